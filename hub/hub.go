@@ -1,0 +1,151 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// Store is the truth: package redisstore, or anything with the same promises.
+// Every error of it means that the truth cannot be had now.
+type Store interface {
+	// Now is the store's clock.
+	Now() time.Time
+	// Make stores a new record; made is false where the deadline was reckoned
+	// with another clock than the store's, and Now has been set right.
+	Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error)
+	// Attach reads records and notes the node on them ("" only reads).
+	Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error)
+	// Change makes changes and tells the noted nodes.
+	Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error)
+}
+
+// Mailbox is the node's ear: also package redisstore.
+type Mailbox interface {
+	// Listen reads the node's mailbox until ctx ends or the link breaks.
+	Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error
+	// Prove publishes a proof to the mailbox from every master, and says how
+	// many must arrive.
+	Prove(ctx context.Context, node, nonce string) (masters int, err error)
+}
+
+// Signer makes the token of confirmed claims: package api/token. The same claims
+// and kid give the same bytes. An unknown kid is ticket.ErrUnknownKey.
+type Signer interface {
+	Sign(kid string, claims []byte) (string, error)
+}
+
+// Config is what a Hub is made of. Every field is needed but Log.
+type Config struct {
+	Store   Store
+	Mailbox Mailbox
+	Keys    *ticket.Keyring
+	Signer  Signer
+	Issuer  string // the public URL, the same on all nodes
+
+	TicketTTL  time.Duration // time to scan
+	ConfirmTTL time.Duration // at least so long to confirm after a scan
+	ResultTTL  time.Duration // how long a confirmed ticket waits for its browser
+	TokenTTL   time.Duration // token life; at least ResultTTL and a minute
+
+	MaxWaiters int // waiting sockets and polls on this node
+	Log        *slog.Logger
+}
+
+// Hub is one node. It is safe for concurrent use.
+type Hub struct {
+	Config
+	node    string // 128 random bits, base64url
+	waiters *registry
+	proof   proof
+	beats   int // every so many sweeps of a ticket is a heartbeat
+
+	draining atomic.Bool
+	work     sync.WaitGroup // the goroutines of the sockets
+	life     context.Context
+	end      context.CancelFunc
+}
+
+// New makes a node; Run starts it.
+func New(c Config) *Hub {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	h := &Hub{Config: c, node: newNode()}
+	h.life, h.end = context.WithCancel(context.Background())
+	// A ticket is swept at least every half of the result's life; a heartbeat
+	// is every so-manieth sweep.
+	h.beats = int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))
+	h.waiters = newRegistry(c.MaxWaiters, heartbeat/time.Duration(h.beats))
+	h.proof.at = time.Now() // a new node has its five seconds too
+	return h
+}
+
+func newNode() string {
+	var raw [16]byte
+	rand.Read(raw[:])
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
+// Node is this node's id: the name of its mailbox.
+func (h *Hub) Node() string { return h.node }
+
+// Waiting is how many sockets and polls wait on this node.
+func (h *Hub) Waiting() int { return h.waiters.count() }
+
+// Run is the node's life: it listens, proves, and sweeps until ctx ends. The
+// sockets are to be let go before (Drain).
+func (h *Hub) Run(ctx context.Context) {
+	var jobs sync.WaitGroup
+	jobs.Go(func() { h.listen(ctx) })
+	jobs.Go(func() { h.prove(ctx) })
+	jobs.Go(func() { h.watch(ctx) })
+	jobs.Go(func() { h.sweep(ctx) })
+	jobs.Wait()
+	h.end()
+	h.waiters.releaseAll(gone)
+	h.work.Wait()
+}
+
+// open checks a record's seal; a broken one is logged, for somebody writes in
+// Redis, and is not found to the outside.
+func (h *Hub) open(id ticket.ID, sealed []byte) (ticket.Ticket, error) {
+	if sealed == nil {
+		return ticket.Ticket{}, ticket.ErrNotFound
+	}
+	t, err := h.Keys.Open(id, sealed)
+	if err != nil {
+		h.Log.Error("record refused", "ticket", id, "error", err)
+	}
+	return t, err
+}
+
+// view is what the browser is told now, with the token where there is one.
+func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
+	now := h.Store.Now()
+	v := t.View(now)
+	if t.State != ticket.Confirmed {
+		return v, nil
+	}
+	token, err := h.Signer.Sign(t.Key, t.Claims)
+	if err != nil {
+		return v, fmt.Errorf("sign token: %w", err)
+	}
+	var life struct {
+		Exp int64 `json:"exp"`
+	}
+	if err := json.Unmarshal(t.Claims, &life); err != nil {
+		return v, fmt.Errorf("read claims: %w", err)
+	}
+	v.Token, v.TokenType = token, "Bearer"
+	v.TokenExpiresIn = ticket.Seconds(time.Unix(life.Exp, 0).Sub(now))
+	return v, nil
+}

@@ -1,0 +1,283 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// maxTries is how often a change is decided anew because somebody else was
+// faster. Each time the ticket has moved on, and it has few states.
+const maxTries = 8
+
+// Made is what the browser gets when it makes a ticket.
+type Made struct {
+	Ticket    ticket.Ticket
+	Secret    ticket.Secret
+	ExpiresIn time.Duration
+	MatchCode string // "" where the client has no number matching
+}
+
+// Make makes a ticket.
+func (h *Hub) Make(ctx context.Context, r ticket.Request) (Made, error) {
+	m := Made{Secret: ticket.NewSecret(), ExpiresIn: h.TicketTTL}
+	// The deadline is sealed, so Redis's clock has to be known beforehand. At
+	// the first call, or after a failover to a machine with another clock, it
+	// is not, and the answer sets it right.
+	for range 3 {
+		m.Ticket = ticket.New(m.Secret.ID(), r, h.Keys.Current(), h.Store.Now(), h.TicketTTL)
+		sealed, err := h.Keys.Seal(m.Ticket)
+		if err != nil {
+			return Made{}, err
+		}
+		made, err := h.Store.Make(ctx, m.Ticket.ID, sealed, m.Ticket.Deadline, h.TicketTTL)
+		if err != nil {
+			return Made{}, err
+		}
+		if !made {
+			continue
+		}
+		if m.Ticket.Match {
+			if m.MatchCode, _, err = h.Keys.Numbers(m.Ticket); err != nil {
+				return Made{}, err
+			}
+		}
+		h.event(m.Ticket)
+		return m, nil
+	}
+	return Made{}, fmt.Errorf("the store's clock does not hold still: %w", ticket.ErrStoreUnavailable)
+}
+
+// Call is a phone's call on a ticket.
+type Call struct {
+	Ticket ticket.ID
+	User   ticket.User // what the phone says of its user, cleaned
+	Match  string      // the number that the user chose; only of a confirm
+	// Admit refuses a provider that the ticket's client does not take.
+	Admit func(ticket.Ticket) error
+	// Exchange turns the phone's code into an identity. It is called once at
+	// the most, and only where some user could succeed.
+	Exchange func(context.Context) (ticket.Identity, error)
+	// Client gives the confirming client's settings; needed by Confirm and Scan.
+	Client func(id string) *ticket.Client
+}
+
+// Scanned is what the phone is told after a scan.
+type Scanned struct {
+	Ticket  ticket.Ticket
+	Left    time.Duration // until the deadline
+	Choices []string      // the numbers to choose from; nil without number matching
+}
+
+// Scan notes who scanned.
+func (h *Hub) Scan(ctx context.Context, c Call) (Scanned, error) {
+	t, now, err := h.phone(ctx, ticket.Scan, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
+		// Who could not confirm hears it before he is shown a consent screen.
+		if _, err := by.Sub(c.Client(t.Client).Subject); err != nil {
+			return t, err
+		}
+		return t.Scanned(by, c.User, now, h.ConfirmTTL)
+	})
+	if err != nil {
+		return Scanned{}, err
+	}
+	s := Scanned{Ticket: t, Left: t.Deadline.Sub(now)}
+	if t.Match {
+		if _, s.Choices, err = h.Keys.Numbers(t); err != nil {
+			return Scanned{}, err
+		}
+	}
+	return s, nil
+}
+
+// Confirm fixes the token's claims and tells the waiting page.
+func (h *Hub) Confirm(ctx context.Context, c Call) (ticket.Ticket, error) {
+	t, _, err := h.phone(ctx, ticket.Confirm, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
+		want, _, err := h.Keys.Numbers(t)
+		if err != nil {
+			return t, err
+		}
+		return t.Confirmed(ticket.Confirmation{
+			By: by, User: c.User, Match: c.Match, Want: want, Now: now, Life: h.ResultTTL,
+			Issue: ticket.Issue{Issuer: h.Issuer, Client: c.Client(t.Client), TTL: h.TokenTTL},
+		})
+	})
+	return t, err
+}
+
+// Reject ends the ticket at the user's wish.
+func (h *Hub) Reject(ctx context.Context, c Call) (ticket.Ticket, error) {
+	t, _, err := h.phone(ctx, ticket.Reject, c, func(t ticket.Ticket, by ticket.Identity, _ time.Time) (ticket.Ticket, error) {
+		return t.Rejected(by)
+	})
+	return t, err
+}
+
+// step decides the next version, or the same one for the same answer again. It
+// may return both a new version and an error: the version is stored first.
+type step func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error)
+
+// phone is the road of every phone call: look, exchange the code, decide,
+// change; and where somebody was faster, decide anew on what he left, with the
+// identity already in hand.
+func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (ticket.Ticket, time.Time, error) {
+	t, now, err := h.look(ctx, c.Ticket)
+	if err != nil {
+		return t, now, err
+	}
+	if err := c.Admit(t); err != nil {
+		return t, now, err
+	}
+	if err := t.Hopeless(a, c.Match); err != nil {
+		return t, now, err
+	}
+	// A code is spent by the exchange. If the phone hangs up from here on, what
+	// its user wanted is still done: he would only have to come again with
+	// another code.
+	ctx = context.WithoutCancel(ctx)
+	by, err := c.Exchange(ctx)
+	if err != nil {
+		return t, now, err
+	}
+	for range maxTries {
+		next, refusal := decide(t, by, now)
+		if next.Seq == t.Seq {
+			return next, now, refusal
+		}
+		out, err := h.change(ctx, t, next, "")
+		if err != nil {
+			return t, now, err
+		}
+		if out.Done {
+			h.event(next)
+			return next, now, refusal
+		}
+		if t, now, err = h.settle(ctx, c.Ticket, out.Found, ""); err != nil {
+			return t, now, err
+		}
+	}
+	return t, now, errors.New("the ticket never holds still")
+}
+
+// Ack notes that the token of the version seq has arrived. admit sees the
+// ticket before anything is done.
+func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, admit func(ticket.Ticket) error) error {
+	t, known, _ := h.waiters.latest(id)
+	if !known || t.State != ticket.Confirmed {
+		// Only a confirmed slot is believed without a look: nothing but this
+		// ack, or the deadline, can follow it.
+		var err error
+		if t, _, err = h.look(ctx, id); err != nil {
+			return err
+		}
+	}
+	if err := admit(t); err != nil {
+		return err
+	}
+	for range maxTries {
+		next, err := t.Acked(seq)
+		if err != nil || next.Seq == t.Seq {
+			return err
+		}
+		// This node tells itself: the usual login needs no message for its ack.
+		out, err := h.change(ctx, t, next, h.node)
+		if err != nil {
+			return err
+		}
+		if out.Done {
+			h.event(next)
+			h.waiters.apply(next, out.Now)
+			return nil
+		}
+		if t, _, err = h.settle(ctx, id, out.Found, h.node); err != nil {
+			return err
+		}
+	}
+	return errors.New("the ticket never holds still")
+}
+
+// look reads a ticket as it stands.
+func (h *Hub) look(ctx context.Context, id ticket.ID) (ticket.Ticket, time.Time, error) {
+	found, err := h.Store.Attach(ctx, "", id)
+	if err != nil {
+		return ticket.Ticket{}, time.Time{}, err
+	}
+	return h.settle(ctx, id, found[0], "")
+}
+
+// attach notes this node on the ticket, and puts what it reads into the slot.
+func (h *Hub) attach(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
+	found, err := h.Store.Attach(ctx, h.node, id)
+	if err != nil {
+		return ticket.Ticket{}, err
+	}
+	t, now, err := h.settle(ctx, id, found[0], h.node)
+	if err != nil {
+		return t, err
+	}
+	h.waiters.apply(t, now)
+	return t, nil
+}
+
+// settle opens what the store has found and writes down a deadline that has
+// passed. skip is this node where it tells its own waiters.
+func (h *Hub) settle(ctx context.Context, id ticket.ID, f ticket.Found, skip string) (ticket.Ticket, time.Time, error) {
+	for range maxTries {
+		t, err := h.open(id, f.Sealed)
+		if err != nil || !t.Due(f.Now) {
+			return t, f.Now, err
+		}
+		lapsed := t.Lapsed()
+		out, err := h.change(ctx, t, lapsed, skip)
+		if err != nil {
+			return t, f.Now, err
+		}
+		if out.Done {
+			h.event(lapsed)
+			if skip == h.node {
+				h.waiters.apply(lapsed, out.Now)
+			}
+			return lapsed, out.Now, nil
+		}
+		f = out.Found
+	}
+	return ticket.Ticket{}, f.Now, errors.New("the ticket never holds still")
+}
+
+// change makes one change in the store.
+func (h *Hub) change(ctx context.Context, was, next ticket.Ticket, skip string) (ticket.Outcome, error) {
+	c, err := h.seal(was, next, skip)
+	if err != nil {
+		return ticket.Outcome{}, err
+	}
+	outcomes, err := h.Store.Change(ctx, c)
+	if err != nil {
+		return ticket.Outcome{}, err
+	}
+	return outcomes[0], nil
+}
+
+// seal is the change from was to next: expiry only after the deadline of was,
+// everything else only before it. The deadline is the one under the seal.
+func (h *Hub) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) {
+	sealed, err := h.Keys.Seal(next)
+	if err != nil {
+		return ticket.Change{}, err
+	}
+	c := ticket.Change{ID: next.ID, Was: was.Tag(), Sealed: sealed,
+		Forget: next.Deadline.Add(ticket.Tombstone), Skip: skip}
+	if next.State == ticket.Expired {
+		c.From = was.Deadline
+	} else {
+		c.Until = was.Deadline
+	}
+	return c, nil
+}
+
+// event logs one line per change of a ticket that this node has made.
+func (h *Hub) event(t ticket.Ticket) {
+	h.Log.Info("login "+string(t.State), "ticket", t.ID, "client", t.Client, "seq", t.Seq, "provider", t.By.Provider)
+}

@@ -1,0 +1,197 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"sync"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// The proof of the mailbox (invariant 10): a pub/sub link can be up and deliver
+// nothing, and no client library notices.
+const (
+	proofEvery  = time.Second
+	silentAfter = 2 * time.Second // then the node subscribes anew
+	deafAfter   = 5 * time.Second // then it lets its pages go
+	deafSpread  = 3 * time.Second // over how long
+	watchEvery  = 250 * time.Millisecond
+)
+
+// proof is what the node knows of its own hearing. Its lock guards all fields.
+type proof struct {
+	mu    sync.Mutex
+	at    time.Time // the last full proof
+	first bool      // there has been one
+	deaf  bool
+
+	nonce string       // of the round under way
+	want  int          // how many masters must be heard; 0: not known yet
+	got   map[int]bool // those heard
+
+	anew      context.CancelFunc // ends the subscription; a new one follows
+	lastAnew  time.Time
+	lastError error
+}
+
+func (p *proof) begin(nonce string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.nonce, p.want, p.got = nonce, 0, map[int]bool{}
+}
+
+// heard notes a proof that has arrived. Proofs of earlier rounds do not count:
+// they say how it was.
+func (p *proof) heard(nonce string, master int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if nonce == p.nonce {
+		p.got[master] = true
+		p.check()
+	}
+}
+
+// expect notes how many masters have published, or why not all did.
+func (p *proof) expect(nonce string, masters int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastError = err
+	if err == nil && nonce == p.nonce {
+		p.want = masters
+		p.check()
+	}
+}
+
+func (p *proof) check() {
+	if p.want == 0 {
+		return
+	}
+	for i := range p.want {
+		if !p.got[i] {
+			return
+		}
+	}
+	p.at, p.first = time.Now(), true
+}
+
+// age is how long ago the node last proved that it hears.
+func (h *Hub) age() time.Duration {
+	h.proof.mu.Lock()
+	defer h.proof.mu.Unlock()
+	return time.Since(h.proof.at)
+}
+
+// deaf reports whether the node has let its pages go because it hears nothing.
+func (h *Hub) deaf() bool {
+	h.proof.mu.Lock()
+	defer h.proof.mu.Unlock()
+	return h.proof.deaf
+}
+
+// Ready is nil where this node may be sent pages: Redis and mailbox proven, not
+// draining.
+func (h *Hub) Ready() error {
+	h.proof.mu.Lock()
+	defer h.proof.mu.Unlock()
+	switch {
+	case h.draining.Load():
+		return ticket.ErrOverloaded
+	case !h.proof.first || h.proof.deaf:
+		return ticket.ErrStoreUnavailable
+	}
+	return nil
+}
+
+// listen keeps a subscription to the mailbox.
+func (h *Hub) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		one, cancel := context.WithCancel(ctx)
+		h.proof.mu.Lock()
+		h.proof.anew = cancel
+		h.proof.mu.Unlock()
+		// What was published while nobody listened, Redis tells.
+		err := h.Mailbox.Listen(one, h.node, func() { h.waiters.hurry(nil, 0) }, h.receive)
+		cancel()
+		if err != nil {
+			h.Log.Warn("mailbox link broken, subscribing anew", "error", err)
+			rest(ctx, 100*time.Millisecond+spread(200*time.Millisecond))
+		}
+	}
+}
+
+// receive is called with every message, in order. It does not block: what it
+// wakes writes elsewhere.
+func (h *Hub) receive(m []byte) {
+	if nonce, master, ok := ticket.ReadProof(m); ok {
+		h.proof.heard(nonce, master)
+		return
+	}
+	id, sealed, ok := ticket.ReadMail(m)
+	if !ok || !h.waiters.waits(id) {
+		return
+	}
+	t, err := h.open(id, sealed) // a broken seal is logged there
+	if err != nil {
+		return
+	}
+	h.waiters.apply(t, h.Store.Now())
+}
+
+// prove sends a proof every second.
+func (h *Hub) prove(ctx context.Context) {
+	for ctx.Err() == nil {
+		var raw [9]byte
+		rand.Read(raw[:])
+		nonce := base64.RawURLEncoding.EncodeToString(raw[:])
+		start := time.Now()
+		h.proof.begin(nonce)
+		masters, err := h.Mailbox.Prove(ctx, h.node, nonce)
+		h.proof.expect(nonce, masters, err)
+		rest(ctx, proofEvery-time.Since(start))
+	}
+}
+
+// watch acts on a mailbox that is silent.
+func (h *Hub) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		rest(ctx, watchEvery)
+		h.judge(ctx)
+	}
+}
+
+func (h *Hub) judge(ctx context.Context) {
+	p := &h.proof
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	age := time.Since(p.at)
+	if age >= silentAfter && time.Since(p.lastAnew) >= silentAfter && p.anew != nil {
+		p.lastAnew = time.Now()
+		p.anew()
+	}
+	switch {
+	case age >= deafAfter && !p.deaf:
+		p.deaf = true
+		h.Log.Error("this node is deaf: Redis does not take or deliver its mailbox's proof; letting its pages go",
+			"silent_for", age.Round(time.Millisecond), "error", p.lastError)
+		h.work.Go(func() { h.letGo(ctx, deaf, deafSpread, h.deaf) })
+	case age < silentAfter && p.deaf:
+		p.deaf = false
+		h.Log.Info("this node hears again")
+		h.waiters.hurry(nil, 0)
+	}
+}
+
+// rest sleeps, or returns when ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

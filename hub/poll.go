@@ -1,0 +1,106 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// Admit sees a ticket before its browser is told anything of it.
+type Admit func(ticket.Ticket) error
+
+// poll is a waiting long poll. Its request's goroutine owns it.
+type poll struct {
+	wake chan struct{} // capacity 1: a wake-up, not a queue
+	out  chan release  // capacity 1: released once
+}
+
+func (p *poll) changed() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // it has not looked at the last one yet
+	}
+}
+
+func (p *poll) released(why release) { p.out <- why }
+
+// accepts is nil where this node takes a new socket or poll.
+func (h *Hub) accepts() error {
+	if h.draining.Load() {
+		return ticket.ErrOverloaded
+	}
+	if h.deaf() {
+		return ticket.ErrStoreUnavailable
+	}
+	return nil
+}
+
+// Poll waits until the ticket's seq differs from after, or it is final, for wait
+// at the most. news is false where there is none: the wait is over, a newer
+// waiter took the place, or the node drains.
+func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Duration, admit Admit) (v ticket.View, news bool, err error) {
+	if err := h.accepts(); err != nil {
+		return v, false, err
+	}
+	if wait <= 0 {
+		return h.glance(ctx, id, after, admit)
+	}
+	p := &poll{wake: make(chan struct{}, 1), out: make(chan release, 1)}
+	if err := h.waiters.add(id, p); err != nil {
+		return v, false, err
+	}
+	defer h.waiters.remove(id, p)
+	t, err := h.attach(ctx, id)
+	if err != nil {
+		return v, false, err
+	}
+	if err := admit(t); err != nil {
+		return v, false, err
+	}
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	for {
+		t, _, lost := h.waiters.latest(id)
+		if lost {
+			return forgotten(t), true, nil
+		}
+		if t.Seq != 0 && (t.Seq != after || t.State.Final()) {
+			v, err = h.view(t)
+			return v, err == nil, err
+		}
+		select {
+		case <-p.wake:
+		case why := <-p.out:
+			if why == deaf {
+				return v, false, ticket.ErrStoreUnavailable
+			}
+			return v, false, nil
+		case <-over.C:
+			return v, false, nil
+		case <-ctx.Done():
+			return v, false, nil
+		}
+	}
+}
+
+// glance is a poll that does not wait: it is noted nowhere.
+func (h *Hub) glance(ctx context.Context, id ticket.ID, after int64, admit Admit) (v ticket.View, news bool, err error) {
+	t, _, err := h.look(ctx, id)
+	if err != nil {
+		return v, false, err
+	}
+	if err := admit(t); err != nil {
+		return v, false, err
+	}
+	if t.Seq == after && !t.State.Final() {
+		return v, false, nil
+	}
+	v, err = h.view(t)
+	return v, err == nil, err
+}
+
+// forgotten is the view of a ticket that Redis no longer has.
+func forgotten(t ticket.Ticket) ticket.View {
+	return ticket.View{Ticket: t.ID, State: ticket.Expired, Seq: t.Seq + 1}
+}

@@ -1,0 +1,18 @@
+// Package redisstore keeps tickets in Redis 7 or later, or Valkey: the sealed
+// record, three scripts on one key each, the mailbox subscription, and the
+// in-process Redis for a machine without one.
+//
+// It does not know what a record says: the rules live in package hub/ticket,
+// and it never opens a seal. It does not decide when to subscribe anew or when
+// a node is deaf: package hub does.
+//
+// What is in Redis:
+//
+//	loginhub:{TICKET}       hash: rec (the sealed record), nodes (up to four node
+//	                        ids, oldest first); expires a minute after its deadline
+//	loginhub:node:{N}NODE   the node's proof that this master takes writes; 10 s
+//	loginhub:mail:NODE      pub/sub channel, the node's mailbox (hub/message.go)
+//
+// Nothing beside the record is believed: version and deadline are compared with
+// what the caller read under its seal, not with a field that stands beside it.
+package redisstore

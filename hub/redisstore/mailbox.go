@@ -1,0 +1,172 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"loginhub/hub/ticket"
+)
+
+// proofLife is how long a node's key outlives its last proof.
+const proofLife = 10 * time.Second
+
+// proofLimit bounds one proof: the next is due by then.
+const proofLimit = time.Second
+
+func mailbox(node string) string { return "loginhub:mail:" + node }
+
+// Listen subscribes to the node's mailbox and reads it until ctx ends or the
+// link breaks in a way that the client library does not mend. subscribed is
+// called each time that the subscription stands, the first and every later time;
+// mail once per message, in order, from this goroutine: it must not block.
+func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
+	ps := s.client.Subscribe(ctx, mailbox(node))
+	// Receive does not look at ctx while it waits: closing is what ends it.
+	stop := context.AfterFunc(ctx, func() { ps.Close() })
+	defer func() {
+		if stop() {
+			ps.Close()
+		}
+	}()
+	failures := 0
+	for {
+		got, err := ps.Receive(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			// The library is connected anew by the next Receive. Repeated
+			// failures go to the caller, who waits before he comes back.
+			if failures++; failures > 1 {
+				return fmt.Errorf("mailbox: %w", err)
+			}
+			continue
+		}
+		failures = 0
+		switch m := got.(type) {
+		case *redis.Subscription:
+			subscribed()
+		case *redis.Message:
+			mail([]byte(m.Payload))
+		}
+	}
+}
+
+// Prove writes the node's key on every master and publishes a proof from there
+// to the node's own mailbox, one message per master (ticket.Proof of nonce and
+// a number from 0). It returns how many must arrive. It also sets the clock.
+func (s *Store) Prove(ctx context.Context, node, nonce string) (masters int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, proofLimit)
+	defer cancel()
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return 1, s.prove(ctx, s.client, "0", node, ticket.Proof(nonce, 0))
+	}
+	tags, err := s.masterTags(ctx, cluster)
+	if err != nil {
+		return 0, err
+	}
+	// The masters are asked at once: a slow one must not use up the others' time.
+	var all sync.WaitGroup
+	errs := make([]error, len(tags))
+	for i, tag := range tags {
+		all.Go(func() {
+			// Through the cluster client: the tag's slot leads to that master.
+			errs[i] = s.prove(ctx, cluster, tag, node, ticket.Proof(nonce, i))
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return 0, err
+		}
+	}
+	return len(tags), nil
+}
+
+func (s *Store) prove(ctx context.Context, c redis.Scripter, tag, node string, proof []byte) error {
+	sent := time.Now()
+	now, err := s.scripts.prove.Run(ctx, c, []string{"loginhub:node:{" + tag + "}" + node},
+		proofLife.Milliseconds(), mailbox(node), proof).Int64()
+	if err != nil {
+		return failure(err)
+	}
+	s.hear(time.UnixMilli(now), sent)
+	return nil
+}
+
+// masterTags gives for each master of the Cluster a hash tag whose slot lies
+// there, as the Cluster stands now: after a failover or a resharding it stands
+// otherwise.
+func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]string, error) {
+	slots, err := c.ClusterSlots(ctx).Result()
+	if err != nil {
+		return nil, failure(err)
+	}
+	type ranges []redis.ClusterSlot
+	masters := map[string]ranges{}
+	var order []string
+	for _, r := range slots {
+		if len(r.Nodes) == 0 {
+			continue
+		}
+		addr := r.Nodes[0].Addr // the first of a range is its master
+		if masters[addr] == nil {
+			order = append(order, addr)
+		}
+		masters[addr] = append(masters[addr], r)
+	}
+	if len(order) == 0 {
+		return nil, fmt.Errorf("redis: cluster without masters: %w", ticket.ErrStoreUnavailable)
+	}
+	tags := make([]string, 0, len(order))
+	for _, addr := range order {
+		tags = append(tags, tagIn(masters[addr]))
+	}
+	return tags, nil
+}
+
+// tagIn is the smallest number, as text, whose slot lies in one of the ranges.
+func tagIn(ranges []redis.ClusterSlot) string {
+	for n := 0; ; n++ {
+		tag := strconv.Itoa(n)
+		slot := int(crc16(tag)) % 16384
+		for _, r := range ranges {
+			if r.Start <= slot && slot <= r.End {
+				return tag
+			}
+		}
+	}
+}
+
+// crc16 is the CRC16-CCITT (XMODEM) of Redis Cluster's key slots.
+func crc16(s string) (crc uint16) {
+	for i := range len(s) {
+		crc ^= uint16(s[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc
+}
+
+// Preload sends the scripts to every master.
+func (s *Store) Preload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		return failure(cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+			return s.scripts.preload(ctx, c)
+		}))
+	}
+	return failure(s.scripts.preload(ctx, s.client))
+}

@@ -1,0 +1,118 @@
+package redisstore
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"loginhub/hub/ticket"
+)
+
+var (
+	//go:embed make.lua
+	makeLua string
+	//go:embed attach.lua
+	attachLua string
+	//go:embed change.lua
+	changeLua string
+	//go:embed prove.lua
+	proveLua string
+)
+
+// scripts are the four, each on one key, so that a Cluster takes them.
+type scripts struct {
+	make, attach, change, prove *redis.Script
+}
+
+func loadScripts() scripts {
+	return scripts{
+		make:   redis.NewScript(makeLua),
+		attach: redis.NewScript(attachLua),
+		change: redis.NewScript(changeLua),
+		prove:  redis.NewScript(proveLua),
+	}
+}
+
+// preload sends the scripts to one master, so that the first login does not
+// pay for it. EVALSHA falls back to EVAL anyway.
+func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
+	for _, script := range []*redis.Script{s.make, s.attach, s.change, s.prove} {
+		if err := script.Load(ctx, c).Err(); err != nil {
+			return fmt.Errorf("load script: %w", err)
+		}
+	}
+	return nil
+}
+
+// call is one run of a script.
+type call struct {
+	key  string
+	args []any
+}
+
+// run sends all calls of one script as one pipeline. Calls whose script the
+// server has forgotten (restart, SCRIPT FLUSH) are repeated with its source:
+// they have not run.
+func (s *Store) run(ctx context.Context, script *redis.Script, calls []call) ([]*redis.Cmd, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	cmds := make([]*redis.Cmd, len(calls))
+	if len(calls) == 1 { // no pipeline for one: nothing to gain
+		cmds[0] = script.Run(ctx, s.client, []string{calls[0].key}, calls[0].args...)
+		return cmds, failure(cmds[0].Err())
+	}
+	pipe := s.client.Pipeline()
+	for i, c := range calls {
+		cmds[i] = script.EvalSha(ctx, pipe, []string{c.key}, c.args...)
+	}
+	if _, err := pipe.Exec(ctx); err == nil {
+		return cmds, nil
+	}
+	pipe = s.client.Pipeline()
+	for i, c := range calls {
+		if redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
+			cmds[i] = script.Eval(ctx, pipe, []string{c.key}, c.args...)
+		} else if err := failure(cmds[i].Err()); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, failure(err)
+	}
+	return cmds, nil
+}
+
+// failure is any error of Redis as the one that the callers know. Whether it is
+// a lost link, a full memory or a missing replica: there is no truth to be had.
+func failure(err error) error {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return fmt.Errorf("redis: %w: %w", err, ticket.ErrStoreUnavailable)
+}
+
+// found reads {record or nil, now} from an answer's last two places.
+func found(cmd *redis.Cmd) (ticket.Found, int64, error) {
+	answer, err := cmd.Slice()
+	if err != nil {
+		return ticket.Found{}, 0, failure(err)
+	}
+	if len(answer) < 2 {
+		return ticket.Found{}, 0, fmt.Errorf("redis: answer of %d values: %w", len(answer), ticket.ErrStoreUnavailable)
+	}
+	var f ticket.Found
+	if text, ok := answer[len(answer)-2].(string); ok {
+		f.Sealed = []byte(text)
+	}
+	now, ok := answer[len(answer)-1].(int64)
+	if !ok {
+		return ticket.Found{}, 0, fmt.Errorf("redis: answer without a time: %w", ticket.ErrStoreUnavailable)
+	}
+	f.Now = time.UnixMilli(now).UTC()
+	status, _ := answer[0].(int64) // absent in attach's answer
+	return f, status, nil
+}

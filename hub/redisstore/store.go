@@ -1,0 +1,142 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"loginhub/hub/ticket"
+)
+
+// callLimit bounds one call with all repeats of the client library: a phone
+// waits for the answer.
+const callLimit = 3 * time.Second
+
+// Store is tickets in Redis. It is safe for concurrent use.
+type Store struct {
+	client  redis.UniversalClient
+	scripts scripts
+	stop    func() // ends the embedded Redis
+
+	start  time.Time    // with its monotonic reading
+	offset atomic.Int64 // Redis's clock minus (start + time since start), ns
+}
+
+// Open makes a store on the Redis at url: go-redis's own forms (redis://,
+// rediss://, unix://, ?addr= for more addresses, ?master_name= for Sentinel),
+// ?cluster=true for a Cluster, or "embedded" for one within the process. It
+// does not connect: a node starts without its Redis, and says that it is not
+// ready.
+func Open(url string) (*Store, error) {
+	s := &Store{scripts: loadScripts(), start: time.Now(), stop: func() {}}
+	var err error
+	if url == Embedded {
+		s.client, s.stop = embedded()
+	} else if s.client, err = dial(url); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close gives up the connections, and the tickets of an embedded Redis.
+func (s *Store) Close() error {
+	err := s.client.Close()
+	s.stop()
+	if err != nil {
+		return fmt.Errorf("close redis: %w", err)
+	}
+	return nil
+}
+
+// Now is Redis's clock, as last heard and run on by this machine's monotonic
+// one: a jump of the wall clock here does not move it.
+func (s *Store) Now() time.Time {
+	return s.start.Add(time.Since(s.start)).Add(time.Duration(s.offset.Load())).UTC()
+}
+
+// hear sets the clock by an answer to a call that was sent at the given time;
+// the answer is as old as half the round trip.
+func (s *Store) hear(now, sent time.Time) {
+	mid := sent.Add(time.Since(sent) / 2)
+	s.offset.Store(int64(now.Sub(s.start.Add(mid.Sub(s.start)))))
+}
+
+func key(id ticket.ID) string { return "loginhub:{" + string(id) + "}" }
+
+// Make stores a new ticket's sealed record. made is false where the deadline was
+// reckoned with a clock that is not Redis's: Now is right after that, and the
+// caller makes the record anew.
+func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
+	sent := time.Now()
+	cmds, err := s.run(ctx, s.scripts.make, []call{{key(id), []any{
+		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}})
+	if err != nil {
+		return false, err
+	}
+	answer, err := cmds[0].Int64Slice()
+	if err != nil || len(answer) != 2 {
+		return false, fmt.Errorf("redis: make answered %v: %w", cmds[0].Val(), ticket.ErrStoreUnavailable)
+	}
+	switch answer[0] {
+	case 1:
+		return true, nil
+	case 0:
+		return false, fmt.Errorf("redis: ticket id %s is taken", id.Short())
+	}
+	s.hear(time.UnixMilli(answer[1]), sent)
+	return false, nil
+}
+
+// Attach reads tickets and notes node as waiting for them; node "" only reads.
+// The answers stand in the order of ids.
+func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+	calls := make([]call, len(ids))
+	for i, id := range ids {
+		calls[i] = call{key(id), []any{node}}
+	}
+	cmds, err := s.run(ctx, s.scripts.attach, calls)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]ticket.Found, len(ids))
+	for i, cmd := range cmds {
+		if all[i], _, err = found(cmd); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Change makes changes, each in one atomic step, and tells the noted nodes. The
+// outcomes stand in the order of the changes.
+func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
+	calls := make([]call, len(changes))
+	for i, c := range changes {
+		calls[i] = call{key(c.ID), []any{
+			c.Was, c.Sealed, millis(c.From), millis(c.Until), c.Forget.UnixMilli(),
+			c.Skip, ticket.Mail(c.ID, c.Sealed)}}
+	}
+	cmds, err := s.run(ctx, s.scripts.change, calls)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]ticket.Outcome, len(changes))
+	for i, cmd := range cmds {
+		f, status, err := found(cmd)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = ticket.Outcome{Done: status == 1, Found: f}
+	}
+	return all, nil
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}

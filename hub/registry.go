@@ -1,0 +1,328 @@
+package hub
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// maxWaiters is how many sockets and polls may wait for one ticket on one node:
+// a page that reconnects leaves dead ones behind for a while, and who knows a
+// stolen secret must not fill the node.
+const maxWaiters = 4
+
+// release is why a waiter is let go.
+type release int
+
+const (
+	replaced release = iota // a fifth waiter came for the ticket
+	draining                // the node stops
+	deaf                    // the node hears nothing
+	gone                    // the node's life is over: no farewell
+)
+
+// listener is a waiting socket or poll. Its methods are called with the
+// registry locked: they neither block nor call back.
+type listener interface {
+	changed()             // the slot has a new version, or a heartbeat is due
+	released(why release) // the waiter has been taken out
+}
+
+// slot is one waiting ticket on this node.
+type slot struct {
+	id      ticket.ID
+	waiters []listener // oldest first
+
+	known  bool          // latest is set: an attach or a message has told
+	latest ticket.Ticket // the highest verified seq; never goes backwards
+	lost   bool          // Redis no longer has it: the browser hears expired
+	sweeps int           // how often swept; tells when a heartbeat is due
+
+	due   time.Time // next sweep
+	index int       // in the heap
+}
+
+// registry is who waits for what. Its lock guards every slot.
+type registry struct {
+	every time.Duration // between two sweeps of a slot
+	max   int
+	wake  chan struct{} // a slot is due earlier than thought
+
+	mu    sync.Mutex
+	slots map[ticket.ID]*slot
+	queue queue
+	size  int
+}
+
+func newRegistry(limit int, every time.Duration) *registry {
+	return &registry{every: every, max: limit, wake: make(chan struct{}, 1), slots: map[ticket.ID]*slot{}}
+}
+
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.size
+}
+
+// add registers a waiter, before anything is asked of Redis: what happens from
+// here on wakes it. The oldest of too many is let go. A full node is
+// ErrOverloaded.
+func (r *registry) add(id ticket.ID, l listener) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.size >= r.max {
+		return ticket.ErrOverloaded
+	}
+	s := r.slots[id]
+	if s == nil {
+		s = &slot{id: id, due: time.Now().Add(r.jitter())}
+		r.slots[id] = s
+		heap.Push(&r.queue, s)
+		r.nudge(s)
+	}
+	s.waiters = append(s.waiters, l)
+	r.size++
+	if len(s.waiters) > maxWaiters {
+		oldest := s.waiters[0]
+		r.drop(s, oldest)
+		oldest.released(replaced)
+	}
+	return nil
+}
+
+// remove takes a waiter out; again does no harm.
+func (r *registry) remove(id ticket.ID, l listener) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.slots[id]; s != nil {
+		r.drop(s, l)
+	}
+}
+
+func (r *registry) drop(s *slot, l listener) {
+	for i, w := range s.waiters {
+		if w != l {
+			continue
+		}
+		s.waiters = append(s.waiters[:i:i], s.waiters[i+1:]...)
+		r.size--
+		if len(s.waiters) == 0 {
+			delete(r.slots, s.id)
+			heap.Remove(&r.queue, s.index)
+		}
+		return
+	}
+}
+
+// latest is what the slot knows. lost says that Redis has the ticket no more.
+func (r *registry) latest(id ticket.ID) (t ticket.Ticket, known, lost bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.slots[id]
+	if s == nil {
+		return ticket.Ticket{}, false, false
+	}
+	return s.latest, s.known, s.lost
+}
+
+// waits reports whether anybody here waits for the ticket: only then is a
+// message worth opening.
+func (r *registry) waits(id ticket.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slots[id] != nil
+}
+
+// apply puts a verified version into the slot and wakes its waiters; a version
+// that is not newer changes nothing. now is the store's clock: it tells when the
+// deadline is.
+func (r *registry) apply(t ticket.Ticket, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.slots[t.ID]
+	if s == nil || s.known && t.Seq < s.latest.Seq {
+		return
+	}
+	if !t.State.Final() {
+		// Just past the deadline Redis is asked; it decides.
+		if at := time.Now().Add(t.Deadline.Sub(now) + deadlineGrace); at.Before(s.due) {
+			s.due = at
+			heap.Fix(&r.queue, s.index)
+			r.nudge(s)
+		}
+	}
+	if s.known && t.Seq == s.latest.Seq {
+		return
+	}
+	s.latest, s.known = t, true
+	s.tell()
+}
+
+// lose notes that Redis has the ticket no more.
+func (r *registry) lose(id ticket.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.slots[id]; s != nil && s.known && !s.lost {
+		s.lost = true
+		s.tell()
+	}
+}
+
+func (s *slot) tell() {
+	for _, w := range s.waiters {
+		w.changed()
+	}
+}
+
+// take returns the tickets that are due for a sweep, at most limit of them, and
+// how long until the next is. What it returns is due again after one interval,
+// or after its deadline.
+func (r *registry) take(limit int, now time.Time) (due []ticket.ID, next time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.queue) > 0 && len(due) < limit {
+		s := r.queue[0]
+		if wait := s.due.Sub(now); wait > 0 {
+			return due, wait
+		}
+		s.due = now.Add(r.jitter())
+		heap.Fix(&r.queue, 0)
+		due = append(due, s.id)
+	}
+	if len(due) == limit {
+		return due, 0
+	}
+	return due, time.Hour
+}
+
+// hurry makes tickets due within the given time, spread over it; nil means all.
+func (r *registry) hurry(ids []ticket.ID, within time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	soon := func(s *slot) {
+		if at := now.Add(spread(within)); at.Before(s.due) {
+			s.due = at
+		}
+	}
+	if ids == nil {
+		for _, s := range r.slots {
+			soon(s)
+		}
+		heap.Init(&r.queue)
+	}
+	for _, id := range ids {
+		if s := r.slots[id]; s != nil {
+			soon(s)
+			heap.Fix(&r.queue, s.index)
+		}
+	}
+	if len(r.queue) > 0 {
+		r.nudge(r.queue[0])
+	}
+}
+
+// beat counts a sweep and reports whether it is a heartbeat, for which the
+// slot's waiters are then woken.
+func (r *registry) beat(id ticket.ID, every int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.slots[id]
+	if s == nil {
+		return
+	}
+	if s.sweeps++; s.sweeps%every == 0 {
+		for _, w := range s.waiters {
+			if b, ok := w.(beater); ok {
+				b.beat()
+			}
+		}
+	}
+}
+
+// beater is a listener that repeats the current view as a heartbeat.
+type beater interface{ beat() }
+
+// releaseAll takes everybody out.
+func (r *registry) releaseAll(why release) {
+	for _, id := range r.ids() {
+		r.releaseOne(id, why)
+	}
+}
+
+// ids are the waiting tickets.
+func (r *registry) ids() []ticket.ID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ids := make([]ticket.ID, 0, len(r.slots))
+	for id := range r.slots {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// releaseOne takes out everybody who waits for the ticket.
+func (r *registry) releaseOne(id ticket.ID, why release) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.slots[id]
+	if s == nil {
+		return
+	}
+	for _, w := range append([]listener(nil), s.waiters...) {
+		r.drop(s, w)
+		w.released(why)
+	}
+}
+
+// jitter is the time to a slot's next sweep: a tenth early at the most, so that
+// pages that came in one storm drift apart.
+func (r *registry) jitter() time.Duration { return r.every - spread(r.every/10) }
+
+// spread is a random part of d.
+func spread(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return rand.N(d)
+}
+
+// nudge wakes the sweeper where the slot is now the first.
+func (r *registry) nudge(s *slot) {
+	if s.index != 0 {
+		return
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// queue is a heap of slots by due time (container/heap).
+type queue []*slot
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+// Push is for container/heap.
+func (q *queue) Push(x any) {
+	s := x.(*slot)
+	s.index = len(*q)
+	*q = append(*q, s)
+}
+
+// Pop is for container/heap.
+func (q *queue) Pop() any {
+	old := *q
+	s := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return s
+}

@@ -1,0 +1,269 @@
+package hub
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"loginhub/hub/ticket"
+)
+
+// Protocol is the subprotocol that the hub selects.
+const Protocol = "loginhub.v1"
+
+// writeLimit is how long one view may take to leave: a page that does not read
+// is closed, and nobody waits for it.
+const writeLimit = 10 * time.Second
+
+// socket is a waiting page. It costs one goroutine, which reads; views are
+// written by a second one that lives only while there is something to write, so
+// that a slow page holds up neither the mailbox nor the sweep.
+type socket struct {
+	hub  *Hub
+	id   ticket.ID
+	conn *websocket.Conn // set by start, before anything is written
+
+	mu      sync.Mutex // guards what follows
+	started bool       // upgraded
+	writing bool       // a writer is at work
+	pending bool       // there may be something to write
+	repeat  bool       // a heartbeat is due
+	out     bool       // released, for the reason why
+	why     release
+
+	sent int64 // seq last written; owned by the writer
+}
+
+// Socket attaches a page to its ticket and upgrades the connection. It returns
+// once the page is registered and upgraded, so that the request's goroutine and
+// buffers go free; an error is a refusal before the upgrade, still to be
+// answered.
+func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, admit Admit) error {
+	if err := h.accepts(); err != nil {
+		return err
+	}
+	s := &socket{hub: h, id: id}
+	if err := h.waiters.add(id, s); err != nil {
+		return err
+	}
+	t, err := h.attach(r.Context(), id)
+	if err == nil {
+		err = admit(t)
+	}
+	if err != nil {
+		h.waiters.remove(id, s)
+		return err
+	}
+	conn, err := websocket.Accept(smallBuffers{w}, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{Protocol},
+		InsecureSkipVerify: true, // the origin was checked by admit, against the client's list
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil {
+		// Accept has answered. The handshake was checked before; what is left
+		// is a connection that broke.
+		h.waiters.remove(id, s)
+		h.Log.Debug("upgrade failed", "ticket", id, "error", err)
+		return nil
+	}
+	conn.SetReadLimit(maxMessage)
+	s.start(conn)
+	return nil
+}
+
+func (s *socket) start(conn *websocket.Conn) {
+	s.mu.Lock()
+	s.conn, s.started, s.pending = conn, true, true
+	s.kick()
+	s.mu.Unlock()
+	s.hub.work.Go(s.read)
+}
+
+// changed is for the registry.
+func (s *socket) changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = true
+	s.kick()
+}
+
+// beat is for the registry.
+func (s *socket) beat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending, s.repeat = true, true
+	s.kick()
+}
+
+// released is for the registry.
+func (s *socket) released(why release) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending, s.out, s.why = true, true, why
+	s.kick()
+}
+
+// kick starts a writer where none is at work. Mail that comes before the
+// upgrade is finished waits for start.
+func (s *socket) kick() {
+	if s.started && !s.writing {
+		s.writing = true
+		s.hub.work.Go(s.write)
+	}
+}
+
+// write writes until there is nothing left to write.
+func (s *socket) write() {
+	for {
+		s.mu.Lock()
+		if !s.pending {
+			s.writing = false
+			s.mu.Unlock()
+			return
+		}
+		repeat, out, why := s.repeat, s.out, s.why
+		s.pending, s.repeat = false, false
+		s.mu.Unlock()
+		if out {
+			s.farewell(why)
+			continue
+		}
+		s.show(repeat)
+	}
+}
+
+// show writes the current view where it is news, or as a heartbeat.
+func (s *socket) show(repeat bool) {
+	t, known, lost := s.hub.waiters.latest(s.id)
+	if !known || !lost && t.Seq <= s.sent && !repeat {
+		return
+	}
+	v, err := s.hub.view(t)
+	if lost {
+		v, err = forgotten(t), nil
+	}
+	if err != nil {
+		s.hub.Log.Error("socket", "ticket", s.id, "error", err)
+		s.close(closeBroken, "")
+		return
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		s.hub.Log.Error("socket", "ticket", s.id, "error", err)
+		s.close(closeBroken, "")
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+	defer cancel()
+	if err := s.conn.Write(ctx, websocket.MessageText, text); err != nil {
+		s.hub.Log.Debug("socket write", "ticket", s.id, "error", err)
+		s.conn.CloseNow() // the reader notices and leaves
+		return
+	}
+	s.sent = v.Seq
+	if v.State.Final() {
+		s.close(closeDone, string(v.State))
+	}
+}
+
+// farewell closes a socket that was taken out of the registry.
+func (s *socket) farewell(why release) {
+	switch why {
+	case replaced:
+		s.close(closeReplaced, "replaced by a newer waiter")
+	case draining:
+		s.close(closeRestart, "this node stops")
+	case deaf:
+		s.close(closeDeaf, "this node cannot hear")
+	default:
+		s.conn.CloseNow()
+	}
+}
+
+// close says goodbye and waits a few seconds for the page's.
+func (s *socket) close(code websocket.StatusCode, reason string) {
+	s.hub.waiters.remove(s.id, s)
+	if err := s.conn.Close(code, reason); err != nil {
+		s.hub.Log.Debug("socket close", "ticket", s.id, "error", err)
+	}
+}
+
+// read takes acks until the connection ends. The library answers pings and the
+// page's close meanwhile.
+func (s *socket) read() {
+	defer s.conn.CloseNow()
+	defer s.hub.waiters.remove(s.id, s)
+	window, count := time.Now(), 0
+	for {
+		kind, text, err := s.conn.Read(context.Background())
+		if err != nil {
+			return
+		}
+		if now := time.Now(); now.Sub(window) > messageWindow*time.Second {
+			window, count = now, 0
+		}
+		if count++; kind != websocket.MessageText || count > maxMessages {
+			s.hub.work.Go(func() { s.close(closePolicy, "text only, at most 20 messages a minute") })
+			s.drain()
+			return
+		}
+		if seq, ok := ackOf(text); ok {
+			s.ack(seq)
+		}
+	}
+}
+
+// drain reads on until the close handshake is through.
+func (s *socket) drain() {
+	for {
+		if _, _, err := s.conn.Read(context.Background()); err != nil {
+			return
+		}
+	}
+}
+
+// ack passes an ack on. A failed one is not answered: the heartbeat repeats the
+// view, and the page acks again.
+func (s *socket) ack(seq int64) {
+	ctx, cancel := context.WithTimeout(s.hub.life, writeLimit)
+	defer cancel()
+	admit := func(ticket.Ticket) error { return nil } // admitted at the upgrade
+	if err := s.hub.Ack(ctx, s.id, seq, admit); err != nil {
+		s.hub.Log.Debug("ack refused", "ticket", s.id, "seq", seq, "error", err)
+	}
+}
+
+// smallBuffers hands the connection over with buffers of 256 bytes in place of
+// net/http's 4 KiB each way: a waiting page is idle, and there are many.
+type smallBuffers struct{ http.ResponseWriter }
+
+const smallBuffer = 256
+
+// Hijack is for websocket.Accept.
+func (w smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("hijack: %w", err)
+	}
+	early, err := rw.Reader.Peek(rw.Reader.Buffered())
+	if err != nil {
+		return nil, nil, fmt.Errorf("hijack: %w", err)
+	}
+	if len(early) > smallBuffer {
+		return conn, rw, nil // sent frames before it was answered; keep them
+	}
+	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), smallBuffer)
+	if _, err := reader.Peek(len(early)); err != nil {
+		return nil, nil, fmt.Errorf("hijack: %w", err)
+	}
+	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, smallBuffer)), nil
+}

@@ -1,0 +1,124 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+const (
+	// heartbeat is how often a socket's current view is repeated: a browser
+	// cannot see protocol pings.
+	heartbeat = 20 * time.Second
+	// sweepBatch bounds one pipeline, so that Redis serves others in between.
+	sweepBatch = 512
+	// sweepPause gathers tickets that are due almost together into one batch.
+	sweepPause = 50 * time.Millisecond
+	// deadlineGrace makes the look that finds a deadline passed come after it.
+	deadlineGrace = 20 * time.Millisecond
+)
+
+// sweep attaches every waiting ticket anew from time to time. It is the
+// heartbeat, the resync after a broken link, and the expiry, all in one: each
+// asks Redis how the ticket stands.
+func (h *Hub) sweep(ctx context.Context) {
+	for ctx.Err() == nil {
+		ids, next := h.waiters.take(sweepBatch, time.Now())
+		if len(ids) > 0 {
+			h.sweepSome(ctx, ids)
+		}
+		if next <= 0 {
+			continue
+		}
+		timer := time.NewTimer(max(next, sweepPause))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-h.waiters.wake:
+			rest(ctx, sweepPause)
+		}
+		timer.Stop()
+	}
+}
+
+// sweepSome attaches these tickets, writes down deadlines that have passed, and
+// puts what it learns into the slots.
+func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
+	found, err := h.Store.Attach(ctx, h.node, ids...)
+	if err != nil {
+		if ctx.Err() == nil {
+			h.Log.Debug("sweep put off", "tickets", len(ids), "error", err)
+			h.waiters.hurry(ids, 2*time.Second)
+		}
+		return
+	}
+	var overdue []ticket.ID
+	var changes []ticket.Change
+	for i, id := range ids {
+		t, err := h.open(id, found[i].Sealed)
+		switch {
+		case err != nil:
+			h.missing(id, err, found[i].Now)
+		case t.Due(found[i].Now):
+			c, err := h.seal(t, t.Lapsed(), h.node)
+			if err != nil {
+				h.Log.Error("sweep", "ticket", id, "error", err)
+				continue
+			}
+			overdue, changes = append(overdue, id), append(changes, c)
+		default:
+			h.waiters.apply(t, found[i].Now)
+			h.behind(t, found[i].Now)
+			h.waiters.beat(id, h.beats)
+		}
+	}
+	h.expire(ctx, overdue, changes)
+}
+
+// missing is a waiting ticket whose record is gone (a Redis that came back
+// empty, a tombstone dropped) or not ours. The page hears expired and makes a
+// new one. A forged record does not close a page before its time.
+func (h *Hub) missing(id ticket.ID, err error, now time.Time) {
+	t, known, _ := h.waiters.latest(id)
+	if errors.Is(err, ticket.ErrNotFound) || known && !now.Before(t.Deadline) {
+		h.waiters.lose(id)
+	}
+}
+
+// behind notices a Redis that fell back behind what this node has verified (a
+// failover that lost writes): such a ticket ends with its deadline here, for
+// Redis will not tell.
+func (h *Hub) behind(t ticket.Ticket, now time.Time) {
+	if latest, known, _ := h.waiters.latest(t.ID); known && latest.Seq > t.Seq && latest.Due(now) {
+		h.waiters.lose(t.ID)
+	}
+}
+
+// expire writes passed deadlines down, in one batch.
+func (h *Hub) expire(ctx context.Context, ids []ticket.ID, changes []ticket.Change) {
+	if len(changes) == 0 {
+		return
+	}
+	outcomes, err := h.Store.Change(ctx, changes...)
+	if err != nil {
+		h.waiters.hurry(ids, 2*time.Second)
+		return
+	}
+	for i, out := range outcomes {
+		found := out.Found
+		if out.Done {
+			found.Sealed = changes[i].Sealed
+		}
+		t, now, err := h.settle(ctx, ids[i], found, h.node)
+		if err != nil {
+			h.missing(ids[i], err, found.Now)
+			continue
+		}
+		if out.Done {
+			h.event(t)
+		}
+		h.waiters.apply(t, now)
+	}
+}

@@ -1,0 +1,64 @@
+package ticket
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Claims are the token's payload (RFC 7519, section 4; OpenID Connect Core 1.0,
+// section 2), fixed by the node that confirms.
+type Claims struct {
+	Issuer   string   `json:"iss"`
+	Audience string   `json:"aud"`
+	Subject  string   `json:"sub"`
+	IssuedAt int64    `json:"iat"`
+	AuthTime int64    `json:"auth_time"`
+	Expires  int64    `json:"exp"`
+	ID       string   `json:"jti"`
+	Nonce    string   `json:"nonce,omitempty"`
+	AMR      []string `json:"amr"`
+	AppID    string   `json:"appid,omitempty"`
+	OpenID   string   `json:"openid,omitempty"`
+	UnionID  string   `json:"unionid,omitempty"`
+	Nickname string   `json:"nickname,omitempty"`
+	Picture  string   `json:"picture,omitempty"`
+	Claimed  *User    `json:"claimed,omitempty"`
+}
+
+// Issue is what the confirming node adds to a ticket to make a token of it.
+type Issue struct {
+	Issuer string // the public URL
+	Client *Client
+	TTL    time.Duration // where the client names none
+}
+
+// claims fixes the token's payload. The time is the store's clock, so that two
+// nodes with different clocks make the same token.
+func (is Issue) claims(t Ticket, by Identity, user User, now time.Time) (json.RawMessage, error) {
+	sub, err := by.Sub(is.Client.Subject)
+	if err != nil {
+		return nil, err
+	}
+	ttl := is.TTL
+	if is.Client.TokenTTL > 0 {
+		ttl = is.Client.TokenTTL
+	}
+	c := Claims{
+		Issuer: is.Issuer, Audience: t.Client, Subject: sub,
+		IssuedAt: now.Unix(), AuthTime: now.Unix(), Expires: now.Add(ttl).Unix(),
+		ID: string(t.ID), Nonce: t.Nonce, AMR: []string{by.Provider},
+		AppID: by.AppID, UnionID: by.UnionID, Nickname: by.Nickname, Picture: by.Picture,
+	}
+	if by.AppID != "" {
+		c.OpenID = by.Subject
+	}
+	if user != (User{}) {
+		c.Claimed = &user
+	}
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode claims: %w", err)
+	}
+	return raw, nil
+}

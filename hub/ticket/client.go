@@ -1,0 +1,44 @@
+package ticket
+
+import (
+	"slices"
+	"time"
+)
+
+// Client is a site that uses the hub.
+type Client struct {
+	ID             string
+	LabelZH        string // shown to Chinese readers; "" means LabelEN, then the id
+	LabelEN        string
+	Origins        []string // exact origins (scheme://host[:port]) whose pages may wait
+	Providers      []string // providers that may confirm; empty means all that are configured
+	Subject        string   // SubjectOpenID ("" too) or SubjectUnionID
+	NumberMatching bool
+	TokenTTL       time.Duration // 0 means the hub's
+}
+
+// Label is the site's name in the given language ("zh" or anything else).
+func (c *Client) Label(lang string) string {
+	first, second := c.LabelEN, c.LabelZH
+	if lang == "zh" {
+		first, second = second, first
+	}
+	switch {
+	case first != "":
+		return first
+	case second != "":
+		return second
+	}
+	return c.ID
+}
+
+// Takes reports whether the provider may confirm this client's tickets.
+func (c *Client) Takes(provider string) bool {
+	return len(c.Providers) == 0 || slices.Contains(c.Providers, provider)
+}
+
+// Allows reports whether a browser at that origin may wait for this client's
+// tickets. A request without Origin ("") is no cross-site request of a browser.
+func (c *Client) Allows(origin string) bool {
+	return origin == "" || slices.Contains(c.Origins, origin)
+}

@@ -1,0 +1,38 @@
+package ticket
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+)
+
+// choices is how many numbers the phone offers.
+const choices = 3
+
+// Numbers derives number matching from the ticket alone: the number that the
+// page shows, and the numbers in the order in which the phone offers them.
+// Nothing is stored and every answer is the same, so that a repeated scan
+// teaches nothing.
+func numbers(key []byte, id ID) (code string, offered []string) {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("loginhub match "))
+	mac.Write([]byte(id))
+	sum := mac.Sum(nil)
+	// 64 bits to one of 90 numbers: a bias below 2^-57.
+	draw := func(i, n int) int {
+		return int(binary.BigEndian.Uint64(sum[8*i:]) % uint64(n))
+	}
+	pool := make([]int, 90) // 10 to 99
+	for i := range pool {
+		pool[i] = 10 + i
+	}
+	for i := range choices {
+		j := i + draw(i, len(pool)-i)
+		pool[i], pool[j] = pool[j], pool[i]
+	}
+	for _, n := range pool[:choices] {
+		offered = append(offered, fmt.Sprintf("%02d", n))
+	}
+	return offered[draw(choices, choices)], offered
+}
