@@ -1,0 +1,60 @@
+package wechat
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// envelope is what every JSON answer may carry beside its payload. A failure is
+// an errcode that is present and not 0.
+type envelope struct {
+	ErrCode errcode `json:"errcode"`
+	ErrMsg  any     `json:"errmsg"` // any: an odd type must not hide the errcode
+}
+
+// errcode is a number, or by some of WeChat's pages a string; absent and null
+// are 0.
+type errcode struct {
+	number     int
+	unreadable bool // present, but no number: a failure that says nothing
+}
+
+// UnmarshalJSON never fails: what it cannot read is noted in the value.
+func (e *errcode) UnmarshalJSON(b []byte) error {
+	*e = errcode{}
+	text := string(b)
+	if text == "null" {
+		return nil
+	}
+	if unquoted := ""; json.Unmarshal(b, &unquoted) == nil {
+		text = strings.TrimSpace(unquoted)
+	}
+	n, err := strconv.Atoi(text)
+	e.number, e.unreadable = n, err != nil
+	return nil
+}
+
+// decode reads an answer into the struct that into points to. Content types are
+// not asked: WeChat sends JSON as text/plain, and gateways send anything.
+func (c call) decode(body []byte, into any) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return c.busy("empty answer", nil)
+	}
+	var e envelope
+	if err := json.Unmarshal(body, &e); err != nil {
+		return c.busy("malformed answer", err)
+	}
+	if e.ErrCode.unreadable {
+		return c.busy("unreadable errcode", nil)
+	}
+	if e.ErrCode.number != 0 {
+		msg, _ := e.ErrMsg.(string)
+		return c.refused(e.ErrCode.number, msg)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return c.busy("malformed answer", err)
+	}
+	return nil
+}

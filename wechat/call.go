@@ -1,0 +1,79 @@
+package wechat
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	// connectLimit bounds the TCP connection, and once more the TLS handshake.
+	connectLimit = 3 * time.Second
+	// totalLimit bounds a call from start to last byte. Answers that took 20 s
+	// have been reported, but a person holding a phone does not wait for them.
+	totalLimit = 8 * time.Second
+	// maxAnswer bounds an answer, decompressed. Real ones have some 200 bytes.
+	maxAnswer = 64 << 10
+)
+
+// call is one exchange: what goes out, and what must not come back in an error.
+type call struct {
+	op     string // WeChat's own name of the call
+	path   string
+	query  url.Values
+	hidden []string // secret and code; see cloak
+}
+
+// host is where the calls go.
+type host struct {
+	base      *url.URL
+	transport http.RoundTripper
+}
+
+// get makes c as a GET and decodes the answer's JSON into the struct that into
+// points to. Name no field for what must not be kept.
+func (h *host) get(ctx context.Context, c call, into any) error {
+	body, err := h.exchange(ctx, c)
+	if err != nil {
+		return err
+	}
+	return c.decode(body, into)
+}
+
+// exchange sends c once and gives the body of a 200 answer.
+//
+// It goes straight to the RoundTripper: an http.Client would follow redirects,
+// with the secret in the Referer, and would wrap every error into a url.Error
+// that quotes the whole URL.
+func (h *host) exchange(ctx context.Context, c call) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, totalLimit)
+	defer cancel()
+
+	u := h.base.JoinPath(c.path)
+	u.RawQuery = c.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), unrepeatable{})
+	if err != nil {
+		return nil, c.busy("request not made", err)
+	}
+	resp, err := h.transport.RoundTrip(req)
+	if err != nil {
+		return nil, c.busy("no answer", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, c.busy("answer broken off", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		// WeChat itself says everything with 200: this is something on the way.
+		return nil, c.busy(fmt.Sprintf("HTTP status %d", resp.StatusCode), nil)
+	}
+	if len(body) > maxAnswer {
+		return nil, c.busy("answer over 64 KiB", nil)
+	}
+	return body, nil
+}

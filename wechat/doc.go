@@ -1,0 +1,22 @@
+// Package wechat asks WeChat who a one-time code belongs to.
+//
+// It owns the calls to WeChat's API host, the limits on time and size around
+// them, and the reading of WeChat's error numbers into a [Kind] that the rest
+// of the program can act on. Every call is one file on the small core in
+// call.go and answer.go.
+//
+// Three things hold for every call here:
+//
+//   - One call of a method is at most one HTTP exchange. A one-time code is
+//     spent by the first exchange that reaches WeChat, answered or not, so a
+//     second one could only turn a lost answer into "code been used".
+//   - WeChat wants app secret and code in the URL. Neither ever leaves this
+//     package in an error or through the printing of one of its values.
+//   - What WeChat sends is bounded, and its content type is not believed.
+//
+// It does not own what an [Identity] is good for (hub/ticket), the HTTP answer
+// that a phone gets for an [Error] (api), rate limits, or any retry: a phone
+// that is told to come back brings a fresh code. It keeps no session_key, ever.
+//
+// The imitation WeChat for tests is in [loginhub/wechat/wechattest].
+package wechat

@@ -1,0 +1,83 @@
+package wechat
+
+import "time"
+
+// Kind sorts failures by what is to be done about them.
+type Kind int
+
+// The kinds. KindBusy is the zero value: what nobody knows is most likely to
+// pass, and says nothing against user, code or configuration.
+const (
+	// KindBusy: WeChat, or the way to it, failed. A fresh code may succeed
+	// after RetryAfter; this one may be spent.
+	KindBusy Kind = iota
+	// KindCode: WeChat refuses the code as unknown, foreign, expired or used.
+	// The phone needs a fresh one, at once.
+	KindCode
+	// KindBlocked: WeChat flags the user as high risk. No retry.
+	KindBlocked
+	// KindConfig: WeChat refuses the application or the caller's address. No
+	// user can log in until the operator acts.
+	KindConfig
+	// KindQuota: a daily quota is used up. To the user it is like KindBusy, a
+	// matter of time and not of his code; but it lasts until WeChat's reset or
+	// the operator's clear_quota, so the operator must be told.
+	KindQuota
+)
+
+// String gives the kind as a word for logs and metric labels.
+func (k Kind) String() string {
+	switch k {
+	case KindCode:
+		return "code"
+	case KindBlocked:
+		return "blocked"
+	case KindConfig:
+		return "config"
+	case KindQuota:
+		return "quota"
+	default:
+		return "busy"
+	}
+}
+
+// Alarm tells whether the operator must act before it gets better.
+func (k Kind) Alarm() bool { return k == KindConfig || k == KindQuota }
+
+const (
+	soon     = 2 * time.Second
+	minutely = time.Minute
+	// A daily quota may last for hours, but an operator can clear it any time.
+	daily = 10 * time.Minute
+)
+
+// classify reads an errcode of a call that carries appid and app secret. (Where
+// an access_token is carried instead, 40001 means that the token is stale.)
+//
+// https://developers.weixin.qq.com/doc/channels/API/basics/commErrCode.html
+func classify(code int) (Kind, time.Duration) {
+	switch code {
+	case 40029, // unknown, foreign or expired
+		40163, // used
+		42003, // timed out
+		41008: // missing: one was sent, so WeChat takes it for blank; no fault of the operator's
+		return KindCode, 0
+	case 40226: // user blocked
+		return KindBlocked, 0
+	case 45011, 44991: // per minute
+		return KindBusy, minutely
+	case 44990: // per second
+		return KindBusy, time.Second
+	case 45009, 44993: // per day
+		return KindQuota, daily
+	case 40001, 40125, 41004, 40243, // app secret wrong, missing, frozen
+		40013, 41002, // appid wrong, missing
+		40164, 61004, 45035, // caller's address not whitelisted
+		89503, 89506, 89507, // caller's address waits for the admin, or was refused
+		48001, 48004, 50002, 50004, 50007, // call not granted, banned; account frozen
+		40002, 43002, 43003, 44002, 47001: // a request that is wrong in itself: ours, or a proxy's
+		return KindConfig, 0
+	default: // -1, and what is not known
+		return KindBusy, soon
+	}
+}

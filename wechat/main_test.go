@@ -1,0 +1,93 @@
+package wechat_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"loginhub/wechat"
+	"loginhub/wechat/wechattest"
+)
+
+const (
+	appID = "wx0123456789abcdef"
+	// Characters that mean something in a URL, around a core that must not
+	// show in any form.
+	secretCore = "s3cr3tCore0123456789"
+	secret     = secretCore + "&a=b+c%41/é"
+)
+
+// TestMain fails a run that leaves goroutines behind.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	if fuzzing := flag.Lookup("test.fuzz").Value.String() != ""; code == 0 && !fuzzing {
+		code = awaitGoroutines(before)
+	}
+	os.Exit(code)
+}
+
+func awaitGoroutines(most int) int {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range 300 {
+		if runtime.NumGoroutine() <= most {
+			return 0
+		}
+		<-tick.C
+	}
+	stacks := make([]byte, 1<<20)
+	fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", stacks[:runtime.Stack(stacks, true)])
+	return 1
+}
+
+// newWeChat gives an imitation WeChat that knows our mini-program.
+func newWeChat(t *testing.T) *wechattest.Server {
+	t.Helper()
+	w := wechattest.New(wechattest.Options{})
+	t.Cleanup(w.Close)
+	w.Register(wechattest.App{ID: appID, Secret: secret, OpenPlatform: "acme"})
+	return w
+}
+
+// newClient gives our mini-program's client for a WeChat at url.
+func newClient(t testing.TB, url string) *wechat.MiniProgram {
+	t.Helper()
+	return newClientVia(t, url, nil)
+}
+
+func newClientVia(t testing.TB, url string, transport http.RoundTripper) *wechat.MiniProgram {
+	t.Helper()
+	m, err := wechat.NewMiniProgram(wechat.Config{
+		AppID: appID, Secret: secret, BaseURL: url, Transport: transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// roundTrip is a RoundTripper.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// refusal makes a call that must fail, and gives its error.
+func refusal(ctx context.Context, t *testing.T, m *wechat.MiniProgram, code string) *wechat.Error {
+	t.Helper()
+	id, err := m.Session(ctx, code)
+	if err == nil {
+		t.Fatalf("got %+v, want an error", id)
+	}
+	if id != (wechat.Identity{}) {
+		t.Errorf("identity %+v beside the error %v", id, err)
+	}
+	return asError(t, err)
+}

@@ -1,0 +1,65 @@
+package wechattest
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"time"
+)
+
+// App is an application that WeChat knows.
+type App struct {
+	ID, Secret string
+	// OpenPlatform names the Open Platform account that the application is
+	// bound to. A user has the same unionid in all applications of one account;
+	// with the empty name there is no unionid.
+	OpenPlatform string
+}
+
+// CodeLife is how long a wx.login code can be exchanged.
+const CodeLife = 5 * time.Minute
+
+// issued is a code that was given out.
+type issued struct {
+	appID, user string
+	expires     time.Time
+	used        bool
+}
+
+// Register makes an application known, or changes it.
+func (s *Server) Register(a App) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apps[a.ID] = a
+}
+
+// Code does what wx.login does on the phone of user, a name of the test's
+// choice: it gives a code of 32 characters, good for one exchange by this
+// application within CodeLife.
+func (s *Server) Code(appID, user string) string {
+	code := (rand.Text() + rand.Text())[:32]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.codes[code] = &issued{appID: appID, user: user, expires: s.now().Add(CodeLife)}
+	return code
+}
+
+// OpenID is the openid that user has in this application: 28 characters, always
+// the same.
+func (s *Server) OpenID(appID, user string) string { return derive("openid", appID, user) }
+
+// UnionID is the unionid that user has through this application; empty where it
+// is unknown or bound to no Open Platform account.
+func (s *Server) UnionID(appID, user string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if account := s.apps[appID].OpenPlatform; account != "" {
+		return derive("unionid", account, user)
+	}
+	return ""
+}
+
+func derive(what, owner, user string) string {
+	sum := sha256.Sum256([]byte(what + "\x00" + owner + "\x00" + user))
+	return "o" + base64.RawURLEncoding.EncodeToString(sum[:])[:27]
+}

@@ -1,0 +1,70 @@
+package wechattest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strconv"
+)
+
+// failure is how WeChat says no.
+func failure(code int, f Fault) answer {
+	msg := f.Errmsg
+	if msg == "" {
+		msg = usual(code) + ", rid: " + trace()
+	}
+	return body(struct {
+		Errcode any    `json:"errcode"`
+		Errmsg  string `json:"errmsg"`
+	}{number(code, f), msg})
+}
+
+// number gives an errcode in the type that f wants.
+func number(code int, f Fault) any {
+	if f.StringErrcode {
+		return strconv.Itoa(code)
+	}
+	return code
+}
+
+// trace makes a rid.
+func trace() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:])
+	return fmt.Sprintf("%x-%x-%x", b[:4], b[4:8], b[8:])
+}
+
+// usual is the text that goes with an errcode.
+func usual(code int) string {
+	switch code {
+	case -1:
+		return "system error"
+	case 40002:
+		return "invalid grant_type"
+	case 40013:
+		return "invalid appid"
+	case 40029:
+		return "invalid code"
+	case 40125:
+		return "invalid appsecret"
+	case 40163:
+		return "code been used"
+	case 40164:
+		return "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"
+	case 40226:
+		return "code blocked"
+	case 40243:
+		return "appsecret is frozen"
+	case 41002:
+		return "appid missing"
+	case 41004:
+		return "appsecret missing"
+	case 41008:
+		return "missing code"
+	case 45009:
+		return "reach max api daily quota limit"
+	case 45011:
+		return "api minute-quota reach limit, must slower, retry next minute"
+	default:
+		return "error " + strconv.Itoa(code)
+	}
+}

@@ -1,0 +1,116 @@
+package wechattest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/wechat/wechattest"
+)
+
+const appID, secret = "wx0123456789abcdef", "0123456789abcdef0123456789abcdef"
+
+// TestMain fails a run that leaves goroutines behind.
+func TestMain(m *testing.M) {
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	tick := time.NewTicker(10 * time.Millisecond)
+	for left := 300; code == 0 && runtime.NumGoroutine() > before; left-- {
+		if left == 0 {
+			stacks := make([]byte, 1<<20)
+			fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", stacks[:runtime.Stack(stacks, true)])
+			code = 1
+		}
+		<-tick.C
+	}
+	tick.Stop()
+	os.Exit(code)
+}
+
+// clock is set by hand.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// newServer gives a WeChat with one application, and its clock.
+func newServer(t *testing.T) (*wechattest.Server, *clock) {
+	t.Helper()
+	c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	s := wechattest.New(wechattest.Options{Now: c.Now})
+	t.Cleanup(s.Close)
+	s.Register(wechattest.App{ID: appID, Secret: secret, OpenPlatform: "acme"})
+	return s, c
+}
+
+// query gives the parameters of a good exchange.
+func query(code string) url.Values {
+	return url.Values{
+		"appid": {appID}, "secret": {secret}, "js_code": {code}, "grant_type": {"authorization_code"},
+	}
+}
+
+// reply is an answer as a client sees it.
+type reply struct {
+	status      int
+	contentType string
+	body        string
+	err         error
+	fields      map[string]any // nil if the body is no JSON
+}
+
+func (r reply) String() string {
+	return fmt.Sprintf("%d %s %q %v", r.status, r.contentType, r.body, r.err)
+}
+
+// ask exchanges with parameters q over a connection of its own.
+func ask(t *testing.T, s *wechattest.Server, q url.Values) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/sns/jscode2session?"+q.Encode(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	return send(req)
+}
+
+func send(req *http.Request) (r reply) {
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return reply{err: err}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	r.status, r.contentType = resp.StatusCode, resp.Header.Get("Content-Type")
+	body, err := io.ReadAll(resp.Body)
+	r.body, r.err = string(body), err
+	if json.Unmarshal(body, &r.fields) != nil {
+		r.fields = nil
+	}
+	return r
+}
+
+// errcode gives the number in a failure; 0 otherwise.
+func (r reply) errcode() int {
+	n, _ := r.fields["errcode"].(float64)
+	return int(n)
+}

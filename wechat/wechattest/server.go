@@ -1,0 +1,155 @@
+package wechattest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options says how a Server is made; the zero value works.
+type Options struct {
+	// Addr is where to listen; empty means a free port of the loopback address.
+	Addr string
+	// Now is the clock by which codes expire; nil means time.Now.
+	Now func() time.Time
+}
+
+// Server is an imitation WeChat that listens. It is safe for concurrent use.
+type Server struct {
+	// URL is the base URL, without a trailing slash; fixed after New.
+	URL string
+
+	// Fixed after New.
+	now     func() time.Time
+	http    *http.Server
+	served  chan struct{}      // closed when the listener is gone
+	release context.CancelFunc // ends the context of every request
+
+	handlers sync.WaitGroup
+
+	// Guarded by mu.
+	mu          sync.Mutex
+	closed      bool
+	apps        map[string]App
+	codes       map[string]*issued
+	script      []Fault
+	always      Fault
+	calls       int
+	perCode     map[string]int
+	arrival     chan struct{} // closed and replaced at every call
+	sessionKeys []string
+	conns       int
+}
+
+// New makes a Server and starts it. It panics if it cannot listen.
+func New(o Options) *Server {
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	listener, err := net.Listen("tcp", o.Addr)
+	if err != nil {
+		panic(fmt.Sprintf("wechattest: %v", err))
+	}
+	base, release := context.WithCancel(context.Background())
+	s := &Server{
+		URL:     "http://" + listener.Addr().String(),
+		now:     o.Now,
+		served:  make(chan struct{}),
+		release: release,
+		apps:    make(map[string]App),
+		codes:   make(map[string]*issued),
+		perCode: make(map[string]int),
+		arrival: make(chan struct{}),
+	}
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnState:         s.countConn,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0), // it is there to break connections
+	}
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(listener)
+	}()
+	return s
+}
+
+// Close stops the server, cuts all connections and waits for what it still
+// does; slow answers are given up. Repeating it is harmless.
+func (s *Server) Close() {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if first {
+		s.release()
+		_ = s.http.Close()
+	}
+	<-s.served
+	s.handlers.Wait()
+}
+
+// Calls says how many exchanges there have been, answered or not, good or bad.
+func (s *Server) Calls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
+// CallsFor says how many exchanges have brought this code.
+func (s *Server) CallsFor(code string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.perCode[code]
+}
+
+// AwaitCalls returns as soon as there have been n exchanges, counted from the
+// start. The exchange itself may still be going on, held by a Fault.
+func (s *Server) AwaitCalls(ctx context.Context, n int) error {
+	for {
+		s.mu.Lock()
+		calls, arrival := s.calls, s.arrival
+		s.mu.Unlock()
+		if calls >= n {
+			return nil
+		}
+		select {
+		case <-arrival:
+		case <-ctx.Done():
+			return fmt.Errorf("wechattest: waiting for call %d, had %d: %w", n, calls, ctx.Err())
+		}
+	}
+}
+
+// Conns says how many connections have been made.
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns
+}
+
+// SessionKeys gives every session_key sent so far. Each begins with
+// SessionKeyPrefix; none may ever be found outside.
+func (s *Server) SessionKeys() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.sessionKeys)
+}
+
+func (s *Server) countConn(_ net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		s.mu.Lock()
+		s.conns++
+		s.mu.Unlock()
+	}
+}
