@@ -1,0 +1,171 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"loginhub/api/token"
+	"loginhub/hub/ticket"
+)
+
+// Errors of the edge itself.
+var (
+	errRequest     = errors.New("malformed request")
+	errOrigin      = errors.New("origin not allowed")
+	errRoute       = errors.New("no such route")
+	errMethod      = errors.New("no such method here")
+	errTooLarge    = errors.New("body over 16 KiB")
+	errMediaType   = errors.New("body is not application/json")
+	errUpgrade     = errors.New("not a WebSocket handshake")
+	errRateLimited = errors.New("rate limited")
+)
+
+// problem is one error as the outside sees it (RFC 9457, contract 4.1).
+type problem struct {
+	err    error
+	status int
+	code   string
+	title  string
+	// detail says what to do. An error of errRequest names the field instead.
+	detail string
+	retry  time.Duration // Retry-After where the error itself names none; 0: none
+}
+
+// problems is the only place that knows both our errors and HTTP. The first that
+// fits is taken.
+var problems = []problem{
+	{errRequest, 400, "invalid_request", "The request is malformed", "", 0},
+	{ticket.ErrMatchMissing, 400, "invalid_request", "The request is malformed", "match: the number that the page shows is required here", 0},
+	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
+	{errOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Add the page's origin to the client's list of origins.", 0},
+	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
+	{ticket.ErrUserBlocked, 403, "user_blocked", "The provider flags this user as high risk", "Use another way to log in.", 0},
+	{ticket.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
+	{ticket.ErrNotFound, 404, "ticket_not_found", "There is no such ticket", "Make a new one.", 0},
+	{ticket.ErrBrokenSeal, 404, "ticket_not_found", "There is no such ticket", "Make a new one.", 0},
+	{errRoute, 404, "not_found", "There is nothing here", "See the list of endpoints in the documentation.", 0},
+	{errMethod, 405, "method_not_allowed", "This method does not exist here", "See the Allow header.", 0},
+	{ticket.ErrScanned, 409, "already_scanned", "Another user has scanned this code", "Load a new code on the page.", 0},
+	{ticket.ErrScanRequired, 409, "scan_required", "The code has to be scanned first", "Scan, let the user choose the number, then confirm.", 0},
+	{ticket.ErrClosed, 409, "ticket_closed", "This ticket can no longer take this", "Load a new code on the page.", 0},
+	{ticket.ErrNotConfirmed, 409, "not_confirmed", "This ticket is not confirmed, or not in this version", "Send the seq of the confirmed view.", 0},
+	{ticket.ErrExpired, 410, "ticket_expired", "This ticket has expired", "Load a new code on the page.", 0},
+	{errTooLarge, 413, "too_large", "The body is over 16 KiB", "Send less.", 0},
+	{errMediaType, 415, "unsupported_media_type", "The body is not JSON", "Send Content-Type: application/json.", 0},
+	{ticket.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, once.", 0},
+	{errUpgrade, 426, "upgrade_required", "This is a WebSocket endpoint", "Connect with the WebSocket protocol, version 13.", 0},
+	{errRateLimited, 429, "rate_limited", "Too many requests", "Wait as long as Retry-After says.", time.Second},
+	{ticket.ErrProviderMisconfigured, 502, "provider_misconfigured", "The provider refuses this service", "The operator must act; the log says what the provider answered.", 0},
+	{ticket.ErrProviderUnavailable, 503, "provider_unavailable", "The provider does not answer", "Try again with a fresh code.", 2 * time.Second},
+	{ticket.ErrStoreUnavailable, 503, "store_unavailable", "This node cannot reach its store", "Try again; another node may be better off.", 2 * time.Second},
+	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
+	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
+	{ticket.ErrOverloaded, 503, "overloaded", "This node takes no more pages", "Try again; another node may have room.", 2 * time.Second},
+}
+
+// invalid is a malformed request; detail names the field.
+func invalid(detail string) error { return &invalidError{detail} }
+
+type invalidError struct{ detail string }
+
+func (e *invalidError) Error() string { return e.detail }
+func (e *invalidError) Unwrap() error { return errRequest }
+
+// panicError is a bug that stopped a request.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func newPanic(value any) error { return &panicError{value, debug.Stack()} }
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+// answer turns every error into problem+json, or into a page where a person
+// reads it.
+func (s *Server) answer(err error, c echo.Context) {
+	if c.Response().Committed {
+		if err != nil {
+			s.Log.Error("after the answer began", "path", c.Path(), "error", err)
+		}
+		return
+	}
+	p := s.problem(err, c)
+	h := c.Response().Header()
+	var again *ticket.RetryError
+	if errors.As(err, &again) {
+		p.retry = again.After
+	}
+	if p.retry > 0 {
+		h.Set("Retry-After", strconv.FormatInt(ticket.Seconds(p.retry), 10))
+	}
+	switch p.status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
+	case http.StatusUpgradeRequired:
+		h.Set("Upgrade", "websocket")
+		h.Set("Connection", "Upgrade")
+		h.Set("Sec-WebSocket-Version", "13")
+	}
+	if forPeople(c.Request().URL.Path) {
+		err = s.render(c, p.status, "error.html", map[string]any{
+			"Status": p.status, "Code": p.code, "Title": p.title, "Detail": p.detail})
+	} else {
+		err = writeProblem(c, p)
+	}
+	if err != nil {
+		s.Log.Debug("answer not delivered", "error", err)
+	}
+}
+
+// forPeople are the paths whose errors are pages.
+func forPeople(path string) bool { return path == "/" || strings.HasPrefix(path, "/s/") }
+
+// problem finds the error's row. What has none is a bug of ours: logged with an
+// id, which is all that the outside gets.
+func (s *Server) problem(err error, c echo.Context) problem {
+	var framework *echo.HTTPError
+	if errors.As(err, &framework) {
+		switch framework.Code {
+		case http.StatusNotFound:
+			err = errRoute
+		case http.StatusMethodNotAllowed:
+			err = errMethod
+		}
+	}
+	for _, p := range problems {
+		if !errors.Is(err, p.err) {
+			continue
+		}
+		var field *invalidError
+		if errors.As(err, &field) {
+			p.detail = field.detail
+		}
+		if p.status >= 500 {
+			s.Log.Warn("refused", "path", c.Path(), "code", p.code, "error", err)
+		}
+		return p
+	}
+	id := uuid.NewString()
+	s.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
+	return problem{status: 500, code: "internal_error", title: "Something is broken here",
+		detail: "Tell the operator this id: " + id}
+}
+
+func writeProblem(c echo.Context, p problem) error {
+	body, err := json.Marshal(map[string]any{
+		"type": "urn:loginhub:problem:" + p.code, "title": p.title, "status": p.status, "detail": p.detail, "code": p.code})
+	if err != nil {
+		return fmt.Errorf("encode problem: %w", err)
+	}
+	return c.Blob(p.status, "application/problem+json", body)
+}

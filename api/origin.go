@@ -1,0 +1,59 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/hub/ticket"
+)
+
+// cors lets pages of allowed origins read the answers of browser endpoints,
+// errors included. Whether the origin may use this ticket is decided later,
+// against its client's own list.
+func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Add("Vary", "Origin")
+		if origin := c.Request().Header.Get("Origin"); origin != "" && s.origins[origin] {
+			h.Set("Access-Control-Allow-Origin", origin)
+			h.Set("Access-Control-Expose-Headers", "Retry-After")
+		}
+		return next(c)
+	}
+}
+
+// preflight answers OPTIONS for an origin on any client's list.
+func (s *Server) preflight(c echo.Context) error {
+	if !s.origins[c.Request().Header.Get("Origin")] {
+		return errOrigin
+	}
+	h := c.Response().Header()
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Max-Age", "600")
+	return c.NoContent(http.StatusNoContent)
+}
+
+// admit checks the request's origin against the list of the ticket's client. A
+// client that has gone from the configuration allows nobody.
+func (s *Server) admit(c echo.Context) func(ticket.Ticket) error {
+	return func(t ticket.Ticket) error {
+		client := s.clients[t.Client]
+		if client == nil || !allowed(client, c.Request()) {
+			return errOrigin
+		}
+		return nil
+	}
+}
+
+// allowed treats every Origin header that was sent; none at all is no cross-site
+// request of a browser.
+func allowed(client *ticket.Client, r *http.Request) bool {
+	for _, origin := range r.Header.Values("Origin") {
+		if origin == "" || !client.Allows(origin) {
+			return false
+		}
+	}
+	return true
+}

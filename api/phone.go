@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// maxCode bounds a provider's code, in bytes: an own app's is a JWT.
+const maxCode = 4096
+
+var twoDigits = regexp.MustCompile(`^[0-9]{2}$`)
+
+type scanned struct {
+	State     ticket.State `json:"state"`
+	ExpiresIn int64        `json:"expires_in"`
+	Login     login        `json:"login"`
+	Choices   []string     `json:"match_choices,omitempty"`
+}
+
+// login is what the person who decides is shown. Address: observed by the hub;
+// browser and system: claimed by the browser.
+type login struct {
+	Client      string    `json:"client"`
+	IP          string    `json:"ip,omitempty"`
+	Browser     string    `json:"browser"`
+	OS          string    `json:"os"`
+	SameIP      *bool     `json:"same_ip,omitempty"`
+	RequestedAt time.Time `json:"requested_at"`
+}
+
+// scan is POST …/scan.
+func (s *Server) scan(c echo.Context) error {
+	call, err := s.call(c)
+	if err != nil {
+		return err
+	}
+	r, err := s.Hub.Scan(c.Request().Context(), call)
+	if err != nil {
+		return err
+	}
+	t := r.Ticket
+	l := login{
+		Client:  s.clientOf(t.Client).Label(language(c.Request())),
+		Browser: t.Browser, OS: t.OS, RequestedAt: t.MadeAt.Truncate(time.Second),
+		SameIP: sameAddress(t.Address, s.proxies.observe(c.Request()).shown),
+	}
+	if t.Address.IsValid() {
+		l.IP = t.Address.String()
+	}
+	return c.JSON(http.StatusOK, scanned{State: t.State, ExpiresIn: ticket.Seconds(r.Left), Login: l, Choices: r.Choices})
+}
+
+// confirm is POST …/confirm. The state that it answers is what the phone has
+// done, also where the browser has long acknowledged it.
+func (s *Server) confirm(c echo.Context) error {
+	call, err := s.call(c)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Hub.Confirm(c.Request().Context(), call); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Confirmed})
+}
+
+// reject is POST …/reject.
+func (s *Server) reject(c echo.Context) error {
+	call, err := s.call(c)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Hub.Reject(c.Request().Context(), call); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Rejected})
+}
+
+// call reads a phone's call. One body serves all three: a field that a call does
+// not need is checked all the same.
+func (s *Server) call(c echo.Context) (hub.Call, error) {
+	body, err := readBody(c)
+	if err != nil {
+		return hub.Call{}, err
+	}
+	id, err := ticketID(c)
+	if err != nil {
+		return hub.Call{}, err
+	}
+	var in struct {
+		Provider string      `json:"provider"`
+		Code     string      `json:"code"`
+		Match    string      `json:"match"`
+		User     ticket.User `json:"user"`
+	}
+	if err := parse(body, &in); err != nil {
+		return hub.Call{}, err
+	}
+	provider := s.Providers[in.Provider]
+	switch {
+	case in.Provider == "":
+		return hub.Call{}, invalid("provider: required")
+	case provider == nil:
+		return hub.Call{}, invalid("provider: no such provider here")
+	case in.Code == "" || len(in.Code) > maxCode:
+		return hub.Call{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxCode))
+	case in.Match != "" && !twoDigits.MatchString(in.Match):
+		return hub.Call{}, invalid("match: two digits")
+	}
+	user, err := in.User.Clean()
+	if err != nil {
+		return hub.Call{}, invalid(err.Error())
+	}
+	return hub.Call{Ticket: id, User: user, Match: in.Match, Client: s.clientOf,
+		Admit: func(t ticket.Ticket) error {
+			if !s.clientOf(t.Client).Takes(in.Provider) {
+				return invalid("provider: this client does not take it")
+			}
+			return nil
+		},
+		Exchange: func(ctx context.Context) (ticket.Identity, error) {
+			return s.exchange(ctx, provider, in.Code)
+		}}, nil
+}
+
+// clientOf finds a ticket's client. One that has gone from the configuration
+// since takes no provider, so its tickets end unconfirmed.
+func (s *Server) clientOf(id string) *ticket.Client {
+	if client := s.clients[id]; client != nil {
+		return client
+	}
+	return &ticket.Client{ID: id, Providers: []string{"none"}}
+}
+
+// language is "zh" for a reader whose first language is Chinese, otherwise "en".
+func language(r *http.Request) string {
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(r.Header.Get("Accept-Language"))), "zh") {
+		return "zh"
+	}
+	return "en"
+}

@@ -1,0 +1,55 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Bounds of a long poll's wait, in seconds: below the minute that proxies grant.
+const (
+	defaultWait = 25
+	maxWait     = 55
+)
+
+// poll is GET …/poll?after=SEQ&wait=SECONDS.
+func (s *Server) poll(c echo.Context) error {
+	id, err := ticketID(c)
+	if err != nil {
+		return err
+	}
+	after, err := number(c, "after", 0, 1<<53)
+	if err != nil {
+		return err
+	}
+	wait, err := number(c, "wait", defaultWait, maxWait)
+	if err != nil {
+		return err
+	}
+	if err := bearer(c.Request(), id); err != nil {
+		return err
+	}
+	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, s.admit(c))
+	if err != nil {
+		return err
+	}
+	if !news {
+		return c.NoContent(http.StatusNoContent)
+	}
+	return c.JSON(http.StatusOK, view)
+}
+
+// number reads a whole number from the query.
+func number(c echo.Context, name string, absent, most int64) (int64, error) {
+	values, ok := c.QueryParams()[name]
+	if !ok {
+		return absent, nil
+	}
+	n, err := strconv.ParseInt(values[0], 10, 64)
+	if err != nil || n < 0 || n > most || len(values) > 1 {
+		return 0, invalid(name + ": a whole number from 0 to " + strconv.FormatInt(most, 10))
+	}
+	return n, nil
+}

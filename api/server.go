@@ -1,0 +1,130 @@
+package api
+
+import (
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/api/token"
+	"loginhub/frontend"
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// Config is what a Server is made of. Every field is needed unless it says
+// otherwise.
+type Config struct {
+	Hub       *hub.Hub
+	Signer    *token.Signer
+	Clients   []*ticket.Client // the first is the login page's where none is named
+	Providers map[string]Provider
+	PublicURL string // without a trailing slash
+	// QR is what the code holds, with {ticket} in it; "" means the link
+	// PublicURL/s/{ticket}.
+	QR             string
+	Sandbox        bool           // /s/ is the sandbox's phone
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none by default
+	RateLimit      int            // new tickets per minute and address; 0: no limit
+	Log            *slog.Logger
+}
+
+// Server answers HTTP. It is safe for concurrent use.
+type Server struct {
+	Config
+	clients   map[string]*ticket.Client
+	origins   map[string]bool // on any client's list
+	proxies   *proxies
+	making    *limiter
+	calls     chan struct{} // provider calls under way
+	templates *template.Template
+	router    *echo.Echo
+}
+
+// New makes the server of one node.
+func New(c Config) (*Server, error) {
+	s := &Server{Config: c, clients: map[string]*ticket.Client{}, origins: map[string]bool{},
+		proxies: newProxies(c.TrustedProxies, c.Log), making: newLimiter(c.RateLimit),
+		calls: make(chan struct{}, maxCalls)}
+	if s.QR == "" {
+		s.QR = c.PublicURL + "/s/{ticket}"
+	}
+	for _, client := range c.Clients {
+		s.clients[client.ID] = client
+		for _, origin := range client.Origins {
+			s.origins[origin] = true
+		}
+	}
+	var err error
+	if s.templates, err = frontend.Templates(); err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	if s.router, err = s.routes(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// ServeHTTP is the public listener's.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+
+// routes is every route that there is.
+func (s *Server) routes() (*echo.Echo, error) {
+	assets, err := newAssets(frontend.FS())
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = s.answer
+	e.Use(s.guard)
+
+	read := []string{http.MethodGet, http.MethodHead}
+	e.Match(read, "/", s.page)
+	e.Match(read, "/s/:ticket", s.landing)
+	e.Match(read, "/assets/*", assets.serve)
+	e.Match(read, "/.well-known/jwks.json", s.jwks)
+	e.Match(read, "/healthz", s.alive)
+	e.Match(read, "/readyz", s.ready)
+
+	const one = "/api/login/tickets/:ticket"
+	browser := e.Group("", s.cors)
+	browser.POST("/api/login/tickets", s.makeTicket)
+	browser.GET(one+"/ws", s.socket)
+	browser.GET(one+"/poll", s.poll)
+	browser.POST(one+"/ack", s.ack)
+	for _, path := range []string{"/api/login/tickets", one + "/ws", one + "/poll", one + "/ack"} {
+		browser.OPTIONS(path, s.preflight)
+	}
+	e.Match(read, one+"/qr.svg", s.qrSVG)
+	e.Match(read, one+"/qr.png", s.qrPNG)
+
+	e.POST(one+"/scan", s.scan)
+	e.POST(one+"/confirm", s.confirm)
+	e.POST(one+"/reject", s.reject)
+	return e, nil
+}
+
+// guard stands around every request: headers that all answers carry, and panics.
+func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		h := c.Response().Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		if strings.HasPrefix(c.Request().URL.Path, "/api/") {
+			h.Set("Cache-Control", "no-store")
+		}
+		if s.Hub.Draining() {
+			h.Set("Connection", "close") // the load balancer looks for another node
+		}
+		defer func() {
+			if p := recover(); p != nil {
+				err = newPanic(p)
+			}
+		}()
+		return next(c)
+	}
+}

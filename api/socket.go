@@ -1,0 +1,79 @@
+package api
+
+import (
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// secretProtocol carries the secret: a browser cannot set a header on a
+// WebSocket, and a URL ends up in logs.
+const secretProtocol = "loginhub.secret."
+
+// socket is GET …/ws.
+func (s *Server) socket(c echo.Context) error {
+	id, err := ticketID(c)
+	if err != nil {
+		return err
+	}
+	offered, err := handshake(c.Request())
+	if err != nil {
+		return err
+	}
+	if err := offersSecret(offered, id); err != nil {
+		return err
+	}
+	// The bare ResponseWriter: the hub takes the connection over, and echo's
+	// wrapper would stay alive with it.
+	return s.Hub.Socket(c.Response().Writer, c.Request(), id, s.admit(c))
+}
+
+// handshake checks the opening handshake (RFC 6455, section 4.2.1), so that
+// every refusal is one of ours, and returns the subprotocols on offer.
+func handshake(r *http.Request) ([]string, error) {
+	if !slices.ContainsFunc(list(r.Header, "Connection"), is("upgrade")) ||
+		!slices.ContainsFunc(list(r.Header, "Upgrade"), is("websocket")) ||
+		r.Header.Get("Sec-WebSocket-Version") != "13" {
+		return nil, errUpgrade
+	}
+	keys := r.Header.Values("Sec-WebSocket-Key")
+	if len(keys) != 1 {
+		return nil, invalid("Sec-WebSocket-Key: exactly one is required")
+	}
+	if raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0])); err != nil || len(raw) != 16 {
+		return nil, invalid("Sec-WebSocket-Key: not 16 bytes of base64")
+	}
+	offered := list(r.Header, "Sec-WebSocket-Protocol")
+	if !slices.Contains(offered, hub.Protocol) {
+		return nil, invalid("Sec-WebSocket-Protocol: " + hub.Protocol + " is not offered")
+	}
+	return offered, nil
+}
+
+func offersSecret(offered []string, id ticket.ID) error {
+	for _, p := range offered {
+		if text, ok := strings.CutPrefix(p, secretProtocol); ok {
+			return opens(text, id)
+		}
+	}
+	return ticket.ErrInvalidSecret
+}
+
+// list is a header's comma-separated values over all its lines.
+func list(h http.Header, name string) []string {
+	parts := strings.Split(strings.Join(h.Values(name), ","), ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
+
+func is(word string) func(string) bool {
+	return func(s string) bool { return strings.EqualFold(s, word) }
+}

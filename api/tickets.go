@@ -1,0 +1,105 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/hub/ticket"
+)
+
+type made struct {
+	Ticket    ticket.ID    `json:"ticket"`
+	Secret    string       `json:"secret"`
+	State     ticket.State `json:"state"`
+	Seq       int64        `json:"seq"`
+	ExpiresIn int64        `json:"expires_in"`
+	QRURL     string       `json:"qr_url"`
+	QRImage   string       `json:"qr_image"`
+	MatchCode string       `json:"match_code,omitempty"`
+}
+
+// makeTicket is POST /api/login/tickets.
+func (s *Server) makeTicket(c echo.Context) error {
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		ClientID *string `json:"client_id"`
+		Nonce    string  `json:"nonce"`
+	}
+	if err := parse(body, &in); err != nil {
+		return err
+	}
+	client, err := s.client(in.ClientID)
+	if err != nil {
+		return err
+	}
+	if utf8.RuneCountInString(in.Nonce) > ticket.MaxNonce {
+		return invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
+	}
+	r := c.Request()
+	if !allowed(client, r) {
+		return errOrigin
+	}
+	from := s.proxies.observe(r)
+	if err := s.making.allow(from.counted, time.Now()); err != nil {
+		return err
+	}
+	browser, system := agent(r.UserAgent())
+	m, err := s.Hub.Make(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
+		Address: from.shown, Browser: browser, OS: system})
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, made{
+		Ticket: m.Ticket.ID, Secret: m.Secret.Reveal(), State: m.Ticket.State, Seq: m.Ticket.Seq,
+		ExpiresIn: ticket.Seconds(m.ExpiresIn), QRURL: s.qrText(m.Ticket.ID),
+		QRImage: "/api/login/tickets/" + string(m.Ticket.ID) + "/qr.svg", MatchCode: m.MatchCode})
+}
+
+// client finds the client that a page names, or the only one.
+func (s *Server) client(id *string) (*ticket.Client, error) {
+	if id == nil {
+		if len(s.Clients) == 1 {
+			return s.Clients[0], nil
+		}
+		return nil, invalid("client_id: required, for several clients are configured")
+	}
+	if client := s.clients[*id]; client != nil {
+		return client, nil
+	}
+	return nil, invalid("client_id: no such client")
+}
+
+// ack is POST …/ack: the token has arrived.
+func (s *Server) ack(c echo.Context) error {
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	id, err := ticketID(c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Seq *int64 `json:"seq"`
+	}
+	if err := parse(body, &in); err != nil {
+		return err
+	}
+	if in.Seq == nil {
+		return invalid("seq: required, the seq of the confirmed view")
+	}
+	if err := bearer(c.Request(), id); err != nil {
+		return err
+	}
+	if err := s.Hub.Ack(c.Request().Context(), id, *in.Seq, s.admit(c)); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

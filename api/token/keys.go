@@ -1,0 +1,81 @@
+package token
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// MasterLength is the length of a master key in bytes.
+const MasterLength = 32
+
+// Master is one of the nodes' shared secrets. Everything else derives from it,
+// each purpose with its own HKDF (RFC 5869) label, so that one leaked derived
+// key tells nothing of the others.
+type Master struct{ raw [MasterLength]byte }
+
+// NewMaster draws a random key.
+func NewMaster() Master {
+	var m Master
+	rand.Read(m.raw[:]) // never fails (crypto/rand, Go 1.24)
+	return m
+}
+
+// ErrMaster is a key that is not 32 bytes of base64url.
+var ErrMaster = errors.New("a key is 32 random bytes in base64url (43 characters), as `loginhub keygen` prints it")
+
+// ParseMasters reads keys, comma-separated, newest first. Errors name the place
+// and never the key.
+func ParseMasters(text string) ([]Master, error) {
+	var all []Master
+	seen := map[Master]bool{}
+	for i, part := range strings.Split(text, ",") {
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(strings.TrimSpace(part), "="))
+		if err != nil || len(raw) != MasterLength {
+			return nil, fmt.Errorf("key %d: %w", i+1, ErrMaster)
+		}
+		m := Master{[MasterLength]byte(raw)}
+		if seen[m] {
+			return nil, fmt.Errorf("key %d is given twice", i+1)
+		}
+		seen[m] = true
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// Reveal is the key's text, for `loginhub keygen` alone.
+func (m Master) Reveal() string { return base64.RawURLEncoding.EncodeToString(m.raw[:]) }
+
+// String redacts.
+func (Master) String() string { return "[key]" }
+
+// GoString redacts under %#v too.
+func (Master) GoString() string { return "[key]" }
+
+// LogValue redacts.
+func (Master) LogValue() slog.Value { return slog.StringValue("[key]") }
+
+// ID is the key's public name, the kid: 72 bits that derive from it.
+func (m Master) ID() string {
+	return base64.RawURLEncoding.EncodeToString(m.derive("kid", 9))
+}
+
+// Seal is the HMAC key of the records.
+func (m Master) Seal() []byte { return m.derive("seal", 32) }
+
+// Match is the HMAC key of number matching.
+func (m Master) Match() []byte { return m.derive("match", 32) }
+
+func (m Master) derive(purpose string, length int) []byte {
+	key, err := hkdf.Key(sha256.New, m.raw[:], nil, "loginhub v1 "+purpose, length)
+	if err != nil {
+		panic(err) // only for lengths beyond 255 hashes
+	}
+	return key
+}

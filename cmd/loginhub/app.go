@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"loginhub/api"
+	"loginhub/api/token"
+	"loginhub/hub"
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+// Limits of the public listener.
+const (
+	headerLimit = 10 * time.Second // to send the request's head
+	answerLimit = 75 * time.Second // to take the answer; above the longest poll
+	idleLimit   = 90 * time.Second // between two requests; above nginx's 60 s
+	headerBytes = 16 << 10
+	lastLimit   = 5 * time.Second // for what is under way when the listener closes
+)
+
+// App is one node, ready to run.
+type App struct {
+	set *settings
+	log *slog.Logger
+	// Started is called once the node listens, with its public listener's
+	// address.
+	Started func(w welcome)
+}
+
+// Run is the node's life. It ends when ctx does, after draining, with nil; any
+// other end is an error.
+func (a *App) Run(ctx context.Context) error {
+	listener, err := net.Listen("tcp", a.set.Listen)
+	if err != nil {
+		return fmt.Errorf("LOGINHUB_LISTEN: %w", err)
+	}
+	defer listener.Close()
+	store, err := redisstore.Open(a.set.redisURL())
+	if err != nil {
+		return fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)
+	}
+	defer store.Close()
+	place := a.set.place(listener.Addr())
+	node, server, err := a.build(store, place)
+	if err != nil {
+		return err
+	}
+	a.log.Info("starting", "node", node.Node(), "version", version(), "config", a.set.Config)
+	public := &http.Server{Handler: server, ReadHeaderTimeout: headerLimit, WriteTimeout: answerLimit,
+		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	admin, err := a.admin()
+	if err != nil {
+		return err
+	}
+	return a.live(ctx, store, node, public, admin, listener, place)
+}
+
+// live runs everything and takes it down in the order of section 5 of the
+// design: the mailbox is the last thing to close.
+func (a *App) live(ctx context.Context, store *redisstore.Store, node *hub.Hub, public, admin *http.Server, listener net.Listener, place welcome) error {
+	broken := make(chan error, 1)
+	var servers, hubs sync.WaitGroup
+	defer hubs.Wait()
+	hubLife, endHub := context.WithCancel(context.WithoutCancel(ctx))
+	defer endHub()
+	hubs.Go(func() { node.Run(hubLife) })
+	if err := store.Preload(ctx); err != nil {
+		a.log.Warn("Redis does not answer yet; this node is not ready until it does", "error", err)
+	}
+	servers.Go(func() {
+		if err := public.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			broken <- fmt.Errorf("public listener: %w", err)
+		}
+	})
+	if a.Started != nil {
+		a.Started(place)
+	}
+	var err error
+	select {
+	case err = <-broken:
+	case <-ctx.Done():
+		a.drain(node)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLimit)
+	defer cancel()
+	if e := public.Shutdown(last); e != nil {
+		a.log.Warn("requests cut off", "error", e)
+		public.Close()
+	}
+	if admin != nil {
+		admin.Close()
+	}
+	servers.Wait()
+	return err
+}
+
+// drain lets the pages go. An embedded Redis dies with the node: nobody comes
+// back to it, so nobody is waited for.
+func (a *App) drain(node *hub.Hub) {
+	over := a.set.Drain
+	if a.set.embedded() {
+		over = 0
+	}
+	a.log.Info("draining", "waiting", node.Waiting(), "over", over)
+	node.Drain(context.Background(), over)
+}
+
+// build makes the node and its HTTP edge.
+func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Server, error) {
+	set := a.set
+	signer, err := token.NewSigner(set.masters)
+	if err != nil {
+		return nil, nil, err
+	}
+	var keys []ticket.Key
+	for _, m := range set.masters {
+		keys = append(keys, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+	}
+	ring, err := ticket.NewKeyring(keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	providers, err := set.providers()
+	if err != nil {
+		return nil, nil, err
+	}
+	node := hub.New(hub.Config{Store: store, Mailbox: store, Keys: ring, Signer: signer, Issuer: place.issuer,
+		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
+		MaxWaiters: set.MaxSockets, Log: a.log})
+	qr := set.QR
+	if qr == "link" {
+		qr = ""
+	}
+	server, err := api.New(api.Config{Hub: node, Signer: signer, Clients: place.clients, Providers: providers,
+		PublicURL: place.link, QR: qr, Sandbox: set.sandbox(), TrustedProxies: set.proxies,
+		RateLimit: set.RateLimit, Log: a.log})
+	return node, server, err
+}
+
+// admin starts the operator's listener. Its default address may be taken, by
+// another node or another program; a chosen one must work.
+func (a *App) admin() (*http.Server, error) {
+	const standard = "127.0.0.1:9090"
+	if a.set.AdminListen == "" {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", a.set.AdminListen)
+	if err != nil {
+		if a.set.AdminListen == standard {
+			a.log.Warn("no metrics: the admin address is taken; set LOGINHUB_ADMIN_LISTEN", "error", err)
+			return nil, nil
+		}
+		return nil, fmt.Errorf("LOGINHUB_ADMIN_LISTEN: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.Handler())
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerLimit}
+	go func() { // ends with admin.Close in live
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("admin listener", "error", err)
+		}
+	}()
+	return server, nil
+}
+
+// redisURL is the store's.
+func (s *settings) redisURL() string {
+	if s.embedded() {
+		return redisstore.Embedded
+	}
+	return s.RedisURL
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"loginhub/api/token"
+	"loginhub/hub/ticket"
+)
+
+// settings is a configuration that has passed every check.
+type settings struct {
+	*Config
+	public  string // public URL without a trailing slash; "" where none is set
+	masters []token.Master
+	proxies []netip.Prefix
+	clients []*ticket.Client // nil: the default client
+}
+
+// check is one row of the table: what is wrong, and how to mend it.
+type check struct {
+	setting string
+	wrong   bool
+	mend    string
+}
+
+// validate parses and checks everything and names all that is wrong at once.
+func (c *Config) validate() (*settings, error) {
+	s := &settings{Config: c}
+	var errs []error
+	note := func(setting string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", setting, err))
+		}
+	}
+	var err error
+	s.public, err = publicURL(c.PublicURL)
+	note("LOGINHUB_PUBLIC_URL", err)
+	if c.Keys != "" {
+		s.masters, err = token.ParseMasters(c.Keys)
+		note("LOGINHUB_KEYS", err)
+	} else if c.embedded() {
+		s.masters = []token.Master{token.NewMaster()}
+	}
+	s.proxies, err = prefixes(c.TrustedProxies)
+	note("LOGINHUB_TRUSTED_PROXIES", err)
+	if c.Clients != "" {
+		s.clients, err = readClients(c.Clients, c.known())
+		note("LOGINHUB_CLIENTS", err)
+	}
+	if c.MaxSockets == 0 {
+		c.MaxSockets = socketsFromFileLimit()
+	}
+	for _, row := range s.table() {
+		if row.wrong {
+			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.mend))
+		}
+	}
+	return s, errors.Join(errs...)
+}
+
+// table is every check that is not parsing.
+func (s *settings) table() []check {
+	c := s.Config
+	https := strings.HasPrefix(s.public, "https://")
+	rows := []check{
+		{"LOGINHUB_KEYS", c.Keys == "" && !c.embedded(),
+			"required with a Redis of your own; make one with `loginhub keygen` and give the same to every node"},
+		{"LOGINHUB_REDIS_URL", https && c.RedisURL == "",
+			"an https public URL is production, and the embedded Redis forgets everything at a restart; set the URL of a Redis, or 'embedded' if you mean it"},
+		{"LOGINHUB_SANDBOX", https && c.sandbox() && !c.Sandbox,
+			"an https public URL is production, and in the sandbox anybody logs in as anybody; configure a provider (LOGINHUB_WECHAT_APP_ID), or set it to true if you mean it"},
+		{"LOGINHUB_WECHAT_APP_SECRET", (c.WechatAppID == "") != (c.WechatAppSecret == ""),
+			"LOGINHUB_WECHAT_APP_ID and this one go together; WeChat's console shows both"},
+		{"LOGINHUB_WECHAT_WEB_APP_ID", c.WechatWebAppID+c.WechatWebAppSecret+c.WechatOpenURL != "",
+			"the official website login does not exist yet; leave LOGINHUB_WECHAT_WEB_… and LOGINHUB_WECHAT_OPEN_URL unset"},
+		{"LOGINHUB_WECHAT_VERIFY_FILE", c.WechatVerifyFile != "",
+			"does not exist yet; serve the file from your proxy under /s/"},
+		{"LOGINHUB_APP_JWKS_URL", c.AppJWKSURL+c.AppIssuer != "",
+			"confirming by an app of your own does not exist yet; leave LOGINHUB_APP_… unset"},
+		{"LOGINHUB_QR", c.QR == "wxacode", "wxacode does not exist yet; use link"},
+		{"LOGINHUB_QR", c.QR != "link" && c.QR != "wxacode" && !strings.Contains(c.QR, "{ticket}"),
+			"must be link, or a URL with {ticket} in it"},
+		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
+		{"LOGINHUB_MAX_SOCKETS", c.MaxSockets < 0, "cannot be negative; unset takes it from the file limit"},
+		{"LOGINHUB_DRAIN", c.Drain < 0 || c.Drain > time.Hour, "from 0s to 1h"},
+		{"LOGINHUB_TOKEN_TTL", c.TokenTTL < c.ResultTTL+time.Minute,
+			fmt.Sprintf("at least LOGINHUB_RESULT_TTL and a minute (%v), or a token that waits for its browser arrives expired", c.ResultTTL+time.Minute)},
+	}
+	for _, client := range s.clients {
+		rows = append(rows, check{"LOGINHUB_CLIENTS", client.TokenTTL > 0 && client.TokenTTL < c.ResultTTL+time.Minute,
+			fmt.Sprintf("client %s: token_ttl is below LOGINHUB_RESULT_TTL and a minute (%v)", client.ID, c.ResultTTL+time.Minute)})
+	}
+	for name, ttl := range map[string]time.Duration{"TICKET": c.TicketTTL, "CONFIRM": c.ConfirmTTL, "RESULT": c.ResultTTL, "TOKEN": c.TokenTTL} {
+		rows = append(rows, check{"LOGINHUB_" + name + "_TTL", ttl < time.Second || ttl > 24*time.Hour, "from 1s to 24h"})
+	}
+	return rows
+}
+
+// known are the providers that this node has.
+func (c *Config) known() []string {
+	if c.sandbox() {
+		return []string{"sandbox"}
+	}
+	return []string{"wechat"}
+}
+
+// publicURL checks that the text is an origin: the hub owns its host's root.
+func publicURL(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains([]string{"http", "https"}, u.Scheme) || u.Hostname() == "" ||
+		u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("must be like https://login.example.com: scheme, host and port, no path")
+	}
+	return strings.ToLower(u.Scheme + "://" + u.Host), nil
+}
+
+// prefixes reads CIDRs; a single address is one too.
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, fmt.Errorf("%.64q is no CIDR; expected for example 10.0.0.0/8", text)
+			}
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
+
+// socketsFromFileLimit leaves a tenth, and some, of the file descriptors to
+// everything that is not a waiting page.
+func socketsFromFileLimit() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 1000
+	}
+	return max(64, int(min(limit.Cur, 10_000_000))*9/10-128)
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"loginhub/hub/redisstore"
+)
+
+// Config is every setting of a node. Each field is a flag (--public-url), an
+// environment variable (LOGINHUB_PUBLIC_URL) and a line of --help.
+type Config struct {
+	Listen      string `default:":8080" help:"Address of the public listener."`
+	AdminListen string `default:"127.0.0.1:9090" help:"Address of metrics and pprof; empty turns it off."`
+	PublicURL   string `help:"What browsers and phones see, for example https://login.example.com; issuer of the tokens. Default http://localhost:8080."`
+
+	RedisURL     string `help:"redis://, rediss:// or unix:// URL; ?addr= adds addresses, ?master_name= is for Sentinel, ?cluster=true for Cluster; 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
+	RedisURLFile string `help:"Path of a file that holds the Redis URL." placeholder:"PATH"`
+	Keys         string `help:"Master keys as 'loginhub keygen' prints them, comma-separated, newest first. Random with the embedded Redis, otherwise required." placeholder:"KEY,..."`
+	KeysFile     string `help:"Path of a file that holds the keys." placeholder:"PATH"`
+	Clients      string `help:"Path of the clients file (YAML). Default: one client 'default' with the public URL's own origin." placeholder:"PATH"`
+
+	WechatAppID            string `name:"wechat-app-id" help:"The mini-program's AppID. Without any provider the sandbox runs."`
+	WechatAppSecret        string `help:"The mini-program's AppSecret." placeholder:"SECRET"`
+	WechatAppSecretFile    string `help:"Path of a file that holds it." placeholder:"PATH"`
+	WechatWebAppID         string `name:"wechat-web-app-id" help:"The website application's AppID (not yet)."`
+	WechatWebAppSecret     string `help:"The website application's AppSecret (not yet)." placeholder:"SECRET"`
+	WechatWebAppSecretFile string `help:"Path of a file that holds it (not yet)." placeholder:"PATH"`
+	WechatAPIURL           string `name:"wechat-api-url" help:"Base of WeChat's API, for tests and proxies. Default: WeChat's own." placeholder:"URL"`
+	WechatOpenURL          string `name:"wechat-open-url" help:"Base of WeChat's authorize page (not yet)." placeholder:"URL"`
+	WechatVerifyFile       string `help:"NAME:CONTENT of the ordinary-link rule's verification file (not yet)." placeholder:"NAME:CONTENT"`
+	AppJWKSURL             string `name:"app-jwks-url" help:"The own app's public keys (not yet)." placeholder:"URL"`
+	AppIssuer              string `help:"The own app's issuer (not yet)."`
+	QR                     string `name:"qr" default:"link" help:"What the QR code holds: 'link', 'wxacode' (not yet), or a URL template with {ticket}."`
+
+	TicketTTL  time.Duration `name:"ticket-ttl" default:"2m" help:"Time to scan."`
+	ConfirmTTL time.Duration `name:"confirm-ttl" default:"1m" help:"At least so long to confirm after a scan."`
+	ResultTTL  time.Duration `name:"result-ttl" default:"1m" help:"How long a confirmed ticket waits for its browser."`
+	TokenTTL   time.Duration `name:"token-ttl" default:"5m" help:"Token life; at least result-ttl and a minute."`
+
+	TrustedProxies []string      `help:"CIDRs whose X-Forwarded-For is believed, comma-separated." placeholder:"CIDR"`
+	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64), on this node, in a bounded table; 0 turns it off."`
+	MaxSockets     int           `help:"Waiting sockets and polls on this node. Default: from the file limit."`
+	Drain          time.Duration `default:"10s" help:"Over how long a stopping node lets go of its sockets."`
+	Sandbox        bool          `help:"Allow the sandbox, where anybody logs in as anybody, with an https public URL."`
+	Log            string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+}
+
+// defaultPublicURL is the issuer where none is set: the same on all nodes.
+const defaultPublicURL = "http://localhost:8080"
+
+// embedded reports whether tickets stay in this process.
+func (c *Config) embedded() bool { return c.RedisURL == "" || c.RedisURL == redisstore.Embedded }
+
+// sandbox reports whether no provider is configured, so that the built-in
+// imitation takes its place.
+func (c *Config) sandbox() bool { return c.WechatAppID == "" }
+
+// secrets are the settings that can also be given as a file.
+func (c *Config) secrets() map[string][2]*string {
+	return map[string][2]*string{
+		"LOGINHUB_REDIS_URL":             {&c.RedisURL, &c.RedisURLFile},
+		"LOGINHUB_KEYS":                  {&c.Keys, &c.KeysFile},
+		"LOGINHUB_WECHAT_APP_SECRET":     {&c.WechatAppSecret, &c.WechatAppSecretFile},
+		"LOGINHUB_WECHAT_WEB_APP_SECRET": {&c.WechatWebAppSecret, &c.WechatWebAppSecretFile},
+	}
+}
+
+// readFiles fills secrets from the files that are named in their place.
+func (c *Config) readFiles() error {
+	for name, s := range c.secrets() {
+		value, path := s[0], s[1]
+		if *path == "" {
+			continue
+		}
+		if *value != "" {
+			return fmt.Errorf("%s and %s_FILE are both set; keep one", name, name)
+		}
+		text, err := os.ReadFile(*path)
+		if err != nil {
+			return fmt.Errorf("%s_FILE: %w", name, err)
+		}
+		*value = strings.TrimSpace(string(text))
+	}
+	return nil
+}
+
+// LogValue is the configuration as it may be logged: of a secret only whether
+// it is set.
+func (c *Config) LogValue() slog.Value {
+	set := func(secret string) string {
+		if secret == "" {
+			return ""
+		}
+		return "[set]"
+	}
+	return slog.GroupValue(
+		slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
+		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)),
+		slog.String("keys", set(c.Keys)), slog.String("clients", c.Clients),
+		slog.String("wechat_app_id", c.WechatAppID), slog.String("wechat_app_secret", set(c.WechatAppSecret)),
+		slog.String("wechat_api_url", c.WechatAPIURL), slog.String("qr", c.QR),
+		slog.String("ticket_ttl", c.TicketTTL.String()), slog.String("confirm_ttl", c.ConfirmTTL.String()),
+		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
+		slog.Any("trusted_proxies", c.TrustedProxies), slog.Int("rate_limit", c.RateLimit),
+		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))
+}
+
+// dropEmpty takes empty settings out of the environment: compose files and
+// charts set what they leave out to nothing. An empty admin address means off.
+func dropEmpty() error {
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "LOGINHUB_") && value == "" && name != "LOGINHUB_ADMIN_LISTEN" {
+			if err := os.Unsetenv(name); err != nil {
+				return fmt.Errorf("unset %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"loginhub/api/token"
+)
+
+// Exit codes.
+const (
+	exitBroken = 1 // the node could not start or broke
+	exitUsage  = 2 // the configuration is wrong
+)
+
+// The settings stand beside the commands, so that --help shows them all.
+type commands struct {
+	Config
+
+	Serve   serve   `cmd:"" default:"1" help:"Run a node (the default)."`
+	Keygen  keygen  `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
+	Version showVer `cmd:"" help:"Print the version."`
+}
+
+type (
+	serve   struct{}
+	keygen  struct{}
+	showVer struct{}
+)
+
+func main() {
+	if err := dropEmpty(); err != nil {
+		fail(exitBroken, err)
+	}
+	var cli commands
+	k := kong.Parse(&cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"),
+		kong.Description("Log a PC browser in with a phone. With nothing configured: a sandbox with an in-memory store on http://localhost:8080."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}))
+	if err := k.Run(&cli.Config); err != nil {
+		var wrong *usageError
+		if errors.As(err, &wrong) {
+			fail(exitUsage, err)
+		}
+		fail(exitBroken, err)
+	}
+}
+
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "loginhub:", err)
+	os.Exit(code)
+}
+
+// usageError is a configuration that the operator has to mend.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string {
+	return "the configuration is wrong:\n" + e.err.Error() + "\n`loginhub --help` lists all settings"
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// Run is `loginhub serve`.
+func (serve) Run(c *Config) error {
+	if err := c.readFiles(); err != nil {
+		return &usageError{err}
+	}
+	set, err := c.validate()
+	if err != nil {
+		return &usageError{err}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	app := &App{set: set, log: logger(set.Log), Started: func(w welcome) { set.show(os.Stdout, w) }}
+	return app.Run(ctx)
+}
+
+// Run is `loginhub keygen`.
+func (keygen) Run() error {
+	fmt.Println(token.NewMaster().Reveal())
+	return nil
+}
+
+// Run is `loginhub version`.
+func (showVer) Run() error {
+	fmt.Println("loginhub", version())
+	return nil
+}
+
+// version is what the build knows of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	text := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			text += " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return text + " " + info.GoVersion
+}
+
+// logger writes text for a person at a terminal, JSON for everything else.
+func logger(level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		return slog.New(slog.NewTextHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+
+	"loginhub/hub/ticket"
+)
+
+// welcome is where a node is to be found.
+type welcome struct {
+	local   string // the login page on this machine
+	link    string // what the QR code's link begins with
+	issuer  string // of the tokens
+	clients []*ticket.Client
+}
+
+// place says where the node that listens there is found. With a public URL that
+// is the only way in. Without one this is somebody's own machine: a phone in
+// the same network needs its address there, and the page may be opened by any
+// of its names.
+func (s *settings) place(addr net.Addr) welcome {
+	w := welcome{link: s.public, issuer: s.public, local: s.public, clients: s.clients}
+	origins := []string{s.public}
+	if s.public == "" {
+		at := netip.MustParseAddrPort(addr.String())
+		lan := lanAddress(at.Addr())
+		port := at.Port()
+		w.local = fmt.Sprintf("http://localhost:%d", port)
+		w.link = fmt.Sprintf("http://%s", netip.AddrPortFrom(lan, port))
+		w.issuer = w.local
+		if !s.embedded() {
+			w.issuer = defaultPublicURL // several nodes, one issuer
+		}
+		origins = []string{w.local, fmt.Sprintf("http://127.0.0.1:%d", port), w.link, defaultPublicURL}
+	}
+	if w.clients == nil {
+		w.clients = []*ticket.Client{{ID: "default", LabelZH: "登录演示", LabelEN: "Login demo", Origins: origins}}
+	}
+	return w
+}
+
+// lanAddress is this machine's address in its network, where the listener can be
+// reached there; otherwise the loopback.
+func lanAddress(listening netip.Addr) netip.Addr {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if !listening.IsUnspecified() {
+		return listening.Unmap()
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return loopback
+	}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && p.Addr().IsPrivate() {
+			return p.Addr()
+		}
+	}
+	return loopback
+}
+
+// show prints the screen that a newcomer sees; in production there is none.
+func (s *settings) show(out io.Writer, w welcome) {
+	var b strings.Builder
+	if !s.embedded() && !s.sandbox() {
+		return
+	}
+	fmt.Fprintf(&b, "\n  loginhub %s\n\n  Open   %s\n", version(), w.local)
+	if w.link != w.local {
+		fmt.Fprintf(&b, "         and scan with a phone in the same network; its page is at %s\n", w.link)
+	}
+	b.WriteString("\n")
+	if s.sandbox() {
+		b.WriteString("  This is a sandbox: there is no WeChat, and anybody logs in as anybody.\n")
+	}
+	if s.embedded() {
+		b.WriteString("  Tickets are kept in this process and gone when it stops.\n")
+	}
+	b.WriteString("\n  For production set\n\n")
+	for _, line := range [][2]string{
+		{"LOGINHUB_PUBLIC_URL", "https://login.example.com"},
+		{"LOGINHUB_REDIS_URL", "redis://:PASSWORD@HOST:6379/0"},
+		{"LOGINHUB_KEYS", "what `loginhub keygen` prints, the same on every node"},
+		{"LOGINHUB_WECHAT_APP_ID", "your mini-program's"},
+		{"LOGINHUB_WECHAT_APP_SECRET", "your mini-program's"},
+		{"LOGINHUB_CLIENTS", "the file of your sites"},
+	} {
+		fmt.Fprintf(&b, "    %-28s%s\n", line[0], line[1])
+	}
+	b.WriteString("\n  All settings: loginhub --help      Stop: Ctrl-C\n\n")
+	fmt.Fprint(out, b.String())
+}
