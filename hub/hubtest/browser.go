@@ -1,0 +1,195 @@
+package hubtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// View is what the contract shows the browser (design 4.4).
+type View struct {
+	Ticket         string `json:"ticket"`
+	State          string `json:"state"`
+	Seq            int64  `json:"seq"`
+	ExpiresIn      int64  `json:"expires_in"`
+	User           *User  `json:"user"`
+	Token          string `json:"token"`
+	TokenType      string `json:"token_type"`
+	TokenExpiresIn int64  `json:"token_expires_in"`
+}
+
+// User is the claimed user.
+type User struct {
+	Nickname  string `json:"nickname,omitempty"`
+	AvatarURL string `json:"avatar_url,omitempty"`
+}
+
+// Ticket is what the browser holds.
+type Ticket struct {
+	ID        string `json:"ticket"`
+	Secret    string `json:"secret"`
+	State     string `json:"state"`
+	Seq       int64  `json:"seq"`
+	ExpiresIn int64  `json:"expires_in"`
+	QRURL     string `json:"qr_url"`
+	QRImage   string `json:"qr_image"`
+	MatchCode string `json:"match_code"`
+}
+
+// Answer is any HTTP answer, with its problem where it is one.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Request is one HTTP request. A nil body sends none; headers are pairs.
+func Request(ctx context.Context, method, url string, body any, headers ...string) (*Answer, error) {
+	var in io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		in = strings.NewReader(b)
+	case []byte:
+		in = bytes.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			return nil, err
+		}
+		in = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, url, in)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
+	if a.Body, err = io.ReadAll(resp.Body); err != nil {
+		return nil, err
+	}
+	if resp.Header.Get("Content-Type") == "application/problem+json" {
+		if err := json.Unmarshal(a.Body, a); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// Into reads a JSON answer, which must have the status.
+func (a *Answer) Into(status int, v any) error {
+	if a.Status != status {
+		return fmt.Errorf("status %d (%s), wanted %d: %s", a.Status, a.Code, status, a.Body)
+	}
+	return json.Unmarshal(a.Body, v)
+}
+
+// Make makes a ticket on the node at url; request may be nil.
+func Make(ctx context.Context, url string, request any, headers ...string) (*Ticket, error) {
+	a, err := Request(ctx, "POST", url+"/api/login/tickets", request, headers...)
+	if err != nil {
+		return nil, err
+	}
+	t := &Ticket{}
+	return t, a.Into(http.StatusCreated, t)
+}
+
+// URL is an endpoint of the ticket on the node at url.
+func (t *Ticket) URL(url, endpoint string) string {
+	return url + "/api/login/tickets/" + t.ID + "/" + endpoint
+}
+
+// Poll is one long poll. A nil view is a 204.
+func (t *Ticket) Poll(ctx context.Context, url string, after int64, wait int) (*View, error) {
+	a, err := Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", t.URL(url, "poll"), after, wait), nil,
+		"Authorization", "Bearer "+t.Secret)
+	if err != nil || a.Status == http.StatusNoContent {
+		return nil, err
+	}
+	v := &View{}
+	return v, a.Into(http.StatusOK, v)
+}
+
+// Ack acknowledges over HTTP.
+func (t *Ticket) Ack(ctx context.Context, url string, seq int64) (*Answer, error) {
+	return Request(ctx, "POST", t.URL(url, "ack"), map[string]int64{"seq": seq}, "Authorization", "Bearer "+t.Secret)
+}
+
+// Socket is a page's open line.
+type Socket struct {
+	Conn *websocket.Conn
+	HTTP *http.Response // of the handshake
+}
+
+// Dial opens the ticket's socket on the node at url. On a refusal the error is
+// set and so may be the socket, for its HTTP answer.
+func (t *Ticket) Dial(ctx context.Context, url string, headers ...string) (*Socket, error) {
+	h := http.Header{}
+	for i := 0; i+1 < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	conn, resp, err := websocket.Dial(ctx, strings.Replace(t.URL(url, "ws"), "http", "ws", 1), &websocket.DialOptions{
+		Subprotocols: []string{"loginhub.v1", "loginhub.secret." + t.Secret}, HTTPHeader: h})
+	return &Socket{Conn: conn, HTTP: resp}, err
+}
+
+// Next is the next view.
+func (s *Socket) Next(ctx context.Context) (*View, error) {
+	_, text, err := s.Conn.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &View{}
+	return v, json.Unmarshal(text, v)
+}
+
+// Until reads views until one has the state.
+func (s *Socket) Until(ctx context.Context, state string) (*View, error) {
+	for {
+		v, err := s.Next(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("waiting for %s: %w", state, err)
+		}
+		if v.State == state {
+			return v, nil
+		}
+	}
+}
+
+// Ack acknowledges over the socket.
+func (s *Socket) Ack(ctx context.Context, seq int64) error {
+	return s.Conn.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack":%d}`, seq))
+}
+
+// Closed reads until the socket is closed and gives the code; -1 for none.
+func (s *Socket) Closed(ctx context.Context) int {
+	for {
+		if _, _, err := s.Conn.Read(ctx); err != nil {
+			return int(websocket.CloseStatus(err))
+		}
+	}
+}
+
+// Limit is a context for one step of a test.
+func Limit(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), d)
+}

@@ -1,0 +1,158 @@
+package hubtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Key is a master key for tests; OtherKey another.
+const (
+	Key      = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+	OtherKey = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+)
+
+// Build builds the program for tests that start nodes as processes, with the
+// race detector where the test itself has it. Call it in TestMain; remove
+// deletes the program.
+func Build() (program string, remove func(), err error) {
+	if given := os.Getenv("LOGINHUB_BIN"); given != "" {
+		return given, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "loginhub-test-")
+	if err != nil {
+		return "", nil, err
+	}
+	program = filepath.Join(dir, "loginhub")
+	args := []string{"build", "-o", program}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "loginhub/cmd/loginhub")...).CombinedOutput()
+	if err != nil {
+		return "", nil, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return program, func() { os.RemoveAll(dir) }, nil
+}
+
+// Node is a hub process.
+type Node struct {
+	URL  string
+	cmd  *exec.Cmd
+	log  *logBuffer
+	done chan struct{}
+}
+
+// StartNode starts a node on a free port and waits until it is ready. Settings
+// are NAME=VALUE without the prefix LOGINHUB_; they come over the defaults for
+// tests: no admin listener, no rate limit, a public URL and keys that are the
+// same for all. The node ends with the test, which fails where the race
+// detector has spoken.
+func StartNode(t testing.TB, program string, settings ...string) *Node {
+	t.Helper()
+	n := LaunchNode(t, program, settings...)
+	Eventually(t, 20*time.Second, "node is ready", func() bool {
+		select {
+		case <-n.done:
+			t.Fatalf("node ended at once:\n%s", n.Log())
+		default:
+		}
+		return n.Get("/readyz") == http.StatusOK
+	})
+	return n
+}
+
+// LaunchNode is StartNode without the waiting.
+func LaunchNode(t testing.TB, program string, settings ...string) *Node {
+	t.Helper()
+	port := FreePort(t)
+	n := &Node{URL: "http://127.0.0.1:" + port, log: &logBuffer{}, done: make(chan struct{})}
+	n.cmd = exec.Command(program)
+	n.cmd.SysProcAttr = ownGroup()
+	n.cmd.Env = append(os.Environ(), "LOGINHUB_LISTEN=127.0.0.1:"+port, "LOGINHUB_ADMIN_LISTEN=", "LOGINHUB_RATE_LIMIT=0",
+		"LOGINHUB_PUBLIC_URL=http://login.test", "LOGINHUB_KEYS="+Key, "LOGINHUB_DRAIN=1s", "GORACE=halt_on_error=1")
+	for _, s := range settings {
+		n.cmd.Env = append(n.cmd.Env, "LOGINHUB_"+s)
+	}
+	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
+	if err := n.cmd.Start(); err != nil {
+		t.Fatalf("start node: %v", err)
+	}
+	go func() {
+		n.cmd.Wait()
+		close(n.done)
+	}()
+	t.Cleanup(func() {
+		n.Kill()
+		if strings.Contains(n.Log(), "DATA RACE") {
+			t.Errorf("data race in a node:\n%s", n.Log())
+		}
+	})
+	return n
+}
+
+// Get is the status of a GET, or 0.
+func (n *Node) Get(path string) int {
+	client := http.Client{Timeout: 2 * time.Second}
+	r, err := client.Get(n.URL + path)
+	if err != nil {
+		return 0
+	}
+	io.Copy(io.Discard, r.Body)
+	r.Body.Close()
+	return r.StatusCode
+}
+
+// Log is what the node has printed so far.
+func (n *Node) Log() string { return n.log.String() }
+
+// Kill ends the node at once.
+func (n *Node) Kill() {
+	n.cmd.Process.Signal(syscall.SIGCONT)
+	n.cmd.Process.Kill()
+	<-n.done
+}
+
+// Terminate asks the node to stop, as an init system does.
+func (n *Node) Terminate() error { return n.cmd.Process.Signal(syscall.SIGTERM) }
+
+// Wait waits for the node's end and gives its exit code.
+func (n *Node) Wait(limit time.Duration) (int, error) {
+	select {
+	case <-n.done:
+		return n.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(limit):
+		return 0, errors.New("the node does not stop")
+	}
+}
+
+// ownGroup puts a process into a group of its own, so that Ctrl-C at a test
+// run does not reach it before its test has cleaned up.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,137 @@
+package hubtest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis is a redis-server of a test's own.
+type Redis struct {
+	URL    string
+	Addr   string
+	Client *redis.Client // for looking and meddling
+	cmd    *exec.Cmd
+	args   []string
+}
+
+// StartRedis starts a redis-server without persistence on a free port; it ends
+// with the test. More arguments go to redis-server as they are.
+func StartRedis(t testing.TB, args ...string) *Redis {
+	t.Helper()
+	port := FreePort(t)
+	r := &Redis{Addr: "127.0.0.1:" + port, URL: "redis://127.0.0.1:" + port + "/0"}
+	r.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--dir", t.TempDir(), "--daemonize", "no"}, args...)
+	r.Client = redis.NewClient(&redis.Options{Addr: r.Addr, DisableIdentity: true})
+	r.Start(t)
+	t.Cleanup(func() {
+		r.Client.Close()
+		r.Kill(t)
+	})
+	return r
+}
+
+// Start starts the server (again) and waits until it answers.
+func (r *Redis) Start(t testing.TB) {
+	t.Helper()
+	r.cmd = exec.Command("redis-server", r.args...)
+	r.cmd.SysProcAttr = ownGroup()
+	if err := r.cmd.Start(); err != nil {
+		t.Fatalf("start redis-server: %v", err)
+	}
+	Eventually(t, 10*time.Second, "redis-server answers", func() bool {
+		return r.Client.Ping(context.Background()).Err() == nil
+	})
+}
+
+// Kill ends the server at once.
+func (r *Redis) Kill(t testing.TB) {
+	t.Helper()
+	if r.cmd.ProcessState != nil {
+		return
+	}
+	r.cmd.Process.Signal(syscall.SIGCONT)
+	r.cmd.Process.Kill()
+	r.cmd.Wait()
+}
+
+// Stall stops the server's process; Resume lets it go on.
+func (r *Redis) Stall() error { return r.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets a stalled server go on.
+func (r *Redis) Resume() error { return r.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Monitor collects every command that the server runs, as MONITOR prints it,
+// until stop is called.
+func (r *Redis) Monitor(t testing.TB) (stop func() []string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", r.Addr)
+	if err != nil {
+		t.Fatalf("monitor: %v", err)
+	}
+	fmt.Fprint(conn, "MONITOR\r\n")
+	in := bufio.NewReaderSize(conn, 1<<20)
+	if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "+OK") {
+		t.Fatalf("monitor: %q %v", line, err)
+	}
+	var lines []string
+	const last = "end-of-monitor"
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil || strings.Contains(line, last) {
+				return
+			}
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}()
+	var once sync.Once
+	end := func() []string {
+		once.Do(func() {
+			r.Client.Do(context.Background(), "ECHO", last)
+			<-done
+			conn.Close()
+		})
+		return lines
+	}
+	t.Cleanup(func() { conn.Close() })
+	return end
+}
+
+// FreePort is a port that was free a moment ago.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("free port: %v", err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// Eventually waits until ok, or fails the test.
+func Eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+		<-tick.C
+	}
+}
