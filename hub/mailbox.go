@@ -76,13 +76,6 @@ func (p *proof) check() {
 	p.at, p.first = time.Now(), true
 }
 
-// age is how long ago the node last proved that it hears.
-func (h *Hub) age() time.Duration {
-	h.proof.mu.Lock()
-	defer h.proof.mu.Unlock()
-	return time.Since(h.proof.at)
-}
-
 // deaf reports whether the node has let its pages go because it hears nothing.
 func (h *Hub) deaf() bool {
 	h.proof.mu.Lock()

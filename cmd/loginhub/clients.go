@@ -69,7 +69,7 @@ func readClients(path string, providers []string) ([]*ticket.Client, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(file.Clients) == 0 {
-		return nil, fmt.Errorf("%s: no clients; expected a list under clients:", path)
+		return nil, fmt.Errorf("%s: no clients; expected a list under 'clients'", path)
 	}
 	var all []*ticket.Client
 	for _, entry := range file.Clients {

@@ -104,38 +104,27 @@ func (s *Store) prove(ctx context.Context, c redis.Scripter, tag, node string, p
 // there, as the Cluster stands now: after a failover or a resharding it stands
 // otherwise.
 func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]string, error) {
-	slots, err := c.ClusterSlots(ctx).Result()
+	shards, err := c.ClusterShards(ctx).Result()
 	if err != nil {
 		return nil, failure(err)
 	}
-	type ranges []redis.ClusterSlot
-	masters := map[string]ranges{}
-	var order []string
-	for _, r := range slots {
-		if len(r.Nodes) == 0 {
-			continue
+	var tags []string
+	for _, shard := range shards {
+		if len(shard.Slots) > 0 {
+			tags = append(tags, tagIn(shard.Slots))
 		}
-		addr := r.Nodes[0].Addr // the first of a range is its master
-		if masters[addr] == nil {
-			order = append(order, addr)
-		}
-		masters[addr] = append(masters[addr], r)
 	}
-	if len(order) == 0 {
-		return nil, fmt.Errorf("redis: cluster without masters: %w", ticket.ErrStoreUnavailable)
-	}
-	tags := make([]string, 0, len(order))
-	for _, addr := range order {
-		tags = append(tags, tagIn(masters[addr]))
+	if len(tags) == 0 {
+		return nil, fmt.Errorf("redis: cluster without slots: %w", ticket.ErrStoreUnavailable)
 	}
 	return tags, nil
 }
 
 // tagIn is the smallest number, as text, whose slot lies in one of the ranges.
-func tagIn(ranges []redis.ClusterSlot) string {
+func tagIn(ranges []redis.SlotRange) string {
 	for n := 0; ; n++ {
 		tag := strconv.Itoa(n)
-		slot := int(crc16(tag)) % 16384
+		slot := int64(crc16(tag)) % 16384
 		for _, r := range ranges {
 			if r.Start <= slot && slot <= r.End {
 				return tag
