@@ -1,0 +1,140 @@
+package hub_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// soon is far below the first sweep of a slot, which comes after 18 seconds: what
+// arrives by then did not need it.
+const soon = 10 * time.Second
+
+func TestAttachAndConfirmRaceTenThousandTimesAndTheTokenAlwaysArrives(t *testing.T) {
+	redis := hubtest.StartRedis(t)
+	page, phone := start(t, options{url: redis.URL}), start(t, options{url: redis.URL})
+	const total, workers = 10_000, 32
+	race := func(i int) {
+		id := page.make(t)
+		ctx, cancel := hubtest.Limit(soon)
+		defer cancel()
+		var both sync.WaitGroup
+		both.Go(func() {
+			if _, err := phone.Confirm(ctx, phone.call(id, "a")); err != nil {
+				t.Errorf("%d: confirm: %v", i, err)
+			}
+		})
+		v, news, err := page.Poll(ctx, id, 1, soon, anybody)
+		if err := confirmed(v, err); err != nil || !news {
+			t.Errorf("%d: the token did not arrive: %v", i, err)
+		}
+		both.Wait()
+	}
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			for i := w; i < total && !t.Failed(); i += workers {
+				race(i)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// lateStore answers an attach only after the message of the confirm has arrived
+// in the node's mailbox.
+type lateStore struct {
+	hub.Store
+	attached func(ticket.ID) // the attach has been done, its answer is held
+	release  func(ticket.ID) // returns once it may go on
+}
+
+func (s *lateStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+	found, err := s.Store.Attach(ctx, node, ids...)
+	if node != "" && err == nil && found[0].Sealed != nil {
+		s.attached(ids[0])
+		s.release(ids[0])
+	}
+	return found, err
+}
+
+// late holds every attach's answer back behind the mailbox message.
+func late(t *testing.T, url string) (page, phone *stand) {
+	phone = start(t, options{url: url})
+	var mu sync.Mutex
+	arrived := map[ticket.ID]chan struct{}{}
+	of := func(id ticket.ID) chan struct{} {
+		mu.Lock()
+		defer mu.Unlock()
+		if arrived[id] == nil {
+			arrived[id] = make(chan struct{})
+		}
+		return arrived[id]
+	}
+	page = start(t, options{url: url, wrap: func(s hub.Store) hub.Store {
+		return &lateStore{Store: s,
+			attached: func(id ticket.ID) {
+				if _, err := phone.Confirm(context.Background(), phone.call(id, "a")); err != nil {
+					t.Errorf("confirm: %v", err)
+				}
+			},
+			release: func(id ticket.ID) {
+				select {
+				case <-of(id):
+				case <-time.After(soon):
+					t.Errorf("no message for %s", id)
+				}
+			}}
+	}})
+	page.ear.set(func(next func([]byte), m []byte) {
+		next(m)
+		if id, _, ok := ticket.ReadMail(m); ok {
+			close(of(id))
+		}
+	})
+	return page, phone
+}
+
+func TestAnAttachAnsweredBehindTheMessageStillGivesTheToken(t *testing.T) {
+	page, _ := late(t, hubtest.StartRedis(t).URL)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 125 {
+				ctx, cancel := hubtest.Limit(soon)
+				v, news, err := page.Poll(ctx, page.make(t), 1, soon, anybody)
+				cancel()
+				if err := confirmed(v, err); err != nil || !news {
+					t.Errorf("the token did not arrive: %v", err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestMailBeforeTheUpgradeIsFinishedWaitsForIt(t *testing.T) {
+	page, _ := late(t, hubtest.StartRedis(t).URL)
+	page.serve(t)
+	for range 200 {
+		ctx, cancel := hubtest.Limit(soon)
+		socket, err := page.dial(ctx, page.make(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The first view is already the confirmed one: the slot never shows the
+		// older version that the late answer carries.
+		v, err := socket.Next(ctx)
+		if err != nil || v.State != "confirmed" || v.Token == "" || v.Seq != 2 {
+			t.Fatalf("first view %+v %v", v, err)
+		}
+		socket.Conn.CloseNow()
+		cancel()
+	}
+}

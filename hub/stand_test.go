@@ -1,0 +1,217 @@
+package hub_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	"loginhub/api/token"
+	"loginhub/hub"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+func TestMain(m *testing.M) {
+	// The test client's idle connections are not ours.
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		os.Exit(code)
+	}))
+}
+
+// ear lets a test stand between Redis and the node's mailbox.
+type ear struct {
+	hub.Mailbox
+	mu   sync.Mutex
+	mail func(next func([]byte), m []byte) // nil: pass on
+	subs int                               // how often the subscription stood
+}
+
+func (e *ear) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
+	return e.Mailbox.Listen(ctx, node, func() {
+		e.mu.Lock()
+		e.subs++
+		e.mu.Unlock()
+		subscribed()
+	}, func(m []byte) {
+		e.mu.Lock()
+		between := e.mail
+		e.mu.Unlock()
+		if between != nil {
+			between(mail, m)
+			return
+		}
+		mail(m)
+	})
+}
+
+func (e *ear) set(mail func(next func([]byte), m []byte)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.mail = mail
+}
+
+func (e *ear) subscriptions() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.subs
+}
+
+// stand is one node within the test.
+type stand struct {
+	*hub.Hub
+	ear    *ear
+	client *ticket.Client
+	door   *door
+}
+
+type options struct {
+	url   string                    // of Redis; "" means embedded
+	wrap  func(hub.Store) hub.Store // stands between the hub and its store
+	tweak func(*hub.Config)         // last word on the configuration
+}
+
+func start(t testing.TB, o options) *stand {
+	t.Helper()
+	if o.url == "" {
+		o.url = redisstore.Embedded
+	}
+	store, err := redisstore.Open(o.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	masters, err := token.ParseMasters(hubtest.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := masters[0]
+	ring, err := ticket.NewKeyring([]ticket.Key{{ID: m.ID(), Seal: m.Seal(), Match: m.Match()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := token.NewSigner(masters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stand{ear: &ear{Mailbox: store}, client: &ticket.Client{ID: "demo"}}
+	c := hub.Config{Store: store, Mailbox: s.ear, Keys: ring, Signer: signer, Issuer: "http://login.test",
+		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute, MaxWaiters: 10000}
+	if o.wrap != nil {
+		c.Store = o.wrap(store)
+	}
+	if o.tweak != nil {
+		o.tweak(&c)
+	}
+	s.Hub = hub.New(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	var life sync.WaitGroup
+	life.Go(func() { s.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		life.Wait()
+		store.Close()
+	})
+	hubtest.Eventually(t, 10*time.Second, "node is ready", func() bool { return s.Ready() == nil })
+	return s
+}
+
+// serve gives the node an HTTP door for sockets: any path is a ticket's id. The
+// connections are pipes, so that it works in a bubble of testing/synctest too.
+func (s *stand) serve(t testing.TB) {
+	s.door = &door{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.Socket(w, r, ticket.ID(r.URL.Path[1:]), anybody); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})}
+	var life sync.WaitGroup
+	life.Go(func() { server.Serve(s.door) })
+	t.Cleanup(func() {
+		server.Close()
+		life.Wait()
+	})
+}
+
+// dial opens a page's socket through the door.
+func (s *stand) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error) {
+	transport := &http.Transport{DialContext: s.door.dial, DisableKeepAlives: true}
+	conn, resp, err := websocket.Dial(ctx, "ws://door/"+string(id), &websocket.DialOptions{
+		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: transport}})
+	return &hubtest.Socket{Conn: conn, HTTP: resp}, err
+}
+
+// door is a listener of pipes.
+type door struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (d *door) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case d.conns <- there:
+		return here, nil
+	case <-d.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (d *door) Accept() (net.Conn, error) {
+	select {
+	case c := <-d.conns:
+		return c, nil
+	case <-d.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (d *door) Close() error {
+	d.once.Do(func() { close(d.closed) })
+	return nil
+}
+
+func (d *door) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }
+
+func anybody(ticket.Ticket) error { return nil }
+
+func (s *stand) make(t testing.TB) ticket.ID {
+	t.Helper()
+	m, err := s.Make(context.Background(), ticket.Request{Client: s.client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Ticket.ID
+}
+
+// call is a phone's call of that user.
+func (s *stand) call(id ticket.ID, name string) hub.Call {
+	return hub.Call{Ticket: id, Admit: anybody,
+		Client: func(string) *ticket.Client { return s.client },
+		Exchange: func(context.Context) (ticket.Identity, error) {
+			return ticket.Identity{Provider: "sandbox", Subject: name}, nil
+		}}
+}
+
+// confirmed checks a view that must carry the token.
+func confirmed(v ticket.View, err error) error {
+	if err != nil {
+		return err
+	}
+	if v.State != ticket.Confirmed || v.Token == "" {
+		return fmt.Errorf("view %+v carries no token", v)
+	}
+	return nil
+}
