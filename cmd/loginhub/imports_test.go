@@ -1,0 +1,66 @@
+package main_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// edges are the imports within the project that are allowed. A new one is a
+// decision, made here.
+var edges = map[string][]string{
+	"cmd/loginhub":      {"api", "api/token", "hub", "hub/redisstore", "hub/ticket", "wechat"},
+	"api":               {"api/token", "frontend", "hub", "hub/ticket"},
+	"api/token":         {},
+	"hub":               {"hub/ticket"},
+	"hub/redisstore":    {"hub/ticket"},
+	"hub/ticket":        {},
+	"hub/hubtest":       {},
+	"wechat":            {},
+	"wechat/wechattest": {},
+	"frontend":          {},
+}
+
+// homes are the modules that only some packages may know.
+var homes = map[string][]string{
+	"github.com/labstack/echo/v4":         {"api"},
+	"github.com/skip2/go-qrcode":          {"api"},
+	"github.com/redis/go-redis/v9":        {"hub/redisstore", "hub/hubtest"},
+	"github.com/alicebob/miniredis/v2":    {"hub/redisstore"},
+	"github.com/coder/websocket":          {"hub", "hub/hubtest"},
+	"github.com/go-jose/go-jose/v4":       {"api/token"},
+	"github.com/alecthomas/kong":          {"cmd/loginhub"},
+	"github.com/mileusna/useragent":       {"api"},
+	"go.yaml.in/yaml/v3":                  {"cmd/loginhub"},
+	"github.com/prometheus/client_golang": {"cmd/loginhub"},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "loginhub/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		words := strings.Fields(line)
+		from := strings.TrimPrefix(words[0], "loginhub/")
+		allowed, known := edges[from]
+		if !known {
+			t.Errorf("package %s is not in the table: say what it may import", from)
+		}
+		for _, path := range words[1:] {
+			to, ours := strings.CutPrefix(path, "loginhub/")
+			if ours && !slices.Contains(allowed, to) {
+				t.Errorf("%s imports %s", from, to)
+			}
+			if !ours && from == "hub/ticket" && strings.Contains(path, ".") {
+				t.Errorf("%s imports %s; it takes the standard library only", from, path)
+			}
+			for module, at := range homes {
+				if (path == module || strings.HasPrefix(path, module+"/")) && !slices.Contains(at, from) {
+					t.Errorf("%s imports %s, whose home is %v", from, path, at)
+				}
+			}
+		}
+	}
+}

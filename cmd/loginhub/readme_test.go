@@ -1,0 +1,85 @@
+package main_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"loginhub/hub/hubtest"
+)
+
+// snippet writes the README's code block that follows <!-- name --> to a file of
+// that name.
+func snippet(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "<!-- "+name+" -->\n```")
+	if !found {
+		t.Fatalf("no block %s in the README", name)
+	}
+	_, rest, _ = strings.Cut(rest, "\n")
+	code, _, found := strings.Cut(rest, "\n```")
+	if !found {
+		t.Fatalf("block %s does not end", name)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(code+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// tokenFor logs the user in and gives the token that the page gets.
+func tokenFor(ctx context.Context, t *testing.T, url, user, nonce string) string {
+	t.Helper()
+	ticket, err := hubtest.Make(ctx, url, map[string]string{"nonce": nonce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := hubtest.NewPhone(user).Do(ctx, url, ticket.ID, "confirm", nil); err != nil || a.Status != 200 {
+		t.Fatalf("confirm: %+v %v", a, err)
+	}
+	v, err := ticket.Poll(ctx, url, 0, 0)
+	if err != nil || v == nil || v.Token == "" {
+		t.Fatalf("view %+v %v", v, err)
+	}
+	return v.Token
+}
+
+func TestTheREADMEsSnippetsVerifyATokenAndRefuseAWrongOne(t *testing.T) {
+	t.Parallel()
+	node := hubtest.StartNode(t, program)
+	ctx := one(t)
+	token := tokenFor(ctx, t, node.URL, "alice", "n-1")
+	head, rest, _ := strings.Cut(token, ".")
+	body, signature, _ := strings.Cut(rest, ".")
+	other, _, _ := strings.Cut(strings.SplitN(tokenFor(ctx, t, node.URL, "mallory", "n-1"), ".", 2)[1], ".")
+	for _, run := range [][]string{
+		{"go", "run", snippet(t, "verify.go")},
+		{"node", snippet(t, "verify.mjs")},
+	} {
+		call := func(args ...string) (string, error) {
+			out, err := exec.Command(run[0], append(append([]string(nil), run[1:]...), args...)...).CombinedOutput()
+			return strings.TrimSpace(string(out)), err
+		}
+		if out, err := call(node.URL, "default", "n-1", token); err != nil || out != "sandbox:alice" {
+			t.Errorf("%v: %s %v", run, out, err)
+		}
+		for what, args := range map[string][]string{
+			"another session's nonce": {node.URL, "default", "n-2", token},
+			"another site":            {node.URL, "other", "n-1", token},
+			"another user's claims":   {node.URL, "default", "n-1", head + "." + other + "." + signature},
+			"a cut signature":         {node.URL, "default", "n-1", head + "." + body + "." + signature[:20]},
+		} {
+			if out, err := call(args...); err == nil {
+				t.Errorf("%v takes %s: %s", run, what, out)
+			}
+		}
+	}
+}
