@@ -17,6 +17,7 @@ var edges = map[string][]string{
 	"hub/redisstore":    {"hub/ticket"},
 	"hub/ticket":        {},
 	"hub/hubtest":       {},
+	"hub/chaos":         {},
 	"wechat":            {},
 	"wechat/wechattest": {},
 	"frontend":          {},

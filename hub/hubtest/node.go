@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -75,23 +76,20 @@ func StartNode(t testing.TB, program string, settings ...string) *Node {
 // LaunchNode is StartNode without the waiting.
 func LaunchNode(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
+	return LaunchBare(t, program, append([]string{"ADMIN_LISTEN=", "RATE_LIMIT=0", "PUBLIC_URL=http://login.test",
+		"KEYS=" + Key, "DRAIN=1s"}, settings...)...)
+}
+
+// LaunchBare is LaunchNode without its defaults: nothing is configured but
+// where to listen, and the settings.
+func LaunchBare(t testing.TB, program string, settings ...string) *Node {
+	t.Helper()
 	port := FreePort(t)
 	n := &Node{URL: "http://127.0.0.1:" + port, log: &logBuffer{}, done: make(chan struct{})}
 	n.cmd = exec.Command(program)
 	n.cmd.SysProcAttr = ownGroup()
-	n.cmd.Env = append(os.Environ(), "LOGINHUB_LISTEN=127.0.0.1:"+port, "LOGINHUB_ADMIN_LISTEN=", "LOGINHUB_RATE_LIMIT=0",
-		"LOGINHUB_PUBLIC_URL=http://login.test", "LOGINHUB_KEYS="+Key, "LOGINHUB_DRAIN=1s", "GORACE=halt_on_error=1")
-	for _, s := range settings {
-		n.cmd.Env = append(n.cmd.Env, "LOGINHUB_"+s)
-	}
-	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
-	if err := n.cmd.Start(); err != nil {
-		t.Fatalf("start node: %v", err)
-	}
-	go func() {
-		n.cmd.Wait()
-		close(n.done)
-	}()
+	n.cmd.Env = environment(append([]string{"LISTEN=127.0.0.1:" + port}, settings...))
+	n.launch(t)
 	t.Cleanup(func() {
 		n.Kill()
 		if strings.Contains(n.Log(), "DATA RACE") {
@@ -99,6 +97,58 @@ func LaunchNode(t testing.TB, program string, settings ...string) *Node {
 		}
 	})
 	return n
+}
+
+// Run runs a command of the program to its end, with settings as StartNode's
+// but no defaults, and gives what it has printed and its exit code.
+func Run(t testing.TB, program string, args []string, settings ...string) (printed string, code int) {
+	t.Helper()
+	ctx, cancel := Limit(20 * time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = environment(settings)
+	out, err := cmd.CombinedOutput()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		t.Fatalf("run %v: %v", args, err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// environment is the test's own, without what it has of the program's settings,
+// and these settings.
+func environment(settings []string) []string {
+	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "LOGINHUB_") })
+	env = append(env, "GORACE=halt_on_error=1")
+	for _, s := range settings {
+		env = append(env, "LOGINHUB_"+s)
+	}
+	return env
+}
+
+func (n *Node) launch(t testing.TB) {
+	t.Helper()
+	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
+	if err := n.cmd.Start(); err != nil {
+		t.Fatalf("start node: %v", err)
+	}
+	cmd, done := n.cmd, make(chan struct{})
+	n.done = done
+	go func() {
+		cmd.Wait()
+		close(done)
+	}()
+}
+
+// Restart starts a node that has ended again, at the same place, and waits until
+// it is ready.
+func (n *Node) Restart(t testing.TB) {
+	t.Helper()
+	old := n.cmd
+	n.cmd = exec.Command(old.Path, old.Args[1:]...)
+	n.cmd.SysProcAttr, n.cmd.Env = ownGroup(), old.Env
+	n.launch(t)
+	Eventually(t, 20*time.Second, "node is ready again", func() bool { return n.Get("/readyz") == http.StatusOK })
 }
 
 // Get is the status of a GET, or 0.
@@ -111,6 +161,14 @@ func (n *Node) Get(path string) int {
 	io.Copy(io.Discard, r.Body)
 	r.Body.Close()
 	return r.StatusCode
+}
+
+// ID is the node's own id, the name of its mailbox, as its log says at the
+// start; "" where it has not said it yet.
+func (n *Node) ID() string {
+	_, rest, _ := strings.Cut(n.Log(), `"node":"`)
+	id, _, _ := strings.Cut(rest, `"`)
+	return id
 }
 
 // Log is what the node has printed so far.

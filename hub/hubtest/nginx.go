@@ -1,0 +1,70 @@
+package hubtest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// StartNginx starts nginx with the configuration that we ship
+// (deploy/nginx/loginhub.conf; conf is its path), with its listener on a free
+// port and the given nodes (host:port) in its upstream. It returns nginx's URL.
+// edit, which may be nil, changes the configuration's text further.
+func StartNginx(t testing.TB, conf string, nodes []string, edit func(string) string) string {
+	t.Helper()
+	shipped, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var servers strings.Builder
+	for _, n := range nodes {
+		servers.WriteString("    server " + n + " max_fails=1 fail_timeout=2s;\n")
+	}
+	port := FreePort(t)
+	text := string(shipped)
+	first := regexp.MustCompile(`(?m)^    server [0-9.:]+ .*;\n`)
+	placed := false
+	text = first.ReplaceAllStringFunc(text, func(string) string {
+		if placed {
+			return ""
+		}
+		placed = true
+		return servers.String()
+	})
+	text = strings.Replace(text, "listen 8080;", "listen 127.0.0.1:"+port+";", 1)
+	if edit != nil {
+		text = edit(text)
+	}
+	dir := t.TempDir()
+	main := "daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn;\n" +
+		"worker_rlimit_nofile 65536; events { worker_connections 16384; }\n" +
+		"http {\n access_log off; client_body_temp_path body; proxy_temp_path proxy;\n" +
+		" fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n" + text + "}\n"
+	path := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(path, []byte(main), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(dir, 0o755) // the workers run as another user
+	log := &logBuffer{}
+	cmd := exec.Command("nginx", "-p", dir, "-c", path, "-e", "stderr")
+	cmd.SysProcAttr = ownGroup()
+	cmd.Stderr, cmd.Stdout = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start nginx: %v", err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM) // the master takes its workers along
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("nginx: %s", log.String())
+		}
+	})
+	n := &Node{URL: "http://127.0.0.1:" + port}
+	Eventually(t, 10*time.Second, "nginx answers", func() bool { return n.Get("/healthz") == 200 })
+	return n.URL
+}

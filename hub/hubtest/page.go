@@ -1,0 +1,236 @@
+package hubtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Client rules (design 4.4; the same as in frontend/client).
+const (
+	firstView = 2500 * time.Millisecond // without a view by then, the long poll is tried
+	silence   = 45 * time.Second        // then a socket is dead
+	pollWait  = 25                      // seconds
+)
+
+// Page is a browser's page that follows the documented client rules: WebSocket
+// first, long poll where that gives nothing, again with jitter after every
+// failure, an acknowledgement for the token, and an end only on the hub's word.
+type Page struct {
+	Entry  func() string // the URL to use next: a load balancer's, or any node's
+	Ticket *Ticket
+
+	Token      string // the first that came
+	Deliveries int    // confirmed views
+	Conflict   string // a later token that was another one; must stay empty
+	Acked      bool
+	End        string // consumed, rejected, expired, gone (404) or replaced
+	Sockets    int    // sockets that gave a view
+	Polls      int    // polls that were answered
+
+	failures int
+	blocked  bool // sockets gave nothing where a poll was answered
+}
+
+// Make makes the page's ticket, however often that fails.
+func (p *Page) Make(ctx context.Context) error {
+	for {
+		t, err := Make(ctx, p.Entry(), nil)
+		if err == nil {
+			p.Ticket, p.failures = t, 0
+			return nil
+		}
+		if err := p.rest(ctx, 0); err != nil {
+			return err
+		}
+	}
+}
+
+// Wait holds the line until the ticket is over. Its only error is ctx's.
+func (p *Page) Wait(ctx context.Context) error {
+	for p.End == "" {
+		again, err := p.turn(ctx)
+		if err != nil || p.End != "" {
+			return err
+		}
+		if err := p.rest(ctx, again); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn is one attempt; again is within which time to come back, 0 for backoff.
+func (p *Page) turn(ctx context.Context) (again time.Duration, err error) {
+	if p.blocked {
+		return p.poll(ctx)
+	}
+	before := p.Sockets
+	again, err = p.socket(ctx)
+	if err != nil || p.End != "" || p.Sockets > before {
+		return again, err
+	}
+	polls := p.Polls
+	again, err = p.poll(ctx)
+	p.blocked = p.Polls > polls
+	return again, err
+}
+
+func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
+	limit := firstView
+	dial, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	s, err := p.Ticket.Dial(dial, p.Entry())
+	if err != nil {
+		if s.HTTP != nil && s.HTTP.StatusCode == http.StatusNotFound {
+			p.End = "gone"
+		}
+		return 0, ctx.Err()
+	}
+	defer s.Conn.CloseNow()
+	for {
+		read, cancel := context.WithTimeout(ctx, limit)
+		v, err := s.Next(read)
+		cancel()
+		if err != nil {
+			return p.closed(websocket.CloseStatus(err)), ctx.Err()
+		}
+		if limit == firstView {
+			p.Sockets++
+		}
+		limit, p.failures = silence, 0
+		if p.take(v) {
+			if err := s.Ack(ctx, v.Seq); err != nil {
+				return 0, ctx.Err()
+			}
+		}
+		if p.End != "" {
+			return 0, nil
+		}
+	}
+}
+
+// closed says when to come back after a close.
+func (p *Page) closed(code websocket.StatusCode) time.Duration {
+	switch code {
+	case 4001:
+		p.End = "replaced"
+	case websocket.StatusServiceRestart, websocket.StatusTryAgainLater:
+		return 2 * time.Second
+	}
+	return 0
+}
+
+func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
+	var seq int64
+	url := p.Entry()
+	for ctx.Err() == nil {
+		a, err := Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", p.Ticket.URL(url, "poll"), seq, pollWait), nil,
+			"Authorization", "Bearer "+p.Ticket.Secret)
+		if err != nil {
+			return 0, ctx.Err()
+		}
+		switch a.Status {
+		case http.StatusNoContent:
+		case http.StatusNotFound:
+			p.End = "gone"
+			return 0, nil
+		case http.StatusOK:
+			v := &View{}
+			if err := a.Into(http.StatusOK, v); err != nil {
+				return 0, err
+			}
+			if seq = v.Seq; p.take(v) {
+				if a, err := p.Ticket.Ack(ctx, url, v.Seq); err == nil && a.Status == http.StatusNoContent {
+					p.Acked, p.End = true, "consumed"
+				}
+				return 0, ctx.Err()
+			}
+		default:
+			return retryAfter(a), ctx.Err()
+		}
+		p.Polls++
+		p.failures = 0
+		if p.End != "" {
+			return 0, nil
+		}
+	}
+	return 0, ctx.Err()
+}
+
+// take notes a view and reports whether it is to be acknowledged.
+func (p *Page) take(v *View) (ack bool) {
+	switch v.State {
+	case "confirmed":
+		p.Deliveries++
+		if p.Token == "" {
+			p.Token = v.Token
+		} else if p.Token != v.Token {
+			p.Conflict = v.Token
+		}
+		return true
+	case "consumed":
+		p.Acked, p.End = true, v.State
+	case "rejected", "expired":
+		p.End = v.State
+	}
+	return false
+}
+
+// rest waits a random time: within the given one, or with full-jitter backoff.
+func (p *Page) rest(ctx context.Context, within time.Duration) error {
+	if within == 0 {
+		within = min(5*time.Second, 200*time.Millisecond<<min(p.failures, 10))
+		p.failures++
+	}
+	return wait(ctx, rand.N(within))
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// retryAfter is the answer's Retry-After, or a second.
+func retryAfter(a *Answer) time.Duration {
+	if s, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil && s > 0 {
+		return time.Duration(s) * time.Second
+	}
+	return time.Second
+}
+
+// ErrGivenUp is a phone that was refused for good.
+var ErrGivenUp = errors.New("the phone was refused")
+
+// Insist does what a person at the phone does: the action again with a fresh
+// code while the hub or the network fails, until it is answered. Errors counts
+// what the person saw meanwhile.
+func (p *Phone) Insist(ctx context.Context, entry func() string, id, action string) (errorsSeen int, err error) {
+	for {
+		a, err := p.Do(ctx, entry(), id, action, nil)
+		switch {
+		case ctx.Err() != nil:
+			return errorsSeen, ctx.Err()
+		case err == nil && a.Status == http.StatusOK:
+			return errorsSeen, nil
+		case err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests:
+			return errorsSeen, fmt.Errorf("%s: %d %s: %w", action, a.Status, a.Code, ErrGivenUp)
+		}
+		errorsSeen++
+		if err := wait(ctx, 50*time.Millisecond+rand.N(250*time.Millisecond)); err != nil {
+			return errorsSeen, err
+		}
+	}
+}

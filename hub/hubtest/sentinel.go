@@ -1,0 +1,79 @@
+package hubtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Sentinel is a master with one replica, watched by three sentinels.
+type Sentinel struct {
+	URL     string // for LOGINHUB_REDIS_URL
+	Master  *Redis
+	Replica *Redis
+	client  *redis.SentinelClient
+}
+
+// StartSentinel starts a master, a replica and three sentinels, which elect a
+// new master about a second after the old one has gone.
+func StartSentinel(t testing.TB) *Sentinel {
+	t.Helper()
+	s := &Sentinel{Master: StartRedis(t)}
+	host, port, _ := strings.Cut(s.Master.Addr, ":")
+	s.Replica = StartRedis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	Eventually(t, 10*time.Second, "the replica follows", func() bool {
+		info, err := s.Replica.Client.Info(context.Background(), "replication").Result()
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+	var addrs []string
+	for range 3 {
+		addrs = append(addrs, s.sentinel(t, host, port))
+	}
+	s.URL = fmt.Sprintf("redis://%s/0?master_name=hub&addr=%s&addr=%s", addrs[0], addrs[1], addrs[2])
+	s.client = redis.NewSentinelClient(&redis.Options{Addr: addrs[0], DisableIdentity: true})
+	t.Cleanup(func() { s.client.Close() })
+	Eventually(t, 15*time.Second, "the sentinels know each other and the replica", func() bool {
+		m, err := s.client.Master(context.Background(), "hub").Result()
+		return err == nil && m["num-other-sentinels"] == "2" && m["num-slaves"] == "1"
+	})
+	return s
+}
+
+func (s *Sentinel) sentinel(t testing.TB, host, masterPort string) string {
+	t.Helper()
+	port, dir := FreePort(t), t.TempDir()
+	path := filepath.Join(dir, "sentinel.conf")
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor hub %s %s 2\n"+
+		"sentinel down-after-milliseconds hub 1000\nsentinel failover-timeout hub 3000\n", port, dir, host, masterPort)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("redis-server", path, "--sentinel")
+	cmd.SysProcAttr = ownGroup()
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start sentinel: %v", err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGKILL)
+		cmd.Wait()
+	})
+	return "127.0.0.1:" + port
+}
+
+// AwaitFailover waits until the sentinels name another master than the one at
+// addr.
+func (s *Sentinel) AwaitFailover(t testing.TB, addr string) {
+	t.Helper()
+	Eventually(t, 30*time.Second, "another master is elected", func() bool {
+		now, err := s.client.GetMasterAddrByName(context.Background(), "hub").Result()
+		return err == nil && strings.Join(now, ":") != addr
+	})
+}
