@@ -1,0 +1,52 @@
+import { ticketPath } from './ticket.js'
+
+// The hub repeats the view every 20 s: two missed ones are a dead line.
+const SILENCE = 45000
+
+/**
+ * A transport is one try. It calls `on.view(view)` for what it hears and `on.down(reason)` when
+ * it ends by itself, never after `close()`. A socket's reason is the close code.
+ */
+export function openSocket(env, ticket, on) {
+  let ws, timer
+  const close = () => {
+    env.clock.clearTimeout(timer)
+    if (!ws) return
+    ws.onmessage = ws.onclose = null
+    ws.close() // a dead line never finishes its closing handshake: nobody waits for it
+  }
+  const down = (code) => {
+    close()
+    on.down(code)
+  }
+  const expect = (ms) => {
+    env.clock.clearTimeout(timer)
+    timer = env.clock.setTimeout(() => down(1006), ms)
+  }
+  expect(SILENCE)
+  try {
+    ws = new env.WebSocket(env.hub.replace(/^http/, 'ws') + ticketPath(ticket, 'ws'),
+      ['loginhub.v1', `loginhub.secret.${ticket.secret}`])
+    ws.onclose = (event) => down(event.code)
+    ws.onmessage = (event) => {
+      expect(SILENCE)
+      const view = parse(event.data)
+      if (view) on.view(view)
+    }
+  } catch {
+    expect(0) // forbidden by the site's policy or the browser
+  }
+  return {
+    close,
+    // On a closing socket it is lost; the next attach repeats the view.
+    ack: async (seq) => ws.readyState === 1 && ws.send(JSON.stringify({ ack: seq })),
+  }
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

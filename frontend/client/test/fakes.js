@@ -1,0 +1,135 @@
+import { createLogin } from '../login.js'
+
+/** A clock that stands still until it is advanced; every due timer runs at its own moment. */
+export class Clock {
+  #now = 0
+  #next = 1
+  #timers = new Map()
+
+  now = () => this.#now
+  setTimeout = (run, ms = 0) => {
+    this.#timers.set(this.#next, { at: this.#now + ms, run })
+    return this.#next++
+  }
+  clearTimeout = (id) => this.#timers.delete(id)
+
+  async advance(ms) {
+    const end = this.#now + ms
+    await settle()
+    for (;;) {
+      const due = [...this.#timers].filter(([, t]) => t.at <= end).sort((a, b) => a[1].at - b[1].at || a[0] - b[0])[0]
+      if (!due) break
+      this.#timers.delete(due[0])
+      this.#now = due[1].at
+      due[1].run()
+      await settle()
+    }
+    this.#now = end
+  }
+}
+
+/** Lets every promise that can go on do so: a task runs after all microtasks. */
+export const settle = () => new Promise((done) => setImmediate(done))
+
+/** A hub made of hooks: `sockets` are the WebSockets, `calls` the requests that it got. */
+export class Hub {
+  sockets = []
+  calls = []
+  made = 0
+  refuse // answers the making of tickets when set: () => Response
+
+  WebSocket = (() => {
+    const { sockets } = this
+    return class {
+      readyState = 0
+      sent = []
+      constructor(url, protocols) {
+        Object.assign(this, { url, protocols })
+        sockets.push(this)
+      }
+      send(text) {
+        this.sent.push(JSON.parse(text))
+      }
+      close() {
+        this.readyState = 3
+      }
+      says(view) {
+        this.readyState ||= 1
+        this.onmessage?.({ data: JSON.stringify(view) })
+      }
+      drops(code) {
+        this.readyState = 3
+        this.onclose?.({ code })
+      }
+    }
+  })()
+
+  fetch = (url, init) => {
+    const call = { url, init, path: new URL(url).pathname, aborted: false }
+    this.calls.push(call)
+    if (call.path === '/api/login/tickets') return Promise.resolve(this.refuse?.() ?? json(201, this.#make()))
+    return new Promise((resolve, reject) => {
+      call.answer = (status, body, headers) => resolve(json(status, body, headers))
+      call.fail = () => reject(new TypeError('Failed to fetch'))
+      init.signal.addEventListener('abort', () => {
+        call.aborted = true
+        reject(new DOMException('aborted', 'AbortError'))
+      })
+    })
+  }
+
+  #make() {
+    const n = ++this.made
+    return {
+      ticket: `ticket${n}`, secret: `secret${n}`, state: 'pending', seq: 1, expires_in: 120,
+      qr_url: `https://hub.test/s/ticket${n}`, qr_image: `/api/login/tickets/ticket${n}/qr.svg`,
+    }
+  }
+
+  get socket() {
+    return this.sockets.at(-1)
+  }
+
+  calling(what) {
+    return this.calls.filter((call) => call.path.endsWith(`/${what}`))
+  }
+}
+
+export function json(status, body, headers) {
+  return new Response(body === undefined ? null : JSON.stringify(body), { status, headers })
+}
+
+/** A login against a fake hub; random is 0.5 unless told. */
+export async function login(t, options = {}) {
+  const hub = new Hub()
+  const clock = new Clock()
+  const memory = new Map()
+  const win = new EventTarget()
+  const doc = Object.assign(new EventTarget(), { hidden: false })
+  const states = []
+  const page = createLogin({
+    hub: 'https://hub.test', clientId: 'demo', nonce: 'n', random: () => 0.5,
+    fetch: hub.fetch, WebSocket: hub.WebSocket, clock, win, doc,
+    storage: () => ({ getItem: (k) => memory.get(k) ?? null, setItem: (k, v) => memory.set(k, v) }),
+    ...options,
+    onState: (snapshot) => states.push(snapshot),
+  })
+  t.after(() => page.stop())
+  await settle()
+  const show = (hidden) => {
+    doc.hidden = hidden
+    doc.dispatchEvent(new Event('visibilitychange'))
+  }
+  return {
+    hub, clock, memory, win, show, page, states,
+    get now() {
+      return states.at(-1)
+    },
+  }
+}
+
+export const pending = { state: 'pending', seq: 1, expires_in: 120 }
+export const scanned = { state: 'scanned', seq: 2, expires_in: 60, user: { nickname: '小明' } }
+export const confirmed = { state: 'confirmed', seq: 3, expires_in: 60, token: 'T', token_expires_in: 300 }
+export const consumed = { state: 'consumed', seq: 4 }
+export const expired = { state: 'expired', seq: 2 }

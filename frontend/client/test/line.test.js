@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { confirmed, consumed, login, pending, scanned, settle } from './fakes.js'
+
+test('a black-holed socket costs 2.5 s, and the session remembers it', async (t) => {
+  const l = await login(t)
+  await l.clock.advance(2499)
+  assert.equal(l.hub.calling('poll').length, 0)
+  await l.clock.advance(1)
+  const [poll] = l.hub.calling('poll')
+  assert.match(poll.url, /poll\?after=0&wait=25$/)
+  assert.equal(l.memory.size, 0, 'blocked before the poll proved it')
+  poll.answer(200, pending)
+  await settle()
+  assert.equal(l.hub.socket.readyState, 3, 'the mute socket stays open')
+  assert.match(l.hub.calling('poll')[1].url, /after=1&/)
+  l.page.refresh()
+  await settle()
+  assert.equal(l.hub.sockets.length, 1, 'a blocked socket is tried again in the session')
+  assert.equal(l.hub.calling('poll').length, 3)
+})
+
+test('a slow socket that speaks first wins, and nothing is remembered', async (t) => {
+  const l = await login(t)
+  await l.clock.advance(2500)
+  l.hub.socket.says(scanned)
+  assert.equal(l.now.state, 'scanned')
+  assert.ok(l.hub.calling('poll')[0].aborted)
+  assert.equal(l.memory.size, 0)
+})
+
+test('a refused socket hands over to the poll at once', async (t) => {
+  const l = await login(t)
+  l.hub.socket.drops(1006)
+  assert.equal(l.hub.calling('poll').length, 1)
+  l.hub.calling('poll')[0].answer(200, scanned)
+  await settle()
+  assert.equal(l.now.state, 'scanned')
+})
+
+test('a browser that forbids sockets or storage logs in all the same', async (t) => {
+  const l = await login(t, {
+    WebSocket: class { constructor() { throw new DOMException('no', 'SecurityError') } },
+    storage: () => { throw new DOMException('no', 'SecurityError') },
+  })
+  await l.clock.advance(0)
+  l.hub.calling('poll')[0].answer(200, scanned)
+  await settle()
+  assert.equal(l.now.state, 'scanned')
+})
+
+test('with the network down sockets are not blamed, and both are tried again', async (t) => {
+  const l = await login(t)
+  l.hub.socket.drops(1006)
+  l.hub.calling('poll')[0].fail()
+  await settle()
+  assert.equal(l.now.live, false)
+  assert.equal(l.memory.size, 0)
+  await l.clock.advance(500)
+  assert.equal(l.hub.sockets.length, 2)
+  l.hub.socket.says(pending)
+  assert.equal(l.now.live, true)
+})
+
+test('45 s of silence are a dead line, a heartbeat is not silence', async (t) => {
+  const l = await login(t)
+  for (let i = 0; i < 5; i++) {
+    l.hub.socket.says(pending)
+    await l.clock.advance(20000)
+  }
+  assert.equal(l.hub.sockets.length, 1)
+  await l.clock.advance(25500)
+  assert.equal(l.hub.sockets.length, 2)
+})
+
+for (const [code, most] of [[1012, 2000], [1013, 2000], [1001, 1000], [1005, 1000], [1006, 1000], [1014, 1000]]) {
+  test(`close code ${code} is retried within ${most} ms`, async (t) => {
+    for (const random of [0, 0.999]) {
+      const l = await login(t, { random: () => random })
+      l.hub.socket.says(pending)
+      l.hub.socket.drops(code)
+      assert.equal(l.hub.sockets.length, 1)
+      await l.clock.advance(Math.max(0, random * most - 1))
+      assert.equal(l.hub.sockets.length, random ? 1 : 2)
+      await l.clock.advance(1)
+      assert.equal(l.hub.sockets.length, 2)
+    }
+  })
+}
+
+test('4001 is never retried', async (t) => {
+  const l = await login(t)
+  l.hub.socket.says(pending)
+  l.hub.socket.drops(4001)
+  await l.clock.advance(600000)
+  assert.equal(l.now.error.code, 'replaced')
+  assert.equal(l.hub.sockets.length, 1)
+  assert.equal(l.hub.calling('poll').length, 0)
+})
+
+test('after a close code that promises nothing the poll tells the truth', async (t) => {
+  const l = await login(t)
+  l.hub.socket.says(pending)
+  l.hub.socket.drops(1008)
+  l.hub.calling('poll')[0].answer(200, scanned)
+  await settle()
+  assert.equal(l.now.state, 'scanned')
+  assert.equal(l.hub.sockets.length, 1)
+})
+
+test('failing tries come ever later', async (t) => {
+  const l = await login(t)
+  const waits = []
+  for (let i = 0; i < 7; i++) {
+    l.hub.socket.drops(1006)
+    l.hub.calling('poll').at(-1).fail()
+    await settle()
+    const tries = l.hub.sockets.length
+    const since = l.clock.now()
+    while (l.hub.sockets.length === tries) await l.clock.advance(100)
+    waits.push(l.clock.now() - since)
+  }
+  assert.deepEqual(waits, [500, 1000, 2000, 4000, 8000, 10000, 10000])
+})
+
+test('the page and the network coming back connect at once', async (t) => {
+  const l = await login(t)
+  l.hub.socket.says(pending)
+  l.win.dispatchEvent(new Event('online'))
+  assert.equal(l.hub.sockets.length, 2)
+  l.hub.socket.says(pending)
+  l.show(false)
+  assert.equal(l.hub.sockets.length, 2, 'a glance at a living page costs a connection')
+  await l.clock.advance(30000)
+  l.show(false)
+  assert.equal(l.hub.sockets.length, 3)
+  l.win.dispatchEvent(new Event('pagehide'))
+  assert.equal(l.hub.socket.readyState, 3, 'a page in the cache keeps its socket')
+  l.win.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }))
+  assert.equal(l.hub.sockets.length, 4)
+})
+
+test('the poll acknowledges by a request of its own, again until it is heard', async (t) => {
+  const l = await login(t, { onToken() {} })
+  l.memory.set('loginhub.sockets', 'blocked')
+  l.page.refresh()
+  await settle()
+  l.hub.calling('poll')[0].answer(200, confirmed)
+  await settle()
+  const [ack] = l.hub.calling('ack')
+  assert.equal(ack.init.method, 'POST')
+  assert.equal(ack.init.headers.Authorization, 'Bearer secret2')
+  assert.equal(ack.init.body, '{"seq":3}')
+  ack.fail()
+  await l.clock.advance(1000)
+  l.hub.calling('poll').at(-1).answer(200, confirmed)
+  await settle()
+  l.hub.calling('ack')[1].answer(204)
+  l.hub.calling('poll').at(-1).answer(200, consumed)
+  await settle()
+  assert.equal(l.now.state, 'consumed')
+})
+
+test('a poll that is told to wait waits, also when the network comes back', async (t) => {
+  const l = await login(t)
+  l.hub.socket.drops(1006)
+  l.hub.calling('poll')[0].answer(503, { code: 'overloaded' }, { 'Retry-After': '7' })
+  await settle()
+  l.win.dispatchEvent(new Event('online'))
+  await l.clock.advance(6999)
+  assert.equal(l.hub.sockets.length, 1)
+  await l.clock.advance(501)
+  assert.equal(l.hub.sockets.length, 2)
+})
+
+test('an unknown ticket is renewed, a refused secret is an error', async (t) => {
+  const l = await login(t)
+  l.hub.socket.drops(1006)
+  l.hub.calling('poll')[0].answer(404, { code: 'ticket_not_found' })
+  await settle()
+  assert.equal(l.hub.made, 2)
+  l.hub.socket.drops(1006)
+  l.hub.calling('poll')[1].answer(401, { code: 'invalid_secret' })
+  await settle()
+  assert.equal(l.now.error.code, 'invalid_secret')
+})
+
+test('polls that come back early and empty are spread', async (t) => {
+  const l = await login(t)
+  l.hub.socket.drops(1006)
+  l.hub.calling('poll')[0].answer(204)
+  await l.clock.advance(999)
+  assert.equal(l.hub.calling('poll').length, 1)
+  await l.clock.advance(1)
+  assert.equal(l.hub.calling('poll').length, 2)
+})
+
+test('a poll that nobody answers is given up after its wait and ten seconds', async (t) => {
+  const l = await login(t)
+  l.hub.socket.drops(1006)
+  await l.clock.advance(35000)
+  assert.ok(l.hub.calling('poll')[0].aborted)
+  assert.equal(l.now.live, false)
+})
+
+test('a proxy that answers with its own page is a passing trouble', async (t) => {
+  const l = await login(t)
+  l.hub.refuse = () => new Response('<h1>Bad Gateway</h1>', { status: 502 })
+  l.page.refresh()
+  await settle()
+  assert.equal(l.now.error.code, 'http_502')
+  l.hub.refuse = () => new Response('<h1>Welcome to the airport</h1>', { status: 200 })
+  await l.clock.advance(2000)
+  assert.equal(l.now.error.code, 'network')
+  assert.ok(l.now.retryIn > 0)
+})

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
+
+story('the phone confirms, and the page shows who is in by a verified token', {}, async ({ hub, visit }) => {
+  const page = await visit('/')
+  const [made] = await Promise.all([
+    page.waitForResponse((answer) => answer.url().endsWith('/api/login/tickets')),
+    page.reload(),
+  ])
+  const path = await phonePath(page)
+  assert.ok(await page.$eval('#qr', (img) => img.decode().then(() => img.naturalWidth > 0)), 'the code is not drawn')
+  assert.match(await page.textContent('#time'), /\d:\d\d/)
+
+  const phone = await visit(path, handset)
+  await scanAs(phone, '小红')
+  await onScreen(phone, 'consent')
+  await inState(page, 'scanned')
+  assert.match(await page.textContent('#face'), /小红/)
+  assert.match(await phone.textContent('#browser'), /Chrom/)
+  assert.ok(await phone.textContent('#site'))
+  await phone.click('#confirm')
+  await onScreen(phone, 'confirmed')
+
+  await inState(page, 'done')
+  assert.equal(await page.getAttribute('#login', 'data-result'), 'verified')
+  assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:小红')
+  assert.match(await page.textContent('#welcome'), /小红/)
+  await consumed(hub, await made.json())
+})
+
+// The acknowledgement is on its way when the page shows the user: the long poll waits for it.
+async function consumed(hub, { ticket, secret }) {
+  for (let after = 3; after < 5; after++) {
+    const answer = await fetch(`${hub.url}/api/login/tickets/${ticket}/poll?after=${after}&wait=10`, {
+      headers: { Authorization: `Bearer ${secret}` },
+    })
+    assert.equal(answer.status, 200)
+    if ((await answer.json()).state === 'consumed') return
+  }
+  assert.fail('the token was not acknowledged')
+}
+
+story('the phone rejects, and the page offers another try', {}, async ({ visit }) => {
+  const page = await visit('/?lang=en')
+  const path = await phonePath(page)
+  const phone = await visit(path, handset)
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  await phone.click('#reject')
+  await onScreen(phone, 'rejected')
+  await inState(page, 'rejected')
+  assert.equal(await page.textContent('#status'), 'Cancelled on the phone')
+  await page.click('#again')
+  assert.notEqual(await phonePath(page), path)
+})
+
+story('"not me" drops the ticket: who scanned it cannot log this page in any more', {}, async ({ visit }) => {
+  const page = await visit('/')
+  const path = await phonePath(page)
+  const stranger = await visit(path, handset)
+  await scanAs(stranger, 'Eve')
+  await onScreen(stranger, 'consent')
+  await inState(page, 'scanned')
+  await page.click('#not-me')
+  const fresh = await phonePath(page)
+  assert.notEqual(fresh, path)
+  await stranger.click('#confirm')
+  await onScreen(stranger, 'confirmed')
+  const phone = await visit(fresh, handset)
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  await inState(page, 'scanned')
+  assert.match(await page.textContent('#face'), /Ann/)
+  await phone.click('#confirm')
+  await inState(page, 'done')
+  assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:Ann')
+})
+
+story('a page that is reloaded shows a new code that works', {}, async ({ visit }) => {
+  const page = await visit('/')
+  const path = await phonePath(page)
+  await page.reload()
+  const fresh = await phonePath(page)
+  assert.notEqual(fresh, path)
+  const phone = await visit(fresh, handset)
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  await phone.click('#confirm')
+  await inState(page, 'done')
+})
+
+story('the language changes in place and keeps the ticket', {}, async ({ visit }) => {
+  const page = await visit('/')
+  const before = await phonePath(page)
+  assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN')
+  assert.equal(await page.textContent('#status'), '等待扫码')
+  await page.click('#language')
+  assert.equal(await page.getAttribute('html', 'lang'), 'en')
+  assert.equal(await page.textContent('#status'), 'Waiting for your scan')
+  const after = await phonePath(page)
+  assert.equal(after.split('?')[0], before.split('?')[0])
+  assert.match(page.url(), /lang=en/)
+})
+
+// As from another machine of the office: no WebCrypto on plain http.
+story('without a secure context the claims are shown as not verified here', { host: 'hub.test' }, async ({ visit }) => {
+  const page = await visit('/')
+  assert.equal(await page.evaluate(() => isSecureContext), false)
+  const phone = await visit(await phonePath(page), handset)
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  await phone.click('#confirm')
+  await inState(page, 'done')
+  assert.equal(await page.getAttribute('#login', 'data-result'), 'unverified')
+  assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:Ann')
+})

@@ -1,0 +1,61 @@
+import { EventEmitter, once } from 'node:events'
+import { createServer, request } from 'node:http'
+import { connect } from 'node:net'
+
+/**
+ * A proxy as networks have them. `mode` says what becomes of a WebSocket: `pass`, `refuse` (403)
+ * or `hole` (no answer ever). Emits `upgrade` and `poll`; `drop` cuts the sockets that passed.
+ */
+export class Proxy extends EventEmitter {
+  mode = 'pass'
+  target
+  #server = createServer((req, res) => this.#forward(req, res))
+  #sockets = new Set()
+
+  async listen() {
+    this.#server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head))
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    this.url = `http://127.0.0.1:${this.#server.address().port}`
+    return this
+  }
+
+  drop() {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  close() {
+    this.drop()
+    this.#server.closeAllConnections()
+    this.#server.close()
+  }
+
+  #forward(req, res) {
+    if (req.url.includes('/poll?')) this.emit('poll')
+    const [host, port] = this.target.split(':')
+    const on = request({ host, port, path: req.url, method: req.method, headers: req.headers }, (answer) => {
+      res.writeHead(answer.statusCode, answer.rawHeaders)
+      answer.pipe(res)
+    })
+    on.on('error', () => res.destroy())
+    res.on('close', () => on.destroy())
+    req.pipe(on)
+  }
+
+  #upgrade(req, socket, head) {
+    this.#sockets.add(socket)
+    socket.on('error', () => {}).on('close', () => this.#sockets.delete(socket))
+    this.emit('upgrade')
+    if (this.mode === 'hole') return
+    if (this.mode === 'refuse') return socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+    const [host, port] = this.target.split(':')
+    const hub = connect(port, host)
+    hub.on('error', () => socket.destroy())
+    hub.write(`${req.method} ${req.url} HTTP/1.1\r\n`)
+    for (let i = 0; i < req.rawHeaders.length; i += 2) hub.write(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}\r\n`)
+    hub.write('\r\n')
+    hub.write(head)
+    socket.pipe(hub).pipe(socket)
+    socket.on('close', () => hub.destroy())
+  }
+}

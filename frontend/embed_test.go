@@ -1,0 +1,86 @@
+package frontend
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The policy that the pages are served under forbids what these patterns find.
+var forbidden = map[string]*regexp.Regexp{
+	"an inline script":   regexp.MustCompile(`<script(?:[^>]*)>\s*[^<\s]`),
+	"an inline style":    regexp.MustCompile(`<style|\sstyle=`),
+	"an inline handler":  regexp.MustCompile(`\son[a-z]+=`),
+	"a third party":      regexp.MustCompile(`(?:src|href)="(?:https?:)?//`),
+	"an unknown address": regexp.MustCompile(`(?:src|href)="(/[^"]*)"`),
+}
+
+func TestPagesRenderWithinTheirPolicy(t *testing.T) {
+	templates, err := Templates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const hostile = `"><script>alert(1)</script>`
+	data := map[string]any{
+		"index.html":   Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080"},
+		"phone.html":   Scan{Ticket: hostile},
+		"landing.html": Scan{Ticket: hostile},
+		"error.html":   Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},
+	}
+	for name, d := range data {
+		t.Run(name, func(t *testing.T) {
+			var page bytes.Buffer
+			if err := templates.ExecuteTemplate(&page, name, d); err != nil {
+				t.Fatal(err)
+			}
+			for what, pattern := range forbidden {
+				for _, found := range pattern.FindAllStringSubmatch(page.String(), -1) {
+					if what != "an unknown address" {
+						t.Errorf("holds %s: %q", what, found[0])
+					} else if _, err := fs.Stat(FS(), strings.TrimPrefix(found[1], "/assets/")); err != nil {
+						t.Errorf("points to %s: %v", found[1], err)
+					}
+				}
+			}
+			if strings.Contains(page.String(), hostile) {
+				t.Error("data is not escaped")
+			}
+		})
+	}
+}
+
+func TestPagesOfferTheSandboxOnlyThere(t *testing.T) {
+	templates, err := Templates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sandbox := range []bool{true, false} {
+		var page bytes.Buffer
+		if err := templates.ExecuteTemplate(&page, "index.html", Index{Sandbox: sandbox}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(page.String(), "sandbox"); got != sandbox {
+			t.Errorf("sandbox %v: mentioned %v", sandbox, got)
+		}
+	}
+}
+
+// What browsers can fetch is exactly the scripts, styles and pictures: no test, no template.
+func TestFSHoldsWhatBrowsersFetch(t *testing.T) {
+	for _, dir := range []string{"page", "client"} {
+		inTree, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range inTree {
+			_, err := fs.Stat(FS(), dir+"/"+entry.Name())
+			public := !entry.IsDir() && !strings.HasSuffix(entry.Name(), ".html")
+			if public != (err == nil) {
+				t.Errorf("%s/%s: public %v, embedded %v", dir, entry.Name(), public, err == nil)
+			}
+		}
+	}
+}

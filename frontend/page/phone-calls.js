@@ -1,0 +1,62 @@
+// What each refusal means to the one who holds the phone: a screen of its own.
+const SCREENS = {
+  already_scanned: 'taken',
+  ticket_closed: 'closed',
+  ticket_expired: 'expired',
+  ticket_not_found: 'gone',
+  match_failed: 'mismatch',
+  rate_limited: 'busy',
+  overloaded: 'trouble',
+  store_unavailable: 'trouble',
+  provider_unavailable: 'trouble',
+  internal_error: 'trouble',
+  network: 'offline',
+}
+const FRESH_CODE_HELPS = ['code_invalid', 'provider_unavailable']
+
+/**
+ * The calls of the sandbox's phone for one ticket. Each gives `{screen, login, choices, detail,
+ * retryAfter}`; every call brings a code of its own, as the hub takes none twice.
+ */
+export function createPhone({ ticket, fetch = globalThis.fetch, random = randomHex }) {
+  async function call(action, name, more) {
+    const answer = await post(action, name, more)
+    // As a mini-program must: once, silently, with a fresh code.
+    return FRESH_CODE_HELPS.includes(answer.code) ? screen(await post(action, name, more)) : screen(answer)
+  }
+
+  async function post(action, name, more) {
+    const body = { provider: 'sandbox', code: `sandbox:${name}:${random()}`, ...more }
+    try {
+      const answer = await fetch(`/api/login/tickets/${ticket}/${action}`, {
+        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+      })
+      return { ...await answer.json(), retryAfter: parseInt(answer.headers.get('Retry-After')) || 0 }
+    } catch {
+      return { code: 'network' }
+    }
+  }
+
+  return {
+    scan: (name) => call('scan', name, { user: { nickname: name } }),
+    confirm: (name, match) => call('confirm', name, { match, user: { nickname: name } }),
+    reject: (name) => call('reject', name),
+  }
+}
+
+function screen(answer) {
+  const { state, login, match_choices: choices, code, detail, retryAfter } = answer
+  if (state === 'scanned') return { screen: 'consent', login, choices }
+  if (state) return { screen: state }
+  return { screen: SCREENS[code] ?? 'refused', detail: detail ?? code, retryAfter }
+}
+
+// Works on plain http as well, where crypto.randomUUID is missing.
+function randomHex() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+/** A name that the sandbox takes: the colon divides its codes. */
+export function cleanName(text) {
+  return text.replace(/[:\p{C}]/gu, '').trim()
+}

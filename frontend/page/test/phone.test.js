@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { cleanName, createPhone } from '../phone-calls.js'
+import { words } from '../phone-words.js'
+
+function phone(...answers) {
+  const calls = []
+  const fetch = async (url, init) => {
+    calls.push({ url, body: JSON.parse(init.body) })
+    const answer = answers.shift()
+    if (!answer) throw new TypeError('Failed to fetch')
+    return new Response(JSON.stringify(answer.body ?? answer), { headers: answer.headers })
+  }
+  let n = 0
+  return { calls, ...createPhone({ ticket: 'T', fetch, random: () => String(++n) }) }
+}
+
+test('each call brings a code of its own', async () => {
+  const p = phone({ state: 'scanned', login: {}, match_choices: ['12'] }, { state: 'confirmed' })
+  assert.deepEqual(await p.scan('小明'), { screen: 'consent', login: {}, choices: ['12'] })
+  assert.deepEqual(await p.confirm('小明', '12'), { screen: 'confirmed' })
+  assert.deepEqual(p.calls, [
+    { url: '/api/login/tickets/T/scan', body: { provider: 'sandbox', code: 'sandbox:小明:1', user: { nickname: '小明' } } },
+    { url: '/api/login/tickets/T/confirm', body: { provider: 'sandbox', code: 'sandbox:小明:2', match: '12', user: { nickname: '小明' } } },
+  ])
+})
+
+test('a refused code is replaced once, silently', async () => {
+  const p = phone({ code: 'code_invalid' }, { state: 'rejected' })
+  assert.equal((await p.reject('A')).screen, 'rejected')
+  assert.deepEqual(p.calls.map((c) => c.body.code), ['sandbox:A:1', 'sandbox:A:2'])
+  const again = phone({ code: 'code_invalid' }, { code: 'code_invalid', detail: 'used' })
+  assert.deepEqual(await again.reject('A'), { screen: 'refused', detail: 'used', retryAfter: 0 })
+})
+
+const outcomes = {
+  already_scanned: 'taken', ticket_closed: 'closed', ticket_expired: 'expired', ticket_not_found: 'gone',
+  match_failed: 'mismatch', rate_limited: 'busy', store_unavailable: 'trouble', login_disabled: 'refused',
+}
+for (const [code, screen] of Object.entries(outcomes)) {
+  test(`${code} has a screen and words in both languages`, async () => {
+    const p = phone({ body: { code }, headers: { 'Retry-After': '9' } })
+    const answer = await p.scan('A')
+    assert.equal(answer.screen, screen)
+    assert.equal(answer.retryAfter, 9)
+    assert.ok(words.zh[screen][0] && words.en[screen][0])
+  })
+}
+
+test('without a network there is a screen too', async () => {
+  assert.equal((await phone().scan('A')).screen, 'offline')
+})
+
+test('a name cannot break out of its code', () => {
+  assert.equal(cleanName('  A:B\u202e\u0000 '), 'AB')
+})

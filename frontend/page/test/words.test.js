@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { chooseLanguage, fill } from '../i18n.js'
+import { words as phoneWords } from '../phone-words.js'
+import { words } from '../words.js'
+
+const shape = (value) => (typeof value === 'object'
+  ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]).sort())
+  : [...value.matchAll(/\{\w+\}/g)].map(([gap]) => gap).sort().join())
+
+for (const [page, all] of [['index.html', words], ['phone.html', phoneWords]]) {
+  test(`${page} says everything in both languages`, () => {
+    assert.deepEqual(shape(all.en), shape(all.zh))
+    const html = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8')
+    const keys = [...html.matchAll(/data-t="(\w+)"/g)].map(([, key]) => key)
+    assert.ok(keys.length > 0)
+    for (const key of keys) assert.equal(typeof all.en[key], 'string', key)
+  })
+}
+
+test('the address decides the language, then the browser, then English', () => {
+  assert.equal(chooseLanguage('?lang=en', ['zh-CN']), 'en')
+  assert.equal(chooseLanguage('?lang=zh-TW', ['en']), 'zh')
+  assert.equal(chooseLanguage('', ['fr', 'zh-Hans-CN', 'en']), 'zh')
+  assert.equal(chooseLanguage('?lang=__proto__', ['toString']), 'en')
+  assert.equal(chooseLanguage('', undefined), 'en')
+})
+
+test('a text keeps what it cannot fill empty', () => {
+  assert.equal(fill('{a} and {b}', { a: '{b}' }), '{b} and ')
+})
