@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/token"
+	"loginhub/frontend"
 	"loginhub/hub/ticket"
 )
 
@@ -117,8 +118,8 @@ func (s *Server) answer(err error, c echo.Context) {
 		h.Set("Sec-WebSocket-Version", "13")
 	}
 	if forPeople(c.Request().URL.Path) {
-		err = s.render(c, p.status, "error.html", map[string]any{
-			"Status": p.status, "Code": p.code, "Title": p.title, "Detail": p.detail})
+		err = s.render(c, p.status, "error.html", frontend.Failure{
+			Status: p.status, Code: p.code, Title: p.title, Detail: p.detail})
 	} else {
 		err = writeProblem(c, p)
 	}

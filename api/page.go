@@ -12,7 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"loginhub/hub/ticket"
+	"loginhub/frontend"
 )
 
 // policy is the pages' Content-Security-Policy (CSP level 3): nothing inline,
@@ -28,9 +28,8 @@ func (s *Server) page(c echo.Context) error {
 			return invalid("client_id: no such client")
 		}
 	}
-	return s.render(c, http.StatusOK, "index.html", map[string]any{
-		"Sandbox": s.Sandbox, "Client": client.ID, "Label": client.Label("zh"), "LabelEn": client.Label("en"),
-		"PublicURL": s.Hub.Issuer})
+	return s.render(c, http.StatusOK, "index.html", frontend.Index{Sandbox: s.Sandbox, Client: client.ID,
+		Label: client.Label("zh"), LabelEn: client.Label("en"), PublicURL: s.Hub.Issuer})
 }
 
 // landing is GET /s/{ticket}: what a scan outside the mini-program opens, and in
@@ -44,7 +43,7 @@ func (s *Server) landing(c echo.Context) error {
 	if s.Sandbox {
 		name = "phone.html"
 	}
-	return s.render(c, http.StatusOK, name, map[string]ticket.ID{"Ticket": id})
+	return s.render(c, http.StatusOK, name, frontend.Scan{Ticket: string(id)})
 }
 
 func (s *Server) render(c echo.Context, status int, name string, data any) error {

@@ -57,7 +57,10 @@ type Config struct {
 	TokenTTL   time.Duration // token life; at least ResultTTL and a minute
 
 	MaxWaiters int // waiting sockets and polls on this node
-	Log        *slog.Logger
+	// Lasting is set where the store makes a confirm survive the loss of its
+	// master: then a repeated confirm is made to last too, before it is answered.
+	Lasting bool
+	Log     *slog.Logger
 }
 
 // Hub is one node. It is safe for concurrent use.

@@ -144,7 +144,8 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 	}
 	for range maxTries {
 		next, refusal := decide(t, by, now)
-		if next.Seq == t.Seq {
+		same := next.Seq == t.Seq
+		if same && (refusal != nil || a != ticket.Confirm || !h.Lasting) {
 			return next, now, refusal
 		}
 		out, err := h.change(ctx, t, next, "")
@@ -152,7 +153,9 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 			return t, now, err
 		}
 		if out.Done {
-			h.event(next)
+			if !same {
+				h.event(next)
+			}
 			return next, now, refusal
 		}
 		if t, now, err = h.settle(ctx, c.Ticket, out.Found, ""); err != nil {
@@ -268,7 +271,8 @@ func (h *Hub) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) 
 		return ticket.Change{}, err
 	}
 	c := ticket.Change{ID: next.ID, Was: was.Tag(), Sealed: sealed,
-		Forget: next.Deadline.Add(ticket.Tombstone), Skip: skip}
+		Forget: next.Deadline.Add(ticket.Tombstone), Skip: skip,
+		Lasts: next.State == ticket.Confirmed}
 	if next.State == ticket.Expired {
 		c.From = was.Deadline
 	} else {

@@ -50,6 +50,7 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)
 	}
+	store.Replicas = a.set.RedisWait
 	defer store.Close()
 	place := a.set.place(listener.Addr())
 	node, server, err := a.build(store, place)
@@ -137,7 +138,7 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 	}
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Keys: ring, Signer: signer, Issuer: place.issuer,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
-		MaxWaiters: set.MaxSockets, Log: a.log})
+		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log})
 	qr := set.QR
 	if qr == "link" {
 		qr = ""

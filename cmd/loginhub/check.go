@@ -88,6 +88,7 @@ func (s *settings) table() []check {
 		{"LOGINHUB_QR", c.QR != "link" && c.QR != "wxacode" && !strings.Contains(c.QR, "{ticket}"),
 			"must be link, or a URL with {ticket} in it"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
+		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
 		{"LOGINHUB_MAX_SOCKETS", c.MaxSockets < 0, "cannot be negative; unset takes it from the file limit"},
 		{"LOGINHUB_DRAIN", c.Drain < 0 || c.Drain > time.Hour, "from 0s to 1h"},
 		{"LOGINHUB_TOKEN_TTL", c.TokenTTL < c.ResultTTL+time.Minute,

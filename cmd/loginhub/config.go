@@ -19,6 +19,7 @@ type Config struct {
 
 	RedisURL     string `help:"redis://, rediss:// or unix:// URL; ?addr= adds addresses, ?master_name= is for Sentinel, ?cluster=true for Cluster; 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
 	RedisURLFile string `help:"Path of a file that holds the Redis URL." placeholder:"PATH"`
+	RedisWait    int    `help:"How many replicas must have a confirm before the phone hears of it, so that a failover cannot lose it; costs each confirm one command (WAIT) more. Default: none."`
 	Keys         string `help:"Master keys as 'loginhub keygen' prints them, comma-separated, newest first. Random with the embedded Redis, otherwise required." placeholder:"KEY,..."`
 	KeysFile     string `help:"Path of a file that holds the keys." placeholder:"PATH"`
 	Clients      string `help:"Path of the clients file (YAML). Default: one client 'default' with the public URL's own origin." placeholder:"PATH"`
@@ -99,7 +100,7 @@ func (c *Config) LogValue() slog.Value {
 	}
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
-		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)),
+		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait),
 		slog.String("keys", set(c.Keys)), slog.String("clients", c.Clients),
 		slog.String("wechat_app_id", c.WechatAppID), slog.String("wechat_app_secret", set(c.WechatAppSecret)),
 		slog.String("wechat_api_url", c.WechatAPIURL), slog.String("qr", c.QR),

@@ -10,8 +10,10 @@ local rec = got[1]
 if not rec then
   return {0, false, now}
 end
--- What is stored is what is offered: the same call again, answered as the first time.
+-- What is stored is what is offered: the same call again, answered as the first
+-- time. It writes all the same, so that a WAIT that follows has something to wait for.
 if rec == ARGV[2] then
+  redis.call('PEXPIREAT', KEYS[1], ARGV[5])
   return {1, false, now}
 end
 local from, till = tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -17,6 +17,13 @@ const callLimit = 3 * time.Second
 
 // Store is tickets in Redis. It is safe for concurrent use.
 type Store struct {
+	// Replicas is how many replicas must have a lasting change before it is
+	// done; set it before the first call. Asynchronous replication otherwise
+	// loses what a master had acknowledged and not yet passed on when it died.
+	// Each such change costs one command (WAIT) and one round trip to the
+	// replicas more. The zero value waits for none.
+	Replicas int
+
 	client  redis.UniversalClient
 	scripts scripts
 	stop    func() // ends the embedded Redis
@@ -119,7 +126,13 @@ func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.
 			c.Was, c.Sealed, millis(c.From), millis(c.Until), c.Forget.UnixMilli(),
 			c.Skip, ticket.Mail(c.ID, c.Sealed)}}
 	}
-	cmds, err := s.run(ctx, s.scripts.change, calls)
+	var cmds []*redis.Cmd
+	var err error
+	if s.Replicas > 0 && len(changes) == 1 && changes[0].Lasts {
+		cmds, err = s.lasting(ctx, s.scripts.change, calls[0])
+	} else {
+		cmds, err = s.run(ctx, s.scripts.change, calls)
+	}
 	if err != nil {
 		return nil, err
 	}
