@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -67,7 +66,7 @@ type asset struct {
 	body      []byte
 }
 
-// kinds are the files that are served at all: templates and tests are not.
+// kinds are the files that are served at all.
 var kinds = map[string]string{
 	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
 	".svg": "image/svg+xml", ".png": "image/png",
@@ -77,7 +76,7 @@ func newAssets(files fs.FS) (*assets, error) {
 	a := &assets{files: map[string]asset{}}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		kind := kinds[path.Ext(name)]
-		if err != nil || d.IsDir() || kind == "" || strings.Contains(name, "test") {
+		if err != nil || d.IsDir() || kind == "" {
 			return err
 		}
 		body, err := fs.ReadFile(files, name)

@@ -57,7 +57,8 @@ func (s *Server) qrPNG(c echo.Context) error {
 	return image(c, "image/png", png)
 }
 
-// qrSVG is GET …/qr.svg: one path of horizontal runs, crisp at every size.
+// qrSVG is GET …/qr.svg: one path of horizontal runs, crisp at every size. Its
+// natural size is one pixel a module, so that a page can scale it evenly.
 func (s *Server) qrSVG(c echo.Context) error {
 	code, err := s.draw(c)
 	if err != nil {
@@ -65,8 +66,8 @@ func (s *Server) qrSVG(c echo.Context) error {
 	}
 	rows := code.Bitmap() // with its quiet zone
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges">`+
-		`<path fill="#fff" d="M0 0h%dv%dH0z"/><path d="`, len(rows), len(rows), len(rows), len(rows))
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[1]d" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges">`+
+		`<path fill="#fff" d="M0 0h%[1]dv%[1]dH0z"/><path d="`, len(rows))
 	for y, row := range rows {
 		for x := 0; x < len(row); x++ {
 			run := x

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
 
 story('the phone confirms, and the page shows who is in by a verified token', {}, async ({ hub, visit }) => {
-  const page = await visit('/')
-  const [made] = await Promise.all([
-    page.waitForResponse((answer) => answer.url().endsWith('/api/login/tickets')),
-    page.reload(),
-  ])
+  let made
+  const page = await visit('/', {
+    prepare: (opened) => {
+      made = opened.waitForResponse((answer) => answer.url().endsWith('/api/login/tickets')).then((answer) => answer.json())
+    },
+  })
   const path = await phonePath(page)
   assert.ok(await page.$eval('#qr', (img) => img.decode().then(() => img.naturalWidth > 0)), 'the code is not drawn')
   assert.match(await page.textContent('#time'), /\d:\d\d/)
@@ -25,7 +26,7 @@ story('the phone confirms, and the page shows who is in by a verified token', {}
   assert.equal(await page.getAttribute('#login', 'data-result'), 'verified')
   assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:小红')
   assert.match(await page.textContent('#welcome'), /小红/)
-  await consumed(hub, await made.json())
+  await consumed(hub, await made)
 })
 
 // The acknowledgement is on its way when the page shows the user: the long poll waits for it.

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
@@ -7,6 +7,7 @@ import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js
 // Where the pictures go: SCREENS keeps them for a look at them one by one.
 const dir = process.env.SCREENS || mkdtempSync(join(tmpdir(), 'loginhub-screens-'))
 mkdirSync(dir, { recursive: true })
+if (!process.env.SCREENS) process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
 
 /** Takes a page in every width, colour scheme and language; nothing may stick out sideways. */
 async function shoot(page, name, widths = [360, 768, 1440]) {
