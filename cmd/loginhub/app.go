@@ -106,11 +106,12 @@ func (a *App) live(ctx context.Context, store *redisstore.Store, node *hub.Hub, 
 	return err
 }
 
-// drain lets the pages go. An embedded Redis dies with the node: nobody comes
-// back to it, so nobody is waited for.
+// drain lets the pages go. An embedded Redis dies with the node: there is no
+// other that they could come back to, so unless a time was asked for, Ctrl-C
+// takes none.
 func (a *App) drain(node *hub.Hub) {
 	over := a.set.Drain
-	if a.set.embedded() {
+	if a.set.embedded() && over == defaultDrain {
 		over = 0
 	}
 	a.log.Info("draining", "waiting", node.Waiting(), "over", over)

@@ -99,7 +99,7 @@ func (s *settings) table() []check {
 			fmt.Sprintf("client %s: token_ttl is below LOGINHUB_RESULT_TTL and a minute (%v)", client.ID, c.ResultTTL+time.Minute)})
 	}
 	for name, ttl := range map[string]time.Duration{"TICKET": c.TicketTTL, "CONFIRM": c.ConfirmTTL, "RESULT": c.ResultTTL, "TOKEN": c.TokenTTL} {
-		rows = append(rows, check{"LOGINHUB_" + name + "_TTL", ttl < time.Second || ttl > 24*time.Hour, "from 1s to 24h"})
+		rows = append(rows, check{"LOGINHUB_" + name + "_TTL", ttl < 100*time.Millisecond || ttl > 24*time.Hour, "from 100ms to 24h"})
 	}
 	return rows
 }

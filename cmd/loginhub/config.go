@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"loginhub/hub/redisstore"
 )
 
@@ -52,6 +54,9 @@ type Config struct {
 
 // defaultPublicURL is the issuer where none is set: the same on all nodes.
 const defaultPublicURL = "http://localhost:8080"
+
+// defaultDrain is Config.Drain's.
+const defaultDrain = 10 * time.Second
 
 // embedded reports whether tickets stay in this process.
 func (c *Config) embedded() bool { return c.RedisURL == "" || c.RedisURL == redisstore.Embedded }
@@ -108,6 +113,24 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
 		slog.Any("trusted_proxies", c.TrustedProxies), slog.Int("rate_limit", c.RateLimit),
 		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))
+}
+
+// unknown are the environment variables with our prefix that are no setting: a
+// misspelt name must not pass for the default in silence.
+func unknown(settings []*kong.Flag) (names []string) {
+	known := map[string]bool{}
+	for _, f := range settings {
+		for _, name := range f.Envs {
+			known[name] = true
+		}
+	}
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "LOGINHUB_") && !known[name] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // dropEmpty takes empty settings out of the environment: compose files and

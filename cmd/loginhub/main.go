@@ -45,6 +45,9 @@ func main() {
 	k := kong.Parse(&cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"),
 		kong.Description("Log a PC browser in with a phone. With nothing configured: a sandbox with an in-memory store on http://localhost:8080."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}))
+	for _, name := range unknown(k.Model.Flags) {
+		fmt.Fprintf(os.Stderr, "loginhub: %s is no setting and changes nothing; `loginhub --help` lists them\n", name)
+	}
 	if err := k.Run(&cli.Config); err != nil {
 		var wrong *usageError
 		if errors.As(err, &wrong) {
