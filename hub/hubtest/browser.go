@@ -47,10 +47,14 @@ type Ticket struct {
 type Answer struct {
 	Status int
 	Header http.Header
+	Close  bool // the node asks to close the connection
 	Body   []byte
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
+
+// client keeps enough connections for fifty phones at once.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second}}
 
 // Request is one HTTP request. A nil body sends none; headers are pairs.
 func Request(ctx context.Context, method, url string, body any, headers ...string) (*Answer, error) {
@@ -78,12 +82,16 @@ func Request(ctx context.Context, method, url string, body any, headers ...strin
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		return nil, err
 	}
+	return answer(resp)
+}
+
+func answer(resp *http.Response) (a *Answer, err error) {
 	defer resp.Body.Close()
-	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
+	a = &Answer{Status: resp.StatusCode, Header: resp.Header, Close: resp.Close}
 	if a.Body, err = io.ReadAll(resp.Body); err != nil {
 		return nil, err
 	}
@@ -120,13 +128,18 @@ func (t *Ticket) URL(url, endpoint string) string {
 
 // Poll is one long poll. A nil view is a 204.
 func (t *Ticket) Poll(ctx context.Context, url string, after int64, wait int) (*View, error) {
-	a, err := Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", t.URL(url, "poll"), after, wait), nil,
-		"Authorization", "Bearer "+t.Secret)
+	a, err := t.AskPoll(ctx, url, after, wait)
 	if err != nil || a.Status == http.StatusNoContent {
 		return nil, err
 	}
 	v := &View{}
 	return v, a.Into(http.StatusOK, v)
+}
+
+// AskPoll is one long poll, with its answer as it is.
+func (t *Ticket) AskPoll(ctx context.Context, url string, after int64, wait int) (*Answer, error) {
+	return Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", t.URL(url, "poll"), after, wait), nil,
+		"Authorization", "Bearer "+t.Secret)
 }
 
 // Ack acknowledges over HTTP.
@@ -150,6 +163,15 @@ func (t *Ticket) Dial(ctx context.Context, url string, headers ...string) (*Sock
 	conn, resp, err := websocket.Dial(ctx, strings.Replace(t.URL(url, "ws"), "http", "ws", 1), &websocket.DialOptions{
 		Subprotocols: []string{"loginhub.v1", "loginhub.secret." + t.Secret}, HTTPHeader: h})
 	return &Socket{Conn: conn, HTTP: resp}, err
+}
+
+// Refused is the answer to a handshake that was refused; nil where there was
+// none.
+func (s *Socket) Refused() (*Answer, error) {
+	if s.HTTP == nil {
+		return nil, nil
+	}
+	return answer(s.HTTP)
 }
 
 // Next is the next view.

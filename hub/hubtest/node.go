@@ -48,10 +48,11 @@ func Build() (program string, remove func(), err error) {
 
 // Node is a hub process.
 type Node struct {
-	URL  string
-	cmd  *exec.Cmd
-	log  *logBuffer
-	done chan struct{}
+	URL   string
+	Admin string // URL of the admin listener; "" where ADMIN_LISTEN names none
+	cmd   *exec.Cmd
+	log   *logBuffer
+	done  chan struct{}
 }
 
 // StartNode starts a node on a free port and waits until it is ready. Settings
@@ -86,6 +87,11 @@ func LaunchBare(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
 	port := FreePort(t)
 	n := &Node{URL: "http://127.0.0.1:" + port, log: &logBuffer{}, done: make(chan struct{})}
+	for _, s := range settings {
+		if addr, ok := strings.CutPrefix(s, "ADMIN_LISTEN="); ok && addr != "" {
+			n.Admin = "http://" + addr
+		}
+	}
 	n.cmd = exec.Command(program)
 	n.cmd.SysProcAttr = ownGroup()
 	n.cmd.Env = environment(append([]string{"LISTEN=127.0.0.1:" + port}, settings...))
@@ -119,7 +125,7 @@ func Run(t testing.TB, program string, args []string, settings ...string) (print
 // and these settings.
 func environment(settings []string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "LOGINHUB_") })
-	env = append(env, "GORACE=halt_on_error=1")
+	env = append(env, "GORACE=halt_on_error=1 atexit_sleep_ms=0") // it would sleep a second at every exit
 	for _, s := range settings {
 		env = append(env, "LOGINHUB_"+s)
 	}

@@ -26,9 +26,10 @@ type Page struct {
 	Entry  func() string // the URL to use next: a load balancer's, or any node's
 	Ticket *Ticket
 
-	Token      string // the first that came
-	Deliveries int    // confirmed views
-	Conflict   string // a later token that was another one; must stay empty
+	Token      string    // the first that came
+	TokenAt    time.Time // and when
+	Deliveries int       // confirmed views
+	Conflict   string    // a later token that was another one; must stay empty
 	Acked      bool
 	End        string // consumed, rejected, expired, gone (404) or replaced
 	Sockets    int    // sockets that gave a view
@@ -170,7 +171,7 @@ func (p *Page) take(v *View) (ack bool) {
 	case "confirmed":
 		p.Deliveries++
 		if p.Token == "" {
-			p.Token = v.Token
+			p.Token, p.TokenAt = v.Token, time.Now()
 		} else if p.Token != v.Token {
 			p.Conflict = v.Token
 		}

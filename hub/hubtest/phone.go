@@ -7,9 +7,11 @@ import (
 	"sync/atomic"
 )
 
-// Phone is a user of the sandbox.
+// Phone is a user's; of the sandbox, where nothing else is said.
 type Phone struct {
-	Name  string
+	Name string
+	// Login gives the provider and a fresh one-time code; nil: the sandbox's.
+	Login func() (provider, code string)
 	id    uint64 // tells codes of two phones of one user apart
 	codes *atomic.Int64
 }
@@ -27,7 +29,13 @@ func (p *Phone) Code() string {
 // Do calls scan, confirm or reject for the ticket id on the node at url; more
 // holds further fields.
 func (p *Phone) Do(ctx context.Context, url, id, action string, more map[string]any) (*Answer, error) {
-	body := map[string]any{"provider": "sandbox", "code": p.Code()}
+	provider, code := "sandbox", ""
+	if p.Login != nil {
+		provider, code = p.Login()
+	} else {
+		code = p.Code()
+	}
+	body := map[string]any{"provider": provider, "code": code}
 	for k, v := range more {
 		body[k] = v
 	}

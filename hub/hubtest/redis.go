@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"strconv"
@@ -111,15 +112,50 @@ func (r *Redis) Monitor(t testing.TB) (stop func() []string) {
 	return end
 }
 
-// FreePort is a port that was free a moment ago.
+// Mail collects every message to a node's mailbox until stop is called.
+func (r *Redis) Mail(t testing.TB) (stop func() []*redis.Message) {
+	t.Helper()
+	const last = "loginhub:mail:end-of-mail"
+	ctx, cancel := Limit(time.Minute)
+	t.Cleanup(cancel)
+	ps := r.Client.PSubscribe(ctx, "loginhub:mail:*")
+	t.Cleanup(func() { ps.Close() })
+	if _, err := ps.Receive(ctx); err != nil {
+		t.Fatalf("psubscribe: %v", err)
+	}
+	var all []*redis.Message
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			m, err := ps.ReceiveMessage(ctx)
+			if err != nil || m.Channel == last {
+				return
+			}
+			all = append(all, m)
+		}
+	}()
+	return func() []*redis.Message {
+		r.Client.Publish(ctx, last, "")
+		<-done
+		return all
+	}
+}
+
+// FreePort is a port that was free a moment ago. It lies below the range that
+// Linux takes for outgoing connections, so that none of those takes it before
+// the server does.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("free port: %v", err)
+	for range 100 {
+		port := strconv.Itoa(10000 + rand.IntN(22000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no free port")
+	return ""
 }
 
 // Eventually waits until ok, or fails the test.

@@ -16,14 +16,18 @@ import (
 
 // Sentinel is a master with one replica, watched by three sentinels.
 type Sentinel struct {
-	URL     string // for LOGINHUB_REDIS_URL
-	Master  *Redis
-	Replica *Redis
-	client  *redis.SentinelClient
+	URL       string // for LOGINHUB_REDIS_URL
+	Master    *Redis
+	Replica   *Redis
+	sentinels []*redis.SentinelClient
 }
 
+// calm is how long a watched server may be silent while nobody is to fail: on a
+// busy machine a second would be too short.
+const calm = 60 * time.Second
+
 // StartSentinel starts a master, a replica and three sentinels, which elect a
-// new master about a second after the old one has gone.
+// new master once FailOver is called.
 func StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	s := &Sentinel{Master: StartRedis(t)}
@@ -38,12 +42,15 @@ func StartSentinel(t testing.TB) *Sentinel {
 		addrs = append(addrs, s.sentinel(t, host, port))
 	}
 	s.URL = fmt.Sprintf("redis://%s/0?master_name=hub&addr=%s&addr=%s", addrs[0], addrs[1], addrs[2])
-	s.client = redis.NewSentinelClient(&redis.Options{Addr: addrs[0], DisableIdentity: true})
-	t.Cleanup(func() { s.client.Close() })
-	Eventually(t, 15*time.Second, "the sentinels know each other and the replica", func() bool {
-		m, err := s.client.Master(context.Background(), "hub").Result()
-		return err == nil && m["num-other-sentinels"] == "2" && m["num-slaves"] == "1"
-	})
+	for _, addr := range addrs {
+		client := redis.NewSentinelClient(&redis.Options{Addr: addr, DisableIdentity: true})
+		t.Cleanup(func() { client.Close() })
+		s.sentinels = append(s.sentinels, client)
+		Eventually(t, 15*time.Second, "the sentinels know each other and the replica", func() bool {
+			m, err := client.Master(context.Background(), "hub").Result()
+			return err == nil && m["num-other-sentinels"] == "2" && m["num-slaves"] == "1"
+		})
+	}
 	return s
 }
 
@@ -52,28 +59,46 @@ func (s *Sentinel) sentinel(t testing.TB, host, masterPort string) string {
 	port, dir := FreePort(t), t.TempDir()
 	path := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor hub %s %s 2\n"+
-		"sentinel down-after-milliseconds hub 1000\nsentinel failover-timeout hub 3000\n", port, dir, host, masterPort)
+		"sentinel down-after-milliseconds hub %d\nsentinel failover-timeout hub 3000\n", port, dir, host, masterPort, calm.Milliseconds())
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	log := &logBuffer{}
 	cmd := exec.Command("redis-server", path, "--sentinel")
-	cmd.SysProcAttr = ownGroup()
+	cmd.SysProcAttr, cmd.Stdout = ownGroup(), log
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start sentinel: %v", err)
 	}
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGKILL)
 		cmd.Wait()
+		if t.Failed() {
+			t.Logf("sentinel %s: %s", port, log.String())
+		}
 	})
 	return "127.0.0.1:" + port
 }
 
-// AwaitFailover waits until the sentinels name another master than the one at
-// addr.
-func (s *Sentinel) AwaitFailover(t testing.TB, addr string) {
+// FailOver has the sentinels elect a new master, about a second after the old
+// one has gone, and waits until all know it. Later silences move nobody.
+func (s *Sentinel) FailOver(t testing.TB) {
 	t.Helper()
-	Eventually(t, 30*time.Second, "another master is elected", func() bool {
-		now, err := s.client.GetMasterAddrByName(context.Background(), "hub").Result()
-		return err == nil && strings.Join(now, ":") != addr
-	})
+	s.patience(t, time.Second)
+	for _, one := range s.sentinels {
+		Eventually(t, 30*time.Second, "another master is elected", func() bool {
+			now, err := one.GetMasterAddrByName(context.Background(), "hub").Result()
+			return err == nil && strings.Join(now, ":") == s.Replica.Addr
+		})
+	}
+	s.patience(t, calm)
+}
+
+// patience sets after which silence the sentinels take a server for gone.
+func (s *Sentinel) patience(t testing.TB, d time.Duration) {
+	t.Helper()
+	for _, one := range s.sentinels {
+		if err := one.Set(context.Background(), "hub", "down-after-milliseconds", fmt.Sprint(d.Milliseconds())).Err(); err != nil {
+			t.Errorf("sentinel set: %v", err)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"time"
 
@@ -22,7 +21,7 @@ const (
 func dial(text string) (redis.UniversalClient, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, errors.New("redis URL cannot be parsed; expected for example redis://:PASSWORD@HOST:6379/0")
+		return nil, badURL(err)
 	}
 	q := u.Query()
 	cluster := q.Get("cluster") == "true"
@@ -66,11 +65,9 @@ func quiet() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
-// badURL keeps the reason and drops the URL that net/url repeats in its errors.
-func badURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return fmt.Errorf("redis URL: %w", err)
+// badURL says what is expected and nothing of what was given: go-redis repeats
+// parts of the URL in its errors, and a password with a slash in it is such a part.
+func badURL(error) error {
+	return errors.New("redis URL is none that can be used; expected redis://USER:PASSWORD@HOST:6379/0, rediss:// or unix://, " +
+		"with a password's / ? # @ and % written as %2F %3F %23 %40 and %25, and of options only those of go-redis")
 }

@@ -1,0 +1,228 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"loginhub/hub/ticket"
+)
+
+// page is the browser's side of one ticket.
+type page struct {
+	s                 *stand
+	id, secret, match string
+	made              map[string]any
+}
+
+// make makes a ticket.
+func (s *stand) make(t testing.TB, body any, headers ...string) *page {
+	t.Helper()
+	m := s.ask(t, "POST", making, body, headers...).ok(t, http.StatusCreated)
+	p := &page{s: s, made: m}
+	p.id, _ = m["ticket"].(string)
+	p.secret, _ = m["secret"].(string)
+	p.match, _ = m["match_code"].(string)
+	s.hush(p.secret)
+	return p
+}
+
+// path is one of the ticket's endpoints.
+func (p *page) path(endpoint string) string { return making + "/" + p.id + "/" + endpoint }
+
+// bearer is the header that shows the secret.
+func (p *page) bearer() []string { return []string{"Authorization", "Bearer " + p.secret} }
+
+// poll polls; the query is like "after=1&wait=0".
+func (p *page) poll(t testing.TB, query string, headers ...string) *answer {
+	t.Helper()
+	return p.s.ask(t, "GET", p.path("poll")+"?"+query, nil, append(p.bearer(), headers...)...)
+}
+
+// view is the current view.
+func (p *page) view(t testing.TB) map[string]any {
+	t.Helper()
+	v := p.poll(t, "wait=0").ok(t, http.StatusOK)
+	p.note(v)
+	return v
+}
+
+// note remembers a token as something that no log may hold.
+func (p *page) note(v map[string]any) {
+	if text, ok := v["token"].(string); ok {
+		p.s.hush(text)
+	}
+}
+
+// stands holds the ticket to a state and version.
+func (p *page) stands(t testing.TB, state string, seq float64) map[string]any {
+	t.Helper()
+	v := p.view(t)
+	if v["state"] != state || v["seq"] != seq {
+		t.Errorf("the ticket is %v with seq %v, wanted %s %v", v["state"], v["seq"], state, seq)
+	}
+	return v
+}
+
+func (p *page) ack(t testing.TB, seq any, headers ...string) *answer {
+	t.Helper()
+	return p.s.ask(t, "POST", p.path("ack"), map[string]any{"seq": seq}, append(p.bearer(), headers...)...)
+}
+
+// line is a page's open socket.
+type line struct {
+	page *page
+	conn *websocket.Conn
+}
+
+// dial opens the socket, which must succeed.
+func (p *page) dial(t testing.TB, headers ...string) *line {
+	t.Helper()
+	h := http.Header{}
+	for i := 0; i+1 < len(headers); i += 2 {
+		h.Add(headers[i], headers[i+1])
+	}
+	conn, resp, err := websocket.Dial(p.s.soon(t), p.s.url+p.path("ws"), &websocket.DialOptions{HTTPClient: p.s.client,
+		Subprotocols: []string{"loginhub.v1", "loginhub.secret." + p.secret}, HTTPHeader: h})
+	must(t, err)
+	t.Cleanup(func() { conn.CloseNow() })
+	if conn.Subprotocol() != "loginhub.v1" {
+		t.Errorf("subprotocol %q", conn.Subprotocol())
+	}
+	if strings.Contains(fmt.Sprint(resp.Header), p.secret) {
+		t.Error("the handshake's answer repeats the secret")
+	}
+	return &line{page: p, conn: conn}
+}
+
+// next is the next view.
+func (l *line) next(t testing.TB) map[string]any {
+	t.Helper()
+	kind, text, err := l.conn.Read(l.page.s.soon(t))
+	must(t, err)
+	if kind != websocket.MessageText {
+		t.Errorf("a view as %v", kind)
+	}
+	v := object(t, text)
+	l.page.note(v)
+	return v
+}
+
+// expect is the next view, which must be this one.
+func (l *line) expect(t testing.TB, state string, seq float64) map[string]any {
+	t.Helper()
+	v := l.next(t)
+	if v["state"] != state || v["seq"] != seq {
+		t.Fatalf("view %v, wanted %s with seq %v", v, state, seq)
+	}
+	return v
+}
+
+func (l *line) say(t testing.TB, text string) {
+	t.Helper()
+	must(t, l.conn.Write(l.page.s.soon(t), websocket.MessageText, []byte(text)))
+}
+
+// closed holds the socket to its end: nothing more comes but the close.
+func (l *line) closed(t testing.TB, code websocket.StatusCode) {
+	t.Helper()
+	_, text, err := l.conn.Read(l.page.s.soon(t))
+	if err == nil {
+		t.Fatalf("%s comes in place of the close", text)
+	}
+	if got := websocket.CloseStatus(err); got != code {
+		t.Errorf("closed with %d, wanted %d (%v)", got, code, err)
+	}
+}
+
+// ends is closed for a socket that may say more before.
+func (l *line) ends(t testing.TB, code websocket.StatusCode) {
+	t.Helper()
+	for {
+		_, _, err := l.conn.Read(l.page.s.soon(t))
+		if err == nil {
+			continue
+		}
+		if got := websocket.CloseStatus(err); got != code {
+			t.Errorf("closed with %d, wanted %d (%v)", got, code, err)
+		}
+		return
+	}
+}
+
+// phone is one user's phone.
+type phone struct {
+	s        *stand
+	provider string
+	name     string
+}
+
+var codes atomic.Int64
+
+// phone is the sandbox's user of that name.
+func (s *stand) phone(name string) *phone { return &phone{s, "sandbox", name} }
+
+// code is a fresh one.
+func (f *phone) code() string {
+	code := fmt.Sprintf("%s:%s:code%06d", f.provider, f.name, codes.Add(1))
+	f.s.hush(code)
+	return code
+}
+
+// do scans, confirms or rejects; more are further fields.
+func (f *phone) do(t testing.TB, p *page, action string, more ...any) *answer {
+	t.Helper()
+	return f.s.ask(t, "POST", p.path(action), f.body(more...))
+}
+
+func (f *phone) body(more ...any) map[string]any {
+	body := map[string]any{"provider": f.provider, "code": f.code()}
+	for i := 0; i+1 < len(more); i += 2 {
+		body[more[i].(string)] = more[i+1]
+	}
+	return body
+}
+
+// may is do for what must succeed.
+func (f *phone) may(t testing.TB, p *page, action string, more ...any) map[string]any {
+	t.Helper()
+	return f.do(t, p, action, more...).ok(t, http.StatusOK)
+}
+
+// oracle is a provider that says what a test wants, and remembers who asked. Its
+// codes are like the sandbox's: "PROVIDER:NAME:…".
+type oracle struct {
+	who map[string]ticket.Identity
+	say func(ctx context.Context, name string) (ticket.Identity, error) // in place of who
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func (o *oracle) Exchange(ctx context.Context, code string) (ticket.Identity, error) {
+	o.mu.Lock()
+	o.asked = append(o.asked, code)
+	o.mu.Unlock()
+	name := strings.SplitN(code+"::", ":", 3)[1]
+	if o.say != nil {
+		return o.say(ctx, name)
+	}
+	id, ok := o.who[name]
+	if !ok {
+		return ticket.Identity{}, ticket.ErrCodeInvalid
+	}
+	return id, nil
+}
+
+// calls is how often it was asked.
+func (o *oracle) calls() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.asked)
+}

@@ -1,0 +1,139 @@
+package api_test
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/api"
+)
+
+func believing(text string) options {
+	return options{api: func(c *api.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(text)} }}
+}
+
+const (
+	forwarded = "X-Forwarded-For"
+	chrome    = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
+)
+
+func TestThePhoneIsShownWhoAsks(t *testing.T) {
+	// The bubble's pipes have no address: nothing is known of it, so it is absent.
+	bubble(t, options{}, func(t *testing.T, s *stand) {
+		pass(1700 * time.Millisecond)
+		asked := time.Now().UTC()
+		p := s.make(t, nil, "User-Agent", chrome)
+		pass(2 * time.Second)
+		m := s.phone("ann").may(t, p, "scan")
+		fields(t, m, "state", "expires_in", "login")
+		login := m["login"].(map[string]any)
+		fields(t, login, "client", "browser", "os", "requested_at")
+		for name, want := range map[string]any{"client": "Demo", "browser": "Chrome 150", "os": "Windows",
+			"requested_at": asked.Truncate(time.Second).Format(time.RFC3339)} {
+			if login[name] != want {
+				t.Errorf("%s is %v, wanted %v", name, login[name], want)
+			}
+		}
+		if text, _ := login["requested_at"].(string); !strings.HasSuffix(text, "Z") {
+			t.Errorf("requested_at %q is not in UTC", text)
+		}
+	})
+}
+
+func TestAddressesAreShownAndComparedWhereTheyAreKnown(t *testing.T) {
+	t.Parallel()
+	s := start(t, believing("127.0.0.0/8"))
+	for _, c := range []struct {
+		name       string
+		pc, phone  string // X-Forwarded-For; "" sends none
+		ip, sameIP any    // nil: absent
+	}{
+		{"one network", "203.0.113.7", "203.0.113.7", "203.0.113.7", true},
+		{"two networks", "203.0.113.7", "198.51.100.9", "203.0.113.7", false},
+		{"one IPv6 network", "2001:db8::1", "2001:db8::2", "2001:db8::1", true},
+		{"two IPv6 networks", "2001:db8::1", "2001:db8:0:1::1", "2001:db8::1", false},
+		{"two families", "203.0.113.7", "2001:db8::2", "203.0.113.7", nil},
+		{"two families, turned", "2001:db8::2", "203.0.113.7", "2001:db8::2", nil},
+		{"a PC in the house", "10.0.0.5", "203.0.113.7", nil, nil},
+		{"both in the house", "192.168.1.5", "192.168.1.5", nil, nil},
+		{"a phone in the house", "203.0.113.7", "192.168.1.5", "203.0.113.7", nil},
+		{"a mapped PC", "::ffff:203.0.113.7", "203.0.113.7", "203.0.113.7", true},
+		{"a PC with a port", "203.0.113.7:4711", "203.0.113.7", "203.0.113.7", true},
+		{"a PC that spoofs", "198.51.100.9, 203.0.113.7", "198.51.100.9", "203.0.113.7", false},
+		{"a PC behind two of ours", "203.0.113.7, 127.0.0.2", "203.0.113.7", "203.0.113.7", true},
+		{"a PC without header", "", "203.0.113.7", nil, nil},
+		{"a phone without header", "203.0.113.7", "", "203.0.113.7", nil},
+		{"a PC of dirt", "<b>", "203.0.113.7", nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			header := func(value string) (pair []string) {
+				if value != "" {
+					pair = []string{forwarded, value}
+				}
+				return pair
+			}
+			p := s.make(t, nil, header(c.pc)...)
+			m := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), header(c.phone)...).ok(t, http.StatusOK)
+			login := m["login"].(map[string]any)
+			for name, want := range map[string]any{"ip": c.ip, "same_ip": c.sameIP} {
+				got, there := login[name]
+				if there != (want != nil) || got != want {
+					t.Errorf("%s is %v (there: %v), wanted %v", name, got, there, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAnUntrustedPeersWordHidesTheAddress(t *testing.T) {
+	t.Parallel()
+	s := start(t, believing("10.0.0.0/8"))
+	for range 2 {
+		p := s.make(t, nil, forwarded, "203.0.113.7")
+		m := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "203.0.113.7").ok(t, http.StatusOK)
+		fields(t, m["login"].(map[string]any), "client", "browser", "os", "requested_at")
+	}
+	if n := strings.Count(s.log.String(), "LOGINHUB_TRUSTED_PROXIES"); n != 1 {
+		t.Errorf("the setting that mends it is logged %d times", n)
+	}
+}
+
+func TestThePhoneReadsTheSitesNameInItsLanguage(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for accept, want := range map[string]string{"": "Demo", "en": "Demo", "de-DE,de;q=0.9": "Demo", "zh": "演示",
+		"zh-CN,zh;q=0.9,en;q=0.8": "演示", "ZH-tw": "演示", "en,zh;q=0.9": "Demo"} {
+		m := s.ask(t, "POST", s.make(t, nil).path("scan"), s.phone("ann").body(), "Accept-Language", accept).ok(t, http.StatusOK)
+		if got := m["login"].(map[string]any)["client"]; got != want {
+			t.Errorf("%q reads %v, wanted %s", accept, got, want)
+		}
+	}
+}
+
+func TestBrowserAndSystemAreClaimsAndBounded(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for name, c := range map[string]struct{ agent, browser, system string }{
+		"Firefox": {"Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox 145", "Linux"},
+		"Safari":  {"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15", "Safari 18", "macOS"},
+		"Edge":    {chrome + " Edg/150.0.0.0", "Edge 150", "Windows"},
+		"none":    {"", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			login := s.phone("ann").may(t, s.make(t, nil, "User-Agent", c.agent), "scan")["login"].(map[string]any)
+			if login["browser"] != c.browser || login["os"] != c.system {
+				t.Errorf("%v on %v, wanted %s on %s", login["browser"], login["os"], c.browser, c.system)
+			}
+		})
+	}
+	for _, agent := range []string{strings.Repeat("Chrome/", 2000), strings.Repeat("x", 8000), "Chrome/\u202e150", "\xff\xfe"} {
+		login := s.phone("ann").may(t, s.make(t, nil, "User-Agent", agent), "scan")["login"].(map[string]any)
+		for _, field := range []string{"browser", "os"} {
+			if text, _ := login[field].(string); len([]rune(text)) > 48 || strings.ContainsRune(text, '\u202e') {
+				t.Errorf("%s of %d characters: %.60q", field, len([]rune(text)), text)
+			}
+		}
+	}
+}

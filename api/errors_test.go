@@ -1,0 +1,255 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/api"
+	"loginhub/hub"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// trouble is a provider that answers each name with its own error.
+func trouble() *oracle {
+	return &oracle{say: func(_ context.Context, name string) (ticket.Identity, error) {
+		const inside = "appsecret=hunter22 openid=o-victim"
+		switch name {
+		case "code":
+			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrCodeInvalid)
+		case "blocked":
+			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrUserBlocked)
+		case "misconfigured":
+			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrProviderMisconfigured)
+		case "unavailable":
+			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrProviderUnavailable)
+		case "later":
+			return ticket.Identity{}, &ticket.RetryError{After: 61500 * time.Millisecond,
+				Err: fmt.Errorf("%s: %w", inside, ticket.ErrProviderUnavailable)}
+		case "bug":
+			return ticket.Identity{}, errors.New(inside)
+		case "panic":
+			panic(inside)
+		case "range":
+			return ticket.Identity{}, []error{}[len(name):][0] // a panic of the runtime
+		}
+		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "o-" + name}, nil
+	}}
+}
+
+func TestEveryErrorOfAProviderHasItsCode(t *testing.T) {
+	t.Parallel()
+	client := demo()
+	client.Subject = ticket.SubjectUnionID
+	s := start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": trouble()}})
+	for _, c := range []struct {
+		name   string
+		status int
+		code   string
+		retry  string // the least Retry-After; "" for none
+	}{
+		{"code", 422, "code_invalid", ""},
+		{"blocked", 403, "user_blocked", ""},
+		{"misconfigured", 502, "provider_misconfigured", ""},
+		{"unavailable", 503, "provider_unavailable", "1"},
+		{"later", 503, "provider_unavailable", "62"}, // the provider's own word, rounded up
+		{"bug", 500, "internal_error", ""},
+		{"panic", 500, "internal_error", ""},
+		{"range", 500, "internal_error", ""},
+		{"ann", 403, "identity_incomplete", ""}, // has no unionid
+	} {
+		for _, action := range []string{"scan", "confirm", "reject"} {
+			if c.name == "ann" && action == "reject" {
+				continue // to refuse, nobody needs a unionid
+			}
+			t.Run(c.name+" at "+action, func(t *testing.T) {
+				p := s.make(t, nil)
+				a := (&phone{s, "wechat", c.name}).do(t, p, action)
+				a.problem(t, c.status, c.code)
+				retryAfter(t, a, c.retry)
+				for _, inside := range []string{"hunter22", "o-victim", "goroutine", ".go:", "out of range"} {
+					if strings.Contains(string(a.body), inside) {
+						t.Errorf("the answer shows %q: %s", inside, a.body)
+					}
+				}
+				p.stands(t, "pending", 1)
+			})
+		}
+	}
+}
+
+// retryAfter holds an answer to whole seconds from least on, or to none.
+func retryAfter(t *testing.T, a *answer, least string) {
+	t.Helper()
+	got := a.header.Get("Retry-After")
+	if least == "" {
+		if got != "" {
+			t.Errorf("Retry-After %q where waiting does not help", got)
+		}
+		return
+	}
+	n, err := strconv.Atoi(got)
+	want, _ := strconv.Atoi(least)
+	if err != nil || n < want || n > want+60 {
+		t.Errorf("Retry-After %q, wanted %s seconds or a little more", got, least)
+	}
+}
+
+var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+func TestABugIsLoggedUnderTheIDThatTheAnswerNames(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{providers: map[string]api.Provider{"wechat": trouble()}})
+	seen := map[string]bool{}
+	for _, name := range []string{"bug", "panic", "panic"} {
+		detail := (&phone{s, "wechat", name}).do(t, s.make(t, nil), "scan").problem(t, 500, "internal_error")
+		id := uuid.FindString(detail)
+		if id == "" || seen[id] || !strings.Contains(s.log.String(), id) {
+			t.Errorf("the id of %q is not in the log, or not new", detail)
+		}
+		seen[id] = true
+	}
+	if !strings.Contains(s.log.String(), "errors_test.go") {
+		t.Error("the log does not say where the panic was")
+	}
+	s.make(t, nil) // and the node lives on
+}
+
+func TestAMisconfiguredProviderIsLoggedForTheOperator(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{providers: map[string]api.Provider{"wechat": trouble()}})
+	(&phone{s, "wechat", "misconfigured"}).do(t, s.make(t, nil), "scan").problem(t, 502, "provider_misconfigured")
+	if !strings.Contains(s.log.String(), "provider_misconfigured") {
+		t.Error("the log does not say that the operator must act")
+	}
+}
+
+func TestANodeWithoutItsRedisSays503AndIsNotReady(t *testing.T) {
+	t.Parallel()
+	o := options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", early: true}
+	s := start(t, o)
+	id, secret := stranger()
+	p := &page{s: s, id: id, secret: secret}
+	ws := handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+secret)
+	for name, ask := range map[string]func() *answer{
+		"make":    func() *answer { return s.ask(t, "POST", making, nil) },
+		"poll":    func() *answer { return p.poll(t, "wait=5") },
+		"glance":  func() *answer { return p.poll(t, "wait=0") },
+		"ack":     func() *answer { return p.ack(t, 3) },
+		"socket":  func() *answer { return s.ask(t, "GET", p.path("ws"), nil, ws...) },
+		"scan":    func() *answer { return s.phone("ann").do(t, p, "scan") },
+		"confirm": func() *answer { return s.phone("ann").do(t, p, "confirm") },
+		"reject":  func() *answer { return s.phone("ann").do(t, p, "reject") },
+		"ready":   func() *answer { return s.ask(t, "GET", "/readyz", nil) },
+	} {
+		a := ask()
+		if a.problem(t, 503, "store_unavailable"); t.Failed() {
+			t.Errorf("at %s", name)
+		}
+		retryAfter(t, a, "1")
+		if strings.Contains(string(a.body), "127.0.0.1") || strings.Contains(string(a.body), "refused") {
+			t.Errorf("%s: the answer shows the inside: %s", name, a.body)
+		}
+	}
+	// What needs no Redis works on.
+	s.ask(t, "GET", "/healthz", nil).ok(t, http.StatusOK)
+	s.ask(t, "GET", "/.well-known/jwks.json", nil).ok(t, http.StatusOK)
+	for _, path := range []string{"/", "/s/" + id, p.path("qr.svg"), p.path("qr.png")} {
+		if a := s.ask(t, "GET", path, nil); a.status != http.StatusOK {
+			t.Errorf("%s: %d", path, a.status)
+		}
+	}
+}
+
+func TestAFullNodeSaysThatItIsFull(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{hub: func(c *hub.Config) { c.MaxWaiters = 1 }})
+	p, q := s.make(t, nil), s.make(t, nil)
+	l := p.dial(t)
+	l.expect(t, "pending", 1)
+	a := q.poll(t, "after=1&wait=5")
+	a.problem(t, 503, "overloaded")
+	retryAfter(t, a, "1")
+	a = s.ask(t, "GET", q.path("ws"), nil, handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+q.secret)...)
+	a.problem(t, 503, "overloaded")
+	retryAfter(t, a, "1")
+	// Nothing else needs the room.
+	q.stands(t, "pending", 1)
+	s.phone("ann").may(t, p, "confirm")
+	l.expect(t, "confirmed", 2)
+	l.say(t, `{"ack":2}`)
+	l.expect(t, "consumed", 3)
+	l.closed(t, 1000)
+	hubtest.Eventually(t, patience, "the place is free", func() bool { return s.hub.Waiting() == 0 })
+	q.dial(t).expect(t, "pending", 1)
+}
+
+func TestWhatIsNotThereIsNotFound(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil)
+	for _, path := range []string{"/nothing", "/api/", "/api/login", "/api/login/", "/api/login/tickets/" + p.id, "/api/v2",
+		p.path(""), p.path("token"), p.path("qr.gif"), p.path("ws/"), p.path("poll/more"), "//", "/healthz/x",
+		"/metrics", "/debug/pprof/", "/.well-known/", "/.well-known/openid-configuration", "/assets", "/api/login/tickets/"} {
+		s.ask(t, "GET", path, nil).problem(t, 404, "not_found")
+	}
+	s.ask(t, "DELETE", making+"/"+p.id, nil).problem(t, 404, "not_found")
+	s.ask(t, "POST", p.path("cancel"), "{}").problem(t, 404, "not_found")
+	p.stands(t, "pending", 1)
+}
+
+func TestAWrongMethodIsToldTheRightOne(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil)
+	for path, allow := range map[string]string{
+		making: "POST", p.path("ws"): "GET", p.path("poll"): "GET", p.path("ack"): "POST",
+		p.path("scan"): "POST", p.path("confirm"): "POST", p.path("reject"): "POST",
+		p.path("qr.svg"): "GET", p.path("qr.png"): "GET", "/.well-known/jwks.json": "GET", "/healthz": "GET", "/readyz": "GET",
+		"/assets/page/base.css": "GET", "/": "GET", "/s/" + p.id: "GET",
+	} {
+		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "BREW"} {
+			if method == allow {
+				continue
+			}
+			t.Run(method+" "+path, func(t *testing.T) {
+				a := s.ask(t, method, path, nil)
+				if forPeople(path) {
+					if a.status != 405 {
+						t.Errorf("status %d, wanted 405", a.status)
+					}
+				} else {
+					a.problem(t, 405, "method_not_allowed")
+				}
+				list := strings.Split(strings.ReplaceAll(a.header.Get("Allow"), " ", ""), ",")
+				if !slices.Contains(list, allow) || slices.Contains(list, method) {
+					t.Errorf("Allow: %q, wanted %s", a.header.Get("Allow"), allow)
+				}
+			})
+		}
+	}
+	p.stands(t, "pending", 1)
+}
+
+func TestAPagesErrorIsAPage(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for path, status := range map[string]int{"/?client_id=nobody": 400, "/?client_id=%3Cscript%3E": 400,
+		"/s/AAAA": 404, "/s/": 404, "/s/AAAAAAAAAAAAAAAAAAAAA.": 404, "/s/AAAAAAAAAAAAAAAAAAAAAA/more": 404} {
+		a := s.ask(t, "GET", path, nil)
+		if a.status != status || a.header.Get("Content-Type") != "text/html; charset=UTF-8" {
+			t.Errorf("%s: %d as %q, wanted %d as a page", path, a.status, a.header.Get("Content-Type"), status)
+		}
+		if a.header.Get("Content-Security-Policy") == "" || strings.Contains(string(a.body), "<script>") {
+			t.Errorf("%s: an unsafe page: %s", path, a.body)
+		}
+	}
+}

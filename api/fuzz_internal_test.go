@@ -1,0 +1,189 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// known holds an error to a row of the table: nothing that a stranger sends may
+// be a bug of ours.
+func known(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if !slices.ContainsFunc(problems, func(p problem) bool { return errors.Is(err, p.err) }) {
+		t.Errorf("an error without a row: %v", err)
+	}
+	var field *invalidError
+	if errors.As(err, &field) && field.detail == "" {
+		t.Error("a malformed request whose fault is not named")
+	}
+}
+
+func FuzzABodyIsJSONOrRefused(f *testing.F) {
+	for _, seed := range []string{"", "{}", `{"provider":"p","code":"c","match":"47","user":{"nickname":"n","avatar_url":"https://x"}}`,
+		"null", "[]", `{"user":null}`, `{"code":1}`, `{"user":{"nickname":[]}}`, "{}{}", "\xff", `{"\ud800":1}`,
+		strings.Repeat("[", 1000), `{"code":1e999}`, strings.Repeat(" ", maxBody), strings.Repeat("x", maxBody+1)} {
+		f.Add("application/json", []byte(seed), false)
+		f.Add("application/json; charset=utf-8", []byte(seed), true)
+	}
+	f.Add("", []byte("{}"), true)
+	f.Add("application/json; charset", []byte("{}"), false)
+	f.Fuzz(func(t *testing.T, kind string, body []byte, chunks bool) {
+		r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
+		r.Header["Content-Type"] = []string{kind}
+		if chunks {
+			r.ContentLength = -1
+		}
+		got, err := readBody(echo.New().NewContext(r, httptest.NewRecorder()))
+		if known(t, err); err != nil {
+			return
+		}
+		if len(got) > maxBody || len(body) > 0 && !bytes.Equal(got, body) {
+			t.Fatalf("%d bytes became %d", len(body), len(got))
+		}
+		var in struct {
+			Provider string      `json:"provider"`
+			Code     string      `json:"code"`
+			Seq      *int64      `json:"seq"`
+			User     ticket.User `json:"user"`
+		}
+		if err := parse(got, &in); err != nil {
+			known(t, err)
+			return
+		}
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(got, &object); err != nil || object == nil || !utf8.Valid(got) {
+			t.Errorf("%q was taken: %v", got, err)
+		}
+		if user, err := in.User.Clean(); err == nil &&
+			(utf8.RuneCountInString(user.Nickname) > ticket.MaxNickname || len(user.AvatarURL) > ticket.MaxAvatar) {
+			t.Errorf("a user out of bounds: %+v", user)
+		}
+	})
+}
+
+func FuzzOnlyTheSecretOpens(f *testing.F) {
+	var raw [32]byte
+	copy(raw[:], "an arbitrary secret for the test")
+	secret, err := ticket.ParseSecret("YW4gYXJiaXRyYXJ5IHNlY3JldCBmb3IgdGhlIHRlc3Q")
+	if err != nil {
+		f.Fatal(err)
+	}
+	id, text := secret.ID(), secret.Reveal()
+	for _, seed := range []string{"", "Bearer " + text, "bearer  " + text + " ", "Bearer", text, "Bearer " + text + "=", "Bearer " + string(id)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		r := &http.Request{Header: http.Header{"Authorization": {header}}}
+		err := bearer(r, id)
+		known(t, err)
+		opened := err == nil
+		want := len(header) >= 6 && strings.EqualFold(header[:6], "bearer") && strings.TrimSpace(header[6:]) == text && header[6:7] == " "
+		if opened != want {
+			t.Errorf("%q opens: %v", header, opened)
+		}
+	})
+}
+
+func FuzzAHandshakeOffersItsSecretOrIsRefused(f *testing.F) {
+	const secret = "YW4gYXJiaXRyYXJ5IHNlY3JldCBmb3IgdGhlIHRlc3Q"
+	parsed, err := ticket.ParseSecret(secret)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("Upgrade", "websocket", "13", "AAECAwQFBgcICQoLDA0ODw==", "loginhub.v1, loginhub.secret."+secret)
+	f.Add("keep-alive, upgrade", "h2c,WebSocket", "13", "", ",,loginhub.v1,")
+	f.Add("", "", "", "x", "loginhub.secret.,loginhub.v1")
+	f.Fuzz(func(t *testing.T, connection, upgrade, version, key, protocols string) {
+		r := &http.Request{Method: "GET", Header: http.Header{"Connection": {connection}, "Upgrade": {upgrade},
+			"Sec-Websocket-Version": {version}, "Sec-Websocket-Key": {key}, "Sec-Websocket-Protocol": {protocols}}}
+		offered, err := handshake(r)
+		if err != nil {
+			known(t, err)
+			return
+		}
+		if !slices.Contains(offered, hub.Protocol) || version != "13" {
+			t.Errorf("%q with version %q was taken", protocols, version)
+		}
+		err = offersSecret(offered, parsed.ID())
+		known(t, err)
+		if err == nil && !slices.Contains(offered, secretProtocol+secret) {
+			t.Errorf("%q opens", protocols)
+		}
+	})
+}
+
+func FuzzAForwardedChainIsReadFromTheRight(f *testing.F) {
+	for _, seed := range []string{"", "198.51.100.1", "1.1.1.1, 198.51.100.1, 10.2.2.2", "[2001:db8::7]:1", "::ffff:1.2.3.4", "fe80::1%eth0",
+		"unknown", ",", "10.1.1.1", "[[1.2.3.4]]", strings.Repeat("10.0.0.1,", 40), "[::1", "1.2.3.4:99999"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		p := newProxies(ours(t), slog.New(slog.DiscardHandler))
+		got := p.observe(asked("10.1.1.1:1", forwarded, header))
+		if !got.counted.IsValid() {
+			t.Errorf("%q: counted by nobody", header)
+		}
+		if got.shown.IsValid() && (public(got.shown) != got.shown || got.shown.Zone() != "" || got.shown.Is4In6()) {
+			t.Errorf("%q: shown %v", header, got.shown)
+		}
+		// What a stranger prepends changes nothing of a known answer.
+		if got.shown.IsValid() && strings.Count(header, ",") < maxHops-2 {
+			if spoofed := p.observe(asked("10.1.1.1:1", forwarded, "1.2.3.4, "+header)); spoofed != got && !p.trusts(got.shown) {
+				t.Errorf("%q: spoofed to %v from %v", header, spoofed, got)
+			}
+		}
+	})
+}
+
+func FuzzANumberOfTheQueryIsWholeAndBounded(f *testing.F) {
+	for _, seed := range []string{"", "0", "25", "55", "56", "-1", "1.5", "x", "99999999999999999999", "٣", " 5", "5\n", "0x10"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r := httptest.NewRequest("GET", "/?wait="+url.QueryEscape(text), nil)
+		n, err := number(echo.New().NewContext(r, httptest.NewRecorder()), "wait", defaultWait, maxWait)
+		known(t, err)
+		want, wrong := strconv.Atoi(text)
+		if good := wrong == nil && want >= 0 && want <= maxWait; good != (err == nil) || good && int64(want) != n {
+			t.Errorf("%q is %d, %v", text, n, err)
+		}
+	})
+}
+
+func FuzzAUserAgentIsNamedInBounds(f *testing.F) {
+	for _, seed := range []string{"", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36",
+		"x/", "/1", "(((", ")))", "Chrome/" + strings.Repeat("9", 600), "MicroMessenger/8.0", "\xff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		browser, system := agent(header)
+		if len(browser) > 2*maxAgent || len(system) > maxAgent {
+			t.Errorf("%d and %d bytes", len(browser), len(system))
+		}
+		// What the page and the record get of it is clean.
+		tk := ticket.New("x", ticket.Request{Client: &ticket.Client{}, Browser: browser, OS: system}, "k", noon, 1)
+		for _, text := range []string{tk.Browser, tk.OS} {
+			if !utf8.ValidString(text) || utf8.RuneCountInString(text) > 48 || ticket.CleanText(text, 48) != text {
+				t.Errorf("%q", text)
+			}
+		}
+	})
+}

@@ -1,0 +1,165 @@
+package api_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"loginhub/api"
+	"loginhub/hub/ticket"
+)
+
+// careful is a stand whose client has number matching on; its provider is there
+// twice, so that calls can be counted.
+func careful(t *testing.T) (*stand, *oracle) {
+	client := demo()
+	client.NumberMatching = true
+	o := &oracle{who: map[string]ticket.Identity{
+		"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"}, "bob": {Provider: "wechat", AppID: "wx1", Subject: "o-bob"}}}
+	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o}}), o
+}
+
+// choices are the numbers that a scan offers.
+func choices(t *testing.T, m map[string]any) (all []string) {
+	t.Helper()
+	list, _ := m["match_choices"].([]any)
+	for _, v := range list {
+		text, _ := v.(string)
+		if len(text) != 2 || strings.Trim(text, "0123456789") != "" {
+			t.Errorf("choice %v is not two digits", v)
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+func TestTheNumberOfThePageIsAmongThePhonesChoices(t *testing.T) {
+	t.Parallel()
+	s, _ := careful(t)
+	ann := &phone{s, "wechat", "ann"}
+	places := map[int]int{}
+	for range 60 {
+		p := s.make(t, nil)
+		m := ann.may(t, p, "scan")
+		fields(t, m, "state", "expires_in", "login", "match_choices")
+		all := choices(t, m)
+		if len(all) != 3 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 3 || !slices.Contains(all, p.match) {
+			t.Fatalf("choices %v for %s", all, p.match)
+		}
+		places[slices.Index(all, p.match)]++
+		// The same at every scan, so that a repeated one teaches nothing.
+		if again := choices(t, ann.may(t, p, "scan")); !slices.Equal(again, all) {
+			t.Fatalf("first %v, then %v", all, again)
+		}
+	}
+	if len(places) != 3 {
+		t.Errorf("in 60 tickets the right number stood only at %v", places)
+	}
+}
+
+func TestTheRightNumberGivesTheToken(t *testing.T) {
+	t.Parallel()
+	s, _ := careful(t)
+	ann := &phone{s, "wechat", "ann"}
+	p := s.make(t, nil)
+	ann.may(t, p, "scan")
+	ann.may(t, p, "confirm", "match", p.match)
+	if v := p.stands(t, "confirmed", 3); v["token"] == nil {
+		t.Errorf("no token in %v", v)
+	}
+	// Whatever number the same user sends now, it is confirmed.
+	ann.may(t, p, "confirm", "match", "00")
+	ann.may(t, p, "confirm")
+	p.stands(t, "confirmed", 3)
+}
+
+func TestAWrongNumberEndsTheTicket(t *testing.T) {
+	t.Parallel()
+	s, _ := careful(t)
+	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
+	for _, wrong := range []string{"decoy", "00", "01"} { // numbers start at 10
+		p := s.make(t, nil)
+		l := p.dial(t)
+		l.expect(t, "pending", 1)
+		all := choices(t, ann.may(t, p, "scan"))
+		l.expect(t, "scanned", 2)
+		if wrong == "decoy" {
+			wrong = all[(slices.Index(all, p.match)+1)%3]
+		}
+		ann.do(t, p, "confirm", "match", wrong).problem(t, 403, "match_failed")
+		fields(t, l.expect(t, "rejected", 3), "ticket", "state", "seq")
+		l.closed(t, 1000)
+		// There is no second try, with the right number either.
+		for _, f := range []*phone{ann, bob} {
+			f.do(t, p, "confirm", "match", p.match).problem(t, 409, "ticket_closed")
+			f.do(t, p, "scan").problem(t, 409, "ticket_closed")
+		}
+		ann.may(t, p, "reject")
+		bob.do(t, p, "reject").problem(t, 409, "ticket_closed")
+		p.stands(t, "rejected", 3)
+	}
+}
+
+func TestNobodyConfirmsWithoutAScan(t *testing.T) {
+	t.Parallel()
+	s, o := careful(t)
+	ann := &phone{s, "wechat", "ann"}
+	p := s.make(t, nil)
+	ann.do(t, p, "confirm").problem(t, 409, "scan_required")
+	ann.do(t, p, "confirm", "match", p.match).problem(t, 409, "scan_required")
+	ann.do(t, p, "confirm", "match", "00").problem(t, 409, "scan_required")
+	if o.calls() != 0 {
+		t.Errorf("the provider was called %d times for nothing", o.calls())
+	}
+	p.stands(t, "pending", 1)
+	ann.may(t, p, "reject")
+}
+
+func TestAMissingNumberChangesNothing(t *testing.T) {
+	t.Parallel()
+	s, o := careful(t)
+	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
+	p := s.make(t, nil)
+	ann.may(t, p, "scan")
+	before := o.calls()
+	for _, more := range [][]any{nil, {"match", nil}, {"match", ""}, {"match", "4"}, {"match", 47}} {
+		detail := ann.do(t, p, "confirm", more...).problem(t, 400, "invalid_request")
+		if !strings.Contains(detail, "match") {
+			t.Errorf("detail %q does not name match", detail)
+		}
+		bob.do(t, p, "confirm", more...).problem(t, 400, "invalid_request")
+	}
+	if o.calls() != before {
+		t.Error("the provider was called for nothing")
+	}
+	p.stands(t, "scanned", 2)
+	ann.may(t, p, "confirm", "match", p.match)
+}
+
+func TestAnotherUsersNumberRejectsNothing(t *testing.T) {
+	t.Parallel()
+	s, _ := careful(t)
+	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
+	p := s.make(t, nil)
+	ann.may(t, p, "scan")
+	for _, number := range []string{"00", p.match} {
+		bob.do(t, p, "confirm", "match", number).problem(t, 409, "already_scanned")
+	}
+	p.stands(t, "scanned", 2)
+	ann.may(t, p, "confirm", "match", p.match)
+}
+
+func TestTheNumberIsNowhereButOnThePageThatMadeTheTicket(t *testing.T) {
+	t.Parallel()
+	s, _ := careful(t)
+	p := s.make(t, nil)
+	l := p.dial(t)
+	for _, v := range []map[string]any{p.stands(t, "pending", 1), l.expect(t, "pending", 1)} {
+		fields(t, v, "ticket", "state", "seq", "expires_in")
+	}
+	page := s.ask(t, "GET", "/s/"+p.id, nil)
+	if page.status != http.StatusOK || strings.Contains(string(page.body), `"`+p.match+`"`) {
+		t.Error("the landing page knows the number")
+	}
+}

@@ -1,0 +1,236 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"loginhub/api"
+	"loginhub/hub/ticket"
+)
+
+// counted is a stand with a provider that counts, and another that nobody may
+// use here.
+func counted(t *testing.T) (s *stand, o, other *oracle) {
+	t.Helper()
+	o = &oracle{who: map[string]ticket.Identity{"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"},
+		"bob": {Provider: "wechat", AppID: "wx1", Subject: "o-bob"}}}
+	other = &oracle{}
+	client := demo()
+	client.Providers = []string{"wechat"}
+	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o, "app": other}}), o, other
+}
+
+func TestAProviderIsCalledOnceAndOnlyWhereSomeUserCouldSucceed(t *testing.T) {
+	t.Parallel()
+	s, o, _ := counted(t)
+	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
+	hopeless := map[string]string{"confirmed": "scan reject", "consumed": "scan reject", "rejected": "scan confirm"}
+	for _, state := range []string{"pending", "scanned", "confirmed", "consumed", "rejected"} {
+		for _, action := range []string{"scan", "confirm", "reject"} {
+			for _, f := range []*phone{ann, bob} {
+				p := s.make(t, nil)
+				for _, step := range map[string][]string{"scanned": {"scan"}, "confirmed": {"confirm"}, "consumed": {"confirm"}, "rejected": {"reject"}}[state] {
+					ann.may(t, p, step)
+				}
+				if state == "consumed" {
+					p.ack(t, 2).none(t)
+				}
+				want := 1
+				if strings.Contains(hopeless[state], action) {
+					want = 0
+				}
+				before := o.calls()
+				f.do(t, p, action)
+				if got := o.calls() - before; got != want {
+					t.Errorf("%s, %s by %s: %d calls, wanted %d", state, action, f.name, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAnExpiredOrUnknownTicketCostsNoCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := &oracle{}
+		s := start(t, options{pipes: true, providers: map[string]api.Provider{"wechat": o}})
+		p := s.make(t, nil)
+		gone := &page{s: s}
+		gone.id, _ = stranger()
+		pass(2 * time.Minute)
+		for _, action := range []string{"scan", "confirm", "reject"} {
+			(&phone{s, "wechat", "ann"}).do(t, p, action).problem(t, 410, "ticket_expired")
+			(&phone{s, "wechat", "ann"}).do(t, gone, action).problem(t, 404, "ticket_not_found")
+		}
+		if o.calls() != 0 {
+			t.Errorf("%d calls", o.calls())
+		}
+	})
+}
+
+func TestAMalformedRequestCostsNoCall(t *testing.T) {
+	t.Parallel()
+	s, o, _ := counted(t)
+	p := s.make(t, nil)
+	ann := &phone{s, "wechat", "ann"}
+	ann.do(t, p, "scan", "user", map[string]any{"nickname": strings.Repeat("x", 65)}).problem(t, 400, "invalid_request")
+	ann.do(t, p, "confirm", "match", "x").problem(t, 400, "invalid_request")
+	ann.do(t, p, "reject", "code", strings.Repeat("x", 4097)).problem(t, 400, "invalid_request")
+	if o.calls() != 0 {
+		t.Errorf("%d calls", o.calls())
+	}
+}
+
+func TestAProviderThatTheClientDoesNotTakeIsNotCalled(t *testing.T) {
+	t.Parallel()
+	s, _, other := counted(t)
+	p := s.make(t, nil)
+	for _, action := range []string{"scan", "confirm", "reject"} {
+		detail := (&phone{s, "app", "ann"}).do(t, p, action).problem(t, 400, "invalid_request")
+		if !strings.Contains(detail, "provider") {
+			t.Errorf("detail %q does not name the provider", detail)
+		}
+	}
+	if other.calls() != 0 {
+		t.Errorf("%d calls", other.calls())
+	}
+	p.stands(t, "pending", 1)
+}
+
+func TestACodeIsExchangedOnceHoweverManyRace(t *testing.T) {
+	t.Parallel()
+	s, o, _ := counted(t)
+	p := s.make(t, nil)
+	const phones = 30
+	var all sync.WaitGroup
+	won := make(chan string, phones)
+	ctx := s.soon(t)
+	for i := range phones {
+		f := &phone{s, "wechat", []string{"ann", "bob"}[i%2]}
+		body := f.body()
+		all.Go(func() {
+			a, err := s.send(ctx, "POST", p.path("confirm"), body)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case a.status == http.StatusOK:
+				won <- f.name
+			case a.status != 409:
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+		})
+	}
+	all.Wait()
+	close(won)
+	_, claims := verify(t, s, p.stands(t, "confirmed", 2)["token"])
+	for name := range won {
+		if claims["openid"] != "o-"+name {
+			t.Errorf("%s was told confirmed, and the token is %v's", name, claims["openid"])
+		}
+	}
+	seen := map[string]bool{}
+	for _, code := range o.asked {
+		if seen[code] {
+			t.Errorf("%s was exchanged twice", code)
+		}
+		seen[code] = true
+	}
+}
+
+// A spent code cannot be repeated: what the user wanted is done, though his
+// phone has hung up.
+func TestAConfirmIsDoneThoughThePhoneHangsUp(t *testing.T) {
+	t.Parallel()
+	asked, release := make(chan struct{}), make(chan struct{})
+	o := &oracle{say: func(ctx context.Context, name string) (ticket.Identity, error) {
+		close(asked)
+		<-release
+		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, ctx.Err()
+	}}
+	s := start(t, options{providers: map[string]api.Provider{"wechat": o}})
+	p := s.make(t, nil)
+	l := p.dial(t)
+	l.expect(t, "pending", 1)
+	ctx, hangUp := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		s.send(ctx, "POST", p.path("confirm"), (&phone{s, "wechat", "ann"}).body())
+	}()
+	<-asked
+	hangUp()
+	<-gone
+	close(release)
+	l.expect(t, "confirmed", 2)
+}
+
+func TestASlowProviderIsNotWaitedForForever(t *testing.T) {
+	o := &oracle{say: func(ctx context.Context, _ string) (ticket.Identity, error) {
+		<-ctx.Done()
+		return ticket.Identity{}, fmt.Errorf("exchange: %w", ctx.Err())
+	}}
+	bubble(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *stand) {
+		p := s.make(t, nil)
+		begun := time.Now()
+		a := (&phone{s, "wechat", "ann"}).do(t, p, "confirm")
+		a.problem(t, 503, "provider_unavailable") // "provider busy, timed out or out of quota"
+		if took := time.Since(begun); took > 15*time.Second {
+			t.Errorf("the phone waited %v", took)
+		}
+		p.stands(t, "pending", 1)
+	})
+}
+
+func TestCallsUnderWayAreBounded(t *testing.T) {
+	o := &oracle{say: func(ctx context.Context, name string) (ticket.Identity, error) {
+		if name == "quick" {
+			return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, nil
+		}
+		<-ctx.Done()
+		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, ctx.Err())
+	}}
+	bubble(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *stand) {
+		p := s.make(t, nil)
+		const most = 256
+		var all sync.WaitGroup
+		ctx := s.soon(t)
+		for range most {
+			body := (&phone{s, "wechat", "slow"}).body()
+			all.Go(func() { s.send(ctx, "POST", p.path("scan"), body) })
+		}
+		synctest.Wait()
+		a := (&phone{s, "wechat", "quick"}).do(t, p, "scan")
+		a.problem(t, 503, "provider_unavailable")
+		retryAfter(t, a, "1")
+		if o.calls() != most {
+			t.Errorf("%d calls under way", o.calls())
+		}
+		all.Wait()
+		(&phone{s, "wechat", "quick"}).may(t, p, "scan")
+	})
+}
+
+func TestTheSandboxTakesEachOfItsCodesOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for code, good := range map[string]bool{
+		"sandbox:ann:1": true, "sandbox:小明:x:y:z": true, "sandbox:Ann Lee: ": true,
+		"sandbox:ann:": false, "sandbox::1": false, "sandbox:ann": false, "sandbox:": false, "ann:1": false, "Sandbox:ann:2": false,
+		"sandbox:a\u202enn:1": false, "sandbox:ann\n:1": false, "sandbox:" + strings.Repeat("n", 65) + ":1": false,
+	} {
+		body := map[string]string{"provider": "sandbox", "code": code}
+		a := s.ask(t, "POST", s.make(t, nil).path("scan"), body)
+		if !good {
+			a.problem(t, 422, "code_invalid")
+			continue
+		}
+		a.ok(t, http.StatusOK)
+		s.ask(t, "POST", s.make(t, nil).path("scan"), body).problem(t, 422, "code_invalid")
+	}
+}

@@ -1,0 +1,260 @@
+package api_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"loginhub/hub/hubtest"
+)
+
+func TestASocketTellsOneLoginViewByView(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil)
+	l := p.dial(t, "Origin", site)
+	v := l.expect(t, "pending", 1)
+	fields(t, v, "ticket", "state", "seq", "expires_in")
+	within(t, "expires_in", v["expires_in"], 115, 120)
+
+	user := map[string]any{"nickname": "小明", "avatar_url": "https://example.com/a.png"}
+	s.phone("ann").may(t, p, "scan", "user", user)
+	v = l.expect(t, "scanned", 2)
+	fields(t, v, "ticket", "state", "seq", "expires_in", "user")
+	if !equal(v["user"], user) {
+		t.Errorf("user %v", v["user"])
+	}
+
+	s.phone("ann").may(t, p, "confirm")
+	v = l.expect(t, "confirmed", 3)
+	fields(t, v, "ticket", "state", "seq", "expires_in", "user", "token", "token_type", "token_expires_in")
+	within(t, "expires_in", v["expires_in"], 55, 60)
+	within(t, "token_expires_in", v["token_expires_in"], 295, 300)
+	if v["token_type"] != "Bearer" || v["ticket"] != p.id || !equal(v["user"], user) {
+		t.Errorf("view %v", v)
+	}
+
+	l.say(t, `{"ack":3}`)
+	fields(t, l.expect(t, "consumed", 4), "ticket", "state", "seq")
+	l.closed(t, websocket.StatusNormalClosure)
+}
+
+func TestASocketOpensWithTheCurrentView(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for state, want := range map[string][]string{
+		"pending":   {"ticket", "state", "seq", "expires_in"},
+		"scanned":   {"ticket", "state", "seq", "expires_in"}, // a user who says nothing of himself is absent
+		"confirmed": {"ticket", "state", "seq", "expires_in", "token", "token_type", "token_expires_in"},
+		"consumed":  {"ticket", "state", "seq"},
+		"rejected":  {"ticket", "state", "seq"},
+	} {
+		t.Run(state, func(t *testing.T) {
+			p := reach(t, s, state)
+			l := p.dial(t)
+			v := l.expect(t, state, seqs[state])
+			fields(t, v, want...)
+			polled := p.view(t)
+			for _, m := range []map[string]any{v, polled} { // one shape over both
+				delete(m, "expires_in")
+				delete(m, "token_expires_in")
+			}
+			if !equal(v, polled) {
+				t.Errorf("the socket says %v, the poll %v", v, polled)
+			}
+			if state == "consumed" || state == "rejected" {
+				l.closed(t, websocket.StatusNormalClosure)
+			}
+		})
+	}
+}
+
+func TestARejectedTicketClosesItsSocket(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil)
+	l := p.dial(t)
+	l.expect(t, "pending", 1)
+	s.phone("ann").may(t, p, "reject")
+	fields(t, l.expect(t, "rejected", 2), "ticket", "state", "seq")
+	l.closed(t, websocket.StatusNormalClosure)
+}
+
+func TestASocketHearsOfTheDeadlineAtOnce(t *testing.T) {
+	bubble(t, options{}, func(t *testing.T, s *stand) {
+		p := s.make(t, nil)
+		l := p.dial(t)
+		begun := time.Now()
+		for {
+			v := l.next(t)
+			if v["state"] == "pending" {
+				continue // heartbeats
+			}
+			if v["state"] != "expired" || v["seq"] != 2.0 {
+				t.Fatalf("view %v", v)
+			}
+			fields(t, v, "ticket", "state", "seq")
+			break
+		}
+		l.closed(t, websocket.StatusNormalClosure)
+		if took := time.Since(begun); took < 2*time.Minute || took > 2*time.Minute+time.Second {
+			t.Errorf("it heard of it after %v", took)
+		}
+	})
+}
+
+func TestASocketsHeartbeatIsTheCurrentView(t *testing.T) {
+	bubble(t, options{}, func(t *testing.T, s *stand) {
+		p := s.make(t, nil)
+		l := p.dial(t)
+		left := l.expect(t, "pending", 1)["expires_in"].(float64)
+		for range 4 {
+			begun := time.Now()
+			v := l.expect(t, "pending", 1)
+			if gap := time.Since(begun); gap < 15*time.Second || gap > 25*time.Second {
+				t.Errorf("a heartbeat after %v", gap)
+			}
+			if now := v["expires_in"].(float64); now >= left {
+				t.Errorf("the heartbeat says %v s, the view before %v s", now, left)
+			} else {
+				left = now
+			}
+		}
+	})
+}
+
+func TestAFifthSocketReplacesTheOldest(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil)
+	var lines []*line
+	for range 5 {
+		l := p.dial(t)
+		l.expect(t, "pending", 1)
+		lines = append(lines, l)
+	}
+	lines[0].closed(t, 4001)
+	p.dial(t).expect(t, "pending", 1)
+	lines[1].closed(t, 4001)
+	s.phone("ann").may(t, p, "scan")
+	for _, l := range lines[2:] {
+		l.expect(t, "scanned", 2)
+	}
+}
+
+func TestTextThatMeansNothingIsIgnored(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := reach(t, s, "confirmed")
+	l := p.dial(t)
+	l.expect(t, "confirmed", 3)
+	for _, text := range []string{"", "ping", "{}", "[]", "null", `{"ack":"3"}`, `{"ack":null}`, `{"ack":3.5}`, `{"acknowledge":3}`,
+		`{"ack":2}`, `{"ack":4}`, `{"ack":-3}`, `{"ack":99999999999999999999}`, "{\"ack\":3", `{"ack":3}x`, strings.Repeat("x", 1024)} {
+		l.say(t, text)
+	}
+	p.stands(t, "confirmed", 3)
+	l.say(t, `{"more":[1],"ack":3}`)
+	l.expect(t, "consumed", 4) // and nothing came before it
+	l.closed(t, websocket.StatusNormalClosure)
+}
+
+func TestAnAckBeforeTheTokenIsNoAck(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil)
+	l := p.dial(t)
+	l.expect(t, "pending", 1)
+	l.say(t, `{"ack":1}`)
+	l.say(t, `{"ack":2}`)
+	next := make(chan []byte, 1)
+	go func() {
+		_, text, _ := l.conn.Read(s.soon(t))
+		next <- text
+	}()
+	must(t, l.conn.Ping(s.soon(t))) // the acks are read before it is answered
+	s.phone("ann").may(t, p, "confirm")
+	if v := object(t, <-next); v["state"] != "confirmed" || v["seq"] != 2.0 {
+		t.Errorf("view %v", v)
+	}
+	p.stands(t, "confirmed", 2)
+}
+
+func TestEveryWaiterHearsOfAnAck(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := reach(t, s, "confirmed")
+	one, two := p.dial(t), p.dial(t)
+	one.expect(t, "confirmed", 3)
+	two.expect(t, "confirmed", 3)
+	p.ack(t, 3).none(t)
+	for _, l := range []*line{one, two} {
+		l.expect(t, "consumed", 4)
+		l.closed(t, websocket.StatusNormalClosure)
+	}
+}
+
+func TestAMessageOverOneKiBClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, size := range []int{1025, 4096, 64 << 10} {
+		for range 10 {
+			p := s.make(t, nil)
+			l := p.dial(t)
+			l.expect(t, "pending", 1)
+			// The hub need not take all of it.
+			l.conn.Write(s.soon(t), websocket.MessageText, []byte(strings.Repeat("x", size)))
+			l.closed(t, websocket.StatusMessageTooBig)
+		}
+	}
+	hubtest.Eventually(t, patience, "nobody waits", func() bool { return s.hub.Waiting() == 0 })
+}
+
+func TestBinaryClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, data := range [][]byte{nil, {1}, []byte(`{"ack":3}`)} {
+		p := reach(t, s, "confirmed")
+		l := p.dial(t)
+		l.expect(t, "confirmed", 3)
+		must(t, l.conn.Write(s.soon(t), websocket.MessageBinary, data))
+		l.closed(t, websocket.StatusPolicyViolation)
+		p.stands(t, "confirmed", 3)
+	}
+}
+
+func TestMoreThanTwentyMessagesAMinuteCloseTheSocket(t *testing.T) {
+	bubble(t, options{}, func(t *testing.T, s *stand) {
+		p := s.make(t, nil)
+		l := p.dial(t)
+		l.expect(t, "pending", 1)
+		views := make(chan error, 1)
+		go func() { // heartbeats are to be read, or nothing moves in a pipe
+			for {
+				if _, _, err := l.conn.Read(context.Background()); err != nil {
+					views <- err
+					return
+				}
+			}
+		}()
+		for range 20 {
+			l.say(t, "x")
+		}
+		pass(61 * time.Second)
+		for range 20 {
+			l.say(t, "x")
+		}
+		pass(time.Second)
+		select {
+		case err := <-views:
+			t.Fatalf("closed after 20 a minute: %v", err)
+		default:
+		}
+		l.say(t, "x")
+		if err := <-views; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+			t.Errorf("closed with %v", err)
+		}
+	})
+}

@@ -1,0 +1,276 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/api"
+	"loginhub/hub/ticket"
+)
+
+// reach makes a ticket and brings it to the state, with ann as its user.
+func reach(t *testing.T, s *stand, state string) *page {
+	t.Helper()
+	p := s.make(t, nil)
+	ann := s.phone("ann")
+	switch state {
+	case "pending":
+	case "scanned":
+		ann.may(t, p, "scan")
+	case "confirmed":
+		ann.may(t, p, "scan")
+		ann.may(t, p, "confirm")
+	case "consumed":
+		ann.may(t, p, "scan")
+		ann.may(t, p, "confirm")
+		p.ack(t, 3).none(t)
+	case "rejected":
+		ann.may(t, p, "scan")
+		ann.may(t, p, "reject")
+	}
+	return p
+}
+
+// law is the contract's table 4.3 without number matching: what ann, who is on
+// the ticket, and bob, who is not, are answered; "" is a 200.
+var law = []struct {
+	state, action string
+	ann, bob      string
+	next          string // after ann's 200; "" where nothing changes
+}{
+	{"pending", "scan", "", "", "scanned"},
+	{"pending", "confirm", "", "", "confirmed"},
+	{"pending", "reject", "", "", "rejected"},
+	{"scanned", "scan", "", "already_scanned", ""},
+	{"scanned", "confirm", "", "already_scanned", "confirmed"},
+	{"scanned", "reject", "", "already_scanned", "rejected"},
+	{"confirmed", "scan", "ticket_closed", "ticket_closed", ""},
+	{"confirmed", "confirm", "", "ticket_closed", ""},
+	{"confirmed", "reject", "ticket_closed", "ticket_closed", ""},
+	{"consumed", "scan", "ticket_closed", "ticket_closed", ""},
+	{"consumed", "confirm", "", "ticket_closed", ""},
+	{"consumed", "reject", "ticket_closed", "ticket_closed", ""},
+	{"rejected", "scan", "ticket_closed", "ticket_closed", ""},
+	{"rejected", "confirm", "ticket_closed", "ticket_closed", ""},
+	{"rejected", "reject", "", "ticket_closed", ""},
+}
+
+// seqs is the version in which reach leaves a ticket.
+var seqs = map[string]float64{"pending": 1, "scanned": 2, "confirmed": 3, "consumed": 4, "rejected": 3}
+
+func TestEveryStateTakesWhatTheTableSays(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, l := range law {
+		for name, code := range map[string]string{"ann": l.ann, "bob": l.bob} {
+			t.Run(l.state+", "+l.action+" by "+name, func(t *testing.T) {
+				p := reach(t, s, l.state)
+				a := s.phone(name).do(t, p, l.action)
+				if code != "" {
+					a.problem(t, 409, code)
+					p.stands(t, l.state, seqs[l.state])
+					return
+				}
+				done := map[string]string{"scan": "scanned", "confirm": "confirmed", "reject": "rejected"}[l.action]
+				if m := a.ok(t, http.StatusOK); m["state"] != done {
+					t.Errorf("answered %v, wanted %s", m, done)
+				}
+				if l.next == "" {
+					p.stands(t, l.state, seqs[l.state])
+				} else {
+					p.stands(t, l.next, seqs[l.state]+1)
+				}
+				// The same again is answered the same, by the table's next row.
+				s.phone(name).do(t, p, l.action).ok(t, http.StatusOK)
+			})
+		}
+	}
+}
+
+func TestAnExpiredTicketTakesNothing(t *testing.T) {
+	lives := map[string]time.Duration{"pending": 2 * time.Minute, "scanned": 2 * time.Minute, "confirmed": time.Minute}
+	for from, life := range lives {
+		t.Run(from, func(t *testing.T) {
+			bubble(t, options{}, func(t *testing.T, s *stand) {
+				p := reach(t, s, from)
+				pass(life + time.Millisecond)
+				for _, action := range []string{"scan", "confirm", "reject"} {
+					s.phone("ann").do(t, p, action).problem(t, 410, "ticket_expired")
+					s.phone("bob").do(t, p, action).problem(t, 410, "ticket_expired")
+				}
+				p.ack(t, seqs[from]).problem(t, 410, "ticket_expired")
+				v := p.stands(t, "expired", seqs[from]+1)
+				fields(t, v, "ticket", "state", "seq")
+				pass(time.Minute + 2*time.Second) // the tombstone's time is over too
+				for _, action := range []string{"scan", "confirm", "reject"} {
+					s.phone("ann").do(t, p, action).problem(t, 404, "ticket_not_found")
+				}
+				p.poll(t, "wait=0").problem(t, 404, "ticket_not_found")
+				p.ack(t, seqs[from]).problem(t, 404, "ticket_not_found")
+			})
+		})
+	}
+}
+
+func TestAFinalTicketStaysWhatItIsAfterItsDeadline(t *testing.T) {
+	for _, state := range []string{"rejected", "consumed"} {
+		t.Run(state, func(t *testing.T) {
+			bubble(t, options{}, func(t *testing.T, s *stand) {
+				p := reach(t, s, state)
+				pass(time.Minute + 30*time.Second)
+				p.stands(t, state, seqs[state])
+			})
+		})
+	}
+}
+
+func TestAPendingTicketIsRejectedByAnybody(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil)
+	m := s.phone("bob").may(t, p, "reject")
+	fields(t, m, "state")
+	fields(t, p.stands(t, "rejected", 2), "ticket", "state", "seq")
+	s.phone("ann").do(t, p, "reject").problem(t, 409, "ticket_closed")
+	s.phone("bob").may(t, p, "reject")
+	p.stands(t, "rejected", 2)
+}
+
+func TestAConfirmAnswersItsStateAndNothingElse(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, state := range []string{"pending", "scanned", "confirmed", "consumed"} {
+		m := s.phone("ann").may(t, reach(t, s, state), "confirm")
+		fields(t, m, "state")
+		if m["state"] != "confirmed" {
+			t.Errorf("a confirm on a %s ticket answers %v", state, m["state"])
+		}
+	}
+}
+
+func TestTheSameNameElsewhereIsAnotherUser(t *testing.T) {
+	t.Parallel()
+	o := &oracle{who: map[string]ticket.Identity{
+		"one":   {Provider: "wechat", AppID: "wx1", Subject: "o-1"},
+		"two":   {Provider: "wechat", AppID: "wx2", Subject: "o-1"},
+		"later": {Provider: "wechat", AppID: "wx1", Subject: "o-1", UnionID: "u-1"}, // the same, and now has a unionid
+	}}
+	app := &oracle{who: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
+	s := start(t, options{providers: map[string]api.Provider{"wechat": o, "app": app}})
+	p := s.make(t, nil)
+	(&phone{s, "wechat", "one"}).may(t, p, "scan")
+	for _, other := range []*phone{{s, "wechat", "two"}, {s, "app", "one"}} {
+		for _, action := range []string{"scan", "confirm", "reject"} {
+			other.do(t, p, action).problem(t, 409, "already_scanned")
+		}
+	}
+	(&phone{s, "wechat", "later"}).may(t, p, "confirm")
+}
+
+func TestARepeatedScanIsAnsweredTheSameAndDoesNotMoveTheDeadline(t *testing.T) {
+	bubble(t, options{}, func(t *testing.T, s *stand) {
+		p := s.make(t, nil)
+		ann := s.phone("ann")
+		first := ann.may(t, p, "scan", "user", map[string]any{"nickname": "Ann"})
+		within(t, "expires_in", first["expires_in"], 120, 120)
+		pass(10 * time.Second)
+		second := ann.may(t, p, "scan", "user", map[string]any{"nickname": "Mallory"})
+		within(t, "expires_in", second["expires_in"], 110, 110)
+		delete(first, "expires_in")
+		delete(second, "expires_in")
+		if !equal(first, second) {
+			t.Errorf("first %v, then %v", first, second)
+		}
+		if v := p.stands(t, "scanned", 2); v["user"].(map[string]any)["nickname"] != "Ann" {
+			t.Errorf("a repeated scan renames the user: %v", v["user"])
+		}
+	})
+}
+
+func TestALateScanGivesTimeToConfirm(t *testing.T) {
+	bubble(t, options{}, func(t *testing.T, s *stand) {
+		p := s.make(t, nil)
+		pass(110 * time.Second)
+		m := s.phone("ann").may(t, p, "scan")
+		within(t, "expires_in", m["expires_in"], 60, 60)
+		pass(30*time.Second + time.Millisecond)
+		m = s.phone("ann").may(t, p, "scan")
+		within(t, "expires_in", m["expires_in"], 30, 30) // 29.999 s, rounded up
+		pass(29 * time.Second)
+		s.phone("ann").may(t, p, "confirm")
+		within(t, "expires_in", p.stands(t, "confirmed", 3)["expires_in"], 60, 60)
+	})
+}
+
+func TestAnAckIsTakenOnceAndForTheConfirmedVersionOnly(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for state, right := range map[string]float64{"pending": 0, "scanned": 0, "confirmed": 3, "consumed": 3, "rejected": 0} {
+		t.Run(state, func(t *testing.T) {
+			for seq := float64(-1); seq < 6; seq++ {
+				if seq == right {
+					continue
+				}
+				reach(t, s, state).ack(t, seq).problem(t, 409, "not_confirmed")
+			}
+			if right == 0 {
+				return
+			}
+			p := reach(t, s, state)
+			for range 3 {
+				p.ack(t, right).none(t)
+				p.stands(t, "consumed", right+1)
+			}
+			p.ack(t, right+1).problem(t, 409, "not_confirmed")
+		})
+	}
+}
+
+func TestAConfirmsUserReplacesTheScans(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	scan := map[string]any{"nickname": "Ann", "avatar_url": "https://example.com/a"}
+	for name, c := range map[string]struct{ confirm, want map[string]any }{
+		"none":         {nil, scan},
+		"an empty one": {map[string]any{}, scan},
+		"a whole one":  {map[string]any{"nickname": "安"}, map[string]any{"nickname": "安"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := s.make(t, nil)
+			s.phone("ann").may(t, p, "scan", "user", scan)
+			if got := p.stands(t, "scanned", 2)["user"]; !equal(got, scan) {
+				t.Errorf("after the scan %v", got)
+			}
+			s.phone("ann").may(t, p, "confirm", "user", c.confirm)
+			if got := p.stands(t, "confirmed", 3)["user"]; !equal(got, c.want) {
+				t.Errorf("after the confirm %v, wanted %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestANicknameIsStrippedOfWhatDisguisesIt(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for given, want := range map[string]string{
+		"  Ann\t":                       "Ann",
+		"A\u0000n\u001bn\u007f":         "Ann",
+		"\u202eannA\u2066\u2069\u200f":  "annA",
+		"A\u200bn\u2060n\ufeff":         "Ann",
+		"line\u2028\u2029break":         "linebreak",
+		"👩\u200d👧":                      "👩\u200d👧", // a family is written with joiners
+		"小明 <b>&amp;</b>":               "小明 <b>&amp;</b>",
+		"\u202e\u202d":                  "",
+		strings.Repeat("\u202e", 64):    "",
+		"private \ue000 use \U000f0000": "private  use",
+	} {
+		p := s.make(t, nil)
+		s.phone("ann").may(t, p, "scan", "user", map[string]any{"nickname": given})
+		user, _ := p.stands(t, "scanned", 2)["user"].(map[string]any)
+		if want == "" && user != nil || want != "" && user["nickname"] != want {
+			t.Errorf("%q is shown as %v, wanted %q", given, user, want)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package token_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"loginhub/api/token"
+)
+
+// Two master keys: the bytes 0 to 31, and 32 to 63.
+const (
+	first  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+	second = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+)
+
+// masters fails the test where there are none.
+func masters(t testing.TB, text string) []token.Master {
+	t.Helper()
+	all, err := token.ParseMasters(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestKeysAreReadNewestFirst(t *testing.T) {
+	for _, text := range []string{
+		first + "," + second,
+		" " + first + " ,\n\t" + second + "\n", // as a file or a YAML list holds them
+		first + "=," + second + "=",            // with the padding that openssl prints
+	} {
+		all := masters(t, text)
+		if len(all) != 2 || all[0].Reveal() != first || all[1].Reveal() != second {
+			t.Errorf("%q is %d keys", text, len(all))
+		}
+	}
+	fresh := token.NewMaster()
+	if again := masters(t, fresh.Reveal()); again[0] != fresh || fresh == token.NewMaster() {
+		t.Error("a new key does not come back, or comes twice")
+	}
+}
+
+func TestAnErrorNamesTheKeysPlaceAndNeverTheKey(t *testing.T) {
+	long := base64.RawURLEncoding.EncodeToString(make([]byte, 33))
+	for text, place := range map[string]string{
+		"":                                 "key 1",
+		",":                                "key 1",
+		first + ",":                        "key 2",
+		"," + first:                        "key 1",
+		first[:42]:                         "key 1",
+		first[:41] + "A":                   "key 1",
+		first + "A":                        "key 1",
+		long:                               "key 1",
+		first + "," + second[1:]:           "key 2",
+		first[:42] + "9":                   "key 1", // bits beyond the 32 bytes: another spelling of the same key
+		first[:20] + "+" + first[21:]:      "key 1", // not base64url
+		first[:20] + "!" + first[21:]:      "key 1",
+		first + " " + second:               "key 1",
+		first + ";" + second:               "key 1",
+		"=" + first:                        "key 1",
+		first + "," + second + "," + first: "key 3", // twice
+		first + "," + first + "=":          "key 2",
+	} {
+		all, err := token.ParseMasters(text)
+		if err == nil || all != nil {
+			t.Errorf("%q is %d keys", text, len(all))
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), place+" ") && !strings.HasPrefix(err.Error(), place+":") {
+			t.Errorf("%q: %v, want %s", text, err, place)
+		}
+		if !errors.Is(err, token.ErrMaster) && !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%q: %v", text, err)
+		}
+		for _, part := range []string{first[4:16], first[24:36], second[4:16], long[4:16]} {
+			if strings.Contains(err.Error(), part) {
+				t.Errorf("the error shows the key: %v", err)
+			}
+		}
+	}
+}
+
+// TestEveryNodeDerivesTheSameKeys: the values were reckoned with another
+// implementation of HKDF-SHA256 (RFC 5869), without salt, with the info
+// "loginhub v1 PURPOSE". They may never change: records and tokens outlive a
+// release, and old nodes run beside new ones.
+func TestEveryNodeDerivesTheSameKeys(t *testing.T) {
+	for master, want := range map[string][3]string{
+		first: {"-BzmErR0bt9Y", "9adf8c59dc1e99a1baa1e3887bd054902daaba316df56f6846f63f6e1ef30203",
+			"d2ddcc6a505fdce5dbb3c4818d8e9355194b3f5f82c4af970656451f848545b8"},
+		second: {"Ceqwc3QN_FPw", "d94fd335321d88d3df26812810fb8b1eb5732b0e7f3ead1f705c2f9cf9cd285a",
+			"79329849f527e71914605c78cde7f9c17d730688cd5767e8050f2170d7a3561a"},
+	} {
+		m := masters(t, master)[0]
+		if got := [3]string{m.ID(), hex.EncodeToString(m.Seal()), hex.EncodeToString(m.Match())}; got != want {
+			t.Errorf("%s derives\n%q, want\n%q", master, got, want)
+		}
+	}
+}
+
+func TestNoPurposeSharesAKey(t *testing.T) {
+	for range 10 {
+		m := token.NewMaster()
+		id, err := base64.RawURLEncoding.DecodeString(m.ID())
+		if err != nil || len(id) != 9 {
+			t.Fatalf("the id is %q (%v)", m.ID(), err)
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(m.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := token.NewSigner([]token.Master{m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := [][]byte{raw, id, m.Seal(), m.Match(), publicKeys(t, signer)[m.ID()]}
+		for i, one := range all {
+			for _, other := range all[i+1:] {
+				if bytes.HasPrefix(one, other[:9]) || bytes.HasPrefix(other, one[:9]) {
+					t.Errorf("%x and %x have a common beginning", one, other)
+				}
+			}
+		}
+	}
+}
+
+func TestAKeyIsPrintedNowhereButByReveal(t *testing.T) {
+	m := masters(t, second)[0]
+	type holder struct{ Key token.Master }
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
+		fmt.Fprintf(&out, verb+"\n", m)
+		fmt.Fprintf(&out, verb+"\n", &m)
+		fmt.Fprintf(&out, verb+"\n", holder{m})
+		fmt.Fprintf(&out, verb+"\n", []any{m, []token.Master{m}, map[token.Master]int{m: 1}})
+	}
+	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		slog.New(h).Info("keys", "key", m, "at", &m, "in", holder{m}, "all", []token.Master{m})
+	}
+	if err := json.NewEncoder(&out).Encode(holder{m}); err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := base64.RawURLEncoding.DecodeString(second)
+	for _, form := range []string{second, fmt.Sprintf("%x", raw), fmt.Sprintf("%X", raw), fmt.Sprint(raw), fmt.Sprintf("%#v", raw)[6:]} {
+		if strings.Contains(out.String(), form) {
+			t.Errorf("%.20s… stands in\n%s", form, out.String())
+		}
+	}
+	if !strings.Contains(out.String(), "[key]") {
+		t.Errorf("nothing was printed")
+	}
+}
+
+func FuzzParseMasters(f *testing.F) {
+	f.Add(first + "," + second)
+	f.Add(" " + first + "=\n")
+	f.Add(first[:42] + "9," + second)
+	f.Add(",,,")
+	f.Fuzz(func(t *testing.T, text string) {
+		all, err := token.ParseMasters(text)
+		if err != nil {
+			if all != nil {
+				t.Errorf("%q is refused, and is %d keys", text, len(all))
+			}
+			return
+		}
+		var again []string
+		for _, m := range all {
+			again = append(again, m.Reveal())
+		}
+		same := masters(t, strings.Join(again, ","))
+		for i, m := range all {
+			if same[i] != m {
+				t.Errorf("%q: key %d does not come back", text, i+1)
+			}
+		}
+	})
+}

@@ -1,0 +1,168 @@
+package token_test
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"loginhub/api/token"
+)
+
+// claims are what gets signed in these tests; the order and the blanks are the
+// caller's and must stay.
+const claims = `{"sub":"wechat:wx1:alice", "aud":"demo","exp":1772366700,"claimed":{"nickname":"小明 <b>"}}`
+
+// newSigner fails the test where there is none.
+func newSigner(t testing.TB, text string) *token.Signer {
+	t.Helper()
+	s, err := token.NewSigner(masters(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// sign fails the test where it cannot.
+func sign(t testing.TB, s *token.Signer, kid, claims string) string {
+	t.Helper()
+	text, err := s.Sign(kid, []byte(claims))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// publicKeys reads a JWKS as a site would that knows RFC 7517 and 8037 and no
+// library: kid to key.
+func publicKeys(t testing.TB, s *token.Signer) map[string]ed25519.PublicKey {
+	t.Helper()
+	text, err := json.Marshal(s.JWKS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(text, &set); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	all := map[string]ed25519.PublicKey{}
+	for _, k := range set.Keys {
+		x, err := base64.RawURLEncoding.Strict().DecodeString(k["x"])
+		if err != nil || k["kty"] != "OKP" || k["crv"] != "Ed25519" || k["alg"] != "EdDSA" || k["use"] != "sig" || len(x) != ed25519.PublicKeySize {
+			t.Errorf("key %v (%v)", k, err)
+		}
+		all[k["kid"]] = x
+	}
+	return all
+}
+
+// verify takes a compact JWS (RFC 7515) apart by hand and gives its payload.
+func verify(t testing.TB, keys map[string]ed25519.PublicKey, text string) (header map[string]any, payload string, ok bool) {
+	t.Helper()
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		t.Fatalf("%d parts: %s", len(parts), text)
+	}
+	var raw [3][]byte
+	for i, part := range parts {
+		var err error
+		if raw[i], err = base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
+			t.Fatalf("part %d: %v", i, err)
+		}
+	}
+	if err := json.Unmarshal(raw[0], &header); err != nil {
+		t.Fatal(err)
+	}
+	kid, _ := header["kid"].(string)
+	return header, string(raw[1]), ed25519.Verify(keys[kid], []byte(parts[0]+"."+parts[1]), raw[2])
+}
+
+func TestASiteVerifiesTheTokenWithThePublicKeys(t *testing.T) {
+	s := newSigner(t, first+","+second)
+	keys := publicKeys(t, s)
+	for _, m := range masters(t, first+","+second) {
+		text := sign(t, s, m.ID(), claims)
+		header, payload, ok := verify(t, keys, text)
+		if !ok || payload != claims {
+			t.Errorf("verified %v: %s", ok, payload)
+		}
+		if want := map[string]any{"alg": "EdDSA", "kid": m.ID(), "typ": "login+jwt"}; !reflect.DeepEqual(header, want) {
+			t.Errorf("the header is %v", header)
+		}
+		// A signature of other claims is none.
+		parts := strings.Split(text, ".")
+		other := base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(claims, "alice", "bob", 1)))
+		if _, _, ok := verify(t, keys, parts[0]+"."+other+"."+parts[2]); ok {
+			t.Error("other claims verify under the same signature")
+		}
+	}
+}
+
+// TestEveryNodeSignsTheSameBytes: what is signed by another node, by another
+// process, before or after a rotation, once or many times, at once or not.
+func TestEveryNodeSignsTheSameBytes(t *testing.T) {
+	kid := masters(t, first)[0].ID()
+	// Fixed: RFC 8032 leaves no choice, and neither may the header.
+	const golden = "eyJhbGciOiJFZERTQSIsImtpZCI6Ii1Cem1FclIwYnQ5WSIsInR5cCI6ImxvZ2luK2p3dCJ9.eyJzdWIiOiJhIn0." +
+		"yvBg4FsAM2w5wAWbo2O8soE0q5wHFAOTuqL2ufuln_Zk9K5LajMlRmR1RJ_dTjQm7_jg21NDrw0s3WrxUev4CA"
+	var all sync.WaitGroup
+	for _, keys := range []string{first, first + "," + second, second + "," + first} {
+		s := newSigner(t, keys)
+		for range 4 {
+			all.Go(func() {
+				for range 50 {
+					if got, err := s.Sign(kid, []byte(`{"sub":"a"}`)); err != nil || got != golden {
+						t.Errorf("signed %s (%v)", got, err)
+						return
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+func TestThePublishedKeysArePublicOnly(t *testing.T) {
+	s := newSigner(t, second+","+first)
+	text, err := json.Marshal(s.JWKS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set map[string][]map[string]any
+	if err := json.Unmarshal(text, &set); err != nil || len(set) != 1 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	var kids []string
+	for _, k := range set["keys"] {
+		kids = append(kids, k["kid"].(string))
+		for name := range k {
+			// RFC 8037, section 2: d is the private key. Nothing else is needed, so nothing else is there.
+			if !slices.Contains([]string{"kty", "crv", "x", "kid", "alg", "use"}, name) {
+				t.Errorf("a public key has %q: %s", name, text)
+			}
+		}
+	}
+	if want := []string{masters(t, second)[0].ID(), masters(t, first)[0].ID()}; !slices.Equal(kids, want) {
+		t.Errorf("published are %q, want %q", kids, want)
+	}
+}
+
+func TestAnUnknownKeySignsNothing(t *testing.T) {
+	s := newSigner(t, first)
+	for _, kid := range []string{"", "x", masters(t, second)[0].ID(), strings.Repeat("k", 10000)} {
+		text, err := s.Sign(kid, []byte(claims))
+		if !errors.Is(err, token.ErrUnknownKey) || text != "" || len(err.Error()) > 200 {
+			t.Errorf("under %.20q: %q, %v", kid, text, err)
+		}
+	}
+	if none, err := token.NewSigner(nil); err == nil {
+		if _, err := none.Sign("", []byte(claims)); !errors.Is(err, token.ErrUnknownKey) {
+			t.Errorf("a signer without keys: %v", err)
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package api_test
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/api"
+	"loginhub/hub/ticket"
+)
+
+// verify does what a site's back end does, with nothing but the published keys
+// and the standards (RFC 7515, 8037); it returns header and claims.
+func verify(t *testing.T, s *stand, token any) (header, claims map[string]any) {
+	t.Helper()
+	text, _ := token.(string)
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		t.Fatalf("a token of %d parts: %v", len(parts), token)
+	}
+	var raw [3][]byte
+	for i, part := range parts {
+		var err error
+		raw[i], err = base64.RawURLEncoding.Strict().DecodeString(part)
+		must(t, err)
+	}
+	header = object(t, raw[0])
+	keys := s.ask(t, "GET", "/.well-known/jwks.json", nil).ok(t, http.StatusOK)["keys"].([]any)
+	for _, k := range keys {
+		key := k.(map[string]any)
+		if key["kid"] != header["kid"] {
+			continue
+		}
+		x, err := base64.RawURLEncoding.DecodeString(key["x"].(string))
+		must(t, err)
+		if !ed25519.Verify(x, []byte(parts[0]+"."+parts[1]), raw[2]) {
+			t.Error("the signature does not fit")
+		}
+		return header, object(t, raw[1])
+	}
+	t.Fatalf("no key for %v in %v", header, keys)
+	return nil, nil
+}
+
+// login makes a ticket, confirms it in one step and returns the confirmed view.
+func (f *phone) login(t *testing.T, body any, more ...any) (*page, map[string]any) {
+	t.Helper()
+	p := f.s.make(t, body)
+	f.may(t, p, "confirm", more...)
+	return p, p.stands(t, "confirmed", 2)
+}
+
+func TestTheKeysArePublishedWithoutTheirSecrets(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	a := s.ask(t, "GET", "/.well-known/jwks.json", nil)
+	keys, _ := a.ok(t, http.StatusOK)["keys"].([]any)
+	if len(keys) != 2 { // the older one too: its tokens may still be on their way
+		t.Fatalf("%d keys", len(keys))
+	}
+	seen := map[any]bool{}
+	for _, k := range keys {
+		key := k.(map[string]any)
+		fields(t, key, "kty", "crv", "x", "kid", "use", "alg")
+		if key["kty"] != "OKP" || key["crv"] != "Ed25519" || key["use"] != "sig" || key["alg"] != "EdDSA" || seen[key["kid"]] {
+			t.Errorf("key %v", key)
+		}
+		seen[key["kid"]] = true
+	}
+	if got := a.header.Get("Cache-Control"); !strings.Contains(got, "max-age=300") {
+		t.Errorf("Cache-Control %q", got)
+	}
+}
+
+func TestTheSandboxsTokenIsClaimByClaimWhatTheContractSays(t *testing.T) {
+	bubble(t, options{}, func(t *testing.T, s *stand) {
+		p := s.make(t, map[string]string{"nonce": "n-<&>\u2028国"})
+		pass(10 * time.Second)
+		user := map[string]any{"nickname": "安 <b>", "avatar_url": "https://example.com/a?x=1&y=2"}
+		s.phone("Ann Lee").may(t, p, "scan", "user", user)
+		pass(10*time.Second + 300*time.Millisecond)
+		confirmed := float64(time.Now().Unix())
+		s.phone("Ann Lee").may(t, p, "confirm")
+		pass(20 * time.Second)
+		header, claims := verify(t, s, p.stands(t, "confirmed", 3)["token"])
+		fields(t, header, "alg", "typ", "kid")
+		if header["alg"] != "EdDSA" || header["typ"] != "login+jwt" {
+			t.Errorf("header %v", header)
+		}
+		fields(t, claims, "iss", "aud", "sub", "iat", "auth_time", "exp", "jti", "nonce", "amr", "claimed")
+		for name, want := range map[string]any{
+			"iss": public, "aud": "demo", "sub": "sandbox:Ann Lee", "nonce": "n-<&>\u2028国", "amr": []any{"sandbox"},
+			"iat": confirmed, "auth_time": confirmed, "exp": confirmed + 300, "claimed": user,
+		} {
+			if !equal(claims[name], want) {
+				t.Errorf("%s is %v, wanted %v", name, claims[name], want)
+			}
+		}
+		if jti, _ := claims["jti"].(string); !strings.Contains(jti, p.id) {
+			t.Errorf("jti %v is not from the ticket %s", claims["jti"], p.id)
+		}
+	})
+}
+
+func TestATokenSaysOnlyWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	_, v := s.phone("ann").login(t, nil)
+	_, claims := verify(t, s, v["token"])
+	fields(t, claims, "iss", "aud", "sub", "iat", "auth_time", "exp", "jti", "amr")
+}
+
+// people are users as a real provider gives them.
+var people = map[string]ticket.Identity{
+	"full":  {Provider: "wechat", AppID: "wx01", Subject: "oABC-_9", UnionID: "uXYZ"},
+	"bare":  {Provider: "wechat", AppID: "wx01", Subject: "oDEF"},
+	"web":   {Provider: "wechat_web", AppID: "wx02", Subject: "oWEB", UnionID: "uXYZ", Nickname: "小明", Picture: "https://thirdwx.qlogo.cn/a"},
+	"own":   {Provider: "app", Subject: "employee-7", Nickname: "Ming"},
+	"long":  {Provider: "app", Subject: strings.Repeat("x", 251)},
+	"long+": {Provider: "app", Subject: strings.Repeat("x", 252)},
+	"empty": {Provider: "app"},
+}
+
+func withPeople(clients ...*ticket.Client) options {
+	o := &oracle{who: people}
+	return options{clients: clients, providers: map[string]api.Provider{"wechat": o, "wechat_web": o, "app": o}}
+}
+
+func TestATokensSubjectIsTheOneThatTheClientChose(t *testing.T) {
+	t.Parallel()
+	open, union := demo(), demo()
+	open.ID, open.Subject = "open", ticket.SubjectOpenID
+	union.ID, union.Subject = "union", ticket.SubjectUnionID
+	s := start(t, withPeople(open, union, &ticket.Client{ID: "silent"}))
+	for _, c := range []struct{ client, name, provider, sub string }{
+		{"open", "full", "wechat", "wechat:wx01:oABC-_9"},
+		{"silent", "full", "wechat", "wechat:wx01:oABC-_9"},
+		{"union", "full", "wechat", "wechat:unionid:uXYZ"},
+		{"open", "bare", "wechat", "wechat:wx01:oDEF"},
+		{"union", "bare", "wechat", ""},
+		{"open", "web", "wechat_web", "wechat:wx02:oWEB"},
+		{"union", "web", "wechat_web", "wechat:unionid:uXYZ"}, // one account through both doors
+		{"open", "own", "app", "app:employee-7"},
+		{"union", "own", "app", "app:employee-7"},
+		{"open", "long", "app", "app:" + strings.Repeat("x", 251)}, // 255 bytes
+		{"open", "long+", "app", ""},
+		{"open", "empty", "app", ""},
+	} {
+		t.Run(c.client+" "+c.name, func(t *testing.T) {
+			f := &phone{s, c.provider, c.name}
+			if c.sub == "" {
+				p := s.make(t, map[string]string{"client_id": c.client})
+				f.do(t, p, "scan").problem(t, 403, "identity_incomplete")
+				f.do(t, p, "confirm").problem(t, 403, "identity_incomplete")
+				p.stands(t, "pending", 1)
+				return
+			}
+			_, v := f.login(t, map[string]string{"client_id": c.client})
+			_, claims := verify(t, s, v["token"])
+			id := people[c.name]
+			want := map[string]any{"iss": public, "aud": c.client, "sub": c.sub, "amr": []any{c.provider}}
+			names := []string{"iss", "aud", "sub", "iat", "auth_time", "exp", "jti", "amr"}
+			for name, value := range map[string]string{"appid": id.AppID, "unionid": id.UnionID, "nickname": id.Nickname, "picture": id.Picture} {
+				if value != "" {
+					want[name], names = value, append(names, name)
+				}
+			}
+			if id.AppID != "" {
+				want["openid"], names = id.Subject, append(names, "openid")
+			}
+			fields(t, claims, names...)
+			for name, value := range want {
+				if !equal(claims[name], value) {
+					t.Errorf("%s is %v, wanted %v", name, claims[name], value)
+				}
+			}
+		})
+	}
+}
+
+func TestANameThatTheProviderVouchesForIsShown(t *testing.T) {
+	t.Parallel()
+	s := start(t, withPeople(demo()))
+	claim := map[string]any{"nickname": "Der Kaiser", "avatar_url": "https://evil.example/x"}
+	_, v := (&phone{s, "wechat_web", "web"}).login(t, nil, "user", claim)
+	if !equal(v["user"], map[string]any{"nickname": "小明", "avatar_url": "https://thirdwx.qlogo.cn/a"}) {
+		t.Errorf("the page is shown %v", v["user"])
+	}
+	_, claims := verify(t, s, v["token"])
+	if claims["nickname"] != "小明" || claims["picture"] != "https://thirdwx.qlogo.cn/a" || !equal(claims["claimed"], claim) {
+		t.Errorf("claims %v", claims)
+	}
+	// What the phone says of itself never stands where a provider's word would.
+	_, v = (&phone{s, "wechat", "bare"}).login(t, nil, "user", claim)
+	_, claims = verify(t, s, v["token"])
+	if claims["nickname"] != nil || claims["picture"] != nil || !equal(claims["claimed"], claim) || !equal(v["user"], claim) {
+		t.Errorf("claims %v", claims)
+	}
+}
+
+func TestAClientsTokenLivesAsLongAsItWants(t *testing.T) {
+	t.Parallel()
+	client := demo()
+	client.TokenTTL = time.Hour
+	s := start(t, options{clients: []*ticket.Client{client}})
+	_, v := s.phone("ann").login(t, nil)
+	_, claims := verify(t, s, v["token"])
+	if claims["exp"].(float64)-claims["iat"].(float64) != 3600 {
+		t.Errorf("from %v to %v", claims["iat"], claims["exp"])
+	}
+	within(t, "token_expires_in", v["token_expires_in"], 3590, 3600)
+}
+
+func TestTheSameBytesAreDeliveredUntilTheyAreAcknowledged(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, map[string]string{"nonce": "n"})
+	l := p.dial(t)
+	l.expect(t, "pending", 1)
+	s.phone("ann").may(t, p, "confirm", "user", map[string]any{"nickname": "Ann"})
+	token := l.expect(t, "confirmed", 2)["token"]
+	verify(t, s, token)
+	for range 3 {
+		if got := p.stands(t, "confirmed", 2)["token"]; got != token {
+			t.Errorf("another token by poll: %v", got)
+		}
+		again := p.dial(t)
+		if got := again.expect(t, "confirmed", 2)["token"]; got != token {
+			t.Errorf("another token by socket: %v", got)
+		}
+		must(t, again.conn.CloseNow())
+		s.phone("ann").may(t, p, "confirm", "user", map[string]any{"nickname": "Other"}) // a repeated confirm changes nothing
+	}
+	p.ack(t, 2).none(t)
+	fields(t, p.stands(t, "consumed", 3), "ticket", "state", "seq")
+	fields(t, p.poll(t, "after=1&wait=9").ok(t, 200), "ticket", "state", "seq")
+	fields(t, l.expect(t, "consumed", 3), "ticket", "state", "seq")
+	l = p.dial(t)
+	fields(t, l.expect(t, "consumed", 3), "ticket", "state", "seq")
+	l.closed(t, 1000)
+	s.phone("ann").may(t, p, "confirm")
+	fields(t, p.stands(t, "consumed", 3), "ticket", "state", "seq")
+}
+
+func TestEveryLoginHasATokenOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	seen := map[string]bool{}
+	for range 5 {
+		_, v := s.phone("ann").login(t, nil)
+		_, claims := verify(t, s, v["token"])
+		for _, text := range []string{fmt.Sprint(v["token"]), fmt.Sprint(claims["jti"])} {
+			if seen[text] {
+				t.Errorf("%s twice", text)
+			}
+			seen[text] = true
+		}
+	}
+}

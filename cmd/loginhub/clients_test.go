@@ -1,0 +1,127 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// written is a clients file of that text.
+func written(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "clients.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTheExampleOfTheContractIsAClientsFile(t *testing.T) {
+	got, err := readClients(written(t, `
+    clients:
+      - id: demo
+        label: {zh: 演示, en: Demo}
+        origins: [https://www.example.com]
+        providers: [wechat]
+        subject: openid          # or unionid
+        number_matching: false
+        token_ttl: 5m
+`), []string{"wechat"})
+	want := []*ticket.Client{{ID: "demo", LabelZH: "演示", LabelEN: "Demo", Origins: []string{"https://www.example.com"},
+		Providers: []string{"wechat"}, Subject: "openid", TokenTTL: 5 * time.Minute}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: %+v", err, got)
+	}
+}
+
+func TestAClientNeedsNoMoreThanAnID(t *testing.T) {
+	got, err := readClients(written(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), nil)
+	want := []*ticket.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: %+v", err, got)
+	}
+}
+
+// TestAMistakeInTheClientsFileIsShownWithItsLine: nothing is guessed, and a
+// misspelt option does not mean its default.
+func TestAMistakeInTheClientsFileIsShownWithItsLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		says []string
+	}{
+		"unknown field":         {"clients:\n  - id: demo\n    number_maching: true\n", []string{"line 3", "number_maching", "number_matching"}},
+		"unknown outer field":   {"client:\n  - id: demo\n", []string{"line 1", "client"}},
+		"unknown language":      {"clients:\n  - id: demo\n    label: {de: Vorführung}\n", []string{"line 3", "de"}},
+		"twice":                 {"clients:\n  - id: demo\n  - id: other\n  - id: demo\n", []string{"line 4", "demo"}},
+		"a field twice":         {"clients:\n  - id: demo\n    id: other\n", []string{"line 3"}},
+		"no id":                 {"clients:\n  - origins: []\n", []string{"line 2", "id"}},
+		"an id with a blank":    {"clients:\n\n  - id: de mo\n", []string{"line 3", "de mo"}},
+		"an id beyond ASCII":    {"clients:\n  - id: 演示\n", []string{"line 2"}},
+		"a long id":             {"clients:\n  - id: " + strings.Repeat("a", 65) + "\n", []string{"line 2"}},
+		"subject":               {"clients:\n  - id: demo\n    subject: openID\n", []string{"line 2", "openID", "unionid"}},
+		"provider":              {"clients:\n  - id: demo\n    providers: [wechat, sandbox]\n", []string{"line 2", "sandbox", "wechat"}},
+		"token_ttl, no unit":    {"clients:\n  - id: demo\n    token_ttl: 300\n", []string{"line 2", "300", "5m"}},
+		"token_ttl, none":       {"clients:\n  - id: demo\n    token_ttl: 0s\n", []string{"line 2", "0s"}},
+		"token_ttl, negative":   {"clients:\n  - id: demo\n    token_ttl: -5m\n", []string{"line 2", "-5m"}},
+		"number_matching":       {"clients:\n  - id: demo\n    number_matching: perhaps\n", []string{"line 3"}},
+		"origins without list":  {"clients:\n  - id: demo\n    origins: {a: b}\n", []string{"line 3"}},
+		"clients without list":  {"clients:\n  id: demo\n", []string{"line 2"}},
+		"a client that is text": {"clients:\n  - demo\n", []string{"line 2"}},
+		"no YAML":               {"clients: [\n", []string{"line"}},
+		"nobody":                {"clients: []\n", []string{"no clients"}},
+		"an empty file":         {"", nil},
+	} {
+		path := written(t, c.text)
+		got, err := readClients(path, []string{"wechat"})
+		if err == nil {
+			t.Errorf("%s: read as %+v", name, got)
+			continue
+		}
+		for _, word := range append(c.says, path) {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("%s: %q is missing in: %v", name, word, err)
+			}
+		}
+	}
+}
+
+func TestAnOriginIsSchemeHostAndPortAndNoMore(t *testing.T) {
+	for _, bad := range []string{
+		"www.example.com", "https://", "https://www.example.com/", "https://www.example.com/path", "https://www.example.com?x", "https://www.example.com#x",
+		"https://user@www.example.com", "ftp://www.example.com", "//www.example.com", "null", "*", "https://*.example.com/", "https://www.example.com ", "",
+		"https://www.example.com:port", "javascript:alert(1)",
+	} {
+		got, err := readClients(written(t, "clients:\n  - id: demo\n    origins: ['"+bad+"']\n"), nil)
+		if err == nil || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "origin") {
+			t.Errorf("%s: %v and %+v", bad, err, got)
+		}
+	}
+}
+
+// TestAClientsTokenOutlivesItsResult: otherwise a token that waits for its
+// browser arrives expired.
+func TestAClientsTokenOutlivesItsResult(t *testing.T) {
+	clients := func(ttl string) string { return written(t, "clients:\n  - id: demo\n    token_ttl: "+ttl+"\n") }
+	_, err := configured(t, "CLIENTS="+clients("119s"))
+	if err == nil || !strings.Contains(err.Error(), "LOGINHUB_CLIENTS") || !strings.Contains(err.Error(), "demo") || !strings.Contains(err.Error(), "token_ttl") {
+		t.Errorf("too short: %v", err)
+	}
+	if s := configuredWell(t, "CLIENTS="+clients("2m")); len(s.clients) != 1 || s.clients[0].TokenTTL != 2*time.Minute {
+		t.Errorf("clients are %+v", s.clients)
+	}
+	// Which providers there are decides the rest of the configuration.
+	wechat := written(t, "clients:\n  - id: demo\n    providers: [wechat]\n")
+	if _, err := configured(t, "CLIENTS="+wechat); err == nil || !strings.Contains(err.Error(), "LOGINHUB_CLIENTS") || !strings.Contains(err.Error(), "sandbox") {
+		t.Errorf("wechat in the sandbox: %v", err)
+	}
+	configuredWell(t, with(production, "CLIENTS="+wechat)...)
+	sandbox := written(t, "clients:\n  - id: demo\n    providers: [sandbox]\n")
+	if _, err := configured(t, with(production, "CLIENTS="+sandbox)...); err == nil {
+		t.Error("the sandbox is a provider beside another")
+	}
+}

@@ -1,0 +1,342 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"loginhub/hub/hubtest"
+)
+
+// within is a context for a part of a test.
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := hubtest.Limit(d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// cluster is a redis-server and n nodes on it.
+func cluster(t testing.TB, n int, settings ...string) (*hubtest.Redis, []*hubtest.Node) {
+	t.Helper()
+	redis := hubtest.StartRedis(t)
+	settings = append([]string{"REDIS_URL=" + redis.URL}, settings...)
+	nodes := make([]*hubtest.Node, n)
+	for i := range nodes {
+		nodes[i] = hubtest.StartNode(t, program, settings...)
+	}
+	return redis, nodes
+}
+
+// page is a browser's page: its ticket and its socket.
+type page struct {
+	*hubtest.Ticket
+	socket *hubtest.Socket
+	seen   hubtest.View // the last one
+}
+
+// open makes a ticket on one node and opens its page on another.
+func open(ctx context.Context, makes, holds string) (*page, error) {
+	ticket, err := hubtest.Make(ctx, makes, nil)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{Ticket: ticket}
+	return p, p.attach(ctx, holds, "pending")
+}
+
+// attach opens the page's socket; its first view must have the state.
+func (p *page) attach(ctx context.Context, holds, state string) error {
+	socket, err := p.Dial(ctx, holds)
+	if err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	p.socket, p.seen = socket, hubtest.View{}
+	_, err = p.next(ctx, state)
+	return err
+}
+
+// next is the next news, which must have the state.
+func (p *page) next(ctx context.Context, state string) (*hubtest.View, error) {
+	v, err := p.news(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("waiting for %s: %w", state, err)
+	}
+	if v.State != state {
+		return nil, fmt.Errorf("the page hears %+v, not %s", v, state)
+	}
+	return v, nil
+}
+
+// news is the next view that is no repetition of the last one. The ticket must
+// never go back.
+func (p *page) news(ctx context.Context) (*hubtest.View, error) {
+	for {
+		v, err := p.socket.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		same := v.Seq == p.seen.Seq && v.State == p.seen.State && v.Token == p.seen.Token
+		if !same && v.Seq <= p.seen.Seq || v.Ticket != p.ID {
+			return nil, fmt.Errorf("after %+v comes %+v", p.seen, v)
+		}
+		if !same {
+			p.seen = *v
+			return v, nil
+		}
+	}
+}
+
+// mustOpen is open, which must succeed.
+func mustOpen(t testing.TB, ctx context.Context, makes, holds string) *page {
+	t.Helper()
+	p, err := open(ctx, makes, holds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.socket.Conn.CloseNow() })
+	return p
+}
+
+// mustAttach opens another socket of the page's ticket.
+func mustAttach(t testing.TB, ctx context.Context, p *page, holds, state string) (*page, *hubtest.View) {
+	t.Helper()
+	other := &page{Ticket: p.Ticket}
+	if err := other.attach(ctx, holds, state); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.socket.Conn.CloseNow() })
+	return other, &other.seen
+}
+
+// mustNext is the page's next view, which must have the state.
+func mustNext(t testing.TB, ctx context.Context, p *page, state string) *hubtest.View {
+	t.Helper()
+	v, err := p.next(ctx, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// accepted makes the phone's call, which must be a 200.
+func accepted(ctx context.Context, phone *hubtest.Phone, url, id, action string) error {
+	a, err := phone.Do(ctx, url, id, action, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", action, err)
+	}
+	if a.Status != 200 {
+		return fmt.Errorf("%s by %s: %d %s", action, phone.Name, a.Status, a.Body)
+	}
+	return nil
+}
+
+// must makes the phone's calls one after the other, which must all be a 200.
+func must(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id string, actions ...string) {
+	t.Helper()
+	for _, action := range actions {
+		if err := accepted(ctx, phone, url, id, action); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// refused checks an answer's status and code.
+func refused(a *hubtest.Answer, err error, status int, code string) error {
+	if err != nil {
+		return err
+	}
+	if a.Status != status || a.Code != code {
+		return fmt.Errorf("answer %d %s, wanted %d %s: %s", a.Status, a.Code, status, code, a.Body)
+	}
+	return nil
+}
+
+// mustRefuse is refused as a check of the test.
+func mustRefuse(t testing.TB, what string, a *hubtest.Answer, err error, status int, code string) {
+	t.Helper()
+	if err := refused(a, err, status, code); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+// refusedSocket is the answer to a handshake that must be refused.
+func refusedSocket(ctx context.Context, ticket *hubtest.Ticket, url string) (*hubtest.Answer, error) {
+	socket, err := ticket.Dial(ctx, url)
+	if err == nil {
+		socket.Conn.CloseNow()
+		return nil, fmt.Errorf("the socket was accepted")
+	}
+	a, e := socket.Refused()
+	if a == nil && e == nil {
+		return nil, err
+	}
+	return a, e
+}
+
+// allOf runs the function for 0 to n-1 at once, at most so many at a time, and
+// reports every error.
+func allOf(t testing.TB, n, atOnce int, f func(i int) error) {
+	t.Helper()
+	var all sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range n {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if err := f(i); err != nil {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// verified checks a token as a site's back end does, with the keys that the
+// node publishes, and gives its claims and its kid.
+func verified(ctx context.Context, url, token string) (claims map[string]any, kid string, err error) {
+	a, err := hubtest.Request(ctx, "GET", url+"/.well-known/jwks.json", nil)
+	if err != nil {
+		return nil, "", err
+	}
+	var keys jose.JSONWebKeySet
+	if err := a.Into(200, &keys); err != nil {
+		return nil, "", err
+	}
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.EdDSA})
+	if err != nil {
+		return nil, "", fmt.Errorf("token %q: %w", token, err)
+	}
+	if parsed.Headers[0].ExtraHeaders["typ"] != "login+jwt" {
+		return nil, "", fmt.Errorf("typ %v", parsed.Headers[0].ExtraHeaders["typ"])
+	}
+	return claims, parsed.Headers[0].KeyID, parsed.Claims(keys, &claims)
+}
+
+// isOf checks that the token is valid and this user's.
+func isOf(ctx context.Context, url, token, subject string) error {
+	claims, _, err := verified(ctx, url, token)
+	if err != nil {
+		return err
+	}
+	if claims["sub"] != subject {
+		return fmt.Errorf("the token is %v's, not %s's", claims["sub"], subject)
+	}
+	return nil
+}
+
+// tokenOf reads the page until its token comes, which must be this user's.
+func (p *page) tokenOf(ctx context.Context, url, subject string) (*hubtest.View, error) {
+	for {
+		v, err := p.news(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("waiting for the token: %w", err)
+		}
+		if v.State == "confirmed" {
+			return v, isOf(ctx, url, v.Token, subject)
+		}
+	}
+}
+
+// finish acknowledges over the socket, hears consumed without a token, and is
+// let go with 1000.
+func (p *page) finish(ctx context.Context, seq int64) error {
+	if err := p.socket.Ack(ctx, seq); err != nil {
+		return fmt.Errorf("ack: %w", err)
+	}
+	v, err := p.next(ctx, "consumed")
+	if err != nil {
+		return err
+	}
+	if v.Token != "" || v.Seq != seq+1 {
+		return fmt.Errorf("consumed view %+v", v)
+	}
+	if code := p.socket.Closed(ctx); code != 1000 {
+		return fmt.Errorf("closed with %d, not 1000", code)
+	}
+	return nil
+}
+
+// login is one whole login: ticket, socket, scan and confirm on the nodes given
+// (the last serves for what is missing).
+func login(ctx context.Context, name string, urls ...string) error {
+	at := func(i int) string { return urls[min(i, len(urls)-1)] }
+	p, err := open(ctx, at(0), at(1))
+	if err != nil {
+		return err
+	}
+	defer p.socket.Conn.CloseNow()
+	phone := hubtest.NewPhone(name)
+	if err := accepted(ctx, phone, at(2), p.ID, "scan"); err != nil {
+		return err
+	}
+	if err := accepted(ctx, phone, at(3), p.ID, "confirm"); err != nil {
+		return err
+	}
+	v, err := p.tokenOf(ctx, at(0), "sandbox:"+name)
+	if err != nil {
+		return err
+	}
+	return p.finish(ctx, v.Seq)
+}
+
+// record is the ticket's sealed record as it stands in Redis, in its two parts:
+// what stands before the JSON, and the JSON.
+func record(ctx context.Context, redis *hubtest.Redis, id string) (head, body string, err error) {
+	text, err := redis.Client.HGet(ctx, key(id), "rec").Result()
+	if err != nil {
+		return "", "", fmt.Errorf("record of %s: %w", id, err)
+	}
+	at := strings.Index(text, "{")
+	if at < 0 || !json.Valid([]byte(text[at:])) {
+		return "", "", fmt.Errorf("a record without JSON: %s", text)
+	}
+	return text[:at], text[at:], nil
+}
+
+// noted waits until the node's note stands on the ticket: it waits for it.
+func noted(ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, id string) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		notes, err := redis.Client.HGet(ctx, key(id), "nodes").Result()
+		if strings.Contains(notes, n.ID()) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the node is never noted: %q %v", notes, err)
+		}
+	}
+}
+
+func key(id string) string { return "loginhub:{" + id + "}" }
+
+// endsIn reads the page until it hears of a decision, which must be this one:
+// with its user's token, or with none.
+func (p *page) endsIn(ctx context.Context, url, state, subject string) error {
+	for {
+		v, err := p.news(ctx)
+		if err != nil {
+			return fmt.Errorf("waiting for %s: %w", state, err)
+		}
+		switch {
+		case v.State == "pending" || v.State == "scanned":
+		case v.State != state:
+			return fmt.Errorf("the page hears %s, not %s", v.State, state)
+		case state == "confirmed":
+			return isOf(ctx, url, v.Token, subject)
+		case v.Token != "":
+			return fmt.Errorf("a token with %s", state)
+		default:
+			return nil
+		}
+	}
+}

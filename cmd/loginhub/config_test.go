@@ -1,0 +1,323 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Two good keys, and a production with everything that it needs.
+const (
+	goodKey  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+	otherKey = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+)
+
+var production = []string{"PUBLIC_URL=https://login.example.com", "REDIS_URL=redis://:hunter2@127.0.0.1:6379/0",
+	"KEYS=" + goodKey, "WECHAT_APP_ID=wx0123456789abcdef", "WECHAT_APP_SECRET=hunter2"}
+
+// configured goes the program's way from an environment of these settings alone,
+// NAME=VALUE without the prefix, to the checked configuration.
+func configured(t *testing.T, given ...string) (*settings, error) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "LOGINHUB_") {
+			t.Setenv(name, "") // puts it back after the test
+			os.Unsetenv(name)
+		}
+	}
+	for _, s := range given {
+		name, value, _ := strings.Cut(s, "=")
+		t.Setenv("LOGINHUB_"+name, value)
+	}
+	if err := dropEmpty(); err != nil {
+		t.Fatal(err)
+	}
+	var cli commands
+	if _, err := parser(t, &cli).Parse(nil); err != nil {
+		return nil, err
+	}
+	if err := cli.Config.readFiles(); err != nil {
+		return nil, err
+	}
+	return cli.Config.validate()
+}
+
+// parser reads settings as main does.
+func parser(t *testing.T, cli *commands) *kong.Kong {
+	t.Helper()
+	k, err := kong.New(cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"), kong.Exit(func(int) { t.Error("ended") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// configuredWell fails the test where the settings are refused.
+func configuredWell(t *testing.T, given ...string) *settings {
+	t.Helper()
+	s, err := configured(t, given...)
+	if err != nil {
+		t.Fatalf("%q: %v", given, err)
+	}
+	return s
+}
+
+// with are settings over others.
+func with(base []string, more ...string) []string { return append(slices.Clone(base), more...) }
+
+// TestEverySettingHasItsFixedName: independent checks start nodes with these.
+// What belongs to a later issue is there to be refused.
+func TestEverySettingHasItsFixedName(t *testing.T) {
+	help := map[string]string{}
+	for _, f := range parser(t, &commands{}).Model.Flags {
+		for _, name := range f.Envs {
+			help[name] = f.Help
+		}
+	}
+	for _, name := range strings.Fields(`LISTEN ADMIN_LISTEN PUBLIC_URL REDIS_URL REDIS_URL_FILE KEYS KEYS_FILE CLIENTS
+		WECHAT_APP_ID WECHAT_APP_SECRET WECHAT_APP_SECRET_FILE WECHAT_WEB_APP_ID WECHAT_WEB_APP_SECRET WECHAT_WEB_APP_SECRET_FILE
+		WECHAT_API_URL WECHAT_OPEN_URL WECHAT_VERIFY_FILE APP_JWKS_URL APP_ISSUER QR TICKET_TTL CONFIRM_TTL RESULT_TTL TOKEN_TTL
+		TRUSTED_PROXIES RATE_LIMIT MAX_SOCKETS DRAIN SANDBOX LOG`) {
+		if help["LOGINHUB_"+name] == "" {
+			t.Errorf("--help says nothing of LOGINHUB_%s", name)
+		}
+	}
+	for name := range (&Config{}).secrets() {
+		if _, ok := help[name+"_FILE"]; !ok {
+			t.Errorf("there is no %s_FILE", name)
+		}
+	}
+}
+
+func TestWithNothingSetTheDefaultsAreTheContracts(t *testing.T) {
+	s := configuredWell(t)
+	for _, c := range []struct{ name, got, want string }{
+		{"listen", s.Listen, ":8080"}, {"admin", s.AdminListen, "127.0.0.1:9090"}, {"public URL", s.public, ""},
+		{"default public URL", defaultPublicURL, "http://localhost:8080"}, {"QR", s.QR, "link"}, {"log", s.Log, "info"},
+		{"ticket", s.TicketTTL.String(), "2m0s"}, {"confirm", s.ConfirmTTL.String(), "1m0s"}, {"result", s.ResultTTL.String(), "1m0s"},
+		{"token", s.TokenTTL.String(), "5m0s"}, {"drain", s.Drain.String(), "10s"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s is %q, want %q", c.name, c.got, c.want)
+		}
+	}
+	if s.RateLimit != 600 || s.RedisWait != 0 || len(s.proxies) != 0 || !s.embedded() || !s.sandbox() || s.clients != nil || s.Sandbox {
+		t.Errorf("the default is %+v", s.Config)
+	}
+	if s.MaxSockets < 64 {
+		t.Errorf("%d sockets by the file limit", s.MaxSockets)
+	}
+	if len(s.masters) != 1 || s.masters[0] == configuredWell(t).masters[0] {
+		t.Error("the keys of an embedded store are not random")
+	}
+	place := s.place(listening("127.0.0.1:4711"))
+	if len(place.clients) != 1 || place.clients[0].ID != "default" || !place.clients[0].Allows("http://localhost:4711") || place.clients[0].Allows("https://example.com") {
+		t.Errorf("the default client is %+v", place.clients)
+	}
+}
+
+// listening is a listener's address.
+type listening string
+
+func (listening) Network() string  { return "tcp" }
+func (l listening) String() string { return string(l) }
+
+func TestWhatIsSetIsTaken(t *testing.T) {
+	s := configuredWell(t, with(production, "TRUSTED_PROXIES=10.1.2.3/8, ::1 ,192.0.2.1", "RATE_LIMIT=0", "DRAIN=0s", "MAX_SOCKETS=7",
+		"QR=https://t.example.com/{ticket}", "TICKET_TTL=30s", "CONFIRM_TTL=20s", "RESULT_TTL=2m", "TOKEN_TTL=3m", "REDIS_WAIT=1",
+		"LISTEN=127.0.0.1:0", "ADMIN_LISTEN=", "LOG=debug", "KEYS="+otherKey+","+goodKey)...)
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.1/32")}
+	if !slices.Equal(s.proxies, proxies) || s.RateLimit != 0 || s.Drain != 0 || s.MaxSockets != 7 || s.QR != "https://t.example.com/{ticket}" ||
+		[4]time.Duration{s.TicketTTL, s.ConfirmTTL, s.ResultTTL, s.TokenTTL} != [4]time.Duration{30 * time.Second, 20 * time.Second, 2 * time.Minute, 3 * time.Minute} ||
+		s.RedisWait != 1 || s.Listen != "127.0.0.1:0" || s.AdminListen != "" || s.Log != "debug" || len(s.masters) != 2 || s.masters[0].Reveal() != otherKey ||
+		s.embedded() || s.sandbox() {
+		t.Errorf("taken is %+v %v", s.Config, s.proxies)
+	}
+	for given, want := range map[string]string{
+		"HTTPS://Login.Example.com/": "https://login.example.com", "http://localhost:8080": "http://localhost:8080", "http://[::1]:80": "http://[::1]:80",
+	} {
+		if s := configuredWell(t, with(production, "PUBLIC_URL="+given)...); s.public != want {
+			t.Errorf("%s is %s", given, s.public)
+		}
+	}
+}
+
+// TestWhatIsWrongIsNamed: by its variable, so that the operator finds it.
+func TestWhatIsWrongIsNamed(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, c := range []struct {
+		setting string // over a good production
+		named   string // "" is the setting's own name
+	}{
+		{"PUBLIC_URL=login.example.com", ""}, {"PUBLIC_URL=ftp://login.example.com", ""}, {"PUBLIC_URL=https://", ""},
+		{"PUBLIC_URL=https://user:hunter2@login.example.com", ""}, {"PUBLIC_URL=https://login.example.com/path", ""},
+		{"PUBLIC_URL=https://login.example.com?x=1", ""}, {"PUBLIC_URL=https://login.example.com#x", ""},
+		{"PUBLIC_URL=//login.example.com", ""}, {"PUBLIC_URL=https://hunter2 x", ""},
+		{"REDIS_URL=", ""}, // the embedded one, on https
+		{"KEYS=", ""}, {"KEYS=hunter2", ""}, {"KEYS=" + goodKey + "," + goodKey, ""}, {"KEYS=" + goodKey + ",hunter2", ""}, {"KEYS=" + goodKey[1:], ""},
+		{"KEYS_FILE=" + missing, ""}, {"REDIS_URL_FILE=" + missing, "REDIS_URL"}, {"WECHAT_APP_SECRET_FILE=" + missing, "WECHAT_APP_SECRET"},
+		{"CLIENTS=" + missing, ""},
+		{"WECHAT_APP_ID=", "WECHAT_APP_SECRET"}, {"WECHAT_APP_SECRET=", ""},
+		{"WECHAT_WEB_APP_ID=wx1", ""}, {"WECHAT_WEB_APP_SECRET=hunter2", "WECHAT_WEB_"}, {"WECHAT_OPEN_URL=https://example.com", ""},
+		{"WECHAT_VERIFY_FILE=a.txt:hunter2", ""}, {"APP_JWKS_URL=https://example.com", ""}, {"APP_ISSUER=me", "APP_"},
+		{"QR=wxacode", ""}, {"QR=https://example.com/", ""}, {"QR=Link", ""},
+		{"TICKET_TTL=0s", ""}, {"TICKET_TTL=25h", ""}, {"TICKET_TTL=-1m", ""}, {"TICKET_TTL=2", ""}, {"CONFIRM_TTL=0s", ""}, {"CONFIRM_TTL=25h", ""},
+		{"RESULT_TTL=0s", ""}, {"RESULT_TTL=25h", ""}, {"TOKEN_TTL=25h", ""}, {"TOKEN_TTL=119s", ""}, {"RESULT_TTL=241s", "TOKEN_TTL"},
+		{"TRUSTED_PROXIES=10.0.0.0/33", ""}, {"TRUSTED_PROXIES=proxy.local", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,*", ""},
+		{"RATE_LIMIT=-1", ""}, {"RATE_LIMIT=many", ""}, {"MAX_SOCKETS=-1", ""}, {"DRAIN=-1s", ""}, {"DRAIN=61m", ""}, {"REDIS_WAIT=-1", ""},
+		{"SANDBOX=perhaps", ""}, {"LOG=loud", "--log"},
+	} {
+		settings := production
+		if name, _, _ := strings.Cut(c.setting, "="); strings.HasSuffix(name, "_FILE") && name != "WECHAT_VERIFY_FILE" {
+			settings = slices.DeleteFunc(slices.Clone(production), func(s string) bool { return strings.HasPrefix(s, strings.TrimSuffix(name, "_FILE")+"=") })
+		}
+		_, err := configured(t, with(settings, c.setting)...)
+		named := c.named
+		if named == "" {
+			named, _, _ = strings.Cut(c.setting, "=")
+		}
+		if !strings.HasPrefix(named, "--") {
+			named = "LOGINHUB_" + named
+		}
+		if err == nil || !strings.Contains(err.Error(), named) {
+			t.Errorf("%s: %v, want %s named", c.setting, err, named)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the secret shows in %v", c.setting, err)
+		}
+	}
+	if _, err := configured(t, "REDIS_WAIT=1"); err == nil || !strings.Contains(err.Error(), "LOGINHUB_REDIS_WAIT") {
+		t.Errorf("waiting for replicas of the embedded store: %v", err)
+	}
+}
+
+func TestEverythingThatIsWrongIsNamedAtOnce(t *testing.T) {
+	_, err := configured(t, "PUBLIC_URL=nonsense", "KEYS=hunter2", "TRUSTED_PROXIES=x", "CLIENTS=/nowhere", "RATE_LIMIT=-1", "QR=x", "TICKET_TTL=0s")
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the cause is lost: %v", err)
+	}
+	for _, name := range strings.Fields("PUBLIC_URL KEYS TRUSTED_PROXIES CLIENTS RATE_LIMIT QR TICKET_TTL") {
+		if err == nil || strings.Count(err.Error(), "LOGINHUB_"+name+":") != 1 {
+			t.Errorf("LOGINHUB_%s is not named once: %v", name, err)
+		}
+	}
+}
+
+// TestAnHTTPSAddressIsProduction: what is only for trying has to be asked for,
+// each by itself.
+func TestAnHTTPSAddressIsProduction(t *testing.T) {
+	https := "PUBLIC_URL=https://login.example.com"
+	wechat := []string{"WECHAT_APP_ID=wx1", "WECHAT_APP_SECRET=s"}
+	redis := []string{"REDIS_URL=redis://127.0.0.1", "KEYS=" + goodKey}
+	for _, c := range []struct {
+		given   []string
+		refused string // names, in their order
+	}{
+		{[]string{https}, "LOGINHUB_REDIS_URL LOGINHUB_SANDBOX"},
+		{[]string{https, "REDIS_URL=embedded"}, "LOGINHUB_SANDBOX"},
+		{[]string{https, "SANDBOX=true"}, "LOGINHUB_REDIS_URL"},
+		{[]string{https, "REDIS_URL=embedded", "SANDBOX=true"}, ""},
+		{with(wechat, https), "LOGINHUB_REDIS_URL"},
+		{with(wechat, https, "REDIS_URL=embedded"), ""},
+		{with(redis, https), "LOGINHUB_SANDBOX"},
+		{with(redis, https, "SANDBOX=true"), ""},
+		{with(redis, https, "SANDBOX=false"), "LOGINHUB_SANDBOX"},
+		{production, ""},
+		{[]string{"PUBLIC_URL=HTTPS://LOGIN.EXAMPLE.COM"}, "LOGINHUB_REDIS_URL LOGINHUB_SANDBOX"},
+		{[]string{"PUBLIC_URL=http://login.example.com"}, ""},
+		{redis, ""},
+	} {
+		_, err := configured(t, c.given...)
+		var names []string
+		if err != nil {
+			for _, line := range strings.Split(err.Error(), "\n") {
+				name, _, _ := strings.Cut(line, ":")
+				names = append(names, name)
+			}
+		}
+		if got := strings.Join(names, " "); got != c.refused {
+			t.Errorf("%q: refused are %q, want %q", c.given, got, c.refused)
+		}
+	}
+}
+
+func TestASecretMayComeFromAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	without := func(name string) []string {
+		return slices.DeleteFunc(slices.Clone(production), func(s string) bool { return strings.HasPrefix(s, name+"=") })
+	}
+	write(goodKey + ",\n" + otherKey + "\n")
+	if s := configuredWell(t, with(without("KEYS"), "KEYS_FILE="+file)...); len(s.masters) != 2 || s.masters[1].Reveal() != otherKey {
+		t.Errorf("%d keys", len(s.masters))
+	}
+	write(" redis://:hunter2@127.0.0.1/0\r\n")
+	if s := configuredWell(t, with(without("REDIS_URL"), "REDIS_URL_FILE="+file)...); s.RedisURL != "redis://:hunter2@127.0.0.1/0" {
+		t.Errorf("the URL is %q", s.RedisURL)
+	}
+	write("hunter2\n")
+	if s := configuredWell(t, with(without("WECHAT_APP_SECRET"), "WECHAT_APP_SECRET_FILE="+file)...); s.WechatAppSecret != "hunter2" {
+		t.Errorf("the secret is %q", s.WechatAppSecret)
+	}
+	for name := range (&Config{}).secrets() {
+		name = strings.TrimPrefix(name, "LOGINHUB_")
+		_, err := configured(t, with(without(name), name+"=hunter2", name+"_FILE="+file)...)
+		if err == nil || !strings.Contains(err.Error(), "LOGINHUB_"+name) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s twice: %v", name, err)
+		}
+	}
+}
+
+// TestAnEmptyVariableIsNotSet: compose files and charts pass on what nobody has
+// set. The admin address alone means something when it is empty.
+func TestAnEmptyVariableIsNotSet(t *testing.T) {
+	var all []string
+	for _, f := range parser(t, &commands{}).Model.Flags {
+		for _, name := range f.Envs {
+			all = append(all, strings.TrimPrefix(name, "LOGINHUB_")+"=")
+		}
+	}
+	s := configuredWell(t, all...)
+	if s.Listen != ":8080" || s.TicketTTL != 2*time.Minute || s.RateLimit != 600 || s.QR != "link" || s.Log != "info" || !s.embedded() {
+		t.Errorf("configured is %+v", s.Config)
+	}
+	if s.AdminListen != "" {
+		t.Errorf("the admin address is %q", s.AdminListen)
+	}
+}
+
+func TestALogOfTheConfigurationShowsNoSecret(t *testing.T) {
+	c := &Config{PublicURL: "https://login.example.com", WechatAppID: "wx0123456789abcdef"}
+	for name, s := range c.secrets() {
+		*s[0], *s[1] = "hunter2-"+name, "/run/secrets/"+name
+	}
+	var out bytes.Buffer
+	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		slog.New(h).Info("starting", "config", c)
+		slog.New(h).With("config", c).Info("starting")
+		slog.New(h).Info("starting", "settings", &settings{Config: c})
+	}
+	if strings.Contains(out.String(), "hunter2") {
+		t.Errorf("a secret shows in\n%s", out.String())
+	}
+	for _, word := range []string{"https://login.example.com", "wx0123456789abcdef", "[set]"} {
+		if strings.Count(out.String(), word) < 6 {
+			t.Errorf("%s is missing in\n%s", word, out.String())
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package hubtest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Deaf is a browser's end of a socket that never reads, with as little room for
+// what comes as the system grants.
+type Deaf struct{ net.Conn }
+
+// DialDeaf opens the ticket's socket and reads its handshake, and nothing after.
+func DialDeaf(ctx context.Context, node *Node, ticket *Ticket) (*Deaf, error) {
+	small := func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		return errors.Join(raw.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2048)
+		}), err)
+	}
+	dialer := net.Dialer{Control: small}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(node.URL, "http://"))
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: login.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"+
+		"Sec-WebSocket-Protocol: loginhub.v1, loginhub.secret.%s\r\n\r\n", ticket.URL("", "ws"), ticket.Secret)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err == nil && answer.StatusCode != http.StatusSwitchingProtocols {
+		err = fmt.Errorf("handshake: status %d", answer.StatusCode)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Deaf{conn}, nil
+}
+
+// Flood sends pings, each of which the node has to answer, until the node closes
+// the connection: that is nil. An end of ctx before is an error.
+func (d *Deaf) Flood(ctx context.Context) error {
+	// RFC 6455, 5.5.2: a ping of 125 bytes, masked with zeros.
+	ping := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, make([]byte, 125)...)
+	for ctx.Err() == nil {
+		d.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err := d.Write(ping)
+		if err != nil && !errors.Is(err, syscall.EAGAIN) && !isTimeout(err) {
+			return nil // reset: the node has closed it
+		}
+	}
+	return errors.New("the node does not close a page that never reads")
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}

@@ -1,0 +1,115 @@
+package hubtest
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"testing"
+)
+
+// MailLine stands between a node and its Redis and passes everything on, but
+// can make its subscriptions deliver nothing while their links are up: what a
+// firewall does that has forgotten them, and what no client library notices.
+type MailLine struct {
+	URL    string // in place of the server's
+	target string
+	listen net.Listener
+	work   sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows
+	ended bool
+	open  map[net.Conn]*link
+}
+
+// link is one connection of the node's.
+type link struct {
+	subscribed bool
+	mute       bool
+}
+
+// StartMailLine starts one in front of the server; it ends with the test.
+func StartMailLine(t testing.TB, to *Redis) *MailLine {
+	t.Helper()
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("mail line: %v", err)
+	}
+	m := &MailLine{URL: "redis://" + listen.Addr().String() + "/0", target: to.Addr, listen: listen, open: map[net.Conn]*link{}}
+	m.work.Go(m.accept)
+	t.Cleanup(func() {
+		listen.Close()
+		m.mu.Lock()
+		m.ended = true
+		for conn := range m.open {
+			conn.Close()
+		}
+		m.mu.Unlock()
+		m.work.Wait()
+	})
+	return m
+}
+
+// Mute makes every subscription that stands now deliver nothing any more, and
+// says how many those were. Later ones deliver.
+func (m *MailLine) Mute() (muted int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.open {
+		if l.subscribed && !l.mute {
+			l.mute = true
+			muted++
+		}
+	}
+	return muted
+}
+
+func (m *MailLine) accept() {
+	for {
+		near, err := m.listen.Accept()
+		if err != nil {
+			return
+		}
+		far, err := net.Dial("tcp", m.target)
+		if err != nil {
+			near.Close() // the server is down: so is the connection
+			continue
+		}
+		l := &link{}
+		m.mu.Lock()
+		m.open[near], m.open[far] = l, l
+		if m.ended {
+			near.Close()
+			far.Close()
+		}
+		m.mu.Unlock()
+		m.work.Go(func() { m.pump(near, far, l) })
+		m.work.Go(func() { m.pump(far, near, l) })
+	}
+}
+
+func (m *MailLine) pump(from, to net.Conn, l *link) {
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		from.Close()
+		to.Close()
+		delete(m.open, from)
+		delete(m.open, to)
+	}()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		m.mu.Lock()
+		l.subscribed = l.subscribed || bytes.Contains(bytes.ToLower(buffer[:n]), []byte("\nsubscribe\r"))
+		mute := l.mute
+		m.mu.Unlock()
+		if n > 0 && !mute {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package hubtest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Metric reads a metric without labels from the node's admin listener, which has
+// to be configured (ADMIN_LISTEN).
+func (n *Node) Metric(name string) (float64, error) {
+	text, err := n.admin("/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("no metric %s", name)
+}
+
+// Level is what a node holds: it must come back after every fault.
+type Level struct {
+	Goroutines int
+	Files      int // open file descriptors
+	Heap       int // bytes, after a garbage collection
+	Resident   int // bytes, as the system sees it
+	Waiters    int // goroutines that serve a socket or a poll
+}
+
+func (l Level) String() string {
+	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MiB, resident %.0f MiB, %d waiters",
+		l.Goroutines, l.Files, float64(l.Heap)/(1<<20), float64(l.Resident)/(1<<20), l.Waiters)
+}
+
+// Level collects the node's garbage and measures.
+func (n *Node) Level() (l Level, err error) {
+	if _, err := n.admin("/debug/pprof/heap?gc=1"); err != nil {
+		return l, err
+	}
+	for name, place := range map[string]*int{"go_goroutines": &l.Goroutines, "process_open_fds": &l.Files,
+		"go_memstats_heap_alloc_bytes": &l.Heap, "process_resident_memory_bytes": &l.Resident} {
+		value, err := n.Metric(name)
+		if err != nil {
+			return l, err
+		}
+		*place = int(value)
+	}
+	l.Waiters, err = n.Stacks("loginhub/hub.(*socket).", "loginhub/hub.(*Hub).Poll")
+	return l, err
+}
+
+// Stacks counts the node's goroutines whose stack holds one of the texts.
+func (n *Node) Stacks(texts ...string) (count int, err error) {
+	profile, err := n.admin("/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		return 0, err
+	}
+	// Paragraphs of "N @ addresses", then one line per frame.
+	for paragraph := range strings.SplitSeq(profile, "\n\n") {
+		for _, text := range texts {
+			if !strings.Contains(paragraph, text) {
+				continue
+			}
+			for line := range strings.Lines(paragraph) {
+				if head, _, ok := strings.Cut(line, " @ "); ok {
+					many, _ := strconv.Atoi(head)
+					count += many
+				}
+			}
+			break
+		}
+	}
+	return count, nil
+}
+
+// admin gets a page of the admin listener.
+func (n *Node) admin(path string) (string, error) {
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(n.Admin + path)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(bufio.NewReader(r.Body))
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: status %d", path, r.StatusCode)
+	}
+	return string(body), err
+}
+
+// HangUp closes the connections that Request keeps for the next one.
+func HangUp() { client.CloseIdleConnections() }

@@ -1,0 +1,105 @@
+package hubtest
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Middlebox is what stands between a browser and the hub in somebody's network:
+// an HTTP proxy that does not like WebSockets. The zero value of its knobs likes
+// them.
+type Middlebox struct {
+	URL string
+
+	Refuse   int           // the status that answers an upgrade
+	Swallow  bool          // an upgrade is taken and never answered
+	CutAfter time.Duration // how long a socket may live
+	CutIdle  time.Duration // how long a socket may be silent, both ways
+
+	Upgrades atomic.Int64 // asked for
+	entry    func() string
+}
+
+// Start starts the box in front of what entry says for each request; it ends
+// with the test.
+func (m *Middlebox) Start(t testing.TB, entry func() string) *Middlebox {
+	t.Helper()
+	m.entry = entry
+	dialer := &net.Dialer{}
+	sockets := m.proxy(&http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, addr)
+			if err == nil && m.CutIdle > 0 {
+				conn = &impatient{Conn: conn, limit: m.CutIdle}
+			}
+			return conn, err
+		}})
+	plain := m.proxy(&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			plain.ServeHTTP(w, r)
+			return
+		}
+		m.Upgrades.Add(1)
+		m.upgrade(sockets, w, r)
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	m.URL = server.URL
+	return m
+}
+
+func (m *Middlebox) upgrade(sockets http.Handler, w http.ResponseWriter, r *http.Request) {
+	switch {
+	case m.Refuse != 0:
+		http.Error(w, "no WebSockets here", m.Refuse)
+	case m.Swallow:
+		<-r.Context().Done() // until the client gives up
+	case m.CutAfter > 0:
+		ctx, cancel := context.WithTimeout(r.Context(), m.CutAfter)
+		defer cancel()
+		sockets.ServeHTTP(w, r.WithContext(ctx))
+	default:
+		sockets.ServeHTTP(w, r)
+	}
+}
+
+func (m *Middlebox) proxy(transport http.RoundTripper) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			to, _ := url.Parse(m.entry())
+			r.SetURL(to)
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		ErrorLog:     log.New(io.Discard, "", 0),
+	}
+}
+
+// impatient is a connection that breaks where nothing goes either way for the
+// limit.
+type impatient struct {
+	net.Conn
+	limit time.Duration
+}
+
+func (c *impatient) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.Conn.SetDeadline(time.Now().Add(c.limit))
+	return n, err
+}
+
+func (c *impatient) Write(b []byte) (int, error) {
+	c.Conn.SetDeadline(time.Now().Add(c.limit))
+	return c.Conn.Write(b)
+}

@@ -1,0 +1,157 @@
+package hubtest
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// CutOff breaks the replica's link to its master and keeps it broken: what the
+// master takes from here on, the replica does not have.
+func (r *Redis) CutOff(t testing.TB, master *Redis) {
+	t.Helper()
+	ctx, cancel := Limit(5 * time.Second)
+	defer cancel()
+	// A replica that cannot log in comes back every second, in vain.
+	if err := r.Client.ConfigSet(ctx, "masterauth", "nobody knows it").Err(); err != nil {
+		t.Errorf("cut off: %v", err)
+	}
+	master.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "replica")
+}
+
+// Follow makes the server a replica of another, and waits until it is.
+func (r *Redis) Follow(t testing.TB, master *Redis) {
+	t.Helper()
+	host, port, _ := strings.Cut(master.Addr, ":")
+	if err := r.Client.SlaveOf(context.Background(), host, port).Err(); err != nil {
+		t.Errorf("replicaof: %v", err)
+	}
+	r.AwaitLink(t)
+}
+
+// AwaitLink waits until the replica follows its master.
+func (r *Redis) AwaitLink(t testing.TB) {
+	t.Helper()
+	Eventually(t, 20*time.Second, "the replica follows", func() bool {
+		info, err := r.Client.Info(context.Background(), "replication").Result()
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+}
+
+// ReplicaOf is the replica of a Cluster's master.
+func (c *Cluster) ReplicaOf(t testing.TB, master *Redis) *Redis {
+	t.Helper()
+	_, port, _ := strings.Cut(master.Addr, ":")
+	for _, r := range c.Nodes {
+		info, err := r.Client.Info(context.Background(), "replication").Result()
+		if err == nil && strings.Contains(info, "role:slave") && strings.Contains(info, "master_port:"+port) {
+			return r
+		}
+	}
+	t.Errorf("%s has no replica", master.Addr)
+	return master
+}
+
+// Calm lets the Cluster's servers be silent for so long before others take them
+// for gone: on a busy machine StartCluster's second is short.
+func (c *Cluster) Calm(t testing.TB, d time.Duration) {
+	t.Helper()
+	for _, r := range c.Nodes {
+		ctx, cancel := Limit(time.Second)
+		r.Client.ConfigSet(ctx, "cluster-node-timeout", fmt.Sprint(d.Milliseconds())) // one may be gone
+		cancel()
+	}
+}
+
+// FailOver waits until the Cluster is whole without that master, which has gone.
+// Later silences move nobody.
+func (c *Cluster) FailOver(t testing.TB, gone *Redis) {
+	t.Helper()
+	c.Calm(t, time.Second)
+	defer c.Calm(t, calm)
+	_, port, _ := strings.Cut(gone.Addr, ":")
+	Eventually(t, 30*time.Second, "the Cluster is whole without its old master", func() bool {
+		for _, r := range c.Nodes {
+			if r == gone {
+				continue
+			}
+			ctx, cancel := Limit(time.Second)
+			slots, err := r.Client.ClusterSlots(ctx).Result()
+			info, err2 := r.Client.ClusterInfo(ctx).Result()
+			cancel()
+			if err != nil || err2 != nil || !strings.Contains(info, "cluster_state:ok") {
+				return false
+			}
+			for _, s := range slots {
+				if len(s.Nodes) == 0 || strings.HasSuffix(s.Nodes[0].Addr, ":"+port) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// Reshard moves so many slots from one master of the Cluster to another, with
+// redis-cli, as an operator does.
+func (c *Cluster) Reshard(ctx context.Context, from, to *Redis, slots int) error {
+	ids := [2]string{}
+	for i, r := range []*Redis{from, to} {
+		id, err := r.Client.ClusterMyID(ctx).Result()
+		if err != nil {
+			return err
+		}
+		ids[i] = id
+	}
+	out, err := exec.CommandContext(ctx, "redis-cli", "--cluster", "reshard", from.Addr, "--cluster-from", ids[0],
+		"--cluster-to", ids[1], "--cluster-slots", fmt.Sprint(slots), "--cluster-yes").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("reshard: %w\n%s", err, out[max(0, len(out)-2000):])
+	}
+	return nil
+}
+
+// Move takes the slot of a key half of the way from one master to another: the
+// slot is migrating and the key has gone over, as for a moment in every
+// resharding. Arrive ends it.
+func (c *Cluster) Move(ctx context.Context, key string, from, to *Redis) (arrive func() error, err error) {
+	slot := from.Client.ClusterKeySlot(ctx, key).Val()
+	fromID, toID := from.Client.ClusterMyID(ctx).Val(), to.Client.ClusterMyID(ctx).Val()
+	host, port, _ := strings.Cut(to.Addr, ":")
+	for _, step := range []struct {
+		at   *Redis
+		does []any
+	}{
+		{to, []any{"CLUSTER", "SETSLOT", slot, "IMPORTING", fromID}},
+		{from, []any{"CLUSTER", "SETSLOT", slot, "MIGRATING", toID}},
+		{from, []any{"MIGRATE", host, port, key, 0, 5000}},
+	} {
+		if err := step.at.Client.Do(ctx, step.does...).Err(); err != nil {
+			return nil, fmt.Errorf("%v: %w", step.does, err)
+		}
+	}
+	return func() error {
+		for _, r := range []*Redis{to, from} {
+			if err := r.Client.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", toID).Err(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// Masters is the master that holds the key, and another one. Only while the
+// Cluster's first servers are its masters: before any failover.
+func (c *Cluster) Masters(key string) (holder, other *Redis) {
+	ctx := context.Background()
+	for i, r := range c.Nodes[:clusterMasters] {
+		// A server answers with MOVED for a key that is not its own.
+		if _, err := r.Client.Exists(ctx, key).Result(); err == nil {
+			return r, c.Nodes[(i+1)%clusterMasters]
+		}
+	}
+	return c.Nodes[0], c.Nodes[1]
+}

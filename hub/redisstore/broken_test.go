@@ -1,0 +1,217 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+func unavailable(err error) bool { return errors.Is(err, ticket.ErrStoreUnavailable) }
+
+// everyCall are the calls of a store, one by one, and in batches.
+func everyCall(s *Store) map[string]func(context.Context) error {
+	one := ticket.Change{ID: newID(), Was: tag(record(1, "a")), Sealed: record(2, "a"), Forget: time.Now().Add(time.Minute)}
+	return map[string]func(context.Context) error{
+		"make": func(ctx context.Context) error {
+			_, err := s.Make(ctx, newID(), record(1, "a"), time.Now().Add(time.Minute), time.Minute)
+			return err
+		},
+		"attach":  func(ctx context.Context) error { _, err := s.Attach(ctx, "N1", newID()); return err },
+		"look":    func(ctx context.Context) error { _, err := s.Attach(ctx, "", newID()); return err },
+		"sweep":   func(ctx context.Context) error { _, err := s.Attach(ctx, "N1", newID(), newID(), newID()); return err },
+		"change":  func(ctx context.Context) error { _, err := s.Change(ctx, one); return err },
+		"expire":  func(ctx context.Context) error { _, err := s.Change(ctx, one, one); return err },
+		"prove":   func(ctx context.Context) error { _, err := s.Prove(ctx, "N1", "nonce"); return err },
+		"preload": s.Preload,
+	}
+}
+
+// refuses calls everything at once: each is to say within its limit that the
+// truth cannot be had.
+func refuses(t *testing.T, s *Store) {
+	t.Helper()
+	const slack = 1500 * time.Millisecond // of a busy machine; the next step of the library is later
+	var all sync.WaitGroup
+	defer all.Wait()
+	for name, do := range everyCall(s) {
+		all.Go(func() {
+			limit := callLimit
+			if name == "prove" {
+				limit = proofLimit
+			}
+			start := time.Now()
+			err := do(context.Background())
+			if took := time.Since(start); !unavailable(err) || took > limit+slack {
+				t.Errorf("%s: %v after %v", name, err, took)
+			}
+		})
+	}
+}
+
+func TestADeadRedisIsSaidToBeUnavailable(t *testing.T) {
+	t.Parallel()
+	server := hubtest.StartRedis(t)
+	r := &rig{openStore(t, server.URL), 1}
+	b := r.listen(t)
+	server.Kill(t)
+	refuses(t, r.Store)
+	if err := await(t, b.ended, "Listen gives up"); err == nil {
+		t.Error("Listen ended without an error")
+	}
+	if err := r.Listen(limit(t), "N1", func() { t.Error("subscribed") }, nil); err == nil {
+		t.Error("Listen on a dead Redis ended without an error")
+	}
+	// And back again: the store needs nobody's help, only a moment.
+	server.Start(t)
+	for name, do := range everyCall(r.Store) {
+		hubtest.Eventually(t, 5*time.Second, name+" on a Redis that is back", func() bool { return do(limit(t)) == nil })
+	}
+}
+
+func TestARedisThatNeverAnswersIsGivenUpInTime(t *testing.T) {
+	t.Parallel()
+	server := hubtest.StartRedis(t)
+	warm, cold := openStore(t, server.URL), openStore(t, server.URL)
+	if err := warm.Preload(limit(t)); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{warm, 1}
+	b := r.listen(t)
+	if err := server.Stall(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Resume() })
+	var both sync.WaitGroup
+	both.Go(func() { refuses(t, warm) })
+	both.Go(func() { refuses(t, cold) })
+	// A silent link looks like a quiet one; ending it does not wait for Redis.
+	b.end()
+	if err := await(t, b.ended, "Listen returns"); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	both.Wait()
+}
+
+func TestWhoHangsUpIsNotKeptWaiting(t *testing.T) {
+	server := hubtest.StartRedis(t)
+	s := openStore(t, server.URL)
+	if err := s.Preload(limit(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Stall(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Resume() })
+	var all sync.WaitGroup
+	defer all.Wait()
+	for name, do := range everyCall(s) {
+		all.Go(func() {
+			ctx, cancel := hubtest.Limit(100 * time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			if err := do(ctx); !unavailable(err) || time.Since(start) > 2*time.Second {
+				t.Errorf("%s: %v after %v", name, err, time.Since(start))
+			}
+		})
+	}
+}
+
+func TestARedisWithoutMemoryIsUnavailable(t *testing.T) {
+	server := hubtest.StartRedis(t)
+	r := &rig{openStore(t, server.URL), 1}
+	id, old, deadline := r.made(t, time.Minute)
+	if err := server.Client.ConfigSet(limit(t), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Make(limit(t), newID(), record(1, "a"), deadline, time.Minute); !unavailable(err) {
+		t.Errorf("make: %v", err)
+	}
+	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "a"), Forget: deadline}
+	if _, err := r.Change(limit(t), c); !unavailable(err) {
+		t.Errorf("change: %v", err)
+	}
+	if _, err := r.Change(limit(t), c, c); !unavailable(err) {
+		t.Errorf("two changes: %v", err)
+	}
+	if got := r.stored(t, id); string(got) != string(old) {
+		t.Errorf("stored is %q", got)
+	}
+}
+
+// lossy is a connection that loses one answer of Redis and breaks, each time
+// that it is armed: the call was made, and its caller does not know.
+type lossy struct {
+	net.Conn
+	armed *atomic.Int32
+}
+
+func (l lossy) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if err == nil && l.armed.Add(-1) >= 0 {
+		l.Conn.Close()
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// TestALostAnswerIsAskedForAgainAndIsTheSame: the client library repeats a script
+// whose answer was lost, and nobody notices.
+func TestALostAnswerIsAskedForAgainAndIsTheSame(t *testing.T) {
+	server := hubtest.StartRedis(t)
+	heard := &rig{openStore(t, server.URL), 1} // through a link that loses nothing
+	b := heard.listen(t)
+	r, armed := heard.losing(t, server)
+
+	for lost := range int32(3) {
+		id, sealed, deadline := newID(), record(1, "made"), r.clock(t).Add(time.Minute)
+		armed.Store(lost)
+		if made, err := r.Make(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
+			t.Errorf("make, %d answers lost: %v %v", lost, made, err)
+		}
+		armed.Store(lost)
+		if found := r.attach(t, b.node, id); string(found.Sealed) != string(sealed) || r.noted(t, id) != b.node {
+			t.Errorf("attach, %d answers lost: %+v, noted %q", lost, found, r.noted(t, id))
+		}
+		c := ticket.Change{ID: id, Was: tag(sealed), Sealed: record(2, "next"), Until: deadline, Forget: deadline}
+		armed.Store(lost)
+		if out := r.change(t, c); !out.Done {
+			t.Errorf("change, %d answers lost: %+v", lost, out)
+		}
+		if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.Mail(id, c.Sealed))}) {
+			t.Errorf("change, %d answers lost: published %q", lost, mail)
+		}
+	}
+}
+
+// losing is a store on the same Redis over a link that loses as many answers as
+// armed says.
+func (r *rig) losing(t *testing.T, server *hubtest.Redis) (*rig, *atomic.Int32) {
+	t.Helper()
+	armed := &atomic.Int32{}
+	o := &redis.Options{PoolSize: 1, Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", server.Addr)
+		if err != nil {
+			return nil, err
+		}
+		return lossy{conn, armed}, nil
+	}}
+	single(o)
+	s := openStore(t, server.URL)
+	s.client.Close()
+	s.client = redis.NewClient(o)
+	if err := s.Preload(limit(t)); err != nil {
+		t.Fatal(err)
+	}
+	return &rig{s, 1}, armed
+}

@@ -1,0 +1,153 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+func TestSlotsAreReckonedAsRedisDoes(t *testing.T) {
+	c := hubtest.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", hubtest.FreePort(t)).Client
+	if got := crc16("123456789"); got != 0x31c3 { // the check value of Redis Cluster's specification
+		t.Errorf("the check value is %#x", got)
+	}
+	for _, s := range []string{"", "0", "a", "foo", "16383", string(newID()), "小明", "\x00\xff"} {
+		slot, err := c.ClusterKeySlot(limit(t), s).Result()
+		if err != nil || int64(crc16(s))%16384 != slot {
+			t.Errorf("%q lies in slot %d, and here in %d (%v)", s, slot, crc16(s)%16384, err)
+		}
+	}
+	for _, ranges := range [][]redis.SlotRange{
+		{{Start: 0, End: 16383}}, {{Start: 0, End: 5460}}, {{Start: 5461, End: 10922}}, {{Start: 10923, End: 16383}},
+		{{Start: 42, End: 42}}, {{Start: 16383, End: 16383}}, {{Start: 7, End: 7}, {Start: 9000, End: 9001}},
+	} {
+		// The tag stands between braces, in the middle of a key.
+		name := fmt.Sprintf("loginhub:node:{%s}%s", tagIn(ranges), newID())
+		slot := c.ClusterKeySlot(limit(t), name).Val()
+		in := false
+		for _, r := range ranges {
+			in = in || r.Start <= slot && slot <= r.End
+		}
+		if !in {
+			t.Errorf("%s lies in slot %d, not in %v", name, slot, ranges)
+		}
+	}
+}
+
+// TestOneMasterThatForgotTheScriptsHoldsUpNobody: of one batch, the calls to
+// that master alone are repeated.
+func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 0)
+	r := &rig{openStore(t, cluster.URL), 3}
+	if err := r.Preload(limit(t)); err != nil {
+		t.Fatal(err)
+	}
+	b := r.listen(t)
+	var ids []ticket.ID
+	var changes []ticket.Change
+	holders := map[string]int{}
+	for range 30 {
+		id, old, deadline := r.made(t, time.Minute)
+		ids = append(ids, id)
+		changes = append(changes, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline})
+		holders[cluster.Holder(t, key(id)).Addr]++
+	}
+	if len(holders) != 3 {
+		t.Fatalf("the tickets lie on %v", holders)
+	}
+	forget := func() {
+		if err := cluster.Holder(t, key(ids[0])).Client.ScriptFlush(limit(t)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forget()
+	found, err := r.Attach(limit(t), b.node, ids...)
+	for i, f := range found {
+		if f.Sealed == nil {
+			t.Errorf("ticket %d is not found", i)
+		}
+	}
+	if err != nil || len(found) != len(ids) {
+		t.Fatalf("%d found, %v", len(found), err)
+	}
+	// Nobody else has been sent a script's source.
+	for _, node := range cluster.Nodes {
+		stats := node.Client.Info(limit(t), "commandstats").Val()
+		if sent := strings.Contains(stats, "cmdstat_eval:"); sent != (node == cluster.Holder(t, key(ids[0]))) {
+			t.Errorf("%s was sent a script: %v", node.Addr, sent)
+		}
+	}
+	forget()
+	out, err := r.Change(limit(t), changes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]int{}
+	for i, o := range out {
+		if !o.Done {
+			t.Errorf("change %d became %+v", i, o)
+		}
+		for _, m := range b.rest(t, ids[i]) {
+			told[m]++
+		}
+	}
+	for _, c := range changes {
+		if n := told[string(ticket.Mail(c.ID, c.Sealed))]; n != 1 {
+			t.Errorf("a change was published %d times", n)
+		}
+	}
+}
+
+// TestAClusterWithADeadMasterProvesNothing: a node that cannot vouch for one
+// master is not ready, though two are well.
+func TestAClusterWithADeadMasterProvesNothing(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 0)
+	r := &rig{openStore(t, cluster.URL), 3}
+	if _, err := r.Prove(limit(t), "N1", "nonce"); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Nodes[2].Kill(t)
+	start := time.Now()
+	masters, err := r.Prove(context.Background(), "N1", "nonce")
+	if took := time.Since(start); masters != 0 || !unavailable(err) || took > proofLimit+1500*time.Millisecond {
+		t.Errorf("%d masters, %v after %v", masters, err, took)
+	}
+}
+
+// TestAFailoverIsProvenByTheNewMaster: its replica takes over, and the proof
+// goes there without anybody's help.
+func TestAFailoverIsProvenByTheNewMaster(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 1)
+	r := &rig{openStore(t, cluster.URL), 3}
+	id, old, deadline := r.made(t, time.Minute)
+	holder := cluster.Holder(t, key(id))
+	// What is acknowledged and not yet copied may be lost: that is Redis's promise.
+	hubtest.Eventually(t, 10*time.Second, "the replica has it", func() bool {
+		return holder.Client.Wait(limit(t), 1, time.Second).Val() == 1
+	})
+	holder.Kill(t)
+	hubtest.Eventually(t, 40*time.Second, "three masters prove themselves again", func() bool {
+		masters, err := r.Prove(limit(t), "N1", "nonce")
+		return err == nil && masters == 3
+	})
+	b := r.listen(t)
+	r.attach(t, b.node, id)
+	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline}
+	if out := r.change(t, c); !out.Done {
+		t.Errorf("on the new master the change became %+v", out)
+	}
+	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.Mail(id, c.Sealed))}) {
+		t.Errorf("the new master published %q", mail)
+	}
+}

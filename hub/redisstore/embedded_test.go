@@ -1,0 +1,116 @@
+package redisstore
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// after lets time pass, with nothing else to do.
+func after(d time.Duration) { <-time.After(d) }
+
+func TestTheEmbeddedRedisLetsTimePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{openStore(t, Embedded), 1}
+		id, sealed, deadline := r.made(t, 2*time.Minute)
+		start := time.Now()
+
+		after(2*time.Minute + 59*time.Second) // a late phone still hears that it is expired
+		if found := r.attach(t, "", id); string(found.Sealed) != string(sealed) || !found.Now.After(deadline) {
+			t.Errorf("found %+v after %v", found, time.Since(start))
+		}
+		after(2 * time.Second)
+		if found := r.attach(t, "", id); found.Sealed != nil {
+			t.Errorf("found %+v after %v", found, time.Since(start))
+		}
+	})
+}
+
+func TestAChangeMovesWhenTheEmbeddedRedisForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{openStore(t, Embedded), 1}
+		id, old, deadline := r.made(t, time.Minute)
+		next := record(2, "next")
+		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: next, Until: deadline, Forget: deadline.Add(time.Hour)}); !out.Done {
+			t.Fatalf("became %+v", out)
+		}
+		after(30 * time.Minute)
+		if found := r.attach(t, "", id); string(found.Sealed) != string(next) {
+			t.Errorf("half an hour later found %+v", found)
+		}
+		after(time.Hour)
+		if found := r.attach(t, "", id); found.Sealed != nil {
+			t.Errorf("an hour and a half later found %+v", found)
+		}
+	})
+}
+
+// TestTheWindowIsExactToTheMillisecond: time stands still here between the
+// store's answers. From is within, Until is not.
+func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ms = time.Millisecond
+		for _, c := range []struct {
+			from, until time.Duration // from now; 0: no bound
+			done        bool
+		}{
+			{from: -ms, done: true}, {from: 0, done: true}, {from: ms, done: false},
+			{until: -ms, done: false}, {until: ms, done: true},
+			{from: -ms, until: ms, done: true},
+		} {
+			r := &rig{openStore(t, Embedded), 1}
+			id, old, _ := r.made(t, time.Minute)
+			now := r.clock(t)
+			change := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Forget: now.Add(time.Hour)}
+			if change.From = now.Add(c.from); c.until != 0 {
+				change.Until = now.Add(c.until)
+			}
+			if out := r.change(t, change); out.Done != c.done {
+				t.Errorf("from %v until %v: done %v", c.from, c.until, out.Done)
+			}
+		}
+		// Until this very moment is over already: what expires at a deadline and
+		// what may still be done before it never overlap, and leave no gap.
+		r := &rig{openStore(t, Embedded), 1}
+		id, old, _ := r.made(t, time.Minute)
+		now := r.clock(t)
+		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "late"), Until: now, Forget: now.Add(time.Hour)}); out.Done {
+			t.Error("changed at its deadline")
+		}
+		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "expired"), From: now, Forget: now.Add(time.Hour)}); !out.Done {
+			t.Error("not expired at its deadline")
+		}
+	})
+}
+
+// TestTheClockRunsOnBetweenAnswers: what was heard once is carried on by this
+// machine's monotonic clock.
+func TestTheClockRunsOnBetweenAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{openStore(t, Embedded), 1}
+		r.hear(time.Now().Add(42*time.Minute), time.Now())
+		for range 3 {
+			if off := r.Now().Sub(time.Now()); off != 42*time.Minute {
+				t.Errorf("the clock is %v before ours", off)
+			}
+			after(time.Hour)
+		}
+		// An answer is as old as half its round trip.
+		sent := time.Now()
+		after(2 * time.Second)
+		r.hear(sent.Add(time.Second), sent)
+		if off := r.Now().Sub(time.Now()); off != 0 {
+			t.Errorf("after a slow answer the clock is off by %v", off)
+		}
+	})
+}
+
+func TestEachEmbeddedRedisIsAWorldOfItsOwn(t *testing.T) {
+	one, other := &rig{openStore(t, Embedded), 1}, &rig{openStore(t, Embedded), 1}
+	id, _, _ := one.made(t, time.Minute)
+	if found := other.attach(t, "", id); found.Sealed != nil {
+		t.Errorf("found %+v", found)
+	}
+}

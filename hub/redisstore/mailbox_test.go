@@ -1,0 +1,138 @@
+package redisstore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+var mailStories = map[string]func(*testing.T, *rig){
+	"mail arrives once and in order, and only in its own box": func(t *testing.T, r *rig) {
+		mine, other := r.listen(t), r.listen(t)
+		var sent []string
+		id := newID()
+		for i := range 200 {
+			sent = append(sent, fmt.Sprint("message ", i, " \x00\xff小明"))
+			if err := r.client.Eval(limit(t), "redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{key(id)}, mailbox(mine.node), sent[i]).Err(); err != nil && !strings.Contains(err.Error(), "nil") {
+				t.Fatal(err)
+			}
+		}
+		if got := mine.rest(t, id); !slices.Equal(got, sent) {
+			t.Errorf("%d messages arrived: %q", len(got), got)
+		}
+		if got := other.rest(t, id); len(got) != 0 {
+			t.Errorf("another's mailbox got %q", got)
+		}
+		if len(mine.subscribed) != 0 {
+			t.Error("subscribed is called without a new subscription")
+		}
+	},
+
+	"listening ends when it is told to": func(t *testing.T, r *rig) {
+		b := r.listen(t)
+		b.end()
+		if err := await(t, b.ended, "Listen returns"); err != nil {
+			t.Errorf("ended with %v", err)
+		}
+		hubtest.Eventually(t, 10*time.Second, "nobody subscribes", func() bool {
+			n, err := r.client.PubSubNumSub(limit(t), mailbox(b.node)).Result()
+			return err == nil && n[mailbox(b.node)] == 0
+		})
+	},
+
+	"every master proves itself to the mailbox": func(t *testing.T, r *rig) {
+		b := r.listen(t)
+		right := r.offset.Load()
+		r.offset.Store(right + int64(time.Hour))
+		masters, err := r.Prove(limit(t), b.node, "nonce")
+		if err != nil || masters != r.masters {
+			t.Fatalf("%d masters, %v", masters, err)
+		}
+		if off := r.Now().Sub(r.clock(t)); off.Abs() > 500*time.Millisecond {
+			t.Errorf("after a proof the clock is off by %v", off)
+		}
+		heard := map[int]bool{}
+		for range masters {
+			nonce, master, ok := ticket.ReadProof([]byte(await(t, b.mail, "a proof")))
+			if !ok || nonce != "nonce" || heard[master] || master < 0 || master >= masters {
+				t.Errorf("heard %q of master %d (%v)", nonce, master, ok)
+			}
+			heard[master] = true
+		}
+		for _, name := range r.nodeKeys(t, b.node, masters) {
+			if left := r.client.PTTL(limit(t), name).Val(); left <= 9*time.Second || left > 10*time.Second {
+				t.Errorf("%s is there for %v", name, left)
+			}
+		}
+		if got := b.rest(t, newID()); len(got) != 0 {
+			t.Errorf("beside the proofs came %q", got)
+		}
+	},
+}
+
+// nodeKeys waits for the keys that prove a node's masters, by looking at every
+// small tag.
+func (r *rig) nodeKeys(t *testing.T, node string, masters int) []string {
+	t.Helper()
+	var all []string
+	for n := range 100 {
+		name := fmt.Sprintf("loginhub:node:{%d}%s", n, node)
+		if r.client.Exists(limit(t), name).Val() == 1 {
+			all = append(all, name)
+		}
+	}
+	if len(all) != masters {
+		t.Errorf("%d masters, and node keys %q", masters, all)
+	}
+	return all
+}
+
+func TestASubscriptionThatRedisEndsIsMadeAnew(t *testing.T) {
+	server := hubtest.StartRedis(t)
+	r := &rig{openStore(t, server.URL), 1}
+	b := r.listen(t)
+	for range 3 {
+		if n, err := server.Client.ClientKillByFilter(limit(t), "TYPE", "pubsub").Result(); err != nil || n != 1 {
+			t.Fatalf("killed %d, %v", n, err)
+		}
+		await(t, b.subscribed, "subscribed anew")
+		if err := r.client.Publish(limit(t), mailbox(b.node), "hello").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if m := await(t, b.mail, "mail after a new subscription"); m != "hello" {
+			t.Errorf("got %q", m)
+		}
+	}
+	if len(b.ended) != 0 {
+		t.Error("Listen gave up")
+	}
+}
+
+func TestAMasterThatTakesNoWritesProvesNothing(t *testing.T) {
+	server := hubtest.StartRedis(t)
+	r := &rig{openStore(t, server.URL), 1}
+	b := r.listen(t)
+	for setting, healthy := range map[string][2]string{"min-replicas-to-write": {"1", "0"}, "maxmemory": {"1", "0"}} {
+		if err := server.Client.ConfigSet(limit(t), setting, healthy[0]).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Prove(limit(t), b.node, "refused"); !unavailable(err) {
+			t.Errorf("%s: %v", setting, err)
+		}
+		if got := b.rest(t, newID()); len(got) != 0 {
+			t.Errorf("%s: it refuses writes, and published %q", setting, got)
+		}
+		if err := server.Client.ConfigSet(limit(t), setting, healthy[1]).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Prove(limit(t), b.node, "healthy"); err != nil {
+			t.Errorf("%s, after that: %v", setting, err)
+		}
+		await(t, b.mail, "the proof of a healthy master")
+	}
+}

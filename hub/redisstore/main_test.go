@@ -1,0 +1,215 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// TestMain fails a run that leaves goroutines behind.
+func TestMain(m *testing.M) {
+	redis.SetLogger(silent{}) // these tests break links all the time
+	// The library's look for a server that is gone ends within a second of Close.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
+
+// silent is a logger of the client library that says nothing.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+// rig is one kind of Redis under test.
+type rig struct {
+	*Store
+	masters int
+}
+
+// openStore is a store that ends with the test.
+func openStore(t testing.TB, url string) *Store {
+	t.Helper()
+	s, err := Open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestTheSamePromisesHoldOnEveryRedis tells every story on a redis-server, on
+// the embedded Redis and on a Cluster of three masters.
+func TestTheSamePromisesHoldOnEveryRedis(t *testing.T) {
+	for name, start := range map[string]func(*testing.T) *rig{
+		"embedded":     func(t *testing.T) *rig { return &rig{openStore(t, Embedded), 1} },
+		"redis-server": func(t *testing.T) *rig { return &rig{openStore(t, hubtest.StartRedis(t).URL), 1} },
+		"cluster":      func(t *testing.T) *rig { return &rig{openStore(t, hubtest.StartCluster(t, 0).URL), 3} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			for _, some := range []map[string]func(*testing.T, *rig){makeStories, attachStories, changeStories, mailStories} {
+				for story, tell := range some {
+					t.Run(story, func(t *testing.T) { tell(t, r) })
+				}
+			}
+		})
+	}
+}
+
+// limit bounds one story.
+func limit(t testing.TB) context.Context {
+	ctx, cancel := hubtest.Limit(20 * time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func newID() ticket.ID { return ticket.NewSecret().ID() }
+
+// record is bytes that look like a sealed record; the store does not care. The
+// tag is all before the JSON.
+func record(version int, tag string) []byte {
+	return fmt.Appendf(nil, `1.kid.%s%d.{"seq":%d}`, tag, version, version)
+}
+
+// tag is what a change of that version compares.
+func tag(sealed []byte) []byte { return sealed[:len(sealed)-len(`{"seq":1}`)] }
+
+// made is a new ticket in the store: its id, record and deadline.
+func (r *rig) made(t testing.TB, life time.Duration) (ticket.ID, []byte, time.Time) {
+	t.Helper()
+	id, sealed := newID(), record(1, "made")
+	deadline := r.clock(t).Add(life)
+	if made, err := r.Make(limit(t), id, sealed, deadline, life); err != nil || !made {
+		t.Fatalf("make: %v %v", made, err)
+	}
+	return id, sealed, deadline
+}
+
+// clock is Redis's, asked of Redis.
+func (r *rig) clock(t testing.TB) time.Time {
+	t.Helper()
+	now, err := r.client.Time(limit(t)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now.Truncate(time.Millisecond)
+}
+
+// stored is the record as it stands in Redis; nil for none.
+func (r *rig) stored(t testing.TB, id ticket.ID) []byte {
+	t.Helper()
+	got, err := r.client.HGet(limit(t), key(id), "rec").Bytes()
+	if err != nil && err != redis.Nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// noted are the nodes that stand on the record.
+func (r *rig) noted(t testing.TB, id ticket.ID) string {
+	t.Helper()
+	got, err := r.client.HGet(limit(t), key(id), "nodes").Result()
+	if err != nil && err != redis.Nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// forgotten fails where the record does not expire at about that time.
+func (r *rig) forgotten(t testing.TB, id ticket.ID, at time.Time) {
+	t.Helper()
+	left, err := r.client.PTTL(limit(t), key(id)).Result()
+	if want := at.Sub(r.clock(t)); err != nil || left < want-500*time.Millisecond || left > want+500*time.Millisecond {
+		t.Errorf("the record is forgotten in %v, want %v (%v)", left, want, err)
+	}
+}
+
+// attach notes node on one ticket, and gives what is found.
+func (r *rig) attach(t testing.TB, node string, id ticket.ID) ticket.Found {
+	t.Helper()
+	found, err := r.Attach(limit(t), node, id)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("attach: %v %v", found, err)
+	}
+	return found[0]
+}
+
+// change makes one change, and gives what becomes of it.
+func (r *rig) change(t testing.TB, c ticket.Change) ticket.Outcome {
+	t.Helper()
+	out, err := r.Change(limit(t), c)
+	if err != nil || len(out) != 1 {
+		t.Fatalf("change: %v %v", out, err)
+	}
+	return out[0]
+}
+
+// inbox is a mailbox that is listened to.
+type inbox struct {
+	rig        *rig
+	node       string
+	subscribed chan struct{} // once per subscription
+	mail       chan string
+	end        context.CancelFunc
+	ended      chan error // what Listen returned
+}
+
+// listen listens to a node's mailbox, from when the subscription stands until
+// the end of the test.
+func (r *rig) listen(t testing.TB) *inbox {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &inbox{r, string(newID()), make(chan struct{}, 100), make(chan string, 1000), cancel, make(chan error, 1)}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		b.ended <- r.Listen(ctx, b.node, func() { b.subscribed <- struct{}{} }, func(m []byte) { b.mail <- string(m) })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		await(t, gone, "Listen ends with the test")
+	})
+	await(t, b.subscribed, "subscribed")
+	return b
+}
+
+// await receives one value in time.
+func await[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatalf("not within 10 s: %s", what)
+		panic("unreachable")
+	}
+}
+
+// rest is all mail up to now: whatever the master that holds the ticket has
+// published before.
+func (b *inbox) rest(t testing.TB, id ticket.ID) []string {
+	t.Helper()
+	end := "end " + string(newID())
+	// By that very master: over several, a Cluster promises no order.
+	if err := b.rig.client.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{key(id)}, mailbox(b.node), end).Err(); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for {
+		m := await(t, b.mail, "the last of the mail")
+		if m == end {
+			return all
+		}
+		all = append(all, m)
+	}
+}

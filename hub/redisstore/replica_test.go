@@ -1,0 +1,110 @@
+package redisstore
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// replicaOf starts a replica and waits until it follows.
+func replicaOf(t *testing.T, master *hubtest.Redis) *hubtest.Redis {
+	t.Helper()
+	// By default a master waits five seconds for more replicas to come.
+	if err := master.Client.ConfigSet(limit(t), "repl-diskless-sync-delay", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := strings.Cut(master.Addr, ":")
+	replica := hubtest.StartRedis(t, "--replicaof", host+" "+port)
+	hubtest.Eventually(t, 10*time.Second, "the replica follows", func() bool {
+		info, err := replica.Client.Info(limit(t), "replication").Result()
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+	return replica
+}
+
+// TestALastingChangeIsDoneOnceItsReplicaHasIt: until then its caller is told to
+// come again, and what he comes again with is the same change.
+func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
+	t.Parallel()
+	server := hubtest.StartRedis(t)
+	r := &rig{openStore(t, server.URL), 1}
+	r.Replicas = 1
+	b := r.listen(t)
+	id, old, deadline := r.made(t, time.Minute)
+	r.attach(t, b.node, id)
+	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true}
+
+	start := time.Now()
+	if _, err := r.Change(limit(t), c); !unavailable(err) || time.Since(start) > waitLimit+time.Second {
+		t.Errorf("without a replica: %v after %v", err, time.Since(start))
+	}
+	replica := replicaOf(t, server)
+	if out := r.change(t, c); !out.Done {
+		t.Errorf("with a replica it became %+v", out)
+	}
+	if got := replica.Client.HGet(limit(t), key(id), "rec").Val(); got != string(c.Sealed) {
+		t.Errorf("it is done, and the replica has %q", got)
+	}
+	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.Mail(id, c.Sealed))}) {
+		t.Errorf("published %q", mail)
+	}
+	r.forgotten(t, id, deadline)
+
+	// A replica that stands still has nothing.
+	if err := replica.Stall(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { replica.Resume() })
+	next := ticket.Change{ID: id, Was: tag(c.Sealed), Sealed: record(3, "last"), Forget: deadline, Lasts: true}
+	if _, err := r.Change(limit(t), next); !unavailable(err) {
+		t.Errorf("with a replica that stands still: %v", err)
+	}
+	// Nor does it get any because another node is asked, over a connection that has written nothing yet.
+	other := &rig{openStore(t, server.URL), 1}
+	other.Replicas = 1
+	if _, err := other.Change(limit(t), next); !unavailable(err) {
+		t.Errorf("from another node, with a replica that stands still: %v", err)
+	}
+	if err := replica.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if out := r.change(t, next); !out.Done {
+		t.Errorf("with a replica that goes on it became %+v", out)
+	}
+}
+
+func TestOnlyALastingChangeWaitsForReplicas(t *testing.T) {
+	server := hubtest.StartRedis(t)
+	r := &rig{openStore(t, server.URL), 1}
+	changed := func(lasts bool) {
+		t.Helper()
+		id, old, deadline := r.made(t, time.Minute)
+		c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: lasts}
+		if out := r.change(t, c); !out.Done {
+			t.Errorf("became %+v", out)
+		}
+	}
+	r.Replicas = 1
+	changed(false)
+	r.Replicas = 0
+	changed(true)
+	if stats := server.Client.Info(limit(t), "commandstats").Val(); strings.Contains(stats, "cmdstat_wait:") {
+		t.Errorf("waited:\n%s", stats)
+	}
+}
+
+func TestALastingChangeThatDoesNotFitLearnsWhatIsStored(t *testing.T) {
+	server := hubtest.StartRedis(t)
+	replicaOf(t, server)
+	r := &rig{openStore(t, server.URL), 1}
+	r.Replicas = 1
+	id, old, deadline := r.made(t, time.Minute)
+	out := r.change(t, ticket.Change{ID: id, Was: []byte("1.kid.other."), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true})
+	if out.Done || string(out.Sealed) != string(old) {
+		t.Errorf("became %+v", out)
+	}
+}

@@ -1,0 +1,92 @@
+package redisstore
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// open is a store that is never connected.
+func open(t *testing.T, url string) redis.UniversalClient {
+	t.Helper()
+	return openStore(t, url).client
+}
+
+func TestEveryFormOfURLFindsItsRedis(t *testing.T) {
+	for url, want := range map[string]redis.Options{
+		"redis://h:1/3":                      {Addr: "h:1", DB: 3},
+		"redis://h":                          {Addr: "h:6379"},
+		"redis://:pa%2Fss@h:1":               {Addr: "h:1", Password: "pa/ss"},
+		"redis://user:pass@h:1?pool_size=7":  {Addr: "h:1", Username: "user", Password: "pass", PoolSize: 7},
+		"rediss://h:1":                       {Addr: "h:1", TLSConfig: &tls.Config{ServerName: "h"}},
+		"unix:///run/redis.sock?db=2":        {Addr: "/run/redis.sock", DB: 2, Network: "unix"},
+		"redis://[::1]:7/0":                  {Addr: "[::1]:7"},
+		"redis://h:1/3?cluster=false":        {Addr: "h:1", DB: 3},
+		"redis://h:1?max_retries=9&db=1":     {Addr: "h:1", DB: 1},
+		"redis://h:1?read_timeout=99s":       {Addr: "h:1"},
+		"redis://h:1?dial_timeout=1h&db=0":   {Addr: "h:1"},
+		"unix://user:pass@/run/redis.sock":   {Addr: "/run/redis.sock", Username: "user", Password: "pass", Network: "unix"},
+		"rediss://:p%40ss@h:1/2?cluster=no!": {Addr: "h:1", Password: "p@ss", DB: 2, TLSConfig: &tls.Config{ServerName: "h"}},
+	} {
+		c, ok := open(t, url).(*redis.Client)
+		if !ok {
+			t.Errorf("%s is no single server", url)
+			continue
+		}
+		got := c.Options()
+		if got.Addr != want.Addr || got.DB != want.DB || got.Username != want.Username || got.Password != want.Password ||
+			(want.Network != "" && got.Network != want.Network) || (want.PoolSize > 0 && got.PoolSize != want.PoolSize) ||
+			(got.TLSConfig == nil) != (want.TLSConfig == nil) {
+			t.Errorf("%s is %+v", url, got)
+		}
+		if got.TLSConfig != nil && (got.TLSConfig.InsecureSkipVerify || got.TLSConfig.ServerName != want.TLSConfig.ServerName) {
+			t.Errorf("%s verifies %+v", url, got.TLSConfig)
+		}
+		// A phone waits: how long is not the URL's to say.
+		if got.DialTimeout != dialLimit || got.ReadTimeout != ioLimit || got.WriteTimeout != ioLimit || got.MaxRetries != retries || !got.ContextTimeoutEnabled {
+			t.Errorf("%s has its own limits: %+v", url, got)
+		}
+	}
+}
+
+func TestAClusterAndASentinelAreToldByTheirURLs(t *testing.T) {
+	c, ok := open(t, "redis://user:pass@a:1?cluster=true&addr=b:2&addr=c:3").(*redis.ClusterClient)
+	if !ok || fmt.Sprint(c.Options().Addrs) != "[a:1 b:2 c:3]" || c.Options().Password != "pass" || c.Options().MaxRetries != retries ||
+		c.Options().ReadTimeout != ioLimit || !c.Options().ContextTimeoutEnabled {
+		t.Errorf("a Cluster is %T", c)
+	}
+	// Before the @ stands what the Sentinels want; what Redis wants is in the query.
+	s, ok := open(t, "redis://watch:dog@a:1/2?master_name=hub&addr=b:2&username=user&password=pass").(*redis.Client)
+	if !ok || s.Options().Addr != "FailoverClient" || s.Options().DB != 2 || s.Options().Password != "pass" || s.Options().MaxRetries != retries ||
+		s.Options().ReadTimeout != ioLimit || !s.Options().ContextTimeoutEnabled {
+		t.Errorf("a Sentinel is %T %+v", s, s)
+	}
+}
+
+// TestAnErrorOfTheURLDoesNotShowThePassword, not even where the text is so wrong
+// that the password is taken for something else.
+func TestAnErrorOfTheURLDoesNotShowThePassword(t *testing.T) {
+	for _, url := range []string{
+		"", "://", "http://:hunter2@h:1", "hunter2@h:1", ":hunter2@h:1", "redis://:hunter2@h:port/0",
+		"redis://:hunter2@h:1/zero", "redis://:hunter2@h:1/0/1", "redis://:hunter2@h:1?surprise=1", "redis://:hunter2@h:1?pool_size=many",
+		"redis://:%zzhunter2@h:1", "redis://:hunter2@[::1/0", "redis://:hunter2@h:1\x00/0", "unix://:hunter2@", "redis://h:1/0?addr=h:2",
+		"redis://:hunter2@h:1?master_name=hub&surprise=1", "redis://h:1?master_name=hub&password=hunter2&surprise=1", "redis://:hunter2@h:1/zero?master_name=hub", "http://:hunter2@h:1?master_name=hub",
+		"redis://:hunter2@h:1?cluster=true&surprise=1", "redis://:hunter2@h:1?cluster=true&addr=b:c:d", "http://:hunter2@h:1?cluster=true",
+		// A password with / ? or # in it that nobody has escaped.
+		"redis://:/hunter2@h:1/0", "redis://:12/hunter2@h:1/0", "redis://:12/hunter2@h:1", "redis://:12?hunter2@h:1/0",
+		"redis://:12/hunter2@h:1/0?master_name=hub", "redis://:12?hunter2@h:1/0&master_name=hub", "redis://:12?hunter2@h:1/0&cluster=true",
+	} {
+		s, err := Open(url)
+		if err == nil {
+			s.Close()
+			t.Errorf("%q is a URL", url)
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package ticket_test
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// at12 is noon as a NumericDate (RFC 7519, section 2).
+const at12 = 1772366400
+
+// claimsOf confirms at noon and gives the claims.
+func claimsOf(t *testing.T, c ticket.Confirmation, v ticket.Ticket) map[string]any {
+	t.Helper()
+	var got map[string]any
+	if err := json.Unmarshal(must(t)(v.Confirmed(c)).Claims, &got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestTheTokenSaysExactlyWhatTheContractSays(t *testing.T) {
+	v := newTicket(t, demo)
+	in := confirmation(alice, demo)
+	in.User = ticket.User{Nickname: "小明", AvatarURL: "https://example.com/a"}
+	want := map[string]any{
+		"iss": "https://login.example.com", "aud": "demo", "sub": "wechat:wx1:alice",
+		"iat": float64(at12), "auth_time": float64(at12), "exp": float64(at12 + 300),
+		"jti": string(v.ID), "nonce": "n-0S6_WzA2Mj", "amr": []any{"wechat"},
+		"appid": "wx1", "openid": "alice", "unionid": "union-alice",
+		"claimed": map[string]any{"nickname": "小明", "avatar_url": "https://example.com/a"},
+	}
+	if got := claimsOf(t, in, v); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestWhatIsNotKnownIsAbsentFromTheToken(t *testing.T) {
+	v := newTicket(t, demo)
+	v.Nonce = ""
+	want := map[string]any{
+		"iss": "https://login.example.com", "aud": "demo", "sub": "sandbox:alice", "jti": string(v.ID),
+		"iat": float64(at12), "auth_time": float64(at12), "exp": float64(at12 + 300), "amr": []any{"sandbox"},
+	}
+	if got := claimsOf(t, confirmation(carol, demo), v); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestAVouchedNameStandsApartFromAClaimedOne(t *testing.T) {
+	vouched := alice
+	vouched.Provider, vouched.Nickname, vouched.Picture = "wechat_web", "Alice", "https://example.com/alice"
+	in := confirmation(vouched, demo)
+	in.User = ticket.User{Nickname: "the boss"}
+	got := claimsOf(t, in, newTicket(t, demo))
+	if got["nickname"] != "Alice" || got["picture"] != "https://example.com/alice" ||
+		!reflect.DeepEqual(got["claimed"], map[string]any{"nickname": "the boss"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestTheConfirmsUserReplacesTheScans(t *testing.T) {
+	scanned := must(t)(newTicket(t, demo).Scanned(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
+	in := confirmation(alice, demo)
+	if got := claimsOf(t, in, scanned)["claimed"]; !reflect.DeepEqual(got, map[string]any{"nickname": "小明"}) {
+		t.Errorf("a confirm without a user claims %v", got)
+	}
+	in.User = ticket.User{Nickname: "小红"}
+	if got := claimsOf(t, in, scanned)["claimed"]; !reflect.DeepEqual(got, map[string]any{"nickname": "小红"}) {
+		t.Errorf("a confirm with a user claims %v", got)
+	}
+}
+
+func TestAClientsTokenLifeGoesBeforeTheHubs(t *testing.T) {
+	c := &ticket.Client{ID: "demo", TokenTTL: 10 * time.Minute}
+	if got := claimsOf(t, confirmation(alice, c), newTicket(t, c))["exp"]; got != float64(at12+600) {
+		t.Errorf("expires %v", got)
+	}
+}
+
+func TestAConfirmWithoutTheNeededUnionIDChangesNothing(t *testing.T) {
+	c := &ticket.Client{ID: "demo", Subject: ticket.SubjectUnionID}
+	poor := alice
+	poor.UnionID = ""
+	for _, v := range []ticket.Ticket{newTicket(t, c), must(t)(newTicket(t, c).Scanned(poor, ticket.User{}, noon, confirmTTL))} {
+		next, err := v.Confirmed(confirmation(poor, c))
+		if !errors.Is(err, ticket.ErrIdentityIncomplete) || !reflect.DeepEqual(next, v) {
+			t.Errorf("%s: %v and %+v", v.State, err, next)
+		}
+	}
+	if got := claimsOf(t, confirmation(alice, c), newTicket(t, c))["sub"]; got != "wechat:unionid:union-alice" {
+		t.Errorf("with a unionid the subject is %v", got)
+	}
+}
+
+func TestTheSameConfirmFixesTheSameBytes(t *testing.T) {
+	v := newTicket(t, demo)
+	in := confirmation(alice, demo)
+	in.User = ticket.User{Nickname: `<b>&"\` + "\u2028", AvatarURL: "https://example.com/?a&b=<"}
+	one, other := must(t)(v.Confirmed(in)), must(t)(v.Confirmed(in))
+	if string(one.Claims) != string(other.Claims) {
+		t.Errorf("%s\n%s", one.Claims, other.Claims)
+	}
+	// And the record gives back what was fixed, byte by byte: it is what gets signed.
+	ring := newRing(t)
+	opened, err := ring.Open(one.ID, seal(t, ring, one))
+	if err != nil || string(opened.Claims) != string(one.Claims) {
+		t.Errorf("%v\n%s\n%s", err, opened.Claims, one.Claims)
+	}
+}
+
+// TestASubjectIsNeverAnothersAccount: what a provider calls its user, and how
+// the client wants it, give one subject, or none.
+func TestASubjectIsNeverAnothersAccount(t *testing.T) {
+	wechat := func(openid, unionid string) ticket.Identity {
+		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: openid, UnionID: unionid}
+	}
+	web := wechat("o1", "u1")
+	web.Provider = "wechat_web"
+	app := ticket.Identity{Provider: "app", Subject: "42"}
+	long := func(n int) ticket.Identity { return ticket.Identity{Provider: "app", Subject: strings.Repeat("x", n)} }
+	for _, c := range []struct {
+		who  ticket.Identity
+		kind string
+		want string // "" is refused
+	}{
+		{wechat("o1", "u1"), "", "wechat:wx1:o1"},
+		{wechat("o1", "u1"), "openid", "wechat:wx1:o1"},
+		{wechat("o1", "u1"), "unionid", "wechat:unionid:u1"},
+		{wechat("o1", ""), "openid", "wechat:wx1:o1"},
+		{wechat("o1", ""), "unionid", ""},
+		{wechat("", "u1"), "openid", ""},
+		{wechat("", "u1"), "unionid", "wechat:unionid:u1"},
+		{web, "unionid", "wechat:unionid:u1"}, // the same account through either door
+		{web, "openid", "wechat:wx1:o1"},
+		{app, "openid", "app:42"},
+		{app, "unionid", "app:42"}, // only WeChat has two kinds
+		{carol, "", "sandbox:alice"},
+		{ticket.Identity{Provider: "app"}, "", ""},
+		{ticket.Identity{Provider: "sandbox"}, "unionid", ""},
+		{ticket.Identity{}, "", ""},
+		{long(251), "", "app:" + strings.Repeat("x", 251)}, // 255 bytes
+		{long(252), "", ""},
+		{ticket.Identity{Provider: "app", Subject: strings.Repeat("明", 84)}, "", ""}, // 256 bytes of 88 characters
+		{wechat("o1", strings.Repeat("u", 240)), "unionid", "wechat:unionid:" + strings.Repeat("u", 240)},
+		{wechat("o1", strings.Repeat("u", 241)), "unionid", ""},
+	} {
+		got, err := c.who.Sub(c.kind)
+		if got != c.want || (err == nil) != (c.want != "") || err != nil && !errors.Is(err, ticket.ErrIdentityIncomplete) {
+			t.Errorf("%+v as %q: %q, %v", c.who, c.kind, got, err)
+		}
+		if err != nil && c.who.Subject != "" && strings.Contains(err.Error(), c.who.Subject) {
+			t.Errorf("the error names the user: %v", err)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package ticket_test
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// How long things last in these tests.
+const (
+	ticketTTL  = 2 * time.Minute
+	confirmTTL = time.Minute
+	resultTTL  = time.Minute
+	tokenTTL   = 5 * time.Minute
+)
+
+// noon is when the tickets of these tests are made.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// The people of these tests.
+var (
+	alice = ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "alice", UnionID: "union-alice"}
+	bob   = ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "bob", UnionID: "union-bob"}
+	carol = ticket.Identity{Provider: "sandbox", Subject: "alice"} // alice's name, and somebody else
+)
+
+var demo = &ticket.Client{ID: "demo"}
+
+// newTicket is a pending ticket under the first key of newRing.
+func newTicket(t testing.TB, c *ticket.Client) ticket.Ticket {
+	t.Helper()
+	return ticket.New(ticket.NewSecret().ID(), ticket.Request{
+		Client: c, Nonce: "n-0S6_WzA2Mj", Address: netip.MustParseAddr("203.0.113.7"), Browser: "Chrome 150", OS: "Windows",
+	}, "new", noon, ticketTTL)
+}
+
+// newRing seals with the key "new" and opens with "old" too.
+func newRing(t testing.TB, ids ...string) *ticket.Keyring {
+	t.Helper()
+	if len(ids) == 0 {
+		ids = []string{"new", "old"}
+	}
+	var keys []ticket.Key
+	for _, id := range ids {
+		// The bytes derive from the name: the same id is the same key in every ring.
+		keys = append(keys, ticket.Key{ID: id, Seal: bytes.Repeat([]byte("s"+id), 8), Match: bytes.Repeat([]byte("m"+id), 8)})
+	}
+	ring, err := ticket.NewKeyring(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// seal fails the test where it cannot.
+func seal(t testing.TB, ring *ticket.Keyring, v ticket.Ticket) []byte {
+	t.Helper()
+	sealed, err := ring.Seal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
+// confirmation is a confirm by that user at noon with the right number.
+func confirmation(by ticket.Identity, c *ticket.Client) ticket.Confirmation {
+	return ticket.Confirmation{By: by, Match: "47", Want: "47", Now: noon, Life: resultTTL,
+		Issue: ticket.Issue{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
+}
+
+// must fails the test where a step does.
+func must(t testing.TB) func(ticket.Ticket, error) ticket.Ticket {
+	return func(v ticket.Ticket, err error) ticket.Ticket {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// roads are all the ways to each state. Where somebody is noted on the ticket,
+// it is alice.
+func roads(t testing.TB, c *ticket.Client) map[ticket.State][]ticket.Ticket {
+	t.Helper()
+	ok := must(t)
+	pending := newTicket(t, c)
+	scanned := ok(pending.Scanned(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
+	confirmed := []ticket.Ticket{ok(scanned.Confirmed(confirmation(alice, c)))}
+	rejected := []ticket.Ticket{ok(pending.Rejected(alice)), ok(scanned.Rejected(alice))}
+	if c.NumberMatching {
+		wrong := confirmation(alice, c)
+		wrong.Match = "12"
+		failed, err := scanned.Confirmed(wrong)
+		if err == nil {
+			t.Fatal("a wrong number was confirmed")
+		}
+		rejected = append(rejected, failed)
+	} else {
+		confirmed = append(confirmed, ok(pending.Confirmed(confirmation(alice, c)))) // in one step
+	}
+	all := map[ticket.State][]ticket.Ticket{
+		ticket.Pending: {pending}, ticket.Scanned: {scanned}, ticket.Confirmed: confirmed, ticket.Rejected: rejected,
+		ticket.Expired: {pending.Lapsed(), scanned.Lapsed(), confirmed[0].Lapsed()},
+	}
+	for _, v := range confirmed {
+		all[ticket.Consumed] = append(all[ticket.Consumed], ok(v.Acked(v.Seq)))
+	}
+	return all
+}

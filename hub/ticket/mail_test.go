@@ -1,0 +1,102 @@
+package ticket_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"loginhub/hub/ticket"
+)
+
+func TestMailCarriesTheTicketAndItsRecord(t *testing.T) {
+	ring := newRing(t)
+	v := full(t)
+	sealed := seal(t, ring, v)
+	id, got, ok := ticket.ReadMail(ticket.Mail(v.ID, sealed))
+	if !ok || id != v.ID || !bytes.Equal(got, sealed) {
+		t.Fatalf("read %v %s %s", ok, id, got)
+	}
+	if _, err := ring.Open(id, got); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAProofCarriesItsRoundAndMaster(t *testing.T) {
+	for master := range 1000 {
+		nonce, from, ok := ticket.ReadProof(ticket.Proof("Ab-_09xyzXYZ", master))
+		if !ok || nonce != "Ab-_09xyzXYZ" || from != master {
+			t.Fatalf("read %v %q %d for %d", ok, nonce, from, master)
+		}
+	}
+}
+
+func TestOneKindOfMessageIsNeverReadAsTheOther(t *testing.T) {
+	id := ticket.NewSecret().ID()
+	if nonce, _, ok := ticket.ReadProof(ticket.Mail(id, []byte("1.k.m.{}"))); ok {
+		t.Errorf("mail is a proof of %q", nonce)
+	}
+	if got, _, ok := ticket.ReadMail(ticket.Proof("a-nonce-that-is-as-long-as-an-id-is", 0)); ok {
+		t.Errorf("a proof is mail of %q", got)
+	}
+}
+
+func TestWhatIsNoMessageIsNotRead(t *testing.T) {
+	id := string(ticket.NewSecret().ID())
+	for _, bad := range []string{
+		"", "t", "t" + id, "T" + id + "x", id + "x", "x" + id + "record", " t" + id + "record",
+		"t" + id + strings.Repeat("x", ticket.MaxSealed+1),
+	} {
+		if got, _, ok := ticket.ReadMail([]byte(bad)); ok {
+			t.Errorf("%.60q is mail of %q", bad, got)
+		}
+	}
+	if _, _, ok := ticket.ReadMail([]byte("t" + id + strings.Repeat("x", ticket.MaxSealed))); !ok {
+		t.Error("the longest mail is not read")
+	}
+	for _, bad := range []string{
+		"", "p", "pnonce", "pnonce.", "pnonce.x", "pnonce.-1", "pnonce.1.2", "pnonce. 1", "pnonce.1 ", "P" + "nonce.1", "nonce.1",
+		"pnonce.99999999999999999999", "p" + strings.Repeat("n", 62) + ".1",
+	} {
+		if nonce, n, ok := ticket.ReadProof([]byte(bad)); ok {
+			t.Errorf("%q is a proof of %q from %d", bad, nonce, n)
+		}
+	}
+}
+
+func FuzzReadMail(f *testing.F) {
+	id := ticket.NewSecret().ID()
+	f.Add(ticket.Mail(id, []byte("1.new.mac.{}")))
+	f.Add(ticket.Proof("nonce", 1))
+	f.Add([]byte("t" + id))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, m []byte) {
+		id, sealed, ok := ticket.ReadMail(m)
+		if !ok {
+			if id != "" || sealed != nil {
+				t.Errorf("%q is refused and read as %q %q", m, id, sealed)
+			}
+			return
+		}
+		if len(id) != ticket.IDLength || len(sealed) == 0 || len(sealed) > ticket.MaxSealed || !bytes.Equal(ticket.Mail(id, sealed), m) {
+			t.Errorf("%q is read as %q %q", m, id, sealed)
+		}
+	})
+}
+
+func FuzzReadProof(f *testing.F) {
+	f.Add(ticket.Proof("nonce", 0))
+	f.Add(ticket.Proof("", 1))
+	f.Add([]byte("p.+1"))
+	f.Add([]byte("pa.b.1"))
+	f.Add([]byte("p" + strings.Repeat("9", 70)))
+	f.Fuzz(func(t *testing.T, m []byte) {
+		nonce, master, ok := ticket.ReadProof(m)
+		if !ok {
+			return
+		}
+		again, from, ok := ticket.ReadProof(ticket.Proof(nonce, master))
+		if !ok || again != nonce || from != master || master < 0 || len(m) > 64 || strings.Contains(nonce, ".") {
+			t.Errorf("%q is read as %q from %d", m, nonce, master)
+		}
+	})
+}

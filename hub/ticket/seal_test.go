@@ -1,0 +1,259 @@
+package ticket_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"loginhub/hub/ticket"
+)
+
+// full is a ticket with every field set.
+func full(t testing.TB) ticket.Ticket {
+	t.Helper()
+	v := must(t)(newTicket(t, demo).Scanned(alice, ticket.User{Nickname: "小明", AvatarURL: "https://example.com/a"}, noon, confirmTTL))
+	return must(t)(v.Confirmed(confirmation(alice, demo)))
+}
+
+// refused fails where the bytes open, or fail in another way than they may.
+func refused(t testing.TB, ring *ticket.Keyring, id ticket.ID, sealed []byte, what string, allowed ...error) {
+	t.Helper()
+	v, err := ring.Open(id, sealed)
+	if !reflect.DeepEqual(v, ticket.Ticket{}) {
+		t.Errorf("%s: opened as %+v (%v)", what, v, err)
+	}
+	for _, a := range allowed {
+		if errors.Is(err, a) {
+			return
+		}
+	}
+	t.Errorf("%s: %v, want %v", what, err, allowed)
+}
+
+func TestASealedTicketOpensAsItself(t *testing.T) {
+	ring := newRing(t)
+	for _, all := range roads(t, demo) {
+		for _, v := range append(all, full(t)) {
+			sealed := seal(t, ring, v)
+			got, err := ring.Open(v.ID, sealed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tag := got.Tag(); !bytes.HasPrefix(sealed, tag) || len(tag) != len("1.new.")+43+1 {
+				t.Errorf("the tag %q does not name %q", tag, sealed)
+			}
+			// Sealed anew it is the same bytes, so no field was lost or changed.
+			if again := seal(t, ring, got); !bytes.Equal(again, sealed) {
+				t.Errorf("comes back as\n%s\ninstead of\n%s", again, sealed)
+			}
+		}
+	}
+}
+
+// TestARecordIsWrittenAsItsFormatSays: old nodes read what new ones write, so the
+// format may never change under its version. The MAC is reckoned by hand.
+func TestARecordIsWrittenAsItsFormatSays(t *testing.T) {
+	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "kid", Seal: []byte("a key"), Match: []byte("another")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := ticket.New("Zmh6rfhivXdsj8GLjp-OIA", ticket.Request{Client: demo, Nonce: "n"}, "kid", noon, ticketTTL)
+	const body = `{"ticket":"Zmh6rfhivXdsj8GLjp-OIA","client":"demo","nonce":"n","made_at":"2026-03-01T12:00:00Z","kid":"kid",` +
+		`"state":"pending","seq":1,"deadline":"2026-03-01T12:02:00Z"}`
+	mac := hmac.New(sha256.New, []byte("a key"))
+	mac.Write([]byte("loginhub record 1.kid." + body))
+	if got, want := string(seal(t, ring, v)), "1.kid."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil))+"."+body; got != want {
+		t.Errorf("written\n%s, want\n%s", got, want)
+	}
+}
+
+func TestTheTagTellsTwoVersionsApart(t *testing.T) {
+	ring := newRing(t)
+	v := newTicket(t, demo)
+	seen := map[string]bool{}
+	for _, each := range []ticket.Ticket{v, v.Lapsed(), must(t)(v.Rejected(alice)), must(t)(v.Rejected(bob)), full(t)} {
+		opened, err := ring.Open(each.ID, seal(t, ring, each))
+		if err != nil || seen[string(opened.Tag())] {
+			t.Errorf("%+v has the tag %q of another (%v)", each, opened.Tag(), err)
+		}
+		seen[string(opened.Tag())] = true
+	}
+}
+
+func TestNoChangedByteOpens(t *testing.T) {
+	ring := newRing(t)
+	v := full(t)
+	sealed := seal(t, ring, v)
+	head := bytes.IndexByte(sealed, '{')
+	for i := range sealed {
+		was := sealed[i]
+		step := 1 // every value in the head,
+		if i >= head {
+			step = 37 // some of each in the JSON: the MAC is over all of it alike
+		}
+		for x := 1; x < 256; x += step {
+			sealed[i] = was ^ byte(x)
+			refused(t, ring, v.ID, sealed, string(sealed), ticket.ErrBrokenSeal, ticket.ErrUnknownKey)
+		}
+		sealed[i] = was
+	}
+	for i := range sealed {
+		refused(t, ring, v.ID, sealed[:i], "truncated", ticket.ErrBrokenSeal)
+		refused(t, ring, v.ID, sealed[i+1:], "beheaded", ticket.ErrBrokenSeal, ticket.ErrUnknownKey)
+	}
+	for _, more := range []string{" ", "\n", "{}", "\x00", string(sealed)} {
+		refused(t, ring, v.ID, []byte(string(sealed)+more), "extended", ticket.ErrBrokenSeal)
+		refused(t, ring, v.ID, []byte(more+string(sealed)), "preceded", ticket.ErrBrokenSeal)
+	}
+	refused(t, ring, v.ID, nil, "nothing", ticket.ErrBrokenSeal)
+}
+
+func TestARecordOfOneTicketDoesNotFitAnother(t *testing.T) {
+	ring := newRing(t)
+	victim, attacker := full(t), newTicket(t, demo)
+	refused(t, ring, attacker.ID, seal(t, ring, victim), "the victim's at the attacker's", ticket.ErrBrokenSeal)
+	refused(t, ring, victim.ID, seal(t, ring, attacker), "the attacker's at the victim's", ticket.ErrBrokenSeal)
+	refused(t, ring, "", seal(t, ring, victim), "the victim's at none", ticket.ErrBrokenSeal)
+	// Nor field by field: the head of one over the body of the other.
+	one, other := seal(t, ring, victim), seal(t, ring, attacker)
+	head := bytes.IndexByte(one, '{')
+	mixed := append(bytes.Clone(one[:head]), other[bytes.IndexByte(other, '{'):]...)
+	refused(t, ring, attacker.ID, mixed, "mixed", ticket.ErrBrokenSeal)
+	// Written anew with what the attacker likes, under the MAC of what was.
+	renamed := bytes.Replace(one, []byte(victim.ID), []byte(attacker.ID), -1)
+	refused(t, ring, attacker.ID, renamed, "renamed", ticket.ErrBrokenSeal)
+	moved := bytes.Replace(other, []byte("203.0.113.7"), []byte("203.0.113.8"), 1)
+	refused(t, ring, attacker.ID, moved, "another requester", ticket.ErrBrokenSeal)
+}
+
+func TestAnOlderKeyStillOpensAndKeepsItsTickets(t *testing.T) {
+	before, during, after := newRing(t, "old"), newRing(t, "new", "old"), newRing(t, "new")
+	v := newTicket(t, demo)
+	v.Key = before.Current()
+	sealed := seal(t, before, v)
+	got, err := during.Open(v.ID, sealed)
+	if err != nil || got.Key != "old" {
+		t.Fatalf("during a rotation: %+v, %v", got, err)
+	}
+	// The next version stays under the ticket's own key, for the nodes that lack the new one.
+	next := seal(t, during, got.Lapsed())
+	if _, err := before.Open(v.ID, next); err != nil {
+		t.Errorf("a node with the old key alone: %v", err)
+	}
+	refused(t, after, v.ID, sealed, "the old key is gone", ticket.ErrUnknownKey)
+	if during.Current() != "new" {
+		t.Errorf("new tickets are sealed under %s", during.Current())
+	}
+}
+
+func TestARecordUnderAnotherKeyDoesNotOpen(t *testing.T) {
+	v := newTicket(t, demo)
+	v.Key = "other"
+	sealed := seal(t, newRing(t, "other"), v)
+	refused(t, newRing(t), v.ID, sealed, "a key that we lack", ticket.ErrUnknownKey)
+	// The name of a key is no proof of it.
+	posing, err := ticket.NewKeyring([]ticket.Key{{ID: "other", Seal: []byte("guessed"), Match: []byte("guessed")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, newRing(t, "other"), v.ID, seal(t, posing, v), "a key of the same name", ticket.ErrBrokenSeal)
+	// The record may not name one key outside and another inside.
+	v.Key = "new"
+	inside := bytes.Replace(seal(t, newRing(t), v), []byte("1.new."), []byte("1.old."), 1)
+	refused(t, newRing(t), v.ID, inside, "two keys", ticket.ErrBrokenSeal)
+}
+
+func TestNothingIsSealedUnderAKeyThatTheNodeLacks(t *testing.T) {
+	ring := newRing(t)
+	v := newTicket(t, demo)
+	v.Key = "gone"
+	if sealed, err := ring.Seal(v); !errors.Is(err, ticket.ErrUnknownKey) || sealed != nil {
+		t.Errorf("sealed %q, %v", sealed, err)
+	}
+	if code, offered, err := ring.Numbers(v); !errors.Is(err, ticket.ErrUnknownKey) || code != "" || offered != nil {
+		t.Errorf("numbers %q %q, %v", code, offered, err)
+	}
+}
+
+func TestAKeyringNeedsDifferentKeys(t *testing.T) {
+	if _, err := ticket.NewKeyring(nil); err == nil {
+		t.Error("there is a keyring without keys")
+	}
+	if _, err := ticket.NewKeyring([]ticket.Key{{ID: "a"}, {ID: "b"}, {ID: "a"}}); err == nil {
+		t.Error("there is a keyring with a key twice")
+	}
+}
+
+func TestTheLongestLegalRecordIsRead(t *testing.T) {
+	ring := newRing(t)
+	const worst = "<" // six bytes in JSON
+	c := &ticket.Client{ID: strings.Repeat("c", 64)}
+	v := ticket.New(ticket.NewSecret().ID(), ticket.Request{
+		Client: c, Nonce: strings.Repeat(worst, ticket.MaxNonce), Address: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"),
+		Browser: strings.Repeat(worst, 100), OS: strings.Repeat(worst, 100),
+	}, "new", noon, ticketTTL)
+	const link = "https://example.com/"
+	user, err := ticket.User{Nickname: strings.Repeat(worst, ticket.MaxNickname),
+		AvatarURL: link + strings.Repeat(worst, ticket.MaxAvatar-len(link))}.Clean()
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := ticket.Identity{Provider: "wechat", AppID: strings.Repeat("a", 32), Subject: strings.Repeat(worst, 200), UnionID: strings.Repeat(worst, 240)}
+	in := confirmation(by, c)
+	in.User, in.Issue.Issuer = user, "https://"+strings.Repeat("l", 253)
+	v = must(t)(v.Confirmed(in))
+	sealed := seal(t, ring, v)
+	if _, err := ring.Open(v.ID, sealed); err != nil {
+		t.Errorf("%d bytes: %v", len(sealed), err)
+	}
+	if _, _, ok := ticket.ReadMail(ticket.Mail(v.ID, sealed)); !ok {
+		t.Errorf("%d bytes are no mail", len(sealed))
+	}
+}
+
+func TestAnOversizeRecordIsNotEvenRead(t *testing.T) {
+	ring := newRing(t)
+	v := newTicket(t, demo)
+	v.Claims = json.RawMessage(`"` + strings.Repeat("x", ticket.MaxSealed) + `"`)
+	refused(t, ring, v.ID, seal(t, ring, v), "rightly sealed and too long", ticket.ErrBrokenSeal)
+}
+
+func FuzzOpen(f *testing.F) {
+	ring := newRing(f)
+	v := full(f)
+	good := string(seal(f, ring, v))
+	pending := newTicket(f, demo)
+	f.Add(good)
+	f.Add(string(seal(f, ring, pending)))
+	for _, seed := range []string{"", ".", "...", "1", "1.", "1.new", "1.new.", "1.new..{}", "2" + good[1:], strings.ToUpper(good),
+		"1.new." + strings.Repeat("A", 43) + ".{}", "1.gone." + strings.Repeat("A", 43) + ".{}", "1..." + good, good[:60], good + good} {
+		f.Add(seed)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20 {
+		b := []byte(good)
+		b[random.IntN(len(b))] ^= byte(1 + random.IntN(255))
+		f.Add(string(b))
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		got, err := ring.Open(v.ID, []byte(in))
+		switch {
+		case in == good:
+			if err != nil {
+				t.Error(err)
+			}
+		case err == nil || !reflect.DeepEqual(got, ticket.Ticket{}):
+			t.Errorf("%q opened as %+v (%v)", in, got, err)
+		case !errors.Is(err, ticket.ErrBrokenSeal) && !errors.Is(err, ticket.ErrUnknownKey):
+			t.Errorf("%q: %v", in, err)
+		}
+	})
+}

@@ -1,0 +1,99 @@
+package ticket_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// shown is the view's JSON with the ticket's id as "…", as design 4.4 prints it.
+func shown(t *testing.T, v ticket.Ticket, now time.Time) string {
+	t.Helper()
+	text, err := json.Marshal(v.View(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(text), string(v.ID), "…")
+}
+
+func TestTheViewShowsWhatTheContractSaysAndNoMore(t *testing.T) {
+	ok := must(t)
+	later := noon.Add(2 * time.Second)
+	xiaoming := ticket.User{Nickname: "小明", AvatarURL: "https://example.com/a"}
+	const user = `"user":{"nickname":"小明","avatar_url":"https://example.com/a"}`
+
+	pending := newTicket(t, demo)
+	scanned := ok(pending.Scanned(alice, xiaoming, noon.Add(90*time.Second), confirmTTL))
+	confirmed := ok(scanned.Confirmed(confirmation(alice, demo)))
+	for _, c := range []struct {
+		of   ticket.Ticket
+		want string
+	}{
+		{pending, `{"ticket":"…","state":"pending","seq":1,"expires_in":118}`},
+		{scanned, `{"ticket":"…","state":"scanned","seq":2,"expires_in":148,` + user + `}`},
+		// The token is not the view's: who delivers it signs it.
+		{confirmed, `{"ticket":"…","state":"confirmed","seq":3,"expires_in":58,` + user + `}`},
+		{ok(scanned.Rejected(alice)), `{"ticket":"…","state":"rejected","seq":3}`},
+		{pending.Lapsed(), `{"ticket":"…","state":"expired","seq":2}`},
+		{scanned.Lapsed(), `{"ticket":"…","state":"expired","seq":3}`},
+		{ok(confirmed.Acked(3)), `{"ticket":"…","state":"consumed","seq":4}`},
+	} {
+		if got := shown(t, c.of, later); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.of.State, got, c.want)
+		}
+	}
+}
+
+func TestAUserWithoutANameIsNotShown(t *testing.T) {
+	scanned := must(t)(newTicket(t, demo).Scanned(alice, ticket.User{}, noon, confirmTTL))
+	if v := scanned.View(noon); v.User != nil {
+		t.Errorf("shown is %+v", *v.User)
+	}
+}
+
+func TestAPendingTicketShowsNobody(t *testing.T) {
+	v := newTicket(t, demo)
+	// No step makes such a ticket; the view does not rely on that.
+	v.By, v.User, v.Claims = alice, ticket.User{Nickname: "小明"}, json.RawMessage(`{}`)
+	if got, want := shown(t, v, noon), `{"ticket":"…","state":"pending","seq":1,"expires_in":120}`; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestANameThatTheProviderVouchesForGoesBeforeAClaimedOne(t *testing.T) {
+	vouched := alice
+	vouched.Nickname, vouched.Picture = "Alice", "https://example.com/alice"
+	v := must(t)(newTicket(t, demo).Scanned(vouched, ticket.User{Nickname: "the boss", AvatarURL: "https://example.com/boss"}, noon, confirmTTL))
+	if got, want := *v.View(noon).User, (ticket.User{Nickname: "Alice", AvatarURL: "https://example.com/alice"}); got != want {
+		t.Errorf("shown is %+v", got)
+	}
+	// Nor do the two mix.
+	vouched.Picture = ""
+	v.By = vouched
+	if got, want := v.Shown(), (ticket.User{Nickname: "Alice"}); got != want {
+		t.Errorf("shown is %+v", got)
+	}
+}
+
+func TestRemainingTimeIsRoundedUpAndNeverOver(t *testing.T) {
+	for d, want := range map[time.Duration]int64{
+		2 * time.Minute:            120,
+		time.Second + 1:            2,
+		time.Second:                1,
+		time.Second - 1:            1,
+		1:                          1,
+		0:                          1, // over is what the store says, not a clock here
+		-1:                         1,
+		-time.Hour:                 1,
+		math.MinInt64:              1,
+		24*time.Hour + 500_000_000: 86401,
+	} {
+		if got := ticket.Seconds(d); got != want {
+			t.Errorf("%v is %d s, want %d", d, got, want)
+		}
+	}
+}
