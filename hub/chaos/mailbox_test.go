@@ -9,8 +9,9 @@ import (
 )
 
 func TestEveryNodesSubscriptionKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{entry: oneOf(three(t, redis.URL)...)}
+	w := world{nodes: three(t, redis.URL)}
 	total := logins(t, 300)
 	s := w.run(t, total, 30, func(ctx context.Context) {
 		again(ctx, 50*time.Millisecond, func() { redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub") })
@@ -19,12 +20,13 @@ func TestEveryNodesSubscriptionKilledAgainAndAgain(t *testing.T) {
 }
 
 func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
+	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
-	cut := hubtest.StartNode(t, program, "REDIS_URL="+proxy.URL)
-	well := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
+	cut := start(t, proxy.URL)
+	well := start(t, redis.URL)
 	// Pages come to either node; phones to the one that is well.
-	w := world{entry: oneOf(cut, well), phone: oneOf(well)}
+	w := world{nodes: []*hubtest.Node{cut, well}, phone: oneOf(well)}
 	total := logins(t, 200)
 	s := w.run(t, total, 40, func(ctx context.Context) {
 		for ctx.Err() == nil {
@@ -40,9 +42,10 @@ func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
 }
 
 func TestAMasterThatPublishesButRefusesWrites(t *testing.T) {
+	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	nodes := three(t, redis.URL)
-	w := world{entry: oneOf(nodes...)}
+	w := world{nodes: nodes}
 	total := logins(t, 200)
 	s := w.run(t, total, 40, func(ctx context.Context) {
 		pause(ctx, 500*time.Millisecond)

@@ -30,12 +30,13 @@ func startFleet(t *testing.T, redisURL string, settings ...string) *fleet {
 func (f *fleet) entry() string { return f.url }
 
 func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
+	t.Parallel()
 	for _, victims := range []int{1, 2} {
 		t.Run(map[int]string{1: "one", 2: "two at once"}[victims], func(t *testing.T) {
 			redis := hubtest.StartRedis(t)
 			f := startFleet(t, redis.URL)
 			total := logins(t, 150)
-			s := world{entry: f.entry}.run(t, total, 30, func(ctx context.Context) {
+			s := world{nodes: f.nodes, entry: f.entry}.run(t, total, 30, func(ctx context.Context) {
 				for i := 0; ctx.Err() == nil; i++ {
 					pause(ctx, time.Second)
 					for v := range victims {
@@ -53,10 +54,11 @@ func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
 }
 
 func TestARollingRestartShowsNoPhoneAnError(t *testing.T) {
+	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	f := startFleet(t, redis.URL, "DRAIN=2s")
 	total := logins(t, 400)
-	s := world{entry: f.entry}.run(t, total, 20, func(ctx context.Context) {
+	s := world{nodes: f.nodes, entry: f.entry}.run(t, total, 20, func(ctx context.Context) {
 		for i := 0; ctx.Err() == nil; i++ {
 			n := f.nodes[i%3]
 			if err := n.Terminate(); err != nil {

@@ -9,8 +9,9 @@ import (
 )
 
 func TestRedisStalledForFiveSeconds(t *testing.T) {
+	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{entry: oneOf(three(t, redis.URL)...)}
+	w := world{nodes: three(t, redis.URL)}
 	total := logins(t, 200)
 	s := w.run(t, total, 40, func(ctx context.Context) {
 		pause(ctx, 500*time.Millisecond)
@@ -26,8 +27,9 @@ func TestRedisStalledForFiveSeconds(t *testing.T) {
 }
 
 func TestRedisRestartedWithItsData(t *testing.T) {
+	t.Parallel()
 	redis := hubtest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
-	w := world{entry: oneOf(three(t, redis.URL)...)}
+	w := world{nodes: three(t, redis.URL)}
 	total := logins(t, 200)
 	s := w.run(t, total, 40, func(ctx context.Context) {
 		for range 2 {
@@ -40,14 +42,16 @@ func TestRedisRestartedWithItsData(t *testing.T) {
 }
 
 func TestRedisRestartedEmptyHangsNoPage(t *testing.T) {
+	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{entry: oneOf(three(t, redis.URL)...)}
+	w := world{nodes: three(t, redis.URL)}
+	entry := oneOf(w.nodes...)
 	pages := make([]*hubtest.Page, 50)
 	ctx, cancel := hubtest.Limit(90 * time.Second)
 	defer cancel()
 	ended := make(chan *hubtest.Page, len(pages))
 	for i := range pages {
-		pages[i] = &hubtest.Page{Entry: w.entry}
+		pages[i] = &hubtest.Page{Entry: entry}
 		if err := pages[i].Make(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +74,7 @@ func TestRedisRestartedEmptyHangsNoPage(t *testing.T) {
 }
 
 func TestRedisRefusesWrites(t *testing.T) {
+	t.Parallel()
 	// Both ways out of which Redis says no: full, and no longer the master.
 	for name, set := range map[string][2][]any{
 		"full":      {{"CONFIG", "SET", "maxmemory", "1"}, {"CONFIG", "SET", "maxmemory", "0"}},
@@ -79,7 +84,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 			redis := hubtest.StartRedis(t, "--maxmemory-policy", "noeviction")
 			nodes := three(t, redis.URL)
 			total := logins(t, 100)
-			s := world{entry: oneOf(nodes...)}.run(t, total, 25, func(ctx context.Context) {
+			s := world{nodes: nodes}.run(t, total, 25, func(ctx context.Context) {
 				pause(ctx, 500*time.Millisecond)
 				redis.Client.Do(ctx, set[0]...)
 				pause(ctx, 3*time.Second)
@@ -91,8 +96,9 @@ func TestRedisRefusesWrites(t *testing.T) {
 }
 
 func TestScriptsFlushedAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{entry: oneOf(three(t, redis.URL)...)}
+	w := world{nodes: three(t, redis.URL)}
 	total := logins(t, 200)
 	s := w.run(t, total, 30, func(ctx context.Context) {
 		again(ctx, 20*time.Millisecond, func() { redis.Client.ScriptFlush(ctx) })
@@ -103,14 +109,15 @@ func TestScriptsFlushedAgainAndAgain(t *testing.T) {
 	}
 }
 
-func TestASentinelFailover(t *testing.T) {
-	sentinel := hubtest.StartSentinel(t)
-	w := world{entry: oneOf(three(t, sentinel.URL)...)}
+func TestRedisIsSlow(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	proxy := hubtest.StartProxy(t, redis)
+	proxy.Latency(200 * time.Millisecond) // each way
 	total := logins(t, 200)
-	s := w.run(t, total, 40, func(ctx context.Context) {
-		pause(ctx, time.Second)
-		sentinel.Master.Kill(t)
-		sentinel.AwaitFailover(t, sentinel.Master.Addr)
-	})
-	t.Logf("%s", s)
+	s := world{nodes: three(t, proxy.URL)}.run(t, total, 60, func(context.Context) {})
+	complete(t, s, total)
+	if s.Errors > 0 {
+		t.Errorf("phones saw %d errors", s.Errors)
+	}
 }

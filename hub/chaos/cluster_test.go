@@ -1,0 +1,177 @@
+package chaos_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// waiting are nodes that wait for no replica, and nodes that wait for one.
+var waiting = map[string][]string{"asynchronous": nil, "with REDIS_WAIT": {"REDIS_WAIT=1"}}
+
+func TestAClusterReshardsWhileLoginsGoOn(t *testing.T) {
+	t.Parallel()
+	for name, settings := range waiting {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := hubtest.StartCluster(t, len(settings))
+			cluster.Calm(t, time.Minute)
+			total := logins(t, 200)
+			s := world{nodes: three(t, cluster.URL, settings...)}.run(t, total, 30, func(ctx context.Context) {
+				for i := 0; ctx.Err() == nil; i++ { // round and round, 400 slots a time
+					err := cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400)
+					if err != nil && ctx.Err() == nil {
+						t.Error(err)
+					}
+				}
+			})
+			complete(t, s, total)
+			if s.Errors > 0 {
+				t.Errorf("phones saw %d errors", s.Errors)
+			}
+		})
+	}
+}
+
+// A slot can stand half moved for long: redis-cli was interrupted, or a neighbour
+// in the slot is large.
+func TestLoginsGoOnWithTheirTicketsOnTheirWayToAnotherMaster(t *testing.T) {
+	t.Parallel()
+	for name, settings := range waiting {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := hubtest.StartCluster(t, len(settings))
+			cluster.Calm(t, time.Minute)
+			nodes := three(t, cluster.URL, settings...)
+			before := levels(t, nodes)
+			var all sync.WaitGroup
+			road := road{cluster: cluster, taken: map[int64]bool{}}
+			for range 60 {
+				all.Go(func() {
+					if err := confirmedOnTheMove(&road, oneOf(nodes...)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			settled(t, nodes, before)
+		})
+	}
+}
+
+// road moves one ticket at a time: two masters that send each other a key would
+// wait for each other.
+type road struct {
+	cluster *hubtest.Cluster
+	mu      sync.Mutex
+	taken   map[int64]bool // slots
+}
+
+// move takes the ticket half of the way. alone is false, and nothing is done,
+// where another ticket's slot is the same.
+func (r *road) move(ctx context.Context, id string) (arrive func() error, alone bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := "loginhub:{" + id + "}"
+	slot := r.cluster.Nodes[0].Client.ClusterKeySlot(ctx, key).Val()
+	if r.taken[slot] {
+		return nil, false, nil
+	}
+	r.taken[slot] = true
+	from, to := r.cluster.Masters(key)
+	arrive, err = r.cluster.Move(ctx, key, from, to)
+	return arrive, true, err
+}
+
+// confirmedOnTheMove is one login whose ticket's slot is half moved between its
+// scan and its ack. The page goes and comes back meanwhile.
+func confirmedOnTheMove(road *road, entry func() string) error {
+	ctx, cancel := hubtest.Limit(90 * time.Second)
+	defer cancel()
+	page := &hubtest.Page{Entry: entry}
+	if err := page.Make(ctx); err != nil {
+		return err
+	}
+	var held sync.WaitGroup
+	present, leave := context.WithCancel(ctx)
+	defer leave()
+	held.Go(func() { page.Wait(present) })
+	phone := hubtest.NewPhone("traveller")
+	if _, err := phone.Insist(ctx, entry, page.Ticket.ID, "scan"); err != nil {
+		return err
+	}
+	arrive, alone, err := road.move(ctx, page.Ticket.ID)
+	if err != nil || !alone {
+		return err
+	}
+	leave()
+	held.Wait()
+	held.Go(func() { page.Wait(ctx) })
+	seen, err := phone.Insist(ctx, entry, page.Ticket.ID, "confirm")
+	if err != nil || seen > 0 {
+		return errors.Join(err, fmt.Errorf("the phone saw %d errors while its ticket moved", seen))
+	}
+	held.Wait()
+	if page.Token == "" || !page.Acked {
+		return errors.New("no token while the ticket moved")
+	}
+	return arrive()
+}
+
+// The notes of pages that came within the last moments die with a master, and
+// the subscriptions, which are on another one, never break.
+func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 1)
+	cluster.Calm(t, time.Minute)
+	nodes := three(t, cluster.URL, hasty...)
+	before := levels(t, nodes)
+	victim := cluster.Nodes[0]
+	ctx, cancel := hubtest.Limit(60 * time.Second)
+	defer cancel()
+	var pages []*hubtest.Page
+	for len(pages) < 60 {
+		page := &hubtest.Page{Entry: oneOf(nodes...)}
+		if err := page.Make(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if from, _ := cluster.Masters("loginhub:{" + page.Ticket.ID + "}"); from == victim {
+			pages = append(pages, page)
+		}
+	}
+	replica := cluster.ReplicaOf(t, victim)
+	hubtest.Eventually(t, 5*time.Second, "the replica has the tickets", func() bool {
+		return replica.Client.DBSize(ctx).Val() == victim.Client.DBSize(ctx).Val()
+	})
+	replica.CutOff(t, victim)
+	var held sync.WaitGroup
+	for _, page := range pages {
+		held.Go(func() { page.Wait(ctx) })
+		hubtest.Eventually(t, 10*time.Second, "the page is noted", func() bool {
+			return victim.Client.HExists(ctx, "loginhub:{"+page.Ticket.ID+"}", "nodes").Val()
+		})
+	}
+	victim.Kill(t)
+	cluster.FailOver(t, victim)
+	told := time.Now()
+	for _, page := range pages {
+		if _, err := hubtest.NewPhone("late").Insist(ctx, page.Entry, page.Ticket.ID, "confirm"); err != nil {
+			t.Error(err)
+		}
+	}
+	held.Wait()
+	var longest time.Duration
+	for _, page := range pages {
+		if page.Token == "" {
+			t.Error("a page never got its token")
+		}
+		longest = max(longest, page.TokenAt.Sub(told))
+	}
+	t.Logf("the last token came %v after the failover", longest)
+	settled(t, nodes, before)
+}

@@ -1,0 +1,102 @@
+package chaos_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// What asynchronous replication can lose is what the master had taken and its
+// replica had not yet when the master died: between two processes on one machine
+// next to nothing, on a network that has just broken everything since then. The
+// second is what "behind" imitates: the replica's link breaks so long before the
+// master dies.
+const behind = 500 * time.Millisecond
+
+// safety is what an operator can do about it.
+type safety struct {
+	name     string
+	master   [2]string // a setting of the master: name and value
+	settings []string  // of the nodes
+	lossy    bool
+}
+
+var safeties = []safety{
+	{name: "asynchronous", lossy: true},
+	{name: "with min-replicas-to-write", master: [2]string{"min-replicas-to-write", "1"}, lossy: true},
+	{name: "with REDIS_WAIT", settings: []string{"REDIS_WAIT=1"}},
+}
+
+// hasty are lives of a ticket that end within a test: a login that is lost waits
+// for its deadline.
+var hasty = []string{"TICKET_TTL=30s", "CONFIRM_TTL=25s", "RESULT_TTL=16s"}
+
+func TestASentinelFailover(t *testing.T) {
+	t.Parallel()
+	for _, lag := range []time.Duration{0, behind} {
+		for _, with := range safeties {
+			if lag == 0 && with.lossy && with.master[0] != "" {
+				continue
+			}
+			t.Run(describe(lag)+with.name, func(t *testing.T) {
+				t.Parallel()
+				sentinel := hubtest.StartSentinel(t)
+				if with.master[0] != "" {
+					sentinel.Master.Client.ConfigSet(context.Background(), with.master[0], with.master[1])
+				}
+				w := world{nodes: three(t, sentinel.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
+				s := w.run(t, logins(t, 200), 40, func(ctx context.Context) {
+					pause(ctx, time.Second)
+					lose(t, ctx, sentinel.Master, sentinel.Replica, lag)
+					sentinel.FailOver(t)
+					// Where confirms wait for a replica, there must be one again.
+					sentinel.Master.Start(t)
+					sentinel.Master.Follow(t, sentinel.Replica)
+				})
+				t.Logf("LOSS sentinel, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Told)
+			})
+		}
+	}
+}
+
+func describe(lag time.Duration) string {
+	if lag == 0 {
+		return "killed, "
+	}
+	return "killed " + lag.String() + " after its replica fell behind, "
+}
+
+// lose kills a master whose replica has not heard of it for so long.
+func lose(t *testing.T, ctx context.Context, master, replica *hubtest.Redis, lag time.Duration) {
+	t.Helper()
+	if lag > 0 {
+		replica.CutOff(t, master)
+		pause(ctx, lag)
+	}
+	master.Kill(t)
+}
+
+func TestAClusterFailover(t *testing.T) {
+	t.Parallel()
+	for _, lag := range []time.Duration{0, behind} {
+		for _, with := range []safety{safeties[0], safeties[2]} {
+			t.Run(describe(lag)+with.name, func(t *testing.T) {
+				t.Parallel()
+				cluster := hubtest.StartCluster(t, 1)
+				cluster.Calm(t, time.Minute)
+				w := world{nodes: three(t, cluster.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
+				master := cluster.Nodes[0]
+				s := w.run(t, logins(t, 250), 40, func(ctx context.Context) {
+					pause(ctx, time.Second)
+					lose(t, ctx, master, cluster.ReplicaOf(t, master), lag)
+					cluster.FailOver(t, master)
+					master.Start(t) // it comes back as its successor's replica
+					master.AwaitLink(t)
+				})
+				t.Logf("LOSS cluster, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Told)
+			})
+		}
+	}
+}

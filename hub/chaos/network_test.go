@@ -1,0 +1,189 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+func TestLoginsGoThroughNetworksThatBreakWebSockets(t *testing.T) {
+	t.Parallel()
+	for name, box := range map[string]*hubtest.Middlebox{
+		"the upgrade is answered with 403":              {Refuse: 403},
+		"the upgrade is answered with 502":              {Refuse: 502},
+		"the upgrade is taken and never answered":       {Swallow: true},
+		"a proxy cuts every socket after half a second": {CutAfter: 500 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := hubtest.StartRedis(t)
+			nodes := three(t, redis.URL)
+			box.Start(t, oneOf(nodes...))
+			total := logins(t, 150)
+			w := world{nodes: nodes, entry: func() string { return box.URL }, phone: oneOf(nodes...), thought: 700 * time.Millisecond}
+			s := w.run(t, total, 50, func(context.Context) {})
+			complete(t, s, total)
+			if s.Errors > 0 {
+				t.Errorf("phones saw %d errors", s.Errors)
+			}
+			if box.Upgrades.Load() < int64(total) {
+				t.Errorf("only %d of %d pages tried a socket", box.Upgrades.Load(), total)
+			}
+		})
+	}
+}
+
+func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := start(t, redis.URL)
+	before := levels(t, []*hubtest.Node{node})
+	// The shortest idle time that is met in the wild is half a minute.
+	box := (&hubtest.Middlebox{CutIdle: 25 * time.Second}).Start(t, func() string { return node.URL })
+	ctx, cancel := hubtest.Limit(90 * time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			page := &hubtest.Page{Entry: func() string { return box.URL }}
+			if err := page.Make(ctx); err != nil {
+				t.Error(err)
+				return
+			}
+			var held sync.WaitGroup
+			held.Go(func() { page.Wait(ctx) })
+			pause(ctx, 52*time.Second)
+			if _, err := hubtest.NewPhone("slow").Insist(ctx, func() string { return node.URL }, page.Ticket.ID, "confirm"); err != nil {
+				t.Error(err)
+			}
+			held.Wait()
+			if page.Token == "" || page.Sockets != 1 || page.Polls != 0 {
+				t.Errorf("token %q after %d sockets and %d polls", page.Token, page.Sockets, page.Polls)
+			}
+		})
+	}
+	all.Wait()
+	settled(t, []*hubtest.Node{node}, before)
+}
+
+func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	nodes := three(t, redis.URL)
+	var lossy []*hubtest.Node
+	for _, n := range nodes {
+		proxy := hubtest.StartWeb(t, strings.TrimPrefix(n.URL, "http://"))
+		proxy.Loss(0.3)
+		lossy = append(lossy, &hubtest.Node{URL: proxy.URL})
+	}
+	total := logins(t, 200)
+	s := world{nodes: nodes, entry: oneOf(lossy...)}.run(t, total, 70, func(context.Context) {})
+	complete(t, s, total)
+	if s.Errors > 0 {
+		t.Errorf("phones saw %d errors", s.Errors)
+	}
+}
+
+func TestPagesThatNeverReadAreClosedAndNobodyWaitsForThem(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := start(t, redis.URL)
+	total := logins(t, 100)
+	s := world{nodes: []*hubtest.Node{node}}.run(t, total, 20, func(ctx context.Context) {
+		limit, cancel := hubtest.Limit(60 * time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() {
+				if err := neverReads(limit, node); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	})
+	complete(t, s, total)
+	if longest := s.waited(1); longest > 4*time.Second {
+		t.Errorf("a page waited %v for its token", longest)
+	}
+}
+
+// neverReads opens a socket that asks for much and reads nothing, beside a second
+// one on the same ticket that reads. The second one gets the token while the
+// first is stuck; the first is closed.
+func neverReads(ctx context.Context, node *hubtest.Node) error {
+	ticket, err := hubtest.Make(ctx, node.URL, nil)
+	if err != nil {
+		return err
+	}
+	stuck, err := hubtest.DialDeaf(ctx, node, ticket)
+	if err != nil {
+		return err
+	}
+	defer stuck.Close()
+	closed := make(chan error, 1)
+	go func() { closed <- stuck.Flood(ctx) }()
+	page := &hubtest.Page{Entry: func() string { return node.URL }, Ticket: ticket}
+	var held sync.WaitGroup
+	held.Go(func() { page.Wait(ctx) })
+	phone := hubtest.NewPhone("reader")
+	for _, action := range []string{"scan", "confirm"} {
+		pause(ctx, 500*time.Millisecond) // the flood has filled the buffers meanwhile
+		if _, err := phone.Insist(ctx, page.Entry, ticket.ID, action); err != nil {
+			return err
+		}
+	}
+	told := time.Now()
+	held.Wait()
+	if late := page.TokenAt.Sub(told); page.Token == "" || late > 3*time.Second {
+		return fmt.Errorf("the page beside one that never reads: token %q after %v", page.Token, late)
+	}
+	return <-closed
+}
+
+func TestAPageThatReconnectsInALoopHoldsFourPlacesAtTheMost(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := start(t, redis.URL)
+	total := logins(t, 100)
+	const dials = 400
+	s := world{nodes: []*hubtest.Node{node}}.run(t, total, 10, func(context.Context) {
+		ctx, cancel := hubtest.Limit(60 * time.Second)
+		defer cancel()
+		ticket, err := hubtest.Make(ctx, node.URL, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		replaced, open := make(chan int, dials), 0
+		for range dials {
+			socket, err := ticket.Dial(ctx, node.URL)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			go func() { replaced <- socket.Closed(ctx) }()
+		}
+		for ; open < dials-4; open++ {
+			if code := <-replaced; code != 4001 {
+				t.Errorf("closed with %d", code)
+			}
+		}
+		pause(ctx, 200*time.Millisecond)
+		if len(replaced) > 0 {
+			t.Errorf("%d of the last four sockets are gone too", len(replaced))
+		}
+		hubtest.NewPhone("looper").Do(ctx, node.URL, ticket.ID, "reject", nil)
+		for range 4 {
+			if code := <-replaced; code != 1000 {
+				t.Errorf("a socket of a rejected ticket is closed with %d", code)
+			}
+		}
+	})
+	complete(t, s, total)
+}
