@@ -27,8 +27,8 @@ func (s *settings) providers() (map[string]api.Provider, error) {
 type miniProgram struct{ *wechat.MiniProgram }
 
 // Exchange implements api.Provider.
-func (m miniProgram) Exchange(ctx context.Context, code string) (ticket.Identity, error) {
-	who, err := m.Session(ctx, code)
+func (m miniProgram) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+	who, err := m.Session(ctx, p.Code)
 	if err != nil {
 		return ticket.Identity{}, refusal(err)
 	}
