@@ -101,13 +101,14 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/readyz", s.ready)
 
 	const one = "/api/login/tickets/:ticket"
-	browser := e.Group("", s.cors)
-	browser.POST("/api/login/tickets", s.makeTicket)
-	browser.GET(one+"/ws", s.socket)
-	browser.GET(one+"/poll", s.poll)
-	browser.POST(one+"/ack", s.ack)
+	// Not by a Group: echo's answers every other method on these paths, and on
+	// all others, with 404 in place of 405.
+	e.POST("/api/login/tickets", s.makeTicket, s.cors)
+	e.GET(one+"/ws", s.socket, s.cors)
+	e.GET(one+"/poll", s.poll, s.cors)
+	e.POST(one+"/ack", s.ack, s.cors)
 	for _, path := range []string{"/api/login/tickets", one + "/ws", one + "/poll", one + "/ack"} {
-		browser.OPTIONS(path, s.preflight)
+		e.OPTIONS(path, s.preflight, s.cors)
 	}
 	e.Match(read, one+"/qr.svg", s.qrSVG)
 	e.Match(read, one+"/qr.png", s.qrPNG)
