@@ -39,13 +39,12 @@ func (s *Server) page(c echo.Context) error {
 		index.Open = ""
 	}
 	h := c.Response().Header()
-	h.Set("Content-Security-Policy", policy)
 	if index.WeChatWeb {
 		// Browsers apply form-action to where the form is redirected, too.
 		h.Set("Content-Security-Policy", policy+" "+site.Website.Origin())
+		// With no-referrer the form would be sent with "Origin: null".
+		h.Set("Referrer-Policy", "same-origin")
 	}
-	// With no-referrer a form would be sent with "Origin: null".
-	h.Set("Referrer-Policy", "same-origin")
 	return s.render(c, http.StatusOK, "index.html", index)
 }
 
