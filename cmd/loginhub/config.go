@@ -33,7 +33,7 @@ type Config struct {
 	WechatWebAppSecret     string `help:"The website application's AppSecret." placeholder:"SECRET"`
 	WechatWebAppSecretFile string `help:"Path of a file that holds it." placeholder:"PATH"`
 	WechatAPIURL           string `name:"wechat-api-url" help:"Base of WeChat's API, for tests and proxies. Default: WeChat's own." placeholder:"URL"`
-	WechatOpenURL          string `name:"wechat-open-url" help:"Base of WeChat's authorize page, for tests. Default: WeChat's own. A website login costs four Redis commands more than a phone's." placeholder:"URL"`
+	WechatOpenURL          string `name:"wechat-open-url" help:"Base of WeChat's authorize page, for tests. Default: WeChat's own. A website login costs three Redis commands more than a phone's confirm." placeholder:"URL"`
 	WechatVerifyFile       string `help:"NAME:CONTENT of the ordinary-link rule's verification file, served under /s/." placeholder:"NAME:CONTENT"`
 	WechatPage             string `default:"pages/confirm/confirm" help:"The mini-program's page that confirms: of 'wxacode', and of the button on a phone."`
 	WechatEnvVersion       string `enum:"release,trial,develop" default:"release" help:"Version of the mini-program: release, trial or develop."`
@@ -41,7 +41,7 @@ type Config struct {
 	WechatScheme           bool   `default:"true" negatable:"" help:"Offer 'open WeChat' on phones (weixin://dl/business/). The page has to be allowed in WeChat's console (plain scheme)."`
 	AppJWKSURL             string `name:"app-jwks-url" help:"The own app's public keys (JWKS, https). Each call of its phones costs one Redis command more, which spends the assertion's jti." placeholder:"URL"`
 	AppIssuer              string `help:"The iss of the own app's assertions."`
-	QR                     string `name:"qr" default:"link" help:"What the QR code holds: 'link', 'wxacode' (WeChat's mini-program code; costs each ticket up to three Redis commands and a call to WeChat), or a URL template with {ticket}."`
+	QR                     string `name:"qr" default:"link" help:"What the QR code holds: 'link', 'wxacode' (WeChat's mini-program code; costs each ticket a Redis command and a call to WeChat), or a URL template with {ticket}."`
 	QRLevel                string `name:"qr-level" enum:",L,M,Q,H" default:"" help:"Error correction of the QR code: L, M, Q or H. Default: M, with a logo H."`
 	QRLogo                 string `name:"qr-logo" help:"Path of a square PNG (at most 64 KiB) for the middle of the QR code." placeholder:"PATH"`
 
