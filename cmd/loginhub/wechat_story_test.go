@@ -549,3 +549,27 @@ func write(t *testing.T, name, text string) string {
 	}
 	return path
 }
+
+func TestTheStatesCookieIsForThisBrowserAndHostAlone(t *testing.T) {
+	t.Parallel()
+	w := newWeChat(t)
+	w.Register(wechattest.App{ID: webID, Secret: webKey, CallbackHost: "login.example.com"})
+	const origin = "https://login.example.com"
+	node := hubtest.StartNode(t, program, withWeChat(w, "PUBLIC_URL="+origin, "REDIS_URL=embedded")...)
+	ctx := one(t)
+	ticket := makeTicket(ctx, t, node, nil)
+	b := newBrowser(t, node)
+	a := b.do("POST", node.URL+"/api/wechat/qrconnect", url.Values{"ticket": {ticket.ID}, "secret": {ticket.Secret}}, "Origin", origin)
+	cookie := a.Header.Get("Set-Cookie")
+	for _, part := range []string{"__Host-loginhub-", "; Path=/", "; Max-Age=600", "; HttpOnly", "; Secure", "; SameSite=Lax"} {
+		if !strings.Contains(cookie, part) {
+			t.Errorf("the cookie %q lacks %q", cookie, part)
+		}
+	}
+	if a.Status != 303 || strings.Contains(cookie, "Domain") {
+		t.Errorf("%d, cookie %q", a.Status, cookie)
+	}
+	if to := a.Header.Get("Location"); !strings.Contains(to, "redirect_uri="+url.QueryEscape(origin+"/api/wechat/callback")) {
+		t.Errorf("to %s", to)
+	}
+}
