@@ -573,3 +573,22 @@ func TestTheStatesCookieIsForThisBrowserAndHostAlone(t *testing.T) {
 		t.Errorf("to %s", to)
 	}
 }
+
+// A site's own page may wait for its tickets; to begin a login on the computer
+// is for the hub's page alone.
+func TestASitesOwnPageDoesNotBeginALoginOnTheComputer(t *testing.T) {
+	t.Parallel()
+	w := newWeChat(t)
+	const site = "https://www.example.com"
+	clients := write(t, "clients.yaml", "clients:\n  - {id: both, origins: ["+site+", "+ourOrigin+"]}\n  - {id: site, origins: ["+site+"]}\n")
+	node := hubtest.StartNode(t, program, withWeChat(w, "CLIENTS="+clients)...)
+	ctx := one(t)
+	for id, origin := range map[string]string{"both": site, "site": ourOrigin} {
+		ticket := makeTicket(ctx, t, node, map[string]string{"client_id": id})
+		got := newBrowser(t, node).do("POST", ourOrigin+"/api/wechat/qrconnect",
+			url.Values{"ticket": {ticket.ID}, "secret": {ticket.Secret}}, "Origin", origin)
+		if got.Status != 403 || !bytes.Contains(got.Body, []byte("origin_not_allowed")) || len(got.Header.Values("Set-Cookie")) != 0 {
+			t.Errorf("%s from %s: %d %s", id, origin, got.Status, got.Body)
+		}
+	}
+}
