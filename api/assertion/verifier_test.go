@@ -264,7 +264,7 @@ func TestWithoutKeysItSaysWhoMustAct(t *testing.T) {
 		"404":      {http.NotFound, assertion.ErrConfig},
 		"500":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, assertion.ErrKeys},
 		"HTML":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, assertion.ErrConfig},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", 302) }, assertion.ErrConfig},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", http.StatusFound) }, assertion.ErrConfig},
 		"large": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"keys":[],"x":"` + strings.Repeat("x", 70<<10) + `"}`))
 		}, assertion.ErrConfig},
