@@ -28,6 +28,10 @@ var (
 	errMediaType   = errors.New("body is not application/json")
 	errUpgrade     = errors.New("not a WebSocket handshake")
 	errRateLimited = errors.New("rate limited")
+	errState       = errors.New("unknown, used or expired state")
+	errBrowser     = errors.New("the state belongs to another browser")
+	errForm        = errors.New("body is not a form")
+	errNoOrigin    = errors.New("no Origin")
 )
 
 // problem is one error as the outside sees it (RFC 9457, contract 4.1).
@@ -48,6 +52,9 @@ var problems = []problem{
 	{ticket.ErrMatchMissing, 400, "invalid_request", "The request is malformed", "match: the number that the page shows is required here", 0},
 	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
 	{errOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Add the page's origin to the client's list of origins.", 0},
+	{errNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
+	{errState, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
+	{errBrowser, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing has happened. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
 	{ticket.ErrUserBlocked, 403, "user_blocked", "The provider flags this user as high risk", "Use another way to log in.", 0},
 	{ticket.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
@@ -62,6 +69,7 @@ var problems = []problem{
 	{ticket.ErrExpired, 410, "ticket_expired", "This ticket has expired", "Load a new code on the page.", 0},
 	{errTooLarge, 413, "too_large", "The body is over 16 KiB", "Send less.", 0},
 	{errMediaType, 415, "unsupported_media_type", "The body is not JSON", "Send Content-Type: application/json.", 0},
+	{errForm, 415, "unsupported_media_type", "The body is not a form", "Send Content-Type: application/x-www-form-urlencoded.", 0},
 	{ticket.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, once.", 0},
 	{errUpgrade, 426, "upgrade_required", "This is a WebSocket endpoint", "Connect with the WebSocket protocol, version 13.", 0},
 	{errRateLimited, 429, "rate_limited", "Too many requests", "Wait as long as Retry-After says.", time.Second},
@@ -117,7 +125,7 @@ func (s *Server) answer(err error, c echo.Context) {
 		h.Set("Connection", "Upgrade")
 		h.Set("Sec-WebSocket-Version", "13")
 	}
-	if forPeople(c.Request().URL.Path) {
+	if forPeople(c.Request()) {
 		err = s.render(c, p.status, "error.html", frontend.Failure{
 			Status: p.status, Code: p.code, Title: p.title, Detail: p.detail})
 	} else {
@@ -128,8 +136,13 @@ func (s *Server) answer(err error, c echo.Context) {
 	}
 }
 
-// forPeople are the paths whose errors are pages.
-func forPeople(path string) bool { return path == "/" || strings.HasPrefix(path, "/s/") }
+// forPeople are the requests whose errors are pages. WeChat's website login
+// begins with a form that opens a window: a person looks at what comes of it.
+func forPeople(r *http.Request) bool {
+	path := r.URL.Path
+	return path == "/" || strings.HasPrefix(path, "/s/") || path == callbackPath ||
+		path == connectPath && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
 
 // problem finds the error's row. What has none is a bug of ours: logged with an
 // id, which is all that the outside gets.

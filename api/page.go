@@ -2,22 +2,26 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"loginhub/frontend"
+	"loginhub/hub/ticket"
 )
 
 // policy is the pages' Content-Security-Policy (CSP level 3): nothing inline,
 // nothing from elsewhere but the users' pictures. 'self' includes the socket.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+	"connect-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'"
 
 // page is GET /, the login page.
 func (s *Server) page(c echo.Context) error {
@@ -27,22 +31,69 @@ func (s *Server) page(c echo.Context) error {
 			return invalid("client_id: no such client")
 		}
 	}
-	return s.render(c, http.StatusOK, "index.html", frontend.Index{Sandbox: s.Sandbox, Client: client.ID,
-		Label: client.Label("zh"), LabelEn: client.Label("en"), PublicURL: s.Hub.Issuer})
+	site := s.site(client.ID)
+	index := frontend.Index{Sandbox: s.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, Open: site.Open,
+		Label: client.Label("zh"), LabelEn: client.Label("en"),
+		WeChatWeb: site.Website != nil && client.Takes("wechat_web")}
+	if !client.Takes("wechat") {
+		index.Open = ""
+	}
+	h := c.Response().Header()
+	if index.WeChatWeb {
+		// Browsers apply form-action to where the form is redirected, too.
+		h.Set("Content-Security-Policy", policy+" "+site.Website.Origin())
+		// With no-referrer the form would be sent with "Origin: null".
+		h.Set("Referrer-Policy", "same-origin")
+	}
+	return s.render(c, http.StatusOK, "index.html", index)
 }
 
 // landing is GET /s/{ticket}: what a scan outside the mini-program opens, and in
 // the sandbox the phone itself.
 func (s *Server) landing(c echo.Context) error {
+	if s.VerifyName != "" && c.Param("ticket") == s.VerifyName {
+		return c.String(http.StatusOK, s.VerifyText)
+	}
 	id, err := ticketID(c)
 	if err != nil {
 		return err
 	}
-	name := "landing.html"
 	if s.Sandbox {
-		name = "phone.html"
+		return s.render(c, http.StatusOK, "phone.html", frontend.Scan{Ticket: string(id)})
 	}
-	return s.render(c, http.StatusOK, name, frontend.Scan{Ticket: string(id)})
+	scan := frontend.Scan{Ticket: string(id)}
+	if handset(c.Request().UserAgent()) {
+		scan.Open = template.URL(strings.ReplaceAll(s.openFor(c.Request().Context(), id), "{ticket}", string(id)))
+	}
+	return s.render(c, http.StatusOK, "landing.html", scan)
+}
+
+// openFor is the link that opens the mini-program of the ticket's client; ""
+// where there is none, or it cannot be told. Only where clients differ is the
+// ticket looked at.
+func (s *Server) openFor(ctx context.Context, id ticket.ID) string {
+	if len(s.Sites) == 0 {
+		return s.Open
+	}
+	t, err := s.Hub.Look(ctx, id)
+	if err != nil {
+		return ""
+	}
+	return s.site(t.Client).Open
+}
+
+// handset reports whether a browser claims to be a phone's and not WeChat's own:
+// that one cannot follow a link into WeChat.
+func handset(agent string) bool {
+	if strings.Contains(agent, "MicroMessenger") {
+		return false
+	}
+	for _, word := range []string{"Android", "iPhone", "iPad", "Mobile"} {
+		if strings.Contains(agent, word) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) render(c echo.Context, status int, name string, data any) error {
@@ -51,7 +102,9 @@ func (s *Server) render(c echo.Context, status int, name string, data any) error
 		return fmt.Errorf("page: %w", err)
 	}
 	h := c.Response().Header()
-	h.Set("Content-Security-Policy", policy)
+	if h.Get("Content-Security-Policy") == "" {
+		h.Set("Content-Security-Policy", policy)
+	}
 	h.Set("Cache-Control", "no-store")
 	return c.HTMLBlob(status, b.Bytes())
 }

@@ -104,11 +104,10 @@ func (s *Server) call(c echo.Context) (hub.Call, error) {
 	if err := parse(body, &in); err != nil {
 		return hub.Call{}, err
 	}
-	provider := s.Providers[in.Provider]
 	switch {
 	case in.Provider == "":
 		return hub.Call{}, invalid("provider: required")
-	case provider == nil:
+	case !s.offers(in.Provider):
 		return hub.Call{}, invalid("provider: no such provider here")
 	case in.Code == "" || len(in.Code) > maxCode:
 		return hub.Call{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxCode))
@@ -119,15 +118,17 @@ func (s *Server) call(c echo.Context) (hub.Call, error) {
 	if err != nil {
 		return hub.Call{}, invalid(err.Error())
 	}
+	var provider Provider // the client's own, once the ticket has been looked at
 	return hub.Call{Ticket: id, User: user, Match: in.Match, Client: s.clientOf,
 		Admit: func(t ticket.Ticket) error {
-			if !s.clientOf(t.Client).Takes(in.Provider) {
+			provider = s.site(t.Client).Providers[in.Provider]
+			if provider == nil || !s.clientOf(t.Client).Takes(in.Provider) {
 				return invalid("provider: this client does not take it")
 			}
 			return nil
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
-			return s.exchange(ctx, provider, in.Code)
+			return s.exchange(ctx, provider, Proof{Code: in.Code, Ticket: id})
 		}}, nil
 }
 

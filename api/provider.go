@@ -8,16 +8,31 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Provider turns a phone's one-time code into an identity.
+// Proof is what a phone, or the browser that comes back from WeChat, brings.
+type Proof struct {
+	Code   string    // one-time; 1 to 4,096 bytes of anything
+	Ticket ticket.ID // what it is meant to confirm, for a code that is bound to it
+}
+
+// Provider turns a one-time code into an identity.
 //
 // Exchange is called once per code at the most, and only where some user could
 // get a 200. Its errors wrap ticket.ErrCodeInvalid, ErrUserBlocked,
 // ErrProviderMisconfigured or ErrProviderUnavailable (within a
 // ticket.RetryError where it is known when to try again) and hold neither code
-// nor credentials. A new provider is one type with this method, and one line
-// where the program is wired.
+// nor credentials.
+//
+// A new provider is one file beside the others of cmd/loginhub: a type with this
+// method, whose identity names the provider, and a line in providers(). WeCom
+// (企业微信): the code of wx.qy.login or of its web login is asked at
+// /cgi-bin/auth/getuserinfo with the corp's access_token, shared like WeChat's;
+// a member's userid is the Subject, the corpid the AppID, and an answer without
+// userid (a stranger to the corp) is ErrIdentityIncomplete. Alipay: my.getAuthCode's code
+// goes to alipay.system.oauth.token, signed with RSA2, the answer's signature
+// checked over its raw bytes; open_id is the Subject, the app_id the AppID. For
+// the form of the token's sub see ticket.Identity.Sub.
 type Provider interface {
-	Exchange(ctx context.Context, code string) (ticket.Identity, error)
+	Exchange(ctx context.Context, p Proof) (ticket.Identity, error)
 }
 
 const (
@@ -29,14 +44,23 @@ const (
 )
 
 // exchange is the one way to a provider.
-func (s *Server) exchange(ctx context.Context, p Provider, code string) (ticket.Identity, error) {
+func (s *Server) exchange(ctx context.Context, p Provider, proof Proof) (by ticket.Identity, err error) {
+	err = s.limited(ctx, func(ctx context.Context) (err error) {
+		by, err = p.Exchange(ctx, proof)
+		return err
+	})
+	return by, err
+}
+
+// limited makes a call outwards within the node's limits.
+func (s *Server) limited(ctx context.Context, call func(context.Context) error) error {
 	select {
 	case s.calls <- struct{}{}:
 		defer func() { <-s.calls }()
 	default:
-		return ticket.Identity{}, fmt.Errorf("%d provider calls under way: %w", maxCalls, ticket.ErrProviderUnavailable)
+		return fmt.Errorf("%d provider calls under way: %w", maxCalls, ticket.ErrProviderUnavailable)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return p.Exchange(ctx, code)
+	return call(ctx)
 }

@@ -2,8 +2,10 @@ package api
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -19,25 +21,65 @@ const (
 	maxSize     = 1024
 )
 
-// qrText is what the code holds. Nothing is asked of Redis for it.
-func (s *Server) qrText(id ticket.ID) string {
-	return strings.ReplaceAll(s.QR, "{ticket}", string(id))
+// level is the error-correction level of that name: how much of the code may be
+// covered and it still reads (7, 15, 25, 30 %).
+func level(name string) qrcode.RecoveryLevel {
+	switch name {
+	case "L":
+		return qrcode.Low
+	case "Q":
+		return qrcode.High
+	case "H":
+		return qrcode.Highest
+	}
+	return qrcode.Medium
 }
 
-// draw makes the code, at the level that still reads with 15 % of it covered.
-func (s *Server) draw(c echo.Context) (*qrcode.QRCode, error) {
+// qrText is what the code holds. Nothing is asked of Redis for it.
+func (s *Server) qrText(client string, id ticket.ID) string {
+	return strings.ReplaceAll(s.site(client).QR, "{ticket}", string(id))
+}
+
+// qrImage is where the code's picture is. The endpoint does not ask Redis whose
+// ticket it is, so a client whose codes are its own is named; a mini-program
+// code is no vector graphic to begin with.
+func (s *Server) qrImage(client string, id ticket.ID) string {
+	path := "/api/login/tickets/" + string(id) + "/qr."
+	if s.site(client).Codes != nil {
+		path += "png"
+	} else {
+		path += "svg"
+	}
+	if _, own := s.Sites[client]; own {
+		path += "?client_id=" + url.QueryEscape(client)
+	}
+	return path
+}
+
+// picture reads what a request for a code asks for: the ticket and the client,
+// whose codes look so; without one, the deployment's.
+func (s *Server) picture(c echo.Context) (ticket.ID, string, error) {
 	id, err := ticketID(c)
 	if err != nil {
-		return nil, err
+		return "", "", err
 	}
-	code, err := qrcode.New(s.qrText(id), qrcode.Medium)
+	client := c.QueryParam("client_id")
+	if client != "" && s.clients[client] == nil {
+		return "", "", invalid("client_id: no such client")
+	}
+	return id, client, nil
+}
+
+// draw makes the code.
+func (s *Server) draw(client string, id ticket.ID) (*qrcode.QRCode, error) {
+	code, err := qrcode.New(s.qrText(client, id), level(s.QRLevel))
 	if err != nil {
 		return nil, fmt.Errorf("qr code: %w", err)
 	}
 	return code, nil
 }
 
-// qrPNG is GET …/qr.png?size=PIXELS.
+// qrPNG is GET …/qr.png?size=PIXELS. A mini-program code has one size only.
 func (s *Server) qrPNG(c echo.Context) error {
 	size, err := number(c, "size", defaultSize, maxSize)
 	if err != nil {
@@ -46,21 +88,42 @@ func (s *Server) qrPNG(c echo.Context) error {
 	if size < minSize {
 		return invalid(fmt.Sprintf("size: from %d to %d", minSize, maxSize))
 	}
-	code, err := s.draw(c)
+	id, client, err := s.picture(c)
 	if err != nil {
 		return err
 	}
-	png, err := code.PNG(int(size))
+	if sun := s.sunCode(c, client, id); sun != nil {
+		return sendImage(c, "image/png", sun)
+	}
+	code, err := s.draw(client, id)
+	if err != nil {
+		return err
+	}
+	var png []byte
+	if s.QRLogo == nil {
+		png, err = code.PNG(int(size))
+	} else {
+		png, err = s.QRLogo.onto(code.Image(int(size)))
+	}
 	if err != nil {
 		return fmt.Errorf("qr code: %w", err)
 	}
-	return image(c, "image/png", png)
+	return sendImage(c, "image/png", png)
 }
 
 // qrSVG is GET …/qr.svg: one path of horizontal runs, crisp at every size. Its
-// natural size is one pixel a module, so that a page can scale it evenly.
+// natural size is one pixel a module, so that a page can scale it evenly. A
+// mini-program code is a raster in it.
 func (s *Server) qrSVG(c echo.Context) error {
-	code, err := s.draw(c)
+	id, client, err := s.picture(c)
+	if err != nil {
+		return err
+	}
+	if sun := s.sunCode(c, client, id); sun != nil {
+		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
+			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(sun)))
+	}
+	code, err := s.draw(client, id)
 	if err != nil {
 		return err
 	}
@@ -80,12 +143,16 @@ func (s *Server) qrSVG(c echo.Context) error {
 			}
 		}
 	}
-	b.WriteString(`"/></svg>`)
-	return image(c, "image/svg+xml", b.Bytes())
+	b.WriteString(`"/>`)
+	if s.QRLogo != nil {
+		b.WriteString(s.QRLogo.within(len(rows)))
+	}
+	b.WriteString(`</svg>`)
+	return sendImage(c, "image/svg+xml", b.Bytes())
 }
 
-// image answers with a picture that pages of other origins may show.
-func image(c echo.Context, kind string, data []byte) error {
+// sendImage answers with a picture that pages of other origins may show.
+func sendImage(c echo.Context, kind string, data []byte) error {
 	c.Response().Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 	return c.Blob(http.StatusOK, kind, data)
 }

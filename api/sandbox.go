@@ -27,7 +27,8 @@ func NewSandbox() *Sandbox {
 }
 
 // Exchange implements Provider.
-func (s *Sandbox) Exchange(_ context.Context, code string) (ticket.Identity, error) {
+func (s *Sandbox) Exchange(_ context.Context, p Proof) (ticket.Identity, error) {
+	code := p.Code
 	rest, ok := strings.CutPrefix(code, "sandbox:")
 	name, nonce, ok2 := strings.Cut(rest, ":")
 	if !ok || !ok2 || name == "" || nonce == "" {

@@ -24,13 +24,22 @@ type Config struct {
 	Clients   []*ticket.Client // the first is the login page's where none is named
 	Providers map[string]Provider
 	PublicURL string // without a trailing slash
-	// QR is what the code holds, with {ticket} in it; "" means the link
-	// PublicURL/s/{ticket}.
-	QR             string
-	Sandbox        bool           // /s/ is the sandbox's phone
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none by default
-	RateLimit      int            // new tickets per minute and address; 0: no limit
-	Log            *slog.Logger
+	// The deployment's own Site, for clients that are not in Sites; see there.
+	QR      string
+	Codes   Codes
+	Open    string
+	Website Website
+	Sites   map[string]Site // complete, by client id
+	Vault   Vault           // needed for Website
+	QRLevel string          // L, M ("" too), Q or H
+	QRLogo  *Logo           // nil: none
+	// VerifyName is a file below /s/ with the text VerifyText: WeChat's check
+	// of the ordinary-link rule. "" for none.
+	VerifyName, VerifyText string
+	Sandbox                bool           // /s/ is the sandbox's phone
+	TrustedProxies         []netip.Prefix // whose X-Forwarded-For is believed; none by default
+	RateLimit              int            // new tickets per minute and address; 0: no limit
+	Log                    *slog.Logger
 }
 
 // Server answers HTTP. It is safe for concurrent use.
@@ -40,6 +49,9 @@ type Server struct {
 	origins   map[string]bool // on any client's list
 	proxies   *proxies
 	making    *limiter
+	drawing   *limiter // of mini-program codes
+	visiting  *limiter // of WeChat's website login
+	suns      *suns
 	calls     chan struct{} // provider calls under way
 	templates *template.Template
 	router    *echo.Echo
@@ -49,10 +61,8 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	s := &Server{Config: c, clients: map[string]*ticket.Client{}, origins: map[string]bool{},
 		proxies: newProxies(c.TrustedProxies, c.Log), making: newLimiter(c.RateLimit),
+		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(),
 		calls: make(chan struct{}, maxCalls)}
-	if s.QR == "" {
-		s.QR = c.PublicURL + "/s/{ticket}"
-	}
 	for _, client := range c.Clients {
 		s.clients[client.ID] = client
 		for _, origin := range client.Origins {
@@ -91,13 +101,14 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/readyz", s.ready)
 
 	const one = "/api/login/tickets/:ticket"
-	browser := e.Group("", s.cors)
-	browser.POST("/api/login/tickets", s.makeTicket)
-	browser.GET(one+"/ws", s.socket)
-	browser.GET(one+"/poll", s.poll)
-	browser.POST(one+"/ack", s.ack)
+	// Not by a Group: echo's answers every other method on these paths, and on
+	// all others, with 404 in place of 405.
+	e.POST("/api/login/tickets", s.makeTicket, s.cors)
+	e.GET(one+"/ws", s.socket, s.cors)
+	e.GET(one+"/poll", s.poll, s.cors)
+	e.POST(one+"/ack", s.ack, s.cors)
 	for _, path := range []string{"/api/login/tickets", one + "/ws", one + "/poll", one + "/ack"} {
-		browser.OPTIONS(path, s.preflight)
+		e.OPTIONS(path, s.preflight, s.cors)
 	}
 	e.Match(read, one+"/qr.svg", s.qrSVG)
 	e.Match(read, one+"/qr.png", s.qrPNG)
@@ -105,6 +116,9 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST(one+"/scan", s.scan)
 	e.POST(one+"/confirm", s.confirm)
 	e.POST(one+"/reject", s.reject)
+
+	e.POST(connectPath, s.qrconnect)
+	e.GET(callbackPath, s.callback) // no HEAD: it spends the state
 	return e, nil
 }
 

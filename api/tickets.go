@@ -58,8 +58,8 @@ func (s *Server) makeTicket(c echo.Context) error {
 	}
 	return c.JSON(http.StatusCreated, made{
 		Ticket: m.Ticket.ID, Secret: m.Secret.Reveal(), State: m.Ticket.State, Seq: m.Ticket.Seq,
-		ExpiresIn: ticket.Seconds(m.ExpiresIn), QRURL: s.qrText(m.Ticket.ID),
-		QRImage: "/api/login/tickets/" + string(m.Ticket.ID) + "/qr.svg", MatchCode: m.MatchCode})
+		ExpiresIn: ticket.Seconds(m.ExpiresIn), QRURL: s.qrText(client.ID, m.Ticket.ID),
+		QRImage: s.qrImage(client.ID, m.Ticket.ID), MatchCode: m.MatchCode})
 }
 
 // client finds the client that a page names, or the only one.

@@ -21,7 +21,7 @@ func FS() fs.FS {
 }
 
 // Templates parses the pages: index.html takes Index, phone.html and landing.html take Scan,
-// error.html takes Failure.
+// error.html takes Failure, wechat.html takes Returned.
 func Templates() (*template.Template, error) {
 	return template.ParseFS(pages, "page/*.html")
 }
@@ -32,11 +32,19 @@ type Index struct {
 	Client         string // client_id
 	Label, LabelEn string // the site's name in Chinese and English
 	PublicURL      string // the issuer that a token must name
+	WeChatWeb      bool   // offers WeChat's website login
+	Open           string // the link, with {ticket}, that opens the mini-program on a phone; "" for none
 }
 
 // Scan is the data of the pages behind the QR code.
 type Scan struct {
 	Ticket string
+	Open   template.URL // opens the mini-program on this phone; "" for none
+}
+
+// Returned is the data of the page that WeChat's website login ends on.
+type Returned struct {
+	Done bool // or else the user has refused
 }
 
 // Failure is the data of the error page, in the words of the problem that the api would answer.

@@ -25,9 +25,11 @@ func TestPagesRenderWithinTheirPolicy(t *testing.T) {
 	}
 	const hostile = `"><script>alert(1)</script>`
 	data := map[string]any{
-		"index.html":   Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080"},
+		"index.html": Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
+			WeChatWeb: true, Open: hostile},
 		"phone.html":   Scan{Ticket: hostile},
-		"landing.html": Scan{Ticket: hostile},
+		"landing.html": Scan{Ticket: hostile, Open: "weixin://dl/business/?appid=wx1"},
+		"wechat.html":  Returned{Done: true},
 		"error.html":   Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},
 	}
 	for name, d := range data {

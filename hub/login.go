@@ -56,6 +56,10 @@ type Call struct {
 	Ticket ticket.ID
 	User   ticket.User // what the phone says of its user, cleaned
 	Match  string      // the number that the user chose; only of a confirm
+	// Bound says that the waiting browser itself has come back with the code,
+	// as its own state and cookie prove. Then there is no second screen to
+	// match numbers with. Never for a phone.
+	Bound bool
 	// Admit refuses a provider that the ticket's client does not take.
 	Admit func(ticket.Ticket) error
 	// Exchange turns the phone's code into an identity. It is called once at
@@ -101,7 +105,7 @@ func (h *Hub) Confirm(ctx context.Context, c Call) (ticket.Ticket, error) {
 			return t, err
 		}
 		return t.Confirmed(ticket.Confirmation{
-			By: by, User: c.User, Match: c.Match, Want: want, Now: now, Life: h.ResultTTL,
+			By: by, User: c.User, Match: c.Match, Want: want, Bound: c.Bound, Now: now, Life: h.ResultTTL,
 			Issue: ticket.Issue{Issuer: h.Issuer, Client: c.Client(t.Client), TTL: h.TokenTTL},
 		})
 	})
@@ -131,7 +135,7 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 	if err := c.Admit(t); err != nil {
 		return t, now, err
 	}
-	if err := t.Hopeless(a, c.Match); err != nil {
+	if err := c.hopeless(t, a); err != nil {
 		return t, now, err
 	}
 	// A code is spent by the exchange. If the phone hangs up from here on, what

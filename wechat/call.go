@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -17,6 +18,8 @@ const (
 	totalLimit = 8 * time.Second
 	// maxAnswer bounds an answer, decompressed. Real ones have some 200 bytes.
 	maxAnswer = 64 << 10
+	// maxPicture bounds an answer that is a picture. Real ones have some 100 KiB.
+	maxPicture = 512 << 10
 )
 
 // call is one exchange: what goes out, and what must not come back in an error.
@@ -24,7 +27,10 @@ type call struct {
 	op     string // WeChat's own name of the call
 	path   string
 	query  url.Values
-	hidden []string // secret and code; see cloak
+	body   []byte   // JSON of a POST; nil makes it a GET
+	most   int      // bytes of an answer; 0: maxAnswer
+	token  bool     // carries an access_token in place of the app secret
+	hidden []string // secret, code and token; see cloak
 }
 
 // host is where the calls go.
@@ -54,7 +60,7 @@ func (h *host) exchange(ctx context.Context, c call) ([]byte, error) {
 
 	u := h.base.JoinPath(c.path)
 	u.RawQuery = c.query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), unrepeatable{})
+	req, err := c.request(ctx, u.String())
 	if err != nil {
 		return nil, c.busy("request not made", err)
 	}
@@ -64,7 +70,11 @@ func (h *host) exchange(ctx context.Context, c call) ([]byte, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	most := maxAnswer
+	if c.most > 0 {
+		most = c.most
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if err != nil {
 		return nil, c.busy("answer broken off", err)
 	}
@@ -72,8 +82,24 @@ func (h *host) exchange(ctx context.Context, c call) ([]byte, error) {
 		// WeChat itself says everything with 200: this is something on the way.
 		return nil, c.busy(fmt.Sprintf("HTTP status %d", resp.StatusCode), nil)
 	}
-	if len(body) > maxAnswer {
-		return nil, c.busy("answer over 64 KiB", nil)
+	if len(body) > most {
+		return nil, c.busy(fmt.Sprintf("answer over %d KiB", most>>10), nil)
 	}
 	return body, nil
+}
+
+// request makes the HTTP request of c, in a form that net/http will not repeat:
+// see unrepeatable.
+func (c call) request(ctx context.Context, u string) (*http.Request, error) {
+	if c.body == nil {
+		return http.NewRequestWithContext(ctx, http.MethodGet, u, unrepeatable{})
+	}
+	body := struct{ io.ReadCloser }{io.NopCloser(bytes.NewReader(c.body))}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u, body)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = int64(len(c.body)) // of a body that it does not know, net/http would send chunks
+	req.Header.Set("Content-Type", "application/json")
+	return req, nil
 }

@@ -58,9 +58,8 @@ func (c Config) host() (*host, error) {
 	if raw == "" {
 		raw = DefaultBaseURL
 	}
-	base, err := url.Parse(raw)
-	if err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" ||
-		base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+	base, err := baseURL(raw)
+	if err != nil {
 		// Without the cause: it quotes the URL, and in one that does not parse
 		// there may be a password.
 		return nil, errors.New("wechat config: BaseURL must be http(s)://HOST[/PATH] and nothing more")
@@ -70,4 +69,23 @@ func (c Config) host() (*host, error) {
 		h.transport = newTransport()
 	}
 	return h, nil
+}
+
+var errBase = errors.New("no http(s)://HOST[/PATH]")
+
+// baseURL reads the URL of a host.
+func baseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" ||
+		u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errBase
+	}
+	return u, nil
+}
+
+// close lets go of idle connections of the package's own transport.
+func (h *host) close() {
+	if t, ok := h.transport.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
 }

@@ -7,16 +7,18 @@
 //
 // Three things hold for every call here:
 //
-//   - One call of a method is at most one HTTP exchange. A one-time code is
-//     spent by the first exchange that reaches WeChat, answered or not, so a
-//     second one could only turn a lost answer into "code been used".
+//   - A one-time code goes out in at most one HTTP exchange. It is spent by the
+//     first that reaches WeChat, answered or not, so a second one could only
+//     turn a lost answer into "code been used".
 //   - WeChat wants app secret and code in the URL. Neither ever leaves this
 //     package in an error or through the printing of one of its values.
 //   - What WeChat sends is bounded, and its content type is not believed.
 //
 // It does not own what an [Identity] is good for (hub/ticket), the HTTP answer
-// that a phone gets for an [Error] (api), rate limits, or any retry: a phone
-// that is told to come back brings a fresh code. It keeps no session_key, ever.
+// that a phone gets for an [Error] (api), rate limits, or a retry of anything
+// with a one-time code: a phone that is told to come back brings a fresh one.
+// Where the shared access_token lies is the caller's ([TokenStore]). It keeps no
+// session_key and no refresh_token, ever.
 //
 // The imitation WeChat for tests is in [loginhub/wechat/wechattest].
 package wechat

@@ -55,6 +55,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // refused makes the error for an errcode.
 func (c call) refused(code int, errmsg string) *Error {
 	kind, wait := classify(code)
+	if c.token && stale(code) {
+		kind, wait = kindStale, 0
+	}
 	msg, rid := splitTrace(errmsg)
 	return &Error{
 		Op: c.op, Kind: kind, Code: code, RetryAfter: wait,

@@ -23,6 +23,9 @@ const (
 	// matter of time and not of his code; but it lasts until WeChat's reset or
 	// the operator's clear_quota, so the operator must be told.
 	KindQuota
+	// kindStale: the access_token is not, or no longer, the valid one. Never
+	// leaves the package: a second time it is KindConfig.
+	kindStale
 )
 
 // String gives the kind as a word for logs and metric labels.
@@ -75,9 +78,13 @@ func classify(code int) (Kind, time.Duration) {
 		40164, 61004, 45035, // caller's address not whitelisted
 		89503, 89506, 89507, // caller's address waits for the admin, or was refused
 		48001, 48004, 50002, 50004, 50007, // call not granted, banned; account frozen
+		40097, 40129, 40169, 41030, 85096, // a mini-program code's page or scene
 		40002, 43002, 43003, 44002, 47001: // a request that is wrong in itself: ours, or a proxy's
 		return KindConfig, 0
 	default: // -1, and what is not known
 		return KindBusy, soon
 	}
 }
+
+// stale reads an errcode of a call that carries an access_token.
+func stale(code int) bool { return code == 40001 || code == 40014 || code == 42001 }

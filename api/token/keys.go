@@ -69,6 +69,9 @@ func (m Master) ID() string {
 // Seal is the HMAC key of the records.
 func (m Master) Seal() []byte { return m.derive("seal", 32) }
 
+// Vault is the AES-256 key of what nodes share in Redis beside the records.
+func (m Master) Vault() []byte { return m.derive("vault", 32) }
+
 // Match is the HMAC key of number matching.
 func (m Master) Match() []byte { return m.derive("match", 32) }
 

@@ -133,20 +133,28 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 	if err != nil {
 		return nil, nil, err
 	}
-	providers, err := set.providers()
+	var vaultKeys []redisstore.VaultKey
+	for _, m := range set.masters {
+		vaultKeys = append(vaultKeys, redisstore.VaultKey{ID: m.ID(), Key: m.Vault()})
+	}
+	vault, err := store.Vault(vaultKeys)
 	if err != nil {
 		return nil, nil, err
 	}
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Keys: ring, Signer: signer, Issuer: place.issuer,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log})
-	qr := set.QR
-	if qr == "link" {
-		qr = ""
+	edge := api.Config{Hub: node, Signer: signer, Clients: place.clients, PublicURL: place.link, Sandbox: set.sandbox(),
+		Vault: vault, QRLevel: set.QRLevel, QRLogo: set.logo, VerifyName: set.verify[0], VerifyText: set.verify[1],
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, Log: a.log}
+	if set.QRLogo != "" && set.QRLevel == "" {
+		edge.QRLevel = "H"
 	}
-	server, err := api.New(api.Config{Hub: node, Signer: signer, Clients: place.clients, Providers: providers,
-		PublicURL: place.link, QR: qr, Sandbox: set.sandbox(), TrustedProxies: set.proxies,
-		RateLimit: set.RateLimit, Log: a.log})
+	sites := &sites{set: set, vault: vault, log: a.log, hub: place.issuer, made: map[any]any{}}
+	if err := sites.providers(&edge); err != nil {
+		return nil, nil, err
+	}
+	server, err := api.New(edge)
 	return node, server, err
 }
 

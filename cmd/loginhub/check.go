@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"loginhub/api"
+	"loginhub/api/assertion"
 	"loginhub/api/token"
 	"loginhub/hub/ticket"
 )
@@ -20,7 +22,10 @@ type settings struct {
 	public  string // public URL without a trailing slash; "" where none is set
 	masters []token.Master
 	proxies []netip.Prefix
-	clients []*ticket.Client // nil: the default client
+	clients []*ticket.Client       // nil: the default client
+	own     map[string]credentials // complete, of clients that have some of their own
+	logo    *api.Logo
+	verify  [2]string // name and text of WeChat's verification file
 }
 
 // check is one row of the table: what is wrong, and how to mend it.
@@ -51,8 +56,18 @@ func (c *Config) validate() (*settings, error) {
 	s.proxies, err = prefixes(c.TrustedProxies)
 	note("LOGINHUB_TRUSTED_PROXIES", err)
 	if c.Clients != "" {
-		s.clients, err = readClients(c.Clients, c.known())
+		s.clients, s.own, err = readClients(c.Clients, c.credentials())
 		note("LOGINHUB_CLIENTS", err)
+		for _, own := range s.own {
+			c.clientsOwn = c.clientsOwn || len(own.providers()) > 0
+		}
+	}
+	s.verify, err = verifyFile(c.WechatVerifyFile)
+	note("LOGINHUB_WECHAT_VERIFY_FILE", err)
+	s.logo, err = readLogo(c.QRLogo)
+	note("LOGINHUB_QR_LOGO", err)
+	if c.AppJWKSURL != "" {
+		note("LOGINHUB_APP_JWKS_URL", assertion.CheckURL(c.AppJWKSURL))
 	}
 	if c.MaxSockets == 0 {
 		c.MaxSockets = socketsFromFileLimit()
@@ -78,14 +93,17 @@ func (s *settings) table() []check {
 			"an https public URL is production, and in the sandbox anybody logs in as anybody; configure a provider (LOGINHUB_WECHAT_APP_ID), or set it to true if you mean it"},
 		{"LOGINHUB_WECHAT_APP_SECRET", (c.WechatAppID == "") != (c.WechatAppSecret == ""),
 			"LOGINHUB_WECHAT_APP_ID and this one go together; WeChat's console shows both"},
-		{"LOGINHUB_WECHAT_WEB_APP_ID", c.WechatWebAppID+c.WechatWebAppSecret+c.WechatOpenURL != "",
-			"the official website login does not exist yet; leave LOGINHUB_WECHAT_WEB_… and LOGINHUB_WECHAT_OPEN_URL unset"},
-		{"LOGINHUB_WECHAT_VERIFY_FILE", c.WechatVerifyFile != "",
-			"does not exist yet; serve the file from your proxy under /s/"},
-		{"LOGINHUB_APP_JWKS_URL", c.AppJWKSURL+c.AppIssuer != "",
-			"confirming by an app of your own does not exist yet; leave LOGINHUB_APP_… unset"},
-		{"LOGINHUB_QR", c.QR == "wxacode", "wxacode does not exist yet; use link"},
-		{"LOGINHUB_QR", c.QR != "link" && c.QR != "wxacode" && !strings.Contains(c.QR, "{ticket}"),
+		{"LOGINHUB_WECHAT_WEB_APP_SECRET", (c.WechatWebAppID == "") != (c.WechatWebAppSecret == ""),
+			"LOGINHUB_WECHAT_WEB_APP_ID and this one go together; the Open Platform's console shows both"},
+		{"LOGINHUB_APP_ISSUER", (c.AppJWKSURL == "") != (c.AppIssuer == ""),
+			"LOGINHUB_APP_JWKS_URL and this one go together"},
+		{"LOGINHUB_PUBLIC_URL", s.public == "" && s.needsPublicURL(),
+			"required: WeChat's website login comes back to it, and an app's assertions name it as their aud"},
+		{"LOGINHUB_WECHAT_PAGE", !pagePath.MatchString(c.WechatPage), "like pages/confirm/confirm: no leading slash, no query"},
+		{"LOGINHUB_QR", c.QR == "wxacode" && c.WechatAppID == "" && !c.clientsOwn,
+			"wxacode is the code of a mini-program; set LOGINHUB_WECHAT_APP_ID, or use link"},
+		{"LOGINHUB_QR_LEVEL", c.QRLogo != "" && (c.QRLevel == "L" || c.QRLevel == "M"), "with a logo Q or H, or the code does not read"},
+		{"LOGINHUB_QR", !qrKind(c.QR),
 			"must be link, or a URL with {ticket} in it"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
 		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
@@ -102,14 +120,6 @@ func (s *settings) table() []check {
 		rows = append(rows, check{"LOGINHUB_" + name + "_TTL", ttl < 100*time.Millisecond || ttl > 24*time.Hour, "from 100ms to 24h"})
 	}
 	return rows
-}
-
-// known are the providers that this node has.
-func (c *Config) known() []string {
-	if c.sandbox() {
-		return []string{"sandbox"}
-	}
-	return []string{"wechat"}
 }
 
 // publicURL checks that the text is an origin: the hub owns its host's root.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -30,6 +31,12 @@ type clientEntry struct {
 	NumberMatching bool     `yaml:"number_matching"`
 	TokenTTL       string   `yaml:"token_ttl"`
 
+	// Its own in place of the deployment's.
+	QR        string       `yaml:"qr"`
+	Wechat    *appEntry    `yaml:"wechat"`
+	WechatWeb *appEntry    `yaml:"wechat_web"`
+	App       *issuerEntry `yaml:"app"`
+
 	line int
 }
 
@@ -41,48 +48,58 @@ type label struct {
 // UnmarshalYAML keeps the line for errors.
 func (c *clientEntry) UnmarshalYAML(n *yaml.Node) error {
 	type plain clientEntry
-	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
-		// The node's own Decode forgets KnownFields.
-		if key := n.Content[i]; !slices.Contains(clientFields, key.Value) {
-			return fmt.Errorf("line %d: unknown field %.40q; known are %s", key.Line, key.Value, strings.Join(clientFields, ", "))
-		}
-	}
-	if err := n.Decode((*plain)(c)); err != nil {
+	if err := strictly(n, (*plain)(c), clientFields...); err != nil {
 		return err
 	}
 	c.line = n.Line
 	return nil
 }
 
-var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl"}
+var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl",
+	"qr", "wechat", "wechat_web", "app"}
 
-// readClients reads the clients file; providers are those that this node has.
-func readClients(path string, providers []string) ([]*ticket.Client, error) {
+// readClients reads the clients file. own are the complete credentials of the
+// clients that bring some of their own over base, the deployment's.
+func readClients(path string, base credentials) (all []*ticket.Client, own map[string]credentials, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var file clientsFile
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(&file); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(file.Clients) == 0 {
-		return nil, fmt.Errorf("%s: no clients; expected a list under 'clients'", path)
+		return nil, nil, fmt.Errorf("%s: no clients; expected a list under 'clients'", path)
 	}
-	var all []*ticket.Client
+	own = map[string]credentials{}
+	sandbox := len(base.providers()) == 0 && !slices.ContainsFunc(file.Clients, func(e clientEntry) bool {
+		return e.Wechat != nil || e.WechatWeb != nil || e.App != nil
+	})
 	for _, entry := range file.Clients {
-		client, err := entry.client(providers)
+		with, err := entry.credentials(base)
+		providers := with.providers()
+		if sandbox {
+			providers = []string{"sandbox"}
+		}
+		if entry.hasOwn() {
+			own[entry.ID] = with
+		}
+		var client *ticket.Client
+		if err == nil {
+			client, err = entry.client(providers)
+		}
 		if err == nil && slices.ContainsFunc(all, func(c *ticket.Client) bool { return c.ID == client.ID }) {
 			err = fmt.Errorf("id %s is there twice", client.ID)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", path, entry.line, err)
+			return nil, nil, fmt.Errorf("%s: line %d: %w", path, entry.line, err)
 		}
 		all = append(all, client)
 	}
-	return all, nil
+	return all, own, nil
 }
 
 var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -99,6 +116,9 @@ func (e clientEntry) client(providers []string) (*ticket.Client, error) {
 			return nil, fmt.Errorf("origin %.80q: must be like https://www.example.com, without a path", text)
 		}
 		c.Origins = append(c.Origins, strings.ToLower(text))
+	}
+	if len(providers) == 0 {
+		return nil, errors.New("no provider: configure one for all, or one of its own")
 	}
 	for _, p := range e.Providers {
 		if !slices.Contains(providers, p) {

@@ -29,15 +29,21 @@ type Config struct {
 	WechatAppID            string `name:"wechat-app-id" help:"The mini-program's AppID. Without any provider the sandbox runs."`
 	WechatAppSecret        string `help:"The mini-program's AppSecret." placeholder:"SECRET"`
 	WechatAppSecretFile    string `help:"Path of a file that holds it." placeholder:"PATH"`
-	WechatWebAppID         string `name:"wechat-web-app-id" help:"The website application's AppID (not yet)."`
-	WechatWebAppSecret     string `help:"The website application's AppSecret (not yet)." placeholder:"SECRET"`
-	WechatWebAppSecretFile string `help:"Path of a file that holds it (not yet)." placeholder:"PATH"`
+	WechatWebAppID         string `name:"wechat-web-app-id" help:"The website application's AppID; its users log in on the computer, without a mini-program."`
+	WechatWebAppSecret     string `help:"The website application's AppSecret." placeholder:"SECRET"`
+	WechatWebAppSecretFile string `help:"Path of a file that holds it." placeholder:"PATH"`
 	WechatAPIURL           string `name:"wechat-api-url" help:"Base of WeChat's API, for tests and proxies. Default: WeChat's own." placeholder:"URL"`
-	WechatOpenURL          string `name:"wechat-open-url" help:"Base of WeChat's authorize page (not yet)." placeholder:"URL"`
-	WechatVerifyFile       string `help:"NAME:CONTENT of the ordinary-link rule's verification file (not yet)." placeholder:"NAME:CONTENT"`
-	AppJWKSURL             string `name:"app-jwks-url" help:"The own app's public keys (not yet)." placeholder:"URL"`
-	AppIssuer              string `help:"The own app's issuer (not yet)."`
-	QR                     string `name:"qr" default:"link" help:"What the QR code holds: 'link', 'wxacode' (not yet), or a URL template with {ticket}."`
+	WechatOpenURL          string `name:"wechat-open-url" help:"Base of WeChat's authorize page, for tests. Default: WeChat's own. A website login costs three Redis commands more than a phone's confirm." placeholder:"URL"`
+	WechatVerifyFile       string `help:"NAME:CONTENT of the ordinary-link rule's verification file, served under /s/." placeholder:"NAME:CONTENT"`
+	WechatPage             string `default:"pages/confirm/confirm" help:"The mini-program's page that confirms: of 'wxacode', and of the button on a phone."`
+	WechatEnvVersion       string `enum:"release,trial,develop" default:"release" help:"Version of the mini-program: release, trial or develop."`
+	WechatCheckPath        bool   `default:"true" negatable:"" help:"The page must exist in the published version; turn off for trial and develop."`
+	WechatScheme           bool   `default:"true" negatable:"" help:"Offer 'open WeChat' on phones (weixin://dl/business/). The page has to be allowed in WeChat's console (plain scheme)."`
+	AppJWKSURL             string `name:"app-jwks-url" help:"The own app's public keys (JWKS, https). Each call of its phones costs one Redis command more, which spends the assertion's jti." placeholder:"URL"`
+	AppIssuer              string `help:"The iss of the own app's assertions."`
+	QR                     string `name:"qr" default:"link" help:"What the QR code holds: 'link', 'wxacode' (WeChat's mini-program code; costs each ticket a Redis command and a call to WeChat), or a URL template with {ticket}."`
+	QRLevel                string `name:"qr-level" enum:",L,M,Q,H" default:"" help:"Error correction of the QR code: L, M, Q or H. Default: M, with a logo H."`
+	QRLogo                 string `name:"qr-logo" help:"Path of a square PNG (at most 64 KiB) for the middle of the QR code." placeholder:"PATH"`
 
 	TicketTTL  time.Duration `name:"ticket-ttl" default:"2m" help:"Time to scan."`
 	ConfirmTTL time.Duration `name:"confirm-ttl" default:"1m" help:"At least so long to confirm after a scan."`
@@ -50,6 +56,8 @@ type Config struct {
 	Drain          time.Duration `default:"10s" help:"Over how long a stopping node lets go of its sockets."`
 	Sandbox        bool          `help:"Allow the sandbox, where anybody logs in as anybody, with an https public URL."`
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+
+	clientsOwn bool // a client has a provider of its own: no sandbox
 }
 
 // defaultPublicURL is the issuer where none is set: the same on all nodes.
@@ -63,7 +71,7 @@ func (c *Config) embedded() bool { return c.RedisURL == "" || c.RedisURL == redi
 
 // sandbox reports whether no provider is configured, so that the built-in
 // imitation takes its place.
-func (c *Config) sandbox() bool { return c.WechatAppID == "" }
+func (c *Config) sandbox() bool { return len(c.credentials().providers()) == 0 && !c.clientsOwn }
 
 // secrets are the settings that can also be given as a file.
 func (c *Config) secrets() map[string][2]*string {
@@ -108,7 +116,12 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait),
 		slog.String("keys", set(c.Keys)), slog.String("clients", c.Clients),
 		slog.String("wechat_app_id", c.WechatAppID), slog.String("wechat_app_secret", set(c.WechatAppSecret)),
-		slog.String("wechat_api_url", c.WechatAPIURL), slog.String("qr", c.QR),
+		slog.String("wechat_web_app_id", c.WechatWebAppID), slog.String("wechat_web_app_secret", set(c.WechatWebAppSecret)),
+		slog.String("wechat_api_url", c.WechatAPIURL), slog.String("wechat_open_url", c.WechatOpenURL),
+		slog.String("wechat_verify_file", set(c.WechatVerifyFile)), slog.String("wechat_page", c.WechatPage),
+		slog.String("wechat_env_version", c.WechatEnvVersion), slog.Bool("wechat_check_path", c.WechatCheckPath),
+		slog.Bool("wechat_scheme", c.WechatScheme), slog.String("app_jwks_url", c.AppJWKSURL), slog.String("app_issuer", c.AppIssuer),
+		slog.String("qr", c.QR), slog.String("qr_level", c.QRLevel), slog.String("qr_logo", c.QRLogo),
 		slog.String("ticket_ttl", c.TicketTTL.String()), slog.String("confirm_ttl", c.ConfirmTTL.String()),
 		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
 		slog.Any("trusted_proxies", c.TrustedProxies), slog.Int("rate_limit", c.RateLimit),

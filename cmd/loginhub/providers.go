@@ -4,35 +4,224 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/url"
 
 	"loginhub/api"
+	"loginhub/api/assertion"
+	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 	"loginhub/wechat"
 )
 
-// providers are those that the configuration names, or the sandbox.
-func (s *settings) providers() (map[string]api.Provider, error) {
-	if s.sandbox() {
-		return map[string]api.Provider{"sandbox": api.NewSandbox()}, nil
+// sites makes the providers and codes that the credentials call for. It makes no
+// call: a node starts without WeChat, and says so when it needs it.
+type sites struct {
+	set   *settings
+	vault *redisstore.Vault
+	log   *slog.Logger
+	hub   string // the issuer: aud of the own app's assertions
+	made  map[any]any
+}
+
+// providers fills in who confirms and what the codes are: the deployment's, and
+// those of the clients that have some of their own.
+func (b *sites) providers(c *api.Config) error {
+	if b.set.sandbox() {
+		c.Providers = map[string]api.Provider{"sandbox": api.NewSandbox()}
 	}
-	program, err := wechat.NewMiniProgram(wechat.Config{
-		AppID: s.WechatAppID, Secret: s.WechatAppSecret, BaseURL: s.WechatAPIURL})
+	site, err := b.site(b.set.credentials())
 	if err != nil {
-		return nil, fmt.Errorf("LOGINHUB_WECHAT_…: %w", err)
+		return err
 	}
-	return map[string]api.Provider{"wechat": miniProgram{program}}, nil
+	c.QR, c.Codes, c.Open, c.Website = site.QR, site.Codes, site.Open, site.Website
+	if !b.set.sandbox() {
+		c.Providers = site.Providers
+	}
+	c.Sites = map[string]api.Site{}
+	for id, own := range b.set.own {
+		if site, err = b.site(own); err != nil {
+			return fmt.Errorf("client %s: %w", id, err)
+		}
+		if b.set.sandbox() {
+			site.Providers = c.Providers // only the QR code is its own
+		}
+		c.Sites[id] = site
+	}
+	return nil
+}
+
+// site is what one set of credentials gives.
+func (b *sites) site(c credentials) (api.Site, error) {
+	site := api.Site{Providers: map[string]api.Provider{}, QR: c.qr}
+	if c.qr == "link" || c.qr == "wxacode" {
+		site.QR = ""
+	}
+	if c.program.id != "" {
+		provider, err := once(b, c.program, b.miniProgram)
+		if err != nil {
+			return site, fmt.Errorf("LOGINHUB_WECHAT_…: %w", err)
+		}
+		site.Providers["wechat"] = provider
+		if b.set.WechatScheme {
+			site.Open = b.scheme(c.program)
+		}
+		if c.qr == "wxacode" {
+			if site.Codes, err = once(b, codesOf{c.program}, b.codes); err != nil {
+				return site, fmt.Errorf("LOGINHUB_WECHAT_…: %w", err)
+			}
+		}
+	}
+	if c.web.id != "" {
+		website, err := once(b, webOf{c.web}, b.website)
+		if err != nil {
+			return site, fmt.Errorf("LOGINHUB_WECHAT_WEB_…: %w", err)
+		}
+		site.Website = website
+	}
+	if c.jwksURL != "" {
+		app, err := once(b, [2]string{c.jwksURL, c.issuer}, b.ownApp)
+		if err != nil {
+			return site, fmt.Errorf("LOGINHUB_APP_…: %w", err)
+		}
+		site.Providers["app"] = app
+	}
+	return site, nil
+}
+
+// codesOf and webOf set apart what is made from one application.
+type (
+	codesOf struct{ wechatApp }
+	webOf   struct{ wechatApp }
+)
+
+// once makes one thing for equal credentials: it has a connection pool, and the
+// codes a share in WeChat's quota.
+func once[K comparable, V any](b *sites, key K, make func(K) (V, error)) (V, error) {
+	if made, ok := b.made[key]; ok {
+		return made.(V), nil
+	}
+	v, err := make(key)
+	if err == nil {
+		b.made[key] = v
+	}
+	return v, err
+}
+
+func (b *sites) config(a wechatApp) wechat.Config {
+	return wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: b.set.WechatAPIURL}
+}
+
+// scheme opens the mini-program on the phone that follows it, without a call to
+// WeChat. The page gets the ticket as query.scene, as from a mini-program code.
+//
+// https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/url-scheme.html
+func (b *sites) scheme(a wechatApp) string {
+	text := "weixin://dl/business/?appid=" + url.QueryEscape(a.id) + "&path=" + a.page + "&query=scene%3D{ticket}"
+	if v := b.set.WechatEnvVersion; v != "release" {
+		text += "&env_version=" + v
+	}
+	return text
 }
 
 // miniProgram is WeChat's mini-program as a provider.
 type miniProgram struct{ *wechat.MiniProgram }
 
+func (b *sites) miniProgram(a wechatApp) (api.Provider, error) {
+	program, err := wechat.NewMiniProgram(b.config(a))
+	return miniProgram{program}, err
+}
+
 // Exchange implements api.Provider.
-func (m miniProgram) Exchange(ctx context.Context, code string) (ticket.Identity, error) {
-	who, err := m.Session(ctx, code)
+func (m miniProgram) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+	who, err := m.Session(ctx, p.Code)
 	if err != nil {
 		return ticket.Identity{}, refusal(err)
 	}
 	return ticket.Identity{Provider: "wechat", AppID: who.AppID, Subject: who.OpenID, UnionID: who.UnionID}, nil
+}
+
+// sunCodes are a mini-program's codes.
+type sunCodes struct {
+	tokens  *wechat.Tokens
+	options wechat.CodeOptions
+}
+
+func (b *sites) codes(a codesOf) (api.Codes, error) {
+	tokens, err := wechat.NewTokens(b.config(a.wechatApp), b.vault)
+	if err != nil {
+		return nil, err
+	}
+	tokens.Warn = func(err error) { b.log.Warn("the access token is not renewed", "app_id", a.id, "error", err) }
+	return &sunCodes{tokens, wechat.CodeOptions{Page: a.page, EnvVersion: b.set.WechatEnvVersion, AnyPage: !b.set.WechatCheckPath}}, nil
+}
+
+// Code implements api.Codes.
+func (s *sunCodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
+	picture, err := s.tokens.Code(ctx, string(id), s.options)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return picture, nil
+}
+
+// website is WeChat's official website login.
+type website struct{ *wechat.Website }
+
+func (b *sites) website(a webOf) (api.Website, error) {
+	site, err := wechat.NewWebsite(b.config(a.wechatApp), b.set.WechatOpenURL)
+	if err != nil {
+		return nil, err
+	}
+	site.Warn = func(err error) { b.log.Warn("a website login goes without its name", "app_id", a.id, "error", err) }
+	return website{site}, nil
+}
+
+// Exchange implements api.Provider.
+func (w website) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+	who, err := w.Login(ctx, p.Code)
+	if err != nil {
+		return ticket.Identity{}, refusal(err)
+	}
+	name, picture := vouched(who.Nickname, who.Avatar)
+	return ticket.Identity{Provider: "wechat_web", AppID: who.AppID, Subject: who.OpenID, UnionID: who.UnionID,
+		Nickname: name, Picture: picture}, nil
+}
+
+// ownApp is a company's own app: the code is an assertion of its back end.
+type ownApp struct{ *assertion.Verifier }
+
+func (b *sites) ownApp(app [2]string) (api.Provider, error) {
+	v, err := assertion.New(assertion.Config{JWKSURL: app[0], Issuer: app[1], Audience: b.hub, Once: b.vault})
+	return ownApp{v}, err
+}
+
+// Exchange implements api.Provider.
+func (a ownApp) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+	c, err := a.Verify(ctx, p.Code, string(p.Ticket))
+	switch {
+	case errors.Is(err, assertion.ErrRefused):
+		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrCodeInvalid, err)
+	case errors.Is(err, assertion.ErrConfig):
+		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrProviderMisconfigured, err)
+	case errors.Is(err, assertion.ErrKeys):
+		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, err)
+	case err != nil:
+		return ticket.Identity{}, err
+	}
+	name, picture := vouched(c.Name, c.Picture)
+	return ticket.Identity{Provider: "app", Subject: c.Subject, Nickname: name, Picture: picture}, nil
+}
+
+// vouched makes a provider's names fit for pages and tokens: what does not fit
+// is left out, for nobody's login hangs on it.
+func vouched(name, picture string) (string, string) {
+	name = ticket.CleanText(name, ticket.MaxNickname)
+	user, err := ticket.User{AvatarURL: picture}.Clean()
+	if err != nil {
+		return name, ""
+	}
+	return name, user.AvatarURL
 }
 
 // refusal gives WeChat's error the meaning that the contract has for it.

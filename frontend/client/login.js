@@ -58,6 +58,11 @@ class Login {
     return Math.max(0, Math.ceil((this.#deadline - this.#env.clock.now()) / 1000)) || 0
   }
 
+  /** What made the code. */
+  get ticket() {
+    return this.#ticket
+  }
+
   /** The user wants a new code. */
   refresh() {
     this.#renewed = this.#fails = 0

@@ -3,6 +3,7 @@ import { showResult } from './result.js'
 import { speak } from './i18n.js'
 import { verifyToken } from './verify.js'
 import { createView } from './view.js'
+import { wechat } from './wechat.js'
 import { words } from './words.js'
 
 const { client, issuer, labelZh, labelEn, sandbox } = document.body.dataset
@@ -15,6 +16,7 @@ let outcome // what came of the token, once there is one
 let retryAt
 
 const view = createView()
+const ways = wechat(() => login?.ticket)
 speak(words, $('language'), (texts, chosen) => {
   said = texts
   language = chosen
@@ -46,9 +48,11 @@ for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
 function render() {
   const site = language === 'zh' ? labelZh : labelEn
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
+  const state = outcome ? 'done' : snapshot.state
+  const here = ways.show(state)
   view.show({
-    ...snapshot, said, site,
-    state: outcome ? 'done' : snapshot.state,
+    ...snapshot, site, state,
+    said: here ? { ...said, pending: said.pendingHere } : said,
     phone: sandbox && path ? `${path}?lang=${language}` : '',
   })
   if (outcome) showResult(outcome, snapshot.user, said)

@@ -12,6 +12,9 @@
 //	                        ids, oldest first); expires a minute after its deadline
 //	loginhub:node:{N}NODE   the node's proof that this master takes writes; 10 s
 //	loginhub:mail:NODE      pub/sub channel, the node's mailbox (hub/message.go)
+//	loginhub:vault:{NAME}   a small value for all nodes, encrypted, or a claim on a
+//	                        name (vault.go): WeChat's access token, the state of a
+//	                        website login, the used-up id of an app's assertion
 //
 // Nothing beside the record is believed: version and deadline are compared with
 // what the caller read under its seal, not with a field that stands beside it.

@@ -133,7 +133,7 @@ func (t Ticket) Confirmed(c Confirmation) (Ticket, error) {
 	if err != nil || !changed {
 		return t, err
 	}
-	if t.Match && c.Match != c.Want {
+	if t.Match && !c.Bound && c.Match != c.Want {
 		return t.step(Rejected), ErrMatchFailed
 	}
 	if c.User != (User{}) {
@@ -153,6 +153,7 @@ type Confirmation struct {
 	User  User   // replaces the scan's, where the phone sent one
 	Match string // the number that the user chose
 	Want  string // the number that the page shows
+	Bound bool   // it comes from the waiting browser itself: no numbers to match
 	Issue Issue
 	Now   time.Time     // the store's clock
 	Life  time.Duration // how long the result waits for its browser

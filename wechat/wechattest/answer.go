@@ -1,11 +1,13 @@
 package wechattest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // answer is a whole HTTP answer, before it is spoilt.
@@ -13,6 +15,7 @@ type answer struct {
 	status      int
 	contentType string
 	body        []byte
+	location    string
 }
 
 // serve takes every request.
@@ -22,7 +25,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.handlers.Done()
-	a := s.answer(r, f)
+	var a answer
+	if strings.HasPrefix(r.URL.Path, "/connect/") {
+		a = s.connect(r)
+	} else {
+		a = s.answer(r, f)
+	}
 	if !keepBack(r.Context(), f) {
 		panic(http.ErrAbortHandler)
 	}
@@ -37,8 +45,12 @@ func (s *Server) arrive(r *http.Request) (Fault, bool) {
 		return Fault{}, false
 	}
 	s.handlers.Add(1)
+	if strings.HasPrefix(r.URL.Path, "/connect/") {
+		return Fault{}, true // a person's browser, not the API
+	}
 	s.calls++
-	s.perCode[r.URL.Query().Get("js_code")]++
+	s.perPath[r.URL.Path]++
+	s.perCode[r.URL.Query().Get("js_code")+r.URL.Query().Get("code")]++
 	close(s.arrival)
 	s.arrival = make(chan struct{})
 	return s.nextFault(), true
@@ -51,18 +63,36 @@ func (s *Server) answer(r *http.Request, f Fault) answer {
 	case f.Page == EmptyPage:
 		return answer{status: http.StatusOK, contentType: "text/html; charset=gbk"}
 	case f.Page == HTMLPage:
-		return answer{http.StatusOK, "text/html", fmt.Appendf(nil, html, http.StatusOK)}
+		return answer{status: http.StatusOK, contentType: "text/html", body: fmt.Appendf(nil, html, http.StatusOK)}
 	case f.Page == BadGatewayPage:
-		return answer{http.StatusBadGateway, "text/html", fmt.Appendf(nil, html, http.StatusBadGateway)}
+		return answer{status: http.StatusBadGateway, contentType: "text/html", body: fmt.Appendf(nil, html, http.StatusBadGateway)}
 	case f.Errcode != 0:
-		return failure(f.Errcode, f)
+		return failure(f.Errcode, f).manners(r)
 	}
-	switch r.URL.Path {
+	switch q := r.URL.Query(); r.URL.Path {
 	case "/sns/jscode2session":
-		return s.jscode2session(r.URL.Query(), f)
+		return s.jscode2session(q, f)
+	case "/sns/oauth2/access_token":
+		return s.webToken(q, f)
+	case "/sns/userinfo":
+		return s.userInfo(q, f)
+	case "/cgi-bin/stable_token":
+		return s.stableToken(r, f).manners(r)
+	case "/wxa/getwxacodeunlimit":
+		return s.wxacode(r, f).manners(r)
 	default:
-		return answer{http.StatusNotFound, "text/html", fmt.Appendf(nil, html, http.StatusNotFound)}
+		return answer{status: http.StatusNotFound, contentType: "text/html", body: fmt.Appendf(nil, html, http.StatusNotFound)}
 	}
+}
+
+// manners are those of everything but /sns: another content type, and no comma
+// before the trace. Pictures stay as they are.
+func (a answer) manners(r *http.Request) answer {
+	if a.contentType == "text/plain" && !strings.HasPrefix(r.URL.Path, "/sns/") {
+		a.contentType = "application/json; encoding=utf-8"
+		a.body = bytes.Replace(a.body, []byte(", rid: "), []byte(" rid: "), 1)
+	}
+	return a
 }
 
 // send writes the answer, spoilt as b says.
@@ -77,6 +107,9 @@ func (a answer) send(w http.ResponseWriter, b Break) {
 		sent = a.body
 	case CutOff:
 		sent = a.body[:len(a.body)/2]
+	}
+	if a.location != "" {
+		w.Header().Set("Location", a.location)
 	}
 	w.Header().Set("Content-Type", a.contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
@@ -106,5 +139,5 @@ func body(v any) answer {
 	if err != nil {
 		panic(fmt.Sprintf("wechattest: %v", err))
 	}
-	return answer{http.StatusOK, "text/plain", b}
+	return answer{status: http.StatusOK, contentType: "text/plain", body: b}
 }

@@ -14,14 +14,25 @@ type App struct {
 	// bound to. A user has the same unionid in all applications of one account;
 	// with the empty name there is no unionid.
 	OpenPlatform string
+	// CallbackHost is the host that a website application has registered;
+	// empty for a mini-program.
+	CallbackHost string
+	// Pages are the published pages of a mini-program; nil means that every
+	// page exists.
+	Pages []string
 }
 
-// CodeLife is how long a wx.login code can be exchanged.
-const CodeLife = 5 * time.Minute
+// CodeLife is how long a wx.login code can be exchanged; WebCodeLife is the same
+// for a website's.
+const (
+	CodeLife    = 5 * time.Minute
+	WebCodeLife = 10 * time.Minute
+)
 
 // issued is a code that was given out.
 type issued struct {
 	appID, user string
+	web         bool
 	expires     time.Time
 	used        bool
 }
@@ -37,10 +48,15 @@ func (s *Server) Register(a App) {
 // choice: it gives a code of 32 characters, good for one exchange by this
 // application within CodeLife.
 func (s *Server) Code(appID, user string) string {
-	code := (rand.Text() + rand.Text())[:32]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.codes[code] = &issued{appID: appID, user: user, expires: s.now().Add(CodeLife)}
+	return s.issue(issued{appID: appID, user: user, expires: s.now().Add(CodeLife)})
+}
+
+// issue makes a code; mu is held.
+func (s *Server) issue(i issued) string {
+	code := (rand.Text() + rand.Text())[:32]
+	s.codes[code] = &i
 	return code
 }
 

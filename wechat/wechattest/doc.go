@@ -14,5 +14,7 @@
 //	code := w.Code("wx0123456789abcdef", "alice")
 //	w.Fail(wechattest.Fault{Errcode: 45011})
 //
-// Each call that WeChat knows is one file; session.go is jscode2session.
+// Each call that WeChat knows is one file: session.go is jscode2session, token.go
+// stable_token, code.go getwxacodeunlimit, website.go the website's two calls, and
+// connect.go the page on which a person allows or denies a website's login.
 package wechattest

@@ -38,6 +38,20 @@ func usual(code int) string {
 	switch code {
 	case -1:
 		return "system error"
+	case 40001:
+		return "invalid credential, access_token is invalid or not latest"
+	case 40014:
+		return "invalid access_token"
+	case 42001:
+		return "access_token expired"
+	case 41001:
+		return "access_token missing"
+	case 40129:
+		return "invalid scene"
+	case 40169:
+		return "invalid length for scene, or the data is not json string"
+	case 41030:
+		return "invalid page"
 	case 40002:
 		return "invalid grant_type"
 	case 40013:

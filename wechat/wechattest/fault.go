@@ -30,6 +30,13 @@ type Fault struct {
 	// StringErrcode writes the errcode as a string, in success (as ZeroErrcode)
 	// and failure.
 	StringErrcode bool
+	// ExpiresIn replaces the expires_in of a stable_token answer; the token
+	// itself lives on. WeChat's least is 300.
+	ExpiresIn int
+	// Lie sends a mini-program code's answer with the other content type.
+	Lie bool
+	// RawNickname writes control characters into a nickname, as they are.
+	RawNickname bool
 }
 
 // Page is an answer of something in front of WeChat.

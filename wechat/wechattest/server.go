@@ -42,6 +42,12 @@ type Server struct {
 	always      Fault
 	calls       int
 	perCode     map[string]int
+	perPath     map[string]int
+	tokens      map[string]*stable  // of stable_token, by appid
+	asked       map[string]webGrant // by access_token of a website's user
+	attempts    map[string]*Attempt // by uuid
+	scenes      []string            // of mini-program codes, in order
+	forced      int
 	arrival     chan struct{} // closed and replaced at every call
 	sessionKeys []string
 	conns       int
@@ -68,7 +74,12 @@ func New(o Options) *Server {
 		apps:    make(map[string]App),
 		codes:   make(map[string]*issued),
 		perCode: make(map[string]int),
-		arrival: make(chan struct{}),
+		perPath: make(map[string]int),
+		tokens:  make(map[string]*stable),
+		asked:   make(map[string]webGrant),
+
+		attempts: make(map[string]*Attempt),
+		arrival:  make(chan struct{}),
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
@@ -111,6 +122,13 @@ func (s *Server) CallsFor(code string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.perCode[code]
+}
+
+// CallsTo says how many exchanges there have been on this path.
+func (s *Server) CallsTo(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.perPath[path]
 }
 
 // AwaitCalls returns as soon as there have been n exchanges, counted from the

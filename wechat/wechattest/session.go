@@ -13,7 +13,7 @@ const SessionKeyPrefix = "wxSessionKey"
 // jscode2session exchanges a wx.login code. Like WeChat it reads the query
 // only, so parameters in a POST body are missing parameters.
 func (s *Server) jscode2session(q url.Values, f Fault) answer {
-	user, refusal := s.redeem(q)
+	user, refusal := s.redeem(q, "js_code")
 	if refusal != 0 {
 		return failure(refusal, f)
 	}
@@ -38,17 +38,17 @@ func (s *Server) jscode2session(q url.Values, f Fault) answer {
 
 // redeem spends a code, and gives its user or the errcode that it is refused
 // with. Of two exchanges of one code, one wins.
-func (s *Server) redeem(q url.Values) (user string, refusal int) {
+func (s *Server) redeem(q url.Values, name string) (user string, refusal int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	app, known := s.apps[q.Get("appid")]
-	code := s.codes[q.Get("js_code")]
+	code := s.codes[q.Get(name)]
 	switch {
 	case q.Get("appid") == "":
 		return "", 41002
 	case q.Get("secret") == "":
 		return "", 41004
-	case q.Get("js_code") == "":
+	case q.Get(name) == "":
 		return "", 41008
 	case q.Get("grant_type") != "authorization_code":
 		return "", 40002
@@ -56,7 +56,7 @@ func (s *Server) redeem(q url.Values) (user string, refusal int) {
 		return "", 40013
 	case q.Get("secret") != app.Secret:
 		return "", 40125
-	case code == nil || code.appID != app.ID:
+	case code == nil || code.appID != app.ID || code.web != (name == "code"):
 		return "", 40029
 	case code.used:
 		return "", 40163

@@ -1,0 +1,151 @@
+package assertion
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	fetchLimit = 5 * time.Second
+	maxSet     = 64 << 10 // bytes of a JWKS
+	// freshFor is how long keys are used before they are fetched anew: a key
+	// that the company has taken out is refused after that.
+	freshFor = 5 * time.Minute
+	// staleFor is how long keys are used while they cannot be fetched.
+	staleFor = time.Hour
+	// pause is the least time between two fetches: unknown kids are for
+	// everybody to send.
+	pause = 10 * time.Second
+)
+
+// ErrKeys is a JWKS that cannot be had; ErrConfig one that is not there or no
+// JWKS, which the operator has to mend.
+var (
+	ErrKeys   = errors.New("the app's keys cannot be had")
+	ErrConfig = errors.New("the app's JWKS URL gives no keys")
+)
+
+// keys is the company's JWKS, cached.
+type keys struct {
+	url    string
+	client *http.Client
+	turn   chan struct{} // held by the one who looks and fetches
+
+	// Owned by the holder of turn. Monotonic: a jump of the clock is no reason
+	// to fetch.
+	set     jose.JSONWebKeySet
+	fetched time.Time
+	tried   time.Time
+	failure error // of the last try
+}
+
+// CheckURL refuses a JWKS URL over which anybody could send keys.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return errors.New("must be a URL like https://sso.example.com/jwks.json")
+	}
+	ip := net.ParseIP(u.Hostname())
+	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	if u.Scheme != "https" && !(u.Scheme == "http" && loopback) {
+		return errors.New("must be https (http only on this machine): who can change the keys can log in as anybody")
+	}
+	return nil
+}
+
+func newKeys(url string) *keys {
+	return &keys{url: url, turn: make(chan struct{}, 1), client: &http.Client{
+		Timeout:       fetchLimit,
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: time.Second},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// find gives the keys that may have signed under the kid ("" for none).
+func (k *keys) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrKeys, ctx.Err())
+	}
+	found := k.usable(kid)
+	fresh := !k.fetched.IsZero() && time.Since(k.fetched) < freshFor
+	if fresh && len(found) > 0 {
+		return found, nil
+	}
+	if k.tried.IsZero() || time.Since(k.tried) >= pause {
+		k.fetch(ctx)
+		found = k.usable(kid)
+	}
+	if k.failure != nil && (k.fetched.IsZero() || time.Since(k.fetched) > staleFor || len(found) == 0) {
+		return nil, k.failure
+	}
+	return found, nil
+}
+
+// usable are the public signature keys of that kid; an assertion without one
+// needs a set of one key.
+func (k *keys) usable(kid string) []jose.JSONWebKey {
+	var found []jose.JSONWebKey
+	for _, key := range k.set.Keys {
+		if (kid == "" || key.KeyID == kid) && (key.Use == "" || key.Use == "sig") && key.IsPublic() && key.Valid() {
+			found = append(found, key)
+		}
+	}
+	if kid == "" && len(found) != 1 {
+		return nil
+	}
+	return found
+}
+
+func (k *keys) fetch(ctx context.Context) {
+	k.tried = time.Now()
+	set, err := k.get(ctx)
+	if k.failure = err; err == nil {
+		k.set, k.fetched = set, k.tried
+	}
+}
+
+func (k *keys) get(ctx context.Context) (jose.JSONWebKeySet, error) {
+	var set jose.JSONWebKeySet
+	// A phone that hangs up does not spoil the others' keys.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchLimit)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
+	if err != nil {
+		return set, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	r.Header.Set("Accept", "application/jwk-set+json, application/json")
+	resp, err := k.client.Do(r)
+	if err != nil {
+		return set, fmt.Errorf("%w: %w", ErrKeys, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+		return set, fmt.Errorf("%w: HTTP status %d", ErrKeys, resp.StatusCode)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return set, fmt.Errorf("%w: HTTP status %d", ErrConfig, resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSet+1))
+	if err != nil {
+		return set, fmt.Errorf("%w: %w", ErrKeys, err)
+	}
+	if len(body) > maxSet {
+		return set, fmt.Errorf("%w: over %d KiB", ErrConfig, maxSet>>10)
+	}
+	if err := json.Unmarshal(body, &set); err != nil {
+		return set, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return set, nil
+}

@@ -1,0 +1,172 @@
+package assertion
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+const (
+	// Life is the longest that an assertion may be good for.
+	Life = 2 * time.Minute
+	// skew is by how much the company's clock may be off.
+	skew = 30 * time.Second
+
+	maxSubject = 200 // bytes
+	maxID      = 128 // bytes
+	minRSA     = 2048
+)
+
+// algorithms are asymmetric: with a symmetric one everybody who checks could
+// sign, and a public key could be taken for the secret (RFC 8725, section 2.1).
+var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256}
+
+// ErrRefused is an assertion that is not good, or not for this; the error says
+// why, and quotes nothing of it.
+var ErrRefused = errors.New("assertion refused")
+
+// Once remembers for all nodes what was used.
+type Once interface {
+	Now() time.Time // the nodes' common clock
+	// Claim is true for the first who asks for a name, until life is over.
+	Claim(ctx context.Context, name string, life time.Duration) (bool, error)
+}
+
+// Config is what a Verifier is made of; all of it is needed.
+type Config struct {
+	JWKSURL  string // see CheckURL
+	Issuer   string // iss
+	Audience string // aud: the hub's public URL
+	Once     Once
+}
+
+// Verifier checks the assertions of one issuer. It is safe for concurrent use.
+type Verifier struct {
+	Config
+	keys *keys
+}
+
+// New makes a Verifier. It fetches nothing yet.
+func New(c Config) (*Verifier, error) {
+	if err := CheckURL(c.JWKSURL); err != nil {
+		return nil, err
+	}
+	if c.Issuer == "" || c.Audience == "" || c.Once == nil {
+		return nil, errors.New("assertion: issuer, audience and memory are needed")
+	}
+	return &Verifier{c, newKeys(c.JWKSURL)}, nil
+}
+
+// Claims are what an assertion says (RFC 7519, section 4). Name and picture are
+// OpenID Connect's (Core 1.0, section 5.1) and may be absent.
+type Claims struct {
+	jwt.Claims
+	Ticket  string `json:"ticket"` // the ticket that it confirms, and no other
+	Name    string `json:"name"`
+	Picture string `json:"picture"`
+}
+
+// Verify checks an assertion for a ticket, and spends it: a second time it is
+// refused, on any node. Errors are ErrRefused, ErrKeys, ErrConfig, or Once's.
+func (v *Verifier) Verify(ctx context.Context, text, ticket string) (Claims, error) {
+	var c Claims
+	parsed, err := jwt.ParseSigned(text, algorithms)
+	if err != nil || len(parsed.Headers) != 1 {
+		return c, refused("no JWT signed with ES256, EdDSA or RS256")
+	}
+	candidates, err := v.keys.find(ctx, parsed.Headers[0].KeyID)
+	if err != nil {
+		return c, err
+	}
+	if !signedBy(parsed, candidates, &c) {
+		return c, refused("signed with no key of the JWKS")
+	}
+	now := v.Once.Now()
+	if err := v.check(c, ticket, now); err != nil {
+		return c, err
+	}
+	// Remembered a little longer than it can be good for.
+	first, err := v.Once.Claim(ctx, v.used(c.ID), c.Expiry.Time().Sub(now)+2*skew)
+	if err != nil {
+		return c, fmt.Errorf("assertion: %w", err)
+	}
+	if !first {
+		return c, refused("jti was used before")
+	}
+	return c, nil
+}
+
+// signedBy fills c where one of the keys has signed.
+func signedBy(parsed *jwt.JSONWebToken, candidates []jose.JSONWebKey, c *Claims) bool {
+	for _, key := range candidates {
+		if key.Algorithm != "" && key.Algorithm != parsed.Headers[0].Algorithm {
+			continue
+		}
+		if public, ok := key.Key.(*rsa.PublicKey); ok && public.N.BitLen() < minRSA {
+			continue
+		}
+		*c = Claims{}
+		if parsed.Claims(key.Key, c) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// check is everything but the signature and the jti's first use.
+func (v *Verifier) check(c Claims, ticket string, now time.Time) error {
+	switch {
+	case c.Issuer != v.Issuer:
+		return refused("another iss")
+	case !c.Audience.Contains(v.Audience):
+		return refused("another aud")
+	case c.Ticket != ticket:
+		return refused("for another ticket")
+	case c.Subject == "" || len(c.Subject) > maxSubject || !plain(c.Subject):
+		return refused("sub: 1 to 200 bytes of printable text")
+	case c.ID == "" || len(c.ID) > maxID:
+		return refused("jti: 1 to 128 bytes")
+	case c.Expiry == nil || c.IssuedAt == nil:
+		return refused("exp and iat are needed")
+	}
+	issued, ends := c.IssuedAt.Time(), c.Expiry.Time()
+	switch {
+	case !now.Before(ends.Add(skew)):
+		return refused("expired")
+	case issued.After(now.Add(skew)), c.NotBefore != nil && c.NotBefore.Time().After(now.Add(skew)):
+		return refused("not valid yet")
+	case ends.Sub(issued) > Life, !ends.After(issued):
+		return refused("good for more than two minutes")
+	}
+	return nil
+}
+
+// plain text cannot disguise whose it is.
+func plain(s string) bool {
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
+// used is the name of a spent jti.
+func (v *Verifier) used(jti string) string {
+	sum := sha256.Sum256([]byte(v.Issuer + "\x00" + jti))
+	return "jti:" + base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
+
+// Close lets go of idle connections.
+func (v *Verifier) Close() { v.keys.client.CloseIdleConnections() }

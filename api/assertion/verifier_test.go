@@ -1,0 +1,322 @@
+package assertion_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"go.uber.org/goleak"
+
+	"loginhub/api/assertion"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	issuer = "https://sso.example.com"
+	hub    = "https://login.example.com"
+	ticket = "AAAAAAAAAAAAAAAAAAAAAA"
+)
+
+// memory is every node's.
+type memory struct {
+	mu   sync.Mutex
+	used map[string]bool
+	err  error
+}
+
+func (m *memory) Now() time.Time { return time.Now() }
+
+func (m *memory) Claim(_ context.Context, name string, life time.Duration) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if life <= 0 || life > 4*time.Minute {
+		return false, errors.New("remembered for too long, or not at all")
+	}
+	first := !m.used[name]
+	m.used[name] = true
+	return first && m.err == nil, m.err
+}
+
+// company is the site's own back end: it signs, and serves its keys.
+type company struct {
+	*httptest.Server
+	mu    sync.Mutex
+	set   jose.JSONWebKeySet
+	fetch int
+	serve http.HandlerFunc // in place of the set
+}
+
+func newCompany(t *testing.T) *company {
+	c := &company{}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.fetch++; c.serve != nil {
+			c.serve(w, r)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(c.set)
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+// key makes a key pair and publishes its public half.
+func (c *company) key(t *testing.T, kid string, alg jose.SignatureAlgorithm) jose.SigningKey {
+	t.Helper()
+	var private, public any
+	switch alg {
+	case jose.ES256:
+		k, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		private, public = k, &k.PublicKey
+	case jose.RS256:
+		k, _ := rsa.GenerateKey(rand.Reader, 2048)
+		private, public = k, &k.PublicKey
+	default:
+		pub, k, _ := ed25519.GenerateKey(rand.Reader)
+		private, public = k, pub
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set.Keys = append(c.set.Keys, jose.JSONWebKey{Key: public, KeyID: kid, Use: "sig"})
+	return jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: private, KeyID: kid}}
+}
+
+func (c *company) fetches() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fetch
+}
+
+// good are the claims of a good assertion.
+func good() map[string]any {
+	now := time.Now()
+	return map[string]any{"iss": issuer, "aud": hub, "sub": "u-1", "jti": rand.Text(), "ticket": ticket,
+		"iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "name": "小明", "picture": "https://img.example.com/1"}
+}
+
+func with(changes map[string]any) map[string]any {
+	c := good()
+	for k, v := range changes {
+		if c[k] = v; v == nil {
+			delete(c, k)
+		}
+	}
+	return c
+}
+
+func sign(t *testing.T, key jose.SigningKey, claims map[string]any) string {
+	t.Helper()
+	s, err := jose.NewSigner(key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := jwt.Signed(s).Claims(claims).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func verifier(t *testing.T, url string, m *memory) *assertion.Verifier {
+	t.Helper()
+	v, err := assertion.New(assertion.Config{JWKSURL: url, Issuer: issuer, Audience: hub, Once: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Close)
+	return v
+}
+
+func TestEveryGoodAssertionIsTakenOnceByAnyNode(t *testing.T) {
+	c, m := newCompany(t), &memory{used: map[string]bool{}}
+	keys := []jose.SigningKey{c.key(t, "e", jose.ES256), c.key(t, "d", jose.EdDSA), c.key(t, "r", jose.RS256)}
+	a, b := verifier(t, c.URL, m), verifier(t, c.URL, m)
+	for _, key := range keys {
+		text := sign(t, key, good())
+		claims, err := a.Verify(t.Context(), text, ticket)
+		if err != nil || claims.Subject != "u-1" || claims.Name != "小明" || claims.Picture == "" {
+			t.Fatalf("%s: %+v %v", key.Algorithm, claims, err)
+		}
+		for _, v := range []*assertion.Verifier{a, b} {
+			if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+				t.Errorf("%s again: %v", key.Algorithm, err)
+			}
+		}
+	}
+	if c.fetches() != 2 {
+		t.Errorf("%d fetches for two nodes", c.fetches())
+	}
+	list := sign(t, keys[0], with(map[string]any{"aud": []string{"https://other.example.com", hub}}))
+	if _, err := a.Verify(t.Context(), list, ticket); err != nil {
+		t.Errorf("one aud of several: %v", err)
+	}
+}
+
+func TestEveryOtherAssertionIsRefused(t *testing.T) {
+	c, m := newCompany(t), &memory{used: map[string]bool{}}
+	key := c.key(t, "e", jose.ES256)
+	v := verifier(t, c.URL, m)
+	now := time.Now().Unix()
+	for what, claims := range map[string]map[string]any{
+		"another iss":      with(map[string]any{"iss": "https://evil.example.com"}),
+		"no iss":           with(map[string]any{"iss": nil}),
+		"another aud":      with(map[string]any{"aud": "https://other.example.com"}),
+		"no aud":           with(map[string]any{"aud": nil}),
+		"another ticket":   with(map[string]any{"ticket": "BBBBBBBBBBBBBBBBBBBBBA"}),
+		"no ticket":        with(map[string]any{"ticket": nil}),
+		"ticket a list":    with(map[string]any{"ticket": []string{ticket}}),
+		"no sub":           with(map[string]any{"sub": nil}),
+		"empty sub":        with(map[string]any{"sub": ""}),
+		"long sub":         with(map[string]any{"sub": strings.Repeat("a", 201)}),
+		"disguised sub":    with(map[string]any{"sub": "alice\u202ebob"}),
+		"no jti":           with(map[string]any{"jti": nil}),
+		"long jti":         with(map[string]any{"jti": strings.Repeat("a", 129)}),
+		"no exp":           with(map[string]any{"exp": nil}),
+		"no iat":           with(map[string]any{"iat": nil}),
+		"expired":          with(map[string]any{"iat": now - 120, "exp": now - 31}),
+		"long":             with(map[string]any{"exp": now + 121}),
+		"ends in the past": with(map[string]any{"iat": now + 10, "exp": now}),
+		"from the future":  with(map[string]any{"iat": now + 40, "exp": now + 60}),
+		"nbf ahead":        with(map[string]any{"nbf": now + 40}),
+	} {
+		if _, err := v.Verify(t.Context(), sign(t, key, claims), ticket); !errors.Is(err, assertion.ErrRefused) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	head, rest, _ := strings.Cut(sign(t, key, good()), ".")
+	body, signature, _ := strings.Cut(rest, ".")
+	_, other, _ := strings.Cut(strings.SplitN(sign(t, key, with(map[string]any{"sub": "u-2"})), ".", 3)[0]+"."+strings.SplitN(sign(t, key, with(map[string]any{"sub": "u-2"})), ".", 3)[1], ".")
+	stranger := newCompany(t).key(t, "e", jose.ES256)
+	none := "eyJhbGciOiJub25lIn0." + body + "."
+	symmetric := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte("0123456789abcdef0123456789abcdef")}, good())
+	wide, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	for what, text := range map[string]string{
+		"HS256": symmetric, "alg none": none, "another's key": sign(t, stranger, good()),
+		"other claims": head + "." + other + "." + signature, "cut": head + "." + body + "." + signature[:10],
+		"ES384":  sign(t, jose.SigningKey{Algorithm: jose.ES384, Key: wide}, good()),
+		"no JWT": "sandbox:alice:1", "empty": "", "dots": "..", "JSON": `{"payload":"","signatures":[]}`,
+	} {
+		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if len(m.used) != 0 {
+		t.Errorf("%d names were spent on refused ones", len(m.used))
+	}
+}
+
+// A public key taken for a symmetric secret has opened many a door.
+func TestAPublicKeyIsNoSecret(t *testing.T) {
+	c, m := newCompany(t), &memory{used: map[string]bool{}}
+	c.key(t, "e", jose.ES256)
+	c.mu.Lock()
+	public, _ := json.Marshal(c.set.Keys[0])
+	c.set.Keys = append(c.set.Keys, jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "oct"})
+	c.mu.Unlock()
+	v := verifier(t, c.URL, m)
+	for _, secret := range [][]byte{public, []byte("0123456789abcdef0123456789abcdef")} {
+		text := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: "oct"}}, good())
+		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+			t.Errorf("taken: %v", err)
+		}
+	}
+}
+
+func TestANewKeyIsFetchedAtOnceAndUnknownOnesNotAtWill(t *testing.T) {
+	c, m := newCompany(t), &memory{used: map[string]bool{}}
+	key := c.key(t, "1", jose.EdDSA)
+	v := verifier(t, c.URL, m)
+	if _, err := v.Verify(t.Context(), sign(t, key, good()), ticket); err != nil {
+		t.Fatal(err)
+	}
+	stranger := newCompany(t)
+	for i := range 20 {
+		unknown := sign(t, stranger.key(t, rand.Text(), jose.EdDSA), good())
+		if _, err := v.Verify(t.Context(), unknown, ticket); !errors.Is(err, assertion.ErrRefused) {
+			t.Errorf("unknown %d: %v", i, err)
+		}
+	}
+	if c.fetches() != 1 {
+		t.Errorf("%d fetches", c.fetches())
+	}
+}
+
+func TestWithoutKeysItSaysWhoMustAct(t *testing.T) {
+	for what, c := range map[string]struct {
+		serve http.HandlerFunc
+		want  error
+	}{
+		"404":      {http.NotFound, assertion.ErrConfig},
+		"500":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, assertion.ErrKeys},
+		"HTML":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, assertion.ErrConfig},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", http.StatusFound) }, assertion.ErrConfig},
+		"large": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"keys":[],"x":"` + strings.Repeat("x", 70<<10) + `"}`))
+		}, assertion.ErrConfig},
+		"hang up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, assertion.ErrKeys},
+	} {
+		company, m := newCompany(t), &memory{used: map[string]bool{}}
+		key := company.key(t, "1", jose.EdDSA)
+		company.serve = c.serve
+		v := verifier(t, company.URL, m)
+		for range 3 {
+			if _, err := v.Verify(t.Context(), sign(t, key, good()), ticket); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if company.fetches() != 1 {
+			t.Errorf("%s: %d fetches", what, company.fetches())
+		}
+	}
+}
+
+func TestWithoutTheMemoryNobodyIsLetIn(t *testing.T) {
+	c, m := newCompany(t), &memory{used: map[string]bool{}, err: errors.New("redis is away")}
+	text := sign(t, c.key(t, "1", jose.EdDSA), good())
+	if _, err := verifier(t, c.URL, m).Verify(t.Context(), text, ticket); !errors.Is(err, m.err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestKeysComeOverHTTPSOnly(t *testing.T) {
+	for url, ok := range map[string]bool{"https://sso.example.com/jwks": true, "http://127.0.0.1:1/jwks": true, "http://localhost/": true,
+		"http://[::1]:1/": true, "http://sso.example.com/jwks": false, "http://10.0.0.1/": false, "ftp://localhost/": false, "": false,
+		"https://user:pw@sso.example.com/": false, "http://localhost.evil.example/": false, "jwks.json": false} {
+		if err := assertion.CheckURL(url); (err == nil) != ok {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	f.Add("eyJhbGciOiJFZERTQSJ9.e30.AA")
+	f.Add("..")
+	m := &memory{used: map[string]bool{}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) }))
+	f.Cleanup(server.Close)
+	v, err := assertion.New(assertion.Config{JWKSURL: server.URL, Issuer: issuer, Audience: hub, Once: m})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(v.Close)
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+)
+
+// Bounds of a logo: it stands in every code that is drawn.
+const (
+	MaxLogo     = 64 << 10 // bytes
+	maxLogoEdge = 1024     // pixels
+	minLogoEdge = 16
+	logoPart    = 5 // the code's edge is so many times the logo's; with its border 6 % of the area
+	logoBorders = 8 // the logo's edge is so many times its white border
+)
+
+// Logo is a picture in the middle of the codes. They need level Q or H then.
+type Logo struct {
+	picture image.Image
+	data    string // base64 of the PNG
+}
+
+// ErrLogo is a file that is no usable logo.
+var ErrLogo = errors.New("a square PNG of 16 to 1024 pixels and at most 64 KiB")
+
+// NewLogo reads a PNG.
+func NewLogo(file []byte) (*Logo, error) {
+	if len(file) > MaxLogo {
+		return nil, ErrLogo
+	}
+	size, err := png.DecodeConfig(bytes.NewReader(file))
+	if err != nil || size.Width != size.Height || size.Width < minLogoEdge || size.Width > maxLogoEdge {
+		return nil, ErrLogo
+	}
+	picture, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLogo, err)
+	}
+	return &Logo{picture, base64.StdEncoding.EncodeToString(file)}, nil
+}
+
+// within is the logo as a part of an SVG with that edge.
+func (l *Logo) within(edge int) string {
+	side := float64(edge) / logoPart
+	border := side / logoBorders
+	at := (float64(edge) - side) / 2
+	return fmt.Sprintf(`<rect fill="#fff" x="%[1]g" y="%[1]g" width="%[2]g" height="%[2]g"/>`+
+		`<image x="%[3]g" y="%[3]g" width="%[4]g" height="%[4]g" href="data:image/png;base64,%[5]s"/>`,
+		at-border, side+2*border, at, side, l.data)
+}
+
+// onto draws the logo into a code, by the nearest pixel, and gives the PNG.
+func (l *Logo) onto(code image.Image) ([]byte, error) {
+	b := code.Bounds()
+	out := image.NewRGBA(b)
+	draw.Draw(out, b, code, b.Min, draw.Src)
+	side := b.Dx() / logoPart
+	border := side / logoBorders
+	at := (b.Dx() - side) / 2
+	field := image.Rect(at-border, at-border, at+side+border, at+side+border).Add(b.Min)
+	draw.Draw(out, field, image.NewUniform(color.White), image.Point{}, draw.Src)
+	from := l.picture.Bounds()
+	scaled := image.NewRGBA(image.Rect(0, 0, side, side))
+	for y := range side {
+		for x := range side {
+			scaled.Set(x, y, l.picture.At(from.Min.X+x*from.Dx()/side, from.Min.Y+y*from.Dy()/side))
+		}
+	}
+	draw.Draw(out, scaled.Bounds().Add(b.Min.Add(image.Pt(at, at))), scaled, image.Point{}, draw.Over)
+	var text bytes.Buffer
+	if err := png.Encode(&text, out); err != nil {
+		return nil, err
+	}
+	return text.Bytes(), nil
+}

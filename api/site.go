@@ -1,0 +1,71 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// Site is how a client's logins look and who confirms them.
+type Site struct {
+	// QR is what the code holds, with {ticket} in it; "" means the link
+	// PublicURL/s/{ticket}.
+	QR string
+	// Codes makes mini-program codes in place of QR; nil: QR is drawn.
+	Codes Codes
+	// Open is the link, with {ticket} in it, by which a phone opens the
+	// mini-program without scanning; "" for none.
+	Open      string
+	Providers map[string]Provider // of phones
+	Website   Website             // WeChat's official website login; nil: none
+}
+
+// Codes makes mini-program codes.
+type Codes interface {
+	// Code gives a picture, JPEG or PNG; errors are as a Provider's.
+	Code(ctx context.Context, id ticket.ID) ([]byte, error)
+}
+
+// Website is WeChat's official website login.
+type Website interface {
+	// Authorize is the URL of WeChat's page that comes back to redirect.
+	Authorize(redirect, state, lang string) string
+	// Origin is that page's.
+	Origin() string
+	// Provider takes the code that the browser brings back.
+	Provider
+}
+
+// Vault keeps small values for all nodes, secret and unforgeable.
+type Vault interface {
+	Now() time.Time // the nodes' common clock
+	Save(ctx context.Context, name string, value []byte, life time.Duration) error
+	// Take gives a value to one taker; nil where there is none.
+	Take(ctx context.Context, name string) ([]byte, error)
+}
+
+// site is the client's own, or the deployment's.
+func (s *Server) site(client string) Site {
+	site, own := s.Sites[client]
+	if !own {
+		site = Site{QR: s.QR, Codes: s.Codes, Open: s.Open, Providers: s.Providers, Website: s.Website}
+	}
+	if site.QR == "" {
+		site.QR = s.PublicURL + "/s/{ticket}"
+	}
+	return site
+}
+
+// offers reports whether any client has that provider for its phones.
+func (s *Server) offers(provider string) bool {
+	if s.Providers[provider] != nil {
+		return true
+	}
+	for _, site := range s.Sites {
+		if site.Providers[provider] != nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,164 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/jpeg" // WeChat's usual
+	"image/png"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/hub/ticket"
+)
+
+// Bounds of mini-program codes. Each costs a call, of 5,000 a minute for the
+// whole mini-program, and everybody may ask for a picture: so only a ticket that
+// exists and waits for its scan is worth one, one call per ticket and node
+// whoever asks how often, and no more calls per address than tickets.
+const (
+	maxSuns    = 256 // pictures kept; a page fetches its own once
+	maxSunEdge = 1280
+	// sunRest is how long WeChat is left alone after a refusal that does not
+	// pass by itself.
+	sunRest = time.Minute
+)
+
+// suns are the mini-program codes of this node.
+type suns struct {
+	mu    sync.Mutex
+	held  map[ticket.ID]*sun
+	order []ticket.ID // oldest first
+	rest  map[Codes]time.Time
+}
+
+// sun is one code, or the call for it.
+type sun struct {
+	done chan struct{} // closed when png or its absence is known
+	png  []byte
+}
+
+func newSuns() *suns { return &suns{held: map[ticket.ID]*sun{}, rest: map[Codes]time.Time{}} }
+
+// sunCode is the ticket's mini-program code as a PNG; nil where the client has
+// none, where the ticket is not worth a call, and where WeChat refuses. Then the
+// link is drawn in its place.
+func (s *Server) sunCode(c echo.Context, client string, id ticket.ID) []byte {
+	if s.site(client).Codes == nil {
+		return nil
+	}
+	one, first := s.suns.claim(id)
+	ctx := c.Request().Context()
+	if !first {
+		select {
+		case <-one.done:
+			return one.png
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	// Others may wait for this one: it does not end with its own request.
+	defer func() { s.suns.settle(id, one) }()
+	one.png = s.makeSun(context.WithoutCancel(ctx), c, id)
+	return one.png
+}
+
+// makeSun looks at the ticket and asks WeChat.
+func (s *Server) makeSun(ctx context.Context, c echo.Context, id ticket.ID) []byte {
+	now := time.Now()
+	if s.drawing.allow(s.proxies.observe(c.Request()).counted, now) != nil {
+		return nil
+	}
+	t, err := s.Hub.Look(ctx, id)
+	if err != nil || t.State != ticket.Pending {
+		return nil
+	}
+	codes := s.site(t.Client).Codes // of the ticket's client, whatever the request says
+	if codes == nil || s.suns.resting(codes, now) {
+		return nil
+	}
+	var picture []byte
+	err = s.limited(ctx, func(ctx context.Context) (err error) {
+		if picture, err = codes.Code(ctx, id); err == nil {
+			picture, err = asPNG(picture)
+		}
+		return err
+	})
+	if err != nil {
+		rest := time.Second
+		var again *ticket.RetryError
+		switch {
+		case errors.As(err, &again):
+			rest = min(again.After, sunRest)
+		case errors.Is(err, ticket.ErrProviderMisconfigured):
+			rest = sunRest
+		}
+		s.suns.pause(codes, now.Add(rest))
+		s.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "again_in", rest, "error", err)
+		return nil
+	}
+	return picture
+}
+
+// asPNG decodes what WeChat sent and makes the file anew: what pages show is a
+// picture and nothing else.
+func asPNG(picture []byte) ([]byte, error) {
+	size, _, err := image.DecodeConfig(bytes.NewReader(picture))
+	if err != nil || size.Width > maxSunEdge || size.Height > maxSunEdge {
+		return nil, fmt.Errorf("unusable picture of %d bytes: %w", len(picture), ticket.ErrProviderUnavailable)
+	}
+	decoded, _, err := image.Decode(bytes.NewReader(picture))
+	if err != nil {
+		return nil, fmt.Errorf("picture: %w: %w", err, ticket.ErrProviderUnavailable)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, decoded); err != nil {
+		return nil, fmt.Errorf("picture: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// claim gives the ticket's code; first is true for the one who has to make it
+// and settle it.
+func (u *suns) claim(id ticket.ID) (one *sun, first bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if one := u.held[id]; one != nil {
+		return one, false
+	}
+	one = &sun{done: make(chan struct{})}
+	u.held[id] = one
+	return one, true
+}
+
+// settle lets the others see it, and keeps it, or not: a later request may fare
+// better. What nobody could get never pushes out what somebody has.
+func (u *suns) settle(id ticket.ID, one *sun) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	close(one.done)
+	if one.png == nil {
+		delete(u.held, id)
+		return
+	}
+	if u.order = append(u.order, id); len(u.order) > maxSuns {
+		delete(u.held, u.order[0])
+		u.order = u.order[1:]
+	}
+}
+
+func (u *suns) resting(c Codes, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return now.Before(u.rest[c])
+}
+
+func (u *suns) pause(c Codes, until time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.rest[c] = until
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { once } from 'node:events'
+import { after } from 'node:test'
+import { handset, inState, story } from './story.js'
+
+/** As much of WeChat as a browser meets: the authorize page and the two calls behind it. */
+async function startWeChat() {
+  const server = createServer((request, response) => {
+    const url = new URL(request.url, 'http://wechat')
+    const json = (value) => response.setHeader('Content-Type', 'text/plain').end(JSON.stringify(value))
+    if (url.pathname === '/connect/qrconnect') {
+      const back = `${url.searchParams.get('redirect_uri')}?code=CODE0123456789&state=${url.searchParams.get('state')}`
+      const deny = `${url.searchParams.get('redirect_uri')}?state=${url.searchParams.get('state')}`
+      response.setHeader('Content-Type', 'text/html').end(`<!doctype html><link rel="icon" href="data:,"><a id="allow" href="${back}">allow</a> <a id="deny" href="${deny}">deny</a>`)
+    } else if (url.pathname === '/sns/oauth2/access_token') json({ access_token: 'T', openid: 'o-alice', expires_in: 7200 })
+    else json({ openid: 'o-alice', nickname: '爱丽丝', headimgurl: '' })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { server, url: `http://127.0.0.1:${server.address().port}` }
+}
+
+const weChat = await startWeChat()
+const env = {
+  LOGINHUB_WECHAT_WEB_APP_ID: 'wxfedcba9876543210', LOGINHUB_WECHAT_WEB_APP_SECRET: 'website-secret',
+  LOGINHUB_WECHAT_APP_ID: 'wx0123456789abcdef', LOGINHUB_WECHAT_APP_SECRET: 'program-secret',
+  LOGINHUB_WECHAT_API_URL: weChat.url, LOGINHUB_WECHAT_OPEN_URL: weChat.url,
+}
+
+for (const [choice, outcome, state] of [['allow', 'confirmed', 'done'], ['deny', 'rejected', 'rejected']]) {
+  story(`who says ${choice} in the second window is ${outcome} in the first`, { env }, async ({ visit }) => {
+    const page = await visit('/')
+    await inState(page, 'pending')
+    const [second] = await Promise.all([page.context().waitForEvent('page'), page.click('#wechat-web button')])
+    await second.click(`#${choice}`)
+    await second.waitForSelector(`main[data-outcome="${outcome}"]`)
+    await inState(page, state)
+    if (state === 'done') assert.match(await page.textContent('#welcome'), /爱丽丝/)
+  })
+}
+
+story('a phone that shows the page itself is offered WeChat in place of the code', { env }, async ({ visit }) => {
+  const userAgent = 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1'
+  const page = await visit('/', { ...handset, userAgent })
+  await inState(page, 'pending')
+  assert.match(await page.getAttribute('#open', 'href'),
+    /^weixin:\/\/dl\/business\/\?appid=wx0123456789abcdef&path=pages\/confirm\/confirm&query=scene%3D[\w-]{22}$/)
+  assert.ok(await page.isVisible('#open'))
+  assert.ok(!await page.isVisible('#qr'))
+  assert.ok(!await page.isVisible('#wechat-web'))
+  const inside = await visit('/', { ...handset, userAgent: `${userAgent} MicroMessenger/8.0.50` })
+  await inState(inside, 'pending')
+  assert.ok(await inside.isVisible('#qr'))
+  assert.ok(!await inside.isVisible('#open'))
+})
+
+after(() => {
+  weChat.server.closeAllConnections()
+  weChat.server.close()
+})

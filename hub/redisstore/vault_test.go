@@ -1,0 +1,125 @@
+package redisstore_test
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/redisstore"
+)
+
+func vaultKeys(ids ...string) []redisstore.VaultKey {
+	var all []redisstore.VaultKey
+	for _, id := range ids {
+		all = append(all, redisstore.VaultKey{ID: id, Key: bytes.Repeat([]byte(id[:1]), 32)})
+	}
+	return all
+}
+
+func openVault(t *testing.T, url string, ids ...string) *redisstore.Vault {
+	t.Helper()
+	s, err := redisstore.Open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	v, err := s.Vault(vaultKeys(ids...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+const valuable = "an-access-token-of-some-length"
+
+func TestAVaultsValueIsForHoldersOfItsKey(t *testing.T) {
+	redis := hubtest.StartRedis(t)
+	ctx := t.Context()
+	old, both, alien := openVault(t, redis.URL, "a1"), openVault(t, redis.URL, "b2", "a1"), openVault(t, redis.URL, "c3")
+	if err := old.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for who, v := range map[string]*redisstore.Vault{"the writer": old, "a rotated node": both} {
+		if got, err := v.Load(ctx, "x"); err != nil || string(got) != valuable {
+			t.Errorf("%s reads %q %v", who, got, err)
+		}
+	}
+	if got, err := alien.Load(ctx, "x"); err != nil || got != nil {
+		t.Errorf("a stranger reads %q %v", got, err)
+	}
+	if err := both.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := old.Load(ctx, "x"); err != nil || got != nil {
+		t.Errorf("the newest key did not seal: %q %v", got, err)
+	}
+}
+
+func TestWhoWritesInRedisLearnsAndForgesNothing(t *testing.T) {
+	redis := hubtest.StartRedis(t)
+	ctx := t.Context()
+	v := openVault(t, redis.URL, "a1")
+	if err := v.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := redis.Client.Get(ctx, "loginhub:vault:{x}").Result()
+	if err != nil || strings.Contains(raw, valuable) {
+		t.Fatalf("in clear: %q %v", raw, err)
+	}
+	if left := redis.Client.PTTL(ctx, "loginhub:vault:{x}").Val(); left <= 0 || left > time.Minute {
+		t.Errorf("lives for %v", left)
+	}
+	forged := map[string]string{"another name's value": raw, "a turned bit": raw[:len(raw)-1] + string(raw[len(raw)-1]^1),
+		"cut": raw[:len(raw)-1], "no nonce": raw[:5], "in clear": valuable, "empty": ""}
+	for what, text := range forged {
+		redis.Client.Set(ctx, "loginhub:vault:{y}", text, 0)
+		if got, err := v.Load(ctx, "y"); err != nil || got != nil {
+			t.Errorf("%s is taken: %q %v", what, got, err)
+		}
+	}
+}
+
+func TestOfManyTakersAndClaimantsOneWins(t *testing.T) {
+	for _, url := range []string{redisstore.Embedded, hubtest.StartRedis(t).URL} {
+		ctx := t.Context()
+		v := openVault(t, url, "a1")
+		if err := v.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		var takers, claimants atomic.Int32
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if got, err := v.Take(ctx, "x"); err != nil {
+					t.Error(err)
+				} else if got != nil {
+					takers.Add(1)
+				}
+				if first, err := v.Claim(ctx, "c", time.Minute); err != nil {
+					t.Error(err)
+				} else if first {
+					claimants.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if takers.Load() != 1 || claimants.Load() != 1 {
+			t.Errorf("%s: %d took, %d claimed", url, takers.Load(), claimants.Load())
+		}
+	}
+}
+
+func TestWithoutRedisAVaultSaysSo(t *testing.T) {
+	v := openVault(t, "redis://127.0.0.1:"+hubtest.FreePort(t)+"/0", "a1")
+	ctx := t.Context()
+	_, load := v.Load(ctx, "x")
+	_, take := v.Take(ctx, "x")
+	first, claim := v.Claim(ctx, "x", time.Minute)
+	if load == nil || take == nil || claim == nil || first || v.Save(ctx, "x", nil, time.Minute) == nil {
+		t.Errorf("load %v, take %v, claim %v %v", load, take, first, claim)
+	}
+}

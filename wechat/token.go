@@ -1,0 +1,276 @@
+package wechat
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+)
+
+// TokenStore keeps small secret values for all nodes. What it stores it has to
+// encrypt: the values are access tokens.
+type TokenStore interface {
+	// Now is a clock that all nodes share.
+	Now() time.Time
+	// Load gives the value under a name; nil where there is none.
+	Load(ctx context.Context, name string) ([]byte, error)
+	// Save stores a value for that long.
+	Save(ctx context.Context, name string, value []byte, life time.Duration) error
+	// Claim is true for the first of all nodes that asks for a name, until
+	// life is over.
+	Claim(ctx context.Context, name string, life time.Duration) (bool, error)
+}
+
+const (
+	// handover is how long before the end WeChat gives out the next token, with
+	// both valid until then.
+	handover = 5 * time.Minute
+	// longest is the longest life of a token that is believed.
+	longest = 2 * time.Hour
+	// claimLife is for how long one node alone renews: longer than a call.
+	claimLife = 10 * time.Second
+	// claimWait is how long a node without any token waits for the one that
+	// renews, before it asks WeChat itself. It gets the same token.
+	claimWait = 3 * time.Second
+	claimTick = 50 * time.Millisecond
+	// maxToken bounds a token. WeChat says to reserve at least 512 characters.
+	maxToken = 4096
+)
+
+// Tokens is the access_token of one application, one value for all nodes. It is
+// safe for concurrent use.
+//
+// It asks stable_token, in which every call gives the same token until five
+// minutes before its end: nodes cannot take it from each other, and nobody needs
+// a forced renewal, which WeChat allows twenty times a day.
+type Tokens struct {
+	// Warn hears why a token that still works could not be renewed; may be nil.
+	Warn func(error)
+
+	// Fixed after NewTokens.
+	host   *host
+	appID  string
+	secret *string
+	store  TokenStore
+	turn   chan struct{} // held by the one who renews on this node
+
+	mu      sync.Mutex
+	current grant
+}
+
+// grant is a token as it stands in the store.
+type grant struct {
+	Token   string    `json:"token"`
+	Renew   time.Time `json:"renew"`   // from then on ask for the next
+	Expires time.Time `json:"expires"` // by the store's clock
+}
+
+// NewTokens takes the application's configuration. It makes no call.
+func NewTokens(c Config, store TokenStore) (*Tokens, error) {
+	h, err := c.host()
+	if err != nil {
+		return nil, err
+	}
+	return &Tokens{host: h, appID: c.AppID, secret: &c.Secret, store: store, turn: make(chan struct{}, 1)}, nil
+}
+
+// use makes a call with the token; where WeChat finds it stale, once more with a
+// new one. What it calls must be free to repeat.
+func (t *Tokens) use(ctx context.Context, do func(token string) error) error {
+	token, err := t.get(ctx, "")
+	if err != nil {
+		return err
+	}
+	err = do(token)
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != kindStale {
+		return err
+	}
+	if token, err = t.get(ctx, token); err != nil {
+		return err
+	}
+	if err = do(token); errors.As(err, &e) && e.Kind == kindStale {
+		// Somebody forces renewals, or it is another application's token.
+		e.Kind = KindConfig
+	}
+	return err
+}
+
+// get gives the token; stale is one that WeChat has refused, "" for none.
+func (t *Tokens) get(ctx context.Context, stale string) (string, error) {
+	held := t.held()
+	if held.fresh(t.store.Now(), stale) {
+		return held.Token, nil
+	}
+	select {
+	case t.turn <- struct{}{}:
+	default:
+		if held.usable(t.store.Now(), stale) {
+			return held.Token, nil // somebody here renews already
+		}
+		select {
+		case t.turn <- struct{}{}:
+		case <-ctx.Done():
+			return "", t.call().busy("no access_token yet", ctx.Err())
+		}
+	}
+	defer func() { <-t.turn }()
+	if held = t.held(); held.fresh(t.store.Now(), stale) {
+		return held.Token, nil
+	}
+	g, err := t.renew(ctx, held, stale)
+	if err != nil {
+		return "", err
+	}
+	t.mu.Lock()
+	t.current = g
+	t.mu.Unlock()
+	return g.Token, nil
+}
+
+func (t *Tokens) held() grant {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current
+}
+
+func (g grant) usable(now time.Time, stale string) bool {
+	return g.Token != "" && g.Token != stale && now.Before(g.Expires)
+}
+
+func (g grant) fresh(now time.Time, stale string) bool {
+	return g.usable(now, stale) && now.Before(g.Renew)
+}
+
+// renew finds the next token: in the store, where another node has put it, or at
+// WeChat. A token that still works is given rather than an error.
+func (t *Tokens) renew(ctx context.Context, held grant, stale string) (grant, error) {
+	shared, err := t.load(ctx)
+	if err != nil {
+		return grant{}, err
+	}
+	if shared.fresh(t.store.Now(), stale) {
+		return shared, nil
+	}
+	if shared.usable(t.store.Now(), stale) {
+		held = shared
+	}
+	first, err := t.store.Claim(ctx, t.claim(stale), claimLife)
+	if err != nil {
+		return grant{}, t.call().busy("no access_token: store", err)
+	}
+	if !first {
+		if held.usable(t.store.Now(), stale) {
+			return held, nil
+		}
+		if shared, err := t.await(ctx, stale); err != nil || shared.Token != "" {
+			return shared, err
+		}
+	}
+	next, err := t.fetch(ctx)
+	if err != nil {
+		if held.usable(t.store.Now(), stale) {
+			if t.Warn != nil {
+				t.Warn(err)
+			}
+			return held, nil
+		}
+		return grant{}, err
+	}
+	value, err := json.Marshal(next)
+	if err == nil {
+		err = t.store.Save(ctx, t.name(), value, next.Expires.Sub(t.store.Now()))
+	}
+	if err != nil && t.Warn != nil {
+		t.Warn(t.call().busy("access_token not shared", err)) // the others ask for the same one
+	}
+	return next, nil
+}
+
+// await gives the token that another node is fetching; none after claimWait.
+func (t *Tokens) await(ctx context.Context, stale string) (grant, error) {
+	limit := time.NewTimer(claimWait)
+	defer limit.Stop()
+	tick := time.NewTicker(claimTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return grant{}, t.call().busy("no access_token yet", ctx.Err())
+		case <-limit.C:
+			return grant{}, nil
+		case <-tick.C:
+		}
+		shared, err := t.load(ctx)
+		if err != nil || shared.usable(t.store.Now(), stale) {
+			return shared, err
+		}
+	}
+}
+
+func (t *Tokens) load(ctx context.Context) (grant, error) {
+	value, err := t.store.Load(ctx, t.name())
+	if err != nil {
+		return grant{}, t.call().busy("no access_token: store", err)
+	}
+	var g grant
+	if value == nil || json.Unmarshal(value, &g) != nil {
+		return grant{}, nil
+	}
+	return g, nil
+}
+
+// fetch asks WeChat.
+//
+// https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken
+func (t *Tokens) fetch(ctx context.Context) (grant, error) {
+	c := t.call()
+	var err error
+	c.body, err = json.Marshal(map[string]any{"grant_type": "client_credential",
+		"appid": t.appID, "secret": *t.secret, "force_refresh": false})
+	if err != nil {
+		return grant{}, c.busy("request not made", err)
+	}
+	asked := t.store.Now()
+	var answer struct {
+		Token     string `json:"access_token"`
+		ExpiresIn int64  `json:"expires_in"`
+	}
+	if err := t.host.get(ctx, c, &answer); err != nil {
+		return grant{}, err
+	}
+	if answer.Token == "" || len(answer.Token) > maxToken {
+		return grant{}, c.busy("answer without a usable access_token", nil)
+	}
+	life := lifeOf(answer.ExpiresIn)
+	return grant{Token: answer.Token, Expires: asked.Add(life), Renew: asked.Add(life - min(handover, life/2))}, nil
+}
+
+// lifeOf clamps expires_in: WeChat answers down to 300, and 0 must neither mean
+// for ever nor make every call a renewal.
+func lifeOf(expiresIn int64) time.Duration {
+	return time.Duration(min(max(expiresIn, 2), int64(longest/time.Second))) * time.Second
+}
+
+func (t *Tokens) call() call {
+	return call{op: "stable_token", path: "/cgi-bin/stable_token", hidden: []string{*t.secret}}
+}
+
+func (t *Tokens) name() string { return "wechat:token:" + t.appID }
+
+// claim is a new name for every refused token: whoever meets it first renews at
+// once, however short ago the last renewal was.
+func (t *Tokens) claim(stale string) string {
+	name := "wechat:renew:" + t.appID
+	if stale != "" {
+		sum := sha256.Sum256([]byte(stale))
+		name += ":" + hex.EncodeToString(sum[:8])
+	}
+	return name
+}
+
+// Close lets go of idle connections of the package's own transport.
+func (t *Tokens) Close() { t.host.close() }

@@ -1,0 +1,154 @@
+package wechat
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// DefaultOpenURL is the host of WeChat's authorize page.
+const DefaultOpenURL = "https://open.weixin.qq.com"
+
+// Profile is who logged in to a website, with the names that WeChat vouches for.
+type Profile struct {
+	Identity
+	// Nickname is as WeChat has it; it may hold any character.
+	Nickname string
+	// Avatar is an https URL, or empty.
+	Avatar string
+}
+
+// Website asks WeChat about the users of one website application. It is safe for
+// concurrent use.
+type Website struct {
+	// Warn hears why a profile could not be read; may be nil. The user is
+	// logged in all the same, without a name.
+	Warn func(error)
+
+	// Fixed after NewWebsite.
+	host   *host
+	open   *url.URL
+	appID  string
+	secret *string
+}
+
+// NewWebsite takes the website application's configuration, and the base of the
+// authorize page ("" means DefaultOpenURL). It makes no call.
+func NewWebsite(c Config, openURL string) (*Website, error) {
+	h, err := c.host()
+	if err != nil {
+		return nil, err
+	}
+	if openURL == "" {
+		openURL = DefaultOpenURL
+	}
+	open, err := baseURL(openURL)
+	if err != nil {
+		return nil, errors.New("wechat config: the authorize page's base must be http(s)://HOST[/PATH] and nothing more")
+	}
+	return &Website{host: h, open: open, appID: c.AppID, secret: &c.Secret}, nil
+}
+
+// Authorize is the URL of WeChat's page, which comes back to redirect with the
+// state and, if the user agrees, a code. lang is "cn" or "en".
+//
+// https://developers.weixin.qq.com/doc/oplatform/Website_App/WeChat_Login/Wechat_Login
+func (w *Website) Authorize(redirect, state, lang string) string {
+	u := w.open.JoinPath("/connect/qrconnect")
+	// In the order of WeChat's page, which its own errors insist on.
+	u.RawQuery = "appid=" + url.QueryEscape(w.appID) + "&redirect_uri=" + url.QueryEscape(redirect) +
+		"&response_type=code&scope=snsapi_login&state=" + url.QueryEscape(state) + "&lang=" + url.QueryEscape(lang)
+	u.Fragment = "wechat_redirect"
+	return u.String()
+}
+
+// Origin is the authorize page's origin, for a Content-Security-Policy.
+func (w *Website) Origin() string { return w.open.Scheme + "://" + w.open.Host }
+
+// Login exchanges the callback's code for the user, one call that is never
+// repeated, and reads his profile. An error is always an [*Error].
+//
+// https://developers.weixin.qq.com/doc/oplatform/Website_App/WeChat_Login/Authorized_Interface_Calling_UnionID.html
+func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
+	c := call{
+		op:   "oauth2/access_token",
+		path: "/sns/oauth2/access_token",
+		query: url.Values{"appid": {w.appID}, "secret": {*w.secret}, "code": {code},
+			"grant_type": {"authorization_code"}},
+		hidden: []string{*w.secret, code},
+	}
+	if code == "" || len(code) > maxCode {
+		return Profile{}, &Error{Op: c.op, Kind: KindCode, Msg: "not called: no code has this length"}
+	}
+	// The answer also has a refresh_token. No field takes it, so it ends here.
+	var answer struct {
+		Token   string `json:"access_token"`
+		OpenID  string `json:"openid"`
+		UnionID string `json:"unionid"`
+	}
+	if err := w.host.get(ctx, c, &answer); err != nil {
+		return Profile{}, err
+	}
+	if !plausibleID(answer.OpenID) || (answer.UnionID != "" && !plausibleID(answer.UnionID)) {
+		return Profile{}, c.busy("answer without a usable openid or unionid", nil)
+	}
+	p := Profile{Identity: Identity{AppID: w.appID, OpenID: answer.OpenID, UnionID: answer.UnionID}}
+	if err := w.profile(ctx, answer.Token, &p); err != nil && w.Warn != nil {
+		w.Warn(err)
+	}
+	return p, nil
+}
+
+// profile adds what userinfo says. The user is known already, and his code is
+// spent: whatever goes wrong here costs him his name and nothing more.
+func (w *Website) profile(ctx context.Context, token string, p *Profile) error {
+	c := call{op: "userinfo", path: "/sns/userinfo", hidden: []string{token, *w.secret},
+		query: url.Values{"access_token": {token}, "openid": {p.OpenID}, "lang": {"zh_CN"}}}
+	if token == "" {
+		return c.busy("no access_token to ask with", nil)
+	}
+	body, err := w.host.exchange(ctx, c)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		OpenID   string `json:"openid"`
+		UnionID  string `json:"unionid"`
+		Nickname string `json:"nickname"`
+		Avatar   string `json:"headimgurl"`
+	}
+	if !json.Valid(body) {
+		body = printable(body) // a nickname with raw control characters
+	}
+	if err := c.decode(body, &answer); err != nil {
+		return err
+	}
+	if answer.OpenID != p.OpenID {
+		return c.busy("answer about another user", nil)
+	}
+	if p.UnionID == "" && plausibleID(answer.UnionID) {
+		p.UnionID = answer.UnionID
+	}
+	p.Nickname, p.Avatar = answer.Nickname, answer.Avatar
+	if rest, plain := strings.CutPrefix(p.Avatar, "http://"); plain {
+		p.Avatar = "https://" + rest // the same picture; older profiles have it so
+	}
+	return nil
+}
+
+// printable takes the bytes below the blank out of JSON: outside of strings they
+// mean nothing, within them they are not allowed.
+func printable(body []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r < ' ' {
+			return -1
+		}
+		return r
+	}, body)
+}
+
+// Close lets go of idle connections of the package's own transport.
+func (w *Website) Close() { w.host.close() }

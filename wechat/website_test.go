@@ -1,0 +1,154 @@
+package wechat_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"loginhub/wechat"
+	"loginhub/wechat/wechattest"
+)
+
+const webID = "wxfedcba9876543210"
+
+func newWebsite(t *testing.T, w *wechattest.Server) *wechat.Website {
+	t.Helper()
+	w.Register(wechattest.App{ID: webID, Secret: secret, OpenPlatform: "acme", CallbackHost: "login.example.com"})
+	site, err := wechat.NewWebsite(wechat.Config{AppID: webID, Secret: secret, BaseURL: w.URL}, w.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(site.Close)
+	return site
+}
+
+// visit opens the authorize page and gives the attempt's uuid and the page.
+func visit(t *testing.T, link string) (uuid, page string) {
+	t.Helper()
+	resp, err := http.Get(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return wechattest.UUID(string(body)), string(body)
+}
+
+// webCode is what the browser of a consenting user brings back.
+func webCode(t *testing.T, w *wechattest.Server, site *wechat.Website, user string) string {
+	t.Helper()
+	uuid, page := visit(t, site.Authorize("https://login.example.com/api/wechat/callback", "s-1", "cn"))
+	back, err := url.Parse(w.Allow(uuid, user))
+	if err != nil || back.Query().Get("state") != "s-1" || back.Query().Get("code") == "" {
+		t.Fatalf("back to %v: %s", back, page)
+	}
+	return back.Query().Get("code")
+}
+
+func TestAWebsitesUserComesWithHisProfile(t *testing.T) {
+	w := newWeChat(t)
+	site := newWebsite(t, w)
+	p, err := site.Login(t.Context(), webCode(t, w, site, "小明"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := wechat.Identity{AppID: webID, OpenID: w.OpenID(webID, "小明"), UnionID: w.UnionID(appID, "小明")}
+	if p.Identity != want || p.Nickname != "小明" || !strings.HasPrefix(p.Avatar, "https://thirdwx.qlogo.cn/") {
+		t.Errorf("got %+v, wanted %+v", p, want)
+	}
+}
+
+func TestAWebsitesCodeIsExchangedOnce(t *testing.T) {
+	w := newWeChat(t)
+	site := newWebsite(t, w)
+	code := webCode(t, w, site, "alice")
+	if _, err := site.Login(t.Context(), code); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		code string
+		kind wechat.Kind
+	}{"used": {code, wechat.KindCode}, "unknown": {"0123456789abcdef", wechat.KindCode},
+		"a mini-program's": {w.Code(appID, "alice"), wechat.KindCode}, "none": {"", wechat.KindCode},
+		"too long": {strings.Repeat("a", 600), wechat.KindCode}} {
+		_, err := site.Login(t.Context(), c.code)
+		if e := asError(t, err); e.Kind != c.kind {
+			t.Errorf("%s: %v (%v)", name, e, e.Kind)
+		}
+	}
+	for name, fault := range map[string]wechattest.Fault{"hang up": {Break: wechattest.HangUp}, "reset": {Break: wechattest.Reset},
+		"empty": {Page: wechattest.EmptyPage}, "HTML": {Page: wechattest.HTMLPage}, "-1": {Errcode: -1}, "half": {Break: wechattest.Truncated}} {
+		code := webCode(t, w, site, "bob")
+		w.Fail(fault)
+		_, err := site.Login(t.Context(), code)
+		if e := asError(t, err); e.Kind != wechat.KindBusy || w.CallsFor(code) != 1 || strings.Contains(e.Error(), code) {
+			t.Errorf("%s: %v (%v) after %d exchanges", name, e, e.Kind, w.CallsFor(code))
+		}
+	}
+}
+
+func TestAProfileThatCannotBeReadCostsTheNameOnly(t *testing.T) {
+	w := newWeChat(t)
+	site := newWebsite(t, w)
+	warned := 0
+	site.Warn = func(error) { warned++ }
+	for name, fault := range map[string]wechattest.Fault{"48001": {Errcode: 48001}, "empty": {Page: wechattest.EmptyPage},
+		"HTML": {Page: wechattest.HTMLPage}, "502": {Page: wechattest.BadGatewayPage}, "half": {Break: wechattest.Truncated}} {
+		code := webCode(t, w, site, "alice")
+		w.Fail(wechattest.Fault{}, fault)
+		p, err := site.Login(t.Context(), code)
+		if err != nil || p.OpenID != w.OpenID(webID, "alice") || p.UnionID == "" || p.Nickname != "" {
+			t.Errorf("%s: %+v %v", name, p, err)
+		}
+	}
+	if warned != 5 {
+		t.Errorf("warned %d times", warned)
+	}
+}
+
+// Nicknames with raw control characters have broken many a JSON parser.
+func TestControlCharactersInANicknameDoNotLoseTheProfile(t *testing.T) {
+	w := newWeChat(t)
+	site := newWebsite(t, w)
+	code := webCode(t, w, site, "alice")
+	w.Fail(wechattest.Fault{ZeroErrcode: true}, wechattest.Fault{RawNickname: true})
+	p, err := site.Login(t.Context(), code)
+	if err != nil || p.Nickname != "alice" {
+		t.Errorf("%q %v", p.Nickname, err)
+	}
+}
+
+func TestAWrongAuthorizeLinkIsAPageAtWeChat(t *testing.T) {
+	w := newWeChat(t)
+	site := newWebsite(t, w)
+	if uuid, page := visit(t, site.Authorize("https://evil.example.net/cb", "s", "en")); uuid != "" || !strings.Contains(page, "redirect_uri") {
+		t.Errorf("%q %s", uuid, page)
+	}
+	link := site.Authorize("https://login.example.com/cb", "s", "en")
+	if !strings.HasSuffix(link, "&lang=en#wechat_redirect") || strings.Contains(link, secretCore) {
+		t.Errorf("link %s", link)
+	}
+}
+
+func TestAWebsitesLoginCanBeGivenUp(t *testing.T) {
+	w := newWeChat(t)
+	site := newWebsite(t, w)
+	code := webCode(t, w, site, "alice")
+	w.Fail(wechattest.Fault{Hold: make(chan struct{})})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_ = w.AwaitCalls(t.Context(), 1)
+		cancel()
+	}()
+	_, err := site.Login(ctx, code)
+	if e := asError(t, err); e.Kind != wechat.KindBusy || w.CallsFor(code) != 1 {
+		t.Errorf("%v after %d exchanges", e, w.CallsFor(code))
+	}
+}

@@ -1,0 +1,142 @@
+package wechattest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Attempt is a person's visit to the authorize page.
+type Attempt struct {
+	UUID            string
+	appID           string
+	redirect, state string
+	errcode         int // of the long poll: 408 waiting, 404 scanned, 405 allowed, 403 denied
+	code            string
+}
+
+// connect is open.weixin.qq.com: the authorize page, and what it polls.
+func (s *Server) connect(r *http.Request) answer {
+	q := r.URL.Query()
+	switch r.URL.Path {
+	case "/connect/qrconnect":
+		return s.authorizePage(q)
+	case "/connect/l/qrconnect":
+		return s.attemptState(q.Get("uuid"))
+	case "/connect/decide": // not WeChat's: the user's phone, for a test in a browser
+		return s.decidePage(q)
+	}
+	return answer{status: http.StatusNotFound, contentType: "text/html", body: []byte("<h1>404</h1>")}
+}
+
+// authorizePage shows a QR code, or says what is wrong with the link. Both are
+// an HTTP 200.
+func (s *Server) authorizePage(q url.Values) answer {
+	back, err := url.Parse(q.Get("redirect_uri"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	app, known := s.apps[q.Get("appid")]
+	switch {
+	case !known:
+		return page("AppID 参数错误")
+	case err != nil || back.Hostname() == "" || back.Hostname() != app.CallbackHost:
+		return page("redirect_uri 参数错误")
+	case q.Get("response_type") != "code":
+		return page("response_type 参数错误")
+	case q.Get("scope") != "snsapi_login":
+		return page("Scope 参数错误或没有 Scope 权限")
+	case len(q.Get("state")) > 128:
+		return page("state 参数错误")
+	}
+	a := &Attempt{UUID: rand.Text()[:16], appID: app.ID, redirect: q.Get("redirect_uri"), state: q.Get("state"), errcode: 408}
+	s.attempts[a.UUID] = a
+	return page(fmt.Sprintf(`<img src="/connect/qrcode/%[1]s" alt=""><a id="allow" href="/connect/decide?uuid=%[1]s&amp;user=alice">allow</a>`+
+		` <a id="deny" href="/connect/decide?uuid=%[1]s">deny</a>`, a.UUID))
+}
+
+func page(text string) answer {
+	return answer{status: http.StatusOK, contentType: "text/html; charset=utf-8",
+		body: []byte("<!doctype html><title>微信登录</title><body>" + text)}
+}
+
+// attemptState is the page's long poll, here without the waiting.
+func (s *Server) attemptState(uuid string) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.attempts[uuid]
+	if a == nil {
+		return answer{status: http.StatusOK, contentType: "text/javascript", body: []byte("window.wx_errcode=402;window.wx_code='';")}
+	}
+	return answer{status: http.StatusOK, contentType: "text/javascript",
+		body: fmt.Appendf(nil, "window.wx_errcode=%d;window.wx_code='%s';", a.errcode, a.code)}
+}
+
+// decidePage sends the browser back, as WeChat's page does by itself.
+func (s *Server) decidePage(q url.Values) answer {
+	to := s.Deny(q.Get("uuid"))
+	if user := q.Get("user"); user != "" {
+		to = s.Allow(q.Get("uuid"), user)
+	}
+	if to == "" {
+		return page("二维码已过期")
+	}
+	return answer{status: http.StatusFound, contentType: "text/html", location: to,
+		body: []byte(`<a href="` + html.EscapeString(to) + `">Found</a>`)}
+}
+
+// UUID finds the attempt in the authorize page's HTML; "" where it is none.
+func UUID(page string) string {
+	_, rest, _ := strings.Cut(page, "/connect/qrcode/")
+	uuid, _, found := strings.Cut(rest, `"`)
+	if !found {
+		return ""
+	}
+	return uuid
+}
+
+// Scan is the user's phone scanning the page's code.
+func (s *Server) Scan(uuid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.attempts[uuid]; a != nil {
+		a.errcode = 404
+	}
+}
+
+// Allow is the user's consent; it gives the URL that the browser is sent to, and
+// "" for an unknown attempt.
+func (s *Server) Allow(uuid, user string) (callback string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.attempts[uuid]
+	if a == nil {
+		return ""
+	}
+	a.errcode = 405
+	a.code = s.issue(issued{appID: a.appID, user: user, web: true, expires: s.now().Add(WebCodeLife)})
+	return a.back("code=" + a.code + "&")
+}
+
+// Deny is the user's refusal. By today's pages the browser then stays where it
+// is; until 2022 it was sent to the URL that this gives.
+func (s *Server) Deny(uuid string) (callback string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.attempts[uuid]
+	if a == nil {
+		return ""
+	}
+	a.errcode = 403
+	return a.back("")
+}
+
+func (a *Attempt) back(code string) string {
+	sep := "?"
+	if strings.Contains(a.redirect, "?") {
+		sep = "&"
+	}
+	return a.redirect + sep + code + "state=" + url.QueryEscape(a.state)
+}

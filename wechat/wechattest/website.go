@@ -1,0 +1,63 @@
+package wechattest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"net/url"
+	"time"
+)
+
+// webGrant is a website's access to one user.
+type webGrant struct {
+	appID, user string
+	expires     time.Time
+}
+
+// webToken is sns/oauth2/access_token: it spends a website's code.
+func (s *Server) webToken(q url.Values, f Fault) answer {
+	user, refusal := s.redeem(q, "code")
+	if refusal != 0 {
+		return failure(refusal, f)
+	}
+	appID := q.Get("appid")
+	success := map[string]any{"access_token": rand.Text() + rand.Text() + "-user", "expires_in": 7200,
+		"refresh_token": RefreshTokenPrefix + rand.Text(), "openid": s.OpenID(appID, user), "scope": "snsapi_login"}
+	if unionid := s.UnionID(appID, user); unionid != "" && !f.NoUnionID {
+		success["unionid"] = unionid
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked[success["access_token"].(string)] = webGrant{appID, user, s.now().Add(2 * time.Hour)}
+	if f.ZeroErrcode || f.StringErrcode {
+		success["errcode"], success["errmsg"] = number(0, f), "ok"
+	}
+	return body(success)
+}
+
+// RefreshTokenPrefix begins every refresh_token, so that a kept one shows.
+const RefreshTokenPrefix = "wxRefreshToken"
+
+// userInfo is sns/userinfo.
+func (s *Server) userInfo(q url.Values, f Fault) answer {
+	s.mu.Lock()
+	g, known := s.asked[q.Get("access_token")]
+	s.mu.Unlock()
+	switch {
+	case !known:
+		return failure(40001, f)
+	case !s.now().Before(g.expires):
+		return failure(42001, f)
+	case q.Get("openid") != s.OpenID(g.appID, g.user):
+		return failure(40003, f)
+	}
+	success := map[string]any{"openid": q.Get("openid"), "nickname": g.user, "sex": 0, "province": "", "city": "", "country": "",
+		"headimgurl": "http://thirdwx.qlogo.cn/mmopen/vi_32/" + g.user + "/132", "privilege": []string{}}
+	if unionid := s.UnionID(g.appID, g.user); unionid != "" && !f.NoUnionID {
+		success["unionid"] = unionid
+	}
+	a := body(success)
+	if f.RawNickname {
+		a.body = bytes.Replace(a.body, []byte(`"nickname":"`), []byte("\"nickname\":\"\x01\x1b\t"), 1)
+	}
+	return a
+}
