@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"loginhub/api"
 	"loginhub/hub/ticket"
 )
 
@@ -205,7 +206,8 @@ type oracle struct {
 	asked []string
 }
 
-func (o *oracle) Exchange(ctx context.Context, code string) (ticket.Identity, error) {
+func (o *oracle) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+	code := p.Code
 	o.mu.Lock()
 	o.asked = append(o.asked, code)
 	o.mu.Unlock()

@@ -234,3 +234,24 @@ func TestTheSandboxTakesEachOfItsCodesOnce(t *testing.T) {
 		s.ask(t, "POST", s.make(t, nil).path("scan"), body).problem(t, 422, "code_invalid")
 	}
 }
+
+// What a provider vouches for stands in the record, and a record has bounds
+// (invariant 8): one that no node can read any more would be a lost login.
+func TestALongNameThatAProviderVouchesForLosesNoLogin(t *testing.T) {
+	t.Parallel()
+	for name, id := range map[string]ticket.Identity{
+		"nickname": {Provider: "app", Subject: "ann", Nickname: strings.Repeat("<", 4000)},
+		"picture":  {Provider: "app", Subject: "ann", Nickname: "Ann", Picture: "https://example.com/?" + strings.Repeat("&", 4000)},
+		"unionid":  {Provider: "wechat", AppID: "wx1", Subject: "ann", UnionID: strings.Repeat("u", 20000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := &oracle{who: map[string]ticket.Identity{"ann": id}}
+			s := start(t, options{providers: map[string]api.Provider{"app": o}})
+			p := s.make(t, nil)
+			a := (&phone{s, "app", "ann"}).do(t, p, "confirm")
+			if v := p.poll(t, "wait=0"); a.status == http.StatusOK && v.status != http.StatusOK {
+				t.Errorf("the phone is told confirmed, and the page %s", v.body)
+			}
+		})
+	}
+}

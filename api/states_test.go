@@ -274,3 +274,19 @@ func TestANicknameIsStrippedOfWhatDisguisesIt(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryChangeIsLoggedOnceAndTheTicketIsShortened(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := reach(t, s, "consumed")
+	p.ack(t, 3).none(t)
+	s.phone("ann").may(t, p, "confirm")
+	for _, state := range []string{"pending", "scanned", "confirmed", "consumed"} {
+		if n := strings.Count(s.log.String(), `"login `+state+`" ticket=`+p.id[:8]); n != 1 {
+			t.Errorf("%s is logged %d times", state, n)
+		}
+	}
+	if strings.Contains(s.log.String(), p.id) {
+		t.Error("a log line can be scanned")
+	}
+}

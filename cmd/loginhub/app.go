@@ -48,7 +48,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer listener.Close()
 	store, err := redisstore.Open(a.set.redisURL())
 	if err != nil {
-		return fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)
+		return &usageError{fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)}
 	}
 	store.Replicas = a.set.RedisWait
 	defer store.Close()

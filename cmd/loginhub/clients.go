@@ -55,6 +55,12 @@ func (c *clientEntry) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
+// UnmarshalYAML refuses languages that nobody would be shown.
+func (l *label) UnmarshalYAML(n *yaml.Node) error {
+	type plain label
+	return strictly(n, (*plain)(l), "zh", "en")
+}
+
 var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl",
 	"qr", "wechat", "wechat_web", "app"}
 

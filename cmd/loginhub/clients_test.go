@@ -21,8 +21,11 @@ func written(t *testing.T, text string) string {
 	return path
 }
 
+// withWechat is a node that has a mini-program.
+var withWechat = credentials{program: wechatApp{id: "wx1", secret: "s3cret"}}
+
 func TestTheExampleOfTheContractIsAClientsFile(t *testing.T) {
-	got, err := readClients(written(t, `
+	got, _, err := readClients(written(t, `
     clients:
       - id: demo
         label: {zh: 演示, en: Demo}
@@ -31,7 +34,7 @@ func TestTheExampleOfTheContractIsAClientsFile(t *testing.T) {
         subject: openid          # or unionid
         number_matching: false
         token_ttl: 5m
-`), []string{"wechat"})
+`), withWechat)
 	want := []*ticket.Client{{ID: "demo", LabelZH: "演示", LabelEN: "Demo", Origins: []string{"https://www.example.com"},
 		Providers: []string{"wechat"}, Subject: "openid", TokenTTL: 5 * time.Minute}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -40,7 +43,7 @@ func TestTheExampleOfTheContractIsAClientsFile(t *testing.T) {
 }
 
 func TestAClientNeedsNoMoreThanAnID(t *testing.T) {
-	got, err := readClients(written(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), nil)
+	got, _, err := readClients(written(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), credentials{})
 	want := []*ticket.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
@@ -77,7 +80,7 @@ func TestAMistakeInTheClientsFileIsShownWithItsLine(t *testing.T) {
 		"an empty file":         {"", nil},
 	} {
 		path := written(t, c.text)
-		got, err := readClients(path, []string{"wechat"})
+		got, _, err := readClients(path, withWechat)
 		if err == nil {
 			t.Errorf("%s: read as %+v", name, got)
 			continue
@@ -96,7 +99,7 @@ func TestAnOriginIsSchemeHostAndPortAndNoMore(t *testing.T) {
 		"https://user@www.example.com", "ftp://www.example.com", "//www.example.com", "null", "*", "https://*.example.com/", "https://www.example.com ", "",
 		"https://www.example.com:port", "javascript:alert(1)",
 	} {
-		got, err := readClients(written(t, "clients:\n  - id: demo\n    origins: ['"+bad+"']\n"), nil)
+		got, _, err := readClients(written(t, "clients:\n  - id: demo\n    origins: ['"+bad+"']\n"), credentials{})
 		if err == nil || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "origin") {
 			t.Errorf("%s: %v and %+v", bad, err, got)
 		}

@@ -42,9 +42,16 @@ func main() {
 		fail(exitBroken, err)
 	}
 	var cli commands
-	k := kong.Parse(&cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"),
+	parser, err := kong.New(&cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"),
 		kong.Description("Log a PC browser in with a phone. With nothing configured: a sandbox with an in-memory store on http://localhost:8080."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}))
+	if err != nil {
+		fail(exitBroken, err)
+	}
+	k, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		fail(exitUsage, &usageError{err})
+	}
 	for _, name := range unknown(k.Model.Flags) {
 		fmt.Fprintf(os.Stderr, "loginhub: %s is no setting and changes nothing; `loginhub --help` lists them\n", name)
 	}

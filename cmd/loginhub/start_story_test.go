@@ -122,7 +122,7 @@ func TestAWrongConfigurationEndsWithTwoAndNamesEverySettingThatIsWrong(t *testin
 		"a misspelt field": {[]string{"CLIENTS=" + clients}, []string{"LOGINHUB_CLIENTS", "number_maching", "line 3"}},
 		"no such file":     {[]string{"KEYS_FILE=/nowhere/keys"}, []string{"LOGINHUB_KEYS_FILE"}},
 		"both":             {[]string{"KEYS=" + hubtest.Key, "KEYS_FILE=" + clients}, []string{"LOGINHUB_KEYS", "LOGINHUB_KEYS_FILE"}},
-		"not yet":          {[]string{"WECHAT_WEB_APP_ID=wx1", "APP_ISSUER=me", "QR=wxacode"}, []string{"LOGINHUB_WECHAT_WEB_APP_ID", "LOGINHUB_APP_JWKS_URL", "LOGINHUB_QR"}},
+		"half of others":   {[]string{"WECHAT_WEB_APP_ID=wx1", "APP_ISSUER=me"}, []string{"LOGINHUB_WECHAT_WEB_APP", "LOGINHUB_APP_JWKS_URL"}},
 		"no duration":      {[]string{"TICKET_TTL=soon"}, []string{"LOGINHUB_TICKET_TTL"}},
 		"no such level":    {[]string{"LOG=loud"}, []string{"log", "debug"}},
 		"no Redis URL":     {[]string{"REDIS_URL=http://:" + secret + "@127.0.0.1", "KEYS=" + hubtest.Key}, []string{"LOGINHUB_REDIS_URL"}},

@@ -114,8 +114,8 @@ func TestPagesThatNeverReadAreClosedAndNobodyWaitsForThem(t *testing.T) {
 }
 
 // neverReads opens a socket that asks for much and reads nothing, beside a second
-// one on the same ticket that reads. The second one gets the token while the
-// first is stuck; the first is closed.
+// one on the same ticket. While the first is stuck, the second hears everything;
+// the first is closed.
 func neverReads(ctx context.Context, node *hubtest.Node) error {
 	ticket, err := hubtest.Make(ctx, node.URL, nil)
 	if err != nil {
@@ -126,24 +126,35 @@ func neverReads(ctx context.Context, node *hubtest.Node) error {
 		return err
 	}
 	defer stuck.Close()
-	closed := make(chan error, 1)
-	go func() { closed <- stuck.Flood(ctx) }()
-	page := &hubtest.Page{Entry: func() string { return node.URL }, Ticket: ticket}
-	var held sync.WaitGroup
-	held.Go(func() { page.Wait(ctx) })
+	reader, err := ticket.Dial(ctx, node.URL)
+	if err != nil {
+		return err
+	}
+	defer reader.Conn.CloseNow()
+	closed, full := make(chan error, 1), make(chan struct{})
+	go func() { closed <- stuck.Flood(ctx, full) }()
+	select {
+	case <-full:
+	case err := <-closed:
+		return err
+	}
 	phone := hubtest.NewPhone("reader")
-	for _, action := range []string{"scan", "confirm"} {
-		pause(ctx, 500*time.Millisecond) // the flood has filled the buffers meanwhile
-		if _, err := phone.Insist(ctx, page.Entry, ticket.ID, action); err != nil {
-			return err
+	hears := func(action, state string) error {
+		if a, err := phone.Do(ctx, node.URL, ticket.ID, action, nil); err != nil || a.Status != 200 {
+			return fmt.Errorf("%s: %v %v", action, a, err)
 		}
+		soon, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		_, err := reader.Until(soon, state)
+		return err
 	}
-	told := time.Now()
-	held.Wait()
-	if late := page.TokenAt.Sub(told); page.Token == "" || late > 3*time.Second {
-		return fmt.Errorf("the page beside one that never reads: token %q after %v", page.Token, late)
+	if err := hears("scan", "scanned"); err != nil {
+		return fmt.Errorf("beside a page that never reads: %w", err)
 	}
-	return <-closed
+	if err := <-closed; err != nil {
+		return err
+	}
+	return hears("confirm", "confirmed")
 }
 
 func TestAPageThatReconnectsInALoopHoldsFourPlacesAtTheMost(t *testing.T) {

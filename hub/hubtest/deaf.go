@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -44,21 +45,29 @@ func DialDeaf(ctx context.Context, node *Node, ticket *Ticket) (*Deaf, error) {
 }
 
 // Flood sends pings, each of which the node has to answer, until the node closes
-// the connection: that is nil. An end of ctx before is an error.
-func (d *Deaf) Flood(ctx context.Context) error {
+// the connection: that is nil. full is closed when the node takes no more. An end
+// of ctx before is an error.
+func (d *Deaf) Flood(ctx context.Context, full chan<- struct{}) error {
 	// RFC 6455, 5.5.2: a ping of 125 bytes, masked with zeros.
 	ping := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, make([]byte, 125)...)
-	for ctx.Err() == nil {
-		d.SetWriteDeadline(time.Now().Add(time.Second))
-		_, err := d.Write(ping)
-		if err != nil && !errors.Is(err, syscall.EAGAIN) && !isTimeout(err) {
+	for rest := ping; ctx.Err() == nil; {
+		d.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+		n, err := d.Write(rest)
+		if rest = rest[n:]; len(rest) == 0 {
+			rest = ping
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if full != nil {
+				close(full)
+				full = nil
+			}
+		case err != nil:
+			if full != nil {
+				return fmt.Errorf("closed before it was full: %w", err)
+			}
 			return nil // reset: the node has closed it
 		}
 	}
 	return errors.New("the node does not close a page that never reads")
-}
-
-func isTimeout(err error) bool {
-	var e net.Error
-	return errors.As(err, &e) && e.Timeout()
 }

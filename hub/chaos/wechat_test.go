@@ -1,0 +1,217 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/wechat/wechattest"
+)
+
+// wechat is an imitation WeChat that can go and come back at its place, and the
+// nodes that ask it.
+type wechat struct {
+	addr  string
+	nodes []*hubtest.Node
+
+	mu    sync.Mutex // guards what follows
+	on    *wechattest.Server
+	codes []issued
+}
+
+// issued is a code, and who gave it.
+type issued struct {
+	by   *wechattest.Server
+	code string
+}
+
+const appID = "wx0123456789abcdef"
+
+func startWechat(t *testing.T) *wechat {
+	t.Helper()
+	w := &wechat{addr: "127.0.0.1:" + hubtest.FreePort(t)}
+	w.open()
+	t.Cleanup(func() { w.on.Close() })
+	w.nodes = three(t, hubtest.StartRedis(t).URL, "WECHAT_APP_ID="+appID, "WECHAT_APP_SECRET=not a secret",
+		"WECHAT_API_URL=http://"+w.addr)
+	return w
+}
+
+// open starts it, again after a shut.
+func (w *wechat) open() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on = wechattest.New(wechattest.Options{Addr: w.addr})
+	w.on.Register(wechattest.App{ID: appID, Secret: "not a secret"})
+}
+
+// shut ends it: connections to it are refused.
+func (w *wechat) shut() { w.server().Close() }
+
+func (w *wechat) server() *wechattest.Server {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.on
+}
+
+// owner is for world.
+func (w *wechat) owner(user string) (*hubtest.Phone, string) {
+	phone := hubtest.NewPhone(user)
+	phone.Login = func() (provider, code string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		code = w.on.Code(appID, user)
+		w.codes = append(w.codes, issued{w.on, code})
+		return "wechat", code
+	}
+	return phone, "wechat:" + appID + ":" + w.server().OpenID(appID, user)
+}
+
+// once checks that no code was ever brought twice: the hub never repeats an
+// exchange.
+func (w *wechat) once(t *testing.T) {
+	t.Helper()
+	for _, c := range w.codes {
+		if n := c.by.CallsFor(c.code); n > 1 {
+			t.Errorf("a code was exchanged %d times", n)
+		}
+	}
+}
+
+func TestWechatIsOutOfOrder(t *testing.T) {
+	t.Parallel()
+	fail := func(f wechattest.Fault) func(*wechat) { return func(w *wechat) { w.server().FailAlways(f) } }
+	mend := func(w *wechat) { w.server().ClearFaults() }
+	for name, fault := range map[string][2]func(*wechat){
+		"connections are refused": {(*wechat).shut, (*wechat).open},
+		"it answers with HTML":    {fail(wechattest.Fault{Page: wechattest.HTMLPage}), mend},
+		"a gateway answers 502":   {fail(wechattest.Fault{Page: wechattest.BadGatewayPage}), mend},
+		"it hangs up":             {fail(wechattest.Fault{Break: wechattest.HangUp}), mend},
+		"it is too busy":          {fail(wechattest.Fault{Errcode: -1}), mend},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := startWechat(t)
+			total := logins(t, 100)
+			s := world{nodes: w.nodes, owner: w.owner}.run(t, total, 25, func(ctx context.Context) {
+				for range 3 { // it flaps
+					fault[0](w)
+					w.turnsAway(t, 3*time.Second)
+					pause(ctx, 500*time.Millisecond)
+					fault[1](w)
+					pause(ctx, 500*time.Millisecond)
+				}
+			})
+			complete(t, s, total)
+			w.once(t)
+		})
+	}
+}
+
+// turnsAway checks what people see while WeChat is out of order: a phone is told
+// within the limit to come again, and when; pages get tickets, sockets and polls
+// as ever.
+func (w *wechat) turnsAway(t *testing.T, limit time.Duration) {
+	t.Helper()
+	ctx, cancel := hubtest.Limit(30 * time.Second)
+	defer cancel()
+	ticket := w.serves(t)
+	if ticket == nil {
+		return
+	}
+	phone, _ := w.owner("turned away")
+	begun := time.Now()
+	a, err := phone.Do(ctx, w.nodes[1].URL, ticket.ID, "confirm", nil)
+	if err != nil {
+		t.Errorf("confirm: %v", err)
+	} else if a.Status != http.StatusServiceUnavailable || a.Code != "provider_unavailable" || a.Header.Get("Retry-After") == "" {
+		t.Errorf("confirm: %d %s, Retry-After %q", a.Status, a.Code, a.Header.Get("Retry-After"))
+	}
+	if took := time.Since(begun); took > limit {
+		t.Errorf("the phone was told after %v", took)
+	}
+}
+
+// serves makes a ticket and opens its page by both transports.
+func (w *wechat) serves(t *testing.T) *hubtest.Ticket {
+	t.Helper()
+	ctx, cancel := hubtest.Limit(5 * time.Second)
+	defer cancel()
+	ticket, err := hubtest.Make(ctx, w.nodes[0].URL, nil)
+	if err != nil {
+		t.Errorf("make: %v", err)
+		return nil
+	}
+	socket, err := ticket.Dial(ctx, w.nodes[2].URL)
+	if err != nil {
+		t.Errorf("socket: %v", err)
+		return nil
+	}
+	defer socket.Conn.CloseNow()
+	if _, err := socket.Until(ctx, "pending"); err != nil {
+		t.Error(err)
+	}
+	if v, err := ticket.Poll(ctx, w.nodes[0].URL, 0, 1); err != nil || v == nil || v.State != "pending" {
+		t.Errorf("poll: %+v %v", v, err)
+	}
+	return ticket
+}
+
+func TestWechatIsSlow(t *testing.T) {
+	t.Parallel()
+	w := startWechat(t)
+	before := levels(t, w.nodes)
+	w.server().FailAlways(wechattest.Fault{Delay: 20 * time.Second})
+	// More than a node asks WeChat for at once.
+	const phones = 400
+	node := w.nodes[0]
+	ctx, cancel := hubtest.Limit(60 * time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	took := map[string]int{}
+	for i := range phones {
+		ticket, err := hubtest.Make(ctx, node.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			phone, _ := w.owner(fmt.Sprint("slow-", i))
+			begun := time.Now()
+			a, err := phone.Do(ctx, node.URL, ticket.ID, "confirm", nil)
+			if err != nil || a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+				t.Errorf("confirm: %+v %v", a, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			took[map[bool]string{true: "at once", false: "after WeChat's limit"}[time.Since(begun) < 5*time.Second]]++
+		})
+	}
+	if err := w.server().AwaitCalls(ctx, 256); err != nil {
+		t.Fatal(err)
+	}
+	now, err := node.Level()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One for the request, one that reads its connection, two of the connection
+	// to WeChat: for each of the 256, and none for those beyond.
+	if most := before[0].Goroutines + 4*256 + 2*(phones-256) + goroutineSlack; now.Goroutines > most {
+		t.Errorf("%v; expected at most %d goroutines", now, most)
+	}
+	w.serves(t)
+	all.Wait()
+	t.Logf("%v; answered: %v", now, took)
+	if took["after WeChat's limit"] > 256 {
+		t.Errorf("more than 256 calls at once: %v", took)
+	}
+	w.server().ClearFaults()
+	total := logins(t, 100)
+	complete(t, world{nodes: w.nodes, owner: w.owner}.run(t, total, 25, func(context.Context) {}), total)
+	settled(t, w.nodes, before)
+	w.once(t)
+}
