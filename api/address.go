@@ -106,6 +106,9 @@ var reserved = []netip.Prefix{
 	netip.MustParsePrefix("240.0.0.0/4"),
 	netip.MustParsePrefix("64:ff9b:1::/48"),
 	netip.MustParsePrefix("100::/64"),
+	netip.MustParsePrefix("2001:2::/48"),  // benchmarks
+	netip.MustParsePrefix("2001:10::/28"), // overlays, not routed
+	netip.MustParsePrefix("5f00::/16"),    // segment routing
 	netip.MustParsePrefix("fec0::/10"),
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -24,7 +25,7 @@ func readBody(c echo.Context) ([]byte, error) {
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := params["charset"]
-	isJSON := err == nil && kind == "application/json" && (charset == "" || charset == "utf-8" || charset == "UTF-8")
+	isJSON := err == nil && kind == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
 	if !isJSON && r.ContentLength > 0 {
 		return nil, errMediaType
 	}

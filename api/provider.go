@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,7 +50,10 @@ func (s *Server) exchange(ctx context.Context, p Provider, proof Proof) (by tick
 		by, err = p.Exchange(ctx, proof)
 		return err
 	})
-	return by, err
+	if err != nil {
+		return by, err
+	}
+	return by.Clean()
 }
 
 // limited makes a call outwards within the node's limits.
@@ -62,5 +66,9 @@ func (s *Server) limited(ctx context.Context, call func(context.Context) error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return call(ctx)
+	err := call(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, err)
+	}
+	return err
 }

@@ -37,7 +37,7 @@ func (s *Server) socket(c echo.Context) error {
 // handshake checks the opening handshake (RFC 6455, section 4.2.1), so that
 // every refusal is one of ours, and returns the subprotocols on offer.
 func handshake(r *http.Request) ([]string, error) {
-	if !slices.ContainsFunc(list(r.Header, "Connection"), is("upgrade")) ||
+	if !r.ProtoAtLeast(1, 1) || !slices.ContainsFunc(list(r.Header, "Connection"), is("upgrade")) ||
 		!slices.ContainsFunc(list(r.Header, "Upgrade"), is("websocket")) ||
 		r.Header.Get("Sec-WebSocket-Version") != "13" {
 		return nil, errUpgrade

@@ -36,19 +36,32 @@ func (h *Hub) accepts() error {
 	return nil
 }
 
+// refuse says why there is no place here, but first what is wrong anyway: limits
+// come after ticket and origin.
+func (h *Hub) refuse(ctx context.Context, id ticket.ID, admit Admit, full error) error {
+	t, _, err := h.look(ctx, id)
+	if err == nil {
+		err = admit(t)
+	}
+	if err != nil {
+		return err
+	}
+	return full
+}
+
 // Poll waits until the ticket's seq differs from after, or it is final, for wait
 // at the most. news is false where there is none: the wait is over, a newer
 // waiter took the place, or the node drains.
 func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Duration, admit Admit) (v ticket.View, news bool, err error) {
 	if err := h.accepts(); err != nil {
-		return v, false, err
+		return v, false, h.refuse(ctx, id, admit, err)
 	}
 	if wait <= 0 {
 		return h.glance(ctx, id, after, admit)
 	}
 	p := &poll{wake: make(chan struct{}, 1), out: make(chan release, 1)}
 	if err := h.waiters.add(id, p); err != nil {
-		return v, false, err
+		return v, false, h.refuse(ctx, id, admit, err)
 	}
 	defer h.waiters.remove(id, p)
 	t, err := h.attach(ctx, id)

@@ -49,11 +49,11 @@ type socket struct {
 // answered.
 func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, admit Admit) error {
 	if err := h.accepts(); err != nil {
-		return err
+		return h.refuse(r.Context(), id, admit, err)
 	}
 	s := &socket{hub: h, id: id}
 	if err := h.waiters.add(id, s); err != nil {
-		return err
+		return h.refuse(r.Context(), id, admit, err)
 	}
 	t, err := h.attach(r.Context(), id)
 	if err == nil {

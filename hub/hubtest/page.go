@@ -219,13 +219,16 @@ var ErrGivenUp = errors.New("the phone was refused")
 // code while the hub or the network fails, until it is answered. Errors counts
 // what the person saw meanwhile.
 func (p *Phone) Insist(ctx context.Context, entry func() string, id, action string) (errorsSeen int, err error) {
-	for {
+	for fresh := false; ; {
 		a, err := p.Do(ctx, entry(), id, action, nil)
 		switch {
 		case ctx.Err() != nil:
 			return errorsSeen, ctx.Err()
 		case err == nil && a.Status == http.StatusOK:
 			return errorsSeen, nil
+		case err == nil && a.Code == "code_invalid" && !fresh:
+			fresh = true // the mini-program asks for another one, once
+			continue
 		case err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests:
 			return errorsSeen, fmt.Errorf("%s: %d %s: %w", action, a.Status, a.Code, ErrGivenUp)
 		}

@@ -15,15 +15,9 @@ import (
 
 // TestMain fails a run that leaves goroutines behind.
 func TestMain(m *testing.M) {
-	redis.SetLogger(silent{}) // these tests break links all the time
 	// The library's look for a server that is gone ends within a second of Close.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
-
-// silent is a logger of the client library that says nothing.
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
 
 // rig is one kind of Redis under test.
 type rig struct {

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"time"
@@ -16,6 +17,15 @@ const (
 	ioLimit   = 2 * time.Second
 	retries   = 2
 )
+
+// init keeps the client library from writing to standard error by itself: what
+// fails is returned, and its callers log it.
+func init() { redis.SetLogger(silent{}) }
+
+type silent struct{}
+
+// Printf implements go-redis's logger.
+func (silent) Printf(context.Context, string, ...any) {}
 
 // dial makes a client for the URL; errors never hold the URL, it has a password.
 func dial(text string) (redis.UniversalClient, error) {

@@ -18,6 +18,23 @@ func (i Identity) Same(o Identity) bool {
 	return i.Provider == o.Provider && i.AppID == o.AppID && i.Subject == o.Subject
 }
 
+// maxID bounds each name that a provider gives, in bytes.
+const maxID = 255
+
+// Clean bounds what a provider said, so that every record can be read again: a
+// vouched name is treated like a claimed one, a picture that is no https URL is
+// left out, and a user whose ids are out of bounds is ErrIdentityIncomplete.
+func (i Identity) Clean() (Identity, error) {
+	if len(i.Subject) > maxID || len(i.AppID) > maxID || len(i.UnionID) > maxID {
+		return Identity{}, fmt.Errorf("%s: an id of over %d bytes: %w", i.Provider, maxID, ErrIdentityIncomplete)
+	}
+	i.Nickname = CleanText(i.Nickname, MaxNickname)
+	if _, err := (User{AvatarURL: i.Picture}).Clean(); err != nil {
+		i.Picture = ""
+	}
+	return i, nil
+}
+
 // Kinds of subject that a client may choose.
 const (
 	SubjectOpenID  = "openid"

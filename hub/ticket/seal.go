@@ -82,7 +82,10 @@ func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	out = append(out, sealVersion+"."+k.ID+"."...)
 	out = base64.RawURLEncoding.AppendEncode(out, k.mac(body))
 	out = append(out, '.')
-	return append(out, body...), nil
+	if out = append(out, body...); len(out) > MaxSealed {
+		return nil, fmt.Errorf("seal: a record of %d bytes could not be read again", len(out))
+	}
+	return out, nil
 }
 
 func (k Key) mac(body []byte) []byte {

@@ -1,0 +1,182 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+func TestMoreSocketsThanANodeTakesHarmNobodyWhoIsThere(t *testing.T) {
+	t.Parallel()
+	const room, beyond = 200, 200
+	redis := hubtest.StartRedis(t)
+	node := start(t, redis.URL, fmt.Sprint("MAX_SOCKETS=", room))
+	nodes := []*hubtest.Node{node}
+	before := levels(t, nodes)
+	ctx, cancel := hubtest.Limit(90 * time.Second)
+	defer cancel()
+	inside := make([]*hubtest.Page, room)
+	var held sync.WaitGroup
+	for i := range inside {
+		inside[i] = &hubtest.Page{Entry: func() string { return node.URL }}
+		if err := inside[i].Make(ctx); err != nil {
+			t.Fatal(err)
+		}
+		held.Go(func() { inside[i].Wait(ctx) })
+	}
+	hubtest.Eventually(t, 20*time.Second, "all have a place", func() bool {
+		n, err := node.Stacks("loginhub/hub.(*socket).read")
+		return err == nil && n == room
+	})
+	for i := range beyond {
+		if err := turnedAway(ctx, node, i%2 == 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Those who are there are served as if nothing had been.
+	for i, page := range inside {
+		if _, err := hubtest.NewPhone(fmt.Sprint("inside-", i)).Insist(ctx, page.Entry, page.Ticket.ID, "confirm"); err != nil {
+			t.Error(err)
+		}
+	}
+	held.Wait()
+	for i, page := range inside {
+		if page.Token == "" || page.Sockets != 1 || subjectOf(page.Token) != fmt.Sprint("sandbox:inside-", i) {
+			t.Errorf("page %d: token %q, %d sockets", i, page.Token, page.Sockets)
+		}
+	}
+	total := logins(t, 100)
+	complete(t, world{nodes: nodes}.run(t, total, 20, func(context.Context) {}), total)
+	settled(t, nodes, before)
+}
+
+// turnedAway is a page for whom a full node has no place: it hears so before any
+// upgrade, and when to come again.
+func turnedAway(ctx context.Context, node *hubtest.Node, bySocket bool) error {
+	ticket, err := hubtest.Make(ctx, node.URL, nil)
+	if err != nil {
+		return err
+	}
+	var a *hubtest.Answer
+	if bySocket {
+		socket, _ := ticket.Dial(ctx, node.URL)
+		a, err = socket.Refused()
+	} else {
+		a, err = ticket.AskPoll(ctx, node.URL, 1, 5)
+	}
+	if err != nil || a == nil || a.Status != http.StatusServiceUnavailable || a.Code != "overloaded" || a.Header.Get("Retry-After") == "" {
+		return fmt.Errorf("a full node answers %+v, %w", a, err)
+	}
+	return nil
+}
+
+func TestAFloodOfTicketsLeavesTheNodesMemoryAtItsLevel(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := start(t, redis.URL, "TICKET_TTL=5s", "CONFIRM_TTL=5s")
+	nodes := []*hubtest.Node{node}
+	complete(t, world{nodes: nodes}.run(t, 50, 10, func(context.Context) {}), 50) // warm
+	before := levels(t, nodes)
+	total := 10_000
+	if os.Getenv("CHAOS_LOGINS") != "" {
+		total = 50_000
+	}
+	ctx, cancel := hubtest.Limit(5 * time.Minute)
+	defer cancel()
+	var all sync.WaitGroup
+	for worker := range 16 {
+		all.Go(func() {
+			for i := worker; i < total && !t.Failed(); i += 16 {
+				if _, err := hubtest.Make(ctx, node.URL, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	settled(t, nodes, before)
+	after := levels(t, nodes)
+	if grown := after[0].Resident - before[0].Resident; grown > 64<<20 {
+		t.Errorf("%d MiB more than before are resident", grown>>20)
+	}
+}
+
+func TestAFloodFromOneAddressIsRefusedAndOthersAreServed(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := start(t, redis.URL, "RATE_LIMIT=60", "TRUSTED_PROXIES=127.0.0.1")
+	before := levels(t, []*hubtest.Node{node})
+	ctx, cancel := hubtest.Limit(60 * time.Second)
+	defer cancel()
+	statuses := map[int]int{}
+	for range 500 {
+		a, err := hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil, "X-Forwarded-For", "203.0.113.7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if statuses[a.Status]++; a.Status == http.StatusTooManyRequests && a.Header.Get("Retry-After") == "" {
+			t.Error("429 without Retry-After")
+		}
+	}
+	if statuses[http.StatusTooManyRequests] < 400 {
+		t.Errorf("statuses %v", statuses)
+	}
+	for i := range 100 {
+		if _, err := hubtest.Make(ctx, node.URL, nil, "X-Forwarded-For", fmt.Sprintf("198.51.100.%d", i)); err != nil {
+			t.Errorf("somebody else: %v", err)
+		}
+	}
+	settled(t, []*hubtest.Node{node}, before)
+}
+
+// takesNew reports whether the node answers on a new connection.
+func takesNew(node *hubtest.Node) bool {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(node.URL + "/healthz")
+	if err == nil {
+		r.Body.Close()
+	}
+	return err == nil
+}
+
+func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
+	t.Parallel()
+	const files = 128
+	poor := filepath.Join(t.TempDir(), "poor")
+	text := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec %s \"$@\"\n", files, program)
+	if err := os.WriteFile(poor, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	redis := hubtest.StartRedis(t)
+	node := hubtest.StartNode(t, poor, "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
+	nodes := []*hubtest.Node{node}
+	total := logins(t, 100)
+	complete(t, world{nodes: nodes}.run(t, total, 10, func(context.Context) {}), total)
+	before := levels(t, nodes)
+	for round := range 3 {
+		var greedy []net.Conn
+		for range 2 * files {
+			if conn, err := net.Dial("tcp", strings.TrimPrefix(node.URL, "http://")); err == nil {
+				greedy = append(greedy, conn)
+			}
+		}
+		hubtest.Eventually(t, 8*time.Second, "the node answers nobody new", func() bool { return !takesNew(node) })
+		for _, conn := range greedy {
+			conn.Close()
+		}
+		hubtest.Eventually(t, 10*time.Second, "the node is ready again", func() bool { return node.Get("/readyz") == http.StatusOK })
+		s := world{nodes: nodes}.run(t, total, 10, func(context.Context) {})
+		complete(t, s, total)
+		t.Logf("round %d: %d connections were taken", round, len(greedy))
+	}
+	settled(t, nodes, before)
+}
