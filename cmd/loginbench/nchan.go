@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -152,10 +151,9 @@ func (c *peersScenario) startNchan(ctx context.Context, b *bench) (s *stand, err
 	}
 	s.nodes = []*node{n}
 	return s, until(ctx, func() bool {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-		}
+		p := &page{door: n.door}
+		err := p.upgrade(ctx, "/sub/ready", "") // refused until it has found its Redis
+		p.drop()
 		return err == nil
 	})
 }
