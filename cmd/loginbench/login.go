@@ -42,7 +42,7 @@ func (l *login) prepare(ctx context.Context, at *door) (err error) {
 	if _, err := l.page.attach(ctx); err != nil {
 		return err
 	}
-	if _, err := l.tell(ctx, "scan"); err == nil {
+	if _, err = l.tell(ctx, "scan"); err == nil {
 		_, err = l.page.await("scanned")
 	}
 	if err != nil {
