@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ type socket struct {
 	hub  *Hub
 	id   ticket.ID
 	conn *websocket.Conn // set by start, before anything is written
+	line net.Conn        // below it
 
 	mu      sync.Mutex // guards what follows
 	started bool       // upgraded
@@ -51,6 +54,8 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, admit
 	if err := h.accepts(); err != nil {
 		return h.refuse(r.Context(), id, admit, err)
 	}
+	// A copy: the id is a part of the request's text, which would stay with it.
+	id = ticket.ID(strings.Clone(string(id)))
 	s := &socket{hub: h, id: id}
 	if err := h.waiters.add(id, s); err != nil {
 		return h.refuse(r.Context(), id, admit, err)
@@ -63,7 +68,8 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, admit
 		h.waiters.remove(id, s)
 		return err
 	}
-	conn, err := websocket.Accept(smallBuffers{w}, r, &websocket.AcceptOptions{
+	door := &smallBuffers{ResponseWriter: w}
+	conn, err := websocket.Accept(door, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Protocol},
 		InsecureSkipVerify: true, // the origin was checked by admit, against the client's list
 		CompressionMode:    websocket.CompressionDisabled,
@@ -76,13 +82,13 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, admit
 		return nil
 	}
 	conn.SetReadLimit(maxMessage)
-	s.start(conn)
+	s.start(conn, door.line)
 	return nil
 }
 
-func (s *socket) start(conn *websocket.Conn) {
+func (s *socket) start(conn *websocket.Conn, line net.Conn) {
 	s.mu.Lock()
-	s.conn, s.started, s.pending = conn, true, true
+	s.conn, s.line, s.started, s.pending = conn, line, true, true
 	s.kick()
 	s.mu.Unlock()
 	s.hub.work.Go(s.read)
@@ -162,9 +168,7 @@ func (s *socket) show(repeat bool) {
 		s.close(closeBroken, "")
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
-	defer cancel()
-	if err := s.conn.Write(ctx, websocket.MessageText, text); err != nil {
+	if err := s.send(text); err != nil {
 		s.hub.Log.Debug("socket write", "ticket", s.id, "error", err)
 		s.conn.CloseNow() // the reader notices and leaves
 		return
@@ -173,6 +177,30 @@ func (s *socket) show(repeat bool) {
 	if v.State.Final() {
 		s.close(closeDone, string(v.State))
 	}
+}
+
+// send writes one text frame (RFC 6455, section 5.2) with one call, past the
+// library: that would cut it at its buffer's 256 bytes, and keep a context for
+// each page. What the library itself writes, a pong or a close, is one call too,
+// so that frames never mix.
+func (s *socket) send(text []byte) error {
+	const finalText, length16, length64 = 0x81, 126, 127
+	frame := make([]byte, 0, 10+len(text))
+	switch n := len(text); {
+	case n < length16:
+		frame = append(frame, finalText, byte(n))
+	case n < 1<<16:
+		frame = binary.BigEndian.AppendUint16(append(frame, finalText, length16), uint16(n))
+	default:
+		frame = binary.BigEndian.AppendUint64(append(frame, finalText, length64), uint64(n))
+	}
+	if err := s.line.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+		return err
+	}
+	if _, err := s.line.Write(append(frame, text...)); err != nil {
+		return err
+	}
+	return s.line.SetWriteDeadline(time.Time{})
 }
 
 // farewell closes a socket that was taken out of the registry.
@@ -242,28 +270,34 @@ func (s *socket) ack(seq int64) {
 	}
 }
 
-// smallBuffers hands the connection over with buffers of 256 bytes in place of
+// smallBuffers hands the connection over with small buffers in place of
 // net/http's 4 KiB each way: a waiting page is idle, and there are many.
-type smallBuffers struct{ http.ResponseWriter }
+type smallBuffers struct {
+	http.ResponseWriter
+	line net.Conn // set by Hijack
+}
 
-const smallBuffer = 256
+const (
+	readBuffer  = 64  // an ack is 16 bytes
+	writeBuffer = 128 // a pong or a close, whole
+)
 
 // Hijack is for websocket.Accept.
-func (w smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
+	w.line = conn
 	early, err := rw.Reader.Peek(rw.Reader.Buffered())
 	if err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
-	if len(early) > smallBuffer {
-		return conn, rw, nil // sent frames before it was answered; keep them
-	}
-	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), smallBuffer)
+	// Frames that were sent before the answer have to lie in the buffer: from
+	// there the library takes them.
+	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(readBuffer, len(early)))
 	if _, err := reader.Peek(len(early)); err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
-	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, smallBuffer)), nil
+	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, writeBuffer)), nil
 }

@@ -50,40 +50,57 @@ func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
 
 // call is one run of a script.
 type call struct {
-	key  string
-	args []any
+	script *redis.Script
+	key    string
+	args   []any
+
+	cmd  *redis.Cmd // the answer
+	wake chan turn  // made where it has to wait for a lane
 }
 
-// run sends all calls of one script as one pipeline. Calls whose script the
-// server has forgotten (restart, SCRIPT FLUSH) are repeated with its source:
-// they have not run.
-func (s *Store) run(ctx context.Context, script *redis.Script, calls []call) ([]*redis.Cmd, error) {
+// run makes all calls: one alone together with others of this moment, several
+// as a pipeline of their own. An error is that of any of them.
+func (s *Store) run(ctx context.Context, calls []*call) error {
+	if len(calls) == 1 && s.batch != nil {
+		if err := s.batch.do(ctx, calls[0]); err != nil {
+			return failure(err)
+		}
+		return failure(calls[0].cmd.Err())
+	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	cmds := make([]*redis.Cmd, len(calls))
-	if len(calls) == 1 { // no pipeline for one: nothing to gain
-		cmds[0] = script.Run(ctx, s.client, []string{calls[0].key}, calls[0].args...)
-		return cmds, failure(cmds[0].Err())
-	}
-	pipe := s.client.Pipeline()
-	for i, c := range calls {
-		cmds[i] = script.EvalSha(ctx, pipe, []string{c.key}, c.args...)
-	}
-	if _, err := pipe.Exec(ctx); err == nil {
-		return cmds, nil
-	}
-	pipe = s.client.Pipeline()
-	for i, c := range calls {
-		if redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
-			cmds[i] = script.Eval(ctx, pipe, []string{c.key}, c.args...)
-		} else if err := failure(cmds[i].Err()); err != nil {
-			return nil, err
+	s.send(ctx, calls)
+	for _, c := range calls {
+		if err := failure(c.cmd.Err()); err != nil {
+			return err
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, failure(err)
+	return nil
+}
+
+// send makes all calls as one pipeline. Calls whose script the server has
+// forgotten (restart, SCRIPT FLUSH) are repeated with its source: they have not
+// run.
+func (s *Store) send(ctx context.Context, calls []*call) {
+	if len(calls) == 1 { // no pipeline for one: nothing to gain
+		c := calls[0]
+		c.cmd = c.script.Run(ctx, s.client, []string{c.key}, c.args...)
+		return
 	}
-	return cmds, nil
+	pipe := s.client.Pipeline()
+	for _, c := range calls {
+		c.cmd = c.script.EvalSha(ctx, pipe, []string{c.key}, c.args...)
+	}
+	if _, err := pipe.Exec(ctx); err == nil {
+		return
+	}
+	pipe = s.client.Pipeline()
+	for _, c := range calls {
+		if redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT") {
+			c.cmd = c.script.Eval(ctx, pipe, []string{c.key}, c.args...)
+		}
+	}
+	pipe.Exec(ctx) // each call has its own error
 }
 
 // waitLimit is how long replicas may take; beyond it the phone is told to come
@@ -92,27 +109,27 @@ const waitLimit = time.Second
 
 // lasting runs one script and waits until its write has reached the replicas:
 // on one connection, for WAIT speaks of the connection's own last write.
-func (s *Store) lasting(ctx context.Context, script *redis.Script, c call) ([]*redis.Cmd, error) {
+func (s *Store) lasting(ctx context.Context, c *call) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	master, err := s.master(ctx, c.key)
 	if err != nil {
-		return nil, failure(err)
+		return failure(err)
 	}
 	conn := master.Conn()
 	defer conn.Close()
-	cmd := script.Run(ctx, conn, []string{c.key}, c.args...)
-	if err := cmd.Err(); err != nil {
-		return nil, failure(err)
+	c.cmd = c.script.Run(ctx, conn, []string{c.key}, c.args...)
+	if err := c.cmd.Err(); err != nil {
+		return failure(err)
 	}
 	reached, err := conn.Wait(ctx, s.Replicas, waitLimit).Result()
 	if err != nil {
-		return nil, failure(err)
+		return failure(err)
 	}
 	if int(reached) < s.Replicas {
-		return nil, fmt.Errorf("redis: %d of %d replicas have the change: %w", reached, s.Replicas, ticket.ErrStoreUnavailable)
+		return fmt.Errorf("redis: %d of %d replicas have the change: %w", reached, s.Replicas, ticket.ErrStoreUnavailable)
 	}
-	return []*redis.Cmd{cmd}, nil
+	return nil
 }
 
 // master is the server that holds the key.

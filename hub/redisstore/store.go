@@ -26,7 +26,10 @@ type Store struct {
 
 	client  redis.UniversalClient
 	scripts scripts
-	stop    func() // ends the embedded Redis
+	// batch is nil with a Cluster, where one master that hangs would hold up the
+	// tickets of all, and with the embedded Redis, where nothing is to be gained.
+	batch *batcher
+	stop  func() // ends the embedded Redis
 
 	start  time.Time    // with its monotonic reading
 	offset atomic.Int64 // Redis's clock minus (start + time since start), ns
@@ -44,6 +47,15 @@ func Open(url string) (*Store, error) {
 		s.client, s.stop = embedded()
 	} else if s.client, err = dial(url); err != nil {
 		return nil, err
+	}
+	if _, one := s.client.(*redis.Client); one && url != Embedded {
+		s.batch = &batcher{send: func(until time.Time, calls []*call) {
+			// Not the context of one of them: whose page leaves must not take
+			// the others with it.
+			ctx, cancel := context.WithDeadline(context.Background(), until)
+			defer cancel()
+			s.send(ctx, calls)
+		}}
 	}
 	return s, nil
 }
@@ -78,14 +90,14 @@ func key(id ticket.ID) string { return "loginhub:{" + string(id) + "}" }
 // caller makes the record anew.
 func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
 	sent := time.Now()
-	cmds, err := s.run(ctx, s.scripts.make, []call{{key(id), []any{
-		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}})
-	if err != nil {
+	c := &call{script: s.scripts.make, key: key(id), args: []any{
+		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}
+	if err := s.run(ctx, []*call{c}); err != nil {
 		return false, err
 	}
-	answer, err := cmds[0].Int64Slice()
+	answer, err := c.cmd.Int64Slice()
 	if err != nil || len(answer) != 2 {
-		return false, fmt.Errorf("redis: make answered %v: %w", cmds[0].Val(), ticket.ErrStoreUnavailable)
+		return false, fmt.Errorf("redis: make answered %v: %w", c.cmd.Val(), ticket.ErrStoreUnavailable)
 	}
 	switch answer[0] {
 	case 1:
@@ -100,17 +112,17 @@ func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline 
 // Attach reads tickets and notes node as waiting for them; node "" only reads.
 // The answers stand in the order of ids.
 func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
-	calls := make([]call, len(ids))
+	calls := make([]*call, len(ids))
 	for i, id := range ids {
-		calls[i] = call{key(id), []any{node}}
+		calls[i] = &call{script: s.scripts.attach, key: key(id), args: []any{node}}
 	}
-	cmds, err := s.run(ctx, s.scripts.attach, calls)
-	if err != nil {
+	if err := s.run(ctx, calls); err != nil {
 		return nil, err
 	}
 	all := make([]ticket.Found, len(ids))
-	for i, cmd := range cmds {
-		if all[i], _, err = found(cmd); err != nil {
+	for i, c := range calls {
+		var err error
+		if all[i], _, err = found(c.cmd); err != nil {
 			return nil, err
 		}
 	}
@@ -120,25 +132,24 @@ func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ti
 // Change makes changes, each in one atomic step, and tells the noted nodes. The
 // outcomes stand in the order of the changes.
 func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
-	calls := make([]call, len(changes))
+	calls := make([]*call, len(changes))
 	for i, c := range changes {
-		calls[i] = call{key(c.ID), []any{
+		calls[i] = &call{script: s.scripts.change, key: key(c.ID), args: []any{
 			c.Was, c.Sealed, millis(c.From), millis(c.Until), c.Forget.UnixMilli(),
 			c.Skip, ticket.Mail(c.ID, c.Sealed)}}
 	}
-	var cmds []*redis.Cmd
 	var err error
 	if s.Replicas > 0 && len(changes) == 1 && changes[0].Lasts {
-		cmds, err = s.lasting(ctx, s.scripts.change, calls[0])
+		err = s.lasting(ctx, calls[0])
 	} else {
-		cmds, err = s.run(ctx, s.scripts.change, calls)
+		err = s.run(ctx, calls)
 	}
 	if err != nil {
 		return nil, err
 	}
 	all := make([]ticket.Outcome, len(changes))
-	for i, cmd := range cmds {
-		f, status, err := found(cmd)
+	for i, c := range calls {
+		f, status, err := found(c.cmd)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,23 @@
+package token_test
+
+import (
+	"testing"
+
+	"loginhub/api/token"
+)
+
+func BenchmarkSign(b *testing.B) {
+	m := token.NewMaster()
+	s, err := token.NewSigner([]token.Master{m})
+	if err != nil {
+		b.Fatal(err)
+	}
+	claims := []byte(`{"iss":"https://login.example.com","aud":"demo","sub":"wechat:wx0123456789abcdef:oABCDEFGHIJKLMNOPQRSTUVWXYZ0","iat":1,"auth_time":1,"exp":301,"jti":"AAAAAAAAAAAAAAAAAAAAAA","amr":["wechat"]}`)
+	kid := m.ID()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Sign(kid, claims); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

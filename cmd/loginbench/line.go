@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// callLimit bounds one request: what takes longer is broken.
+const callLimit = 30 * time.Second
+
+// stale is how old an idle line may be and still be used: servers and proxies
+// close theirs after a minute or more.
+const stale = 45 * time.Second
+
+// door is one server's address, and the keep-alive lines to it that are free.
+type door struct {
+	url     *url.URL
+	sources int           // local addresses to dial from; 0: the system's choice
+	turn    *atomic.Int64 // next source
+
+	mu   sync.Mutex
+	free []*line // the last used last
+}
+
+// line is one connection.
+type line struct {
+	net.Conn
+	r    *bufio.Reader
+	used time.Time
+}
+
+func newDoor(text string, sources int) (*door, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%q is no URL like http://127.0.0.1:8080", text)
+	}
+	if u.Port() == "" {
+		u.Host += map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	}
+	if !strings.HasPrefix(u.Host, "127.") {
+		sources = 0 // only the loopback has addresses for all
+	}
+	return &door{url: u, sources: sources, turn: new(atomic.Int64)}, nil
+}
+
+// dial opens a connection. One local address has 28,000 ports: pages beyond
+// that, and those still in TIME_WAIT, need more of them.
+func (d *door) dial(ctx context.Context, buffer int) (*line, error) {
+	dialer := net.Dialer{KeepAlive: -1}
+	if d.sources > 0 {
+		last := byte(2 + d.turn.Add(1)%int64(d.sources))
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, last)}
+		dialer.Control = lateport
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	conn, err := dialer.DialContext(ctx, "tcp", d.url.Host)
+	if err != nil {
+		return nil, err
+	}
+	if d.url.Scheme == "https" {
+		conn = tls.Client(conn, &tls.Config{ServerName: d.url.Hostname()})
+	}
+	return &line{Conn: conn, r: bufio.NewReaderSize(conn, buffer)}, nil
+}
+
+// lateport lets the kernel choose the port when it knows both ends: a port is
+// then taken only towards this server.
+func lateport(_, _ string, raw syscall.RawConn) error {
+	const bindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT (linux/in.h)
+	var err error
+	if e := raw.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, bindAddressNoPort, 1)
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// call makes one request on a free line. body "" is a GET. sent is the moment
+// before its first byte left.
+func (d *door) call(ctx context.Context, path, header, body string) (status int, answer []byte, sent time.Time, err error) {
+	l, err := d.take(ctx)
+	if err != nil {
+		return 0, nil, sent, err
+	}
+	method := "GET"
+	if body != "" {
+		method = "POST"
+		header += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+	}
+	request := method + " " + path + " HTTP/1.1\r\nHost: " + d.url.Host + "\r\n" + header + "\r\n" + body
+	sent = time.Now()
+	l.SetDeadline(sent.Add(callLimit))
+	resp, err := l.roundTrip(request)
+	if err == nil {
+		answer, err = io.ReadAll(resp.Body)
+	}
+	if err != nil {
+		l.Close()
+		return 0, nil, sent, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if resp.Close {
+		l.Close()
+	} else {
+		d.put(l)
+	}
+	return resp.StatusCode, answer, sent, nil
+}
+
+func (l *line) roundTrip(request string) (*http.Response, error) {
+	if _, err := io.WriteString(l, request); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(l.r, nil)
+}
+
+func (d *door) take(ctx context.Context) (*line, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.free) > 0 {
+		l := d.free[len(d.free)-1]
+		d.free = d.free[:len(d.free)-1]
+		if time.Since(l.used) < stale {
+			return l, nil
+		}
+		l.Close()
+	}
+	d.mu.Unlock()
+	defer d.mu.Lock()
+	return d.dial(ctx, 4<<10)
+}
+
+func (d *door) put(l *line) {
+	l.used = time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free = append(d.free, l)
+}
+
+// close gives up the free lines.
+func (d *door) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.free {
+		l.Close()
+	}
+	d.free = nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+)
+
+// login is one whole login: a page at one node, a phone at another.
+type login struct {
+	page     *page
+	phone    *door
+	provider string
+	user     string
+
+	sent   time.Time // before the first byte of the confirm
+	pushed time.Time // the token frame was read
+	seq    int64
+}
+
+// code is a one-time code of the sandbox (or of an imitation that takes the same).
+func (l *login) code() string {
+	return l.provider + ":" + l.user + ":" + strconv.FormatUint(rand.Uint64(), 36)
+}
+
+func (l *login) tell(ctx context.Context, what string) (time.Time, error) {
+	status, answer, sent, err := l.phone.call(ctx, l.page.path(what), "",
+		`{"provider":"`+l.provider+`","code":"`+l.code()+`"}`)
+	if err == nil && status != 200 {
+		err = fmt.Errorf("%s: %d %.200s", what, status, answer)
+	}
+	return sent, err
+}
+
+// prepare goes as far as a user who has scanned and thinks.
+func (l *login) prepare(ctx context.Context, at *door) (err error) {
+	if l.page, err = newPage(ctx, at); err != nil {
+		return err
+	}
+	if _, err := l.page.attach(ctx); err != nil {
+		return err
+	}
+	if _, err = l.tell(ctx, "scan"); err == nil {
+		_, err = l.page.await("scanned")
+	}
+	if err != nil {
+		l.page.drop()
+	}
+	return err
+}
+
+// confirm is the moment that counts.
+func (l *login) confirm(ctx context.Context) error {
+	heard := make(chan error, 1)
+	go func() { // ends with the view, or with the page's deadline
+		l.page.line.SetDeadline(time.Now().Add(callLimit))
+		v, err := l.page.await("confirmed")
+		l.pushed, l.seq = v.at, v.Seq
+		if err == nil && v.Token == "" {
+			err = fmt.Errorf("confirmed without a token")
+		}
+		heard <- err
+	}()
+	sent, err := l.tell(ctx, "confirm")
+	l.sent = sent
+	if err != nil {
+		l.page.drop()
+	}
+	if e := <-heard; err == nil {
+		err = e
+	}
+	return err
+}
+
+// finish acknowledges, and waits until the hub has noted it.
+func (l *login) finish() error {
+	defer l.page.drop()
+	if err := l.page.ack(l.seq); err != nil {
+		return err
+	}
+	if _, err := l.page.await("consumed"); err != nil {
+		return err
+	}
+	if _, _, err := l.page.message(); err != errOver {
+		return fmt.Errorf("no good end: %w", err)
+	}
+	return nil
+}
+
+// newLogin is the i-th: its page waits at one node, its phone talks to the next.
+func (s *stand) newLogin(i int) (*login, *door) {
+	n := len(s.nodes)
+	return &login{phone: s.nodes[(i+1)%n].door, provider: s.provider, user: "user" + strconv.Itoa(i%1000)}, s.nodes[i%n].door
+}
+
+// whole does one login from beginning to end.
+func (s *stand) whole(ctx context.Context, i int) (*login, error) {
+	l, at := s.newLogin(i)
+	if err := l.prepare(ctx, at); err != nil {
+		return l, err
+	}
+	if err := l.confirm(ctx); err != nil {
+		l.page.drop()
+		return l, err
+	}
+	return l, l.finish()
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+type loginsScenario struct {
+	Count int `default:"20000" help:"Whole logins."`
+	Pages int `default:"0" help:"Idle pages beside them."`
+}
+
+// measure does whole logins as fast as so many users at once can (closed loop),
+// and weighs the live heap after a tenth of them and after all: what a login
+// leaves behind for ever shows.
+func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error) {
+	s, err := b.start(ctx, b.nodes(1), time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	if err := b.crowd(ctx, s, c.Pages); err != nil {
+		return nil, err
+	}
+	tenth := c.Count / 10
+	pushes := make([]time.Duration, c.Count)
+	some := func(from, to int) error {
+		return each(ctx, to-from, b.AtOnce, b.bar("logins", to-from), func(ctx context.Context, i int) error {
+			l, err := s.whole(ctx, from+i)
+			pushes[from+i] = l.pushed.Sub(l.sent)
+			return err
+		})
+	}
+	if err := some(0, tenth); err != nil { // also the warm-up
+		return nil, err
+	}
+	early := s.liveHeap(ctx)
+	begin := s.mark()
+	if err := some(tenth, c.Count); err != nil {
+		return nil, err
+	}
+	u, n := s.since(begin), float64(c.Count-tenth)
+	r := result{Scenario: "logins", Nodes: len(s.nodes), Pages: c.Pages}
+	r.add(figure{"at once", float64(b.AtOnce), ""}, figure{"logins", n / u.Seconds, "/s"})
+	r.add(u.per(n/1000, 1, "CPU-s/1,000 logins")...)
+	r.add(latencies("confirm sent to token", pushes[tenth:])...)
+	if u.Counted {
+		r.add(figure{"scripts per login", float64(u.Commands) / n, ""}, figure{"messages per login", float64(u.Messages) / n, ""})
+	}
+	if late := s.liveHeap(ctx); late > 0 {
+		r.add(figure{"live heap after a tenth", early / 1024, "KiB"}, figure{"live heap after all", late / 1024, "KiB"})
+	}
+	return []result{r}, nil
+}
+
+func (s *stand) liveHeap(ctx context.Context) (sum float64) {
+	for _, n := range s.nodes {
+		sum += n.runtimeFigures(ctx, true)["go_memstats_heap_alloc_bytes"]
+	}
+	return sum
+}
+
+type nodesScenario struct {
+	Counts []int `default:"1,2,4,8" help:"Numbers of nodes."`
+	Count  int   `default:"10000" help:"Whole logins at each."`
+}
+
+// measure does the same logins on ever more nodes: what a login costs in Redis
+// must not grow with them.
+func (c *nodesScenario) measure(ctx context.Context, b *bench) ([]result, error) {
+	var all []result
+	for _, n := range c.Counts {
+		r, err := c.one(ctx, b, n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func (c *nodesScenario) one(ctx context.Context, b *bench, nodes int) (result, error) {
+	r := result{Scenario: "nodes", Nodes: nodes}
+	s, err := b.start(ctx, nodes, time.Hour)
+	if err != nil {
+		return r, err
+	}
+	defer s.stop()
+	run := func(n int) error {
+		return each(ctx, n, b.AtOnce, b.bar("logins", n), func(ctx context.Context, i int) error {
+			_, err := s.whole(ctx, i)
+			return err
+		})
+	}
+	if err := run(max(c.Count/10, nodes)); err != nil { // warm-up
+		return r, err
+	}
+	begin := s.mark()
+	if err := run(c.Count); err != nil {
+		return r, err
+	}
+	u, n := s.since(begin), float64(c.Count)
+	r.add(figure{"logins", n / u.Seconds, "/s"},
+		figure{"scripts per login", float64(u.Commands) / n, ""}, figure{"messages per login", float64(u.Messages) / n, ""})
+	r.add(u.per(n/1000, 1, "CPU-s/1,000 logins")...)
+	return r, nil
+}
+
+type pollScenario struct {
+	Pages int           `default:"10000" help:"Pages that ask."`
+	Every time.Duration `default:"2s" help:"How often each asks."`
+	For   time.Duration `default:"60s" help:"How long."`
+	Rate  int           `default:"20" help:"How many of them are confirmed per second, to see when they learn of it."`
+}
+
+// measure lets the pages ask instead of being told: the way that push replaces.
+func (c *pollScenario) measure(ctx context.Context, b *bench) ([]result, error) {
+	s, err := b.start(ctx, b.nodes(1), time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	if err := b.make(ctx, s, c.Pages); err != nil {
+		return nil, err
+	}
+	confirmed := min(c.Pages, int(float64(c.Rate)*(c.For-c.Every).Seconds()))
+	told := make([]atomic.Int64, c.Pages) // when the phone was answered, ns
+	learned := make([]time.Duration, confirmed)
+	var requests atomic.Int64
+	begin := s.mark()
+	end := time.Now().Add(c.For)
+	go b.sleep(ctx, "poll", c.For) // for its bar
+	// One worker per page, and one that confirms.
+	err = each(ctx, c.Pages+1, c.Pages+1, nil, func(ctx context.Context, i int) error {
+		if i == c.Pages {
+			return c.confirmSome(ctx, s, told, confirmed)
+		}
+		p := s.waiting[i]
+		next := time.Now().Add(time.Duration(i) * c.Every / time.Duration(c.Pages))
+		for sleep(ctx, time.Until(next)) == nil && time.Now().Before(end) {
+			status, _, _, err := p.door.call(ctx, p.path("poll")+"?after=1&wait=0", "Authorization: Bearer "+p.Secret+"\r\n", "")
+			if err != nil {
+				return err
+			}
+			requests.Add(1)
+			if at := told[i].Load(); status == 200 && at > 0 {
+				learned[i] = time.Since(time.Unix(0, at))
+				return nil
+			}
+			next = next.Add(c.Every)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	u := s.since(begin)
+	r := result{Scenario: "poll", Nodes: len(s.nodes), Pages: c.Pages}
+	r.add(figure{"requests", float64(requests.Load()) / u.Seconds, "/s"})
+	r.add(u.per(u.Seconds/60, 1, "CPU-s/min")...)
+	r.add(figure{"confirm answered to token, mean", mean(learned).Seconds() * 1000, "ms"})
+	r.add(latencies("confirm answered to token", learned)...)
+	return []result{r}, nil
+}
+
+func (c *pollScenario) confirmSome(ctx context.Context, s *stand, told []atomic.Int64, n int) error {
+	for i := range n {
+		l, _ := s.newLogin(i)
+		l.page = s.waiting[i]
+		if _, err := l.tell(ctx, "confirm"); err != nil {
+			return err
+		}
+		told[i].Store(time.Now().UnixNano())
+		if err := sleep(ctx, time.Second/time.Duration(c.Rate)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"os"
+	"time"
+)
+
+// mark is how much everybody has used up to a moment.
+type mark struct {
+	at          time.Time
+	hub         float64 // CPU seconds, all nodes
+	redis, self float64
+	calls       map[string]int64 // of Redis, by command
+}
+
+// usage is what was used between a mark and now.
+type usage struct {
+	Seconds          float64
+	Hub, Redis, Self float64 // CPU seconds
+	Commands         int64   // scripts that Redis ran, without the nodes' proofs
+	Messages         int64   // published, without the nodes' proofs
+	Counted          bool    // the last two are known
+}
+
+func (s *stand) mark() mark {
+	m := mark{at: time.Now(), self: cpu(os.Getpid()), redis: cpu(s.redisPID)}
+	for _, n := range s.nodes {
+		m.hub += cpu(n.pid)
+	}
+	if s.redis != "" {
+		m.calls, _, _ = redisInfo(s.redis) // without it the figure is left out
+	}
+	return m
+}
+
+func (s *stand) since(m mark) usage {
+	now := s.mark()
+	u := usage{Seconds: now.at.Sub(m.at).Seconds(), Hub: now.hub - m.hub, Redis: now.redis - m.redis, Self: now.self - m.self}
+	if now.calls == nil || m.calls == nil {
+		return u
+	}
+	delta := func(command string) int64 { return now.calls[command] - m.calls[command] }
+	// A proof is one script that sets the node's key and publishes once;
+	// nothing else sets a key.
+	proofs := delta("set")
+	u.Commands = delta("evalsha") + delta("eval") - proofs
+	u.Messages = delta("publish") - proofs
+	u.Counted = true
+	return u
+}
+
+// per gives the CPU of everybody for n things, in the unit and scale given.
+func (u usage) per(n float64, scale float64, unit string) []figure {
+	return []figure{
+		{"hub CPU", scale * u.Hub / n, unit},
+		{"Redis CPU", scale * u.Redis / n, unit},
+		{"loginbench's own CPU", scale * u.Self / n, unit},
+	}
+}

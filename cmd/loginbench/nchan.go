@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+type peersScenario struct {
+	pushScenario
+	Module string `default:"/usr/lib/nginx/modules/ngx_nchan_module.so" help:"nginx's nchan module (Debian: libnginx-mod-nchan)."`
+}
+
+// nchanConf is nchan as its README sets it up with Redis.
+const nchanConf = `load_module %s;
+daemon off;
+pid %s/nginx.pid;
+error_log stderr error;
+worker_processes auto;
+worker_rlimit_nofile %d;
+events { worker_connections %d; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path %[2]s/body; proxy_temp_path %[2]s/proxy; fastcgi_temp_path %[2]s/fcgi;
+  uwsgi_temp_path %[2]s/uwsgi; scgi_temp_path %[2]s/scgi;
+  upstream store { nchan_redis_server redis://%[5]s; }
+  server {
+    listen %[6]s;
+    location ~ ^/pub/(\w+)$ { nchan_publisher; nchan_channel_id $1; nchan_redis_pass store; nchan_message_timeout 10s; }
+    location ~ ^/sub/(\w+)$ { nchan_subscriber websocket; nchan_channel_id $1; nchan_redis_pass store; nchan_subscriber_first_message newest; }
+    location = /readyz { return 200; }
+  }
+}
+`
+
+// measure runs ours and nchan in turns: nchan relays what is published; ours
+// looks, checks, exchanges, seals, changes, publishes and signs.
+func (c *peersScenario) measure(ctx context.Context, b *bench) ([]result, error) {
+	all, err := c.pushScenario.measure(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.nchan(ctx, b)
+	return append(all, r), err
+}
+
+func (c *peersScenario) nchan(ctx context.Context, b *bench) (result, error) {
+	r := result{Scenario: "push through nchan", Nodes: 1, Pages: c.Pages}
+	s, err := c.startNchan(ctx, b)
+	if err != nil {
+		return r, err
+	}
+	defer s.stop()
+	d := s.nodes[0].door
+	empty := s.nchanRSS()
+	s.waiting = make([]*page, c.Pages)
+	if err := each(ctx, c.Pages, b.AtOnce, b.bar("subscribe", c.Pages), func(ctx context.Context, i int) error {
+		p := &page{door: d}
+		s.waiting[i] = p
+		if err := p.upgrade(ctx, "/sub/idle"+strconv.Itoa(i), ""); err != nil {
+			return err
+		}
+		p.line.SetDeadline(time.Time{})
+		s.readers.Go(func() { p.message() })
+		return nil
+	}); err != nil {
+		return r, err
+	}
+	r.add(figure{"RSS per page", (s.nchanRSS() - empty) / float64(c.Pages) / 1024, "KiB"})
+	shots := make([]shot, int(float64(c.Rate)*c.For.Seconds()))
+	begin := s.mark()
+	before := s.nchanCPU()
+	bar := b.bar("publish", len(shots))
+	var all sync.WaitGroup
+	pace(len(shots), c.Rate, func(i int, at time.Time) func() {
+		now := make(chan struct{})
+		shots[i].intended, shots[i].login = at, &login{}
+		all.Go(func() {
+			defer bar.add(1)
+			shots[i].err = relay(ctx, d, "c"+strconv.Itoa(i), shots[i].login, now)
+		})
+		return func() { close(now) }
+	})
+	all.Wait()
+	u := s.since(begin)
+	u.Hub = s.nchanCPU() - before
+	if err := r.addShots(shots); err != nil {
+		return r, err
+	}
+	r.add(u.per(float64(len(shots))/1000, 1, "CPU-s/1,000 messages")...)
+	return r, nil
+}
+
+// relay is one page that subscribes and is told, a token's length of text.
+func relay(ctx context.Context, d *door, channel string, l *login, now <-chan struct{}) error {
+	p := &page{door: d}
+	defer p.drop()
+	err := p.upgrade(ctx, "/sub/"+channel, "")
+	<-now
+	if err != nil {
+		return err
+	}
+	heard := make(chan error, 1)
+	go func() { // ends with the message, or with the line's deadline
+		_, at, err := p.message()
+		l.pushed = at
+		heard <- err
+	}()
+	status, answer, sent, err := d.call(ctx, "/pub/"+channel, "", strings.Repeat("x", 600))
+	l.sent = sent
+	if err != nil || status/100 != 2 {
+		p.drop()
+		<-heard
+		return fmt.Errorf("publish: %d %.100s %w", status, answer, err)
+	}
+	return <-heard
+}
+
+func (c *peersScenario) startNchan(ctx context.Context, b *bench) (s *stand, err error) {
+	s = &stand{}
+	if s.dir, err = os.MkdirTemp("", "loginbench-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	if err := s.startRedis(ctx); err != nil {
+		return s, err
+	}
+	address := freePort()
+	conf := filepath.Join(s.dir, "nginx.conf")
+	text := fmt.Sprintf(nchanConf, c.Module, s.dir, b.files, b.files-64, s.redis, address)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		return s, err
+	}
+	cmd, err := s.child("nginx", "nginx", []string{"-c", conf, "-e", "stderr"})
+	if err != nil {
+		return s, fmt.Errorf("%w (Debian: apt-get install nginx libnginx-mod-nchan)", err)
+	}
+	n := &node{pid: cmd.Process.Pid}
+	if n.door, err = newDoor("http://"+address, b.Sources); err != nil {
+		return s, err
+	}
+	s.nodes = []*node{n}
+	return s, until(ctx, func() bool {
+		p := &page{door: n.door}
+		err := p.upgrade(ctx, "/sub/ready", "") // refused until it has found its Redis
+		p.drop()
+		return err == nil
+	})
+}
+
+// workers are nginx's: its children do the work.
+func (s *stand) workers() (pids []int) {
+	master := s.nodes[0].pid
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", master, master))
+	if err != nil {
+		return nil
+	}
+	for _, f := range strings.Fields(string(text)) {
+		if pid, err := strconv.Atoi(f); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func (s *stand) nchanCPU() (sum float64) {
+	for _, pid := range s.workers() {
+		sum += cpu(pid)
+	}
+	return sum
+}
+
+func (s *stand) nchanRSS() (sum float64) {
+	for _, pid := range s.workers() {
+		sum += rss(pid)
+	}
+	return sum
+}

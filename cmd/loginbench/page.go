@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+)
+
+// handshakeKey is any 16 bytes: nothing between us and the server caches.
+const handshakeKey = "bG9naW5iZW5jaCBsb2dpbg=="
+
+// page is one browser: a ticket, and the socket that waits for it.
+type page struct {
+	door   *door
+	Ticket string `json:"ticket"`
+	Secret string `json:"secret"`
+	line   *line
+}
+
+// view is what a page is told, and when it had read it.
+type view struct {
+	State string `json:"state"`
+	Seq   int64  `json:"seq"`
+	Token string `json:"token"`
+	at    time.Time
+}
+
+func (v view) final() bool {
+	return v.State == "consumed" || v.State == "rejected" || v.State == "expired"
+}
+
+// errOver is the end of a socket after a final view.
+var errOver = errors.New("the login is over")
+
+// newPage makes a ticket.
+func newPage(ctx context.Context, d *door) (*page, error) {
+	p := &page{door: d}
+	status, answer, _, err := d.call(ctx, "/api/login/tickets", "", "{}")
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(answer, p); err != nil || status != 201 {
+		return nil, fmt.Errorf("make: %d %.200s", status, answer)
+	}
+	return p, nil
+}
+
+// path is one of the ticket's endpoints.
+func (p *page) path(what string) string { return "/api/login/tickets/" + p.Ticket + "/" + what }
+
+// attach opens the socket and reads the first view.
+func (p *page) attach(ctx context.Context) (view, error) {
+	if err := p.upgrade(ctx, p.path("ws"), "Sec-WebSocket-Protocol: loginhub.v1, loginhub.secret."+p.Secret+"\r\n"); err != nil {
+		return view{}, err
+	}
+	v, err := p.next()
+	if err != nil {
+		p.drop()
+		return v, fmt.Errorf("first view: %w", err)
+	}
+	p.line.SetDeadline(time.Time{})
+	return v, nil
+}
+
+// upgrade opens a WebSocket (RFC 6455, section 4.1).
+func (p *page) upgrade(ctx context.Context, path, header string) error {
+	l, err := p.door.dial(ctx, 1<<10) // a view with a token fits
+	if err != nil {
+		return err
+	}
+	l.SetDeadline(time.Now().Add(callLimit))
+	resp, err := l.roundTrip("GET " + path + " HTTP/1.1\r\nHost: " + p.door.url.Host +
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
+		handshakeKey + "\r\n" + header + "\r\n")
+	if err == nil && resp.StatusCode != 101 {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+		err = fmt.Errorf("%s %s", resp.Status, text)
+	}
+	if err != nil {
+		l.Close()
+		return fmt.Errorf("attach: %w", err)
+	}
+	p.line = l
+	return nil
+}
+
+// message reads the next text, answers pings, and stamps the moment.
+func (p *page) message() ([]byte, time.Time, error) {
+	for {
+		op, payload, err := readFrame(p.line.r)
+		at := time.Now()
+		if err != nil {
+			return nil, at, err
+		}
+		switch op {
+		case opText:
+			return payload, at, nil
+		case opPing:
+			if _, err := p.line.Write(appendFrame(nil, opPong, payload)); err != nil {
+				return nil, at, err
+			}
+		case opClose:
+			p.line.Write(appendFrame(nil, opClose, payload[:min(2, len(payload))])) // it has closed already: nothing to lose
+			if len(payload) >= 2 && payload[0] == 1000>>8 && payload[1] == 1000&0xFF {
+				return nil, at, errOver
+			}
+			return nil, at, fmt.Errorf("closed: %x", payload)
+		}
+	}
+}
+
+// next reads the next view.
+func (p *page) next() (view, error) {
+	text, at, err := p.message()
+	if err != nil {
+		return view{}, err
+	}
+	v := view{at: at}
+	if err := json.Unmarshal(text, &v); err != nil {
+		return v, fmt.Errorf("view %.100q: %w", text, err)
+	}
+	return v, nil
+}
+
+// await reads on to the first view in that state.
+func (p *page) await(state string) (view, error) {
+	for {
+		v, err := p.next()
+		if err != nil || v.State == state {
+			return v, err
+		}
+		if v.final() {
+			return v, fmt.Errorf("waited for %s and heard %s", state, v.State)
+		}
+	}
+}
+
+// ack says that the token has arrived.
+func (p *page) ack(seq int64) error {
+	_, err := p.line.Write(appendFrame(nil, opText, []byte(`{"ack":`+strconv.FormatInt(seq, 10)+`}`)))
+	return err
+}
+
+// drop closes the connection without a word, as a network that breaks.
+func (p *page) drop() {
+	if p.line == nil {
+		return
+	}
+	if tcp, ok := p.line.Conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0) // no TIME_WAIT: the next storm needs the ports
+	}
+	p.line.Close()
+}

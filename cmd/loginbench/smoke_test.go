@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Every scenario runs from end to end, with nodes and a Redis of its own.
+func TestEveryScenarioMeasures(t *testing.T) {
+	files, err := raiseFileLimit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{files: files, AtOnce: 8, Sources: 2, Provider: "sandbox", Log: "info"}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel) // after the parallel ones
+	if err := b.build(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.after)
+	const nchan = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+	for name, one := range map[string]struct {
+		scenario
+		figures []string // that must not be zero
+	}{
+		"peers":  {&peersScenario{pushScenario{Pages: 10, Rate: 50, For: 400 * time.Millisecond}, nchan}, []string{"confirm sent to token p50"}},
+		"idle":   {&idleScenario{Pages: 20, For: 200 * time.Millisecond, TicketTTL: time.Hour}, []string{"goroutines per page", "RSS, the program's own share included"}},
+		"attach": {&attachScenario{Pages: 20}, []string{"attached"}},
+		"storm":  {&stormScenario{Pages: 20}, []string{"all back after", "scripts per page"}},
+		"push":   {&pushScenario{Pages: 10, Rate: 50, For: 400 * time.Millisecond}, []string{"confirm due to token p50", "confirm sent to token p99"}},
+		"logins": {&loginsScenario{Count: 40, Pages: 10}, []string{"logins", "scripts per login", "messages per login", "live heap after all"}},
+		"nodes":  {&nodesScenario{Counts: []int{1, 2}, Count: 20}, []string{"logins", "scripts per login"}},
+		"poll":   {&pollScenario{Pages: 10, Every: 100 * time.Millisecond, For: 500 * time.Millisecond, Rate: 20}, []string{"requests", "confirm answered to token, mean"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := os.Stat(nchan); name == "peers" && err != nil {
+				t.Skip("nginx has no nchan here; task bench:peers installs it")
+			}
+			all, err := one.measure(ctx, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range all {
+				for _, f := range one.figures {
+					if figureOf(r, f) <= 0 {
+						t.Errorf("%s is %v in %+v", f, figureOf(r, f), r)
+					}
+				}
+				if lost := figureOf(r, "pages lost") + figureOf(r, "failed"); lost > 0 {
+					t.Errorf("lost %v", lost)
+				}
+			}
+		})
+	}
+}
+
+func figureOf(r result, name string) float64 {
+	for _, f := range r.Figures {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return 0
+}
+
+func TestAResultIsATableOrJSON(t *testing.T) {
+	all := []result{{Scenario: "push", Nodes: 2, Figures: []figure{{"p50", 0.51234, "ms"}}}}
+	var table, machine bytes.Buffer
+	if err := report(&table, all, false); err != nil || !strings.Contains(table.String(), "0.512  ms") {
+		t.Errorf("%v: %s", err, table.String())
+	}
+	var back []result
+	if err := report(&machine, all, true); err != nil || json.Unmarshal(machine.Bytes(), &back) != nil || back[0].Figures[0].Value != 0.51234 {
+		t.Errorf("%v: %s", err, machine.String())
+	}
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stand is what is measured: nodes and their Redis, started here or given.
+type stand struct {
+	nodes    []*node
+	redis    string // address; "" where it is not known
+	redisPID int
+	provider string
+
+	dir      string
+	children []*exec.Cmd
+	waiting  []*page // idle pages
+	readers  sync.WaitGroup
+	lost     lost
+}
+
+// node is one server.
+type node struct {
+	door  *door
+	admin *door // nil where it is not known
+	pid   int   // 0 where it is not known
+}
+
+// given uses what runs already.
+func (b *bench) given() (*stand, error) {
+	s := &stand{redis: b.Redis, provider: b.Provider}
+	for i, text := range b.Hub {
+		d, err := newDoor(text, b.Sources)
+		if err != nil {
+			return nil, err
+		}
+		n := &node{door: d}
+		if i < len(b.Admin) {
+			if n.admin, err = newDoor(b.Admin[i], 0); err != nil {
+				return nil, err
+			}
+		}
+		if i < len(b.PID) {
+			n.pid = b.PID[i]
+		}
+		s.nodes = append(s.nodes, n)
+	}
+	if s.redis != "" {
+		_, pid, err := redisInfo(s.redis)
+		if err != nil {
+			return nil, err
+		}
+		s.redisPID = pid
+	}
+	return s, nil
+}
+
+// start makes a stand of so many nodes, or takes what --hub names. The caller
+// stops it.
+func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (s *stand, err error) {
+	if len(b.Hub) > 0 {
+		return b.given()
+	}
+	if err := b.build(ctx); err != nil {
+		return nil, err
+	}
+	s = &stand{provider: "sandbox"}
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	if s.dir, err = os.MkdirTemp("", "loginbench-"); err != nil {
+		return s, err
+	}
+	if err := s.startRedis(ctx); err != nil {
+		return s, err
+	}
+	var key [32]byte
+	rand.Read(key[:])
+	for i := range nodes {
+		public, admin := freePort(), freePort()
+		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil,
+			"LOGINHUB_LISTEN="+public, "LOGINHUB_ADMIN_LISTEN="+admin, "LOGINHUB_PUBLIC_URL=http://login.example.com",
+			"LOGINHUB_REDIS_URL=redis://"+s.redis, "LOGINHUB_KEYS="+base64.RawURLEncoding.EncodeToString(key[:]),
+			"LOGINHUB_TICKET_TTL="+ticketTTL.String(), "LOGINHUB_RATE_LIMIT=0", "LOGINHUB_DRAIN=0s",
+			"LOGINHUB_MAX_SOCKETS=1000000", "LOGINHUB_LOG="+b.Log)
+		if err != nil {
+			return s, err
+		}
+		n := &node{pid: cmd.Process.Pid}
+		if n.door, err = newDoor("http://"+public, b.Sources); err != nil {
+			return s, err
+		}
+		if n.admin, err = newDoor("http://"+admin, 0); err != nil {
+			return s, err
+		}
+		s.nodes = append(s.nodes, n)
+	}
+	for _, n := range s.nodes {
+		if err := until(ctx, func() bool {
+			status, _, _, err := n.door.call(ctx, "/readyz", "", "")
+			return err == nil && status == 200
+		}); err != nil {
+			return s, fmt.Errorf("a node does not become ready; its log is in %s: %w", s.dir, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *stand) startRedis(ctx context.Context) error {
+	s.redis = freePort()
+	_, port, err := net.SplitHostPort(s.redis)
+	if err != nil {
+		return err
+	}
+	if _, err := s.child("redis", "redis-server", []string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir,
+		"--save", "", "--appendonly", "no"}); err != nil {
+		return fmt.Errorf("%w (Debian: apt-get install redis-server)", err)
+	}
+	return until(ctx, func() bool {
+		_, pid, err := redisInfo(s.redis)
+		s.redisPID = pid
+		return err == nil
+	})
+}
+
+// child starts a process of ours; its output goes to a file.
+func (s *stand) child(name, program string, args []string, env ...string) (*exec.Cmd, error) {
+	out, err := os.Create(filepath.Join(s.dir, name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	s.children = append(s.children, cmd)
+	return cmd, nil
+}
+
+// stop ends what was started, pages first, nodes before their Redis.
+func (s *stand) stop() {
+	s.dropAll()
+	for _, n := range s.nodes {
+		n.door.close()
+		if n.admin != nil {
+			n.admin.close()
+		}
+	}
+	for i := len(s.children) - 1; i >= 0; i-- {
+		s.children[i].Process.Signal(syscall.SIGTERM)
+		time.AfterFunc(10*time.Second, func() { s.children[i].Process.Kill() })
+		s.children[i].Wait() // how it ends does not matter any more
+	}
+	if s.dir != "" {
+		os.RemoveAll(s.dir)
+	}
+}
+
+// build compiles the hub, once.
+func (b *bench) build(ctx context.Context) error {
+	if b.Bin != "" {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "loginbench-bin-")
+	if err != nil {
+		return err
+	}
+	b.after = func() { os.RemoveAll(dir) }
+	bin := filepath.Join(dir, "loginhub")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "loginhub/cmd/loginhub").CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s(run it within the module, or name a program with --bin)", err, out)
+	}
+	b.Bin = bin
+	return nil
+}
+
+// freePort is a port of the loopback that nobody listens on.
+func freePort() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "127.0.0.1:" + strconv.Itoa(20000+os.Getpid()%10000)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// until asks every 20 ms, for 20 s at most.
+func until(ctx context.Context, ok func() bool) error {
+	limit := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit:
+			return errors.New("waited for 20 s")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}

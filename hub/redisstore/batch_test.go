@@ -1,0 +1,94 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// slow is a Redis that answers a pipeline after a millisecond.
+type slow struct {
+	mu       sync.Mutex
+	now, max int // pipelines under way
+	sent     map[*call]int
+	batches  []int // their sizes
+}
+
+func (s *slow) send(_ time.Time, calls []*call) {
+	s.mu.Lock()
+	s.now++
+	s.max = max(s.max, s.now)
+	s.batches = append(s.batches, len(calls))
+	for _, c := range calls {
+		s.sent[c]++
+	}
+	s.mu.Unlock()
+	time.Sleep(time.Millisecond) // in a bubble: no time passes in truth
+	s.mu.Lock()
+	s.now--
+	s.mu.Unlock()
+}
+
+func TestCallsOfOneMomentGoTogetherAndEachGoesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		redis := &slow{sent: map[*call]int{}}
+		b := &batcher{send: redis.send}
+		var all sync.WaitGroup
+		for range n {
+			all.Go(func() {
+				if err := b.do(t.Context(), &call{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		for _, times := range redis.sent {
+			if times != 1 {
+				t.Errorf("a call was sent %d times", times)
+			}
+		}
+		if len(redis.sent) != n || redis.max != lanes || len(redis.batches) > lanes+n/batchLimit+lanes {
+			t.Errorf("%d calls in %v, %d at once", len(redis.sent), redis.batches, redis.max)
+		}
+		if b.busy != 0 || len(b.queue) != 0 {
+			t.Errorf("%d lanes are still busy, %d calls wait", b.busy, len(b.queue))
+		}
+	})
+}
+
+func TestACallAloneDoesNotWaitForCompany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		redis := &slow{sent: map[*call]int{}}
+		b := &batcher{send: redis.send}
+		start := time.Now()
+		if err := b.do(t.Context(), &call{}); err != nil || time.Since(start) != time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestWhoGivesUpInTheQueueIsNotSentAndHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		redis := &slow{sent: map[*call]int{}}
+		b := &batcher{send: redis.send}
+		var all sync.WaitGroup
+		for range lanes {
+			all.Go(func() { b.do(t.Context(), &call{}) })
+		}
+		synctest.Wait()
+		impatient := &call{}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Microsecond)
+		defer cancel()
+		if err := b.do(ctx, impatient); !errors.Is(err, context.DeadlineExceeded) || redis.sent[impatient] != 0 {
+			t.Errorf("%v, sent %d times", err, redis.sent[impatient])
+		}
+		all.Wait()
+		if b.busy != 0 || len(b.queue) != 0 {
+			t.Errorf("%d lanes are still busy, %d calls wait", b.busy, len(b.queue))
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package redisstore_test
+
+import (
+	"context"
+	"net"
+	"os/exec"
+	"testing"
+	"time"
+
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+// benchStore is a store on a redis-server of its own.
+func benchStore(b *testing.B) *redisstore.Store {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	addr := l.Addr().(*net.TCPAddr)
+	l.Close()
+	_, port, _ := net.SplitHostPort(addr.String())
+	server := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", b.TempDir())
+	if err := server.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		server.Process.Kill()
+		server.Wait()
+	})
+	s, err := redisstore.Open("redis://" + addr.String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	for end := time.Now().Add(10 * time.Second); s.Preload(b.Context()) != nil; {
+		if time.Now().After(end) {
+			b.Fatal("redis-server does not answer")
+		}
+	}
+	if _, err := s.Prove(b.Context(), "bench", "nonce"); err != nil { // sets the clock
+		b.Fatal(err)
+	}
+	return s
+}
+
+func makeOne(ctx context.Context, b *testing.B, s *redisstore.Store) ticket.ID {
+	id, record := ticket.NewSecret().ID(), make([]byte, 400)
+	made, err := s.Make(ctx, id, record, s.Now().Add(time.Minute), time.Minute)
+	if err != nil || !made {
+		b.Error(made, err)
+	}
+	return id
+}
+
+func BenchmarkMake(b *testing.B) {
+	s := benchStore(b)
+	b.Run("alone", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			makeOne(b.Context(), b, s)
+		}
+	})
+	b.Run("64 at once", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetParallelism(32)
+		b.RunParallel(func(p *testing.PB) {
+			for p.Next() {
+				makeOne(context.Background(), b, s)
+			}
+		})
+	})
+}
+
+func BenchmarkAttach(b *testing.B) {
+	s := benchStore(b)
+	ids := make([]ticket.ID, 512)
+	for i := range ids {
+		ids[i] = makeOne(b.Context(), b, s)
+	}
+	attach := func(ids ...ticket.ID) {
+		if _, err := s.Attach(context.Background(), "bench", ids...); err != nil {
+			b.Error(err)
+		}
+	}
+	b.Run("alone", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			attach(ids[0])
+		}
+	})
+	b.Run("64 at once", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetParallelism(32)
+		b.RunParallel(func(p *testing.PB) {
+			for p.Next() {
+				attach(ids[0])
+			}
+		})
+	})
+	b.Run("sweep of 512", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			attach(ids...)
+		}
+	})
+}
+
+func BenchmarkChange(b *testing.B) {
+	s := benchStore(b)
+	id := makeOne(b.Context(), b, s)
+	record := make([]byte, 400)
+	b.ReportAllocs()
+	for b.Loop() {
+		record[399]++
+		out, err := s.Change(b.Context(), ticket.Change{ID: id, Was: record[:80], Sealed: record, Forget: s.Now().Add(time.Minute)})
+		if err != nil || !out[0].Done {
+			b.Fatal(out, err)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package hub
+
+import (
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// nobody is a waiter that does nothing.
+type nobody struct{ _ int }
+
+func (*nobody) changed()         {}
+func (*nobody) released(release) {}
+
+// crowded is a registry in which so many wait.
+func crowded(n int) *registry {
+	r := newRegistry(1<<30, 20*time.Second)
+	for i := range n {
+		id := ticket.ID(strconv.Itoa(i))
+		r.add(id, &nobody{})
+	}
+	return r
+}
+
+// BenchmarkRegistryLogin is what one login does to the registry, from all cores
+// at once, among 10,000 who wait.
+func BenchmarkRegistryLogin(b *testing.B) {
+	r := crowded(10_000)
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(p *testing.PB) {
+		w := &nobody{}
+		for p.Next() {
+			id := ticket.ID("login" + strconv.FormatInt(next.Add(1), 10))
+			now := time.Now()
+			t := ticket.Ticket{ID: id, State: ticket.Pending, Seq: 1, Deadline: now.Add(time.Minute)}
+			if err := r.add(id, w); err != nil {
+				b.Error(err)
+			}
+			for range 4 { // attach, scan, confirm, ack
+				r.apply(t, now)
+				r.latest(id)
+				t.Seq++
+			}
+			r.remove(id, w)
+		}
+	})
+}
+
+// BenchmarkRegistryNews is one change of a ticket that somebody waits for. It
+// allocates nothing.
+func BenchmarkRegistryNews(b *testing.B) {
+	r := crowded(10_000)
+	t := ticket.Ticket{ID: "1", State: ticket.Pending, Deadline: time.Now().Add(time.Minute)}
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		t.Seq++
+		r.apply(t, now)
+	}
+}
+
+func TestNewsForAWaiterAllocateNothing(t *testing.T) {
+	r := crowded(100)
+	v := ticket.Ticket{ID: "1", State: ticket.Pending, Deadline: time.Now().Add(time.Minute)}
+	now := time.Now()
+	if n := testing.AllocsPerRun(100, func() {
+		v.Seq++
+		r.apply(v, now)
+		r.latest(v.ID)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

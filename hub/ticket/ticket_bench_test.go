@@ -1,0 +1,62 @@
+package ticket_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// scannedTicket is one as it stands for most of its looks.
+func scannedTicket(b *testing.B) (*ticket.Keyring, ticket.Ticket, []byte) {
+	b.Helper()
+	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "0123456789ab", Seal: make([]byte, 32), Match: make([]byte, 32)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Now()
+	t := ticket.New(ticket.NewSecret().ID(), ticket.Request{Client: &ticket.Client{ID: "demo"}, Nonce: "A1b2C3d4E5f6",
+		Address: netip.MustParseAddr("203.0.113.7"), Browser: "Chrome 150", OS: "Windows"}, ring.Current(), now, time.Minute)
+	by := ticket.Identity{Provider: "wechat", AppID: "wx0123456789abcdef", Subject: "oABCDEFGHIJKLMNOPQRSTUVWXYZ0"}
+	if t, err = t.Scanned(by, ticket.User{Nickname: "小明"}, now, time.Minute); err != nil {
+		b.Fatal(err)
+	}
+	sealed, err := ring.Seal(t)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return ring, t, sealed
+}
+
+func BenchmarkSeal(b *testing.B) {
+	ring, t, _ := scannedTicket(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ring.Seal(t); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	ring, t, sealed := scannedTicket(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ring.Open(t.ID, sealed); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkView(b *testing.B) {
+	_, t, _ := scannedTicket(b)
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := json.Marshal(t.View(now)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
