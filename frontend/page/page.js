@@ -44,12 +44,12 @@ for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
 }
 
 function render() {
-  const site = language === 'zh' ? labelZh : labelEn
+  const site = language === 'en' ? labelEn : labelZh
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
   view.show({
     ...snapshot, said, site,
     state: outcome ? 'done' : snapshot.state,
-    phone: sandbox && path ? `${path}?lang=${language}` : '',
+    phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',
   })
   if (outcome) showResult(outcome, snapshot.user, said)
   tick()
