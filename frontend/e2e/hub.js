@@ -41,6 +41,13 @@ export async function freePort() {
   return port
 }
 
+/** Asks every few milliseconds until `done()` holds. */
+export async function waitFor(done, most = 20000) {
+  for (const begun = Date.now(); !await done(); await pause(20)) {
+    if (Date.now() - begun > most) throw new Error(`waited in vain for ${done}`)
+  }
+}
+
 /** Starts a program and waits until `ready()` holds; gives `stop()`, which kills it. */
 export async function start(command, args, { env, ready }) {
   const child = spawn(command, args, { env })
@@ -105,12 +112,25 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
   }
   try {
     running.push(await start('redis-server', ['--port', redisPort, '--bind', '127.0.0.1', '--save', '', '--dir', dir], { ready: listens(redisPort) }))
-    const started = await Promise.all(ports.map((port) => startNode(port, settings)))
-    running.push(...started, await startNginx(dir, front, ports, nginx))
+    const started = ports.map((port) => nodeAt(port, settings))
+    running.push(...started)
+    await Promise.all(started.map((node) => node.start()))
+    running.push(await startNginx(dir, front, ports, nginx))
     return { listen: `127.0.0.1:${front}`, url: settings.LOGINHUB_PUBLIC_URL, nodes: started, stop }
   } catch (err) {
     await stop()
     throw err
+  }
+}
+
+// A node that can be stopped and started again.
+function nodeAt(port, settings) {
+  let node
+  return {
+    async start() {
+      node = await startNode(port, settings)
+    },
+    stop: async () => node?.stop(),
   }
 }
 
