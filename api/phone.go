@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,10 +27,12 @@ type scanned struct {
 	Choices   []string     `json:"match_choices,omitempty"`
 }
 
-// login is what the person who decides is shown. Address: observed by the hub;
-// browser and system: claimed by the browser.
+// login is what the person who decides is shown. Hosts: where the site may be,
+// by its configuration; address: observed by the hub; browser and system: claimed
+// by the browser.
 type login struct {
 	Client      string    `json:"client"`
+	Hosts       []string  `json:"hosts,omitempty"`
 	IP          string    `json:"ip,omitempty"`
 	Browser     string    `json:"browser"`
 	OS          string    `json:"os"`
@@ -48,8 +51,9 @@ func (s *Server) scan(c echo.Context) error {
 		return err
 	}
 	t := r.Ticket
+	client := s.clientOf(t.Client)
 	l := login{
-		Client:  s.clientOf(t.Client).Label(language(c.Request())),
+		Client: client.Label(language(c.Request())), Hosts: hosts(client.Origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.MadeAt.Truncate(time.Second),
 		SameIP: sameAddress(t.Address, s.proxies.observe(c.Request()).shown),
 	}
@@ -57,6 +61,18 @@ func (s *Server) scan(c echo.Context) error {
 		l.IP = t.Address.String()
 	}
 	return c.JSON(http.StatusOK, scanned{State: t.State, ExpiresIn: ticket.Seconds(r.Left), Login: l, Choices: r.Choices})
+}
+
+// hosts of origins, each once, a few: a person reads them.
+func hosts(origins []string) []string {
+	var all []string
+	for _, origin := range origins {
+		_, host, _ := strings.Cut(origin, "://")
+		if !slices.Contains(all, host) && len(all) < 4 {
+			all = append(all, host)
+		}
+	}
+	return all
 }
 
 // confirm is POST …/confirm. The state that it answers is what the phone has

@@ -8,13 +8,13 @@ import (
 
 // The tests of the scripts stand in folders of their own, which these patterns leave out.
 //
-//go:embed page/*.js page/*.css page/*.svg client/*.js
+//go:embed page/*.js page/*.css page/*.svg client/*.js client/widget/*.js
 var assets embed.FS
 
 //go:embed page/*.html
 var pages embed.FS
 
-// FS gives the files that browsers fetch, as page/NAME and client/NAME. The pages expect them
+// FS gives the files that browsers fetch, as page/NAME, client/NAME and client/widget/NAME. The pages expect them
 // under the path /assets/.
 func FS() fs.FS {
 	return assets

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -72,14 +74,18 @@ func TestPagesOfferTheSandboxOnlyThere(t *testing.T) {
 
 // What browsers can fetch is exactly the scripts, styles and pictures: no test, no template.
 func TestFSHoldsWhatBrowsersFetch(t *testing.T) {
-	for _, dir := range []string{"page", "client"} {
+	kinds := []string{".js", ".css", ".svg"}
+	for _, dir := range []string{"page", "client", "client/widget"} {
 		inTree, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, entry := range inTree {
+			if entry.IsDir() {
+				continue
+			}
 			_, err := fs.Stat(FS(), dir+"/"+entry.Name())
-			public := !entry.IsDir() && !strings.HasSuffix(entry.Name(), ".html")
+			public := slices.Contains(kinds, path.Ext(entry.Name()))
 			if public != (err == nil) {
 				t.Errorf("%s/%s: public %v, embedded %v", dir, entry.Name(), public, err == nil)
 			}

@@ -1,3 +1,4 @@
+/** @import * as T from './types.js' */
 import { openPoll } from './poll.js'
 import { openSocket } from './socket.js'
 import { Problem } from './ticket.js'
@@ -5,27 +6,34 @@ import { Problem } from './ticket.js'
 const PATIENCE = 2500 // a socket silent for longer counts as blocked, not as slow
 const MEMORY = 'loginhub.sockets'
 
-/**
- * Keeps one ticket connected over whichever transport speaks. Calls `on.view(view)`,
- * `on.live(bool)`, `on.gone()` (no such ticket) and `on.fail(problem)` (no use in trying on).
- */
+/** Keeps one ticket connected over whichever transport speaks. */
 export class Line {
-  #env; #ticket; #on
-  #socket; #poll
-  #timer; #notBefore = 0
-  #fails = 0; #heardAt = 0
-  #spoken // a socket has brought a view
-  #noSocket
+  /** @type {T.Transport=} */
+  #socket
+  /** @type {T.Transport=} */
+  #poll
+  #env; #ticket; #on; #noSocket
+  #timer = 0; #notBefore = 0; #fails = 0; #heardAt = 0
+  #spoken = false // a socket has brought a view
 
+  /**
+   * @param {T.Env} env
+   * @param {T.Ticket} ticket
+   * @param {T.LineEvents} on
+   */
   constructor(env, ticket, on) {
     this.#env = env
     this.#ticket = ticket
     this.#on = on
-    this.#noSocket = memory(env, (storage) => storage.getItem(MEMORY))
+    this.#noSocket = Boolean(memory(env, (storage) => storage.getItem(MEMORY)))
     this.#open()
   }
 
-  /** Acknowledges over what is connected; rejects when the hub could not be told. */
+  /**
+   * Acknowledges over what is connected; rejects when the hub could not be told.
+   *
+   * @param {number} seq
+   */
   async ack(seq) {
     await (this.#socket ?? this.#poll)?.ack(seq)
   }
@@ -39,7 +47,7 @@ export class Line {
   }
 
   /** Connects at once, unless something was heard lately and not `anew`. */
-  wake(anew) {
+  wake(anew = false) {
     const now = this.#env.clock.now()
     const alive = (this.#socket || this.#poll) && now - this.#heardAt < 25000
     if (now < this.#notBefore || (alive && !anew)) return
@@ -76,6 +84,7 @@ export class Line {
     })
   }
 
+  /** @param {T.View?} view */
   #heard(view) {
     this.#fails = 0
     this.#heardAt = this.#env.clock.now()
@@ -83,6 +92,7 @@ export class Line {
     if (view?.state) this.#on.view(view)
   }
 
+  /** @param {number} code */
   #socketDown(code) {
     this.#socket = undefined
     const going = code === 1012 || code === 1013
@@ -95,6 +105,7 @@ export class Line {
     this.#later(going ? this.#env.random() * 2000 : backoff(this.#env, 0))
   }
 
+  /** @param {T.Problem} problem */
   #pollDown(problem) {
     if (problem.status === 404 || problem.status === 410) return this.#on.gone()
     if (!problem.passing) return this.#on.fail(problem)
@@ -104,6 +115,7 @@ export class Line {
     this.#later(asked + backoff(this.#env, this.#fails))
   }
 
+  /** @param {number} delay */
   #later(delay) {
     this.#fails++
     this.#on.live(false)
@@ -111,12 +123,20 @@ export class Line {
   }
 }
 
-/** Full jitter: no crowd stays in step. */
+/**
+ * Full jitter: no crowd stays in step.
+ *
+ * @type {T.Backoff}
+ */
 export function backoff(env, fails) {
   return env.random() * Math.min(20000, 1000 * 2 ** fails)
 }
 
-// Where storage is forbidden, each login finds out for itself.
+/**
+ * Where storage is forbidden, each login finds out for itself.
+ *
+ * @type {T.Memory}
+ */
 function memory(env, use) {
   try {
     return use(env.storage())

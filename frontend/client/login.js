@@ -3,19 +3,9 @@ import { makeTicket } from './ticket.js'
 
 export { Problem } from './ticket.js'
 
-/**
- * One QR login, from the making of the ticket to the acknowledged token.
- *
- *     making → pending → scanned → confirmed → consumed
- *     pending, scanned → rejected
- *     any → expired (→ making, while `renewals` last and the page is visible)
- *     any → error (→ making after `retryIn` seconds, where there is one)
- *
- * Options: `hub` (origin), `clientId`, `nonce`, `renewals`, `onState(snapshot)` and
- * `onToken(token, view)`: the token is acknowledged once its promise resolves and handed over
- * again if it rejects. The others are for tests.
- * Snapshot: state, live, qrUrl, qrImage, matchCode, user (claimed), error (Problem), retryIn.
- */
+/** @import * as T from './types.js' */
+
+/** @param {T.Options} options */
 export function createLogin(options) {
   return new Login({
     hub: globalThis.location?.origin,
@@ -25,7 +15,7 @@ export function createLogin(options) {
     WebSocket: globalThis.WebSocket,
     clock: {
       now: () => performance.now(),
-      setTimeout: (run, ms) => setTimeout(run, ms),
+      setTimeout: (...args) => setTimeout(...args),
       clearTimeout: (id) => clearTimeout(id),
     },
     random: Math.random,
@@ -36,21 +26,32 @@ export function createLogin(options) {
   })
 }
 
+/** One login, from the making of its ticket to the acknowledged token: `State` is its machine. */
 class Login {
-  #env; #snapshot = {}; #ticket; #line
-  #turn // aborted when another ticket takes over
-  #seq; #deadline; #handed; #taken
-  #renewed; #fails; #retry; #asleep
+  #env
+  /** @type {T.Snapshot} */
+  #snapshot = { state: 'making' }
+  /** @type {T.Ticket=} */
+  #ticket
+  /** @type {Line=} */
+  #line
+  #turn = new AbortController() // aborted when another ticket takes over
+  /** @type {Promise<unknown>=} */
+  #handed
+  #seq = 0; #deadline = 0; #renewed = 0; #fails = 0; #retry = 0
+  #taken = false; #asleep = false
   #ended = new AbortController()
 
+  /** @param {T.Env} env */
   constructor(env) {
     this.#env = env
-    const on = (target, type, run) => target?.addEventListener(type, run, { signal: this.#ended.signal })
-    on(env.win, 'online', () => this.#wake(true))
-    on(env.win, 'pagehide', () => this.#line?.close())
-    on(env.win, 'pageshow', (event) => event.persisted && this.#wake(true))
-    on(env.doc, 'visibilitychange', () => env.doc.hidden || this.#wake())
-    queueMicrotask(() => this.#ended.signal.aborted || this.refresh())
+    const { win, doc } = env
+    const { signal } = this.#ended
+    win?.addEventListener('online', () => this.#wake(true), { signal })
+    win?.addEventListener('pagehide', () => this.#line?.close(), { signal })
+    win?.addEventListener('pageshow', (event) => event.persisted && this.#wake(true), { signal })
+    doc?.addEventListener('visibilitychange', () => doc.hidden || this.#wake(), { signal })
+    queueMicrotask(() => signal.aborted || this.refresh())
   }
 
   /** Whole seconds left, by the hub's last word and the monotonic clock. */
@@ -74,7 +75,7 @@ class Login {
     this.#drop()
   }
 
-  #wake(anew) {
+  #wake(anew = false) {
     if (this.#asleep) return this.#renew()
     this.#line?.wake(anew)
     const { error } = this.#snapshot
@@ -82,12 +83,15 @@ class Login {
   }
 
   #drop() {
-    this.#turn?.abort()
+    this.#turn.abort()
     this.#env.clock.clearTimeout(this.#retry)
     this.#line?.close()
-    this.#line = this.#retry = this.#handed = this.#taken = this.#asleep = undefined
+    this.#line = this.#handed = undefined
+    this.#retry = 0
+    this.#taken = this.#asleep = false
   }
 
+  /** @param {'making'=} state */
   async #make(state) {
     this.#drop()
     const { signal } = this.#turn = new AbortController()
@@ -96,10 +100,11 @@ class Login {
       const ticket = await makeTicket(this.#env, signal)
       if (!signal.aborted) this.#begin(ticket)
     } catch (problem) {
-      if (!signal.aborted) this.#refused(problem)
+      if (!signal.aborted) this.#refused(/** @type {T.Problem} */ (problem))
     }
   }
 
+  /** @param {T.Ticket} ticket */
   #begin(ticket) {
     this.#ticket = ticket
     this.#seq = this.#fails = 0
@@ -112,6 +117,7 @@ class Login {
     })
   }
 
+  /** @param {T.Problem} error */
   #refused(error) {
     if (!error.passing) return this.#end({ state: 'error', error })
     const delay = (error.retryAfter ?? 1) * 1000 + backoff(this.#env, this.#fails++)
@@ -119,34 +125,37 @@ class Login {
     this.#tell({ state: 'error', error, retryIn: Math.ceil(delay / 1000) })
   }
 
+  /** @param {T.View} view */
   #view(view) {
     if (view.seq < this.#seq) return // overtaken on the other transport
     this.#seq = view.seq
-    if (view.expires_in >= 0) this.#deadline = this.#env.clock.now() + view.expires_in * 1000
-    if (view.state === 'expired') return this.#expired()
-    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode } = this.#ticket
-    const snapshot = { state: view.state, live: true, qrUrl, qrImage, matchCode, user: view.user }
-    if (view.state === 'consumed' || view.state === 'rejected') return this.#end(snapshot)
+    const { state, user, expires_in: left } = view
+    if (left !== undefined) this.#deadline = this.#env.clock.now() + left * 1000
+    if (state === 'expired') return this.#expired()
+    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode } = /** @type {T.Ticket} */ (this.#ticket)
+    const snapshot = { state, live: true, qrUrl, qrImage, matchCode, user }
+    if (state === 'consumed' || state === 'rejected') return this.#end(snapshot)
     this.#tell(snapshot)
-    if (view.state === 'confirmed') this.#deliver(view)
+    if (state === 'confirmed') this.#deliver(view)
   }
 
+  /** @param {T.View} view */
   async #deliver(view) {
     const { signal } = this.#turn
     try {
-      this.#handed ??= Promise.resolve(this.#env.onToken?.(view.token, view))
+      this.#handed ??= Promise.resolve(this.#env.onToken?.(view.token ?? '', view))
       await this.#handed.catch((err) => {
         this.#handed = undefined
         throw err
       })
       if (signal.aborted) return
       this.#taken = true
-      await this.#line.ack(view.seq)
+      await this.#line?.ack(view.seq)
     } catch {
       if (signal.aborted) return
       // Connecting anew brings the view again.
       this.#env.clock.clearTimeout(this.#retry)
-      this.#retry = this.#env.clock.setTimeout(() => this.#line.wake(true), backoff(this.#env, ++this.#fails))
+      this.#retry = this.#env.clock.setTimeout(() => this.#line?.wake(true), backoff(this.#env, ++this.#fails))
     }
   }
 
@@ -164,11 +173,13 @@ class Login {
     this.#make('making')
   }
 
+  /** @param {T.Snapshot} snapshot */
   #end(snapshot) {
     this.#drop()
     this.#tell(snapshot)
   }
 
+  /** @param {T.Snapshot} snapshot */
   #tell(snapshot) {
     this.#snapshot = snapshot
     try {

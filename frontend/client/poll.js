@@ -2,34 +2,32 @@ import { ackTicket, request, ticketPath } from './ticket.js'
 
 const WAIT = 25
 
-/** The long poll in the shape of the socket; a 204 is the view null, its reason is the Problem. */
+/**
+ * The long poll in the shape of the socket; a 204 is the view null, its reason is the Problem.
+ *
+ * @type {import('./types.js').Open<import('./types.js').Problem>}
+ */
 export function openPoll(env, ticket, on) {
   const abort = new AbortController()
-  run(env, ticket, on, abort.signal)
-  return {
-    close: () => abort.abort(),
-    ack: (seq) => ackTicket(env, ticket, seq),
-  }
-}
-
-async function run(env, ticket, on, signal) {
-  const { secret } = ticket
-  let after = 0 // the first answer comes at once and proves that this way works
-  while (!signal.aborted) {
-    const began = env.clock.now()
-    try {
+  const { signal } = abort
+  const run = async () => {
+    let after = 0 // the first answer comes at once and proves that this way works
+    while (!signal.aborted) {
+      const began = env.clock.now()
       const view = await request(env, ticketPath(ticket, `poll?after=${after}&wait=${WAIT}`),
-        { secret, timeout: (WAIT + 10) * 1000, signal })
+        { secret: ticket.secret, timeout: (WAIT + 10) * 1000, signal })
       if (signal.aborted) return
       on.view(view)
       if (view?.seq > after) after = view.seq
       // Early and nothing new: a draining node, and all of its pages come back now.
       else if (env.clock.now() - began < 9000) {
-        await new Promise((done) => env.clock.setTimeout(done, env.random() * 2000))
+        await new Promise((done) => env.clock.setTimeout(() => done(0), env.random() * 2000))
       }
-    } catch (problem) {
-      if (!signal.aborted) on.down(problem)
-      return
     }
+  }
+  run().catch((problem) => signal.aborted || on.down(problem))
+  return {
+    close: () => abort.abort(),
+    ack: (seq) => ackTicket(env, ticket, seq),
   }
 }

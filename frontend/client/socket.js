@@ -4,32 +4,35 @@ import { ticketPath } from './ticket.js'
 const SILENCE = 45000
 
 /**
- * A transport is one try. It calls `on.view(view)` for what it hears and `on.down(reason)` when
- * it ends by itself, never after `close()`. A socket's reason is the close code.
+ * The reason is the close code.
+ *
+ * @type {import('./types.js').Open<number>}
  */
 export function openSocket(env, ticket, on) {
-  let ws, timer
+  /** @type {WebSocket=} */
+  let ws
+  let timer = 0
   const close = () => {
     env.clock.clearTimeout(timer)
     if (!ws) return
     ws.onmessage = ws.onclose = null
     ws.close() // a dead line never finishes its closing handshake: nobody waits for it
   }
-  const down = (code) => {
+  const down = (code = 1006) => {
     close()
     on.down(code)
   }
-  const expect = (ms) => {
+  const expect = (ms = SILENCE) => {
     env.clock.clearTimeout(timer)
-    timer = env.clock.setTimeout(() => down(1006), ms)
+    timer = env.clock.setTimeout(down, ms)
   }
-  expect(SILENCE)
+  expect()
   try {
     ws = new env.WebSocket(env.hub.replace(/^http/, 'ws') + ticketPath(ticket, 'ws'),
       ['loginhub.v1', `loginhub.secret.${ticket.secret}`])
     ws.onclose = (event) => down(event.code)
     ws.onmessage = (event) => {
-      expect(SILENCE)
+      expect()
       const view = parse(event.data)
       if (view) on.view(view)
     }
@@ -39,10 +42,11 @@ export function openSocket(env, ticket, on) {
   return {
     close,
     // On a closing socket it is lost; the next attach repeats the view.
-    ack: async (seq) => ws.readyState === 1 && ws.send(JSON.stringify({ ack: seq })),
+    ack: async (seq) => ws?.readyState === 1 && ws.send(JSON.stringify({ ack: seq })),
   }
 }
 
+/** @param {string} text */
 function parse(text) {
   try {
     return JSON.parse(text)

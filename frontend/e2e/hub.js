@@ -1,29 +1,38 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+export const root = fileURLToPath(new URL('../../', import.meta.url))
+
+/** A folder that goes away with the process. */
+export function scratch(name) {
+  const dir = mkdtempSync(join(tmpdir(), `loginhub-${name}-`))
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+/** Builds a Go program of this tree into a scratch folder. */
+export function build(pkg) {
+  const path = join(scratch('build'), 'program')
+  execFileSync('go', ['build', '-o', path, pkg], { cwd: root, stdio: 'inherit' })
+  return path
+}
 
 let built
 
-/** The binary under test: LOGINHUB_BIN, or the one built, once, from this tree. */
+// The binary under test: LOGINHUB_BIN, or the one built, once, from this tree.
 function binary() {
-  if (process.env.LOGINHUB_BIN) return process.env.LOGINHUB_BIN
-  if (built) return built
-  const dir = mkdtempSync(join(tmpdir(), 'loginhub-build-'))
-  process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
-  built = join(dir, 'loginhub')
-  execFileSync('go', ['build', '-o', built, './cmd/loginhub'], { cwd: root, stdio: 'inherit' })
-  return built
+  return process.env.LOGINHUB_BIN || (built ??= build('./cmd/loginhub'))
 }
 
 /** A port that is free now. */
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address()
@@ -32,50 +41,112 @@ async function freePort() {
   return port
 }
 
-/**
- * A hub with the embedded store and the sandbox, ready to serve. `publicURL` is where browsers
- * find it, by default on `host` and the port where it listens; `clients` is the text of a
- * clients file, where ORIGIN stands for that address.
- */
-export async function startHub({ publicURL, host = '127.0.0.1', env = {}, clients } = {}) {
-  const dir = mkdtempSync(join(tmpdir(), 'loginhub-e2e-'))
-  const port = await freePort()
-  const listen = `127.0.0.1:${port}`
-  const settings = {
-    LOGINHUB_LISTEN: listen,
-    LOGINHUB_ADMIN_LISTEN: '',
-    LOGINHUB_PUBLIC_URL: publicURL ?? `http://${host}:${port}`,
-    ...env,
+/** Asks every few milliseconds until `done()` holds. */
+export async function waitFor(done, most = 20000) {
+  for (const begun = Date.now(); !await done(); await pause(20)) {
+    if (Date.now() - begun > most) throw new Error(`waited in vain for ${done}`)
   }
-  if (clients) {
-    settings.LOGINHUB_CLIENTS = join(dir, 'clients.yaml')
-    writeFileSync(settings.LOGINHUB_CLIENTS, clients.replace('ORIGIN', settings.LOGINHUB_PUBLIC_URL))
-  }
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('LOGINHUB_'))
-  const hub = spawn(binary(), [], { env: { ...Object.fromEntries(inherited), ...settings } })
+}
+
+/** Starts a program and waits until `ready()` holds; gives `stop()`, which kills it. */
+export async function start(command, args, { env, ready }) {
+  const child = spawn(command, args, { env })
   let log = ''
-  for (const stream of [hub.stdout, hub.stderr]) stream.on('data', (text) => { log += text })
-  const exited = once(hub, 'exit')
-  await ready(`http://${listen}/readyz`, exited).catch((err) => {
-    hub.kill('SIGKILL')
-    throw new Error(`${err.message}; the hub said:\n${log}`)
-  })
+  let gone = false
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { log += text })
+  const exited = once(child, 'exit').then(() => { gone = true })
+  for (const begun = Date.now(); !await ready(log); await pause(20)) {
+    if (!gone && Date.now() - begun < 20000) continue
+    child.kill('SIGKILL')
+    throw new Error(`${command} ${gone ? 'ended at once' : 'is not ready'}:\n${log}`)
+  }
   return {
-    listen,
-    url: settings.LOGINHUB_PUBLIC_URL,
-    async stop() {
-      hub.kill('SIGKILL') // its draining is not what these tests are about
+    async stop(signal = 'SIGKILL') { // how nodes drain is not what these tests are about
+      child.kill(signal)
       await exited
-      rmSync(dir, { recursive: true, force: true })
     },
   }
 }
 
-async function ready(url, exited) {
-  let gone = false
-  exited.then(() => { gone = true })
-  for (const start = Date.now(); Date.now() - start < 20000 && !gone; await pause(20)) {
-    if (await fetch(url).then((answer) => answer.ok, () => false)) return
+const answers = (url) => () => fetch(url).then((answer) => answer.ok, () => false)
+
+const listens = (port) => () => new Promise((done) => {
+  const socket = connect(port, '127.0.0.1', () => done(true) || socket.destroy())
+  socket.on('error', () => done(false))
+})
+
+/** One node, with LOGINHUB_ settings; nothing of this process's own settings reaches it. */
+export async function startNode(port, settings) {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('LOGINHUB_'))
+  const listen = `127.0.0.1:${port}`
+  const node = await start(binary(), [], {
+    env: { ...Object.fromEntries(inherited), LOGINHUB_LISTEN: listen, LOGINHUB_ADMIN_LISTEN: '', ...settings },
+    ready: answers(`http://${listen}/readyz`),
+  })
+  return { ...node, listen, url: `http://${listen}` }
+}
+
+/**
+ * A redis-server, nodes with the sandbox, and nginx in front of them as we ship it. `publicURL`
+ * is where browsers find it, by default nginx on `host`; `clients` is the text of a clients file,
+ * where ORIGIN stands for that address; `nginx` changes nginx's configuration.
+ */
+export async function startHub({ publicURL, host = '127.0.0.1', env = {}, clients, nodes = 2, nginx } = {}) {
+  const dir = scratch('e2e')
+  const [redisPort, front, ...ports] = await Promise.all(Array.from({ length: nodes + 2 }, freePort))
+  const running = []
+  const stop = async () => {
+    await Promise.all(running.reverse().map((one) => one.stop()))
+    rmSync(dir, { recursive: true, force: true })
   }
-  throw new Error(gone ? 'the hub ended at once' : 'the hub is not ready')
+  const settings = {
+    LOGINHUB_PUBLIC_URL: publicURL ?? `http://${host}:${front}`,
+    LOGINHUB_REDIS_URL: `redis://127.0.0.1:${redisPort}/0`,
+    LOGINHUB_KEYS: randomBytes(32).toString('base64url'),
+    LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32',
+    ...env,
+  }
+  if (clients) {
+    settings.LOGINHUB_CLIENTS = join(dir, 'clients.yaml')
+    writeFileSync(settings.LOGINHUB_CLIENTS, clients.replaceAll('ORIGIN', settings.LOGINHUB_PUBLIC_URL))
+  }
+  try {
+    running.push(await start('redis-server', ['--port', redisPort, '--bind', '127.0.0.1', '--save', '', '--dir', dir], { ready: listens(redisPort) }))
+    const started = ports.map((port) => nodeAt(port, settings))
+    running.push(...started)
+    await Promise.all(started.map((node) => node.start()))
+    running.push(await startNginx(dir, front, ports, nginx))
+    return { listen: `127.0.0.1:${front}`, url: settings.LOGINHUB_PUBLIC_URL, nodes: started, stop }
+  } catch (err) {
+    await stop()
+    throw err
+  }
+}
+
+// A node that can be stopped and started again.
+function nodeAt(port, settings) {
+  let node
+  return {
+    async start() {
+      node = await startNode(port, settings)
+    },
+    stop: async () => node?.stop(),
+  }
+}
+
+// Our nginx.conf with its own listener and nodes put in.
+async function startNginx(dir, front, ports, edit = (text) => text) {
+  const shipped = readFileSync(join(root, 'deploy/nginx/loginhub.conf'), 'utf8')
+  const servers = ports.map((port) => `    server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;\n`)
+  const text = edit(shipped
+    .replace(/^ {4}server [0-9.:]+ .*;\n/gm, () => servers.splice(0).join(''))
+    .replace('listen 8080;', `listen 127.0.0.1:${front};`))
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};\n`)
+  const file = join(dir, 'nginx.conf')
+  writeFileSync(file, `daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn;
+events { worker_connections 1024; }
+http { access_log off; ${temporary.join('')}${text} }`)
+  chmodSync(dir, 0o755) // the workers run as another user
+  const nginx = await start('nginx', ['-p', dir, '-c', file, '-e', 'stderr'], { ready: answers(`http://127.0.0.1:${front}/healthz`) })
+  return { stop: () => nginx.stop('SIGTERM') } // the master takes its workers along
 }

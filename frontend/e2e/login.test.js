@@ -96,6 +96,8 @@ story('the language changes in place and keeps the ticket', {}, async ({ visit }
   assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN')
   assert.equal(await page.textContent('#status'), '等待扫码')
   await page.click('#language')
+  assert.equal(await page.textContent('#status'), '等待掃描')
+  await page.click('#language')
   assert.equal(await page.getAttribute('html', 'lang'), 'en')
   assert.equal(await page.textContent('#status'), 'Waiting for your scan')
   const after = await phonePath(page)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
+import { words } from '../page/phone-words.js'
+import { accessible, handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
 
 story('who comes second is told so, whatever the state', { expected: /status of 409/ }, async ({ visit }) => {
   const page = await visit('/')
@@ -30,6 +31,18 @@ story('a phone that opens the page again sees the same consent, and knows its na
   await onScreen(phone, 'consent')
   await phone.click('#confirm')
   await inState(page, 'done')
+})
+
+story('a code from a forwarded picture: the strong warning of the mini-program, and the time left', {}, async ({ visit }) => {
+  const page = await visit('/')
+  const phone = await visit(await phonePath(page), handset)
+  await phone.selectOption('#launch', '1012')
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  assert.equal(await phone.textContent('#risk'), words.zh.risks.pictureStrong)
+  assert.match(await phone.textContent('#left'), /^[0-2]:\d\d$/)
+  assert.match(await phone.textContent('#hosts'), /^127\.0\.0\.1:\d+$/)
+  await accessible(phone)
 })
 
 story('without a network the phone says so, and a retry repeats the call', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ visit }) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
+import { accessible, handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
 
 // Where the pictures go: SCREENS keeps them for a look at them one by one.
 const dir = process.env.SCREENS || mkdtempSync(join(tmpdir(), 'loginhub-screens-'))
@@ -12,7 +12,8 @@ if (!process.env.SCREENS) process.on('exit', () => rmSync(dir, { recursive: true
 /** Takes a page in every width, colour scheme and language; nothing may stick out sideways. */
 async function shoot(page, name, widths = [360, 768, 1440]) {
   for (const language of ['zh-CN', 'en']) {
-    if (await page.getAttribute('html', 'lang') !== language && await page.$('#language')) await page.click('#language')
+    while (await page.getAttribute('html', 'lang') !== language && await page.$('#language')) await page.click('#language')
+    await accessible(page)
     for (const colorScheme of ['light', 'dark']) {
       for (const width of widths) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })

@@ -1,53 +1,64 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 import { startHub } from './hub.js'
+import { startSite } from './site.js'
 
 const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
   '--host-resolver-rules=MAP hub.test 127.0.0.1']
+const axe = readFileSync(fileURLToPath(new URL('node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8')
 let browser
 
 /** The system's Chromium, started at the first use and shared by the tests of a file. */
 async function launch() {
   const executablePath = process.env.CHROMIUM || execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'], { encoding: 'utf8' }).trim()
-  return browser ??= await chromium.launch({ executablePath, args: ARGS })
+  return browser ??= await chromium.launch({ executablePath, args: ARGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] })
 }
 after(() => browser?.close())
 
 /**
- * A test in the browser. `run` gets the hub and `visit(path, options)`, which opens a page in a
- * context of its own (`prepare(page)` comes before the first request). In the end no page may
- * have had a console error, a policy violation or a request to a stranger; `expected` matches
- * the console errors that belong to the story.
+ * A test in the browser, against nodes behind nginx. `run` gets the hub and `visit(path, options)`,
+ * which opens a page, in a context of its own unless one is given (`prepare(page)` comes before
+ * the first request). With `site` there is somebody else's site as well; in `clients` SITE stands
+ * for its address. In the end no page may have had a console error, a policy violation or a
+ * request to a stranger; `expected` matches the console errors that belong to the story.
  */
-export function story(name, { proxy, expected, ...options }, run) {
+export function story(name, { proxy, site: embeds, expected, clients, ...options }, run) {
   test(name, { timeout: 60000 }, async (t) => {
     if (proxy) {
       await proxy.listen()
       t.after(() => proxy.close())
     }
-    const hub = await startHub({ publicURL: proxy?.url, ...options })
+    const site = embeds && await startSite(t)
+    const hub = await startHub({ publicURL: proxy?.url, clients: clients?.replaceAll('SITE', site?.url), ...options })
     t.after(() => hub.stop())
     if (proxy) proxy.target = hub.listen
     const chrome = await launch()
     const troubles = []
-    const visit = async (path, { prepare, ...contextOptions } = {}) => {
+    const hosts = [hub.url, site?.url].filter(Boolean).map((url) => new URL(url).host)
+    const newContext = async (contextOptions) => {
       const context = await chrome.newContext({ locale: 'zh-CN', ...contextOptions })
       t.after(() => context.close())
+      return context
+    }
+    const visit = async (path, { prepare, context: given, ...contextOptions } = {}) => {
+      const context = given ?? await newContext(contextOptions)
       const page = await context.newPage()
-      await watch(page, new URL(hub.url).host, troubles, expected)
+      await watch(page, hosts, troubles, expected)
       prepare?.(page)
       await page.goto(new URL(path, hub.url).href)
       return page
     }
-    await run({ hub, visit, t })
+    await run({ hub, site, visit, t })
     assert.deepEqual(troubles, [])
   })
 }
 
-async function watch(page, host, troubles, expected) {
+async function watch(page, hosts, troubles, expected) {
   page.setDefaultTimeout(15000)
   page.on('console', (message) => {
     if (message.type() === 'error' && !expected?.test(message.text())) troubles.push(`console: ${message.text()}`)
@@ -55,7 +66,7 @@ async function watch(page, host, troubles, expected) {
   page.on('pageerror', (err) => troubles.push(`page: ${err.message}`))
   page.on('request', (request) => {
     const url = new URL(request.url())
-    if (url.protocol !== 'data:' && url.host !== host) troubles.push(`stranger: ${request.url()}`)
+    if (url.protocol !== 'data:' && !hosts.includes(url.host)) troubles.push(`stranger: ${request.url()}`)
   })
   await page.addInitScript(() => {
     addEventListener('securitypolicyviolation', (event) => {
@@ -73,6 +84,14 @@ export function inState(page, state) {
 export async function phonePath(page) {
   await inState(page, 'pending')
   return page.getAttribute('#phone', 'href')
+}
+
+/** Asserts that axe-core finds nothing to object to in the page as it is. */
+export async function accessible(page) {
+  await page.evaluate(axe) // by the debugger, which no policy stops
+  const { violations } = await page.evaluate(() => globalThis.axe.run())
+  const said = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.any[0]?.message ?? ''}`).join('; ')}`)
+  assert.deepEqual(said, [])
 }
 
 /** Types a name and scans, on the phone page. */

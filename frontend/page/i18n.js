@@ -1,13 +1,12 @@
-const LANGUAGES = { zh: 'zh-CN', en: 'en' }
+import { chooseLanguage as choose } from '../client/widget/language.js'
+
+const LANGUAGES = { zh: 'zh-CN', tw: 'zh-TW', en: 'en' }
+const KEYS = Object.keys(LANGUAGES)
 
 /** The language to speak: `?lang=` first, then the browser's first one that we know, else English. */
 export function chooseLanguage(search, preferred = []) {
-  const wishes = [new URLSearchParams(search).get('lang'), ...preferred]
-  for (const wish of wishes) {
-    const language = String(wish ?? '').toLowerCase().split('-')[0]
-    if (Object.hasOwn(LANGUAGES, language)) return language
-  }
-  return 'en'
+  const tag = choose([new URLSearchParams(search).get('lang'), ...preferred])
+  return KEYS.find((key) => LANGUAGES[key] === tag)
 }
 
 /** Fills `{name}` in a text. */
@@ -33,13 +32,14 @@ export function speak(words, button, changed) {
   button.addEventListener('click', () => {
     language = other(language)
     const url = new URL(location.href)
-    url.searchParams.set('lang', language)
+    url.searchParams.set('lang', LANGUAGES[language])
     history.replaceState(null, '', url)
     apply()
   })
   apply()
 }
 
+// The next one, round and round.
 function other(language) {
-  return language === 'zh' ? 'en' : 'zh'
+  return KEYS[(KEYS.indexOf(language) + 1) % KEYS.length]
 }

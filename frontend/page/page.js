@@ -46,14 +46,14 @@ for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
 }
 
 function render() {
-  const site = language === 'zh' ? labelZh : labelEn
+  const site = language === 'en' ? labelEn : labelZh
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
   const state = outcome ? 'done' : snapshot.state
   const here = ways.show(state)
   view.show({
     ...snapshot, site, state,
     said: here ? { ...said, pending: said.pendingHere } : said,
-    phone: sandbox && path ? `${path}?lang=${language}` : '',
+    phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',
   })
   if (outcome) showResult(outcome, snapshot.user, said)
   tick()

@@ -5,18 +5,23 @@ const SCREENS = {
   ticket_expired: 'expired',
   ticket_not_found: 'gone',
   match_failed: 'mismatch',
+  user_blocked: 'blocked',
+  identity_incomplete: 'incomplete',
+  login_disabled: 'disabled',
   rate_limited: 'busy',
   overloaded: 'trouble',
   store_unavailable: 'trouble',
   provider_unavailable: 'trouble',
   internal_error: 'trouble',
+  timeout: 'timeout',
   network: 'offline',
 }
+const TIMEOUT = 12000 // the hub itself gives up on a provider after 10 s
 const FRESH_CODE_HELPS = ['code_invalid', 'provider_unavailable']
 
 /**
- * The calls of the sandbox's phone for one ticket. Each gives `{screen, login, choices, detail,
- * retryAfter}`; every call brings a code of its own, as the hub takes none twice.
+ * The calls of the sandbox's phone for one ticket. Each gives `{screen, login, choices, expiresIn,
+ * detail, retryAfter}`; every call brings a code of its own, as the hub takes none twice.
  */
 export function createPhone({ ticket, fetch = globalThis.fetch, random = randomHex }) {
   async function call(action, name, more) {
@@ -30,10 +35,11 @@ export function createPhone({ ticket, fetch = globalThis.fetch, random = randomH
     try {
       const answer = await fetch(`/api/login/tickets/${ticket}/${action}`, {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+        signal: AbortSignal.timeout(TIMEOUT),
       })
       return { ...await answer.json(), retryAfter: parseInt(answer.headers.get('Retry-After')) || 0 }
-    } catch {
-      return { code: 'network' }
+    } catch (err) {
+      return { code: err.name === 'TimeoutError' ? 'timeout' : 'network' }
     }
   }
 
@@ -45,8 +51,8 @@ export function createPhone({ ticket, fetch = globalThis.fetch, random = randomH
 }
 
 function screen(answer) {
-  const { state, login, match_choices: choices, code, detail, retryAfter } = answer
-  if (state === 'scanned') return { screen: 'consent', login, choices }
+  const { state, login, match_choices: choices, expires_in: expiresIn, code, detail, retryAfter } = answer
+  if (state === 'scanned') return { screen: 'consent', login, choices, expiresIn }
   if (state) return { screen: state }
   return { screen: SCREENS[code] ?? 'refused', detail: detail ?? code, retryAfter }
 }

@@ -1,21 +1,22 @@
 import { fill, speak } from './i18n.js'
 import { cleanName, createPhone } from './phone-calls.js'
+import { risk } from './phone-risk.js'
 import { words } from './phone-words.js'
 
 const $ = (id) => document.getElementById(id)
 const REMEMBERED = 'loginhub.sandbox.name'
-const RETRIED = ['busy', 'trouble', 'offline']
+const RETRIED = ['busy', 'trouble', 'timeout', 'offline']
 const RENAMED = ['taken', 'refused']
 
 const phone = createPhone({ ticket: document.body.dataset.ticket })
-let said, language
+let said
 let shown = { screen: 'name' }
 let last // the call that a retry repeats
+let deadline // of the consent, by this page's clock
 
-speak(words, $('language'), (texts, chosen) => {
+speak(words, $('language'), (texts) => {
   const untouched = !said || $('name').value === said.defaultName
   said = texts
-  language = chosen
   if (untouched) $('name').value = remembered() ?? said.defaultName
   render()
 })
@@ -31,6 +32,7 @@ $('reject').addEventListener('click', () => run(() => phone.reject(name())))
 $('retry').addEventListener('click', () => run(last))
 $('back').addEventListener('click', () => show({ screen: 'name' }))
 $('numbers').addEventListener('change', renderConfirm)
+setInterval(renderLeft, 250)
 
 async function run(call) {
   last = call
@@ -47,7 +49,10 @@ function busy(now) {
 
 function show(answer) {
   shown = answer
-  if (shown.screen === 'consent') renderChoices()
+  if (shown.screen === 'consent') {
+    deadline = performance.now() + shown.expiresIn * 1000
+    renderChoices()
+  }
   render()
   document.querySelector('.screen:not([hidden])').focus()
 }
@@ -66,19 +71,33 @@ function render() {
 function renderName() {
   $('scan').textContent = fill(said.scan, { name: name() })
   $('scan').disabled = !name()
+  for (const option of $('launch').options) option.textContent = said.launches[option.value]
 }
 
 function renderConsent() {
-  const { client, ip, browser, os, same_ip: same, requested_at: requested } = shown.login
+  const { client, hosts, ip, browser, os, same_ip: same, requested_at: requested } = shown.login
+  const warning = risk(Number($('launch').value), same)
+  $('risk').hidden = !warning
+  $('risk').textContent = said.risks[warning] ?? ''
+  $('risk').classList.toggle('strong', warning.endsWith('Strong'))
   $('site').textContent = client
+  $('host').hidden = !hosts
+  $('hosts').textContent = hosts?.join(', ')
   $('ip').textContent = ip || said.unknown
   $('same').textContent = said.same[same]
   $('same').dataset.same = String(same)
   $('browser').textContent = browser || said.unknown
   $('os').textContent = os || said.unknown
-  $('requested').textContent = new Date(requested).toLocaleTimeString(language)
+  $('requested').textContent = new Date(requested).toLocaleTimeString(document.documentElement.lang)
   $('as').textContent = fill(said.as, { name: name() })
+  renderLeft()
   renderConfirm()
+}
+
+function renderLeft() {
+  if (shown.screen !== 'consent') return
+  const seconds = Math.max(0, Math.ceil((deadline - performance.now()) / 1000))
+  $('left').textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
 }
 
 function renderChoices() {

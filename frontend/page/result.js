@@ -9,7 +9,7 @@ export function showResult({ result, reason, header, claims }, user, said) {
   const vouched = claims.nickname
   const name = vouched ?? claims.claimed?.nickname ?? user?.nickname ?? claims.sub ?? said.someone
   $('login').dataset.result = result
-  paintUser($('who'), { nickname: name, avatar_url: claims.picture ?? claims.claimed?.avatar_url }, said.someone)
+  paintUser($('who'), { nickname: name }, said.someone)
   $('welcome').textContent = fill(said.done, { name })
   $('badge').textContent = said[result]
   $('badge-hint').textContent = hint(result, reason, said)

@@ -16,8 +16,8 @@ function phone(...answers) {
 }
 
 test('each call brings a code of its own', async () => {
-  const p = phone({ state: 'scanned', login: {}, match_choices: ['12'] }, { state: 'confirmed' })
-  assert.deepEqual(await p.scan('小明'), { screen: 'consent', login: {}, choices: ['12'] })
+  const p = phone({ state: 'scanned', login: {}, match_choices: ['12'], expires_in: 60 }, { state: 'confirmed' })
+  assert.deepEqual(await p.scan('小明'), { screen: 'consent', login: {}, choices: ['12'], expiresIn: 60 })
   assert.deepEqual(await p.confirm('小明', '12'), { screen: 'confirmed' })
   assert.deepEqual(p.calls, [
     { url: '/api/login/tickets/T/scan', body: { provider: 'sandbox', code: 'sandbox:小明:1', user: { nickname: '小明' } } },
@@ -35,15 +35,15 @@ test('a refused code is replaced once, silently', async () => {
 
 const outcomes = {
   already_scanned: 'taken', ticket_closed: 'closed', ticket_expired: 'expired', ticket_not_found: 'gone',
-  match_failed: 'mismatch', rate_limited: 'busy', store_unavailable: 'trouble', login_disabled: 'refused',
+  match_failed: 'mismatch', rate_limited: 'busy', store_unavailable: 'trouble', login_disabled: 'disabled', user_blocked: 'blocked',
 }
 for (const [code, screen] of Object.entries(outcomes)) {
-  test(`${code} has a screen and words in both languages`, async () => {
+  test(`${code} has a screen and words in all languages`, async () => {
     const p = phone({ body: { code }, headers: { 'Retry-After': '9' } })
     const answer = await p.scan('A')
     assert.equal(answer.screen, screen)
     assert.equal(answer.retryAfter, 9)
-    assert.ok(words.zh[screen][0] && words.en[screen][0])
+    assert.ok(words.zh[screen][0] && words.tw[screen][0] && words.en[screen][0])
   })
 }
 

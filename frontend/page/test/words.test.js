@@ -10,8 +10,9 @@ const shape = (value) => (typeof value === 'object'
   : [...value.matchAll(/\{\w+\}/g)].map(([gap]) => gap).sort().join())
 
 for (const [page, all] of [['index.html', words], ['phone.html', phoneWords]]) {
-  test(`${page} says everything in both languages`, () => {
+  test(`${page} says everything in all languages`, () => {
     assert.deepEqual(shape(all.en), shape(all.zh))
+    assert.deepEqual(shape(all.tw), shape(all.zh))
     const html = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8')
     const keys = [...html.matchAll(/data-t="(\w+)"/g)].map(([, key]) => key)
     assert.ok(keys.length > 0)
@@ -21,7 +22,10 @@ for (const [page, all] of [['index.html', words], ['phone.html', phoneWords]]) {
 
 test('the address decides the language, then the browser, then English', () => {
   assert.equal(chooseLanguage('?lang=en', ['zh-CN']), 'en')
-  assert.equal(chooseLanguage('?lang=zh-TW', ['en']), 'zh')
+  assert.equal(chooseLanguage('?lang=zh-TW', ['en']), 'tw')
+  assert.equal(chooseLanguage('', ['zh-Hant', 'en']), 'tw')
+  assert.equal(chooseLanguage('', ['zh-HK']), 'tw')
+  assert.equal(chooseLanguage('', ['zh-Hans-HK']), 'zh')
   assert.equal(chooseLanguage('', ['fr', 'zh-Hans-CN', 'en']), 'zh')
   assert.equal(chooseLanguage('?lang=__proto__', ['toString']), 'en')
   assert.equal(chooseLanguage('', undefined), 'en')

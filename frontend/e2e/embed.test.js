@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { phoneCalls } from './phone.js'
+import { sitePolicy } from './site.js'
+import { accessible, story } from './story.js'
+
+const path = (name) => fileURLToPath(new URL(name, import.meta.url))
+
+const clients = `
+clients:
+  - id: other
+    origins: [ORIGIN]
+  - id: demo
+    label: {zh: 演示, en: Demo}
+    origins: [SITE]
+    number_matching: true
+`
+
+const listen = `
+const widget = document.querySelector('login-qr')
+globalThis.heard = { states: [], tokens: [], errors: [] }
+widget.addEventListener('state', ({ detail }) => heard.states.push(detail.state))
+widget.addEventListener('error', ({ detail }) => heard.errors.push(detail.code))
+widget.addEventListener('login', ({ detail }) => {
+  heard.tokens.push(detail.token)
+  detail.waitUntil(heard.tokens.length > 1 ? Promise.resolve() : Promise.reject(new Error('the site is down')))
+})`
+
+/** Puts the widget into the site's page, by the one line that it takes. */
+function embed(site, hub, { attributes = 'client="demo" login-nonce="n-1"', inside = '' } = {}) {
+  site.policy = sitePolicy(hub.url)
+  site.files = {
+    '/': `<!doctype html><html lang="en"><title>A site</title><script type="module" src="/site.js"></script>
+<script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script>
+<main><h1>A site</h1><login-qr ${attributes}>${inside}</login-qr></main></html>`,
+    '/site.js': listen,
+    '/elsewhere': '<!doctype html><html lang="en"><title>Elsewhere</title><h1>Elsewhere</h1></html>',
+  }
+}
+
+const inState = (page, state) => page.waitForSelector(`login-qr .card[data-state="${state}"]`)
+
+/** The ticket of the code that the widget shows. */
+async function ticketOf(page) {
+  await inState(page, 'pending')
+  const src = await page.waitForSelector('login-qr .code').then((code) => code.getAttribute('src'))
+  return src.split('/').at(-2)
+}
+
+async function logIn(page, hub, name) {
+  const ticket = await ticketOf(page)
+  const number = await page.textContent('login-qr .match strong')
+  const seen = await phoneCalls(hub.url, ticket, 'scan', name)
+  assert.equal(seen.login.client, 'Demo')
+  await inState(page, 'scanned')
+  const { state } = await phoneCalls(hub.url, ticket, 'confirm', name, { match: number })
+  assert.equal(state, 'confirmed')
+  await inState(page, 'consumed')
+}
+
+const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'))
+
+story('one line embeds the login in a site with the strictest policy', { site: true, clients }, async ({ hub, site, visit }) => {
+  embed(site, hub)
+  const page = await visit(site.url)
+  const ticket = await ticketOf(page)
+  assert.ok(await page.$eval('login-qr .code', (img) => img.decode().then(() => img.naturalWidth > 0)), 'the code is not drawn')
+  await accessible(page)
+  await phoneCalls(hub.url, ticket, 'scan', 'Ann')
+  await inState(page, 'scanned')
+  await accessible(page)
+  await page.click('login-qr .button')
+  assert.notEqual(await ticketOf(page), ticket, '"not me" keeps the ticket')
+  await logIn(page, hub, 'Bob')
+  await accessible(page)
+  const { tokens, states, errors } = await page.evaluate('heard')
+  // The site did not take it at first: it got it again, and only then was it acknowledged.
+  assert.equal(tokens.length, 2)
+  assert.equal(tokens[0], tokens[1])
+  const { sub, aud, nonce } = claims(tokens[0])
+  assert.deepEqual({ sub, aud, nonce }, { sub: 'sandbox:Bob', aud: 'demo', nonce: 'n-1' })
+  assert.equal(states.at(-1), 'consumed')
+  assert.deepEqual(errors, [])
+})
+
+story('a site that is not on the list is told what to do', { site: true, clients, expected: /status of 403/ }, async ({ hub, site, visit }) => {
+  embed(site, hub, { attributes: 'client="other"' })
+  const page = await visit(site.url)
+  await inState(page, 'error')
+  assert.match(await page.textContent('login-qr .hint'), /proper address/)
+  assert.deepEqual(await page.evaluate('heard.errors'), ['origin_not_allowed'])
+  await accessible(page)
+})
+
+story('the widget speaks the language and wears the theme that it is told', { site: true, clients }, async ({ hub, site, visit }) => {
+  embed(site, hub, { attributes: 'client="demo" lang="zh-TW" theme="dark"', inside: '<b slot="title">示範網站</b><a slot="footer" href="/elsewhere">用密碼登入</a>' })
+  const page = await visit(site.url, { colorScheme: 'light' })
+  const ticket = await ticketOf(page)
+  const status = () => page.textContent('login-qr .status')
+  assert.equal(await status(), '請用手機掃描 QR Code')
+  const background = () => page.$eval('login-qr .card', (card) => getComputedStyle(card).backgroundColor)
+  assert.equal(await background(), 'rgb(22, 30, 36)')
+  await accessible(page)
+  await page.$eval('login-qr', (widget) => {
+    widget.lang = 'zh-Hans'
+    widget.setAttribute('theme', 'light')
+    widget.style.setProperty('--login-qr-accent', 'rebeccapurple')
+  })
+  assert.equal(await status(), '请用手机扫描二维码')
+  assert.equal(await background(), 'rgb(255, 255, 255)')
+  assert.equal(await ticketOf(page), ticket, 'a look costs a ticket')
+  await page.$eval('login-qr', (widget) => widget.parentNode.append(widget)) // as frameworks move elements
+  assert.equal(await ticketOf(page), ticket)
+  await page.$eval('login-qr', (widget) => widget.setAttribute('login-nonce', 'n-2'))
+  await page.waitForFunction((old) => !document.querySelector('login-qr').shadowRoot.querySelector('.code').src.includes(old), ticket)
+  await ticketOf(page)
+})
+
+story('an expired code is refreshed by the keyboard, and the state is announced', { site: true, clients, env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ hub, site, visit }) => {
+  embed(site, hub)
+  const page = await visit(site.url, { reducedMotion: 'reduce' })
+  await page.waitForSelector('login-qr .veil', { state: 'visible', timeout: 30000 })
+  await accessible(page)
+  assert.equal(await page.getAttribute('login-qr .status', 'aria-live'), 'polite')
+  assert.equal(await page.textContent('login-qr .status'), 'This code has expired')
+  await page.focus('login-qr .veil')
+  await page.keyboard.press('Enter')
+  await inState(page, 'pending')
+  assert.equal(await page.evaluate(() => document.activeElement.localName), 'login-qr', 'the keyboard has lost its place')
+})
+
+story('back from the cache the same code goes on', { site: true, clients }, async ({ hub, site, visit }) => {
+  embed(site, hub)
+  const page = await visit(site.url)
+  const ticket = await ticketOf(page)
+  await page.evaluate(() => addEventListener('pageshow', ({ persisted }) => { heard.persisted = persisted }))
+  await page.goto(`${site.url}/elsewhere`)
+  await page.goBack({ waitUntil: 'commit' }) // a page from the cache does not load
+  await page.waitForFunction('heard.persisted === true')
+  assert.equal(await ticketOf(page), ticket)
+  await logIn(page, hub, 'Ann')
+})
+
+/** A recipe of the client's README, bundled with a program that uses it. */
+async function recipe(name, hubURL, program) {
+  const readme = readFileSync(path('../client/README.md'), 'utf8')
+  const [, code] = readme.split(`<!-- ${name} -->\n`)[1].match(/```\w+\n([^]*?)\n```/)
+  const { outputFiles: [bundle] } = await build({
+    stdin: { contents: `${code.replace('https://login.example.com', hubURL)}\n${program}`, resolveDir: path('.'), loader: 'jsx' },
+    alias: { 'loginhub-client/login-qr.js': path('../client/widget/login-qr.js') },
+    jsx: 'automatic', bundle: true, format: 'esm', write: false,
+    define: { 'process.env.NODE_ENV': '"production"', __VUE_OPTIONS_API__: 'true', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false' },
+  })
+  return bundle.text
+}
+
+const keep = 'globalThis.heard = []\nconst take = async (token) => { heard.push(token) }\nconst root = document.querySelector("main")\n'
+const recipes = {
+  'react.jsx': `import { createRoot } from 'react-dom/client'
+${keep}createRoot(root).render(<Login nonce="n-1" onToken={take} />)`,
+  'vue.js': `import { createApp } from 'vue'
+${keep}createApp(Login, { nonce: 'n-1', onToken: take }).mount(root)`,
+}
+for (const [name, program] of Object.entries(recipes)) {
+  story(`the recipe ${name} logs in`, { site: true, clients }, async ({ hub, site, visit }) => {
+    embed(site, hub)
+    site.files['/'] = '<!doctype html><html lang="en"><title>A site</title><main></main><script type="module" src="/app.js"></script></html>'
+    site.files['/app.js'] = await recipe(name, hub.url, program)
+    const page = await visit(site.url)
+    await logIn(page, hub, 'Ann')
+    const [token, ...more] = await page.evaluate('heard')
+    assert.equal(claims(token).nonce, 'n-1')
+    assert.deepEqual(more, [])
+  })
+}

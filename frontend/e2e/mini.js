@@ -1,0 +1,152 @@
+import { once } from 'node:events'
+import { spawn } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { JSDOM } from 'jsdom'
+import { build, freePort, root, startNode } from './hub.js'
+
+export const home = join(root, 'frontend/miniprogram')
+const require = createRequire(import.meta.url)
+
+/** A node whose provider is the imitation WeChat; `code(user)` is what wx.login gets there. */
+export async function startWeChat({ clients, env } = {}) {
+  const wechat = spawn(build('./frontend/e2e/wechat'), ['wxtest', 'secret'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [line] = await once(createInterface(wechat.stdout), 'line')
+  const { api, control } = JSON.parse(line)
+  const port = await freePort()
+  const node = await startNode(port, {
+    LOGINHUB_PUBLIC_URL: `http://127.0.0.1:${port}`,
+    LOGINHUB_WECHAT_APP_ID: 'wxtest',
+    LOGINHUB_WECHAT_APP_SECRET: 'secret',
+    LOGINHUB_WECHAT_API_URL: api,
+    ...clients && { LOGINHUB_CLIENTS: clients },
+    ...env,
+  })
+  const ask = async (path, method = 'POST') => (await fetch(control + path, { method })).text()
+  return {
+    url: node.url,
+    code: (user) => ask(`/code?user=${encodeURIComponent(user)}`),
+    fail: (errcode) => ask(`/fail?errcode=${errcode}`),
+    calls: async () => Number(await ask('/calls', 'GET')),
+    async stop() {
+      await node.stop()
+      wechat.stdin.end()
+      await once(wechat, 'exit')
+    },
+  }
+}
+
+/** A browser that waits: its ticket, and the view after the given one. */
+export async function startLogin(hubURL, body = {}) {
+  const answer = await fetch(`${hubURL}/api/login/tickets`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json', 'User-Agent': 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36' }, body: JSON.stringify(body),
+  })
+  const made = await answer.json()
+  return {
+    ...made,
+    async view(after) {
+      const poll = await fetch(`${hubURL}/api/login/tickets/${made.ticket}/poll?after=${after}&wait=10`, { headers: { Authorization: `Bearer ${made.secret}` } })
+      return poll.json()
+    },
+  }
+}
+
+/**
+ * The global `wx`, as faithful as these pages need: codes from the imitation WeChat, requests that
+ * really go out, `success` for every status, JSON parsed whatever the type says. `user`, `scene`,
+ * `apiCategory`, `language`, `read` (what the camera sees) and `network` ('down', 'slow') are set
+ * by the test, `log` says what was called.
+ */
+export class FakeWX {
+  user = 'ming'
+  scene = 1011
+  language = 'zh_CN'
+  log = []
+  #stored = new Map()
+  #wechat
+
+  constructor(wechat) {
+    this.#wechat = wechat
+  }
+
+  login = ({ success, fail }) => {
+    this.log.push('login')
+    if (this.network === 'down') return later(() => fail({ errMsg: 'login:fail network error' }))
+    return this.#wechat.code(this.user).then((code) => success({ code: this.code ?? code, errMsg: 'login:ok' }), fail)
+  }
+
+  request = ({ url, method, header, data, success, fail }) => {
+    this.log.push(url.split('/').at(-1))
+    this.header = header
+    this.sent = data
+    if (this.network === 'down') return later(() => fail({ errno: 600003, errMsg: 'request:fail Unable to resolve host' }))
+    if (this.network === 'slow') return later(() => fail({ errno: 5, errMsg: 'request:fail timeout' }))
+    return fetch(url, { method, headers: header, body: JSON.stringify(data) }).then(async (answer) => {
+      const text = await answer.text()
+      let parsed = text
+      try {
+        parsed = JSON.parse(text)
+      } catch { /* as wx.request: it stays a text */ }
+      success({ statusCode: answer.status, data: parsed, header: Object.fromEntries(answer.headers), errMsg: 'request:ok' })
+    }, (err) => fail({ errMsg: `request:fail ${err}` }))
+  }
+
+  uploadFile = ({ success }) => later(() => success({ statusCode: 200, data: '{"url":"https://pictures.test/a.png"}' }))
+  scanCode = ({ onlyFromCamera, success, fail }) => {
+    this.log.push(onlyFromCamera ? 'camera' : 'album')
+    later(() => (this.read ? success(this.read) : fail({ errMsg: 'scanCode:fail cancel' })))
+  }
+
+  getEnterOptionsSync = () => ({ scene: this.scene, apiCategory: this.apiCategory ?? 'default', query: {}, path: '' })
+  getAppBaseInfo = () => ({ language: this.language })
+  getStorageSync = (key) => this.#stored.get(key) ?? ''
+  setStorageSync = (key, value) => this.#stored.set(key, structuredClone(value))
+  setNavigationBarTitle = ({ title }) => { this.title = title }
+  navigateTo = ({ url }) => { this.opened = url }
+  reLaunch = ({ url }) => { this.opened = url }
+}
+
+const later = (run) => void queueMicrotask(run)
+
+// The simulator wants a browser's globals, and loads a file once.
+const { window } = new JSDOM('<!doctype html><body></body>')
+for (const name of ['window', 'document', 'CustomEvent', 'Event', 'Node', 'HTMLElement', 'MutationObserver']) {
+  globalThis[name] = name === 'window' ? window : window[name]
+}
+const simulate = require('miniprogram-simulate')
+// A page is a component whose methods are everything but its data: so says WeChat's own manual.
+globalThis.Page = ({ data, ...methods }) => {
+  globalThis.Component({ data, methods })
+}
+
+/** Compiles a page with WeChat's own compiler, renders it and opens it with a query. */
+export async function openPage(name, wx, query = {}) {
+  globalThis.wx = wx
+  const app = globalThis.app ??= { globalData: { scanned: '' } }
+  globalThis.getApp = () => app
+  const id = loaded[name] ??= simulate.load(join(home, name), { rootPath: home, compiler: 'official' })
+  const page = simulate.render(id)
+  page.attach(document.createElement('div'))
+  const opening = page.instance.onLoad(query)
+  return {
+    page,
+    app,
+    get data() {
+      return page.data
+    },
+    text: () => page.dom.textContent.replace(/\s+/g, ' ').trim(),
+    find: (selector) => page.querySelector(selector),
+    opened: () => opening,
+    close: () => page.instance.onUnload?.(),
+  }
+}
+const loaded = {}
+
+/** Every file of one kind in the mini-program. */
+export function files(kind, dir = home) {
+  return readdirSync(dir, { recursive: true }).filter((name) => name.endsWith(kind)).map((name) => join(dir, name))
+}
+
+export const text = (path) => readFileSync(path, 'utf8')

@@ -1,0 +1,336 @@
+import assert from 'node:assert/strict'
+import { existsSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import { after, before, test } from 'node:test'
+import { words as phoneWords } from '../page/phone-words.js'
+import { LINK as PHONE_LINK, PICTURE as PHONE_PICTURE, risk as phoneRisk } from '../page/phone-risk.js'
+import { scratch } from './hub.js'
+import { FakeWX, files, home, openPage, startLogin, startWeChat, text } from './mini.js'
+
+const require = createRequire(import.meta.url)
+const { ticketFromQuery, ticketFromScan } = require('../miniprogram/lib/launch.js')
+const { risk, PICTURE, LINK } = require('../miniprogram/lib/risk.js')
+const { SCREENS } = require('../miniprogram/lib/calls.js')
+const words = require('../miniprogram/lib/words.js')
+const config = require('../miniprogram/config.js')
+
+const T = 'Abcdefghij-klmnopqrs_0'
+const link = `https://login.example.com/s/${T}`
+
+const launches = [
+  ['an ordinary link', { q: encodeURIComponent(link), scancode_time: '1800000000' }, T],
+  ['a link under a path, with a query', { q: encodeURIComponent(`https://h.test/hub/s/${T}?lang=en`) }, T],
+  ['a mini-program code', { scene: T }, T],
+  ['an encoded mini-program code', { scene: encodeURIComponent(T) }, T],
+  ['a scheme', { ticket: T }, T],
+  ['a scheme, in short', { t: T }, T],
+  ['nothing', {}, ''],
+  ['a broken escape', { q: '%E0%A4%A' }, ''],
+  ['a shorter ticket', { scene: T.slice(1) }, ''],
+  ['a longer link', { q: encodeURIComponent(`${link}x`) }, ''],
+  ['another path', { q: encodeURIComponent(`https://login.example.com/x/${T}`) }, ''],
+  ['a scheme that is none of ours', { q: encodeURIComponent(`javascript://h/s/${T}`) }, ''],
+]
+for (const [name, query, ticket] of launches) {
+  test(`a launch by ${name} is read`, () => assert.equal(ticketFromQuery(query), ticket))
+}
+
+test('the camera in the mini-program reads both kinds of code', () => {
+  assert.equal(ticketFromScan({ result: link, scanType: 'QR_CODE' }), T)
+  assert.equal(ticketFromScan({ path: `pages/confirm/confirm?scene=${encodeURIComponent(T)}`, scanType: 'WX_CODE', result: '' }), T)
+  assert.equal(ticketFromScan({ path: `pages/confirm/confirm?q=${encodeURIComponent(link)}` }), T)
+  assert.equal(ticketFromScan({ result: 'https://example.com/menu' }), '')
+  assert.equal(ticketFromScan({}), '')
+})
+
+test('the warning depends on the launch and on the addresses', () => {
+  for (const scene of [1012, 1013, 1048, 1049]) {
+    assert.deepEqual([true, false, undefined].map((same) => risk(scene, same)), ['picture', 'pictureStrong', 'pictureStrong'])
+  }
+  for (const scene of [1007, 1008, 1037, 1065, 1167, 1194, 1286]) {
+    assert.deepEqual([true, false, undefined].map((same) => risk(scene, same)), ['link', 'linkStrong', 'linkStrong'])
+  }
+  for (const scene of [1001, 1011, 1047, undefined]) assert.equal(risk(scene, false), '')
+})
+
+const shape = (value) => (typeof value === 'object' && !Array.isArray(value)
+  ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]).sort())
+  : Array.isArray(value) ? value.length : typeof value)
+
+test('all languages say the same, and every screen has words', () => {
+  assert.deepEqual(shape(words['zh-TW']), shape(words['zh-CN']))
+  assert.deepEqual(shape(words.en), shape(words['zh-CN']))
+  for (const screen of [...Object.values(SCREENS), 'confirmed', 'rejected', 'refused', 'none', 'browse']) assert.equal(words.en[screen].length, 2, screen)
+})
+
+test('the sandbox’s phone says and warns what the mini-program does', () => {
+  for (const [tag, key] of [['zh-CN', 'zh'], ['zh-TW', 'tw'], ['en', 'en']]) {
+    const shared = Object.keys(words[tag]).filter((name) => name in phoneWords[key])
+    assert.ok(shared.length > 30, `only ${shared}`)
+    for (const name of shared) assert.deepEqual(phoneWords[key][name], words[tag][name], name)
+  }
+  assert.deepEqual([PHONE_PICTURE, PHONE_LINK], [PICTURE, LINK])
+  for (const same of [true, false, undefined]) assert.equal(phoneRisk(1012, same), risk(1012, same))
+})
+
+test('DevTools finds everything that app.json names', () => {
+  const app = JSON.parse(text(join(home, 'app.json')))
+  for (const page of app.pages) {
+    for (const kind of ['js', 'json', 'wxml', 'wxss']) assert.ok(existsSync(join(home, `${page}.${kind}`)), `${page}.${kind}`)
+  }
+  for (const file of [app.sitemapLocation, app.themeLocation, 'project.config.json', ...files('.json').map((path) => relative(home, path))]) JSON.parse(text(join(home, file)))
+  const theme = JSON.parse(text(join(home, app.themeLocation)))
+  for (const [, name] of text(join(home, 'app.json')).matchAll(/"@(\w+)"/g)) assert.ok(theme.light[name] && theme.dark[name], name)
+  assert.equal(JSON.parse(text(join(home, 'project.config.json'))).appid, 'touristappid')
+})
+
+test('modules are required by paths that exist within the mini-program', () => {
+  for (const file of files('.js')) {
+    for (const [, path] of text(file).matchAll(/require\('(.+?)'\)/g)) {
+      const target = join(dirname(file), path.endsWith('.js') ? path : `${path}.js`)
+      assert.ok(existsSync(target) && target.startsWith(home), `${file}: ${path}`)
+    }
+  }
+})
+
+// What compiles can still name what is not there: it would show nothing, and say nothing.
+for (const name of ['pages/index/index', 'pages/confirm/confirm']) {
+  test(`the template of ${name} names only what its page has`, async () => {
+    const { page } = await openPage(name, new FakeWX({}))
+    const wxml = text(join(home, `${name}.wxml`))
+    const local = ['item', 'index', 'length', 'true', 'false']
+    for (const [, expression] of wxml.matchAll(/\{\{(.+?)\}\}/g)) {
+      const bare = expression.replace(/'[^']*'/g, '')
+      for (const [, dot, identifier] of bare.matchAll(/(\.?)\b([a-z_]\w*)/gi)) {
+        if (!dot) assert.ok(identifier in page.data || local.includes(identifier), `{{${expression}}}: ${identifier}`)
+      }
+      for (const [, word] of bare.matchAll(/said\.(\w+)/g)) assert.ok(word in words.en, `{{${expression}}}: ${word}`)
+    }
+    const handlers = [...wxml.matchAll(/\bbind:?\w+="(\w+)"/g)].map(([, handler]) => handler)
+    assert.ok(handlers.length > 0)
+    for (const handler of handlers) assert.equal(typeof page.instance[handler], 'function', handler)
+  })
+}
+
+let hub
+before(async () => {
+  const clients = join(scratch('mini'), 'clients.yaml')
+  writeFileSync(clients, `
+clients:
+  - id: demo
+    label: {zh: 演示, en: Demo}
+    origins: [https://www.example.com, https://shop.example.com]
+    providers: [wechat]
+  - id: match
+    label: {zh: 数字, en: Numbers}
+    origins: [https://match.example.com]
+    providers: [wechat]
+    number_matching: true
+`)
+  hub = await startWeChat({ clients })
+  config.hub = hub.url
+})
+after(() => hub?.stop())
+
+const opened = []
+after(() => opened.forEach((page) => page.close()))
+
+/** Opens the consent page for a new login. */
+async function scan(wx, login, query = { q: encodeURIComponent(login.qr_url) }) {
+  const page = await openPage('pages/confirm/confirm', wx, query)
+  opened.push(page)
+  await page.opened()
+  return page
+}
+
+/** Taps what shows the text, and waits until the page has its answer. */
+async function tap(page, label) {
+  const button = page.page.querySelectorAll('.action').concat(page.page.querySelectorAll('.number')).find((one) => one.dom.textContent === label)
+  assert.ok(button, `no button "${label}" in: ${page.text()}`)
+  button.dispatchEvent('tap')
+  for (let turn = 0; turn === 0 || page.data.busy; turn++) await new Promise((done) => setImmediate(done))
+}
+
+const zh = words['zh-CN']
+
+test('a login by an ordinary link: what is shown, and the token', async () => {
+  const login = await startLogin(hub.url, { client_id: 'demo' })
+  const wx = new FakeWX(hub)
+  const page = await scan(wx, login)
+  const shown = page.text()
+  for (const what of ['演示', 'www.example.com, shop.example.com', 'Chrome 150', 'Windows', zh.same.undefined, zh.warning, zh.reject, zh.confirm]) {
+    assert.ok(shown.includes(what), `${what} is not in: ${shown}`)
+  }
+  assert.match(shown, /\d\d:\d\d:\d\d/)
+  assert.match(shown, /剩余时间\s*[0-2]:\d\d/)
+  assert.ok(!shown.includes(zh.risks.link))
+  assert.equal((await login.view(1)).state, 'scanned')
+  await tap(page, zh.confirm)
+  assert.ok(page.text().includes(zh.confirmed[0]))
+  const view = await login.view(2)
+  assert.equal(view.state, 'confirmed')
+  assert.match(JSON.parse(Buffer.from(view.token.split('.')[1], 'base64url')).sub, /^wechat:wxtest:o/)
+  assert.deepEqual(wx.log, ['login', 'scan', 'login', 'confirm'], 'a code of its own, right before each call')
+})
+
+for (const [how, query] of [['a mini-program code', (t) => ({ scene: t })], ['a plain scheme', (t) => ({ ticket: t })]]) {
+  test(`a login by ${how}`, async () => {
+    const login = await startLogin(hub.url, { client_id: 'demo' })
+    const page = await scan(new FakeWX(hub), login, query(login.ticket))
+    await tap(page, zh.confirm)
+    assert.equal((await login.view(2)).state, 'confirmed')
+  })
+}
+
+test('a login by the camera in the mini-program carries no warning, whatever the launch was', async () => {
+  const login = await startLogin(hub.url, { client_id: 'demo' })
+  const wx = new FakeWX(hub)
+  wx.scene = 1007
+  wx.read = { result: login.qr_url }
+  const index = await openPage('pages/index/index', wx)
+  await tap(index, zh.scanCode)
+  assert.deepEqual([wx.log, wx.opened], [['camera'], '/pages/confirm/confirm'])
+  const page = await scan(wx, login, {})
+  assert.equal(page.data.screen, 'consent')
+  assert.equal(page.data.warning, '')
+  assert.equal((await scan(wx, login, {})).data.screen, 'none', 'what was scanned is taken twice')
+  wx.read = { result: 'https://example.com/menu' }
+  await tap(index, zh.scanCode)
+  assert.ok(index.text().includes(zh.foreign))
+})
+
+test('a forwarded picture and a card get a strong warning', async () => {
+  for (const [scene, warning] of [[1012, zh.risks.pictureStrong], [1049, zh.risks.pictureStrong], [1008, zh.risks.linkStrong], [1286, zh.risks.linkStrong]]) {
+    const wx = new FakeWX(hub)
+    wx.scene = scene
+    const page = await scan(wx, await startLogin(hub.url, { client_id: 'demo' }))
+    assert.ok(page.find('.strong').dom.textContent.includes(warning), `scene ${scene}`)
+  }
+})
+
+test('a rejected login', async () => {
+  const login = await startLogin(hub.url, { client_id: 'demo' })
+  const page = await scan(new FakeWX(hub), login)
+  await tap(page, zh.reject)
+  assert.ok(page.text().includes(zh.rejected[0]))
+  assert.equal((await login.view(2)).state, 'rejected')
+})
+
+test('with number matching the number must be picked, and be the right one', async () => {
+  for (const right of [true, false]) {
+    const login = await startLogin(hub.url, { client_id: 'match' })
+    const page = await scan(new FakeWX(hub), login)
+    assert.equal(page.data.choices.length, 3)
+    await tap(page, zh.confirm)
+    assert.equal(page.data.screen, 'consent', 'confirmed without a number')
+    await tap(page, page.data.choices.find((number) => (number === login.match_code) === right))
+    await tap(page, zh.confirm)
+    assert.equal(page.data.screen, right ? 'confirmed' : 'mismatch')
+    assert.equal((await login.view(2)).state, right ? 'confirmed' : 'rejected')
+  }
+})
+
+test('a spent code and a busy WeChat are mended once with a fresh code, silently', async () => {
+  for (const errcode of [40029, 40163, -1]) {
+    const login = await startLogin(hub.url, { client_id: 'demo' })
+    const wx = new FakeWX(hub)
+    await hub.fail(errcode)
+    const page = await scan(wx, login)
+    assert.equal(page.data.screen, 'consent', `errcode ${errcode}`)
+    assert.deepEqual(wx.log, ['login', 'scan', 'login', 'scan'])
+  }
+})
+
+test('it is mended once only', async () => {
+  for (const [errcode, screen] of [[40029, 'refused'], [-1, 'trouble']]) {
+    await hub.fail(errcode)
+    await hub.fail(errcode)
+    const wx = new FakeWX(hub)
+    const page = await scan(wx, await startLogin(hub.url, { client_id: 'demo' }))
+    assert.equal(page.data.screen, screen)
+    assert.equal(wx.log.length, 4)
+    assert.equal(page.data.retry, screen === 'trouble')
+  }
+})
+
+test('offline and timeout have screens of their own, and a retry goes on', async () => {
+  const login = await startLogin(hub.url, { client_id: 'demo' })
+  const wx = new FakeWX(hub)
+  wx.network = 'down'
+  const page = await scan(wx, login)
+  assert.ok(page.text().includes(zh.offline[0]))
+  wx.network = 'slow'
+  await tap(page, zh.retry)
+  assert.ok(page.text().includes(zh.timeout[0]))
+  wx.network = ''
+  await tap(page, zh.retry)
+  assert.equal(page.data.screen, 'consent')
+  await tap(page, zh.confirm)
+  assert.equal(page.data.screen, 'confirmed')
+})
+
+test('taken, closed, unknown, blocked, no code, no place to confirm: each its own screen', async () => {
+  const login = await startLogin(hub.url, { client_id: 'demo' })
+  const first = await scan(new FakeWX(hub), login)
+  const other = new FakeWX(hub)
+  other.user = 'other'
+  assert.ok((await scan(other, login)).text().includes(zh.taken[0]))
+  await tap(first, zh.confirm)
+  assert.ok((await scan(other, login)).text().includes(zh.closed[0]))
+  assert.ok((await scan(other, login, { scene: T })).text().includes(zh.gone[0]))
+  await hub.fail(40226)
+  assert.ok((await scan(other, await startLogin(hub.url, { client_id: 'demo' }))).text().includes(zh.blocked[0]))
+  assert.ok((await scan(other, login, { q: encodeURIComponent('https://example.com') })).text().includes(zh.none[0]))
+  other.apiCategory = 'browseOnly'
+  assert.ok((await scan(other, login)).text().includes(zh.browse[0]))
+})
+
+test('an expired code has its screen', async (t) => {
+  const short = await startWeChat({ env: { LOGINHUB_TICKET_TTL: '1s' } })
+  t.after(() => short.stop())
+  config.hub = short.url
+  t.after(() => { config.hub = hub.url })
+  const login = await startLogin(short.url)
+  assert.equal((await login.view(1)).state, 'expired')
+  assert.ok((await scan(new FakeWX(short), login)).text().includes(zh.expired[0]))
+})
+
+test('what a proxy answers is a screen, not an exception', async () => {
+  const wx = new FakeWX(hub)
+  wx.request = ({ success }) => success({ statusCode: 502, data: '<h1>Bad Gateway</h1>', header: { 'retry-after': '3' } })
+  const page = await scan(wx, { qr_url: link })
+  assert.ok(page.text().includes(zh.trouble[0]))
+  assert.equal(page.data.wait, true)
+})
+
+test('nickname and picture: nothing is sent that was not saved', async (t) => {
+  const wx = new FakeWX(hub)
+  await scan(wx, await startLogin(hub.url, { client_id: 'demo' }))
+  assert.deepEqual(wx.sent.user, {})
+  config.uploadURL = 'https://pictures.test/upload'
+  t.after(() => { config.uploadURL = '' })
+  const index = await openPage('pages/index/index', wx)
+  await index.page.instance.chooseAvatar({ detail: { avatarUrl: 'wxfile://tmp/1.png' } })
+  index.page.instance.save({ detail: { value: { nickname: '  小明  ' } } })
+  assert.ok(index.text().includes(zh.saved))
+  const login = await startLogin(hub.url, { client_id: 'demo' })
+  const page = await scan(wx, login)
+  assert.deepEqual(wx.sent.user, { nickname: '小明', avatar_url: 'https://pictures.test/a.png' })
+  assert.ok(page.text().includes(`${zh.shownAs}小明`))
+  assert.deepEqual((await login.view(1)).user, { nickname: '小明', avatar_url: 'https://pictures.test/a.png' })
+  index.page.instance.forget()
+  await scan(wx, await startLogin(hub.url, { client_id: 'demo' }))
+  assert.deepEqual(wx.sent.user, {})
+})
+
+test('the mini-program speaks WeChat’s language, and the hub answers in it', async () => {
+  for (const [set, tag, label] of [['zh_TW', 'zh-TW', '演示'], ['en', 'en', 'Demo']]) {
+    const wx = new FakeWX(hub)
+    wx.language = set
+    const page = await scan(wx, await startLogin(hub.url, { client_id: 'demo' }))
+    assert.ok(page.text().includes(words[tag].warning))
+    assert.equal(page.data.site, label)
+    assert.equal(wx.title, words[tag].title)
+  }
+})

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { waitFor } from './hub.js'
+import { Proxy } from './proxy.js'
+import { phoneCalls } from './phone.js'
+import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
+
+const ticketOf = async (page) => (await phonePath(page)).match(/\/s\/([^?]+)/)[1]
+
+async function confirm(hub, page, name = 'Ann') {
+  const { state } = await phoneCalls(hub.url, await ticketOf(page), 'confirm', name)
+  assert.equal(state, 'confirmed')
+}
+
+async function loggedIn(page, name = 'Ann') {
+  await inState(page, 'done')
+  assert.equal(await page.textContent('[data-claim=sub]'), `sandbox:${name}`)
+}
+
+story('the node that the page waits at is killed, and another one delivers', { expected: /WebSocket connection|status of 50[24]/ }, async ({ hub, visit }) => {
+  await hub.nodes[1].stop() // so that the page is at the other one
+  const page = await visit('/')
+  const phone = await visit(await phonePath(page), handset)
+  await scanAs(phone, 'Ann')
+  await inState(page, 'scanned')
+  await onScreen(phone, 'consent')
+  await hub.nodes[1].start()
+  await hub.nodes[0].stop()
+  // nginx asks a node that it has seen failing again after 2 s.
+  await waitFor(() => fetch(`${hub.url}/readyz`).then((answer) => answer.ok))
+  await phone.click('#confirm')
+  await onScreen(phone, 'confirmed')
+  await loggedIn(page)
+})
+
+const socketFailed = /^WebSocket connection to .* failed/
+const blocked = (conf) => conf.replace('location / {', 'location / {\n if ($http_upgrade) { return 403; }')
+
+story('nginx lets no WebSocket through, and the long poll delivers', { nginx: blocked, expected: socketFailed }, async ({ hub, visit }) => {
+  const page = await visit('/')
+  await confirm(hub, page)
+  await loggedIn(page)
+})
+
+const hole = new Proxy()
+hole.mode = 'hole'
+
+story('an upgrade that nobody answers: the token is there within 5 s of the page', { proxy: hole, expected: socketFailed }, async ({ hub, visit, t }) => {
+  const upgrade = once(hole, 'upgrade').then(() => performance.now())
+  const page = await visit('/')
+  await confirm(hub, page)
+  await loggedIn(page)
+  const took = performance.now() - await upgrade
+  t.diagnostic(`token after ${Math.round(took)} ms`)
+  assert.ok(took > 2400 && took < 5000, `token after ${took} ms`)
+})
+
+story('offline and back: what happened meanwhile is there at once', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ hub, visit }) => {
+  const page = await visit('/')
+  const ticket = await ticketOf(page)
+  await page.context().setOffline(true)
+  const { state } = await phoneCalls(hub.url, ticket, 'confirm', 'Ann')
+  assert.equal(state, 'confirmed')
+  await page.context().setOffline(false)
+  await loggedIn(page)
+})
+
+story('two tabs wait for two logins', {}, async ({ hub, visit }) => {
+  const one = await visit('/')
+  const two = await visit('/', { context: one.context() })
+  assert.notEqual(await ticketOf(one), await ticketOf(two))
+  await confirm(hub, one, 'Ann')
+  await confirm(hub, two, 'Bob')
+  await loggedIn(one, 'Ann')
+  await loggedIn(two, 'Bob')
+})
+
+story('away and back again the page shows a code that works', {}, async ({ hub, visit }) => {
+  const page = await visit('/')
+  await ticketOf(page)
+  await page.goto(`${hub.url}/s/AAAAAAAAAAAAAAAAAAAAAA`)
+  await page.goBack({ waitUntil: 'commit' })
+  await page.waitForURL(`${hub.url}/`)
+  await inState(page, 'pending')
+  await page.waitForFunction(() => document.getElementById('qr').naturalWidth > 0)
+  await confirm(hub, page)
+  await loggedIn(page)
+})

@@ -1,0 +1,11 @@
+import { randomUUID } from 'node:crypto'
+
+/** One call of a phone, without a screen; gives the hub's answer. */
+export async function phoneCalls(hubURL, ticket, action, name, more) {
+  const answer = await fetch(`${hubURL}/api/login/tickets/${ticket}/${action}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ provider: 'sandbox', code: `sandbox:${name}:${randomUUID()}`, ...more }),
+  })
+  return { status: answer.status, ...await answer.json() }
+}

@@ -1,0 +1,32 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+
+/** A site of somebody else, under a policy as strict as our widget allows. */
+export function sitePolicy(hubURL) {
+  const socket = hubURL.replace(/^http/, 'ws')
+  return `default-src 'none'; script-src 'self' ${hubURL}; connect-src ${hubURL} ${socket}; img-src ${hubURL}; ` +
+    "base-uri 'none'; require-trusted-types-for 'script'; trusted-types vue"
+}
+
+/** Serves `files` (path to text) until the test ends; `policy` and `files` may be set later. */
+export async function startSite(t) {
+  const site = { files: {}, policy: '' }
+  const server = createServer((req, res) => {
+    const path = req.url.split('?')[0]
+    const body = site.files[path]
+    if (body === undefined) return res.writeHead(path === '/favicon.ico' ? 204 : 404).end()
+    res.writeHead(200, {
+      'Content-Type': path.endsWith('.js') ? 'text/javascript; charset=utf-8' : 'text/html; charset=utf-8',
+      'Content-Security-Policy': site.policy,
+      'Cross-Origin-Embedder-Policy': 'require-corp',
+    }).end(body)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  site.url = `http://127.0.0.1:${server.address().port}`
+  return site
+}

@@ -1,0 +1,44 @@
+// A ticket is 128 bits in base64url.
+const TICKET = /^[A-Za-z0-9_-]{22}$/
+const LINK = /^https?:\/\/[^/?#]+\/(?:.*\/)?s\/([A-Za-z0-9_-]{22})\/?(?:[?#].*)?$/
+
+/**
+ * The ticket in a page's query, '' where there is none: `q` is the link of an ordinary code,
+ * `scene` the text of a mini-program code (both arrive encoded), `ticket` or `t` what a scheme says.
+ */
+function ticketFromQuery(query = {}) {
+  if (query.q) return ticketFromLink(decode(query.q))
+  return valid(decode(query.scene || query.ticket || query.t || ''))
+}
+
+/** The ticket in what wx.scanCode read: `path` is set for this mini-program's own codes only. */
+function ticketFromScan({ path = '', result = '' } = {}) {
+  const [, search] = path.split('?')
+  if (!search) return ticketFromLink(result) || valid(result)
+  const query = {}
+  for (const pair of search.split('&')) {
+    const at = pair.indexOf('=')
+    if (at > 0) query[pair.slice(0, at)] = pair.slice(at + 1)
+  }
+  return ticketFromQuery(query)
+}
+
+function ticketFromLink(link) {
+  const found = LINK.exec(link)
+  return found ? found[1] : ''
+}
+
+function valid(text) {
+  return TICKET.test(text) ? text : ''
+}
+
+// Anybody can make a broken escape: it is no ticket, and no exception.
+function decode(text) {
+  try {
+    return decodeURIComponent(text)
+  } catch (err) {
+    return ''
+  }
+}
+
+module.exports = { ticketFromQuery, ticketFromScan }
