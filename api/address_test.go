@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"loginhub/api"
+	"loginhub/hub/ticket"
 )
 
 func believing(text string) options {
@@ -29,7 +30,7 @@ func TestThePhoneIsShownWhoAsks(t *testing.T) {
 		m := s.phone("ann").may(t, p, "scan")
 		fields(t, m, "state", "expires_in", "login")
 		login := m["login"].(map[string]any)
-		fields(t, login, "client", "browser", "os", "requested_at")
+		fields(t, login, "client", "hosts", "browser", "os", "requested_at")
 		for name, want := range map[string]any{"client": "Demo", "browser": "Chrome 150", "os": "Windows",
 			"requested_at": asked.Truncate(time.Second).Format(time.RFC3339)} {
 			if login[name] != want {
@@ -93,7 +94,7 @@ func TestAnUntrustedPeersWordHidesTheAddress(t *testing.T) {
 	for range 2 {
 		p := s.make(t, nil, forwarded, "203.0.113.7")
 		m := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "203.0.113.7").ok(t, http.StatusOK)
-		fields(t, m["login"].(map[string]any), "client", "browser", "os", "requested_at")
+		fields(t, m["login"].(map[string]any), "client", "hosts", "browser", "os", "requested_at")
 	}
 	if n := strings.Count(s.log.String(), "LOGINHUB_TRUSTED_PROXIES"); n != 1 {
 		t.Errorf("the setting that mends it is logged %d times", n)
@@ -135,5 +136,29 @@ func TestBrowserAndSystemAreClaimsAndBounded(t *testing.T) {
 				t.Errorf("%s of %d characters: %.60q", field, len([]rune(text)), text)
 			}
 		}
+	}
+}
+
+func TestThePhoneIsShownTheSitesHosts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		origins []string
+		hosts   any // nil: absent
+	}{
+		"one":           {[]string{site}, []any{"www.example.com"}},
+		"with a port":   {[]string{"http://localhost:3000"}, []any{"localhost:3000"}},
+		"each once":     {[]string{"http://a.example", "https://a.example", "https://b.example"}, []any{"a.example", "b.example"}},
+		"none":          {nil, nil},
+		"a few of many": {[]string{"https://a", "https://b", "https://c", "https://d", "https://e"}, []any{"a", "b", "c", "d"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := demo()
+			client.Origins = c.origins
+			s := start(t, options{clients: []*ticket.Client{client}})
+			login := s.phone("ann").may(t, s.make(t, nil), "scan")["login"].(map[string]any)
+			if hosts, there := login["hosts"]; there != (c.hosts != nil) || there && !equal(hosts, c.hosts) {
+				t.Errorf("hosts %v, wanted %v", hosts, c.hosts)
+			}
+		})
 	}
 }

@@ -131,9 +131,13 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		if strings.HasPrefix(c.Request().URL.Path, "/api/") {
 			h.Set("Cache-Control", "no-store")
 		}
-		if s.Hub.Draining() {
-			h.Set("Connection", "close") // the load balancer looks for another node
-		}
+		// Decided when the answer leaves: a poll may have waited until now. The
+		// load balancer, or the page, then looks for another node.
+		c.Response().Before(func() {
+			if s.Hub.Draining() {
+				h.Set("Connection", "close")
+			}
+		})
 		defer func() {
 			if p := recover(); p != nil {
 				err = newPanic(p)

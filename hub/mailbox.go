@@ -47,7 +47,7 @@ func (p *proof) begin(nonce string) {
 func (p *proof) heard(nonce string, master int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if nonce == p.nonce {
+	if nonce == p.nonce && p.got != nil {
 		p.got[master] = true
 		p.check()
 	}

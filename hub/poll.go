@@ -39,6 +39,9 @@ func (h *Hub) accepts() error {
 // refuse says why there is no place here, but first what is wrong anyway: limits
 // come after ticket and origin.
 func (h *Hub) refuse(ctx context.Context, id ticket.ID, admit Admit, full error) error {
+	if h.deaf() {
+		return full // Redis would only be waited for
+	}
 	t, _, err := h.look(ctx, id)
 	if err == nil {
 		err = admit(t)
@@ -64,6 +67,9 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 		return v, false, h.refuse(ctx, id, admit, err)
 	}
 	defer h.waiters.remove(id, p)
+	if err := h.accepts(); err != nil {
+		return v, false, err // it began to drain meanwhile, and has let its polls go
+	}
 	t, err := h.attach(ctx, id)
 	if err != nil {
 		return v, false, err

@@ -132,7 +132,12 @@ func publicURL(text string) (string, error) {
 		u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return "", errors.New("must be like https://login.example.com: scheme, host and port, no path")
 	}
-	return strings.ToLower(u.Scheme + "://" + u.Host), nil
+	// As browsers write an Origin: lower case, no port that goes without saying.
+	host := strings.ToLower(u.Host)
+	if u.Port() == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		host = strings.TrimSuffix(host, ":"+u.Port())
+	}
+	return u.Scheme + "://" + host, nil
 }
 
 // prefixes reads CIDRs; a single address is one too.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -117,11 +116,14 @@ func (e clientEntry) client(providers []string) (*ticket.Client, error) {
 		return nil, fmt.Errorf("id %.80q: 1 to 64 letters, digits, dots, dashes and underscores", e.ID)
 	}
 	for _, text := range e.Origins {
-		u, err := url.Parse(text)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Scheme+"://"+u.Host != strings.ToLower(text) || u.Hostname() == "" {
+		origin, err := publicURL(text)
+		if err != nil || origin == "" || strings.HasSuffix(text, "/") {
 			return nil, fmt.Errorf("origin %.80q: must be like https://www.example.com, without a path", text)
 		}
-		c.Origins = append(c.Origins, strings.ToLower(text))
+		if strings.Contains(origin, "*") {
+			return nil, fmt.Errorf("origin %.80q: each origin by its full name", text)
+		}
+		c.Origins = append(c.Origins, origin)
 	}
 	if len(providers) == 0 {
 		return nil, errors.New("no provider: configure one for all, or one of its own")

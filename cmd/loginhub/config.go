@@ -97,7 +97,9 @@ func (c *Config) readFiles() error {
 		if err != nil {
 			return fmt.Errorf("%s_FILE: %w", name, err)
 		}
-		*value = strings.TrimSpace(string(text))
+		if *value = strings.TrimSpace(string(text)); *value == "" {
+			return fmt.Errorf("%s_FILE: %s is empty", name, *path)
+		}
 	}
 	return nil
 }

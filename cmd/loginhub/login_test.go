@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -19,6 +20,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	program = path
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil { // these tests mostly wait
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	remove()
 	os.Exit(code)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -151,17 +150,20 @@ func takesNew(node *hubtest.Node) bool {
 func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	t.Parallel()
 	const files = 128
-	poor := filepath.Join(t.TempDir(), "poor")
-	text := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec %s \"$@\"\n", files, program)
-	if err := os.WriteFile(poor, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	redis := hubtest.StartRedis(t)
-	node := hubtest.StartNode(t, poor, "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
+	node := hubtest.StartNode(t, wrapped(t, fmt.Sprint("ulimit -n ", files), program), "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
 	nodes := []*hubtest.Node{node}
 	total := logins(t, 100)
 	complete(t, world{nodes: nodes}.run(t, total, 10, func(context.Context) {}), total)
 	before := levels(t, nodes)
+	ctx, cancel := hubtest.Limit(2 * time.Minute)
+	defer cancel()
+	there := &hubtest.Page{Entry: func() string { return node.URL }}
+	if err := there.Make(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var held sync.WaitGroup
+	held.Go(func() { there.Wait(ctx) })
 	for round := range 3 {
 		var greedy []net.Conn
 		for range 2 * files {
@@ -177,6 +179,13 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 		s := world{nodes: nodes}.run(t, total, 10, func(context.Context) {})
 		complete(t, s, total)
 		t.Logf("round %d: %d connections were taken", round, len(greedy))
+	}
+	if _, err := hubtest.NewPhone("there").Insist(ctx, there.Entry, there.Ticket.ID, "confirm"); err != nil {
+		t.Error(err)
+	}
+	held.Wait()
+	if there.Token == "" || there.Sockets != 1 {
+		t.Errorf("who was there all the time: token %q, %d sockets", there.Token, there.Sockets)
 	}
 	settled(t, nodes, before)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -252,20 +253,33 @@ func (s *tally) count(page *hubtest.Page, subject string, told time.Time) {
 	}
 }
 
-// subjectOf reads a token's sub; its signature is tested elsewhere.
-func subjectOf(token string) string {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "not a token"
+// claims are those of a token; its signature is tested elsewhere.
+type claims struct {
+	Sub string `json:"sub"`
+	Iat int64  `json:"iat"`
+	Exp int64  `json:"exp"`
+}
+
+// claimsOf reads a token; none where it is not one.
+func claimsOf(token string) (c claims) {
+	if parts := strings.Split(token, "."); len(parts) == 3 {
+		if body, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
+			json.Unmarshal(body, &c)
+		}
 	}
-	var claims struct {
-		Sub string `json:"sub"`
+	return c
+}
+
+func subjectOf(token string) string { return claimsOf(token).Sub }
+
+// wrapped is a program that starts another one after a line of shell.
+func wrapped(t *testing.T, line, program string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "wrapped")
+	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\n%s\nexec %s \"$@\"\n", line, program), 0o700); err != nil {
+		t.Fatal(err)
 	}
-	body, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(body, &claims) != nil {
-		return "not a token"
-	}
-	return claims.Sub
+	return path
 }
 
 // again repeats f at that interval until ctx ends.

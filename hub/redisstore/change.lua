@@ -17,7 +17,7 @@ if rec == ARGV[2] then
   return {1, false, now}
 end
 local from, till = tonumber(ARGV[3]), tonumber(ARGV[4])
-if string.sub(rec, 1, #ARGV[1]) ~= ARGV[1] or now < from or (till > 0 and now >= till) then
+if ARGV[1] == '' or string.sub(rec, 1, #ARGV[1]) ~= ARGV[1] or now < from or (till > 0 and now >= till) then
   return {0, rec, now}
 end
 redis.call('HSET', KEYS[1], 'rec', ARGV[2])

@@ -71,20 +71,25 @@ func (s *Store) run(ctx context.Context, calls []*call) error {
 	defer cancel()
 	s.send(ctx, calls)
 	for _, c := range calls {
-		if err := failure(c.cmd.Err()); err != nil {
+		if err := failure(c.cmd.Err()); err != nil && !foreign(err) {
 			return err
 		}
 	}
 	return nil
 }
 
+// foreign reports that something that is no record of ours stands in a ticket's
+// place: that is this ticket's matter, and not that of the others in its batch.
+func foreign(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
+
 // send makes all calls as one pipeline. Calls whose script the server has
 // forgotten (restart, SCRIPT FLUSH) are repeated with its source: they have not
 // run.
 func (s *Store) send(ctx context.Context, calls []*call) {
-	if len(calls) == 1 { // no pipeline for one: nothing to gain
-		c := calls[0]
-		c.cmd = c.script.Run(ctx, s.client, []string{c.key}, c.args...)
+	if len(calls) == 1 || s.oneByOne { // no pipeline for one: nothing to gain
+		for _, c := range calls {
+			c.cmd = c.script.Run(ctx, s.client, []string{c.key}, c.args...)
+		}
 		return
 	}
 	pipe := s.client.Pipeline()
@@ -119,8 +124,8 @@ func (s *Store) lasting(ctx context.Context, c *call) error {
 	conn := master.Conn()
 	defer conn.Close()
 	c.cmd = c.script.Run(ctx, conn, []string{c.key}, c.args...)
-	if err := c.cmd.Err(); err != nil {
-		return failure(err)
+	if _, status, err := found(c.cmd); err != nil || status != 1 {
+		return err // what was not changed need not last
 	}
 	reached, err := conn.Wait(ctx, s.Replicas, waitLimit).Result()
 	if err != nil {
@@ -155,6 +160,9 @@ func failure(err error) error {
 // found reads {record or nil, now} from an answer's last two places.
 func found(cmd *redis.Cmd) (ticket.Found, int64, error) {
 	answer, err := cmd.Slice()
+	if foreign(err) {
+		return ticket.Found{Sealed: []byte{}}, 0, nil // broken to whoever opens it
+	}
 	if err != nil {
 		return ticket.Found{}, 0, failure(err)
 	}

@@ -29,6 +29,9 @@ type Store struct {
 	// batch is nil with a Cluster, where one master that hangs would hold up the
 	// tickets of all, and with the embedded Redis, where nothing is to be gained.
 	batch *batcher
+	// oneByOne is set with the embedded Redis: its connections are pipes without
+	// a buffer, where a long pipeline and its answers block each other.
+	oneByOne bool
 	stop  func() // ends the embedded Redis
 
 	start  time.Time    // with its monotonic reading
@@ -45,6 +48,7 @@ func Open(url string) (*Store, error) {
 	var err error
 	if url == Embedded {
 		s.client, s.stop = embedded()
+		s.oneByOne = true
 	} else if s.client, err = dial(url); err != nil {
 		return nil, err
 	}

@@ -46,6 +46,9 @@ func dial(text string) (redis.UniversalClient, error) {
 		}
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialLimit, ioLimit, ioLimit, retries
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet()
+		// After a failover the dead master is asked until the map is read anew;
+		// the library's minute is a minute of 503.
+		o.ClusterStateReloadInterval = time.Second
 		return redis.NewClusterClient(o), nil
 	case sentinel:
 		o, err := redis.ParseFailoverURL(u.String())

@@ -133,17 +133,26 @@ func (t Ticket) Confirmed(c Confirmation) (Ticket, error) {
 	if err != nil || !changed {
 		return t, err
 	}
-	if t.Match && !c.Bound && c.Match != c.Want {
-		return t.step(Rejected), ErrMatchFailed
+	if t.Match && !c.Bound {
+		switch {
+		case t.State == Pending:
+			return t, ErrScanRequired
+		case c.Match == "":
+			return t, ErrMatchMissing
+		case c.Match != c.Want:
+			return t.step(Rejected), ErrMatchFailed
+		}
 	}
+	user := t.User
 	if c.User != (User{}) {
-		t.User = c.User
+		user = c.User
 	}
-	if t.Claims, err = c.Issue.claims(t, c.By, t.User, c.Now); err != nil {
+	claims, err := c.Issue.claims(t, c.By, user, c.Now)
+	if err != nil {
 		return t, err
 	}
 	t = t.step(next)
-	t.By, t.Deadline = c.By, c.Now.Add(c.Life)
+	t.By, t.User, t.Claims, t.Deadline = c.By, user, claims, c.Now.Add(c.Life)
 	return t, nil
 }
 

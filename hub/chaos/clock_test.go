@@ -1,0 +1,150 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// skewed is the program with another wall clock, built once.
+func skewed(t *testing.T) string {
+	t.Helper()
+	building.Do(func() { skewedProgram = hubtest.BuildSkewed(t, filepath.Dir(program)) })
+	if skewedProgram == "" {
+		t.Fatal("not built")
+	}
+	return skewedProgram
+}
+
+var (
+	building      sync.Once
+	skewedProgram string
+)
+
+// clocks are three nodes whose wall clocks are ten minutes apart; Redis's clock is
+// this test's too.
+func clocks(t *testing.T, settings ...string) []*hubtest.Node {
+	t.Helper()
+	redis := hubtest.StartRedis(t)
+	var nodes []*hubtest.Node
+	for _, seconds := range []int{-600, 0, 600} {
+		nodes = append(nodes, hubtest.StartNode(t, wrapped(t, hubtest.Skewed(seconds), skewed(t)), append([]string{
+			"REDIS_URL=" + redis.URL, "ADMIN_LISTEN=127.0.0.1:" + hubtest.FreePort(t)}, settings...)...))
+	}
+	return nodes
+}
+
+func TestNodesWhoseClocksAreTenMinutesApart(t *testing.T) {
+	t.Parallel()
+	nodes := clocks(t)
+	for i, n := range nodes { // are they?
+		a, err := hubtest.Request(context.Background(), "GET", n.URL+"/healthz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		says, err := time.Parse(time.RFC1123, a.Header.Get("Date"))
+		if off := time.Since(says) - time.Duration(1-i)*10*time.Minute; err != nil || off < -5*time.Second || off > 5*time.Second {
+			t.Fatalf("node %d says it is %v: %v", i, says, err)
+		}
+	}
+	total := logins(t, 100)
+	s := world{nodes: nodes}.run(t, total, 20, func(context.Context) {})
+	complete(t, s, total)
+	if s.Errors > 0 {
+		t.Errorf("phones saw %d errors", s.Errors)
+	}
+	ctx, cancel := hubtest.Limit(2 * time.Minute)
+	defer cancel()
+	var last int64
+	for i := range 27 { // every node makes, takes the scan, takes the confirm
+		iat, err := sameToken(ctx, nodes, nodes[i%3].URL, nodes[i/3%3].URL, nodes[i/9].URL)
+		if err != nil {
+			t.Errorf("login %d: %v", i, err)
+		}
+		if iat < last {
+			t.Errorf("login %d: tokens go back in time, from %d to %d", i, last, iat)
+		}
+		last = iat
+	}
+}
+
+// sameToken is one login with its steps on these nodes. Every node must give the
+// same token, with the times of Redis's clock, and say the same of what is left.
+func sameToken(ctx context.Context, nodes []*hubtest.Node, makes, scans, confirms string) (iat int64, err error) {
+	ticket, err := hubtest.Make(ctx, makes, nil)
+	if err != nil {
+		return 0, err
+	}
+	phone := hubtest.NewPhone("traveller")
+	if a, err := phone.Do(ctx, scans, ticket.ID, "scan", nil); err != nil || a.Status != 200 {
+		return 0, fmt.Errorf("scan: %+v %v", a, err)
+	}
+	before := time.Now().Unix()
+	if a, err := phone.Do(ctx, confirms, ticket.ID, "confirm", nil); err != nil || a.Status != 200 {
+		return 0, fmt.Errorf("confirm: %+v %v", a, err)
+	}
+	token := ""
+	for _, n := range nodes {
+		v, err := ticket.Poll(ctx, n.URL, 0, 0)
+		if err != nil || v == nil || v.State != "confirmed" {
+			return 0, fmt.Errorf("view %+v %v", v, err)
+		}
+		if token == "" {
+			token = v.Token
+		}
+		// The view says what is left by Redis's clock.
+		left := time.Until(time.Unix(claimsOf(token).Exp, 0)).Seconds()
+		if v.Token != token || v.ExpiresIn < 57 || v.ExpiresIn > 60 || float64(v.TokenExpiresIn) < left-1 || float64(v.TokenExpiresIn) > left+2 {
+			return 0, fmt.Errorf("view %+v; %v s are left", v, left)
+		}
+	}
+	c := claimsOf(token)
+	if c.Iat < before-1 || c.Iat > time.Now().Unix()+1 || c.Exp-c.Iat != 300 {
+		return c.Iat, fmt.Errorf("iat %d, exp %d; it is %d", c.Iat, c.Exp, before)
+	}
+	return c.Iat, nil
+}
+
+func TestDeadlinesFollowTheClockOfRedisOnEveryNode(t *testing.T) {
+	t.Parallel()
+	const life = 4 * time.Second
+	nodes := clocks(t, "TICKET_TTL="+life.String())
+	ctx, cancel := hubtest.Limit(time.Minute)
+	defer cancel()
+	ended := make(chan error)
+	for i := range 9 {
+		go func() { ended <- endsInTime(ctx, nodes[i%3].URL, nodes[i/3].URL, life) }()
+	}
+	for range 9 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// endsInTime makes a ticket on one node and waits for its end on another.
+func endsInTime(ctx context.Context, makes, holds string, life time.Duration) error {
+	asked := time.Now()
+	ticket, err := hubtest.Make(ctx, makes, nil)
+	if err != nil {
+		return err
+	}
+	made := time.Now()
+	socket, err := ticket.Dial(ctx, holds)
+	if err != nil {
+		return err
+	}
+	defer socket.Conn.CloseNow()
+	if _, err := socket.Until(ctx, "expired"); err != nil {
+		return err
+	}
+	if time.Since(asked) < life || time.Since(made) > life+2*time.Second {
+		return fmt.Errorf("a ticket of %v expired %v after it was made", life, time.Since(made))
+	}
+	return nil
+}
