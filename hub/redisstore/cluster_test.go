@@ -133,8 +133,14 @@ func TestAFailoverIsProvenByTheNewMaster(t *testing.T) {
 	id, old, deadline := r.made(t, time.Minute)
 	holder := cluster.Holder(t, key(id))
 	// What is acknowledged and not yet copied may be lost: that is Redis's promise.
+	// A write of this very connection, for WAIT speaks of no other.
+	conn := holder.Client.Conn()
+	defer conn.Close()
+	if err := conn.Set(limit(t), key(id)+"probe", 1, time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
 	hubtest.Eventually(t, 10*time.Second, "the replica has it", func() bool {
-		return holder.Client.Wait(limit(t), 1, time.Second).Val() == 1
+		return conn.Wait(limit(t), 1, time.Second).Val() == 1
 	})
 	holder.Kill(t)
 	hubtest.Eventually(t, 40*time.Second, "three masters prove themselves again", func() bool {

@@ -32,7 +32,7 @@ type Store struct {
 	// oneByOne is set with the embedded Redis: its connections are pipes without
 	// a buffer, where a long pipeline and its answers block each other.
 	oneByOne bool
-	stop  func() // ends the embedded Redis
+	stop     func() // ends the embedded Redis
 
 	start  time.Time    // with its monotonic reading
 	offset atomic.Int64 // Redis's clock minus (start + time since start), ns
