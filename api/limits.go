@@ -11,21 +11,25 @@ import (
 // maxBuckets bounds the memory of a limiter: about 4 MiB.
 const maxBuckets = 1 << 16
 
-// limiter allows so many events per minute and address, all of them at once if
-// need be (generic cell rate algorithm: one time per address is its whole state).
-// It is per node and in bounded memory: many addresses beyond the table share
-// one bucket.
-type limiter struct {
+// buckets allows so many events per minute and key, all of them at once if need
+// be (generic cell rate algorithm: one time per key is its whole state). It is
+// per node and in bounded memory: many keys beyond the table share one bucket.
+type buckets[K comparable] struct {
 	per time.Duration // between two events at the steady rate; 0: no limit
 
 	mu    sync.Mutex
-	until map[netip.Prefix]time.Time // when the bucket is empty again
+	until map[K]time.Time // when the bucket is empty again
 }
+
+// limiter is by address.
+type limiter = buckets[netip.Prefix]
 
 const window = time.Minute
 
-func newLimiter(perMinute int) *limiter {
-	l := &limiter{until: map[netip.Prefix]time.Time{}}
+func newLimiter(perMinute int) *limiter { return newBuckets[netip.Prefix](perMinute) }
+
+func newBuckets[K comparable](perMinute int) *buckets[K] {
+	l := &buckets[K]{until: map[K]time.Time{}}
 	if perMinute > 0 {
 		l.per = window / time.Duration(perMinute)
 	}
@@ -33,7 +37,7 @@ func newLimiter(perMinute int) *limiter {
 }
 
 // allow counts one event, or refuses it and says when to try again.
-func (l *limiter) allow(who netip.Prefix, now time.Time) error {
+func (l *buckets[K]) allow(who K, now time.Time) error {
 	if l.per == 0 {
 		return nil
 	}
@@ -42,7 +46,8 @@ func (l *limiter) allow(who netip.Prefix, now time.Time) error {
 	until, known := l.until[who]
 	if !known && len(l.until) >= maxBuckets {
 		if l.sweep(now); len(l.until) >= maxBuckets {
-			who = netip.Prefix{}
+			var shared K
+			who = shared
 			until = l.until[who]
 		}
 	}
@@ -57,8 +62,18 @@ func (l *limiter) allow(who netip.Prefix, now time.Time) error {
 	return nil
 }
 
+// forgive takes one event back that was counted before its outcome was known.
+// Counting first is what holds against calls that race each other.
+func (l *buckets[K]) forgive(who K) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until, known := l.until[who]; known {
+		l.until[who] = until.Add(-l.per)
+	}
+}
+
 // sweep forgets buckets that are empty.
-func (l *limiter) sweep(now time.Time) {
+func (l *buckets[K]) sweep(now time.Time) {
 	for who, until := range l.until {
 		if until.Before(now) {
 			delete(l.until, who)

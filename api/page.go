@@ -40,12 +40,14 @@ func (s *Server) page(c echo.Context) error {
 		index.Open = ""
 	}
 	h := c.Response().Header()
+	h.Set("Content-Security-Policy", policy)
 	if index.WeChatWeb {
 		// Browsers apply form-action to where the form is redirected, too.
 		h.Set("Content-Security-Policy", policy+" "+site.Website.Origin())
 		// With no-referrer the form would be sent with "Origin: null".
 		h.Set("Referrer-Policy", "same-origin")
 	}
+	framedBy(h, client)
 	return s.render(c, http.StatusOK, "index.html", index)
 }
 
@@ -59,6 +61,9 @@ func (s *Server) landing(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", policy)
+	unframed(h)
 	if s.Sandbox {
 		return s.render(c, http.StatusOK, "phone.html", frontend.Scan{Ticket: string(id)})
 	}
@@ -105,7 +110,9 @@ func (s *Server) render(c echo.Context, status int, name string, data any) error
 	h := c.Response().Header()
 	if h.Get("Content-Security-Policy") == "" {
 		h.Set("Content-Security-Policy", policy)
+		unframed(h)
 	}
+	h.Set("Permissions-Policy", permissions)
 	h.Set("Cache-Control", "no-store")
 	return c.HTMLBlob(status, b.Bytes())
 }

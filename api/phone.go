@@ -38,11 +38,13 @@ type login struct {
 	OS          string    `json:"os"`
 	SameIP      *bool     `json:"same_ip,omitempty"`
 	RequestedAt time.Time `json:"requested_at"`
+	// AddressWarning: the client wants the person warned that the addresses differ.
+	AddressWarning bool `json:"address_warning,omitempty"`
 }
 
 // scan is POST …/scan.
 func (s *Server) scan(c echo.Context) error {
-	call, err := s.call(c)
+	call, err := s.call(c, ticket.Scan)
 	if err != nil {
 		return err
 	}
@@ -57,6 +59,7 @@ func (s *Server) scan(c echo.Context) error {
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.MadeAt.Truncate(time.Second),
 		SameIP: sameAddress(t.Address, s.proxies.observe(c.Request()).shown),
 	}
+	l.AddressWarning = s.clientOf(t.Client).AddressMismatch == ticket.MismatchWarn && l.SameIP != nil && !*l.SameIP
 	if t.Address.IsValid() {
 		l.IP = t.Address.String()
 	}
@@ -78,7 +81,7 @@ func hosts(origins []string) []string {
 // confirm is POST …/confirm. The state that it answers is what the phone has
 // done, also where the browser has long acknowledged it.
 func (s *Server) confirm(c echo.Context) error {
-	call, err := s.call(c)
+	call, err := s.call(c, ticket.Confirm)
 	if err != nil {
 		return err
 	}
@@ -90,7 +93,7 @@ func (s *Server) confirm(c echo.Context) error {
 
 // reject is POST …/reject.
 func (s *Server) reject(c echo.Context) error {
-	call, err := s.call(c)
+	call, err := s.call(c, ticket.Reject)
 	if err != nil {
 		return err
 	}
@@ -102,7 +105,7 @@ func (s *Server) reject(c echo.Context) error {
 
 // call reads a phone's call. One body serves all three: a field that a call does
 // not need is checked all the same.
-func (s *Server) call(c echo.Context) (hub.Call, error) {
+func (s *Server) call(c echo.Context, a ticket.Action) (hub.Call, error) {
 	body, err := readBody(c)
 	if err != nil {
 		return hub.Call{}, err
@@ -135,16 +138,17 @@ func (s *Server) call(c echo.Context) (hub.Call, error) {
 		return hub.Call{}, invalid(err.Error())
 	}
 	var provider Provider // the client's own, once the ticket has been looked at
-	return hub.Call{Ticket: id, User: user, Match: in.Match, Client: s.clientOf,
+	v := &visitor{server: s, from: s.proxies.observe(c.Request()), action: a, guessing: in.Match != ""}
+	return hub.Call{Phone: v.from.shown, Done: v.done, Ticket: id, User: user, Match: in.Match, Client: s.clientOf,
 		Admit: func(t ticket.Ticket) error {
 			provider = s.site(t.Client).Providers[in.Provider]
 			if provider == nil || !s.clientOf(t.Client).Takes(in.Provider) {
 				return invalid("provider: this client does not take it")
 			}
-			return nil
+			return v.admit(t)
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
-			return s.exchange(ctx, provider, Proof{Code: in.Code, Ticket: id})
+			return v.known(s.exchange(ctx, provider, Proof{Code: in.Code, Ticket: id}))
 		}}, nil
 }
 

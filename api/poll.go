@@ -31,7 +31,12 @@ func (s *Server) poll(c echo.Context) error {
 	if err := bearer(c.Request(), id); err != nil {
 		return err
 	}
-	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, s.admit(c))
+	leave, admit := func() {}, s.enabled(s.admit(c))
+	if wait > 0 {
+		admit = s.seated(c, &leave)
+	}
+	defer func() { leave() }()
+	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, admit)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,8 @@ type Config struct {
 	VerifyName, VerifyText string
 	Sandbox                bool           // /s/ is the sandbox's phone
 	TrustedProxies         []netip.Prefix // whose X-Forwarded-For is believed; none by default
-	RateLimit              int            // new tickets per minute and address; 0: no limit
+	RateLimit              int            // new tickets per minute and address, and all else by it (throttle.go); 0: no limit
+	Seats                  int            // sockets and polls that wait from one address; 0: no limit
 	Log                    *slog.Logger
 }
 
@@ -52,6 +53,8 @@ type Server struct {
 	drawing   *limiter // of mini-program codes
 	visiting  *limiter // of WeChat's website login
 	suns      *suns
+	throttle  *throttle
+	seats     *seats
 	calls     chan struct{} // provider calls under way
 	templates *template.Template
 	router    *echo.Echo
@@ -62,6 +65,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{Config: c, clients: map[string]*ticket.Client{}, origins: map[string]bool{},
 		proxies: newProxies(c.TrustedProxies, c.Log), making: newLimiter(c.RateLimit),
 		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(),
+		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats),
 		calls: make(chan struct{}, maxCalls)}
 	for _, client := range c.Clients {
 		s.clients[client.ID] = client
@@ -90,7 +94,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answer
-	e.Use(s.guard)
+	e.Use(s.guard, s.general)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)
@@ -138,6 +142,9 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 				h.Set("Connection", "close")
 			}
 		})
+		if strings.HasPrefix(s.PublicURL, "https://") {
+			h.Set("Strict-Transport-Security", hsts)
+		}
 		defer func() {
 			if p := recover(); p != nil {
 				err = newPanic(p)

@@ -31,7 +31,10 @@ func (s *Server) socket(c echo.Context) error {
 	}
 	// The bare ResponseWriter: the hub takes the connection over, and echo's
 	// wrapper would stay alive with it.
-	return s.Hub.Socket(c.Response().Writer, c.Request(), id, s.admit(c))
+	leave := func() {}
+	w := &seatKeeper{ResponseWriter: c.Response().Writer, leave: &leave}
+	defer w.done()
+	return s.Hub.Socket(w, c.Request(), id, s.seated(c, &leave))
 }
 
 // handshake checks the opening handshake (RFC 6455, section 4.2.1), so that

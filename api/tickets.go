@@ -46,6 +46,9 @@ func (s *Server) makeTicket(c echo.Context) error {
 	if !allowed(client, r) {
 		return errOrigin
 	}
+	if err := s.Hub.Enabled(client.ID); err != nil {
+		return err
+	}
 	from := s.proxies.observe(r)
 	if err := s.making.allow(from.counted, time.Now()); err != nil {
 		return err

@@ -40,8 +40,8 @@ const (
 	maxWebCode = 512
 )
 
-// visit is one trip to WeChat's page, as the vault keeps it.
-type visit struct {
+// trip is one trip to WeChat's page, as the vault keeps it.
+type trip struct {
 	Ticket  ticket.ID `json:"ticket"`
 	Client  string    `json:"client"`
 	Browser []byte    `json:"browser"` // SHA-256 of the cookie's value
@@ -70,6 +70,9 @@ func (s *Server) qrconnect(c echo.Context) error {
 	if err := s.ownPage(r, t); err != nil {
 		return err
 	}
+	if err := s.Hub.Enabled(t.Client); err != nil {
+		return err
+	}
 	website := s.site(t.Client).Website
 	if website == nil || !s.clientOf(t.Client).Takes("wechat_web") {
 		return invalid("ticket: its client does not take wechat_web")
@@ -85,7 +88,7 @@ func (s *Server) qrconnect(c echo.Context) error {
 	}
 	state, browser := random(), random()
 	sum := sha256.Sum256([]byte(browser))
-	text, err := json.Marshal(visit{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.Vault.Now().Add(stateLife)})
+	text, err := json.Marshal(trip{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.Vault.Now().Add(stateLife)})
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
 	}
@@ -153,7 +156,7 @@ func (s *Server) callback(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	var v visit
+	var v trip
 	if text == nil || json.Unmarshal(text, &v) != nil || !s.Vault.Now().Before(v.Until) {
 		return errState
 	}
@@ -166,27 +169,32 @@ func (s *Server) callback(c echo.Context) error {
 		return errBrowser
 	}
 	outcome := frontend.Returned{Done: code != ""}
-	if err := s.decide(r.Context(), v, code); err != nil {
+	if err := s.decide(c, v, code); err != nil {
 		return err
 	}
 	return s.render(c, http.StatusOK, "wechat.html", outcome)
 }
 
 // decide confirms the visit's ticket; without a code, the user has refused.
-func (s *Server) decide(ctx context.Context, v visit, code string) error {
+func (s *Server) decide(c echo.Context, v trip, code string) error {
 	website := s.site(v.Client).Website
-	call := hub.Call{Ticket: v.Ticket, Bound: true, Client: s.clientOf,
+	guest := &visitor{server: s, from: s.proxies.observe(c.Request()), action: ticket.Confirm}
+	if code == "" {
+		guest.action = ticket.Reject
+	}
+	ctx := c.Request().Context()
+	call := hub.Call{Phone: guest.from.shown, Done: guest.done, Ticket: v.Ticket, Bound: true, Client: s.clientOf,
 		Admit: func(t ticket.Ticket) error {
 			if website == nil || t.Client != v.Client || !s.clientOf(t.Client).Takes("wechat_web") {
 				return invalid("provider: this client does not take wechat_web")
 			}
-			return nil
+			return guest.admit(t)
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
 			if code == "" {
 				return ticket.Identity{Provider: "wechat_web"}, nil
 			}
-			return s.exchange(ctx, website, Proof{Code: code, Ticket: v.Ticket})
+			return guest.known(s.exchange(ctx, website, Proof{Code: code, Ticket: v.Ticket}))
 		}}
 	if code == "" {
 		_, err := s.Hub.Reject(ctx, call)

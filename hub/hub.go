@@ -43,7 +43,8 @@ type Signer interface {
 	Sign(kid string, claims []byte) (string, error)
 }
 
-// Config is what a Hub is made of. Every field is needed but Log.
+// Config is what a Hub is made of. Every field is needed but Log and
+// the last three.
 type Config struct {
 	Store   Store
 	Mailbox Mailbox
@@ -61,15 +62,22 @@ type Config struct {
 	// master: then a repeated confirm is made to last too, before it is answered.
 	Lasting bool
 	Log     *slog.Logger
+
+	// Switches is where Clients are switched off and on; nil: nowhere.
+	Switches Switchboard
+	Clients  []string
+	// Who names a user in the audit; nil: by provider and subject.
+	Who func(ticket.Identity) string
 }
 
 // Hub is one node. It is safe for concurrent use.
 type Hub struct {
 	Config
-	node    string // 128 random bits, base64url
-	waiters *registry
-	proof   proof
-	beats   int // every so many sweeps of a ticket is a heartbeat
+	node     string // 128 random bits, base64url
+	waiters  *registry
+	proof    proof
+	switches switches
+	beats    int // every so many sweeps of a ticket is a heartbeat
 
 	draining atomic.Bool
 	work     sync.WaitGroup // the goroutines of the sockets
@@ -112,6 +120,7 @@ func (h *Hub) Run(ctx context.Context) {
 	jobs.Go(func() { h.prove(ctx) })
 	jobs.Go(func() { h.watch(ctx) })
 	jobs.Go(func() { h.sweep(ctx) })
+	jobs.Go(func() { h.follow(ctx) })
 	jobs.Wait()
 	h.end()
 	h.waiters.releaseAll(gone)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -67,6 +68,11 @@ type Call struct {
 	Exchange func(context.Context) (ticket.Identity, error)
 	// Client gives the confirming client's settings; needed by Confirm and Scan.
 	Client func(id string) *ticket.Client
+	// Phone is the address that the call comes from, for the audit.
+	Phone netip.Addr
+	// Done, where it is set, is told once how the call ended, by whom (zero
+	// where that is not known), and gives the word for it.
+	Done func(by ticket.Identity, err error) string
 }
 
 // Scanned is what the phone is told after a scan.
@@ -127,8 +133,11 @@ type step func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticke
 // phone is the road of every phone call: look, exchange the code, decide,
 // change; and where somebody was faster, decide anew on what he left, with the
 // identity already in hand.
-func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (ticket.Ticket, time.Time, error) {
-	t, now, err := h.look(ctx, c.Ticket)
+func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (t ticket.Ticket, now time.Time, err error) {
+	var by ticket.Identity
+	changed := false
+	defer func() { h.account(a, c, t, by, changed, err) }()
+	t, now, err = h.look(ctx, c.Ticket)
 	if err != nil {
 		return t, now, err
 	}
@@ -142,8 +151,7 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 	// its user wanted is still done: he would only have to come again with
 	// another code.
 	ctx = context.WithoutCancel(ctx)
-	by, err := c.Exchange(ctx)
-	if err != nil {
+	if by, err = c.Exchange(ctx); err != nil {
 		return t, now, err
 	}
 	for range maxTries {
@@ -157,9 +165,7 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 			return t, now, err
 		}
 		if out.Done {
-			if !same {
-				h.event(next)
-			}
+			changed = !same
 			return next, now, refusal
 		}
 		if t, now, err = h.settle(ctx, c.Ticket, out.Found, ""); err != nil {
@@ -283,9 +289,4 @@ func (h *Hub) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) 
 		c.Until = was.Deadline
 	}
 	return c, nil
-}
-
-// event logs one line per change of a ticket that this node has made.
-func (h *Hub) event(t ticket.Ticket) {
-	h.Log.Info("login "+string(t.State), "ticket", t.ID, "client", t.Client, "seq", t.Seq, "provider", t.By.Provider)
 }

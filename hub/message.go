@@ -36,7 +36,7 @@ const (
 // Limits on what a browser may send.
 const (
 	maxMessage    = 1 << 10 // bytes; above: 1009
-	maxMessages   = 20      // per messageWindow; above: 1008
+	maxMessages   = 20      // per messageWindow; above: 1008 (pings and the rest: flood.go)
 	messageWindow = 60      // seconds
 )
 

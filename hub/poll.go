@@ -91,8 +91,11 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 		select {
 		case <-p.wake:
 		case why := <-p.out:
-			if why == deaf {
+			switch why {
+			case deaf:
 				return v, false, ticket.ErrStoreUnavailable
+			case switchedOff:
+				return v, false, ticket.ErrLoginDisabled
 			}
 			return v, false, nil
 		case <-over.C:

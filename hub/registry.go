@@ -18,10 +18,11 @@ const maxWaiters = 4
 type release int
 
 const (
-	replaced release = iota // a fifth waiter came for the ticket
-	draining                // the node stops
-	deaf                    // the node hears nothing
-	gone                    // the node's life is over: no farewell
+	replaced    release = iota // a fifth waiter came for the ticket
+	draining                   // the node stops
+	deaf                       // the node hears nothing
+	gone                       // the node's life is over: no farewell
+	switchedOff                // the operator has switched the client's login off
 )
 
 // listener is a waiting socket or poll. Its methods are called with the

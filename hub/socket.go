@@ -44,6 +44,8 @@ type socket struct {
 	why     release
 
 	sent int64 // seq last written; owned by the writer
+
+	flood // owned by the reader
 }
 
 // Socket attaches a page to its ticket and upgrades the connection. It returns
@@ -73,6 +75,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, admit
 		Subprotocols:       []string{Protocol},
 		InsecureSkipVerify: true, // the origin was checked by admit, against the client's list
 		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived:     s.pinged,
 	})
 	if err != nil {
 		// Accept has answered. The handshake was checked before; what is left
@@ -212,6 +215,8 @@ func (s *socket) farewell(why release) {
 		s.close(closeRestart, "this node stops")
 	case deaf:
 		s.close(closeDeaf, "this node cannot hear")
+	case switchedOff: // it comes back and is told
+		s.close(closeDeaf, "login is switched off")
 	default:
 		s.conn.CloseNow()
 	}
@@ -299,5 +304,5 @@ func (w *smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if _, err := reader.Peek(len(early)); err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
-	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, writeBuffer)), nil
+	return &rationed{Conn: conn}, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, writeBuffer)), nil
 }

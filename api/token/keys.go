@@ -75,6 +75,9 @@ func (m Master) Vault() []byte { return m.derive("vault", 32) }
 // Match is the HMAC key of number matching.
 func (m Master) Match() []byte { return m.derive("match", 32) }
 
+// Audit is the HMAC key of users' names in the audit.
+func (m Master) Audit() []byte { return m.derive("audit", 32) }
+
 func (m Master) derive(purpose string, length int) []byte {
 	key, err := hkdf.Key(sha256.New, m.raw[:], nil, "loginhub v1 "+purpose, length)
 	if err != nil {

@@ -58,9 +58,12 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	a.log.Info("starting", "node", node.Node(), "version", version(), "config", a.set.Config)
+	if a.set.certificate != nil {
+		listener = a.set.certificate.listen(listener, a.log)
+	}
 	public := &http.Server{Handler: server, ReadHeaderTimeout: headerLimit, WriteTimeout: answerLimit,
 		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
-	admin, err := a.admin()
+	admin, err := a.admin(node, place.clients)
 	if err != nil {
 		return err
 	}
@@ -143,10 +146,11 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 	}
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Keys: ring, Signer: signer, Issuer: place.issuer,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
-		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log})
+		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log,
+		Switches: store, Clients: clientIDs(place.clients), Who: set.who()})
 	edge := api.Config{Hub: node, Signer: signer, Clients: place.clients, PublicURL: place.link, Sandbox: set.sandbox(),
 		Vault: vault, QRLevel: set.QRLevel, QRLogo: set.logo, VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, Log: a.log}
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, Seats: set.seats(), Log: a.log}
 	if set.QRLogo != "" && set.QRLevel == "" {
 		edge.QRLevel = "H"
 	}
@@ -160,7 +164,7 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 
 // admin starts the operator's listener. Its default address may be taken, by
 // another node or another program; a chosen one must work.
-func (a *App) admin() (*http.Server, error) {
+func (a *App) admin(node *hub.Hub, clients []*ticket.Client) (*http.Server, error) {
 	const standard = "127.0.0.1:9090"
 	if a.set.AdminListen == "" {
 		return nil, nil
@@ -175,6 +179,7 @@ func (a *App) admin() (*http.Server, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.Handler())
+	switches{node, clients}.mount(mux)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

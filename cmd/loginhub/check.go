@@ -26,6 +26,8 @@ type settings struct {
 	own     map[string]credentials // complete, of clients that have some of their own
 	logo    *api.Logo
 	verify  [2]string // name and text of WeChat's verification file
+	// certificate is nil where a proxy ends TLS.
+	certificate *certificate
 }
 
 // check is one row of the table: what is wrong, and how to mend it.
@@ -72,6 +74,10 @@ func (c *Config) validate() (*settings, error) {
 	if c.MaxSockets == 0 {
 		c.MaxSockets = socketsFromFileLimit()
 	}
+	if c.TLSCert != "" && c.TLSKey != "" {
+		s.certificate, err = newCertificate(c.TLSCert, c.TLSKey)
+		note("LOGINHUB_TLS_CERT", err)
+	}
 	for _, row := range s.table() {
 		if row.wrong {
 			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.mend))
@@ -105,6 +111,9 @@ func (s *settings) table() []check {
 		{"LOGINHUB_QR_LEVEL", c.QRLogo != "" && (c.QRLevel == "L" || c.QRLevel == "M"), "with a logo Q or H, or the code does not read"},
 		{"LOGINHUB_QR", !qrKind(c.QR),
 			"must be link, or a URL with {ticket} in it"},
+		{"LOGINHUB_PUBLIC_URL", strings.HasPrefix(s.public, "http://") && !local(s.public) && !c.InsecureHTTP,
+			"http is for local addresses: whoever is on the way reads tokens; use https, or set LOGINHUB_INSECURE_HTTP=true if you mean it"},
+		{"LOGINHUB_TLS_CERT", (c.TLSCert == "") != (c.TLSKey == ""), "LOGINHUB_TLS_CERT and LOGINHUB_TLS_KEY go together"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
 		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
 		{"LOGINHUB_MAX_SOCKETS", c.MaxSockets < 0, "cannot be negative; unset takes it from the file limit"},

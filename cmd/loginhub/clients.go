@@ -29,6 +29,7 @@ type clientEntry struct {
 	Subject        string   `yaml:"subject"`
 	NumberMatching bool     `yaml:"number_matching"`
 	TokenTTL       string   `yaml:"token_ttl"`
+	Mismatch       string   `yaml:"address_mismatch"`
 
 	// Its own in place of the deployment's.
 	QR        string       `yaml:"qr"`
@@ -60,7 +61,7 @@ func (l *label) UnmarshalYAML(n *yaml.Node) error {
 	return strictly(n, (*plain)(l), "zh", "en")
 }
 
-var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl",
+var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch",
 	"qr", "wechat", "wechat_web", "app"}
 
 // readClients reads the clients file. own are the complete credentials of the
@@ -111,7 +112,7 @@ var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (e clientEntry) client(providers []string) (*ticket.Client, error) {
 	c := &ticket.Client{ID: e.ID, LabelZH: e.Label.ZH, LabelEN: e.Label.EN, Providers: e.Providers,
-		Subject: e.Subject, NumberMatching: e.NumberMatching}
+		Subject: e.Subject, NumberMatching: e.NumberMatching, AddressMismatch: e.Mismatch}
 	if !clientID.MatchString(e.ID) {
 		return nil, fmt.Errorf("id %.80q: 1 to 64 letters, digits, dots, dashes and underscores", e.ID)
 	}
@@ -135,6 +136,9 @@ func (e clientEntry) client(providers []string) (*ticket.Client, error) {
 	}
 	if !slices.Contains([]string{"", ticket.SubjectOpenID, ticket.SubjectUnionID}, e.Subject) {
 		return nil, fmt.Errorf("subject %.40q: openid or unionid", e.Subject)
+	}
+	if !slices.Contains([]string{"", ticket.MismatchIgnore, ticket.MismatchWarn, ticket.MismatchRefuse}, e.Mismatch) {
+		return nil, fmt.Errorf("address_mismatch %.40q: ignore, warn or refuse", e.Mismatch)
 	}
 	if e.TokenTTL != "" {
 		ttl, err := time.ParseDuration(e.TokenTTL)

@@ -51,10 +51,14 @@ type Config struct {
 	TokenTTL   time.Duration `name:"token-ttl" default:"5m" help:"Token life; at least result-ttl and a minute."`
 
 	TrustedProxies []string      `help:"CIDRs whose X-Forwarded-For is believed, comma-separated." placeholder:"CIDR"`
-	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64), on this node, in a bounded table; 0 turns it off."`
+	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64), on this node, in a bounded table. The other limits follow from it, per minute: 20 times as many requests per address, 10 times as many phone calls per address, twice as many per user; a tenth of refused calls and a hundredth of wrong numbers per user. And an address holds at most half of max-sockets, or 1000. 0 turns all of them off."`
 	MaxSockets     int           `help:"Waiting sockets and polls on this node. Default: from the file limit."`
 	Drain          time.Duration `default:"10s" help:"Over how long a stopping node lets go of its sockets."`
 	Sandbox        bool          `help:"Allow the sandbox, where anybody logs in as anybody, with an https public URL."`
+	TLSCert        string        `name:"tls-cert" help:"Path of a PEM certificate chain, where no proxy ends TLS; read anew when it changes." placeholder:"PATH"`
+	TLSKey         string        `name:"tls-key" help:"Path of its PEM key." placeholder:"PATH"`
+	InsecureHTTP   bool          `name:"insecure-http" help:"Allow a public http URL that is not local: whoever is on the way reads tokens."`
+	AuditHash      bool          `help:"Name users in the audit log by a keyed hash in place of their identifiers."`
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 
 	clientsOwn bool // a client has a provider of its own: no sandbox
@@ -127,6 +131,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("ticket_ttl", c.TicketTTL.String()), slog.String("confirm_ttl", c.ConfirmTTL.String()),
 		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
 		slog.Any("trusted_proxies", c.TrustedProxies), slog.Int("rate_limit", c.RateLimit),
+		slog.String("tls_cert", c.TLSCert), slog.Bool("insecure_http", c.InsecureHTTP), slog.Bool("audit_hash", c.AuditHash),
 		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))
 }
 

@@ -15,7 +15,17 @@ type Client struct {
 	Subject        string   // SubjectOpenID ("" too) or SubjectUnionID
 	NumberMatching bool
 	TokenTTL       time.Duration // 0 means the hub's
+	// AddressMismatch is what to do where phone and browser are known to come
+	// from different addresses: MismatchWarn, MismatchRefuse, or nothing.
+	AddressMismatch string
 }
+
+// What a client may want where the addresses differ.
+const (
+	MismatchIgnore = "ignore" // "" too
+	MismatchWarn   = "warn"
+	MismatchRefuse = "refuse"
+)
 
 // Label is the site's name in the given language ("zh" or anything else).
 func (c *Client) Label(lang string) string {

@@ -18,6 +18,9 @@ var (
 	ErrMatchFailed   = errors.New("the wrong number was chosen")
 	ErrNotConfirmed  = errors.New("ticket is not confirmed, or with another seq")
 
+	ErrLoginDisabled   = errors.New("the operator has switched this client's QR login off")
+	ErrAddressMismatch = errors.New("phone and browser come from different addresses")
+
 	ErrIdentityIncomplete    = errors.New("the provider did not give what the client needs of the user")
 	ErrUserBlocked           = errors.New("the provider flags the user as high risk")
 	ErrCodeInvalid           = errors.New("the provider refused the code")

@@ -1,0 +1,45 @@
+package api
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"loginhub/hub/ticket"
+)
+
+const (
+	// hsts keeps browsers on https for a year (RFC 6797). Nothing is said of
+	// other hosts of the domain: they are not the hub's.
+	hsts = "max-age=31536000"
+	// permissions takes from pages, and from what frames them, what no login
+	// needs (Permissions Policy, W3C).
+	permissions = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), " +
+		"gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(), serial=(), usb=()"
+)
+
+// ancestors is the directive of the policy that says who may frame a page.
+const ancestors = "frame-ancestors 'self'"
+
+// plain is an origin without a character that means something in a policy.
+var plain = regexp.MustCompile(`^https?://[a-z0-9.:\[\]-]+$`)
+
+// framedBy lets the client's own sites frame its login page, besides the hub
+// itself: who could frame it elsewhere could hide what is confirmed.
+func framedBy(h http.Header, client *ticket.Client) {
+	sources := []string{ancestors}
+	for _, origin := range client.Origins {
+		if plain.MatchString(origin) {
+			sources = append(sources, origin)
+		}
+	}
+	csp := h.Get("Content-Security-Policy")
+	h.Set("Content-Security-Policy", strings.Replace(csp, ancestors, strings.Join(sources, " "), 1))
+}
+
+// unframed keeps a page out of every frame: on the phone's page a person decides.
+func unframed(h http.Header) {
+	csp := h.Get("Content-Security-Policy")
+	h.Set("Content-Security-Policy", strings.Replace(csp, ancestors, "frame-ancestors 'none'", 1))
+	h.Set("X-Frame-Options", "DENY") // browsers before CSP level 2
+}

@@ -1,0 +1,179 @@
+package api
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/hub/ticket"
+)
+
+// Every limit follows from the one number that an operator sets: new tickets per
+// minute and address (600 by default). Nothing is counted by the ticket: who
+// knows the public id must not lock its owner out. The least of each is what one
+// person with one phone and one page never reaches.
+//
+//	what                                  counted by   by the number   at least
+//	any request                           address      20              600
+//	new tickets                           address      1
+//	phone calls, before their code is     address      10, for many    60
+//	exchanged                                          phones share a
+//	                                                   carrier's NAT
+//	phone calls, after it                 user         2               20
+//	of these, refused with 403 or 409     user         1/10            10
+//	of these, with a wrong number         user         1/100           5
+//
+// They are per node: n nodes allow n times as much, and an attacker with many
+// addresses as much as he has addresses. Both are for the load balancer.
+type throttle struct {
+	requests, phones *limiter
+	users            *buckets[person]
+	refused          *buckets[person]
+	wrong            *buckets[person]
+	salt             [16]byte
+}
+
+// person is a provider's user: a hash, so that the table's size is known.
+type person [16]byte
+
+func newThrottle(rate int) *throttle {
+	of := func(n, least int) int {
+		if rate <= 0 {
+			return 0
+		}
+		return max(n, least)
+	}
+	t := &throttle{
+		requests: newLimiter(of(20*rate, 600)), phones: newLimiter(of(10*rate, 60)),
+		users:   newBuckets[person](of(2*rate, 20)),
+		refused: newBuckets[person](of(rate/10, 10)), wrong: newBuckets[person](of(rate/100, 5)),
+	}
+	rand.Read(t.salt[:])
+	return t
+}
+
+// person names the user of an identity. The salt makes it useless outside.
+func (t *throttle) person(by ticket.Identity) person {
+	h := sha256.New()
+	h.Write(t.salt[:])
+	for _, part := range []string{by.Provider, by.AppID, by.Subject} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return person(h.Sum(nil)[:16])
+}
+
+// visit is one phone call whose user is known. What it can still turn out to be,
+// refused or a wrong number, is counted now and forgiven by end.
+type visit struct {
+	limits   *throttle
+	who      person
+	guessing bool // it has named a number
+	counted  bool
+}
+
+// begin counts a call by that user.
+func (v *visit) begin(by ticket.Identity, guessing bool) error {
+	v.who, v.guessing = v.limits.person(by), guessing
+	now := time.Now()
+	if err := v.limits.users.allow(v.who, now); err != nil {
+		return err
+	}
+	if err := v.limits.refused.allow(v.who, now); err != nil {
+		return err
+	}
+	if guessing {
+		if err := v.limits.wrong.allow(v.who, now); err != nil {
+			v.limits.refused.forgive(v.who)
+			return err
+		}
+	}
+	v.counted = true
+	return nil
+}
+
+// end forgives what the call was not, by the status and code that it is answered.
+func (v *visit) end(status int, code string) {
+	if !v.counted {
+		return
+	}
+	if status != http.StatusForbidden && status != http.StatusConflict {
+		v.limits.refused.forgive(v.who)
+	}
+	if v.guessing && code != "match_failed" {
+		v.limits.wrong.forgive(v.who)
+	}
+}
+
+// general is the limit that stands before everything else. The probes of a load
+// balancer are exempt: refusing those would take the node away from everybody.
+func (s *Server) general(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		path := c.Request().URL.Path
+		if path == "/healthz" || path == "/readyz" {
+			return next(c)
+		}
+		if err := s.throttle.requests.allow(s.proxies.observe(c.Request()).counted, time.Now()); err != nil {
+			if strings.HasPrefix(path, "/api/login/tickets") {
+				s.crossOrigin(c) // the page has to read when to come back
+			}
+			return err
+		}
+		return next(c)
+	}
+}
+
+// seats bounds how many sockets and polls wait from one address. Their number
+// is bounded by the node's, and so is the table.
+type seats struct {
+	most int // 0: no limit
+
+	mu    sync.Mutex
+	taken map[netip.Prefix]int
+}
+
+// seatRetry is when a page without a seat is told to try again.
+const seatRetry = 10 * time.Second
+
+func newSeats(most int) *seats { return &seats{most: most, taken: map[netip.Prefix]int{}} }
+
+// take gives a seat, and how to leave it; leaving twice does no harm.
+func (s *seats) take(who netip.Prefix) (leave func(), err error) {
+	if s.most == 0 {
+		return func() {}, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[who] >= s.most {
+		return nil, &ticket.RetryError{After: seatRetry, Err: errRateLimited}
+	}
+	s.taken[who]++
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.taken[who]--; s.taken[who] <= 0 {
+			delete(s.taken, who)
+		}
+	}), nil
+}
+
+// seated admits a waiting page and keeps its seat in leave.
+func (s *Server) seated(c echo.Context, leave *func()) func(ticket.Ticket) error {
+	admit := s.enabled(s.admit(c))
+	return func(t ticket.Ticket) error {
+		if err := admit(t); err != nil {
+			return err
+		}
+		got, err := s.seats.take(s.proxies.observe(c.Request()).counted)
+		if err == nil {
+			*leave = got
+		}
+		return err
+	}
+}

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// visitor is what a phone's call meets beside the rules of the ticket: the
+// operator's switch, the limits, and the comparison of addresses.
+type visitor struct {
+	server   *Server
+	from     observed
+	action   ticket.Action
+	guessing bool // it names a number
+	visit    *visit
+}
+
+// admit is asked before the provider is. A reject ends a login and is never
+// switched off, nor does it matter where it comes from.
+func (v *visitor) admit(t ticket.Ticket) error {
+	s := v.server
+	if v.action != ticket.Reject {
+		if err := s.Hub.Enabled(t.Client); err != nil {
+			return err
+		}
+	}
+	if err := s.throttle.phones.allow(v.from.counted, time.Now()); err != nil {
+		return err
+	}
+	same := sameAddress(t.Address, v.from.shown)
+	if v.action != ticket.Reject && s.clientOf(t.Client).AddressMismatch == ticket.MismatchRefuse && same != nil && !*same {
+		return ticket.ErrAddressMismatch
+	}
+	return nil
+}
+
+// known counts the call of a user whom the provider has named.
+func (v *visitor) known(by ticket.Identity, err error) (ticket.Identity, error) {
+	if err != nil {
+		return by, err
+	}
+	v.visit = &visit{limits: v.server.throttle}
+	return by, v.visit.begin(by, v.guessing && v.action == ticket.Confirm)
+}
+
+// done settles the limits and gives the outcome's word.
+func (v *visitor) done(_ ticket.Identity, err error) string {
+	status, code := outcome(err)
+	if v.visit != nil {
+		v.visit.end(status, code)
+	}
+	return code
+}
+
+// enabled admits what admit admits, while the client's login is switched on. An
+// ack does not pass here: what is confirmed may be put away.
+func (s *Server) enabled(admit func(ticket.Ticket) error) func(ticket.Ticket) error {
+	return func(t ticket.Ticket) error {
+		if err := admit(t); err != nil {
+			return err
+		}
+		return s.Hub.Enabled(t.Client)
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// switches is the kill switch on the operator's listener:
+//
+//	GET /clients               [{"id":"demo","label":"Demo","enabled":true}]
+//	PUT /clients/{id}/login    {"enabled":false}    204, and all nodes follow within seconds
+//
+// The listener has no users of its own: who reaches it is an operator. A browser
+// is none, whatever page it shows.
+type switches struct {
+	hub     *hub.Hub
+	clients []*ticket.Client
+}
+
+func (s switches) mount(mux *http.ServeMux) {
+	mux.HandleFunc("GET /clients", s.list)
+	mux.HandleFunc("PUT /clients/{id}/login", s.put)
+}
+
+type switchState struct {
+	ID      string `json:"id"`
+	Label   string `json:"label"`
+	Enabled bool   `json:"enabled"`
+}
+
+func (s switches) list(w http.ResponseWriter, _ *http.Request) {
+	all := []switchState{}
+	for _, c := range s.clients {
+		err := s.hub.Enabled(c.ID)
+		if err != nil && !errors.Is(err, ticket.ErrLoginDisabled) {
+			http.Error(w, "Redis could not be asked yet", http.StatusServiceUnavailable)
+			return
+		}
+		all = append(all, switchState{ID: c.ID, Label: c.Label("en"), Enabled: err == nil})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(all)
+}
+
+func (s switches) put(w http.ResponseWriter, r *http.Request) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
+		http.Error(w, "not for browsers", http.StatusForbidden)
+		return
+	case err != nil || kind != "application/json":
+		http.Error(w, "Content-Type: application/json is required", http.StatusUnsupportedMediaType)
+		return
+	}
+	var in struct {
+		Enabled *bool `json:"enabled"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&in); err != nil || in.Enabled == nil {
+		http.Error(w, `expected {"enabled":true} or {"enabled":false}`, http.StatusBadRequest)
+		return
+	}
+	for _, c := range s.clients {
+		if c.ID != r.PathValue("id") {
+			continue
+		}
+		if err := s.hub.Switch(r.Context(), c.ID, *in.Enabled); err != nil {
+			http.Error(w, "Redis does not answer: nothing is certain; try again", http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	http.Error(w, "no such client", http.StatusNotFound)
+}
+
+func clientIDs(clients []*ticket.Client) []string {
+	ids := make([]string, len(clients))
+	for i, c := range clients {
+		ids[i] = c.ID
+	}
+	return ids
+}
+
+// seats is how many sockets and polls one address may hold: half of the node's,
+// so that one address alone does not fill it.
+func (s *settings) seats() int {
+	if s.RateLimit == 0 {
+		return 0
+	}
+	return max(1000, s.MaxSockets/2)
+}
+
+// who names users in the audit: nil for their identifiers as they are, otherwise
+// an HMAC of them, the same on all nodes as long as the first key is.
+func (s *settings) who() func(ticket.Identity) string {
+	if !s.AuditHash {
+		return nil
+	}
+	key := s.masters[0].Audit()
+	return func(by ticket.Identity) string {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(strings.Join([]string{by.Provider, by.AppID, by.Subject}, "\x00")))
+		return by.Provider + ":hmac:" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+	}
+}

@@ -1,0 +1,102 @@
+package hub
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+
+	"loginhub/hub/ticket"
+)
+
+// The audit: one line per change of a ticket that this node has made, and one
+// per phone call that was refused once it had named a ticket. Tokens, secrets
+// and codes are not at hand here, so that none can slip in.
+const (
+	outcomeDone = "ok"
+	maxReason   = 200 // bytes
+)
+
+// entry is one line of the audit.
+type entry struct {
+	ticket  ticket.Ticket
+	by      ticket.Identity // zero where nobody is known
+	phone   netip.Addr      // observed; zero where it is not known, or there is none
+	action  string          // of a refused call
+	outcome string          // the contract's code, or "ok"
+	reason  error
+}
+
+// event notes a change that no phone has made.
+func (h *Hub) event(t ticket.Ticket) { h.note(entry{ticket: t, by: t.By, outcome: outcomeDone}) }
+
+func (h *Hub) note(e entry) {
+	t, name := e.ticket, string(e.ticket.State)
+	if t.Seq == 1 {
+		name = "made"
+	}
+	if e.action != "" {
+		name = "refused"
+	}
+	fields := []any{slog.String("event", name), slog.Any("ticket", t.ID), slog.String("client", t.Client), slog.Int64("seq", t.Seq)}
+	text := func(key, value string) {
+		if value != "" {
+			fields = append(fields, slog.String(key, value))
+		}
+	}
+	text("action", e.action)
+	text("who", h.who(e.by))
+	text("phone", address(e.phone))
+	text("browser", address(t.Address))
+	text("outcome", e.outcome)
+	if e.reason != nil {
+		reason := strings.ToValidUTF8(e.reason.Error(), "?")
+		text("reason", reason[:min(len(reason), maxReason)])
+	}
+	h.Log.Info("login "+name, slog.Group("audit", fields...))
+}
+
+// who names a user: provider, application and subject, or what the operator
+// wants in its place.
+func (h *Hub) who(by ticket.Identity) string {
+	switch {
+	case by == (ticket.Identity{}):
+		return ""
+	case h.Who != nil:
+		return h.Who(by)
+	case by.AppID != "":
+		return fmt.Sprintf("%s:%s:%s", by.Provider, by.AppID, by.Subject)
+	}
+	return by.Provider + ":" + by.Subject
+}
+
+func address(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// actions are the phone's, as the endpoints are called.
+var actions = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "confirm", ticket.Reject: "reject"}
+
+// account notes how a phone's call ended. A repeated call that was answered the
+// same is no event. A wrong number is a change and a refusal: one line.
+func (h *Hub) account(a ticket.Action, c Call, t ticket.Ticket, by ticket.Identity, changed bool, err error) {
+	outcome := outcomeDone
+	if c.Done != nil {
+		outcome = c.Done(by, err)
+	}
+	e := entry{ticket: t, by: by, phone: c.Phone, outcome: outcome, reason: err}
+	if e.ticket.ID == "" {
+		e.ticket.ID = c.Ticket
+	}
+	switch {
+	case changed:
+	case err != nil:
+		e.action = actions[a]
+	default:
+		return
+	}
+	h.note(e)
+}

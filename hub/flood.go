@@ -1,0 +1,69 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// What a page says is short and rare: an ack of some twenty bytes. Messages are
+// counted where they are read (socket.read); what never becomes a message, such
+// as pings, pongs, and frames of nothing that continue a message for ever, is
+// bounded here.
+const (
+	maxPings    = 20       // per floodWindow; above: 1008
+	floodBytes  = 64 << 10 // per floodWindow, of anything; above: the line is cut
+	floodWindow = time.Minute
+)
+
+var errFlood = errors.New("more bytes than a page can have to say")
+
+// ration counts events of one window after the other. It is owned by the
+// socket's reader.
+type ration struct {
+	since time.Time
+	used  int
+}
+
+func (r *ration) spend(n, limit int) bool {
+	if now := time.Now(); now.Sub(r.since) > floodWindow {
+		r.since, r.used = now, 0
+	}
+	r.used += n
+	return r.used <= limit
+}
+
+// rationed is a connection whose peer may send so much and no more.
+type rationed struct {
+	net.Conn
+	ration
+}
+
+// Read fails once the peer has sent too much.
+func (c *rationed) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err == nil && !c.spend(n, floodBytes) {
+		return n, errFlood
+	}
+	return n, err
+}
+
+// pinged answers so many pings, and then closes the socket. It is called by the
+// socket's reader.
+func (s *socket) pinged(context.Context, []byte) bool {
+	if s.pings.spend(1, maxPings) {
+		return true
+	}
+	s.flooded.Do(func() {
+		s.hub.work.Go(func() { s.close(closePolicy, "at most 20 pings a minute") })
+	})
+	return false
+}
+
+// flood keeps the count of a socket's pings.
+type flood struct {
+	pings   ration
+	flooded sync.Once
+}
