@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -15,6 +16,20 @@ import (
 
 // maxBody bounds every request body.
 const maxBody = 16 << 10
+
+// bodyLimit is how long a request with a body may take in all. Without it a body
+// that drips holds a connection for ever, also where nobody reads it; and it
+// leaves the slowest provider its time.
+const bodyLimit = 20 * time.Second
+
+// boundBody sets the time for a body. What takes longer is cut off.
+func boundBody(c echo.Context) {
+	if c.Request().ContentLength == 0 {
+		return // a long poll has none, and may wait
+	}
+	// It fails where the connection is gone; then there is nothing to bound.
+	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(bodyLimit))
+}
 
 // readBody checks media type and size, in that order, before anything else is
 // looked at. No body is an empty object.

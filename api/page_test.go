@@ -58,7 +58,8 @@ func TestPagesAreServedUnderAPolicyThatTheyKeep(t *testing.T) {
 					t.Errorf("%s: the policy says nothing of %s", path, name)
 				}
 				for _, source := range p[name] {
-					if source != "'self'" && source != "'none'" {
+					framed := name == "frame-ancestors" && !strings.HasPrefix(path, "/s/") && source == site
+					if source != "'self'" && source != "'none'" && !framed {
 						t.Errorf("%s: %s allows %s", path, name, source)
 					}
 				}

@@ -145,6 +145,7 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		if strings.HasPrefix(s.PublicURL, "https://") {
 			h.Set("Strict-Transport-Security", hsts)
 		}
+		boundBody(c)
 		defer func() {
 			if p := recover(); p != nil {
 				err = newPanic(p)

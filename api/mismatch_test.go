@@ -1,0 +1,79 @@
+package api_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"loginhub/api"
+	"loginhub/hub/ticket"
+)
+
+// proxied trusts the test's own address as a proxy.
+func proxied(c *api.Config) {
+	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+}
+
+// Each row: where the browser and the phone come from, and whether the two are
+// known to differ.
+var addressPairs = []struct {
+	name, browser, phone string
+	differ               bool
+}{
+	{"the same", "203.0.113.7", "203.0.113.7", false},
+	{"others", "203.0.113.7", "198.51.100.9", true},
+	{"one IPv6 household", "2001:db8:1:2::1", "2001:db8:1:2:ffff::9", false},
+	{"two IPv6 households", "2001:db8:1:2::1", "2001:db8:1:3::1", true},
+	{"two families tell nothing", "203.0.113.7", "2001:db8:1:2::1", false},
+	{"a private browser tells nothing", "10.0.0.7", "203.0.113.7", false},
+	{"a carrier's NAT tells nothing", "203.0.113.7", "100.64.1.1", false},
+	{"a spoofed hop to the left changes nothing", "198.51.100.9, 203.0.113.7", "203.0.113.7", false},
+	{"nor does it for the phone", "203.0.113.7", "203.0.113.7, 198.51.100.9", true},
+	{"a chain that cannot be read tells nothing", "203.0.113.7", "unknown", false},
+}
+
+func TestAClientWarnsOrRefusesWhereTheAddressesDiffer(t *testing.T) {
+	t.Parallel()
+	of := func(id, mismatch string) *ticket.Client {
+		return &ticket.Client{ID: id, Origins: []string{site}, AddressMismatch: mismatch}
+	}
+	o := &oracle{who: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
+	s := start(t, options{api: proxied, providers: map[string]api.Provider{"p": o},
+		clients: []*ticket.Client{of("nothing", ""), of("ignore", ticket.MismatchIgnore), of("warn", ticket.MismatchWarn), of("refuse", ticket.MismatchRefuse)}})
+	ann := &phone{s, "p", "ann"}
+	for _, pair := range addressPairs {
+		for _, client := range []string{"nothing", "ignore", "warn", "refuse"} {
+			t.Run(pair.name+" "+client, func(t *testing.T) {
+				p := s.make(t, map[string]string{"client_id": client}, forwarded, pair.browser)
+				call := func(action string) *answer {
+					return s.ask(t, "POST", p.path(action), ann.body(), forwarded, pair.phone)
+				}
+				if pair.differ && client == "refuse" {
+					asked := o.calls()
+					call("scan").problem(t, 403, "address_mismatch")
+					call("confirm").problem(t, 403, "address_mismatch")
+					if o.calls() != asked {
+						t.Error("a code was spent for nothing")
+					}
+					p.stands(t, "pending", 1)
+					call("reject").ok(t, 200) // to end it is never refused
+					return
+				}
+				login, _ := call("scan").ok(t, 200)["login"].(map[string]any)
+				warned, there := login["address_warning"]
+				if want := pair.differ && client == "warn"; there != want || want && warned != true {
+					t.Errorf("address_warning %v (%v)", warned, there)
+				}
+				call("confirm").ok(t, 200)
+			})
+		}
+	}
+}
+
+func TestAnUntrustedProxysWordWarnsNobody(t *testing.T) {
+	t.Parallel()
+	c := demo()
+	c.AddressMismatch = ticket.MismatchRefuse
+	s := start(t, options{clients: []*ticket.Client{c}})
+	p := s.make(t, nil, forwarded, "203.0.113.7")
+	s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "198.51.100.9").ok(t, 200)
+}
