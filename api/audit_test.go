@@ -1,0 +1,128 @@
+package api_test
+
+import (
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+
+	"loginhub/api"
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// audited are the audit's lines, each as its fields.
+func audited(s *stand) (all []map[string]string) {
+	field := regexp.MustCompile(`audit\.(\w+)=("(?:[^"\\]|\\.)*"|\S*)`)
+	for _, line := range strings.Split(s.log.String(), "\n") {
+		if !strings.Contains(line, "audit.event=") {
+			continue
+		}
+		m := map[string]string{}
+		for _, f := range field.FindAllStringSubmatch(line, -1) {
+			m[f[1]] = strings.Trim(f[2], `"`)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+func expectAudit(t *testing.T, s *stand, want ...map[string]string) {
+	t.Helper()
+	got := audited(s)
+	if len(got) != len(want) {
+		t.Fatalf("%d lines, wanted %d: %v", len(got), len(want), got)
+	}
+	for i, fields := range want {
+		for name, value := range fields {
+			if got[i][name] != value {
+				t.Errorf("line %d: %s is %q, wanted %q (%v)", i, name, got[i][name], value, got[i])
+			}
+		}
+	}
+}
+
+func TestTheAuditHasOneLineForEachChangeAndEachRefusedCall(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{clients: []*ticket.Client{matching()}, api: proxied})
+	p := s.make(t, nil, forwarded, "203.0.113.7")
+	call := func(name, action string, more ...any) *answer {
+		return s.ask(t, "POST", p.path(action), s.phone(name).body(more...), forwarded, "198.51.100.9")
+	}
+	call("ann", "scan").ok(t, 200)
+	call("ann", "scan").ok(t, 200) // the same answer again is no event
+	call("bob", "confirm", "match", p.match).problem(t, 409, "already_scanned")
+	s.ask(t, "POST", p.path("confirm"), `{"provider":"sandbox","code":"nonsense","match":"11"}`).problem(t, 422, "code_invalid")
+	call("ann", "confirm", "match", p.match).ok(t, 200)
+	p.ack(t, 3)
+	p.ack(t, 3)
+	q := s.make(t, nil)
+	s.phone("eve").may(t, q, "scan")
+	s.phone("eve").do(t, q, "confirm", "match", "00").problem(t, 403, "match_failed")
+	short := p.id[:8]
+	phone, browser := "198.51.100.9", "203.0.113.7"
+	expectAudit(t, s,
+		map[string]string{"event": "made", "client": "demo", "ticket": short, "browser": browser, "outcome": "ok", "who": "", "phone": ""},
+		map[string]string{"event": "scanned", "ticket": short, "who": "sandbox:ann", "phone": phone, "browser": browser, "outcome": "ok"},
+		map[string]string{"event": "refused", "action": "confirm", "ticket": short, "who": "sandbox:bob", "phone": phone, "outcome": "already_scanned"},
+		map[string]string{"event": "refused", "action": "confirm", "ticket": short, "who": "", "outcome": "code_invalid"},
+		map[string]string{"event": "confirmed", "ticket": short, "who": "sandbox:ann", "phone": phone, "browser": browser, "outcome": "ok", "seq": "3"},
+		map[string]string{"event": "consumed", "ticket": short, "who": "sandbox:ann", "browser": browser},
+		map[string]string{"event": "made", "ticket": q.id[:8]},
+		map[string]string{"event": "scanned", "who": "sandbox:eve"},
+		map[string]string{"event": "rejected", "who": "sandbox:eve", "outcome": "match_failed"},
+	)
+	for _, id := range []string{p.id, q.id} {
+		if strings.Contains(s.log.String(), id) {
+			t.Error("a log line has the whole ticket")
+		}
+	}
+}
+
+func TestTheAuditNotesWhoWasRefusedByALimitOrTheOperator(t *testing.T) {
+	t.Parallel()
+	c := demo()
+	c.AddressMismatch = ticket.MismatchRefuse
+	s := start(t, options{clients: []*ticket.Client{c}, api: func(a *api.Config) {
+		a.RateLimit = 1
+		a.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	}})
+	p := s.make(t, nil, forwarded, "203.0.113.7")
+	s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "198.51.100.9").problem(t, 403, "address_mismatch")
+	id, _ := stranger()
+	s.ask(t, "POST", making+"/"+id+"/scan", s.phone("ann").body()).problem(t, 404, "ticket_not_found")
+	expectAudit(t, s,
+		map[string]string{"event": "made"},
+		map[string]string{"event": "refused", "outcome": "address_mismatch", "phone": "198.51.100.9", "browser": "203.0.113.7", "client": "demo"},
+		map[string]string{"event": "refused", "outcome": "ticket_not_found", "ticket": id[:8], "client": ""},
+	)
+}
+
+func TestTheAuditCanNameUsersByAHash(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{hub: func(c *hub.Config) {
+		c.Who = func(by ticket.Identity) string { return by.Provider + ":hmac:x" }
+	}})
+	p := s.make(t, nil)
+	s.phone("annabella").may(t, p, "scan")
+	s.phone("barnabas").do(t, p, "confirm").problem(t, 409, "already_scanned")
+	for _, name := range []string{"annabella", "barnabas"} {
+		if strings.Contains(s.log.String(), name) {
+			t.Errorf("the log names %s", name)
+		}
+	}
+	expectAudit(t, s, map[string]string{"who": ""}, map[string]string{"who": "sandbox:hmac:x"}, map[string]string{"who": "sandbox:hmac:x"})
+}
+
+func TestATextFromOutsideMakesNoLineOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil, "User-Agent", "Chrome/1 audit.event=made\\n")
+	s.ask(t, "POST", p.path("scan"), map[string]any{"provider": "sandbox", "code": "sandbox:x audit.event=confirmed\nlevel=INFO:1"})
+	s.ask(t, "POST", p.path("scan"), map[string]any{"provider": "sandbox\nlevel=INFO audit.event=confirmed", "code": "c"})
+	for _, line := range audited(s) {
+		if line["event"] != "made" && line["event"] != "refused" {
+			t.Errorf("a forged line: %v", line)
+		}
+	}
+}

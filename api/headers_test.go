@@ -1,0 +1,94 @@
+package api_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"loginhub/api"
+	"loginhub/hub/ticket"
+)
+
+func TestOnlyAHubBehindHTTPSKeepsBrowsersThere(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{public: "max-age=31536000", "http://localhost:8080": ""} {
+		s := start(t, options{api: func(c *api.Config) { c.PublicURL = url }})
+		for _, path := range []string{"/", "/healthz", making + "/x/poll", "/nowhere"} {
+			if got := s.ask(t, "GET", path, nil).header.Get("Strict-Transport-Security"); got != want {
+				t.Errorf("%s%s: %q", url, path, got)
+			}
+		}
+	}
+}
+
+func TestPagesMayUseNothingThatALoginDoesNotNeed(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	id, _ := stranger()
+	for _, path := range []string{"/", "/s/" + id, "/s/x", "/?client_id=x"} {
+		got := s.ask(t, "GET", path, nil).header.Get("Permissions-Policy")
+		for _, feature := range []string{"camera", "microphone", "geolocation", "payment", "usb", "clipboard-read"} {
+			if !strings.Contains(got, feature+"=()") {
+				t.Errorf("%s: %s is not taken away: %q", path, feature, got)
+			}
+		}
+	}
+}
+
+func TestALoginPageIsFramedByItsOwnSitesOnlyAndAPhonesPageByNobody(t *testing.T) {
+	t.Parallel()
+	odd := &ticket.Client{ID: "odd", Origins: []string{"https://a;script-src*", "https://b.example:8443", "https://[2001:db8::1]"}}
+	s := start(t, options{clients: []*ticket.Client{demo(), odd}})
+	id, _ := stranger()
+	for path, want := range map[string][]string{
+		"/":               {"'self'", site},
+		"/?client_id=odd": {"'self'", "https://b.example:8443", "https://[2001:db8::1]"},
+		"/s/" + id:        {"'none'"},
+		"/s/x":            {"'none'"},
+		"/?client_id=x":   {"'none'"},
+	} {
+		a := s.ask(t, "GET", path, nil)
+		if got := policy(t, a)["frame-ancestors"]; !slices.Equal(got, want) {
+			t.Errorf("%s is framed by %v, wanted %v", path, got, want)
+		}
+		if deny := a.header.Get("X-Frame-Options") == "DENY"; deny != (want[0] == "'none'") {
+			t.Errorf("%s: X-Frame-Options %q", path, a.header.Get("X-Frame-Options"))
+		}
+	}
+}
+
+func TestNoCookieIsEverSet(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil, "Origin", site)
+	for _, a := range []*answer{s.ask(t, "GET", "/", nil), p.poll(t, "wait=0", "Origin", site), s.phone("ann").do(t, p, "confirm"), p.ack(t, 2)} {
+		if a.header.Get("Set-Cookie") != "" || a.header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%v", a.header)
+		}
+	}
+}
+
+// Login CSRF and ticket fixation: whoever makes another browser wait for his
+// ticket needs that browser to hold his secret, which no link, form or cookie
+// can put there.
+func TestAnotherSitesPageCannotMakeABrowserUseItsTicket(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.make(t, nil)
+	for what, a := range map[string]*answer{
+		"a link with the secret":       s.ask(t, "GET", p.path("poll")+"?secret="+p.secret, nil, "Cookie", "secret="+p.secret),
+		"a form with the secret":       s.ask(t, "POST", p.path("ack"), "secret="+p.secret, "Content-Type", "application/x-www-form-urlencoded"),
+		"a form that looks like JSON":  s.ask(t, "POST", making, `{"client_id":"demo","x":"="}`, "Content-Type", "text/plain", "Origin", evil),
+		"the evil site's own fetch":    p.poll(t, "wait=0", "Origin", evil),
+		"a page without an origin":     p.poll(t, "wait=0", "Origin", "null"),
+		"the login page with a ticket": s.ask(t, "GET", "/?ticket="+p.id+"&secret="+p.secret, nil),
+	} {
+		if a.status < 400 && !strings.Contains(string(a.body), "<html") || strings.Contains(string(a.body), p.secret) || strings.Contains(string(a.body), p.id) {
+			t.Errorf("%s: %d %.200s", what, a.status, a.body)
+		}
+		if got := a.header.Get("Access-Control-Allow-Origin"); got != "" {
+			t.Errorf("%s: readable by %s", what, got)
+		}
+	}
+	p.stands(t, "pending", 1)
+}
