@@ -1,0 +1,111 @@
+package main_test
+
+import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// forge is a token of any header and claims, signed by sign.
+func forge(t *testing.T, head, claims map[string]any, sign func([]byte) []byte) string {
+	t.Helper()
+	var parts []string
+	for _, part := range []map[string]any{head, claims} {
+		raw, err := json.Marshal(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, base64.RawURLEncoding.EncodeToString(raw))
+	}
+	text := strings.Join(parts, ".")
+	return text + "." + base64.RawURLEncoding.EncodeToString(sign([]byte(text)))
+}
+
+func with(m map[string]any, pairs ...any) map[string]any {
+	out := map[string]any{}
+	for k, v := range m {
+		out[k] = v
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		out[pairs[i].(string)] = pairs[i+1]
+	}
+	return out
+}
+
+// The README's snippets against a signer who makes every mistake, or who is the
+// attacker: the hub's own tokens are in readme_test.go.
+func TestTheREADMEsSnippetsRefuseAlteredClaimsAndAlgorithms(t *testing.T) {
+	t.Parallel()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, other, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := base64.RawURLEncoding.EncodeToString(public)
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]any{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k", "alg": "EdDSA", "use": "sig"}}})
+	}))
+	defer keys.Close()
+	ours := func(b []byte) []byte { return ed25519.Sign(private, b) }
+	head := map[string]any{"alg": "EdDSA", "typ": "login+jwt", "kid": "k"}
+	now := time.Now().Unix()
+	claims := map[string]any{"iss": "http://x", "aud": "demo", "sub": "sandbox:ann", "iat": now, "exp": now + 300, "jti": "j", "nonce": "n"}
+	hs := func(key []byte) func([]byte) []byte {
+		return func(b []byte) []byte {
+			mac := hmac.New(sha256.New, key)
+			mac.Write(b)
+			return mac.Sum(nil)
+		}
+	}
+	nothing := func([]byte) []byte { return nil }
+	good := forge(t, head, claims, ours)
+	bad := map[string]string{
+		"no algorithm":                 forge(t, with(head, "alg", "none"), claims, nothing),
+		"no algorithm, signed":         forge(t, with(head, "alg", "none"), claims, ours),
+		"HS256 under the public key":   forge(t, with(head, "alg", "HS256"), claims, hs(public)),
+		"HS256 under its text":         forge(t, with(head, "alg", "HS256"), claims, hs([]byte(x))),
+		"EdDSA by another":             forge(t, head, claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
+		"a key of its own in the head": forge(t, with(head, "kid", "mine", "jwk", map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(other.Public().(ed25519.PublicKey)), "kid": "mine"}), claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
+		"another type":                 forge(t, with(head, "typ", "JWT"), claims, ours),
+		"no type":                      forge(t, map[string]any{"alg": "EdDSA", "kid": "k"}, claims, ours),
+		"an unknown key":               forge(t, with(head, "kid", "q"), claims, ours),
+		"another site":                 forge(t, head, with(claims, "aud", "other"), ours),
+		"expired":                      forge(t, head, with(claims, "exp", now-120), ours),
+		"another session":              forge(t, head, with(claims, "nonce", "m"), ours),
+		"no nonce":                     forge(t, head, with(claims, "nonce", ""), ours),
+		"claims changed afterwards":    strings.Replace(good, strings.Split(good, ".")[1], strings.Split(forge(t, head, with(claims, "sub", "sandbox:eve"), ours), ".")[1], 1),
+		"a part more":                  good + ".x",
+		"a part less":                  good[:strings.LastIndex(good, ".")],
+		"nothing":                      "",
+	}
+	program := filepath.Join(t.TempDir(), "verify")
+	if out, err := exec.Command("go", "build", "-o", program, snippet(t, "verify.go")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, run := range [][]string{{program}, {"node", snippet(t, "verify.mjs")}} {
+		call := func(token string) error {
+			return exec.Command(run[0], append(append([]string(nil), run[1:]...), keys.URL, "demo", "n", token)...).Run()
+		}
+		if err := call(good); err != nil {
+			t.Errorf("%s refuses a good token: %v", run[0], err)
+		}
+		for name, token := range bad {
+			if call(token) == nil {
+				t.Errorf("%s takes a token with %s", run[0], name)
+			}
+		}
+	}
+}
