@@ -1,0 +1,99 @@
+package main_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// proofs are the tests of the tree: Go's by name, Node's by title.
+func proofs(t *testing.T, root string) (goTests, titles map[string]bool) {
+	t.Helper()
+	goTests, titles = map[string]bool{}, map[string]bool{}
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	title := regexp.MustCompile("(?m)^\\s*(?:story|test)\\((?:'((?:[^'\\\\]|\\\\.)*)'|`([^`]*)`)")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git"):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, ".test.js"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(path, ".go") {
+			for _, m := range function.FindAllSubmatch(text, -1) {
+				goTests[string(m[1])] = true
+			}
+			return nil
+		}
+		for _, m := range title.FindAllSubmatch(text, -1) {
+			titles[string(m[1])+string(m[2])] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return goTests, titles
+}
+
+func TestTheRiskAssessmentNamesEveryThreatAndOnlyTestsThatExist(t *testing.T) {
+	const root = "../.."
+	text, err := os.ReadFile(root + "/deploy/SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	goTests, titles := proofs(t, root)
+	if len(goTests) < 100 || len(titles) < 20 {
+		t.Fatalf("%d and %d tests found: is this test blind?", len(goTests), len(titles))
+	}
+	for _, name := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1) {
+		if !goTests[name[1]] {
+			t.Errorf("there is no %s", name[1])
+		}
+	}
+	quoted := regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
+	seen := map[int]bool{}
+	for _, line := range strings.Split(string(text), "\n") {
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		number, err := strconv.Atoi(strings.TrimSpace(cells[0]))
+		if err != nil || !strings.HasPrefix(line, "|") {
+			continue
+		}
+		if seen[number] || len(cells) != 6 {
+			t.Errorf("row %d: twice, or of %d cells", number, len(cells))
+			continue
+		}
+		seen[number] = true
+		for _, path := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[3], -1) {
+			if _, err := os.Stat(filepath.Join(root, path[1])); err != nil {
+				t.Errorf("row %d: %v", number, err)
+			}
+		}
+		proof, remains := strings.TrimSpace(cells[4]), strings.TrimSpace(cells[5])
+		found := strings.Contains(proof, "`Test") || strings.Contains(proof, "`Fuzz") || proof == "does not apply"
+		for _, m := range quoted.FindAllStringSubmatch(proof, -1) {
+			name := strings.ReplaceAll(m[1], `\"`, `"`)
+			if found = true; !titles[name] && !strings.HasSuffix(name, "says everything in both languages") {
+				t.Errorf("row %d: there is no test %q", number, name)
+			}
+		}
+		if !found || remains == "" || strings.TrimSpace(cells[2]) == "" {
+			t.Errorf("row %d has no proof, or does not say what remains", number)
+		}
+	}
+	for number := 1; number <= 53; number++ {
+		if !seen[number] {
+			t.Errorf("row %d is missing", number)
+		}
+	}
+}
