@@ -233,7 +233,8 @@ func TestAnHTTPSAddressIsProduction(t *testing.T) {
 		{with(redis, https, "SANDBOX=false"), "LOGINHUB_SANDBOX"},
 		{production, ""},
 		{[]string{"PUBLIC_URL=HTTPS://LOGIN.EXAMPLE.COM"}, "LOGINHUB_REDIS_URL LOGINHUB_SANDBOX"},
-		{[]string{"PUBLIC_URL=http://login.example.com"}, ""},
+		{[]string{"PUBLIC_URL=http://login.example.com"}, "LOGINHUB_PUBLIC_URL"},
+		{[]string{"PUBLIC_URL=http://login.example.com", "INSECURE_HTTP=true"}, ""},
 		{redis, ""},
 	} {
 		_, err := configured(t, c.given...)
