@@ -13,8 +13,9 @@ import (
 // per phone call that was refused once it had named a ticket. Tokens, secrets
 // and codes are not at hand here, so that none can slip in.
 const (
-	outcomeDone = "ok"
-	maxReason   = 200 // bytes
+	outcomeDone    = "ok"
+	outcomeRefused = "refused" // where nobody gives the contract's code
+	maxReason      = 200       // bytes
 )
 
 // entry is one line of the audit.
@@ -84,8 +85,11 @@ var actions = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "con
 // same is no event. A wrong number is a change and a refusal: one line.
 func (h *Hub) account(a ticket.Action, c Call, t ticket.Ticket, by ticket.Identity, changed bool, err error) {
 	outcome := outcomeDone
-	if c.Done != nil {
+	switch {
+	case c.Done != nil:
 		outcome = c.Done(by, err)
+	case err != nil:
+		outcome = outcomeRefused
 	}
 	e := entry{ticket: t, by: by, phone: c.Phone, outcome: outcome, reason: err}
 	if e.ticket.ID == "" {
