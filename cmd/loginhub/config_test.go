@@ -143,7 +143,7 @@ func TestWhatIsSetIsTaken(t *testing.T) {
 		t.Errorf("taken is %+v %v", s.Config, s.proxies)
 	}
 	for given, want := range map[string]string{
-		"HTTPS://Login.Example.com/": "https://login.example.com", "http://localhost:8080": "http://localhost:8080", "http://[::1]:80": "http://[::1]:80",
+		"HTTPS://Login.Example.com/": "https://login.example.com", "http://localhost:8080": "http://localhost:8080", "http://[::1]:80": "http://[::1]",
 	} {
 		if s := configuredWell(t, with(production, "PUBLIC_URL="+given)...); s.public != want {
 			t.Errorf("%s is %s", given, s.public)

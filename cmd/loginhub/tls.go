@@ -97,10 +97,10 @@ func local(text string) bool {
 		addr = addr.Unmap()
 		return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()
 	}
-	if host == "localhost" || strings.HasSuffix("."+host, ".example.com") {
+	if host == "localhost" {
 		return true
 	}
-	for _, zone := range []string{".localhost", ".test", ".local", ".internal", ".example", ".invalid"} {
+	for _, zone := range []string{".localhost", ".test", ".local", ".internal"} {
 		if strings.HasSuffix(host, zone) {
 			return true
 		}
