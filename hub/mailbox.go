@@ -83,15 +83,15 @@ func (h *Hub) deaf() bool {
 	return h.proof.deaf
 }
 
-// Ready is nil where this node may be sent pages: Redis and mailbox proven, not
-// draining.
+// Ready is nil where this node may be sent pages: Redis and mailbox proven, the
+// switchboard read, not draining.
 func (h *Hub) Ready() error {
 	h.proof.mu.Lock()
 	defer h.proof.mu.Unlock()
 	switch {
 	case h.draining.Load():
 		return ticket.ErrOverloaded
-	case !h.proof.first || h.proof.deaf:
+	case !h.proof.first || h.proof.deaf || h.Switches != nil && !h.switches.read():
 		return ticket.ErrStoreUnavailable
 	}
 	return nil

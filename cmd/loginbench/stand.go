@@ -92,7 +92,7 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 	for i := range nodes {
 		public, admin := freePort(), freePort()
 		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil,
-			"LOGINHUB_LISTEN="+public, "LOGINHUB_ADMIN_LISTEN="+admin, "LOGINHUB_PUBLIC_URL=http://login.example.com",
+			"LOGINHUB_LISTEN="+public, "LOGINHUB_ADMIN_LISTEN="+admin, "LOGINHUB_PUBLIC_URL=http://login.test",
 			"LOGINHUB_REDIS_URL=redis://"+s.redis, "LOGINHUB_KEYS="+base64.RawURLEncoding.EncodeToString(key[:]),
 			"LOGINHUB_TICKET_TTL="+ticketTTL.String(), "LOGINHUB_RATE_LIMIT=0", "LOGINHUB_DRAIN=0s",
 			"LOGINHUB_MAX_SOCKETS=1000000", "LOGINHUB_LOG="+b.Log)

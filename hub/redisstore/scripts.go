@@ -108,46 +108,6 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 	pipe.Exec(ctx) // each call has its own error
 }
 
-// waitLimit is how long replicas may take; beyond it the phone is told to come
-// again.
-const waitLimit = time.Second
-
-// lasting runs one script and waits until its write has reached the replicas:
-// on one connection, for WAIT speaks of the connection's own last write.
-func (s *Store) lasting(ctx context.Context, c *call) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	master, err := s.master(ctx, c.key)
-	if err != nil {
-		return failure(err)
-	}
-	conn := master.Conn()
-	defer conn.Close()
-	c.cmd = c.script.Run(ctx, conn, []string{c.key}, c.args...)
-	if _, status, err := found(c.cmd); err != nil || status != 1 {
-		return err // what was not changed need not last
-	}
-	reached, err := conn.Wait(ctx, s.Replicas, waitLimit).Result()
-	if err != nil {
-		return failure(err)
-	}
-	if int(reached) < s.Replicas {
-		return fmt.Errorf("redis: %d of %d replicas have the change: %w", reached, s.Replicas, ticket.ErrStoreUnavailable)
-	}
-	return nil
-}
-
-// master is the server that holds the key.
-func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
-	switch c := s.client.(type) {
-	case *redis.Client:
-		return c, nil
-	case *redis.ClusterClient:
-		return c.MasterForKey(ctx, key)
-	}
-	return nil, fmt.Errorf("no master in a %T", s.client)
-}
-
 // failure is any error of Redis as the one that the callers know. Whether it is
 // a lost link, a full memory or a missing replica: there is no truth to be had.
 func failure(err error) error {
