@@ -3,7 +3,6 @@ package chaos_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -11,29 +10,32 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// skewed is the program with another wall clock, built once.
-func skewed(t *testing.T) string {
-	t.Helper()
-	building.Do(func() { skewedProgram = hubtest.BuildSkewed(t, filepath.Dir(program)) })
-	if skewedProgram == "" {
-		t.Fatal("not built")
-	}
-	return skewedProgram
-}
-
+// skewed is the program with another wall clock, built once; TestMain deletes it.
 var (
-	building      sync.Once
-	skewedProgram string
+	skewed       = sync.OnceValues(buildSkewed)
+	removeSkewed = func() {}
 )
+
+func buildSkewed() (program string, err error) {
+	program, remove, err := hubtest.BuildSkewed()
+	if remove != nil {
+		removeSkewed = remove
+	}
+	return program, err
+}
 
 // clocks are three nodes whose wall clocks are ten minutes apart; Redis's clock is
 // this test's too.
 func clocks(t *testing.T, settings ...string) []*hubtest.Node {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
+	program, err := skewed()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var nodes []*hubtest.Node
 	for _, seconds := range []int{-600, 0, 600} {
-		nodes = append(nodes, hubtest.StartNode(t, wrapped(t, hubtest.Skewed(seconds), skewed(t)), append([]string{
+		nodes = append(nodes, hubtest.StartNode(t, wrapped(t, hubtest.Skewed(seconds), program), append([]string{
 			"REDIS_URL=" + redis.URL, "ADMIN_LISTEN=127.0.0.1:" + hubtest.FreePort(t)}, settings...)...))
 	}
 	return nodes

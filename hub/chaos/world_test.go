@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 	program = path
 	code := m.Run()
 	remove()
+	removeSkewed()
 	os.Exit(code)
 }
 

@@ -106,12 +106,21 @@ func (c *Cluster) Reshard(ctx context.Context, from, to *Redis, slots int) error
 		}
 		ids[i] = id
 	}
-	out, err := exec.CommandContext(ctx, "redis-cli", "--cluster", "reshard", from.Addr, "--cluster-from", ids[0],
-		"--cluster-to", ids[1], "--cluster-slots", fmt.Sprint(slots), "--cluster-yes").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("reshard: %w\n%s", err, out[max(0, len(out)-2000):])
+	for {
+		out, err := exec.CommandContext(ctx, "redis-cli", "--cluster", "reshard", from.Addr, "--cluster-from", ids[0],
+			"--cluster-to", ids[1], "--cluster-slots", fmt.Sprint(slots), "--cluster-yes").CombinedOutput()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() == nil && strings.Contains(string(out), "Nodes don't agree about configuration"):
+			// The gossip of the last move is still on its way; nothing was begun.
+			if err := wait(ctx, 100*time.Millisecond); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("reshard: %w\n%s", err, out[max(0, len(out)-2000):])
+		}
 	}
-	return nil
 }
 
 // Move takes the slot of a key half of the way from one master to another: the

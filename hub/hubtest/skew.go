@@ -2,12 +2,12 @@ package hubtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"testing"
 )
 
 // SkewVariable says by how many seconds the wall clock of a program from
@@ -30,43 +30,54 @@ var hubtestSkew = func() (seconds int64) {
 }()
 `
 
-// BuildSkewed builds the program, in dir, on a standard library whose time.Now is off by
-// what SkewVariable says (go build -overlay). The first build takes a minute, for
-// everything depends on package time; later ones come from Go's cache. It is
-// without the race detector, which would double that.
-func BuildSkewed(t testing.TB, dir string) string {
-	t.Helper()
+// BuildSkewed builds the program on a standard library whose time.Now is off by
+// what SkewVariable says (go build -overlay); remove deletes it. The first build
+// takes a minute, for everything depends on package time; later ones come from
+// Go's cache. It is without the race detector, which would double that.
+func BuildSkewed() (program string, remove func(), err error) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
-		t.Fatalf("go env: %v", err)
+		return "", nil, fmt.Errorf("go env: %w", err)
 	}
 	original := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
 	text, err := os.ReadFile(original)
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
-	const now = "\tsec, nsec, mono := runtimeNow()\n"
-	head, tail, _ := strings.Cut(string(text), "\nfunc Now() Time {\n")
-	if !strings.HasPrefix(tail, now) || !strings.Contains(head, "\t\"math/bits\"\n") {
-		t.Fatal("package time of this Go is another one than expected")
+	edited, ok := skew(string(text))
+	if !ok {
+		return "", nil, errors.New("package time of this Go is another one than expected")
 	}
-	head = strings.Replace(head, "\t\"math/bits\"\n", "\t\"math/bits\"\n\t\"syscall\"\n", 1)
-	edited := head + "\nfunc Now() Time {\n" + now + "\tsec += hubtestSkew\n" + strings.TrimPrefix(tail, now) + skewed
+	dir, err := os.MkdirTemp("", "loginhub-skewed-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{original: filepath.Join(dir, "time.go")}})
 	if err != nil {
-		t.Fatal(err)
+		return "", remove, err
 	}
 	for name, content := range map[string]string{"time.go": edited, "overlay.json": string(overlay)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
+			return "", remove, err
 		}
 	}
-	program := filepath.Join(dir, "loginhub-skewed")
+	program = filepath.Join(dir, "loginhub")
 	build := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "loginhub/cmd/loginhub")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build -overlay: %v\n%s", err, out)
+		return "", remove, fmt.Errorf("go build -overlay: %w\n%s", err, out)
 	}
-	return program
+	return program, remove, nil
+}
+
+// skew edits package time.
+func skew(text string) (edited string, ok bool) {
+	const imported, begins = "\t\"math/bits\"\n", "\nfunc Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
+	if strings.Count(text, imported) != 1 || strings.Count(text, begins) != 1 {
+		return "", false
+	}
+	text = strings.Replace(text, imported, imported+"\t\"syscall\"\n", 1)
+	return strings.Replace(text, begins, begins+"\tsec += hubtestSkew\n", 1) + skewed, true
 }
 
 // Skewed is the line of shell before a program from BuildSkewed.

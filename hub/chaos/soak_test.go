@@ -1,0 +1,206 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// soakRate is how many logins begin in a second.
+const soakRate = 8
+
+// soak is steady logins through the shipped nginx on three nodes, with one fault
+// after the other.
+type soak struct {
+	world
+	fleet *fleet
+	redis *hubtest.Redis
+	proxy *hubtest.Proxy // between the nodes and Redis
+
+	mu     sync.Mutex // guards what follows
+	sum    tally
+	begun  int
+	faults map[string]int
+}
+
+// TestSoak takes as long as SOAK says (30m in `task soak`), by default a quarter
+// of a minute.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	length, report := 15*time.Second, 5*time.Second
+	if text := os.Getenv("SOAK"); text != "" {
+		var err error
+		if length, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("SOAK: %v", err)
+		}
+		report = min(time.Minute, length)
+	}
+	redis := hubtest.StartRedis(t)
+	proxy := hubtest.StartProxy(t, redis)
+	s := &soak{redis: redis, proxy: proxy, fleet: startFleet(t, proxy.URL), faults: map[string]int{}}
+	s.world = world{nodes: s.fleet.nodes, entry: s.fleet.entry}
+	s.defaults()
+	before := levels(t, s.nodes)
+	begun := time.Now()
+	during, over := context.WithTimeout(context.Background(), length)
+	defer over()
+	whole, cancel := context.WithTimeout(context.Background(), length+3*time.Minute)
+	defer cancel()
+	var beside sync.WaitGroup
+	beside.Go(func() { s.misfortune(t, during, length/40) })
+	beside.Go(func() {
+		again(during, report, func() { t.Logf("%v: %s", time.Since(begun).Round(time.Second), s.progress()) })
+	})
+	var logins sync.WaitGroup
+	again(during, time.Second/soakRate, func() {
+		s.mu.Lock()
+		s.begun++
+		user := fmt.Sprintf("soak-%d", s.begun)
+		s.mu.Unlock()
+		logins.Go(func() {
+			one := s.login(whole, user)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.sum.add(one)
+		})
+	})
+	beside.Wait()
+	logins.Wait()
+	t.Logf("%s\n\n%s", s.progress(), s.table(length))
+	if s.sum.Lost > 0 || s.sum.Second > 0 || s.sum.Other > 0 {
+		t.Errorf("lost or false logins: %s", &s.sum)
+	}
+	complete(t, &s.sum, s.begun)
+	settled(t, s.nodes, before)
+}
+
+// misfortune has one fault after the other, each kind as often, in random order.
+func (s *soak) misfortune(t *testing.T, ctx context.Context, rest time.Duration) {
+	kinds := s.kinds(t)
+	rest = min(rest, 20*time.Second)
+	for {
+		names := make([]string, 0, len(kinds))
+		for name := range kinds {
+			names = append(names, name)
+		}
+		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		for _, name := range names {
+			pause(ctx, rest/2+rand.N(rest))
+			if ctx.Err() != nil {
+				return
+			}
+			kinds[name]()
+			s.mu.Lock()
+			s.faults[name]++
+			s.mu.Unlock()
+		}
+	}
+}
+
+// kinds are the faults. Each has its end in itself, also when the soak is over.
+func (s *soak) kinds(t *testing.T) map[string]func() {
+	always := context.Background()
+	often := func(f func()) {
+		for range 20 {
+			f()
+			pause(always, 50*time.Millisecond)
+		}
+	}
+	return map[string]func(){
+		"every subscription killed, 20 times in a second": func() {
+			often(func() { s.redis.Client.Do(always, "CLIENT", "KILL", "TYPE", "pubsub") })
+		},
+		"scripts flushed, 20 times in a second": func() { often(func() { s.redis.Client.ScriptFlush(always) }) },
+		"every link to Redis cut":               s.proxy.Cut,
+		"a node killed with -9 and started again after a second": func() {
+			n := s.nodes[rand.IntN(len(s.nodes))]
+			n.Kill()
+			pause(always, time.Second)
+			n.Restart(t)
+		},
+		"rolling restart of all nodes": func() {
+			for _, n := range s.nodes {
+				n.Terminate()
+				if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
+					t.Errorf("the node ended with %d, %v", code, err)
+				}
+				n.Restart(t)
+				pause(always, 2500*time.Millisecond) // nginx comes back to it
+			}
+		},
+		"Redis stalled for one to five seconds": func() {
+			s.redis.Stall()
+			pause(always, time.Second+rand.N(4*time.Second))
+			s.redis.Resume()
+		},
+		"200 ms more to Redis each way, for three seconds": func() {
+			s.proxy.Latency(200 * time.Millisecond)
+			pause(always, 3*time.Second)
+			s.proxy.Latency(0)
+		},
+	}
+}
+
+func (s *soak) progress() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	faults := 0
+	for _, n := range s.faults {
+		faults += n
+	}
+	return fmt.Sprintf("%d begun, %d faults; of those that ended: %s", s.begun, faults, &s.sum)
+}
+
+// table is the result, for the README.
+func (s *soak) table(length time.Duration) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b strings.Builder
+	row := func(what string, number any) { fmt.Fprintf(&b, "| %s | %v |\n", what, number) }
+	fmt.Fprintf(&b, "%s, %d × %s, %s/%s, %s, %s; `SOAK=%v go test -run TestSoak ./hub/chaos`\n\n| what | number |\n| --- | --- |\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, runtime.Version(),
+		s.redisVersion(), length)
+	row("logins begun, at "+fmt.Sprint(soakRate)+" a second", s.begun)
+	row("confirmed to the phone", s.sum.Told)
+	row("token delivered to the page", s.sum.Delivered)
+	row("acknowledged", s.sum.Acked)
+	row("**lost**", s.sum.Lost)
+	row("**a second identity, or another token**", s.sum.Second+s.sum.Other)
+	row("delivered again before the ack", s.sum.Duplicated)
+	row("errors that phones saw and repeated", s.sum.Errors)
+	row("from the phone's answer to the token: median, 99 %, longest",
+		fmt.Sprint(s.sum.waited(0.5), ", ", s.sum.waited(0.99), ", ", s.sum.waited(1)))
+	names := make([]string, 0, len(s.faults))
+	for name := range s.faults {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		row("fault: "+name, s.faults[name])
+	}
+	return b.String()
+}
+
+func (s *soak) redisVersion() string {
+	info, _ := s.redis.Client.Info(context.Background(), "server").Result()
+	_, rest, _ := strings.Cut(info, "redis_version:")
+	version, _, _ := strings.Cut(rest, "\r")
+	return "Redis " + version
+}
+
+// processor is the machine's, as Linux says.
+func processor() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	_, rest, _ := strings.Cut(string(text), "model name")
+	name, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(strings.Trim(name, "\t :"))
+}
