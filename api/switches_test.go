@@ -101,8 +101,11 @@ func TestANodeThatHasNeverReadTheSwitchesServesNobody(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	must(t, redis.Client.Set(t.Context(), "loginhub:switches", "x", 0).Err())
-	s := start(t, switchable(redis.URL))
+	o := switchable(redis.URL)
+	o.early = true // it is not ready before it knows
+	s := start(t, o)
 	s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 503, "store_unavailable")
+	s.ask(t, "GET", "/readyz", nil).problem(t, 503, "store_unavailable")
 	must(t, redis.Client.Del(t.Context(), "loginhub:switches").Err())
 	hubtest.Eventually(t, patience, "it serves once it has read them", func() bool { return s.hub.Enabled("demo") == nil })
 	s.make(t, map[string]string{"client_id": "demo"})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -43,9 +42,6 @@ func TestEveryScenarioMeasures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := os.Stat(nchan); name == "peers" && err != nil {
-				t.Skip("nginx has no nchan here; task bench:peers installs it")
-			}
 			all, err := one.measure(ctx, b)
 			if err != nil {
 				t.Fatal(err)

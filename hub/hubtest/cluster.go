@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // clusterMasters is how many masters a Cluster has: the least that elects.
@@ -79,14 +77,14 @@ func (c *Cluster) AwaitWhole(t testing.TB) {
 func (c *Cluster) Holder(t testing.TB, key string) *Redis {
 	t.Helper()
 	for _, asked := range c.Nodes {
-		slots, err := asked.Client.ClusterSlots(context.Background()).Result()
+		ranges, err := asked.ranges(context.Background())
 		if err != nil {
 			continue
 		}
-		slot := int(asked.Client.ClusterKeySlot(context.Background(), key).Val())
-		for _, s := range slots {
-			if s.Start <= slot && slot <= s.End && len(s.Nodes) > 0 {
-				return c.at(t, s)
+		slot := asked.Client.ClusterKeySlot(context.Background(), key).Val()
+		for _, s := range ranges {
+			if s.first <= slot && slot <= s.last {
+				return c.at(t, s.master)
 			}
 		}
 	}
@@ -94,13 +92,42 @@ func (c *Cluster) Holder(t testing.TB, key string) *Redis {
 	return nil
 }
 
-func (c *Cluster) at(t testing.TB, s redis.ClusterSlot) *Redis {
+func (c *Cluster) at(t testing.TB, addr string) *Redis {
 	t.Helper()
 	for _, r := range c.Nodes {
-		if r.Addr == s.Nodes[0].Addr {
+		if r.Addr == addr {
 			return r
 		}
 	}
-	t.Fatalf("%s is none of ours", s.Nodes[0].Addr)
+	t.Fatalf("%s is none of the Cluster's servers", addr)
 	return nil
+}
+
+// slotRange is a line of CLUSTER SLOTS. CLUSTER SHARDS tells of shards, not of who
+// answers for a slot at the moment.
+type slotRange struct {
+	first, last int64
+	master      string // host:port
+}
+
+func (r *Redis) ranges(ctx context.Context) ([]slotRange, error) {
+	lines, err := r.Client.Do(ctx, "CLUSTER", "SLOTS").Slice()
+	if err != nil {
+		return nil, err
+	}
+	var all []slotRange
+	for _, line := range lines {
+		parts, ok := line.([]any)
+		if !ok || len(parts) < 3 {
+			return nil, fmt.Errorf("CLUSTER SLOTS says %v", line)
+		}
+		node, _ := parts[2].([]any)
+		first, ok1 := parts[0].(int64)
+		last, ok2 := parts[1].(int64)
+		if !ok1 || !ok2 || len(node) < 2 {
+			return nil, fmt.Errorf("CLUSTER SLOTS says %v", line)
+		}
+		all = append(all, slotRange{first, last, fmt.Sprintf("%v:%v", node[0], node[1])})
+	}
+	return all, nil
 }

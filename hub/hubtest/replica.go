@@ -26,7 +26,7 @@ func (r *Redis) CutOff(t testing.TB, master *Redis) {
 func (r *Redis) Follow(t testing.TB, master *Redis) {
 	t.Helper()
 	host, port, _ := strings.Cut(master.Addr, ":")
-	if err := r.Client.SlaveOf(context.Background(), host, port).Err(); err != nil {
+	if err := r.Client.Do(context.Background(), "REPLICAOF", host, port).Err(); err != nil {
 		t.Errorf("replicaof: %v", err)
 	}
 	r.AwaitLink(t)
@@ -79,14 +79,14 @@ func (c *Cluster) FailOver(t testing.TB, gone *Redis) {
 				continue
 			}
 			ctx, cancel := Limit(time.Second)
-			slots, err := r.Client.ClusterSlots(ctx).Result()
+			ranges, err := r.ranges(ctx)
 			info, err2 := r.Client.ClusterInfo(ctx).Result()
 			cancel()
 			if err != nil || err2 != nil || !strings.Contains(info, "cluster_state:ok") {
 				return false
 			}
-			for _, s := range slots {
-				if len(s.Nodes) == 0 || strings.HasSuffix(s.Nodes[0].Addr, ":"+port) {
+			for _, s := range ranges {
+				if strings.HasSuffix(s.master, ":"+port) {
 					return false
 				}
 			}
