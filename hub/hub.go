@@ -140,9 +140,14 @@ func (h *Hub) open(id ticket.ID, sealed []byte) (ticket.Ticket, error) {
 	return t, err
 }
 
+// clockError is more than the store's clock is usually off by.
+const clockError = 50 * time.Millisecond
+
 // view is what the browser is told now, with the token where there is one.
 func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
-	now := h.Store.Now()
+	// The store's clock is known to some milliseconds, and a remaining time is
+	// rounded up: without this a full minute would at times show as 61 seconds.
+	now := h.Store.Now().Add(clockError)
 	v := t.View(now)
 	if t.State != ticket.Confirmed {
 		return v, nil

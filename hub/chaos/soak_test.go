@@ -177,7 +177,7 @@ func (s *soak) table(length time.Duration) string {
 	row("**a second identity, or another token**", s.sum.Second+s.sum.Other)
 	row("delivered again before the ack", s.sum.Duplicated)
 	row("errors that phones saw and repeated", s.sum.Errors)
-	row("from the phone's answer to the token: median, 99 %, longest",
+	row("from the phone's confirm to the page's token: median, 99 %, longest",
 		fmt.Sprint(s.sum.waited(0.5), ", ", s.sum.waited(0.99), ", ", s.sum.waited(1)))
 	names := make([]string, 0, len(s.faults))
 	for name := range s.faults {

@@ -71,7 +71,7 @@ type tally struct {
 	Refused    int // the phone was refused for good: its ticket was gone or over
 	Errors     int // what people at the phones saw and tried again
 
-	Waited []time.Duration // of each login: from the phone's last call to the token
+	Waited []time.Duration // of each login: from the confirm, where it was tried again from its answer, to the token
 }
 
 func (s *tally) String() string {
@@ -137,7 +137,7 @@ func (w world) run(t *testing.T, total, atOnce int, fault func(ctx context.Conte
 	t.Helper()
 	w.defaults()
 	before := levels(t, w.nodes)
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute+time.Duration(total)*200*time.Millisecond)
 	defer cancel()
 	var beside sync.WaitGroup
 	beside.Go(func() { fault(ctx) })
@@ -207,11 +207,16 @@ func (w world) login(ctx context.Context, user string) tally {
 		leave()
 		held.Wait()
 	}
+	told := time.Now()
 	if err == nil {
 		pause(ctx, rand.N(w.thought))
+		told = time.Now()
+		before := s.Errors
 		err = s.insist(ctx, w, phone, page, "confirm")
+		if s.Errors > before {
+			told = time.Now()
+		}
 	}
-	told := time.Now()
 	if away {
 		pause(ctx, rand.N(3*time.Second))
 		told = time.Now()

@@ -80,11 +80,17 @@ func (s *Store) Now() time.Time {
 	return s.start.Add(time.Since(s.start)).Add(time.Duration(s.offset.Load())).UTC()
 }
 
-// hear sets the clock by an answer to a call that was sent at the given time;
-// the answer is as old as half the round trip.
+// hear sets the clock by an answer to a call that was sent at the given time.
+// Redis looked at its clock somewhere between then and now: a clock that fits
+// stays as it is, so that a slow answer spoils nothing; one that does not is set
+// to the middle.
 func (s *Store) hear(now, sent time.Time) {
-	mid := sent.Add(time.Since(sent) / 2)
-	s.offset.Store(int64(now.Sub(s.start.Add(mid.Sub(s.start)))))
+	heard := time.Now()
+	latest := now.Sub(s.start.Add(sent.Sub(s.start))) + time.Millisecond // Redis's answer is cut to milliseconds
+	earliest := now.Sub(s.start.Add(heard.Sub(s.start)))
+	if offset := time.Duration(s.offset.Load()); offset < earliest || offset > latest {
+		s.offset.Store(int64(earliest + (latest-time.Millisecond-earliest)/2))
+	}
 }
 
 func key(id ticket.ID) string { return "loginhub:{" + string(id) + "}" }
