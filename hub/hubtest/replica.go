@@ -143,12 +143,26 @@ func (c *Cluster) Move(ctx context.Context, key string, from, to *Redis) (arrive
 		}
 	}
 	return func() error {
-		for _, r := range []*Redis{to, from} {
-			if err := r.Client.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", toID).Err(); err != nil {
+		// Whatever else has come into the slot meanwhile goes along, as redis-cli
+		// does it: the old master does not give up a slot that holds keys.
+		for {
+			rest, err := from.Client.ClusterGetKeysInSlot(ctx, int(slot), 100).Result()
+			if err != nil {
+				return err
+			}
+			for _, k := range rest {
+				if err := from.Client.Do(ctx, "MIGRATE", host, port, k, 0, 5000, "REPLACE").Err(); err != nil {
+					return err
+				}
+			}
+			if err := to.Client.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", toID).Err(); err != nil {
+				return err
+			}
+			err = from.Client.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", toID).Err()
+			if err == nil || !strings.Contains(err.Error(), "still hold keys") {
 				return err
 			}
 		}
-		return nil
 	}, nil
 }
 
