@@ -42,10 +42,11 @@ const patience = 20 * time.Second
 type options struct {
 	clients   []*ticket.Client
 	providers map[string]api.Provider
-	api       func(*api.Config) // the last word
-	hub       func(*hub.Config) // the last word
-	redis     string            // "" is embedded
-	early     bool              // do not wait until the node is ready
+	api       func(*api.Config)               // the last word
+	hub       func(*hub.Config)               // the last word
+	redis     string                          // "" is embedded
+	early     bool                            // do not wait until the node is ready
+	around    func(http.Handler) http.Handler // stands between the listener and the edge
 	// pipes in place of TCP: for a bubble of testing/synctest, where time
 	// passes as soon as everybody waits.
 	pipes bool
@@ -126,7 +127,11 @@ func start(t testing.TB, o options) *stand {
 func (s *stand) live(t testing.TB, store *redisstore.Store, o options) {
 	t.Helper()
 	listener := s.listen(t, o.pipes)
-	server := &http.Server{Handler: s.server, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelDebug)}
+	edge := http.Handler(s.server)
+	if o.around != nil {
+		edge = o.around(edge)
+	}
+	server := &http.Server{Handler: edge, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelDebug)}
 	s.client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx) }}}
 	life, end := context.WithCancel(context.Background())
