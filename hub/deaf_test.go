@@ -28,6 +28,27 @@ func TestASilentMailboxIsSubscribedAnewAfterTwoSeconds(t *testing.T) {
 	})
 }
 
+func TestANewSubscriptionIsProvenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, options{})
+		before := s.ear.subscriptions()
+		heard := make(chan struct{}, 100)
+		s.ear.set(func(_ func([]byte), m []byte) { // all lost before the new subscription
+			if _, _, ok := ticket.ReadProof(m); ok && s.ear.subscriptions() > before {
+				heard <- struct{}{}
+			}
+		})
+		for s.ear.subscriptions() == before {
+			time.Sleep(time.Millisecond)
+		}
+		begun := time.Now()
+		<-heard
+		if took := time.Since(begun); took > 100*time.Millisecond {
+			t.Errorf("the new subscription was proven after %v", took)
+		}
+	})
+}
+
 func TestANodeThatHearsNothingForFiveSecondsIsDeafAndLetsItsPagesGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})

@@ -97,6 +97,7 @@ func New(c Config) *Hub {
 	h.beats = int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))
 	h.waiters = newRegistry(c.MaxWaiters, heartbeat/time.Duration(h.beats))
 	h.proof.at = time.Now() // a new node has its five seconds too
+	h.proof.soon = make(chan struct{}, 1)
 	return h
 }
 

@@ -34,6 +34,8 @@ type proof struct {
 	anew      context.CancelFunc // ends the subscription; a new one follows
 	lastAnew  time.Time
 	lastError error
+
+	soon chan struct{} // of one: a proof is due now
 }
 
 func (p *proof) begin(nonce string) {
@@ -104,13 +106,23 @@ func (h *Hub) listen(ctx context.Context) {
 		h.proof.mu.Lock()
 		h.proof.anew = cancel
 		h.proof.mu.Unlock()
-		// What was published while nobody listened, Redis tells.
-		err := h.Mailbox.Listen(one, h.node, func() { h.waiters.hurry(nil, 0) }, h.receive)
+		err := h.Mailbox.Listen(one, h.node, h.subscribed, h.receive)
 		cancel()
 		if err != nil {
 			h.Log.Warn("mailbox link broken, subscribing anew", "error", err)
 			rest(ctx, 100*time.Millisecond+spread(200*time.Millisecond))
 		}
+	}
+}
+
+// subscribed is called each time that a subscription stands. What was published
+// while nobody listened, Redis tells; and a proof sent before it may be among
+// that, so another one is due.
+func (h *Hub) subscribed() {
+	h.waiters.hurry(nil, 0)
+	select {
+	case h.proof.soon <- struct{}{}:
+	default:
 	}
 }
 
@@ -132,7 +144,7 @@ func (h *Hub) receive(m []byte) {
 	h.waiters.apply(t, h.Store.Now())
 }
 
-// prove sends a proof every second.
+// prove sends a proof every second, and whenever a subscription has come to stand.
 func (h *Hub) prove(ctx context.Context) {
 	for ctx.Err() == nil {
 		var raw [9]byte
@@ -142,7 +154,13 @@ func (h *Hub) prove(ctx context.Context) {
 		h.proof.begin(nonce)
 		masters, err := h.Mailbox.Prove(ctx, h.node, nonce)
 		h.proof.expect(nonce, masters, err)
-		rest(ctx, proofEvery-time.Since(start))
+		due := time.NewTimer(proofEvery - time.Since(start))
+		select {
+		case <-ctx.Done():
+		case <-due.C:
+		case <-h.proof.soon:
+		}
+		due.Stop()
 	}
 }
 

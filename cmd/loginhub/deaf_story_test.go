@@ -216,25 +216,35 @@ func TestNodesWhoseRedisRefusesWritesAreDeafAndThenWellAgain(t *testing.T) {
 
 func TestAShortSilenceClosesNothingAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	proxy := hubtest.StartProxy(t, redis)
 	const life = 8 * time.Second // of a result: swept every 4 s
-	well := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "RESULT_TTL=8s")
-	node := hubtest.StartNode(t, program, "REDIS_URL="+proxy.URL, "RESULT_TTL=8s")
-	for name, silence := range map[string]struct{ begin, end func() }{
-		"what is sent is lost":   {proxy.Pause, proxy.Resume},
-		"connections are cut":    {proxy.Cut, proxy.Cut},
-		"Redis itself stalls":    {func() { redis.Stall() }, func() { redis.Resume() }},
-		"cut and nothing passes": {func() { proxy.Pause(); proxy.Cut() }, proxy.Resume},
+	for name, silence := range map[string]struct {
+		begin, end func(*hubtest.Redis, *hubtest.Proxy)
+	}{
+		"what is sent is lost": {
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Pause() },
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Resume() }},
+		"connections are cut": {
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Cut() },
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Cut() }},
+		"Redis itself stalls": {
+			func(r *hubtest.Redis, _ *hubtest.Proxy) { r.Stall() },
+			func(r *hubtest.Redis, _ *hubtest.Proxy) { r.Resume() }},
+		"cut and nothing passes": {
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Pause(); p.Cut() },
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Resume() }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			redis := hubtest.StartRedis(t)
+			proxy := hubtest.StartProxy(t, redis)
+			well := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "RESULT_TTL=8s")
+			node := hubtest.StartNode(t, program, "REDIS_URL="+proxy.URL, "RESULT_TTL=8s")
 			ctx := within(t, 20*time.Second)
 			var pages []*page
 			phone := hubtest.NewPhone("short")
 			for range 8 {
 				pages = append(pages, mustOpen(t, ctx, well.URL, node.URL))
 			}
-			silence.begin()
+			silence.begin(redis, proxy)
 			began := time.Now()
 			confirmed := make(chan error, 1)
 			go func() { // Redis may stall: then this waits for it
@@ -247,7 +257,7 @@ func TestAShortSilenceClosesNothingAndLosesNothing(t *testing.T) {
 				confirmed <- nil
 			}()
 			at(ctx, began.Add(1500*time.Millisecond))
-			silence.end()
+			silence.end(redis, proxy)
 			if err := <-confirmed; err != nil {
 				t.Fatal(err)
 			}
