@@ -93,7 +93,7 @@ export async function startNode(port, settings) {
  */
 export async function startHub({ publicURL, host = '127.0.0.1', env = {}, clients, nodes = 2, nginx } = {}) {
   const dir = scratch('e2e')
-  const [redisPort, front, ...ports] = await Promise.all(Array.from({ length: nodes + 2 }, freePort))
+  const [redisPort, front, admin, ...ports] = await Promise.all(Array.from({ length: nodes + 3 }, freePort))
   const running = []
   const stop = async () => {
     await Promise.all(running.reverse().map((one) => one.stop()))
@@ -112,11 +112,12 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
   }
   try {
     running.push(await start('redis-server', ['--port', redisPort, '--bind', '127.0.0.1', '--save', '', '--dir', dir], { ready: listens(redisPort) }))
-    const started = ports.map((port) => nodeAt(port, settings))
+    // The operator's calls go to one node: all have to hear of them.
+    const started = ports.map((port, i) => nodeAt(port, i ? settings : { LOGINHUB_ADMIN_LISTEN: `127.0.0.1:${admin}`, ...settings }))
     running.push(...started)
     await Promise.all(started.map((node) => node.start()))
     running.push(await startNginx(dir, front, ports, nginx))
-    return { listen: `127.0.0.1:${front}`, url: settings.LOGINHUB_PUBLIC_URL, nodes: started, stop }
+    return { listen: `127.0.0.1:${front}`, url: settings.LOGINHUB_PUBLIC_URL, admin: `http://127.0.0.1:${admin}`, nodes: started, stop }
   } catch (err) {
     await stop()
     throw err

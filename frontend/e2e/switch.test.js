@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { waitFor } from './hub.js'
+import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
+
+// What the operator does at night, on one node's admin address.
+async function turn(hub, enabled) {
+  const [{ id }] = await (await fetch(`${hub.admin}/clients`)).json()
+  const answer = await fetch(`${hub.admin}/clients/${id}/login`, {
+    method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ enabled }),
+  })
+  assert.equal(answer.status, 204)
+}
+
+const refused = { expected: /403/ } // the browser names refused requests itself
+
+story('login is switched off: pages that wait on any node say so, and so does the phone', refused, async ({ hub, visit }) => {
+  const pages = await Promise.all(Array.from({ length: 3 }, () => visit('/?lang=en'))) // nginx spreads them
+  const phone = await visit(await phonePath(pages[0]), handset)
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  await inState(pages[0], 'scanned')
+  for (const page of pages.slice(1)) await inState(page, 'pending')
+
+  await turn(hub, false)
+  for (const page of pages) {
+    await inState(page, 'error')
+    assert.equal(await page.textContent('#status'), 'QR login is switched off')
+  }
+  await phone.click('#confirm')
+  await onScreen(phone, 'disabled')
+
+  await turn(hub, true)
+  await waitFor(async () => { // nginx asks the nodes in turn
+    const made = await Promise.all(Array.from({ length: 8 }, () => fetch(`${hub.url}/api/login/tickets`, { method: 'POST' })))
+    return made.every((answer) => answer.status === 201)
+  })
+  await pages[0].click('#retry')
+  const again = await visit(await phonePath(pages[0]), handset)
+  await scanAs(again, 'Ann')
+  await onScreen(again, 'consent')
+  await again.click('#confirm')
+  await inState(pages[0], 'done')
+})
