@@ -83,6 +83,14 @@ func (h *Hub) deaf() bool {
 	return h.proof.deaf
 }
 
+// ProofAge is how long ago the mailbox was last proven; of a node that has never
+// been, since it was made.
+func (h *Hub) ProofAge() time.Duration {
+	h.proof.mu.Lock()
+	defer h.proof.mu.Unlock()
+	return time.Since(h.proof.at)
+}
+
 // Ready is nil where this node may be sent pages: Redis and mailbox proven, the
 // switchboard read, not draining.
 func (h *Hub) Ready() error {
@@ -105,13 +113,19 @@ func (h *Hub) listen(ctx context.Context) {
 		h.proof.anew = cancel
 		h.proof.mu.Unlock()
 		// What was published while nobody listened, Redis tells.
-		err := h.Mailbox.Listen(one, h.node, func() { h.waiters.hurry(nil, 0) }, h.receive)
+		err := h.Mailbox.Listen(one, h.node, func() { h.resync(ResyncSubscribed) }, h.receive)
 		cancel()
 		if err != nil {
 			h.Log.Warn("mailbox link broken, subscribing anew", "error", err)
 			rest(ctx, 100*time.Millisecond+spread(200*time.Millisecond))
 		}
 	}
+}
+
+// resync has all waiting tickets looked at soon.
+func (h *Hub) resync(cause string) {
+	h.Meter.Resync(cause)
+	h.waiters.hurry(nil, 0)
 }
 
 // receive is called with every message, in order. It does not block: what it
@@ -125,7 +139,7 @@ func (h *Hub) receive(m []byte) {
 	if !ok || !h.waiters.waits(id) {
 		return
 	}
-	t, err := h.open(id, sealed) // a broken seal is logged there
+	t, err := h.open(id, sealed, InMessage) // a broken seal is logged there
 	if err != nil {
 		return
 	}
@@ -172,7 +186,7 @@ func (h *Hub) judge(ctx context.Context) {
 	case age < silentAfter && p.deaf:
 		p.deaf = false
 		h.Log.Info("this node hears again")
-		h.waiters.hurry(nil, 0)
+		h.resync(ResyncHears)
 	}
 }
 
