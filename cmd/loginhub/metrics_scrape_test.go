@@ -77,16 +77,16 @@ func comes(t *testing.T, n *hubtest.Node, before map[string]float64, name string
 }
 
 // busy is a node with a mini-program on which everything has happened that
-// brings a metric to life; and what must not stand in a scrape.
-func busy(t testing.TB, ctx context.Context, settings ...string) (*hubtest.Node, *secrets) {
+// brings a metric to life; what must not stand in a scrape; and one login more.
+func busy(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secrets, login func()) {
 	t.Helper()
 	w := wechattest.New(wechattest.Options{})
 	t.Cleanup(w.Close)
 	w.Register(wechattest.App{ID: appID, Secret: appSecret, OpenPlatform: "ours"})
 	redis := hubtest.StartRedis(t)
-	node := metered(t, append([]string{"REDIS_URL=" + redis.URL, "QR=wxacode", "WECHAT_APP_ID=" + appID,
-		"WECHAT_APP_SECRET=" + appSecret, "WECHAT_API_URL=" + w.URL, "TRUSTED_PROXIES=127.0.0.1/32"}, settings...)...)
-	hidden := &secrets{}
+	node = metered(t, "REDIS_URL="+redis.URL, "QR=wxacode", "WECHAT_APP_ID="+appID,
+		"WECHAT_APP_SECRET="+appSecret, "WECHAT_API_URL="+w.URL, "TRUSTED_PROXIES=127.0.0.1/32")
+	hidden = &secrets{}
 	hidden.add("master key", hubtest.Key)
 	hidden.add("app secret", appSecret)
 	hidden.add("openid", w.OpenID(appID, "marked"))
@@ -97,7 +97,7 @@ func busy(t testing.TB, ctx context.Context, settings ...string) (*hubtest.Node,
 		hidden.add("code", code)
 		return "wechat", code
 	}
-	for range 3 {
+	login = func() {
 		p := mustOpen(t, ctx, node.URL, node.URL)
 		hidden.add("ticket", p.ID)
 		hidden.secret(p.Secret)
@@ -115,5 +115,6 @@ func busy(t testing.TB, ctx context.Context, settings ...string) (*hubtest.Node,
 			t.Fatal(err)
 		}
 	}
-	return node, hidden
+	login()
+	return node, hidden, login
 }
