@@ -54,12 +54,7 @@ func TestEveryWaitEndsOnceWithItsReason(t *testing.T) {
 		e.end(mustOpen(t, ctx, node.URL, node.URL))
 		comes(t, node, before, `waits_ended_total{reason="`+e.reason+`",transport="socket"}`, 1)
 		after := scrape(t, node)
-		all := 0.0
-		for name, n := range after {
-			if strings.HasPrefix(name, ended) {
-				all += n - before[name]
-			}
-		}
+		all := sum(after, ended) - sum(before, ended)
 		if all != 1 && e.reason != "draining" { // which ends those of before too
 			t.Errorf("%s: %v waits ended", e.reason, all)
 		}
@@ -67,7 +62,20 @@ func TestEveryWaitEndsOnceWithItsReason(t *testing.T) {
 		if n := after[started] - before[started]; n != e.pages {
 			t.Errorf("%s: %v began, not %v", e.reason, n, e.pages)
 		}
+		if waiting := after[`loginhub_waiters{transport="socket"}`]; after[started]-sum(after, ended) != waiting && e.reason != "draining" {
+			t.Errorf("%s: %v began and %v ended, but %v wait", e.reason, after[started], sum(after, ended), waiting)
+		}
 	}
+}
+
+// sum is that of all samples that begin so.
+func sum(samples map[string]float64, begin string) (all float64) {
+	for name, n := range samples {
+		if strings.HasPrefix(name, begin) {
+			all += n
+		}
+	}
+	return all
 }
 
 func TestAPollThatHearsNothingAndOneThatHangsUpAreCounted(t *testing.T) {
