@@ -15,7 +15,8 @@ const maxBuckets = 1 << 16
 // be (generic cell rate algorithm: one time per key is its whole state). It is
 // per node and in bounded memory: many keys beyond the table share one bucket.
 type buckets[K comparable] struct {
-	per time.Duration // between two events at the steady rate; 0: no limit
+	per  time.Duration // between two events at the steady rate; 0: no limit
+	over func()        // told of every refusal; may be nil
 
 	mu    sync.Mutex
 	until map[K]time.Time // when the bucket is empty again
@@ -55,8 +56,11 @@ func (l *buckets[K]) allow(who K, now time.Time) error {
 		until = now
 	}
 	// Half a step of tolerance: window may not divide by the rate.
-	if over := until.Add(l.per).Sub(now) - window - l.per/2; over > 0 {
-		return &ticket.RetryError{After: over, Err: errRateLimited}
+	if early := until.Add(l.per).Sub(now) - window - l.per/2; early > 0 {
+		if l.over != nil {
+			l.over()
+		}
+		return &ticket.RetryError{After: early, Err: errRateLimited}
 	}
 	l.until[who] = until.Add(l.per)
 	return nil

@@ -62,6 +62,7 @@ func (s *Server) limited(ctx context.Context, call func(context.Context) error) 
 	case s.calls <- struct{}{}:
 		defer func() { <-s.calls }()
 	default:
+		s.limitHit(limitCalls)
 		return fmt.Errorf("%d provider calls under way: %w", maxCalls, ticket.ErrProviderUnavailable)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)

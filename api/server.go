@@ -41,6 +41,7 @@ type Config struct {
 	RateLimit              int            // new tickets per minute and address, and all else by it (throttle.go); 0: no limit
 	Seats                  int            // sockets and polls that wait from one address; 0: no limit
 	Log                    *slog.Logger
+	Meter                  Meter // nil: nobody hears
 }
 
 // Server answers HTTP. It is safe for concurrent use.
@@ -67,6 +68,7 @@ func New(c Config) (*Server, error) {
 		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(),
 		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats),
 		calls: make(chan struct{}, maxCalls)}
+	s.count()
 	for _, client := range c.Clients {
 		s.clients[client.ID] = client
 		for _, origin := range client.Origins {
@@ -94,7 +96,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answer
-	e.Use(s.guard, s.general)
+	e.Use(s.measure, s.guard, s.general)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)

@@ -132,7 +132,8 @@ func (s *Server) general(next echo.HandlerFunc) echo.HandlerFunc {
 // seats bounds how many sockets and polls wait from one address. Their number
 // is bounded by the node's, and so is the table.
 type seats struct {
-	most int // 0: no limit
+	most int    // 0: no limit
+	over func() // told of every refusal; may be nil
 
 	mu    sync.Mutex
 	taken map[netip.Prefix]int
@@ -151,6 +152,9 @@ func (s *seats) take(who netip.Prefix) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken[who] >= s.most {
+		if s.over != nil {
+			s.over()
+		}
 		return nil, &ticket.RetryError{After: seatRetry, Err: errRateLimited}
 	}
 	s.taken[who]++

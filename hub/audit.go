@@ -29,7 +29,10 @@ type entry struct {
 }
 
 // event notes a change that no phone has made.
-func (h *Hub) event(t ticket.Ticket) { h.note(entry{ticket: t, by: t.By, outcome: outcomeDone}) }
+func (h *Hub) event(t ticket.Ticket) {
+	h.Meter.Changed(t)
+	h.note(entry{ticket: t, by: t.By, outcome: outcomeDone})
+}
 
 func (h *Hub) note(e entry) {
 	t, name := e.ticket, string(e.ticket.State)
@@ -90,6 +93,10 @@ func (h *Hub) account(a ticket.Action, c Call, t ticket.Ticket, by ticket.Identi
 		outcome = c.Done(by, err)
 	case err != nil:
 		outcome = outcomeRefused
+	}
+	h.Meter.Called(actions[a], outcome)
+	if changed {
+		h.Meter.Changed(t)
 	}
 	e := entry{ticket: t, by: by, phone: c.Phone, outcome: outcome, reason: err}
 	if e.ticket.ID == "" {

@@ -44,7 +44,7 @@ type Signer interface {
 }
 
 // Config is what a Hub is made of. Every field is needed but Log and
-// the last three.
+// the last four.
 type Config struct {
 	Store   Store
 	Mailbox Mailbox
@@ -68,6 +68,8 @@ type Config struct {
 	Clients  []string
 	// Who names a user in the audit; nil: by provider and subject.
 	Who func(ticket.Identity) string
+	// Meter hears what happens; nil: nobody does.
+	Meter Meter
 }
 
 // Hub is one node. It is safe for concurrent use.
@@ -90,6 +92,9 @@ func New(c Config) *Hub {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Meter == nil {
+		c.Meter = silent{}
+	}
 	h := &Hub{Config: c, node: newNode()}
 	h.life, h.end = context.WithCancel(context.Background())
 	// A ticket is swept at least every half of the result's life; a heartbeat
@@ -111,7 +116,13 @@ func newNode() string {
 func (h *Hub) Node() string { return h.node }
 
 // Waiting is how many sockets and polls wait on this node.
-func (h *Hub) Waiting() int { return h.waiters.count() }
+func (h *Hub) Waiting() int {
+	sockets, polls := h.waiters.count()
+	return sockets + polls
+}
+
+// WaitingBy is Waiting, by transport.
+func (h *Hub) WaitingBy() (sockets, polls int) { return h.waiters.count() }
 
 // Run is the node's life: it listens, proves, and sweeps until ctx ends. The
 // sockets are to be let go before (Drain).
@@ -130,13 +141,14 @@ func (h *Hub) Run(ctx context.Context) {
 
 // open checks a record's seal; a broken one is logged, for somebody writes in
 // Redis, and is not found to the outside.
-func (h *Hub) open(id ticket.ID, sealed []byte) (ticket.Ticket, error) {
+func (h *Hub) open(id ticket.ID, sealed []byte, where string) (ticket.Ticket, error) {
 	if sealed == nil {
 		return ticket.Ticket{}, ticket.ErrNotFound
 	}
 	t, err := h.Keys.Open(id, sealed)
 	if err != nil {
 		h.Log.Error("record refused", "ticket", id, "error", err)
+		h.refusedSeal(where, err)
 	}
 	return t, err
 }

@@ -113,6 +113,7 @@ func (h *Hub) Confirm(ctx context.Context, c Call) (ticket.Ticket, error) {
 		return t.Confirmed(ticket.Confirmation{
 			By: by, User: c.User, Match: c.Match, Want: want, Bound: c.Bound, Now: now, Life: h.ResultTTL,
 			Issue: ticket.Issue{Issuer: h.Issuer, Client: c.Client(t.Client), TTL: h.TokenTTL},
+			Sent:  h.Store.Now(),
 		})
 	})
 	return t, err
@@ -239,7 +240,7 @@ func (h *Hub) attach(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
 // passed. skip is this node where it tells its own waiters.
 func (h *Hub) settle(ctx context.Context, id ticket.ID, f ticket.Found, skip string) (ticket.Ticket, time.Time, error) {
 	for range maxTries {
-		t, err := h.open(id, f.Sealed)
+		t, err := h.open(id, f.Sealed, InRecord)
 		if err != nil || !t.Due(f.Now) {
 			return t, f.Now, err
 		}

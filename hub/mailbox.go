@@ -85,6 +85,14 @@ func (h *Hub) deaf() bool {
 	return h.proof.deaf
 }
 
+// ProofAge is how long ago the mailbox was last proven; of a node that has never
+// been, since it was made.
+func (h *Hub) ProofAge() time.Duration {
+	h.proof.mu.Lock()
+	defer h.proof.mu.Unlock()
+	return time.Since(h.proof.at)
+}
+
 // Ready is nil where this node may be sent pages: Redis and mailbox proven, the
 // switchboard read, not draining.
 func (h *Hub) Ready() error {
@@ -119,11 +127,17 @@ func (h *Hub) listen(ctx context.Context) {
 // while nobody listened, Redis tells; and a proof sent before it may be among
 // that, so another one is due.
 func (h *Hub) subscribed() {
-	h.waiters.hurry(nil, 0)
+	h.resync(ResyncSubscribed)
 	select {
 	case h.proof.soon <- struct{}{}:
 	default:
 	}
+}
+
+// resync has all waiting tickets looked at soon.
+func (h *Hub) resync(cause string) {
+	h.Meter.Resync(cause)
+	h.waiters.hurry(nil, 0)
 }
 
 // receive is called with every message, in order. It does not block: what it
@@ -137,7 +151,7 @@ func (h *Hub) receive(m []byte) {
 	if !ok || !h.waiters.waits(id) {
 		return
 	}
-	t, err := h.open(id, sealed) // a broken seal is logged there
+	t, err := h.open(id, sealed, InMessage) // a broken seal is logged there
 	if err != nil {
 		return
 	}
@@ -190,7 +204,7 @@ func (h *Hub) judge(ctx context.Context) {
 	case age < silentAfter && p.deaf:
 		p.deaf = false
 		h.Log.Info("this node hears again")
-		h.waiters.hurry(nil, 0)
+		h.resync(ResyncHears)
 	}
 }
 

@@ -77,21 +77,30 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	if err := admit(t); err != nil {
 		return v, false, err
 	}
+	h.Meter.Began(ByPoll)
+	why, how := EndedBroken, Resumed
+	defer func() { h.Meter.Ended(ByPoll, why) }()
 	over := time.NewTimer(wait)
 	defer over.Stop()
-	for {
+	for ; ; how = Pushed {
 		t, _, lost := h.waiters.latest(id)
 		if lost {
+			why = EndedDone
 			return forgotten(t), true, nil
 		}
 		if t.Seq != 0 && (t.Seq != after || t.State.Final()) {
-			v, err = h.view(t)
-			return v, err == nil, err
+			if v, err = h.view(t); err != nil {
+				return v, false, err
+			}
+			why = EndedDone
+			h.delivered(ByPoll, how, t)
+			return v, true, nil
 		}
 		select {
 		case <-p.wake:
-		case why := <-p.out:
-			switch why {
+		case reason := <-p.out:
+			why = endings[reason]
+			switch reason {
 			case deaf:
 				return v, false, ticket.ErrStoreUnavailable
 			case switchedOff:
@@ -99,8 +108,10 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 			}
 			return v, false, nil
 		case <-over.C:
+			why = EndedNothing
 			return v, false, nil
 		case <-ctx.Done():
+			why = EndedLeft
 			return v, false, nil
 		}
 	}
@@ -118,8 +129,11 @@ func (h *Hub) glance(ctx context.Context, id ticket.ID, after int64, admit Admit
 	if t.Seq == after && !t.State.Final() {
 		return v, false, nil
 	}
-	v, err = h.view(t)
-	return v, err == nil, err
+	if v, err = h.view(t); err != nil {
+		return v, false, err
+	}
+	h.delivered(ByPoll, Resumed, t)
+	return v, true, nil
 }
 
 // forgotten is the view of a ticket that Redis no longer has.

@@ -56,16 +56,25 @@ type registry struct {
 	slots map[ticket.ID]*slot
 	queue queue
 	size  int
+	polls int // of size
 }
 
 func newRegistry(limit int, every time.Duration) *registry {
 	return &registry{every: every, max: limit, wake: make(chan struct{}, 1), slots: map[ticket.ID]*slot{}}
 }
 
-func (r *registry) count() int {
+func (r *registry) count() (sockets, polls int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.size
+	return r.size - r.polls, r.polls
+}
+
+// tally changes the number of waiters, by one of this kind.
+func (r *registry) tally(l listener, by int) {
+	r.size += by
+	if _, ok := l.(*poll); ok {
+		r.polls += by
+	}
 }
 
 // add registers a waiter, before anything is asked of Redis: what happens from
@@ -85,7 +94,7 @@ func (r *registry) add(id ticket.ID, l listener) error {
 		r.nudge(s)
 	}
 	s.waiters = append(s.waiters, l)
-	r.size++
+	r.tally(l, 1)
 	if len(s.waiters) > maxWaiters {
 		oldest := s.waiters[0]
 		r.drop(s, oldest)
@@ -94,28 +103,30 @@ func (r *registry) add(id ticket.ID, l listener) error {
 	return nil
 }
 
-// remove takes a waiter out; again does no harm.
-func (r *registry) remove(id ticket.ID, l listener) {
+// remove takes a waiter out; out is false where it was no longer in.
+func (r *registry) remove(id ticket.ID, l listener) (out bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.slots[id]; s != nil {
-		r.drop(s, l)
+		return r.drop(s, l)
 	}
+	return false
 }
 
-func (r *registry) drop(s *slot, l listener) {
+func (r *registry) drop(s *slot, l listener) (out bool) {
 	for i, w := range s.waiters {
 		if w != l {
 			continue
 		}
 		s.waiters = append(s.waiters[:i:i], s.waiters[i+1:]...)
-		r.size--
+		r.tally(l, -1)
 		if len(s.waiters) == 0 {
 			delete(r.slots, s.id)
 			heap.Remove(&r.queue, s.index)
 		}
-		return
+		return true
 	}
+	return false
 }
 
 // latest is what the slot knows. lost says that Redis has the ticket no more.
@@ -139,13 +150,13 @@ func (r *registry) waits(id ticket.ID) bool {
 
 // apply puts a verified version into the slot and wakes its waiters; a version
 // that is not newer changes nothing. now is the store's clock: it tells when the
-// deadline is.
-func (r *registry) apply(t ticket.Ticket, now time.Time) {
+// deadline is. newer says that an older one stood there.
+func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.slots[t.ID]
 	if s == nil || s.known && t.Seq < s.latest.Seq {
-		return
+		return false
 	}
 	if !t.State.Final() {
 		// Just past the deadline Redis is asked; it decides.
@@ -156,10 +167,12 @@ func (r *registry) apply(t ticket.Ticket, now time.Time) {
 		}
 	}
 	if s.known && t.Seq == s.latest.Seq {
-		return
+		return false
 	}
+	newer = s.known
 	s.latest, s.known = t, true
 	s.tell()
+	return newer
 }
 
 // lose notes that Redis has the ticket no more.

@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -94,6 +96,7 @@ func (s *socket) start(conn *websocket.Conn, line net.Conn) {
 	s.conn, s.line, s.started, s.pending = conn, line, true, true
 	s.kick()
 	s.mu.Unlock()
+	s.hub.Meter.Began(BySocket)
 	s.hub.work.Go(s.read)
 }
 
@@ -173,8 +176,16 @@ func (s *socket) show(repeat bool) {
 	}
 	if err := s.send(text); err != nil {
 		s.hub.Log.Debug("socket write", "ticket", s.id, "error", err)
+		why := EndedLost
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			why = EndedSlow
+		}
+		s.over(why)
 		s.conn.CloseNow() // the reader notices and leaves
 		return
+	}
+	if !lost {
+		s.hub.delivered(BySocket, how(s.sent, t.Seq), t)
 	}
 	s.sent = v.Seq
 	if v.State.Final() {
@@ -206,8 +217,27 @@ func (s *socket) send(text []byte) error {
 	return s.line.SetWriteDeadline(time.Time{})
 }
 
+// how a view goes to a socket that has been shown the version sent; 0 for none.
+func how(sent, seq int64) Delivery {
+	switch {
+	case sent == 0:
+		return Resumed
+	case sent == seq:
+		return Repeated
+	}
+	return Pushed
+}
+
+// over takes the socket out of the registry. Whoever takes it out says why.
+func (s *socket) over(why string) {
+	if s.hub.waiters.remove(s.id, s) {
+		s.hub.Meter.Ended(BySocket, why)
+	}
+}
+
 // farewell closes a socket that was taken out of the registry.
 func (s *socket) farewell(why release) {
+	s.hub.Meter.Ended(BySocket, endings[why])
 	switch why {
 	case replaced:
 		s.close(closeReplaced, "replaced by a newer waiter")
@@ -224,7 +254,7 @@ func (s *socket) farewell(why release) {
 
 // close says goodbye and waits a few seconds for the page's.
 func (s *socket) close(code websocket.StatusCode, reason string) {
-	s.hub.waiters.remove(s.id, s)
+	s.over(closings[code])
 	if err := s.conn.Close(code, reason); err != nil {
 		s.hub.Log.Debug("socket close", "ticket", s.id, "error", err)
 	}
@@ -234,17 +264,18 @@ func (s *socket) close(code websocket.StatusCode, reason string) {
 // page's close meanwhile.
 func (s *socket) read() {
 	defer s.conn.CloseNow()
-	defer s.hub.waiters.remove(s.id, s)
 	window, count := time.Now(), 0
 	for {
 		kind, text, err := s.conn.Read(context.Background())
 		if err != nil {
+			s.over(endOf(err))
 			return
 		}
 		if now := time.Now(); now.Sub(window) > messageWindow*time.Second {
 			window, count = now, 0
 		}
 		if count++; kind != websocket.MessageText || count > maxMessages {
+			s.over(EndedPolicy)
 			s.hub.work.Go(func() { s.close(closePolicy, "text only, at most 20 messages a minute") })
 			s.drain()
 			return

@@ -49,6 +49,9 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 	found, err := h.Store.Attach(ctx, h.node, ids...)
 	if err != nil {
 		if ctx.Err() == nil {
+			for range ids {
+				h.Meter.Resynced(FoundUnknown)
+			}
 			h.Log.Debug("sweep put off", "tickets", len(ids), "error", err)
 			h.waiters.hurry(ids, 2*time.Second)
 		}
@@ -57,10 +60,11 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 	var overdue []ticket.ID
 	var changes []ticket.Change
 	for i, id := range ids {
-		t, err := h.open(id, found[i].Sealed)
+		t, err := h.open(id, found[i].Sealed, InRecord)
 		switch {
 		case err != nil:
 			h.missing(id, err, found[i].Now)
+			h.Meter.Resynced(missed(err))
 		case t.Due(found[i].Now):
 			c, err := h.seal(t, t.Lapsed(), h.node)
 			if err != nil {
@@ -68,13 +72,28 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 				continue
 			}
 			overdue, changes = append(overdue, id), append(changes, c)
+			h.Meter.Resynced(FoundExpired)
 		default:
-			h.waiters.apply(t, found[i].Now)
-			h.behind(t, found[i].Now)
+			what := FoundSame
+			if h.waiters.apply(t, found[i].Now) {
+				what = FoundNewer
+			}
+			if h.behind(t, found[i].Now) {
+				what = FoundBehind
+			}
+			h.Meter.Resynced(what)
 			h.waiters.beat(id, h.beats)
 		}
 	}
 	h.expire(ctx, overdue, changes)
+}
+
+// missed is the finding of a ticket that could not be opened.
+func missed(err error) string {
+	if errors.Is(err, ticket.ErrNotFound) {
+		return FoundMissing
+	}
+	return FoundRefused
 }
 
 // missing is a waiting ticket whose record is gone (a Redis that came back
@@ -90,10 +109,15 @@ func (h *Hub) missing(id ticket.ID, err error, now time.Time) {
 // behind notices a Redis that fell back behind what this node has verified (a
 // failover that lost writes): such a ticket ends with its deadline here, for
 // Redis will not tell.
-func (h *Hub) behind(t ticket.Ticket, now time.Time) {
-	if latest, known, _ := h.waiters.latest(t.ID); known && latest.Seq > t.Seq && latest.Due(now) {
+func (h *Hub) behind(t ticket.Ticket, now time.Time) bool {
+	latest, known, _ := h.waiters.latest(t.ID)
+	if !known || latest.Seq <= t.Seq {
+		return false
+	}
+	if latest.Due(now) {
 		h.waiters.lose(t.ID)
 	}
+	return true
 }
 
 // expire writes passed deadlines down, in one batch.

@@ -37,11 +37,21 @@ type call struct {
 type host struct {
 	base      *url.URL
 	transport http.RoundTripper
+	observe   func(op string, took time.Duration, err error) // may be nil
+}
+
+// made tells the observer of a call that began at start.
+func (h *host) made(c call, start time.Time, err error) {
+	if h.observe != nil {
+		h.observe(c.op, time.Since(start), err)
+	}
 }
 
 // get makes c as a GET and decodes the answer's JSON into the struct that into
 // points to. Name no field for what must not be kept.
-func (h *host) get(ctx context.Context, c call, into any) error {
+func (h *host) get(ctx context.Context, c call, into any) (err error) {
+	start := time.Now()
+	defer func() { h.made(c, start, err) }()
 	body, err := h.exchange(ctx, c)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"time"
 )
 
 // CodeOptions is how a mini-program code is made; the zero value is the home
@@ -31,9 +32,11 @@ func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte,
 		return nil, call{op: "getwxacodeunlimit"}.busy("request not made", err)
 	}
 	var picture []byte
-	err = t.use(ctx, func(token string) error {
+	err = t.use(ctx, func(token string) (err error) {
 		c := call{op: "getwxacodeunlimit", path: "/wxa/getwxacodeunlimit", body: body, most: maxPicture, token: true,
 			query: url.Values{"access_token": {token}}, hidden: []string{token, *t.secret}}
+		start := time.Now()
+		defer func() { t.host.made(c, start, err) }()
 		answer, err := t.host.exchange(ctx, c)
 		if err != nil {
 			return err

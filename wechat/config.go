@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // DefaultBaseURL is WeChat's API host.
@@ -32,6 +33,10 @@ type Config struct {
 	// send it twice; another RoundTripper must neither repeat one nor log its
 	// URL.
 	Transport http.RoundTripper
+
+	// Observe hears of every call that was made: WeChat's own name of it, how
+	// long it took, and its *Error or nil. It must not block; may be nil.
+	Observe func(op string, took time.Duration, err error) `json:"-"`
 }
 
 // String names the application without its secret.
@@ -64,7 +69,7 @@ func (c Config) host() (*host, error) {
 		// there may be a password.
 		return nil, errors.New("wechat config: BaseURL must be http(s)://HOST[/PATH] and nothing more")
 	}
-	h := &host{base: base, transport: c.Transport}
+	h := &host{base: base, transport: c.Transport, observe: c.Observe}
 	if h.transport == nil {
 		h.transport = newTransport()
 	}

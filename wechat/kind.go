@@ -86,5 +86,12 @@ func classify(code int) (Kind, time.Duration) {
 	}
 }
 
+// Known tells whether an errcode is one that this package, or WeChat's general
+// table (-1, busy), knows. Their number is small: fit for a metric's label.
+func Known(code int) bool {
+	kind, wait := classify(code)
+	return code == -1 || stale(code) || kind != KindBusy || wait != soon
+}
+
 // stale reads an errcode of a call that carries an access_token.
 func stale(code int) bool { return code == 40001 || code == 40014 || code == 42001 }

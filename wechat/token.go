@@ -66,6 +66,7 @@ type grant struct {
 	Token   string    `json:"token"`
 	Renew   time.Time `json:"renew"`   // from then on ask for the next
 	Expires time.Time `json:"expires"` // by the store's clock
+	Asked   time.Time `json:"asked,omitzero"`
 }
 
 // NewTokens takes the application's configuration. It makes no call.
@@ -129,6 +130,18 @@ func (t *Tokens) get(ctx context.Context, stale string) (string, error) {
 	t.current = g
 	t.mu.Unlock()
 	return g.Token, nil
+}
+
+// Age is how long ago the token that this node holds was asked for, by whichever
+// node, and for how long it is still good, below 0 once it is not; ok is false
+// where there is none.
+func (t *Tokens) Age() (age, left time.Duration, ok bool) {
+	g := t.held()
+	if g.Token == "" || g.Asked.IsZero() {
+		return 0, 0, false
+	}
+	now := t.store.Now()
+	return now.Sub(g.Asked), g.Expires.Sub(now), true
 }
 
 func (t *Tokens) held() grant {
@@ -246,7 +259,7 @@ func (t *Tokens) fetch(ctx context.Context) (grant, error) {
 		return grant{}, c.busy("answer without a usable access_token", nil)
 	}
 	life := lifeOf(answer.ExpiresIn)
-	return grant{Token: answer.Token, Expires: asked.Add(life), Renew: asked.Add(life - min(handover, life/2))}, nil
+	return grant{Token: answer.Token, Asked: asked, Expires: asked.Add(life), Renew: asked.Add(life - min(handover, life/2))}, nil
 }
 
 // lifeOf clamps expires_in: WeChat answers down to 300, and 0 must neither mean

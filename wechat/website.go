@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // DefaultOpenURL is the host of WeChat's authorize page.
@@ -104,12 +105,14 @@ func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
 
 // profile adds what userinfo says. The user is known already, and his code is
 // spent: whatever goes wrong here costs him his name and nothing more.
-func (w *Website) profile(ctx context.Context, token string, p *Profile) error {
+func (w *Website) profile(ctx context.Context, token string, p *Profile) (err error) {
 	c := call{op: "userinfo", path: "/sns/userinfo", hidden: []string{token, *w.secret},
 		query: url.Values{"access_token": {token}, "openid": {p.OpenID}, "lang": {"zh_CN"}}}
 	if token == "" {
 		return c.busy("no access_token to ask with", nil)
 	}
+	start := time.Now()
+	defer func() { w.host.made(c, start, err) }()
 	body, err := w.host.exchange(ctx, c)
 	if err != nil {
 		return err

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"loginhub/api"
 	"loginhub/api/token"
 	"loginhub/hub"
@@ -36,6 +34,8 @@ type App struct {
 	// Started is called once the node listens, with its public listener's
 	// address.
 	Started func(w welcome)
+
+	metrics *metrics // made by Run
 }
 
 // Run is the node's life. It ends when ctx does, after draining, with nil; any
@@ -51,6 +51,8 @@ func (a *App) Run(ctx context.Context) error {
 		return &usageError{fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)}
 	}
 	store.Replicas = a.set.RedisWait
+	a.metrics = newMetrics()
+	store.Meter = a.metrics.redis
 	defer store.Close()
 	place := a.set.place(listener.Addr())
 	node, server, err := a.build(store, place)
@@ -147,14 +149,15 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Keys: ring, Signer: signer, Issuer: place.issuer,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log,
-		Switches: store, Clients: clientIDs(place.clients), Who: set.who()})
+		Switches: store, Clients: clientIDs(place.clients), Who: set.who(), Meter: a.metrics.hub})
+	a.metrics.watch(node)
 	edge := api.Config{Hub: node, Signer: signer, Clients: place.clients, PublicURL: place.link, Sandbox: set.sandbox(),
 		Vault: vault, QRLevel: set.QRLevel, QRLogo: set.logo, VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, Seats: set.seats(), Log: a.log}
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, Seats: set.seats(), Log: a.log, Meter: a.metrics.edge}
 	if set.QRLogo != "" && set.QRLevel == "" {
 		edge.QRLevel = "H"
 	}
-	sites := &sites{set: set, vault: vault, log: a.log, hub: place.issuer, made: map[any]any{}}
+	sites := &sites{set: set, vault: vault, log: a.log, meter: a.metrics.wechat, hub: place.issuer, made: map[any]any{}}
 	if err := sites.providers(&edge); err != nil {
 		return nil, nil, err
 	}
@@ -178,7 +181,7 @@ func (a *App) admin(node *hub.Hub, clients []*ticket.Client) (*http.Server, erro
 		return nil, fmt.Errorf("LOGINHUB_ADMIN_LISTEN: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.Handler())
+	mux.Handle("GET /metrics", a.metrics.handler())
 	switches{node, clients}.mount(mux)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

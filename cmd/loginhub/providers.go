@@ -20,6 +20,7 @@ type sites struct {
 	set   *settings
 	vault *redisstore.Vault
 	log   *slog.Logger
+	meter wechatMeter
 	hub   string // the issuer: aud of the own app's assertions
 	made  map[any]any
 }
@@ -109,7 +110,7 @@ func once[K comparable, V any](b *sites, key K, make func(K) (V, error)) (V, err
 }
 
 func (b *sites) config(a wechatApp) wechat.Config {
-	return wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: b.set.WechatAPIURL}
+	return wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: b.set.WechatAPIURL, Observe: b.meter.observe}
 }
 
 // scheme opens the mini-program on the phone that follows it, without a call to
@@ -153,6 +154,7 @@ func (b *sites) codes(a codesOf) (api.Codes, error) {
 		return nil, err
 	}
 	tokens.Warn = func(err error) { b.log.Warn("the access token is not renewed", "app_id", a.id, "error", err) }
+	b.meter.tokens.add(a.id, tokens)
 	return &sunCodes{tokens, wechat.CodeOptions{Page: a.page, EnvVersion: b.set.WechatEnvVersion, AnyPage: !b.set.WechatCheckPath}}, nil
 }
 

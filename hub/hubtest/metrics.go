@@ -25,6 +25,25 @@ func (n *Node) Metric(name string) (float64, error) {
 	return 0, fmt.Errorf("no metric %s", name)
 }
 
+// Scrape is the node's metrics as text, and every sample in it by its name and
+// labels as they stand there.
+func (n *Node) Scrape() (text string, samples map[string]float64, err error) {
+	if text, err = n.admin("/metrics"); err != nil {
+		return "", nil, err
+	}
+	samples = map[string]float64{}
+	for line := range strings.Lines(text) {
+		at := strings.LastIndexByte(line, ' ')
+		if strings.HasPrefix(line, "#") || at < 0 {
+			continue
+		}
+		if samples[line[:at]], err = strconv.ParseFloat(strings.TrimSpace(line[at:]), 64); err != nil {
+			return "", nil, fmt.Errorf("%s: %w", line, err)
+		}
+	}
+	return text, samples, nil
+}
+
 // Level is what a node holds: it must come back after every fault.
 type Level struct {
 	Goroutines int

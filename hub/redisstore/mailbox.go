@@ -93,6 +93,7 @@ func (s *Store) prove(ctx context.Context, c redis.Scripter, tag, node string, p
 	sent := time.Now()
 	now, err := s.scripts.prove.Run(ctx, c, []string{"loginhub:node:{" + tag + "}" + node},
 		proofLife.Milliseconds(), mailbox(node), proof).Int64()
+	s.called(callProve, sent, err)
 	if err != nil {
 		return failure(err)
 	}

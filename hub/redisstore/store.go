@@ -23,6 +23,8 @@ type Store struct {
 	// Each such change costs one command (WAIT) and one round trip to the
 	// replicas more. The zero value waits for none.
 	Replicas int
+	// Meter hears how Redis does; set it before the first call. nil: nobody does.
+	Meter Meter
 
 	client  redis.UniversalClient
 	scripts scripts
@@ -102,7 +104,9 @@ func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline 
 	sent := time.Now()
 	c := &call{script: s.scripts.make, key: key(id), args: []any{
 		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}
-	if err := s.run(ctx, []*call{c}); err != nil {
+	err = s.run(ctx, []*call{c})
+	s.called(callMake, sent, err)
+	if err != nil {
 		return false, err
 	}
 	answer, err := c.cmd.Int64Slice()
@@ -126,12 +130,14 @@ func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ti
 	for i, id := range ids {
 		calls[i] = &call{script: s.scripts.attach, key: key(id), args: []any{node}}
 	}
-	if err := s.run(ctx, calls); err != nil {
+	start := time.Now()
+	err := s.run(ctx, calls)
+	s.called(several(len(ids), callAttach, callAttachMany), start, err)
+	if err != nil {
 		return nil, err
 	}
 	all := make([]ticket.Found, len(ids))
 	for i, c := range calls {
-		var err error
 		if all[i], _, err = found(c.cmd); err != nil {
 			return nil, err
 		}
@@ -149,11 +155,14 @@ func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.
 			c.Skip, ticket.Mail(c.ID, c.Sealed)}}
 	}
 	var err error
+	start, name := time.Now(), several(len(changes), callChange, callChangeMany)
 	if s.Replicas > 0 && len(changes) == 1 && changes[0].Lasts {
+		name = callLasting
 		err = s.lasting(ctx, calls[0])
 	} else {
 		err = s.run(ctx, calls)
 	}
+	s.called(name, start, err)
 	if err != nil {
 		return nil, err
 	}

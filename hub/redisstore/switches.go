@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"time"
 )
 
 // switchesKey is the hash of the clients whose QR login is switched off: client
@@ -19,7 +20,9 @@ func (s *Store) Off(ctx context.Context, clients []string) ([]string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
+	start := time.Now()
 	values, err := s.client.HMGet(ctx, switchesKey, clients...).Result()
+	s.called(callOff, start, err)
 	if err != nil {
 		return nil, failure(err)
 	}
@@ -36,8 +39,13 @@ func (s *Store) Off(ctx context.Context, clients []string) ([]string, error) {
 func (s *Store) Switch(ctx context.Context, client string, on bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
+	start := time.Now()
+	var err error
 	if on {
-		return failure(s.client.HDel(ctx, switchesKey, client).Err())
+		err = s.client.HDel(ctx, switchesKey, client).Err()
+	} else {
+		err = s.client.HSet(ctx, switchesKey, client, switchedOff).Err()
 	}
-	return failure(s.client.HSet(ctx, switchesKey, client, switchedOff).Err())
+	s.called(callSwitch, start, err)
+	return failure(err)
 }

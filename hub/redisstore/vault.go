@@ -62,14 +62,20 @@ func (v *Vault) Now() time.Time { return v.store.Now() }
 func (v *Vault) Save(ctx context.Context, name string, value []byte, life time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return failure(v.store.client.Set(ctx, vaultKey(name), v.seal(name, value), max(life, time.Millisecond)).Err())
+	start := time.Now()
+	err := v.store.client.Set(ctx, vaultKey(name), v.seal(name, value), max(life, time.Millisecond)).Err()
+	v.store.called(callSave, start, err)
+	return failure(err)
 }
 
 // Load gives a value; nil where there is none: one command.
 func (v *Vault) Load(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return v.open(name, v.store.client.Get(ctx, vaultKey(name)))
+	start := time.Now()
+	cmd := v.store.client.Get(ctx, vaultKey(name))
+	v.store.called(callLoad, start, failure(cmd.Err()))
+	return v.open(name, cmd)
 }
 
 // Take gives a value and removes it, in one command: of any number of takers one
@@ -77,7 +83,10 @@ func (v *Vault) Load(ctx context.Context, name string) ([]byte, error) {
 func (v *Vault) Take(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return v.open(name, v.store.client.GetDel(ctx, vaultKey(name)))
+	start := time.Now()
+	cmd := v.store.client.GetDel(ctx, vaultKey(name))
+	v.store.called(callTake, start, failure(cmd.Err()))
+	return v.open(name, cmd)
 }
 
 // Claim is true for the first of all nodes that asks for a name, until life is
@@ -85,7 +94,9 @@ func (v *Vault) Take(ctx context.Context, name string) ([]byte, error) {
 func (v *Vault) Claim(ctx context.Context, name string, life time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
+	start := time.Now()
 	first, err := v.claims.Run(ctx, v.store.client, []string{vaultKey(name)}, rand.Text(), max(life.Milliseconds(), 1)).Int()
+	v.store.called(callClaim, start, err)
 	return first == 1, failure(err)
 }
 
@@ -111,8 +122,11 @@ func (v *Vault) open(name string, cmd *redis.StringCmd) ([]byte, error) {
 			continue
 		}
 		value, err := seal.Open(nil, text[len(id)+1:front], text[front:], []byte(name))
-		if err != nil {
-			return nil, nil // somebody writes in Redis
+		if err != nil { // somebody writes in Redis
+			if v.store.Meter != nil {
+				v.store.Meter.Forged()
+			}
+			return nil, nil
 		}
 		return value, nil
 	}

@@ -153,6 +153,9 @@ func (t Ticket) Confirmed(c Confirmation) (Ticket, error) {
 	}
 	t = t.step(next)
 	t.By, t.User, t.Claims, t.Deadline = c.By, user, claims, c.Now.Add(c.Life)
+	if !c.Sent.IsZero() {
+		t.ConfirmedAt = c.Sent.UnixMicro()
+	}
 	return t, nil
 }
 
@@ -166,6 +169,7 @@ type Confirmation struct {
 	Issue Issue
 	Now   time.Time     // the store's clock
 	Life  time.Duration // how long the result waits for its browser
+	Sent  time.Time     // the store's clock as the provider has answered; zero where nobody measures
 }
 
 // Rejected is the ticket after a reject by that user.

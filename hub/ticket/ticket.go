@@ -47,6 +47,10 @@ type Ticket struct {
 	By       Identity        `json:"by,omitzero"`   // who scanned, confirmed or rejected
 	User     User            `json:"user,omitzero"` // what the phone says of him
 	Claims   json.RawMessage `json:"claims,omitempty"`
+	// ConfirmedAt is when the confirming node sent the confirm to the store, in
+	// microseconds of the store's clock; 0 before. Only metrics ask for it. A
+	// bare number, for every waiting ticket holds one.
+	ConfirmedAt int64 `json:"confirmed_us,omitempty"`
 
 	tag []byte // of the sealed bytes that it was opened from
 }

@@ -1,0 +1,85 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Meter hears what the edge does, for the metrics. Its methods are called from
+// many goroutines and do not block. Every word they get is one of ours.
+type Meter interface {
+	// Answered is one request: the route's pattern ("other" for none of ours),
+	// the status's class, such as "4xx", and how long it took, a long poll with
+	// its wait, a socket (1xx) up to its upgrade.
+	Answered(route, class string, took time.Duration)
+	// Limited is one hit on a limit, by one of Limits' names.
+	Limited(limit string)
+}
+
+// The limits' names (throttle.go, suncode.go).
+const (
+	limitRequests = "requests"
+	limitTickets  = "tickets"
+	limitPhones   = "phones"
+	limitUsers    = "users"
+	limitRefused  = "refused"
+	limitWrong    = "wrong_numbers"
+	limitWebsite  = "website_logins"
+	limitCodes    = "codes" // of mini-program codes: the link is shown instead
+	limitSeats    = "seats"
+	limitCalls    = "provider_calls" // maxCalls at once: 503 in place of 429
+)
+
+// Limits are all limits' names.
+func Limits() []string {
+	return []string{limitRequests, limitTickets, limitPhones, limitUsers, limitRefused, limitWrong, limitWebsite,
+		limitCodes, limitSeats, limitCalls}
+}
+
+// count has every limit tell the meter of its hits.
+func (s *Server) count() {
+	told := func(limit string) func() { return func() { s.limitHit(limit) } }
+	s.throttle.requests.over = told(limitRequests)
+	s.throttle.phones.over = told(limitPhones)
+	s.throttle.users.over = told(limitUsers)
+	s.throttle.refused.over = told(limitRefused)
+	s.throttle.wrong.over = told(limitWrong)
+	s.making.over = told(limitTickets)
+	s.visiting.over = told(limitWebsite)
+	s.drawing.over = told(limitCodes)
+	s.seats.over = told(limitSeats)
+}
+
+func (s *Server) limitHit(limit string) {
+	if s.Meter != nil {
+		s.Meter.Limited(limit)
+	}
+}
+
+// classes of statuses, by their first digit.
+var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// measure stands around everything else, so that it sees the answer as it left.
+func (s *Server) measure(next echo.HandlerFunc) echo.HandlerFunc {
+	if s.Meter == nil {
+		return next
+	}
+	return func(c echo.Context) error {
+		start := time.Now()
+		err := next(c)
+		if err != nil {
+			c.Error(err) // answered here; nobody answers it again
+		}
+		route, status := c.Path(), c.Response().Status
+		if route == "" {
+			route = "other"
+		}
+		if err == nil && !c.Response().Committed {
+			status = http.StatusSwitchingProtocols // the hub has taken the connection over
+		}
+		s.Meter.Answered(route, classes[min(max(status/100, 0), 5)], time.Since(start))
+		return nil
+	}
+}

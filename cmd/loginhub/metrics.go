@@ -1,0 +1,143 @@
+package main
+
+import (
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"loginhub/hub"
+)
+
+// metrics are this process's, as deploy/METRICS.md lists them. Other packages
+// tell them what happens by small interfaces of their own and know nothing of
+// Prometheus.
+type metrics struct {
+	registry *prometheus.Registry
+	hub      hubMeter
+	edge     edgeMeter
+	redis    redisMeter
+	wechat   wechatMeter
+}
+
+func newMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.hub = newHubMeter(m)
+	m.edge = newEdgeMeter(m)
+	m.redis = newRedisMeter(m, m.hub.refused)
+	m.wechat = newWechatMeter(m)
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "loginhub_build_info",
+		Help: "What runs: always 1."}, []string{"version", "revision", "go_version"})
+	m.registry.MustRegister(build)
+	build.WithLabelValues(buildInfo()).Set(1)
+	return m
+}
+
+// buildInfo is what the build knows of itself.
+func buildInfo() (version, revision, goVersion string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown", "unknown", "unknown"
+	}
+	revision = "unknown"
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = s.Value
+		}
+	}
+	return info.Main.Version, revision, info.GoVersion
+}
+
+// handler answers in text, or in protobuf to a Prometheus that asks for it
+// because it takes native histograms.
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// watch adds what is read from the node at each scrape.
+func (m *metrics) watch(node *hub.Hub) {
+	gauge := func(name, help string, value func() float64, labels prometheus.Labels) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
+	}
+	const waiters, waitersHelp = "loginhub_waiters", "Pages that wait on this node."
+	gauge(waiters, waitersHelp, func() float64 {
+		sockets, _ := node.WaitingBy()
+		return float64(sockets)
+	}, prometheus.Labels{"transport": transports[hub.BySocket]})
+	gauge(waiters, waitersHelp, func() float64 {
+		_, polls := node.WaitingBy()
+		return float64(polls)
+	}, prometheus.Labels{"transport": transports[hub.ByPoll]})
+	gauge("loginhub_waiters_limit", "How many pages may wait on this node (LOGINHUB_MAX_SOCKETS).",
+		func() float64 { return float64(node.MaxWaiters) }, nil)
+	gauge("loginhub_mailbox_proof_age_seconds", "Time since Redis last delivered this node's own proof to its mailbox.",
+		func() float64 { return node.ProofAge().Seconds() }, nil)
+	gauge("loginhub_ready", "1 where GET /readyz says 200.", func() float64 {
+		if node.Ready() != nil {
+			return 0
+		}
+		return 1
+	}, nil)
+}
+
+// words are up to three label values; the rest is empty.
+type words [3]string
+
+// series are the handles of one metric, each resolved once: an event costs a
+// look into a small map and an atomic addition, and no allocation. The words are
+// bounded by whoever tells them.
+type series[T any] struct {
+	labels  int
+	resolve func(labels ...string) T
+
+	mu    sync.RWMutex
+	known map[words]T
+}
+
+func (s *series[T]) at(w words) T {
+	s.mu.RLock()
+	one, ok := s.known[w]
+	s.mu.RUnlock()
+	if ok {
+		return one
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one = s.resolve(append([]string(nil), w[:s.labels]...)...)
+	s.known[w] = one
+	return one
+}
+
+// start makes series before their first event: a rate over one that appears with
+// its first event misses that event.
+func (s *series[T]) start(all ...words) {
+	for _, w := range all {
+		s.at(w)
+	}
+}
+
+// counts are the counters of one name.
+type counts = series[prometheus.Counter]
+
+func (m *metrics) counter(name, help string, labels ...string) *counts {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m.registry.MustRegister(vec)
+	return &counts{labels: len(labels), known: map[words]prometheus.Counter{}, resolve: vec.WithLabelValues}
+}
+
+// times are the histograms of one name, in seconds.
+type times = series[prometheus.Observer]
+
+// histogram has native buckets, a tenth wide each, and beside them classic ones
+// for whoever does not scrape protobuf.
+func (m *metrics) histogram(name, help string, classic []float64, labels ...string) *times {
+	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: classic,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}, labels)
+	m.registry.MustRegister(vec)
+	return &times{labels: len(labels), known: map[words]prometheus.Observer{}, resolve: vec.WithLabelValues}
+}

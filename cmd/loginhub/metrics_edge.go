@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"loginhub/api"
+	"loginhub/hub"
+	"loginhub/hub/redisstore"
+	"loginhub/wechat"
+)
+
+var (
+	// httpBuckets end where no poll waits any longer.
+	httpBuckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60}
+	// redisBuckets end where a call is given up.
+	redisBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
+	// wechatBuckets end where a call is given up.
+	wechatBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8}
+)
+
+// edgeMeter implements api.Meter.
+type edgeMeter struct {
+	requests *counts
+	duration *times
+	limited  *counts
+}
+
+func newEdgeMeter(m *metrics) edgeMeter {
+	e := edgeMeter{
+		requests: m.counter("loginhub_http_requests_total", "Requests answered, by the route's pattern and the status's class.", "route", "status"),
+		duration: m.histogram("loginhub_http_request_duration_seconds",
+			"Time to answer; a long poll's with its wait, a socket's up to its upgrade.", httpBuckets, "route"),
+		limited: m.counter("loginhub_rate_limited_total", "Hits on a limit.", "limit"),
+	}
+	for _, limit := range api.Limits() {
+		e.limited.start(words{limit})
+	}
+	return e
+}
+
+// Answered implements api.Meter.
+func (e edgeMeter) Answered(route, class string, took time.Duration) {
+	e.requests.at(words{route, class}).Inc()
+	e.duration.at(words{route}).Observe(took.Seconds())
+}
+
+// Limited implements api.Meter.
+func (e edgeMeter) Limited(limit string) { e.limited.at(words{limit}).Inc() }
+
+// redisMeter implements redisstore.Meter.
+type redisMeter struct {
+	duration *times
+	failed   *counts
+	refused  *counts
+}
+
+func newRedisMeter(m *metrics, refused *counts) redisMeter {
+	r := redisMeter{
+		duration: m.histogram("loginhub_redis_call_duration_seconds",
+			"How long a caller waited for Redis, with the client library's repeats.", redisBuckets, "call"),
+		failed:  m.counter("loginhub_redis_errors_total", "Calls of Redis that have failed.", "call"),
+		refused: refused,
+	}
+	for _, call := range redisstore.Calls() {
+		r.duration.start(words{call})
+		r.failed.start(words{call})
+	}
+	refused.start(inVault)
+	return r
+}
+
+// Called implements redisstore.Meter.
+func (r redisMeter) Called(name string, took time.Duration, failed bool) {
+	r.duration.at(words{name}).Observe(took.Seconds())
+	if failed {
+		r.failed.at(words{name}).Inc()
+	}
+}
+
+var inVault = words{"vault", hub.SealBroken}
+
+// Forged implements redisstore.Meter.
+func (r redisMeter) Forged() { r.refused.at(inVault).Inc() }
+
+// wechatMeter hears of the calls of WeChat.
+type wechatMeter struct {
+	calls    *counts
+	duration *times
+	tokens   tokenAges
+}
+
+func newWechatMeter(m *metrics) wechatMeter {
+	w := wechatMeter{
+		tokens:   newTokenAges(),
+		calls:    m.counter("loginhub_wechat_calls_total", "Calls of WeChat, by its errcode and by what is to be done about it.", "endpoint", "code", "kind"),
+		duration: m.histogram("loginhub_wechat_call_duration_seconds", "How long a call of WeChat took.", wechatBuckets, "endpoint"),
+	}
+	m.registry.MustRegister(w.tokens)
+	return w
+}
+
+// observe is wechat.Config's.
+func (w wechatMeter) observe(op string, took time.Duration, err error) {
+	w.duration.at(words{op}).Observe(took.Seconds())
+	w.calls.at(codeOf(op, err)).Inc()
+}
+
+// codeOf labels a call: "ok", WeChat's number where it is a known one, "other",
+// or "none" where WeChat has said nothing that makes sense.
+func codeOf(op string, err error) words {
+	var e *wechat.Error
+	switch {
+	case err == nil:
+		return words{op, "ok", "ok"}
+	case !errors.As(err, &e) || e.Code == 0:
+		return words{op, "none", wechat.KindBusy.String()}
+	case wechat.Known(e.Code):
+		return words{op, strconv.Itoa(e.Code), e.Kind.String()}
+	}
+	return words{op, "other", e.Kind.String()}
+}
+
+// tokenAges is a collector, for without a token there is no age. It is filled
+// while the node is built.
+type tokenAges struct {
+	age, left *prometheus.Desc
+	of        map[string][]*wechat.Tokens // by AppID: one for each page of its codes
+}
+
+func newTokenAges() tokenAges {
+	labels := []string{"app_id"}
+	return tokenAges{of: map[string][]*wechat.Tokens{},
+		age:  prometheus.NewDesc("loginhub_wechat_token_age_seconds", "Time since the access token in use was asked for.", labels, nil),
+		left: prometheus.NewDesc("loginhub_wechat_token_remaining_seconds", "Time until the access token in use ends.", labels, nil)}
+}
+
+// add watches the access token of an application.
+func (t tokenAges) add(appID string, tokens *wechat.Tokens) {
+	t.of[appID] = append(t.of[appID], tokens)
+}
+
+// Describe implements prometheus.Collector.
+func (t tokenAges) Describe(to chan<- *prometheus.Desc) { to <- t.age; to <- t.left }
+
+// Collect implements prometheus.Collector. Of several the freshest counts.
+func (t tokenAges) Collect(to chan<- prometheus.Metric) {
+	for id, all := range t.of {
+		var age, left time.Duration
+		known := false
+		for _, tokens := range all {
+			if a, l, ok := tokens.Age(); ok && (!known || a < age) {
+				age, left, known = a, l, true
+			}
+		}
+		if known {
+			to <- prometheus.MustNewConstMetric(t.age, prometheus.GaugeValue, age.Seconds(), id)
+			to <- prometheus.MustNewConstMetric(t.left, prometheus.GaugeValue, left.Seconds(), id)
+		}
+	}
+}

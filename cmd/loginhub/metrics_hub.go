@@ -1,0 +1,124 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// pushBuckets reach from a node's own work to a lost message that a sweep found.
+var pushBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+var (
+	transports = [...]string{hub.BySocket: "socket", hub.ByPoll: "poll"}
+	deliveries = [...]string{hub.Pushed: "pushed", hub.Resumed: "resumed", hub.Repeated: "repeated"}
+	providers  = []string{"wechat", "wechat_web", "app", "sandbox"}
+)
+
+// The outcome of a ticket that expired after its confirm: its page never said
+// that it has the token. Who nobody knows is of the provider "none".
+const (
+	undelivered = "undelivered"
+	noProvider  = "none"
+)
+
+// hubMeter implements hub.Meter.
+type hubMeter struct {
+	made, finished, transitions, calls *counts
+	began, ended                       *counts
+	delivered                          *counts
+	pushed                             *times
+	resyncs, resynced, refused         *counts
+}
+
+func newHubMeter(m *metrics) hubMeter {
+	h := hubMeter{
+		made:        m.counter("loginhub_tickets_made_total", "Tickets that this node has made."),
+		finished:    m.counter("loginhub_tickets_finished_total", "Tickets whose end this node has written down.", "outcome", "provider"),
+		transitions: m.counter("loginhub_transitions_total", "Changes of tickets that this node has made, by the new state.", "state"),
+		calls:       m.counter("loginhub_phone_calls_total", "Phone calls that have named a ticket, by the contract's code.", "action", "outcome"),
+		began:       m.counter("loginhub_waits_started_total", "Sockets and long polls that have begun to wait.", "transport"),
+		ended:       m.counter("loginhub_waits_ended_total", "Sockets and long polls that no longer wait.", "transport", "reason"),
+		delivered:   m.counter("loginhub_tokens_delivered_total", "Tokens that were handed to a page, repetitions too.", "transport", "delivery"),
+		pushed: m.histogram("loginhub_confirm_to_push_seconds",
+			"From the confirm, as it was sent to Redis, to the token written to a page that waited.", pushBuckets, "transport"),
+		resyncs:  m.counter("loginhub_resyncs_total", "Looks at all waiting tickets, out of turn.", "cause"),
+		resynced: m.counter("loginhub_resynced_tickets_total", "Looks at one waiting ticket, in turn and out of turn.", "found"),
+		refused:  m.counter("loginhub_refused_seals_total", "Records, messages and shared values that this node does not accept.", "where", "reason"),
+	}
+	h.made.start(words{})
+	for _, state := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {
+		h.transitions.start(words{string(state)})
+	}
+	for _, by := range transports {
+		h.began.start(words{by})
+		h.pushed.start(words{by})
+		for _, how := range deliveries {
+			h.delivered.start(words{by, how})
+		}
+		for _, why := range hub.Endings() {
+			h.ended.start(words{by, why})
+		}
+	}
+	for _, outcome := range []string{string(ticket.Consumed), string(ticket.Rejected), string(ticket.Expired), undelivered} {
+		for _, by := range append([]string{noProvider}, providers...) {
+			h.finished.start(words{outcome, by})
+		}
+	}
+	h.resyncs.start(words{hub.ResyncSubscribed}, words{hub.ResyncHears})
+	for _, found := range hub.Findings() {
+		h.resynced.start(words{found})
+	}
+	for _, where := range []string{hub.InRecord, hub.InMessage} {
+		h.refused.start(words{where, hub.SealBroken}, words{where, hub.SealUnknownKey})
+	}
+	return h
+}
+
+// Changed implements hub.Meter.
+func (h hubMeter) Changed(t ticket.Ticket) {
+	h.transitions.at(words{string(t.State)}).Inc()
+	if t.Seq == 1 {
+		h.made.at(words{}).Inc()
+	}
+	if !t.State.Final() {
+		return
+	}
+	outcome, by := string(t.State), t.By.Provider
+	if t.State == ticket.Expired && len(t.Claims) > 0 {
+		outcome = undelivered
+	}
+	if !slices.Contains(providers, by) {
+		by = noProvider
+	}
+	h.finished.at(words{outcome, by}).Inc()
+}
+
+// Called implements hub.Meter.
+func (h hubMeter) Called(action, outcome string) { h.calls.at(words{action, outcome}).Inc() }
+
+// Began implements hub.Meter.
+func (h hubMeter) Began(by hub.Transport) { h.began.at(words{transports[by]}).Inc() }
+
+// Ended implements hub.Meter.
+func (h hubMeter) Ended(by hub.Transport, why string) { h.ended.at(words{transports[by], why}).Inc() }
+
+// Delivered implements hub.Meter. Only a page that waited says how long a push
+// takes: one that came back says how long it was away.
+func (h hubMeter) Delivered(by hub.Transport, how hub.Delivery, took time.Duration) {
+	h.delivered.at(words{transports[by], deliveries[how]}).Inc()
+	if how == hub.Pushed && took > 0 {
+		h.pushed.at(words{transports[by]}).Observe(took.Seconds())
+	}
+}
+
+// Resync implements hub.Meter.
+func (h hubMeter) Resync(cause string) { h.resyncs.at(words{cause}).Inc() }
+
+// Resynced implements hub.Meter.
+func (h hubMeter) Resynced(found string) { h.resynced.at(words{found}).Inc() }
+
+// Refused implements hub.Meter.
+func (h hubMeter) Refused(where, why string) { h.refused.at(words{where, why}).Inc() }

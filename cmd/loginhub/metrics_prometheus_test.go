@@ -1,0 +1,200 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// prometheus is a server of a test's own.
+type prometheus struct{ url string }
+
+// startPrometheus starts one with deploy's alerts that scrapes the node each
+// second; native is whether it takes native histograms.
+func startPrometheus(t *testing.T, node *hubtest.Node, native bool) *prometheus {
+	t.Helper()
+	dir, port := t.TempDir(), hubtest.FreePort(t)
+	alerts, err := filepath.Abs(deploy + "prometheus/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\n"+
+		"scrape_configs: [{job_name: loginhub, static_configs: [{targets: [%q]}]}]\n", alerts, strings.TrimPrefix(node.Admin, "http://"))
+	if err := os.WriteFile(dir+"/prometheus.yml", []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--config.file=" + dir + "/prometheus.yml", "--storage.tsdb.path=" + dir + "/data", "--web.listen-address=127.0.0.1:" + port}
+	if native {
+		args = append(args, "--enable-feature=native-histograms")
+	}
+	var log bytes.Buffer
+	cmd := exec.Command("prometheus", args...)
+	cmd.Stderr, cmd.Stdout = &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()         // killed
+		if t.Failed() {
+			t.Logf("prometheus:\n%s", log.String())
+		}
+	})
+	p := &prometheus{"http://127.0.0.1:" + port}
+	hubtest.Eventually(t, 30*time.Second, "Prometheus has scraped the node twice", func() bool {
+		v, err := p.query(`count_over_time(up{job="loginhub"}[1m]) * up`)
+		return err == nil && len(v) == 1 && v[0] >= 2
+	})
+	return p
+}
+
+// get asks its HTTP API; an answer without success is an error.
+func (p *prometheus) get(path string, data any) error {
+	r, err := http.Get(p.url + path)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Status, Error string
+		Data          json.RawMessage
+	}
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Status != "success" {
+		return fmt.Errorf("%s: %s %s %w", path, answer.Status, answer.Error, err)
+	}
+	return json.Unmarshal(answer.Data, data)
+}
+
+// query is the values of an expression, now.
+func (p *prometheus) query(expression string) (values []float64, err error) {
+	var data struct {
+		Result []struct{ Value [2]any }
+	}
+	if err := p.get("/api/v1/query?query="+url.QueryEscape(expression), &data); err != nil {
+		return nil, err
+	}
+	for _, r := range data.Result {
+		text, ok := r.Value[1].(string)
+		if !ok {
+			return nil, fmt.Errorf("%s: a value %v", expression, r.Value)
+		}
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// onlyInTrouble are the panels that are empty where all is well.
+var onlyInTrouble = map[string]bool{"Phone calls refused": true, "Hits on limits": true}
+
+func TestAPrometheusScrapesTheNodeAndTheDashboardAndTheAlertsWork(t *testing.T) {
+	t.Parallel()
+	node, _, login := busy(t, within(t, 120*time.Second))
+	servers := map[string]*prometheus{"native": startPrometheus(t, node, true), "classic": startPrometheus(t, node, false)}
+	for range 3 {
+		login()
+	}
+	push := "loginhub_confirm_to_push_seconds"
+	p99 := map[string]string{
+		"native":  `histogram_quantile(0.99, sum(rate(` + push + `[1m])))`,
+		"classic": `histogram_quantile(0.99, sum by (le) (rate(` + push + `_bucket[1m])))`,
+	}
+	for name, p := range servers {
+		t.Run(name, func(t *testing.T) {
+			hubtest.Eventually(t, 30*time.Second, "the p99 of the push", func() bool {
+				v, err := p.query(p99[name])
+				return err == nil && len(v) == 1 && v[0] > 0 && v[0] < 10 && !math.IsNaN(v[0])
+			})
+			v, err := p.query("loginhub_mailbox_proof_age_seconds")
+			if err != nil || len(v) != 1 || v[0] <= 0 || v[0] > 10 {
+				t.Errorf("the proof's age is %v %v", v, err)
+			}
+			if v, err := p.query(`sum(` + push + `_count or histogram_count(` + push + `))`); err != nil || len(v) != 1 || v[0] != 4 {
+				t.Errorf("%v pushes, not 4: %v", v, err)
+			}
+			checkDashboard(t, p)
+			checkAlerts(t, p)
+		})
+	}
+}
+
+// checkDashboard asks for what every panel asks.
+func checkDashboard(t *testing.T, p *prometheus) {
+	t.Helper()
+	variables := strings.NewReplacer("$instance", ".*", "$job", "loginhub", "$__rate_interval", "1m")
+	ids, titles := map[int]bool{}, map[string]bool{}
+	for _, panel := range dashboard(t) {
+		g := panel.GridPos
+		if panel.Title == "" || ids[panel.ID] || titles[panel.Title] || g.W < 1 || g.X+g.W > 24 || g.H < 1 {
+			t.Errorf("panel %d %q: without a title, or twice, or out of the grid %+v", panel.ID, panel.Title, g)
+		}
+		ids[panel.ID], titles[panel.Title] = true, true
+		if panel.Type == "row" {
+			continue
+		}
+		if panel.FieldConfig.Defaults.Unit == "" || panel.Description == "" || len(panel.Targets) == 0 {
+			t.Errorf("panel %q has no unit, no description or nothing to show", panel.Title)
+		}
+		found := 0
+		for _, target := range panel.Targets {
+			values, err := p.query(variables.Replace(target.Expr))
+			if err != nil || target.LegendFormat == "" || strings.Contains(variables.Replace(target.Expr), "$") {
+				t.Errorf("panel %q, %s: %v", panel.Title, target.Expr, err)
+			}
+			found += len(values)
+		}
+		if (found == 0) != onlyInTrouble[panel.Title] {
+			t.Errorf("panel %q shows %d series", panel.Title, found)
+		}
+	}
+}
+
+// checkAlerts demands that every rule is evaluated without an error, and that
+// none fires on a node that is well.
+func checkAlerts(t *testing.T, p *prometheus) {
+	t.Helper()
+	hubtest.Eventually(t, 30*time.Second, "six rules are evaluated", func() bool {
+		var data struct {
+			Groups []struct {
+				Rules []struct{ Name, Health, State, LastError string }
+			}
+		}
+		if err := p.get("/api/v1/rules", &data); err != nil {
+			t.Fatal(err)
+		}
+		good := 0
+		for _, g := range data.Groups {
+			for _, r := range g.Rules {
+				if r.Health == "err" || r.State == "firing" {
+					t.Fatalf("%s: %s, %s %s", r.Name, r.Health, r.State, r.LastError)
+				}
+				if r.Health == "ok" {
+					good++
+				}
+			}
+		}
+		return good == 6
+	})
+}

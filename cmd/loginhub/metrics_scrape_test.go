@@ -1,0 +1,120 @@
+package main_test
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/wechat/wechattest"
+)
+
+// metered starts a node with an admin listener.
+func metered(t testing.TB, settings ...string) *hubtest.Node {
+	t.Helper()
+	return hubtest.StartNode(t, program, append([]string{"ADMIN_LISTEN=127.0.0.1:" + hubtest.FreePort(t)}, settings...)...)
+}
+
+// scrape is the node's metrics.
+func scrape(t testing.TB, n *hubtest.Node) map[string]float64 {
+	t.Helper()
+	_, samples, err := n.Scrape()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return samples
+}
+
+// moves reports whether a sample moves without any login, or is not a count of
+// events: a histogram's buckets and sum, what time itself moves.
+func moves(name string) bool {
+	return !strings.HasPrefix(name, "loginhub_") || strings.Contains(name, "_bucket{") || strings.Contains(name, "_sum{") ||
+		strings.Contains(name, "proof_age") || strings.Contains(name, "resynced_tickets") ||
+		strings.Contains(name, `"prove"`) || strings.Contains(name, `"switches_read"`) || strings.Contains(name, `"attach_many"`) ||
+		strings.Contains(name, "/readyz")
+}
+
+// moved is what has changed between two scrapes, by sample without the prefix.
+func moved(before, after map[string]float64) map[string]float64 {
+	d := map[string]float64{}
+	for name, value := range after {
+		if by := value - before[name]; by != 0 && !moves(name) {
+			d[strings.TrimPrefix(name, "loginhub_")] = by
+		}
+	}
+	return d
+}
+
+// mustMove waits until exactly these samples have moved by so much since before:
+// what an answer is counted for may be counted after it has arrived.
+func mustMove(t *testing.T, n *hubtest.Node, before, want map[string]float64) {
+	t.Helper()
+	var got map[string]float64
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		if got = moved(before, scrape(t, n)); maps.Equal(got, want) {
+			return
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		if got[name] != want[name] {
+			t.Errorf("%s moved by %v, wanted %v", name, got[name], want[name])
+		}
+	}
+	for name, by := range want {
+		if got[name] == 0 {
+			t.Errorf("%s did not move, wanted %v", name, by)
+		}
+	}
+}
+
+// comes waits until a sample has moved by so much at least.
+func comes(t *testing.T, n *hubtest.Node, before map[string]float64, name string, by float64) {
+	t.Helper()
+	hubtest.Eventually(t, 20*time.Second, name, func() bool { return scrape(t, n)["loginhub_"+name]-before["loginhub_"+name] >= by })
+}
+
+// busy is a node with a mini-program on which everything has happened that
+// brings a metric to life; what must not stand in a scrape; and one login more.
+func busy(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secrets, login func()) {
+	t.Helper()
+	w := wechattest.New(wechattest.Options{})
+	t.Cleanup(w.Close)
+	w.Register(wechattest.App{ID: appID, Secret: appSecret, OpenPlatform: "ours"})
+	redis := hubtest.StartRedis(t)
+	node = metered(t, "REDIS_URL="+redis.URL, "QR=wxacode", "WECHAT_APP_ID="+appID,
+		"WECHAT_APP_SECRET="+appSecret, "WECHAT_API_URL="+w.URL, "TRUSTED_PROXIES=127.0.0.1/32")
+	hidden = &secrets{}
+	hidden.add("master key", hubtest.Key)
+	hidden.add("app secret", appSecret)
+	hidden.add("openid", w.OpenID(appID, "marked"))
+	hidden.add("address", "203.0.113.77")
+	phone := hubtest.NewPhone("marked")
+	phone.Login = func() (string, string) {
+		code := w.Code(appID, "marked")
+		hidden.add("code", code)
+		return "wechat", code
+	}
+	login = func() {
+		p := mustOpen(t, ctx, node.URL, node.URL)
+		hidden.add("ticket", p.ID)
+		hidden.secret(p.Secret)
+		if a, err := hubtest.Request(ctx, "GET", p.URL(node.URL, "qr.png"), nil, "X-Forwarded-For", "203.0.113.77"); err != nil || a.Status != 200 {
+			t.Fatalf("qr: %+v %v", a, err)
+		}
+		must(t, ctx, phone, node.URL, p.ID, "scan", "confirm")
+		v, err := p.socket.Until(ctx, "confirmed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hidden.token(v.Token)
+		p.seen = *v
+		if err := p.finish(ctx, v.Seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	login()
+	return node, hidden, login
+}

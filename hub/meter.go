@@ -1,0 +1,162 @@
+package hub
+
+import (
+	"errors"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"loginhub/hub/ticket"
+)
+
+// Meter hears what happens on a node, for its metrics. Its methods are called on
+// the hot path, from many goroutines, at times with the registry locked: they do
+// not block. Every word they get is one of those named here; none comes from
+// outside.
+type Meter interface {
+	// Changed is a change of a ticket that this node has made; of a new ticket
+	// too, whose Seq is 1.
+	Changed(t ticket.Ticket)
+	// Called is a phone's call: scan, confirm or reject, and the outcome as
+	// Call.Done names it.
+	Called(action, outcome string)
+	// Began is a socket or a poll that has begun to wait; Ended says why it no
+	// longer does.
+	Began(by Transport)
+	Ended(by Transport, why string)
+	// Delivered is a token that was handed to a page. took is the time since
+	// its confirm, 0 where that is not known.
+	Delivered(by Transport, how Delivery, took time.Duration)
+	// Resync is a look at all waiting tickets, out of turn.
+	Resync(cause string)
+	// Resynced is what a look at one waiting ticket has found.
+	Resynced(found string)
+	// Refused is a record or message whose seal this node does not accept.
+	Refused(where, why string)
+}
+
+// Transport is how a page waits.
+type Transport int
+
+// The transports.
+const (
+	BySocket Transport = iota
+	ByPoll
+)
+
+// Delivery is what made a token go to its page.
+type Delivery int
+
+// The deliveries.
+const (
+	Pushed   Delivery = iota // the page was waiting when the ticket was confirmed
+	Resumed                  // the page came, or came back, to a confirmed ticket
+	Repeated                 // the page has it already and has not acknowledged it
+)
+
+// Why a page no longer waits.
+const (
+	EndedDone        = "done"         // 1000 after a final view; of a poll: it has its answer
+	EndedNothing     = "nothing"      // a poll's time was over
+	EndedLeft        = "left"         // the page has closed the socket, or hung up on its poll
+	EndedLost        = "lost"         // the line broke, or nobody answered on it
+	EndedSlow        = "slow"         // a view could not be written in time
+	EndedTooBig      = "too_big"      // 1009
+	EndedPolicy      = "policy"       // 1008
+	EndedFlood       = "flood"        // more bytes than a page can have to say
+	EndedBroken      = "broken"       // 1011
+	EndedReplaced    = "replaced"     // 4001
+	EndedDraining    = "draining"     // 1012
+	EndedDeaf        = "deaf"         // 1013
+	EndedSwitchedOff = "switched_off" // 1013
+	EndedShutdown    = "shutdown"     // the node's life was over first
+)
+
+// Why all waiting tickets are looked at, and what a look finds.
+const (
+	ResyncSubscribed = "subscribed" // the subscription stands: the first time, or again
+	ResyncHears      = "hears"      // a deaf node hears again
+
+	FoundSame    = "same"    // what is known here
+	FoundNewer   = "newer"   // a version of which no message has come (yet)
+	FoundExpired = "expired" // the deadline has passed
+	FoundMissing = "missing" // Redis has no such ticket any more
+	FoundBehind  = "behind"  // Redis says less than is known here: it has fallen back, or a message overtook the look
+	FoundRefused = "refused" // the seal is not accepted
+	FoundUnknown = "unknown" // Redis did not answer
+)
+
+// Where a seal was refused, and why.
+const (
+	InRecord  = "record"
+	InMessage = "message"
+
+	SealBroken     = "broken"      // somebody writes in Redis
+	SealUnknownKey = "unknown_key" // a key rotation on its way, or keys that differ
+)
+
+// Endings are all of Ended's words.
+func Endings() []string {
+	return []string{EndedDone, EndedNothing, EndedLeft, EndedLost, EndedSlow, EndedTooBig, EndedPolicy, EndedFlood, EndedBroken,
+		EndedReplaced, EndedDraining, EndedDeaf, EndedSwitchedOff, EndedShutdown}
+}
+
+// Findings are all of Resynced's words.
+func Findings() []string {
+	return []string{FoundSame, FoundNewer, FoundExpired, FoundMissing, FoundBehind, FoundRefused, FoundUnknown}
+}
+
+// endings are the words of the reasons to let a waiter go.
+var endings = map[release]string{replaced: EndedReplaced, draining: EndedDraining, deaf: EndedDeaf,
+	gone: EndedShutdown, switchedOff: EndedSwitchedOff}
+
+// closings are the words of what a socket is closed with by its own doing.
+var closings = map[websocket.StatusCode]string{closeDone: EndedDone, closePolicy: EndedPolicy, closeBroken: EndedBroken}
+
+// endOf says why a socket could not be read any further.
+func endOf(err error) string {
+	switch {
+	case errors.Is(err, errFlood):
+		return EndedFlood
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return EndedTooBig
+	case websocket.CloseStatus(err) != -1:
+		return EndedLeft
+	}
+	return EndedLost
+}
+
+// delivered meters a token that has left for its page.
+func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket) {
+	if t.State != ticket.Confirmed {
+		return
+	}
+	var took time.Duration
+	if t.ConfirmedAt != 0 {
+		// Two nodes' ideas of one clock: never zero, which says "not known".
+		took = max(h.Store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
+	}
+	h.Meter.Delivered(by, how, took)
+}
+
+// refusedSeal meters a seal that was refused; other errors are none.
+func (h *Hub) refusedSeal(where string, err error) {
+	switch {
+	case errors.Is(err, ticket.ErrUnknownKey):
+		h.Meter.Refused(where, SealUnknownKey)
+	case err != nil:
+		h.Meter.Refused(where, SealBroken)
+	}
+}
+
+// silent is the Meter of who wants none.
+type silent struct{}
+
+func (silent) Changed(ticket.Ticket)                        {}
+func (silent) Called(string, string)                        {}
+func (silent) Began(Transport)                              {}
+func (silent) Ended(Transport, string)                      {}
+func (silent) Delivered(Transport, Delivery, time.Duration) {}
+func (silent) Resync(string)                                {}
+func (silent) Resynced(string)                              {}
+func (silent) Refused(string, string)                       {}
