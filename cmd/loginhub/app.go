@@ -46,7 +46,7 @@ func (a *App) Run(ctx context.Context) error {
 		return fmt.Errorf("LOGINHUB_LISTEN: %w", err)
 	}
 	defer listener.Close()
-	store, err := redisstore.Open(a.set.redisURL())
+	store, err := redisstore.OpenTLS(a.set.redisURL(), a.set.redisTLS)
 	if err != nil {
 		return &usageError{fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)}
 	}
