@@ -18,7 +18,7 @@ import (
 // authority; its plain port is for the test. secure is its TLS port.
 func overTLS(t *testing.T, ca *hubtest.Authority, args ...string) (server *hubtest.Redis, secure string) {
 	t.Helper()
-	cert, key := ca.Issue(t, "redis", time.Now().Add(time.Hour))
+	cert, key := ca.Issue(t, "redis", time.Now().Add(time.Hour), "127.0.0.1")
 	secure = hubtest.FreePort(t)
 	return hubtest.StartRedis(t, append([]string{"--tls-port", secure, "--tls-cert-file", cert, "--tls-key-file", key,
 		"--tls-ca-cert-file", ca.CA, "--tls-auth-clients", "yes", "--tls-replication", "yes"}, args...)...), secure
@@ -49,7 +49,7 @@ func TestARedisWithAPrivateAuthorityAsksForTheNodesCertificate(t *testing.T) {
 	refusedFor(t, "unknown authority", url, "REDIS_CA="+foreign.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 	refusedFor(t, "certificate required", url, "REDIS_CA="+ca.CA)
 	refusedFor(t, "remote error: tls", url, "REDIS_CA="+ca.CA, "REDIS_CERT="+wrong, "REDIS_KEY="+wrongKey)
-	refusedFor(t, "not localhost.test", "REDIS_URL=rediss://localhost.test:"+port, "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	refusedFor(t, "wanted to match localhost", "REDIS_URL=rediss://localhost:"+port, "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 }
 
 func TestSettingsOfTLSToRedisThatDoNotFitAreNamed(t *testing.T) {
@@ -84,7 +84,7 @@ func TestASentinelWithPasswordsOverTLSNamesTheMaster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cert, key := ca.Issue(t, "sentinel", time.Now().Add(time.Hour))
+	cert, key := ca.Issue(t, "sentinel", time.Now().Add(time.Hour), "localhost")
 	own, ownKey := ca.Issue(t, "hub", time.Now().Add(time.Hour))
 	plain, secure, dir := hubtest.FreePort(t), hubtest.FreePort(t), t.TempDir()
 	conf := filepath.Join(dir, "sentinel.conf")
