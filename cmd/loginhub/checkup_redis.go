@@ -93,7 +93,7 @@ func (e *examiner) rights(ctx context.Context, store *redisstore.Store) {
 	if err := e.heard(ctx, store, node); !e.try("redis mailbox", err, "a proof was published and came back", grantsMend) {
 		return
 	}
-	off := store.Now().Sub(time.Now()).Round(time.Millisecond)
+	off := time.Until(store.Now()).Round(time.Millisecond)
 	g := fine
 	if off.Abs() > clockDoubt+time.Since(began) {
 		g = doubt
@@ -153,7 +153,7 @@ func trialTicket(ctx context.Context, store *redisstore.Store) error {
 	id, first, next := ticket.NewSecret().ID(), []byte("check.1"), []byte("check.2")
 	until := store.Now().Add(time.Second)
 	if made, err := store.Make(ctx, id, first, until, time.Second); err != nil || !made {
-		return fmt.Errorf("make: %w", firstOf(err, errors.New("Redis's clock moves")))
+		return fmt.Errorf("make: %w", firstOf(err, errors.New("the clock of Redis moves")))
 	}
 	found, err := store.Attach(ctx, "check", id)
 	if err != nil || !bytes.Equal(found[0].Sealed, first) {

@@ -128,7 +128,9 @@ func TestCheckNamesWhatIsBroken(t *testing.T) {
 			}
 		}
 	}
-	user := func(rules ...any) func(*testing.T) { return do(append([]any{"ACL", "SETUSER", "loginhub"}, rules...)...) }
+	user := func(rules ...any) func(*testing.T) {
+		return do(append([]any{"ACL", "SETUSER", "loginhub"}, rules...)...)
+	}
 	nothing := func(*testing.T) {}
 	port := hubtest.FreePort(t)
 	for _, c := range []struct {
