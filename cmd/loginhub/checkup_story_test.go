@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -246,17 +245,4 @@ func TestHealthAsksTheNodeOnThisMachine(t *testing.T) {
 	secure := []string{"TLS_CERT=" + cert, "TLS_KEY=" + key}
 	n = hubtest.LaunchNode(t, program, append(secure, "REDIS_URL=embedded", "SANDBOX=true")...)
 	ask(0, "/readyz", []string{"--ready"}, append(secure, "LISTEN="+strings.TrimPrefix(n.URL, "http://"))...)
-}
-
-func TestAReleaseIsStampedWithItsVersion(t *testing.T) {
-	t.Parallel()
-	out := filepath.Join(t.TempDir(), "loginhub")
-	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.stamp=v1.2.3 -X main.commit=0123456789abcdef", "-o", out, "loginhub/cmd/loginhub")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, text)
-	}
-	text, err := exec.Command(out, "version").Output()
-	if err != nil || !regexp.MustCompile(`^loginhub v1\.2\.3 0123456789ab go1\.\S+ linux/\S+\n$`).Match(text) {
-		t.Errorf("%q %v", text, err)
-	}
 }
