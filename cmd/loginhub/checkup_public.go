@@ -112,7 +112,7 @@ func (e *examiner) verifyFile(ctx context.Context) {
 	err := e.get(ctx, "/s/"+name, func(r *http.Response) error {
 		got, err := io.ReadAll(io.LimitReader(r.Body, 4<<10))
 		if err == nil && (r.StatusCode != http.StatusOK || string(got) != text) {
-			err = fmt.Errorf("%s/s/%s says %s and other text", e.set.public, name, r.Status)
+			err = fmt.Errorf("%s/s/%s: %s and other text", e.set.public, name, r.Status)
 		}
 		return err
 	})

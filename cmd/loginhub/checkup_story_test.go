@@ -156,6 +156,7 @@ func TestCheckNamesWhatIsBroken(t *testing.T) {
 		{"not on WeChat's list", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, nil, "wechat " + appID, "jscode2session", "ok"},
 		{"not on WeChat's list, with codes", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, []string{"QR=wxacode"}, "wechat " + appID, "jscode2session", "FAIL"},
 		{"another file", nothing, nothing, []string{"WECHAT_VERIFY_FILE=other.txt:verification-text"}, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE", "FAIL"},
+		{"another text", nothing, nothing, []string{"WECHAT_VERIFY_FILE=abc.txt:verification-text-2"}, "wechat file", "200 OK and other text", "FAIL"},
 		{"nobody there", nothing, nothing, []string{"PUBLIC_URL=http://127.0.0.1:" + port}, "public url", "refused", "FAIL"},
 		{"not the hub", nothing, nothing, []string{"PUBLIC_URL=" + d.wechat.URL}, "public url", "proxy", "FAIL"},
 		{"no upgrade", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "proxy_set_header Upgrade $http_upgrade;", "")}, "websocket", "pass on Upgrade", "FAIL"},
