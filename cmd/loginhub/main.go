@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -123,7 +124,7 @@ func version() string {
 			switch {
 			case s.Key == "vcs.revision" && from == "":
 				from = s.Value
-			case s.Key == "vcs.modified" && s.Value == "true":
+			case s.Key == "vcs.modified" && s.Value == "true" && !strings.HasSuffix(text, "+dirty"):
 				dirty = " dirty"
 			}
 		}
