@@ -287,3 +287,24 @@ func (t *Tokens) claim(stale string) string {
 
 // Close lets go of idle connections of the package's own transport.
 func (t *Tokens) Close() { t.host.close() }
+
+// AccessToken asks WeChat for an application's token and tells how long it is
+// good for. It asks for the stable one, and forces no renewal: nodes that use it
+// do not notice. One call, never repeated; an error is always an [*Error].
+func AccessToken(ctx context.Context, c Config) (life time.Duration, err error) {
+	t, err := NewTokens(c, wallClock{})
+	if err != nil {
+		return 0, err
+	}
+	defer t.Close()
+	g, err := t.fetch(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return time.Until(g.Expires).Round(time.Second), nil
+}
+
+// wallClock is a store that fetch asks for nothing but the time.
+type wallClock struct{ TokenStore }
+
+func (wallClock) Now() time.Time { return time.Now() }

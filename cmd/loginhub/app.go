@@ -46,11 +46,10 @@ func (a *App) Run(ctx context.Context) error {
 		return fmt.Errorf("LOGINHUB_LISTEN: %w", err)
 	}
 	defer listener.Close()
-	store, err := redisstore.Open(a.set.redisURL())
+	store, err := openStore(a.set)
 	if err != nil {
-		return &usageError{fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)}
+		return &usageError{err}
 	}
-	store.Replicas = a.set.RedisWait
 	a.metrics = newMetrics()
 	store.Meter = a.metrics.redis
 	defer store.Close()
@@ -130,19 +129,11 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 	if err != nil {
 		return nil, nil, err
 	}
-	var keys []ticket.Key
-	for _, m := range set.masters {
-		keys = append(keys, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
-	}
-	ring, err := ticket.NewKeyring(keys)
+	ring, err := set.keyring()
 	if err != nil {
 		return nil, nil, err
 	}
-	var vaultKeys []redisstore.VaultKey
-	for _, m := range set.masters {
-		vaultKeys = append(vaultKeys, redisstore.VaultKey{ID: m.ID(), Key: m.Vault()})
-	}
-	vault, err := store.Vault(vaultKeys)
+	vault, err := set.vault(store)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -195,6 +186,34 @@ func (a *App) admin(node *hub.Hub, clients []*ticket.Client) (*http.Server, erro
 		}
 	}()
 	return server, nil
+}
+
+// keyring is what seals and opens records.
+func (s *settings) keyring() (*ticket.Keyring, error) {
+	var keys []ticket.Key
+	for _, m := range s.masters {
+		keys = append(keys, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+	}
+	return ticket.NewKeyring(keys)
+}
+
+// vault is what nodes share beside the records.
+func (s *settings) vault(store *redisstore.Store) (*redisstore.Vault, error) {
+	var keys []redisstore.VaultKey
+	for _, m := range s.masters {
+		keys = append(keys, redisstore.VaultKey{ID: m.ID(), Key: m.Vault()})
+	}
+	return store.Vault(keys)
+}
+
+// openStore is the store as the settings want it; not connected yet.
+func openStore(s *settings) (*redisstore.Store, error) {
+	store, err := redisstore.OpenTLS(s.redisURL(), s.redisTLS)
+	if err != nil {
+		return nil, fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)
+	}
+	store.Replicas = s.RedisWait
+	return store, nil
 }
 
 // redisURL is the store's.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,6 +29,8 @@ type settings struct {
 	verify  [2]string // name and text of WeChat's verification file
 	// certificate is nil where a proxy ends TLS.
 	certificate *certificate
+	// redisTLS is nil where the URL says it all.
+	redisTLS *tls.Config
 }
 
 // check is one row of the table: what is wrong, and how to mend it.
@@ -78,6 +81,8 @@ func (c *Config) validate() (*settings, error) {
 		s.certificate, err = newCertificate(c.TLSCert, c.TLSKey)
 		note("LOGINHUB_TLS_CERT", err)
 	}
+	s.redisTLS, err = c.redisTLS()
+	note("LOGINHUB_REDIS_CA", err)
 	for _, row := range s.table() {
 		if row.wrong {
 			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.mend))
@@ -114,6 +119,9 @@ func (s *settings) table() []check {
 		{"LOGINHUB_PUBLIC_URL", strings.HasPrefix(s.public, "http://") && !local(s.public) && !c.InsecureHTTP,
 			"http is for local addresses: whoever is on the way reads tokens; use https, or set LOGINHUB_INSECURE_HTTP=true if you mean it"},
 		{"LOGINHUB_TLS_CERT", (c.TLSCert == "") != (c.TLSKey == ""), "LOGINHUB_TLS_CERT and LOGINHUB_TLS_KEY go together"},
+		{"LOGINHUB_REDIS_CERT", (c.RedisCert == "") != (c.RedisKey == ""), "LOGINHUB_REDIS_CERT and LOGINHUB_REDIS_KEY go together"},
+		{"LOGINHUB_REDIS_URL", c.RedisCA+c.RedisCert != "" && !strings.HasPrefix(c.RedisURL, "rediss://"),
+			"LOGINHUB_REDIS_CA and LOGINHUB_REDIS_CERT are for TLS: the URL must begin with rediss://"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
 		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
 		{"LOGINHUB_MAX_SOCKETS", c.MaxSockets < 0, "cannot be negative; unset takes it from the file limit"},

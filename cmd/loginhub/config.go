@@ -19,9 +19,12 @@ type Config struct {
 	AdminListen string `default:"127.0.0.1:9090" help:"Address of metrics and pprof; empty turns it off."`
 	PublicURL   string `help:"What browsers and phones see, for example https://login.example.com; issuer of the tokens. Default http://localhost:8080."`
 
-	RedisURL     string `help:"redis://, rediss:// or unix:// URL; ?addr= adds addresses, ?master_name= is for Sentinel, ?cluster=true for Cluster; 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
+	RedisURL     string `help:"redis://, rediss:// or unix:// URL; ?addr= adds addresses, ?master_name= is for Sentinel (before the @ its own user and password, Redis's as ?username=&password=), ?cluster=true for Cluster; 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
 	RedisURLFile string `help:"Path of a file that holds the Redis URL." placeholder:"PATH"`
 	RedisWait    int    `help:"How many replicas must have a confirm before the phone hears of it, so that a failover cannot lose it; costs each confirm one command (WAIT) more. Default: none."`
+	RedisCA      string `name:"redis-ca" help:"Path of the PEM certificates of the authorities that a rediss:// Redis and its Sentinels are verified against, in place of the system's." placeholder:"PATH"`
+	RedisCert    string `help:"Path of the PEM certificate that a rediss:// Redis asks for; read anew when it changes." placeholder:"PATH"`
+	RedisKey     string `help:"Path of its PEM key." placeholder:"PATH"`
 	Keys         string `help:"Master keys as 'loginhub keygen' prints them, comma-separated, newest first. Random with the embedded Redis, otherwise required." placeholder:"KEY,..."`
 	KeysFile     string `help:"Path of a file that holds the keys." placeholder:"PATH"`
 	Clients      string `help:"Path of the clients file (YAML). Default: one client 'default' with the public URL's own origin." placeholder:"PATH"`
@@ -120,6 +123,7 @@ func (c *Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
 		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait),
+		slog.String("redis_ca", c.RedisCA), slog.String("redis_cert", c.RedisCert),
 		slog.String("keys", set(c.Keys)), slog.String("clients", c.Clients),
 		slog.String("wechat_app_id", c.WechatAppID), slog.String("wechat_app_secret", set(c.WechatAppSecret)),
 		slog.String("wechat_web_app_id", c.WechatWebAppID), slog.String("wechat_web_app_secret", set(c.WechatWebAppSecret)),

@@ -32,7 +32,7 @@ var homes = map[string][]string{
 	"github.com/skip2/go-qrcode":          {"api"},
 	"github.com/redis/go-redis/v9":        {"hub/redisstore", "hub/hubtest"},
 	"github.com/alicebob/miniredis/v2":    {"hub/redisstore"},
-	"github.com/coder/websocket":          {"hub", "hub/hubtest"},
+	"github.com/coder/websocket":          {"cmd/loginhub", "hub", "hub/hubtest"}, // cmd: `loginhub check` is a page
 	"github.com/go-jose/go-jose/v4":       {"api/token", "api/assertion"},
 	"github.com/alecthomas/kong":          {"cmd/loginhub", "cmd/loginbench"},
 	"github.com/mileusna/useragent":       {"api"},

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -27,8 +29,10 @@ type commands struct {
 	Config
 
 	Serve   serve   `cmd:"" default:"1" help:"Run a node (the default)."`
+	Check   checkup `cmd:"" help:"Try the configuration against the real Redis, WeChat and public URL, and say what to mend. Exit code 1 where something must be."`
+	Health  health  `cmd:"" help:"Ask the node on this machine whether it is alive. Exit code 0 or 1."`
 	Keygen  keygen  `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
-	Version showVer `cmd:"" help:"Print the version."`
+	Version showVer `cmd:"" help:"Print version, commit and Go's version."`
 }
 
 type (
@@ -106,19 +110,32 @@ func (showVer) Run() error {
 	return nil
 }
 
-// version is what the build knows of itself.
+// stamp is the release's version, as a build without Git's history is told it:
+// -ldflags "-X main.stamp=v1.2.3 -X main.commit=0123456789ab".
+var stamp, commit string
+
+// version is what the build knows of itself: version, commit, whether its tree
+// was changed, Go's version, and the platform.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	text := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			text += " " + s.Value[:min(12, len(s.Value))]
+	text, from, dirty := "unknown", commit, ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		text = info.Main.Version
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision" && from == "":
+				from = s.Value
+			case s.Key == "vcs.modified" && s.Value == "true" && !strings.HasSuffix(text, "+dirty"):
+				dirty = " dirty"
+			}
 		}
 	}
-	return text + " " + info.GoVersion
+	if stamp != "" {
+		text = stamp
+	}
+	if from != "" {
+		text += " " + from[:min(12, len(from))]
+	}
+	return text + dirty + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 }
 
 // logger writes text for a person at a terminal, JSON for everything else.

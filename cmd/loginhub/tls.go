@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -83,6 +84,36 @@ func (c *certificate) listen(l net.Listener, log *slog.Logger) net.Listener {
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(log), nil },
 	})
+}
+
+// redisTLS is what the settings say about TLS to Redis; nil where they say
+// nothing. The certificate is read anew when it changes; the authorities are not.
+func (c *Config) redisTLS() (*tls.Config, error) {
+	if c.RedisCA == "" && c.RedisCert == "" {
+		return nil, nil
+	}
+	secure := &tls.Config{}
+	if c.RedisCA != "" {
+		text, err := os.ReadFile(c.RedisCA)
+		if err != nil {
+			return nil, err
+		}
+		secure.RootCAs = x509.NewCertPool()
+		if !secure.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s holds no PEM certificate", c.RedisCA)
+		}
+	}
+	if c.RedisCert != "" && c.RedisKey != "" {
+		own, err := newCertificate(c.RedisCert, c.RedisKey)
+		if err != nil {
+			return nil, fmt.Errorf("LOGINHUB_REDIS_CERT: %w", err)
+		}
+		log := logger(c.Log)
+		secure.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return own.get(log), nil
+		}
+	}
+	return secure, nil
 }
 
 // local reports whether a URL's host is this machine or a private network: its

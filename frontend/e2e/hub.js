@@ -140,7 +140,7 @@ async function startNginx(dir, front, ports, edit = (text) => text) {
   const shipped = readFileSync(join(root, 'deploy/nginx/loginhub.conf'), 'utf8')
   const servers = ports.map((port) => `    server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;\n`)
   const text = edit(shipped
-    .replace(/^ {4}server [0-9.:]+ .*;\n/gm, () => servers.splice(0).join(''))
+    .replace(/^ {4}server \S+ max_fails=.*;\n/gm, () => servers.splice(0).join(''))
     .replace('listen 8080;', `listen 127.0.0.1:${front};`))
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};\n`)
   const file = join(dir, 'nginx.conf')

@@ -27,7 +27,7 @@ func StartNginx(t testing.TB, conf string, nodes []string, edit func(string) str
 	}
 	port := FreePort(t)
 	text := string(shipped)
-	first := regexp.MustCompile(`(?m)^    server [0-9.:]+ .*;\n`)
+	first := regexp.MustCompile(`(?m)^    server \S+ max_fails=.*;\n`)
 	placed := false
 	text = first.ReplaceAllStringFunc(text, func(string) string {
 		if placed {

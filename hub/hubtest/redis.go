@@ -30,11 +30,22 @@ type Redis struct {
 // with the test. More arguments go to redis-server as they are.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
+	return StartRedisAs(t, "", "", append([]string{"--save", "", "--appendonly", "no"}, args...)...)
+}
+
+// StartRedisAs is StartRedis for a server that asks who comes, and whose
+// persistence is its own affair: Client looks and meddles as that user. The
+// first argument may be the path of a configuration file; those after it win.
+func StartRedisAs(t testing.TB, user, password string, args ...string) *Redis {
+	t.Helper()
 	port := FreePort(t)
 	r := &Redis{Addr: "127.0.0.1:" + port, URL: "redis://127.0.0.1:" + port + "/0"}
-	r.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-		"--dir", t.TempDir(), "--daemonize", "no"}, args...)
-	r.Client = redis.NewClient(&redis.Options{Addr: r.Addr, DisableIdentity: true})
+	own := []string{"--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--daemonize", "no"}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "--") {
+		own, args = append([]string{args[0]}, own...), args[1:]
+	}
+	r.args = append(own, args...)
+	r.Client = redis.NewClient(&redis.Options{Addr: r.Addr, Username: user, Password: password, DisableIdentity: true})
 	r.Start(t)
 	t.Cleanup(func() {
 		r.Client.Close()

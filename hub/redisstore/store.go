@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -45,13 +46,19 @@ type Store struct {
 // ?cluster=true for a Cluster, or "embedded" for one within the process. It
 // does not connect: a node starts without its Redis, and says that it is not
 // ready.
-func Open(url string) (*Store, error) {
+func Open(url string) (*Store, error) { return OpenTLS(url, nil) }
+
+// OpenTLS is Open with the authorities (RootCAs) and the client certificate
+// (GetClientCertificate) for a rediss:// URL; nil for the system's and none.
+// Every server of a Sentinel or a Cluster is held to the name or address that it
+// is reached by.
+func OpenTLS(url string, secure *tls.Config) (*Store, error) {
 	s := &Store{scripts: loadScripts(), start: time.Now(), stop: func() {}}
 	var err error
 	if url == Embedded {
 		s.client, s.stop = embedded()
 		s.oneByOne = true
-	} else if s.client, err = dial(url); err != nil {
+	} else if s.client, err = dial(url, secure); err != nil {
 		return nil, err
 	}
 	if _, one := s.client.(*redis.Client); one && url != Embedded {

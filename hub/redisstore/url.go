@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/url"
 	"time"
@@ -28,7 +29,8 @@ type silent struct{}
 func (silent) Printf(context.Context, string, ...any) {}
 
 // dial makes a client for the URL; errors never hold the URL, it has a password.
-func dial(text string) (redis.UniversalClient, error) {
+// secure, which may be nil, holds what a rediss:// URL cannot say.
+func dial(text string, secure *tls.Config) (redis.UniversalClient, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, badURL(err)
@@ -49,6 +51,7 @@ func dial(text string) (redis.UniversalClient, error) {
 		// After a failover the dead master is asked until the map is read anew;
 		// the library's minute is a minute of 503.
 		o.ClusterStateReloadInterval = time.Second
+		o.TLSConfig = many(trust(o.TLSConfig, secure))
 		return redis.NewClusterClient(o), nil
 	case sentinel:
 		o, err := redis.ParseFailoverURL(u.String())
@@ -57,6 +60,7 @@ func dial(text string) (redis.UniversalClient, error) {
 		}
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialLimit, ioLimit, ioLimit, retries
 		o.ContextTimeoutEnabled, o.DisableIdentity = true, true
+		o.TLSConfig = many(trust(o.TLSConfig, secure))
 		return redis.NewFailoverClient(o), nil
 	}
 	o, err := redis.ParseURL(u.String())
@@ -64,7 +68,28 @@ func dial(text string) (redis.UniversalClient, error) {
 		return nil, badURL(err)
 	}
 	single(o)
+	o.TLSConfig = trust(o.TLSConfig, secure)
 	return redis.NewClient(o), nil
+}
+
+// trust puts the operator's authorities and certificate into what the URL says;
+// nil stays nil: whoever writes redis:// gets no TLS.
+func trust(url, secure *tls.Config) *tls.Config {
+	if url == nil || secure == nil {
+		return url
+	}
+	url.RootCAs, url.GetClientCertificate = secure.RootCAs, secure.GetClientCertificate
+	return url
+}
+
+// many leaves the name in a certificate to the address that is dialled: the
+// library would hold every server, the master behind a Sentinel too, to the
+// first one's name.
+func many(c *tls.Config) *tls.Config {
+	if c != nil {
+		c.ServerName = ""
+	}
+	return c
 }
 
 // single sets the limits for one server.

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// checkupLimit bounds all of `loginhub check` but the socket that --hold holds.
+const checkupLimit = 30 * time.Second
+
+// checkup is `loginhub check`: the settings that a node would take, tried
+// against the world. It makes tickets of its own, which expire, and changes
+// nothing else. Run it where a node runs, with a node's settings, while nodes
+// run.
+type checkup struct {
+	Hold time.Duration `env:"-" help:"Hold the socket through the proxy so long, to see that nothing on the way cuts it: 70s is more than an idle limit of 60s." placeholder:"DURATION"`
+}
+
+// A grade says whether something has to be mended.
+type grade string
+
+const (
+	fine  grade = "ok"
+	doubt grade = "warn" // works, or cannot be told; better to look
+	wrong grade = "FAIL" // has to be mended
+)
+
+// finding is one line.
+type finding struct {
+	grade grade
+	what  string // redis, wechat, public URL, …
+	text  string // what was found, and how to mend it; never a secret
+}
+
+// examiner collects the findings of one part, in their order.
+type examiner struct {
+	set  *settings
+	hold time.Duration
+	all  []finding
+}
+
+func (e *examiner) note(g grade, what, format string, args ...any) {
+	e.all = append(e.all, finding{g, what, fmt.Sprintf(format, args...)})
+}
+
+// try notes what err says, with the way to mend it, or that it went well. It
+// reports whether it did.
+func (e *examiner) try(what string, err error, well, mend string) bool {
+	if err != nil {
+		e.note(wrong, what, "%v; %s", err, mend)
+		return false
+	}
+	e.note(fine, what, "%s", well)
+	return true
+}
+
+// Run examines everything and is an error where something has to be mended. A
+// configuration that no node would start with is one as it is for `serve`.
+func (k checkup) Run(c *Config) error {
+	if err := c.readFiles(); err != nil {
+		return &usageError{err}
+	}
+	set, err := c.validate()
+	if err != nil {
+		return &usageError{err}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), checkupLimit+k.Hold)
+	defer cancel()
+	return report(os.Stdout, k.examine(ctx, set))
+}
+
+// examine runs the parts at once. The public URL is looked at with the Redis in
+// hand, which tells what the hub has written.
+func (k checkup) examine(ctx context.Context, set *settings) []finding {
+	parts := []*examiner{{set: set}, {set: set, hold: k.Hold}, {set: set}}
+	store, err := openStore(set)
+	if err != nil {
+		return []finding{{wrong, "redis", err.Error()}}
+	}
+	defer store.Close()
+	var all sync.WaitGroup
+	all.Go(func() { parts[0].redis(ctx, store) })
+	all.Go(func() { parts[1].public(ctx, store) })
+	all.Go(func() { parts[2].providers(ctx) })
+	all.Wait()
+	found := []finding{{fine, "settings", "a node would start with them"}}
+	for _, p := range parts {
+		found = append(found, p.all...)
+	}
+	return found
+}
+
+// report prints the findings, one a line, and is an error where one is wrong.
+func report(out io.Writer, found []finding) error {
+	broken := 0
+	for _, f := range found {
+		if f.grade == wrong {
+			broken++
+		}
+		text := strings.Join(strings.Fields(f.text), " ") // one line, whatever an error holds
+		if _, err := fmt.Fprintf(out, "%-4s  %-16s %s\n", f.grade, f.what, text); err != nil {
+			return fmt.Errorf("check: %w", err)
+		}
+	}
+	if broken > 0 {
+		return fmt.Errorf("%d to mend", broken)
+	}
+	return nil
+}
+
+// errSlow is what remains where a part's time is over.
+var errSlow = errors.New("no answer in time")
+
+// timely says of a context's end what it means.
+func timely(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errSlow
+	}
+	return err
+}

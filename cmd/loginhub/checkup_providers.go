@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sort"
+
+	"loginhub/wechat"
+)
+
+// noCode is what is shown to WeChat in place of a user's code: it refuses the
+// code only after it has taken the application's id and secret.
+const noCode = "loginhub-check-is-no-code"
+
+// providers examines who confirms: the deployment's, and the clients' own.
+func (e *examiner) providers(ctx context.Context) {
+	if e.set.sandbox() {
+		e.note(doubt, "provider", "the sandbox: anybody logs in as anybody; set LOGINHUB_WECHAT_APP_ID for production")
+		return
+	}
+	sets := map[string]credentials{"": e.set.credentials()}
+	for id, own := range e.set.own {
+		sets[id] = own
+	}
+	var ids []string
+	for id := range sets {
+		ids = append(ids, id)
+	}
+	sort.Strings(ids)
+	seen := map[any]bool{}
+	first := func(a any) bool { was := seen[a]; seen[a] = true; return !was }
+	for _, id := range ids {
+		c := sets[id]
+		if c.program.id != "" && first(c.program) {
+			e.program(ctx, c.program, c.qr == "wxacode")
+		}
+		if c.web.id != "" && first(webOf{c.web}) {
+			e.website(ctx, c.web)
+		}
+		if c.jwksURL != "" && first(c.jwksURL) {
+			e.appKeys(ctx, c.jwksURL)
+		}
+	}
+}
+
+// wechatMend is what to do about each kind of WeChat's refusals.
+func wechatMend(err error) string {
+	var e *wechat.Error
+	if errors.As(err, &e) && e.Kind == wechat.KindConfig {
+		return "compare AppID and AppSecret with WeChat's console, and put this machine's address on its list (IP白名单)"
+	}
+	return "is WeChat reachable from here (a firewall, a proxy in LOGINHUB_WECHAT_API_URL)?"
+}
+
+// program examines a mini-program: its secret by a code that is none, and the
+// access token, which needs this machine's address on WeChat's list.
+func (e *examiner) program(ctx context.Context, a wechatApp, codes bool) {
+	what := "wechat " + a.id
+	config := wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: e.set.WechatAPIURL}
+	program, err := wechat.NewMiniProgram(config)
+	if err != nil {
+		e.note(wrong, what, "%v", err)
+		return
+	}
+	defer program.Close()
+	_, err = program.Session(ctx, noCode)
+	if !e.try(what, refusedCode(err), "WeChat takes AppID and AppSecret (jscode2session)", wechatMend(err)) {
+		return
+	}
+	life, err := wechat.AccessToken(ctx, config)
+	switch {
+	case err == nil:
+		e.note(fine, what, "access token, good for %v", life)
+	case codes:
+		e.note(wrong, what, "access token: %v; %s; without it there are no mini-program codes (LOGINHUB_QR=wxacode)", err, wechatMend(err))
+	default:
+		e.note(doubt, what, "access token: %v; logins do not need it, LOGINHUB_QR=wxacode would; %s", err, wechatMend(err))
+	}
+}
+
+// website examines a website application in the same way.
+func (e *examiner) website(ctx context.Context, a wechatApp) {
+	what := "wechat web " + a.id
+	site, err := wechat.NewWebsite(wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: e.set.WechatAPIURL}, e.set.WechatOpenURL)
+	if err != nil {
+		e.note(wrong, what, "%v", err)
+		return
+	}
+	defer site.Close()
+	_, err = site.Login(ctx, noCode)
+	e.try(what, refusedCode(err), "WeChat takes AppID and AppSecret; that the callback domain is "+e.set.public+"'s only its console shows", wechatMend(err))
+}
+
+// refusedCode is nil where WeChat refuses just the code.
+func refusedCode(err error) error {
+	var e *wechat.Error
+	if errors.As(err, &e) && e.Kind == wechat.KindCode {
+		return nil
+	}
+	if err == nil {
+		return errors.New("takes a code that is none: is LOGINHUB_WECHAT_API_URL WeChat's?")
+	}
+	return err
+}
+
+// appKeys fetches the own app's keys as a node does at the first login.
+func (e *examiner) appKeys(ctx context.Context, url string) {
+	const mend = "LOGINHUB_APP_JWKS_URL must give the back end's public keys to this machine"
+	var keys struct{ Keys []json.RawMessage }
+	err := fetch(ctx, url, func(r *http.Response) error {
+		if r.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s says %s", url, r.Status)
+		}
+		return json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&keys)
+	})
+	if err == nil && len(keys.Keys) == 0 {
+		err = errors.New("no key in it")
+	}
+	e.try("app keys", err, fmt.Sprintf("%d at %s", len(keys.Keys), url), mend)
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+const (
+	fetchLimit = 10 * time.Second
+	firstView  = 2500 * time.Millisecond // the page tries the long poll then
+	renewal    = 21 * 24 * time.Hour     // renewals run a month ahead
+)
+
+// proxyMend is where a proxy that passes everything on is to be found.
+const proxyMend = "deploy/nginx/loginhub.conf shows what a proxy has to pass on"
+
+// public examines the way that browsers and phones take: the public URL, through
+// whatever stands before the nodes.
+func (e *examiner) public(ctx context.Context, store *redisstore.Store) {
+	if e.set.public == "" {
+		e.note(doubt, "public url", "LOGINHUB_PUBLIC_URL is not set: this is a machine for trying things out")
+		return
+	}
+	if !e.reached(ctx) {
+		return
+	}
+	e.keys(ctx)
+	e.verifyFile(ctx)
+	made, err := e.ticket(ctx)
+	if !e.try("tickets", err, "one was made", "its log says why") {
+		return
+	}
+	e.poll(ctx, made)
+	e.socket(ctx, made)
+	e.addresses(ctx, store, made.Ticket)
+}
+
+// reached looks whether the hub answers there, ready, and how long its
+// certificate is good for.
+func (e *examiner) reached(ctx context.Context) bool {
+	var secure *tls.ConnectionState
+	err := e.get(ctx, "/readyz", func(r *http.Response) error {
+		secure = r.TLS
+		text, err := io.ReadAll(io.LimitReader(r.Body, 4<<10))
+		switch {
+		case err != nil:
+			return err
+		case r.StatusCode/100 == 3:
+			return fmt.Errorf("it redirects to %s", r.Header.Get("Location"))
+		case r.StatusCode != http.StatusOK:
+			return fmt.Errorf("/readyz says %s: %.200q", r.Status, text)
+		case !strings.Contains(string(text), `"ready"`):
+			return errors.New("something answers /readyz that is no hub")
+		}
+		return nil
+	})
+	if !e.try("public url", err, e.set.public+" answers and is ready", "the name must lead to the proxy, its certificate be valid, and the proxy pass everything on to the nodes; "+proxyMend) {
+		return false
+	}
+	if secure == nil {
+		e.note(cond(local(e.set.public), fine, wrong), "tls", "none: whoever is on the way reads tokens; use https for everything but local addresses")
+		return true
+	}
+	ends := secure.PeerCertificates[0].NotAfter
+	left := time.Until(ends)
+	e.note(cond(left < renewal, doubt, fine), "tls", "%s, certificate valid until %s%s", tls.VersionName(secure.Version), ends.Format(time.DateOnly),
+		cond(left < renewal, fmt.Sprintf(": %d days; is its renewal broken?", int(left.Hours()/24)), ""))
+	return true
+}
+
+// keys compares the keys that the running hub publishes with those at hand.
+func (e *examiner) keys(ctx context.Context) {
+	var set struct {
+		Keys []struct{ Kid string }
+	}
+	err := e.get(ctx, "/.well-known/jwks.json", func(r *http.Response) error {
+		return json.NewDecoder(io.LimitReader(r.Body, 64<<10)).Decode(&set)
+	})
+	if err == nil && !e.set.embedded() {
+		for _, m := range e.set.masters {
+			if !slices.ContainsFunc(set.Keys, func(k struct{ Kid string }) bool { return k.Kid == m.ID() }) {
+				err = fmt.Errorf("a key of LOGINHUB_KEYS (%s) is not published", m.ID())
+			}
+		}
+	}
+	e.try("keys", err, fmt.Sprintf("%d published", len(set.Keys)), "every node must have the same LOGINHUB_KEYS, and the path /.well-known/ be passed on to them")
+}
+
+// verifyFile fetches WeChat's verification file as WeChat does.
+func (e *examiner) verifyFile(ctx context.Context) {
+	name, text := e.set.verify[0], e.set.verify[1]
+	if name == "" {
+		if e.set.WechatAppID != "" && e.set.QR == "link" {
+			e.note(doubt, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE is not set; WeChat asks for it when the rule for %s/s/ is added", e.set.public)
+		}
+		return
+	}
+	err := e.get(ctx, "/s/"+name, func(r *http.Response) error {
+		got, err := io.ReadAll(io.LimitReader(r.Body, 4<<10))
+		if err == nil && (r.StatusCode != http.StatusOK || string(got) != text) {
+			err = fmt.Errorf("%s/s/%s: %s and other text", e.set.public, name, r.Status)
+		}
+		return err
+	})
+	e.try("wechat file", err, e.set.public+"/s/"+name+" is served", "every node needs LOGINHUB_WECHAT_VERIFY_FILE, and the proxy must pass /s/ on")
+}
+
+// trial is a ticket of our own.
+type trial struct {
+	Ticket ticket.ID `json:"ticket"`
+	Secret string    `json:"secret"`
+}
+
+// ticket makes one as a page does; headers are pairs.
+func (e *examiner) ticket(ctx context.Context, headers ...string) (made trial, err error) {
+	body := []byte(`{}`)
+	if len(e.set.clients) > 0 {
+		if body, err = json.Marshal(map[string]string{"client_id": e.set.clients[0].ID}); err != nil {
+			return made, err
+		}
+	}
+	err = e.ask(ctx, http.MethodPost, "/api/login/tickets", body, func(r *http.Response) error {
+		text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+		if err != nil {
+			return err
+		}
+		if r.StatusCode != http.StatusCreated {
+			return fmt.Errorf("a new ticket: %s: %.300q", r.Status, text)
+		}
+		return json.Unmarshal(text, &made)
+	}, append(headers, "Content-Type", "application/json")...)
+	return made, err
+}
+
+func (e *examiner) path(made trial, endpoint string) string {
+	return "/api/login/tickets/" + string(made.Ticket) + "/" + endpoint
+}
+
+// poll holds a long poll for a second, with nothing to say.
+func (e *examiner) poll(ctx context.Context, made trial) {
+	err := e.get(ctx, e.path(made, "poll?after=1&wait=1"), func(r *http.Response) error {
+		if r.StatusCode != http.StatusNoContent {
+			return fmt.Errorf("a long poll: %s", r.Status)
+		}
+		return nil
+	}, "Authorization", "Bearer "+made.Secret)
+	e.try("long poll", err, "passes", "the proxy must pass on the Authorization header and wait longer than 55 s; "+proxyMend)
+}
+
+// socket opens the ticket's WebSocket as a page does, and holds it.
+func (e *examiner) socket(ctx context.Context, made trial) {
+	const mend = "the proxy must speak HTTP/1.1 to the nodes, pass on Upgrade, Connection and Sec-WebSocket-Protocol, and wait longer than the heartbeat of 20 s; " + proxyMend
+	began := time.Now()
+	err := func() error {
+		dial, cancel := context.WithTimeout(ctx, fetchLimit)
+		defer cancel()
+		conn, answer, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(e.set.public, "http")+e.path(made, "ws"),
+			&websocket.DialOptions{Subprotocols: []string{"loginhub.v1", "loginhub.secret." + made.Secret}})
+		if err != nil && answer != nil {
+			return fmt.Errorf("the upgrade was answered with %s", answer.Status)
+		}
+		if err != nil {
+			return timely(err)
+		}
+		defer conn.CloseNow()
+		limit := firstView
+		for {
+			read, cancel := context.WithTimeout(ctx, limit)
+			_, _, err := conn.Read(read)
+			cancel()
+			switch {
+			case err != nil && limit == firstView:
+				return fmt.Errorf("upgraded, and no view within %v: %w", firstView, timely(err))
+			case websocket.CloseStatus(err) == websocket.StatusNormalClosure:
+				return nil // the ticket is over
+			case err != nil:
+				return fmt.Errorf("cut after %v: %w", time.Since(began).Round(time.Second), timely(err))
+			case time.Since(began) >= e.hold:
+				return conn.Close(websocket.StatusNormalClosure, "")
+			}
+			limit = 45 * time.Second // the page's own
+		}
+	}()
+	held := ""
+	if e.hold > 0 {
+		held = fmt.Sprintf(", and holds for %v", time.Since(began).Round(time.Second))
+	}
+	e.try("websocket", err, "the upgrade works, the first view came at once"+held, mend)
+}
+
+func (e *examiner) get(ctx context.Context, path string, read func(*http.Response) error, headers ...string) error {
+	return e.ask(ctx, http.MethodGet, path, nil, read, headers...)
+}
+
+// ask is one request to the public URL; headers are pairs. Redirects are not
+// followed: phones post.
+func (e *examiner) ask(ctx context.Context, method, path string, body []byte, read func(*http.Response) error, headers ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, e.set.public+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("User-Agent", "loginhub check")
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return send(r, read)
+}
+
+// fetch is a GET of somebody else's page.
+func fetch(ctx context.Context, url string, read func(*http.Response) error) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	return send(r, read)
+}
+
+func send(r *http.Request, read func(*http.Response) error) error {
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.Do(r)
+	if err != nil {
+		return timely(err)
+	}
+	defer answer.Body.Close()
+	return timely(read(answer))
+}

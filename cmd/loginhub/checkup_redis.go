@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+// How far Redis's clock may be from this machine's: tokens bear its time, and
+// sites that verify them allow about a minute.
+const (
+	clockDoubt = 2 * time.Second
+	clockWrong = 30 * time.Second
+)
+
+// grantsMend is what to do about a refusal of Redis's.
+const grantsMend = "where it says NOPERM or \"can't\", give the user the line in deploy/redis/users.acl; Redis 7 gives a user no channels by default"
+
+// redis examines the store: what it is, and whether its user may do everything
+// that a node does.
+func (e *examiner) redis(ctx context.Context, store *redisstore.Store) {
+	if e.set.embedded() {
+		e.note(doubt, "redis", "embedded: tickets stay in one process and go with it; set LOGINHUB_REDIS_URL for production")
+		return
+	}
+	servers, err := store.Servers(ctx)
+	if err != nil && !strings.Contains(err.Error(), "NOPERM") {
+		e.note(wrong, "redis", "%v; is it running, reachable from here, and LOGINHUB_REDIS_URL right (user, password, rediss:// for TLS)?", timely(err))
+		return
+	}
+	if err != nil {
+		e.note(doubt, "redis", "its version and settings are not told: %v; +info for the user would show them", err)
+	}
+	for _, s := range servers {
+		e.server(s)
+	}
+	e.rights(ctx, store)
+}
+
+// server judges what one master says of itself.
+func (e *examiner) server(s redisstore.Server) {
+	what := "redis " + s.Addr
+	if major, err := strconv.Atoi(strings.Split(s.Version, ".")[0]); s.Valkey == "" && (err != nil || major < 7) {
+		e.note(wrong, what, "version %q; 7 or later is needed, or Valkey", s.Version)
+	} else {
+		e.note(fine, what, "reachable, version %s", cond(s.Valkey != "", "Valkey "+s.Valkey, s.Version))
+	}
+	switch {
+	case s.Policy != "noeviction":
+		e.note(wrong, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction", s.Policy)
+	case s.Max == 0:
+		e.note(doubt, what, "noeviction, and no maxmemory: a flood of tickets takes all of the machine's memory; set it (deploy/redis/redis.conf)")
+	case s.Used > s.Max/10*8:
+		e.note(doubt, what, "%d of %d MB are used; when it is full, new tickets are refused", s.Used>>20, s.Max>>20)
+	default:
+		e.note(fine, what, "noeviction, %d of %d MB used", s.Used>>20, s.Max>>20)
+	}
+	switch {
+	case s.Loading:
+		e.note(wrong, what, "it is loading its dataset; wait until it is done")
+	case s.Broken != "":
+		e.note(wrong, what, "its %s cannot be written, so it may refuse writes; look at its disk and log", s.Broken)
+	case !s.Log:
+		e.note(doubt, what, "no append-only file: a restart costs the logins under way, and sites that were switched off are on again; appendonly yes (deploy/redis/redis.conf)")
+	default:
+		e.note(fine, what, "append-only file is written")
+	}
+	switch want := e.set.RedisWait; {
+	case want > s.Replicas:
+		e.note(wrong, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; mend the replicas or lower it", want, s.Replicas)
+	case want == 0 && s.Replicas > 0:
+		e.note(doubt, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone has been told of; 1 is the usual number", s.Replicas)
+	default:
+		e.note(fine, what, "%d replicas in step, LOGINHUB_REDIS_WAIT=%d", s.Replicas, want)
+	}
+}
+
+// rights does each thing that a node does once, on a ticket that nobody has.
+func (e *examiner) rights(ctx context.Context, store *redisstore.Store) {
+	node := "check" + rand.Text()
+	if !e.try("redis scripts", store.Preload(ctx), "can be loaded", grantsMend) {
+		return
+	}
+	began := time.Now()
+	if err := e.heard(ctx, store, node); !e.try("redis mailbox", err, "a proof was published and came back", grantsMend) {
+		return
+	}
+	off := time.Until(store.Now()).Round(time.Millisecond)
+	g := fine
+	if off.Abs() > clockDoubt+time.Since(began) {
+		g = doubt
+	}
+	if off.Abs() > clockWrong {
+		g = wrong
+	}
+	e.note(g, "clock", "Redis's is %v from this machine's%s", off, cond(g != fine, "; tokens bear Redis's time: set both by NTP", ""))
+	e.try("redis tickets", trialTicket(ctx, store), "made, attached, changed"+cond(e.set.RedisWait > 0, ", and on the replicas", ""), grantsMend)
+	e.try("redis vault", e.trialVault(ctx, store), "saved, loaded, taken, claimed", grantsMend)
+	// No client's id has a blank.
+	const nobody = "loginhub check"
+	_, err := store.Off(ctx, []string{nobody})
+	err = errors.Join(err, store.Switch(ctx, nobody, false), store.Switch(ctx, nobody, true))
+	e.try("redis switches", err, "read and written", grantsMend)
+}
+
+// heard proves the mailbox once, as a node does every second.
+func (e *examiner) heard(ctx context.Context, store *redisstore.Store, node string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	stands, proofs, broken := make(chan struct{}, 1), make(chan struct{}, 64), make(chan error, 1)
+	go func() { // ends with ctx
+		broken <- store.Listen(ctx, node, func() {
+			select {
+			case stands <- struct{}{}:
+			default:
+			}
+		}, func(mail []byte) {
+			if nonce, _, ok := ticket.ReadProof(mail); ok && nonce == node {
+				proofs <- struct{}{}
+			}
+		})
+	}()
+	select {
+	case err := <-broken:
+		return firstOf(err, errSlow)
+	case <-stands:
+	}
+	masters, err := store.Prove(ctx, node, node)
+	if err != nil {
+		return err
+	}
+	for range masters {
+		select {
+		case <-proofs:
+		case err := <-broken:
+			return firstOf(err, errors.New("published, and never heard"))
+		}
+	}
+	return nil
+}
+
+// trialTicket makes a ticket, attaches to it and changes it, with the wait for
+// replicas. It is gone after a minute.
+func trialTicket(ctx context.Context, store *redisstore.Store) error {
+	id, first, next := ticket.NewSecret().ID(), []byte("check.1"), []byte("check.2")
+	until := store.Now().Add(time.Second)
+	if made, err := store.Make(ctx, id, first, until, time.Second); err != nil || !made {
+		return fmt.Errorf("make: %w", firstOf(err, errors.New("the clock of Redis moves")))
+	}
+	found, err := store.Attach(ctx, "check", id)
+	if err != nil || !bytes.Equal(found[0].Sealed, first) {
+		return fmt.Errorf("attach: %w", firstOf(err, errors.New("another record came back")))
+	}
+	done, err := store.Change(ctx, ticket.Change{ID: id, Was: first, Sealed: next, Forget: until.Add(ticket.Tombstone), Lasts: true})
+	if err != nil || !done[0].Done {
+		return fmt.Errorf("change: %w", firstOf(err, errors.New("not taken")))
+	}
+	return nil
+}
+
+// trialVault keeps a value as nodes do for each other.
+func (e *examiner) trialVault(ctx context.Context, store *redisstore.Store) error {
+	vault, err := e.set.vault(store)
+	if err != nil {
+		return err
+	}
+	name, value := "check:"+rand.Text(), []byte("check")
+	if err := vault.Save(ctx, name, value, time.Minute); err != nil {
+		return err
+	}
+	for _, get := range []func(context.Context, string) ([]byte, error){vault.Load, vault.Take} {
+		if got, err := get(ctx, name); err != nil || !bytes.Equal(got, value) {
+			return firstOf(err, errors.New("another value came back"))
+		}
+	}
+	first, err := vault.Claim(ctx, name, time.Second)
+	if err != nil || !first {
+		return firstOf(err, errors.New("a new name is claimed already"))
+	}
+	return nil
+}
+
+// firstOf is the first that is one.
+func firstOf(err, otherwise error) error {
+	if err != nil {
+		return timely(err)
+	}
+	return otherwise
+}
+
+func cond[T any](yes bool, text, otherwise T) T {
+	if yes {
+		return text
+	}
+	return otherwise
+}

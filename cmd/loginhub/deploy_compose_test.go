@@ -1,0 +1,271 @@
+package main_test
+
+import (
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"loginhub/hub/hubtest"
+)
+
+// The part of the Compose specification that compose.yaml uses; anything else in
+// it is an error. https://github.com/compose-spec/compose-spec
+type (
+	compose struct {
+		Name     string
+		Hub      composeService `yaml:"x-hub"`
+		Services map[string]composeService
+		Secrets  map[string]struct{ File string }
+		Volumes  map[string]struct{}
+		Networks map[string]struct {
+			Internal bool
+			Ipam     struct {
+				Config []struct{ Subnet string }
+			}
+		}
+	}
+	composeService struct {
+		Image       string
+		Build       struct{ Context, Dockerfile string }
+		User        string
+		ReadOnly    bool     `yaml:"read_only"`
+		CapDrop     []string `yaml:"cap_drop"`
+		SecurityOpt []string `yaml:"security_opt"`
+		Restart     string
+		Grace       time.Duration `yaml:"stop_grace_period"`
+		Ulimits     map[string]struct{ Soft, Hard int }
+		Environment map[string]string
+		Secrets     []composeSecret
+		DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+		Healthcheck struct {
+			Test              []string
+			Interval, Timeout time.Duration
+			StartPeriod       time.Duration `yaml:"start_period"`
+		}
+		Networks map[string]struct {
+			Address string `yaml:"ipv4_address"`
+		}
+		Command, Ports, Volumes, Tmpfs []string
+	}
+	composeSecret struct{ Source, Target string }
+)
+
+// UnmarshalYAML takes the short form, a name.
+func (s *composeSecret) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		s.Source = n.Value
+		return nil
+	}
+	type long composeSecret
+	return n.Decode((*long)(s))
+}
+
+func readCompose(t *testing.T) *compose {
+	t.Helper()
+	d := yaml.NewDecoder(strings.NewReader(readDeploy(t, "compose.yaml")))
+	d.KnownFields(true)
+	c := &compose{}
+	if err := d.Decode(c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// settingsOf are the names of all settings, as --help has them.
+func settingsOf(t *testing.T) map[string]bool {
+	t.Helper()
+	help, code := hubtest.Run(t, program, []string{"--help"})
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\$(LOGINHUB_\w+)\)`).FindAllStringSubmatch(help, -1) {
+		names[m[1]] = true
+	}
+	if code != 0 || len(names) < 30 {
+		t.Fatalf("%d settings in --help: %s", len(names), help)
+	}
+	return names
+}
+
+func TestTheComposeFileHoldsTogether(t *testing.T) {
+	t.Parallel()
+	c, known := readCompose(t), settingsOf(t)
+	for name, s := range c.Services {
+		if !regexp.MustCompile(`^[a-z/-]+:[\w.-]+$`).MatchString(s.Image) || strings.HasSuffix(s.Image, ":latest") {
+			t.Errorf("%s: image %q is of no version", name, s.Image)
+		}
+		if !s.ReadOnly || !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(s.User) || !slices.Equal(s.CapDrop, []string{"ALL"}) ||
+			!slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) || len(s.Healthcheck.Test) < 2 || s.Healthcheck.Interval == 0 || s.Restart == "" {
+			t.Errorf("%s is not confined, or nobody asks for its health: %+v", name, s)
+		}
+		for _, v := range s.Volumes {
+			source, _, _ := strings.Cut(v, ":")
+			if _, declared := c.Volumes[source]; declared {
+				continue
+			}
+			if _, err := os.Stat("../../deploy/" + source); err != nil || !strings.HasSuffix(v, ":ro") {
+				t.Errorf("%s mounts %s: %v", name, v, err)
+			}
+		}
+		for _, secret := range s.Secrets {
+			if _, ok := c.Secrets[secret.Source]; !ok {
+				t.Errorf("%s has a secret %s that is not declared", name, secret.Source)
+			}
+		}
+		for network, at := range s.Networks {
+			declared, ok := c.Networks[network]
+			if !ok {
+				t.Errorf("%s is in a network %s that is not declared", name, network)
+			}
+			if at.Address != "" && !netip.MustParsePrefix(declared.Ipam.Config[0].Subnet).Contains(netip.MustParseAddr(at.Address)) {
+				t.Errorf("%s: %s is not in %s", name, at.Address, network)
+			}
+		}
+		for other, is := range s.DependsOn {
+			if _, ok := c.Services[other]; !ok || is.Condition != "service_healthy" {
+				t.Errorf("%s depends on %s being %s", name, other, is.Condition)
+			}
+		}
+		for setting := range s.Environment {
+			if !known[setting] {
+				t.Errorf("%s: %s is no setting", name, setting)
+			}
+		}
+	}
+	var hubs []string
+	for name, s := range c.Services {
+		if !strings.HasPrefix(name, "hub") {
+			continue
+		}
+		hubs = append(hubs, name+":8080")
+		drain, err := time.ParseDuration(s.Environment["LOGINHUB_DRAIN"])
+		if err != nil || s.Grace < drain+5*time.Second || s.Ulimits["nofile"].Soft < 1024 || s.Build.Dockerfile != "deploy/Dockerfile" || s.Build.Context != ".." {
+			t.Errorf("%s: %+v %v", name, s, err)
+		}
+		if !slices.Equal(s.Healthcheck.Test, []string{"CMD", "/loginhub", "health"}) {
+			t.Errorf("%s is asked by %q", name, s.Healthcheck.Test)
+		}
+		proxy := c.Services["nginx"].Networks["front"].Address
+		if s.Environment["LOGINHUB_TRUSTED_PROXIES"] != proxy+"/32" {
+			t.Errorf("%s trusts %s; nginx is %s", name, s.Environment["LOGINHUB_TRUSTED_PROXIES"], proxy)
+		}
+	}
+	slices.Sort(hubs)
+	var upstream []string
+	for _, m := range regexp.MustCompile(`(?m)^    server (\S+) `).FindAllStringSubmatch(readDeploy(t, "nginx/loginhub.conf"), -1) {
+		upstream = append(upstream, m[1])
+	}
+	if len(hubs) != 3 || !slices.Equal(hubs, upstream) {
+		t.Errorf("nginx passes on to %v, the hubs are %v", upstream, hubs)
+	}
+}
+
+// TestTheComposeFilesDeploymentLogsIn runs what compose.yaml describes without
+// Docker: the secrets that secrets.sh makes, Redis and nginx with the mounted
+// files, three hubs with the file's environment.
+func TestTheComposeFilesDeploymentLogsIn(t *testing.T) {
+	t.Parallel()
+	c, dir := readCompose(t), t.TempDir()
+	make := func() (all string) {
+		if out, err := exec.Command("sh", "../../deploy/docker/secrets.sh", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+			text, err := os.ReadFile(filepath.Join(dir, filepath.Base(c.Secrets[name].File)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += string(text) + "\n"
+		}
+		return all
+	}
+	if first := make(); first != make() {
+		t.Error("a second run replaces the secrets that are in use")
+	}
+	redis := hubtest.StartRedisAs(t, "health", "any", "../../deploy/redis/redis.conf", "--aclfile", filepath.Join(dir, "users.acl"))
+	if out := as(t, redis, "health", "any", "PING"); out != "PONG" {
+		t.Errorf("the health check of Redis hears %s", out)
+	}
+	url, err := os.ReadFile(filepath.Join(dir, "redis-url"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := filepath.Join(t.TempDir(), "redis-url")
+	if err := os.WriteFile(here, []byte(strings.Replace(string(url), "redis:6379", redis.Addr, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var addrs []string
+	for name, s := range c.Services {
+		if !strings.HasPrefix(name, "hub") {
+			continue
+		}
+		settings := []string{"ADMIN_LISTEN=", "RATE_LIMIT=0"}
+		for setting, value := range s.Environment {
+			switch setting {
+			case "LOGINHUB_REDIS_URL_FILE":
+				value = here
+			case "LOGINHUB_KEYS_FILE":
+				value = filepath.Join(dir, filepath.Base(value))
+			case "LOGINHUB_TRUSTED_PROXIES":
+				value = "127.0.0.1"
+			}
+			settings = append(settings, strings.TrimPrefix(setting, "LOGINHUB_")+"="+value)
+		}
+		n := hubtest.LaunchBare(t, program, settings...)
+		hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
+		addrs = append(addrs, strings.TrimPrefix(n.URL, "http://"))
+	}
+	public := hubtest.StartNginx(t, "../../deploy/nginx/loginhub.conf", addrs, nil)
+	ctx := within(t, 30*time.Second)
+	for _, user := range []string{"小明", "小红", "小刚"} {
+		if err := login(ctx, user, public); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestNginxTakesTheTLSThatItsCommentsShow.
+func TestNginxTakesTheTLSThatItsCommentsShow(t *testing.T) {
+	t.Parallel()
+	ca := hubtest.NewAuthority(t)
+	cert, key := ca.Issue(t, "nginx", time.Now().Add(60*24*time.Hour), "localhost")
+	n := hubtest.StartNode(t, program, "PUBLIC_URL=https://localhost", "SANDBOX=true", "REDIS_URL=embedded")
+	port, plain := hubtest.FreePort(t), hubtest.FreePort(t)
+	hubtest.StartNginx(t, "../../deploy/nginx/loginhub.conf", []string{strings.TrimPrefix(n.URL, "http://")}, func(text string) string {
+		shown := regexp.MustCompile(`(?m)^    #     (\S.*)$`).FindAllStringSubmatch(text, -1)
+		var lines []string
+		for _, m := range shown {
+			lines = append(lines, m[1])
+		}
+		secure, redirect := strings.Join(lines[:len(lines)-1], "\n"), lines[len(lines)-1]
+		for old, now := range map[string]string{"listen 443 ssl": "listen 127.0.0.1:" + port + " ssl", "/etc/nginx/tls/tls.crt": cert, "/etc/nginx/tls/tls.key": key} {
+			if !strings.Contains(secure, old) {
+				t.Errorf("no %s in the comments: %s", old, secure)
+			}
+			secure = strings.Replace(secure, old, now, 1)
+		}
+		text = strings.Replace(text, "    client_max_body_size", secure+"\n    client_max_body_size", 1)
+		return text + strings.Replace(redirect, "listen 80;", "listen 127.0.0.1:"+plain+";", 1)
+	})
+	out, code := examined(t, ca.CA, nil, "PUBLIC_URL=https://localhost:"+port, "REDIS_URL=embedded", "SANDBOX=true")
+	if code != 0 || !strings.HasPrefix(line(out, "websocket"), "ok") || !strings.Contains(out, "TLS 1.3") {
+		t.Errorf("%d\n%s", code, out)
+	}
+	answer, err := http.DefaultTransport.RoundTrip(httptest.NewRequest("GET", "http://127.0.0.1:"+plain+"/s/x", nil)) // follows nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != 308 || answer.Header.Get("Location") != "https://127.0.0.1/s/x" {
+		t.Errorf("without https: %s %s", answer.Status, answer.Header.Get("Location"))
+	}
+}

@@ -1,0 +1,148 @@
+package main_test
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// readDeploy is a file of deploy/.
+func readDeploy(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestTheImagesProgramRunsInAnEmptyRoot builds it as the Dockerfile does, by the
+// same script, and runs it as the image's user where there is nothing else: no
+// libc, no shell, nothing that could be written to. Not as root, who alone may
+// change the root, it runs in an environment that is empty.
+func TestTheImagesProgramRunsInAnEmptyRoot(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	build := exec.Command("sh", "../../deploy/docker/build.sh", filepath.Join(root, "loginhub"))
+	build.Env = append(os.Environ(), "VERSION=v9.8.7", "COMMIT=fedcba9876543210")
+	if out, err := build.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "loginhub v9.8.7 fedcba987654 go1.") {
+		t.Fatalf("build.sh: %s %v", out, err)
+	}
+	program, err := elf.Open(filepath.Join(root, "loginhub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	libraries, err := program.ImportedLibraries()
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP || err != nil || len(libraries) > 0 {
+			t.Errorf("not static: %v %v %v", p.Type, libraries, err)
+		}
+	}
+	for path := root; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil { // the other user goes through
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(root, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chmod(root, 0o755) })
+	port := hubtest.FreePort(t)
+	in := func(args ...string) *exec.Cmd {
+		cmd := &exec.Cmd{Path: filepath.Join(root, "loginhub"), Args: append([]string{"loginhub"}, args...), Dir: root,
+			Env: []string{"LOGINHUB_LISTEN=127.0.0.1:" + port, "LOGINHUB_ADMIN_LISTEN="}}
+		if os.Geteuid() == 0 {
+			cmd.Path, cmd.Dir = "/loginhub", "/"
+			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+		}
+		return cmd
+	}
+	node := in()
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { node.Process.Kill(); node.Wait() })
+	hubtest.Eventually(t, 20*time.Second, "its health check finds it", func() bool { return in("health", "--ready").Run() == nil })
+	if err := login(within(t, 20*time.Second), "nobody", "http://127.0.0.1:"+port); err != nil {
+		t.Error(err)
+	}
+	if err := node.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Wait(); err != nil {
+		t.Errorf("stops with %v", err)
+	}
+	if err := in("health").Run(); err == nil {
+		t.Error("the health check finds a node that is gone")
+	}
+}
+
+func TestTheDockerfileRunsTheSameStepsAndItsImageIsNobodys(t *testing.T) {
+	t.Parallel()
+	text := regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(readDeploy(t, "Dockerfile"), "")
+	build, image, two := strings.Cut(text, "\nFROM scratch\n")
+	if !two || strings.Count(text, "FROM ") != 2 {
+		t.Fatalf("not two stages:\n%s", text)
+	}
+	if !regexp.MustCompile(`(?m)^RUN VERSION="\$VERSION" COMMIT="\$COMMIT" sh deploy/docker/build\.sh /out/loginhub$`).MatchString(build) || strings.Count(build, "\nRUN ") != 2 {
+		t.Errorf("builds in another way than build.sh:\n%s", build)
+	}
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(string(mod))
+	if !strings.Contains(build, "FROM golang:"+version[1]+"-") {
+		t.Errorf("go.mod wants Go %s:\n%s", version[1], build)
+	}
+	for what, pattern := range map[string]string{
+		"a user by number, not root": `(?m)^USER [1-9]\d*:[1-9]\d*$`,
+		"a health check":             `(?m)^HEALTHCHECK .*CMD \["/loginhub", "health"\]$`,
+		"authorities":                `(?m)^COPY --from=build \S+ /etc/ssl/certs/ca-certificates\.crt$`,
+		"the program":                `(?m)^ENTRYPOINT \["/loginhub"\]$`,
+	} {
+		if !regexp.MustCompile(pattern).MatchString(image) {
+			t.Errorf("the image lacks %s:\n%s", what, image)
+		}
+	}
+	// What Docker is not shown, the build must not need.
+	ignored, err := os.ReadFile("../../.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := exec.Command("go", "list", "-deps", "-f", `{{if not .Standard}}{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}
+{{end}}{{range .EmbedFiles}}{{$d}}/{{.}}
+{{end}}{{end}}`, "loginhub/cmd/loginhub").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range append(strings.Fields(string(files)), top+"/go.sum", top+"/deploy/docker/build.sh") {
+		ours, ok := strings.CutPrefix(file, top+"/")
+		if !ok {
+			continue
+		}
+		seen++
+		for _, pattern := range strings.Fields(string(ignored)) {
+			if strings.HasPrefix(ours, pattern+"/") || ours == pattern {
+				t.Errorf(".dockerignore hides %s", ours)
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("%d files: is this test blind?", seen)
+	}
+}

@@ -1,0 +1,192 @@
+package main_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// shipped is the hub's Redis as deploy/redis has it, with one more user for the
+// test itself and the hub's password set. It gives the path of the ACL file.
+func shipped(t *testing.T, args ...string) (redis *hubtest.Redis, acl string) {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/redis/users.acl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody, sum := strings.Repeat("0", 64), sha256.Sum256([]byte("hunter2"))
+	if !strings.Contains(string(text), "#"+nobody) {
+		t.Fatal("the file that is shipped has somebody's password")
+	}
+	acl = filepath.Join(t.TempDir(), "users.acl")
+	users := strings.Replace(string(text), nobody, hex.EncodeToString(sum[:]), 1) + "user admin on >root ~* &* +@all\n"
+	if err := os.WriteFile(acl, []byte(users), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	redis = hubtest.StartRedisAs(t, "admin", "root", append([]string{"../../deploy/redis/redis.conf", "--aclfile", acl}, args...)...)
+	redis.URL = "redis://loginhub:hunter2@" + redis.Addr + "/0"
+	return redis, acl
+}
+
+// as runs one command as that user and gives Redis's answer.
+func as(t *testing.T, redis *hubtest.Redis, user, password string, command ...string) string {
+	t.Helper()
+	host, port, _ := strings.Cut(redis.Addr, ":")
+	args := []string{"-h", host, "-p", port}
+	if user != "" {
+		args = append(args, "--user", user, "--pass", password, "--no-auth-warning")
+	}
+	out, err := exec.Command("redis-cli", append(args, command...)...).CombinedOutput()
+	if err != nil && len(out) == 0 {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// threeLogins logs in across three nodes on that Redis, over sockets and polls.
+func threeLogins(t *testing.T, redis *hubtest.Redis, settings ...string) []*hubtest.Node {
+	t.Helper()
+	var nodes []*hubtest.Node
+	for range 3 {
+		nodes = append(nodes, hubtest.StartNode(t, program, append([]string{"REDIS_URL=" + redis.URL}, settings...)...))
+	}
+	ctx := within(t, 30*time.Second)
+	for i := range 3 {
+		at := func(n int) string { return nodes[(i+n)%3].URL }
+		if err := login(ctx, fmt.Sprintf("user %d", i), at(0), at(1), at(2), at(0)); err != nil {
+			t.Errorf("login %d: %v", i, err)
+		}
+	}
+	return nodes
+}
+
+func TestWithTheRedisThatWeShipThreeNodesLogInAndItsUserMayNothingElse(t *testing.T) {
+	t.Parallel()
+	redis, acl := shipped(t)
+	threeLogins(t, redis)
+
+	for setting, want := range map[string]string{"maxmemory-policy": "noeviction", "appendonly": "yes", "save": "", "protected-mode": "yes"} {
+		if got, err := redis.Client.ConfigGet(context.Background(), setting).Result(); err != nil || got[setting] != want {
+			t.Errorf("%s is %v %v", setting, got, err)
+		}
+	}
+	limits, err := redis.Client.ConfigGet(context.Background(), "client-output-buffer-limit").Result()
+	if err != nil || !strings.Contains(limits["client-output-buffer-limit"], "pubsub 67108864 16777216 10") {
+		t.Errorf("buffers of subscribers: %v %v", limits, err)
+	}
+	for _, command := range []string{"FLUSHALL", "FLUSHDB", "KEYS *", "SCAN 0", "CONFIG GET *", "ACL LIST", "MONITOR", "SHUTDOWN", "DEBUG SLEEP 0",
+		"SCRIPT FLUSH", "SAVE", "CLIENT LIST", "REPLICAOF NO ONE", "DEL loginhub:switches", "EXPIRE loginhub:switches 1",
+		"GET other", "HGET session user", "SET other 1", "PUBLISH other 1", "SUBSCRIBE other", "PSUBSCRIBE loginhub:mail:*",
+		"EVAL return(redis.call('FLUSHALL')) 0", "EVAL return(redis.call('GET','other')) 0", "EVAL return(redis.call('PUBLISH','other','x')) 0"} {
+		out := as(t, redis, "loginhub", "hunter2", strings.Fields(command)...)
+		if !strings.Contains(out, "NOPERM") && !strings.Contains(out, "The user executing the script can't") && !strings.Contains(out, "command not allowed") {
+			t.Errorf("the hub may %s: %s", command, out)
+		}
+	}
+	for who, out := range map[string]string{
+		"nobody":            as(t, redis, "", "", "PING"),
+		"a wrong password":  as(t, redis, "loginhub", "hunter3", "PING"),
+		"health, curiously": as(t, redis, "health", "any", "GET", "loginhub:switches"),
+	} {
+		if !strings.Contains(out, "NOAUTH") && !strings.Contains(out, "WRONGPASS") && !strings.Contains(out, "NOPERM") {
+			t.Errorf("%s is let in: %s", who, out)
+		}
+	}
+	if out := as(t, redis, "health", "any", "PING"); out != "PONG" {
+		t.Errorf("the health check hears %s", out)
+	}
+
+	// Least: every command that is granted has its reason.
+	text, err := os.ReadFile(acl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, err := redis.Client.Info(context.Background(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := strings.Fields("select cluster|shards cluster|slots asking command wait info getdel hdel hset ping get set unsubscribe evalsha")
+	line := regexp.MustCompile(`(?m)^user loginhub .*$`).FindString(string(text))
+	granted := regexp.MustCompile(`\+(\S+)`).FindAllStringSubmatch(line, -1)
+	for _, g := range granted {
+		if !strings.Contains(used, "cmdstat_"+g[1]+":") && !slices.Contains(elsewhere, g[1]) {
+			t.Errorf("the hub's user may %s, and nobody knows what for", g[1])
+		}
+	}
+	if len(granted) < 15 {
+		t.Errorf("%d commands are granted in %q: is this test blind?", len(granted), line)
+	}
+}
+
+func TestWithTheRedisThatWeShipAConfirmWaitsForAReplica(t *testing.T) {
+	t.Parallel()
+	redis, acl := shipped(t)
+	host, port, _ := strings.Cut(redis.Addr, ":")
+	replica := hubtest.StartRedisAs(t, "admin", "root", "../../deploy/redis/redis.conf", "--aclfile", acl,
+		"--replicaof", host+" "+port, "--masteruser", "replica", "--masterauth", "copy", "--repl-diskless-sync-delay", "0")
+	// The replica's user is the line that redis.conf names.
+	conf, err := os.ReadFile("../../deploy/redis/redis.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := regexp.MustCompile(`user replica on #HASH (.*)`).FindStringSubmatch(string(conf))
+	if rule == nil {
+		t.Fatal("redis.conf names no user for replicas")
+	}
+	set := []any{"ACL", "SETUSER", "replica", "on", ">copy"}
+	for _, word := range strings.Fields(rule[1]) {
+		set = append(set, word)
+	}
+	if err := redis.Client.Do(context.Background(), set...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	hubtest.Eventually(t, 20*time.Second, "the replica follows", func() bool {
+		info, err := replica.Client.Info(context.Background(), "replication").Result()
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+	nodes := threeLogins(t, redis, "REDIS_WAIT=1")
+	if used, err := redis.Client.Info(context.Background(), "commandstats").Result(); err != nil || !strings.Contains(used, "cmdstat_wait:") {
+		t.Errorf("nobody has waited: %v", err)
+	}
+	replica.Kill(t)
+	ctx := within(t, 20*time.Second)
+	p := mustOpen(t, ctx, nodes[0].URL, nodes[1].URL)
+	a, err := hubtest.NewPhone("alone").Do(ctx, nodes[2].URL, p.ID, "confirm", nil)
+	mustRefuse(t, "a confirm without the replica", a, err, 503, "store_unavailable")
+}
+
+// TestTheShippedUserIsEnoughForAClusterToo: in a Cluster the same line holds on
+// every server.
+func TestTheShippedUserIsEnoughForAClusterToo(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 0)
+	text, err := os.ReadFile("../../deploy/redis/users.acl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^user loginhub on #0+ (.*)$`).FindStringSubmatch(string(text))
+	if line == nil {
+		t.Fatal("no such user")
+	}
+	set := []any{"ACL", "SETUSER", "loginhub", "on", ">hunter2"}
+	for _, word := range strings.Fields(line[1]) {
+		set = append(set, word)
+	}
+	for _, master := range cluster.Nodes {
+		if err := master.Client.Do(context.Background(), set...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	threeLogins(t, &hubtest.Redis{URL: strings.Replace(cluster.URL, "redis://", "redis://loginhub:hunter2@", 1)})
+}

@@ -1,0 +1,113 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"loginhub/hub/hubtest"
+)
+
+// overTLS is a redis-server that takes only clients with a certificate of its
+// authority; its plain port is for the test. secure is its TLS port.
+func overTLS(t *testing.T, ca *hubtest.Authority, args ...string) (server *hubtest.Redis, secure string) {
+	t.Helper()
+	cert, key := ca.Issue(t, "redis", time.Now().Add(time.Hour), "127.0.0.1")
+	secure = hubtest.FreePort(t)
+	return hubtest.StartRedis(t, append([]string{"--tls-port", secure, "--tls-cert-file", cert, "--tls-key-file", key,
+		"--tls-ca-cert-file", ca.CA, "--tls-auth-clients", "yes", "--tls-replication", "yes"}, args...)...), secure
+}
+
+// refusedFor starts a node with settings that must not make it ready, and asks
+// its log why.
+func refusedFor(t *testing.T, why string, settings ...string) {
+	t.Helper()
+	t.Helper()
+	n := hubtest.LaunchNode(t, program, settings...)
+	hubtest.Eventually(t, 20*time.Second, "the log says "+why, func() bool { return strings.Contains(n.Log(), why) })
+	if n.Get("/readyz") == 200 {
+		t.Errorf("ready, in spite of %s", why)
+	}
+}
+
+func TestARedisWithAPrivateAuthorityAsksForTheNodesCertificate(t *testing.T) {
+	t.Parallel()
+	ca, foreign := hubtest.NewAuthority(t), hubtest.NewAuthority(t)
+	_, port := overTLS(t, ca)
+	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour))
+	wrong, wrongKey := foreign.Issue(t, "hub", time.Now().Add(time.Hour))
+	url := "REDIS_URL=rediss://127.0.0.1:" + port
+	threeLogins(t, &hubtest.Redis{URL: "rediss://127.0.0.1:" + port}, "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+
+	refusedFor(t, "unknown authority", url, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	refusedFor(t, "unknown authority", url, "REDIS_CA="+foreign.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	refusedFor(t, "certificate required", url, "REDIS_CA="+ca.CA)
+	refusedFor(t, "remote error: tls", url, "REDIS_CA="+ca.CA, "REDIS_CERT="+wrong, "REDIS_KEY="+wrongKey)
+	refusedFor(t, "wanted to match localhost", "REDIS_URL=rediss://localhost:"+port, "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+}
+
+func TestSettingsOfTLSToRedisThatDoNotFitAreNamed(t *testing.T) {
+	t.Parallel()
+	ca := hubtest.NewAuthority(t)
+	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour))
+	for name, c := range map[string]struct{ says, settings string }{
+		"half a pair":      {"LOGINHUB_REDIS_KEY", "REDIS_URL=rediss://h REDIS_CERT=" + cert},
+		"no TLS":           {"rediss://", "REDIS_URL=redis://h REDIS_CA=" + ca.CA},
+		"no TLS, a pair":   {"rediss://", "REDIS_URL=redis://h REDIS_CERT=" + cert + " REDIS_KEY=" + key},
+		"no such file":     {"/nowhere/ca.pem", "REDIS_URL=rediss://h REDIS_CA=/nowhere/ca.pem"},
+		"no authority":     {"no PEM certificate", "REDIS_URL=rediss://h REDIS_CA=" + key},
+		"another's key":    {"LOGINHUB_REDIS_CERT", "REDIS_URL=rediss://h REDIS_CERT=" + cert + " REDIS_KEY=" + ca.CA},
+		"no Redis at all":  {"rediss://", "REDIS_CA=" + ca.CA},
+		"TLS by the cover": {"rediss://", "REDIS_URL=rediss-not://h REDIS_CA=" + ca.CA},
+	} {
+		out, code := hubtest.Run(t, program, nil, append(strings.Fields(c.settings), "KEYS="+hubtest.Key)...)
+		if code != 2 || !strings.Contains(out, c.says) {
+			t.Errorf("%s: %d %s", name, code, out)
+		}
+	}
+}
+
+// TestASentinelWithPasswordsOverTLSNamesTheMaster: the Sentinel has a password,
+// the master another user and another one, and each is held to its own address.
+func TestASentinelWithPasswordsOverTLSNamesTheMaster(t *testing.T) {
+	t.Parallel()
+	ca := hubtest.NewAuthority(t)
+	server, master := overTLS(t, ca)
+	for _, user := range []string{"hub", "sentinel"} {
+		if err := server.Client.Do(within(t, 10*time.Second), "ACL", "SETUSER", user, "on", ">hunter2-"+user, "~*", "&*", "+@all").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, key := ca.Issue(t, "sentinel", time.Now().Add(time.Hour), "localhost")
+	own, ownKey := ca.Issue(t, "hub", time.Now().Add(time.Hour))
+	plain, secure, dir := hubtest.FreePort(t), hubtest.FreePort(t), t.TempDir()
+	conf := filepath.Join(dir, "sentinel.conf")
+	text := fmt.Sprintf("port %s\ntls-port %s\nbind 127.0.0.1\ndir %s\ntls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\ntls-replication yes\n"+
+		"requirepass watch\nsentinel monitor hub 127.0.0.1 %s 1\nsentinel auth-user hub sentinel\nsentinel auth-pass hub hunter2-sentinel\n", plain, secure, dir, cert, key, ca.CA, master)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("redis-server", conf, "--sentinel")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	look := redis.NewSentinelClient(&redis.Options{Addr: "127.0.0.1:" + plain, Password: "watch", DisableIdentity: true})
+	t.Cleanup(func() { look.Close() })
+	hubtest.Eventually(t, 20*time.Second, "the sentinel finds the master", func() bool {
+		m, err := look.Master(within(t, 5*time.Second), "hub").Result()
+		return err == nil && m["flags"] == "master"
+	})
+	// The Sentinel by a name, the master by an address: neither has the other's.
+	url := func(password string) string {
+		return "rediss://:" + password + "@localhost:" + secure + "/0?master_name=hub&username=hub&password=hunter2-hub"
+	}
+	threeLogins(t, &hubtest.Redis{URL: url("watch")}, "REDIS_CA="+ca.CA, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
+	refusedFor(t, "all sentinels", "REDIS_URL="+url("guess"), "REDIS_CA="+ca.CA, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
+}

@@ -1,0 +1,148 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// unit gives every value of a setting of the shipped unit.
+func unit(t *testing.T, name string) (values []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(readDeploy(t, "systemd/loginhub.service"), -1) {
+		values = append(values, m[1])
+	}
+	return values
+}
+
+// analyze runs systemd-analyze on the shipped unit, in a root that has it, the
+// program, and the targets that every system has.
+func analyze(t *testing.T, edit func(string) string, args ...string) (printed string, err error) {
+	t.Helper()
+	root := t.TempDir()
+	files := map[string]string{"etc/systemd/system/loginhub.service": edit(readDeploy(t, "systemd/loginhub.service")), "usr/local/bin/loginhub": "#!/bin/sh\n"}
+	for _, target := range strings.Fields("sysinit basic shutdown network network-online multi-user") {
+		files["etc/systemd/system/"+target+".target"] = "[Unit]\nDescription=stands for the system's\n"
+	}
+	for path, text := range files {
+		path = filepath.Join(root, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(root, "usr/local/bin/loginhub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("systemd-analyze", append(args, "--root="+root, "--no-pager", "loginhub.service")...).CombinedOutput()
+	return string(out), err
+}
+
+func TestSystemdTakesTheUnitAndFindsItConfined(t *testing.T) {
+	t.Parallel()
+	same := func(text string) string { return text }
+	if out, err := analyze(t, same, "verify", "--man=no"); err != nil || strings.TrimSpace(out) != "" {
+		t.Errorf("verify: %v %s", err, out)
+	}
+	typo := func(text string) string { return strings.Replace(text, "NoNewPrivileges=", "NoNewPriviliges=", 1) }
+	if out, err := analyze(t, typo, "verify", "--man=no"); err == nil && !strings.Contains(out, "NoNewPriviliges") {
+		t.Errorf("verify takes anything: is this test blind? %s", out)
+	}
+	// Of 100; 20 and less is what systemd shows as good. An unhardened unit has 96.
+	if out, err := analyze(t, same, "security", "--offline=yes", "--threshold=12"); err != nil {
+		t.Errorf("security: %v %s", err, out)
+	}
+}
+
+func TestTheUnitFitsTheProgram(t *testing.T) {
+	t.Parallel()
+	known, loaded := settingsOf(t), strings.Join(unit(t, "LoadCredential"), "\n")
+	settings := strings.Fields(strings.Join(unit(t, "Environment"), " "))
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		credential, ok := strings.CutPrefix(value, "%d/")
+		if !known[name] || !ok || !regexp.MustCompile(`(?m)^`+credential+`:/etc/loginhub/secrets/`).MatchString(loaded) {
+			t.Errorf("%s is no setting, or nothing loads its credential", s)
+		}
+	}
+	stop, err := time.ParseDuration(unit(t, "TimeoutStopSec")[0])
+	if err != nil || stop < 10*time.Second+10*time.Second {
+		t.Errorf("a node that drains is killed after %v %v", stop, err)
+	}
+	// The node does not tell systemd that it is ready: notify would wait in vain.
+	if kind := unit(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
+		t.Errorf("type %v", kind)
+	}
+	if subset := unit(t, "ProcSubset"); len(subset) != 0 {
+		t.Errorf("ProcSubset=%s hides net.core.somaxconn from the listener", subset)
+	}
+	files, err := strconv.Atoi(unit(t, "LimitNOFILE")[0])
+	if err != nil || files > sysctls(t)["fs.nr_open"][0] {
+		t.Errorf("LimitNOFILE=%d is above fs.nr_open: the unit would not start (%v)", files, err)
+	}
+
+	// As the unit starts it: secrets as files of the credentials' directory, no
+	// file of its own, the exit code of a stop.
+	dir := t.TempDir()
+	redis := hubtest.StartRedis(t)
+	var given []string
+	for _, s := range settings {
+		given = append(given, strings.TrimPrefix(strings.Replace(s, "%d", dir, 1), "LOGINHUB_"))
+	}
+	for name, secret := range map[string]string{"keys": hubtest.Key, "redis-url": redis.URL} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret+"\n"), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := hubtest.LaunchBare(t, program, append(given, "ADMIN_LISTEN=", "DRAIN=1s")...)
+	hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
+	if err := n.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
+		t.Errorf("Restart=on-failure would start it again: %d %v", code, err)
+	}
+}
+
+// sysctls are the settings of 99-loginhub.conf: each has one to three numbers.
+func sysctls(t *testing.T) map[string][]int {
+	t.Helper()
+	all := map[string][]int{}
+	for _, m := range regexp.MustCompile(`(?m)^([^#\s]\S*) *= *(.*)$`).FindAllStringSubmatch(readDeploy(t, "sysctl/99-loginhub.conf"), -1) {
+		for _, word := range strings.Fields(m[2]) {
+			n, err := strconv.Atoi(word)
+			if err != nil {
+				t.Fatalf("%s: %v", m[0], err)
+			}
+			all[m[1]] = append(all[m[1]], n)
+		}
+	}
+	return all
+}
+
+func TestEverySysctlExistsAndIsMeantForAMillionPages(t *testing.T) {
+	t.Parallel()
+	all := sysctls(t)
+	if len(all) < 15 {
+		t.Errorf("%d settings: is this test blind?", len(all))
+	}
+	for key, values := range all {
+		now, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
+		if err != nil || len(strings.Fields(string(now))) != len(values) {
+			t.Errorf("%s = %v, the kernel has %q %v", key, values, now, err)
+		}
+	}
+	const pages = 1_000_000
+	if all["fs.nr_open"][0]*9/10-128 < pages || all["fs.file-max"][0] < all["fs.nr_open"][0] {
+		t.Errorf("%v descriptors do not do for %d pages", all["fs.nr_open"], pages)
+	}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// healthLimit bounds the whole question. It is below the three seconds that a
+// container's health check usually has.
+const healthLimit = 2 * time.Second
+
+// health is `loginhub health`: the health check of a container without a shell.
+// It needs LOGINHUB_LISTEN and LOGINHUB_TLS_CERT as the node has them.
+type health struct {
+	Ready bool `env:"-" help:"Ask whether the node may be sent pages (/readyz): Redis and mailbox proven, not draining. Without it: whether the process answers (/healthz). A restart mends only the second."`
+}
+
+// Run asks the node on this machine. An error is exit code 1.
+func (h health) Run(c *Config) error {
+	path, scheme := "/healthz", "http"
+	if h.Ready {
+		path = "/readyz"
+	}
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	addr, err := ownAddress(c.Listen)
+	if err != nil {
+		return &usageError{fmt.Errorf("LOGINHUB_LISTEN: %w", err)}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), healthLimit)
+	defer cancel()
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+addr+path, nil)
+	if err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	// Whoever has this machine's port is the node: the certificate names the
+	// public host, and in the middle of its renewal it is another one.
+	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	answer, err := client.Do(ask)
+	if err != nil {
+		return fmt.Errorf("not healthy: nobody answers at %s: %w", addr, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		var problem struct{ Code, Detail string }
+		if text, err := io.ReadAll(io.LimitReader(answer.Body, 4<<10)); err == nil {
+			_ = json.Unmarshal(text, &problem) // a stranger's answer has none
+		}
+		return fmt.Errorf("not healthy: GET %s at %s says %d %s %s", path, addr, answer.StatusCode, problem.Code, problem.Detail)
+	}
+	fmt.Printf("ok: GET %s at %s\n", path, addr)
+	return nil
+}
+
+// ownAddress is where this machine reaches a node that listens there.
+func ownAddress(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip != nil && ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return net.JoinHostPort(host, port), nil
+}

@@ -1,0 +1,319 @@
+package check
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// manifests are what one folder renders to, by kind; one of each but ConfigMaps.
+type manifests struct {
+	Namespace               corev1.Namespace
+	Deployment              appsv1.Deployment
+	Service                 corev1.Service
+	Ingress                 networkingv1.Ingress
+	NetworkPolicy           networkingv1.NetworkPolicy
+	PodDisruptionBudget     policyv1.PodDisruptionBudget
+	HorizontalPodAutoscaler autoscalingv2.HorizontalPodAutoscaler
+	configs                 map[string]corev1.ConfigMap
+}
+
+// folders are those that can be applied.
+var folders = []string{"../base", "../overlays/production"}
+
+// render builds the folder as `kubectl kustomize` does and decodes every object
+// into its type; a field that the type does not have is an error.
+func render(t *testing.T, folder string) *manifests {
+	t.Helper()
+	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &manifests{configs: map[string]corev1.ConfigMap{}}
+	seen := map[string]int{}
+	for _, o := range objects.Resources() {
+		text, err := o.AsYAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind := o.GetApiVersion() + " " + o.GetKind()
+		seen[kind]++
+		var config corev1.ConfigMap
+		into := map[string]any{
+			"v1 Namespace": &m.Namespace, "v1 Service": &m.Service, "v1 ConfigMap": &config, "apps/v1 Deployment": &m.Deployment,
+			"networking.k8s.io/v1 Ingress": &m.Ingress, "networking.k8s.io/v1 NetworkPolicy": &m.NetworkPolicy,
+			"policy/v1 PodDisruptionBudget": &m.PodDisruptionBudget, "autoscaling/v2 HorizontalPodAutoscaler": &m.HorizontalPodAutoscaler,
+		}[kind]
+		if into == nil {
+			t.Fatalf("%s: a %s that nobody checks:\n%s", folder, kind, text)
+		}
+		if err := yaml.UnmarshalStrict(text, into); err != nil {
+			t.Errorf("%s: %s %s: %v", folder, kind, o.GetName(), err)
+		}
+		if kind == "v1 ConfigMap" {
+			m.configs[config.Name] = config
+		} else if seen[kind] > 1 {
+			t.Errorf("%s: two of %s", folder, kind)
+		}
+		if o.GetKind() != "Namespace" && o.GetNamespace() != "loginhub" {
+			t.Errorf("%s: %s %s is in namespace %q", folder, kind, o.GetName(), o.GetNamespace())
+		}
+	}
+	if len(seen) != 8 {
+		t.Fatalf("%s: renders %v", folder, seen)
+	}
+	return m
+}
+
+func each(t *testing.T, tell func(*testing.T, *manifests)) {
+	for _, folder := range folders {
+		t.Run(folder, func(t *testing.T) { tell(t, render(t, folder)) })
+	}
+}
+
+// TestTheProgramTakesTheSettings starts it with each folder's settings and clients,
+// and one that is wrong, so that it ends: only that one may be complained of.
+func TestTheProgramTakesTheSettings(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		run := exec.Command("go", "run", "./cmd/loginhub")
+		run.Dir = "../../.."
+		run.Env = append(os.Environ(), "LOGINHUB_RATE_LIMIT=-1", "LOGINHUB_REDIS_URL=rediss://redis", "LOGINHUB_WECHAT_APP_SECRET=s",
+			"LOGINHUB_KEYS=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
+		for _, config := range m.configs {
+			for name, value := range config.Data {
+				switch {
+				case name == "clients.yaml":
+					path := filepath.Join(t.TempDir(), name)
+					if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					run.Env = append(run.Env, "LOGINHUB_CLIENTS="+path)
+				case !strings.HasPrefix(value, "/"): // of files there is only the clients'
+					run.Env = append(run.Env, name+"="+value)
+				}
+			}
+		}
+		out, err := run.CombinedOutput()
+		if err == nil || strings.Count(string(out), "LOGINHUB_") != 1 || !strings.Contains(string(out), "LOGINHUB_RATE_LIMIT") {
+			t.Errorf("%v %s", err, out)
+		}
+	})
+}
+
+// hub runs the program from its source.
+func hub(t *testing.T, args ...string) string {
+	t.Helper()
+	run := exec.Command("go", append([]string{"run", "./cmd/loginhub"}, args...)...)
+	run.Dir = "../../.."
+	out, err := run.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	return string(out)
+}
+
+func TestEverySettingIsTheProgramsAndEveryReferenceLeadsSomewhere(t *testing.T) {
+	known := map[string]bool{"GOMEMLIMIT": true}
+	for _, m := range regexp.MustCompile(`\$(LOGINHUB_\w+)\)`).FindAllStringSubmatch(hub(t, "--help"), -1) {
+		known[m[1]] = true
+	}
+	if len(known) < 30 {
+		t.Fatalf("%d settings in --help", len(known))
+	}
+	each(t, func(t *testing.T, m *manifests) {
+		pod := m.Deployment.Spec.Template.Spec
+		c := pod.Containers[0]
+		settings := map[string]string{}
+		for _, from := range c.EnvFrom {
+			config, ok := m.configs[from.ConfigMapRef.Name]
+			if !ok {
+				t.Errorf("no ConfigMap %s", from.ConfigMapRef.Name)
+			}
+			for name, value := range config.Data {
+				settings[name] = value
+			}
+		}
+		for _, e := range c.Env {
+			settings[e.Name] = e.Value
+		}
+		mounted := map[string]string{} // path to volume
+		for _, v := range c.VolumeMounts {
+			if !v.ReadOnly {
+				t.Errorf("%s is mounted to be written to", v.Name)
+			}
+			mounted[v.MountPath] = v.Name
+		}
+		volumes := map[string]corev1.Volume{}
+		for _, v := range pod.Volumes {
+			volumes[v.Name] = v
+		}
+		for name, value := range settings {
+			if !known[name] {
+				t.Errorf("%s is no setting of the program", name)
+			}
+			if !strings.HasPrefix(value, "/") {
+				continue
+			}
+			folder, file := value[:strings.LastIndex(value, "/")], value[strings.LastIndex(value, "/")+1:]
+			volume, ok := volumes[mounted[folder]]
+			switch {
+			case !ok:
+				t.Errorf("%s=%s is in no volume", name, value)
+			case volume.ConfigMap != nil && m.configs[volume.ConfigMap.Name].Data[file] == "":
+				t.Errorf("%s=%s: ConfigMap %q has no such file", name, value, volume.ConfigMap.Name)
+			case volume.Secret == nil && (strings.HasSuffix(name, "_FILE") || strings.HasSuffix(name, "_KEY")):
+				t.Errorf("%s=%s is a secret, and comes from none", name, value)
+			}
+			if volume.ConfigMap != nil && !strings.HasPrefix(volume.ConfigMap.Name, "loginhub-clients-") {
+				t.Errorf("a changed clients file is no rolling restart: %s", volume.ConfigMap.Name)
+			}
+		}
+		// Secrets come by reference only.
+		for name := range settings {
+			for _, secret := range []string{"KEYS", "REDIS_URL", "WECHAT_APP_SECRET", "WECHAT_WEB_APP_SECRET"} {
+				if name == "LOGINHUB_"+secret {
+					t.Errorf("%s stands in a manifest", name)
+				}
+			}
+		}
+		for _, name := range []string{"PUBLIC_URL", "REDIS_URL_FILE", "KEYS_FILE", "TRUSTED_PROXIES", "CLIENTS"} {
+			if settings["LOGINHUB_"+name] == "" {
+				t.Errorf("LOGINHUB_%s is not set", name)
+			}
+		}
+		if got, want := "https://"+m.Ingress.Spec.Rules[0].Host, settings["LOGINHUB_PUBLIC_URL"]; got != want || m.Ingress.Spec.TLS[0].Hosts[0] != m.Ingress.Spec.Rules[0].Host {
+			t.Errorf("the Ingress is %s with TLS for %v, the public URL %s", got, m.Ingress.Spec.TLS, want)
+		}
+	})
+}
+
+// labels are the pods'; a selector that does not match them selects nobody.
+func matches(selector, labels map[string]string) bool {
+	for name, value := range selector {
+		if labels[name] != value {
+			return false
+		}
+	}
+	return len(selector) > 0
+}
+
+func TestSelectorsAndPortsMeetThePods(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		labels, pod := m.Deployment.Spec.Template.Labels, m.Deployment.Spec.Template.Spec
+		selectors := map[string]map[string]string{
+			"Deployment": m.Deployment.Spec.Selector.MatchLabels, "Service": m.Service.Spec.Selector,
+			"NetworkPolicy": m.NetworkPolicy.Spec.PodSelector.MatchLabels, "PodDisruptionBudget": m.PodDisruptionBudget.Spec.Selector.MatchLabels,
+		}
+		for i, spread := range pod.TopologySpreadConstraints {
+			selectors[fmt.Sprint("spread ", i)] = spread.LabelSelector.MatchLabels
+		}
+		if len(selectors) != 6 {
+			t.Errorf("spread over %d kinds of place", len(pod.TopologySpreadConstraints))
+		}
+		for what, selector := range selectors {
+			if !matches(selector, labels) {
+				t.Errorf("%s selects %v; pods are %v", what, selector, labels)
+			}
+		}
+		ports := map[string]bool{}
+		for _, p := range pod.Containers[0].Ports {
+			ports[p.Name] = true
+		}
+		if to := m.Service.Spec.Ports[0].TargetPort.StrVal; !ports[to] {
+			t.Errorf("the Service leads to port %q", to)
+		}
+		backend := m.Ingress.Spec.Rules[0].HTTP.Paths[0].Backend.Service
+		if backend.Name != m.Service.Name || backend.Port.Name != m.Service.Spec.Ports[0].Name {
+			t.Errorf("the Ingress leads to %s %s", backend.Name, backend.Port.Name)
+		}
+		for _, rule := range m.NetworkPolicy.Spec.Ingress {
+			if len(rule.From) == 0 {
+				t.Error("anybody may come to a port")
+			}
+			for _, p := range rule.Ports {
+				if !ports[p.Port.StrVal] {
+					t.Errorf("the NetworkPolicy opens port %s", p.Port)
+				}
+			}
+		}
+		if len(m.NetworkPolicy.Spec.PolicyTypes) != 2 || len(m.NetworkPolicy.Spec.Egress) == 0 {
+			t.Errorf("the NetworkPolicy is for %v", m.NetworkPolicy.Spec.PolicyTypes)
+		}
+		h := m.HorizontalPodAutoscaler.Spec
+		if h.ScaleTargetRef.Name != m.Deployment.Name || h.ScaleTargetRef.Kind != "Deployment" || *h.MinReplicas < 3 || h.MaxReplicas <= *h.MinReplicas || m.Deployment.Spec.Replicas != nil {
+			t.Errorf("the autoscaler %+v, and the deployment's own number %v", h, m.Deployment.Spec.Replicas)
+		}
+		if b := m.PodDisruptionBudget.Spec.MaxUnavailable; b == nil || b.IntVal != 1 {
+			t.Errorf("so many nodes may go at once: %v", b)
+		}
+	})
+}
+
+func TestANodeIsConfinedProbedAndGivenItsTimeToDrain(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		pod := m.Deployment.Spec.Template.Spec
+		c, p := pod.Containers[0], pod.SecurityContext
+		if !*p.RunAsNonRoot || *p.RunAsUser == 0 || p.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault || *pod.AutomountServiceAccountToken {
+			t.Errorf("the pod is %+v", p)
+		}
+		if s := c.SecurityContext; *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" || s.Privileged != nil {
+			t.Errorf("the container is %+v", s)
+		}
+		if m.Namespace.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
+			t.Errorf("the namespace takes any pod: %v", m.Namespace.Labels)
+		}
+		for what, probe := range map[*corev1.Probe]string{c.LivenessProbe: "/healthz", c.StartupProbe: "/healthz", c.ReadinessProbe: "/readyz"} {
+			if what == nil || what.HTTPGet.Path != probe || what.HTTPGet.Port.StrVal != "http" {
+				t.Errorf("no probe of %s: %+v", probe, what)
+			}
+		}
+		var drain int64
+		for _, config := range m.configs {
+			if text := config.Data["LOGINHUB_DRAIN"]; text != "" {
+				if _, err := fmt.Sscanf(text, "%ds", &drain); err != nil {
+					t.Fatalf("LOGINHUB_DRAIN %q: %v", text, err)
+				}
+			}
+		}
+		if grace := *pod.TerminationGracePeriodSeconds; drain == 0 || grace < drain+10 {
+			t.Errorf("a node that drains for %d s is killed after %d", drain, grace)
+		}
+		if u := m.Deployment.Spec.Strategy.RollingUpdate; u.MaxUnavailable.IntVal != 0 || u.MaxSurge.IntVal < 1 {
+			t.Errorf("a rollout takes nodes away first: %+v", u)
+		}
+		limit := c.Resources.Limits[corev1.ResourceMemory]
+		if request := c.Resources.Requests[corev1.ResourceMemory]; limit.Cmp(request) != 0 || limit.IsZero() {
+			t.Errorf("memory %v of %v", request, limit)
+		}
+		for _, name := range []string{"read", "send"} {
+			if s := m.Ingress.Annotations["nginx.ingress.kubernetes.io/proxy-"+name+"-timeout"]; s != "75" {
+				t.Errorf("the Ingress cuts a socket after %s s", s)
+			}
+		}
+		if m.Ingress.Annotations["nginx.ingress.kubernetes.io/proxy-buffering"] != "off" {
+			t.Error("the Ingress buffers polls")
+		}
+	})
+}
+
+func TestAMisspeltFieldIsFound(t *testing.T) {
+	var d appsv1.Deployment
+	text := bytes.Replace([]byte("spec:\n  minReadySeconds: 5\n"), []byte("minReady"), []byte("minRaedy"), 1)
+	if err := yaml.UnmarshalStrict(text, &d); err == nil {
+		t.Error("decoding takes any field: the other tests are blind")
+	}
+}

@@ -1,0 +1,84 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Server is one master as it speaks of itself (INFO). What it does not say is
+// empty or 0.
+type Server struct {
+	Addr     string
+	Version  string // Redis's; a Valkey names the Redis that it is compatible with
+	Valkey   string // its own version; "" for a Redis
+	Policy   string // maxmemory-policy
+	Used     int64  // bytes
+	Max      int64  // maxmemory in bytes; 0: no limit
+	Log      bool   // the append-only file is written
+	Broken   string // what cannot be written to disk: "log" or "snapshot"
+	Loading  bool   // it reads its dataset and answers nobody
+	Replicas int    // that are connected and in step
+}
+
+// Servers asks every master; in a Cluster there are several.
+func (s *Store) Servers(ctx context.Context) ([]Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	var mu sync.Mutex
+	var all []Server
+	ask := func(ctx context.Context, c *redis.Client) error {
+		text, err := c.Info(ctx).Result()
+		if err != nil {
+			return fmt.Errorf("info: %w", err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, readInfo(c.Options().Addr, text))
+		return nil
+	}
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		err := cluster.ForEachMaster(ctx, ask)
+		return all, failure(err)
+	}
+	one, ok := s.client.(*redis.Client)
+	if !ok {
+		return nil, fmt.Errorf("no servers in a %T", s.client)
+	}
+	return all, failure(ask(ctx, one))
+}
+
+// readInfo reads INFO's lines NAME:VALUE.
+func readInfo(addr, text string) Server {
+	said := map[string]string{}
+	s := Server{Addr: addr}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		said[name] = value
+		// slave0:ip=…,port=…,state=online,offset=…,lag=0
+		if strings.HasPrefix(name, "slave") && strings.Contains(value, "state=online") {
+			s.Replicas++
+		}
+	}
+	number := func(name string) int64 {
+		n, err := strconv.ParseInt(said[name], 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	s.Version, s.Policy, s.Valkey = said["redis_version"], said["maxmemory_policy"], said["valkey_version"]
+	s.Used, s.Max = number("used_memory"), number("maxmemory")
+	s.Log, s.Loading = said["aof_enabled"] == "1", said["loading"] == "1"
+	switch {
+	case s.Log && said["aof_last_write_status"] == "err":
+		s.Broken = "log"
+	case said["rdb_last_bgsave_status"] == "err":
+		s.Broken = "snapshot"
+	}
+	return s
+}
