@@ -13,6 +13,7 @@ var edges = map[string][]string{
 	"cmd/loginbench":      {}, // an honest outsider
 	"cmd/loginhub":        {"api", "api/assertion", "api/token", "hub", "hub/redisstore", "hub/ticket", "wechat"},
 	"api":                 {"api/token", "frontend", "hub", "hub/ticket"},
+	"api/apitest":         {},
 	"api/assertion":       {},
 	"api/token":           {},
 	"api/token/verify":    {}, // sites import it
@@ -29,16 +30,17 @@ var edges = map[string][]string{
 
 // homes are the modules that only some packages may know.
 var homes = map[string][]string{
-	"github.com/labstack/echo/v4":         {"api"},
-	"github.com/skip2/go-qrcode":          {"api"},
-	"github.com/redis/go-redis/v9":        {"hub/redisstore", "hub/hubtest"},
-	"github.com/alicebob/miniredis/v2":    {"hub/redisstore"},
-	"github.com/coder/websocket":          {"hub", "hub/hubtest"},
-	"github.com/go-jose/go-jose/v4":       {"api/token", "api/assertion"},
-	"github.com/alecthomas/kong":          {"cmd/loginhub", "cmd/loginbench"},
-	"github.com/mileusna/useragent":       {"api"},
-	"go.yaml.in/yaml/v3":                  {"cmd/loginhub"},
-	"github.com/prometheus/client_golang": {"cmd/loginhub"},
+	"github.com/labstack/echo/v4":              {"api"},
+	"github.com/skip2/go-qrcode":               {"api"},
+	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest"},
+	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
+	"github.com/coder/websocket":               {"hub", "hub/hubtest"},
+	"github.com/go-jose/go-jose/v4":            {"api/token", "api/assertion"},
+	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
+	"github.com/mileusna/useragent":            {"api"},
+	"go.yaml.in/yaml/v3":                       {"api", "api/apitest", "cmd/loginhub"},
+	"github.com/prometheus/client_golang":      {"cmd/loginhub"},
+	"github.com/santhosh-tekuri/jsonschema/v6": {"api/apitest"},
 }
 
 // bare are the packages that take the standard library only.
