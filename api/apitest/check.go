@@ -137,7 +137,7 @@ var pageCode = regexp.MustCompile(`data-code="([a-z_]+)"`)
 // code is the error's word, in JSON or on the page.
 func (x Exchange) code() (string, error) {
 	kind, _, _ := mime.ParseMediaType(x.Header.Get("Content-Type"))
-	if x.Status < 400 || x.Method == http.MethodHead {
+	if x.Status < 400 || x.Method == http.MethodHead || x.Status == http.StatusPreconditionFailed {
 		return "", nil
 	}
 	switch kind {
@@ -156,7 +156,7 @@ func (x Exchange) code() (string, error) {
 			return "", fmt.Errorf("a problem of another status or type: %s", x.Body)
 		}
 		return code, nil
-	case "", "text/plain": // 412 and 416, which net/http answers
+	case "text/plain": // 416, which net/http answers, as it does 412
 		return "", nil
 	}
 	return "", fmt.Errorf("an error as %q without its code: %.200s", kind, x.Body)
