@@ -26,6 +26,7 @@ var edges = map[string][]string{
 	"wechat/wechattest":   {},
 	"frontend":            {},
 	"frontend/e2e/wechat": {"wechat/wechattest"},
+	"deploy/examples/go":  {"api/token/verify"},
 }
 
 // homes are the modules that only some packages may know.
