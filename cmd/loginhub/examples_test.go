@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -20,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"loginhub/api/token"
 	"loginhub/hub/hubtest"
 )
 
@@ -167,7 +170,7 @@ func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
 			if mallory.open(hub) == nonce {
 				t.Fatal("two browsers have one nonce")
 			}
-			token := tokenFor(ctx, t, hub, "alice", nonce)
+			good := tokenFor(ctx, t, hub, "alice", nonce)
 			refused := func(what string, b *tab, text string) {
 				t.Helper()
 				status, _ := b.do("POST", "/session", text)
@@ -175,8 +178,8 @@ func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
 					t.Errorf("%s: %d %s", what, status, page)
 				}
 			}
-			refused("another browser's token", mallory, token)
-			refused("a browser that never saw the page", stranger, token)
+			refused("another browser's token", mallory, good)
+			refused("a browser that never saw the page", stranger, good)
 			refused("a token without nonce", alice, tokenFor(ctx, t, hub, "alice", ""))
 			refused("no token", alice, "")
 			refused("too much", alice, strings.Repeat("a", 9000)[:8192])
@@ -185,7 +188,7 @@ func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
 			for k, v := range alice.cookies {
 				before[k] = v
 			}
-			if status, text := alice.do("POST", "/session", token); status != http.StatusNoContent {
+			if status, text := alice.do("POST", "/session", good); status != http.StatusNoContent {
 				t.Fatalf("%d %s", status, text)
 			}
 			if _, page := alice.do("GET", "/", ""); !strings.Contains(page, `<strong id="user">sandbox:alice</strong>`) {
@@ -194,7 +197,7 @@ func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
 			if alice.cookies["__Host-session"] == before["__Host-session"] {
 				t.Error("the session keeps the id that it had before the login")
 			}
-			refused("a token used before", &tab{t, site, before}, token)
+			refused("a token used before", &tab{t, site, before}, good)
 			if status, _ := alice.do("POST", "/logout", ""); status != http.StatusSeeOther {
 				t.Errorf("logout: %d", status)
 			}
@@ -261,9 +264,13 @@ func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
 				}
 			}
 			store := t.TempDir()
+			if said := run(hub, "default", "n-1", t.TempDir(), signed(t, hub, nil)); said[0] != "sandbox:root" {
+				t.Errorf("what the test signs is no token: %q", said)
+			}
 			for what, text := range hostile(ctx, t, hub, good) {
 				no(what, run(hub, "default", "n-1", store, text))
 			}
+			no("another hub", run(strings.Replace(hub, "127.0.0.1", "localhost", 1), "default", "n-1", store, good))
 			no("another session", run(hub, "default", "n-2", store, good))
 			no("no nonce", run(hub, "default", "", store, good, tokenFor(ctx, t, hub, "alice", "")))
 			no("another site", run(hub, "other", "n-1", store, good))
@@ -292,9 +299,37 @@ func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
 	}
 }
 
-// hostile are texts made of a good token that must not pass.
+// signed is a token that the hub itself could have signed, with other claims
+// than it would; nil takes one away.
+func signed(t *testing.T, hub string, changes map[string]any) string {
+	t.Helper()
+	masters, err := token.ParseMasters(hubtest.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := token.NewSigner(masters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Unix()
+	claims := map[string]any{"iss": hub, "aud": "default", "sub": "sandbox:root", "iat": now, "exp": now + 300, "jti": "signed", "nonce": "n-1"}
+	maps.Copy(claims, changes)
+	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
+	raw, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := signer.Sign(masters[0].ID(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// hostile are texts that must not pass.
 func hostile(ctx context.Context, t *testing.T, hub, good string) map[string]string {
 	t.Helper()
+	now := time.Now().Unix()
 	parts := strings.Split(good, ".")
 	other := strings.Split(tokenFor(ctx, t, hub, "mallory", "n-1"), ".")
 	head := func(format string, args ...any) string {
@@ -313,6 +348,15 @@ func hostile(ctx context.Context, t *testing.T, hub, good string) map[string]str
 		"two parts":             parts[0] + "." + parts[1],
 		"four parts":            good + ".x",
 		"nothing":               "",
+		"over":                  signed(t, hub, map[string]any{"exp": now - 61}),
+		"without end":           signed(t, hub, map[string]any{"exp": nil}),
+		"made tomorrow":         signed(t, hub, map[string]any{"iat": now + 86400}),
+		"never made":            signed(t, hub, map[string]any{"iat": nil}),
+		"without nonce":         signed(t, hub, map[string]any{"nonce": nil}),
+		"without id":            signed(t, hub, map[string]any{"jti": nil}),
+		"without user":          signed(t, hub, map[string]any{"sub": nil}),
+		"without site":          signed(t, hub, map[string]any{"aud": nil}),
+		"without hub":           signed(t, hub, map[string]any{"iss": nil}),
 		"long":                  good + strings.Repeat("A", 9000),
 	}
 }
