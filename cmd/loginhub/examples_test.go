@@ -3,6 +3,9 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -197,6 +200,15 @@ func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
 			if alice.cookies["__Host-session"] == before["__Host-session"] {
 				t.Error("the session keeps the id that it had before the login")
 			}
+			bob := &tab{t, site, map[string]string{}}
+			if status, text := bob.do("POST", "/session", tokenFor(ctx, t, hub, "bob", bob.open(hub))); status != http.StatusNoContent {
+				t.Errorf("bob: %d %s", status, text)
+			}
+			for user, b := range map[string]*tab{"alice": alice, "bob": bob} {
+				if _, page := b.do("GET", "/", ""); !strings.Contains(page, `<strong id="user">sandbox:`+user+`</strong>`) {
+					t.Errorf("%s sees %s", user, page)
+				}
+			}
 			refused("a token used before", &tab{t, site, before}, good)
 			if status, _ := alice.do("POST", "/logout", ""); status != http.StatusSeeOther {
 				t.Errorf("logout: %d", status)
@@ -264,7 +276,7 @@ func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
 				}
 			}
 			store := t.TempDir()
-			if said := run(hub, "default", "n-1", t.TempDir(), signed(t, hub, nil)); said[0] != "sandbox:root" {
+			if said := run(hub, "default", "n-1", t.TempDir(), signed(t, hub, "login+jwt", nil)); said[0] != "sandbox:root" {
 				t.Errorf("what the test signs is no token: %q", said)
 			}
 			for what, text := range hostile(ctx, t, hub, good) {
@@ -299,15 +311,19 @@ func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
 	}
 }
 
-// signed is a token that the hub itself could have signed, with other claims
-// than it would; nil takes one away.
-func signed(t *testing.T, hub string, changes map[string]any) string {
+// signed is a token that the hub's own key has signed, with another type or
+// other claims than it ever would; nil takes a claim away.
+func signed(t *testing.T, hub, kind string, changes map[string]any) string {
 	t.Helper()
 	masters, err := token.ParseMasters(hubtest.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := token.NewSigner(masters)
+	raw, err := base64.RawURLEncoding.DecodeString(hubtest.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := hkdf.Key(sha256.New, raw, nil, "loginhub v1 sign", ed25519.SeedSize) // as api/token derives it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,15 +331,13 @@ func signed(t *testing.T, hub string, changes map[string]any) string {
 	claims := map[string]any{"iss": hub, "aud": "default", "sub": "sandbox:root", "iat": now, "exp": now + 300, "jti": "signed", "nonce": "n-1"}
 	maps.Copy(claims, changes)
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
-	raw, err := json.Marshal(claims)
+	body, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := signer.Sign(masters[0].ID(), raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	b64 := base64.RawURLEncoding.EncodeToString
+	text := b64(fmt.Appendf(nil, `{"alg":"EdDSA","kid":%q,"typ":%q}`, masters[0].ID(), kind)) + "." + b64(body)
+	return text + "." + b64(ed25519.Sign(ed25519.NewKeyFromSeed(seed), []byte(text)))
 }
 
 // hostile are texts that must not pass.
@@ -348,15 +362,16 @@ func hostile(ctx context.Context, t *testing.T, hub, good string) map[string]str
 		"two parts":             parts[0] + "." + parts[1],
 		"four parts":            good + ".x",
 		"nothing":               "",
-		"over":                  signed(t, hub, map[string]any{"exp": now - 61}),
-		"without end":           signed(t, hub, map[string]any{"exp": nil}),
-		"made tomorrow":         signed(t, hub, map[string]any{"iat": now + 86400}),
-		"never made":            signed(t, hub, map[string]any{"iat": nil}),
-		"without nonce":         signed(t, hub, map[string]any{"nonce": nil}),
-		"without id":            signed(t, hub, map[string]any{"jti": nil}),
-		"without user":          signed(t, hub, map[string]any{"sub": nil}),
-		"without site":          signed(t, hub, map[string]any{"aud": nil}),
-		"without hub":           signed(t, hub, map[string]any{"iss": nil}),
+		"of another purpose":    signed(t, hub, "at+jwt", nil),
+		"over":                  signed(t, hub, "login+jwt", map[string]any{"exp": now - 61}),
+		"without end":           signed(t, hub, "login+jwt", map[string]any{"exp": nil}),
+		"made tomorrow":         signed(t, hub, "login+jwt", map[string]any{"iat": now + 86400}),
+		"never made":            signed(t, hub, "login+jwt", map[string]any{"iat": nil}),
+		"without nonce":         signed(t, hub, "login+jwt", map[string]any{"nonce": nil}),
+		"without id":            signed(t, hub, "login+jwt", map[string]any{"jti": nil}),
+		"without user":          signed(t, hub, "login+jwt", map[string]any{"sub": nil}),
+		"without site":          signed(t, hub, "login+jwt", map[string]any{"aud": nil}),
+		"without hub":           signed(t, hub, "login+jwt", map[string]any{"iss": nil}),
 		"long":                  good + strings.Repeat("A", 9000),
 	}
 }
