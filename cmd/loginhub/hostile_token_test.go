@@ -62,7 +62,7 @@ func TestTheREADMEsSnippetsRefuseAlteredClaimsAndAlgorithms(t *testing.T) {
 	ours := func(b []byte) []byte { return ed25519.Sign(private, b) }
 	head := map[string]any{"alg": "EdDSA", "typ": "login+jwt", "kid": "k"}
 	now := time.Now().Unix()
-	claims := map[string]any{"iss": "http://x", "aud": "demo", "sub": "sandbox:ann", "iat": now, "exp": now + 300, "jti": "j", "nonce": "n"}
+	claims := map[string]any{"iss": keys.URL, "aud": "demo", "sub": "sandbox:ann", "iat": now, "exp": now + 300, "jti": "j", "nonce": "n"}
 	hs := func(key []byte) func([]byte) []byte {
 		return func(b []byte) []byte {
 			mac := hmac.New(sha256.New, key)
