@@ -110,6 +110,9 @@ func (l *line) next(t testing.TB) map[string]any {
 	if kind != websocket.MessageText {
 		t.Errorf("a view as %v", kind)
 	}
+	if err := contract.CheckView(text); err != nil {
+		t.Errorf("against openapi.yaml: %v", err)
+	}
 	v := object(t, text)
 	l.page.note(v)
 	return v

@@ -34,6 +34,8 @@ func trouble() *oracle {
 		case "later":
 			return ticket.Identity{}, &ticket.RetryError{After: 61500 * time.Millisecond,
 				Err: fmt.Errorf("%s: %w", inside, ticket.ErrProviderUnavailable)}
+		case "incomplete":
+			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrIdentityIncomplete)
 		case "bug":
 			return ticket.Identity{}, errors.New(inside)
 		case "panic":

@@ -3,8 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -144,8 +142,7 @@ func newAssets(files fs.FS) (*assets, error) {
 		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256(body)
-		a.files[name] = asset{kind, `"` + hex.EncodeToString(sum[:8]) + `"`, body}
+		a.files[name] = newAsset(kind, body)
 		return nil
 	})
 	if err != nil {
@@ -160,6 +157,10 @@ func (a *assets) serve(c echo.Context) error {
 	if !ok {
 		return errRoute
 	}
+	return file.serve(c)
+}
+
+func (file asset) serve(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("ETag", file.tag)
 	h.Set("Cache-Control", "no-cache") // ask each time; the tag makes that cheap

@@ -94,6 +94,10 @@ func (s *Server) routes() (*echo.Echo, error) {
 	if err != nil {
 		return nil, err
 	}
+	doc, err := documents()
+	if err != nil {
+		return nil, err
+	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answer
 	e.Use(s.measure, s.guard, s.general)
@@ -105,6 +109,9 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/.well-known/jwks.json", s.jwks)
 	e.Match(read, "/healthz", s.alive)
 	e.Match(read, "/readyz", s.ready)
+	e.Match(read, "/openapi.yaml", doc.yaml.serve)
+	e.Match(read, "/openapi.json", doc.json.serve)
+	e.Match(read, "/docs", s.docs)
 
 	const one = "/api/login/tickets/:ticket"
 	// Not by a Group: echo's answers every other method on these paths, and on

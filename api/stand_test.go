@@ -25,7 +25,7 @@ import (
 // TestMain fails a run that leaves goroutines behind.
 func TestMain(m *testing.M) {
 	// The Redis client's dialler looks once a second whether it has been closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+	goleak.VerifyTestMain(suite{m}, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 // What the stands of all tests are called.
@@ -65,8 +65,9 @@ type stand struct {
 	log    *journal
 	limit  time.Duration // for one step
 
-	mu    sync.Mutex
-	taboo []string // secrets, codes and tokens that went over the wire
+	mu     sync.Mutex
+	taboo  []string // secrets, codes and tokens that went over the wire
+	breaks []error  // answers that break the contract
 }
 
 // demo is the usual client.
@@ -127,7 +128,11 @@ func start(t testing.TB, o options) *stand {
 func (s *stand) live(t testing.TB, store *redisstore.Store, o options) {
 	t.Helper()
 	listener := s.listen(t, o.pipes)
-	edge := http.Handler(s.server)
+	edge := contract.Watch(s.server, func(err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.breaks = append(s.breaks, err)
+	})
 	if o.around != nil {
 		edge = o.around(edge)
 	}
@@ -178,7 +183,8 @@ func (s *stand) hush(texts ...string) {
 	}
 }
 
-// audit fails the test whose node has logged what nobody may know.
+// audit fails the test whose node has logged what nobody may know, or has
+// answered what its contract does not say.
 func (s *stand) audit(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
@@ -188,6 +194,9 @@ func (s *stand) audit(t testing.TB) {
 		if strings.Contains(all, text) {
 			t.Errorf("the log holds %q", text)
 		}
+	}
+	for _, err := range s.breaks {
+		t.Errorf("against openapi.yaml: %v", err)
 	}
 }
 

@@ -21,7 +21,7 @@ func FS() fs.FS {
 }
 
 // Templates parses the pages: index.html takes Index, phone.html and landing.html take Scan,
-// error.html takes Failure, wechat.html takes Returned.
+// error.html takes Failure, wechat.html takes Returned, docs.html takes Docs.
 func Templates() (*template.Template, error) {
 	return template.ParseFS(pages, "page/*.html")
 }

@@ -62,7 +62,7 @@ func TestTheREADMEsSnippetsRefuseAlteredClaimsAndAlgorithms(t *testing.T) {
 	ours := func(b []byte) []byte { return ed25519.Sign(private, b) }
 	head := map[string]any{"alg": "EdDSA", "typ": "login+jwt", "kid": "k"}
 	now := time.Now().Unix()
-	claims := map[string]any{"iss": "http://x", "aud": "demo", "sub": "sandbox:ann", "iat": now, "exp": now + 300, "jti": "j", "nonce": "n"}
+	claims := map[string]any{"iss": keys.URL, "aud": "demo", "sub": "sandbox:ann", "iat": now, "exp": now + 300, "jti": "j", "nonce": "n"}
 	hs := func(key []byte) func([]byte) []byte {
 		return func(b []byte) []byte {
 			mac := hmac.New(sha256.New, key)
@@ -95,17 +95,13 @@ func TestTheREADMEsSnippetsRefuseAlteredClaimsAndAlgorithms(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, snippet(t, "verify.go")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, run := range [][]string{{program}, {"node", snippet(t, "verify.mjs")}} {
-		call := func(token string) error {
-			return exec.Command(run[0], append(append([]string(nil), run[1:]...), keys.URL, "demo", "n", token)...).Run()
-		}
-		if err := call(good); err != nil {
-			t.Errorf("%s refuses a good token: %v", run[0], err)
-		}
-		for name, token := range bad {
-			if call(token) == nil {
-				t.Errorf("%s takes a token with %s", run[0], name)
-			}
+	call := func(token string) error { return exec.Command(program, keys.URL, "demo", "n", token).Run() }
+	if err := call(good); err != nil {
+		t.Errorf("a good token is refused: %v", err)
+	}
+	for name, token := range bad {
+		if call(token) == nil {
+			t.Errorf("taken: a token with %s", name)
 		}
 	}
 }

@@ -54,28 +54,27 @@ func tokenFor(ctx context.Context, t *testing.T, url, user, nonce string) string
 
 func TestTheREADMEsSnippetsVerifyATokenAndRefuseAWrongOne(t *testing.T) {
 	t.Parallel()
-	node := hubtest.StartNode(t, program)
+	hub := sandboxHub(t)
 	ctx := one(t)
-	token := tokenFor(ctx, t, node.URL, "alice", "n-1")
+	token := tokenFor(ctx, t, hub, "alice", "n-1")
 	head, rest, _ := strings.Cut(token, ".")
 	body, signature, _ := strings.Cut(rest, ".")
-	other, _, _ := strings.Cut(strings.SplitN(tokenFor(ctx, t, node.URL, "mallory", "n-1"), ".", 2)[1], ".")
+	other, _, _ := strings.Cut(strings.SplitN(tokenFor(ctx, t, hub, "mallory", "n-1"), ".", 2)[1], ".")
 	for _, run := range [][]string{
 		{"go", "run", snippet(t, "verify.go")},
-		{"node", snippet(t, "verify.mjs")},
 	} {
 		call := func(args ...string) (string, error) {
 			out, err := exec.Command(run[0], append(append([]string(nil), run[1:]...), args...)...).CombinedOutput()
 			return strings.TrimSpace(string(out)), err
 		}
-		if out, err := call(node.URL, "default", "n-1", token); err != nil || out != "sandbox:alice" {
+		if out, err := call(hub, "default", "n-1", token); err != nil || out != "sandbox:alice" {
 			t.Errorf("%v: %s %v", run, out, err)
 		}
 		for what, args := range map[string][]string{
-			"another session's nonce": {node.URL, "default", "n-2", token},
-			"another site":            {node.URL, "other", "n-1", token},
-			"another user's claims":   {node.URL, "default", "n-1", head + "." + other + "." + signature},
-			"a cut signature":         {node.URL, "default", "n-1", head + "." + body + "." + signature[:20]},
+			"another session's nonce": {hub, "default", "n-2", token},
+			"another site":            {hub, "other", "n-1", token},
+			"another user's claims":   {hub, "default", "n-1", head + "." + other + "." + signature},
+			"a cut signature":         {hub, "default", "n-1", head + "." + body + "." + signature[:20]},
 		} {
 			if out, err := call(args...); err == nil {
 				t.Errorf("%v takes %s: %s", run, what, out)

@@ -75,3 +75,7 @@ story('an error looks right and says what to do', { expected: /status of 403/ },
   await shoot(page, 'error')
   assert.equal(await page.textContent('#status'), 'QR login is switched off')
 })
+
+story('the page of the API looks right', {}, async ({ visit }) => {
+  await shoot(await visit('/docs'), 'docs', [360, 1440])
+})

@@ -1,0 +1,222 @@
+package apitest
+
+import (
+	"bytes"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// Exchange is one request and its answer.
+type Exchange struct {
+	Method, Path string // the path as it was sent, without the query
+	Kind         string // Content-Type of the request
+	Request      []byte
+	Status       int
+	Header       http.Header
+	Body         []byte
+}
+
+// Check holds an exchange to the contract, and notes that its answer was seen.
+func (c *Contract) Check(x Exchange) error {
+	if err := c.check(x); err != nil {
+		return fmt.Errorf("%s %s answers %d: %w", x.Method, x.Path, x.Status, err)
+	}
+	return nil
+}
+
+func (c *Contract) check(x Exchange) error {
+	route, path := c.find(x.Method, x.Path)
+	code, err := x.code()
+	if err != nil {
+		return err
+	}
+	if route == nil {
+		return x.unknown(path, code)
+	}
+	a := route.Answers[x.Status]
+	if a == nil {
+		return fmt.Errorf("undocumented: %.200s", x.Body)
+	}
+	if code != "" && !slices.Contains(a.Codes, code) {
+		return fmt.Errorf("undocumented code %s, not of %v", code, a.Codes)
+	}
+	c.mu.Lock()
+	c.seen[name(route, x.Status, code)] = true
+	c.mu.Unlock()
+	if err := a.heads(x.Header); err != nil {
+		return err
+	}
+	if x.Status < 300 && len(x.Request) > 0 {
+		if err := valid(route.request, x.Kind, x.Request); err != nil {
+			return fmt.Errorf("a request that is taken and that the contract forbids: %w", err)
+		}
+	}
+	if x.Method == http.MethodHead || x.Status == http.StatusPartialContent {
+		return nil
+	}
+	if len(a.bodies) == 0 {
+		if len(x.Body) > 0 {
+			return fmt.Errorf("an undocumented body: %.200s", x.Body)
+		}
+		return nil
+	}
+	return valid(a.bodies, x.Header.Get("Content-Type"), x.Body)
+}
+
+func name(r *Route, status int, code string) string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s %d %s", r.Method, r.Path, status, code))
+}
+
+// Unseen are the documented answers, with their codes, that no checked exchange
+// has had, like "GET /docs 429 rate_limited".
+func (c *Contract) Unseen() (all []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.Routes {
+		for status, a := range r.Answers {
+			for _, code := range append([]string(nil), a.Codes...) {
+				if n := name(r, status, code); !c.seen[n] {
+					all = append(all, n)
+				}
+			}
+			if n := name(r, status, ""); len(a.Codes) == 0 && !c.seen[n] {
+				all = append(all, n)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// CheckView holds a socket's message to the contract.
+func (c *Contract) CheckView(text []byte) error {
+	return valid(map[string]*jsonschema.Schema{"application/json": c.view}, "application/json", text)
+}
+
+// find gives the route of a request; path reports whether other methods of its
+// path are documented.
+func (c *Contract) find(method, path string) (route *Route, known bool) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for _, r := range c.Routes {
+		if r.path.MatchString(path) {
+			known = true
+			if r.Method == method {
+				return r, true
+			}
+		}
+	}
+	return nil, known
+}
+
+// unknown holds an answer to what all that is undocumented is answered.
+func (x Exchange) unknown(path bool, code string) error {
+	switch {
+	case code == "rate_limited":
+		return nil
+	case !path && x.Status == http.StatusNotFound && (code == "not_found" || strings.HasPrefix(x.Path, "/s/") && code == "ticket_not_found"):
+		return nil
+	case path && x.Status == http.StatusMethodNotAllowed && code == "method_not_allowed" && x.Header.Get("Allow") != "":
+		return nil
+	case path && x.Status == http.StatusNoContent && x.Method == http.MethodOptions && x.Header.Get("Allow") != "":
+		return nil
+	}
+	return fmt.Errorf("%q for a route that is not documented: %.200s", code, x.Body)
+}
+
+var pageCode = regexp.MustCompile(`data-code="([a-z_]+)"`)
+
+// code is the error's word, in JSON or on the page.
+func (x Exchange) code() (string, error) {
+	kind, _, _ := mime.ParseMediaType(x.Header.Get("Content-Type"))
+	if x.Status < 400 || x.Method == http.MethodHead || x.Status == http.StatusPreconditionFailed {
+		return "", nil
+	}
+	switch kind {
+	case "text/html":
+		if m := pageCode.FindSubmatch(x.Body); m != nil {
+			return string(m[1]), nil
+		}
+	case "application/problem+json":
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(x.Body))
+		if err != nil {
+			return "", fmt.Errorf("not JSON: %w", err)
+		}
+		m, _ := v.(map[string]any)
+		code, _ := m["code"].(string)
+		if fmt.Sprint(m["status"]) != fmt.Sprint(x.Status) || m["type"] != "urn:loginhub:problem:"+code {
+			return "", fmt.Errorf("a problem of another status or type: %s", x.Body)
+		}
+		return code, nil
+	case "text/plain": // 416, which net/http answers, as it does 412
+		return "", nil
+	}
+	return "", fmt.Errorf("an error as %q without its code: %.200s", kind, x.Body)
+}
+
+// telling are the headers that no answer may have unless its contract says so.
+var telling = []string{"Retry-After", "WWW-Authenticate", "Location"}
+
+func (a *Answer) heads(h http.Header) error {
+	for name, want := range a.headers {
+		values := h.Values(name)
+		if len(values) == 0 && want.required {
+			return fmt.Errorf("no %s", name)
+		}
+		for _, v := range values {
+			if err := want.schema.Validate(v); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	for _, name := range telling {
+		if _, ok := a.headers[name]; !ok && h.Get(name) != "" {
+			return fmt.Errorf("undocumented %s: %s", name, h.Get(name))
+		}
+	}
+	return nil
+}
+
+// valid holds a body to the schema of its media type.
+func valid(bodies map[string]*jsonschema.Schema, kind string, body []byte) error {
+	kind, _, err := mime.ParseMediaType(kind)
+	if err != nil {
+		return fmt.Errorf("Content-Type: %w", err)
+	}
+	schema, ok := bodies[kind]
+	if !ok {
+		return fmt.Errorf("undocumented media type %s", kind)
+	}
+	if schema == nil {
+		return nil
+	}
+	var v any = string(body)
+	switch {
+	case strings.HasSuffix(kind, "json"):
+		if v, err = jsonschema.UnmarshalJSON(bytes.NewReader(body)); err != nil {
+			return fmt.Errorf("not JSON: %w", err)
+		}
+	case kind == "application/x-www-form-urlencoded":
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return fmt.Errorf("not a form: %w", err)
+		}
+		fields := map[string]any{}
+		for name := range form {
+			fields[name] = form.Get(name)
+		}
+		v = fields
+	}
+	if err := schema.Validate(v); err != nil {
+		return fmt.Errorf("%w in %.300s", err, body)
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+// Package apitest is for tests: it holds answers of a hub to the wire contract,
+// api/openapi.yaml.
+package apitest

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"loginhub/api/apitest"
+)
+
+func load(t *testing.T) *apitest.Contract {
+	t.Helper()
+	c, err := apitest.Load("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// at is a part of the document.
+func at(t *testing.T, v any, path ...string) any {
+	t.Helper()
+	for _, part := range path {
+		m, _ := v.(map[string]any)
+		if v = m[part]; v == nil {
+			t.Fatalf("nothing at %v", path)
+		}
+	}
+	return v
+}
+
+func TestEveryRouteIsDocumentedAndEveryDocumentedRouteIsThere(t *testing.T) {
+	s, err := New(Config{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, documented := map[string]bool{}, map[string]bool{}
+	for _, r := range s.router.Routes() {
+		if r.Method == echo.RouteNotFound {
+			continue
+		}
+		path := strings.Replace(strings.Replace(r.Path, ":ticket", "{ticket}", 1), "*", "{file}", 1)
+		served[r.Method+" "+path] = true
+	}
+	for _, r := range load(t).Routes {
+		documented[r.Method+" "+r.Path] = true
+		// As the document's introduction says.
+		if r.Method == http.MethodGet && !strings.HasSuffix(r.Path, "/ws") && !strings.HasSuffix(r.Path, "/poll") && r.Path != callbackPath {
+			documented["HEAD "+r.Path] = true
+		}
+	}
+	for route := range served {
+		if !documented[route] {
+			t.Errorf("%s is served and not documented", route)
+		}
+	}
+	for route := range documented {
+		if !served[route] {
+			t.Errorf("%s is documented and not served", route)
+		}
+	}
+}
+
+func TestEveryErrorIsDocumentedAsItIsAnswered(t *testing.T) {
+	c := load(t)
+	table := map[string]problem{"internal_error": {status: 500}}
+	texts := map[string][]string{}
+	for _, p := range problems {
+		table[p.code] = p
+		texts[p.code] = append(texts[p.code], p.title+"\n"+p.detail)
+	}
+	examples := at(t, c.Document, "components", "examples").(map[string]any)
+	var listed []string
+	for _, code := range at(t, c.Document, "components", "schemas", "Problem", "properties", "code", "enum").([]any) {
+		listed = append(listed, code.(string))
+	}
+	slices.Sort(listed)
+	for what, codes := range map[string][]string{"examples": slices.Sorted(maps.Keys(examples)), "codes of Problem": listed} {
+		if want := slices.Sorted(maps.Keys(table)); !slices.Equal(codes, want) {
+			t.Errorf("%s are %v, wanted %v", what, codes, want)
+		}
+	}
+	for code, e := range examples {
+		value := at(t, e, "value").(map[string]any)
+		status, _ := value["status"].(json.Number).Int64()
+		if value["code"] != code || value["type"] != "urn:loginhub:problem:"+code || int(status) != table[code].status {
+			t.Errorf("the example of %s: %v", code, value)
+		}
+		text, _ := value["detail"].(string)
+		title, _ := value["title"].(string)
+		if code != "internal_error" && code != "invalid_request" && !slices.Contains(texts[code], title+"\n"+text) {
+			t.Errorf("the example of %s says %q, %q", code, title, text)
+		}
+	}
+	used := map[string]bool{"method_not_allowed": true} // of no route: it is what the others answer
+	for _, r := range c.Routes {
+		for status, a := range r.Answers {
+			for _, code := range a.Codes {
+				used[code] = true
+				if table[code].status != status {
+					t.Errorf("%s %s: %s under %d", r.Method, r.Path, code, status)
+				}
+			}
+			if status >= 400 && len(a.Codes) == 0 && status != http.StatusPreconditionFailed && status != http.StatusRequestedRangeNotSatisfiable {
+				t.Errorf("%s %s: %d without a code", r.Method, r.Path, status)
+			}
+		}
+		if r.Answers[500] == nil || r.Answers[429] == nil != (r.Path == "/healthz" || r.Path == "/readyz") {
+			t.Errorf("%s %s: every route can break, and all but the probes are limited", r.Method, r.Path)
+		}
+	}
+	for code := range table {
+		if !used[code] {
+			t.Errorf("no route answers %s", code)
+		}
+	}
+}
+
+func TestTheDocumentIsOpenAPI(t *testing.T) {
+	// The schema of the OpenAPI Initiative (Apache 2.0), as the npm package
+	// @seriousme/openapi-schema-validator 2.11.0 carries it.
+	text, err := os.ReadFile("testdata/openapi-3.1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("openapi.json", schema); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := compiler.Compile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiled.Validate(load(t).Document); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,104 @@
+package api
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+	"go.yaml.in/yaml/v3"
+
+	"loginhub/frontend"
+)
+
+// contract is the wire contract as OpenAPI 3.1, by hand. The tests hold every
+// answer of theirs to it, and it to the routes and the table of errors.
+//
+//go:embed openapi.yaml
+var contract []byte
+
+// documents are the contract in all its forms. They are the same in every
+// process, so they are made once.
+var documents = sync.OnceValues(func() (d struct {
+	yaml, json asset
+	page       frontend.Docs
+}, err error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal(contract, &root); err != nil {
+		return d, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	text, err := toJSON(root.Content[0])
+	if err != nil {
+		return d, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	d.yaml, d.json = newAsset("application/yaml", contract), newAsset("application/json", indent(text))
+	d.page, err = docsPage(&root)
+	return d, err
+})
+
+// docs is GET /docs, the contract to be read.
+func (s *Server) docs(c echo.Context) error {
+	d, err := documents()
+	if err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "docs.html", d.page)
+}
+
+func newAsset(kind string, body []byte) asset {
+	sum := sha256.Sum256(body)
+	return asset{kind, `"` + hex.EncodeToString(sum[:8]) + `"`, body}
+}
+
+// toJSON writes a node with its keys in their order, which maps would lose.
+func toJSON(n *yaml.Node) ([]byte, error) {
+	var b bytes.Buffer
+	switch n.Kind {
+	case yaml.AliasNode:
+		return toJSON(n.Alias)
+	case yaml.MappingNode, yaml.SequenceNode:
+		marks := "[]"
+		if n.Kind == yaml.MappingNode {
+			marks = "{}"
+		}
+		b.WriteByte(marks[0])
+		for i, part := range n.Content {
+			switch {
+			case n.Kind == yaml.MappingNode && i%2 == 1:
+				b.WriteByte(':')
+			case i > 0:
+				b.WriteByte(',')
+			}
+			text, err := toJSON(part)
+			if err != nil {
+				return nil, err
+			}
+			b.Write(text)
+		}
+		b.WriteByte(marks[1])
+		return b.Bytes(), nil
+	}
+	var v any
+	if err := n.Decode(&v); err != nil {
+		return nil, fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	out := json.NewEncoder(&b)
+	out.SetEscapeHTML(false)
+	if err := out.Encode(v); err != nil {
+		return nil, fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
+}
+
+func indent(text []byte) []byte {
+	var b bytes.Buffer
+	if json.Indent(&b, text, "", "  ") != nil {
+		return text // it is JSON: toJSON made it
+	}
+	return b.Bytes()
+}

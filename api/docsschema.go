@@ -1,0 +1,104 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"loginhub/frontend"
+)
+
+// kind is a schema in words: "string, at most 128 characters".
+func (s openAPISchema) kind() string {
+	var words []string
+	switch {
+	case s.Ref != "":
+		words = append(words, base(s.Ref))
+	case s.Const != nil:
+		text, err := json.Marshal(s.Const)
+		if err != nil {
+			text = fmt.Append(nil, s.Const)
+		}
+		words = append(words, string(text))
+	case len(s.Enum) > 0:
+		words = append(words, strings.Join(s.Enum, " | "))
+	case s.Items != nil:
+		words = append(words, "list of "+s.Items.kind())
+	default:
+		words = append(words, string(s.Type))
+	}
+	switch {
+	case s.Minimum != nil && s.Maximum != nil:
+		words = append(words, fmt.Sprintf("%d to %d", *s.Minimum, *s.Maximum))
+	case s.Minimum != nil:
+		words = append(words, fmt.Sprintf("from %d", *s.Minimum))
+	}
+	if s.MaxLength != nil {
+		words = append(words, fmt.Sprintf("at most %d characters", *s.MaxLength))
+	}
+	if s.Default != nil {
+		words = append(words, fmt.Sprint("default ", s.Default))
+	}
+	return strings.Join(words, ", ")
+}
+
+// fields are the properties of an object, and of those within it.
+func (s openAPISchema) fields(prefix string) (all []frontend.DocsField, err error) {
+	err = pairs(&s.Properties, func(name string, n *yaml.Node) error {
+		var p openAPISchema
+		if err := n.Decode(&p); err != nil {
+			return err
+		}
+		ref := base(p.Ref)
+		inner := p
+		if p.Items != nil {
+			ref, inner = base(p.Items.Ref), *p.Items
+		}
+		all = append(all, frontend.DocsField{Name: prefix + name, Type: p.kind(), Ref: ref,
+			Required: slices.Contains(s.Required, name), Text: prose(p.Description)})
+		within, err := inner.fields(prefix + name + ".")
+		all = append(all, within...)
+		return err
+	})
+	return all, err
+}
+
+// base is the last part of a reference.
+func base(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
+
+// anchor is a name as a fragment of the page's URL.
+func anchor(name string) string {
+	return strings.Trim(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name)), "-")
+}
+
+// prose reads the little of CommonMark that the contract uses: paragraphs,
+// `code` and **strong**.
+func prose(text string) (all []frontend.DocsText) {
+	for _, paragraph := range strings.Split(strings.TrimSpace(text), "\n\n") {
+		if paragraph == "" {
+			continue
+		}
+		var spans frontend.DocsText
+		for i, part := range strings.Split(paragraph, "`") {
+			if i%2 == 1 {
+				spans = append(spans, frontend.DocsSpan{Code: true, Text: part})
+				continue
+			}
+			for j, plain := range strings.Split(part, "**") {
+				if plain != "" {
+					spans = append(spans, frontend.DocsSpan{Strong: j%2 == 1, Text: plain})
+				}
+			}
+		}
+		all = append(all, spans)
+	}
+	return all
+}

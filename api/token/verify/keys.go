@@ -1,0 +1,148 @@
+package verify
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// freshFor is how long the hub lets its keys be cached. A rotation waits as
+	// long.
+	freshFor = 5 * time.Minute
+	// restFor is between two fetches, whatever unknown kids are asked for: who
+	// sends tokens with invented ones makes six requests a minute at the most.
+	restFor = 10 * time.Second
+	// againAfter is the same while there is not one key.
+	againAfter = time.Second
+	fetchLimit = 5 * time.Second
+	maxKeys    = 64 << 10 // bytes of the JWKS
+)
+
+// keys are the hub's (RFC 7517). Once had, they stay until the hub names others:
+// with the hub down, what it has signed is verified on.
+type keys struct {
+	url    string
+	client *http.Client
+	now    func() time.Time
+
+	mu     sync.Mutex
+	known  map[string]ed25519.PublicKey
+	got    time.Time // the last answer that was one
+	tried  time.Time // the last fetch that is over
+	err    error     // of that fetch
+	flight chan struct{}
+}
+
+// find gives the key of that kid, and fetches the keys for it where that can
+// help and is allowed.
+func (k *keys) find(ctx context.Context, kid string) (ed25519.PublicKey, error) {
+	k.mu.Lock()
+	key, ok := k.known[kid]
+	if ok && k.now().Sub(k.got) < freshFor {
+		k.mu.Unlock()
+		return key, nil
+	}
+	flight := k.begin(ctx)
+	k.mu.Unlock()
+	if flight != nil {
+		select {
+		case <-flight:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrKeys, ctx.Err())
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if key, ok := k.known[kid]; ok {
+		return key, nil
+	}
+	if k.err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeys, k.err) // it may well be among them
+	}
+	return nil, ErrUnknownKey
+}
+
+// begin joins the fetch under way, or begins one; nil where none is allowed yet.
+// The caller holds mu. The fetch does not end with the request that began it,
+// for others wait for it too.
+func (k *keys) begin(ctx context.Context) <-chan struct{} {
+	if k.flight != nil {
+		return k.flight
+	}
+	rest := restFor
+	if k.known == nil {
+		rest = againAfter
+	}
+	if !k.tried.IsZero() && k.now().Sub(k.tried) < rest {
+		return nil
+	}
+	done := make(chan struct{})
+	k.flight = done
+	go func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchLimit)
+		defer cancel()
+		known, err := k.fetch(ctx)
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.flight, k.tried, k.err = nil, k.now(), err
+		if err == nil {
+			k.known, k.got = known, k.tried
+		}
+	}()
+	return done
+}
+
+// fetch asks the hub. Keys of other kinds are passed over; an answer without a
+// usable one is none.
+func (k *keys) fetch(ctx context.Context) (map[string]ed25519.PublicKey, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys: %w", err)
+	}
+	answer, err := k.client.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetch keys: the hub answers %d", answer.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKeys+1))
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys: %w", err)
+	}
+	var set struct {
+		Keys []struct {
+			Kind      string `json:"kty"`
+			Curve     string `json:"crv"`
+			Algorithm string `json:"alg"`
+			Use       string `json:"use"`
+			ID        string `json:"kid"`
+			X         string `json:"x"`
+		} `json:"keys"`
+	}
+	if len(text) > maxKeys || json.Unmarshal(text, &set) != nil {
+		return nil, errors.New("fetch keys: the answer is not a JWKS")
+	}
+	known := map[string]ed25519.PublicKey{}
+	for _, j := range set.Keys {
+		x, err := raw(j.X)
+		if err != nil || len(x) != ed25519.PublicKeySize || j.ID == "" || j.Kind != "OKP" || j.Curve != "Ed25519" ||
+			j.Algorithm != "" && j.Algorithm != "EdDSA" || j.Use != "" && j.Use != "sig" {
+			continue
+		}
+		known[j.ID] = x
+	}
+	if len(known) == 0 {
+		return nil, errors.New("fetch keys: no Ed25519 key in the answer")
+	}
+	return known, nil
+}

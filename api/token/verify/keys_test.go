@@ -1,0 +1,177 @@
+package verify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/api/token/verify"
+)
+
+// pass lets time pass on the hub's and the site's clock.
+func (h *hub) pass(d time.Duration) { h.clock.Add(int64(d / time.Second)) }
+
+func (h *hub) wasFetched(t testing.TB, want int64) {
+	t.Helper()
+	if n := h.fetched.Load(); n != want {
+		t.Errorf("the keys were fetched %d times, wanted %d", n, want)
+	}
+}
+
+// unknown is a good token but for its key, which nobody has.
+func (h *hub) unknown(t testing.TB, i int) string {
+	t.Helper()
+	return forge(t, map[string]any{"alg": "EdDSA", "typ": "login+jwt", "kid": fmt.Sprint("k", i)}, h.claims(nil),
+		func(string) []byte { return make([]byte, 64) })
+}
+
+func TestAFloodOfUnknownKeysDoesNotFloodTheHub(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	v, seen := h.verifier(), h.memory()
+	for round := range int64(3) {
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() { refuses(t, v, h.unknown(t, i), seen, verify.ErrUnknownKey) })
+		}
+		all.Wait()
+		h.wasFetched(t, round+1)
+		h.pass(9 * time.Second)
+		refuses(t, v, h.unknown(t, 1000), seen, verify.ErrUnknownKey)
+		h.wasFetched(t, round+1)
+		h.pass(time.Second)
+	}
+	if _, err := try(t, v, h.token(t, nil), seen); err != nil {
+		t.Errorf("a good token after the flood: %v", err)
+	}
+}
+
+func TestManyWaitForOneFetch(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.hold = make(chan struct{})
+	v := h.verifier()
+	// The one that begins it gives up; the others get the keys all the same.
+	ctx, cancel := context.WithCancel(context.Background())
+	first := make(chan error, 1)
+	go func() {
+		_, err := v.Verify(ctx, h.token(t, nil), nonce, h.memory())
+		first <- err
+	}()
+	for h.fetched.Load() == 0 {
+		select {
+		case err := <-first:
+			t.Fatalf("it does not wait: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-first; !errors.Is(err, verify.ErrKeys) || !errors.Is(err, context.Canceled) {
+		t.Errorf("who gave up hears %v", err)
+	}
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(h.hold)
+	all.Wait()
+	h.wasFetched(t, 1)
+}
+
+func TestKeysAreFetchedAgainAfterFiveMinutesAndOldOnesGo(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	v := h.verifier()
+	old := h.token(t, map[string]any{"exp": h.clock.Load() + 3600})
+	if _, err := try(t, v, old, h.memory()); err != nil {
+		t.Fatal(err)
+	}
+	h.rotate(t) // at once, as nobody does who has not lost a key
+	h.pass(299 * time.Second)
+	if _, err := try(t, v, old, h.memory()); err != nil {
+		t.Errorf("within five minutes: %v", err)
+	}
+	h.wasFetched(t, 1)
+	h.pass(time.Second)
+	refuses(t, v, old, h.memory(), verify.ErrUnknownKey)
+	h.wasFetched(t, 2)
+	if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+		t.Errorf("the new key: %v", err)
+	}
+	h.wasFetched(t, 2)
+}
+
+func TestANewKeyIsFoundAtOnce(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	v := h.verifier()
+	if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(10 * time.Second)
+	h.rotate(t)
+	if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+		t.Error(err)
+	}
+	h.wasFetched(t, 2)
+}
+
+func TestWithTheHubDownItsKeysStay(t *testing.T) {
+	t.Parallel()
+	garbage := map[string]string{
+		"nothing":        "",
+		"no JSON":        "<html>Bad Gateway</html>",
+		"no keys":        `{"keys":[]}`,
+		"keys of others": `{"keys":[{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"},{"kty":"OKP","crv":"X25519","kid":"b","x":"AAAA"}]}`,
+		"short keys":     `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAA"}]}`,
+		"no names":       `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}]}`,
+		"for encryption": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","use":"enc","x":"` + strings.Repeat("A", 43) + `"}]}`,
+		"a list":         `[]`,
+		"a number":       `{"keys":7}`,
+		"too much":       `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + strings.Repeat("A", 43) + `"}]}` + strings.Repeat(" ", 70<<10),
+	}
+	for name, text := range garbage {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := open(t)
+			h.answer.Store(&text)
+			v := h.verifier()
+			refuses(t, v, h.token(t, nil), h.memory(), verify.ErrKeys)
+			refuses(t, v, h.token(t, nil), h.memory(), verify.ErrKeys)
+			h.wasFetched(t, 1) // not even then at every token
+			h.answer.Store(nil)
+			h.pass(time.Second)
+			if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+				t.Fatalf("the hub is back: %v", err)
+			}
+			h.answer.Store(&text)
+			for range 3 {
+				h.pass(time.Hour)
+				if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+					t.Errorf("the hub is down again: %v", err)
+				}
+			}
+			h.wasFetched(t, 5)
+			refuses(t, v, h.unknown(t, 1), h.memory(), verify.ErrKeys) // it may be a new one
+		})
+	}
+	for _, status := range []int{http.StatusFound, http.StatusNonAuthoritativeInfo, http.StatusNotFound, http.StatusServiceUnavailable} {
+		h := open(t)
+		h.status.Store(int64(status))
+		refuses(t, h.verifier(), h.token(t, nil), h.memory(), verify.ErrKeys)
+		h.wasFetched(t, 1) // a redirection is not followed
+	}
+	h := open(t)
+	v, text := h.verifier(), h.token(t, nil)
+	h.Close()
+	refuses(t, v, text, h.memory(), verify.ErrKeys)
+}

@@ -1,0 +1,70 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Seen remembers which tokens were used.
+type Seen interface {
+	// First notes the id until the given time and reports whether it was not
+	// noted before. Of any number of calls at once, in all processes that share
+	// the store, it is true for one. An error refuses the token.
+	//
+	// In Redis it is SET KEY 1 NX EXAT UNTIL; see the example.
+	First(ctx context.Context, id string, until time.Time) (bool, error)
+}
+
+// Memory is a Seen for a site that is one process: two would each take the token
+// once. Its zero value is ready. A restart forgets what was used; tokens live
+// five minutes, and the nonce is the session's.
+type Memory struct {
+	// Max is how many it holds, about 100 bytes each; 0 is 100,000.
+	Max int
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+
+	mu    sync.Mutex
+	until map[string]time.Time
+	swept time.Time
+}
+
+// ErrFull is a Memory that holds as many tokens as it may, none of them over:
+// one that it forgot could be used again.
+var ErrFull = errors.New("too many tokens at once for Memory.Max")
+
+// First implements Seen.
+func (m *Memory) First(_ context.Context, id string, until time.Time) (bool, error) {
+	now, most := time.Now, m.Max
+	if m.Now != nil {
+		now = m.Now
+	}
+	if most <= 0 {
+		most = 100_000
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.until == nil {
+		m.until = map[string]time.Time{}
+	}
+	t := now()
+	if old, ok := m.until[id]; ok && t.Before(old) {
+		return false, nil
+	}
+	// Every minute, and where it is full, but then not at every call.
+	if age := t.Sub(m.swept); age >= time.Minute || len(m.until) >= most && age >= time.Second {
+		m.swept = t
+		for id, end := range m.until {
+			if !t.Before(end) {
+				delete(m.until, id)
+			}
+		}
+	}
+	if len(m.until) >= most {
+		return false, ErrFull
+	}
+	m.until[id] = until
+	return true, nil
+}

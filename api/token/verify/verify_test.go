@@ -1,0 +1,305 @@
+package verify_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"loginhub/api/token"
+	"loginhub/api/token/verify"
+)
+
+const nonce = "n-1"
+
+// hub is a hub's keys, and a clock that the test moves.
+type hub struct {
+	*httptest.Server
+	signer *token.Signer
+	kid    string
+
+	answer  atomic.Pointer[string] // nil: the real keys
+	status  atomic.Int64           // 0: 200
+	hold    chan struct{}          // nil: answers at once
+	fetched atomic.Int64
+	clock   atomic.Int64 // Unix seconds
+}
+
+func open(t testing.TB) *hub {
+	t.Helper()
+	h := &hub{}
+	h.clock.Store(1_800_000_000)
+	h.rotate(t)
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		h.fetched.Add(1)
+		if h.hold != nil {
+			<-h.hold
+		}
+		if status := h.status.Load(); status != 0 {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(int(status)) // the keys come all the same
+		}
+		if text := h.answer.Load(); text != nil {
+			w.Write([]byte(*text))
+			return
+		}
+		json.NewEncoder(w).Encode(h.signer.JWKS())
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+// rotate gives the hub another key, in place of the one before.
+func (h *hub) rotate(t testing.TB) {
+	t.Helper()
+	master := token.NewMaster()
+	var err error
+	if h.signer, err = token.NewSigner([]token.Master{master}); err != nil {
+		t.Fatal(err)
+	}
+	h.kid = master.ID()
+}
+
+func (h *hub) now() time.Time { return time.Unix(h.clock.Load(), 0) }
+
+func (h *hub) verifier() *verify.Verifier {
+	return verify.New(h.URL, "demo", verify.Options{Now: h.now})
+}
+
+func (h *hub) memory() *verify.Memory { return &verify.Memory{Now: h.now} }
+
+// claims are those of a good token, with changes; nil takes a claim away.
+func (h *hub) claims(changes map[string]any) map[string]any {
+	now := h.clock.Load()
+	c := map[string]any{"iss": h.URL, "aud": "demo", "sub": "sandbox:alice", "iat": now, "auth_time": now, "exp": now + 300,
+		"jti": "AAAAAAAAAAAAAAAAAAAAAA", "nonce": nonce, "amr": []string{"sandbox"}}
+	maps.Copy(c, changes)
+	maps.DeleteFunc(c, func(_ string, v any) bool { return v == nil })
+	return c
+}
+
+// token is what the hub signs.
+func (h *hub) token(t testing.TB, changes map[string]any) string {
+	t.Helper()
+	text, err := h.signer.Sign(h.kid, encode(t, h.claims(changes)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func encode(t testing.TB, v any) []byte {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// forge makes a token of any head, signed by anything.
+func forge(t testing.TB, head, claims map[string]any, sign func(text string) []byte) string {
+	t.Helper()
+	b64 := base64.RawURLEncoding.EncodeToString
+	text := b64(encode(t, head)) + "." + b64(encode(t, claims))
+	return text + "." + b64(sign(text))
+}
+
+func try(t testing.TB, v *verify.Verifier, text string, seen verify.Seen) (*verify.Claims, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return v.Verify(ctx, text, nonce, seen)
+}
+
+func refuses(t testing.TB, v *verify.Verifier, text string, seen verify.Seen, want error) {
+	t.Helper()
+	c, err := try(t, v, text, seen)
+	if !errors.Is(err, want) || c != nil {
+		t.Errorf("%+v %v, wanted %v", c, err, want)
+	}
+}
+
+func TestAGoodTokenIsALoginOnce(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	v, seen := h.verifier(), h.memory()
+	text := h.token(t, map[string]any{"openid": "o-1", "claimed": map[string]string{"nickname": "小明"}})
+	c, err := try(t, v, text, seen)
+	if err != nil || c.Subject != "sandbox:alice" || c.OpenID != "o-1" || c.Claimed.Nickname != "小明" || c.AMR[0] != "sandbox" {
+		t.Fatalf("%+v %v", c, err)
+	}
+	refuses(t, v, text, seen, verify.ErrUsed)
+	if n := h.fetched.Load(); n != 1 {
+		t.Errorf("the keys were fetched %d times", n)
+	}
+}
+
+func TestOfManyUsesAtOnceOneWins(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	v, seen, text := h.verifier(), h.memory(), h.token(t, nil)
+	var won, used atomic.Int64
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			switch _, err := try(t, v, text, seen); {
+			case err == nil:
+				won.Add(1)
+			case errors.Is(err, verify.ErrUsed):
+				used.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if won.Load() != 1 || used.Load() != 49 {
+		t.Errorf("%d logins, %d used", won.Load(), used.Load())
+	}
+}
+
+func TestWhatTheHubSignedForSomethingElseIsNoLogin(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	v, now := h.verifier(), h.clock.Load()
+	for name, c := range map[string]struct {
+		changes map[string]any
+		want    error
+	}{
+		"another hub":             {map[string]any{"iss": "https://evil.example"}, verify.ErrIssuer},
+		"no issuer":               {map[string]any{"iss": nil}, verify.ErrIssuer},
+		"another site":            {map[string]any{"aud": "shop"}, verify.ErrAudience},
+		"no site":                 {map[string]any{"aud": nil}, verify.ErrAudience},
+		"several sites":           {map[string]any{"aud": []string{"demo", "shop"}}, verify.ErrMalformed},
+		"another session":         {map[string]any{"nonce": "n-2"}, verify.ErrNonce},
+		"no nonce":                {map[string]any{"nonce": nil}, verify.ErrNonce},
+		"no user":                 {map[string]any{"sub": ""}, verify.ErrMalformed},
+		"no id":                   {map[string]any{"jti": nil}, verify.ErrMalformed},
+		"a long id":               {map[string]any{"jti": strings.Repeat("a", 200)}, verify.ErrMalformed},
+		"over, and the leeway":    {map[string]any{"exp": now - 60}, verify.ErrExpired},
+		"no end":                  {map[string]any{"exp": nil}, verify.ErrExpired},
+		"an end in words":         {map[string]any{"exp": "tomorrow"}, verify.ErrMalformed},
+		"made tomorrow":           {map[string]any{"iat": now + 61}, verify.ErrNotYet},
+		"valid from tomorrow":     {map[string]any{"nbf": now + 61}, verify.ErrNotYet},
+		"claims of a wrong type":  {map[string]any{"sub": 7}, verify.ErrMalformed},
+		"longer than any of ours": {map[string]any{"claimed": map[string]string{"nickname": strings.Repeat("a", 9000)}}, verify.ErrMalformed},
+	} {
+		seen := h.memory()
+		t.Run(name, func(t *testing.T) { refuses(t, v, h.token(t, c.changes), seen, c.want) })
+		if first, err := seen.First(context.Background(), "AAAAAAAAAAAAAAAAAAAAAA", h.now().Add(time.Hour)); !first || err != nil {
+			t.Errorf("%s: a refused token is used up: %v", name, err)
+		}
+	}
+	for name, changes := range map[string]map[string]any{
+		"just over":    {"exp": now - 59},
+		"a fast clock": {"iat": now + 60, "nbf": now + 60},
+	} {
+		if _, err := try(t, v, h.token(t, changes), h.memory()); err != nil {
+			t.Errorf("%s, within the leeway: %v", name, err)
+		}
+	}
+	strict := verify.New(h.URL, "demo", verify.Options{Now: h.now, Leeway: -1})
+	refuses(t, strict, h.token(t, map[string]any{"exp": now}), h.memory(), verify.ErrExpired)
+}
+
+func TestWhatTheHubHasNotSignedIsNoLogin(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	v := h.verifier()
+	public := h.signer.JWKS().Keys[0].Key.(ed25519.PublicKey)
+	_, mine, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := h.token(t, nil)
+	parts := strings.Split(good, ".")
+	head := func(alg, typ string) map[string]any { return map[string]any{"alg": alg, "typ": typ, "kid": h.kid} }
+	mac := func(text string) []byte {
+		m := hmac.New(sha256.New, public)
+		m.Write([]byte(text))
+		return m.Sum(nil)
+	}
+	own := func(text string) []byte { return ed25519.Sign(mine, []byte(text)) }
+	nothing := func(string) []byte { return nil }
+	crit := head("EdDSA", "login+jwt")
+	crit["crit"] = []string{"exp"}
+	foreign := head("EdDSA", "login+jwt")
+	foreign["kid"], foreign["jwk"] = "mine", map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(mine[32:])}
+	for name, c := range map[string]struct {
+		text string
+		want error
+	}{
+		"alg none":                       {forge(t, head("none", "login+jwt"), h.claims(nil), nothing), verify.ErrType},
+		"alg None":                       {forge(t, head("None", "login+jwt"), h.claims(nil), nothing), verify.ErrType},
+		"HS256 with the public key":      {forge(t, head("HS256", "login+jwt"), h.claims(nil), mac), verify.ErrType},
+		"an HMAC that says EdDSA":        {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), mac), verify.ErrSignature},
+		"another type":                   {forge(t, head("EdDSA", "JWT"), h.claims(nil), own), verify.ErrType},
+		"no type":                        {forge(t, map[string]any{"alg": "EdDSA", "kid": h.kid}, h.claims(nil), own), verify.ErrType},
+		"an extension to be understood":  {forge(t, crit, h.claims(nil), own), verify.ErrType},
+		"my key under the hub's name":    {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), own), verify.ErrSignature},
+		"my key, which I bring along":    {forge(t, foreign, h.claims(nil), own), verify.ErrUnknownKey},
+		"no signature":                   {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), nothing), verify.ErrSignature},
+		"other claims":                   {parts[0] + "." + base64.RawURLEncoding.EncodeToString(encode(t, h.claims(map[string]any{"sub": "root"}))) + "." + parts[2], verify.ErrSignature},
+		"another text of the signature":  {good + "==", verify.ErrMalformed},
+		"a broken line in the signature": {good[:len(good)-4] + "\n" + good[len(good)-4:], verify.ErrMalformed},
+		"stray bits in the signature":    {good[:len(good)-1] + string(good[len(good)-1]+1), verify.ErrMalformed},
+		"nothing":                        {"", verify.ErrMalformed},
+		"two parts":                      {parts[0] + "." + parts[1], verify.ErrMalformed},
+		"four parts":                     {good + ".x", verify.ErrMalformed},
+		"no JSON":                        {"bm8." + parts[1] + "." + parts[2], verify.ErrMalformed},
+		"null for a head":                {"bnVsbA." + parts[1] + "." + parts[2], verify.ErrMalformed},
+		"a megabyte":                     {strings.Repeat("a", 1<<20) + "." + parts[1] + "." + parts[2], verify.ErrMalformed},
+	} {
+		t.Run(name, func(t *testing.T) { refuses(t, v, c.text, h.memory(), c.want) })
+	}
+	if _, err := try(t, v, good, h.memory()); err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+}
+
+func TestNothingCanBeLeftOut(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	text := h.token(t, map[string]any{"nonce": "", "aud": ""})
+	ctx := context.Background()
+	for name, call := range map[string]func() (*verify.Claims, error){
+		"nonce": func() (*verify.Claims, error) { return h.verifier().Verify(ctx, text, "", h.memory()) },
+		"store": func() (*verify.Claims, error) { return h.verifier().Verify(ctx, text, nonce, nil) },
+		"client": func() (*verify.Claims, error) {
+			return verify.New(h.URL, "", verify.Options{}).Verify(ctx, text, nonce, h.memory())
+		},
+		"hub": func() (*verify.Claims, error) {
+			return verify.New("", "demo", verify.Options{}).Verify(ctx, text, nonce, h.memory())
+		},
+	} {
+		if c, err := call(); !errors.Is(err, verify.ErrSetup) || c != nil {
+			t.Errorf("without %s: %v %v", name, c, err)
+		}
+	}
+}
+
+func FuzzATokenThatTheHubHasNotSignedIsNeverALogin(f *testing.F) {
+	h := open(f)
+	good := h.token(f, nil)
+	v := h.verifier()
+	f.Add(good)
+	f.Add(good + ".")
+	f.Add("..")
+	f.Add(strings.Replace(good, ".", ".e30.", 1))
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := v.Verify(context.Background(), text, nonce, h.memory())
+		if (err == nil) != (text == good) || (c == nil) != (err != nil) {
+			t.Errorf("%q: %+v %v", text, c, err)
+		}
+	})
+}

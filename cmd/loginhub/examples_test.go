@@ -1,0 +1,377 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/api/token"
+	"loginhub/hub/hubtest"
+)
+
+// sandboxHub is a node in sandbox mode under the URL that its tokens name.
+func sandboxHub(t *testing.T) (hub string) {
+	t.Helper()
+	var node *hubtest.Node
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to, err := url.Parse(node.URL)
+		if err != nil {
+			t.Error(err)
+		}
+		httputil.NewSingleHostReverseProxy(to).ServeHTTP(w, r)
+	}))
+	t.Cleanup(door.Close)
+	node = hubtest.StartNode(t, program, "PUBLIC_URL="+door.URL)
+	return door.URL
+}
+
+// tab is a browser at a site. Its cookies are kept by hand: they are Secure, and
+// the test speaks http.
+type tab struct {
+	t       *testing.T
+	site    string
+	cookies map[string]string
+}
+
+func (b *tab) do(method, path, body string) (status int, text string) {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(one(b.t), method, b.site+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for name, value := range b.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	for _, c := range answer.Cookies() {
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
+			b.t.Errorf("%s %s sets %s", method, path, c)
+		}
+		b.cookies[c.Name] = c.Value
+		if c.MaxAge < 0 || c.Value == "" {
+			delete(b.cookies, c.Name)
+		}
+	}
+	all, err := io.ReadAll(answer.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return answer.StatusCode, string(all)
+}
+
+var element = regexp.MustCompile(`<login-qr client="default" login-nonce="([\w-]{20,128})">`)
+
+// open opens the login page and gives the nonce that its widget takes.
+func (b *tab) open(hub string) (nonce string) {
+	b.t.Helper()
+	status, text := b.do("GET", "/", "")
+	m := element.FindStringSubmatch(text)
+	if status != http.StatusOK || m == nil || !strings.Contains(text, `src="`+hub+`/assets/client/widget/login-qr.js"`) {
+		b.t.Fatalf("%d without the widget: %s", status, text)
+	}
+	return m[1]
+}
+
+// startSite runs a site until the test ends.
+func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd) (site string) {
+	t.Helper()
+	port := hubtest.FreePort(t)
+	cmd := command(port)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Env = append(os.Environ(), append([]string{"HUB=" + hub, "CLIENT_ID=default"}, cmd.Env...)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("the site said: %s", &said)
+		}
+	})
+	site = "http://127.0.0.1:" + port
+	hubtest.Eventually(t, 20*time.Second, "the site answers", func() bool {
+		answer, err := http.Get(site + "/")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+	return site
+}
+
+// example is a file below deploy/examples.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs("../../deploy/examples/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	hub := sandboxHub(t)
+	goSite := filepath.Join(t.TempDir(), "site")
+	if out, err := exec.Command("go", "build", "-o", goSite, "loginhub/deploy/examples/go").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for name, command := range map[string]func(port string) *exec.Cmd{
+		"go": func(port string) *exec.Cmd {
+			cmd := exec.Command(goSite)
+			cmd.Env = []string{"LISTEN=127.0.0.1:" + port}
+			return cmd
+		},
+		"node": func(port string) *exec.Cmd {
+			cmd := exec.Command("node", example(t, "node/site.mjs"))
+			cmd.Env = []string{"PORT=" + port}
+			return cmd
+		},
+		"php": func(port string) *exec.Cmd {
+			cmd := exec.Command("php", "-S", "127.0.0.1:"+port, example(t, "php/index.php"))
+			cmd.Env = []string{"STORE=" + t.TempDir()}
+			return cmd
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			site := startSite(t, hub, command)
+			ctx := one(t)
+			alice := &tab{t, site, map[string]string{}}
+			mallory := &tab{t, site, map[string]string{}}
+			stranger := &tab{t, site, map[string]string{}}
+			nonce := alice.open(hub)
+			if again := alice.open(hub); again != nonce {
+				t.Error("a second tab takes the first one's nonce away")
+			}
+			if mallory.open(hub) == nonce {
+				t.Fatal("two browsers have one nonce")
+			}
+			good := tokenFor(ctx, t, hub, "alice", nonce)
+			refused := func(what string, b *tab, text string) {
+				t.Helper()
+				status, _ := b.do("POST", "/session", text)
+				if _, page := b.do("GET", "/", ""); status != http.StatusUnauthorized || strings.Contains(page, "Logged in") {
+					t.Errorf("%s: %d %s", what, status, page)
+				}
+			}
+			refused("another browser's token", mallory, good)
+			refused("a browser that never saw the page", stranger, good)
+			refused("a token without nonce", alice, tokenFor(ctx, t, hub, "alice", ""))
+			refused("no token", alice, "")
+			refused("too much", alice, strings.Repeat("a", 9000)[:8192])
+
+			before := map[string]string{}
+			for k, v := range alice.cookies {
+				before[k] = v
+			}
+			if status, text := alice.do("POST", "/session", good); status != http.StatusNoContent {
+				t.Fatalf("%d %s", status, text)
+			}
+			if _, page := alice.do("GET", "/", ""); !strings.Contains(page, `<strong id="user">sandbox:alice</strong>`) {
+				t.Errorf("alice is not logged in: %s", page)
+			}
+			if alice.cookies["__Host-session"] == before["__Host-session"] {
+				t.Error("the session keeps the id that it had before the login")
+			}
+			bob := &tab{t, site, map[string]string{}}
+			if status, text := bob.do("POST", "/session", tokenFor(ctx, t, hub, "bob", bob.open(hub))); status != http.StatusNoContent {
+				t.Errorf("bob: %d %s", status, text)
+			}
+			for user, b := range map[string]*tab{"alice": alice, "bob": bob} {
+				if _, page := b.do("GET", "/", ""); !strings.Contains(page, `<strong id="user">sandbox:`+user+`</strong>`) {
+					t.Errorf("%s sees %s", user, page)
+				}
+			}
+			refused("a token used before", &tab{t, site, before}, good)
+			if status, _ := alice.do("POST", "/logout", ""); status != http.StatusSeeOther {
+				t.Errorf("logout: %d", status)
+			}
+			alice.open(hub)
+		})
+	}
+}
+
+// verifiers are the examples' own, in other languages than Go, run on the
+// arguments HUB CLIENT_ID NONCE STORE TOKEN….
+func verifiers(t *testing.T) map[string][]string {
+	return map[string][]string{
+		"node": {"node", "--input-type=module", "-e", `import { writeFileSync } from "node:fs"
+			import { verifier } from "` + example(t, "node/verify.mjs") + `"
+			const [hub, clientId, nonce, store, ...tokens] = process.argv.slice(1)
+			const seen = async (jti) => { try { writeFileSync(store + "/" + jti, "", { flag: "wx" }); return true } catch { return false } }
+			const verify = verifier({ hub, clientId, seen })
+			for (const token of tokens) console.log(await verify(token, nonce).then((claims) => claims.sub, (error) => "no: " + error.message))`, "--"},
+		"php": {"php", "-r", `require "` + example(t, "php/verify.php") + `";
+			[, $hub, $id, $nonce, $store] = $argv;
+			$v = new Verifier($hub, $id, $store);
+			foreach (array_slice($argv, 5) as $token) {
+				try { echo $v->verify($token, $nonce)["sub"], "\n"; } catch (Refused $e) { echo "no: ", $e->getMessage(), "\n"; }
+			}`, "--"},
+		"python": {"python3", "-c", `import os, sys
+sys.path.insert(0, "` + example(t, "python") + `")
+sys.dont_write_bytecode = True
+import verify
+hub, client, nonce, store, *tokens = sys.argv[2:]
+def first(jti, until):
+    try:
+        os.close(os.open(store + "/" + jti, os.O_CREAT | os.O_EXCL)); return True
+    except FileExistsError:
+        return False
+keys = verify.fetch_keys(hub)
+for token in tokens:
+    try: print(verify.verify(hub, client, nonce, token, keys, first)["sub"])
+    except verify.Refused as error: print("no:", error)`, "--"},
+	}
+}
+
+func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
+	t.Parallel()
+	hub := sandboxHub(t)
+	for name, command := range verifiers(t) {
+		t.Run(name, func(t *testing.T) {
+			run := func(hub, client, nonce, store string, tokens ...string) []string {
+				t.Helper()
+				args := append(slices.Clone(command[1:]), hub, client, nonce, store)
+				out, err := exec.CommandContext(one(t), command[0], append(args, tokens...)...).CombinedOutput()
+				if err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
+				return strings.Split(strings.TrimSpace(string(out)), "\n")
+			}
+			ctx := one(t)
+			good := tokenFor(ctx, t, hub, "alice", "n-1")
+			no := func(what string, said []string) {
+				t.Helper()
+				for _, line := range said {
+					if !strings.HasPrefix(line, "no: ") {
+						t.Errorf("%s: %q", what, said)
+					}
+				}
+			}
+			store := t.TempDir()
+			if said := run(hub, "default", "n-1", t.TempDir(), signed(t, hub, "login+jwt", nil)); said[0] != "sandbox:root" {
+				t.Errorf("what the test signs is no token: %q", said)
+			}
+			for what, text := range hostile(ctx, t, hub, good) {
+				no(what, run(hub, "default", "n-1", store, text))
+			}
+			no("another hub", run(strings.Replace(hub, "127.0.0.1", "localhost", 1), "default", "n-1", store, good))
+			no("another session", run(hub, "default", "n-2", store, good))
+			no("no nonce", run(hub, "default", "", store, good, tokenFor(ctx, t, hub, "alice", "")))
+			no("another site", run(hub, "other", "n-1", store, good))
+			if said := run(hub, "default", "n-1", store, good, good); said[0] != "sandbox:alice" || !strings.HasPrefix(said[1], "no: used before") && name != "python" || !strings.HasPrefix(said[1], "no: ") {
+				t.Errorf("twice: %q", said)
+			}
+			// And of several processes at once one wins.
+			other := tokenFor(ctx, t, hub, "bob", "n-1")
+			won := make(chan bool, 5)
+			var all sync.WaitGroup
+			for range cap(won) {
+				all.Go(func() { won <- run(hub, "default", "n-1", store, other)[0] == "sandbox:bob" })
+			}
+			all.Wait()
+			close(won)
+			n := 0
+			for yes := range won {
+				if yes {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("%d of %d processes take the token", n, cap(won))
+			}
+		})
+	}
+}
+
+// signed is a token that the hub's own key has signed, with another type or
+// other claims than it ever would; nil takes a claim away.
+func signed(t *testing.T, hub, kind string, changes map[string]any) string {
+	t.Helper()
+	masters, err := token.ParseMasters(hubtest.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(hubtest.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := hkdf.Key(sha256.New, raw, nil, "loginhub v1 sign", ed25519.SeedSize) // as api/token derives it
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Unix()
+	claims := map[string]any{"iss": hub, "aud": "default", "sub": "sandbox:root", "iat": now, "exp": now + 300, "jti": "signed", "nonce": "n-1"}
+	maps.Copy(claims, changes)
+	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
+	body, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	text := b64(fmt.Appendf(nil, `{"alg":"EdDSA","kid":%q,"typ":%q}`, masters[0].ID(), kind)) + "." + b64(body)
+	return text + "." + b64(ed25519.Sign(ed25519.NewKeyFromSeed(seed), []byte(text)))
+}
+
+// hostile are texts that must not pass.
+func hostile(ctx context.Context, t *testing.T, hub, good string) map[string]string {
+	t.Helper()
+	now := time.Now().Unix()
+	parts := strings.Split(good, ".")
+	other := strings.Split(tokenFor(ctx, t, hub, "mallory", "n-1"), ".")
+	head := func(format string, args ...any) string {
+		return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, format, args...)) + "." + parts[1] + "."
+	}
+	return map[string]string{
+		"another user's claims": parts[0] + "." + other[1] + "." + parts[2],
+		"a cut signature":       good[:len(good)-20],
+		"no signature":          parts[0] + "." + parts[1] + ".",
+		"alg none":              head(`{"alg":"none","typ":"login+jwt"}`),
+		"HS256":                 head(`{"alg":"HS256","typ":"login+jwt","kid":"x"}`) + parts[2],
+		"another type":          head(`{"alg":"EdDSA","typ":"JWT","kid":"x"}`) + parts[2],
+		"an unknown key":        head(`{"alg":"EdDSA","typ":"login+jwt","kid":"x"}`) + parts[2],
+		"no object":             head(`7`) + parts[2],
+		"null":                  head(`null`) + parts[2],
+		"two parts":             parts[0] + "." + parts[1],
+		"four parts":            good + ".x",
+		"nothing":               "",
+		"of another purpose":    signed(t, hub, "at+jwt", nil),
+		"over":                  signed(t, hub, "login+jwt", map[string]any{"exp": now - 61}),
+		"without end":           signed(t, hub, "login+jwt", map[string]any{"exp": nil}),
+		"made tomorrow":         signed(t, hub, "login+jwt", map[string]any{"iat": now + 86400}),
+		"never made":            signed(t, hub, "login+jwt", map[string]any{"iat": nil}),
+		"without nonce":         signed(t, hub, "login+jwt", map[string]any{"nonce": nil}),
+		"without id":            signed(t, hub, "login+jwt", map[string]any{"jti": nil}),
+		"without user":          signed(t, hub, "login+jwt", map[string]any{"sub": nil}),
+		"without site":          signed(t, hub, "login+jwt", map[string]any{"aud": nil}),
+		"without hub":           signed(t, hub, "login+jwt", map[string]any{"iss": nil}),
+		"long":                  good + strings.Repeat("A", 9000),
+	}
+}

@@ -1,0 +1,111 @@
+// A site whose users log in with their phone, whole: a page with the widget, and
+// a back end that verifies the token and makes its own session.
+//
+//	HUB=https://login.example.com CLIENT_ID=demo LISTEN=:3000 go run .
+package main
+
+import (
+	"crypto/rand"
+	"html/template"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"sync"
+
+	"loginhub/api/token/verify"
+)
+
+var page = template.Must(template.New("").Parse(`<!doctype html>
+<meta charset="utf-8">
+<title>Example</title>
+{{if .User}}
+<p>Logged in as <strong id="user">{{.User}}</strong></p>
+<form method="post" action="/logout"><button>Log out</button></form>
+{{else}}
+<script type="module" src="{{.Hub}}/assets/client/widget/login-qr.js"></script>
+<login-qr client="{{.Client}}" login-nonce="{{.Nonce}}"></login-qr>
+<script type="module">
+  const widget = document.querySelector("login-qr")
+  widget.addEventListener("login", ({ detail }) =>
+    detail.waitUntil(fetch("/session", { method: "POST", body: detail.token }).then((answer) => {
+      if (!answer.ok) throw new Error("the site answers " + answer.status)
+    })))
+  widget.addEventListener("state", ({ detail }) => { if (detail.state === "consumed") location.reload() })
+</script>
+{{end}}`))
+
+type site struct {
+	hub, client string
+	verifier    *verify.Verifier
+	seen        verify.Memory // with several processes: Redis, see the package's example
+	sessions    sync.Map      // id to user; in production a store that forgets them again
+}
+
+func main() {
+	s := &site{hub: os.Getenv("HUB"), client: os.Getenv("CLIENT_ID")}
+	s.verifier = verify.New(s.hub, s.client, verify.Options{})
+	http.HandleFunc("GET /{$}", s.show)
+	http.HandleFunc("POST /session", s.login)
+	http.HandleFunc("POST /logout", s.logout)
+	log.Fatal(http.ListenAndServe(os.Getenv("LISTEN"), nil))
+}
+
+// show is the page. A browser that is not logged in gets its nonce, in a cookie
+// that no other site, and no other host of this domain, can set.
+func (s *site) show(w http.ResponseWriter, r *http.Request) {
+	nonce := cookie(r, "nonce")
+	if nonce == "" {
+		nonce = rand.Text()
+		set(w, "nonce", nonce)
+	}
+	user, _ := s.sessions.Load(cookie(r, "session"))
+	w.Header().Set("Cache-Control", "no-store")
+	if err := page.Execute(w, map[string]any{"User": user, "Hub": s.hub, "Client": s.client, "Nonce": nonce}); err != nil {
+		log.Print(err)
+	}
+}
+
+// login takes the token that the page has got.
+func (s *site) login(w http.ResponseWriter, r *http.Request) {
+	token, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8<<10))
+	if err != nil {
+		http.Error(w, "too long for a token", http.StatusRequestEntityTooLarge)
+		return
+	}
+	claims, err := s.verifier.Verify(r.Context(), string(token), cookie(r, "nonce"), &s.seen)
+	if err != nil {
+		log.Print("login refused: ", err)
+		http.Error(w, "login refused", http.StatusUnauthorized)
+		return
+	}
+	id := rand.Text() // a new one: who knew an old one knows nothing
+	s.sessions.Store(id, claims.Subject)
+	set(w, "session", id)
+	set(w, "nonce", "")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *site) logout(w http.ResponseWriter, r *http.Request) {
+	s.sessions.Delete(cookie(r, "session"))
+	set(w, "session", "")
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func cookie(r *http.Request, name string) string {
+	c, err := r.Cookie("__Host-" + name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// set sets a cookie of the browser's session; no value takes it away.
+func set(w http.ResponseWriter, name, value string) {
+	age := 0
+	if value == "" {
+		age = -1
+	}
+	http.SetCookie(w, &http.Cookie{Name: "__Host-" + name, Value: value, Path: "/", MaxAge: age,
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}

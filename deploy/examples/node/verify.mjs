@@ -1,0 +1,71 @@
+// Verifies the hub's tokens. No dependency.
+import { createPublicKey, verify as verifySignature } from "node:crypto";
+
+const leeway = 60; // seconds by which the clocks may differ
+
+export class Refused extends Error {}
+
+/**
+ * Makes the verifier of one site. `seen(jti, until)` notes a token's id until that time (Unix
+ * seconds) and resolves to true the first time only; in Redis: SET jti 1 NX EXAT until.
+ */
+export function verifier({ hub, clientId, seen }) {
+  let keys = new Map();
+  let fetched = -Infinity;
+  let tried = -Infinity;
+  let fetching = null;
+
+  async function fetchKeys() {
+    try {
+      const answer = await fetch(`${hub}/.well-known/jwks.json`, { redirect: "error", signal: AbortSignal.timeout(5000) });
+      if (!answer.ok) throw new Error(`the hub answers ${answer.status}`);
+      const found = (await answer.json()).keys.filter(({ kty, crv, kid }) => kty === "OKP" && crv === "Ed25519" && kid);
+      keys = new Map(found.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: "jwk" })]));
+      fetched = Date.now();
+    } catch (error) {
+      if (keys.size === 0) throw error; // otherwise those that we have go on
+    } finally {
+      tried = Date.now();
+      fetching = null;
+    }
+  }
+
+  // Cached five minutes; for an unknown kid asked again, at most every ten seconds.
+  async function keyOf(kid) {
+    const fresh = Date.now() - fetched < 300_000;
+    if (!(keys.has(kid) && fresh) && (keys.size === 0 || Date.now() - tried > 10_000)) await (fetching ??= fetchKeys());
+    return keys.get(kid);
+  }
+
+  return async function verify(token, nonce) {
+    if (!nonce || typeof token !== "string" || token.length > 8192) throw new Refused("no nonce, or no token");
+    const parts = token.split(".");
+    if (parts.length !== 3 || !parts.every((part) => /^[\w-]+$/.test(part))) throw new Refused("not a JWT");
+    const [head, body, signature] = parts;
+    const { alg, typ, kid, crit } = read(head);
+    if (alg !== "EdDSA" || typ !== "login+jwt" || crit !== undefined) throw new Refused("not a login token");
+    const key = await keyOf(kid);
+    if (!key || !verifySignature(null, Buffer.from(`${head}.${body}`), key, Buffer.from(signature, "base64url"))) {
+      throw new Refused("not signed by the hub");
+    }
+    const claims = read(body);
+    const now = Date.now() / 1000;
+    if (claims.iss !== hub) throw new Refused("made by another hub");
+    if (claims.aud !== clientId) throw new Refused("made for another site");
+    if (!(claims.exp + leeway > now)) throw new Refused("expired");
+    if (!(claims.iat - leeway <= now)) throw new Refused("not valid yet");
+    if (claims.nonce !== nonce) throw new Refused("made for another browser session");
+    if (!claims.jti || !claims.sub) throw new Refused("incomplete");
+    // Last of all, and for longer than it would be taken.
+    if (!(await seen(claims.jti, claims.exp + leeway + 60))) throw new Refused("used before");
+    return claims;
+  };
+}
+
+function read(part) {
+  try {
+    return Object(JSON.parse(Buffer.from(part, "base64url").toString()));
+  } catch {
+    throw new Refused("not a JWT");
+  }
+}

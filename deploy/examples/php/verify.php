@@ -1,0 +1,115 @@
+<?php
+// Verifies the hub's tokens. Needs the extension sodium, which PHP 7.2 and later bring along.
+declare(strict_types=1);
+
+const LEEWAY = 60; // seconds by which the clocks may differ
+
+final class Refused extends RuntimeException {}
+
+final class Verifier
+{
+    /** @param string $store a directory of this site alone: the hub's keys, and which tokens were used */
+    public function __construct(private string $hub, private string $clientId, private string $store)
+    {
+        if (!is_dir($store) && !mkdir($store, 0700, true) && !is_dir($store)) {
+            throw new LogicException("$store cannot be made");
+        }
+    }
+
+    /** @return array<string, mixed> the claims of a login; $nonce is that of this browser's session */
+    public function verify(string $token, string $nonce): array
+    {
+        $parts = explode('.', $token);
+        if ($nonce === '' || strlen($token) > 8192 || count($parts) !== 3) {
+            throw new Refused('no nonce, or no token');
+        }
+        [$head, $body, $signature] = $parts;
+        $header = self::read($head);
+        if (($header['alg'] ?? null) !== 'EdDSA' || ($header['typ'] ?? null) !== 'login+jwt' || isset($header['crit'])) {
+            throw new Refused('not a login token');
+        }
+        $key = $this->key((string) ($header['kid'] ?? ''));
+        $signature = self::raw($signature);
+        if (strlen($signature) !== SODIUM_CRYPTO_SIGN_BYTES || !sodium_crypto_sign_verify_detached($signature, "$head.$body", $key)) {
+            throw new Refused('not signed by the hub');
+        }
+        $claims = self::read($body);
+        $reason = match (true) {
+            ($claims['iss'] ?? null) !== $this->hub => 'made by another hub',
+            ($claims['aud'] ?? null) !== $this->clientId => 'made for another site',
+            !(($claims['exp'] ?? 0) + LEEWAY > time()) => 'expired',
+            !(($claims['iat'] ?? PHP_INT_MAX) - LEEWAY <= time()) => 'not valid yet',
+            !hash_equals($nonce, (string) ($claims['nonce'] ?? '')) => 'made for another browser session',
+            !is_string($claims['jti'] ?? null) || !is_string($claims['sub'] ?? null) => 'incomplete',
+            !$this->first($claims['jti'], $claims['exp'] + LEEWAY + 60) => 'used before', // last of all
+            default => null,
+        };
+        if ($reason !== null) {
+            throw new Refused($reason);
+        }
+        return $claims;
+    }
+
+    /** Notes a token's id; true the first time only. With several machines: Redis, SET jti 1 NX EXAT until. */
+    private function first(string $jti, int $until): bool
+    {
+        foreach (glob("$this->store/used-*") ?: [] as $file) {
+            if ((int) @filemtime($file) < time() - 60) { // one that is being made has the time of now
+                @unlink($file);
+            }
+        }
+        $file = @fopen($name = "$this->store/used-" . hash('sha256', $jti), 'x'); // one of all makes it
+        return $file !== false && touch($name, $until);
+    }
+
+    /** The hub's key of that name: cached five minutes, for an unknown one asked again at most every ten seconds. */
+    private function key(string $kid): string
+    {
+        $file = "$this->store/jwks.json";
+        $keys = self::keys(@file_get_contents($file) ?: '');
+        clearstatcache();
+        $age = time() - (int) @filemtime($file);
+        if ($keys === [] || $age > 300 || (!isset($keys[$kid]) && $age > 10)) {
+            $context = stream_context_create(['http' => ['timeout' => 5, 'follow_location' => 0]]);
+            $text = @file_get_contents("$this->hub/.well-known/jwks.json", false, $context, 0, 65536) ?: '';
+            if (($fetched = self::keys($text)) !== []) {
+                file_put_contents("$file." . getmypid(), $text);
+                rename("$file." . getmypid(), $file);
+                $keys = $fetched;
+            } elseif ($keys === []) {
+                throw new RuntimeException('the hub\'s keys cannot be had');
+            } else {
+                @touch($file, time() - 290); // those that we have go on; ask again in ten seconds
+            }
+        }
+        return $keys[$kid] ?? throw new Refused('signed with an unknown key');
+    }
+
+    /** @return array<string, string> */
+    private static function keys(string $text): array
+    {
+        $keys = [];
+        foreach (json_decode($text, true)['keys'] ?? [] as $jwk) {
+            if (($jwk['kty'] ?? '') === 'OKP' && ($jwk['crv'] ?? '') === 'Ed25519' && strlen($x = self::raw($jwk['x'] ?? '')) === SODIUM_CRYPTO_SIGN_PUBLICKEYBYTES) {
+                $keys[(string) $jwk['kid']] = $x;
+            }
+        }
+        return $keys;
+    }
+
+    private static function raw(string $part): string
+    {
+        try {
+            return sodium_base642bin($part, SODIUM_BASE64_VARIANT_URLSAFE_NO_PADDING);
+        } catch (SodiumException) {
+            throw new Refused('not a JWT');
+        }
+    }
+
+    /** @return array<string, mixed> */
+    private static function read(string $part): array
+    {
+        $object = json_decode(self::raw($part), true);
+        return is_array($object) ? $object : throw new Refused('not a JWT');
+    }
+}

@@ -1,0 +1,74 @@
+package frontend
+
+// Docs is the data of the page that shows the wire contract.
+type Docs struct {
+	Title, Version, Summary string
+	Text                    []DocsText
+	Sections                []DocsSection
+	Schemas                 []DocsSchema
+	Problems                []DocsProblem
+}
+
+// DocsText is one paragraph.
+type DocsText []DocsSpan
+
+// DocsSpan is a part of a paragraph.
+type DocsSpan struct {
+	Code, Strong bool
+	Text         string
+}
+
+// DocsSection is a group of operations.
+type DocsSection struct {
+	Name, Anchor string
+	Text         []DocsText
+	Operations   []DocsOperation
+}
+
+// DocsOperation is one method of one path.
+type DocsOperation struct {
+	Method, Path, Anchor, Summary string
+	Text                          []DocsText
+	Secret                        string // how the ticket's secret is shown; "" where it is not
+	Parameters                    []DocsField
+	Bodies                        []DocsBody
+	Answers                       []DocsAnswer
+}
+
+// DocsField is a parameter, or a property of a schema.
+type DocsField struct {
+	Name, In, Type string
+	Ref            string // the schema that Type names; "" for none
+	Required       bool
+	Text           []DocsText
+}
+
+// DocsBody is what travels in one media type.
+type DocsBody struct {
+	Kind, Ref string
+	Examples  []DocsExample
+}
+
+// DocsExample is one example, as JSON.
+type DocsExample struct{ Name, Summary, Text string }
+
+// DocsAnswer is one status; Class is like "4xx".
+type DocsAnswer struct {
+	Status, Class string
+	Text          []DocsText
+	Codes         []string
+	Bodies        []DocsBody
+}
+
+// DocsSchema is one named schema.
+type DocsSchema struct {
+	Name, Anchor, Type string
+	Text               []DocsText
+	Fields             []DocsField
+}
+
+// DocsProblem is one row of the table of errors.
+type DocsProblem struct {
+	Code, Title, Detail string
+	Status              int
+}
