@@ -1,0 +1,370 @@
+package hub_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// verb is what happens in a step. A step that does not fit any more (a call that
+// is not on its way, a node that is dead) does nothing, so that steps can be left
+// out.
+type verb int
+
+const (
+	passes   verb = iota // some time
+	connects             // a page, by socket
+	polls                // a page, by long poll
+	cuts                 // a page's line breaks
+	wanders              // a page leaves its line, and the node does not notice
+	mishears             // a page's next ack is lost
+	scans                // a user
+	confirms             // a user
+	rejects              // a user
+	serves               // a call reaches Redis and is answered
+	holds                // a call reaches Redis; the answer is on its way
+	answers              // a held answer arrives
+	loses                // a call never reaches Redis, or a held answer is lost
+	swallows             // a call reaches Redis, and the answer is lost
+	delivers             // a message arrives
+	doubles              // a message arrives and will arrive again
+	drops                // a message is lost
+	breaks               // a node's subscription ends
+	mutes                // a node's subscription stands and delivers nothing
+	parts                // a node cannot reach Redis
+	joins                // it can again
+	dies                 // a node dies
+	drains               // a node is stopped
+	restarts             // a new node comes in a dead one's place
+)
+
+var verbNames = []string{"passes", "connects", "polls", "cuts", "wanders", "mishears", "scans", "confirms", "rejects",
+	"serves", "holds", "answers", "loses", "swallows", "delivers", "doubles", "drops",
+	"breaks", "mutes", "parts", "joins", "dies", "drains", "restarts"}
+
+// step is one thing that happens.
+type step struct {
+	verb       verb
+	page, node int
+	what       string // a user, or the label of a call or message
+	number     int    // in the walk that drew it
+}
+
+func (s step) String() string {
+	switch {
+	case s.verb == passes:
+		return "time passes"
+	case s.verb <= polls:
+		return fmt.Sprintf("page t%d %s to node %d", s.page, verbNames[s.verb], s.node)
+	case s.verb <= mishears:
+		return fmt.Sprintf("page t%d %s", s.page, verbNames[s.verb])
+	case s.verb <= rejects:
+		return fmt.Sprintf("%s %s t%d on node %d", s.what, verbNames[s.verb], s.page, s.node)
+	case s.verb <= drops:
+		return fmt.Sprintf("net %s %q", verbNames[s.verb], s.what)
+	}
+	return fmt.Sprintf("node %d %s", s.node, verbNames[s.verb])
+}
+
+// quantum is the time that passes at once; no timer of the hub falls on it.
+const quantum = 470 * time.Millisecond
+
+// take makes a step.
+func (w *modelWorld) take(s step) {
+	p, n := w.pages[s.page%len(w.pages)], w.at(s.node)
+	alive := !n.dead()
+	switch s.verb {
+	case passes:
+		time.Sleep(quantum) // the bubble's clock
+	case connects, polls:
+		if p.over() == "" {
+			p.connect(n, s.verb == polls)
+		}
+	case cuts, wanders:
+		p.leave(s.verb == cuts)
+	case mishears:
+		p.mu.Lock()
+		p.deaf = true
+		p.mu.Unlock()
+	case scans, confirms, rejects:
+		if alive {
+			w.work.Go(func() { w.phone(n, p.id, s.what, ticket.Action(s.verb-scans)) })
+		}
+	case serves:
+		w.net.fate(s.what, false, true, true, nil)
+	case holds:
+		w.net.fate(s.what, false, true, false, nil)
+	case answers:
+		w.net.fate(s.what, true, false, true, nil)
+	case loses:
+		if !w.net.fate(s.what, false, false, true, ticket.ErrStoreUnavailable) {
+			w.net.fate(s.what, true, false, true, ticket.ErrStoreUnavailable)
+		}
+	case swallows:
+		w.net.fate(s.what, false, true, true, ticket.ErrStoreUnavailable)
+	case delivers, doubles, drops:
+		w.net.deliver(s.what, s.verb != drops, s.verb == doubles)
+	case breaks:
+		w.net.unsubscribe(n.name, nil)
+	case mutes:
+		w.net.mute(n.name)
+	case parts, joins:
+		n.cutOff(s.verb == parts)
+	case dies:
+		n.end()
+	case drains:
+		if alive && !w.drained() {
+			w.work.Go(func() { n.stop(1500 * time.Millisecond) })
+		}
+	case restarts:
+		w.restart(s.node)
+	}
+	synctest.Wait()
+}
+
+// draw is a random step that fits now. quiet walks lose no message of a link
+// that stands: then everything has to be noticed soon.
+func (w *modelWorld) draw(rng *rand.Rand, quiet bool) step {
+	calls, held, mail := w.net.waiting()
+	if n := len(calls) + len(held) + len(mail); n > 0 && rng.IntN(100) < 65 {
+		one, roll := rng.IntN(n), rng.IntN(20)
+		switch {
+		case one < len(calls):
+			how := []verb{serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, holds, holds, holds, holds, swallows, swallows, loses, loses}
+			return step{verb: how[roll], what: calls[one]}
+		case one < len(calls)+len(held):
+			how := answers
+			if roll < 2 {
+				how = loses
+			}
+			return step{verb: how, what: held[one-len(calls)]}
+		}
+		how := delivers
+		switch {
+		case roll < 3:
+			how = doubles
+		case roll < 7 && !quiet:
+			how = drops
+		}
+		return step{verb: how, what: mail[one-len(calls)-len(held)]}
+	}
+	often := []verb{passes, passes, passes, connects, connects, connects, connects, polls, polls, cuts, wanders, mishears,
+		scans, scans, scans, confirms, confirms, confirms, confirms, confirms, confirms, rejects,
+		breaks, breaks, mutes, mutes, parts, joins, joins, dies, drains, restarts, restarts}
+	s := step{verb: often[rng.IntN(len(often))], page: rng.IntN(len(w.pages)), node: rng.IntN(len(w.nodes))}
+	if s.verb >= scans && s.verb <= rejects {
+		s.what = []string{"alice", "alice", "alice", "mallory"}[rng.IntN(4)]
+	}
+	return s
+}
+
+// maxPassed keeps the deadline of a new ticket out of the faults.
+const maxPassed = 24
+
+// modelRun is how a walk is made.
+type modelRun struct {
+	keys    modelKeys
+	bent    bend
+	nodes   int
+	tickets int
+}
+
+// random makes the walk of a seed and gives the steps that it took.
+func (r modelRun) random(t *testing.T, seed uint64, tally *modelTally) (steps []step, err error) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	length, quiet, passed := 10+rng.IntN(50), rng.IntN(2) == 0, 0
+	err = r.walk(t, tally, func(w *modelWorld) {
+		for len(steps) < length && w.blamed() == nil {
+			s := w.draw(rng, quiet)
+			if s.verb == passes {
+				if passed++; passed > maxPassed {
+					break
+				}
+			}
+			s.number = len(steps) + 1
+			steps = append(steps, s)
+			w.take(s)
+		}
+	})
+	return steps, err
+}
+
+// replay takes the given steps.
+func (r modelRun) replay(t *testing.T, steps []step) error {
+	return r.walk(t, nil, func(w *modelWorld) {
+		for _, s := range steps {
+			if w.take(s); w.blamed() != nil {
+				return
+			}
+		}
+	})
+}
+
+// walk makes a world in a bubble of its own, has the steps taken, ends the
+// faults and judges.
+func (r modelRun) walk(t *testing.T, tally *modelTally, take func(*modelWorld)) (err error) {
+	synctest.Test(t, func(*testing.T) {
+		w := newModelWorld(r.keys, r.nodes, r.tickets, r.bent)
+		synctest.Wait()
+		take(w)
+		if err = w.blamed(); err == nil {
+			err = w.judge()
+		}
+		tally.add(w)
+		w.close()
+	})
+	return err
+}
+
+// judge ends the faults, lets the time run on, and says what did not happen. A
+// mute link stays as it is: the node has to notice.
+func (w *modelWorld) judge() error {
+	w.net.mu.Lock()
+	silent := w.net.silent
+	w.net.mu.Unlock()
+	w.net.settle()
+	for i := range w.nodes {
+		w.at(i).cutOff(false)
+		w.restart(i)
+	}
+	for _, p := range w.pages {
+		w.work.Go(p.keep)
+	}
+	// A loss that nobody can notice is mended by the sweep, every 20 s; everything
+	// else by a proof that does not come (2 s and the way back), by the page (2 s)
+	// or by the sweep that failed (2 s).
+	patience := 7 * time.Second
+	if silent {
+		patience = 22 * time.Second
+	}
+	w.healed = time.Now()
+	for time.Since(w.healed) < 3*modelTTL && w.blamed() == nil {
+		for i := range w.nodes {
+			w.restart(i)
+		}
+		synctest.Wait()
+		if !slices.ContainsFunc(w.pages, func(p *modelPage) bool { return p.over() == "" }) {
+			break
+		}
+		time.Sleep(quantum) // the bubble's clock
+	}
+	if err := w.blamed(); err != nil {
+		return err
+	}
+	for i, p := range w.pages {
+		if err := w.verdict(p, w.told[i], w.healed.Add(patience)); err != nil {
+			return fmt.Errorf("page %s: %w", modelName(p.id), err)
+		}
+	}
+	return nil
+}
+
+// verdict is what must hold in the end, beside what every answer and view was
+// held against (modelPage.check, modelWorld.phone).
+func (w *modelWorld) verdict(p *modelPage, told []string, by time.Time) error {
+	all := w.net.versions(p.id)
+	confirmed := slices.IndexFunc(all, func(v ticket.Ticket) bool { return v.State == ticket.Confirmed })
+	for i, v := range all[1:] {
+		if v.Seq != all[i].Seq+1 || all[i].By.Subject != "" && !v.By.Same(all[i].By) || all[i].State.Final() {
+			return fmt.Errorf("%s of %q follows %s of %q", v.State, v.By.Subject, all[i].State, all[i].By.Subject)
+		}
+	}
+	switch {
+	case p.end == "":
+		return fmt.Errorf("it still waits; it is %s", all[len(all)-1].State)
+	case all[len(all)-1].State != p.end:
+		return fmt.Errorf("it ends as %s, and is %s", p.end, all[len(all)-1].State)
+	case confirmed < 0 && len(told) > 0:
+		return fmt.Errorf("%s was told confirmed, and that was lost", told)
+	case confirmed >= 0 && p.token == "":
+		return fmt.Errorf("confirmed, and it never got its token; told: %s", told)
+	case confirmed >= 0 && p.tokenAt.After(by):
+		return fmt.Errorf("it got its token %v late; told: %s", p.tokenAt.Sub(by), told)
+	case confirmed >= 0 && p.end != ticket.Consumed:
+		return fmt.Errorf("it acknowledged, and ends as %s", p.end)
+	}
+	return nil
+}
+
+// close ends everything, so that the bubble can.
+func (w *modelWorld) close() {
+	w.over()
+	for _, n := range w.nodes {
+		n.end()
+	}
+	w.net.settle()
+	w.work.Wait()
+}
+
+// shrink leaves out steps, in halves and at last one by one, as long as the walk
+// still fails. The hub draws times of its own, which no seed holds: a walk that
+// fails in one of three tries fails.
+func (r modelRun) shrink(t *testing.T, steps []step) []step {
+	fails := func(steps []step) bool {
+		for range 3 {
+			if r.replay(t, steps) != nil {
+				return true
+			}
+		}
+		return false
+	}
+	for size := max(1, len(steps)/2); ; size = max(1, size/2) {
+		before := len(steps)
+		for i := 0; i < len(steps); {
+			without := slices.Delete(slices.Clone(steps), i, min(i+size, len(steps)))
+			if fails(without) {
+				steps = without
+			} else {
+				i += size
+			}
+		}
+		if size == 1 && len(steps) == before {
+			return steps
+		}
+	}
+}
+
+func describe(steps []step) string {
+	var b strings.Builder
+	for i, s := range steps {
+		fmt.Fprintf(&b, "\n\t%2d. %v", max(s.number, i+1), s)
+	}
+	return b.String()
+}
+
+// modelTally counts what walks have seen.
+type modelTally struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (c *modelTally) add(w *modelWorld) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil {
+		c.seen = map[string]int{}
+	}
+	for i, p := range w.pages {
+		for what, so := range map[string]bool{
+			"delivered by socket": p.token != "" && !p.polled, "delivered by poll": p.token != "" && p.polled,
+			"told, then delivered": p.token != "" && len(w.told[i]) > 0, "never told, and delivered": p.token != "" && len(w.told[i]) == 0,
+			"consumed": p.end == ticket.Consumed, "expired": p.end == ticket.Expired, "rejected": p.end == ticket.Rejected,
+			"silent loss": w.net.silent, "sharp": p.token != "" && !w.net.silent && p.tokenAt.After(w.healed),
+		} {
+			c.seen[what] += 0
+			if so {
+				c.seen[what]++
+			}
+		}
+	}
+}
