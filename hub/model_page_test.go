@@ -35,6 +35,7 @@ type modelPage struct {
 	polled  bool // the token came by a poll
 	acked   bool // an ack has left
 	end     ticket.State
+	endAt   time.Time
 }
 
 // modelLine is a page's connection with a node.
@@ -155,6 +156,9 @@ func (l *modelLine) poll() {
 		after = v.Seq
 		if v.State != ticket.Confirmed {
 			l.take(v.State, v.Seq, "")
+			if v.State.Final() {
+				return
+			}
 			continue
 		}
 		if l.take(v.State, v.Seq, v.Token) && l.node.Ack(l.ctx, l.page.id, v.Seq, anybody) == nil && l.ctx.Err() == nil {
@@ -181,10 +185,13 @@ func (l *modelLine) take(state ticket.State, seq int64, token string) (ack bool)
 		p.token, p.tokenAt, p.polled = token, time.Now(), l.polls
 	}
 	if state.Final() {
-		p.end = state
+		p.end, p.endAt = state, time.Now()
 	}
 	if state != ticket.Confirmed || p.deaf {
-		p.deaf = p.deaf && state != ticket.Confirmed
+		if state == ticket.Confirmed {
+			p.deaf = false
+			p.world.net.hush()
+		}
 		return false
 	}
 	p.acked = true
@@ -254,66 +261,3 @@ func (a *modelAnswer) Write(text []byte) (int, error) { return len(text), nil }
 func (a *modelAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return a.conn, bufio.NewReadWriter(bufio.NewReader(a.conn), bufio.NewWriter(a.conn)), nil
 }
-
-// phone is a user's call on a node, and what its answer must be worth.
-func (w *modelWorld) phone(n *modelNode, id ticket.ID, user string, a ticket.Action) {
-	before := len(w.net.versions(id))
-	failures := n.failures()
-	by := ticket.Identity{Provider: "sandbox", Subject: user}
-	call := hub.Call{Ticket: id, Admit: anybody, Client: func(string) *ticket.Client { return w.client },
-		Exchange: func(context.Context) (ticket.Identity, error) { return by, nil }}
-	ctx := context.WithValue(w.life, modelWho{}, user)
-	var err error
-	switch a {
-	case ticket.Scan:
-		_, err = n.Scan(ctx, call)
-	case ticket.Confirm:
-		_, err = n.Confirm(ctx, call)
-	case ticket.Reject:
-		_, err = n.Reject(ctx, call)
-	}
-	if n.dead() || w.life.Err() != nil {
-		return // the answer never left
-	}
-	all := w.net.versions(id)
-	if err == nil {
-		state := map[ticket.Action]ticket.State{ticket.Scan: ticket.Scanned, ticket.Confirm: ticket.Confirmed, ticket.Reject: ticket.Rejected}[a]
-		for _, v := range all {
-			if v.State == state && v.By.Same(by) {
-				if a == ticket.Confirm {
-					w.mu.Lock()
-					w.told[w.index(id)] = append(w.told[w.index(id)], user)
-					w.mu.Unlock()
-				}
-				return
-			}
-		}
-		w.blame(fmt.Errorf("%s was told %s of %s, and that was never stored", user, state, modelName(id)))
-		return
-	}
-	if errors.Is(err, ticket.ErrStoreUnavailable) && n.failures() > failures {
-		return
-	}
-	for _, v := range all[before-1:] {
-		if errors.Is(err, lawful(v, a, by)) {
-			return
-		}
-	}
-	w.blame(fmt.Errorf("%s heard %q of %s, and no rule says so", user, err, modelName(id)))
-}
-
-// lawful is what the law says of an action on a version.
-func lawful(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err error) {
-	switch a {
-	case ticket.Scan:
-		_, err = v.Scanned(by, ticket.User{}, time.Now(), modelTTL)
-	case ticket.Confirm:
-		c := ticket.Confirmation{By: by, Now: time.Now(), Life: modelResult, Issue: ticket.Issue{Client: &ticket.Client{ID: "demo"}, TTL: modelResult}}
-		_, err = v.Confirmed(c)
-	case ticket.Reject:
-		_, err = v.Rejected(by)
-	}
-	return err
-}
-
-func (w *modelWorld) index(id ticket.ID) int { return int(id[1] - '0') }

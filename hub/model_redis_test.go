@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"slices"
-	"sort"
-	"strings"
 	"sync"
+	"testing"
 	"time"
 
+	"loginhub/hub/hubtest"
+	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
 
@@ -28,6 +31,7 @@ type modelRecord struct {
 	nodes  []string
 	forget time.Time
 	all    []ticket.Ticket // every version that stood here, oldest first
+	since  time.Time       // when the last of them came
 }
 
 func (r *modelRedis) now() time.Time { return time.UnixMilli(time.Now().UnixMilli()).UTC() }
@@ -62,7 +66,7 @@ func (r *modelRedis) note(rec *modelRecord, id ticket.ID) {
 	if err != nil {
 		panic(err) // whoever changes a ticket here seals with the same ring
 	}
-	rec.all = append(rec.all, t)
+	rec.all, rec.since = append(rec.all, t), time.Now()
 }
 
 func (r *modelRedis) attach(node string, id ticket.ID) ticket.Found {
@@ -102,213 +106,104 @@ func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
 	return ticket.Outcome{Done: true, Found: ticket.Found{Now: now}}
 }
 
-// modelNet is what lies between the nodes and Redis: a call or a message stays on
-// its way until a step says what becomes of it, or until the net is calm.
-type modelNet struct {
-	mu     sync.Mutex // guards what follows
-	redis  modelRedis
-	calm   bool
-	calls  []*modelCall
-	mail   []*modelLetter
-	links  map[string]*modelLink // the subscriptions that stand, by node
-	silent bool                  // something was lost that nobody can notice
-}
-
-// modelCall is a node's call on its way.
-type modelCall struct {
-	label  string
-	effect func()
-	done   bool       // Redis has done it; the answer is on its way
-	answer chan error // capacity 1
-}
-
-// modelLetter is a message on its way.
-type modelLetter struct {
-	label string
-	text  []byte
-	link  *modelLink
-}
-
-// modelLink is a subscription.
-type modelLink struct {
-	mail  chan []byte // buffered: a publish waits for nobody
-	end   chan struct{}
-	muted bool // it stands, and delivers nothing any more
-}
-
-func newModelNet(ring *ticket.Keyring) *modelNet {
-	n := &modelNet{links: map[string]*modelLink{}}
-	n.redis = modelRedis{records: map[ticket.ID]*modelRecord{}, open: ring.Open, publish: n.publish, evicted: func(node string) {
-		n.silent = n.silent || n.links[node] != nil
-	}}
-	return n
-}
-
-// publish sends a message off; who is not subscribed never gets it.
-func (n *modelNet) publish(node string, message []byte) {
-	link := n.links[node]
-	if link == nil || link.muted {
-		return
-	}
-	if _, _, proof := ticket.ReadProof(message); proof || n.calm {
-		link.mail <- message
-		return
-	}
-	id, sealed, _ := ticket.ReadMail(message)
-	t, err := n.redis.open(id, sealed)
+// TestTheModelsStoreAnswersAsRedisDoes makes the same calls, drawn at random, of
+// the model's store and of the Lua scripts.
+func TestTheModelsStoreAnswersAsRedisDoes(t *testing.T) {
+	keys := newModelKeys(t)
+	real, err := redisstore.Open(redisstore.Embedded)
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	n.mail = append(n.mail, &modelLetter{label: fmt.Sprintf("mail %s %s #%d", node, modelName(id), t.Seq), text: message, link: link})
-}
-
-// callLimit is how long package redisstore waits for an answer.
-const callLimit = 3 * time.Second
-
-// call sends a call off and waits for its answer. away ends the wait early.
-func (n *modelNet) call(ctx context.Context, label string, away <-chan struct{}, effect func()) error {
-	c := &modelCall{label: label, effect: effect, answer: make(chan error, 1)}
-	n.mu.Lock()
-	if n.calm {
-		defer n.mu.Unlock()
-		effect()
-		return nil
+	defer real.Close()
+	var mu sync.Mutex
+	var want, got = map[string][]string{}, map[string][]string{}
+	model := modelRedis{records: map[ticket.ID]*modelRecord{}, open: keys.ring.Open, evicted: func(string) {},
+		publish: func(node string, m []byte) { want[node] = append(want[node], string(m)) }}
+	nodes := []string{"a", "b", "c", "d", "e", "f"}
+	ctx, cancel := context.WithCancel(context.Background())
+	var ears, ready sync.WaitGroup
+	defer ears.Wait()
+	defer cancel()
+	for _, node := range nodes {
+		ready.Add(1)
+		ears.Go(func() {
+			real.Listen(ctx, node, sync.OnceFunc(ready.Done), func(m []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				got[node] = append(got[node], string(m))
+			})
+		})
 	}
-	n.calls = append(n.calls, c)
-	n.mu.Unlock()
-	over := time.NewTimer(callLimit)
-	defer over.Stop()
-	select {
-	case err := <-c.answer:
-		return err
-	case <-over.C: // it may still arrive at Redis
-	case <-away:
-	case <-ctx.Done():
-	}
-	return ticket.ErrStoreUnavailable
-}
-
-// waiting are the labels of all that is on its way, in a fixed order.
-func (n *modelNet) waiting() (calls, answers, mail []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, c := range n.calls {
-		if c.done {
-			answers = append(answers, c.label)
-		} else {
-			calls = append(calls, c.label)
+	ready.Wait()
+	rng := rand.New(rand.NewPCG(20260301, 3))
+	done, refused := 0, 0
+	for i := range 3000 {
+		id := ticket.ID(fmt.Sprintf("T%d%020d", i%2, i/60)) // a new pair every 60 calls
+		version := func(n int) ticket.Ticket {
+			v := ticket.New(id, ticket.Request{Client: &ticket.Client{ID: "demo"}}, keys.ring.Current(), time.Unix(2e9, 0), time.Hour)
+			v.Seq += int64(n)
+			return v
+		}
+		seal := func(n int) []byte {
+			sealed, err := keys.ring.Seal(version(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return sealed
+		}
+		now := time.Now()
+		switch rng.IntN(6) {
+		case 0:
+			deadline := now.Add(time.Hour + time.Duration(rng.IntN(3)-1)*10*time.Second)
+			sealed := seal(rng.IntN(2))
+			a, aErr := model.make(id, sealed, deadline, time.Hour)
+			b, bErr := real.Make(ctx, id, sealed, deadline, time.Hour)
+			if a != b || (aErr == nil) != (bErr == nil) {
+				t.Fatalf("make %d: %v %v, Redis %v %v", i, a, aErr, b, bErr)
+			}
+		case 1, 2:
+			node := append(nodes, "")[rng.IntN(len(nodes)+1)]
+			a := model.attach(node, id)
+			b, err := real.Attach(ctx, node, id)
+			if err != nil || string(a.Sealed) != string(b[0].Sealed) {
+				t.Fatalf("attach %d: %q, Redis %q %v", i, a.Sealed, b[0].Sealed, err)
+			}
+		default:
+			c := ticket.Change{ID: id, Sealed: seal(rng.IntN(4)), Forget: now.Add(time.Hour), Skip: append(nodes, "")[rng.IntN(len(nodes)+1)]}
+			if rng.IntN(10) > 0 {
+				was := seal(rng.IntN(4))
+				if rec := model.at(id); rec != nil && rng.IntN(2) == 0 {
+					was = rec.sealed
+				}
+				v, err := keys.ring.Open(id, was)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Was = v.Tag()
+			}
+			c.From = []time.Time{{}, {}, now.Add(-time.Hour), now.Add(time.Hour)}[rng.IntN(4)]
+			c.Until = []time.Time{{}, {}, now.Add(time.Hour), now.Add(-time.Hour)}[rng.IntN(4)]
+			if rng.IntN(20) == 0 {
+				c.Forget = now.Add(-time.Hour)
+			}
+			a := model.change(c)
+			b, err := real.Change(ctx, c)
+			if err != nil || a.Done != b[0].Done || string(a.Sealed) != string(b[0].Sealed) {
+				t.Fatalf("change %d: %v %q, Redis %v %q %v", i, a.Done, a.Sealed, b[0].Done, b[0].Sealed, err)
+			}
+			if a.Done {
+				done++
+			} else {
+				refused++
+			}
 		}
 	}
-	for _, m := range n.mail {
-		mail = append(mail, m.label)
+	if done < 300 || refused < 300 || len(want) != len(nodes) {
+		t.Errorf("%d changes done, %d refused, %d nodes told: too few to compare", done, refused, len(want))
 	}
-	sort.Strings(calls)
-	sort.Strings(answers)
-	sort.Strings(mail)
-	return calls, answers, mail
+	hubtest.Eventually(t, 10*time.Second, "the same messages to the same nodes", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return reflect.DeepEqual(want, got)
+	})
 }
-
-// fate decides over a call on its way: whether Redis does it now, whether it is
-// answered, and with what. False where there is none of that label.
-func (n *modelNet) fate(label string, done, effect, answer bool, err error) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for i, c := range n.calls {
-		if c.label != label || c.done != done {
-			continue
-		}
-		if effect {
-			c.effect()
-			c.done = true
-		}
-		if answer {
-			c.answer <- err
-			n.calls = slices.Delete(n.calls, i, i+1)
-		}
-		return true
-	}
-	return false
-}
-
-// deliver decides over a message on its way: whether it arrives, and whether it
-// stays on its way too.
-func (n *modelNet) deliver(label string, arrives, stays bool) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for i, m := range n.mail {
-		if m.label != label {
-			continue
-		}
-		if arrives {
-			m.link.mail <- m.text
-		} else {
-			n.silent = true
-		}
-		if !stays {
-			n.mail = slices.Delete(n.mail, i, i+1)
-		}
-		return true
-	}
-	return false
-}
-
-// settle ends the faults: what is on its way arrives.
-func (n *modelNet) settle() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.calm = true
-	for _, c := range n.calls {
-		if !c.done {
-			c.effect()
-		}
-		c.answer <- nil
-	}
-	for _, m := range n.mail {
-		m.link.mail <- m.text
-	}
-	n.calls, n.mail = nil, nil
-}
-
-// subscribe replaces a node's subscription.
-func (n *modelNet) subscribe(node string) *modelLink {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	link := &modelLink{mail: make(chan []byte, 1<<10), end: make(chan struct{})}
-	n.links[node] = link
-	return link
-}
-
-// unsubscribe breaks a subscription; what was on its way over it is lost.
-func (n *modelNet) unsubscribe(node string, link *modelLink) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if link == nil {
-		link = n.links[node]
-	}
-	if link == nil || n.links[node] != link {
-		return
-	}
-	delete(n.links, node)
-	close(link.end)
-	n.mail = slices.DeleteFunc(n.mail, func(m *modelLetter) bool { return m.link == link })
-}
-
-// mute makes a subscription deliver nothing any more.
-func (n *modelNet) mute(node string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if link := n.links[node]; link != nil {
-		link.muted = true
-		n.mail = slices.DeleteFunc(n.mail, func(m *modelLetter) bool { return m.link == link })
-	}
-}
-
-// versions are all versions that a ticket had, oldest first.
-func (n *modelNet) versions(id ticket.ID) []ticket.Ticket {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.redis.records[id].all)
-}
-
-// modelName is a ticket's name in the steps: the ids of a model begin with it.
-func modelName(id ticket.ID) string { return strings.ToLower(string(id[:2])) }

@@ -66,19 +66,20 @@ type modelWorld struct {
 	mu    sync.Mutex // guards what follows
 	nodes []*modelNode
 	pages []*modelPage
-	told  [][]string // by ticket: the users who were told "confirmed"
-	wrong error      // the first that must not be
+	told  [][]string  // by ticket: the users who were told "confirmed"
+	late  []time.Time // by ticket: when it was confirmed after all faults
+	wrong error       // the first that must not be
 }
 
 // The lives are short, so that a walk that ends with a deadline is; the sweep is
 // every 20 s.
 const (
-	modelTTL    = 30 * time.Second
+	modelTTL    = 45 * time.Second
 	modelResult = time.Minute
 )
 
 func newModelWorld(keys modelKeys, nodes, tickets int, bent bend) *modelWorld {
-	w := &modelWorld{modelKeys: keys, net: newModelNet(keys.ring), bent: bent, client: &ticket.Client{ID: "demo"}, told: make([][]string, tickets)}
+	w := &modelWorld{modelKeys: keys, net: newModelNet(keys.ring), bent: bent, client: &ticket.Client{ID: "demo"}, told: make([][]string, tickets), late: make([]time.Time, tickets)}
 	w.life, w.over = context.WithCancel(context.Background())
 	for i := range nodes {
 		w.nodes = append(w.nodes, w.node(fmt.Sprint("n", i)))
@@ -104,12 +105,6 @@ func (w *modelWorld) blame(err error) {
 	if w.wrong == nil {
 		w.wrong = err
 	}
-}
-
-func (w *modelWorld) blamed() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.wrong
 }
 
 // modelNode is one life of a node.
@@ -207,13 +202,6 @@ func (n *modelNode) stop(over time.Duration) {
 	n.end()
 }
 
-// rest sleeps, on the bubble's clock, until ctx ends.
-func rest(ctx context.Context, d time.Duration) {
-	one, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	<-one.Done()
-}
-
 // modelWho is the context's key for who makes a call.
 type modelWho struct{}
 
@@ -224,6 +212,9 @@ func (n *modelNode) call(ctx context.Context, label string, effect func()) error
 		err = n.world.net.call(ctx, n.name+" "+label, n.life.Done(), effect)
 	}
 	if err != nil {
+		if strings.HasSuffix(label, string(ticket.Consumed)) {
+			n.world.net.hush() // the node tells itself, and now nobody does
+		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.failed++
@@ -302,38 +293,4 @@ func (s modelStore) Change(ctx context.Context, changes ...ticket.Change) ([]tic
 		return nil, err
 	}
 	return all, nil
-}
-
-// modelMailbox is the mailbox as a node sees it.
-type modelMailbox struct{ *modelNode }
-
-func (m modelMailbox) Listen(ctx context.Context, _ string, subscribed func(), mail func([]byte)) error {
-	if !m.reaches() {
-		return ticket.ErrStoreUnavailable
-	}
-	link := m.world.net.subscribe(m.name)
-	defer m.world.net.unsubscribe(m.name, link)
-	if m.world.bent != noResync {
-		subscribed()
-	}
-	for {
-		select {
-		case text := <-link.mail:
-			mail(text)
-		case <-link.end:
-			return errors.New("the link breaks")
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (m modelMailbox) Prove(_ context.Context, _, nonce string) (int, error) {
-	if !m.reaches() {
-		return 0, ticket.ErrStoreUnavailable
-	}
-	m.world.net.mu.Lock()
-	defer m.world.net.mu.Unlock()
-	m.world.net.publish(m.name, ticket.Proof(nonce, 0))
-	return 1, nil
 }
