@@ -33,6 +33,7 @@ func (w *modelWorld) judge(late bool) error {
 	}
 	synctest.Wait()
 	for _, p := range w.pages {
+		p.hears(true)
 		w.work.Go(p.keep)
 	}
 	w.healed = time.Now()

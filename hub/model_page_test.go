@@ -91,6 +91,13 @@ func (p *modelPage) leave(noticed bool) {
 	p.line = nil
 }
 
+// hears is false where the hub will not hear the page's next ack.
+func (p *modelPage) hears(so bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaf = !so
+}
+
 func (p *modelPage) over() ticket.State {
 	p.mu.Lock()
 	defer p.mu.Unlock()

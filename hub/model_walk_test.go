@@ -23,7 +23,7 @@ const (
 	polls                // a page, by long poll
 	cuts                 // a page's line breaks
 	wanders              // a page leaves its line, and the node does not notice
-	mishears             // a page's next ack is lost
+	mishears             // a page's next ack is lost, if it leaves before the faults end
 	scans                // a user
 	confirms             // a user
 	rejects              // a user
@@ -92,9 +92,7 @@ func (w *modelWorld) take(s step) {
 	case cuts, wanders:
 		p.leave(s.verb == cuts)
 	case mishears:
-		p.mu.Lock()
-		p.deaf = true
-		p.mu.Unlock()
+		p.hears(false)
 	case scans, confirms, rejects:
 		if alive {
 			w.work.Go(func() { w.phone(n, p.id, s.what, ticket.Action(s.verb-scans)) })
