@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing/synctest"
@@ -25,8 +26,8 @@ const (
 
 // judge ends the faults, lets the time run on, and says what did not happen. A
 // mute link stays as it is: the node has to notice.
-func (w *modelWorld) judge(late bool) error {
-	w.net.settle()
+func (w *modelWorld) judge(rng *rand.Rand, late bool) error {
+	w.net.settle(rng)
 	for i := range w.nodes {
 		w.at(i).cutOff(false)
 		w.restart(i)

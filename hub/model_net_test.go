@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -172,21 +174,29 @@ func (n *modelNet) deliver(label string, arrives, stays bool) bool {
 	return false
 }
 
-// settle ends the faults: what is on its way arrives.
-func (n *modelNet) settle() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.calm = true
-	for _, c := range n.calls {
-		if !c.done {
-			c.effect()
+// settle ends the faults: what is on its way arrives, one after the other, in an
+// order that rng draws.
+func (n *modelNet) settle(rng *rand.Rand) {
+	for range 1000 {
+		calls, answers, mail := n.waiting()
+		all := len(calls) + len(answers) + len(mail)
+		if all == 0 {
+			n.mu.Lock()
+			n.calm = true
+			n.mu.Unlock()
+			return
 		}
-		c.answer <- nil
+		switch i := rng.IntN(all); {
+		case i < len(calls):
+			n.fate(calls[i], false, true, rng.IntN(2) == 0, nil)
+		case i < len(calls)+len(answers):
+			n.fate(answers[i-len(calls)], true, false, true, nil)
+		default:
+			n.deliver(mail[i-len(calls)-len(answers)], true, false)
+		}
+		synctest.Wait()
 	}
-	for _, m := range n.mail {
-		m.link.mail <- m.text
-	}
-	n.calls, n.mail = nil, nil
+	panic("the nodes never stop asking")
 }
 
 // subscribe replaces a node's subscription.

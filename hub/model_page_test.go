@@ -112,6 +112,9 @@ func (p *modelPage) keep() {
 		p.mu.Unlock()
 		if l == nil {
 			nodes := p.world.serving()
+			if len(nodes) == 0 {
+				return // the walk has just been given up
+			}
 			l = p.connect(nodes[p.rng.IntN(len(nodes))], p.rng.IntN(2) == 0)
 		}
 		<-l.done

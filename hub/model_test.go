@@ -37,10 +37,10 @@ func TestTheModelDeliversTheTokenInEveryWalk(t *testing.T) {
 				t.Parallel()
 				for seed := 1 + group; seed <= walks; seed += groups {
 					r := r
-					r.late = seed%4 > 0
-					steps, err := r.random(t, seed, &all)
+					r.seed, r.late = seed, seed%4 > 0
+					steps, err := r.random(t, &all)
 					if err != nil {
-						t.Fatalf("%v\n%s", err, r.report(t, seed, steps))
+						t.Fatalf("%v\n%s", err, r.report(t, steps))
 					}
 				}
 			})
@@ -68,19 +68,19 @@ func modelLength(t *testing.T) uint64 {
 }
 
 // report is a failed walk, cut down, and how to have it again.
-func (r modelRun) report(t *testing.T, seed uint64, steps []step) string {
+func (r modelRun) report(t *testing.T, steps []step) string {
 	kept := r.shrink(t, steps)
 	var keep []string
 	for i := range kept {
 		keep = append(keep, strconv.Itoa(kept[i].number))
 	}
-	return fmt.Sprintf("again: -model.seed=%d -model.keep=%s%s", seed, strings.Join(keep, ","), describe(kept))
+	return fmt.Sprintf("again: -model.seed=%d -model.keep=%s%s", r.seed, strings.Join(keep, ","), describe(kept))
 }
 
 // modelAgain makes one walk again.
 func modelAgain(t *testing.T, r modelRun) {
-	r.late = *modelSeed%4 > 0
-	steps, err := r.random(t, *modelSeed, nil)
+	r.seed, r.late = *modelSeed, *modelSeed%4 > 0
+	steps, err := r.random(t, nil)
 	if *modelKeep != "" {
 		var kept []step
 		for _, text := range strings.Split(*modelKeep, ",") {
@@ -114,7 +114,8 @@ func TestTheModelNoticesABreakOfTheProtocol(t *testing.T) {
 			t.Parallel()
 			r := modelRun{keys: keys, nodes: 3, tickets: 2, bent: b.bent}
 			for seed := uint64(1); seed <= modelWalks; seed++ {
-				steps, err := r.random(t, seed, nil)
+				r.seed = seed
+				steps, err := r.random(t, nil)
 				if err == nil {
 					continue
 				}
@@ -123,7 +124,7 @@ func TestTheModelNoticesABreakOfTheProtocol(t *testing.T) {
 				if len(kept) > b.steps {
 					t.Errorf("%d steps are left; wanted %d at the most", len(kept), b.steps)
 				}
-				if (modelRun{keys: keys, nodes: 3, tickets: 2}).replay(t, kept) != nil {
+				if (modelRun{keys: keys, seed: seed, nodes: 3, tickets: 2}).replay(t, kept) != nil {
 					t.Error("these steps fail without the break too")
 				}
 				return

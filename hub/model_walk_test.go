@@ -176,15 +176,16 @@ const maxPassed = 24
 // modelRun is how a walk is made.
 type modelRun struct {
 	keys    modelKeys
+	seed    uint64
 	bent    bend
 	nodes   int
 	tickets int
 	late    bool // a ticket that is still open when all is well again is confirmed then
 }
 
-// random makes the walk of a seed and gives the steps that it took.
-func (r modelRun) random(t *testing.T, seed uint64, tally *modelTally) (steps []step, err error) {
-	rng := rand.New(rand.NewPCG(seed, 1))
+// random makes the walk of the seed and gives the steps that it took.
+func (r modelRun) random(t *testing.T, tally *modelTally) (steps []step, err error) {
+	rng := rand.New(rand.NewPCG(r.seed, 1))
 	length, quiet, passed := 10+rng.IntN(50), rng.IntN(2) == 0, 0
 	early := make([]step, 0, r.tickets) // half of the pages are there when it begins
 	for page := range r.tickets {
@@ -230,7 +231,7 @@ func (r modelRun) walk(t *testing.T, tally *modelTally, take func(*modelWorld)) 
 		synctest.Wait()
 		take(w)
 		if err = w.blamed(); err == nil {
-			err = w.judge(r.late)
+			err = w.judge(rand.New(rand.NewPCG(r.seed, 2)), r.late)
 		}
 		tally.add(w)
 		w.close()
@@ -244,22 +245,15 @@ func (w *modelWorld) close() {
 	for _, n := range w.nodes {
 		n.end()
 	}
-	w.net.settle()
+	w.net.settle(rand.New(rand.NewPCG(0, 3)))
 	w.work.Wait()
 }
 
 // shrink leaves out steps, in halves and at last one by one, as long as the walk
-// still fails. The hub draws times of its own, which no seed holds: a walk that
-// fails in one of three tries fails.
+// still fails. The hub draws times of its own, which no seed holds: what is left
+// must fail twice running.
 func (r modelRun) shrink(t *testing.T, steps []step) []step {
-	fails := func(steps []step) bool {
-		for range 3 {
-			if r.replay(t, steps) != nil {
-				return true
-			}
-		}
-		return false
-	}
+	fails := func(steps []step) bool { return r.replay(t, steps) != nil && r.replay(t, steps) != nil }
 	for size := max(1, len(steps)/2); ; size = max(1, size/2) {
 		before := len(steps)
 		for i := 0; i < len(steps); {
