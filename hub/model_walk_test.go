@@ -253,7 +253,10 @@ func (w *modelWorld) close() {
 // still fails. The hub draws times of its own, which no seed holds: what is left
 // must fail twice running.
 func (r modelRun) shrink(t *testing.T, steps []step) []step {
-	fails := func(steps []step) bool { return r.replay(t, steps) != nil && r.replay(t, steps) != nil }
+	fails := func(steps []step) bool {
+		first := r.replay(t, steps)
+		return first != nil && r.replay(t, steps) != nil
+	}
 	for size := max(1, len(steps)/2); ; size = max(1, size/2) {
 		before := len(steps)
 		for i := 0; i < len(steps); {
