@@ -20,6 +20,7 @@ type buckets[K comparable] struct {
 
 	mu    sync.Mutex
 	until map[K]time.Time // when the bucket is empty again
+	swept time.Time       // when a full table was last gone through
 }
 
 // limiter is by address.
@@ -46,7 +47,7 @@ func (l *buckets[K]) allow(who K, now time.Time) error {
 	defer l.mu.Unlock()
 	until, known := l.until[who]
 	if !known && len(l.until) >= maxBuckets {
-		if l.sweep(now); len(l.until) >= maxBuckets {
+		if l.sweepFull(now); len(l.until) >= maxBuckets {
 			var shared K
 			who = shared
 			until = l.until[who]
@@ -73,6 +74,17 @@ func (l *buckets[K]) forgive(who K) {
 	defer l.mu.Unlock()
 	if until, known := l.until[who]; known {
 		l.until[who] = until.Add(-l.per)
+	}
+}
+
+// sweepEvery is between two goes through a full table: a flood from ever new
+// addresses must not cost one each.
+const sweepEvery = time.Second
+
+func (l *buckets[K]) sweepFull(now time.Time) {
+	if now.Sub(l.swept).Abs() >= sweepEvery {
+		l.swept = now
+		l.sweep(now)
 	}
 }
 

@@ -130,6 +130,24 @@ func TestAFloodOfAddressesFillsNoMemoryAndLocksNobodyKnownOut(t *testing.T) {
 	}
 }
 
+func TestAFullTableIsGoneThroughOnceASecondAtTheMost(t *testing.T) {
+	l := newLimiter(600) // an address is forgotten after a tenth of a second
+	for i := range uint32(maxBuckets) {
+		l.allow(nth(i), noon)
+	}
+	for i, at := range []struct {
+		later time.Duration
+		kept  int
+	}{{0, maxBuckets + 1}, {500 * time.Millisecond, maxBuckets + 1}, {time.Second, 1}} {
+		if err := l.allow(nth(uint32(maxBuckets+i)), noon.Add(at.later)); err != nil {
+			t.Errorf("%v later: %v", at.later, err)
+		}
+		if len(l.until) != at.kept {
+			t.Errorf("%v later there are %d buckets, wanted %d", at.later, len(l.until), at.kept)
+		}
+	}
+}
+
 func TestAClockThatStepsBackLocksNobodyOutForLong(t *testing.T) {
 	l := newLimiter(60)
 	for range 60 {

@@ -2,6 +2,8 @@ package api
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -37,6 +39,22 @@ func (s *Server) preflight(c echo.Context) error {
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 	h.Set("Access-Control-Max-Age", "600")
 	return c.NoContent(http.StatusNoContent)
+}
+
+// methods refuses what a route does not take. echo by itself answers OPTIONS on
+// every route with 204, and names it as allowed.
+func methods(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		allow, refused := c.Get(echo.ContextKeyHeaderAllow).(string)
+		if !refused {
+			return next(c)
+		}
+		if !slices.Contains(crossOriginPaths, c.Path()) {
+			allow = strings.TrimPrefix(allow, "OPTIONS, ")
+		}
+		c.Response().Header().Set("Allow", allow)
+		return errMethod
+	}
 }
 
 // admit checks the request's origin against the list of the ticket's client. A

@@ -171,7 +171,34 @@ func TestPhoneEndpointsIgnoreTheOrigin(t *testing.T) {
 			noCORS(t, s.ask(t, "POST", p.path(action), "{", "Origin", origin))
 			a = s.ask(t, "OPTIONS", p.path(action), nil, "Origin", origin, "Access-Control-Request-Method", "POST")
 			noCORS(t, a)
+			a.problem(t, http.StatusMethodNotAllowed, "method_not_allowed")
 		}
+	}
+}
+
+func TestOnlyWhatOtherOriginsCallHasAPreflight(t *testing.T) {
+	t.Parallel()
+	s := neighbours(t)
+	p := s.make(t, map[string]string{"client_id": "a"})
+	for path, allow := range map[string]string{
+		p.path("scan"): "POST", p.path("confirm"): "POST", p.path("reject"): "POST",
+		p.path("qr.svg"): "GET, HEAD", p.path("qr.png"): "GET, HEAD", "/.well-known/jwks.json": "GET, HEAD", "/healthz": "GET, HEAD",
+	} {
+		for _, method := range []string{"OPTIONS", "PUT"} {
+			a := s.ask(t, method, path, nil, "Origin", siteA, "Access-Control-Request-Method", "GET")
+			a.problem(t, http.StatusMethodNotAllowed, "method_not_allowed")
+			if got := a.header.Get("Allow"); got != allow {
+				t.Errorf("%s %s: Allow %q, wanted %q", method, path, got, allow)
+			}
+		}
+	}
+	for _, path := range []string{"/", "/s/" + string(p.id)} { // people read these
+		if a := s.ask(t, "OPTIONS", path, nil); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("OPTIONS %s: %d, Allow %q", path, a.status, a.header.Get("Allow"))
+		}
+	}
+	if a := s.ask(t, "PUT", p.path("poll"), nil); a.header.Get("Allow") != "OPTIONS, GET" {
+		t.Errorf("PUT on a poll: Allow %q", a.header.Get("Allow"))
 	}
 }
 

@@ -88,6 +88,13 @@ func New(c Config) (*Server, error) {
 // ServeHTTP is the public listener's.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
+// one is a ticket's own path.
+const one = "/api/login/tickets/:ticket"
+
+// crossOriginPaths are what pages of other origins call: only there is a
+// preflight.
+var crossOriginPaths = []string{"/api/login/tickets", one + "/ws", one + "/poll", one + "/ack"}
+
 // routes is every route that there is.
 func (s *Server) routes() (*echo.Echo, error) {
 	assets, err := newAssets(frontend.FS())
@@ -100,7 +107,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answer
-	e.Use(s.measure, s.guard, s.general)
+	e.Use(s.measure, s.guard, s.general, methods)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)
@@ -113,14 +120,13 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/openapi.json", doc.json.serve)
 	e.Match(read, "/docs", s.docs)
 
-	const one = "/api/login/tickets/:ticket"
 	// Not by a Group: echo's answers every other method on these paths, and on
 	// all others, with 404 in place of 405.
 	e.POST("/api/login/tickets", s.makeTicket, s.cors)
 	e.GET(one+"/ws", s.socket, s.cors)
 	e.GET(one+"/poll", s.poll, s.cors)
 	e.POST(one+"/ack", s.ack, s.cors)
-	for _, path := range []string{"/api/login/tickets", one + "/ws", one + "/poll", one + "/ack"} {
+	for _, path := range crossOriginPaths {
 		e.OPTIONS(path, s.preflight, s.cors)
 	}
 	e.Match(read, one+"/qr.svg", s.qrSVG)

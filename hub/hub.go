@@ -160,7 +160,11 @@ const clockError = 50 * time.Millisecond
 func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
 	// The store's clock is known to some milliseconds, and a remaining time is
 	// rounded up: without this a full minute would at times show as 61 seconds.
+	// And where the clock is known badly, no ticket was there before it began.
 	now := h.Store.Now().Add(clockError)
+	if begun := h.begun(t); now.Before(begun) {
+		now = begun
+	}
 	v := t.View(now)
 	if t.State != ticket.Confirmed {
 		return v, nil
@@ -178,4 +182,15 @@ func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
 	v.Token, v.TokenType = token, "Bearer"
 	v.TokenExpiresIn = ticket.Seconds(time.Unix(life.Exp, 0).Sub(now))
 	return v, nil
+}
+
+// begun is when the time began to run that ends with the ticket's deadline.
+func (h *Hub) begun(t ticket.Ticket) time.Time {
+	switch {
+	case t.State == ticket.Confirmed:
+		return t.Deadline.Add(-h.ResultTTL)
+	case t.State == ticket.Scanned && !t.Deadline.Equal(t.MadeAt.Add(h.TicketTTL)): // the scan has moved it
+		return t.Deadline.Add(-h.ConfirmTTL)
+	}
+	return t.MadeAt
 }

@@ -1,0 +1,45 @@
+package hub_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"loginhub/hub"
+)
+
+// slowClock is a store whose clock this node believes to be behind.
+type slowClock struct {
+	hub.Store
+	behind atomic.Int64
+}
+
+func (s *slowClock) Now() time.Time { return s.Store.Now().Add(-time.Duration(s.behind.Load())) }
+
+func TestNoPageHearsOfMoreTimeThanItsTicketHas(t *testing.T) {
+	var clock *slowClock
+	// The scan moves the deadline: two minutes to scan, three more to confirm.
+	s := start(t, options{tweak: func(c *hub.Config) { c.ConfirmTTL = 3 * time.Minute }, wrap: func(s hub.Store) hub.Store {
+		clock = &slowClock{Store: s}
+		return clock
+	}})
+	id := s.make(t)
+	clock.behind.Store(int64(10 * time.Second))
+	hear := func(state string, most int64) {
+		t.Helper()
+		v, _, err := s.Poll(context.Background(), id, 0, 0, anybody)
+		if err != nil || string(v.State) != state || v.ExpiresIn > most || v.ExpiresIn < most-60 || v.TokenExpiresIn > 300 {
+			t.Errorf("%s, %d s left, the token's %d (%v); wanted %s with %d s at the most", v.State, v.ExpiresIn, v.TokenExpiresIn, err, state, most)
+		}
+	}
+	hear("pending", 120)
+	if _, err := s.Scan(context.Background(), s.call(id, "ann")); err != nil {
+		t.Fatal(err)
+	}
+	hear("scanned", 180)
+	if _, err := s.Confirm(context.Background(), s.call(id, "ann")); err != nil {
+		t.Fatal(err)
+	}
+	hear("confirmed", 60)
+}

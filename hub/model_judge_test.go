@@ -1,0 +1,218 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// What is left to the sweep, every 20 s, is there by slow; everything else by soon:
+// a proof that does not come (2 s and the way back), a page that comes again (2 s),
+// a sweep that failed (2 s). When all is well again, it takes no longer than a
+// page that is just between two lines.
+const (
+	modelSlow = 24 * time.Second
+	modelSoon = 7 * time.Second
+	modelWell = 2500 * time.Millisecond
+)
+
+// judge ends the faults, lets the time run on, and says what did not happen. A
+// mute link stays as it is: the node has to notice.
+func (w *modelWorld) judge(rng *rand.Rand, late bool) error {
+	w.net.settle(rng)
+	for i := range w.nodes {
+		w.at(i).cutOff(false)
+		w.restart(i)
+	}
+	synctest.Wait()
+	for _, p := range w.pages {
+		p.hears(true)
+		w.work.Go(p.keep)
+	}
+	w.healed = time.Now()
+	for waits := true; waits && time.Since(w.healed) < 3*modelTTL && w.blamed() == nil; {
+		waits = false
+		for i, p := range w.pages {
+			waits = waits || p.over() == ""
+			if late && time.Since(w.healed) > modelSlow {
+				w.confirmLate(i)
+			}
+		}
+		time.Sleep(quantum) // the bubble's clock
+		for i := range w.nodes {
+			w.restart(i)
+		}
+		synctest.Wait()
+	}
+	for i, p := range w.pages {
+		if err := w.verdict(i, p); err != nil && w.blamed() == nil {
+			return fmt.Errorf("page %s: %w", modelName(p.id), err)
+		}
+	}
+	return w.blamed()
+}
+
+func (w *modelWorld) blamed() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wrong
+}
+
+// confirmLate has a ticket that is still open confirmed.
+func (w *modelWorld) confirmLate(i int) {
+	all := w.net.versions(w.pages[i].id)
+	last := all[len(all)-1]
+	if !w.late[i].IsZero() || last.State != ticket.Pending && last.State != ticket.Scanned || last.Due(time.Now()) {
+		return
+	}
+	w.late[i] = time.Now()
+	user := last.By.Subject
+	if user == "" {
+		user = "alice"
+	}
+	nodes := w.serving()
+	w.phone(nodes[i%len(nodes)], last.ID, user, ticket.Confirm)
+}
+
+// verdict is what must hold in the end, beside what every answer and view was
+// held against (modelPage.check, modelWorld.phone).
+func (w *modelWorld) verdict(i int, p *modelPage) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.net.mu.Lock()
+	defer w.net.mu.Unlock()
+	rec, told := w.net.redis.records[p.id], w.told[i]
+	last := rec.all[len(rec.all)-1]
+	confirmed := slices.ContainsFunc(rec.all, func(v ticket.Ticket) bool { return v.State == ticket.Confirmed })
+	from, patience := w.healed, modelSoon
+	if late := w.late[i]; !late.IsZero() {
+		from, patience = late, modelWell
+	}
+	if !w.net.silent.IsZero() && (from == w.healed || !w.net.silent.Before(from)) {
+		patience = modelSlow
+	}
+	for i, v := range rec.all[1:] {
+		was := rec.all[i]
+		if v.Seq != was.Seq+1 || was.By.Subject != "" && !v.By.Same(was.By) || was.State.Final() {
+			return fmt.Errorf("%s of %q follows %s of %q", v.State, v.By.Subject, was.State, was.By.Subject)
+		}
+	}
+	switch {
+	case p.end == "":
+		return fmt.Errorf("it still waits; it is %s", last.State)
+	case last.State != p.end:
+		return fmt.Errorf("it ends as %s, and is %s", p.end, last.State)
+	case !confirmed && len(told) > 0:
+		return fmt.Errorf("%s was told confirmed, and that was lost", told)
+	case confirmed && p.token == "":
+		return fmt.Errorf("confirmed, and it never got its token; told: %s", told)
+	case confirmed && p.tokenAt.Sub(from) > patience:
+		return fmt.Errorf("it got its token after %v; told: %s", p.tokenAt.Sub(from), told)
+	case confirmed && p.end != ticket.Consumed:
+		return fmt.Errorf("it acknowledged, and ends as %s", p.end)
+	case confirmed && min(p.endAt.Sub(from), p.endAt.Sub(p.tokenAt)) > patience, !confirmed && p.endAt.Sub(rec.since) > patience && p.endAt.Sub(from) > patience:
+		return fmt.Errorf("it heard %s after %v", p.end, p.endAt.Sub(from))
+	}
+	return nil
+}
+
+// phone is a user's call on a node, and what its answer must be worth.
+func (w *modelWorld) phone(n *modelNode, id ticket.ID, user string, a ticket.Action) {
+	before := len(w.net.versions(id))
+	failures := n.failures()
+	by := ticket.Identity{Provider: "sandbox", Subject: user}
+	call := hub.Call{Ticket: id, Admit: anybody, Client: func(string) *ticket.Client { return w.client },
+		Exchange: func(context.Context) (ticket.Identity, error) { return by, nil }}
+	ctx := context.WithValue(w.life, modelWho{}, user)
+	var err error
+	switch a {
+	case ticket.Scan:
+		_, err = n.Scan(ctx, call)
+	case ticket.Confirm:
+		_, err = n.Confirm(ctx, call)
+	case ticket.Reject:
+		_, err = n.Reject(ctx, call)
+	}
+	if n.dead() || w.life.Err() != nil {
+		return // the answer never left
+	}
+	all := w.net.versions(id)
+	if err == nil {
+		state := map[ticket.Action]ticket.State{ticket.Scan: ticket.Scanned, ticket.Confirm: ticket.Confirmed, ticket.Reject: ticket.Rejected}[a]
+		for _, v := range all {
+			if v.State == state && v.By.Same(by) {
+				if a == ticket.Confirm {
+					w.mu.Lock()
+					w.told[w.index(id)] = append(w.told[w.index(id)], user)
+					w.mu.Unlock()
+				}
+				return
+			}
+		}
+		w.blame(fmt.Errorf("%s was told %s of %s, and that was never stored", user, state, modelName(id)))
+		return
+	}
+	if errors.Is(err, ticket.ErrStoreUnavailable) && n.failures() > failures {
+		return
+	}
+	for _, v := range all[before-1:] {
+		if errors.Is(err, lawful(v, a, by)) {
+			return
+		}
+	}
+	w.blame(fmt.Errorf("%s heard %q of %s, and no rule says so", user, err, modelName(id)))
+}
+
+// lawful is what the law says of an action on a version.
+func lawful(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err error) {
+	switch a {
+	case ticket.Scan:
+		_, err = v.Scanned(by, ticket.User{}, time.Now(), modelTTL)
+	case ticket.Confirm:
+		c := ticket.Confirmation{By: by, Now: time.Now(), Life: modelResult, Issue: ticket.Issue{Client: &ticket.Client{ID: "demo"}, TTL: modelResult}}
+		_, err = v.Confirmed(c)
+	case ticket.Reject:
+		_, err = v.Rejected(by)
+	}
+	return err
+}
+
+func (w *modelWorld) index(id ticket.ID) int { return int(id[1] - '0') }
+
+// modelTally counts what walks have seen.
+type modelTally struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (c *modelTally) add(w *modelWorld) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil {
+		c.seen = map[string]int{}
+	}
+	for i, p := range w.pages {
+		for what, so := range map[string]bool{
+			"delivered by socket": p.token != "" && !p.polled, "delivered by poll": p.token != "" && p.polled,
+			"told, then delivered": p.token != "" && len(w.told[i]) > 0, "never told, and delivered": p.token != "" && len(w.told[i]) == 0,
+			"consumed": p.end == ticket.Consumed, "expired": p.end == ticket.Expired, "rejected": p.end == ticket.Rejected,
+			"confirmed late": !w.late[i].IsZero(), "silent loss": !w.net.silent.IsZero(), "sharp": p.token != "" && w.net.silent.IsZero() && w.late[i].IsZero() && p.tokenAt.After(w.healed),
+		} {
+			c.seen[what] += 0
+			if so {
+				c.seen[what]++
+			}
+		}
+	}
+}

@@ -1,0 +1,292 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// modelNet is what lies between the nodes and Redis: a call or a message stays on
+// its way until a step says what becomes of it, or until the net is calm.
+type modelNet struct {
+	mu     sync.Mutex // guards what follows
+	redis  modelRedis
+	calm   bool
+	calls  []*modelCall
+	mail   []*modelLetter
+	links  map[string]*modelLink // the subscriptions that stand, by node
+	silent time.Time             // when something was last lost that nobody can notice
+}
+
+// modelCall is a node's call on its way.
+type modelCall struct {
+	label  string
+	effect func()
+	done   bool       // Redis has done it; the answer is on its way
+	answer chan error // capacity 1
+}
+
+// modelLetter is a message on its way.
+type modelLetter struct {
+	label string
+	text  []byte
+	link  *modelLink
+}
+
+// modelLink is a subscription.
+type modelLink struct {
+	mail  chan []byte // buffered: a publish waits for nobody
+	end   chan struct{}
+	muted bool // it stands, and delivers nothing any more
+}
+
+func newModelNet(ring *ticket.Keyring) *modelNet {
+	n := &modelNet{links: map[string]*modelLink{}}
+	n.redis = modelRedis{records: map[ticket.ID]*modelRecord{}, open: ring.Open, publish: n.publish, evicted: func(node string) {
+		if n.links[node] != nil {
+			n.silent = time.Now()
+		}
+	}}
+	return n
+}
+
+// publish sends a message off; who is not subscribed never gets it.
+func (n *modelNet) publish(node string, message []byte) {
+	link := n.links[node]
+	if link == nil || link.muted {
+		return
+	}
+	if _, _, proof := ticket.ReadProof(message); proof || n.calm {
+		link.mail <- message
+		return
+	}
+	id, sealed, _ := ticket.ReadMail(message)
+	t, err := n.redis.open(id, sealed)
+	if err != nil {
+		panic(err)
+	}
+	n.mail = append(n.mail, &modelLetter{label: fmt.Sprintf("mail %s %s #%d", node, modelName(id), t.Seq), text: message, link: link})
+}
+
+// callLimit is how long package redisstore waits for an answer.
+const callLimit = 3 * time.Second
+
+// call sends a call off and waits for its answer. away ends the wait early.
+func (n *modelNet) call(ctx context.Context, label string, away <-chan struct{}, effect func()) error {
+	c := &modelCall{label: label, effect: effect, answer: make(chan error, 1)}
+	n.mu.Lock()
+	if n.calm {
+		defer n.mu.Unlock()
+		effect()
+		return nil
+	}
+	n.calls = append(n.calls, c)
+	n.mu.Unlock()
+	over := time.NewTimer(callLimit)
+	defer over.Stop()
+	select {
+	case err := <-c.answer:
+		return err
+	case <-over.C: // it may still arrive at Redis
+	case <-away:
+	case <-ctx.Done():
+	}
+	return ticket.ErrStoreUnavailable
+}
+
+// hush notes a loss that nobody can notice.
+func (n *modelNet) hush() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.silent = time.Now()
+}
+
+// waiting are the labels of all that is on its way, in a fixed order.
+func (n *modelNet) waiting() (calls, answers, mail []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.calls {
+		if c.done {
+			answers = append(answers, c.label)
+		} else {
+			calls = append(calls, c.label)
+		}
+	}
+	for _, m := range n.mail {
+		mail = append(mail, m.label)
+	}
+	sort.Strings(calls)
+	sort.Strings(answers)
+	sort.Strings(mail)
+	return calls, answers, mail
+}
+
+// fate decides over a call on its way: whether Redis does it now, whether it is
+// answered, and with what. False where there is none of that label.
+func (n *modelNet) fate(label string, done, effect, answer bool, err error) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, c := range n.calls {
+		if c.label != label || c.done != done {
+			continue
+		}
+		if effect {
+			c.effect()
+			c.done = true
+		}
+		if answer {
+			c.answer <- err
+			n.calls = slices.Delete(n.calls, i, i+1)
+		}
+		return true
+	}
+	return false
+}
+
+// deliver decides over a message on its way: whether it arrives, and whether it
+// stays on its way too.
+func (n *modelNet) deliver(label string, arrives, stays bool) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, m := range n.mail {
+		if m.label != label {
+			continue
+		}
+		if arrives {
+			m.link.mail <- m.text
+		} else {
+			n.silent = time.Now()
+		}
+		if !stays {
+			n.mail = slices.Delete(n.mail, i, i+1)
+		}
+		return true
+	}
+	return false
+}
+
+// settle ends the faults: what is on its way arrives, one after the other, in an
+// order that rng draws.
+func (n *modelNet) settle(rng *rand.Rand) {
+	for range 1000 {
+		calls, answers, mail := n.waiting()
+		all := len(calls) + len(answers) + len(mail)
+		if all == 0 {
+			n.mu.Lock()
+			n.calm = true
+			n.mu.Unlock()
+			return
+		}
+		switch i := rng.IntN(all); {
+		case i < len(calls):
+			n.fate(calls[i], false, true, rng.IntN(2) == 0, nil)
+		case i < len(calls)+len(answers):
+			n.fate(answers[i-len(calls)], true, false, true, nil)
+		default:
+			n.deliver(mail[i-len(calls)-len(answers)], true, false)
+		}
+		synctest.Wait()
+	}
+	panic("the nodes never stop asking")
+}
+
+// subscribe replaces a node's subscription.
+func (n *modelNet) subscribe(node string) *modelLink {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	link := &modelLink{mail: make(chan []byte, 1<<10), end: make(chan struct{})}
+	n.links[node] = link
+	return link
+}
+
+// unsubscribe breaks a subscription; what was on its way over it is lost.
+func (n *modelNet) unsubscribe(node string, link *modelLink) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if link == nil {
+		link = n.links[node]
+	}
+	if link == nil || n.links[node] != link {
+		return
+	}
+	delete(n.links, node)
+	close(link.end)
+	n.mail = slices.DeleteFunc(n.mail, func(m *modelLetter) bool { return m.link == link })
+}
+
+// mute makes a subscription deliver nothing any more.
+func (n *modelNet) mute(node string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if link := n.links[node]; link != nil {
+		link.muted = true
+		n.mail = slices.DeleteFunc(n.mail, func(m *modelLetter) bool { return m.link == link })
+	}
+}
+
+// versions are all versions that a ticket had, oldest first.
+func (n *modelNet) versions(id ticket.ID) []ticket.Ticket {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.redis.records[id].all)
+}
+
+// forget drops the notes of a ticket, as a failover can.
+func (n *modelNet) forget(id ticket.ID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.redis.records[id].nodes, n.silent = nil, time.Now()
+}
+
+// modelName is a ticket's name in the steps: the ids of a model begin with it.
+func modelName(id ticket.ID) string { return strings.ToLower(string(id[:2])) }
+
+// modelMailbox is the mailbox as a node sees it.
+type modelMailbox struct{ *modelNode }
+
+func (m modelMailbox) Listen(ctx context.Context, _ string, subscribed func(), mail func([]byte)) error {
+	if !m.reaches() {
+		return ticket.ErrStoreUnavailable
+	}
+	link := m.world.net.subscribe(m.name)
+	defer m.world.net.unsubscribe(m.name, link)
+	if m.world.bent != noResync {
+		subscribed()
+	}
+	for {
+		select {
+		case text := <-link.mail:
+			mail(text)
+		case <-link.end:
+			return errors.New("the link breaks")
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (m modelMailbox) Prove(_ context.Context, _, nonce string) (int, error) {
+	if !m.reaches() {
+		return 0, ticket.ErrStoreUnavailable
+	}
+	m.world.net.mu.Lock()
+	defer m.world.net.mu.Unlock()
+	m.world.net.publish(m.name, ticket.Proof(nonce, 0))
+	return 1, nil
+}
+
+// rest sleeps, on the bubble's clock, until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	one, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-one.Done()
+}

@@ -1,0 +1,273 @@
+package hub_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"loginhub/hub"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// modelPage is a page. While the faults last it connects when a step says so,
+// afterwards by the client rules; it notes what must not be.
+type modelPage struct {
+	world *modelWorld
+	id    ticket.ID
+	rng   *rand.Rand // of the keeper
+
+	mu      sync.Mutex // guards what follows
+	line    *modelLine // nil: none
+	deaf    bool       // its next ack is lost
+	seq     int64      // the highest that it has seen
+	token   string
+	tokenAt time.Time
+	polled  bool // the token came by a poll
+	acked   bool // an ack has left
+	end     ticket.State
+	endAt   time.Time
+}
+
+// modelLine is a page's connection with a node.
+type modelLine struct {
+	page *modelPage
+	node *modelNode
+	ctx  context.Context
+	cut  context.CancelFunc
+	done chan struct{}
+
+	polls bool
+	waits atomic.Bool // the node has it as a waiter
+}
+
+// connect leaves the line of before and takes a new one.
+func (p *modelPage) connect(n *modelNode, poll bool) *modelLine {
+	p.leave(true)
+	l := &modelLine{page: p, node: n, polls: poll, done: make(chan struct{})}
+	ctx := context.WithValue(p.world.life, modelWho{}, "page")
+	l.ctx, l.cut = context.WithCancel(ctx)
+	context.AfterFunc(n.life, l.cut)
+	p.mu.Lock()
+	p.line = l
+	p.mu.Unlock()
+	n.mu.Lock()
+	n.lines = append(n.lines, l)
+	n.mu.Unlock()
+	p.world.work.Go(func() {
+		if poll {
+			l.poll()
+		} else {
+			l.socket()
+		}
+		l.cut()
+		p.mu.Lock()
+		if p.line == l {
+			p.line = nil
+		}
+		p.mu.Unlock()
+		close(l.done)
+	})
+	return l
+}
+
+// leave gives the line up; where the node is not to notice, it stays open there
+// and what comes over it is lost.
+func (p *modelPage) leave(noticed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.line != nil && noticed {
+		p.line.cut()
+	}
+	p.line = nil
+}
+
+// hears is false where the hub will not hear the page's next ack.
+func (p *modelPage) hears(so bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaf = !so
+}
+
+func (p *modelPage) over() ticket.State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end
+}
+
+// keep holds a line until the ticket is over, by the client rules.
+func (p *modelPage) keep() {
+	for p.over() == "" && p.world.life.Err() == nil {
+		p.mu.Lock()
+		l := p.line
+		p.mu.Unlock()
+		if l == nil {
+			nodes := p.world.serving()
+			if len(nodes) == 0 {
+				return // the walk has just been given up
+			}
+			l = p.connect(nodes[p.rng.IntN(len(nodes))], p.rng.IntN(2) == 0)
+		}
+		<-l.done
+		if p.over() == "" {
+			time.Sleep(time.Duration(p.rng.Int64N(int64(2 * time.Second)))) // the bubble's clock
+		}
+	}
+}
+
+func (l *modelLine) socket() {
+	const firstView, silence = 2500 * time.Millisecond, 45 * time.Second
+	dial, cancel := context.WithTimeout(l.ctx, firstView)
+	defer cancel()
+	conn, _, err := websocket.Dial(dial, "ws://node/", &websocket.DialOptions{
+		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: modelDoor{l}}})
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	l.waits.Store(true)
+	socket := &hubtest.Socket{Conn: conn}
+	for limit := firstView; ; limit = silence {
+		read, cancel := context.WithTimeout(l.ctx, limit)
+		v, err := socket.Next(read)
+		if limit == firstView && errors.Is(read.Err(), context.DeadlineExceeded) && l.ctx.Err() == nil {
+			l.page.world.blame(errors.New("an accepted socket gives no view"))
+		}
+		cancel()
+		if err != nil {
+			return
+		}
+		if l.take(ticket.State(v.State), v.Seq, v.Token) && socket.Ack(l.ctx, v.Seq) != nil {
+			return
+		}
+	}
+}
+
+func (l *modelLine) poll() {
+	for after := int64(0); l.ctx.Err() == nil && l.page.over() == ""; {
+		l.waits.Store(true)
+		v, news, err := l.node.Poll(l.ctx, l.page.id, after, 25*time.Second, anybody)
+		l.waits.Store(false)
+		if err != nil || l.ctx.Err() != nil || l.node.Draining() {
+			return
+		}
+		if !news {
+			continue
+		}
+		after = v.Seq
+		if v.State != ticket.Confirmed {
+			l.take(v.State, v.Seq, "")
+			if v.State.Final() {
+				return
+			}
+			continue
+		}
+		if l.take(v.State, v.Seq, v.Token) && l.node.Ack(l.ctx, l.page.id, v.Seq, anybody) == nil && l.ctx.Err() == nil {
+			l.take(ticket.Consumed, v.Seq+1, "")
+		}
+		return // not answered: from the beginning
+	}
+}
+
+// take notes a view and reports whether an ack is to leave.
+func (l *modelLine) take(state ticket.State, seq int64, token string) (ack bool) {
+	p := l.page
+	all := p.world.net.versions(p.id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.line != l {
+		return false // lost on its way
+	}
+	if err := p.check(all, state, seq, token); err != nil {
+		p.world.blame(fmt.Errorf("page %s: %w", modelName(p.id), err))
+	}
+	p.seq = max(p.seq, seq)
+	if state == ticket.Confirmed && p.token == "" {
+		p.token, p.tokenAt, p.polled = token, time.Now(), l.polls
+	}
+	if state.Final() {
+		p.end, p.endAt = state, time.Now()
+	}
+	if state != ticket.Confirmed || p.deaf {
+		if state == ticket.Confirmed {
+			p.deaf = false
+			p.world.net.hush()
+		}
+		return false
+	}
+	p.acked = true
+	return true
+}
+
+// check holds a view against all that was ever stored.
+func (p *modelPage) check(all []ticket.Ticket, state ticket.State, seq int64, token string) error {
+	switch {
+	case seq < p.seq:
+		return fmt.Errorf("it saw seq %d, and now %d", p.seq, seq)
+	case seq > int64(len(all)) || all[seq-1].State != state:
+		return fmt.Errorf("it is shown %s with seq %d, and that was never stored", state, seq)
+	case state == ticket.Consumed && !p.acked:
+		return errors.New("consumed before any ack")
+	case state == ticket.Confirmed && (p.token == "" || token != p.token):
+		want, err := p.world.signer.Sign(all[seq-1].Key, all[seq-1].Claims)
+		if err != nil || token != want {
+			return fmt.Errorf("its token is not the one of the confirm (%v)", err)
+		}
+	}
+	return nil
+}
+
+// modelDoor takes a page's handshake straight to its node.
+type modelDoor struct{ *modelLine }
+
+// RoundTrip is for http.Client.
+func (d modelDoor) RoundTrip(r *http.Request) (*http.Response, error) {
+	if d.node.dead() {
+		return nil, net.ErrClosed
+	}
+	here, there := net.Pipe()
+	context.AfterFunc(d.ctx, func() { here.Close() })
+	w := &modelAnswer{header: http.Header{}, conn: there}
+	refused := make(chan error, 1)
+	d.page.world.work.Go(func() { refused <- d.node.Socket(w, r, d.page.id, anybody) })
+	select {
+	case err := <-refused:
+		if err == nil && w.status != http.StatusSwitchingProtocols {
+			err = fmt.Errorf("status %d", w.status)
+		}
+		if err != nil {
+			here.Close()
+			there.Close()
+			return nil, err
+		}
+		return &http.Response{StatusCode: w.status, Header: w.header, Body: here, Request: r}, nil
+	case <-r.Context().Done():
+		here.Close()
+		return nil, r.Context().Err()
+	}
+}
+
+// modelAnswer is the answer to a handshake.
+type modelAnswer struct {
+	header http.Header
+	status int
+	conn   net.Conn
+}
+
+func (a *modelAnswer) Header() http.Header            { return a.header }
+func (a *modelAnswer) WriteHeader(status int)         { a.status = status }
+func (a *modelAnswer) Write(text []byte) (int, error) { return len(text), nil }
+
+// Hijack is for websocket.Accept.
+func (a *modelAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return a.conn, bufio.NewReadWriter(bufio.NewReader(a.conn), bufio.NewWriter(a.conn)), nil
+}

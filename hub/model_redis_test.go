@@ -1,0 +1,209 @@
+package hub_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+// modelRedis does in memory what the Lua scripts of package redisstore do
+// (TestTheModelsStoreAnswersAsRedisDoes holds the two together). Not safe for
+// concurrent use: the network's lock guards it.
+type modelRedis struct {
+	records map[ticket.ID]*modelRecord
+	open    func(ticket.ID, []byte) (ticket.Ticket, error)
+	publish func(node string, message []byte)
+	evicted func(node string) // its note made room for a newer one
+}
+
+type modelRecord struct {
+	sealed []byte
+	nodes  []string
+	forget time.Time
+	all    []ticket.Ticket // every version that stood here, oldest first
+	since  time.Time       // when the last of them came
+}
+
+func (r *modelRedis) now() time.Time { return time.UnixMilli(time.Now().UnixMilli()).UTC() }
+
+// at is the record, where it has not been forgotten.
+func (r *modelRedis) at(id ticket.ID) *modelRecord {
+	if rec := r.records[id]; rec != nil && r.now().Before(rec.forget) {
+		return rec
+	}
+	return nil
+}
+
+func (r *modelRedis) make(id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
+	if old := r.at(id); old != nil {
+		if !bytes.Equal(old.sealed, sealed) {
+			return false, fmt.Errorf("ticket id %s is taken", id.Short())
+		}
+		return true, nil
+	}
+	if off := deadline.Add(-life).Sub(r.now()); off.Abs() > time.Second {
+		return false, nil
+	}
+	rec := &modelRecord{sealed: sealed, forget: deadline.Add(ticket.Tombstone)}
+	r.records[id] = rec
+	r.note(rec, id)
+	return true, nil
+}
+
+// note remembers the version that stands there now.
+func (r *modelRedis) note(rec *modelRecord, id ticket.ID) {
+	t, err := r.open(id, rec.sealed)
+	if err != nil {
+		panic(err) // whoever changes a ticket here seals with the same ring
+	}
+	rec.all, rec.since = append(rec.all, t), time.Now()
+}
+
+func (r *modelRedis) attach(node string, id ticket.ID) ticket.Found {
+	rec := r.at(id)
+	if rec == nil {
+		return ticket.Found{Now: r.now()}
+	}
+	if node != "" && !slices.Contains(rec.nodes, node) {
+		rec.nodes = append(rec.nodes, node)
+		if len(rec.nodes) > 4 {
+			r.evicted(rec.nodes[0])
+			rec.nodes = rec.nodes[1:]
+		}
+	}
+	return ticket.Found{Sealed: rec.sealed, Now: r.now()}
+}
+
+func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
+	rec, now := r.at(c.ID), r.now()
+	switch {
+	case rec == nil:
+		return ticket.Outcome{Found: ticket.Found{Now: now}}
+	case bytes.Equal(rec.sealed, c.Sealed):
+		rec.forget = c.Forget
+		return ticket.Outcome{Done: true, Found: ticket.Found{Now: now}}
+	case len(c.Was) == 0, !bytes.HasPrefix(rec.sealed, c.Was),
+		now.Before(c.From), !c.Until.IsZero() && !now.Before(c.Until):
+		return ticket.Outcome{Found: ticket.Found{Sealed: rec.sealed, Now: now}}
+	}
+	rec.sealed, rec.forget = c.Sealed, c.Forget
+	r.note(rec, c.ID)
+	for _, node := range rec.nodes {
+		if node != c.Skip {
+			r.publish(node, ticket.Mail(c.ID, c.Sealed))
+		}
+	}
+	return ticket.Outcome{Done: true, Found: ticket.Found{Now: now}}
+}
+
+// TestTheModelsStoreAnswersAsRedisDoes makes the same calls, drawn at random, of
+// the model's store and of the Lua scripts.
+func TestTheModelsStoreAnswersAsRedisDoes(t *testing.T) {
+	keys := newModelKeys(t)
+	real, err := redisstore.Open(redisstore.Embedded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Close()
+	var mu sync.Mutex
+	var want, got = map[string][]string{}, map[string][]string{}
+	model := modelRedis{records: map[ticket.ID]*modelRecord{}, open: keys.ring.Open, evicted: func(string) {},
+		publish: func(node string, m []byte) { want[node] = append(want[node], string(m)) }}
+	nodes := []string{"a", "b", "c", "d", "e", "f"}
+	ctx, cancel := context.WithCancel(context.Background())
+	var ears, ready sync.WaitGroup
+	defer ears.Wait()
+	defer cancel()
+	for _, node := range nodes {
+		ready.Add(1)
+		ears.Go(func() {
+			real.Listen(ctx, node, sync.OnceFunc(ready.Done), func(m []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				got[node] = append(got[node], string(m))
+			})
+		})
+	}
+	ready.Wait()
+	rng := rand.New(rand.NewPCG(20260301, 3))
+	done, refused := 0, 0
+	for i := range 3000 {
+		id := ticket.ID(fmt.Sprintf("T%d%020d", i%2, i/60)) // a new pair every 60 calls
+		version := func(n int) ticket.Ticket {
+			v := ticket.New(id, ticket.Request{Client: &ticket.Client{ID: "demo"}}, keys.ring.Current(), time.Unix(2e9, 0), time.Hour)
+			v.Seq += int64(n)
+			return v
+		}
+		seal := func(n int) []byte {
+			sealed, err := keys.ring.Seal(version(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return sealed
+		}
+		now := time.Now()
+		switch rng.IntN(6) {
+		case 0:
+			deadline := now.Add(time.Hour + time.Duration(rng.IntN(3)-1)*10*time.Second)
+			sealed := seal(rng.IntN(2))
+			a, aErr := model.make(id, sealed, deadline, time.Hour)
+			b, bErr := real.Make(ctx, id, sealed, deadline, time.Hour)
+			if a != b || (aErr == nil) != (bErr == nil) {
+				t.Fatalf("make %d: %v %v, Redis %v %v", i, a, aErr, b, bErr)
+			}
+		case 1, 2:
+			node := append(nodes, "")[rng.IntN(len(nodes)+1)]
+			a := model.attach(node, id)
+			b, err := real.Attach(ctx, node, id)
+			if err != nil || string(a.Sealed) != string(b[0].Sealed) {
+				t.Fatalf("attach %d: %q, Redis %q %v", i, a.Sealed, b[0].Sealed, err)
+			}
+		default:
+			c := ticket.Change{ID: id, Sealed: seal(rng.IntN(4)), Forget: now.Add(time.Hour), Skip: append(nodes, "")[rng.IntN(len(nodes)+1)]}
+			if rng.IntN(10) > 0 {
+				was := seal(rng.IntN(4))
+				if rec := model.at(id); rec != nil && rng.IntN(2) == 0 {
+					was = rec.sealed
+				}
+				v, err := keys.ring.Open(id, was)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Was = v.Tag()
+			}
+			c.From = []time.Time{{}, {}, now.Add(-time.Hour), now.Add(time.Hour)}[rng.IntN(4)]
+			c.Until = []time.Time{{}, {}, now.Add(time.Hour), now.Add(-time.Hour)}[rng.IntN(4)]
+			if rng.IntN(20) == 0 {
+				c.Forget = now.Add(-time.Hour)
+			}
+			a := model.change(c)
+			b, err := real.Change(ctx, c)
+			if err != nil || a.Done != b[0].Done || string(a.Sealed) != string(b[0].Sealed) {
+				t.Fatalf("change %d: %v %q, Redis %v %q %v", i, a.Done, a.Sealed, b[0].Done, b[0].Sealed, err)
+			}
+			if a.Done {
+				done++
+			} else {
+				refused++
+			}
+		}
+	}
+	if done < 300 || refused < 300 || len(want) != len(nodes) {
+		t.Errorf("%d changes done, %d refused, %d nodes told: too few to compare", done, refused, len(want))
+	}
+	hubtest.Eventually(t, 10*time.Second, "the same messages to the same nodes", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return reflect.DeepEqual(want, got)
+	})
+}

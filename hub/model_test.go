@@ -1,0 +1,212 @@
+package hub_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The model: real nodes, whose every call of Redis and every message lies on its
+// way until a step says what becomes of it; the steps are drawn at random, by a
+// seed. When the faults are over, what was promised must come (modelWorld.judge).
+// A walk that fails is cut down to the steps that it needs.
+var (
+	modelSeed = flag.Uint64("model.seed", 0, "make only the walk of this seed, and print its steps")
+	modelKeep = flag.String("model.keep", "", "of that walk keep only these steps: 1,4,7")
+)
+
+// modelWalks is how many walks are made where MODEL_WALKS does not say so.
+const modelWalks = 400
+
+func TestTheModelDeliversTheTokenInEveryWalk(t *testing.T) {
+	r := modelRun{keys: newModelKeys(t), nodes: 3, tickets: 2, late: true}
+	if *modelSeed != 0 {
+		modelAgain(t, r)
+		return
+	}
+	walks := modelLength(t)
+	const groups = 4
+	var all modelTally
+	t.Run("walks", func(t *testing.T) {
+		for group := range uint64(groups) {
+			t.Run(fmt.Sprint("group ", group), func(t *testing.T) {
+				t.Parallel()
+				for seed := 1 + group; seed <= walks; seed += groups {
+					r := r
+					r.seed, r.late = seed, seed%4 > 0
+					steps, err := r.random(t, &all)
+					if err != nil {
+						t.Fatalf("%v\n%s", err, r.report(t, steps))
+					}
+				}
+			})
+		}
+	})
+	t.Logf("%d walks: %v", walks, all.seen)
+	for what, n := range all.seen {
+		if uint64(n) < walks/100 {
+			t.Errorf("the walks have hardly seen %q: %v", what, all.seen)
+		}
+	}
+}
+
+// modelLength is how many walks are wanted.
+func modelLength(t *testing.T) uint64 {
+	text := os.Getenv("MODEL_WALKS")
+	if text == "" {
+		return modelWalks
+	}
+	walks, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("MODEL_WALKS must be a number: %v", err)
+	}
+	return walks
+}
+
+// report is a failed walk, cut down, and how to have it again.
+func (r modelRun) report(t *testing.T, steps []step) string {
+	kept := r.shrink(t, steps)
+	var keep []string
+	for i := range kept {
+		keep = append(keep, strconv.Itoa(kept[i].number))
+	}
+	return fmt.Sprintf("again: -model.seed=%d -model.keep=%s%s", r.seed, strings.Join(keep, ","), describe(kept))
+}
+
+// modelAgain makes one walk again.
+func modelAgain(t *testing.T, r modelRun) {
+	r.seed, r.late = *modelSeed, *modelSeed%4 > 0
+	steps, err := r.random(t, nil)
+	if *modelKeep != "" {
+		var kept []step
+		for _, text := range strings.Split(*modelKeep, ",") {
+			i, bad := strconv.Atoi(text)
+			if bad != nil || i < 1 || i > len(steps) {
+				t.Fatalf("-model.keep: the walk has no step %q", text)
+			}
+			kept = append(kept, steps[i-1])
+		}
+		steps, err = kept, r.replay(t, kept)
+	}
+	t.Log(describe(steps))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheModelNoticesABreakOfTheProtocol(t *testing.T) {
+	keys := newModelKeys(t)
+	for _, b := range []struct {
+		bent  bend
+		what  string
+		steps int // at the most, once cut down
+	}{
+		{lies, "a confirm is answered as done though the store never got it", 3},
+		{noResync, "a new subscription does not ask for the waiting tickets", 9},
+		{noNotes, "attaching does not note the node", 7},
+		{noSweep, "nobody looks at the waiting tickets again", 20},
+	} {
+		t.Run(b.what, func(t *testing.T) {
+			t.Parallel()
+			r := modelRun{keys: keys, nodes: 3, tickets: 2, bent: b.bent}
+			for seed := uint64(1); seed <= modelWalks; seed++ {
+				r.seed = seed
+				steps, err := r.random(t, nil)
+				if err == nil {
+					continue
+				}
+				kept := r.shrink(t, steps)
+				t.Logf("seed %d: %v; %d of %d steps:%s", seed, err, len(kept), len(steps), describe(kept))
+				if len(kept) > b.steps {
+					t.Errorf("%d steps are left; wanted %d at the most", len(kept), b.steps)
+				}
+				if (modelRun{keys: keys, seed: seed, nodes: 3, tickets: 2}).replay(t, kept) != nil {
+					t.Error("these steps fail without the break too")
+				}
+				return
+			}
+			t.Error("no walk noticed it")
+		})
+	}
+}
+
+// TestTheModelDeliversTheTokenInEveryOrderOfAttachConfirmBreakAndDeath takes every
+// interleaving of a page's attach (done by Redis, answered), a confirm (done by
+// Redis, its message there or lost), a link that breaks (subscribed anew, asked
+// for what was missed), and a node's death.
+func TestTheModelDeliversTheTokenInEveryOrderOfAttachConfirmBreakAndDeath(t *testing.T) {
+	r := modelRun{keys: newModelKeys(t), nodes: 2, tickets: 1}
+	look := []step{{verb: confirms, node: 1, what: "alice"}, {verb: serves, what: "n1 look alice t0"}}
+	socket := append(slices.Clone(look), step{verb: connects})
+	// A first poll is answered at once; what matters is the second, which waits.
+	poll := append(slices.Clone(look), step{verb: polls}, step{verb: serves, what: "n0 attach page t0"})
+	attach := []step{{verb: holds, what: "n0 attach page t0"}, {verb: answers, what: "n0 attach page t0"}}
+	message := "mail n0 t0 #2"
+	change := step{verb: serves, what: "n1 change t0 confirmed"}
+	confirm := []step{change, {verb: delivers, what: message}}
+	link := []step{{verb: breaks}, {verb: passes}, {verb: serves, what: "n0 sweep t0"}}
+	failed := []step{{verb: breaks}, {verb: passes}, {verb: loses, what: "n0 sweep t0"}}
+	death, phones := []step{{verb: dies}}, []step{{verb: dies, node: 1}}
+	for _, each := range []struct {
+		name   string
+		begin  []step
+		lists  [][]step
+		end    []step
+		orders int  // n! / (a! b! …)
+		long   bool // only in the long form
+	}{
+		{"socket", socket, [][]step{attach, confirm, link}, nil, 210, false},
+		{"poll", poll, [][]step{attach, confirm, link}, nil, 210, false},
+		{"socket, resync fails", socket, [][]step{attach, confirm, failed}, nil, 210, false},
+		{"socket, phone's node dies", socket, [][]step{attach, confirm, phones}, nil, 30, false},
+		{"socket, node dies", socket, [][]step{attach, confirm, link, death}, nil, 1680, false},
+		{"poll, node dies", poll, [][]step{attach, confirm, link, death}, nil, 1680, true},
+		{"socket, message lost", socket, [][]step{attach, {change}, link, death}, []step{{verb: drops, what: message}}, 420, true},
+		{"poll, message lost", poll, [][]step{attach, {change}, link, death}, []step{{verb: drops, what: message}}, 420, true},
+	} {
+		if each.long && modelLength(t) <= modelWalks {
+			continue
+		}
+		seen := map[string]bool{}
+		var all [][]step
+		interleave(nil, each.lists, func(order []step) {
+			steps := slices.Concat(each.begin, order, each.end)
+			seen[describe(steps)] = true
+			all = append(all, steps)
+		})
+		if len(seen) != each.orders {
+			t.Errorf("%s: %d orders; there are %d", each.name, len(seen), each.orders)
+		}
+		for half := range 2 {
+			t.Run(each.name, func(t *testing.T) {
+				t.Parallel()
+				for i := half; i < len(all); i += 2 {
+					if err := r.replay(t, all[i]); err != nil {
+						t.Fatalf("%v%s", err, describe(r.shrink(t, all[i])))
+					}
+				}
+			})
+		}
+	}
+}
+
+// interleave gives every order of the steps that keeps each list's own.
+func interleave(sofar []step, lists [][]step, each func([]step)) {
+	over := true
+	for i, list := range lists {
+		if len(list) == 0 {
+			continue
+		}
+		over = false
+		rest := slices.Clone(lists)
+		rest[i] = list[1:]
+		interleave(append(slices.Clone(sofar), list[0]), rest, each)
+	}
+	if over {
+		each(sofar)
+	}
+}

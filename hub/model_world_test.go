@@ -1,0 +1,296 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/api/token"
+	"loginhub/hub"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// bend is a break of the protocol, made on purpose by what stands around the
+// nodes; 0 is none.
+type bend int
+
+const (
+	straight bend = iota
+	lies          // a confirm is answered as done though the store never got it
+	noResync      // a new subscription does not ask for the waiting tickets
+	noNotes       // attaching does not note the node
+	noSweep       // nor does anybody ask later
+)
+
+// modelKeys are shared by all walks: they have no state.
+type modelKeys struct {
+	ring   *ticket.Keyring
+	signer *token.Signer
+}
+
+func newModelKeys(t *testing.T) modelKeys {
+	masters, err := token.ParseMasters(hubtest.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := masters[0]
+	ring, err := ticket.NewKeyring([]ticket.Key{{ID: m.ID(), Seal: m.Seal(), Match: m.Match()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := token.NewSigner(masters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return modelKeys{ring, signer}
+}
+
+// modelWorld is some nodes on one Redis, and tickets with their pages.
+type modelWorld struct {
+	modelKeys
+	net    *modelNet
+	bent   bend
+	client *ticket.Client
+	healed time.Time          // when the faults ended
+	over   context.CancelFunc // ends every page and phone
+	life   context.Context
+	work   sync.WaitGroup // pages, phones, nodes
+
+	mu    sync.Mutex // guards what follows
+	nodes []*modelNode
+	pages []*modelPage
+	told  [][]string  // by ticket: the users who were told "confirmed"
+	late  []time.Time // by ticket: when it was confirmed after all faults
+	wrong error       // the first that must not be
+}
+
+// The lives are short, so that a walk that ends with a deadline is; the sweep is
+// every 20 s.
+const (
+	modelTTL    = 45 * time.Second
+	modelResult = time.Minute
+)
+
+func newModelWorld(keys modelKeys, nodes, tickets int, bent bend) *modelWorld {
+	w := &modelWorld{modelKeys: keys, net: newModelNet(keys.ring), bent: bent, client: &ticket.Client{ID: "demo"}, told: make([][]string, tickets), late: make([]time.Time, tickets)}
+	w.life, w.over = context.WithCancel(context.Background())
+	for i := range nodes {
+		w.nodes = append(w.nodes, w.node(fmt.Sprint("n", i)))
+	}
+	for i := range tickets {
+		t := ticket.New(ticket.ID(fmt.Sprintf("T%d01234567890123456789", i)), ticket.Request{Client: w.client}, w.ring.Current(), w.net.redis.now(), modelTTL)
+		sealed, err := w.ring.Seal(t)
+		if err != nil {
+			panic(err) // a ticket that cannot be sealed is a mistake in this file
+		}
+		if made, err := w.net.redis.make(t.ID, sealed, t.Deadline, modelTTL); err != nil || !made {
+			panic(fmt.Sprint(made, err))
+		}
+		w.pages = append(w.pages, &modelPage{world: w, id: t.ID, rng: rand.New(rand.NewPCG(uint64(i), 7))})
+	}
+	return w
+}
+
+// blame notes what must not be.
+func (w *modelWorld) blame(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.wrong == nil {
+		w.wrong = err
+	}
+}
+
+// modelNode is one life of a node.
+type modelNode struct {
+	*hub.Hub
+	name  string
+	world *modelWorld
+	life  context.Context
+	end   context.CancelFunc // as kill -9 does
+	ended chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	away   bool       // it cannot reach Redis
+	failed int        // calls that came to nothing
+	lines  []*modelLine
+}
+
+func (w *modelWorld) node(name string) *modelNode {
+	n := &modelNode{name: name, world: w, ended: make(chan struct{})}
+	n.life, n.end = context.WithCancel(context.Background())
+	n.Hub = hub.New(hub.Config{Store: modelStore{n}, Mailbox: modelMailbox{n}, Keys: w.ring, Signer: w.signer,
+		Issuer: "http://login.test", TicketTTL: modelTTL, ConfirmTTL: modelTTL,
+		ResultTTL: modelResult, TokenTTL: 5 * time.Minute, MaxWaiters: 100})
+	w.work.Go(func() {
+		n.Run(n.life)
+		close(n.ended)
+	})
+	return n
+}
+
+// at is a node by its number.
+func (w *modelWorld) at(i int) *modelNode {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nodes[i%len(w.nodes)]
+}
+
+// restart puts a new node in the place of a dead one.
+func (w *modelWorld) restart(i int) {
+	if old := w.at(i); old.dead() {
+		n := w.node(old.name + "'")
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.nodes[i%len(w.nodes)] = n
+	}
+}
+
+// serving are the nodes that a load balancer sends a new page to.
+func (w *modelWorld) serving() []*modelNode {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.nodes), func(n *modelNode) bool { return n.dead() || n.Draining() })
+}
+
+// drained reports whether a node drains: one after the other, as a rolling
+// restart does.
+func (w *modelWorld) drained() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.nodes, func(n *modelNode) bool { return !n.dead() && n.Draining() })
+}
+
+func (n *modelNode) dead() bool { return n.life.Err() != nil }
+
+// reaches reports whether the node can reach Redis.
+func (n *modelNode) reaches() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.away && !n.dead()
+}
+
+// cutOff separates the node from Redis, or joins it again.
+func (n *modelNode) cutOff(away bool) {
+	n.mu.Lock()
+	n.away = away
+	n.mu.Unlock()
+	if away {
+		n.world.net.unsubscribe(n.name, nil)
+	}
+}
+
+// stop is a drain and then the process's end. Whoever waited is to be let go by
+// then; a call of the store may hold him up for its limit.
+func (n *modelNode) stop(over time.Duration) {
+	n.mu.Lock()
+	waiting := slices.Clone(n.lines)
+	n.mu.Unlock()
+	n.Drain(n.life, over)
+	rest(n.life, callLimit+100*time.Millisecond)
+	for _, l := range waiting {
+		if l.waits.Load() && l.ctx.Err() == nil && !n.dead() {
+			n.world.blame(fmt.Errorf("%s drained, and page %s was not let go", n.name, modelName(l.page.id)))
+		}
+	}
+	n.end()
+}
+
+// modelWho is the context's key for who makes a call.
+type modelWho struct{}
+
+// call is a call of the store by this node.
+func (n *modelNode) call(ctx context.Context, label string, effect func()) error {
+	err := ticket.ErrStoreUnavailable
+	if n.reaches() {
+		err = n.world.net.call(ctx, n.name+" "+label, n.life.Done(), effect)
+	}
+	if err != nil {
+		if strings.HasSuffix(label, string(ticket.Consumed)) {
+			n.world.net.hush() // the node tells itself, and now nobody does
+		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.failed++
+	}
+	return err
+}
+
+func (n *modelNode) failures() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failed
+}
+
+// modelStore is the store as a node sees it.
+type modelStore struct{ *modelNode }
+
+func (s modelStore) Now() time.Time { return time.Now().UTC() }
+
+func (s modelStore) Make(context.Context, ticket.ID, []byte, time.Time, time.Duration) (bool, error) {
+	return false, errors.New("the model makes its tickets itself")
+}
+
+func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+	who, known := ctx.Value(modelWho{}).(string)
+	kind := "attach " + who
+	switch {
+	case node == "":
+		kind = "look " + who
+	case !known:
+		kind = "sweep"
+	}
+	if s.world.bent == noSweep && kind == "sweep" {
+		return nil, ticket.ErrStoreUnavailable
+	}
+	if node != "" && s.world.bent != noNotes {
+		node = s.name
+	}
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		kind += " " + modelName(id)
+	}
+	var found []ticket.Found
+	err := s.call(ctx, kind, func() {
+		for _, id := range ids {
+			found = append(found, s.world.net.redis.attach(node, id))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func (s modelStore) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
+	kind := "change"
+	for i, c := range changes {
+		next, err := s.world.ring.Open(c.ID, c.Sealed)
+		if err != nil {
+			return nil, fmt.Errorf("a change to what cannot be opened: %w", err)
+		}
+		if c.Skip != "" {
+			changes[i].Skip = s.name
+		}
+		kind += fmt.Sprintf(" %s %s", modelName(c.ID), next.State)
+	}
+	var all []ticket.Outcome
+	err := s.call(ctx, kind, func() {
+		for _, c := range changes {
+			if s.world.bent == lies && strings.HasSuffix(kind, string(ticket.Confirmed)) {
+				all = append(all, ticket.Outcome{Done: true, Found: ticket.Found{Now: s.world.net.redis.now()}})
+				continue
+			}
+			all = append(all, s.world.net.redis.change(c))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
