@@ -23,7 +23,7 @@ type Sandbox struct {
 
 // NewSandbox makes one.
 func NewSandbox() *Sandbox {
-	return &Sandbox{used: map[[16]byte]struct{}{}, ring: make([][16]byte, 1<<16)}
+	return &Sandbox{used: make(map[[16]byte]struct{}, 1<<16), ring: make([][16]byte, 1<<16)}
 }
 
 // Exchange implements Provider.

@@ -72,7 +72,9 @@ func (n *node) runtimeFigures(ctx context.Context, live bool) map[string]float64
 		return all
 	}
 	if live {
-		n.admin.call(ctx, "/debug/pprof/heap?gc=1", "", "") // what it says is not needed
+		for range 2 { // pools let go at the second
+			n.admin.call(ctx, "/debug/pprof/heap?gc=1", "", "") // what it says is not needed
+		}
 	}
 	_, text, _, err := n.admin.call(ctx, "/metrics", "", "")
 	if err != nil {
