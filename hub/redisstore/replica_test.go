@@ -11,7 +11,7 @@ import (
 )
 
 // replicaOf starts a replica and waits until it follows.
-func replicaOf(t *testing.T, master *hubtest.Redis) *hubtest.Redis {
+func replicaOf(t testing.TB, master *hubtest.Redis) *hubtest.Redis {
 	t.Helper()
 	// By default a master waits five seconds for more replicas to come.
 	if err := master.Client.ConfigSet(limit(t), "repl-diskless-sync-delay", "0").Err(); err != nil {
@@ -106,5 +106,36 @@ func TestALastingChangeThatDoesNotFitLearnsWhatIsStored(t *testing.T) {
 	out := r.change(t, ticket.Change{ID: id, Was: []byte("1.kid.other."), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true})
 	if out.Done || string(out.Sealed) != string(old) {
 		t.Errorf("became %+v", out)
+	}
+}
+
+// BenchmarkLastingChange is what LOGINHUB_REDIS_WAIT costs a confirm, with the
+// replica on the same machine.
+func BenchmarkLastingChange(b *testing.B) {
+	server := hubtest.StartRedis(b)
+	replicaOf(b, server)
+	s, err := Open(server.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	if _, err := s.Prove(b.Context(), "bench", "nonce"); err != nil { // sets the clock
+		b.Fatal(err)
+	}
+	for replicas, name := range []string{"waits for none", "waits for one"} {
+		b.Run(name, func(b *testing.B) {
+			s.Replicas = replicas
+			id, record := ticket.NewSecret().ID(), make([]byte, 400)
+			if made, err := s.Make(b.Context(), id, record, s.Now().Add(time.Hour), time.Hour); err != nil || !made {
+				b.Fatal(made, err)
+			}
+			for b.Loop() {
+				record[399]++
+				c := ticket.Change{ID: id, Was: record[:80], Sealed: record, Forget: s.Now().Add(time.Hour), Lasts: true}
+				if out, err := s.Change(b.Context(), c); err != nil || !out[0].Done {
+					b.Fatal(out, err)
+				}
+			}
+		})
 	}
 }
