@@ -1,7 +1,8 @@
 // Command loginbench loads a login hub and measures it.
 //
 // It talks HTTP and WebSocket as pages and phones do, and imports nothing of the
-// hub's: what it measures, any client would. What it reads beside that is the
+// hub's: what it measures, any client would. (The imitation WeChat of --provider
+// wechat is the tests'.) What it reads beside that is the
 // operating system's (CPU, memory), Redis's INFO and the nodes' /metrics.
 //
 //	idle    what a waiting page costs
@@ -20,6 +21,7 @@
 //	main.go    flags, commands      stand.go   what is measured: nodes, Redis
 //	line.go    HTTP connections     frame.go   WebSocket frames
 //	page.go    one browser          login.go   one login, page and phone
+//	wechat.go  the imitation WeChat
 //	crowd.go   many idle pages      idle.go, push.go, logins.go, nchan.go  the scenarios
 //	proc.go    what the system says of a process, Redis of its commands
 //	mark.go    differences of those

@@ -14,14 +14,18 @@ type login struct {
 	phone    *door
 	provider string
 	user     string
+	wechat   imitation
 
 	sent   time.Time // before the first byte of the confirm
 	pushed time.Time // the token frame was read
 	seq    int64
 }
 
-// code is a one-time code of the sandbox (or of an imitation that takes the same).
+// code is a one-time code: WeChat's, or the sandbox's.
 func (l *login) code() string {
+	if l.wechat.Server != nil {
+		return l.wechat.code(l.user)
+	}
 	return l.provider + ":" + l.user + ":" + strconv.FormatUint(rand.Uint64(), 36)
 }
 
@@ -92,7 +96,7 @@ func (l *login) finish() error {
 // newLogin is the i-th: its page waits at one node, its phone talks to the next.
 func (s *stand) newLogin(i int) (*login, *door) {
 	n := len(s.nodes)
-	return &login{phone: s.nodes[(i+1)%n].door, provider: s.provider, user: "user" + strconv.Itoa(i%1000)}, s.nodes[i%n].door
+	return &login{phone: s.nodes[(i+1)%n].door, provider: s.provider, wechat: s.wechat, user: "user" + strconv.Itoa(i%1000)}, s.nodes[i%n].door
 }
 
 // whole does one login from beginning to end.

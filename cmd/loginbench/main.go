@@ -17,7 +17,7 @@ type bench struct {
 	Admin    []string `help:"URLs of their admin listeners, in the same order: heap, stack, goroutines." placeholder:"URL,..."`
 	PID      []int    `name:"pid" help:"Their process ids, in the same order: CPU and memory." placeholder:"PID,..."`
 	Redis    string   `help:"Address of their Redis, without a password: its CPU, commands and messages." placeholder:"HOST:PORT"`
-	Provider string   `default:"sandbox" help:"Provider that the phones name; it takes codes PROVIDER:NAME:NONCE."`
+	Provider string   `default:"sandbox" help:"Provider that the phones name. Of nodes that are started: sandbox, or wechat, an imitation that is started too. Of given ones: any that takes codes PROVIDER:NAME:NONCE."`
 	Bin      string   `help:"Program of the nodes that are started. Default: built from this module." placeholder:"PATH"`
 	Log      string   `default:"info" help:"Log level of the nodes that are started; their log goes to a file."`
 	Nodes    int      `help:"How many nodes to start. Default: push and peers 2, others 1."`

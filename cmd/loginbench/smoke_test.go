@@ -27,6 +27,8 @@ func TestEveryScenarioMeasures(t *testing.T) {
 	}
 	t.Cleanup(b.after)
 	const nchan = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+	wechat := *b
+	wechat.Provider = "wechat"
 	for name, one := range map[string]struct {
 		scenario
 		figures []string // that must not be zero
@@ -37,12 +39,17 @@ func TestEveryScenarioMeasures(t *testing.T) {
 		"storm":  {&stormScenario{Pages: 20}, []string{"all back after", "scripts per page"}},
 		"push":   {&pushScenario{Pages: 10, Rate: 50, For: 400 * time.Millisecond}, []string{"confirm due to token p50", "confirm sent to token p99"}},
 		"logins": {&loginsScenario{Count: 40, Pages: 10}, []string{"logins", "scripts per login", "messages per login", "live heap after all"}},
+		"wechat": {&loginsScenario{Count: 40}, []string{"logins"}},
 		"nodes":  {&nodesScenario{Counts: []int{1, 2}, Count: 20}, []string{"logins", "scripts per login"}},
 		"poll":   {&pollScenario{Pages: 10, Every: 100 * time.Millisecond, For: 500 * time.Millisecond, Rate: 20}, []string{"requests", "confirm answered to token, mean"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			all, err := one.measure(ctx, b)
+			with := b
+			if name == "wechat" {
+				with = &wechat
+			}
+			all, err := one.measure(ctx, with)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,6 +22,7 @@ type stand struct {
 	redis    string // address; "" where it is not known
 	redisPID int
 	provider string
+	wechat   imitation // for provider wechat
 
 	dir      string
 	children []*exec.Cmd
@@ -75,7 +76,16 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	s = &stand{provider: "sandbox"}
+	s = &stand{provider: b.Provider}
+	var settings []string
+	switch b.Provider {
+	case "sandbox":
+	case "wechat":
+		s.wechat = startImitation()
+		settings = s.wechat.settings()
+	default:
+		return nil, fmt.Errorf("--provider %s: nodes that are started know sandbox and wechat; name running ones with --hub", b.Provider)
+	}
 	defer func() {
 		if err != nil {
 			s.stop()
@@ -91,11 +101,11 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 	rand.Read(key[:])
 	for i := range nodes {
 		public, admin := freePort(), freePort()
-		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil,
+		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil, append(settings,
 			"LOGINHUB_LISTEN="+public, "LOGINHUB_ADMIN_LISTEN="+admin, "LOGINHUB_PUBLIC_URL=http://login.test",
 			"LOGINHUB_REDIS_URL=redis://"+s.redis, "LOGINHUB_KEYS="+base64.RawURLEncoding.EncodeToString(key[:]),
 			"LOGINHUB_TICKET_TTL="+ticketTTL.String(), "LOGINHUB_RATE_LIMIT=0", "LOGINHUB_DRAIN=0s",
-			"LOGINHUB_MAX_SOCKETS=1000000", "LOGINHUB_LOG="+b.Log)
+			"LOGINHUB_MAX_SOCKETS=1000000", "LOGINHUB_LOG="+b.Log)...)
 		if err != nil {
 			return s, err
 		}
@@ -167,6 +177,9 @@ func (s *stand) stop() {
 		s.children[i].Process.Signal(syscall.SIGTERM)
 		time.AfterFunc(10*time.Second, func() { s.children[i].Process.Kill() })
 		s.children[i].Wait() // how it ends does not matter any more
+	}
+	if s.wechat.Server != nil {
+		s.wechat.Close()
 	}
 	if s.dir != "" {
 		os.RemoveAll(s.dir)

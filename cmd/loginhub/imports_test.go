@@ -10,7 +10,7 @@ import (
 // edges are the imports within the project that are allowed. A new one is a
 // decision, made here.
 var edges = map[string][]string{
-	"cmd/loginbench":      {}, // an honest outsider
+	"cmd/loginbench":      {"wechat/wechattest"}, // otherwise an honest outsider
 	"cmd/loginhub":        {"api", "api/assertion", "api/token", "hub", "hub/redisstore", "hub/ticket", "wechat"},
 	"api":                 {"api/token", "frontend", "hub", "hub/ticket"},
 	"api/apitest":         {},
