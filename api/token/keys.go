@@ -29,13 +29,26 @@ func NewMaster() Master {
 // ErrMaster is a key that is not 32 bytes of base64url.
 var ErrMaster = errors.New("a key is 32 random bytes in base64url (43 characters), as `loginhub keygen` prints it")
 
-// ParseMasters reads keys, comma-separated, newest first. Errors name the place
+// ParseMasters reads keys, newest first, separated by commas or on lines of
+// their own. Errors name the place
 // and never the key.
 func ParseMasters(text string) ([]Master, error) {
 	var all []Master
 	seen := map[Master]bool{}
-	for i, part := range strings.Split(text, ",") {
-		raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(strings.TrimSpace(part), "="))
+	var parts []string
+	for _, piece := range strings.Split(text, ",") {
+		before := len(parts)
+		for line := range strings.Lines(piece) {
+			if line = strings.TrimSpace(line); line != "" {
+				parts = append(parts, line)
+			}
+		}
+		if len(parts) == before {
+			parts = append(parts, "") // nothing between two commas is no key
+		}
+	}
+	for i, part := range parts {
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(part, "="))
 		if err != nil || len(raw) != MasterLength {
 			return nil, fmt.Errorf("key %d: %w", i+1, ErrMaster)
 		}

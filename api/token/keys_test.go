@@ -35,6 +35,7 @@ func TestKeysAreReadNewestFirst(t *testing.T) {
 		first + "," + second,
 		" " + first + " ,\n\t" + second + "\n", // as a file or a YAML list holds them
 		first + "=," + second + "=",            // with the padding that openssl prints
+		first + "\n" + second + "\n",           // as `loginhub keygen >> FILE` appends
 	} {
 		all := masters(t, text)
 		if len(all) != 2 || all[0].Reveal() != first || all[1].Reveal() != second {

@@ -16,7 +16,7 @@ import (
 // environment variable (LOGINHUB_PUBLIC_URL) and a line of --help.
 type Config struct {
 	Listen      string `default:":8080" help:"Address of the public listener."`
-	AdminListen string `default:"127.0.0.1:9090" help:"Address of metrics and pprof; empty turns it off."`
+	AdminListen string `default:"127.0.0.1:9090" help:"Address of metrics, pprof and the switch that turns logins off: for operators alone; empty turns it off."`
 	PublicURL   string `help:"What browsers and phones see, for example https://login.example.com; issuer of the tokens. Default http://localhost:8080."`
 
 	RedisURL     string `help:"redis://, rediss:// or unix:// URL; ?addr= adds addresses, ?master_name= is for Sentinel (before the @ its own user and password, Redis's as ?username=&password=), ?cluster=true for Cluster; 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`

@@ -56,10 +56,10 @@ func TestTheImagesProgramRunsInAnEmptyRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Chmod(root, 0o755) })
-	port := hubtest.FreePort(t)
+	port, admin := hubtest.FreePort(t), hubtest.FreePort(t)
 	in := func(args ...string) *exec.Cmd {
 		cmd := &exec.Cmd{Path: filepath.Join(root, "loginhub"), Args: append([]string{"loginhub"}, args...), Dir: root,
-			Env: []string{"LOGINHUB_LISTEN=127.0.0.1:" + port, "LOGINHUB_ADMIN_LISTEN="}}
+			Env: []string{"LOGINHUB_LISTEN=127.0.0.1:" + port, "LOGINHUB_ADMIN_LISTEN=127.0.0.1:" + admin}}
 		if os.Geteuid() == 0 {
 			cmd.Path, cmd.Dir = "/loginhub", "/"
 			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
@@ -74,6 +74,10 @@ func TestTheImagesProgramRunsInAnEmptyRoot(t *testing.T) {
 	hubtest.Eventually(t, 20*time.Second, "its health check finds it", func() bool { return in("health", "--ready").Run() == nil })
 	if err := login(within(t, 20*time.Second), "nobody", "http://127.0.0.1:"+port); err != nil {
 		t.Error(err)
+	}
+	metrics, err := hubtest.Request(within(t, 20*time.Second), "GET", "http://127.0.0.1:"+admin+"/metrics", nil)
+	if err != nil || !strings.Contains(string(metrics.Body), `revision="fedcba987654`) || !strings.Contains(string(metrics.Body), `version="v9.8.7"`) {
+		t.Errorf("the metrics do not name the release: %v", err)
 	}
 	if err := node.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

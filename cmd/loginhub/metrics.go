@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -44,13 +45,14 @@ func buildInfo() (version, revision, goVersion string) {
 	if !ok {
 		return "unknown", "unknown", "unknown"
 	}
-	revision = "unknown"
+	version, revision = info.Main.Version, "unknown"
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			revision = s.Value
 		}
 	}
-	return info.Main.Version, revision, info.GoVersion
+	// What the build was told comes first, as in `loginhub version`.
+	return cmp.Or(stamp, version), cmp.Or(commit, revision), info.GoVersion
 }
 
 // handler answers in text, or in protobuf to a Prometheus that asks for it

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -80,5 +81,74 @@ func TestTheREADMEsSnippetsVerifyATokenAndRefuseAWrongOne(t *testing.T) {
 				t.Errorf("%v takes %s: %s", run, what, out)
 			}
 		}
+	}
+}
+
+// commands are the lines of the README's shell blocks, and what runs each.
+var commands = map[string]string{
+	"go run ./cmd/loginhub":                                   "hubtest.StartNode, in every story",
+	"go run github.com/go-task/task/v3/cmd/task@v3.50.0 test": "CI: you are in it",
+	"deploy/docker/secrets.sh":                                "TestTheComposeFile…: the deployment runs without Docker",
+	// Neither Docker nor a cluster is here: the files are held by tests of their own.
+	"docker compose -f deploy/compose.yaml up --build":                                                                        "not run",
+	"docker compose -f deploy/compose.yaml exec hub1 /loginhub check":                                                         "not run",
+	"kubectl create namespace loginhub":                                                                                       "not run",
+	"kubectl -n loginhub create secret generic loginhub --from-file=keys --from-file=redis-url --from-file=wechat-app-secret": "not run",
+	"kubectl apply -k deploy/kubernetes/overlays/production":                                                                  "not run",
+	"kubectl -n loginhub exec deploy/loginhub -- /loginhub check":                                                             "not run",
+}
+
+func TestTheREADMEsCommandsAreKnownAndItsSettingsExist(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, err := exec.Command(program, "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(string(text), -1) {
+		for _, line := range strings.Split(strings.TrimSpace(block[1]), "\n") {
+			line, _, _ = strings.Cut(line, "  #")
+			line = strings.TrimSpace(line)
+			if name, _, setting := strings.Cut(line, "="); setting && strings.HasPrefix(line, "LOGINHUB_") {
+				if !strings.Contains(string(help), "$"+strings.TrimSuffix(name, "_FILE")) {
+					t.Errorf("there is no setting %s", name)
+				}
+				continue
+			}
+			if found[line] = true; commands[line] == "" {
+				t.Errorf("what runs %q?", line)
+			}
+		}
+	}
+	for line := range commands {
+		if !found[line] {
+			t.Errorf("the README no longer says %q", line)
+		}
+	}
+}
+
+// TestTheREADMEsSwitchTurnsALoginOff runs its call as it stands there.
+func TestTheREADMEsSwitchTurnsALoginOff(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := regexp.MustCompile("`(curl -X PUT [^`]*)`").FindStringSubmatch(string(text))
+	if call == nil {
+		t.Fatal("no call in the README")
+	}
+	admin := "127.0.0.1:" + hubtest.FreePort(t)
+	node := hubtest.StartNode(t, program, "ADMIN_LISTEN="+admin)
+	line := strings.NewReplacer("127.0.0.1:9090", admin, "/ID/", "/default/").Replace(call[1])
+	if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %s %v", line, out, err)
+	}
+	if a, err := hubtest.Request(one(t), "POST", node.URL+"/api/login/tickets", map[string]string{}); err != nil || a.Status != 403 {
+		t.Errorf("still on: %+v %v", a, err)
 	}
 }

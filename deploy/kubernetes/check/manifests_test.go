@@ -299,6 +299,18 @@ func TestANodeIsConfinedProbedAndGivenItsTimeToDrain(t *testing.T) {
 		if request := c.Resources.Requests[corev1.ResourceMemory]; limit.Cmp(request) != 0 || limit.IsZero() {
 			t.Errorf("memory %v of %v", request, limit)
 		}
+		var pages int64
+		for _, config := range m.configs {
+			if text := config.Data["LOGINHUB_MAX_SOCKETS"]; text != "" {
+				if _, err := fmt.Sscan(text, &pages); err != nil {
+					t.Fatalf("LOGINHUB_MAX_SOCKETS %q: %v", text, err)
+				}
+			}
+		}
+		const page = 19 << 10 // a page's memory, the kernel's part included: deploy/RUNBOOK.md
+		if pages == 0 || pages*page > limit.Value()*6/10 {
+			t.Errorf("%d pages in %v: killed for its memory before it says 503", pages, &limit)
+		}
 		for _, name := range []string{"read", "send"} {
 			if s := m.Ingress.Annotations["nginx.ingress.kubernetes.io/proxy-"+name+"-timeout"]; s != "75" {
 				t.Errorf("the Ingress cuts a socket after %s s", s)
