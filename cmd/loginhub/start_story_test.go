@@ -50,9 +50,7 @@ func TestWithNothingConfiguredTheProgramIsALoginHubOfItsOwn(t *testing.T) {
 		}
 	}
 	for _, word := range []string{"LOGINHUB_REDIS_URL", "LOGINHUB_KEYS", "sandbox", "admin address is taken"} {
-		if !strings.Contains(n.Log(), word) {
-			t.Errorf("the screen does not say %s:\n%s", word, n.Log())
-		}
+		hubtest.Eventually(t, 10*time.Second, "the screen says "+word, func() bool { return strings.Contains(n.Log(), word) })
 	}
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)
