@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { root, scratch } from './hub.js'
+
+const modules = fileURLToPath(new URL('node_modules', import.meta.url))
+
+// Grafana publishes its dashboard's schema as TypeScript. A literal may have no field that the
+// type does not know, so that a misspelt one is found; enums stand in JSON by their values.
+function complaints(dashboard) {
+  const dir = scratch('dashboard')
+  symlinkSync(modules, join(dir, 'node_modules'))
+  writeFileSync(join(dir, 'dashboard.mts'), `import type { Dashboard } from '@grafana/schema'
+type Json<T> = T extends string ? \`\${T}\` : T extends object ? { [K in keyof T]: Json<T[K]> } : T
+export const dashboard: Json<Dashboard> = ${dashboard}
+`)
+  writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({
+    compilerOptions: { strict: true, noEmit: true, skipLibCheck: true, module: 'nodenext', moduleResolution: 'nodenext', types: [] },
+    files: ['dashboard.mts'],
+  }))
+  const { status, stdout } = spawnSync(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', dir], { encoding: 'utf8' })
+  return { status, stdout }
+}
+
+const shipped = readFileSync(join(root, 'deploy/grafana/loginhub.json'), 'utf8')
+
+test("the dashboard is one by Grafana's own schema", () => {
+  assert.deepEqual(complaints(shipped), { status: 0, stdout: '' })
+})
+
+for (const [what, right, wrong] of [
+  ['a misspelt field', '"gridPos"', '"gridPosition"'],
+  ['a value that Grafana does not know', '"mode": "absolute"', '"mode": "abs"'],
+  ['a number as text', '"graphTooltip": 1', '"graphTooltip": "1"'],
+]) {
+  test(`the schema would find ${what}`, () => {
+    assert.ok(shipped.includes(right))
+    assert.match(complaints(shipped.replace(right, wrong)).stdout, /error TS2(?!307)/) // 2307: the schema itself is missing
+  })
+}
