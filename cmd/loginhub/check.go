@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -139,6 +140,10 @@ func (s *settings) table() []check {
 	return rows
 }
 
+// hostPort is a host as browsers write it in an Origin: a name in ASCII, or an
+// address, and a port. (* is refused where it matters, by its own words.)
+var hostPort = regexp.MustCompile(`^(\[[0-9a-f:.]+\]|[0-9a-z*._-]+)(:[0-9]{1,5})?$`)
+
 // publicURL checks that the text is an origin: the hub owns its host's root.
 func publicURL(text string) (string, error) {
 	if text == "" {
@@ -146,7 +151,7 @@ func publicURL(text string) (string, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || !slices.Contains([]string{"http", "https"}, u.Scheme) || u.Hostname() == "" ||
-		u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		!hostPort.MatchString(strings.ToLower(u.Host)) || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return "", errors.New("must be like https://login.example.com: scheme, host and port, no path")
 	}
 	// As browsers write an Origin: lower case, no port that goes without saying.

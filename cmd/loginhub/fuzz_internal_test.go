@@ -11,7 +11,7 @@ import (
 
 func FuzzAClientsFileIsReadOrRefused(f *testing.F) {
 	for _, seed := range []string{"", "clients:", "clients: [{}]", "clients:\n  - id: demo\n    label: {zh: 演示, en: Demo}\n    origins: [https://www.example.com]\n    providers: [wechat]\n    subject: openid\n    number_matching: true\n    token_ttl: 5m\n    address_mismatch: warn\n",
-		"clients: [{id: a}, {id: a}]", "clients: &a [*a]", "a: &a [x,x]\nb: &b [*a,*a]\nclients: *b", "clients: [{id: a, origins: ['https://a;b']}]",
+		"clients: [{id: a}, {id: a}]", "clients: &a [*a]", "a: &a [x,x]\nb: &b [*a,*a]\nclients: *b", "clients: [{id: a, origins: ['https://a;b']}]", "clients: [{id: a, origins: ['https://\"a']}]",
 		"clients:\n - <<: {id: x}\n", "\xff", "clients: [{id: a, token_ttl: 1e9h}]", "? {a: b}\n: c"} {
 		f.Add([]byte(seed))
 	}
