@@ -7,8 +7,9 @@ import (
 )
 
 type loginsScenario struct {
-	Count int `default:"20000" help:"Whole logins."`
-	Pages int `default:"0" help:"Idle pages beside them."`
+	Count int           `default:"20000" help:"Whole logins."`
+	Pages int           `default:"0" help:"Idle pages beside them."`
+	Wait  time.Duration `default:"20s" help:"How long to watch what the idle pages cost by themselves: once round the heartbeats."`
 }
 
 // measure does whole logins as fast as so many users at once can (closed loop),
@@ -21,6 +22,10 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 	}
 	defer s.stop()
 	if err := b.crowd(ctx, s, c.Pages); err != nil {
+		return nil, err
+	}
+	idle, err := c.watch(ctx, b, s)
+	if err != nil {
 		return nil, err
 	}
 	tenth := c.Count / 10
@@ -44,6 +49,9 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 	r := result{Scenario: "logins", Nodes: len(s.nodes), Pages: c.Pages}
 	r.add(figure{"at once", float64(b.AtOnce), ""}, figure{"logins", n / u.Seconds, "/s"})
 	r.add(u.per(n/1000, 1, "CPU-s/1,000 logins")...)
+	if c.Pages > 0 {
+		r.add(figure{"hub CPU without what the pages cost anyway", 1000 * (u.Hub - idle*u.Seconds) / n, "CPU-s/1,000 logins"})
+	}
 	r.add(latencies("confirm sent to token", pushes[tenth:])...)
 	if u.Counted {
 		r.add(figure{"scripts per login", float64(u.Commands) / n, ""}, figure{"messages per login", float64(u.Messages) / n, ""})
@@ -52,6 +60,20 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 		r.add(figure{"live heap after a tenth", early / 1024, "KiB"}, figure{"live heap after all", late / 1024, "KiB"})
 	}
 	return []result{r}, nil
+}
+
+// watch gives the CPU that the nodes use while their pages only wait, in
+// seconds per second.
+func (c *loginsScenario) watch(ctx context.Context, b *bench, s *stand) (float64, error) {
+	if c.Pages == 0 {
+		return 0, nil
+	}
+	begin := s.mark()
+	if err := b.sleep(ctx, "wait", c.Wait); err != nil {
+		return 0, err
+	}
+	u := s.since(begin)
+	return u.Hub / u.Seconds, nil
 }
 
 func (s *stand) liveHeap(ctx context.Context) (sum float64) {

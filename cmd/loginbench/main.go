@@ -49,6 +49,8 @@ type commands struct {
 	Nodes8   nodesScenario    `cmd:"" name:"nodes" help:"The same logins on 1, 2, 4 and 8 nodes: scripts, messages, CPU per login."`
 	Poll     pollScenario     `cmd:"" help:"The pages ask every 2 s instead of being told."`
 	Peers    peersScenario    `cmd:"" help:"push, and the same through nginx with nchan, in one run."`
+	Floor    floorScenario    `cmd:"" help:"attach, logins and push, and the same on a bare hub of the same libraries, in turns: the ratio."`
+	Bare     bareCommand      `cmd:"" hidden:""`
 }
 
 // scenario is one command.

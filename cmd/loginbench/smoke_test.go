@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "bare" { // started by the floor scenario
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // Every scenario runs from end to end, with nodes and a Redis of its own.
 func TestEveryScenarioMeasures(t *testing.T) {
@@ -20,7 +27,7 @@ func TestEveryScenarioMeasures(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &bench{files: files, AtOnce: 8, Sources: 2, Provider: "sandbox", Log: "info"}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel) // after the parallel ones
 	if err := b.build(ctx); err != nil {
 		t.Fatal(err)
@@ -38,7 +45,8 @@ func TestEveryScenarioMeasures(t *testing.T) {
 		"attach": {&attachScenario{Pages: 20}, []string{"attached"}},
 		"storm":  {&stormScenario{Pages: 20}, []string{"all back after", "scripts per page"}},
 		"push":   {&pushScenario{Pages: 10, Rate: 50, For: 400 * time.Millisecond}, []string{"confirm due to token p50", "confirm sent to token p99"}},
-		"logins": {&loginsScenario{Count: 40, Pages: 10}, []string{"logins", "scripts per login", "messages per login", "live heap after all"}},
+		"logins": {&loginsScenario{Count: 40, Pages: 10, Wait: 100 * time.Millisecond}, []string{"logins", "scripts per login", "messages per login", "live heap after all"}},
+		"floor":  {&floorScenario{Rounds: 1, Pages: 10, Count: 20, Many: 2, Rate: 50, For: 400 * time.Millisecond}, []string{"attach: attached", "logins: logins", "logins on 2 nodes: logins", "push: confirm sent to token p50"}},
 		"wechat": {&loginsScenario{Count: 40}, []string{"logins"}},
 		"nodes":  {&nodesScenario{Counts: []int{1, 2}, Count: 20}, []string{"logins", "scripts per login"}},
 		"poll":   {&pollScenario{Pages: 10, Every: 100 * time.Millisecond, For: 500 * time.Millisecond, Rate: 20}, []string{"requests", "confirm answered to token, mean"}},
