@@ -18,7 +18,7 @@ func (h *heard) Limited(limit string)                 { h.limits = append(h.limi
 func TestEveryLimitTellsTheMeterItsOwnName(t *testing.T) {
 	h := &heard{}
 	s := &Server{Config: Config{Meter: h}, making: newLimiter(1), drawing: newLimiter(1), visiting: newLimiter(1),
-		throttle: newThrottle(1), seats: newSeats(1), calls: make(chan struct{})}
+		throttle: newThrottle(1), seats: newSeats(1)}
 	s.count()
 	address, user := netip.MustParsePrefix("192.0.2.1/32"), s.throttle.person(ticket.Identity{Subject: "u"})
 	now := time.Now()
@@ -32,7 +32,7 @@ func TestEveryLimitTellsTheMeterItsOwnName(t *testing.T) {
 		limitWebsite:  func() error { return s.visiting.allow(address, now) },
 		limitCodes:    func() error { return s.drawing.allow(address, now) },
 		limitSeats:    func() error { _, err := s.seats.take(address); return err },
-		limitCalls:    func() error { return s.limited(t.Context(), nil) }, // no place at all
+		limitCalls:    func() error { return s.limited(t.Context(), nil, nil) }, // no place at all
 	}
 	for _, limit := range Limits() {
 		hit := hits[limit]
