@@ -52,7 +52,7 @@ func FuzzWebsiteAnswer(f *testing.F) {
 	for _, pair := range [][2]string{
 		{who, profile},
 		{strings.Replace(who, `,"unionid":"u-1"`, "", 1), profile},
-		{strings.Replace(who, `,"unionid":"u-1"`, "", 1), strings.Replace(profile, `"u-1"`, `"u 1"`, 1)},
+		{strings.Replace(who, `,"unionid":"u-1"`, "", 1), strings.Replace(profile, `"u-1"`, `"u\u202e1"`, 1)},
 		{who, strings.Replace(profile, "o-web-1", "o-web-2", 1)},
 		{who, "{\"openid\":\"o-web-1\",\"nickname\":\"a\tb\x01\",\"headimgurl\":\"\"}"},
 		{who, `{"errcode":40001,"errmsg":"invalid credential ` + tokenCore + secretCore + `, rid: 1-2-3"}`},
