@@ -56,7 +56,7 @@ type places map[any]chan struct{}
 func newPlaces(c Config) places {
 	all := places{}
 	add := func(called any) {
-		if all[called] == nil {
+		if called != nil && all[called] == nil {
 			all[called] = make(chan struct{}, maxCalls)
 		}
 	}
