@@ -29,7 +29,7 @@ const (
 	limitWebsite  = "website_logins"
 	limitCodes    = "codes" // of mini-program codes: the link is shown instead
 	limitSeats    = "seats"
-	limitCalls    = "provider_calls" // maxCalls at once: 503 in place of 429
+	limitCalls    = "provider_calls" // maxCalls at once to one of them: 503 in place of 429
 )
 
 // Limits are all limits' names.

@@ -1,8 +1,12 @@
 package api
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,14 +19,16 @@ type heard struct{ limits []string }
 func (*heard) Answered(string, string, time.Duration) {}
 func (h *heard) Limited(limit string)                 { h.limits = append(h.limits, limit) }
 
-func TestEveryLimitTellsTheMeterItsOwnName(t *testing.T) {
-	h := &heard{}
-	s := &Server{Config: Config{Meter: h}, making: newLimiter(1), drawing: newLimiter(1), visiting: newLimiter(1),
-		throttle: newThrottle(1), seats: newSeats(1), calls: make(chan struct{})}
-	s.count()
+// limitsOf is an edge with that rate, and what hits each of its limits.
+func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
+	t.Helper()
+	s, err := New(Config{Meter: h, RateLimit: rate, Seats: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	address, user := netip.MustParsePrefix("192.0.2.1/32"), s.throttle.person(ticket.Identity{Subject: "u"})
 	now := time.Now()
-	hits := map[string]func() error{
+	return map[string]func() error{
 		limitRequests: func() error { return s.throttle.requests.allow(address, now) },
 		limitPhones:   func() error { return s.throttle.phones.allow(address, now) },
 		limitUsers:    func() error { return s.throttle.users.allow(user, now) },
@@ -32,8 +38,13 @@ func TestEveryLimitTellsTheMeterItsOwnName(t *testing.T) {
 		limitWebsite:  func() error { return s.visiting.allow(address, now) },
 		limitCodes:    func() error { return s.drawing.allow(address, now) },
 		limitSeats:    func() error { _, err := s.seats.take(address); return err },
-		limitCalls:    func() error { return s.limited(t.Context(), nil) }, // no place at all
+		limitCalls:    func() error { return s.limited(t.Context(), "nobody", nil) }, // no place at all
 	}
+}
+
+func TestEveryLimitTellsTheMeterItsOwnName(t *testing.T) {
+	h := &heard{}
+	hits := limitsOf(t, 1, h)
 	for _, limit := range Limits() {
 		hit := hits[limit]
 		if hit == nil {
@@ -52,5 +63,58 @@ func TestEveryLimitTellsTheMeterItsOwnName(t *testing.T) {
 	}
 	if len(hits) != len(Limits()) {
 		t.Errorf("%d limits, of which %d are named", len(hits), len(Limits()))
+	}
+}
+
+// TestTheREADMEsTableHasEveryLimitWithItsNumbers: an operator sizes his one
+// setting by it.
+func TestTheREADMEsTableHasEveryLimitWithItsNumbers(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{ // how the table calls them
+		limitRequests: "any request", limitTickets: "new tickets", limitCodes: "mini-program codes", limitWebsite: "WeChat's website logins",
+		limitPhones: "phone calls, before", limitUsers: "phone calls, after", limitRefused: "… refused", limitWrong: "… with a wrong number",
+		limitSeats: "waiting sockets and polls", // by another number than the rate
+	}
+	allowed := func(limit string, rate int) (n int) {
+		for hit := limitsOf(t, rate, &heard{})[limit]; hit() == nil; n++ {
+		}
+		return n
+	}
+	_, table, _ := strings.Cut(string(text), "\n| what | counted by | per minute | with 600 | never below |\n")
+	table, after, _ := strings.Cut(table, "\n\n")
+	lines := strings.Split(table, "\n")[1:]
+	for _, limit := range Limits() {
+		at := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "| "+rows[limit]) })
+		if limit == limitCalls {
+			if !strings.Contains(after, fmt.Sprintf(" %d calls under way to each provider", maxCalls)) {
+				t.Errorf("%s are not named, or not with %d", limit, maxCalls)
+			}
+			continue
+		}
+		if rows[limit] == "" || at < 0 {
+			t.Errorf("%s has no row", limit)
+			continue
+		}
+		cells := strings.Split(lines[at], "|")
+		lines = slices.Delete(lines, at, at+1)
+		number := func(cell string) int {
+			n, _ := strconv.Atoi(strings.ReplaceAll(strings.TrimSpace(cell), ",", "")) // empty: 0
+			return n
+		}
+		if limit == limitSeats {
+			continue
+		}
+		if n := allowed(limit, 600); n != number(cells[4]) {
+			t.Errorf("with 600, %s are %d: %s", limit, n, cells)
+		}
+		if n := allowed(limit, 1); n != max(1, number(cells[5])) {
+			t.Errorf("with 1, %s are %d: %s", limit, n, cells)
+		}
+	}
+	if len(lines) > 0 {
+		t.Errorf("rows of no limit: %q", lines)
 	}
 }

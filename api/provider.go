@@ -23,6 +23,8 @@ type Proof struct {
 // ticket.RetryError where it is known when to try again) and hold neither code
 // nor credentials.
 //
+// It is comparable, a pointer for instance: its calls under way are counted by it.
+//
 // A new provider is one file beside the others of cmd/loginhub: a type with this
 // method, whose identity names the provider, and a line in providers(). WeCom
 // (企业微信): the code of wx.qy.login or of its web login is asked at
@@ -37,16 +39,44 @@ type Provider interface {
 }
 
 const (
-	// maxCalls bounds the provider calls under way on this node: a slow
-	// provider must not pile up goroutines.
+	// maxCalls bounds the calls under way on this node to each provider, and to
+	// each mini-program for its codes: a slow one must neither pile up
+	// goroutines nor take the places of the others.
 	maxCalls = 256
 	// callLimit ends a call that its provider does not end itself.
 	callLimit = 10 * time.Second
 )
 
+// places are the calls under way, by the Provider, Website or Codes that is
+// called. The map does not change once it is made.
+type places map[any]chan struct{}
+
+// newPlaces makes room for everybody who is called. Sites that share a provider
+// share its places.
+func newPlaces(c Config) places {
+	all := places{}
+	add := func(called any) {
+		if called != nil && all[called] == nil {
+			all[called] = make(chan struct{}, maxCalls)
+		}
+	}
+	site := func(s Site) {
+		for _, p := range s.Providers {
+			add(p)
+		}
+		add(s.Website)
+		add(s.Codes)
+	}
+	site(Site{Providers: c.Providers, Website: c.Website, Codes: c.Codes})
+	for _, s := range c.Sites {
+		site(s)
+	}
+	return all
+}
+
 // exchange is the one way to a provider.
 func (s *Server) exchange(ctx context.Context, p Provider, proof Proof) (by ticket.Identity, err error) {
-	err = s.limited(ctx, func(ctx context.Context) (err error) {
+	err = s.limited(ctx, p, func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, proof)
 		return err
 	})
@@ -56,11 +86,12 @@ func (s *Server) exchange(ctx context.Context, p Provider, proof Proof) (by tick
 	return by.Clean()
 }
 
-// limited makes a call outwards within the node's limits.
-func (s *Server) limited(ctx context.Context, call func(context.Context) error) error {
+// limited makes a call outwards, to called, within the node's limits.
+func (s *Server) limited(ctx context.Context, called any, call func(context.Context) error) error {
+	under := s.calls[called]
 	select {
-	case s.calls <- struct{}{}:
-		defer func() { <-s.calls }()
+	case under <- struct{}{}:
+		defer func() { <-under }()
 	default:
 		s.limitHit(limitCalls)
 		return fmt.Errorf("%d provider calls under way: %w", maxCalls, ticket.ErrProviderUnavailable)

@@ -194,35 +194,6 @@ func TestASlowProviderIsNotWaitedForForever(t *testing.T) {
 	})
 }
 
-func TestCallsUnderWayAreBounded(t *testing.T) {
-	o := &oracle{say: func(ctx context.Context, name string) (ticket.Identity, error) {
-		if name == "quick" {
-			return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, nil
-		}
-		<-ctx.Done()
-		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, ctx.Err())
-	}}
-	bubble(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *stand) {
-		p := s.make(t, nil)
-		const most = 256
-		var all sync.WaitGroup
-		ctx := s.soon(t)
-		for range most {
-			body := (&phone{s, "wechat", "slow"}).body()
-			all.Go(func() { s.send(ctx, "POST", p.path("scan"), body) })
-		}
-		synctest.Wait()
-		a := (&phone{s, "wechat", "quick"}).do(t, p, "scan")
-		a.problem(t, 503, "provider_unavailable")
-		retryAfter(t, a, "1")
-		if o.calls() != most {
-			t.Errorf("%d calls under way", o.calls())
-		}
-		all.Wait()
-		(&phone{s, "wechat", "quick"}).may(t, p, "scan")
-	})
-}
-
 func TestTheSandboxTakesEachOfItsCodesOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

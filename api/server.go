@@ -56,7 +56,7 @@ type Server struct {
 	suns      *suns
 	throttle  *throttle
 	seats     *seats
-	calls     chan struct{} // provider calls under way
+	calls     places
 	templates *template.Template
 	router    *echo.Echo
 }
@@ -67,7 +67,7 @@ func New(c Config) (*Server, error) {
 		proxies: newProxies(c.TrustedProxies, c.Log), making: newLimiter(c.RateLimit),
 		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(),
 		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats),
-		calls: make(chan struct{}, maxCalls)}
+		calls: newPlaces(c)}
 	s.count()
 	for _, client := range c.Clients {
 		s.clients[client.ID] = client

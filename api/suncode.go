@@ -82,7 +82,7 @@ func (s *Server) makeSun(ctx context.Context, c echo.Context, id ticket.ID) []by
 		return nil
 	}
 	var picture []byte
-	err = s.limited(ctx, func(ctx context.Context) (err error) {
+	err = s.limited(ctx, codes, func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, id); err == nil {
 			picture, err = asPNG(picture)
 		}

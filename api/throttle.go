@@ -22,12 +22,18 @@ import (
 //	what                                  counted by   by the number   at least
 //	any request                           address      20              600
 //	new tickets                           address      1
+//	mini-program codes; over it the       address      1
+//	link is drawn instead
+//	WeChat's website login, begun         address      1
 //	phone calls, before their code is     address      10, for many    60
 //	exchanged                                          phones share a
 //	                                                   carrier's NAT
 //	phone calls, after it                 user         2               20
 //	of these, refused with 403 or 409     user         1/10            10
 //	of these, with a wrong number         user         1/100           5
+//
+// Beside these, whatever the number: the waiting sockets and polls of an address
+// (seats), and maxCalls calls under way to each provider.
 //
 // They are per node: n nodes allow n times as much, and an attacker with many
 // addresses as much as he has addresses. Both are for the load balancer.

@@ -85,7 +85,8 @@ func address(a netip.Addr) string {
 var actions = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "confirm", ticket.Reject: "reject"}
 
 // account notes how a phone's call ended. A repeated call that was answered the
-// same is no event. A wrong number is a change and a refusal: one line.
+// same is no event. A wrong number is a change and a refusal: one line; so is a
+// confirm that no replica has yet.
 func (h *Hub) account(a ticket.Action, c Call, t ticket.Ticket, by ticket.Identity, changed bool, err error) {
 	outcome := outcomeDone
 	switch {

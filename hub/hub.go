@@ -24,7 +24,8 @@ type Store interface {
 	Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error)
 	// Attach reads records and notes the node on them ("" only reads).
 	Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error)
-	// Change makes changes and tells the noted nodes.
+	// Change makes changes and tells the noted nodes. One that was made and may
+	// yet be lost is ticket.ErrNotLasting.
 	Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error)
 }
 

@@ -162,6 +162,12 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 			return next, now, refusal
 		}
 		out, err := h.change(ctx, t, next, "")
+		if errors.Is(err, ticket.ErrNotLasting) {
+			// It stands there, and the page hears of it. A phone that comes again
+			// finds it made: only here can it be told as a change.
+			changed = !same
+			return next, now, err
+		}
 		if err != nil {
 			return t, now, err
 		}

@@ -302,21 +302,3 @@ func TestKeysComeOverHTTPSOnly(t *testing.T) {
 		}
 	}
 }
-
-func FuzzVerify(f *testing.F) {
-	f.Add("eyJhbGciOiJFZERTQSJ9.e30.AA")
-	f.Add("..")
-	m := &memory{used: map[string]bool{}}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) }))
-	f.Cleanup(server.Close)
-	v, err := assertion.New(assertion.Config{JWKSURL: server.URL, Issuer: issuer, Audience: hub, Once: m})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(v.Close)
-	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
-			t.Errorf("%q: %v", text, err)
-		}
-	})
-}

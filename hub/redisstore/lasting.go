@@ -48,10 +48,10 @@ func (s *Store) lasting(ctx context.Context, c *call) error {
 		}
 		n, err := reached.Int()
 		if err != nil {
-			return failure(err)
+			return fmt.Errorf("redis: no word of the replicas: %w: %w", err, ticket.ErrNotLasting)
 		}
 		if n < s.Replicas {
-			return fmt.Errorf("redis: %d of %d replicas have the change: %w", n, s.Replicas, ticket.ErrStoreUnavailable)
+			return fmt.Errorf("redis: %d of %d replicas have the change: %w", n, s.Replicas, ticket.ErrNotLasting)
 		}
 		return nil
 	}

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true}
 
 	start := time.Now()
-	if _, err := r.Change(limit(t), c); !unavailable(err) || time.Since(start) > waitLimit+time.Second {
+	if _, err := r.Change(limit(t), c); !unavailable(err) || !errors.Is(err, ticket.ErrNotLasting) || time.Since(start) > waitLimit+time.Second {
 		t.Errorf("without a replica: %v after %v", err, time.Since(start))
 	}
 	replica := replicaOf(t, server)
@@ -94,6 +95,25 @@ func TestOnlyALastingChangeWaitsForReplicas(t *testing.T) {
 	changed(true)
 	if stats := server.Client.Info(limit(t), "commandstats").Val(); strings.Contains(stats, "cmdstat_wait:") {
 		t.Errorf("waited:\n%s", stats)
+	}
+}
+
+// TestAChangeThatNobodyWaitedForIsStoredAndNotSafe: Redis may take the change and
+// say nothing of its replicas.
+func TestAChangeThatNobodyWaitedForIsStoredAndNotSafe(t *testing.T) {
+	server := hubtest.StartRedis(t)
+	r := &rig{openStore(t, server.URL), 1}
+	r.Replicas = 1
+	if err := server.Client.Do(limit(t), "ACL", "SETUSER", "default", "-wait").Err(); err != nil {
+		t.Fatal(err)
+	}
+	id, old, deadline := r.made(t, time.Minute)
+	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true}
+	if _, err := r.Change(limit(t), c); !errors.Is(err, ticket.ErrNotLasting) || !unavailable(err) {
+		t.Errorf("got %v", err)
+	}
+	if got := server.Client.HGet(limit(t), key(id), "rec").Val(); got != string(c.Sealed) {
+		t.Errorf("Redis has %q", got)
 	}
 }
 

@@ -18,7 +18,7 @@ type Change struct {
 	Until  time.Time // only before; zero: no bound
 	Forget time.Time // when the store may drop the record
 	Skip   string    // a node that need not be told; it tells itself
-	Lasts  bool      // done only once it also survives the loss of the master, where the store can say so
+	Lasts  bool      // done only once it also survives the loss of the master, where the store can say so; else ErrNotLasting
 }
 
 // Outcome is what became of a Change.
