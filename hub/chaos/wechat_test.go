@@ -86,7 +86,7 @@ func TestWechatIsOutOfOrder(t *testing.T) {
 	t.Parallel()
 	fail := func(f wechattest.Fault) func(*wechat) { return func(w *wechat) { w.server().FailAlways(f) } }
 	mend := func(w *wechat) { w.server().ClearFaults() }
-	for name, fault := range map[string][2]func(*wechat){
+	for name, way := range map[string][2]func(*wechat){
 		"connections are refused": {(*wechat).shut, (*wechat).open},
 		"it answers with HTML":    {fail(wechattest.Fault{Page: wechattest.HTMLPage}), mend},
 		"a gateway answers 502":   {fail(wechattest.Fault{Page: wechattest.BadGatewayPage}), mend},
@@ -96,17 +96,14 @@ func TestWechatIsOutOfOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := startWechat(t)
-			total := logins(t, 100)
-			s := world{nodes: w.nodes, owner: w.owner}.run(t, total, 25, func(ctx context.Context) {
-				for range 3 { // it flaps
-					fault[0](w)
-					w.turnsAway(t, 3*time.Second)
-					pause(ctx, 500*time.Millisecond)
-					fault[1](w)
-					pause(ctx, 500*time.Millisecond)
-				}
-			})
-			complete(t, s, total)
+			flaps := fault{every: 500 * time.Millisecond, least: 3, strike: func(ctx context.Context) {
+				way[0](w)
+				w.turnsAway(t, 3*time.Second)
+				pause(ctx, 500*time.Millisecond)
+				way[1](w)
+			}}
+			s := world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 100), 25, flaps)
+			complete(t, s)
 			w.once(t)
 		})
 	}
@@ -210,8 +207,7 @@ func TestWechatIsSlow(t *testing.T) {
 		t.Errorf("more than 256 calls at once: %v", took)
 	}
 	w.server().ClearFaults()
-	total := logins(t, 100)
-	complete(t, world{nodes: w.nodes, owner: w.owner}.run(t, total, 25, func(context.Context) {}), total)
+	complete(t, world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 100), 25, fault{}))
 	settled(t, w.nodes, before)
 	w.once(t)
 }
