@@ -48,7 +48,7 @@ func TestLoginsGoOnWithTheirTicketsOnTheirWayToAnotherMaster(t *testing.T) {
 			cluster := hubtest.StartCluster(t, len(settings))
 			cluster.Calm(t, time.Minute)
 			nodes := three(t, cluster.URL, settings...)
-			before := levels(t, nodes)
+			before := hubtest.Levels(t, nodes)
 			var all sync.WaitGroup
 			road := road{cluster: cluster, taken: map[int64]bool{}}
 			for range 60 {
@@ -64,7 +64,7 @@ func TestLoginsGoOnWithTheirTicketsOnTheirWayToAnotherMaster(t *testing.T) {
 			if road.sum.Begun < 30 {
 				t.Errorf("only %d tickets were on their way", road.sum.Begun)
 			}
-			settled(t, nodes, before)
+			hubtest.Settled(t, nodes, before)
 		})
 	}
 }
@@ -140,7 +140,7 @@ func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
 	cluster := hubtest.StartCluster(t, 1)
 	cluster.Calm(t, time.Minute)
 	nodes := three(t, cluster.URL, hasty...)
-	before := levels(t, nodes)
+	before := hubtest.Levels(t, nodes)
 	victim := cluster.Nodes[0]
 	ctx, cancel := hubtest.Limit(60 * time.Second)
 	defer cancel()
@@ -181,5 +181,5 @@ func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
 	}
 	sum.judge(t, world{})
 	complete(t, sum)
-	settled(t, nodes, before)
+	hubtest.Settled(t, nodes, before)
 }

@@ -41,7 +41,7 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
-	before := levels(t, []*hubtest.Node{node})
+	before := hubtest.Levels(t, []*hubtest.Node{node})
 	// The shortest idle time that is met in the wild is half a minute.
 	box := (&hubtest.Middlebox{CutIdle: 25 * time.Second}).Start(t, func() string { return node.URL })
 	ctx, cancel := hubtest.Limit(90 * time.Second)
@@ -75,7 +75,7 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 	all.Wait()
 	sum.judge(t, world{})
 	complete(t, sum)
-	settled(t, []*hubtest.Node{node}, before)
+	hubtest.Settled(t, []*hubtest.Node{node}, before)
 }
 
 func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {

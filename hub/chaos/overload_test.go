@@ -21,7 +21,7 @@ func TestMoreSocketsThanANodeTakesHarmNobodyWhoIsThere(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, fmt.Sprint("MAX_SOCKETS=", room))
 	nodes := []*hubtest.Node{node}
-	before := levels(t, nodes)
+	before := hubtest.Levels(t, nodes)
 	ctx, cancel := hubtest.Limit(90 * time.Second)
 	defer cancel()
 	inside := make([]*hubtest.Page, room)
@@ -60,7 +60,7 @@ func TestMoreSocketsThanANodeTakesHarmNobodyWhoIsThere(t *testing.T) {
 	sum.judge(t, world{})
 	complete(t, sum)
 	complete(t, world{nodes: nodes}.run(t, logins(t, 100), 20, fault{}))
-	settled(t, nodes, before)
+	hubtest.Settled(t, nodes, before)
 }
 
 // turnedAway is a page for whom a full node has no place: it hears so before any
@@ -89,7 +89,7 @@ func TestAFloodOfTicketsLeavesTheNodesMemoryAtItsLevel(t *testing.T) {
 	node := start(t, redis.URL, "TICKET_TTL=5s", "CONFIRM_TTL=5s")
 	w := world{nodes: []*hubtest.Node{node}}
 	complete(t, w.run(t, 50, 10, fault{})) // warm
-	before := levels(t, w.nodes)
+	before := hubtest.Levels(t, w.nodes)
 	total := 10_000
 	if os.Getenv("CHAOS_LOGINS") != "" {
 		total = 50_000
@@ -113,7 +113,7 @@ func TestAFloodOfTicketsLeavesTheNodesMemoryAtItsLevel(t *testing.T) {
 	if s.Errors > 0 {
 		t.Errorf("phones saw %d errors", s.Errors)
 	}
-	after := levels(t, w.nodes)
+	after := hubtest.Levels(t, w.nodes)
 	if grown := after[0].Resident - before[0].Resident; grown > 64<<20 {
 		t.Errorf("%d MiB more than before are resident", grown>>20)
 	}
@@ -166,7 +166,7 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	node := hubtest.StartNode(t, wrapped(t, fmt.Sprint("ulimit -n ", files), program), "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t), "TICKET_TTL=10m")
 	w := world{nodes: []*hubtest.Node{node}}
 	complete(t, w.run(t, logins(t, 100), 10, fault{}))
-	before := levels(t, w.nodes)
+	before := hubtest.Levels(t, w.nodes)
 	ctx, cancel := hubtest.Limit(10 * time.Minute)
 	defer cancel()
 	there := &hubtest.Page{Entry: func() string { return node.URL }}
@@ -196,5 +196,5 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	if there.Token == "" || there.Sockets != 1 {
 		t.Errorf("who was there all the time: token %q, %d sockets", there.Token, there.Sockets)
 	}
-	settled(t, w.nodes, before)
+	hubtest.Settled(t, w.nodes, before)
 }

@@ -49,7 +49,7 @@ func TestSoak(t *testing.T) {
 	s := &soak{redis: redis, proxy: proxy, fleet: startFleet(t, proxy.URL), faults: map[string]int{}}
 	s.world = world{nodes: s.fleet.nodes, entry: s.fleet.entry}
 	s.defaults()
-	before := levels(t, s.nodes)
+	before := hubtest.Levels(t, s.nodes)
 	begun := time.Now()
 	during, over := context.WithTimeout(context.Background(), length)
 	defer over()
@@ -78,7 +78,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("%s\n\n%s", s.progress(), s.table(length))
 	s.sum.judge(t, s.world)
 	complete(t, &s.sum)
-	settled(t, s.nodes, before)
+	hubtest.Settled(t, s.nodes, before)
 }
 
 // misfortune has one fault after the other, each kind as often, in random order.

@@ -116,15 +116,15 @@ func (w *world) defaults() {
 func (w world) run(t *testing.T, total, atOnce int, f fault) *tally {
 	t.Helper()
 	w.defaults()
-	before := levels(t, w.nodes)
+	before := hubtest.Levels(t, w.nodes)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute+time.Duration(total)*200*time.Millisecond)
 	defer cancel()
 	c := &course{wanted: total}
 	var all sync.WaitGroup
 	all.Go(func() { c.suffer(ctx, w, f) })
-	for range atOnce {
+	for person := range atOnce {
 		all.Go(func() {
-			for user, ok := c.next(); ok && ctx.Err() == nil; user, ok = c.next() {
+			for user, ok := c.next(person); ok && ctx.Err() == nil; user, ok = c.next(person) {
 				c.end(w.login(ctx, user))
 			}
 		})
@@ -132,7 +132,7 @@ func (w world) run(t *testing.T, total, atOnce int, f fault) *tally {
 	all.Wait()
 	s := c.sum(t, w, f)
 	s.judge(t, w)
-	settled(t, w.nodes, before)
+	hubtest.Settled(t, w.nodes, before)
 	return s
 }
 
