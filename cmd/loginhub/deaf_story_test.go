@@ -68,8 +68,9 @@ func TestANodeWhoseRedisIsABlackHoleLetsItsPagesGoAndTheyGetTheirTokensElsewhere
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
-	well := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
-	deaf := hubtest.StartNode(t, program, "REDIS_URL="+proxy.URL)
+	well, deaf := metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+proxy.URL)
+	both := []*hubtest.Node{well, deaf}
+	before := hubtest.Levels(t, both)
 	ctx := within(t, 40*time.Second)
 	sockets := openMany(t, ctx, 30, well.URL, deaf.URL)
 	polling, err := hubtest.Make(ctx, well.URL, nil)
@@ -116,6 +117,7 @@ func TestANodeWhoseRedisIsABlackHoleLetsItsPagesGoAndTheyGetTheirTokensElsewhere
 	if err := login(ctx, "again", well.URL, deaf.URL, well.URL); err != nil {
 		t.Error(err)
 	}
+	hubtest.Settled(t, both, before)
 }
 
 // checkDeaf demands that a deaf node says so to everybody who wants to wait.
@@ -169,7 +171,9 @@ func elsewhere(t *testing.T, ctx context.Context, pages []*page, phone *hubtest.
 
 func TestNodesWhoseRedisRefusesWritesAreDeafAndThenWellAgain(t *testing.T) {
 	t.Parallel()
-	redis, nodes := cluster(t, 2)
+	redis := hubtest.StartRedis(t)
+	nodes := []*hubtest.Node{metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+redis.URL)}
+	before := hubtest.Levels(t, nodes)
 	ctx := within(t, 40*time.Second)
 	phone := hubtest.NewPhone("readonly")
 	sockets := openMany(t, ctx, 6, nodes[0].URL, nodes[1].URL)
@@ -212,74 +216,5 @@ func TestNodesWhoseRedisRefusesWritesAreDeafAndThenWellAgain(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-func TestAShortSilenceClosesNothingAndLosesNothing(t *testing.T) {
-	t.Parallel()
-	const life = 8 * time.Second // of a result: swept every 4 s
-	for name, silence := range map[string]struct {
-		begin, end func(*hubtest.Redis, *hubtest.Proxy)
-	}{
-		"what is sent is lost": {
-			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Pause() },
-			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Resume() }},
-		"connections are cut": {
-			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Cut() },
-			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Cut() }},
-		"Redis itself stalls": {
-			func(r *hubtest.Redis, _ *hubtest.Proxy) { r.Stall() },
-			func(r *hubtest.Redis, _ *hubtest.Proxy) { r.Resume() }},
-		"cut and nothing passes": {
-			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Pause(); p.Cut() },
-			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Resume() }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			redis := hubtest.StartRedis(t)
-			proxy := hubtest.StartProxy(t, redis)
-			well := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "RESULT_TTL=8s")
-			node := hubtest.StartNode(t, program, "REDIS_URL="+proxy.URL, "RESULT_TTL=8s")
-			ctx := within(t, 20*time.Second)
-			var pages []*page
-			phone := hubtest.NewPhone("short")
-			for range 8 {
-				pages = append(pages, mustOpen(t, ctx, well.URL, node.URL))
-			}
-			silence.begin(redis, proxy)
-			began := time.Now()
-			confirmed := make(chan error, 1)
-			go func() { // Redis may stall: then this waits for it
-				for _, p := range pages {
-					if err := accepted(ctx, phone, well.URL, p.ID, "confirm"); err != nil {
-						confirmed <- err
-						return
-					}
-				}
-				confirmed <- nil
-			}()
-			at(ctx, began.Add(1500*time.Millisecond))
-			silence.end(redis, proxy)
-			if err := <-confirmed; err != nil {
-				t.Fatal(err)
-			}
-			told := time.Now()
-			for i, p := range pages { // on the very sockets that they had
-				v, err := p.tokenOf(ctx, well.URL, "sandbox:short")
-				if err != nil {
-					t.Fatalf("page %d, after %v: %v", i, time.Since(told), err)
-				}
-				if err := p.finish(ctx, v.Seq); err != nil {
-					t.Errorf("page %d: %v", i, err)
-				}
-			}
-			if took := time.Since(told); took > life/2+2*time.Second {
-				t.Errorf("the tokens took %v", took)
-			}
-			if err := login(ctx, "after", node.URL); err != nil {
-				t.Error(err)
-			}
-			if status := node.Get("/readyz"); status != 200 {
-				t.Errorf("readyz %d", status)
-			}
-		})
-	}
+	hubtest.Settled(t, nodes, before)
 }

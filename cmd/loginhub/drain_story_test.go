@@ -149,7 +149,10 @@ func mustMake(t testing.TB, ctx context.Context, url string) *hubtest.Ticket {
 
 func TestARollingRestartUnderLoadLosesNoLogin(t *testing.T) {
 	t.Parallel()
-	redis, nodes := cluster(t, 2, "DRAIN=500ms")
+	redis := hubtest.StartRedis(t)
+	one := func() *hubtest.Node { return metered(t, "REDIS_URL="+redis.URL, "DRAIN=500ms") }
+	nodes := []*hubtest.Node{one(), one()}
+	before := hubtest.Levels(t, nodes)
 	ctx := within(t, 40*time.Second)
 	var pages []*page // they wait through the whole restart
 	for i := range 12 {
@@ -157,7 +160,7 @@ func TestARollingRestartUnderLoadLosesNoLogin(t *testing.T) {
 	}
 	phone := hubtest.NewPhone("rolling")
 	for i := range nodes {
-		next := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "DRAIN=500ms")
+		next := one()
 		if err := nodes[i].Terminate(); err != nil {
 			t.Fatal(err)
 		}
@@ -191,6 +194,7 @@ func TestARollingRestartUnderLoadLosesNoLogin(t *testing.T) {
 		}
 		return p.finish(ctx, p.seen.Seq)
 	})
+	hubtest.Settled(t, nodes, before) // those that came are as those that went
 }
 
 // follow waits until the page's node lets it go, and comes back on the other,

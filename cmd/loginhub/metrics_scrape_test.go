@@ -92,7 +92,7 @@ func busy(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secret
 	hidden.add("openid", w.OpenID(appID, "marked"))
 	hidden.add("address", "203.0.113.77")
 	phone := hubtest.NewPhone("marked")
-	phone.Login = func() (string, string) {
+	phone.Login = func(string) (string, string) {
 		code := w.Code(appID, "marked")
 		hidden.add("code", code)
 		return "wechat", code

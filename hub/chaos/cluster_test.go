@@ -21,16 +21,16 @@ func TestAClusterReshardsWhileLoginsGoOn(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, len(settings))
 			cluster.Calm(t, time.Minute)
-			total := logins(t, 200)
-			s := world{nodes: three(t, cluster.URL, settings...)}.run(t, total, 30, func(ctx context.Context) {
-				for i := 0; ctx.Err() == nil; i++ { // round and round, 400 slots a time
-					err := cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400)
-					if err != nil && ctx.Err() == nil {
-						t.Error(err)
-					}
+			i := 0
+			w := world{nodes: three(t, cluster.URL, settings...)}
+			s := w.run(t, logins(t, 200), 30, fault{every: 100 * time.Millisecond, least: 3, strike: func(ctx context.Context) {
+				// round and round, 400 slots a time
+				if err := cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400); err != nil {
+					t.Error(err)
 				}
-			})
-			complete(t, s, total)
+				i++
+			}})
+			complete(t, s)
 			if s.Errors > 0 {
 				t.Errorf("phones saw %d errors", s.Errors)
 			}
@@ -48,18 +48,23 @@ func TestLoginsGoOnWithTheirTicketsOnTheirWayToAnotherMaster(t *testing.T) {
 			cluster := hubtest.StartCluster(t, len(settings))
 			cluster.Calm(t, time.Minute)
 			nodes := three(t, cluster.URL, settings...)
-			before := levels(t, nodes)
+			before := hubtest.Levels(t, nodes)
 			var all sync.WaitGroup
 			road := road{cluster: cluster, taken: map[int64]bool{}}
 			for range 60 {
 				all.Go(func() {
-					if err := confirmedOnTheMove(&road, oneOf(nodes...)); err != nil {
+					if err := road.login(oneOf(nodes...)); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 			all.Wait()
-			settled(t, nodes, before)
+			road.sum.judge(t, world{})
+			complete(t, &road.sum)
+			if road.sum.Begun < 30 {
+				t.Errorf("only %d tickets were on their way", road.sum.Begun)
+			}
+			hubtest.Settled(t, nodes, before)
 		})
 	}
 }
@@ -70,6 +75,7 @@ type road struct {
 	cluster *hubtest.Cluster
 	mu      sync.Mutex
 	taken   map[int64]bool // slots
+	sum     tally
 }
 
 // move takes the ticket half of the way. alone is false, and nothing is done,
@@ -88,9 +94,9 @@ func (r *road) move(ctx context.Context, id string) (arrive func() error, alone 
 	return arrive, true, err
 }
 
-// confirmedOnTheMove is one login whose ticket's slot is half moved between its
-// scan and its ack. The page goes and comes back meanwhile.
-func confirmedOnTheMove(road *road, entry func() string) error {
+// login is one whose ticket's slot is half moved between its scan and its ack. The
+// page goes and comes back meanwhile.
+func (r *road) login(entry func() string) error {
 	ctx, cancel := hubtest.Limit(90 * time.Second)
 	defer cancel()
 	page := &hubtest.Page{Entry: entry}
@@ -105,7 +111,7 @@ func confirmedOnTheMove(road *road, entry func() string) error {
 	if _, err := phone.Insist(ctx, entry, page.Ticket.ID, "scan"); err != nil {
 		return err
 	}
-	arrive, alone, err := road.move(ctx, page.Ticket.ID)
+	arrive, alone, err := r.move(ctx, page.Ticket.ID)
 	if err != nil || !alone {
 		return err
 	}
@@ -116,9 +122,13 @@ func confirmedOnTheMove(road *road, entry func() string) error {
 	if err != nil || seen > 0 {
 		return errors.Join(err, fmt.Errorf("the phone saw %d errors while its ticket moved", seen))
 	}
+	told := time.Now()
 	held.Wait()
-	if page.Token == "" || !page.Acked {
-		return errors.New("no token while the ticket moved")
+	r.mu.Lock()
+	r.sum.count(page, "sandbox:traveller", told)
+	r.mu.Unlock()
+	if !page.Acked {
+		return errors.New("no acknowledged token while the ticket moved")
 	}
 	return arrive()
 }
@@ -130,7 +140,7 @@ func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
 	cluster := hubtest.StartCluster(t, 1)
 	cluster.Calm(t, time.Minute)
 	nodes := three(t, cluster.URL, hasty...)
-	before := levels(t, nodes)
+	before := hubtest.Levels(t, nodes)
 	victim := cluster.Nodes[0]
 	ctx, cancel := hubtest.Limit(60 * time.Second)
 	defer cancel()
@@ -165,13 +175,11 @@ func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
 		}
 	}
 	held.Wait()
-	var longest time.Duration
+	sum := &tally{}
 	for _, page := range pages {
-		if page.Token == "" {
-			t.Error("a page never got its token")
-		}
-		longest = max(longest, page.TokenAt.Sub(told))
+		sum.count(page, "sandbox:late", told)
 	}
-	t.Logf("the last token came %v after the failover", longest)
-	settled(t, nodes, before)
+	sum.judge(t, world{})
+	complete(t, sum)
+	hubtest.Settled(t, nodes, before)
 }

@@ -47,14 +47,13 @@ func TestASentinelFailover(t *testing.T) {
 					sentinel.Master.Client.ConfigSet(context.Background(), with.master[0], with.master[1])
 				}
 				w := world{nodes: three(t, sentinel.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
-				s := w.run(t, logins(t, 200), 40, func(ctx context.Context) {
-					pause(ctx, time.Second)
+				s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
 					lose(t, ctx, sentinel.Master, sentinel.Replica, lag)
 					sentinel.FailOver(t)
 					// Where confirms wait for a replica, there must be one again.
 					sentinel.Master.Start(t)
 					sentinel.Master.Follow(t, sentinel.Replica)
-				})
+				}})
 				t.Logf("LOSS sentinel, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Told)
 			})
 		}
@@ -88,13 +87,12 @@ func TestAClusterFailover(t *testing.T) {
 				cluster.Calm(t, time.Minute)
 				w := world{nodes: three(t, cluster.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
 				master := cluster.Nodes[0]
-				s := w.run(t, logins(t, 250), 40, func(ctx context.Context) {
-					pause(ctx, time.Second)
+				s := w.run(t, logins(t, 250), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
 					lose(t, ctx, master, cluster.ReplicaOf(t, master), lag)
 					cluster.FailOver(t, master)
 					master.Start(t) // it comes back as its successor's replica
 					master.AwaitLink(t)
-				})
+				}})
 				t.Logf("LOSS cluster, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Told)
 			})
 		}

@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,11 +13,12 @@ func TestEveryNodesSubscriptionKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	w := world{nodes: three(t, redis.URL)}
-	total := logins(t, 300)
-	s := w.run(t, total, 30, func(ctx context.Context) {
-		again(ctx, 50*time.Millisecond, func() { redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub") })
-	})
-	complete(t, s, total)
+	s := w.run(t, logins(t, 300), 30, fault{every: 50 * time.Millisecond, least: 60, strike: func(ctx context.Context) {
+		if err := redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+			t.Errorf("client kill: %v", err)
+		}
+	}})
+	complete(t, s)
 }
 
 func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
@@ -27,18 +29,14 @@ func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
 	well := start(t, redis.URL)
 	// Pages come to either node; phones to the one that is well.
 	w := world{nodes: []*hubtest.Node{cut, well}, phone: oneOf(well)}
-	total := logins(t, 200)
-	s := w.run(t, total, 40, func(ctx context.Context) {
-		for ctx.Err() == nil {
-			pause(ctx, time.Second)
-			proxy.Pause()
-			hubtest.Eventually(t, 10*time.Second, "the node says that it is not ready", func() bool { return cut.Get("/readyz") == 503 })
-			pause(ctx, 4*time.Second)
-			proxy.Resume()
-			hubtest.Eventually(t, 15*time.Second, "the node is ready again", func() bool { return cut.Get("/readyz") == 200 })
-		}
-	})
-	complete(t, s, total)
+	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, strike: func(ctx context.Context) {
+		proxy.Pause()
+		becomes(t, 503, cut)
+		pause(ctx, 4*time.Second)
+		proxy.Resume()
+		becomes(t, 200, cut)
+	}})
+	complete(t, s)
 }
 
 func TestAMasterThatPublishesButRefusesWrites(t *testing.T) {
@@ -46,17 +44,19 @@ func TestAMasterThatPublishesButRefusesWrites(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	nodes := three(t, redis.URL)
 	w := world{nodes: nodes}
-	total := logins(t, 200)
-	s := w.run(t, total, 40, func(ctx context.Context) {
-		pause(ctx, 500*time.Millisecond)
+	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, strike: func(ctx context.Context) {
 		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "1")
-		for _, n := range nodes {
-			hubtest.Eventually(t, 10*time.Second, "every node says that it is not ready", func() bool { return n.Get("/readyz") == 503 })
-		}
-		redis.Client.ConfigSet(context.Background(), "min-replicas-to-write", "0")
-		for _, n := range nodes {
-			hubtest.Eventually(t, 10*time.Second, "every node is ready again", func() bool { return n.Get("/readyz") == 200 })
-		}
-	})
-	complete(t, s, total)
+		becomes(t, 503, nodes...)
+		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "0")
+		becomes(t, 200, nodes...)
+	}})
+	complete(t, s)
+}
+
+// becomes waits until the nodes say that they are ready, 200, or not, 503.
+func becomes(t *testing.T, status int, nodes ...*hubtest.Node) {
+	t.Helper()
+	for i, n := range nodes {
+		hubtest.Eventually(t, 15*time.Second, fmt.Sprintf("/readyz of node %d is %d", i, status), func() bool { return n.Get("/readyz") == status })
+	}
 }

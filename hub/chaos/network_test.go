@@ -24,15 +24,14 @@ func TestLoginsGoThroughNetworksThatBreakWebSockets(t *testing.T) {
 			redis := hubtest.StartRedis(t)
 			nodes := three(t, redis.URL)
 			box.Start(t, oneOf(nodes...))
-			total := logins(t, 150)
 			w := world{nodes: nodes, entry: func() string { return box.URL }, phone: oneOf(nodes...), thought: 700 * time.Millisecond}
-			s := w.run(t, total, 50, func(context.Context) {})
-			complete(t, s, total)
+			s := w.run(t, logins(t, 150), 50, fault{})
+			complete(t, s)
 			if s.Errors > 0 {
 				t.Errorf("phones saw %d errors", s.Errors)
 			}
-			if box.Upgrades.Load() < int64(total) {
-				t.Errorf("only %d of %d pages tried a socket", box.Upgrades.Load(), total)
+			if box.Upgrades.Load() < int64(s.Begun) {
+				t.Errorf("only %d of %d pages tried a socket", box.Upgrades.Load(), s.Begun)
 			}
 		})
 	}
@@ -42,12 +41,14 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
-	before := levels(t, []*hubtest.Node{node})
+	before := hubtest.Levels(t, []*hubtest.Node{node})
 	// The shortest idle time that is met in the wild is half a minute.
 	box := (&hubtest.Middlebox{CutIdle: 25 * time.Second}).Start(t, func() string { return node.URL })
 	ctx, cancel := hubtest.Limit(90 * time.Second)
 	defer cancel()
 	var all sync.WaitGroup
+	var mu sync.Mutex
+	sum := &tally{}
 	for range 20 {
 		all.Go(func() {
 			page := &hubtest.Page{Entry: func() string { return box.URL }}
@@ -61,14 +62,20 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 			if _, err := hubtest.NewPhone("slow").Insist(ctx, func() string { return node.URL }, page.Ticket.ID, "confirm"); err != nil {
 				t.Error(err)
 			}
+			told := time.Now()
 			held.Wait()
 			if page.Token == "" || page.Sockets != 1 || page.Polls != 0 {
 				t.Errorf("token %q after %d sockets and %d polls", page.Token, page.Sockets, page.Polls)
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			sum.count(page, "sandbox:slow", told)
 		})
 	}
 	all.Wait()
-	settled(t, []*hubtest.Node{node}, before)
+	sum.judge(t, world{})
+	complete(t, sum)
+	hubtest.Settled(t, []*hubtest.Node{node}, before)
 }
 
 func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
@@ -81,9 +88,8 @@ func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
 		proxy.Loss(0.3)
 		lossy = append(lossy, &hubtest.Node{URL: proxy.URL})
 	}
-	total := logins(t, 200)
-	s := world{nodes: nodes, entry: oneOf(lossy...)}.run(t, total, 70, func(context.Context) {})
-	complete(t, s, total)
+	s := world{nodes: nodes, entry: oneOf(lossy...)}.run(t, logins(t, 200), 70, fault{})
+	complete(t, s)
 	if s.Errors > 0 {
 		t.Errorf("phones saw %d errors", s.Errors)
 	}
@@ -93,8 +99,7 @@ func TestPagesThatNeverReadAreClosedAndNobodyWaitsForThem(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
-	total := logins(t, 100)
-	s := world{nodes: []*hubtest.Node{node}}.run(t, total, 20, func(ctx context.Context) {
+	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 100), 20, fault{every: 200 * time.Millisecond, least: 2, strike: func(context.Context) {
 		limit, cancel := hubtest.Limit(60 * time.Second)
 		defer cancel()
 		var all sync.WaitGroup
@@ -106,8 +111,8 @@ func TestPagesThatNeverReadAreClosedAndNobodyWaitsForThem(t *testing.T) {
 			})
 		}
 		all.Wait()
-	})
-	complete(t, s, total)
+	}})
+	complete(t, s)
 	if longest := s.waited(1); longest > 4*time.Second {
 		t.Errorf("a page waited %v for its token", longest)
 	}
@@ -161,9 +166,8 @@ func TestAPageThatReconnectsInALoopHoldsFourPlacesAtTheMost(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
-	total := logins(t, 100)
 	const dials = 400
-	s := world{nodes: []*hubtest.Node{node}}.run(t, total, 10, func(context.Context) {
+	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 100), 10, fault{every: 200 * time.Millisecond, least: 1, strike: func(context.Context) {
 		ctx, cancel := hubtest.Limit(60 * time.Second)
 		defer cancel()
 		ticket, err := hubtest.Make(ctx, node.URL, nil)
@@ -195,6 +199,6 @@ func TestAPageThatReconnectsInALoopHoldsFourPlacesAtTheMost(t *testing.T) {
 				t.Errorf("a socket of a rejected ticket is closed with %d", code)
 			}
 		}
-	})
-	complete(t, s, total)
+	}})
+	complete(t, s)
 }

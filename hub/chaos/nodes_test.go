@@ -35,10 +35,11 @@ func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
 		t.Run(map[int]string{1: "one", 2: "two at once"}[victims], func(t *testing.T) {
 			redis := hubtest.StartRedis(t)
 			f := startFleet(t, redis.URL)
-			total := logins(t, 150)
-			s := world{nodes: f.nodes, entry: f.entry}.run(t, total, 30, func(ctx context.Context) {
-				for i := 0; ctx.Err() == nil; i++ {
-					pause(ctx, time.Second)
+			i := 0
+			s := world{nodes: f.nodes, entry: f.entry}.run(t, logins(t, 150), 30, fault{
+				every: time.Second,
+				least: len(f.nodes), // every node once
+				strike: func(ctx context.Context) {
 					for v := range victims {
 						f.nodes[(i+v)%3].Kill()
 					}
@@ -46,9 +47,9 @@ func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
 					for v := range victims {
 						f.nodes[(i+v)%3].Restart(t)
 					}
-				}
-			})
-			complete(t, s, total)
+					i++
+				}})
+			complete(t, s)
 		})
 	}
 }
@@ -57,9 +58,13 @@ func TestARollingRestartShowsNoPhoneAnError(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	f := startFleet(t, redis.URL, "DRAIN=2s")
-	total := logins(t, 400)
-	s := world{nodes: f.nodes, entry: f.entry}.run(t, total, 20, func(ctx context.Context) {
-		for i := 0; ctx.Err() == nil; i++ {
+	i := 0
+	s := world{nodes: f.nodes, entry: f.entry}.run(t, logins(t, 400), 20, fault{
+		// nginx leaves a node out for two seconds after a refusal; the next one
+		// goes when this one is back for it.
+		every: 2500 * time.Millisecond,
+		least: len(f.nodes), // every node once
+		strike: func(context.Context) {
 			n := f.nodes[i%3]
 			if err := n.Terminate(); err != nil {
 				t.Errorf("terminate: %v", err)
@@ -68,12 +73,9 @@ func TestARollingRestartShowsNoPhoneAnError(t *testing.T) {
 				t.Errorf("the node ended with %d, %v:\n%s", code, err, n.Log())
 			}
 			n.Restart(t)
-			// nginx leaves a node out for two seconds after a refusal; the next
-			// one goes when this one is back for it.
-			pause(ctx, 2500*time.Millisecond)
-		}
-	})
-	complete(t, s, total)
+			i++
+		}})
+	complete(t, s)
 	if s.Errors > 0 {
 		t.Errorf("phones saw %d errors", s.Errors)
 	}

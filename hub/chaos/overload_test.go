@@ -3,6 +3,7 @@ package chaos_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -20,7 +21,7 @@ func TestMoreSocketsThanANodeTakesHarmNobodyWhoIsThere(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, fmt.Sprint("MAX_SOCKETS=", room))
 	nodes := []*hubtest.Node{node}
-	before := levels(t, nodes)
+	before := hubtest.Levels(t, nodes)
 	ctx, cancel := hubtest.Limit(90 * time.Second)
 	defer cancel()
 	inside := make([]*hubtest.Page, room)
@@ -47,15 +48,19 @@ func TestMoreSocketsThanANodeTakesHarmNobodyWhoIsThere(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	told := time.Now()
 	held.Wait()
+	sum := &tally{}
 	for i, page := range inside {
+		sum.count(page, fmt.Sprint("sandbox:inside-", i), told)
 		if page.Token == "" || page.Sockets != 1 || subjectOf(page.Token) != fmt.Sprint("sandbox:inside-", i) {
 			t.Errorf("page %d: token %q, %d sockets", i, page.Token, page.Sockets)
 		}
 	}
-	total := logins(t, 100)
-	complete(t, world{nodes: nodes}.run(t, total, 20, func(context.Context) {}), total)
-	settled(t, nodes, before)
+	sum.judge(t, world{})
+	complete(t, sum)
+	complete(t, world{nodes: nodes}.run(t, logins(t, 100), 20, fault{}))
+	hubtest.Settled(t, nodes, before)
 }
 
 // turnedAway is a page for whom a full node has no place: it hears so before any
@@ -82,28 +87,33 @@ func TestAFloodOfTicketsLeavesTheNodesMemoryAtItsLevel(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, "TICKET_TTL=5s", "CONFIRM_TTL=5s")
-	nodes := []*hubtest.Node{node}
-	complete(t, world{nodes: nodes}.run(t, 50, 10, func(context.Context) {}), 50) // warm
-	before := levels(t, nodes)
+	w := world{nodes: []*hubtest.Node{node}}
+	complete(t, w.run(t, 50, 10, fault{})) // warm
+	before := hubtest.Levels(t, w.nodes)
 	total := 10_000
 	if os.Getenv("CHAOS_LOGINS") != "" {
 		total = 50_000
 	}
-	ctx, cancel := hubtest.Limit(5 * time.Minute)
-	defer cancel()
-	var all sync.WaitGroup
-	for worker := range 16 {
-		all.Go(func() {
-			for i := worker; i < total && !t.Failed(); i += 16 {
-				if _, err := hubtest.Make(ctx, node.URL, nil); err != nil {
-					t.Error(err)
+	s := w.run(t, logins(t, 100), 10, fault{every: 200 * time.Millisecond, least: 1, most: 1, strike: func(context.Context) {
+		ctx, cancel := hubtest.Limit(5 * time.Minute)
+		defer cancel()
+		var all sync.WaitGroup
+		for worker := range 16 {
+			all.Go(func() {
+				for i := worker; i < total && !t.Failed(); i += 16 {
+					if _, err := hubtest.Make(ctx, node.URL, nil); err != nil {
+						t.Error(err)
+					}
 				}
-			}
-		})
+			})
+		}
+		all.Wait()
+	}})
+	complete(t, s)
+	if s.Errors > 0 {
+		t.Errorf("phones saw %d errors", s.Errors)
 	}
-	all.Wait()
-	settled(t, nodes, before)
-	after := levels(t, nodes)
+	after := hubtest.Levels(t, w.nodes)
 	if grown := after[0].Resident - before[0].Resident; grown > 64<<20 {
 		t.Errorf("%d MiB more than before are resident", grown>>20)
 	}
@@ -113,28 +123,30 @@ func TestAFloodFromOneAddressIsRefusedAndOthersAreServed(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, "RATE_LIMIT=60", "TRUSTED_PROXIES=127.0.0.1")
-	before := levels(t, []*hubtest.Node{node})
-	ctx, cancel := hubtest.Limit(60 * time.Second)
-	defer cancel()
-	statuses := map[int]int{}
-	for range 500 {
-		a, err := hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil, "X-Forwarded-For", "203.0.113.7")
-		if err != nil {
-			t.Fatal(err)
+	w := world{nodes: []*hubtest.Node{node}, from: func() string { return fmt.Sprintf("198.51.100.%d", rand.IntN(256)) }}
+	s := w.run(t, logins(t, 100), 10, fault{every: 200 * time.Millisecond, least: 2, strike: func(ctx context.Context) {
+		refused := 0
+		for range 500 {
+			a, err := hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil, "X-Forwarded-For", "203.0.113.7")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if a.Status != http.StatusTooManyRequests {
+				continue
+			}
+			if refused++; a.Header.Get("Retry-After") == "" {
+				t.Error("429 without Retry-After")
+			}
 		}
-		if statuses[a.Status]++; a.Status == http.StatusTooManyRequests && a.Header.Get("Retry-After") == "" {
-			t.Error("429 without Retry-After")
+		if refused < 400 {
+			t.Errorf("only %d of 500 were refused", refused)
 		}
+	}})
+	complete(t, s)
+	if s.Errors > 0 {
+		t.Errorf("phones saw %d errors", s.Errors)
 	}
-	if statuses[http.StatusTooManyRequests] < 400 {
-		t.Errorf("statuses %v", statuses)
-	}
-	for i := range 100 {
-		if _, err := hubtest.Make(ctx, node.URL, nil, "X-Forwarded-For", fmt.Sprintf("198.51.100.%d", i)); err != nil {
-			t.Errorf("somebody else: %v", err)
-		}
-	}
-	settled(t, []*hubtest.Node{node}, before)
 }
 
 // takesNew reports whether the node answers on a new connection.
@@ -151,12 +163,11 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	t.Parallel()
 	const files = 128
 	redis := hubtest.StartRedis(t)
-	node := hubtest.StartNode(t, wrapped(t, fmt.Sprint("ulimit -n ", files), program), "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
-	nodes := []*hubtest.Node{node}
-	total := logins(t, 100)
-	complete(t, world{nodes: nodes}.run(t, total, 10, func(context.Context) {}), total)
-	before := levels(t, nodes)
-	ctx, cancel := hubtest.Limit(2 * time.Minute)
+	node := hubtest.StartNode(t, wrapped(t, fmt.Sprint("ulimit -n ", files), program), "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t), "TICKET_TTL=10m")
+	w := world{nodes: []*hubtest.Node{node}}
+	complete(t, w.run(t, logins(t, 100), 10, fault{}))
+	before := hubtest.Levels(t, w.nodes)
+	ctx, cancel := hubtest.Limit(10 * time.Minute)
 	defer cancel()
 	there := &hubtest.Page{Entry: func() string { return node.URL }}
 	if err := there.Make(ctx); err != nil {
@@ -164,7 +175,7 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	}
 	var held sync.WaitGroup
 	held.Go(func() { there.Wait(ctx) })
-	for round := range 3 {
+	s := w.run(t, logins(t, 100), 10, fault{every: time.Second, least: 3, strike: func(context.Context) {
 		var greedy []net.Conn
 		for range 2 * files {
 			if conn, err := net.Dial("tcp", strings.TrimPrefix(node.URL, "http://")); err == nil {
@@ -176,10 +187,8 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 			conn.Close()
 		}
 		hubtest.Eventually(t, 10*time.Second, "the node is ready again", func() bool { return node.Get("/readyz") == http.StatusOK })
-		s := world{nodes: nodes}.run(t, total, 10, func(context.Context) {})
-		complete(t, s, total)
-		t.Logf("round %d: %d connections were taken", round, len(greedy))
-	}
+	}})
+	complete(t, s)
 	if _, err := hubtest.NewPhone("there").Insist(ctx, there.Entry, there.Ticket.ID, "confirm"); err != nil {
 		t.Error(err)
 	}
@@ -187,5 +196,5 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	if there.Token == "" || there.Sockets != 1 {
 		t.Errorf("who was there all the time: token %q, %d sockets", there.Token, there.Sockets)
 	}
-	settled(t, nodes, before)
+	hubtest.Settled(t, w.nodes, before)
 }

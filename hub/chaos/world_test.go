@@ -10,10 +10,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,36 +58,6 @@ func logins(t *testing.T, usual int) int {
 	return n
 }
 
-// tally is what became of the logins of a run.
-type tally struct {
-	Made       int // tickets
-	Told       int // confirmed to the phone
-	Delivered  int // the page has the token
-	Acked      int // and the hub knows
-	Duplicated int // deliveries before the ack, beyond the first
-	Lost       int // told, and never delivered: must be 0
-	Second     int // an identity that is not the phone's: must be 0
-	Other      int // another token of the same identity: must be 0 unless Redis forgets
-	Refused    int // the phone was refused for good: its ticket was gone or over
-	Errors     int // what people at the phones saw and tried again
-
-	Waited []time.Duration // of each login: from the confirm, where it was tried again from its answer, to the token
-}
-
-func (s *tally) String() string {
-	return fmt.Sprintf("made %d, told %d, delivered %d, acked %d, duplicated %d, lost %d, second identity %d, other token %d, refused %d, errors at phones %d; to the token median %v, longest %v",
-		s.Made, s.Told, s.Delivered, s.Acked, s.Duplicated, s.Lost, s.Second, s.Other, s.Refused, s.Errors, s.waited(0.5), s.waited(1))
-}
-
-// waited is that share of all logins' way to the token.
-func (s *tally) waited(share float64) time.Duration {
-	if len(s.Waited) == 0 {
-		return 0
-	}
-	slices.Sort(s.Waited)
-	return s.Waited[int(share*float64(len(s.Waited)-1))].Round(time.Millisecond)
-}
-
 // world is what a run goes against.
 type world struct {
 	nodes []*hubtest.Node // whose levels must come back; the entry, where there is no other
@@ -108,6 +78,12 @@ type world struct {
 	// when the phone confirms again. In lossy ones it forgets even what the phone
 	// was told: that is counted and does not fail.
 	forgetful, lossy bool
+	// In wiped ones each strike empties Redis: logins that were under way then, and
+	// only those, may end without a token. Their pages must hear so.
+	wiped bool
+
+	from     func() string // the address that a page comes from, for a node that trusts us with it; nil: ours
+	underWay *atomic.Int64 // logins that have a ticket and have not ended
 }
 
 // oneOf takes one of the nodes at random, as a load balancer without stickiness.
@@ -125,83 +101,65 @@ func (w *world) defaults() {
 	if w.thought == 0 {
 		w.thought = 300 * time.Millisecond
 	}
+	if w.underWay == nil {
+		w.underWay = &atomic.Int64{}
+	}
 	if w.owner == nil {
 		w.owner = func(user string) (*hubtest.Phone, string) { return hubtest.NewPhone(user), "sandbox:" + user }
 	}
 }
 
-// run runs so many logins, so many at once, with the fault going on beside them.
-// The fault starts with the logins, and its context ends with the last of them.
-// After that every node must come back to its level.
-func (w world) run(t *testing.T, total, atOnce int, fault func(ctx context.Context)) *tally {
+// run begins logins, so many at once, until so many have been begun and the fault,
+// which goes on beside them, is over. It fails where the fault did not strike as
+// often as it must while logins were under way, where logins were lost, and where
+// a node does not come back to its level after all.
+func (w world) run(t *testing.T, total, atOnce int, f fault) *tally {
 	t.Helper()
 	w.defaults()
-	before := levels(t, w.nodes)
+	before := hubtest.Levels(t, w.nodes)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute+time.Duration(total)*200*time.Millisecond)
 	defer cancel()
-	var beside sync.WaitGroup
-	beside.Go(func() { fault(ctx) })
-	sum := &tally{}
-	var mu sync.Mutex
+	c := &course{wanted: total}
 	var all sync.WaitGroup
-	turn := make(chan int)
-	for range atOnce {
+	all.Go(func() { c.suffer(ctx, w, f) })
+	for person := range atOnce {
 		all.Go(func() {
-			for i := range turn {
-				one := w.login(ctx, fmt.Sprintf("user-%d", i))
-				mu.Lock()
-				sum.add(one)
-				mu.Unlock()
+			for user, ok := c.next(person); ok && ctx.Err() == nil; user, ok = c.next(person) {
+				c.end(w.login(ctx, user))
 			}
 		})
 	}
-	for i := range total {
-		turn <- i
-	}
-	close(turn)
 	all.Wait()
-	cancel()
-	beside.Wait()
-	t.Log(sum)
-	if sum.Lost > 0 && !w.lossy || sum.Other > 0 && !w.forgetful || sum.Second > 0 {
-		t.Errorf("lost or false logins: %s", sum)
-	}
-	settled(t, w.nodes, before)
-	return sum
-}
-
-func (s *tally) add(o tally) {
-	s.Made += o.Made
-	s.Told += o.Told
-	s.Delivered += o.Delivered
-	s.Acked += o.Acked
-	s.Duplicated += o.Duplicated
-	s.Lost += o.Lost
-	s.Second += o.Second
-	s.Other += o.Other
-	s.Refused += o.Refused
-	s.Errors += o.Errors
-	s.Waited = append(s.Waited, o.Waited...)
+	s := c.sum(t, w, f)
+	s.judge(t, w)
+	hubtest.Settled(t, w.nodes, before)
+	return s
 }
 
 // login is one user's: a page, and a phone that scans and confirms after short
 // thoughts.
-func (w world) login(ctx context.Context, user string) tally {
-	var s tally
+func (w world) login(ctx context.Context, user string) (o outcome) {
 	page := &hubtest.Page{Entry: w.entry}
-	if page.Make(ctx) != nil {
-		return s
+	if w.from != nil {
+		page.Headers = []string{"X-Forwarded-For", w.from()}
 	}
-	s.Made = 1
+	if page.Make(ctx) != nil {
+		o.Begun = 1
+		return o
+	}
+	w.underWay.Add(1)
+	defer w.underWay.Add(-1)
+	o.from = page.MadeAt
 	waiting, enough := context.WithTimeout(ctx, 100*time.Second)
 	defer enough()
 	var held sync.WaitGroup
 	hold := func(ctx context.Context) { held.Go(func() { page.Wait(ctx) }) }
 	present, leave := context.WithCancel(waiting)
+	defer leave()
 	hold(present)
 	phone, subject := w.owner(user)
 	pause(ctx, rand.N(w.thought))
-	err := s.insist(ctx, w, phone, page, "scan")
+	err := o.insist(ctx, w, phone, page, "scan")
 	away := rand.Float64() < w.away
 	if away {
 		leave()
@@ -211,9 +169,9 @@ func (w world) login(ctx context.Context, user string) tally {
 	if err == nil {
 		pause(ctx, rand.N(w.thought))
 		told = time.Now()
-		before := s.Errors
-		err = s.insist(ctx, w, phone, page, "confirm")
-		if s.Errors > before {
+		before := o.Errors
+		err = o.insist(ctx, w, phone, page, "confirm")
+		if o.Errors > before {
 			told = time.Now()
 		}
 	}
@@ -222,41 +180,25 @@ func (w world) login(ctx context.Context, user string) tally {
 		told = time.Now()
 		hold(waiting)
 	}
-	if err == nil {
-		s.Told = 1
-	} else if errors.Is(err, hubtest.ErrGivenUp) {
-		s.Refused = 1
-		enough() // nobody will confirm it any more
+	if err != nil {
+		told = time.Time{}
+	}
+	if errors.Is(err, hubtest.ErrGivenUp) {
+		o.Refused = 1
+		if !w.wiped { // there the page must hear of its end by itself
+			enough() // nobody will confirm it any more
+		}
 	}
 	held.Wait()
-	leave()
-	s.count(page, subject, told)
-	return s
+	o.to = time.Now()
+	o.count(page, subject, told)
+	return o
 }
 
 func (s *tally) insist(ctx context.Context, w world, phone *hubtest.Phone, page *hubtest.Page, action string) error {
 	seen, err := phone.Insist(ctx, w.phone, page.Ticket.ID, action)
 	s.Errors += seen
 	return err
-}
-
-func (s *tally) count(page *hubtest.Page, subject string, told time.Time) {
-	if page.Token != "" {
-		s.Delivered = 1
-		s.Duplicated = page.Deliveries - 1
-		s.Waited = []time.Duration{max(0, page.TokenAt.Sub(told))}
-		if page.Conflict != "" {
-			s.Other = 1
-		}
-		if subjectOf(page.Token) != subject || s.Other > 0 && subjectOf(page.Conflict) != subject {
-			s.Second = 1
-		}
-	} else {
-		s.Lost = s.Told
-	}
-	if page.Acked {
-		s.Acked = 1
-	}
 }
 
 // claims are those of a token; its signature is tested elsewhere.
@@ -286,37 +228,6 @@ func wrapped(t *testing.T, line, program string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// again repeats f at that interval until ctx ends.
-func again(ctx context.Context, every time.Duration, f func()) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			f()
-		}
-	}
-}
-
-// pause waits within a fault.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
-// complete checks that every login of a run came through: the fault was one that
-// nobody need notice for long.
-func complete(t *testing.T, s *tally, total int) {
-	t.Helper()
-	if s.Told != total || s.Delivered != total {
-		t.Errorf("not every login came through: %s", s)
-	}
 }
 
 // three starts three nodes on the Redis at url.

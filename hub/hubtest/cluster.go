@@ -20,23 +20,23 @@ type Cluster struct {
 
 // StartCluster starts a Cluster of three masters, each with so many replicas,
 // and waits until every server knows that it stands. A master that is gone is
-// replaced, where it has a replica, after one to three seconds. It ends with the
-// test.
-func StartCluster(t testing.TB, replicas int) *Cluster {
+// replaced, where it has a replica, after one to three seconds. More arguments go
+// to every redis-server as they are. It ends with the test.
+func StartCluster(t testing.TB, replicas int, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{}
 	var addrs []string
 	for range clusterMasters * (1 + replicas) {
-		r := StartRedis(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", FreePort(t),
-			"--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
+		r := StartRedis(t, append([]string{"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", FreePort(t),
+			"--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"}, args...)...)
 		c.Nodes = append(c.Nodes, r)
 		addrs = append(addrs, r.Addr)
 	}
 	c.URL = "redis://" + addrs[0] + "?cluster=true&addr=" + strings.Join(addrs[1:], "&addr=")
 	ctx, cancel := Limit(30 * time.Second)
 	defer cancel()
-	args := append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes", "--cluster-replicas", fmt.Sprint(replicas))
-	if out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput(); err != nil {
+	create := append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes", "--cluster-replicas", fmt.Sprint(replicas))
+	if out, err := exec.CommandContext(ctx, "redis-cli", create...).CombinedOutput(); err != nil {
 		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
 	}
 	c.AwaitWhole(t)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// MailLine stands between a node and its Redis and passes everything on, but
-// can make its subscriptions deliver nothing while their links are up: what a
+// MailLine stands between nodes and their Redis and passes everything on, but
+// can make their subscriptions deliver nothing while the links are up: what a
 // firewall does that has forgotten them, and what no client library notices.
 type MailLine struct {
 	URL    string // in place of the server's
@@ -18,10 +18,11 @@ type MailLine struct {
 
 	mu    sync.Mutex // guards what follows
 	ended bool
+	hold  bool // later subscriptions deliver nothing either
 	open  map[net.Conn]*link
 }
 
-// link is one connection of the node's.
+// link is one connection of a node's.
 type link struct {
 	subscribed bool
 	mute       bool
@@ -63,6 +64,37 @@ func (m *MailLine) Mute() (muted int) {
 	return muted
 }
 
+// Hold is Mute for later subscriptions too, until Release.
+func (m *MailLine) Hold() (muted int) {
+	m.mu.Lock()
+	m.hold = true
+	m.mu.Unlock()
+	return m.Mute()
+}
+
+// Release lets later subscriptions deliver again; those that are mute stay so.
+func (m *MailLine) Release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hold = false
+}
+
+// Links is how many subscriptions stand and deliver, and how many are up and
+// mute.
+func (m *MailLine) Links() (deliver, mute int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.open {
+		switch {
+		case l.mute:
+			mute++
+		case l.subscribed:
+			deliver++
+		}
+	}
+	return deliver / 2, mute / 2 // each link is there with both its ends
+}
+
 func (m *MailLine) accept() {
 	for {
 		near, err := m.listen.Accept()
@@ -100,7 +132,10 @@ func (m *MailLine) pump(from, to net.Conn, l *link) {
 	for {
 		n, err := from.Read(buffer)
 		m.mu.Lock()
-		l.subscribed = l.subscribed || bytes.Contains(bytes.ToLower(buffer[:n]), []byte("\nsubscribe\r"))
+		if !l.subscribed && bytes.Contains(bytes.ToLower(buffer[:n]), []byte("subscribe\r")) { // SSUBSCRIBE too
+			l.subscribed = true
+			l.mute = m.hold
+		}
 		mute := l.mute
 		m.mu.Unlock()
 		if n > 0 && !mute {

@@ -25,6 +25,9 @@ const (
 type Page struct {
 	Entry  func() string // the URL to use next: a load balancer's, or any node's
 	Ticket *Ticket
+	// Headers are pairs, of its request for a ticket.
+	Headers []string
+	MadeAt  time.Time // when the attempt that made its ticket began
 
 	Token      string    // the first that came
 	TokenAt    time.Time // and when
@@ -42,7 +45,8 @@ type Page struct {
 // Make makes the page's ticket, however often that fails.
 func (p *Page) Make(ctx context.Context) error {
 	for {
-		t, err := Make(ctx, p.Entry(), nil)
+		p.MadeAt = time.Now()
+		t, err := Make(ctx, p.Entry(), nil, p.Headers...)
 		if err == nil {
 			p.Ticket, p.failures = t, 0
 			return nil

@@ -10,8 +10,9 @@ import (
 // Phone is a user's; of the sandbox, where nothing else is said.
 type Phone struct {
 	Name string
-	// Login gives the provider and a fresh one-time code; nil: the sandbox's.
-	Login func() (provider, code string)
+	// Login gives the provider and a fresh one-time code for the ticket; nil: the
+	// sandbox's.
+	Login func(ticket string) (provider, code string)
 	id    uint64 // tells codes of two phones of one user apart
 	codes *atomic.Int64
 }
@@ -31,7 +32,7 @@ func (p *Phone) Code() string {
 func (p *Phone) Do(ctx context.Context, url, id, action string, more map[string]any) (*Answer, error) {
 	provider, code := "sandbox", ""
 	if p.Login != nil {
-		provider, code = p.Login()
+		provider, code = p.Login(id)
 	} else {
 		code = p.Code()
 	}

@@ -1,0 +1,144 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fault is what goes wrong while logins go on. The zero value is none, or one that
+// stands during the whole run.
+type fault struct {
+	every time.Duration // from the first login to the first strike, and from the end of one to the next
+	least int           // how often it must strike while logins are under way
+	most  int           // how often it can; 0: until the wanted logins have ended
+	// strike is one from its beginning to its end. Its context is the run's, which
+	// ends early only where the run is far too late.
+	strike func(ctx context.Context)
+}
+
+// span is a time: of a login from its ticket to its end, of a strike.
+type span struct{ from, to time.Time }
+
+func (s span) meets(o span) bool { return s.from.Before(o.to) && o.from.Before(s.to) }
+
+// outcome is what became of one login, and when it was under way.
+type outcome struct {
+	tally
+	span
+}
+
+// course is a run under way.
+type course struct {
+	wanted int // logins
+
+	mu      sync.Mutex // guards what follows
+	begun   int
+	ended   []outcome
+	strikes []span
+	over    bool // there will be no more strikes
+}
+
+// next begins a login: until all that were wanted are begun and the fault is over.
+// Beyond those wanted, a third of the people go on, so that a fault that takes its
+// time leaves the machine to others.
+func (c *course) next(person int) (user string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.begun >= c.wanted && (c.over || person%3 > 0) {
+		return "", false
+	}
+	c.begun++
+	return fmt.Sprintf("user-%d", c.begun), true
+}
+
+func (c *course) end(o outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = append(c.ended, o)
+}
+
+// enough reports whether the fault may stop.
+func (c *course) enough(f fault) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.strikes) >= f.least && len(c.ended) >= c.wanted
+}
+
+// suffer has the fault strike. One that finds no login under way does not count.
+func (c *course) suffer(ctx context.Context, w world, f fault) {
+	defer func() { // also where a strike has failed the test
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.over = true
+	}()
+	for n := 0; f.strike != nil && (f.most == 0 || n < f.most); n++ {
+		pause(ctx, f.every)
+		if ctx.Err() != nil || c.enough(f) {
+			return
+		}
+		hit, from := w.underWay.Load() > 0, time.Now()
+		f.strike(ctx)
+		if hit {
+			c.mu.Lock()
+			c.strikes = append(c.strikes, span{from, time.Now()})
+			c.mu.Unlock()
+		}
+	}
+}
+
+// sum adds up, and checks that the fault and the logins met: that it struck as
+// often as it must, and that people came through from its first strike to the end
+// of its last.
+func (c *course) sum(t *testing.T, w world, f fault) *tally {
+	t.Helper()
+	s := &tally{}
+	between := 0
+	for _, o := range c.ended {
+		for _, strike := range c.strikes {
+			if !strike.meets(o.span) {
+				continue
+			}
+			o.Struck = 1
+			if w.wiped && o.Delivered == 0 {
+				o.Wiped, o.Lost = 1, 0
+			}
+		}
+		if n := len(c.strikes); n > 1 && o.Delivered == 1 && o.to.After(c.strikes[0].from) && o.to.Before(c.strikes[n-1].to) {
+			between++
+		}
+		s.add(o.tally)
+	}
+	s.Strikes = len(c.strikes)
+	if s.Strikes < f.least || s.Struck < f.least {
+		t.Errorf("the fault struck %d times while logins were under way, at %d of them; it must %d times", s.Strikes, s.Struck, f.least)
+	}
+	if f.least > 1 && between == 0 {
+		t.Error("nobody got through between the first strike of the fault and the last")
+	}
+	return s
+}
+
+// again repeats f at that interval until ctx ends.
+func again(ctx context.Context, every time.Duration, f func()) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f()
+		}
+	}
+}
+
+// pause waits within a fault.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

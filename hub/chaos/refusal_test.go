@@ -1,0 +1,87 @@
+package chaos_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// A Cluster that covers not every slot takes messages on every master that is
+// left, and writes on none (cluster-require-full-coverage, the default).
+func TestAClusterThatIsDownIsDeafUntilItIsWholeAgain(t *testing.T) {
+	t.Parallel()
+	for name, way := range map[string]struct {
+		down, up func(*testing.T, *hubtest.Cluster)
+	}{
+		"a master without a replica is gone": {
+			func(t *testing.T, c *hubtest.Cluster) { c.Nodes[0].Kill(t) },
+			func(t *testing.T, c *hubtest.Cluster) { c.Nodes[0].Start(t) }},
+		"a slot is nobody's": { // all masters are there and answer
+			func(t *testing.T, c *hubtest.Cluster) { slots(t, c, "DELSLOTS", c.Nodes...) },
+			func(t *testing.T, c *hubtest.Cluster) { slots(t, c, "ADDSLOTS", c.Nodes[0]) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := hubtest.StartCluster(t, 0, "--appendonly", "yes", "--appendfsync", "always")
+			nodes := three(t, cluster.URL, "TICKET_TTL=10m")
+			s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
+				waiting := onLivingMaster(t, ctx, cluster, nodes[0])
+				way.down(t, cluster)
+				left := cluster.Nodes[1]
+				hubtest.Eventually(t, 15*time.Second, "a master that is left refuses writes", func() bool {
+					err := left.Client.Set(ctx, "{"+waiting+"}", "", time.Second).Err()
+					return err != nil && strings.Contains(err.Error(), "CLUSTERDOWN")
+				})
+				if err := left.Client.Publish(ctx, "anything", "").Err(); err != nil {
+					t.Errorf("and no messages either: %v", err)
+				}
+				becomes(t, http.StatusServiceUnavailable, nodes...)
+				for _, n := range nodes {
+					a, err := hubtest.NewPhone("early").Do(ctx, n.URL, waiting, "confirm", nil)
+					if err != nil || a.Status != http.StatusServiceUnavailable || a.Code != "store_unavailable" || a.Header.Get("Retry-After") == "" {
+						t.Errorf("confirm: %+v %v", a, err)
+					}
+				}
+				way.up(t, cluster)
+				cluster.AwaitWhole(t)
+				becomes(t, http.StatusOK, nodes...)
+				if a, err := hubtest.NewPhone("late").Do(ctx, nodes[1].URL, waiting, "confirm", nil); err != nil || a.Status != http.StatusOK {
+					t.Errorf("confirm, after all: %+v %v", a, err)
+				}
+			}})
+			complete(t, s)
+			if s.Errors == 0 {
+				t.Error("no phone was asked to try again")
+			}
+		})
+	}
+}
+
+// slots takes a slot of the first master's out of the servers' knowledge, or gives
+// it to one again.
+func slots(t *testing.T, c *hubtest.Cluster, does string, at ...*hubtest.Redis) {
+	t.Helper()
+	for _, r := range at {
+		if err := r.Client.Do(context.Background(), "CLUSTER", does, 0).Err(); err != nil {
+			t.Errorf("%s: %v", does, err)
+		}
+	}
+}
+
+// onLivingMaster is a ticket that lies on the Cluster's second master.
+func onLivingMaster(t *testing.T, ctx context.Context, c *hubtest.Cluster, n *hubtest.Node) (id string) {
+	t.Helper()
+	for {
+		ticket, err := hubtest.Make(ctx, n.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if holder, _ := c.Masters("loginhub:{" + ticket.ID + "}"); holder == c.Nodes[1] {
+			return ticket.ID
+		}
+	}
+}

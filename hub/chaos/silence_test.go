@@ -1,0 +1,105 @@
+package chaos_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// lines are three nodes, each with a mail line of its own to the Redis.
+func lines(t *testing.T) (nodes []*hubtest.Node, all []*hubtest.MailLine) {
+	t.Helper()
+	redis := hubtest.StartRedis(t)
+	for range 3 {
+		line := hubtest.StartMailLine(t, redis)
+		all = append(all, line)
+		nodes = append(nodes, start(t, line.URL))
+	}
+	return nodes, all
+}
+
+func TestSubscriptionsThatAreUpAndDeliverNothingAreGivenUpBeforeTheNodeIsDeaf(t *testing.T) {
+	t.Parallel()
+	nodes, lines := lines(t)
+	i := 0
+	s := world{nodes: nodes}.run(t, logins(t, 300), 40, fault{every: 1500 * time.Millisecond, least: len(lines), strike: func(context.Context) {
+		line, node := lines[i%3], nodes[i%3]
+		if n := line.Mute(); n != 1 {
+			t.Errorf("%d subscriptions stood", n)
+		}
+		if _, mute := line.Links(); mute != 1 {
+			t.Errorf("%d mute links are up", mute)
+		}
+		// The node ends the mute link itself: nothing else here does.
+		hubtest.Eventually(t, 10*time.Second, "the node has subscribed anew", func() bool {
+			deliver, mute := line.Links()
+			return deliver == 1 && mute == 0
+		})
+		if status := node.Get("/readyz"); status != 200 {
+			t.Errorf("readyz %d", status)
+		}
+		i++
+	}})
+	complete(t, s)
+	if s.Errors > 0 || s.Closed > 0 {
+		t.Errorf("phones saw %d errors, %d sockets were closed", s.Errors, s.Closed)
+	}
+}
+
+func TestANodeWhoseSubscriptionsAllDeliverNothingIsDeafAndItsPagesGetTheirTokens(t *testing.T) {
+	t.Parallel()
+	nodes, lines := lines(t)
+	i := 0
+	s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, strike: func(ctx context.Context) {
+		line, node := lines[i%3], nodes[i%3]
+		if n := line.Hold(); n != 1 {
+			t.Errorf("%d subscriptions stood", n)
+		}
+		becomes(t, 503, node)
+		pause(ctx, 3*time.Second) // over which it lets its pages go
+		line.Release()
+		becomes(t, 200, node)
+		i++
+	}})
+	complete(t, s)
+}
+
+func TestAShortSilenceClosesNothingAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	for name, silence := range map[string]struct {
+		begin, end func(*hubtest.Redis, *hubtest.Proxy)
+	}{
+		"what is sent is lost": {
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Pause() },
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Resume() }},
+		"connections are cut": {
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Cut() },
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Cut() }},
+		"Redis itself stalls": {
+			func(r *hubtest.Redis, _ *hubtest.Proxy) { r.Stall() },
+			func(r *hubtest.Redis, _ *hubtest.Proxy) { r.Resume() }},
+		"cut and nothing passes": {
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Pause(); p.Cut() },
+			func(_ *hubtest.Redis, p *hubtest.Proxy) { p.Resume() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := hubtest.StartRedis(t)
+			proxy := hubtest.StartProxy(t, redis)
+			well, node := start(t, redis.URL), start(t, proxy.URL)
+			// Pages come to either node; phones to the one that is well.
+			w := world{nodes: []*hubtest.Node{well, node}, phone: oneOf(well)}
+			s := w.run(t, logins(t, 150), 20, fault{every: 3 * time.Second, least: 2, strike: func(ctx context.Context) {
+				silence.begin(redis, proxy)
+				pause(ctx, 1500*time.Millisecond)
+				silence.end(redis, proxy)
+			}})
+			complete(t, s)
+			if s.Closed > 0 {
+				t.Errorf("%d sockets were closed", s.Closed)
+			}
+		})
+	}
+}

@@ -1,0 +1,120 @@
+package chaos_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// tally is what became of the logins of a run.
+type tally struct {
+	Begun      int // logins
+	Made       int // tickets
+	Told       int // confirmed to the phone
+	Delivered  int // the page has the token
+	Acked      int // and the hub knows
+	Duplicated int // deliveries before the ack, beyond the first
+	Lost       int // told, and never delivered: must be 0
+	Wiped      int // never delivered, because Redis was emptied between ticket and token
+	Second     int // an identity that is not the phone's: must be 0
+	Other      int // another token of the same identity: must be 0 unless Redis forgets
+	Refused    int // the phone was refused for good: its ticket was gone or over
+	Hung       int // pages that heard of no end within their limit
+	Closed     int // sockets that had given a view and ended before the ticket did
+	Errors     int // what people at the phones saw and tried again
+
+	Strikes int // of the fault, while logins were under way
+	Struck  int // logins that were under way when the fault struck
+
+	Waited []time.Duration // of each login: from the confirm, where it was tried again from its answer, to the token
+}
+
+func (s *tally) String() string {
+	return fmt.Sprintf("begun %d, made %d, told %d, delivered %d, acked %d, duplicated %d, lost %d, wiped %d, second identity %d, other token %d, refused %d, hung %d, sockets closed %d, errors at phones %d; %d strikes at %d of the logins; to the token median %v, longest %v",
+		s.Begun, s.Made, s.Told, s.Delivered, s.Acked, s.Duplicated, s.Lost, s.Wiped, s.Second, s.Other, s.Refused, s.Hung, s.Closed, s.Errors,
+		s.Strikes, s.Struck, s.waited(0.5), s.waited(1))
+}
+
+// waited is that share of all logins' way to the token.
+func (s *tally) waited(share float64) time.Duration {
+	if len(s.Waited) == 0 {
+		return 0
+	}
+	slices.Sort(s.Waited)
+	return s.Waited[int(share*float64(len(s.Waited)-1))].Round(time.Millisecond)
+}
+
+func (s *tally) add(o tally) {
+	s.Begun += o.Begun
+	s.Made += o.Made
+	s.Told += o.Told
+	s.Delivered += o.Delivered
+	s.Acked += o.Acked
+	s.Duplicated += o.Duplicated
+	s.Lost += o.Lost
+	s.Wiped += o.Wiped
+	s.Second += o.Second
+	s.Other += o.Other
+	s.Refused += o.Refused
+	s.Hung += o.Hung
+	s.Closed += o.Closed
+	s.Errors += o.Errors
+	s.Strikes += o.Strikes
+	s.Struck += o.Struck
+	s.Waited = append(s.Waited, o.Waited...)
+}
+
+// count notes what became of a page whose phone confirmed as the subject, or was
+// not told so: then told is zero.
+func (s *tally) count(page *hubtest.Page, subject string, told time.Time) {
+	one := tally{Begun: 1, Made: 1, Closed: max(0, page.Sockets-1)}
+	if !told.IsZero() {
+		one.Told = 1
+	}
+	if page.Token != "" {
+		one.Delivered = 1
+		one.Duplicated = page.Deliveries - 1
+		if one.Told == 1 {
+			one.Waited = []time.Duration{max(0, page.TokenAt.Sub(told))}
+		}
+		if page.Conflict != "" {
+			one.Other = 1
+		}
+		if subjectOf(page.Token) != subject || one.Other > 0 && subjectOf(page.Conflict) != subject {
+			one.Second = 1
+		}
+	} else {
+		one.Lost = one.Told
+	}
+	if page.Acked {
+		one.Acked = 1
+	}
+	if page.End == "" {
+		one.Hung = 1
+	}
+	s.add(one)
+}
+
+// judge fails the test where logins were lost or false.
+func (s *tally) judge(t *testing.T, w world) {
+	t.Helper()
+	t.Log(s)
+	if s.Lost > 0 && !w.lossy || s.Other > 0 && !w.forgetful || s.Second > 0 {
+		t.Errorf("lost or false logins: %s", s)
+	}
+	if s.Wiped > 0 && !w.wiped {
+		t.Errorf("lost logins: %s", s)
+	}
+}
+
+// complete checks that every login of a run came through: the fault was one that
+// nobody need notice for long.
+func complete(t *testing.T, s *tally) {
+	t.Helper()
+	if s.Told != s.Begun || s.Delivered != s.Begun || s.Begun == 0 {
+		t.Errorf("not every login came through: %s", s)
+	}
+}
