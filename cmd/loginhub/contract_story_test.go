@@ -1,15 +1,51 @@
 package main_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
+	"sync"
 	"testing"
 	"time"
 
 	"loginhub/api/apitest"
 	"loginhub/hub/hubtest"
 )
+
+// watched is a transport whose answers, the hub's, are held to the OpenAPI document.
+var watched http.RoundTripper
+
+// holdToContract holds to the document what all stories of this package hear from
+// nodes: every HTTP answer and every view of a socket. broken gives what was not in
+// it, and fails the run even where the story itself has not noticed.
+func holdToContract() (broken func() []error) {
+	contract, err := apitest.Load("../../api/openapi.yaml")
+	if err != nil {
+		panic(err)
+	}
+	var mu sync.Mutex
+	var all []error
+	note := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, err)
+	}
+	operators := regexp.MustCompile(`^/(metrics|clients|debug)\b`) // the admin listener, and WeChat's imitation
+	around := func(next http.RoundTripper) http.RoundTripper {
+		return contract.Transport(next, func(r *http.Request) bool { return operators.MatchString(r.URL.Path) }, note)
+	}
+	watched = around(http.DefaultTransport)
+	hubtest.Watch(around, func(text []byte) error {
+		err := contract.CheckView(text)
+		if err != nil {
+			note(err)
+		}
+		return err
+	})
+	return func() []error { return all }
+}
 
 // TestARealNodesAnswersAreInTheContract: the program itself, whole logins and
 // what goes wrong, through a proxy that holds every answer to the OpenAPI

@@ -84,18 +84,36 @@ func TestTheREADMEsSnippetsVerifyATokenAndRefuseAWrongOne(t *testing.T) {
 	}
 }
 
-// commands are the lines of the README's shell blocks, and what runs each.
+// commands are the README's, in shell blocks and within sentences, and what runs
+// each. One that ends with a space stands for all that begin so.
 var commands = map[string]string{
 	"go run ./cmd/loginhub":                                   "hubtest.StartNode, in every story",
 	"go run github.com/go-task/task/v3/cmd/task@v3.50.0 test": "CI: you are in it",
 	"deploy/docker/secrets.sh":                                "TestTheComposeFile…: the deployment runs without Docker",
-	// Neither Docker nor a cluster is here: the files are held by tests of their own.
-	"docker compose -f deploy/compose.yaml up --build":                                                                        "not run",
-	"docker compose -f deploy/compose.yaml exec hub1 /loginhub check":                                                         "not run",
-	"kubectl create namespace loginhub":                                                                                       "not run",
-	"kubectl -n loginhub create secret generic loginhub --from-file=keys --from-file=redis-url --from-file=wechat-app-secret": "not run",
-	"kubectl apply -k deploy/kubernetes/overlays/production":                                                                  "not run",
-	"kubectl -n loginhub exec deploy/loginhub -- /loginhub check":                                                             "not run",
+	"loginbench ":                                             "cmd/loginbench: TestEveryDocumentedCommandRuns",
+	"go run ./cmd/loginbench SCENARIO":                        "the same",
+	"loginhub ":                                               "TestTheREADMEsCallsOfTheProgramWork",
+	"task ":                                                   "TestEveryDocumentedVerbIsInTheTaskfile",
+	"go test ":                                                "TestEveryDocumentedTestRunFindsWhatItNames",
+	"go mod edit ":                                            "TestTheVerifierIsImportedAsTheREADMESays",
+	"curl -X PUT ":                                            "TestTheREADMEsSwitchTurnsALoginOff",
+	// Of these no test runs a line. What they name, deploy/kubernetes/check and the
+	// tests of the compose file hold to the files.
+	"docker compose ": "not run",
+	"kubectl ":        "not run",
+}
+
+// programs begin a command in a sentence.
+var programs = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*((?:go|task|loginhub|loginbench|curl|docker|kubectl|redis-cli|systemctl|nginx|npm|node|php|python3|sh|git|apt-get|deploy/\S+\.sh) .*)$`)
+
+// runs says what runs a command; "" where nothing is known to.
+func runs(command string) (known, by string) {
+	for known, by := range commands {
+		if command == known || strings.HasSuffix(known, " ") && strings.HasPrefix(command, known) {
+			return known, by
+		}
+	}
+	return "", ""
 }
 
 func TestTheREADMEsCommandsAreKnownAndItsSettingsExist(t *testing.T) {
@@ -108,7 +126,7 @@ func TestTheREADMEsCommandsAreKnownAndItsSettingsExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]bool{}
+	found, said := map[string]bool{}, []string(nil)
 	for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(string(text), -1) {
 		for _, line := range strings.Split(strings.TrimSpace(block[1]), "\n") {
 			line, _, _ = strings.Cut(line, "  #")
@@ -119,9 +137,18 @@ func TestTheREADMEsCommandsAreKnownAndItsSettingsExist(t *testing.T) {
 				}
 				continue
 			}
-			if found[line] = true; commands[line] == "" {
-				t.Errorf("what runs %q?", line)
-			}
+			said = append(said, line)
+		}
+	}
+	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(string(text), -1) {
+		if c := programs.FindStringSubmatch(m[1]); c != nil {
+			said = append(said, c[1])
+		}
+	}
+	for _, line := range said {
+		known, by := runs(line)
+		if found[known] = true; by == "" {
+			t.Errorf("what runs %q?", line)
 		}
 	}
 	for line := range commands {

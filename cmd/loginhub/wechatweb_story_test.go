@@ -104,6 +104,7 @@ func through(node string) http.RoundTripper {
 			r = r.Clone(r.Context())
 			r.URL.Host = strings.TrimPrefix(node, "http://")
 			r.Host = "login.test"
+			return watched.RoundTrip(r)
 		}
 		return http.DefaultTransport.RoundTrip(r)
 	})

@@ -24,11 +24,11 @@ export function build(pkg) {
   return path
 }
 
-let built
+const built = {}
 
-// The binary under test: LOGINHUB_BIN, or the one built, once, from this tree.
-function binary() {
-  return process.env.LOGINHUB_BIN || (built ??= build('./cmd/loginhub'))
+// A binary that the environment names, or the one built, once, from this tree.
+function binary(variable, pkg) {
+  return process.env[variable] || (built[pkg] ??= build(pkg))
 }
 
 /** A port that is free now. */
@@ -48,13 +48,17 @@ export async function waitFor(done, most = 20000) {
   }
 }
 
-/** Starts a program and waits until `ready()` holds; gives `stop()`, which kills it. */
+/**
+ * Starts a program and waits until `ready()` holds; gives `stop()`, which kills it, and `end()`,
+ * which ends its input, waits, and throws what it has printed where it says that it failed.
+ */
 export async function start(command, args, { env, ready }) {
   const child = spawn(command, args, { env })
   let log = ''
   let gone = false
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { log += text })
   const exited = once(child, 'exit').then(() => { gone = true })
+  const closed = once(child, 'close')
   for (const begun = Date.now(); !await ready(log); await pause(20)) {
     if (!gone && Date.now() - begun < 20000) continue
     child.kill('SIGKILL')
@@ -64,6 +68,11 @@ export async function start(command, args, { env, ready }) {
     async stop(signal = 'SIGKILL') { // how nodes drain is not what these tests are about
       child.kill(signal)
       await exited
+    },
+    async end() {
+      child.stdin.end()
+      const [code] = await closed
+      if (code) throw new Error(log)
     },
   }
 }
@@ -79,7 +88,7 @@ const listens = (port) => () => new Promise((done) => {
 export async function startNode(port, settings) {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('LOGINHUB_'))
   const listen = `127.0.0.1:${port}`
-  const node = await start(binary(), [], {
+  const node = await start(binary('LOGINHUB_BIN', './cmd/loginhub'), [], {
     env: { ...Object.fromEntries(inherited), LOGINHUB_LISTEN: listen, LOGINHUB_ADMIN_LISTEN: '', ...settings },
     ready: answers(`http://${listen}/readyz`),
   })
@@ -87,17 +96,20 @@ export async function startNode(port, settings) {
 }
 
 /**
- * A redis-server, nodes with the sandbox, and nginx in front of them as we ship it. `publicURL`
- * is where browsers find it, by default nginx on `host`; `clients` is the text of a clients file,
+ * A redis-server, nodes with the sandbox, nginx in front of them as we ship it, and before it
+ * who holds every answer to the OpenAPI document: `stop()` throws what is not in it. `publicURL`
+ * is where browsers find it, by default on `host`; `clients` is the text of a clients file,
  * where ORIGIN stands for that address; `nginx` changes nginx's configuration.
  */
 export async function startHub({ publicURL, host = '127.0.0.1', env = {}, clients, nodes = 2, nginx } = {}) {
   const dir = scratch('e2e')
-  const [redisPort, front, admin, ...ports] = await Promise.all(Array.from({ length: nodes + 3 }, freePort))
+  const [redisPort, front, behind, admin, ...ports] = await Promise.all(Array.from({ length: nodes + 4 }, freePort))
   const running = []
+  let contract
   const stop = async () => {
     await Promise.all(running.reverse().map((one) => one.stop()))
     rmSync(dir, { recursive: true, force: true })
+    await contract?.end()
   }
   const settings = {
     LOGINHUB_PUBLIC_URL: publicURL ?? `http://${host}:${front}`,
@@ -116,7 +128,8 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
     const started = ports.map((port, i) => nodeAt(port, i ? settings : { LOGINHUB_ADMIN_LISTEN: `127.0.0.1:${admin}`, ...settings }))
     running.push(...started)
     await Promise.all(started.map((node) => node.start()))
-    running.push(await startNginx(dir, front, ports, nginx))
+    running.push(await startNginx(dir, behind, ports, nginx))
+    contract = await start(binary('CONTRACT_BIN', './frontend/e2e/contract'), [join(root, 'api/openapi.yaml'), `127.0.0.1:${front}`, `http://127.0.0.1:${behind}`], { ready: listens(front) })
     return { listen: `127.0.0.1:${front}`, url: settings.LOGINHUB_PUBLIC_URL, admin: `http://127.0.0.1:${admin}`, nodes: started, stop }
   } catch (err) {
     await stop()

@@ -56,6 +56,16 @@ type Answer struct {
 // client keeps enough connections for fifty phones at once.
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second}}
 
+// checkView is Watch's.
+var checkView = func([]byte) error { return nil }
+
+// Watch has every HTTP exchange of this package go through a transport that
+// stands around its own, and every view of a socket through view, whose error is
+// the reader's. Call it in TestMain.
+func Watch(around func(http.RoundTripper) http.RoundTripper, view func(text []byte) error) {
+	client.Transport, checkView = around(client.Transport), view
+}
+
 // Request is one HTTP request. A nil body sends none; headers are pairs.
 func Request(ctx context.Context, method, url string, body any, headers ...string) (*Answer, error) {
 	var in io.Reader
@@ -161,7 +171,7 @@ func (t *Ticket) Dial(ctx context.Context, url string, headers ...string) (*Sock
 		h.Set(headers[i], headers[i+1])
 	}
 	conn, resp, err := websocket.Dial(ctx, strings.Replace(t.URL(url, "ws"), "http", "ws", 1), &websocket.DialOptions{
-		Subprotocols: []string{"loginhub.v1", "loginhub.secret." + t.Secret}, HTTPHeader: h})
+		HTTPClient: client, Subprotocols: []string{"loginhub.v1", "loginhub.secret." + t.Secret}, HTTPHeader: h})
 	return &Socket{Conn: conn, HTTP: resp}, err
 }
 
@@ -179,6 +189,9 @@ func (s *Socket) Next(ctx context.Context) (*View, error) {
 	_, text, err := s.Conn.Read(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if err := checkView(text); err != nil {
+		return nil, fmt.Errorf("view %s: %w", text, err)
 	}
 	v := &View{}
 	return v, json.Unmarshal(text, v)

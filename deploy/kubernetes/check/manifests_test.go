@@ -329,3 +329,38 @@ func TestAMisspeltFieldIsFound(t *testing.T) {
 		t.Error("decoding takes any field: the other tests are blind")
 	}
 }
+
+// TestTheREADMEsCommandsFitTheManifests holds its kubectl lines to what they name.
+func TestTheREADMEsCommandsFitTheManifests(t *testing.T) {
+	text, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`(?m)^kubectl .*$`).FindAllString(string(text), -1)
+	apply := regexp.MustCompile(`(?m)^kubectl apply -k (\S+)$`).FindStringSubmatch(string(text))
+	if len(lines) != 4 || apply == nil {
+		t.Fatalf("lines %q", lines)
+	}
+	m := render(t, "../../../"+apply[1])
+	secret, files := "", ""
+	for _, v := range m.Deployment.Spec.Template.Spec.Volumes {
+		if v.Name == "secrets" {
+			secret = v.Secret.SecretName
+		}
+	}
+	for _, e := range m.Deployment.Spec.Template.Spec.Containers[0].Env {
+		if file, ok := strings.CutPrefix(e.Value, "/run/secrets/loginhub/"); ok {
+			files += " --from-file=" + file
+		}
+	}
+	namespace, name := m.Namespace.Name, m.Deployment.Name
+	for _, want := range []string{
+		"kubectl create namespace " + namespace,
+		"kubectl -n " + namespace + " create secret generic " + secret + files,
+		"kubectl -n " + namespace + " exec deploy/" + name + " -- /loginhub check",
+	} {
+		if !strings.Contains(string(text), "\n"+want+"\n") {
+			t.Errorf("the README does not say %q", want)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package apitest
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// Transport stands between a client and the network and holds every answer to the
+// contract; report is told of each that breaks it, in the goroutine of the
+// request, which gets its answer all the same. Answers of a proxy on the way are
+// nobody's, and those that skip names, are not looked at.
+func (c *Contract) Transport(next http.RoundTripper, skip func(*http.Request) bool, report func(error)) http.RoundTripper {
+	return transport(func(r *http.Request) (*http.Response, error) {
+		x := Exchange{Method: r.Method, Path: r.URL.EscapedPath(), Kind: r.Header.Get("Content-Type")}
+		if r.GetBody != nil {
+			body, err := r.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			if x.Request, err = io.ReadAll(body); err != nil {
+				return nil, err
+			}
+		}
+		answer, err := next.RoundTrip(r)
+		if err != nil || skip(r) {
+			return answer, err
+		}
+		x.Status, x.Header = answer.StatusCode, answer.Header
+		if x.Path == "" {
+			x.Path = "/"
+		}
+		if x.Status != http.StatusSwitchingProtocols {
+			if x.Body, err = io.ReadAll(answer.Body); err != nil {
+				return nil, err
+			}
+			if err := answer.Body.Close(); err != nil {
+				return nil, err
+			}
+			answer.Body = io.NopCloser(bytes.NewReader(x.Body))
+		}
+		if err := c.Check(x); err != nil && !x.foreign() {
+			report(err)
+		}
+		return answer, nil
+	})
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+// foreign reports whether nginx has answered by itself.
+func (x Exchange) foreign() bool {
+	return strings.HasPrefix(x.Header.Get("Server"), "nginx") && bytes.Contains(x.Body, []byte("<center>nginx"))
+}

@@ -1,0 +1,240 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"loginhub/hub/hubtest"
+)
+
+// guides are the files that tell somebody, or CI, to run something.
+var guides = []string{"README.md", "Taskfile.yml", ".github/workflows/ci.yml", "deploy/RUNBOOK.md", "deploy/METRICS.md", "deploy/SECURITY.md", "deploy/examples/README.md"}
+
+// told gives what a pattern finds in all guides, by guide.
+func told(t *testing.T, pattern string) map[string][][]string {
+	t.Helper()
+	all := map[string][][]string{}
+	for _, guide := range guides {
+		text, err := os.ReadFile("../../" + guide)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[guide] = regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1)
+	}
+	return all
+}
+
+// goPackage is what `go list` says of a package's tests.
+type goPackage struct {
+	Dir, ImportPath           string
+	TestGoFiles, XTestGoFiles []string
+	text                      string // of all of them
+}
+
+// testsOf reads the tests of the packages that the patterns name.
+func testsOf(t *testing.T, patterns ...string) (all []goPackage) {
+	t.Helper()
+	list := exec.Command("go", append([]string{"list", "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles"}, patterns...)...)
+	list.Dir = "../.."
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", patterns, err)
+	}
+	for more := json.NewDecoder(strings.NewReader(string(out))); more.More(); {
+		var p goPackage
+		if err := more.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range append(p.TestGoFiles, p.XTestGoFiles...) {
+			text, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.text += string(text)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// kinds are the flags of `go test` that choose functions, and their names' begin.
+var kinds = map[string]string{"-run": "(?:Test|Fuzz|Example)", "-bench": "Benchmark", "-fuzz": "Fuzz", "-list": "(?:Test|Benchmark|Fuzz|Example)"}
+
+// TestEveryDocumentedTestRunFindsWhatItNames: in each package of its command line
+// a pattern finds a function, and each variable before it is read by the tests.
+func TestEveryDocumentedTestRunFindsWhatItNames(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for guide, lines := range told(t, `((?:[A-Z_]+=\S+ )*)go ((?:-C \S+ )?)test ([^\n`+"`"+`|)]*)`) {
+		for _, m := range lines {
+			args := strings.Fields(strings.NewReplacer("'", "", `"`, "").Replace(m[3]))
+			var places []string
+			patterns := map[string]string{}
+			for i := 0; i < len(args); i++ {
+				switch word := args[i]; {
+				case kinds[word] != "" && i+1 < len(args):
+					i++
+					patterns[word] = args[i]
+				case slices.Contains([]string{"-timeout", "-count", "-fuzztime"}, word):
+					i++
+				case word == "#":
+					i = len(args)
+				case strings.HasPrefix(word, "./"):
+					places = append(places, word)
+				case word == "$pkg": // the loop in task fuzz
+					places = append(places, "./...")
+				}
+			}
+			if m[2] != "" || len(places) == 0 {
+				if len(patterns) > 0 {
+					t.Errorf("%s: %s: which package is that?", guide, m[0])
+				}
+				continue
+			}
+			seen++
+			packages, text := testsOf(t, places...), ""
+			for _, p := range packages {
+				text += p.text
+			}
+			for flag, pattern := range patterns {
+				top, _, _ := strings.Cut(pattern, "/")
+				if pattern == "^$" || strings.Contains(pattern, "$target") {
+					continue
+				}
+				found := false
+				for _, f := range regexp.MustCompile(`(?m)^func (`+kinds[flag]+`\w*)\(`).FindAllStringSubmatch(text, -1) {
+					found = found || regexp.MustCompile(top).MatchString(f[1])
+				}
+				if !found {
+					t.Errorf("%s: %s: %s finds nothing", guide, m[0], pattern)
+				}
+			}
+			for _, setting := range strings.Fields(m[1]) {
+				name, _, _ := strings.Cut(setting, "=")
+				if !strings.Contains(text, `Getenv("`+name+`")`) {
+					t.Errorf("%s: %s: no test there reads %s", guide, m[0], name)
+				}
+			}
+		}
+	}
+	if seen < 7 {
+		t.Errorf("%d command lines: is this test blind?", seen)
+	}
+}
+
+// TestEveryDocumentedVerbIsInTheTaskfile, with the variables that it is given;
+// and the Taskfile's own verbs lead somewhere.
+func TestEveryDocumentedVerbIsInTheTaskfile(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../Taskfile.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Tasks map[string]yaml.Node }
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	body := map[string]string{}
+	for name, node := range file.Tasks {
+		one, err := yaml.Marshal(&node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body[name] = string(one)
+	}
+	seen := 0
+	for guide, calls := range told(t, "(?:(?:`|\\$\\{?)(?i:task)\\}?|cmd/task@\\S+|- task:) ([a-z0-9:-]+)((?: [A-Z_]+=\\S+)*)") {
+		for _, m := range calls {
+			seen++
+			name, internal := m[1], strings.Contains(body[m[1]], "internal: true")
+			if body[name] == "" || internal && guide != "Taskfile.yml" {
+				t.Errorf("%s: there is no verb %s", guide, m[0])
+			}
+			for _, setting := range strings.Fields(m[2]) {
+				variable, _, _ := strings.Cut(setting, "=")
+				if !strings.Contains(body[name], "{{."+variable) {
+					t.Errorf("%s: %s takes no %s", guide, name, variable)
+				}
+			}
+		}
+	}
+	for name, text := range body {
+		for _, deps := range regexp.MustCompile(`(?m)^deps: \[(.*)\]$`).FindAllStringSubmatch(text, -1) {
+			for _, dep := range strings.Split(deps[1], ", ") {
+				if body[dep] == "" {
+					t.Errorf("%s needs %s, which is not there", name, dep)
+				}
+			}
+		}
+	}
+	if seen < 12 {
+		t.Errorf("%d verbs: is this test blind?", seen)
+	}
+}
+
+// TestTheREADMEsCallsOfTheProgramWork runs each as it stands there, beside a node
+// and with its settings. The socket is not held: TestCheckFindsNothing… does that.
+func TestTheREADMEsCallsOfTheProgramWork(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
+	settings := []string{"LISTEN=" + strings.TrimPrefix(node.URL, "http://"), "PUBLIC_URL=" + node.URL, "REDIS_URL=" + redis.URL, "KEYS=" + hubtest.Key}
+	seen := map[string]bool{}
+	for _, m := range told(t, "`loginhub( [^`]*)`")["README.md"] {
+		seen[m[1]] = true
+	}
+	if len(seen) < 7 {
+		t.Errorf("%d calls: is this test blind?", len(seen))
+	}
+	for call := range seen {
+		args := strings.Fields(call)
+		if strings.Contains(call, "--hold") {
+			args = append(args, "--hold=0s")
+		}
+		if out, code := hubtest.Run(t, program, args, settings...); code != 0 || out == "" && args[0] != "health" {
+			t.Errorf("loginhub%s: exit code %d: %s", call, code, out)
+		}
+	}
+}
+
+// TestTheVerifierIsImportedAsTheREADMESays: in both ways, in a module beside ours.
+func TestTheVerifierIsImportedAsTheREADMESays(t *testing.T) {
+	t.Parallel()
+	edit := told(t, "`(go mod edit [^`]*)`")["README.md"]
+	top, err := filepath.Abs("../..")
+	if err != nil || len(edit) != 1 {
+		t.Fatal(edit, err)
+	}
+	code, err := os.ReadFile(snippet(t, "verify.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, one := range map[string]struct{ imported, steps string }{
+		"beside": {"loginhub/api/token/verify", "ln -s " + top + " ../loginhub && " + edit[0][1]},
+		"copied": {"example.com/site/verify", "cp -r " + top + "/api/token/verify . && rm verify/*_test.go"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			site := filepath.Join(t.TempDir(), "site")
+			if err := os.Mkdir(site, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Replace(string(code), "loginhub/api/token/verify", one.imported, 1)
+			if err := os.WriteFile(filepath.Join(site, "main.go"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			run := exec.Command("sh", "-ec", "go mod init example.com/site; "+one.steps+"; go build -o site .")
+			run.Dir = site
+			if out, err := run.CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+}
