@@ -62,13 +62,19 @@ func (a *App) Run(ctx context.Context) error {
 	if a.set.certificate != nil {
 		listener = a.set.certificate.listen(listener, a.log)
 	}
-	public := &http.Server{Handler: server, ReadHeaderTimeout: headerLimit, WriteTimeout: answerLimit,
-		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	public := bounded(server, a.log)
 	admin, err := a.admin(node, place.clients)
 	if err != nil {
 		return err
 	}
 	return a.live(ctx, store, node, public, admin, listener, place)
+}
+
+// bounded serves strangers. Bodies have a limit of their own (package api), and so
+// have sockets, which leave these behind (package hub).
+func bounded(edge http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{Handler: edge, ReadHeaderTimeout: headerLimit, WriteTimeout: answerLimit,
+		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 }
 
 // live runs everything and takes it down in the order of section 5 of the

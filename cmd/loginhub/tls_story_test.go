@@ -143,7 +143,7 @@ func TestHalfOpenHandshakesAndSlowHeadersLetOthersLogIn(t *testing.T) {
 	n := hubtest.StartNode(t, program, "RATE_LIMIT=600")
 	addr := strings.TrimPrefix(n.URL, "http://")
 	ctx := within(t, 90*time.Second)
-	many := min(halfOpen, fileLimit(t)/4)
+	many := min(halfOpen, fileLimit(t)/2)
 	var conns []net.Conn
 	defer func() {
 		for _, c := range conns {

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// door is a listener of pipes, for a bubble.
+type door struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (d *door) Accept() (net.Conn, error) {
+	select {
+	case c := <-d.conns:
+		return c, nil
+	case <-d.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (d *door) Close() error {
+	d.once.Do(func() { close(d.done) })
+	return nil
+}
+
+func (d *door) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }
+
+// knock is a new connection on which that has been written.
+func (d *door) knock(t *testing.T, text string) net.Conn {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { near.Close() })
+	d.conns <- far
+	go near.Write([]byte(text))
+	return near
+}
+
+// opened is the public listener as Run makes it, within a bubble.
+func opened(t *testing.T, certificate *certificate) *door {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	d := &door{conns: make(chan net.Conn), done: make(chan struct{})}
+	var listener net.Listener = d
+	if certificate != nil {
+		listener = certificate.listen(d, log)
+	}
+	server := bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/long" {
+			io.WriteString(w, strings.Repeat("x", 1<<20))
+		}
+	}), log)
+	var life sync.WaitGroup
+	life.Go(func() { server.Serve(listener) })
+	t.Cleanup(func() {
+		server.Close()
+		life.Wait()
+		<-time.After(time.Second) // net/http lingers for half of one after a refusal
+	})
+	return d
+}
+
+// held is for how long the connection stays up while everything that comes is
+// read.
+func held(conn net.Conn) time.Duration {
+	began := time.Now()
+	io.Copy(io.Discard, conn)
+	return time.Since(began)
+}
+
+func TestNobodyHoldsAConnectionForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := opened(t, nil)
+		for name, c := range map[string]struct {
+			text string
+			most time.Duration
+		}{
+			"nothing is said":         {"", headerLimit},
+			"a head without an end":   {"GET / HTTP/1.1\r\nHost: x\r\nX-", headerLimit},
+			"nothing more is asked":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", idleLimit},
+			"a second head, and half": {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT", headerLimit},
+		} {
+			if took := held(d.knock(t, c.text)); took < c.most-time.Second || took > c.most+time.Second {
+				t.Errorf("%s: held for %v, not %v", name, took, c.most)
+			}
+		}
+		dripping := d.knock(t, "GET / HTTP/1.1\r\nHost: x\r\nX-a: ")
+		began := time.Now()
+		for _, err := dripping.Write([]byte("a")); err == nil; _, err = dripping.Write([]byte("a")) {
+			<-time.After(time.Second)
+		}
+		if took := time.Since(began); took > headerLimit+2*time.Second {
+			t.Errorf("a head that drips is waited for %v", took)
+		}
+	})
+}
+
+func TestAnAnswerThatNobodyTakesIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := opened(t, nil)
+		conn := d.knock(t, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-time.After(answerLimit + time.Second)
+		if got, _ := io.ReadAll(conn); len(got) >= 1<<20 {
+			t.Errorf("%d bytes came after %v", len(got), answerLimit)
+		}
+	})
+}
+
+func TestAHeadHasABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := opened(t, nil)
+		for size, want := range map[int]int{headerBytes - 1000: http.StatusOK, 2 * headerBytes: http.StatusRequestHeaderFieldsTooLarge} {
+			conn := d.knock(t, "GET / HTTP/1.1\r\nHost: x\r\nX-a: "+strings.Repeat("a", size)+"\r\n\r\n")
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || answer.StatusCode != want {
+				t.Errorf("%d bytes: %+v %v", size, answer, err)
+			}
+			conn.Close()
+		}
+	})
+}
+
+func TestHalfATLSHandshakeIsGivenUp(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := opened(t, &certificate{current: &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}})
+		for name, text := range map[string]string{
+			"nothing is said":        "",
+			"a hello without an end": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+		} {
+			if took := held(d.knock(t, text)); took < headerLimit-time.Second || took > headerLimit+time.Second {
+				t.Errorf("%s: held for %v", name, took)
+			}
+		}
+		// Who finishes his is served.
+		conn := tls.Client(d.knock(t, ""), &tls.Config{InsecureSkipVerify: true})
+		go io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("%+v %v", answer, err)
+		}
+	})
+}
