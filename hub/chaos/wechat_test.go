@@ -31,13 +31,14 @@ type issued struct {
 
 const appID = "wx0123456789abcdef"
 
-func startWechat(t *testing.T) *wechat {
+// startWechat starts it and three nodes, with more settings where they are given.
+func startWechat(t *testing.T, settings ...string) *wechat {
 	t.Helper()
 	w := &wechat{addr: "127.0.0.1:" + hubtest.FreePort(t)}
 	w.open()
 	t.Cleanup(func() { w.on.Close() })
-	w.nodes = three(t, hubtest.StartRedis(t).URL, "WECHAT_APP_ID="+appID, "WECHAT_APP_SECRET=not a secret",
-		"WECHAT_API_URL=http://"+w.addr)
+	w.nodes = three(t, hubtest.StartRedis(t).URL, append([]string{"WECHAT_APP_ID=" + appID, "WECHAT_APP_SECRET=not a secret",
+		"WECHAT_API_URL=http://" + w.addr}, settings...)...)
 	return w
 }
 
