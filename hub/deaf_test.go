@@ -36,7 +36,7 @@ func (s *stand) muteAfter(offset time.Duration) {
 
 func TestASilentMailboxIsSubscribedAnewAfterTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, options{})
+		s := start(t, options{lag: time.Millisecond})
 		s.muteAfter(0)
 		before := s.ear.subscriptions()
 		begun := time.Now()
@@ -109,7 +109,7 @@ func TestWhatAMutedMailboxMissedIsFoundBySubscribingAnew(t *testing.T) {
 	// The mailbox falls silent anywhere between two proofs; right after one is worst.
 	for offset := time.Duration(0); offset < time.Second; offset += 50 * time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {
-			s := start(t, options{})
+			s := start(t, options{lag: time.Millisecond})
 			id := s.make(t)
 			got := make(chan ticket.View, 1)
 			go func() {

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 // ear lets a test stand between Redis and the node's mailbox.
 type ear struct {
 	hub.Mailbox
+	lag  time.Duration // of proofs
 	mu   sync.Mutex
 	mail func(next func([]byte), m []byte) // nil: pass on
 	subs int                               // how often the subscription stood
@@ -55,6 +56,13 @@ func (e *ear) Listen(ctx context.Context, node string, subscribed func(), mail f
 	})
 }
 
+// Prove takes a moment, as with every Redis: a proof is not heard on the very tick
+// on which it was sent, and looked at.
+func (e *ear) Prove(ctx context.Context, node, nonce string) (masters int, err error) {
+	time.Sleep(e.lag)
+	return e.Mailbox.Prove(ctx, node, nonce)
+}
+
 func (e *ear) set(mail func(next func([]byte), m []byte)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -76,6 +84,7 @@ type stand struct {
 }
 
 type options struct {
+	lag   time.Duration             // how long proofs take, in a bubble
 	url   string                    // of Redis; "" means embedded
 	wrap  func(hub.Store) hub.Store // stands between the hub and its store
 	tweak func(*hub.Config)         // last word on the configuration
@@ -103,7 +112,7 @@ func start(t testing.TB, o options) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stand{ear: &ear{Mailbox: store}, client: &ticket.Client{ID: "demo"}}
+	s := &stand{ear: &ear{Mailbox: store, lag: o.lag}, client: &ticket.Client{ID: "demo"}}
 	c := hub.Config{Store: store, Mailbox: s.ear, Keys: ring, Signer: signer, Issuer: "http://login.test",
 		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute, MaxWaiters: 10000}
 	if o.wrap != nil {

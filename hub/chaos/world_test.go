@@ -82,7 +82,7 @@ type world struct {
 	// only those, may end without a token. Their pages must hear so.
 	wiped bool
 
-	from     func() string // the address that a page comes from, for a node that trusts us with it; nil: ours
+	from     func() string // the address that a user comes from, for a node that trusts us with it; nil: ours
 	underWay *atomic.Int64 // logins that have a ticket and have not ended
 }
 
@@ -158,6 +158,7 @@ func (w world) login(ctx context.Context, user string) (o outcome) {
 	defer leave()
 	hold(present)
 	phone, subject := w.owner(user)
+	phone.Headers = page.Headers
 	pause(ctx, rand.N(w.thought))
 	err := o.insist(ctx, w, phone, page, "scan")
 	away := rand.Float64() < w.away

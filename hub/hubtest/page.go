@@ -23,10 +23,9 @@ const (
 // first, long poll where that gives nothing, again with jitter after every
 // failure, an acknowledgement for the token, and an end only on the hub's word.
 type Page struct {
-	Entry  func() string // the URL to use next: a load balancer's, or any node's
-	Ticket *Ticket
-	// Headers are pairs, of its request for a ticket.
-	Headers []string
+	Entry   func() string // the URL to use next: a load balancer's, or any node's
+	Ticket  *Ticket
+	Headers []string  // pairs, beside those of each request
 	MadeAt  time.Time // when the attempt that made its ticket began
 
 	Token      string    // the first that came
@@ -91,7 +90,7 @@ func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
 	limit := firstView
 	dial, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	s, err := p.Ticket.Dial(dial, p.Entry())
+	s, err := p.Ticket.Dial(dial, p.Entry(), p.Headers...)
 	if err != nil {
 		if s.HTTP != nil && s.HTTP.StatusCode == http.StatusNotFound {
 			p.End = "gone"
@@ -137,7 +136,7 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 	url := p.Entry()
 	for ctx.Err() == nil {
 		a, err := Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", p.Ticket.URL(url, "poll"), seq, pollWait), nil,
-			"Authorization", "Bearer "+p.Ticket.Secret)
+			append([]string{"Authorization", "Bearer " + p.Ticket.Secret}, p.Headers...)...)
 		if err != nil {
 			return 0, ctx.Err()
 		}

@@ -12,7 +12,9 @@ type Phone struct {
 	Name string
 	// Login gives the provider and a fresh one-time code for the ticket; nil: the
 	// sandbox's.
-	Login func(ticket string) (provider, code string)
+	Login   func(ticket string) (provider, code string)
+	Headers []string // pairs, beside those of each request
+
 	id    uint64 // tells codes of two phones of one user apart
 	codes *atomic.Int64
 }
@@ -40,5 +42,5 @@ func (p *Phone) Do(ctx context.Context, url, id, action string, more map[string]
 	for k, v := range more {
 		body[k] = v
 	}
-	return Request(ctx, "POST", url+"/api/login/tickets/"+id+"/"+action, body)
+	return Request(ctx, "POST", url+"/api/login/tickets/"+id+"/"+action, body, p.Headers...)
 }
