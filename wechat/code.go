@@ -29,11 +29,11 @@ type CodeOptions struct {
 func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte, error) {
 	body, err := codeBody(scene, o)
 	if err != nil {
-		return nil, call{op: "getwxacodeunlimit"}.busy("request not made", err)
+		return nil, call{op: OpCode}.busy("request not made", err)
 	}
 	var picture []byte
 	err = t.use(ctx, func(token string) (err error) {
-		c := call{op: "getwxacodeunlimit", path: "/wxa/getwxacodeunlimit", body: body, most: maxPicture, token: true,
+		c := call{op: OpCode, path: "/wxa/getwxacodeunlimit", body: body, most: maxPicture, token: true,
 			query: url.Values{"access_token": {token}}, hidden: []string{token, *t.secret}}
 		start := time.Now()
 		defer func() { t.host.made(c, start, err) }()

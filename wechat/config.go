@@ -39,6 +39,16 @@ type Config struct {
 	Observe func(op string, took time.Duration, err error) `json:"-"`
 }
 
+// What Observe is told of: the calls of a mini-program (OpSession), of its codes
+// (OpToken, OpCode) and of a website application (OpGrant, OpProfile).
+const (
+	OpSession = "jscode2session"
+	OpToken   = "stable_token"
+	OpCode    = "getwxacodeunlimit"
+	OpGrant   = "oauth2/access_token"
+	OpProfile = "userinfo"
+)
+
 // String names the application without its secret.
 func (c Config) String() string { return "wechat.Config{AppID: " + c.AppID + "}" }
 

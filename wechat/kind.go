@@ -93,5 +93,11 @@ func Known(code int) bool {
 	return code == -1 || stale(code) || kind != KindBusy || wait != soon
 }
 
+// KindOf is the kind of an errcode of a call that carries the app secret.
+func KindOf(code int) Kind {
+	kind, _ := classify(code)
+	return kind
+}
+
 // stale reads an errcode of a call that carries an access_token.
 func stale(code int) bool { return code == 40001 || code == 40014 || code == 42001 }

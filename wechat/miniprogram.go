@@ -49,7 +49,7 @@ const maxCode = 512
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_code2session
 func (m *MiniProgram) Session(ctx context.Context, code string) (Identity, error) {
 	c := call{
-		op:   "jscode2session",
+		op:   OpSession,
 		path: "/sns/jscode2session",
 		query: url.Values{
 			"appid":      {m.appID},

@@ -269,7 +269,7 @@ func lifeOf(expiresIn int64) time.Duration {
 }
 
 func (t *Tokens) call() call {
-	return call{op: "stable_token", path: "/cgi-bin/stable_token", hidden: []string{*t.secret}}
+	return call{op: OpToken, path: "/cgi-bin/stable_token", hidden: []string{*t.secret}}
 }
 
 func (t *Tokens) name() string { return "wechat:token:" + t.appID }

@@ -75,7 +75,7 @@ func (w *Website) Origin() string { return w.open.Scheme + "://" + w.open.Host }
 // https://developers.weixin.qq.com/doc/oplatform/Website_App/WeChat_Login/Authorized_Interface_Calling_UnionID.html
 func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
 	c := call{
-		op:   "oauth2/access_token",
+		op:   OpGrant,
 		path: "/sns/oauth2/access_token",
 		query: url.Values{"appid": {w.appID}, "secret": {*w.secret}, "code": {code},
 			"grant_type": {"authorization_code"}},
@@ -106,7 +106,7 @@ func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
 // profile adds what userinfo says. The user is known already, and his code is
 // spent: whatever goes wrong here costs him his name and nothing more.
 func (w *Website) profile(ctx context.Context, token string, p *Profile) (err error) {
-	c := call{op: "userinfo", path: "/sns/userinfo", hidden: []string{token, *w.secret},
+	c := call{op: OpProfile, path: "/sns/userinfo", hidden: []string{token, *w.secret},
 		query: url.Values{"access_token": {token}, "openid": {p.OpenID}, "lang": {"zh_CN"}}}
 	if token == "" {
 		return c.busy("no access_token to ask with", nil)

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,6 +82,24 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 	// The node does not tell systemd that it is ready: notify would wait in vain.
 	if kind := unit(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
 		t.Errorf("type %v", kind)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(unit(t, "ExecStart"), unit(t, "EnvironmentFile")...) {
+		if !strings.Contains(string(readme), "`"+path+"`") {
+			t.Errorf("the README does not put anything at %s", path)
+		}
+	}
+	// Pages and Redis over both protocols, and a Redis by unix://.
+	for _, family := range []string{"AF_INET", "AF_INET6", "AF_UNIX"} {
+		if all := strings.Fields(strings.Join(unit(t, "RestrictAddressFamilies"), " ")); !slices.Contains(all, family) {
+			t.Errorf("no %s among %v", family, all)
+		}
+	}
+	if paths := strings.Fields(strings.Join(unit(t, "ExecPaths"), " ")); !slices.Contains(paths, unit(t, "ExecStart")[0]) {
+		t.Errorf("the program may not be executed: %v", paths)
 	}
 	if subset := unit(t, "ProcSubset"); len(subset) != 0 {
 		t.Errorf("ProcSubset=%s hides net.core.somaxconn from the listener", subset)

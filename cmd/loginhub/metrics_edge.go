@@ -103,6 +103,21 @@ func newWechatMeter(m *metrics) wechatMeter {
 	return w
 }
 
+// usual are the errcodes that the README's table names: what WeChat may well say.
+var usual = []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40013, 40125, 40164, 40243}
+
+// start makes the series of these calls. A code that is not usual has its own from
+// its first time on, which a rate over it misses.
+func (w wechatMeter) start(ops ...string) {
+	for _, op := range ops {
+		w.duration.start(words{op})
+		w.calls.start(codeOf(op, nil), codeOf(op, &wechat.Error{}), words{op, "other", wechat.KindBusy.String()})
+		for _, code := range usual {
+			w.calls.start(codeOf(op, &wechat.Error{Code: code, Kind: wechat.KindOf(code)}))
+		}
+	}
+}
+
 // observe is wechat.Config's.
 func (w wechatMeter) observe(op string, took time.Duration, err error) {
 	w.duration.at(words{op}).Observe(took.Seconds())

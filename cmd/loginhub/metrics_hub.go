@@ -67,6 +67,11 @@ func newHubMeter(m *metrics) hubMeter {
 			h.finished.start(words{outcome, by})
 		}
 	}
+	for _, action := range []string{"scan", "confirm", "reject"} {
+		for _, outcome := range []string{"ok", "code_invalid", "provider_unavailable", "provider_misconfigured", "store_unavailable"} {
+			h.calls.start(words{action, outcome})
+		}
+	}
 	h.resyncs.start(words{hub.ResyncSubscribed}, words{hub.ResyncHears})
 	for _, found := range hub.Findings() {
 		h.resynced.start(words{found})

@@ -48,10 +48,22 @@ func moved(before, after map[string]float64) map[string]float64 {
 	return d
 }
 
+// stands checks that a sample was there before its first event, which a rate over
+// it would miss otherwise. Only of requests there is none without one.
+func stands(t *testing.T, before map[string]float64, name string) {
+	t.Helper()
+	if _, ok := before["loginhub_"+name]; !ok && !strings.HasPrefix(name, "http_") {
+		t.Errorf("%s begins with its first event", name)
+	}
+}
+
 // mustMove waits until exactly these samples have moved by so much since before:
 // what an answer is counted for may be counted after it has arrived.
 func mustMove(t *testing.T, n *hubtest.Node, before, want map[string]float64) {
 	t.Helper()
+	for name := range want {
+		stands(t, before, name)
+	}
 	var got map[string]float64
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
 		if got = moved(before, scrape(t, n)); maps.Equal(got, want) {
@@ -73,6 +85,7 @@ func mustMove(t *testing.T, n *hubtest.Node, before, want map[string]float64) {
 // comes waits until a sample has moved by so much at least.
 func comes(t *testing.T, n *hubtest.Node, before map[string]float64, name string, by float64) {
 	t.Helper()
+	stands(t, before, name)
 	hubtest.Eventually(t, 20*time.Second, name, func() bool { return scrape(t, n)["loginhub_"+name]-before["loginhub_"+name] >= by })
 }
 

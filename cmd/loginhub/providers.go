@@ -129,6 +129,7 @@ func (b *sites) scheme(a wechatApp) string {
 type miniProgram struct{ *wechat.MiniProgram }
 
 func (b *sites) miniProgram(a wechatApp) (api.Provider, error) {
+	b.meter.start(wechat.OpSession)
 	program, err := wechat.NewMiniProgram(b.config(a))
 	return miniProgram{program}, err
 }
@@ -154,6 +155,7 @@ func (b *sites) codes(a codesOf) (api.Codes, error) {
 		return nil, err
 	}
 	tokens.Warn = func(err error) { b.log.Warn("the access token is not renewed", "app_id", a.id, "error", err) }
+	b.meter.start(wechat.OpToken, wechat.OpCode)
 	b.meter.tokens.add(a.id, tokens)
 	return &sunCodes{tokens, wechat.CodeOptions{Page: a.page, EnvVersion: b.set.WechatEnvVersion, AnyPage: !b.set.WechatCheckPath}}, nil
 }
@@ -171,6 +173,7 @@ func (s *sunCodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
 type website struct{ *wechat.Website }
 
 func (b *sites) website(a webOf) (api.Website, error) {
+	b.meter.start(wechat.OpGrant, wechat.OpProfile)
 	site, err := wechat.NewWebsite(b.config(a.wechatApp), b.set.WechatOpenURL)
 	if err != nil {
 		return nil, err

@@ -179,3 +179,34 @@ func TestTheREADMEsSwitchTurnsALoginOff(t *testing.T) {
 		t.Errorf("still on: %+v %v", a, err)
 	}
 }
+
+// TestTheREADMEAndTheHelpNameTheSameSettings, and give them the same defaults.
+func TestTheREADMEAndTheHelpNameTheSameSettings(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, _ := hubtest.Run(t, program, []string{"--help"})
+	named, known := map[string]bool{}, settingsOf(t)
+	for _, name := range regexp.MustCompile(`LOGINHUB_[A-Z_]*[A-Z]`).FindAllString(string(text), -1) {
+		if named[name] = true; !known[name] {
+			t.Errorf("the README names %s, which is no setting", name)
+		}
+	}
+	for name := range known {
+		if !named[name] {
+			t.Errorf("the README does not name %s", name)
+		}
+	}
+	rows := regexp.MustCompile("(?m)^\\| `LOGINHUB_([A-Z_]+)` \\| `([^`]+)` \\|").FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 7 {
+		t.Errorf("%d defaults: is this test blind?", len(rows))
+	}
+	for _, m := range rows {
+		flag := "--" + strings.ToLower(strings.ReplaceAll(m[1], "_", "-")) + "="
+		if !strings.Contains(help, flag+m[2]) && !strings.Contains(help, flag+`"`+m[2]+`"`) {
+			t.Errorf("%s is not %s in --help", m[1], m[2])
+		}
+	}
+}
