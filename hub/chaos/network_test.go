@@ -90,8 +90,10 @@ func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
 	}
 	s := world{nodes: nodes, entry: oneOf(lossy...)}.run(t, logins(t, 200), 70, fault{})
 	complete(t, s)
-	if s.Errors > 0 {
-		t.Errorf("phones saw %d errors", s.Errors)
+	// One packet in 1,400 is lost six times running, and comes after twelve seconds:
+	// node or phone may have given the connection up by then.
+	if s.Errors*100 > s.Begun {
+		t.Errorf("phones saw %d errors in %d logins", s.Errors, s.Begun)
 	}
 }
 
