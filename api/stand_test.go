@@ -159,8 +159,8 @@ func (s *stand) live(t testing.TB, store *redisstore.Store, o options) {
 func (s *stand) listen(t testing.TB, pipes bool) net.Listener {
 	t.Helper()
 	if pipes {
-		d := &door{conns: make(chan net.Conn), closed: make(chan struct{})}
-		s.host, s.dial = "door", d.dial
+		d := hubtest.NewDoor()
+		s.host, s.dial = "door", d.Dial
 		s.url = "http://" + s.host
 		return d
 	}
@@ -227,41 +227,6 @@ func (g *gate) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.O
 	defer g.pass()()
 	return g.Store.Change(ctx, changes...)
 }
-
-// door is a listener of pipes.
-type door struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (d *door) dial(ctx context.Context) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case d.conns <- there:
-		return here, nil
-	case <-d.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (d *door) Accept() (net.Conn, error) {
-	select {
-	case c := <-d.conns:
-		return c, nil
-	case <-d.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (d *door) Close() error {
-	d.once.Do(func() { close(d.closed) })
-	return nil
-}
-
-func (d *door) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }
 
 // journal is what the node has logged.
 type journal struct {

@@ -109,7 +109,7 @@ func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
 // TestTheModelsStoreAnswersAsRedisDoes makes the same calls, drawn at random, of
 // the model's store and of the Lua scripts.
 func TestTheModelsStoreAnswersAsRedisDoes(t *testing.T) {
-	keys := newModelKeys(t)
+	keys := newNodeKeys(t)
 	real, err := redisstore.Open(redisstore.Embedded)
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ var (
 const modelWalks = 400
 
 func TestTheModelDeliversTheTokenInEveryWalk(t *testing.T) {
-	r := modelRun{keys: newModelKeys(t), nodes: 3, tickets: 2, late: true}
+	r := modelRun{keys: newNodeKeys(t), nodes: 3, tickets: 2, late: true}
 	if *modelSeed != 0 {
 		modelAgain(t, r)
 		return
@@ -99,7 +99,7 @@ func modelAgain(t *testing.T, r modelRun) {
 }
 
 func TestTheModelNoticesABreakOfTheProtocol(t *testing.T) {
-	keys := newModelKeys(t)
+	keys := newNodeKeys(t)
 	for _, b := range []struct {
 		bent  bend
 		what  string
@@ -139,7 +139,7 @@ func TestTheModelNoticesABreakOfTheProtocol(t *testing.T) {
 // Redis, its message there or lost), a link that breaks (subscribed anew, asked
 // for what was missed), and a node's death.
 func TestTheModelDeliversTheTokenInEveryOrderOfAttachConfirmBreakAndDeath(t *testing.T) {
-	r := modelRun{keys: newModelKeys(t), nodes: 2, tickets: 1}
+	r := modelRun{keys: newNodeKeys(t), nodes: 2, tickets: 1}
 	look := []step{{verb: confirms, node: 1, what: "alice"}, {verb: serves, what: "n1 look alice t0"}}
 	socket := append(slices.Clone(look), step{verb: connects})
 	// A first poll is answered at once; what matters is the second, which waits.

@@ -175,7 +175,7 @@ const maxPassed = 24
 
 // modelRun is how a walk is made.
 type modelRun struct {
-	keys    modelKeys
+	keys    nodeKeys
 	seed    uint64
 	bent    bend
 	nodes   int

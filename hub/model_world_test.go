@@ -29,13 +29,13 @@ const (
 	noSweep       // nor does anybody ask later
 )
 
-// modelKeys are shared by all walks: they have no state.
-type modelKeys struct {
+// nodeKeys are what nodes share: they have no state.
+type nodeKeys struct {
 	ring   *ticket.Keyring
 	signer *token.Signer
 }
 
-func newModelKeys(t *testing.T) modelKeys {
+func newNodeKeys(t testing.TB) nodeKeys {
 	masters, err := token.ParseMasters(hubtest.Key)
 	if err != nil {
 		t.Fatal(err)
@@ -49,12 +49,12 @@ func newModelKeys(t *testing.T) modelKeys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return modelKeys{ring, signer}
+	return nodeKeys{ring, signer}
 }
 
 // modelWorld is some nodes on one Redis, and tickets with their pages.
 type modelWorld struct {
-	modelKeys
+	nodeKeys
 	net    *modelNet
 	bent   bend
 	client *ticket.Client
@@ -78,8 +78,8 @@ const (
 	modelResult = time.Minute
 )
 
-func newModelWorld(keys modelKeys, nodes, tickets int, bent bend) *modelWorld {
-	w := &modelWorld{modelKeys: keys, net: newModelNet(keys.ring), bent: bent, client: &ticket.Client{ID: "demo"}, told: make([][]string, tickets), late: make([]time.Time, tickets)}
+func newModelWorld(keys nodeKeys, nodes, tickets int, bent bend) *modelWorld {
+	w := &modelWorld{nodeKeys: keys, net: newModelNet(keys.ring), bent: bent, client: &ticket.Client{ID: "demo"}, told: make([][]string, tickets), late: make([]time.Time, tickets)}
 	w.life, w.over = context.WithCancel(context.Background())
 	for i := range nodes {
 		w.nodes = append(w.nodes, w.node(fmt.Sprint("n", i)))

@@ -13,7 +13,6 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
-	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
@@ -99,21 +98,9 @@ func start(t testing.TB, o options) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	masters, err := token.ParseMasters(hubtest.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := masters[0]
-	ring, err := ticket.NewKeyring([]ticket.Key{{ID: m.ID(), Seal: m.Seal(), Match: m.Match()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := token.NewSigner(masters)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := newNodeKeys(t)
 	s := &stand{ear: &ear{Mailbox: store, lag: o.lag}, client: &ticket.Client{ID: "demo"}}
-	c := hub.Config{Store: store, Mailbox: s.ear, Keys: ring, Signer: signer, Issuer: "http://login.test",
+	c := hub.Config{Store: store, Mailbox: s.ear, Keys: keys.ring, Signer: keys.signer, Issuer: "http://login.test",
 		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute, MaxWaiters: 10000}
 	if o.wrap != nil {
 		c.Store = o.wrap(store)

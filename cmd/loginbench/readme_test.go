@@ -14,7 +14,8 @@ import (
 
 // tiny is each flag's value in a run that only shows that its command works. Given
 // last, it counts in place of what the document says.
-var tiny = map[string]string{"pages": "10", "count": "20", "counts": "1,2", "rate": "50", "for": "500ms", "every": "100ms"}
+var tiny = map[string]string{"pages": "10", "count": "20", "counts": "1,2", "rate": "50", "for": "500ms", "every": "100ms",
+	"rounds": "1", "many": "2", "wait": "100ms"}
 
 // span is one piece of code within a line of Markdown; after a command a further
 // scenario may stand alone: `loginbench idle`, `poll`.

@@ -17,46 +17,27 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"loginhub/hub/hubtest"
 )
 
-// door is a listener of pipes, for a bubble.
-type door struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (d *door) Accept() (net.Conn, error) {
-	select {
-	case c := <-d.conns:
-		return c, nil
-	case <-d.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (d *door) Close() error {
-	d.once.Do(func() { close(d.done) })
-	return nil
-}
-
-func (d *door) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }
-
 // knock is a new connection on which that has been written.
-func (d *door) knock(t *testing.T, text string) net.Conn {
+func knock(t *testing.T, d *hubtest.Door, text string) net.Conn {
 	t.Helper()
-	near, far := net.Pipe()
+	near, err := d.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { near.Close() })
-	d.conns <- far
 	go near.Write([]byte(text))
 	return near
 }
 
 // opened is the public listener as Run makes it, within a bubble.
-func opened(t *testing.T, certificate *certificate) *door {
+func opened(t *testing.T, certificate *certificate) *hubtest.Door {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	d := &door{conns: make(chan net.Conn), done: make(chan struct{})}
+	d := hubtest.NewDoor()
 	var listener net.Listener = d
 	if certificate != nil {
 		listener = certificate.listen(d, log)
@@ -96,11 +77,11 @@ func TestNobodyHoldsAConnectionForNothing(t *testing.T) {
 			"nothing more is asked":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", idleLimit},
 			"a second head, and half": {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT", headerLimit},
 		} {
-			if took := held(d.knock(t, c.text)); took < c.most-time.Second || took > c.most+time.Second {
+			if took := held(knock(t, d, c.text)); took < c.most-time.Second || took > c.most+time.Second {
 				t.Errorf("%s: held for %v, not %v", name, took, c.most)
 			}
 		}
-		dripping := d.knock(t, "GET / HTTP/1.1\r\nHost: x\r\nX-a: ")
+		dripping := knock(t, d, "GET / HTTP/1.1\r\nHost: x\r\nX-a: ")
 		began := time.Now()
 		for _, err := dripping.Write([]byte("a")); err == nil; _, err = dripping.Write([]byte("a")) {
 			<-time.After(time.Second)
@@ -114,7 +95,7 @@ func TestNobodyHoldsAConnectionForNothing(t *testing.T) {
 func TestAnAnswerThatNobodyTakesIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := opened(t, nil)
-		conn := d.knock(t, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+		conn := knock(t, d, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-time.After(answerLimit + time.Second)
 		if got, _ := io.ReadAll(conn); len(got) >= 1<<20 {
 			t.Errorf("%d bytes came after %v", len(got), answerLimit)
@@ -126,7 +107,7 @@ func TestAHeadHasABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := opened(t, nil)
 		for size, want := range map[int]int{headerBytes - 1000: http.StatusOK, 2 * headerBytes: http.StatusRequestHeaderFieldsTooLarge} {
-			conn := d.knock(t, "GET / HTTP/1.1\r\nHost: x\r\nX-a: "+strings.Repeat("a", size)+"\r\n\r\n")
+			conn := knock(t, d, "GET / HTTP/1.1\r\nHost: x\r\nX-a: "+strings.Repeat("a", size)+"\r\n\r\n")
 			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil || answer.StatusCode != want {
 				t.Errorf("%d bytes: %+v %v", size, answer, err)
@@ -152,12 +133,12 @@ func TestHalfATLSHandshakeIsGivenUp(t *testing.T) {
 			"nothing is said":        "",
 			"a hello without an end": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 		} {
-			if took := held(d.knock(t, text)); took < headerLimit-time.Second || took > headerLimit+time.Second {
+			if took := held(knock(t, d, text)); took < headerLimit-time.Second || took > headerLimit+time.Second {
 				t.Errorf("%s: held for %v", name, took)
 			}
 		}
 		// Who finishes his is served.
-		conn := tls.Client(d.knock(t, ""), &tls.Config{InsecureSkipVerify: true})
+		conn := tls.Client(knock(t, d, ""), &tls.Config{InsecureSkipVerify: true})
 		go io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != http.StatusOK {
 			t.Errorf("%+v %v", answer, err)

@@ -1,0 +1,50 @@
+package hubtest
+
+import (
+	"context"
+	"net"
+	"sync"
+)
+
+// Door is a listener of pipes: connections without a network, for a bubble
+// (testing/synctest) whose clock waits for nobody outside.
+type Door struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+// NewDoor makes an open one.
+func NewDoor() *Door { return &Door{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+// Dial is a new connection to whoever accepts.
+func (d *Door) Dial(ctx context.Context) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case d.conns <- there:
+		return here, nil
+	case <-d.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Accept implements net.Listener.
+func (d *Door) Accept() (net.Conn, error) {
+	select {
+	case c := <-d.conns:
+		return c, nil
+	case <-d.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (d *Door) Close() error {
+	d.once.Do(func() { close(d.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (d *Door) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }
