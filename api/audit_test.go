@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -42,7 +44,7 @@ func expectAudit(t *testing.T, s *stand, want ...map[string]string) {
 	}
 }
 
-func TestTheAuditHasOneLineForEachChangeAndEachRefusedCall(t *testing.T) {
+func TestTheAuditHasOneLineForEachChangeAndEachCallThatChangedNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{clients: []*ticket.Client{matching()}, api: proxied})
 	p := s.make(t, nil, forwarded, "203.0.113.7")
@@ -50,7 +52,7 @@ func TestTheAuditHasOneLineForEachChangeAndEachRefusedCall(t *testing.T) {
 		return s.ask(t, "POST", p.path(action), s.phone(name).body(more...), forwarded, "198.51.100.9")
 	}
 	call("ann", "scan").ok(t, 200)
-	call("ann", "scan").ok(t, 200) // the same answer again is no event
+	call("ann", "scan").ok(t, 200) // no change, and told
 	call("bob", "confirm", "match", p.match).problem(t, 409, "already_scanned")
 	s.ask(t, "POST", p.path("confirm"), `{"provider":"sandbox","code":"nonsense","match":"11"}`).problem(t, 422, "code_invalid")
 	call("ann", "confirm", "match", p.match).ok(t, 200)
@@ -64,6 +66,7 @@ func TestTheAuditHasOneLineForEachChangeAndEachRefusedCall(t *testing.T) {
 	expectAudit(t, s,
 		map[string]string{"event": "made", "client": "demo", "ticket": short, "browser": browser, "outcome": "ok", "who": "", "phone": ""},
 		map[string]string{"event": "scanned", "ticket": short, "who": "sandbox:ann", "phone": phone, "browser": browser, "outcome": "ok"},
+		map[string]string{"event": "repeated", "action": "scan", "ticket": short, "who": "sandbox:ann", "phone": phone, "outcome": "ok", "seq": "2"},
 		map[string]string{"event": "refused", "action": "confirm", "ticket": short, "who": "sandbox:bob", "phone": phone, "outcome": "already_scanned"},
 		map[string]string{"event": "refused", "action": "confirm", "ticket": short, "who": "", "outcome": "code_invalid"},
 		map[string]string{"event": "confirmed", "ticket": short, "who": "sandbox:ann", "phone": phone, "browser": browser, "outcome": "ok", "seq": "3"},
@@ -124,5 +127,48 @@ func TestATextFromOutsideMakesNoLineOfItsOwn(t *testing.T) {
 		if line["event"] != "made" && line["event"] != "refused" {
 			t.Errorf("a forged line: %v", line)
 		}
+	}
+}
+
+// losing is a store that makes changes to confirmed, and whose answer is lost on
+// the way: to the client library, which asks again, or to the hub.
+type losing struct {
+	hub.Store
+	retried bool
+}
+
+func (l losing) Change(ctx context.Context, all ...ticket.Change) ([]ticket.Outcome, error) {
+	out, err := l.Store.Change(ctx, all...)
+	switch {
+	case err != nil || !all[0].Lasts || !out[0].Done:
+		return out, err
+	case l.retried:
+		return l.Store.Change(ctx, all...)
+	}
+	return nil, fmt.Errorf("connection reset: %w", ticket.ErrStoreUnavailable)
+}
+
+func TestTheAuditTellsOfAChangeWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		retried bool
+		first   int
+		events  []map[string]string
+	}{
+		"and the store was asked again": {true, 200, []map[string]string{
+			{"event": "confirmed", "who": "sandbox:ann", "outcome": "ok"}, {"event": "repeated", "who": "sandbox:ann", "action": "confirm"}}},
+		"for good": {false, 503, []map[string]string{
+			{"event": "refused", "action": "confirm", "who": "sandbox:ann", "outcome": "store_unavailable"},
+			{"event": "repeated", "action": "confirm", "who": "sandbox:ann", "outcome": "ok", "seq": "2"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, options{hub: func(h *hub.Config) { h.Store = losing{h.Store, c.retried} }})
+			p := s.make(t, nil)
+			if a := s.phone("ann").do(t, p, "confirm"); a.status != c.first {
+				t.Errorf("the first confirm: %d %s", a.status, a.body)
+			}
+			s.phone("ann").may(t, p, "confirm")
+			expectAudit(t, s, append([]map[string]string{{"event": "made"}}, c.events...)...)
+		})
 	}
 }

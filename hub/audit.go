@@ -10,8 +10,10 @@ import (
 )
 
 // The audit: one line per change of a ticket that this node has made, and one
-// per phone call that was refused once it had named a ticket. Tokens, secrets
-// and codes are not at hand here, so that none can slip in.
+// per phone call that changed nothing once it had named a ticket: it was refused,
+// or repeated one that had been answered before, or whose answer was lost between
+// Redis and a node, so that the repeat is the first that is known of the change.
+// Tokens, secrets and codes are not at hand here, so that none can slip in.
 const (
 	outcomeDone    = "ok"
 	outcomeRefused = "refused" // where nobody gives the contract's code
@@ -23,7 +25,7 @@ type entry struct {
 	ticket  ticket.Ticket
 	by      ticket.Identity // zero where nobody is known
 	phone   netip.Addr      // observed; zero where it is not known, or there is none
-	action  string          // of a refused call
+	action  string          // of a call that changed nothing
 	outcome string          // the contract's code, or "ok"
 	reason  error
 }
@@ -39,8 +41,11 @@ func (h *Hub) note(e entry) {
 	if t.Seq == 1 {
 		name = "made"
 	}
-	if e.action != "" {
+	switch {
+	case e.action != "" && e.reason != nil:
 		name = "refused"
+	case e.action != "":
+		name = "repeated"
 	}
 	fields := []any{slog.String("event", name), slog.Any("ticket", t.ID), slog.String("client", t.Client), slog.Int64("seq", t.Seq)}
 	text := func(key, value string) {
@@ -84,9 +89,8 @@ func address(a netip.Addr) string {
 // actions are the phone's, as the endpoints are called.
 var actions = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "confirm", ticket.Reject: "reject"}
 
-// account notes how a phone's call ended. A repeated call that was answered the
-// same is no event. A wrong number is a change and a refusal: one line; so is a
-// confirm that no replica has yet.
+// account notes how a phone's call ended. A wrong number is a change and a
+// refusal: one line; so is a confirm that no replica has yet.
 func (h *Hub) account(a ticket.Action, c Call, t ticket.Ticket, by ticket.Identity, changed bool, err error) {
 	outcome := outcomeDone
 	switch {
@@ -103,12 +107,8 @@ func (h *Hub) account(a ticket.Action, c Call, t ticket.Ticket, by ticket.Identi
 	if e.ticket.ID == "" {
 		e.ticket.ID = c.Ticket
 	}
-	switch {
-	case changed:
-	case err != nil:
+	if !changed {
 		e.action = actions[a]
-	default:
-		return
 	}
 	h.note(e)
 }

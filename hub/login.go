@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -277,7 +278,13 @@ func (h *Hub) change(ctx context.Context, was, next ticket.Ticket, skip string) 
 	if err != nil {
 		return ticket.Outcome{}, err
 	}
-	return outcomes[0], nil
+	out := outcomes[0]
+	if bytes.Equal(out.Found.Sealed, c.Sealed) {
+		// It is ours that stands there: the answer was lost, and the store has
+		// been asked again.
+		out.Done = true
+	}
+	return out, nil
 }
 
 // seal is the change from was to next: expiry only after the deadline of was,

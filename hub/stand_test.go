@@ -79,7 +79,7 @@ type stand struct {
 	*hub.Hub
 	ear    *ear
 	client *ticket.Client
-	door   *door
+	door   *hubtest.Door
 }
 
 type options struct {
@@ -124,7 +124,7 @@ func start(t testing.TB, o options) *stand {
 // serve gives the node an HTTP door for sockets: any path is a ticket's id. The
 // connections are pipes, so that it works in a bubble of testing/synctest too.
 func (s *stand) serve(t testing.TB) {
-	s.door = &door{conns: make(chan net.Conn), closed: make(chan struct{})}
+	s.door = hubtest.NewDoor()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Socket(w, r, ticket.ID(r.URL.Path[1:]), anybody); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -140,46 +140,11 @@ func (s *stand) serve(t testing.TB) {
 
 // dial opens a page's socket through the door.
 func (s *stand) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error) {
-	transport := &http.Transport{DialContext: s.door.dial, DisableKeepAlives: true}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.door.Dial(ctx) }, DisableKeepAlives: true}
 	conn, resp, err := websocket.Dial(ctx, "ws://door/"+string(id), &websocket.DialOptions{
 		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: transport}})
 	return &hubtest.Socket{Conn: conn, HTTP: resp}, err
 }
-
-// door is a listener of pipes.
-type door struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (d *door) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case d.conns <- there:
-		return here, nil
-	case <-d.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (d *door) Accept() (net.Conn, error) {
-	select {
-	case c := <-d.conns:
-		return c, nil
-	case <-d.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (d *door) Close() error {
-	d.once.Do(func() { close(d.closed) })
-	return nil
-}
-
-func (d *door) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }
 
 func anybody(ticket.Ticket) error { return nil }
 

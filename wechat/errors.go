@@ -56,7 +56,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (c call) refused(code int, errmsg string) *Error {
 	kind, wait := classify(code)
 	if c.token && stale(code) {
-		kind, wait = kindStale, 0
+		kind, wait = KindStale, 0
 	}
 	msg, rid := splitTrace(errmsg)
 	return &Error{

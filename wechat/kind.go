@@ -23,9 +23,9 @@ const (
 	// matter of time and not of his code; but it lasts until WeChat's reset or
 	// the operator's clear_quota, so the operator must be told.
 	KindQuota
-	// kindStale: the access_token is not, or no longer, the valid one. Never
-	// leaves the package: a second time it is KindConfig.
-	kindStale
+	// KindStale: the access_token is not, or no longer, the valid one. It is
+	// renewed and the call repeated; a second time the caller hears KindConfig.
+	KindStale
 )
 
 // String gives the kind as a word for logs and metric labels.
@@ -39,6 +39,8 @@ func (k Kind) String() string {
 		return "config"
 	case KindQuota:
 		return "quota"
+	case KindStale:
+		return "stale"
 	default:
 		return "busy"
 	}
@@ -93,8 +95,11 @@ func Known(code int) bool {
 	return code == -1 || stale(code) || kind != KindBusy || wait != soon
 }
 
-// KindOf is the kind of an errcode of a call that carries the app secret.
-func KindOf(code int) Kind {
+// KindOf is the kind of an errcode of a call.
+func KindOf(op string, code int) Kind {
+	if op == OpCode && stale(code) { // it carries an access_token
+		return KindStale
+	}
 	kind, _ := classify(code)
 	return kind
 }

@@ -87,13 +87,13 @@ func (t *Tokens) use(ctx context.Context, do func(token string) error) error {
 	}
 	err = do(token)
 	var e *Error
-	if !errors.As(err, &e) || e.Kind != kindStale {
+	if !errors.As(err, &e) || e.Kind != KindStale {
 		return err
 	}
 	if token, err = t.get(ctx, token); err != nil {
 		return err
 	}
-	if err = do(token); errors.As(err, &e) && e.Kind == kindStale {
+	if err = do(token); errors.As(err, &e) && e.Kind == KindStale {
 		// Somebody forces renewals, or it is another application's token.
 		e.Kind = KindConfig
 	}

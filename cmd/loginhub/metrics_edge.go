@@ -104,7 +104,8 @@ func newWechatMeter(m *metrics) wechatMeter {
 }
 
 // usual are the errcodes that the README's table names: what WeChat may well say.
-var usual = []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40013, 40125, 40164, 40243}
+var usual = []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40013, 40125, 40164, 40243,
+	40014, 42001, 41030}
 
 // start makes the series of these calls. A code that is not usual has its own from
 // its first time on, which a rate over it misses.
@@ -113,7 +114,7 @@ func (w wechatMeter) start(ops ...string) {
 		w.duration.start(words{op})
 		w.calls.start(codeOf(op, nil), codeOf(op, &wechat.Error{}), words{op, "other", wechat.KindBusy.String()})
 		for _, code := range usual {
-			w.calls.start(codeOf(op, &wechat.Error{Code: code, Kind: wechat.KindOf(code)}))
+			w.calls.start(codeOf(op, &wechat.Error{Code: code, Kind: wechat.KindOf(op, code)}))
 		}
 	}
 }

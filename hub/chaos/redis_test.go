@@ -94,6 +94,10 @@ func TestRedisIsSlow(t *testing.T) {
 	proxy.Latency(200 * time.Millisecond) // each way
 	s := world{nodes: three(t, proxy.URL)}.run(t, logins(t, 200), 60, fault{})
 	complete(t, s)
+	// A confirm looks, changes and is published.
+	if s.waited(0) < 3*200*time.Millisecond {
+		t.Errorf("a token came %v after its confirm: was Redis slow?", s.waited(0))
+	}
 	if s.Errors > 0 {
 		t.Errorf("phones saw %d errors", s.Errors)
 	}
