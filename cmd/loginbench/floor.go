@@ -52,15 +52,17 @@ func (c *floorScenario) measure(ctx context.Context, b *bench) ([]result, error)
 			}
 		}
 	}
-	ours, floor, ratio := result{Scenario: "ours"}, result{Scenario: "bare"}, result{Scenario: "ours / bare"}
+	ours, floor, ratio := result{Scenario: "ours", Pages: c.Pages}, result{Scenario: "bare", Pages: c.Pages}, result{Scenario: "ours / bare", Pages: c.Pages}
 	for _, f := range order {
 		v := values[f.Name]
-		if len(v[true]) == 0 || len(v[false]) == 0 || median(v[false]) == 0 {
-			continue
+		for of, values := range map[*result][]float64{&ours: v[true], &floor: v[false]} {
+			if len(values) > 0 {
+				of.add(figure{f.Name, median(values), f.Unit})
+			}
 		}
-		ours.add(figure{f.Name, median(v[true]), f.Unit})
-		floor.add(figure{f.Name, median(v[false]), f.Unit})
-		ratio.add(figure{f.Name, median(v[true]) / median(v[false]), "times"})
+		if len(v[true]) > 0 && len(v[false]) > 0 && median(v[false]) > 0 {
+			ratio.add(figure{f.Name, median(v[true]) / median(v[false]), "times"})
+		}
 	}
 	return []result{ours, floor, ratio}, nil
 }

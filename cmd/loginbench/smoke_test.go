@@ -67,7 +67,7 @@ func TestEveryScenarioMeasures(t *testing.T) {
 						t.Errorf("%s is %v in %+v", f, figureOf(r, f), r)
 					}
 				}
-				if lost := figureOf(r, "pages lost") + figureOf(r, "failed"); lost > 0 {
+				if lost := figureOf(r, "pages lost") + figureOf(r, "failed") + figureOf(r, "push: failed"); lost > 0 {
 					t.Errorf("lost %v", lost)
 				}
 			}

@@ -89,7 +89,7 @@ func TestTheREADMEsSnippetsVerifyATokenAndRefuseAWrongOne(t *testing.T) {
 var commands = map[string]string{
 	"go run ./cmd/loginhub":                                   "hubtest.StartNode, in every story",
 	"go run github.com/go-task/task/v3/cmd/task@v3.50.0 test": "CI: you are in it",
-	"deploy/docker/secrets.sh":                                "TestTheComposeFile…: the deployment runs without Docker",
+	"deploy/docker/secrets.sh":                                "TestTheComposeFilesDeploymentLogsIn, without Docker",
 	"loginbench ":                                             "cmd/loginbench: TestEveryDocumentedCommandRuns",
 	"go run ./cmd/loginbench SCENARIO":                        "the same",
 	"loginhub ":                                               "TestTheREADMEsCallsOfTheProgramWork",
@@ -151,9 +151,13 @@ func TestTheREADMEsCommandsAreKnownAndItsSettingsExist(t *testing.T) {
 			t.Errorf("what runs %q?", line)
 		}
 	}
-	for line := range commands {
+	tests, _ := proofs(t, "../..")
+	for line, by := range commands {
 		if !found[line] {
 			t.Errorf("the README no longer says %q", line)
+		}
+		if name := regexp.MustCompile(`Test\w+`).FindString(by); name != "" && !tests[name] {
+			t.Errorf("%q is run by %s, which there is not", line, name)
 		}
 	}
 }
@@ -205,7 +209,8 @@ func TestTheREADMEAndTheHelpNameTheSameSettings(t *testing.T) {
 	}
 	for _, m := range rows {
 		flag := "--" + strings.ToLower(strings.ReplaceAll(m[1], "_", "-")) + "="
-		if !strings.Contains(help, flag+m[2]) && !strings.Contains(help, flag+`"`+m[2]+`"`) {
+		value := regexp.MustCompile(`(?m)(?:^|\s)` + regexp.QuoteMeta(flag) + `"?` + regexp.QuoteMeta(m[2]) + `"?(?:\s|$)`)
+		if !value.MatchString(help) {
 			t.Errorf("%s is not %s in --help", m[1], m[2])
 		}
 	}

@@ -72,7 +72,7 @@ export async function start(command, args, { env, ready }) {
     async end() {
       child.stdin.end()
       const [code] = await closed
-      if (code) throw new Error(log)
+      if (code !== 0) throw new Error(log)
     },
   }
 }
