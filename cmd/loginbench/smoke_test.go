@@ -61,6 +61,12 @@ func TestEveryScenarioMeasures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if name == "floor" {
+				const scripts = "logins: scripts per login" // bare has none
+				if figureOf(all[0], scripts) <= 0 || figureOf(all[1], scripts) != 0 {
+					t.Errorf("ours and bare are not apart: %+v", all)
+				}
+			}
 			for _, r := range all {
 				for _, f := range one.figures {
 					if figureOf(r, f) <= 0 {
