@@ -63,7 +63,7 @@ func (c *peersScenario) nchan(ctx context.Context, b *bench) (result, error) {
 	if err := each(ctx, c.Pages, b.AtOnce, b.bar("subscribe", c.Pages), func(ctx context.Context, i int) error {
 		p := &page{door: d}
 		s.waiting[i] = p
-		if err := p.upgrade(ctx, "/sub/idle"+strconv.Itoa(i), ""); err != nil {
+		if err := p.subscribe(ctx, "idle"+strconv.Itoa(i)); err != nil {
 			return err
 		}
 		p.line.SetDeadline(time.Time{})
@@ -97,11 +97,23 @@ func (c *peersScenario) nchan(ctx context.Context, b *bench) (result, error) {
 	return r, nil
 }
 
+// subscribe opens a channel's socket. Each of nginx's workers refuses it until it
+// has found its Redis.
+func (p *page) subscribe(ctx context.Context, channel string) (last error) {
+	if err := until(ctx, func() bool {
+		last = p.upgrade(ctx, "/sub/"+channel, "")
+		return last == nil
+	}); err != nil {
+		return fmt.Errorf("%w: %w", err, last)
+	}
+	return nil
+}
+
 // relay is one page that subscribes and is told, a token's length of text.
 func relay(ctx context.Context, d *door, channel string, l *login, now <-chan struct{}) error {
 	p := &page{door: d}
 	defer p.drop()
-	err := p.upgrade(ctx, "/sub/"+channel, "")
+	err := p.subscribe(ctx, channel)
 	<-now
 	if err != nil {
 		return err
@@ -150,12 +162,9 @@ func (c *peersScenario) startNchan(ctx context.Context, b *bench) (s *stand, err
 		return s, err
 	}
 	s.nodes = []*node{n}
-	return s, until(ctx, func() bool {
-		p := &page{door: n.door}
-		err := p.upgrade(ctx, "/sub/ready", "") // refused until it has found its Redis
-		p.drop()
-		return err == nil
-	})
+	p := &page{door: n.door}
+	defer p.drop()
+	return s, p.subscribe(ctx, "ready")
 }
 
 // workers are nginx's: its children do the work.

@@ -65,7 +65,7 @@ var mailStories = map[string]func(*testing.T, *rig){
 			heard[master] = true
 		}
 		for _, name := range r.nodeKeys(t, b.node, masters) {
-			if left := r.client.PTTL(limit(t), name).Val(); left <= 9*time.Second || left > 10*time.Second {
+			if left := r.client.PTTL(limit(t), name).Val(); left <= 8*time.Second || left > 10*time.Second {
 				t.Errorf("%s is there for %v", name, left)
 			}
 		}
