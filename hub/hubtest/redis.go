@@ -160,10 +160,19 @@ func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		port := strconv.Itoa(10000 + rand.IntN(22000))
+		// Nobody here speaks UDP: its port of the same number is the sign, to other
+		// tests and to those of other packages too, that this one is given away,
+		// also while its server is down.
+		sign, err := net.ListenPacket("udp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
 		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
 			l.Close()
+			t.Cleanup(func() { sign.Close() })
 			return port
 		}
+		sign.Close()
 	}
 	t.Fatal("no free port")
 	return ""
