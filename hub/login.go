@@ -279,9 +279,9 @@ func (h *Hub) change(ctx context.Context, was, next ticket.Ticket, skip string) 
 		return ticket.Outcome{}, err
 	}
 	out := outcomes[0]
-	if bytes.Equal(out.Found.Sealed, c.Sealed) {
+	if bytes.Equal(out.Found.Sealed, c.Sealed) && !(c.Lasts && h.Lasting) {
 		// It is ours that stands there: the answer was lost, and the store has
-		// been asked again.
+		// been asked again. That it lasts nobody has said yet.
 		out.Done = true
 	}
 	return out, nil
