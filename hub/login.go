@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -278,13 +277,7 @@ func (h *Hub) change(ctx context.Context, was, next ticket.Ticket, skip string) 
 	if err != nil {
 		return ticket.Outcome{}, err
 	}
-	out := outcomes[0]
-	if bytes.Equal(out.Found.Sealed, c.Sealed) && !(c.Lasts && h.Lasting) {
-		// It is ours that stands there: the answer was lost, and the store has
-		// been asked again. That it lasts nobody has said yet.
-		out.Done = true
-	}
-	return out, nil
+	return outcomes[0], nil
 }
 
 // seal is the change from was to next: expiry only after the deadline of was,
