@@ -103,6 +103,14 @@ func (n *modelNet) call(ctx context.Context, label string, away <-chan struct{},
 	return ticket.ErrStoreUnavailable
 }
 
+// underWay reports whether Redis has done the change of a ticket to that state, and
+// its answer is on its way. The lock is held.
+func (n *modelNet) underWay(name string, s ticket.State) bool {
+	return slices.ContainsFunc(n.calls, func(c *modelCall) bool {
+		return c.done && strings.HasSuffix(c.label, " change "+name+" "+string(s))
+	})
+}
+
 // hush notes a loss that nobody can notice.
 func (n *modelNet) hush() {
 	n.mu.Lock()
@@ -245,6 +253,20 @@ func (n *modelNet) forget(id ticket.ID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.redis.records[id].nodes, n.silent = nil, time.Now()
+}
+
+// everything is all versions that a ticket ever had, those lost by a Redis that fell
+// back too.
+func (n *modelNet) everything(id ticket.ID) (all []ticket.Ticket, fell bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	rec := n.redis.records[id]
+	return slices.Concat(rec.all, rec.lost), len(rec.lost) > 0
+}
+
+func (n *modelNet) fell(id ticket.ID) bool {
+	_, fell := n.everything(id)
+	return fell
 }
 
 // modelName is a ticket's name in the steps: the ids of a model begin with it.

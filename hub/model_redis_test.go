@@ -30,7 +30,9 @@ type modelRecord struct {
 	sealed []byte
 	nodes  []string
 	forget time.Time
-	all    []ticket.Ticket // every version that stood here, oldest first
+	all    []ticket.Ticket // every version that stands, oldest first; each follows the one before
+	seals  [][]byte        // theirs
+	lost   []ticket.Ticket // those that stood here until Redis fell back
 	since  time.Time       // when the last of them came
 }
 
@@ -66,7 +68,15 @@ func (r *modelRedis) note(rec *modelRecord, id ticket.ID) {
 	if err != nil {
 		panic(err) // whoever changes a ticket here seals with the same ring
 	}
-	rec.all, rec.since = append(rec.all, t), time.Now()
+	rec.all, rec.seals, rec.since = append(rec.all, t), append(rec.seals, rec.sealed), time.Now()
+}
+
+// fall takes the last change back, as where a master fails before its replica has it.
+func (r *modelRedis) fall(rec *modelRecord) {
+	last := len(rec.all) - 1
+	rec.lost = append(rec.lost, rec.all[last])
+	rec.all, rec.seals, rec.since = rec.all[:last], rec.seals[:last], time.Now()
+	rec.sealed, rec.forget = rec.seals[last-1], rec.all[last-1].Deadline.Add(ticket.Tombstone)
 }
 
 func (r *modelRedis) attach(node string, id ticket.ID) ticket.Found {

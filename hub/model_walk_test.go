@@ -36,6 +36,7 @@ const (
 	doubles              // a message arrives and will arrive again
 	drops                // a message is lost
 	forgets              // Redis loses the notes of a ticket
+	falls                // Redis loses a ticket's last change, as far as it was not promised
 	breaks               // a node's subscription ends
 	mutes                // a node's subscription stands and delivers nothing
 	parts                // a node cannot reach Redis
@@ -47,7 +48,7 @@ const (
 
 var verbNames = []string{"passes", "connects", "polls", "cuts", "wanders", "mishears", "scans", "confirms", "rejects",
 	"serves", "holds", "answers", "loses", "swallows", "delivers", "doubles", "drops",
-	"forgets", "breaks", "mutes", "parts", "joins", "dies", "drains", "restarts"}
+	"forgets", "falls", "breaks", "mutes", "parts", "joins", "dies", "drains", "restarts"}
 
 // step is one thing that happens.
 type step struct {
@@ -71,6 +72,8 @@ func (s step) String() string {
 		return fmt.Sprintf("net %s %q", verbNames[s.verb], s.what)
 	case s.verb == forgets:
 		return fmt.Sprintf("Redis forgets who waits for t%d", s.page)
+	case s.verb == falls:
+		return fmt.Sprintf("Redis falls back with t%d", s.page)
 	}
 	return fmt.Sprintf("node %d %s", s.node, verbNames[s.verb])
 }
@@ -113,6 +116,8 @@ func (w *modelWorld) take(s step) {
 		w.net.deliver(s.what, s.verb != drops, s.verb == doubles)
 	case forgets:
 		w.net.forget(p.id)
+	case falls:
+		w.fall(p.id)
 	case breaks:
 		w.net.unsubscribe(n.name, nil)
 	case mutes:
@@ -159,9 +164,9 @@ func (w *modelWorld) draw(rng *rand.Rand, quiet bool) step {
 	}
 	often := []verb{passes, passes, passes, connects, connects, connects, connects, polls, polls, cuts, wanders, mishears,
 		scans, scans, scans, confirms, confirms, confirms, confirms, confirms, confirms, rejects,
-		forgets, breaks, breaks, breaks, mutes, mutes, parts, joins, joins, dies, drains, restarts, restarts}
+		forgets, falls, falls, falls, falls, breaks, breaks, breaks, mutes, mutes, parts, joins, joins, dies, drains, restarts, restarts}
 	if quiet {
-		often = slices.DeleteFunc(often, func(v verb) bool { return v == forgets || v == mishears })
+		often = slices.DeleteFunc(often, func(v verb) bool { return v == forgets || v == falls || v == mishears })
 	}
 	s := step{verb: often[rng.IntN(len(often))], page: rng.IntN(len(w.pages)), node: rng.IntN(len(w.nodes))}
 	if s.verb >= scans && s.verb <= rejects {

@@ -127,7 +127,7 @@ func (w *modelWorld) node(name string) *modelNode {
 	n.life, n.end = context.WithCancel(context.Background())
 	n.Hub = hub.New(hub.Config{Store: modelStore{n}, Mailbox: modelMailbox{n}, Keys: w.ring, Signer: w.signer,
 		Issuer: "http://login.test", TicketTTL: modelTTL, ConfirmTTL: modelTTL,
-		ResultTTL: modelResult, TokenTTL: 5 * time.Minute, MaxWaiters: 100})
+		ResultTTL: modelResult, Lasting: true, TokenTTL: 5 * time.Minute, MaxWaiters: 100})
 	w.work.Go(func() {
 		n.Run(n.life)
 		close(n.ended)
@@ -204,6 +204,23 @@ func (n *modelNode) stop(over time.Duration) {
 
 // modelWho is the context's key for who makes a call.
 type modelWho struct{}
+
+// fall has Redis lose a ticket's last change, where nobody was promised that it
+// lasts: a scan, or a confirm whose phone has no answer yet and whose node will get
+// none (redisstore waits for the replica first).
+func (w *modelWorld) fall(id ticket.ID) {
+	w.mu.Lock()
+	told := len(w.told[w.index(id)])
+	w.mu.Unlock()
+	w.net.mu.Lock()
+	defer w.net.mu.Unlock()
+	rec := w.net.redis.records[id]
+	state := rec.all[len(rec.all)-1].State
+	if state == ticket.Scanned || state == ticket.Confirmed && told == 0 && !w.net.underWay(modelName(id), ticket.Confirmed) {
+		w.net.redis.fall(rec)
+		w.net.silent = time.Now()
+	}
+}
 
 // call is a call of the store by this node.
 func (n *modelNode) call(ctx context.Context, label string, effect func()) error {

@@ -82,13 +82,17 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	defer func() { h.Meter.Ended(ByPoll, why) }()
 	over := time.NewTimer(wait)
 	defer over.Stop()
-	for ; ; how = Pushed {
+	for seen := (ticket.State)(""); ; how = Pushed {
 		t, _, lost := h.waiters.latest(id)
 		if lost {
 			why = EndedDone
 			return forgotten(t), true, nil
 		}
-		if t.Seq != 0 && (t.Seq != after || t.State.Final()) {
+		if seen == "" {
+			seen = t.State
+		}
+		// A state can change and seq not, where Redis fell back (slot.settled).
+		if t.Seq != 0 && (t.Seq != after || t.State.Final() || t.State != seen) {
 			if v, err = h.view(t); err != nil {
 				return v, false, err
 			}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"container/heap"
 	"math/rand/v2"
 	"sync"
@@ -149,8 +150,9 @@ func (r *registry) waits(id ticket.ID) bool {
 }
 
 // apply puts a verified version into the slot and wakes its waiters; a version
-// that is not newer changes nothing. now is the store's clock: it tells when the
-// deadline is. newer says that an older one stood there.
+// that is not newer changes nothing, unless it stands in place of the slot's. now is
+// the store's clock: it tells when the deadline is. newer says that another one
+// stood there.
 func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,7 +169,12 @@ func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
 		}
 	}
 	if s.known && t.Seq == s.latest.Seq {
-		return false
+		if s.settled(t) {
+			return false
+		}
+		s.latest = t
+		s.repeat()
+		return true
 	}
 	newer = s.known
 	s.latest, s.known = t, true
@@ -188,6 +195,26 @@ func (r *registry) lose(id ticket.ID) {
 func (s *slot) tell() {
 	for _, w := range s.waiters {
 		w.changed()
+	}
+}
+
+// settled reports whether t, of the slot's own seq, leaves the slot as it is. Mostly
+// it is the very version that stands there. But a master that fails can take the
+// last change with it, and then seq counts on from before: a scan that was lost,
+// and a confirm in one step, are both 2. Only what was promised stays: a token, or
+// an end.
+func (s *slot) settled(t ticket.Ticket) bool {
+	return s.latest.State == ticket.Confirmed || s.latest.State.Final() || bytes.Equal(t.Tag(), s.latest.Tag())
+}
+
+// repeat has every waiter look again, though seq has not moved.
+func (s *slot) repeat() {
+	for _, w := range s.waiters {
+		if b, ok := w.(beater); ok {
+			b.beat()
+		} else {
+			w.changed()
+		}
 	}
 }
 

@@ -82,7 +82,9 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 				what = FoundBehind
 			}
 			h.Meter.Resynced(what)
-			h.waiters.beat(id, h.beats)
+			if what != FoundNewer { // its page has just been shown it
+				h.waiters.beat(id, h.beats)
+			}
 		}
 	}
 	h.expire(ctx, overdue, changes)
@@ -107,14 +109,15 @@ func (h *Hub) missing(id ticket.ID, err error, now time.Time) {
 }
 
 // behind notices a Redis that fell back behind what this node has verified (a
-// failover that lost writes): such a ticket ends with its deadline here, for
-// Redis will not tell.
+// failover that lost writes), or went on from there: such a ticket ends with its
+// deadline here, or when it has ended there, for Redis will not tell.
 func (h *Hub) behind(t ticket.Ticket, now time.Time) bool {
 	latest, known, _ := h.waiters.latest(t.ID)
-	if !known || latest.Seq <= t.Seq {
+	over := t.State.Final() && !latest.State.Final()
+	if !known || latest.Seq < t.Seq || latest.Seq == t.Seq && !over {
 		return false
 	}
-	if latest.Due(now) {
+	if over || latest.Due(now) {
 		h.waiters.lose(t.ID)
 	}
 	return true

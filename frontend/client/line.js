@@ -73,7 +73,7 @@ export class Line {
   #openPoll() {
     this.#poll = openPoll(this.#env, this.#ticket, {
       view: (view) => {
-        // Only this proves that the network is up and breaks sockets.
+        // Only this proves that the network breaks sockets.
         if (!this.#spoken) memory(this.#env, (storage) => storage.setItem(MEMORY, 'blocked'))
         this.#noSocket ||= !this.#spoken
         this.#socket?.close()
@@ -133,7 +133,7 @@ export function backoff(env, fails) {
 }
 
 /**
- * Where storage is forbidden, each login finds out for itself.
+ * Where storage is forbidden, each login finds out.
  *
  * @type {T.Memory}
  */

@@ -16,7 +16,7 @@ export function openSocket(env, ticket, on) {
     env.clock.clearTimeout(timer)
     if (!ws) return
     ws.onmessage = ws.onclose = null
-    ws.close() // a dead line never finishes its closing handshake: nobody waits for it
+    ws.close() // nobody waits: a dead line never finishes its handshake
   }
   const down = (code = 1006) => {
     close()

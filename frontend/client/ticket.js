@@ -70,7 +70,7 @@ export async function request(env, path, { secret, body, timeout = 10000, signal
 }
 
 /**
- * A proxy in between answers with pages of its own: nothing is taken for granted.
+ * A proxy may answer with a page of its own: nothing is taken for granted.
  *
  * @param {Response} answer
  */

@@ -28,6 +28,7 @@ func (s span) meets(o span) bool { return s.from.Before(o.to) && o.from.Before(s
 type outcome struct {
 	tally
 	span
+	story string // of a login that was lost
 }
 
 // course is a run under way.
@@ -108,6 +109,9 @@ func (c *course) sum(t *testing.T, w world, f fault) *tally {
 		}
 		if n := len(c.strikes); n > 1 && o.Delivered == 1 && o.to.After(c.strikes[0].from) && o.to.Before(c.strikes[n-1].to) {
 			between++
+		}
+		if o.Lost > 0 {
+			t.Logf("lost: %s", o.story)
 		}
 		s.add(o.tally)
 	}

@@ -193,6 +193,10 @@ func (w world) login(ctx context.Context, user string) (o outcome) {
 	held.Wait()
 	o.to = time.Now()
 	o.count(page, subject, told)
+	if o.Lost > 0 {
+		o.story = fmt.Sprintf("ticket %s ended as %q\n\tpage:  %s\n\tphone: %s", page.Ticket.ID, page.End,
+			strings.Join(page.Story, "\n\t       "), strings.Join(phone.Story, "\n\t       "))
+	}
 	return o
 }
 

@@ -36,6 +36,7 @@ type Page struct {
 	End        string // consumed, rejected, expired, gone (404) or replaced
 	Sockets    int    // sockets that gave a view
 	Polls      int    // polls that were answered
+	Story      Story  // what came
 
 	failures int
 	blocked  bool // sockets gave nothing where a poll was answered
@@ -54,6 +55,13 @@ func (p *Page) Make(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// Story is what somebody saw, a line each: to be printed where it ends badly.
+type Story []string
+
+func (s *Story) tell(format string, values ...any) {
+	*s = append(*s, time.Now().UTC().Format("04:05.000 ")+fmt.Sprintf(format, values...))
 }
 
 // Wait holds the line until the ticket is over. Its only error is ctx's.
@@ -92,6 +100,7 @@ func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
 	defer cancel()
 	s, err := p.Ticket.Dial(dial, p.Entry(), p.Headers...)
 	if err != nil {
+		p.Story.tell("no socket: %v", err)
 		if s.HTTP != nil && s.HTTP.StatusCode == http.StatusNotFound {
 			p.End = "gone"
 		}
@@ -103,6 +112,7 @@ func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
 		v, err := s.Next(read)
 		cancel()
 		if err != nil {
+			p.Story.tell("socket ended: %v", err)
 			return p.closed(websocket.CloseStatus(err)), ctx.Err()
 		}
 		if limit == firstView {
@@ -133,15 +143,23 @@ func (p *Page) closed(code websocket.StatusCode) time.Duration {
 
 func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 	var seq int64
+	scanned := false
 	url := p.Entry()
 	for ctx.Err() == nil {
 		a, err := Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", p.Ticket.URL(url, "poll"), seq, pollWait), nil,
 			append([]string{"Authorization", "Bearer " + p.Ticket.Secret}, p.Headers...)...)
 		if err != nil {
+			p.Story.tell("no poll: %v", err)
 			return 0, ctx.Err()
+		}
+		if a.Status != http.StatusOK {
+			p.Story.tell("poll: %d %s", a.Status, a.Code)
 		}
 		switch a.Status {
 		case http.StatusNoContent:
+			if scanned { // what was scanned is asked for anew: the number may have another version now
+				seq = 0
+			}
 		case http.StatusNotFound:
 			p.End = "gone"
 			return 0, nil
@@ -150,7 +168,8 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 			if err := a.Into(http.StatusOK, v); err != nil {
 				return 0, err
 			}
-			if seq = v.Seq; p.take(v) {
+			seq, scanned = v.Seq, v.State == "scanned"
+			if p.take(v) {
 				if a, err := p.Ticket.Ack(ctx, url, v.Seq); err == nil && a.Status == http.StatusNoContent {
 					p.Acked, p.End = true, "consumed"
 				}
@@ -170,6 +189,7 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 
 // take notes a view and reports whether it is to be acknowledged.
 func (p *Page) take(v *View) (ack bool) {
+	p.Story.tell("%s, %d", v.State, v.Seq)
 	switch v.State {
 	case "confirmed":
 		p.Deliveries++
@@ -224,6 +244,11 @@ var ErrGivenUp = errors.New("the phone was refused")
 func (p *Phone) Insist(ctx context.Context, entry func() string, id, action string) (errorsSeen int, err error) {
 	for fresh := false; ; {
 		a, err := p.Do(ctx, entry(), id, action, nil)
+		if err != nil {
+			p.Story.tell("%s: %v", action, err)
+		} else {
+			p.Story.tell("%s: %d %s", action, a.Status, a.Code)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return errorsSeen, ctx.Err()

@@ -20,6 +20,26 @@ test('a black-holed socket costs 2.5 s, and the session remembers it', async (t)
   assert.equal(l.hub.calling('poll').length, 3)
 })
 
+test('a poll that has seen a scan asks anew after each wait: Redis may have fallen back', async (t) => {
+  const l = await login(t)
+  l.hub.socket.drops(1006)
+  const polls = () => l.hub.calling('poll')
+  const wait = async (answer, view) => {
+    await l.clock.advance(25000)
+    polls().at(-1).answer(answer, view)
+    await settle()
+    return polls().at(-1).url
+  }
+  polls()[0].answer(200, pending)
+  await settle()
+  assert.match(await wait(204), /after=1&/, 'a pending ticket has no number to lose')
+  assert.match(await wait(200, scanned), /after=2&/)
+  assert.match(await wait(204), /after=0&/)
+  polls().at(-1).answer(200, { ...confirmed, seq: 2 })
+  await settle()
+  assert.equal(l.now.state, 'confirmed')
+})
+
 test('a slow socket that speaks first wins, and nothing is remembered', async (t) => {
   const l = await login(t)
   await l.clock.advance(2500)
