@@ -25,7 +25,7 @@ func TestLoginsGoThroughNetworksThatBreakWebSockets(t *testing.T) {
 			nodes := three(t, redis.URL)
 			box.Start(t, oneOf(nodes...))
 			w := world{nodes: nodes, entry: func() string { return box.URL }, phone: oneOf(nodes...), thought: 700 * time.Millisecond}
-			s := w.run(t, logins(t, 150), 50, fault{})
+			s := w.run(t, logins(t, 200), 60, fault{})
 			complete(t, s)
 			if s.Errors > 0 {
 				t.Errorf("phones saw %d errors", s.Errors)
@@ -104,7 +104,7 @@ func TestPagesThatNeverReadAreClosedAndNobodyWaitsForThem(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
-	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 100), 20, fault{every: 200 * time.Millisecond, least: 2, strike: func(context.Context) {
+	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 40, fault{every: 200 * time.Millisecond, least: 2, strike: func(context.Context) {
 		limit, cancel := hubtest.Limit(60 * time.Second)
 		defer cancel()
 		var all sync.WaitGroup
@@ -172,7 +172,7 @@ func TestAPageThatReconnectsInALoopHoldsFourPlacesAtTheMost(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
 	const dials = 400
-	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 100), 10, fault{every: 200 * time.Millisecond, least: 1, strike: func(context.Context) {
+	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, strike: func(context.Context) {
 		ctx, cancel := hubtest.Limit(60 * time.Second)
 		defer cancel()
 		ticket, err := hubtest.Make(ctx, node.URL, nil)

@@ -36,7 +36,7 @@ func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
 			redis := hubtest.StartRedis(t)
 			f := startFleet(t, redis.URL)
 			i := 0
-			s := world{nodes: f.nodes, entry: f.entry}.run(t, logins(t, 150), 30, fault{
+			s := world{nodes: f.nodes, entry: f.entry}.run(t, logins(t, 200), 40, fault{
 				every: time.Second,
 				least: len(f.nodes), // every node once
 				strike: func(ctx context.Context) {

@@ -59,7 +59,7 @@ func TestMoreSocketsThanANodeTakesHarmNobodyWhoIsThere(t *testing.T) {
 	}
 	sum.judge(t, world{})
 	complete(t, sum)
-	complete(t, world{nodes: nodes}.run(t, logins(t, 100), 20, fault{}))
+	complete(t, world{nodes: nodes}.run(t, logins(t, 200), 40, fault{}))
 	hubtest.Settled(t, nodes, before)
 }
 
@@ -94,7 +94,7 @@ func TestAFloodOfTicketsLeavesTheNodesMemoryAtItsLevel(t *testing.T) {
 	if os.Getenv("CHAOS_LOGINS") != "" {
 		total = 50_000
 	}
-	s := w.run(t, logins(t, 100), 10, fault{every: 200 * time.Millisecond, least: 1, most: 1, strike: func(context.Context) {
+	s := w.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, most: 1, strike: func(context.Context) {
 		ctx, cancel := hubtest.Limit(5 * time.Minute)
 		defer cancel()
 		var all sync.WaitGroup
@@ -124,7 +124,7 @@ func TestAFloodFromOneAddressIsRefusedAndOthersAreServed(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, "RATE_LIMIT=60", "TRUSTED_PROXIES=127.0.0.1")
 	w := world{nodes: []*hubtest.Node{node}, from: func() string { return fmt.Sprintf("198.51.100.%d", rand.IntN(256)) }}
-	s := w.run(t, logins(t, 100), 10, fault{every: 200 * time.Millisecond, least: 2, strike: func(ctx context.Context) {
+	s := w.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 2, strike: func(ctx context.Context) {
 		refused := 0
 		for range 500 {
 			a, err := hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil, "X-Forwarded-For", "203.0.113.7")
@@ -165,7 +165,7 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := hubtest.StartNode(t, wrapped(t, fmt.Sprint("ulimit -n ", files), program), "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t), "TICKET_TTL=10m")
 	w := world{nodes: []*hubtest.Node{node}}
-	complete(t, w.run(t, logins(t, 100), 10, fault{}))
+	complete(t, w.run(t, logins(t, 200), 20, fault{}))
 	before := hubtest.Levels(t, w.nodes)
 	ctx, cancel := hubtest.Limit(10 * time.Minute)
 	defer cancel()
@@ -175,7 +175,7 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	}
 	var held sync.WaitGroup
 	held.Go(func() { there.Wait(ctx) })
-	s := w.run(t, logins(t, 100), 10, fault{every: time.Second, least: 3, strike: func(context.Context) {
+	s := w.run(t, logins(t, 200), 20, fault{every: time.Second, least: 3, strike: func(context.Context) {
 		var greedy []net.Conn
 		for range 2 * files {
 			if conn, err := net.Dial("tcp", strings.TrimPrefix(node.URL, "http://")); err == nil {

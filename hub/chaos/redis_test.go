@@ -59,7 +59,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			redis := hubtest.StartRedis(t, "--maxmemory-policy", "noeviction")
 			w := world{nodes: three(t, redis.URL)}
-			s := w.run(t, logins(t, 100), 25, fault{every: 2 * time.Second, least: 2, strike: func(ctx context.Context) {
+			s := w.run(t, logins(t, 200), 40, fault{every: 2 * time.Second, least: 2, strike: func(ctx context.Context) {
 				redis.Client.Do(ctx, set[0]...)
 				pause(ctx, 3*time.Second)
 				redis.Client.Do(ctx, set[1]...)

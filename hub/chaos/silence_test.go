@@ -91,7 +91,7 @@ func TestAShortSilenceClosesNothingAndLosesNothing(t *testing.T) {
 			well, node := start(t, redis.URL), start(t, proxy.URL)
 			// Pages come to either node; phones to the one that is well.
 			w := world{nodes: []*hubtest.Node{well, node}, phone: oneOf(well)}
-			s := w.run(t, logins(t, 150), 20, fault{every: 3 * time.Second, least: 2, strike: func(ctx context.Context) {
+			s := w.run(t, logins(t, 200), 30, fault{every: 3 * time.Second, least: 2, strike: func(ctx context.Context) {
 				silence.begin(redis, proxy)
 				pause(ctx, 1500*time.Millisecond)
 				silence.end(redis, proxy)

@@ -103,7 +103,7 @@ func TestWechatIsOutOfOrder(t *testing.T) {
 				pause(ctx, 500*time.Millisecond)
 				way[1](w)
 			}}
-			s := world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 100), 25, flaps)
+			s := world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 200), 40, flaps)
 			complete(t, s)
 			w.once(t)
 		})
@@ -206,7 +206,7 @@ func TestWechatIsSlow(t *testing.T) {
 	all.Wait()
 	t.Logf("while WeChat hung: %v", now)
 	w.server().ClearFaults()
-	complete(t, world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 100), 25, fault{}))
+	complete(t, world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 200), 40, fault{}))
 	hubtest.Settled(t, w.nodes, before)
 	w.once(t)
 }
