@@ -172,9 +172,7 @@ func TestAPageThatReconnectsInALoopHoldsFourPlacesAtTheMost(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
 	const dials = 400
-	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, strike: func(context.Context) {
-		ctx, cancel := hubtest.Limit(60 * time.Second)
-		defer cancel()
+	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, strike: func(ctx context.Context) {
 		ticket, err := hubtest.Make(ctx, node.URL, nil)
 		if err != nil {
 			t.Error(err)
