@@ -136,6 +136,48 @@ func TestWhatAMutedMailboxMissedIsFoundBySubscribingAnew(t *testing.T) {
 	}
 }
 
+// TestWhatWasLostBesideAProofIsFoundWithTheNext: the link never broke, and was not
+// silent for long enough to be given up.
+func TestWhatWasLostBesideAProofIsFoundWithTheNext(t *testing.T) {
+	for _, missed := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, options{lag: time.Millisecond})
+			id := s.make(t)
+			got := make(chan error, 1)
+			go func() {
+				v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anybody)
+				got <- confirmed(v, err)
+			}()
+			s.muteAfter(100 * time.Millisecond)
+			if !missed {
+				s.ear.set(onlyProofs)
+			}
+			subscriptions, begun := s.ear.subscriptions(), time.Now()
+			if _, err := s.Confirm(context.Background(), s.call(id, "a")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second) // one proof
+			s.ear.set(nil)
+			if !missed {
+				time.Sleep(5 * time.Second)
+				if len(got) > 0 {
+					t.Error("found, though no proof was missed")
+				}
+				return
+			}
+			if err := <-got; err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(begun); took > 2100*time.Millisecond {
+				t.Errorf("found after %v", took)
+			}
+			if s.ear.subscriptions() != subscriptions {
+				t.Error("the link was given up")
+			}
+		})
+	}
+}
+
 func TestALostNoteIsFoundByTheSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})

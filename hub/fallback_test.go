@@ -167,3 +167,37 @@ func TestATokenThatWasShownStays(t *testing.T) {
 		t.Errorf("long poll: %+v %v", v, err)
 	}
 }
+
+// TestATicketThatEndedBehindItsTokenEndsForItsPage: Redis fell back behind a confirm
+// and went on to an end of the same seq, which only a look at it tells for sure.
+func TestATicketThatEndedBehindItsTokenEndsForItsPage(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	s := start(t, options{url: redis.URL})
+	s.serve(t)
+	ctx, cancel := hubtest.Limit(soon)
+	defer cancel()
+	id := s.make(t)
+	socket, err := s.dial(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := viewer(t, ctx, socket)
+	view("pending", 1)
+	restore := fallBack(t, redis, id)
+	if _, err := s.Confirm(ctx, s.call(id, "alice")); err != nil {
+		t.Fatal(err)
+	}
+	view("confirmed", 2)
+	restore()
+	if _, err := s.Reject(ctx, s.call(id, "alice")); err != nil {
+		t.Fatal(err)
+	}
+	redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
+	if _, err := socket.Until(ctx, "expired"); err != nil {
+		t.Fatal(err)
+	}
+	if code := socket.Closed(ctx); code != 1000 {
+		t.Errorf("closed with %d", code)
+	}
+}

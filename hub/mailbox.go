@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"sync"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -19,64 +18,6 @@ const (
 	deafSpread  = 3 * time.Second // over how long
 	watchEvery  = 250 * time.Millisecond
 )
-
-// proof is what the node knows of its own hearing. Its lock guards all fields.
-type proof struct {
-	mu    sync.Mutex
-	at    time.Time // the last full proof
-	first bool      // there has been one
-	deaf  bool
-
-	nonce string       // of the round under way
-	want  int          // how many masters must be heard; 0: not known yet
-	got   map[int]bool // those heard
-
-	anew      context.CancelFunc // ends the subscription; a new one follows
-	lastAnew  time.Time
-	lastError error
-
-	soon chan struct{} // of one: a proof is due now
-}
-
-func (p *proof) begin(nonce string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.nonce, p.want, p.got = nonce, 0, map[int]bool{}
-}
-
-// heard notes a proof that has arrived. Proofs of earlier rounds do not count:
-// they say how it was.
-func (p *proof) heard(nonce string, master int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if nonce == p.nonce && p.got != nil {
-		p.got[master] = true
-		p.check()
-	}
-}
-
-// expect notes how many masters have published, or why not all did.
-func (p *proof) expect(nonce string, masters int, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.lastError = err
-	if err == nil && nonce == p.nonce {
-		p.want = masters
-		p.check()
-	}
-}
-
-func (p *proof) check() {
-	if p.want == 0 {
-		return
-	}
-	for i := range p.want {
-		if !p.got[i] {
-			return
-		}
-	}
-	p.at, p.first = time.Now(), true
-}
 
 // deaf reports whether the node has let its pages go because it hears nothing.
 func (h *Hub) deaf() bool {
@@ -127,6 +68,7 @@ func (h *Hub) listen(ctx context.Context) {
 // while nobody listened, Redis tells; and a proof sent before it may be among
 // that, so another one is due.
 func (h *Hub) subscribed() {
+	h.proof.excuse()
 	h.resync(ResyncSubscribed)
 	select {
 	case h.proof.soon <- struct{}{}:
@@ -144,7 +86,9 @@ func (h *Hub) resync(cause string) {
 // wakes writes elsewhere.
 func (h *Hub) receive(m []byte) {
 	if nonce, master, ok := ticket.ReadProof(m); ok {
-		h.proof.heard(nonce, master)
+		if h.proof.heard(nonce, master) {
+			h.resync(ResyncMissed)
+		}
 		return
 	}
 	id, sealed, ok := ticket.ReadMail(m)
@@ -167,7 +111,9 @@ func (h *Hub) prove(ctx context.Context) {
 		start := time.Now()
 		h.proof.begin(nonce)
 		masters, err := h.Mailbox.Prove(ctx, h.node, nonce)
-		h.proof.expect(nonce, masters, err)
+		if h.proof.expect(nonce, masters, err) {
+			h.resync(ResyncMissed)
+		}
 		due := time.NewTimer(proofEvery - time.Since(start))
 		select {
 		case <-ctx.Done():

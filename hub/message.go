@@ -17,6 +17,7 @@ import (
 // the current one again every 20 s as a heartbeat; 45 s of silence are a dead
 // line. A view whose seq is lower than one seen before is not sent; the same one
 // may come again, also the confirmed one with its token, until it is acknowledged.
+// Where a failover of Redis lost a scan, the confirm comes with the scan's seq.
 //
 //	{"ticket":"…","state":"pending","seq":1,"expires_in":118}
 //	{"ticket":"…","state":"confirmed","seq":3,"expires_in":60,"token":"eyJ…",…}

@@ -76,6 +76,7 @@ const (
 const (
 	ResyncSubscribed = "subscribed" // the subscription stands: the first time, or again
 	ResyncHears      = "hears"      // a deaf node hears again
+	ResyncMissed     = "missed"     // a proof never came, and a later one did
 
 	FoundSame    = "same"    // what is known here
 	FoundNewer   = "newer"   // a version of which no message has come (yet)

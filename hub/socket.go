@@ -43,6 +43,7 @@ type socket struct {
 	pending bool       // there may be something to write
 	repeat  bool       // a heartbeat is due
 	out     bool       // released, for the reason why
+	token   bool       // the view last written had one; owned by the writer
 	why     release
 
 	sent int64 // seq last written; owned by the writer
@@ -185,9 +186,9 @@ func (s *socket) show(repeat bool) {
 		return
 	}
 	if !lost {
-		s.hub.delivered(BySocket, how(s.sent, t.Seq), t)
+		s.hub.delivered(BySocket, how(s.sent, t.Seq, s.token == (v.Token != "")), t)
 	}
-	s.sent = v.Seq
+	s.sent, s.token = v.Seq, v.Token != ""
 	if v.State.Final() {
 		s.close(closeDone, string(v.State))
 	}
@@ -217,12 +218,13 @@ func (s *socket) send(text []byte) error {
 	return s.line.SetWriteDeadline(time.Time{})
 }
 
-// how a view goes to a socket that has been shown the version sent; 0 for none.
-func how(sent, seq int64) Delivery {
+// how a view goes to a socket that has been shown the version sent; 0 for none. same
+// is false where one of the two has a token, for a seq can come twice (slot.settled).
+func how(sent, seq int64, same bool) Delivery {
 	switch {
 	case sent == 0:
 		return Resumed
-	case sent == seq:
+	case sent == seq && same:
 		return Repeated
 	}
 	return Pushed

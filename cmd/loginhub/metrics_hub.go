@@ -72,7 +72,7 @@ func newHubMeter(m *metrics) hubMeter {
 			h.calls.start(words{action, outcome})
 		}
 	}
-	h.resyncs.start(words{hub.ResyncSubscribed}, words{hub.ResyncHears})
+	h.resyncs.start(words{hub.ResyncSubscribed}, words{hub.ResyncHears}, words{hub.ResyncMissed})
 	for _, found := range hub.Findings() {
 		h.resynced.start(words{found})
 	}

@@ -11,20 +11,19 @@ export function openPoll(env, ticket, on) {
   const abort = new AbortController()
   const { signal } = abort
   const run = async () => {
-    let after = 0, state // answered at once: this way works
+    let after = 0, state
     while (!signal.aborted) {
       const began = env.clock.now()
-      const view = await request(env, ticketPath(ticket, `poll?after=${after}&wait=${WAIT}`),
-        { secret: ticket.secret, timeout: (WAIT + 10) * 1000, signal })
+      const wait = state === 'scanned' ? 10 : WAIT
+      const view = await request(env, ticketPath(ticket, `poll?after=${after}&wait=${wait}`),
+        { secret: ticket.secret, timeout: (wait + 10) * 1000, signal })
       if (signal.aborted) return
       on.view(view)
-      if (view && view.seq !== after) {
-        ({ seq: after, state } = view)
-        continue
-      }
-      if (state === 'scanned') after = 0 // Redis may lose a scan, and give its seq anew
-      // Early: a draining node, whose pages all come back now.
-      if (env.clock.now() - began < 9000) {
+      const news = view?.seq > after
+      if (view?.seq) ({ seq: after, state } = view)
+      else if (state === 'scanned') after = 0 // its seq is given anew where it was lost
+      // A draining node, and all of its pages come back now.
+      if (!news && env.clock.now() - began < 9000) {
         await new Promise((done) => env.clock.setTimeout(() => done(0), env.random() * 2000))
       }
     }

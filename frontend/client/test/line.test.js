@@ -25,7 +25,7 @@ test('a poll that has seen a scan asks anew after each wait: Redis may have fall
   l.hub.socket.drops(1006)
   const polls = () => l.hub.calling('poll')
   const wait = async (answer, view) => {
-    await l.clock.advance(25000)
+    await l.clock.advance(polls().at(-1).url.match(/wait=(\d+)/)[1] * 1000)
     polls().at(-1).answer(answer, view)
     await settle()
     return polls().at(-1).url
@@ -33,11 +33,30 @@ test('a poll that has seen a scan asks anew after each wait: Redis may have fall
   polls()[0].answer(200, pending)
   await settle()
   assert.match(await wait(204), /after=1&/, 'a pending ticket has no number to lose')
-  assert.match(await wait(200, scanned), /after=2&/)
+  assert.match(await wait(200, scanned), /after=2&wait=10$/)
   assert.match(await wait(204), /after=0&/)
   polls().at(-1).answer(200, { ...confirmed, seq: 2 })
   await settle()
   assert.equal(l.now.state, 'confirmed')
+})
+
+test('answers that are no views, and a seq that falls, are asked about with a pause', async (t) => {
+  const l = await login(t, { random: () => 0.5 })
+  l.hub.socket.drops(1006)
+  const polls = () => l.hub.calling('poll')
+  polls()[0].answer(200, scanned)
+  await settle()
+  for (const [said, next] of [[{}, /after=0&/], [scanned, /after=2&/], [pending, /after=1&/], [scanned, /after=2&/]]) {
+    const before = polls().length
+    polls().at(-1).answer(200, said)
+    await settle()
+    if (said !== scanned) {
+      assert.equal(polls().length, before, `${JSON.stringify(said)} is asked about at once`)
+      await l.clock.advance(1000)
+    }
+    assert.match(polls().at(-1).url, next)
+  }
+  assert.notEqual(l.now.state, 'error')
 })
 
 test('a slow socket that speaks first wins, and nothing is remembered', async (t) => {
