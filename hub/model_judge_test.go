@@ -99,9 +99,6 @@ func (w *modelWorld) verdict(i int, p *modelPage) error {
 	if !w.net.silent.IsZero() && (from == w.healed || !w.net.silent.Before(from)) {
 		patience = modelSlow
 	}
-	if fell {
-		patience = modelSlow + modelSoon // a poll for what differs from the lost version waits its 25 s first
-	}
 	for i, v := range rec.all[1:] {
 		was := rec.all[i]
 		if v.Seq != was.Seq+1 || was.By.Subject != "" && !v.By.Same(was.By) || was.State.Final() {
@@ -111,8 +108,8 @@ func (w *modelWorld) verdict(i int, p *modelPage) error {
 	switch {
 	case p.end == "":
 		return fmt.Errorf("it still waits; it is %s", last.State)
-	case fell && confirmed && p.token != "" && p.tokenAt.Sub(from) <= patience:
-		return nil // its token may be of a confirm that was lost, and its ack fit nothing
+	case fell && p.token != "" && !w.mints(rec.all, p.token):
+		return nil // it is of a confirm that was lost, told nobody, and whose ack fits nothing
 	case fell && !confirmed && len(told) == 0 && (p.token != "" || p.end == ticket.Expired && last.Due(time.Now())):
 		return nil
 	case last.State != p.end:
@@ -129,6 +126,14 @@ func (w *modelWorld) verdict(i int, p *modelPage) error {
 		return fmt.Errorf("it heard %s after %v", p.end, p.endAt.Sub(from))
 	}
 	return nil
+}
+
+// mints reports whether the token is that of one of the versions.
+func (w *modelWorld) mints(all []ticket.Ticket, token string) bool {
+	return slices.ContainsFunc(all, func(v ticket.Ticket) bool {
+		want, err := w.signer.Sign(v.Key, v.Claims)
+		return v.State == ticket.Confirmed && err == nil && token == want
+	})
 }
 
 // phone is a user's call on a node, and what its answer must be worth.

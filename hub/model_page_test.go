@@ -156,8 +156,12 @@ func (l *modelLine) socket() {
 func (l *modelLine) poll() {
 	scanned := false
 	for after := int64(0); l.ctx.Err() == nil && l.page.over() == ""; {
+		wait := 25 * time.Second
+		if scanned {
+			wait = 10 * time.Second
+		}
 		l.waits.Store(true)
-		v, news, err := l.node.Poll(l.ctx, l.page.id, after, 25*time.Second, anybody)
+		v, news, err := l.node.Poll(l.ctx, l.page.id, after, wait, anybody)
 		l.waits.Store(false)
 		if err != nil || l.ctx.Err() != nil || l.node.Draining() {
 			return
@@ -192,11 +196,11 @@ func (l *modelLine) take(state ticket.State, seq int64, token string) (ack bool)
 	if p.line != l {
 		return false // lost on its way
 	}
-	if fell && seq < p.seq && !state.Final() {
-		return false // the client takes it for overtaken
-	}
 	if err := p.check(all, fell, state, seq, token); err != nil {
 		p.world.blame(fmt.Errorf("page %s: %w", modelName(p.id), err))
+	}
+	if seq < p.seq {
+		return false // the client takes it for overtaken
 	}
 	p.seq = max(p.seq, seq)
 	if state == ticket.Confirmed && p.token == "" {

@@ -151,6 +151,12 @@ func TestTheModelDeliversTheTokenInEveryOrderOfAttachConfirmBreakAndDeath(t *tes
 	link := []step{{verb: breaks}, {verb: passes}, {verb: serves, what: "n0 sweep t0"}}
 	failed := []step{{verb: breaks}, {verb: passes}, {verb: loses, what: "n0 sweep t0"}}
 	death, phones := []step{{verb: dies}}, []step{{verb: dies, node: 1}}
+	// A scan that Redis loses, and a confirm in its place: both are version 2.
+	scan := []step{{verb: scans, node: 1, what: "alice"}, {verb: serves, what: "n1 look alice t0"}}
+	seen := append([]step{{verb: connects}, {verb: serves, what: "n0 attach page t0"}}, scan...)
+	asks := append([]step{{verb: polls}, {verb: serves, what: "n0 attach page t0"}, {verb: serves, what: "n0 attach page t0"}}, scan...)
+	scanned, fall := []step{{verb: serves, what: "n1 change t0 scanned"}, {verb: delivers, what: message}}, []step{{verb: falls}}
+	again := append(slices.Clone(look), confirm...)
 	for _, each := range []struct {
 		name   string
 		begin  []step
@@ -163,6 +169,8 @@ func TestTheModelDeliversTheTokenInEveryOrderOfAttachConfirmBreakAndDeath(t *tes
 		{"poll", poll, [][]step{attach, confirm, link}, nil, 210, false},
 		{"socket, resync fails", socket, [][]step{attach, confirm, failed}, nil, 210, false},
 		{"socket, phone's node dies", socket, [][]step{attach, confirm, phones}, nil, 30, false},
+		{"socket, scan lost", seen, [][]step{scanned, fall, again}, nil, 77, false}, // of 105: both deliver a version 2
+		{"poll, scan lost", asks, [][]step{scanned, fall, again}, nil, 77, false},   // of 105: both deliver a version 2
 		{"socket, node dies", socket, [][]step{attach, confirm, link, death}, nil, 1680, false},
 		{"poll, node dies", poll, [][]step{attach, confirm, link, death}, nil, 1680, true},
 		{"socket, message lost", socket, [][]step{attach, {change}, link, death}, []step{{verb: drops, what: message}}, 420, true},
@@ -171,15 +179,15 @@ func TestTheModelDeliversTheTokenInEveryOrderOfAttachConfirmBreakAndDeath(t *tes
 		if each.long && modelLength(t) <= modelWalks {
 			continue
 		}
-		seen := map[string]bool{}
+		orders := map[string]bool{}
 		var all [][]step
 		interleave(nil, each.lists, func(order []step) {
 			steps := slices.Concat(each.begin, order, each.end)
-			seen[describe(steps)] = true
+			orders[describe(steps)] = true
 			all = append(all, steps)
 		})
-		if len(seen) != each.orders {
-			t.Errorf("%s: %d orders; there are %d", each.name, len(seen), each.orders)
+		if len(orders) != each.orders {
+			t.Errorf("%s: %d orders; there are %d", each.name, len(orders), each.orders)
 		}
 		for half := range 2 {
 			t.Run(each.name, func(t *testing.T) {
