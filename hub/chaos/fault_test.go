@@ -28,6 +28,7 @@ func (s span) meets(o span) bool { return s.from.Before(o.to) && o.from.Before(s
 type outcome struct {
 	tally
 	span
+	end   string // the page's
 	story string // of a login that was lost
 }
 
@@ -105,6 +106,9 @@ func (c *course) sum(t *testing.T, w world, f fault) *tally {
 			o.Struck = 1
 			if w.wiped && o.Delivered == 0 {
 				o.Wiped, o.Lost = 1, 0
+				if o.end != "expired" && o.end != "gone" {
+					t.Errorf("a page whose ticket was wiped heard %q", o.end)
+				}
 			}
 		}
 		if n := len(c.strikes); n > 1 && o.Delivered == 1 && o.to.After(c.strikes[0].from) && o.to.Before(c.strikes[n-1].to) {
@@ -114,6 +118,9 @@ func (c *course) sum(t *testing.T, w world, f fault) *tally {
 			t.Logf("lost: %s", o.story)
 		}
 		s.add(o.tally)
+	}
+	if w.polls > 0 && s.Delivered >= 100 && s.Polled == 0 {
+		t.Error("nobody has a token by a long poll")
 	}
 	s.Strikes = len(c.strikes)
 	if s.Strikes < f.least || s.Struck < f.least {

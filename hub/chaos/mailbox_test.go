@@ -37,6 +37,9 @@ func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
 		becomes(t, 200, cut)
 	}})
 	complete(t, s)
+	if s.Closed == 0 {
+		t.Error("the deaf node let no page go")
+	}
 }
 
 func TestAMasterThatPublishesButRefusesWrites(t *testing.T) {

@@ -24,7 +24,7 @@ func TestLoginsGoThroughNetworksThatBreakWebSockets(t *testing.T) {
 			redis := hubtest.StartRedis(t)
 			nodes := three(t, redis.URL)
 			box.Start(t, oneOf(nodes...))
-			w := world{nodes: nodes, entry: func() string { return box.URL }, phone: oneOf(nodes...), thought: 700 * time.Millisecond}
+			w := world{nodes: nodes, entry: func() string { return box.URL }, phone: oneOf(nodes...), thought: 700 * time.Millisecond, polls: -1}
 			s := w.run(t, logins(t, 200), 60, fault{})
 			complete(t, s)
 			if s.Errors > 0 {

@@ -64,6 +64,9 @@ func TestANodeWhoseSubscriptionsAllDeliverNothingIsDeafAndItsPagesGetTheirTokens
 		i++
 	}})
 	complete(t, s)
+	if s.Closed == 0 {
+		t.Error("the deaf node let no page go")
+	}
 }
 
 func TestAShortSilenceClosesNothingAndLosesNothing(t *testing.T) {

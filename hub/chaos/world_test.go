@@ -73,6 +73,12 @@ type world struct {
 	// away is the share of pages that are not there while their phones confirm,
 	// and come back up to three seconds later.
 	away float64
+	// polls is the share of pages whose network breaks WebSockets; 0: a fifth; below: none.
+	polls float64
+	// rivals is the share of logins in which somebody else scans and confirms the same
+	// code at the same time: one of the two may be told so, and the token must be his.
+	// 0: a tenth, where Redis keeps what it has and the users are the sandbox's.
+	rivals float64
 	// In forgetful worlds Redis itself forgets what it had taken (a failover). A
 	// page may then have a token that its phone was not told of, and another one
 	// when the phone confirms again. In lossy ones it forgets even what the phone
@@ -103,6 +109,12 @@ func (w *world) defaults() {
 	}
 	if w.underWay == nil {
 		w.underWay = &atomic.Int64{}
+	}
+	if w.polls == 0 {
+		w.polls = 0.2
+	}
+	if w.rivals == 0 && w.owner == nil && !w.forgetful && !w.wiped {
+		w.rivals = 0.1
 	}
 	if w.owner == nil {
 		w.owner = func(user string) (*hubtest.Phone, string) { return hubtest.NewPhone(user), "sandbox:" + user }
@@ -139,7 +151,7 @@ func (w world) run(t *testing.T, total, atOnce int, f fault) *tally {
 // login is one user's: a page, and a phone that scans and confirms after short
 // thoughts.
 func (w world) login(ctx context.Context, user string) (o outcome) {
-	page := &hubtest.Page{Entry: w.entry}
+	page := &hubtest.Page{Entry: w.entry, Blocked: rand.Float64() < w.polls}
 	if w.from != nil {
 		page.Headers = []string{"X-Forwarded-For", w.from()}
 	}
@@ -159,6 +171,13 @@ func (w world) login(ctx context.Context, user string) (o outcome) {
 	hold(present)
 	phone, subject := w.owner(user)
 	phone.Headers = page.Headers
+	var race sync.WaitGroup
+	defer race.Wait()
+	var rival error = hubtest.ErrGivenUp
+	rivalSubject, rivalTold := "", time.Time{}
+	if rand.Float64() < w.rivals {
+		race.Go(func() { rivalSubject, rivalTold, rival = w.compete(ctx, user, page) })
+	}
 	pause(ctx, rand.N(w.thought))
 	err := o.insist(ctx, w, phone, page, "scan")
 	away := rand.Float64() < w.away
@@ -166,7 +185,7 @@ func (w world) login(ctx context.Context, user string) (o outcome) {
 		leave()
 		held.Wait()
 	}
-	told := time.Now()
+	told, back := time.Now(), time.Time{}
 	if err == nil {
 		pause(ctx, rand.N(w.thought))
 		told = time.Now()
@@ -178,26 +197,54 @@ func (w world) login(ctx context.Context, user string) (o outcome) {
 	}
 	if away {
 		pause(ctx, rand.N(3*time.Second))
-		told = time.Now()
+		back = time.Now()
+		told = back
 		hold(waiting)
 	}
-	if err != nil {
+	race.Wait()
+	switch {
+	case rival == nil && err == nil:
+		o.Second = 1 // both were told
+	case rival == nil:
+		subject, err = rivalSubject, nil
+		if told = rivalTold; away {
+			told = back
+		}
+	case err != nil:
 		told = time.Time{}
 	}
 	if errors.Is(err, hubtest.ErrGivenUp) {
 		o.Refused = 1
-		if !w.wiped { // there the page must hear of its end by itself
+		if !w.wiped && !w.forgetful { // there the page must hear of its end by itself
 			enough() // nobody will confirm it any more
 		}
 	}
 	held.Wait()
 	o.to = time.Now()
 	o.count(page, subject, told)
+	o.end = page.End
 	if o.Lost > 0 {
 		o.story = fmt.Sprintf("ticket %s ended as %q\n\tpage:  %s\n\tphone: %s", page.Ticket.ID, page.End,
 			strings.Join(page.Story, "\n\t       "), strings.Join(phone.Story, "\n\t       "))
 	}
 	return o
+}
+
+// compete is somebody else's scan and confirm of a page's code. told is when the
+// confirm was sent, or where it was tried again answered.
+func (w world) compete(ctx context.Context, user string, page *hubtest.Page) (subject string, told time.Time, err error) {
+	phone, subject := w.owner(user + "-rival")
+	phone.Headers = page.Headers
+	pause(ctx, rand.N(w.thought))
+	if _, err = phone.Insist(ctx, w.phone, page.Ticket.ID, "scan"); err != nil {
+		return subject, told, err
+	}
+	told = time.Now()
+	seen, err := phone.Insist(ctx, w.phone, page.Ticket.ID, "confirm")
+	if seen > 0 {
+		told = time.Now()
+	}
+	return subject, told, err
 }
 
 func (s *tally) insist(ctx context.Context, w world, phone *hubtest.Phone, page *hubtest.Page, action string) error {

@@ -14,9 +14,10 @@ import (
 
 // Client rules (design 4.4; the same as in frontend/client).
 const (
-	firstView = 2500 * time.Millisecond // without a view by then, the long poll is tried
-	silence   = 45 * time.Second        // then a socket is dead
-	pollWait  = 25                      // seconds
+	firstView   = 2500 * time.Millisecond // without a view by then, the long poll is tried
+	silence     = 45 * time.Second        // then a socket is dead
+	pollWait    = 25                      // seconds
+	scannedWait = 10                      // seconds, once it has seen a scan
 )
 
 // Page is a browser's page that follows the documented client rules: WebSocket
@@ -27,9 +28,11 @@ type Page struct {
 	Ticket  *Ticket
 	Headers []string  // pairs, beside those of each request
 	MadeAt  time.Time // when the attempt that made its ticket began
+	Blocked bool      // sockets gave nothing where a poll was answered, or that is known beforehand
 
 	Token      string    // the first that came
 	TokenAt    time.Time // and when
+	Polled     bool      // by a long poll
 	Deliveries int       // confirmed views
 	Conflict   string    // a later token that was another one; must stay empty
 	Acked      bool
@@ -39,7 +42,7 @@ type Page struct {
 	Story      Story  // what came
 
 	failures int
-	blocked  bool // sockets gave nothing where a poll was answered
+	seen     int64 // the highest seq
 }
 
 // Make makes the page's ticket, however often that fails.
@@ -80,7 +83,7 @@ func (p *Page) Wait(ctx context.Context) error {
 
 // turn is one attempt; again is within which time to come back, 0 for backoff.
 func (p *Page) turn(ctx context.Context) (again time.Duration, err error) {
-	if p.blocked {
+	if p.Blocked {
 		return p.poll(ctx)
 	}
 	before := p.Sockets
@@ -90,7 +93,7 @@ func (p *Page) turn(ctx context.Context) (again time.Duration, err error) {
 	}
 	polls := p.Polls
 	again, err = p.poll(ctx)
-	p.blocked = p.Polls > polls
+	p.Blocked = p.Polls > polls
 	return again, err
 }
 
@@ -146,7 +149,11 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 	scanned := false
 	url := p.Entry()
 	for ctx.Err() == nil {
-		a, err := Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", p.Ticket.URL(url, "poll"), seq, pollWait), nil,
+		wait := pollWait
+		if scanned {
+			wait = scannedWait
+		}
+		a, err := Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", p.Ticket.URL(url, "poll"), seq, wait), nil,
 			append([]string{"Authorization", "Bearer " + p.Ticket.Secret}, p.Headers...)...)
 		if err != nil {
 			p.Story.tell("no poll: %v", err)
@@ -169,7 +176,9 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 				return 0, err
 			}
 			seq, scanned = v.Seq, v.State == "scanned"
+			first := p.Token == ""
 			if p.take(v) {
+				p.Polled = p.Polled || first
 				if a, err := p.Ticket.Ack(ctx, url, v.Seq); err == nil && a.Status == http.StatusNoContent {
 					p.Acked, p.End = true, "consumed"
 				}
@@ -190,6 +199,10 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 // take notes a view and reports whether it is to be acknowledged.
 func (p *Page) take(v *View) (ack bool) {
 	p.Story.tell("%s, %d", v.State, v.Seq)
+	if v.Seq < p.seen {
+		return false // overtaken
+	}
+	p.seen = v.Seq
 	switch v.State {
 	case "confirmed":
 		p.Deliveries++
