@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"loginhub/api"
 	"loginhub/hub/ticket"
@@ -121,6 +122,29 @@ func TestBrowserAndSystemAreClaimsAndBounded(t *testing.T) {
 		"Safari":  {"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15", "Safari 18", "macOS"},
 		"Edge":    {chrome + " Edg/150.0.0.0", "Edge 150", "Windows"},
 		"none":    {"", "", ""},
+		// Browsers that name an engine, or each other, beside themselves.
+		"Opera":     {chrome + " OPR/120.0.0.0", "Opera 120", "Windows"},
+		"360":       {chrome + " QIHU 360SE", "Chrome 150", "Windows"},
+		"QQ":        {chrome + " Core/1.94.202.400 QQBrowser/12.1.5496.400", "QQ Browser 12", "Windows"},
+		"UC":        {"Mozilla/5.0 (Windows NT 10.0; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/55.0 UBrowser/6.2.4098.3 Safari/537.36", "UC Browser 6", "Windows"},
+		"WeChat":    {chrome + " MicroMessenger/7.0.20.1781(0x6700143B) NetType/WIFI WindowsWechat QBCore/3.43 QQBrowser/9.0", "WeChat 7", "Windows"},
+		"Samsung":   {"Mozilla/5.0 (Linux; Android 14; SM-S921B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/26.0 Chrome/122.0 Mobile Safari/537.36", "Samsung Browser 26", "Android"},
+		"Huawei":    {"Mozilla/5.0 (Phone; OpenHarmony 5.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/114.0 Safari/537.36 ArkWeb/4.1.6.1 Mobile HuaweiBrowser/5.0.4.300", "Huawei Browser 5", "HarmonyOS"},
+		"an iPad":   {"Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1", "Safari 18", "iOS"},
+		"Chrome OS": {"Mozilla/5.0 (X11; CrOS x86_64 16181.61.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0 Safari/537.36", "Chrome 150", "ChromeOS"},
+		// What no browser is called reaches no screen: it is the attacker's prose.
+		"English":             {"Approved by your IT desk/1.0", "", ""},
+		"Chinese":             {"已通过安全检查，请放心确认/1.0", "", ""},
+		"without a version":   {"Please confirm now", "", ""},
+		"on a system":         {"Mozilla/5.0 (Windows NT 10.0) Approved by your IT desk/1.0", "", "Windows"},
+		"beside an engine":    {chrome + " Approved by your IT desk/1.0", "", "Windows"},
+		"as a system":         {"Mozilla/5.0 (已通过安全检查) Chrome/150.0 Safari/537.36", "Chrome 150", ""},
+		"as a device":         {"Mozilla/5.0 (Linux; Android 14; Approved by your IT desk) Chrome/150.0 Mobile Safari/537.36", "Chrome 150", "Android"},
+		"as a version":        {"Mozilla/5.0 (Windows NT 10.0) Chrome/请放心确认 Safari/537.36", "Chrome", "Windows"},
+		"after a version":     {"Mozilla/5.0 (Windows NT 10.0) Firefox/145，请放心确认", "Firefox 145", "Windows"},
+		"after a known token": {"MicroMessenger/approved by your IT desk", "WeChat", ""},
+		"a telephone number":  {"Mozilla/5.0 (Windows NT 10.0) Chrome/4008123456 Safari/537.36", "Chrome", "Windows"},
+		"a bot":               {"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			login := s.phone("ann").may(t, s.make(t, nil, "User-Agent", c.agent), "scan")["login"].(map[string]any)
@@ -132,7 +156,7 @@ func TestBrowserAndSystemAreClaimsAndBounded(t *testing.T) {
 	for _, agent := range []string{strings.Repeat("Chrome/", 2000), strings.Repeat("x", 8000), "Chrome/\u202e150", "\xff\xfe"} {
 		login := s.phone("ann").may(t, s.make(t, nil, "User-Agent", agent), "scan")["login"].(map[string]any)
 		for _, field := range []string{"browser", "os"} {
-			if text, _ := login[field].(string); len([]rune(text)) > 48 || strings.ContainsRune(text, '\u202e') {
+			if text, _ := login[field].(string); len([]rune(text)) > 48 || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) {
 				t.Errorf("%s of %d characters: %.60q", field, len([]rune(text)), text)
 			}
 		}

@@ -170,13 +170,23 @@ func FuzzANumberOfTheQueryIsWholeAndBounded(f *testing.F) {
 
 func FuzzAUserAgentIsNamedInBounds(f *testing.F) {
 	for _, seed := range []string{"", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36",
-		"x/", "/1", "(((", ")))", "Chrome/" + strings.Repeat("9", 600), "MicroMessenger/8.0", "\xff"} {
+		"x/", "/1", "(((", ")))", "Chrome/" + strings.Repeat("9", 600), "MicroMessenger/8.0", "\xff",
+		"Approved by your IT desk/1.0", "已通过安全检查，请放心确认/1.0", "Mozilla/5.0 (Windows NT 10.0) Chrome/请放心确认 Safari/537.36 Verified/1"} {
 		f.Add(seed)
 	}
+	shown := []string{"", "WeChat", "QQ Browser", "UC Browser", "360 Browser", "Quark", "Yandex Browser", "Maxthon",
+		"Chrome", "Headless Chrome", "Edge", "Firefox", "Safari", "Internet Explorer", "Opera", "Opera Mini", "Opera Touch", "Vivaldi",
+		"Samsung Browser", "Huawei Browser", "Miui Browser", "Android browser",
+		"Windows", "Windows Phone", "macOS", "Linux", "FreeBSD", "ChromeOS", "Android", "iOS", "HarmonyOS", "BlackBerry"}
 	f.Fuzz(func(t *testing.T, header string) {
 		browser, system := agent(header)
-		if len(browser) > 2*maxAgent || len(system) > maxAgent {
-			t.Errorf("%d and %d bytes", len(browser), len(system))
+		// Nothing of it is anybody's own words.
+		name, version := browser, ""
+		if at := strings.LastIndexByte(browser, ' '); at >= 0 && strings.Trim(browser[at+1:], "0123456789") == "" {
+			name, version = browser[:at], browser[at+1:]
+		}
+		if !slices.Contains(shown, name) || len(version) > 4 || !slices.Contains(shown, system) {
+			t.Errorf("%q on %q", browser, system)
 		}
 		// What the page and the record get of it is clean.
 		tk := ticket.New("x", ticket.Request{Client: &ticket.Client{}, Browser: browser, OS: system}, "k", noon, 1)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
+import { phoneCalls } from './phone.js'
 import { inState, onScreen, phonePath, scanAs, story } from './story.js'
 
 // Each of these runs if it is ever taken for markup, a script, a style or an address.
@@ -122,19 +123,64 @@ async function frame(t, src) {
   return `http://127.0.0.1:${server.address().port}/`
 }
 
-story('no other site frames the login page, and nobody the phone', { host: 'hub.test', expected: /frame-ancestors|X-Frame-Options|policy|refused/i }, async ({ hub, visit, t }) => {
+const framed = `clients: [{id: demo, origins: [ORIGIN, SITE]}]
+`
+
+story('no other site frames the login page, and nobody the phone', {
+  host: 'hub.test', site: true, clients: framed, expected: /frame-ancestors|X-Frame-Options|policy|refused/i,
+}, async ({ hub, site, visit, t }) => {
   const own = await visit('/')
   const phone = await phonePath(own)
-  for (const path of ['/', phone]) {
-    const address = await frame(t, new URL(path, hub.url).href)
+  site.embedder = 'unsafe-none'
+  site.files = Object.fromEntries(['/', phone].map((path) => [`/frames${path.split('?')[0]}`, `<iframe src="${new URL(path, hub.url).href}" width="900" height="700"></iframe>`]))
+  // Its client's own site may: so what the others see below is the refusal, and not a frame that never works.
+  const allowed = await visit(`${site.url}/frames/`)
+  await inState(allowed.frames()[1], 'pending')
+
+  const strangers = await Promise.all(['/', phone].map((path) => frame(t, new URL(path, hub.url).href)))
+  for (const address of [...strangers, `${site.url}/frames${phone.split('?')[0]}`]) {
     const page = await own.context().newPage() // watched pages may ask no strangers
     await page.goto(address)
     const inner = page.frames()[1]
-    await page.waitForFunction(() => document.querySelector('iframe'))
-    await inner.waitForLoadState().catch(() => {})
-    assert.equal(await inner.$('#login, #phone').catch(() => null), null, path)
+    await inner.waitForURL(/^chrome-error:/)
+    assert.equal(await inner.$('#login, #phone'), null, address)
     await page.close()
   }
+})
+
+story('a page takes no ticket from its address: who confirms that one logs nobody in here', {}, async ({ hub, visit }) => {
+  // Mallory's own, alive, with all that there is to know of it.
+  const made = await fetch(`${hub.url}/api/login/tickets`, { method: 'POST' })
+  const { ticket, secret } = await made.json()
+  const query = `ticket=${ticket}&secret=${secret}`
+  const asked = []
+  const page = await visit(`/?${query}#${query}`, {
+    prepare: (opened) => {
+      opened.on('request', (request) => asked.push(`${request.url()} ${request.headers().authorization} ${request.postData()}`))
+      opened.on('websocket', (socket) => asked.push(socket.url()))
+    },
+  })
+  const path = await phonePath(page)
+  assert.ok(!path.includes(ticket), 'the page shows a ticket that it was given')
+  assert.ok((await page.getAttribute('#qr', 'src')).includes(path.split('?')[0].split('/').pop()))
+
+  assert.equal((await phoneCalls(hub.url, ticket, 'confirm', 'mallory')).state, 'confirmed')
+  const poll = await fetch(`${hub.url}/api/login/tickets/${ticket}/poll`, { headers: { Authorization: `Bearer ${secret}` } })
+  assert.equal((await poll.json()).state, 'confirmed') // it was worth something, to her
+  assert.equal(await page.getAttribute('#login', 'data-state'), 'pending')
+
+  // The line of the page's own ticket is alive, and hers has left nothing on it.
+  const phone = await visit(path)
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  await inState(page, 'scanned')
+  assert.match(await page.textContent('#face'), /Ann/)
+  await phone.click('#confirm')
+  await inState(page, 'done')
+  assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:Ann')
+  const [document, ...rest] = asked
+  assert.ok(document.includes(ticket) && rest.length > 3, `is this blind? ${asked.length} requests`)
+  for (const one of rest) assert.ok(!one.includes(ticket) && !one.includes(secret), one)
 })
 
 story('the login is switched off: the page says so and does not knock again and again', { expected: /status of 403/ }, async ({ visit }) => {

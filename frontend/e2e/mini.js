@@ -38,10 +38,10 @@ export async function startWeChat({ clients, env } = {}) {
   }
 }
 
-/** A browser that waits: its ticket, and the view after the given one. */
-export async function startLogin(hubURL, body = {}) {
+/** A browser that waits: its ticket, and the view after the given one. `headers` are a proxy's. */
+export async function startLogin(hubURL, body = {}, headers = {}) {
   const answer = await fetch(`${hubURL}/api/login/tickets`, {
-    method: 'POST', headers: { 'Content-Type': 'application/json', 'User-Agent': 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36' }, body: JSON.stringify(body),
+    method: 'POST', headers: { 'Content-Type': 'application/json', 'User-Agent': 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36', ...headers }, body: JSON.stringify(body),
   })
   const made = await answer.json()
   return {
@@ -56,8 +56,8 @@ export async function startLogin(hubURL, body = {}) {
 /**
  * The global `wx`, as faithful as these pages need: codes from the imitation WeChat, requests that
  * really go out, `success` for every status, JSON parsed whatever the type says. `user`, `scene`,
- * `apiCategory`, `language`, `read` (what the camera sees) and `network` ('down', 'slow') are set
- * by the test, `log` says what was called.
+ * `apiCategory`, `language`, `read` (what the camera sees), `network` ('down', 'slow') and `forwarded`
+ * (headers of a proxy on the way) are set by the test, `log` says what was called.
  */
 export class FakeWX {
   user = 'ming'
@@ -83,7 +83,7 @@ export class FakeWX {
     this.sent = data
     if (this.network === 'down') return later(() => fail({ errno: 600003, errMsg: 'request:fail Unable to resolve host' }))
     if (this.network === 'slow') return later(() => fail({ errno: 5, errMsg: 'request:fail timeout' }))
-    return fetch(url, { method, headers: header, body: JSON.stringify(data) }).then(async (answer) => {
+    return fetch(url, { method, headers: { ...header, ...this.forwarded }, body: JSON.stringify(data) }).then(async (answer) => {
       const text = await answer.text()
       let parsed = text
       try {

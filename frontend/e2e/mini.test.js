@@ -4,8 +4,9 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { after, before, test } from 'node:test'
 import { words as phoneWords } from '../page/phone-words.js'
+import { SCREENS as PHONE_SCREENS } from '../page/phone-calls.js'
 import { LINK as PHONE_LINK, PICTURE as PHONE_PICTURE, risk as phoneRisk } from '../page/phone-risk.js'
-import { scratch } from './hub.js'
+import { root, scratch } from './hub.js'
 import { FakeWX, files, home, openPage, startLogin, startWeChat, text } from './mini.js'
 
 const require = createRequire(import.meta.url)
@@ -44,14 +45,17 @@ test('the camera in the mini-program reads both kinds of code', () => {
   assert.equal(ticketFromScan({}), '')
 })
 
+// What the hub says of the two addresses; the last where the site wants the person warned.
+const asked = [{ same_ip: true }, { same_ip: false }, {}, { same_ip: false, address_warning: true }]
+
 test('the warning depends on the launch and on the addresses', () => {
   for (const scene of [1012, 1013, 1048, 1049]) {
-    assert.deepEqual([true, false, undefined].map((same) => risk(scene, same)), ['picture', 'pictureStrong', 'pictureStrong'])
+    assert.deepEqual(asked.map((login) => risk(scene, login)), ['picture', 'pictureStrong', 'pictureStrong', 'pictureStrong'])
   }
   for (const scene of [1007, 1008, 1037, 1065, 1167, 1194, 1286]) {
-    assert.deepEqual([true, false, undefined].map((same) => risk(scene, same)), ['link', 'linkStrong', 'linkStrong'])
+    assert.deepEqual(asked.map((login) => risk(scene, login)), ['link', 'linkStrong', 'linkStrong', 'linkStrong'])
   }
-  for (const scene of [1001, 1011, 1047, undefined]) assert.equal(risk(scene, false), '')
+  for (const scene of [1001, 1011, 1047, undefined]) assert.deepEqual(asked.map((login) => risk(scene, login)), ['', '', '', 'networkStrong'])
 })
 
 const shape = (value) => (typeof value === 'object' && !Array.isArray(value)
@@ -64,6 +68,16 @@ test('all languages say the same, and every screen has words', () => {
   for (const screen of [...Object.values(SCREENS), 'confirmed', 'rejected', 'refused', 'none', 'browse']) assert.equal(words.en[screen].length, 2, screen)
 })
 
+// A mistake of the program or of the browser's side: the hub's own sentence is shown.
+const REST = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'state_invalid', 'state_foreign', 'not_found', 'method_not_allowed',
+  'scan_required', 'not_confirmed', 'too_large', 'unsupported_media_type', 'code_invalid', 'upgrade_required', 'provider_misconfigured']
+
+test('every error of the contract that a person can meet has a screen of its own', () => {
+  const [, codes] = /code: \{description: The stable word .*enum: \[(.+?)\]/.exec(text(join(root, 'api/openapi.yaml')))
+  const own = Object.keys(SCREENS).filter((code) => !['timeout', 'network'].includes(code)) // no answer at all
+  assert.deepEqual([...own, ...REST].sort(), codes.split(', ').sort())
+})
+
 test('the sandbox’s phone says and warns what the mini-program does', () => {
   for (const [tag, key] of [['zh-CN', 'zh'], ['zh-TW', 'tw'], ['en', 'en']]) {
     const shared = Object.keys(words[tag]).filter((name) => name in phoneWords[key])
@@ -71,7 +85,8 @@ test('the sandbox’s phone says and warns what the mini-program does', () => {
     for (const name of shared) assert.deepEqual(phoneWords[key][name], words[tag][name], name)
   }
   assert.deepEqual([PHONE_PICTURE, PHONE_LINK], [PICTURE, LINK])
-  for (const same of [true, false, undefined]) assert.equal(phoneRisk(1012, same), risk(1012, same))
+  for (const scene of [1011, 1012, 1007]) assert.deepEqual(asked.map((login) => phoneRisk(scene, login)), asked.map((login) => risk(scene, login)))
+  assert.deepEqual(PHONE_SCREENS, SCREENS)
 })
 
 test('DevTools finds everything that app.json names', () => {
@@ -127,8 +142,18 @@ clients:
     origins: [https://match.example.com]
     providers: [wechat]
     number_matching: true
+  - id: warn
+    label: {zh: 提醒, en: Warns}
+    origins: [https://warn.example.com]
+    providers: [wechat]
+    address_mismatch: warn
+  - id: refuse
+    label: {zh: 拒绝, en: Refuses}
+    origins: [https://refuse.example.com]
+    providers: [wechat]
+    address_mismatch: refuse
 `)
-  hub = await startWeChat({ clients })
+  hub = await startWeChat({ clients, env: { LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32' } })
   config.hub = hub.url
 })
 after(() => hub?.stop())
@@ -207,6 +232,40 @@ test('a forwarded picture and a card get a strong warning', async () => {
     const page = await scan(wx, await startLogin(hub.url, { client_id: 'demo' }))
     assert.ok(page.find('.strong').dom.textContent.includes(warning), `scene ${scene}`)
   }
+})
+
+const [HERE, ELSEWHERE] = ['203.0.113.7', '198.51.100.9'].map((address) => ({ 'X-Forwarded-For': address }))
+
+test('a computer in another network: a strong warning in the mini-program where the site wants it', async () => {
+  const rows = [
+    ['warn', ELSEWHERE, 1011, 'networkStrong'], // the ordinary scan with the camera
+    ['warn', ELSEWHERE, 1012, 'pictureStrong'],
+    ['warn', HERE, 1011, undefined],
+    ['demo', ELSEWHERE, 1011, undefined],
+  ]
+  for (const [set, tag] of [['zh_CN', 'zh-CN'], ['zh_TW', 'zh-TW'], ['en', 'en']]) {
+    for (const [client, forwarded, scene, warning] of rows) {
+      const wx = Object.assign(new FakeWX(hub), { forwarded, scene, language: set })
+      const login = await startLogin(hub.url, { client_id: client }, HERE)
+      const page = await scan(wx, login)
+      assert.equal(page.find('.strong')?.dom.textContent, words[tag].risks[warning], `${client}, scene ${scene}, ${tag}`)
+      await tap(page, words[tag].confirm) // a warning is no refusal
+      assert.equal((await login.view(2)).state, 'confirmed')
+    }
+  }
+})
+
+test('a computer in another network: the mini-program says that the site refuses it, and the login stays open', async () => {
+  const login = await startLogin(hub.url, { client_id: 'refuse' }, HERE)
+  const wx = Object.assign(new FakeWX(hub), { forwarded: ELSEWHERE })
+  const page = await scan(wx, login)
+  for (const said of zh.elsewhere) assert.ok(page.text().includes(said), page.text())
+  assert.deepEqual(wx.log, ['login', 'scan'], 'it was tried again')
+  assert.equal((await login.view(0)).state, 'pending')
+  wx.forwarded = HERE
+  const again = await scan(wx, login)
+  await tap(again, zh.confirm)
+  assert.equal((await login.view(2)).state, 'confirmed')
 })
 
 test('a rejected login', async () => {

@@ -45,6 +45,62 @@ story('a code from a forwarded picture: the strong warning of the mini-program, 
   await accessible(phone)
 })
 
+/** Two machines as a proxy in front of ours tells them apart; ours adds to its word. */
+const apart = (policy) => ({
+  nginx: (text) => text.replace('X-Forwarded-For $remote_addr', 'X-Forwarded-For $proxy_add_x_forwarded_for'),
+  clients: `clients: [{id: demo, origins: [ORIGIN], address_mismatch: ${policy}}]\n`,
+})
+const HERE = { extraHTTPHeaders: { 'X-Forwarded-For': '203.0.113.7' } }
+const ELSEWHERE = { extraHTTPHeaders: { 'X-Forwarded-For': '198.51.100.9' } }
+
+story('a computer in another network: the phone warns of it where the site wants that, in every language', apart('warn'), async ({ visit }) => {
+  const page = await visit('/', HERE)
+  const path = await phonePath(page)
+  const far = await visit(path, { ...handset, ...ELSEWHERE })
+  await scanAs(far, 'Ann')
+  await onScreen(far, 'consent')
+  for (const language of ['zh', 'tw', 'en']) {
+    assert.equal(await far.textContent('#risk.strong:visible'), words[language].risks.networkStrong)
+    assert.equal(await far.textContent('#same'), words[language].same.false)
+    await accessible(far)
+    await far.click('#language')
+  }
+  // Words of a scene that is odd by itself are stronger; at home there is nothing to warn of.
+  const picture = await visit(path, { ...handset, ...ELSEWHERE })
+  await picture.selectOption('#launch', '1012')
+  await scanAs(picture, 'Ann')
+  await onScreen(picture, 'consent')
+  assert.equal(await picture.textContent('#risk.strong:visible'), words.zh.risks.pictureStrong)
+  const near = await visit(path, { ...handset, ...HERE })
+  await scanAs(near, 'Ann')
+  await onScreen(near, 'consent')
+  assert.ok(await near.isHidden('#risk'))
+  await far.click('#confirm') // a warning is no refusal
+  await onScreen(far, 'confirmed')
+  await inState(page, 'done')
+})
+
+story('a computer in another network: a site that refuses it says so on the phone, and the page waits on', {
+  ...apart('refuse'), expected: /status of 403/,
+}, async ({ visit }) => {
+  const page = await visit('/', HERE)
+  const path = await phonePath(page)
+  const far = await visit(path, { ...handset, ...ELSEWHERE })
+  await scanAs(far, 'Ann')
+  await onScreen(far, 'elsewhere')
+  for (const language of ['zh', 'tw', 'en']) {
+    assert.deepEqual([await far.textContent('#outcome'), await far.textContent('#outcome-hint')], words[language].elsewhere)
+    await accessible(far)
+    await far.click('#language')
+  }
+  await inState(page, 'pending')
+  const near = await visit(path, { ...handset, ...HERE })
+  await scanAs(near, 'Ann')
+  await onScreen(near, 'consent')
+  await near.click('#confirm')
+  await inState(page, 'done')
+})
+
 story('without a network the phone says so, and a retry repeats the call', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), handset)

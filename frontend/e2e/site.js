@@ -8,9 +8,12 @@ export function sitePolicy(hubURL) {
     "base-uri 'none'; require-trusted-types-for 'script'; trusted-types vue"
 }
 
-/** Serves `files` (path to text) until the test ends; `policy` and `files` may be set later. */
+/**
+ * Serves `files` (path to text) until the test ends; `policy`, `files` and `embedder`, what its frames
+ * must agree to, may be set later.
+ */
 export async function startSite(t) {
-  const site = { files: {}, policy: '' }
+  const site = { files: {}, policy: '', embedder: 'require-corp' }
   const server = createServer((req, res) => {
     const path = req.url.split('?')[0]
     const body = site.files[path]
@@ -18,7 +21,7 @@ export async function startSite(t) {
     res.writeHead(200, {
       'Content-Type': path.endsWith('.js') ? 'text/javascript; charset=utf-8' : 'text/html; charset=utf-8',
       'Content-Security-Policy': site.policy,
-      'Cross-Origin-Embedder-Policy': 'require-corp',
+      'Cross-Origin-Embedder-Policy': site.embedder,
     }).end(body)
   })
   server.listen(0, '127.0.0.1')

@@ -1,10 +1,11 @@
 // What each refusal means to the one who holds the phone: a screen of its own.
-const SCREENS = {
+export const SCREENS = {
   already_scanned: 'taken',
   ticket_closed: 'closed',
   ticket_expired: 'expired',
   ticket_not_found: 'gone',
   match_failed: 'mismatch',
+  address_mismatch: 'elsewhere',
   user_blocked: 'blocked',
   identity_incomplete: 'incomplete',
   login_disabled: 'disabled',

@@ -76,7 +76,7 @@ function renderName() {
 
 function renderConsent() {
   const { client, hosts, ip, browser, os, same_ip: same, requested_at: requested } = shown.login
-  const warning = risk(Number($('launch').value), same)
+  const warning = risk(Number($('launch').value), shown.login)
   $('risk').hidden = !warning
   $('risk').textContent = said.risks[warning] ?? ''
   $('risk').classList.toggle('strong', warning.endsWith('Strong'))

@@ -49,7 +49,11 @@ func main() {
 // connection where the hub's was cut.
 func transparent(hub *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(hub); r.Out.Host = r.In.Host },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(hub)
+			r.Out.Host = r.In.Host
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] // Rewrite begins without it
+		},
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0), // of pages that are gone
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },

@@ -5,6 +5,7 @@ const SCREENS = {
   ticket_expired: 'expired',
   ticket_not_found: 'gone',
   match_failed: 'mismatch',
+  address_mismatch: 'elsewhere',
   user_blocked: 'blocked',
   identity_incomplete: 'incomplete',
   login_disabled: 'disabled',

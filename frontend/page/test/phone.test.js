@@ -35,7 +35,7 @@ test('a refused code is replaced once, silently', async () => {
 
 const outcomes = {
   already_scanned: 'taken', ticket_closed: 'closed', ticket_expired: 'expired', ticket_not_found: 'gone',
-  match_failed: 'mismatch', rate_limited: 'busy', store_unavailable: 'trouble', login_disabled: 'disabled', user_blocked: 'blocked',
+  match_failed: 'mismatch', address_mismatch: 'elsewhere', rate_limited: 'busy', store_unavailable: 'trouble', login_disabled: 'disabled', user_blocked: 'blocked',
 }
 for (const [code, screen] of Object.entries(outcomes)) {
   test(`${code} has a screen and words in all languages`, async () => {

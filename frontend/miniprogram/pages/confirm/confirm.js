@@ -76,7 +76,7 @@ Page({
 
   consent({ login, choices, expiresIn }) {
     const { said } = this.data
-    const warning = risk(this.scene, login.same_ip)
+    const warning = risk(this.scene, login)
     this.setData(Object.assign({
       screen: 'consent', choices, chosen: '',
       name: profile(wx).nickname || '',
