@@ -2,9 +2,11 @@ package hub_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"loginhub/hub"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/ticket"
 )
@@ -35,6 +37,48 @@ func onlyProofs(next func([]byte), m []byte) {
 	}
 }
 
+// shown is a page that waits at a node, and has been shown its ticket.
+type shown struct {
+	*stand
+	redis  *hubtest.Redis
+	id     ticket.ID
+	socket *hubtest.Socket
+	counts *attaches
+	view   func(state string, seq int64) *hubtest.View // the next one, which must be that
+}
+
+func show(t *testing.T) (p shown, ctx context.Context) {
+	t.Helper()
+	redis := hubtest.StartRedis(t)
+	p = shown{redis: redis, counts: &attaches{}}
+	p.stand = start(t, options{url: redis.URL, wrap: func(s hub.Store) hub.Store {
+		p.counts.Store = s
+		return p.counts
+	}})
+	p.serve(t)
+	ctx, cancel := hubtest.Limit(soon)
+	t.Cleanup(cancel)
+	p.id = p.make(t)
+	socket, err := p.dial(ctx, p.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.socket, p.view = socket, viewer(t, ctx, socket)
+	p.view("pending", 1)
+	return p, ctx
+}
+
+// attaches counts the looks at tickets that were answered.
+type attaches struct {
+	hub.Store
+	done atomic.Int64
+}
+
+func (a *attaches) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+	defer a.done.Add(1)
+	return a.Store.Attach(ctx, node, ids...)
+}
+
 // viewer reads the next view of a socket, which must be that one.
 func viewer(t *testing.T, ctx context.Context, socket *hubtest.Socket) func(state string, seq int64) *hubtest.View {
 	return func(state string, seq int64) *hubtest.View {
@@ -52,50 +96,40 @@ func TestAConfirmInPlaceOfALostScanReachesItsPage(t *testing.T) {
 	for _, heard := range []bool{true, false} {
 		t.Run(map[bool]string{true: "by its message", false: "by a new subscription"}[heard], func(t *testing.T) {
 			t.Parallel()
-			redis := hubtest.StartRedis(t)
-			s := start(t, options{url: redis.URL})
-			s.serve(t)
-			ctx, cancel := hubtest.Limit(soon)
-			defer cancel()
-			id := s.make(t)
-			socket, err := s.dial(ctx, id)
-			if err != nil {
+			s, ctx := show(t)
+			restore := fallBack(t, s.redis, s.id)
+			if _, err := s.Scan(ctx, s.call(s.id, "alice")); err != nil {
 				t.Fatal(err)
 			}
-			view := viewer(t, ctx, socket)
-			view("pending", 1)
-			restore := fallBack(t, redis, id)
-			if _, err := s.Scan(ctx, s.call(id, "alice")); err != nil {
-				t.Fatal(err)
-			}
-			view("scanned", 2)
+			s.view("scanned", 2)
 			restore()
 
 			polled := make(chan error, 1) // beside it, by one who has seen the scan
+			looks := s.counts.done.Load()
 			go func() {
-				v, _, err := s.Poll(ctx, id, 2, soon, anybody)
+				v, _, err := s.Poll(ctx, s.id, 2, soon, anybody)
 				polled <- confirmed(v, err)
 			}()
-			hubtest.Eventually(t, soon, "the poll waits", func() bool { return s.Waiting() == 2 })
+			hubtest.Eventually(t, soon, "the poll waits", func() bool { return s.counts.done.Load() > looks })
 			if !heard {
 				s.ear.set(onlyProofs)
 			}
-			if _, err := s.Confirm(ctx, s.call(id, "alice")); err != nil {
+			if _, err := s.Confirm(ctx, s.call(s.id, "alice")); err != nil {
 				t.Fatal(err)
 			}
 			if !heard {
-				redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
+				s.redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
 			}
-			if v := view("confirmed", 2); v.Token == "" {
+			if v := s.view("confirmed", 2); v.Token == "" {
 				t.Error("no token")
 			}
 			if err := <-polled; err != nil {
 				t.Errorf("long poll: %v", err)
 			}
-			if err := socket.Ack(ctx, 2); err != nil {
+			if err := s.socket.Ack(ctx, 2); err != nil {
 				t.Fatal(err)
 			}
-			view("consumed", 3)
+			s.view("consumed", 3)
 		})
 	}
 }
@@ -104,26 +138,15 @@ func TestAConfirmInPlaceOfALostScanReachesItsPage(t *testing.T) {
 // one whose scan was lost.
 func TestAScanInPlaceOfALostScanShowsWhoScanned(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	s := start(t, options{url: redis.URL})
-	s.serve(t)
-	ctx, cancel := hubtest.Limit(soon)
-	defer cancel()
-	id := s.make(t)
-	socket, err := s.dial(ctx, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	view := viewer(t, ctx, socket)
-	view("pending", 1)
-	restore := fallBack(t, redis, id)
+	s, ctx := show(t)
+	restore := fallBack(t, s.redis, s.id)
 	for _, name := range []string{"alice", "bob"} {
-		call := s.call(id, name)
+		call := s.call(s.id, name)
 		call.User.Nickname = name
 		if _, err := s.Scan(ctx, call); err != nil {
 			t.Fatal(err)
 		}
-		if v := view("scanned", 2); v.User == nil || v.User.Nickname != name {
+		if v := s.view("scanned", 2); v.User == nil || v.User.Nickname != name {
 			t.Errorf("%s scanned, and the page shows %+v", name, v.User)
 		}
 		restore()
@@ -134,36 +157,25 @@ func TestAScanInPlaceOfALostScanShowsWhoScanned(t *testing.T) {
 // not take it back.
 func TestATokenThatWasShownStays(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	s := start(t, options{url: redis.URL})
-	s.serve(t)
-	ctx, cancel := hubtest.Limit(soon)
-	defer cancel()
-	id := s.make(t)
-	socket, err := s.dial(ctx, id)
-	if err != nil {
+	s, ctx := show(t)
+	restore := fallBack(t, s.redis, s.id)
+	if _, err := s.Confirm(ctx, s.call(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
-	view := viewer(t, ctx, socket)
-	view("pending", 1)
-	restore := fallBack(t, redis, id)
-	if _, err := s.Confirm(ctx, s.call(id, "alice")); err != nil {
-		t.Fatal(err)
-	}
-	first := view("confirmed", 2)
+	first := s.view("confirmed", 2)
 	restore()
-	if _, err := s.Scan(ctx, s.call(id, "alice")); err != nil {
+	if _, err := s.Scan(ctx, s.call(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
 	// Who comes now is shown what this node was told first.
-	late, err := s.dial(ctx, id)
+	late, err := s.dial(ctx, s.id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if v := viewer(t, ctx, late)("confirmed", 2); v.Token != first.Token {
 		t.Error("another token")
 	}
-	if v, _, err := s.Poll(ctx, id, 0, time.Second, anybody); confirmed(v, err) != nil || v.Token != first.Token {
+	if v, _, err := s.Poll(ctx, s.id, 0, time.Second, anybody); confirmed(v, err) != nil || v.Token != first.Token {
 		t.Errorf("long poll: %+v %v", v, err)
 	}
 }
@@ -172,32 +184,21 @@ func TestATokenThatWasShownStays(t *testing.T) {
 // and went on to an end of the same seq, which only a look at it tells for sure.
 func TestATicketThatEndedBehindItsTokenEndsForItsPage(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	s := start(t, options{url: redis.URL})
-	s.serve(t)
-	ctx, cancel := hubtest.Limit(soon)
-	defer cancel()
-	id := s.make(t)
-	socket, err := s.dial(ctx, id)
-	if err != nil {
+	s, ctx := show(t)
+	restore := fallBack(t, s.redis, s.id)
+	if _, err := s.Confirm(ctx, s.call(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
-	view := viewer(t, ctx, socket)
-	view("pending", 1)
-	restore := fallBack(t, redis, id)
-	if _, err := s.Confirm(ctx, s.call(id, "alice")); err != nil {
-		t.Fatal(err)
-	}
-	view("confirmed", 2)
+	s.view("confirmed", 2)
 	restore()
-	if _, err := s.Reject(ctx, s.call(id, "alice")); err != nil {
+	if _, err := s.Reject(ctx, s.call(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
-	redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
-	if _, err := socket.Until(ctx, "expired"); err != nil {
+	s.redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
+	if _, err := s.socket.Until(ctx, "expired"); err != nil {
 		t.Fatal(err)
 	}
-	if code := socket.Closed(ctx); code != 1000 {
+	if code := s.socket.Closed(ctx); code != 1000 {
 		t.Errorf("closed with %d", code)
 	}
 }
