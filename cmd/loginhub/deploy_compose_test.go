@@ -191,9 +191,25 @@ func TestTheComposeFilesDeploymentLogsIn(t *testing.T) {
 	if first := make(); first != make() {
 		t.Error("a second run replaces the secrets that are in use")
 	}
+	// A new key is appended, as the runbook has it: by the owner, to a file that
+	// the containers' users can read.
+	file := filepath.Join(dir, "keys")
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("keys: %v %v", info.Mode(), err)
+	}
+	if out, err := exec.Command("sh", "-c", program+" keygen >> "+file).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
 	redis := hubtest.StartRedisAs(t, "health", "any", "../../deploy/redis/redis.conf", "--aclfile", filepath.Join(dir, "users.acl"))
 	if out := as(t, redis, "health", "any", "PING"); out != "PONG" {
 		t.Errorf("the health check of Redis hears %s", out)
+	}
+	password, err := os.ReadFile(filepath.Join(dir, "redis-admin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := as(t, redis, "admin", strings.TrimSpace(string(password)), "ACL", "WHOAMI"); out != "admin" {
+		t.Errorf("Redis's operator hears %s", out)
 	}
 	url, err := os.ReadFile(filepath.Join(dir, "redis-url"))
 	if err != nil {
@@ -223,6 +239,9 @@ func TestTheComposeFilesDeploymentLogsIn(t *testing.T) {
 		n := hubtest.LaunchBare(t, program, settings...)
 		hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 		addrs = append(addrs, strings.TrimPrefix(n.URL, "http://"))
+		if a, err := hubtest.Request(within(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
+			t.Errorf("a node with the first key and the appended one publishes %s %v", a.Body, err)
+		}
 	}
 	public := hubtest.StartNginx(t, "../../deploy/nginx/loginhub.conf", addrs, nil)
 	ctx := within(t, 30*time.Second)
