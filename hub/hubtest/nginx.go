@@ -57,7 +57,7 @@ func StartNginxUnder(t testing.TB, main, conf string, nodes []string, edit func(
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole = strings.NewReplacer("/tmp/", dir+"/", "/dev/stderr", "stderr", "/dev/stdout", dir+"/access.log",
+		whole = strings.NewReplacer("/tmp/", dir+"/", "/dev/stdout", dir+"/access.log",
 			"include /etc/nginx/conf.d/*.conf;", text).Replace(string(shipped))
 	}
 	path := filepath.Join(dir, "nginx.conf")
