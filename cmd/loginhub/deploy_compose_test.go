@@ -193,6 +193,11 @@ func TestTheComposeFileHoldsTogether(t *testing.T) {
 		!slices.Contains(nginx.Volumes, "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro") {
 		t.Errorf("nginx: %d connections, %d files a worker, %+v", most("worker_connections"), files, nginx)
 	}
+	// A query has WeChat's one-time codes; what names the browser is not needed.
+	if logged := regexp.MustCompile(`(?s)log_format .*?;`).FindString(main); !strings.Contains(logged, "$uri") ||
+		regexp.MustCompile(`\$(request|request_uri|args|query_string|http_\w+)\W`).MatchString(logged) {
+		t.Errorf("nginx logs more than who came for what: %s", logged)
+	}
 	slices.Sort(hubs)
 	var upstream []string
 	for _, m := range regexp.MustCompile(`(?m)^    server (\S+) `).FindAllStringSubmatch(readDeploy(t, "nginx/loginhub.conf"), -1) {
