@@ -39,7 +39,8 @@ type Mailbox interface {
 }
 
 // Signer makes the token of confirmed claims: package api/token. The same claims
-// and kid give the same bytes. An unknown kid is ticket.ErrUnknownKey.
+// and kid give the same bytes. It fails for a kid that it does not have, and for
+// nothing else.
 type Signer interface {
 	Sign(kid string, claims []byte) (string, error)
 }
@@ -172,7 +173,7 @@ func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
 	}
 	token, err := h.Signer.Sign(t.Key, t.Claims)
 	if err != nil {
-		return v, fmt.Errorf("sign token: %w", err)
+		return v, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
 	}
 	var life struct {
 		Exp int64 `json:"exp"`

@@ -64,7 +64,7 @@ const (
 	EndedTooBig      = "too_big"      // 1009
 	EndedPolicy      = "policy"       // 1008
 	EndedFlood       = "flood"        // more bytes than a page can have to say
-	EndedBroken      = "broken"       // 1011
+	EndedBroken      = "broken"       // 1011, or 1013 for a key that this node lacks
 	EndedReplaced    = "replaced"     // 4001
 	EndedDraining    = "draining"     // 1012
 	EndedDeaf        = "deaf"         // 1013
@@ -112,7 +112,8 @@ var endings = map[release]string{replaced: EndedReplaced, draining: EndedDrainin
 	gone: EndedShutdown, switchedOff: EndedSwitchedOff}
 
 // closings are the words of what a socket is closed with by its own doing.
-var closings = map[websocket.StatusCode]string{closeDone: EndedDone, closePolicy: EndedPolicy, closeBroken: EndedBroken}
+var closings = map[websocket.StatusCode]string{closeDone: EndedDone, closePolicy: EndedPolicy, closeBroken: EndedBroken,
+	closeDeaf: EndedBroken} // a key that this node lacks; deafness itself is a release
 
 // endOf says why a socket could not be read any further.
 func endOf(err error) string {

@@ -166,6 +166,10 @@ func (s *socket) show(repeat bool) {
 	}
 	if err != nil {
 		s.hub.Log.Error("socket", "ticket", s.id, "error", err)
+		if errors.Is(err, ticket.ErrUnknownKey) {
+			s.close(closeDeaf, "this node lacks the ticket's key") // another may have it
+			return
+		}
 		s.close(closeBroken, "")
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/ticket"
@@ -168,6 +169,38 @@ func TestAConfirmedViewIsRepeatedUntilItIsAcknowledged(t *testing.T) {
 		}
 		if code := socket.Closed(ctx); code != 1000 {
 			t.Errorf("closed with %d", code)
+		}
+	})
+}
+
+// TestANodeThatLacksATicketsKeySendsItsPageToAnother: 1013, which every page comes
+// back from, and never 1011; by poll the error that is 503.
+func TestANodeThatLacksATicketsKeySendsItsPageToAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		others, err := token.NewSigner([]token.Master{token.NewMaster()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := start(t, options{tweak: func(c *hub.Config) { c.Signer = others }})
+		s.serve(t)
+		ctx := t.Context()
+		id := s.make(t)
+		socket, err := s.dial(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.Conn.CloseNow()
+		if v, err := socket.Next(ctx); err != nil || v.State != "pending" {
+			t.Fatalf("view %+v %v", v, err)
+		}
+		if _, err := s.Confirm(ctx, s.call(id, "alice")); err != nil {
+			t.Fatal(err)
+		}
+		if code := socket.Closed(ctx); code != 1013 {
+			t.Errorf("the page is closed with %d", code)
+		}
+		if v, news, err := s.Poll(ctx, id, 1, 0, anybody); !errors.Is(err, ticket.ErrUnknownKey) || news {
+			t.Errorf("the poll is told %+v %v %v", v, news, err)
 		}
 	})
 }

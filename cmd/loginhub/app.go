@@ -172,7 +172,7 @@ func (a *App) admin(node *hub.Hub, clients []*ticket.Client) (*http.Server, erro
 	listener, err := net.Listen("tcp", a.set.AdminListen)
 	if err != nil {
 		if a.set.AdminListen == standard {
-			a.log.Warn("no metrics: the admin address is taken; set LOGINHUB_ADMIN_LISTEN", "error", err)
+			a.log.Warn("no metrics and no kill switch on this node: the admin address is taken; set LOGINHUB_ADMIN_LISTEN", "error", err)
 			return nil, nil
 		}
 		return nil, fmt.Errorf("LOGINHUB_ADMIN_LISTEN: %w", err)

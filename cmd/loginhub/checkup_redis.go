@@ -55,11 +55,11 @@ func (e *examiner) server(s redisstore.Server) {
 	}
 	switch {
 	case s.Policy != "noeviction":
-		e.note(wrong, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction", s.Policy)
+		e.note(wrong, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction, as Redis's admin user, and the same in redis.conf", s.Policy)
 	case s.Max == 0:
 		e.note(doubt, what, "noeviction, and no maxmemory: a flood of tickets takes all of the machine's memory; set it (deploy/redis/redis.conf)")
 	case s.Used > s.Max/10*8:
-		e.note(doubt, what, "%d of %d MB are used; when it is full, new tickets are refused", s.Used>>20, s.Max>>20)
+		e.note(doubt, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes deaf; raise maxmemory", s.Used>>20, s.Max>>20)
 	default:
 		e.note(fine, what, "noeviction, %d of %d MB used", s.Used>>20, s.Max>>20)
 	}

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +161,43 @@ func TestTheComposeFileHoldsTogether(t *testing.T) {
 			t.Errorf("%s trusts %s; nginx is %s", name, s.Environment["LOGINHUB_TRUSTED_PROXIES"], proxy)
 		}
 	}
+	// Where the runbook's kill switch is: at an address that the world does not
+	// come to, nor nginx.
+	for name := range c.Services["nginx"].Networks {
+		if c.Networks[name].Internal {
+			t.Errorf("nginx is in the network %s, and so before the kill switch", name)
+		}
+	}
+	for i := 1; i <= 3; i++ {
+		s := c.Services[fmt.Sprint("hub", i)]
+		at := s.Networks["back"].Address + ":9090"
+		if !c.Networks["back"].Internal || s.Environment["LOGINHUB_ADMIN_LISTEN"] != at || !strings.Contains(readDeploy(t, "RUNBOOK.md"), at) {
+			t.Errorf("hub%d's admin address is %s, not %s, or the runbook does not name it", i, s.Environment["LOGINHUB_ADMIN_LISTEN"], at)
+		}
+	}
+	book := readDeploy(t, "RUNBOOK.md")
+	for _, m := range regexp.MustCompile(`docker run --rm --network (\w+) `).FindAllStringSubmatch(book, -1) {
+		if network, ok := strings.CutPrefix(m[1], c.Name+"_"); !ok || !c.Networks[network].Internal {
+			t.Errorf("the runbook's %s is no network of the file", m[0])
+		}
+	}
+	// nginx's own limits hold its pages, two descriptors each.
+	main, nginx := readDeploy(t, "nginx/nginx.conf"), c.Services["nginx"]
+	most := func(name string) (n int) {
+		if m := regexp.MustCompile(name + ` (\d+);`).FindStringSubmatch(main); m != nil {
+			n, _ = strconv.Atoi(m[1]) // digits
+		}
+		return n
+	}
+	if files := most("worker_rlimit_nofile"); most("worker_connections") < 10_000 || files < 2*most("worker_connections") || nginx.Ulimits["nofile"].Hard < files ||
+		!slices.Contains(nginx.Volumes, "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro") {
+		t.Errorf("nginx: %d connections, %d files a worker, %+v", most("worker_connections"), files, nginx)
+	}
+	// A query has WeChat's one-time codes; what names the browser is not needed.
+	if logged := regexp.MustCompile(`(?s)log_format .*?;`).FindString(main); !strings.Contains(logged, "$uri") ||
+		regexp.MustCompile(`\$(request|request_uri|args|query_string|http_\w+)\W`).MatchString(logged) {
+		t.Errorf("nginx logs more than who came for what: %s", logged)
+	}
 	slices.Sort(hubs)
 	var upstream []string
 	for _, m := range regexp.MustCompile(`(?m)^    server (\S+) `).FindAllStringSubmatch(readDeploy(t, "nginx/loginhub.conf"), -1) {
@@ -191,9 +230,25 @@ func TestTheComposeFilesDeploymentLogsIn(t *testing.T) {
 	if first := make(); first != make() {
 		t.Error("a second run replaces the secrets that are in use")
 	}
+	// A new key is appended, as the runbook has it: by the owner, to a file that
+	// the containers' users can read.
+	file := filepath.Join(dir, "keys")
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("keys: %v %v", info.Mode(), err)
+	}
+	if out, err := exec.Command("sh", "-c", program+" keygen >> "+file).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
 	redis := hubtest.StartRedisAs(t, "health", "any", "../../deploy/redis/redis.conf", "--aclfile", filepath.Join(dir, "users.acl"))
 	if out := as(t, redis, "health", "any", "PING"); out != "PONG" {
 		t.Errorf("the health check of Redis hears %s", out)
+	}
+	password, err := os.ReadFile(filepath.Join(dir, "redis-admin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := as(t, redis, "admin", strings.TrimSpace(string(password)), "ACL", "WHOAMI"); out != "admin" {
+		t.Errorf("Redis's operator hears %s", out)
 	}
 	url, err := os.ReadFile(filepath.Join(dir, "redis-url"))
 	if err != nil {
@@ -217,14 +272,19 @@ func TestTheComposeFilesDeploymentLogsIn(t *testing.T) {
 				value = filepath.Join(dir, filepath.Base(value))
 			case "LOGINHUB_TRUSTED_PROXIES":
 				value = "127.0.0.1"
+			case "LOGINHUB_ADMIN_LISTEN":
+				continue
 			}
 			settings = append(settings, strings.TrimPrefix(setting, "LOGINHUB_")+"="+value)
 		}
 		n := hubtest.LaunchBare(t, program, settings...)
 		hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 		addrs = append(addrs, strings.TrimPrefix(n.URL, "http://"))
+		if a, err := hubtest.Request(within(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
+			t.Errorf("a node with the first key and the appended one publishes %s %v", a.Body, err)
+		}
 	}
-	public := hubtest.StartNginx(t, "../../deploy/nginx/loginhub.conf", addrs, nil)
+	public := hubtest.StartNginxUnder(t, "../../deploy/nginx/nginx.conf", "../../deploy/nginx/loginhub.conf", addrs, nil)
 	ctx := within(t, 30*time.Second)
 	for _, user := range []string{"小明", "小红", "小刚"} {
 		if err := login(ctx, user, public); err != nil {

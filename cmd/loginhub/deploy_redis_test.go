@@ -17,20 +17,24 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// shipped is the hub's Redis as deploy/redis has it, with one more user for the
-// test itself and the hub's password set. It gives the path of the ACL file.
+// shipped is the hub's Redis as deploy/redis has it, with passwords for the hub's
+// user and the operator's, as whom the test looks on. It gives the path of the ACL
+// file.
 func shipped(t *testing.T, args ...string) (redis *hubtest.Redis, acl string) {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/redis/users.acl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody, sum := strings.Repeat("0", 64), sha256.Sum256([]byte("hunter2"))
-	if !strings.Contains(string(text), "#"+nobody) {
-		t.Fatal("the file that is shipped has somebody's password")
+	users := string(text)
+	for user, password := range map[string]string{"loginhub": "hunter2", "admin": "root"} {
+		sum, nobody := sha256.Sum256([]byte(password)), "user "+user+" on #"+strings.Repeat("0", 64)
+		if !strings.Contains(users, nobody) {
+			t.Fatalf("in the file that is shipped %s is not there, or has somebody's password", user)
+		}
+		users = strings.Replace(users, nobody, "user "+user+" on #"+hex.EncodeToString(sum[:]), 1)
 	}
 	acl = filepath.Join(t.TempDir(), "users.acl")
-	users := strings.Replace(string(text), nobody, hex.EncodeToString(sum[:]), 1) + "user admin on >root ~* &* +@all\n"
 	if err := os.WriteFile(acl, []byte(users), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +168,82 @@ func TestWithTheRedisThatWeShipAConfirmWaitsForAReplica(t *testing.T) {
 	p := mustOpen(t, ctx, nodes[0].URL, nodes[1].URL)
 	a, err := hubtest.NewPhone("alone").Do(ctx, nodes[2].URL, p.ID, "confirm", nil)
 	mustRefuse(t, "a confirm without the replica", a, err, 503, "store_unavailable")
+}
+
+// TestTheOperatorMayGiveRedisEveryCommandOfTheRunbook, by the line that it names,
+// and the hub's user none of those that are no question.
+func TestTheOperatorMayGiveRedisEveryCommandOfTheRunbook(t *testing.T) {
+	t.Parallel()
+	redis, _ := shipped(t)
+	book := readDeploy(t, "RUNBOOK.md")
+	host, port, _ := strings.Cut(redis.Addr, ":")
+	line := regexp.MustCompile("(?m)^redis-cli -h HOST .*$").FindString(book)
+	if line == "" || !strings.Contains(book, "docker compose -f deploy/compose.yaml exec redis redis-cli"+strings.TrimPrefix(line, "redis-cli -h HOST")+"`") {
+		t.Fatalf("the runbook does not say how to talk to Redis, in compose and elsewhere: %q", line)
+	}
+	admin := func(command string) string {
+		call := strings.Fields(strings.Replace(line, "HOST", host+" -p "+port, 1) + " " + command)
+		cmd := exec.Command(call[0], call[1:]...)
+		cmd.Stdin = strings.NewReader("root\n")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v %s", call, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if out := admin("ACL WHOAMI"); out != "admin" {
+		t.Fatalf("the line logs in as %s", out)
+	}
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([A-Z]+)((?: [a-zA-Z0-9-]+)*)`").FindAllStringSubmatch(book, -1) {
+		if known, err := redis.Client.Do(context.Background(), "COMMAND", "INFO", m[1]).Slice(); err != nil || known[0] == nil {
+			continue // a word of Redis's errors, or a method of HTTP
+		}
+		seen[m[1]+m[2]] = true
+	}
+	for _, command := range []string{"PING", "SLOWLOG GET", "LATENCY DOCTOR", "INFO persistence", "INFO memory", "CLUSTER INFO", "ACL LOAD", "CONFIG SET maxmemory 4gb", "BGREWRITEAOF"} {
+		if !seen[command] {
+			t.Errorf("the runbook no longer says %s: is this test blind?", command)
+		}
+	}
+	for command := range seen {
+		if out := admin(command); strings.Contains(out, "NOPERM") || strings.Contains(out, "NOAUTH") || strings.Contains(out, "unknown") {
+			t.Errorf("%s: %s", command, out)
+		}
+		if strings.HasPrefix(command, "INFO") || command == "PING" {
+			continue // those are the hub's too
+		}
+		if out := as(t, redis, "loginhub", "hunter2", strings.Fields(command)...); !strings.Contains(out, "NOPERM") && !strings.Contains(out, "wrong number of arguments") {
+			t.Errorf("the hub may %s: %s", command, out)
+		}
+	}
+}
+
+// TestASmallSitesRedisForgetsItsUsersOnTheDiskToo: what has expired is gone from
+// the log after 256 KiB of other writes, with the settings that we ship.
+func TestASmallSitesRedisForgetsItsUsersOnTheDiskToo(t *testing.T) {
+	t.Parallel()
+	redis, _ := shipped(t)
+	ctx := within(t, 30*time.Second)
+	dir, err := redis.Client.ConfigGet(ctx, "dir").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stands := func() bool { return exec.Command("grep", "-rq", "openid-of-somebody", dir["dir"]).Run() == nil }
+	if err := redis.Client.Set(ctx, "loginhub:{ticket}", "openid-of-somebody", time.Second).Err(); err != nil {
+		t.Fatal(err)
+	}
+	hubtest.Eventually(t, 20*time.Second, "the log is written", stands)
+	hubtest.Eventually(t, 20*time.Second, "the ticket expires", func() bool { return redis.Client.DBSize(ctx).Val() == 0 })
+	if !stands() {
+		t.Error("an expired ticket leaves the log by itself: is this test blind?")
+	}
+	for range 300 {
+		if err := redis.Client.Set(ctx, "loginhub:{other}", strings.Repeat("x", 1<<10), time.Second).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hubtest.Eventually(t, 20*time.Second, "the log is written anew", func() bool { return !stands() })
 }
 
 // TestTheShippedUserIsEnoughForAClusterToo: in a Cluster the same line holds on

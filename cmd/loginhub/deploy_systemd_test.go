@@ -132,12 +132,44 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 	}
 }
 
-// sysctls are the settings of 99-loginhub.conf: each has one to three numbers.
+// TestTheUnitsCheckIsGivenWhatANodeIsGiven runs the shell line of its comment, with
+// credentials as systemd lays them out and WeChat set up as the unit says.
+func TestTheUnitsCheckIsGivenWhatANodeIsGiven(t *testing.T) {
+	t.Parallel()
+	text := readDeploy(t, "systemd/loginhub.service")
+	call := regexp.MustCompile(`(?m)^#   systemd-run (?s:.*?)sh -c '([^']*)'$`).FindStringSubmatch(text)
+	if call == nil {
+		t.Fatal("the unit shows no check")
+	}
+	dir := t.TempDir()
+	redis := hubtest.StartRedis(t)
+	secrets := map[string]string{"keys": hubtest.Key, "redis-url": redis.URL, "wechat": "a-secret"}
+	for _, m := range regexp.MustCompile(`LoadCredential=([\w-]+):/etc/loginhub/secrets/([\w-]+)`).FindAllStringSubmatch(text, -1) {
+		if secrets[m[1]] == "" || !strings.Contains(call[0], "-p "+m[0]) {
+			t.Errorf("the unit loads %s, and its check does not", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`-p LoadCredential=([\w-]+):`).FindAllStringSubmatch(call[0], -1) {
+		if err := os.WriteFile(filepath.Join(dir, m[1]), []byte(secrets[m[1]]+"\n"), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nobody := "http://127.0.0.1:" + hubtest.FreePort(t)
+	check := exec.Command("sh", "-c", call[1])
+	check.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "CREDENTIALS_DIRECTORY="+dir,
+		"LOGINHUB_WECHAT_APP_ID=wx0123456789abcdef", "LOGINHUB_WECHAT_API_URL="+nobody, "LOGINHUB_PUBLIC_URL="+nobody)
+	out, _ := check.CombinedOutput() // 1: neither WeChat nor a node is there
+	if !strings.HasPrefix(line(string(out), "settings"), "ok") || !strings.HasPrefix(line(string(out), "redis mailbox"), "ok") || check.ProcessState.ExitCode() != 1 {
+		t.Errorf("%v\n%s", check.ProcessState, out)
+	}
+}
+
+// sysctls are the settings of 99-loginhub.conf: each has one to four numbers.
 func sysctls(t *testing.T) map[string][]int {
 	t.Helper()
 	all := map[string][]int{}
 	for _, m := range regexp.MustCompile(`(?m)^([^#\s]\S*) *= *(.*)$`).FindAllStringSubmatch(readDeploy(t, "sysctl/99-loginhub.conf"), -1) {
-		for _, word := range strings.Fields(m[2]) {
+		for _, word := range strings.FieldsFunc(m[2], func(r rune) bool { return r == ' ' || r == ',' }) {
 			n, err := strconv.Atoi(word)
 			if err != nil {
 				t.Fatalf("%s: %v", m[0], err)
@@ -156,8 +188,24 @@ func TestEverySysctlExistsAndIsMeantForAMillionPages(t *testing.T) {
 	}
 	for key, values := range all {
 		now, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
-		if err != nil || len(strings.Fields(string(now))) != len(values) {
+		list := strings.HasSuffix(key, "_ports") // may be empty, and of any length
+		if err != nil || !list && len(strings.Fields(string(now))) != len(values) {
 			t.Errorf("%s = %v, the kernel has %q %v", key, values, now, err)
+		}
+	}
+	// No connection takes a port that something of ours listens on.
+	low, high := all["net.ipv4.ip_local_port_range"][0], all["net.ipv4.ip_local_port_range"][1]
+	help, _ := hubtest.Run(t, program, []string{"--help"})
+	ports := map[string]bool{"6379": true, "26379": true} // Redis and Sentinel
+	for _, m := range regexp.MustCompile(`listen="?[\d.]*:(\d+)`).FindAllStringSubmatch(help, -1) {
+		ports[m[1]] = true
+	}
+	if len(ports) != 4 {
+		t.Errorf("ports %v: is this test blind?", ports)
+	}
+	for port := range ports {
+		if n, _ := strconv.Atoi(port); n >= low && n <= high && !slices.Contains(all["net.ipv4.ip_local_reserved_ports"], n) {
+			t.Errorf("port %s may be taken by a connection before its server has it", port)
 		}
 	}
 	const pages = 1_000_000

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -27,7 +28,9 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// How long goroutines wait for a processor: where it grows, the machine is full.
+	waits := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
+	m.registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waits)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.hub = newHubMeter(m)
 	m.edge = newEdgeMeter(m)
 	m.redis = newRedisMeter(m, m.hub.refused)

@@ -114,18 +114,22 @@ func rules(t *testing.T) (expressions []string) {
 	if err := yaml.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)
 	}
+	book := readDeploy(t, "RUNBOOK.md")
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
 			expressions = append(expressions, r.Expr)
 			if want := "deploy/RUNBOOK.md#" + strings.ToLower(r.Alert); r.Annotations["runbook"] != want {
 				t.Errorf("%s: runbook %q, not %q", r.Alert, r.Annotations["runbook"], want)
 			}
+			if !strings.Contains(book, "\n### "+r.Alert+"\n") {
+				t.Errorf("the runbook has no section on %s", r.Alert)
+			}
 			if r.Annotations["summary"] == "" || len(r.Annotations["description"]) < 50 {
 				t.Errorf("%s does not say what it means: %v", r.Alert, r.Annotations)
 			}
 		}
 	}
-	if len(expressions) != 6 {
+	if len(expressions) != 9 {
 		t.Errorf("%d alerts", len(expressions))
 	}
 	return expressions
@@ -204,6 +208,19 @@ func TestEveryMetricIsDocumentedAndEveryDocumentedAndUsedOneExists(t *testing.T)
 		if live[name] == nil {
 			t.Errorf("an alert or the dashboard asks for %s, which does not exist", name)
 		}
+	}
+	named := 0
+	for guide, names := range told(t, "`((?:loginhub|go|process)_\\w+)") {
+		for _, m := range names {
+			for _, name := range used(m[1]) {
+				if named++; live[name] == nil {
+					t.Errorf("%s names %s, which does not exist", guide, name)
+				}
+			}
+		}
+	}
+	if named < 30 {
+		t.Errorf("%d names in the guides: is this test blind?", named)
 	}
 	// Its linter: names, units, suffixes.
 	lint := exec.Command("promtool", "check", "metrics")

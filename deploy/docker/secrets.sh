@@ -14,11 +14,17 @@ fi
 # 32 random bytes, base64url, as `loginhub keygen` prints them.
 random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
+hash() { printf %s "$1" | sha256sum | cut -d ' ' -f 1; }
+
 password=$(random)
-hash=$(printf %s "$password" | sha256sum | cut -d ' ' -f 1)
+admin=$(random)
 nobody=0000000000000000000000000000000000000000000000000000000000000000
-sed "s/#$nobody/#$hash/" "$here/redis/users.acl" >"$dir/users.acl"
+sed -e "/^user loginhub /s/#$nobody/#$(hash "$password")/" -e "/^user admin /s/#$nobody/#$(hash "$admin")/" \
+	"$here/redis/users.acl" >"$dir/users.acl"
 printf 'redis://loginhub:%s@redis:6379/0\n' "$password" >"$dir/redis-url"
-random >"$dir/keys"
+# The operator's, for redis-cli --user admin --askpass: no container sees it.
+printf '%s\n' "$admin" >"$dir/redis-admin"
+# A line of its own: a new key is appended as the next one.
+printf '%s\n' "$(random)" >"$dir/keys"
 # The containers' users read them; the folder keeps this machine's others out.
-chmod 444 "$dir/users.acl" "$dir/redis-url" "$dir/keys"
+chmod 644 "$dir/users.acl" "$dir/redis-url" "$dir/keys"

@@ -17,6 +17,13 @@ import (
 // edit, which may be nil, changes the configuration's text further.
 func StartNginx(t testing.TB, conf string, nodes []string, edit func(string) string) string {
 	t.Helper()
+	return StartNginxUnder(t, "", conf, nodes, edit)
+}
+
+// StartNginxUnder is StartNginx with the main configuration that we ship as well
+// (deploy/nginx/nginx.conf; main is its path), its files in a folder of the test's.
+func StartNginxUnder(t testing.TB, main, conf string, nodes []string, edit func(string) string) string {
+	t.Helper()
 	shipped, err := os.ReadFile(conf)
 	if err != nil {
 		t.Fatal(err)
@@ -41,12 +48,20 @@ func StartNginx(t testing.TB, conf string, nodes []string, edit func(string) str
 		text = edit(text)
 	}
 	dir := t.TempDir()
-	main := "daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn;\n" +
+	whole := "worker_processes 1; pid nginx.pid; error_log stderr warn;\n" +
 		"worker_rlimit_nofile 65536; events { worker_connections 16384; }\n" +
 		"http {\n access_log off; client_body_temp_path body; proxy_temp_path proxy;\n" +
 		" fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n" + text + "}\n"
+	if main != "" {
+		shipped, err := os.ReadFile(main)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole = strings.NewReplacer("/tmp/", dir+"/", "/dev/stdout", dir+"/access.log",
+			"include /etc/nginx/conf.d/*.conf;", text).Replace(string(shipped))
+	}
 	path := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(path, []byte(main), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("daemon off;\n"+whole), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	os.Chmod(dir, 0o755) // the workers run as another user

@@ -312,6 +312,19 @@ func TestANodeIsConfinedProbedAndGivenItsTimeToDrain(t *testing.T) {
 		if pages == 0 || pages*page > limit.Value()*6/10 {
 			t.Errorf("%d pages in %v: killed for its memory before it says 503", pages, &limit)
 		}
+		// Pods that are full of pages must be more than the autoscaler wants, or it
+		// never makes another: at the least a fifth more.
+		for _, metric := range m.HorizontalPodAutoscaler.Spec.Metrics {
+			if metric.Resource.Name != corev1.ResourceMemory {
+				continue
+			}
+			if full, target := pages*page*100/limit.Value(), int64(*metric.Resource.Target.AverageUtilization); full < target*12/10 {
+				t.Errorf("full of pages a pod uses %d %% of its memory, and the autoscaler waits for %d", full, target)
+			}
+		}
+		if m.HorizontalPodAutoscaler.Spec.Metrics[0].Resource.Name != corev1.ResourceMemory {
+			t.Error("the autoscaler does not look at memory")
+		}
 		for _, name := range []string{"read", "send"} {
 			if s := m.Ingress.Annotations["nginx.ingress.kubernetes.io/proxy-"+name+"-timeout"]; s != "75" {
 				t.Errorf("the Ingress cuts a socket after %s s", s)
@@ -321,6 +334,32 @@ func TestANodeIsConfinedProbedAndGivenItsTimeToDrain(t *testing.T) {
 			t.Error("the Ingress buffers polls")
 		}
 	})
+}
+
+// TestTheOverlaySetsAndTheREADMENamesWhatIsAPlacesOwn: what the base has of these
+// is an example's.
+func TestTheOverlaySetsAndTheREADMENamesWhatIsAPlacesOwn(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, part, _ := strings.Cut(string(readme), "**Kubernetes**: copy")
+	part, _, _ = strings.Cut(part, "```")
+	setting := func(m *manifests, name string) (value string) {
+		for _, config := range m.configs {
+			value += config.Data[name]
+		}
+		return value
+	}
+	base, overlay := render(t, folders[0]), render(t, folders[1])
+	for _, name := range []string{"LOGINHUB_PUBLIC_URL", "LOGINHUB_WECHAT_APP_ID", "LOGINHUB_TRUSTED_PROXIES"} {
+		if was, is := setting(base, name), setting(overlay, name); was == "" || is == "" || was == is {
+			t.Errorf("%s is %q in the base and %q in the overlay", name, was, is)
+		}
+		if !strings.Contains(part, name) {
+			t.Errorf("the README does not say to change %s: %s", name, part)
+		}
+	}
 }
 
 func TestAMisspeltFieldIsFound(t *testing.T) {
