@@ -81,6 +81,7 @@ var problems = []problem{
 	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
 	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
 	{ticket.ErrOverloaded, 503, "overloaded", "This node takes no more pages", "Try again; another node may have room.", 2 * time.Second},
+	{errDrawing, 503, "overloaded", "This node draws no more codes at the moment", "Try again; another node may have room.", 2 * time.Second},
 }
 
 // invalid is a malformed request; detail names the field.

@@ -39,6 +39,22 @@ func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
 		limitCodes:    func() error { return s.drawing.allow(address, now) },
 		limitSeats:    func() error { _, err := s.seats.take(address); return err },
 		limitCalls:    func() error { return s.limited(t.Context(), "nobody", nil) }, // no place at all
+		limitDrawings: func() error {
+			fillLine(s, address)
+			return s.easel.draw(t.Context(), address, func() error { return nil })
+		},
+	}
+}
+
+// fillLine takes all places to draw, and the address's share of the line.
+func fillLine(s *Server, address netip.Prefix) {
+	for len(s.easel.places) < cap(s.easel.places) {
+		s.easel.places <- struct{}{}
+	}
+	for {
+		if _, err := s.easel.each.take(address); err != nil {
+			return
+		}
 	}
 }
 
@@ -91,6 +107,14 @@ func TestTheREADMEsTableHasEveryLimitWithItsNumbers(t *testing.T) {
 		if limit == limitCalls {
 			if !strings.Contains(after, fmt.Sprintf(" %d calls under way to each provider", maxCalls)) {
 				t.Errorf("%s are not named, or not with %d", limit, maxCalls)
+			}
+			continue
+		}
+		if limit == limitDrawings {
+			says := fmt.Sprintf(" half of the cores at once (at least one), so that a flood of them starves nothing else: %d drawings more wait, %d of them from one address, for at most %.0f s,",
+				maxDrawLine, maxDrawEach, drawWait.Seconds())
+			if !strings.Contains(after, says) {
+				t.Errorf("%s are not named, or not with%s", limit, says)
 			}
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -54,6 +55,7 @@ type Server struct {
 	drawing   *limiter // of mini-program codes
 	visiting  *limiter // of WeChat's website login
 	suns      *suns
+	easel     *easel
 	throttle  *throttle
 	seats     *seats
 	calls     places
@@ -65,7 +67,7 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	s := &Server{Config: c, clients: map[string]*ticket.Client{}, origins: map[string]bool{},
 		proxies: newProxies(c.TrustedProxies, c.Log), making: newLimiter(c.RateLimit),
-		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(),
+		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(), easel: newEasel(runtime.GOMAXPROCS(0)),
 		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats),
 		calls: newPlaces(c)}
 	s.count()
