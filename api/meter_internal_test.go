@@ -138,6 +138,17 @@ func TestTheREADMEsTableHasEveryLimitWithItsNumbers(t *testing.T) {
 			t.Errorf("with 1, %s are %d: %s", limit, n, cells)
 		}
 	}
+	for _, rate := range []int{2, 99, 6000, 100_000} { // guesses do not grow with the carriers' NATs
+		if n := allowed(limitWrong, rate); n != 6 {
+			t.Errorf("with %d, %s are %d", rate, limitWrong, n)
+		}
+	}
+	off := limitsOf(t, 0, &heard{})[limitWrong]
+	for range 1000 {
+		if err := off(); err != nil {
+			t.Fatalf("with 0, %s: %v", limitWrong, err)
+		}
+	}
 	if len(lines) > 0 {
 		t.Errorf("rows of no limit: %q", lines)
 	}
