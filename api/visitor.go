@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -28,8 +29,27 @@ func (v *visitor) admit(t ticket.Ticket) error {
 	if err := s.throttle.phones.allow(v.from.counted, time.Now()); err != nil {
 		return err
 	}
-	same := sameAddress(t.Address, v.from.shown)
-	if v.action != ticket.Reject && s.clientOf(t.Client).AddressMismatch == ticket.MismatchRefuse && same != nil && !*same {
+	if v.action != ticket.Reject && s.clientOf(t.Client).AddressMismatch == ticket.MismatchRefuse {
+		return s.near(t, v.from)
+	}
+	return nil
+}
+
+// near refuses a phone that is known to be elsewhere than the browser, and every
+// phone where the browser's address is not known: an attacker can hide his, by a
+// forwarding header of his own where no proxy is trusted. It passes where the
+// families differ, or where the phone's address is not known, which is the
+// victim's and not the attacker's to hide.
+func (s *Server) near(t ticket.Ticket, phone observed) error {
+	if !t.Address.IsValid() {
+		s.hidden.Do(func() {
+			s.Log.Warn("address_mismatch: refuse has refused a login because the browser's address is not known; "+
+				"if there is a proxy before the hub, name it in LOGINHUB_TRUSTED_PROXIES, or all logins of this client are refused; "+
+				"if there is none, the browser hides its address or is in a private network", "client", t.Client)
+		})
+		return fmt.Errorf("the browser has none: %w", ticket.ErrAddressMismatch)
+	}
+	if same := sameAddress(t.Address, phone.shown); same != nil && !*same {
 		return ticket.ErrAddressMismatch
 	}
 	return nil
