@@ -12,7 +12,8 @@ import (
 type proxies struct {
 	trusted []netip.Prefix
 	log     *slog.Logger
-	warned  sync.Once
+	warned  sync.Once // of a peer that is not trusted
+	mute    sync.Once // of a proxy that does not say for whom it asks
 }
 
 func newProxies(trusted []netip.Prefix, log *slog.Logger) *proxies {
@@ -51,6 +52,10 @@ func (p *proxies) observe(r *http.Request) observed {
 	}
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
+		p.mute.Do(func() {
+			p.log.Warn("a trusted proxy sends no usable X-Forwarded-For, so all its users share its address and its limits, and their own is not known; "+
+				"have it set X-Forwarded-For to the address that it sees, or name in LOGINHUB_TRUSTED_PROXIES only what is a proxy", "peer", peer)
+		})
 		return observed{counted: bucket(peer)}
 	}
 	return observed{shown: public(client), counted: bucket(client)}

@@ -151,6 +151,23 @@ func TestWhatIsSetIsTaken(t *testing.T) {
 	}
 }
 
+// TestAProxyOfIPv4InIPv6FormIsOne: what it is compared with has the IPv4 form.
+func TestAProxyOfIPv4InIPv6FormIsOne(t *testing.T) {
+	for given, want := range map[string]string{
+		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.1.2.3/104": "10.0.0.0/8", "::ffff:192.0.2.1": "192.0.2.1/32",
+		"::ffff:192.0.2.1/128": "192.0.2.1/32", "::ffff:128.0.0.0/97": "128.0.0.0/1", "::fffe:0:0/104": "::fffe:0:0/104", "2001:db8::/32": "2001:db8::/32",
+	} {
+		got := configuredWell(t, with(production, "TRUSTED_PROXIES="+given)...).proxies
+		if !slices.Equal(got, []netip.Prefix{netip.MustParsePrefix(want)}) {
+			t.Errorf("%s is %v, wanted %s", given, got, want)
+		}
+	}
+	_, err := configured(t, with(production, "TRUSTED_PROXIES=0.0.0.0/0")...)
+	if err == nil || !strings.Contains(err.Error(), "name the proxy's own addresses") {
+		t.Errorf("everybody is trusted, or it is not said what to do instead: %v", err)
+	}
+}
+
 // TestWhatIsWrongIsNamed: by its variable, so that the operator finds it.
 func TestWhatIsWrongIsNamed(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
@@ -173,6 +190,8 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"TICKET_TTL=0s", ""}, {"TICKET_TTL=25h", ""}, {"TICKET_TTL=-1m", ""}, {"TICKET_TTL=2", ""}, {"CONFIRM_TTL=0s", ""}, {"CONFIRM_TTL=25h", ""},
 		{"RESULT_TTL=0s", ""}, {"RESULT_TTL=25h", ""}, {"TOKEN_TTL=25h", ""}, {"TOKEN_TTL=119s", ""}, {"RESULT_TTL=241s", "TOKEN_TTL"},
 		{"TRUSTED_PROXIES=10.0.0.0/33", ""}, {"TRUSTED_PROXIES=proxy.local", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,*", ""},
+		{"TRUSTED_PROXIES=0.0.0.0/0", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,::/0", ""}, {"TRUSTED_PROXIES=1.2.3.4/0", ""},
+		{"TRUSTED_PROXIES=::ffff:0.0.0.0/96", ""}, {"TRUSTED_PROXIES=::ffff:10.0.0.0/90", ""},
 		{"RATE_LIMIT=-1", ""}, {"RATE_LIMIT=many", ""}, {"MAX_SOCKETS=-1", ""}, {"DRAIN=-1s", ""}, {"DRAIN=61m", ""}, {"REDIS_WAIT=-1", ""},
 		{"SANDBOX=perhaps", ""}, {"LOG=loud", "--log"},
 	} {
