@@ -90,6 +90,9 @@ func (k checkup) examine(ctx context.Context, set *settings) []finding {
 	all.Go(func() { parts[2].providers(ctx) })
 	all.Wait()
 	found := []finding{{fine, "settings", "a node would start with them"}}
+	for _, text := range set.outflanked() {
+		found = append(found, finding{doubt, "clients", text})
+	}
 	for _, p := range parts {
 		found = append(found, p.all...)
 	}
