@@ -151,6 +151,34 @@ func TestWhatIsSetIsTaken(t *testing.T) {
 	}
 }
 
+// TestAnAddressHoldsHalfOfTheNodeOrAThousand, as the README's table and the
+// runbook say.
+func TestAnAddressHoldsHalfOfTheNodeOrAThousand(t *testing.T) {
+	for sockets, want := range map[string]int{"1": 1000, "64": 1000, "1000": 1000, "2000": 1000, "2001": 1000, "2002": 1001, "100000": 50_000} {
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets).seats(); got != want {
+			t.Errorf("of %s an address holds %d, wanted %d", sockets, got, want)
+		}
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=1").seats(); got != want {
+			t.Errorf("of %s an address holds %d with another rate, wanted %d", sockets, got, want)
+		}
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=0").seats(); got != 0 {
+			t.Errorf("of %s an address holds %d with the limits off", sockets, got)
+		}
+	}
+	if s := configuredWell(t); s.seats() != max(1000, s.MaxSockets/2) {
+		t.Errorf("by the file limit %d of %d", s.seats(), s.MaxSockets)
+	}
+	for file, says := range map[string]string{
+		"../../README.md":         "| waiting sockets and polls | address | half of `LOGINHUB_MAX_SOCKETS` | | 1,000 |",
+		"../../deploy/RUNBOOK.md": "one address holds at most half of the node's places, or 1,000 where that is more",
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), says) {
+			t.Errorf("%s does not say %q: %v", file, says, err)
+		}
+	}
+}
+
 // TestAProxyOfIPv4InIPv6FormIsOne: what it is compared with has the IPv4 form.
 func TestAProxyOfIPv4InIPv6FormIsOne(t *testing.T) {
 	for given, want := range map[string]string{
