@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"loginhub/hub/hubtest"
 )
@@ -68,6 +69,7 @@ func TestAClientWhoseSafeguardsTheWebsiteLoginGoesAroundIsWarnedOf(t *testing.T)
 			}
 			settings := append([]string{"CLIENTS=" + write(t, "clients.yaml", c.clients)}, c.settings...)
 			n := hubtest.StartNode(t, program, settings...)
+			hubtest.Eventually(t, 20*time.Second, "the start has said all", func() bool { return strings.Contains(n.Log(), "Stop: Ctrl-C") })
 			if got := warned(n.Log(), `"level":"WARN"`); !maps.Equal(got, c.weak) {
 				t.Errorf("the start warns of %v, wanted %v:\n%s", got, c.weak, n.Log())
 			}
