@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,6 +76,9 @@ func TestADrawingThatFindsNoPlaceIsToldWhenToComeBack(t *testing.T) {
 		a := s.ask(t, "GET", p.path("qr.png"), nil)
 		a.problem(t, 503, "overloaded")
 		retryAfter(t, a, "2")
+		if strings.Contains(s.log.String(), "refused") {
+			t.Errorf("whoever floods fills the log: %s", s.log)
+		}
 		if waited := time.Since(began); waited != 2*time.Second { // the bubble's clock
 			t.Errorf("refused after %v", waited)
 		}

@@ -167,7 +167,7 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		if errors.As(err, &field) {
 			p.detail = field.detail
 		}
-		if p.status >= 500 {
+		if p.status >= 500 && p.err != errDrawing { // of which a stranger makes any number; the metric counts them
 			s.Log.Warn("refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p
