@@ -12,7 +12,8 @@ import (
 type proxies struct {
 	trusted []netip.Prefix
 	log     *slog.Logger
-	warned  sync.Once
+	warned  sync.Once // of a peer that is not trusted
+	mute    sync.Once // of a proxy that does not say for whom it asks
 }
 
 func newProxies(trusted []netip.Prefix, log *slog.Logger) *proxies {
@@ -26,6 +27,9 @@ type observed struct {
 	shown netip.Addr
 	// counted is what limits are counted by: one IPv4 address, one IPv6 /64.
 	counted netip.Prefix
+	// hidden is set where a peer that no proxy vouches for sent a forwarding header:
+	// a proxy that is not named, or a browser that hides its address.
+	hidden bool
 }
 
 // maxHops bounds how much of a forwarded chain is read.
@@ -45,12 +49,16 @@ func (p *proxies) observe(r *http.Request) observed {
 				p.log.Warn("a peer that is not trusted sends a forwarding header, so the addresses of browsers are not known; "+
 					"if it is your proxy, set LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
 			})
-			return observed{counted: bucket(peer)}
+			return observed{counted: bucket(peer), hidden: true}
 		}
 		return observed{shown: public(peer), counted: bucket(peer)}
 	}
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
+		p.mute.Do(func() {
+			p.log.Warn("a trusted proxy sends no usable X-Forwarded-For, so all its users share its address and its limits, and their own is not known; "+
+				"have it set X-Forwarded-For to the address that it sees, or name in LOGINHUB_TRUSTED_PROXIES only what is a proxy", "peer", peer)
+		})
 		return observed{counted: bucket(peer)}
 	}
 	return observed{shown: public(client), counted: bucket(client)}

@@ -146,7 +146,6 @@ func TestAnUntrustedHeaderIsLoggedOnceWithWhatMendsIt(t *testing.T) {
 	p := newProxies(ours(t), slog.New(slog.NewTextHandler(&log, nil)))
 	p.observe(asked("203.0.113.7:1"))
 	p.observe(asked("10.1.1.1:1", forwarded, "198.51.100.1"))
-	p.observe(asked("10.1.1.1:1", forwarded, "dirt"))
 	if log.Len() > 0 {
 		t.Errorf("logged without need: %s", &log)
 	}
@@ -156,6 +155,34 @@ func TestAnUntrustedHeaderIsLoggedOnceWithWhatMendsIt(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "LOGINHUB_TRUSTED_PROXIES") {
 		t.Errorf("logged %d times: %s", n, &log)
+	}
+}
+
+// One that says nothing usable makes one address of all its users, and each for
+// itself is worth a line: the other warning does not use up this one.
+func TestATrustedProxyThatNamesNobodyIsLoggedOnceWithWhatMendsIt(t *testing.T) {
+	for name, headers := range map[string][]string{
+		"none": nil, "empty": {forwarded, ""}, "dirt": {forwarded, "198.51.100.1, unknown"}, "another header": {"X-Real-Ip", "198.51.100.1"},
+		"too many hops": {forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 32)},
+	} {
+		var log bytes.Buffer
+		p := newProxies(ours(t), slog.New(slog.NewTextHandler(&log, nil)))
+		p.observe(asked("10.1.1.1:1", forwarded, "198.51.100.1"))
+		p.observe(asked("203.0.113.7:1"))
+		if log.Len() > 0 {
+			t.Errorf("%s: logged without need: %s", name, &log)
+		}
+		p.observe(asked("203.0.113.7:1", forwarded, "198.51.100.1"))
+		log.Reset()
+		for range 3 {
+			p.observe(asked("10.1.1.1:1", headers...))
+			p.observe(asked("10.1.1.2:1"))
+		}
+		said := log.String()
+		if strings.Count(said, "\n") != 1 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "LOGINHUB_TRUSTED_PROXIES") ||
+			!strings.Contains(said, "peer=10.1.1.1") {
+			t.Errorf("%s: logged %q", name, said)
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ var problems = []problem{
 	{errState, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
 	{errBrowser, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing has happened. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
 	{ticket.ErrLoginDisabled, 403, "login_disabled", "QR login is switched off here", "The operator has switched it off; use another way to log in.", 0},
-	{ticket.ErrAddressMismatch, 403, "address_mismatch", "The phone and the browser come from different networks", "Connect both to the same network and load a new code.", 0},
+	{ticket.ErrAddressMismatch, 403, "address_mismatch", "The phone and the browser are not known to share a network", "Connect both to the same network and load a new code.", 0},
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
 	{ticket.ErrUserBlocked, 403, "user_blocked", "The provider flags this user as high risk", "Use another way to log in.", 0},
 	{ticket.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
@@ -81,6 +81,7 @@ var problems = []problem{
 	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
 	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
 	{ticket.ErrOverloaded, 503, "overloaded", "This node takes no more pages", "Try again; another node may have room.", 2 * time.Second},
+	{errDrawing, 503, "overloaded", "This node draws no more codes at the moment", "Try again; another node may have room.", 2 * time.Second},
 }
 
 // invalid is a malformed request; detail names the field.
@@ -166,7 +167,7 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		if errors.As(err, &field) {
 			p.detail = field.detail
 		}
-		if p.status >= 500 {
+		if p.status >= 500 && p.err != errDrawing { // of which a stranger makes any number; the metric counts them
 			s.Log.Warn("refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p

@@ -18,7 +18,7 @@ type Meter interface {
 	Limited(limit string)
 }
 
-// The limits' names (throttle.go, suncode.go).
+// The limits' names (throttle.go, suncode.go, easel.go).
 const (
 	limitRequests = "requests"
 	limitTickets  = "tickets"
@@ -30,12 +30,13 @@ const (
 	limitCodes    = "codes" // of mini-program codes: the link is shown instead
 	limitSeats    = "seats"
 	limitCalls    = "provider_calls" // maxCalls at once to one of them: 503 in place of 429
+	limitDrawings = "drawings"       // of codes, at once on this node: 503
 )
 
 // Limits are all limits' names.
 func Limits() []string {
 	return []string{limitRequests, limitTickets, limitPhones, limitUsers, limitRefused, limitWrong, limitWebsite,
-		limitCodes, limitSeats, limitCalls}
+		limitCodes, limitSeats, limitCalls, limitDrawings}
 }
 
 // count has every limit tell the meter of its hits.
@@ -50,6 +51,7 @@ func (s *Server) count() {
 	s.visiting.over = told(limitWebsite)
 	s.drawing.over = told(limitCodes)
 	s.seats.over = told(limitSeats)
+	s.easel.over = told(limitDrawings)
 }
 
 func (s *Server) limitHit(limit string) {

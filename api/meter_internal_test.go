@@ -39,6 +39,22 @@ func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
 		limitCodes:    func() error { return s.drawing.allow(address, now) },
 		limitSeats:    func() error { _, err := s.seats.take(address); return err },
 		limitCalls:    func() error { return s.limited(t.Context(), "nobody", nil) }, // no place at all
+		limitDrawings: func() error {
+			fillLine(s, address)
+			return s.easel.draw(t.Context(), address, func() error { return nil })
+		},
+	}
+}
+
+// fillLine takes all places to draw, and the address's share of the line.
+func fillLine(s *Server, address netip.Prefix) {
+	for len(s.easel.places) < cap(s.easel.places) {
+		s.easel.places <- struct{}{}
+	}
+	for {
+		if _, err := s.easel.each.take(address); err != nil {
+			return
+		}
 	}
 }
 
@@ -94,6 +110,14 @@ func TestTheREADMEsTableHasEveryLimitWithItsNumbers(t *testing.T) {
 			}
 			continue
 		}
+		if limit == limitDrawings {
+			says := fmt.Sprintf(" half of the cores at once (at least one), so that a flood of them starves nothing else: %d drawings more wait, %d of them from one address, for at most %.0f s,",
+				maxDrawLine, maxDrawEach, drawWait.Seconds())
+			if !strings.Contains(after, says) {
+				t.Errorf("%s are not named, or not with%s", limit, says)
+			}
+			continue
+		}
 		if rows[limit] == "" || at < 0 {
 			t.Errorf("%s has no row", limit)
 			continue
@@ -112,6 +136,17 @@ func TestTheREADMEsTableHasEveryLimitWithItsNumbers(t *testing.T) {
 		}
 		if n := allowed(limit, 1); n != max(1, number(cells[5])) {
 			t.Errorf("with 1, %s are %d: %s", limit, n, cells)
+		}
+	}
+	for _, rate := range []int{2, 99, 6000, 100_000} { // guesses do not grow with the carriers' NATs
+		if n := allowed(limitWrong, rate); n != 6 {
+			t.Errorf("with %d, %s are %d", rate, limitWrong, n)
+		}
+	}
+	off := limitsOf(t, 0, &heard{})[limitWrong]
+	for range 1000 {
+		if err := off(); err != nil {
+			t.Fatalf("with 0, %s: %v", limitWrong, err)
 		}
 	}
 	if len(lines) > 0 {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"loginhub/api"
@@ -72,8 +73,36 @@ func TestAClientWarnsOrRefusesWhereTheAddressesDiffer(t *testing.T) {
 func TestAnUntrustedProxysWordWarnsNobody(t *testing.T) {
 	t.Parallel()
 	c := demo()
-	c.AddressMismatch = ticket.MismatchRefuse
+	c.AddressMismatch = ticket.MismatchWarn
 	s := start(t, options{clients: []*ticket.Client{c}})
 	p := s.make(t, nil, forwarded, "203.0.113.7")
-	s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "198.51.100.9").ok(t, 200)
+	login, _ := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "198.51.100.9").ok(t, 200)["login"].(map[string]any)
+	if warned, there := login["address_warning"]; there {
+		t.Errorf("address_warning %v", warned)
+	}
+}
+
+// Whoever sends a forwarding header to a hub that trusts no proxy hides where he
+// is (TestWhoARequestComesFrom): that must not be a way around the comparison.
+func TestWhoHidesHisAddressGetsNoTicketWhereDifferentOnesAreRefused(t *testing.T) {
+	t.Parallel()
+	c := demo()
+	c.AddressMismatch = ticket.MismatchRefuse
+	s := start(t, options{clients: []*ticket.Client{c}})
+	for _, header := range []string{forwarded, "Forwarded", "X-Real-Ip"} {
+		s.ask(t, "POST", "/api/login/tickets", `{}`, header, "203.0.113.7").problem(t, 403, "address_mismatch")
+	}
+	// A private network's addresses tell nothing, and hide nothing.
+	s.ask(t, "POST", s.make(t, nil).path("confirm"), s.phone("near").body()).ok(t, 200)
+	said := 0
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, "address_mismatch: refuse") {
+			if said++; !strings.Contains(line, "level=WARN") || !strings.Contains(line, "LOGINHUB_TRUSTED_PROXIES") || !strings.Contains(line, "client=demo") {
+				t.Errorf("the operator reads %q", line)
+			}
+		}
+	}
+	if said != 1 {
+		t.Errorf("the operator is told %d times", said)
+	}
 }

@@ -70,13 +70,21 @@ func (s *Server) picture(c echo.Context) (ticket.ID, string, error) {
 	return id, client, nil
 }
 
-// draw makes the code.
-func (s *Server) draw(client string, id ticket.ID) (*qrcode.QRCode, error) {
-	code, err := qrcode.New(s.qrText(client, id), level(s.QRLevel))
-	if err != nil {
-		return nil, fmt.Errorf("qr code: %w", err)
-	}
-	return code, nil
+// draw makes the code and gives the picture that paint makes of it. It waits for
+// a place to draw; the answer is sent without one.
+func (s *Server) draw(c echo.Context, client string, id ticket.ID, paint func(*qrcode.QRCode) ([]byte, error)) (picture []byte, err error) {
+	r := c.Request()
+	err = s.easel.draw(r.Context(), s.proxies.observe(r).counted, func() error {
+		code, err := qrcode.New(s.qrText(client, id), level(s.QRLevel))
+		if err == nil {
+			picture, err = paint(code)
+		}
+		if err != nil {
+			return fmt.Errorf("qr code: %w", err)
+		}
+		return nil
+	})
+	return picture, err
 }
 
 // qrPNG is GET …/qr.png?size=PIXELS. A mini-program code has one size only.
@@ -95,18 +103,14 @@ func (s *Server) qrPNG(c echo.Context) error {
 	if sun := s.sunCode(c, client, id); sun != nil {
 		return sendImage(c, "image/png", sun)
 	}
-	code, err := s.draw(client, id)
+	png, err := s.draw(c, client, id, func(code *qrcode.QRCode) ([]byte, error) {
+		if s.QRLogo == nil {
+			return code.PNG(int(size))
+		}
+		return s.QRLogo.onto(code.Image(int(size)))
+	})
 	if err != nil {
 		return err
-	}
-	var png []byte
-	if s.QRLogo == nil {
-		png, err = code.PNG(int(size))
-	} else {
-		png, err = s.QRLogo.onto(code.Image(int(size)))
-	}
-	if err != nil {
-		return fmt.Errorf("qr code: %w", err)
 	}
 	return sendImage(c, "image/png", png)
 }
@@ -123,10 +127,15 @@ func (s *Server) qrSVG(c echo.Context) error {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
 			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(sun)))
 	}
-	code, err := s.draw(client, id)
+	svg, err := s.draw(c, client, id, func(code *qrcode.QRCode) ([]byte, error) { return s.vector(code), nil })
 	if err != nil {
 		return err
 	}
+	return sendImage(c, "image/svg+xml", svg)
+}
+
+// vector is the code as an SVG.
+func (s *Server) vector(code *qrcode.QRCode) []byte {
 	rows := code.Bitmap() // with its quiet zone
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[1]d" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges">`+
@@ -148,7 +157,7 @@ func (s *Server) qrSVG(c echo.Context) error {
 		b.WriteString(s.QRLogo.within(len(rows)))
 	}
 	b.WriteString(`</svg>`)
-	return sendImage(c, "image/svg+xml", b.Bytes())
+	return b.Bytes()
 }
 
 // sendImage answers with a picture that pages of other origins may show.

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -54,9 +56,11 @@ type Server struct {
 	drawing   *limiter // of mini-program codes
 	visiting  *limiter // of WeChat's website login
 	suns      *suns
+	easel     *easel
 	throttle  *throttle
 	seats     *seats
 	calls     places
+	hidden    sync.Once // logs that a browser's address is not known
 	templates *template.Template
 	router    *echo.Echo
 }
@@ -65,7 +69,7 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	s := &Server{Config: c, clients: map[string]*ticket.Client{}, origins: map[string]bool{},
 		proxies: newProxies(c.TrustedProxies, c.Log), making: newLimiter(c.RateLimit),
-		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(),
+		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(), easel: newEasel(runtime.GOMAXPROCS(0)),
 		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats),
 		calls: newPlaces(c)}
 	s.count()

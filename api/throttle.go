@@ -30,10 +30,13 @@ import (
 //	                                                   carrier's NAT
 //	phone calls, after it                 user         2               20
 //	of these, refused with 403 or 409     user         1/10            10
-//	of these, with a wrong number         user         1/100           5
+//	of these, with a wrong number         user         wrongNumbers, whatever the number
+//
+// The last is no share of the number: who raises that, for a carrier's NAT, must
+// not give every guesser more tries.
 //
 // Beside these, whatever the number: the waiting sockets and polls of an address
-// (seats), and maxCalls calls under way to each provider.
+// (seats), maxCalls calls under way to each provider, and the drawings (easel).
 //
 // They are per node: n nodes allow n times as much, and an attacker with many
 // addresses as much as he has addresses. Both are for the load balancer.
@@ -44,6 +47,10 @@ type throttle struct {
 	wrong            *buckets[person]
 	salt             [16]byte
 }
+
+// wrongNumbers is how many wrong numbers a user may choose per minute. One guess
+// in three is right.
+const wrongNumbers = 6
 
 // person is a provider's user: a hash, so that the table's size is known.
 type person [16]byte
@@ -58,7 +65,7 @@ func newThrottle(rate int) *throttle {
 	t := &throttle{
 		requests: newLimiter(of(20*rate, 600)), phones: newLimiter(of(10*rate, 60)),
 		users:   newBuckets[person](of(2*rate, 20)),
-		refused: newBuckets[person](of(rate/10, 10)), wrong: newBuckets[person](of(rate/100, 5)),
+		refused: newBuckets[person](of(rate/10, 10)), wrong: newBuckets[person](of(wrongNumbers, wrongNumbers)),
 	}
 	rand.Read(t.salt[:])
 	return t

@@ -53,6 +53,9 @@ func (s *Server) makeTicket(c echo.Context) error {
 	if err := s.making.allow(from.counted, time.Now()); err != nil {
 		return err
 	}
+	if err := s.open(client, from); err != nil {
+		return err
+	}
 	browser, system := agent(r.UserAgent())
 	m, err := s.Hub.Make(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
 		Address: from.shown, Browser: browser, OS: system})

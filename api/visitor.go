@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -28,11 +29,32 @@ func (v *visitor) admit(t ticket.Ticket) error {
 	if err := s.throttle.phones.allow(v.from.counted, time.Now()); err != nil {
 		return err
 	}
-	same := sameAddress(t.Address, v.from.shown)
-	if v.action != ticket.Reject && s.clientOf(t.Client).AddressMismatch == ticket.MismatchRefuse && same != nil && !*same {
+	if v.action != ticket.Reject && s.clientOf(t.Client).AddressMismatch == ticket.MismatchRefuse {
+		return s.near(t, v.from)
+	}
+	return nil
+}
+
+// near refuses a phone that is known to be elsewhere than the browser. Families that
+// differ, and addresses of private networks, tell nothing.
+func (s *Server) near(t ticket.Ticket, phone observed) error {
+	if same := sameAddress(t.Address, phone.shown); same != nil && !*same {
 		return ticket.ErrAddressMismatch
 	}
 	return nil
+}
+
+// open refuses a browser that hides its address from a client that wants phones to
+// be near: an attacker would by a forwarding header of his own.
+func (s *Server) open(client *ticket.Client, from observed) error {
+	if client.AddressMismatch != ticket.MismatchRefuse || !from.hidden {
+		return nil
+	}
+	s.hidden.Do(func() {
+		s.Log.Warn("address_mismatch: refuse has refused a ticket because the browser's address is hidden by a forwarding header; "+
+			"if there is a proxy before the hub, name it in LOGINHUB_TRUSTED_PROXIES, or no login of this client begins", "client", client.ID)
+	})
+	return fmt.Errorf("the browser hides its address: %w", ticket.ErrAddressMismatch)
 }
 
 // known counts the call of a user whom the provider has named.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -38,14 +39,19 @@ var (
 type keys struct {
 	url    string
 	client *http.Client
-	turn   chan struct{} // held by the one who looks and fetches
+	held   atomic.Pointer[keySet] // what was fetched last; nil before
+	turn   chan struct{}          // held by the one who fetches
 
-	// Owned by the holder of turn. Monotonic: a jump of the clock is no reason
-	// to fetch.
-	set     jose.JSONWebKeySet
-	fetched time.Time
+	// Owned by the holder of turn. Monotonic, as keySet's: a jump of the clock is
+	// no reason to fetch.
 	tried   time.Time
 	failure error // of the last try
+}
+
+// keySet is one JWKS. It does not change.
+type keySet struct {
+	jose.JSONWebKeySet
+	fetched time.Time
 }
 
 // CheckURL refuses a JWKS URL over which anybody could send keys.
@@ -70,34 +76,47 @@ func newKeys(url string) *keys {
 	}}
 }
 
-// find gives the keys that may have signed under the kid ("" for none).
+// find gives the keys that may have signed under the kid ("" for none). Where
+// fresh ones are at hand it waits for nobody: unknown kids, which everybody can
+// send, and a slow company must not hold up those who are known.
 func (k *keys) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
+	if found := k.held.Load().fresh(kid); len(found) > 0 {
+		return found, nil
+	}
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrKeys, ctx.Err())
 	}
-	found := k.usable(kid)
-	fresh := !k.fetched.IsZero() && time.Since(k.fetched) < freshFor
-	if fresh && len(found) > 0 {
-		return found, nil
-	}
+	// Not again within the pause: who had the turn before has fetched them.
 	if k.tried.IsZero() || time.Since(k.tried) >= pause {
 		k.fetch(ctx)
-		found = k.usable(kid)
 	}
-	if k.failure != nil && (k.fetched.IsZero() || time.Since(k.fetched) > staleFor || len(found) == 0) {
+	held := k.held.Load()
+	found := held.usable(kid)
+	if k.failure != nil && (held == nil || time.Since(held.fetched) > staleFor || len(found) == 0) {
 		return nil, k.failure
 	}
 	return found, nil
 }
 
+// fresh are usable keys that need not be fetched anew yet.
+func (s *keySet) fresh(kid string) []jose.JSONWebKey {
+	if s == nil || time.Since(s.fetched) >= freshFor {
+		return nil
+	}
+	return s.usable(kid)
+}
+
 // usable are the public signature keys of that kid; an assertion without one
 // needs a set of one key.
-func (k *keys) usable(kid string) []jose.JSONWebKey {
+func (s *keySet) usable(kid string) []jose.JSONWebKey {
+	if s == nil {
+		return nil
+	}
 	var found []jose.JSONWebKey
-	for _, key := range k.set.Keys {
+	for _, key := range s.Keys {
 		if (kid == "" || key.KeyID == kid) && (key.Use == "" || key.Use == "sig") && key.IsPublic() && key.Valid() {
 			found = append(found, key)
 		}
@@ -108,11 +127,12 @@ func (k *keys) usable(kid string) []jose.JSONWebKey {
 	return found
 }
 
+// fetch is for the holder of turn.
 func (k *keys) fetch(ctx context.Context) {
 	k.tried = time.Now()
 	set, err := k.get(ctx)
 	if k.failure = err; err == nil {
-		k.set, k.fetched = set, k.tried
+		k.held.Store(&keySet{set, k.tried})
 	}
 }
 

@@ -59,6 +59,9 @@ func (a *App) Run(ctx context.Context) error {
 		return err
 	}
 	a.log.Info("starting", "node", node.Node(), "version", version(), "config", a.set.Config)
+	for _, text := range a.set.outflanked() {
+		a.log.Warn(text)
+	}
 	if a.set.certificate != nil {
 		listener = a.set.certificate.listen(listener, a.log)
 	}

@@ -162,7 +162,8 @@ func publicURL(text string) (string, error) {
 	return u.Scheme + "://" + host, nil
 }
 
-// prefixes reads CIDRs; a single address is one too.
+// prefixes reads CIDRs; a single address is one too. Those of IPv4 in IPv6 form
+// become IPv4's, as the addresses do that they are compared with.
 func prefixes(texts []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range texts {
@@ -176,6 +177,13 @@ func prefixes(texts []string) ([]netip.Prefix, error) {
 				return nil, fmt.Errorf("%.64q is no CIDR; expected for example 10.0.0.0/8", text)
 			}
 			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		if p.Addr().Is4In6() { // below 96 bits it would be more than all of IPv4
+			p = netip.PrefixFrom(p.Addr().Unmap(), max(0, p.Bits()-96))
+		}
+		if p.Bits() == 0 {
+			return nil, fmt.Errorf("%.64q is every address there is: whatever a browser writes into X-Forwarded-For would be believed; "+
+				"name the proxy's own addresses or its network, for example 10.0.0.0/8", text)
 		}
 		all = append(all, p.Masked())
 	}

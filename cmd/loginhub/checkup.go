@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"loginhub/hub/redisstore"
 )
 
 // checkupLimit bounds all of `loginhub check` but the socket that --hold holds.
@@ -72,24 +74,27 @@ func (k checkup) Run(c *Config) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkupLimit+k.Hold)
 	defer cancel()
-	return report(os.Stdout, k.examine(ctx, set))
+	store, err := openStore(set)
+	if err != nil {
+		return &usageError{err}
+	}
+	defer store.Close()
+	return report(os.Stdout, k.examine(ctx, set, store))
 }
 
 // examine runs the parts at once. The public URL is looked at with the Redis in
 // hand, which tells what the hub has written.
-func (k checkup) examine(ctx context.Context, set *settings) []finding {
+func (k checkup) examine(ctx context.Context, set *settings, store *redisstore.Store) []finding {
 	parts := []*examiner{{set: set}, {set: set, hold: k.Hold}, {set: set}}
-	store, err := openStore(set)
-	if err != nil {
-		return []finding{{wrong, "redis", err.Error()}}
-	}
-	defer store.Close()
 	var all sync.WaitGroup
 	all.Go(func() { parts[0].redis(ctx, store) })
 	all.Go(func() { parts[1].public(ctx, store) })
 	all.Go(func() { parts[2].providers(ctx) })
 	all.Wait()
 	found := []finding{{fine, "settings", "a node would start with them"}}
+	for _, text := range set.outflanked() {
+		found = append(found, finding{doubt, "clients", text})
+	}
 	for _, p := range parts {
 		found = append(found, p.all...)
 	}

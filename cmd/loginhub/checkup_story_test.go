@@ -163,6 +163,7 @@ func TestCheckNamesWhatIsBroken(t *testing.T) {
 		{"no secret", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "proxy_buffering off;", `proxy_set_header Authorization "";`)}, "long poll", "Authorization", "FAIL"},
 		{"a credulous proxy", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for")}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
 		{"too many are trusted", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1," + far + "/24"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too many are trusted, in IPv6 form", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1,::ffff:" + far + "/120"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
 		{"a private address", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t)}, "addresses", "from outside", "warn"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -149,3 +149,32 @@ func (e clientEntry) client(providers []string) (*ticket.Client, error) {
 	}
 	return c, nil
 }
+
+// outflanked are the clients, with what to do, that ask for a safeguard against
+// relayed codes and take, without having named it, a way of logging in that goes
+// around it. WeChat's website login is bound to the browser that began, so no
+// number is chosen there and the addresses compared are the browser's own: an
+// attacker begins it himself and shows a victim WeChat's QR code.
+func (s *settings) outflanked() (texts []string) {
+	for _, c := range s.clients {
+		with, own := s.own[c.ID]
+		if !own {
+			with = s.credentials()
+		}
+		if with.web.id == "" || len(c.Providers) > 0 {
+			continue
+		}
+		var safeguards []string
+		if c.NumberMatching {
+			safeguards = append(safeguards, "number_matching")
+		}
+		if c.AddressMismatch == ticket.MismatchRefuse {
+			safeguards = append(safeguards, "address_mismatch: refuse")
+		}
+		if len(safeguards) > 0 {
+			texts = append(texts, fmt.Sprintf("client %s: %s does nothing against relayed codes of wechat_web, which it takes because its providers are not named; "+
+				"name them in the clients file, wechat_web too only if you mean it", c.ID, strings.Join(safeguards, " and ")))
+		}
+	}
+	return texts
+}

@@ -151,6 +151,51 @@ func TestWhatIsSetIsTaken(t *testing.T) {
 	}
 }
 
+// TestAnAddressHoldsHalfOfTheNodeOrAThousand, as the README's table and the
+// runbook say.
+func TestAnAddressHoldsHalfOfTheNodeOrAThousand(t *testing.T) {
+	for sockets, want := range map[string]int{"1": 1000, "64": 1000, "1000": 1000, "2000": 1000, "2001": 1000, "2002": 1001, "100000": 50_000} {
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets).seats(); got != want {
+			t.Errorf("of %s an address holds %d, wanted %d", sockets, got, want)
+		}
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=1").seats(); got != want {
+			t.Errorf("of %s an address holds %d with another rate, wanted %d", sockets, got, want)
+		}
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=0").seats(); got != 0 {
+			t.Errorf("of %s an address holds %d with the limits off", sockets, got)
+		}
+	}
+	if s := configuredWell(t); s.seats() != max(1000, s.MaxSockets/2) {
+		t.Errorf("by the file limit %d of %d", s.seats(), s.MaxSockets)
+	}
+	for file, says := range map[string]string{
+		"../../README.md":         "| waiting sockets and polls | address | half of `LOGINHUB_MAX_SOCKETS` | | 1,000 |",
+		"../../deploy/RUNBOOK.md": "one address holds at most half of the node's places, or 1,000 where that is more",
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), says) {
+			t.Errorf("%s does not say %q: %v", file, says, err)
+		}
+	}
+}
+
+// TestAProxyOfIPv4InIPv6FormIsOne: what it is compared with has the IPv4 form.
+func TestAProxyOfIPv4InIPv6FormIsOne(t *testing.T) {
+	for given, want := range map[string]string{
+		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.1.2.3/104": "10.0.0.0/8", "::ffff:192.0.2.1": "192.0.2.1/32",
+		"::ffff:192.0.2.1/128": "192.0.2.1/32", "::ffff:128.0.0.0/97": "128.0.0.0/1", "::fffe:0:0/104": "::fffe:0:0/104", "2001:db8::/32": "2001:db8::/32",
+	} {
+		got := configuredWell(t, with(production, "TRUSTED_PROXIES="+given)...).proxies
+		if !slices.Equal(got, []netip.Prefix{netip.MustParsePrefix(want)}) {
+			t.Errorf("%s is %v, wanted %s", given, got, want)
+		}
+	}
+	_, err := configured(t, with(production, "TRUSTED_PROXIES=0.0.0.0/0")...)
+	if err == nil || !strings.Contains(err.Error(), "name the proxy's own addresses") {
+		t.Errorf("everybody is trusted, or it is not said what to do instead: %v", err)
+	}
+}
+
 // TestWhatIsWrongIsNamed: by its variable, so that the operator finds it.
 func TestWhatIsWrongIsNamed(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
@@ -173,6 +218,8 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"TICKET_TTL=0s", ""}, {"TICKET_TTL=25h", ""}, {"TICKET_TTL=-1m", ""}, {"TICKET_TTL=2", ""}, {"CONFIRM_TTL=0s", ""}, {"CONFIRM_TTL=25h", ""},
 		{"RESULT_TTL=0s", ""}, {"RESULT_TTL=25h", ""}, {"TOKEN_TTL=25h", ""}, {"TOKEN_TTL=119s", ""}, {"RESULT_TTL=241s", "TOKEN_TTL"},
 		{"TRUSTED_PROXIES=10.0.0.0/33", ""}, {"TRUSTED_PROXIES=proxy.local", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,*", ""},
+		{"TRUSTED_PROXIES=0.0.0.0/0", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,::/0", ""}, {"TRUSTED_PROXIES=1.2.3.4/0", ""},
+		{"TRUSTED_PROXIES=::ffff:0.0.0.0/96", ""}, {"TRUSTED_PROXIES=::ffff:10.0.0.0/90", ""},
 		{"RATE_LIMIT=-1", ""}, {"RATE_LIMIT=many", ""}, {"MAX_SOCKETS=-1", ""}, {"DRAIN=-1s", ""}, {"DRAIN=61m", ""}, {"REDIS_WAIT=-1", ""},
 		{"SANDBOX=perhaps", ""}, {"LOG=loud", "--log"},
 	} {

@@ -49,7 +49,7 @@ func FuzzAClientsFileIsReadOrRefused(f *testing.F) {
 }
 
 func FuzzAForwardingCIDRIsReadOrRefused(f *testing.F) {
-	for _, seed := range []string{"", "10.0.0.0/8", "10.1.2.3", "::1", "fe80::1%eth0", "10.0.0.0/33", "::ffff:10.0.0.0/104", " , "} {
+	for _, seed := range []string{"", "10.0.0.0/8", "10.1.2.3", "::1", "fe80::1%eth0", "10.0.0.0/33", "::ffff:10.0.0.0/104", " , ", "0.0.0.0/0", "::/0", "::ffff:0:0/96", "::ffff:10.0.0.0/8"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -58,7 +58,7 @@ func FuzzAForwardingCIDRIsReadOrRefused(f *testing.F) {
 			return
 		}
 		for _, p := range all {
-			if !p.IsValid() || p != p.Masked() {
+			if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || p.Bits() == 0 {
 				t.Errorf("%q: %v", text, p)
 			}
 		}

@@ -115,6 +115,7 @@ func TestAWrongConfigurationEndsWithTwoAndNamesEverySettingThatIsWrong(t *testin
 		"a public path":    {[]string{"PUBLIC_URL=https://login.test/path", "TOKEN_TTL=1s"}, []string{"LOGINHUB_PUBLIC_URL", "LOGINHUB_TOKEN_TTL"}},
 		"half of WeChat":   {[]string{"WECHAT_APP_ID=wx1"}, []string{"LOGINHUB_WECHAT_APP_SECRET"}},
 		"proxies":          {[]string{"TRUSTED_PROXIES=10.0.0.0/33"}, []string{"LOGINHUB_TRUSTED_PROXIES"}},
+		"everybody":        {[]string{"TRUSTED_PROXIES=10.0.0.0/8,::/0"}, []string{"LOGINHUB_TRUSTED_PROXIES", "::/0", "the proxy's own addresses"}},
 		"the QR code":      {[]string{"QR=https://login.test/"}, []string{"LOGINHUB_QR"}},
 		"limits":           {[]string{"RATE_LIMIT=-1", "MAX_SOCKETS=-1", "DRAIN=-1s"}, []string{"LOGINHUB_RATE_LIMIT", "LOGINHUB_MAX_SOCKETS", "LOGINHUB_DRAIN"}},
 		"a misspelt field": {[]string{"CLIENTS=" + clients}, []string{"LOGINHUB_CLIENTS", "number_maching", "line 3"}},
@@ -126,17 +127,19 @@ func TestAWrongConfigurationEndsWithTwoAndNamesEverySettingThatIsWrong(t *testin
 		"no Redis URL":     {[]string{"REDIS_URL=http://:" + secret + "@127.0.0.1", "KEYS=" + hubtest.Key}, []string{"LOGINHUB_REDIS_URL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text, code := hubtest.Run(t, program, nil, append([]string{"LISTEN=127.0.0.1:0", "ADMIN_LISTEN="}, c.settings...)...)
-			if code != 2 {
-				t.Errorf("exit code %d", code)
-			}
-			for _, word := range c.says {
-				if !strings.Contains(text, word) {
-					t.Errorf("does not name %s:\n%s", word, text)
+			for _, args := range [][]string{nil, {"check"}} { // which a node would not start with, check does not pass
+				text, code := hubtest.Run(t, program, args, append([]string{"LISTEN=127.0.0.1:0", "ADMIN_LISTEN="}, c.settings...)...)
+				if code != 2 {
+					t.Errorf("%v: exit code %d", args, code)
 				}
-			}
-			if strings.Contains(text, secret) {
-				t.Errorf("shows a secret:\n%s", text)
+				for _, word := range c.says {
+					if !strings.Contains(text, word) {
+						t.Errorf("%v: does not name %s:\n%s", args, word, text)
+					}
+				}
+				if strings.Contains(text, secret) {
+					t.Errorf("%v: shows a secret:\n%s", args, text)
+				}
 			}
 		})
 	}

@@ -91,7 +91,8 @@ func clientIDs(clients []*ticket.Client) []string {
 }
 
 // seats is how many sockets and polls one address may hold: half of the node's,
-// so that one address alone does not fill it.
+// so that one address alone does not fill it, but never below 1,000, for a
+// carrier's NAT on a small node. 0, no limit, where the limits are off.
 func (s *settings) seats() int {
 	if s.RateLimit == 0 {
 		return 0

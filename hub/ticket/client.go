@@ -17,6 +17,7 @@ type Client struct {
 	TokenTTL       time.Duration // 0 means the hub's
 	// AddressMismatch is what to do where phone and browser are known to come
 	// from different addresses: MismatchWarn, MismatchRefuse, or nothing.
+	// MismatchRefuse refuses also where the browser's address is not known.
 	AddressMismatch string
 }
 

@@ -20,7 +20,7 @@ var (
 	ErrNotConfirmed  = errors.New("ticket is not confirmed, or with another seq")
 
 	ErrLoginDisabled   = errors.New("the operator has switched this client's QR login off")
-	ErrAddressMismatch = errors.New("phone and browser come from different addresses")
+	ErrAddressMismatch = errors.New("phone and browser are not known to share an address")
 
 	ErrIdentityIncomplete    = errors.New("the provider did not give what the client needs of the user")
 	ErrUserBlocked           = errors.New("the provider flags the user as high risk")

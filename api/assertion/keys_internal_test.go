@@ -1,0 +1,109 @@
+package assertion
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// slowCompany serves one key under "known": at once the first time, and from then
+// on when it is let go.
+func slowCompany(t *testing.T) (k *keys, asked *atomic.Int32, letGo func()) {
+	t.Helper()
+	public, _, _ := ed25519.GenerateKey(nil)
+	asked, gate := &atomic.Int32{}, make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > 1 {
+			<-gate
+		}
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: "known", Use: "sig"}}})
+	}))
+	t.Cleanup(s.Close)
+	letGo = sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(letGo) // before Close, which waits for the answers
+	k = newKeys(s.URL)
+	t.Cleanup(k.client.CloseIdleConnections)
+	return k, asked, letGo
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// known fails the test unless the known key, and no other, is found.
+func known(t *testing.T, k *keys, kid string) {
+	t.Helper()
+	if found, err := k.find(within(t), kid); err != nil || len(found) != 1 || found[0].KeyID != "known" {
+		t.Errorf("kid %q: %v %v", kid, found, err)
+	}
+}
+
+func TestAKnownKeyWaitsForNoFetchOfAnUnknownOne(t *testing.T) {
+	k, asked, letGo := slowCompany(t)
+	known(t, k, "known")
+	k.tried = k.tried.Add(-pause) // the time has come when an unknown kid is worth a fetch
+	stranger := make(chan int, 1)
+	go func() {
+		found, err := k.find(context.Background(), "unknown")
+		if err != nil {
+			t.Error(err)
+		}
+		stranger <- len(found)
+	}()
+	for deadline := time.Now().Add(20 * time.Second); asked.Load() < 2; {
+		if time.Now().After(deadline) {
+			t.Fatal("the unknown kid is not asked for")
+		}
+		<-time.After(time.Millisecond)
+	}
+	for _, kid := range []string{"known", ""} {
+		ctx, cancel := context.WithTimeout(t.Context(), fetchLimit/5) // while the fetch hangs
+		found, err := k.find(ctx, kid)
+		cancel()
+		if err != nil || len(found) != 1 {
+			t.Errorf("kid %q waits for a stranger's: %v", kid, err)
+		}
+	}
+	if len(stranger) != 0 {
+		t.Fatal("the fetch was over: this test has seen nothing")
+	}
+	letGo()
+	if n := <-stranger; n != 0 {
+		t.Errorf("%d keys for the unknown kid", n)
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("%d fetches", n)
+	}
+	known(t, k, "known")
+}
+
+// Keys that are not fresh any more are fetched, by one of all who need them: a
+// key that the company has taken out is refused then.
+func TestStaleKeysAreFetchedOnceForAll(t *testing.T) {
+	k, asked, letGo := slowCompany(t)
+	known(t, k, "known")
+	old := *k.held.Load()
+	old.fetched = old.fetched.Add(-freshFor)
+	k.held.Store(&old)
+	k.tried = k.tried.Add(-pause)
+	letGo()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() { known(t, k, "known") })
+	}
+	all.Wait()
+	if n := asked.Load(); n != 2 {
+		t.Errorf("%d fetches", n)
+	}
+}
