@@ -18,6 +18,8 @@ const (
 	outcomeDone    = "ok"
 	outcomeRefused = "refused" // where nobody gives the contract's code
 	maxReason      = 200       // bytes
+
+	outcomeUncertain = "store_unavailable" // of a switch: Redis, or a replica, has not said that it has it
 )
 
 // entry is one line of the audit.
@@ -59,8 +61,7 @@ func (h *Hub) note(e entry) {
 	text("browser", address(t.Address))
 	text("outcome", e.outcome)
 	if e.reason != nil {
-		reason := strings.ToValidUTF8(e.reason.Error(), "?")
-		text("reason", reason[:min(len(reason), maxReason)])
+		text("reason", brief(e.reason))
 	}
 	h.Log.Info("login "+name, slog.Group("audit", fields...))
 }
@@ -84,6 +85,24 @@ func address(a netip.Addr) string {
 		return ""
 	}
 	return a.String()
+}
+
+// noteSwitch notes an operator's switch, on the node that took it: one line.
+func (h *Hub) noteSwitch(client string, on bool, operator netip.Addr, err error) {
+	fields := []any{slog.String("event", "switched"), slog.String("client", client), slog.Bool("enabled", on),
+		slog.String("operator", address(operator))}
+	if err == nil {
+		fields = append(fields, slog.String("outcome", outcomeDone))
+	} else {
+		fields = append(fields, slog.String("outcome", outcomeUncertain), slog.String("reason", brief(err)))
+	}
+	h.Log.Warn("login switched", slog.Group("audit", fields...))
+}
+
+// brief is an error's text for one field of a line.
+func brief(err error) string {
+	text := strings.ToValidUTF8(err.Error(), "?")
+	return text[:min(len(text), maxReason)]
 }
 
 // actions are the phone's, as the endpoints are called.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"loginhub/hub"
@@ -72,7 +73,12 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 		if c.ID != r.PathValue("id") {
 			continue
 		}
-		if err := s.hub.Switch(r.Context(), c.ID, *in.Enabled); err != nil {
+		err := s.hub.Switch(r.Context(), c.ID, *in.Enabled, peer(r))
+		if errors.Is(err, ticket.ErrNotLasting) {
+			http.Error(w, "switched, but not enough replicas of Redis have said that they have it: a failover may undo it; try again", http.StatusServiceUnavailable)
+			return
+		}
+		if err != nil {
 			http.Error(w, "Redis does not answer: nothing is certain; try again", http.StatusServiceUnavailable)
 			return
 		}
@@ -80,6 +86,16 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Error(w, "no such client", http.StatusNotFound)
+}
+
+// peer is the address that the request comes from: the operator's machine, or his
+// proxy.
+func peer(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
 }
 
 func clientIDs(clients []*ticket.Client) []string {
