@@ -154,6 +154,12 @@ func hiddenWebsite(t *testing.T) {
 			t.Errorf("%s: %d", name, a.Status)
 		}
 	}
+	window, back := away(p)
+	q, _ := url.Parse(back)
+	w.Fail(wechattest.Fault{Errcode: -1, Errmsg: "for " + q.Query().Get("code")}) // what it was asked with
+	if a := window.do("GET", back, nil); a.Status != http.StatusServiceUnavailable {
+		t.Errorf("an answer that repeats the code: %d", a.Status)
+	}
 	tokens := w.AccessTokens()
 	if len(tokens) < 2 {
 		t.Errorf("only %d tokens were given out", len(tokens))
@@ -234,10 +240,14 @@ func hiddenCodes(t *testing.T) {
 	}
 	s.arrives(p)
 	s.hidden.add("session key", wechattest.SessionKeyPrefix)
-	for _, f := range faults {
-		w.Fail(f.fault)
-		draw(s.open())
-		w.ClearFaults()
+	// One line breaks and one answer repeats what it was asked with, each on its node;
+	// both leave WeChat alone for a second after that.
+	w.Fail(wechattest.Fault{Break: wechattest.HangUp}, wechattest.Fault{Errcode: -1, Errmsg: "for " + w.AccessTokens()[0]})
+	draw(s.open())
+	for i, n := range s.nodes {
+		if !strings.Contains(n.Log(), "no mini-program code") {
+			t.Errorf("node %d has met no fault", i)
+		}
 	}
 	if a := call(s.ctx, t, s.nodes[0], p.Ticket, "scan", "wechat", code()); a.Status != 409 {
 		t.Errorf("a closed ticket: %d", a.Status)
