@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -70,9 +71,15 @@ func TestTheAuditNotesWhoIsRefusedATicket(t *testing.T) {
 	must(t, s.hub.Switch(s.soon(t), "demo", true, operator))
 	expectNew(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
 	// What the limit of all requests keeps away makes no lines.
-	refused(t, func() *answer { return s.ask(t, "GET", "/openapi.yaml", nil, here...) })
-	s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...).problem(t, 429, "rate_limited")
-	expectNew(t, s, &seen)
+	var passed []map[string]string
+	refused(t, func() *answer {
+		a := s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...)
+		if a.status != http.StatusTooManyRequests {
+			passed = append(passed, refusal("make", "origin_not_allowed", "demo", nil))
+		}
+		return a
+	})
+	expectNew(t, s, &seen, passed...)
 }
 
 func TestTheAuditNotesWhoIsRefusedALoginOnTheComputer(t *testing.T) {
