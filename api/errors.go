@@ -187,6 +187,15 @@ func writeProblem(c echo.Context, p problem) error {
 	return c.Blob(p.status, "application/problem+json", body)
 }
 
+// refused notes in the audit that a browser's request is refused with err, which it
+// gives back. t is what is known of its ticket.
+func (s *Server) refused(action string, t ticket.Ticket, r *http.Request, err error) error {
+	_, code := outcome(err)
+	t.Address = s.proxies.observe(r).shown
+	s.Hub.Refused(action, t, code, err)
+	return err
+}
+
 // outcome is an error's status and code, for who counts or notes it.
 func outcome(err error) (status int, code string) {
 	if err == nil {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
+
+// operator is where the switches of these tests come from.
+var operator = netip.MustParseAddr("192.0.2.77")
 
 // switchable is a node whose clients can be switched off.
 func switchable(redis string) options {
@@ -45,7 +49,7 @@ func TestASwitchedOffClientIsOffOnEveryNodeWithinSeconds(t *testing.T) {
 	hubtest.Eventually(t, patience, "the poll waits", func() bool { return b.hub.Waiting() == 3 })
 
 	before := time.Now()
-	must(t, a.hub.Switch(a.soon(t), "demo", false))
+	must(t, a.hub.Switch(a.soon(t), "demo", false, operator))
 	a.ask(t, "POST", making, body).problem(t, 403, "login_disabled") // here at once
 	l.ends(t, 1013)
 	(<-polled).problem(t, 403, "login_disabled")
@@ -71,7 +75,7 @@ func TestASwitchedOffClientIsOffOnEveryNodeWithinSeconds(t *testing.T) {
 
 	// A Redis that is gone switches nobody on.
 	redis.Kill(t)
-	if err := a.hub.Switch(a.soon(t), "demo", true); err == nil {
+	if err := a.hub.Switch(a.soon(t), "demo", true, operator); err == nil {
 		t.Error("switched without a Redis")
 	}
 	if a.hub.Enabled("demo") == nil || a.hub.Enabled("other") != nil {
@@ -84,14 +88,14 @@ func TestASwitchIsTurnedOnAgainAndAForgedOneIsNoWorse(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	s := start(t, switchable(redis.URL))
 	hubtest.Eventually(t, patience, "it has read the switches", func() bool { return s.hub.Enabled("demo") == nil })
-	must(t, s.hub.Switch(s.soon(t), "demo", false))
+	must(t, s.hub.Switch(s.soon(t), "demo", false, operator))
 	s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
-	must(t, s.hub.Switch(s.soon(t), "demo", true))
+	must(t, s.hub.Switch(s.soon(t), "demo", true, operator))
 	s.make(t, map[string]string{"client_id": "demo"})
 	// Somebody who writes in Redis can make the hash anything: what was last
 	// read holds.
 	must(t, redis.Client.Set(s.soon(t), "loginhub:switches", "x", 0).Err())
-	if err := s.hub.Switch(s.soon(t), "demo", false); err == nil {
+	if err := s.hub.Switch(s.soon(t), "demo", false, operator); err == nil {
 		t.Error("switched in a key of another type")
 	}
 	s.make(t, map[string]string{"client_id": "demo"})

@@ -43,15 +43,9 @@ func (s *Server) makeTicket(c echo.Context) error {
 		return invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}
 	r := c.Request()
-	if !allowed(client, r) {
-		return errOrigin
-	}
-	if err := s.Hub.Enabled(client.ID); err != nil {
-		return err
-	}
 	from := s.proxies.observe(r)
-	if err := s.making.allow(from.counted, time.Now()); err != nil {
-		return err
+	if err := s.mayMake(client, r, from); err != nil {
+		return s.refused("make", ticket.Ticket{Client: client.ID}, r, err)
 	}
 	if err := s.open(client, from); err != nil {
 		return err
@@ -66,6 +60,17 @@ func (s *Server) makeTicket(c echo.Context) error {
 		Ticket: m.Ticket.ID, Secret: m.Secret.Reveal(), State: m.Ticket.State, Seq: m.Ticket.Seq,
 		ExpiresIn: ticket.Seconds(m.ExpiresIn), QRURL: s.qrText(client.ID, m.Ticket.ID),
 		QRImage: s.qrImage(client.ID, m.Ticket.ID), MatchCode: m.MatchCode})
+}
+
+// mayMake is what a new ticket meets: the origin, the operator's switch, the limit.
+func (s *Server) mayMake(client *ticket.Client, r *http.Request, from observed) error {
+	if !allowed(client, r) {
+		return errOrigin
+	}
+	if err := s.Hub.Enabled(client.ID); err != nil {
+		return err
+	}
+	return s.making.allow(from.counted, time.Now())
 }
 
 // client finds the client that a page names, or the only one.

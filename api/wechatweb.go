@@ -59,48 +59,63 @@ func (s *Server) qrconnect(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := opens(form.Get("secret"), id); err != nil {
-		return err
-	}
 	r := c.Request()
-	t, err := s.Hub.Look(r.Context(), id)
+	t, to, cookie, err := s.depart(r, id, form.Get("secret"))
 	if err != nil {
-		return err
+		return s.refused("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, r, err)
 	}
-	if err := s.ownPage(r, t); err != nil {
-		return err
+	c.SetCookie(cookie)
+	return c.Redirect(http.StatusSeeOther, to)
+}
+
+// depart is where the browser is sent, with the cookie that it comes back with. The
+// ticket is given as far as it is known.
+func (s *Server) depart(r *http.Request, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
+	if err = opens(secret, id); err != nil {
+		return t, "", nil, err
 	}
-	if err := s.Hub.Enabled(t.Client); err != nil {
-		return err
+	if t, err = s.Hub.Look(r.Context(), id); err != nil {
+		return t, "", nil, err
 	}
-	website := s.site(t.Client).Website
-	if website == nil || !s.clientOf(t.Client).Takes("wechat_web") {
-		return invalid("ticket: its client does not take wechat_web")
-	}
-	if err := s.visiting.allow(s.proxies.observe(r).counted, time.Now()); err != nil {
-		return err
-	}
-	if t.State == ticket.Scanned {
-		return ticket.ErrScanned // by a phone, which now decides
-	}
-	if err := hub.Hopeless(t); err != nil {
-		return err
+	website, err := s.mayDepart(r, t)
+	if err != nil {
+		return t, "", nil, err
 	}
 	state, browser := random(), random()
 	sum := sha256.Sum256([]byte(browser))
 	text, err := json.Marshal(trip{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.Vault.Now().Add(stateLife)})
 	if err != nil {
-		return fmt.Errorf("encode state: %w", err)
+		return t, "", nil, fmt.Errorf("encode state: %w", err)
 	}
 	if err := s.Vault.Save(r.Context(), stateName(state), text, stateLife); err != nil {
-		return err
+		return t, "", nil, err
 	}
-	c.SetCookie(s.stateCookie(state, browser, int(stateLife/time.Second)))
 	lang := "en"
 	if language(r) == "zh" {
 		lang = "cn"
 	}
-	return c.Redirect(http.StatusSeeOther, website.Authorize(s.PublicURL+callbackPath, state, lang))
+	return t, website.Authorize(s.PublicURL+callbackPath, state, lang), s.stateCookie(state, browser, int(stateLife/time.Second)), nil
+}
+
+// mayDepart gives the ticket's website, where its browser may go there.
+func (s *Server) mayDepart(r *http.Request, t ticket.Ticket) (Website, error) {
+	if err := s.ownPage(r, t); err != nil {
+		return nil, err
+	}
+	if err := s.Hub.Enabled(t.Client); err != nil {
+		return nil, err
+	}
+	website := s.site(t.Client).Website
+	if website == nil || !s.clientOf(t.Client).Takes("wechat_web") {
+		return nil, invalid("ticket: its client does not take wechat_web")
+	}
+	if err := s.visiting.allow(s.proxies.observe(r).counted, time.Now()); err != nil {
+		return nil, err
+	}
+	if t.State == ticket.Scanned {
+		return nil, ticket.ErrScanned // by a phone, which now decides
+	}
+	return website, hub.Hopeless(t)
 }
 
 // ownPage demands the Origin that a browser sends with a form: of the hub's own
@@ -143,36 +158,45 @@ func readForm(c echo.Context) (url.Values, error) {
 	return form, nil
 }
 
-// callback is GET /api/wechat/callback: WeChat sends the browser back. The state
-// is spent first, whatever comes of it.
+// callback is GET /api/wechat/callback: WeChat sends the browser back.
 func (s *Server) callback(c echo.Context) error {
-	q := c.QueryParams()
-	state, code := q.Get("state"), q.Get("code")
-	if len(state) != stateLength || len(code) > maxWebCode || len(q["state"]) > 1 || len(q["code"]) > 1 || s.Vault == nil {
-		return errState
+	v, err := s.spend(c)
+	if err != nil { // from here on the audit is the hub's
+		return s.refused("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c.Request(), err)
 	}
-	r := c.Request()
-	text, err := s.Vault.Take(r.Context(), stateName(state))
-	if err != nil {
-		return err
-	}
-	var v trip
-	if text == nil || json.Unmarshal(text, &v) != nil || !s.Vault.Now().Before(v.Until) {
-		return errState
-	}
-	cookie, err := r.Cookie(s.cookieName(state))
-	if err != nil {
-		return fmt.Errorf("no cookie: %w", errBrowser)
-	}
-	c.SetCookie(s.stateCookie(state, "", -1))
-	if sum := sha256.Sum256([]byte(cookie.Value)); subtle.ConstantTimeCompare(sum[:], v.Browser) != 1 {
-		return errBrowser
-	}
+	code := c.QueryParam("code")
 	outcome := frontend.Returned{Done: code != ""}
 	if err := s.decide(c, v, code); err != nil {
 		return err
 	}
 	return s.render(c, http.StatusOK, "wechat.html", outcome)
+}
+
+// spend takes the state, whatever comes of it, and gives its trip where it began in
+// this browser; of another browser's or a late one, what it was.
+func (s *Server) spend(c echo.Context) (v trip, err error) {
+	q := c.QueryParams()
+	state, code := q.Get("state"), q.Get("code")
+	if len(state) != stateLength || len(code) > maxWebCode || len(q["state"]) > 1 || len(q["code"]) > 1 || s.Vault == nil {
+		return v, errState
+	}
+	r := c.Request()
+	text, err := s.Vault.Take(r.Context(), stateName(state))
+	if err != nil {
+		return v, err
+	}
+	if text == nil || json.Unmarshal(text, &v) != nil || !s.Vault.Now().Before(v.Until) {
+		return v, errState
+	}
+	cookie, err := r.Cookie(s.cookieName(state))
+	if err != nil {
+		return v, fmt.Errorf("no cookie: %w", errBrowser)
+	}
+	c.SetCookie(s.stateCookie(state, "", -1))
+	if sum := sha256.Sum256([]byte(cookie.Value)); subtle.ConstantTimeCompare(sum[:], v.Browser) != 1 {
+		return v, errBrowser
+	}
+	return v, nil
 }
 
 // decide confirms the visit's ticket; without a code, the user has refused.

@@ -159,7 +159,7 @@ func TestAFormForWeChatHasEveryErrorOfItsContract(t *testing.T) {
 	v.phone("ann").may(t, p, "reject")
 	v.connect(t, good).problem(t, 409, "ticket_closed")
 	q := v.page(t)
-	must(t, v.hub.Switch(v.soon(t), "demo", false))
+	must(t, v.hub.Switch(v.soon(t), "demo", false, operator))
 	v.connect(t, "ticket="+q.id+"&secret="+q.secret).problem(t, 403, "login_disabled")
 
 	down := start(t, options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", early: true})
@@ -211,7 +211,7 @@ func TestComingBackFromWeChatHasEveryErrorOfItsContract(t *testing.T) {
 	v.phone("cat").may(t, third, "scan", "user", nil)
 	v.back(t, state, "ann").paged(t, 409, "already_scanned")
 	state = v.leave(t, v.page(t))
-	must(t, v.hub.Switch(v.soon(t), "demo", false))
+	must(t, v.hub.Switch(v.soon(t), "demo", false, operator))
 	v.back(t, state, "ann").paged(t, 403, "login_disabled")
 }
 

@@ -12,12 +12,16 @@ import (
 // The audit: one line per change of a ticket that this node has made, and one
 // per phone call that changed nothing once it had named a ticket: it was refused,
 // or repeated one that had been answered before, or whose answer was lost between
-// Redis and a node, so that the repeat is the first that is known of the change.
+// Redis and a node, so that the repeat is the first that is known of the change. A
+// browser that is refused a ticket, or WeChat's website login, is a line too, and so
+// is an operator's switch. What the limit of all requests refuses is none.
 // Tokens, secrets and codes are not at hand here, so that none can slip in.
 const (
 	outcomeDone    = "ok"
 	outcomeRefused = "refused" // where nobody gives the contract's code
 	maxReason      = 200       // bytes
+
+	outcomeUncertain = "store_unavailable" // of a switch: Redis, or a replica, has not said that it has it
 )
 
 // entry is one line of the audit.
@@ -25,7 +29,7 @@ type entry struct {
 	ticket  ticket.Ticket
 	by      ticket.Identity // zero where nobody is known
 	phone   netip.Addr      // observed; zero where it is not known, or there is none
-	action  string          // of a call that changed nothing
+	action  string          // of a call or request that changed nothing
 	outcome string          // the contract's code, or "ok"
 	reason  error
 }
@@ -47,7 +51,14 @@ func (h *Hub) note(e entry) {
 	case e.action != "":
 		name = "repeated"
 	}
-	fields := []any{slog.String("event", name), slog.Any("ticket", t.ID), slog.String("client", t.Client), slog.Int64("seq", t.Seq)}
+	fields := []any{slog.String("event", name)}
+	if t.ID != "" {
+		fields = append(fields, slog.Any("ticket", t.ID))
+	}
+	fields = append(fields, slog.String("client", t.Client))
+	if t.ID != "" {
+		fields = append(fields, slog.Int64("seq", t.Seq))
+	}
 	text := func(key, value string) {
 		if value != "" {
 			fields = append(fields, slog.String(key, value))
@@ -59,8 +70,7 @@ func (h *Hub) note(e entry) {
 	text("browser", address(t.Address))
 	text("outcome", e.outcome)
 	if e.reason != nil {
-		reason := strings.ToValidUTF8(e.reason.Error(), "?")
-		text("reason", reason[:min(len(reason), maxReason)])
+		text("reason", brief(e.reason))
 	}
 	h.Log.Info("login "+name, slog.Group("audit", fields...))
 }
@@ -84,6 +94,31 @@ func address(a netip.Addr) string {
 		return ""
 	}
 	return a.String()
+}
+
+// Refused notes a browser's request that was refused. action is its name, and
+// outcome the contract's code; t is what is known: the ticket and its client, or one
+// of them, or nothing, and as Address where the request came from.
+func (h *Hub) Refused(action string, t ticket.Ticket, outcome string, reason error) {
+	h.note(entry{ticket: t, action: action, outcome: outcome, reason: reason})
+}
+
+// noteSwitch notes an operator's switch, on the node that took it: one line.
+func (h *Hub) noteSwitch(client string, on bool, operator netip.Addr, err error) {
+	fields := []any{slog.String("event", "switched"), slog.String("client", client), slog.Bool("enabled", on),
+		slog.String("operator", address(operator))}
+	if err == nil {
+		fields = append(fields, slog.String("outcome", outcomeDone))
+	} else {
+		fields = append(fields, slog.String("outcome", outcomeUncertain), slog.String("reason", brief(err)))
+	}
+	h.Log.Warn("login switched", slog.Group("audit", fields...))
+}
+
+// brief is an error's text for one field of a line.
+func brief(err error) string {
+	text := strings.ToValidUTF8(err.Error(), "?")
+	return text[:min(len(text), maxReason)]
 }
 
 // actions are the phone's, as the endpoints are called.

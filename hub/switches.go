@@ -2,19 +2,51 @@ package hub
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
 	"loginhub/hub/ticket"
 )
 
-// Switchboard is where all nodes find which clients are switched off: package
-// redisstore.
+// The kill switch. Redis carries it from node to node, and the nodes remember it:
+// a Redis that has lost it (FLUSHALL, a restart without a log, a failover that lost
+// the write) turns nobody on. Of each client Redis holds one word:
+//
+//	off        its QR login is switched off
+//	on RANDOM  it was switched on again, once: the word is another each time
+//	nothing    it was never switched, or Redis has lost its word
+//
+// A node that knows a client as off turns it on by an "on" that it has not seen
+// before, and by nothing else. Where Redis says nothing, something unreadable, or
+// the old "on" that the "off" had followed, the node keeps "off" and writes it
+// again, unless another was faster.
+//
+// What remains: nobody is left who knows. That is, Redis has lost the word and
+// every node that had read it is gone or has started anew since (a node reads it
+// every two seconds; one that starts within two seconds after the loss can be the
+// first to read, and is on until another has written "off" again); or a failover
+// brings back an old "on" and all nodes have started since. And an "on" that is lost
+// leaves the client off: the operator repeats it. LOGINHUB_REDIS_WAIT makes the
+// operator's call wait until replicas have the word.
+const (
+	wordOff = "off"
+	wordOn  = "on "
+	maxWord = 64 // bytes; longer is none of ours
+)
+
+// Switchboard is where all nodes find their clients' words: package redisstore.
 type Switchboard interface {
-	// Off says which of these clients are switched off.
-	Off(ctx context.Context, clients []string) ([]string, error)
-	// Switch switches a client on or off.
-	Switch(ctx context.Context, client string, on bool) error
+	// Switches is what stands there of each client, in their order; "" for nothing.
+	Switches(ctx context.Context, clients []string) ([]string, error)
+	// Switch writes a client's word. One that is written and may yet be lost is
+	// ticket.ErrNotLasting.
+	Switch(ctx context.Context, client, word string) error
+	// Restore writes a client's word where what stands there is still was.
+	Restore(ctx context.Context, client, was, word string) (bool, error)
 }
 
 // How often the switchboard is read; sooner where it has never been.
@@ -27,7 +59,8 @@ const (
 // holds until it reads something else: a Redis that does not answer switches
 // nobody on or off.
 type switches struct {
-	turn sync.Mutex // one read or write at a time, so that none is undone by an older one
+	turn sync.Mutex        // one read or write at a time, so that none is undone by an older one
+	on   map[string]string // guarded by turn: the last "on" that was read, by client
 
 	mu    sync.Mutex
 	known bool
@@ -52,14 +85,21 @@ func (h *Hub) Enabled(client string) error {
 }
 
 // Switch turns the QR login of one of the node's clients on or off, on all nodes
-// within switchesEvery and at once on this one.
-func (h *Hub) Switch(ctx context.Context, client string, on bool) error {
+// within switchesEvery and at once on this one, and notes who did: operator is the
+// address that it came from. ticket.ErrNotLasting: done, but no replica has it yet.
+func (h *Hub) Switch(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
+	defer func() { h.noteSwitch(client, on, operator, err) }()
 	h.switches.turn.Lock()
 	defer h.switches.turn.Unlock()
-	if err := h.Switches.Switch(ctx, client, on); err != nil {
+	word := wordOff
+	if on {
+		word = wordOn + rand.Text()
+	}
+	err = h.Switches.Switch(ctx, client, word)
+	if err != nil && !errors.Is(err, ticket.ErrNotLasting) {
 		return err
 	}
-	return h.readSwitches(ctx)
+	return errors.Join(err, h.readSwitches(ctx))
 }
 
 // follow keeps reading the switchboard.
@@ -72,7 +112,7 @@ func (h *Hub) follow(ctx context.Context) {
 		err := h.readSwitches(ctx)
 		h.switches.turn.Unlock()
 		if err != nil && !failed && ctx.Err() == nil {
-			h.Log.Warn("the switchboard cannot be read; what was last read holds", "error", err)
+			h.Log.Warn("the switchboard cannot be read or written; what was last read holds", "error", err)
 		}
 		failed = err != nil
 		pause := switchesEvery
@@ -89,19 +129,19 @@ func (s *switches) read() bool {
 	return s.known
 }
 
-// readSwitches takes the switchboard over. The pages of a client that is now off
-// are let go; what they ask next tells them why.
+// readSwitches takes the switchboard over, and writes again what Redis has lost.
+// The pages of a client that is now off are let go; what they ask next tells them
+// why.
 func (h *Hub) readSwitches(ctx context.Context) error {
-	off, err := h.Switches.Off(ctx, h.Clients)
+	words, err := h.Switches.Switches(ctx, h.Clients)
 	if err != nil {
 		return err
 	}
-	now := make(map[string]bool, len(off))
-	for _, client := range off {
-		now[client] = true
-	}
 	h.switches.mu.Lock()
 	was := h.switches.off
+	h.switches.mu.Unlock()
+	now, lost := h.switches.judge(h.Clients, words, was)
+	h.switches.mu.Lock()
 	h.switches.off, h.switches.known = now, true
 	h.switches.mu.Unlock()
 	for _, client := range h.Clients {
@@ -112,7 +152,36 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 	if len(now) > 0 {
 		h.waiters.releaseClients(now)
 	}
-	return nil
+	for client, word := range lost {
+		written, e := h.Switches.Restore(ctx, client, word, wordOff)
+		if written {
+			h.Log.Warn("Redis had lost that this QR login is switched off; it is written again", "client", client)
+		}
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// judge says which clients are off, and for which of them Redis must be told so
+// again, with what it says now.
+func (s *switches) judge(clients, words []string, was map[string]bool) (off map[string]bool, lost map[string]string) {
+	off, lost = map[string]bool{}, map[string]string{}
+	if s.on == nil {
+		s.on = map[string]string{}
+	}
+	for i, client := range clients {
+		word := words[i]
+		on := strings.HasPrefix(word, wordOn) && len(word) <= maxWord
+		switch {
+		case word == wordOff:
+			off[client] = true
+		case on && !(was[client] && word == s.on[client]):
+			s.on[client] = word
+		case was[client]:
+			off[client], lost[client] = true, word
+		}
+	}
+	return off, lost
 }
 
 // releaseClients lets go of all who wait for these clients' tickets. A waiter is

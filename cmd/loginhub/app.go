@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"sync"
 	"time"
 
@@ -163,38 +162,6 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 	}
 	server, err := api.New(edge)
 	return node, server, err
-}
-
-// admin starts the operator's listener. Its default address may be taken, by
-// another node or another program; a chosen one must work.
-func (a *App) admin(node *hub.Hub, clients []*ticket.Client) (*http.Server, error) {
-	const standard = "127.0.0.1:9090"
-	if a.set.AdminListen == "" {
-		return nil, nil
-	}
-	listener, err := net.Listen("tcp", a.set.AdminListen)
-	if err != nil {
-		if a.set.AdminListen == standard {
-			a.log.Warn("no metrics and no kill switch on this node: the admin address is taken; set LOGINHUB_ADMIN_LISTEN", "error", err)
-			return nil, nil
-		}
-		return nil, fmt.Errorf("LOGINHUB_ADMIN_LISTEN: %w", err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", a.metrics.handler())
-	switches{node, clients}.mount(mux)
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerLimit}
-	go func() { // ends with admin.Close in live
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			a.log.Error("admin listener", "error", err)
-		}
-	}()
-	return server, nil
 }
 
 // keyring is what seals and opens records.

@@ -69,7 +69,7 @@ func (e *examiner) server(s redisstore.Server) {
 	case s.Broken != "":
 		e.note(wrong, what, "its %s cannot be written, so it may refuse writes; look at its disk and log", s.Broken)
 	case !s.Log:
-		e.note(doubt, what, "no append-only file: a restart costs the logins under way, and sites that were switched off are on again; appendonly yes (deploy/redis/redis.conf)")
+		e.note(doubt, what, "no append-only file: a restart costs the logins under way, and together with one of all nodes it switches sites on that were off; appendonly yes (deploy/redis/redis.conf)")
 	default:
 		e.note(fine, what, "append-only file is written")
 	}
@@ -106,8 +106,9 @@ func (e *examiner) rights(ctx context.Context, store *redisstore.Store) {
 	e.try("redis vault", e.trialVault(ctx, store), "saved, loaded, taken, claimed", grantsMend)
 	// No client's id has a blank.
 	const nobody = "loginhub check"
-	_, err := store.Off(ctx, []string{nobody})
-	err = errors.Join(err, store.Switch(ctx, nobody, false), store.Switch(ctx, nobody, true))
+	_, err := store.Switches(ctx, []string{nobody})
+	_, written := store.Restore(ctx, nobody, "", "off")
+	err = errors.Join(err, written, store.ForgetSwitch(ctx, nobody))
 	e.try("redis switches", err, "read and written", grantsMend)
 }
 

@@ -43,14 +43,17 @@ func (s *secrets) token(value string) {
 	s.add("signature", value[strings.LastIndex(value, ".")+1:])
 }
 
-// secret notes a ticket's secret in every spelling, and half of it.
-func (s *secrets) secret(value string) {
+// secret notes a ticket's secret.
+func (s *secrets) secret(value string) { s.spelled("secret", value) }
+
+// spelled notes 256 bits, base64url, in every spelling, and half of them.
+func (s *secrets) spelled(name, value string) {
 	raw, _ := base64.RawURLEncoding.DecodeString(value)
-	s.add("secret", value)
-	s.add("half a secret", value[:22])
-	s.add("secret's bytes", string(raw))
-	s.add("secret in hex", hex.EncodeToString(raw))
-	s.add("secret in base64", base64.StdEncoding.EncodeToString(raw))
+	s.add(name, value)
+	s.add("half a "+name, value[:22])
+	s.add(name+"'s bytes", string(raw))
+	s.add(name+" in hex", hex.EncodeToString(raw))
+	s.add(name+" in base64", base64.StdEncoding.EncodeToString(raw))
 }
 
 // findIn reports every secret that stands in the text.

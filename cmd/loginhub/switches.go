@@ -8,6 +8,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"loginhub/hub"
@@ -19,8 +20,7 @@ import (
 //	GET /clients               [{"id":"demo","label":"Demo","enabled":true}]
 //	PUT /clients/{id}/login    {"enabled":false}    204, and all nodes follow within seconds
 //
-// The listener has no users of its own: who reaches it is an operator. A browser
-// is none, whatever page it shows.
+// The listener has no users of its own: who reaches it is an operator (admin.go).
 type switches struct {
 	hub     *hub.Hub
 	clients []*ticket.Client
@@ -54,9 +54,6 @@ func (s switches) list(w http.ResponseWriter, _ *http.Request) {
 func (s switches) put(w http.ResponseWriter, r *http.Request) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
-	case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
-		http.Error(w, "not for browsers", http.StatusForbidden)
-		return
 	case err != nil || kind != "application/json":
 		http.Error(w, "Content-Type: application/json is required", http.StatusUnsupportedMediaType)
 		return
@@ -72,7 +69,12 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 		if c.ID != r.PathValue("id") {
 			continue
 		}
-		if err := s.hub.Switch(r.Context(), c.ID, *in.Enabled); err != nil {
+		err := s.hub.Switch(r.Context(), c.ID, *in.Enabled, peer(r))
+		if errors.Is(err, ticket.ErrNotLasting) {
+			http.Error(w, "switched, but not enough replicas of Redis have said that they have it: a failover may undo it; try again", http.StatusServiceUnavailable)
+			return
+		}
+		if err != nil {
 			http.Error(w, "Redis does not answer: nothing is certain; try again", http.StatusServiceUnavailable)
 			return
 		}
@@ -80,6 +82,16 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Error(w, "no such client", http.StatusNotFound)
+}
+
+// peer is the address that the request comes from: the operator's machine, or his
+// proxy.
+func peer(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
 }
 
 func clientIDs(clients []*ticket.Client) []string {

@@ -128,3 +128,77 @@ func TestTheAuditNamesUsersByAHashWhereTheOperatorWantsIt(t *testing.T) {
 		}
 	}
 }
+
+// TestASwitchOutlivesTheLossOfRedisAndARollingRestart: the nodes remember what Redis
+// forgets, and tell the nodes that come after them.
+func TestASwitchOutlivesTheLossOfRedisAndARollingRestart(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	nodes := []*hubtest.Node{metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+redis.URL)}
+	ctx := within(t, 60*time.Second)
+	put := func(n *hubtest.Node, body string) {
+		t.Helper()
+		a, err := hubtest.Request(ctx, "PUT", n.Admin+"/clients/default/login", body)
+		if err != nil || a.Status != http.StatusNoContent {
+			t.Fatalf("put: %+v %v", a, err)
+		}
+	}
+	make := func(n *hubtest.Node) int {
+		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Status
+	}
+	off := func(when string) {
+		t.Helper()
+		for i, n := range nodes {
+			if status := make(n); status != http.StatusForbidden {
+				t.Errorf("%s: node %d makes tickets: %d", when, i, status)
+			}
+		}
+	}
+	put(nodes[0], `{"enabled":false}`)
+	hubtest.Eventually(t, 10*time.Second, "the other node follows", func() bool { return make(nodes[1]) == http.StatusForbidden })
+	if err := redis.Client.FlushAll(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	off("right after the loss")
+	hubtest.Eventually(t, 20*time.Second, "Redis has it again", func() bool {
+		return redis.Client.HGet(ctx, "loginhub:switches", "default").Val() == "off"
+	})
+	off("written again")
+	for _, n := range nodes {
+		n.Restart(t)
+		off("in the rolling restart")
+	}
+	put(nodes[1], `{"enabled":true}`)
+	hubtest.Eventually(t, 10*time.Second, "all are on again", func() bool {
+		return make(nodes[0]) == http.StatusCreated && make(nodes[1]) == http.StatusCreated
+	})
+	for i, enabled := range []bool{false, true} { // one line each, where it was done
+		lines := audited("switched", nodes[i])
+		if len(lines) != 1 || lines[0]["enabled"] != enabled || lines[0]["client"] != "default" ||
+			lines[0]["operator"] != "127.0.0.1" || lines[0]["outcome"] != "ok" {
+			t.Errorf("node %d has noted %v", i, lines)
+		}
+	}
+}
+
+// TestTheOperatorHearsThatNoReplicaHasTheSwitch: it counts, and may be lost.
+func TestTheOperatorHearsThatNoReplicaHasTheSwitch(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := metered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1")
+	ctx := within(t, 30*time.Second)
+	a, err := hubtest.Request(ctx, "PUT", node.Admin+"/clients/default/login", `{"enabled":false}`)
+	if err != nil || a.Status != http.StatusServiceUnavailable || !strings.Contains(string(a.Body), "replicas") {
+		t.Errorf("%+v %v", a, err)
+	}
+	a, err = hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil)
+	mustRefuse(t, "it is off all the same", a, err, 403, "login_disabled")
+	if lines := audited("switched", node); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" || lines[0]["enabled"] != false ||
+		!strings.Contains(lines[0]["reason"].(string), "0 of 1 replicas") {
+		t.Errorf("noted %v", lines)
+	}
+}

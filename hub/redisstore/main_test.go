@@ -51,7 +51,7 @@ func TestTheSamePromisesHoldOnEveryRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t)
-			for _, some := range []map[string]func(*testing.T, *rig){makeStories, attachStories, changeStories, mailStories} {
+			for _, some := range []map[string]func(*testing.T, *rig){makeStories, attachStories, changeStories, mailStories, switchStories} {
 				for story, tell := range some {
 					t.Run(story, func(t *testing.T) { tell(t, r) })
 				}

@@ -23,9 +23,10 @@ var (
 	proveLua string
 )
 
-// scripts are the four, each on one key, so that a Cluster takes them.
+// scripts are the four of the record and the mailbox, and the one of the switches,
+// each on one key, so that a Cluster takes them.
 type scripts struct {
-	make, attach, change, prove *redis.Script
+	make, attach, change, prove, turn *redis.Script
 }
 
 func loadScripts() scripts {
@@ -34,10 +35,11 @@ func loadScripts() scripts {
 		attach: redis.NewScript(attachLua),
 		change: redis.NewScript(changeLua),
 		prove:  redis.NewScript(proveLua),
+		turn:   redis.NewScript(switchLua),
 	}
 }
 
-// preload sends the scripts to one master, so that the first login does not
+// preload sends a login's scripts to one master, so that the first login does not
 // pay for it. EVALSHA falls back to EVAL anyway.
 func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
 	for _, script := range []*redis.Script{s.make, s.attach, s.change, s.prove} {

@@ -2,19 +2,23 @@ package redisstore
 
 import (
 	"context"
+	_ "embed"
+	"fmt"
 	"time"
+
+	"loginhub/hub/ticket"
 )
 
-// switchesKey is the hash of the clients whose QR login is switched off: client
-// id to "off". It is the only key that outlives tickets.
-const (
-	switchesKey = "loginhub:switches"
-	switchedOff = "off"
-)
+// switchesKey is the hash of the clients' switches: client id to a word of package
+// hub's. It is the only key that outlives tickets.
+const switchesKey = "loginhub:switches"
 
-// Off says which of the clients are switched off. It asks for these alone, so
-// that whoever fills the hash with others fills no node.
-func (s *Store) Off(ctx context.Context, clients []string) ([]string, error) {
+//go:embed switch.lua
+var switchLua string
+
+// Switches is what stands there of each client, in their order; "" for nothing. It
+// asks for these alone, so that whoever fills the hash with others fills no node.
+func (s *Store) Switches(ctx context.Context, clients []string) ([]string, error) {
 	if len(clients) == 0 {
 		return nil, nil
 	}
@@ -26,26 +30,50 @@ func (s *Store) Off(ctx context.Context, clients []string) ([]string, error) {
 	if err != nil {
 		return nil, failure(err)
 	}
-	var off []string
-	for i, v := range values {
-		if v == switchedOff && i < len(clients) {
-			off = append(off, clients[i])
-		}
+	if len(values) != len(clients) {
+		return nil, fmt.Errorf("redis: %d switches for %d clients: %w", len(values), len(clients), ticket.ErrStoreUnavailable)
 	}
-	return off, nil
+	words := make([]string, len(clients))
+	for i, v := range values {
+		words[i], _ = v.(string)
+	}
+	return words, nil
 }
 
-// Switch switches a client's QR login on or off, for all nodes.
-func (s *Store) Switch(ctx context.Context, client string, on bool) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	start := time.Now()
-	var err error
-	if on {
-		err = s.client.HDel(ctx, switchesKey, client).Err()
-	} else {
-		err = s.client.HSet(ctx, switchesKey, client, switchedOff).Err()
+// Switch writes a client's word, for all nodes. Where Replicas are to have it and
+// have not said so, it is ticket.ErrNotLasting: written all the same.
+func (s *Store) Switch(ctx context.Context, client, word string) error {
+	_, err := s.write(ctx, s.Replicas > 0, client, word)
+	return err
+}
+
+// Restore writes a client's word where what stands there is still was, and says
+// whether it has. It waits for no replica: whoever restores looks again.
+func (s *Store) Restore(ctx context.Context, client, was, word string) (bool, error) {
+	return s.write(ctx, false, client, word, was)
+}
+
+func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error) {
+	c := &call{script: s.scripts.turn, key: switchesKey, args: args}
+	start, send := time.Now(), func() error { return s.run(ctx, []*call{c}) }
+	if lasts {
+		send = func() error { return s.lasting(ctx, c) }
+	}
+	err := send()
+	if err == nil {
+		err = failure(c.cmd.Err()) // that something else stands in the hash's place is no error to these two
 	}
 	s.called(callSwitch, start, err)
-	return failure(err)
+	if err != nil {
+		return false, err
+	}
+	_, status, err := found(c.cmd)
+	return status == 1, err
+}
+
+// ForgetSwitch removes a client's word: for `loginhub check`, which leaves nothing.
+func (s *Store) ForgetSwitch(ctx context.Context, client string) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return failure(s.client.HDel(ctx, switchesKey, client).Err())
 }

@@ -3,7 +3,9 @@ package wechattest
 import (
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -83,6 +85,17 @@ func (s *Server) Forced() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.forced
+}
+
+// AccessTokens are all that are good for something: of applications and of users.
+func (s *Server) AccessTokens() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Keys(s.asked))
+	for _, t := range s.tokens {
+		all = append(all, t.token)
+	}
+	return all
 }
 
 // checkToken gives the application of an access_token, or the errcode; mu is held.
