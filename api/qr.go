@@ -70,14 +70,28 @@ func (s *Server) picture(c echo.Context) (ticket.ID, string, error) {
 	return id, client, nil
 }
 
-// draw makes the code and gives the picture that paint makes of it. It waits for
-// a place to draw; the answer is sent without one.
-func (s *Server) draw(c echo.Context, client string, id ticket.ID, paint func(*qrcode.QRCode) ([]byte, error)) (picture []byte, err error) {
+// code is the QR code of a ticket.
+func (s *Server) code(client string, id ticket.ID) (*qrcode.QRCode, error) {
+	code, err := qrcode.New(s.qrText(client, id), level(s.QRLevel))
+	if err != nil {
+		return nil, fmt.Errorf("qr code: %w", err)
+	}
+	return code, nil
+}
+
+// draw gives the code as pixels, which waits for a place to draw; the answer is sent
+// without one.
+func (s *Server) draw(c echo.Context, client string, id ticket.ID, size int) (picture []byte, err error) {
 	r := c.Request()
 	err = s.easel.draw(r.Context(), s.proxies.observe(r).counted, func() error {
-		code, err := qrcode.New(s.qrText(client, id), level(s.QRLevel))
-		if err == nil {
-			picture, err = paint(code)
+		code, err := s.code(client, id)
+		switch {
+		case err != nil:
+			return err
+		case s.QRLogo == nil:
+			picture, err = code.PNG(size)
+		default:
+			picture, err = s.QRLogo.onto(code.Image(size))
 		}
 		if err != nil {
 			return fmt.Errorf("qr code: %w", err)
@@ -103,12 +117,7 @@ func (s *Server) qrPNG(c echo.Context) error {
 	if sun := s.sunCode(c, client, id); sun != nil {
 		return sendImage(c, "image/png", sun)
 	}
-	png, err := s.draw(c, client, id, func(code *qrcode.QRCode) ([]byte, error) {
-		if s.QRLogo == nil {
-			return code.PNG(int(size))
-		}
-		return s.QRLogo.onto(code.Image(int(size)))
-	})
+	png, err := s.draw(c, client, id, int(size))
 	if err != nil {
 		return err
 	}
@@ -127,11 +136,11 @@ func (s *Server) qrSVG(c echo.Context) error {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
 			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(sun)))
 	}
-	svg, err := s.draw(c, client, id, func(code *qrcode.QRCode) ([]byte, error) { return s.vector(code), nil })
+	code, err := s.code(client, id)
 	if err != nil {
 		return err
 	}
-	return sendImage(c, "image/svg+xml", svg)
+	return sendImage(c, "image/svg+xml", s.vector(code))
 }
 
 // vector is the code as an SVG.
