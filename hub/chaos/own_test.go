@@ -83,7 +83,7 @@ func TestLoginsByAnotherProviderGoOnWhileWechatHangs(t *testing.T) {
 		})
 	}
 	hangs()
-	s := world{nodes: []*hubtest.Node{node}, owner: own.owner}.run(t, logins(t, 200), 10, fault{})
+	s := world{nodes: []*hubtest.Node{node}, owner: own.owner, crowded: true}.run(t, logins(t, 200), 10, fault{})
 	complete(t, s)
 	if s.Errors > 0 {
 		t.Errorf("phones with the company's app saw %d errors", s.Errors)

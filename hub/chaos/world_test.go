@@ -88,6 +88,10 @@ type world struct {
 	// only those, may end without a token. Their pages must hear so.
 	wiped bool
 
+	// In crowded worlds others come and go at the nodes beside the logins: there is no
+	// level to come back to until they have left, which is for the test to check.
+	crowded bool
+
 	from     func() string // the address that a user comes from, for a node that trusts us with it; nil: ours
 	underWay *atomic.Int64 // logins that have a ticket and have not ended
 }
@@ -144,7 +148,9 @@ func (w world) run(t *testing.T, total, atOnce int, f fault) *tally {
 	all.Wait()
 	s := c.sum(t, w, f)
 	s.judge(t, w)
-	hubtest.Settled(t, w.nodes, before)
+	if !w.crowded {
+		hubtest.Settled(t, w.nodes, before)
+	}
 	return s
 }
 
