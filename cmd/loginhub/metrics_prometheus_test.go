@@ -131,8 +131,13 @@ func TestAPrometheusScrapesTheNodeAndTheDashboardAndTheAlertsWork(t *testing.T) 
 			if err != nil || len(v) != 1 || v[0] <= 0 || v[0] > 10 {
 				t.Errorf("the proof's age is %v %v", v, err)
 			}
-			if v, err := p.query(`sum(` + push + `_count or histogram_count(` + push + `))`); err != nil || len(v) != 1 || v[0] != 4 {
-				t.Errorf("%v pushes, not 4: %v", v, err)
+			var pushes []float64
+			hubtest.Eventually(t, 30*time.Second, "all four pushes are scraped", func() bool {
+				pushes, err = p.query(`sum(` + push + `_count or histogram_count(` + push + `))`)
+				return err == nil && len(pushes) == 1 && pushes[0] >= 4
+			})
+			if len(pushes) == 1 && pushes[0] != 4 {
+				t.Errorf("%v pushes, not 4", pushes)
 			}
 			checkDashboard(t, p)
 			checkAlerts(t, p)
