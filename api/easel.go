@@ -10,9 +10,9 @@ import (
 
 // Bounds of drawing codes as PNG. One costs milliseconds of a core (some ten for the
 // largest; an SVG half a one), and everybody may ask for one, of an id that he has
-// made up: the general limit allows an address 200 a second. Drawings that take all cores
-// starve the mailbox's proof, and a node that takes itself for deaf lets all its
-// pages go. So half of the cores draw, and who finds no place waits in a line.
+// made up: the general limit allows an address 200 a second. Drawings that take all
+// cores starve the mailbox's proof, and a node that takes itself for deaf lets all
+// its pages go. So half of the cores draw, and who finds no place waits in a line.
 const (
 	maxDrawLine = 64              // that wait on this node
 	maxDrawEach = 32              // of these, from one address: it does not fill the line alone

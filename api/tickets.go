@@ -47,7 +47,7 @@ func (s *Server) makeTicket(c echo.Context) error {
 	if err := s.mayMake(client, r, from); err != nil {
 		return s.refused("make", ticket.Ticket{Client: client.ID}, r, err)
 	}
-	if err := s.open(client, from); err != nil {
+	if err := s.refuseHidden(client, from); err != nil {
 		return err
 	}
 	browser, system := agent(r.UserAgent())

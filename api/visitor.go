@@ -44,9 +44,9 @@ func (s *Server) near(t ticket.Ticket, phone observed) error {
 	return nil
 }
 
-// open refuses a browser that hides its address from a client that wants phones to
+// refuseHidden refuses a browser that hides its address from a client that wants phones to
 // be near: an attacker would by a forwarding header of his own.
-func (s *Server) open(client *ticket.Client, from observed) error {
+func (s *Server) refuseHidden(client *ticket.Client, from observed) error {
 	if client.AddressMismatch != ticket.MismatchRefuse || !from.hidden {
 		return nil
 	}

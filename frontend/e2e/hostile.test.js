@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { phoneCalls } from './phone.js'
-import { inState, onScreen, phonePath, scanAs, story } from './story.js'
+import { inState, logsIn, onScreen, phonePath, scanAs, story } from './story.js'
 
 // Each of these runs if it is ever taken for markup, a script, a style or an address.
 const HOSTILE = [
@@ -171,13 +171,7 @@ story('a page takes no ticket from its address: who confirms that one logs nobod
 
   // The line of the page's own ticket is alive, and hers has left nothing on it.
   const phone = await visit(path)
-  await scanAs(phone, 'Ann')
-  await onScreen(phone, 'consent')
-  await inState(page, 'scanned')
-  assert.match(await page.textContent('#face'), /Ann/)
-  await phone.click('#confirm')
-  await inState(page, 'done')
-  assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:Ann')
+  await logsIn(phone, page, 'Ann')
   const [document, ...rest] = asked
   assert.ok(document.includes(ticket) && rest.length > 3, `is this blind? ${asked.length} requests`)
   for (const one of rest) assert.ok(!one.includes(ticket) && !one.includes(secret), one)

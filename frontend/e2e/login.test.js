@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
+import { handset, inState, logsIn, onScreen, phonePath, scanAs, story } from './story.js'
 
 story('the phone confirms, and the page shows who is in by a verified token', {}, async ({ hub, visit }) => {
   let made
@@ -68,13 +68,7 @@ story('"not me" drops the ticket: who scanned it cannot log this page in any mor
   await stranger.click('#confirm')
   await onScreen(stranger, 'confirmed')
   const phone = await visit(fresh, handset)
-  await scanAs(phone, 'Ann')
-  await onScreen(phone, 'consent')
-  await inState(page, 'scanned')
-  assert.match(await page.textContent('#face'), /Ann/)
-  await phone.click('#confirm')
-  await inState(page, 'done')
-  assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:Ann')
+  await logsIn(phone, page, 'Ann')
 })
 
 story('a page that is reloaded shows a new code that works', {}, async ({ visit }) => {

@@ -100,6 +100,17 @@ export async function scanAs(phone, name) {
   await phone.click('#scan')
 }
 
+/** Logs a sandbox user in with the phone, and checks that the page is his. */
+export async function logsIn(phone, page, name) {
+  await scanAs(phone, name)
+  await onScreen(phone, 'consent')
+  await inState(page, 'scanned')
+  assert.ok((await page.textContent('#face')).includes(name))
+  await phone.click('#confirm')
+  await inState(page, 'done')
+  assert.equal(await page.textContent('[data-claim=sub]'), `sandbox:${name}`)
+}
+
 /** Waits for a screen of the phone page. */
 export function onScreen(phone, screen) {
   return phone.waitForSelector(`#phone[data-screen="${screen}"]`)
