@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -14,6 +15,7 @@ type proxies struct {
 	log     *slog.Logger
 	warned  sync.Once // of a peer that is not trusted
 	mute    sync.Once // of a proxy that does not say for whom it asks
+	refused sync.Once // of the first call that address_mismatch: refuse ended because of either
 }
 
 func newProxies(trusted []netip.Prefix, log *slog.Logger) *proxies {
@@ -27,8 +29,10 @@ type observed struct {
 	shown netip.Addr
 	// counted is what limits are counted by: one IPv4 address, one IPv6 /64.
 	counted netip.Prefix
-	// hidden is set where a peer that no proxy vouches for sent a forwarding header:
-	// a proxy that is not named, or a browser that hides its address.
+	// hidden is set if the address cannot be known although it could be: an
+	// untrusted peer sent a forwarding header (a proxy that is not named, or a
+	// browser that hides its address), or a trusted proxy sent no usable one.
+	// A client with address_mismatch: refuse is not served then.
 	hidden bool
 }
 
@@ -51,7 +55,7 @@ func (p *proxies) observe(r *http.Request) observed {
 			})
 			return observed{counted: bucket(peer), hidden: true}
 		}
-		return observed{shown: public(peer), counted: bucket(peer)}
+		return observed{shown: public(peer), counted: bucket(peer), hidden: !peer.IsValid()}
 	}
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
@@ -59,31 +63,38 @@ func (p *proxies) observe(r *http.Request) observed {
 			p.log.Warn("a trusted proxy sends no usable X-Forwarded-For, so all its users share its address and its limits, and their own is not known; "+
 				"have it set X-Forwarded-For to the address that it sees, or name in LOGINHUB_TRUSTED_PROXIES only what is a proxy", "peer", peer)
 		})
-		return observed{counted: bucket(peer)}
+		return observed{counted: bucket(cmp.Or(client, peer)), hidden: true}
 	}
 	return observed{shown: public(client), counted: bucket(client)}
 }
 
-// forwarded reads the chain from the right to the first hop that is not ours:
-// everything left of it anybody can have written.
+// forwarded reads the chain from the right to the first hop that is not trusted:
+// anybody can have written what is left of it. The result is false if there is no
+// such hop. A chain of trusted hops alone still gives its first one, which the
+// limits are counted by: it is a machine of the operator's.
 func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
 	hops := strings.Split(strings.Join(headers, ","), ",")
 	var last netip.Addr
-	for i := len(hops) - 1; i >= 0 && len(hops)-i <= maxHops; i-- {
+	for i := len(hops) - 1; i >= 0; i-- {
 		addr, ok := hop(strings.TrimSpace(hops[i]))
-		if !ok {
+		if !ok || len(hops)-i > maxHops {
 			return netip.Addr{}, false
 		}
 		if last = addr; !p.trusts(addr) {
 			return addr, true
 		}
 	}
-	return last, last.IsValid() && len(hops) <= maxHops
+	return last, false
 }
 
-// hop reads one entry: an address, or one with a port, as some proxies write.
+// hop reads one entry: an address, or one with a port, as some proxies write. An
+// address that no machine has is none.
 func hop(text string) (netip.Addr, bool) {
-	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	bare := text
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
+		bare = text[1 : len(text)-1]
+	}
+	addr, err := netip.ParseAddr(bare)
 	if err != nil {
 		ap, err := netip.ParseAddrPort(text)
 		if err != nil {
@@ -91,7 +102,8 @@ func hop(text string) (netip.Addr, bool) {
 		}
 		addr = ap.Addr()
 	}
-	return addr.Unmap().WithZone(""), true
+	addr = addr.Unmap().WithZone("")
+	return addr, !addr.IsUnspecified() && !addr.IsMulticast()
 }
 
 func (p *proxies) trusts(addr netip.Addr) bool {

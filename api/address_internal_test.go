@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,6 +31,8 @@ func asked(peer string, headers ...string) *http.Request {
 const forwarded = "X-Forwarded-For"
 
 func TestWhoARequestComesFrom(t *testing.T) {
+	// The address is known here and not globally routable: it is not shown, and not hidden.
+	known := []string{"straight, with a zone", "straight from the house", "a private browser", "carrier NAT"}
 	for _, c := range []struct {
 		name           string
 		peer           string
@@ -80,6 +83,9 @@ func TestWhoARequestComesFrom(t *testing.T) {
 
 		{"all trusted", "10.1.1.1:1", []string{forwarded, "10.3.3.3, 10.2.2.2"}, "", "10.3.3.3/32"},
 		{"as many hops as are read", "10.1.1.1:1", []string{forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 31)}, "198.51.100.1", "198.51.100.1/32"},
+		{"an address that no machine has", "10.1.1.1:1", []string{forwarded, "0.0.0.0"}, "", "10.1.1.1/32"},
+		{"a group's address", "10.1.1.1:1", []string{forwarded, "ff02::1"}, "", "10.1.1.1/32"},
+		{"half a port", "10.1.1.1:1", []string{forwarded, "198.51.100.1:"}, "", "10.1.1.1/32"},
 		{"too many hops", "10.1.1.1:1", []string{forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 32)}, "", "10.1.1.1/32"},
 		{"too many trusted hops", "10.1.1.1:1", []string{forwarded, strings.Repeat("10.2.2.2, ", 999) + "10.2.2.2"}, "", "10.1.1.1/32"},
 		{"far left does not matter", "10.1.1.1:1", []string{forwarded, strings.Repeat("x,", 999) + "198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
@@ -88,6 +94,9 @@ func TestWhoARequestComesFrom(t *testing.T) {
 			got := newProxies(ours(t), slog.New(slog.DiscardHandler)).observe(asked(c.peer, c.headers...))
 			if text := spell(got.shown); text != c.shown {
 				t.Errorf("shown %q, wanted %q", text, c.shown)
+			}
+			if want := c.shown == "" && !slices.Contains(known, c.name); got.hidden != want {
+				t.Errorf("hidden %v, wanted %v", got.hidden, want)
 			}
 			counted := ""
 			if got.counted.IsValid() {

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
-	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -60,7 +59,6 @@ type Server struct {
 	throttle  *throttle
 	seats     *seats
 	calls     places
-	hidden    sync.Once // logs that a browser's address is not known
 	templates *template.Template
 	router    *echo.Echo
 }

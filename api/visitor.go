@@ -35,26 +35,33 @@ func (v *visitor) admit(t ticket.Ticket) error {
 	return nil
 }
 
-// near refuses a phone that is known to be elsewhere than the browser. Families that
-// differ, and addresses of private networks, tell nothing.
+// near refuses a phone that is known to be elsewhere than the browser, and one whose
+// address is hidden. Families that differ, and addresses of private networks, tell
+// nothing.
 func (s *Server) near(t ticket.Ticket, phone observed) error {
+	if err := s.refuseHidden(s.clientOf(t.Client), phone); err != nil {
+		return err
+	}
 	if same := sameAddress(t.Address, phone.shown); same != nil && !*same {
 		return ticket.ErrAddressMismatch
 	}
 	return nil
 }
 
-// refuseHidden refuses a browser that hides its address from a client that wants phones to
-// be near: an attacker would by a forwarding header of his own.
+// refuseHidden refuses a browser or phone whose address is hidden, if the client
+// wants phones to be near: the comparison must not be avoided by a header, nor end
+// in silence because a proxy sends none.
 func (s *Server) refuseHidden(client *ticket.Client, from observed) error {
 	if client.AddressMismatch != ticket.MismatchRefuse || !from.hidden {
 		return nil
 	}
-	s.hidden.Do(func() {
-		s.Log.Warn("address_mismatch: refuse has refused a ticket because the browser's address is hidden by a forwarding header; "+
-			"if there is a proxy before the hub, name it in LOGINHUB_TRUSTED_PROXIES, or no login of this client begins", "client", client.ID)
+	s.proxies.refused.Do(func() {
+		s.Log.Warn("address_mismatch: refuse has refused a call because the caller's address is not known: "+
+			"an untrusted peer sent a forwarding header (if it is your proxy, name it in LOGINHUB_TRUSTED_PROXIES), "+
+			"or a proxy of LOGINHUB_TRUSTED_PROXIES sent no usable X-Forwarded-For (have it set the header); until then no login of this client succeeds",
+			"client", client.ID)
 	})
-	return fmt.Errorf("the browser hides its address: %w", ticket.ErrAddressMismatch)
+	return fmt.Errorf("the address is hidden: %w", ticket.ErrAddressMismatch)
 }
 
 // known counts the call of a user whom the provider has named.

@@ -15,9 +15,10 @@ type Client struct {
 	Subject        string   // SubjectOpenID ("" too) or SubjectUnionID
 	NumberMatching bool
 	TokenTTL       time.Duration // 0 means the hub's
-	// AddressMismatch is what to do where phone and browser are known to come
-	// from different addresses: MismatchWarn, MismatchRefuse, or nothing.
-	// MismatchRefuse refuses also where the browser's address is not known.
+	// AddressMismatch is what to do if phone and browser are known to come from
+	// different addresses: MismatchWarn, MismatchRefuse, or nothing.
+	// MismatchRefuse also refuses a browser or phone whose address is hidden: by a
+	// forwarding header of an untrusted peer, or by a trusted proxy without one.
 	AddressMismatch string
 }
 
