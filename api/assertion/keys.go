@@ -2,7 +2,6 @@ package assertion
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,7 @@ import (
 
 const (
 	fetchLimit = 5 * time.Second
-	maxSet     = 64 << 10 // bytes of a JWKS
+	maxSet     = 512 << 10 // bytes of a JWKS: some hundred keys with their certificates
 	// freshFor is how long keys are used before they are fetched anew: a key
 	// that the company has taken out is refused after that.
 	freshFor = 5 * time.Minute
@@ -48,9 +47,9 @@ type keys struct {
 	failure error // of the last try
 }
 
-// keySet is one JWKS. It does not change.
+// keySet is the usable keys of one JWKS. It does not change.
 type keySet struct {
-	jose.JSONWebKeySet
+	keys    []jose.JSONWebKey
 	fetched time.Time
 }
 
@@ -109,15 +108,15 @@ func (s *keySet) fresh(kid string) []jose.JSONWebKey {
 	return s.usable(kid)
 }
 
-// usable are the public signature keys of that kid; an assertion without one
-// needs a set of one key.
+// usable are the keys of that kid, which need not be unique (RFC 7517, section
+// 4.5). An assertion without a kid needs a set with one usable key.
 func (s *keySet) usable(kid string) []jose.JSONWebKey {
 	if s == nil {
 		return nil
 	}
 	var found []jose.JSONWebKey
-	for _, key := range s.Keys {
-		if (kid == "" || key.KeyID == kid) && (key.Use == "" || key.Use == "sig") && key.IsPublic() && key.Valid() {
+	for _, key := range s.keys {
+		if kid == "" || key.KeyID == kid {
 			found = append(found, key)
 		}
 	}
@@ -127,45 +126,50 @@ func (s *keySet) usable(kid string) []jose.JSONWebKey {
 	return found
 }
 
-// fetch is for the holder of turn.
+// fetch is for the holder of turn. A set without a usable key takes effect, since
+// the company may have withdrawn its keys, and is the operator's to mend.
 func (k *keys) fetch(ctx context.Context) {
 	k.tried = time.Now()
-	set, err := k.get(ctx)
-	if k.failure = err; err == nil {
-		k.held.Store(&keySet{set, k.tried})
+	found, err := k.get(ctx)
+	if err == nil {
+		k.held.Store(&keySet{found, k.tried})
+		if len(found) == 0 {
+			err = fmt.Errorf("%w: no usable key in the set; it needs a public key for signatures: EC P-256, Ed25519, or RSA of %d bits or more", ErrConfig, minRSA)
+		}
 	}
+	k.failure = err
 }
 
-func (k *keys) get(ctx context.Context) (jose.JSONWebKeySet, error) {
-	var set jose.JSONWebKeySet
+func (k *keys) get(ctx context.Context) ([]jose.JSONWebKey, error) {
 	// A phone that hangs up does not spoil the others' keys.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchLimit)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
-		return set, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := k.client.Do(r)
 	if err != nil {
-		return set, fmt.Errorf("%w: %w", ErrKeys, err)
+		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
-		return set, fmt.Errorf("%w: HTTP status %d", ErrKeys, resp.StatusCode)
+		return nil, fmt.Errorf("%w: HTTP status %d", ErrKeys, resp.StatusCode)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return set, fmt.Errorf("%w: HTTP status %d", ErrConfig, resp.StatusCode)
+		return nil, fmt.Errorf("%w: HTTP status %d", ErrConfig, resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSet+1))
 	if err != nil {
-		return set, fmt.Errorf("%w: %w", ErrKeys, err)
+		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
 	if len(body) > maxSet {
-		return set, fmt.Errorf("%w: over %d KiB", ErrConfig, maxSet>>10)
+		return nil, fmt.Errorf("%w: over %d KiB", ErrConfig, maxSet>>10)
 	}
-	if err := json.Unmarshal(body, &set); err != nil {
-		return set, fmt.Errorf("%w: %w", ErrConfig, err)
+	found, err := parseSet(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	return set, nil
+	return found, nil
 }

@@ -266,9 +266,13 @@ func TestWithoutKeysItSaysWhoMustAct(t *testing.T) {
 		"HTML":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, assertion.ErrConfig},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", http.StatusFound) }, assertion.ErrConfig},
 		"large": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write([]byte(`{"keys":[],"x":"` + strings.Repeat("x", 70<<10) + `"}`))
+			_, _ = w.Write([]byte(`{"keys":[],"x":"` + strings.Repeat("x", 512<<10) + `"}`))
 		}, assertion.ErrConfig},
-		"hang up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, assertion.ErrKeys},
+		"no set":   {serveKeys(`{"key":[]}`), assertion.ErrConfig},
+		"no key":   {serveKeys(`{"keys":[]}`), assertion.ErrConfig},
+		"no list":  {serveKeys(`{"keys":{"kty":"OKP"}}`), assertion.ErrConfig},
+		"not ours": {serveKeys(`{"keys":[{"kty":"AKP","kid":"1","alg":"ML-DSA-44","pub":"AAAA"}]}`), assertion.ErrConfig},
+		"hang up":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, assertion.ErrKeys},
 	} {
 		company, m := newCompany(t), &memory{used: map[string]bool{}}
 		key := company.key(t, "1", jose.EdDSA)

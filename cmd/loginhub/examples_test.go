@@ -251,6 +251,50 @@ for token in tokens:
 	}
 }
 
+// runVerifier gives one line for each token.
+func runVerifier(t *testing.T, command []string, args ...string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(one(t), command[0], append(slices.Clone(command[1:]), args...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+// A key that a verifier does not understand disables no other (RFC 7517, section 5).
+func TestExamples_UnusableKeyDisablesNoOther(t *testing.T) {
+	t.Parallel()
+	masters, err := token.ParseMasters(hubtest.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := token.NewSigner(masters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usable, err := signer.JWKS().Keys[0].MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ed := `"kty":"OKP","crv":"Ed25519"`
+	odd := `null,[],"key",7,{"kid":"a"},{"kty":"AKP","kid":"b","alg":"ML-DSA-44","pub":"AAAA"},{"kty":7,"kid":"c"},` +
+		`{"kty":"EC","crv":"secp256k1","kid":"d","x":"AAAA","y":"AAAA"},{"kty":"OKP","crv":"X25519","kid":"e","x":"AAAA"},` +
+		`{"kty":"OKP","crv":"Ed448","kid":"f","x":"AAAA"},{` + ed + `},{` + ed + `,"kid":"g","x":7},{` + ed + `,"kid":"h","x":"???"},` +
+		`{` + ed + `,"kid":["i"],"x":"AAAA"},{` + ed + `,"kid":"j","x":"AAAA"},{` + ed + `,"kid":"k","use":"enc","key_ops":7,"x":"AAAA"},` +
+		strings.Repeat(`{"kty":"RSA","kid":"l","n":"`+strings.Repeat("A", 342)+`","e":"AQAB"},`, 200) + `{"kty":"oct","kid":"m","k":"AAAA"}`
+	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"keys":[%s,%s,%s]}`, odd, usable, odd)
+	}))
+	t.Cleanup(hub.Close)
+	for name, command := range verifiers(t) {
+		t.Run(name, func(t *testing.T) {
+			if said := runVerifier(t, command, hub.URL, "default", "n-1", t.TempDir(), signed(t, hub.URL, "login+jwt", nil)); len(said) != 1 || said[0] != "sandbox:root" {
+				t.Errorf("%.500q", said)
+			}
+		})
+	}
+}
+
 func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
 	t.Parallel()
 	hub := sandboxHub(t)
@@ -258,12 +302,7 @@ func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run := func(hub, client, nonce, store string, tokens ...string) []string {
 				t.Helper()
-				args := append(slices.Clone(command[1:]), hub, client, nonce, store)
-				out, err := exec.CommandContext(one(t), command[0], append(args, tokens...)...).CombinedOutput()
-				if err != nil {
-					t.Errorf("%v: %s", err, out)
-				}
-				return strings.Split(strings.TrimSpace(string(out)), "\n")
+				return runVerifier(t, command, append([]string{hub, client, nonce, store}, tokens...)...)
 			}
 			ctx := within(t, 2*time.Minute) // twenty programs are started meanwhile
 			good := tokenFor(ctx, t, hub, "alice", "n-1")

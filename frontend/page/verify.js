@@ -18,7 +18,7 @@ export async function verifyToken(token, expected, { fetch = globalThis.fetch, s
   const now = (Date.parse(answer.headers.get('Date')) || Date.now()) / 1000
   const reason = wrong(header, claims, expected, now)
   if (reason) return { result: 'failed', reason, header, claims }
-  const key = keys.find(({ kid, kty, crv }) => kid === header.kid && kty === 'OKP' && crv === 'Ed25519')
+  const key = keys.find((key) => key?.kid === header.kid && key.kty === 'OKP' && key.crv === 'Ed25519')
   if (!key) return { result: 'failed', reason: 'key', header, claims }
   const result = await signed(subtle, key, parts)
   return { result, reason: result === 'failed' ? 'signature' : '', header, claims }

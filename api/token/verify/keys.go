@@ -3,8 +3,6 @@ package verify
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,7 +20,7 @@ const (
 	// againAfter is the same while there is not one key.
 	againAfter = time.Second
 	fetchLimit = 5 * time.Second
-	maxKeys    = 64 << 10 // bytes of the JWKS
+	maxKeys    = 512 << 10 // bytes of the JWKS
 )
 
 // keys are the hub's (RFC 7517). Once had, they stay until the hub names others:
@@ -33,16 +31,16 @@ type keys struct {
 	now    func() time.Time
 
 	mu     sync.Mutex
-	known  map[string]ed25519.PublicKey
+	known  map[string][]ed25519.PublicKey
 	got    time.Time // the last answer that was one
 	tried  time.Time // the last fetch that is over
 	err    error     // of that fetch
 	flight chan struct{}
 }
 
-// find gives the key of that kid, and fetches the keys for it where that can
+// find gives the keys of that kid, and fetches the keys for it where that can
 // help and is allowed.
-func (k *keys) find(ctx context.Context, kid string) (ed25519.PublicKey, error) {
+func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error) {
 	k.mu.Lock()
 	key, ok := k.known[kid]
 	if ok && k.now().Sub(k.got) < freshFor {
@@ -100,9 +98,8 @@ func (k *keys) begin(ctx context.Context) <-chan struct{} {
 	return done
 }
 
-// fetch asks the hub. Keys of other kinds are passed over; an answer without a
-// usable one is none.
-func (k *keys) fetch(ctx context.Context) (map[string]ed25519.PublicKey, error) {
+// fetch asks the hub for its usable keys.
+func (k *keys) fetch(ctx context.Context) (map[string][]ed25519.PublicKey, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("fetch keys: %w", err)
@@ -119,30 +116,8 @@ func (k *keys) fetch(ctx context.Context) (map[string]ed25519.PublicKey, error) 
 	if err != nil {
 		return nil, fmt.Errorf("fetch keys: %w", err)
 	}
-	var set struct {
-		Keys []struct {
-			Kind      string `json:"kty"`
-			Curve     string `json:"crv"`
-			Algorithm string `json:"alg"`
-			Use       string `json:"use"`
-			ID        string `json:"kid"`
-			X         string `json:"x"`
-		} `json:"keys"`
+	if len(text) > maxKeys {
+		return nil, fmt.Errorf("fetch keys: the answer is over %d KiB", maxKeys>>10)
 	}
-	if len(text) > maxKeys || json.Unmarshal(text, &set) != nil {
-		return nil, errors.New("fetch keys: the answer is not a JWKS")
-	}
-	known := map[string]ed25519.PublicKey{}
-	for _, j := range set.Keys {
-		x, err := raw(j.X)
-		if err != nil || len(x) != ed25519.PublicKeySize || j.ID == "" || j.Kind != "OKP" || j.Curve != "Ed25519" ||
-			j.Algorithm != "" && j.Algorithm != "EdDSA" || j.Use != "" && j.Use != "sig" {
-			continue
-		}
-		known[j.ID] = x
-	}
-	if len(known) == 0 {
-		return nil, errors.New("fetch keys: no Ed25519 key in the answer")
-	}
-	return known, nil
+	return parseKeys(text)
 }

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,7 +138,7 @@ func TestWithTheHubDownItsKeysStay(t *testing.T) {
 		"for encryption": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","use":"enc","x":"` + strings.Repeat("A", 43) + `"}]}`,
 		"a list":         `[]`,
 		"a number":       `{"keys":7}`,
-		"too much":       `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + strings.Repeat("A", 43) + `"}]}` + strings.Repeat(" ", 70<<10),
+		"too much":       `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + strings.Repeat("A", 43) + `"}]}` + strings.Repeat(" ", 512<<10),
 	}
 	for name, text := range garbage {
 		t.Run(name, func(t *testing.T) {
@@ -174,4 +175,51 @@ func TestWithTheHubDownItsKeysStay(t *testing.T) {
 	v, text := h.verifier(), h.token(t, nil)
 	h.Close()
 	refuses(t, v, text, h.memory(), verify.ErrKeys)
+}
+
+func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	public, err := h.signer.JWKS().Keys[0].MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	point := strings.Repeat("A", 43)
+	odd := func(member, value string) string {
+		m := map[string]string{"kty": `"OKP"`, "crv": `"Ed25519"`, "kid": `"` + h.kid + `"`, "x": `"` + point + `"`}
+		m[member] = value
+		return fmt.Sprintf(`{"kty":%s,"crv":%s,"kid":%s,"x":%s,"use":%s,"key_ops":%s,"alg":%s}`, m["kty"], m["crv"], m["kid"], m["x"],
+			cmp.Or(m["use"], "null"), cmp.Or(m["key_ops"], "null"), cmp.Or(m["alg"], "null"))
+	}
+	for name, text := range map[string]string{
+		"ML-DSA":            `{"kty":"AKP","kid":"` + h.kid + `","alg":"ML-DSA-44","pub":"AAAA"}`,
+		"secp256k1":         `{"kty":"EC","crv":"secp256k1","kid":"a","x":"` + point + `","y":"` + point + `"}`,
+		"RSA":               `{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}`,
+		"X25519":            odd("crv", `"X25519"`),
+		"Ed448":             odd("crv", `"Ed448"`),
+		"no kty":            odd("kty", "null"),
+		"kty a number":      odd("kty", "7"),
+		"no kid":            odd("kid", "null"),
+		"kid a number":      odd("kid", "7"),
+		"x a number":        odd("x", "7"),
+		"x too short":       odd("x", `"AAAA"`),
+		"x no base64":       odd("x", `"???"`),
+		"encryption":        odd("use", `"enc"`),
+		"use a list":        odd("use", `["sig"]`),
+		"signs, not checks": odd("key_ops", `["sign"]`),
+		"no operation":      odd("key_ops", "[]"),
+		"key_ops a text":    odd("key_ops", `"verify"`),
+		"another alg":       odd("alg", `"ES256"`),
+		"its twin":          odd("alg", `"EdDSA"`), // usable, of the same kid, and another key
+		"null":              "null", "a list": "[]", "a text": `"key"`,
+		"very many": strings.Repeat(odd("crv", `"Ed448"`)+",", 500) + "7",
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := `{"keys":[` + text + "," + string(public) + "," + text + `]}`
+			h.answer.Store(&set)
+			if _, err := try(t, h.verifier(), h.token(t, nil), h.memory()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

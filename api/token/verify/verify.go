@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -138,11 +139,12 @@ func (v *Verifier) signed(ctx context.Context, token string) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := v.keys.find(ctx, head.Key)
+	candidates, err := v.keys.find(ctx, head.Key)
 	if err != nil {
 		return nil, err
 	}
-	if !ed25519.Verify(key, []byte(parts[0]+"."+parts[1]), signature) {
+	text := []byte(parts[0] + "." + parts[1])
+	if !slices.ContainsFunc(candidates, func(key ed25519.PublicKey) bool { return ed25519.Verify(key, text, signature) }) {
 		return nil, ErrSignature
 	}
 	c := &Claims{}

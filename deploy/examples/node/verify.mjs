@@ -19,8 +19,9 @@ export function verifier({ hub, clientId, seen }) {
     try {
       const answer = await fetch(`${hub}/.well-known/jwks.json`, { redirect: "error", signal: AbortSignal.timeout(5000) });
       if (!answer.ok) throw new Error(`the hub answers ${answer.status}`);
-      const found = (await answer.json()).keys.filter(({ kty, crv, kid }) => kty === "OKP" && crv === "Ed25519" && kid);
-      keys = new Map(found.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: "jwk" })]));
+      const found = (await answer.json()).keys.map(readKey).filter(Boolean);
+      if (found.length === 0) throw new Error("the hub names no key that this understands");
+      keys = new Map(found);
       fetched = Date.now();
     } catch (error) {
       if (keys.size === 0) throw error; // otherwise those that we have go on
@@ -60,6 +61,17 @@ export function verifier({ hub, clientId, seen }) {
     if (!(await seen(claims.jti, claims.exp + leeway + 60))) throw new Refused("used before");
     return claims;
   };
+}
+
+/** One key of a JWKS as [kid, key]; null if it is none of ours, which disables no other (RFC 7517, section 5). */
+function readKey(jwk) {
+  try {
+    const { kty, crv, kid, x, use = "sig", key_ops = ["verify"] } = jwk;
+    if (kty !== "OKP" || crv !== "Ed25519" || use !== "sig" || !key_ops.includes("verify") || !kid) return null;
+    return [kid, createPublicKey({ key: { kty, crv, x }, format: "jwk" })];
+  } catch {
+    return null;
+  }
 }
 
 function read(part) {

@@ -71,7 +71,7 @@ final class Verifier
         $age = time() - (int) @filemtime($file);
         if ($keys === [] || $age > 300 || (!isset($keys[$kid]) && $age > 10)) {
             $context = stream_context_create(['http' => ['timeout' => 5, 'follow_location' => 0]]);
-            $text = @file_get_contents("$this->hub/.well-known/jwks.json", false, $context, 0, 65536) ?: '';
+            $text = @file_get_contents("$this->hub/.well-known/jwks.json", false, $context, 0, 524288) ?: '';
             if (($fetched = self::keys($text)) !== []) {
                 file_put_contents("$file." . getmypid(), $text);
                 rename("$file." . getmypid(), $file);
@@ -85,13 +85,23 @@ final class Verifier
         return $keys[$kid] ?? throw new Refused('signed with an unknown key');
     }
 
-    /** @return array<string, string> */
+    /**
+     * The keys of a JWKS by their kid. One that is not understood disables no other (RFC 7517, section 5).
+     * @return array<string, string>
+     */
     private static function keys(string $text): array
     {
+        $set = json_decode($text, true)['keys'] ?? null;
         $keys = [];
-        foreach (json_decode($text, true)['keys'] ?? [] as $jwk) {
-            if (($jwk['kty'] ?? '') === 'OKP' && ($jwk['crv'] ?? '') === 'Ed25519' && strlen($x = self::raw($jwk['x'] ?? '')) === SODIUM_CRYPTO_SIGN_PUBLICKEYBYTES) {
-                $keys[(string) $jwk['kid']] = $x;
+        foreach (is_array($set) ? $set : [] as $jwk) {
+            try {
+                $usable = ($jwk['kty'] ?? '') === 'OKP' && ($jwk['crv'] ?? '') === 'Ed25519' && ($jwk['use'] ?? 'sig') === 'sig'
+                    && in_array('verify', $jwk['key_ops'] ?? ['verify'], true) && is_string($jwk['kid'] ?? null);
+                if ($usable && strlen($x = self::raw($jwk['x'] ?? '')) === SODIUM_CRYPTO_SIGN_PUBLICKEYBYTES) {
+                    $keys[$jwk['kid']] = $x;
+                }
+            } catch (Refused | TypeError) {
+                continue;
             }
         }
         return $keys;

@@ -29,8 +29,18 @@ def raw(part: str) -> bytes:
 def fetch_keys(hub: str) -> dict:
     """The hub's keys. Cache them for five minutes, and ask again for an unknown kid, at most every ten seconds."""
     with urllib.request.urlopen(hub + "/.well-known/jwks.json", timeout=5) as answer:
-        keys = json.loads(answer.read(65536))["keys"]
-    return {k["kid"]: Ed25519PublicKey.from_public_bytes(raw(k["x"])) for k in keys if k.get("crv") == "Ed25519"}
+        found = map(read_key, json.loads(answer.read(524288))["keys"])
+        return dict(key for key in found if key)
+
+
+def read_key(jwk):
+    """One key of a JWKS as (kid, key); None if it is none of ours, which disables no other (RFC 7517, section 5)."""
+    try:
+        if (jwk["kty"], jwk["crv"], jwk.get("use", "sig")) == ("OKP", "Ed25519", "sig") and "verify" in jwk.get("key_ops", ["verify"]):
+            return str(jwk["kid"]), Ed25519PublicKey.from_public_bytes(raw(jwk["x"]))
+    except (KeyError, TypeError, ValueError, AttributeError, Refused):
+        pass
+    return None
 
 
 def verify(hub: str, client_id: str, nonce: str, token: str, keys: dict, first) -> dict:
