@@ -40,21 +40,21 @@ func (e *errcode) UnmarshalJSON(b []byte) error {
 // not asked: WeChat sends JSON as text/plain, and gateways send anything.
 func (c call) decode(body []byte, into any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
-		return c.busy("empty answer", nil)
+		return c.unavailable("empty answer", nil)
 	}
 	var e envelope
 	if err := json.Unmarshal(body, &e); err != nil {
-		return c.busy("malformed answer", err)
+		return c.unavailable("malformed answer", err)
 	}
 	if e.ErrCode.unreadable {
-		return c.busy("unreadable errcode", nil)
+		return c.unavailable("unreadable errcode", nil)
 	}
 	if e.ErrCode.number != 0 {
 		msg, _ := e.ErrMsg.(string)
-		return c.refused(e.ErrCode.number, msg)
+		return c.apiError(e.ErrCode.number, msg)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return c.busy("malformed answer", err)
+		return c.unavailable("malformed answer", err)
 	}
 	return nil
 }

@@ -24,13 +24,13 @@ const (
 
 // call is one exchange: what goes out, and what must not come back in an error.
 type call struct {
-	op     string // WeChat's own name of the call
-	path   string
-	query  url.Values
-	body   []byte   // JSON of a POST; nil makes it a GET
-	most   int      // bytes of an answer; 0: maxAnswer
-	token  bool     // carries an access_token in place of the app secret
-	hidden []string // secret, code and token; see cloak
+	op       string // WeChat's own name of the call
+	path     string
+	query    url.Values
+	body     []byte   // JSON of a POST; nil makes it a GET
+	maxBytes int      // bytes of an answer; 0: maxAnswer
+	token    bool     // carries an access_token in place of the app secret
+	hidden   []string // secret, code and token; see cloak
 }
 
 // host is where the calls go.
@@ -40,8 +40,8 @@ type host struct {
 	observe   func(op string, took time.Duration, err error) // may be nil
 }
 
-// made tells the observer of a call that began at start.
-func (h *host) made(c call, start time.Time, err error) {
+// observeCall tells the observer of a call that began at start.
+func (h *host) observeCall(c call, start time.Time, err error) {
 	if h.observe != nil {
 		h.observe(c.op, time.Since(start), err)
 	}
@@ -51,7 +51,7 @@ func (h *host) made(c call, start time.Time, err error) {
 // points to. Name no field for what must not be kept.
 func (h *host) get(ctx context.Context, c call, into any) (err error) {
 	start := time.Now()
-	defer func() { h.made(c, start, err) }()
+	defer func() { h.observeCall(c, start, err) }()
 	body, err := h.exchange(ctx, c)
 	if err != nil {
 		return err
@@ -72,28 +72,28 @@ func (h *host) exchange(ctx context.Context, c call) ([]byte, error) {
 	u.RawQuery = c.query.Encode()
 	req, err := c.request(ctx, u.String())
 	if err != nil {
-		return nil, c.busy("request not made", err)
+		return nil, c.unavailable("request not made", err)
 	}
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
-		return nil, c.busy("no answer", err)
+		return nil, c.unavailable("no answer", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 
 	most := maxAnswer
-	if c.most > 0 {
-		most = c.most
+	if c.maxBytes > 0 {
+		most = c.maxBytes
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if err != nil {
-		return nil, c.busy("answer broken off", err)
+		return nil, c.unavailable("answer broken off", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		// WeChat itself says everything with 200: this is something on the way.
-		return nil, c.busy(fmt.Sprintf("HTTP status %d", resp.StatusCode), nil)
+		return nil, c.unavailable(fmt.Sprintf("HTTP status %d", resp.StatusCode), nil)
 	}
 	if len(body) > most {
-		return nil, c.busy(fmt.Sprintf("answer over %d KiB", most>>10), nil)
+		return nil, c.unavailable(fmt.Sprintf("answer over %d KiB", most>>10), nil)
 	}
 	return body, nil
 }

@@ -61,8 +61,8 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("app_id", c.AppID))
 }
 
-// host checks c and gives the host that its calls go to.
-func (c Config) host() (*host, error) {
+// apiClient checks c and gives the host that its calls go to.
+func (c Config) apiClient() (*host, error) {
 	if c.AppID == "" {
 		return nil, errors.New("wechat config: no AppID")
 	}

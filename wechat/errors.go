@@ -52,8 +52,8 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// refused makes the error for an errcode.
-func (c call) refused(code int, errmsg string) *Error {
+// apiError makes the error for an errcode.
+func (c call) apiError(code int, errmsg string) *Error {
 	kind, wait := classify(code)
 	if c.token && stale(code) {
 		kind, wait = KindStale, 0
@@ -61,12 +61,12 @@ func (c call) refused(code int, errmsg string) *Error {
 	msg, rid := splitTrace(errmsg)
 	return &Error{
 		Op: c.op, Kind: kind, Code: code, RetryAfter: wait,
-		Msg: clean(msg, c.hidden), RID: cloak(rid, c.hidden),
+		Msg: clean(msg, c.hidden), RID: redact(rid, c.hidden),
 	}
 }
 
-// busy makes the error for an exchange that WeChat did not answer, or not in a
+// unavailable makes the error for an exchange that WeChat did not answer, or not in a
 // way that makes sense.
-func (c call) busy(msg string, cause error) *Error {
-	return &Error{Op: c.op, Kind: KindBusy, Msg: msg, RetryAfter: soon, Err: safe(cause, c.hidden)}
+func (c call) unavailable(msg string, cause error) *Error {
+	return &Error{Op: c.op, Kind: KindBusy, Msg: msg, RetryAfter: defaultRetry, Err: safe(cause, c.hidden)}
 }

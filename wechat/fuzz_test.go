@@ -193,7 +193,7 @@ func FuzzTokenAnswer(f *testing.F) {
 	})
 }
 
-func newTokensVia(t testing.TB, s *shelf, transport roundTrip) *wechat.Tokens {
+func newTokensVia(t testing.TB, s *memTokenStore, transport roundTrip) *wechat.Tokens {
 	t.Helper()
 	tokens, err := wechat.NewTokens(wechat.Config{AppID: appID, Secret: secret, Transport: transport}, s)
 	if err != nil {

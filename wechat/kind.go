@@ -46,12 +46,12 @@ func (k Kind) String() string {
 	}
 }
 
-// Alarm tells whether the operator must act before it gets better.
-func (k Kind) Alarm() bool { return k == KindConfig || k == KindQuota }
+// NeedsOperator tells whether the operator must act before it gets better.
+func (k Kind) NeedsOperator() bool { return k == KindConfig || k == KindQuota }
 
 const (
-	soon     = 2 * time.Second
-	minutely = time.Minute
+	defaultRetry = 2 * time.Second
+	minutely     = time.Minute
 	// A daily quota may last for hours, but an operator can clear it any time.
 	daily = 10 * time.Minute
 )
@@ -84,7 +84,7 @@ func classify(code int) (Kind, time.Duration) {
 		40002, 43002, 43003, 44002, 47001: // a request that is wrong in itself: ours, or a proxy's
 		return KindConfig, 0
 	default: // -1, and what is not known
-		return KindBusy, soon
+		return KindBusy, defaultRetry
 	}
 }
 
@@ -92,7 +92,7 @@ func classify(code int) (Kind, time.Duration) {
 // table (-1, busy), knows. Their number is small: fit for a metric's label.
 func Known(code int) bool {
 	kind, wait := classify(code)
-	return code == -1 || stale(code) || kind != KindBusy || wait != soon
+	return code == -1 || stale(code) || kind != KindBusy || wait != defaultRetry
 }
 
 // KindOf is the kind of an errcode of a call.

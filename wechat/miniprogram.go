@@ -30,7 +30,7 @@ type MiniProgram struct {
 // NewMiniProgram takes the mini-program's configuration and gives its client.
 // It makes no call; an incomplete configuration is an error.
 func NewMiniProgram(c Config) (*MiniProgram, error) {
-	h, err := c.host()
+	h, err := c.apiClient()
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +71,10 @@ func (m *MiniProgram) Session(ctx context.Context, code string) (Identity, error
 		return Identity{}, err
 	}
 	if !plausibleID(answer.OpenID) {
-		return Identity{}, c.busy("answer without a usable openid", nil)
+		return Identity{}, c.unavailable("answer without a usable openid", nil)
 	}
 	if answer.UnionID != "" && !plausibleID(answer.UnionID) {
-		return Identity{}, c.busy("answer with an unusable unionid", nil)
+		return Identity{}, c.unavailable("answer with an unusable unionid", nil)
 	}
 	return Identity{AppID: m.appID, OpenID: answer.OpenID, UnionID: answer.UnionID}, nil
 }

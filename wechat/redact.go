@@ -33,16 +33,16 @@ func bare(err error) error {
 func safe(err error, hidden []string) error {
 	err = bare(err)
 	for link := err; link != nil; link = errors.Unwrap(link) {
-		if text := link.Error(); len(text) > maxCause || cloak(text, hidden) != text {
+		if text := link.Error(); len(text) > maxCause || redact(text, hidden) != text {
 			return errors.New(clean(err.Error(), hidden))
 		}
 	}
 	return err
 }
 
-// cloak replaces the hidden values in text, also where they are URL-encoded or
+// redact replaces the hidden values in text, also where they are URL-encoded or
 // quoted.
-func cloak(text string, hidden []string) string {
+func redact(text string, hidden []string) string {
 	for _, value := range hidden {
 		if len(value) < minHidden {
 			continue
@@ -71,8 +71,8 @@ func clean(text string, hidden []string) string {
 		default:
 			return -1
 		}
-	}, cloak(text, hidden))
-	text = cloak(text, hidden)
+	}, redact(text, hidden))
+	text = redact(text, hidden)
 	if runes := []rune(text); len(runes) > 256 {
 		text = string(runes[:256])
 	}

@@ -102,7 +102,7 @@ func TestEveryErrcodeHasItsKind(t *testing.T) {
 				if e.Kind != tt.kind || e.Code != code || e.RetryAfter != tt.wait || e.Op != "jscode2session" {
 					t.Errorf("errcode %d (string: %t): %+v, want kind %v, wait %v", code, asString, *e, tt.kind, tt.wait)
 				}
-				if alarm := e.Kind == wechat.KindConfig || e.Kind == wechat.KindQuota; e.Kind.Alarm() != alarm {
+				if alarm := e.Kind == wechat.KindConfig || e.Kind == wechat.KindQuota; e.Kind.NeedsOperator() != alarm {
 					t.Errorf("errcode %d: alarm %t", code, !alarm)
 				}
 			}

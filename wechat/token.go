@@ -71,7 +71,7 @@ type grant struct {
 
 // NewTokens takes the application's configuration. It makes no call.
 func NewTokens(c Config, store TokenStore) (*Tokens, error) {
-	h, err := c.host()
+	h, err := c.apiClient()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (t *Tokens) get(ctx context.Context, stale string) (string, error) {
 		select {
 		case t.turn <- struct{}{}:
 		case <-ctx.Done():
-			return "", t.call().busy("no access_token yet", ctx.Err())
+			return "", t.call().unavailable("no access_token yet", ctx.Err())
 		}
 	}
 	defer func() { <-t.turn }()
@@ -173,7 +173,7 @@ func (t *Tokens) renew(ctx context.Context, held grant, stale string) (grant, er
 	}
 	first, err := t.store.Claim(ctx, t.claim(stale), claimLife)
 	if err != nil {
-		return grant{}, t.call().busy("no access_token: store", err)
+		return grant{}, t.call().unavailable("no access_token: store", err)
 	}
 	if !first {
 		if held.usable(t.store.Now(), stale) {
@@ -198,7 +198,7 @@ func (t *Tokens) renew(ctx context.Context, held grant, stale string) (grant, er
 		err = t.store.Save(ctx, t.name(), value, next.Expires.Sub(t.store.Now()))
 	}
 	if err != nil && t.Warn != nil {
-		t.Warn(t.call().busy("access_token not shared", err)) // the others ask for the same one
+		t.Warn(t.call().unavailable("access_token not shared", err)) // the others ask for the same one
 	}
 	return next, nil
 }
@@ -212,7 +212,7 @@ func (t *Tokens) await(ctx context.Context, stale string) (grant, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return grant{}, t.call().busy("no access_token yet", ctx.Err())
+			return grant{}, t.call().unavailable("no access_token yet", ctx.Err())
 		case <-limit.C:
 			return grant{}, nil
 		case <-tick.C:
@@ -227,7 +227,7 @@ func (t *Tokens) await(ctx context.Context, stale string) (grant, error) {
 func (t *Tokens) load(ctx context.Context) (grant, error) {
 	value, err := t.store.Load(ctx, t.name())
 	if err != nil {
-		return grant{}, t.call().busy("no access_token: store", err)
+		return grant{}, t.call().unavailable("no access_token: store", err)
 	}
 	var g grant
 	if value == nil || json.Unmarshal(value, &g) != nil {
@@ -245,7 +245,7 @@ func (t *Tokens) fetch(ctx context.Context) (grant, error) {
 	c.body, err = json.Marshal(map[string]any{"grant_type": "client_credential",
 		"appid": t.appID, "secret": *t.secret, "force_refresh": false})
 	if err != nil {
-		return grant{}, c.busy("request not made", err)
+		return grant{}, c.unavailable("request not made", err)
 	}
 	asked := t.store.Now()
 	var answer struct {
@@ -256,7 +256,7 @@ func (t *Tokens) fetch(ctx context.Context) (grant, error) {
 		return grant{}, err
 	}
 	if answer.Token == "" || len(answer.Token) > maxToken {
-		return grant{}, c.busy("answer without a usable access_token", nil)
+		return grant{}, c.unavailable("answer without a usable access_token", nil)
 	}
 	life := lifeOf(answer.ExpiresIn)
 	return grant{Token: answer.Token, Asked: asked, Expires: asked.Add(life), Renew: asked.Add(life - min(handover, life/2))}, nil

@@ -13,8 +13,8 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// shelf is the store that all nodes share, with a clock set by hand.
-type shelf struct {
+// memTokenStore is the store that all nodes share, with a clock set by hand.
+type memTokenStore struct {
 	mu     sync.Mutex
 	now    time.Time
 	values map[string][]byte
@@ -22,23 +22,23 @@ type shelf struct {
 	broken error
 }
 
-func newShelf() *shelf {
-	return &shelf{now: time.Now(), values: map[string][]byte{}, ends: map[string]time.Time{}}
+func newShelf() *memTokenStore {
+	return &memTokenStore{now: time.Now(), values: map[string][]byte{}, ends: map[string]time.Time{}}
 }
 
-func (s *shelf) Now() time.Time {
+func (s *memTokenStore) Now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now
 }
 
-func (s *shelf) advance(d time.Duration) {
+func (s *memTokenStore) advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = s.now.Add(d)
 }
 
-func (s *shelf) Load(_ context.Context, name string) ([]byte, error) {
+func (s *memTokenStore) Load(_ context.Context, name string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.now.Before(s.ends[name]) {
@@ -47,14 +47,14 @@ func (s *shelf) Load(_ context.Context, name string) ([]byte, error) {
 	return s.values[name], s.broken
 }
 
-func (s *shelf) Save(_ context.Context, name string, value []byte, life time.Duration) error {
+func (s *memTokenStore) Save(_ context.Context, name string, value []byte, life time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.values[name], s.ends[name] = value, s.now.Add(life)
 	return s.broken
 }
 
-func (s *shelf) Claim(_ context.Context, name string, life time.Duration) (bool, error) {
+func (s *memTokenStore) Claim(_ context.Context, name string, life time.Duration) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now.Before(s.ends[name]) {
@@ -71,7 +71,7 @@ const (
 )
 
 // newPlace gives a WeChat whose clock is the nodes' shared one.
-func newPlace(t *testing.T) (*wechattest.Server, *shelf) {
+func newPlace(t *testing.T) (*wechattest.Server, *memTokenStore) {
 	t.Helper()
 	s := newShelf()
 	w := wechattest.New(wechattest.Options{Now: s.Now})
@@ -188,7 +188,7 @@ func TestARefusedTokenIsRenewedOnceAndTheCallRepeatedOnce(t *testing.T) {
 }
 
 // newShelfWith copies the token that stands on a shelf.
-func newShelfWith(t *testing.T, s *shelf) *shelf {
+func newShelfWith(t *testing.T, s *memTokenStore) *memTokenStore {
 	t.Helper()
 	next := newShelf()
 	s.mu.Lock()

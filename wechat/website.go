@@ -39,7 +39,7 @@ type Website struct {
 // NewWebsite takes the website application's configuration, and the base of the
 // authorize page ("" means DefaultOpenURL). It makes no call.
 func NewWebsite(c Config, openURL string) (*Website, error) {
-	h, err := c.host()
+	h, err := c.apiClient()
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
 		return Profile{}, err
 	}
 	if !plausibleID(answer.OpenID) || (answer.UnionID != "" && !plausibleID(answer.UnionID)) {
-		return Profile{}, c.busy("answer without a usable openid or unionid", nil)
+		return Profile{}, c.unavailable("answer without a usable openid or unionid", nil)
 	}
 	p := Profile{Identity: Identity{AppID: w.appID, OpenID: answer.OpenID, UnionID: answer.UnionID}}
 	if err := w.profile(ctx, answer.Token, &p); err != nil && w.Warn != nil {
@@ -109,10 +109,10 @@ func (w *Website) profile(ctx context.Context, token string, p *Profile) (err er
 	c := call{op: OpProfile, path: "/sns/userinfo", hidden: []string{token, *w.secret},
 		query: url.Values{"access_token": {token}, "openid": {p.OpenID}, "lang": {"zh_CN"}}}
 	if token == "" {
-		return c.busy("no access_token to ask with", nil)
+		return c.unavailable("no access_token to ask with", nil)
 	}
 	start := time.Now()
-	defer func() { w.host.made(c, start, err) }()
+	defer func() { w.host.observeCall(c, start, err) }()
 	body, err := w.host.exchange(ctx, c)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (w *Website) profile(ctx context.Context, token string, p *Profile) (err er
 		return err
 	}
 	if answer.OpenID != p.OpenID {
-		return c.busy("answer about another user", nil)
+		return c.unavailable("answer about another user", nil)
 	}
 	if p.UnionID == "" && plausibleID(answer.UnionID) {
 		p.UnionID = answer.UnionID

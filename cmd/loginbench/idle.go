@@ -52,7 +52,7 @@ func (c *idleScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 // memory is what all nodes together hold, in bytes.
 type memory struct{ rss, heap, stack, goroutines float64 }
 
-func (s *stand) memory(ctx context.Context) (m memory) {
+func (s *cluster) memory(ctx context.Context) (m memory) {
 	for _, n := range s.nodes {
 		m.rss += rss(n.pid)
 		f := n.runtimeFigures(ctx, false)

@@ -11,10 +11,10 @@ import (
 // login is one whole login: a page at one node, a phone at another.
 type login struct {
 	page     *page
-	phone    *door
+	phone    *target
 	provider string
 	user     string
-	wechat   imitation
+	wechat   fakeWeChat
 
 	sent   time.Time // before the first byte of the confirm
 	pushed time.Time // the token frame was read
@@ -39,7 +39,7 @@ func (l *login) tell(ctx context.Context, what string) (time.Time, error) {
 }
 
 // prepare goes as far as a user who has scanned and thinks.
-func (l *login) prepare(ctx context.Context, at *door) (err error) {
+func (l *login) prepare(ctx context.Context, at *target) (err error) {
 	if l.page, err = newPage(ctx, at); err != nil {
 		return err
 	}
@@ -94,13 +94,13 @@ func (l *login) finish() error {
 }
 
 // newLogin is the i-th: its page waits at one node, its phone talks to the next.
-func (s *stand) newLogin(i int) (*login, *door) {
+func (s *cluster) newLogin(i int) (*login, *target) {
 	n := len(s.nodes)
 	return &login{phone: s.nodes[(i+1)%n].door, provider: s.provider, wechat: s.wechat, user: "user" + strconv.Itoa(i%1000)}, s.nodes[i%n].door
 }
 
 // whole does one login from beginning to end.
-func (s *stand) whole(ctx context.Context, i int) (*login, error) {
+func (s *cluster) whole(ctx context.Context, i int) (*login, error) {
 	l, at := s.newLogin(i)
 	if err := l.prepare(ctx, at); err != nil {
 		return l, err

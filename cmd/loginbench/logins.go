@@ -64,7 +64,7 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 
 // watch gives the CPU that the nodes use while their pages only wait, in
 // seconds per second.
-func (c *loginsScenario) watch(ctx context.Context, b *bench, s *stand) (float64, error) {
+func (c *loginsScenario) watch(ctx context.Context, b *bench, s *cluster) (float64, error) {
 	if c.Pages == 0 {
 		return 0, nil
 	}
@@ -76,7 +76,7 @@ func (c *loginsScenario) watch(ctx context.Context, b *bench, s *stand) (float64
 	return u.Hub / u.Seconds, nil
 }
 
-func (s *stand) liveHeap(ctx context.Context) (sum float64) {
+func (s *cluster) liveHeap(ctx context.Context) (sum float64) {
 	for _, n := range s.nodes {
 		sum += n.runtimeFigures(ctx, true)["go_memstats_heap_alloc_bytes"]
 	}
@@ -186,7 +186,7 @@ func (c *pollScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	return []result{r}, nil
 }
 
-func (c *pollScenario) confirmSome(ctx context.Context, s *stand, told []atomic.Int64, n int) error {
+func (c *pollScenario) confirmSome(ctx context.Context, s *cluster, told []atomic.Int64, n int) error {
 	for i := range n {
 		l, _ := s.newLogin(i)
 		l.page = s.waiting[i]

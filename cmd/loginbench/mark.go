@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// mark is how much everybody has used up to a moment.
-type mark struct {
+// usageSnapshot is how much everybody has used up to a moment.
+type usageSnapshot struct {
 	at          time.Time
 	hub         float64 // CPU seconds, all nodes
 	redis, self float64
@@ -22,8 +22,8 @@ type usage struct {
 	Counted          bool    // the last two are known
 }
 
-func (s *stand) mark() mark {
-	m := mark{at: time.Now(), self: cpu(os.Getpid()), redis: cpu(s.redisPID)}
+func (s *cluster) mark() usageSnapshot {
+	m := usageSnapshot{at: time.Now(), self: cpu(os.Getpid()), redis: cpu(s.redisPID)}
 	for _, n := range s.nodes {
 		m.hub += cpu(n.pid)
 	}
@@ -33,7 +33,7 @@ func (s *stand) mark() mark {
 	return m
 }
 
-func (s *stand) since(m mark) usage {
+func (s *cluster) since(m usageSnapshot) usage {
 	now := s.mark()
 	u := usage{Seconds: now.at.Sub(m.at).Seconds(), Hub: now.hub - m.hub, Redis: now.redis - m.redis, Self: now.self - m.self}
 	if now.calls == nil || m.calls == nil {

@@ -73,7 +73,7 @@ func (c *peersScenario) nchan(ctx context.Context, b *bench) (result, error) {
 		return r, err
 	}
 	r.add(figure{"RSS per page", (s.nchanRSS() - empty) / float64(c.Pages) / 1024, "KiB"})
-	shots := make([]shot, int(float64(c.Rate)*c.For.Seconds()))
+	shots := make([]sample, int(float64(c.Rate)*c.For.Seconds()))
 	begin := s.mark()
 	before := s.nchanCPU()
 	bar := b.bar("publish", len(shots))
@@ -110,7 +110,7 @@ func (p *page) subscribe(ctx context.Context, channel string) (last error) {
 }
 
 // relay is one page that subscribes and is told, a token's length of text.
-func relay(ctx context.Context, d *door, channel string, l *login, now <-chan struct{}) error {
+func relay(ctx context.Context, d *target, channel string, l *login, now <-chan struct{}) error {
 	p := &page{door: d}
 	defer p.drop()
 	err := p.subscribe(ctx, channel)
@@ -134,8 +134,8 @@ func relay(ctx context.Context, d *door, channel string, l *login, now <-chan st
 	return <-heard
 }
 
-func (c *peersScenario) startNchan(ctx context.Context, b *bench) (s *stand, err error) {
-	s = &stand{}
+func (c *peersScenario) startNchan(ctx context.Context, b *bench) (s *cluster, err error) {
+	s = &cluster{}
 	if s.dir, err = os.MkdirTemp("", "loginbench-"); err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (c *peersScenario) startNchan(ctx context.Context, b *bench) (s *stand, err
 }
 
 // workers are nginx's: its children do the work.
-func (s *stand) workers() (pids []int) {
+func (s *cluster) workers() (pids []int) {
 	master := s.nodes[0].pid
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", master, master))
 	if err != nil {
@@ -182,14 +182,14 @@ func (s *stand) workers() (pids []int) {
 	return pids
 }
 
-func (s *stand) nchanCPU() (sum float64) {
+func (s *cluster) nchanCPU() (sum float64) {
 	for _, pid := range s.workers() {
 		sum += cpu(pid)
 	}
 	return sum
 }
 
-func (s *stand) nchanRSS() (sum float64) {
+func (s *cluster) nchanRSS() (sum float64) {
 	for _, pid := range s.workers() {
 		sum += rss(pid)
 	}

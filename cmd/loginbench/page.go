@@ -16,10 +16,10 @@ const handshakeKey = "bG9naW5iZW5jaCBsb2dpbg=="
 
 // page is one browser: a ticket, and the socket that waits for it.
 type page struct {
-	door   *door
+	door   *target
 	Ticket string `json:"ticket"`
 	Secret string `json:"secret"`
-	line   *line
+	line   *conn
 }
 
 // view is what a page is told, and when it had read it.
@@ -38,7 +38,7 @@ func (v view) final() bool {
 var errOver = errors.New("the login is over")
 
 // newPage makes a ticket.
-func newPage(ctx context.Context, d *door) (*page, error) {
+func newPage(ctx context.Context, d *target) (*page, error) {
 	p := &page{door: d}
 	status, answer, _, err := d.call(ctx, "/api/login/tickets", "", "{}")
 	if err != nil {

@@ -20,8 +20,8 @@ type pushScenario struct {
 // beginning does not always meet another's confirm.
 const lead = 503 * time.Millisecond
 
-// shot is one confirm in an open loop.
-type shot struct {
+// sample is one confirm in an open loop.
+type sample struct {
 	intended time.Time
 	*login
 	err error
@@ -44,7 +44,7 @@ func (c *pushScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 		return nil, err
 	}
 	n := int(float64(c.Rate) * c.For.Seconds())
-	shots := make([]shot, n)
+	shots := make([]sample, n)
 	begin := s.mark()
 	bar := b.bar("logins", n)
 	var logins sync.WaitGroup
@@ -111,7 +111,7 @@ func pace(n, rate int, begin func(i int, at time.Time) func()) {
 
 // addShots adds the latencies. More than one lost login in a thousand makes a
 // run worthless.
-func (r *result) addShots(shots []shot) error {
+func (r *result) addShots(shots []sample) error {
 	var whole, wire []time.Duration
 	var failed int
 	var last error

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// stand is what is measured: nodes and their Redis, started here or given.
-type stand struct {
+// cluster is what is measured: nodes and their Redis, started here or given.
+type cluster struct {
 	nodes    []*node
 	redis    string // address; "" where it is not known
 	redisPID int
 	provider string
-	wechat   imitation // for provider wechat
+	wechat   fakeWeChat // for provider wechat
 
 	dir      string
 	children []*exec.Cmd
@@ -33,14 +33,14 @@ type stand struct {
 
 // node is one server.
 type node struct {
-	door  *door
-	admin *door // nil where it is not known
-	pid   int   // 0 where it is not known
+	door  *target
+	admin *target // nil where it is not known
+	pid   int     // 0 where it is not known
 }
 
 // given uses what runs already.
-func (b *bench) given() (*stand, error) {
-	s := &stand{redis: b.Redis, provider: b.Provider}
+func (b *bench) given() (*cluster, error) {
+	s := &cluster{redis: b.Redis, provider: b.Provider}
 	for i, text := range b.Hub {
 		d, err := newDoor(text, b.Sources)
 		if err != nil {
@@ -69,14 +69,14 @@ func (b *bench) given() (*stand, error) {
 
 // start makes a stand of so many nodes, or takes what --hub names. The caller
 // stops it.
-func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (s *stand, err error) {
+func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (s *cluster, err error) {
 	if len(b.Hub) > 0 {
 		return b.given()
 	}
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	s = &stand{provider: b.Provider}
+	s = &cluster{provider: b.Provider}
 	var settings []string
 	switch b.Provider {
 	case "sandbox":
@@ -129,7 +129,7 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 	return s, nil
 }
 
-func (s *stand) startRedis(ctx context.Context) error {
+func (s *cluster) startRedis(ctx context.Context) error {
 	s.redis = freePort()
 	_, port, err := net.SplitHostPort(s.redis)
 	if err != nil {
@@ -147,7 +147,7 @@ func (s *stand) startRedis(ctx context.Context) error {
 }
 
 // child starts a process of ours; its output goes to a file.
-func (s *stand) child(name, program string, args []string, env ...string) (*exec.Cmd, error) {
+func (s *cluster) child(name, program string, args []string, env ...string) (*exec.Cmd, error) {
 	out, err := os.Create(filepath.Join(s.dir, name+".log"))
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (s *stand) child(name, program string, args []string, env ...string) (*exec
 }
 
 // stop ends what was started, pages first, nodes before their Redis.
-func (s *stand) stop() {
+func (s *cluster) stop() {
 	s.dropAll()
 	for _, n := range s.nodes {
 		n.door.close()

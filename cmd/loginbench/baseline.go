@@ -99,7 +99,7 @@ func (c *bareCommand) measure(ctx context.Context, b *bench) ([]result, error) {
 // startBare starts bare hubs and their Redis, and gives a bench that takes them
 // as given.
 func (b *bench) startBare(ctx context.Context, nodes int) (with *bench, stop func(), err error) {
-	s := &stand{}
+	s := &cluster{}
 	defer func() {
 		if err != nil {
 			s.stop()

@@ -29,14 +29,14 @@ type CodeOptions struct {
 func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte, error) {
 	body, err := codeBody(scene, o)
 	if err != nil {
-		return nil, call{op: OpCode}.busy("request not made", err)
+		return nil, call{op: OpCode}.unavailable("request not made", err)
 	}
 	var picture []byte
 	err = t.use(ctx, func(token string) (err error) {
-		c := call{op: OpCode, path: "/wxa/getwxacodeunlimit", body: body, most: maxPicture, token: true,
+		c := call{op: OpCode, path: "/wxa/getwxacodeunlimit", body: body, maxBytes: maxPicture, token: true,
 			query: url.Values{"access_token": {token}}, hidden: []string{token, *t.secret}}
 		start := time.Now()
-		defer func() { t.host.made(c, start, err) }()
+		defer func() { t.host.observeCall(c, start, err) }()
 		answer, err := t.host.exchange(ctx, c)
 		if err != nil {
 			return err
@@ -48,7 +48,7 @@ func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte,
 		if err := c.decode(answer, &struct{}{}); err != nil {
 			return err
 		}
-		return c.busy("answer without a picture", nil)
+		return c.unavailable("answer without a picture", nil)
 	})
 	return picture, err
 }

@@ -23,24 +23,24 @@ const callLimit = 30 * time.Second
 // close theirs after a minute or more.
 const stale = 45 * time.Second
 
-// door is one server's address, and the keep-alive lines to it that are free.
-type door struct {
+// target is one server's address, and the keep-alive lines to it that are free.
+type target struct {
 	url     *url.URL
 	sources int           // local addresses to dial from; 0: the system's choice
 	turn    *atomic.Int64 // next source
 
 	mu   sync.Mutex
-	free []*line // the last used last
+	free []*conn // the last used last
 }
 
-// line is one connection.
-type line struct {
+// conn is one connection.
+type conn struct {
 	net.Conn
 	r    *bufio.Reader
 	used time.Time
 }
 
-func newDoor(text string, sources int) (*door, error) {
+func newDoor(text string, sources int) (*target, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("%q is no URL like http://127.0.0.1:8080", text)
@@ -51,12 +51,12 @@ func newDoor(text string, sources int) (*door, error) {
 	if !strings.HasPrefix(u.Host, "127.") {
 		sources = 0 // only the loopback has addresses for all
 	}
-	return &door{url: u, sources: sources, turn: new(atomic.Int64)}, nil
+	return &target{url: u, sources: sources, turn: new(atomic.Int64)}, nil
 }
 
 // dial opens a connection. One local address has 28,000 ports: pages beyond
 // that, and those still in TIME_WAIT, need more of them.
-func (d *door) dial(ctx context.Context, buffer int) (*line, error) {
+func (d *target) dial(ctx context.Context, buffer int) (*conn, error) {
 	dialer := net.Dialer{KeepAlive: -1}
 	if d.sources > 0 {
 		last := byte(2 + d.turn.Add(1)%int64(d.sources))
@@ -65,14 +65,14 @@ func (d *door) dial(ctx context.Context, buffer int) (*line, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	conn, err := dialer.DialContext(ctx, "tcp", d.url.Host)
+	tcp, err := dialer.DialContext(ctx, "tcp", d.url.Host)
 	if err != nil {
 		return nil, err
 	}
 	if d.url.Scheme == "https" {
-		conn = tls.Client(conn, &tls.Config{ServerName: d.url.Hostname()})
+		tcp = tls.Client(tcp, &tls.Config{ServerName: d.url.Hostname()})
 	}
-	return &line{Conn: conn, r: bufio.NewReaderSize(conn, buffer)}, nil
+	return &conn{Conn: tcp, r: bufio.NewReaderSize(tcp, buffer)}, nil
 }
 
 // lateport lets the kernel choose the port when it knows both ends: a port is
@@ -90,7 +90,7 @@ func lateport(_, _ string, raw syscall.RawConn) error {
 
 // call makes one request on a free line. body "" is a GET. sent is the moment
 // before its first byte left.
-func (d *door) call(ctx context.Context, path, header, body string) (status int, answer []byte, sent time.Time, err error) {
+func (d *target) call(ctx context.Context, path, header, body string) (status int, answer []byte, sent time.Time, err error) {
 	l, err := d.take(ctx)
 	if err != nil {
 		return 0, nil, sent, err
@@ -119,14 +119,14 @@ func (d *door) call(ctx context.Context, path, header, body string) (status int,
 	return resp.StatusCode, answer, sent, nil
 }
 
-func (l *line) roundTrip(request string) (*http.Response, error) {
+func (l *conn) roundTrip(request string) (*http.Response, error) {
 	if _, err := io.WriteString(l, request); err != nil {
 		return nil, err
 	}
 	return http.ReadResponse(l.r, nil)
 }
 
-func (d *door) take(ctx context.Context) (*line, error) {
+func (d *target) take(ctx context.Context) (*conn, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for len(d.free) > 0 {
@@ -142,7 +142,7 @@ func (d *door) take(ctx context.Context) (*line, error) {
 	return d.dial(ctx, 4<<10)
 }
 
-func (d *door) put(l *line) {
+func (d *target) put(l *conn) {
 	l.used = time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -150,7 +150,7 @@ func (d *door) put(l *line) {
 }
 
 // close gives up the free lines.
-func (d *door) close() {
+func (d *target) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, l := range d.free {

@@ -39,7 +39,7 @@ func each(ctx context.Context, n, atOnce int, bar *bar, do func(ctx context.Cont
 }
 
 // make makes n tickets, spread over the nodes.
-func (b *bench) make(ctx context.Context, s *stand, n int) error {
+func (b *bench) make(ctx context.Context, s *cluster, n int) error {
 	s.waiting = make([]*page, n)
 	return each(ctx, n, b.AtOnce, b.bar("make tickets", n), func(ctx context.Context, i int) (err error) {
 		s.waiting[i], err = newPage(ctx, s.nodes[i%len(s.nodes)].door)
@@ -48,7 +48,7 @@ func (b *bench) make(ctx context.Context, s *stand, n int) error {
 }
 
 // attach opens all their sockets; each is read from then on.
-func (b *bench) attach(ctx context.Context, s *stand) error {
+func (b *bench) attach(ctx context.Context, s *cluster) error {
 	return each(ctx, len(s.waiting), b.AtOnce, b.bar("attach", len(s.waiting)), func(ctx context.Context, i int) error {
 		p := s.waiting[i]
 		if _, err := p.attach(ctx); err != nil {
@@ -61,7 +61,7 @@ func (b *bench) attach(ctx context.Context, s *stand) error {
 
 // wait is an idle page's life: it reads heartbeats, and where its ticket runs
 // out it makes a new one, as a real page does.
-func (s *stand) wait(ctx context.Context, p *page) {
+func (s *cluster) wait(ctx context.Context, p *page) {
 	for {
 		v, err := p.next()
 		if err != nil {
@@ -87,7 +87,7 @@ func (s *stand) wait(ctx context.Context, p *page) {
 }
 
 // crowd makes and attaches n pages.
-func (b *bench) crowd(ctx context.Context, s *stand, n int) error {
+func (b *bench) crowd(ctx context.Context, s *cluster, n int) error {
 	if err := b.make(ctx, s, n); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (b *bench) crowd(ctx context.Context, s *stand, n int) error {
 }
 
 // dropAll cuts every idle page off at once, and waits for their readers.
-func (s *stand) dropAll() {
+func (s *cluster) dropAll() {
 	for _, p := range s.waiting {
 		if p != nil {
 			p.drop()
