@@ -20,10 +20,10 @@ type floorScenario struct {
 	For    time.Duration `default:"10s" help:"How long they go on."`
 }
 
-// measure runs attach, logins and push against ours and against a bare hub of
-// the same libraries in turns: what machine it is shortens out of the ratio.
+// measure runs attach, logins and push against the hub and a bare hub of the same
+// libraries in turns, so that the ratio does not depend on the machine.
 func (c *floorScenario) measure(ctx context.Context, b *bench) ([]result, error) {
-	values := map[string]map[bool][]float64{} // by figure, then ours or bare
+	values := map[string]map[bool][]float64{} // by figure, then true for the hub and false for bare
 	var order []figure
 	for range c.Rounds {
 		for _, one := range []struct {
@@ -96,8 +96,8 @@ func (c *bareCommand) measure(ctx context.Context, b *bench) ([]result, error) {
 	return nil, bare.Serve(ctx, c.Listen, b.Redis)
 }
 
-// startBare starts bare hubs and their Redis, and gives a bench that takes them
-// as given.
+// startBare starts bare hubs and their Redis. It returns a bench that uses them
+// and a function that stops them.
 func (b *bench) startBare(ctx context.Context, nodes int) (with *bench, stop func(), err error) {
 	s := &cluster{}
 	defer func() {
@@ -124,7 +124,7 @@ func (b *bench) startBare(ctx context.Context, nodes int) (with *bench, stop fun
 			return nil, nil, err
 		}
 		copied.Hub, copied.PID = append(slices.Clip(copied.Hub), "http://"+address), append(slices.Clip(copied.PID), cmd.Process.Pid)
-		d, err := newDoor("http://"+address, 0)
+		d, err := newTarget("http://"+address, 0)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -16,21 +16,21 @@ import (
 	"time"
 )
 
-// callLimit bounds one request: what takes longer is broken.
+// callLimit bounds one request. A longer one is an error.
 const callLimit = 30 * time.Second
 
-// stale is how old an idle line may be and still be used: servers and proxies
-// close theirs after a minute or more.
+// stale is the age up to which an idle connection is used again. Servers and
+// proxies close idle connections after a minute or more.
 const stale = 45 * time.Second
 
-// target is one server's address, and the keep-alive lines to it that are free.
+// target is one server's address and the free keep-alive connections to it.
 type target struct {
 	url     *url.URL
-	sources int           // local addresses to dial from; 0: the system's choice
-	turn    *atomic.Int64 // next source
+	sources int           // number of local addresses to dial from; 0: the system chooses
+	turn    *atomic.Int64 // index of the next source
 
 	mu   sync.Mutex
-	free []*conn // the last used last
+	free []*conn // most recently used last
 }
 
 // conn is one connection.
@@ -40,7 +40,7 @@ type conn struct {
 	used time.Time
 }
 
-func newDoor(text string, sources int) (*target, error) {
+func newTarget(text string, sources int) (*target, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("%q is no URL like http://127.0.0.1:8080", text)
@@ -49,13 +49,13 @@ func newDoor(text string, sources int) (*target, error) {
 		u.Host += map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
 	}
 	if !strings.HasPrefix(u.Host, "127.") {
-		sources = 0 // only the loopback has addresses for all
+		sources = 0 // only the loopback has more local addresses
 	}
 	return &target{url: u, sources: sources, turn: new(atomic.Int64)}, nil
 }
 
-// dial opens a connection. One local address has 28,000 ports: pages beyond
-// that, and those still in TIME_WAIT, need more of them.
+// dial opens a connection. One local address has 28,000 ports; more pages, and
+// ports in TIME_WAIT, need further addresses.
 func (d *target) dial(ctx context.Context, buffer int) (*conn, error) {
 	dialer := net.Dialer{KeepAlive: -1}
 	if d.sources > 0 {
@@ -75,8 +75,8 @@ func (d *target) dial(ctx context.Context, buffer int) (*conn, error) {
 	return &conn{Conn: tcp, r: bufio.NewReaderSize(tcp, buffer)}, nil
 }
 
-// lateport lets the kernel choose the port when it knows both ends: a port is
-// then taken only towards this server.
+// lateport lets the kernel choose the port at connect, so that a port is used up
+// only towards this server.
 func lateport(_, _ string, raw syscall.RawConn) error {
 	const bindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT (linux/in.h)
 	var err error
@@ -88,8 +88,8 @@ func lateport(_, _ string, raw syscall.RawConn) error {
 	return err
 }
 
-// call makes one request on a free line. body "" is a GET. sent is the moment
-// before its first byte left.
+// call makes one request on a free connection; an empty body makes it a GET.
+// sent is the time just before the first byte was written.
 func (d *target) call(ctx context.Context, path, header, body string) (status int, answer []byte, sent time.Time, err error) {
 	l, err := d.take(ctx)
 	if err != nil {
@@ -149,7 +149,7 @@ func (d *target) put(l *conn) {
 	d.free = append(d.free, l)
 }
 
-// close gives up the free lines.
+// close closes the free connections.
 func (d *target) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -17,7 +17,7 @@ const (
 	opPong  = 0xA
 )
 
-// maxFrame bounds what a server may send; the longest view stays far below.
+// maxFrame bounds a server's frame, in bytes. The longest view is far smaller.
 const maxFrame = 64 << 10
 
 var errFrame = errors.New("not a frame that a server sends to a page")
@@ -56,7 +56,7 @@ func readFrame(r *bufio.Reader) (op byte, payload []byte, err error) {
 	return op, payload, nil
 }
 
-// unexpected turns an end in the middle of a frame into what it is.
+// unexpected turns io.EOF in the middle of a frame into io.ErrUnexpectedEOF.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -64,8 +64,8 @@ func unexpected(err error) error {
 	return err
 }
 
-// appendFrame appends one masked frame, as a page sends it. Everything that a
-// page of ours sends is shorter than 126 bytes.
+// appendFrame appends one masked frame, as a browser sends it. The payload must be
+// shorter than 126 bytes, as all messages of a page are.
 func appendFrame(b []byte, op byte, payload []byte) []byte {
 	if len(payload) > 125 {
 		payload = payload[:125]

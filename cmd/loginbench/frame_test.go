@@ -23,7 +23,7 @@ func serverFrame(op byte, payload string) []byte {
 	return append(b, payload...)
 }
 
-func TestEveryLengthOfFrameIsRead(t *testing.T) {
+func TestReadFrame_Lengths(t *testing.T) {
 	for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536} {
 		want := strings.Repeat("x", n)
 		raw := append(serverFrame(opText, want), serverFrame(opPing, "next")...)
@@ -41,7 +41,7 @@ func TestEveryLengthOfFrameIsRead(t *testing.T) {
 	}
 }
 
-func TestABadFrameIsRefused(t *testing.T) {
+func TestReadFrame_Invalid(t *testing.T) {
 	for name, raw := range map[string][]byte{
 		"fragment":     {opText, 1, 'x'},
 		"reserved":     {0xC0 | opText, 1, 'x'},
@@ -60,7 +60,7 @@ func TestABadFrameIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatAPageSendsIsMasked(t *testing.T) {
+func TestAppendFrame_Masked(t *testing.T) {
 	const text = `{"ack":3}`
 	b := appendFrame(nil, opText, []byte(text))
 	if b[0] != 0x80|opText || b[1] != 0x80|byte(len(text)) {

@@ -11,7 +11,7 @@ type idleScenario struct {
 	TicketTTL time.Duration `name:"ticket-ttl" default:"1h" help:"Time to scan, of the nodes that are started; 2m adds what the renewal of tickets costs."`
 }
 
-// measure holds the pages and looks at what they cost.
+// measure holds idle pages and measures their memory and CPU.
 func (c *idleScenario) measure(ctx context.Context, b *bench) ([]result, error) {
 	s, err := b.start(ctx, b.nodes(1), c.TicketTTL)
 	if err != nil {
@@ -19,7 +19,7 @@ func (c *idleScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	}
 	defer s.stop()
 	empty, kernel := s.memory(ctx), sockets()
-	if err := b.crowd(ctx, s, c.Pages); err != nil {
+	if err := b.idlePages(ctx, s, c.Pages); err != nil {
 		return nil, err
 	}
 	if err := sleep(ctx, min(5*time.Second, c.For)); err != nil {
@@ -49,7 +49,7 @@ func (c *idleScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	return []result{r}, nil
 }
 
-// memory is what all nodes together hold, in bytes.
+// memory is the sum over all nodes, in bytes.
 type memory struct{ rss, heap, stack, goroutines float64 }
 
 func (s *cluster) memory(ctx context.Context) (m memory) {
@@ -67,7 +67,7 @@ type attachScenario struct {
 	Pages int `default:"10000" help:"Pages that come."`
 }
 
-// measure lets pages come, 64 at a time, and weighs it.
+// measure attaches pages, 64 at a time, and measures the CPU.
 func (c *attachScenario) measure(ctx context.Context, b *bench) ([]result, error) {
 	s, err := b.start(ctx, b.nodes(1), time.Hour)
 	if err != nil {
@@ -94,15 +94,15 @@ type stormScenario struct {
 	Pages int `default:"10000" help:"Pages that are cut off at once."`
 }
 
-// measure cuts all pages off; they all come back at once, without the jitter
-// that real pages have.
+// measure closes all pages' connections. They reconnect at once, without the
+// jitter of real pages.
 func (c *stormScenario) measure(ctx context.Context, b *bench) ([]result, error) {
 	s, err := b.start(ctx, b.nodes(1), time.Hour)
 	if err != nil {
 		return nil, err
 	}
 	defer s.stop()
-	if err := b.crowd(ctx, s, c.Pages); err != nil {
+	if err := b.idlePages(ctx, s, c.Pages); err != nil {
 		return nil, err
 	}
 	begin := s.mark()

@@ -6,14 +6,15 @@ import (
 	"sync/atomic"
 )
 
-// lost counts what should not happen to a page that only waits.
+// lost counts events that an idle page should not see.
 type lost struct {
 	dropped atomic.Int64 // by the hub, or by an error
-	renewed atomic.Int64 // tickets that ran out and were made anew
+	renewed atomic.Int64 // expired tickets that were replaced
 	views   atomic.Int64 // heartbeats and first views
 }
 
-// each runs do for 0 to n-1, so many at once, and stops at the first error.
+// each calls do for 0 to n-1, at most atOnce in parallel, and stops at the first
+// error.
 func each(ctx context.Context, n, atOnce int, bar *bar, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -38,16 +39,16 @@ func each(ctx context.Context, n, atOnce int, bar *bar, do func(ctx context.Cont
 	return context.Cause(ctx)
 }
 
-// make makes n tickets, spread over the nodes.
+// make creates n tickets, spread over the nodes.
 func (b *bench) make(ctx context.Context, s *cluster, n int) error {
 	s.waiting = make([]*page, n)
 	return each(ctx, n, b.AtOnce, b.bar("make tickets", n), func(ctx context.Context, i int) (err error) {
-		s.waiting[i], err = newPage(ctx, s.nodes[i%len(s.nodes)].door)
+		s.waiting[i], err = newPage(ctx, s.nodes[i%len(s.nodes)].target)
 		return err
 	})
 }
 
-// attach opens all their sockets; each is read from then on.
+// attach opens the sockets of all pages and starts their readers.
 func (b *bench) attach(ctx context.Context, s *cluster) error {
 	return each(ctx, len(s.waiting), b.AtOnce, b.bar("attach", len(s.waiting)), func(ctx context.Context, i int) error {
 		p := s.waiting[i]
@@ -59,8 +60,8 @@ func (b *bench) attach(ctx context.Context, s *cluster) error {
 	})
 }
 
-// wait is an idle page's life: it reads heartbeats, and where its ticket runs
-// out it makes a new one, as a real page does.
+// wait reads the heartbeats of an idle page. When the ticket expires it creates a
+// new one, as a real page does.
 func (s *cluster) wait(ctx context.Context, p *page) {
 	for {
 		v, err := p.next()
@@ -73,7 +74,7 @@ func (s *cluster) wait(ctx context.Context, p *page) {
 			continue
 		}
 		p.drop()
-		fresh, err := newPage(context.WithoutCancel(ctx), p.door)
+		fresh, err := newPage(context.WithoutCancel(ctx), p.target)
 		if err == nil {
 			p.Ticket, p.Secret = fresh.Ticket, fresh.Secret
 			_, err = p.attach(context.WithoutCancel(ctx))
@@ -86,15 +87,15 @@ func (s *cluster) wait(ctx context.Context, p *page) {
 	}
 }
 
-// crowd makes and attaches n pages.
-func (b *bench) crowd(ctx context.Context, s *cluster, n int) error {
+// idlePages creates and attaches n pages.
+func (b *bench) idlePages(ctx context.Context, s *cluster, n int) error {
 	if err := b.make(ctx, s, n); err != nil {
 		return err
 	}
 	return b.attach(ctx, s)
 }
 
-// dropAll cuts every idle page off at once, and waits for their readers.
+// dropAll closes the connections of all idle pages and waits for their readers.
 func (s *cluster) dropAll() {
 	for _, p := range s.waiting {
 		if p != nil {
@@ -102,5 +103,5 @@ func (s *cluster) dropAll() {
 		}
 	}
 	s.readers.Wait()
-	s.lost.dropped.Store(0) // it was us
+	s.lost.dropped.Store(0) // not the hub
 }

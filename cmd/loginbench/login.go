@@ -21,7 +21,7 @@ type login struct {
 	seq    int64
 }
 
-// code is a one-time code: WeChat's, or the sandbox's.
+// code returns a fresh one-time code of WeChat or the sandbox.
 func (l *login) code() string {
 	if l.wechat.Server != nil {
 		return l.wechat.code(l.user)
@@ -38,7 +38,7 @@ func (l *login) tell(ctx context.Context, what string) (time.Time, error) {
 	return sent, err
 }
 
-// prepare goes as far as a user who has scanned and thinks.
+// prepare creates the ticket, attaches the page and scans.
 func (l *login) prepare(ctx context.Context, at *target) (err error) {
 	if l.page, err = newPage(ctx, at); err != nil {
 		return err
@@ -55,7 +55,8 @@ func (l *login) prepare(ctx context.Context, at *target) (err error) {
 	return err
 }
 
-// confirm is the moment that counts.
+// confirm sends the confirm and waits for the token on the page. It sets sent
+// and pushed.
 func (l *login) confirm(ctx context.Context) error {
 	heard := make(chan error, 1)
 	go func() { // ends with the view, or with the page's deadline
@@ -78,7 +79,7 @@ func (l *login) confirm(ctx context.Context) error {
 	return err
 }
 
-// finish acknowledges, and waits until the hub has noted it.
+// finish acknowledges the token and waits for the consumed view.
 func (l *login) finish() error {
 	defer l.page.drop()
 	if err := l.page.ack(l.seq); err != nil {
@@ -93,13 +94,14 @@ func (l *login) finish() error {
 	return nil
 }
 
-// newLogin is the i-th: its page waits at one node, its phone talks to the next.
+// newLogin returns login i, whose page waits on one node and whose phone calls the
+// next.
 func (s *cluster) newLogin(i int) (*login, *target) {
 	n := len(s.nodes)
-	return &login{phone: s.nodes[(i+1)%n].door, provider: s.provider, wechat: s.wechat, user: "user" + strconv.Itoa(i%1000)}, s.nodes[i%n].door
+	return &login{phone: s.nodes[(i+1)%n].target, provider: s.provider, wechat: s.wechat, user: "user" + strconv.Itoa(i%1000)}, s.nodes[i%n].target
 }
 
-// whole does one login from beginning to end.
+// whole runs one login from the ticket to the ack.
 func (s *cluster) whole(ctx context.Context, i int) (*login, error) {
 	l, at := s.newLogin(i)
 	if err := l.prepare(ctx, at); err != nil {

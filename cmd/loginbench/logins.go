@@ -12,16 +12,15 @@ type loginsScenario struct {
 	Wait  time.Duration `default:"20s" help:"How long to watch what the idle pages cost by themselves: once round the heartbeats."`
 }
 
-// measure does whole logins as fast as so many users at once can (closed loop),
-// and weighs the live heap after a tenth of them and after all: what a login
-// leaves behind for ever shows.
+// measure runs whole logins in a closed loop. It compares the live heap after a
+// tenth of them with the one after all, which shows memory that logins leak.
 func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error) {
 	s, err := b.start(ctx, b.nodes(1), time.Hour)
 	if err != nil {
 		return nil, err
 	}
 	defer s.stop()
-	if err := b.crowd(ctx, s, c.Pages); err != nil {
+	if err := b.idlePages(ctx, s, c.Pages); err != nil {
 		return nil, err
 	}
 	idle, err := c.watch(ctx, b, s)
@@ -62,8 +61,7 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 	return []result{r}, nil
 }
 
-// watch gives the CPU that the nodes use while their pages only wait, in
-// seconds per second.
+// watch returns the nodes' CPU while their pages are idle, in seconds per second.
 func (c *loginsScenario) watch(ctx context.Context, b *bench, s *cluster) (float64, error) {
 	if c.Pages == 0 {
 		return 0, nil
@@ -88,8 +86,8 @@ type nodesScenario struct {
 	Count  int   `default:"10000" help:"Whole logins at each."`
 }
 
-// measure does the same logins on ever more nodes: what a login costs in Redis
-// must not grow with them.
+// measure runs the same logins on 1, 2, 4 and 8 nodes. The cost of a login in Redis
+// must not grow with the nodes.
 func (c *nodesScenario) measure(ctx context.Context, b *bench) ([]result, error) {
 	var all []result
 	for _, n := range c.Counts {
@@ -136,7 +134,7 @@ type pollScenario struct {
 	Rate  int           `default:"20" help:"How many of them are confirmed per second, to see when they learn of it."`
 }
 
-// measure lets the pages ask instead of being told: the way that push replaces.
+// measure lets the pages poll instead of waiting for a push.
 func (c *pollScenario) measure(ctx context.Context, b *bench) ([]result, error) {
 	s, err := b.start(ctx, b.nodes(1), time.Hour)
 	if err != nil {
@@ -147,7 +145,7 @@ func (c *pollScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 		return nil, err
 	}
 	confirmed := min(c.Pages, int(float64(c.Rate)*(c.For-c.Every).Seconds()))
-	told := make([]atomic.Int64, c.Pages) // when the phone was answered, ns
+	answered := make([]atomic.Int64, c.Pages) // time of the phone's answer, ns
 	learned := make([]time.Duration, confirmed)
 	var requests atomic.Int64
 	begin := s.mark()
@@ -156,17 +154,17 @@ func (c *pollScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	// One worker per page, and one that confirms.
 	err = each(ctx, c.Pages+1, c.Pages+1, nil, func(ctx context.Context, i int) error {
 		if i == c.Pages {
-			return c.confirmSome(ctx, s, told, confirmed)
+			return c.confirmSome(ctx, s, answered, confirmed)
 		}
 		p := s.waiting[i]
 		next := time.Now().Add(time.Duration(i) * c.Every / time.Duration(c.Pages))
 		for sleep(ctx, time.Until(next)) == nil && time.Now().Before(end) {
-			status, _, _, err := p.door.call(ctx, p.path("poll")+"?after=1&wait=0", "Authorization: Bearer "+p.Secret+"\r\n", "")
+			status, _, _, err := p.target.call(ctx, p.path("poll")+"?after=1&wait=0", "Authorization: Bearer "+p.Secret+"\r\n", "")
 			if err != nil {
 				return err
 			}
 			requests.Add(1)
-			if at := told[i].Load(); status == 200 && at > 0 {
+			if at := answered[i].Load(); status == 200 && at > 0 {
 				learned[i] = time.Since(time.Unix(0, at))
 				return nil
 			}
@@ -186,14 +184,14 @@ func (c *pollScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	return []result{r}, nil
 }
 
-func (c *pollScenario) confirmSome(ctx context.Context, s *cluster, told []atomic.Int64, n int) error {
+func (c *pollScenario) confirmSome(ctx context.Context, s *cluster, answered []atomic.Int64, n int) error {
 	for i := range n {
 		l, _ := s.newLogin(i)
 		l.page = s.waiting[i]
 		if _, err := l.tell(ctx, "confirm"); err != nil {
 			return err
 		}
-		told[i].Store(time.Now().UnixNano())
+		answered[i].Store(time.Now().UnixNano())
 		if err := sleep(ctx, time.Second/time.Duration(c.Rate)); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ type bench struct {
 	after func() // cleans up
 }
 
-// nodes is how many to start.
+// nodes returns the number of nodes to start.
 func (b *bench) nodes(standard int) int {
 	if b.Nodes > 0 {
 		return b.Nodes
@@ -47,7 +47,7 @@ type commands struct {
 	Push     pushScenario     `cmd:"" help:"Confirm to token at a steady rate, with idle pages beside."`
 	Logins   loginsScenario   `cmd:"" help:"Whole logins as fast as they go: CPU by process, live heap."`
 	Nodes8   nodesScenario    `cmd:"" name:"nodes" help:"The same logins on 1, 2, 4 and 8 nodes: scripts, messages, CPU per login."`
-	Poll     pollScenario     `cmd:"" help:"The pages ask every 2 s instead of being told."`
+	Poll     pollScenario     `cmd:"" help:"The pages ask every 2 s instead of waiting for a push."`
 	Peers    peersScenario    `cmd:"" help:"push, and the same through nginx with nchan, in one run."`
 	Floor    floorScenario    `cmd:"" help:"attach, logins and push, and the same on a bare hub of the same libraries, in turns: the ratio."`
 	Bare     bareCommand      `cmd:"" hidden:""`
@@ -58,7 +58,7 @@ type scenario interface {
 	measure(ctx context.Context, b *bench) ([]result, error)
 }
 
-// standardScenario is a bit of everything.
+// standardScenario runs a short form of all scenarios.
 type standardScenario struct {
 	Pages int `default:"10000" help:"Waiting pages."`
 }
@@ -95,7 +95,7 @@ func main() {
 	}
 }
 
-// run measures and prints; what was measured before an error is printed too.
+// run measures and prints, including the results before an error.
 func (b *bench) run(ctx context.Context, s scenario) (err error) {
 	if b.files, err = raiseFileLimit(); err != nil {
 		return fmt.Errorf("file limit: %w", err)

@@ -39,8 +39,8 @@ http {
 }
 `
 
-// measure runs ours and nchan in turns: nchan relays what is published; ours
-// looks, checks, exchanges, seals, changes, publishes and signs.
+// measure runs the hub and nchan in turns. nchan relays what is published; the hub
+// also reads, checks, exchanges the code, seals, changes and signs.
 func (c *peersScenario) measure(ctx context.Context, b *bench) ([]result, error) {
 	all, err := c.pushScenario.measure(ctx, b)
 	if err != nil {
@@ -57,11 +57,11 @@ func (c *peersScenario) nchan(ctx context.Context, b *bench) (result, error) {
 		return r, err
 	}
 	defer s.stop()
-	d := s.nodes[0].door
+	d := s.nodes[0].target
 	empty := s.nchanRSS()
 	s.waiting = make([]*page, c.Pages)
 	if err := each(ctx, c.Pages, b.AtOnce, b.bar("subscribe", c.Pages), func(ctx context.Context, i int) error {
-		p := &page{door: d}
+		p := &page{target: d}
 		s.waiting[i] = p
 		if err := p.subscribe(ctx, "idle"+strconv.Itoa(i)); err != nil {
 			return err
@@ -73,32 +73,32 @@ func (c *peersScenario) nchan(ctx context.Context, b *bench) (result, error) {
 		return r, err
 	}
 	r.add(figure{"RSS per page", (s.nchanRSS() - empty) / float64(c.Pages) / 1024, "KiB"})
-	shots := make([]sample, int(float64(c.Rate)*c.For.Seconds()))
+	samples := make([]sample, int(float64(c.Rate)*c.For.Seconds()))
 	begin := s.mark()
 	before := s.nchanCPU()
-	bar := b.bar("publish", len(shots))
+	bar := b.bar("publish", len(samples))
 	var all sync.WaitGroup
-	pace(len(shots), c.Rate, func(i int, at time.Time) func() {
+	pace(len(samples), c.Rate, func(i int, at time.Time) func() {
 		now := make(chan struct{})
-		shots[i].intended, shots[i].login = at, &login{}
+		samples[i].intended, samples[i].login = at, &login{}
 		all.Go(func() {
 			defer bar.add(1)
-			shots[i].err = relay(ctx, d, "c"+strconv.Itoa(i), shots[i].login, now)
+			samples[i].err = relay(ctx, d, "c"+strconv.Itoa(i), samples[i].login, now)
 		})
 		return func() { close(now) }
 	})
 	all.Wait()
 	u := s.since(begin)
 	u.Hub = s.nchanCPU() - before
-	if err := r.addShots(shots); err != nil {
+	if err := r.addSamples(samples); err != nil {
 		return r, err
 	}
-	r.add(u.per(float64(len(shots))/1000, 1, "CPU-s/1,000 messages")...)
+	r.add(u.per(float64(len(samples))/1000, 1, "CPU-s/1,000 messages")...)
 	return r, nil
 }
 
-// subscribe opens a channel's socket. Each of nginx's workers refuses it until it
-// has found its Redis.
+// subscribe opens a channel's socket. It retries, because an nginx worker refuses
+// it until the worker is connected to Redis.
 func (p *page) subscribe(ctx context.Context, channel string) (last error) {
 	if err := until(ctx, func() bool {
 		last = p.upgrade(ctx, "/sub/"+channel, "")
@@ -109,9 +109,9 @@ func (p *page) subscribe(ctx context.Context, channel string) (last error) {
 	return nil
 }
 
-// relay is one page that subscribes and is told, a token's length of text.
+// relay subscribes one page and publishes a text of a token's length to it.
 func relay(ctx context.Context, d *target, channel string, l *login, now <-chan struct{}) error {
-	p := &page{door: d}
+	p := &page{target: d}
 	defer p.drop()
 	err := p.subscribe(ctx, channel)
 	<-now
@@ -119,7 +119,7 @@ func relay(ctx context.Context, d *target, channel string, l *login, now <-chan 
 		return err
 	}
 	heard := make(chan error, 1)
-	go func() { // ends with the message, or with the line's deadline
+	go func() { // ends with the message or the connection's deadline
 		_, at, err := p.message()
 		l.pushed = at
 		heard <- err
@@ -158,16 +158,16 @@ func (c *peersScenario) startNchan(ctx context.Context, b *bench) (s *cluster, e
 		return s, fmt.Errorf("%w (Debian: apt-get install nginx libnginx-mod-nchan)", err)
 	}
 	n := &node{pid: cmd.Process.Pid}
-	if n.door, err = newDoor("http://"+address, b.Sources); err != nil {
+	if n.target, err = newTarget("http://"+address, b.Sources); err != nil {
 		return s, err
 	}
 	s.nodes = []*node{n}
-	p := &page{door: n.door}
+	p := &page{target: n.target}
 	defer p.drop()
 	return s, p.subscribe(ctx, "ready")
 }
 
-// workers are nginx's: its children do the work.
+// workers returns the process ids of nginx's workers, which do the work.
 func (s *cluster) workers() (pids []int) {
 	master := s.nodes[0].pid
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", master, master))

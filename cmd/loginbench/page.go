@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// handshakeKey is any 16 bytes: nothing between us and the server caches.
+// handshakeKey may be constant: no cache stands between the generator and the hub.
 const handshakeKey = "bG9naW5iZW5jaCBsb2dpbg=="
 
 // page is one browser: a ticket, and the socket that waits for it.
 type page struct {
-	door   *target
+	target *target
 	Ticket string `json:"ticket"`
 	Secret string `json:"secret"`
 	line   *conn
 }
 
-// view is what a page is told, and when it had read it.
+// view is a ticket's view and the time when the page had read it.
 type view struct {
 	State string `json:"state"`
 	Seq   int64  `json:"seq"`
@@ -34,12 +34,12 @@ func (v view) final() bool {
 	return v.State == "consumed" || v.State == "rejected" || v.State == "expired"
 }
 
-// errOver is the end of a socket after a final view.
+// errOver reports that the hub closed the socket after a final view.
 var errOver = errors.New("the login is over")
 
-// newPage makes a ticket.
+// newPage creates a ticket.
 func newPage(ctx context.Context, d *target) (*page, error) {
-	p := &page{door: d}
+	p := &page{target: d}
 	status, answer, _, err := d.call(ctx, "/api/login/tickets", "", "{}")
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func newPage(ctx context.Context, d *target) (*page, error) {
 	return p, nil
 }
 
-// path is one of the ticket's endpoints.
+// path returns the path of one of the ticket's endpoints.
 func (p *page) path(what string) string { return "/api/login/tickets/" + p.Ticket + "/" + what }
 
 // attach opens the socket and reads the first view.
@@ -69,12 +69,12 @@ func (p *page) attach(ctx context.Context) (view, error) {
 
 // upgrade opens a WebSocket (RFC 6455, section 4.1).
 func (p *page) upgrade(ctx context.Context, path, header string) error {
-	l, err := p.door.dial(ctx, 1<<10) // a view with a token fits
+	l, err := p.target.dial(ctx, 1<<10) // a view with a token fits
 	if err != nil {
 		return err
 	}
 	l.SetDeadline(time.Now().Add(callLimit))
-	resp, err := l.roundTrip("GET " + path + " HTTP/1.1\r\nHost: " + p.door.url.Host +
+	resp, err := l.roundTrip("GET " + path + " HTTP/1.1\r\nHost: " + p.target.url.Host +
 		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
 		handshakeKey + "\r\n" + header + "\r\n")
 	if err == nil && resp.StatusCode != 101 {
@@ -89,7 +89,8 @@ func (p *page) upgrade(ctx context.Context, path, header string) error {
 	return nil
 }
 
-// message reads the next text, answers pings, and stamps the moment.
+// message reads the next text message and the time of its arrival. It answers
+// pings.
 func (p *page) message() ([]byte, time.Time, error) {
 	for {
 		op, payload, err := readFrame(p.line.r)
@@ -105,7 +106,7 @@ func (p *page) message() ([]byte, time.Time, error) {
 				return nil, at, err
 			}
 		case opClose:
-			p.line.Write(appendFrame(nil, opClose, payload[:min(2, len(payload))])) // it has closed already: nothing to lose
+			p.line.Write(appendFrame(nil, opClose, payload[:min(2, len(payload))])) // an error is harmless: the peer has closed
 			if len(payload) >= 2 && payload[0] == 1000>>8 && payload[1] == 1000&0xFF {
 				return nil, at, errOver
 			}
@@ -127,7 +128,7 @@ func (p *page) next() (view, error) {
 	return v, nil
 }
 
-// await reads on to the first view in that state.
+// await reads views until one has the given state.
 func (p *page) await(state string) (view, error) {
 	for {
 		v, err := p.next()
@@ -140,13 +141,13 @@ func (p *page) await(state string) (view, error) {
 	}
 }
 
-// ack says that the token has arrived.
+// ack acknowledges the token.
 func (p *page) ack(seq int64) error {
 	_, err := p.line.Write(appendFrame(nil, opText, []byte(`{"ack":`+strconv.FormatInt(seq, 10)+`}`)))
 	return err
 }
 
-// drop closes the connection without a word, as a network that breaks.
+// drop closes the TCP connection without a close frame, as a broken network does.
 func (p *page) drop() {
 	if p.line == nil {
 		return

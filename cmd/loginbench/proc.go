@@ -17,8 +17,8 @@ import (
 // ticks is USER_HZ: 100 on every Linux that Go runs on.
 const ticks = 100
 
-// cpu is the CPU time that a process has used, in seconds, all threads, with
-// the resolution of a tick. 0: a process that is not ours to see.
+// cpu returns the CPU time of all threads of a process in seconds, with the
+// resolution of a tick. It returns 0 if the process cannot be read.
 func cpu(pid int) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -34,7 +34,7 @@ func cpu(pid int) float64 {
 	return (user + system) / ticks
 }
 
-// rss is the memory of a process as it stands, in bytes.
+// rss returns the resident memory of a process in bytes.
 func rss(pid int) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
@@ -43,8 +43,8 @@ func rss(pid int) float64 {
 	return 1024 * field(text, "Rss:", 1)
 }
 
-// sockets is the kernel memory of all TCP sockets of this machine, both ends,
-// in bytes.
+// sockets returns the kernel memory of all TCP sockets of this machine in bytes,
+// both ends included.
 func sockets() float64 {
 	text, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {
@@ -53,7 +53,7 @@ func sockets() float64 {
 	return float64(os.Getpagesize()) * field(text, "TCP:", 10)
 }
 
-// field is the n-th word of the line that begins so.
+// field returns the n-th word of the line that begins with begin.
 func field(text []byte, begin string, n int) float64 {
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) > n && f[0] == begin {
@@ -64,16 +64,16 @@ func field(text []byte, begin string, n int) float64 {
 	return 0
 }
 
-// runtimeFigures reads Go's own figures from a node's /metrics; after a
-// collection where live is set. Empty without an admin address.
+// runtimeFigures reads the Go runtime's metrics from a node's /metrics, after a
+// garbage collection if live is set. It is empty without an admin address.
 func (n *node) runtimeFigures(ctx context.Context, live bool) map[string]float64 {
 	all := map[string]float64{}
 	if n.admin == nil {
 		return all
 	}
 	if live {
-		for range 2 { // pools let go at the second
-			n.admin.call(ctx, "/debug/pprof/heap?gc=1", "", "") // what it says is not needed
+		for range 2 { // sync.Pool frees at the second collection
+			n.admin.call(ctx, "/debug/pprof/heap?gc=1", "", "") // the answer is not needed
 		}
 	}
 	_, text, _, err := n.admin.call(ctx, "/metrics", "", "")
@@ -86,8 +86,8 @@ func (n *node) runtimeFigures(ctx context.Context, live bool) map[string]float64
 	return all
 }
 
-// redisInfo asks a Redis how often each command ran, scripts' own included, and
-// for its process.
+// redisInfo returns how often Redis ran each command, including those of scripts,
+// and its process id.
 func redisInfo(addr string) (calls map[string]int64, pid int, err error) {
 	conn, err := net.DialTimeout("tcp", addr, callLimit)
 	if err != nil {
@@ -125,7 +125,7 @@ func redisInfo(addr string) (calls map[string]int64, pid int, err error) {
 	return calls, pid, nil
 }
 
-// raiseFileLimit takes as many files as the system grants.
+// raiseFileLimit raises the file limit to the hard limit and returns it.
 func raiseFileLimit() (uint64, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -15,9 +15,9 @@ type pushScenario struct {
 	For   time.Duration `default:"20s" help:"How long."`
 }
 
-// lead is how long before its confirm a login begins: time to make the ticket,
-// attach and scan. Not a multiple of usual intervals, so that one login's
-// beginning does not always meet another's confirm.
+// lead is the time from the start of a login to its confirm: enough to create the
+// ticket, attach and scan. It is no multiple of usual intervals, so that the start
+// of one login does not always coincide with the confirm of another.
 const lead = 503 * time.Millisecond
 
 // sample is one confirm in an open loop.
@@ -27,34 +27,34 @@ type sample struct {
 	err error
 }
 
-// measure does whole logins at a steady rate, whatever the hub does (open
-// loop). The latency counts from when the confirm was due, so that a hub that
-// stalls pays for every confirm that it kept waiting (coordinated omission);
-// and, apart, from the first byte of the confirm that was really sent.
+// measure runs whole logins at a steady rate, independent of the hub (open loop).
+// The latency counts from when the confirm was due, so that a stall of the hub
+// counts for every delayed confirm (coordinated omission). A second figure counts
+// from the first byte that was really sent.
 func (c *pushScenario) measure(ctx context.Context, b *bench) ([]result, error) {
 	s, err := b.start(ctx, b.nodes(2), time.Hour)
 	if err != nil {
 		return nil, err
 	}
 	defer s.stop()
-	if err := b.crowd(ctx, s, c.Pages); err != nil {
+	if err := b.idlePages(ctx, s, c.Pages); err != nil {
 		return nil, err
 	}
 	if _, err := s.whole(ctx, 0); err != nil {
 		return nil, err
 	}
 	n := int(float64(c.Rate) * c.For.Seconds())
-	shots := make([]sample, n)
+	samples := make([]sample, n)
 	begin := s.mark()
 	bar := b.bar("logins", n)
 	var logins sync.WaitGroup
 	pace(n, c.Rate, func(i int, at time.Time) func() {
-		l, door := s.newLogin(i)
-		shots[i].intended, shots[i].login = at, l
+		l, node := s.newLogin(i)
+		samples[i].intended, samples[i].login = at, l
 		now := make(chan struct{})
 		logins.Go(func() {
 			defer bar.add(1)
-			err := l.prepare(ctx, door)
+			err := l.prepare(ctx, node)
 			<-now
 			if err == nil {
 				err = l.confirm(ctx)
@@ -62,14 +62,14 @@ func (c *pushScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 			if err == nil {
 				err = l.finish()
 			}
-			shots[i].err = err
+			samples[i].err = err
 		})
 		return func() { close(now) }
 	})
 	logins.Wait()
 	u := s.since(begin)
 	r := result{Scenario: "push", Nodes: len(s.nodes), Pages: c.Pages}
-	if err := r.addShots(shots); err != nil {
+	if err := r.addSamples(samples); err != nil {
 		return nil, err
 	}
 	r.add(figure{"logins", float64(n) / u.Seconds, "/s"})
@@ -77,9 +77,9 @@ func (c *pushScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	return []result{r}, nil
 }
 
-// pace calls begin for each shot one lead before it is due, and what begin
-// returned when it is due, on a thread of its own: Go's timers are a
-// millisecond coarse.
+// pace calls begin for each login one lead before its confirm is due, and the
+// function that begin returned when it is due. It uses a thread of its own,
+// because Go's timers have a resolution of a millisecond.
 func pace(n, rate int, begin func(i int, at time.Time) func()) {
 	var thread sync.WaitGroup
 	thread.Go(func() {
@@ -102,20 +102,20 @@ func pace(n, rate int, begin func(i int, at time.Time) func()) {
 			}
 			if wait := time.Until(next); wait > 0 {
 				t := syscall.NsecToTimespec(int64(wait))
-				syscall.Nanosleep(&t, nil) // woken early: the loop looks again
+				syscall.Nanosleep(&t, nil) // the loop checks the clock again
 			}
 		}
 	})
 	thread.Wait()
 }
 
-// addShots adds the latencies. More than one lost login in a thousand makes a
-// run worthless.
-func (r *result) addShots(shots []sample) error {
+// addSamples adds the latencies. It fails if more than one login in a thousand was
+// lost.
+func (r *result) addSamples(samples []sample) error {
 	var whole, wire []time.Duration
 	var failed int
 	var last error
-	for _, s := range shots {
+	for _, s := range samples {
 		if s.err != nil {
 			failed, last = failed+1, s.err
 			continue
@@ -123,8 +123,8 @@ func (r *result) addShots(shots []sample) error {
 		whole = append(whole, s.pushed.Sub(s.intended))
 		wire = append(wire, s.pushed.Sub(s.sent))
 	}
-	if failed*1000 > len(shots) {
-		return fmt.Errorf("%d of %d logins failed, the last: %w", failed, len(shots), last)
+	if failed*1000 > len(samples) {
+		return fmt.Errorf("%d of %d logins failed, the last: %w", failed, len(samples), last)
 	}
 	r.add(latencies("confirm due to token", whole)...)
 	r.add(latencies("confirm sent to token", wire)...)

@@ -12,16 +12,16 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// tiny is each flag's value in a run that only shows that its command works. Given
-// last, it counts in place of what the document says.
+// tiny is each flag's value in a run that only shows that its command works. It
+// comes last on the command line and replaces the documented value.
 var tiny = map[string]string{"pages": "10", "count": "20", "counts": "1,2", "rate": "50", "for": "500ms", "every": "100ms",
 	"rounds": "1", "many": "2", "wait": "100ms"}
 
-// span is one piece of code within a line of Markdown; after a command a further
-// scenario may stand alone: `loginbench idle`, `poll`.
+// span matches inline code in Markdown. After a command, a scenario may follow
+// alone: `loginbench idle`, `poll`.
 var span = regexp.MustCompile("(, )?`([^`]+)`")
 
-// documented are the command lines of a document, without the program's name.
+// documented returns the command lines of a document, without the program's name.
 func documented(t *testing.T, file string) (lines []string) {
 	t.Helper()
 	text, err := os.ReadFile("../../" + file)
@@ -34,7 +34,7 @@ func documented(t *testing.T, file string) (lines []string) {
 				break
 			}
 		}
-		args, _, _ = strings.Cut(args, "{{") // what Task puts in
+		args, _, _ = strings.Cut(args, "{{") // Task's template
 		return strings.TrimSpace(args), ours && args != "SCENARIO "
 	}
 	for row := range strings.Lines(string(text)) {
@@ -49,16 +49,16 @@ func documented(t *testing.T, file string) (lines []string) {
 			}
 		}
 		if args, ours := line(strings.TrimPrefix(strings.TrimSpace(row), "- ")); ours {
-			lines = append(lines, args) // of a block
+			lines = append(lines, args) // in a code block
 		}
 	}
 	return lines
 }
 
-// TestEveryDocumentedCommandRuns takes the command lines as they stand there,
+// TestDocuments_CommandsRun takes the command lines as they stand there,
 // makes each small and runs it: a flag or scenario that is renamed, or
 // that no longer takes such a value, fails.
-func TestEveryDocumentedCommandRuns(t *testing.T) {
+func TestDocuments_CommandsRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	bench, hub := filepath.Join(dir, "loginbench"), filepath.Join(dir, "loginhub")
@@ -81,12 +81,12 @@ func TestEveryDocumentedCommandRuns(t *testing.T) {
 				continue
 			}
 			switch k.Selected().Name {
-			case "standard": // all of the others in a row, which takes minutes
+			case "standard": // runs all others, which takes minutes
 				continue
-			case "peers": // TestEveryScenarioMeasures runs it: beside ten others, nchan loses messages
+			case "peers": // TestScenarios runs it: beside ten others, nchan loses messages
 				continue
 			}
-			for _, f := range k.Selected().Flags { // one that tiny does not know stands as it is documented
+			for _, f := range k.Selected().Flags { // flags that tiny lacks keep the documented value
 				if small, ok := tiny[f.Name]; ok {
 					args = append(args, "--"+f.Name+"="+small)
 				}

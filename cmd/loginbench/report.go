@@ -21,7 +21,7 @@ type figure struct {
 	Unit  string  `json:"unit,omitempty"`
 }
 
-// result is what one run of a scenario gives.
+// result is the outcome of one run of a scenario.
 type result struct {
 	Scenario string   `json:"scenario"`
 	Nodes    int      `json:"nodes"`
@@ -49,7 +49,8 @@ func report(out io.Writer, all []result, asJSON bool) error {
 	return err
 }
 
-// number has three significant digits below 1,000 and none behind the point above.
+// number formats v with three significant digits below 1,000, and without a
+// fraction above.
 func number(v float64) string {
 	if v == math.Trunc(v) || math.Abs(v) >= 1000 {
 		return fmt.Sprintf("%.0f", v)
@@ -57,14 +58,14 @@ func number(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// bar shows progress on a terminal; a nil one shows nothing.
+// bar shows progress on a terminal. A nil bar shows nothing.
 type bar struct {
 	name  string
 	total int64
 	done  atomic.Int64
 }
 
-// bar makes one; nil where nobody watches.
+// bar returns a progress bar, or nil if the output is not a terminal.
 func (b *bench) bar(name string, total int) *bar {
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
 		return nil
@@ -72,7 +73,7 @@ func (b *bench) bar(name string, total int) *bar {
 	return &bar{name: name, total: int64(total)}
 }
 
-// add moves it, and draws each hundredth.
+// add advances the bar and draws every hundredth.
 func (b *bar) add(n int64) {
 	if b == nil || b.total == 0 {
 		return
@@ -89,7 +90,7 @@ func (b *bar) add(n int64) {
 	}
 }
 
-// sleep waits with a bar.
+// sleep waits for d and shows a bar.
 func (b *bench) sleep(ctx context.Context, name string, d time.Duration) error {
 	const steps = 100
 	bar := b.bar(name, steps)
@@ -102,7 +103,7 @@ func (b *bench) sleep(ctx context.Context, name string, d time.Duration) error {
 	return nil
 }
 
-// sleep waits, or returns early with ctx's error.
+// sleep waits for d. It returns ctx's error if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

@@ -13,15 +13,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "bare" { // started by the floor scenario
+	if len(os.Args) > 1 && os.Args[1] == "bare" { // started by the floor scenario as a bare hub
 		main()
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// Every scenario runs from end to end, with nodes and a Redis of its own.
-func TestEveryScenarioMeasures(t *testing.T) {
+// Every scenario runs with nodes and a Redis of its own.
+func TestScenarios(t *testing.T) {
 	files, err := raiseFileLimit()
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func figureOf(r result, name string) float64 {
 	return 0
 }
 
-func TestAResultIsATableOrJSON(t *testing.T) {
+func TestReport_Formats(t *testing.T) {
 	all := []result{{Scenario: "push", Nodes: 2, Figures: []figure{{"p50", 0.51234, "ms"}}}}
 	var table, machine bytes.Buffer
 	if err := report(&table, all, false); err != nil || !strings.Contains(table.String(), "0.512  ms") {

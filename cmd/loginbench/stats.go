@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// quantile is the nearest-rank q-quantile of sorted values: an observed value,
-// not one in between. Zero where there is none.
+// quantile returns the nearest-rank q-quantile of sorted values, which is always
+// an observed value. It returns 0 for an empty slice.
 func quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -16,8 +16,8 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// latencies gives the figures that are reported of many durations, in ms. All
-// of them are kept and sorted: there are at most some 100,000.
+// latencies returns the reported quantiles in ms. It sorts all values; there are
+// at most some 100,000.
 func latencies(name string, all []time.Duration) []figure {
 	sorted := slices.Sorted(slices.Values(all))
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

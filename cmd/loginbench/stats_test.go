@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestQuantilesAreNearestRank(t *testing.T) {
+func TestQuantile_NearestRank(t *testing.T) {
 	var hundred []time.Duration
 	for i := range 100 {
 		hundred = append(hundred, time.Duration(i+1)*time.Millisecond)
@@ -26,7 +26,7 @@ func TestQuantilesAreNearestRank(t *testing.T) {
 	}
 }
 
-func TestLatenciesDoNotDependOnTheOrder(t *testing.T) {
+func TestLatencies_Unsorted(t *testing.T) {
 	all := []time.Duration{4 * time.Millisecond, time.Millisecond, 3 * time.Millisecond, 2 * time.Millisecond}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	f := latencies("x", all)
@@ -38,9 +38,9 @@ func TestLatenciesDoNotDependOnTheOrder(t *testing.T) {
 	}
 }
 
-// A server that stalls must not slow the generator down: that would hide what
-// the stall costs everybody who came meanwhile.
-func TestThePaceHoldsWhoeverStalls(t *testing.T) {
+// A stalled server must not slow the generator down: that would hide the delay of
+// the requests that were due meanwhile.
+func TestPace_SlowServer(t *testing.T) {
 	const n, rate = 50, 1000
 	var mu sync.Mutex
 	due, fired := make([]time.Time, n), make([]time.Time, n)
@@ -67,7 +67,7 @@ func TestThePaceHoldsWhoeverStalls(t *testing.T) {
 	}
 }
 
-func TestTheSystemTellsOfThisProcess(t *testing.T) {
+func TestProc_OwnProcess(t *testing.T) {
 	for end := time.Now().Add(50 * time.Millisecond); time.Now().Before(end); {
 		rand.Uint64()
 	}

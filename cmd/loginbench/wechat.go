@@ -2,9 +2,8 @@ package main
 
 import "loginhub/wechat/wechattest"
 
-// fakeWeChat is a WeChat of our own, for the phones' codes. It runs within this
-// process: what it costs is in loginbench's own CPU, and what the hub's call
-// costs in the hub's.
+// fakeWeChat imitates WeChat for the phones' codes. It runs in this process, so
+// its CPU counts as loginbench's own.
 type fakeWeChat struct{ *wechattest.Server }
 
 const (
@@ -18,12 +17,12 @@ func startImitation() fakeWeChat {
 	return w
 }
 
-// settings are what makes a node ask this WeChat.
+// settings returns the environment that makes a node call this server.
 func (w fakeWeChat) settings() []string {
 	return []string{"LOGINHUB_WECHAT_APP_ID=" + benchApp, "LOGINHUB_WECHAT_APP_SECRET=" + benchSecret, "LOGINHUB_WECHAT_API_URL=" + w.URL}
 }
 
-// code is what the user's wx.login gives.
+// code returns what wx.login gives to the user.
 func (w fakeWeChat) code(user string) string {
 	return w.Code(benchApp, user)
 }

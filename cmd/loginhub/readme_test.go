@@ -90,7 +90,7 @@ var commands = map[string]string{
 	"go run ./cmd/loginhub":                                   "hubtest.StartNode, in every story",
 	"go run github.com/go-task/task/v3/cmd/task@v3.50.0 test": "CI: you are in it",
 	"deploy/docker/secrets.sh":                                "TestTheComposeFilesDeploymentLogsIn, without Docker",
-	"loginbench ":                                             "cmd/loginbench: TestEveryDocumentedCommandRuns",
+	"loginbench ":                                             "cmd/loginbench: TestDocuments_CommandsRun",
 	"go run ./cmd/loginbench SCENARIO":                        "the same",
 	"loginhub ":                                               "TestTheREADMEsCallsOfTheProgramWork",
 	"task ":                                                   "TestEveryDocumentedVerbIsInTheTaskfile",

@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// hub is one node.
+// hub is one bare node.
 type hub struct {
 	redis   *redis.Client
 	mailbox string
@@ -24,7 +24,7 @@ type hub struct {
 	pages map[string]*websocket.Conn
 }
 
-// Serve runs one at the address until ctx ends; its Redis is at redisAddr.
+// Serve runs one bare node at address until ctx ends. Its Redis is at redisAddr.
 func Serve(ctx context.Context, address, redisAddr string) error {
 	h := &hub{redis: redis.NewClient(&redis.Options{Addr: redisAddr}), mailbox: "mailbox:" + rand.Text(), pages: map[string]*websocket.Conn{}}
 	defer h.redis.Close()
@@ -59,7 +59,7 @@ func (h *hub) make(c echo.Context) error {
 	return c.JSON(http.StatusCreated, map[string]string{"ticket": id, "secret": rand.Text()})
 }
 
-// wait holds the page's socket, and takes its ack.
+// wait holds the page's socket and reads its ack.
 func (h *hub) wait(c echo.Context) error {
 	id, ctx := c.Param("id"), c.Request().Context()
 	conn, err := websocket.Accept(c.Response(), c.Request(), &websocket.AcceptOptions{Subprotocols: []string{"loginhub.v1"}})
@@ -96,7 +96,7 @@ func (h *hub) wait(c echo.Context) error {
 	return conn.Close(websocket.StatusNormalClosure, "")
 }
 
-// phone looks, changes and tells the node that holds the page.
+// phone reads the ticket, changes it and publishes to the node that holds the page.
 func (h *hub) phone(state string, seq int) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id, ctx := c.Param("id"), c.Request().Context()
@@ -118,7 +118,7 @@ func (h *hub) phone(state string, seq int) echo.HandlerFunc {
 	}
 }
 
-// listen hands on what the mailbox brings.
+// listen passes the messages of the mailbox to the waiting sockets.
 func (h *hub) listen(ctx context.Context, sub *redis.PubSub) {
 	scanned := []byte(`{"state":"scanned","seq":2}`)
 	confirmed := []byte(`{"state":"confirmed","seq":3,"token":"` + strings.Repeat("x", 400) + `"}`) // as long as a token
@@ -141,6 +141,6 @@ func (h *hub) listen(ctx context.Context, sub *redis.PubSub) {
 		if state == "confirmed" {
 			view = confirmed
 		}
-		conn.Write(ctx, websocket.MessageText, view) // a page that has gone shows in loginbench's own count
+		conn.Write(ctx, websocket.MessageText, view) // loginbench counts pages that are gone
 	}
 }

@@ -16,10 +16,11 @@ import (
 	"time"
 )
 
-// cluster is what is measured: nodes and their Redis, started here or given.
+// cluster is the system under test: nodes and their Redis, started here or given
+// by --hub.
 type cluster struct {
 	nodes    []*node
-	redis    string // address; "" where it is not known
+	redis    string // address; empty if unknown
 	redisPID int
 	provider string
 	wechat   fakeWeChat // for provider wechat
@@ -33,22 +34,22 @@ type cluster struct {
 
 // node is one server.
 type node struct {
-	door  *target
-	admin *target // nil where it is not known
-	pid   int     // 0 where it is not known
+	target *target
+	admin  *target // nil if unknown
+	pid    int     // 0 if unknown
 }
 
-// given uses what runs already.
+// given returns the cluster that --hub names.
 func (b *bench) given() (*cluster, error) {
 	s := &cluster{redis: b.Redis, provider: b.Provider}
 	for i, text := range b.Hub {
-		d, err := newDoor(text, b.Sources)
+		d, err := newTarget(text, b.Sources)
 		if err != nil {
 			return nil, err
 		}
-		n := &node{door: d}
+		n := &node{target: d}
 		if i < len(b.Admin) {
-			if n.admin, err = newDoor(b.Admin[i], 0); err != nil {
+			if n.admin, err = newTarget(b.Admin[i], 0); err != nil {
 				return nil, err
 			}
 		}
@@ -67,8 +68,8 @@ func (b *bench) given() (*cluster, error) {
 	return s, nil
 }
 
-// start makes a stand of so many nodes, or takes what --hub names. The caller
-// stops it.
+// start starts a cluster of so many nodes, or returns the one that --hub names.
+// The caller stops it.
 func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (s *cluster, err error) {
 	if len(b.Hub) > 0 {
 		return b.given()
@@ -110,17 +111,17 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 			return s, err
 		}
 		n := &node{pid: cmd.Process.Pid}
-		if n.door, err = newDoor("http://"+public, b.Sources); err != nil {
+		if n.target, err = newTarget("http://"+public, b.Sources); err != nil {
 			return s, err
 		}
-		if n.admin, err = newDoor("http://"+admin, 0); err != nil {
+		if n.admin, err = newTarget("http://"+admin, 0); err != nil {
 			return s, err
 		}
 		s.nodes = append(s.nodes, n)
 	}
 	for _, n := range s.nodes {
 		if err := until(ctx, func() bool {
-			status, _, _, err := n.door.call(ctx, "/readyz", "", "")
+			status, _, _, err := n.target.call(ctx, "/readyz", "", "")
 			return err == nil && status == 200
 		}); err != nil {
 			return s, fmt.Errorf("a node does not become ready; its log is in %s: %w", s.dir, err)
@@ -146,7 +147,7 @@ func (s *cluster) startRedis(ctx context.Context) error {
 	})
 }
 
-// child starts a process of ours; its output goes to a file.
+// child starts a process whose output goes to a file.
 func (s *cluster) child(name, program string, args []string, env ...string) (*exec.Cmd, error) {
 	out, err := os.Create(filepath.Join(s.dir, name+".log"))
 	if err != nil {
@@ -164,11 +165,11 @@ func (s *cluster) child(name, program string, args []string, env ...string) (*ex
 	return cmd, nil
 }
 
-// stop ends what was started, pages first, nodes before their Redis.
+// stop closes the pages, then stops the nodes, then their Redis.
 func (s *cluster) stop() {
 	s.dropAll()
 	for _, n := range s.nodes {
-		n.door.close()
+		n.target.close()
 		if n.admin != nil {
 			n.admin.close()
 		}
@@ -176,7 +177,7 @@ func (s *cluster) stop() {
 	for i := len(s.children) - 1; i >= 0; i-- {
 		s.children[i].Process.Signal(syscall.SIGTERM)
 		time.AfterFunc(10*time.Second, func() { s.children[i].Process.Kill() })
-		s.children[i].Wait() // how it ends does not matter any more
+		s.children[i].Wait() // the exit code does not matter
 	}
 	if s.wechat.Server != nil {
 		s.wechat.Close()
@@ -204,7 +205,7 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// freePort is a port of the loopback that nobody listens on.
+// freePort returns a free port of the loopback address.
 func freePort() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -214,7 +215,7 @@ func freePort() string {
 	return l.Addr().String()
 }
 
-// until asks every 20 ms, for 20 s at most.
+// until calls ok every 20 ms until it returns true, for at most 20 s.
 func until(ctx context.Context, ok func() bool) error {
 	limit := time.After(20 * time.Second)
 	for !ok() {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// usageSnapshot is how much everybody has used up to a moment.
+// usageSnapshot is the CPU and the commands used up to a point in time.
 type usageSnapshot struct {
 	at          time.Time
 	hub         float64 // CPU seconds, all nodes
@@ -13,13 +13,13 @@ type usageSnapshot struct {
 	calls       map[string]int64 // of Redis, by command
 }
 
-// usage is what was used between a mark and now.
+// usage is what was used between a snapshot and now.
 type usage struct {
 	Seconds          float64
 	Hub, Redis, Self float64 // CPU seconds
-	Commands         int64   // scripts that Redis ran, without the nodes' proofs
-	Messages         int64   // published, without the nodes' proofs
-	Counted          bool    // the last two are known
+	Commands         int64   // scripts that Redis ran, without liveness probes
+	Messages         int64   // published, without liveness probes
+	Counted          bool    // Commands and Messages are known
 }
 
 func (s *cluster) mark() usageSnapshot {
@@ -40,8 +40,8 @@ func (s *cluster) since(m usageSnapshot) usage {
 		return u
 	}
 	delta := func(command string) int64 { return now.calls[command] - m.calls[command] }
-	// A proof is one script that sets the node's key and publishes once;
-	// nothing else sets a key.
+	// A liveness probe is one script that sets the node's key and publishes
+	// once. No other script calls SET.
 	proofs := delta("set")
 	u.Commands = delta("evalsha") + delta("eval") - proofs
 	u.Messages = delta("publish") - proofs
@@ -49,7 +49,7 @@ func (s *cluster) since(m usageSnapshot) usage {
 	return u
 }
 
-// per gives the CPU of everybody for n things, in the unit and scale given.
+// per returns the CPU of each process divided by n, in the given unit and scale.
 func (u usage) per(n float64, scale float64, unit string) []figure {
 	return []figure{
 		{"hub CPU", scale * u.Hub / n, unit},
