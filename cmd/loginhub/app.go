@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,7 +22,11 @@ const (
 	answerLimit = 75 * time.Second // to take the answer; above the longest poll
 	idleLimit   = 90 * time.Second // between two requests; above nginx's 60 s
 	headerBytes = 16 << 10
-	lastLimit   = 5 * time.Second // for what is under way when the listener closes
+
+	// startLimit bounds how long a starting node waits for Redis. Then it serves,
+	// so that health checks see it alive and not ready.
+	startLimit = 3 * time.Second
+	startCheck = 5 * time.Millisecond
 )
 
 // App is one node, ready to run.
@@ -40,11 +43,11 @@ type App struct {
 // Run is the node's life. It ends when ctx does, after draining, with nil; any
 // other end is an error.
 func (a *App) Run(ctx context.Context) error {
-	listener, err := net.Listen("tcp", a.set.Listen)
+	tcp, err := listenTCP(a.set.Listen)
 	if err != nil {
 		return fmt.Errorf("LOGINHUB_LISTEN: %w", err)
 	}
-	defer listener.Close()
+	defer tcp.Close()
 	store, err := openStore(a.set)
 	if err != nil {
 		return &usageError{err}
@@ -52,7 +55,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.metrics = newMetrics()
 	store.Meter = a.metrics.redis
 	defer store.Close()
-	place := a.set.place(listener.Addr())
+	place := a.set.place(tcp.Addr())
 	node, server, err := a.build(store, place)
 	if err != nil {
 		return err
@@ -61,15 +64,38 @@ func (a *App) Run(ctx context.Context) error {
 	for _, text := range a.set.outflanked() {
 		a.log.Warn(text)
 	}
+	var listener net.Listener = tcp
 	if a.set.certificate != nil {
-		listener = a.set.certificate.listen(listener, a.log)
+		listener = a.set.certificate.listen(tcp, a.log)
 	}
-	public := bounded(server, a.log)
+	public := newPublicServer(bounded(server, a.log), tcp, listener)
 	admin, err := a.admin(node, place.clients)
 	if err != nil {
 		return err
 	}
-	return a.live(ctx, store, node, public, admin, listener, place)
+	if admin != nil {
+		defer admin.Close()
+	}
+	hubLife, endHub := context.WithCancel(context.WithoutCancel(ctx))
+	var hubs sync.WaitGroup
+	defer hubs.Wait()
+	defer endHub() // the mailbox is the last thing to close
+	hubs.Go(func() { node.Run(hubLife) })
+	a.awaitReady(ctx, store, node)
+	go public.serve() // stop waits for it
+	if a.Started != nil {
+		a.Started(place)
+	}
+	select {
+	case err := <-public.done:
+		return fmt.Errorf("public listener: %w", err)
+	case <-ctx.Done():
+		a.drain(node)
+	}
+	if err := public.stop(ctx); err != nil {
+		a.log.Warn("requests cut off", "error", err)
+	}
+	return nil
 }
 
 // bounded serves strangers. Bodies have a limit of their own (package api), and so
@@ -79,43 +105,23 @@ func bounded(edge http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 }
 
-// live runs everything and takes it down in the order of section 5 of the
-// design: the mailbox is the last thing to close.
-func (a *App) live(ctx context.Context, store *redisstore.Store, node *hub.Hub, public, admin *http.Server, listener net.Listener, place welcome) error {
-	broken := make(chan error, 1)
-	var servers, hubs sync.WaitGroup
-	defer hubs.Wait()
-	hubLife, endHub := context.WithCancel(context.WithoutCancel(ctx))
-	defer endHub()
-	hubs.Go(func() { node.Run(hubLife) })
+// awaitReady returns once the node is ready, ctx ends, or startLimit is over.
+// Connections wait in the kernel's queue meanwhile: served before Redis is
+// proven, a phone would be refused.
+func (a *App) awaitReady(ctx context.Context, store *redisstore.Store, node *hub.Hub) {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
 	if err := store.Preload(ctx); err != nil {
 		a.log.Warn("Redis does not answer yet; this node is not ready until it does", "error", err)
 	}
-	servers.Go(func() {
-		if err := public.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			broken <- fmt.Errorf("public listener: %w", err)
+	check := time.NewTicker(startCheck)
+	defer check.Stop()
+	for ctx.Err() == nil && node.Ready() != nil {
+		select {
+		case <-ctx.Done():
+		case <-check.C:
 		}
-	})
-	if a.Started != nil {
-		a.Started(place)
 	}
-	var err error
-	select {
-	case err = <-broken:
-	case <-ctx.Done():
-		a.drain(node)
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLimit)
-	defer cancel()
-	if e := public.Shutdown(last); e != nil {
-		a.log.Warn("requests cut off", "error", e)
-		public.Close()
-	}
-	if admin != nil {
-		admin.Close()
-	}
-	servers.Wait()
-	return err
 }
 
 // drain lets the pages go. An embedded Redis dies with the node: there is no

@@ -145,3 +145,88 @@ func TestHalfATLSHandshakeIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// stopping is a public server on TCP, as Run makes it.
+func stopping(t *testing.T, handler http.HandlerFunc) *publicServer {
+	t.Helper()
+	tcp, err := listenTCP("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPublicServer(bounded(handler, slog.New(slog.DiscardHandler)), tcp, tcp)
+	t.Cleanup(func() { p.Close(); tcp.Close() })
+	return p
+}
+
+// connected is a client's connection; the kernel has accepted it.
+func connected(t *testing.T, p *publicServer) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.tcp.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// answered demands the answer to what has been sent.
+func answered(t *testing.T, conn net.Conn) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("%+v %v", answer, err)
+	}
+}
+
+const stopRequest = "POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+func TestStop_AnswersTheQueuedConnections(t *testing.T) {
+	p := stopping(t, func(http.ResponseWriter, *http.Request) {})
+	var conns []net.Conn
+	for range 50 { // nobody has called Accept yet
+		conn := connected(t, p)
+		io.WriteString(conn, stopRequest)
+		conns = append(conns, conn)
+	}
+	go p.serve()
+	if err := p.stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, conn := range conns {
+		answered(t, conn)
+	}
+}
+
+func TestStop_AnswersWhatArrivesOnOpenConnections(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	p := stopping(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(begun)
+			<-finish
+		}
+	})
+	go p.serve()
+	slow, fresh, silent := connected(t, p), connected(t, p), connected(t, p)
+	io.WriteString(slow, strings.Replace(stopRequest, "/x", "/slow", 1))
+	<-begun
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.stop(t.Context()) }()
+	hubtest.Eventually(t, 5*time.Second, "the listener is closed", func() bool {
+		late, err := net.Dial("tcp", p.tcp.Addr().String())
+		if err == nil {
+			late.Close()
+		}
+		return err != nil
+	})
+	io.WriteString(fresh, stopRequest)
+	answered(t, fresh)
+	close(finish)
+	answered(t, slow)
+	if took := held(silent); took > 2*quietLimit {
+		t.Errorf("a connection without a request is held for %v", took)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}

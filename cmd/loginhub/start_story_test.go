@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/base64"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,6 +29,23 @@ func TestANodeStartsWithoutItsRedisAndIsReadyOnceItIsThere(t *testing.T) {
 	hubtest.Eventually(t, 10*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
 	if err := login(ctx, "late start", n.URL); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestStart_AnswersOnceRedisIsProven(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	n := hubtest.LaunchNode(t, program, "REDIS_URL="+redis.URL)
+	var conn net.Conn
+	hubtest.Eventually(t, 20*time.Second, "the node listens", func() (listens bool) {
+		var err error
+		conn, err = net.Dial("tcp", strings.TrimPrefix(n.URL, "http://"))
+		return err == nil
+	})
+	defer conn.Close()
+	io.WriteString(conn, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if first, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(first), "HTTP/1.1 200 ") {
+		t.Errorf("the first answer of a node: %s %v", first, err)
 	}
 }
 

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"net"
+	"os"
+	"syscall"
+)
+
+// takeBacklog empties the listener's queue and closes the socket for new
+// connections right after the last one, so that no connection is reset.
+func takeBacklog(l *net.TCPListener) (queued []net.Conn) {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		l.Close()
+		return nil
+	}
+	var files []*os.File
+	err = raw.Control(func(socket uintptr) {
+		for {
+			fd, _, err := syscall.Accept4(int(socket), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+			if err == syscall.EINTR || err == syscall.ECONNABORTED {
+				continue
+			}
+			if err != nil { // EAGAIN: the queue is empty
+				break
+			}
+			files = append(files, os.NewFile(uintptr(fd), ""))
+		}
+		syscall.Shutdown(int(socket), syscall.SHUT_RD)
+	})
+	if err != nil {
+		l.Close()
+	}
+	for _, f := range files {
+		if conn, err := net.FileConn(f); err == nil {
+			queued = append(queued, conn)
+		}
+		f.Close()
+	}
+	return queued
+}

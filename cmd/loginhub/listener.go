@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	lastLimit  = 5 * time.Second       // for what is under way when the listener closes
+	quietLimit = time.Second           // for connections that have not sent a request by then
+	quietCheck = 10 * time.Millisecond // how often they are counted
+)
+
+// backlogListener is a TCP listener that can be closed without losing a
+// connection. The kernel completes handshakes before Accept returns them;
+// closing the socket resets those that are still queued, request and all.
+type backlogListener struct {
+	*net.TCPListener
+	stopping atomic.Bool
+	stopped  chan struct{} // closed once queued is complete
+	queued   []net.Conn    // found in the backlog by stop; read by Accept after stopped
+}
+
+// listenTCP opens the listener at address.
+func listenTCP(address string) (*backlogListener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return &backlogListener{TCPListener: listener.(*net.TCPListener), stopped: make(chan struct{})}, nil
+}
+
+// Accept implements net.Listener. After stop it returns the queued connections,
+// then net.ErrClosed. It is called by one goroutine.
+func (l *backlogListener) Accept() (net.Conn, error) {
+	conn, err := l.TCPListener.Accept()
+	if err == nil || !l.stopping.Load() {
+		return conn, err
+	}
+	<-l.stopped
+	if len(l.queued) == 0 {
+		return nil, net.ErrClosed
+	}
+	conn, l.queued = l.queued[0], l.queued[1:]
+	return conn, nil
+}
+
+// stop refuses new connections and hands the queued ones to Accept.
+func (l *backlogListener) stop() {
+	l.stopping.Store(true)
+	l.queued = takeBacklog(l.TCPListener)
+	close(l.stopped)
+}
+
+// connections counts the open connections of a server by their state. Shutdown
+// alone does not do: net/http drops a request that it reads after Shutdown has
+// begun, without an answer (golang/go#65802).
+type connections struct {
+	mu   sync.Mutex
+	open map[net.Conn]http.ConnState
+}
+
+// note is the server's ConnState hook.
+func (c *connections) note(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch state {
+	case http.StateNew, http.StateActive:
+		c.open[conn] = state
+	default:
+		delete(c.open, conn)
+	}
+}
+
+// busy reports whether requests are under way; with fresh also whether a new
+// connection may still send its first one.
+func (c *connections) busy(fresh bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, state := range c.open {
+		if fresh || state == http.StateActive {
+			return true
+		}
+	}
+	return false
+}
+
+// publicServer serves the public listener.
+type publicServer struct {
+	*http.Server
+	tcp      *backlogListener
+	listener net.Listener // tcp, or TLS over it
+	conns    connections
+	done     chan error // the end of serve
+}
+
+func newPublicServer(server *http.Server, tcp *backlogListener, listener net.Listener) *publicServer {
+	p := &publicServer{Server: server, tcp: tcp, listener: listener, done: make(chan error, 1),
+		conns: connections{open: map[net.Conn]http.ConnState{}}}
+	server.ConnState = p.conns.note
+	return p
+}
+
+// serve answers until stop; any other end is sent to done.
+func (p *publicServer) serve() {
+	err := p.Serve(p.listener)
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	p.done <- err
+}
+
+// stop refuses new connections, answers what has been sent on the others, and
+// then closes them. An error means that requests were cut off.
+func (p *publicServer) stop(ctx context.Context) error {
+	p.tcp.stop()
+	<-p.done // every connection is counted now
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLimit)
+	defer cancel()
+	began := time.Now()
+	check := time.NewTicker(quietCheck)
+	defer check.Stop()
+	for ctx.Err() == nil && p.conns.busy(time.Since(began) < quietLimit) {
+		select {
+		case <-ctx.Done():
+		case <-check.C:
+		}
+	}
+	if p.conns.busy(false) {
+		return errors.Join(fmt.Errorf("requests cut off after %v", lastLimit), p.Close())
+	}
+	return p.Close()
+}
