@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// envelope is what every JSON answer may carry beside its payload. A failure is
-// an errcode that is present and not 0.
+// envelope holds the fields that every JSON answer may carry beside its payload.
+// An errcode that is present and not 0 is a failure.
 type envelope struct {
 	ErrCode errcode `json:"errcode"`
 	ErrMsg  any     `json:"errmsg"` // any: an odd type must not hide the errcode
 }
 
-// errcode is a number, or by some of WeChat's pages a string; absent and null
-// are 0.
+// errcode is a number or, according to some of WeChat's pages, a string. Absent
+// and null are 0.
 type errcode struct {
 	number     int
-	unreadable bool // present, but no number: a failure that says nothing
+	unreadable bool // present, but not a number
 }
 
-// UnmarshalJSON never fails: what it cannot read is noted in the value.
+// UnmarshalJSON never fails. It records an unreadable value in e.
 func (e *errcode) UnmarshalJSON(b []byte) error {
 	*e = errcode{}
 	text := string(b)
@@ -36,8 +36,8 @@ func (e *errcode) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// decode reads an answer into the struct that into points to. Content types are
-// not asked: WeChat sends JSON as text/plain, and gateways send anything.
+// decode reads an answer into the struct that into points to. It ignores the
+// content type: WeChat sends JSON as text/plain, and gateways send anything.
 func (c call) decode(body []byte, into any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return c.unavailable("empty answer", nil)

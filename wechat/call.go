@@ -13,8 +13,8 @@ import (
 const (
 	// connectLimit bounds the TCP connection, and once more the TLS handshake.
 	connectLimit = 3 * time.Second
-	// totalLimit bounds a call from start to last byte. Answers that took 20 s
-	// have been reported, but a person holding a phone does not wait for them.
+	// totalLimit bounds a call from start to last byte. Answers after 20 s have
+	// been reported, but a person with a phone does not wait so long.
 	totalLimit = 8 * time.Second
 	// maxAnswer bounds an answer, decompressed. Real ones have some 200 bytes.
 	maxAnswer = 64 << 10
@@ -22,34 +22,34 @@ const (
 	maxPicture = 512 << 10
 )
 
-// call is one exchange: what goes out, and what must not come back in an error.
+// call is one exchange with WeChat.
 type call struct {
-	op       string // WeChat's own name of the call
+	op       string // WeChat's name of the call
 	path     string
 	query    url.Values
 	body     []byte   // JSON of a POST; nil makes it a GET
-	maxBytes int      // bytes of an answer; 0: maxAnswer
-	token    bool     // carries an access_token in place of the app secret
-	hidden   []string // secret, code and token; see cloak
+	maxBytes int      // limit of the answer in bytes; 0: maxAnswer
+	token    bool     // the query carries an access_token, not the app secret
+	hidden   []string // secret, code and token: values that redact removes from errors
 }
 
-// host is where the calls go.
-type host struct {
+// apiClient sends the calls to one host.
+type apiClient struct {
 	base      *url.URL
 	transport http.RoundTripper
 	observe   func(op string, took time.Duration, err error) // may be nil
 }
 
-// observeCall tells the observer of a call that began at start.
-func (h *host) observeCall(c call, start time.Time, err error) {
+// observeCall reports a call that began at start to the observer.
+func (h *apiClient) observeCall(c call, start time.Time, err error) {
 	if h.observe != nil {
 		h.observe(c.op, time.Since(start), err)
 	}
 }
 
-// get makes c as a GET and decodes the answer's JSON into the struct that into
-// points to. Name no field for what must not be kept.
-func (h *host) get(ctx context.Context, c call, into any) (err error) {
+// get sends c and decodes the answer's JSON into the struct that into points to.
+// A value without a field, such as session_key, is dropped.
+func (h *apiClient) get(ctx context.Context, c call, into any) (err error) {
 	start := time.Now()
 	defer func() { h.observeCall(c, start, err) }()
 	body, err := h.exchange(ctx, c)
@@ -59,12 +59,12 @@ func (h *host) get(ctx context.Context, c call, into any) (err error) {
 	return c.decode(body, into)
 }
 
-// exchange sends c once and gives the body of a 200 answer.
+// exchange sends c once and returns the body of a 200 answer.
 //
-// It goes straight to the RoundTripper: an http.Client would follow redirects,
-// with the secret in the Referer, and would wrap every error into a url.Error
-// that quotes the whole URL.
-func (h *host) exchange(ctx context.Context, c call) ([]byte, error) {
+// It uses the RoundTripper directly. An http.Client would follow redirects, with
+// the secret in the Referer, and wrap every error into a url.Error that quotes the
+// whole URL.
+func (h *apiClient) exchange(ctx context.Context, c call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, totalLimit)
 	defer cancel()
 
@@ -89,7 +89,7 @@ func (h *host) exchange(ctx context.Context, c call) ([]byte, error) {
 		return nil, c.unavailable("answer broken off", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		// WeChat itself says everything with 200: this is something on the way.
+		// WeChat always answers 200, so another status comes from a proxy.
 		return nil, c.unavailable(fmt.Sprintf("HTTP status %d", resp.StatusCode), nil)
 	}
 	if len(body) > most {
@@ -98,7 +98,7 @@ func (h *host) exchange(ctx context.Context, c call) ([]byte, error) {
 	return body, nil
 }
 
-// request makes the HTTP request of c, in a form that net/http will not repeat:
+// request returns the HTTP request of c in a form that net/http does not repeat;
 // see unrepeatable.
 func (c call) request(ctx context.Context, u string) (*http.Request, error) {
 	if c.body == nil {
@@ -109,7 +109,7 @@ func (c call) request(ctx context.Context, u string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.ContentLength = int64(len(c.body)) // of a body that it does not know, net/http would send chunks
+	req.ContentLength = int64(len(c.body)) // net/http would send chunks, since it does not know the body's type
 	req.Header.Set("Content-Type", "application/json")
 	return req, nil
 }

@@ -13,33 +13,32 @@ import (
 // DefaultBaseURL is WeChat's API host.
 const DefaultBaseURL = "https://api.weixin.qq.com"
 
-// Config says as which application to speak to WeChat, and where.
+// Config names a WeChat application and the host of WeChat's API.
 //
-// However it is printed or logged, its secret is not shown.
+// Printing or logging a Config never shows its secret.
 type Config struct {
 	// AppID and Secret are what WeChat's console shows; both are required.
-	// They are sent as they stand: a stray space is WeChat's errcode 40013 or
+	// They are sent unchanged: a stray space causes WeChat's errcode 40013 or
 	// 40125.
 	AppID  string
 	Secret string `json:"-"`
 
-	// BaseURL is where WeChat's API is; empty means DefaultBaseURL. With a
-	// plain http URL the secret crosses the network in clear: for tests only.
+	// BaseURL is the base of WeChat's API; empty means DefaultBaseURL. A plain
+	// http URL sends the secret in clear; it is for tests only.
 	BaseURL string
 
-	// Transport carries the requests; nil means the package's own, made for
-	// this application: HTTP/1.1, a pool for bursts, proxy from the
-	// environment. Every request is made so that net/http's Transport will not
-	// send it twice; another RoundTripper must neither repeat one nor log its
-	// URL.
+	// Transport sends the requests. nil means the package's own: HTTP/1.1, a
+	// pool for bursts, the proxy from the environment. net/http's Transport does
+	// not send these requests twice. Another RoundTripper must neither repeat a
+	// request nor log its URL.
 	Transport http.RoundTripper
 
-	// Observe hears of every call that was made: WeChat's own name of it, how
-	// long it took, and its *Error or nil. It must not block; may be nil.
+	// Observe is called after every call with WeChat's name of it, its duration
+	// and its *Error or nil. It must not block; may be nil.
 	Observe func(op string, took time.Duration, err error) `json:"-"`
 }
 
-// What Observe is told of: the calls of a mini-program (OpSession), of its codes
+// The operations that Observe reports: of a mini-program (OpSession), of its codes
 // (OpToken, OpCode) and of a website application (OpGrant, OpProfile).
 const (
 	OpSession = "jscode2session"
@@ -49,20 +48,20 @@ const (
 	OpProfile = "userinfo"
 )
 
-// String names the application without its secret.
+// String returns the application's id without its secret.
 func (c Config) String() string { return "wechat.Config{AppID: " + c.AppID + "}" }
 
-// Format prints what String does, whatever the verb: %+v, %#v and %d would
-// otherwise walk over the fields.
+// Format prints the result of String for every verb. Without it %+v, %#v and %d
+// would print the fields.
 func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// LogValue is what a log may hold of c.
+// LogValue returns the part of c that may be logged.
 func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("app_id", c.AppID))
 }
 
-// apiClient checks c and gives the host that its calls go to.
-func (c Config) apiClient() (*host, error) {
+// apiClient checks c and returns the client for its calls.
+func (c Config) apiClient() (*apiClient, error) {
 	if c.AppID == "" {
 		return nil, errors.New("wechat config: no AppID")
 	}
@@ -75,11 +74,10 @@ func (c Config) apiClient() (*host, error) {
 	}
 	base, err := baseURL(raw)
 	if err != nil {
-		// Without the cause: it quotes the URL, and in one that does not parse
-		// there may be a password.
+		// The cause is omitted: it quotes the URL, which may hold a password.
 		return nil, errors.New("wechat config: BaseURL must be http(s)://HOST[/PATH] and nothing more")
 	}
-	h := &host{base: base, transport: c.Transport, observe: c.Observe}
+	h := &apiClient{base: base, transport: c.Transport, observe: c.Observe}
 	if h.transport == nil {
 		h.transport = newTransport()
 	}
@@ -88,7 +86,7 @@ func (c Config) apiClient() (*host, error) {
 
 var errBase = errors.New("no http(s)://HOST[/PATH]")
 
-// baseURL reads the URL of a host.
+// baseURL parses an http or https URL without user, query and fragment.
 func baseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" ||
@@ -98,8 +96,8 @@ func baseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// close lets go of idle connections of the package's own transport.
-func (h *host) close() {
+// close closes the idle connections of the package's own transport.
+func (h *apiClient) close() {
 	if t, ok := h.transport.(*http.Transport); ok {
 		t.CloseIdleConnections()
 	}

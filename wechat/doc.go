@@ -1,24 +1,22 @@
-// Package wechat asks WeChat who a one-time code belongs to.
+// Package wechat is a client of WeChat's API: it exchanges one-time codes for
+// identities and fetches mini-program codes.
 //
-// It owns the calls to WeChat's API host, the limits on time and size around
-// them, and the reading of WeChat's error numbers into a [Kind] that the rest
-// of the program can act on. Every call is one file on the small core in
-// call.go and answer.go.
+// It owns the calls to WeChat's API host, their limits on time and size, and the
+// mapping of WeChat's error numbers to a [Kind] that the rest of the program acts
+// on. Each call is one file; call.go and answer.go hold the shared part.
 //
-// Three things hold for every call here:
+// Three rules hold for every call:
 //
-//   - A one-time code goes out in at most one HTTP exchange. It is spent by the
-//     first that reaches WeChat, answered or not, so a second one could only
-//     turn a lost answer into "code been used".
-//   - WeChat wants app secret and code in the URL. Neither ever leaves this
-//     package in an error or through the printing of one of its values.
-//   - What WeChat sends is bounded, and its content type is not believed.
+//   - A one-time code is sent in at most one HTTP exchange. The first exchange that
+//     reaches WeChat spends the code, answered or not.
+//   - WeChat requires the app secret and the code in the URL. Neither appears in an
+//     error or in the printed form of a value of this package.
+//   - Answers are bounded, and their content type is ignored.
 //
-// It does not own what an [Identity] is good for (hub/ticket), the HTTP answer
-// that a phone gets for an [Error] (api), rate limits, or a retry of anything
-// with a one-time code: a phone that is told to come back brings a fresh one.
-// Where the shared access_token lies is the caller's ([TokenStore]). It keeps no
-// session_key and no refresh_token, ever.
+// It does not own the meaning of an [Identity] (hub/ticket), the HTTP answer to the
+// phone for an [Error] (api), rate limits, or retries: a phone retries with a fresh
+// code. The caller stores the shared access_token ([TokenStore]). The package never
+// keeps a session_key or a refresh_token.
 //
-// The imitation WeChat for tests is in [loginhub/wechat/wechattest].
+// [loginhub/wechat/wechattest] imitates WeChat for tests.
 package wechat

@@ -9,7 +9,7 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-func TestErrorTellsTheOperatorWhatWeChatSaid(t *testing.T) {
+func TestError_Message(t *testing.T) {
 	w := newWeChat(t)
 	m := newClient(t, w.URL)
 	tests := []struct{ errmsg, msg, rid string }{
@@ -22,7 +22,7 @@ func TestErrorTellsTheOperatorWhatWeChatSaid(t *testing.T) {
 		{"a, rid: ", "a, rid:", ""},
 		{"line\r\nforged \u202eline\x00", "line  forged line", ""},
 		{strings.Repeat("长", 300), strings.Repeat("长", 256), ""},
-		// A trace survives a text that must be cut.
+		// The trace is kept when the text is cut.
 		{strings.Repeat("x", 300) + ", rid: 1-2-3", strings.Repeat("x", 256), "1-2-3"},
 	}
 	for _, tt := range tests {
@@ -37,7 +37,7 @@ func TestErrorTellsTheOperatorWhatWeChatSaid(t *testing.T) {
 	}
 }
 
-func TestRefusedAddressIsNamed(t *testing.T) {
+func TestError_RefusedAddress(t *testing.T) {
 	w := newWeChat(t)
 	w.Fail(wechattest.Fault{
 		Errcode: 40164,
@@ -51,7 +51,7 @@ func TestRefusedAddressIsNamed(t *testing.T) {
 	}
 }
 
-func TestErrorStaysShort(t *testing.T) {
+func TestError_Length(t *testing.T) {
 	// net/http quotes the line that it cannot read.
 	url := rawServer(t, func(string) string {
 		return "HTTP/1.1 " + strings.Repeat("x", 60000) + "\r\n\r\n"
@@ -62,7 +62,7 @@ func TestErrorStaysShort(t *testing.T) {
 	}
 }
 
-func TestKindsAreWords(t *testing.T) {
+func TestKind_String(t *testing.T) {
 	want := map[wechat.Kind]string{
 		wechat.KindBusy: "busy", wechat.KindCode: "code", wechat.KindBlocked: "blocked",
 		wechat.KindConfig: "config", wechat.KindQuota: "quota",

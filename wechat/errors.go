@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// Error is a call that gave no identity. Its text may go into a log; it holds
-// neither app secret nor code.
+// Error describes a failed call. Its text may be logged: it contains neither the
+// app secret nor a code.
 type Error struct {
 	// Op is WeChat's name of the call, such as "jscode2session".
 	Op string
-	// Kind is what to do about it.
+	// Kind says how to react.
 	Kind Kind
-	// Code is WeChat's errcode; 0 if WeChat did not say one.
+	// Code is WeChat's errcode; 0 if the answer had none.
 	Code int
-	// Msg is WeChat's errmsg without its trace, or ours where there is none:
-	// at most 256 characters, all printable. For errcode 40164 it names the
-	// address that WeChat does not let in. Never switch on it.
+	// Msg is WeChat's errmsg without its trace, or a text of this package: at
+	// most 256 printable characters. For errcode 40164 it names the address that
+	// is not on WeChat's list. Programs must not switch on it.
 	Msg string
-	// RID is WeChat's trace of the call, which its support and its
-	// openapi/rid/get ask for; empty if there was none.
+	// RID is WeChat's trace id of the call, for its support and its
+	// openapi/rid/get; empty if there was none.
 	RID string
-	// RetryAfter suggests when a new attempt, with a fresh code, may succeed;
-	// 0 where waiting does not help.
+	// RetryAfter is the time after which an attempt with a fresh code may
+	// succeed; 0 if waiting does not help.
 	RetryAfter time.Duration
 	// Err is the cause on our side of the network, such as
 	// context.DeadlineExceeded or a *net.OpError; nil if WeChat answered.
 	Err error
 }
 
-// Error gives the operation, WeChat's number and text, its trace and the cause.
+// Error returns the operation, WeChat's number and text, its trace and the cause.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("wechat " + e.Op)
@@ -49,10 +49,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// apiError makes the error for an errcode.
+// apiError returns the error for an errcode.
 func (c call) apiError(code int, errmsg string) *Error {
 	kind, wait := classify(code)
 	if c.token && stale(code) {
@@ -65,8 +65,8 @@ func (c call) apiError(code int, errmsg string) *Error {
 	}
 }
 
-// unavailable makes the error for an exchange that WeChat did not answer, or not in a
-// way that makes sense.
+// unavailable returns the error for an exchange without an answer or with one that
+// cannot be read.
 func (c call) unavailable(msg string, cause error) *Error {
 	return &Error{Op: c.op, Kind: KindBusy, Msg: msg, RetryAfter: defaultRetry, Err: safe(cause, c.hidden)}
 }

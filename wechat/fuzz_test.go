@@ -12,8 +12,7 @@ import (
 	"loginhub/wechat"
 )
 
-// FuzzAnswer gives the parser what WeChat, or whoever stands in its place, may
-// send.
+// FuzzAnswer feeds the parser answers of WeChat or of a proxy.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{
 		`{"session_key":"wxSessionKeyAAAAAAAAAA==","openid":"o0123456789abcdefghijklmnop","unionid":"o1"}`,
@@ -44,8 +43,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// FuzzWebsiteAnswer gives both parsers of the website login what may be sent:
-// the answer to the code, and the profile.
+// FuzzWebsiteAnswer feeds both parsers of the website login: the answer to the
+// code, and the profile.
 func FuzzWebsiteAnswer(f *testing.F) {
 	const who = `{"access_token":"` + tokenCore + `","expires_in":7200,"refresh_token":"r","openid":"o-web-1","scope":"snsapi_login","unionid":"u-1"}`
 	const profile = `{"openid":"o-web-1","nickname":"小明","headimgurl":"http://thirdwx.qlogo.cn/1","unionid":"u-1"}`
@@ -80,7 +79,7 @@ func FuzzWebsiteAnswer(f *testing.F) {
 		var given struct {
 			Token string `json:"access_token"`
 		}
-		_ = json.Unmarshal([]byte(body), &given) // what is no JSON gives no token
+		_ = json.Unmarshal([]byte(body), &given) // an answer that is not JSON has no token
 		nameless := false
 		site.Warn = func(err error) {
 			nameless = true
@@ -104,7 +103,7 @@ func FuzzWebsiteAnswer(f *testing.F) {
 	})
 }
 
-// printed is JSON without raw control characters, which mean nothing in it.
+// printed removes raw control characters from JSON.
 func printed(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' {
@@ -114,8 +113,8 @@ func printed(text string) string {
 	}, text)
 }
 
-// FuzzCodeAnswer gives the parser of mini-program codes what may be sent in
-// place of a picture.
+// FuzzCodeAnswer feeds the parser of mini-program codes answers that are not a
+// picture.
 func FuzzCodeAnswer(f *testing.F) {
 	for _, body := range []string{
 		"\xff\xd8\xff\xe0 a JPEG", "\x89PNG\r\n\x1a\n a PNG", "\x89PNG", "GIF89a", "\xff\xd8\xff" + strings.Repeat("x", 600<<10),
@@ -152,8 +151,7 @@ func FuzzCodeAnswer(f *testing.F) {
 	})
 }
 
-// FuzzTokenAnswer gives the parser of the access token what may be sent. What is
-// taken is shared among all nodes.
+// FuzzTokenAnswer feeds the parser of the access token, which all nodes share.
 func FuzzTokenAnswer(f *testing.F) {
 	for _, body := range []string{
 		`{"access_token":"` + tokenCore + `","expires_in":7200}`, `{"access_token":"a","expires_in":0}`, `{"access_token":"a","expires_in":-7200}`,
@@ -203,15 +201,15 @@ func newTokensVia(t testing.TB, s *memTokenStore, transport roundTrip) *wechat.T
 	return tokens
 }
 
-// tokenCore is an access token that must not show in any form.
+// tokenCore is part of an access token that must not appear in any form.
 const tokenCore = "acc3ssT0kenC0re0123456789"
 
-// fit is an identity that may go on: of that application, bounded and printable.
+// fit reports whether an identity is of that application, bounded and printable.
 func fit(id wechat.Identity, app string) bool {
 	return id.AppID == app && id.OpenID != "" && len(id.OpenID+id.UnionID) <= 256 && !strings.ContainsFunc(id.OpenID+id.UnionID, unfit)
 }
 
-// tame is an error that may go into a log, with nothing given beside it.
+// tame fails unless err may be logged and the result is empty.
 func tame(t *testing.T, err error, alone bool) {
 	t.Helper()
 	var e *wechat.Error

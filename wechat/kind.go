@@ -2,33 +2,33 @@ package wechat
 
 import "time"
 
-// Kind sorts failures by what is to be done about them.
+// Kind classifies failures by the reaction that they need.
 type Kind int
 
-// The kinds. KindBusy is the zero value: what nobody knows is most likely to
-// pass, and says nothing against user, code or configuration.
+// The kinds. KindBusy is the zero value: an unknown failure is most likely
+// temporary.
 const (
-	// KindBusy: WeChat, or the way to it, failed. A fresh code may succeed
-	// after RetryAfter; this one may be spent.
+	// KindBusy: WeChat or the network failed. A fresh code may succeed after
+	// RetryAfter; this one may be spent.
 	KindBusy Kind = iota
-	// KindCode: WeChat refuses the code as unknown, foreign, expired or used.
-	// The phone needs a fresh one, at once.
+	// KindCode: WeChat refuses the code as unknown, of another application,
+	// expired or used. The phone needs a fresh one.
 	KindCode
 	// KindBlocked: WeChat flags the user as high risk. No retry.
 	KindBlocked
 	// KindConfig: WeChat refuses the application or the caller's address. No
 	// user can log in until the operator acts.
 	KindConfig
-	// KindQuota: a daily quota is used up. To the user it is like KindBusy, a
-	// matter of time and not of his code; but it lasts until WeChat's reset or
-	// the operator's clear_quota, so the operator must be told.
+	// KindQuota: a daily quota is used up. For the user it is like KindBusy. It
+	// lasts until WeChat's reset or the operator's clear_quota, so the operator
+	// must act.
 	KindQuota
-	// KindStale: the access_token is not, or no longer, the valid one. It is
-	// renewed and the call repeated; a second time the caller hears KindConfig.
+	// KindStale: the access_token is no longer valid. It is renewed and the call
+	// repeated once; a second failure becomes KindConfig.
 	KindStale
 )
 
-// String gives the kind as a word for logs and metric labels.
+// String returns the kind as a word for logs and metric labels.
 func (k Kind) String() string {
 	switch k {
 	case KindCode:
@@ -46,18 +46,18 @@ func (k Kind) String() string {
 	}
 }
 
-// NeedsOperator tells whether the operator must act before it gets better.
+// NeedsOperator reports whether only the operator can remove the cause.
 func (k Kind) NeedsOperator() bool { return k == KindConfig || k == KindQuota }
 
 const (
 	defaultRetry = 2 * time.Second
 	minutely     = time.Minute
-	// A daily quota may last for hours, but an operator can clear it any time.
+	// A daily quota may last for hours, but an operator can clear it.
 	daily = 10 * time.Minute
 )
 
-// classify reads an errcode of a call that carries appid and app secret. (Where
-// an access_token is carried instead, 40001 means that the token is stale.)
+// classify returns kind and retry time of an errcode of a call that carries appid
+// and app secret. (With an access_token, 40001 means that the token is stale.)
 //
 // https://developers.weixin.qq.com/doc/channels/API/basics/commErrCode.html
 func classify(code int) (Kind, time.Duration) {
@@ -65,7 +65,7 @@ func classify(code int) (Kind, time.Duration) {
 	case 40029, // unknown, foreign or expired
 		40163, // used
 		42003, // timed out
-		41008: // missing: one was sent, so WeChat takes it for blank; no fault of the operator's
+		41008: // missing: WeChat treats the sent code as blank
 		return KindCode, 0
 	case 40226: // user blocked
 		return KindBlocked, 0
@@ -81,28 +81,28 @@ func classify(code int) (Kind, time.Duration) {
 		89503, 89506, 89507, // caller's address waits for the admin, or was refused
 		48001, 48004, 50002, 50004, 50007, // call not granted, banned; account frozen
 		40097, 40129, 40169, 41030, 85096, // a mini-program code's page or scene
-		40002, 43002, 43003, 44002, 47001: // a request that is wrong in itself: ours, or a proxy's
+		40002, 43002, 43003, 44002, 47001: // malformed request, ours or a proxy's
 		return KindConfig, 0
-	default: // -1, and what is not known
+	default: // -1 and unknown numbers
 		return KindBusy, defaultRetry
 	}
 }
 
-// Known tells whether an errcode is one that this package, or WeChat's general
-// table (-1, busy), knows. Their number is small: fit for a metric's label.
+// Known reports whether this package or WeChat's general table (-1, busy) lists the
+// errcode. The list is short, so that the number can be a metric's label.
 func Known(code int) bool {
 	kind, wait := classify(code)
 	return code == -1 || stale(code) || kind != KindBusy || wait != defaultRetry
 }
 
-// KindOf is the kind of an errcode of a call.
+// KindOf returns the kind of an errcode of the operation op.
 func KindOf(op string, code int) Kind {
-	if op == OpCode && stale(code) { // it carries an access_token
+	if op == OpCode && stale(code) { // the call carries an access_token
 		return KindStale
 	}
 	kind, _ := classify(code)
 	return kind
 }
 
-// stale reads an errcode of a call that carries an access_token.
+// stale reports whether an errcode says that the access_token is invalid.
 func stale(code int) bool { return code == 40001 || code == 40014 || code == 42001 }

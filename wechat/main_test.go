@@ -16,8 +16,8 @@ import (
 
 const (
 	appID = "wx0123456789abcdef"
-	// Characters that mean something in a URL, around a core that must not
-	// show in any form.
+	// Characters with a meaning in a URL, around a core that must not appear in
+	// any form.
 	secretCore = "s3cr3tCore0123456789"
 	secret     = secretCore + "&a=b+c%41/é"
 )
@@ -47,7 +47,7 @@ func awaitGoroutines(most int) int {
 	return 1
 }
 
-// newWeChat gives an imitation WeChat that knows our mini-program.
+// newWeChat returns an imitation of WeChat with the test mini-program.
 func newWeChat(t *testing.T) *wechattest.Server {
 	t.Helper()
 	w := wechattest.New(wechattest.Options{})
@@ -56,7 +56,7 @@ func newWeChat(t *testing.T) *wechattest.Server {
 	return w
 }
 
-// newClient gives our mini-program's client for a WeChat at url.
+// newClient returns the mini-program's client for a WeChat at url.
 func newClient(t testing.TB, url string) *wechat.MiniProgram {
 	t.Helper()
 	return newClientVia(t, url, nil)
@@ -79,7 +79,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// refusal makes a call that must fail, and gives its error.
+// refusal makes a call that must fail and returns its error.
 func refusal(ctx context.Context, t *testing.T, m *wechat.MiniProgram, code string) *wechat.Error {
 	t.Helper()
 	id, err := m.Session(ctx, code)

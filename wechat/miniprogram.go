@@ -6,44 +6,43 @@ import (
 	"net/url"
 )
 
-// Identity is who WeChat says a code belongs to.
+// Identity is the user of a code, according to WeChat.
 type Identity struct {
-	// AppID is the application that the code was made for.
+	// AppID is the application that issued the code.
 	AppID string
-	// OpenID is the user within that application: never empty, at most 128
-	// bytes of printable ASCII.
+	// OpenID identifies the user within that application. It has 1 to 128 bytes
+	// of printable ASCII.
 	OpenID string
-	// UnionID is the user across all applications of one Open Platform
-	// account; empty where the application belongs to none.
+	// UnionID identifies the user across all applications of one Open Platform
+	// account. It is empty if the application belongs to none.
 	UnionID string
 }
 
-// MiniProgram asks WeChat about the users of one mini-program. It is safe for
-// concurrent use; make one per program and keep it, it owns a connection pool.
+// MiniProgram exchanges the codes of one mini-program. It is safe for concurrent
+// use and owns a connection pool: create one and keep it.
 type MiniProgram struct {
 	// Fixed after NewMiniProgram.
-	host   *host
+	client *apiClient
 	appID  string
-	secret *string // a pointer prints as an address, under every verb
+	secret *string // a pointer, because it prints as an address
 }
 
-// NewMiniProgram takes the mini-program's configuration and gives its client.
-// It makes no call; an incomplete configuration is an error.
+// NewMiniProgram returns a client for the mini-program. It makes no call. An
+// incomplete configuration is an error.
 func NewMiniProgram(c Config) (*MiniProgram, error) {
 	h, err := c.apiClient()
 	if err != nil {
 		return nil, err
 	}
-	return &MiniProgram{host: h, appID: c.AppID, secret: &c.Secret}, nil
+	return &MiniProgram{client: h, appID: c.AppID, secret: &c.Secret}, nil
 }
 
-// maxCode bounds a wx.login code. Those seen have 32 characters, but they are
-// opaque; what is longer than this no WeChat has issued, and it would be
-// answered with an error of the HTTP front that looks like an outage.
+// maxCode bounds a wx.login code, in bytes. Known codes have 32 characters. WeChat's
+// HTTP front answers a much longer one with an error that looks like an outage.
 const maxCode = 512
 
-// Session exchanges a wx.login code for the identity behind it: one call of
-// jscode2session, never repeated. It gives up 8 s after the start, or with ctx.
+// Session exchanges a wx.login code for the user's identity by one call of
+// jscode2session, which is never repeated. It returns after 8 s or when ctx ends.
 // An error is always an [*Error].
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_code2session
@@ -62,12 +61,12 @@ func (m *MiniProgram) Session(ctx context.Context, code string) (Identity, error
 	if code == "" || len(code) > maxCode {
 		return Identity{}, &Error{Op: c.op, Kind: KindCode, Msg: "not called: no code has this length"}
 	}
-	// The answer also has a session_key. No field takes it, so it ends here.
+	// The answer also has a session_key. It has no field, so it is dropped.
 	var answer struct {
 		OpenID  string `json:"openid"`
 		UnionID string `json:"unionid"`
 	}
-	if err := m.host.get(ctx, c, &answer); err != nil {
+	if err := m.client.get(ctx, c, &answer); err != nil {
 		return Identity{}, err
 	}
 	if !plausibleID(answer.OpenID) {
@@ -79,16 +78,16 @@ func (m *MiniProgram) Session(ctx context.Context, code string) (Identity, error
 	return Identity{AppID: m.appID, OpenID: answer.OpenID, UnionID: answer.UnionID}, nil
 }
 
-// Close lets go of idle connections of the package's own transport. Calls in
-// progress go on.
+// Close closes the idle connections of the package's own transport. Calls in
+// progress continue.
 func (m *MiniProgram) Close() {
-	if t, ok := m.host.transport.(*http.Transport); ok {
+	if t, ok := m.client.transport.(*http.Transport); ok {
 		t.CloseIdleConnections()
 	}
 }
 
-// plausibleID tells an id that may enter records, tokens and logs from a
-// broken answer. Real ones have 28 characters of [0-9A-Za-z_-].
+// plausibleID reports whether an id may enter records, tokens and logs. Real ones
+// have 28 characters of [0-9A-Za-z_-].
 func plausibleID(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false

@@ -15,9 +15,9 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// Go's Transport repeats a GET by itself when a kept-alive connection breaks
-// under it. Here that would spend the code twice and lose the login.
-func TestBrokenConnectionIsNotAskedAgain(t *testing.T) {
+// Go's Transport repeats a GET when a kept-alive connection breaks. That would
+// spend the code twice and lose the login.
+func TestSession_BrokenConnection(t *testing.T) {
 	for name, fault := range map[string]wechattest.Fault{
 		"closed":                  {Break: wechattest.HangUp},
 		"reset":                   {Break: wechattest.Reset},
@@ -51,7 +51,7 @@ func TestBrokenConnectionIsNotAskedAgain(t *testing.T) {
 	}
 }
 
-func TestRedirectIsNotFollowed(t *testing.T) {
+func TestSession_Redirect(t *testing.T) {
 	for _, status := range []string{"302 Found", "307 Temporary Redirect"} {
 		var mu sync.Mutex
 		exchanges := 0
@@ -70,7 +70,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestCallerMayGiveUp(t *testing.T) {
+func TestSession_Cancelled(t *testing.T) {
 	w := newWeChat(t)
 	m := newClient(t, w.URL)
 	w.Fail(wechattest.Fault{Hold: make(chan struct{})})
@@ -86,7 +86,7 @@ func TestCallerMayGiveUp(t *testing.T) {
 	}
 }
 
-func TestSlowWeChatIsGivenUpAfterEightSeconds(t *testing.T) {
+func TestSession_Timeout(t *testing.T) {
 	silent := roundTrip(func(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
@@ -112,13 +112,13 @@ func TestSlowWeChatIsGivenUpAfterEightSeconds(t *testing.T) {
 	}
 }
 
-// stalledBody never comes to an end by itself.
+// stalledBody never ends.
 type stalledBody struct{ ctx context.Context }
 
 func (b stalledBody) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, b.ctx.Err() }
 func (stalledBody) Close() error               { return nil }
 
-func TestBurstSharesAPool(t *testing.T) {
+func TestSession_Burst(t *testing.T) {
 	w := newWeChat(t)
 	m := newClient(t, w.URL)
 	var all sync.WaitGroup

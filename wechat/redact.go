@@ -10,15 +10,15 @@ import (
 
 const redacted = "[redacted]"
 
-// maxCause bounds the text of a cause: net/http quotes whole header lines.
+// maxCause bounds the text of a cause in bytes: net/http quotes whole header lines.
 const maxCause = 1024
 
-// minHidden: shorter values are no real secrets or codes (those have 32
-// characters), and a phone that sends "a" as its code must not be able to turn
-// the operator's logs into riddles.
+// minHidden is the length from which a value is redacted. Real secrets and codes
+// have 32 characters. A phone that sends "a" as its code must not make the log
+// unreadable.
 const minHidden = 8
 
-// bare takes away the url.Error around a cause, because it quotes the URL.
+// bare unwraps a url.Error, because its text quotes the URL.
 func bare(err error) error {
 	for wrap := (*url.Error)(nil); errors.As(err, &wrap); {
 		err = wrap.Err
@@ -26,10 +26,10 @@ func bare(err error) error {
 	return err
 }
 
-// safe gives the cause of a failed exchange as it may be kept. Normally that is
-// the cause itself without a url.Error. But net/http also quotes the server, as
-// in "malformed HTTP response", and a server can echo a URL: then only the
-// text is kept, cloaked, and the chain is given up.
+// safe returns the cause of a failed exchange without secrets. Normally that is the
+// cause without its url.Error. net/http also quotes the server, as in "malformed
+// HTTP response", and a server can echo a URL. Then safe returns an error with the
+// redacted text only.
 func safe(err error, hidden []string) error {
 	err = bare(err)
 	for link := err; link != nil; link = errors.Unwrap(link) {
@@ -40,8 +40,7 @@ func safe(err error, hidden []string) error {
 	return err
 }
 
-// redact replaces the hidden values in text, also where they are URL-encoded or
-// quoted.
+// redact replaces the hidden values in text, also in URL-encoded or quoted form.
 func redact(text string, hidden []string) string {
 	for _, value := range hidden {
 		if len(value) < minHidden {
@@ -57,10 +56,10 @@ func redact(text string, hidden []string) string {
 	return text
 }
 
-// clean makes text of others fit for an error: hidden values cloaked, no control,
-// bidirectional or invisible characters, at most 256 characters. It cloaks once
-// more at the end, because a value may come together when what was strewn into
-// it is gone.
+// clean prepares text of others for an error: it redacts hidden values, removes
+// control, bidirectional and invisible characters, and keeps at most 256 characters.
+// It redacts again at the end, because removing characters may join the parts of a
+// hidden value.
 func clean(text string, hidden []string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -79,9 +78,8 @@ func clean(text string, hidden []string) string {
 	return strings.TrimSpace(text)
 }
 
-// splitTrace parts an errmsg from its trace, which stands at the end as
-// ", rid: X" (the /sns calls) or " rid: X" (the others), X being three groups of
-// hexadecimal digits.
+// splitTrace separates an errmsg from the trace at its end, which is ", rid: X" (the
+// /sns calls) or " rid: X" (the others). X is three groups of hexadecimal digits.
 func splitTrace(errmsg string) (msg, rid string) {
 	at := strings.LastIndex(errmsg, "rid:")
 	if at < 0 {

@@ -59,7 +59,7 @@ func noTrace(t *testing.T, err error) {
 	}
 }
 
-func TestNoErrorShowsSecretOrCode(t *testing.T) {
+func TestSecrecy_Errors(t *testing.T) {
 	tlsServer := httptest.NewUnstartedServer(http.NotFoundHandler())
 	tlsServer.Config.ErrorLog = log.New(io.Discard, "", 0)
 	tlsServer.StartTLS()
@@ -76,7 +76,7 @@ func TestNoErrorShowsSecretOrCode(t *testing.T) {
 		"certificate not trusted": tlsServer.URL,
 		"HTTP where TLS belongs":  "https" + strings.TrimPrefix(plain.URL, "http"),
 	}
-	// Servers that echo what they were asked for: {} is the request target.
+	// Servers that echo the request target, {}.
 	for name, answer := range map[string]string{
 		"redirect":                "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1{}\r\nContent-Length: 0\r\n\r\n",
 		"redirect to nowhere":     "HTTP/1.1 302 Found\r\nLocation: ::%zz{}\r\nContent-Length: 0\r\n\r\n",
@@ -109,12 +109,12 @@ func TestNoErrorShowsSecretOrCode(t *testing.T) {
 	}
 }
 
-func TestCodeWithControlCharactersDoesNotShow(t *testing.T) {
+func TestSecrecy_ControlCharacters(t *testing.T) {
 	echo := answering(200, `{"errcode":40029,"errmsg":"invalid `+codeCore+`\u0001tail"}`)
 	noTrace(t, refusal(t.Context(), t, newClientVia(t, "", echo), codeCore+"\x01tail"))
 }
 
-func TestNoTimeoutOrFaultShowsSecretOrCode(t *testing.T) {
+func TestSecrecy_Faults(t *testing.T) {
 	for name, fault := range map[string]wechattest.Fault{
 		"timeout":     {Hold: make(chan struct{})},
 		"cut off":     {Break: wechattest.CutOff},
@@ -147,7 +147,7 @@ func TestNoTimeoutOrFaultShowsSecretOrCode(t *testing.T) {
 	}
 }
 
-func TestRoundTripperThatQuotesTheURLIsUnwrapped(t *testing.T) {
+func TestSecrecy_RoundTripperQuotesURL(t *testing.T) {
 	cause := errors.New("the cause")
 	wrapping := roundTrip(func(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("traced: %w", &url.Error{Op: "Get", URL: r.URL.String(), Err: cause})
@@ -159,7 +159,7 @@ func TestRoundTripperThatQuotesTheURLIsUnwrapped(t *testing.T) {
 	}
 }
 
-func TestSecretIsNotPrinted(t *testing.T) {
+func TestSecrecy_Printing(t *testing.T) {
 	config := wechat.Config{AppID: appID, Secret: secret}
 	m, err := wechat.NewMiniProgram(config)
 	if err != nil {
@@ -184,7 +184,7 @@ func TestSecretIsNotPrinted(t *testing.T) {
 	}
 }
 
-func TestSessionKeyEndsAtTheParser(t *testing.T) {
+func TestSecrecy_SessionKey(t *testing.T) {
 	w := newWeChat(t)
 	id, err := newClient(t, w.URL).Session(t.Context(), w.Code(appID, "alice"))
 	if err != nil {
@@ -195,7 +195,7 @@ func TestSessionKeyEndsAtTheParser(t *testing.T) {
 	}
 }
 
-func TestIncompleteConfigIsRefused(t *testing.T) {
+func TestConfig_Incomplete(t *testing.T) {
 	good := wechat.Config{AppID: appID, Secret: secret}
 	bad := map[string]func(*wechat.Config){
 		"no appid":                func(c *wechat.Config) { c.AppID = "" },

@@ -22,7 +22,7 @@ func asError(t *testing.T, err error) *wechat.Error {
 	return e
 }
 
-func TestCodeBecomesIdentity(t *testing.T) {
+func TestSession_Identity(t *testing.T) {
 	w := newWeChat(t)
 	m := newClient(t, w.URL)
 	want := wechat.Identity{
@@ -51,7 +51,7 @@ func TestCodeBecomesIdentity(t *testing.T) {
 	})
 }
 
-func TestRequestIsThePlainGetThatWeChatDocuments(t *testing.T) {
+func TestSession_Request(t *testing.T) {
 	requests := make(chan string, 1)
 	url := rawServer(t, func(request string) string {
 		requests <- request
@@ -75,7 +75,7 @@ func TestRequestIsThePlainGetThatWeChatDocuments(t *testing.T) {
 	}
 }
 
-func TestEveryErrcodeHasItsKind(t *testing.T) {
+func TestSession_ErrorKinds(t *testing.T) {
 	w := newWeChat(t)
 	m := newClient(t, w.URL)
 	tests := []struct {
@@ -85,7 +85,7 @@ func TestEveryErrcodeHasItsKind(t *testing.T) {
 	}{
 		{wechat.KindCode, 0, []int{40029, 40163, 42003, 41008}},
 		{wechat.KindBlocked, 0, []int{40226}},
-		{wechat.KindBusy, 2 * time.Second, []int{-1, 12345, -2, 40003}}, // the last three: not known here
+		{wechat.KindBusy, 2 * time.Second, []int{-1, 12345, -2, 40003}}, // the last three are unknown to this package
 		{wechat.KindBusy, time.Second, []int{44990}},
 		{wechat.KindBusy, time.Minute, []int{45011, 44991}},
 		{wechat.KindQuota, 10 * time.Minute, []int{45009, 44993}},
@@ -110,7 +110,7 @@ func TestEveryErrcodeHasItsKind(t *testing.T) {
 	}
 }
 
-func TestUsedAndForeignCodesAreTheCodesFault(t *testing.T) {
+func TestSession_UsedAndForeignCodes(t *testing.T) {
 	w := newWeChat(t)
 	w.Register(wechattest.App{ID: "wxother", Secret: "x"})
 	m := newClient(t, w.URL)
@@ -134,7 +134,7 @@ func TestUsedAndForeignCodesAreTheCodesFault(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAnswerIsBusy(t *testing.T) {
+func TestSession_InvalidAnswers(t *testing.T) {
 	tests := map[string]struct {
 		status int
 		body   string
@@ -143,7 +143,7 @@ func TestWhatIsNoAnswerIsBusy(t *testing.T) {
 		"only space":            {200, " \r\n"},
 		"HTML":                  {200, "<html>{}</html>"},
 		"HTML with 502":         {502, "<html></html>"},
-		"JSON with 500":         {500, `{"openid":"o123"}`}, // WeChat says everything with 200
+		"JSON with 500":         {500, `{"openid":"o123"}`}, // WeChat always answers 200
 		"JSON with 204":         {204, ""},
 		"JSON with 302":         {302, `{"openid":"o123"}`},
 		"JSON with 404":         {404, `{"openid":"o123"}`},
@@ -175,13 +175,13 @@ func TestWhatIsNoAnswerIsBusy(t *testing.T) {
 	}
 }
 
-func TestOddButClearAnswersAreUnderstood(t *testing.T) {
+func TestSession_UnusualAnswers(t *testing.T) {
 	id := wechat.Identity{AppID: appID, OpenID: "o123"}
 	for _, body := range []string{
 		"\n\t {\"openid\":\"o123\"} \n",
 		`{"errcode":null,"errmsg":null,"openid":"o123","unionid":null}`,
 		`{"errcode":" 0 ","errmsg":{"odd":1},"openid":"o123","new":[{}]}`,
-		`{"openid":"o123","session_key":{"odd":"type"}}`, // nobody reads it
+		`{"openid":"o123","session_key":{"odd":"type"}}`, // no field reads it
 	} {
 		got, err := newClientVia(t, "", answering(200, body)).Session(t.Context(), "0123456789")
 		if err != nil || got != id {
@@ -194,12 +194,12 @@ func TestOddButClearAnswersAreUnderstood(t *testing.T) {
 	}
 }
 
-// answering gives a RoundTripper that answers everything alike.
+// answering returns a RoundTripper with one constant answer.
 func answering(status int, body string) roundTrip {
 	return func(r *http.Request) (*http.Response, error) {
 		return &http.Response{
 			Status: fmt.Sprint(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-			Header:  http.Header{"Content-Type": {"image/png"}}, // a lie, not to be believed
+			Header:  http.Header{"Content-Type": {"image/png"}}, // wrong on purpose
 			Body:    io.NopCloser(strings.NewReader(body)),
 			Request: r,
 		}, nil

@@ -10,76 +10,77 @@ import (
 	"time"
 )
 
-// TokenStore keeps small secret values for all nodes. What it stores it has to
-// encrypt: the values are access tokens.
+// TokenStore stores small secret values for all nodes. It must encrypt them: they
+// are access tokens.
 type TokenStore interface {
-	// Now is a clock that all nodes share.
+	// Now returns the time of a clock that all nodes share.
 	Now() time.Time
-	// Load gives the value under a name; nil where there is none.
+	// Load returns the value of a name, or nil if there is none.
 	Load(ctx context.Context, name string) ([]byte, error)
-	// Save stores a value for that long.
+	// Save stores a value that expires after life.
 	Save(ctx context.Context, name string, value []byte, life time.Duration) error
-	// Claim is true for the first of all nodes that asks for a name, until
+	// SetNX returns true for the first of all nodes that sets the name, until
 	// life is over.
 	Claim(ctx context.Context, name string, life time.Duration) (bool, error)
 }
 
 const (
-	// handover is how long before the end WeChat gives out the next token, with
-	// both valid until then.
+	// handover is the time before a token's end at which WeChat issues the next
+	// one. Both are valid meanwhile.
 	handover = 5 * time.Minute
-	// longest is the longest life of a token that is believed.
+	// longest bounds the life of a token.
 	longest = 2 * time.Hour
-	// claimLife is for how long one node alone renews: longer than a call.
+	// claimLife is how long one node alone renews; it exceeds a call's time limit.
 	claimLife = 10 * time.Second
-	// claimWait is how long a node without any token waits for the one that
-	// renews, before it asks WeChat itself. It gets the same token.
+	// claimWait is how long a node without a token waits for the renewing node
+	// before it calls WeChat itself. It gets the same token.
 	claimWait = 3 * time.Second
 	claimTick = 50 * time.Millisecond
 	// maxToken bounds a token. WeChat says to reserve at least 512 characters.
 	maxToken = 4096
 )
 
-// Tokens is the access_token of one application, one value for all nodes. It is
+// Tokens holds the access_token of one application, which all nodes share. It is
 // safe for concurrent use.
 //
-// It asks stable_token, in which every call gives the same token until five
-// minutes before its end: nodes cannot take it from each other, and nobody needs
-// a forced renewal, which WeChat allows twenty times a day.
+// It calls stable_token, which returns the same token until five minutes before its
+// end. So nodes do not invalidate each other's token, and no forced renewal is
+// needed, which WeChat allows twenty times a day.
 type Tokens struct {
-	// Warn hears why a token that still works could not be renewed; may be nil.
+	// Warn is called if a token that is still valid could not be renewed; may be
+	// nil.
 	Warn func(error)
 
 	// Fixed after NewTokens.
-	host   *host
+	client *apiClient
 	appID  string
 	secret *string
 	store  TokenStore
-	turn   chan struct{} // held by the one who renews on this node
+	turn   chan struct{} // held by the goroutine that renews on this node
 
 	mu      sync.Mutex
 	current grant
 }
 
-// grant is a token as it stands in the store.
+// grant is a token in the form of the store.
 type grant struct {
 	Token   string    `json:"token"`
-	Renew   time.Time `json:"renew"`   // from then on ask for the next
+	Renew   time.Time `json:"renew"`   // time from which the next one is requested
 	Expires time.Time `json:"expires"` // by the store's clock
 	Asked   time.Time `json:"asked,omitzero"`
 }
 
-// NewTokens takes the application's configuration. It makes no call.
+// NewTokens returns the token holder of an application. It makes no call.
 func NewTokens(c Config, store TokenStore) (*Tokens, error) {
 	h, err := c.apiClient()
 	if err != nil {
 		return nil, err
 	}
-	return &Tokens{host: h, appID: c.AppID, secret: &c.Secret, store: store, turn: make(chan struct{}, 1)}, nil
+	return &Tokens{client: h, appID: c.AppID, secret: &c.Secret, store: store, turn: make(chan struct{}, 1)}, nil
 }
 
-// use makes a call with the token; where WeChat finds it stale, once more with a
-// new one. What it calls must be free to repeat.
+// use calls do with the token and, if WeChat refuses it as stale, once more with a
+// new one. The call must be repeatable.
 func (t *Tokens) use(ctx context.Context, do func(token string) error) error {
 	token, err := t.get(ctx, "")
 	if err != nil {
@@ -94,13 +95,13 @@ func (t *Tokens) use(ctx context.Context, do func(token string) error) error {
 		return err
 	}
 	if err = do(token); errors.As(err, &e) && e.Kind == KindStale {
-		// Somebody forces renewals, or it is another application's token.
+		// Another program forces renewals, or the token is another application's.
 		e.Kind = KindConfig
 	}
 	return err
 }
 
-// get gives the token; stale is one that WeChat has refused, "" for none.
+// get returns the token. stale is a token that WeChat has refused, or empty.
 func (t *Tokens) get(ctx context.Context, stale string) (string, error) {
 	held := t.held()
 	if held.fresh(t.store.Now(), stale) {
@@ -110,7 +111,7 @@ func (t *Tokens) get(ctx context.Context, stale string) (string, error) {
 	case t.turn <- struct{}{}:
 	default:
 		if held.usable(t.store.Now(), stale) {
-			return held.Token, nil // somebody here renews already
+			return held.Token, nil // another goroutine renews
 		}
 		select {
 		case t.turn <- struct{}{}:
@@ -132,9 +133,9 @@ func (t *Tokens) get(ctx context.Context, stale string) (string, error) {
 	return g.Token, nil
 }
 
-// Age is how long ago the token that this node holds was asked for, by whichever
-// node, and for how long it is still good, below 0 once it is not; ok is false
-// where there is none.
+// Age returns the time since the held token was requested, by any node, and the
+// time that it is still valid, which is negative afterwards. ok is false if this
+// node holds none.
 func (t *Tokens) Age() (age, left time.Duration, ok bool) {
 	g := t.held()
 	if g.Token == "" || g.Asked.IsZero() {
@@ -158,8 +159,8 @@ func (g grant) fresh(now time.Time, stale string) bool {
 	return g.usable(now, stale) && now.Before(g.Renew)
 }
 
-// renew finds the next token: in the store, where another node has put it, or at
-// WeChat. A token that still works is given rather than an error.
+// renew returns the next token, from the store if another node has saved it, or
+// from WeChat. It prefers a token that is still valid to an error.
 func (t *Tokens) renew(ctx context.Context, held grant, stale string) (grant, error) {
 	shared, err := t.load(ctx)
 	if err != nil {
@@ -198,12 +199,12 @@ func (t *Tokens) renew(ctx context.Context, held grant, stale string) (grant, er
 		err = t.store.Save(ctx, t.name(), value, next.Expires.Sub(t.store.Now()))
 	}
 	if err != nil && t.Warn != nil {
-		t.Warn(t.call().unavailable("access_token not shared", err)) // the others ask for the same one
+		t.Warn(t.call().unavailable("access_token not shared", err)) // the other nodes get the same one
 	}
 	return next, nil
 }
 
-// await gives the token that another node is fetching; none after claimWait.
+// await returns the token that another node is fetching, or none after claimWait.
 func (t *Tokens) await(ctx context.Context, stale string) (grant, error) {
 	limit := time.NewTimer(claimWait)
 	defer limit.Stop()
@@ -236,7 +237,7 @@ func (t *Tokens) load(ctx context.Context) (grant, error) {
 	return g, nil
 }
 
-// fetch asks WeChat.
+// fetch requests a token from WeChat.
 //
 // https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken
 func (t *Tokens) fetch(ctx context.Context) (grant, error) {
@@ -252,7 +253,7 @@ func (t *Tokens) fetch(ctx context.Context) (grant, error) {
 		Token     string `json:"access_token"`
 		ExpiresIn int64  `json:"expires_in"`
 	}
-	if err := t.host.get(ctx, c, &answer); err != nil {
+	if err := t.client.get(ctx, c, &answer); err != nil {
 		return grant{}, err
 	}
 	if answer.Token == "" || len(answer.Token) > maxToken {
@@ -262,8 +263,8 @@ func (t *Tokens) fetch(ctx context.Context) (grant, error) {
 	return grant{Token: answer.Token, Asked: asked, Expires: asked.Add(life), Renew: asked.Add(life - min(handover, life/2))}, nil
 }
 
-// lifeOf clamps expires_in: WeChat answers down to 300, and 0 must neither mean
-// for ever nor make every call a renewal.
+// lifeOf clamps expires_in. WeChat sends values down to 300; 0 must neither mean an
+// endless life nor make every call a renewal.
 func lifeOf(expiresIn int64) time.Duration {
 	return time.Duration(min(max(expiresIn, 2), int64(longest/time.Second))) * time.Second
 }
@@ -274,8 +275,8 @@ func (t *Tokens) call() call {
 
 func (t *Tokens) name() string { return "wechat:token:" + t.appID }
 
-// claim is a new name for every refused token: whoever meets it first renews at
-// once, however short ago the last renewal was.
+// claim returns the name that the renewing node sets. It differs for every refused
+// token, so that the first node that meets one renews at once.
 func (t *Tokens) claim(stale string) string {
 	name := "wechat:renew:" + t.appID
 	if stale != "" {
@@ -285,12 +286,12 @@ func (t *Tokens) claim(stale string) string {
 	return name
 }
 
-// Close lets go of idle connections of the package's own transport.
-func (t *Tokens) Close() { t.host.close() }
+// Close closes the idle connections of the package's own transport.
+func (t *Tokens) Close() { t.client.close() }
 
-// AccessToken asks WeChat for an application's token and tells how long it is
-// good for. It asks for the stable one, and forces no renewal: nodes that use it
-// do not notice. One call, never repeated; an error is always an [*Error].
+// AccessToken requests an application's stable token once and returns how long it is
+// valid. It forces no renewal, so that running nodes are not affected. An error is
+// always an [*Error].
 func AccessToken(ctx context.Context, c Config) (life time.Duration, err error) {
 	t, err := NewTokens(c, wallClock{})
 	if err != nil {
@@ -304,7 +305,7 @@ func AccessToken(ctx context.Context, c Config) (life time.Duration, err error) 
 	return time.Until(g.Expires).Round(time.Second), nil
 }
 
-// wallClock is a store that fetch asks for nothing but the time.
+// wallClock is a store of which fetch uses only the time.
 type wallClock struct{ TokenStore }
 
 func (wallClock) Now() time.Time { return time.Now() }

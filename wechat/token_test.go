@@ -13,7 +13,7 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// memTokenStore is the store that all nodes share, with a clock set by hand.
+// memTokenStore is the shared store, with a manual clock.
 type memTokenStore struct {
 	mu     sync.Mutex
 	now    time.Time
@@ -70,7 +70,7 @@ const (
 	scene      = "AAAAAAAAAAAAAAAAAAAAAA"
 )
 
-// newPlace gives a WeChat whose clock is the nodes' shared one.
+// newPlace returns a WeChat with the nodes' shared clock.
 func newPlace(t *testing.T) (*wechattest.Server, *memTokenStore) {
 	t.Helper()
 	s := newShelf()
@@ -98,7 +98,7 @@ func draw(t *testing.T, n *wechat.Tokens) {
 	}
 }
 
-func TestManyNodesAtOnceAskForOneToken(t *testing.T) {
+func TestTokens_ConcurrentNodes(t *testing.T) {
 	w, s := newPlace(t)
 	var all sync.WaitGroup
 	for range 4 {
@@ -117,7 +117,7 @@ func TestManyNodesAtOnceAskForOneToken(t *testing.T) {
 	}
 }
 
-func TestTheTokenIsRenewedAheadOfItsEndByOneNode(t *testing.T) {
+func TestTokens_RenewedByOneNode(t *testing.T) {
 	w, s := newPlace(t)
 	a, b := newNode(t, w, s), newNode(t, w, s)
 	draw(t, a)
@@ -142,9 +142,9 @@ func TestTheTokenIsRenewedAheadOfItsEndByOneNode(t *testing.T) {
 	}
 }
 
-// The shortest life that WeChat gives must not make every call a renewal, and
-// neither must nonsense.
-func TestShortLivesAreClamped(t *testing.T) {
+// Neither the shortest life that WeChat sends nor an invalid one may make every
+// call a renewal.
+func TestTokens_ShortLife(t *testing.T) {
 	for expires, least := range map[int]time.Duration{300: 149 * time.Second, 1: 0, -5: 0} {
 		w, s := newPlace(t)
 		w.FailAlways(wechattest.Fault{ExpiresIn: expires})
@@ -164,7 +164,7 @@ func TestShortLivesAreClamped(t *testing.T) {
 	}
 }
 
-func TestARefusedTokenIsRenewedOnceAndTheCallRepeatedOnce(t *testing.T) {
+func TestTokens_StaleRenewedOnce(t *testing.T) {
 	w, s := newPlace(t)
 	a, b := newNode(t, w, s), newNode(t, w, s)
 	draw(t, a)
@@ -187,7 +187,7 @@ func TestARefusedTokenIsRenewedOnceAndTheCallRepeatedOnce(t *testing.T) {
 	}
 }
 
-// newShelfWith copies the token that stands on a shelf.
+// newShelfWith returns a store with a copy of the token.
 func newShelfWith(t *testing.T, s *memTokenStore) *memTokenStore {
 	t.Helper()
 	next := newShelf()
@@ -202,7 +202,7 @@ func newShelfWith(t *testing.T, s *memTokenStore) *memTokenStore {
 	return next
 }
 
-func TestATokenThatStillWorksOutlivesATroubledWeChat(t *testing.T) {
+func TestTokens_WeChatUnavailable(t *testing.T) {
 	for name, fault := range map[string]wechattest.Fault{
 		"busy": {Errcode: -1}, "empty": {Page: wechattest.EmptyPage}, "HTML": {Page: wechattest.HTMLPage},
 		"502": {Page: wechattest.BadGatewayPage}, "half": {Break: wechattest.Truncated}, "quota": {Errcode: 45009},
@@ -229,7 +229,7 @@ func TestATokenThatStillWorksOutlivesATroubledWeChat(t *testing.T) {
 	}
 }
 
-func TestWithoutTheStoreThereIsNoTokenAndNoCall(t *testing.T) {
+func TestTokens_StoreUnavailable(t *testing.T) {
 	w, s := newPlace(t)
 	s.broken = errors.New("redis is away")
 	_, err := newNode(t, w, s).Code(t.Context(), scene, wechat.CodeOptions{})
@@ -238,7 +238,7 @@ func TestWithoutTheStoreThereIsNoTokenAndNoCall(t *testing.T) {
 	}
 }
 
-func TestACodeIsWhatItsBytesSay(t *testing.T) {
+func TestCode_ContentType(t *testing.T) {
 	w, s := newPlace(t)
 	n := newNode(t, w, s)
 	draw(t, n)
@@ -255,7 +255,7 @@ func TestACodeIsWhatItsBytesSay(t *testing.T) {
 	}
 }
 
-func TestACodesErrorsSayWhoMustAct(t *testing.T) {
+func TestCode_Errors(t *testing.T) {
 	w, s := newPlace(t)
 	n := newNode(t, w, s)
 	for name, c := range map[string]struct {
@@ -278,7 +278,7 @@ func TestACodesErrorsSayWhoMustAct(t *testing.T) {
 	}
 }
 
-func TestTheTokenIsInNoError(t *testing.T) {
+func TestTokens_NotInErrors(t *testing.T) {
 	w, s := newPlace(t)
 	n := newNode(t, w, s)
 	draw(t, n)

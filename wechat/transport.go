@@ -7,31 +7,29 @@ import (
 	"time"
 )
 
-// unrepeatable is an empty request body that keeps net/http from sending a GET
-// a second time.
+// unrepeatable is an empty request body that prevents net/http from sending a GET
+// twice.
 //
-// When a kept-alive connection breaks under a request, Transport repeats the
-// request on a new one if it takes it for replayable: a GET without a body, or
-// with a body that it knows how to rewind. A body of a type that it does not
-// know is neither. It is read once before the headers go out, found empty and
-// left away, so that on the wire the request is a plain GET.
+// If a kept-alive connection breaks under a request, Transport repeats the request
+// on a new one if it is replayable: a GET without a body, or with a body that can be
+// rewound. A body of an unknown type is neither. Transport reads it before it sends
+// the headers, finds it empty and omits it, so that a plain GET is sent.
 //
-// The price: a request that meets a connection in the moment the other side
-// closes it fails, although WeChat may never have seen it. A fresh connection
-// for every call would avoid that, at two round trips and a TLS handshake each,
-// and in a burst at an exhausted range of local ports. So connections are kept,
-// but only briefly (idleLimit).
+// As a consequence, a request fails if the other side closes the connection at that
+// moment, although WeChat may not have seen it. A new connection for every call
+// would avoid that, but needs two round trips and a TLS handshake each, and a burst
+// would exhaust the local ports. So connections are kept for a short time
+// (idleLimit).
 type unrepeatable struct{}
 
 func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
 func (unrepeatable) Close() error             { return nil }
 
-// idleLimit is how long a connection is kept for the next call: less than the
-// shortest keep-alive time that servers and proxies commonly have, 5 s, so that
-// it is we who close it. A burst needs no more.
+// idleLimit is how long an idle connection is kept. It is less than the shortest
+// usual keep-alive time of servers and proxies, 5 s, so that this side closes first.
 const idleLimit = 4 * time.Second
 
-// newTransport gives the package's own transport.
+// newTransport returns the package's own transport.
 func newTransport() *http.Transport {
 	// HTTP/2 has its own rules for repeating a request after REFUSED_STREAM or
 	// GOAWAY, and one broken connection would take all calls on it along.
@@ -45,9 +43,9 @@ func newTransport() *http.Transport {
 		MaxResponseHeaderBytes: 64 << 10,
 		IdleConnTimeout:        idleLimit,
 		// All calls go to one host. 256 at a time are over 2,000 a second at
-		// the usual 100 ms; what comes on top waits within its own time limit.
-		// As many are kept: net/http's default of 2 would close nearly every
-		// connection after a single call.
+		// the usual 100 ms; further calls wait within their time limit. As many
+		// are kept: net/http's default of 2 would close nearly every connection
+		// after one call.
 		MaxConnsPerHost:     256,
 		MaxIdleConnsPerHost: 256,
 	}

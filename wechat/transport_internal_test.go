@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-func TestSilentTLSServerIsGivenUpAfterThreeSeconds(t *testing.T) {
+func TestTransport_HandshakeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		transport := newTransport()
 		transport.Proxy = nil
 		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
-			go func() { _, _ = io.Copy(io.Discard, far) }() // takes everything, says nothing
+			go func() { _, _ = io.Copy(io.Discard, far) }() // reads everything, sends nothing
 			return near, nil
 		}
 		m, err := NewMiniProgram(Config{AppID: "wx1", Secret: "0123456789", Transport: transport})

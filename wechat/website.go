@@ -13,31 +13,31 @@ import (
 // DefaultOpenURL is the host of WeChat's authorize page.
 const DefaultOpenURL = "https://open.weixin.qq.com"
 
-// Profile is who logged in to a website, with the names that WeChat vouches for.
+// Profile is the user of a website login, with the names that WeChat vouches for.
 type Profile struct {
 	Identity
-	// Nickname is as WeChat has it; it may hold any character.
+	// Nickname is WeChat's; it may contain any character.
 	Nickname string
 	// Avatar is an https URL, or empty.
 	Avatar string
 }
 
-// Website asks WeChat about the users of one website application. It is safe for
-// concurrent use.
+// Website exchanges the codes of one website application. It is safe for concurrent
+// use.
 type Website struct {
-	// Warn hears why a profile could not be read; may be nil. The user is
-	// logged in all the same, without a name.
+	// Warn is called if a profile could not be read; may be nil. The user is
+	// logged in without a name.
 	Warn func(error)
 
 	// Fixed after NewWebsite.
-	host   *host
+	client *apiClient
 	open   *url.URL
 	appID  string
 	secret *string
 }
 
-// NewWebsite takes the website application's configuration, and the base of the
-// authorize page ("" means DefaultOpenURL). It makes no call.
+// NewWebsite returns a client for the website application. openURL is the base of
+// the authorize page; empty means DefaultOpenURL. It makes no call.
 func NewWebsite(c Config, openURL string) (*Website, error) {
 	h, err := c.apiClient()
 	if err != nil {
@@ -50,27 +50,27 @@ func NewWebsite(c Config, openURL string) (*Website, error) {
 	if err != nil {
 		return nil, errors.New("wechat config: the authorize page's base must be http(s)://HOST[/PATH] and nothing more")
 	}
-	return &Website{host: h, open: open, appID: c.AppID, secret: &c.Secret}, nil
+	return &Website{client: h, open: open, appID: c.AppID, secret: &c.Secret}, nil
 }
 
-// Authorize is the URL of WeChat's page, which comes back to redirect with the
+// Authorize returns the URL of WeChat's page, which redirects to redirect with the
 // state and, if the user agrees, a code. lang is "cn" or "en".
 //
 // https://developers.weixin.qq.com/doc/oplatform/Website_App/WeChat_Login/Wechat_Login
 func (w *Website) Authorize(redirect, state, lang string) string {
 	u := w.open.JoinPath("/connect/qrconnect")
-	// In the order of WeChat's page, which its own errors insist on.
+	// WeChat requires this order.
 	u.RawQuery = "appid=" + url.QueryEscape(w.appID) + "&redirect_uri=" + url.QueryEscape(redirect) +
 		"&response_type=code&scope=snsapi_login&state=" + url.QueryEscape(state) + "&lang=" + url.QueryEscape(lang)
 	u.Fragment = "wechat_redirect"
 	return u.String()
 }
 
-// Origin is the authorize page's origin, for a Content-Security-Policy.
+// Origin returns the authorize page's origin, for a Content-Security-Policy.
 func (w *Website) Origin() string { return w.open.Scheme + "://" + w.open.Host }
 
-// Login exchanges the callback's code for the user, one call that is never
-// repeated, and reads his profile. An error is always an [*Error].
+// Login exchanges the callback's code for the user by one call that is never
+// repeated, and reads the user's profile. An error is always an [*Error].
 //
 // https://developers.weixin.qq.com/doc/oplatform/Website_App/WeChat_Login/Authorized_Interface_Calling_UnionID.html
 func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
@@ -84,13 +84,13 @@ func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
 	if code == "" || len(code) > maxCode {
 		return Profile{}, &Error{Op: c.op, Kind: KindCode, Msg: "not called: no code has this length"}
 	}
-	// The answer also has a refresh_token. No field takes it, so it ends here.
+	// The answer also has a refresh_token. It has no field, so it is dropped.
 	var answer struct {
 		Token   string `json:"access_token"`
 		OpenID  string `json:"openid"`
 		UnionID string `json:"unionid"`
 	}
-	if err := w.host.get(ctx, c, &answer); err != nil {
+	if err := w.client.get(ctx, c, &answer); err != nil {
 		return Profile{}, err
 	}
 	if !plausibleID(answer.OpenID) || (answer.UnionID != "" && !plausibleID(answer.UnionID)) {
@@ -103,17 +103,17 @@ func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
 	return p, nil
 }
 
-// profile adds what userinfo says. The user is known already, and his code is
-// spent: whatever goes wrong here costs him his name and nothing more.
+// profile adds the names that userinfo returns. The user is known already and the
+// code is spent, so an error here costs only the names.
 func (w *Website) profile(ctx context.Context, token string, p *Profile) (err error) {
 	c := call{op: OpProfile, path: "/sns/userinfo", hidden: []string{token, *w.secret},
 		query: url.Values{"access_token": {token}, "openid": {p.OpenID}, "lang": {"zh_CN"}}}
 	if token == "" {
-		return c.unavailable("no access_token to ask with", nil)
+		return c.unavailable("no access_token in the answer", nil)
 	}
 	start := time.Now()
-	defer func() { w.host.observeCall(c, start, err) }()
-	body, err := w.host.exchange(ctx, c)
+	defer func() { w.client.observeCall(c, start, err) }()
+	body, err := w.client.exchange(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -154,4 +154,4 @@ func printable(body []byte) []byte {
 }
 
 // Close lets go of idle connections of the package's own transport.
-func (w *Website) Close() { w.host.close() }
+func (w *Website) Close() { w.client.close() }

@@ -25,7 +25,7 @@ func newWebsite(t *testing.T, w *wechattest.Server) *wechat.Website {
 	return site
 }
 
-// visit opens the authorize page and gives the attempt's uuid and the page.
+// visit opens the authorize page and returns the attempt's uuid and the page.
 func visit(t *testing.T, link string) (uuid, page string) {
 	t.Helper()
 	resp, err := http.Get(link)
@@ -41,7 +41,7 @@ func visit(t *testing.T, link string) (uuid, page string) {
 	return wechattest.UUID(string(body)), string(body)
 }
 
-// webCode is what the browser of a consenting user brings back.
+// webCode returns the code of a consenting user.
 func webCode(t *testing.T, w *wechattest.Server, site *wechat.Website, user string) string {
 	t.Helper()
 	uuid, page := visit(t, site.Authorize("https://login.example.com/api/wechat/callback", "s-1", "cn"))
@@ -52,7 +52,7 @@ func webCode(t *testing.T, w *wechattest.Server, site *wechat.Website, user stri
 	return back.Query().Get("code")
 }
 
-func TestAWebsitesUserComesWithHisProfile(t *testing.T) {
+func TestWebsite_Profile(t *testing.T) {
 	w := newWeChat(t)
 	site := newWebsite(t, w)
 	p, err := site.Login(t.Context(), webCode(t, w, site, "小明"))
@@ -65,7 +65,7 @@ func TestAWebsitesUserComesWithHisProfile(t *testing.T) {
 	}
 }
 
-func TestAWebsitesCodeIsExchangedOnce(t *testing.T) {
+func TestWebsite_CodeExchangedOnce(t *testing.T) {
 	w := newWeChat(t)
 	site := newWebsite(t, w)
 	code := webCode(t, w, site, "alice")
@@ -94,7 +94,7 @@ func TestAWebsitesCodeIsExchangedOnce(t *testing.T) {
 	}
 }
 
-func TestAProfileThatCannotBeReadCostsTheNameOnly(t *testing.T) {
+func TestWebsite_ProfileUnavailable(t *testing.T) {
 	w := newWeChat(t)
 	site := newWebsite(t, w)
 	warned := 0
@@ -113,8 +113,8 @@ func TestAProfileThatCannotBeReadCostsTheNameOnly(t *testing.T) {
 	}
 }
 
-// Nicknames with raw control characters have broken many a JSON parser.
-func TestControlCharactersInANicknameDoNotLoseTheProfile(t *testing.T) {
+// Raw control characters in nicknames break JSON parsers.
+func TestWebsite_ControlCharacters(t *testing.T) {
 	w := newWeChat(t)
 	site := newWebsite(t, w)
 	code := webCode(t, w, site, "alice")
@@ -125,7 +125,7 @@ func TestControlCharactersInANicknameDoNotLoseTheProfile(t *testing.T) {
 	}
 }
 
-func TestAWrongAuthorizeLinkIsAPageAtWeChat(t *testing.T) {
+func TestWebsite_WrongAuthorizeLink(t *testing.T) {
 	w := newWeChat(t)
 	site := newWebsite(t, w)
 	if uuid, page := visit(t, site.Authorize("https://evil.example.net/cb", "s", "en")); uuid != "" || !strings.Contains(page, "redirect_uri") {
@@ -137,7 +137,7 @@ func TestAWrongAuthorizeLinkIsAPageAtWeChat(t *testing.T) {
 	}
 }
 
-func TestAWebsitesLoginCanBeGivenUp(t *testing.T) {
+func TestWebsite_Cancelled(t *testing.T) {
 	w := newWeChat(t)
 	site := newWebsite(t, w)
 	code := webCode(t, w, site, "alice")

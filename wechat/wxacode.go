@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// CodeOptions is how a mini-program code is made; the zero value is the home
-// page of the published version.
+// CodeOptions describes a mini-program code. The zero value opens the home page of
+// the published version.
 type CodeOptions struct {
-	// Page is opened by the scan, without a leading slash and without a query.
+	// Page is the page that the scan opens, without a leading slash or a query.
 	Page string
-	// EnvVersion is release ("" too), trial or develop.
+	// EnvVersion is release (also if empty), trial or develop.
 	EnvVersion string
-	// AnyPage turns WeChat's check_path off: the page need not exist in the
-	// published version. Needed for trial and develop.
+	// AnyPage turns WeChat's check_path off, so that the page need not exist in
+	// the published version. Trial and develop need it.
 	AnyPage bool
 }
 
-// Code asks getwxacodeunlimit for the mini-program code ("sun code") with that
-// scene (1 to 32 of WeChat's characters) and gives the picture's bytes: a JPEG
-// or a PNG, as their first bytes say; content types are not believed. It is free
-// to be repeated; each is one of 5,000 a minute.
+// Code calls getwxacodeunlimit for the mini-program code with the given scene (1 to
+// 32 of WeChat's characters). It returns the picture, a JPEG or a PNG by its first
+// bytes; the content type is ignored. The call may be repeated; WeChat allows 5,000
+// a minute.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/qrcode-link/qr-code/api_getunlimitedqrcode
 func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte, error) {
@@ -36,8 +36,8 @@ func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte,
 		c := call{op: OpCode, path: "/wxa/getwxacodeunlimit", body: body, maxBytes: maxPicture, token: true,
 			query: url.Values{"access_token": {token}}, hidden: []string{token, *t.secret}}
 		start := time.Now()
-		defer func() { t.host.observeCall(c, start, err) }()
-		answer, err := t.host.exchange(ctx, c)
+		defer func() { t.client.observeCall(c, start, err) }()
+		answer, err := t.client.exchange(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -53,8 +53,8 @@ func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte,
 	return picture, err
 }
 
-// codeBody leaves out what is WeChat's default. & and the like stand as they
-// are: WeChat's parser once refused \u0026.
+// codeBody omits WeChat's defaults. It does not escape & and the like: WeChat's
+// parser once refused \u0026.
 func codeBody(scene string, o CodeOptions) ([]byte, error) {
 	fields := map[string]any{"scene": scene, "check_path": !o.AnyPage}
 	if o.Page != "" {
@@ -70,7 +70,7 @@ func codeBody(scene string, o CodeOptions) ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// isPicture looks at the first bytes: JPEG or PNG.
+// isPicture reports whether b begins as a JPEG or a PNG.
 func isPicture(b []byte) bool {
 	return bytes.HasPrefix(b, []byte("\xff\xd8\xff")) || bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n"))
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// answer is a whole HTTP answer, before it is spoilt.
+// answer is an HTTP answer before a Fault changes it.
 type answer struct {
 	status      int
 	contentType string
@@ -18,7 +18,7 @@ type answer struct {
 	location    string
 }
 
-// serve takes every request.
+// serve handles every request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	f, ok := s.arrive(r)
 	if !ok {
@@ -37,7 +37,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	a.send(w, f.Break)
 }
 
-// arrive counts a call and takes its Fault; false once the server is closed.
+// arrive counts a call and returns its Fault. It returns false if the server is
+// closed.
 func (s *Server) arrive(r *http.Request) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +57,7 @@ func (s *Server) arrive(r *http.Request) (Fault, bool) {
 	return s.nextFault(), true
 }
 
-// answer works out what to say: all calls of this WeChat, by path.
+// answer routes a call by its path.
 func (s *Server) answer(r *http.Request, f Fault) answer {
 	const html = "<html>\r\n<head><title>%[1]d</title></head>\r\n<body><center><h1>%[1]d</h1></center></body>\r\n</html>\r\n"
 	switch {
@@ -85,8 +86,8 @@ func (s *Server) answer(r *http.Request, f Fault) answer {
 	}
 }
 
-// manners are those of everything but /sns: another content type, and no comma
-// before the trace. Pictures stay as they are.
+// manners adapts an answer of a call outside /sns: another content type, and no
+// comma before the trace. Pictures are unchanged.
 func (a answer) manners(r *http.Request) answer {
 	if a.contentType == "text/plain" && !strings.HasPrefix(r.URL.Path, "/sns/") {
 		a.contentType = "application/json; encoding=utf-8"
@@ -95,7 +96,7 @@ func (a answer) manners(r *http.Request) answer {
 	return a
 }
 
-// send writes the answer, spoilt as b says.
+// send writes the answer, broken as b says.
 func (a answer) send(w http.ResponseWriter, b Break) {
 	sent := a.body
 	switch b {
@@ -121,7 +122,7 @@ func (a answer) send(w http.ResponseWriter, b Break) {
 	}
 }
 
-// hangUp ends the connection without a byte, orderly or by reset.
+// hangUp closes the connection without an answer, orderly or by reset.
 func hangUp(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -133,7 +134,7 @@ func hangUp(w http.ResponseWriter, reset bool) {
 	_ = conn.Close()
 }
 
-// body gives v as the JSON of the /sns calls: text/plain.
+// body returns v as JSON with the /sns calls' content type, text/plain.
 func body(v any) answer {
 	b, err := json.Marshal(v)
 	if err != nil {

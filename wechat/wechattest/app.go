@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// App is an application that WeChat knows.
+// App is an application registered with WeChat.
 type App struct {
 	ID, Secret string
 	// OpenPlatform names the Open Platform account that the application is
@@ -29,7 +29,7 @@ const (
 	WebCodeLife = 10 * time.Minute
 )
 
-// issued is a code that was given out.
+// issued is a code and its user.
 type issued struct {
 	appID, user string
 	web         bool
@@ -37,35 +37,34 @@ type issued struct {
 	used        bool
 }
 
-// Register makes an application known, or changes it.
+// Register adds or replaces an application.
 func (s *Server) Register(a App) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.apps[a.ID] = a
 }
 
-// Code does what wx.login does on the phone of user, a name of the test's
-// choice: it gives a code of 32 characters, good for one exchange by this
-// application within CodeLife.
+// Code does what wx.login does on the phone of user, a name of the test's choice.
+// It returns a code of 32 characters for one exchange by this application within
+// CodeLife.
 func (s *Server) Code(appID, user string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.issue(issued{appID: appID, user: user, expires: s.now().Add(CodeLife)})
 }
 
-// issue makes a code; mu is held.
+// issue returns a new code. Called with mu held.
 func (s *Server) issue(i issued) string {
 	code := (rand.Text() + rand.Text())[:32]
 	s.codes[code] = &i
 	return code
 }
 
-// OpenID is the openid that user has in this application: 28 characters, always
-// the same.
+// OpenID returns the user's constant openid in this application, 28 characters.
 func (s *Server) OpenID(appID, user string) string { return derive("openid", appID, user) }
 
-// UnionID is the unionid that user has through this application; empty where it
-// is unknown or bound to no Open Platform account.
+// UnionID returns the user's unionid in this application. It is empty if the
+// application is unknown or bound to no Open Platform account.
 func (s *Server) UnionID(appID, user string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

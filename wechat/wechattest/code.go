@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// sceneText is what a scene may hold.
+// sceneText matches a valid scene.
 var sceneText = regexp.MustCompile(`^[0-9A-Za-z!#$&'()*+,/:;=?@._~-]+$`)
 
-// wxacode is getwxacodeunlimit: a picture, or JSON that says why not.
+// wxacode is getwxacodeunlimit. It answers a picture, or JSON with an error.
 func (s *Server) wxacode(r *http.Request, f Fault) answer {
 	var in struct {
 		Scene     string `json:"scene"`
@@ -50,14 +50,14 @@ func (s *Server) wxacode(r *http.Request, f Fault) answer {
 	return a
 }
 
-// Scenes are the scenes of the codes made so far.
+// Scenes returns the scenes of all mini-program codes so far.
 func (s *Server) Scenes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.scenes)
 }
 
-// Picture is a small JPEG, which every mini-program code of this WeChat is.
+// Picture is the small JPEG of every mini-program code.
 func Picture() []byte {
 	m := image.NewGray(image.Rect(0, 0, 43, 43))
 	for i := range m.Pix {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Attempt is a person's visit to the authorize page.
+// Attempt is one visit to the authorize page.
 type Attempt struct {
 	UUID            string
 	appID           string
@@ -18,7 +18,7 @@ type Attempt struct {
 	code            string
 }
 
-// connect is open.weixin.qq.com: the authorize page, and what it polls.
+// connect serves open.weixin.qq.com: the authorize page and its long poll.
 func (s *Server) connect(r *http.Request) answer {
 	q := r.URL.Query()
 	switch r.URL.Path {
@@ -26,14 +26,13 @@ func (s *Server) connect(r *http.Request) answer {
 		return s.authorizePage(q)
 	case "/connect/l/qrconnect":
 		return s.attemptState(q.Get("uuid"))
-	case "/connect/decide": // not WeChat's: the user's phone, for a test in a browser
+	case "/connect/decide": // an addition: the user's phone, for a test in a browser
 		return s.decidePage(q)
 	}
 	return answer{status: http.StatusNotFound, contentType: "text/html", body: []byte("<h1>404</h1>")}
 }
 
-// authorizePage shows a QR code, or says what is wrong with the link. Both are
-// an HTTP 200.
+// authorizePage shows a QR code or the error of the link, both with HTTP 200.
 func (s *Server) authorizePage(q url.Values) answer {
 	back, err := url.Parse(q.Get("redirect_uri"))
 	s.mu.Lock()
@@ -74,7 +73,7 @@ func (s *Server) attemptState(uuid string) answer {
 		body: fmt.Appendf(nil, "window.wx_errcode=%d;window.wx_code='%s';", a.errcode, a.code)}
 }
 
-// decidePage sends the browser back, as WeChat's page does by itself.
+// decidePage redirects the browser as WeChat's page does.
 func (s *Server) decidePage(q url.Values) answer {
 	to := s.Deny(q.Get("uuid"))
 	if user := q.Get("user"); user != "" {
@@ -87,7 +86,7 @@ func (s *Server) decidePage(q url.Values) answer {
 		body: []byte(`<a href="` + html.EscapeString(to) + `">Found</a>`)}
 }
 
-// UUID finds the attempt in the authorize page's HTML; "" where it is none.
+// UUID returns the attempt's id in the authorize page's HTML, or "".
 func UUID(page string) string {
 	_, rest, _ := strings.Cut(page, "/connect/qrcode/")
 	uuid, _, found := strings.Cut(rest, `"`)
@@ -97,7 +96,7 @@ func UUID(page string) string {
 	return uuid
 }
 
-// Scan is the user's phone scanning the page's code.
+// Scan scans the page's code with the user's phone.
 func (s *Server) Scan(uuid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,8 +105,8 @@ func (s *Server) Scan(uuid string) {
 	}
 }
 
-// Allow is the user's consent; it gives the URL that the browser is sent to, and
-// "" for an unknown attempt.
+// Allow consents and returns the URL of the browser's redirect, or "" for an
+// unknown attempt.
 func (s *Server) Allow(uuid, user string) (callback string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,8 +119,8 @@ func (s *Server) Allow(uuid, user string) (callback string) {
 	return a.back("code=" + a.code + "&")
 }
 
-// Deny is the user's refusal. By today's pages the browser then stays where it
-// is; until 2022 it was sent to the URL that this gives.
+// Deny refuses. Since 2022 the browser then stays on the page; before, it was
+// redirected to the URL that Deny returns.
 func (s *Server) Deny(uuid string) (callback string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// failure is how WeChat says no.
+// failure is WeChat's JSON error.
 func failure(code int, f Fault) answer {
 	msg := f.Errmsg
 	if msg == "" {
@@ -18,7 +18,7 @@ func failure(code int, f Fault) answer {
 	}{number(code, f), msg})
 }
 
-// number gives an errcode in the type that f wants.
+// number returns an errcode in the type that f requires.
 func number(code int, f Fault) any {
 	if f.StringErrcode {
 		return strconv.Itoa(code)
@@ -26,14 +26,14 @@ func number(code int, f Fault) any {
 	return code
 }
 
-// trace makes a rid.
+// trace returns a new rid.
 func trace() string {
 	var b [12]byte
 	_, _ = rand.Read(b[:])
 	return fmt.Sprintf("%x-%x-%x", b[:4], b[4:8], b[8:])
 }
 
-// usual is the text that goes with an errcode.
+// usual returns WeChat's text of an errcode.
 func usual(code int) string {
 	switch code {
 	case -1:

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Fault is what goes wrong with one call. The zero value lets it pass; what is
-// set together happens together, as far as it makes sense.
+// Fault describes the failure of one call. The zero value is success. Several
+// fields may be combined.
 //
-// Errcode and Page stand in front of the exchange: the code is not spent. The
-// others stand behind it: the code is spent, and only the answer suffers.
+// Errcode and Page act before the exchange: the code is not spent. The others act
+// after it: the code is spent and the answer changed.
 type Fault struct {
 	// Errcode is answered instead, with WeChat's usual text or with Errmsg.
 	Errcode int
@@ -17,11 +17,11 @@ type Fault struct {
 	// Page is answered instead, by something that is not WeChat.
 	Page Page
 
-	// Delay and Hold keep the answer back, for a time and until the channel is
-	// closed. Close and the end of the client's connection release both.
+	// Delay and Hold delay the answer, by a time and until the channel is closed.
+	// Close and the end of the client's connection release both.
 	Delay time.Duration
 	Hold  <-chan struct{}
-	// Break is how the answer is spoilt on its way.
+	// Break damages the answer on its way.
 	Break Break
 	// NoUnionID leaves the unionid out of a success.
 	NoUnionID bool
@@ -33,13 +33,13 @@ type Fault struct {
 	// ExpiresIn replaces the expires_in of a stable_token answer; the token
 	// itself lives on. WeChat's least is 300.
 	ExpiresIn int
-	// Lie sends a mini-program code's answer with the other content type.
+	// Lie sends a mini-program code's answer with the wrong content type.
 	Lie bool
-	// RawNickname writes control characters into a nickname, as they are.
+	// RawNickname puts unescaped control characters into a nickname.
 	RawNickname bool
 }
 
-// Page is an answer of something in front of WeChat.
+// Page is an answer of a proxy in front of WeChat.
 type Page int
 
 // The pages.
@@ -50,12 +50,11 @@ const (
 	BadGatewayPage      // 502 with HTML
 )
 
-// Break is a way to spoil an answer.
+// Break is a way to damage an answer.
 type Break int
 
-// The ways. After HangUp and Reset the client has not received a single byte:
-// on a kept-alive connection this is what many HTTP clients repeat by
-// themselves.
+// The breaks. After HangUp and Reset the client has received no byte; many HTTP
+// clients then repeat the request on a kept-alive connection.
 const (
 	NoBreak   Break = iota
 	Truncated       // a complete HTTP answer with half the JSON
@@ -64,15 +63,15 @@ const (
 	Reset           // the connection is reset before the answer
 )
 
-// Fail appends to the script: each following call takes one Fault off it.
+// Fail appends Faults to the script. Each following call consumes one.
 func (s *Server) Fail(script ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script = append(s.script, script...)
 }
 
-// FailAlways sets what goes wrong with every call that finds the script empty,
-// until ClearFaults.
+// FailAlways sets the Fault of every call for which the script is empty, until
+// ClearFaults.
 func (s *Server) FailAlways(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +85,7 @@ func (s *Server) ClearFaults() {
 	s.script, s.always = nil, Fault{}
 }
 
-// nextFault takes the Fault of a call that has arrived; mu is held.
+// nextFault returns the Fault of a new call. Called with mu held.
 func (s *Server) nextFault() Fault {
 	if len(s.script) == 0 {
 		return s.always
@@ -96,8 +95,7 @@ func (s *Server) nextFault() Fault {
 	return f
 }
 
-// keepBack waits as f says. It is false if ctx ends before: nobody is left to
-// answer.
+// keepBack waits as f says. It returns false if ctx ends first.
 func keepBack(ctx context.Context, f Fault) bool {
 	var elapsed <-chan time.Time
 	if f.Delay > 0 {

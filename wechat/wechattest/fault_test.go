@@ -13,7 +13,7 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-func TestFaultsInFrontOfWeChatSpareTheCode(t *testing.T) {
+func TestFault_BeforeExchange(t *testing.T) {
 	s, _ := newServer(t)
 	tests := map[string]struct {
 		fault wechattest.Fault
@@ -56,7 +56,7 @@ func TestFaultsInFrontOfWeChatSpareTheCode(t *testing.T) {
 	}
 }
 
-func TestFaultsBehindWeChatSpendTheCode(t *testing.T) {
+func TestFault_AfterExchange(t *testing.T) {
 	s, _ := newServer(t)
 	tests := map[string]struct {
 		fault wechattest.Fault
@@ -95,7 +95,7 @@ func TestFaultsBehindWeChatSpendTheCode(t *testing.T) {
 	}
 }
 
-func TestScriptComesBeforeTheLastingFault(t *testing.T) {
+func TestFault_ScriptFirst(t *testing.T) {
 	s, _ := newServer(t)
 	s.FailAlways(wechattest.Fault{Errcode: 40243})
 	s.Fail(wechattest.Fault{Errcode: 45011}, wechattest.Fault{}, wechattest.Fault{Errcode: -1})
@@ -111,7 +111,7 @@ func TestScriptComesBeforeTheLastingFault(t *testing.T) {
 	}
 }
 
-func TestHeldAnswerComesWhenItIsReleased(t *testing.T) {
+func TestFault_Hold(t *testing.T) {
 	s, _ := newServer(t)
 	hold := make(chan struct{})
 	s.Fail(wechattest.Fault{Hold: hold})
@@ -131,10 +131,10 @@ func TestHeldAnswerComesWhenItIsReleased(t *testing.T) {
 	}
 }
 
-func TestCloseReleasesSlowAnswers(t *testing.T) {
+func TestServer_CloseReleases(t *testing.T) {
 	s, _ := newServer(t)
 	s.FailAlways(wechattest.Fault{Delay: time.Hour, Hold: make(chan struct{})})
-	// With a body that is never read, net/http does not see connections go.
+	// net/http does not notice a closed connection while a body is unread.
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/sns/jscode2session", strings.NewReader("body"))
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestCloseReleasesSlowAnswers(t *testing.T) {
 	}
 }
 
-func TestServerCountsConnectionsAndAwaitsCalls(t *testing.T) {
+func TestServer_Counts(t *testing.T) {
 	s, _ := newServer(t)
 	ask(t, s, query("a"))
 	ask(t, s, query("b"))
@@ -167,7 +167,7 @@ func TestServerCountsConnectionsAndAwaitsCalls(t *testing.T) {
 	}
 }
 
-func TestUnknownCallIs404AndCounted(t *testing.T) {
+func TestServer_UnknownCall(t *testing.T) {
 	s, _ := newServer(t)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/sns/unknown", nil)
 	if err != nil {
@@ -178,7 +178,7 @@ func TestUnknownCallIs404AndCounted(t *testing.T) {
 	}
 }
 
-func TestServerListensWhereItIsTold(t *testing.T) {
+func TestServer_Addr(t *testing.T) {
 	first := wechattest.New(wechattest.Options{})
 	addr := strings.TrimPrefix(first.URL, "http://")
 	first.Close()

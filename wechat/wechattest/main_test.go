@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// clock is set by hand.
+// clock is a manual clock.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -53,7 +53,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// newServer gives a WeChat with one application, and its clock.
+// newServer returns a WeChat with one application, and its clock.
 func newServer(t *testing.T) (*wechattest.Server, *clock) {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
@@ -63,27 +63,27 @@ func newServer(t *testing.T) (*wechattest.Server, *clock) {
 	return s, c
 }
 
-// query gives the parameters of a good exchange.
+// query returns the parameters of a valid exchange.
 func query(code string) url.Values {
 	return url.Values{
 		"appid": {appID}, "secret": {secret}, "js_code": {code}, "grant_type": {"authorization_code"},
 	}
 }
 
-// reply is an answer as a client sees it.
+// reply is an answer that a client has received.
 type reply struct {
 	status      int
 	contentType string
 	body        string
 	err         error
-	fields      map[string]any // nil if the body is no JSON
+	fields      map[string]any // nil if the body is not JSON
 }
 
 func (r reply) String() string {
 	return fmt.Sprintf("%d %s %q %v", r.status, r.contentType, r.body, r.err)
 }
 
-// ask exchanges with parameters q over a connection of its own.
+// ask exchanges with the parameters q over a new connection.
 func ask(t *testing.T, s *wechattest.Server, q url.Values) reply {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/sns/jscode2session?"+q.Encode(), nil)
@@ -109,7 +109,7 @@ func send(req *http.Request) (r reply) {
 	return r
 }
 
-// errcode gives the number in a failure; 0 otherwise.
+// errcode returns the number of a failure, or 0.
 func (r reply) errcode() int {
 	n, _ := r.fields["errcode"].(float64)
 	return int(n)

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// Options says how a Server is made; the zero value works.
+// Options configures a Server. The zero value works.
 type Options struct {
-	// Addr is where to listen; empty means a free port of the loopback address.
+	// Addr is the listen address; empty means a free port of the loopback address.
 	Addr string
-	// Now is the clock by which codes expire; nil means time.Now.
+	// Now is the clock for the expiry of codes; nil means time.Now.
 	Now func() time.Time
 }
 
-// Server is an imitation WeChat that listens. It is safe for concurrent use.
+// Server imitates WeChat. It is safe for concurrent use.
 type Server struct {
 	// URL is the base URL, without a trailing slash; fixed after New.
 	URL string
@@ -86,7 +86,7 @@ func New(o Options) *Server {
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnState:         s.countConn,
 		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // it is there to break connections
+		ErrorLog:          log.New(io.Discard, "", 0), // connections break on purpose
 	}
 	go func() {
 		defer close(s.served)
@@ -95,8 +95,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// Close stops the server, cuts all connections and waits for what it still
-// does; slow answers are given up. Repeating it is harmless.
+// Close closes all connections, drops slow answers and waits for the handlers. It
+// may be called again.
 func (s *Server) Close() {
 	s.mu.Lock()
 	first := !s.closed
@@ -110,29 +110,29 @@ func (s *Server) Close() {
 	s.handlers.Wait()
 }
 
-// Calls says how many exchanges there have been, answered or not, good or bad.
+// Calls returns the number of exchanges, answered or not, successful or not.
 func (s *Server) Calls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls
 }
 
-// CallsFor says how many exchanges have brought this code.
+// CallsFor returns the number of exchanges with this code.
 func (s *Server) CallsFor(code string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.perCode[code]
 }
 
-// CallsTo says how many exchanges there have been on this path.
+// CallsTo returns the number of exchanges on this path.
 func (s *Server) CallsTo(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.perPath[path]
 }
 
-// AwaitCalls returns as soon as there have been n exchanges, counted from the
-// start. The exchange itself may still be going on, held by a Fault.
+// AwaitCalls returns after n exchanges since the start. The last may still be in
+// progress, held by a Fault.
 func (s *Server) AwaitCalls(ctx context.Context, n int) error {
 	for {
 		s.mu.Lock()
@@ -149,15 +149,15 @@ func (s *Server) AwaitCalls(ctx context.Context, n int) error {
 	}
 }
 
-// Conns says how many connections have been made.
+// Conns returns the number of connections so far.
 func (s *Server) Conns() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.conns
 }
 
-// SessionKeys gives every session_key sent so far. Each begins with
-// SessionKeyPrefix; none may ever be found outside.
+// SessionKeys returns every session_key sent so far. Each begins with
+// SessionKeyPrefix, so that tests can search for them.
 func (s *Server) SessionKeys() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,12 +6,12 @@ import (
 	"net/url"
 )
 
-// SessionKeyPrefix begins every session_key, so that a leaked one shows. A key
-// has 24 characters: 16 bytes in base64, as WeChat's.
+// SessionKeyPrefix begins every session_key, so that a test can find a leaked one.
+// A key has 24 characters, 16 bytes in base64, as WeChat's.
 const SessionKeyPrefix = "wxSessionKey"
 
-// jscode2session exchanges a wx.login code. Like WeChat it reads the query
-// only, so parameters in a POST body are missing parameters.
+// jscode2session exchanges a wx.login code. Like WeChat it reads the query only;
+// it ignores parameters in a POST body.
 func (s *Server) jscode2session(q url.Values, f Fault) answer {
 	user, refusal := s.redeem(q, "js_code")
 	if refusal != 0 {
@@ -36,8 +36,8 @@ func (s *Server) jscode2session(q url.Values, f Fault) answer {
 	return body(success)
 }
 
-// redeem spends a code, and gives its user or the errcode that it is refused
-// with. Of two exchanges of one code, one wins.
+// redeem spends a code and returns its user or an errcode. Of two exchanges of one
+// code, one succeeds.
 func (s *Server) redeem(q url.Values, name string) (user string, refusal int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-func TestSuccessLooksLikeWeChats(t *testing.T) {
+func TestSession_Success(t *testing.T) {
 	s, _ := newServer(t)
 	code := s.Code(appID, "alice")
 	if !regexp.MustCompile(`^[0-9A-Za-z]{32}$`).MatchString(code) {
@@ -39,7 +39,7 @@ func TestSuccessLooksLikeWeChats(t *testing.T) {
 	}
 }
 
-func TestIDsBelongToUserAndOwner(t *testing.T) {
+func TestSession_IDs(t *testing.T) {
 	s, _ := newServer(t)
 	s.Register(wechattest.App{ID: "wxsister", Secret: "x", OpenPlatform: "acme"})
 	s.Register(wechattest.App{ID: "wxother", Secret: "x", OpenPlatform: "other"})
@@ -64,7 +64,7 @@ func TestIDsBelongToUserAndOwner(t *testing.T) {
 	}
 }
 
-func TestWrongRequestsAreRefusedInWeChatsOrder(t *testing.T) {
+func TestSession_ErrorOrder(t *testing.T) {
 	s, _ := newServer(t)
 	s.Register(wechattest.App{ID: "wxother", Secret: "x"})
 	tests := map[string]struct {
@@ -101,7 +101,7 @@ func TestWrongRequestsAreRefusedInWeChatsOrder(t *testing.T) {
 	}
 }
 
-func TestPostBodyIsNotRead(t *testing.T) {
+func TestSession_PostBody(t *testing.T) {
 	s, _ := newServer(t)
 	form := strings.NewReader(query(s.Code(appID, "alice")).Encode())
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/sns/jscode2session", form)
@@ -114,7 +114,7 @@ func TestPostBodyIsNotRead(t *testing.T) {
 	}
 }
 
-func TestCodeIsGoodOnceAndForFiveMinutes(t *testing.T) {
+func TestCode_SingleUseAndLife(t *testing.T) {
 	s, clock := newServer(t)
 	first, last := s.Code(appID, "alice"), s.Code(appID, "alice")
 	clock.advance(5*time.Minute - time.Nanosecond)
@@ -133,7 +133,7 @@ func TestCodeIsGoodOnceAndForFiveMinutes(t *testing.T) {
 	}
 }
 
-func TestOfRacingExchangesOneWins(t *testing.T) {
+func TestCode_Race(t *testing.T) {
 	s, _ := newServer(t)
 	code := s.Code(appID, "alice")
 	var race sync.WaitGroup

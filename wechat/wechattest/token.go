@@ -11,8 +11,8 @@ import (
 
 const (
 	stableLife = 2 * time.Hour
-	// stableHandover is how long before the end the next token is given out,
-	// with both valid until then.
+	// stableHandover is the time before a token's end at which the next one is
+	// issued. Both are valid meanwhile.
 	stableHandover = 5 * time.Minute
 )
 
@@ -23,8 +23,8 @@ type stable struct {
 	beforeExpires time.Time
 }
 
-// stableToken gives the same token until shortly before its end. Unlike the
-// calls that read the query, it reads a JSON body only.
+// stableToken returns the same token until shortly before its end. Unlike the calls
+// that read the query, it reads a JSON body only.
 func (s *Server) stableToken(r *http.Request, f Fault) answer {
 	var in struct {
 		GrantType string `json:"grant_type"`
@@ -72,22 +72,22 @@ func (s *Server) stableToken(r *http.Request, f Fault) answer {
 	return body(map[string]any{"access_token": t.token, "expires_in": expires})
 }
 
-// Supersede makes an application's token invalid, as a forced renewal by
-// somebody else does: the next call of stable_token gives a new one.
+// Supersede invalidates an application's token, as a forced renewal does. The next
+// call of stable_token returns a new one.
 func (s *Server) Supersede(appID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.tokens, appID)
 }
 
-// Forced says how many renewals were forced. WeChat allows twenty a day.
+// Forced returns the number of forced renewals. WeChat allows twenty a day.
 func (s *Server) Forced() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.forced
 }
 
-// AccessTokens are all that are good for something: of applications and of users.
+// AccessTokens returns all valid access tokens, of applications and of users.
 func (s *Server) AccessTokens() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +98,8 @@ func (s *Server) AccessTokens() []string {
 	return all
 }
 
-// checkToken gives the application of an access_token, or the errcode; mu is held.
+// checkToken returns the application of an access_token, or the errcode. Called with
+// mu held.
 func (s *Server) checkToken(token string) (app App, refusal int) {
 	if token == "" {
 		return App{}, 41001

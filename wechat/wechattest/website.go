@@ -13,7 +13,7 @@ type webGrant struct {
 	expires     time.Time
 }
 
-// webToken is sns/oauth2/access_token: it spends a website's code.
+// webToken is sns/oauth2/access_token. It spends a website's code.
 func (s *Server) webToken(q url.Values, f Fault) answer {
 	user, refusal := s.redeem(q, "code")
 	if refusal != 0 {
@@ -34,7 +34,7 @@ func (s *Server) webToken(q url.Values, f Fault) answer {
 	return body(success)
 }
 
-// RefreshTokenPrefix begins every refresh_token, so that a kept one shows.
+// RefreshTokenPrefix begins every refresh_token, so that a test can find a kept one.
 const RefreshTokenPrefix = "wxRefreshToken"
 
 // userInfo is sns/userinfo.
