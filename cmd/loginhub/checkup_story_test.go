@@ -62,7 +62,7 @@ type deployment struct {
 func deployed(t *testing.T) *deployment {
 	t.Helper()
 	d := &deployment{}
-	d.redis, _ = shipped(t)
+	d.redis = hubtest.StartRedis(t)
 	var more []string
 	d.wechat, more = startWeChat(t)
 	d.settings = append(more, "REDIS_URL="+d.redis.URL, "KEYS="+hubtest.Key, "TRUSTED_PROXIES=127.0.0.1", "WECHAT_VERIFY_FILE=abc.txt:verification-text")

@@ -2,12 +2,8 @@ package main_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,32 +12,6 @@ import (
 
 	"loginhub/hub/hubtest"
 )
-
-// shipped is the hub's Redis as deploy/redis has it, with passwords for the hub's
-// user and the operator's, as whom the test looks on. It gives the path of the ACL
-// file.
-func shipped(t *testing.T, args ...string) (redis *hubtest.Redis, acl string) {
-	t.Helper()
-	text, err := os.ReadFile("../../deploy/redis/users.acl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	users := string(text)
-	for user, password := range map[string]string{"loginhub": "hunter2", "admin": "root"} {
-		sum, nobody := sha256.Sum256([]byte(password)), "user "+user+" on #"+strings.Repeat("0", 64)
-		if !strings.Contains(users, nobody) {
-			t.Fatalf("in the file that is shipped %s is not there, or has somebody's password", user)
-		}
-		users = strings.Replace(users, nobody, "user "+user+" on #"+hex.EncodeToString(sum[:]), 1)
-	}
-	acl = filepath.Join(t.TempDir(), "users.acl")
-	if err := os.WriteFile(acl, []byte(users), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	redis = hubtest.StartRedisAs(t, "admin", "root", append([]string{"../../deploy/redis/redis.conf", "--aclfile", acl}, args...)...)
-	redis.URL = "redis://loginhub:hunter2@" + redis.Addr + "/0"
-	return redis, acl
-}
 
 // as runs one command as that user and gives Redis's answer.
 func as(t *testing.T, redis *hubtest.Redis, user, password string, command ...string) string {
@@ -77,7 +47,7 @@ func threeLogins(t *testing.T, redis *hubtest.Redis, settings ...string) []*hubt
 
 func TestWithTheRedisThatWeShipThreeNodesLogInAndItsUserMayNothingElse(t *testing.T) {
 	t.Parallel()
-	redis, acl := shipped(t)
+	redis := hubtest.StartRedis(t)
 	threeLogins(t, redis)
 
 	for setting, want := range map[string]string{"maxmemory-policy": "noeviction", "appendonly": "yes", "save": "", "protected-mode": "yes"} {
@@ -112,16 +82,12 @@ func TestWithTheRedisThatWeShipThreeNodesLogInAndItsUserMayNothingElse(t *testin
 	}
 
 	// Least: every command that is granted has its reason.
-	text, err := os.ReadFile(acl)
-	if err != nil {
-		t.Fatal(err)
-	}
 	used, err := redis.Client.Info(context.Background(), "commandstats").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	elsewhere := strings.Fields("select cluster|shards cluster|slots asking command wait info getdel hdel hset ping get set unsubscribe evalsha")
-	line := regexp.MustCompile(`(?m)^user loginhub .*$`).FindString(string(text))
+	line := regexp.MustCompile(`(?m)^user loginhub .*$`).FindString(readDeploy(t, "redis/users.acl"))
 	granted := regexp.MustCompile(`\+(\S+)`).FindAllStringSubmatch(line, -1)
 	for _, g := range granted {
 		if !strings.Contains(used, "cmdstat_"+g[1]+":") && !slices.Contains(elsewhere, g[1]) {
@@ -135,26 +101,9 @@ func TestWithTheRedisThatWeShipThreeNodesLogInAndItsUserMayNothingElse(t *testin
 
 func TestWithTheRedisThatWeShipAConfirmWaitsForAReplica(t *testing.T) {
 	t.Parallel()
-	redis, acl := shipped(t)
+	redis := hubtest.StartRedis(t)
 	host, port, _ := strings.Cut(redis.Addr, ":")
-	replica := hubtest.StartRedisAs(t, "admin", "root", "../../deploy/redis/redis.conf", "--aclfile", acl,
-		"--replicaof", host+" "+port, "--masteruser", "replica", "--masterauth", "copy", "--repl-diskless-sync-delay", "0")
-	// The replica's user is the line that redis.conf names.
-	conf, err := os.ReadFile("../../deploy/redis/redis.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rule := regexp.MustCompile(`user replica on #HASH (.*)`).FindStringSubmatch(string(conf))
-	if rule == nil {
-		t.Fatal("redis.conf names no user for replicas")
-	}
-	set := []any{"ACL", "SETUSER", "replica", "on", ">copy"}
-	for _, word := range strings.Fields(rule[1]) {
-		set = append(set, word)
-	}
-	if err := redis.Client.Do(context.Background(), set...).Err(); err != nil {
-		t.Fatal(err)
-	}
+	replica := hubtest.StartRedis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
 	hubtest.Eventually(t, 20*time.Second, "the replica follows", func() bool {
 		info, err := replica.Client.Info(context.Background(), "replication").Result()
 		return err == nil && strings.Contains(info, "master_link_status:up")
@@ -174,7 +123,7 @@ func TestWithTheRedisThatWeShipAConfirmWaitsForAReplica(t *testing.T) {
 // and the hub's user none of those that are no question.
 func TestTheOperatorMayGiveRedisEveryCommandOfTheRunbook(t *testing.T) {
 	t.Parallel()
-	redis, _ := shipped(t)
+	redis := hubtest.StartRedis(t)
 	book := readDeploy(t, "RUNBOOK.md")
 	host, port, _ := strings.Cut(redis.Addr, ":")
 	line := regexp.MustCompile("(?m)^redis-cli -h HOST .*$").FindString(book)
@@ -223,7 +172,7 @@ func TestTheOperatorMayGiveRedisEveryCommandOfTheRunbook(t *testing.T) {
 // the log after 256 KiB of other writes, with the settings that we ship.
 func TestASmallSitesRedisForgetsItsUsersOnTheDiskToo(t *testing.T) {
 	t.Parallel()
-	redis, _ := shipped(t)
+	redis := hubtest.StartRedis(t)
 	ctx := within(t, 30*time.Second)
 	dir, err := redis.Client.ConfigGet(ctx, "dir").Result()
 	if err != nil {
@@ -250,23 +199,5 @@ func TestASmallSitesRedisForgetsItsUsersOnTheDiskToo(t *testing.T) {
 // every server.
 func TestTheShippedUserIsEnoughForAClusterToo(t *testing.T) {
 	t.Parallel()
-	cluster := hubtest.StartCluster(t, 0)
-	text, err := os.ReadFile("../../deploy/redis/users.acl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := regexp.MustCompile(`(?m)^user loginhub on #0+ (.*)$`).FindStringSubmatch(string(text))
-	if line == nil {
-		t.Fatal("no such user")
-	}
-	set := []any{"ACL", "SETUSER", "loginhub", "on", ">hunter2"}
-	for _, word := range strings.Fields(line[1]) {
-		set = append(set, word)
-	}
-	for _, master := range cluster.Nodes {
-		if err := master.Client.Do(context.Background(), set...).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	threeLogins(t, &hubtest.Redis{URL: strings.Replace(cluster.URL, "redis://", "redis://loginhub:hunter2@", 1)})
+	threeLogins(t, &hubtest.Redis{URL: hubtest.StartCluster(t, 0).URL})
 }

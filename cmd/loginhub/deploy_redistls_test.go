@@ -42,14 +42,15 @@ func TestARedisWithAPrivateAuthorityAsksForTheNodesCertificate(t *testing.T) {
 	_, port := overTLS(t, ca)
 	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour))
 	wrong, wrongKey := foreign.Issue(t, "hub", time.Now().Add(time.Hour))
-	url := "REDIS_URL=rediss://127.0.0.1:" + port
-	threeLogins(t, &hubtest.Redis{URL: "rediss://127.0.0.1:" + port}, "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	at := "rediss://loginhub:" + hubtest.HubPassword + "@127.0.0.1:" + port
+	url := "REDIS_URL=" + at
+	threeLogins(t, &hubtest.Redis{URL: at}, "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 
 	refusedFor(t, "unknown authority", url, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 	refusedFor(t, "unknown authority", url, "REDIS_CA="+foreign.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 	refusedFor(t, "certificate required", url, "REDIS_CA="+ca.CA)
 	refusedFor(t, "remote error: tls", url, "REDIS_CA="+ca.CA, "REDIS_CERT="+wrong, "REDIS_KEY="+wrongKey)
-	refusedFor(t, "wanted to match localhost", "REDIS_URL=rediss://localhost:"+port, "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	refusedFor(t, "wanted to match localhost", strings.Replace(url, "127.0.0.1", "localhost", 1), "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 }
 
 func TestSettingsOfTLSToRedisThatDoNotFitAreNamed(t *testing.T) {
@@ -78,18 +79,14 @@ func TestSettingsOfTLSToRedisThatDoNotFitAreNamed(t *testing.T) {
 func TestASentinelWithPasswordsOverTLSNamesTheMaster(t *testing.T) {
 	t.Parallel()
 	ca := hubtest.NewAuthority(t)
-	server, master := overTLS(t, ca)
-	for _, user := range []string{"hub", "sentinel"} {
-		if err := server.Client.Do(within(t, 10*time.Second), "ACL", "SETUSER", user, "on", ">hunter2-"+user, "~*", "&*", "+@all").Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	_, master := overTLS(t, ca)
 	cert, key := ca.Issue(t, "sentinel", time.Now().Add(time.Hour), "localhost")
 	own, ownKey := ca.Issue(t, "hub", time.Now().Add(time.Hour))
 	plain, secure, dir := hubtest.FreePort(t), hubtest.FreePort(t), t.TempDir()
 	conf := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\ntls-port %s\nbind 127.0.0.1\ndir %s\ntls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\ntls-replication yes\n"+
-		"requirepass watch\nsentinel monitor hub 127.0.0.1 %s 1\nsentinel auth-user hub sentinel\nsentinel auth-pass hub hunter2-sentinel\n", plain, secure, dir, cert, key, ca.CA, master)
+		"requirepass watch\nsentinel monitor hub 127.0.0.1 %s 1\nsentinel auth-user hub sentinel\nsentinel auth-pass hub %s\n",
+		plain, secure, dir, cert, key, ca.CA, master, hubtest.WatchPassword)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +103,7 @@ func TestASentinelWithPasswordsOverTLSNamesTheMaster(t *testing.T) {
 	})
 	// The Sentinel by a name, the master by an address: neither has the other's.
 	url := func(password string) string {
-		return "rediss://:" + password + "@localhost:" + secure + "/0?master_name=hub&username=hub&password=hunter2-hub"
+		return "rediss://:" + password + "@localhost:" + secure + "/0?master_name=hub&username=loginhub&password=" + hubtest.HubPassword
 	}
 	threeLogins(t, &hubtest.Redis{URL: url("watch")}, "REDIS_CA="+ca.CA, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
 	refusedFor(t, "all sentinels", "REDIS_URL="+url("guess"), "REDIS_CA="+ca.CA, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)

@@ -158,11 +158,8 @@ func TestRedisAndTheLogsSeeNoSecretTokenSessionKeyOrCode(t *testing.T) {
 func TestThePasswordOfRedisIsNotPrintedWhereItIsWrong(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	if err := redis.Client.ConfigSet(within(t, 5*time.Second), "requirepass", "another").Err(); err != nil {
-		t.Fatal(err)
-	}
 	const password = "hush-hush-0123456789"
-	at := strings.Replace(redis.URL, "redis://", "redis://:"+password+"@", 1)
+	at := strings.Replace(redis.URL, hubtest.HubPassword, password, 1)
 	n := hubtest.LaunchNode(t, program, "LOG=debug", "REDIS_URL="+at)
 	hubtest.Eventually(t, 10*time.Second, "the node says that Redis does not let it in", func() bool {
 		return strings.Contains(n.Log(), "Redis does not answer yet")

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -96,7 +96,7 @@ export async function startNode(port, settings) {
 }
 
 /**
- * A redis-server, nodes with the sandbox, nginx in front of them as we ship it, and before it
+ * Redis and nginx as we ship them, nodes with the sandbox between them, and before nginx one
  * who holds every answer to the OpenAPI document: `stop()` throws what is not in it. `publicURL`
  * is where browsers find it, by default on `host`; `clients` is the text of a clients file,
  * where ORIGIN stands for that address; `nginx` changes nginx's configuration.
@@ -113,7 +113,6 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
   }
   const settings = {
     LOGINHUB_PUBLIC_URL: publicURL ?? `http://${host}:${front}`,
-    LOGINHUB_REDIS_URL: `redis://127.0.0.1:${redisPort}/0`,
     LOGINHUB_KEYS: randomBytes(32).toString('base64url'),
     LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32',
     ...env,
@@ -123,7 +122,8 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
     writeFileSync(settings.LOGINHUB_CLIENTS, clients.replaceAll('ORIGIN', settings.LOGINHUB_PUBLIC_URL))
   }
   try {
-    running.push(await start('redis-server', ['--port', redisPort, '--bind', '127.0.0.1', '--save', '', '--dir', dir], { ready: listens(redisPort) }))
+    running.push(await startRedis(dir, redisPort))
+    settings.LOGINHUB_REDIS_URL ??= readFileSync(join(dir, 'redis-url'), 'utf8').trim().replace('redis:6379', `127.0.0.1:${redisPort}`)
     // The operator's calls go to one node: all have to hear of them.
     const started = ports.map((port, i) => nodeAt(port, i ? settings : { LOGINHUB_ADMIN_LISTEN: `127.0.0.1:${admin}`, ...settings }))
     running.push(...started)
@@ -135,6 +135,15 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
     await stop()
     throw err
   }
+}
+
+// The Redis that we ship, with users and passwords made by secrets.sh. The server may rewrite
+// its configuration: it gets a copy.
+async function startRedis(dir, port) {
+  execFileSync(join(root, 'deploy/docker/secrets.sh'), [dir])
+  const file = join(dir, 'redis.conf')
+  copyFileSync(join(root, 'deploy/redis/redis.conf'), file)
+  return start('redis-server', [file, '--aclfile', join(dir, 'users.acl'), '--port', port, '--bind', '127.0.0.1', '--dir', dir], { ready: listens(port) })
 }
 
 // A node that can be stopped and started again.

@@ -26,7 +26,7 @@ func TestRedisStalledForFiveSeconds(t *testing.T) {
 
 func TestRedisRestartedWithItsData(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	redis := hubtest.StartRedis(t, "--appendfsync", "always")
 	w := world{nodes: three(t, redis.URL)}
 	s := w.run(t, logins(t, 200), 40, fault{every: 700 * time.Millisecond, least: 3, strike: func(context.Context) {
 		redis.Kill(t)
@@ -41,6 +41,7 @@ func TestRedisRestartedEmptyHangsNoPage(t *testing.T) {
 	w := world{nodes: three(t, redis.URL), wiped: true}
 	s := w.run(t, logins(t, 300), 40, fault{every: time.Second, least: 3, strike: func(context.Context) {
 		redis.Kill(t)
+		redis.Wipe(t)
 		redis.Start(t)
 	}})
 	// Whose ticket was not there any more was told so: by an end, not by a silence.
@@ -57,7 +58,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 		"read-only": {{"REPLICAOF", "127.0.0.1", "1"}, {"REPLICAOF", "NO", "ONE"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			redis := hubtest.StartRedis(t, "--maxmemory-policy", "noeviction")
+			redis := hubtest.StartRedis(t)
 			w := world{nodes: three(t, redis.URL)}
 			s := w.run(t, logins(t, 200), 40, fault{every: 2 * time.Second, least: 2, strike: func(ctx context.Context) {
 				redis.Client.Do(ctx, set[0]...)

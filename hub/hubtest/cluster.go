@@ -32,11 +32,11 @@ func StartCluster(t testing.TB, replicas int, args ...string) *Cluster {
 		c.Nodes = append(c.Nodes, r)
 		addrs = append(addrs, r.Addr)
 	}
-	c.URL = "redis://" + addrs[0] + "?cluster=true&addr=" + strings.Join(addrs[1:], "&addr=")
+	c.URL = "redis://loginhub:" + HubPassword + "@" + addrs[0] + "?cluster=true&addr=" + strings.Join(addrs[1:], "&addr=")
 	ctx, cancel := Limit(30 * time.Second)
 	defer cancel()
-	create := append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes", "--cluster-replicas", fmt.Sprint(replicas))
-	if out, err := exec.CommandContext(ctx, "redis-cli", create...).CombinedOutput(); err != nil {
+	create := append(append([]string{"create"}, addrs...), "--cluster-yes", "--cluster-replicas", fmt.Sprint(replicas))
+	if out, err := clusterCommand(ctx, create...); err != nil {
 		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
 	}
 	c.AwaitWhole(t)
@@ -50,6 +50,12 @@ func StartCluster(t testing.TB, replicas int, args ...string) *Cluster {
 		return true
 	})
 	return c
+}
+
+// clusterCommand runs redis-cli --cluster as the operator.
+func clusterCommand(ctx context.Context, args ...string) ([]byte, error) {
+	login := []string{"--user", "admin", "--pass", adminPassword, "--no-auth-warning", "--cluster"}
+	return exec.CommandContext(ctx, "redis-cli", append(login, args...)...).CombinedOutput()
 }
 
 // AwaitWhole waits until every server that answers says that all slots are

@@ -35,7 +35,7 @@ func StartMailLine(t testing.TB, to *Redis) *MailLine {
 	if err != nil {
 		t.Fatalf("mail line: %v", err)
 	}
-	m := &MailLine{URL: "redis://" + listen.Addr().String() + "/0", target: to.Addr, listen: listen, open: map[net.Conn]*link{}}
+	m := &MailLine{URL: to.Through(listen.Addr().String()), target: to.Addr, listen: listen, open: map[net.Conn]*link{}}
 	m.work.Go(m.accept)
 	t.Cleanup(func() {
 		listen.Close()

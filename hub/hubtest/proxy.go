@@ -29,7 +29,7 @@ type Proxy struct {
 func StartProxy(t testing.TB, to *Redis) *Proxy {
 	t.Helper()
 	p := startProxy(t, to.Addr)
-	p.URL = "redis://" + p.listen.Addr().String() + "/0"
+	p.URL = to.Through(p.listen.Addr().String())
 	return p
 }
 

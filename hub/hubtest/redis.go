@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,32 +21,45 @@ import (
 
 // Redis is a redis-server of a test's own.
 type Redis struct {
-	URL    string
-	Addr   string
-	Client *redis.Client // for looking and meddling
-	cmd    *exec.Cmd
-	args   []string
+	URL     string
+	Addr    string
+	Client  *redis.Client // for looking and meddling
+	program string
+	args    []string
+	dir     string // of its append-only file
+	cmd     *exec.Cmd
 }
 
-// StartRedis starts a redis-server without persistence on a free port; it ends
-// with the test. More arguments go to redis-server as they are.
+// StartRedis starts a redis-server on a free port, with the configuration and the
+// users that deploy/redis ships; it ends with the test. URL is for the nodes' user,
+// Client is the operator's. More arguments, which win, go to redis-server as they
+// are.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	return StartRedisAs(t, "", "", append([]string{"--save", "", "--appendonly", "no"}, args...)...)
+	return StartServer(t, "redis-server", args...)
 }
 
-// StartRedisAs is StartRedis for a server that asks who comes, and whose
-// persistence is its own affair: Client looks and meddles as that user. The
-// first argument may be the path of a configuration file; those after it win.
+// StartServer is StartRedis with one of Servers.
+func StartServer(t testing.TB, program string, args ...string) *Redis {
+	t.Helper()
+	conf, options := shippedRedis(t)
+	r := start(t, program, "admin", adminPassword, append(append([]string{conf}, options...), args...)...)
+	r.URL = r.Through(r.Addr)
+	return r
+}
+
+// StartRedisAs is StartRedis with a configuration of the test's own: the first
+// argument is its path. Client logs in as that user.
 func StartRedisAs(t testing.TB, user, password string, args ...string) *Redis {
 	t.Helper()
+	return start(t, "redis-server", user, password, args...)
+}
+
+func start(t testing.TB, program, user, password string, args ...string) *Redis {
+	t.Helper()
 	port := FreePort(t)
-	r := &Redis{Addr: "127.0.0.1:" + port, URL: "redis://127.0.0.1:" + port + "/0"}
-	own := []string{"--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--daemonize", "no"}
-	if len(args) > 0 && !strings.HasPrefix(args[0], "--") {
-		own, args = append([]string{args[0]}, own...), args[1:]
-	}
-	r.args = append(own, args...)
+	r := &Redis{program: program, Addr: "127.0.0.1:" + port, URL: "redis://127.0.0.1:" + port + "/0", dir: t.TempDir()}
+	r.args = append([]string{args[0], "--port", port, "--bind", "127.0.0.1", "--dir", r.dir, "--daemonize", "no"}, args[1:]...)
 	r.Client = redis.NewClient(&redis.Options{Addr: r.Addr, Username: user, Password: password, DisableIdentity: true})
 	r.Start(t)
 	t.Cleanup(func() {
@@ -54,17 +69,54 @@ func StartRedisAs(t testing.TB, user, password string, args ...string) *Redis {
 	return r
 }
 
+// AdminURL is the operator's URL of the server or Cluster at url.
+func AdminURL(url string) string {
+	return strings.Replace(url, "loginhub:"+HubPassword+"@", "admin:"+adminPassword+"@", 1)
+}
+
+// Through is the URL of the nodes' user by way of another address.
+func (r *Redis) Through(addr string) string {
+	return "redis://loginhub:" + HubPassword + "@" + addr + "/0"
+}
+
 // Start starts the server (again) and waits until it answers.
 func (r *Redis) Start(t testing.TB) {
 	t.Helper()
-	r.cmd = exec.Command("redis-server", r.args...)
+	r.cmd = exec.Command(r.program, r.args...)
 	r.cmd.SysProcAttr = ownGroup()
 	if err := r.cmd.Start(); err != nil {
-		t.Fatalf("start redis-server: %v", err)
+		t.Fatalf("start %s: %v", r.program, err)
 	}
 	Eventually(t, 10*time.Second, "redis-server answers", func() bool {
 		return r.Client.Ping(context.Background()).Err() == nil
 	})
+}
+
+// Stop ends the server as an init system does.
+func (r *Redis) Stop(t testing.TB) {
+	t.Helper()
+	r.cmd.Process.Signal(syscall.SIGTERM)
+	if err := r.cmd.Wait(); err != nil {
+		t.Errorf("stop %s: %v", r.program, err)
+	}
+}
+
+// Servers are the programs on this machine that the hub works with: Redis's
+// server, and Valkey's if it is installed.
+func Servers() []string {
+	all := []string{"redis-server"}
+	if _, err := exec.LookPath("valkey-server"); err == nil {
+		all = append(all, "valkey-server")
+	}
+	return all
+}
+
+// Wipe removes what a killed server has on its disk: the next Start finds nothing.
+func (r *Redis) Wipe(t testing.TB) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(r.dir, "appendonlydir")); err != nil {
+		t.Errorf("wipe: %v", err)
+	}
 }
 
 // Kill ends the server at once.
@@ -92,10 +144,12 @@ func (r *Redis) Monitor(t testing.TB) (stop func() []string) {
 	if err != nil {
 		t.Fatalf("monitor: %v", err)
 	}
-	fmt.Fprint(conn, "MONITOR\r\n")
+	fmt.Fprintf(conn, "AUTH admin %s\r\nMONITOR\r\n", adminPassword)
 	in := bufio.NewReaderSize(conn, 1<<20)
-	if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "+OK") {
-		t.Fatalf("monitor: %q %v", line, err)
+	for range 2 {
+		if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "+OK") {
+			t.Fatalf("monitor: %q %v", line, err)
+		}
 	}
 	var lines []string
 	const last = "end-of-monitor"

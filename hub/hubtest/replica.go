@@ -3,7 +3,6 @@ package hubtest
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -107,8 +106,8 @@ func (c *Cluster) Reshard(ctx context.Context, from, to *Redis, slots int) error
 		ids[i] = id
 	}
 	for {
-		out, err := exec.CommandContext(ctx, "redis-cli", "--cluster", "reshard", from.Addr, "--cluster-from", ids[0],
-			"--cluster-to", ids[1], "--cluster-slots", fmt.Sprint(slots), "--cluster-yes").CombinedOutput()
+		out, err := clusterCommand(ctx, "reshard", from.Addr, "--cluster-from", ids[0],
+			"--cluster-to", ids[1], "--cluster-slots", fmt.Sprint(slots), "--cluster-yes")
 		switch {
 		case err == nil:
 			return nil
@@ -136,7 +135,7 @@ func (c *Cluster) Move(ctx context.Context, key string, from, to *Redis) (arrive
 	}{
 		{to, []any{"CLUSTER", "SETSLOT", slot, "IMPORTING", fromID}},
 		{from, []any{"CLUSTER", "SETSLOT", slot, "MIGRATING", toID}},
-		{from, []any{"MIGRATE", host, port, key, 0, 5000}},
+		{from, []any{"MIGRATE", host, port, key, 0, 5000, "AUTH2", "admin", adminPassword}},
 	} {
 		if err := step.at.Client.Do(ctx, step.does...).Err(); err != nil {
 			return nil, fmt.Errorf("%v: %w", step.does, err)
@@ -151,7 +150,7 @@ func (c *Cluster) Move(ctx context.Context, key string, from, to *Redis) (arrive
 				return err
 			}
 			for _, k := range rest {
-				if err := from.Client.Do(ctx, "MIGRATE", host, port, k, 0, 5000, "REPLACE").Err(); err != nil {
+				if err := from.Client.Do(ctx, "MIGRATE", host, port, k, 0, 5000, "REPLACE", "AUTH2", "admin", adminPassword).Err(); err != nil {
 					return err
 				}
 			}

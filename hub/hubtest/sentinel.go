@@ -41,7 +41,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 	for range 3 {
 		addrs = append(addrs, s.sentinel(t, host, port))
 	}
-	s.URL = fmt.Sprintf("redis://%s/0?master_name=hub&addr=%s&addr=%s", addrs[0], addrs[1], addrs[2])
+	s.URL = fmt.Sprintf("redis://%s/0?master_name=hub&addr=%s&addr=%s&username=loginhub&password=%s", addrs[0], addrs[1], addrs[2], HubPassword)
 	for _, addr := range addrs {
 		client := redis.NewSentinelClient(&redis.Options{Addr: addr, DisableIdentity: true})
 		t.Cleanup(func() { client.Close() })
@@ -59,7 +59,8 @@ func (s *Sentinel) sentinel(t testing.TB, host, masterPort string) string {
 	port, dir := FreePort(t), t.TempDir()
 	path := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor hub %s %s 2\n"+
-		"sentinel down-after-milliseconds hub %d\nsentinel failover-timeout hub 3000\n", port, dir, host, masterPort, calm.Milliseconds())
+		"sentinel auth-user hub sentinel\nsentinel auth-pass hub %s\n"+
+		"sentinel down-after-milliseconds hub %d\nsentinel failover-timeout hub 3000\n", port, dir, host, masterPort, WatchPassword, calm.Milliseconds())
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

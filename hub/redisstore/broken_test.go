@@ -62,7 +62,7 @@ func refuses(t *testing.T, s *Store) {
 func TestADeadRedisIsSaidToBeUnavailable(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	b := r.listen(t)
 	server.Kill(t)
 	refuses(t, r.Store)
@@ -82,11 +82,11 @@ func TestADeadRedisIsSaidToBeUnavailable(t *testing.T) {
 func TestARedisThatNeverAnswersIsGivenUpInTime(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
-	warm, cold := openStore(t, server.URL), openStore(t, server.URL)
+	r, cold := newRig(t, server.URL, 1), openStore(t, server.URL)
+	warm := r.Store
 	if err := warm.Preload(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{warm, 1}
 	b := r.listen(t)
 	if err := server.Stall(); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestWhoHangsUpIsNotKeptWaiting(t *testing.T) {
 
 func TestARedisWithoutMemoryIsUnavailable(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	id, old, deadline := r.made(t, time.Minute)
 	if err := server.Client.ConfigSet(limit(t), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func (l lossy) Read(p []byte) (int, error) {
 // whose answer was lost, and nobody notices.
 func TestALostAnswerIsAskedForAgainAndIsTheSame(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	heard := &rig{openStore(t, server.URL), 1} // through a link that loses nothing
+	heard := newRig(t, server.URL, 1) // through a link that loses nothing
 	b := heard.listen(t)
 	r, armed := heard.losing(t, server)
 
@@ -201,7 +201,7 @@ func TestALostAnswerIsAskedForAgainAndIsTheSame(t *testing.T) {
 func (r *rig) losing(t *testing.T, server *hubtest.Redis) (*rig, *atomic.Int32) {
 	t.Helper()
 	armed := &atomic.Int32{}
-	o := &redis.Options{PoolSize: 1, Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	o := &redis.Options{PoolSize: 1, Username: "loginhub", Password: hubtest.HubPassword, Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", server.Addr)
 		if err != nil {
 			return nil, err
@@ -215,5 +215,5 @@ func (r *rig) losing(t *testing.T, server *hubtest.Redis) (*rig, *atomic.Int32) 
 	if err := s.Preload(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	return &rig{s, 1}, armed
+	return &rig{s, 1, r.look}, armed
 }

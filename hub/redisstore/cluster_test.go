@@ -47,7 +47,7 @@ func TestSlotsAreReckonedAsRedisDoes(t *testing.T) {
 func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
-	r := &rig{openStore(t, cluster.URL), 3}
+	r := newRig(t, cluster.URL, 3)
 	if err := r.Preload(limit(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
 func TestAClusterWithADeadMasterProvesNothing(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
-	r := &rig{openStore(t, cluster.URL), 3}
+	r := newRig(t, cluster.URL, 3)
 	if _, err := r.Prove(limit(t), "N1", "nonce"); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestAClusterWithADeadMasterProvesNothing(t *testing.T) {
 func TestAFailoverIsProvenByTheNewMaster(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
-	r := &rig{openStore(t, cluster.URL), 3}
+	r := newRig(t, cluster.URL, 3)
 	id, old, deadline := r.made(t, time.Minute)
 	holder := cluster.Holder(t, key(id))
 	// What is acknowledged and not yet copied may be lost: that is Redis's promise.

@@ -13,7 +13,7 @@ func after(d time.Duration) { <-time.After(d) }
 
 func TestTheEmbeddedRedisLetsTimePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{openStore(t, Embedded), 1}
+		r := newRig(t, Embedded, 1)
 		id, sealed, deadline := r.made(t, 2*time.Minute)
 		start := time.Now()
 
@@ -30,7 +30,7 @@ func TestTheEmbeddedRedisLetsTimePass(t *testing.T) {
 
 func TestAChangeMovesWhenTheEmbeddedRedisForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{openStore(t, Embedded), 1}
+		r := newRig(t, Embedded, 1)
 		id, old, deadline := r.made(t, time.Minute)
 		next := record(2, "next")
 		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: next, Until: deadline, Forget: deadline.Add(time.Hour)}); !out.Done {
@@ -60,7 +60,7 @@ func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
 			{until: -ms, done: false}, {until: ms, done: true},
 			{from: -ms, until: ms, done: true},
 		} {
-			r := &rig{openStore(t, Embedded), 1}
+			r := newRig(t, Embedded, 1)
 			id, old, _ := r.made(t, time.Minute)
 			now := r.clock(t)
 			change := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Forget: now.Add(time.Hour)}
@@ -73,7 +73,7 @@ func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
 		}
 		// Until this very moment is over already: what expires at a deadline and
 		// what may still be done before it never overlap, and leave no gap.
-		r := &rig{openStore(t, Embedded), 1}
+		r := newRig(t, Embedded, 1)
 		id, old, _ := r.made(t, time.Minute)
 		now := r.clock(t)
 		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "late"), Until: now, Forget: now.Add(time.Hour)}); out.Done {
@@ -89,7 +89,7 @@ func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
 // machine's monotonic clock.
 func TestTheClockRunsOnBetweenAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{openStore(t, Embedded), 1}
+		r := newRig(t, Embedded, 1)
 		r.hear(time.Now().Add(42*time.Minute), time.Now())
 		for range 3 {
 			if off := time.Until(r.Now()); off != 42*time.Minute {
@@ -108,7 +108,7 @@ func TestTheClockRunsOnBetweenAnswers(t *testing.T) {
 }
 
 func TestEachEmbeddedRedisIsAWorldOfItsOwn(t *testing.T) {
-	one, other := &rig{openStore(t, Embedded), 1}, &rig{openStore(t, Embedded), 1}
+	one, other := newRig(t, Embedded, 1), newRig(t, Embedded, 1)
 	id, _, _ := one.made(t, time.Minute)
 	if found := other.attach(t, "", id); found.Sealed != nil {
 		t.Errorf("found %+v", found)

@@ -18,7 +18,7 @@ var mailStories = map[string]func(*testing.T, *rig){
 		id := newID()
 		for i := range 200 {
 			sent = append(sent, fmt.Sprint("message ", i, " \x00\xff小明"))
-			if err := r.client.Eval(limit(t), "redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{key(id)}, mailbox(mine.node), sent[i]).Err(); err != nil && !strings.Contains(err.Error(), "nil") {
+			if err := r.look.Eval(limit(t), "redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{key(id)}, mailbox(mine.node), sent[i]).Err(); err != nil && !strings.Contains(err.Error(), "nil") {
 				t.Fatal(err)
 			}
 		}
@@ -40,7 +40,7 @@ var mailStories = map[string]func(*testing.T, *rig){
 			t.Errorf("ended with %v", err)
 		}
 		hubtest.Eventually(t, 10*time.Second, "nobody subscribes", func() bool {
-			n, err := r.client.PubSubNumSub(limit(t), mailbox(b.node)).Result()
+			n, err := r.look.PubSubNumSub(limit(t), mailbox(b.node)).Result()
 			return err == nil && n[mailbox(b.node)] == 0
 		})
 	},
@@ -65,7 +65,7 @@ var mailStories = map[string]func(*testing.T, *rig){
 			heard[master] = true
 		}
 		for _, name := range r.nodeKeys(t, b.node, masters) {
-			if left := r.client.PTTL(limit(t), name).Val(); left <= 8*time.Second || left > 10*time.Second {
+			if left := r.look.PTTL(limit(t), name).Val(); left <= 8*time.Second || left > 10*time.Second {
 				t.Errorf("%s is there for %v", name, left)
 			}
 		}
@@ -82,7 +82,7 @@ func (r *rig) nodeKeys(t *testing.T, node string, masters int) []string {
 	var all []string
 	for n := range 100 {
 		name := fmt.Sprintf("loginhub:node:{%d}%s", n, node)
-		if r.client.Exists(limit(t), name).Val() == 1 {
+		if r.look.Exists(limit(t), name).Val() == 1 {
 			all = append(all, name)
 		}
 	}
@@ -94,14 +94,14 @@ func (r *rig) nodeKeys(t *testing.T, node string, masters int) []string {
 
 func TestASubscriptionThatRedisEndsIsMadeAnew(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	b := r.listen(t)
 	for range 3 {
 		if n, err := server.Client.ClientKillByFilter(limit(t), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 			t.Fatalf("killed %d, %v", n, err)
 		}
 		await(t, b.subscribed, "subscribed anew")
-		if err := r.client.Publish(limit(t), mailbox(b.node), "hello").Err(); err != nil {
+		if err := r.look.Publish(limit(t), mailbox(b.node), "hello").Err(); err != nil {
 			t.Fatal(err)
 		}
 		if m := await(t, b.mail, "mail after a new subscription"); m != "hello" {
@@ -115,7 +115,7 @@ func TestASubscriptionThatRedisEndsIsMadeAnew(t *testing.T) {
 
 func TestAMasterThatTakesNoWritesProvesNothing(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	b := r.listen(t)
 	for setting, healthy := range map[string][2]string{"min-replicas-to-write": {"1", "0"}, "maxmemory": {"1", "0"}} {
 		if err := server.Client.ConfigSet(limit(t), setting, healthy[0]).Err(); err != nil {

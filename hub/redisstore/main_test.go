@@ -23,6 +23,18 @@ func TestMain(m *testing.M) {
 type rig struct {
 	*Store
 	masters int
+	look    redis.UniversalClient // the operator's
+}
+
+// newRig is a store on the Redis at url, which has so many masters.
+func newRig(t testing.TB, url string, masters int) *rig {
+	t.Helper()
+	r := &rig{Store: openStore(t, url), masters: masters}
+	r.look = r.client
+	if url != Embedded {
+		r.look = openStore(t, hubtest.AdminURL(url)).client
+	}
+	return r
 }
 
 // openStore is a store that ends with the test.
@@ -44,9 +56,9 @@ func openStore(t testing.TB, url string) *Store {
 // the embedded Redis and on a Cluster of three masters.
 func TestTheSamePromisesHoldOnEveryRedis(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) *rig{
-		"embedded":     func(t *testing.T) *rig { return &rig{openStore(t, Embedded), 1} },
-		"redis-server": func(t *testing.T) *rig { return &rig{openStore(t, hubtest.StartRedis(t).URL), 1} },
-		"cluster":      func(t *testing.T) *rig { return &rig{openStore(t, hubtest.StartCluster(t, 0).URL), 3} },
+		"embedded":     func(t *testing.T) *rig { return newRig(t, Embedded, 1) },
+		"redis-server": func(t *testing.T) *rig { return newRig(t, hubtest.StartRedis(t).URL, 1) },
+		"cluster":      func(t *testing.T) *rig { return newRig(t, hubtest.StartCluster(t, 0).URL, 3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -92,7 +104,7 @@ func (r *rig) made(t testing.TB, life time.Duration) (ticket.ID, []byte, time.Ti
 // clock is Redis's, asked of Redis.
 func (r *rig) clock(t testing.TB) time.Time {
 	t.Helper()
-	now, err := r.client.Time(limit(t)).Result()
+	now, err := r.look.Time(limit(t)).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +114,7 @@ func (r *rig) clock(t testing.TB) time.Time {
 // stored is the record as it stands in Redis; nil for none.
 func (r *rig) stored(t testing.TB, id ticket.ID) []byte {
 	t.Helper()
-	got, err := r.client.HGet(limit(t), key(id), "rec").Bytes()
+	got, err := r.look.HGet(limit(t), key(id), "rec").Bytes()
 	if err != nil && err != redis.Nil {
 		t.Fatal(err)
 	}
@@ -112,7 +124,7 @@ func (r *rig) stored(t testing.TB, id ticket.ID) []byte {
 // noted are the nodes that stand on the record.
 func (r *rig) noted(t testing.TB, id ticket.ID) string {
 	t.Helper()
-	got, err := r.client.HGet(limit(t), key(id), "nodes").Result()
+	got, err := r.look.HGet(limit(t), key(id), "nodes").Result()
 	if err != nil && err != redis.Nil {
 		t.Fatal(err)
 	}
@@ -122,7 +134,7 @@ func (r *rig) noted(t testing.TB, id ticket.ID) string {
 // forgotten fails where the record does not expire at about that time.
 func (r *rig) forgotten(t testing.TB, id ticket.ID, at time.Time) {
 	t.Helper()
-	left, err := r.client.PTTL(limit(t), key(id)).Result()
+	left, err := r.look.PTTL(limit(t), key(id)).Result()
 	if want := at.Sub(r.clock(t)); err != nil || left < want-500*time.Millisecond || left > want+500*time.Millisecond {
 		t.Errorf("the record is forgotten in %v, want %v (%v)", left, want, err)
 	}
@@ -195,7 +207,7 @@ func (b *inbox) rest(t testing.TB, id ticket.ID) []string {
 	t.Helper()
 	end := "end " + string(newID())
 	// By that very master: over several, a Cluster promises no order.
-	if err := b.rig.client.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{key(id)}, mailbox(b.node), end).Err(); err != nil {
+	if err := b.rig.look.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{key(id)}, mailbox(b.node), end).Err(); err != nil {
 		t.Fatal(err)
 	}
 	var all []string

@@ -32,7 +32,7 @@ func replicaOf(t testing.TB, master *hubtest.Redis) *hubtest.Redis {
 func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	r.Replicas = 1
 	b := r.listen(t)
 	id, old, deadline := r.made(t, time.Minute)
@@ -65,7 +65,7 @@ func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 		t.Errorf("with a replica that stands still: %v", err)
 	}
 	// Nor does it get any because another node is asked, over a connection that has written nothing yet.
-	other := &rig{openStore(t, server.URL), 1}
+	other := newRig(t, server.URL, 1)
 	other.Replicas = 1
 	if _, err := other.Change(limit(t), next); !unavailable(err) {
 		t.Errorf("from another node, with a replica that stands still: %v", err)
@@ -80,7 +80,7 @@ func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 
 func TestOnlyALastingChangeWaitsForReplicas(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	changed := func(lasts bool) {
 		t.Helper()
 		id, old, deadline := r.made(t, time.Minute)
@@ -102,9 +102,9 @@ func TestOnlyALastingChangeWaitsForReplicas(t *testing.T) {
 // say nothing of its replicas.
 func TestAChangeThatNobodyWaitedForIsStoredAndNotSafe(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	r.Replicas = 1
-	if err := server.Client.Do(limit(t), "ACL", "SETUSER", "default", "-wait").Err(); err != nil {
+	if err := server.Client.Do(limit(t), "ACL", "SETUSER", "loginhub", "-wait").Err(); err != nil {
 		t.Fatal(err)
 	}
 	id, old, deadline := r.made(t, time.Minute)
@@ -120,7 +120,7 @@ func TestAChangeThatNobodyWaitedForIsStoredAndNotSafe(t *testing.T) {
 func TestALastingChangeThatDoesNotFitLearnsWhatIsStored(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	replicaOf(t, server)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	r.Replicas = 1
 	id, old, deadline := r.made(t, time.Minute)
 	out := r.change(t, ticket.Change{ID: id, Was: []byte("1.kid.other."), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true})

@@ -2,11 +2,10 @@ package redisstore_test
 
 import (
 	"context"
-	"net"
-	"os/exec"
 	"testing"
 	"time"
 
+	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -14,30 +13,13 @@ import (
 // benchStore is a store on a redis-server of its own.
 func benchStore(b *testing.B) *redisstore.Store {
 	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr.String())
-	server := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", b.TempDir())
-	if err := server.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		server.Process.Kill()
-		server.Wait()
-	})
-	s, err := redisstore.Open("redis://" + addr.String())
+	s, err := redisstore.Open(hubtest.StartRedis(b).URL)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	for end := time.Now().Add(10 * time.Second); s.Preload(b.Context()) != nil; {
-		if time.Now().After(end) {
-			b.Fatal("redis-server does not answer")
-		}
+	if err := s.Preload(b.Context()); err != nil {
+		b.Fatal(err)
 	}
 	if _, err := s.Prove(b.Context(), "bench", "nonce"); err != nil { // sets the clock
 		b.Fatal(err)

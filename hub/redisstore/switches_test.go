@@ -33,8 +33,8 @@ var switchStories = map[string]func(*testing.T, *rig){
 		restore("on 2", true, "off")
 	},
 	"what is no hash is an error": func(t *testing.T, r *rig) {
-		must(t, r.client.Set(limit(t), switchesKey, "x", 0).Err())
-		defer r.client.Del(limit(t), switchesKey)
+		must(t, r.look.Set(limit(t), switchesKey, "x", 0).Err())
+		defer r.look.Del(limit(t), switchesKey)
 		_, restored := r.Restore(limit(t), "a", "", "off")
 		_, read := r.Switches(limit(t), []string{"a"})
 		for what, err := range map[string]error{"switch": r.Switch(limit(t), "a", "off"), "restore": restored, "read": read} {
@@ -63,7 +63,7 @@ func (r *rig) stand(t *testing.T, clients []string, want ...string) {
 func TestASwitchIsDoneOnceItsReplicaHasIt(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
-	r := &rig{openStore(t, server.URL), 1}
+	r := newRig(t, server.URL, 1)
 	r.Replicas = 1
 	if err := r.Switch(limit(t), "a", "off"); !errors.Is(err, ticket.ErrNotLasting) {
 		t.Errorf("without a replica: %v", err)

@@ -1,0 +1,69 @@
+package hubtest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// The passwords of the users in the tests' copy of deploy/redis/users.acl: the
+// nodes', the Sentinels', the operator's and the replicas'.
+const (
+	HubPassword     = "hunter2"
+	WatchPassword   = "watch"
+	adminPassword   = "root"
+	replicaPassword = "copy"
+)
+
+// shippedRedis copies deploy/redis into a directory of the test, for the server
+// rewrites its configuration in a failover. Users get passwords, and the users of
+// replicas and Sentinels, which redis.conf names in a comment, are added. Its
+// result is the configuration's path and the options that go with it.
+func shippedRedis(t testing.TB) (conf string, options []string) {
+	t.Helper()
+	dir := t.TempDir()
+	text := shippedFile(t, "redis.conf")
+	users := shippedFile(t, "users.acl")
+	for user, password := range map[string]string{"loginhub": HubPassword, "admin": adminPassword} {
+		unset := "user " + user + " on #" + strings.Repeat("0", 64)
+		if !strings.Contains(users, unset) {
+			t.Fatalf("users.acl as shipped has no user %s without a password", user)
+		}
+		users = strings.Replace(users, unset, "user "+user+" on #"+hash(password), 1)
+	}
+	for user, password := range map[string]string{"replica": replicaPassword, "sentinel": WatchPassword} {
+		rule := regexp.MustCompile(`(?m)^#\s+user ` + user + ` on #HASH (.*)$`).FindStringSubmatch(text)
+		if rule == nil {
+			t.Fatalf("redis.conf as shipped names no rules for user %s", user)
+		}
+		users += "user " + user + " on #" + hash(password) + " " + rule[1] + "\n"
+	}
+	conf, acl := filepath.Join(dir, "redis.conf"), filepath.Join(dir, "users.acl")
+	for path, text := range map[string]string{conf: text, acl: users} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return conf, []string{"--aclfile", acl, "--masteruser", "replica", "--masterauth", replicaPassword}
+}
+
+// shippedFile is a file of deploy/redis.
+func shippedFile(t testing.TB, name string) string {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "../../deploy/redis", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func hash(password string) string {
+	sum := sha256.Sum256([]byte(password))
+	return hex.EncodeToString(sum[:])
+}

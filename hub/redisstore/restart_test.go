@@ -1,0 +1,90 @@
+package redisstore
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// TestRestart_KeepsTickets restarts the Redis as shipped. The log holds what
+// scripts wrote as MULTI/EXEC, which a server replays as its default user.
+func TestRestart_KeepsTickets(t *testing.T) {
+	t.Parallel()
+	for _, program := range hubtest.Servers() {
+		for name, restart := range map[string]func(*testing.T, *hubtest.Redis){
+			"clean": func(t *testing.T, server *hubtest.Redis) { server.Stop(t) },
+			"crash": func(t *testing.T, server *hubtest.Redis) { server.Kill(t) },
+		} {
+			t.Run(program+" "+name, func(t *testing.T) {
+				t.Parallel()
+				server := hubtest.StartServer(t, program)
+				r := newRig(t, server.URL, 1)
+				stored := r.changed(t, 10)
+				again := func(when string) {
+					awaitInfo(t, r, "aof_buffer_length:0")
+					restart(t, server)
+					server.Start(t)
+					for id, want := range stored {
+						if got := r.stored(t, id); string(got) != string(want) {
+							t.Errorf("%s: ticket %s holds %q, want %q", when, id, got, want)
+						}
+					}
+					refusesDefault(t, server)
+				}
+				again("restart")
+				if err := r.look.Do(limit(t), "BGREWRITEAOF").Err(); err != nil {
+					t.Fatal(err)
+				}
+				awaitInfo(t, r, "aof_rewrite_in_progress:0")
+				for id, sealed := range r.changed(t, 10) {
+					stored[id] = sealed
+				}
+				again("restart after a rewrite")
+			})
+		}
+	}
+}
+
+// changed makes so many tickets, each changed once and attached, and gives what
+// Redis holds of them.
+func (r *rig) changed(t *testing.T, n int) map[ticket.ID][]byte {
+	t.Helper()
+	all := map[ticket.ID][]byte{}
+	for range n {
+		id, old, deadline := r.made(t, time.Minute)
+		r.attach(t, "node", id)
+		c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, string(id)), Until: deadline, Forget: deadline}
+		if out := r.change(t, c); !out.Done {
+			t.Fatalf("change: %+v", out)
+		}
+		all[id] = c.Sealed
+	}
+	return all
+}
+
+// awaitInfo waits until INFO persistence has that line.
+func awaitInfo(t *testing.T, r *rig, line string) {
+	t.Helper()
+	hubtest.Eventually(t, 20*time.Second, line, func() bool {
+		info, err := r.look.Info(limit(t), "persistence").Result()
+		return err == nil && strings.Contains(info, line)
+	})
+}
+
+// refusesDefault fails if the default user may do anything, with a password or
+// without one.
+func refusesDefault(t *testing.T, server *hubtest.Redis) {
+	t.Helper()
+	for _, password := range []string{"", "default", "nopass"} {
+		c := redis.NewClient(&redis.Options{Addr: server.Addr, Password: password, DisableIdentity: true})
+		if err := c.Ping(limit(t)).Err(); err == nil {
+			t.Errorf("the default user is let in with password %q", password)
+		}
+		c.Close()
+	}
+}
