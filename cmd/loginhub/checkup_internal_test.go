@@ -9,7 +9,7 @@ import (
 )
 
 func TestWhatARedisSaysOfItselfIsJudged(t *testing.T) {
-	good := redisstore.Server{Addr: "h:1", Version: "7.0.15", Policy: "noeviction", Used: 1 << 20, Max: 1 << 30, Log: true}
+	good := redisstore.Server{Addr: "h:1", Version: "7.0.15", Policy: "noeviction", Used: 1 << 20, Max: 1 << 30, Log: true, Replay: redisstore.RightsAll}
 	for name, c := range map[string]struct {
 		change func(*redisstore.Server, *Config)
 		grade  grade
@@ -25,6 +25,8 @@ func TestWhatARedisSaysOfItselfIsJudged(t *testing.T) {
 		"nearly full":      {func(s *redisstore.Server, _ *Config) { s.Used = 900 << 20 }, doubt, "900 of 1024 MB"},
 		"no log":           {func(s *redisstore.Server, _ *Config) { s.Log = false }, doubt, "appendonly yes"},
 		"a full disk":      {func(s *redisstore.Server, _ *Config) { s.Broken = "log" }, wrong, "disk"},
+		"no replay":        {func(s *redisstore.Server, _ *Config) { s.Replay = redisstore.RightsMissing }, wrong, "user default off resetpass ~* &* +@all"},
+		"replay not known": {func(s *redisstore.Server, _ *Config) { s.Replay = redisstore.RightsUnknown }, doubt, "+acl|dryrun"},
 		"loading":          {func(s *redisstore.Server, _ *Config) { s.Loading = true }, wrong, "loading"},
 		"replicas":         {func(s *redisstore.Server, _ *Config) { s.Replicas = 2 }, doubt, "LOGINHUB_REDIS_WAIT"},
 		"replicas waited":  {func(s *redisstore.Server, c *Config) { s.Replicas, c.RedisWait = 2, 1 }, fine, "2 replicas in step"},

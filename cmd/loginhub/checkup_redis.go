@@ -70,8 +70,13 @@ func (e *examiner) server(s redisstore.Server) {
 		e.note(wrong, what, "its %s cannot be written, so it may refuse writes; look at its disk and log", s.Broken)
 	case !s.Log:
 		e.note(doubt, what, "no append-only file: a restart costs the logins under way, and together with one of all nodes it switches sites on that were off; appendonly yes (deploy/redis/redis.conf)")
+	case s.Replay == redisstore.RightsMissing:
+		e.note(wrong, what, "its default user may not write: a restart loses every ticket, because Redis replays the append-only file with that user's rights, "+
+			"also if the user is off; make `user default off resetpass ~* &* +@all` the first line of users.acl, then ACL LOAD")
+	case s.Replay == redisstore.RightsUnknown:
+		e.note(doubt, what, "append-only file is written; whether a restart can read it is not known: +acl|dryrun for the user (deploy/redis/users.acl) shows it")
 	default:
-		e.note(fine, what, "append-only file is written")
+		e.note(fine, what, "append-only file is written, and a restart can read it")
 	}
 	switch want := e.set.RedisWait; {
 	case want > s.Replicas:

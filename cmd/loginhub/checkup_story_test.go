@@ -146,6 +146,8 @@ func TestCheckNamesWhatIsBroken(t *testing.T) {
 		{"no writes", user("-hset"), user("+hset"), nil, "redis tickets", "users.acl", "FAIL"},
 		{"no vault", user("-getdel"), user("+getdel"), nil, "redis vault", "users.acl", "FAIL"},
 		{"no switches", user("-hdel"), user("+hdel"), nil, "redis switches", "users.acl", "FAIL"},
+		{"no replay", do("ACL", "SETUSER", "default", "-@all"), do("ACL", "SETUSER", "default", "+@all"), nil, "redis 127.0.0.1", "user default off resetpass", "FAIL"},
+		{"no keys to replay", do("ACL", "SETUSER", "default", "resetkeys"), do("ACL", "SETUSER", "default", "~*"), nil, "redis 127.0.0.1", "user default off resetpass", "FAIL"},
 		{"no INFO", user("-info"), user("+info"), nil, "redis", "+info", "warn"},
 		{"no Redis", nothing, nothing, []string{"REDIS_URL=redis://127.0.0.1:" + port}, "redis", "LOGINHUB_REDIS_URL", "FAIL"},
 		{"another Redis", nothing, nothing, []string{"REDIS_URL=" + strings.TrimSuffix(d.redis.URL, "0") + "1"}, "addresses", "not in this Redis", "FAIL"},

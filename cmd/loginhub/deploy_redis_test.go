@@ -86,7 +86,7 @@ func TestWithTheRedisThatWeShipThreeNodesLogInAndItsUserMayNothingElse(t *testin
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere := strings.Fields("select cluster|shards cluster|slots asking command wait info getdel hdel hset ping get set unsubscribe evalsha")
+	elsewhere := strings.Fields("acl|dryrun select cluster|shards cluster|slots asking command wait info getdel hdel hset ping get set unsubscribe evalsha")
 	line := regexp.MustCompile(`(?m)^user loginhub .*$`).FindString(readDeploy(t, "redis/users.acl"))
 	granted := regexp.MustCompile(`\+(\S+)`).FindAllStringSubmatch(line, -1)
 	for _, g := range granted {

@@ -23,7 +23,19 @@ type Server struct {
 	Broken   string // what cannot be written to disk: "log" or "snapshot"
 	Loading  bool   // it reads its dataset and answers nobody
 	Replicas int    // that are connected and in step
+	// Replay is what this server's default user may do of what its append-only
+	// file replays: RightsAll if there is no such file.
+	Replay Rights
 }
+
+// Rights is whether a Redis user may do something.
+type Rights int
+
+const (
+	RightsUnknown Rights = iota // the server does not answer the question
+	RightsAll
+	RightsMissing
+)
 
 // Servers asks every master; in a Cluster there are several.
 func (s *Store) Servers(ctx context.Context) ([]Server, error) {
@@ -36,9 +48,14 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 		if err != nil {
 			return fmt.Errorf("info: %w", err)
 		}
+		server := readInfo(c.Options().Addr, text)
+		server.Replay = RightsAll
+		if server.Log {
+			server.Replay = replayRights(ctx, c)
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		all = append(all, readInfo(c.Options().Addr, text))
+		all = append(all, server)
 		return nil
 	}
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
@@ -50,6 +67,23 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 		return nil, fmt.Errorf("no servers in a %T", s.client)
 	}
 	return all, failure(ask(ctx, one))
+}
+
+// replayRights asks whether the default user may run what the scripts write. A
+// restarting server replays MULTI/EXEC, which is how its file holds a script's
+// writes, with that user's rights, also if the user is off (redis/redis#14541).
+func replayRights(ctx context.Context, c *redis.Client) Rights {
+	for _, command := range [][]any{
+		{"HSET", "loginhub:{}", "rec", ""}, {"HDEL", "loginhub:{}", "rec"}, {"PEXPIREAT", "loginhub:{}", 1}, {"SET", "loginhub:{}", ""}} {
+		answer, err := c.ACLDryRun(ctx, "default", command...).Result()
+		if err != nil {
+			return RightsUnknown
+		}
+		if answer != "OK" {
+			return RightsMissing
+		}
+	}
+	return RightsAll
 }
 
 // readInfo reads INFO's lines NAME:VALUE.
