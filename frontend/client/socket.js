@@ -1,12 +1,12 @@
-import { ticketPath } from './ticket.js'
+import { hubURL, isView, ticketPath } from './ticket.js'
 
-// The hub repeats the view every 20 s: two missed ones are a dead line.
+// The hub repeats the view every 20 s: two missed ones are a dead connection.
 const SILENCE = 45000
 
 /**
- * The reason is the close code.
+ * The reason for an end is the close code.
  *
- * @type {import('./types.js').Open<number>}
+ * @type {import('./types.js').OpenSocket}
  */
 export function openSocket(env, ticket, on) {
   /** @type {WebSocket=} */
@@ -16,7 +16,7 @@ export function openSocket(env, ticket, on) {
     env.clock.clearTimeout(timer)
     if (!ws) return
     ws.onmessage = ws.onclose = null
-    ws.close() // nobody waits: a dead line never finishes its handshake
+    ws.close() // not waited for: a dead connection never finishes its close handshake
   }
   const down = (code = 1006) => {
     close()
@@ -28,21 +28,25 @@ export function openSocket(env, ticket, on) {
   }
   expect()
   try {
-    ws = new env.WebSocket(env.hub.replace(/^http/, 'ws') + ticketPath(ticket, 'ws'),
+    ws = new env.WebSocket(hubURL(env, ticketPath(ticket, 'ws')).href.replace(/^http/, 'ws'),
       ['loginhub.v1', `loginhub.secret.${ticket.secret}`])
     ws.onclose = (event) => down(event.code)
     ws.onmessage = (event) => {
-      expect()
       const view = parse(event.data)
-      if (view) on.view(view)
+      if (!isView(view, ticket)) return
+      expect()
+      on.view(view)
     }
   } catch {
     expect(0) // forbidden by the site's policy or the browser
   }
   return {
     close,
-    // On a closing socket it is lost; the next attach repeats the view.
-    ack: async (seq) => ws?.readyState === 1 && ws.send(JSON.stringify({ ack: seq })),
+    ack(seq) {
+      const open = ws?.readyState === 1
+      if (open) ws?.send(JSON.stringify({ ack: seq }))
+      return open
+    },
   }
 }
 

@@ -13,14 +13,14 @@ export type { Problem }
  *     any → error (→ making after `retryIn` seconds, where there is one)
  *
  * `consumed` and `rejected` are final, as are `expired` and `error` where no arrow leaves them:
- * from there only `refresh()` goes on. Every other state has a line to the hub, or is getting one.
+ * from there only `refresh()` goes on. Every other state is connected to the hub, or is connecting.
  */
 export type State = 'making' | 'pending' | 'scanned' | 'confirmed' | 'consumed' | 'rejected' | 'expired' | 'error'
 
 /** What to show. */
 export interface Snapshot {
   state: State
-  /** Whether the hub is being heard; false: the line is being mended. */
+  /** Whether the hub answers; false: reconnecting. */
   live?: boolean
   /** What the code holds. */
   qrUrl?: string
@@ -62,7 +62,7 @@ export interface Ticket extends View {
 }
 
 export interface Options {
-  /** The hub's origin; the page's own by default. */
+  /** The hub's URL, with the path if it is below one; the page's own origin by default. */
   hub?: string
   /** May be left out where the hub has one client. */
   clientId?: string
@@ -72,8 +72,9 @@ export interface Options {
   renewals?: number
   onState?: (snapshot: Snapshot) => void
   /**
-   * The token is acknowledged once the promise resolves, and handed over again if it rejects. The
-   * view is the hub's, with `token_expires_in`.
+   * The token is acknowledged once the promise resolves. If it rejects, or resolves to a Response
+   * whose `ok` is false, the token is given again, with backoff, until it expires: then the state
+   * is `error` with the code `token_not_accepted`. The view is the hub's, with `token_expires_in`.
    */
   onToken?: (token: string, view: View) => unknown
   // The rest is for tests.
@@ -95,6 +96,8 @@ interface Listens {
 export interface Clock {
   /** Milliseconds of a clock that is never set back. */
   now(): number
+  /** Milliseconds of the wall clock; `Date.now` by default. */
+  wall?(): number
   setTimeout(run: () => void, ms?: number): any
   clearTimeout(id: any): void
 }
@@ -107,39 +110,49 @@ export type Env = Options & Required<Pick<Options, Needed>>
 /** One try of one transport. */
 export interface Transport {
   close(): void
-  ack(seq: number): Promise<unknown>
 }
 
-/** What a transport tells: a view (null: nothing new), and why it ended, never after `close()`. */
-export interface Hears<Reason> {
-  view(view: View | null): void
+export interface Socket extends Transport {
+  /** Whether the acknowledgement was sent. */
+  ack(seq: number): boolean
+}
+
+/** What a transport reports: a view (null: no news), and why it ended, never after `close()`. */
+export interface TransportEvents<View, Reason> {
+  view(view: View): void
   down(reason: Reason): void
 }
 
-/** Opens a transport. */
-export type Open<Reason> = (env: Env, ticket: Ticket, on: Hears<Reason>) => Transport
+export type OpenSocket = (env: Env, ticket: Ticket, on: TransportEvents<View, number>) => Socket
+export type OpenPoll = (env: Env, ticket: Ticket, on: TransportEvents<View | null, Problem>, wait: number) => Transport
 
-/** What a line tells. */
-export interface LineEvents {
+/** What a connection reports. */
+export interface ConnectionEvents {
   view(view: View): void
   live(live: boolean): void
-  /** There is no such ticket any more. */
+  /** The hub has no such ticket any more. */
   gone(): void
-  /** There is no use in trying on. */
+  /** Another try would fail too. */
   fail(problem: Problem): void
 }
 
 interface Call {
   secret?: string
   body?: object
-  /** Milliseconds, 10,000 by default. */
+  /** Milliseconds, 8,000 by default. */
   timeout?: number
   signal?: AbortSignal
 }
 
 export type Request = (env: Env, path: string, call: Call) => Promise<any>
 export type Make = (env: Env, signal: AbortSignal) => Promise<Ticket>
-export type Ack = (env: Env, ticket: Ticket, seq: number) => Promise<unknown>
+export type Ack = (env: Env, ticket: Ticket, seq: number) => Promise<void>
+export type IsView = (said: any, ticket: Pick<Ticket, 'ticket'>) => boolean
+export type HubURL = (env: Env, path: string) => URL
+/** By the monotonic clock and by the wall clock. */
+export type Moment = [number, number]
+export type Now = (env: Env) => Moment
+export type Since = (env: Env, then: Moment) => number
 export type Path = (ticket: Ticket, what: string) => string
 export type Backoff = (env: Env, fails: number) => number
-export type Memory = (env: Env, use: (storage: Pick<Storage, 'getItem' | 'setItem'>) => unknown) => unknown
+export type Stored = (env: Env, use: (storage: Pick<Storage, 'getItem' | 'setItem'>) => unknown) => unknown

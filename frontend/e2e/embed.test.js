@@ -156,7 +156,8 @@ async function recipe(name, hubURL, program) {
   return bundle.text
 }
 
-const keep = 'globalThis.heard = []\nconst take = async (token) => { heard.push(token) }\nconst root = document.querySelector("main")\n'
+// As a site's fetch does: its first answer is a 500, which is no rejection.
+const keep = 'globalThis.heard = []\nconst take = async (token) => new Response("", { status: heard.push(token) > 1 ? 200 : 500 })\nconst root = document.querySelector("main")\n'
 const recipes = {
   'react.jsx': `import { createRoot } from 'react-dom/client'
 ${keep}createRoot(root).render(<Login nonce="n-1" onToken={take} />)`,
@@ -172,6 +173,6 @@ for (const [name, program] of Object.entries(recipes)) {
     await logIn(page, hub, 'Ann')
     const [token, ...more] = await page.evaluate('heard')
     assert.equal(claims(token).nonce, 'n-1')
-    assert.deepEqual(more, [])
+    assert.deepEqual(more, [token], 'a 500 counts as a login')
   })
 }

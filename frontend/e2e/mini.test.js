@@ -361,6 +361,17 @@ test('what a proxy answers is a screen, not an exception', async () => {
   const page = await scan(wx, { qr_url: link })
   assert.ok(page.text().includes(zh.trouble[0]))
   assert.equal(page.data.wait, true)
+  const problem = { 'content-type': 'application/problem+json' }
+  for (const [statusCode, data, header] of [
+    [404, '404 page not found', {}], [403, '<h1>Forbidden</h1>', {}], [408, '', undefined], [200, '<h1>Welcome</h1>', {}], [204, '', {}],
+    [200, { status: 'ok' }, {}], [200, { state: 'confirmed' }, {}], [410, { code: 'ticket_expired' }, {}], [404, { code: 'E17' }, problem],
+  ]) {
+    wx.request = ({ success }) => success({ statusCode, data, header })
+    const { screen, retry } = (await scan(wx, { qr_url: link })).data
+    assert.deepEqual([screen, retry], ['trouble', true], `${statusCode} ${data}`)
+  }
+  wx.request = ({ success }) => success({ statusCode: 410, data: { code: 'ticket_expired' }, header: { 'Content-Type': 'Application/Problem+JSON; charset=utf-8' } })
+  assert.equal((await scan(wx, { qr_url: link })).data.screen, 'expired')
 })
 
 test('nickname and picture: nothing is sent that was not saved', async (t) => {

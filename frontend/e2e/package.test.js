@@ -82,7 +82,7 @@ test('a server that renders pages can import it', async () => {
   assert.equal(LoginQR.name, 'LoginQR')
 })
 
-test('minified the module is below 3 kB gzipped', async () => {
+test('minified the module is below 4.5 kB gzipped', async () => {
   const { outputFiles: [bundle] } = await build({ entryPoints: [join(client, 'login.js')], bundle: true, minify: true, format: 'esm', write: false })
-  assert.ok(gzipSync(bundle.contents, { level: 9 }).length < 3000)
+  assert.ok(gzipSync(bundle.contents, { level: 9 }).length < 4500)
 })

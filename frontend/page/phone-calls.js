@@ -17,6 +17,12 @@ export const SCREENS = {
   timeout: 'timeout',
   network: 'offline',
 }
+// The contract's other refusals: the screen shows the hub's own words.
+const REFUSED = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
+  'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
+const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
+const NO_ANSWER = { code: 'store_unavailable' } // the hub's was not reached
+const LONGEST_WAIT = 60 // seconds
 const TIMEOUT = 12000 // the hub itself gives up on a provider after 10 s
 const FRESH_CODE_HELPS = ['code_invalid', 'provider_unavailable']
 
@@ -36,9 +42,10 @@ export function createPhone({ ticket, fetch = globalThis.fetch, random = randomH
     try {
       const answer = await fetch(`/api/login/tickets/${ticket}/${action}`, {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
-        signal: AbortSignal.timeout(TIMEOUT),
+        redirect: 'error', signal: AbortSignal.timeout(TIMEOUT),
       })
-      return { ...await answer.json(), retryAfter: parseInt(answer.headers.get('Retry-After')) || 0 }
+      const retryAfter = Math.min(parseInt(answer.headers.get('Retry-After')) || 0, LONGEST_WAIT)
+      return { ...await read(answer, SUCCESS[action]), retryAfter }
     } catch (err) {
       return { code: err.name === 'TimeoutError' ? 'timeout' : 'network' }
     }
@@ -48,6 +55,22 @@ export function createPhone({ ticket, fetch = globalThis.fetch, random = randomH
     scan: (name) => call('scan', name, { user: { nickname: name } }),
     confirm: (name, match) => call('confirm', name, { match, user: { nickname: name } }),
     reject: (name) => call('reject', name),
+  }
+}
+
+// A proxy can answer with any status and any text: only the contract's own forms are the hub's.
+async function read(answer, state) {
+  const said = await answer.text().then(parse)
+  const isProblem = /^application\/problem\+json *(;|$)/i.test(answer.headers.get('Content-Type') ?? '')
+  const known = said?.code in SCREENS || REFUSED.includes(said?.code)
+  return (answer.ok ? said?.state === state : isProblem && known) ? said : NO_ANSWER
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
   }
 }
 

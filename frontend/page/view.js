@@ -78,7 +78,7 @@ function errorHint({ error }, said, retry) {
 }
 
 function errorWords(said, error) {
-  return said.errors[error?.code] ?? said.errors.unknown
+  return said.errors[error?.code] ?? (error?.foreign ? said.errors.network : said.errors.unknown)
 }
 
 // A live region speaks whenever it is written to, so the same text is not written twice.

@@ -1,12 +1,18 @@
 import { createLogin } from '../login.js'
 
-/** A clock that stands still until it is advanced; every due timer runs at its own moment. */
+/**
+ * A clock that stands still until it is advanced; every due timer runs at its own moment. `sleep`
+ * is what a suspended machine does: only the wall clock goes on.
+ */
 export class Clock {
   #now = 0
+  #slept = 0
   #next = 1
   #timers = new Map()
 
   now = () => this.#now
+  wall = () => this.#now + this.#slept
+  sleep = (ms) => { this.#slept += ms }
   setTimeout = (run, ms = 0) => {
     this.#timers.set(this.#next, { at: this.#now + ms, run })
     return this.#next++
@@ -70,6 +76,7 @@ export class Hub {
     if (call.path === '/api/login/tickets') return Promise.resolve(this.refuse?.() ?? json(201, this.#make()))
     return new Promise((resolve, reject) => {
       call.answer = (status, body, headers) => resolve(json(status, body, headers))
+      call.give = resolve
       call.fail = () => reject(new TypeError('Failed to fetch'))
       init.signal.addEventListener('abort', () => {
         call.aborted = true
@@ -95,33 +102,34 @@ export class Hub {
   }
 }
 
+/** An answer of the hub. */
 export function json(status, body, headers) {
-  return new Response(body === undefined ? null : JSON.stringify(body), { status, headers })
+  const type = status < 400 ? 'application/json' : 'application/problem+json'
+  return new Response(body === undefined ? null : JSON.stringify(body), { status, headers: { 'Content-Type': type, ...headers } })
 }
 
 /** A login against a fake hub; random is 0.5 unless told. */
-export async function login(t, options = {}) {
+export async function login(t, { clock = new Clock(), ...options } = {}) {
   const hub = new Hub()
-  const clock = new Clock()
-  const memory = new Map()
+  const storage = new Map()
   const win = new EventTarget()
   const doc = Object.assign(new EventTarget(), { hidden: false })
   const states = []
   const page = createLogin({
     hub: 'https://hub.test', clientId: 'demo', nonce: 'n', random: () => 0.5,
     fetch: hub.fetch, WebSocket: hub.WebSocket, clock, win, doc,
-    storage: () => ({ getItem: (k) => memory.get(k) ?? null, setItem: (k, v) => memory.set(k, v) }),
+    storage: () => ({ getItem: (k) => storage.get(k) ?? null, setItem: (k, v) => storage.set(k, v) }),
     ...options,
     onState: (snapshot) => states.push(snapshot),
   })
   t.after(() => page.stop())
   await settle()
-  const show = (hidden) => {
+  const hide = (hidden) => {
     doc.hidden = hidden
     doc.dispatchEvent(new Event('visibilitychange'))
   }
   return {
-    hub, clock, memory, win, show, page, states,
+    hub, clock, storage, win, doc, hide, page, states,
     get now() {
       return states.at(-1)
     },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { confirmed, consumed, expired, json, login, pending, scanned, settle } from './fakes.js'
+import { createLogin } from '../login.js'
+import { confirmed, consumed, expired, Hub, json, login, pending, scanned, settle } from './fakes.js'
 
 test('a login goes from the code to the acknowledged token', async (t) => {
   let taken
@@ -37,17 +38,73 @@ test('the secret is in no URL', async (t) => {
   for (const { url } of [...l.hub.calls, ...l.hub.sockets]) assert.ok(!url.includes('secret'), url)
 })
 
-test('a token that the site did not take is not acknowledged but handed over again', async (t) => {
-  let tries = 0
-  const l = await login(t, { onToken: async () => { if (++tries === 1) throw new Error('site is down') } })
+const refusals = {
+  'a rejection': () => Promise.reject(new Error('site is down')),
+  'an exception': () => { throw new Error('site is down') },
+  'a 500 that fetch resolves to': async () => new Response('', { status: 500 }),
+  'a 401 among several answers': async () => [undefined, new Response('', { status: 401 })],
+}
+for (const [name, refuse] of Object.entries(refusals)) {
+  test(`${name} is no acknowledgement: the token is given again`, async (t) => {
+    const times = []
+    const l = await login(t, {
+      onToken(token) {
+        times.push(l.clock.now())
+        return times.length > 3 ? new Response(token) : refuse()
+      },
+    })
+    l.hub.socket.says(confirmed)
+    await l.clock.advance(6999)
+    assert.deepEqual(times, [0, 1000, 3000])
+    assert.deepEqual(l.hub.sockets[0].sent, [])
+    await l.clock.advance(1)
+    assert.deepEqual(times, [0, 1000, 3000, 7000])
+    const acks = [...l.hub.sockets.flatMap((socket) => socket.sent), ...l.hub.calling('ack')]
+    assert.equal(acks.length, 1)
+  })
+
+  test(`${name} until the token has expired is an error, not a new code`, async (t) => {
+    let tries = 0
+    const l = await login(t, { onToken: () => { tries++; return refuse() } })
+    l.hub.socket.says(confirmed)
+    await l.clock.advance(59000)
+    l.hub.socket.says({ ...expired, seq: 4 }) // the ticket; the token lives for 300 s
+    await l.clock.advance(240000)
+    assert.equal(l.now.state, 'confirmed')
+    assert.ok(tries > 30, `given ${tries} times`)
+    await l.clock.advance(20000)
+    assert.equal(l.now.state, 'error')
+    assert.equal(l.now.error.code, 'token_not_accepted')
+    assert.match(l.now.error.detail, /site is down|site answered (500|401)/)
+    assert.ok(!l.now.error.passing && !l.now.retryIn)
+    const last = tries
+    await l.clock.advance(600000)
+    assert.equal(tries, last)
+    assert.equal(l.hub.made, 1)
+    assert.deepEqual([...l.hub.sockets.flatMap((socket) => socket.sent), ...l.hub.calling('ack')], [])
+  })
+}
+
+test('a site that takes the token after the ticket has expired is logged in', async (t) => {
+  let took
+  const l = await login(t, { onToken: () => new Promise((done) => { took = done }) })
   l.hub.socket.says(confirmed)
-  await l.clock.advance(1000)
-  assert.equal(l.hub.sockets.length, 2)
-  assert.deepEqual(l.hub.sockets[0].sent, [])
-  l.hub.socket.says(confirmed)
+  l.hub.socket.says({ ...expired, seq: 4 })
+  took(new Response(null, { status: 204 }))
   await settle()
-  assert.equal(tries, 2)
-  assert.deepEqual(l.hub.socket.sent, [{ ack: 3 }])
+  assert.equal(l.now.state, 'consumed')
+  assert.equal(l.hub.made, 1)
+})
+
+test('an acknowledgement that a dead socket swallows is repeated by a request', async (t) => {
+  const l = await login(t, { onToken() {} })
+  l.hub.socket.says(confirmed)
+  await l.clock.advance(3999)
+  assert.deepEqual(l.hub.sockets[0].sent, [{ ack: 3 }])
+  await l.clock.advance(1)
+  l.hub.calling('poll')[0].answer(200, confirmed)
+  await settle()
+  assert.equal(l.hub.calling('ack').length, 1)
 })
 
 test('a repeated token is handed over once and acknowledged each time', async (t) => {
@@ -103,7 +160,7 @@ test('an expired ticket is renewed in place up to the limit, then only by the us
   }
   assert.equal(l.hub.made, 3)
   assert.equal(l.now.state, 'expired')
-  l.show(false)
+  l.hide(false)
   await l.clock.advance(600000)
   assert.equal(l.hub.made, 3)
   l.page.refresh()
@@ -128,12 +185,12 @@ test('the countdown alone renews nothing', async (t) => {
 
 test('a hidden tab renews when it is seen again', async (t) => {
   const l = await login(t)
-  l.show(true)
+  l.hide(true)
   l.hub.socket.says(expired)
   await l.clock.advance(600000)
   assert.equal(l.hub.made, 1)
   assert.equal(l.now.state, 'expired')
-  l.show(false)
+  l.hide(false)
   await settle()
   assert.equal(l.hub.made, 2)
   assert.equal(l.now.state, 'pending')
@@ -188,4 +245,24 @@ test('after "not me" nothing of the old ticket is heard', async (t) => {
   assert.equal(l.now.state, 'pending')
   assert.equal(old.readyState, 3)
   assert.equal(l.hub.socket.url, 'wss://hub.test/api/login/tickets/ticket2/ws')
+})
+
+for (const [hub, base] of [
+  ['https://hub.test', 'https://hub.test/'], ['https://hub.test/', 'https://hub.test/'], ['https://hub.test//', 'https://hub.test/'],
+  ['https://hub.test/hub', 'https://hub.test/hub/'], ['https://hub.test/a/hub/?x=1#y', 'https://hub.test/a/hub/'],
+]) {
+  test(`the hub ${hub} is asked below ${base}`, async (t) => {
+    const hubs = new Hub()
+    const fetch = (url, init) => hubs.fetch(url.replace(base, 'https://hub.test/'), init)
+    const urls = []
+    const l = await login(t, { hub, fetch: (url, init) => { urls.push(url); return fetch(url, init) } })
+    await l.clock.advance(2500)
+    assert.deepEqual(urls, [`${base}api/login/tickets`, `${base}api/login/tickets/ticket1/poll?after=0&wait=25`])
+    assert.equal(l.hub.socket.url, `${base.replace('https', 'wss')}api/login/tickets/ticket1/ws`)
+    assert.equal(l.now.qrImage, `${base}api/login/tickets/ticket1/qr.svg`)
+  })
+}
+
+test('a hub that is no URL is refused at once', () => {
+  assert.throws(() => createLogin({ hub: 'https://' }), TypeError)
 })

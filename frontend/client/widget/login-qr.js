@@ -10,7 +10,8 @@ import { words } from './words.js'
  * @property {string} token
  * @property {HubView} view
  * @property {(taken: Promise<unknown>) => void} waitUntil the token is acknowledged once all of
- *   these resolve; if one rejects it is handed over again, by another event
+ *   these resolve; if one rejects, or resolves to a Response whose `ok` is false, the token is
+ *   given again, by another event
  */
 
 const RESTARTS = ['hub', 'client', 'login-nonce']
@@ -21,7 +22,7 @@ const Base = globalThis.HTMLElement ?? class {}
  * `<login-qr client="demo" login-nonce="…">`: the code, who has scanned it, the number to match,
  * the countdown, and what to do when something is wrong. Attributes:
  *
- * - `hub`: the hub's origin; where this module came from by default
+ * - `hub`: the hub's URL; where this module came from by default
  * - `client`, `login-nonce`: as in createLogin (browsers hide an attribute named `nonce`)
  * - `lang`: zh-CN, zh-TW or en; by default the document's language, then the browser's
  * - `theme`: light or dark; by default the system's
@@ -87,7 +88,7 @@ export class LoginQR extends Base {
 
   #start() {
     this.#login = createLogin({
-      hub: new URL(this.getAttribute('hub') || import.meta.url, location.href).origin,
+      hub: this.getAttribute('hub') || moduleHub(import.meta.url),
       clientId: this.getAttribute('client') ?? undefined,
       nonce: this.getAttribute('login-nonce') ?? undefined,
       onState: (snapshot) => this.#changed(snapshot),
@@ -133,6 +134,16 @@ export class LoginQR extends Base {
     const language = chooseLanguage([around, ...navigator.languages])
     this.#view?.speak(words[language], language)
   }
+}
+
+/**
+ * The hub that serves this module; for a bundle its own origin.
+ *
+ * @param {string} url
+ */
+function moduleHub(url) {
+  const end = url.indexOf('/assets/client/widget/')
+  return end < 0 ? new URL(url).origin : url.slice(0, end)
 }
 
 if (globalThis.customElements && !customElements.get('login-qr')) customElements.define('login-qr', LoginQR)

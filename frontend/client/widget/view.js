@@ -106,7 +106,7 @@ export class View {
 function hint({ state, live, error }, said) {
   if (live === false && ['pending', 'scanned', 'confirmed'].includes(state)) return said.offline
   if (state === 'scanned') return said.claimed
-  if (state === 'error') return said.errors[error?.code ?? ''] ?? said.errors.unknown
+  if (state === 'error') return said.errors[error?.code ?? ''] ?? (error?.foreign ? said.errors.network : said.errors.unknown)
   return ''
 }
 

@@ -29,6 +29,7 @@ const en = {
     origin_not_allowed: 'Logging in is not allowed from this address. Open the site by its proper address.',
     login_disabled: 'QR login is switched off. Please use another way to log in.',
     replaced: 'This login was opened elsewhere. Get a new code to log in here.',
+    token_not_accepted: 'You confirmed, but this site did not accept the login. Please try again later.',
     unknown: 'Please try again; if it persists, tell the site’s operator.',
   }),
 }
@@ -63,6 +64,7 @@ const zhCN = {
     origin_not_allowed: '此地址不允许登录，请从网站的正式地址打开。',
     login_disabled: '扫码登录已暂停，请使用其他登录方式。',
     replaced: '此登录已在别处打开。如需在这里登录，请重新获取二维码。',
+    token_not_accepted: '你已确认，但本网站未能接受登录，请稍后再试。',
     unknown: '请重试；如果一直如此，请联系网站管理员。',
   },
 }
@@ -97,6 +99,7 @@ const zhTW = {
     origin_not_allowed: '此網址不允許登入，請從網站的正式網址開啟。',
     login_disabled: '掃碼登入已暫停，請使用其他登入方式。',
     replaced: '此登入已在別處開啟。如需在這裡登入，請重新取得 QR Code。',
+    token_not_accepted: '你已確認，但本網站未能接受登入，請稍後再試。',
     unknown: '請重試；如果一直如此，請聯絡網站管理員。',
   },
 }

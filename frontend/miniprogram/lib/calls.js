@@ -17,6 +17,12 @@ const SCREENS = {
   timeout: 'timeout',
   network: 'offline',
 }
+// The contract's other refusals: the screen shows the hub's own words.
+const REFUSED = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
+  'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
+const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
+const NO_ANSWER = { code: 'store_unavailable' } // the hub's was not reached
+const LONGEST_WAIT = 60 // seconds
 const FRESH_CODE_HELPS = ['code_invalid', 'provider_unavailable']
 const TIMEOUT = 12000 // the hub itself gives up on WeChat after 10 s
 
@@ -36,7 +42,9 @@ function createCalls({ wx, hub, ticket, language }) {
   async function once(action, more) {
     const code = await login(wx)
     if (!code) return { code: 'network' }
-    return post(wx, `${hub}/api/login/tickets/${ticket}/${action}`, Object.assign({ provider: 'wechat', code }, more), language)
+    const answer = await post(wx, `${hub.replace(/\/+$/, '')}/api/login/tickets/${ticket}/${action}`,
+      Object.assign({ provider: 'wechat', code }, more), language)
+    return read(answer, SUCCESS[action])
   }
 
   return {
@@ -60,21 +68,27 @@ function post(wx, url, data, language) {
       timeout: TIMEOUT,
       header: { 'Content-Type': 'application/json', 'Accept-Language': language },
       data,
-      // Called for every status; what a proxy answers may be no JSON at all.
-      success: ({ statusCode, data: answer, header }) => {
-        const said = answer && typeof answer === 'object' ? answer : {}
-        const code = said.code || (said.state ? undefined : statusCode >= 500 ? 'store_unavailable' : `http_${statusCode}`)
-        done(Object.assign({}, said, { code, retryAfter: retryAfter(header) }))
-      },
-      fail: ({ errMsg }) => done({ code: /time(d )?out/i.test(errMsg) ? 'timeout' : 'network' }),
+      success: done, // for every status
+      fail: ({ errMsg }) => done({ failed: /time(d )?out/i.test(errMsg) ? 'timeout' : 'network' }),
     })
   })
 }
 
+// A proxy can answer with any status and any text: only the contract's own forms are the hub's.
+function read({ failed, statusCode, data, header }, state) {
+  if (failed) return { code: failed }
+  const said = data && typeof data === 'object' ? data : {}
+  const isProblem = /^application\/problem\+json *(;|$)/i.test(field(header, 'content-type'))
+  const known = said.code in SCREENS || REFUSED.includes(said.code)
+  const own = statusCode >= 200 && statusCode < 300 ? said.state === state : isProblem && known
+  const retryAfter = Math.min(parseInt(field(header, 'retry-after'), 10) || 0, LONGEST_WAIT)
+  return Object.assign({}, own ? said : NO_ANSWER, { retryAfter })
+}
+
 // Phones differ in the case of a header's name.
-function retryAfter(header) {
-  const name = Object.keys(header || {}).find((key) => key.toLowerCase() === 'retry-after')
-  return (name && parseInt(header[name], 10)) || 0
+function field(header, wanted) {
+  const name = Object.keys(header || {}).find((key) => key.toLowerCase() === wanted)
+  return name ? String(header[name]) : ''
 }
 
 function screen({ state, login: asks, match_choices: choices, expires_in: expiresIn, code, detail, retryAfter: after }) {

@@ -9,7 +9,10 @@ function phone(...answers) {
     calls.push({ url, body: JSON.parse(init.body) })
     const answer = answers.shift()
     if (!answer) throw new TypeError('Failed to fetch')
-    return new Response(JSON.stringify(answer.body ?? answer), { headers: answer.headers })
+    if (answer instanceof Response) return answer
+    const body = answer.body ?? answer
+    const headers = { 'Content-Type': body.code ? 'application/problem+json' : 'application/json', ...answer.headers }
+    return new Response(JSON.stringify(body), { status: body.code ? 409 : 200, headers })
   }
   let n = 0
   return { calls, ...createPhone({ ticket: 'T', fetch, random: () => String(++n) }) }
@@ -46,6 +49,28 @@ for (const [code, screen] of Object.entries(outcomes)) {
     assert.ok(words.zh[screen][0] && words.tw[screen][0] && words.en[screen][0])
   })
 }
+
+const strangers = {
+  'a 404 in plain text': new Response('404 page not found', { status: 404 }),
+  'a 403 page': new Response('<h1>Forbidden</h1>', { status: 403, headers: { 'Content-Type': 'text/html' } }),
+  'a portal’s page': new Response('<h1>Welcome</h1>', { headers: { 'Content-Type': 'text/html' } }),
+  'an empty success': new Response(null, { status: 204 }),
+  'somebody else’s JSON': Response.json({ status: 'ok' }),
+  'a state that was not asked for': Response.json({ state: 'rejected' }),
+  'a refusal that is no problem document': Response.json({ code: 'ticket_expired' }, { status: 410 }),
+  'somebody else’s problem': new Response('{"code":"E17"}', { status: 404, headers: { 'Content-Type': 'application/problem+json' } }),
+}
+for (const [name, answer] of Object.entries(strangers)) {
+  test(`${name} is not the hub’s answer: it can be tried again`, async () => {
+    assert.equal((await phone(answer).scan('A')).screen, 'trouble')
+  })
+}
+
+test('a media type may have parameters and any case, and a wait is bounded', async () => {
+  const headers = { 'Content-Type': 'Application/Problem+JSON; charset=utf-8', 'Retry-After': '3600' }
+  const { screen, retryAfter } = await phone({ body: { code: 'rate_limited' }, headers }).scan('A')
+  assert.deepEqual([screen, retryAfter], ['busy', 60])
+})
 
 test('without a network there is a screen too', async () => {
   assert.equal((await phone().scan('A')).screen, 'offline')

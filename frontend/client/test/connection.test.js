@@ -9,15 +9,41 @@ test('a black-holed socket costs 2.5 s, and the session remembers it', async (t)
   await l.clock.advance(1)
   const [poll] = l.hub.calling('poll')
   assert.match(poll.url, /poll\?after=0&wait=25$/)
-  assert.equal(l.memory.size, 0, 'blocked before the poll proved it')
+  assert.equal(l.storage.size, 0, 'blocked before the poll proved it')
   poll.answer(200, pending)
   await settle()
-  assert.equal(l.hub.socket.readyState, 3, 'the mute socket stays open')
   assert.match(l.hub.calling('poll')[1].url, /after=1&/)
   l.page.refresh()
   await settle()
-  assert.equal(l.hub.sockets.length, 1, 'a blocked socket is tried again in the session')
-  assert.equal(l.hub.calling('poll').length, 3)
+  assert.equal(l.hub.sockets[0].readyState, 3, 'the old ticket keeps its socket')
+  assert.equal(l.hub.calling('poll').length, 3, 'the next ticket waits for a socket again')
+  assert.equal(l.hub.sockets.length, 2, 'the next ticket does not try a socket')
+})
+
+test('one slow handshake does not turn the session to polling', async (t) => {
+  const l = await login(t)
+  await l.clock.advance(2500)
+  l.hub.calling('poll')[0].answer(200, pending)
+  await l.clock.advance(500)
+  l.hub.socket.says(pending)
+  assert.ok(l.hub.calling('poll')[1].aborted, 'both transports go on')
+  l.page.refresh()
+  await settle()
+  assert.equal(l.hub.calling('poll').length, 2, 'the next ticket polls at once')
+  assert.equal(l.hub.sockets.length, 2)
+})
+
+test('a connection that polls tries a socket again after some minutes', async (t) => {
+  const l = await login(t)
+  l.hub.socket.drops(1006)
+  for (let minutes = 0; l.hub.sockets.length === 1; minutes += 25 / 60) {
+    assert.ok(minutes < 5, 'polls for good')
+    l.hub.calling('poll').at(-1).answer(...(minutes ? [204] : [200, pending]))
+    await l.clock.advance(25000)
+  }
+  l.hub.socket.says(scanned)
+  assert.equal(l.now.state, 'scanned')
+  assert.ok(l.hub.calling('poll').at(-1).aborted)
 })
 
 test('a poll that has seen a scan asks anew after each wait: Redis may have fallen back', async (t) => {
@@ -65,7 +91,7 @@ test('a slow socket that speaks first wins, and nothing is remembered', async (t
   l.hub.socket.says(scanned)
   assert.equal(l.now.state, 'scanned')
   assert.ok(l.hub.calling('poll')[0].aborted)
-  assert.equal(l.memory.size, 0)
+  assert.equal(l.storage.size, 0)
 })
 
 test('a refused socket hands over to the poll at once', async (t) => {
@@ -94,7 +120,7 @@ test('with the network down sockets are not blamed, and both are tried again', a
   l.hub.calling('poll')[0].fail()
   await settle()
   assert.equal(l.now.live, false)
-  assert.equal(l.memory.size, 0)
+  assert.equal(l.storage.size, 0)
   await l.clock.advance(500)
   assert.equal(l.hub.sockets.length, 2)
   l.hub.socket.says(pending)
@@ -159,29 +185,12 @@ test('failing tries come ever later', async (t) => {
     while (l.hub.sockets.length === tries) await l.clock.advance(100)
     waits.push(l.clock.now() - since)
   }
-  assert.deepEqual(waits, [500, 1000, 2000, 4000, 8000, 10000, 10000])
-})
-
-test('the page and the network coming back connect at once', async (t) => {
-  const l = await login(t)
-  l.hub.socket.says(pending)
-  l.win.dispatchEvent(new Event('online'))
-  assert.equal(l.hub.sockets.length, 2)
-  l.hub.socket.says(pending)
-  l.show(false)
-  assert.equal(l.hub.sockets.length, 2, 'a glance at a living page costs a connection')
-  await l.clock.advance(30000)
-  l.show(false)
-  assert.equal(l.hub.sockets.length, 3)
-  l.win.dispatchEvent(new Event('pagehide'))
-  assert.equal(l.hub.socket.readyState, 3, 'a page in the cache keeps its socket')
-  l.win.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }))
-  assert.equal(l.hub.sockets.length, 4)
+  assert.deepEqual(waits, [500, 1000, 2000, 4000, 4500, 4500, 4500])
 })
 
 test('the poll acknowledges by a request of its own, again until it is heard', async (t) => {
   const l = await login(t, { onToken() {} })
-  l.memory.set('loginhub.sockets', 'blocked')
+  l.storage.set('loginhub.sockets', 'blocked')
   l.page.refresh()
   await settle()
   l.hub.calling('poll')[0].answer(200, confirmed)
@@ -234,22 +243,13 @@ test('polls that come back early and empty are spread', async (t) => {
   assert.equal(l.hub.calling('poll').length, 2)
 })
 
-test('a poll that nobody answers is given up after its wait and ten seconds', async (t) => {
+test('a poll that is never answered is given up, and asked again at most 10 s later', async (t) => {
   const l = await login(t)
   l.hub.socket.drops(1006)
-  await l.clock.advance(35000)
-  assert.ok(l.hub.calling('poll')[0].aborted)
-  assert.equal(l.now.live, false)
-})
-
-test('a proxy that answers with its own page is a passing trouble', async (t) => {
-  const l = await login(t)
-  l.hub.refuse = () => new Response('<h1>Bad Gateway</h1>', { status: 502 })
-  l.page.refresh()
-  await settle()
-  assert.equal(l.now.error.code, 'http_502')
-  l.hub.refuse = () => new Response('<h1>Welcome to the airport</h1>', { status: 200 })
-  await l.clock.advance(2000)
-  assert.equal(l.now.error.code, 'network')
-  assert.ok(l.now.retryIn > 0)
+  for (let polls = 1; polls < 8; polls++) {
+    assert.equal(l.hub.calling('poll').length, polls)
+    await l.clock.advance(Math.min(2500 * 2 ** (polls - 1), 10000))
+    assert.ok(l.hub.calling('poll')[polls - 1].aborted)
+    assert.equal(l.now.live, false)
+  }
 })

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { confirmed, json, login, scanned, settle } from './fakes.js'
+
+const html = { 'Content-Type': 'text/html' }
+const problem = { 'Content-Type': 'application/problem+json' }
+const document = (status, body, type = 'application/json') => () => new Response(JSON.stringify(body), { status, headers: { 'Content-Type': type } })
+
+// What proxies, balancers, captive portals and firewalls answer in the hub's place.
+const strangers = {
+  'Traefik that restarts': () => new Response('404 page not found\n', { status: 404, headers: { 'Content-Type': 'text/plain' } }),
+  'an ingress without endpoints': () => new Response('default backend - 404', { status: 404 }),
+  'a firewall’s page': () => new Response('<h1>Forbidden</h1>', { status: 403, headers: html }),
+  'a firewall’s document': document(403, { code: 'login_disabled' }),
+  'a proxy that wants a password': () => new Response('', { status: 407 }),
+  'a proxy that has waited': () => new Response('', { status: 408 }),
+  'a page that is gone': () => new Response('', { status: 410, headers: html }),
+  'somebody else’s limit': () => new Response('', { status: 429, headers: { 'Retry-After': '3600' } }),
+  'a bad gateway': () => new Response('<h1>Bad Gateway</h1>', { status: 502, headers: html }),
+  'a redirect to a portal': () => new Response(null, { status: 302, headers: { Location: 'http://portal.test/' } }),
+  'a portal’s page': () => new Response('<h1>Welcome to the airport</h1>', { status: 200, headers: html }),
+  'an empty success': () => new Response('', { status: 200 }),
+  'somebody else’s JSON': document(200, { status: 'ok' }),
+  'a JSON null': document(200, null),
+  'a JSON text': document(200, 'pending'),
+  'a view of another ticket': document(200, { ...confirmed, ticket: 'another' }),
+  'a state that there is not': document(200, { state: 'open', seq: 9 }),
+  'a problem without a code': document(404, { title: 'Not Found', status: 404 }, 'application/problem+json'),
+  'a problem with a stranger’s code': document(404, { code: 'NOT_FOUND' }, 'application/problem+json'),
+  'a problem that is no document': () => new Response('<h1>', { status: 404, headers: problem }),
+  'no answer': () => { throw new TypeError('Failed to fetch') },
+}
+
+function give(call, answer) {
+  try {
+    call.give(answer())
+  } catch {
+    call.fail()
+  }
+}
+
+for (const [name, answer] of Object.entries(strangers)) {
+  test(`the poll is answered by ${name}: the ticket waits`, async (t) => {
+    const tokens = []
+    const l = await login(t, { random: () => 0.999, onToken: (token) => { tokens.push(token) } })
+    const polls = () => l.hub.calling('poll')
+    l.hub.socket.drops(1006) // the handshake is answered alike
+    for (let tries = 1; tries < 20; tries++) {
+      give(polls().at(-1), answer)
+      await settle()
+      assert.deepEqual([l.now.state, l.now.live, l.hub.made], ['pending', false, 1])
+      const since = l.clock.now()
+      while (polls().length === tries) {
+        await l.clock.advance(100)
+        if (l.hub.socket.readyState === 0) l.hub.socket.drops(1006)
+      }
+      assert.ok(l.clock.now() - since <= 10000, `${l.clock.now() - since} ms until try ${tries + 1}`)
+    }
+    l.hub.calling('poll').at(-1).answer(200, confirmed)
+    await settle()
+    assert.deepEqual(tokens, ['T'])
+  })
+
+  test(`the creation is answered by ${name}: it is tried again`, async (t) => {
+    const l = await login(t, { random: () => 0.999 })
+    l.hub.refuse = async () => answer()
+    l.page.refresh()
+    await settle()
+    for (let tries = 2; tries < 12; tries++) {
+      assert.equal(l.hub.calls.length, tries)
+      assert.deepEqual([l.now.state, l.now.live, l.now.error.foreign], ['error', false, true])
+      assert.ok(l.now.retryIn <= 10)
+      await l.clock.advance(l.now.retryIn * 1000)
+    }
+    l.hub.refuse = undefined
+    await l.clock.advance(10000)
+    assert.equal(l.now.state, 'pending')
+  })
+
+  test(`the acknowledgement is answered by ${name}: it is repeated`, async (t) => {
+    const l = await login(t, { onToken() {} })
+    l.hub.socket.drops(1006)
+    l.hub.calling('poll')[0].answer(200, confirmed)
+    await settle()
+    const [ack] = l.hub.calling('ack')
+    give(ack, answer)
+    await l.clock.advance(1000)
+    assert.equal(l.now.state, 'confirmed')
+    assert.equal(l.hub.calling('ack').length, 2)
+  })
+}
+
+test('a creation or a poll that is answered 204, again and again, is no connection', async (t) => {
+  const l = await login(t)
+  l.hub.refuse = () => new Response(null, { status: 204 })
+  l.page.refresh()
+  await settle()
+  assert.equal(l.now.live, false)
+  l.hub.refuse = undefined
+  await l.clock.advance(10000)
+  l.hub.socket.drops(1006)
+  for (let i = 0; i < 2; i++) {
+    l.hub.calling('poll').at(-1).answer(204)
+    await l.clock.advance(1000)
+  }
+  assert.equal(l.now.live, false)
+})
+
+test('a socket that brings no view is not kept', async (t) => {
+  const l = await login(t)
+  for (const said of [{}, 'welcome', null, { state: 'open', seq: 2 }, { ...scanned, ticket: 'another' }]) l.hub.socket.says(said)
+  assert.equal(l.now.state, 'pending')
+  await l.clock.advance(2500)
+  assert.equal(l.hub.calling('poll').length, 1)
+})
+
+for (const type of ['application/problem+json', 'application/problem+json; charset=utf-8', 'Application/Problem+JSON;v=1']) {
+  test(`a ${type} with a code of the contract is the hub’s`, async (t) => {
+    const refuse = async (status, code) => {
+      const l = await login(t)
+      l.hub.socket.drops(1006)
+      l.hub.calling('poll')[0].give(document(status, { code }, type)())
+      await settle()
+      return l
+    }
+    assert.equal((await refuse(404, 'ticket_not_found')).hub.made, 2)
+    assert.equal((await refuse(410, 'ticket_expired')).hub.made, 2)
+    for (const [status, code] of [[401, 'invalid_secret'], [403, 'origin_not_allowed'], [403, 'login_disabled'], [400, 'invalid_request']]) {
+      assert.equal((await refuse(status, code)).now.error?.code, code)
+    }
+    for (const [status, code] of [[429, 'rate_limited'], [500, 'internal_error'], [503, 'store_unavailable'], [503, 'overloaded']]) {
+      const { now, hub } = await refuse(status, code)
+      assert.deepEqual([now.state, now.live, hub.made], ['pending', false, 1], code)
+    }
+  })
+}
+
+test('what the hub asks to wait is bounded', async (t) => {
+  const l = await login(t, { random: () => 0.999 })
+  l.hub.socket.drops(1006)
+  l.hub.calling('poll')[0].answer(503, { code: 'store_unavailable' }, { 'Retry-After': '3600' })
+  await l.clock.advance(9999)
+  assert.equal(l.hub.sockets.length, 1)
+  await l.clock.advance(1)
+  assert.equal(l.hub.sockets.length, 2)
+  l.hub.refuse = () => json(429, { code: 'rate_limited' }, { 'Retry-After': '3600' })
+  l.page.refresh()
+  await settle()
+  assert.equal(l.now.retryIn, 61)
+})
+
+test('the hub’s final answer to an acknowledgement ends a login that the site has', async (t) => {
+  for (const [status, code, state] of [[410, 'ticket_expired', 'consumed'], [404, 'ticket_not_found', 'consumed'], [409, 'not_confirmed', 'confirmed']]) {
+    const l = await login(t, { onToken() {} })
+    l.hub.socket.drops(1006)
+    l.hub.calling('poll')[0].answer(200, confirmed)
+    await settle()
+    l.hub.calling('ack')[0].answer(status, { code })
+    await l.clock.advance(20000)
+    assert.equal(l.now.state, state, code)
+    assert.equal(l.hub.calling('ack').length, 1)
+  }
+})
+
+test('with the hub gone a login that the site has ends with the ticket', async (t) => {
+  const l = await login(t, { onToken() {} })
+  l.hub.socket.drops(1006)
+  l.hub.calling('poll')[0].answer(200, confirmed)
+  await settle()
+  for (let second = 0; second < 59; second++) {
+    assert.equal(l.now.state, 'confirmed')
+    for (const call of l.hub.calls) call.fail?.()
+    await l.clock.advance(1000)
+  }
+  await l.clock.advance(20000)
+  assert.equal(l.now.state, 'consumed')
+})
