@@ -1,6 +1,7 @@
 package assertion
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -12,13 +13,17 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// parseSet reads the usable keys of a JWKS. Each key is read by itself: a key that
-// is malformed or not understood is ignored and disables no other (RFC 7517,
-// section 5).
-func parseSet(body []byte) ([]jose.JSONWebKey, error) {
+// MaxSet bounds a JWKS in bytes: some hundred keys with their certificates.
+const MaxSet = 512 << 10
+
+// ParseSet reads the keys of a JWKS that can verify an assertion. Each key is read
+// by itself: a key that is malformed or not understood is ignored and disables no
+// other (RFC 7517, section 5).
+func ParseSet(body []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // a file that an editor has saved
 	if err := json.Unmarshal(body, &set); err != nil || set.Keys == nil {
 		return nil, errors.New("not a JWKS: expected a JSON object with a list 'keys'")
 	}

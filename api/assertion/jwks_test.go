@@ -88,7 +88,7 @@ func unusableKeys(t *testing.T) map[string]string {
 // verifies fails the test unless an assertion of that key is good for the set.
 func verifies(t *testing.T, c *company, key jose.SigningKey, set ...string) {
 	t.Helper()
-	c.serve = serveKeys(`{"keys":[` + strings.Join(set, ",") + `]}`)
+	c.serve = serveKeys("\ufeff" + `{"keys":[` + strings.Join(set, ",") + `]}`)
 	v := verifier(t, c.URL, &memory{used: map[string]bool{}})
 	if _, err := v.Verify(t.Context(), sign(t, key, good()), ticket); err != nil {
 		t.Errorf("kid %q: %v", key.Key.(jose.JSONWebKey).KeyID, err)

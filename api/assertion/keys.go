@@ -16,7 +16,6 @@ import (
 
 const (
 	fetchLimit = 5 * time.Second
-	maxSet     = 512 << 10 // bytes of a JWKS: some hundred keys with their certificates
 	// freshFor is how long keys are used before they are fetched anew: a key
 	// that the company has taken out is refused after that.
 	freshFor = 5 * time.Minute
@@ -160,14 +159,14 @@ func (k *keys) get(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: HTTP status %d", ErrConfig, resp.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSet+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxSet+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
-	if len(body) > maxSet {
-		return nil, fmt.Errorf("%w: over %d KiB", ErrConfig, maxSet>>10)
+	if len(body) > MaxSet {
+		return nil, fmt.Errorf("%w: over %d KiB", ErrConfig, MaxSet>>10)
 	}
-	found, err := parseSet(body)
+	found, err := ParseSet(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sort"
 
+	"loginhub/api/assertion"
 	"loginhub/wechat"
 )
 
@@ -110,15 +110,21 @@ func refusedCode(err error) error {
 // appKeys fetches the own app's keys as a node does at the first login.
 func (e *examiner) appKeys(ctx context.Context, url string) {
 	const mend = "LOGINHUB_APP_JWKS_URL must give the back end's public keys to this machine"
-	var keys struct{ Keys []json.RawMessage }
+	var usable int
 	err := fetch(ctx, url, func(r *http.Response) error {
 		if r.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s says %s", url, r.Status)
 		}
-		return json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&keys)
+		text, err := io.ReadAll(io.LimitReader(r.Body, assertion.MaxSet))
+		if err != nil {
+			return err
+		}
+		keys, err := assertion.ParseSet(text)
+		usable = len(keys)
+		return err
 	})
-	if err == nil && len(keys.Keys) == 0 {
-		err = errors.New("no key in it")
+	if err == nil && usable == 0 {
+		err = errors.New("no usable key in it: EC P-256, Ed25519, or RSA of 2048 bits or more, for signatures")
 	}
-	e.try("app keys", err, fmt.Sprintf("%d at %s", len(keys.Keys), url), mend)
+	e.try("app keys", err, fmt.Sprintf("%d at %s", usable, url), mend)
 }
