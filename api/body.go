@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ const maxBody = 16 << 10
 // that drips holds a connection for ever, also where nobody reads it; and it
 // leaves the slowest provider its time.
 const bodyLimit = 20 * time.Second
+
+// byteOrderMark is what some platforms write before UTF-8. A parser may ignore it
+// (RFC 8259, section 8.1).
+var byteOrderMark = []byte("\ufeff")
 
 // boundBody sets the time for a body. What takes longer is cut off.
 func boundBody(c echo.Context) {
@@ -45,6 +50,7 @@ func readBody(c echo.Context) ([]byte, error) {
 		return nil, errMediaType
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	body = bytes.TrimPrefix(body, byteOrderMark)
 	var large *http.MaxBytesError
 	switch {
 	case len(body) == 0 && err == nil:

@@ -126,7 +126,9 @@ func TestMalformedBodiesAreRefused(t *testing.T) {
 		"trailing comma":        `{"nonce":"n",}`,
 		"single quotes":         "{'nonce':'n'}",
 		"a comment":             "{/* n */}",
-		"byte order mark":       "\ufeff{}",
+		"two byte order marks":  "\ufeff\ufeff{}",
+		"byte order mark after": "{}\ufeff",
+		"UTF-16":                "\xff\xfe{\x00}\x00",
 		"invalid UTF-8":         "{\"nonce\":\"\xff\xfe\"}",
 		"invalid UTF-8 in name": "{\"\xc3\":1}",
 		"invalid UTF-8 beside":  "{\"more\":\"\xed\xa0\x80\"}", // half of a pair
@@ -142,6 +144,20 @@ func TestMalformedBodiesAreRefused(t *testing.T) {
 			s.ask(t, "POST", making, chunked(body)).problem(t, 400, "invalid_request")
 		})
 	}
+}
+
+func TestBody_MayBeginWithAByteOrderMark(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, body := range []any{"\ufeff{}", chunked("\ufeff{}"), "\ufeff"} {
+		s.ask(t, "POST", making, body).ok(t, http.StatusCreated)
+	}
+	p := s.make(t, nil)
+	for _, action := range []string{"scan", "confirm"} {
+		body := "\ufeff" + `{"provider":"sandbox","code":"` + s.phone("ann").code() + `"}`
+		s.ask(t, "POST", p.path(action), body).ok(t, http.StatusOK)
+	}
+	s.ask(t, "POST", p.path("ack"), "\ufeff"+`{"seq":3}`, p.bearer()...).none(t)
 }
 
 func TestUnknownFieldsAreIgnored(t *testing.T) {
