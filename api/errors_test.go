@@ -245,7 +245,7 @@ func TestAPagesErrorIsAPage(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for path, status := range map[string]int{"/?client_id=nobody": 400, "/?client_id=%3Cscript%3E": 400,
-		"/s/AAAA": 404, "/s/": 404, "/s/AAAAAAAAAAAAAAAAAAAAA.": 404, "/s/AAAAAAAAAAAAAAAAAAAAAA/more": 404} {
+		"/s/AAAA": 404, "/s/AAAA/": 404, "/s/": 404, "/s//": 404, "/s/AAAAAAAAAAAAAAAAAAAAAA//": 404, "/s/AAAAAAAAAAAAAAAAAAAAA.": 404, "/s/AAAAAAAAAAAAAAAAAAAAAA/more": 404} {
 		a := s.ask(t, "GET", path, nil)
 		if a.status != status || a.header.Get("Content-Type") != "text/html; charset=UTF-8" {
 			t.Errorf("%s: %d as %q, wanted %d as a page", path, a.status, a.header.Get("Content-Type"), status)

@@ -29,6 +29,18 @@ func (s *Server) crossOrigin(c echo.Context) {
 	}
 }
 
+// allowedHeaders are those that the hub reads, and then those that tracing adds to
+// every request of a site's page: they are ignored, but a refusal would stop the
+// request. Browsers compare names without case (Fetch standard, section 4.8).
+const allowedHeaders = "Authorization, Content-Type, " +
+	"traceparent, tracestate, baggage, " + // W3C, OpenTelemetry
+	"sentry-trace, newrelic, elastic-apm-traceparent, uber-trace-id, sw8, x-honeycomb-trace, x-dtpc, " +
+	"b3, x-b3-traceid, x-b3-spanid, x-b3-parentspanid, x-b3-sampled, x-b3-flags, " + // Zipkin
+	"x-datadog-trace-id, x-datadog-parent-id, x-datadog-origin, x-datadog-sampling-priority, x-datadog-tags, " +
+	"x-amzn-trace-id, x-cloud-trace-context, request-id, request-context, " + // AWS, Google, Azure
+	"eagleeye-traceid, eagleeye-sessionid, eagleeye-pappname, " + // Alibaba
+	"x-request-id, x-correlation-id, x-trace-id"
+
 // preflight answers OPTIONS for an origin on any client's list.
 func (s *Server) preflight(c echo.Context) error {
 	if !s.origins[c.Request().Header.Get("Origin")] {
@@ -36,7 +48,7 @@ func (s *Server) preflight(c echo.Context) error {
 	}
 	h := c.Response().Header()
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Allow-Headers", allowedHeaders)
 	h.Set("Access-Control-Max-Age", "600")
 	return c.NoContent(http.StatusNoContent)
 }

@@ -16,12 +16,15 @@ const (
 	siteA = "https://a.example"
 	siteB = "https://b.example:8443"
 	evil  = "https://evil.example"
+
+	shell     = "capacitor://localhost"
+	extension = "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
 )
 
 // neighbours is a stand with two clients, each with an origin of its own.
 func neighbours(t *testing.T) *stand {
 	return start(t, options{clients: []*ticket.Client{
-		{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB, "http://localhost:3000"}}}})
+		{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB, "http://localhost:3000", shell, extension, "https://[::1]:8443"}}}})
 }
 
 // tell are the CORS headers of an answer.
@@ -51,6 +54,9 @@ func TestEveryClientHasItsOwnOrigins(t *testing.T) {
 		client string // whose list it is on
 	}{
 		{siteA, "a"}, {siteB, "b"}, {"http://localhost:3000", "b"}, {evil, ""}, {"null", ""}, {public, ""},
+		{shell, "b"}, {extension, "b"}, {"https://[::1]:8443", "b"},
+		{"capacitor://localhost:8080", ""}, {"ionic://localhost", ""}, {"Capacitor://localhost", ""}, {"capacitor://", ""}, {"http://localhost", ""}, {"file://", ""},
+		{"chrome-extension://bbcdefghijklmnopabcdefghijklmnop", ""}, {strings.ToUpper(extension), ""}, {extension + "/", ""},
 		{"", ""}, // sent, and empty
 		{"https://a.example:443", ""}, {"http://a.example", ""}, {"https://a.example/", ""}, {"https://b.example", ""},
 		{"https://a.example.evil.example", ""}, {"https://evil-a.example", ""}, {"https://sub.a.example", ""}, {"*", ""},
@@ -125,14 +131,13 @@ func TestAPreflightIsAnsweredForAnyClientsOrigin(t *testing.T) {
 	for _, path := range []string{making, p.path("ws"), p.path("poll"), p.path("ack")} {
 		ask := func(origin string) *answer {
 			return s.ask(t, "OPTIONS", path, nil, "Origin", origin,
-				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type")
+				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,baggage,content-type,sentry-trace")
 		}
-		for _, origin := range []string{siteA, siteB} {
+		for _, origin := range []string{siteA, siteB, shell, extension} {
 			a := ask(origin)
 			a.none(t)
 			tell(t, a, origin)
-			allowed := strings.Split(strings.ReplaceAll(a.header.Get("Access-Control-Allow-Headers"), " ", ""), ",")
-			if !slices.Equal(allowed, []string{"Authorization", "Content-Type"}) {
+			if allowed := strings.Split(a.header.Get("Access-Control-Allow-Headers"), ", "); !slices.Equal(allowed[:2], []string{"Authorization", "Content-Type"}) {
 				t.Errorf("%s: allowed headers %q", path, allowed)
 			}
 			if a.header.Get("Access-Control-Max-Age") != "600" {
@@ -148,6 +153,31 @@ func TestAPreflightIsAnsweredForAnyClientsOrigin(t *testing.T) {
 			}
 		}
 	}
+}
+
+// One header that is not allowed stops the whole request. Those of proxies and of
+// identity stay forbidden: a page must not write them.
+func TestPreflight_AllowsTracingHeaders(t *testing.T) {
+	t.Parallel()
+	s := neighbours(t)
+	a := s.ask(t, "OPTIONS", making, nil, "Origin", siteA, "Access-Control-Request-Method", "POST")
+	allowed := strings.Split(strings.ToLower(a.header.Get("Access-Control-Allow-Headers")), ", ")
+	tracing := strings.Fields(`baggage sentry-trace traceparent tracestate newrelic b3 uber-trace-id elastic-apm-traceparent x-request-id x-correlation-id
+		x-b3-traceid x-b3-spanid x-b3-parentspanid x-b3-sampled x-b3-flags x-amzn-trace-id x-cloud-trace-context request-id request-context sw8
+		x-datadog-trace-id x-datadog-parent-id x-datadog-origin x-datadog-sampling-priority`)
+	sent := []string{"Origin", siteA}
+	for _, name := range tracing {
+		if !slices.Contains(allowed, name) {
+			t.Errorf("%s is not allowed", name)
+		}
+		sent = append(sent, name, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	}
+	for _, name := range []string{"*", "cookie", "x-forwarded-for", "x-real-ip", "forwarded", "origin", "host", "x-http-method-override"} {
+		if slices.Contains(allowed, name) {
+			t.Errorf("%s is allowed", name)
+		}
+	}
+	s.ask(t, "POST", making, map[string]string{"client_id": "a"}, sent...).ok(t, http.StatusCreated)
 }
 
 func TestAPreflightAsksForNoSecret(t *testing.T) {

@@ -103,6 +103,9 @@ func TestALandingPageIsTheSameWhetherOrNotThereIsATicket(t *testing.T) {
 	if !bytes.Equal(bytes.ReplaceAll(there.body, []byte(p.id), nil), bytes.ReplaceAll(gone.body, []byte(id), nil)) {
 		t.Error("it tells whether there is one")
 	}
+	if slash := s.ask(t, "GET", "/s/"+p.id+"/?from=scan", nil); slash.status != http.StatusOK || !bytes.Equal(slash.body, there.body) {
+		t.Errorf("with a slash at the end: %d", slash.status)
+	}
 	if !bytes.Contains(there.body, []byte(p.id)) {
 		t.Error("the page does not know its ticket")
 	}

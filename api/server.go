@@ -114,6 +114,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)
 	e.Match(read, "/s/:ticket", s.landing)
+	e.Match(read, "/s/:ticket/", s.landing) // some scanners and link shorteners add the slash
 	e.Match(read, "/assets/*", assets.serve)
 	e.Match(read, "/.well-known/jwks.json", s.jwks)
 	e.Match(read, "/healthz", s.alive)
