@@ -22,7 +22,7 @@ const (
 const ancestors = "frame-ancestors 'self'"
 
 // plain is an origin without a character that means something in a policy.
-var plain = regexp.MustCompile(`^https?://[a-z0-9.:\[\]-]+$`)
+var plain = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+$`)
 
 // framedBy lets the client's own sites frame its login page, besides the hub
 // itself: who could frame it elsewhere could hide what is confirmed.

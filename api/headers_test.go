@@ -37,12 +37,12 @@ func TestPagesMayUseNothingThatALoginDoesNotNeed(t *testing.T) {
 
 func TestALoginPageIsFramedByItsOwnSitesOnlyAndAPhonesPageByNobody(t *testing.T) {
 	t.Parallel()
-	odd := &ticket.Client{ID: "odd", Origins: []string{"https://a;script-src*", "https://b.example:8443", "https://[2001:db8::1]"}}
+	odd := &ticket.Client{ID: "odd", Origins: []string{"https://a;script-src*", "https://b.example:8443", "https://[2001:db8::1]", extension, "tauri://a b", "app://-"}}
 	s := start(t, options{clients: []*ticket.Client{demo(), odd}})
 	id, _ := stranger()
 	for path, want := range map[string][]string{
 		"/":               {"'self'", site},
-		"/?client_id=odd": {"'self'", "https://b.example:8443", "https://[2001:db8::1]"},
+		"/?client_id=odd": {"'self'", "https://b.example:8443", "https://[2001:db8::1]", extension, "app://-"},
 		"/s/" + id:        {"'none'"},
 		"/s/x":            {"'none'"},
 		"/?client_id=x":   {"'none'"},

@@ -66,11 +66,12 @@ func (s *Server) scan(c echo.Context) error {
 	return c.JSON(http.StatusOK, scanned{State: t.State, ExpiresIn: ticket.Seconds(r.Left), Login: l, Choices: r.Choices})
 }
 
-// hosts of origins, each once, a few: a person reads them.
+// hosts of origins, each once, a few: a person reads them. The scheme is part of
+// what an app or extension is named by.
 func hosts(origins []string) []string {
 	var all []string
 	for _, origin := range origins {
-		_, host, _ := strings.Cut(origin, "://")
+		host := strings.TrimPrefix(strings.TrimPrefix(origin, "https://"), "http://")
 		if !slices.Contains(all, host) && len(all) < 4 {
 			all = append(all, host)
 		}

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
-	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -138,28 +135,6 @@ func (s *settings) table() []check {
 		rows = append(rows, check{"LOGINHUB_" + name + "_TTL", ttl < 100*time.Millisecond || ttl > 24*time.Hour, "from 100ms to 24h"})
 	}
 	return rows
-}
-
-// hostPort is a host as browsers write it in an Origin: a name in ASCII, or an
-// address, and a port. (* is refused where it matters, by its own words.)
-var hostPort = regexp.MustCompile(`^(\[[0-9a-f:.]+\]|[0-9a-z*._-]+)(:[0-9]{1,5})?$`)
-
-// publicURL checks that the text is an origin: the hub owns its host's root.
-func publicURL(text string) (string, error) {
-	if text == "" {
-		return "", nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || !slices.Contains([]string{"http", "https"}, u.Scheme) || u.Hostname() == "" ||
-		!hostPort.MatchString(strings.ToLower(u.Host)) || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", errors.New("must be like https://login.example.com: scheme, host and port, no path")
-	}
-	// As browsers write an Origin: lower case, no port that goes without saying.
-	host := strings.ToLower(u.Host)
-	if u.Port() == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
-		host = strings.TrimSuffix(host, ":"+u.Port())
-	}
-	return u.Scheme + "://" + host, nil
 }
 
 // prefixes reads CIDRs; a single address is one too. Those of IPv4 in IPv6 form

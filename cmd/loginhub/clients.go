@@ -117,12 +117,9 @@ func (e clientEntry) client(providers []string) (*ticket.Client, error) {
 		return nil, fmt.Errorf("id %.80q: 1 to 64 letters, digits, dots, dashes and underscores", e.ID)
 	}
 	for _, text := range e.Origins {
-		origin, err := publicURL(text)
-		if err != nil || origin == "" || strings.HasSuffix(text, "/") {
-			return nil, fmt.Errorf("origin %.80q: must be like https://www.example.com, without a path", text)
-		}
-		if strings.Contains(origin, "*") {
-			return nil, fmt.Errorf("origin %.80q: each origin by its full name", text)
+		origin, err := clientOrigin(text)
+		if err != nil {
+			return nil, err
 		}
 		c.Origins = append(c.Origins, origin)
 	}

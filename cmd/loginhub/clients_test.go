@@ -93,19 +93,6 @@ func TestAMistakeInTheClientsFileIsShownWithItsLine(t *testing.T) {
 	}
 }
 
-func TestAnOriginIsSchemeHostAndPortAndNoMore(t *testing.T) {
-	for _, bad := range []string{
-		"www.example.com", "https://", "https://www.example.com/", "https://www.example.com/path", "https://www.example.com?x", "https://www.example.com#x",
-		"https://user@www.example.com", "ftp://www.example.com", "//www.example.com", "null", "*", "https://*.example.com/", "https://www.example.com ", "",
-		"https://www.example.com:port", "javascript:alert(1)",
-	} {
-		got, _, err := readClients(written(t, "clients:\n  - id: demo\n    origins: ['"+bad+"']\n"), credentials{})
-		if err == nil || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "origin") {
-			t.Errorf("%s: %v and %+v", bad, err, got)
-		}
-	}
-}
-
 // TestAClientsTokenOutlivesItsResult: otherwise a token that waits for its
 // browser arrives expired.
 func TestAClientsTokenOutlivesItsResult(t *testing.T) {

@@ -35,7 +35,7 @@ func (s *settings) place(addr net.Addr) welcome {
 		if !s.embedded() {
 			w.issuer = defaultPublicURL // several nodes, one issuer
 		}
-		origins = []string{w.local, fmt.Sprintf("http://127.0.0.1:%d", port), w.link, defaultPublicURL}
+		origins = []string{w.local, fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://[::1]:%d", port), w.link, defaultPublicURL}
 	}
 	if w.clients == nil {
 		w.clients = []*ticket.Client{{ID: "default", LabelZH: "登录演示", LabelEN: "Login demo", Origins: origins}}
