@@ -35,6 +35,10 @@ func TestANodeStartsWithoutItsRedisAndIsReadyOnceItIsThere(t *testing.T) {
 func TestStart_AnswersOnceRedisIsProven(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
+	// Redis answers, and publishes nothing for so many milliseconds.
+	if err := redis.Client.Do(t.Context(), "CLIENT", "PAUSE", 1500, "WRITE").Err(); err != nil {
+		t.Fatal(err)
+	}
 	n := hubtest.LaunchNode(t, program, "REDIS_URL="+redis.URL)
 	var conn net.Conn
 	hubtest.Eventually(t, 20*time.Second, "the node listens", func() (listens bool) {
