@@ -199,12 +199,20 @@ func TestTheComposeFileHoldsTogether(t *testing.T) {
 		t.Errorf("nginx logs more than who came for what: %s", logged)
 	}
 	slices.Sort(hubs)
-	var upstream []string
-	for _, m := range regexp.MustCompile(`(?m)^    server (\S+) `).FindAllStringSubmatch(readDeploy(t, "nginx/loginhub.conf"), -1) {
-		upstream = append(upstream, m[1])
+	upstreams := regexp.MustCompile(`(?s)upstream (\w+) \{.*?\n\}`).FindAllStringSubmatch(readDeploy(t, "nginx/loginhub.conf"), -1)
+	if len(hubs) != 3 || len(upstreams) != 2 {
+		t.Errorf("%d hubs, %d upstreams", len(hubs), len(upstreams))
 	}
-	if len(hubs) != 3 || !slices.Equal(hubs, upstream) {
-		t.Errorf("nginx passes on to %v, the hubs are %v", upstream, hubs)
+	for _, u := range upstreams {
+		named := map[string][]string{} // by their parameters
+		for _, m := range regexp.MustCompile(`(?m)^    server (\S+) (.*);$`).FindAllStringSubmatch(u[0], -1) {
+			named[m[2]] = append(named[m[2]], m[1])
+		}
+		for parameters, servers := range named {
+			if !slices.Equal(hubs, servers) {
+				t.Errorf("upstream %s has %v with %s, the hubs are %v", u[1], servers, parameters, hubs)
+			}
+		}
 	}
 }
 

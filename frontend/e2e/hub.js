@@ -160,9 +160,9 @@ function nodeAt(port, settings) {
 // Our nginx.conf with its own listener and nodes put in.
 async function startNginx(dir, front, ports, edit = (text) => text) {
   const shipped = readFileSync(join(root, 'deploy/nginx/loginhub.conf'), 'utf8')
-  const servers = ports.map((port) => `    server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;\n`)
   const text = edit(shipped
-    .replace(/^ {4}server \S+ max_fails=.*;\n/gm, () => servers.splice(0).join(''))
+    .replace(/^ {4}server hub1:8080 (.*;)\n/gm, (_, parameters) => ports.map((port) => `    server 127.0.0.1:${port} ${parameters}\n`).join(''))
+    .replace(/^ {4}server hub\d+:8080 .*;\n/gm, '')
     .replace('listen 8080;', `listen 127.0.0.1:${front};`))
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};\n`)
   const file = join(dir, 'nginx.conf')

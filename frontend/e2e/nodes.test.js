@@ -34,7 +34,7 @@ story('the node that the page waits at is killed, and another one delivers', { e
 })
 
 const socketFailed = /^WebSocket connection to .* failed/
-const blocked = (conf) => conf.replace('location / {', 'location / {\n if ($http_upgrade) { return 403; }')
+const blocked = (conf) => conf.replace('(ws|poll)$ {', '(ws|poll)$ {\n if ($http_upgrade) { return 403; }')
 
 story('nginx lets no WebSocket through, and the long poll delivers', { nginx: blocked, expected: socketFailed }, async ({ hub, visit }) => {
   const page = await visit('/')

@@ -20,6 +20,23 @@ func StartNginx(t testing.TB, conf string, nodes []string, edit func(string) str
 	return StartNginxUnder(t, "", conf, nodes, edit)
 }
 
+// withNodes is the configuration with the given nodes in place of hub1, hub2 and
+// so on: in each upstream, with the parameters that hub1 has there.
+func withNodes(conf string, nodes []string) string {
+	server := regexp.MustCompile(`(?m)^ *server hub(\d+):8080 (.*;)\n`)
+	return server.ReplaceAllStringFunc(conf, func(line string) string {
+		m := server.FindStringSubmatch(line)
+		if m[1] != "1" {
+			return ""
+		}
+		var servers strings.Builder
+		for _, n := range nodes {
+			servers.WriteString("    server " + n + " " + m[2] + "\n")
+		}
+		return servers.String()
+	})
+}
+
 // StartNginxUnder is StartNginx with the main configuration that we ship as well
 // (deploy/nginx/nginx.conf; main is its path), its files in a folder of the test's.
 func StartNginxUnder(t testing.TB, main, conf string, nodes []string, edit func(string) string) string {
@@ -28,21 +45,8 @@ func StartNginxUnder(t testing.TB, main, conf string, nodes []string, edit func(
 	if err != nil {
 		t.Fatal(err)
 	}
-	var servers strings.Builder
-	for _, n := range nodes {
-		servers.WriteString("    server " + n + " max_fails=1 fail_timeout=2s;\n")
-	}
 	port := FreePort(t)
-	text := string(shipped)
-	first := regexp.MustCompile(`(?m)^    server \S+ max_fails=.*;\n`)
-	placed := false
-	text = first.ReplaceAllStringFunc(text, func(string) string {
-		if placed {
-			return ""
-		}
-		placed = true
-		return servers.String()
-	})
+	text := withNodes(string(shipped), nodes)
 	text = strings.Replace(text, "listen 8080;", "listen 127.0.0.1:"+port+";", 1)
 	if edit != nil {
 		text = edit(text)

@@ -187,6 +187,12 @@ func (n *Node) Kill() {
 	<-n.done
 }
 
+// Stall suspends the node: the kernel takes its connections and nothing answers.
+func (n *Node) Stall() error { return n.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends Stall.
+func (n *Node) Resume() error { return n.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Terminate asks the node to stop, as an init system does.
 func (n *Node) Terminate() error { return n.cmd.Process.Signal(syscall.SIGTERM) }
 

@@ -1,0 +1,261 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// nginxConf is the configuration that we ship.
+const nginxConf = "../../deploy/nginx/loginhub.conf"
+
+// front is two nodes behind the shipped nginx.
+type front struct {
+	url   string // nginx's
+	redis *hubtest.Redis
+	nodes []*hubtest.Node
+}
+
+// startFront starts them; edits are pairs, old text and new, of nginx's
+// configuration.
+func startFront(t *testing.T, edits []string, settings ...string) *front {
+	t.Helper()
+	f := &front{}
+	f.redis, f.nodes = cluster(t, 2, settings...)
+	var hosts []string
+	for _, n := range f.nodes {
+		hosts = append(hosts, strings.TrimPrefix(n.URL, "http://"))
+	}
+	f.url = hubtest.StartNginx(t, nginxConf, hosts, strings.NewReplacer(edits...).Replace)
+	return f
+}
+
+// proxyAnswered reports whether nginx has answered by itself for want of a node.
+func proxyAnswered(a *hubtest.Answer) bool {
+	return bytes.Contains(a.Body, []byte("No node answers")) || bytes.Contains(a.Body, []byte("<center>nginx"))
+}
+
+// logInDuring has phones scan and confirm through nginx, so many at once, until
+// fault returns. Each call must be answered with success. It counts the calls.
+func (f *front) logInDuring(t *testing.T, ctx context.Context, atOnce int, fault func()) (calls int64) {
+	t.Helper()
+	var done atomic.Bool
+	var count atomic.Int64
+	var phones sync.WaitGroup
+	for i := range atOnce {
+		phones.Go(func() {
+			phone := hubtest.NewPhone(fmt.Sprint("user-", i))
+			for !done.Load() && ctx.Err() == nil {
+				ticket, err := hubtest.Make(ctx, f.url, nil)
+				if err != nil {
+					t.Errorf("make: %v", err)
+					continue
+				}
+				for _, action := range []string{"scan", "confirm"} {
+					if err := accepted(ctx, phone, f.url, ticket.ID, action); err != nil {
+						t.Error(err)
+					}
+				}
+				count.Add(3)
+			}
+		})
+	}
+	fault()
+	done.Store(true)
+	phones.Wait()
+	return count.Load()
+}
+
+func TestNginx_FloodOfPicturesStopsNoLogin(t *testing.T) {
+	t.Parallel()
+	f := startFront(t, nil)
+	ctx := within(t, 60*time.Second)
+	ticket := mustMake(t, ctx, f.url)
+	var drawn, refusals atomic.Int64
+	calls := f.logInDuring(t, ctx, 4, func() {
+		allOf(t, 3*120, 120, func(int) error {
+			a, err := hubtest.Request(ctx, "GET", ticket.URL(f.url, "qr.png")+"?size=1024", nil)
+			switch {
+			case err != nil:
+				return err
+			case a.Status == http.StatusOK:
+				drawn.Add(1)
+			case proxyAnswered(a) || a.Code != "overloaded" && a.Code != "rate_limited":
+				return fmt.Errorf("a picture: %d %s", a.Status, a.Body)
+			default:
+				refusals.Add(1)
+			}
+			return nil
+		})
+	})
+	if calls < 30 || drawn.Load() == 0 || refusals.Load() == 0 {
+		t.Errorf("%d calls, %d pictures, %d refused", calls, drawn.Load(), refusals.Load())
+	}
+}
+
+func TestNginx_FullNodesStopNoLogin(t *testing.T) {
+	t.Parallel()
+	f := startFront(t, nil, "MAX_SOCKETS=4")
+	ctx := within(t, 60*time.Second)
+	var held atomic.Int64
+	calls := f.logInDuring(t, ctx, 4, func() {
+		allOf(t, 60, 10, func(int) error {
+			ticket, err := hubtest.Make(ctx, f.url, nil)
+			if err != nil {
+				return err
+			}
+			socket, err := ticket.Dial(ctx, f.url)
+			if err == nil {
+				held.Add(1)
+				t.Cleanup(func() { socket.Conn.CloseNow() })
+				return nil
+			}
+			a, err := socket.Refused()
+			return refused(a, err, http.StatusServiceUnavailable, "overloaded")
+		})
+	})
+	if held.Load() != 8 || calls < 30 {
+		t.Errorf("%d sockets are held, %d calls", held.Load(), calls)
+	}
+}
+
+func TestNginx_PassesOnThatRedisIsDown(t *testing.T) {
+	t.Parallel()
+	f := startFront(t, nil)
+	ctx := within(t, 60*time.Second)
+	ticket := mustMake(t, ctx, f.url)
+	f.redis.Kill(t)
+	for range 20 {
+		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
+		mustRefuse(t, "a ticket", a, err, http.StatusServiceUnavailable, "store_unavailable")
+		poll, err := ticket.AskPoll(ctx, f.url, 0, 0)
+		mustRefuse(t, "a poll", poll, err, http.StatusServiceUnavailable, "store_unavailable")
+		if err == nil && (proxyAnswered(a) || proxyAnswered(poll)) {
+			t.Errorf("nginx answers for the hub: %s %s", a.Body, poll.Body)
+		}
+		for _, path := range []string{"/", "/api/login/tickets/" + ticket.ID + "/qr.svg"} {
+			if a, err := hubtest.Request(ctx, "GET", f.url+path, nil); err != nil || a.Status != http.StatusOK {
+				t.Errorf("%s without Redis: %+v %v", path, a, err)
+			}
+		}
+	}
+	f.redis.Start(t)
+	for _, n := range f.nodes {
+		hubtest.Eventually(t, 20*time.Second, "the nodes are ready", func() bool { return n.Get("/readyz") == http.StatusOK })
+	}
+	for range 20 { // at once, not when nginx has come back to them
+		if _, err := hubtest.Make(ctx, f.url, nil); err != nil {
+			t.Errorf("after Redis is back: %v", err)
+		}
+	}
+}
+
+// The runbook's rolling restart: one node after the other, without a pause.
+func TestNginx_RollingRestartShowsNoPhoneAnError(t *testing.T) {
+	t.Parallel()
+	f := startFront(t, nil, "DRAIN=200ms")
+	ctx := within(t, 120*time.Second)
+	began := time.Now()
+	calls := f.logInDuring(t, ctx, 8, func() {
+		for range 6 {
+			for _, n := range f.nodes {
+				if err := n.Terminate(); err != nil {
+					t.Error(err)
+				}
+				if code, err := n.Wait(15 * time.Second); code != 0 || err != nil {
+					t.Errorf("a node ends with %d, %v:\n%s", code, err, n.Log())
+				}
+				n.Restart(t)
+			}
+		}
+	})
+	t.Logf("12 restarts under %.0f calls a second", float64(calls)/time.Since(began).Seconds())
+}
+
+func TestNginx_HangingNodeHoldsNoCallForLong(t *testing.T) {
+	t.Parallel()
+	const callLimit, slack = 11 * time.Second, 3 * time.Second // proxy_read_timeout of calls
+	f := startFront(t, nil)
+	ctx := within(t, 60*time.Second)
+	if err := f.nodes[0].Stall(); err != nil {
+		t.Fatal(err)
+	}
+	var served, late atomic.Int64
+	call := func(int) error {
+		began := time.Now()
+		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
+		if took := time.Since(began); took > callLimit+slack {
+			return fmt.Errorf("a call is held for %v", took)
+		}
+		if err == nil && a.Status == http.StatusCreated {
+			served.Add(1)
+			return nil
+		}
+		late.Add(1)
+		return refused(a, err, http.StatusServiceUnavailable, "store_unavailable")
+	}
+	allOf(t, 20, 20, call)
+	if served.Load() == 0 || late.Load() == 0 {
+		t.Errorf("%d calls are served, %d are not: does the node hang?", served.Load(), late.Load())
+	}
+	// nginx knows now, and asks the node once in two seconds at most.
+	late.Store(0)
+	allOf(t, 40, 20, call)
+	if late.Load() > 2 {
+		t.Errorf("%d of 40 calls still go to the node that hangs", late.Load())
+	}
+	allOf(t, 4, 4, func(int) error { // pages are asked of the other one
+		if a, err := hubtest.Request(ctx, "GET", f.url+"/", nil); err != nil || a.Status != http.StatusOK {
+			return fmt.Errorf("the login page: %+v %w", a, err)
+		}
+		return nil
+	})
+}
+
+func TestNginx_AnswersItselfInProblems(t *testing.T) {
+	t.Parallel()
+	f := startFront(t, []string{"loginhub_address 2000;", "loginhub_address 2;", "loginhub_pictures 100;", "loginhub_pictures 1;"})
+	ctx := within(t, 60*time.Second)
+	ticket := mustMake(t, ctx, f.url)
+	a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", strings.Repeat(" ", 100<<10))
+	mustRefuse(t, "a large body", a, err, http.StatusRequestEntityTooLarge, "too_large")
+	var sockets []*hubtest.Socket
+	for range 2 {
+		socket, err := ticket.Dial(ctx, f.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.Conn.CloseNow()
+		sockets = append(sockets, socket)
+	}
+	a, err = refusedSocket(ctx, ticket, f.url)
+	mustRefuse(t, "a third socket", a, err, http.StatusTooManyRequests, "rate_limited")
+	if err == nil && a.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	if a, err := hubtest.Request(ctx, "GET", ticket.URL(f.url, "qr.svg"), nil); err != nil || a.Status != http.StatusOK {
+		t.Errorf("a picture, which has a zone of its own: %+v %v", a, err)
+	}
+	for i, n := range f.nodes {
+		sockets[i].Conn.CloseNow()
+		n.Kill()
+	}
+	hubtest.Eventually(t, 10*time.Second, "nginx says that no node answers", func() bool {
+		a, err = ticket.AskPoll(ctx, f.url, 0, 0)
+		return err == nil && a.Status != http.StatusTooManyRequests
+	})
+	mustRefuse(t, "a poll without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
+	a, err = hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
+	mustRefuse(t, "a call without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
+	if err == nil && a.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
