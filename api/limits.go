@@ -40,8 +40,14 @@ func newBuckets[K comparable](perMinute int) *buckets[K] {
 
 // allow counts one event, or refuses it and says when to try again.
 func (l *buckets[K]) allow(who K, now time.Time) error {
+	_, err := l.take(who, now)
+	return err
+}
+
+// take is allow with the way to take the event back, which is called once at most.
+func (l *buckets[K]) take(who K, now time.Time) (refund func(), err error) {
 	if l.per == 0 {
-		return nil
+		return func() {}, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -61,10 +67,10 @@ func (l *buckets[K]) allow(who K, now time.Time) error {
 		if l.over != nil {
 			l.over()
 		}
-		return &ticket.RetryError{After: early, Err: errRateLimited}
+		return nil, &ticket.RetryError{After: early, Err: errRateLimited}
 	}
 	l.until[who] = until.Add(l.per)
-	return nil
+	return func() { l.forgive(who) }, nil
 }
 
 // forgive takes one event back that was counted before its outcome was known.

@@ -18,11 +18,16 @@ type Meter interface {
 	Limited(limit string)
 }
 
-// The limits' names (throttle.go, suncode.go, easel.go).
+// The limits' names (throttle.go, ticketlimit.go, codeguard.go, suncode.go, easel.go).
 const (
 	limitRequests = "requests"
 	limitTickets  = "tickets"
+	limitNetwork  = "tickets_network" // of an IPv6 /48
+	limitNode     = "tickets_node"    // of all addresses
 	limitPhones   = "phones"
+	limitBad      = "refused_codes"         // of an address, by provider
+	limitBadWide  = "refused_codes_network" // of an IPv6 /48
+	limitBadHere  = "refused_codes_ticket"  // of an address, by ticket
 	limitUsers    = "users"
 	limitRefused  = "refused"
 	limitWrong    = "wrong_numbers"
@@ -35,7 +40,8 @@ const (
 
 // Limits are all limits' names.
 func Limits() []string {
-	return []string{limitRequests, limitTickets, limitPhones, limitUsers, limitRefused, limitWrong, limitWebsite,
+	return []string{limitRequests, limitTickets, limitNetwork, limitNode, limitPhones,
+		limitBad, limitBadWide, limitBadHere, limitUsers, limitRefused, limitWrong, limitWebsite,
 		limitCodes, limitSeats, limitCalls, limitDrawings}
 }
 
@@ -47,7 +53,12 @@ func (s *Server) count() {
 	s.throttle.users.over = told(limitUsers)
 	s.throttle.refused.over = told(limitRefused)
 	s.throttle.wrong.over = told(limitWrong)
-	s.making.over = told(limitTickets)
+	s.making.addresses.over = told(limitTickets)
+	s.making.networks.over = told(limitNetwork)
+	s.making.node.over = told(limitNode)
+	s.codes.addresses.over = told(limitBad)
+	s.codes.networks.over = told(limitBadWide)
+	s.codes.tickets.over = told(limitBadHere)
 	s.visiting.over = told(limitWebsite)
 	s.drawing.over = told(limitCodes)
 	s.seats.over = told(limitSeats)

@@ -149,7 +149,7 @@ func (s *Server) call(c echo.Context, a ticket.Action) (hub.Call, error) {
 			return v.admit(t)
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
-			return v.known(s.exchange(ctx, provider, Proof{Code: in.Code, Ticket: id}))
+			return v.exchange(ctx, provider, Proof{Code: in.Code, Ticket: id})
 		}}, nil
 }
 

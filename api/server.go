@@ -51,7 +51,7 @@ type Server struct {
 	clients   map[string]*ticket.Client
 	origins   map[string]bool // on any client's list
 	proxies   *proxies
-	making    *limiter
+	making    *ticketLimiter
 	drawing   *limiter // of mini-program codes
 	visiting  *limiter // of WeChat's website login
 	suns      *suns
@@ -59,6 +59,7 @@ type Server struct {
 	throttle  *throttle
 	seats     *seats
 	calls     places
+	codes     *codeGuard
 	templates *template.Template
 	router    *echo.Echo
 }
@@ -66,10 +67,10 @@ type Server struct {
 // New makes the server of one node.
 func New(c Config) (*Server, error) {
 	s := &Server{Config: c, clients: map[string]*ticket.Client{}, origins: map[string]bool{},
-		proxies: newProxies(c.TrustedProxies, c.Log), making: newLimiter(c.RateLimit),
+		proxies: newProxies(c.TrustedProxies, c.Log), making: newTicketLimiter(c.RateLimit),
 		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(), easel: newEasel(runtime.GOMAXPROCS(0)),
 		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats),
-		calls: newPlaces(c)}
+		calls: newPlaces(c), codes: newCodeGuard(c.RateLimit)}
 	s.count()
 	for _, client := range c.Clients {
 		s.clients[client.ID] = client

@@ -22,18 +22,26 @@ import (
 //	what                                  counted by   by the number   at least
 //	any request                           address      20              600
 //	new tickets                           address      1
+//	                                      IPv6 /48     8
+//	                                      node         100
 //	mini-program codes; over it the       address      1
 //	link is drawn instead
 //	WeChat's website login, begun         address      1
 //	phone calls, before their code is     address      10, for many    60
 //	exchanged                                          phones share a
 //	                                                   carrier's NAT
+//	phone calls, whose code the provider  address and  1/10            60
+//	refused                               provider
+//	                                      the same of  8/10            480
+//	                                      an IPv6 /48
+//	                                      address and  refusedPerTicket, whatever the number
+//	                                      ticket
 //	phone calls, after it                 user         2               20
 //	of these, refused with 403 or 409     user         1/10            10
 //	of these, with a wrong number         user         wrongNumbers, whatever the number
 //
-// The last is no share of the number: who raises that, for a carrier's NAT, must
-// not give every guesser more tries.
+// The last is no share of the number: raising that, for a carrier's NAT, must not
+// give every guesser more tries. It is the only one that 0 does not turn off.
 //
 // Beside these, whatever the number: the waiting sockets and polls of an address
 // (seats), maxCalls calls under way to each provider, and the drawings (easel).
@@ -48,8 +56,8 @@ type throttle struct {
 	salt             [16]byte
 }
 
-// wrongNumbers is how many wrong numbers a user may choose per minute. One guess
-// in three is right.
+// wrongNumbers is how many wrong numbers a user may choose per minute, also with
+// the other limits turned off: one guess in three is right.
 const wrongNumbers = 6
 
 // person is a provider's user: a hash, so that the table's size is known.
@@ -65,7 +73,7 @@ func newThrottle(rate int) *throttle {
 	t := &throttle{
 		requests: newLimiter(of(20*rate, 600)), phones: newLimiter(of(10*rate, 60)),
 		users:   newBuckets[person](of(2*rate, 20)),
-		refused: newBuckets[person](of(rate/10, 10)), wrong: newBuckets[person](of(wrongNumbers, wrongNumbers)),
+		refused: newBuckets[person](of(rate/10, 10)), wrong: newBuckets[person](wrongNumbers),
 	}
 	rand.Read(t.salt[:])
 	return t

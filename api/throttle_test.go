@@ -81,7 +81,10 @@ func TestEveryRequestIsLimitedByItsAddressBeforeAnythingElse(t *testing.T) {
 
 func TestAnAddressesPhoneCallsAreLimitedBeforeTheProviderIsAsked(t *testing.T) {
 	t.Parallel()
-	o := &oracle{}
+	o := &oracle{who: map[string]ticket.Identity{}}
+	for i := range 100 {
+		o.who[fmt.Sprint("u", i)] = ticket.Identity{Provider: "p", Subject: fmt.Sprint("u", i)}
+	}
 	s := start(t, options{providers: map[string]api.Provider{"p": o}, api: limited(1).api})
 	p := s.make(t, nil, from(0)...)
 	through := until429(t, 60, func(i int) *answer {

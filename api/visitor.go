@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -62,6 +63,11 @@ func (s *Server) refuseHidden(client *ticket.Client, from observed) error {
 			"client", client.ID)
 	})
 	return fmt.Errorf("the address is hidden: %w", ticket.ErrAddressMismatch)
+}
+
+// exchange asks the provider for the user, and counts the user's call.
+func (v *visitor) exchange(ctx context.Context, p Provider, proof Proof) (ticket.Identity, error) {
+	return v.known(v.server.codes.exchange(ctx, v.from.counted, p, proof, v.server.exchange))
 }
 
 // known counts the call of a user whom the provider has named.

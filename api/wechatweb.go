@@ -218,7 +218,7 @@ func (s *Server) decide(c echo.Context, v trip, code string) error {
 			if code == "" {
 				return ticket.Identity{Provider: "wechat_web"}, nil
 			}
-			return guest.known(s.exchange(ctx, website, Proof{Code: code, Ticket: v.Ticket}))
+			return guest.exchange(ctx, website, Proof{Code: code, Ticket: v.Ticket})
 		}}
 	if code == "" {
 		_, err := s.Hub.Reject(ctx, call)

@@ -154,7 +154,7 @@ func TestAFormForWeChatHasEveryErrorOfItsContract(t *testing.T) {
 	v.connect(t, good+"&x="+strings.Repeat("x", 17<<10)).problem(t, 413, "too_large")
 	v.connect(t, "{}", "Content-Type", "application/json").problem(t, 415, "unsupported_media_type")
 	v.connect(t, good, "Accept", "text/html", "Origin", "https://evil.example").paged(t, 403, "origin_not_allowed")
-	v.phone("ann").may(t, p, "scan")
+	v.ask(t, "POST", p.path("scan"), v.phone("ann").body(), forwarded, "203.0.113.7").ok(t, 200)
 	v.connect(t, good).problem(t, 409, "already_scanned")
 	v.phone("ann").may(t, p, "reject")
 	v.connect(t, good).problem(t, 409, "ticket_closed")
@@ -208,7 +208,7 @@ func TestComingBackFromWeChatHasEveryErrorOfItsContract(t *testing.T) {
 	v.cookie = firstCookie
 	v.back(t, first, "bob").paged(t, 409, "ticket_closed")
 	state = v.leave(t, third)
-	v.phone("cat").may(t, third, "scan", "user", nil)
+	v.ask(t, "POST", third.path("scan"), v.phone("cat").body("user", nil), forwarded, "203.0.113.7").ok(t, 200)
 	v.back(t, state, "ann").paged(t, 409, "already_scanned")
 	state = v.leave(t, v.page(t))
 	must(t, v.hub.Switch(v.soon(t), "demo", false, operator))

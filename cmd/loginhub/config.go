@@ -54,7 +54,7 @@ type Config struct {
 	TokenTTL   time.Duration `name:"token-ttl" default:"5m" help:"Token life; at least result-ttl and a minute."`
 
 	TrustedProxies []string      `help:"CIDRs whose X-Forwarded-For is believed, comma-separated." placeholder:"CIDR"`
-	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64), on this node, in a bounded table. The other limits follow from it, per minute: 20 times as many requests per address, 10 times as many phone calls per address, twice as many per user; a tenth of refused calls per user. Wrong numbers per user are 6 a minute whatever it says. And an address holds at most half of max-sockets, or 1000. 0 turns all of them off."`
+	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64), on this node, in a bounded table. The other limits follow from it, per minute: 20 times as many requests per address, 10 times as many phone calls per address, twice as many per user; a tenth of refused calls per user. New tickets are also limited per IPv6 /48 (8 times as many) and on the node (100 times); codes that a provider refused per address (a tenth, at least 60) and per address and ticket (10). An address holds at most half of max-sockets, or 1000. 0 turns all of them off, but never this one: wrong numbers per user are 6 a minute whatever it says."`
 	MaxSockets     int           `help:"Waiting sockets and polls on this node. Default: from the file limit."`
 	Drain          time.Duration `default:"10s" help:"Over how long a stopping node lets go of its sockets."`
 	Sandbox        bool          `help:"Allow the sandbox, where anybody logs in as anybody, with an https public URL."`

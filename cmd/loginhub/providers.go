@@ -218,6 +218,9 @@ func (a ownApp) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, err
 	return ticket.Identity{Provider: "app", Subject: c.Subject, Nickname: name, Picture: picture}, nil
 }
 
+// TicketBound implements api.TicketBound: an assertion names its ticket.
+func (ownApp) TicketBound() {}
+
 // vouched makes a provider's names fit for pages and tokens: what does not fit
 // is left out, for nobody's login hangs on it.
 func vouched(name, picture string) (string, string) {

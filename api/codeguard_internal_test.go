@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// boundCodes is a provider whose codes name their ticket; plainCodes have none.
+type (
+	boundCodes struct{ plainCodes }
+	plainCodes struct{ app string }
+)
+
+func (plainCodes) Exchange(context.Context, Proof) (ticket.Identity, error) {
+	return ticket.Identity{}, ticket.ErrCodeInvalid
+}
+func (boundCodes) TicketBound() {}
+
+func TestDeadCodes_KeyAndLife(t *testing.T) {
+	d := &newCodeGuard(1).dead
+	here, there := Proof{Code: "c", Ticket: "t1"}, Proof{Code: "c", Ticket: "t2"}
+	first, second, bound := plainCodes{"a"}, plainCodes{"b"}, boundCodes{}
+	d.add(d.name(first, here), noon)
+	d.add(d.name(bound, here), noon)
+	for name, c := range map[string]struct {
+		p     Provider
+		proof Proof
+		later time.Duration
+		want  bool
+	}{
+		"the same":              {first, here, 0, true},
+		"on another ticket":     {first, there, 0, true},
+		"another code":          {first, Proof{Code: "d", Ticket: "t1"}, 0, false},
+		"another provider":      {second, here, 0, false},
+		"bound, the same":       {bound, here, 0, true},
+		"bound, another ticket": {bound, there, 0, false},
+	} {
+		if got := d.has(d.name(c.p, c.proof), noon.Add(c.later)); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if !d.has(d.name(first, here), noon.Add(deadFor)) || d.has(d.name(first, here), noon.Add(2*deadFor+time.Second)) {
+		t.Error("not remembered for a minute, or for more than two")
+	}
+}
+
+func TestDeadCodes_Bounded(t *testing.T) {
+	d := &newCodeGuard(1).dead
+	for i := range 3*maxDead + 1 {
+		d.add(d.name(plainCodes{}, Proof{Code: fmt.Sprint(i)}), noon)
+	}
+	if n := len(d.new) + len(d.old); n > 2*maxDead {
+		t.Errorf("%d codes are remembered", n)
+	}
+	if !d.has(d.name(plainCodes{}, Proof{Code: fmt.Sprint(3 * maxDead)}), noon) {
+		t.Error("the newest is forgotten")
+	}
+}
+
+func TestCodeGuard_HangingUpRefundsNothing(t *testing.T) {
+	g := newCodeGuard(600)
+	ctx, hangUp := context.WithCancel(t.Context())
+	busy := func(context.Context, Provider, Proof) (ticket.Identity, error) {
+		hangUp()
+		return ticket.Identity{}, ticket.ErrProviderUnavailable
+	}
+	for i := range refusedPerTicket {
+		if _, err := g.exchange(ctx, here, plainCodes{}, Proof{Code: fmt.Sprint(i)}, busy); err != ticket.ErrProviderUnavailable {
+			t.Fatal(err)
+		}
+	}
+	_, err := g.exchange(ctx, here, plainCodes{}, Proof{Code: "one more"}, busy)
+	if until(t, err) == 0 {
+		t.Error("whoever hangs up is not counted")
+	}
+}
+
+func TestTicketLimiter_NetworkAndNode(t *testing.T) {
+	const rate = 2
+	l := newTicketLimiter(rate)
+	through := func(many int, address func(i int) string) (n int) {
+		for i := range many {
+			if l.allow(bucket(netip.MustParseAddr(address(i))), noon) == nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := through(10, func(int) string { return "2001:db8:1::1" }); n != rate {
+		t.Errorf("%d from one address", n)
+	}
+	if n := through(1500, func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }); n != networkShare*rate-rate {
+		t.Errorf("%d more from its /48", n)
+	}
+	if n := through(10, func(int) string { return "2001:db8:2::1" }); n != rate { // a neighbour
+		t.Errorf("%d from another /48", n)
+	}
+	left := nodeShare*rate - networkShare*rate - rate
+	if n := through(1000, func(i int) string { return fmt.Sprintf("203.0.%d.%d", i/250, i%250) }); n != left {
+		t.Errorf("%d from as many addresses, wanted %d", n, left)
+	}
+	if len(l.addresses.until) > nodeShare*rate+1 {
+		t.Errorf("%d addresses are remembered for %d tickets", len(l.addresses.until), nodeShare*rate)
+	}
+	off := newTicketLimiter(0)
+	for range 1000 {
+		if off.allow(here, noon) != nil {
+			t.Fatal("0 is a limit")
+		}
+	}
+}
