@@ -1,9 +1,9 @@
 package api
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,66 +87,52 @@ func TestEveryLimitTellsTheMeterItsOwnName(t *testing.T) {
 	}
 }
 
-// TestTheREADMEsTableHasEveryLimitWithItsNumbers: an operator sizes his one
-// setting by it.
+// TestTheREADMEsTableHasEveryLimitWithItsNumbers: operators size LOGINHUB_RATE_LIMIT
+// by the tables of deploy/CONFIGURATION.md, whose rows begin with a limit's label.
 func TestTheREADMEsTableHasEveryLimitWithItsNumbers(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../deploy/CONFIGURATION.md")
 	if err != nil {
 		t.Fatal(err)
-	}
-	rows := map[string]string{ // how the table calls them
-		limitRequests: "any request", limitTickets: "new tickets |", limitNetwork: "new tickets of a network", limitNode: "new tickets of all",
-		limitBad: "codes that the provider refused", limitBadWide: "refused codes of a network", limitBadHere: "refused codes of one ticket",
-		limitCodes: "mini-program codes", limitWebsite: "WeChat's website logins",
-		limitPhones: "phone calls, before", limitUsers: "phone calls, after", limitRefused: "… refused", limitWrong: "… with a wrong number",
-		limitSeats: "waiting sockets and polls", // by another number than the rate
 	}
 	allowed := func(limit string, rate int) (n int) {
 		for hit := limitsOf(t, rate, &heard{})[limit]; n <= 100_000 && hit() == nil; n++ {
 		}
 		return n
 	}
-	_, table, _ := strings.Cut(string(text), "\n| what | counted by | per minute | with 600 | never below |\n")
-	table, after, _ := strings.Cut(table, "\n\n")
-	lines := strings.Split(table, "\n")[1:]
+	number := regexp.MustCompile(`[0-9][0-9,]*`)
+	numbers := func(cell string) (all []int) {
+		for _, digits := range number.FindAllString(cell, -1) {
+			n, _ := strconv.Atoi(strings.ReplaceAll(digits, ",", ""))
+			all = append(all, n)
+		}
+		return all
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Limits\n")
+	rows := map[string][]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` (\\|.*)$").FindAllStringSubmatch(section, -1) {
+		rows[m[1]] = strings.Split(m[2], "|")
+	}
+	fixed := map[string][]int{ // in the last cell
+		limitCalls: {maxCalls}, limitDrawings: {maxDrawLine, maxDrawEach, int(drawWait.Seconds())}, limitSeats: {1000}}
 	for _, limit := range Limits() {
-		at := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "| "+rows[limit]) })
-		if limit == limitCalls {
-			if !strings.Contains(after, fmt.Sprintf(" %d calls under way to each provider", maxCalls)) {
-				t.Errorf("%s are not named, or not with %d", limit, maxCalls)
+		cells := rows[limit]
+		delete(rows, limit)
+		if len(cells) < 4 {
+			t.Errorf("%s has no row: %q", limit, cells)
+			continue
+		}
+		last := numbers(cells[len(cells)-2])
+		if want, ok := fixed[limit]; ok {
+			if !slices.Equal(last, want) {
+				t.Errorf("%s: %v, documented %v", limit, want, last)
 			}
 			continue
 		}
-		if limit == limitDrawings {
-			says := fmt.Sprintf(" half of the cores at once (at least one), so that a flood of them starves nothing else: %d drawings more wait, %d of them from one address, for at most %.0f s,",
-				maxDrawLine, maxDrawEach, drawWait.Seconds())
-			if !strings.Contains(after, says) {
-				t.Errorf("%s are not named, or not with%s", limit, says)
-			}
-			continue
+		if n := allowed(limit, 600); !slices.Equal(numbers(cells[4]), []int{n}) {
+			t.Errorf("with 600, %s allows %d, documented %s", limit, n, cells[4])
 		}
-		if rows[limit] == "" || at < 0 {
-			t.Errorf("%s has no row", limit)
-			continue
-		}
-		cells := strings.Split(lines[at], "|")
-		lines = slices.Delete(lines, at, at+1)
-		number := func(cell string) int {
-			n, _ := strconv.Atoi(strings.ReplaceAll(strings.TrimSpace(cell), ",", "")) // empty: 0
-			return n
-		}
-		if limit == limitSeats {
-			continue
-		}
-		if n := allowed(limit, 600); n != number(cells[4]) {
-			t.Errorf("with 600, %s are %d: %s", limit, n, cells)
-		}
-		least := max(1, number(cells[5]))
-		if cells[5] == " " && number(cells[4]) > 600 { // so many times the number
-			least = number(cells[4]) / 600
-		}
-		if n := allowed(limit, 1); n != least {
-			t.Errorf("with 1, %s are %d: %s", limit, n, cells)
+		if n := allowed(limit, 1); n != 1 && !slices.Equal(last, []int{n}) || n == 1 && len(last) > 0 {
+			t.Errorf("with 1, %s allows %d, documented %v", limit, n, last)
 		}
 	}
 	for _, rate := range []int{0, 2, 99, 6000, 100_000} { // guesses do not grow with the carriers' NATs, and 0 does not free them
@@ -164,7 +150,7 @@ func TestTheREADMEsTableHasEveryLimitWithItsNumbers(t *testing.T) {
 			}
 		}
 	}
-	if len(lines) > 0 {
-		t.Errorf("rows of no limit: %q", lines)
+	if len(rows) > 0 {
+		t.Errorf("rows without a limit: %q", rows)
 	}
 }

@@ -68,7 +68,7 @@ func TestDocuments_CommandsRun(t *testing.T) {
 		}
 	}
 	run := map[string][]string{}
-	for _, file := range []string{"README.md", "deploy/RUNBOOK.md", "Taskfile.yml"} {
+	for _, file := range []string{"cmd/loginbench/README.md", "deploy/RUNBOOK.md", "Taskfile.yml"} {
 		for _, line := range documented(t, file) {
 			parser, err := kong.New(&commands{}, kong.Name("loginbench"))
 			if err != nil {

@@ -11,26 +11,7 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
-
-	"loginhub/hub/hubtest"
 )
-
-// guides are the files that tell somebody, or CI, to run something.
-var guides = []string{"README.md", "Taskfile.yml", ".github/workflows/ci.yml", "deploy/RUNBOOK.md", "deploy/METRICS.md", "deploy/SECURITY.md", "deploy/examples/README.md"}
-
-// told gives what a pattern finds in all guides, by guide.
-func told(t *testing.T, pattern string) map[string][][]string {
-	t.Helper()
-	all := map[string][][]string{}
-	for _, guide := range guides {
-		text, err := os.ReadFile("../../" + guide)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[guide] = regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1)
-	}
-	return all
-}
 
 // goPackage is what `go list` says of a package's tests.
 type goPackage struct {
@@ -73,7 +54,7 @@ var kinds = map[string]string{"-run": "(?:Test|Fuzz|Example)", "-bench": "Benchm
 func TestEveryDocumentedTestRunFindsWhatItNames(t *testing.T) {
 	t.Parallel()
 	seen := 0
-	for guide, lines := range told(t, `((?:[A-Z_]+=\S+ )*)go ((?:-C \S+ )?)test ([^\n`+"`"+`|)]*)`) {
+	for guide, lines := range inGuides(t, `((?:[A-Z_]+=\S+ )*)go ((?:-C \S+ )?)test ([^\n`+"`"+`|)]*)`) {
 		for _, m := range lines {
 			args := strings.Fields(strings.NewReplacer("'", "", `"`, "").Replace(m[3]))
 			var places []string
@@ -151,7 +132,7 @@ func TestEveryDocumentedVerbIsInTheTaskfile(t *testing.T) {
 		body[name] = string(one)
 	}
 	seen := 0
-	for guide, calls := range told(t, "(?:(?:`|\\$\\{?)(?i:task)\\}?|cmd/task@\\S+|- task:) ([a-z0-9:-]+)((?: [A-Z_]+=\\S+)*)") {
+	for guide, calls := range inGuides(t, "(?:(?:`|\\$\\{?)(?i:task)\\}?|cmd/task@\\S+|- task:) ([a-z0-9:-]+)((?: [A-Z_]+=\\S+)*)") {
 		for _, m := range calls {
 			seen++
 			name, internal := m[1], strings.Contains(body[m[1]], "internal: true")
@@ -180,35 +161,10 @@ func TestEveryDocumentedVerbIsInTheTaskfile(t *testing.T) {
 	}
 }
 
-// TestTheREADMEsCallsOfTheProgramWork runs each as it stands there, beside a node
-// and with its settings. The socket is not held: TestCheckFindsNothing… does that.
-func TestTheREADMEsCallsOfTheProgramWork(t *testing.T) {
-	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	node := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
-	settings := []string{"LISTEN=" + strings.TrimPrefix(node.URL, "http://"), "PUBLIC_URL=" + node.URL, "REDIS_URL=" + redis.URL, "KEYS=" + hubtest.Key}
-	seen := map[string]bool{}
-	for _, m := range told(t, "`loginhub( [^`]*)`")["README.md"] {
-		seen[m[1]] = true
-	}
-	if len(seen) < 7 {
-		t.Errorf("%d calls: is this test blind?", len(seen))
-	}
-	for call := range seen {
-		args := strings.Fields(call)
-		if strings.Contains(call, "--hold") {
-			args = append(args, "--hold=0s")
-		}
-		if out, code := hubtest.Run(t, program, args, settings...); code != 0 || out == "" && args[0] != "health" {
-			t.Errorf("loginhub%s: exit code %d: %s", call, code, out)
-		}
-	}
-}
-
 // TestTheVerifierIsImportedAsTheREADMESays: in both ways, in a module beside ours.
 func TestTheVerifierIsImportedAsTheREADMESays(t *testing.T) {
 	t.Parallel()
-	edit := told(t, "`(go mod edit [^`]*)`")["README.md"]
+	edit := inGuides(t, "`(go mod edit [^`]*)`")["README.md"]
 	top, err := filepath.Abs("../..")
 	if err != nil || len(edit) != 1 {
 		t.Fatal(edit, err)

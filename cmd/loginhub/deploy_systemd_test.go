@@ -83,13 +83,13 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 	if kind := unit(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
 		t.Errorf("type %v", kind)
 	}
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../deploy/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range append(unit(t, "ExecStart"), unit(t, "EnvironmentFile")...) {
 		if !strings.Contains(string(readme), "`"+path+"`") {
-			t.Errorf("the README does not put anything at %s", path)
+			t.Errorf("deploy/README.md does not name %s", path)
 		}
 	}
 	// Pages and Redis over both protocols, and a Redis by unix://.

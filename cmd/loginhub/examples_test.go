@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,19 +97,20 @@ func (b *tab) open(hub string) (nonce string) {
 	return m[1]
 }
 
-// startSite runs a site until the test ends.
-func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd) (site string) {
+// startSite runs a site until the test ends, on a free port unless one is given.
+func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd, ports ...string) (site string) {
 	t.Helper()
-	port := hubtest.FreePort(t)
+	port := append(ports, hubtest.FreePort(t))[0]
 	cmd := command(port)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // `go run` has a child
 	cmd.Env = append(os.Environ(), append([]string{"HUB=" + hub, "CLIENT_ID=default"}, cmd.Env...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill()
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		cmd.Wait()
 		if t.Failed() {
 			t.Logf("the site said: %s", &said)
@@ -412,5 +414,56 @@ func hostile(ctx context.Context, t *testing.T, hub, good string) map[string]str
 		"without site":          signed(t, hub, "login+jwt", map[string]any{"aud": nil}),
 		"without hub":           signed(t, hub, "login+jwt", map[string]any{"iss": nil}),
 		"long":                  good + strings.Repeat("A", 9000),
+	}
+}
+
+// TestExamples_ReadmeCommands runs README.md's hub and site, on other ports, and
+// logs a user in there.
+func TestExamples_ReadmeCommands(t *testing.T) {
+	t.Parallel()
+	lines := shellLines(documents(t)["README.md"])
+	at := slices.IndexFunc(lines, func(line string) bool { return strings.HasSuffix(line, "go run ./deploy/examples/go") })
+	clients, isHub := strings.CutPrefix(lines[max(at-1, 0)], "go run ./cmd/loginhub --clients ")
+	if !isHub {
+		t.Fatalf("no hub and site in %q", lines)
+	}
+	port := hubtest.FreePort(t)
+	text, err := os.ReadFile("../../" + clients)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := filepath.Join(t.TempDir(), "clients.yaml")
+	if err := os.WriteFile(local, bytes.ReplaceAll(text, []byte(":3000"), []byte(":"+port)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	node := hubtest.LaunchBare(t, program, "ADMIN_LISTEN=", "CLIENTS="+local)
+	hubtest.Eventually(t, 20*time.Second, "the hub is ready", func() bool { return node.Get("/readyz") == 200 })
+	hub := strings.Replace(node.URL, "127.0.0.1", "localhost", 1)
+	site := startSite(t, hub, func(string) *exec.Cmd {
+		line := strings.NewReplacer("http://localhost:8080", hub, ":3000", "127.0.0.1:"+port).Replace(lines[at])
+		cmd := exec.Command("sh", "-c", "exec env "+line)
+		cmd.Dir = "../.."
+		return cmd
+	}, port)
+	alice := &tab{t, site, map[string]string{}}
+	_, page := alice.do("GET", "/", "")
+	m := regexp.MustCompile(`<login-qr client="demo" login-nonce="([\w-]+)">`).FindStringSubmatch(page)
+	if m == nil {
+		t.Fatalf("no widget: %s", page)
+	}
+	ctx := one(t)
+	ticket, err := hubtest.Make(ctx, hub, map[string]string{"client_id": "demo", "nonce": m[1]}, "Origin", "http://localhost:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := hubtest.NewPhone("alice").Do(ctx, hub, ticket.ID, "confirm", nil); err != nil || a.Status != 200 {
+		t.Fatalf("confirm: %+v %v", a, err)
+	}
+	v, err := ticket.Poll(ctx, hub, 0, 0)
+	if err != nil || v == nil {
+		t.Fatalf("view %+v %v", v, err)
+	}
+	if status, text := alice.do("POST", "/session", v.Token); status != http.StatusNoContent {
+		t.Errorf("%d %s", status, text)
 	}
 }

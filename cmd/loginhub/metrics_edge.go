@@ -103,7 +103,7 @@ func newWechatMeter(m *metrics) wechatMeter {
 	return w
 }
 
-// usual are the errcodes that the README's table names: what WeChat may well say.
+// usual are the errcodes that wechat/README.md names: what WeChat may well say.
 var usual = []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40013, 40125, 40164, 40243,
 	40014, 42001, 41030}
 

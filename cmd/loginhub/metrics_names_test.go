@@ -210,7 +210,7 @@ func TestEveryMetricIsDocumentedAndEveryDocumentedAndUsedOneExists(t *testing.T)
 		}
 	}
 	named := 0
-	for guide, names := range told(t, "`((?:loginhub|go|process)_\\w+)") {
+	for guide, names := range inGuides(t, "`((?:loginhub|go|process)_\\w+)") {
 		for _, m := range names {
 			for _, name := range used(m[1]) {
 				if named++; live[name] == nil {

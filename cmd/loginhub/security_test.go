@@ -143,25 +143,3 @@ func TestTheFuzzTargetsAreThoseOfTheRiskAssessment(t *testing.T) {
 		}
 	}
 }
-
-func TestTheREADMEAndTheRunbookNameOnlyWhatThereIs(t *testing.T) {
-	const root = "../.."
-	goTests, _ := proofs(t, root)
-	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)|src="([^":]+)"`)
-	for _, file := range []string{"README.md", "deploy/RUNBOOK.md", "deploy/SECURITY.md", "frontend/client/README.md", "frontend/miniprogram/README.md"} {
-		text, err := os.ReadFile(filepath.Join(root, file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1) {
-			if !goTests[name[1]] {
-				t.Errorf("%s: there is no %s", file, name[1])
-			}
-		}
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(file), m[1]+m[2])); err != nil {
-				t.Errorf("%s: %v", file, err)
-			}
-		}
-	}
-}

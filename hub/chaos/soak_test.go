@@ -158,7 +158,7 @@ func (s *soak) progress() string {
 	return fmt.Sprintf("%d begun, %d faults; of those that ended: %s", s.begun, faults, &s.sum)
 }
 
-// table is the result, for the README.
+// table is the result, for README.md.
 func (s *soak) table(length time.Duration) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

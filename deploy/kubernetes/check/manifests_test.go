@@ -336,14 +336,14 @@ func TestANodeIsConfinedProbedAndGivenItsTimeToDrain(t *testing.T) {
 	})
 }
 
-// TestTheOverlaySetsAndTheREADMENamesWhatIsAPlacesOwn: what the base has of these
-// is an example's.
-func TestTheOverlaySetsAndTheREADMENamesWhatIsAPlacesOwn(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+// TestOverlay_ChangesAPlacesOwnSettings: the base has examples, and
+// deploy/README.md names the settings to change.
+func TestOverlay_ChangesAPlacesOwnSettings(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, part, _ := strings.Cut(string(readme), "**Kubernetes**: copy")
+	_, part, _ := strings.Cut(string(readme), "### Kubernetes")
 	part, _, _ = strings.Cut(part, "```")
 	setting := func(m *manifests, name string) (value string) {
 		for _, config := range m.configs {
@@ -357,7 +357,7 @@ func TestTheOverlaySetsAndTheREADMENamesWhatIsAPlacesOwn(t *testing.T) {
 			t.Errorf("%s is %q in the base and %q in the overlay", name, was, is)
 		}
 		if !strings.Contains(part, name) {
-			t.Errorf("the README does not say to change %s: %s", name, part)
+			t.Errorf("deploy/README.md does not say to change %s: %s", name, part)
 		}
 	}
 }
@@ -370,9 +370,10 @@ func TestAMisspeltFieldIsFound(t *testing.T) {
 	}
 }
 
-// TestTheREADMEsCommandsFitTheManifests holds its kubectl lines to what they name.
-func TestTheREADMEsCommandsFitTheManifests(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
+// TestManifests_FitTheDocumentedCommands compares the kubectl lines of
+// deploy/README.md with the manifests.
+func TestManifests_FitTheDocumentedCommands(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,7 +401,7 @@ func TestTheREADMEsCommandsFitTheManifests(t *testing.T) {
 	}
 	for _, want := range wanted {
 		if !slices.Contains(lines, want) {
-			t.Errorf("the README does not say %q", want)
+			t.Errorf("deploy/README.md does not say %q", want)
 		}
 	}
 	if len(lines) != len(wanted) {

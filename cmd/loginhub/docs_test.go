@@ -1,0 +1,274 @@
+package main_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"loginhub/hub/hubtest"
+)
+
+// documents are all Markdown files of the repository, by their path from its top.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains([]string{"node_modules", ".git", "testdata"}, d.Name()):
+			return fs.SkipDir
+		case filepath.Ext(path) != ".md":
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		all[strings.TrimPrefix(path, "../../")] = string(text)
+		return err
+	})
+	if err != nil || len(all) < 15 {
+		t.Fatalf("%d documents: %v", len(all), err)
+	}
+	return all
+}
+
+// inGuides finds a pattern in all documents, in the Taskfile and in CI's workflow.
+func inGuides(t *testing.T, pattern string) map[string][][]string {
+	t.Helper()
+	guides := documents(t)
+	for _, name := range []string{"Taskfile.yml", ".github/workflows/ci.yml", ".ci/run"} {
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guides[name] = string(text)
+	}
+	found := map[string][][]string{}
+	for name, text := range guides {
+		found[name] = regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
+	}
+	return found
+}
+
+// fence is a code block: its language, and its text.
+var fence = regexp.MustCompile("(?ms)^ *```(\\w*)\n(.*?)^ *```")
+
+// headings gives the anchors of a document as GitHub makes them.
+func headings(text string) map[string]bool {
+	anchors := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		anchors[strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ' || r == '-':
+				return '-'
+			case r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, m[1])] = true
+	}
+	return anchors
+}
+
+// TestDocuments_LinksLead checks relative links with their anchors, pictures, and
+// the names of tests.
+func TestDocuments_LinksLead(t *testing.T) {
+	t.Parallel()
+	goTests, _ := proofs(t, "../..")
+	all, seen := documents(t), 0
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)
+	for file, text := range all {
+		for _, name := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(text, -1) {
+			if !goTests[name[1]] {
+				t.Errorf("%s: there is no %s", file, name[1])
+			}
+		}
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			target := m[1] + m[2]
+			if strings.Contains(target, "://") {
+				continue
+			}
+			seen++
+			path, anchor, _ := strings.Cut(target, "#")
+			to := file
+			if path != "" {
+				to = filepath.Join(filepath.Dir(file), path)
+			}
+			if _, err := os.Stat(filepath.Join("../..", to)); err != nil {
+				t.Errorf("%s: %v", file, err)
+			} else if anchor != "" && filepath.Ext(to) == ".md" && !headings(all[to])[anchor] {
+				t.Errorf("%s: %s has no heading for #%s", file, to, anchor)
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("%d links found: the pattern is wrong", seen)
+	}
+}
+
+// TestDocuments_NameSettingsThatExist, with or without _FILE.
+func TestDocuments_NameSettingsThatExist(t *testing.T) {
+	t.Parallel()
+	known := settingsOf(t)
+	for file, text := range documents(t) {
+		for _, name := range regexp.MustCompile(`LOGINHUB_[A-Z_]*[A-Z]`).FindAllString(text, -1) {
+			if !known[name] {
+				t.Errorf("%s names %s, which is no setting", file, name)
+			}
+		}
+	}
+}
+
+// TestREADME_IsShort: a newcomer reads it in five minutes.
+func TestREADME_IsShort(t *testing.T) {
+	if n := len(strings.Fields(documents(t)["README.md"])); n > 1200 {
+		t.Errorf("README.md has %d words; move what is longer beside what it documents", n)
+	}
+}
+
+// commands are those of the documents, in shell blocks and in sentences, with the
+// test that runs each. One that ends with a space covers all that begin so.
+var commands = map[string]string{
+	"go run ./cmd/loginhub": "hubtest.StartNode, in most tests",
+	"go run ./cmd/loginhub --clients deploy/examples/clients.yaml":                      "TestExamples_ReadmeCommands",
+	"HUB=http://localhost:8080 CLIENT_ID=demo LISTEN=:3000 go run ./deploy/examples/go": "TestExamples_ReadmeCommands",
+	"go run github.com/go-task/task/v3/cmd/task@v3.20.0 test":                           "CI",
+	"go install github.com/go-task/task/v3/cmd/task@v3.20.0":                            "not run",
+	"deploy/docker/secrets.sh":                                                          "TestTheComposeFilesDeploymentLogsIn, without Docker",
+	`printf %s "$PASSWORD" | sha256sum`:                                                 "not run",
+	"loginbench ":                                                                       "cmd/loginbench: TestDocuments_CommandsRun",
+	"go run ./cmd/loginbench ":                                                          "the same",
+	"loginhub ":                                                                         "TestProgram_RunsDocumentedCalls",
+	"task ":                                                                             "TestEveryDocumentedVerbIsInTheTaskfile",
+	"go test ":                                                                          "TestEveryDocumentedTestRunFindsWhatItNames",
+	"go mod edit ":                                                                      "TestTheVerifierIsImportedAsTheREADMESays",
+	"curl -X PUT ":                                                                      "TestSwitch_DocumentedCallWorks",
+	// No test runs these. deploy/kubernetes/check and the tests of compose file and
+	// unit compare what they name with the files.
+	"docker compose ": "not run",
+	"kubectl ":        "not run",
+	"systemctl ":      "not run",
+	"journalctl ":     "not run",
+}
+
+// ours are the documents whose commands have to be in the table above. Those of
+// the runbook and of the risk assessment are an operator's, for Redis and systemd.
+func ours(t *testing.T) map[string]string {
+	t.Helper()
+	all := documents(t)
+	for file := range all {
+		if slices.Contains([]string{"deploy/RUNBOOK.md", "deploy/METRICS.md", "deploy/SECURITY.md"}, file) || strings.HasPrefix(file, "deploy/examples/") || strings.HasPrefix(file, "frontend/") {
+			delete(all, file)
+		}
+	}
+	return all
+}
+
+// programs begin a command in a sentence.
+var programs = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*((?:go|task|loginhub|loginbench|curl|docker|kubectl|redis-cli|systemctl|nginx|npm|node|php|python3|sh|git|apt-get|deploy/\S+\.sh) .*)$`)
+
+// shellLines gives the lines of a document's shell blocks, without comments.
+func shellLines(text string) (lines []string) {
+	for _, block := range fence.FindAllStringSubmatch(text, -1) {
+		if block[1] != "sh" {
+			continue
+		}
+		for line := range strings.Lines(block[2]) {
+			line, _, _ = strings.Cut(line, "  #")
+			if line = strings.TrimSpace(line); line != "" {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
+}
+
+// TestDocuments_CommandsAreKnown: what a reader pastes is run by a test, or is
+// listed as not run.
+func TestDocuments_CommandsAreKnown(t *testing.T) {
+	t.Parallel()
+	found := map[string]bool{}
+	for file, text := range ours(t) {
+		said := slices.DeleteFunc(shellLines(text), func(line string) bool { return strings.HasPrefix(line, "LOGINHUB_") })
+		for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			if c := programs.FindStringSubmatch(m[1]); c != nil {
+				said = append(said, c[1])
+			}
+		}
+		for _, line := range said {
+			known := ""
+			for one := range commands {
+				bare := regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*`).ReplaceAllString(line, "")
+				if line == one || strings.HasSuffix(one, " ") && strings.HasPrefix(bare, one) {
+					known = one
+				}
+			}
+			if found[known] = true; known == "" {
+				t.Errorf("%s: which test runs %q?", file, line)
+			}
+		}
+	}
+	tests, _ := proofs(t, "../..")
+	for line, by := range commands {
+		if !found[line] {
+			t.Errorf("no document says %q", line)
+		}
+		if name := regexp.MustCompile(`Test\w+`).FindString(by); name != "" && !tests[name] {
+			t.Errorf("%q: there is no %s", line, name)
+		}
+	}
+	if run, err := os.ReadFile("../../.ci/run"); err != nil || !strings.Contains(string(run), "exec "+shellLines(documents(t)["README.md"])[1]+"\n") {
+		t.Errorf(".ci/run does not run README.md's second command: %s %v", run, err)
+	}
+}
+
+// TestProgram_RunsDocumentedCalls runs each `loginhub …` of the documents beside a
+// node and with its settings. The socket is not held: that takes a minute.
+func TestProgram_RunsDocumentedCalls(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
+	settings := []string{"LISTEN=" + strings.TrimPrefix(node.URL, "http://"), "PUBLIC_URL=" + node.URL, "REDIS_URL=" + redis.URL, "KEYS=" + hubtest.Key}
+	seen := map[string]bool{}
+	for _, text := range ours(t) {
+		for _, m := range regexp.MustCompile("`loginhub( [^`]*)`").FindAllStringSubmatch(text, -1) {
+			seen[m[1]] = true
+		}
+	}
+	if len(seen) < 6 {
+		t.Errorf("%d calls found: the pattern is wrong", len(seen))
+	}
+	for call := range seen {
+		args := strings.Fields(call)
+		if strings.Contains(call, "--hold") {
+			args = append(args, "--hold=0s")
+		}
+		if out, code := hubtest.Run(t, program, args, settings...); code != 0 || out == "" && args[0] != "health" {
+			t.Errorf("loginhub%s: exit code %d: %s", call, code, out)
+		}
+	}
+}
+
+// TestSwitch_DocumentedCallWorks runs deploy/README.md's curl.
+func TestSwitch_DocumentedCallWorks(t *testing.T) {
+	t.Parallel()
+	lines := shellLines(documents(t)["deploy/README.md"])
+	at := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "curl -X PUT ") })
+	if at < 0 {
+		t.Fatalf("no call among %q", lines)
+	}
+	admin := "127.0.0.1:" + hubtest.FreePort(t)
+	node := hubtest.StartNode(t, program, "ADMIN_LISTEN="+admin)
+	line := strings.NewReplacer("127.0.0.1:9090", admin, "/ID/", "/default/").Replace(lines[at])
+	if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %s %v", line, out, err)
+	}
+	if a, err := hubtest.Request(one(t), "POST", node.URL+"/api/login/tickets", map[string]string{}); err != nil || a.Status != 403 {
+		t.Errorf("still on: %+v %v", a, err)
+	}
+}
