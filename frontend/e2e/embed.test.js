@@ -143,12 +143,32 @@ story('back from the cache the same code goes on', { site: true, clients }, asyn
   await logIn(page, hub, 'Ann')
 })
 
+/** A snippet of a document, for the hub at `hubURL`. */
+function snippet(document, name, hubURL) {
+  const [, code] = readFileSync(path(document), 'utf8').split(`<!-- ${name} -->\n`)[1].match(/```\w+\n([^]*?)\n```/)
+  return code.replaceAll('https://login.example.com', hubURL)
+}
+
+const posts = { // README.md's snippets, as pages of a site
+  'widget.html': (code) => code,
+  'module.js': (code) => `<img alt="QR code"><script type="module">${code}</script>`,
+}
+for (const [name, body] of Object.entries(posts)) {
+  story(`README.md's ${name} posts the token to its site`, { site: true, clients: clients.replace('number_matching: true', '') }, async ({ hub, site, visit }) => {
+    site.files = { '/': `<!doctype html><html lang="en"><title>A site</title>${body(snippet('../../README.md', name, hub.url))}</html>`, '/session': '' }
+    const page = await visit(site.url)
+    const code = await page.waitForSelector('img[src*="/qr."]')
+    const ticket = (await code.getAttribute('src')).split('/').at(-2)
+    const posted = page.waitForRequest((request) => request.method() === 'POST' && request.url() === `${site.url}/session`)
+    await phoneCalls(hub.url, ticket, 'confirm', 'Ann')
+    assert.equal(claims((await posted).postData()).nonce, 'NONCE')
+  })
+}
+
 /** A recipe of the client's README, bundled with a program that uses it. */
 async function recipe(name, hubURL, program) {
-  const readme = readFileSync(path('../client/README.md'), 'utf8')
-  const [, code] = readme.split(`<!-- ${name} -->\n`)[1].match(/```\w+\n([^]*?)\n```/)
   const { outputFiles: [bundle] } = await build({
-    stdin: { contents: `${code.replace('https://login.example.com', hubURL)}\n${program}`, resolveDir: path('.'), loader: 'jsx' },
+    stdin: { contents: `${snippet('../client/README.md', name, hubURL)}\n${program}`, resolveDir: path('.'), loader: 'jsx' },
     alias: { 'loginhub-client/login-qr.js': path('../client/widget/login-qr.js') },
     jsx: 'automatic', bundle: true, format: 'esm', write: false,
     define: { 'process.env.NODE_ENV': '"production"', __VUE_OPTIONS_API__: 'true', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false' },
