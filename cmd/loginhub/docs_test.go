@@ -124,6 +124,66 @@ func TestDocuments_NameSettingsThatExist(t *testing.T) {
 	}
 }
 
+// translations are the documents that are there in English and in Chinese.
+var translations = map[string]string{
+	"README.md":                       "deploy/zh-CN/README.md",
+	"deploy/README.md":                "deploy/zh-CN/operations.md",
+	"frontend/client/README.md":       "frontend/client/README.zh-CN.md",
+	"frontend/miniprogram/README.md":  "frontend/miniprogram/README.zh-CN.md",
+	"wechat/README.md#connect-wechat": "wechat/README.md#接入微信",
+}
+
+// TestDocuments_TranslationsAgree compares the code blocks of each pair, and the
+// commands and settings in its sentences.
+func TestDocuments_TranslationsAgree(t *testing.T) {
+	t.Parallel()
+	all := documents(t)
+	part := func(name string) string {
+		file, anchor, half := strings.Cut(name, "#")
+		if !half {
+			return all[file]
+		}
+		for _, text := range strings.Split(all[file], "\n## ") {
+			if headings("# " + text)[anchor] {
+				return text
+			}
+		}
+		return ""
+	}
+	inline := regexp.MustCompile("`([^`\n]+)`")
+	commandsOf := func(text string) (said []string) {
+		for _, block := range fence.FindAllStringSubmatch(text, -1) {
+			if block[1] != "mermaid" {
+				said = append(said, block[0])
+			}
+		}
+		var words []string
+		for _, m := range inline.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			if programs.MatchString(m[1]) || strings.Contains(m[1], "LOGINHUB_") {
+				words = append(words, m[1])
+			}
+		}
+		slices.Sort(words)
+		return append(said, slices.Compact(words)...)
+	}
+	for english, chinese := range translations {
+		a, b := commandsOf(part(english)), commandsOf(part(chinese))
+		if part(english) == "" || part(chinese) == "" {
+			t.Errorf("%s or %s is missing", english, chinese)
+		}
+		for _, said := range a {
+			if !slices.Contains(b, said) {
+				t.Errorf("%s lacks what %s says:\n%s", chinese, english, said)
+			}
+		}
+		for _, said := range b {
+			if !slices.Contains(a, said) {
+				t.Errorf("%s lacks what %s says:\n%s", english, chinese, said)
+			}
+		}
+	}
+}
+
 // TestREADME_IsShort: a newcomer reads it in five minutes.
 func TestREADME_IsShort(t *testing.T) {
 	if n := len(strings.Fields(documents(t)["README.md"])); n > 1200 {
