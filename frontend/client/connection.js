@@ -7,7 +7,10 @@ import { ackTicket, Problem } from './ticket.js'
 const SOCKET_TIMEOUT = 2500 // a socket that is silent for longer gets a poll beside it
 const SOCKET_TRUST = 25000 // the hub repeats the view every 20 s
 const SOCKET_RETRY = 120000 // a network that blocks sockets may be left
-const CHECK_TIMEOUT = 1000 // a check that takes longer counts as lost
+const CHECK_TIMEOUT = 1000 // a check that takes longer counts as failed
+const CHECK_STEP = 250
+const CHECK_STEPS = 6 // as many connections as a browser keeps to one host
+const MOST_POLLS = 4
 const LONGEST_PAUSE = 10000
 const CLOCK_CHECK = 1000
 const CLOCK_JUMP = 3000
@@ -17,8 +20,8 @@ const STORAGE_KEY = 'loginhub.sockets'
 export class Connection {
   /** @type {T.Socket=} */
   #socket
-  /** @type {T.Transport=} */
-  #poll
+  /** @type {T.Transport[]} more than one while none has been answered */
+  #polls = []
   /** @type {'connecting' | 'asking' | 'waiting' | 'settled'} waiting: for the next try */
   #phase = 'settled'
   #env; #ticket; #on; #askedAt; #socketAt; #refusedAt
@@ -59,8 +62,8 @@ export class Connection {
     this.#env.clock.clearTimeout(this.#timer)
     this.#env.clock.clearTimeout(this.#clockTimer)
     this.#socket?.close()
-    this.#poll?.close()
-    this.#socket = this.#poll = undefined
+    this.#socket = undefined
+    this.#closePolls()
     this.#phase = 'settled'
   }
 
@@ -73,11 +76,11 @@ export class Connection {
     if (since(env, this.#refusedAt) < this.#pause) return
     const asking = this.#phase === 'asking' || this.#phase === 'connecting'
     if (asking && !stale && since(env, this.#askedAt) < CHECK_TIMEOUT) return
-    const lost = this.#socket ? since(env, this.#socketAt) > SOCKET_TRUST : !this.#poll
+    const lost = this.#socket ? since(env, this.#socketAt) > SOCKET_TRUST : !this.#polls.length
     this.#fails = 0
     this.#fresh = false
     if (anew || lost) this.#openSocket()
-    this.#ask(CHECK_TIMEOUT, 0)
+    this.#ask(CHECK_STEP, 0)
     this.#checkClocks()
   }
 
@@ -102,24 +105,49 @@ export class Connection {
   }
 
   /**
-   * Opens a poll, again and again until one is answered: a request can hang on a dead connection.
+   * Asks by polls until one is answered. A browser keeps connections for reuse, and each request
+   * hangs on one that died without a sign: another request takes another connection.
    *
-   * @param {number} timeout of the first answer
+   * @param {number} step milliseconds until the next poll
    * @param {number} wait
    */
-  #ask(timeout, wait) {
-    this.#poll?.close()
+  #ask(step, wait) {
+    this.#closePolls()
     this.#phase = 'asking'
     this.#askedAt = moment(this.#env)
-    this.#poll = openPoll(this.#env, this.#ticket, {
-      view: (view) => this.#pollView(view),
-      down: (problem) => this.#pollDown(problem),
+    this.#openPoll(step, wait, 1)
+  }
+
+  /**
+   * @param {number} step
+   * @param {number} wait
+   * @param {number} tries
+   */
+  #openPoll(step, wait, tries) {
+    const poll = openPoll(this.#env, this.#ticket, {
+      view: (view) => {
+        this.#closePolls(poll)
+        this.#pollView(view)
+      },
+      down: (problem) => {
+        this.#polls = this.#polls.filter((other) => other !== poll)
+        if (!problem.foreign || !this.#polls.length) this.#pollDown(problem)
+      },
     }, wait)
-    this.#after(timeout, () => {
-      if (!this.#fresh) this.#openSocket()
-      this.#ask(Math.min(timeout * 2, LONGEST_PAUSE), wait)
-      this.#on.live(false)
+    this.#polls.push(poll)
+    if (this.#polls.length > MOST_POLLS) this.#polls.shift()?.close()
+    this.#after(step, () => {
+      const failed = tries * step >= CHECK_TIMEOUT
+      if (failed && !this.#fresh) this.#openSocket()
+      this.#openPoll(tries < CHECK_STEPS ? step : Math.min(step * 2, LONGEST_PAUSE), wait, tries + 1)
+      if (failed) this.#on.live(false)
     })
+  }
+
+  /** @param {T.Transport=} kept */
+  #closePolls(kept) {
+    for (const poll of this.#polls) if (poll !== kept) poll.close()
+    this.#polls = kept ? [kept] : []
   }
 
   /** @param {T.View} view */
@@ -130,8 +158,7 @@ export class Connection {
     if (this.#blocked) this.#remember('')
     // What an old socket brings can have been on the way since before the wake: the check goes on.
     if (this.#fresh || this.#phase !== 'asking') {
-      this.#poll?.close()
-      this.#poll = undefined
+      this.#closePolls()
       this.#settle()
     }
     this.#heard(view)
@@ -158,7 +185,7 @@ export class Connection {
     this.#socket = undefined
     const restarting = code === 1012 || code === 1013
     this.#avoid ||= !restarting && ![1001, 1005, 1006, 1014].includes(code)
-    if (this.#poll) return
+    if (this.#polls.length) return
     if (code === 4001) {
       this.close()
       return this.#on.fail(new Problem('replaced'))
@@ -171,7 +198,7 @@ export class Connection {
 
   /** @param {T.Problem} problem */
   #pollDown(problem) {
-    this.#poll = undefined
+    this.#closePolls()
     if (!problem.passing) {
       this.close()
       return [404, 410].includes(problem.status) ? this.#on.gone() : this.#on.fail(problem)

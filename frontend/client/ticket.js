@@ -55,7 +55,7 @@ export async function makeTicket(env, signal) {
  * @type {T.Ack}
  */
 export async function ackTicket(env, ticket, seq) {
-  if (await request(env, ticketPath(ticket, 'ack'), { secret: ticket.secret, body: { seq } })) throw foreignAnswer()
+  if (await request(env, ticketPath(ticket, 'ack'), { secret: ticket.secret, body: { seq }, timeout: 3000 })) throw foreignAnswer()
 }
 
 /**
@@ -80,7 +80,7 @@ export const hubURL = (env, path) => new URL(path.replace(/^\/+/, ''), env.hub)
  *
  * @type {T.Request}
  */
-export async function request(env, path, { secret, body, timeout = 8000, signal }) {
+export async function request(env, path, { secret, body, timeout = 5000, signal }) {
   const abort = new AbortController()
   const stop = () => abort.abort()
   const timer = env.clock.setTimeout(stop, timeout)

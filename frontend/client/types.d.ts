@@ -139,7 +139,7 @@ export interface ConnectionEvents {
 interface Call {
   secret?: string
   body?: object
-  /** Milliseconds, 8,000 by default. */
+  /** Milliseconds, 5,000 by default. */
   timeout?: number
   signal?: AbortSignal
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { phoneCalls } from './phone.js'
+import { Proxy } from './proxy.js'
 import { sitePolicy } from './site.js'
 import { accessible, story } from './story.js'
 
@@ -84,6 +85,20 @@ story('one line embeds the login in a site with the strictest policy', { site: t
   assert.equal(states.at(-1), 'consumed')
   assert.deepEqual(errors, [])
 })
+
+for (const attributes of ['client="demo" hub="HUB/"', 'client="demo"']) {
+  const below = new Proxy()
+  below.prefix = '/hub'
+  story(`a hub below a path logs in: ${attributes}`, { site: true, clients, proxy: below }, async ({ hub, site, visit }) => {
+    const url = `${hub.url}/hub`
+    embed(site, { url }, { attributes: attributes.replace('HUB', url) })
+    site.policy = sitePolicy(hub.url)
+    const page = await visit(site.url)
+    await inState(page, 'pending')
+    assert.ok(await page.$eval('login-qr .code', (img) => img.decode().then(() => img.naturalWidth > 0)), 'the code is not drawn')
+    await logIn(page, { url }, 'Ann')
+  })
+}
 
 story('a site that is not on the list is told what to do', { site: true, clients, expected: /status of 403/ }, async ({ hub, site, visit }) => {
   embed(site, hub, { attributes: 'client="other"' })

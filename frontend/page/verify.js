@@ -12,7 +12,7 @@ export async function verifyToken(token, expected, { fetch = globalThis.fetch, s
   const header = decode(parts[0])
   const claims = decode(parts[1])
   if (parts.length !== 3 || !header || !claims) return { result: 'failed', reason: 'form', header: {}, claims: {} }
-  const answer = await fetch('/.well-known/jwks.json', { cache: 'no-store' })
+  const answer = await fetchKeys(fetch)
   if (!answer.ok) throw new Error(`keys: status ${answer.status}`)
   const { keys } = await answer.json()
   const now = (Date.parse(answer.headers.get('Date')) || Date.now()) / 1000
@@ -22,6 +22,17 @@ export async function verifyToken(token, expected, { fetch = globalThis.fetch, s
   if (!key) return { result: 'failed', reason: 'key', header, claims }
   const result = await signed(subtle, key, parts)
   return { result, reason: result === 'failed' ? 'signature' : '', header, claims }
+}
+
+// A request can hang on a connection that died while the page was hidden; the next one takes another.
+async function fetchKeys(fetch) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await fetch('/.well-known/jwks.json', { cache: 'no-store', signal: AbortSignal.timeout(tries * 1000) })
+    } catch (err) {
+      if (err.name !== 'TimeoutError' || tries === 4) throw err
+    }
+  }
 }
 
 function wrong(header, claims, expected, now) {

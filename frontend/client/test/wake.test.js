@@ -75,7 +75,7 @@ test('several events of one return are one poll', async (t) => {
   away(l)
   for (const type of ['resume', 'visibilitychange']) l.doc.dispatchEvent(new Event(type, { bubbles: true }))
   for (const type of ['pageshow', 'visibilitychange', 'online']) l.win.dispatchEvent(new Event(type))
-  await l.clock.advance(999)
+  await l.clock.advance(249)
   assert.equal(l.hub.calling('poll').length, 1)
 })
 
@@ -90,22 +90,41 @@ test('a second return does not wait for the check of the first', async (t) => {
   assert.deepEqual(polls.map((poll) => poll.aborted), [true, false])
 })
 
-test('a check that hangs is repeated after a second, beside a fresh socket', async (t) => {
+test('a check that hangs is repeated, after a second beside a fresh socket', async (t) => {
   const l = await login(t, { onToken() {} })
+  const polls = () => l.hub.calling('poll').map((poll) => (poll.aborted ? 'aborted' : 'open'))
   l.hub.socket.says(pending)
   away(l)
   l.hide(false)
   await l.clock.advance(999)
+  assert.deepEqual(polls(), ['open', 'open', 'open', 'open'])
   assert.equal(l.hub.sockets.length, 1, 'a glance costs a connection')
   await l.clock.advance(1)
   assert.equal(l.now.live, false)
-  assert.deepEqual(l.hub.calling('poll').map((poll) => poll.aborted), [true, false])
+  assert.deepEqual(polls(), ['aborted', 'open', 'open', 'open', 'open'])
   assert.deepEqual(l.hub.sockets.map((socket) => socket.readyState), [3, 0])
   l.hub.socket.says(confirmed)
   await settle()
   assert.equal(l.now.state, 'confirmed')
   assert.deepEqual(l.hub.socket.sent, [{ ack: 3 }])
-  assert.ok(l.hub.calling('poll')[1].aborted)
+  assert.ok(!polls().includes('open'))
+})
+
+test('the first answer to a check ends its repetitions', async (t) => {
+  const l = await login(t)
+  l.hub.socket.says(pending)
+  away(l)
+  l.hide(false)
+  await l.clock.advance(500)
+  const [first, second, third] = l.hub.calling('poll')
+  first.fail()
+  await settle()
+  assert.equal(l.now.live, true, 'one lost request counts while others are under way')
+  third.answer(200, scanned)
+  await l.clock.advance(5000)
+  assert.equal(l.now.state, 'scanned')
+  assert.ok(second.aborted)
+  assert.equal(l.hub.calling('poll').length, 4, 'more than the long poll that goes on')
 })
 
 test('after 25 s without a view, or with another network, the socket is replaced at once', async (t) => {

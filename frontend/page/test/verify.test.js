@@ -63,6 +63,14 @@ test('a browser without Ed25519 calls it unverified, but a wrong nonce is wrong 
   }
 })
 
+test('keys that hang on a dead connection are asked for again', async () => {
+  let tries = 0
+  const hangs = () => Promise.reject(new DOMException('', 'TimeoutError'))
+  const { result } = await verifyToken(token(), expected, { fetch: () => (++tries < 4 ? hangs() : fetch()) })
+  assert.equal(result, 'verified')
+  await assert.rejects(verifyToken(token(), expected, { fetch: hangs }), { name: 'TimeoutError' })
+})
+
 test('keys that cannot be fetched are no verdict on the token', async () => {
   await assert.rejects(verifyToken(token(), expected, { fetch: async () => new Response('', { status: 503 }) }))
 })
