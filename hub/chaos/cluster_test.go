@@ -22,7 +22,7 @@ func TestAClusterReshardsWhileLoginsGoOn(t *testing.T) {
 			cluster := hubtest.StartCluster(t, len(settings))
 			cluster.Calm(t, time.Minute)
 			i := 0
-			w := world{nodes: three(t, cluster.URL, settings...)}
+			w := world{nodes: several(t, 2, cluster.URL, settings...)}
 			s := w.run(t, logins(t, 200), 30, fault{every: 100 * time.Millisecond, least: 3, strike: func(ctx context.Context) {
 				// round and round, 400 slots a time
 				if err := cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400); err != nil {
@@ -47,13 +47,14 @@ func TestLoginsGoOnWithTheirTicketsOnTheirWayToAnotherMaster(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, len(settings))
 			cluster.Calm(t, time.Minute)
-			nodes := three(t, cluster.URL, settings...)
+			nodes := several(t, 3, cluster.URL, settings...)
 			before := hubtest.Levels(t, nodes)
 			var all sync.WaitGroup
+			entry := front(t, nodes...)
 			road := road{cluster: cluster, taken: map[int64]bool{}}
 			for range 60 {
 				all.Go(func() {
-					if err := road.login(oneOf(nodes...)); err != nil {
+					if err := road.login(entry); err != nil {
 						t.Error(err)
 					}
 				})
@@ -139,14 +140,15 @@ func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
 	cluster.Calm(t, time.Minute)
-	nodes := three(t, cluster.URL, hasty...)
+	nodes := several(t, 2, cluster.URL, hasty...)
+	entry := front(t, nodes...)
 	before := hubtest.Levels(t, nodes)
 	victim := cluster.Nodes[0]
 	ctx, cancel := hubtest.Limit(60 * time.Second)
 	defer cancel()
 	var pages []*hubtest.Page
 	for len(pages) < 60 {
-		page := &hubtest.Page{Entry: oneOf(nodes...)}
+		page := &hubtest.Page{Entry: entry}
 		if err := page.Make(ctx); err != nil {
 			t.Fatal(err)
 		}

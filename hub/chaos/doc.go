@@ -3,6 +3,8 @@
 //
 // There is nothing here but tests. Each runs some hundred logins by pages and
 // phones that follow the documented client rules (package hub/hubtest), against
-// real nodes on a real Redis, and counts. CHAOS_LOGINS sets how many (`task
-// chaos` runs thousands); SOAK sets how long the soak takes (`task soak`).
+// real nodes on a real Redis, and counts. Two nodes or more are behind the shipped
+// nginx. CHAOS_LOGINS sets how many logins (`task chaos` runs thousands),
+// CHAOS_NODES on how many nodes in place of the test's own two or three, and SOAK
+// how long the soak takes (`task soak`).
 package chaos

@@ -46,7 +46,7 @@ func TestASentinelFailover(t *testing.T) {
 				if with.master[0] != "" {
 					sentinel.Master.Client.ConfigSet(context.Background(), with.master[0], with.master[1])
 				}
-				w := world{nodes: three(t, sentinel.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
+				w := world{nodes: several(t, 3, sentinel.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
 				s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
 					lose(t, ctx, sentinel.Master, sentinel.Replica, lag)
 					sentinel.FailOver(t)
@@ -97,7 +97,7 @@ func TestAClusterFailover(t *testing.T) {
 				t.Parallel()
 				cluster := hubtest.StartCluster(t, 1)
 				cluster.Calm(t, time.Minute)
-				w := world{nodes: three(t, cluster.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
+				w := world{nodes: several(t, 2, cluster.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
 				master := cluster.Nodes[0]
 				s := w.run(t, logins(t, 250), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
 					lose(t, ctx, master, cluster.ReplicaOf(t, master), lag)

@@ -12,7 +12,7 @@ import (
 func TestEveryNodesSubscriptionKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{nodes: three(t, redis.URL)}
+	w := world{nodes: several(t, 3, redis.URL)}
 	s := w.run(t, logins(t, 300), 30, fault{every: 50 * time.Millisecond, least: 60, strike: func(ctx context.Context) {
 		if err := redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 			t.Errorf("client kill: %v", err)
@@ -45,7 +45,7 @@ func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
 func TestAMasterThatPublishesButRefusesWrites(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	nodes := three(t, redis.URL)
+	nodes := several(t, 2, redis.URL)
 	w := world{nodes: nodes}
 	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, strike: func(ctx context.Context) {
 		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "1")

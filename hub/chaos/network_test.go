@@ -22,9 +22,10 @@ func TestLoginsGoThroughNetworksThatBreakWebSockets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redis := hubtest.StartRedis(t)
-			nodes := three(t, redis.URL)
-			box.Start(t, oneOf(nodes...))
-			w := world{nodes: nodes, entry: func() string { return box.URL }, phone: oneOf(nodes...), thought: 700 * time.Millisecond, polls: -1}
+			nodes := several(t, 3, redis.URL)
+			proxy := front(t, nodes...)
+			box.Start(t, proxy)
+			w := world{nodes: nodes, entry: func() string { return box.URL }, phone: proxy, thought: 700 * time.Millisecond, polls: -1}
 			s := w.run(t, logins(t, 200), 60, fault{})
 			complete(t, s)
 			if s.Errors > 0 {
@@ -81,14 +82,10 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	nodes := three(t, redis.URL)
-	var lossy []*hubtest.Node
-	for _, n := range nodes {
-		proxy := hubtest.StartWeb(t, strings.TrimPrefix(n.URL, "http://"))
-		proxy.Loss(0.3)
-		lossy = append(lossy, &hubtest.Node{URL: proxy.URL})
-	}
-	s := world{nodes: nodes, entry: oneOf(lossy...)}.run(t, logins(t, 200), 70, fault{})
+	nodes := several(t, 2, redis.URL)
+	lossy := hubtest.StartWeb(t, strings.TrimPrefix(front(t, nodes...)(), "http://"))
+	lossy.Loss(0.3)
+	s := world{nodes: nodes, entry: func() string { return lossy.URL }}.run(t, logins(t, 200), 70, fault{})
 	complete(t, s)
 	if s.waited(0.8) < 200*time.Millisecond {
 		t.Errorf("four in five tokens came within %v: was anything lost?", s.waited(0.8))

@@ -2,50 +2,29 @@ package chaos_test
 
 import (
 	"context"
-	"strings"
+	"fmt"
 	"testing"
 	"time"
 
 	"loginhub/hub/hubtest"
 )
 
-// fleet is three nodes behind the shipped nginx. A node that has gone is started
-// again at its place.
-type fleet struct {
-	nodes []*hubtest.Node
-	url   string // nginx's
-}
-
-func startFleet(t *testing.T, redisURL string, settings ...string) *fleet {
-	t.Helper()
-	f := &fleet{nodes: three(t, redisURL, settings...)}
-	var hosts []string
-	for _, n := range f.nodes {
-		hosts = append(hosts, strings.TrimPrefix(n.URL, "http://"))
-	}
-	f.url = hubtest.StartNginx(t, conf, hosts, nil)
-	return f
-}
-
-func (f *fleet) entry() string { return f.url }
-
 func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
 	t.Parallel()
-	for _, victims := range []int{1, 2} {
-		t.Run(map[int]string{1: "one", 2: "two at once"}[victims], func(t *testing.T) {
-			redis := hubtest.StartRedis(t)
-			f := startFleet(t, redis.URL)
+	for _, c := range []struct{ nodes, victims int }{{2, 1}, {3, 1}, {3, 2}} {
+		t.Run(fmt.Sprintf("%d of %d", c.victims, c.nodes), func(t *testing.T) {
+			nodes := startAll(t, c.nodes, hubtest.StartRedis(t).URL)
 			i := 0
-			s := world{nodes: f.nodes, entry: f.entry}.run(t, logins(t, 200), 40, fault{
+			s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{
 				every: time.Second,
-				least: len(f.nodes), // every node once
+				least: len(nodes), // every node once
 				strike: func(ctx context.Context) {
-					for v := range victims {
-						f.nodes[(i+v)%3].Kill()
+					for v := range c.victims {
+						nodes[(i+v)%c.nodes].Kill()
 					}
 					pause(ctx, time.Second)
-					for v := range victims {
-						f.nodes[(i+v)%3].Restart(t)
+					for v := range c.victims {
+						nodes[(i+v)%c.nodes].Restart(t)
 					}
 					i++
 				}})
@@ -54,29 +33,47 @@ func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
 	}
 }
 
+// As the runbook has it: one node after the other, without a pause.
 func TestARollingRestartShowsNoPhoneAnError(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	f := startFleet(t, redis.URL, "DRAIN=2s")
-	i := 0
-	s := world{nodes: f.nodes, entry: f.entry}.run(t, logins(t, 400), 20, fault{
-		// nginx leaves a node out for two seconds after a refusal; the next one
-		// goes when this one is back for it.
-		every: 2500 * time.Millisecond,
-		least: len(f.nodes), // every node once
-		strike: func(context.Context) {
-			n := f.nodes[i%3]
-			if err := n.Terminate(); err != nil {
-				t.Errorf("terminate: %v", err)
+	for _, count := range []int{2, 3} {
+		t.Run(fmt.Sprint(count, " nodes"), func(t *testing.T) {
+			nodes := startAll(t, count, hubtest.StartRedis(t).URL, "DRAIN=2s")
+			i := 0
+			s := world{nodes: nodes}.run(t, logins(t, 200), 20, fault{
+				least: 2 * count, // every node twice
+				strike: func(context.Context) {
+					n := nodes[i%count]
+					if err := n.Terminate(); err != nil {
+						t.Errorf("terminate: %v", err)
+					}
+					if code, err := n.Wait(15 * time.Second); code != 0 || err != nil {
+						t.Errorf("the node ended with %d, %v:\n%s", code, err, n.Log())
+					}
+					n.Restart(t)
+					i++
+				}})
+			complete(t, s)
+			if s.Errors > 0 {
+				t.Errorf("phones saw %d errors", s.Errors)
 			}
-			if code, err := n.Wait(15 * time.Second); code != 0 || err != nil {
-				t.Errorf("the node ended with %d, %v:\n%s", code, err, n.Log())
-			}
-			n.Restart(t)
-			i++
-		}})
-	complete(t, s)
-	if s.Errors > 0 {
-		t.Errorf("phones saw %d errors", s.Errors)
+		})
 	}
+}
+
+// A node that is suspended takes connections and answers nothing: calls that reach
+// it wait for nginx, and pages that wait there come back.
+func TestNode_SuspendedWhileLoginsGoOn(t *testing.T) {
+	t.Parallel()
+	nodes := several(t, 2, hubtest.StartRedis(t).URL)
+	s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
+		if err := nodes[0].Stall(); err != nil {
+			t.Errorf("stall: %v", err)
+		}
+		pause(ctx, 12*time.Second)
+		if err := nodes[0].Resume(); err != nil {
+			t.Errorf("resume: %v", err)
+		}
+	}})
+	complete(t, s)
 }

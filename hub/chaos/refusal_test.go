@@ -27,7 +27,7 @@ func TestAClusterThatIsDownIsDeafUntilItIsWholeAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, 0, "--appendfsync", "always")
-			nodes := three(t, cluster.URL, "TICKET_TTL=10m")
+			nodes := several(t, 2, cluster.URL, "TICKET_TTL=10m")
 			s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
 				waiting := onLivingMaster(t, ctx, cluster, nodes[0])
 				way.down(t, cluster)

@@ -8,11 +8,12 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// lines are three nodes, each with a mail line of its own to the Redis.
-func lines(t *testing.T) (nodes []*hubtest.Node, all []*hubtest.MailLine) {
+// lines are nodes, each with a mail line of its own to the Redis: so many, or what
+// CHAOS_NODES says.
+func lines(t *testing.T, usual int) (nodes []*hubtest.Node, all []*hubtest.MailLine) {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
-	for range 3 {
+	for range whole(t, "CHAOS_NODES", usual) {
 		line := hubtest.StartMailLine(t, redis)
 		all = append(all, line)
 		nodes = append(nodes, start(t, line.URL))
@@ -22,10 +23,10 @@ func lines(t *testing.T) (nodes []*hubtest.Node, all []*hubtest.MailLine) {
 
 func TestSubscriptionsThatAreUpAndDeliverNothingAreGivenUpBeforeTheNodeIsDeaf(t *testing.T) {
 	t.Parallel()
-	nodes, lines := lines(t)
+	nodes, lines := lines(t, 3)
 	i := 0
 	s := world{nodes: nodes}.run(t, logins(t, 300), 40, fault{every: 1500 * time.Millisecond, least: len(lines), strike: func(context.Context) {
-		line, node := lines[i%3], nodes[i%3]
+		line, node := lines[i%len(lines)], nodes[i%len(nodes)]
 		if n := line.Mute(); n != 1 {
 			t.Errorf("%d subscriptions stood", n)
 		}
@@ -50,10 +51,10 @@ func TestSubscriptionsThatAreUpAndDeliverNothingAreGivenUpBeforeTheNodeIsDeaf(t 
 
 func TestANodeWhoseSubscriptionsAllDeliverNothingIsDeafAndItsPagesGetTheirTokens(t *testing.T) {
 	t.Parallel()
-	nodes, lines := lines(t)
+	nodes, lines := lines(t, 2)
 	i := 0
 	s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, strike: func(ctx context.Context) {
-		line, node := lines[i%3], nodes[i%3]
+		line, node := lines[i%len(lines)], nodes[i%len(nodes)]
 		if n := line.Hold(); n != 1 {
 			t.Errorf("%d subscriptions stood", n)
 		}

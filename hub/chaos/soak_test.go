@@ -18,11 +18,9 @@ import (
 // soakRate is how many logins begin in a second.
 const soakRate = 8
 
-// soak is steady logins through the shipped nginx on three nodes, with one fault
-// after the other.
+// soak is steady logins through the shipped nginx, with one fault after the other.
 type soak struct {
 	world
-	fleet *fleet
 	redis *hubtest.Redis
 	proxy *hubtest.Proxy // between the nodes and Redis
 
@@ -46,9 +44,9 @@ func TestSoak(t *testing.T) {
 	}
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
-	s := &soak{redis: redis, proxy: proxy, fleet: startFleet(t, proxy.URL), faults: map[string]int{}}
-	s.world = world{nodes: s.fleet.nodes, entry: s.fleet.entry}
-	s.defaults()
+	s := &soak{redis: redis, proxy: proxy, faults: map[string]int{}}
+	s.world = world{nodes: several(t, 3, proxy.URL)}
+	s.defaults(t)
 	before := hubtest.Levels(t, s.nodes)
 	begun := time.Now()
 	during, over := context.WithTimeout(context.Background(), length)
@@ -132,7 +130,6 @@ func (s *soak) kinds(t *testing.T) map[string]func() {
 					t.Errorf("the node ended with %d, %v", code, err)
 				}
 				n.Restart(t)
-				pause(always, 2500*time.Millisecond) // nginx comes back to it
 			}
 		},
 		"Redis stalled for one to five seconds": func() {

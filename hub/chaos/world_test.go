@@ -45,15 +45,18 @@ func TestMain(m *testing.M) {
 const conf = "../../deploy/nginx/loginhub.conf"
 
 // logins is how many a test runs: some hundred, or what CHAOS_LOGINS says.
-func logins(t *testing.T, usual int) int {
+func logins(t *testing.T, usual int) int { return whole(t, "CHAOS_LOGINS", usual) }
+
+// whole is the number in the environment's variable, or the usual one.
+func whole(t *testing.T, variable string, usual int) int {
 	t.Helper()
-	text := os.Getenv("CHAOS_LOGINS")
+	text := os.Getenv(variable)
 	if text == "" {
 		return usual
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		t.Fatalf("CHAOS_LOGINS: %v", err)
+		t.Fatalf("%s: %v", variable, err)
 	}
 	return n
 }
@@ -61,7 +64,7 @@ func logins(t *testing.T, usual int) int {
 // world is what a run goes against.
 type world struct {
 	nodes []*hubtest.Node // whose levels must come back; the entry, where there is no other
-	entry func() string   // for pages; nil: one of the nodes
+	entry func() string   // for pages; nil: the shipped nginx before the nodes, or the only node
 	phone func() string   // for phones; nil: the same
 
 	// owner makes a user's phone, and says as whom the token must be; nil: the
@@ -96,14 +99,30 @@ type world struct {
 	underWay *atomic.Int64 // logins that have a ticket and have not ended
 }
 
-// oneOf takes one of the nodes at random, as a load balancer without stickiness.
+// oneOf takes one of the nodes at random.
 func oneOf(nodes ...*hubtest.Node) func() string {
 	return func() string { return nodes[rand.IntN(len(nodes))].URL }
 }
 
-func (w *world) defaults() {
-	if w.entry == nil {
+// front is the entry to the nodes through the nginx that we ship.
+func front(t *testing.T, nodes ...*hubtest.Node) func() string {
+	t.Helper()
+	var hosts []string
+	for _, n := range nodes {
+		hosts = append(hosts, strings.TrimPrefix(n.URL, "http://"))
+	}
+	url := hubtest.StartNginx(t, conf, hosts, nil)
+	return func() string { return url }
+}
+
+func (w *world) defaults(t *testing.T) {
+	t.Helper()
+	switch {
+	case w.entry != nil:
+	case len(w.nodes) == 1:
 		w.entry = oneOf(w.nodes...)
+	default:
+		w.entry = front(t, w.nodes...)
 	}
 	if w.phone == nil {
 		w.phone = w.entry
@@ -131,7 +150,7 @@ func (w *world) defaults() {
 // a node does not come back to its level after all.
 func (w world) run(t *testing.T, total, atOnce int, f fault) *tally {
 	t.Helper()
-	w.defaults()
+	w.defaults(t)
 	before := hubtest.Levels(t, w.nodes)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute+time.Duration(total)*200*time.Millisecond)
 	defer cancel()
@@ -288,11 +307,16 @@ func wrapped(t *testing.T, line, program string) string {
 	return path
 }
 
-// three starts three nodes on the Redis at url.
-func three(t *testing.T, url string, settings ...string) []*hubtest.Node {
+// several starts nodes on the Redis at url: so many, or what CHAOS_NODES says.
+func several(t *testing.T, usual int, url string, settings ...string) []*hubtest.Node {
 	t.Helper()
-	var nodes []*hubtest.Node
-	for range 3 {
+	return startAll(t, whole(t, "CHAOS_NODES", usual), url, settings...)
+}
+
+// startAll starts so many nodes on the Redis at url.
+func startAll(t *testing.T, count int, url string, settings ...string) (nodes []*hubtest.Node) {
+	t.Helper()
+	for range count {
 		nodes = append(nodes, start(t, url, settings...))
 	}
 	return nodes
