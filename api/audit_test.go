@@ -45,7 +45,7 @@ func TestTheAuditHasOneLineForEachChangeAndEachCallThatChangedNothing(t *testing
 	call("bob", "confirm", "match", p.match).problem(t, 409, "already_scanned")
 	s.ask(t, "POST", p.path("confirm"), `{"provider":"sandbox","code":"nonsense","match":"11"}`).problem(t, 422, "code_invalid")
 	call("ann", "confirm", "match", p.match).ok(t, 200)
-	p.ack(t, 3)
+	p.ack(t, 3, forwarded, "203.0.113.8")
 	p.ack(t, 3)
 	q := s.make(t, nil)
 	s.phone("eve").may(t, q, "scan")
@@ -59,7 +59,7 @@ func TestTheAuditHasOneLineForEachChangeAndEachCallThatChangedNothing(t *testing
 		map[string]string{"event": "refused", "action": "confirm", "ticket": short, "who": "sandbox:bob", "phone": phone, "outcome": "already_scanned"},
 		map[string]string{"event": "refused", "action": "confirm", "ticket": short, "who": "", "outcome": "code_invalid"},
 		map[string]string{"event": "confirmed", "ticket": short, "who": "sandbox:ann", "phone": phone, "browser": browser, "outcome": "ok", "seq": "3"},
-		map[string]string{"event": "consumed", "ticket": short, "who": "sandbox:ann", "browser": browser},
+		map[string]string{"event": "consumed", "ticket": short, "who": "sandbox:ann", "browser": browser, "receiver": "203.0.113.8"},
 		map[string]string{"event": "made", "ticket": q.id[:8]},
 		map[string]string{"event": "scanned", "who": "sandbox:eve"},
 		map[string]string{"event": "rejected", "who": "sandbox:eve", "outcome": "match_failed"},

@@ -15,6 +15,7 @@ import (
 
 	"loginhub/api/token"
 	"loginhub/frontend"
+	"loginhub/hub"
 	"loginhub/hub/ticket"
 )
 
@@ -80,6 +81,7 @@ var problems = []problem{
 	{ticket.ErrStoreUnavailable, 503, "store_unavailable", "This node cannot reach its store", "Try again; another node may be better off.", 2 * time.Second},
 	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
 	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
+	{hub.ErrAuditStalled, 503, "overloaded", "This node's audit log takes no lines", "Try again; another node may be better off.", 2 * time.Second},
 	{ticket.ErrOverloaded, 503, "overloaded", "This node takes no more pages", "Try again; another node may have room.", 2 * time.Second},
 	{errDrawing, 503, "overloaded", "This node draws no more codes at the moment", "Try again; another node may have room.", 2 * time.Second},
 }
@@ -168,7 +170,7 @@ func (s *Server) problem(err error, c echo.Context) problem {
 			p.detail = field.detail
 		}
 		if p.status >= 500 && p.err != errDrawing { // of which a stranger makes any number; the metric counts them
-			s.Log.Warn("refused", "path", c.Path(), "code", p.code, "error", err)
+			s.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p
 	}
@@ -187,11 +189,25 @@ func writeProblem(c echo.Context, p problem) error {
 	return c.Blob(p.status, "application/problem+json", body)
 }
 
+// auditDenied notes in the audit that a browser showed no secret of the ticket, or
+// comes from an origin that is not allowed. It gives every error back.
+func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err error) error {
+	if errors.Is(err, ticket.ErrInvalidSecret) || errors.Is(err, errOrigin) {
+		return s.refused(action, ticket.Ticket{ID: id}, r, err)
+	}
+	return err
+}
+
 // refused notes in the audit that a browser's request is refused with err, which it
-// gives back. t is what is known of its ticket.
+// gives back. t is what is known of its ticket. An address makes a bounded number of
+// such lines.
 func (s *Server) refused(action string, t ticket.Ticket, r *http.Request, err error) error {
 	_, code := outcome(err)
-	t.Address = s.proxies.observe(r).shown
+	from := s.proxies.observe(r)
+	if s.throttle.denials.allow(from.counted, time.Now()) != nil {
+		return err
+	}
+	t.Address = from.shown
 	s.Hub.Refused(action, t, code, err)
 	return err
 }

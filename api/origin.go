@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/hub"
 	"loginhub/hub/ticket"
 )
 
@@ -79,6 +80,11 @@ func (s *Server) admit(c echo.Context) func(ticket.Ticket) error {
 		}
 		return nil
 	}
+}
+
+// browser is the request's browser, as admit admits it.
+func (s *Server) browser(c echo.Context, admit func(ticket.Ticket) error) hub.Browser {
+	return hub.Browser{Admit: admit, Addr: s.proxies.observe(c.Request()).shown}
 }
 
 // allowed treats every Origin header that was sent; none at all is no cross-site

@@ -29,16 +29,16 @@ func (s *Server) poll(c echo.Context) error {
 		return err
 	}
 	if err := bearer(c.Request(), id); err != nil {
-		return err
+		return s.auditDenied("poll", id, c.Request(), err)
 	}
 	leave, admit := func() {}, s.enabled(s.admit(c))
 	if wait > 0 {
 		admit = s.seated(c, &leave)
 	}
 	defer func() { leave() }()
-	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, admit)
+	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, s.browser(c, admit))
 	if err != nil {
-		return err
+		return s.auditDenied("poll", id, c.Request(), err)
 	}
 	if !news {
 		return c.NoContent(http.StatusNoContent)

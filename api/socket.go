@@ -27,14 +27,15 @@ func (s *Server) socket(c echo.Context) error {
 		return err
 	}
 	if err := offersSecret(offered, id); err != nil {
-		return err
+		return s.auditDenied("socket", id, c.Request(), err)
 	}
 	// The bare ResponseWriter: the hub takes the connection over, and echo's
 	// wrapper would stay alive with it.
 	leave := func() {}
 	w := &seatKeeper{ResponseWriter: c.Response().Writer, leave: &leave}
 	defer w.done()
-	return s.Hub.Socket(w, c.Request(), id, s.seated(c, &leave))
+	err = s.Hub.Socket(w, c.Request(), id, s.browser(c, s.seated(c, &leave)))
+	return s.auditDenied("socket", id, c.Request(), err)
 }
 
 // handshake checks the opening handshake (RFC 6455, section 4.2.1), so that

@@ -53,12 +53,17 @@ type throttle struct {
 	users            *buckets[person]
 	refused          *buckets[person]
 	wrong            *buckets[person]
+	denials          *limiter // of audit lines about refused browser requests
 	salt             [16]byte
 }
 
 // wrongNumbers is how many wrong numbers a user may choose per minute, also with
 // the other limits turned off: one guess in three is right.
 const wrongNumbers = 6
+
+// maxDenials is how many refused requests of browsers from one address the audit
+// notes per minute: a flood must not fill the log.
+const maxDenials = 60
 
 // person is a provider's user: a hash, so that the table's size is known.
 type person [16]byte
@@ -74,6 +79,7 @@ func newThrottle(rate int) *throttle {
 		requests: newLimiter(of(20*rate, 600)), phones: newLimiter(of(10*rate, 60)),
 		users:   newBuckets[person](of(2*rate, 20)),
 		refused: newBuckets[person](of(rate/10, 10)), wrong: newBuckets[person](wrongNumbers),
+		denials: newLimiter(maxDenials),
 	}
 	rand.Read(t.salt[:])
 	return t

@@ -106,11 +106,12 @@ func (s *Server) ack(c echo.Context) error {
 	if in.Seq == nil {
 		return invalid("seq: required, the seq of the confirmed view")
 	}
-	if err := bearer(c.Request(), id); err != nil {
-		return err
+	err = bearer(c.Request(), id)
+	if err == nil {
+		err = s.Hub.Ack(c.Request().Context(), id, *in.Seq, s.browser(c, s.admit(c)))
 	}
-	if err := s.Hub.Ack(c.Request().Context(), id, *in.Seq, s.admit(c)); err != nil {
-		return err
+	if err != nil {
+		return s.auditDenied("ack", id, c.Request(), err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }

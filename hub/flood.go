@@ -23,12 +23,13 @@ var errFlood = errors.New("more bytes than a page can have to say")
 // ration counts events of one window after the other. It is owned by the
 // socket's reader.
 type ration struct {
-	since time.Time
+	since int64 // Unix time, in nanoseconds
 	used  int
 }
 
 func (r *ration) spend(n, limit int) bool {
-	if now := time.Now(); now.Sub(r.since) > floodWindow {
+	// Either way: the wall clock may be set back.
+	if now := time.Now().UnixNano(); time.Duration(now-r.since).Abs() > floodWindow {
 		r.since, r.used = now, 0
 	}
 	r.used += n

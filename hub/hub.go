@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -46,7 +47,7 @@ type Signer interface {
 }
 
 // Config is what a Hub is made of. Every field is needed but Log and
-// the last four.
+// the last six.
 type Config struct {
 	Store   Store
 	Mailbox Mailbox
@@ -70,6 +71,11 @@ type Config struct {
 	Clients  []string
 	// Who names a user in the audit; nil: by provider and subject.
 	Who func(ticket.Identity) string
+	// Audit takes the audit's lines; nil: Log's handler, whatever its level.
+	Audit AuditLog
+	// AuditRequired refuses every change whose line has no room in Audit, with
+	// ErrAuditStalled. While Audit is stalled the node is not ready.
+	AuditRequired bool
 	// Meter hears what happens; nil: nobody does.
 	Meter Meter
 }
@@ -77,11 +83,12 @@ type Config struct {
 // Hub is one node. It is safe for concurrent use.
 type Hub struct {
 	Config
-	node     string // 128 random bits, base64url
-	waiters  *registry
-	proof    proof
-	switches switches
-	beats    int // every so many sweeps of a ticket is a heartbeat
+	node       string // 128 random bits, base64url
+	waiters    *registry
+	proof      proof
+	switches   switches
+	deliveries recentDeliveries
+	beats      int // every so many sweeps of a ticket is a heartbeat
 
 	draining atomic.Bool
 	work     sync.WaitGroup // the goroutines of the sockets
@@ -97,7 +104,11 @@ func New(c Config) *Hub {
 	if c.Meter == nil {
 		c.Meter = silent{}
 	}
+	if c.Audit == nil {
+		c.Audit = unboundedAudit{c.Log.Handler()}
+	}
 	h := &Hub{Config: c, node: newNode()}
+	h.deliveries.seed = maphash.MakeSeed()
 	h.life, h.end = context.WithCancel(context.Background())
 	// A ticket is swept at least every half of the result's life; a heartbeat
 	// is every so-manieth sweep.

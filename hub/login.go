@@ -24,6 +24,11 @@ type Made struct {
 
 // Make makes a ticket.
 func (h *Hub) Make(ctx context.Context, r ticket.Request) (Made, error) {
+	slot, err := h.reserveAudit()
+	if err != nil {
+		return Made{}, err
+	}
+	defer slot.release()
 	m := Made{Secret: ticket.NewSecret(), ExpiresIn: h.TicketTTL}
 	// The deadline is sealed, so Redis's clock has to be known beforehand. At
 	// the first call, or after a failover to a machine with another clock, it
@@ -46,7 +51,7 @@ func (h *Hub) Make(ctx context.Context, r ticket.Request) (Made, error) {
 				return Made{}, err
 			}
 		}
-		h.event(m.Ticket)
+		h.auditChange(&slot, m.Ticket, netip.Addr{})
 		return m, nil
 	}
 	return Made{}, fmt.Errorf("the store's clock does not hold still: %w", ticket.ErrStoreUnavailable)
@@ -137,7 +142,11 @@ type step func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticke
 func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (t ticket.Ticket, now time.Time, err error) {
 	var by ticket.Identity
 	changed := false
-	defer func() { h.account(a, c, t, by, changed, err) }()
+	slot, err := h.reserveAudit()
+	defer func() { h.auditCall(&slot, a, c, callResult{t, by, changed, err}) }()
+	if err != nil {
+		return t, now, err
+	}
 	t, now, err = h.look(ctx, c.Ticket)
 	if err != nil {
 		return t, now, err
@@ -182,9 +191,8 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 	return t, now, errors.New("the ticket never holds still")
 }
 
-// Ack notes that the token of the version seq has arrived. admit sees the
-// ticket before anything is done.
-func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, admit func(ticket.Ticket) error) error {
+// Ack notes that the token of the version seq has arrived at the browser.
+func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) error {
 	t, known, _ := h.waiters.latest(id)
 	if !known || t.State != ticket.Confirmed {
 		// Only a confirmed slot is believed without a look: nothing but this
@@ -194,25 +202,33 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, admit func(ticke
 			return err
 		}
 	}
-	if err := admit(t); err != nil {
+	if err := from.Admit(t); err != nil {
 		return err
 	}
+	next, err := t.Acked(seq)
+	if err != nil || next.Seq == t.Seq {
+		return err
+	}
+	slot, err := h.reserveAudit()
+	if err != nil {
+		return err
+	}
+	defer slot.release()
 	for range maxTries {
-		next, err := t.Acked(seq)
-		if err != nil || next.Seq == t.Seq {
-			return err
-		}
 		// This node tells itself: the usual login needs no message for its ack.
 		out, err := h.change(ctx, t, next, h.node)
 		if err != nil {
 			return err
 		}
 		if out.Done {
-			h.event(next)
+			h.auditChange(&slot, next, from.Addr)
 			h.waiters.apply(next, out.Now)
 			return nil
 		}
 		if t, _, err = h.settle(ctx, id, out.Found, h.node); err != nil {
+			return err
+		}
+		if next, err = t.Acked(seq); err != nil || next.Seq == t.Seq {
 			return err
 		}
 	}
@@ -251,20 +267,34 @@ func (h *Hub) settle(ctx context.Context, id ticket.ID, f ticket.Found, skip str
 			return t, f.Now, err
 		}
 		lapsed := t.Lapsed()
-		out, err := h.change(ctx, t, lapsed, skip)
+		out, err := h.lapse(ctx, t, lapsed, skip)
 		if err != nil {
 			return t, f.Now, err
 		}
 		if out.Done {
-			h.event(lapsed)
-			if skip == h.node {
-				h.waiters.apply(lapsed, out.Now)
-			}
 			return lapsed, out.Now, nil
 		}
 		f = out.Found
 	}
 	return ticket.Ticket{}, f.Now, errors.New("the ticket never holds still")
+}
+
+// lapse makes the change to expired, and its line.
+func (h *Hub) lapse(ctx context.Context, was, lapsed ticket.Ticket, skip string) (ticket.Outcome, error) {
+	slot, err := h.reserveAudit()
+	if err != nil {
+		return ticket.Outcome{}, err
+	}
+	defer slot.release()
+	out, err := h.change(ctx, was, lapsed, skip)
+	if err != nil || !out.Done {
+		return out, err
+	}
+	h.auditChange(&slot, lapsed, netip.Addr{})
+	if skip == h.node {
+		h.waiters.apply(lapsed, out.Now)
+	}
+	return out, nil
 }
 
 // change makes one change in the store.

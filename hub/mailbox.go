@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -34,18 +36,49 @@ func (h *Hub) ProofAge() time.Duration {
 	return time.Since(h.proof.at)
 }
 
-// Ready is nil where this node may be sent pages: Redis and mailbox proven, the
-// switchboard read, not draining.
+// Why a node is not ready.
+var (
+	errDraining = fmt.Errorf("this node is draining: %w", ticket.ErrOverloaded)
+	errNoProbe  = fmt.Errorf("no liveness probe has arrived yet: %w", ticket.ErrStoreUnavailable)
+	errStalled  = fmt.Errorf("liveness probes do not arrive: %w", ticket.ErrStoreUnavailable)
+	errNoSwitch = fmt.Errorf("the kill switch was not read yet: %w", ticket.ErrStoreUnavailable)
+)
+
+// Ready is nil if this node may be sent pages: Redis and mailbox probed, the kill
+// switch read, the audit not stalled if it is required, and not draining.
 func (h *Hub) Ready() error {
 	h.proof.mu.Lock()
 	defer h.proof.mu.Unlock()
 	switch {
 	case h.draining.Load():
-		return ticket.ErrOverloaded
-	case !h.proof.first || h.proof.deaf || h.Switches != nil && !h.switches.read():
-		return ticket.ErrStoreUnavailable
+		return errDraining
+	case !h.proof.first:
+		return errNoProbe
+	case h.proof.deaf:
+		return errStalled
+	case h.Switches != nil && !h.switches.read():
+		return errNoSwitch
+	case h.auditStalled():
+		return ErrAuditStalled
 	}
 	return nil
+}
+
+// errUnknown is the readiness of a node that was not checked yet.
+var errUnknown = errors.New("unknown")
+
+// logReadiness logs that the node has become ready, or is no longer, and gives the
+// state for the next call. Draining has a line of its own.
+func (h *Hub) logReadiness(was error) (now error) {
+	now = h.Ready()
+	switch {
+	case now == was || now == errDraining:
+	case now == nil:
+		h.Log.Info("ready", "node", h.node)
+	default:
+		h.Log.Warn("not ready", "node", h.node, "reason", now)
+	}
+	return now
 }
 
 // listen keeps a subscription to the mailbox.
@@ -126,9 +159,10 @@ func (h *Hub) prove(ctx context.Context) {
 
 // watch acts on a mailbox that is silent.
 func (h *Hub) watch(ctx context.Context) {
-	for ctx.Err() == nil {
+	for ready := errUnknown; ctx.Err() == nil; {
 		rest(ctx, watchEvery)
 		h.judge(ctx)
+		ready = h.logReadiness(ready)
 	}
 }
 

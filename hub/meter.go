@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/coder/websocket"
@@ -129,7 +130,7 @@ func endOf(err error) string {
 }
 
 // delivered meters a token that has left for its page.
-func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket) {
+func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Addr) {
 	if t.State != ticket.Confirmed {
 		return
 	}
@@ -139,6 +140,7 @@ func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket) {
 		took = max(h.Store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
 	}
 	h.Meter.Delivered(by, how, took)
+	h.auditDelivery(t, to)
 }
 
 // refusedSeal meters a seal that was refused; other errors are none.

@@ -141,7 +141,7 @@ func (w *modelWorld) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 	before, _ := w.net.everything(id)
 	failures := n.failures()
 	by := ticket.Identity{Provider: "sandbox", Subject: user}
-	call := hub.Call{Ticket: id, Admit: anybody, Client: func(string) *ticket.Client { return w.client },
+	call := hub.Call{Ticket: id, Admit: anybody.Admit, Client: func(string) *ticket.Client { return w.client },
 		Exchange: func(context.Context) (ticket.Identity, error) { return by, nil }}
 	ctx := context.WithValue(w.life, modelWho{}, user)
 	var err error

@@ -2,13 +2,19 @@ package hub
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"loginhub/hub/ticket"
 )
 
-// Admit sees a ticket before its browser is told anything of it.
-type Admit func(ticket.Ticket) error
+// Browser is a browser that waits for its ticket or acknowledges its token.
+type Browser struct {
+	// Admit is called with the ticket before the browser is told anything of it.
+	Admit func(ticket.Ticket) error
+	// Addr is the observed address, for the audit; zero if it is not known.
+	Addr netip.Addr
+}
 
 // poll is a waiting long poll. Its request's goroutine owns it.
 type poll struct {
@@ -38,13 +44,13 @@ func (h *Hub) accepts() error {
 
 // refuse says why there is no place here, but first what is wrong anyway: limits
 // come after ticket and origin.
-func (h *Hub) refuse(ctx context.Context, id ticket.ID, admit Admit, full error) error {
+func (h *Hub) refuse(ctx context.Context, id ticket.ID, from Browser, full error) error {
 	if h.deaf() {
 		return full // Redis would only be waited for
 	}
 	t, _, err := h.look(ctx, id)
 	if err == nil {
-		err = admit(t)
+		err = from.Admit(t)
 	}
 	if err != nil {
 		return err
@@ -55,16 +61,16 @@ func (h *Hub) refuse(ctx context.Context, id ticket.ID, admit Admit, full error)
 // Poll waits until the ticket's seq differs from after, or it is final, for wait
 // at the most. news is false where there is none: the wait is over, a newer
 // waiter took the place, or the node drains.
-func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Duration, admit Admit) (v ticket.View, news bool, err error) {
+func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Duration, from Browser) (v ticket.View, news bool, err error) {
 	if err := h.accepts(); err != nil {
-		return v, false, h.refuse(ctx, id, admit, err)
+		return v, false, h.refuse(ctx, id, from, err)
 	}
 	if wait <= 0 {
-		return h.glance(ctx, id, after, admit)
+		return h.glance(ctx, id, after, from)
 	}
 	p := &poll{wake: make(chan struct{}, 1), out: make(chan release, 1)}
 	if err := h.waiters.add(id, p); err != nil {
-		return v, false, h.refuse(ctx, id, admit, err)
+		return v, false, h.refuse(ctx, id, from, err)
 	}
 	defer h.waiters.remove(id, p)
 	if err := h.accepts(); err != nil {
@@ -74,7 +80,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	if err != nil {
 		return v, false, err
 	}
-	if err := admit(t); err != nil {
+	if err := from.Admit(t); err != nil {
 		return v, false, err
 	}
 	h.Meter.Began(ByPoll)
@@ -97,7 +103,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 				return v, false, err
 			}
 			why = EndedDone
-			h.delivered(ByPoll, how, t)
+			h.delivered(ByPoll, how, t, from.Addr)
 			return v, true, nil
 		}
 		select {
@@ -122,12 +128,12 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 }
 
 // glance is a poll that does not wait: it is noted nowhere.
-func (h *Hub) glance(ctx context.Context, id ticket.ID, after int64, admit Admit) (v ticket.View, news bool, err error) {
+func (h *Hub) glance(ctx context.Context, id ticket.ID, after int64, from Browser) (v ticket.View, news bool, err error) {
 	t, _, err := h.look(ctx, id)
 	if err != nil {
 		return v, false, err
 	}
-	if err := admit(t); err != nil {
+	if err := from.Admit(t); err != nil {
 		return v, false, err
 	}
 	if t.Seq == after && !t.State.Final() {
@@ -136,7 +142,7 @@ func (h *Hub) glance(ctx context.Context, id ticket.ID, after int64, admit Admit
 	if v, err = h.view(t); err != nil {
 		return v, false, err
 	}
-	h.delivered(ByPoll, Resumed, t)
+	h.delivered(ByPoll, Resumed, t, from.Addr)
 	return v, true, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type socket struct {
 	id   ticket.ID
 	conn *websocket.Conn // set by start, before anything is written
 	line net.Conn        // below it
+	from [16]byte        // the observed address; zero if it is not known
 
 	mu      sync.Mutex // guards what follows
 	started bool       // upgraded
@@ -55,19 +57,22 @@ type socket struct {
 // once the page is registered and upgraded, so that the request's goroutine and
 // buffers go free; an error is a refusal before the upgrade, still to be
 // answered.
-func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, admit Admit) error {
+func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from Browser) error {
 	if err := h.accepts(); err != nil {
-		return h.refuse(r.Context(), id, admit, err)
+		return h.refuse(r.Context(), id, from, err)
 	}
 	// A copy: the id is a part of the request's text, which would stay with it.
 	id = ticket.ID(strings.Clone(string(id)))
 	s := &socket{hub: h, id: id}
+	if from.Addr.IsValid() {
+		s.from = from.Addr.As16()
+	}
 	if err := h.waiters.add(id, s); err != nil {
-		return h.refuse(r.Context(), id, admit, err)
+		return h.refuse(r.Context(), id, from, err)
 	}
 	t, err := h.attach(r.Context(), id)
 	if err == nil {
-		err = admit(t)
+		err = from.Admit(t)
 	}
 	if err != nil {
 		h.waiters.remove(id, s)
@@ -76,7 +81,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, admit
 	door := &smallBuffers{ResponseWriter: w}
 	conn, err := websocket.Accept(door, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Protocol},
-		InsecureSkipVerify: true, // the origin was checked by admit, against the client's list
+		InsecureSkipVerify: true, // the origin was checked by from.Admit, against the client's list
 		CompressionMode:    websocket.CompressionDisabled,
 		OnPingReceived:     s.pinged,
 	})
@@ -190,7 +195,7 @@ func (s *socket) show(repeat bool) {
 		return
 	}
 	if !lost {
-		s.hub.delivered(BySocket, how(s.sent, t.Seq, s.token == (v.Token != "")), t)
+		s.hub.delivered(BySocket, how(s.sent, t.Seq, s.token == (v.Token != "")), t, s.addr())
 	}
 	s.sent, s.token = v.Seq, v.Token != ""
 	if v.State.Final() {
@@ -306,10 +311,19 @@ func (s *socket) drain() {
 func (s *socket) ack(seq int64) {
 	ctx, cancel := context.WithTimeout(s.hub.life, writeLimit)
 	defer cancel()
-	admit := func(ticket.Ticket) error { return nil } // admitted at the upgrade
-	if err := s.hub.Ack(ctx, s.id, seq, admit); err != nil {
+	from := Browser{Addr: s.addr(), Admit: func(ticket.Ticket) error { return nil }} // admitted at the upgrade
+	if err := s.hub.Ack(ctx, s.id, seq, from); err != nil {
 		s.hub.Log.Debug("ack refused", "ticket", s.id, "seq", seq, "error", err)
 	}
+}
+
+// addr is the browser's observed address. Its 16 bytes keep a waiting page in its
+// size class, which netip.Addr would not.
+func (s *socket) addr() netip.Addr {
+	if s.from == [16]byte{} {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16(s.from).Unmap()
 }
 
 // smallBuffers hands the connection over with small buffers in place of

@@ -146,7 +146,8 @@ func (s *stand) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error)
 	return &hubtest.Socket{Conn: conn, HTTP: resp}, err
 }
 
-func anybody(ticket.Ticket) error { return nil }
+// anybody is a browser that is always admitted.
+var anybody = hub.Browser{Admit: func(ticket.Ticket) error { return nil }}
 
 func (s *stand) make(t testing.TB) ticket.ID {
 	t.Helper()
@@ -159,7 +160,7 @@ func (s *stand) make(t testing.TB) ticket.ID {
 
 // call is a phone's call of that user.
 func (s *stand) call(id ticket.ID, name string) hub.Call {
-	return hub.Call{Ticket: id, Admit: anybody,
+	return hub.Call{Ticket: id, Admit: anybody.Admit,
 		Client: func(string) *ticket.Client { return s.client },
 		Exchange: func(context.Context) (ticket.Identity, error) {
 			return ticket.Identity{Provider: "sandbox", Subject: name}, nil

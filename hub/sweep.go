@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -18,6 +19,8 @@ const (
 	sweepPause = 50 * time.Millisecond
 	// deadlineGrace makes the look that finds a deadline passed come after it.
 	deadlineGrace = 20 * time.Millisecond
+	// retrySweep is when tickets are swept again after a failure.
+	retrySweep = 2 * time.Second
 )
 
 // sweep attaches every waiting ticket anew from time to time. It is the
@@ -53,12 +56,11 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 				h.Meter.Resynced(FoundUnknown)
 			}
 			h.Log.Debug("sweep put off", "tickets", len(ids), "error", err)
-			h.waiters.hurry(ids, 2*time.Second)
+			h.waiters.hurry(ids, retrySweep)
 		}
 		return
 	}
-	var overdue []ticket.ID
-	var changes []ticket.Change
+	var overdue expiries
 	for i, id := range ids {
 		t, err := h.open(id, found[i].Sealed, InRecord)
 		switch {
@@ -66,12 +68,11 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 			h.missing(id, err, found[i].Now)
 			h.Meter.Resynced(missed(err))
 		case t.Due(found[i].Now):
-			c, err := h.seal(t, t.Lapsed(), h.node)
-			if err != nil {
-				h.Log.Error("sweep", "ticket", id, "error", err)
+			if err := overdue.add(h, t); err != nil {
+				h.Log.Error("an expired ticket cannot be recorded", "ticket", id, "error", err)
+				h.waiters.hurry([]ticket.ID{id}, retrySweep)
 				continue
 			}
-			overdue, changes = append(overdue, id), append(changes, c)
 			h.Meter.Resynced(FoundExpired)
 		default:
 			what := FoundSame
@@ -87,7 +88,7 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 			}
 		}
 	}
-	h.expire(ctx, overdue, changes)
+	h.expire(ctx, overdue)
 }
 
 // missed is the finding of a ticket that could not be opened.
@@ -123,28 +124,60 @@ func (h *Hub) behind(t ticket.Ticket, now time.Time) bool {
 	return true
 }
 
+// expiries are the tickets of one sweep whose deadline has passed.
+type expiries struct {
+	ids     []ticket.ID
+	changes []ticket.Change
+	slots   []auditSlot
+}
+
+// add seals the change of one ticket and reserves its line in the audit.
+func (e *expiries) add(h *Hub, t ticket.Ticket) error {
+	c, err := h.seal(t, t.Lapsed(), h.node)
+	if err != nil {
+		return err
+	}
+	slot, err := h.reserveAudit()
+	if err != nil {
+		return err
+	}
+	e.ids, e.changes, e.slots = append(e.ids, t.ID), append(e.changes, c), append(e.slots, slot)
+	return nil
+}
+
+func (e *expiries) release() {
+	for i := range e.slots {
+		e.slots[i].release()
+	}
+}
+
 // expire writes passed deadlines down, in one batch.
-func (h *Hub) expire(ctx context.Context, ids []ticket.ID, changes []ticket.Change) {
-	if len(changes) == 0 {
+func (h *Hub) expire(ctx context.Context, e expiries) {
+	if len(e.ids) == 0 {
 		return
 	}
-	outcomes, err := h.Store.Change(ctx, changes...)
+	defer e.release()
+	outcomes, err := h.Store.Change(ctx, e.changes...)
 	if err != nil {
-		h.waiters.hurry(ids, 2*time.Second)
+		h.waiters.hurry(e.ids, retrySweep)
 		return
 	}
 	for i, out := range outcomes {
 		found := out.Found
 		if out.Done {
-			found.Sealed = changes[i].Sealed
+			found.Sealed = e.changes[i].Sealed
 		}
-		t, now, err := h.settle(ctx, ids[i], found, h.node)
+		t, now, err := h.settle(ctx, e.ids[i], found, h.node)
+		if errors.Is(err, ErrAuditStalled) {
+			h.waiters.hurry(e.ids[i:i+1], retrySweep)
+			continue
+		}
 		if err != nil {
-			h.missing(ids[i], err, found.Now)
+			h.missing(e.ids[i], err, found.Now)
 			continue
 		}
 		if out.Done {
-			h.event(t)
+			h.auditChange(&e.slots[i], t, netip.Addr{})
 		}
 		h.waiters.apply(t, now)
 	}

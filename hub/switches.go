@@ -86,9 +86,13 @@ func (h *Hub) Enabled(client string) error {
 
 // Switch turns the QR login of one of the node's clients on or off, on all nodes
 // within switchesEvery and at once on this one, and notes who did: operator is the
-// address that it came from. ticket.ErrNotLasting: done, but no replica has it yet.
+// address that it came from. ticket.ErrNotLasting: done, but no replica has it yet. ErrAuditStalled: not done.
 func (h *Hub) Switch(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
-	defer func() { h.noteSwitch(client, on, operator, err) }()
+	slot, err := h.reserveAudit()
+	defer func() { h.auditSwitch(&slot, client, on, operator, err) }()
+	if err != nil {
+		return err
+	}
 	h.switches.turn.Lock()
 	defer h.switches.turn.Unlock()
 	word := wordOff

@@ -1,0 +1,109 @@
+package api_test
+
+import (
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"loginhub/api"
+	"loginhub/hub"
+)
+
+func TestAudit_NotesDeniedBrowsers(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{api: proxied})
+	p := s.make(t, nil)
+	seen := len(audited(s))
+	from := []string{forwarded, "203.0.113.7"}
+	stolen, evil := append(from, "Authorization", "Bearer "+strings.Repeat("A", 43)), append(from, "Origin", "https://evil.example")
+	wrong := append(from, "Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+strings.Repeat("A", 43))
+	for _, c := range []struct {
+		action, code string
+		status       int
+		ask          func() *answer
+	}{
+		{"poll", "invalid_secret", 401, func() *answer { return s.ask(t, "GET", p.path("poll"), nil, stolen...) }},
+		{"ack", "invalid_secret", 401, func() *answer { return s.ask(t, "POST", p.path("ack"), `{"seq":3}`, stolen...) }},
+		{"socket", "invalid_secret", 401, func() *answer { return p.knock(t, wrong...) }},
+		{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=0", evil...) }},
+		{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=9", evil...) }},
+		{"ack", "origin_not_allowed", 403, func() *answer { return p.ack(t, 3, evil...) }},
+		{"socket", "origin_not_allowed", 403, func() *answer { return p.knock(t, evil...) }},
+	} {
+		c.ask().problem(t, c.status, c.code)
+		expectNew(t, s, &seen, refusal(c.action, c.code, "", p))
+	}
+	p.ack(t, 3, from...).problem(t, 409, "not_confirmed") // a page's own mistake
+	expectNew(t, s, &seen)
+	// A flood of wrong secrets makes a few lines.
+	for range 200 {
+		s.ask(t, "GET", p.path("poll"), nil, stolen...)
+	}
+	if lines := len(audited(s)) - seen; lines < 30 || lines > 60 {
+		t.Errorf("%d lines of a flood", lines)
+	}
+}
+
+func TestAudit_NotesWhoTookTheToken(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{api: proxied})
+	p := s.make(t, nil, forwarded, "203.0.113.7")
+	socket := p.dial(t, forwarded, "203.0.113.8")
+	socket.expect(t, "pending", 1)
+	s.phone("ann").may(t, p, "confirm")
+	socket.expect(t, "confirmed", 2)
+	seen := 2 // made, confirmed
+	took := func(event, receiver, seq string) map[string]string {
+		return map[string]string{"event": event, "ticket": p.id[:8], "client": "demo", "seq": seq, "who": "sandbox:ann",
+			"browser": "203.0.113.7", "receiver": receiver, "outcome": "ok"}
+	}
+	expectNew(t, s, &seen, took("delivered", "203.0.113.8", "2"))
+	for range 3 { // a page that asks again is noted once
+		p.poll(t, "after=0&wait=0", forwarded, "198.51.100.9").ok(t, 200)
+	}
+	expectNew(t, s, &seen, took("delivered", "198.51.100.9", "2"))
+	socket.say(t, `{"ack":2}`)
+	socket.expect(t, "consumed", 3)
+	expectNew(t, s, &seen, took("consumed", "203.0.113.8", "3"))
+
+	q := s.make(t, nil)
+	s.phone("bob").may(t, q, "confirm")
+	if a := q.ack(t, 2, forwarded, "198.51.100.7"); a.status != 204 {
+		t.Errorf("ack: %d %s", a.status, a.body)
+	}
+	seen += 2
+	expectNew(t, s, &seen, map[string]string{"event": "consumed", "receiver": "198.51.100.7"})
+}
+
+// fullAudit is an audit without room, while it is full.
+type fullAudit struct{ full atomic.Bool }
+
+func (a *fullAudit) Reserve() bool           { return !a.full.Load() }
+func (a *fullAudit) Release(bool)            {}
+func (a *fullAudit) Write(slog.Record, bool) {}
+func (a *fullAudit) Stalled() bool           { return false }
+
+func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
+	t.Parallel()
+	audit := &fullAudit{}
+	s := start(t, options{api: func(c *api.Config) { proxied(c) },
+		hub: func(c *hub.Config) { c.Audit, c.AuditRequired = audit, true }})
+	p, q := s.make(t, nil), s.make(t, nil)
+	s.phone("ann").may(t, p, "scan")
+	s.phone("eve").may(t, q, "confirm")
+	audit.full.Store(true)
+	refusals := map[string]*answer{"make": s.ask(t, "POST", making, nil), "ack": q.ack(t, 2)}
+	for _, action := range []string{"scan", "confirm", "reject"} {
+		refusals[action] = s.phone("ann").do(t, p, action)
+	}
+	for what, a := range refusals {
+		a.problem(t, 503, "overloaded")
+		if a.header.Get("Retry-After") != "2" {
+			t.Errorf("%s: Retry-After %q", what, a.header.Get("Retry-After"))
+		}
+	}
+	p.stands(t, "scanned", 2) // nothing was done, and pages are served
+	audit.full.Store(false)
+	s.phone("ann").may(t, p, "confirm")
+}
