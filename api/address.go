@@ -27,6 +27,8 @@ type observed struct {
 	// shown is the address to show to a person; the zero Addr where it is not
 	// known for certain to be the browser's or phone's own.
 	shown netip.Addr
+	// seen is shown, or an address of a private network; for the audit.
+	seen netip.Addr
 	// counted is what limits are counted by: one IPv4 address, one IPv6 /64.
 	counted netip.Prefix
 	// hidden is set if the address cannot be known although it could be: an
@@ -55,7 +57,7 @@ func (p *proxies) observe(r *http.Request) observed {
 			})
 			return observed{counted: bucket(peer), hidden: true}
 		}
-		return observed{shown: public(peer), counted: bucket(peer), hidden: !peer.IsValid()}
+		return observed{shown: public(peer), seen: peer, counted: bucket(peer), hidden: !peer.IsValid()}
 	}
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
@@ -65,7 +67,7 @@ func (p *proxies) observe(r *http.Request) observed {
 		})
 		return observed{counted: bucket(cmp.Or(client, peer)), hidden: true}
 	}
-	return observed{shown: public(client), counted: bucket(client)}
+	return observed{shown: public(client), seen: client, counted: bucket(client)}
 }
 
 // forwarded reads the chain from the right to the first hop that is not trusted:

@@ -207,7 +207,7 @@ func (s *Server) refused(action string, t ticket.Ticket, r *http.Request, err er
 	if s.throttle.denials.allow(from.counted, time.Now()) != nil {
 		return err
 	}
-	t.Address = from.shown
+	t.Address = from.seen
 	s.Hub.Refused(action, t, code, err)
 	return err
 }

@@ -84,7 +84,7 @@ func (s *Server) admit(c echo.Context) func(ticket.Ticket) error {
 
 // browser is the request's browser, as admit admits it.
 func (s *Server) browser(c echo.Context, admit func(ticket.Ticket) error) hub.Browser {
-	return hub.Browser{Admit: admit, Addr: s.proxies.observe(c.Request()).shown}
+	return hub.Browser{Admit: admit, Addr: s.proxies.observe(c.Request()).seen}
 }
 
 // allowed treats every Origin header that was sent; none at all is no cross-site

@@ -140,7 +140,7 @@ func (s *Server) call(c echo.Context, a ticket.Action) (hub.Call, error) {
 	}
 	var provider Provider // the client's own, once the ticket has been looked at
 	v := &visitor{server: s, from: s.proxies.observe(c.Request()), action: a, guessing: in.Match != ""}
-	return hub.Call{Phone: v.from.shown, Done: v.done, Ticket: id, User: user, Match: in.Match, Client: s.clientOf,
+	return hub.Call{Phone: v.from.seen, Done: v.done, Ticket: id, User: user, Match: in.Match, Client: s.clientOf,
 		Admit: func(t ticket.Ticket) error {
 			provider = s.site(t.Client).Providers[in.Provider]
 			if provider == nil || !s.clientOf(t.Client).Takes(in.Provider) {

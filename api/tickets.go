@@ -44,11 +44,12 @@ func (s *Server) makeTicket(c echo.Context) error {
 	}
 	r := c.Request()
 	from := s.proxies.observe(r)
-	if err := s.mayMake(client, r, from); err != nil {
-		return s.refused("make", ticket.Ticket{Client: client.ID}, r, err)
+	err = s.mayMake(client, r, from)
+	if err == nil {
+		err = s.refuseHidden(client, from)
 	}
-	if err := s.refuseHidden(client, from); err != nil {
-		return err
+	if err != nil {
+		return s.refused("make", ticket.Ticket{Client: client.ID}, r, err)
 	}
 	browser, system := agent(r.UserAgent())
 	m, err := s.Hub.Make(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,

@@ -207,7 +207,7 @@ func (s *Server) decide(c echo.Context, v trip, code string) error {
 		guest.action = ticket.Reject
 	}
 	ctx := c.Request().Context()
-	call := hub.Call{Phone: guest.from.shown, Done: guest.done, Ticket: v.Ticket, Bound: true, Client: s.clientOf,
+	call := hub.Call{Phone: guest.from.seen, Done: guest.done, Ticket: v.Ticket, Bound: true, Client: s.clientOf,
 		Admit: func(t ticket.Ticket) error {
 			if website == nil || t.Client != v.Client || !s.clientOf(t.Client).Takes("wechat_web") {
 				return invalid("provider: this client does not take wechat_web")
