@@ -36,7 +36,7 @@ func (a *App) admin(node *hub.Hub, clients []*ticket.Client) (*http.Server, erro
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: forOperators(mux, ownNames(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerLimit}
+	server := &http.Server{Handler: forOperators(mux, ownNames(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerLimit, ErrorLog: newServerErrors(a.log)}
 	go func() { // ends with admin.Close in live
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("admin listener", "error", err)

@@ -31,8 +31,9 @@ const (
 
 // App is one node, ready to run.
 type App struct {
-	set *settings
-	log *slog.Logger
+	set  *settings
+	logs *logs
+	log  *slog.Logger // of logs
 	// Started is called once the node listens, with its public listener's
 	// address.
 	Started func(w welcome)
@@ -53,6 +54,7 @@ func (a *App) Run(ctx context.Context) error {
 		return &usageError{err}
 	}
 	a.metrics = newMetrics()
+	a.metrics.watchLogs(a.logs)
 	store.Meter = a.metrics.redis
 	defer store.Close()
 	place := a.set.place(tcp.Addr())
@@ -102,7 +104,7 @@ func (a *App) Run(ctx context.Context) error {
 // have sockets, which leave these behind (package hub).
 func bounded(edge http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{Handler: edge, ReadHeaderTimeout: headerLimit, WriteTimeout: answerLimit,
-		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: newServerErrors(log)}
 }
 
 // awaitReady returns once the node is ready, ctx ends, or startLimit is over.
@@ -153,7 +155,7 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 	}
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Keys: ring, Signer: signer, Issuer: place.issuer,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
-		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log,
+		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
 		Switches: store, Clients: clientIDs(place.clients), Who: set.who(), Meter: a.metrics.hub})
 	a.metrics.watch(node)
 	edge := api.Config{Hub: node, Signer: signer, Clients: place.clients, PublicURL: place.link, Sandbox: set.sandbox(),

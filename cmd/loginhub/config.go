@@ -62,7 +62,9 @@ type Config struct {
 	TLSKey         string        `name:"tls-key" help:"Path of its PEM key." placeholder:"PATH"`
 	InsecureHTTP   bool          `name:"insecure-http" help:"Allow a public http URL that is not local: whoever is on the way reads tokens."`
 	AuditHash      bool          `help:"Name users in the audit log by a keyed hash in place of their identifiers."`
-	Log            string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	AuditFile      string        `help:"Path of a file that the audit is appended to, in place of the log: JSON, made with mode 0600, opened again after SIGHUP or when it was moved." placeholder:"PATH"`
+	AuditRequired  bool          `help:"Refuse tickets and calls with 503 overloaded while the audit's lines cannot be written, in place of dropping the lines."`
+	Log            string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error. The audit is written at any level."`
 
 	clientsOwn bool // a client has a provider of its own: no sandbox
 }
@@ -136,6 +138,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
 		slog.Any("trusted_proxies", c.TrustedProxies), slog.Int("rate_limit", c.RateLimit),
 		slog.String("tls_cert", c.TLSCert), slog.Bool("insecure_http", c.InsecureHTTP), slog.Bool("audit_hash", c.AuditHash),
+		slog.String("audit_file", c.AuditFile), slog.Bool("audit_required", c.AuditRequired), slog.String("log", c.Log),
 		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))
 }
 

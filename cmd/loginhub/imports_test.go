@@ -12,7 +12,8 @@ import (
 var edges = map[string][]string{
 	"cmd/loginbench":        {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise an honest outsider
 	"cmd/loginbench/bare":   {},
-	"cmd/loginhub":          {"api", "api/assertion", "api/token", "hub", "hub/redisstore", "hub/ticket", "wechat"},
+	"cmd/loginhub/logqueue": {},
+	"cmd/loginhub":          {"api", "api/assertion", "api/token", "cmd/loginhub/logqueue", "hub", "hub/redisstore", "hub/ticket", "wechat"},
 	"api":                   {"api/token", "frontend", "hub", "hub/ticket"},
 	"api/apitest":           {},
 	"api/assertion":         {},

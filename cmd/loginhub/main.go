@@ -13,9 +13,9 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/term"
 
 	"loginhub/api/token"
+	"loginhub/cmd/loginhub/logqueue"
 )
 
 // Exit codes.
@@ -69,7 +69,7 @@ func main() {
 }
 
 func fail(code int, err error) {
-	fmt.Fprintln(os.Stderr, "loginhub:", err)
+	printLast(err)
 	os.Exit(code)
 }
 
@@ -91,11 +91,22 @@ func (serve) Run(c *Config) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	signal.Ignore(syscall.SIGPIPE) // a log collector that restarts must not end the node
+	logs, err := openLogs(c)
+	if err != nil {
+		return &usageError{err}
+	}
+	defer logs.Close()
+	slog.SetDefault(logs.log) // libraries log there
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	app := &App{set: set, log: logger(set.Log), Started: func(w welcome) { set.show(os.Stdout, w) }}
-	return app.Run(ctx)
+	screen := logqueue.New(logqueue.Config{Out: os.Stdout})
+	defer screen.Close(flushLimit)
+	app := &App{set: set, logs: logs, log: logs.log, Started: func(w welcome) { set.show(screen, w) }}
+	err = app.Run(ctx)
+	logs.ended(err)
+	return err
 }
 
 // Run is `loginhub keygen`.
@@ -136,17 +147,4 @@ func version() string {
 		text += " " + from[:min(12, len(from))]
 	}
 	return text + dirty + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
-}
-
-// logger writes text for a person at a terminal, JSON for everything else.
-func logger(level string) *slog.Logger {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		l = slog.LevelInfo
-	}
-	options := &slog.HandlerOptions{Level: l}
-	if term.IsTerminal(int(os.Stderr.Fd())) {
-		return slog.New(slog.NewTextHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, options))
 }

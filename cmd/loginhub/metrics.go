@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"loginhub/cmd/loginhub/logqueue"
 	"loginhub/hub"
 )
 
@@ -88,6 +89,32 @@ func (m *metrics) watch(node *hub.Hub) {
 		}
 		return 1
 	}, nil)
+}
+
+// watchLogs adds what is read from the log and the audit at each scrape. Without a
+// file of its own the audit shares the log's queue.
+func (m *metrics) watchLogs(l *logs) {
+	for stream, of := range map[string]struct {
+		queue *logqueue.Queue
+		kind  int
+	}{"log": {l.stderr, logqueue.Ordinary}, "audit": {l.audit.queue, logqueue.Audit}} {
+		labels := prometheus.Labels{"stream": stream}
+		m.registry.MustRegister(
+			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "loginhub_log_lines_dropped_total",
+				Help: "Lines that were dropped because the log was not read or could not be written.", ConstLabels: labels},
+				func() float64 { return float64(of.queue.Dropped(of.kind)) }),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_log_lines_queued",
+				Help: "Lines that wait to be written.", ConstLabels: labels},
+				func() float64 { return float64(of.queue.Queued()) }),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_log_stalled",
+				Help: "1 if lines wait and none was written for a second.", ConstLabels: labels},
+				func() float64 {
+					if of.queue.Stalled() {
+						return 1
+					}
+					return 0
+				}))
+	}
 }
 
 // words are up to three label values; the rest is empty.

@@ -74,6 +74,10 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "switched, but not enough replicas of Redis have said that they have it: a failover may undo it; try again", http.StatusServiceUnavailable)
 			return
 		}
+		if errors.Is(err, hub.ErrAuditStalled) {
+			http.Error(w, "not switched: the audit log takes no lines, and LOGINHUB_AUDIT_REQUIRED is set; ask another node, or mend the log", http.StatusServiceUnavailable)
+			return
+		}
 		if err != nil {
 			http.Error(w, "Redis does not answer: nothing is certain; try again", http.StatusServiceUnavailable)
 			return

@@ -108,9 +108,8 @@ func (c *Config) redisTLS() (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("LOGINHUB_REDIS_CERT: %w", err)
 		}
-		log := logger(c.Log)
 		secure.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return own.get(log), nil
+			return own.get(slog.Default()), nil
 		}
 	}
 	return secure, nil

@@ -52,6 +52,7 @@ type Node struct {
 	Admin string // URL of the admin listener; "" where ADMIN_LISTEN names none
 	cmd   *exec.Cmd
 	log   *logBuffer
+	pipe  *os.File // takes the place of log; nil: none
 	done  chan struct{}
 }
 
@@ -77,8 +78,11 @@ func StartNode(t testing.TB, program string, settings ...string) *Node {
 // LaunchNode is StartNode without the waiting.
 func LaunchNode(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
-	return LaunchBare(t, program, append([]string{"ADMIN_LISTEN=", "RATE_LIMIT=0", "PUBLIC_URL=http://login.test",
-		"KEYS=" + Key, "DRAIN=1s"}, settings...)...)
+	return LaunchBare(t, program, append(nodeDefaults(), settings...)...)
+}
+
+func nodeDefaults() []string {
+	return []string{"ADMIN_LISTEN=", "RATE_LIMIT=0", "PUBLIC_URL=http://login.test", "KEYS=" + Key, "DRAIN=1s"}
 }
 
 // LaunchBare is LaunchNode without its defaults: nothing is configured but
@@ -87,6 +91,29 @@ func LaunchBare(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
 	port := FreePort(t)
 	n := &Node{URL: "http://127.0.0.1:" + port, log: &logBuffer{}, done: make(chan struct{})}
+	n.start(t, program, port, settings)
+	return n
+}
+
+// LaunchPiped is LaunchNode with a pipe as the node's output, which the test reads
+// or does not read. The node has no Log.
+func LaunchPiped(t testing.TB, program string, settings ...string) (n *Node, reader *os.File) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reader.Close() })
+	port := FreePort(t)
+	n = &Node{URL: "http://127.0.0.1:" + port, log: &logBuffer{}, pipe: writer, done: make(chan struct{})}
+	n.start(t, program, port, append(nodeDefaults(), settings...))
+	writer.Close()
+	return n, reader
+}
+
+// start starts the program, which ends with the test.
+func (n *Node) start(t testing.TB, program, port string, settings []string) {
+	t.Helper()
 	for _, s := range settings {
 		if addr, ok := strings.CutPrefix(s, "ADMIN_LISTEN="); ok && addr != "" {
 			n.Admin = "http://" + addr
@@ -102,7 +129,6 @@ func LaunchBare(t testing.TB, program string, settings ...string) *Node {
 			t.Errorf("data race in a node:\n%s", n.Log())
 		}
 	})
-	return n
 }
 
 // Run runs a command of the program to its end, with settings as StartNode's
@@ -135,6 +161,9 @@ func environment(settings []string) []string {
 func (n *Node) launch(t testing.TB) {
 	t.Helper()
 	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
+	if n.pipe != nil {
+		n.cmd.Stderr, n.cmd.Stdout = n.pipe, n.pipe
+	}
 	if err := n.cmd.Start(); err != nil {
 		t.Fatalf("start node: %v", err)
 	}

@@ -28,6 +28,8 @@ const (
 	keptBuffer   = 256 << 10              // bytes; a larger buffer is freed after a burst
 )
 
+var newline = []byte{'\n'}
+
 // Config is what a Queue is made of.
 type Config struct {
 	Out io.Writer
@@ -185,7 +187,7 @@ func (q *Queue) notice() {
 
 func (q *Queue) add(line []byte) {
 	q.pending = append(q.pending, line...)
-	q.lines, q.bytes = q.lines+1, q.bytes+len(line)
+	q.lines, q.bytes = q.lines+bytes.Count(line, newline), q.bytes+len(line)
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -298,6 +300,6 @@ func (q *Queue) begin(at time.Time) {
 func (q *Queue) written(lines []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.lines, q.bytes = q.lines-bytes.Count(lines, []byte{'\n'}), q.bytes-len(lines)
+	q.lines, q.bytes = q.lines-bytes.Count(lines, newline), q.bytes-len(lines)
 	q.notice()
 }

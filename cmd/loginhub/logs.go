@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"loginhub/cmd/loginhub/logqueue"
+)
+
+// flushLimit bounds how long a stopping node writes what is queued: a log that no
+// program reads must not keep it from ending.
+const flushLimit = 2 * time.Second
+
+// logs are a node's outputs: the log on standard error, and the audit, which goes
+// there too or into a file of its own. None of them can hold up the node.
+type logs struct {
+	log   *slog.Logger
+	level *slog.LevelVar // of log; the audit has none
+	audit *auditLog
+
+	limit  *logqueue.Limit
+	stderr *logqueue.Queue
+	file   *logqueue.File // the audit's own; nil: standard error
+}
+
+// openLogs opens the outputs that the settings name.
+func openLogs(c *Config) (*logs, error) {
+	l := &logs{level: new(slog.LevelVar)}
+	if err := l.level.UnmarshalText([]byte(c.Log)); err != nil {
+		return nil, fmt.Errorf("LOGINHUB_LOG: %w", err)
+	}
+	format := jsonLines
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		format = textLines
+	}
+	if c.AuditFile != "" {
+		var err error
+		if l.file, err = logqueue.OpenFile(c.AuditFile); err != nil {
+			return nil, fmt.Errorf("LOGINHUB_AUDIT_FILE: %w", err)
+		}
+	}
+	l.stderr = logqueue.New(logqueue.Config{Out: os.Stderr, Notice: format.notice})
+	l.limit = logqueue.NewLimit(format(l.stderr, l.level))
+	l.log = slog.New(l.limit)
+	if l.file == nil {
+		l.audit = newAuditLog(l.stderr, format)
+		return l, nil
+	}
+	l.audit = newAuditLog(logqueue.New(logqueue.Config{Out: l.file, Notice: jsonLines.notice, OnError: func(err error) {
+		l.log.Error("the audit file cannot be written; its lines wait", "path", c.AuditFile, "error", err)
+	}}), jsonLines)
+	return l, nil
+}
+
+// Reopen opens the audit's file again, after it was moved. On an error the file in
+// use stays.
+func (l *logs) Reopen() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Reopen()
+}
+
+// Close writes what is queued, within flushLimit.
+func (l *logs) Close() {
+	l.limit.Flush()
+	var both sync.WaitGroup
+	both.Go(func() { l.stderr.Close(flushLimit) })
+	both.Go(func() { l.audit.queue.Close(flushLimit) })
+	both.Wait()
+}
+
+// lineFormat makes the handler that formats lines. A nil level lets all pass.
+type lineFormat func(out io.Writer, level slog.Leveler) slog.Handler
+
+// jsonLines is for programs, textLines for a person at a terminal.
+var (
+	jsonLines lineFormat = func(out io.Writer, level slog.Leveler) slog.Handler {
+		return slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})
+	}
+	textLines lineFormat = func(out io.Writer, level slog.Leveler) slog.Handler {
+		return slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})
+	}
+)
+
+// notice is the line that follows lines that were dropped.
+func (f lineFormat) notice(lines int64) []byte {
+	var b bytes.Buffer
+	slog.New(f(&b, nil)).Warn("log lines were dropped: nothing read the log, or its disk was full", "lines", lines)
+	return b.Bytes()
+}
+
+// auditLog implements hub.AuditLog. It is the one place where lines of the audit get
+// their order and their bytes.
+type auditLog struct {
+	queue *logqueue.Queue
+
+	mu      sync.Mutex
+	line    bytes.Buffer // guarded by mu
+	handler slog.Handler // writes to line
+}
+
+func newAuditLog(queue *logqueue.Queue, format lineFormat) *auditLog {
+	a := &auditLog{queue: queue}
+	a.handler = format(&a.line, nil)
+	return a
+}
+
+// Reserve implements hub.AuditLog.
+func (a *auditLog) Reserve() bool { return a.queue.Reserve() }
+
+// Release implements hub.AuditLog.
+func (a *auditLog) Release(held bool) { a.queue.Release(held) }
+
+// Stalled implements hub.AuditLog.
+func (a *auditLog) Stalled() bool { return a.queue.Stalled() }
+
+// Write implements hub.AuditLog.
+func (a *auditLog) Write(line slog.Record, held bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.line.Reset()
+	_ = a.handler.Handle(context.Background(), line) // a buffer does not fail
+	a.queue.Put(a.line.Bytes(), held)
+}
+
+// serverErrors gives the errors of an HTTP server constant messages, by which they
+// are limited: its own texts begin with a stranger's address.
+type serverErrors struct{ log *slog.Logger }
+
+func newServerErrors(l *slog.Logger) *log.Logger { return log.New(serverErrors{l}, "", 0) }
+
+// Write implements io.Writer.
+func (s serverErrors) Write(p []byte) (int, error) {
+	text := strings.TrimSpace(string(p))
+	level, message := slog.LevelWarn, "HTTP server"
+	if strings.HasPrefix(text, "http: TLS handshake error") {
+		message = "TLS handshake failed"
+		if strings.HasSuffix(text, ": EOF") || strings.HasSuffix(text, "connection reset by peer") {
+			level = slog.LevelDebug // a health check that only connects
+		}
+	}
+	s.log.Log(context.Background(), level, message, "error", text)
+	return len(p), nil
+}
+
+// printLast prints the program's last words. It does not wait for a standard error
+// that no program reads.
+func printLast(err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fmt.Fprintln(os.Stderr, "loginhub:", err)
+	}()
+	select {
+	case <-done:
+	case <-time.After(flushLimit):
+	}
+}
+
+// ended logs how the node has ended; a wrong configuration is only printed.
+func (l *logs) ended(err error) {
+	var wrong *usageError
+	switch {
+	case err == nil:
+		l.log.Info("stopped")
+	case !errors.As(err, &wrong):
+		l.log.Error("stopped", "error", err)
+	}
+}

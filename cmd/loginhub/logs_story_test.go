@@ -1,0 +1,199 @@
+package main_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// piped is a ready node whose output is a pipe.
+func piped(t *testing.T, settings ...string) (*hubtest.Node, *os.File) {
+	t.Helper()
+	n, reader := hubtest.LaunchPiped(t, program, settings...)
+	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+	return n, reader
+}
+
+// stops demands that SIGTERM ends the node with exit code 0.
+func stops(t *testing.T, n *hubtest.Node) {
+	t.Helper()
+	if err := n.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := n.Wait(10 * time.Second); code != 0 || err != nil {
+		t.Errorf("the node ends with %d %v", code, err)
+	}
+}
+
+// pipeLines is more audit lines than a pipe of 64 KiB holds.
+const pipeLines = 600
+
+func TestLog_ReaderStoppedNodeServes(t *testing.T) {
+	t.Parallel()
+	n, _ := piped(t, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t)) // never read
+	ctx := within(t, 60*time.Second)
+	for range pipeLines {
+		mustMake(t, ctx, n.URL)
+	}
+	if err := login(ctx, "stalled log", n.URL); err != nil {
+		t.Error(err)
+	}
+	hubtest.Eventually(t, 5*time.Second, "the metrics show the stalled log", func() bool {
+		m := scrape(t, n)
+		return m[`loginhub_log_stalled{stream="audit"}`] == 1 && m[`loginhub_log_lines_queued{stream="log"}`] > 100
+	})
+	if n.Get("/readyz") != 200 {
+		t.Error("not ready, although the audit is not required")
+	}
+	stops(t, n)
+}
+
+func TestLog_ReaderGoneNodeServesAndDrains(t *testing.T) {
+	t.Parallel()
+	n, reader := piped(t)
+	ctx := within(t, 30*time.Second)
+	p := mustOpen(t, ctx, n.URL, n.URL)
+	reader.Close()
+	if err := login(ctx, "broken pipe", n.URL); err != nil {
+		t.Error(err)
+	}
+	if err := n.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.socket.Closed(ctx); code != 1012 {
+		t.Errorf("the page is closed with %d, not drained", code)
+	}
+	if code, err := n.Wait(10 * time.Second); code != 0 || err != nil {
+		t.Errorf("the node ends with %d %v", code, err)
+	}
+}
+
+func TestLog_AuditRequiredRefusesWhileStalled(t *testing.T) {
+	t.Parallel()
+	n, reader := piped(t, "AUDIT_REQUIRED=true")
+	ctx := within(t, 60*time.Second)
+	made := map[string]bool{} // by the ticket's short name
+	var refusal *hubtest.Answer
+	hubtest.Eventually(t, 30*time.Second, "a ticket is refused", func() bool {
+		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refusal = a
+		if a.Status != 201 {
+			return true
+		}
+		var ticket hubtest.Ticket
+		if err := a.Into(201, &ticket); err != nil {
+			t.Fatal(err)
+		}
+		made[ticket.ID[:8]] = true
+		return false
+	})
+	mustRefuse(t, "a ticket", refusal, nil, 503, "overloaded")
+	if refusal.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	if n.Get("/readyz") != 503 {
+		t.Error("ready, although no call is served")
+	}
+
+	lines := bufio.NewReader(reader)
+	read := make(chan int, 1)
+	go func() { // the log is read again, and every ticket that was made is in it
+		for {
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				read <- len(made)
+				return
+			}
+			var l struct {
+				Audit struct{ Event, Ticket string }
+			}
+			if json.Unmarshal(line, &l) == nil && l.Audit.Event == "made" {
+				delete(made, l.Audit.Ticket)
+			}
+		}
+	}()
+	hubtest.Eventually(t, 10*time.Second, "the node is ready again", func() bool { return n.Get("/readyz") == 200 })
+	if err := login(ctx, "read again", n.URL); err != nil {
+		t.Error(err)
+	}
+	stops(t, n)
+	if missing := <-read; missing > 0 {
+		t.Errorf("%d tickets were made without a line", missing)
+	}
+}
+
+func TestLog_AuditFileAtAnyLevel(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "audit.log")
+	n := hubtest.LaunchNode(t, program, "LOG=error", "AUDIT_FILE="+path)
+	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+	ctx := within(t, 30*time.Second)
+	holds := func(path string, texts ...string) func() bool {
+		return func() bool {
+			text, _ := os.ReadFile(path)
+			for _, want := range texts {
+				if !strings.Contains(string(text), want) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	if err := login(ctx, "first", n.URL); err != nil {
+		t.Fatal(err)
+	}
+	hubtest.Eventually(t, 10*time.Second, "the file has the login", holds(path, `"login made"`, `"login scanned"`, `"login confirmed"`,
+		`"login delivered"`, `"receiver":"127.0.0.1"`, `"login consumed"`))
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v %v", info.Mode(), err)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	hubtest.Eventually(t, 10*time.Second, "a new file takes the place of a moved one", func() bool {
+		mustMake(t, ctx, n.URL)
+		return holds(path, `"login made"`)()
+	})
+	stops(t, n)
+	if strings.Contains(n.Log(), "login made") {
+		t.Errorf("the log has audit lines too:\n%s", n.Log())
+	}
+}
+
+func TestLog_OutageIsOneLineInThirtySeconds(t *testing.T) {
+	t.Parallel()
+	redis, nodes := cluster(t, 1)
+	n := nodes[0]
+	redis.Kill(t)
+	ctx := within(t, 40*time.Second)
+	hubtest.Eventually(t, 20*time.Second, "the node is not ready", func() bool { return n.Get("/readyz") == 503 })
+	for range 20 {
+		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
+		mustRefuse(t, "a ticket", a, err, 503, "store_unavailable")
+		n.Get("/readyz")
+	}
+	redis.Start(t)
+	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+	stops(t, n)
+	for message, most := range map[string]int{"mailbox link broken": 2, "request refused": 2, `"msg":"not ready"`: 1, `"msg":"draining"`: 1, `"msg":"stopped"`: 1} {
+		// The second is the end's, which writes what was held back.
+		if got := strings.Count(n.Log(), message); got < 1 || got > most {
+			t.Errorf("%d lines of %s:\n%s", got, message, n.Log())
+		}
+	}
+	if got := strings.Count(n.Log(), `"msg":"ready"`); got != 2 {
+		t.Errorf("%d lines say ready:\n%s", got, n.Log())
+	}
+	if !strings.Contains(n.Log(), `"repeated":`) {
+		t.Errorf("no count of repeated lines:\n%s", n.Log())
+	}
+}
