@@ -129,7 +129,7 @@ func rules(t *testing.T) (expressions []string) {
 			}
 		}
 	}
-	if len(expressions) != 10 {
+	if len(expressions) != 11 {
 		t.Errorf("%d alerts", len(expressions))
 	}
 	return expressions
