@@ -70,7 +70,9 @@ func TestTheAuditNotesWhoIsRefusedATicket(t *testing.T) {
 	must(t, s.hub.Switch(s.soon(t), "demo", true, operator))
 	expectNew(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
 	// A flood from one address makes a few lines, and takes none from another address.
-	refused(t, func() *answer { return s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...) })
+	refused(t, func() *answer {
+		return s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...)
+	})
 	if lines := len(audited(s)) - seen; lines < 30 || lines > 90 {
 		t.Errorf("%d lines of a flood", lines)
 	}
