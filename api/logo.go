@@ -55,16 +55,15 @@ func (l *Logo) within(edge int) string {
 		at-border, side+2*border, at, side, l.data)
 }
 
-// onto draws the logo into a code, by the nearest pixel, and gives the PNG.
-func (l *Logo) onto(code image.Image) ([]byte, error) {
-	b := code.Bounds()
-	out := image.NewRGBA(b)
-	draw.Draw(out, b, code, b.Min, draw.Src)
-	side := b.Dx() / logoPart
+// onto draws the logo over the middle of the code, by the nearest pixel.
+func (l *Logo) onto(picture image.Image, code image.Rectangle) image.Image {
+	out := image.NewRGBA(picture.Bounds())
+	draw.Draw(out, out.Bounds(), picture, out.Bounds().Min, draw.Src)
+	side := code.Dx() / logoPart
 	border := side / logoBorders
-	at := (b.Dx() - side) / 2
-	field := image.Rect(at-border, at-border, at+side+border, at+side+border).Add(b.Min)
-	draw.Draw(out, field, image.NewUniform(color.White), image.Point{}, draw.Src)
+	at := code.Min.Add(image.Pt((code.Dx()-side)/2, (code.Dx()-side)/2))
+	place := image.Rectangle{at, at.Add(image.Pt(side, side))}
+	draw.Draw(out, place.Inset(-border), image.NewUniform(color.White), image.Point{}, draw.Src)
 	from := l.picture.Bounds()
 	scaled := image.NewRGBA(image.Rect(0, 0, side, side))
 	for y := range side {
@@ -72,10 +71,6 @@ func (l *Logo) onto(code image.Image) ([]byte, error) {
 			scaled.Set(x, y, l.picture.At(from.Min.X+x*from.Dx()/side, from.Min.Y+y*from.Dy()/side))
 		}
 	}
-	draw.Draw(out, scaled.Bounds().Add(b.Min.Add(image.Pt(at, at))), scaled, image.Point{}, draw.Over)
-	var text bytes.Buffer
-	if err := png.Encode(&text, out); err != nil {
-		return nil, err
-	}
-	return text.Bytes(), nil
+	draw.Draw(out, place, scaled, image.Point{}, draw.Over)
+	return out
 }

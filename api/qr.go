@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,6 +22,12 @@ const (
 	defaultSize = 256
 	minSize     = 128
 	maxSize     = 1024
+)
+
+const (
+	quietZone = 4 // modules of white around a code (ISO/IEC 18004, section 5.3.8)
+	// minModule is in pixels. Cameras and resampling lose modules of one pixel.
+	minModule = 2
 )
 
 // level is the error-correction level of that name: how much of the code may be
@@ -85,20 +94,52 @@ func (s *Server) draw(c echo.Context, client string, id ticket.ID, size int) (pi
 	r := c.Request()
 	err = s.easel.draw(r.Context(), s.proxies.observe(r).counted, func() error {
 		code, err := s.code(client, id)
-		switch {
-		case err != nil:
-			return err
-		case s.QRLogo == nil:
-			picture, err = code.PNG(size)
-		default:
-			picture, err = s.QRLogo.onto(code.Image(size))
-		}
 		if err != nil {
+			return err
+		}
+		if least := minModule * edgeOf(code); size < least {
+			return invalid(fmt.Sprintf("size: from %d for this code, or it cannot be read", least))
+		}
+		if picture, err = s.raster(code, size); err != nil {
 			return fmt.Errorf("qr code: %w", err)
 		}
 		return nil
 	})
 	return picture, err
+}
+
+// edgeOf is how many modules wide a code is, with its quiet zone.
+func edgeOf(code *qrcode.QRCode) int { return 17 + 4*code.VersionNumber + 2*quietZone }
+
+// raster is the code as a PNG: each module has the same whole number of pixels, and
+// what is left of the size is white around it.
+func (s *Server) raster(code *qrcode.QRCode, size int) ([]byte, error) {
+	rows := code.Bitmap() // with its quiet zone
+	module := size / len(rows)
+	edge := module * len(rows)
+	at := (size - edge) / 2
+	picture := image.NewPaletted(image.Rect(0, 0, size, size), color.Palette{color.White, color.Black})
+	for y, row := range rows {
+		first := picture.Pix[(at+y*module)*size:][:size]
+		for x, dark := range row {
+			for i := range module {
+				if dark {
+					first[at+x*module+i] = 1
+				}
+			}
+		}
+		for i := range module {
+			copy(picture.Pix[(at+y*module+i)*size:], first)
+		}
+	}
+	var b bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	if s.QRLogo == nil {
+		err := encoder.Encode(&b, picture)
+		return b.Bytes(), err
+	}
+	err := png.Encode(&b, s.QRLogo.onto(picture, image.Rect(at, at, at+edge, at+edge)))
+	return b.Bytes(), err
 }
 
 // qrPNG is GET …/qr.png?size=PIXELS. A mini-program code has one size only.
