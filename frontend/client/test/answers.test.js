@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { confirmed, json, login, scanned, settle } from './fakes.js'
+import { confirmed, json, login, pending, scanned, settle } from './fakes.js'
 
 const html = { 'Content-Type': 'text/html' }
 const problem = { 'Content-Type': 'application/problem+json' }
@@ -90,7 +90,7 @@ for (const [name, answer] of Object.entries(strangers)) {
   })
 }
 
-test('a creation or a poll that is answered 204, again and again, is no connection', async (t) => {
+test('a creation that is answered 204 is tried again', async (t) => {
   const l = await login(t)
   l.hub.refuse = () => new Response(null, { status: 204 })
   l.page.refresh()
@@ -98,12 +98,19 @@ test('a creation or a poll that is answered 204, again and again, is no connecti
   assert.equal(l.now.live, false)
   l.hub.refuse = undefined
   await l.clock.advance(10000)
+  assert.equal(l.hub.made, 2)
+})
+
+test('polls that are answered 204 early, again and again, are no connection', async (t) => {
+  const l = await login(t)
   l.hub.socket.drops(1006)
-  for (let i = 0; i < 2; i++) {
+  l.hub.calling('poll').at(-1).answer(200, pending)
+  await settle()
+  for (const live of [true, false]) {
     l.hub.calling('poll').at(-1).answer(204)
     await l.clock.advance(1000)
+    assert.equal(l.states.some((state) => state.live === false), !live)
   }
-  assert.equal(l.now.live, false)
 })
 
 test('a socket that brings no view is not kept', async (t) => {

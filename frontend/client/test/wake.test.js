@@ -82,10 +82,7 @@ test('several events of one return are one poll', async (t) => {
 test('a second return does not wait for the check of the first', async (t) => {
   const l = await login(t)
   l.hub.socket.says(pending)
-  for (let n = 0; n < 2; n++) {
-    away(l)
-    l.hide(false)
-  }
+  for (const hidden of [true, false, true, false]) l.hide(hidden) // and every clock stopped meanwhile
   const polls = l.hub.calling('poll')
   assert.deepEqual(polls.map((poll) => poll.aborted), [true, false])
 })
