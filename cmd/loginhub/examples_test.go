@@ -105,7 +105,7 @@ func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd, po
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // `go run` has a child
-	cmd.Env = append(os.Environ(), append([]string{"HUB=" + hub, "CLIENT_ID=default"}, cmd.Env...)...)
+	cmd.Env = append(os.Environ(), append([]string{"HUB=" + hub + "/", "CLIENT_ID=default"}, cmd.Env...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
 			no("another session", run(hub, "default", "n-2", store, good))
 			no("no nonce", run(hub, "default", "", store, good, tokenFor(ctx, t, hub, "alice", "")))
 			no("another site", run(hub, "other", "n-1", store, good))
-			if said := run(hub, "default", "n-1", store, good, good); said[0] != "sandbox:alice" || !strings.HasPrefix(said[1], "no: used before") && name != "python" || !strings.HasPrefix(said[1], "no: ") {
+			if said := run(hub+"/", "default", "n-1", store, good, good); said[0] != "sandbox:alice" || !strings.HasPrefix(said[1], "no: used before") && name != "python" || !strings.HasPrefix(said[1], "no: ") {
 				t.Errorf("twice: %q", said)
 			}
 			// And of several processes at once one wins.

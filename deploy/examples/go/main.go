@@ -11,6 +11,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 
 	"loginhub/api/token/verify"
@@ -43,7 +44,7 @@ type site struct {
 }
 
 func main() {
-	s := &site{hub: os.Getenv("HUB"), client: os.Getenv("CLIENT_ID")}
+	s := &site{hub: strings.TrimRight(os.Getenv("HUB"), "/"), client: os.Getenv("CLIENT_ID")}
 	s.verifier = verify.New(s.hub, s.client, verify.Options{})
 	http.HandleFunc("GET /{$}", s.show)
 	http.HandleFunc("POST /session", s.login)

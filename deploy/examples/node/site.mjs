@@ -5,7 +5,8 @@ import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { Refused, verifier } from "./verify.mjs";
 
-const { HUB: hub, CLIENT_ID: clientId, PORT: port, HOST: host = "127.0.0.1" } = process.env;
+const { HUB, CLIENT_ID: clientId, PORT: port, HOST: host = "127.0.0.1" } = process.env;
+const hub = HUB.replace(/\/+$/, "");
 const sessions = new Map(); // id to user; in production a store that forgets them again
 const used = new Map(); // jti to its end; with several processes: Redis
 

@@ -9,7 +9,8 @@ export class Refused extends Error {}
  * Makes the verifier of one site. `seen(jti, until)` notes a token's id until that time (Unix
  * seconds) and resolves to true the first time only; in Redis: SET jti 1 NX EXAT until.
  */
-export function verifier({ hub, clientId, seen }) {
+export function verifier({ hub: url, clientId, seen }) {
+  const hub = url.replace(/\/+$/, "");
   let keys = new Map();
   let fetched = -Infinity;
   let tried = -Infinity;

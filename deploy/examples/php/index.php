@@ -6,7 +6,7 @@ declare(strict_types=1);
 
 require __DIR__ . '/verify.php';
 
-$hub = getenv('HUB');
+$hub = rtrim(getenv('HUB'), '/');
 $clientId = getenv('CLIENT_ID');
 $store = getenv('STORE') ?: sys_get_temp_dir() . '/loginhub-example';
 $verifier = new Verifier($hub, $clientId, $store);

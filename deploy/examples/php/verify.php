@@ -11,6 +11,7 @@ final class Verifier
     /** @param string $store a directory of this site alone: the hub's keys, and which tokens were used */
     public function __construct(private string $hub, private string $clientId, private string $store)
     {
+        $this->hub = rtrim($hub, '/');
         if (!is_dir($store) && !mkdir($store, 0700, true) && !is_dir($store)) {
             throw new LogicException("$store cannot be made");
         }

@@ -28,7 +28,7 @@ def raw(part: str) -> bytes:
 
 def fetch_keys(hub: str) -> dict:
     """The hub's keys. Cache them for five minutes, and ask again for an unknown kid, at most every ten seconds."""
-    with urllib.request.urlopen(hub + "/.well-known/jwks.json", timeout=5) as answer:
+    with urllib.request.urlopen(hub.rstrip("/") + "/.well-known/jwks.json", timeout=5) as answer:
         found = map(read_key, json.loads(answer.read(524288))["keys"])
         return dict(key for key in found if key)
 
@@ -54,7 +54,7 @@ def verify(hub: str, client_id: str, nonce: str, token: str, keys: dict, first) 
         if head["alg"] != "EdDSA" or head["typ"] != "login+jwt" or "crit" in head:
             raise Refused("not a login token")
         key.verify(raw(parts[2]), f"{parts[0]}.{parts[1]}".encode())
-        if claims["iss"] != hub or claims["aud"] != client_id:
+        if claims["iss"] != hub.rstrip("/") or claims["aud"] != client_id:
             raise Refused("made by another hub, or for another site")
         if not claims["iat"] - LEEWAY <= time.time() < claims["exp"] + LEEWAY:
             raise Refused("expired, or not valid yet")
