@@ -34,8 +34,8 @@ type App struct {
 	set  *settings
 	logs *logs
 	log  *slog.Logger // of logs
-	// Started is called once the node listens, with its public listener's
-	// address.
+	// Started is called once the node's address is known, before the log's first
+	// line.
 	Started func(w welcome)
 
 	metrics *metrics // made by Run
@@ -62,7 +62,12 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.log.Info("starting", "node", node.Node(), "version", version(), "config", a.set.Config)
+	if a.Started != nil {
+		a.Started(place)
+	}
+	a.log.Info("starting", "version", version(), "node", node.Node(), "listen", tcp.Addr().String(),
+		"public_url", place.issuer, "store", a.set.storeKind(), "providers", a.set.providers())
+	a.log.Debug("configuration", "config", a.set.Config)
 	for _, text := range a.set.outflanked() {
 		a.log.Warn(text)
 	}
@@ -85,9 +90,6 @@ func (a *App) Run(ctx context.Context) error {
 	hubs.Go(func() { node.Run(hubLife) })
 	a.awaitReady(ctx, store, node)
 	go public.serve() // stop waits for it
-	if a.Started != nil {
-		a.Started(place)
-	}
 	select {
 	case err := <-public.done:
 		return fmt.Errorf("public listener: %w", err)

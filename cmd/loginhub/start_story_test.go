@@ -166,3 +166,35 @@ func TestAWrongConfigurationEndsWithTwoAndNamesEverySettingThatIsWrong(t *testin
 		})
 	}
 }
+
+// TestStart_LogsOneShortLine: the welcome comes before it, and the configuration
+// only with the level debug.
+func TestStart_LogsOneShortLine(t *testing.T) {
+	t.Parallel()
+	for level, configured := range map[string]int{"info": 0, "debug": 1} {
+		n := hubtest.LaunchBare(t, program, "ADMIN_LISTEN=", "LOG="+level, "RATE_LIMIT=77", "CLIENTS=../../deploy/examples/clients.yaml")
+		hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+		if err := n.Terminate(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Wait(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		welcome, log, found := strings.Cut(n.Log(), `"msg":"starting"`)
+		line, _, _ := strings.Cut(log, "\n")
+		if !found || !strings.Contains(welcome, "Open   http://localhost:") {
+			t.Fatalf("%s: no welcome before the first line of the log:\n%s", level, n.Log())
+		}
+		for _, name := range []string{"version", "node", "listen", "public_url", "store\":\"embedded", "providers\":[\"sandbox"} {
+			if !strings.Contains(line, `"`+name+`"`) {
+				t.Errorf("%s: no %s in %s", level, name, line)
+			}
+		}
+		if strings.Contains(line, "rate_limit") || strings.Count(log, `"rate_limit":77`) != configured {
+			t.Errorf("%s: the configuration is in\n%s", level, log)
+		}
+		if strings.Contains(welcome, "LOGINHUB_CLIENTS") || !strings.Contains(welcome, "LOGINHUB_REDIS_URL") {
+			t.Errorf("%s: the welcome asks for what is set, or not for what is missing:\n%s", level, welcome)
+		}
+	}
+}

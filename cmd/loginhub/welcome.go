@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 
 	"loginhub/hub/ticket"
@@ -79,17 +81,60 @@ func (s *settings) show(out io.Writer, w welcome) {
 	if s.embedded() {
 		b.WriteString("  Tickets are kept in this process and gone when it stops.\n")
 	}
-	b.WriteString("\n  For production set\n\n")
-	for _, line := range [][2]string{
-		{"LOGINHUB_PUBLIC_URL", "https://login.example.com"},
-		{"LOGINHUB_REDIS_URL", "redis://:PASSWORD@HOST:6379/0"},
-		{"LOGINHUB_KEYS", "what `loginhub keygen` prints, the same on every node"},
-		{"LOGINHUB_WECHAT_APP_ID", "your mini-program's"},
-		{"LOGINHUB_WECHAT_APP_SECRET", "your mini-program's"},
-		{"LOGINHUB_CLIENTS", "the file of your sites"},
-	} {
-		fmt.Fprintf(&b, "    %-28s%s\n", line[0], line[1])
+	if missing := s.missing(); len(missing) > 0 {
+		b.WriteString("\n  For production set\n\n")
+		for _, line := range missing {
+			fmt.Fprintf(&b, "    %-28s%s\n", line[0], line[1])
+		}
 	}
 	b.WriteString("\n  All settings: loginhub --help      Stop: Ctrl-C\n\n")
 	fmt.Fprint(out, b.String())
+}
+
+// missing are the settings, with a hint each, that production needs and that are
+// not set.
+func (s *settings) missing() (lines [][2]string) {
+	for _, setting := range []struct {
+		isSet      bool
+		name, hint string
+	}{
+		{s.PublicURL != "", "LOGINHUB_PUBLIC_URL", "https://login.example.com"},
+		{!s.embedded(), "LOGINHUB_REDIS_URL", "redis://:PASSWORD@HOST:6379/0"},
+		{s.Keys != "", "LOGINHUB_KEYS", "what `loginhub keygen` prints, the same on every node"},
+		{!s.sandbox(), "LOGINHUB_WECHAT_APP_ID", "your mini-program's"},
+		{!s.sandbox(), "LOGINHUB_WECHAT_APP_SECRET", "your mini-program's"},
+		{s.Clients != "", "LOGINHUB_CLIENTS", "the file of your sites"},
+	} {
+		if !setting.isSet {
+			lines = append(lines, [2]string{setting.name, setting.hint})
+		}
+	}
+	return lines
+}
+
+// storeKind says which kind of Redis keeps the tickets.
+func (s *settings) storeKind() string {
+	u, err := url.Parse(s.redisURL())
+	switch {
+	case s.embedded():
+		return "embedded"
+	case err == nil && u.Query().Has("master_name"):
+		return "sentinel"
+	case err == nil && u.Query().Get("cluster") == "true":
+		return "cluster"
+	}
+	return "redis"
+}
+
+// providers are those of the deployment and of all clients.
+func (s *settings) providers() []string {
+	if s.sandbox() {
+		return []string{"sandbox"}
+	}
+	names := s.credentials().providers()
+	for _, own := range s.own {
+		names = append(names, own.providers()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
