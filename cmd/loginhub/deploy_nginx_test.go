@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -257,5 +258,49 @@ func TestNginx_AnswersItselfInProblems(t *testing.T) {
 	mustRefuse(t, "a call without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
 	if err == nil && a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
+	}
+}
+
+// A one-time code is spent once: by a POST, and by the GET with which a provider
+// sends the browser back.
+func TestNginx_RepeatsOnlyWhatSpendsNothing(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	refuses := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" {
+			asked.Add(1)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	var hosts []string
+	for range 2 {
+		node := httptest.NewServer(refuses)
+		t.Cleanup(node.Close)
+		hosts = append(hosts, strings.TrimPrefix(node.URL, "http://"))
+	}
+	url := hubtest.StartNginx(t, nginxConf, hosts, nil)
+	for _, c := range []struct {
+		method, path string
+		times        int64
+	}{
+		{"GET", "/", 2},
+		{"GET", "/api/login/tickets/x/poll?wait=0", 2},
+		{"GET", "/api/wechat/callback?code=x", 1},
+		{"GET", "/api/connect/wecom/callback?code=x", 1},
+		{"POST", "/api/login/tickets/x/confirm", 1},
+	} {
+		asked.Store(0)
+		r, err := http.NewRequestWithContext(t.Context(), c.method, url+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Body.Close()
+		if a.StatusCode != http.StatusServiceUnavailable || asked.Load() != c.times {
+			t.Errorf("%s %s: %d after %d nodes were asked, not %d", c.method, c.path, a.StatusCode, asked.Load(), c.times)
+		}
 	}
 }
