@@ -102,7 +102,7 @@ func (b *bench) startBare(ctx context.Context, nodes int) (with *bench, stop fun
 	s := &cluster{}
 	defer func() {
 		if err != nil {
-			s.stop()
+			err = s.abandon(err)
 		}
 	}()
 	if s.dir, err = os.MkdirTemp("", "loginbench-"); err != nil {

@@ -89,7 +89,7 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 	}
 	defer func() {
 		if err != nil {
-			s.stop()
+			err = s.abandon(err)
 		}
 	}()
 	if s.dir, err = os.MkdirTemp("", "loginbench-"); err != nil {
@@ -124,7 +124,7 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 			status, _, _, err := n.target.call(ctx, "/readyz", "", "")
 			return err == nil && status == 200
 		}); err != nil {
-			return s, fmt.Errorf("a node does not become ready; its log is in %s: %w", s.dir, err)
+			return s, fmt.Errorf("a node does not become ready: %w", err)
 		}
 	}
 	return s, nil
@@ -163,6 +163,17 @@ func (s *cluster) child(name, program string, args []string, env ...string) (*ex
 	}
 	s.children = append(s.children, cmd)
 	return cmd, nil
+}
+
+// abandon stops a cluster that did not start. It keeps the logs, if there are any,
+// and adds to the error where they are.
+func (s *cluster) abandon(err error) error {
+	if len(s.children) > 0 {
+		err = fmt.Errorf("%w; the logs are in %s", err, s.dir)
+		s.dir = ""
+	}
+	s.stop()
+	return err
 }
 
 // stop closes the pages, then stops the nodes, then their Redis.

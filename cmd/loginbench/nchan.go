@@ -141,7 +141,7 @@ func (c *peersScenario) startNchan(ctx context.Context, b *bench) (s *cluster, e
 	}
 	defer func() {
 		if err != nil {
-			s.stop()
+			err = s.abandon(err)
 		}
 	}()
 	if err := s.startRedis(ctx); err != nil {
