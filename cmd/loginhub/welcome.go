@@ -45,25 +45,6 @@ func (s *settings) place(addr net.Addr) welcome {
 	return w
 }
 
-// lanAddress is this machine's address in its network, where the listener can be
-// reached there; otherwise the loopback.
-func lanAddress(listening netip.Addr) netip.Addr {
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	if !listening.IsUnspecified() {
-		return listening.Unmap()
-	}
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return loopback
-	}
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && p.Addr().IsPrivate() {
-			return p.Addr()
-		}
-	}
-	return loopback
-}
-
 // show prints the screen that a newcomer sees; in production there is none.
 func (s *settings) show(out io.Writer, w welcome) {
 	var b strings.Builder
@@ -73,6 +54,8 @@ func (s *settings) show(out io.Writer, w welcome) {
 	fmt.Fprintf(&b, "\n  loginhub %s\n\n  Open   %s\n", version(), w.local)
 	if w.link != w.local {
 		fmt.Fprintf(&b, "         and scan with a phone in the same network; its page is at %s\n", w.link)
+		fmt.Fprintf(&b, "         If the phone does not reach that, set this machine's address in its network:\n"+
+			"         LOGINHUB_PUBLIC_URL=http://ADDRESS:%s\n", w.link[strings.LastIndex(w.link, ":")+1:])
 	}
 	b.WriteString("\n")
 	if s.sandbox() {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestLAN_IsThatOfARealDevice(t *testing.T) {
+	at := func(addr, device string, flags net.Flags, route bool) lanCandidate {
+		return lanCandidate{netip.MustParseAddr(addr), device, isVirtual(device, flags), route}
+	}
+	docker, bridge := at("172.17.0.1", "docker0", 0, false), at("172.18.0.1", "br-1c2d3e4f", 0, false)
+	wifi, wire := at("192.168.1.7", "wlp3s0", 0, false), at("10.0.0.7", "eth0", 0, false)
+	routed := at("10.0.0.7", "enp0s31f6", 0, true)
+	for name, c := range map[string]struct {
+		all  []lanCandidate
+		want string
+	}{
+		"none":                     {nil, "127.0.0.1"},
+		"docker first":             {[]lanCandidate{docker, bridge, wifi}, "192.168.1.7"},
+		"a VPN's default route":    {[]lanCandidate{at("10.8.0.2", "tun0", net.FlagPointToPoint, true), wifi}, "192.168.1.7"},
+		"WireGuard's":              {[]lanCandidate{at("10.66.0.2", "wg0", 0, true), wire}, "10.0.0.7"},
+		"macOS's VPN":              {[]lanCandidate{at("10.9.0.2", "utun4", 0, true), at("192.168.1.8", "en0", 0, false)}, "192.168.1.8"},
+		"a company's, ppp":         {[]lanCandidate{at("10.9.0.2", "corp0", net.FlagPointToPoint, true), wifi}, "192.168.1.7"},
+		"Windows":                  {[]lanCandidate{at("172.28.0.1", "vEthernet (WSL)", 0, false), at("192.168.1.9", "Wi-Fi", 0, true)}, "192.168.1.9"},
+		"two, one routed":          {[]lanCandidate{wifi, routed}, "10.0.0.7"},
+		"two, as they come":        {[]lanCandidate{wifi, wire}, "192.168.1.7"},
+		"an operator's own bridge": {[]lanCandidate{docker, at("192.168.1.2", "br0", 0, true)}, "192.168.1.2"},
+		"nothing better":           {[]lanCandidate{docker}, "172.17.0.1"},
+	} {
+		if got := chooseLAN(c.all); got.String() != c.want {
+			t.Errorf("%s: %v, wanted %s", name, got, c.want)
+		}
+	}
+	for _, c := range lanCandidates() {
+		if !c.addr.Is4() || !c.addr.IsPrivate() || c.device == "" {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+func TestWelcome_SaysHowToChooseAnotherAddress(t *testing.T) {
+	var said bytes.Buffer
+	configuredWell(t).show(&said, welcome{local: "http://localhost:8081", link: "http://192.168.1.7:8081"})
+	for _, want := range []string{"http://192.168.1.7:8081\n", "LOGINHUB_PUBLIC_URL=http://ADDRESS:8081\n"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("%q is missing in %s", want, &said)
+		}
+	}
+}
