@@ -74,7 +74,7 @@ func TestTheAuditHasOneLineForEachChangeAndEachCallThatChangedNothing(t *testing
 func TestTheAuditCanNameUsersByAHash(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) {
-		c.Who = func(by ticket.Identity) string { return by.Provider + ":hmac:x" }
+		c.Reloadable.Who = func(by ticket.Identity) string { return by.Provider + ":hmac:x" }
 	}})
 	p := s.make(t, nil)
 	s.phone("annabella").may(t, p, "scan")

@@ -41,7 +41,7 @@ func refusal(action, outcome, client string, p *page) map[string]string {
 func TestTheAuditNotesWhoIsRefusedATicket(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{
-		hub: func(c *hub.Config) { c.Switches, c.Clients = c.Store.(*redisstore.Store), []string{"demo"} },
+		hub: func(c *hub.Config) { c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"} },
 		api: func(c *api.Config) {
 			proxied(c)
 			c.RateLimit = 1
@@ -144,7 +144,7 @@ func TestTheAuditNotesWhoWasRefusedByALimitOrTheOperator(t *testing.T) {
 	c := demo()
 	c.AddressMismatch = ticket.MismatchRefuse
 	s := start(t, options{clients: []*ticket.Client{c},
-		hub: func(c *hub.Config) { c.Switches, c.Clients = c.Store.(*redisstore.Store), []string{"demo"} },
+		hub: func(c *hub.Config) { c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"} },
 		api: func(a *api.Config) {
 			proxied(a)
 			a.RateLimit = 1

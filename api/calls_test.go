@@ -88,8 +88,8 @@ func TestAProviderThatHangsHoldsUpNoOther(t *testing.T) {
 	}
 	clients := []*ticket.Client{demo(), {ID: "same", LabelEN: "Same", LabelZH: "同"}, {ID: "shop", LabelEN: "Shop", LabelZH: "店"}}
 	bubble(t, options{clients: clients, providers: site(wechat).Providers, api: func(c *api.Config) {
-		c.Codes = codes
-		c.Sites = map[string]api.Site{"same": site(wechat), "shop": site(own)}
+		c.Reloadable.Codes = codes
+		c.Reloadable.Sites = map[string]api.Site{"same": site(wechat), "shop": site(own)}
 	}}, func(t *testing.T, s *stand) {
 		p := s.make(t, map[string]string{"client_id": "demo"})
 		all := hang(t, s, p)
@@ -112,7 +112,7 @@ func TestAProviderThatHangsHoldsUpNoOther(t *testing.T) {
 
 func TestMiniProgramCodesThatHangHoldUpNoLogin(t *testing.T) {
 	codes := &painter{hangs: true}
-	bubble(t, options{api: func(c *api.Config) { c.Codes = codes }}, func(t *testing.T, s *stand) {
+	bubble(t, options{api: func(c *api.Config) { c.Reloadable.Codes = codes }}, func(t *testing.T, s *stand) {
 		var all sync.WaitGroup
 		ctx := s.soon(t)
 		t.Cleanup(all.Wait)

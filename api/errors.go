@@ -80,6 +80,7 @@ var problems = []problem{
 	{ticket.ErrProviderUnavailable, 503, "provider_unavailable", "The provider does not answer", "Try again with a fresh code.", 2 * time.Second},
 	{ticket.ErrStoreUnavailable, 503, "store_unavailable", "This node cannot reach its store", "Try again; another node may be better off.", 2 * time.Second},
 	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
+	{ticket.ErrUnknownClient, 503, "store_unavailable", "This node does not have the ticket's client yet", "Try again; another node may be better off.", 2 * time.Second},
 	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
 	{hub.ErrAuditStalled, 503, "overloaded", "This node's audit log takes no lines", "Try again; another node may be better off.", 2 * time.Second},
 	{ticket.ErrOverloaded, 503, "overloaded", "This node takes no more pages", "Try again; another node may have room.", 2 * time.Second},

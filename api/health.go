@@ -25,5 +25,5 @@ func (s *Server) ready(c echo.Context) error {
 func (s *Server) jwks(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
 	c.Response().Header().Set("Access-Control-Allow-Origin", "*")
-	return c.JSON(http.StatusOK, s.Signer.JWKS())
+	return c.JSON(http.StatusOK, resolved(c).Signer.JWKS())
 }

@@ -43,7 +43,7 @@ func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
 		limitWebsite:  func() error { return s.visiting.allow(address, now) },
 		limitCodes:    func() error { return s.drawing.allow(address, now) },
 		limitSeats:    func() error { _, err := s.seats.take(address); return err },
-		limitCalls:    func() error { return s.limited(t.Context(), "nobody", nil) }, // no place at all
+		limitCalls:    func() error { return s.limited(t.Context(), nil, nil) }, // no place at all
 		limitDrawings: func() error {
 			fillLine(s, address)
 			return s.easel.draw(t.Context(), address, func() error { return nil })

@@ -24,7 +24,7 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 func (s *Server) crossOrigin(c echo.Context) {
 	h := c.Response().Header()
 	h.Add("Vary", "Origin")
-	if origin := c.Request().Header.Get("Origin"); origin != "" && s.origins[origin] {
+	if origin := c.Request().Header.Get("Origin"); origin != "" && resolved(c).origins[origin] {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "Retry-After")
 	}
@@ -44,7 +44,7 @@ const allowedHeaders = "Authorization, Content-Type, " +
 
 // preflight answers OPTIONS for an origin on any client's list.
 func (s *Server) preflight(c echo.Context) error {
-	if !s.origins[c.Request().Header.Get("Origin")] {
+	if !resolved(c).origins[c.Request().Header.Get("Origin")] {
 		return errOrigin
 	}
 	h := c.Response().Header()
@@ -70,15 +70,14 @@ func methods(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// admit checks the request's origin against the list of the ticket's client. A
-// client that has gone from the configuration allows nobody.
+// admit checks the request's origin against the list of the ticket's client.
 func (s *Server) admit(c echo.Context) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
-		client := s.clients[t.Client]
-		if client == nil || !allowed(client, c.Request()) {
-			return errOrigin
+		client, err := resolved(c).clientOf(t)
+		if err == nil && !allowed(client, c.Request()) {
+			err = errOrigin
 		}
-		return nil
+		return err
 	}
 }
 

@@ -1,9 +1,7 @@
 package api_test
 
 import (
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -251,30 +249,60 @@ func TestKeysAreForEverybody(t *testing.T) {
 	}
 }
 
-// A client that has gone from the configuration: its tickets end unconfirmed,
-// and no page of any origin waits for them.
-func TestATicketWhoseClientHasGoneIsNobodys(t *testing.T) {
+// TestReload_UnknownClientIs503: nodes are reloaded one after the other, and a
+// node that does not have a ticket's client refuses nothing for good.
+func TestReload_UnknownClientIs503(t *testing.T) {
+	t.Parallel()
+	s := neighbours(t)
+	both := []*ticket.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
+	sandbox := map[string]api.Provider{"sandbox": api.NewSandbox()}
+	sites := map[string]api.Site{"b": {Providers: map[string]api.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
+	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, Sites: sites})
+	p := s.make(t, map[string]string{"client_id": "b"})
+	away := func(what string, a *answer) {
+		t.Helper()
+		t.Log(what)
+		a.problem(t, 503, "store_unavailable")
+	}
+	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both[:1], Providers: sandbox})
+	for _, action := range []string{"scan", "confirm", "reject"} {
+		for _, provider := range []string{"sandbox", "app"} { // which this node does not have either
+			away(action+" by "+provider, s.ask(t, "POST", p.path(action), map[string]string{"provider": provider, "code": s.phone("ann").code()}))
+		}
+	}
+	for _, origin := range []string{siteA, siteB} {
+		away("poll", s.ask(t, "GET", p.path("poll"), nil, "Authorization", "Bearer "+p.secret, "Origin", origin))
+		away("ack", s.ask(t, "POST", p.path("ack"), map[string]int{"seq": 2}, "Authorization", "Bearer "+p.secret, "Origin", origin))
+		away("socket", p.knock(t, "Origin", origin))
+	}
+	away("picture", s.ask(t, "GET", p.path("qr.svg?client_id=b"), nil))
+	away("picture", s.ask(t, "GET", p.path("qr.png?client_id=b"), nil))
+	s.ask(t, "GET", p.path("qr.svg?client_id=c"), nil).problem(t, 503, "store_unavailable") // of this ticket nothing is known for certain
+	s.ask(t, "POST", "/api/login/tickets", map[string]string{"client_id": "b"}).problem(t, 400, "invalid_request")
+	// What this node does know it refuses as ever.
+	own := s.make(t, map[string]string{"client_id": "a"})
+	s.ask(t, "GET", own.path("qr.svg?client_id=b"), nil).problem(t, 400, "invalid_request")
+	s.ask(t, "POST", own.path("scan"), map[string]string{"provider": "app", "code": "x"}).problem(t, 400, "invalid_request")
+	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, Sites: sites})
+	p.stands(t, "pending", 1)
+	s.phone("ann").may(t, p, "scan")
+}
+
+// TestReload_OriginsHoldForTheNextRequest: of tickets that were made before, too.
+func TestReload_OriginsHoldForTheNextRequest(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	p := s.make(t, map[string]string{"client_id": "b"})
-	without, err := api.New(api.Config{Hub: s.hub, Signer: s.signer, Clients: []*ticket.Client{{ID: "a", Origins: []string{siteA}}},
-		Providers: map[string]api.Provider{"sandbox": api.NewSandbox()}, PublicURL: public, Log: slog.New(slog.DiscardHandler)})
-	must(t, err)
-	ask := func(method, path, body string, headers ...string) *answer {
-		r := httptest.NewRequest(method, path, strings.NewReader(body))
-		for i := 0; i < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
-		w := httptest.NewRecorder()
-		without.ServeHTTP(w, r)
-		return &answer{status: w.Code, header: w.Header(), body: w.Body.Bytes()}
+	poll := func(origin string) *answer {
+		return s.ask(t, "GET", p.path("poll?wait=0"), nil, "Authorization", "Bearer "+p.secret, "Origin", origin)
 	}
-	for _, action := range []string{"scan", "confirm", "reject"} {
-		body := `{"provider":"sandbox","code":"` + s.phone("ann").code() + `"}`
-		ask("POST", p.path(action), body, "Content-Type", "application/json").problem(t, 400, "invalid_request")
+	poll(siteB).ok(t, 200)
+	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: []*ticket.Client{{ID: "b", Origins: []string{evil}}},
+		Providers: map[string]api.Provider{"sandbox": api.NewSandbox()}})
+	poll(siteB).problem(t, 403, "origin_not_allowed")
+	a := poll(evil)
+	a.ok(t, 200)
+	if a.header.Get("Access-Control-Allow-Origin") != evil {
+		t.Errorf("the new origin may not read the answer: %v", a.header)
 	}
-	for _, origin := range []string{siteA, siteB} {
-		ask("GET", p.path("poll"), "", "Authorization", "Bearer "+p.secret, "Origin", origin).problem(t, 403, "origin_not_allowed")
-	}
-	p.stands(t, "pending", 1)
 }

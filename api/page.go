@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -24,14 +23,15 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // page is GET /, the login page.
 func (s *Server) page(c echo.Context) error {
-	client := s.Clients[0]
+	now := resolved(c)
+	client := now.Clients[0]
 	if id := c.QueryParam("client_id"); id != "" {
-		if client = s.clients[id]; client == nil {
+		if client = now.clients[id]; client == nil {
 			return invalid("client_id: no such client")
 		}
 	}
-	site := s.site(client.ID)
-	index := frontend.Index{Sandbox: s.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, Open: site.Open,
+	site := now.site(client.ID)
+	index := frontend.Index{Sandbox: now.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, Open: site.Open,
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
 		WeChatWeb: site.Website != nil && client.Takes("wechat_web")}
 	if !client.Takes("wechat") {
@@ -62,12 +62,12 @@ func (s *Server) landing(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", policy)
 	unframed(h)
-	if s.Sandbox {
+	if resolved(c).Sandbox {
 		return s.render(c, http.StatusOK, "phone.html", frontend.Scan{Ticket: string(id)})
 	}
 	scan := frontend.Scan{Ticket: string(id)}
 	if handset(c.Request().UserAgent()) {
-		scan.Open = template.URL(strings.ReplaceAll(s.openFor(c.Request().Context(), id), "{ticket}", string(id)))
+		scan.Open = template.URL(strings.ReplaceAll(s.openFor(c, id), "{ticket}", string(id)))
 	}
 	return s.render(c, http.StatusOK, "landing.html", scan)
 }
@@ -75,15 +75,19 @@ func (s *Server) landing(c echo.Context) error {
 // openFor is the link that opens the mini-program of the ticket's client; ""
 // where there is none, or it cannot be told. Only where clients differ is the
 // ticket looked at.
-func (s *Server) openFor(ctx context.Context, id ticket.ID) string {
-	if len(s.Sites) == 0 {
-		return s.Open
+func (s *Server) openFor(c echo.Context, id ticket.ID) string {
+	now := resolved(c)
+	if len(now.Sites) == 0 {
+		return now.Open
 	}
-	t, err := s.Hub.Look(ctx, id)
+	t, err := s.Hub.Look(c.Request().Context(), id)
+	if err == nil {
+		_, err = now.clientOf(t)
+	}
 	if err != nil {
 		return ""
 	}
-	return s.site(t.Client).Open
+	return now.site(t.Client).Open
 }
 
 // handset reports whether a browser claims to be a phone's and not WeChat's own:

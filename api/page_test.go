@@ -43,7 +43,7 @@ func TestPagesAreServedUnderAPolicyThatTheyKeep(t *testing.T) {
 	t.Parallel()
 	id, _ := stranger()
 	for _, sandbox := range []bool{true, false} {
-		s := start(t, options{api: func(c *api.Config) { c.Sandbox = sandbox }})
+		s := start(t, options{api: func(c *api.Config) { c.Reloadable.Sandbox = sandbox }})
 		for path, status := range map[string]int{"/": 200, "/?client_id=demo": 200, "/docs": 200, "/s/" + id: 200, "/s/AAAA": 404, "/?client_id=x": 400} {
 			a := s.ask(t, "GET", path, nil)
 			if a.status != status || !strings.EqualFold(a.header.Get("Content-Type"), "text/html; charset=utf-8") {

@@ -52,14 +52,13 @@ func (s *Server) scan(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	t := r.Ticket
-	client := s.clientOf(t.Client)
+	t, client := r.Ticket, resolved(c).clients[r.Ticket.Client]
 	l := login{
 		Client: client.Label(language(c.Request())), Hosts: hosts(client.Origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.MadeAt.Truncate(time.Second),
 		SameIP: sameAddress(t.Address, s.proxies.observe(c.Request()).shown),
 	}
-	l.AddressWarning = s.clientOf(t.Client).AddressMismatch == ticket.MismatchWarn && l.SameIP != nil && !*l.SameIP
+	l.AddressWarning = client.AddressMismatch == ticket.MismatchWarn && l.SameIP != nil && !*l.SameIP
 	if t.Address.IsValid() {
 		l.IP = t.Address.String()
 	}
@@ -124,11 +123,12 @@ func (s *Server) call(c echo.Context, a ticket.Action) (hub.Call, error) {
 	if err := parse(body, &in); err != nil {
 		return hub.Call{}, err
 	}
+	now := resolved(c)
 	switch {
 	case in.Provider == "":
 		return hub.Call{}, invalid("provider: required")
-	case !s.offers(in.Provider):
-		return hub.Call{}, invalid("provider: no such provider here")
+	case !now.offers(in.Provider):
+		return hub.Call{}, s.unlessUnknown(c, id, invalid("provider: no such provider here"))
 	case in.Code == "" || len(in.Code) > maxCode:
 		return hub.Call{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
@@ -139,11 +139,15 @@ func (s *Server) call(c echo.Context, a ticket.Action) (hub.Call, error) {
 		return hub.Call{}, invalid(err.Error())
 	}
 	var provider Provider // the client's own, once the ticket has been looked at
-	v := &visitor{server: s, from: s.proxies.observe(c.Request()), action: a, guessing: in.Match != ""}
-	return hub.Call{Phone: v.from.seen, Done: v.done, Ticket: id, User: user, Match: in.Match, Client: s.clientOf,
+	v := &visitor{server: s, now: now, from: s.proxies.observe(c.Request()), action: a, guessing: in.Match != ""}
+	return hub.Call{Phone: v.from.seen, Done: v.done, Ticket: id, User: user, Match: in.Match, Client: now.confirming,
 		Admit: func(t ticket.Ticket) error {
-			provider = s.site(t.Client).Providers[in.Provider]
-			if provider == nil || !s.clientOf(t.Client).Takes(in.Provider) {
+			client, err := now.clientOf(t)
+			if err != nil {
+				return err
+			}
+			provider = now.site(t.Client).Providers[in.Provider]
+			if provider == nil || !client.Takes(in.Provider) {
 				return invalid("provider: this client does not take it")
 			}
 			return v.admit(t)
@@ -151,15 +155,6 @@ func (s *Server) call(c echo.Context, a ticket.Action) (hub.Call, error) {
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
 			return v.exchange(ctx, provider, Proof{Code: in.Code, Ticket: id})
 		}}, nil
-}
-
-// clientOf finds a ticket's client. One that has gone from the configuration
-// since takes no provider, so its tickets end unconfirmed.
-func (s *Server) clientOf(id string) *ticket.Client {
-	if client := s.clients[id]; client != nil {
-		return client
-	}
-	return &ticket.Client{ID: id, Providers: []string{"none"}}
 }
 
 // language is "zh" for a reader whose first language is Chinese, otherwise "en".

@@ -53,10 +53,14 @@ type places map[any]chan struct{}
 
 // newPlaces makes room for everybody who is called. Sites that share a provider
 // share its places.
-func newPlaces(c Config) places {
+// Who was called before the reload keeps its places.
+func newPlaces(r Reloadable, former places) places {
 	all := places{}
 	add := func(called any) {
-		if called != nil && all[called] == nil {
+		if called == nil || all[called] != nil {
+			return
+		}
+		if all[called] = former[called]; all[called] == nil {
 			all[called] = make(chan struct{}, maxCalls)
 		}
 	}
@@ -67,16 +71,16 @@ func newPlaces(c Config) places {
 		add(s.Website)
 		add(s.Codes)
 	}
-	site(Site{Providers: c.Providers, Website: c.Website, Codes: c.Codes})
-	for _, s := range c.Sites {
+	site(Site{Providers: r.Providers, Website: r.Website, Codes: r.Codes})
+	for _, s := range r.Sites {
 		site(s)
 	}
 	return all
 }
 
 // exchange is the one way to a provider.
-func (s *Server) exchange(ctx context.Context, p Provider, proof Proof) (by ticket.Identity, err error) {
-	err = s.limited(ctx, p, func(ctx context.Context) (err error) {
+func (s *Server) exchange(ctx context.Context, now *current, p Provider, proof Proof) (by ticket.Identity, err error) {
+	err = s.limited(ctx, now.calls[p], func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, proof)
 		return err
 	})
@@ -86,9 +90,9 @@ func (s *Server) exchange(ctx context.Context, p Provider, proof Proof) (by tick
 	return by.Clean()
 }
 
-// limited makes a call outwards, to called, within the node's limits.
-func (s *Server) limited(ctx context.Context, called any, call func(context.Context) error) error {
-	under := s.calls[called]
+// limited makes a call outwards within the node's limits; under has the places of
+// who is called.
+func (s *Server) limited(ctx context.Context, under chan struct{}, call func(context.Context) error) error {
 	select {
 	case under <- struct{}{}:
 		defer func() { <-under }()

@@ -45,21 +45,21 @@ func level(name string) qrcode.RecoveryLevel {
 }
 
 // qrText is what the code holds. Nothing is asked of Redis for it.
-func (s *Server) qrText(client string, id ticket.ID) string {
-	return strings.ReplaceAll(s.site(client).QR, "{ticket}", string(id))
+func (now *current) qrText(client string, id ticket.ID) string {
+	return strings.ReplaceAll(now.site(client).QR, "{ticket}", string(id))
 }
 
 // qrImage is where the code's picture is. The endpoint does not ask Redis whose
 // ticket it is, so a client whose codes are its own is named; a mini-program
 // code is no vector graphic to begin with.
-func (s *Server) qrImage(client string, id ticket.ID) string {
+func (now *current) qrImage(client string, id ticket.ID) string {
 	path := "/api/login/tickets/" + string(id) + "/qr."
-	if s.site(client).Codes != nil {
+	if now.site(client).Codes != nil {
 		path += "png"
 	} else {
 		path += "svg"
 	}
-	if _, own := s.Sites[client]; own {
+	if _, own := now.Sites[client]; own {
 		path += "?client_id=" + url.QueryEscape(client)
 	}
 	return path
@@ -73,15 +73,15 @@ func (s *Server) picture(c echo.Context) (ticket.ID, string, error) {
 		return "", "", err
 	}
 	client := c.QueryParam("client_id")
-	if client != "" && s.clients[client] == nil {
-		return "", "", invalid("client_id: no such client")
+	if client == "" || resolved(c).clients[client] != nil {
+		return id, client, nil
 	}
-	return id, client, nil
+	return "", "", s.unlessUnknown(c, id, invalid("client_id: no such client"))
 }
 
 // code is the QR code of a ticket.
-func (s *Server) code(client string, id ticket.ID) (*qrcode.QRCode, error) {
-	code, err := qrcode.New(s.qrText(client, id), level(s.QRLevel))
+func (s *Server) code(now *current, client string, id ticket.ID) (*qrcode.QRCode, error) {
+	code, err := qrcode.New(now.qrText(client, id), level(s.QRLevel))
 	if err != nil {
 		return nil, fmt.Errorf("qr code: %w", err)
 	}
@@ -93,14 +93,14 @@ func (s *Server) code(client string, id ticket.ID) (*qrcode.QRCode, error) {
 func (s *Server) draw(c echo.Context, client string, id ticket.ID, size int) (picture []byte, err error) {
 	r := c.Request()
 	err = s.easel.draw(r.Context(), s.proxies.observe(r).counted, func() error {
-		code, err := s.code(client, id)
+		code, err := s.code(resolved(c), client, id)
 		if err != nil {
 			return err
 		}
 		if least := minModule * edgeOf(code); size < least {
 			return invalid(fmt.Sprintf("size: from %d for this code, or it cannot be read", least))
 		}
-		if picture, err = s.raster(code, size); err != nil {
+		if picture, err = raster(code, resolved(c).QRLogo, size); err != nil {
 			return fmt.Errorf("qr code: %w", err)
 		}
 		return nil
@@ -113,7 +113,7 @@ func edgeOf(code *qrcode.QRCode) int { return 17 + 4*code.VersionNumber + 2*quie
 
 // raster is the code as a PNG: each module has the same whole number of pixels, and
 // what is left of the size is white around it.
-func (s *Server) raster(code *qrcode.QRCode, size int) ([]byte, error) {
+func raster(code *qrcode.QRCode, logo *Logo, size int) ([]byte, error) {
 	rows := code.Bitmap() // with its quiet zone
 	module := size / len(rows)
 	edge := module * len(rows)
@@ -134,11 +134,11 @@ func (s *Server) raster(code *qrcode.QRCode, size int) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.BestCompression}
-	if s.QRLogo == nil {
+	if logo == nil {
 		err := encoder.Encode(&b, picture)
 		return b.Bytes(), err
 	}
-	err := png.Encode(&b, s.QRLogo.onto(picture, image.Rect(at, at, at+edge, at+edge)))
+	err := png.Encode(&b, logo.onto(picture, image.Rect(at, at, at+edge, at+edge)))
 	return b.Bytes(), err
 }
 
@@ -177,15 +177,15 @@ func (s *Server) qrSVG(c echo.Context) error {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
 			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(sun)))
 	}
-	code, err := s.code(client, id)
+	code, err := s.code(resolved(c), client, id)
 	if err != nil {
 		return err
 	}
-	return sendImage(c, "image/svg+xml", s.vector(code))
+	return sendImage(c, "image/svg+xml", vector(code, resolved(c).QRLogo))
 }
 
-// vector is the code as an SVG.
-func (s *Server) vector(code *qrcode.QRCode) []byte {
+// vector is the code as an SVG, with a logo if there is one.
+func vector(code *qrcode.QRCode, logo *Logo) []byte {
 	rows := code.Bitmap() // with its quiet zone
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[1]d" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges">`+
@@ -203,8 +203,8 @@ func (s *Server) vector(code *qrcode.QRCode) []byte {
 		}
 	}
 	b.WriteString(`"/>`)
-	if s.QRLogo != nil {
-		b.WriteString(s.QRLogo.within(len(rows)))
+	if logo != nil {
+		b.WriteString(logo.within(len(rows)))
 	}
 	b.WriteString(`</svg>`)
 	return b.Bytes()

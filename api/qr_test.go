@@ -15,7 +15,7 @@ import (
 	"loginhub/api"
 )
 
-func qrTemplate(text string) func(*api.Config) { return func(c *api.Config) { c.QR = text } }
+func qrTemplate(text string) func(*api.Config) { return func(c *api.Config) { c.Reloadable.QR = text } }
 
 // modules is the QR code of a text as the library that drew it sees it, with its
 // quiet zone of four modules.

@@ -53,9 +53,9 @@ func eachCode(t *testing.T, each func(t *testing.T, s *stand, p *page, logo bool
 			t.Run(name+", "+kind, func(t *testing.T) {
 				t.Parallel()
 				s := start(t, options{api: func(a *api.Config) {
-					a.QR, a.QRLevel = template, c.level
+					a.Reloadable.QR, a.QRLevel = template, c.level
 					if c.logo {
-						a.QRLogo = blackLogo(t)
+						a.Reloadable.QRLogo = blackLogo(t)
 					}
 				}})
 				each(t, s, s.make(t, nil), c.logo)

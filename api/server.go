@@ -8,36 +8,25 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
-	"loginhub/api/token"
 	"loginhub/frontend"
 	"loginhub/hub"
-	"loginhub/hub/ticket"
 )
 
 // Config is what a Server is made of. Every field is needed unless it says
 // otherwise.
 type Config struct {
-	Hub       *hub.Hub
-	Signer    *token.Signer
-	Clients   []*ticket.Client // the first is the login page's where none is named
-	Providers map[string]Provider
-	PublicURL string // without a trailing slash
-	// The deployment's own Site, for clients that are not in Sites; see there.
-	QR      string
-	Codes   Codes
-	Open    string
-	Website Website
-	Sites   map[string]Site // complete, by client id
-	Vault   Vault           // needed for Website
-	QRLevel string          // L, M ("" too), Q or H
-	QRLogo  *Logo           // nil: none
+	Hub        *hub.Hub
+	Reloadable Reloadable // at first
+	PublicURL  string     // without a trailing slash
+	Vault      Vault      // needed for a Website
+	QRLevel    string     // L, M ("" too), Q or H
 	// VerifyName is a file below /s/ with the text VerifyText: WeChat's check
 	// of the ordinary-link rule. "" for none.
 	VerifyName, VerifyText string
-	Sandbox                bool           // /s/ is the sandbox's phone
 	TrustedProxies         []netip.Prefix // whose X-Forwarded-For is believed; none by default
 	RateLimit              int            // new tickets per minute and address, and all else by it (throttle.go); 0: no limit
 	Seats                  int            // sockets and polls that wait from one address; 0: no limit
@@ -48,8 +37,7 @@ type Config struct {
 // Server answers HTTP. It is safe for concurrent use.
 type Server struct {
 	Config
-	clients   map[string]*ticket.Client
-	origins   map[string]bool // on any client's list
+	current   atomic.Pointer[current]
 	proxies   *proxies
 	making    *ticketLimiter
 	drawing   *limiter // of mini-program codes
@@ -58,7 +46,6 @@ type Server struct {
 	easel     *easel
 	throttle  *throttle
 	seats     *seats
-	calls     places
 	codes     *codeGuard
 	templates *template.Template
 	router    *echo.Echo
@@ -66,18 +53,11 @@ type Server struct {
 
 // New makes the server of one node.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, clients: map[string]*ticket.Client{}, origins: map[string]bool{},
-		proxies: newProxies(c.TrustedProxies, c.Log), making: newTicketLimiter(c.RateLimit),
+	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), making: newTicketLimiter(c.RateLimit),
 		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(), easel: newEasel(runtime.GOMAXPROCS(0)),
-		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats),
-		calls: newPlaces(c), codes: newCodeGuard(c.RateLimit)}
+		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats), codes: newCodeGuard(c.RateLimit)}
 	s.count()
-	for _, client := range c.Clients {
-		s.clients[client.ID] = client
-		for _, origin := range client.Origins {
-			s.origins[origin] = true
-		}
-	}
+	s.Reload(c.Reloadable)
 	var err error
 	if s.templates, err = frontend.Templates(); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
@@ -110,7 +90,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answer
-	e.Use(s.measure, s.guard, s.general, methods)
+	e.Use(s.resolve, s.measure, s.guard, s.general, methods)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)

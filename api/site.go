@@ -46,23 +46,23 @@ type Vault interface {
 }
 
 // site is the client's own, or the deployment's.
-func (s *Server) site(client string) Site {
-	site, own := s.Sites[client]
+func (now *current) site(client string) Site {
+	site, own := now.Sites[client]
 	if !own {
-		site = Site{QR: s.QR, Codes: s.Codes, Open: s.Open, Providers: s.Providers, Website: s.Website}
+		site = Site{QR: now.QR, Codes: now.Codes, Open: now.Open, Providers: now.Providers, Website: now.Website}
 	}
 	if site.QR == "" {
-		site.QR = s.PublicURL + "/s/{ticket}"
+		site.QR = now.link + "/s/{ticket}"
 	}
 	return site
 }
 
 // offers reports whether any client has that provider for its phones.
-func (s *Server) offers(provider string) bool {
-	if s.Providers[provider] != nil {
+func (now *current) offers(provider string) bool {
+	if now.Providers[provider] != nil {
 		return true
 	}
-	for _, site := range s.Sites {
+	for _, site := range now.Sites {
 		if site.Providers[provider] != nil {
 			return true
 		}

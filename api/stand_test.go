@@ -98,7 +98,7 @@ func start(t testing.TB, o options) *stand {
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
-	h := hub.Config{Store: store, Mailbox: store, Keys: ring, Signer: s.signer, Issuer: public, Log: log, MaxWaiters: 1000,
+	h := hub.Config{Store: store, Mailbox: store, Reloadable: hub.Reloadable{Keys: ring, Signer: s.signer}, Issuer: public, Log: log, MaxWaiters: 1000,
 		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute}
 	if o.pipes {
 		h.Store = &gate{store, make(chan struct{}, 8)}
@@ -113,7 +113,7 @@ func start(t testing.TB, o options) *stand {
 	if o.providers == nil {
 		o.providers = map[string]api.Provider{"sandbox": api.NewSandbox()}
 	}
-	a := api.Config{Hub: s.hub, Signer: s.signer, Clients: o.clients, Providers: o.providers, PublicURL: public, Log: log}
+	a := api.Config{Hub: s.hub, Reloadable: api.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Log: log}
 	if o.api != nil {
 		o.api(&a)
 	}

@@ -8,6 +8,7 @@ import (
 	"image"
 	_ "image/jpeg" // WeChat's usual
 	"image/png"
+	"maps"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func newSuns() *suns { return &suns{held: map[ticket.ID]*sun{}, rest: map[Codes]
 // none, where the ticket is not worth a call, and where WeChat refuses. Then the
 // link is drawn in its place.
 func (s *Server) sunCode(c echo.Context, client string, id ticket.ID) []byte {
-	if s.site(client).Codes == nil {
+	if resolved(c).site(client).Codes == nil {
 		return nil
 	}
 	one, first := s.suns.claim(id)
@@ -77,12 +78,12 @@ func (s *Server) makeSun(ctx context.Context, c echo.Context, id ticket.ID) []by
 	if err != nil || t.State != ticket.Pending {
 		return nil
 	}
-	codes := s.site(t.Client).Codes // of the ticket's client, whatever the request says
+	codes := resolved(c).site(t.Client).Codes // of the ticket's client, whatever the request says
 	if codes == nil || s.suns.resting(codes, now) {
 		return nil
 	}
 	var picture []byte
-	err = s.limited(ctx, codes, func(ctx context.Context) (err error) {
+	err = s.limited(ctx, resolved(c).calls[codes], func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, id); err == nil {
 			picture, err = asPNG(picture)
 		}
@@ -160,5 +161,6 @@ func (u *suns) resting(c Codes, now time.Time) bool {
 func (u *suns) pause(c Codes, until time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	maps.DeleteFunc(u.rest, func(_ Codes, until time.Time) bool { return until.Before(time.Now()) }) // also of credentials that a reload has replaced
 	u.rest[c] = until
 }

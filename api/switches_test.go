@@ -19,7 +19,7 @@ var operator = netip.MustParseAddr("192.0.2.77")
 func switchable(redis string) options {
 	other := &ticket.Client{ID: "other", Origins: []string{site}}
 	return options{redis: redis, clients: []*ticket.Client{demo(), other}, hub: func(c *hub.Config) {
-		c.Switches, c.Clients = c.Store.(*redisstore.Store), []string{"demo", "other"}
+		c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "other"}
 	}}
 }
 

@@ -35,7 +35,8 @@ func (s *Server) makeTicket(c echo.Context) error {
 	if err := parse(body, &in); err != nil {
 		return err
 	}
-	client, err := s.client(in.ClientID)
+	now := resolved(c)
+	client, err := now.client(in.ClientID)
 	if err != nil {
 		return err
 	}
@@ -59,8 +60,8 @@ func (s *Server) makeTicket(c echo.Context) error {
 	}
 	return c.JSON(http.StatusCreated, made{
 		Ticket: m.Ticket.ID, Secret: m.Secret.Reveal(), State: m.Ticket.State, Seq: m.Ticket.Seq,
-		ExpiresIn: ticket.Seconds(m.ExpiresIn), QRURL: s.qrText(client.ID, m.Ticket.ID),
-		QRImage: s.qrImage(client.ID, m.Ticket.ID), MatchCode: m.MatchCode})
+		ExpiresIn: ticket.Seconds(m.ExpiresIn), QRURL: now.qrText(client.ID, m.Ticket.ID),
+		QRImage: now.qrImage(client.ID, m.Ticket.ID), MatchCode: m.MatchCode})
 }
 
 // mayMake is what a new ticket meets: the origin, the operator's switch, the limit.
@@ -75,14 +76,14 @@ func (s *Server) mayMake(client *ticket.Client, r *http.Request, from observed) 
 }
 
 // client finds the client that a page names, or the only one.
-func (s *Server) client(id *string) (*ticket.Client, error) {
+func (now *current) client(id *string) (*ticket.Client, error) {
 	if id == nil {
-		if len(s.Clients) == 1 {
-			return s.Clients[0], nil
+		if len(now.Clients) == 1 {
+			return now.Clients[0], nil
 		}
 		return nil, invalid("client_id: required, for several clients are configured")
 	}
-	if client := s.clients[*id]; client != nil {
+	if client := now.clients[*id]; client != nil {
 		return client, nil
 	}
 	return nil, invalid("client_id: no such client")

@@ -12,13 +12,14 @@ import (
 // operator's switch, the limits, and the comparison of addresses.
 type visitor struct {
 	server   *Server
+	now      *current
 	from     observed
 	action   ticket.Action
 	guessing bool // it names a number
 	visit    *visit
 }
 
-// admit is asked before the provider is. A reject ends a login and is never
+// admit is asked before the provider is, of a ticket whose client is known. A reject ends a login and is never
 // switched off, nor does it matter where it comes from.
 func (v *visitor) admit(t ticket.Ticket) error {
 	s := v.server
@@ -30,8 +31,8 @@ func (v *visitor) admit(t ticket.Ticket) error {
 	if err := s.throttle.phones.allow(v.from.counted, time.Now()); err != nil {
 		return err
 	}
-	if v.action != ticket.Reject && s.clientOf(t.Client).AddressMismatch == ticket.MismatchRefuse {
-		return s.near(t, v.from)
+	if client := v.now.clients[t.Client]; v.action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
+		return s.near(t, client, v.from)
 	}
 	return nil
 }
@@ -39,8 +40,8 @@ func (v *visitor) admit(t ticket.Ticket) error {
 // near refuses a phone that is known to be elsewhere than the browser, and one whose
 // address is hidden. Families that differ, and addresses of private networks, tell
 // nothing.
-func (s *Server) near(t ticket.Ticket, phone observed) error {
-	if err := s.refuseHidden(s.clientOf(t.Client), phone); err != nil {
+func (s *Server) near(t ticket.Ticket, client *ticket.Client, phone observed) error {
+	if err := s.refuseHidden(client, phone); err != nil {
 		return err
 	}
 	if same := sameAddress(t.Address, phone.shown); same != nil && !*same {
@@ -67,7 +68,10 @@ func (s *Server) refuseHidden(client *ticket.Client, from observed) error {
 
 // exchange asks the provider for the user, and counts the user's call.
 func (v *visitor) exchange(ctx context.Context, p Provider, proof Proof) (ticket.Identity, error) {
-	return v.known(v.server.codes.exchange(ctx, v.from.counted, p, proof, v.server.exchange))
+	ask := func(ctx context.Context, p Provider, proof Proof) (ticket.Identity, error) {
+		return v.server.exchange(ctx, v.now, p, proof)
+	}
+	return v.known(v.server.codes.exchange(ctx, v.from.counted, p, proof, ask))
 }
 
 // known counts the call of a user whom the provider has named.

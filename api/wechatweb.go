@@ -60,7 +60,7 @@ func (s *Server) qrconnect(c echo.Context) error {
 		return err
 	}
 	r := c.Request()
-	t, to, cookie, err := s.depart(r, id, form.Get("secret"))
+	t, to, cookie, err := s.depart(c, id, form.Get("secret"))
 	if err != nil {
 		return s.refused("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, r, err)
 	}
@@ -70,14 +70,15 @@ func (s *Server) qrconnect(c echo.Context) error {
 
 // depart is where the browser is sent, with the cookie that it comes back with. The
 // ticket is given as far as it is known.
-func (s *Server) depart(r *http.Request, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
+func (s *Server) depart(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
+	r := c.Request()
 	if err = opens(secret, id); err != nil {
 		return t, "", nil, err
 	}
 	if t, err = s.Hub.Look(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
-	website, err := s.mayDepart(r, t)
+	website, err := s.mayDepart(r, resolved(c), t)
 	if err != nil {
 		return t, "", nil, err
 	}
@@ -98,15 +99,19 @@ func (s *Server) depart(r *http.Request, id ticket.ID, secret string) (t ticket.
 }
 
 // mayDepart gives the ticket's website, where its browser may go there.
-func (s *Server) mayDepart(r *http.Request, t ticket.Ticket) (Website, error) {
-	if err := s.ownPage(r, t); err != nil {
+func (s *Server) mayDepart(r *http.Request, now *current, t ticket.Ticket) (Website, error) {
+	client, err := now.clientOf(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ownPage(r, client); err != nil {
 		return nil, err
 	}
 	if err := s.Hub.Enabled(t.Client); err != nil {
 		return nil, err
 	}
-	website := s.site(t.Client).Website
-	if website == nil || !s.clientOf(t.Client).Takes("wechat_web") {
+	website := now.site(t.Client).Website
+	if website == nil || !client.Takes("wechat_web") {
 		return nil, invalid("ticket: its client does not take wechat_web")
 	}
 	if err := s.visiting.allow(s.proxies.observe(r).counted, time.Now()); err != nil {
@@ -120,13 +125,12 @@ func (s *Server) mayDepart(r *http.Request, t ticket.Ticket) (Website, error) {
 
 // ownPage demands the Origin that a browser sends with a form: of the hub's own
 // page, and on the list of the ticket's client.
-func (s *Server) ownPage(r *http.Request, t ticket.Ticket) error {
+func (s *Server) ownPage(r *http.Request, client *ticket.Client) error {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
 		return errNoOrigin
 	}
-	client := s.clients[t.Client]
-	if len(origins) > 1 || origins[0] != s.PublicURL || client == nil || !allowed(client, r) {
+	if len(origins) > 1 || origins[0] != s.PublicURL || !allowed(client, r) {
 		return errOrigin
 	}
 	return nil
@@ -201,15 +205,20 @@ func (s *Server) spend(c echo.Context) (v trip, err error) {
 
 // decide confirms the visit's ticket; without a code, the user has refused.
 func (s *Server) decide(c echo.Context, v trip, code string) error {
-	website := s.site(v.Client).Website
-	guest := &visitor{server: s, from: s.proxies.observe(c.Request()), action: ticket.Confirm}
+	now := resolved(c)
+	website := now.site(v.Client).Website
+	guest := &visitor{server: s, now: now, from: s.proxies.observe(c.Request()), action: ticket.Confirm}
 	if code == "" {
 		guest.action = ticket.Reject
 	}
 	ctx := c.Request().Context()
-	call := hub.Call{Phone: guest.from.seen, Done: guest.done, Ticket: v.Ticket, Bound: true, Client: s.clientOf,
+	call := hub.Call{Phone: guest.from.seen, Done: guest.done, Ticket: v.Ticket, Bound: true, Client: now.confirming,
 		Admit: func(t ticket.Ticket) error {
-			if website == nil || t.Client != v.Client || !s.clientOf(t.Client).Takes("wechat_web") {
+			client, err := now.clientOf(t)
+			if err != nil {
+				return err
+			}
+			if website == nil || t.Client != v.Client || !client.Takes("wechat_web") {
 				return invalid("provider: this client does not take wechat_web")
 			}
 			return guest.admit(t)

@@ -71,10 +71,10 @@ func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit 
 	v.stand = start(t, options{clients: []*ticket.Client{client, {ID: "plain", Origins: []string{public}, Providers: []string{"sandbox"}}},
 		hub: func(c *hub.Config) {
 			c.TicketTTL, c.ConfirmTTL = ttl, ttl
-			c.Switches, c.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
+			c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
 		},
 		api: func(c *api.Config) {
-			c.Website, c.Vault = website{trouble()}, v.vault
+			c.Reloadable.Website, c.Vault = website{trouble()}, v.vault
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			if change != nil {
 				change(c)

@@ -164,11 +164,12 @@ func (h *Hub) putAudit(slot *auditSlot, level slog.Level, message string, fields
 // userLabel names a user: provider, application and subject, or what the operator
 // wants instead.
 func (h *Hub) userLabel(by ticket.Identity) string {
+	named := h.current.Load().Who
 	switch {
 	case by == (ticket.Identity{}):
 		return ""
-	case h.Who != nil:
-		return h.Who(by)
+	case named != nil:
+		return named(by)
 	case by.AppID != "":
 		return by.Provider + ":" + by.AppID + ":" + by.Subject
 	}

@@ -47,13 +47,12 @@ type Signer interface {
 }
 
 // Config is what a Hub is made of. Every field is needed but Log and
-// the last six.
+// the last four.
 type Config struct {
-	Store   Store
-	Mailbox Mailbox
-	Keys    *ticket.Keyring
-	Signer  Signer
-	Issuer  string // the public URL, the same on all nodes
+	Store      Store
+	Mailbox    Mailbox
+	Issuer     string     // the public URL, the same on all nodes
+	Reloadable Reloadable // at first
 
 	TicketTTL  time.Duration // time to scan
 	ConfirmTTL time.Duration // at least so long to confirm after a scan
@@ -66,11 +65,8 @@ type Config struct {
 	Lasting bool
 	Log     *slog.Logger
 
-	// Switches is where Clients are switched off and on; nil: nowhere.
+	// Switches is where clients are switched off and on; nil: nowhere.
 	Switches Switchboard
-	Clients  []string
-	// Who names a user in the audit; nil: by provider and subject.
-	Who func(ticket.Identity) string
 	// Audit takes the audit's lines; nil: Log's handler, whatever its level.
 	Audit AuditLog
 	// AuditRequired refuses every change whose line has no room in Audit, with
@@ -87,6 +83,7 @@ type Hub struct {
 	waiters    *registry
 	proof      proof
 	switches   switches
+	current    atomic.Pointer[current]
 	deliveries recentDeliveries
 	beats      int // every so many sweeps of a ticket is a heartbeat
 
@@ -109,6 +106,8 @@ func New(c Config) *Hub {
 	}
 	h := &Hub{Config: c, node: newNode()}
 	h.deliveries.seed = maphash.MakeSeed()
+	h.current.Store(newCurrent(c.Reloadable))
+	h.switches.soon = make(chan struct{}, 1)
 	h.life, h.end = context.WithCancel(context.Background())
 	// A ticket is swept at least every half of the result's life; a heartbeat
 	// is every so-manieth sweep.
@@ -158,7 +157,7 @@ func (h *Hub) open(id ticket.ID, sealed []byte, where string) (ticket.Ticket, er
 	if sealed == nil {
 		return ticket.Ticket{}, ticket.ErrNotFound
 	}
-	t, err := h.Keys.Open(id, sealed)
+	t, err := h.current.Load().Keys.Open(id, sealed)
 	if err != nil {
 		h.Log.Error("record refused", "ticket", id, "error", err)
 		h.refusedSeal(where, err)
@@ -182,7 +181,7 @@ func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
 	if t.State != ticket.Confirmed {
 		return v, nil
 	}
-	token, err := h.Signer.Sign(t.Key, t.Claims)
+	token, err := h.current.Load().Signer.Sign(t.Key, t.Claims)
 	if err != nil {
 		return v, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
 	}

@@ -30,12 +30,13 @@ func (h *Hub) Make(ctx context.Context, r ticket.Request) (Made, error) {
 	}
 	defer slot.release()
 	m := Made{Secret: ticket.NewSecret(), ExpiresIn: h.TicketTTL}
+	keys := h.current.Load().Keys
 	// The deadline is sealed, so Redis's clock has to be known beforehand. At
 	// the first call, or after a failover to a machine with another clock, it
 	// is not, and the answer sets it right.
 	for range 3 {
-		m.Ticket = ticket.New(m.Secret.ID(), r, h.Keys.Current(), h.Store.Now(), h.TicketTTL)
-		sealed, err := h.Keys.Seal(m.Ticket)
+		m.Ticket = ticket.New(m.Secret.ID(), r, keys.Current(), h.Store.Now(), h.TicketTTL)
+		sealed, err := keys.Seal(m.Ticket)
 		if err != nil {
 			return Made{}, err
 		}
@@ -47,7 +48,7 @@ func (h *Hub) Make(ctx context.Context, r ticket.Request) (Made, error) {
 			continue
 		}
 		if m.Ticket.Match {
-			if m.MatchCode, _, err = h.Keys.Numbers(m.Ticket); err != nil {
+			if m.MatchCode, _, err = keys.Numbers(m.Ticket); err != nil {
 				return Made{}, err
 			}
 		}
@@ -101,7 +102,7 @@ func (h *Hub) Scan(ctx context.Context, c Call) (Scanned, error) {
 	}
 	s := Scanned{Ticket: t, Left: t.Deadline.Sub(now)}
 	if t.Match {
-		if _, s.Choices, err = h.Keys.Numbers(t); err != nil {
+		if _, s.Choices, err = h.current.Load().Keys.Numbers(t); err != nil {
 			return Scanned{}, err
 		}
 	}
@@ -111,7 +112,7 @@ func (h *Hub) Scan(ctx context.Context, c Call) (Scanned, error) {
 // Confirm fixes the token's claims and tells the waiting page.
 func (h *Hub) Confirm(ctx context.Context, c Call) (ticket.Ticket, error) {
 	t, _, err := h.phone(ctx, ticket.Confirm, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
-		want, _, err := h.Keys.Numbers(t)
+		want, _, err := h.current.Load().Keys.Numbers(t)
 		if err != nil {
 			return t, err
 		}
@@ -313,7 +314,7 @@ func (h *Hub) change(ctx context.Context, was, next ticket.Ticket, skip string) 
 // seal is the change from was to next: expiry only after the deadline of was,
 // everything else only before it. The deadline is the one under the seal.
 func (h *Hub) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) {
-	sealed, err := h.Keys.Seal(next)
+	sealed, err := h.current.Load().Keys.Seal(next)
 	if err != nil {
 		return ticket.Change{}, err
 	}

@@ -65,7 +65,7 @@ const (
 	EndedTooBig      = "too_big"      // 1009
 	EndedPolicy      = "policy"       // 1008
 	EndedFlood       = "flood"        // more bytes than a page can have to say
-	EndedBroken      = "broken"       // 1011, or 1013 for a key that this node lacks
+	EndedBroken      = "broken"       // 1011, or 1013 for a key or client that this node lacks
 	EndedReplaced    = "replaced"     // 4001
 	EndedDraining    = "draining"     // 1012
 	EndedDeaf        = "deaf"         // 1013
@@ -110,7 +110,7 @@ func Findings() []string {
 
 // endings are the words of the reasons to let a waiter go.
 var endings = map[release]string{replaced: EndedReplaced, draining: EndedDraining, deaf: EndedDeaf,
-	gone: EndedShutdown, switchedOff: EndedSwitchedOff}
+	gone: EndedShutdown, switchedOff: EndedSwitchedOff, unknown: EndedBroken}
 
 // closings are the words of what a socket is closed with by its own doing.
 var closings = map[websocket.StatusCode]string{closeDone: EndedDone, closePolicy: EndedPolicy, closeBroken: EndedBroken,

@@ -35,8 +35,10 @@ type nodeKeys struct {
 	signer *token.Signer
 }
 
-func newNodeKeys(t testing.TB) nodeKeys {
-	masters, err := token.ParseMasters(hubtest.Key)
+func newNodeKeys(t testing.TB) nodeKeys { return nodeKeysOf(t, hubtest.Key) }
+
+func nodeKeysOf(t testing.TB, text string) nodeKeys {
+	masters, err := token.ParseMasters(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ type modelNode struct {
 func (w *modelWorld) node(name string) *modelNode {
 	n := &modelNode{name: name, world: w, ended: make(chan struct{})}
 	n.life, n.end = context.WithCancel(context.Background())
-	n.Hub = hub.New(hub.Config{Store: modelStore{n}, Mailbox: modelMailbox{n}, Keys: w.ring, Signer: w.signer,
+	n.Hub = hub.New(hub.Config{Store: modelStore{n}, Mailbox: modelMailbox{n}, Reloadable: hub.Reloadable{Keys: w.ring, Signer: w.signer},
 		Issuer: "http://login.test", TicketTTL: modelTTL, ConfirmTTL: modelTTL,
 		ResultTTL: modelResult, Lasting: true, TokenTTL: 5 * time.Minute, MaxWaiters: 100})
 	w.work.Go(func() {

@@ -115,6 +115,8 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 				return v, false, ticket.ErrStoreUnavailable
 			case switchedOff:
 				return v, false, ticket.ErrLoginDisabled
+			case unknown:
+				return v, false, ticket.ErrUnknownKey
 			}
 			return v, false, nil
 		case <-over.C:

@@ -24,6 +24,7 @@ const (
 	deaf                       // the node hears nothing
 	gone                       // the node's life is over: no farewell
 	switchedOff                // the operator has switched the client's login off
+	unknown                    // a reload took the ticket's key or client from this node
 )
 
 // listener is a waiting socket or poll. Its methods are called with the

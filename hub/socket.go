@@ -258,6 +258,8 @@ func (s *socket) farewell(why release) {
 		s.close(closeDeaf, "this node cannot hear")
 	case switchedOff: // it comes back and is told
 		s.close(closeDeaf, "login is switched off")
+	case unknown:
+		s.close(closeDeaf, "this node lacks the ticket's key or client")
 	default:
 		s.conn.CloseNow()
 	}

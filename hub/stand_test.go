@@ -100,7 +100,7 @@ func start(t testing.TB, o options) *stand {
 	}
 	keys := newNodeKeys(t)
 	s := &stand{ear: &ear{Mailbox: store, lag: o.lag}, client: &ticket.Client{ID: "demo"}}
-	c := hub.Config{Store: store, Mailbox: s.ear, Keys: keys.ring, Signer: keys.signer, Issuer: "http://login.test",
+	c := hub.Config{Store: store, Mailbox: s.ear, Reloadable: hub.Reloadable{Keys: keys.ring, Signer: keys.signer}, Issuer: "http://login.test",
 		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute, MaxWaiters: 10000}
 	if o.wrap != nil {
 		c.Store = o.wrap(store)

@@ -64,6 +64,9 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 	for i, id := range ids {
 		t, err := h.open(id, found[i].Sealed, InRecord)
 		switch {
+		case errors.Is(err, ticket.ErrUnknownKey), err == nil && !h.current.Load().knows(t.Client):
+			h.waiters.releaseOne(id, unknown)
+			h.Meter.Resynced(FoundRefused)
 		case err != nil:
 			h.missing(id, err, found[i].Now)
 			h.Meter.Resynced(missed(err))

@@ -62,13 +62,15 @@ type switches struct {
 	turn sync.Mutex        // one read or write at a time, so that none is undone by an older one
 	on   map[string]string // guarded by turn: the last "on" that was read, by client
 
+	soon chan struct{} // capacity 1: clients have come, read at once
+
 	mu    sync.Mutex
-	known bool
+	known map[string]bool // whose word was read; nil: nobody's yet
 	off   map[string]bool
 }
 
 // Enabled is nil where the client's QR login is on. A node that could not read
-// the switchboard yet says that the store is unavailable.
+// the client's word yet says that the store is unavailable.
 func (h *Hub) Enabled(client string) error {
 	if h.Switches == nil {
 		return nil
@@ -76,7 +78,7 @@ func (h *Hub) Enabled(client string) error {
 	h.switches.mu.Lock()
 	defer h.switches.mu.Unlock()
 	switch {
-	case !h.switches.known:
+	case !h.switches.known[client]:
 		return ticket.ErrStoreUnavailable
 	case h.switches.off[client]:
 		return ticket.ErrLoginDisabled
@@ -123,32 +125,39 @@ func (h *Hub) follow(ctx context.Context) {
 		if !h.switches.read() {
 			pause = switchesFirst
 		}
-		rest(ctx, pause)
+		due := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-due.C:
+		case <-h.switches.soon:
+		}
+		due.Stop()
 	}
 }
 
 func (s *switches) read() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.known
+	return s.known != nil
 }
 
 // readSwitches takes the switchboard over, and writes again what Redis has lost.
 // The pages of a client that is now off are let go; what they ask next tells them
 // why.
 func (h *Hub) readSwitches(ctx context.Context) error {
-	words, err := h.Switches.Switches(ctx, h.Clients)
+	current := h.current.Load()
+	words, err := h.Switches.Switches(ctx, current.Clients)
 	if err != nil {
 		return err
 	}
 	h.switches.mu.Lock()
 	was := h.switches.off
 	h.switches.mu.Unlock()
-	now, lost := h.switches.judge(h.Clients, words, was)
+	now, lost := h.switches.judge(current.Clients, words, was)
 	h.switches.mu.Lock()
-	h.switches.off, h.switches.known = now, true
+	h.switches.off, h.switches.known = now, current.known
 	h.switches.mu.Unlock()
-	for _, client := range h.Clients {
+	for _, client := range current.Clients {
 		if now[client] != was[client] {
 			h.Log.Warn("QR login switched", "client", client, "enabled", !now[client])
 		}

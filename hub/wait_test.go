@@ -181,7 +181,7 @@ func TestANodeThatLacksATicketsKeySendsItsPageToAnother(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := start(t, options{tweak: func(c *hub.Config) { c.Signer = others }})
+		s := start(t, options{tweak: func(c *hub.Config) { c.Reloadable.Signer = others }})
 		s.serve(t)
 		ctx := t.Context()
 		id := s.make(t)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -15,7 +14,7 @@ import (
 
 // admin starts the operator's listener. Its default address may be taken, by
 // another node or another program; a chosen one must work.
-func (a *App) admin(node *hub.Hub, clients []*ticket.Client) (*http.Server, error) {
+func (a *App) admin(node *hub.Hub, clients func() []*ticket.Client) (*http.Server, error) {
 	const standard = "127.0.0.1:9090"
 	if a.set.AdminListen == "" {
 		return nil, nil
@@ -26,7 +25,7 @@ func (a *App) admin(node *hub.Hub, clients []*ticket.Client) (*http.Server, erro
 			a.log.Warn("no metrics and no kill switch on this node: the admin address is taken; set LOGINHUB_ADMIN_LISTEN", "error", err)
 			return nil, nil
 		}
-		return nil, fmt.Errorf("LOGINHUB_ADMIN_LISTEN: %w", err)
+		return nil, listenError("LOGINHUB_ADMIN_LISTEN", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.metrics.handler())

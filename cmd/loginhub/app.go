@@ -10,10 +10,8 @@ import (
 	"time"
 
 	"loginhub/api"
-	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
-	"loginhub/hub/ticket"
 )
 
 // Limits of the public listener.
@@ -38,7 +36,11 @@ type App struct {
 	// line.
 	Started func(w welcome)
 
-	metrics *metrics // made by Run
+	given   Config  // the settings before their files were read into them
+	hangups hangups // each is a reload
+
+	metrics  *metrics  // made by Run
+	reloader *reloader // made by build
 }
 
 // Run is the node's life. It ends when ctx does, after draining, with nil; any
@@ -46,7 +48,7 @@ type App struct {
 func (a *App) Run(ctx context.Context) error {
 	tcp, err := listenTCP(a.set.Listen)
 	if err != nil {
-		return fmt.Errorf("LOGINHUB_LISTEN: %w", err)
+		return listenError("LOGINHUB_LISTEN", err)
 	}
 	defer tcp.Close()
 	store, err := openStore(a.set)
@@ -68,15 +70,15 @@ func (a *App) Run(ctx context.Context) error {
 	a.log.Info("starting", "version", version(), "node", node.Node(), "listen", tcp.Addr().String(),
 		"public_url", place.issuer, "store", a.set.storeKind(), "providers", a.set.providers())
 	a.log.Debug("configuration", "config", a.set.Config)
-	for _, text := range a.set.outflanked() {
+	for _, text := range a.set.warnings(time.Now()) {
 		a.log.Warn(text)
 	}
 	var listener net.Listener = tcp
 	if a.set.certificate != nil {
-		listener = a.set.certificate.listen(tcp, a.log)
+		listener = a.set.certificate.listen(tcp)
 	}
 	public := newPublicServer(bounded(server, a.log), tcp, listener)
-	admin, err := a.admin(node, place.clients)
+	admin, err := a.admin(node, server.Clients)
 	if err != nil {
 		return err
 	}
@@ -88,6 +90,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer hubs.Wait()
 	defer endHub() // the mailbox is the last thing to close
 	hubs.Go(func() { node.Run(hubLife) })
+	watching, endWatch := context.WithCancel(ctx)
+	defer endWatch()
+	hubs.Go(func() { a.reloader.run(watching) })
 	a.awaitReady(ctx, store, node)
 	go public.serve() // stop waits for it
 	select {
@@ -143,53 +148,34 @@ func (a *App) drain(node *hub.Hub) {
 // build makes the node and its HTTP edge.
 func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Server, error) {
 	set := a.set
-	signer, err := token.NewSigner(set.masters)
+	ring, err := set.vaultRing()
 	if err != nil {
 		return nil, nil, err
 	}
-	ring, err := set.keyring()
+	a.reloader = &reloader{app: a, vault: store.Vault(ring), place: place, seen: set.files}
+	now, err := a.reloader.derive(set)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &usageError{err}
 	}
-	vault, err := set.vault(store)
-	if err != nil {
-		return nil, nil, err
-	}
-	node := hub.New(hub.Config{Store: store, Mailbox: store, Keys: ring, Signer: signer, Issuer: place.issuer,
+	node := hub.New(hub.Config{Store: store, Mailbox: store, Issuer: place.issuer, Reloadable: now.node,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
-		Switches: store, Clients: clientIDs(place.clients), Who: set.who(), Meter: a.metrics.hub})
+		Switches: store, Meter: a.metrics.hub})
 	a.metrics.watch(node)
-	edge := api.Config{Hub: node, Signer: signer, Clients: place.clients, PublicURL: place.link, Sandbox: set.sandbox(),
-		Vault: vault, QRLevel: set.QRLevel, QRLogo: set.logo, VerifyName: set.verify[0], VerifyText: set.verify[1],
+	a.metrics.certificates(set)
+	edge := api.Config{Hub: node, Reloadable: now.edge, PublicURL: place.link, Vault: a.reloader.vault, QRLevel: set.QRLevel,
+		VerifyName: set.verify[0], VerifyText: set.verify[1],
 		TrustedProxies: set.proxies, RateLimit: set.RateLimit, Seats: set.seats(), Log: a.log, Meter: a.metrics.edge}
 	if set.QRLogo != "" && set.QRLevel == "" {
 		edge.QRLevel = "H"
 	}
-	sites := &sites{set: set, vault: vault, log: a.log, meter: a.metrics.wechat, hub: place.issuer, made: map[any]any{}}
-	if err := sites.providers(&edge); err != nil {
+	server, err := api.New(edge)
+	if err != nil {
 		return nil, nil, err
 	}
-	server, err := api.New(edge)
-	return node, server, err
-}
-
-// keyring is what seals and opens records.
-func (s *settings) keyring() (*ticket.Keyring, error) {
-	var keys []ticket.Key
-	for _, m := range s.masters {
-		keys = append(keys, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
-	}
-	return ticket.NewKeyring(keys)
-}
-
-// vault is what nodes share beside the records.
-func (s *settings) vault(store *redisstore.Store) (*redisstore.Vault, error) {
-	var keys []redisstore.VaultKey
-	for _, m := range s.masters {
-		keys = append(keys, redisstore.VaultKey{ID: m.ID(), Key: m.Vault()})
-	}
-	return store.Vault(keys)
+	a.reloader.node, a.reloader.edge = node, server
+	a.reloader.begin(now)
+	return node, server, nil
 }
 
 // openStore is the store as the settings want it; not connected yet.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -18,17 +19,17 @@ import (
 // settings is a configuration that has passed every check.
 type settings struct {
 	*Config
-	public  string // public URL without a trailing slash; "" where none is set
-	masters []token.Master
-	proxies []netip.Prefix
-	clients []*ticket.Client       // nil: the default client
-	own     map[string]credentials // complete, of clients that have some of their own
-	logo    *api.Logo
-	verify  [2]string // name and text of WeChat's verification file
-	// certificate is nil where a proxy ends TLS.
-	certificate *certificate
-	// redisTLS is nil where the URL says it all.
-	redisTLS *tls.Config
+	public      string // public URL without a trailing slash; "" where none is set
+	masters     []token.Master
+	proxies     []netip.Prefix
+	clients     []*ticket.Client       // nil: the default client
+	own         map[string]credentials // complete, of clients that have some of their own
+	logo        *api.Logo
+	verify      [2]string           // name and text of WeChat's verification file
+	certificate *certificate        // nil: a proxy ends TLS
+	redisCert   *certificate        // nil: none
+	redisCAs    []*x509.Certificate // authorities of Redis
+	redisTLS    *tls.Config         // nil: the URL says it all
 }
 
 // check is one row of the table: what is wrong, and how to mend it.
@@ -52,14 +53,18 @@ func (c *Config) validate() (*settings, error) {
 	note("LOGINHUB_PUBLIC_URL", err)
 	if c.Keys != "" {
 		s.masters, err = token.ParseMasters(c.Keys)
-		note("LOGINHUB_KEYS", err)
+		if c.KeysFile != "" {
+			note("LOGINHUB_KEYS_FILE: "+c.KeysFile, err)
+		} else {
+			note("LOGINHUB_KEYS", err)
+		}
 	} else if c.embedded() {
 		s.masters = []token.Master{token.NewMaster()}
 	}
 	s.proxies, err = prefixes(c.TrustedProxies)
 	note("LOGINHUB_TRUSTED_PROXIES", err)
 	if c.Clients != "" {
-		s.clients, s.own, err = readClients(c.Clients, c.credentials())
+		s.clients, s.own, err = readClients(c.Clients, c.credentials(), c.read)
 		note("LOGINHUB_CLIENTS", err)
 		for _, own := range s.own {
 			c.clientsOwn = c.clientsOwn || len(own.providers()) > 0
@@ -67,7 +72,7 @@ func (c *Config) validate() (*settings, error) {
 	}
 	s.verify, err = verifyFile(c.WechatVerifyFile)
 	note("LOGINHUB_WECHAT_VERIFY_FILE", err)
-	s.logo, err = readLogo(c.QRLogo)
+	s.logo, err = readLogo(c.QRLogo, c.read)
 	note("LOGINHUB_QR_LOGO", err)
 	if c.AppJWKSURL != "" {
 		note("LOGINHUB_APP_JWKS_URL", assertion.CheckURL(c.AppJWKSURL))
@@ -76,11 +81,10 @@ func (c *Config) validate() (*settings, error) {
 		c.MaxSockets = socketsFromFileLimit()
 	}
 	if c.TLSCert != "" && c.TLSKey != "" {
-		s.certificate, err = newCertificate(c.TLSCert, c.TLSKey)
+		s.certificate, err = newCertificate(c.TLSCert, c.TLSKey, c.read)
 		note("LOGINHUB_TLS_CERT", err)
 	}
-	s.redisTLS, err = c.redisTLS()
-	note("LOGINHUB_REDIS_CA", err)
+	note("LOGINHUB_REDIS_CA", s.readRedisTLS())
 	for _, row := range s.table() {
 		if row.wrong {
 			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.mend))
@@ -94,6 +98,8 @@ func (s *settings) table() []check {
 	c := s.Config
 	https := strings.HasPrefix(s.public, "https://")
 	rows := []check{
+		{"LOGINHUB_LISTEN", !listens(c.Listen), listenForm(c.Listen)},
+		{"LOGINHUB_ADMIN_LISTEN", c.AdminListen != "" && !listens(c.AdminListen), listenForm(c.AdminListen) + "; empty turns it off"},
 		{"LOGINHUB_KEYS", c.Keys == "" && !c.embedded(),
 			"required with a Redis of your own; make one with `loginhub keygen` and give the same to every node"},
 		{"LOGINHUB_REDIS_URL", https && c.RedisURL == "",

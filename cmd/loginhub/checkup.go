@@ -65,10 +65,7 @@ func (e *examiner) try(what string, err error, well, mend string) bool {
 // Run examines everything and is an error where something has to be mended. A
 // configuration that no node would start with is one as it is for `serve`.
 func (k checkup) Run(c *Config) error {
-	if err := c.readFiles(); err != nil {
-		return &usageError{err}
-	}
-	set, err := c.validate()
+	set, err := c.load()
 	if err != nil {
 		return &usageError{err}
 	}
@@ -92,8 +89,12 @@ func (k checkup) examine(ctx context.Context, set *settings, store *redisstore.S
 	all.Go(func() { parts[2].providers(ctx) })
 	all.Wait()
 	found := []finding{{fine, "settings", "a node would start with them"}}
-	for _, text := range set.outflanked() {
-		found = append(found, finding{doubt, "clients", text})
+	for _, text := range set.warnings(time.Now()) {
+		part := "settings"
+		if strings.HasPrefix(text, "client ") {
+			part = "clients"
+		}
+		found = append(found, finding{doubt, part, text})
 	}
 	for _, p := range parts {
 		found = append(found, p.all...)

@@ -174,10 +174,11 @@ func trialTicket(ctx context.Context, store *redisstore.Store) error {
 
 // trialVault keeps a value as nodes do for each other.
 func (e *examiner) trialVault(ctx context.Context, store *redisstore.Store) error {
-	vault, err := e.set.vault(store)
+	ring, err := e.set.vaultRing()
 	if err != nil {
 		return err
 	}
+	vault := store.Vault(ring)
 	name, value := "check:"+rand.Text(), []byte("check")
 	if err := vault.Save(ctx, name, value, time.Minute); err != nil {
 		return err

@@ -56,15 +56,15 @@ func (e clientEntry) hasOwn() bool {
 }
 
 // credentials are the client's own over the deployment's.
-func (e clientEntry) credentials(base credentials) (credentials, error) {
+func (e clientEntry) credentials(base credentials, read reader) (credentials, error) {
 	var err error
 	if e.Wechat != nil {
-		if base.program, err = e.Wechat.app(base.program.page); err != nil {
+		if base.program, err = e.Wechat.app(base.program.page, read); err != nil {
 			return base, fmt.Errorf("wechat: %w", err)
 		}
 	}
 	if e.WechatWeb != nil {
-		if base.web, err = e.WechatWeb.app(""); err != nil {
+		if base.web, err = e.WechatWeb.app("", read); err != nil {
 			return base, fmt.Errorf("wechat_web: %w", err)
 		}
 	}
@@ -91,11 +91,11 @@ func (e clientEntry) credentials(base credentials) (credentials, error) {
 
 var appID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-func (a appEntry) app(page string) (wechatApp, error) {
+func (a appEntry) app(page string, read reader) (wechatApp, error) {
 	if !appID.MatchString(a.AppID) {
 		return wechatApp{}, errors.New("app_id: required, as WeChat's console shows it")
 	}
-	secret, err := secretFrom(a.SecretEnv, a.SecretFile)
+	secret, err := secretFrom(a.SecretEnv, a.SecretFile, read)
 	if err != nil {
 		return wechatApp{}, err
 	}

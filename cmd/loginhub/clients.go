@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -66,26 +66,21 @@ var clientFields = []string{"id", "label", "origins", "providers", "subject", "n
 
 // readClients reads the clients file. own are the complete credentials of the
 // clients that bring some of their own over base, the deployment's.
-func readClients(path string, base credentials) (all []*ticket.Client, own map[string]credentials, err error) {
-	text, err := os.ReadFile(path)
+func readClients(path string, base credentials, read reader) (all []*ticket.Client, own map[string]credentials, err error) {
+	text, err := read(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	var file clientsFile
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	if err := d.Decode(&file); err != nil {
+	file, err := parseClients(text)
+	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(file.Clients) == 0 {
-		return nil, nil, fmt.Errorf("%s: no clients; expected a list under 'clients'", path)
 	}
 	own = map[string]credentials{}
 	sandbox := len(base.providers()) == 0 && !slices.ContainsFunc(file.Clients, func(e clientEntry) bool {
 		return e.Wechat != nil || e.WechatWeb != nil || e.App != nil
 	})
 	for _, entry := range file.Clients {
-		with, err := entry.credentials(base)
+		with, err := entry.credentials(base, read)
 		providers := with.providers()
 		if sandbox {
 			providers = []string{"sandbox"}
@@ -106,6 +101,28 @@ func readClients(path string, base credentials) (all []*ticket.Client, own map[s
 		all = append(all, client)
 	}
 	return all, own, nil
+}
+
+// parseClients reads a clients file's text: one document with one client or more.
+func parseClients(text []byte) (file clientsFile, err error) {
+	const expected = "expected a list under 'clients', for example\nclients:\n  - id: demo\n    origins: [https://www.example.com]"
+	if text, err = plain(text); err != nil {
+		return file, err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	switch err := d.Decode(&file); {
+	case errors.Is(err, io.EOF):
+		return file, errors.New("the file is empty, or holds only comments; " + expected)
+	case err != nil:
+		return file, err
+	case len(file.Clients) == 0:
+		return file, errors.New("there are no clients in the file; " + expected)
+	}
+	if err := d.Decode(&clientsFile{}); !errors.Is(err, io.EOF) {
+		return file, errors.New("there is a second document in the file, after '---'; keep all clients in one list")
+	}
+	return file, nil
 }
 
 var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

@@ -34,7 +34,7 @@ func TestTheExampleOfTheContractIsAClientsFile(t *testing.T) {
         subject: openid          # or unionid
         number_matching: false
         token_ttl: 5m
-`), withWechat)
+`), withWechat, os.ReadFile)
 	want := []*ticket.Client{{ID: "demo", LabelZH: "演示", LabelEN: "Demo", Origins: []string{"https://www.example.com"},
 		Providers: []string{"wechat"}, Subject: "openid", TokenTTL: 5 * time.Minute}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -43,7 +43,7 @@ func TestTheExampleOfTheContractIsAClientsFile(t *testing.T) {
 }
 
 func TestAClientNeedsNoMoreThanAnID(t *testing.T) {
-	got, _, err := readClients(written(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), credentials{})
+	got, _, err := readClients(written(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), credentials{}, os.ReadFile)
 	want := []*ticket.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
@@ -76,11 +76,11 @@ func TestAMistakeInTheClientsFileIsShownWithItsLine(t *testing.T) {
 		"clients without list":  {"clients:\n  id: demo\n", []string{"line 2"}},
 		"a client that is text": {"clients:\n  - demo\n", []string{"line 2"}},
 		"no YAML":               {"clients: [\n", []string{"line"}},
-		"nobody":                {"clients: []\n", []string{"no clients"}},
+		"nobody":                {"clients: []\n", []string{"there are no clients"}},
 		"an empty file":         {"", nil},
 	} {
 		path := written(t, c.text)
-		got, _, err := readClients(path, withWechat)
+		got, _, err := readClients(path, withWechat, os.ReadFile)
 		if err == nil {
 			t.Errorf("%s: read as %+v", name, got)
 			continue

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -66,7 +67,8 @@ type Config struct {
 	AuditRequired  bool          `help:"Refuse tickets and calls with 503 overloaded while the audit's lines cannot be written, in place of dropping the lines."`
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error. The audit is written at any level."`
 
-	clientsOwn bool // a client has a provider of its own: no sandbox
+	clientsOwn bool  // a client has a provider of its own: no sandbox
+	files      files // those that were read
 }
 
 // defaultPublicURL is the issuer where none is set: the same on all nodes.
@@ -92,25 +94,37 @@ func (c *Config) secrets() map[string][2]*string {
 	}
 }
 
-// readFiles fills secrets from the files that are named in their place.
+// load reads the files that the settings name, and checks everything.
+func (c *Config) load() (*settings, error) {
+	if err := c.readFiles(); err != nil {
+		return nil, err
+	}
+	return c.validate()
+}
+
+// readFiles fills secrets from the files that are named in their place, and takes
+// off what stands around those that are not.
 func (c *Config) readFiles() error {
+	var errs []error
 	for name, s := range c.secrets() {
 		value, path := s[0], s[1]
-		if *path == "" {
-			continue
+		var err error
+		lines := value == &c.Keys
+		switch {
+		case *path != "" && *value != "":
+			err = fmt.Errorf("%s and %s_FILE are both set; keep one", name, name)
+		case *path != "":
+			if *value, err = secretIn(*path, lines, c.read); err != nil {
+				err = fmt.Errorf("%s_FILE: %w", name, err)
+			}
+		case *value != "":
+			if *value, err = secret(*value, lines); err != nil {
+				err = fmt.Errorf("%s: %w", name, err)
+			}
 		}
-		if *value != "" {
-			return fmt.Errorf("%s and %s_FILE are both set; keep one", name, name)
-		}
-		text, err := os.ReadFile(*path)
-		if err != nil {
-			return fmt.Errorf("%s_FILE: %w", name, err)
-		}
-		if *value = strings.TrimSpace(string(text)); *value == "" {
-			return fmt.Errorf("%s_FILE: %s is empty", name, *path)
-		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // LogValue is the configuration as it may be logged: of a secret only whether
@@ -160,15 +174,23 @@ func unknown(settings []*kong.Flag) (names []string) {
 	return names
 }
 
-// dropEmpty takes empty settings out of the environment: compose files and
-// charts set what they leave out to nothing. An empty admin address means off.
-func dropEmpty() error {
+// tidy takes the white space around settings off in the environment, for a secret
+// that was made with `echo` ends with a line break, and takes empty settings out:
+// compose files and charts set what they leave out to nothing. An empty admin
+// address means off.
+func tidy() error {
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "LOGINHUB_") && value == "" && name != "LOGINHUB_ADMIN_LISTEN" {
+		if !strings.HasPrefix(name, "LOGINHUB_") {
+			continue
+		}
+		tidied := strings.TrimSpace(strings.TrimPrefix(value, "\ufeff"))
+		if tidied == "" && name != "LOGINHUB_ADMIN_LISTEN" {
 			if err := os.Unsetenv(name); err != nil {
 				return fmt.Errorf("unset %s: %w", name, err)
 			}
+		} else if err := os.Setenv(name, tidied); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
 	return nil

@@ -39,17 +39,14 @@ func configured(t *testing.T, given ...string) (*settings, error) {
 		name, value, _ := strings.Cut(s, "=")
 		t.Setenv("LOGINHUB_"+name, value)
 	}
-	if err := dropEmpty(); err != nil {
+	if err := tidy(); err != nil {
 		t.Fatal(err)
 	}
 	var cli commands
 	if _, err := parser(t, &cli).Parse(nil); err != nil {
 		return nil, err
 	}
-	if err := cli.Config.readFiles(); err != nil {
-		return nil, err
-	}
-	return cli.Config.validate()
+	return cli.Config.load()
 }
 
 // parser reads settings as main does.

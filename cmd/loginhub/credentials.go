@@ -87,16 +87,11 @@ func verifyFile(text string) (file [2]string, err error) {
 }
 
 // readLogo reads the logo's file; none without a path.
-func readLogo(path string) (*api.Logo, error) {
+func readLogo(path string, read reader) (*api.Logo, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, api.MaxLogo+1))
+	text, err := read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -105,23 +100,24 @@ func readLogo(path string) (*api.Logo, error) {
 
 // secretFrom reads a secret from a variable of the environment or from a file,
 // of which exactly one is named.
-func secretFrom(env, file string) (string, error) {
+func secretFrom(env, file string, read reader) (string, error) {
 	switch {
 	case (env == "") == (file == ""):
 		return "", errors.New("app_secret_env (the name of a variable) or app_secret_file (a path) is required, one of both")
 	case env != "":
-		secret := strings.TrimSpace(os.Getenv(env))
-		if secret == "" {
+		text := os.Getenv(env)
+		if text == "" {
 			return "", fmt.Errorf("app_secret_env: the variable %.64q is not set", env)
 		}
-		return secret, nil
+		text, err := secret(text, false)
+		if err != nil {
+			return "", fmt.Errorf("app_secret_env: the variable %.64q: %w", env, err)
+		}
+		return text, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := secretIn(file, false, read)
 	if err != nil {
 		return "", fmt.Errorf("app_secret_file: %w", err)
 	}
-	if secret := strings.TrimSpace(string(text)); secret != "" {
-		return secret, nil
-	}
-	return "", fmt.Errorf("app_secret_file: %.64q is empty", file)
+	return text, nil
 }

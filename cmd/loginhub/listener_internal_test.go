@@ -40,7 +40,7 @@ func opened(t *testing.T, certificate *certificate) *hubtest.Door {
 	d := hubtest.NewDoor()
 	var listener net.Listener = d
 	if certificate != nil {
-		listener = certificate.listen(d, log)
+		listener = certificate.listen(d)
 	}
 	server := bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/long" {
@@ -128,7 +128,9 @@ func TestHalfATLSHandshakeIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		d := opened(t, &certificate{current: &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}})
+		own := &certificate{}
+		own.current.Store(&tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key})
+		d := opened(t, own)
 		for name, text := range map[string]string{
 			"nothing is said":        "",
 			"a hello without an end": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",

@@ -42,7 +42,9 @@ type (
 )
 
 func main() {
-	if err := dropEmpty(); err != nil {
+	hup := make(hangups, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from the first moment on: by default it kills
+	if err := tidy(); err != nil {
 		fail(exitBroken, err)
 	}
 	var cli commands
@@ -59,7 +61,7 @@ func main() {
 	for _, name := range unknown(k.Model.Flags) {
 		fmt.Fprintf(os.Stderr, "loginhub: %s is no setting and changes nothing; `loginhub --help` lists them\n", name)
 	}
-	if err := k.Run(&cli.Config); err != nil {
+	if err := k.Run(&cli.Config, hup); err != nil {
 		var wrong *usageError
 		if errors.As(err, &wrong) {
 			fail(exitUsage, err)
@@ -83,11 +85,9 @@ func (e *usageError) Error() string {
 func (e *usageError) Unwrap() error { return e.err }
 
 // Run is `loginhub serve`.
-func (serve) Run(c *Config) error {
-	if err := c.readFiles(); err != nil {
-		return &usageError{err}
-	}
-	set, err := c.validate()
+func (serve) Run(c *Config, hup hangups) error {
+	given := *c // before its files are read into it
+	set, err := c.load()
 	if err != nil {
 		return &usageError{err}
 	}
@@ -103,7 +103,7 @@ func (serve) Run(c *Config) error {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	screen := logqueue.New(logqueue.Config{Out: os.Stdout})
 	defer screen.Close(flushLimit)
-	app := &App{set: set, logs: logs, log: logs.log, Started: func(w welcome) { set.show(screen, w) }}
+	app := &App{given: given, set: set, hangups: hup, logs: logs, log: logs.log, Started: func(w welcome) { set.show(screen, w) }}
 	err = app.Run(ctx)
 	logs.ended(err)
 	return err

@@ -117,6 +117,16 @@ func (m *metrics) watchLogs(l *logs) {
 	}
 }
 
+// certificates adds when each certificate of the settings expires, as it is in force
+// at each scrape.
+func (m *metrics) certificates(set *settings) {
+	for i, c := range set.certificates() {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_certificate_expiry_timestamp_seconds",
+			Help: "When the certificate expires (Unix time).", ConstLabels: prometheus.Labels{"certificate": c.label}},
+			func() float64 { return float64(set.certificates()[i].cert.NotAfter.Unix()) }))
+	}
+}
+
 // words are up to three label values; the rest is empty.
 type words [3]string
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -90,7 +91,7 @@ func (r redisMeter) Forged() { r.refused.at(inVault).Inc() }
 type wechatMeter struct {
 	calls    *counts
 	duration *times
-	tokens   tokenAges
+	tokens   *tokenAges
 }
 
 func newWechatMeter(m *metrics) wechatMeter {
@@ -140,30 +141,35 @@ func codeOf(op string, err error) words {
 	return words{op, "other", e.Kind.String()}
 }
 
-// tokenAges is a collector, for without a token there is no age. It is filled
-// while the node is built.
+// tokenAges is a collector, for without a token there is no age.
 type tokenAges struct {
 	age, left *prometheus.Desc
-	of        map[string][]*wechat.Tokens // by AppID: one for each page of its codes
+
+	mu sync.Mutex
+	of map[string][]*wechat.Tokens // by AppID: one for each page of its codes
 }
 
-func newTokenAges() tokenAges {
+func newTokenAges() *tokenAges {
 	labels := []string{"app_id"}
-	return tokenAges{of: map[string][]*wechat.Tokens{},
+	return &tokenAges{
 		age:  prometheus.NewDesc("loginhub_wechat_token_age_seconds", "Time since the access token in use was asked for.", labels, nil),
 		left: prometheus.NewDesc("loginhub_wechat_token_remaining_seconds", "Time until the access token in use ends.", labels, nil)}
 }
 
-// add watches the access token of an application.
-func (t tokenAges) add(appID string, tokens *wechat.Tokens) {
-	t.of[appID] = append(t.of[appID], tokens)
+// set watches the access tokens of these applications, and no others.
+func (t *tokenAges) set(of map[string][]*wechat.Tokens) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of = of
 }
 
 // Describe implements prometheus.Collector.
-func (t tokenAges) Describe(to chan<- *prometheus.Desc) { to <- t.age; to <- t.left }
+func (t *tokenAges) Describe(to chan<- *prometheus.Desc) { to <- t.age; to <- t.left }
 
 // Collect implements prometheus.Collector. Of several the freshest counts.
-func (t tokenAges) Collect(to chan<- prometheus.Metric) {
+func (t *tokenAges) Collect(to chan<- prometheus.Metric) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for id, all := range t.of {
 		var age, left time.Duration
 		known := false

@@ -23,13 +23,16 @@ type sites struct {
 	meter wechatMeter
 	hub   string // the issuer: aud of the own app's assertions
 	made  map[any]any
+	// former is what was made before a reload, and is kept if it is still called for.
+	former map[any]any
 }
 
 // providers fills in who confirms and what the codes are: the deployment's, and
 // those of the clients that have some of their own.
-func (b *sites) providers(c *api.Config) error {
+func (b *sites) providers(c *api.Reloadable) error {
 	if b.set.sandbox() {
-		c.Providers = map[string]api.Provider{"sandbox": api.NewSandbox()}
+		sandbox, _ := once(b, "sandbox", func(string) (api.Provider, error) { return api.NewSandbox(), nil })
+		c.Providers = map[string]api.Provider{"sandbox": sandbox}
 	}
 	site, err := b.site(b.set.credentials())
 	if err != nil {
@@ -102,6 +105,10 @@ func once[K comparable, V any](b *sites, key K, make func(K) (V, error)) (V, err
 	if made, ok := b.made[key]; ok {
 		return made.(V), nil
 	}
+	if made, ok := b.former[key]; ok {
+		b.made[key] = made
+		return made.(V), nil
+	}
 	v, err := make(key)
 	if err == nil {
 		b.made[key] = v
@@ -156,8 +163,18 @@ func (b *sites) codes(a codesOf) (api.Codes, error) {
 	}
 	tokens.Warn = func(err error) { b.log.Warn("the access token is not renewed", "app_id", a.id, "error", err) }
 	b.meter.start(wechat.OpToken, wechat.OpCode)
-	b.meter.tokens.add(a.id, tokens)
 	return &sunCodes{tokens, wechat.CodeOptions{Page: a.page, EnvVersion: b.set.WechatEnvVersion, AnyPage: !b.set.WechatCheckPath}}, nil
+}
+
+// tokens are the access tokens in use, by AppID.
+func (b *sites) tokens() map[string][]*wechat.Tokens {
+	all := map[string][]*wechat.Tokens{}
+	for key, made := range b.made {
+		if app, ok := key.(codesOf); ok {
+			all[app.id] = append(all[app.id], made.(*sunCodes).tokens)
+		}
+	}
+	return all
 }
 
 // Code implements api.Codes.

@@ -23,7 +23,7 @@ import (
 // The listener has no users of its own: who reaches it is an operator (admin.go).
 type switches struct {
 	hub     *hub.Hub
-	clients []*ticket.Client
+	clients func() []*ticket.Client // that the node has now
 }
 
 func (s switches) mount(mux *http.ServeMux) {
@@ -39,7 +39,7 @@ type switchState struct {
 
 func (s switches) list(w http.ResponseWriter, _ *http.Request) {
 	all := []switchState{}
-	for _, c := range s.clients {
+	for _, c := range s.clients() {
 		err := s.hub.Enabled(c.ID)
 		if err != nil && !errors.Is(err, ticket.ErrLoginDisabled) {
 			http.Error(w, "Redis could not be asked yet", http.StatusServiceUnavailable)
@@ -65,7 +65,7 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `expected {"enabled":true} or {"enabled":false}`, http.StatusBadRequest)
 		return
 	}
-	for _, c := range s.clients {
+	for _, c := range s.clients() {
 		if c.ID != r.PathValue("id") {
 			continue
 		}
@@ -96,14 +96,6 @@ func peer(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return at.Addr().Unmap()
-}
-
-func clientIDs(clients []*ticket.Client) []string {
-	ids := make([]string, len(clients))
-	for i, c := range clients {
-		ids[i] = c.ID
-	}
-	return ids
 }
 
 // seats is how many sockets and polls one address may hold: half of the node's,

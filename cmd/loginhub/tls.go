@@ -4,115 +4,84 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
-	"sync"
-	"time"
+	"sync/atomic"
 )
 
-// certificateCheck is how often a handshake looks whether the files are new.
-const certificateCheck = time.Second
-
-// certificate is a certificate and key in files, read anew when they change, so
-// that a renewal needs no restart.
+// certificate is a certificate with its key, both from files. A reload replaces it,
+// so that a renewal needs no restart.
 type certificate struct {
-	certPath, keyPath string
-
-	mu      sync.Mutex
-	current *tls.Certificate
-	stamp   string    // of the files that current was read from
-	checked time.Time // when the files were last looked at
+	current atomic.Pointer[tls.Certificate]
 }
 
-// newCertificate reads the files once: a wrong path is found at the start.
-func newCertificate(cert, key string) (*certificate, error) {
-	c := &certificate{certPath: cert, keyPath: key}
-	if err := c.read(c.look()); err != nil {
+func newCertificate(cert, key string, read reader) (*certificate, error) {
+	certText, err := read(cert)
+	if err != nil {
 		return nil, err
 	}
+	keyText, err := read(key)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certText, keyText)
+	if err != nil {
+		return nil, fmt.Errorf("%s and %s: %w", cert, key, err)
+	}
+	c := &certificate{}
+	c.current.Store(&pair)
 	return c, nil
 }
 
-// look tells one version of the files from another; "" where one is missing.
-func (c *certificate) look() string {
-	var b strings.Builder
-	for _, path := range []string{c.certPath, c.keyPath} {
-		info, err := os.Stat(path)
-		if err != nil {
-			return ""
-		}
-		fmt.Fprintf(&b, "%d %d;", info.ModTime().UnixNano(), info.Size())
+// replace takes over what next holds. Both may be nil.
+func (c *certificate) replace(next *certificate) {
+	if c != nil && next != nil {
+		c.current.Store(next.current.Load())
 	}
-	return b.String()
-}
-
-func (c *certificate) read(stamp string) error {
-	pair, err := tls.LoadX509KeyPair(c.certPath, c.keyPath)
-	if err != nil {
-		return fmt.Errorf("read certificate: %w", err)
-	}
-	c.current, c.stamp = &pair, stamp
-	return nil
-}
-
-// get is the certificate as it stands in the files. Files that do not fit, as in
-// the middle of a renewal, leave the former one in place.
-func (c *certificate) get(log *slog.Logger) *tls.Certificate {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.checked) >= certificateCheck {
-		c.checked = now
-		if stamp := c.look(); stamp != c.stamp {
-			if err := c.read(stamp); err != nil {
-				log.Warn("the new certificate cannot be used; the former one stays", "error", err)
-			} else {
-				log.Info("certificate read anew", "path", c.certPath)
-			}
-		}
-	}
-	return c.current
 }
 
 // listen puts TLS 1.2 or later before the listener. HTTP/1.1 alone is offered: a
 // WebSocket needs it, and HTTP/2 brings floods of its own.
-func (c *certificate) listen(l net.Listener, log *slog.Logger) net.Listener {
+func (c *certificate) listen(l net.Listener) net.Listener {
 	return tls.NewListener(l, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(log), nil },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
 	})
 }
 
-// redisTLS is what the settings say about TLS to Redis; nil where they say
-// nothing. The certificate is read anew when it changes; the authorities are not.
-func (c *Config) redisTLS() (*tls.Config, error) {
-	if c.RedisCA == "" && c.RedisCert == "" {
-		return nil, nil
+// readRedisTLS reads what the settings say about TLS to Redis. A reload replaces
+// the certificate; the authorities last as long as the node.
+func (s *settings) readRedisTLS() error {
+	if s.RedisCA == "" && s.RedisCert == "" {
+		return nil
 	}
-	secure := &tls.Config{}
-	if c.RedisCA != "" {
-		text, err := os.ReadFile(c.RedisCA)
+	s.redisTLS = &tls.Config{}
+	if s.RedisCA != "" {
+		text, err := s.read(s.RedisCA)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		secure.RootCAs = x509.NewCertPool()
-		if !secure.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s holds no PEM certificate", c.RedisCA)
+		if s.redisCAs = pemCertificates(text); len(s.redisCAs) == 0 {
+			return fmt.Errorf("%s holds no PEM certificate", s.RedisCA)
+		}
+		s.redisTLS.RootCAs = x509.NewCertPool()
+		for _, ca := range s.redisCAs {
+			s.redisTLS.RootCAs.AddCert(ca)
 		}
 	}
-	if c.RedisCert != "" && c.RedisKey != "" {
-		own, err := newCertificate(c.RedisCert, c.RedisKey)
+	if s.RedisCert != "" && s.RedisKey != "" {
+		own, err := newCertificate(s.RedisCert, s.RedisKey, s.read)
 		if err != nil {
-			return nil, fmt.Errorf("LOGINHUB_REDIS_CERT: %w", err)
+			return fmt.Errorf("LOGINHUB_REDIS_CERT: %w", err)
 		}
-		secure.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return own.get(slog.Default()), nil
+		s.redisCert = own
+		s.redisTLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return own.current.Load(), nil
 		}
 	}
-	return secure, nil
+	return nil
 }
 
 // local reports whether a URL's host is this machine or a private network: its

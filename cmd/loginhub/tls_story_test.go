@@ -98,7 +98,7 @@ func TestANodeSpeaksTLSWithItsOwnCertificateAndTakesANewOne(t *testing.T) {
 		if err != nil || number != 2 {
 			t.Fatalf("certificate %d %v", number, err)
 		}
-		return strings.Contains(n.Log(), "the former one stays")
+		return strings.Contains(n.Log(), "reload refused: all stays as it is")
 	})
 }
 

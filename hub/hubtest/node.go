@@ -225,6 +225,9 @@ func (n *Node) Resume() error { return n.cmd.Process.Signal(syscall.SIGCONT) }
 // Terminate asks the node to stop, as an init system does.
 func (n *Node) Terminate() error { return n.cmd.Process.Signal(syscall.SIGTERM) }
 
+// Signal sends the node a signal.
+func (n *Node) Signal(s os.Signal) error { return n.cmd.Process.Signal(s) }
+
 // Wait waits for the node's end and gives its exit code.
 func (n *Node) Wait(limit time.Duration) (int, error) {
 	select {

@@ -8,13 +8,20 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"loginhub/hub/ticket"
 )
 
-//go:embed claim.lua
-var claimLua string
+var (
+	//go:embed claim.lua
+	claimLua string
+	//go:embed take.lua
+	takeLua string
+)
 
 // VaultKey is one of the keys that a Vault encrypts with.
 type VaultKey struct {
@@ -25,33 +32,47 @@ type VaultKey struct {
 // Vault keeps small values for all nodes, encrypted and bound to their names
 // (AES-256-GCM): who reads and writes in Redis learns none, can forge none and
 // can put none in another's place. What remains to him is to delete a value, or
-// to put an older one of the same name back. A value under a key that this node
-// does not have counts as absent.
+// to put an older one of the same name back. It is safe for concurrent use.
 type Vault struct {
-	store  *Store
-	claims *redis.Script
-	ids    []string // newest first
-	seals  map[string]cipher.AEAD
+	store        *Store
+	claims, take *redis.Script
+	ring         atomic.Pointer[VaultRing]
 }
 
-// Vault makes a vault in the store; keys newest first.
-func (s *Store) Vault(keys []VaultKey) (*Vault, error) {
-	v := &Vault{store: s, claims: redis.NewScript(claimLua), seals: map[string]cipher.AEAD{}}
+// VaultRing encrypts with its first key and decrypts with all. It does not change.
+type VaultRing struct {
+	ids   []string // newest first
+	seals map[string]cipher.AEAD
+}
+
+// NewVaultRing takes the keys newest first; there must be at least one.
+func NewVaultRing(keys []VaultKey) (*VaultRing, error) {
+	r := &VaultRing{seals: map[string]cipher.AEAD{}}
 	for _, k := range keys {
 		block, err := aes.NewCipher(k.Key)
 		if err != nil {
 			return nil, fmt.Errorf("vault key: %w", err)
 		}
-		if v.seals[k.ID], err = cipher.NewGCM(block); err != nil {
+		if r.seals[k.ID], err = cipher.NewGCM(block); err != nil {
 			return nil, fmt.Errorf("vault key: %w", err)
 		}
-		v.ids = append(v.ids, k.ID)
+		r.ids = append(r.ids, k.ID)
 	}
-	if len(v.ids) == 0 {
+	if len(r.ids) == 0 {
 		return nil, errors.New("vault without a key")
 	}
-	return v, nil
+	return r, nil
 }
+
+// Vault makes a vault in the store.
+func (s *Store) Vault(ring *VaultRing) *Vault {
+	v := &Vault{store: s, claims: redis.NewScript(claimLua), take: redis.NewScript(takeLua)}
+	v.ring.Store(ring)
+	return v
+}
+
+// Reload replaces the keys, for every call that begins from now on.
+func (v *Vault) Reload(ring *VaultRing) { v.ring.Store(ring) }
 
 func vaultKey(name string) string { return "loginhub:vault:{" + name + "}" }
 
@@ -63,30 +84,38 @@ func (v *Vault) Save(ctx context.Context, name string, value []byte, life time.D
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
-	err := v.store.client.Set(ctx, vaultKey(name), v.seal(name, value), max(life, time.Millisecond)).Err()
+	err := v.store.client.Set(ctx, vaultKey(name), v.ring.Load().seal(name, value), max(life, time.Millisecond)).Err()
 	v.store.called(callSave, start, err)
 	return failure(err)
 }
 
-// Load gives a value; nil where there is none: one command.
+// Load gives a value; nil if there is none, or none under a key of this node: one
+// command.
 func (v *Vault) Load(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
-	cmd := v.store.client.Get(ctx, vaultKey(name))
-	v.store.called(callLoad, start, failure(cmd.Err()))
-	return v.open(name, cmd)
+	text, err := v.store.client.Get(ctx, vaultKey(name)).Bytes()
+	v.store.called(callLoad, start, failure(err))
+	value, err := v.open(v.ring.Load(), name, text, err)
+	if errors.Is(err, ticket.ErrUnknownKey) {
+		return nil, nil
+	}
+	return value, err
 }
 
 // Take gives a value and removes it, in one command: of any number of takers one
-// gets it. Where the answer is lost on its way, so is the value.
+// gets it; nil if there is none. If the answer is lost on its way, so is the value.
+// A value under a key that this node does not have stays, and is
+// ticket.ErrUnknownKey: another node can take it.
 func (v *Vault) Take(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
-	cmd := v.store.client.GetDel(ctx, vaultKey(name))
-	v.store.called(callTake, start, failure(cmd.Err()))
-	return v.open(name, cmd)
+	ring := v.ring.Load()
+	text, err := v.take.Run(ctx, v.store.client, []string{vaultKey(name)}, ring.fronts()...).Text()
+	v.store.called(callTake, start, failure(err))
+	return v.open(ring, name, []byte(text), err)
 }
 
 // Claim is true for the first of all nodes that asks for a name, until life is
@@ -102,21 +131,29 @@ func (v *Vault) Claim(ctx context.Context, name string, life time.Duration) (boo
 
 // seal is the key's id, a colon, the nonce and the ciphertext. With 96 random
 // bits of nonce a key is good for 2^32 values; at ten a second that is 13 years.
-func (v *Vault) seal(name string, value []byte) []byte {
-	id := v.ids[0]
-	nonce := make([]byte, v.seals[id].NonceSize())
+func (r *VaultRing) seal(name string, value []byte) []byte {
+	id := r.ids[0]
+	nonce := make([]byte, r.seals[id].NonceSize())
 	rand.Read(nonce) // never fails (crypto/rand, Go 1.24)
 	out := append([]byte(id+":"), nonce...)
-	return v.seals[id].Seal(out, nonce, value, []byte(name))
+	return r.seals[id].Seal(out, nonce, value, []byte(name))
 }
 
-func (v *Vault) open(name string, cmd *redis.StringCmd) ([]byte, error) {
-	text, err := cmd.Bytes()
+// fronts are what values under the ring's keys begin with.
+func (r *VaultRing) fronts() []any {
+	all := make([]any, len(r.ids))
+	for i, id := range r.ids {
+		all[i] = id + ":"
+	}
+	return all
+}
+
+func (v *Vault) open(r *VaultRing, name string, text []byte, err error) ([]byte, error) {
 	if err != nil {
 		return nil, failure(err) // nil where there is nothing
 	}
-	for _, id := range v.ids {
-		seal := v.seals[id]
+	for _, id := range r.ids {
+		seal := r.seals[id]
 		front := len(id) + 1 + seal.NonceSize()
 		if len(text) < front || string(text[:len(id)+1]) != id+":" {
 			continue
@@ -130,5 +167,5 @@ func (v *Vault) open(name string, cmd *redis.StringCmd) ([]byte, error) {
 		}
 		return value, nil
 	}
-	return nil, nil
+	return nil, fmt.Errorf("vault: %w", ticket.ErrUnknownKey)
 }

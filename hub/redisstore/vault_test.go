@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
 )
 
 func vaultKeys(ids ...string) []redisstore.VaultKey {
@@ -27,11 +29,11 @@ func openVault(t *testing.T, url string, ids ...string) *redisstore.Vault {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	v, err := s.Vault(vaultKeys(ids...))
+	ring, err := redisstore.NewVaultRing(vaultKeys(ids...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v
+	return s.Vault(ring)
 }
 
 const valuable = "an-access-token-of-some-length"
@@ -51,7 +53,18 @@ func TestAVaultsValueIsForHoldersOfItsKey(t *testing.T) {
 	if got, err := alien.Load(ctx, "x"); err != nil || got != nil {
 		t.Errorf("a stranger reads %q %v", got, err)
 	}
-	if err := both.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
+	if got, err := alien.Take(ctx, "x"); !errors.Is(err, ticket.ErrUnknownKey) || got != nil {
+		t.Errorf("a stranger takes %q %v", got, err)
+	}
+	ring, err := redisstore.NewVaultRing(vaultKeys("c3", "a1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alien.Reload(ring)
+	if got, err := alien.Take(ctx, "x"); err != nil || string(got) != valuable {
+		t.Errorf("after a reload the former stranger takes %q %v", got, err)
+	}
+	if err = both.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := old.Load(ctx, "x"); err != nil || got != nil {

@@ -40,6 +40,9 @@ var (
 	// ErrUnknownKey is a record under a key that this node does not have (yet):
 	// a key rotation on its way. The outside hears ErrStoreUnavailable.
 	ErrUnknownKey = errors.New("sealed under a key that this node does not have")
+	// ErrUnknownClient is a ticket of a client that this node does not have (yet):
+	// a reload on its way. The outside hears ErrStoreUnavailable.
+	ErrUnknownClient = errors.New("this node does not have the ticket's client")
 )
 
 // RetryError is an error that may pass; After says when to try again.

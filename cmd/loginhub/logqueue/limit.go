@@ -17,7 +17,7 @@ const (
 
 // keyed are the attributes that are part of a line's key: their values are set by
 // the configuration or the program, never by a request.
-var keyed = map[string]bool{"client": true, "app_id": true, "code": true, "id": true, "setting": true}
+var keyed = map[string]bool{"client": true, "app_id": true, "code": true, "id": true, "setting": true, "reload": true}
 
 // Limit is a slog.Handler that passes the first warning or error with a key, and
 // then at most one each 30 seconds, with the number of lines that it replaces as

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxFile bounds what is read of a file that a setting names, in bytes.
+const maxFile = 1 << 20
+
+// files are the files that settings were read from, with the SHA-256 of what they
+// held; zero if a file could not be read.
+type files map[string][sha256.Size]byte
+
+// reader reads a file that a setting names.
+type reader func(path string) ([]byte, error)
+
+// read is the Config's reader: what a file held is noted, so that a reload finds
+// the change.
+func (c *Config) read(path string) ([]byte, error) {
+	if c.files == nil {
+		c.files = files{}
+	}
+	text, err := readBounded(path)
+	c.files[path] = [sha256.Size]byte{}
+	if err == nil {
+		c.files[path] = sha256.Sum256(text)
+	}
+	return text, err
+}
+
+// again is what the files hold now.
+func (f files) again() files {
+	var now Config
+	for path := range f {
+		_, _ = now.read(path) // the zero sum says that it cannot be read
+	}
+	return now.files
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+	}
+	return text, err
+}
+
+// plain is a text file's content as UTF-8, without a byte order mark.
+func plain(text []byte) ([]byte, error) {
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text, 0) >= 0:
+		return nil, errors.New("the file is UTF-16 or binary; save it as UTF-8 (PowerShell: Set-Content -Encoding utf8)")
+	case !utf8.Valid(text):
+		return nil, errors.New("the file is not UTF-8; save it as UTF-8")
+	}
+	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
+}
+
+// secret is a secret's text as a variable or file holds it, without the white space
+// around it: `echo` ends with a line break, which would be sent to WeChat or Redis.
+// lines says that it may have several, as keys do. Errors do not hold it.
+func secret(text string, lines bool) (string, error) {
+	raw, err := plain([]byte(text))
+	if err != nil {
+		return "", err
+	}
+	text = strings.TrimSpace(string(raw))
+	inside := strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) && !(lines && strings.ContainsRune("\r\n\t", r)) })
+	switch {
+	case text == "":
+		return "", errors.New("it is empty")
+	case inside >= 0:
+		return "", fmt.Errorf("there is a line break or another control character after %d characters; "+
+			"a password that `echo` made ends with one: use `printf %%s` or `echo -n`", utf8.RuneCountInString(text[:inside]))
+	case len(text) > 1 && (text[0] == '"' || text[0] == '\'') && text[len(text)-1] == text[0]:
+		return "", errors.New("there are quotation marks around it, which Docker's env files and Kubernetes keep as part of the value; remove them")
+	}
+	return text, nil
+}
+
+// secretIn is the secret that a file holds.
+func secretIn(path string, lines bool, read reader) (string, error) {
+	raw, err := read(path)
+	if err != nil {
+		return "", err
+	}
+	text, err := secret(string(raw), lines)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return text, nil
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// listens reports whether the text is an address to listen on: HOST:PORT or :PORT.
+func listens(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil || port == "" {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port) // a number, or a name in /etc/services
+	return err == nil
+}
+
+// listenForm says what to write in place of the text.
+func listenForm(text string) string {
+	example := ":8080"
+	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
+		example = ":" + text
+	}
+	return fmt.Sprintf("%.64q is no address to listen on; write HOST:PORT or :PORT, for example %s", text, example)
+}
+
+// listenError is why a setting's address cannot be listened on. A host that does not
+// exist is a wrong setting; an address in use may be free at the next start.
+func listenError(setting string, err error) error {
+	err = fmt.Errorf("%s: %w", setting, err)
+	var name *net.DNSError
+	if errors.As(err, &name) && name.IsNotFound {
+		return &usageError{err}
+	}
+	return err
+}

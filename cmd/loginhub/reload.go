@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"loginhub/api"
+	"loginhub/hub"
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+// watchEvery is how often the files are looked at. A change has to last from one
+// look to the next, so that a file in the middle of being written is not read.
+const watchEvery = 2 * time.Second
+
+// hangups brings each SIGHUP. Its capacity is 1: one that comes during a reload is
+// one more reload.
+type hangups chan os.Signal
+
+// reloader reads the settings' files again, at SIGHUP and when one of them has
+// changed (also by a renamed link, as Kubernetes changes mounted secrets), and
+// puts all of them into force, or none.
+type reloader struct {
+	// Fixed before run.
+	app   *App
+	vault *redisstore.Vault
+	place welcome
+	node  *hub.Hub
+	edge  *api.Server
+
+	// Owned by run.
+	live *live
+	seen files // what the last try found
+	runs int   // how many there were
+}
+
+// begin is at the start: now is in force already.
+func (r *reloader) begin(now *live) {
+	r.live = now
+	r.app.metrics.wechat.tokens.set(now.sites.tokens())
+}
+
+// run reloads until ctx ends. A SIGHUP after that is taken and changes nothing.
+func (r *reloader) run(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for before := files(nil); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.app.hangups:
+			if err := r.app.logs.Reopen(); err != nil {
+				r.app.log.Error("the audit's file cannot be opened again: the former one is written on", "error", err)
+			}
+			r.reload("SIGHUP")
+		case <-tick.C:
+			now := r.seen.again()
+			if !maps.Equal(now, r.seen) && maps.Equal(now, before) {
+				r.reload("file changed")
+			}
+			before = now
+		}
+	}
+}
+
+// reload reads and checks everything first; if anything is wrong, all stays as it is.
+func (r *reloader) reload(cause string) {
+	r.runs++
+	log := r.app.log.With("cause", cause, "reload", r.runs) // by its number each has a line
+	if len(r.seen) == 0 {
+		log.Info("nothing to reload: no setting names a file")
+		return
+	}
+	given := r.app.given
+	set, err := given.load()
+	var next *live
+	if err == nil {
+		if given.Keys == "" { // of an embedded Redis
+			set.masters = r.live.set.masters
+		}
+		next, err = r.derive(set)
+	}
+	r.seen = maps.Clone(r.live.set.files)
+	maps.Copy(r.seen, given.files)
+	if err != nil {
+		log.Error("reload refused: all stays as it is", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return
+	}
+	was := r.live.set
+	r.apply(next)
+	log.Info("reloaded", slog.Group("changed", was.changes(set)...))
+	for _, text := range append(was.rotation(set), set.warnings(time.Now())...) {
+		log.Warn(text)
+	}
+}
+
+// apply puts next into force. What the nodes write is readable before it is written.
+func (r *reloader) apply(next *live) {
+	was := r.live.set
+	was.certificate.replace(next.set.certificate)
+	was.redisCert.replace(next.set.redisCert)
+	next.set.certificate, next.set.redisCert = was.certificate, was.redisCert
+	r.vault.Reload(next.vault)
+	r.node.Reload(next.node)
+	r.edge.Reload(next.edge)
+	r.begin(next)
+}
+
+// changes are the fields that say what differs in next: files by their paths,
+// clients and keys by their ids.
+func (s *settings) changes(next *settings) (fields []any) {
+	note := func(name string, list []string) {
+		if len(list) > 0 {
+			slices.Sort(list)
+			fields = append(fields, slog.Any(name, list))
+		}
+	}
+	var changed, late []string
+	for path, sum := range next.files {
+		switch {
+		case s.files[path] == sum:
+		case path == next.RedisURLFile || path == next.RedisCA:
+			late = append(late, path)
+		default:
+			changed = append(changed, path)
+		}
+	}
+	note("files", changed)
+	note("needs_restart", late)
+	clients, keys := clientIDs(s.clients), s.kids()
+	note("clients_added", without(clientIDs(next.clients), clients))
+	note("clients_removed", without(clients, clientIDs(next.clients)))
+	note("keys_added", without(next.kids(), keys))
+	note("keys_removed", without(keys, next.kids()))
+	return fields
+}
+
+// rotation warns of a first key that no site can know yet.
+func (s *settings) rotation(next *settings) []string {
+	if first := next.kids()[0]; !slices.Contains(s.kids(), first) {
+		return []string{"the first key, " + first + ", is new: sites that hold the former JWKS refuse its tokens for up to five minutes, and nodes that do not have it yet answer 503; " +
+			"append a new key first, and move it to the front five minutes after all nodes have it"}
+	}
+	return nil
+}
+
+// kids are the ids of the master keys, newest first.
+func (s *settings) kids() []string {
+	ids := make([]string, len(s.masters))
+	for i, m := range s.masters {
+		ids[i] = m.ID()
+	}
+	return ids
+}
+
+// without is what stands in all and not in others.
+func without(all, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(others, s) })
+}
+
+func clientIDs(clients []*ticket.Client) []string {
+	ids := make([]string, len(clients))
+	for i, c := range clients {
+		ids[i] = c.ID
+	}
+	return ids
+}

@@ -1,0 +1,85 @@
+package hub_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"loginhub/hub"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+// TestReload_ReleasesWhatItNoLongerKnows: a page whose ticket's key or client a
+// reload took from this node is sent to another node, at once.
+func TestReload_ReleasesWhatItNoLongerKnows(t *testing.T) {
+	had, others := newNodeKeys(t), nodeKeysOf(t, hubtest.OtherKey)
+	for name, reloaded := range map[string]hub.Reloadable{
+		"key":    {Keys: others.ring, Signer: others.signer},
+		"client": {Keys: had.ring, Signer: had.signer, Clients: []string{"another"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, options{tweak: func(c *hub.Config) {
+					c.Reloadable = hub.Reloadable{Keys: had.ring, Signer: had.signer, Clients: []string{"demo"}}
+				}})
+				s.serve(t)
+				id := s.make(t)
+				socket, err := s.dial(t.Context(), id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer socket.Conn.CloseNow()
+				if v, err := socket.Next(t.Context()); err != nil || v.State != "pending" {
+					t.Fatalf("view %+v %v", v, err)
+				}
+				polled := make(chan error, 1)
+				go func() {
+					_, _, err := s.Poll(t.Context(), id, 1, time.Minute, anybody)
+					polled <- err
+				}()
+				synctest.Wait()
+				began := time.Now()
+				s.Reload(reloaded)
+				if code := socket.Closed(t.Context()); code != 1013 {
+					t.Errorf("the socket is closed with %d", code)
+				}
+				if err := <-polled; !errors.Is(err, ticket.ErrUnknownKey) {
+					t.Errorf("the poll ends with %v", err)
+				}
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("that took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestReload_NewClientWaitsForItsSwitch: a client that has come with the reload may
+// be switched off; until its word is read, nobody logs in there.
+func TestReload_NewClientWaitsForItsSwitch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := newNodeKeys(t)
+		var store *redisstore.Store
+		s := start(t, options{tweak: func(c *hub.Config) {
+			store = c.Store.(*redisstore.Store)
+			c.Switches, c.Reloadable = store, hub.Reloadable{Keys: keys.ring, Signer: keys.signer, Clients: []string{"demo"}}
+		}})
+		if err := store.Switch(t.Context(), "new", "off"); err != nil {
+			t.Fatal(err)
+		}
+		s.Reload(hub.Reloadable{Keys: keys.ring, Signer: keys.signer, Clients: []string{"demo", "new"}})
+		if err := s.Enabled("new"); err == nil {
+			t.Error("a client whose word was never read is on")
+		}
+		synctest.Wait() // the read is due at once, not after two seconds
+		if err := s.Enabled("new"); !errors.Is(err, ticket.ErrLoginDisabled) {
+			t.Errorf("the new client: %v", err)
+		}
+		if err := s.Enabled("demo"); err != nil {
+			t.Errorf("the former one: %v", err)
+		}
+	})
+}
