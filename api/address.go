@@ -9,7 +9,8 @@ import (
 	"sync"
 )
 
-// proxies tells who a request comes from (invariant 11).
+// proxies finds the address that a request comes from. Only a trusted proxy's
+// forwarding header counts, because anyone can send one.
 type proxies struct {
 	trusted []netip.Prefix
 	log     *slog.Logger

@@ -17,7 +17,8 @@ import (
 // the quota that all users share. A refused code is counted by the caller's address and the
 // provider, and by the address and the ticket. The second limit is lower, so that
 // a flood on one ticket leaves the other users of a carrier's NAT their calls.
-// Nothing is counted by the ticket alone (invariant 8).
+// Nothing is counted by the ticket alone: its id is public, so anyone could lock its
+// user out.
 type codeGuard struct {
 	networks  *buckets[codeSource] // IPv6 /48
 	addresses *buckets[codeSource]

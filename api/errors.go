@@ -35,7 +35,7 @@ var (
 	errNoOrigin    = errors.New("no Origin")
 )
 
-// problem is one error as the outside sees it (RFC 9457, contract 4.1).
+// problem is one error as callers receive it (RFC 9457). Programs switch on code.
 type problem struct {
 	err    error
 	status int

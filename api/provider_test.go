@@ -213,8 +213,8 @@ func TestTheSandboxTakesEachOfItsCodesOnce(t *testing.T) {
 	}
 }
 
-// What a provider vouches for stands in the record, and a record has bounds
-// (invariant 8): one that no node can read any more would be a lost login.
+// The record keeps what a provider vouches for, and its size is bounded: a record
+// over the bound cannot be read by any node, and its login would be lost.
 func TestALongNameThatAProviderVouchesForLosesNoLogin(t *testing.T) {
 	t.Parallel()
 	o := &oracle{who: map[string]ticket.Identity{

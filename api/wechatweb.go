@@ -23,7 +23,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// WeChat's official website login for a ticket of this hub (contract 4.6).
+// WeChat's official website login for a ticket of this hub (OAuth 2.0, RFC 6749,
+// section 4.1).
 //
 // The danger is a victim's browser that is led to confirm an attacker's ticket.
 // To begin takes the ticket's secret, which the attacker has, and a form that a

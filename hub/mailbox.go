@@ -11,8 +11,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// The proof of the mailbox (invariant 10): a pub/sub link can be up and deliver
-// nothing, and no client library notices.
+// The liveness probe of the mailbox: a pub/sub connection can be up and deliver
+// nothing, and no client library detects that.
 const (
 	proofEvery  = time.Second
 	silentAfter = 2 * time.Second // then the node subscribes anew

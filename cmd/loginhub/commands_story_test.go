@@ -100,7 +100,7 @@ func TestEveryDocumentedTestRunFindsWhatItNames(t *testing.T) {
 			}
 			for _, setting := range strings.Fields(m[1]) {
 				name, _, _ := strings.Cut(setting, "=")
-				if !strings.Contains(text, `Getenv("`+name+`")`) {
+				if !strings.Contains(text, `"`+name+`"`) {
 					t.Errorf("%s: %s: no test there reads %s", guide, m[0], name)
 				}
 			}

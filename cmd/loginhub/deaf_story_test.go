@@ -10,8 +10,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// What a deaf node does when (design, invariant 10), and what a busy machine
-// may add to it.
+// When a stalled node gives up its sockets, over how long it closes them, and what
+// a busy machine may add.
 const (
 	deafAfter  = 5 * time.Second
 	deafSpread = 3 * time.Second

@@ -1,5 +1,5 @@
-// Package chaos holds the proof of invariant 1: logins go on while faults are
-// made on purpose, and none that was confirmed to its phone is lost.
+// Package chaos tests that no login is lost: logins go on while faults are made
+// on purpose, and every login that was confirmed to its phone reaches its page.
 //
 // There is nothing here but tests. Each runs some hundred logins by pages and
 // phones that follow the documented client rules (package hub/hubtest), against

@@ -31,8 +31,8 @@ var again = rule{}
 
 func all(r rule) verdicts { return verdicts{r, r} }
 
-// table is the whole law (contract 4.3). An action that a state does not list
-// does not exist there.
+// table has all transitions. An action that a state does not list is not possible
+// there.
 var table = map[State]map[Action]verdicts{
 	Pending: {
 		Scan:    all(to(Scanned)),

@@ -2,8 +2,8 @@ package ticket
 
 import "time"
 
-// View is what the browser is told of its ticket, the same over every transport
-// (contract 4.4).
+// View describes a ticket to its browser, the same over every transport: the
+// schema View in api/openapi.yaml.
 type View struct {
 	Ticket         ID     `json:"ticket"`
 	State          State  `json:"state"`

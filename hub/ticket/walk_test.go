@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// follows is which state may follow which (contract, section 2).
+// follows lists the states that may follow each state. Final states have none.
 var follows = map[ticket.State][]ticket.State{
 	ticket.Pending:   {ticket.Scanned, ticket.Confirmed, ticket.Rejected, ticket.Expired},
 	ticket.Scanned:   {ticket.Confirmed, ticket.Rejected, ticket.Expired},
