@@ -73,11 +73,17 @@ func (a *App) Run(ctx context.Context) error {
 	for _, text := range a.set.warnings(time.Now()) {
 		a.log.Warn(text)
 	}
-	var listener net.Listener = tcp
+	limiter := a.set.limitConns(tcp, a.log)
+	a.metrics.watchConns(limiter)
+	var listener net.Listener = limiter
 	if a.set.certificate != nil {
-		listener = a.set.certificate.listen(tcp)
+		listener = a.set.certificate.listen(limiter)
 	}
 	public := newPublicServer(bounded(server, a.log), tcp, listener)
+	public.ConnState = func(conn net.Conn, state http.ConnState) {
+		public.conns.note(conn, state)
+		limiter.note(conn, state)
+	}
 	admin, err := a.admin(node, server.Clients)
 	if err != nil {
 		return err

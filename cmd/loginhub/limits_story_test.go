@@ -3,6 +3,11 @@ package main_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,5 +151,55 @@ func TestOneAddressMakesSoManyTicketsAMinuteAndNoMore(t *testing.T) {
 	mustRefuse(t, "the same /64", a, err, 429, "rate_limited")
 	if err := use(ctx, "2001:db8:0:1::1", 5); err != nil {
 		t.Errorf("another /64: %v", err)
+	}
+}
+
+func TestConnLimit_IdleFlood(t *testing.T) {
+	t.Parallel()
+	small := filepath.Join(t.TempDir(), "small") // the program under a file limit of 400
+	if err := os.WriteFile(small, fmt.Appendf(nil, "#!/bin/sh\nulimit -n 400\nexec %q \"$@\"\n", program), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n := hubtest.StartNode(t, small, "RATE_LIMIT=600", "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
+	ctx := within(t, 60*time.Second)
+	flood := func(from string, many int, text string) {
+		t.Helper()
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		for i := range many {
+			conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(n.URL, "http://"))
+			if err != nil {
+				t.Fatalf("connection %d from %s: %v", i, from, err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			io.WriteString(conn, text)
+		}
+	}
+	serves := func(after string) {
+		t.Helper()
+		if n.Get("/readyz") != 200 {
+			t.Errorf("%s: not ready", after)
+		}
+		if err := login(ctx, "newcomer", n.URL); err != nil {
+			t.Errorf("%s: %v", after, err)
+		}
+	}
+	flood("127.0.0.1", 500, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	serves("idle connections of one address")
+	for i := range 5 {
+		flood(fmt.Sprintf("127.0.1.%d", i+1), 100, "GET / HT")
+	}
+	serves("half heads of five addresses")
+	m := scrape(t, n) // the admin listener still answers
+	limit := m["loginhub_connections_limit"]
+	if limit != 400*19/20-128 || m["loginhub_connections"] > limit+16 || m["process_open_fds"] >= m["process_max_fds"] {
+		t.Errorf("%v connections of %v, %v descriptors of %v", m["loginhub_connections"], limit, m["process_open_fds"], m["process_max_fds"])
+	}
+	for _, by := range []string{"address", "total"} {
+		if m[`loginhub_connections_refused_total{closed="idle",limit="`+by+`"}`] < 100 {
+			t.Errorf("by %s only %v were closed", by, m[`loginhub_connections_refused_total{closed="idle",limit="`+by+`"}`])
+		}
+	}
+	if lines := strings.Count(n.Log(), "connections are over a limit"); lines < 1 || lines > 3 {
+		t.Errorf("%d log lines", lines)
 	}
 }

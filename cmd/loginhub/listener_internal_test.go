@@ -117,7 +117,9 @@ func TestAHeadHasABound(t *testing.T) {
 	})
 }
 
-func TestHalfATLSHandshakeIsGivenUp(t *testing.T) {
+// selfSigned is a certificate of nobody's.
+func selfSigned(t *testing.T) *tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -127,9 +129,14 @@ func TestHalfATLSHandshakeIsGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestHalfATLSHandshakeIsGivenUp(t *testing.T) {
+	pair := selfSigned(t)
 	synctest.Test(t, func(t *testing.T) {
 		own := &certificate{}
-		own.current.Store(&tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key})
+		own.current.Store(pair)
 		d := opened(t, own)
 		for name, text := range map[string]string{
 			"nothing is said":        "",

@@ -127,6 +127,20 @@ func (m *metrics) certificates(set *settings) {
 	}
 }
 
+// watchConns adds what the public listener's connections do.
+func (m *metrics) watchConns(l *connLimiter) {
+	gauge := func(name, help string, value func() int) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
+	}
+	gauge("loginhub_connections", "Open connections of the public listener, waiting sockets among them.", l.Open)
+	gauge("loginhub_connections_limit", "How many connections may be open, by the file limit.", func() int { return l.total })
+	refused := m.counter("loginhub_connections_refused_total", "Connections closed because of a limit of connections.", "limit", "closed")
+	for _, limit := range []string{connsOfAddress, connsInAll, connsByFiles} {
+		refused.start(words{limit, closedNew}, words{limit, closedIdle})
+	}
+	l.count = func(limit, closed string) { refused.at(words{limit, closed}).Inc() }
+}
+
 // words are up to three label values; the rest is empty.
 type words [3]string
 

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ func (s *settings) warnings(now time.Time) []string {
 				"name the site under origins, for example [https://www.example.com]", c.ID))
 		}
 	}
+	texts = append(texts, s.plainOrigins()...)
 	texts = append(texts, s.hasty()...)
 	for _, c := range s.certificates() {
 		if text := c.doubt(now, s.public); text != "" {
@@ -42,6 +44,36 @@ func (s *settings) warnings(now time.Time) []string {
 		}
 	}
 	return texts
+}
+
+// plainOrigins are the http origins of clients under an https public URL: anybody on
+// the way of such a page can change it, and so read its tokens. This machine's own
+// are exempt, for there is no way in between.
+func (s *settings) plainOrigins() (texts []string) {
+	if !strings.HasPrefix(s.public, "https://") {
+		return nil
+	}
+	for _, c := range s.clients {
+		for _, origin := range c.Origins {
+			if strings.HasPrefix(origin, "http://") && !loopbackOrigin(origin) {
+				texts = append(texts, fmt.Sprintf("client %s: the origin %s is not https, so anybody between that page and its browser can read its tokens; "+
+					"serve the site over https and change origins in the clients file", c.ID, origin))
+			}
+		}
+	}
+	return texts
+}
+
+// loopbackOrigin reports whether the page is served by the browser's own machine
+// (RFC 6761, section 6.3).
+func loopbackOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	host := u.Hostname()
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // hasty are the durations that do not fit together.

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"container/list"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Which limit a connection met, and what was closed for it: words of the metric.
+const (
+	connsOfAddress = "address" // one IPv4 address, one IPv6 /64
+	connsInAll     = "total"
+	connsByFiles   = "files" // the process has no file descriptor left
+
+	closedNew  = "new"
+	closedIdle = "idle"
+)
+
+const (
+	// probeReserve is how many connections this machine may open over the total:
+	// `loginhub health` must not fail because a node is full.
+	probeReserve = 16
+	// connLogEvery is between two log lines of the limits.
+	connLogEvery = 30 * time.Second
+)
+
+// connLimiter is a listener that bounds the open connections of the public
+// listener, from accept to close: those without a request, which no other limit
+// counts, too. Over a limit, the connection that has been without a request for
+// longest is closed: a keep-alive one, an unfinished head or TLS handshake. If
+// there is none, the new connection is closed at once.
+type connLimiter struct {
+	net.Listener
+	total      int // 0: no limit
+	perAddress int // 0: no limit
+	trusted    []netip.Prefix
+	log        *slog.Logger
+	count      func(limit, closed string) // for the metrics; may be nil
+
+	mu       sync.Mutex
+	open     int
+	sources  map[netip.Prefix]*connSource
+	idle     list.List // of *limitedConn without a request, oldest first
+	logged   time.Time
+	unlogged int // since logged
+}
+
+// connSource are the connections of one address.
+type connSource struct {
+	from netip.Prefix
+	open int
+	idle list.List // as connLimiter.idle
+}
+
+// limitedConn is one counted connection. The limiter's mu guards its fields.
+type limitedConn struct {
+	net.Conn
+	limiter      *connLimiter
+	source       *connSource
+	inAll, inOwn *list.Element // nil while a request is under way
+	released     bool
+}
+
+// limitConns bounds the connections of the public listener: in all by the file
+// limit, per address by its waiting pages and a quarter more for their requests. One
+// address never holds more than three quarters of all.
+func (s *settings) limitConns(l net.Listener, log *slog.Logger) *connLimiter {
+	total := connsFromFileLimit()
+	return &connLimiter{Listener: l, total: total, perAddress: min(s.seats()*5/4, total*3/4),
+		trusted: s.proxies, log: log, sources: map[netip.Prefix]*connSource{}}
+}
+
+// Accept implements net.Listener.
+func (l *connLimiter) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err == nil {
+			if admitted := l.admit(conn); admitted != nil {
+				return admitted, nil
+			}
+			continue
+		}
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return nil, err
+		}
+		if !l.closeOldest() {
+			return nil, err // net/http tries again in a moment
+		}
+	}
+}
+
+// admit counts the connection; nil if a limit has refused and closed it.
+func (l *connLimiter) admit(conn net.Conn) net.Conn {
+	addr := peerAddr(conn)
+	l.mu.Lock()
+	source := l.source(addr)
+	limit, idle := l.over(addr, source)
+	var oldest *limitedConn
+	if limit != "" {
+		oldest = take(idle)
+		l.report(limit, source.from, oldest != nil)
+	}
+	var admitted *limitedConn
+	if limit == "" || oldest != nil {
+		admitted = &limitedConn{Conn: conn, limiter: l, source: source}
+		l.sources[source.from] = source
+		source.open++
+		l.open++
+	}
+	l.mu.Unlock()
+	if oldest != nil {
+		oldest.Conn.Close()
+	}
+	if admitted == nil {
+		conn.Close()
+		return nil
+	}
+	return admitted
+}
+
+// over is the limit that one more connection exceeds, "" for none, and the idle
+// connections that may be closed for it. Called with mu held.
+func (l *connLimiter) over(addr netip.Addr, source *connSource) (limit string, idle *list.List) {
+	total := l.total
+	if addr.IsLoopback() {
+		total += probeReserve
+	}
+	trusted := slices.ContainsFunc(l.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+	switch {
+	case l.perAddress > 0 && !trusted && source.open >= l.perAddress:
+		return connsOfAddress, &source.idle
+	case l.total > 0 && l.open >= total:
+		return connsInAll, &l.idle
+	}
+	return "", nil
+}
+
+// closeOldest closes the oldest idle connection because the process has no file
+// descriptor left; false if there is none.
+func (l *connLimiter) closeOldest() bool {
+	l.mu.Lock()
+	oldest := take(&l.idle)
+	l.report(connsByFiles, netip.Prefix{}, oldest != nil)
+	l.mu.Unlock()
+	if oldest == nil {
+		return false
+	}
+	oldest.Conn.Close()
+	return true
+}
+
+// take releases the first connection of the list; nil if it is empty. Called with
+// mu held.
+func take(idle *list.List) *limitedConn {
+	first := idle.Front()
+	if first == nil {
+		return nil
+	}
+	c := first.Value.(*limitedConn)
+	c.release()
+	return c
+}
+
+// report counts and logs one hit on a limit: the first, then at most one line per
+// connLogEvery. Called with mu held.
+func (l *connLimiter) report(limit string, from netip.Prefix, closesIdle bool) {
+	closed := closedNew
+	if closesIdle {
+		closed = closedIdle
+	}
+	if l.count != nil {
+		l.count(limit, closed)
+	}
+	l.unlogged++
+	if now := time.Now(); l.logged.IsZero() || now.Sub(l.logged) >= connLogEvery {
+		l.log.Warn("connections are over a limit: those without a request are closed, oldest first, and new ones if there are none; "+
+			"see LoginhubNearFileLimit in deploy/RUNBOOK.md", "limit", limit, "from", from, "closed", closed, "count", l.unlogged,
+			"open", l.open, "max_open", l.total, "max_per_address", l.perAddress)
+		l.logged, l.unlogged = now, 0
+	}
+}
+
+// source gives the address's connections. Called with mu held.
+func (l *connLimiter) source(addr netip.Addr) *connSource {
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	from, _ := addr.Prefix(bits) // no address: all of those share one source
+	if s := l.sources[from]; s != nil {
+		return s
+	}
+	return &connSource{from: from}
+}
+
+// peerAddr is the connection's other end; the zero Addr if that is no IP address.
+func peerAddr(conn net.Conn) netip.Addr {
+	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap().WithZone("")
+}
+
+// note is the server's ConnState hook.
+func (l *connLimiter) note(conn net.Conn, state http.ConnState) {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok { // a *tls.Conn
+		conn = secure.NetConn()
+	}
+	c, ok := conn.(*limitedConn)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.leaveIdle()
+	if !c.released && (state == http.StateNew || state == http.StateIdle) {
+		c.inAll, c.inOwn = l.idle.PushBack(c), c.source.idle.PushBack(c)
+	}
+}
+
+// Open is how many connections are open.
+func (l *connLimiter) Open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// Close implements net.Conn. It may be called more than once.
+func (c *limitedConn) Close() error {
+	c.limiter.mu.Lock()
+	c.release()
+	c.limiter.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// release counts the connection out, once. Called with mu held.
+func (c *limitedConn) release() {
+	if c.released {
+		return
+	}
+	c.released = true
+	c.leaveIdle()
+	c.limiter.open--
+	if c.source.open--; c.source.open == 0 {
+		delete(c.limiter.sources, c.source.from)
+	}
+}
+
+// leaveIdle takes the connection off the lists. Called with mu held.
+func (c *limitedConn) leaveIdle() {
+	if c.inAll != nil {
+		c.limiter.idle.Remove(c.inAll)
+		c.source.idle.Remove(c.inOwn)
+		c.inAll, c.inOwn = nil, nil
+	}
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// limitedServer is a public server behind a limiter. Its handler holds /hold until the test ends.
+func limitedServer(t *testing.T, limiter *connLimiter, certificate *certificate) (addr string) {
+	t.Helper()
+	tcp, err := listenTCP("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limiter.Listener, limiter.sources, limiter.log = tcp, map[netip.Prefix]*connSource{}, slog.New(slog.DiscardHandler)
+	var listener net.Listener = limiter
+	if certificate != nil {
+		listener = certificate.listen(limiter)
+	}
+	done := make(chan struct{})
+	p := newPublicServer(bounded(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			<-done
+		}
+	}), limiter.log), tcp, listener)
+	p.ConnState = func(conn net.Conn, state http.ConnState) {
+		p.conns.note(conn, state)
+		limiter.note(conn, state)
+	}
+	go p.serve()
+	t.Cleanup(func() { close(done); p.Close(); tcp.Close(); <-p.done })
+	return tcp.Addr().String()
+}
+
+// dialFrom opens a connection from that address of this machine, and sends the text.
+func dialFrom(t *testing.T, addr, from, text string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := dialer.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	io.WriteString(conn, text)
+	return conn
+}
+
+const keepAlive = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// isClosed demands that the node has closed the connection.
+func isClosed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
+		t.Error("the connection is still open")
+	}
+}
+
+// counted waits until that many connections are open, of which so many have no request.
+func (l *connLimiter) counted(t *testing.T, open, idle int) {
+	t.Helper()
+	hubtest.Eventually(t, 5*time.Second, "the connections are counted", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.open == open && l.idle.Len() == idle
+	})
+}
+
+func TestConnLimit_ClosesTheOldestIdle(t *testing.T) {
+	l := &connLimiter{total: 100, perAddress: 3}
+	addr := limitedServer(t, l, nil)
+	var conns []net.Conn
+	for i, text := range []string{keepAlive, "GET / HT", ""} { // idle, half a head, nothing
+		conns = append(conns, dialFrom(t, addr, "127.0.0.1", text))
+		if i == 0 {
+			answered(t, conns[0])
+		}
+		l.counted(t, i+1, i+1)
+	}
+	for _, oldest := range conns {
+		fresh := dialFrom(t, addr, "127.0.0.1", keepAlive)
+		answered(t, fresh)
+		isClosed(t, oldest)
+		l.counted(t, 3, 3)
+	}
+	answered(t, dialFrom(t, addr, "127.0.0.2", keepAlive)) // another address has its own limit
+	l.counted(t, 4, 4)
+}
+
+func TestConnLimit_RefusesIfAllAreBusy(t *testing.T) {
+	var mu sync.Mutex
+	hits := map[string]int{}
+	l := &connLimiter{total: 100, perAddress: 2, count: func(limit, closed string) { mu.Lock(); hits[limit+" "+closed]++; mu.Unlock() }}
+	addr := limitedServer(t, l, nil)
+	for i := range 2 {
+		dialFrom(t, addr, "127.0.0.1", strings.Replace(keepAlive, "/", "/hold", 1))
+		l.counted(t, i+1, 0)
+	}
+	isClosed(t, dialFrom(t, addr, "127.0.0.1", keepAlive))
+	answered(t, dialFrom(t, addr, "127.0.0.2", keepAlive))
+	l.counted(t, 3, 1)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(hits) != 1 || hits["address new"] != 1 {
+		t.Errorf("counted as %v", hits)
+	}
+}
+
+func TestConnLimit_TrustedProxiesAndTotal(t *testing.T) {
+	l := &connLimiter{total: 5, perAddress: 2, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}}
+	addr := limitedServer(t, l, nil)
+	for i := range 5 + probeReserve { // this machine may open some over the total
+		answered(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
+		l.counted(t, i+1, i+1)
+	}
+	answered(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
+	answered(t, dialFrom(t, addr, "127.0.0.3", keepAlive))
+	l.counted(t, 5+probeReserve, 5+probeReserve)
+}
+
+func TestConnLimit_TLSAndHijack(t *testing.T) {
+	l := &connLimiter{total: 100, perAddress: 2}
+	tcp, err := listenTCP("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Listener, l.sources, l.log = tcp, map[netip.Prefix]*connSource{}, slog.New(slog.DiscardHandler)
+	hijacked := make(chan net.Conn, 1)
+	server := bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+			}
+			hijacked <- conn
+		}
+	}), l.log)
+	server.ConnState = l.note
+	secure := &certificate{}
+	secure.current.Store(selfSigned(t))
+	go server.Serve(secure.listen(l))
+	t.Cleanup(func() { server.Close() })
+	addr := tcp.Addr().String()
+
+	silent := dialFrom(t, addr, "127.0.0.1", "") // a handshake that never begins
+	l.counted(t, 1, 1)
+	conn := tls.Client(dialFrom(t, addr, "127.0.0.1", ""), &tls.Config{InsecureSkipVerify: true})
+	go io.WriteString(conn, strings.Replace(keepAlive, "/", "/hold", 1))
+	taken := <-hijacked
+	l.counted(t, 2, 1)
+	third := tls.Client(dialFrom(t, addr, "127.0.0.1", ""), &tls.Config{InsecureSkipVerify: true})
+	go io.WriteString(third, keepAlive)
+	answered(t, third)
+	isClosed(t, silent)
+	l.counted(t, 2, 1) // the socket is not idle
+	for range 2 {
+		taken.Close() // twice does no harm
+	}
+	l.counted(t, 1, 1)
+}
+
+// exhausted is a listener that has no file descriptor for so many accepts.
+type exhausted struct {
+	net.Listener
+	left int
+}
+
+func (e *exhausted) Accept() (net.Conn, error) {
+	if e.left > 0 {
+		e.left--
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return e.Listener.Accept()
+}
+
+func TestConnLimit_NoFilesAndLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		d := hubtest.NewDoor()
+		e := &exhausted{Listener: d}
+		l := &connLimiter{Listener: e, sources: map[netip.Prefix]*connSource{}, log: slog.New(slog.NewTextHandler(&log, nil))}
+		accept := func() (net.Conn, error) {
+			far, near := make(chan net.Conn, 1), make(chan struct{})
+			go func() {
+				conn, err := d.Dial(t.Context())
+				if err == nil {
+					far <- conn
+				}
+				close(near)
+			}()
+			conn, err := l.Accept()
+			if err == nil {
+				<-near
+				l.note(conn, http.StateNew)
+			}
+			return conn, err
+		}
+		first, err := accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.left = 1
+		second, err := accept() // in place of the first
+		if err != nil || l.Open() != 1 {
+			t.Fatalf("%v, %d open", err, l.Open())
+		}
+		if _, err := first.Write([]byte("x")); err == nil {
+			t.Error("the oldest is still open")
+		}
+		l.note(second, http.StateActive)
+		e.left = 50
+		for range 50 {
+			if _, err := l.Accept(); err == nil {
+				t.Fatal("accepted without a file descriptor")
+			}
+		}
+		if n := strings.Count(log.String(), "over a limit"); n != 1 {
+			t.Errorf("%d lines at once", n)
+		}
+		<-time.After(connLogEvery)
+		e.left = 1
+		l.Accept()
+		if n := strings.Count(log.String(), "over a limit"); n != 2 || !strings.Contains(log.String(), "count=51") || !strings.Contains(log.String(), "limit=files") {
+			t.Errorf("%d lines: %s", n, &log)
+		}
+		second.Close()
+	})
+}
+
+func TestConnLimit_Numbers(t *testing.T) {
+	total := connsFromFileLimit()
+	for _, c := range []struct{ rate, sockets, want int }{{0, 5000, 0}, {600, 10, min(1250, total*3/4)}, {600, 2 * total, total * 3 / 4}} {
+		s := &settings{Config: &Config{RateLimit: c.rate, MaxSockets: c.sockets}}
+		if l := s.limitConns(nil, nil); l.perAddress != c.want || l.total != total {
+			t.Errorf("%+v: %d per address, %d in all", c, l.perAddress, l.total)
+		}
+	}
+	if waiting := socketsFromFileLimit(); waiting > total && total > 64 {
+		t.Errorf("%d waiting pages on %d connections", waiting, total)
+	}
+}
