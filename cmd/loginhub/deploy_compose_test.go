@@ -150,7 +150,7 @@ func TestTheComposeFileHoldsTogether(t *testing.T) {
 		}
 		hubs = append(hubs, name+":8080")
 		drain, err := time.ParseDuration(s.Environment["LOGINHUB_DRAIN"])
-		if err != nil || s.Grace < drain+5*time.Second || s.Ulimits["nofile"].Soft < 1024 || s.Build.Dockerfile != "deploy/Dockerfile" || s.Build.Context != ".." {
+		if err != nil || s.Grace < drain+12*time.Second || s.Ulimits["nofile"].Soft < 1024 || s.Build.Dockerfile != "deploy/Dockerfile" || s.Build.Context != ".." {
 			t.Errorf("%s: %+v %v", name, s, err)
 		}
 		if !slices.Equal(s.Healthcheck.Test, []string{"CMD", "/loginhub", "health"}) {

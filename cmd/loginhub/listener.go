@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	lastLimit  = 5 * time.Second       // for what is under way when the listener closes
+	lastLimit  = 12 * time.Second      // for what is under way when the listener closes; a provider may take ten
 	quietLimit = time.Second           // for connections that have not sent a request by then
 	quietCheck = 10 * time.Millisecond // how often they are counted
 )

@@ -290,7 +290,7 @@ func TestANodeIsConfinedProbedAndGivenItsTimeToDrain(t *testing.T) {
 				}
 			}
 		}
-		if grace := *pod.TerminationGracePeriodSeconds; drain == 0 || grace < drain+10 {
+		if grace := *pod.TerminationGracePeriodSeconds; drain == 0 || grace < drain+12 {
 			t.Errorf("a node that drains for %d s is killed after %d", drain, grace)
 		}
 		if u := m.Deployment.Spec.Strategy.RollingUpdate; u.MaxUnavailable.IntVal != 0 || u.MaxSurge.IntVal < 1 {
