@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -223,4 +224,31 @@ func TestATripToWeChatThatTakesTooLongEndsWithThePage(t *testing.T) {
 	hubtest.Eventually(t, patience, "the ticket expires", func() bool { return p.view(t)["state"] == "expired" })
 	v.back(t, state, "ann").paged(t, 410, "ticket_expired")
 	v.connect(t, "ticket="+p.id+"&secret="+p.secret).problem(t, 410, "ticket_expired")
+}
+
+// The state's life is in its value too: Redis may keep it longer, or give it back.
+func TestWebLogin_StateHasItsOwnEnd(t *testing.T) {
+	t.Parallel()
+	v := visiting(t, time.Minute, nil)
+	for left, status := range map[time.Duration]int{0: 403, -time.Second: 403, time.Minute: 200} {
+		state := v.leave(t, v.page(t))
+		v.vault.edit = func(value []byte) ([]byte, error) {
+			var kept map[string]any
+			must(t, json.Unmarshal(value, &kept))
+			until, err := time.Parse(time.RFC3339Nano, kept["until"].(string))
+			must(t, err)
+			if life := until.Sub(v.vault.Now()); life > 10*time.Minute || life < 9*time.Minute {
+				t.Errorf("a state lives %v", life)
+			}
+			kept["until"] = v.vault.Now().Add(left).Format(time.RFC3339Nano)
+			return json.Marshal(kept)
+		}
+		a := v.back(t, state, "ann")
+		if status == 200 && a.status != 200 {
+			t.Errorf("%v before its end: %d %s", left, a.status, a.body)
+		}
+		if status == 403 {
+			a.paged(t, 403, "state_invalid")
+		}
+	}
 }

@@ -250,10 +250,17 @@ func TestAVictimsBrowserConfirmsNoAttackersTicket(t *testing.T) {
 		"a state that is none":       ourOrigin + "/api/wechat/callback?code=abc&state=x",
 		"no state":                   ourOrigin + "/api/wechat/callback?code=abc",
 		"the victim's other attempt": "",
+		"a cookie of another value":  "",
 	} {
 		if callback == "" { // a cookie of another attempt does not fit
 			victim.press(makeTicket(ctx, t, b, nil))
 			callback = w.Allow(attacker.press(ticket), "victim")
+		}
+		if what == "a cookie of another value" {
+			at, _ := url.Parse(ourOrigin + "/api/wechat/callback")
+			for _, c := range attacker.client.Jar.Cookies(at) {
+				victim.client.Jar.SetCookies(at, []*http.Cookie{{Name: c.Name, Value: strings.Repeat("A", len(c.Value)), Path: "/"}})
+			}
 		}
 		calls := w.CallsTo("/sns/oauth2/access_token")
 		got := victim.do("GET", callback, nil)
