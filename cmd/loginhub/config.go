@@ -22,9 +22,9 @@ type Config struct {
 
 	RedisURL     string `help:"redis://, rediss:// or unix:// URL; ?addr= adds addresses, ?master_name= is for Sentinel (before the @ its own user and password, Redis's as ?username=&password=), ?cluster=true for Cluster; 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
 	RedisURLFile string `help:"Path of a file that holds the Redis URL." placeholder:"PATH"`
-	RedisWait    int    `help:"How many replicas must have a confirm before the phone hears of it, so that a failover cannot lose it; costs each confirm one command (WAIT) more. Default: none."`
+	RedisWait    int    `help:"How many replicas must have a confirm before the phone is answered, so that a failover cannot lose it; costs each confirm one more command (WAIT). Default: none."`
 	RedisCA      string `name:"redis-ca" help:"Path of the PEM certificates of the authorities that a rediss:// Redis and its Sentinels are verified against, in place of the system's." placeholder:"PATH"`
-	RedisCert    string `help:"Path of the PEM certificate that a rediss:// Redis asks for; read anew when it changes." placeholder:"PATH"`
+	RedisCert    string `help:"Path of the PEM certificate that a rediss:// Redis asks for; read again when it changes." placeholder:"PATH"`
 	RedisKey     string `help:"Path of its PEM key." placeholder:"PATH"`
 	Keys         string `help:"Master keys as 'loginhub keygen' prints them, comma-separated, newest first. Random with the embedded Redis, otherwise required." placeholder:"KEY,..."`
 	KeysFile     string `help:"Path of a file that holds the keys." placeholder:"PATH"`
@@ -57,11 +57,11 @@ type Config struct {
 	TrustedProxies []string      `help:"CIDRs whose X-Forwarded-For is believed, comma-separated." placeholder:"CIDR"`
 	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64), on this node, in a bounded table. The other limits follow from it, per minute: 20 times as many requests per address, 10 times as many phone calls per address, twice as many per user; a tenth of refused calls per user. New tickets are also limited per IPv6 /48 (8 times as many) and on the node (100 times); codes that a provider refused per address (a tenth, at least 60) and per address and ticket (10). An address holds at most half of max-sockets, or 1000, waiting pages, and a quarter more connections; trusted proxies as many as there may be. 0 turns all of them off, but never this one: wrong numbers per user are 6 a minute whatever it says."`
 	MaxSockets     int           `help:"Waiting sockets and polls on this node. Default: from the file limit."`
-	Drain          time.Duration `default:"10s" help:"Over how long a stopping node lets go of its sockets."`
-	Sandbox        bool          `help:"Allow the sandbox, where anybody logs in as anybody, with an https public URL."`
-	TLSCert        string        `name:"tls-cert" help:"Path of a PEM certificate chain, where no proxy ends TLS; read anew when it changes." placeholder:"PATH"`
+	Drain          time.Duration `default:"10s" help:"Over how long a stopping node closes its sockets."`
+	Sandbox        bool          `help:"Allow the sandbox with an https public URL: in it anyone can log in as anyone."`
+	TLSCert        string        `name:"tls-cert" help:"Path of a PEM certificate chain, if no proxy ends TLS; read again when it changes." placeholder:"PATH"`
 	TLSKey         string        `name:"tls-key" help:"Path of its PEM key." placeholder:"PATH"`
-	InsecureHTTP   bool          `name:"insecure-http" help:"Allow a public http URL that is not local: whoever is on the way reads tokens."`
+	InsecureHTTP   bool          `name:"insecure-http" help:"Allow a public http URL that is not local: anyone on the network path can read tokens."`
 	AuditHash      bool          `help:"Name users in the audit log by a keyed hash in place of their identifiers."`
 	AuditFile      string        `help:"Path of a file that the audit is appended to, in place of the log: JSON, made with mode 0600, opened again after SIGHUP or when it was moved." placeholder:"PATH"`
 	AuditRequired  bool          `help:"Refuse tickets and calls with 503 overloaded while the audit's lines cannot be written, in place of dropping the lines."`
