@@ -1,12 +1,13 @@
 package api_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
-	"loginhub/api"
 	"loginhub/hub"
 	"loginhub/hub/hubtest"
 )
@@ -87,19 +88,27 @@ func TestAudit_NotesWhoTookTheToken(t *testing.T) {
 	expectNew(t, s, &seen, map[string]string{"event": "consumed", "receiver": "198.51.100.7"})
 }
 
-// fullAudit is an audit without room, while it is full.
-type fullAudit struct{ full atomic.Bool }
+// fullAudit is an audit that has no room while it is full; otherwise it logs.
+type fullAudit struct {
+	slog.Handler
+	full atomic.Bool
+}
 
-func (a *fullAudit) Reserve() bool           { return !a.full.Load() }
-func (a *fullAudit) Release(bool)            {}
-func (a *fullAudit) Write(slog.Record, bool) {}
-func (a *fullAudit) Stalled() bool           { return false }
+func (a *fullAudit) Reserve() bool { return !a.full.Load() }
+func (a *fullAudit) Release(bool)  {}
+func (a *fullAudit) Stalled() bool { return false }
+
+func (a *fullAudit) Write(line slog.Record, held bool) {
+	if held || !a.full.Load() {
+		_ = a.Handle(context.Background(), line)
+	}
+}
 
 func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
 	t.Parallel()
 	audit := &fullAudit{}
-	s := start(t, options{api: func(c *api.Config) { proxied(c) },
-		hub: func(c *hub.Config) { c.Audit, c.AuditRequired = audit, true }})
+	s := start(t, options{api: proxied,
+		hub: func(c *hub.Config) { audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), audit, true }})
 	p, q := s.make(t, nil), s.make(t, nil)
 	s.phone("ann").may(t, p, "scan")
 	s.phone("eve").may(t, q, "confirm")
@@ -117,4 +126,19 @@ func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
 	p.stands(t, "scanned", 2) // nothing was done, and pages are served
 	audit.full.Store(false)
 	s.phone("ann").may(t, p, "confirm")
+}
+
+func TestAudit_RequiredEndsWebsiteLogin(t *testing.T) {
+	t.Parallel()
+	v := visiting(t, 2*time.Second, nil)
+	p := v.page(t)
+	state := v.leave(t, p)
+	v.audit.full.Store(true)
+	v.back(t, state, "ann").paged(t, 503, "overloaded")
+	var last *answer // once the ticket's end would have to be noted
+	hubtest.Eventually(t, patience, "a form is refused", func() bool {
+		last = v.connect(t, "ticket="+p.id+"&secret="+p.secret)
+		return last.status == 503
+	})
+	last.problem(t, 503, "overloaded")
 }

@@ -61,17 +61,19 @@ func (d *drawer) Take(_ context.Context, name string) ([]byte, error) {
 type visit struct {
 	*stand
 	vault  *drawer
+	audit  *fullAudit
 	cookie string
 }
 
 func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit {
-	v := &visit{vault: &drawer{held: map[string][]byte{}}}
+	v := &visit{vault: &drawer{held: map[string][]byte{}}, audit: &fullAudit{}}
 	client := demo()
 	client.Origins = append(client.Origins, public)
 	client.AddressMismatch = ticket.MismatchRefuse
 	v.stand = start(t, options{clients: []*ticket.Client{client, {ID: "plain", Origins: []string{public}, Providers: []string{"sandbox"}}},
 		hub: func(c *hub.Config) {
 			c.TicketTTL, c.ConfirmTTL = ttl, ttl
+			v.audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), v.audit, true
 			c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
 		},
 		api: func(c *api.Config) {
