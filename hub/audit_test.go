@@ -1,0 +1,129 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"loginhub/hub"
+	"loginhub/hub/ticket"
+)
+
+// roomAudit counts the lines that are reserved and not written.
+type roomAudit struct {
+	full        atomic.Bool
+	outstanding atomic.Int64
+	written     atomic.Int64
+}
+
+func (a *roomAudit) Stalled() bool { return false }
+
+func (a *roomAudit) Reserve() bool {
+	if a.full.Load() {
+		return false
+	}
+	a.outstanding.Add(1)
+	return true
+}
+
+func (a *roomAudit) Release(held bool) {
+	if held {
+		a.outstanding.Add(-1)
+	}
+}
+
+func (a *roomAudit) Write(_ slog.Record, held bool) {
+	a.Release(held)
+	if held {
+		a.written.Add(1)
+	}
+}
+
+// auditedStore fails the test if a change is made whose line is not reserved.
+type auditedStore struct {
+	hub.Store
+	t       *testing.T
+	audit   *roomAudit
+	changes atomic.Int64
+}
+
+func (s *auditedStore) check(n int) {
+	if s.audit.outstanding.Load() < int64(n) {
+		s.t.Errorf("%d changes with %d lines reserved", n, s.audit.outstanding.Load())
+	}
+	s.changes.Add(int64(n))
+}
+
+func (s *auditedStore) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (bool, error) {
+	s.check(1)
+	return s.Store.Make(ctx, id, sealed, deadline, life)
+}
+
+func (s *auditedStore) Change(ctx context.Context, all ...ticket.Change) ([]ticket.Outcome, error) {
+	s.check(len(all))
+	return s.Store.Change(ctx, all...)
+}
+
+func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		audit := &roomAudit{}
+		var store *auditedStore
+		s := start(t, options{
+			wrap:  func(inner hub.Store) hub.Store { store = &auditedStore{Store: inner, t: t, audit: audit}; return store },
+			tweak: func(c *hub.Config) { c.Audit, c.AuditRequired = audit, true }})
+		ctx := context.Background()
+		id, rejected, waits, forgotten := s.make(t), s.make(t), s.make(t), s.make(t)
+		s.Scan(ctx, s.call(id, "ann"))
+		s.Scan(ctx, s.call(id, "bob"))                // refused
+		s.Scan(ctx, s.call(ticket.ID("none"), "ann")) // unknown
+		s.Confirm(ctx, s.call(id, "ann"))
+		s.Confirm(ctx, s.call(id, "ann")) // repeated
+		s.Reject(ctx, s.call(rejected, "ann"))
+		s.Ack(ctx, id, 9, anybody) // another seq
+		for range 2 {
+			if err := s.Ack(ctx, id, 3, anybody); err != nil {
+				t.Error(err)
+			}
+		}
+		audit.full.Store(true)
+		if _, err := s.Make(ctx, ticket.Request{Client: s.client}); !errors.Is(err, hub.ErrAuditStalled) || !errors.Is(err, ticket.ErrOverloaded) {
+			t.Errorf("a ticket without a line: %v", err)
+		}
+		if _, err := s.Confirm(ctx, s.call(waits, "ann")); !errors.Is(err, hub.ErrAuditStalled) {
+			t.Errorf("a confirm without a line: %v", err)
+		}
+		if err := s.Switch(ctx, "demo", false, netip.Addr{}); !errors.Is(err, hub.ErrAuditStalled) {
+			t.Errorf("a switch without a line: %v", err)
+		}
+		// Deadlines pass: of a page that waits, in the sweep, and of one that nobody looks at.
+		v := make(chan ticket.View, 1)
+		go func() {
+			view, _, err := s.Poll(ctx, waits, 1, 5*time.Minute, anybody)
+			if err != nil {
+				t.Error(err)
+			}
+			v <- view
+		}()
+		<-time.After(2*time.Minute + 10*time.Second)
+		if _, _, err := s.Poll(ctx, forgotten, 0, 0, anybody); !errors.Is(err, hub.ErrAuditStalled) {
+			t.Errorf("an end without a line: %v", err)
+		}
+		audit.full.Store(false)
+		if view := <-v; view.State != ticket.Expired {
+			t.Errorf("the page is told %+v", view)
+		}
+		synctest.Wait()
+		if n := audit.outstanding.Load(); n != 0 {
+			t.Errorf("%d lines stay reserved", n)
+		}
+		// Four tickets, scan, confirm, reject, ack, one end; and three calls that changed nothing.
+		if n, lines := store.changes.Load(), audit.written.Load(); n != 9 || lines != 9+3 {
+			t.Errorf("%d changes and %d lines", n, lines)
+		}
+	})
+}
