@@ -50,22 +50,31 @@ type auditedStore struct {
 	t       *testing.T
 	audit   *roomAudit
 	changes atomic.Int64
+	fails   atomic.Bool
 }
 
-func (s *auditedStore) check(n int) {
+func (s *auditedStore) check(n int) error {
 	if s.audit.outstanding.Load() < int64(n) {
 		s.t.Errorf("%d changes with %d lines reserved", n, s.audit.outstanding.Load())
 	}
+	if s.fails.Load() {
+		return ticket.ErrStoreUnavailable
+	}
 	s.changes.Add(int64(n))
+	return nil
 }
 
 func (s *auditedStore) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (bool, error) {
-	s.check(1)
+	if err := s.check(1); err != nil {
+		return false, err
+	}
 	return s.Store.Make(ctx, id, sealed, deadline, life)
 }
 
 func (s *auditedStore) Change(ctx context.Context, all ...ticket.Change) ([]ticket.Outcome, error) {
-	s.check(len(all))
+	if err := s.check(len(all)); err != nil {
+		return nil, err
+	}
 	return s.Store.Change(ctx, all...)
 }
 
@@ -85,6 +94,14 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 		s.Confirm(ctx, s.call(id, "ann")) // repeated
 		s.Reject(ctx, s.call(rejected, "ann"))
 		s.Ack(ctx, id, 9, anybody) // another seq
+		store.fails.Store(true)
+		if _, err := s.Make(ctx, ticket.Request{Client: s.client}); !errors.Is(err, ticket.ErrStoreUnavailable) {
+			t.Errorf("a ticket without a store: %v", err)
+		}
+		if err := s.Ack(ctx, id, 3, anybody); !errors.Is(err, ticket.ErrStoreUnavailable) {
+			t.Errorf("an ack without a store: %v", err)
+		}
+		store.fails.Store(false)
 		for range 2 {
 			if err := s.Ack(ctx, id, 3, anybody); err != nil {
 				t.Error(err)
