@@ -467,3 +467,60 @@ func TestExamples_ReadmeCommands(t *testing.T) {
 		t.Errorf("%d %s", status, text)
 	}
 }
+
+// A hub that cannot be reached has perhaps withdrawn a key: the last keys are used for a day.
+func TestExamples_StaleKeys(t *testing.T) {
+	t.Parallel()
+	jwks, err := http.Get(sandboxHub(t) + "/.well-known/jwks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer jwks.Body.Close()
+	text, err := io.ReadAll(jwks.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, command := range map[string][]string{
+		"node": {"node", "--input-type=module", "-e", `import { verifier } from "` + example(t, "node/verify.mjs") + `"
+			const [hub, token, , hours] = process.argv.slice(1)
+			const verify = verifier({ hub, clientId: "default", seen: async () => true })
+			const say = () => verify(token, "n-1").then((claims) => claims.sub, (error) => error.message)
+			if (await say() !== "sandbox:root") throw new Error("not even at first")
+			await fetch(hub + "/down")
+			const now = Date.now
+			Date.now = () => now() + hours * 3600_000
+			console.log(await say())`, "--"},
+		"php": {"php", "-r", `require "` + example(t, "php/verify.php") + `";
+			[, $hub, $token, $store, $hours] = $argv;
+			$say = function () use ($hub, $token, $store) {
+				array_map("unlink", glob("$store/used-*"));
+				try { return (new Verifier($hub, "default", $store))->verify($token, "n-1")["sub"]; } catch (RuntimeException $e) { return $e->getMessage(); }
+			};
+			if ($say() !== "sandbox:root") { exit(1); }
+			file_get_contents("$hub/down");
+			touch("$store/jwks.json", time() - $hours * 3600);
+			echo $say();`, "--"},
+	} {
+		for hours, want := range map[string]string{"23": "", "25": "cannot be had, and the last ones are 900"} {
+			down := make(chan struct{})
+			hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/down" {
+					close(down)
+					return
+				}
+				select {
+				case <-down:
+					http.Error(w, "down", http.StatusBadGateway)
+				default:
+					w.Write(text)
+				}
+			}))
+			t.Cleanup(hub.Close)
+			args := append(slices.Clone(command[1:]), hub.URL, signed(t, hub.URL, "login+jwt", nil), t.TempDir(), hours)
+			out, err := exec.CommandContext(one(t), command[0], args...).CombinedOutput()
+			if stale := strings.Contains(string(out), "cannot be had"); err != nil || stale != (want != "") || !strings.Contains(string(out), want) {
+				t.Errorf("%s, %s h: %v %s", name, hours, err, out)
+			}
+		}
+	}
+}

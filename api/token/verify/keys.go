@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,12 +25,14 @@ const (
 	maxKeys    = 512 << 10 // bytes of the JWKS
 )
 
-// keys are the hub's (RFC 7517). Once had, they stay until the hub names others:
-// with the hub down, what it has signed is verified on.
+// keys are the hub's (RFC 7517). If the hub is down, the last ones are used for
+// maxAge: no longer, because a key that the hub has withdrawn meanwhile must not be
+// accepted for ever.
 type keys struct {
 	url    string
 	client *http.Client
 	now    func() time.Time
+	maxAge time.Duration
 
 	mu     sync.Mutex
 	known  map[string][]ed25519.PublicKey
@@ -58,6 +62,10 @@ func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if age := k.now().Sub(k.got); k.known != nil && age >= k.maxAge {
+		return nil, fmt.Errorf("%w: the last ones are %v old, and Options.KeysMaxAge is %v: %w", ErrKeys, age.Round(time.Second), k.maxAge,
+			cmp.Or(k.err, errNotYet))
+	}
 	if key, ok := k.known[kid]; ok {
 		return key, nil
 	}
@@ -66,6 +74,9 @@ func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error
 	}
 	return nil, ErrUnknownKey
 }
+
+// errNotYet is why no fetch was tried: the last one is too recent.
+var errNotYet = errors.New("fetch keys: fetched a moment ago")
 
 // begin joins the fetch under way, or begins one; nil where none is allowed yet.
 // The caller holds mu. The fetch does not end with the request that began it,

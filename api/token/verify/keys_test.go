@@ -223,3 +223,29 @@ func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 		})
 	}
 }
+
+func TestKeys_StaleAreRefused(t *testing.T) {
+	t.Parallel()
+	for maxAge, usable := range map[time.Duration]time.Duration{0: 23 * time.Hour, 2 * time.Hour: time.Hour} {
+		h := open(t)
+		v, wrong := verify.New(h.URL, "demo", verify.Options{Now: h.now, KeysMaxAge: maxAge}), "x"
+		if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+			t.Fatal(err)
+		}
+		h.answer.Store(&wrong)
+		h.pass(usable)
+		if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+			t.Errorf("keys %v old: %v", usable, err)
+		}
+		h.pass(time.Hour)
+		_, err := try(t, v, h.token(t, nil), h.memory())
+		if !errors.Is(err, verify.ErrKeys) || !strings.Contains(err.Error(), "KeysMaxAge") || !strings.Contains(err.Error(), "not a JWKS") {
+			t.Errorf("keys %v old: %v", usable+time.Hour, err)
+		}
+		h.answer.Store(nil)
+		h.pass(10 * time.Second)
+		if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+			t.Errorf("the hub is back: %v", err)
+		}
+	}
+}

@@ -46,6 +46,9 @@ type Options struct {
 	// Leeway is by how much this clock and the hub's may differ; 0 is a minute,
 	// below 0 is none.
 	Leeway time.Duration
+	// KeysMaxAge is how long the keys are used after their last successful fetch
+	// if the hub cannot be reached; after that every token is ErrKeys. 0 is a day.
+	KeysMaxAge time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -54,6 +57,8 @@ const (
 	// maxToken bounds a token in bytes. The hub's have 2 KiB at the most.
 	maxToken = 8 << 10
 	maxID    = 128
+	// keysMaxAge is Options.KeysMaxAge's default.
+	keysMaxAge = 24 * time.Hour
 	// margin is how much longer than the token lives its id is remembered: the
 	// store may go by another clock.
 	margin = time.Minute
@@ -81,11 +86,14 @@ func New(hub, clientID string, o Options) *Verifier {
 	if o.Leeway == 0 {
 		o.Leeway = time.Minute
 	}
+	if o.KeysMaxAge <= 0 {
+		o.KeysMaxAge = keysMaxAge
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return &Verifier{hub: hub, clientID: clientID, leeway: max(0, o.Leeway), now: o.Now,
-		keys: &keys{url: o.KeysURL, client: o.HTTP, now: o.Now}}
+		keys: &keys{url: o.KeysURL, client: o.HTTP, now: o.Now, maxAge: o.KeysMaxAge}}
 }
 
 // Verify takes the token that the page has sent, and the nonce that the site gave

@@ -7,14 +7,16 @@ export class Refused extends Error {}
 
 /**
  * Makes the verifier of one site. `seen(jti, until)` notes a token's id until that time (Unix
- * seconds) and resolves to true the first time only; in Redis: SET jti 1 NX EXAT until.
+ * seconds) and resolves to true the first time only; in Redis: SET jti 1 NX EXAT until. `keysMaxAge`:
+ * how many seconds the hub's keys are used if it cannot be reached; then every token is an error.
  */
-export function verifier({ hub: url, clientId, seen }) {
+export function verifier({ hub: url, clientId, seen, keysMaxAge = 86_400 }) {
   const hub = url.replace(/\/+$/, "");
   let keys = new Map();
   let fetched = -Infinity;
   let tried = -Infinity;
   let fetching = null;
+  let failure = null;
 
   async function fetchKeys() {
     try {
@@ -24,8 +26,10 @@ export function verifier({ hub: url, clientId, seen }) {
       if (found.length === 0) throw new Error("the hub names no key that this understands");
       keys = new Map(found);
       fetched = Date.now();
+      failure = null;
     } catch (error) {
-      if (keys.size === 0) throw error; // otherwise those that we have go on
+      failure = error;
+      if (keys.size === 0) throw error; // otherwise the last ones are used, for keysMaxAge
     } finally {
       tried = Date.now();
       fetching = null;
@@ -36,6 +40,8 @@ export function verifier({ hub: url, clientId, seen }) {
   async function keyOf(kid) {
     const fresh = Date.now() - fetched < 300_000;
     if (!(keys.has(kid) && fresh) && (keys.size === 0 || Date.now() - tried > 10_000)) await (fetching ??= fetchKeys());
+    const age = Math.round((Date.now() - fetched) / 1000);
+    if (age > keysMaxAge) throw new Error(`the hub's keys cannot be had, and the last ones are ${age} s old`, { cause: failure });
     return keys.get(kid);
   }
 

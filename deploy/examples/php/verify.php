@@ -8,8 +8,9 @@ final class Refused extends RuntimeException {}
 
 final class Verifier
 {
-    /** @param string $store a directory of this site alone: the hub's keys, and which tokens were used */
-    public function __construct(private string $hub, private string $clientId, private string $store)
+    /** @param string $store a directory of this site alone: the hub's keys, and which tokens were used
+     *  @param int $keysMaxAge how many seconds the hub's keys are used if it cannot be reached; then every token is an error */
+    public function __construct(private string $hub, private string $clientId, private string $store, private int $keysMaxAge = 86400)
     {
         $this->hub = rtrim($hub, '/');
         if (!is_dir($store) && !mkdir($store, 0700, true) && !is_dir($store)) {
@@ -70,18 +71,23 @@ final class Verifier
         $keys = self::keys(@file_get_contents($file) ?: '');
         clearstatcache();
         $age = time() - (int) @filemtime($file);
-        if ($keys === [] || $age > 300 || (!isset($keys[$kid]) && $age > 10)) {
+        $rest = time() - (int) @filemtime("$file.tried"); // since a fetch has failed
+        if ($keys === [] || ($rest > 10 && ($age > 300 || (!isset($keys[$kid]) && $age > 10)))) {
             $context = stream_context_create(['http' => ['timeout' => 5, 'follow_location' => 0]]);
             $text = @file_get_contents("$this->hub/.well-known/jwks.json", false, $context, 0, 524288) ?: '';
             if (($fetched = self::keys($text)) !== []) {
                 file_put_contents("$file." . getmypid(), $text);
                 rename("$file." . getmypid(), $file);
                 $keys = $fetched;
+                $age = 0;
             } elseif ($keys === []) {
                 throw new RuntimeException('the hub\'s keys cannot be had');
             } else {
-                @touch($file, time() - 290); // those that we have go on; ask again in ten seconds
+                @touch("$file.tried"); // the last ones are used, for keysMaxAge; ask again in ten seconds
             }
+        }
+        if ($age > $this->keysMaxAge) {
+            throw new RuntimeException("the hub's keys cannot be had, and the last ones are $age s old");
         }
         return $keys[$kid] ?? throw new Refused('signed with an unknown key');
     }

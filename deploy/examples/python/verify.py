@@ -27,7 +27,10 @@ def raw(part: str) -> bytes:
 
 
 def fetch_keys(hub: str) -> dict:
-    """The hub's keys. Cache them for five minutes, and ask again for an unknown kid, at most every ten seconds."""
+    """The hub's keys. Cache them for five minutes, and ask again for an unknown kid, at most every ten seconds.
+
+    If the hub cannot be reached, use the last ones for a day at most, then answer 503: a key may have been withdrawn.
+    """
     with urllib.request.urlopen(hub.rstrip("/") + "/.well-known/jwks.json", timeout=5) as answer:
         found = map(read_key, json.loads(answer.read(524288))["keys"])
         return dict(key for key in found if key)
