@@ -87,9 +87,9 @@ func TestEveryLimitTellsTheMeterItsOwnName(t *testing.T) {
 	}
 }
 
-// TestTheREADMEsTableHasEveryLimitWithItsNumbers: operators size LOGINHUB_RATE_LIMIT
+// TestLimits_MatchTheDocument: operators size LOGINHUB_RATE_LIMIT
 // by the tables of deploy/CONFIGURATION.md, whose rows begin with a limit's label.
-func TestTheREADMEsTableHasEveryLimitWithItsNumbers(t *testing.T) {
+func TestLimits_MatchTheDocument(t *testing.T) {
 	text, err := os.ReadFile("../deploy/CONFIGURATION.md")
 	if err != nil {
 		t.Fatal(err)

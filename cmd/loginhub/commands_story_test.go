@@ -49,9 +49,9 @@ func testsOf(t *testing.T, patterns ...string) (all []goPackage) {
 // kinds are the flags of `go test` that choose functions, and their names' begin.
 var kinds = map[string]string{"-run": "(?:Test|Fuzz|Example)", "-bench": "Benchmark", "-fuzz": "Fuzz", "-list": "(?:Test|Benchmark|Fuzz|Example)"}
 
-// TestEveryDocumentedTestRunFindsWhatItNames: in each package of its command line
+// TestDocuments_TestRunsFindTests: in each package of its command line
 // a pattern finds a function, and each variable before it is read by the tests.
-func TestEveryDocumentedTestRunFindsWhatItNames(t *testing.T) {
+func TestDocuments_TestRunsFindTests(t *testing.T) {
 	t.Parallel()
 	seen := 0
 	for guide, lines := range inGuides(t, `((?:[A-Z_]+=\S+ )*)go ((?:-C \S+ )?)test ([^\n`+"`"+`|)]*)`) {
@@ -111,9 +111,9 @@ func TestEveryDocumentedTestRunFindsWhatItNames(t *testing.T) {
 	}
 }
 
-// TestEveryDocumentedVerbIsInTheTaskfile, with the variables that it is given;
+// TestDocuments_VerbsAreInTheTaskfile, with the variables that it is given;
 // and the Taskfile's own verbs lead somewhere.
-func TestEveryDocumentedVerbIsInTheTaskfile(t *testing.T) {
+func TestDocuments_VerbsAreInTheTaskfile(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../Taskfile.yml")
 	if err != nil {
@@ -161,8 +161,8 @@ func TestEveryDocumentedVerbIsInTheTaskfile(t *testing.T) {
 	}
 }
 
-// TestTheVerifierIsImportedAsTheREADMESays: in both ways, in a module beside ours.
-func TestTheVerifierIsImportedAsTheREADMESays(t *testing.T) {
+// TestVerifier_IsImportedAsDocumented: in both ways, in a module beside ours.
+func TestVerifier_IsImportedAsDocumented(t *testing.T) {
 	t.Parallel()
 	edit := inGuides(t, "`(go mod edit [^`]*)`")["README.md"]
 	top, err := filepath.Abs("../..")

@@ -204,9 +204,9 @@ var commands = map[string]string{
 	"loginbench ":                                                                       "cmd/loginbench: TestDocuments_CommandsRun",
 	"go run ./cmd/loginbench ":                                                          "the same",
 	"loginhub ":                                                                         "TestProgram_RunsDocumentedCalls",
-	"task ":                                                                             "TestEveryDocumentedVerbIsInTheTaskfile",
-	"go test ":                                                                          "TestEveryDocumentedTestRunFindsWhatItNames",
-	"go mod edit ":                                                                      "TestTheVerifierIsImportedAsTheREADMESays",
+	"task ":                                                                             "TestDocuments_VerbsAreInTheTaskfile",
+	"go test ":                                                                          "TestDocuments_TestRunsFindTests",
+	"go mod edit ":                                                                      "TestVerifier_IsImportedAsDocumented",
 	"curl -X PUT ":                                                                      "TestSwitch_DocumentedCallWorks",
 	// No test runs these. deploy/kubernetes/check and the tests of compose file and
 	// unit compare what they name with the files.

@@ -44,7 +44,7 @@ func with(m map[string]any, pairs ...any) map[string]any {
 
 // The README's snippets against a signer who makes every mistake, or who is the
 // attacker: the hub's own tokens are in readme_test.go.
-func TestTheREADMEsSnippetsRefuseAlteredClaimsAndAlgorithms(t *testing.T) {
+func TestVerifier_SnippetRefusesForgedTokens(t *testing.T) {
 	t.Parallel()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

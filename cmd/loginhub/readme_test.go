@@ -52,7 +52,7 @@ func tokenFor(ctx context.Context, t *testing.T, url, user, nonce string) string
 	return v.Token
 }
 
-func TestTheREADMEsSnippetsVerifyATokenAndRefuseAWrongOne(t *testing.T) {
+func TestVerifier_SnippetRefusesWrongTokens(t *testing.T) {
 	t.Parallel()
 	hub := sandboxHub(t)
 	ctx := one(t)
