@@ -21,14 +21,14 @@ type Config struct {
 	PublicURL   string `help:"What browsers and phones see, for example https://login.example.com; issuer of the tokens. Default http://localhost:8080."`
 
 	RedisURL     string `help:"redis://, rediss:// or unix:// URL; ?addr= adds addresses, ?master_name= is for Sentinel (before the @ its own user and password, Redis's as ?username=&password=), ?cluster=true for Cluster; 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
-	RedisURLFile string `help:"Path of a file that holds the Redis URL." placeholder:"PATH"`
+	RedisURLFile string `help:"Path of a file that holds the Redis URL; read at the start alone." placeholder:"PATH"`
 	RedisWait    int    `help:"How many replicas must have a confirm before the phone is answered, so that a failover cannot lose it; costs each confirm one more command (WAIT). Default: none."`
 	RedisCA      string `name:"redis-ca" help:"Path of the PEM certificates of the authorities that a rediss:// Redis and its Sentinels are verified against, in place of the system's." placeholder:"PATH"`
 	RedisCert    string `help:"Path of the PEM certificate that a rediss:// Redis asks for; read again when it changes." placeholder:"PATH"`
 	RedisKey     string `help:"Path of its PEM key." placeholder:"PATH"`
 	Keys         string `help:"Master keys as 'loginhub keygen' prints them, comma-separated, newest first. Random with the embedded Redis, otherwise required." placeholder:"KEY,..."`
-	KeysFile     string `help:"Path of a file that holds the keys." placeholder:"PATH"`
-	Clients      string `help:"Path of the clients file (YAML). Default: one client 'default' with the public URL's own origin." placeholder:"PATH"`
+	KeysFile     string `help:"Path of a file that holds the keys; read again when it changes." placeholder:"PATH"`
+	Clients      string `help:"Path of the clients file (YAML); read again when it changes. Default: one client 'default' with the public URL's own origin." placeholder:"PATH"`
 
 	WechatAppID            string `name:"wechat-app-id" help:"The mini-program's AppID. Without any provider the sandbox runs."`
 	WechatAppSecret        string `help:"The mini-program's AppSecret." placeholder:"SECRET"`

@@ -28,7 +28,7 @@ func unit(t *testing.T, name string) (values []string) {
 func analyze(t *testing.T, edit func(string) string, args ...string) (printed string, err error) {
 	t.Helper()
 	root := t.TempDir()
-	files := map[string]string{"etc/systemd/system/loginhub.service": edit(readDeploy(t, "systemd/loginhub.service")), "usr/local/bin/loginhub": "#!/bin/sh\n"}
+	files := map[string]string{"etc/systemd/system/loginhub.service": edit(readDeploy(t, "systemd/loginhub.service")), "usr/local/bin/loginhub": "#!/bin/sh\n", "bin/kill": "#!/bin/sh\n"}
 	for _, target := range strings.Fields("sysinit basic shutdown network network-online multi-user") {
 		files["etc/systemd/system/"+target+".target"] = "[Unit]\nDescription=stands for the system's\n"
 	}
@@ -41,8 +41,10 @@ func analyze(t *testing.T, edit func(string) string, args ...string) (printed st
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(root, "usr/local/bin/loginhub"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, program := range []string{"usr/local/bin/loginhub", "bin/kill"} {
+		if err := os.Chmod(filepath.Join(root, program), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	out, err := exec.Command("systemd-analyze", append(args, "--root="+root, "--no-pager", "loginhub.service")...).CombinedOutput()
 	return string(out), err
@@ -78,6 +80,9 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 	stop, err := time.ParseDuration(unit(t, "TimeoutStopSec")[0])
 	if err != nil || stop < 10*time.Second+10*time.Second {
 		t.Errorf("a node that drains is killed after %v %v", stop, err)
+	}
+	if reload, restart := unit(t, "ExecReload"), unit(t, "Restart"); !slices.Equal(reload, []string{"+/bin/kill -HUP $MAINPID"}) || !slices.Equal(restart, []string{"always"}) {
+		t.Errorf("reloads by %v, restarts %v", reload, restart)
 	}
 	// The node does not tell systemd that it is ready: notify would wait in vain.
 	if kind := unit(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
@@ -128,7 +133,7 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
-		t.Errorf("Restart=on-failure would start it again: %d %v", code, err)
+		t.Errorf("a stop ends with %d %v", code, err)
 	}
 }
 

@@ -1,0 +1,46 @@
+package main_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+const certificateMetric = "loginhub_certificate_expiry_timestamp_seconds"
+
+// certified is what a node with a certificate of its own says to Prometheus. The
+// certificate has an hour left and is replaced by one for another number: the node
+// warns of both.
+func certified(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	issue(t, cert, key, 1)
+	n := hubtest.LaunchNode(t, program, "TLS_CERT="+cert, "TLS_KEY="+key, "PUBLIC_URL=https://login.example.com", "REDIS_URL=embedded",
+		"SANDBOX=true", "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
+	var text string
+	hubtest.Eventually(t, 20*time.Second, "metrics", func() (ok bool) {
+		var samples map[string]float64
+		var err error
+		if text, samples, err = n.Scrape(); err != nil {
+			return false
+		}
+		left := time.Until(time.Unix(int64(samples[certificateMetric+`{certificate="public"}`]), 0))
+		if left < 50*time.Minute || left > time.Hour {
+			t.Errorf("the certificate ends in %v", left)
+		}
+		return true
+	})
+	const soon = "LOGINHUB_TLS_CERT: %s: the certificate \\\"localhost\\\" expires at "
+	says(t, n, 1, fmt.Sprintf(soon, cert))
+	issue(t, cert, key, 2)
+	says(t, n, 1, reloadDone)
+	if !strings.Contains(n.Log(), `"files":["`+cert+`","`+key+`"]`) {
+		t.Errorf("the log:\n%s", n.Log())
+	}
+	return text
+}
