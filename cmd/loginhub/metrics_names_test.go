@@ -129,7 +129,7 @@ func rules(t *testing.T) (expressions []string) {
 			}
 		}
 	}
-	if len(expressions) != 12 {
+	if len(expressions) != 13 {
 		t.Errorf("%d alerts", len(expressions))
 	}
 	return expressions

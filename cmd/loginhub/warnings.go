@@ -20,7 +20,7 @@ const (
 	providerCall = 10 * time.Second
 	// shortestStop is the least of the times after which what is shipped kills a
 	// node that stops: compose.yaml's stop_grace_period.
-	shortestStop = 20 * time.Second
+	shortestStop = 25 * time.Second
 	// soonest is how long before its end a certificate is warned of; of one that
 	// lives shorter, a fifth of its life.
 	soonest = 14 * 24 * time.Hour
@@ -89,7 +89,7 @@ func (s *settings) hasty() (texts []string) {
 	}
 	if all := s.Drain + lastLimit; all > shortestStop {
 		texts = append(texts, fmt.Sprintf("LOGINHUB_DRAIN is %v, so a stop takes up to %v: systemd's TimeoutStopSec (30s in the unit), Kubernetes' terminationGracePeriodSeconds "+
-			"and compose's stop_grace_period (20s) must be above that, or the node is killed while it drains", s.Drain, all))
+			"and compose's stop_grace_period (25s) must be above that, or the node is killed while it drains", s.Drain, all))
 	}
 	return texts
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,11 @@ func TestCertificate_Doubts(t *testing.T) {
 }
 
 func TestWarnings_NameWhatIsHardlyMeant(t *testing.T) {
+	for file, line := range map[string]string{"compose.yaml": "stop_grace_period: " + shortestStop.String(), "systemd/loginhub.service": "TimeoutStopSec=30s"} {
+		if text, err := os.ReadFile("../../deploy/" + file); err != nil || !strings.Contains(string(text), line) {
+			t.Errorf("deploy/%s does not say %s, as the warning does: %v", file, line, err)
+		}
+	}
 	for setting, says := range map[string]string{
 		"RESULT_TTL=5s": "LOGINHUB_RESULT_TTL is 5s, and a page whose line breaks may need 57s", "RESULT_TTL=57s": "",
 		"CONFIRM_TTL=10s": "LOGINHUB_CONFIRM_TTL is 10s", "TICKET_TTL=3s": "LOGINHUB_TICKET_TTL is 3s", "TICKET_TTL=11s": "",
