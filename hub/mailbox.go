@@ -129,6 +129,10 @@ func (h *Hub) receive(m []byte) {
 		return
 	}
 	t, err := h.open(id, sealed, InMessage) // a broken seal is logged there
+	if errors.Is(err, ticket.ErrUnknownKey) {
+		// Redis has the truth: its pages go to a node that can read it, if it is so.
+		h.waiters.hurry([]ticket.ID{id}, 0)
+	}
 	if err != nil {
 		return
 	}

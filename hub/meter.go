@@ -92,10 +92,15 @@ const (
 const (
 	InRecord  = "record"
 	InMessage = "message"
+	InSwitch  = "switch"
 
-	SealBroken     = "broken"      // somebody writes in Redis
-	SealUnknownKey = "unknown_key" // a key rotation on its way, or keys that differ
+	SealBroken         = "broken"          // somebody writes in Redis
+	SealUnknownKey     = "unknown_key"     // a key rotation on its way, or keys that differ
+	SealUnknownVersion = "unknown_version" // a later version runs beside this one
 )
+
+// SealFaults are all reasons of Refused.
+func SealFaults() []string { return []string{SealBroken, SealUnknownKey, SealUnknownVersion} }
 
 // Endings are all of Ended's words.
 func Endings() []string {
@@ -146,6 +151,8 @@ func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Ad
 // refusedSeal meters a seal that was refused; other errors are none.
 func (h *Hub) refusedSeal(where string, err error) {
 	switch {
+	case errors.Is(err, ticket.ErrUnknownVersion):
+		h.Meter.Refused(where, SealUnknownVersion)
 	case errors.Is(err, ticket.ErrUnknownKey):
 		h.Meter.Refused(where, SealUnknownKey)
 	case err != nil:

@@ -106,6 +106,10 @@ func missed(err error) string {
 // empty, a tombstone dropped) or not ours. The page hears expired and makes a
 // new one. A forged record does not close a page before its time.
 func (h *Hub) missing(id ticket.ID, err error, now time.Time) {
+	if errors.Is(err, ticket.ErrUnknownKey) {
+		h.waiters.releaseOne(id, unknown) // another node can read it
+		return
+	}
 	t, known, _ := h.waiters.latest(id)
 	if errors.Is(err, ticket.ErrNotFound) || known && !now.Before(t.Deadline) {
 		h.waiters.lose(id)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -190,7 +191,7 @@ func openStore(s *settings) (*redisstore.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)
 	}
-	store.Replicas = s.RedisWait
+	store.Replicas, store.Prefix = s.RedisWait, strings.TrimSuffix(s.RedisPrefix, ":")
 	return store, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -128,6 +129,8 @@ func (s *settings) table() []check {
 			"LOGINHUB_REDIS_CA and LOGINHUB_REDIS_CERT are for TLS: the URL must begin with rediss://"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
 		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
+		{"LOGINHUB_REDIS_PREFIX", !redisPrefix.MatchString(c.RedisPrefix),
+			"like loginhub or team-a: at most 32 letters, digits, dots, dashes and underscores, a letter or digit first; a colon follows by itself"},
 		{"LOGINHUB_MAX_SOCKETS", c.MaxSockets < 0, "cannot be negative; unset takes it from the file limit"},
 		{"LOGINHUB_DRAIN", c.Drain < 0 || c.Drain > time.Hour, "from 0s to 1h"},
 		{"LOGINHUB_TOKEN_TTL", c.TokenTTL < c.ResultTTL+time.Minute,
@@ -142,6 +145,11 @@ func (s *settings) table() []check {
 	}
 	return rows
 }
+
+// redisPrefix has no colon inside, so that no prefix's keys are among another's; no
+// brace, which would place all keys on one master of a Cluster; and nothing that is
+// a pattern in users.acl.
+var redisPrefix = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}:?$`)
 
 // prefixes reads CIDRs; a single address is one too. Those of IPv4 in IPv6 form
 // become IPv4's, as the addresses do that they are compared with.

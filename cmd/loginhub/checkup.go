@@ -55,7 +55,7 @@ func (e *examiner) note(g grade, what, format string, args ...any) {
 // reports whether it did.
 func (e *examiner) try(what string, err error, well, mend string) bool {
 	if err != nil {
-		e.note(wrong, what, "%v; %s", err, mend)
+		e.note(wrong, what, "%v%s", err, cond(mend != "", "; "+mend, ""))
 		return false
 	}
 	e.note(fine, what, "%s", well)

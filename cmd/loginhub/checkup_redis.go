@@ -21,8 +21,20 @@ const (
 	clockWrong = 30 * time.Second
 )
 
-// grantsMend is what to do about a refusal of Redis's.
-const grantsMend = "where it says NOPERM or \"can't\", give the user the line in deploy/redis/users.acl; Redis 7 gives a user no channels by default"
+// grants is what to do about a refusal that does not say it itself: the user's
+// rights, with the prefix that they are for.
+func (e *examiner) grants(err error) string {
+	if err == nil || redisstore.Mend(err) != "" && !redisstore.LacksRight(err) {
+		return ""
+	}
+	prefix := strings.TrimSuffix(e.set.RedisPrefix, ":")
+	return fmt.Sprintf("the user needs the commands in deploy/redis/users.acl and ~%s:* &%s:mail:* (LOGINHUB_REDIS_PREFIX); Redis 7 gives a user no channels by default", prefix, prefix)
+}
+
+// tryRedis is try for a call of Redis.
+func (e *examiner) tryRedis(what string, err error, well string) bool {
+	return e.try(what, err, well, e.grants(err))
+}
 
 // redis examines the store: what it is, and whether its user may do everything
 // that a node does.
@@ -32,7 +44,7 @@ func (e *examiner) redis(ctx context.Context, store *redisstore.Store) {
 		return
 	}
 	servers, err := store.Servers(ctx)
-	if err != nil && !strings.Contains(err.Error(), "NOPERM") {
+	if err != nil && !strings.Contains(err.Error(), "NOPERM") && !strings.Contains(err.Error(), "unknown command") {
 		e.note(wrong, "redis", "%v; is it running, reachable from here, and LOGINHUB_REDIS_URL right (user, password, rediss:// for TLS)?", timely(err))
 		return
 	}
@@ -91,11 +103,11 @@ func (e *examiner) server(s redisstore.Server) {
 // rights does each thing that a node does once, on a ticket that nobody has.
 func (e *examiner) rights(ctx context.Context, store *redisstore.Store) {
 	node := "check" + rand.Text()
-	if !e.try("redis scripts", store.Preload(ctx), "can be loaded", grantsMend) {
+	if !e.tryRedis("redis scripts", store.Preload(ctx), "can be loaded") {
 		return
 	}
 	began := time.Now()
-	if err := e.heard(ctx, store, node); !e.try("redis mailbox", err, "a proof was published and came back", grantsMend) {
+	if err := e.heard(ctx, store, node); !e.tryRedis("redis mailbox", err, "a proof was published and came back") {
 		return
 	}
 	off := time.Until(store.Now()).Round(time.Millisecond)
@@ -107,14 +119,14 @@ func (e *examiner) rights(ctx context.Context, store *redisstore.Store) {
 		g = wrong
 	}
 	e.note(g, "clock", "Redis's is %v from this machine's%s", off, cond(g != fine, "; tokens bear Redis's time: set both by NTP", ""))
-	e.try("redis tickets", trialTicket(ctx, store), "made, attached, changed"+cond(e.set.RedisWait > 0, ", and on the replicas", ""), grantsMend)
-	e.try("redis vault", e.trialVault(ctx, store), "saved, loaded, taken, claimed", grantsMend)
+	e.tryRedis("redis tickets", trialTicket(ctx, store), "made, attached, changed"+cond(e.set.RedisWait > 0, ", and on the replicas", ""))
+	e.tryRedis("redis vault", e.trialVault(ctx, store), "saved, loaded, taken, claimed")
 	// No client's id has a blank.
 	const nobody = "loginhub check"
 	_, err := store.Switches(ctx, []string{nobody})
 	_, written := store.Restore(ctx, nobody, "", "off")
 	err = errors.Join(err, written, store.ForgetSwitch(ctx, nobody))
-	e.try("redis switches", err, "read and written", grantsMend)
+	e.tryRedis("redis switches", err, "read and written")
 }
 
 // heard proves the mailbox once, as a node does every second.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,55 @@ func TestCheckNamesWhatIsBroken(t *testing.T) {
 			if (code == 1) != (c.grade == "FAIL") || code > 1 {
 				t.Errorf("exit code %d:\n%s", code, out)
 			}
+		})
+	}
+}
+
+// TestCheck_ManagedRedis has a proxy refuse what managed services refuse: the check
+// and the node's log name what to set there, and not users.acl.
+func TestCheck_ManagedRedis(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	publishes := func(command []string) bool {
+		return slices.Contains([]string{"SCRIPT", "EVAL"}, strings.ToUpper(command[0])) && strings.Contains(strings.Join(command, " "), "PUBLISH")
+	}
+	named := func(name string) func([]string) bool {
+		return func(command []string) bool { return strings.EqualFold(command[0], name) }
+	}
+	for name, c := range map[string]struct {
+		refuses    func(command []string) bool
+		with       string // the error
+		what, says string
+		grade      string
+	}{
+		"Alibaba Cloud's proxy": {publishes, "ERR bad lua script for redis cluster, all the keys that the script uses should be passed using the KEYS array, and KEYS should not be in expression",
+			"redis scripts", "script_check_enable to 0", "FAIL"},
+		"no PUBLISH in scripts": {publishes, "ERR This Redis command is not allowed from script", "redis scripts", "without the proxy", "FAIL"},
+		"scripts off":           {named("SCRIPT"), "ERR unknown command 'SCRIPT'", "redis scripts", "does not have the command", "FAIL"},
+		"a replica":             {named("EVALSHA"), "READONLY You can't write against a read only replica.", "redis mailbox", "this server is a replica", "FAIL"},
+		"one of a Cluster":      {named("EVALSHA"), "MOVED 1 127.0.0.1:1", "redis mailbox", "?cluster=true", "FAIL"},
+		"no INFO":               {named("INFO"), "ERR unknown command 'INFO'", "redis", "does not have the command", "warn"},
+		"no ACL":                {named("ACL"), "ERR unknown command 'ACL'", "redis 127.0.0.1", "whether a restart can read it is not known", "warn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := hubtest.StartManaged(t, redis, func(command []string) string {
+				if c.refuses(command) {
+					return c.with
+				}
+				return ""
+			})
+			settings := []string{"REDIS_URL=" + url, "KEYS=" + hubtest.Key, "SANDBOX=true"}
+			out, _ := examined(t, "", nil, settings...)
+			found := regexp.MustCompile(`(?m)^` + c.grade + ` +` + regexp.QuoteMeta(c.what) + `.*` + regexp.QuoteMeta(c.says) + `.*$`).FindString(out)
+			if found == "" || strings.Contains(found, "users.acl") && c.grade == "FAIL" {
+				t.Errorf("%q in:\n%s", found, out)
+			}
+			if c.grade != "FAIL" {
+				return
+			}
+			n := hubtest.LaunchNode(t, program, settings...)
+			hubtest.Eventually(t, 20*time.Second, "the node's log says "+c.says, func() bool { return strings.Contains(n.Log(), c.says) })
 		})
 	}
 }

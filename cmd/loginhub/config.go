@@ -22,7 +22,8 @@ type Config struct {
 
 	RedisURL     string `help:"redis://, rediss:// or unix:// URL; ?addr= adds addresses, ?master_name= is for Sentinel (before the @ its own user and password, Redis's as ?username=&password=), ?cluster=true for Cluster; 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
 	RedisURLFile string `help:"Path of a file that holds the Redis URL; read at the start alone." placeholder:"PATH"`
-	RedisWait    int    `help:"How many replicas must have a confirm before the phone is answered, so that a failover cannot lose it; costs each confirm one more command (WAIT). Default: none."`
+	RedisWait    int    `help:"How many replicas must have a confirm before the phone is answered, so that a failover cannot lose it; costs each confirm one more command (WAIT). N needs N+1 replicas: with fewer than N in step every confirm is refused. Default: none."`
+	RedisPrefix  string `default:"loginhub" help:"What every key and channel in Redis begins with, before a colon: deployments with different prefixes share nothing on one Redis. Letters, digits, dots, dashes and underscores, at most 32. The Redis user's rights (users.acl) name it too." placeholder:"PREFIX"`
 	RedisCA      string `name:"redis-ca" help:"Path of the PEM certificates of the authorities that a rediss:// Redis and its Sentinels are verified against, in place of the system's." placeholder:"PATH"`
 	RedisCert    string `help:"Path of the PEM certificate that a rediss:// Redis asks for; read again when it changes." placeholder:"PATH"`
 	RedisKey     string `help:"Path of its PEM key." placeholder:"PATH"`
@@ -138,7 +139,7 @@ func (c *Config) LogValue() slog.Value {
 	}
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
-		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait),
+		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait), slog.String("redis_prefix", c.RedisPrefix),
 		slog.String("redis_ca", c.RedisCA), slog.String("redis_cert", c.RedisCert),
 		slog.String("keys", set(c.Keys)), slog.String("clients", c.Clients),
 		slog.String("wechat_app_id", c.WechatAppID), slog.String("wechat_app_secret", set(c.WechatAppSecret)),

@@ -76,8 +76,10 @@ func newHubMeter(m *metrics) hubMeter {
 	for _, found := range hub.Findings() {
 		h.resynced.start(words{found})
 	}
-	for _, where := range []string{hub.InRecord, hub.InMessage} {
-		h.refused.start(words{where, hub.SealBroken}, words{where, hub.SealUnknownKey})
+	for _, where := range []string{hub.InRecord, hub.InMessage, hub.InSwitch} {
+		for _, why := range hub.SealFaults() {
+			h.refused.start(words{where, why})
+		}
 	}
 	return h
 }

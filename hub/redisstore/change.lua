@@ -1,7 +1,7 @@
 -- Changes a ticket. KEYS[1] the record.
 -- ARGV: tag of the version the change was decided on, next sealed record,
 --       not before, only before (ms; 0: no bound), when to forget it (ms),
---       node to skip, message to publish.
+--       node to skip, message to publish, what mailboxes' names begin with.
 -- Answers {1 done | 0 it does not fit, the stored record where it does not fit, now in ms}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -25,7 +25,7 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[5])
 local told = 0
 for node in string.gmatch(got[2] or '', '[^,]+') do
   if node ~= ARGV[6] and told < 4 then
-    redis.call('PUBLISH', 'loginhub:mail:' .. node, ARGV[7])
+    redis.call('PUBLISH', ARGV[8] .. node, ARGV[7])
     told = told + 1
   end
 end

@@ -148,7 +148,7 @@ var changeStories = map[string]func(*testing.T, *rig){
 			case 1: // decided on another version
 				c.Was = tag(record(1, "other"))
 			case 2: // gone meanwhile
-				if err := r.look.Del(limit(t), key(id)).Err(); err != nil {
+				if err := r.look.Del(limit(t), r.key(id)).Err(); err != nil {
 					t.Fatal(err)
 				}
 			}

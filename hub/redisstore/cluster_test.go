@@ -59,13 +59,13 @@ func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
 		id, old, deadline := r.made(t, time.Minute)
 		ids = append(ids, id)
 		changes = append(changes, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline})
-		holders[cluster.Holder(t, key(id)).Addr]++
+		holders[cluster.Holder(t, r.key(id)).Addr]++
 	}
 	if len(holders) != 3 {
 		t.Fatalf("the tickets lie on %v", holders)
 	}
 	forget := func() {
-		if err := cluster.Holder(t, key(ids[0])).Client.ScriptFlush(limit(t)).Err(); err != nil {
+		if err := cluster.Holder(t, r.key(ids[0])).Client.ScriptFlush(limit(t)).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
 	// Nobody else has been sent a script's source.
 	for _, node := range cluster.Nodes {
 		stats := node.Client.Info(limit(t), "commandstats").Val()
-		if sent := strings.Contains(stats, "cmdstat_eval:"); sent != (node == cluster.Holder(t, key(ids[0]))) {
+		if sent := strings.Contains(stats, "cmdstat_eval:"); sent != (node == cluster.Holder(t, r.key(ids[0]))) {
 			t.Errorf("%s was sent a script: %v", node.Addr, sent)
 		}
 	}
@@ -131,12 +131,12 @@ func TestAFailoverIsProvenByTheNewMaster(t *testing.T) {
 	cluster := hubtest.StartCluster(t, 1)
 	r := newRig(t, cluster.URL, 3)
 	id, old, deadline := r.made(t, time.Minute)
-	holder := cluster.Holder(t, key(id))
+	holder := cluster.Holder(t, r.key(id))
 	// What is acknowledged and not yet copied may be lost: that is Redis's promise.
 	// A write of this very connection, for WAIT speaks of no other.
 	conn := holder.Client.Conn()
 	defer conn.Close()
-	if err := conn.Set(limit(t), key(id)+"probe", 1, time.Minute).Err(); err != nil {
+	if err := conn.Set(limit(t), r.key(id)+"probe", 1, time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
 	hubtest.Eventually(t, 10*time.Second, "the replica has it", func() bool {

@@ -6,7 +6,7 @@
 // and it never opens a seal. It does not decide when to subscribe anew or when
 // a node is deaf: package hub does.
 //
-// What is in Redis:
+// What is in Redis, with the prefix as it is by default (Store.Prefix):
 //
 //	loginhub:{TICKET}       hash: rec (the sealed record), nodes (up to four node
 //	                        ids, oldest first); expires a minute after its deadline

@@ -18,14 +18,14 @@ const proofLife = 10 * time.Second
 // proofLimit bounds one proof: the next is due by then.
 const proofLimit = time.Second
 
-func mailbox(node string) string { return "loginhub:mail:" + node }
+func (s *Store) mailbox(node string) string { return s.name("mail:" + node) }
 
 // Listen subscribes to the node's mailbox and reads it until ctx ends or the
 // link breaks in a way that the client library does not mend. subscribed is
 // called each time that the subscription stands, the first and every later time;
 // mail once per message, in order, from this goroutine: it must not block.
 func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
-	ps := s.client.Subscribe(ctx, mailbox(node))
+	ps := s.client.Subscribe(ctx, s.mailbox(node))
 	// Receive does not look at ctx while it waits: closing is what ends it.
 	stop := context.AfterFunc(ctx, func() { ps.Close() })
 	defer func() {
@@ -43,7 +43,7 @@ func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail
 			// The library is connected anew by the next Receive. Repeated
 			// failures go to the caller, who waits before he comes back.
 			if failures++; failures > 1 {
-				return fmt.Errorf("mailbox: %w", err)
+				return fmt.Errorf("mailbox: %w", failure(err))
 			}
 			continue
 		}
@@ -91,8 +91,8 @@ func (s *Store) Prove(ctx context.Context, node, nonce string) (masters int, err
 
 func (s *Store) prove(ctx context.Context, c redis.Scripter, tag, node string, proof []byte) error {
 	sent := time.Now()
-	now, err := s.scripts.prove.Run(ctx, c, []string{"loginhub:node:{" + tag + "}" + node},
-		proofLife.Milliseconds(), mailbox(node), proof).Int64()
+	now, err := s.scripts.prove.Run(ctx, c, []string{s.name("node:{" + tag + "}" + node)},
+		proofLife.Milliseconds(), s.mailbox(node), proof).Int64()
 	s.called(callProve, sent, err)
 	if err != nil {
 		return failure(err)

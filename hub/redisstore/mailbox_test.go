@@ -18,7 +18,7 @@ var mailStories = map[string]func(*testing.T, *rig){
 		id := newID()
 		for i := range 200 {
 			sent = append(sent, fmt.Sprint("message ", i, " \x00\xff小明"))
-			if err := r.look.Eval(limit(t), "redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{key(id)}, mailbox(mine.node), sent[i]).Err(); err != nil && !strings.Contains(err.Error(), "nil") {
+			if err := r.look.Eval(limit(t), "redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{r.key(id)}, r.mailbox(mine.node), sent[i]).Err(); err != nil && !strings.Contains(err.Error(), "nil") {
 				t.Fatal(err)
 			}
 		}
@@ -40,8 +40,8 @@ var mailStories = map[string]func(*testing.T, *rig){
 			t.Errorf("ended with %v", err)
 		}
 		hubtest.Eventually(t, 10*time.Second, "nobody subscribes", func() bool {
-			n, err := r.look.PubSubNumSub(limit(t), mailbox(b.node)).Result()
-			return err == nil && n[mailbox(b.node)] == 0
+			n, err := r.look.PubSubNumSub(limit(t), r.mailbox(b.node)).Result()
+			return err == nil && n[r.mailbox(b.node)] == 0
 		})
 	},
 
@@ -101,7 +101,7 @@ func TestASubscriptionThatRedisEndsIsMadeAnew(t *testing.T) {
 			t.Fatalf("killed %d, %v", n, err)
 		}
 		await(t, b.subscribed, "subscribed anew")
-		if err := r.look.Publish(limit(t), mailbox(b.node), "hello").Err(); err != nil {
+		if err := r.look.Publish(limit(t), r.mailbox(b.node), "hello").Err(); err != nil {
 			t.Fatal(err)
 		}
 		if m := await(t, b.mail, "mail after a new subscription"); m != "hello" {

@@ -114,7 +114,7 @@ func (r *rig) clock(t testing.TB) time.Time {
 // stored is the record as it stands in Redis; nil for none.
 func (r *rig) stored(t testing.TB, id ticket.ID) []byte {
 	t.Helper()
-	got, err := r.look.HGet(limit(t), key(id), "rec").Bytes()
+	got, err := r.look.HGet(limit(t), r.key(id), "rec").Bytes()
 	if err != nil && err != redis.Nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func (r *rig) stored(t testing.TB, id ticket.ID) []byte {
 // noted are the nodes that stand on the record.
 func (r *rig) noted(t testing.TB, id ticket.ID) string {
 	t.Helper()
-	got, err := r.look.HGet(limit(t), key(id), "nodes").Result()
+	got, err := r.look.HGet(limit(t), r.key(id), "nodes").Result()
 	if err != nil && err != redis.Nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func (r *rig) noted(t testing.TB, id ticket.ID) string {
 func (r *rig) forgotten(t testing.TB, id ticket.ID, at time.Time) {
 	t.Helper()
 	before := r.clock(t)
-	left, err := r.look.PTTL(limit(t), key(id)).Result()
+	left, err := r.look.PTTL(limit(t), r.key(id)).Result()
 	after := r.clock(t) // on a busy machine much later
 	if err != nil || left < at.Sub(after)-500*time.Millisecond || left > at.Sub(before)+500*time.Millisecond {
 		t.Errorf("the record is forgotten in %v, want %v to %v (%v)", left, at.Sub(after), at.Sub(before), err)
@@ -209,7 +209,7 @@ func (b *inbox) rest(t testing.TB, id ticket.ID) []string {
 	t.Helper()
 	end := "end " + string(newID())
 	// By that very master: over several, a Cluster promises no order.
-	if err := b.rig.look.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{key(id)}, mailbox(b.node), end).Err(); err != nil {
+	if err := b.rig.look.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{b.rig.key(id)}, b.rig.mailbox(b.node), end).Err(); err != nil {
 		t.Fatal(err)
 	}
 	var all []string

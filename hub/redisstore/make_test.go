@@ -87,7 +87,7 @@ var attachStories = map[string]func(*testing.T, *rig){
 		if zone, _ := found.Now.Zone(); zone != "UTC" {
 			t.Errorf("the time is %v", found.Now)
 		}
-		if fields, err := r.look.HLen(limit(t), key(id)).Result(); err != nil || fields != 1 {
+		if fields, err := r.look.HLen(limit(t), r.key(id)).Result(); err != nil || fields != 1 {
 			t.Errorf("%d fields (%v)", fields, err)
 		}
 		r.forgotten(t, id, deadline.Add(time.Minute))
@@ -118,7 +118,7 @@ var attachStories = map[string]func(*testing.T, *rig){
 			if found := r.attach(t, node, id); found.Sealed != nil || found.Now.IsZero() {
 				t.Errorf("found %+v", found)
 			}
-			if n, err := r.look.Exists(limit(t), key(id)).Result(); err != nil || n != 0 {
+			if n, err := r.look.Exists(limit(t), r.key(id)).Result(); err != nil || n != 0 {
 				t.Errorf("there is a key now (%v)", err)
 			}
 		}

@@ -47,7 +47,7 @@ func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 	if out := r.change(t, c); !out.Done {
 		t.Errorf("with a replica it became %+v", out)
 	}
-	if got := replica.Client.HGet(limit(t), key(id), "rec").Val(); got != string(c.Sealed) {
+	if got := replica.Client.HGet(limit(t), r.key(id), "rec").Val(); got != string(c.Sealed) {
 		t.Errorf("it is done, and the replica has %q", got)
 	}
 	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.Mail(id, c.Sealed))}) {
@@ -112,7 +112,7 @@ func TestAChangeThatNobodyWaitedForIsStoredAndNotSafe(t *testing.T) {
 	if _, err := r.Change(limit(t), c); !errors.Is(err, ticket.ErrNotLasting) || !unavailable(err) {
 		t.Errorf("got %v", err)
 	}
-	if got := server.Client.HGet(limit(t), key(id), "rec").Val(); got != string(c.Sealed) {
+	if got := server.Client.HGet(limit(t), r.key(id), "rec").Val(); got != string(c.Sealed) {
 		t.Errorf("Redis has %q", got)
 	}
 }

@@ -21,12 +21,16 @@ var (
 	changeLua string
 	//go:embed prove.lua
 	proveLua string
+	//go:embed claim.lua
+	claimLua string
+	//go:embed take.lua
+	takeLua string
 )
 
-// scripts are the four of the record and the mailbox, and the one of the switches,
-// each on one key, so that a Cluster takes them.
+// scripts are the four of the record and the mailbox, and those of the switches and
+// of the vault, each on one key, so that a Cluster takes them.
 type scripts struct {
-	make, attach, change, prove, turn *redis.Script
+	make, attach, change, prove, turn, claim, take *redis.Script
 }
 
 func loadScripts() scripts {
@@ -36,13 +40,15 @@ func loadScripts() scripts {
 		change: redis.NewScript(changeLua),
 		prove:  redis.NewScript(proveLua),
 		turn:   redis.NewScript(switchLua),
+		claim:  redis.NewScript(claimLua),
+		take:   redis.NewScript(takeLua),
 	}
 }
 
 // preload sends a login's scripts to one master, so that the first login does not
 // pay for it. EVALSHA falls back to EVAL anyway.
 func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
-	for _, script := range []*redis.Script{s.make, s.attach, s.change, s.prove} {
+	for _, script := range []*redis.Script{s.make, s.attach, s.change, s.prove, s.claim, s.take} {
 		if err := script.Load(ctx, c).Err(); err != nil {
 			return fmt.Errorf("load script: %w", err)
 		}
@@ -111,10 +117,14 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 }
 
 // failure is any error of Redis as the one that the callers know. Whether it is
-// a lost link, a full memory or a missing replica: there is no truth to be had.
+// a lost link, a full memory or a missing replica: there is no truth to be had. What
+// an operator can do about it stands in the text.
 func failure(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return nil
+	}
+	if mend := Mend(err); mend != "" {
+		return fmt.Errorf("redis: %w (%s): %w", err, mend, ticket.ErrStoreUnavailable)
 	}
 	return fmt.Errorf("redis: %w: %w", err, ticket.ErrStoreUnavailable)
 }

@@ -51,7 +51,7 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 		server := readInfo(c.Options().Addr, text)
 		server.Replay = RightsAll
 		if server.Log {
-			server.Replay = replayRights(ctx, c)
+			server.Replay = s.replayRights(ctx, c)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -72,9 +72,10 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 // replayRights asks whether the default user may run what the scripts write. A
 // restarting server replays MULTI/EXEC, which is how its file holds a script's
 // writes, with that user's rights, also if the user is off (redis/redis#14541).
-func replayRights(ctx context.Context, c *redis.Client) Rights {
+func (s *Store) replayRights(ctx context.Context, c *redis.Client) Rights {
+	key := s.name("{}")
 	for _, command := range [][]any{
-		{"HSET", "loginhub:{}", "rec", ""}, {"HDEL", "loginhub:{}", "rec"}, {"PEXPIREAT", "loginhub:{}", 1}, {"SET", "loginhub:{}", ""}} {
+		{"HSET", key, "rec", ""}, {"HDEL", key, "rec"}, {"PEXPIREAT", key, 1}, {"SET", key, ""}} {
 		answer, err := c.ACLDryRun(ctx, "default", command...).Result()
 		if err != nil {
 			return RightsUnknown

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -24,6 +25,10 @@ type Store struct {
 	// Each such change costs one command (WAIT) and one round trip to the
 	// replicas more. The zero value waits for none.
 	Replicas int
+	// Prefix begins every key and every channel; set it before the first call.
+	// Stores with different prefixes on one Redis share nothing. "" is
+	// DefaultPrefix.
+	Prefix string
 	// Meter hears how Redis does; set it before the first call. nil: nobody does.
 	Meter Meter
 
@@ -102,14 +107,20 @@ func (s *Store) hear(now, sent time.Time) {
 	}
 }
 
-func key(id ticket.ID) string { return "loginhub:{" + string(id) + "}" }
+// DefaultPrefix is Store.Prefix if it is not set.
+const DefaultPrefix = "loginhub"
+
+// name is a key or a channel of the store's.
+func (s *Store) name(rest string) string { return cmp.Or(s.Prefix, DefaultPrefix) + ":" + rest }
+
+func (s *Store) key(id ticket.ID) string { return s.name("{" + string(id) + "}") }
 
 // Make stores a new ticket's sealed record. made is false where the deadline was
 // reckoned with a clock that is not Redis's: Now is right after that, and the
 // caller makes the record anew.
 func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
 	sent := time.Now()
-	c := &call{script: s.scripts.make, key: key(id), args: []any{
+	c := &call{script: s.scripts.make, key: s.key(id), args: []any{
 		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}
 	err = s.run(ctx, []*call{c})
 	s.called(callMake, sent, err)
@@ -135,7 +146,7 @@ func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline 
 func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
 	calls := make([]*call, len(ids))
 	for i, id := range ids {
-		calls[i] = &call{script: s.scripts.attach, key: key(id), args: []any{node}}
+		calls[i] = &call{script: s.scripts.attach, key: s.key(id), args: []any{node}}
 	}
 	start := time.Now()
 	err := s.run(ctx, calls)
@@ -157,9 +168,9 @@ func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ti
 func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
 	calls := make([]*call, len(changes))
 	for i, c := range changes {
-		calls[i] = &call{script: s.scripts.change, key: key(c.ID), args: []any{
+		calls[i] = &call{script: s.scripts.change, key: s.key(c.ID), args: []any{
 			c.Was, c.Sealed, millis(c.From), millis(c.Until), c.Forget.UnixMilli(),
-			c.Skip, ticket.Mail(c.ID, c.Sealed)}}
+			c.Skip, ticket.Mail(c.ID, c.Sealed), s.mailbox("")}}
 	}
 	var err error
 	start, name := time.Now(), several(len(changes), callChange, callChangeMany)

@@ -11,7 +11,7 @@ import (
 
 // switchesKey is the hash of the clients' switches: client id to a word of package
 // hub's. It is the only key that outlives tickets.
-const switchesKey = "loginhub:switches"
+func (s *Store) switchesKey() string { return s.name("switches") }
 
 //go:embed switch.lua
 var switchLua string
@@ -25,7 +25,7 @@ func (s *Store) Switches(ctx context.Context, clients []string) ([]string, error
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
-	values, err := s.client.HMGet(ctx, switchesKey, clients...).Result()
+	values, err := s.client.HMGet(ctx, s.switchesKey(), clients...).Result()
 	s.called(callOff, start, err)
 	if err != nil {
 		return nil, failure(err)
@@ -54,7 +54,7 @@ func (s *Store) Restore(ctx context.Context, client, was, word string) (bool, er
 }
 
 func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error) {
-	c := &call{script: s.scripts.turn, key: switchesKey, args: args}
+	c := &call{script: s.scripts.turn, key: s.switchesKey(), args: args}
 	start, send := time.Now(), func() error { return s.run(ctx, []*call{c}) }
 	if lasts {
 		send = func() error { return s.lasting(ctx, c) }
@@ -75,5 +75,5 @@ func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error
 func (s *Store) ForgetSwitch(ctx context.Context, client string) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return failure(s.client.HDel(ctx, switchesKey, client).Err())
+	return failure(s.client.HDel(ctx, s.switchesKey(), client).Err())
 }

@@ -33,8 +33,8 @@ var switchStories = map[string]func(*testing.T, *rig){
 		restore("on 2", true, "off")
 	},
 	"what is no hash is an error": func(t *testing.T, r *rig) {
-		must(t, r.look.Set(limit(t), switchesKey, "x", 0).Err())
-		defer r.look.Del(limit(t), switchesKey)
+		must(t, r.look.Set(limit(t), r.switchesKey(), "x", 0).Err())
+		defer r.look.Del(limit(t), r.switchesKey())
 		_, restored := r.Restore(limit(t), "a", "", "off")
 		_, read := r.Switches(limit(t), []string{"a"})
 		for what, err := range map[string]error{"switch": r.Switch(limit(t), "a", "off"), "restore": restored, "read": read} {
@@ -71,7 +71,7 @@ func TestASwitchIsDoneOnceItsReplicaHasIt(t *testing.T) {
 	r.stand(t, []string{"a"}, "off") // written all the same
 	replica := replicaOf(t, server)
 	must(t, r.Switch(limit(t), "a", "on 1"))
-	if got := replica.Client.HGet(limit(t), switchesKey, "a").Val(); got != "on 1" {
+	if got := replica.Client.HGet(limit(t), r.switchesKey(), "a").Val(); got != "on 1" {
 		t.Errorf("it is done, and the replica has %q", got)
 	}
 	must(t, replica.Stall())

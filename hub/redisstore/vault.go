@@ -5,22 +5,12 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	_ "embed"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"loginhub/hub/ticket"
-)
-
-var (
-	//go:embed claim.lua
-	claimLua string
-	//go:embed take.lua
-	takeLua string
 )
 
 // VaultKey is one of the keys that a Vault encrypts with.
@@ -34,9 +24,8 @@ type VaultKey struct {
 // can put none in another's place. What remains to him is to delete a value, or
 // to put an older one of the same name back. It is safe for concurrent use.
 type Vault struct {
-	store        *Store
-	claims, take *redis.Script
-	ring         atomic.Pointer[VaultRing]
+	store *Store
+	ring  atomic.Pointer[VaultRing]
 }
 
 // VaultRing encrypts with its first key and decrypts with all. It does not change.
@@ -66,7 +55,7 @@ func NewVaultRing(keys []VaultKey) (*VaultRing, error) {
 
 // Vault makes a vault in the store.
 func (s *Store) Vault(ring *VaultRing) *Vault {
-	v := &Vault{store: s, claims: redis.NewScript(claimLua), take: redis.NewScript(takeLua)}
+	v := &Vault{store: s}
 	v.ring.Store(ring)
 	return v
 }
@@ -74,7 +63,7 @@ func (s *Store) Vault(ring *VaultRing) *Vault {
 // Reload replaces the keys, for every call that begins from now on.
 func (v *Vault) Reload(ring *VaultRing) { v.ring.Store(ring) }
 
-func vaultKey(name string) string { return "loginhub:vault:{" + name + "}" }
+func (v *Vault) key(name string) string { return v.store.name("vault:{" + name + "}") }
 
 // Now is Redis's clock.
 func (v *Vault) Now() time.Time { return v.store.Now() }
@@ -84,7 +73,7 @@ func (v *Vault) Save(ctx context.Context, name string, value []byte, life time.D
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
-	err := v.store.client.Set(ctx, vaultKey(name), v.ring.Load().seal(name, value), max(life, time.Millisecond)).Err()
+	err := v.store.client.Set(ctx, v.key(name), v.ring.Load().seal(name, value), max(life, time.Millisecond)).Err()
 	v.store.called(callSave, start, err)
 	return failure(err)
 }
@@ -95,7 +84,7 @@ func (v *Vault) Load(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
-	text, err := v.store.client.Get(ctx, vaultKey(name)).Bytes()
+	text, err := v.store.client.Get(ctx, v.key(name)).Bytes()
 	v.store.called(callLoad, start, failure(err))
 	value, err := v.open(v.ring.Load(), name, text, err)
 	if errors.Is(err, ticket.ErrUnknownKey) {
@@ -113,7 +102,7 @@ func (v *Vault) Take(ctx context.Context, name string) ([]byte, error) {
 	defer cancel()
 	start := time.Now()
 	ring := v.ring.Load()
-	text, err := v.take.Run(ctx, v.store.client, []string{vaultKey(name)}, ring.fronts()...).Text()
+	text, err := v.store.scripts.take.Run(ctx, v.store.client, []string{v.key(name)}, ring.fronts()...).Text()
 	v.store.called(callTake, start, failure(err))
 	return v.open(ring, name, []byte(text), err)
 }
@@ -124,7 +113,7 @@ func (v *Vault) Claim(ctx context.Context, name string, life time.Duration) (boo
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
-	first, err := v.claims.Run(ctx, v.store.client, []string{vaultKey(name)}, rand.Text(), max(life.Milliseconds(), 1)).Int()
+	first, err := v.store.scripts.claim.Run(ctx, v.store.client, []string{v.key(name)}, rand.Text(), max(life.Milliseconds(), 1)).Int()
 	v.store.called(callClaim, start, err)
 	return first == 1, failure(err)
 }

@@ -72,6 +72,21 @@ func TestAVaultsValueIsForHoldersOfItsKey(t *testing.T) {
 	}
 }
 
+// TestVault_UnknownVersion: a later version's value is not taken, and stays.
+func TestVault_UnknownVersion(t *testing.T) {
+	redis := hubtest.StartRedis(t)
+	v, ctx := openVault(t, redis.URL, "a1"), t.Context()
+	for _, later := range []string{"2.a1:" + strings.Repeat("x", 40), "2.", "10.\x00"} {
+		redis.Client.Set(ctx, "loginhub:vault:{x}", later, time.Minute)
+		if got, err := v.Take(ctx, "x"); !errors.Is(err, ticket.ErrUnknownKey) || got != nil {
+			t.Errorf("of %q: %q %v", later, got, err)
+		}
+		if stays := redis.Client.Get(ctx, "loginhub:vault:{x}").Val(); stays != later {
+			t.Errorf("%q became %q", later, stays)
+		}
+	}
+}
+
 func TestWhoWritesInRedisLearnsAndForgesNothing(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	ctx := t.Context()

@@ -43,7 +43,18 @@ var (
 	// ErrUnknownClient is a ticket of a client that this node does not have (yet):
 	// a reload on its way. The outside hears ErrStoreUnavailable.
 	ErrUnknownClient = errors.New("this node does not have the ticket's client")
+	// ErrUnknownVersion is a record, message or value of a later version, or
+	// something that looks like one. It counts as ErrUnknownKey everywhere.
+	ErrUnknownVersion error = unknownVersion{}
 )
+
+type unknownVersion struct{}
+
+// Error is the text.
+func (unknownVersion) Error() string { return "sealed in a version that this node does not know" }
+
+// Is makes it an ErrUnknownKey too.
+func (unknownVersion) Is(target error) bool { return target == ErrUnknownKey }
 
 // RetryError is an error that may pass; After says when to try again.
 type RetryError struct {

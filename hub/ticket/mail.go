@@ -7,7 +7,8 @@ import (
 
 // What arrives in a node's mailbox:
 //
-//	tTICKETSEALED   a ticket's new version: its id, then the sealed record
+//	tTICKETSEALED   a ticket's new version: its id, then the sealed record, which
+//	                begins with its version (seal.go)
 //	pNONCE.I        the node's own proof of round NONCE, from master I
 //
 // Anybody who can publish in Redis can send either. The first is opened before
@@ -27,9 +28,9 @@ func Proof(nonce string, master int) []byte {
 }
 
 // ReadMail takes a message apart: a ticket's id and sealed record, which are
-// still to be opened.
+// still to be opened. The length is Open's affair.
 func ReadMail(m []byte) (id ID, sealed []byte, ok bool) {
-	if len(m) <= 1+IDLength || len(m) > 1+IDLength+MaxSealed || m[0] != 't' {
+	if len(m) <= 1+IDLength || m[0] != 't' {
 		return "", nil, false
 	}
 	return ID(m[1 : 1+IDLength]), m[1+IDLength:], true

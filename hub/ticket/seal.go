@@ -9,14 +9,32 @@ import (
 	"fmt"
 )
 
-// A sealed record is text, so that an operator can read it in redis-cli:
+// Sealed bytes are text, so that an operator can read them in redis-cli:
 //
 //	1.KID.MAC.JSON
 //
-// MAC is the HMAC-SHA256 over "loginhub record 1.KID.JSON" under the nodes' key
-// KID, base64url. The JSON names the ticket and the key again: a record copied
-// to another ticket's place does not fit there.
+// MAC is the HMAC-SHA256 over "loginhub WHAT 1.KID.JSON" under the nodes' key KID,
+// base64url. WHAT is "record" or "switch". The JSON names the ticket and the key,
+// or the client, again: a record copied to another ticket's place does not fit
+// there.
+//
+// The bytes begin with the version's number and a dot, and so must those of every
+// later version. What follows the dot is the version's own affair, its length
+// too: a node that does not know the version reads nothing of it (ErrUnknownVersion).
 const sealVersion = "1"
+
+// maxVersion is the length of the longest version number, in digits.
+const maxVersion = 4
+
+// CutVersion takes the version's number off what a node has written into Redis. It
+// is the only place that tells versions apart; ok is false for bytes of no version.
+func CutVersion(written []byte) (version string, rest []byte, ok bool) {
+	number, rest, ok := bytes.Cut(written, []byte("."))
+	if !ok || len(number) == 0 || len(number) > maxVersion || number[0] == '0' || len(bytes.Trim(number, "0123456789")) > 0 {
+		return "", nil, false
+	}
+	return string(number), rest, true
+}
 
 // MaxSealed bounds what is read as a record or message: the longest legal one,
 // every field at its limit and escaped, stays below.
@@ -78,44 +96,68 @@ func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
+	return k.seal(sealRecord, body)
+}
+
+// What is sealed: a seal of one kind never fits another.
+const (
+	sealRecord = "record"
+	sealSwitch = "switch"
+)
+
+func (k Key) seal(what string, body []byte) ([]byte, error) {
 	out := make([]byte, 0, len(sealVersion)+len(k.ID)+macLength+len(body)+3)
 	out = append(out, sealVersion+"."+k.ID+"."...)
-	out = base64.RawURLEncoding.AppendEncode(out, k.mac(body))
+	out = base64.RawURLEncoding.AppendEncode(out, k.mac(what, body))
 	out = append(out, '.')
 	if out = append(out, body...); len(out) > MaxSealed {
-		return nil, fmt.Errorf("seal: a record of %d bytes could not be read again", len(out))
+		return nil, fmt.Errorf("seal: a %s of %d bytes could not be read again", what, len(out))
 	}
 	return out, nil
 }
 
-func (k Key) mac(body []byte) []byte {
+func (k Key) mac(what string, body []byte) []byte {
 	mac := hmac.New(sha256.New, k.Seal)
-	mac.Write([]byte("loginhub record " + sealVersion + "." + k.ID + "."))
+	mac.Write([]byte("loginhub " + what + " " + sealVersion + "." + k.ID + "."))
 	mac.Write(body)
 	return mac.Sum(nil)
 }
 
-// Open is the only way from bytes to a ticket. It returns ErrBrokenSeal for
-// anything that was not sealed by a node of ours for exactly this ticket, and
-// ErrUnknownKey where this node lacks the key to tell.
-func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
-	if len(sealed) > MaxSealed {
-		return Ticket{}, fmt.Errorf("%d bytes: %w", len(sealed), ErrBrokenSeal)
+// unseal checks a seal and gives the key and the body under it.
+func (r *Keyring) unseal(what string, sealed []byte) (Key, []byte, error) {
+	version, rest, ok := CutVersion(sealed)
+	switch {
+	case !ok:
+		return Key{}, nil, fmt.Errorf("%s without a version: %w", what, ErrBrokenSeal)
+	case version != sealVersion: // before the length, which is the version's affair
+		return Key{}, nil, fmt.Errorf("%s of version %s: %w", what, version, ErrUnknownVersion)
+	case len(sealed) > MaxSealed:
+		return Key{}, nil, fmt.Errorf("%s of %d bytes: %w", what, len(sealed), ErrBrokenSeal)
 	}
-	version, rest, _ := bytes.Cut(sealed, []byte("."))
 	kid, rest, _ := bytes.Cut(rest, []byte("."))
 	mac, body, ok := bytes.Cut(rest, []byte("."))
-	if !ok || string(version) != sealVersion || len(mac) != macLength {
-		return Ticket{}, fmt.Errorf("malformed record: %w", ErrBrokenSeal)
+	if !ok || len(mac) != macLength {
+		return Key{}, nil, fmt.Errorf("malformed %s: %w", what, ErrBrokenSeal)
 	}
 	k, ok := r.keys[string(kid)]
 	if !ok {
-		return Ticket{}, fmt.Errorf("record under key %.32q: %w", kid, ErrUnknownKey)
+		return Key{}, nil, fmt.Errorf("%s under key %.32q: %w", what, kid, ErrUnknownKey)
 	}
 	var want [macLength]byte
-	base64.RawURLEncoding.Encode(want[:], k.mac(body))
+	base64.RawURLEncoding.Encode(want[:], k.mac(what, body))
 	if !hmac.Equal(mac, want[:]) {
-		return Ticket{}, fmt.Errorf("wrong MAC: %w", ErrBrokenSeal)
+		return Key{}, nil, fmt.Errorf("wrong MAC: %w", ErrBrokenSeal)
+	}
+	return k, body, nil
+}
+
+// Open is the only way from bytes to a ticket. It returns ErrBrokenSeal for
+// anything that was not sealed by a node of ours for exactly this ticket, and
+// ErrUnknownKey if this node lacks the key, or does not know the version, to tell.
+func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
+	k, body, err := r.unseal(sealRecord, sealed)
+	if err != nil {
+		return Ticket{}, err
 	}
 	var t Ticket
 	if err := json.Unmarshal(body, &t); err != nil {

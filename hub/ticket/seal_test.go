@@ -116,6 +116,26 @@ func TestNoChangedByteOpens(t *testing.T) {
 	refused(t, ring, v.ID, nil, "nothing", ticket.ErrBrokenSeal)
 }
 
+// TestOpen_UnknownVersion: what begins like a later version is not judged, whatever
+// follows and however long it is; all else is broken.
+func TestOpen_UnknownVersion(t *testing.T) {
+	ring := newRing(t)
+	v := full(t)
+	rest := string(seal(t, ring, v)[1:])
+	for _, later := range []string{"2" + rest, "2.", "9999.x", "10" + rest, "2.\x00\xff", "3." + strings.Repeat("x", 2*ticket.MaxSealed)} {
+		_, err := ring.Open(v.ID, []byte(later))
+		if !errors.Is(err, ticket.ErrUnknownVersion) || !errors.Is(err, ticket.ErrUnknownKey) || errors.Is(err, ticket.ErrBrokenSeal) {
+			t.Errorf("%.40q: %v", later, err)
+		}
+	}
+	for _, broken := range []string{"", "2", ".", "..", "0.", "0" + rest, "01" + rest, "12345" + rest, "v2.", "-1" + rest, " 2" + rest, "{}"} {
+		_, err := ring.Open(v.ID, []byte(broken))
+		if !errors.Is(err, ticket.ErrBrokenSeal) || errors.Is(err, ticket.ErrUnknownKey) {
+			t.Errorf("%.40q: %v", broken, err)
+		}
+	}
+}
+
 func TestARecordOfOneTicketDoesNotFitAnother(t *testing.T) {
 	ring := newRing(t)
 	victim, attacker := full(t), newTicket(t, demo)

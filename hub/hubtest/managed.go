@@ -1,0 +1,102 @@
+package hubtest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// StartManaged starts a proxy to the server that refuses commands as a managed
+// Redis does: refuse gives the error's text, or "" to let the command pass. It
+// returns the proxy's URL. The proxy ends with the test.
+func StartManaged(t testing.TB, to *Redis, refuse func(command []string) string) (url string) {
+	t.Helper()
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("managed redis: %v", err)
+	}
+	var work sync.WaitGroup
+	done := make(chan struct{})
+	work.Go(func() {
+		for {
+			near, err := listen.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to.Addr)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			work.Go(func() { <-done; near.Close(); far.Close() })
+			work.Go(func() { io.Copy(near, far); near.Close() })
+			work.Go(func() { passCommands(near, far, refuse); far.Close() })
+		}
+	})
+	t.Cleanup(func() {
+		listen.Close()
+		close(done)
+		work.Wait()
+	})
+	return to.Through(listen.Addr().String())
+}
+
+// passCommands passes a client's commands on. In place of a refused one the server
+// runs a script that answers with the error, so that answers stay in order.
+func passCommands(from io.Reader, to io.Writer, refuse func([]string) string) {
+	in := bufio.NewReader(from)
+	for {
+		command, err := readCommand(in)
+		if err != nil {
+			return
+		}
+		if text := refuse(command); text != "" {
+			command = []string{"EVAL", "return redis.error_reply(ARGV[1])", "0", text}
+		}
+		var out strings.Builder
+		fmt.Fprintf(&out, "*%d\r\n", len(command))
+		for _, word := range command {
+			fmt.Fprintf(&out, "$%d\r\n%s\r\n", len(word), word)
+		}
+		if _, err := io.WriteString(to, out.String()); err != nil {
+			return
+		}
+	}
+}
+
+// readCommand reads a RESP array of bulk strings.
+func readCommand(in *bufio.Reader) ([]string, error) {
+	n, err := readLength(in, '*')
+	if err != nil {
+		return nil, err
+	}
+	command := make([]string, n)
+	for i := range command {
+		length, err := readLength(in, '$')
+		if err != nil {
+			return nil, err
+		}
+		word := make([]byte, length+2)
+		if _, err := io.ReadFull(in, word); err != nil {
+			return nil, err
+		}
+		command[i] = string(word[:length])
+	}
+	return command, nil
+}
+
+func readLength(in *bufio.Reader, kind byte) (int, error) {
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	if line[0] != kind {
+		return 0, fmt.Errorf("%q is no RESP %c", line, kind)
+	}
+	return strconv.Atoi(strings.TrimSpace(line[1:]))
+}

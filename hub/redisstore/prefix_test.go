@@ -1,0 +1,72 @@
+package redisstore
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// TestPrefix_SharesNothing runs everything that two stores can do on one Redis.
+func TestPrefix_SharesNothing(t *testing.T) {
+	t.Parallel()
+	server := hubtest.StartRedis(t)
+	if err := server.Client.Do(limit(t), "ACL", "SETUSER", "loginhub", "~other:*", "&other:*").Err(); err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := newRig(t, server.URL, 1), newRig(t, server.URL, 1)
+	theirs.Prefix = "other"
+	both := map[string]*rig{DefaultPrefix: ours, "other": theirs}
+	id, sealed := newID(), record(1, "made")
+	monitor := server.Monitor(t)
+	for prefix, r := range both {
+		deadline := r.clock(t).Add(time.Minute)
+		if made, err := r.Make(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
+			t.Fatalf("%s: make: %v %v: is there the other's?", prefix, made, err)
+		}
+		r.attach(t, "N1", id)
+		next := record(2, prefix)
+		if out := r.change(t, ticket.Change{ID: id, Was: tag(sealed), Sealed: next, Until: deadline, Forget: deadline}); !out.Done {
+			t.Errorf("%s: change: %+v", prefix, out)
+		}
+		if _, err := r.Prove(limit(t), "N1", "nonce"); err != nil {
+			t.Error(err)
+		}
+		r.stand(t, []string{"demo"}, "")
+		must(t, r.Switch(limit(t), "demo", prefix))
+		r.stand(t, []string{"demo"}, prefix)
+		ring, err := NewVaultRing([]VaultKey{{ID: "k", Key: make([]byte, 32)}})
+		must(t, err)
+		v := r.Vault(ring)
+		must(t, v.Save(limit(t), "x", []byte(prefix), time.Minute))
+		if first, err := v.Claim(limit(t), "c", time.Minute); err != nil || !first {
+			t.Errorf("%s: claim: %v %v", prefix, first, err)
+		}
+		if got, err := v.Load(limit(t), "x"); err != nil || string(got) != prefix {
+			t.Errorf("%s: the vault holds %q %v", prefix, got, err)
+		}
+		if got, err := v.Take(limit(t), "x"); err != nil || string(got) != prefix {
+			t.Errorf("%s: the vault gives %q %v", prefix, got, err)
+		}
+	}
+	for prefix, r := range both {
+		if got := r.attach(t, "", id); string(got.Sealed) != string(record(2, prefix)) {
+			t.Errorf("%s: the ticket is %q", prefix, got.Sealed)
+		}
+	}
+	keys := server.Client.Keys(limit(t), "*").Val()
+	if len(keys) != 8 || slices.ContainsFunc(keys, func(k string) bool {
+		return !strings.HasPrefix(k, "loginhub:") && !strings.HasPrefix(k, "other:")
+	}) {
+		t.Errorf("keys %q", keys)
+	}
+	published := strings.Join(monitor(), "\n")
+	for prefix := range both { // a change and a proof
+		if n := strings.Count(published, `"PUBLISH" "`+prefix+`:mail:N1"`); n != 2 {
+			t.Errorf("%d messages to %s:\n%s", n, prefix, published)
+		}
+	}
+}
