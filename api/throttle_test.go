@@ -135,28 +135,33 @@ func matching() *ticket.Client {
 
 func TestWhoGuessesNumbersTicketAfterTicketIsStopped(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{clients: []*ticket.Client{matching()}, api: limited(1).api})
-	wrong := 0
-	got := until429(t, 6, func(i int) *answer {
-		p := s.make(t, nil, from(i)...)
-		if a := s.phone("mallory").via(t, i, p, "scan"); a.status != 200 {
-			return a
-		}
-		a := s.phone("mallory").via(t, i, p, "confirm", "match", "00") // never one of the numbers
-		if a.status != 429 {
-			a.problem(t, 403, "match_failed")
-			wrong++
-		}
-		return a
-	})
-	if wrong != got || wrong > 7 { // one more comes back every 10 s
-		t.Errorf("%d wrong numbers", wrong)
-	}
-	// Who chooses right is not stopped, however often.
-	for i := range 8 {
-		p := s.make(t, nil, from(100+i)...)
-		s.phone("ann").via(t, i, p, "scan").ok(t, 200)
-		s.phone("ann").via(t, i, p, "confirm", "match", p.match).ok(t, 200)
+	for _, rate := range []int{1, 0} { // 0 turns the other limits off, not this one
+		t.Run(fmt.Sprint("rate ", rate), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, options{clients: []*ticket.Client{matching()}, api: limited(rate).api})
+			wrong := 0
+			got := until429(t, 6, func(i int) *answer {
+				p := s.make(t, nil, from(i)...)
+				if a := s.phone("mallory").via(t, i, p, "scan"); a.status != 200 {
+					return a
+				}
+				a := s.phone("mallory").via(t, i, p, "confirm", "match", "00") // never one of the numbers
+				if a.status != 429 {
+					a.problem(t, 403, "match_failed")
+					wrong++
+				}
+				return a
+			})
+			if wrong != got || wrong > 7 { // one more comes back every 10 s
+				t.Errorf("%d wrong numbers", wrong)
+			}
+			// Who chooses right is not stopped, however often.
+			for i := range 8 {
+				p := s.make(t, nil, from(100+i)...)
+				s.phone("ann").via(t, i, p, "scan").ok(t, 200)
+				s.phone("ann").via(t, i, p, "confirm", "match", p.match).ok(t, 200)
+			}
+		})
 	}
 }
 

@@ -36,6 +36,28 @@ func TestATicketIsNamedByTheHashOfItsSecret(t *testing.T) {
 	}
 }
 
+// A byte that does not vary among 64 secrets is not drawn: by chance once in 2^504.
+func TestSecret_EveryByteIsDrawn(t *testing.T) {
+	var seen [32]map[byte]bool
+	for range 64 {
+		raw, err := base64.RawURLEncoding.DecodeString(ticket.NewSecret().Reveal())
+		if err != nil || len(raw) != len(seen) {
+			t.Fatalf("%d bytes: %v", len(raw), err)
+		}
+		for i, b := range raw {
+			if seen[i] == nil {
+				seen[i] = map[byte]bool{}
+			}
+			seen[i][b] = true
+		}
+	}
+	for i, values := range seen {
+		if len(values) < 2 {
+			t.Errorf("byte %d is always the same", i)
+		}
+	}
+}
+
 func TestASecretOpensItsOwnTicketOnly(t *testing.T) {
 	mine, other := ticket.NewSecret(), ticket.NewSecret()
 	if !mine.Opens(mine.ID()) || mine.Opens(other.ID()) || mine.Opens("") || mine.Opens(mine.ID()[:21]) || mine.Opens(mine.ID()+"A") {

@@ -243,7 +243,13 @@ func TestAnOversizeRecordIsNeitherSealedNorRead(t *testing.T) {
 	ring := newRing(t)
 	v := newTicket(t, demo)
 	good := seal(t, ring, v)
-	refused(t, ring, v.ID, append(good, bytes.Repeat([]byte(" "), ticket.MaxSealed)...), "too long", ticket.ErrBrokenSeal)
+	// With a MAC that fits, so that its length alone is wrong.
+	padded := append(bytes.Clone(good[bytes.IndexByte(good, '{'):]), bytes.Repeat([]byte(" "), ticket.MaxSealed)...)
+	mac := hmac.New(sha256.New, bytes.Repeat([]byte("snew"), 8))
+	mac.Write([]byte("loginhub record 1.new."))
+	mac.Write(padded)
+	long := append([]byte("1.new."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil))+"."), padded...)
+	refused(t, ring, v.ID, long, "too long", ticket.ErrBrokenSeal)
 	v.Claims = json.RawMessage(`"` + strings.Repeat("x", ticket.MaxSealed) + `"`)
 	if _, err := ring.Seal(v); err == nil {
 		t.Error("a record was sealed that nobody could read again")
