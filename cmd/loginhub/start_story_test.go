@@ -193,6 +193,9 @@ func TestStart_LogsOneShortLine(t *testing.T) {
 		if strings.Contains(line, "rate_limit") || strings.Count(log, `"rate_limit":77`) != configured {
 			t.Errorf("%s: the configuration is in\n%s", level, log)
 		}
+		if strings.Contains(log, `"level":"WARN"`) {
+			t.Errorf("%s: the defaults are warned of:\n%s", level, log)
+		}
 		if strings.Contains(welcome, "LOGINHUB_CLIENTS") || !strings.Contains(welcome, "LOGINHUB_REDIS_URL") {
 			t.Errorf("%s: the welcome asks for what is set, or not for what is missing:\n%s", level, welcome)
 		}

@@ -14,7 +14,7 @@ import (
 const (
 	// comeBack is how long a page may need until it is back for its token: it takes
 	// a line for dead after 45 s of silence, connects again within 2 s, and if that
-	// fails once more within 10 s (contract 4.4).
+	// fails once more within 10 s (frontend/client, api/PROTOCOL.md).
 	comeBack = 45*time.Second + 2*time.Second + 10*time.Second
 	// providerCall is how long one call of a provider may take (package api).
 	providerCall = 10 * time.Second
