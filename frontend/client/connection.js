@@ -1,37 +1,37 @@
 /** @import * as T from './types.js' */
-import { backoff, moment, since } from './elapsed.js'
-import { openPoll, WAIT } from './poll.js'
+import { backoff, elapsed, readClocks } from './elapsed.js'
+import { openPoll, POLL_WAIT } from './poll.js'
 import { openSocket } from './socket.js'
 import { ackTicket, Problem } from './ticket.js'
 
-const SOCKET_TIMEOUT = 2500 // a socket that is silent for longer gets a poll beside it
-const SOCKET_TRUST = 25000 // the hub repeats the view every 20 s
-const SOCKET_RETRY = 120000 // a network that blocks sockets may be left
-const CHECK_TIMEOUT = 1000 // a check that takes longer counts as failed
+const SOCKET_TIMEOUT = 2500 // ms; without a view by then, a poll runs beside the socket
+const SOCKET_MAX_SILENCE = 25000 // ms; the hub repeats the view every 20 s
+const SOCKET_RETRY = 120000 // ms; the network may have changed
+const CHECK_TIMEOUT = 1000 // ms; a check that takes longer counts as failed
 const CHECK_STEP = 250
-const CHECK_STEPS = 6 // as many connections as a browser keeps to one host
-const MOST_POLLS = 4
-const LONGEST_PAUSE = 10000
+const CHECK_STEPS = 6 // a browser keeps at most six connections to one host
+const MAX_POLLS = 4
+const MAX_PAUSE = 10000
 const CLOCK_CHECK = 1000
 const CLOCK_JUMP = 3000
 const STORAGE_KEY = 'loginhub.sockets'
 
-/** Keeps one ticket connected over whichever transport delivers. */
+/** Keeps one ticket connected, over a socket, polls, or both. */
 export class Connection {
   /** @type {T.Socket=} */
   #socket
-  /** @type {T.Transport[]} more than one while none has been answered */
+  /** @type {T.Transport[]} more than one until one is answered */
   #polls = []
-  /** @type {'connecting' | 'asking' | 'waiting' | 'settled'} waiting: for the next try */
-  #phase = 'settled'
-  #env; #ticket; #on; #askedAt; #socketAt; #refusedAt
-  #timer = 0; #clockTimer = 0; #pause = 0; #fails = 0
-  #fresh = false // the socket was opened after the last wake
-  #spoke = false // the socket has brought a view
-  #works = false // some socket has
+  /** @type {'connecting' | 'checking' | 'retrying' | 'idle'} idle: no attempt is timed */
+  #phase = 'idle'
+  #env; #ticket; #on; #checkStartedAt; #socketActiveAt; #refusedAt
+  #timer = 0; #clockTimer = 0; #pause = 0; #failures = 0
+  #socketIsNew = false // the socket was opened after the last wake
+  #socketHasView = false // this socket has brought a view
+  #socketsWork = false // some socket has brought a view
   #bySocket = false // the last view came over the socket
-  #avoid = false // the socket was closed for a reason that a new one would meet too
-  #blocked // sockets failed in this session where polls did not
+  #avoidSocket = false // the socket was closed for a reason that would close a new one too
+  #socketsBlocked // in this session sockets failed and polls succeeded
 
   /**
    * @param {T.Env} env
@@ -42,14 +42,15 @@ export class Connection {
     this.#env = env
     this.#ticket = ticket
     this.#on = on
-    this.#askedAt = this.#socketAt = this.#refusedAt = moment(env)
-    this.#blocked = Boolean(stored(env, (storage) => storage.getItem(STORAGE_KEY)))
+    this.#checkStartedAt = this.#socketActiveAt = this.#refusedAt = readClocks(env)
+    this.#socketsBlocked = Boolean(withStorage(env, (storage) => storage.getItem(STORAGE_KEY)))
     this.#open()
     this.#checkClocks()
   }
 
   /**
-   * Acknowledges over what brought the last view; rejects if the hub was not told.
+   * Acknowledges over the transport that brought the last view. Rejects if the hub did not
+   * receive it.
    *
    * @param {number} seq
    */
@@ -57,89 +58,89 @@ export class Connection {
     if (!this.#bySocket || !this.#socket?.ack(seq)) await ackTicket(this.#env, this.#ticket, seq)
   }
 
-  /** Disconnects; `wake` connects again. */
+  /** Disconnects. `wake` connects again. */
   close() {
     this.#env.clock.clearTimeout(this.#timer)
     this.#env.clock.clearTimeout(this.#clockTimer)
     this.#socket?.close()
     this.#socket = undefined
     this.#closePolls()
-    this.#phase = 'settled'
+    this.#phase = 'idle'
   }
 
   /**
-   * Asks the hub at once by a short poll beside the socket, which may be dead without a sign.
-   * `stale`: what was asked before may be lost. `anew`: so is the socket.
+   * Sends a short poll at once, beside the socket: a dead socket gives no sign. `stale`: requests
+   * sent before may be lost. `reconnect`: the socket may be lost too.
    */
-  wake({ anew = false, stale = false } = {}) {
+  wake({ reconnect = false, stale = false } = {}) {
     const env = this.#env
-    if (since(env, this.#refusedAt) < this.#pause) return
-    const asking = this.#phase === 'asking' || this.#phase === 'connecting'
-    if (asking && !stale && since(env, this.#askedAt) < CHECK_TIMEOUT) return
-    const lost = this.#socket ? since(env, this.#socketAt) > SOCKET_TRUST : !this.#polls.length
-    this.#fails = 0
-    this.#fresh = false
-    if (anew || lost) this.#openSocket()
-    this.#ask(CHECK_STEP, 0)
+    if (elapsed(env, this.#refusedAt) < this.#pause) return
+    const checking = this.#phase === 'checking' || this.#phase === 'connecting'
+    if (checking && !stale && elapsed(env, this.#checkStartedAt) < CHECK_TIMEOUT) return
+    const socketLost = this.#socket ? elapsed(env, this.#socketActiveAt) > SOCKET_MAX_SILENCE : !this.#polls.length
+    this.#failures = 0
+    this.#socketIsNew = false
+    if (reconnect || socketLost) this.#openSocket()
+    this.#startCheck(CHECK_STEP, 0)
     this.#checkClocks()
   }
 
   #open() {
     const kept = this.#socket
-    if (!kept && !this.#avoid) this.#openSocket()
-    if (kept || this.#avoid || this.#blocked) return this.#ask(SOCKET_TIMEOUT, WAIT)
+    if (!kept && !this.#avoidSocket) this.#openSocket()
+    if (kept || this.#avoidSocket || this.#socketsBlocked) return this.#startCheck(SOCKET_TIMEOUT, POLL_WAIT)
     this.#phase = 'connecting'
-    this.#askedAt = moment(this.#env)
-    this.#after(SOCKET_TIMEOUT, () => this.#ask(SOCKET_TIMEOUT, WAIT))
+    this.#checkStartedAt = readClocks(this.#env)
+    this.#setTimer(SOCKET_TIMEOUT, () => this.#startCheck(SOCKET_TIMEOUT, POLL_WAIT))
   }
 
   #openSocket() {
     this.#socket?.close()
-    this.#fresh = true
-    this.#spoke = this.#bySocket = false
-    this.#socketAt = moment(this.#env)
+    this.#socketIsNew = true
+    this.#socketHasView = this.#bySocket = false
+    this.#socketActiveAt = readClocks(this.#env)
     this.#socket = openSocket(this.#env, this.#ticket, {
       view: (view) => this.#socketView(view),
-      down: (code) => this.#socketDown(code),
+      end: (code) => this.#socketEnded(code),
     })
   }
 
   /**
-   * Asks by polls until one is answered. A browser keeps connections for reuse, and each request
-   * hangs on one that died without a sign: another request takes another connection.
+   * Sends polls until one is answered. A browser reuses connections, and a request on a dead one
+   * hangs. Another request takes another connection.
    *
    * @param {number} step milliseconds until the next poll
    * @param {number} wait
    */
-  #ask(step, wait) {
+  #startCheck(step, wait) {
     this.#closePolls()
-    this.#phase = 'asking'
-    this.#askedAt = moment(this.#env)
+    this.#phase = 'checking'
+    this.#checkStartedAt = readClocks(this.#env)
     this.#openPoll(step, wait, 1)
   }
 
   /**
    * @param {number} step
    * @param {number} wait
-   * @param {number} tries
+   * @param {number} attempt
    */
-  #openPoll(step, wait, tries) {
+  #openPoll(step, wait, attempt) {
     const poll = openPoll(this.#env, this.#ticket, {
       view: (view) => {
         this.#closePolls(poll)
         this.#pollView(view)
       },
-      down: (problem) => {
+      end: (problem) => {
         this.#polls = this.#polls.filter((other) => other !== poll)
-        if (!problem.foreign || !this.#polls.length) this.#pollDown(problem)
+        if (!problem.foreign || !this.#polls.length) this.#pollEnded(problem)
       },
     }, wait)
     this.#polls.push(poll)
-    if (this.#polls.length > MOST_POLLS) this.#polls.shift()?.close()
-    this.#after(step, () => {
-      const failed = tries * step >= CHECK_TIMEOUT
-      if (failed && !this.#fresh) this.#openSocket()
-      this.#openPoll(tries < CHECK_STEPS ? step : Math.min(step * 2, LONGEST_PAUSE), wait, tries + 1)
+    if (this.#polls.length > MAX_POLLS) this.#polls.shift()?.close()
+    this.#setTimer(step, () => {
+      const failed = attempt * step >= CHECK_TIMEOUT
+      if (failed && !this.#socketIsNew) this.#openSocket()
+      this.#openPoll(attempt < CHECK_STEPS ? step : Math.min(step * 2, MAX_PAUSE), wait, attempt + 1)
       if (failed) this.#on.live(false)
     })
   }
@@ -152,114 +153,114 @@ export class Connection {
 
   /** @param {T.View} view */
   #socketView(view) {
-    this.#spoke = this.#works = this.#bySocket = true
-    this.#avoid = false
-    this.#socketAt = moment(this.#env)
-    if (this.#blocked) this.#remember('')
-    // What an old socket brings can have been on the way since before the wake: the check goes on.
-    if (this.#fresh || this.#phase !== 'asking') {
+    this.#socketHasView = this.#socketsWork = this.#bySocket = true
+    this.#avoidSocket = false
+    this.#socketActiveAt = readClocks(this.#env)
+    if (this.#socketsBlocked) this.#setSocketsBlocked('')
+    // A view from an old socket may have been sent before the wake, so the check continues.
+    if (this.#socketIsNew || this.#phase !== 'checking') {
       this.#closePolls()
-      this.#settle()
+      this.#setIdle()
     }
-    this.#heard(view)
+    this.#received(view)
   }
 
   /** @param {T.View?} view */
   #pollView(view) {
     this.#bySocket = false
-    if (!this.#works && !this.#blocked) this.#remember('blocked') // until a socket brings a view
-    this.#settle()
-    if (!this.#socket && since(this.#env, this.#socketAt) > SOCKET_RETRY) this.#openSocket()
-    this.#heard(view)
+    if (!this.#socketsWork && !this.#socketsBlocked) this.#setSocketsBlocked('blocked') // until a socket brings a view
+    this.#setIdle()
+    if (!this.#socket && elapsed(this.#env, this.#socketActiveAt) > SOCKET_RETRY) this.#openSocket()
+    this.#received(view)
   }
 
   /** @param {T.View?} view */
-  #heard(view) {
-    this.#fails = 0
+  #received(view) {
+    this.#failures = 0
     this.#on.live(true)
     if (view) this.#on.view(view)
   }
 
   /** @param {number} code */
-  #socketDown(code) {
+  #socketEnded(code) {
     this.#socket = undefined
     const restarting = code === 1012 || code === 1013
-    this.#avoid ||= !restarting && ![1001, 1005, 1006, 1014].includes(code)
+    this.#avoidSocket ||= !restarting && ![1001, 1005, 1006, 1014].includes(code)
     if (this.#polls.length) return
     if (code === 4001) {
       this.close()
       return this.#on.fail(new Problem('replaced'))
     }
-    if (this.#phase === 'waiting') return
-    // A refused socket gives no reason; the poll does.
-    if (this.#avoid || !this.#spoke || this.#fails) return this.#ask(SOCKET_TIMEOUT, WAIT)
-    this.#later(restarting ? this.#env.random() * 2000 : backoff(this.#env, 0))
+    if (this.#phase === 'retrying') return
+    // A refused socket gives no reason. A poll does.
+    if (this.#avoidSocket || !this.#socketHasView || this.#failures) return this.#startCheck(SOCKET_TIMEOUT, POLL_WAIT)
+    this.#retryLater(restarting ? this.#env.random() * 2000 : backoff(this.#env, 0))
   }
 
   /** @param {T.Problem} problem */
-  #pollDown(problem) {
+  #pollEnded(problem) {
     this.#closePolls()
     if (!problem.passing) {
       this.close()
       return [404, 410].includes(problem.status) ? this.#on.gone() : this.#on.fail(problem)
     }
-    // A full node refuses the poll and keeps the socket. A socket that was opened since may yet speak.
-    if (problem.foreign && !this.#fresh) {
+    // A full node refuses polls and keeps its sockets. A new socket may still bring a view.
+    if (problem.foreign && !this.#socketIsNew) {
       this.#socket?.close()
       this.#socket = undefined
     }
-    this.#refusedAt = moment(this.#env)
-    this.#pause = Math.min((problem.retryAfter ?? 0) * 1000, LONGEST_PAUSE)
-    this.#later(Math.min(this.#pause + backoff(this.#env, this.#fails), LONGEST_PAUSE))
+    this.#refusedAt = readClocks(this.#env)
+    this.#pause = Math.min((problem.retryAfter ?? 0) * 1000, MAX_PAUSE)
+    this.#retryLater(Math.min(this.#pause + backoff(this.#env, this.#failures), MAX_PAUSE))
   }
 
   /** @param {number} delay */
-  #later(delay) {
-    this.#fails++
-    this.#phase = 'waiting'
-    this.#after(delay, () => this.#open())
-    if (!this.#socket || !this.#spoke) this.#on.live(false)
+  #retryLater(delay) {
+    this.#failures++
+    this.#phase = 'retrying'
+    this.#setTimer(delay, () => this.#open())
+    if (!this.#socket || !this.#socketHasView) this.#on.live(false)
   }
 
-  #settle() {
+  #setIdle() {
     this.#env.clock.clearTimeout(this.#timer)
-    this.#phase = 'settled'
+    this.#phase = 'idle'
   }
 
   /**
    * @param {number} ms
    * @param {() => void} run
    */
-  #after(ms, run) {
+  #setTimer(ms, run) {
     this.#env.clock.clearTimeout(this.#timer)
     this.#timer = this.#env.clock.setTimeout(run, ms)
   }
 
-  /** A wall clock that went on alone shows that the machine slept, which no event says. */
+  /** If only the wall clock advanced, the machine slept. No event reports that. */
   #checkClocks() {
     const env = this.#env
-    const [monotonic, wall] = moment(env)
+    const [monotonic, wall] = readClocks(env)
     env.clock.clearTimeout(this.#clockTimer)
     this.#clockTimer = env.clock.setTimeout(() => {
-      const [now, wallNow] = moment(env)
+      const [now, wallNow] = readClocks(env)
       if (wallNow - wall - (now - monotonic) > CLOCK_JUMP) this.wake({ stale: true })
       this.#checkClocks()
     }, CLOCK_CHECK)
   }
 
   /** @param {string} value */
-  #remember(value) {
-    this.#blocked = Boolean(value)
-    stored(this.#env, (storage) => storage.setItem(STORAGE_KEY, value))
+  #setSocketsBlocked(value) {
+    this.#socketsBlocked = Boolean(value)
+    withStorage(this.#env, (storage) => storage.setItem(STORAGE_KEY, value))
   }
 }
 
 /**
- * If storage is forbidden, each page finds out by itself.
+ * Calls `use` with the storage. Storage may be forbidden: then the result is undefined.
  *
- * @type {T.Stored}
+ * @type {T.WithStorage}
  */
-function stored(env, use) {
+function withStorage(env, use) {
   try {
     return use(env.storage())
   } catch { /* as if nothing were stored */ }

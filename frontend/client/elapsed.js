@@ -1,23 +1,24 @@
 /** @import * as T from './types.js' */
 
 /**
- * Now by the monotonic clock, which stops while a phone keeps the page in the background or a
- * laptop sleeps, and by the wall clock, which goes on but can be set.
+ * Reads the monotonic clock and the wall clock. The first stops while a phone keeps the page in
+ * the background or a laptop sleeps. The second goes on, but can be set.
  *
- * @type {T.Now}
+ * @type {T.ReadClocks}
  */
-export const moment = ({ clock }) => [clock.now(), clock.wall?.() ?? Date.now()]
+export const readClocks = ({ clock }) => [clock.now(), clock.wall?.() ?? Date.now()]
 
 /**
- * Milliseconds since a moment, by the clock that went further.
+ * Milliseconds since a reading, by the clock that advanced further.
  *
- * @type {T.Since}
+ * @type {T.Elapsed}
  */
-export const since = (env, then) => Math.max(...moment(env).map((now, i) => now - then[i]))
+export const elapsed = (env, start) => Math.max(...readClocks(env).map((now, i) => now - start[i]))
 
 /**
- * Full jitter, so that pages do not come back all at once. With the caller's pause at most 10 s.
+ * A random pause (full jitter), so that pages do not reconnect all at once. At most 9 s: with the
+ * caller's own pause of 1 s at most 10 s.
  *
  * @type {T.Backoff}
  */
-export const backoff = (env, fails) => env.random() * Math.min(9000, 1000 * 2 ** fails)
+export const backoff = (env, failures) => env.random() * Math.min(9000, 1000 * 2 ** failures)

@@ -1,17 +1,17 @@
 import { Connection } from './connection.js'
-import { backoff, moment, since } from './elapsed.js'
-import { makeTicket, Problem } from './ticket.js'
+import { backoff, elapsed, readClocks } from './elapsed.js'
+import { createTicket, Problem } from './ticket.js'
 
 export { Problem } from './ticket.js'
 
 /** @import * as T from './types.js' */
 
 const LIFECYCLE = ['visibilitychange', 'pagehide', 'pageshow', 'freeze', 'resume', 'online']
-const LONGEST_REFUSAL = 60 // seconds
-const ACK_TIMEOUT = 3000
+const MAX_RETRY_AFTER = 60 // seconds
+const ACK_TIMEOUT = 3000 // ms
 
 /**
- * Starts a login. Throws a TypeError if `hub` is no URL.
+ * Starts a login. Throws a TypeError if `hub` is not a URL.
  *
  * @param {T.Options} options
  */
@@ -36,7 +36,7 @@ export function createLogin(options) {
 }
 
 /**
- * The address below which the hub's paths are, with a slash at the end.
+ * The hub's base URL, with a slash at the end.
  *
  * @param {string} hub
  */
@@ -47,7 +47,7 @@ function baseURL(hub) {
   return url.href
 }
 
-/** One login, from the creation of its ticket to the acknowledged token: `State` is its machine. */
+/** One login, from the creation of its ticket to the acknowledged token. `State` lists its states. */
 class Login {
   #env
   /** @type {T.Snapshot} */
@@ -59,83 +59,84 @@ class Login {
   /** @type {T.View=} */
   #confirmed
   #confirmedAt
-  #turn = new AbortController() // aborted when another ticket takes over
-  #seq = 0; #deadline = 0; #renewed = 0; #fails = 0; #retry = 0
-  #making = false; #delivering = false; #taken = false; #asleep = false
-  #stale = false // the page was hidden since the last wake: what was asked before may be lost
-  #ended = new AbortController()
+  #attempt = new AbortController() // aborted when another ticket replaces this one
+  #seq = 0; #deadline = 0; #renewals = 0; #failures = 0; #retryTimer = 0
+  #creating = false; #delivering = false; #accepted = false; #renewalPending = false
+  #stale = false // the page was hidden since the last wake, so requests sent before may be lost
+  #stopped = new AbortController()
 
   /** @param {T.Env} env */
   constructor(env) {
     this.#env = env
-    this.#confirmedAt = moment(env)
-    const { signal } = this.#ended
+    this.#confirmedAt = readClocks(env)
+    const { signal } = this.#stopped
     for (const target of [env.win, env.doc]) {
       for (const type of LIFECYCLE) target?.addEventListener(type, (event) => this.#lifecycle(event), { signal })
     }
     queueMicrotask(() => signal.aborted || this.refresh())
   }
 
-  /** Whole seconds left, by the hub's last view and the monotonic clock. */
+  /** Whole seconds left, from the hub's last view and the monotonic clock. */
   get remaining() {
     return Math.max(0, Math.ceil((this.#deadline - this.#env.clock.now()) / 1000)) || 0
   }
 
-  /** The ticket of the code that is shown. */
+  /** The ticket of the QR code on the page. */
   get ticket() {
     return this.#ticket
   }
 
-  /** The user wants a new code. */
+  /** Gets a new QR code, as the user asked. */
   refresh() {
-    this.#renewed = this.#fails = 0
-    this.#make('making')
+    this.#renewals = this.#failures = 0
+    this.#createTicket('making')
   }
 
+  /** Ends the login. No callback is called any more. */
   stop() {
-    this.#ended.abort()
-    this.#drop()
+    this.#stopped.abort()
+    this.#reset()
   }
 
   /** @param {{type: string, persisted?: boolean}} event */
   #lifecycle({ type, persisted }) {
     const hidden = type === 'visibilitychange' && this.#env.doc?.hidden
-    if (type === 'pagehide') this.#connection?.close() // or the browser does not keep the page
+    if (type === 'pagehide') this.#connection?.close() // otherwise the browser does not cache the page
     if (hidden || type === 'pagehide' || type === 'freeze') this.#stale = true
     else this.#wake(type === 'online' || persisted)
   }
 
-  /** @param {boolean=} anew */
-  #wake(anew) {
+  /** @param {boolean=} reconnect */
+  #wake(reconnect) {
     const stale = this.#stale
     this.#stale = false
-    if (this.#asleep) return this.#renew()
-    this.#connection?.wake({ anew, stale })
-    if (this.#confirmed && !this.#taken) this.#deliver()
+    if (this.#renewalPending) return this.#renew()
+    this.#connection?.wake({ reconnect, stale })
+    if (this.#confirmed && !this.#accepted) this.#deliver()
     const { error } = this.#snapshot
-    if (this.#making ? stale : this.#retry && error && !error.retryAfter) this.#make()
+    if (this.#creating ? stale : this.#retryTimer && error && !error.retryAfter) this.#createTicket()
   }
 
-  #drop() {
-    this.#turn.abort()
-    this.#env.clock.clearTimeout(this.#retry)
+  #reset() {
+    this.#attempt.abort()
+    this.#env.clock.clearTimeout(this.#retryTimer)
     this.#connection?.close()
     this.#connection = this.#confirmed = undefined
-    this.#retry = 0
-    this.#making = this.#delivering = this.#taken = this.#asleep = false
+    this.#retryTimer = 0
+    this.#creating = this.#delivering = this.#accepted = this.#renewalPending = false
   }
 
   /** @param {'making'=} state */
-  async #make(state) {
-    this.#drop()
-    const { signal } = this.#turn = new AbortController()
-    this.#making = true
-    if (state) this.#tell({ state })
+  async #createTicket(state) {
+    this.#reset()
+    const { signal } = this.#attempt = new AbortController()
+    this.#creating = true
+    if (state) this.#report({ state })
     try {
-      const ticket = await makeTicket(this.#env, signal)
-      if (!signal.aborted) this.#begin(ticket, signal)
+      const ticket = await createTicket(this.#env, signal)
+      if (!signal.aborted) this.#connect(ticket, signal)
     } catch (problem) {
-      if (!signal.aborted) this.#refused(/** @type {T.Problem} */ (problem))
+      if (!signal.aborted) this.#creationFailed(/** @type {T.Problem} */ (problem))
     }
   }
 
@@ -143,34 +144,34 @@ class Login {
    * @param {T.Ticket} ticket
    * @param {AbortSignal} signal
    */
-  #begin(ticket, signal) {
-    this.#making = false
+  #connect(ticket, signal) {
+    this.#creating = false
     this.#ticket = ticket
-    this.#seq = this.#fails = 0
+    this.#seq = this.#failures = 0
     this.#view(ticket)
     if (signal.aborted) return
     this.#connection = new Connection(this.#env, ticket, {
       view: (view) => signal.aborted || this.#view(view),
-      live: (live) => signal.aborted || live === this.#snapshot.live || this.#tell({ ...this.#snapshot, live }),
+      live: (live) => signal.aborted || live === this.#snapshot.live || this.#report({ ...this.#snapshot, live }),
       gone: () => this.#expired(),
-      fail: (error) => this.#lost() || this.#end({ state: 'error', error }),
+      fail: (error) => this.#ticketEnded() || this.#end({ state: 'error', error }),
     })
   }
 
   /** @param {T.Problem} error */
-  #refused(error) {
+  #creationFailed(error) {
     if (!error.passing) return this.#end({ state: 'error', error })
-    this.#making = false
+    this.#creating = false
     const { retryAfter } = error
-    const pause = backoff(this.#env, this.#fails++)
-    const delay = 1000 * Math.min(retryAfter ?? 1, LONGEST_REFUSAL) + pause
-    this.#retry = this.#env.clock.setTimeout(() => this.#make(), delay)
-    this.#tell({ state: 'error', live: false, error, retryIn: Math.ceil(delay / 1000) })
+    const pause = backoff(this.#env, this.#failures++)
+    const delay = 1000 * Math.min(retryAfter ?? 1, MAX_RETRY_AFTER) + pause
+    this.#retryTimer = this.#env.clock.setTimeout(() => this.#createTicket(), delay)
+    this.#report({ state: 'error', live: false, error, retryIn: Math.ceil(delay / 1000) })
   }
 
   /** @param {T.View} view */
   #view(view) {
-    if (view.seq < this.#seq) return // overtaken on the other transport
+    if (view.seq < this.#seq) return // the other transport brought a newer view
     this.#seq = view.seq
     const { state, user, expires_in: left } = view
     if (left !== undefined) this.#deadline = this.#env.clock.now() + left * 1000
@@ -178,113 +179,113 @@ class Login {
     const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode } = /** @type {T.Ticket} */ (this.#ticket)
     const snapshot = { state, live: true, qrUrl, qrImage, matchCode, user }
     if (state === 'consumed' || state === 'rejected') return this.#end(snapshot)
-    const { signal } = this.#turn
-    this.#tell(snapshot)
+    const { signal } = this.#attempt
+    this.#report(snapshot)
     if (state !== 'confirmed' || signal.aborted) return
     if (this.#confirmed?.seq !== view.seq) {
       this.#confirmed = view
-      this.#confirmedAt = moment(this.#env)
+      this.#confirmedAt = readClocks(this.#env)
     }
-    if (this.#taken || !this.#retry) this.#deliver()
+    if (this.#accepted || !this.#retryTimer) this.#deliver()
   }
 
-  /** Gives the token to the site until it takes it, then tells the hub. */
+  /** Passes the token to the site until the site accepts it, then acknowledges it to the hub. */
   async #deliver() {
     if (this.#delivering || !this.#confirmed) return
-    const { signal } = this.#turn
+    const { signal } = this.#attempt
     const { seq } = this.#confirmed
     this.#delivering = true
-    this.#env.clock.clearTimeout(this.#retry)
-    this.#retry = 0
+    this.#env.clock.clearTimeout(this.#retryTimer)
+    this.#retryTimer = 0
     try {
-      if (!this.#taken) await handOver(this.#env, this.#confirmed)
+      if (!this.#accepted) await passToken(this.#env, this.#confirmed)
       if (signal.aborted) return
-      this.#taken = true
-      if (!this.#connection) return this.#lost()
+      this.#accepted = true
+      if (!this.#connection) return this.#ticketEnded()
       await this.#connection.ack(seq)
-      this.#again(ACK_TIMEOUT) // over a dead socket it is lost without a sign
+      this.#retryDelivery(ACK_TIMEOUT) // on a dead socket it is lost without a sign
     } catch (error) {
-      if (!signal.aborted) this.#undelivered(/** @type {Error} */ (error))
+      if (!signal.aborted) this.#deliveryFailed(/** @type {Error} */ (error))
     } finally {
       if (!signal.aborted) this.#delivering = false
     }
   }
 
   /** @param {Error | T.Problem} error */
-  #undelivered(error) {
+  #deliveryFailed(error) {
     const env = this.#env
-    if (this.#taken) {
+    if (this.#accepted) {
       const final = error instanceof Problem && !error.passing
-      if ((final && [404, 410].includes(error.status)) || !this.remaining) return this.#lost()
+      if ((final && [404, 410].includes(error.status)) || !this.remaining) return this.#ticketEnded()
       if (final) return // the next view has another seq
     } else {
       const { token_expires_in: left = 60 } = /** @type {T.View} */ (this.#confirmed)
-      if (since(env, this.#confirmedAt) >= left * 1000) {
+      if (elapsed(env, this.#confirmedAt) >= left * 1000) {
         return this.#end({ state: 'error', error: new Problem('token_not_accepted', 0, String(error?.message ?? error)) })
       }
     }
-    this.#again(0)
+    this.#retryDelivery(0)
   }
 
   /** @param {number} pause */
-  #again(pause) {
-    this.#retry = this.#env.clock.setTimeout(() => {
+  #retryDelivery(pause) {
+    this.#retryTimer = this.#env.clock.setTimeout(() => {
       this.#connection?.wake()
       this.#deliver()
-    }, pause + backoff(this.#env, ++this.#fails))
+    }, pause + backoff(this.#env, ++this.#failures))
   }
 
-  /** The hub has no more to say of this ticket; true if its login goes on: the token outlives it. */
-  #lost() {
+  /** The hub's ticket has ended. Reports whether the login continues with the token. */
+  #ticketEnded() {
     if (!this.#confirmed) return false
     this.#connection?.close()
     this.#connection = undefined
-    if (this.#taken) this.#end({ ...this.#snapshot, state: 'consumed' })
+    if (this.#accepted) this.#end({ ...this.#snapshot, state: 'consumed' })
     return true
   }
 
   #expired() {
-    if (this.#lost()) return
-    this.#drop()
-    this.#asleep = this.#renewed < this.#env.renewals
-    this.#tell({ ...this.#snapshot, state: 'expired' })
+    if (this.#ticketEnded()) return
+    this.#reset()
+    this.#renewalPending = this.#renewals < this.#env.renewals
+    this.#report({ ...this.#snapshot, state: 'expired' })
     this.#renew()
   }
 
-  /** Never in a hidden tab. */
+  /** Renews an expired ticket, never in a hidden tab. */
   #renew() {
-    if (!this.#asleep || this.#env.doc?.hidden) return
-    this.#renewed++
-    this.#make('making')
+    if (!this.#renewalPending || this.#env.doc?.hidden) return
+    this.#renewals++
+    this.#createTicket('making')
   }
 
   /** @param {T.Snapshot} snapshot */
   #end(snapshot) {
-    this.#drop()
-    this.#tell(snapshot)
+    this.#reset()
+    this.#report(snapshot)
   }
 
   /** @param {T.Snapshot} snapshot */
-  #tell(snapshot) {
+  #report(snapshot) {
     this.#snapshot = snapshot
     try {
       this.#env.onState(snapshot)
     } catch (err) {
-      this.#env.clock.setTimeout(() => { throw err }) // the site's own mistake stops nothing here
+      this.#env.clock.setTimeout(() => { throw err }) // an error of the site does not stop the login
     }
   }
 }
 
 /**
- * Rejects if the site's handler rejects or gives a Response that is no success: `fetch` resolves
- * on a 500 too.
+ * Passes the token to the site. Rejects if the site's callback rejects, or returns a Response
+ * whose `ok` is false: `fetch` resolves on a 500 too.
  *
  * @param {T.Env} env
  * @param {T.View} view
  */
-async function handOver(env, view) {
+async function passToken(env, view) {
   /** @type {any} */
-  const taken = await env.onToken?.(view.token ?? '', view)
-  const refused = [taken].flat().find((answer) => answer?.ok === false)
+  const result = await env.onToken?.(view.token ?? '', view)
+  const refused = [result].flat().find((answer) => answer?.ok === false)
   if (refused) throw new Error(`The site answered ${refused.status}.`)
 }

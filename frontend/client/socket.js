@@ -1,10 +1,10 @@
 import { hubURL, isView, ticketPath } from './ticket.js'
 
-// The hub repeats the view every 20 s: two missed ones are a dead connection.
-const SILENCE = 45000
+// The hub repeats the view every 20 s: after two missed ones the connection is dead.
+const SILENCE_TIMEOUT = 45000 // ms
 
 /**
- * The reason for an end is the close code.
+ * Opens the socket of a ticket. The reason for its end is the close code.
  *
  * @type {import('./types.js').OpenSocket}
  */
@@ -16,29 +16,29 @@ export function openSocket(env, ticket, on) {
     env.clock.clearTimeout(timer)
     if (!ws) return
     ws.onmessage = ws.onclose = null
-    ws.close() // not waited for: a dead connection never finishes its close handshake
+    ws.close() // not awaited: a dead connection never completes its close handshake
   }
-  const down = (code = 1006) => {
+  const end = (code = 1006) => {
     close()
-    on.down(code)
+    on.end(code)
   }
-  const expect = (ms = SILENCE) => {
+  const restartTimer = (ms = SILENCE_TIMEOUT) => {
     env.clock.clearTimeout(timer)
-    timer = env.clock.setTimeout(down, ms)
+    timer = env.clock.setTimeout(end, ms)
   }
-  expect()
+  restartTimer()
   try {
     ws = new env.WebSocket(hubURL(env, ticketPath(ticket, 'ws')).href.replace(/^http/, 'ws'),
       ['loginhub.v1', `loginhub.secret.${ticket.secret}`])
-    ws.onclose = (event) => down(event.code)
+    ws.onclose = (event) => end(event.code)
     ws.onmessage = (event) => {
       const view = parse(event.data)
       if (!isView(view, ticket)) return
-      expect()
+      restartTimer()
       on.view(view)
     }
   } catch {
-    expect(0) // forbidden by the site's policy or the browser
+    restartTimer(0) // the site's policy or the browser forbids sockets
   }
   return {
     close,

@@ -1,15 +1,17 @@
 /** @import * as T from './types.js' */
 
-// Refusals of the contract that the same request meets again however often it is sent.
+// Error codes of the hub that the same request always gets again.
 const FINAL = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'login_disabled', 'ticket_not_found', 'not_found',
   'method_not_allowed', 'ticket_closed', 'not_confirmed', 'ticket_expired', 'too_large', 'unsupported_media_type',
   'upgrade_required']
-const PASSING = ['rate_limited', 'internal_error', 'store_unavailable', 'overloaded']
+// Error codes of the hub after which the same request may succeed.
+const TEMPORARY = ['rate_limited', 'internal_error', 'store_unavailable', 'overloaded']
 const STATES = ['pending', 'scanned', 'confirmed', 'consumed', 'rejected', 'expired']
 
 /**
- * Why something failed. The code is the hub's; or `network` or `http_STATUS` if the hub gave no
- * answer; or `replaced` or `token_not_accepted`. `retryAfter` (seconds) is the hub's alone.
+ * Why something failed. The code is the hub's, or one of the client's own: `network` or
+ * `http_STATUS` (no answer of the hub), `replaced`, `token_not_accepted`. Only the hub sets
+ * `retryAfter` (seconds).
  */
 export class Problem extends Error {
   /** @param {number=} retryAfter */
@@ -21,62 +23,62 @@ export class Problem extends Error {
     this.retryAfter = retryAfter
   }
 
-  /** Whether the same request may succeed later. */
+  /** Reports whether the same request may succeed later. */
   get passing() {
     return ![...FINAL, 'replaced', 'token_not_accepted'].includes(this.code)
   }
 
-  /** Whether the hub gave no answer: the network failed, or a proxy answered by itself. */
+  /** Reports whether the hub gave no answer: the network failed, or a proxy answered instead. */
   get foreign() {
     return /^(network|http_)/.test(this.code)
   }
 }
 
-/** An answer that succeeded but is not the hub's. */
-export const foreignAnswer = () => new Problem('network', 0, 'The answer is not the hub’s.')
+/** For an answer with a status of success that does not come from the hub. */
+export const notFromHub = () => new Problem('network', 0, 'The answer does not come from the hub.')
 
 /**
- * Makes a ticket: the hub's answer, the picture's address made absolute.
+ * Creates a ticket. Returns the hub's answer, with an absolute URL for the image.
  *
- * @type {T.Make}
+ * @type {T.CreateTicket}
  */
-export async function makeTicket(env, signal) {
+export async function createTicket(env, signal) {
   const body = { client_id: env.clientId, nonce: env.nonce }
-  const made = await request(env, 'api/login/tickets', { body, signal })
-  if (![made?.ticket, made?.secret, made?.qr_image].every((part) => part && typeof part === 'string') || !isView(made, made)) {
-    throw foreignAnswer()
+  const ticket = await request(env, 'api/login/tickets', { body, signal })
+  if (![ticket?.ticket, ticket?.secret, ticket?.qr_image].every((part) => part && typeof part === 'string') || !isView(ticket, ticket)) {
+    throw notFromHub()
   }
-  return { ...made, qr_image: hubURL(env, made.qr_image).href }
+  return { ...ticket, qr_image: hubURL(env, ticket.qr_image).href }
 }
 
 /**
- * Tells the hub by a request that the token has arrived; may be repeated.
+ * Acknowledges the token by a request. It may be repeated.
  *
- * @type {T.Ack}
+ * @type {T.AckTicket}
  */
 export async function ackTicket(env, ticket, seq) {
-  if (await request(env, ticketPath(ticket, 'ack'), { secret: ticket.secret, body: { seq }, timeout: 3000 })) throw foreignAnswer()
+  if (await request(env, ticketPath(ticket, 'ack'), { secret: ticket.secret, body: { seq }, timeout: 3000 })) throw notFromHub()
 }
 
 /**
- * Whether a decoded message is a view of this ticket.
+ * Reports whether a decoded message is a view of this ticket.
  *
  * @type {T.IsView}
  */
-export const isView = (said, { ticket }) => STATES.includes(said?.state) && said.seq > 0 && [undefined, ticket].includes(said.ticket)
+export const isView = (value, { ticket }) => STATES.includes(value?.state) && value.seq > 0 && [undefined, ticket].includes(value.ticket)
 
-/** @type {T.Path} */
-export const ticketPath = (ticket, what) => `api/login/tickets/${ticket.ticket}/${what}`
+/** @type {T.TicketPath} */
+export const ticketPath = (ticket, resource) => `api/login/tickets/${ticket.ticket}/${resource}`
 
 /**
- * The address of a path at the hub, which may be below a path itself.
+ * The URL of a path at the hub. The hub itself may be below a path.
  *
  * @type {T.HubURL}
  */
 export const hubURL = (env, path) => new URL(path.replace(/^\/+/, ''), env.hub)
 
 /**
- * Gives the decoded answer, null for 204; throws a Problem. The secret never goes into a URL.
+ * Returns the decoded answer, null for 204; throws a Problem. The secret never goes into a URL.
  *
  * @type {T.Request}
  */
@@ -105,16 +107,16 @@ export async function request(env, path, { secret, body, timeout = 5000, signal 
 }
 
 /**
- * Only a problem document (RFC 9457) with a code of the contract is the hub's. A proxy answers
- * with any status, and with a page or a document of its own.
+ * Turns an answer into a Problem. Only a problem document (RFC 9457) with a known code comes from
+ * the hub: a proxy may answer with any status and any document.
  *
  * @param {Response} answer
  */
 async function refusal(answer) {
   const { status, headers } = answer
   const isProblem = /^application\/problem\+json *(;|$)/i.test(headers.get('Content-Type') ?? '')
-  const said = isProblem && await answer.json().catch(() => null)
-  if (!said || ![...FINAL, ...PASSING].includes(said.code)) return new Problem(`http_${status}`, status)
+  const body = isProblem && await answer.json().catch(() => null)
+  if (!body || ![...FINAL, ...TEMPORARY].includes(body.code)) return new Problem(`http_${status}`, status)
   const after = parseInt(headers.get('Retry-After') ?? '')
-  return new Problem(said.code, status, said.detail ?? said.title, after >= 0 ? after : undefined)
+  return new Problem(body.code, status, body.detail ?? body.title, after >= 0 ? after : undefined)
 }

@@ -1,47 +1,47 @@
-// What the modules of this folder take and give. Not code: browsers never load it.
+// The types of the modules in this folder. Browsers never load this file.
 
 import type { Problem } from './ticket.js'
 
 export type { Problem }
 
 /**
- * Where a login stands.
+ * The state of a login.
  *
  *     making → pending → scanned → confirmed → consumed
  *     pending, scanned → rejected
  *     any → expired (→ making, while `renewals` last and the page is visible)
- *     any → error (→ making after `retryIn` seconds, where there is one)
+ *     any → error (→ making after `retryIn` seconds, if set)
  *
- * `consumed` and `rejected` are final, as are `expired` and `error` where no arrow leaves them:
- * from there only `refresh()` goes on. Every other state is connected to the hub, or is connecting.
+ * `consumed` and `rejected` are final. So are `expired` and `error` if they do not lead to `making`:
+ * only `refresh()` leaves them. In every other state the login is connected to the hub, or connects.
  */
 export type State = 'making' | 'pending' | 'scanned' | 'confirmed' | 'consumed' | 'rejected' | 'expired' | 'error'
 
 /** What to show. */
 export interface Snapshot {
   state: State
-  /** Whether the hub answers; false: reconnecting. */
+  /** Whether the hub answers. False: the login is reconnecting. */
   live?: boolean
-  /** What the code holds. */
+  /** The text in the QR code. */
   qrUrl?: string
-  /** The picture of the code, an absolute address at the hub. */
+  /** The image of the QR code, an absolute URL at the hub. */
   qrImage?: string
-  /** With number matching: what the user must pick on the phone. */
+  /** With number matching: the number that the user must choose on the phone. */
   matchCode?: string
-  /** Who has scanned, as the phone claims. */
+  /** The user who scanned, as the phone claims. */
   user?: User
   error?: Problem
-  /** Seconds after which an error is tried again by itself. */
+  /** Seconds until the login retries by itself after an error. */
   retryIn?: number
 }
 
-/** What a phone says of itself: not verified. */
+/** What the phone claims about its user. Not verified. */
 export interface User {
   nickname?: string
   avatar_url?: string
 }
 
-/** The hub's own word on a ticket. */
+/** The hub's description of a ticket. */
 export interface View {
   ticket?: string
   state: 'pending' | 'scanned' | 'confirmed' | 'consumed' | 'rejected' | 'expired'
@@ -64,32 +64,33 @@ export interface Ticket extends View {
 export interface Options {
   /** The hub's URL, with the path if it is below one; the page's own origin by default. */
   hub?: string
-  /** May be left out where the hub has one client. */
+  /** Optional if the hub has one client. */
   clientId?: string
-  /** From the site's back end, kept in this browser's session; comes back in the token. */
+  /** A random value that the site's back end keeps in this browser's session. The token contains it. */
   nonce?: string
-  /** How many expired tickets are replaced before the user must ask for a new one; 5. */
+  /** How many expired tickets are replaced before the user must ask for a new one. Default 5. */
   renewals?: number
   onState?: (snapshot: Snapshot) => void
   /**
-   * The token is acknowledged once the promise resolves. If it rejects, or resolves to a Response
-   * whose `ok` is false, the token is given again, with backoff, until it expires: then the state
-   * is `error` with the code `token_not_accepted`. The view is the hub's, with `token_expires_in`.
+   * Called with the token. The token is acknowledged when the promise resolves. If it rejects, or
+   * resolves to a Response whose `ok` is false, the call is repeated, with backoff, until the token
+   * expires. Then the state is `error` with the code `token_not_accepted`. The view is the hub's,
+   * with `token_expires_in`.
    */
   onToken?: (token: string, view: View) => unknown
-  // The rest is for tests.
+  // For tests only:
   fetch?: typeof globalThis.fetch
   WebSocket?: typeof globalThis.WebSocket
   clock?: Clock
-  /** From 0 up to 1. */
+  /** Returns a number from 0 up to 1. */
   random?: () => number
-  /** Where the session remembers that sockets are blocked; may throw. */
+  /** The storage in which the session records that sockets are blocked. May throw. */
   storage?: () => Pick<Storage, 'getItem' | 'setItem'>
-  win?: Listens
-  doc?: Listens & { hidden: boolean }
+  win?: EventSourceLike
+  doc?: EventSourceLike & { hidden: boolean }
 }
 
-interface Listens {
+interface EventSourceLike {
   addEventListener(type: string, run: (event: any) => void, options: { signal: AbortSignal }): void
 }
 
@@ -102,41 +103,41 @@ export interface Clock {
   clearTimeout(id: any): void
 }
 
-type Needed = 'hub' | 'renewals' | 'onState' | 'fetch' | 'WebSocket' | 'clock' | 'random' | 'storage'
+type RequiredOption = 'hub' | 'renewals' | 'onState' | 'fetch' | 'WebSocket' | 'clock' | 'random' | 'storage'
 
 /** Options with the defaults filled in. */
-export type Env = Options & Required<Pick<Options, Needed>>
+export type Env = Options & Required<Pick<Options, RequiredOption>>
 
-/** One try of one transport. */
+/** One attempt of one transport. */
 export interface Transport {
   close(): void
 }
 
 export interface Socket extends Transport {
-  /** Whether the acknowledgement was sent. */
+  /** Sends an acknowledgement. Reports whether it was sent. */
   ack(seq: number): boolean
 }
 
-/** What a transport reports: a view (null: no news), and why it ended, never after `close()`. */
+/** A transport reports views (null: nothing changed), and why it ended. Never after `close()`. */
 export interface TransportEvents<View, Reason> {
   view(view: View): void
-  down(reason: Reason): void
+  end(reason: Reason): void
 }
 
 export type OpenSocket = (env: Env, ticket: Ticket, on: TransportEvents<View, number>) => Socket
 export type OpenPoll = (env: Env, ticket: Ticket, on: TransportEvents<View | null, Problem>, wait: number) => Transport
 
-/** What a connection reports. */
+/** The events of a connection. */
 export interface ConnectionEvents {
   view(view: View): void
   live(live: boolean): void
-  /** The hub has no such ticket any more. */
+  /** The ticket no longer exists at the hub, or has expired. */
   gone(): void
-  /** Another try would fail too. */
+  /** Another attempt would fail too. */
   fail(problem: Problem): void
 }
 
-interface Call {
+interface RequestOptions {
   secret?: string
   body?: object
   /** Milliseconds, 5,000 by default. */
@@ -144,15 +145,15 @@ interface Call {
   signal?: AbortSignal
 }
 
-export type Request = (env: Env, path: string, call: Call) => Promise<any>
-export type Make = (env: Env, signal: AbortSignal) => Promise<Ticket>
-export type Ack = (env: Env, ticket: Ticket, seq: number) => Promise<void>
-export type IsView = (said: any, ticket: Pick<Ticket, 'ticket'>) => boolean
+export type Request = (env: Env, path: string, options: RequestOptions) => Promise<any>
+export type CreateTicket = (env: Env, signal: AbortSignal) => Promise<Ticket>
+export type AckTicket = (env: Env, ticket: Ticket, seq: number) => Promise<void>
+export type IsView = (value: any, ticket: Pick<Ticket, 'ticket'>) => boolean
 export type HubURL = (env: Env, path: string) => URL
-/** By the monotonic clock and by the wall clock. */
-export type Moment = [number, number]
-export type Now = (env: Env) => Moment
-export type Since = (env: Env, then: Moment) => number
-export type Path = (ticket: Ticket, what: string) => string
-export type Backoff = (env: Env, fails: number) => number
-export type Stored = (env: Env, use: (storage: Pick<Storage, 'getItem' | 'setItem'>) => unknown) => unknown
+/** Milliseconds by the monotonic clock and by the wall clock. */
+export type ClockReading = [number, number]
+export type ReadClocks = (env: Env) => ClockReading
+export type Elapsed = (env: Env, start: ClockReading) => number
+export type TicketPath = (ticket: Ticket, resource: string) => string
+export type Backoff = (env: Env, failures: number) => number
+export type WithStorage = (env: Env, use: (storage: Pick<Storage, 'getItem' | 'setItem'>) => unknown) => unknown

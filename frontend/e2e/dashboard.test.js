@@ -27,7 +27,7 @@ export const dashboard: Json<Dashboard> = ${dashboard}
 
 const shipped = readFileSync(join(root, 'deploy/grafana/loginhub.json'), 'utf8')
 
-test("the dashboard is one by Grafana's own schema", () => {
+test("dashboard: matches Grafana's schema", () => {
   assert.deepEqual(complaints(shipped), { status: 0, stdout: '' })
 })
 
@@ -36,7 +36,7 @@ for (const [what, right, wrong] of [
   ['a value that Grafana does not know', '"mode": "absolute"', '"mode": "abs"'],
   ['a number as text', '"graphTooltip": 1', '"graphTooltip": "1"'],
 ]) {
-  test(`the schema would find ${what}`, () => {
+  test(`dashboard: the schema finds ${what}`, () => {
     assert.ok(shipped.includes(right))
     assert.match(complaints(shipped.replace(right, wrong)).stdout, /error TS2(?!307)/) // 2307: the schema itself is missing
   })

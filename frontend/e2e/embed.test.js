@@ -63,7 +63,7 @@ async function logIn(page, hub, name) {
 
 const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'))
 
-story('one line embeds the login in a site with the strictest policy', { site: true, clients }, async ({ hub, site, visit }) => {
+story('widget: logs in under the strictest policy', { site: true, clients }, async ({ hub, site, visit }) => {
   embed(site, hub)
   const page = await visit(site.url)
   const ticket = await ticketOf(page)
@@ -89,7 +89,7 @@ story('one line embeds the login in a site with the strictest policy', { site: t
 for (const attributes of ['client="demo" hub="HUB/"', 'client="demo"']) {
   const below = new Proxy()
   below.prefix = '/hub'
-  story(`a hub below a path logs in: ${attributes}`, { site: true, clients, proxy: below }, async ({ hub, site, visit }) => {
+  story(`widget: a hub below a path: ${attributes}`, { site: true, clients, proxy: below }, async ({ hub, site, visit }) => {
     const url = `${hub.url}/hub`
     embed(site, { url }, { attributes: attributes.replace('HUB', url) })
     site.policy = sitePolicy(hub.url)
@@ -100,7 +100,7 @@ for (const attributes of ['client="demo" hub="HUB/"', 'client="demo"']) {
   })
 }
 
-story('a site that is not on the list is told what to do', { site: true, clients, expected: /status of 403/ }, async ({ hub, site, visit }) => {
+story('widget: an origin that is not listed gets an error text', { site: true, clients, expected: /status of 403/ }, async ({ hub, site, visit }) => {
   embed(site, hub, { attributes: 'client="other"' })
   const page = await visit(site.url)
   await inState(page, 'error')
@@ -109,7 +109,7 @@ story('a site that is not on the list is told what to do', { site: true, clients
   await accessible(page)
 })
 
-story('the widget speaks the language and wears the theme that it is told', { site: true, clients }, async ({ hub, site, visit }) => {
+story('widget: language and theme follow the attributes', { site: true, clients }, async ({ hub, site, visit }) => {
   embed(site, hub, { attributes: 'client="demo" lang="zh-TW" theme="dark"', inside: '<b slot="title">示範網站</b><a slot="footer" href="/elsewhere">用密碼登入</a>' })
   const page = await visit(site.url, { colorScheme: 'light' })
   const ticket = await ticketOf(page)
@@ -133,7 +133,7 @@ story('the widget speaks the language and wears the theme that it is told', { si
   await ticketOf(page)
 })
 
-story('an expired code is refreshed by the keyboard, and the state is announced', { site: true, clients, env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ hub, site, visit }) => {
+story('widget: an expired code is refreshed by the keyboard, and the state is announced', { site: true, clients, env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ hub, site, visit }) => {
   embed(site, hub)
   const page = await visit(site.url, { reducedMotion: 'reduce' })
   await page.waitForSelector('login-qr .veil', { state: 'visible', timeout: 30000 })
@@ -146,7 +146,7 @@ story('an expired code is refreshed by the keyboard, and the state is announced'
   assert.equal(await page.evaluate(() => document.activeElement.localName), 'login-qr', 'the keyboard has lost its place')
 })
 
-story('back from the cache the same code goes on', { site: true, clients }, async ({ hub, site, visit }) => {
+story('widget: keeps its ticket in the back/forward cache', { site: true, clients }, async ({ hub, site, visit }) => {
   embed(site, hub)
   const page = await visit(site.url)
   const ticket = await ticketOf(page)
@@ -169,7 +169,7 @@ const posts = { // README.md's snippets, as pages of a site
   'module.js': (code) => `<img alt="QR code"><script type="module">${code}</script>`,
 }
 for (const [name, body] of Object.entries(posts)) {
-  story(`README.md's ${name} posts the token to its site`, { site: true, clients: clients.replace('number_matching: true', '') }, async ({ hub, site, visit }) => {
+  story(`README.md: ${name} posts the token to its site`, { site: true, clients: clients.replace('number_matching: true', '') }, async ({ hub, site, visit }) => {
     site.files = { '/': `<!doctype html><html lang="en"><title>A site</title>${body(snippet('../../README.md', name, hub.url))}</html>`, '/session': '' }
     const page = await visit(site.url)
     const code = await page.waitForSelector('img[src*="/qr."]')
@@ -200,7 +200,7 @@ ${keep}createRoot(root).render(<Login nonce="n-1" onToken={take} />)`,
 ${keep}createApp(Login, { nonce: 'n-1', onToken: take }).mount(root)`,
 }
 for (const [name, program] of Object.entries(recipes)) {
-  story(`the recipe ${name} logs in`, { site: true, clients }, async ({ hub, site, visit }) => {
+  story(`client README: ${name} logs in`, { site: true, clients }, async ({ hub, site, visit }) => {
     embed(site, hub)
     site.files['/'] = '<!doctype html><html lang="en"><title>A site</title><main></main><script type="module" src="/app.js"></script></html>'
     site.files['/app.js'] = await recipe(name, hub.url, program)

@@ -3,7 +3,7 @@ import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js
 
 const env = { LOGINHUB_TICKET_TTL: '1s' }
 
-story('an expired code is renewed in place, then by a click', { env }, async ({ visit }) => {
+story('expired code: renewed by the page, then by a click', { env }, async ({ visit }) => {
   const codes = new Set()
   const isCode = (request) => request.url().endsWith('/qr.svg')
   const page = await visit('/?lang=en', {
@@ -17,7 +17,7 @@ story('an expired code is renewed in place, then by a click', { env }, async ({ 
   await inState(page, 'pending')
 })
 
-story('a phone that scans too late hears that the code has expired', { env, expected: /status of 410/ }, async ({ visit }) => {
+story('expired code: a late scan shows the screen', { env, expected: /status of 410/ }, async ({ visit }) => {
   const page = await visit('/')
   const path = await phonePath(page)
   const phone = await visit(path, handset)

@@ -30,7 +30,7 @@ async function call(hub, ticket, action, body) {
 }
 
 for (const nickname of HOSTILE) {
-  story(`a hostile nickname is text on both screens: ${nickname}`, {}, async ({ hub, visit }) => {
+  story(`hostile nickname: shown as text: ${nickname}`, {}, async ({ hub, visit }) => {
     const page = await visit('/', { prepare: watched })
     const path = await phonePath(page)
     const ticket = new URL(path, hub.url).pathname.split('/').pop()
@@ -44,7 +44,7 @@ for (const nickname of HOSTILE) {
   })
 }
 
-story('a hostile avatar is a picture or nothing', { expected: /Failed to load|ERR_/ }, async ({ hub, visit }) => {
+story('hostile avatar: refused or not loaded', { expected: /Failed to load|ERR_/ }, async ({ hub, visit }) => {
   const page = await visit('/', { prepare: watched })
   const path = await phonePath(page)
   const ticket = new URL(path, hub.url).pathname.split('/').pop()
@@ -63,7 +63,7 @@ story('a hostile avatar is a picture or nothing', { expected: /Failed to load|ER
   await unhurt(page)
 })
 
-story('a hostile label is text on the login page and on the consent screen', {
+story('hostile label: shown as text on page and phone', {
   clients: `clients:
   - id: shop
     label: {zh: '${HOSTILE[0]}', en: '</title><script>hacked(1)</script>'}
@@ -81,7 +81,7 @@ story('a hostile label is text on the login page and on the consent screen', {
   }
 })
 
-story('a hostile address, error and view change nothing of the page', { expected: /status of 4\d\d/ }, async ({ visit }) => {
+story('hostile URL, error and view: the page is unchanged', { expected: /status of 4\d\d/ }, async ({ visit }) => {
   const strange = await visit(`/?client_id=${encodeURIComponent(HOSTILE[1])}`, { prepare: watched })
   await unhurt(strange)
   const landing = await visit(`/s/${encodeURIComponent(HOSTILE[0])}`, { prepare: watched })
@@ -126,7 +126,7 @@ async function frame(t, src) {
 const framed = `clients: [{id: demo, origins: [ORIGIN, SITE]}]
 `
 
-story('no other site frames the login page, and nobody the phone', {
+story('framing: the login page by its own sites only, the phone page by none', {
   host: 'hub.test', site: true, clients: framed, expected: /frame-ancestors|X-Frame-Options|policy|refused/i,
 }, async ({ hub, site, visit, t }) => {
   const own = await visit('/')
@@ -148,7 +148,7 @@ story('no other site frames the login page, and nobody the phone', {
   }
 })
 
-story('a page takes no ticket from its address: who confirms that one logs nobody in here', {}, async ({ hub, visit }) => {
+story('ticket fixation: a ticket in the URL is ignored', {}, async ({ hub, visit }) => {
   // Mallory's own, alive, with all that there is to know of it.
   const made = await fetch(`${hub.url}/api/login/tickets`, { method: 'POST' })
   const { ticket, secret } = await made.json()
@@ -177,7 +177,7 @@ story('a page takes no ticket from its address: who confirms that one logs nobod
   for (const one of rest) assert.ok(!one.includes(ticket) && !one.includes(secret), one)
 })
 
-story('the login is switched off: the page says so and does not knock again and again', { expected: /status of 403/ }, async ({ visit }) => {
+story('login switched off: the page shows it and does not retry', { expected: /status of 403/ }, async ({ visit }) => {
   let asked = 0
   const page = await visit('/', {
     prepare: (page) => page.route('**/api/login/tickets', (route) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { handset, inState, logsIn, onScreen, phonePath, scanAs, story } from './story.js'
 
-story('the phone confirms, and the page shows who is in by a verified token', {}, async ({ hub, visit }) => {
+story('login: the page shows the user of a verified token', {}, async ({ hub, visit }) => {
   let made
   const page = await visit('/', {
     prepare: (opened) => {
@@ -41,7 +41,7 @@ async function consumed(hub, { ticket, secret }) {
   assert.fail('the token was not acknowledged')
 }
 
-story('the phone rejects, and the page offers another try', {}, async ({ visit }) => {
+story('reject: the page offers another login', {}, async ({ visit }) => {
   const page = await visit('/?lang=en')
   const path = await phonePath(page)
   const phone = await visit(path, handset)
@@ -55,7 +55,7 @@ story('the phone rejects, and the page offers another try', {}, async ({ visit }
   assert.notEqual(await phonePath(page), path)
 })
 
-story('"not me" drops the ticket: who scanned it cannot log this page in any more', {}, async ({ visit }) => {
+story('"not me": a confirm of the old ticket does not log the page in', {}, async ({ visit }) => {
   const page = await visit('/')
   const path = await phonePath(page)
   const stranger = await visit(path, handset)
@@ -71,7 +71,7 @@ story('"not me" drops the ticket: who scanned it cannot log this page in any mor
   await logsIn(phone, page, 'Ann')
 })
 
-story('a page that is reloaded shows a new code that works', {}, async ({ visit }) => {
+story('reload: the page shows a new code that works', {}, async ({ visit }) => {
   const page = await visit('/')
   const path = await phonePath(page)
   await page.reload()
@@ -84,7 +84,7 @@ story('a page that is reloaded shows a new code that works', {}, async ({ visit 
   await inState(page, 'done')
 })
 
-story('the language changes in place and keeps the ticket', {}, async ({ visit }) => {
+story('language: a change keeps the ticket', {}, async ({ visit }) => {
   const page = await visit('/')
   const before = await phonePath(page)
   assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN')
@@ -100,7 +100,7 @@ story('the language changes in place and keeps the ticket', {}, async ({ visit }
 })
 
 // As from another machine of the office: no WebCrypto on plain http.
-story('without a secure context the claims are shown as not verified here', { host: 'hub.test' }, async ({ visit }) => {
+story('insecure context: the claims are shown as not verified', { host: 'hub.test' }, async ({ visit }) => {
   const page = await visit('/')
   assert.equal(await page.evaluate(() => isSecureContext), false)
   const phone = await visit(await phonePath(page), handset)

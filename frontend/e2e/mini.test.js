@@ -34,10 +34,10 @@ const launches = [
   ['a scheme that is none of ours', { q: encodeURIComponent(`javascript://h/s/${T}`) }, ''],
 ]
 for (const [name, query, ticket] of launches) {
-  test(`a launch by ${name} is read`, () => assert.equal(ticketFromQuery(query), ticket))
+  test(`mini-program launch: ${name}`, () => assert.equal(ticketFromQuery(query), ticket))
 }
 
-test('the camera in the mini-program reads both kinds of code', () => {
+test('mini-program launch: the camera reads both kinds of code', () => {
   assert.equal(ticketFromScan({ result: link, scanType: 'QR_CODE' }), T)
   assert.equal(ticketFromScan({ path: `pages/confirm/confirm?scene=${encodeURIComponent(T)}`, scanType: 'WX_CODE', result: '' }), T)
   assert.equal(ticketFromScan({ path: `pages/confirm/confirm?q=${encodeURIComponent(link)}` }), T)
@@ -48,7 +48,7 @@ test('the camera in the mini-program reads both kinds of code', () => {
 // What the hub says of the two addresses; the last where the site wants the person warned.
 const asked = [{ same_ip: true }, { same_ip: false }, {}, { same_ip: false, address_warning: true }]
 
-test('the warning depends on the launch and on the addresses', () => {
+test('mini-program risk: depends on launch and addresses', () => {
   for (const scene of [1012, 1013, 1048, 1049]) {
     assert.deepEqual(asked.map((login) => risk(scene, login)), ['picture', 'pictureStrong', 'pictureStrong', 'pictureStrong'])
   }
@@ -62,7 +62,7 @@ const shape = (value) => (typeof value === 'object' && !Array.isArray(value)
   ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]).sort())
   : Array.isArray(value) ? value.length : typeof value)
 
-test('all languages say the same, and every screen has words', () => {
+test('mini-program messages: all languages have all keys and screens', () => {
   assert.deepEqual(shape(words['zh-TW']), shape(words['zh-CN']))
   assert.deepEqual(shape(words.en), shape(words['zh-CN']))
   for (const screen of [...Object.values(SCREENS), 'confirmed', 'rejected', 'refused', 'none', 'browse']) assert.equal(words.en[screen].length, 2, screen)
@@ -72,13 +72,13 @@ test('all languages say the same, and every screen has words', () => {
 const REST = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'state_invalid', 'state_foreign', 'not_found', 'method_not_allowed',
   'scan_required', 'not_confirmed', 'too_large', 'unsupported_media_type', 'code_invalid', 'upgrade_required', 'provider_misconfigured']
 
-test('every error of the contract that a person can meet has a screen of its own', () => {
+test('mini-program screens: every error code of openapi.yaml is covered', () => {
   const [, codes] = /code: \{description: The stable word .*enum: \[(.+?)\]/.exec(text(join(root, 'api/openapi.yaml')))
   const own = Object.keys(SCREENS).filter((code) => !['timeout', 'network'].includes(code)) // no answer at all
   assert.deepEqual([...own, ...REST].sort(), codes.split(', ').sort())
 })
 
-test('the sandbox’s phone says and warns what the mini-program does', () => {
+test('sandbox phone: same messages, risks and screens as the mini-program', () => {
   for (const [tag, key] of [['zh-CN', 'zh'], ['zh-TW', 'tw'], ['en', 'en']]) {
     const shared = Object.keys(words[tag]).filter((name) => name in phoneWords[key])
     assert.ok(shared.length > 30, `only ${shared}`)
@@ -89,7 +89,7 @@ test('the sandbox’s phone says and warns what the mini-program does', () => {
   assert.deepEqual(PHONE_SCREENS, SCREENS)
 })
 
-test('DevTools finds everything that app.json names', () => {
+test('app.json: all named files exist', () => {
   const app = JSON.parse(text(join(home, 'app.json')))
   for (const page of app.pages) {
     for (const kind of ['js', 'json', 'wxml', 'wxss']) assert.ok(existsSync(join(home, `${page}.${kind}`)), `${page}.${kind}`)
@@ -100,7 +100,7 @@ test('DevTools finds everything that app.json names', () => {
   assert.equal(JSON.parse(text(join(home, 'project.config.json'))).appid, 'touristappid')
 })
 
-test('modules are required by paths that exist within the mini-program', () => {
+test('mini-program modules: required paths exist inside it', () => {
   for (const file of files('.js')) {
     for (const [, path] of text(file).matchAll(/require\('(.+?)'\)/g)) {
       const target = join(dirname(file), path.endsWith('.js') ? path : `${path}.js`)
@@ -111,7 +111,7 @@ test('modules are required by paths that exist within the mini-program', () => {
 
 // What compiles can still name what is not there: it would show nothing, and say nothing.
 for (const name of ['pages/index/index', 'pages/confirm/confirm']) {
-  test(`the template of ${name} names only what its page has`, async () => {
+  test(`mini-program template: ${name} uses only data of its page`, async () => {
     const { page } = await openPage(name, new FakeWX({}))
     const wxml = text(join(home, `${name}.wxml`))
     const local = ['item', 'index', 'length', 'true', 'false']
@@ -179,7 +179,7 @@ async function tap(page, label) {
 
 const zh = words['zh-CN']
 
-test('a login by an ordinary link: what is shown, and the token', async () => {
+test('mini-program login: by an ordinary link', async () => {
   const login = await startLogin(hub.url, { client_id: 'demo' })
   const wx = new FakeWX(hub)
   const page = await scan(wx, login)
@@ -200,7 +200,7 @@ test('a login by an ordinary link: what is shown, and the token', async () => {
 })
 
 for (const [how, query] of [['a mini-program code', (t) => ({ scene: t })], ['a plain scheme', (t) => ({ ticket: t })]]) {
-  test(`a login by ${how}`, async () => {
+  test(`mini-program login: by ${how}`, async () => {
     const login = await startLogin(hub.url, { client_id: 'demo' })
     const page = await scan(new FakeWX(hub), login, query(login.ticket))
     await tap(page, zh.confirm)
@@ -208,7 +208,7 @@ for (const [how, query] of [['a mini-program code', (t) => ({ scene: t })], ['a 
   })
 }
 
-test('a login by the camera in the mini-program carries no warning, whatever the launch was', async () => {
+test('mini-program login: by its own camera, without a warning', async () => {
   const login = await startLogin(hub.url, { client_id: 'demo' })
   const wx = new FakeWX(hub)
   wx.scene = 1007
@@ -225,7 +225,7 @@ test('a login by the camera in the mini-program carries no warning, whatever the
   assert.ok(index.text().includes(zh.foreign))
 })
 
-test('a forwarded picture and a card get a strong warning', async () => {
+test('mini-program risk: a forwarded picture and a card get a strong warning', async () => {
   for (const [scene, warning] of [[1012, zh.risks.pictureStrong], [1049, zh.risks.pictureStrong], [1008, zh.risks.linkStrong], [1286, zh.risks.linkStrong]]) {
     const wx = new FakeWX(hub)
     wx.scene = scene
@@ -236,7 +236,7 @@ test('a forwarded picture and a card get a strong warning', async () => {
 
 const [HERE, ELSEWHERE] = ['203.0.113.7', '198.51.100.9'].map((address) => ({ 'X-Forwarded-For': address }))
 
-test('a computer in another network: a strong warning in the mini-program where the site wants it', async () => {
+test('address_mismatch warn: the mini-program shows a strong warning', async () => {
   const rows = [
     ['warn', ELSEWHERE, 1011, 'networkStrong'], // the ordinary scan with the camera
     ['warn', ELSEWHERE, 1012, 'pictureStrong'],
@@ -255,7 +255,7 @@ test('a computer in another network: a strong warning in the mini-program where 
   }
 })
 
-test('a computer in another network: the mini-program says that the site refuses it, and the login stays open', async () => {
+test('address_mismatch refuse: the mini-program shows it, and the ticket stays pending', async () => {
   const login = await startLogin(hub.url, { client_id: 'refuse' }, HERE)
   const wx = Object.assign(new FakeWX(hub), { forwarded: ELSEWHERE })
   const page = await scan(wx, login)
@@ -268,7 +268,7 @@ test('a computer in another network: the mini-program says that the site refuses
   assert.equal((await login.view(2)).state, 'confirmed')
 })
 
-test('a rejected login', async () => {
+test('mini-program login: rejected', async () => {
   const login = await startLogin(hub.url, { client_id: 'demo' })
   const page = await scan(new FakeWX(hub), login)
   await tap(page, zh.reject)
@@ -276,7 +276,7 @@ test('a rejected login', async () => {
   assert.equal((await login.view(2)).state, 'rejected')
 })
 
-test('with number matching the number must be picked, and be the right one', async () => {
+test('mini-program number matching: a number is required, the wrong one rejects', async () => {
   for (const right of [true, false]) {
     const login = await startLogin(hub.url, { client_id: 'match' })
     const page = await scan(new FakeWX(hub), login)
@@ -290,7 +290,7 @@ test('with number matching the number must be picked, and be the right one', asy
   }
 })
 
-test('a spent code and a busy WeChat are mended once with a fresh code, silently', async () => {
+test('mini-program retry: a used code and a busy WeChat, once, with a new code', async () => {
   for (const errcode of [40029, 40163, -1]) {
     const login = await startLogin(hub.url, { client_id: 'demo' })
     const wx = new FakeWX(hub)
@@ -301,7 +301,7 @@ test('a spent code and a busy WeChat are mended once with a fresh code, silently
   }
 })
 
-test('it is mended once only', async () => {
+test('mini-program retry: only once', async () => {
   for (const [errcode, screen] of [[40029, 'refused'], [-1, 'trouble']]) {
     await hub.fail(errcode)
     await hub.fail(errcode)
@@ -313,7 +313,7 @@ test('it is mended once only', async () => {
   }
 })
 
-test('offline and timeout have screens of their own, and a retry goes on', async () => {
+test('mini-program screens: offline and timeout, with a retry', async () => {
   const login = await startLogin(hub.url, { client_id: 'demo' })
   const wx = new FakeWX(hub)
   wx.network = 'down'
@@ -329,7 +329,7 @@ test('offline and timeout have screens of their own, and a retry goes on', async
   assert.equal(page.data.screen, 'confirmed')
 })
 
-test('taken, closed, unknown, blocked, no code, no place to confirm: each its own screen', async () => {
+test('mini-program screens: taken, closed, unknown, blocked, no code, browse only', async () => {
   const login = await startLogin(hub.url, { client_id: 'demo' })
   const first = await scan(new FakeWX(hub), login)
   const other = new FakeWX(hub)
@@ -345,7 +345,7 @@ test('taken, closed, unknown, blocked, no code, no place to confirm: each its ow
   assert.ok((await scan(other, login)).text().includes(zh.browse[0]))
 })
 
-test('an expired code has its screen', async (t) => {
+test('mini-program screens: expired', async (t) => {
   const short = await startWeChat({ env: { LOGINHUB_TICKET_TTL: '1s' } })
   t.after(() => short.stop())
   config.hub = short.url
@@ -355,7 +355,7 @@ test('an expired code has its screen', async (t) => {
   assert.ok((await scan(new FakeWX(short), login)).text().includes(zh.expired[0]))
 })
 
-test('what a proxy answers is a screen, not an exception', async () => {
+test('mini-program screens: answers of proxies', async () => {
   const wx = new FakeWX(hub)
   wx.request = ({ success }) => success({ statusCode: 502, data: '<h1>Bad Gateway</h1>', header: { 'retry-after': '3' } })
   const page = await scan(wx, { qr_url: link })
@@ -374,7 +374,7 @@ test('what a proxy answers is a screen, not an exception', async () => {
   assert.equal((await scan(wx, { qr_url: link })).data.screen, 'expired')
 })
 
-test('nickname and picture: nothing is sent that was not saved', async (t) => {
+test('mini-program profile: only saved values are sent', async (t) => {
   const wx = new FakeWX(hub)
   await scan(wx, await startLogin(hub.url, { client_id: 'demo' }))
   assert.deepEqual(wx.sent.user, {})
@@ -394,7 +394,7 @@ test('nickname and picture: nothing is sent that was not saved', async (t) => {
   assert.deepEqual(wx.sent.user, {})
 })
 
-test('the mini-program speaks WeChat’s language, and the hub answers in it', async () => {
+test('mini-program language: WeChat’s, also in the hub’s answers', async () => {
   for (const [set, tag, label] of [['zh_TW', 'zh-TW', '演示'], ['en', 'en', 'Demo']]) {
     const wx = new FakeWX(hub)
     wx.language = set

@@ -17,7 +17,7 @@ async function loggedIn(page, name = 'Ann') {
   assert.equal(await page.textContent('[data-claim=sub]'), `sandbox:${name}`)
 }
 
-story('the node that the page waits at is killed, and another one delivers', { expected: /WebSocket connection|status of 50[24]/ }, async ({ hub, visit }) => {
+story('killed node: another node delivers', { expected: /WebSocket connection|status of 50[24]/ }, async ({ hub, visit }) => {
   await hub.nodes[1].stop() // so that the page is at the other one
   const page = await visit('/')
   const phone = await visit(await phonePath(page), handset)
@@ -36,7 +36,7 @@ story('the node that the page waits at is killed, and another one delivers', { e
 const socketFailed = /^WebSocket connection to .* failed/
 const blocked = (conf) => conf.replace('(ws|poll)$ {', '(ws|poll)$ {\n if ($http_upgrade) { return 403; }')
 
-story('nginx lets no WebSocket through, and the long poll delivers', { nginx: blocked, expected: socketFailed }, async ({ hub, visit }) => {
+story('nginx without WebSocket: the long poll delivers', { nginx: blocked, expected: socketFailed }, async ({ hub, visit }) => {
   const page = await visit('/')
   await confirm(hub, page)
   await loggedIn(page)
@@ -45,7 +45,7 @@ story('nginx lets no WebSocket through, and the long poll delivers', { nginx: bl
 const hole = new Proxy()
 hole.mode = 'hole'
 
-story('an upgrade that nobody answers: the token is there within 5 s of the page', { proxy: hole, expected: socketFailed }, async ({ hub, visit, t }) => {
+story('unanswered upgrade: the page has its token within 5 s', { proxy: hole, expected: socketFailed }, async ({ hub, visit, t }) => {
   const upgrade = once(hole, 'upgrade').then(() => performance.now())
   const page = await visit('/')
   await confirm(hub, page)
@@ -55,7 +55,7 @@ story('an upgrade that nobody answers: the token is there within 5 s of the page
   assert.ok(took > 2400 && took < 5000, `token after ${took} ms`)
 })
 
-story('offline and back: what happened meanwhile is there at once', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ hub, visit }) => {
+story('offline: the page has its token as soon as it is online', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ hub, visit }) => {
   const page = await visit('/')
   const ticket = await ticketOf(page)
   await page.context().setOffline(true)
@@ -65,7 +65,7 @@ story('offline and back: what happened meanwhile is there at once', { expected: 
   await loggedIn(page)
 })
 
-story('two tabs wait for two logins', {}, async ({ hub, visit }) => {
+story('two tabs: two logins', {}, async ({ hub, visit }) => {
   const one = await visit('/')
   const two = await visit('/', { context: one.context() })
   assert.notEqual(await ticketOf(one), await ticketOf(two))
@@ -75,7 +75,7 @@ story('two tabs wait for two logins', {}, async ({ hub, visit }) => {
   await loggedIn(two, 'Bob')
 })
 
-story('away and back again the page shows a code that works', {}, async ({ hub, visit }) => {
+story('back: the page shows a code that works', {}, async ({ hub, visit }) => {
   const page = await visit('/')
   await ticketOf(page)
   await page.goto(`${hub.url}/s/AAAAAAAAAAAAAAAAAAAAAA`)

@@ -25,7 +25,7 @@ function install() {
 
 const { dir, files } = install()
 
-test('the package holds the modules, their types and what to read, and no test', () => {
+test('package: modules, types and README, no tests', () => {
   for (const file of ['login.js', 'widget/login-qr.js', 'types/login.d.ts', 'types/widget/login-qr.d.ts', 'types/types.d.ts', 'README.md']) {
     assert.ok(files.includes(file), `${file} is missing from ${files}`)
   }
@@ -57,7 +57,7 @@ function check(text) {
   return execFileSync(process.execPath, [tsc, ...options, 'site.ts'], { cwd: dir, encoding: 'utf8' })
 }
 
-test('a program in strict TypeScript compiles against it', () => {
+test('package: a strict TypeScript program compiles', () => {
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
   try {
     check(program)
@@ -69,7 +69,7 @@ test('a program in strict TypeScript compiles against it', () => {
   }
 })
 
-test('the modules check as strict TypeScript themselves', () => {
+test('package: the modules are strict TypeScript', () => {
   try {
     execFileSync(process.execPath, [tsc, '-p', client, '--noEmit'], { encoding: 'utf8' })
   } catch (err) {
@@ -77,12 +77,12 @@ test('the modules check as strict TypeScript themselves', () => {
   }
 })
 
-test('a server that renders pages can import it', async () => {
+test('package: importable on a server', async () => {
   const { LoginQR } = await import(join(dir, 'node_modules/loginhub-client/widget/login-qr.js'))
   assert.equal(LoginQR.name, 'LoginQR')
 })
 
-test('minified the module is below 4.5 kB gzipped', async () => {
+test('package: minified below 4.5 kB gzipped', async () => {
   const { outputFiles: [bundle] } = await build({ entryPoints: [join(client, 'login.js')], bundle: true, minify: true, format: 'esm', write: false })
   assert.ok(gzipSync(bundle.contents, { level: 9 }).length < 4500)
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { words } from '../page/phone-words.js'
 import { accessible, handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
 
-story('who comes second is told so, whatever the state', { expected: /status of 409/ }, async ({ visit }) => {
+story('second phone: sees that another user scanned', { expected: /status of 409/ }, async ({ visit }) => {
   const page = await visit('/')
   const path = await phonePath(page)
   const first = await visit(path, handset)
@@ -20,7 +20,7 @@ story('who comes second is told so, whatever the state', { expected: /status of 
   assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:Ann')
 })
 
-story('a phone that opens the page again sees the same consent, and knows its name', {}, async ({ visit }) => {
+story('phone reload: same consent screen, name kept', {}, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), handset)
   await scanAs(phone, '小红')
@@ -33,7 +33,7 @@ story('a phone that opens the page again sees the same consent, and knows its na
   await inState(page, 'done')
 })
 
-story('a code from a forwarded picture: the strong warning of the mini-program, and the time left', {}, async ({ visit }) => {
+story('forwarded picture: the phone shows the strong warning and the time left', {}, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), handset)
   await phone.selectOption('#launch', '1012')
@@ -53,7 +53,7 @@ const apart = (policy) => ({
 const HERE = { extraHTTPHeaders: { 'X-Forwarded-For': '203.0.113.7' } }
 const ELSEWHERE = { extraHTTPHeaders: { 'X-Forwarded-For': '198.51.100.9' } }
 
-story('a computer in another network: the phone warns of it where the site wants that, in every language', apart('warn'), async ({ visit }) => {
+story('address_mismatch warn: the phone shows a strong warning in every language', apart('warn'), async ({ visit }) => {
   const page = await visit('/', HERE)
   const path = await phonePath(page)
   const far = await visit(path, { ...handset, ...ELSEWHERE })
@@ -80,7 +80,7 @@ story('a computer in another network: the phone warns of it where the site wants
   await inState(page, 'done')
 })
 
-story('a computer in another network: a site that refuses it says so on the phone, and the page waits on', {
+story('address_mismatch refuse: the phone shows it, and the page keeps waiting', {
   ...apart('refuse'), expected: /status of 403/,
 }, async ({ visit }) => {
   const page = await visit('/', HERE)
@@ -101,7 +101,7 @@ story('a computer in another network: a site that refuses it says so on the phon
   await inState(page, 'done')
 })
 
-story('without a network the phone says so, and a retry repeats the call', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ visit }) => {
+story('phone offline: shown, and a retry repeats the call', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), handset)
   await scanAs(phone, 'Ann')
@@ -124,7 +124,7 @@ clients:
     number_matching: true
 `
 
-story('with number matching the right number must be picked', { clients }, async ({ visit }) => {
+story('number matching: the right number confirms', { clients }, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), handset)
   const number = await page.textContent('#match')
@@ -138,7 +138,7 @@ story('with number matching the right number must be picked', { clients }, async
   await inState(page, 'done')
 })
 
-story('a wrong number ends the login', { clients, expected: /status of 403/ }, async ({ visit }) => {
+story('number matching: a wrong number rejects', { clients, expected: /status of 403/ }, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), handset)
   const number = await page.textContent('#match')

@@ -27,7 +27,7 @@ async function shoot(page, name, widths = [360, 768, 1440]) {
   }
 }
 
-story('every state of a login looks right', {}, async ({ visit }) => {
+story('screens: every state of a login', {}, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), { ...handset, isMobile: false, deviceScaleFactor: 1 })
   await page.$eval('#qr', (img) => img.decode())
@@ -45,7 +45,7 @@ story('every state of a login looks right', {}, async ({ visit }) => {
   await shoot(phone, 'phone-confirmed', [360, 768])
 })
 
-story('a rejected login and the words for it look right', {}, async ({ visit }) => {
+story('screens: rejected', {}, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), handset)
   await scanAs(phone, '小明')
@@ -57,13 +57,13 @@ story('a rejected login and the words for it look right', {}, async ({ visit }) 
   await shoot(phone, 'phone-rejected', [360, 768])
 })
 
-story('an expired code looks right', { env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ visit }) => {
+story('screens: expired', { env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ visit }) => {
   const page = await visit('/')
   await page.waitForSelector('#renew', { state: 'visible', timeout: 30000 })
   await shoot(page, 'expired')
 })
 
-story('an error looks right and says what to do', { expected: /status of 403/ }, async ({ visit }) => {
+story('screens: error', { expected: /status of 403/ }, async ({ visit }) => {
   const page = await visit('/')
   await page.route('**/api/login/tickets', (route) => route.fulfill({
     status: 403,
@@ -76,6 +76,6 @@ story('an error looks right and says what to do', { expected: /status of 403/ },
   assert.equal(await page.textContent('#status'), 'QR login is switched off')
 })
 
-story('the page of the API looks right', {}, async ({ visit }) => {
+story('screens: API documentation', {}, async ({ visit }) => {
   await shoot(await visit('/docs'), 'docs', [360, 1440])
 })

@@ -13,7 +13,7 @@ async function turn(hub, enabled) {
 
 const refused = { expected: /403/ } // the browser names refused requests itself
 
-story('login is switched off: pages that wait on any node say so, and so does the phone', refused, async ({ hub, visit }) => {
+story('kill switch: waiting pages on all nodes and the phone show it', refused, async ({ hub, visit }) => {
   const pages = await Promise.all(Array.from({ length: 3 }, () => visit('/?lang=en'))) // nginx spreads them
   const phone = await visit(await phonePath(pages[0]), handset)
   await scanAs(phone, 'Ann')

@@ -19,7 +19,7 @@ refusing.mode = 'refuse'
 // The browser itself reports the refused socket; no script can keep it from that.
 const socketFailed = /^WebSocket connection to .* failed/
 
-story('where sockets are refused the long poll takes over at once and delivers', { proxy: refusing, expected: socketFailed }, async ({ visit }) => {
+story('refused socket: the long poll takes over at once', { proxy: refusing, expected: socketFailed }, async ({ visit }) => {
   const upgrade = once(refusing, 'upgrade').then(() => Date.now())
   const poll = once(refusing, 'poll').then(() => Date.now())
   const page = await visit('/')
@@ -30,7 +30,7 @@ story('where sockets are refused the long poll takes over at once and delivers',
 const hole = new Proxy()
 hole.mode = 'hole'
 
-story('a black-holed socket costs about 2.5 s, then the long poll delivers', { proxy: hole, expected: socketFailed }, async ({ visit }) => {
+story('unanswered socket: the long poll takes over after 2.5 s', { proxy: hole, expected: socketFailed }, async ({ visit }) => {
   const upgrade = once(hole, 'upgrade').then(() => Date.now())
   const poll = once(hole, 'poll').then(() => Date.now())
   const page = await visit('/')
@@ -47,7 +47,7 @@ story('a black-holed socket costs about 2.5 s, then the long poll delivers', { p
 
 const cutting = new Proxy()
 
-story('a socket that is cut comes back, and the token with it', { proxy: cutting }, async ({ visit }) => {
+story('dropped socket: reconnects and delivers the token', { proxy: cutting }, async ({ visit }) => {
   let polls = 0
   cutting.on('poll', () => polls++)
   const first = once(cutting, 'upgrade')
@@ -76,7 +76,7 @@ const setHidden = (page, hidden) => page.evaluate((value) => {
 for (const mode of ['pass', 'refuse']) {
   const dark = new Proxy()
   dark.mode = mode
-  story(`seen again after its connections died, the page has its token within 2 s (sockets: ${mode})`, { proxy: dark, expected: socketFailed }, async ({ hub, visit, t }) => {
+  story(`wake: after dead connections the token arrives within 2 s (sockets: ${mode})`, { proxy: dark, expected: socketFailed }, async ({ hub, visit, t }) => {
     const waits = once(dark, mode === 'pass' ? 'upgrade' : 'poll')
     const page = await visit('/')
     const [ticket] = (await phonePath(page)).match(/[\w-]{22}/)

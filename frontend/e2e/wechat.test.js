@@ -28,7 +28,7 @@ const env = {
 }
 
 for (const [choice, outcome, state] of [['allow', 'confirmed', 'done'], ['deny', 'rejected', 'rejected']]) {
-  story(`who says ${choice} in the second window is ${outcome} in the first`, { env }, async ({ visit }) => {
+  story(`WeChat website login: ${choice} in the second window gives ${outcome}`, { env }, async ({ visit }) => {
     const page = await visit('/')
     await inState(page, 'pending')
     const [second] = await Promise.all([page.context().waitForEvent('page'), page.click('#wechat-web button')])
@@ -39,7 +39,7 @@ for (const [choice, outcome, state] of [['allow', 'confirmed', 'done'], ['deny',
   })
 }
 
-story('a phone that shows the page itself is offered WeChat in place of the code', { env }, async ({ visit }) => {
+story('login page on a phone: offers WeChat instead of the code', { env }, async ({ visit }) => {
   const userAgent = 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1'
   const page = await visit('/', { ...handset, userAgent })
   await inState(page, 'pending')

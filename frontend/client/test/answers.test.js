@@ -4,64 +4,64 @@ import { confirmed, json, login, pending, scanned, settle } from './fakes.js'
 
 const html = { 'Content-Type': 'text/html' }
 const problem = { 'Content-Type': 'application/problem+json' }
-const document = (status, body, type = 'application/json') => () => new Response(JSON.stringify(body), { status, headers: { 'Content-Type': type } })
+const jsonAnswer = (status, body, type = 'application/json') => () => new Response(JSON.stringify(body), { status, headers: { 'Content-Type': type } })
 
-// What proxies, balancers, captive portals and firewalls answer in the hub's place.
-const strangers = {
-  'Traefik that restarts': () => new Response('404 page not found\n', { status: 404, headers: { 'Content-Type': 'text/plain' } }),
+// Answers of proxies, load balancers, captive portals and firewalls instead of the hub.
+const otherAnswers = {
+  'a restarting Traefik’s 404': () => new Response('404 page not found\n', { status: 404, headers: { 'Content-Type': 'text/plain' } }),
   'an ingress without endpoints': () => new Response('default backend - 404', { status: 404 }),
   'a firewall’s page': () => new Response('<h1>Forbidden</h1>', { status: 403, headers: html }),
-  'a firewall’s document': document(403, { code: 'login_disabled' }),
-  'a proxy that wants a password': () => new Response('', { status: 407 }),
-  'a proxy that has waited': () => new Response('', { status: 408 }),
-  'a page that is gone': () => new Response('', { status: 410, headers: html }),
-  'somebody else’s limit': () => new Response('', { status: 429, headers: { 'Retry-After': '3600' } }),
+  'a firewall’s JSON': jsonAnswer(403, { code: 'login_disabled' }),
+  'a proxy’s 407': () => new Response('', { status: 407 }),
+  'a proxy’s 408': () => new Response('', { status: 408 }),
+  'a web server’s 410': () => new Response('', { status: 410, headers: html }),
+  'a proxy’s 429': () => new Response('', { status: 429, headers: { 'Retry-After': '3600' } }),
   'a bad gateway': () => new Response('<h1>Bad Gateway</h1>', { status: 502, headers: html }),
-  'a redirect to a portal': () => new Response(null, { status: 302, headers: { Location: 'http://portal.test/' } }),
+  'a portal’s redirect': () => new Response(null, { status: 302, headers: { Location: 'http://portal.test/' } }),
   'a portal’s page': () => new Response('<h1>Welcome to the airport</h1>', { status: 200, headers: html }),
   'an empty success': () => new Response('', { status: 200 }),
-  'somebody else’s JSON': document(200, { status: 'ok' }),
-  'a JSON null': document(200, null),
-  'a JSON text': document(200, 'pending'),
-  'a view of another ticket': document(200, { ...confirmed, ticket: 'another' }),
-  'a state that there is not': document(200, { state: 'open', seq: 9 }),
-  'a problem without a code': document(404, { title: 'Not Found', status: 404 }, 'application/problem+json'),
-  'a problem with a stranger’s code': document(404, { code: 'NOT_FOUND' }, 'application/problem+json'),
-  'a problem that is no document': () => new Response('<h1>', { status: 404, headers: problem }),
+  'another server’s JSON': jsonAnswer(200, { status: 'ok' }),
+  'a JSON null': jsonAnswer(200, null),
+  'a JSON text': jsonAnswer(200, 'pending'),
+  'a view of another ticket': jsonAnswer(200, { ...confirmed, ticket: 'another' }),
+  'an unknown state': jsonAnswer(200, { state: 'open', seq: 9 }),
+  'a problem without a code': jsonAnswer(404, { title: 'Not Found', status: 404 }, 'application/problem+json'),
+  'a problem with an unknown code': jsonAnswer(404, { code: 'NOT_FOUND' }, 'application/problem+json'),
+  'a problem that is not JSON': () => new Response('<h1>', { status: 404, headers: problem }),
   'no answer': () => { throw new TypeError('Failed to fetch') },
 }
 
-function give(call, answer) {
+function respond(request, answer) {
   try {
-    call.give(answer())
+    request.respond(answer())
   } catch {
-    call.fail()
+    request.fail()
   }
 }
 
-for (const [name, answer] of Object.entries(strangers)) {
-  test(`the poll is answered by ${name}: the ticket waits`, async (t) => {
+for (const [name, answer] of Object.entries(otherAnswers)) {
+  test(`poll: after ${name} the ticket is kept`, async (t) => {
     const tokens = []
     const l = await login(t, { random: () => 0.999, onToken: (token) => { tokens.push(token) } })
-    const polls = () => l.hub.calling('poll')
-    l.hub.socket.drops(1006) // the handshake is answered alike
+    const polls = () => l.hub.requests('poll')
+    l.hub.socket.closeWith(1006) // the handshake gets the same answer
     for (let tries = 1; tries < 20; tries++) {
-      give(polls().at(-1), answer)
+      respond(polls().at(-1), answer)
       await settle()
-      assert.deepEqual([l.now.state, l.now.live, l.hub.made], ['pending', false, 1])
+      assert.deepEqual([l.now.state, l.now.live, l.hub.created], ['pending', false, 1])
       const since = l.clock.now()
       while (polls().length === tries) {
         await l.clock.advance(100)
-        if (l.hub.socket.readyState === 0) l.hub.socket.drops(1006)
+        if (l.hub.socket.readyState === 0) l.hub.socket.closeWith(1006)
       }
-      assert.ok(l.clock.now() - since <= 10000, `${l.clock.now() - since} ms until try ${tries + 1}`)
+      assert.ok(l.clock.now() - since <= 10000, `${l.clock.now() - since} ms until attempt ${tries + 1}`)
     }
-    l.hub.calling('poll').at(-1).answer(200, confirmed)
+    l.hub.requests('poll').at(-1).answer(200, confirmed)
     await settle()
     assert.deepEqual(tokens, ['T'])
   })
 
-  test(`the creation is answered by ${name}: it is tried again`, async (t) => {
+  test(`creation: after ${name} it is repeated`, async (t) => {
     const l = await login(t, { random: () => 0.999 })
     l.hub.refuse = async () => answer()
     l.page.refresh()
@@ -77,20 +77,20 @@ for (const [name, answer] of Object.entries(strangers)) {
     assert.equal(l.now.state, 'pending')
   })
 
-  test(`the acknowledgement is answered by ${name}: it is repeated`, async (t) => {
+  test(`acknowledgement: after ${name} it is repeated`, async (t) => {
     const l = await login(t, { onToken() {} })
-    l.hub.socket.drops(1006)
-    l.hub.calling('poll')[0].answer(200, confirmed)
+    l.hub.socket.closeWith(1006)
+    l.hub.requests('poll')[0].answer(200, confirmed)
     await settle()
-    const [ack] = l.hub.calling('ack')
-    give(ack, answer)
+    const [ack] = l.hub.requests('ack')
+    respond(ack, answer)
     await l.clock.advance(1000)
     assert.equal(l.now.state, 'confirmed')
-    assert.equal(l.hub.calling('ack').length, 2)
+    assert.equal(l.hub.requests('ack').length, 2)
   })
 }
 
-test('a creation that is answered 204 is tried again', async (t) => {
+test('creation: after a 204 it is repeated', async (t) => {
   const l = await login(t)
   l.hub.refuse = () => new Response(null, { status: 204 })
   l.page.refresh()
@@ -98,54 +98,54 @@ test('a creation that is answered 204 is tried again', async (t) => {
   assert.equal(l.now.live, false)
   l.hub.refuse = undefined
   await l.clock.advance(10000)
-  assert.equal(l.hub.made, 2)
+  assert.equal(l.hub.created, 2)
 })
 
-test('polls that are answered 204 early, again and again, are no connection', async (t) => {
+test('poll: repeated early 204s count as disconnected', async (t) => {
   const l = await login(t)
-  l.hub.socket.drops(1006)
-  l.hub.calling('poll').at(-1).answer(200, pending)
+  l.hub.socket.closeWith(1006)
+  l.hub.requests('poll').at(-1).answer(200, pending)
   await settle()
   for (const live of [true, false]) {
-    l.hub.calling('poll').at(-1).answer(204)
+    l.hub.requests('poll').at(-1).answer(204)
     await l.clock.advance(1000)
     assert.equal(l.states.some((state) => state.live === false), !live)
   }
 })
 
-test('a socket that brings no view is not kept', async (t) => {
+test('socket: without a view the poll starts', async (t) => {
   const l = await login(t)
-  for (const said of [{}, 'welcome', null, { state: 'open', seq: 2 }, { ...scanned, ticket: 'another' }]) l.hub.socket.says(said)
+  for (const message of [{}, 'welcome', null, { state: 'open', seq: 2 }, { ...scanned, ticket: 'another' }]) l.hub.socket.sendView(message)
   assert.equal(l.now.state, 'pending')
   await l.clock.advance(2500)
-  assert.equal(l.hub.calling('poll').length, 1)
+  assert.equal(l.hub.requests('poll').length, 1)
 })
 
 for (const type of ['application/problem+json', 'application/problem+json; charset=utf-8', 'Application/Problem+JSON;v=1']) {
-  test(`a ${type} with a code of the contract is the hub’s`, async (t) => {
+  test(`problem document: ${type} with a known code is the hub’s`, async (t) => {
     const refuse = async (status, code) => {
       const l = await login(t)
-      l.hub.socket.drops(1006)
-      l.hub.calling('poll')[0].give(document(status, { code }, type)())
+      l.hub.socket.closeWith(1006)
+      l.hub.requests('poll')[0].respond(jsonAnswer(status, { code }, type)())
       await settle()
       return l
     }
-    assert.equal((await refuse(404, 'ticket_not_found')).hub.made, 2)
-    assert.equal((await refuse(410, 'ticket_expired')).hub.made, 2)
+    assert.equal((await refuse(404, 'ticket_not_found')).hub.created, 2)
+    assert.equal((await refuse(410, 'ticket_expired')).hub.created, 2)
     for (const [status, code] of [[401, 'invalid_secret'], [403, 'origin_not_allowed'], [403, 'login_disabled'], [400, 'invalid_request']]) {
       assert.equal((await refuse(status, code)).now.error?.code, code)
     }
     for (const [status, code] of [[429, 'rate_limited'], [500, 'internal_error'], [503, 'store_unavailable'], [503, 'overloaded']]) {
       const { now, hub } = await refuse(status, code)
-      assert.deepEqual([now.state, now.live, hub.made], ['pending', false, 1], code)
+      assert.deepEqual([now.state, now.live, hub.created], ['pending', false, 1], code)
     }
   })
 }
 
-test('what the hub asks to wait is bounded', async (t) => {
+test('Retry-After: bounded', async (t) => {
   const l = await login(t, { random: () => 0.999 })
-  l.hub.socket.drops(1006)
-  l.hub.calling('poll')[0].answer(503, { code: 'store_unavailable' }, { 'Retry-After': '3600' })
+  l.hub.socket.closeWith(1006)
+  l.hub.requests('poll')[0].answer(503, { code: 'store_unavailable' }, { 'Retry-After': '3600' })
   await l.clock.advance(9999)
   assert.equal(l.hub.sockets.length, 1)
   await l.clock.advance(1)
@@ -156,27 +156,27 @@ test('what the hub asks to wait is bounded', async (t) => {
   assert.equal(l.now.retryIn, 61)
 })
 
-test('the hub’s final answer to an acknowledgement ends a login that the site has', async (t) => {
+test('acknowledgement: a final refusal ends a login that the site accepted', async (t) => {
   for (const [status, code, state] of [[410, 'ticket_expired', 'consumed'], [404, 'ticket_not_found', 'consumed'], [409, 'not_confirmed', 'confirmed']]) {
     const l = await login(t, { onToken() {} })
-    l.hub.socket.drops(1006)
-    l.hub.calling('poll')[0].answer(200, confirmed)
+    l.hub.socket.closeWith(1006)
+    l.hub.requests('poll')[0].answer(200, confirmed)
     await settle()
-    l.hub.calling('ack')[0].answer(status, { code })
+    l.hub.requests('ack')[0].answer(status, { code })
     await l.clock.advance(20000)
     assert.equal(l.now.state, state, code)
-    assert.equal(l.hub.calling('ack').length, 1)
+    assert.equal(l.hub.requests('ack').length, 1)
   }
 })
 
-test('with the hub gone a login that the site has ends with the ticket', async (t) => {
+test('acknowledgement: without the hub an accepted login ends with the ticket', async (t) => {
   const l = await login(t, { onToken() {} })
-  l.hub.socket.drops(1006)
-  l.hub.calling('poll')[0].answer(200, confirmed)
+  l.hub.socket.closeWith(1006)
+  l.hub.requests('poll')[0].answer(200, confirmed)
   await settle()
   for (let second = 0; second < 59; second++) {
     assert.equal(l.now.state, 'confirmed')
-    for (const call of l.hub.calls) call.fail?.()
+    for (const request of l.hub.calls) request.fail?.()
     await l.clock.advance(1000)
   }
   await l.clock.advance(20000)

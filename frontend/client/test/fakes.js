@@ -1,8 +1,8 @@
 import { createLogin } from '../login.js'
 
 /**
- * A clock that stands still until it is advanced; every due timer runs at its own moment. `sleep`
- * is what a suspended machine does: only the wall clock goes on.
+ * A clock that only `advance` moves. Every due timer runs at its own time. `sleep` imitates a
+ * suspended machine: only the wall clock moves.
  */
 export class Clock {
   #now = 0
@@ -34,15 +34,15 @@ export class Clock {
   }
 }
 
-/** Lets every promise that can go on do so: a task runs after all microtasks. */
+/** Waits until all microtasks have run. */
 export const settle = () => new Promise((done) => setImmediate(done))
 
-/** A hub made of hooks: `sockets` are the WebSockets, `calls` the requests that it got. */
+/** A fake hub: `sockets` are the WebSockets, `calls` the requests that it received. */
 export class Hub {
   sockets = []
   calls = []
-  made = 0
-  refuse // answers the making of tickets when set: () => Response
+  created = 0
+  refuse // if set, answers the creation of tickets: () => Response
 
   WebSocket = (() => {
     const { sockets } = this
@@ -59,11 +59,11 @@ export class Hub {
       close() {
         this.readyState = 3
       }
-      says(view) {
+      sendView(view) {
         this.readyState ||= 1
         this.onmessage?.({ data: JSON.stringify(view) })
       }
-      drops(code) {
+      closeWith(code) {
         this.readyState = 3
         this.onclose?.({ code })
       }
@@ -73,10 +73,10 @@ export class Hub {
   fetch = (url, init) => {
     const call = { url, init, path: new URL(url).pathname, aborted: false }
     this.calls.push(call)
-    if (call.path === '/api/login/tickets') return Promise.resolve(this.refuse?.() ?? json(201, this.#make()))
+    if (call.path === '/api/login/tickets') return Promise.resolve(this.refuse?.() ?? json(201, this.#ticket()))
     return new Promise((resolve, reject) => {
       call.answer = (status, body, headers) => resolve(json(status, body, headers))
-      call.give = resolve
+      call.respond = resolve
       call.fail = () => reject(new TypeError('Failed to fetch'))
       init.signal.addEventListener('abort', () => {
         call.aborted = true
@@ -85,8 +85,8 @@ export class Hub {
     })
   }
 
-  #make() {
-    const n = ++this.made
+  #ticket() {
+    const n = ++this.created
     return {
       ticket: `ticket${n}`, secret: `secret${n}`, state: 'pending', seq: 1, expires_in: 120,
       qr_url: `https://hub.test/s/ticket${n}`, qr_image: `/api/login/tickets/ticket${n}/qr.svg`,
@@ -97,7 +97,7 @@ export class Hub {
     return this.sockets.at(-1)
   }
 
-  calling(what) {
+  requests(what) {
     return this.calls.filter((call) => call.path.endsWith(`/${what}`))
   }
 }
@@ -108,7 +108,7 @@ export function json(status, body, headers) {
   return new Response(body === undefined ? null : JSON.stringify(body), { status, headers: { 'Content-Type': type, ...headers } })
 }
 
-/** A login against a fake hub; random is 0.5 unless told. */
+/** Starts a login against a fake hub. `random` is 0.5 by default. */
 export async function login(t, { clock = new Clock(), ...options } = {}) {
   const hub = new Hub()
   const storage = new Map()

@@ -3,38 +3,38 @@ import { test } from 'node:test'
 import { createLogin } from '../login.js'
 import { confirmed, consumed, expired, Hub, json, login, pending, scanned, settle } from './fakes.js'
 
-test('a login goes from the code to the acknowledged token', async (t) => {
-  let taken
+test('login: from the code to the acknowledged token', async (t) => {
+  let accept
   const tokens = []
   const l = await login(t, {
     onToken: (token) => {
       tokens.push(token)
-      return new Promise((done) => { taken = done })
+      return new Promise((done) => { accept = done })
     },
   })
   const { hub } = l
   assert.deepEqual(JSON.parse(hub.calls[0].init.body), { client_id: 'demo', nonce: 'n' })
   assert.equal(l.now.qrImage, 'https://hub.test/api/login/tickets/ticket1/qr.svg')
-  for (const view of [pending, scanned, confirmed]) hub.socket.says(view)
+  for (const view of [pending, scanned, confirmed]) hub.socket.sendView(view)
   await settle()
   assert.deepEqual(tokens, ['T'])
   assert.deepEqual(hub.socket.sent, [], 'acknowledged before the handler had the token')
-  taken()
+  accept()
   await settle()
   assert.deepEqual(hub.socket.sent, [{ ack: 3 }])
-  hub.socket.says(consumed)
-  hub.socket.drops(1000)
+  hub.socket.sendView(consumed)
+  hub.socket.closeWith(1000)
   await l.clock.advance(600000)
   assert.deepEqual(l.states.map((s) => s.state), ['making', 'pending', 'pending', 'scanned', 'confirmed', 'consumed'])
-  assert.equal(hub.sockets.length, 1, 'connected again after the end')
+  assert.equal(hub.sockets.length, 1, 'reconnected after the end')
   assert.equal(hub.calls.length, 1)
 })
 
-test('the secret is in no URL', async (t) => {
+test('secret: in no URL', async (t) => {
   const l = await login(t)
   await l.clock.advance(2500)
   assert.deepEqual(l.hub.socket.protocols, ['loginhub.v1', 'loginhub.secret.secret1'])
-  assert.equal(l.hub.calling('poll')[0].init.headers.Authorization, 'Bearer secret1')
+  assert.equal(l.hub.requests('poll')[0].init.headers.Authorization, 'Bearer secret1')
   for (const { url } of [...l.hub.calls, ...l.hub.sockets]) assert.ok(!url.includes('secret'), url)
 })
 
@@ -45,7 +45,7 @@ const refusals = {
   'a 401 among several answers': async () => [undefined, new Response('', { status: 401 })],
 }
 for (const [name, refuse] of Object.entries(refusals)) {
-  test(`${name} is no acknowledgement: the token is given again`, async (t) => {
+  test(`token: after ${name} it is passed again`, async (t) => {
     const times = []
     const l = await login(t, {
       onToken(token) {
@@ -53,150 +53,150 @@ for (const [name, refuse] of Object.entries(refusals)) {
         return times.length > 3 ? new Response(token) : refuse()
       },
     })
-    l.hub.socket.says(confirmed)
+    l.hub.socket.sendView(confirmed)
     await l.clock.advance(6999)
     assert.deepEqual(times, [0, 1000, 3000])
     assert.deepEqual(l.hub.sockets[0].sent, [])
     await l.clock.advance(1)
     assert.deepEqual(times, [0, 1000, 3000, 7000])
-    const acks = [...l.hub.sockets.flatMap((socket) => socket.sent), ...l.hub.calling('ack')]
+    const acks = [...l.hub.sockets.flatMap((socket) => socket.sent), ...l.hub.requests('ack')]
     assert.equal(acks.length, 1)
   })
 
-  test(`${name} until the token has expired is an error, not a new code`, async (t) => {
-    let tries = 0
-    const l = await login(t, { onToken: () => { tries++; return refuse() } })
-    l.hub.socket.says(confirmed)
+  test(`token: ${name} until it expires is an error, without a new code`, async (t) => {
+    let calls = 0
+    const l = await login(t, { onToken: () => { calls++; return refuse() } })
+    l.hub.socket.sendView(confirmed)
     await l.clock.advance(59000)
-    l.hub.socket.says({ ...expired, seq: 4 }) // the ticket; the token lives for 300 s
+    l.hub.socket.sendView({ ...expired, seq: 4 }) // of the ticket; the token lives for 300 s
     await l.clock.advance(240000)
     assert.equal(l.now.state, 'confirmed')
-    assert.ok(tries > 30, `given ${tries} times`)
+    assert.ok(calls > 30, `given ${calls} times`)
     await l.clock.advance(20000)
     assert.equal(l.now.state, 'error')
     assert.equal(l.now.error.code, 'token_not_accepted')
     assert.match(l.now.error.detail, /site is down|site answered (500|401)/)
     assert.ok(!l.now.error.passing && !l.now.retryIn)
-    const last = tries
+    const last = calls
     await l.clock.advance(600000)
-    assert.equal(tries, last)
-    assert.equal(l.hub.made, 1)
-    assert.deepEqual([...l.hub.sockets.flatMap((socket) => socket.sent), ...l.hub.calling('ack')], [])
+    assert.equal(calls, last)
+    assert.equal(l.hub.created, 1)
+    assert.deepEqual([...l.hub.sockets.flatMap((socket) => socket.sent), ...l.hub.requests('ack')], [])
   })
 }
 
-test('a site that takes the token after the ticket has expired is logged in', async (t) => {
-  let took
-  const l = await login(t, { onToken: () => new Promise((done) => { took = done }) })
-  l.hub.socket.says(confirmed)
-  l.hub.socket.says({ ...expired, seq: 4 })
-  took(new Response(null, { status: 204 }))
+test('token: accepted after the ticket expired', async (t) => {
+  let accept
+  const l = await login(t, { onToken: () => new Promise((done) => { accept = done }) })
+  l.hub.socket.sendView(confirmed)
+  l.hub.socket.sendView({ ...expired, seq: 4 })
+  accept(new Response(null, { status: 204 }))
   await settle()
   assert.equal(l.now.state, 'consumed')
-  assert.equal(l.hub.made, 1)
+  assert.equal(l.hub.created, 1)
 })
 
-test('an acknowledgement that a dead socket swallows is repeated by a request', async (t) => {
+test('acknowledgement: lost on a dead socket, repeated by a request', async (t) => {
   const l = await login(t, { onToken() {} })
-  l.hub.socket.says(confirmed)
+  l.hub.socket.sendView(confirmed)
   await l.clock.advance(3999)
   assert.deepEqual(l.hub.sockets[0].sent, [{ ack: 3 }])
   await l.clock.advance(1)
-  l.hub.calling('poll')[0].answer(200, confirmed)
+  l.hub.requests('poll')[0].answer(200, confirmed)
   await settle()
-  assert.equal(l.hub.calling('ack').length, 1)
+  assert.equal(l.hub.requests('ack').length, 1)
 })
 
-test('a repeated token is handed over once and acknowledged each time', async (t) => {
-  let tries = 0
-  const l = await login(t, { onToken: () => { tries++ } })
-  l.hub.socket.says(confirmed)
+test('token: repeated, passed once and acknowledged each time', async (t) => {
+  let calls = 0
+  const l = await login(t, { onToken: () => { calls++ } })
+  l.hub.socket.sendView(confirmed)
   await settle()
-  l.hub.socket.drops(1006)
+  l.hub.socket.closeWith(1006)
   await l.clock.advance(1000)
-  l.hub.socket.says(confirmed)
+  l.hub.socket.sendView(confirmed)
   await settle()
-  assert.equal(tries, 1)
+  assert.equal(calls, 1)
   assert.deepEqual(l.hub.sockets.map((s) => s.sent), [[{ ack: 3 }], [{ ack: 3 }]])
 })
 
-test('a lost acknowledgement does not bring a new code to a user who is in', async (t) => {
+test('acknowledgement: lost, the user stays logged in', async (t) => {
   const l = await login(t, { onToken() {} })
-  l.hub.socket.says(confirmed)
+  l.hub.socket.sendView(confirmed)
   await settle()
-  l.hub.socket.says({ ...expired, seq: 4 })
+  l.hub.socket.sendView({ ...expired, seq: 4 })
   await settle()
   assert.equal(l.now.state, 'consumed')
-  assert.equal(l.hub.made, 1)
+  assert.equal(l.hub.created, 1)
 })
 
-test('an older view never takes back a newer one', async (t) => {
+test('view: an older one is ignored', async (t) => {
   const l = await login(t)
-  l.hub.socket.says(scanned)
-  l.hub.socket.says(pending)
+  l.hub.socket.sendView(scanned)
+  l.hub.socket.sendView(pending)
   assert.equal(l.now.state, 'scanned')
 })
 
-test('a handler that throws stops nothing', async (t) => {
+test('onState: an exception does not stop the login', async (t) => {
   const l = await login(t)
   const thrown = []
   const { clock } = l
   const later = clock.setTimeout
   clock.setTimeout = (run, ms) => later(() => { try { run() } catch (err) { thrown.push(err.message) } }, ms)
   l.states.push = () => { throw new Error('mistake of the site') }
-  l.hub.socket.says(scanned)
+  l.hub.socket.sendView(scanned)
   delete l.states.push
-  l.hub.socket.says({ ...scanned, state: 'rejected', seq: 3 })
+  l.hub.socket.sendView({ ...scanned, state: 'rejected', seq: 3 })
   await clock.advance(0)
   assert.equal(l.now.state, 'rejected')
   assert.deepEqual(thrown, ['mistake of the site'])
 })
 
-test('an expired ticket is renewed in place up to the limit, then only by the user', async (t) => {
+test('renewal: up to the limit, then by the user', async (t) => {
   const l = await login(t, { renewals: 2 })
   for (let i = 0; i < 3; i++) {
-    l.hub.socket.says(expired)
+    l.hub.socket.sendView(expired)
     await settle()
   }
-  assert.equal(l.hub.made, 3)
+  assert.equal(l.hub.created, 3)
   assert.equal(l.now.state, 'expired')
   l.hide(false)
   await l.clock.advance(600000)
-  assert.equal(l.hub.made, 3)
+  assert.equal(l.hub.created, 3)
   l.page.refresh()
   await settle()
   assert.equal(l.now.state, 'pending')
-  l.hub.socket.says(expired)
+  l.hub.socket.sendView(expired)
   await settle()
-  assert.equal(l.hub.made, 5, 'the limit counts anew for the user who is there')
+  assert.equal(l.hub.created, 5, 'the limit did not start again after the click')
 })
 
-test('the countdown alone renews nothing', async (t) => {
+test('renewal: not by the countdown', async (t) => {
   const l = await login(t)
-  l.hub.socket.says({ ...pending, expires_in: 30 })
+  l.hub.socket.sendView({ ...pending, expires_in: 30 })
   assert.equal(l.page.remaining, 30)
   await l.clock.advance(29001)
   assert.equal(l.page.remaining, 1)
   await l.clock.advance(10000)
   assert.equal(l.page.remaining, 0)
   assert.equal(l.now.state, 'pending')
-  assert.equal(l.hub.made, 1)
+  assert.equal(l.hub.created, 1)
 })
 
-test('a hidden tab renews when it is seen again', async (t) => {
+test('renewal: a hidden tab waits until it is visible', async (t) => {
   const l = await login(t)
   l.hide(true)
-  l.hub.socket.says(expired)
+  l.hub.socket.sendView(expired)
   await l.clock.advance(600000)
-  assert.equal(l.hub.made, 1)
+  assert.equal(l.hub.created, 1)
   assert.equal(l.now.state, 'expired')
   l.hide(false)
   await settle()
-  assert.equal(l.hub.made, 2)
+  assert.equal(l.hub.created, 2)
   assert.equal(l.now.state, 'pending')
 })
 
-test('a refused ticket is asked for again when the hub says, not before', async (t) => {
+test('creation: refused, repeated after Retry-After', async (t) => {
   const l = await login(t)
   l.hub.refuse = () => json(429, { code: 'rate_limited', detail: 'slow down' }, { 'Retry-After': '30' })
   l.page.refresh()
@@ -211,7 +211,7 @@ test('a refused ticket is asked for again when the hub says, not before', async 
   assert.equal(l.now.state, 'pending')
 })
 
-test('without a network the making goes on as soon as it is back', async (t) => {
+test('creation: repeated as soon as the network returns', async (t) => {
   const l = await login(t)
   l.hub.refuse = () => Promise.reject(new TypeError('Failed to fetch'))
   l.page.refresh()
@@ -223,7 +223,7 @@ test('without a network the making goes on as soon as it is back', async (t) => 
   assert.equal(l.now.state, 'pending')
 })
 
-test('a refusal that will not pass is final', async (t) => {
+test('creation: a final refusal is not repeated', async (t) => {
   const l = await login(t)
   l.hub.refuse = () => json(403, { code: 'origin_not_allowed' })
   l.page.refresh()
@@ -232,14 +232,14 @@ test('a refusal that will not pass is final', async (t) => {
   assert.equal(l.hub.calls.length, 2)
 })
 
-test('after "not me" nothing of the old ticket is heard', async (t) => {
+test('"not me": the old ticket’s messages are ignored', async (t) => {
   const tokens = []
   const l = await login(t, { onToken: (token) => tokens.push(token) })
   const old = l.hub.socket
-  old.says(scanned)
+  old.sendView(scanned)
   l.page.refresh()
   await settle()
-  old.says(confirmed)
+  old.sendView(confirmed)
   await settle()
   assert.deepEqual(tokens, [])
   assert.equal(l.now.state, 'pending')
@@ -251,7 +251,7 @@ for (const [hub, base] of [
   ['https://hub.test', 'https://hub.test/'], ['https://hub.test/', 'https://hub.test/'], ['https://hub.test//', 'https://hub.test/'],
   ['https://hub.test/hub', 'https://hub.test/hub/'], ['https://hub.test/a/hub/?x=1#y', 'https://hub.test/a/hub/'],
 ]) {
-  test(`the hub ${hub} is asked below ${base}`, async (t) => {
+  test(`hub URL: ${hub} gives ${base}`, async (t) => {
     const hubs = new Hub()
     const fetch = (url, init) => hubs.fetch(url.replace(base, 'https://hub.test/'), init)
     const urls = []
@@ -263,6 +263,6 @@ for (const [hub, base] of [
   })
 }
 
-test('a hub that is no URL is refused at once', () => {
+test('hub URL: an invalid one throws', () => {
   assert.throws(() => createLogin({ hub: 'https://' }), TypeError)
 })

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 
-test('the client stays below 8.5 kB gzipped', () => {
+test('size: below 8.5 kB gzipped', () => {
   const dir = new URL('../', import.meta.url)
   const files = readdirSync(dir).filter((name) => name.endsWith('.js'))
   const all = files.map((name) => readFileSync(new URL(name, dir))).join('')

@@ -1,18 +1,15 @@
-/** The languages that pages and widget speak, by the tag that a document would carry. */
-export const LANGUAGES = ['zh-CN', 'zh-TW', 'en']
-
 /**
- * The first of the wished languages that we speak, else English. Wishes are BCP 47 tags, such as
- * a `lang` attribute or `navigator.languages`; empty ones are passed over.
+ * Returns the first language of `tags` that is supported: zh-CN, zh-TW or en; otherwise en. `tags`
+ * are BCP 47 tags, such as a `lang` attribute or `navigator.languages`. Empty ones are skipped.
  *
- * @param {Iterable<string | null | undefined>} wishes
+ * @param {Iterable<string | null | undefined>} tags
  */
-export function chooseLanguage(wishes) {
-  for (const wish of wishes) {
-    const [language, ...rest] = (wish ?? '').toLowerCase().split(/[-_]/)
+export function chooseLanguage(tags) {
+  for (const tag of tags) {
+    const [language, ...rest] = (tag ?? '').toLowerCase().split(/[-_]/)
     if (language === 'en') return 'en'
     if (language !== 'zh') continue
-    // The script decides; where it is not said, the region does.
+    // The script decides; where it is not messages, the region does.
     const traditional = rest.includes('hant') || (!rest.includes('hans') && rest.some((r) => ['tw', 'hk', 'mo'].includes(r)))
     return traditional ? 'zh-TW' : 'zh-CN'
   }

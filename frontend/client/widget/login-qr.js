@@ -1,7 +1,7 @@
 import { createLogin } from '../login.js'
 import { chooseLanguage } from './language.js'
 import { View } from './view.js'
-import { words } from './words.js'
+import { messages } from './messages.js'
 
 /** @import { Snapshot, View as HubView } from '../types.js' */
 /** @typedef {ReturnType<typeof createLogin>} Login */
@@ -9,20 +9,20 @@ import { words } from './words.js'
  * @typedef {object} LoginDetail what the event `login` carries
  * @property {string} token
  * @property {HubView} view
- * @property {(taken: Promise<unknown>) => void} waitUntil the token is acknowledged once all of
- *   these resolve; if one rejects, or resolves to a Response whose `ok` is false, the token is
- *   given again, by another event
+ * @property {(taken: Promise<unknown>) => void} waitUntil the token is acknowledged when all of
+ *   these promises resolve. If one rejects, or resolves to a Response whose `ok` is false, the token
+ *   is passed again, by another event
  */
 
-const RESTARTS = ['hub', 'client', 'login-nonce']
-// Servers import components as well, to render them; there it stays a name.
+const RESTARTING_ATTRIBUTES = ['hub', 'client', 'login-nonce']
+// Servers import components too, to render pages. They have no HTMLElement.
 const Base = globalThis.HTMLElement ?? class {}
 
 /**
- * `<login-qr client="demo" login-nonce="…">`: the code, who has scanned it, the number to match,
- * the countdown, and what to do when something is wrong. Attributes:
+ * `<login-qr client="demo" login-nonce="…">` shows the QR code, the user who scanned it, the
+ * number to match, the time left, and what to do after an error. Attributes:
  *
- * - `hub`: the hub's URL; where this module came from by default
+ * - `hub`: the hub's URL; by default the hub that served this module
  * - `client`, `login-nonce`: as in createLogin (browsers hide an attribute named `nonce`)
  * - `lang`: zh-CN, zh-TW or en; by default the document's language, then the browser's
  * - `theme`: light or dark; by default the system's
@@ -33,7 +33,7 @@ const Base = globalThis.HTMLElement ?? class {}
  * --login-qr-background, --login-qr-color.
  */
 export class LoginQR extends Base {
-  static observedAttributes = [...RESTARTS, 'lang']
+  static observedAttributes = [...RESTARTING_ATTRIBUTES, 'lang']
 
   /** @type {View=} */
   #view
@@ -45,12 +45,12 @@ export class LoginQR extends Base {
   /** @type {ReturnType<typeof setInterval>=} */
   #timer
 
-  /** The state as it is now. */
+  /** The current state. */
   get snapshot() {
     return this.#snapshot
   }
 
-  /** The nonce, for frameworks that set properties. */
+  /** The nonce as a property, for frameworks that set properties. */
   get loginNonce() {
     return this.getAttribute('login-nonce') ?? ''
   }
@@ -59,16 +59,16 @@ export class LoginQR extends Base {
     this.setAttribute('login-nonce', nonce)
   }
 
-  /** A new code, as if the user had asked for it. */
+  /** Gets a new QR code, as if the user had asked for it. */
   refresh() {
     this.#login?.refresh()
   }
 
   connectedCallback() {
-    this.#view ??= new View(this.shadowRoot ?? this.attachShadow({ mode: 'open' }), () => this.refresh(), words.en)
-    this.#speak()
+    this.#view ??= new View(this.shadowRoot ?? this.attachShadow({ mode: 'open' }), () => this.refresh(), messages.en)
+    this.#setLanguage()
     this.#timer ??= setInterval(() => this.#tick(), 250)
-    // Frameworks set attributes one by one, and move elements: the login starts once, afterwards.
+    // Frameworks set attributes one by one, and move elements. The login starts once, after that.
     queueMicrotask(() => this.isConnected && !this.#login && this.#start())
   }
 
@@ -79,7 +79,7 @@ export class LoginQR extends Base {
   /** @param {string} name @param {string | null} old @param {string | null} now */
   attributeChangedCallback(name, old, now) {
     if (old === now || !this.#view) return
-    if (name === 'lang') return this.#speak()
+    if (name === 'lang') return this.#setLanguage()
     if (!this.#login) return
     this.#login.stop()
     this.#login = undefined
@@ -91,8 +91,8 @@ export class LoginQR extends Base {
       hub: this.getAttribute('hub') || moduleHub(import.meta.url),
       clientId: this.getAttribute('client') ?? undefined,
       nonce: this.getAttribute('login-nonce') ?? undefined,
-      onState: (snapshot) => this.#changed(snapshot),
-      onToken: (token, view) => this.#handOver(token, view),
+      onState: (snapshot) => this.#showState(snapshot),
+      onToken: (token, view) => this.#passToken(token, view),
     })
   }
 
@@ -103,25 +103,25 @@ export class LoginQR extends Base {
   }
 
   /** @param {Snapshot} snapshot */
-  #changed(snapshot) {
+  #showState(snapshot) {
     this.#snapshot = snapshot
     this.#retryAt = snapshot.retryIn ? performance.now() + snapshot.retryIn * 1000 : 0
     this.#view?.show(snapshot)
     this.#tick()
-    this.#tell('state', snapshot)
-    if (snapshot.state === 'error') this.#tell('error', snapshot.error)
+    this.#dispatch('state', snapshot)
+    if (snapshot.state === 'error') this.#dispatch('error', snapshot.error)
   }
 
   /** @param {string} token @param {HubView} view */
-  #handOver(token, view) {
+  #passToken(token, view) {
     /** @type {Promise<unknown>[]} */
     const taken = []
-    this.#tell('login', { token, view, waitUntil: (/** @type {Promise<unknown>} */ promise) => taken.push(promise) })
+    this.#dispatch('login', { token, view, waitUntil: (/** @type {Promise<unknown>} */ promise) => taken.push(promise) })
     return Promise.all(taken)
   }
 
   /** @param {string} type @param {unknown} detail */
-  #tell(type, detail) {
+  #dispatch(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
 
@@ -129,15 +129,15 @@ export class LoginQR extends Base {
     this.#view?.tick(this.#login?.remaining ?? 0, Math.max(0, Math.ceil((this.#retryAt - performance.now()) / 1000)))
   }
 
-  #speak() {
-    const around = this.closest('[lang]')?.getAttribute('lang')
-    const language = chooseLanguage([around, ...navigator.languages])
-    this.#view?.speak(words[language], language)
+  #setLanguage() {
+    const inherited = this.closest('[lang]')?.getAttribute('lang')
+    const language = chooseLanguage([inherited, ...navigator.languages])
+    this.#view?.setLanguage(messages[language], language)
   }
 }
 
 /**
- * The hub that serves this module; for a bundle its own origin.
+ * Returns the hub that served this module. For a bundle it is the bundle's origin.
  *
  * @param {string} url
  */

@@ -9,7 +9,7 @@ const dark = `
   --warn: #ff9d93;
   color-scheme: dark;`
 
-/** The widget's styles, for a constructed sheet: no policy of the site need allow inline styles. */
+/** The widget's styles, for a constructed style sheet: the site's policy need not allow inline styles. */
 export const style = `
 :host {
   --back: var(--login-qr-background, #fff);

@@ -18,7 +18,7 @@ function phone(...answers) {
   return { calls, ...createPhone({ ticket: 'T', fetch, random: () => String(++n) }) }
 }
 
-test('each call brings a code of its own', async () => {
+test('phone: every call has its own code', async () => {
   const p = phone({ state: 'scanned', login: {}, match_choices: ['12'], expires_in: 60 }, { state: 'confirmed' })
   assert.deepEqual(await p.scan('小明'), { screen: 'consent', login: {}, choices: ['12'], expiresIn: 60 })
   assert.deepEqual(await p.confirm('小明', '12'), { screen: 'confirmed' })
@@ -28,7 +28,7 @@ test('each call brings a code of its own', async () => {
   ])
 })
 
-test('a refused code is replaced once, silently', async () => {
+test('phone: a refused code is replaced once', async () => {
   const p = phone({ code: 'code_invalid' }, { state: 'rejected' })
   assert.equal((await p.reject('A')).screen, 'rejected')
   assert.deepEqual(p.calls.map((c) => c.body.code), ['sandbox:A:1', 'sandbox:A:2'])
@@ -41,7 +41,7 @@ const outcomes = {
   match_failed: 'mismatch', address_mismatch: 'elsewhere', rate_limited: 'busy', store_unavailable: 'trouble', login_disabled: 'disabled', user_blocked: 'blocked',
 }
 for (const [code, screen] of Object.entries(outcomes)) {
-  test(`${code} has a screen and words in all languages`, async () => {
+  test(`phone screens: ${code} in all languages`, async () => {
     const p = phone({ body: { code }, headers: { 'Retry-After': '9' } })
     const answer = await p.scan('A')
     assert.equal(answer.screen, screen)
@@ -61,21 +61,21 @@ const strangers = {
   'somebody else’s problem': new Response('{"code":"E17"}', { status: 404, headers: { 'Content-Type': 'application/problem+json' } }),
 }
 for (const [name, answer] of Object.entries(strangers)) {
-  test(`${name} is not the hub’s answer: it can be tried again`, async () => {
+  test(`phone screens: ${name} can be retried`, async () => {
     assert.equal((await phone(answer).scan('A')).screen, 'trouble')
   })
 }
 
-test('a media type may have parameters and any case, and a wait is bounded', async () => {
+test('phone: media type with parameters, bounded Retry-After', async () => {
   const headers = { 'Content-Type': 'Application/Problem+JSON; charset=utf-8', 'Retry-After': '3600' }
   const { screen, retryAfter } = await phone({ body: { code: 'rate_limited' }, headers }).scan('A')
   assert.deepEqual([screen, retryAfter], ['busy', 60])
 })
 
-test('without a network there is a screen too', async () => {
+test('phone screens: offline', async () => {
   assert.equal((await phone().scan('A')).screen, 'offline')
 })
 
-test('a name cannot break out of its code', () => {
+test('cleanName: removes colons and control characters', () => {
   assert.equal(cleanName('  A:B\u202e\u0000 '), 'AB')
 })

@@ -19,7 +19,7 @@ function token({ header = {}, claims = {}, key = privateKey } = {}) {
 // The date is the hub's: the tests' own clock plays no part.
 const fetch = async () => new Response(JSON.stringify({ keys: [jwk] }), { headers: { Date: new Date(now * 1000).toUTCString() } })
 
-test('a good token is verified, and its claims read as UTF-8', async () => {
+test('verifyToken: valid, with claims in UTF-8', async () => {
   const { result, claims } = await verifyToken(token(), expected, { fetch })
   assert.equal(result, 'verified')
   assert.equal(claims.sub, 'sandbox:小明')
@@ -36,24 +36,24 @@ const refused = {
   form: 'not.a.token',
 }
 for (const [reason, bad] of Object.entries(refused)) {
-  test(`a token with a wrong ${reason} is refused`, async () => {
+  test(`verifyToken: wrong ${reason}`, async () => {
     const verdict = await verifyToken(bad, expected, { fetch })
     assert.deepEqual([verdict.result, verdict.reason], ['failed', reason])
   })
 }
 
-test('claims that were changed after signing are refused', async () => {
+test('verifyToken: changed claims', async () => {
   const [header, , signature] = token().split('.')
   const { result, reason } = await verifyToken(`${header}.${part({ ...good, sub: 'sandbox:Eve' })}.${signature}`, expected, { fetch })
   assert.deepEqual([result, reason], ['failed', 'signature'])
 })
 
-test('the algorithm "none" and a signature that is no base64 are refused', async () => {
+test('verifyToken: algorithm "none" and an invalid signature', async () => {
   assert.equal((await verifyToken(token({ header: { alg: 'none' } }), expected, { fetch })).result, 'failed')
   assert.equal((await verifyToken(token().replace(/\.[^.]*$/, '.???'), expected, { fetch })).result, 'failed')
 })
 
-test('a browser without Ed25519 calls it unverified, but a wrong nonce is wrong anywhere', async () => {
+test('verifyToken: without Ed25519 unverified, but a wrong nonce fails', async () => {
   const without = [undefined, { importKey: () => Promise.reject(new DOMException('no', 'NotSupportedError')) }]
   for (const subtle of without) {
     // undefined would fall back to this machine's own
@@ -63,7 +63,7 @@ test('a browser without Ed25519 calls it unverified, but a wrong nonce is wrong 
   }
 })
 
-test('keys that hang on a dead connection are asked for again', async () => {
+test('verifyToken: retries the keys after a time-out', async () => {
   let tries = 0
   const hangs = () => Promise.reject(new DOMException('', 'TimeoutError'))
   const { result } = await verifyToken(token(), expected, { fetch: () => (++tries < 4 ? hangs() : fetch()) })
@@ -71,6 +71,6 @@ test('keys that hang on a dead connection are asked for again', async () => {
   await assert.rejects(verifyToken(token(), expected, { fetch: hangs }), { name: 'TimeoutError' })
 })
 
-test('keys that cannot be fetched are no verdict on the token', async () => {
+test('verifyToken: throws if the keys cannot be fetched', async () => {
   await assert.rejects(verifyToken(token(), expected, { fetch: async () => new Response('', { status: 503 }) }))
 })

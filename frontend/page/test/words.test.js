@@ -10,7 +10,7 @@ const shape = (value) => (typeof value === 'object'
   : [...value.matchAll(/\{\w+\}/g)].map(([gap]) => gap).sort().join())
 
 for (const [page, all] of [['index.html', words], ['phone.html', phoneWords]]) {
-  test(`${page} says everything in all languages`, () => {
+  test(`${page}: all messages in all languages`, () => {
     assert.deepEqual(shape(all.en), shape(all.zh))
     assert.deepEqual(shape(all.tw), shape(all.zh))
     const html = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8')
@@ -20,7 +20,7 @@ for (const [page, all] of [['index.html', words], ['phone.html', phoneWords]]) {
   })
 }
 
-test('the address decides the language, then the browser, then English', () => {
+test('chooseLanguage: URL, then browser, then English', () => {
   assert.equal(chooseLanguage('?lang=en', ['zh-CN']), 'en')
   assert.equal(chooseLanguage('?lang=zh-TW', ['en']), 'tw')
   assert.equal(chooseLanguage('', ['zh-Hant', 'en']), 'tw')
@@ -31,6 +31,6 @@ test('the address decides the language, then the browser, then English', () => {
   assert.equal(chooseLanguage('', undefined), 'en')
 })
 
-test('a text keeps what it cannot fill empty', () => {
+test('fill: unknown placeholders become empty', () => {
   assert.equal(fill('{a} and {b}', { a: '{b}' }), '{b} and ')
 })

@@ -1,9 +1,9 @@
-/** @typedef {typeof en} Words */
+/** @typedef {typeof en} Messages */
 
 const en = {
   title: 'Scan to log in',
   alt: 'QR code to log in',
-  making: 'Making your code…',
+  making: 'Creating your code…',
   pending: 'Scan the code with your phone',
   scanned: 'Confirm on your phone',
   confirmed: 'Logging you in…',
@@ -15,7 +15,7 @@ const en = {
   offline: 'Connection lost, reconnecting…',
   left: 'Valid for {time}',
   retryIn: 'Trying again in {n} s',
-  match: 'Pick this number on your phone',
+  match: 'Choose this number on your phone',
   someone: 'Phone user',
   notMe: 'Not me',
   refresh: 'Click to refresh',
@@ -23,18 +23,18 @@ const en = {
   retry: 'Try now',
   errors: /** @type {Record<string, string>} */ ({
     network: 'The server cannot be reached. Please check your network connection.',
-    rate_limited: 'Too many requests. Nothing to do: it is tried again by itself.',
-    store_unavailable: 'The service is unavailable. Nothing to do: it is tried again by itself.',
-    overloaded: 'Too many people are logging in. Nothing to do: it is tried again by itself.',
+    rate_limited: 'Too many requests. You need not do anything: it retries automatically.',
+    store_unavailable: 'The service is unavailable. You need not do anything: it retries automatically.',
+    overloaded: 'Too many people are logging in. You need not do anything: it retries automatically.',
     origin_not_allowed: 'Logging in is not allowed from this address. Open the site by its proper address.',
     login_disabled: 'QR login is switched off. Please use another way to log in.',
     replaced: 'This login was opened elsewhere. Get a new code to log in here.',
     token_not_accepted: 'You confirmed, but this site did not accept the login. Please try again later.',
-    unknown: 'Please try again; if it persists, tell the site’s operator.',
+    unknown: 'Please try again. If it still fails, contact the site’s operator.',
   }),
 }
 
-/** @type {Words} */
+/** @type {Messages} */
 const zhCN = {
   title: '扫码登录',
   alt: '登录二维码',
@@ -69,7 +69,7 @@ const zhCN = {
   },
 }
 
-/** @type {Words} */
+/** @type {Messages} */
 const zhTW = {
   title: '掃碼登入',
   alt: '登入 QR Code',
@@ -104,5 +104,5 @@ const zhTW = {
   },
 }
 
-/** What the widget says, by language tag; `{name}` is filled in. @type {Record<string, Words>} */
-export const words = { 'zh-CN': zhCN, 'zh-TW': zhTW, en }
+/** The widget's texts, by language tag. `{name}` is a placeholder. @type {Record<string, Messages>} */
+export const messages = { 'zh-CN': zhCN, 'zh-TW': zhTW, en }
