@@ -102,8 +102,10 @@ func (serve) Run(c *Config, hup hangups) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	screen := logqueue.New(logqueue.Config{Out: os.Stdout})
-	defer screen.Close(flushLimit)
-	app := &App{given: given, set: set, hangups: hup, logs: logs, log: logs.log, Started: func(w welcome) { set.show(screen, w) }}
+	app := &App{given: given, set: set, hangups: hup, logs: logs, log: logs.log, Started: func(w welcome) {
+		set.show(screen, w)
+		screen.Close(flushLimit) // before the log's first line
+	}}
 	err = app.Run(ctx)
 	logs.ended(err)
 	return err
