@@ -17,20 +17,20 @@ import (
 
 // page is the browser's side of one ticket.
 type page struct {
-	s                 *stand
+	s                 *testServer
 	id, secret, match string
 	made              map[string]any
 }
 
 // make makes a ticket.
-func (s *stand) make(t testing.TB, body any, headers ...string) *page {
+func (s *testServer) make(t testing.TB, body any, headers ...string) *page {
 	t.Helper()
 	m := s.ask(t, "POST", making, body, headers...).ok(t, http.StatusCreated)
 	p := &page{s: s, made: m}
 	p.id, _ = m["ticket"].(string)
 	p.secret, _ = m["secret"].(string)
 	p.match, _ = m["match_code"].(string)
-	s.hush(p.secret)
+	s.forbidInLogs(p.secret)
 	return p
 }
 
@@ -57,7 +57,7 @@ func (p *page) view(t testing.TB) map[string]any {
 // note remembers a token as something that no log may hold.
 func (p *page) note(v map[string]any) {
 	if text, ok := v["token"].(string); ok {
-		p.s.hush(text)
+		p.s.forbidInLogs(text)
 	}
 }
 
@@ -76,14 +76,14 @@ func (p *page) ack(t testing.TB, seq any, headers ...string) *answer {
 	return p.s.ask(t, "POST", p.path("ack"), map[string]any{"seq": seq}, append(p.bearer(), headers...)...)
 }
 
-// line is a page's open socket.
-type line struct {
+// wsConn is a page's open socket.
+type wsConn struct {
 	page *page
 	conn *websocket.Conn
 }
 
 // dial opens the socket, which must succeed.
-func (p *page) dial(t testing.TB, headers ...string) *line {
+func (p *page) dial(t testing.TB, headers ...string) *wsConn {
 	t.Helper()
 	h := http.Header{}
 	for i := 0; i+1 < len(headers); i += 2 {
@@ -99,11 +99,11 @@ func (p *page) dial(t testing.TB, headers ...string) *line {
 	if strings.Contains(fmt.Sprint(resp.Header), p.secret) {
 		t.Error("the handshake's answer repeats the secret")
 	}
-	return &line{page: p, conn: conn}
+	return &wsConn{page: p, conn: conn}
 }
 
 // next is the next view.
-func (l *line) next(t testing.TB) map[string]any {
+func (l *wsConn) next(t testing.TB) map[string]any {
 	t.Helper()
 	kind, text, err := l.conn.Read(l.page.s.soon(t))
 	must(t, err)
@@ -119,7 +119,7 @@ func (l *line) next(t testing.TB) map[string]any {
 }
 
 // expect is the next view, which must be this one.
-func (l *line) expect(t testing.TB, state string, seq float64) map[string]any {
+func (l *wsConn) expect(t testing.TB, state string, seq float64) map[string]any {
 	t.Helper()
 	v := l.next(t)
 	if v["state"] != state || v["seq"] != seq {
@@ -128,13 +128,13 @@ func (l *line) expect(t testing.TB, state string, seq float64) map[string]any {
 	return v
 }
 
-func (l *line) say(t testing.TB, text string) {
+func (l *wsConn) say(t testing.TB, text string) {
 	t.Helper()
 	must(t, l.conn.Write(l.page.s.soon(t), websocket.MessageText, []byte(text)))
 }
 
 // closed holds the socket to its end: nothing more comes but the close.
-func (l *line) closed(t testing.TB, code websocket.StatusCode) {
+func (l *wsConn) closed(t testing.TB, code websocket.StatusCode) {
 	t.Helper()
 	_, text, err := l.conn.Read(l.page.s.soon(t))
 	if err == nil {
@@ -146,7 +146,7 @@ func (l *line) closed(t testing.TB, code websocket.StatusCode) {
 }
 
 // ends is closed for a socket that may say more before.
-func (l *line) ends(t testing.TB, code websocket.StatusCode) {
+func (l *wsConn) ends(t testing.TB, code websocket.StatusCode) {
 	t.Helper()
 	for {
 		_, _, err := l.conn.Read(l.page.s.soon(t))
@@ -162,7 +162,7 @@ func (l *line) ends(t testing.TB, code websocket.StatusCode) {
 
 // phone is one user's phone.
 type phone struct {
-	s        *stand
+	s        *testServer
 	provider string
 	name     string
 }
@@ -170,12 +170,12 @@ type phone struct {
 var codes atomic.Int64
 
 // phone is the sandbox's user of that name.
-func (s *stand) phone(name string) *phone { return &phone{s, "sandbox", name} }
+func (s *testServer) phone(name string) *phone { return &phone{s, "sandbox", name} }
 
 // code is a fresh one.
 func (f *phone) code() string {
 	code := fmt.Sprintf("%s:%s:code%06d", f.provider, f.name, codes.Add(1))
-	f.s.hush(code)
+	f.s.forbidInLogs(code)
 	return code
 }
 
@@ -199,9 +199,9 @@ func (f *phone) may(t testing.TB, p *page, action string, more ...any) map[strin
 	return f.do(t, p, action, more...).ok(t, http.StatusOK)
 }
 
-// oracle is a provider that says what a test wants, and remembers who asked. Its
+// fakeProvider is a provider that says what a test wants, and remembers who asked. Its
 // codes are like the sandbox's: "PROVIDER:NAME:…".
-type oracle struct {
+type fakeProvider struct {
 	who map[string]ticket.Identity
 	say func(ctx context.Context, name string) (ticket.Identity, error) // in place of who
 
@@ -209,7 +209,7 @@ type oracle struct {
 	asked []string
 }
 
-func (o *oracle) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+func (o *fakeProvider) Exchange(ctx context.Context, p api.Credential) (ticket.Identity, error) {
 	code := p.Code
 	o.mu.Lock()
 	o.asked = append(o.asked, code)
@@ -226,7 +226,7 @@ func (o *oracle) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, er
 }
 
 // calls is how often it was asked.
-func (o *oracle) calls() int {
+func (o *fakeProvider) calls() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.asked)

@@ -12,11 +12,11 @@ import (
 // proxies finds the address that a request comes from. Only a trusted proxy's
 // forwarding header counts, because anyone can send one.
 type proxies struct {
-	trusted []netip.Prefix
-	log     *slog.Logger
-	warned  sync.Once // of a peer that is not trusted
-	mute    sync.Once // of a proxy that does not say for whom it asks
-	refused sync.Once // of the first call that address_mismatch: refuse ended because of either
+	trusted     []netip.Prefix
+	log         *slog.Logger
+	warned      sync.Once // of a peer that is not trusted
+	warnedNoXFF sync.Once // of a proxy that does not say for whom it asks
+	refused     sync.Once // of the first call that address_mismatch: refuse ended because of either
 }
 
 func newProxies(trusted []netip.Prefix, log *slog.Logger) *proxies {
@@ -24,25 +24,25 @@ func newProxies(trusted []netip.Prefix, log *slog.Logger) *proxies {
 }
 
 // origin of a request, as observed.
-type observed struct {
-	// shown is the address to show to a person; the zero Addr where it is not
+type clientAddr struct {
+	// display is the address to show to a person; the zero Addr where it is not
 	// known for certain to be the browser's or phone's own.
-	shown netip.Addr
+	display netip.Addr
 	// seen is shown, or an address of a private network; for the audit.
 	seen netip.Addr
-	// counted is what limits are counted by: one IPv4 address, one IPv6 /64.
-	counted netip.Prefix
-	// hidden is set if the address cannot be known although it could be: an
+	// rateKey is what limits are counted by: one IPv4 address, one IPv6 /64.
+	rateKey netip.Prefix
+	// unverified is set if the address cannot be known although it could be: an
 	// untrusted peer sent a forwarding header (a proxy that is not named, or a
 	// browser that hides its address), or a trusted proxy sent no usable one.
 	// A client with address_mismatch: refuse is not served then.
-	hidden bool
+	unverified bool
 }
 
 // maxHops bounds how much of a forwarded chain is read.
 const maxHops = 32
 
-func (p *proxies) observe(r *http.Request) observed {
+func (p *proxies) clientAddr(r *http.Request) clientAddr {
 	peer := netip.Addr{}
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = ap.Addr().Unmap().WithZone("")
@@ -56,19 +56,19 @@ func (p *proxies) observe(r *http.Request) observed {
 				p.log.Warn("a peer that is not trusted sends a forwarding header, so the addresses of browsers are not known; "+
 					"if it is your proxy, set LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
 			})
-			return observed{counted: bucket(peer), hidden: true}
+			return clientAddr{rateKey: rateKey(peer), unverified: true}
 		}
-		return observed{shown: public(peer), seen: peer, counted: bucket(peer), hidden: !peer.IsValid()}
+		return clientAddr{display: globalOnly(peer), seen: peer, rateKey: rateKey(peer), unverified: !peer.IsValid()}
 	}
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
-		p.mute.Do(func() {
+		p.warnedNoXFF.Do(func() {
 			p.log.Warn("a trusted proxy sends no usable X-Forwarded-For, so all its users share its address and its limits, and their own is not known; "+
 				"have it set X-Forwarded-For to the address that it sees, or name in LOGINHUB_TRUSTED_PROXIES only what is a proxy", "peer", peer)
 		})
-		return observed{counted: bucket(cmp.Or(client, peer)), hidden: true}
+		return clientAddr{rateKey: rateKey(cmp.Or(client, peer)), unverified: true}
 	}
-	return observed{shown: public(client), seen: client, counted: bucket(client)}
+	return clientAddr{display: globalOnly(client), seen: client, rateKey: rateKey(client)}
 }
 
 // forwarded reads the chain from the right to the first hop that is not trusted:
@@ -79,7 +79,7 @@ func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
 	hops := strings.Split(strings.Join(headers, ","), ",")
 	var last netip.Addr
 	for i := len(hops) - 1; i >= 0; i-- {
-		addr, ok := hop(strings.TrimSpace(hops[i]))
+		addr, ok := parseHop(strings.TrimSpace(hops[i]))
 		if !ok || len(hops)-i > maxHops {
 			return netip.Addr{}, false
 		}
@@ -90,9 +90,9 @@ func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
 	return last, false
 }
 
-// hop reads one entry: an address, or one with a port, as some proxies write. An
+// parseHop reads one entry: an address, or one with a port, as some proxies write. An
 // address that no machine has is none.
-func hop(text string) (netip.Addr, bool) {
+func parseHop(text string) (netip.Addr, bool) {
 	bare := text
 	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
 		bare = text[1 : len(text)-1]
@@ -118,10 +118,10 @@ func (p *proxies) trusts(addr netip.Addr) bool {
 	return false
 }
 
-// reserved are unicast ranges that are not globally routable and that package
+// nonGlobalPrefixes are unicast ranges that are not globally routable and that package
 // netip does not tell apart (IANA special-purpose registries). The documentation
 // ranges are left out: they occur in examples and nowhere else.
-var reserved = []netip.Prefix{
+var nonGlobalPrefixes = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"), // carrier NAT
 	netip.MustParsePrefix("192.0.0.0/24"),
@@ -135,13 +135,13 @@ var reserved = []netip.Prefix{
 	netip.MustParsePrefix("fec0::/10"),
 }
 
-// public is the address where it is globally routable, otherwise none: a
+// globalOnly is the address where it is globally routable, otherwise none: a
 // private one says nothing to the person who reads it.
-func public(addr netip.Addr) netip.Addr {
+func globalOnly(addr netip.Addr) netip.Addr {
 	if !addr.IsGlobalUnicast() || addr.IsPrivate() {
 		return netip.Addr{}
 	}
-	for _, prefix := range reserved {
+	for _, prefix := range nonGlobalPrefixes {
 		if prefix.Contains(addr) {
 			return netip.Addr{}
 		}
@@ -149,8 +149,8 @@ func public(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// bucket is what one subscriber holds: an IPv4 address, or an IPv6 /64.
-func bucket(addr netip.Addr) netip.Prefix {
+// rateKey is what one subscriber holds: an IPv4 address, or an IPv6 /64.
+func rateKey(addr netip.Addr) netip.Prefix {
 	bits := 32
 	if addr.Is6() {
 		bits = 64
@@ -168,6 +168,6 @@ func sameAddress(a, b netip.Addr) *bool {
 	if !a.IsValid() || !b.IsValid() || a.Is4() != b.Is4() {
 		return nil
 	}
-	same := bucket(a) == bucket(b)
+	same := rateKey(a) == rateKey(b)
 	return &same
 }

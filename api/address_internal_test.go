@@ -91,16 +91,16 @@ func TestWhoARequestComesFrom(t *testing.T) {
 		{"far left does not matter", "10.1.1.1:1", []string{forwarded, strings.Repeat("x,", 999) + "198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := newProxies(ours(t), slog.New(slog.DiscardHandler)).observe(asked(c.peer, c.headers...))
-			if text := spell(got.shown); text != c.shown {
+			got := newProxies(ours(t), slog.New(slog.DiscardHandler)).clientAddr(asked(c.peer, c.headers...))
+			if text := spell(got.display); text != c.shown {
 				t.Errorf("shown %q, wanted %q", text, c.shown)
 			}
-			if want := c.shown == "" && !slices.Contains(known, c.name); got.hidden != want {
-				t.Errorf("hidden %v, wanted %v", got.hidden, want)
+			if want := c.shown == "" && !slices.Contains(known, c.name); got.unverified != want {
+				t.Errorf("hidden %v, wanted %v", got.unverified, want)
 			}
 			counted := ""
-			if got.counted.IsValid() {
-				counted = got.counted.String()
+			if got.rateKey.IsValid() {
+				counted = got.rateKey.String()
 			}
 			if counted != c.counted {
 				t.Errorf("counted by %q, wanted %q", counted, c.counted)
@@ -119,8 +119,8 @@ func spell(a netip.Addr) string {
 func TestWithoutTrustedProxiesNobodyIsBelieved(t *testing.T) {
 	p := newProxies(nil, slog.New(slog.DiscardHandler))
 	for _, peer := range []string{"127.0.0.1:1", "10.1.1.1:1", "[::1]:1", "203.0.113.7:1"} {
-		if got := p.observe(asked(peer, forwarded, "198.51.100.1")); got.shown.IsValid() {
-			t.Errorf("%s: shown %v", peer, got.shown)
+		if got := p.clientAddr(asked(peer, forwarded, "198.51.100.1")); got.display.IsValid() {
+			t.Errorf("%s: shown %v", peer, got.display)
 		}
 	}
 }
@@ -141,11 +141,11 @@ func TestOnlyGloballyRoutableAddressesAreShown(t *testing.T) {
 		"5f00::1":    false, // segment routing (RFC 9602)
 		"2001:10::1": false, // ORCHID, of old (RFC 4843)
 	} {
-		if got := public(netip.MustParseAddr(text)).IsValid(); got != want {
+		if got := globalOnly(netip.MustParseAddr(text)).IsValid(); got != want {
 			t.Errorf("%s is shown: %v, wanted %v", text, got, want)
 		}
 	}
-	if public(netip.Addr{}).IsValid() {
+	if globalOnly(netip.Addr{}).IsValid() {
 		t.Error("no address is shown")
 	}
 }
@@ -153,14 +153,14 @@ func TestOnlyGloballyRoutableAddressesAreShown(t *testing.T) {
 func TestAnUntrustedHeaderIsLoggedOnceWithWhatMendsIt(t *testing.T) {
 	var log bytes.Buffer
 	p := newProxies(ours(t), slog.New(slog.NewTextHandler(&log, nil)))
-	p.observe(asked("203.0.113.7:1"))
-	p.observe(asked("10.1.1.1:1", forwarded, "198.51.100.1"))
+	p.clientAddr(asked("203.0.113.7:1"))
+	p.clientAddr(asked("10.1.1.1:1", forwarded, "198.51.100.1"))
 	if log.Len() > 0 {
 		t.Errorf("logged without need: %s", &log)
 	}
 	for range 5 {
-		p.observe(asked("203.0.113.7:1", forwarded, "198.51.100.1"))
-		p.observe(asked("203.0.113.8:1", "Forwarded", "for=198.51.100.1"))
+		p.clientAddr(asked("203.0.113.7:1", forwarded, "198.51.100.1"))
+		p.clientAddr(asked("203.0.113.8:1", "Forwarded", "for=198.51.100.1"))
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "LOGINHUB_TRUSTED_PROXIES") {
 		t.Errorf("logged %d times: %s", n, &log)
@@ -176,16 +176,16 @@ func TestATrustedProxyThatNamesNobodyIsLoggedOnceWithWhatMendsIt(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		p := newProxies(ours(t), slog.New(slog.NewTextHandler(&log, nil)))
-		p.observe(asked("10.1.1.1:1", forwarded, "198.51.100.1"))
-		p.observe(asked("203.0.113.7:1"))
+		p.clientAddr(asked("10.1.1.1:1", forwarded, "198.51.100.1"))
+		p.clientAddr(asked("203.0.113.7:1"))
 		if log.Len() > 0 {
 			t.Errorf("%s: logged without need: %s", name, &log)
 		}
-		p.observe(asked("203.0.113.7:1", forwarded, "198.51.100.1"))
+		p.clientAddr(asked("203.0.113.7:1", forwarded, "198.51.100.1"))
 		log.Reset()
 		for range 3 {
-			p.observe(asked("10.1.1.1:1", headers...))
-			p.observe(asked("10.1.1.2:1"))
+			p.clientAddr(asked("10.1.1.1:1", headers...))
+			p.clientAddr(asked("10.1.1.2:1"))
 		}
 		said := log.String()
 		if strings.Count(said, "\n") != 1 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "LOGINHUB_TRUSTED_PROXIES") ||

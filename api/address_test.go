@@ -23,7 +23,7 @@ const (
 
 func TestThePhoneIsShownWhoAsks(t *testing.T) {
 	// The bubble's pipes have no address: nothing is known of it, so it is absent.
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		pass(1700 * time.Millisecond)
 		asked := time.Now().UTC()
 		p := s.make(t, nil, "User-Agent", chrome)

@@ -22,9 +22,9 @@ var browsers = map[string]string{
 	"Huawei Browser": "Huawei Browser", "Miui Browser": "Miui Browser", "Android browser": "Android browser",
 }
 
-// tokens are those of browsers that the library does not find, in the order in
+// uaTokens are those of browsers that the library does not find, in the order in
 // which they are looked for: WeChat's own names QQ's as well.
-var tokens = []struct{ token, name string }{
+var uaTokens = []struct{ token, name string }{
 	{"MicroMessenger/", "WeChat"},
 	{"QQBrowser/", "QQ Browser"}, // MQQBrowser too
 	{"UCBrowser/", "UC Browser"},
@@ -45,23 +45,23 @@ var systems = map[string]string{
 	useragent.Android: "Android", useragent.IOS: "iOS", useragent.Harmony: "HarmonyOS", useragent.BlackBerry: "BlackBerry",
 }
 
-// major is a version up to its first dot. Longer than any browser's it could be
+// majorVersion is a version up to its first dot. Longer than any browser's it could be
 // a telephone number.
-var major = regexp.MustCompile(`^([0-9]{1,4})(?:[^0-9]|$)`)
+var majorVersion = regexp.MustCompile(`^([0-9]{1,4})(?:[^0-9]|$)`)
 
-// agent names browser and system as the User-Agent claims them, "" where it
+// parseUserAgent names browser and system as the User-Agent claims them, "" where it
 // claims none that is known: "Chrome 150", "Windows".
-func agent(header string) (browser, system string) {
+func parseUserAgent(header string) (browser, system string) {
 	header = header[:min(len(header), maxAgent)]
 	ua := useragent.Parse(header)
 	browser, version := browsers[ua.Name], ua.Version
-	for _, known := range tokens {
+	for _, known := range uaTokens {
 		if _, after, found := strings.Cut(header, known.token); found {
 			browser, version = known.name, after
 			break
 		}
 	}
-	if number := major.FindStringSubmatch(version); browser != "" && number != nil {
+	if number := majorVersion.FindStringSubmatch(version); browser != "" && number != nil {
 		browser += " " + number[1]
 	}
 	return browser, systems[ua.OS]

@@ -12,7 +12,7 @@ import (
 )
 
 // audited are the audit's lines, each as its fields.
-func audited(s *stand) (all []map[string]string) {
+func audited(s *testServer) (all []map[string]string) {
 	field := regexp.MustCompile(`audit\.(\w+)=("(?:[^"\\]|\\.)*"|\S*)`)
 	for _, line := range strings.Split(s.log.String(), "\n") {
 		if !strings.Contains(line, "audit.event=") {
@@ -27,7 +27,7 @@ func audited(s *stand) (all []map[string]string) {
 	return all
 }
 
-func expectAudit(t *testing.T, s *stand, want ...map[string]string) {
+func expectAudit(t *testing.T, s *testServer, want ...map[string]string) {
 	t.Helper()
 	seen := 0
 	expectNew(t, s, &seen, want...)
@@ -110,7 +110,7 @@ type losing struct {
 func (l losing) Change(ctx context.Context, all ...ticket.Change) ([]ticket.Outcome, error) {
 	out, err := l.Store.Change(ctx, all...)
 	switch {
-	case err != nil || !all[0].Lasts || !out[0].Done:
+	case err != nil || !all[0].WaitReplicas || !out[0].Done:
 		return out, err
 	case l.retried:
 		return l.Store.Change(ctx, all...)

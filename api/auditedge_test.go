@@ -13,7 +13,7 @@ import (
 )
 
 // expectNew is expectAudit for the lines since it was last asked.
-func expectNew(t *testing.T, s *stand, seen *int, want ...map[string]string) {
+func expectNew(t *testing.T, s *testServer, seen *int, want ...map[string]string) {
 	t.Helper()
 	got := audited(s)[*seen:]
 	*seen += len(got)
@@ -85,7 +85,7 @@ func TestTheAuditNotesWhoIsRefusedALoginOnTheComputer(t *testing.T) {
 	t.Parallel()
 	v := visiting(t, 2*time.Minute, nil)
 	p := v.page(t)
-	seen, here := len(audited(v.stand)), []string{forwarded, "203.0.113.7"}
+	seen, here := len(audited(v.testServer)), []string{forwarded, "203.0.113.7"}
 	form := "ticket=" + p.id + "&secret=" + p.secret
 	for _, c := range []struct {
 		form, code, client string
@@ -96,36 +96,36 @@ func TestTheAuditNotesWhoIsRefusedALoginOnTheComputer(t *testing.T) {
 		{"ticket=" + p.id + "&secret=" + strings.Repeat("A", 43), "invalid_secret", "", 401, nil},
 	} {
 		v.connect(t, c.form, append(here, c.headers...)...).problem(t, c.status, c.code)
-		expectNew(t, v.stand, &seen, refusal("qrconnect", c.code, c.client, p))
+		expectNew(t, v.testServer, &seen, refusal("qrconnect", c.code, c.client, p))
 	}
 	v.connect(t, "ticket=x&secret=x", here...).problem(t, 404, "ticket_not_found") // names none: no line
-	expectNew(t, v.stand, &seen)
+	expectNew(t, v.testServer, &seen)
 
 	v.back(t, "short", "ann").paged(t, 403, "state_invalid")
 	v.back(t, strings.Repeat("A", 43), "ann").paged(t, 403, "state_invalid")
-	expectNew(t, v.stand, &seen, refusal("callback", "state_invalid", "", nil), refusal("callback", "state_invalid", "", nil))
+	expectNew(t, v.testServer, &seen, refusal("callback", "state_invalid", "", nil), refusal("callback", "state_invalid", "", nil))
 	// A link of the attacker's, in the browser of somebody else: the ticket that it
 	// was made for is named, and so is where it was opened.
 	state, attacker := v.leave(t, p), v.cookie
 	v.back(t, state, "ann", "Cookie", "", forwarded, "198.51.100.9").paged(t, 403, "state_foreign")
 	foreign := refusal("callback", "state_foreign", "demo", p)
 	foreign["browser"] = "198.51.100.9"
-	expectNew(t, v.stand, &seen, foreign)
+	expectNew(t, v.testServer, &seen, foreign)
 	v.back(t, state, "ann", "Cookie", attacker).paged(t, 403, "state_invalid") // used
-	expectNew(t, v.stand, &seen, refusal("callback", "state_invalid", "", nil))
+	expectNew(t, v.testServer, &seen, refusal("callback", "state_invalid", "", nil))
 	state = v.leave(t, p)
 	cookie, _, _ := strings.Cut(v.cookie, "=")
 	v.back(t, state, "ann", "Cookie", cookie+"=forged").paged(t, 403, "state_foreign")
-	expectNew(t, v.stand, &seen, refusal("callback", "state_foreign", "demo", p))
+	expectNew(t, v.testServer, &seen, refusal("callback", "state_foreign", "demo", p))
 	// What gets further is the hub's line, and no second one.
 	v.back(t, v.leave(t, p), "code").paged(t, 422, "code_invalid")
-	expectNew(t, v.stand, &seen, map[string]string{"event": "refused", "action": "confirm", "outcome": "code_invalid", "ticket": p.id[:8]})
+	expectNew(t, v.testServer, &seen, map[string]string{"event": "refused", "action": "confirm", "outcome": "code_invalid", "ticket": p.id[:8]})
 	v.back(t, v.leave(t, p), "ann")
-	expectNew(t, v.stand, &seen, map[string]string{"event": "confirmed", "who": "wechat:wx1:o-ann"})
+	expectNew(t, v.testServer, &seen, map[string]string{"event": "confirmed", "who": "wechat:wx1:o-ann"})
 	must(t, v.hub.Switch(v.soon(t), "demo", false, operator))
 	seen++
 	v.connect(t, form, here...).problem(t, 403, "login_disabled")
-	expectNew(t, v.stand, &seen, refusal("qrconnect", "login_disabled", "demo", p))
+	expectNew(t, v.testServer, &seen, refusal("qrconnect", "login_disabled", "demo", p))
 }
 
 // TestTheAuditNotesAHitOnTheLimitOfWebsiteLogins has a rate that is hit.
@@ -136,7 +136,7 @@ func TestTheAuditNotesAHitOnTheLimitOfWebsiteLogins(t *testing.T) {
 	form, here := "ticket="+p.id+"&secret="+p.secret, []string{forwarded, "203.0.113.7"}
 	refused(t, func() *answer { return v.connect(t, form, here...) })
 	seen := 1 // made
-	expectNew(t, v.stand, &seen, refusal("qrconnect", "rate_limited", "demo", p))
+	expectNew(t, v.testServer, &seen, refusal("qrconnect", "rate_limited", "demo", p))
 }
 
 func TestTheAuditNotesWhoWasRefusedByALimitOrTheOperator(t *testing.T) {

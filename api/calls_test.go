@@ -20,8 +20,8 @@ import (
 const mostCalls = 256
 
 // slow is a provider that names "quick" at once, and nobody else at all.
-func slow() *oracle {
-	return &oracle{say: func(ctx context.Context, name string) (ticket.Identity, error) {
+func slow() *fakeProvider {
+	return &fakeProvider{say: func(ctx context.Context, name string) (ticket.Identity, error) {
 		if name == "quick" {
 			return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, nil
 		}
@@ -32,7 +32,7 @@ func slow() *oracle {
 
 // hang has as many phones as there are places wait for the provider called
 // wechat; the caller may wait for their end.
-func hang(t *testing.T, s *stand, p *page) *sync.WaitGroup {
+func hang(t *testing.T, s *testServer, p *page) *sync.WaitGroup {
 	t.Helper()
 	all, ctx := &sync.WaitGroup{}, s.soon(t)
 	for range mostCalls {
@@ -44,13 +44,13 @@ func hang(t *testing.T, s *stand, p *page) *sync.WaitGroup {
 	return all
 }
 
-// painter makes mini-program codes, or hangs.
-type painter struct {
+// fakeCodes makes mini-program codes, or hangs.
+type fakeCodes struct {
 	asked atomic.Int64
 	hangs bool
 }
 
-func (p *painter) Code(ctx context.Context, _ ticket.ID) ([]byte, error) {
+func (p *fakeCodes) Code(ctx context.Context, _ ticket.ID) ([]byte, error) {
 	p.asked.Add(1)
 	if p.hangs {
 		<-ctx.Done()
@@ -63,7 +63,7 @@ func (p *painter) Code(ctx context.Context, _ ticket.ID) ([]byte, error) {
 
 func TestCallsUnderWayAreBounded(t *testing.T) {
 	o := slow()
-	bubble(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		all := hang(t, s, p)
 		a := (&phone{s, "wechat", "quick"}).do(t, p, "scan")
@@ -79,18 +79,18 @@ func TestCallsUnderWayAreBounded(t *testing.T) {
 
 func TestAProviderThatHangsHoldsUpNoOther(t *testing.T) {
 	wechat, own := slow(), slow()
-	app := &oracle{say: func(_ context.Context, name string) (ticket.Identity, error) {
+	app := &fakeProvider{say: func(_ context.Context, name string) (ticket.Identity, error) {
 		return ticket.Identity{Provider: "app", Subject: name}, nil
 	}}
-	codes := &painter{}
-	site := func(wechat api.Provider) api.Site {
-		return api.Site{Providers: map[string]api.Provider{"wechat": wechat, "app": app}, Codes: codes}
+	codes := &fakeCodes{}
+	site := func(wechat api.Provider) api.LoginMethods {
+		return api.LoginMethods{Providers: map[string]api.Provider{"wechat": wechat, "app": app}, Codes: codes}
 	}
 	clients := []*ticket.Client{demo(), {ID: "same", LabelEN: "Same", LabelZH: "同"}, {ID: "shop", LabelEN: "Shop", LabelZH: "店"}}
-	bubble(t, options{clients: clients, providers: site(wechat).Providers, api: func(c *api.Config) {
+	runSynctest(t, options{clients: clients, providers: site(wechat).Providers, api: func(c *api.Config) {
 		c.Reloadable.Codes = codes
-		c.Reloadable.Sites = map[string]api.Site{"same": site(wechat), "shop": site(own)}
-	}}, func(t *testing.T, s *stand) {
+		c.Reloadable.Sites = map[string]api.LoginMethods{"same": site(wechat), "shop": site(own)}
+	}}, func(t *testing.T, s *testServer) {
 		p := s.make(t, map[string]string{"client_id": "demo"})
 		all := hang(t, s, p)
 		(&phone{s, "wechat", "quick"}).do(t, p, "confirm").problem(t, 503, "provider_unavailable")
@@ -111,8 +111,8 @@ func TestAProviderThatHangsHoldsUpNoOther(t *testing.T) {
 }
 
 func TestMiniProgramCodesThatHangHoldUpNoLogin(t *testing.T) {
-	codes := &painter{hangs: true}
-	bubble(t, options{api: func(c *api.Config) { c.Reloadable.Codes = codes }}, func(t *testing.T, s *stand) {
+	codes := &fakeCodes{hangs: true}
+	runSynctest(t, options{api: func(c *api.Config) { c.Reloadable.Codes = codes }}, func(t *testing.T, s *testServer) {
 		var all sync.WaitGroup
 		ctx := s.soon(t)
 		t.Cleanup(all.Wait)

@@ -11,10 +11,10 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// mire is a network to Redis whose answers are late while it is wet; what is
+// delayProxy is a network to Redis whose answers are late while it is wet; what is
 // asked arrives at once. So the middle of a round trip is not when Redis looked
 // at its clock.
-type mire struct {
+type delayProxy struct {
 	wet  atomic.Bool
 	said atomic.Int64 // answers passed on
 	late time.Duration
@@ -23,11 +23,11 @@ type mire struct {
 	addr string
 }
 
-func startMire(t *testing.T, to string, late time.Duration) *mire {
+func startMire(t *testing.T, to string, late time.Duration) *delayProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	m := &mire{late: late, to: to, addr: listener.Addr().String()}
+	m := &delayProxy{late: late, to: to, addr: listener.Addr().String()}
 	m.jobs.Go(func() {
 		for {
 			near, err := listener.Accept()
@@ -53,7 +53,7 @@ func startMire(t *testing.T, to string, late time.Duration) *mire {
 	return m
 }
 
-func (m *mire) answers(near, far net.Conn) {
+func (m *delayProxy) answers(near, far net.Conn) {
 	defer near.Close()
 	buffer := make([]byte, 64<<10)
 	for {

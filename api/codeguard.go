@@ -20,9 +20,9 @@ import (
 // Nothing is counted by the ticket alone: its id is public, so anyone could lock its
 // user out.
 type codeGuard struct {
-	networks  *buckets[codeSource] // IPv6 /48
-	addresses *buckets[codeSource]
-	tickets   *buckets[ticketSource]
+	networks  *rateLimiter[codeSource] // IPv6 /48
+	addresses *rateLimiter[codeSource]
+	tickets   *rateLimiter[ticketSource]
 	dead      deadCodes
 }
 
@@ -61,8 +61,8 @@ func newCodeGuard(rate int) *codeGuard {
 // caller has brought too many refused ones. A call is counted before its outcome
 // is known, which is what holds against calls at once, and refunded if the code
 // was not refused. A caller who hangs up meanwhile gets nothing back.
-func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider, proof Proof,
-	call func(context.Context, Provider, Proof) (ticket.Identity, error)) (ticket.Identity, error) {
+func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider, proof Credential,
+	call func(context.Context, Provider, Credential) (ticket.Identity, error)) (ticket.Identity, error) {
 	now := time.Now()
 	code := g.dead.name(p, proof)
 	if g.dead.has(code, now) {
@@ -126,7 +126,7 @@ type deadCode struct {
 	hash     [deadHash]byte
 }
 
-func (d *deadCodes) name(p Provider, proof Proof) deadCode {
+func (d *deadCodes) name(p Provider, proof Credential) deadCode {
 	h := sha256.New()
 	h.Write(d.key[:])
 	if _, bound := p.(TicketBound); bound {

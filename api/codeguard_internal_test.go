@@ -16,26 +16,26 @@ type (
 	plainCodes struct{ app string }
 )
 
-func (plainCodes) Exchange(context.Context, Proof) (ticket.Identity, error) {
+func (plainCodes) Exchange(context.Context, Credential) (ticket.Identity, error) {
 	return ticket.Identity{}, ticket.ErrCodeInvalid
 }
 func (boundCodes) TicketBound() {}
 
 func TestDeadCodes_KeyAndLife(t *testing.T) {
 	d := &newCodeGuard(1).dead
-	here, there := Proof{Code: "c", Ticket: "t1"}, Proof{Code: "c", Ticket: "t2"}
+	here, there := Credential{Code: "c", Ticket: "t1"}, Credential{Code: "c", Ticket: "t2"}
 	first, second, bound := plainCodes{"a"}, plainCodes{"b"}, boundCodes{}
 	d.add(d.name(first, here), noon)
 	d.add(d.name(bound, here), noon)
 	for name, c := range map[string]struct {
 		p     Provider
-		proof Proof
+		proof Credential
 		later time.Duration
 		want  bool
 	}{
 		"the same":              {first, here, 0, true},
 		"on another ticket":     {first, there, 0, true},
-		"another code":          {first, Proof{Code: "d", Ticket: "t1"}, 0, false},
+		"another code":          {first, Credential{Code: "d", Ticket: "t1"}, 0, false},
 		"another provider":      {second, here, 0, false},
 		"bound, the same":       {bound, here, 0, true},
 		"bound, another ticket": {bound, there, 0, false},
@@ -52,12 +52,12 @@ func TestDeadCodes_KeyAndLife(t *testing.T) {
 func TestDeadCodes_Bounded(t *testing.T) {
 	d := &newCodeGuard(1).dead
 	for i := range 3*maxDead + 1 {
-		d.add(d.name(plainCodes{}, Proof{Code: fmt.Sprint(i)}), noon)
+		d.add(d.name(plainCodes{}, Credential{Code: fmt.Sprint(i)}), noon)
 	}
 	if n := len(d.new) + len(d.old); n > 2*maxDead {
 		t.Errorf("%d codes are remembered", n)
 	}
-	if !d.has(d.name(plainCodes{}, Proof{Code: fmt.Sprint(3 * maxDead)}), noon) {
+	if !d.has(d.name(plainCodes{}, Credential{Code: fmt.Sprint(3 * maxDead)}), noon) {
 		t.Error("the newest is forgotten")
 	}
 }
@@ -65,16 +65,16 @@ func TestDeadCodes_Bounded(t *testing.T) {
 func TestCodeGuard_HangingUpRefundsNothing(t *testing.T) {
 	g := newCodeGuard(600)
 	ctx, hangUp := context.WithCancel(t.Context())
-	busy := func(context.Context, Provider, Proof) (ticket.Identity, error) {
+	busy := func(context.Context, Provider, Credential) (ticket.Identity, error) {
 		hangUp()
 		return ticket.Identity{}, ticket.ErrProviderUnavailable
 	}
 	for i := range refusedPerTicket {
-		if _, err := g.exchange(ctx, here, plainCodes{}, Proof{Code: fmt.Sprint(i)}, busy); err != ticket.ErrProviderUnavailable {
+		if _, err := g.exchange(ctx, here, plainCodes{}, Credential{Code: fmt.Sprint(i)}, busy); err != ticket.ErrProviderUnavailable {
 			t.Fatal(err)
 		}
 	}
-	_, err := g.exchange(ctx, here, plainCodes{}, Proof{Code: "one more"}, busy)
+	_, err := g.exchange(ctx, here, plainCodes{}, Credential{Code: "one more"}, busy)
 	if until(t, err) == 0 {
 		t.Error("whoever hangs up is not counted")
 	}
@@ -85,7 +85,7 @@ func TestTicketLimiter_NetworkAndNode(t *testing.T) {
 	l := newTicketLimiter(rate)
 	through := func(many int, address func(i int) string) (n int) {
 		for i := range many {
-			if l.allow(bucket(netip.MustParseAddr(address(i))), noon) == nil {
+			if l.allow(rateKey(netip.MustParseAddr(address(i))), noon) == nil {
 				n++
 			}
 		}
@@ -104,8 +104,8 @@ func TestTicketLimiter_NetworkAndNode(t *testing.T) {
 	if n := through(1000, func(i int) string { return fmt.Sprintf("203.0.%d.%d", i/250, i%250) }); n != left {
 		t.Errorf("%d from as many addresses, wanted %d", n, left)
 	}
-	if len(l.addresses.until) > nodeShare*rate+1 {
-		t.Errorf("%d addresses are remembered for %d tickets", len(l.addresses.until), nodeShare*rate)
+	if len(l.addresses.tat) > nodeShare*rate+1 {
+		t.Errorf("%d addresses are remembered for %d tickets", len(l.addresses.tat), nodeShare*rate)
 	}
 	off := newTicketLimiter(0)
 	for range 1000 {

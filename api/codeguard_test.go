@@ -13,14 +13,14 @@ import (
 )
 
 // guarded is a stand with a provider that knows ann alone.
-func guarded(t *testing.T, rate int) (*stand, *oracle) {
+func guarded(t *testing.T, rate int) (*testServer, *fakeProvider) {
 	t.Helper()
-	o := &oracle{who: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
+	o := &fakeProvider{who: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
 	return start(t, options{providers: map[string]api.Provider{"p": o}, api: limited(rate).api}), o
 }
 
 // invented sends that many invented codes at once and gives how many were answered 422.
-func invented(t *testing.T, s *stand, many int, to func(i int) *page, from ...string) (asked int) {
+func invented(t *testing.T, s *testServer, many int, to func(i int) *page, from ...string) (asked int) {
 	t.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -74,7 +74,7 @@ func TestCodeGuard_InventedCodes(t *testing.T) {
 }
 
 func TestCodeGuard_GoodCodesCostNothing(t *testing.T) {
-	bubble(t, limited(600), func(t *testing.T, s *stand) {
+	runSynctest(t, limited(600), func(t *testing.T, s *testServer) {
 		for range 200 {
 			p := s.make(t, nil)
 			s.phone("ann").may(t, p, "scan")
@@ -84,7 +84,7 @@ func TestCodeGuard_GoodCodesCostNothing(t *testing.T) {
 }
 
 func TestCodeGuard_BudgetComesBack(t *testing.T) {
-	bubble(t, limited(600), func(t *testing.T, s *stand) {
+	runSynctest(t, limited(600), func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		for i := range 10 {
 			s.ask(t, "POST", p.path("scan"), map[string]any{"provider": "sandbox", "code": fmt.Sprint("no", i)}).problem(t, 422, "code_invalid")

@@ -17,7 +17,7 @@ import (
 	"loginhub/api/apitest"
 )
 
-func load(t *testing.T) *apitest.Contract {
+func load(t *testing.T) *apitest.Spec {
 	t.Helper()
 	c, err := apitest.Load("openapi.yaml")
 	if err != nil {

@@ -74,8 +74,8 @@ func (t *openAPIType) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// pairs calls back for every key of a mapping, in order.
-func pairs(n *yaml.Node, each func(key string, value *yaml.Node) error) error {
+// eachPair calls back for every key of a mapping, in order.
+func eachPair(n *yaml.Node, each func(key string, value *yaml.Node) error) error {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
@@ -93,15 +93,15 @@ func docsPage(root *yaml.Node) (frontend.Docs, error) {
 	if err := root.Decode(&doc); err != nil {
 		return frontend.Docs{}, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	d := frontend.Docs{Title: doc.Info.Title, Version: doc.Info.Version, Summary: doc.Info.Summary, Text: prose(doc.Info.Description)}
+	d := frontend.Docs{Title: doc.Info.Title, Version: doc.Info.Version, Summary: doc.Info.Summary, Text: parseMarkdown(doc.Info.Description)}
 	at := map[string]int{}
 	for i, tag := range doc.Tags {
 		at[tag.Name] = i
-		d.Sections = append(d.Sections, frontend.DocsSection{Name: tag.Name, Anchor: anchor(tag.Name), Text: prose(tag.Description)})
+		d.Sections = append(d.Sections, frontend.DocsSection{Name: tag.Name, Anchor: anchor(tag.Name), Text: parseMarkdown(tag.Description)})
 	}
-	err := pairs(&doc.Paths, func(path string, item *yaml.Node) error {
+	err := eachPair(&doc.Paths, func(path string, item *yaml.Node) error {
 		var shared []openAPIParameter
-		return pairs(item, func(method string, n *yaml.Node) error {
+		return eachPair(item, func(method string, n *yaml.Node) error {
 			if method == "parameters" {
 				return n.Decode(&shared)
 			}
@@ -116,19 +116,19 @@ func docsPage(root *yaml.Node) (frontend.Docs, error) {
 	if err != nil {
 		return d, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	err = pairs(&doc.Components.Schemas, func(name string, n *yaml.Node) error {
+	err = eachPair(&doc.Components.Schemas, func(name string, n *yaml.Node) error {
 		var s openAPISchema
 		if err := n.Decode(&s); err != nil {
 			return err
 		}
 		fields, err := s.fields("")
-		d.Schemas = append(d.Schemas, frontend.DocsSchema{Name: name, Anchor: anchor(name), Type: s.kind(), Text: prose(s.Description), Fields: fields})
+		d.Schemas = append(d.Schemas, frontend.DocsSchema{Name: name, Anchor: anchor(name), Type: s.typeText(), Text: parseMarkdown(s.Description), Fields: fields})
 		return err
 	})
 	if err != nil {
 		return d, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	err = pairs(&doc.Components.Examples, func(code string, n *yaml.Node) error {
+	err = eachPair(&doc.Components.Examples, func(code string, n *yaml.Node) error {
 		var e struct{ Value frontend.DocsProblem }
 		err := n.Decode(&e)
 		d.Problems = append(d.Problems, e.Value)
@@ -142,7 +142,7 @@ func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAP
 	if err := n.Decode(&op); err != nil {
 		return o, "", err
 	}
-	o = frontend.DocsOperation{Method: strings.ToUpper(method), Path: path, Anchor: anchor(method + path), Summary: op.Summary, Text: prose(op.Description)}
+	o = frontend.DocsOperation{Method: strings.ToUpper(method), Path: path, Anchor: anchor(method + path), Summary: op.Summary, Text: parseMarkdown(op.Description)}
 	for _, s := range op.Security {
 		for name := range s {
 			o.Secret = name
@@ -152,12 +152,12 @@ func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAP
 		if p.Ref != "" {
 			p = doc.Components.Parameters[base(p.Ref)]
 		}
-		o.Parameters = append(o.Parameters, frontend.DocsField{Name: p.Name, In: p.In, Type: p.Schema.kind(), Ref: base(p.Schema.Ref), Required: p.Required, Text: prose(p.Description)})
+		o.Parameters = append(o.Parameters, frontend.DocsField{Name: p.Name, In: p.In, Type: p.Schema.typeText(), Ref: base(p.Schema.Ref), Required: p.Required, Text: parseMarkdown(p.Description)})
 	}
 	if o.Bodies, err = bodies(&op.RequestBody.Content); err != nil {
 		return o, "", err
 	}
-	err = pairs(&op.Responses, func(status string, n *yaml.Node) error {
+	err = eachPair(&op.Responses, func(status string, n *yaml.Node) error {
 		var r openAPIResponse
 		if err := n.Decode(&r); err != nil {
 			return err
@@ -166,7 +166,7 @@ func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAP
 			r = doc.Components.Responses[base(r.Ref)]
 		}
 		all, err := bodies(&r.Content)
-		answer := frontend.DocsAnswer{Status: status, Class: status[:1] + "xx", Text: prose(r.Description), Codes: r.Codes}
+		answer := frontend.DocsAnswer{Status: status, Class: status[:1] + "xx", Text: parseMarkdown(r.Description), Codes: r.Codes}
 		for _, b := range all {
 			if strings.HasPrefix(b.Kind, "application/problem") {
 				for _, e := range b.Examples {
@@ -183,13 +183,13 @@ func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAP
 }
 
 func bodies(content *yaml.Node) (all []frontend.DocsBody, err error) {
-	err = pairs(content, func(kind string, n *yaml.Node) error {
+	err = eachPair(content, func(kind string, n *yaml.Node) error {
 		var in openAPIBody
 		if err := n.Decode(&in); err != nil {
 			return err
 		}
 		b := frontend.DocsBody{Kind: kind, Ref: base(in.Schema.Ref)}
-		err := pairs(&in.Examples, func(name string, n *yaml.Node) error {
+		err := eachPair(&in.Examples, func(name string, n *yaml.Node) error {
 			var e struct {
 				Value   yaml.Node
 				Summary string

@@ -11,8 +11,8 @@ import (
 	"loginhub/frontend"
 )
 
-// kind is a schema in words: "string, at most 128 characters".
-func (s openAPISchema) kind() string {
+// typeText is a schema in words: "string, at most 128 characters".
+func (s openAPISchema) typeText() string {
 	var words []string
 	switch {
 	case s.Ref != "":
@@ -26,7 +26,7 @@ func (s openAPISchema) kind() string {
 	case len(s.Enum) > 0:
 		words = append(words, strings.Join(s.Enum, " | "))
 	case s.Items != nil:
-		words = append(words, "list of "+s.Items.kind())
+		words = append(words, "list of "+s.Items.typeText())
 	default:
 		words = append(words, string(s.Type))
 	}
@@ -47,7 +47,7 @@ func (s openAPISchema) kind() string {
 
 // fields are the properties of an object, and of those within it.
 func (s openAPISchema) fields(prefix string) (all []frontend.DocsField, err error) {
-	err = pairs(&s.Properties, func(name string, n *yaml.Node) error {
+	err = eachPair(&s.Properties, func(name string, n *yaml.Node) error {
 		var p openAPISchema
 		if err := n.Decode(&p); err != nil {
 			return err
@@ -57,8 +57,8 @@ func (s openAPISchema) fields(prefix string) (all []frontend.DocsField, err erro
 		if p.Items != nil {
 			ref, inner = base(p.Items.Ref), *p.Items
 		}
-		all = append(all, frontend.DocsField{Name: prefix + name, Type: p.kind(), Ref: ref,
-			Required: slices.Contains(s.Required, name), Text: prose(p.Description)})
+		all = append(all, frontend.DocsField{Name: prefix + name, Type: p.typeText(), Ref: ref,
+			Required: slices.Contains(s.Required, name), Text: parseMarkdown(p.Description)})
 		within, err := inner.fields(prefix + name + ".")
 		all = append(all, within...)
 		return err
@@ -79,9 +79,9 @@ func anchor(name string) string {
 	}, strings.ToLower(name)), "-")
 }
 
-// prose reads the little of CommonMark that the contract uses: paragraphs,
+// parseMarkdown reads the little of CommonMark that the contract uses: paragraphs,
 // `code` and **strong**.
-func prose(text string) (all []frontend.DocsText) {
+func parseMarkdown(text string) (all []frontend.DocsText) {
 	for _, paragraph := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		if paragraph == "" {
 			continue

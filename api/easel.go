@@ -14,68 +14,68 @@ import (
 // cores starve the mailbox's proof, and a node that takes itself for deaf lets all
 // its pages go. So half of the cores draw, and who finds no place waits in a line.
 const (
-	maxDrawLine = 64              // that wait on this node
-	maxDrawEach = 32              // of these, from one address: it does not fill the line alone
-	drawWait    = 2 * time.Second // in the line, at most
+	maxRenderQueue        = 64              // that wait on this node
+	maxRenderQueuePerAddr = 32              // of these, from one address: it does not fill the line alone
+	renderQueueTimeout    = 2 * time.Second // in the line, at most
 )
 
-// errDrawing is no place to draw a code, nor one in the line.
-var errDrawing = errors.New("too many codes are being drawn")
+// errRenderBusy is no place to draw a code, nor one in the line.
+var errRenderBusy = errors.New("too many codes are being drawn")
 
-// easel bounds the drawings at once on this node.
-type easel struct {
-	places chan struct{} // taken by who draws
-	line   chan struct{} // taken by who waits
-	each   *seats        // of the line, by address
-	over   func()        // told of every refusal; may be nil
+// renderLimiter bounds the drawings at once on this node.
+type renderLimiter struct {
+	slots    chan struct{}  // taken by who draws
+	queue    chan struct{}  // taken by who waits
+	perAddr  *waiterLimiter // of the line, by address
+	onReject func()         // told of every refusal; may be nil
 }
 
-// newEasel has places for half of the cores.
-func newEasel(cores int) *easel {
-	return &easel{places: make(chan struct{}, max(1, cores/2)),
-		line: make(chan struct{}, maxDrawLine), each: newSeats(maxDrawEach)}
+// newRenderLimiter has places for half of the cores.
+func newRenderLimiter(cores int) *renderLimiter {
+	return &renderLimiter{slots: make(chan struct{}, max(1, cores/2)),
+		queue: make(chan struct{}, maxRenderQueue), perAddr: newSeats(maxRenderQueuePerAddr)}
 }
 
-// draw runs job, which is not interrupted, once there is a place. It gives job's
+// run runs job, which is not interrupted, once there is a place. It gives job's
 // error, or errDrawing where the line is full, the wait too long or ctx over.
-func (e *easel) draw(ctx context.Context, who netip.Prefix, job func() error) error {
-	if err := e.take(ctx, who); err != nil {
-		if e.over != nil && ctx.Err() == nil { // who has left has hit no limit
-			e.over()
+func (e *renderLimiter) run(ctx context.Context, who netip.Prefix, job func() error) error {
+	if err := e.acquire(ctx, who); err != nil {
+		if e.onReject != nil && ctx.Err() == nil { // who has left has hit no limit
+			e.onReject()
 		}
 		return err
 	}
-	defer func() { <-e.places }()
+	defer func() { <-e.slots }()
 	return job()
 }
 
-// take waits for a place. Who came first is served first: a channel gives what
+// acquire waits for a place. Who came first is served first: a channel gives what
 // comes free to the one who has waited longest, before anybody who comes anew.
-func (e *easel) take(ctx context.Context, who netip.Prefix) error {
+func (e *renderLimiter) acquire(ctx context.Context, who netip.Prefix) error {
 	select {
-	case e.places <- struct{}{}:
+	case e.slots <- struct{}{}:
 		return nil
 	default:
 	}
-	leave, err := e.each.take(who)
+	leave, err := e.perAddr.take(who)
 	if err != nil {
-		return fmt.Errorf("%w: %d of one address wait", errDrawing, maxDrawEach)
+		return fmt.Errorf("%w: %d of one address wait", errRenderBusy, maxRenderQueuePerAddr)
 	}
 	defer leave()
 	select {
-	case e.line <- struct{}{}:
-		defer func() { <-e.line }()
+	case e.queue <- struct{}{}:
+		defer func() { <-e.queue }()
 	default:
-		return fmt.Errorf("%w: %d wait", errDrawing, maxDrawLine)
+		return fmt.Errorf("%w: %d wait", errRenderBusy, maxRenderQueue)
 	}
-	patience := time.NewTimer(drawWait)
+	patience := time.NewTimer(renderQueueTimeout)
 	defer patience.Stop()
 	select {
-	case e.places <- struct{}{}:
+	case e.slots <- struct{}{}:
 		return nil
 	case <-patience.C:
-		return fmt.Errorf("%w: no place in %v", errDrawing, drawWait)
+		return fmt.Errorf("%w: no place in %v", errRenderBusy, renderQueueTimeout)
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", errDrawing, ctx.Err())
+		return fmt.Errorf("%w: %w", errRenderBusy, ctx.Err())
 	}
 }

@@ -11,19 +11,19 @@ import (
 
 // neighbour is the address of that number.
 func neighbour(i int) netip.Prefix {
-	return bucket(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+	return rateKey(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
 }
 
 func TestNoMoreAreDrawnAtOnceThanThereArePlacesAndTheLineIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEasel(8)
+		e := newRenderLimiter(8)
 		refusals := 0
-		e.over = func() { refusals++ }
+		e.onReject = func() { refusals++ }
 		var done, drawing, most atomic.Int64
 		finish := make(chan struct{})
 		ask := func(i int) {
 			go func() {
-				err := e.draw(t.Context(), neighbour(i), func() error {
+				err := e.run(t.Context(), neighbour(i), func() error {
 					most.Store(max(most.Load(), drawing.Add(1)))
 					<-finish
 					drawing.Add(-1)
@@ -36,30 +36,30 @@ func TestNoMoreAreDrawnAtOnceThanThereArePlacesAndTheLineIsBounded(t *testing.T)
 			}()
 			synctest.Wait() // each comes after the one before it
 		}
-		all := cap(e.places) + maxDrawLine
+		all := cap(e.slots) + maxRenderQueue
 		for i := range all {
 			ask(i / 8) // each address within its share
 		}
-		if len(e.line) != maxDrawLine || int(drawing.Load()) != cap(e.places) {
-			t.Fatalf("%d draw, %d in the line", drawing.Load(), len(e.line))
+		if len(e.queue) != maxRenderQueue || int(drawing.Load()) != cap(e.slots) {
+			t.Fatalf("%d draw, %d in the line", drawing.Load(), len(e.queue))
 		}
-		err := e.draw(t.Context(), neighbour(200), func() error { t.Error("drawn"); return nil })
-		if !errors.Is(err, errDrawing) || refusals != 1 {
+		err := e.run(t.Context(), neighbour(200), func() error { t.Error("drawn"); return nil })
+		if !errors.Is(err, errRenderBusy) || refusals != 1 {
 			t.Errorf("with a full line: %v, %d refusals told", err, refusals)
 		}
 		for range all {
 			finish <- struct{}{}
 			synctest.Wait()
 		}
-		if int(done.Load()) != all || int(most.Load()) != cap(e.places) || len(e.places)+len(e.line)+len(e.each.taken) > 0 {
-			t.Errorf("%d of %d are drawn, %d at once; left: %d, %d, %d", done.Load(), all, most.Load(), len(e.places), len(e.line), len(e.each.taken))
+		if int(done.Load()) != all || int(most.Load()) != cap(e.slots) || len(e.slots)+len(e.queue)+len(e.perAddr.taken) > 0 {
+			t.Errorf("%d of %d are drawn, %d at once; left: %d, %d, %d", done.Load(), all, most.Load(), len(e.slots), len(e.queue), len(e.perAddr.taken))
 		}
 	})
 }
 
 func TestHalfOfTheCoresDrawAndAlwaysOne(t *testing.T) {
 	for cores, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 64: 32} {
-		if got := cap(newEasel(cores).places); got != want {
+		if got := cap(newRenderLimiter(cores).slots); got != want {
 			t.Errorf("of %d cores %d draw, wanted %d", cores, got, want)
 		}
 	}
@@ -67,22 +67,22 @@ func TestHalfOfTheCoresDrawAndAlwaysOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := cap(s.easel.places), max(1, runtime.GOMAXPROCS(0)/2); got != want {
+	if got, want := cap(s.easel.slots), max(1, runtime.GOMAXPROCS(0)/2); got != want {
 		t.Errorf("%d draw here, wanted %d", got, want)
 	}
 }
 
 func TestADrawingThatBreaksGivesItsPlaceBack(t *testing.T) {
-	e := newEasel(1)
+	e := newRenderLimiter(1)
 	broken := errors.New("broken")
-	if err := e.draw(t.Context(), neighbour(1), func() error { return broken }); !errors.Is(err, broken) {
+	if err := e.run(t.Context(), neighbour(1), func() error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	func() {
 		defer func() { _ = recover() }()
-		e.draw(t.Context(), neighbour(1), func() error { panic("a bug") })
+		e.run(t.Context(), neighbour(1), func() error { panic("a bug") })
 	}()
-	if len(e.places) != 0 {
-		t.Errorf("%d places are taken", len(e.places))
+	if len(e.slots) != 0 {
+		t.Errorf("%d places are taken", len(e.slots))
 	}
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // occupied takes all places to draw; free gives one back.
-func occupied(s *stand) (free func()) {
-	places, _ := s.server.Easel()
+func occupied(s *testServer) (free func()) {
+	places, _ := s.server.RenderLimiter()
 	for len(places) < cap(places) {
 		places <- struct{}{}
 	}
@@ -33,9 +33,9 @@ func (p *page) drawn(ctx context.Context, picture string) chan *answer {
 }
 
 func TestADrawingWaitsForAPlaceAndHoldsUpNothingElse(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
-		places, line := s.server.Easel()
+		places, line := s.server.RenderLimiter()
 		free := occupied(s)
 		got := p.drawn(s.soon(t), "qr.png?size=1024")
 		if len(got) != 0 || len(line) != 1 {
@@ -67,9 +67,9 @@ func TestADrawingWaitsForAPlaceAndHoldsUpNothingElse(t *testing.T) {
 }
 
 func TestADrawingThatFindsNoPlaceIsToldWhenToComeBack(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
-		_, line := s.server.Easel()
+		_, line := s.server.RenderLimiter()
 		free := occupied(s)
 		began := time.Now()
 		a := s.ask(t, "GET", p.path("qr.png"), nil)
@@ -94,9 +94,9 @@ func TestADrawingThatFindsNoPlaceIsToldWhenToComeBack(t *testing.T) {
 }
 
 func TestWhoLeavesTheLineTakesNoPlace(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
-		places, line := s.server.Easel()
+		places, line := s.server.RenderLimiter()
 		free := occupied(s)
 		for range 3 * 32 { // more than an address's share of the line
 			ctx, hangUp := context.WithCancel(s.soon(t))
@@ -122,7 +122,7 @@ func TestWhoLeavesTheLineTakesNoPlace(t *testing.T) {
 }
 
 func TestAnAddressHasItsShareOfTheLineAndNoMore(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		free := occupied(s)
 		var all []chan *answer

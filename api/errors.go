@@ -21,18 +21,18 @@ import (
 
 // Errors of the edge itself.
 var (
-	errRequest     = errors.New("malformed request")
-	errOrigin      = errors.New("origin not allowed")
-	errRoute       = errors.New("no such route")
-	errMethod      = errors.New("no such method here")
-	errTooLarge    = errors.New("body over 16 KiB")
-	errMediaType   = errors.New("body is not application/json")
-	errUpgrade     = errors.New("not a WebSocket handshake")
-	errRateLimited = errors.New("rate limited")
-	errState       = errors.New("unknown, used or expired state")
-	errBrowser     = errors.New("the state belongs to another browser")
-	errForm        = errors.New("body is not a form")
-	errNoOrigin    = errors.New("no Origin")
+	errRequest      = errors.New("malformed request")
+	errOrigin       = errors.New("origin not allowed")
+	errRoute        = errors.New("no such route")
+	errMethod       = errors.New("no such method here")
+	errTooLarge     = errors.New("body over 16 KiB")
+	errMediaType    = errors.New("body is not application/json")
+	errUpgrade      = errors.New("not a WebSocket handshake")
+	errRateLimited  = errors.New("rate limited")
+	errStateInvalid = errors.New("unknown, used or expired state")
+	errStateForeign = errors.New("the state belongs to another browser")
+	errForm         = errors.New("body is not a form")
+	errNoOrigin     = errors.New("no Origin")
 )
 
 // problem is one error as callers receive it (RFC 9457). Programs switch on code.
@@ -42,8 +42,8 @@ type problem struct {
 	code   string
 	title  string
 	// detail says what to do. An error of errRequest names the field instead.
-	detail string
-	retry  time.Duration // Retry-After where the error itself names none; 0: none
+	detail     string
+	retryAfter time.Duration // Retry-After where the error itself names none; 0: none
 }
 
 // problems is the only place that knows both our errors and HTTP. The first that
@@ -54,8 +54,8 @@ var problems = []problem{
 	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
 	{errOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Add the page's origin to the client's list of origins.", 0},
 	{errNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
-	{errState, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
-	{errBrowser, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing has happened. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
+	{errStateInvalid, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
+	{errStateForeign, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing has happened. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
 	{ticket.ErrLoginDisabled, 403, "login_disabled", "QR login is switched off here", "The operator has switched it off; use another way to log in.", 0},
 	{ticket.ErrAddressMismatch, 403, "address_mismatch", "The phone and the browser are not known to share a network", "Connect both to the same network and load a new code.", 0},
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
@@ -84,7 +84,7 @@ var problems = []problem{
 	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
 	{hub.ErrAuditStalled, 503, "overloaded", "This node's audit log takes no lines", "Try again; another node may be better off.", 2 * time.Second},
 	{ticket.ErrOverloaded, 503, "overloaded", "This node takes no more pages", "Try again; another node may have room.", 2 * time.Second},
-	{errDrawing, 503, "overloaded", "This node draws no more codes at the moment", "Try again; another node may have room.", 2 * time.Second},
+	{errRenderBusy, 503, "overloaded", "This node draws no more codes at the moment", "Try again; another node may have room.", 2 * time.Second},
 }
 
 // invalid is a malformed request; detail names the field.
@@ -105,9 +105,9 @@ func newPanic(value any) error { return &panicError{value, debug.Stack()} }
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
 
-// answer turns every error into problem+json, or into a page where a person
+// handleError turns every error into problem+json, or into a page where a person
 // reads it.
-func (s *Server) answer(err error, c echo.Context) {
+func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		if err != nil {
 			s.Log.Error("after the answer began", "path", c.Path(), "error", err)
@@ -118,10 +118,10 @@ func (s *Server) answer(err error, c echo.Context) {
 	h := c.Response().Header()
 	var again *ticket.RetryError
 	if errors.As(err, &again) {
-		p.retry = again.After
+		p.retryAfter = again.After
 	}
-	if p.retry > 0 {
-		h.Set("Retry-After", strconv.FormatInt(ticket.Seconds(p.retry), 10))
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(ticket.Seconds(p.retryAfter), 10))
 	}
 	switch p.status {
 	case http.StatusUnauthorized:
@@ -131,7 +131,7 @@ func (s *Server) answer(err error, c echo.Context) {
 		h.Set("Connection", "Upgrade")
 		h.Set("Sec-WebSocket-Version", "13")
 	}
-	if forPeople(c.Request()) {
+	if wantsHTML(c.Request()) {
 		err = s.render(c, p.status, "error.html", frontend.Failure{
 			Status: p.status, Code: p.code, Title: p.title, Detail: p.detail})
 	} else {
@@ -142,9 +142,9 @@ func (s *Server) answer(err error, c echo.Context) {
 	}
 }
 
-// forPeople are the requests whose errors are pages. WeChat's website login
+// wantsHTML are the requests whose errors are pages. WeChat's website login
 // begins with a form that opens a window: a person looks at what comes of it.
-func forPeople(r *http.Request) bool {
+func wantsHTML(r *http.Request) bool {
 	path := r.URL.Path
 	return path == "/" || strings.HasPrefix(path, "/s/") || path == callbackPath ||
 		path == connectPath && strings.Contains(r.Header.Get("Accept"), "text/html")
@@ -170,7 +170,7 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		if errors.As(err, &field) {
 			p.detail = field.detail
 		}
-		if p.status >= 500 && p.err != errDrawing { // of which a stranger makes any number; the metric counts them
+		if p.status >= 500 && p.err != errRenderBusy { // of which a stranger makes any number; the metric counts them
 			s.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p
@@ -194,18 +194,18 @@ func writeProblem(c echo.Context, p problem) error {
 // comes from an origin that is not allowed. It gives every error back.
 func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err error) error {
 	if errors.Is(err, ticket.ErrInvalidSecret) || errors.Is(err, errOrigin) {
-		return s.refused(action, ticket.Ticket{ID: id}, r, err)
+		return s.auditRefusal(action, ticket.Ticket{ID: id}, r, err)
 	}
 	return err
 }
 
-// refused notes in the audit that a browser's request is refused with err, which it
+// auditRefusal notes in the audit that a browser's request is refused with err, which it
 // gives back. t is what is known of its ticket. An address makes a bounded number of
 // such lines.
-func (s *Server) refused(action string, t ticket.Ticket, r *http.Request, err error) error {
+func (s *Server) auditRefusal(action string, t ticket.Ticket, r *http.Request, err error) error {
 	_, code := outcome(err)
-	from := s.proxies.observe(r)
-	if s.throttle.denials.allow(from.counted, time.Now()) != nil {
+	from := s.proxies.clientAddr(r)
+	if s.throttle.denials.allow(from.rateKey, time.Now()) != nil {
 		return err
 	}
 	t.Address = from.seen

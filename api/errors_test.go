@@ -19,8 +19,8 @@ import (
 )
 
 // trouble is a provider that answers each name with its own error.
-func trouble() *oracle {
-	return &oracle{say: func(_ context.Context, name string) (ticket.Identity, error) {
+func trouble() *fakeProvider {
+	return &fakeProvider{say: func(_ context.Context, name string) (ticket.Identity, error) {
 		const inside = "appsecret=hunter22 openid=o-victim"
 		switch name {
 		case "code":

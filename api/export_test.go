@@ -1,4 +1,4 @@
 package api
 
-// Easel is who draws codes and who waits to, for tests that take the places.
-func (s *Server) Easel() (places, line chan struct{}) { return s.easel.places, s.easel.line }
+// RenderLimiter is who draws codes and who waits to, for tests that take the places.
+func (s *Server) RenderLimiter() (places, line chan struct{}) { return s.easel.slots, s.easel.queue }

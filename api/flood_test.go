@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// wire is a socket without a library: it sends what no library would.
-type wire struct {
+// rawConn is a socket without a library: it sends what no library would.
+type rawConn struct {
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-func (p *page) wire(t *testing.T) *wire {
+func (p *page) wire(t *testing.T) *rawConn {
 	t.Helper()
 	conn, err := p.s.dial(p.s.soon(t))
 	must(t, err)
@@ -28,7 +28,7 @@ func (p *page) wire(t *testing.T) *wire {
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n"+
 		"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: loginhub.v1, loginhub.secret."+p.secret+"\r\n\r\n")
 	must(t, err)
-	w := &wire{conn, bufio.NewReader(conn)}
+	w := &rawConn{conn, bufio.NewReader(conn)}
 	resp, err := http.ReadResponse(w.in, nil)
 	must(t, err)
 	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Extensions") != "" {
@@ -53,7 +53,7 @@ func frame(first byte, length uint64, payload string) []byte {
 
 // ended reads to the end of the line and gives the close code, 0 where the line
 // is cut without one, and how many pongs came before.
-func (w *wire) ended(t *testing.T) (code, pongs int) {
+func (w *rawConn) ended(t *testing.T) (code, pongs int) {
 	t.Helper()
 	for {
 		head := make([]byte, 2)

@@ -137,16 +137,16 @@ func FuzzAForwardedChainIsReadFromTheRight(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header string) {
 		p := newProxies(ours(t), slog.New(slog.DiscardHandler))
-		got := p.observe(asked("10.1.1.1:1", forwarded, header))
-		if !got.counted.IsValid() {
+		got := p.clientAddr(asked("10.1.1.1:1", forwarded, header))
+		if !got.rateKey.IsValid() {
 			t.Errorf("%q: counted by nobody", header)
 		}
-		if got.shown.IsValid() && (public(got.shown) != got.shown || got.shown.Zone() != "" || got.shown.Is4In6()) {
-			t.Errorf("%q: shown %v", header, got.shown)
+		if got.display.IsValid() && (globalOnly(got.display) != got.display || got.display.Zone() != "" || got.display.Is4In6()) {
+			t.Errorf("%q: shown %v", header, got.display)
 		}
 		// What a stranger prepends changes nothing of a known answer.
-		if got.shown.IsValid() && strings.Count(header, ",") < maxHops-2 {
-			if spoofed := p.observe(asked("10.1.1.1:1", forwarded, "1.2.3.4, "+header)); spoofed != got && !p.trusts(got.shown) {
+		if got.display.IsValid() && strings.Count(header, ",") < maxHops-2 {
+			if spoofed := p.clientAddr(asked("10.1.1.1:1", forwarded, "1.2.3.4, "+header)); spoofed != got && !p.trusts(got.display) {
 				t.Errorf("%q: spoofed to %v from %v", header, spoofed, got)
 			}
 		}
@@ -159,7 +159,7 @@ func FuzzANumberOfTheQueryIsWholeAndBounded(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		r := httptest.NewRequest("GET", "/?wait="+url.QueryEscape(text), nil)
-		n, err := number(echo.New().NewContext(r, httptest.NewRecorder()), "wait", defaultWait, maxWait)
+		n, err := queryInt(echo.New().NewContext(r, httptest.NewRecorder()), "wait", defaultWait, maxWait)
 		known(t, err)
 		want, wrong := strconv.Atoi(text)
 		if good := wrong == nil && want >= 0 && want <= maxWait; good != (err == nil) || good && int64(want) != n {
@@ -179,7 +179,7 @@ func FuzzAUserAgentIsNamedInBounds(f *testing.F) {
 		"Samsung Browser", "Huawei Browser", "Miui Browser", "Android browser",
 		"Windows", "Windows Phone", "macOS", "Linux", "FreeBSD", "ChromeOS", "Android", "iOS", "HarmonyOS", "BlackBerry"}
 	f.Fuzz(func(t *testing.T, header string) {
-		browser, system := agent(header)
+		browser, system := parseUserAgent(header)
 		// Nothing of it is anybody's own words.
 		name, version := browser, ""
 		if at := strings.LastIndexByte(browser, ' '); at >= 0 && strings.Trim(browser[at+1:], "0123456789") == "" {

@@ -21,15 +21,15 @@ const (
 // ancestors is the directive of the policy that says who may frame a page.
 const ancestors = "frame-ancestors 'self'"
 
-// plain is an origin without a character that means something in a policy.
-var plain = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+$`)
+// originPattern is an origin without a character that means something in a policy.
+var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+$`)
 
-// framedBy lets the client's own sites frame its login page, besides the hub
+// allowFraming lets the client's own sites frame its login page, besides the hub
 // itself: who could frame it elsewhere could hide what is confirmed.
-func framedBy(h http.Header, client *ticket.Client) {
+func allowFraming(h http.Header, client *ticket.Client) {
 	sources := []string{ancestors}
 	for _, origin := range client.Origins {
-		if plain.MatchString(origin) {
+		if originPattern.MatchString(origin) {
 			sources = append(sources, origin)
 		}
 	}
@@ -37,8 +37,8 @@ func framedBy(h http.Header, client *ticket.Client) {
 	h.Set("Content-Security-Policy", strings.Replace(csp, ancestors, strings.Join(sources, " "), 1))
 }
 
-// unframed keeps a page out of every frame: on the phone's page a person decides.
-func unframed(h http.Header) {
+// denyFraming keeps a page out of every frame: on the phone's page a person decides.
+func denyFraming(h http.Header) {
 	csp := h.Get("Content-Security-Policy")
 	h.Set("Content-Security-Policy", strings.Replace(csp, ancestors, "frame-ancestors 'none'", 1))
 	h.Set("X-Frame-Options", "DENY") // browsers before CSP level 2

@@ -6,14 +6,14 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// alive is GET /healthz: the process answers. It does not ask Redis, for a
+// healthz is GET /healthz: the process answers. It does not ask Redis, for a
 // restart would not mend that.
-func (s *Server) alive(c echo.Context) error {
+func (s *Server) healthz(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// ready is GET /readyz: Redis and mailbox proven, not draining.
-func (s *Server) ready(c echo.Context) error {
+// readyz is GET /readyz: Redis and mailbox proven, not draining.
+func (s *Server) readyz(c echo.Context) error {
 	if err := s.Hub.Ready(); err != nil {
 		return err
 	}

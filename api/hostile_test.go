@@ -75,7 +75,7 @@ func TestNoHeaderIsInjectedIntoAnAnswer(t *testing.T) {
 }
 
 func TestABodyThatDripsIsGivenUp(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		for name, head := range map[string]string{
 			"a body that is read":      "POST " + making + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n{",

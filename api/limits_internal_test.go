@@ -70,17 +70,17 @@ func TestAnAddressGetsItsMinuteBackEvenly(t *testing.T) {
 func TestOneAddressDoesNotSpendAnothersMinute(t *testing.T) {
 	l := newLimiter(1)
 	for _, text := range []string{"203.0.113.7", "203.0.113.8", "2001:db8:1:2::1", "2001:db8:1:3::1"} {
-		if l.allow(bucket(netip.MustParseAddr(text)), noon) != nil {
+		if l.allow(rateKey(netip.MustParseAddr(text)), noon) != nil {
 			t.Errorf("%s pays for another", text)
 		}
 	}
 	for _, text := range []string{"203.0.113.7", "2001:db8:1:2:ffff::9"} { // the whole /64 is one subscriber
-		if l.allow(bucket(netip.MustParseAddr(text)), noon) == nil {
+		if l.allow(rateKey(netip.MustParseAddr(text)), noon) == nil {
 			t.Errorf("%s spends twice", text)
 		}
 	}
 	// Who has no address shares one minute with all who have none.
-	if l.allow(bucket(netip.Addr{}), noon) != nil || l.allow(bucket(netip.Addr{}), noon) == nil {
+	if l.allow(rateKey(netip.Addr{}), noon) != nil || l.allow(rateKey(netip.Addr{}), noon) == nil {
 		t.Error("no address is no limit")
 	}
 }
@@ -92,7 +92,7 @@ func TestZeroIsNoLimit(t *testing.T) {
 			t.Fatal("refused")
 		}
 	}
-	if len(l.until) != 0 {
+	if len(l.tat) != 0 {
 		t.Error("it keeps books for nothing")
 	}
 }
@@ -113,8 +113,8 @@ func TestAFloodOfAddressesFillsNoMemoryAndLocksNobodyKnownOut(t *testing.T) {
 			refused++
 		}
 	}
-	if len(l.until) > maxBuckets+1 {
-		t.Errorf("%d buckets", len(l.until))
+	if len(l.tat) > maxBuckets+1 {
+		t.Errorf("%d buckets", len(l.tat))
 	}
 	// The late ones shared one bucket of ten.
 	if refused < 40 {
@@ -125,8 +125,8 @@ func TestAFloodOfAddressesFillsNoMemoryAndLocksNobodyKnownOut(t *testing.T) {
 	}
 	// A minute later all of that is forgotten.
 	later := noon.Add(time.Minute + time.Second)
-	if l.allow(nth(1<<30), later) != nil || len(l.until) > 2 {
-		t.Errorf("after the flood there are %d buckets", len(l.until))
+	if l.allow(nth(1<<30), later) != nil || len(l.tat) > 2 {
+		t.Errorf("after the flood there are %d buckets", len(l.tat))
 	}
 }
 
@@ -142,8 +142,8 @@ func TestAFullTableIsGoneThroughOnceASecondAtTheMost(t *testing.T) {
 		if err := l.allow(nth(uint32(maxBuckets+i)), noon.Add(at.later)); err != nil {
 			t.Errorf("%v later: %v", at.later, err)
 		}
-		if len(l.until) != at.kept {
-			t.Errorf("%v later there are %d buckets, wanted %d", at.later, len(l.until), at.kept)
+		if len(l.tat) != at.kept {
+			t.Errorf("%v later there are %d buckets, wanted %d", at.later, len(l.tat), at.kept)
 		}
 	}
 }

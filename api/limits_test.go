@@ -18,7 +18,7 @@ func limited(rate int) options {
 }
 
 func TestTooManyNewTicketsAreToldWhenToComeBack(t *testing.T) {
-	bubble(t, limited(3), func(t *testing.T, s *stand) {
+	runSynctest(t, limited(3), func(t *testing.T, s *testServer) {
 		for range 3 {
 			s.make(t, nil)
 		}

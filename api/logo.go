@@ -45,8 +45,8 @@ func NewLogo(file []byte) (*Logo, error) {
 	return &Logo{picture, base64.StdEncoding.EncodeToString(file)}, nil
 }
 
-// within is the logo as a part of an SVG with that edge.
-func (l *Logo) within(edge int) string {
+// svg is the logo as a part of an SVG with that edge.
+func (l *Logo) svg(edge int) string {
 	side := float64(edge) / logoPart
 	border := side / logoBorders
 	at := (float64(edge) - side) / 2
@@ -55,8 +55,8 @@ func (l *Logo) within(edge int) string {
 		at-border, side+2*border, at, side, l.data)
 }
 
-// onto draws the logo over the middle of the code, by the nearest pixel.
-func (l *Logo) onto(picture image.Image, code image.Rectangle) image.Image {
+// drawOn draws the logo over the middle of the code, by the nearest pixel.
+func (l *Logo) drawOn(picture image.Image, code image.Rectangle) image.Image {
 	out := image.NewRGBA(picture.Bounds())
 	draw.Draw(out, out.Bounds(), picture, out.Bounds().Min, draw.Src)
 	side := code.Dx() / logoPart

@@ -11,10 +11,10 @@ import (
 
 // careful is a stand whose client has number matching on; its provider is there
 // twice, so that calls can be counted.
-func careful(t *testing.T) (*stand, *oracle) {
+func careful(t *testing.T) (*testServer, *fakeProvider) {
 	client := demo()
 	client.NumberMatching = true
-	o := &oracle{who: map[string]ticket.Identity{
+	o := &fakeProvider{who: map[string]ticket.Identity{
 		"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"}, "bob": {Provider: "wechat", AppID: "wx1", Subject: "o-bob"}}}
 	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o}}), o
 }

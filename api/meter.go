@@ -7,15 +7,15 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Meter hears what the edge does, for the metrics. Its methods are called from
+// Metrics hears what the edge does, for the metrics. Its methods are called from
 // many goroutines and do not block. Every word they get is one of ours.
-type Meter interface {
-	// Answered is one request: the route's pattern ("other" for none of ours),
+type Metrics interface {
+	// ObserveRequest is one request: the route's pattern ("other" for none of ours),
 	// the status's class, such as "4xx", and how long it took, a long poll with
 	// its wait, a socket (1xx) up to its upgrade.
-	Answered(route, class string, took time.Duration)
-	// Limited is one hit on a limit, by one of Limits' names.
-	Limited(limit string)
+	ObserveRequest(route, class string, took time.Duration)
+	// IncLimited is one hit on a limit, by one of Limits' names.
+	IncLimited(limit string)
 }
 
 // The limits' names (throttle.go, ticketlimit.go, codeguard.go, suncode.go, easel.go).
@@ -45,37 +45,37 @@ func Limits() []string {
 		limitCodes, limitSeats, limitCalls, limitDrawings}
 }
 
-// count has every limit tell the meter of its hits.
-func (s *Server) count() {
+// instrumentLimits has every limit tell the meter of its hits.
+func (s *Server) instrumentLimits() {
 	told := func(limit string) func() { return func() { s.limitHit(limit) } }
 	s.throttle.requests.over = told(limitRequests)
 	s.throttle.phones.over = told(limitPhones)
 	s.throttle.users.over = told(limitUsers)
 	s.throttle.refused.over = told(limitRefused)
 	s.throttle.wrong.over = told(limitWrong)
-	s.making.addresses.over = told(limitTickets)
-	s.making.networks.over = told(limitNetwork)
-	s.making.node.over = told(limitNode)
+	s.ticketLimiter.addresses.over = told(limitTickets)
+	s.ticketLimiter.networks.over = told(limitNetwork)
+	s.ticketLimiter.node.over = told(limitNode)
 	s.codes.addresses.over = told(limitBad)
 	s.codes.networks.over = told(limitBadWide)
 	s.codes.tickets.over = told(limitBadHere)
-	s.visiting.over = told(limitWebsite)
-	s.drawing.over = told(limitCodes)
+	s.webLoginLimiter.over = told(limitWebsite)
+	s.wxacodeLimiter.over = told(limitCodes)
 	s.seats.over = told(limitSeats)
-	s.easel.over = told(limitDrawings)
+	s.easel.onReject = told(limitDrawings)
 }
 
 func (s *Server) limitHit(limit string) {
 	if s.Meter != nil {
-		s.Meter.Limited(limit)
+		s.Meter.IncLimited(limit)
 	}
 }
 
 // classes of statuses, by their first digit.
 var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// measure stands around everything else, so that it sees the answer as it left.
-func (s *Server) measure(next echo.HandlerFunc) echo.HandlerFunc {
+// metricsMiddleware stands around everything else, so that it sees the answer as it left.
+func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	if s.Meter == nil {
 		return next
 	}
@@ -92,7 +92,7 @@ func (s *Server) measure(next echo.HandlerFunc) echo.HandlerFunc {
 		if err == nil && !c.Response().Committed {
 			status = http.StatusSwitchingProtocols // the hub has taken the connection over
 		}
-		s.Meter.Answered(route, classes[min(max(status/100, 0), 5)], time.Since(start))
+		s.Meter.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(start))
 		return nil
 	}
 }

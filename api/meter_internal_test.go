@@ -16,13 +16,13 @@ import (
 // heard keeps the limits that were hit.
 type heard struct{ limits []string }
 
-func (*heard) Answered(string, string, time.Duration) {}
-func (h *heard) Limited(limit string)                 { h.limits = append(h.limits, limit) }
+func (*heard) ObserveRequest(string, string, time.Duration) {}
+func (h *heard) IncLimited(limit string)                    { h.limits = append(h.limits, limit) }
 
 // limitsOf is an edge with that rate, and what hits each of its limits.
 func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
 	t.Helper()
-	s, err := New(Config{Meter: h, RateLimit: rate, Seats: 1})
+	s, err := New(Config{Meter: h, RateLimit: rate, MaxWaitersPerAddr: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,30 +34,30 @@ func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
 		limitUsers:    func() error { return s.throttle.users.allow(user, now) },
 		limitRefused:  func() error { return s.throttle.refused.allow(user, now) },
 		limitWrong:    func() error { return s.throttle.wrong.allow(user, now) },
-		limitTickets:  func() error { return s.making.allow(address, now) },
-		limitNetwork:  func() error { return s.making.networks.allow(address, now) },
-		limitNode:     func() error { return s.making.node.allow(struct{}{}, now) },
+		limitTickets:  func() error { return s.ticketLimiter.allow(address, now) },
+		limitNetwork:  func() error { return s.ticketLimiter.networks.allow(address, now) },
+		limitNode:     func() error { return s.ticketLimiter.node.allow(struct{}{}, now) },
 		limitBad:      func() error { return s.codes.addresses.allow(codeSource{from: address}, now) },
 		limitBadWide:  func() error { return s.codes.networks.allow(codeSource{from: address}, now) },
 		limitBadHere:  func() error { return s.codes.tickets.allow(ticketSource{ticket: "t"}, now) },
-		limitWebsite:  func() error { return s.visiting.allow(address, now) },
-		limitCodes:    func() error { return s.drawing.allow(address, now) },
+		limitWebsite:  func() error { return s.webLoginLimiter.allow(address, now) },
+		limitCodes:    func() error { return s.wxacodeLimiter.allow(address, now) },
 		limitSeats:    func() error { _, err := s.seats.take(address); return err },
-		limitCalls:    func() error { return s.limited(t.Context(), nil, nil) }, // no place at all
+		limitCalls:    func() error { return s.withSlot(t.Context(), nil, nil) }, // no place at all
 		limitDrawings: func() error {
 			fillLine(s, address)
-			return s.easel.draw(t.Context(), address, func() error { return nil })
+			return s.easel.run(t.Context(), address, func() error { return nil })
 		},
 	}
 }
 
 // fillLine takes all places to draw, and the address's share of the line.
 func fillLine(s *Server, address netip.Prefix) {
-	for len(s.easel.places) < cap(s.easel.places) {
-		s.easel.places <- struct{}{}
+	for len(s.easel.slots) < cap(s.easel.slots) {
+		s.easel.slots <- struct{}{}
 	}
 	for {
-		if _, err := s.easel.each.take(address); err != nil {
+		if _, err := s.easel.perAddr.take(address); err != nil {
 			return
 		}
 	}
@@ -113,7 +113,7 @@ func TestLimits_MatchTheDocument(t *testing.T) {
 		rows[m[1]] = strings.Split(m[2], "|")
 	}
 	fixed := map[string][]int{ // in the last cell
-		limitCalls: {maxCalls}, limitDrawings: {maxDrawLine, maxDrawEach, int(drawWait.Seconds())}, limitSeats: {1000}}
+		limitCalls: {maxCalls}, limitDrawings: {maxRenderQueue, maxRenderQueuePerAddr, int(renderQueueTimeout.Seconds())}, limitSeats: {1000}}
 	for _, limit := range Limits() {
 		cells := rows[limit]
 		delete(rows, limit)

@@ -36,7 +36,7 @@ func TestAClientWarnsOrRefusesWhereTheAddressesDiffer(t *testing.T) {
 	of := func(id, mismatch string) *ticket.Client {
 		return &ticket.Client{ID: id, Origins: []string{site}, AddressMismatch: mismatch}
 	}
-	o := &oracle{who: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
+	o := &fakeProvider{who: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
 	s := start(t, options{api: proxied, providers: map[string]api.Provider{"p": o},
 		clients: []*ticket.Client{of("nothing", ""), of("ignore", ticket.MismatchIgnore), of("warn", ticket.MismatchWarn), of("refuse", ticket.MismatchRefuse)}})
 	ann := &phone{s, "p", "ann"}

@@ -24,8 +24,8 @@ type attempt struct {
 	plain            bool     // no handshake at all
 }
 
-// fault is one way to be wrong, and what it is answered.
-type fault struct {
+// badInput is one way to be wrong, and what it is answered.
+type badInput struct {
 	name   string
 	rank   int // in the contract's order of checks; equal: either may be answered
 	status int
@@ -47,7 +47,7 @@ const (
 	byState
 )
 
-func (f attempt) send(t *testing.T, s *stand) *answer {
+func (f attempt) send(t *testing.T, s *testServer) *answer {
 	t.Helper()
 	path := making
 	if f.id != "" {
@@ -93,22 +93,22 @@ func stranger() (id, secret string) {
 
 // The faults that several endpoints share.
 var (
-	wrongRoute  = fault{"route", byRoute, 404, "not_found", func(a *attempt) { a.endpoint += "/more" }}
-	wrongMethod = fault{"method", byMethod, 405, "method_not_allowed", func(a *attempt) { a.method = "PUT" }}
-	wrongType   = fault{"media type", byType, 415, "unsupported_media_type", func(a *attempt) { a.kind = "text/plain" }}
-	tooLarge    = fault{"size", bySize, 413, "too_large", func(a *attempt) { a.body = filled(16<<10 + 1) }}
-	noJSON      = fault{"syntax", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"` }}
-	noTicketID  = fault{"malformed ticket", bySyntax, 404, "ticket_not_found", func(a *attempt) { a.id = "AAAA" }}
-	badQuery    = fault{"query", bySyntax, 400, "invalid_request", func(a *attempt) { a.query = "?wait=56" }}
-	noSecret    = fault{"no secret", bySecret, 401, "invalid_secret", func(a *attempt) { a.secret = "" }}
-	wrongSecret = fault{"wrong secret", bySecret, 401, "invalid_secret", func(a *attempt) { _, a.secret = stranger() }}
-	noTicket    = fault{"unknown ticket", byTicket, 404, "ticket_not_found", func(a *attempt) { a.id, a.secret = stranger() }}
-	badOrigin   = fault{"origin", byOrigin, 403, "origin_not_allowed", func(a *attempt) { a.origin = "https://evil.example" }}
+	wrongRoute  = badInput{"route", byRoute, 404, "not_found", func(a *attempt) { a.endpoint += "/more" }}
+	wrongMethod = badInput{"method", byMethod, 405, "method_not_allowed", func(a *attempt) { a.method = "PUT" }}
+	wrongType   = badInput{"media type", byType, 415, "unsupported_media_type", func(a *attempt) { a.kind = "text/plain" }}
+	tooLarge    = badInput{"size", bySize, 413, "too_large", func(a *attempt) { a.body = filled(16<<10 + 1) }}
+	noJSON      = badInput{"syntax", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"` }}
+	noTicketID  = badInput{"malformed ticket", bySyntax, 404, "ticket_not_found", func(a *attempt) { a.id = "AAAA" }}
+	badQuery    = badInput{"query", bySyntax, 400, "invalid_request", func(a *attempt) { a.query = "?wait=56" }}
+	noSecret    = badInput{"no secret", bySecret, 401, "invalid_secret", func(a *attempt) { a.secret = "" }}
+	wrongSecret = badInput{"wrong secret", bySecret, 401, "invalid_secret", func(a *attempt) { _, a.secret = stranger() }}
+	noTicket    = badInput{"unknown ticket", byTicket, 404, "ticket_not_found", func(a *attempt) { a.id, a.secret = stranger() }}
+	badOrigin   = badInput{"origin", byOrigin, 403, "origin_not_allowed", func(a *attempt) { a.origin = "https://evil.example" }}
 )
 
 // pairs sends every request that is wrong in one way or in two; the earlier
 // check must answer.
-func pairs(t *testing.T, s *stand, good func() attempt, faults ...fault) {
+func pairs(t *testing.T, s *testServer, good func() attempt, faults ...badInput) {
 	t.Helper()
 	for i, first := range faults {
 		for _, second := range faults[i:] {
@@ -134,8 +134,8 @@ func TestMakingATicketIsCheckedInOrder(t *testing.T) {
 	if a := good().send(t, s); a.status != http.StatusCreated {
 		t.Fatalf("the good request: %d %s", a.status, a.body)
 	}
-	limited := fault{"limit", byLimit, 429, "rate_limited", func(*attempt) {}}
-	noClient := fault{"unknown client", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"client_id":"nobody"}` }}
+	limited := badInput{"limit", byLimit, 429, "rate_limited", func(*attempt) {}}
+	noClient := badInput{"unknown client", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"client_id":"nobody"}` }}
 	pairs(t, s, good, wrongMethod, wrongType, tooLarge, noJSON, noClient, badOrigin, limited)
 }
 
@@ -157,16 +157,16 @@ func TestAnAckIsCheckedInOrder(t *testing.T) {
 		p := s.make(t, nil)
 		return attempt{method: "POST", endpoint: "/ack", id: p.id, secret: p.secret, body: `{"seq":1}`, kind: "application/json"}
 	}
-	early := fault{"state", byState, 409, "not_confirmed", func(*attempt) {}}
-	noSeq := fault{"no seq", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{}` }}
+	early := badInput{"state", byState, 409, "not_confirmed", func(*attempt) {}}
+	noSeq := badInput{"no seq", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{}` }}
 	pairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noSeq, noSecret, wrongSecret, noTicket, badOrigin, early)
 }
 
 func TestAPhonesCallIsCheckedInOrder(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	noProvider := fault{"unknown provider", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"provider":"x","code":"y"}` }}
-	closed := fault{"state", byState, 409, "ticket_closed", func(*attempt) {}}
+	noProvider := badInput{"unknown provider", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"provider":"x","code":"y"}` }}
+	closed := badInput{"state", byState, 409, "ticket_closed", func(*attempt) {}}
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		t.Run(action, func(t *testing.T) {
 			good := func() attempt { // but for its state
@@ -187,15 +187,15 @@ func TestASocketIsCheckedInOrder(t *testing.T) {
 		p := s.make(t, nil)
 		return attempt{method: "GET", endpoint: "/ws", id: p.id, secret: p.secret, protocols: []string{"loginhub.v1"}}
 	}
-	plain := fault{"no handshake", bySyntax, 426, "upgrade_required", func(a *attempt) { a.plain = true }}
-	noProtocol := fault{"no protocol", bySyntax, 400, "invalid_request", func(a *attempt) { a.protocols = []string{"chat"} }}
+	plain := badInput{"no handshake", bySyntax, 426, "upgrade_required", func(a *attempt) { a.plain = true }}
+	noProtocol := badInput{"no protocol", bySyntax, 400, "invalid_request", func(a *attempt) { a.protocols = []string{"chat"} }}
 	pairs(t, s, good, wrongRoute, wrongMethod, plain, noTicketID, noProtocol, noSecret, wrongSecret, noTicket, badOrigin)
 }
 
 func TestAFullNodeRefusesOnlyWhatIsOtherwiseGood(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) { c.MaxWaiters = 0 }})
-	full := fault{"full node", byLimit, 503, "overloaded", func(*attempt) {}}
+	full := badInput{"full node", byLimit, 503, "overloaded", func(*attempt) {}}
 	t.Run("poll", func(t *testing.T) {
 		pairs(t, s, func() attempt {
 			p := s.make(t, nil)

@@ -54,9 +54,9 @@ func (s *Server) preflight(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// methods refuses what a route does not take. echo by itself answers OPTIONS on
+// methodNotAllowed refuses what a route does not take. echo by itself answers OPTIONS on
 // every route with 204, and names it as allowed.
-func methods(next echo.HandlerFunc) echo.HandlerFunc {
+func methodNotAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		allow, refused := c.Get(echo.ContextKeyHeaderAllow).(string)
 		if !refused {
@@ -70,11 +70,11 @@ func methods(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// admit checks the request's origin against the list of the ticket's client.
-func (s *Server) admit(c echo.Context) func(ticket.Ticket) error {
+// checkOrigin checks the request's origin against the list of the ticket's client.
+func (s *Server) checkOrigin(c echo.Context) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
 		client, err := resolved(c).clientOf(t)
-		if err == nil && !allowed(client, c.Request()) {
+		if err == nil && !originAllowed(client, c.Request()) {
 			err = errOrigin
 		}
 		return err
@@ -83,14 +83,14 @@ func (s *Server) admit(c echo.Context) func(ticket.Ticket) error {
 
 // browser is the request's browser, as admit admits it.
 func (s *Server) browser(c echo.Context, admit func(ticket.Ticket) error) hub.Browser {
-	return hub.Browser{Admit: admit, Addr: s.proxies.observe(c.Request()).seen}
+	return hub.Browser{Authorize: admit, Addr: s.proxies.clientAddr(c.Request()).seen}
 }
 
-// allowed treats every Origin header that was sent; none at all is no cross-site
+// originAllowed treats every Origin header that was sent; none at all is no cross-site
 // request of a browser.
-func allowed(client *ticket.Client, r *http.Request) bool {
+func originAllowed(client *ticket.Client, r *http.Request) bool {
 	for _, origin := range r.Header.Values("Origin") {
-		if origin == "" || !client.Allows(origin) {
+		if origin == "" || !client.AllowsOrigin(origin) {
 			return false
 		}
 	}

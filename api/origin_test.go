@@ -20,7 +20,7 @@ const (
 )
 
 // neighbours is a stand with two clients, each with an origin of its own.
-func neighbours(t *testing.T) *stand {
+func neighbours(t *testing.T) *testServer {
 	return start(t, options{clients: []*ticket.Client{
 		{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB, "http://localhost:3000", shell, extension, "https://[::1]:8443"}}}})
 }
@@ -256,7 +256,7 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	s := neighbours(t)
 	both := []*ticket.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
 	sandbox := map[string]api.Provider{"sandbox": api.NewSandbox()}
-	sites := map[string]api.Site{"b": {Providers: map[string]api.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
+	sites := map[string]api.LoginMethods{"b": {Providers: map[string]api.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
 	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, Sites: sites})
 	p := s.make(t, map[string]string{"client_id": "b"})
 	away := func(what string, a *answer) {

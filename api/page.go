@@ -16,9 +16,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// policy is the pages' Content-Security-Policy (CSP level 3): nothing inline,
+// csp is the pages' Content-Security-Policy (CSP level 3): nothing inline,
 // nothing from elsewhere. 'self' includes the socket.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'"
 
 // page is GET /, the login page.
@@ -33,19 +33,19 @@ func (s *Server) page(c echo.Context) error {
 	site := now.site(client.ID)
 	index := frontend.Index{Sandbox: now.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, Open: site.Open,
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
-		WeChatWeb: site.Website != nil && client.Takes("wechat_web")}
-	if !client.Takes("wechat") {
+		WeChatWeb: site.Website != nil && client.AllowsProvider("wechat_web")}
+	if !client.AllowsProvider("wechat") {
 		index.Open = ""
 	}
 	h := c.Response().Header()
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", csp)
 	if index.WeChatWeb {
 		// Browsers apply form-action to where the form is redirected, too.
-		h.Set("Content-Security-Policy", policy+" "+site.Website.Origin())
+		h.Set("Content-Security-Policy", csp+" "+site.Website.Origin())
 		// With no-referrer the form would be sent with "Origin: null".
 		h.Set("Referrer-Policy", "same-origin")
 	}
-	framedBy(h, client)
+	allowFraming(h, client)
 	return s.render(c, http.StatusOK, "index.html", index)
 }
 
@@ -60,27 +60,27 @@ func (s *Server) landing(c echo.Context) error {
 		return err
 	}
 	h := c.Response().Header()
-	h.Set("Content-Security-Policy", policy)
-	unframed(h)
+	h.Set("Content-Security-Policy", csp)
+	denyFraming(h)
 	if resolved(c).Sandbox {
 		return s.render(c, http.StatusOK, "phone.html", frontend.Scan{Ticket: string(id)})
 	}
 	scan := frontend.Scan{Ticket: string(id)}
-	if handset(c.Request().UserAgent()) {
-		scan.Open = template.URL(strings.ReplaceAll(s.openFor(c, id), "{ticket}", string(id)))
+	if isPhone(c.Request().UserAgent()) {
+		scan.Open = template.URL(strings.ReplaceAll(s.launchURL(c, id), "{ticket}", string(id)))
 	}
 	return s.render(c, http.StatusOK, "landing.html", scan)
 }
 
-// openFor is the link that opens the mini-program of the ticket's client; ""
+// launchURL is the link that opens the mini-program of the ticket's client; ""
 // where there is none, or it cannot be told. Only where clients differ is the
 // ticket looked at.
-func (s *Server) openFor(c echo.Context, id ticket.ID) string {
+func (s *Server) launchURL(c echo.Context, id ticket.ID) string {
 	now := resolved(c)
 	if len(now.Sites) == 0 {
 		return now.Open
 	}
-	t, err := s.Hub.Look(c.Request().Context(), id)
+	t, err := s.Hub.Get(c.Request().Context(), id)
 	if err == nil {
 		_, err = now.clientOf(t)
 	}
@@ -90,9 +90,9 @@ func (s *Server) openFor(c echo.Context, id ticket.ID) string {
 	return now.site(t.Client).Open
 }
 
-// handset reports whether a browser claims to be a phone's and not WeChat's own:
+// isPhone reports whether a browser claims to be a phone's and not WeChat's own:
 // that one cannot follow a link into WeChat.
-func handset(agent string) bool {
+func isPhone(agent string) bool {
 	if strings.Contains(agent, "MicroMessenger") {
 		return false
 	}
@@ -111,8 +111,8 @@ func (s *Server) render(c echo.Context, status int, name string, data any) error
 	}
 	h := c.Response().Header()
 	if h.Get("Content-Security-Policy") == "" {
-		h.Set("Content-Security-Policy", policy)
-		unframed(h)
+		h.Set("Content-Security-Policy", csp)
+		denyFraming(h)
 	}
 	h.Set("Permissions-Policy", permissions)
 	h.Set("Cache-Control", "no-store")
@@ -129,8 +129,8 @@ type asset struct {
 	body      []byte
 }
 
-// kinds are the files that are served at all.
-var kinds = map[string]string{
+// mimeTypes are the files that are served at all.
+var mimeTypes = map[string]string{
 	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
 	".svg": "image/svg+xml", ".png": "image/png",
 }
@@ -138,7 +138,7 @@ var kinds = map[string]string{
 func newAssets(files fs.FS) (*assets, error) {
 	a := &assets{files: map[string]asset{}}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		kind := kinds[path.Ext(name)]
+		kind := mimeTypes[path.Ext(name)]
 		if err != nil || d.IsDir() || kind == "" {
 			return err
 		}

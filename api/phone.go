@@ -20,17 +20,17 @@ const maxCode = 4096
 
 var twoDigits = regexp.MustCompile(`^[0-9]{2}$`)
 
-type scanned struct {
-	State     ticket.State `json:"state"`
-	ExpiresIn int64        `json:"expires_in"`
-	Login     login        `json:"login"`
-	Choices   []string     `json:"match_choices,omitempty"`
+type scanResponse struct {
+	State     ticket.State     `json:"state"`
+	ExpiresIn int64            `json:"expires_in"`
+	Login     loginRequestInfo `json:"login"`
+	Choices   []string         `json:"match_choices,omitempty"`
 }
 
-// login is what the person who decides is shown. Hosts: where the site may be,
+// loginRequestInfo is what the person who decides is shown. Hosts: where the site may be,
 // by its configuration; address: observed by the hub; browser and system: claimed
 // by the browser.
-type login struct {
+type loginRequestInfo struct {
 	Client      string    `json:"client"`
 	Hosts       []string  `json:"hosts,omitempty"`
 	IP          string    `json:"ip,omitempty"`
@@ -44,7 +44,7 @@ type login struct {
 
 // scan is POST …/scan.
 func (s *Server) scan(c echo.Context) error {
-	call, err := s.call(c, ticket.Scan)
+	call, err := s.parsePhoneCall(c, ticket.Scan)
 	if err != nil {
 		return err
 	}
@@ -53,21 +53,21 @@ func (s *Server) scan(c echo.Context) error {
 		return err
 	}
 	t, client := r.Ticket, resolved(c).clients[r.Ticket.Client]
-	l := login{
-		Client: client.Label(language(c.Request())), Hosts: hosts(client.Origins),
+	l := loginRequestInfo{
+		Client: client.Label(language(c.Request())), Hosts: displayHosts(client.Origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.MadeAt.Truncate(time.Second),
-		SameIP: sameAddress(t.Address, s.proxies.observe(c.Request()).shown),
+		SameIP: sameAddress(t.Address, s.proxies.clientAddr(c.Request()).display),
 	}
 	l.AddressWarning = client.AddressMismatch == ticket.MismatchWarn && l.SameIP != nil && !*l.SameIP
 	if t.Address.IsValid() {
 		l.IP = t.Address.String()
 	}
-	return c.JSON(http.StatusOK, scanned{State: t.State, ExpiresIn: ticket.Seconds(r.Left), Login: l, Choices: r.Choices})
+	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(r.Remaining), Login: l, Choices: r.Choices})
 }
 
-// hosts of origins, each once, a few: a person reads them. The scheme is part of
+// displayHosts of origins, each once, a few: a person reads them. The scheme is part of
 // what an app or extension is named by.
-func hosts(origins []string) []string {
+func displayHosts(origins []string) []string {
 	var all []string
 	for _, origin := range origins {
 		host := strings.TrimPrefix(strings.TrimPrefix(origin, "https://"), "http://")
@@ -81,7 +81,7 @@ func hosts(origins []string) []string {
 // confirm is POST …/confirm. The state that it answers is what the phone has
 // done, also where the browser has long acknowledged it.
 func (s *Server) confirm(c echo.Context) error {
-	call, err := s.call(c, ticket.Confirm)
+	call, err := s.parsePhoneCall(c, ticket.Confirm)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Server) confirm(c echo.Context) error {
 
 // reject is POST …/reject.
 func (s *Server) reject(c echo.Context) error {
-	call, err := s.call(c, ticket.Reject)
+	call, err := s.parsePhoneCall(c, ticket.Reject)
 	if err != nil {
 		return err
 	}
@@ -103,16 +103,16 @@ func (s *Server) reject(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Rejected})
 }
 
-// call reads a phone's call. One body serves all three: a field that a call does
+// parsePhoneCall reads a phone's call. One body serves all three: a field that a call does
 // not need is checked all the same.
-func (s *Server) call(c echo.Context, a ticket.Action) (hub.Call, error) {
+func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall, error) {
 	body, err := readBody(c)
 	if err != nil {
-		return hub.Call{}, err
+		return hub.PhoneCall{}, err
 	}
 	id, err := ticketID(c)
 	if err != nil {
-		return hub.Call{}, err
+		return hub.PhoneCall{}, err
 	}
 	var in struct {
 		Provider string      `json:"provider"`
@@ -121,39 +121,39 @@ func (s *Server) call(c echo.Context, a ticket.Action) (hub.Call, error) {
 		User     ticket.User `json:"user"`
 	}
 	if err := parse(body, &in); err != nil {
-		return hub.Call{}, err
+		return hub.PhoneCall{}, err
 	}
 	now := resolved(c)
 	switch {
 	case in.Provider == "":
-		return hub.Call{}, invalid("provider: required")
-	case !now.offers(in.Provider):
-		return hub.Call{}, s.unlessUnknown(c, id, invalid("provider: no such provider here"))
+		return hub.PhoneCall{}, invalid("provider: required")
+	case !now.hasProvider(in.Provider):
+		return hub.PhoneCall{}, s.unlessUnknown(c, id, invalid("provider: no such provider here"))
 	case in.Code == "" || len(in.Code) > maxCode:
-		return hub.Call{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxCode))
+		return hub.PhoneCall{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
-		return hub.Call{}, invalid("match: two digits")
+		return hub.PhoneCall{}, invalid("match: two digits")
 	}
 	user, err := in.User.Clean()
 	if err != nil {
-		return hub.Call{}, invalid(err.Error())
+		return hub.PhoneCall{}, invalid(err.Error())
 	}
 	var provider Provider // the client's own, once the ticket has been looked at
-	v := &visitor{server: s, now: now, from: s.proxies.observe(c.Request()), action: a, guessing: in.Match != ""}
-	return hub.Call{Phone: v.from.seen, Done: v.done, Ticket: id, User: user, Match: in.Match, Client: now.confirming,
-		Admit: func(t ticket.Ticket) error {
+	v := &phoneAdmission{server: s, now: now, from: s.proxies.clientAddr(c.Request()), action: a, guessing: in.Match != ""}
+	return hub.PhoneCall{Phone: v.from.seen, OnResult: v.done, Ticket: id, User: user, Match: in.Match, Client: now.confirming,
+		Authorize: func(t ticket.Ticket) error {
 			client, err := now.clientOf(t)
 			if err != nil {
 				return err
 			}
 			provider = now.site(t.Client).Providers[in.Provider]
-			if provider == nil || !client.Takes(in.Provider) {
+			if provider == nil || !client.AllowsProvider(in.Provider) {
 				return invalid("provider: this client does not take it")
 			}
 			return v.admit(t)
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
-			return v.exchange(ctx, provider, Proof{Code: in.Code, Ticket: id})
+			return v.exchange(ctx, provider, Credential{Code: in.Code, Ticket: id})
 		}}, nil
 }
 

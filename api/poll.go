@@ -20,20 +20,20 @@ func (s *Server) poll(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := number(c, "after", 0, 1<<53)
+	after, err := queryInt(c, "after", 0, 1<<53)
 	if err != nil {
 		return err
 	}
-	wait, err := number(c, "wait", defaultWait, maxWait)
+	wait, err := queryInt(c, "wait", defaultWait, maxWait)
 	if err != nil {
 		return err
 	}
 	if err := bearer(c.Request(), id); err != nil {
 		return s.auditDenied("poll", id, c.Request(), err)
 	}
-	leave, admit := func() {}, s.enabled(s.admit(c))
+	leave, admit := func() {}, s.requireEnabled(s.checkOrigin(c))
 	if wait > 0 {
-		admit = s.seated(c, &leave)
+		admit = s.admitWaiter(c, &leave)
 	}
 	defer func() { leave() }()
 	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, s.browser(c, admit))
@@ -46,8 +46,8 @@ func (s *Server) poll(c echo.Context) error {
 	return c.JSON(http.StatusOK, view)
 }
 
-// number reads a whole number from the query.
-func number(c echo.Context, name string, absent, most int64) (int64, error) {
+// queryInt reads a whole number from the query.
+func queryInt(c echo.Context, name string, absent, most int64) (int64, error) {
 	values, ok := c.QueryParams()[name]
 	if !ok {
 		return absent, nil

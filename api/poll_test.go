@@ -34,7 +34,7 @@ func (p *page) wait(t *testing.T, query string) chan outcome {
 }
 
 // waiting waits until so many wait on the node.
-func (s *stand) waiting(t *testing.T, n int) {
+func (s *testServer) waiting(t *testing.T, n int) {
 	t.Helper()
 	hubtest.Eventually(t, patience, fmt.Sprint(n, " waiters"), func() bool { return s.hub.Waiting() == n })
 }
@@ -90,7 +90,7 @@ func TestAPollWaitsAsLongAsItSays(t *testing.T) {
 		"after=1&wait=0":  0,
 	} {
 		t.Run(query, func(t *testing.T) {
-			bubble(t, options{}, func(t *testing.T, s *stand) {
+			runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 				p := s.make(t, nil)
 				end := <-p.wait(t, query)
 				must(t, end.err)
@@ -135,7 +135,7 @@ func TestAPollHearsOfEveryChangeAtOnce(t *testing.T) {
 }
 
 func TestAPollHearsOfTheDeadlineAtOnce(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		pass(100 * time.Second)
 		end := <-p.wait(t, "after=1&wait=55")
@@ -149,7 +149,7 @@ func TestAPollHearsOfTheDeadlineAtOnce(t *testing.T) {
 }
 
 func TestRemainingTimesRunDown(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		for _, left := range []float64{120, 110, 100} {
 			within(t, "expires_in", p.view(t)["expires_in"], left, left)
@@ -224,7 +224,7 @@ func TestAPollThatHangsUpLeavesNothingBehind(t *testing.T) {
 }
 
 func TestADrainingNodeLetsPollsGoAndRefusesNewPages(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p, q := s.make(t, nil), s.make(t, nil)
 		if p.poll(t, "").header.Get("Connection") == "close" {
 			t.Error("connections are closed before the drain")
@@ -281,7 +281,7 @@ func (m *silence) Listen(ctx context.Context, node string, subscribed func(), ma
 
 func TestADeafNodeAnswers503AndClosesItsSockets(t *testing.T) {
 	o := options{hub: func(c *hub.Config) { c.Mailbox = &silence{c.Mailbox, time.Now()} }}
-	bubble(t, o, func(t *testing.T, s *stand) {
+	runSynctest(t, o, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		l := p.dial(t)
 		l.expect(t, "pending", 1)

@@ -9,8 +9,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Proof is what a phone, or the browser that comes back from WeChat, brings.
-type Proof struct {
+// Credential is what a phone, or the browser that comes back from WeChat, brings.
+type Credential struct {
 	Code   string    // one-time; 1 to 4,096 bytes of anything
 	Ticket ticket.ID // what it is meant to confirm, for a code that is bound to it
 }
@@ -35,7 +35,7 @@ type Proof struct {
 // checked over its raw bytes; open_id is the Subject, the app_id the AppID. For
 // the form of the token's sub see ticket.Identity.Sub.
 type Provider interface {
-	Exchange(ctx context.Context, p Proof) (ticket.Identity, error)
+	Exchange(ctx context.Context, p Credential) (ticket.Identity, error)
 }
 
 const (
@@ -47,15 +47,15 @@ const (
 	callLimit = 10 * time.Second
 )
 
-// places are the calls under way, by the Provider, Website or Codes that is
+// slots are the calls under way, by the Provider, Website or Codes that is
 // called. The map does not change once it is made.
-type places map[any]chan struct{}
+type slots map[any]chan struct{}
 
-// newPlaces makes room for everybody who is called. Sites that share a provider
+// newSlots makes room for everybody who is called. Sites that share a provider
 // share its places.
 // Who was called before the reload keeps its places.
-func newPlaces(r Reloadable, former places) places {
-	all := places{}
+func newSlots(r Reloadable, former slots) slots {
+	all := slots{}
 	add := func(called any) {
 		if called == nil || all[called] != nil {
 			return
@@ -64,14 +64,14 @@ func newPlaces(r Reloadable, former places) places {
 			all[called] = make(chan struct{}, maxCalls)
 		}
 	}
-	site := func(s Site) {
+	site := func(s LoginMethods) {
 		for _, p := range s.Providers {
 			add(p)
 		}
 		add(s.Website)
 		add(s.Codes)
 	}
-	site(Site{Providers: r.Providers, Website: r.Website, Codes: r.Codes})
+	site(LoginMethods{Providers: r.Providers, Website: r.Website, Codes: r.Codes})
 	for _, s := range r.Sites {
 		site(s)
 	}
@@ -79,8 +79,8 @@ func newPlaces(r Reloadable, former places) places {
 }
 
 // exchange is the one way to a provider.
-func (s *Server) exchange(ctx context.Context, now *current, p Provider, proof Proof) (by ticket.Identity, err error) {
-	err = s.limited(ctx, now.calls[p], func(ctx context.Context) (err error) {
+func (s *Server) exchange(ctx context.Context, now *current, p Provider, proof Credential) (by ticket.Identity, err error) {
+	err = s.withSlot(ctx, now.calls[p], func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, proof)
 		return err
 	})
@@ -90,9 +90,9 @@ func (s *Server) exchange(ctx context.Context, now *current, p Provider, proof P
 	return by.Clean()
 }
 
-// limited makes a call outwards within the node's limits; under has the places of
+// withSlot makes a call outwards within the node's limits; under has the places of
 // who is called.
-func (s *Server) limited(ctx context.Context, under chan struct{}, call func(context.Context) error) error {
+func (s *Server) withSlot(ctx context.Context, under chan struct{}, call func(context.Context) error) error {
 	select {
 	case under <- struct{}{}:
 		defer func() { <-under }()

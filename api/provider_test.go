@@ -16,11 +16,11 @@ import (
 
 // counted is a stand with a provider that counts, and another that nobody may
 // use here.
-func counted(t *testing.T) (s *stand, o, other *oracle) {
+func counted(t *testing.T) (s *testServer, o, other *fakeProvider) {
 	t.Helper()
-	o = &oracle{who: map[string]ticket.Identity{"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"},
+	o = &fakeProvider{who: map[string]ticket.Identity{"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"},
 		"bob": {Provider: "wechat", AppID: "wx1", Subject: "o-bob"}}}
-	other = &oracle{}
+	other = &fakeProvider{}
 	client := demo()
 	client.Providers = []string{"wechat"}
 	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o, "app": other}}), o, other
@@ -58,7 +58,7 @@ func TestAProviderIsCalledOnceAndOnlyWhereSomeUserCouldSucceed(t *testing.T) {
 func TestAnExpiredOrUnknownTicketCostsNoCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := &oracle{}
+		o := &fakeProvider{}
 		s := start(t, options{pipes: true, providers: map[string]api.Provider{"wechat": o}})
 		p := s.make(t, nil)
 		gone := &page{s: s}
@@ -148,7 +148,7 @@ func TestACodeIsExchangedOnceHoweverManyRace(t *testing.T) {
 func TestAConfirmIsDoneThoughThePhoneHangsUp(t *testing.T) {
 	t.Parallel()
 	asked, noticed := make(chan struct{}), make(chan struct{})
-	o := &oracle{say: func(ctx context.Context, name string) (ticket.Identity, error) {
+	o := &fakeProvider{say: func(ctx context.Context, name string) (ticket.Identity, error) {
 		close(asked)
 		<-noticed
 		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, ctx.Err()
@@ -178,11 +178,11 @@ func TestAConfirmIsDoneThoughThePhoneHangsUp(t *testing.T) {
 }
 
 func TestASlowProviderIsNotWaitedForForever(t *testing.T) {
-	o := &oracle{say: func(ctx context.Context, _ string) (ticket.Identity, error) {
+	o := &fakeProvider{say: func(ctx context.Context, _ string) (ticket.Identity, error) {
 		<-ctx.Done()
 		return ticket.Identity{}, fmt.Errorf("exchange: %w", ctx.Err())
 	}}
-	bubble(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		begun := time.Now()
 		a := (&phone{s, "wechat", "ann"}).do(t, p, "confirm")
@@ -217,7 +217,7 @@ func TestTheSandboxTakesEachOfItsCodesOnce(t *testing.T) {
 // over the bound cannot be read by any node, and its login would be lost.
 func TestALongNameThatAProviderVouchesForLosesNoLogin(t *testing.T) {
 	t.Parallel()
-	o := &oracle{who: map[string]ticket.Identity{
+	o := &fakeProvider{who: map[string]ticket.Identity{
 		"nickname": {Provider: "app", Subject: "ann", Nickname: strings.Repeat("<", 4000)},
 		"disguise": {Provider: "app", Subject: "ann", Nickname: "\u202e Ann\n", Picture: "http://example.com/a"},
 		"picture":  {Provider: "app", Subject: "ann", Nickname: "Ann", Picture: "https://example.com/?" + strings.Repeat("&", 4000)},
@@ -237,7 +237,7 @@ func TestALongNameThatAProviderVouchesForLosesNoLogin(t *testing.T) {
 func TestAnIDOutOfBoundsIsNobody(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("u", 20000)
-	o := &oracle{who: map[string]ticket.Identity{
+	o := &fakeProvider{who: map[string]ticket.Identity{
 		"unionid": {Provider: "wechat", AppID: "wx1", Subject: "ann", UnionID: long},
 		"appid":   {Provider: "wechat", AppID: long, Subject: "ann"},
 		"openid":  {Provider: "wechat", AppID: "wx1", Subject: long},

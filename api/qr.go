@@ -30,9 +30,9 @@ const (
 	minModule = 2
 )
 
-// level is the error-correction level of that name: how much of the code may be
+// recoveryLevel is the error-correction level of that name: how much of the code may be
 // covered and it still reads (7, 15, 25, 30 %).
-func level(name string) qrcode.RecoveryLevel {
+func recoveryLevel(name string) qrcode.RecoveryLevel {
 	switch name {
 	case "L":
 		return qrcode.Low
@@ -65,9 +65,9 @@ func (now *current) qrImage(client string, id ticket.ID) string {
 	return path
 }
 
-// picture reads what a request for a code asks for: the ticket and the client,
+// parseQRRequest reads what a request for a code asks for: the ticket and the client,
 // whose codes look so; without one, the deployment's.
-func (s *Server) picture(c echo.Context) (ticket.ID, string, error) {
+func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 	id, err := ticketID(c)
 	if err != nil {
 		return "", "", err
@@ -81,18 +81,18 @@ func (s *Server) picture(c echo.Context) (ticket.ID, string, error) {
 
 // code is the QR code of a ticket.
 func (s *Server) code(now *current, client string, id ticket.ID) (*qrcode.QRCode, error) {
-	code, err := qrcode.New(now.qrText(client, id), level(s.QRLevel))
+	code, err := qrcode.New(now.qrText(client, id), recoveryLevel(s.QRLevel))
 	if err != nil {
 		return nil, fmt.Errorf("qr code: %w", err)
 	}
 	return code, nil
 }
 
-// draw gives the code as pixels, which waits for a place to draw; the answer is sent
+// renderPNG gives the code as pixels, which waits for a place to draw; the answer is sent
 // without one.
-func (s *Server) draw(c echo.Context, client string, id ticket.ID, size int) (picture []byte, err error) {
+func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int) (picture []byte, err error) {
 	r := c.Request()
-	err = s.easel.draw(r.Context(), s.proxies.observe(r).counted, func() error {
+	err = s.easel.run(r.Context(), s.proxies.clientAddr(r).rateKey, func() error {
 		code, err := s.code(resolved(c), client, id)
 		if err != nil {
 			return err
@@ -138,27 +138,27 @@ func raster(code *qrcode.QRCode, logo *Logo, size int) ([]byte, error) {
 		err := encoder.Encode(&b, picture)
 		return b.Bytes(), err
 	}
-	err := png.Encode(&b, logo.onto(picture, image.Rect(at, at, at+edge, at+edge)))
+	err := png.Encode(&b, logo.drawOn(picture, image.Rect(at, at, at+edge, at+edge)))
 	return b.Bytes(), err
 }
 
 // qrPNG is GET …/qr.png?size=PIXELS. A mini-program code has one size only.
 func (s *Server) qrPNG(c echo.Context) error {
-	size, err := number(c, "size", defaultSize, maxSize)
+	size, err := queryInt(c, "size", defaultSize, maxSize)
 	if err != nil {
 		return err
 	}
 	if size < minSize {
 		return invalid(fmt.Sprintf("size: from %d to %d", minSize, maxSize))
 	}
-	id, client, err := s.picture(c)
+	id, client, err := s.parseQRRequest(c)
 	if err != nil {
 		return err
 	}
-	if sun := s.sunCode(c, client, id); sun != nil {
+	if sun := s.wxacodePNG(c, client, id); sun != nil {
 		return sendImage(c, "image/png", sun)
 	}
-	png, err := s.draw(c, client, id, int(size))
+	png, err := s.renderPNG(c, client, id, int(size))
 	if err != nil {
 		return err
 	}
@@ -169,11 +169,11 @@ func (s *Server) qrPNG(c echo.Context) error {
 // natural size is one pixel a module, so that a page can scale it evenly. A
 // mini-program code is a raster in it.
 func (s *Server) qrSVG(c echo.Context) error {
-	id, client, err := s.picture(c)
+	id, client, err := s.parseQRRequest(c)
 	if err != nil {
 		return err
 	}
-	if sun := s.sunCode(c, client, id); sun != nil {
+	if sun := s.wxacodePNG(c, client, id); sun != nil {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
 			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(sun)))
 	}
@@ -181,11 +181,11 @@ func (s *Server) qrSVG(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return sendImage(c, "image/svg+xml", vector(code, resolved(c).QRLogo))
+	return sendImage(c, "image/svg+xml", renderSVG(code, resolved(c).QRLogo))
 }
 
-// vector is the code as an SVG, with a logo if there is one.
-func vector(code *qrcode.QRCode, logo *Logo) []byte {
+// renderSVG is the code as an SVG, with a logo if there is one.
+func renderSVG(code *qrcode.QRCode, logo *Logo) []byte {
 	rows := code.Bitmap() // with its quiet zone
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[1]d" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges">`+
@@ -204,7 +204,7 @@ func vector(code *qrcode.QRCode, logo *Logo) []byte {
 	}
 	b.WriteString(`"/>`)
 	if logo != nil {
-		b.WriteString(logo.within(len(rows)))
+		b.WriteString(logo.svg(len(rows)))
 	}
 	b.WriteString(`</svg>`)
 	return b.Bytes()

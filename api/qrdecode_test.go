@@ -44,7 +44,7 @@ func blackLogo(t *testing.T) *api.Logo {
 }
 
 // eachCode runs a test with all kinds of codes: level, logo, and what they hold.
-func eachCode(t *testing.T, each func(t *testing.T, s *stand, p *page, logo bool)) {
+func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *page, logo bool)) {
 	for name, c := range map[string]struct {
 		level string
 		logo  bool
@@ -75,7 +75,7 @@ func sizes() []int {
 
 func TestQRPNG_IsReadBackInEverySizeOrRefused(t *testing.T) {
 	t.Parallel()
-	eachCode(t, func(t *testing.T, s *stand, p *page, logo bool) {
+	eachCode(t, func(t *testing.T, s *testServer, p *page, logo bool) {
 		text := p.made["qr_url"].(string)
 		want := read(t, s.ask(t, "GET", p.path("qr.svg"), nil).body)
 		for _, size := range sizes() {
@@ -128,7 +128,7 @@ var (
 
 func TestQRSVG_IsReadBack(t *testing.T) {
 	t.Parallel()
-	eachCode(t, func(t *testing.T, s *stand, p *page, logo bool) {
+	eachCode(t, func(t *testing.T, s *testServer, p *page, logo bool) {
 		svg := s.ask(t, "GET", p.path("qr.svg"), nil).body
 		rows := read(t, svg)
 		const module = 8

@@ -15,12 +15,12 @@ type Reloadable struct {
 	Providers map[string]Provider
 	// The deployment's own Site, for clients that are not in Sites; see there.
 	QR      string
-	Codes   Codes
+	Codes   MiniProgramCodes
 	Open    string
-	Website Website
-	Sites   map[string]Site // complete, by client id
-	QRLogo  *Logo           // nil: none
-	Sandbox bool            // /s/ is the sandbox's phone
+	Website RedirectProvider
+	Sites   map[string]LoginMethods // complete, by client id
+	QRLogo  *Logo                   // nil: none
+	Sandbox bool                    // /s/ is the sandbox's phone
 }
 
 // current is a Reloadable in use. A request finds it once, at its beginning
@@ -30,18 +30,18 @@ type current struct {
 	link    string // the public URL
 	clients map[string]*ticket.Client
 	origins map[string]bool // on any client's list
-	calls   places
+	calls   slots
 }
 
 // Reload replaces what the server has of a Reloadable, for every request that
 // begins from now on.
 func (s *Server) Reload(r Reloadable) {
 	c := &current{Reloadable: r, link: s.PublicURL, clients: map[string]*ticket.Client{}, origins: map[string]bool{}}
-	var former places
+	var former slots
 	if old := s.current.Load(); old != nil {
 		former = old.calls
 	}
-	c.calls = newPlaces(r, former)
+	c.calls = newSlots(r, former)
 	for _, client := range r.Clients {
 		c.clients[client.ID] = client
 		for _, origin := range client.Origins {
@@ -80,7 +80,7 @@ func (now *current) clientOf(t ticket.Ticket) (*ticket.Client, error) {
 // or ErrUnknownClient if its ticket is of a client that this node does not have: the
 // node that made the ticket has both.
 func (s *Server) unlessUnknown(c echo.Context, id ticket.ID, refusal error) error {
-	t, err := s.Hub.Look(c.Request().Context(), id)
+	t, err := s.Hub.Get(c.Request().Context(), id)
 	if err != nil {
 		return refusal
 	}

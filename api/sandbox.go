@@ -27,7 +27,7 @@ func NewSandbox() *Sandbox {
 }
 
 // Exchange implements Provider.
-func (s *Sandbox) Exchange(_ context.Context, p Proof) (ticket.Identity, error) {
+func (s *Sandbox) Exchange(_ context.Context, p Credential) (ticket.Identity, error) {
 	code := p.Code
 	rest, ok := strings.CutPrefix(code, "sandbox:")
 	name, nonce, ok2 := strings.Cut(rest, ":")
@@ -38,14 +38,14 @@ func (s *Sandbox) Exchange(_ context.Context, p Proof) (ticket.Identity, error) 
 		return ticket.Identity{}, fmt.Errorf("sandbox: unusable name: %w", ticket.ErrCodeInvalid)
 	}
 	sum := sha256.Sum256([]byte(code))
-	if !s.first([16]byte(sum[:16])) {
+	if !s.markUsed([16]byte(sum[:16])) {
 		return ticket.Identity{}, fmt.Errorf("sandbox: used before: %w", ticket.ErrCodeInvalid)
 	}
 	return ticket.Identity{Provider: "sandbox", Subject: name}, nil
 }
 
-// first remembers a code and reports whether it is new.
-func (s *Sandbox) first(code [16]byte) bool {
+// markUsed remembers a code and reports whether it is new.
+func (s *Sandbox) markUsed(code [16]byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, used := s.used[code]; used {

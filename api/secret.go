@@ -23,15 +23,15 @@ func bearer(r *http.Request, id ticket.ID) error {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return ticket.ErrInvalidSecret
 	}
-	return opens(strings.TrimSpace(text), id)
+	return checkSecret(strings.TrimSpace(text), id)
 }
 
-func opens(text string, id ticket.ID) error {
+func checkSecret(text string, id ticket.ID) error {
 	secret, err := ticket.ParseSecret(text)
 	if err != nil {
 		return err
 	}
-	if !secret.Opens(id) {
+	if !secret.Matches(id) {
 		return ticket.ErrInvalidSecret
 	}
 	return nil

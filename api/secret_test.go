@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// impostors are all the wrong ways to show a secret; p is the victim.
-func impostors(p, other *page) map[string][]string {
+// wrongSecrets are all the wrong ways to show a secret; p is the victim.
+func wrongSecrets(p, other *page) map[string][]string {
 	raw, _ := base64.RawURLEncoding.DecodeString(p.secret)
 	std := base64.RawStdEncoding.EncodeToString(raw)
 	if std == p.secret {
 		std += "=" // no letter differs: the padding does
 	}
-	last := p.secret[:42] + string(twin(p.secret[42]))
+	last := p.secret[:42] + string(equivalentEncoding(p.secret[42]))
 	_, random := stranger()
 	h := func(v string) []string { return []string{"Authorization", v} }
 	return map[string][]string{
@@ -51,8 +51,8 @@ func impostors(p, other *page) map[string][]string {
 	}
 }
 
-// twin is another letter of base64url that differs in the unused last bits only.
-func twin(c byte) byte {
+// equivalentEncoding is another letter of base64url that differs in the unused last bits only.
+func equivalentEncoding(c byte) byte {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return letters[strings.IndexByte(letters, c)^1]
 }
@@ -75,7 +75,7 @@ func TestWithoutTheSecretThereIsNoViewNoTokenAndNoAck(t *testing.T) {
 	other := reach(t, s, "confirmed")
 	for _, state := range []string{"pending", "confirmed", "consumed"} {
 		p := reach(t, s, state)
-		for name, headers := range impostors(p, other) {
+		for name, headers := range wrongSecrets(p, other) {
 			t.Run(state+", "+name, func(t *testing.T) {
 				poll := s.ask(t, "GET", p.path("poll")+"?wait=0", nil, headers...)
 				ack := s.ask(t, "POST", p.path("ack"), map[string]int{"seq": 3}, headers...)
@@ -160,7 +160,7 @@ func TestAMalformedTicketIsNotFoundWhereverItStands(t *testing.T) {
 		"a blank":         "%20" + p.id[1:],
 		"a NUL":           p.id[:21] + "%00",
 		"a brace":         p.id[:21] + "}",
-		"stray last bits": p.id[:21] + string(twin(p.id[21])),
+		"stray last bits": p.id[:21] + string(equivalentEncoding(p.id[21])),
 		"another script":  "%E5%9B%BD" + p.id[3:],
 		"a secret":        p.secret,
 		"padding":         p.id + "==",

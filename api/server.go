@@ -22,41 +22,41 @@ type Config struct {
 	Hub        *hub.Hub
 	Reloadable Reloadable // at first
 	PublicURL  string     // without a trailing slash
-	Vault      Vault      // needed for a Website
+	Vault      StateStore // needed for a Website
 	QRLevel    string     // L, M ("" too), Q or H
 	// VerifyName is a file below /s/ with the text VerifyText: WeChat's check
 	// of the ordinary-link rule. "" for none.
 	VerifyName, VerifyText string
 	TrustedProxies         []netip.Prefix // whose X-Forwarded-For is believed; none by default
 	RateLimit              int            // new tickets per minute and address, and all else by it (throttle.go); 0: no limit
-	Seats                  int            // sockets and polls that wait from one address; 0: no limit
+	MaxWaitersPerAddr      int            // sockets and polls that wait from one address; 0: no limit
 	Log                    *slog.Logger
-	Meter                  Meter // nil: nobody hears
+	Meter                  Metrics // nil: nobody hears
 }
 
 // Server answers HTTP. It is safe for concurrent use.
 type Server struct {
 	Config
-	current   atomic.Pointer[current]
-	proxies   *proxies
-	making    *ticketLimiter
-	drawing   *limiter // of mini-program codes
-	visiting  *limiter // of WeChat's website login
-	suns      *suns
-	easel     *easel
-	throttle  *throttle
-	seats     *seats
-	codes     *codeGuard
-	templates *template.Template
-	router    *echo.Echo
+	current         atomic.Pointer[current]
+	proxies         *proxies
+	ticketLimiter   *ticketLimiter
+	wxacodeLimiter  *limiter // of mini-program codes
+	webLoginLimiter *limiter // of WeChat's website login
+	suns            *wxacodeCache
+	easel           *renderLimiter
+	throttle        *limits
+	seats           *waiterLimiter
+	codes           *codeGuard
+	templates       *template.Template
+	router          *echo.Echo
 }
 
 // New makes the server of one node.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), making: newTicketLimiter(c.RateLimit),
-		drawing: newLimiter(c.RateLimit), visiting: newLimiter(c.RateLimit), suns: newSuns(), easel: newEasel(runtime.GOMAXPROCS(0)),
-		throttle: newThrottle(c.RateLimit), seats: newSeats(c.Seats), codes: newCodeGuard(c.RateLimit)}
-	s.count()
+	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), ticketLimiter: newTicketLimiter(c.RateLimit),
+		wxacodeLimiter: newLimiter(c.RateLimit), webLoginLimiter: newLimiter(c.RateLimit), suns: newSuns(), easel: newRenderLimiter(runtime.GOMAXPROCS(0)),
+		throttle: newThrottle(c.RateLimit), seats: newSeats(c.MaxWaitersPerAddr), codes: newCodeGuard(c.RateLimit)}
+	s.instrumentLimits()
 	s.Reload(c.Reloadable)
 	var err error
 	if s.templates, err = frontend.Templates(); err != nil {
@@ -71,12 +71,12 @@ func New(c Config) (*Server, error) {
 // ServeHTTP is the public listener's.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
-// one is a ticket's own path.
-const one = "/api/login/tickets/:ticket"
+// ticketPath is a ticket's own path.
+const ticketPath = "/api/login/tickets/:ticket"
 
 // crossOriginPaths are what pages of other origins call: only there is a
 // preflight.
-var crossOriginPaths = []string{"/api/login/tickets", one + "/ws", one + "/poll", one + "/ack"}
+var crossOriginPaths = []string{"/api/login/tickets", ticketPath + "/ws", ticketPath + "/poll", ticketPath + "/ack"}
 
 // routes is every route that there is.
 func (s *Server) routes() (*echo.Echo, error) {
@@ -89,8 +89,8 @@ func (s *Server) routes() (*echo.Echo, error) {
 		return nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = s.answer
-	e.Use(s.resolve, s.measure, s.guard, s.general, methods)
+	e.HTTPErrorHandler = s.handleError
+	e.Use(s.resolve, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)
@@ -98,35 +98,35 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/s/:ticket/", s.landing) // some scanners and link shorteners add the slash
 	e.Match(read, "/assets/*", assets.serve)
 	e.Match(read, "/.well-known/jwks.json", s.jwks)
-	e.Match(read, "/healthz", s.alive)
-	e.Match(read, "/readyz", s.ready)
+	e.Match(read, "/healthz", s.healthz)
+	e.Match(read, "/readyz", s.readyz)
 	e.Match(read, "/openapi.yaml", doc.yaml.serve)
 	e.Match(read, "/openapi.json", doc.json.serve)
 	e.Match(read, "/docs", s.docs)
 
 	// Not by a Group: echo's answers every other method on these paths, and on
 	// all others, with 404 in place of 405.
-	e.POST("/api/login/tickets", s.makeTicket, s.cors)
-	e.GET(one+"/ws", s.socket, s.cors)
-	e.GET(one+"/poll", s.poll, s.cors)
-	e.POST(one+"/ack", s.ack, s.cors)
+	e.POST("/api/login/tickets", s.createTicket, s.cors)
+	e.GET(ticketPath+"/ws", s.socket, s.cors)
+	e.GET(ticketPath+"/poll", s.poll, s.cors)
+	e.POST(ticketPath+"/ack", s.ack, s.cors)
 	for _, path := range crossOriginPaths {
 		e.OPTIONS(path, s.preflight, s.cors)
 	}
-	e.Match(read, one+"/qr.svg", s.qrSVG)
-	e.Match(read, one+"/qr.png", s.qrPNG)
+	e.Match(read, ticketPath+"/qr.svg", s.qrSVG)
+	e.Match(read, ticketPath+"/qr.png", s.qrPNG)
 
-	e.POST(one+"/scan", s.scan)
-	e.POST(one+"/confirm", s.confirm)
-	e.POST(one+"/reject", s.reject)
+	e.POST(ticketPath+"/scan", s.scan)
+	e.POST(ticketPath+"/confirm", s.confirm)
+	e.POST(ticketPath+"/reject", s.reject)
 
 	e.POST(connectPath, s.qrconnect)
 	e.GET(callbackPath, s.callback) // no HEAD: it spends the state
 	return e, nil
 }
 
-// guard stands around every request: headers that all answers carry, and panics.
-func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+// baseMiddleware stands around every request: headers that all answers carry, and panics.
+func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		h := c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")

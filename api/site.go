@@ -7,28 +7,28 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Site is how a client's logins look and who confirms them.
-type Site struct {
+// LoginMethods is how a client's logins look and who confirms them.
+type LoginMethods struct {
 	// QR is what the code holds, with {ticket} in it; "" means the link
 	// PublicURL/s/{ticket}.
 	QR string
 	// Codes makes mini-program codes in place of QR; nil: QR is drawn.
-	Codes Codes
+	Codes MiniProgramCodes
 	// Open is the link, with {ticket} in it, by which a phone opens the
 	// mini-program without scanning; "" for none.
 	Open      string
 	Providers map[string]Provider // of phones
-	Website   Website             // WeChat's official website login; nil: none
+	Website   RedirectProvider    // WeChat's official website login; nil: none
 }
 
-// Codes makes mini-program codes.
-type Codes interface {
+// MiniProgramCodes makes mini-program codes.
+type MiniProgramCodes interface {
 	// Code gives a picture, JPEG or PNG; errors are as a Provider's.
 	Code(ctx context.Context, id ticket.ID) ([]byte, error)
 }
 
-// Website is WeChat's official website login.
-type Website interface {
+// RedirectProvider is WeChat's official website login.
+type RedirectProvider interface {
 	// Authorize is the URL of WeChat's page that comes back to redirect.
 	Authorize(redirect, state, lang string) string
 	// Origin is that page's.
@@ -37,8 +37,8 @@ type Website interface {
 	Provider
 }
 
-// Vault keeps small values for all nodes, secret and unforgeable.
-type Vault interface {
+// StateStore keeps small values for all nodes, secret and unforgeable.
+type StateStore interface {
 	Now() time.Time // the nodes' common clock
 	Save(ctx context.Context, name string, value []byte, life time.Duration) error
 	// Take gives a value to one taker; nil where there is none.
@@ -46,10 +46,10 @@ type Vault interface {
 }
 
 // site is the client's own, or the deployment's.
-func (now *current) site(client string) Site {
+func (now *current) site(client string) LoginMethods {
 	site, own := now.Sites[client]
 	if !own {
-		site = Site{QR: now.QR, Codes: now.Codes, Open: now.Open, Providers: now.Providers, Website: now.Website}
+		site = LoginMethods{QR: now.QR, Codes: now.Codes, Open: now.Open, Providers: now.Providers, Website: now.Website}
 	}
 	if site.QR == "" {
 		site.QR = now.link + "/s/{ticket}"
@@ -57,8 +57,8 @@ func (now *current) site(client string) Site {
 	return site
 }
 
-// offers reports whether any client has that provider for its phones.
-func (now *current) offers(provider string) bool {
+// hasProvider reports whether any client has that provider for its phones.
+func (now *current) hasProvider(provider string) bool {
 	if now.Providers[provider] != nil {
 		return true
 	}

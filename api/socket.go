@@ -32,9 +32,9 @@ func (s *Server) socket(c echo.Context) error {
 	// The bare ResponseWriter: the hub takes the connection over, and echo's
 	// wrapper would stay alive with it.
 	leave := func() {}
-	w := &seatKeeper{ResponseWriter: c.Response().Writer, leave: &leave}
+	w := &hijackTracker{ResponseWriter: c.Response().Writer, leave: &leave}
 	defer w.done()
-	err = s.Hub.Socket(w, c.Request(), id, s.browser(c, s.seated(c, &leave)))
+	err = s.Hub.Socket(w, c.Request(), id, s.browser(c, s.admitWaiter(c, &leave)))
 	return s.auditDenied("socket", id, c.Request(), err)
 }
 
@@ -63,7 +63,7 @@ func handshake(r *http.Request) ([]string, error) {
 func offersSecret(offered []string, id ticket.ID) error {
 	for _, p := range offered {
 		if text, ok := strings.CutPrefix(p, secretProtocol); ok {
-			return opens(text, id)
+			return checkSecret(text, id)
 		}
 	}
 	return ticket.ErrInvalidSecret

@@ -84,7 +84,7 @@ func TestARejectedTicketClosesItsSocket(t *testing.T) {
 }
 
 func TestASocketHearsOfTheDeadlineAtOnce(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		l := p.dial(t)
 		begun := time.Now()
@@ -107,7 +107,7 @@ func TestASocketHearsOfTheDeadlineAtOnce(t *testing.T) {
 }
 
 func TestASocketsHeartbeatIsTheCurrentView(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		l := p.dial(t)
 		left := l.expect(t, "pending", 1)["expires_in"].(float64)
@@ -130,7 +130,7 @@ func TestAFifthSocketReplacesTheOldest(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
-	var lines []*line
+	var lines []*wsConn
 	for range 5 {
 		l := p.dial(t)
 		l.expect(t, "pending", 1)
@@ -190,7 +190,7 @@ func TestEveryWaiterHearsOfAnAck(t *testing.T) {
 	one.expect(t, "confirmed", 3)
 	two.expect(t, "confirmed", 3)
 	p.ack(t, 3).none(t)
-	for _, l := range []*line{one, two} {
+	for _, l := range []*wsConn{one, two} {
 		l.expect(t, "consumed", 4)
 		l.closed(t, websocket.StatusNormalClosure)
 	}
@@ -226,7 +226,7 @@ func TestBinaryClosesTheSocket(t *testing.T) {
 }
 
 func TestMoreThanTwentyMessagesAMinuteCloseTheSocket(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		l := p.dial(t)
 		l.expect(t, "pending", 1)

@@ -52,9 +52,9 @@ type options struct {
 	pipes bool
 }
 
-// stand is one node within the test: a hub on a Redis of its own, and the HTTP
+// testServer is one node within the test: a hub on a Redis of its own, and the HTTP
 // edge behind a listener.
-type stand struct {
+type testServer struct {
 	url    string
 	host   string // what to dial
 	hub    *hub.Hub
@@ -62,12 +62,12 @@ type stand struct {
 	signer *token.Signer
 	client *http.Client
 	dial   func(ctx context.Context) (net.Conn, error)
-	log    *journal
+	log    *logBuffer
 	limit  time.Duration // for one step
 
-	mu     sync.Mutex
-	taboo  []string // secrets, codes and tokens that went over the wire
-	breaks []error  // answers that break the contract
+	mu              sync.Mutex
+	forbiddenInLogs []string // secrets, codes and tokens that went over the wire
+	specViolations  []error  // answers that break the contract
 }
 
 // demo is the usual client.
@@ -75,14 +75,14 @@ func demo() *ticket.Client {
 	return &ticket.Client{ID: "demo", LabelEN: "Demo", LabelZH: "演示", Origins: []string{site}}
 }
 
-func start(t testing.TB, o options) *stand {
+func start(t testing.TB, o options) *testServer {
 	t.Helper()
 	if o.redis == "" {
 		o.redis = redisstore.Embedded
 	}
 	store, err := redisstore.Open(o.redis)
 	must(t, err)
-	masters, err := token.ParseMasters(hubtest.Key + "," + hubtest.OtherKey)
+	masters, err := token.ParseMasterKeys(hubtest.Key + "," + hubtest.OtherKey)
 	must(t, err)
 	var keys []ticket.Key
 	for _, m := range masters {
@@ -90,7 +90,7 @@ func start(t testing.TB, o options) *stand {
 	}
 	ring, err := ticket.NewKeyring(keys)
 	must(t, err)
-	s := &stand{log: &journal{}, limit: patience}
+	s := &testServer{log: &logBuffer{}, limit: patience}
 	if o.pipes {
 		s.limit = time.Hour // which is no time at all
 	}
@@ -125,13 +125,13 @@ func start(t testing.TB, o options) *stand {
 
 // live starts everything, and at the end of the test takes it down and reads
 // the log.
-func (s *stand) live(t testing.TB, store *redisstore.Store, o options) {
+func (s *testServer) live(t testing.TB, store *redisstore.Store, o options) {
 	t.Helper()
 	listener := s.listen(t, o.pipes)
-	edge := contract.Watch(s.server, func(err error) {
+	edge := contract.Middleware(s.server, func(err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.breaks = append(s.breaks, err)
+		s.specViolations = append(s.specViolations, err)
 	})
 	if o.around != nil {
 		edge = o.around(edge)
@@ -156,7 +156,7 @@ func (s *stand) live(t testing.TB, store *redisstore.Store, o options) {
 	}
 }
 
-func (s *stand) listen(t testing.TB, pipes bool) net.Listener {
+func (s *testServer) listen(t testing.TB, pipes bool) net.Listener {
 	t.Helper()
 	if pipes {
 		d := hubtest.NewDoor()
@@ -172,30 +172,30 @@ func (s *stand) listen(t testing.TB, pipes bool) net.Listener {
 	return l
 }
 
-// hush notes what must never stand in a log.
-func (s *stand) hush(texts ...string) {
+// forbidInLogs notes what must never stand in a log.
+func (s *testServer) forbidInLogs(texts ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, text := range texts {
 		if len(text) > 7 {
-			s.taboo = append(s.taboo, text)
+			s.forbiddenInLogs = append(s.forbiddenInLogs, text)
 		}
 	}
 }
 
 // audit fails the test whose node has logged what nobody may know, or has
 // answered what its contract does not say.
-func (s *stand) audit(t testing.TB) {
+func (s *testServer) audit(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.log.String()
-	for _, text := range s.taboo {
+	for _, text := range s.forbiddenInLogs {
 		if strings.Contains(all, text) {
 			t.Errorf("the log holds %q", text)
 		}
 	}
-	for _, err := range s.breaks {
+	for _, err := range s.specViolations {
 		t.Errorf("against openapi.yaml: %v", err)
 	}
 }
@@ -218,7 +218,7 @@ func (g *gate) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline t
 	return g.Store.Make(ctx, id, sealed, deadline, life)
 }
 
-func (g *gate) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+func (g *gate) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	defer g.pass()()
 	return g.Store.Attach(ctx, node, ids...)
 }
@@ -228,19 +228,19 @@ func (g *gate) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.O
 	return g.Store.Change(ctx, changes...)
 }
 
-// journal is what the node has logged.
-type journal struct {
+// logBuffer is what the node has logged.
+type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (j *journal) Write(p []byte) (int, error) {
+func (j *logBuffer) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.b.Write(p)
 }
 
-func (j *journal) String() string {
+func (j *logBuffer) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.b.String()
@@ -253,8 +253,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// bubble runs a story in which time passes as soon as everybody waits.
-func bubble(t *testing.T, o options, story func(t *testing.T, s *stand)) {
+// runSynctest runs a story in which time passes as soon as everybody waits.
+func runSynctest(t *testing.T, o options, story func(t *testing.T, s *testServer)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o.pipes = true
@@ -269,7 +269,7 @@ func pass(d time.Duration) {
 }
 
 // soon is a context for one step of a test.
-func (s *stand) soon(t testing.TB) context.Context {
+func (s *testServer) soon(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), s.limit)
 	t.Cleanup(cancel)
 	return ctx

@@ -12,7 +12,7 @@ import (
 )
 
 // reach makes a ticket and brings it to the state, with ann as its user.
-func reach(t *testing.T, s *stand, state string) *page {
+func reach(t *testing.T, s *testServer, state string) *page {
 	t.Helper()
 	p := s.make(t, nil)
 	ann := s.phone("ann")
@@ -34,9 +34,9 @@ func reach(t *testing.T, s *stand, state string) *page {
 	return p
 }
 
-// law is the contract's table 4.3 without number matching: what ann, who is on
+// wantStates is the contract's table 4.3 without number matching: what ann, who is on
 // the ticket, and bob, who is not, are answered; "" is a 200.
-var law = []struct {
+var wantStates = []struct {
 	state, action string
 	ann, bob      string
 	next          string // after ann's 200; "" where nothing changes
@@ -64,7 +64,7 @@ var seqs = map[string]float64{"pending": 1, "scanned": 2, "confirmed": 3, "consu
 func TestEveryStateTakesWhatTheTableSays(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	for _, l := range law {
+	for _, l := range wantStates {
 		for name, code := range map[string]string{"ann": l.ann, "bob": l.bob} {
 			t.Run(l.state+", "+l.action+" by "+name, func(t *testing.T) {
 				p := reach(t, s, l.state)
@@ -94,7 +94,7 @@ func TestAnExpiredTicketTakesNothing(t *testing.T) {
 	lives := map[string]time.Duration{"pending": 2 * time.Minute, "scanned": 2 * time.Minute, "confirmed": time.Minute}
 	for from, life := range lives {
 		t.Run(from, func(t *testing.T) {
-			bubble(t, options{}, func(t *testing.T, s *stand) {
+			runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 				p := reach(t, s, from)
 				pass(life + time.Millisecond)
 				for _, action := range []string{"scan", "confirm", "reject"} {
@@ -118,7 +118,7 @@ func TestAnExpiredTicketTakesNothing(t *testing.T) {
 func TestAFinalTicketStaysWhatItIsAfterItsDeadline(t *testing.T) {
 	for _, state := range []string{"rejected", "consumed"} {
 		t.Run(state, func(t *testing.T) {
-			bubble(t, options{}, func(t *testing.T, s *stand) {
+			runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 				p := reach(t, s, state)
 				pass(time.Minute + 30*time.Second)
 				p.stands(t, state, seqs[state])
@@ -153,12 +153,12 @@ func TestAConfirmAnswersItsStateAndNothingElse(t *testing.T) {
 
 func TestTheSameNameElsewhereIsAnotherUser(t *testing.T) {
 	t.Parallel()
-	o := &oracle{who: map[string]ticket.Identity{
+	o := &fakeProvider{who: map[string]ticket.Identity{
 		"one":   {Provider: "wechat", AppID: "wx1", Subject: "o-1"},
 		"two":   {Provider: "wechat", AppID: "wx2", Subject: "o-1"},
 		"later": {Provider: "wechat", AppID: "wx1", Subject: "o-1", UnionID: "u-1"}, // the same, and now has a unionid
 	}}
-	app := &oracle{who: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
+	app := &fakeProvider{who: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
 	s := start(t, options{providers: map[string]api.Provider{"wechat": o, "app": app}})
 	p := s.make(t, nil)
 	(&phone{s, "wechat", "one"}).may(t, p, "scan")
@@ -171,7 +171,7 @@ func TestTheSameNameElsewhereIsAnotherUser(t *testing.T) {
 }
 
 func TestARepeatedScanIsAnsweredTheSameAndDoesNotMoveTheDeadline(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		ann := s.phone("ann")
 		first := ann.may(t, p, "scan", "user", map[string]any{"nickname": "Ann"})
@@ -191,7 +191,7 @@ func TestARepeatedScanIsAnsweredTheSameAndDoesNotMoveTheDeadline(t *testing.T) {
 }
 
 func TestALateScanGivesTimeToConfirm(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		pass(110 * time.Second)
 		m := s.phone("ann").may(t, p, "scan")

@@ -22,37 +22,39 @@ import (
 // exists and waits for its scan is worth one, one call per ticket and node
 // whoever asks how often, and no more calls per address than tickets.
 const (
-	maxSuns    = 256 // pictures kept; a page fetches its own once
-	maxSunEdge = 1280
-	// sunRest is how long WeChat is left alone after a refusal that does not
+	maxCachedCodes = 256 // pictures kept; a page fetches its own once
+	maxCodeEdge    = 1280
+	// codeBackoff is how long WeChat is left alone after a refusal that does not
 	// pass by itself.
-	sunRest = time.Minute
+	codeBackoff = time.Minute
 )
 
-// suns are the mini-program codes of this node.
-type suns struct {
+// wxacodeCache are the mini-program codes of this node.
+type wxacodeCache struct {
 	mu    sync.Mutex
-	held  map[ticket.ID]*sun
+	held  map[ticket.ID]*wxacodeEntry
 	order []ticket.ID // oldest first
-	rest  map[Codes]time.Time
+	rest  map[MiniProgramCodes]time.Time
 }
 
-// sun is one code, or the call for it.
-type sun struct {
+// wxacodeEntry is one code, or the call for it.
+type wxacodeEntry struct {
 	done chan struct{} // closed when png or its absence is known
 	png  []byte
 }
 
-func newSuns() *suns { return &suns{held: map[ticket.ID]*sun{}, rest: map[Codes]time.Time{}} }
+func newSuns() *wxacodeCache {
+	return &wxacodeCache{held: map[ticket.ID]*wxacodeEntry{}, rest: map[MiniProgramCodes]time.Time{}}
+}
 
-// sunCode is the ticket's mini-program code as a PNG; nil where the client has
+// wxacodePNG is the ticket's mini-program code as a PNG; nil where the client has
 // none, where the ticket is not worth a call, and where WeChat refuses. Then the
 // link is drawn in its place.
-func (s *Server) sunCode(c echo.Context, client string, id ticket.ID) []byte {
+func (s *Server) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
 	if resolved(c).site(client).Codes == nil {
 		return nil
 	}
-	one, first := s.suns.claim(id)
+	one, first := s.suns.startOrJoin(id)
 	ctx := c.Request().Context()
 	if !first {
 		select {
@@ -63,27 +65,27 @@ func (s *Server) sunCode(c echo.Context, client string, id ticket.ID) []byte {
 		}
 	}
 	// Others may wait for this one: it does not end with its own request.
-	defer func() { s.suns.settle(id, one) }()
-	one.png = s.makeSun(context.WithoutCancel(ctx), c, id)
+	defer func() { s.suns.finish(id, one) }()
+	one.png = s.fetchWxacode(context.WithoutCancel(ctx), c, id)
 	return one.png
 }
 
-// makeSun looks at the ticket and asks WeChat.
-func (s *Server) makeSun(ctx context.Context, c echo.Context, id ticket.ID) []byte {
+// fetchWxacode looks at the ticket and asks WeChat.
+func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
 	now := time.Now()
-	if s.drawing.allow(s.proxies.observe(c.Request()).counted, now) != nil {
+	if s.wxacodeLimiter.allow(s.proxies.clientAddr(c.Request()).rateKey, now) != nil {
 		return nil
 	}
-	t, err := s.Hub.Look(ctx, id)
+	t, err := s.Hub.Get(ctx, id)
 	if err != nil || t.State != ticket.Pending {
 		return nil
 	}
 	codes := resolved(c).site(t.Client).Codes // of the ticket's client, whatever the request says
-	if codes == nil || s.suns.resting(codes, now) {
+	if codes == nil || s.suns.backingOff(codes, now) {
 		return nil
 	}
 	var picture []byte
-	err = s.limited(ctx, resolved(c).calls[codes], func(ctx context.Context) (err error) {
+	err = s.withSlot(ctx, resolved(c).calls[codes], func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, id); err == nil {
 			picture, err = asPNG(picture)
 		}
@@ -94,9 +96,9 @@ func (s *Server) makeSun(ctx context.Context, c echo.Context, id ticket.ID) []by
 		var again *ticket.RetryError
 		switch {
 		case errors.As(err, &again):
-			rest = min(again.After, sunRest)
+			rest = min(again.After, codeBackoff)
 		case errors.Is(err, ticket.ErrProviderMisconfigured):
-			rest = sunRest
+			rest = codeBackoff
 		}
 		s.suns.pause(codes, now.Add(rest))
 		s.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "again_in", rest, "error", err)
@@ -109,7 +111,7 @@ func (s *Server) makeSun(ctx context.Context, c echo.Context, id ticket.ID) []by
 // picture and nothing else.
 func asPNG(picture []byte) ([]byte, error) {
 	size, _, err := image.DecodeConfig(bytes.NewReader(picture))
-	if err != nil || size.Width > maxSunEdge || size.Height > maxSunEdge {
+	if err != nil || size.Width > maxCodeEdge || size.Height > maxCodeEdge {
 		return nil, fmt.Errorf("unusable picture of %d bytes: %w", len(picture), ticket.ErrProviderUnavailable)
 	}
 	decoded, _, err := image.Decode(bytes.NewReader(picture))
@@ -123,22 +125,22 @@ func asPNG(picture []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// claim gives the ticket's code; first is true for the one who has to make it
+// startOrJoin gives the ticket's code; first is true for the one who has to make it
 // and settle it.
-func (u *suns) claim(id ticket.ID) (one *sun, first bool) {
+func (u *wxacodeCache) startOrJoin(id ticket.ID) (one *wxacodeEntry, first bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if one := u.held[id]; one != nil {
 		return one, false
 	}
-	one = &sun{done: make(chan struct{})}
+	one = &wxacodeEntry{done: make(chan struct{})}
 	u.held[id] = one
 	return one, true
 }
 
-// settle lets the others see it, and keeps it, or not: a later request may fare
+// finish lets the others see it, and keeps it, or not: a later request may fare
 // better. What nobody could get never pushes out what somebody has.
-func (u *suns) settle(id ticket.ID, one *sun) {
+func (u *wxacodeCache) finish(id ticket.ID, one *wxacodeEntry) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	close(one.done)
@@ -146,21 +148,21 @@ func (u *suns) settle(id ticket.ID, one *sun) {
 		delete(u.held, id)
 		return
 	}
-	if u.order = append(u.order, id); len(u.order) > maxSuns {
+	if u.order = append(u.order, id); len(u.order) > maxCachedCodes {
 		delete(u.held, u.order[0])
 		u.order = u.order[1:]
 	}
 }
 
-func (u *suns) resting(c Codes, now time.Time) bool {
+func (u *wxacodeCache) backingOff(c MiniProgramCodes, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return now.Before(u.rest[c])
 }
 
-func (u *suns) pause(c Codes, until time.Time) {
+func (u *wxacodeCache) pause(c MiniProgramCodes, until time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	maps.DeleteFunc(u.rest, func(_ Codes, until time.Time) bool { return until.Before(time.Now()) }) // also of credentials that a reload has replaced
+	maps.DeleteFunc(u.rest, func(_ MiniProgramCodes, until time.Time) bool { return until.Before(time.Now()) }) // also of credentials that a reload has replaced
 	u.rest[c] = until
 }

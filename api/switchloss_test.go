@@ -13,10 +13,10 @@ import (
 const words = "loginhub:switches"
 
 // isOff reports whether the node has demo's QR login switched off.
-func (s *stand) isOff() bool { return errors.Is(s.hub.Enabled("demo"), ticket.ErrLoginDisabled) }
+func (s *testServer) isOff() bool { return errors.Is(s.hub.Enabled("demo"), ticket.ErrLoginDisabled) }
 
 // reread has the node read the switches now: it does so after each of its own.
-func (s *stand) reread(t *testing.T) {
+func (s *testServer) reread(t *testing.T) {
 	t.Helper()
 	must(t, s.hub.Switch(s.soon(t), "other", true, operator))
 }
@@ -59,12 +59,12 @@ func TestWhateverRedisLosesTurnsNobodyOn(t *testing.T) {
 			a.reread(t)
 			late := start(t, switchable(redis.URL))
 			hubtest.Eventually(t, patience, "a new node has read the switches", late.isOff)
-			for _, s := range []*stand{a, b, late} {
+			for _, s := range []*testServer{a, b, late} {
 				s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
 			}
 			// The word of the operator counts, on a node that remembers otherwise too.
 			must(t, late.hub.Switch(late.soon(t), "demo", true, operator))
-			for _, s := range []*stand{a, b, late} {
+			for _, s := range []*testServer{a, b, late} {
 				s.reread(t)
 				s.make(t, map[string]string{"client_id": "demo"})
 			}

@@ -48,37 +48,37 @@ import (
 //
 // They are per node: n nodes allow n times as much, and an attacker with many
 // addresses as much as he has addresses. Both are for the load balancer.
-type throttle struct {
+type limits struct {
 	requests, phones *limiter
-	users            *buckets[person]
-	refused          *buckets[person]
-	wrong            *buckets[person]
+	users            *rateLimiter[userKey]
+	refused          *rateLimiter[userKey]
+	wrong            *rateLimiter[userKey]
 	denials          *limiter // of audit lines about refused browser requests
 	salt             [16]byte
 }
 
-// wrongNumbers is how many wrong numbers a user may choose per minute, also with
+// maxWrongMatches is how many wrong numbers a user may choose per minute, also with
 // the other limits turned off: one guess in three is right.
-const wrongNumbers = 6
+const maxWrongMatches = 6
 
 // maxDenials is how many refused requests of browsers from one address the audit
 // notes per minute: a flood must not fill the log.
 const maxDenials = 60
 
-// person is a provider's user: a hash, so that the table's size is known.
-type person [16]byte
+// userKey is a provider's user: a hash, so that the table's size is known.
+type userKey [16]byte
 
-func newThrottle(rate int) *throttle {
+func newThrottle(rate int) *limits {
 	of := func(n, least int) int {
 		if rate <= 0 {
 			return 0
 		}
 		return max(n, least)
 	}
-	t := &throttle{
+	t := &limits{
 		requests: newLimiter(of(20*rate, 600)), phones: newLimiter(of(10*rate, 60)),
-		users:   newBuckets[person](of(2*rate, 20)),
-		refused: newBuckets[person](of(rate/10, 10)), wrong: newBuckets[person](wrongNumbers),
+		users:   newBuckets[userKey](of(2*rate, 20)),
+		refused: newBuckets[userKey](of(rate/10, 10)), wrong: newBuckets[userKey](maxWrongMatches),
 		denials: newLimiter(maxDenials),
 	}
 	rand.Read(t.salt[:])
@@ -86,28 +86,28 @@ func newThrottle(rate int) *throttle {
 }
 
 // person names the user of an identity. The salt makes it useless outside.
-func (t *throttle) person(by ticket.Identity) person {
+func (t *limits) person(by ticket.Identity) userKey {
 	h := sha256.New()
 	h.Write(t.salt[:])
 	for _, part := range []string{by.Provider, by.AppID, by.Subject} {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}
-	return person(h.Sum(nil)[:16])
+	return userKey(h.Sum(nil)[:16])
 }
 
-// visit is one phone call whose user is known. What it can still turn out to be,
+// userAttempt is one phone call whose user is known. What it can still turn out to be,
 // refused or a wrong number, is counted now and forgiven by end.
-type visit struct {
-	limits   *throttle
-	who      person
-	guessing bool // it has named a number
-	counted  bool
+type userAttempt struct {
+	limits       *limits
+	who          userKey
+	hasMatchCode bool // it has named a number
+	counted      bool
 }
 
 // begin counts a call by that user.
-func (v *visit) begin(by ticket.Identity, guessing bool) error {
-	v.who, v.guessing = v.limits.person(by), guessing
+func (v *userAttempt) begin(by ticket.Identity, guessing bool) error {
+	v.who, v.hasMatchCode = v.limits.person(by), guessing
 	now := time.Now()
 	if err := v.limits.users.allow(v.who, now); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (v *visit) begin(by ticket.Identity, guessing bool) error {
 	}
 	if guessing {
 		if err := v.limits.wrong.allow(v.who, now); err != nil {
-			v.limits.refused.forgive(v.who)
+			v.limits.refused.refund(v.who)
 			return err
 		}
 	}
@@ -126,27 +126,27 @@ func (v *visit) begin(by ticket.Identity, guessing bool) error {
 }
 
 // end forgives what the call was not, by the status and code that it is answered.
-func (v *visit) end(status int, code string) {
+func (v *userAttempt) end(status int, code string) {
 	if !v.counted {
 		return
 	}
 	if status != http.StatusForbidden && status != http.StatusConflict {
-		v.limits.refused.forgive(v.who)
+		v.limits.refused.refund(v.who)
 	}
-	if v.guessing && code != "match_failed" {
-		v.limits.wrong.forgive(v.who)
+	if v.hasMatchCode && code != "match_failed" {
+		v.limits.wrong.refund(v.who)
 	}
 }
 
-// general is the limit that stands before everything else. The probes of a load
+// rateLimitMiddleware is the limit that stands before everything else. The probes of a load
 // balancer are exempt: refusing those would take the node away from everybody.
-func (s *Server) general(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		path := c.Request().URL.Path
 		if path == "/healthz" || path == "/readyz" {
 			return next(c)
 		}
-		if err := s.throttle.requests.allow(s.proxies.observe(c.Request()).counted, time.Now()); err != nil {
+		if err := s.throttle.requests.allow(s.proxies.clientAddr(c.Request()).rateKey, time.Now()); err != nil {
 			if strings.HasPrefix(path, "/api/login/tickets") {
 				s.crossOrigin(c) // the page has to read when to come back
 			}
@@ -156,9 +156,9 @@ func (s *Server) general(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// seats bounds how many sockets and polls wait from one address. Their number
+// waiterLimiter bounds how many sockets and polls wait from one address. Their number
 // is bounded by the node's, and so is the table.
-type seats struct {
+type waiterLimiter struct {
 	most int    // 0: no limit
 	over func() // told of every refusal; may be nil
 
@@ -166,13 +166,15 @@ type seats struct {
 	taken map[netip.Prefix]int
 }
 
-// seatRetry is when a page without a seat is told to try again.
-const seatRetry = 10 * time.Second
+// waiterRetryAfter is when a page without a seat is told to try again.
+const waiterRetryAfter = 10 * time.Second
 
-func newSeats(most int) *seats { return &seats{most: most, taken: map[netip.Prefix]int{}} }
+func newSeats(most int) *waiterLimiter {
+	return &waiterLimiter{most: most, taken: map[netip.Prefix]int{}}
+}
 
 // take gives a seat, and how to leave it; leaving twice does no harm.
-func (s *seats) take(who netip.Prefix) (leave func(), err error) {
+func (s *waiterLimiter) take(who netip.Prefix) (leave func(), err error) {
 	if s.most == 0 {
 		return func() {}, nil
 	}
@@ -182,7 +184,7 @@ func (s *seats) take(who netip.Prefix) (leave func(), err error) {
 		if s.over != nil {
 			s.over()
 		}
-		return nil, &ticket.RetryError{After: seatRetry, Err: errRateLimited}
+		return nil, &ticket.RetryError{After: waiterRetryAfter, Err: errRateLimited}
 	}
 	s.taken[who]++
 	return sync.OnceFunc(func() {
@@ -194,14 +196,14 @@ func (s *seats) take(who netip.Prefix) (leave func(), err error) {
 	}), nil
 }
 
-// seated admits a waiting page and keeps its seat in leave.
-func (s *Server) seated(c echo.Context, leave *func()) func(ticket.Ticket) error {
-	admit := s.enabled(s.admit(c))
+// admitWaiter admits a waiting page and keeps its seat in leave.
+func (s *Server) admitWaiter(c echo.Context, leave *func()) func(ticket.Ticket) error {
+	admit := s.requireEnabled(s.checkOrigin(c))
 	return func(t ticket.Ticket) error {
 		if err := admit(t); err != nil {
 			return err
 		}
-		got, err := s.seats.take(s.proxies.observe(c.Request()).counted)
+		got, err := s.seats.take(s.proxies.clientAddr(c.Request()).rateKey)
 		if err == nil {
 			*leave = got
 		}

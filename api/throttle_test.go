@@ -81,7 +81,7 @@ func TestEveryRequestIsLimitedByItsAddressBeforeAnythingElse(t *testing.T) {
 
 func TestAnAddressesPhoneCallsAreLimitedBeforeTheProviderIsAsked(t *testing.T) {
 	t.Parallel()
-	o := &oracle{who: map[string]ticket.Identity{}}
+	o := &fakeProvider{who: map[string]ticket.Identity{}}
 	for i := range 100 {
 		o.who[fmt.Sprint("u", i)] = ticket.Identity{Provider: "p", Subject: fmt.Sprint("u", i)}
 	}
@@ -197,7 +197,7 @@ func TestAnAddressHoldsItsShareOfTheSeatsAndNoMore(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{api: func(c *api.Config) {
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-		c.Seats = 3
+		c.MaxWaitersPerAddr = 3
 	}})
 	polled := make(chan *answer, 1)
 	p := s.make(t, nil)
@@ -209,7 +209,7 @@ func TestAnAddressHoldsItsShareOfTheSeatsAndNoMore(t *testing.T) {
 		polled <- a
 	}()
 	hubtest.Eventually(t, patience, "the poll waits", func() bool { return s.hub.Waiting() == 1 })
-	lines := []*line{p.dial(t, from(0)...), s.make(t, nil).dial(t, from(0)...)}
+	lines := []*wsConn{p.dial(t, from(0)...), s.make(t, nil).dial(t, from(0)...)}
 
 	q := s.make(t, nil)
 	full := func() bool {

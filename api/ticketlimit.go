@@ -10,7 +10,7 @@ import (
 // and on the whole node. IPv4 has no level between: a /24 belongs to many.
 type ticketLimiter struct {
 	addresses, networks *limiter
-	node                *buckets[struct{}]
+	node                *rateLimiter[struct{}]
 }
 
 // nodeShare is how many times an address's limit the node has.

@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-type made struct {
+type createTicketResponse struct {
 	Ticket    ticket.ID    `json:"ticket"`
 	Secret    string       `json:"secret"`
 	State     ticket.State `json:"state"`
@@ -22,8 +22,8 @@ type made struct {
 	MatchCode string       `json:"match_code,omitempty"`
 }
 
-// makeTicket is POST /api/login/tickets.
-func (s *Server) makeTicket(c echo.Context) error {
+// createTicket is POST /api/login/tickets.
+func (s *Server) createTicket(c echo.Context) error {
 	body, err := readBody(c)
 	if err != nil {
 		return err
@@ -44,35 +44,35 @@ func (s *Server) makeTicket(c echo.Context) error {
 		return invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}
 	r := c.Request()
-	from := s.proxies.observe(r)
-	err = s.mayMake(client, r, from)
+	from := s.proxies.clientAddr(r)
+	err = s.checkCreate(client, r, from)
 	if err == nil {
-		err = s.refuseHidden(client, from)
+		err = s.requireKnownAddress(client, from)
 	}
 	if err != nil {
-		return s.refused("make", ticket.Ticket{Client: client.ID}, r, err)
+		return s.auditRefusal("make", ticket.Ticket{Client: client.ID}, r, err)
 	}
-	browser, system := agent(r.UserAgent())
-	m, err := s.Hub.Make(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
-		Address: from.shown, Browser: browser, OS: system})
+	browser, system := parseUserAgent(r.UserAgent())
+	m, err := s.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
+		Address: from.display, Browser: browser, OS: system})
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusCreated, made{
+	return c.JSON(http.StatusCreated, createTicketResponse{
 		Ticket: m.Ticket.ID, Secret: m.Secret.Reveal(), State: m.Ticket.State, Seq: m.Ticket.Seq,
 		ExpiresIn: ticket.Seconds(m.ExpiresIn), QRURL: now.qrText(client.ID, m.Ticket.ID),
 		QRImage: now.qrImage(client.ID, m.Ticket.ID), MatchCode: m.MatchCode})
 }
 
-// mayMake is what a new ticket meets: the origin, the operator's switch, the limit.
-func (s *Server) mayMake(client *ticket.Client, r *http.Request, from observed) error {
-	if !allowed(client, r) {
+// checkCreate is what a new ticket meets: the origin, the operator's switch, the limit.
+func (s *Server) checkCreate(client *ticket.Client, r *http.Request, from clientAddr) error {
+	if !originAllowed(client, r) {
 		return errOrigin
 	}
 	if err := s.Hub.Enabled(client.ID); err != nil {
 		return err
 	}
-	return s.making.allow(from.counted, time.Now())
+	return s.ticketLimiter.allow(from.rateKey, time.Now())
 }
 
 // client finds the client that a page names, or the only one.
@@ -110,7 +110,7 @@ func (s *Server) ack(c echo.Context) error {
 	}
 	err = bearer(c.Request(), id)
 	if err == nil {
-		err = s.Hub.Ack(c.Request().Context(), id, *in.Seq, s.browser(c, s.admit(c)))
+		err = s.Hub.Ack(c.Request().Context(), id, *in.Seq, s.browser(c, s.checkOrigin(c)))
 	}
 	if err != nil {
 		return s.auditDenied("ack", id, c.Request(), err)

@@ -20,7 +20,7 @@ func TestAMadeTicketIsAnsweredFieldByField(t *testing.T) {
 	fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image")
 	id, _ := m["ticket"].(string)
 	secret, _ := m["secret"].(string)
-	s.hush(secret)
+	s.forbidInLogs(secret)
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(secret)
 	if err != nil || len(secret) != 43 || len(raw) != 32 {
 		t.Fatalf("the secret is not 256 bits of base64url: %d characters, %v", len(secret), err)

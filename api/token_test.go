@@ -15,7 +15,7 @@ import (
 
 // verify does what a site's back end does, with nothing but the published keys
 // and the standards (RFC 7515, 8037); it returns header and claims.
-func verify(t *testing.T, s *stand, token any) (header, claims map[string]any) {
+func verify(t *testing.T, s *testServer, token any) (header, claims map[string]any) {
 	t.Helper()
 	text, _ := token.(string)
 	parts := strings.Split(text, ".")
@@ -77,7 +77,7 @@ func TestTheKeysArePublishedWithoutTheirSecrets(t *testing.T) {
 }
 
 func TestTheSandboxsTokenIsClaimByClaimWhatTheContractSays(t *testing.T) {
-	bubble(t, options{}, func(t *testing.T, s *stand) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, map[string]string{"nonce": "n-<&>\u2028国"})
 		pass(10 * time.Second)
 		user := map[string]any{"nickname": "安 <b>", "avatar_url": "https://example.com/a?x=1&y=2"}
@@ -126,7 +126,7 @@ var people = map[string]ticket.Identity{
 }
 
 func withPeople(clients ...*ticket.Client) options {
-	o := &oracle{who: people}
+	o := &fakeProvider{who: people}
 	return options{clients: clients, providers: map[string]api.Provider{"wechat": o, "wechat_web": o, "app": o}}
 }
 

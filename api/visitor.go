@@ -8,53 +8,53 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// visitor is what a phone's call meets beside the rules of the ticket: the
+// phoneAdmission is what a phone's call meets beside the rules of the ticket: the
 // operator's switch, the limits, and the comparison of addresses.
-type visitor struct {
+type phoneAdmission struct {
 	server   *Server
 	now      *current
-	from     observed
+	from     clientAddr
 	action   ticket.Action
 	guessing bool // it names a number
-	visit    *visit
+	visit    *userAttempt
 }
 
 // admit is asked before the provider is, of a ticket whose client is known. A reject ends a login and is never
 // switched off, nor does it matter where it comes from.
-func (v *visitor) admit(t ticket.Ticket) error {
+func (v *phoneAdmission) admit(t ticket.Ticket) error {
 	s := v.server
 	if v.action != ticket.Reject {
 		if err := s.Hub.Enabled(t.Client); err != nil {
 			return err
 		}
 	}
-	if err := s.throttle.phones.allow(v.from.counted, time.Now()); err != nil {
+	if err := s.throttle.phones.allow(v.from.rateKey, time.Now()); err != nil {
 		return err
 	}
 	if client := v.now.clients[t.Client]; v.action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
-		return s.near(t, client, v.from)
+		return s.requireSameAddress(t, client, v.from)
 	}
 	return nil
 }
 
-// near refuses a phone that is known to be elsewhere than the browser, and one whose
+// requireSameAddress refuses a phone that is known to be elsewhere than the browser, and one whose
 // address is hidden. Families that differ, and addresses of private networks, tell
 // nothing.
-func (s *Server) near(t ticket.Ticket, client *ticket.Client, phone observed) error {
-	if err := s.refuseHidden(client, phone); err != nil {
+func (s *Server) requireSameAddress(t ticket.Ticket, client *ticket.Client, phone clientAddr) error {
+	if err := s.requireKnownAddress(client, phone); err != nil {
 		return err
 	}
-	if same := sameAddress(t.Address, phone.shown); same != nil && !*same {
+	if same := sameAddress(t.Address, phone.display); same != nil && !*same {
 		return ticket.ErrAddressMismatch
 	}
 	return nil
 }
 
-// refuseHidden refuses a browser or phone whose address is hidden, if the client
+// requireKnownAddress refuses a browser or phone whose address is hidden, if the client
 // wants phones to be near: the comparison must not be avoided by a header, nor end
 // in silence because a proxy sends none.
-func (s *Server) refuseHidden(client *ticket.Client, from observed) error {
-	if client.AddressMismatch != ticket.MismatchRefuse || !from.hidden {
+func (s *Server) requireKnownAddress(client *ticket.Client, from clientAddr) error {
+	if client.AddressMismatch != ticket.MismatchRefuse || !from.unverified {
 		return nil
 	}
 	s.proxies.refused.Do(func() {
@@ -67,24 +67,24 @@ func (s *Server) refuseHidden(client *ticket.Client, from observed) error {
 }
 
 // exchange asks the provider for the user, and counts the user's call.
-func (v *visitor) exchange(ctx context.Context, p Provider, proof Proof) (ticket.Identity, error) {
-	ask := func(ctx context.Context, p Provider, proof Proof) (ticket.Identity, error) {
+func (v *phoneAdmission) exchange(ctx context.Context, p Provider, proof Credential) (ticket.Identity, error) {
+	ask := func(ctx context.Context, p Provider, proof Credential) (ticket.Identity, error) {
 		return v.server.exchange(ctx, v.now, p, proof)
 	}
-	return v.known(v.server.codes.exchange(ctx, v.from.counted, p, proof, ask))
+	return v.countUser(v.server.codes.exchange(ctx, v.from.rateKey, p, proof, ask))
 }
 
-// known counts the call of a user whom the provider has named.
-func (v *visitor) known(by ticket.Identity, err error) (ticket.Identity, error) {
+// countUser counts the call of a user whom the provider has named.
+func (v *phoneAdmission) countUser(by ticket.Identity, err error) (ticket.Identity, error) {
 	if err != nil {
 		return by, err
 	}
-	v.visit = &visit{limits: v.server.throttle}
+	v.visit = &userAttempt{limits: v.server.throttle}
 	return by, v.visit.begin(by, v.guessing && v.action == ticket.Confirm)
 }
 
 // done settles the limits and gives the outcome's word.
-func (v *visitor) done(_ ticket.Identity, err error) string {
+func (v *phoneAdmission) done(_ ticket.Identity, err error) string {
 	status, code := outcome(err)
 	if v.visit != nil {
 		v.visit.end(status, code)
@@ -92,9 +92,9 @@ func (v *visitor) done(_ ticket.Identity, err error) string {
 	return code
 }
 
-// enabled admits what admit admits, while the client's login is switched on. An
+// requireEnabled admits what admit admits, while the client's login is switched on. An
 // ack does not pass here: what is confirmed may be put away.
-func (s *Server) enabled(admit func(ticket.Ticket) error) func(ticket.Ticket) error {
+func (s *Server) requireEnabled(admit func(ticket.Ticket) error) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
 		if err := admit(t); err != nil {
 			return err

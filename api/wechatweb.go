@@ -41,8 +41,8 @@ const (
 	maxWebCode = 512
 )
 
-// trip is one trip to WeChat's page, as the vault keeps it.
-type trip struct {
+// webLoginState is one trip to WeChat's page, as the vault keeps it.
+type webLoginState struct {
 	Ticket  ticket.ID `json:"ticket"`
 	Client  string    `json:"client"`
 	Browser []byte    `json:"browser"` // SHA-256 of the cookie's value
@@ -61,31 +61,31 @@ func (s *Server) qrconnect(c echo.Context) error {
 		return err
 	}
 	r := c.Request()
-	t, to, cookie, err := s.depart(c, id, form.Get("secret"))
+	t, to, cookie, err := s.startWebLogin(c, id, form.Get("secret"))
 	if err != nil {
-		return s.refused("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, r, err)
+		return s.auditRefusal("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, r, err)
 	}
 	c.SetCookie(cookie)
 	return c.Redirect(http.StatusSeeOther, to)
 }
 
-// depart is where the browser is sent, with the cookie that it comes back with. The
+// startWebLogin is where the browser is sent, with the cookie that it comes back with. The
 // ticket is given as far as it is known.
-func (s *Server) depart(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
+func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
 	r := c.Request()
-	if err = opens(secret, id); err != nil {
+	if err = checkSecret(secret, id); err != nil {
 		return t, "", nil, err
 	}
-	if t, err = s.Hub.Look(r.Context(), id); err != nil {
+	if t, err = s.Hub.Get(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
-	website, err := s.mayDepart(r, resolved(c), t)
+	website, err := s.checkWebLogin(r, resolved(c), t)
 	if err != nil {
 		return t, "", nil, err
 	}
-	state, browser := random(), random()
+	state, browser := newState(), newState()
 	sum := sha256.Sum256([]byte(browser))
-	text, err := json.Marshal(trip{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.Vault.Now().Add(stateLife)})
+	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.Vault.Now().Add(stateLife)})
 	if err != nil {
 		return t, "", nil, fmt.Errorf("encode state: %w", err)
 	}
@@ -99,39 +99,39 @@ func (s *Server) depart(c echo.Context, id ticket.ID, secret string) (t ticket.T
 	return t, website.Authorize(s.PublicURL+callbackPath, state, lang), s.stateCookie(state, browser, int(stateLife/time.Second)), nil
 }
 
-// mayDepart gives the ticket's website, where its browser may go there.
-func (s *Server) mayDepart(r *http.Request, now *current, t ticket.Ticket) (Website, error) {
+// checkWebLogin gives the ticket's website, where its browser may go there.
+func (s *Server) checkWebLogin(r *http.Request, now *current, t ticket.Ticket) (RedirectProvider, error) {
 	client, err := now.clientOf(t)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ownPage(r, client); err != nil {
+	if err := s.requireOwnOrigin(r, client); err != nil {
 		return nil, err
 	}
 	if err := s.Hub.Enabled(t.Client); err != nil {
 		return nil, err
 	}
 	website := now.site(t.Client).Website
-	if website == nil || !client.Takes("wechat_web") {
+	if website == nil || !client.AllowsProvider("wechat_web") {
 		return nil, invalid("ticket: its client does not take wechat_web")
 	}
-	if err := s.visiting.allow(s.proxies.observe(r).counted, time.Now()); err != nil {
+	if err := s.webLoginLimiter.allow(s.proxies.clientAddr(r).rateKey, time.Now()); err != nil {
 		return nil, err
 	}
 	if t.State == ticket.Scanned {
 		return nil, ticket.ErrScanned // by a phone, which now decides
 	}
-	return website, hub.Hopeless(t)
+	return website, hub.CanConfirm(t)
 }
 
-// ownPage demands the Origin that a browser sends with a form: of the hub's own
+// requireOwnOrigin demands the Origin that a browser sends with a form: of the hub's own
 // page, and on the list of the ticket's client.
-func (s *Server) ownPage(r *http.Request, client *ticket.Client) error {
+func (s *Server) requireOwnOrigin(r *http.Request, client *ticket.Client) error {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
 		return errNoOrigin
 	}
-	if len(origins) > 1 || origins[0] != s.PublicURL || !allowed(client, r) {
+	if len(origins) > 1 || origins[0] != s.PublicURL || !originAllowed(client, r) {
 		return errOrigin
 	}
 	return nil
@@ -165,25 +165,25 @@ func readForm(c echo.Context) (url.Values, error) {
 
 // callback is GET /api/wechat/callback: WeChat sends the browser back.
 func (s *Server) callback(c echo.Context) error {
-	v, err := s.spend(c)
+	v, err := s.consumeState(c)
 	if err != nil { // from here on the audit is the hub's
-		return s.refused("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c.Request(), err)
+		return s.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c.Request(), err)
 	}
 	code := c.QueryParam("code")
 	outcome := frontend.Returned{Done: code != ""}
-	if err := s.decide(c, v, code); err != nil {
+	if err := s.finishWebLogin(c, v, code); err != nil {
 		return err
 	}
 	return s.render(c, http.StatusOK, "wechat.html", outcome)
 }
 
-// spend takes the state, whatever comes of it, and gives its trip where it began in
+// consumeState takes the state, whatever comes of it, and gives its trip where it began in
 // this browser; of another browser's or a late one, what it was.
-func (s *Server) spend(c echo.Context) (v trip, err error) {
+func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
 	q := c.QueryParams()
 	state, code := q.Get("state"), q.Get("code")
 	if len(state) != stateLength || len(code) > maxWebCode || len(q["state"]) > 1 || len(q["code"]) > 1 || s.Vault == nil {
-		return v, errState
+		return v, errStateInvalid
 	}
 	r := c.Request()
 	text, err := s.Vault.Take(r.Context(), stateName(state))
@@ -191,35 +191,35 @@ func (s *Server) spend(c echo.Context) (v trip, err error) {
 		return v, err
 	}
 	if text == nil || json.Unmarshal(text, &v) != nil || !s.Vault.Now().Before(v.Until) {
-		return v, errState
+		return v, errStateInvalid
 	}
 	cookie, err := r.Cookie(s.cookieName(state))
 	if err != nil {
-		return v, fmt.Errorf("no cookie: %w", errBrowser)
+		return v, fmt.Errorf("no cookie: %w", errStateForeign)
 	}
 	c.SetCookie(s.stateCookie(state, "", -1))
 	if sum := sha256.Sum256([]byte(cookie.Value)); subtle.ConstantTimeCompare(sum[:], v.Browser) != 1 {
-		return v, errBrowser
+		return v, errStateForeign
 	}
 	return v, nil
 }
 
-// decide confirms the visit's ticket; without a code, the user has refused.
-func (s *Server) decide(c echo.Context, v trip, code string) error {
+// finishWebLogin confirms the visit's ticket; without a code, the user has refused.
+func (s *Server) finishWebLogin(c echo.Context, v webLoginState, code string) error {
 	now := resolved(c)
 	website := now.site(v.Client).Website
-	guest := &visitor{server: s, now: now, from: s.proxies.observe(c.Request()), action: ticket.Confirm}
+	guest := &phoneAdmission{server: s, now: now, from: s.proxies.clientAddr(c.Request()), action: ticket.Confirm}
 	if code == "" {
 		guest.action = ticket.Reject
 	}
 	ctx := c.Request().Context()
-	call := hub.Call{Phone: guest.from.seen, Done: guest.done, Ticket: v.Ticket, Bound: true, Client: now.confirming,
-		Admit: func(t ticket.Ticket) error {
+	call := hub.PhoneCall{Phone: guest.from.seen, OnResult: guest.done, Ticket: v.Ticket, SameBrowser: true, Client: now.confirming,
+		Authorize: func(t ticket.Ticket) error {
 			client, err := now.clientOf(t)
 			if err != nil {
 				return err
 			}
-			if website == nil || t.Client != v.Client || !client.Takes("wechat_web") {
+			if website == nil || t.Client != v.Client || !client.AllowsProvider("wechat_web") {
 				return invalid("provider: this client does not take wechat_web")
 			}
 			return guest.admit(t)
@@ -228,7 +228,7 @@ func (s *Server) decide(c echo.Context, v trip, code string) error {
 			if code == "" {
 				return ticket.Identity{Provider: "wechat_web"}, nil
 			}
-			return guest.exchange(ctx, website, Proof{Code: code, Ticket: v.Ticket})
+			return guest.exchange(ctx, website, Credential{Code: code, Ticket: v.Ticket})
 		}}
 	if code == "" {
 		_, err := s.Hub.Reject(ctx, call)
@@ -241,8 +241,8 @@ func (s *Server) decide(c echo.Context, v trip, code string) error {
 // stateLength is that of random's text.
 const stateLength = 43
 
-// random is 256 bits, base64url.
-func random() string {
+// newState is 256 bits, base64url.
+func newState() string {
 	var raw [32]byte
 	rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)
 	return base64.RawURLEncoding.EncodeToString(raw[:])

@@ -22,7 +22,7 @@ import (
 )
 
 // website is WeChat's page, and what trouble says of its codes.
-type website struct{ *oracle }
+type website struct{ *fakeProvider }
 
 func (website) Authorize(redirect, state, lang string) string {
 	return "https://open.test/?" + url.Values{"redirect_uri": {redirect}, "state": {state}, "lang": {lang}}.Encode()
@@ -30,23 +30,23 @@ func (website) Authorize(redirect, state, lang string) string {
 
 func (website) Origin() string { return "https://open.test" }
 
-// drawer is a vault within the test; edit changes what it gives.
-type drawer struct {
+// memStateStore is a vault within the test; edit changes what it gives.
+type memStateStore struct {
 	mu   sync.Mutex
 	held map[string][]byte
 	edit func([]byte) ([]byte, error)
 }
 
-func (d *drawer) Now() time.Time { return time.Now() }
+func (d *memStateStore) Now() time.Time { return time.Now() }
 
-func (d *drawer) Save(_ context.Context, name string, value []byte, _ time.Duration) error {
+func (d *memStateStore) Save(_ context.Context, name string, value []byte, _ time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.held[name] = bytes.Clone(value)
 	return nil
 }
 
-func (d *drawer) Take(_ context.Context, name string) ([]byte, error) {
+func (d *memStateStore) Take(_ context.Context, name string) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	value := d.held[name]
@@ -59,18 +59,18 @@ func (d *drawer) Take(_ context.Context, name string) ([]byte, error) {
 
 // visit is a stand whose login page offers WeChat, and a browser there.
 type visit struct {
-	*stand
-	vault  *drawer
+	*testServer
+	vault  *memStateStore
 	audit  *fullAudit
 	cookie string
 }
 
 func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit {
-	v := &visit{vault: &drawer{held: map[string][]byte{}}, audit: &fullAudit{}}
+	v := &visit{vault: &memStateStore{held: map[string][]byte{}}, audit: &fullAudit{}}
 	client := demo()
 	client.Origins = append(client.Origins, public)
 	client.AddressMismatch = ticket.MismatchRefuse
-	v.stand = start(t, options{clients: []*ticket.Client{client, {ID: "plain", Origins: []string{public}, Providers: []string{"sandbox"}}},
+	v.testServer = start(t, options{clients: []*ticket.Client{client, {ID: "plain", Origins: []string{public}, Providers: []string{"sandbox"}}},
 		hub: func(c *hub.Config) {
 			c.TicketTTL, c.ConfirmTTL = ttl, ttl
 			v.audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), v.audit, true

@@ -28,7 +28,7 @@ type answer struct {
 // send is one request. A body is nil, text, a stream, or anything for JSON;
 // with a body comes the right Content-Type, unless the headers name another
 // ("" sends none). Headers are pairs; a name may come twice.
-func (s *stand) send(ctx context.Context, method, path string, body any, headers ...string) (*answer, error) {
+func (s *testServer) send(ctx context.Context, method, path string, body any, headers ...string) (*answer, error) {
 	var in io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -79,7 +79,7 @@ func (s *stand) send(ctx context.Context, method, path string, body any, headers
 
 // ask is send for the test's own goroutine; it holds every answer to what all
 // answers have in common.
-func (s *stand) ask(t testing.TB, method, path string, body any, headers ...string) *answer {
+func (s *testServer) ask(t testing.TB, method, path string, body any, headers ...string) *answer {
 	t.Helper()
 	a, err := s.send(s.soon(t), method, path, body, headers...)
 	must(t, err)
@@ -96,7 +96,7 @@ func (s *stand) ask(t testing.TB, method, path string, body any, headers ...stri
 }
 
 // raw writes bytes to a connection of its own and reads one answer.
-func (s *stand) raw(t testing.TB, request string) *answer {
+func (s *testServer) raw(t testing.TB, request string) *answer {
 	t.Helper()
 	conn, err := s.dial(s.soon(t))
 	must(t, err)

@@ -122,8 +122,8 @@ func (e *entry) name() string {
 // auditChange notes a change that no phone has made. receiver is the browser whose
 // ack it was.
 func (h *Hub) auditChange(slot *auditSlot, t ticket.Ticket, receiver netip.Addr) {
-	h.Meter.Changed(t)
-	h.writeAudit(slot, entry{ticket: t, by: t.By, receiver: receiver, outcome: outcomeDone})
+	h.Meter.TicketChanged(t)
+	h.writeAudit(slot, entry{ticket: t, by: t.Identity, receiver: receiver, outcome: outcomeDone})
 }
 
 func (h *Hub) writeAudit(slot *auditSlot, e entry) {
@@ -217,17 +217,17 @@ var actions = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "con
 
 // auditCall notes how a phone's call ended. A wrong number is a change and a
 // refusal: one line; so is a confirm that no replica has yet.
-func (h *Hub) auditCall(slot *auditSlot, a ticket.Action, c Call, r callResult) {
+func (h *Hub) auditCall(slot *auditSlot, a ticket.Action, c PhoneCall, r callResult) {
 	outcome := outcomeDone
 	switch {
-	case c.Done != nil:
-		outcome = c.Done(r.by, r.err)
+	case c.OnResult != nil:
+		outcome = c.OnResult(r.by, r.err)
 	case r.err != nil:
 		outcome = outcomeRefused
 	}
-	h.Meter.Called(actions[a], outcome)
+	h.Meter.PhoneCallDone(actions[a], outcome)
 	if r.changed {
-		h.Meter.Changed(r.ticket)
+		h.Meter.TicketChanged(r.ticket)
 	}
 	e := entry{ticket: r.ticket, by: r.by, phone: c.Phone, outcome: outcome, reason: r.err}
 	if e.ticket.ID == "" {
@@ -277,6 +277,6 @@ func (r *recentDeliveries) first(k deliveryKey) bool {
 // auditDelivery notes which address was given a token.
 func (h *Hub) auditDelivery(t ticket.Ticket, to netip.Addr) {
 	if h.deliveries.first(deliveryKey{t.ID, t.Seq, to}) {
-		h.writeAudit(&auditSlot{log: h.Audit}, entry{ticket: t, by: t.By, receiver: to, outcome: outcomeDone, delivered: true})
+		h.writeAudit(&auditSlot{log: h.Audit}, entry{ticket: t, by: t.Identity, receiver: to, outcome: outcomeDone, delivered: true})
 	}
 }

@@ -95,7 +95,7 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 		s.Reject(ctx, s.call(rejected, "ann"))
 		s.Ack(ctx, id, 9, anybody) // another seq
 		store.fails.Store(true)
-		if _, err := s.Make(ctx, ticket.Request{Client: s.client}); !errors.Is(err, ticket.ErrStoreUnavailable) {
+		if _, err := s.Create(ctx, ticket.Request{Client: s.client}); !errors.Is(err, ticket.ErrStoreUnavailable) {
 			t.Errorf("a ticket without a store: %v", err)
 		}
 		if err := s.Ack(ctx, id, 3, anybody); !errors.Is(err, ticket.ErrStoreUnavailable) {
@@ -108,7 +108,7 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 			}
 		}
 		audit.full.Store(true)
-		if _, err := s.Make(ctx, ticket.Request{Client: s.client}); !errors.Is(err, hub.ErrAuditStalled) || !errors.Is(err, ticket.ErrOverloaded) {
+		if _, err := s.Create(ctx, ticket.Request{Client: s.client}); !errors.Is(err, hub.ErrAuditStalled) || !errors.Is(err, ticket.ErrOverloaded) {
 			t.Errorf("a ticket without a line: %v", err)
 		}
 		if _, err := s.Confirm(ctx, s.call(waits, "ann")); !errors.Is(err, hub.ErrAuditStalled) {

@@ -21,11 +21,11 @@ const (
 )
 
 // muteAfter makes the mailbox deliver nothing from so long after a proof on.
-func (s *stand) muteAfter(offset time.Duration) {
+func (s *testNode) muteAfter(offset time.Duration) {
 	proven := make(chan struct{}, 100)
 	s.ear.set(func(next func([]byte), m []byte) {
 		next(m)
-		if _, _, ok := ticket.ReadProof(m); ok {
+		if _, _, ok := ticket.DecodeProbe(m); ok {
 			proven <- struct{}{}
 		}
 	})
@@ -59,7 +59,7 @@ func TestANewSubscriptionIsProvenAtOnce(t *testing.T) {
 		before := s.ear.subscriptions()
 		heard := make(chan struct{}, 100)
 		s.ear.set(func(_ func([]byte), m []byte) { // all lost before the new subscription
-			if _, _, ok := ticket.ReadProof(m); ok && s.ear.subscriptions() > before {
+			if _, _, ok := ticket.DecodeProbe(m); ok && s.ear.subscriptions() > before {
 				heard <- struct{}{}
 			}
 		})
@@ -184,7 +184,7 @@ func TestALostNoteIsFoundByTheSweep(t *testing.T) {
 		id := s.make(t)
 		// Proofs come through, messages do not: the node knows of nothing.
 		s.ear.set(func(next func([]byte), m []byte) {
-			if _, _, ok := ticket.ReadProof(m); ok {
+			if _, _, ok := ticket.DecodeProbe(m); ok {
 				next(m)
 			}
 		})

@@ -17,13 +17,13 @@ func (h *Hub) Draining() bool { return h.draining.Load() }
 func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	h.draining.Store(true)
 	h.waiters.releasePolls()
-	h.letGo(ctx, draining, over, h.draining.Load)
+	h.releaseGradually(ctx, draining, over, h.draining.Load)
 	h.waiters.releaseAll(draining)
 }
 
-// letGo releases all waiters in random order, evenly over the time, as long as
+// releaseGradually releases all waiters in random order, evenly over the time, as long as
 // the reason holds.
-func (h *Hub) letGo(ctx context.Context, why release, over time.Duration, holds func() bool) {
+func (h *Hub) releaseGradually(ctx context.Context, why reason, over time.Duration, holds func() bool) {
 	const pause = 50 * time.Millisecond
 	ids := h.waiters.ids()
 	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
@@ -35,13 +35,13 @@ func (h *Hub) letGo(ctx context.Context, why release, over time.Duration, holds 
 			until = int(float64(len(ids)) * float64(elapsed) / float64(over))
 		}
 		for ; done < until; done++ {
-			h.waiters.releaseOne(ids[done], why)
+			h.waiters.releaseTicket(ids[done], why)
 		}
 		if elapsed >= over {
 			h.waiters.releaseAll(why) // who slipped in meanwhile
 			return
 		}
-		rest(ctx, min(pause, over-elapsed))
+		sleepCtx(ctx, min(pause, over-elapsed))
 	}
 }
 
@@ -50,10 +50,10 @@ func (r *registry) releasePolls() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.slots {
-		for _, w := range append([]listener(nil), s.waiters...) {
+		for _, w := range append([]waiter(nil), s.waiters...) {
 			if p, ok := w.(*poll); ok {
 				r.drop(s, p)
-				p.released(draining)
+				p.release(draining)
 			}
 		}
 	}

@@ -32,14 +32,14 @@ func fallBack(t *testing.T, redis *hubtest.Redis, id ticket.ID) (restore func())
 
 // onlyProofs keeps a node from hearing of tickets.
 func onlyProofs(next func([]byte), m []byte) {
-	if _, _, mail := ticket.ReadMail(m); !mail {
+	if _, _, mail := ticket.DecodeUpdate(m); !mail {
 		next(m)
 	}
 }
 
 // shown is a page that waits at a node, and has been shown its ticket.
 type shown struct {
-	*stand
+	*testNode
 	redis  *hubtest.Redis
 	id     ticket.ID
 	socket *hubtest.Socket
@@ -51,7 +51,7 @@ func show(t *testing.T) (p shown, ctx context.Context) {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
 	p = shown{redis: redis, counts: &attaches{}}
-	p.stand = start(t, options{url: redis.URL, wrap: func(s hub.Store) hub.Store {
+	p.testNode = start(t, options{url: redis.URL, wrap: func(s hub.Store) hub.Store {
 		p.counts.Store = s
 		return p.counts
 	}})
@@ -74,7 +74,7 @@ type attaches struct {
 	done atomic.Int64
 }
 
-func (a *attaches) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+func (a *attaches) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	defer a.done.Add(1)
 	return a.Store.Attach(ctx, node, ids...)
 }

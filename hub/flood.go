@@ -20,14 +20,14 @@ const (
 
 var errFlood = errors.New("more bytes than a page can have to say")
 
-// ration counts events of one window after the other. It is owned by the
+// windowCounter counts events of one window after the other. It is owned by the
 // socket's reader.
-type ration struct {
+type windowCounter struct {
 	since int64 // Unix time, in nanoseconds
 	used  int
 }
 
-func (r *ration) spend(n, limit int) bool {
+func (r *windowCounter) add(n, limit int) bool {
 	// Either way: the wall clock may be set back.
 	if now := time.Now().UnixNano(); time.Duration(now-r.since).Abs() > floodWindow {
 		r.since, r.used = now, 0
@@ -36,35 +36,35 @@ func (r *ration) spend(n, limit int) bool {
 	return r.used <= limit
 }
 
-// rationed is a connection whose peer may send so much and no more.
-type rationed struct {
+// limitedConn is a connection whose peer may send so much and no more.
+type limitedConn struct {
 	net.Conn
-	ration
+	windowCounter
 }
 
 // Read fails once the peer has sent too much.
-func (c *rationed) Read(p []byte) (int, error) {
+func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err == nil && !c.spend(n, floodBytes) {
+	if err == nil && !c.add(n, floodBytes) {
 		return n, errFlood
 	}
 	return n, err
 }
 
-// pinged answers so many pings, and then closes the socket. It is called by the
+// onPing answers so many pings, and then closes the socket. It is called by the
 // socket's reader.
-func (s *socket) pinged(context.Context, []byte) bool {
-	if s.pings.spend(1, maxPings) {
+func (s *socket) onPing(context.Context, []byte) bool {
+	if s.pings.add(1, maxPings) {
 		return true
 	}
 	s.flooded.Do(func() {
-		s.hub.work.Go(func() { s.close(closePolicy, "at most 20 pings a minute") })
+		s.hub.wg.Go(func() { s.close(closePolicy, "at most 20 pings a minute") })
 	})
 	return false
 }
 
-// flood keeps the count of a socket's pings.
-type flood struct {
-	pings   ration
+// pingLimit keeps the count of a socket's pings.
+type pingLimit struct {
+	pings   windowCounter
 	flooded sync.Once
 }

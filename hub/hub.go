@@ -24,7 +24,7 @@ type Store interface {
 	// with another clock than the store's, and Now has been set right.
 	Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error)
 	// Attach reads records and notes the node on them ("" only reads).
-	Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error)
+	Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error)
 	// Change makes changes and tells the noted nodes. One that was made and may
 	// yet be lost is ticket.ErrNotLasting.
 	Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error)
@@ -34,9 +34,9 @@ type Store interface {
 type Mailbox interface {
 	// Listen reads the node's mailbox until ctx ends or the link breaks.
 	Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error
-	// Prove publishes a proof to the mailbox from every master, and says how
+	// Probe publishes a proof to the mailbox from every master, and says how
 	// many must arrive.
-	Prove(ctx context.Context, node, nonce string) (masters int, err error)
+	Probe(ctx context.Context, node, nonce string) (masters int, err error)
 }
 
 // Signer makes the token of confirmed claims: package api/token. The same claims
@@ -60,37 +60,37 @@ type Config struct {
 	TokenTTL   time.Duration // token life; at least ResultTTL and a minute
 
 	MaxWaiters int // waiting sockets and polls on this node
-	// Lasting is set where the store makes a confirm survive the loss of its
+	// Replicated is set where the store makes a confirm survive the loss of its
 	// master: then a repeated confirm is made to last too, before it is answered.
-	Lasting bool
-	Log     *slog.Logger
+	Replicated bool
+	Log        *slog.Logger
 
 	// Switches is where clients are switched off and on; nil: nowhere.
-	Switches Switchboard
+	Switches KillSwitchStore
 	// Audit takes the audit's lines; nil: Log's handler, whatever its level.
 	Audit AuditLog
 	// AuditRequired refuses every change whose line has no room in Audit, with
 	// ErrAuditStalled. While Audit is stalled the node is not ready.
 	AuditRequired bool
 	// Meter hears what happens; nil: nobody does.
-	Meter Meter
+	Meter Metrics
 }
 
 // Hub is one node. It is safe for concurrent use.
 type Hub struct {
 	Config
-	node       string // 128 random bits, base64url
-	waiters    *registry
-	proof      proof
-	switches   switches
-	current    atomic.Pointer[current]
-	deliveries recentDeliveries
-	beats      int // every so many sweeps of a ticket is a heartbeat
+	node               string // 128 random bits, base64url
+	waiters            *registry
+	proof              liveness
+	switches           killSwitch
+	current            atomic.Pointer[current]
+	deliveries         recentDeliveries
+	sweepsPerHeartbeat int // every so many sweeps of a ticket is a heartbeat
 
 	draining atomic.Bool
-	work     sync.WaitGroup // the goroutines of the sockets
-	life     context.Context
-	end      context.CancelFunc
+	wg       sync.WaitGroup // the goroutines of the sockets
+	ctx      context.Context
+	cancel   context.CancelFunc
 }
 
 // New makes a node; Run starts it.
@@ -99,7 +99,7 @@ func New(c Config) *Hub {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Meter == nil {
-		c.Meter = silent{}
+		c.Meter = noopMetrics{}
 	}
 	if c.Audit == nil {
 		c.Audit = unboundedAudit{c.Log.Handler()}
@@ -108,13 +108,13 @@ func New(c Config) *Hub {
 	h.deliveries.seed = maphash.MakeSeed()
 	h.current.Store(newCurrent(c.Reloadable))
 	h.switches.soon = make(chan struct{}, 1)
-	h.life, h.end = context.WithCancel(context.Background())
+	h.ctx, h.cancel = context.WithCancel(context.Background())
 	// A ticket is swept at least every half of the result's life; a heartbeat
 	// is every so-manieth sweep.
-	h.beats = int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))
-	h.waiters = newRegistry(c.MaxWaiters, heartbeat/time.Duration(h.beats))
+	h.sweepsPerHeartbeat = int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))
+	h.waiters = newRegistry(c.MaxWaiters, heartbeat/time.Duration(h.sweepsPerHeartbeat))
 	h.proof.at = time.Now() // a new node has its five seconds too
-	h.proof.soon = make(chan struct{}, 1)
+	h.proof.probeNow = make(chan struct{}, 1)
 	return h
 }
 
@@ -141,14 +141,14 @@ func (h *Hub) WaitingBy() (sockets, polls int) { return h.waiters.count() }
 func (h *Hub) Run(ctx context.Context) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { h.listen(ctx) })
-	jobs.Go(func() { h.prove(ctx) })
-	jobs.Go(func() { h.watch(ctx) })
+	jobs.Go(func() { h.probe(ctx) })
+	jobs.Go(func() { h.monitorLiveness(ctx) })
 	jobs.Go(func() { h.sweep(ctx) })
-	jobs.Go(func() { h.follow(ctx) })
+	jobs.Go(func() { h.pollSwitches(ctx) })
 	jobs.Wait()
-	h.end()
-	h.waiters.releaseAll(gone)
-	h.work.Wait()
+	h.cancel()
+	h.waiters.releaseAll(shutdown)
+	h.wg.Wait()
 }
 
 // open checks a record's seal; a broken one is logged, for somebody writes in
@@ -174,7 +174,7 @@ func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
 	// rounded up: without this a full minute would at times show as 61 seconds.
 	// And where the clock is known badly, no ticket was there before it began.
 	now := h.Store.Now().Add(clockError)
-	if begun := h.begun(t); now.Before(begun) {
+	if begun := h.startedAt(t); now.Before(begun) {
 		now = begun
 	}
 	v := t.View(now)
@@ -196,8 +196,8 @@ func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
 	return v, nil
 }
 
-// begun is when the time began to run that ends with the ticket's deadline.
-func (h *Hub) begun(t ticket.Ticket) time.Time {
+// startedAt is when the time began to run that ends with the ticket's deadline.
+func (h *Hub) startedAt(t ticket.Ticket) time.Time {
 	switch {
 	case t.State == ticket.Confirmed:
 		return t.Deadline.Add(-h.ResultTTL)

@@ -14,22 +14,22 @@ import (
 // faster. Each time the ticket has moved on, and it has few states.
 const maxTries = 8
 
-// Made is what the browser gets when it makes a ticket.
-type Made struct {
+// Created is what the browser gets when it makes a ticket.
+type Created struct {
 	Ticket    ticket.Ticket
 	Secret    ticket.Secret
 	ExpiresIn time.Duration
 	MatchCode string // "" where the client has no number matching
 }
 
-// Make makes a ticket.
-func (h *Hub) Make(ctx context.Context, r ticket.Request) (Made, error) {
+// Create makes a ticket.
+func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 	slot, err := h.reserveAudit()
 	if err != nil {
-		return Made{}, err
+		return Created{}, err
 	}
 	defer slot.release()
-	m := Made{Secret: ticket.NewSecret(), ExpiresIn: h.TicketTTL}
+	m := Created{Secret: ticket.NewSecret(), ExpiresIn: h.TicketTTL}
 	keys := h.current.Load().Keys
 	// The deadline is sealed, so Redis's clock has to be known beforehand. At
 	// the first call, or after a failover to a machine with another clock, it
@@ -38,37 +38,37 @@ func (h *Hub) Make(ctx context.Context, r ticket.Request) (Made, error) {
 		m.Ticket = ticket.New(m.Secret.ID(), r, keys.Current(), h.Store.Now(), h.TicketTTL)
 		sealed, err := keys.Seal(m.Ticket)
 		if err != nil {
-			return Made{}, err
+			return Created{}, err
 		}
 		made, err := h.Store.Make(ctx, m.Ticket.ID, sealed, m.Ticket.Deadline, h.TicketTTL)
 		if err != nil {
-			return Made{}, err
+			return Created{}, err
 		}
 		if !made {
 			continue
 		}
 		if m.Ticket.Match {
 			if m.MatchCode, _, err = keys.Numbers(m.Ticket); err != nil {
-				return Made{}, err
+				return Created{}, err
 			}
 		}
 		h.auditChange(&slot, m.Ticket, netip.Addr{})
 		return m, nil
 	}
-	return Made{}, fmt.Errorf("the store's clock does not hold still: %w", ticket.ErrStoreUnavailable)
+	return Created{}, fmt.Errorf("the store's clock does not hold still: %w", ticket.ErrStoreUnavailable)
 }
 
-// Call is a phone's call on a ticket.
-type Call struct {
+// PhoneCall is a phone's call on a ticket.
+type PhoneCall struct {
 	Ticket ticket.ID
 	User   ticket.User // what the phone says of its user, cleaned
 	Match  string      // the number that the user chose; only of a confirm
-	// Bound says that the waiting browser itself has come back with the code,
+	// SameBrowser says that the waiting browser itself has come back with the code,
 	// as its own state and cookie prove. Then there is no second screen to
 	// match numbers with. Never for a phone.
-	Bound bool
-	// Admit refuses a provider that the ticket's client does not take.
-	Admit func(ticket.Ticket) error
+	SameBrowser bool
+	// Authorize refuses a provider that the ticket's client does not take.
+	Authorize func(ticket.Ticket) error
 	// Exchange turns the phone's code into an identity. It is called once at
 	// the most, and only where some user could succeed.
 	Exchange func(context.Context) (ticket.Identity, error)
@@ -78,29 +78,29 @@ type Call struct {
 	Phone netip.Addr
 	// Done, where it is set, is told once how the call ended, by whom (zero
 	// where that is not known), and gives the word for it.
-	Done func(by ticket.Identity, err error) string
+	OnResult func(by ticket.Identity, err error) string
 }
 
 // Scanned is what the phone is told after a scan.
 type Scanned struct {
-	Ticket  ticket.Ticket
-	Left    time.Duration // until the deadline
-	Choices []string      // the numbers to choose from; nil without number matching
+	Ticket    ticket.Ticket
+	Remaining time.Duration // until the deadline
+	Choices   []string      // the numbers to choose from; nil without number matching
 }
 
 // Scan notes who scanned.
-func (h *Hub) Scan(ctx context.Context, c Call) (Scanned, error) {
-	t, now, err := h.phone(ctx, ticket.Scan, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
+func (h *Hub) Scan(ctx context.Context, c PhoneCall) (Scanned, error) {
+	t, now, err := h.runPhoneCall(ctx, ticket.Scan, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
 		// Who could not confirm hears it before he is shown a consent screen.
 		if _, err := by.Sub(c.Client(t.Client).Subject); err != nil {
 			return t, err
 		}
-		return t.Scanned(by, c.User, now, h.ConfirmTTL)
+		return t.Scan(by, c.User, now, h.ConfirmTTL)
 	})
 	if err != nil {
 		return Scanned{}, err
 	}
-	s := Scanned{Ticket: t, Left: t.Deadline.Sub(now)}
+	s := Scanned{Ticket: t, Remaining: t.Deadline.Sub(now)}
 	if t.Match {
 		if _, s.Choices, err = h.current.Load().Keys.Numbers(t); err != nil {
 			return Scanned{}, err
@@ -110,15 +110,15 @@ func (h *Hub) Scan(ctx context.Context, c Call) (Scanned, error) {
 }
 
 // Confirm fixes the token's claims and tells the waiting page.
-func (h *Hub) Confirm(ctx context.Context, c Call) (ticket.Ticket, error) {
-	t, _, err := h.phone(ctx, ticket.Confirm, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
+func (h *Hub) Confirm(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
+	t, _, err := h.runPhoneCall(ctx, ticket.Confirm, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
 		want, _, err := h.current.Load().Keys.Numbers(t)
 		if err != nil {
 			return t, err
 		}
-		return t.Confirmed(ticket.Confirmation{
-			By: by, User: c.User, Match: c.Match, Want: want, Bound: c.Bound, Now: now, Life: h.ResultTTL,
-			Issue: ticket.Issue{Issuer: h.Issuer, Client: c.Client(t.Client), TTL: h.TokenTTL},
+		return t.Confirm(ticket.Confirmation{
+			By: by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: now, ResultTTL: h.ResultTTL,
+			Issue: ticket.TokenParams{Issuer: h.Issuer, Client: c.Client(t.Client), TTL: h.TokenTTL},
 			Sent:  h.Store.Now(),
 		})
 	})
@@ -126,21 +126,21 @@ func (h *Hub) Confirm(ctx context.Context, c Call) (ticket.Ticket, error) {
 }
 
 // Reject ends the ticket at the user's wish.
-func (h *Hub) Reject(ctx context.Context, c Call) (ticket.Ticket, error) {
-	t, _, err := h.phone(ctx, ticket.Reject, c, func(t ticket.Ticket, by ticket.Identity, _ time.Time) (ticket.Ticket, error) {
-		return t.Rejected(by)
+func (h *Hub) Reject(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
+	t, _, err := h.runPhoneCall(ctx, ticket.Reject, c, func(t ticket.Ticket, by ticket.Identity, _ time.Time) (ticket.Ticket, error) {
+		return t.Reject(by)
 	})
 	return t, err
 }
 
-// step decides the next version, or the same one for the same answer again. It
+// decideFunc decides the next version, or the same one for the same answer again. It
 // may return both a new version and an error: the version is stored first.
-type step func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error)
+type decideFunc func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error)
 
-// phone is the road of every phone call: look, exchange the code, decide,
+// runPhoneCall is the road of every phone call: look, exchange the code, decide,
 // change; and where somebody was faster, decide anew on what he left, with the
 // identity already in hand.
-func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (t ticket.Ticket, now time.Time, err error) {
+func (h *Hub) runPhoneCall(ctx context.Context, a ticket.Action, c PhoneCall, decide decideFunc) (t ticket.Ticket, now time.Time, err error) {
 	var by ticket.Identity
 	changed := false
 	slot, err := h.reserveAudit()
@@ -148,14 +148,14 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 	if err != nil {
 		return t, now, err
 	}
-	t, now, err = h.look(ctx, c.Ticket)
+	t, now, err = h.read(ctx, c.Ticket)
 	if err != nil {
 		return t, now, err
 	}
-	if err := c.Admit(t); err != nil {
+	if err := c.Authorize(t); err != nil {
 		return t, now, err
 	}
-	if err := c.hopeless(t, a); err != nil {
+	if err := c.precheck(t, a); err != nil {
 		return t, now, err
 	}
 	// A code is spent by the exchange. If the phone hangs up from here on, what
@@ -168,11 +168,11 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 	for range maxTries {
 		next, refusal := decide(t, by, now)
 		same := next.Seq == t.Seq
-		if same && (refusal != nil || a != ticket.Confirm || !h.Lasting) {
+		if same && (refusal != nil || a != ticket.Confirm || !h.Replicated) {
 			return next, now, refusal
 		}
-		out, err := h.change(ctx, t, next, "")
-		if errors.Is(err, ticket.ErrNotLasting) {
+		out, err := h.applyChange(ctx, t, next, "")
+		if errors.Is(err, ticket.ErrNotReplicated) {
 			// It stands there, and the page hears of it. A phone that comes again
 			// finds it made: only here can it be told as a change.
 			changed = !same
@@ -185,7 +185,7 @@ func (h *Hub) phone(ctx context.Context, a ticket.Action, c Call, decide step) (
 			changed = !same
 			return next, now, refusal
 		}
-		if t, now, err = h.settle(ctx, c.Ticket, out.Found, ""); err != nil {
+		if t, now, err = h.openAndExpire(ctx, c.Ticket, out.Stored, ""); err != nil {
 			return t, now, err
 		}
 	}
@@ -199,14 +199,14 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) er
 		// Only a confirmed slot is believed without a look: nothing but this
 		// ack, or the deadline, can follow it.
 		var err error
-		if t, _, err = h.look(ctx, id); err != nil {
+		if t, _, err = h.read(ctx, id); err != nil {
 			return err
 		}
 	}
-	if err := from.Admit(t); err != nil {
+	if err := from.Authorize(t); err != nil {
 		return err
 	}
-	next, err := t.Acked(seq)
+	next, err := t.Ack(seq)
 	if err != nil || next.Seq == t.Seq {
 		return err
 	}
@@ -217,7 +217,7 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) er
 	defer slot.release()
 	for range maxTries {
 		// This node tells itself: the usual login needs no message for its ack.
-		out, err := h.change(ctx, t, next, h.node)
+		out, err := h.applyChange(ctx, t, next, h.node)
 		if err != nil {
 			return err
 		}
@@ -226,23 +226,23 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) er
 			h.waiters.apply(next, out.Now)
 			return nil
 		}
-		if t, _, err = h.settle(ctx, id, out.Found, h.node); err != nil {
+		if t, _, err = h.openAndExpire(ctx, id, out.Stored, h.node); err != nil {
 			return err
 		}
-		if next, err = t.Acked(seq); err != nil || next.Seq == t.Seq {
+		if next, err = t.Ack(seq); err != nil || next.Seq == t.Seq {
 			return err
 		}
 	}
 	return errors.New("the ticket never holds still")
 }
 
-// look reads a ticket as it stands.
-func (h *Hub) look(ctx context.Context, id ticket.ID) (ticket.Ticket, time.Time, error) {
+// read reads a ticket as it stands.
+func (h *Hub) read(ctx context.Context, id ticket.ID) (ticket.Ticket, time.Time, error) {
 	found, err := h.Store.Attach(ctx, "", id)
 	if err != nil {
 		return ticket.Ticket{}, time.Time{}, err
 	}
-	return h.settle(ctx, id, found[0], "")
+	return h.openAndExpire(ctx, id, found[0], "")
 }
 
 // attach notes this node on the ticket, and puts what it reads into the slot.
@@ -251,7 +251,7 @@ func (h *Hub) attach(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
 	if err != nil {
 		return ticket.Ticket{}, err
 	}
-	t, now, err := h.settle(ctx, id, found[0], h.node)
+	t, now, err := h.openAndExpire(ctx, id, found[0], h.node)
 	if err != nil {
 		return t, err
 	}
@@ -259,15 +259,15 @@ func (h *Hub) attach(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
 	return t, nil
 }
 
-// settle opens what the store has found and writes down a deadline that has
+// openAndExpire opens what the store has found and writes down a deadline that has
 // passed. skip is this node where it tells its own waiters.
-func (h *Hub) settle(ctx context.Context, id ticket.ID, f ticket.Found, skip string) (ticket.Ticket, time.Time, error) {
+func (h *Hub) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored, skip string) (ticket.Ticket, time.Time, error) {
 	for range maxTries {
 		t, err := h.open(id, f.Sealed, InRecord)
-		if err != nil || !t.Due(f.Now) {
+		if err != nil || !t.Overdue(f.Now) {
 			return t, f.Now, err
 		}
-		lapsed := t.Lapsed()
+		lapsed := t.Expire()
 		out, err := h.lapse(ctx, t, lapsed, skip)
 		if err != nil {
 			return t, f.Now, err
@@ -275,7 +275,7 @@ func (h *Hub) settle(ctx context.Context, id ticket.ID, f ticket.Found, skip str
 		if out.Done {
 			return lapsed, out.Now, nil
 		}
-		f = out.Found
+		f = out.Stored
 	}
 	return ticket.Ticket{}, f.Now, errors.New("the ticket never holds still")
 }
@@ -287,7 +287,7 @@ func (h *Hub) lapse(ctx context.Context, was, lapsed ticket.Ticket, skip string)
 		return ticket.Outcome{}, err
 	}
 	defer slot.release()
-	out, err := h.change(ctx, was, lapsed, skip)
+	out, err := h.applyChange(ctx, was, lapsed, skip)
 	if err != nil || !out.Done {
 		return out, err
 	}
@@ -298,8 +298,8 @@ func (h *Hub) lapse(ctx context.Context, was, lapsed ticket.Ticket, skip string)
 	return out, nil
 }
 
-// change makes one change in the store.
-func (h *Hub) change(ctx context.Context, was, next ticket.Ticket, skip string) (ticket.Outcome, error) {
+// applyChange makes one change in the store.
+func (h *Hub) applyChange(ctx context.Context, was, next ticket.Ticket, skip string) (ticket.Outcome, error) {
 	c, err := h.seal(was, next, skip)
 	if err != nil {
 		return ticket.Outcome{}, err
@@ -318,13 +318,13 @@ func (h *Hub) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) 
 	if err != nil {
 		return ticket.Change{}, err
 	}
-	c := ticket.Change{ID: next.ID, Was: was.Tag(), Sealed: sealed,
-		Forget: next.Deadline.Add(ticket.Tombstone), Skip: skip,
-		Lasts: next.State == ticket.Confirmed}
+	c := ticket.Change{ID: next.ID, BaseTag: was.Tag(), Sealed: sealed,
+		ExpireAt: next.Deadline.Add(ticket.Tombstone), ExcludeNode: skip,
+		WaitReplicas: next.State == ticket.Confirmed}
 	if next.State == ticket.Expired {
-		c.From = was.Deadline
+		c.NotBefore = was.Deadline
 	} else {
-		c.Until = was.Deadline
+		c.NotAfter = was.Deadline
 	}
 	return c, nil
 }

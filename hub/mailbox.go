@@ -14,23 +14,23 @@ import (
 // The liveness probe of the mailbox: a pub/sub connection can be up and deliver
 // nothing, and no client library detects that.
 const (
-	proofEvery  = time.Second
-	silentAfter = 2 * time.Second // then the node subscribes anew
-	deafAfter   = 5 * time.Second // then it lets its pages go
-	deafSpread  = 3 * time.Second // over how long
-	watchEvery  = 250 * time.Millisecond
+	proofEvery       = time.Second
+	resubscribeAfter = 2 * time.Second // then the node subscribes anew
+	stalledAfter     = 5 * time.Second // then it lets its pages go
+	stalledDrain     = 3 * time.Second // over how long
+	watchEvery       = 250 * time.Millisecond
 )
 
 // deaf reports whether the node has let its pages go because it hears nothing.
 func (h *Hub) deaf() bool {
 	h.proof.mu.Lock()
 	defer h.proof.mu.Unlock()
-	return h.proof.deaf
+	return h.proof.stalled
 }
 
-// ProofAge is how long ago the mailbox was last proven; of a node that has never
+// LastProbeAge is how long ago the mailbox was last proven; of a node that has never
 // been, since it was made.
-func (h *Hub) ProofAge() time.Duration {
+func (h *Hub) LastProbeAge() time.Duration {
 	h.proof.mu.Lock()
 	defer h.proof.mu.Unlock()
 	return time.Since(h.proof.at)
@@ -52,11 +52,11 @@ func (h *Hub) Ready() error {
 	switch {
 	case h.draining.Load():
 		return errDraining
-	case !h.proof.first:
+	case !h.proof.everComplete:
 		return errNoProbe
-	case h.proof.deaf:
+	case h.proof.stalled:
 		return errStalled
-	case h.Switches != nil && !h.switches.read():
+	case h.Switches != nil && !h.switches.loaded():
 		return errNoSwitch
 	case h.auditStalled():
 		return ErrAuditStalled
@@ -86,13 +86,13 @@ func (h *Hub) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithCancel(ctx)
 		h.proof.mu.Lock()
-		h.proof.anew = cancel
+		h.proof.resubscribe = cancel
 		h.proof.mu.Unlock()
 		err := h.Mailbox.Listen(one, h.node, h.subscribed, h.receive)
 		cancel()
 		if err != nil {
 			h.Log.Warn("mailbox link broken, subscribing anew", "error", err)
-			rest(ctx, 100*time.Millisecond+spread(200*time.Millisecond))
+			sleepCtx(ctx, 100*time.Millisecond+randomPart(200*time.Millisecond))
 		}
 	}
 }
@@ -101,10 +101,10 @@ func (h *Hub) listen(ctx context.Context) {
 // while nobody listened, Redis tells; and a proof sent before it may be among
 // that, so another one is due.
 func (h *Hub) subscribed() {
-	h.proof.excuse()
+	h.proof.ignoreMissed()
 	h.resync(ResyncSubscribed)
 	select {
-	case h.proof.soon <- struct{}{}:
+	case h.proof.probeNow <- struct{}{}:
 	default:
 	}
 }
@@ -112,26 +112,26 @@ func (h *Hub) subscribed() {
 // resync has all waiting tickets looked at soon.
 func (h *Hub) resync(cause string) {
 	h.Meter.Resync(cause)
-	h.waiters.hurry(nil, 0)
+	h.waiters.scheduleSoon(nil, 0)
 }
 
 // receive is called with every message, in order. It does not block: what it
 // wakes writes elsewhere.
 func (h *Hub) receive(m []byte) {
-	if nonce, master, ok := ticket.ReadProof(m); ok {
-		if h.proof.heard(nonce, master) {
+	if nonce, master, ok := ticket.DecodeProbe(m); ok {
+		if h.proof.received(nonce, master) {
 			h.resync(ResyncMissed)
 		}
 		return
 	}
-	id, sealed, ok := ticket.ReadMail(m)
+	id, sealed, ok := ticket.DecodeUpdate(m)
 	if !ok || !h.waiters.waits(id) {
 		return
 	}
 	t, err := h.open(id, sealed, InMessage) // a broken seal is logged there
 	if errors.Is(err, ticket.ErrUnknownKey) {
 		// Redis has the truth: its pages go to a node that can read it, if it is so.
-		h.waiters.hurry([]ticket.ID{id}, 0)
+		h.waiters.scheduleSoon([]ticket.ID{id}, 0)
 	}
 	if err != nil {
 		return
@@ -139,15 +139,15 @@ func (h *Hub) receive(m []byte) {
 	h.waiters.apply(t, h.Store.Now())
 }
 
-// prove sends a proof every second, and whenever a subscription has come to stand.
-func (h *Hub) prove(ctx context.Context) {
+// probe sends a proof every second, and whenever a subscription has come to stand.
+func (h *Hub) probe(ctx context.Context) {
 	for ctx.Err() == nil {
 		var raw [9]byte
 		rand.Read(raw[:])
 		nonce := base64.RawURLEncoding.EncodeToString(raw[:])
 		start := time.Now()
 		h.proof.begin(nonce)
-		masters, err := h.Mailbox.Prove(ctx, h.node, nonce)
+		masters, err := h.Mailbox.Probe(ctx, h.node, nonce)
 		if h.proof.expect(nonce, masters, err) {
 			h.resync(ResyncMissed)
 		}
@@ -155,45 +155,45 @@ func (h *Hub) prove(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-due.C:
-		case <-h.proof.soon:
+		case <-h.proof.probeNow:
 		}
 		due.Stop()
 	}
 }
 
-// watch acts on a mailbox that is silent.
-func (h *Hub) watch(ctx context.Context) {
+// monitorLiveness acts on a mailbox that is silent.
+func (h *Hub) monitorLiveness(ctx context.Context) {
 	for ready := errUnknown; ctx.Err() == nil; {
-		rest(ctx, watchEvery)
-		h.judge(ctx)
+		sleepCtx(ctx, watchEvery)
+		h.checkLiveness(ctx)
 		ready = h.logReadiness(ready)
 	}
 }
 
-func (h *Hub) judge(ctx context.Context) {
+func (h *Hub) checkLiveness(ctx context.Context) {
 	p := &h.proof
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	age := time.Since(p.at)
-	if age >= silentAfter && time.Since(p.lastAnew) >= silentAfter && p.anew != nil {
-		p.lastAnew = time.Now()
-		p.anew()
+	if age >= resubscribeAfter && time.Since(p.lastResubscribe) >= resubscribeAfter && p.resubscribe != nil {
+		p.lastResubscribe = time.Now()
+		p.resubscribe()
 	}
 	switch {
-	case age >= deafAfter && !p.deaf:
-		p.deaf = true
+	case age >= stalledAfter && !p.stalled:
+		p.stalled = true
 		h.Log.Error("this node is deaf: Redis does not take or deliver its mailbox's proof; letting its pages go",
 			"silent_for", age.Round(time.Millisecond), "error", p.lastError)
-		h.work.Go(func() { h.letGo(ctx, deaf, deafSpread, h.deaf) })
-	case age < silentAfter && p.deaf:
-		p.deaf = false
+		h.wg.Go(func() { h.releaseGradually(ctx, deaf, stalledDrain, h.deaf) })
+	case age < resubscribeAfter && p.stalled:
+		p.stalled = false
 		h.Log.Info("this node hears again")
-		h.resync(ResyncHears)
+		h.resync(ResyncRecovered)
 	}
 }
 
-// rest sleeps, or returns when ctx ends.
-func rest(ctx context.Context, d time.Duration) {
+// sleepCtx sleeps, or returns when ctx ends.
+func sleepCtx(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
 	}

@@ -10,21 +10,21 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Meter hears what happens on a node, for its metrics. Its methods are called on
+// Metrics hears what happens on a node, for its metrics. Its methods are called on
 // the hot path, from many goroutines, at times with the registry locked: they do
 // not block. Every word they get is one of those named here; none comes from
 // outside.
-type Meter interface {
-	// Changed is a change of a ticket that this node has made; of a new ticket
+type Metrics interface {
+	// TicketChanged is a change of a ticket that this node has made; of a new ticket
 	// too, whose Seq is 1.
-	Changed(t ticket.Ticket)
-	// Called is a phone's call: scan, confirm or reject, and the outcome as
+	TicketChanged(t ticket.Ticket)
+	// PhoneCallDone is a phone's call: scan, confirm or reject, and the outcome as
 	// Call.Done names it.
-	Called(action, outcome string)
-	// Began is a socket or a poll that has begun to wait; Ended says why it no
+	PhoneCallDone(action, outcome string)
+	// WaitStarted is a socket or a poll that has begun to wait; Ended says why it no
 	// longer does.
-	Began(by Transport)
-	Ended(by Transport, why string)
+	WaitStarted(by Transport)
+	WaitEnded(by Transport, why string)
 	// Delivered is a token that was handed to a page. took is the time since
 	// its confirm, 0 where that is not known.
 	Delivered(by Transport, how Delivery, took time.Duration)
@@ -41,8 +41,8 @@ type Transport int
 
 // The transports.
 const (
-	BySocket Transport = iota
-	ByPoll
+	TransportSocket Transport = iota
+	TransportPoll
 )
 
 // Delivery is what made a token go to its page.
@@ -58,7 +58,7 @@ const (
 // Why a page no longer waits.
 const (
 	EndedDone        = "done"         // 1000 after a final view; of a poll: it has its answer
-	EndedNothing     = "nothing"      // a poll's time was over
+	EndedTimeout     = "nothing"      // a poll's time was over
 	EndedLeft        = "left"         // the page has closed the socket, or hung up on its poll
 	EndedLost        = "lost"         // the line broke, or nobody answered on it
 	EndedSlow        = "slow"         // a view could not be written in time
@@ -76,7 +76,7 @@ const (
 // Why all waiting tickets are looked at, and what a look finds.
 const (
 	ResyncSubscribed = "subscribed" // the subscription stands: the first time, or again
-	ResyncHears      = "hears"      // a deaf node hears again
+	ResyncRecovered  = "hears"      // a deaf node hears again
 	ResyncMissed     = "missed"     // a proof never came, and a later one did
 
 	FoundSame    = "same"    // what is known here
@@ -104,25 +104,25 @@ func SealFaults() []string { return []string{SealBroken, SealUnknownKey, SealUnk
 
 // Endings are all of Ended's words.
 func Endings() []string {
-	return []string{EndedDone, EndedNothing, EndedLeft, EndedLost, EndedSlow, EndedTooBig, EndedPolicy, EndedFlood, EndedBroken,
+	return []string{EndedDone, EndedTimeout, EndedLeft, EndedLost, EndedSlow, EndedTooBig, EndedPolicy, EndedFlood, EndedBroken,
 		EndedReplaced, EndedDraining, EndedDeaf, EndedSwitchedOff, EndedShutdown}
 }
 
-// Findings are all of Resynced's words.
-func Findings() []string {
+// ResyncResults are all of Resynced's words.
+func ResyncResults() []string {
 	return []string{FoundSame, FoundNewer, FoundExpired, FoundMissing, FoundBehind, FoundRefused, FoundUnknown}
 }
 
 // endings are the words of the reasons to let a waiter go.
-var endings = map[release]string{replaced: EndedReplaced, draining: EndedDraining, deaf: EndedDeaf,
-	gone: EndedShutdown, switchedOff: EndedSwitchedOff, unknown: EndedBroken}
+var endings = map[reason]string{replaced: EndedReplaced, draining: EndedDraining, deaf: EndedDeaf,
+	shutdown: EndedShutdown, switchedOff: EndedSwitchedOff, unknown: EndedBroken}
 
-// closings are the words of what a socket is closed with by its own doing.
-var closings = map[websocket.StatusCode]string{closeDone: EndedDone, closePolicy: EndedPolicy, closeBroken: EndedBroken,
+// closeReasons are the words of what a socket is closed with by its own doing.
+var closeReasons = map[websocket.StatusCode]string{closeDone: EndedDone, closePolicy: EndedPolicy, closeBroken: EndedBroken,
 	closeDeaf: EndedBroken} // a key that this node lacks; deafness itself is a release
 
-// endOf says why a socket could not be read any further.
-func endOf(err error) string {
+// readErrorReason says why a socket could not be read any further.
+func readErrorReason(err error) string {
 	switch {
 	case errors.Is(err, errFlood):
 		return EndedFlood
@@ -160,14 +160,14 @@ func (h *Hub) refusedSeal(where string, err error) {
 	}
 }
 
-// silent is the Meter of who wants none.
-type silent struct{}
+// noopMetrics is the Meter of who wants none.
+type noopMetrics struct{}
 
-func (silent) Changed(ticket.Ticket)                        {}
-func (silent) Called(string, string)                        {}
-func (silent) Began(Transport)                              {}
-func (silent) Ended(Transport, string)                      {}
-func (silent) Delivered(Transport, Delivery, time.Duration) {}
-func (silent) Resync(string)                                {}
-func (silent) Resynced(string)                              {}
-func (silent) Refused(string, string)                       {}
+func (noopMetrics) TicketChanged(ticket.Ticket)                  {}
+func (noopMetrics) PhoneCallDone(string, string)                 {}
+func (noopMetrics) WaitStarted(Transport)                        {}
+func (noopMetrics) WaitEnded(Transport, string)                  {}
+func (noopMetrics) Delivered(Transport, Delivery, time.Duration) {}
+func (noopMetrics) Resync(string)                                {}
+func (noopMetrics) Resynced(string)                              {}
+func (noopMetrics) Refused(string, string)                       {}

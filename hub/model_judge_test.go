@@ -24,9 +24,9 @@ const (
 	modelWell = 2500 * time.Millisecond
 )
 
-// judge ends the faults, lets the time run on, and says what did not happen. A
+// check ends the faults, lets the time run on, and says what did not happen. A
 // mute link stays as it is: the node has to notice.
-func (w *modelWorld) judge(rng *rand.Rand, late bool) error {
+func (w *modelState) check(rng *rand.Rand, late bool) error {
 	w.net.settle(rng)
 	for i := range w.nodes {
 		w.at(i).cutOff(false)
@@ -60,21 +60,21 @@ func (w *modelWorld) judge(rng *rand.Rand, late bool) error {
 	return w.blamed()
 }
 
-func (w *modelWorld) blamed() error {
+func (w *modelState) blamed() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.wrong
 }
 
 // confirmLate has a ticket that is still open confirmed.
-func (w *modelWorld) confirmLate(i int) {
+func (w *modelState) confirmLate(i int) {
 	all := w.net.versions(w.pages[i].id)
 	last := all[len(all)-1]
-	if !w.late[i].IsZero() || last.State != ticket.Pending && last.State != ticket.Scanned || last.Due(time.Now()) {
+	if !w.late[i].IsZero() || last.State != ticket.Pending && last.State != ticket.Scanned || last.Overdue(time.Now()) {
 		return
 	}
 	w.late[i] = time.Now()
-	user := last.By.Subject
+	user := last.Identity.Subject
 	if user == "" {
 		user = "alice"
 	}
@@ -84,7 +84,7 @@ func (w *modelWorld) confirmLate(i int) {
 
 // verdict is what must hold in the end, beside what every answer and view was
 // held against (modelPage.check, modelWorld.phone).
-func (w *modelWorld) verdict(i int, p *modelPage) error {
+func (w *modelState) verdict(i int, p *modelPage) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.net.mu.Lock()
@@ -101,8 +101,8 @@ func (w *modelWorld) verdict(i int, p *modelPage) error {
 	}
 	for i, v := range rec.all[1:] {
 		was := rec.all[i]
-		if v.Seq != was.Seq+1 || was.By.Subject != "" && !v.By.Same(was.By) || was.State.Final() {
-			return fmt.Errorf("%s of %q follows %s of %q", v.State, v.By.Subject, was.State, was.By.Subject)
+		if v.Seq != was.Seq+1 || was.Identity.Subject != "" && !v.Identity.Same(was.Identity) || was.State.Final() {
+			return fmt.Errorf("%s of %q follows %s of %q", v.State, v.Identity.Subject, was.State, was.Identity.Subject)
 		}
 	}
 	switch {
@@ -110,7 +110,7 @@ func (w *modelWorld) verdict(i int, p *modelPage) error {
 		return fmt.Errorf("it still waits; it is %s", last.State)
 	case fell && p.token != "" && !w.mints(rec.all, p.token):
 		return nil // it is of a confirm that was lost, told nobody, and whose ack fits nothing
-	case fell && !confirmed && len(told) == 0 && (p.token != "" || p.end == ticket.Expired && last.Due(time.Now())):
+	case fell && !confirmed && len(told) == 0 && (p.token != "" || p.end == ticket.Expired && last.Overdue(time.Now())):
 		return nil
 	case last.State != p.end:
 		return fmt.Errorf("it ends as %s, and is %s", p.end, last.State)
@@ -129,7 +129,7 @@ func (w *modelWorld) verdict(i int, p *modelPage) error {
 }
 
 // mints reports whether the token is that of one of the versions.
-func (w *modelWorld) mints(all []ticket.Ticket, token string) bool {
+func (w *modelState) mints(all []ticket.Ticket, token string) bool {
 	return slices.ContainsFunc(all, func(v ticket.Ticket) bool {
 		want, err := w.signer.Sign(v.Key, v.Claims)
 		return v.State == ticket.Confirmed && err == nil && token == want
@@ -137,11 +137,11 @@ func (w *modelWorld) mints(all []ticket.Ticket, token string) bool {
 }
 
 // phone is a user's call on a node, and what its answer must be worth.
-func (w *modelWorld) phone(n *modelNode, id ticket.ID, user string, a ticket.Action) {
+func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Action) {
 	before, _ := w.net.everything(id)
 	failures := n.failures()
 	by := ticket.Identity{Provider: "sandbox", Subject: user}
-	call := hub.Call{Ticket: id, Admit: anybody.Admit, Client: func(string) *ticket.Client { return w.client },
+	call := hub.PhoneCall{Ticket: id, Authorize: anybody.Authorize, Client: func(string) *ticket.Client { return w.client },
 		Exchange: func(context.Context) (ticket.Identity, error) { return by, nil }}
 	ctx := context.WithValue(w.life, modelWho{}, user)
 	var err error
@@ -160,7 +160,7 @@ func (w *modelWorld) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 	if err == nil {
 		state := map[ticket.Action]ticket.State{ticket.Scan: ticket.Scanned, ticket.Confirm: ticket.Confirmed, ticket.Reject: ticket.Rejected}[a]
 		for _, v := range all {
-			if v.State == state && v.By.Same(by) {
+			if v.State == state && v.Identity.Same(by) {
 				if a == ticket.Confirm {
 					w.mu.Lock()
 					w.told[w.index(id)] = append(w.told[w.index(id)], user)
@@ -169,7 +169,7 @@ func (w *modelWorld) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 				return
 			}
 		}
-		w.blame(fmt.Errorf("%s was told %s of %s, and that was never stored", user, state, modelName(id)))
+		w.fail(fmt.Errorf("%s was told %s of %s, and that was never stored", user, state, modelName(id)))
 		return
 	}
 	if errors.Is(err, ticket.ErrStoreUnavailable) && n.failures() > failures {
@@ -179,28 +179,28 @@ func (w *modelWorld) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 		all = all[len(before)-1:]
 	}
 	for _, v := range all {
-		if errors.Is(err, lawful(v, a, by)) {
+		if errors.Is(err, validTransition(v, a, by)) {
 			return
 		}
 	}
-	w.blame(fmt.Errorf("%s heard %q of %s, and no rule says so", user, err, modelName(id)))
+	w.fail(fmt.Errorf("%s heard %q of %s, and no rule says so", user, err, modelName(id)))
 }
 
-// lawful is what the law says of an action on a version.
-func lawful(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err error) {
+// validTransition is what the law says of an action on a version.
+func validTransition(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err error) {
 	switch a {
 	case ticket.Scan:
-		_, err = v.Scanned(by, ticket.User{}, time.Now(), modelTTL)
+		_, err = v.Scan(by, ticket.User{}, time.Now(), modelTTL)
 	case ticket.Confirm:
-		c := ticket.Confirmation{By: by, Now: time.Now(), Life: modelResult, Issue: ticket.Issue{Client: &ticket.Client{ID: "demo"}, TTL: modelResult}}
-		_, err = v.Confirmed(c)
+		c := ticket.Confirmation{By: by, Now: time.Now(), ResultTTL: modelResult, Issue: ticket.TokenParams{Client: &ticket.Client{ID: "demo"}, TTL: modelResult}}
+		_, err = v.Confirm(c)
 	case ticket.Reject:
-		_, err = v.Rejected(by)
+		_, err = v.Reject(by)
 	}
 	return err
 }
 
-func (w *modelWorld) index(id ticket.ID) int { return int(id[1] - '0') }
+func (w *modelState) index(id ticket.ID) int { return int(id[1] - '0') }
 
 // modelTally counts what walks have seen.
 type modelTally struct {
@@ -208,7 +208,7 @@ type modelTally struct {
 	seen map[string]int
 }
 
-func (c *modelTally) add(w *modelWorld) {
+func (c *modelTally) add(w *modelState) {
 	if c == nil {
 		return
 	}

@@ -22,7 +22,7 @@ type modelNet struct {
 	redis  modelRedis
 	calm   bool
 	calls  []*modelCall
-	mail   []*modelLetter
+	mail   []*modelMessage
 	links  map[string]*modelLink // the subscriptions that stand, by node
 	silent time.Time             // when something was last lost that nobody can notice
 }
@@ -35,8 +35,8 @@ type modelCall struct {
 	answer chan error // capacity 1
 }
 
-// modelLetter is a message on its way.
-type modelLetter struct {
+// modelMessage is a message on its way.
+type modelMessage struct {
 	label string
 	text  []byte
 	link  *modelLink
@@ -65,16 +65,16 @@ func (n *modelNet) publish(node string, message []byte) {
 	if link == nil || link.muted {
 		return
 	}
-	if _, _, proof := ticket.ReadProof(message); proof || n.calm {
+	if _, _, proof := ticket.DecodeProbe(message); proof || n.calm {
 		link.mail <- message
 		return
 	}
-	id, sealed, _ := ticket.ReadMail(message)
+	id, sealed, _ := ticket.DecodeUpdate(message)
 	t, err := n.redis.open(id, sealed)
 	if err != nil {
 		panic(err)
 	}
-	n.mail = append(n.mail, &modelLetter{label: fmt.Sprintf("mail %s %s #%d", node, modelName(id), t.Seq), text: message, link: link})
+	n.mail = append(n.mail, &modelMessage{label: fmt.Sprintf("mail %s %s #%d", node, modelName(id), t.Seq), text: message, link: link})
 }
 
 // callLimit is how long package redisstore waits for an answer.
@@ -111,8 +111,8 @@ func (n *modelNet) underWay(name string, s ticket.State) bool {
 	})
 }
 
-// hush notes a loss that nobody can notice.
-func (n *modelNet) hush() {
+// drainAll notes a loss that nobody can notice.
+func (n *modelNet) drainAll() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.silent = time.Now()
@@ -138,9 +138,9 @@ func (n *modelNet) waiting() (calls, answers, mail []string) {
 	return calls, answers, mail
 }
 
-// fate decides over a call on its way: whether Redis does it now, whether it is
+// resolve decides over a call on its way: whether Redis does it now, whether it is
 // answered, and with what. False where there is none of that label.
-func (n *modelNet) fate(label string, done, effect, answer bool, err error) bool {
+func (n *modelNet) resolve(label string, done, effect, answer bool, err error) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i, c := range n.calls {
@@ -196,9 +196,9 @@ func (n *modelNet) settle(rng *rand.Rand) {
 		}
 		switch i := rng.IntN(all); {
 		case i < len(calls):
-			n.fate(calls[i], false, true, rng.IntN(2) == 0, nil)
+			n.resolve(calls[i], false, true, rng.IntN(2) == 0, nil)
 		case i < len(calls)+len(answers):
-			n.fate(answers[i-len(calls)], true, false, true, nil)
+			n.resolve(answers[i-len(calls)], true, false, true, nil)
 		default:
 			n.deliver(mail[i-len(calls)-len(answers)], true, false)
 		}
@@ -228,7 +228,7 @@ func (n *modelNet) unsubscribe(node string, link *modelLink) {
 	}
 	delete(n.links, node)
 	close(link.end)
-	n.mail = slices.DeleteFunc(n.mail, func(m *modelLetter) bool { return m.link == link })
+	n.mail = slices.DeleteFunc(n.mail, func(m *modelMessage) bool { return m.link == link })
 }
 
 // mute makes a subscription deliver nothing any more.
@@ -237,7 +237,7 @@ func (n *modelNet) mute(node string) {
 	defer n.mu.Unlock()
 	if link := n.links[node]; link != nil {
 		link.muted = true
-		n.mail = slices.DeleteFunc(n.mail, func(m *modelLetter) bool { return m.link == link })
+		n.mail = slices.DeleteFunc(n.mail, func(m *modelMessage) bool { return m.link == link })
 	}
 }
 
@@ -296,13 +296,13 @@ func (m modelMailbox) Listen(ctx context.Context, _ string, subscribed func(), m
 	}
 }
 
-func (m modelMailbox) Prove(_ context.Context, _, nonce string) (int, error) {
+func (m modelMailbox) Probe(_ context.Context, _, nonce string) (int, error) {
 	if !m.reaches() {
 		return 0, ticket.ErrStoreUnavailable
 	}
 	m.world.net.mu.Lock()
 	defer m.world.net.mu.Unlock()
-	m.world.net.publish(m.name, ticket.Proof(nonce, 0))
+	m.world.net.publish(m.name, ticket.EncodeProbe(nonce, 0))
 	return 1, nil
 }
 

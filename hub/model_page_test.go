@@ -23,7 +23,7 @@ import (
 // modelPage is a page. While the faults last it connects when a step says so,
 // afterwards by the client rules; it notes what must not be.
 type modelPage struct {
-	world *modelWorld
+	world *modelState
 	id    ticket.ID
 	rng   *rand.Rand // of the keeper
 
@@ -141,7 +141,7 @@ func (l *modelLine) socket() {
 		read, cancel := context.WithTimeout(l.ctx, limit)
 		v, err := socket.Next(read)
 		if limit == firstView && errors.Is(read.Err(), context.DeadlineExceeded) && l.ctx.Err() == nil {
-			l.page.world.blame(errors.New("an accepted socket gives no view"))
+			l.page.world.fail(errors.New("an accepted socket gives no view"))
 		}
 		cancel()
 		if err != nil {
@@ -197,7 +197,7 @@ func (l *modelLine) take(state ticket.State, seq int64, token string) (ack bool)
 		return false // lost on its way
 	}
 	if err := p.check(all, fell, state, seq, token); err != nil {
-		p.world.blame(fmt.Errorf("page %s: %w", modelName(p.id), err))
+		p.world.fail(fmt.Errorf("page %s: %w", modelName(p.id), err))
 	}
 	if seq < p.seq {
 		return false // the client takes it for overtaken
@@ -212,7 +212,7 @@ func (l *modelLine) take(state ticket.State, seq int64, token string) (ack bool)
 	if state != ticket.Confirmed || p.deaf {
 		if state == ticket.Confirmed {
 			p.deaf = false
-			p.world.net.hush()
+			p.world.net.drainAll()
 		}
 		return false
 	}

@@ -79,10 +79,10 @@ func (r *modelRedis) fall(rec *modelRecord) {
 	rec.sealed, rec.forget = rec.seals[last-1], rec.all[last-1].Deadline.Add(ticket.Tombstone)
 }
 
-func (r *modelRedis) attach(node string, id ticket.ID) ticket.Found {
+func (r *modelRedis) attach(node string, id ticket.ID) ticket.Stored {
 	rec := r.at(id)
 	if rec == nil {
-		return ticket.Found{Now: r.now()}
+		return ticket.Stored{Now: r.now()}
 	}
 	if node != "" && !slices.Contains(rec.nodes, node) {
 		rec.nodes = append(rec.nodes, node)
@@ -91,29 +91,29 @@ func (r *modelRedis) attach(node string, id ticket.ID) ticket.Found {
 			rec.nodes = rec.nodes[1:]
 		}
 	}
-	return ticket.Found{Sealed: rec.sealed, Now: r.now()}
+	return ticket.Stored{Sealed: rec.sealed, Now: r.now()}
 }
 
 func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
 	rec, now := r.at(c.ID), r.now()
 	switch {
 	case rec == nil:
-		return ticket.Outcome{Found: ticket.Found{Now: now}}
+		return ticket.Outcome{Stored: ticket.Stored{Now: now}}
 	case bytes.Equal(rec.sealed, c.Sealed):
-		rec.forget = c.Forget
-		return ticket.Outcome{Done: true, Found: ticket.Found{Now: now}}
-	case len(c.Was) == 0, !bytes.HasPrefix(rec.sealed, c.Was),
-		now.Before(c.From), !c.Until.IsZero() && !now.Before(c.Until):
-		return ticket.Outcome{Found: ticket.Found{Sealed: rec.sealed, Now: now}}
+		rec.forget = c.ExpireAt
+		return ticket.Outcome{Done: true, Stored: ticket.Stored{Now: now}}
+	case len(c.BaseTag) == 0, !bytes.HasPrefix(rec.sealed, c.BaseTag),
+		now.Before(c.NotBefore), !c.NotAfter.IsZero() && !now.Before(c.NotAfter):
+		return ticket.Outcome{Stored: ticket.Stored{Sealed: rec.sealed, Now: now}}
 	}
-	rec.sealed, rec.forget = c.Sealed, c.Forget
+	rec.sealed, rec.forget = c.Sealed, c.ExpireAt
 	r.note(rec, c.ID)
 	for _, node := range rec.nodes {
-		if node != c.Skip {
-			r.publish(node, ticket.Mail(c.ID, c.Sealed))
+		if node != c.ExcludeNode {
+			r.publish(node, ticket.EncodeUpdate(c.ID, c.Sealed))
 		}
 	}
-	return ticket.Outcome{Done: true, Found: ticket.Found{Now: now}}
+	return ticket.Outcome{Done: true, Stored: ticket.Stored{Now: now}}
 }
 
 // TestTheModelsStoreAnswersAsRedisDoes makes the same calls, drawn at random, of
@@ -179,7 +179,7 @@ func TestTheModelsStoreAnswersAsRedisDoes(t *testing.T) {
 				t.Fatalf("attach %d: %q, Redis %q %v", i, a.Sealed, b[0].Sealed, err)
 			}
 		default:
-			c := ticket.Change{ID: id, Sealed: seal(rng.IntN(4)), Forget: now.Add(time.Hour), Skip: append(nodes, "")[rng.IntN(len(nodes)+1)]}
+			c := ticket.Change{ID: id, Sealed: seal(rng.IntN(4)), ExpireAt: now.Add(time.Hour), ExcludeNode: append(nodes, "")[rng.IntN(len(nodes)+1)]}
 			if rng.IntN(10) > 0 {
 				was := seal(rng.IntN(4))
 				if rec := model.at(id); rec != nil && rng.IntN(2) == 0 {
@@ -189,12 +189,12 @@ func TestTheModelsStoreAnswersAsRedisDoes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c.Was = v.Tag()
+				c.BaseTag = v.Tag()
 			}
-			c.From = []time.Time{{}, {}, now.Add(-time.Hour), now.Add(time.Hour)}[rng.IntN(4)]
-			c.Until = []time.Time{{}, {}, now.Add(time.Hour), now.Add(-time.Hour)}[rng.IntN(4)]
+			c.NotBefore = []time.Time{{}, {}, now.Add(-time.Hour), now.Add(time.Hour)}[rng.IntN(4)]
+			c.NotAfter = []time.Time{{}, {}, now.Add(time.Hour), now.Add(-time.Hour)}[rng.IntN(4)]
 			if rng.IntN(20) == 0 {
-				c.Forget = now.Add(-time.Hour)
+				c.ExpireAt = now.Add(-time.Hour)
 			}
 			a := model.change(c)
 			b, err := real.Change(ctx, c)

@@ -101,7 +101,7 @@ func modelAgain(t *testing.T, r modelRun) {
 func TestTheModelNoticesABreakOfTheProtocol(t *testing.T) {
 	keys := newNodeKeys(t)
 	for _, b := range []struct {
-		bent  bend
+		bent  mutation
 		what  string
 		steps int // at the most, once cut down
 	}{

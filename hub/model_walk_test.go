@@ -12,38 +12,38 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// verb is what happens in a step. A step that does not fit any more (a call that
+// op is what happens in a step. A step that does not fit any more (a call that
 // is not on its way, a node that is dead) does nothing, so that steps can be left
 // out.
-type verb int
+type op int
 
 const (
-	passes   verb = iota // some time
-	connects             // a page, by socket
-	polls                // a page, by long poll
-	cuts                 // a page's line breaks
-	wanders              // a page leaves its line, and the node does not notice
-	mishears             // a page's next ack is lost, if it leaves before the faults end
-	scans                // a user
-	confirms             // a user
-	rejects              // a user
-	serves               // a call reaches Redis and is answered
-	holds                // a call reaches Redis; the answer is on its way
-	answers              // a held answer arrives
-	loses                // a call never reaches Redis, or a held answer is lost
-	swallows             // a call reaches Redis, and the answer is lost
-	delivers             // a message arrives
-	doubles              // a message arrives and will arrive again
-	drops                // a message is lost
-	forgets              // Redis loses the notes of a ticket
-	falls                // Redis loses a ticket's last change, as far as it was not promised
-	breaks               // a node's subscription ends
-	mutes                // a node's subscription stands and delivers nothing
-	parts                // a node cannot reach Redis
-	joins                // it can again
-	dies                 // a node dies
-	drains               // a node is stopped
-	restarts             // a new node comes in a dead one's place
+	passes   op = iota // some time
+	connects           // a page, by socket
+	polls              // a page, by long poll
+	cuts               // a page's line breaks
+	wanders            // a page leaves its line, and the node does not notice
+	mishears           // a page's next ack is lost, if it leaves before the faults end
+	scans              // a user
+	confirms           // a user
+	rejects            // a user
+	serves             // a call reaches Redis and is answered
+	holds              // a call reaches Redis; the answer is on its way
+	answers            // a held answer arrives
+	loses              // a call never reaches Redis, or a held answer is lost
+	swallows           // a call reaches Redis, and the answer is lost
+	delivers           // a message arrives
+	doubles            // a message arrives and will arrive again
+	drops              // a message is lost
+	forgets            // Redis loses the notes of a ticket
+	falls              // Redis loses a ticket's last change, as far as it was not promised
+	breaks             // a node's subscription ends
+	mutes              // a node's subscription stands and delivers nothing
+	parts              // a node cannot reach Redis
+	joins              // it can again
+	dies               // a node dies
+	drains             // a node is stopped
+	restarts           // a new node comes in a dead one's place
 )
 
 var verbNames = []string{"passes", "connects", "polls", "cuts", "wanders", "mishears", "scans", "confirms", "rejects",
@@ -52,7 +52,7 @@ var verbNames = []string{"passes", "connects", "polls", "cuts", "wanders", "mish
 
 // step is one thing that happens.
 type step struct {
-	verb       verb
+	verb       op
 	page, node int
 	what       string // a user, or the label of a call or message
 	number     int    // in the walk that drew it
@@ -82,7 +82,7 @@ func (s step) String() string {
 const quantum = 470 * time.Millisecond
 
 // take makes a step.
-func (w *modelWorld) take(s step) {
+func (w *modelState) take(s step) {
 	p, n := w.pages[s.page%len(w.pages)], w.at(s.node)
 	alive := !n.dead()
 	switch s.verb {
@@ -101,17 +101,17 @@ func (w *modelWorld) take(s step) {
 			w.work.Go(func() { w.phone(n, p.id, s.what, ticket.Action(s.verb-scans)) })
 		}
 	case serves:
-		w.net.fate(s.what, false, true, true, nil)
+		w.net.resolve(s.what, false, true, true, nil)
 	case holds:
-		w.net.fate(s.what, false, true, false, nil)
+		w.net.resolve(s.what, false, true, false, nil)
 	case answers:
-		w.net.fate(s.what, true, false, true, nil)
+		w.net.resolve(s.what, true, false, true, nil)
 	case loses:
-		if !w.net.fate(s.what, false, false, true, ticket.ErrStoreUnavailable) {
-			w.net.fate(s.what, true, false, true, ticket.ErrStoreUnavailable)
+		if !w.net.resolve(s.what, false, false, true, ticket.ErrStoreUnavailable) {
+			w.net.resolve(s.what, true, false, true, ticket.ErrStoreUnavailable)
 		}
 	case swallows:
-		w.net.fate(s.what, false, true, true, ticket.ErrStoreUnavailable)
+		w.net.resolve(s.what, false, true, true, ticket.ErrStoreUnavailable)
 	case delivers, doubles, drops:
 		w.net.deliver(s.what, s.verb != drops, s.verb == doubles)
 	case forgets:
@@ -138,13 +138,13 @@ func (w *modelWorld) take(s step) {
 
 // draw is a random step that fits now. quiet walks lose no message of a link
 // that stands: then everything has to be noticed soon.
-func (w *modelWorld) draw(rng *rand.Rand, quiet bool) step {
+func (w *modelState) draw(rng *rand.Rand, quiet bool) step {
 	calls, held, mail := w.net.waiting()
 	if n := len(calls) + len(held) + len(mail); n > 0 && rng.IntN(100) < 65 {
 		one, roll := rng.IntN(n), rng.IntN(20)
 		switch {
 		case one < len(calls):
-			how := []verb{serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, holds, holds, holds, holds, swallows, swallows, loses, loses}
+			how := []op{serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, holds, holds, holds, holds, swallows, swallows, loses, loses}
 			return step{verb: how[roll], what: calls[one]}
 		case one < len(calls)+len(held):
 			how := answers
@@ -162,11 +162,11 @@ func (w *modelWorld) draw(rng *rand.Rand, quiet bool) step {
 		}
 		return step{verb: how, what: mail[one-len(calls)-len(held)]}
 	}
-	often := []verb{passes, passes, passes, connects, connects, connects, connects, polls, polls, cuts, wanders, mishears,
+	often := []op{passes, passes, passes, connects, connects, connects, connects, polls, polls, cuts, wanders, mishears,
 		scans, scans, scans, confirms, confirms, confirms, confirms, confirms, confirms, rejects,
 		forgets, falls, falls, falls, falls, breaks, breaks, breaks, mutes, mutes, parts, joins, joins, dies, drains, restarts, restarts}
 	if quiet {
-		often = slices.DeleteFunc(often, func(v verb) bool { return v == forgets || v == falls || v == mishears })
+		often = slices.DeleteFunc(often, func(v op) bool { return v == forgets || v == falls || v == mishears })
 	}
 	s := step{verb: often[rng.IntN(len(often))], page: rng.IntN(len(w.pages)), node: rng.IntN(len(w.nodes))}
 	if s.verb >= scans && s.verb <= rejects {
@@ -182,7 +182,7 @@ const maxPassed = 24
 type modelRun struct {
 	keys    nodeKeys
 	seed    uint64
-	bent    bend
+	bent    mutation
 	nodes   int
 	tickets int
 	late    bool // a ticket that is still open when all is well again is confirmed then
@@ -195,10 +195,10 @@ func (r modelRun) random(t *testing.T, tally *modelTally) (steps []step, err err
 	early := make([]step, 0, r.tickets) // half of the pages are there when it begins
 	for page := range r.tickets {
 		if rng.IntN(2) == 0 {
-			early = append(early, step{verb: connects + verb(rng.IntN(2)), page: page, node: rng.IntN(r.nodes)})
+			early = append(early, step{verb: connects + op(rng.IntN(2)), page: page, node: rng.IntN(r.nodes)})
 		}
 	}
-	err = r.walk(t, tally, func(w *modelWorld) {
+	err = r.runTrace(t, tally, func(w *modelState) {
 		for len(steps) < length && w.blamed() == nil {
 			s := w.draw(rng, quiet)
 			if len(steps) < len(early) {
@@ -219,7 +219,7 @@ func (r modelRun) random(t *testing.T, tally *modelTally) (steps []step, err err
 
 // replay takes the given steps.
 func (r modelRun) replay(t *testing.T, steps []step) error {
-	return r.walk(t, nil, func(w *modelWorld) {
+	return r.runTrace(t, nil, func(w *modelState) {
 		for _, s := range steps {
 			if w.take(s); w.blamed() != nil {
 				return
@@ -228,15 +228,15 @@ func (r modelRun) replay(t *testing.T, steps []step) error {
 	})
 }
 
-// walk makes a world in a bubble of its own, has the steps taken, ends the
+// runTrace makes a world in a bubble of its own, has the steps taken, ends the
 // faults and judges.
-func (r modelRun) walk(t *testing.T, tally *modelTally, take func(*modelWorld)) (err error) {
+func (r modelRun) runTrace(t *testing.T, tally *modelTally, take func(*modelState)) (err error) {
 	synctest.Test(t, func(*testing.T) {
 		w := newModelWorld(r.keys, r.nodes, r.tickets, r.bent)
 		synctest.Wait()
 		take(w)
 		if err = w.blamed(); err == nil {
-			err = w.judge(rand.New(rand.NewPCG(r.seed, 2)), r.late)
+			err = w.check(rand.New(rand.NewPCG(r.seed, 2)), r.late)
 		}
 		tally.add(w)
 		w.close()
@@ -245,7 +245,7 @@ func (r modelRun) walk(t *testing.T, tally *modelTally, take func(*modelWorld)) 
 }
 
 // close ends everything, so that the bubble can.
-func (w *modelWorld) close() {
+func (w *modelState) close() {
 	w.over()
 	for _, n := range w.nodes {
 		n.end()

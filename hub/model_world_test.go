@@ -17,16 +17,16 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// bend is a break of the protocol, made on purpose by what stands around the
+// mutation is a break of the protocol, made on purpose by what stands around the
 // nodes; 0 is none.
-type bend int
+type mutation int
 
 const (
-	straight bend = iota
-	lies          // a confirm is answered as done though the store never got it
-	noResync      // a new subscription does not ask for the waiting tickets
-	noNotes       // attaching does not note the node
-	noSweep       // nor does anybody ask later
+	straight mutation = iota
+	lies              // a confirm is answered as done though the store never got it
+	noResync          // a new subscription does not ask for the waiting tickets
+	noNotes           // attaching does not note the node
+	noSweep           // nor does anybody ask later
 )
 
 // nodeKeys are what nodes share: they have no state.
@@ -38,7 +38,7 @@ type nodeKeys struct {
 func newNodeKeys(t testing.TB) nodeKeys { return nodeKeysOf(t, hubtest.Key) }
 
 func nodeKeysOf(t testing.TB, text string) nodeKeys {
-	masters, err := token.ParseMasters(text)
+	masters, err := token.ParseMasterKeys(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,11 +54,11 @@ func nodeKeysOf(t testing.TB, text string) nodeKeys {
 	return nodeKeys{ring, signer}
 }
 
-// modelWorld is some nodes on one Redis, and tickets with their pages.
-type modelWorld struct {
+// modelState is some nodes on one Redis, and tickets with their pages.
+type modelState struct {
 	nodeKeys
 	net    *modelNet
-	bent   bend
+	bent   mutation
 	client *ticket.Client
 	healed time.Time          // when the faults ended
 	over   context.CancelFunc // ends every page and phone
@@ -80,8 +80,8 @@ const (
 	modelResult = time.Minute
 )
 
-func newModelWorld(keys nodeKeys, nodes, tickets int, bent bend) *modelWorld {
-	w := &modelWorld{nodeKeys: keys, net: newModelNet(keys.ring), bent: bent, client: &ticket.Client{ID: "demo"}, told: make([][]string, tickets), late: make([]time.Time, tickets)}
+func newModelWorld(keys nodeKeys, nodes, tickets int, bent mutation) *modelState {
+	w := &modelState{nodeKeys: keys, net: newModelNet(keys.ring), bent: bent, client: &ticket.Client{ID: "demo"}, told: make([][]string, tickets), late: make([]time.Time, tickets)}
 	w.life, w.over = context.WithCancel(context.Background())
 	for i := range nodes {
 		w.nodes = append(w.nodes, w.node(fmt.Sprint("n", i)))
@@ -100,8 +100,8 @@ func newModelWorld(keys nodeKeys, nodes, tickets int, bent bend) *modelWorld {
 	return w
 }
 
-// blame notes what must not be.
-func (w *modelWorld) blame(err error) {
+// fail notes what must not be.
+func (w *modelState) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.wrong == nil {
@@ -113,7 +113,7 @@ func (w *modelWorld) blame(err error) {
 type modelNode struct {
 	*hub.Hub
 	name  string
-	world *modelWorld
+	world *modelState
 	life  context.Context
 	end   context.CancelFunc // as kill -9 does
 	ended chan struct{}
@@ -124,12 +124,12 @@ type modelNode struct {
 	lines  []*modelLine
 }
 
-func (w *modelWorld) node(name string) *modelNode {
+func (w *modelState) node(name string) *modelNode {
 	n := &modelNode{name: name, world: w, ended: make(chan struct{})}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.Hub = hub.New(hub.Config{Store: modelStore{n}, Mailbox: modelMailbox{n}, Reloadable: hub.Reloadable{Keys: w.ring, Signer: w.signer},
 		Issuer: "http://login.test", TicketTTL: modelTTL, ConfirmTTL: modelTTL,
-		ResultTTL: modelResult, Lasting: true, TokenTTL: 5 * time.Minute, MaxWaiters: 100})
+		ResultTTL: modelResult, Replicated: true, TokenTTL: 5 * time.Minute, MaxWaiters: 100})
 	w.work.Go(func() {
 		n.Run(n.life)
 		close(n.ended)
@@ -138,14 +138,14 @@ func (w *modelWorld) node(name string) *modelNode {
 }
 
 // at is a node by its number.
-func (w *modelWorld) at(i int) *modelNode {
+func (w *modelState) at(i int) *modelNode {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.nodes[i%len(w.nodes)]
 }
 
 // restart puts a new node in the place of a dead one.
-func (w *modelWorld) restart(i int) {
+func (w *modelState) restart(i int) {
 	if old := w.at(i); old.dead() {
 		n := w.node(old.name + "'")
 		w.mu.Lock()
@@ -155,7 +155,7 @@ func (w *modelWorld) restart(i int) {
 }
 
 // serving are the nodes that a load balancer sends a new page to.
-func (w *modelWorld) serving() []*modelNode {
+func (w *modelState) serving() []*modelNode {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(w.nodes), func(n *modelNode) bool { return n.dead() || n.Draining() })
@@ -163,7 +163,7 @@ func (w *modelWorld) serving() []*modelNode {
 
 // drained reports whether a node drains: one after the other, as a rolling
 // restart does.
-func (w *modelWorld) drained() bool {
+func (w *modelState) drained() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.nodes, func(n *modelNode) bool { return !n.dead() && n.Draining() })
@@ -198,7 +198,7 @@ func (n *modelNode) stop(over time.Duration) {
 	rest(n.life, callLimit+100*time.Millisecond)
 	for _, l := range waiting {
 		if l.waits.Load() && l.ctx.Err() == nil && !n.dead() {
-			n.world.blame(fmt.Errorf("%s drained, and page %s was not let go", n.name, modelName(l.page.id)))
+			n.world.fail(fmt.Errorf("%s drained, and page %s was not let go", n.name, modelName(l.page.id)))
 		}
 	}
 	n.end()
@@ -210,7 +210,7 @@ type modelWho struct{}
 // fall has Redis lose a ticket's last change, where nobody was promised that it
 // lasts: a scan, or a confirm whose phone has no answer yet and whose node will get
 // none (redisstore waits for the replica first).
-func (w *modelWorld) fall(id ticket.ID) {
+func (w *modelState) fall(id ticket.ID) {
 	w.mu.Lock()
 	told := len(w.told[w.index(id)])
 	w.mu.Unlock()
@@ -232,7 +232,7 @@ func (n *modelNode) call(ctx context.Context, label string, effect func()) error
 	}
 	if err != nil {
 		if strings.HasSuffix(label, string(ticket.Consumed)) {
-			n.world.net.hush() // the node tells itself, and now nobody does
+			n.world.net.drainAll() // the node tells itself, and now nobody does
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -256,7 +256,7 @@ func (s modelStore) Make(context.Context, ticket.ID, []byte, time.Time, time.Dur
 	return false, errors.New("the model makes its tickets itself")
 }
 
-func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	who, known := ctx.Value(modelWho{}).(string)
 	kind := "attach " + who
 	switch {
@@ -274,7 +274,7 @@ func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) (
 	for _, id := range slices.Sorted(slices.Values(ids)) {
 		kind += " " + modelName(id)
 	}
-	var found []ticket.Found
+	var found []ticket.Stored
 	err := s.call(ctx, kind, func() {
 		for _, id := range ids {
 			found = append(found, s.world.net.redis.attach(node, id))
@@ -293,8 +293,8 @@ func (s modelStore) Change(ctx context.Context, changes ...ticket.Change) ([]tic
 		if err != nil {
 			return nil, fmt.Errorf("a change to what cannot be opened: %w", err)
 		}
-		if c.Skip != "" {
-			changes[i].Skip = s.name
+		if c.ExcludeNode != "" {
+			changes[i].ExcludeNode = s.name
 		}
 		kind += fmt.Sprintf(" %s %s", modelName(c.ID), next.State)
 	}
@@ -302,7 +302,7 @@ func (s modelStore) Change(ctx context.Context, changes ...ticket.Change) ([]tic
 	err := s.call(ctx, kind, func() {
 		for _, c := range changes {
 			if s.world.bent == lies && strings.HasSuffix(kind, string(ticket.Confirmed)) {
-				all = append(all, ticket.Outcome{Done: true, Found: ticket.Found{Now: s.world.net.redis.now()}})
+				all = append(all, ticket.Outcome{Done: true, Stored: ticket.Stored{Now: s.world.net.redis.now()}})
 				continue
 			}
 			all = append(all, s.world.net.redis.change(c))

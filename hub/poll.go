@@ -10,8 +10,8 @@ import (
 
 // Browser is a browser that waits for its ticket or acknowledges its token.
 type Browser struct {
-	// Admit is called with the ticket before the browser is told anything of it.
-	Admit func(ticket.Ticket) error
+	// Authorize is called with the ticket before the browser is told anything of it.
+	Authorize func(ticket.Ticket) error
 	// Addr is the observed address, for the audit; zero if it is not known.
 	Addr netip.Addr
 }
@@ -19,7 +19,7 @@ type Browser struct {
 // poll is a waiting long poll. Its request's goroutine owns it.
 type poll struct {
 	wake chan struct{} // capacity 1: a wake-up, not a queue
-	out  chan release  // capacity 1: released once
+	out  chan reason   // capacity 1: released once
 }
 
 func (p *poll) changed() {
@@ -29,10 +29,10 @@ func (p *poll) changed() {
 	}
 }
 
-func (p *poll) released(why release) { p.out <- why }
+func (p *poll) release(why reason) { p.out <- why }
 
-// accepts is nil where this node takes a new socket or poll.
-func (h *Hub) accepts() error {
+// acceptsWaiters is nil where this node takes a new socket or poll.
+func (h *Hub) acceptsWaiters() error {
 	if h.draining.Load() {
 		return ticket.ErrOverloaded
 	}
@@ -42,15 +42,15 @@ func (h *Hub) accepts() error {
 	return nil
 }
 
-// refuse says why there is no place here, but first what is wrong anyway: limits
+// refuseBusy says why there is no place here, but first what is wrong anyway: limits
 // come after ticket and origin.
-func (h *Hub) refuse(ctx context.Context, id ticket.ID, from Browser, full error) error {
+func (h *Hub) refuseBusy(ctx context.Context, id ticket.ID, from Browser, full error) error {
 	if h.deaf() {
 		return full // Redis would only be waited for
 	}
-	t, _, err := h.look(ctx, id)
+	t, _, err := h.read(ctx, id)
 	if err == nil {
-		err = from.Admit(t)
+		err = from.Authorize(t)
 	}
 	if err != nil {
 		return err
@@ -62,37 +62,37 @@ func (h *Hub) refuse(ctx context.Context, id ticket.ID, from Browser, full error
 // at the most. news is false where there is none: the wait is over, a newer
 // waiter took the place, or the node drains.
 func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Duration, from Browser) (v ticket.View, news bool, err error) {
-	if err := h.accepts(); err != nil {
-		return v, false, h.refuse(ctx, id, from, err)
+	if err := h.acceptsWaiters(); err != nil {
+		return v, false, h.refuseBusy(ctx, id, from, err)
 	}
 	if wait <= 0 {
-		return h.glance(ctx, id, after, from)
+		return h.pollOnce(ctx, id, after, from)
 	}
-	p := &poll{wake: make(chan struct{}, 1), out: make(chan release, 1)}
+	p := &poll{wake: make(chan struct{}, 1), out: make(chan reason, 1)}
 	if err := h.waiters.add(id, p); err != nil {
-		return v, false, h.refuse(ctx, id, from, err)
+		return v, false, h.refuseBusy(ctx, id, from, err)
 	}
 	defer h.waiters.remove(id, p)
-	if err := h.accepts(); err != nil {
+	if err := h.acceptsWaiters(); err != nil {
 		return v, false, err // it began to drain meanwhile, and has let its polls go
 	}
 	t, err := h.attach(ctx, id)
 	if err != nil {
 		return v, false, err
 	}
-	if err := from.Admit(t); err != nil {
+	if err := from.Authorize(t); err != nil {
 		return v, false, err
 	}
-	h.Meter.Began(ByPoll)
+	h.Meter.WaitStarted(TransportPoll)
 	why, how := EndedBroken, Resumed
-	defer func() { h.Meter.Ended(ByPoll, why) }()
+	defer func() { h.Meter.WaitEnded(TransportPoll, why) }()
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for seen := (ticket.State)(""); ; how = Pushed {
 		t, _, lost := h.waiters.latest(id)
 		if lost {
 			why = EndedDone
-			return forgotten(t), true, nil
+			return expiredView(t), true, nil
 		}
 		if seen == "" {
 			seen = t.State
@@ -103,7 +103,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 				return v, false, err
 			}
 			why = EndedDone
-			h.delivered(ByPoll, how, t, from.Addr)
+			h.delivered(TransportPoll, how, t, from.Addr)
 			return v, true, nil
 		}
 		select {
@@ -120,7 +120,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 			}
 			return v, false, nil
 		case <-over.C:
-			why = EndedNothing
+			why = EndedTimeout
 			return v, false, nil
 		case <-ctx.Done():
 			why = EndedLeft
@@ -129,13 +129,13 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	}
 }
 
-// glance is a poll that does not wait: it is noted nowhere.
-func (h *Hub) glance(ctx context.Context, id ticket.ID, after int64, from Browser) (v ticket.View, news bool, err error) {
-	t, _, err := h.look(ctx, id)
+// pollOnce is a poll that does not wait: it is noted nowhere.
+func (h *Hub) pollOnce(ctx context.Context, id ticket.ID, after int64, from Browser) (v ticket.View, news bool, err error) {
+	t, _, err := h.read(ctx, id)
 	if err != nil {
 		return v, false, err
 	}
-	if err := from.Admit(t); err != nil {
+	if err := from.Authorize(t); err != nil {
 		return v, false, err
 	}
 	if t.Seq == after && !t.State.Final() {
@@ -144,11 +144,11 @@ func (h *Hub) glance(ctx context.Context, id ticket.ID, after int64, from Browse
 	if v, err = h.view(t); err != nil {
 		return v, false, err
 	}
-	h.delivered(ByPoll, Resumed, t, from.Addr)
+	h.delivered(TransportPoll, Resumed, t, from.Addr)
 	return v, true, nil
 }
 
-// forgotten is the view of a ticket that Redis no longer has.
-func forgotten(t ticket.Ticket) ticket.View {
+// expiredView is the view of a ticket that Redis no longer has.
+func expiredView(t ticket.Ticket) ticket.View {
 	return ticket.View{Ticket: t.ID, State: ticket.Expired, Seq: t.Seq + 1}
 }

@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// proof is what the node knows of its own hearing. Its lock guards all fields but
+// liveness is what the node knows of its own hearing. Its lock guards all fields but
 // soon.
-type proof struct {
-	mu    sync.Mutex
-	at    time.Time // the last full proof
-	first bool      // there has been one
-	deaf  bool
+type liveness struct {
+	mu           sync.Mutex
+	at           time.Time // the last full proof
+	everComplete bool      // there has been one
+	stalled      bool
 
-	now, before round
-	excused     bool // what was missed has been asked for: a subscription was new
+	now, before   probeRound
+	missedIgnored bool // what was missed has been asked for: a subscription was new
 
-	anew      context.CancelFunc // ends the subscription; a new one follows
-	lastAnew  time.Time
-	lastError error
+	resubscribe     context.CancelFunc // ends the subscription; a new one follows
+	lastResubscribe time.Time
+	lastError       error
 
-	soon chan struct{} // of one: a proof is due now
+	probeNow chan struct{} // of one: a proof is due now
 }
 
-// round is one proof, which every master publishes.
-type round struct {
-	nonce string
-	want  int          // how many masters must be heard; 0: not known yet, or not all could publish
-	got   map[int]bool // those heard
-	noted bool         // that all were
+// probeRound is one proof, which every master publishes.
+type probeRound struct {
+	nonce    string
+	want     int          // how many masters must be heard; 0: not known yet, or not all could publish
+	got      map[int]bool // those heard
+	complete bool         // that all were
 }
 
-func (r *round) full() bool {
+func (r *probeRound) full() bool {
 	for i := range r.want {
 		if !r.got[i] {
 			return false
@@ -41,15 +41,15 @@ func (r *round) full() bool {
 	return r.want > 0
 }
 
-func (p *proof) begin(nonce string) {
+func (p *liveness) begin(nonce string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.before, p.now = p.now, round{nonce: nonce, got: map[int]bool{}}
+	p.before, p.now = p.now, probeRound{nonce: nonce, got: map[int]bool{}}
 }
 
-// heard notes a proof that has arrived. Those of earlier rounds prove nothing now:
+// received notes a proof that has arrived. Those of earlier rounds prove nothing now:
 // they say how it was.
-func (p *proof) heard(nonce string, master int) (missed bool) {
+func (p *liveness) received(nonce string, master int) (missed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch nonce {
@@ -63,7 +63,7 @@ func (p *proof) heard(nonce string, master int) (missed bool) {
 }
 
 // expect notes how many masters have published, or why not all did.
-func (p *proof) expect(nonce string, masters int, err error) (missed bool) {
+func (p *liveness) expect(nonce string, masters int, err error) (missed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastError = err
@@ -78,19 +78,19 @@ func (p *proof) expect(nonce string, masters int, err error) (missed bool) {
 // is not full by then, missed is true, for what came beside its proofs may have been
 // lost too, though the link never broke (a Cluster's masters pass messages on over
 // links of their own).
-func (p *proof) check() (missed bool) {
-	if p.now.noted || !p.now.full() {
+func (p *liveness) check() (missed bool) {
+	if p.now.complete || !p.now.full() {
 		return false
 	}
-	missed = p.first && !p.excused && !p.before.full()
-	p.at, p.first, p.excused, p.now.noted = time.Now(), true, false, true
+	missed = p.everComplete && !p.missedIgnored && !p.before.full()
+	p.at, p.everComplete, p.missedIgnored, p.now.complete = time.Now(), true, false, true
 	return missed
 }
 
-// excuse is called when a subscription has come to stand: proofs that were sent
+// ignoreMissed is called when a subscription has come to stand: proofs that were sent
 // before are not missed.
-func (p *proof) excuse() {
+func (p *liveness) ignoreMissed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.excused = true
+	p.missedIgnored = true
 }

@@ -54,7 +54,7 @@ type lateStore struct {
 	release  func(ticket.ID) // returns once it may go on
 }
 
-func (s *lateStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+func (s *lateStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	found, err := s.Store.Attach(ctx, node, ids...)
 	if node != "" && err == nil && found[0].Sealed != nil {
 		s.attached(ids[0])
@@ -64,7 +64,7 @@ func (s *lateStore) Attach(ctx context.Context, node string, ids ...ticket.ID) (
 }
 
 // late holds every attach's answer back behind the mailbox message.
-func late(t *testing.T, url string) (page, phone *stand) {
+func late(t *testing.T, url string) (page, phone *testNode) {
 	phone = start(t, options{url: url})
 	var mu sync.Mutex
 	arrived := map[ticket.ID]chan struct{}{}
@@ -93,7 +93,7 @@ func late(t *testing.T, url string) (page, phone *stand) {
 	}})
 	page.ear.set(func(next func([]byte), m []byte) {
 		next(m)
-		if id, _, ok := ticket.ReadMail(m); ok {
+		if id, _, ok := ticket.DecodeUpdate(m); ok {
 			close(of(id))
 		}
 	})

@@ -15,34 +15,34 @@ import (
 // stolen secret must not fill the node.
 const maxWaiters = 4
 
-// release is why a waiter is let go.
-type release int
+// reason is why a waiter is let go.
+type reason int
 
 const (
-	replaced    release = iota // a fifth waiter came for the ticket
-	draining                   // the node stops
-	deaf                       // the node hears nothing
-	gone                       // the node's life is over: no farewell
-	switchedOff                // the operator has switched the client's login off
-	unknown                    // a reload took the ticket's key or client from this node
+	replaced    reason = iota // a fifth waiter came for the ticket
+	draining                  // the node stops
+	deaf                      // the node hears nothing
+	shutdown                  // the node's life is over: no farewell
+	switchedOff               // the operator has switched the client's login off
+	unknown                   // a reload took the ticket's key or client from this node
 )
 
-// listener is a waiting socket or poll. Its methods are called with the
+// waiter is a waiting socket or poll. Its methods are called with the
 // registry locked: they neither block nor call back.
-type listener interface {
-	changed()             // the slot has a new version, or a heartbeat is due
-	released(why release) // the waiter has been taken out
+type waiter interface {
+	changed()           // the slot has a new version, or a heartbeat is due
+	release(why reason) // the waiter has been taken out
 }
 
 // slot is one waiting ticket on this node.
 type slot struct {
 	id      ticket.ID
-	waiters []listener // oldest first
+	waiters []waiter // oldest first
 
-	known  bool          // latest is set: an attach or a message has told
-	latest ticket.Ticket // the highest verified seq; never goes backwards
-	lost   bool          // Redis no longer has it: the browser hears expired
-	sweeps int           // how often swept; tells when a heartbeat is due
+	known   bool          // latest is set: an attach or a message has told
+	latest  ticket.Ticket // the highest verified seq; never goes backwards
+	missing bool          // Redis no longer has it: the browser hears expired
+	sweeps  int           // how often swept; tells when a heartbeat is due
 
 	due   time.Time // next sweep
 	index int       // in the heap
@@ -56,7 +56,7 @@ type registry struct {
 
 	mu    sync.Mutex
 	slots map[ticket.ID]*slot
-	queue queue
+	queue dueHeap
 	size  int
 	polls int // of size
 }
@@ -71,8 +71,8 @@ func (r *registry) count() (sockets, polls int) {
 	return r.size - r.polls, r.polls
 }
 
-// tally changes the number of waiters, by one of this kind.
-func (r *registry) tally(l listener, by int) {
+// addCount changes the number of waiters, by one of this kind.
+func (r *registry) addCount(l waiter, by int) {
 	r.size += by
 	if _, ok := l.(*poll); ok {
 		r.polls += by
@@ -82,7 +82,7 @@ func (r *registry) tally(l listener, by int) {
 // add registers a waiter, before anything is asked of Redis: what happens from
 // here on wakes it. The oldest of too many is let go. A full node is
 // ErrOverloaded.
-func (r *registry) add(id ticket.ID, l listener) error {
+func (r *registry) add(id ticket.ID, l waiter) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.size >= r.max {
@@ -93,20 +93,20 @@ func (r *registry) add(id ticket.ID, l listener) error {
 		s = &slot{id: id, due: time.Now().Add(r.jitter())}
 		r.slots[id] = s
 		heap.Push(&r.queue, s)
-		r.nudge(s)
+		r.wakeIfFirst(s)
 	}
 	s.waiters = append(s.waiters, l)
-	r.tally(l, 1)
+	r.addCount(l, 1)
 	if len(s.waiters) > maxWaiters {
 		oldest := s.waiters[0]
 		r.drop(s, oldest)
-		oldest.released(replaced)
+		oldest.release(replaced)
 	}
 	return nil
 }
 
 // remove takes a waiter out; out is false where it was no longer in.
-func (r *registry) remove(id ticket.ID, l listener) (out bool) {
+func (r *registry) remove(id ticket.ID, l waiter) (out bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.slots[id]; s != nil {
@@ -115,13 +115,13 @@ func (r *registry) remove(id ticket.ID, l listener) (out bool) {
 	return false
 }
 
-func (r *registry) drop(s *slot, l listener) (out bool) {
+func (r *registry) drop(s *slot, l waiter) (out bool) {
 	for i, w := range s.waiters {
 		if w != l {
 			continue
 		}
 		s.waiters = append(s.waiters[:i:i], s.waiters[i+1:]...)
-		r.tally(l, -1)
+		r.addCount(l, -1)
 		if len(s.waiters) == 0 {
 			delete(r.slots, s.id)
 			heap.Remove(&r.queue, s.index)
@@ -139,7 +139,7 @@ func (r *registry) latest(id ticket.ID) (t ticket.Ticket, known, lost bool) {
 	if s == nil {
 		return ticket.Ticket{}, false, false
 	}
-	return s.latest, s.known, s.lost
+	return s.latest, s.known, s.missing
 }
 
 // waits reports whether anybody here waits for the ticket: only then is a
@@ -166,52 +166,52 @@ func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
 		if at := time.Now().Add(t.Deadline.Sub(now) + deadlineGrace); at.Before(s.due) {
 			s.due = at
 			heap.Fix(&r.queue, s.index)
-			r.nudge(s)
+			r.wakeIfFirst(s)
 		}
 	}
 	if s.known && t.Seq == s.latest.Seq {
-		if s.settled(t) {
+		if s.supersedes(t) {
 			return false
 		}
 		s.latest = t
-		s.repeat()
+		s.notifyRepeat()
 		return true
 	}
 	newer = s.known
 	s.latest, s.known = t, true
-	s.tell()
+	s.notify()
 	return newer
 }
 
-// lose notes that Redis has the ticket no more.
-func (r *registry) lose(id ticket.ID) {
+// markMissing notes that Redis has the ticket no more.
+func (r *registry) markMissing(id ticket.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.slots[id]; s != nil && s.known && !s.lost {
-		s.lost = true
-		s.tell()
+	if s := r.slots[id]; s != nil && s.known && !s.missing {
+		s.missing = true
+		s.notify()
 	}
 }
 
-func (s *slot) tell() {
+func (s *slot) notify() {
 	for _, w := range s.waiters {
 		w.changed()
 	}
 }
 
-// settled reports whether t, of the slot's own seq, leaves the slot as it is. Mostly
+// supersedes reports whether t, of the slot's own seq, leaves the slot as it is. Mostly
 // it is the very version that stands there. But a master that fails can take the
 // last change with it, and then seq counts on from before: a scan that was lost,
 // and a confirm in one step, are both 2. Only what was promised stays: a token, or
 // an end.
-func (s *slot) settled(t ticket.Ticket) bool {
+func (s *slot) supersedes(t ticket.Ticket) bool {
 	return s.latest.State == ticket.Confirmed || s.latest.State.Final() || bytes.Equal(t.Tag(), s.latest.Tag())
 }
 
-// repeat has every waiter look again, though seq has not moved.
-func (s *slot) repeat() {
+// notifyRepeat has every waiter look again, though seq has not moved.
+func (s *slot) notifyRepeat() {
 	for _, w := range s.waiters {
-		if b, ok := w.(beater); ok {
+		if b, ok := w.(heartbeater); ok {
 			b.beat()
 		} else {
 			w.changed()
@@ -219,10 +219,10 @@ func (s *slot) repeat() {
 	}
 }
 
-// take returns the tickets that are due for a sweep, at most limit of them, and
+// due returns the tickets that are due for a sweep, at most limit of them, and
 // how long until the next is. What it returns is due again after one interval,
 // or after its deadline.
-func (r *registry) take(limit int, now time.Time) (due []ticket.ID, next time.Duration) {
+func (r *registry) due(limit int, now time.Time) (due []ticket.ID, next time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.queue) > 0 && len(due) < limit {
@@ -240,13 +240,13 @@ func (r *registry) take(limit int, now time.Time) (due []ticket.ID, next time.Du
 	return due, time.Hour
 }
 
-// hurry makes tickets due within the given time, spread over it; nil means all.
-func (r *registry) hurry(ids []ticket.ID, within time.Duration) {
+// scheduleSoon makes tickets due within the given time, spread over it; nil means all.
+func (r *registry) scheduleSoon(ids []ticket.ID, within time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	soon := func(s *slot) {
-		if at := now.Add(spread(within)); at.Before(s.due) {
+		if at := now.Add(randomPart(within)); at.Before(s.due) {
 			s.due = at
 		}
 	}
@@ -263,13 +263,13 @@ func (r *registry) hurry(ids []ticket.ID, within time.Duration) {
 		}
 	}
 	if len(r.queue) > 0 {
-		r.nudge(r.queue[0])
+		r.wakeIfFirst(r.queue[0])
 	}
 }
 
-// beat counts a sweep and reports whether it is a heartbeat, for which the
+// heartbeat counts a sweep and reports whether it is a heartbeat, for which the
 // slot's waiters are then woken.
-func (r *registry) beat(id ticket.ID, every int) {
+func (r *registry) heartbeat(id ticket.ID, every int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.slots[id]
@@ -278,20 +278,20 @@ func (r *registry) beat(id ticket.ID, every int) {
 	}
 	if s.sweeps++; s.sweeps%every == 0 {
 		for _, w := range s.waiters {
-			if b, ok := w.(beater); ok {
+			if b, ok := w.(heartbeater); ok {
 				b.beat()
 			}
 		}
 	}
 }
 
-// beater is a listener that repeats the current view as a heartbeat.
-type beater interface{ beat() }
+// heartbeater is a listener that repeats the current view as a heartbeat.
+type heartbeater interface{ beat() }
 
 // releaseAll takes everybody out.
-func (r *registry) releaseAll(why release) {
+func (r *registry) releaseAll(why reason) {
 	for _, id := range r.ids() {
-		r.releaseOne(id, why)
+		r.releaseTicket(id, why)
 	}
 }
 
@@ -306,34 +306,34 @@ func (r *registry) ids() []ticket.ID {
 	return ids
 }
 
-// releaseOne takes out everybody who waits for the ticket.
-func (r *registry) releaseOne(id ticket.ID, why release) {
+// releaseTicket takes out everybody who waits for the ticket.
+func (r *registry) releaseTicket(id ticket.ID, why reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.slots[id]
 	if s == nil {
 		return
 	}
-	for _, w := range append([]listener(nil), s.waiters...) {
+	for _, w := range append([]waiter(nil), s.waiters...) {
 		r.drop(s, w)
-		w.released(why)
+		w.release(why)
 	}
 }
 
 // jitter is the time to a slot's next sweep: a tenth early at the most, so that
 // pages that came in one storm drift apart.
-func (r *registry) jitter() time.Duration { return r.every - spread(r.every/10) }
+func (r *registry) jitter() time.Duration { return r.every - randomPart(r.every/10) }
 
-// spread is a random part of d.
-func spread(d time.Duration) time.Duration {
+// randomPart is a random part of d.
+func randomPart(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
 	return rand.N(d)
 }
 
-// nudge wakes the sweeper where the slot is now the first.
-func (r *registry) nudge(s *slot) {
+// wakeIfFirst wakes the sweeper where the slot is now the first.
+func (r *registry) wakeIfFirst(s *slot) {
 	if s.index != 0 {
 		return
 	}
@@ -343,25 +343,25 @@ func (r *registry) nudge(s *slot) {
 	}
 }
 
-// queue is a heap of slots by due time (container/heap).
-type queue []*slot
+// dueHeap is a heap of slots by due time (container/heap).
+type dueHeap []*slot
 
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-func (q queue) Swap(i, j int) {
+func (q dueHeap) Len() int           { return len(q) }
+func (q dueHeap) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q dueHeap) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].index, q[j].index = i, j
 }
 
 // Push is for container/heap.
-func (q *queue) Push(x any) {
+func (q *dueHeap) Push(x any) {
 	s := x.(*slot)
 	s.index = len(*q)
 	*q = append(*q, s)
 }
 
 // Pop is for container/heap.
-func (q *queue) Pop() any {
+func (q *dueHeap) Pop() any {
 	old := *q
 	s := old[len(old)-1]
 	old[len(old)-1] = nil

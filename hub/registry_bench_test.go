@@ -12,8 +12,8 @@ import (
 // nobody is a waiter that does nothing.
 type nobody struct{ _ int }
 
-func (*nobody) changed()         {}
-func (*nobody) released(release) {}
+func (*nobody) changed()       {}
+func (*nobody) release(reason) {}
 
 // crowded is a registry in which so many wait.
 func crowded(n int) *registry {

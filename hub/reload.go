@@ -38,7 +38,7 @@ func (h *Hub) Reload(r Reloadable) {
 	case h.switches.soon <- struct{}{}:
 	default:
 	}
-	h.waiters.hurry(nil, 0)
+	h.waiters.scheduleSoon(nil, 0)
 }
 
 // knows reports whether this node has the ticket's client.

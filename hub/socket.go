@@ -33,24 +33,24 @@ const writeLimit = 10 * time.Second
 // written by a second one that lives only while there is something to write, so
 // that a slow page holds up neither the mailbox nor the sweep.
 type socket struct {
-	hub  *Hub
-	id   ticket.ID
-	conn *websocket.Conn // set by start, before anything is written
-	line net.Conn        // below it
-	from [16]byte        // the observed address; zero if it is not known
+	hub     *Hub
+	id      ticket.ID
+	conn    *websocket.Conn // set by start, before anything is written
+	netConn net.Conn        // below it
+	from    [16]byte        // the observed address; zero if it is not known
 
-	mu      sync.Mutex // guards what follows
-	started bool       // upgraded
-	writing bool       // a writer is at work
-	pending bool       // there may be something to write
-	repeat  bool       // a heartbeat is due
-	out     bool       // released, for the reason why
-	token   bool       // the view last written had one; owned by the writer
-	why     release
+	mu          sync.Mutex // guards what follows
+	started     bool       // upgraded
+	writing     bool       // a writer is at work
+	pending     bool       // there may be something to write
+	repeat      bool       // a heartbeat is due
+	wasReleased bool       // released, for the reason why
+	token       bool       // the view last written had one; owned by the writer
+	why         reason
 
 	sent int64 // seq last written; owned by the writer
 
-	flood // owned by the reader
+	pingLimit // owned by the reader
 }
 
 // Socket attaches a page to its ticket and upgrades the connection. It returns
@@ -58,8 +58,8 @@ type socket struct {
 // buffers go free; an error is a refusal before the upgrade, still to be
 // answered.
 func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from Browser) error {
-	if err := h.accepts(); err != nil {
-		return h.refuse(r.Context(), id, from, err)
+	if err := h.acceptsWaiters(); err != nil {
+		return h.refuseBusy(r.Context(), id, from, err)
 	}
 	// A copy: the id is a part of the request's text, which would stay with it.
 	id = ticket.ID(strings.Clone(string(id)))
@@ -68,11 +68,11 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 		s.from = from.Addr.As16()
 	}
 	if err := h.waiters.add(id, s); err != nil {
-		return h.refuse(r.Context(), id, from, err)
+		return h.refuseBusy(r.Context(), id, from, err)
 	}
 	t, err := h.attach(r.Context(), id)
 	if err == nil {
-		err = from.Admit(t)
+		err = from.Authorize(t)
 	}
 	if err != nil {
 		h.waiters.remove(id, s)
@@ -83,7 +83,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 		Subprotocols:       []string{Protocol},
 		InsecureSkipVerify: true, // the origin was checked by from.Admit, against the client's list
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     s.pinged,
+		OnPingReceived:     s.onPing,
 	})
 	if err != nil {
 		// Accept has answered. The handshake was checked before; what is left
@@ -99,11 +99,11 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 
 func (s *socket) start(conn *websocket.Conn, line net.Conn) {
 	s.mu.Lock()
-	s.conn, s.line, s.started, s.pending = conn, line, true, true
-	s.kick()
+	s.conn, s.netConn, s.started, s.pending = conn, line, true, true
+	s.startWriter()
 	s.mu.Unlock()
-	s.hub.Meter.Began(BySocket)
-	s.hub.work.Go(s.read)
+	s.hub.Meter.WaitStarted(TransportSocket)
+	s.hub.wg.Go(s.read)
 }
 
 // changed is for the registry.
@@ -111,7 +111,7 @@ func (s *socket) changed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending = true
-	s.kick()
+	s.startWriter()
 }
 
 // beat is for the registry.
@@ -119,23 +119,23 @@ func (s *socket) beat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending, s.repeat = true, true
-	s.kick()
+	s.startWriter()
 }
 
-// released is for the registry.
-func (s *socket) released(why release) {
+// release is for the registry.
+func (s *socket) release(why reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending, s.out, s.why = true, true, why
-	s.kick()
+	s.pending, s.wasReleased, s.why = true, true, why
+	s.startWriter()
 }
 
-// kick starts a writer where none is at work. Mail that comes before the
+// startWriter starts a writer where none is at work. Mail that comes before the
 // upgrade is finished waits for start.
-func (s *socket) kick() {
+func (s *socket) startWriter() {
 	if s.started && !s.writing {
 		s.writing = true
-		s.hub.work.Go(s.write)
+		s.hub.wg.Go(s.write)
 	}
 }
 
@@ -148,26 +148,26 @@ func (s *socket) write() {
 			s.mu.Unlock()
 			return
 		}
-		repeat, out, why := s.repeat, s.out, s.why
+		repeat, out, why := s.repeat, s.wasReleased, s.why
 		s.pending, s.repeat = false, false
 		s.mu.Unlock()
 		if out {
-			s.farewell(why)
+			s.closeReleased(why)
 			continue
 		}
-		s.show(repeat)
+		s.writeView(repeat)
 	}
 }
 
-// show writes the current view where it is news, or as a heartbeat.
-func (s *socket) show(repeat bool) {
+// writeView writes the current view where it is news, or as a heartbeat.
+func (s *socket) writeView(repeat bool) {
 	t, known, lost := s.hub.waiters.latest(s.id)
 	if !known || !lost && t.Seq <= s.sent && !repeat {
 		return
 	}
 	v, err := s.hub.view(t)
 	if lost {
-		v, err = forgotten(t), nil
+		v, err = expiredView(t), nil
 	}
 	if err != nil {
 		s.hub.Log.Error("socket", "ticket", s.id, "error", err)
@@ -190,12 +190,12 @@ func (s *socket) show(repeat bool) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			why = EndedSlow
 		}
-		s.over(why)
+		s.unregister(why)
 		s.conn.CloseNow() // the reader notices and leaves
 		return
 	}
 	if !lost {
-		s.hub.delivered(BySocket, how(s.sent, t.Seq, s.token == (v.Token != "")), t, s.addr())
+		s.hub.delivered(TransportSocket, deliveryKind(s.sent, t.Seq, s.token == (v.Token != "")), t, s.addr())
 	}
 	s.sent, s.token = v.Seq, v.Token != ""
 	if v.State.Final() {
@@ -218,18 +218,18 @@ func (s *socket) send(text []byte) error {
 	default:
 		frame = binary.BigEndian.AppendUint64(append(frame, finalText, length64), uint64(n))
 	}
-	if err := s.line.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+	if err := s.netConn.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
 		return err
 	}
-	if _, err := s.line.Write(append(frame, text...)); err != nil {
+	if _, err := s.netConn.Write(append(frame, text...)); err != nil {
 		return err
 	}
-	return s.line.SetWriteDeadline(time.Time{})
+	return s.netConn.SetWriteDeadline(time.Time{})
 }
 
-// how a view goes to a socket that has been shown the version sent; 0 for none. same
+// deliveryKind a view goes to a socket that has been shown the version sent; 0 for none. same
 // is false where one of the two has a token, for a seq can come twice (slot.settled).
-func how(sent, seq int64, same bool) Delivery {
+func deliveryKind(sent, seq int64, same bool) Delivery {
 	switch {
 	case sent == 0:
 		return Resumed
@@ -239,16 +239,16 @@ func how(sent, seq int64, same bool) Delivery {
 	return Pushed
 }
 
-// over takes the socket out of the registry. Whoever takes it out says why.
-func (s *socket) over(why string) {
+// unregister takes the socket out of the registry. Whoever takes it out says why.
+func (s *socket) unregister(why string) {
 	if s.hub.waiters.remove(s.id, s) {
-		s.hub.Meter.Ended(BySocket, why)
+		s.hub.Meter.WaitEnded(TransportSocket, why)
 	}
 }
 
-// farewell closes a socket that was taken out of the registry.
-func (s *socket) farewell(why release) {
-	s.hub.Meter.Ended(BySocket, endings[why])
+// closeReleased closes a socket that was taken out of the registry.
+func (s *socket) closeReleased(why reason) {
+	s.hub.Meter.WaitEnded(TransportSocket, endings[why])
 	switch why {
 	case replaced:
 		s.close(closeReplaced, "replaced by a newer waiter")
@@ -267,7 +267,7 @@ func (s *socket) farewell(why release) {
 
 // close says goodbye and waits a few seconds for the page's.
 func (s *socket) close(code websocket.StatusCode, reason string) {
-	s.over(closings[code])
+	s.unregister(closeReasons[code])
 	if err := s.conn.Close(code, reason); err != nil {
 		s.hub.Log.Debug("socket close", "ticket", s.id, "error", err)
 	}
@@ -281,16 +281,16 @@ func (s *socket) read() {
 	for {
 		kind, text, err := s.conn.Read(context.Background())
 		if err != nil {
-			s.over(endOf(err))
+			s.unregister(readErrorReason(err))
 			return
 		}
 		if now := time.Now(); now.Sub(window) > messageWindow*time.Second {
 			window, count = now, 0
 		}
 		if count++; kind != websocket.MessageText || count > maxMessages {
-			s.over(EndedPolicy)
-			s.hub.work.Go(func() { s.close(closePolicy, "text only, at most 20 messages a minute") })
-			s.drain()
+			s.unregister(EndedPolicy)
+			s.hub.wg.Go(func() { s.close(closePolicy, "text only, at most 20 messages a minute") })
+			s.discard()
 			return
 		}
 		if seq, ok := ackOf(text); ok {
@@ -299,8 +299,8 @@ func (s *socket) read() {
 	}
 }
 
-// drain reads on until the close handshake is through.
-func (s *socket) drain() {
+// discard reads on until the close handshake is through.
+func (s *socket) discard() {
 	for {
 		if _, _, err := s.conn.Read(context.Background()); err != nil {
 			return
@@ -311,9 +311,9 @@ func (s *socket) drain() {
 // ack passes an ack on. A failed one is not answered: the heartbeat repeats the
 // view, and the page acks again.
 func (s *socket) ack(seq int64) {
-	ctx, cancel := context.WithTimeout(s.hub.life, writeLimit)
+	ctx, cancel := context.WithTimeout(s.hub.ctx, writeLimit)
 	defer cancel()
-	from := Browser{Addr: s.addr(), Admit: func(ticket.Ticket) error { return nil }} // admitted at the upgrade
+	from := Browser{Addr: s.addr(), Authorize: func(ticket.Ticket) error { return nil }} // admitted at the upgrade
 	if err := s.hub.Ack(ctx, s.id, seq, from); err != nil {
 		s.hub.Log.Debug("ack refused", "ticket", s.id, "seq", seq, "error", err)
 	}
@@ -357,5 +357,5 @@ func (w *smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if _, err := reader.Peek(len(early)); err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
-	return &rationed{Conn: conn}, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, writeBuffer)), nil
+	return &limitedConn{Conn: conn}, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, writeBuffer)), nil
 }

@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// ear lets a test stand between Redis and the node's mailbox.
-type ear struct {
+// mailboxSpy lets a test stand between Redis and the node's mailbox.
+type mailboxSpy struct {
 	hub.Mailbox
 	lag  time.Duration // of proofs
 	mu   sync.Mutex
@@ -37,7 +37,7 @@ type ear struct {
 	subs int                               // how often the subscription stood
 }
 
-func (e *ear) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
+func (e *mailboxSpy) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
 	return e.Mailbox.Listen(ctx, node, func() {
 		e.mu.Lock()
 		e.subs++
@@ -55,31 +55,31 @@ func (e *ear) Listen(ctx context.Context, node string, subscribed func(), mail f
 	})
 }
 
-// Prove takes a moment, as with every Redis: a proof is not heard on the very tick
+// Probe takes a moment, as with every Redis: a proof is not heard on the very tick
 // on which it was sent, and looked at.
-func (e *ear) Prove(ctx context.Context, node, nonce string) (masters int, err error) {
+func (e *mailboxSpy) Probe(ctx context.Context, node, nonce string) (masters int, err error) {
 	time.Sleep(e.lag)
-	return e.Mailbox.Prove(ctx, node, nonce)
+	return e.Mailbox.Probe(ctx, node, nonce)
 }
 
-func (e *ear) set(mail func(next func([]byte), m []byte)) {
+func (e *mailboxSpy) set(mail func(next func([]byte), m []byte)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.mail = mail
 }
 
-func (e *ear) subscriptions() int {
+func (e *mailboxSpy) subscriptions() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.subs
 }
 
-// stand is one node within the test.
-type stand struct {
+// testNode is one node within the test.
+type testNode struct {
 	*hub.Hub
-	ear    *ear
+	ear    *mailboxSpy
 	client *ticket.Client
-	door   *hubtest.Door
+	door   *hubtest.PipeListener
 }
 
 type options struct {
@@ -89,7 +89,7 @@ type options struct {
 	tweak func(*hub.Config)         // last word on the configuration
 }
 
-func start(t testing.TB, o options) *stand {
+func start(t testing.TB, o options) *testNode {
 	t.Helper()
 	if o.url == "" {
 		o.url = redisstore.Embedded
@@ -99,7 +99,7 @@ func start(t testing.TB, o options) *stand {
 		t.Fatal(err)
 	}
 	keys := newNodeKeys(t)
-	s := &stand{ear: &ear{Mailbox: store, lag: o.lag}, client: &ticket.Client{ID: "demo"}}
+	s := &testNode{ear: &mailboxSpy{Mailbox: store, lag: o.lag}, client: &ticket.Client{ID: "demo"}}
 	c := hub.Config{Store: store, Mailbox: s.ear, Reloadable: hub.Reloadable{Keys: keys.ring, Signer: keys.signer}, Issuer: "http://login.test",
 		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute, MaxWaiters: 10000}
 	if o.wrap != nil {
@@ -123,7 +123,7 @@ func start(t testing.TB, o options) *stand {
 
 // serve gives the node an HTTP door for sockets: any path is a ticket's id. The
 // connections are pipes, so that it works in a bubble of testing/synctest too.
-func (s *stand) serve(t testing.TB) {
+func (s *testNode) serve(t testing.TB) {
 	s.door = hubtest.NewDoor()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Socket(w, r, ticket.ID(r.URL.Path[1:]), anybody); err != nil {
@@ -139,7 +139,7 @@ func (s *stand) serve(t testing.TB) {
 }
 
 // dial opens a page's socket through the door.
-func (s *stand) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error) {
+func (s *testNode) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error) {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.door.Dial(ctx) }, DisableKeepAlives: true}
 	conn, resp, err := websocket.Dial(ctx, "ws://door/"+string(id), &websocket.DialOptions{
 		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: transport}})
@@ -147,11 +147,11 @@ func (s *stand) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error)
 }
 
 // anybody is a browser that is always admitted.
-var anybody = hub.Browser{Admit: func(ticket.Ticket) error { return nil }}
+var anybody = hub.Browser{Authorize: func(ticket.Ticket) error { return nil }}
 
-func (s *stand) make(t testing.TB) ticket.ID {
+func (s *testNode) make(t testing.TB) ticket.ID {
 	t.Helper()
-	m, err := s.Make(context.Background(), ticket.Request{Client: s.client})
+	m, err := s.Create(context.Background(), ticket.Request{Client: s.client})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +159,8 @@ func (s *stand) make(t testing.TB) ticket.ID {
 }
 
 // call is a phone's call of that user.
-func (s *stand) call(id ticket.ID, name string) hub.Call {
-	return hub.Call{Ticket: id, Admit: anybody.Admit,
+func (s *testNode) call(id ticket.ID, name string) hub.PhoneCall {
+	return hub.PhoneCall{Ticket: id, Authorize: anybody.Authorize,
 		Client: func(string) *ticket.Client { return s.client },
 		Exchange: func(context.Context) (ticket.Identity, error) {
 			return ticket.Identity{Provider: "sandbox", Subject: name}, nil

@@ -28,9 +28,9 @@ const (
 // asks Redis how the ticket stands.
 func (h *Hub) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		ids, next := h.waiters.take(sweepBatch, time.Now())
+		ids, next := h.waiters.due(sweepBatch, time.Now())
 		if len(ids) > 0 {
-			h.sweepSome(ctx, ids)
+			h.resyncBatch(ctx, ids)
 		}
 		if next <= 0 {
 			continue
@@ -40,15 +40,15 @@ func (h *Hub) sweep(ctx context.Context) {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-h.waiters.wake:
-			rest(ctx, sweepPause)
+			sleepCtx(ctx, sweepPause)
 		}
 		timer.Stop()
 	}
 }
 
-// sweepSome attaches these tickets, writes down deadlines that have passed, and
+// resyncBatch attaches these tickets, writes down deadlines that have passed, and
 // puts what it learns into the slots.
-func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
+func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 	found, err := h.Store.Attach(ctx, h.node, ids...)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -56,7 +56,7 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 				h.Meter.Resynced(FoundUnknown)
 			}
 			h.Log.Debug("sweep put off", "tickets", len(ids), "error", err)
-			h.waiters.hurry(ids, retrySweep)
+			h.waiters.scheduleSoon(ids, retrySweep)
 		}
 		return
 	}
@@ -65,15 +65,15 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 		t, err := h.open(id, found[i].Sealed, InRecord)
 		switch {
 		case errors.Is(err, ticket.ErrUnknownKey), err == nil && !h.current.Load().knows(t.Client):
-			h.waiters.releaseOne(id, unknown)
+			h.waiters.releaseTicket(id, unknown)
 			h.Meter.Resynced(FoundRefused)
 		case err != nil:
-			h.missing(id, err, found[i].Now)
-			h.Meter.Resynced(missed(err))
-		case t.Due(found[i].Now):
+			h.handleMissing(id, err, found[i].Now)
+			h.Meter.Resynced(findingOf(err))
+		case t.Overdue(found[i].Now):
 			if err := overdue.add(h, t); err != nil {
 				h.Log.Error("an expired ticket cannot be recorded", "ticket", id, "error", err)
-				h.waiters.hurry([]ticket.ID{id}, retrySweep)
+				h.waiters.scheduleSoon([]ticket.ID{id}, retrySweep)
 				continue
 			}
 			h.Meter.Resynced(FoundExpired)
@@ -82,51 +82,51 @@ func (h *Hub) sweepSome(ctx context.Context, ids []ticket.ID) {
 			if h.waiters.apply(t, found[i].Now) {
 				what = FoundNewer
 			}
-			if h.behind(t, found[i].Now) {
+			if h.storeRolledBack(t, found[i].Now) {
 				what = FoundBehind
 			}
 			h.Meter.Resynced(what)
 			if what != FoundNewer { // its page has just been shown it
-				h.waiters.beat(id, h.beats)
+				h.waiters.heartbeat(id, h.sweepsPerHeartbeat)
 			}
 		}
 	}
 	h.expire(ctx, overdue)
 }
 
-// missed is the finding of a ticket that could not be opened.
-func missed(err error) string {
+// findingOf is the finding of a ticket that could not be opened.
+func findingOf(err error) string {
 	if errors.Is(err, ticket.ErrNotFound) {
 		return FoundMissing
 	}
 	return FoundRefused
 }
 
-// missing is a waiting ticket whose record is gone (a Redis that came back
+// handleMissing is a waiting ticket whose record is gone (a Redis that came back
 // empty, a tombstone dropped) or not ours. The page hears expired and makes a
 // new one. A forged record does not close a page before its time.
-func (h *Hub) missing(id ticket.ID, err error, now time.Time) {
+func (h *Hub) handleMissing(id ticket.ID, err error, now time.Time) {
 	if errors.Is(err, ticket.ErrUnknownKey) {
-		h.waiters.releaseOne(id, unknown) // another node can read it
+		h.waiters.releaseTicket(id, unknown) // another node can read it
 		return
 	}
 	t, known, _ := h.waiters.latest(id)
 	if errors.Is(err, ticket.ErrNotFound) || known && !now.Before(t.Deadline) {
-		h.waiters.lose(id)
+		h.waiters.markMissing(id)
 	}
 }
 
-// behind notices a Redis that fell back behind what this node has verified (a
+// storeRolledBack notices a Redis that fell back behind what this node has verified (a
 // failover that lost writes), or went on from there: such a ticket ends with its
 // deadline here, or when it has ended there, for Redis will not tell.
-func (h *Hub) behind(t ticket.Ticket, now time.Time) bool {
+func (h *Hub) storeRolledBack(t ticket.Ticket, now time.Time) bool {
 	latest, known, _ := h.waiters.latest(t.ID)
 	over := t.State.Final() && !latest.State.Final()
 	if !known || latest.Seq < t.Seq || latest.Seq == t.Seq && !over {
 		return false
 	}
-	if over || latest.Due(now) {
-		h.waiters.lose(t.ID)
+	if over || latest.Overdue(now) {
+		h.waiters.markMissing(t.ID)
 	}
 	return true
 }
@@ -140,7 +140,7 @@ type expiries struct {
 
 // add seals the change of one ticket and reserves its line in the audit.
 func (e *expiries) add(h *Hub, t ticket.Ticket) error {
-	c, err := h.seal(t, t.Lapsed(), h.node)
+	c, err := h.seal(t, t.Expire(), h.node)
 	if err != nil {
 		return err
 	}
@@ -166,21 +166,21 @@ func (h *Hub) expire(ctx context.Context, e expiries) {
 	defer e.release()
 	outcomes, err := h.Store.Change(ctx, e.changes...)
 	if err != nil {
-		h.waiters.hurry(e.ids, retrySweep)
+		h.waiters.scheduleSoon(e.ids, retrySweep)
 		return
 	}
 	for i, out := range outcomes {
-		found := out.Found
+		found := out.Stored
 		if out.Done {
 			found.Sealed = e.changes[i].Sealed
 		}
-		t, now, err := h.settle(ctx, e.ids[i], found, h.node)
+		t, now, err := h.openAndExpire(ctx, e.ids[i], found, h.node)
 		if errors.Is(err, ErrAuditStalled) {
-			h.waiters.hurry(e.ids[i:i+1], retrySweep)
+			h.waiters.scheduleSoon(e.ids[i:i+1], retrySweep)
 			continue
 		}
 		if err != nil {
-			h.missing(e.ids[i], err, found.Now)
+			h.handleMissing(e.ids[i], err, found.Now)
 			continue
 		}
 		if out.Done {

@@ -38,15 +38,15 @@ const (
 	maxWord = 64 // bytes; longer is none of ours
 )
 
-// Switchboard is where all nodes find their clients' words: package redisstore.
-type Switchboard interface {
+// KillSwitchStore is where all nodes find their clients' words: package redisstore.
+type KillSwitchStore interface {
 	// Switches is what stands there of each client, in their order; "" for nothing.
 	Switches(ctx context.Context, clients []string) ([]string, error)
 	// Switch writes a client's word. One that is written and may yet be lost is
 	// ticket.ErrNotLasting.
 	Switch(ctx context.Context, client, word string) error
-	// Restore writes a client's word where what stands there is still was.
-	Restore(ctx context.Context, client, was, word string) (bool, error)
+	// CompareAndSet writes a client's word where what stands there is still was.
+	CompareAndSet(ctx context.Context, client, was, word string) (bool, error)
 }
 
 // How often the switchboard is read; sooner where it has never been.
@@ -55,11 +55,11 @@ const (
 	switchesFirst = 250 * time.Millisecond
 )
 
-// switches is what this node knows of the switchboard. What it has once read
+// killSwitch is what this node knows of the switchboard. What it has once read
 // holds until it reads something else: a Redis that does not answer switches
 // nobody on or off.
-type switches struct {
-	turn sync.Mutex        // one read or write at a time, so that none is undone by an older one
+type killSwitch struct {
+	opMu sync.Mutex        // one read or write at a time, so that none is undone by an older one
 	on   map[string]string // guarded by turn: the last "on" that was read, by client
 
 	soon chan struct{} // capacity 1: clients have come, read at once
@@ -95,34 +95,34 @@ func (h *Hub) Switch(ctx context.Context, client string, on bool, operator netip
 	if err != nil {
 		return err
 	}
-	h.switches.turn.Lock()
-	defer h.switches.turn.Unlock()
+	h.switches.opMu.Lock()
+	defer h.switches.opMu.Unlock()
 	word := wordOff
 	if on {
 		word = wordOn + rand.Text()
 	}
 	err = h.Switches.Switch(ctx, client, word)
-	if err != nil && !errors.Is(err, ticket.ErrNotLasting) {
+	if err != nil && !errors.Is(err, ticket.ErrNotReplicated) {
 		return err
 	}
 	return errors.Join(err, h.readSwitches(ctx))
 }
 
-// follow keeps reading the switchboard.
-func (h *Hub) follow(ctx context.Context) {
+// pollSwitches keeps reading the switchboard.
+func (h *Hub) pollSwitches(ctx context.Context) {
 	if h.Switches == nil {
 		return
 	}
 	for failed := false; ctx.Err() == nil; {
-		h.switches.turn.Lock()
+		h.switches.opMu.Lock()
 		err := h.readSwitches(ctx)
-		h.switches.turn.Unlock()
+		h.switches.opMu.Unlock()
 		if err != nil && !failed && ctx.Err() == nil {
 			h.Log.Warn("the switchboard cannot be read or written; what was last read holds", "error", err)
 		}
 		failed = err != nil
 		pause := switchesEvery
-		if !h.switches.read() {
+		if !h.switches.loaded() {
 			pause = switchesFirst
 		}
 		due := time.NewTimer(pause)
@@ -135,7 +135,7 @@ func (h *Hub) follow(ctx context.Context) {
 	}
 }
 
-func (s *switches) read() bool {
+func (s *killSwitch) loaded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.known != nil
@@ -153,7 +153,7 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 	h.switches.mu.Lock()
 	was := h.switches.off
 	h.switches.mu.Unlock()
-	now, lost := h.switches.judge(current.Clients, words, was)
+	now, lost := h.switches.resolve(current.Clients, words, was)
 	h.switches.mu.Lock()
 	h.switches.off, h.switches.known = now, current.known
 	h.switches.mu.Unlock()
@@ -166,7 +166,7 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 		h.waiters.releaseClients(now)
 	}
 	for client, word := range lost {
-		written, e := h.Switches.Restore(ctx, client, word, wordOff)
+		written, e := h.Switches.CompareAndSet(ctx, client, word, wordOff)
 		if written {
 			h.Log.Warn("Redis had lost that this QR login is switched off; it is written again", "client", client)
 		}
@@ -175,9 +175,9 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 	return err
 }
 
-// judge says which clients are off, and for which of them Redis must be told so
+// resolve says which clients are off, and for which of them Redis must be told so
 // again, with what it says now.
-func (s *switches) judge(clients, words []string, was map[string]bool) (off map[string]bool, lost map[string]string) {
+func (s *killSwitch) resolve(clients, words []string, was map[string]bool) (off map[string]bool, lost map[string]string) {
 	off, lost = map[string]bool{}, map[string]string{}
 	if s.on == nil {
 		s.on = map[string]string{}
@@ -206,9 +206,9 @@ func (r *registry) releaseClients(clients map[string]bool) {
 		if !s.known || !clients[s.latest.Client] {
 			continue
 		}
-		for _, w := range append([]listener(nil), s.waiters...) {
+		for _, w := range append([]waiter(nil), s.waiters...) {
 			r.drop(s, w)
-			w.released(switchedOff)
+			w.release(switchedOff)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestUnreadable_PagesGoElsewhere(t *testing.T) {
 				hubtest.Eventually(t, soon, "both wait", func() bool { return s.Waiting() == 2 })
 				redis.Client.HSet(ctx, "loginhub:{"+string(id)+"}", "rec", record)
 				if published {
-					redis.Client.Publish(ctx, "loginhub:mail:"+s.Node(), ticket.Mail(id, []byte(record)))
+					redis.Client.Publish(ctx, "loginhub:mail:"+s.Node(), ticket.EncodeUpdate(id, []byte(record)))
 				} else {
 					redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
 				}

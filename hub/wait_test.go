@@ -177,7 +177,7 @@ func TestAConfirmedViewIsRepeatedUntilItIsAcknowledged(t *testing.T) {
 // back from, and never 1011; by poll the error that is 503.
 func TestANodeThatLacksATicketsKeySendsItsPageToAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		others, err := token.NewSigner([]token.Master{token.NewMaster()})
+		others, err := token.NewSigner([]token.MasterKey{token.NewMasterKey()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ type TokenStore interface {
 	Save(ctx context.Context, name string, value []byte, life time.Duration) error
 	// SetNX returns true for the first of all nodes that sets the name, until
 	// life is over.
-	Claim(ctx context.Context, name string, life time.Duration) (bool, error)
+	SetNX(ctx context.Context, name string, life time.Duration) (bool, error)
 }
 
 const (
@@ -172,7 +172,7 @@ func (t *Tokens) renew(ctx context.Context, held grant, stale string) (grant, er
 	if shared.usable(t.store.Now(), stale) {
 		held = shared
 	}
-	first, err := t.store.Claim(ctx, t.claim(stale), claimLife)
+	first, err := t.store.SetNX(ctx, t.claim(stale), claimLife)
 	if err != nil {
 		return grant{}, t.call().unavailable("no access_token: store", err)
 	}

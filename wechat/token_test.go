@@ -54,7 +54,7 @@ func (s *memTokenStore) Save(_ context.Context, name string, value []byte, life 
 	return s.broken
 }
 
-func (s *memTokenStore) Claim(_ context.Context, name string, life time.Duration) (bool, error) {
+func (s *memTokenStore) SetNX(_ context.Context, name string, life time.Duration) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now.Before(s.ends[name]) {

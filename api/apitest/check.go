@@ -24,14 +24,14 @@ type Exchange struct {
 }
 
 // Check holds an exchange to the contract, and notes that its answer was seen.
-func (c *Contract) Check(x Exchange) error {
+func (c *Spec) Check(x Exchange) error {
 	if err := c.check(x); err != nil {
 		return fmt.Errorf("%s %s answers %d: %w", x.Method, x.Path, x.Status, err)
 	}
 	return nil
 }
 
-func (c *Contract) check(x Exchange) error {
+func (c *Spec) check(x Exchange) error {
 	route, path := c.find(x.Method, x.Path)
 	code, err := x.code()
 	if err != nil {
@@ -74,9 +74,9 @@ func name(r *Route, status int, code string) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s %d %s", r.Method, r.Path, status, code))
 }
 
-// Unseen are the documented answers, with their codes, that no checked exchange
+// Uncovered are the documented answers, with their codes, that no checked exchange
 // has had, like "GET /docs 429 rate_limited".
-func (c *Contract) Unseen() (all []string) {
+func (c *Spec) Uncovered() (all []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.Routes {
@@ -96,13 +96,13 @@ func (c *Contract) Unseen() (all []string) {
 }
 
 // CheckView holds a socket's message to the contract.
-func (c *Contract) CheckView(text []byte) error {
+func (c *Spec) CheckView(text []byte) error {
 	return valid(map[string]*jsonschema.Schema{"application/json": c.view}, "application/json", text)
 }
 
 // find gives the route of a request; path reports whether other methods of its
 // path are documented.
-func (c *Contract) find(method, path string) (route *Route, known bool) {
+func (c *Spec) find(method, path string) (route *Route, known bool) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
@@ -162,8 +162,8 @@ func (x Exchange) code() (string, error) {
 	return "", fmt.Errorf("an error as %q without its code: %.200s", kind, x.Body)
 }
 
-// telling are the headers that no answer may have unless its contract says so.
-var telling = []string{"Retry-After", "WWW-Authenticate", "Location"}
+// shapeError are the headers that no answer may have unless its contract says so.
+var shapeError = []string{"Retry-After", "WWW-Authenticate", "Location"}
 
 func (a *Answer) heads(h http.Header) error {
 	for name, want := range a.headers {
@@ -177,7 +177,7 @@ func (a *Answer) heads(h http.Header) error {
 			}
 		}
 	}
-	for _, name := range telling {
+	for _, name := range shapeError {
 		if _, ok := a.headers[name]; !ok && h.Get(name) != "" {
 			return fmt.Errorf("undocumented %s: %s", name, h.Get(name))
 		}

@@ -15,9 +15,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Contract is the document, ready to hold answers to. It is safe for concurrent
+// Spec is the document, ready to hold answers to. It is safe for concurrent
 // use.
-type Contract struct {
+type Spec struct {
 	Document any // as JSON decodes it
 	Routes   []*Route
 	view     *jsonschema.Schema
@@ -51,7 +51,7 @@ type header struct {
 const place = "https://hub.test/openapi.json"
 
 // Load reads the document.
-func Load(file string) (*Contract, error) {
+func Load(file string) (*Spec, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
@@ -63,7 +63,7 @@ func Load(file string) (*Contract, error) {
 	if text, err = json.Marshal(raw); err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
 	}
-	c := &Contract{seen: map[string]bool{}}
+	c := &Spec{seen: map[string]bool{}}
 	if c.Document, err = jsonschema.UnmarshalJSON(strings.NewReader(string(text))); err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
 	}

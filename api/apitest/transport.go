@@ -11,7 +11,7 @@ import (
 // contract; report is told of each that breaks it, in the goroutine of the
 // request, which gets its answer all the same. Answers of a proxy on the way are
 // nobody's, and those that skip names, are not looked at.
-func (c *Contract) Transport(next http.RoundTripper, skip func(*http.Request) bool, report func(error)) http.RoundTripper {
+func (c *Spec) Transport(next http.RoundTripper, skip func(*http.Request) bool, report func(error)) http.RoundTripper {
 	return transport(func(r *http.Request) (*http.Response, error) {
 		x := Exchange{Method: r.Method, Path: r.URL.EscapedPath(), Kind: r.Header.Get("Content-Type")}
 		if r.GetBody != nil {
@@ -40,7 +40,7 @@ func (c *Contract) Transport(next http.RoundTripper, skip func(*http.Request) bo
 			}
 			answer.Body = io.NopCloser(bytes.NewReader(x.Body))
 		}
-		if err := c.Check(x); err != nil && !x.foreign() {
+		if err := c.Check(x); err != nil && !x.fromOtherHost() {
 			report(err)
 		}
 		return answer, nil
@@ -52,7 +52,7 @@ type transport func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
-// foreign reports whether nginx has answered by itself.
-func (x Exchange) foreign() bool {
+// fromOtherHost reports whether nginx has answered by itself.
+func (x Exchange) fromOtherHost() bool {
 	return strings.HasPrefix(x.Header.Get("Server"), "nginx") && bytes.Contains(x.Body, []byte("<center>nginx"))
 }

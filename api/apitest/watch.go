@@ -6,10 +6,10 @@ import (
 	"net/http"
 )
 
-// Watch stands around a hub's handler and holds every exchange to the contract;
+// Middleware stands around a hub's handler and holds every exchange to the contract;
 // report is told of each that breaks it, in the goroutine of the request. Answers of
 // a proxy on the way are not looked at.
-func (c *Contract) Watch(next http.Handler, report func(error)) http.Handler {
+func (c *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var request bytes.Buffer
 		watched := &writer{ResponseWriter: w}
@@ -27,7 +27,7 @@ func (c *Contract) Watch(next http.Handler, report func(error)) http.Handler {
 		if x.Status == 0 {
 			return // the connection was cut before an answer
 		}
-		if err := c.Check(x); err != nil && !x.foreign() {
+		if err := c.Check(x); err != nil && !x.fromOtherHost() {
 			report(err)
 		}
 	})

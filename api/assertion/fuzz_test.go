@@ -80,13 +80,13 @@ func FuzzVerify(f *testing.F) {
 
 	f.Fuzz(func(t *testing.T, text, head, claims string) {
 		clear(m.used)
-		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("%q, which nobody signed: %v", text, err)
 		}
 		text = signedBy(key, head, claims)
 		c, err := v.Verify(t.Context(), text, ticket)
 		if err != nil {
-			if !errors.Is(err, assertion.ErrRefused) || len(m.used) > 0 || head == plainHead && claims == good {
+			if !errors.Is(err, assertion.ErrInvalid) || len(m.used) > 0 || head == plainHead && claims == good {
 				t.Errorf("%s.%s: %v, %d names spent", head, claims, err, len(m.used))
 			}
 			return
@@ -94,7 +94,7 @@ func FuzzVerify(f *testing.F) {
 		if why := wrong(head, claims, c); why != "" {
 			t.Errorf("accepted: %s: %s.%s: %+v", why, head, claims, c)
 		}
-		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("accepted twice: %s.%s: %v", head, claims, err)
 		}
 	})

@@ -21,9 +21,9 @@ const (
 	freshFor = 5 * time.Minute
 	// staleFor is how long keys are used while they cannot be fetched.
 	staleFor = time.Hour
-	// pause is the least time between two fetches: unknown kids are for
+	// minRefetch is the least time between two fetches: unknown kids are for
 	// everybody to send.
-	pause = 10 * time.Second
+	minRefetch = 10 * time.Second
 )
 
 // ErrKeys is a JWKS that cannot be had; ErrConfig one that is not there or no
@@ -35,10 +35,10 @@ var (
 
 // keys is the company's JWKS, cached.
 type keys struct {
-	url    string
-	client *http.Client
-	held   atomic.Pointer[keySet] // what was fetched last; nil before
-	turn   chan struct{}          // held by the one who fetches
+	url       string
+	client    *http.Client
+	current   atomic.Pointer[keySet] // what was fetched last; nil before
+	fetchLock chan struct{}          // held by the one who fetches
 
 	// Owned by the holder of turn. Monotonic, as keySet's: a jump of the clock is
 	// no reason to fetch.
@@ -67,7 +67,7 @@ func CheckURL(text string) error {
 }
 
 func newKeys(url string) *keys {
-	return &keys{url: url, turn: make(chan struct{}, 1), client: &http.Client{
+	return &keys{url: url, fetchLock: make(chan struct{}, 1), client: &http.Client{
 		Timeout:       fetchLimit,
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -78,20 +78,20 @@ func newKeys(url string) *keys {
 // fresh ones are at hand it waits for nobody: unknown kids, which everybody can
 // send, and a slow company must not hold up those who are known.
 func (k *keys) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
-	if found := k.held.Load().fresh(kid); len(found) > 0 {
+	if found := k.current.Load().fresh(kid); len(found) > 0 {
 		return found, nil
 	}
 	select {
-	case k.turn <- struct{}{}:
-		defer func() { <-k.turn }()
+	case k.fetchLock <- struct{}{}:
+		defer func() { <-k.fetchLock }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrKeys, ctx.Err())
 	}
 	// Not again within the pause: who had the turn before has fetched them.
-	if k.tried.IsZero() || time.Since(k.tried) >= pause {
+	if k.tried.IsZero() || time.Since(k.tried) >= minRefetch {
 		k.fetch(ctx)
 	}
-	held := k.held.Load()
+	held := k.current.Load()
 	found := held.usable(kid)
 	if k.failure != nil && (held == nil || time.Since(held.fetched) > staleFor || len(found) == 0) {
 		return nil, k.failure
@@ -131,7 +131,7 @@ func (k *keys) fetch(ctx context.Context) {
 	k.tried = time.Now()
 	found, err := k.get(ctx)
 	if err == nil {
-		k.held.Store(&keySet{found, k.tried})
+		k.current.Store(&keySet{found, k.tried})
 		if len(found) == 0 {
 			err = fmt.Errorf("%w: no usable key in the set; it needs a public key for signatures: EC P-256, Ed25519, or RSA of %d bits or more", ErrConfig, minRSA)
 		}

@@ -52,7 +52,7 @@ func known(t *testing.T, k *keys, kid string) {
 func TestAKnownKeyWaitsForNoFetchOfAnUnknownOne(t *testing.T) {
 	k, asked, letGo := slowCompany(t)
 	known(t, k, "known")
-	k.tried = k.tried.Add(-pause) // the time has come when an unknown kid is worth a fetch
+	k.tried = k.tried.Add(-minRefetch) // the time has come when an unknown kid is worth a fetch
 	stranger := make(chan int, 1)
 	go func() {
 		found, err := k.find(context.Background(), "unknown")
@@ -93,10 +93,10 @@ func TestAKnownKeyWaitsForNoFetchOfAnUnknownOne(t *testing.T) {
 func TestStaleKeysAreFetchedOnceForAll(t *testing.T) {
 	k, asked, letGo := slowCompany(t)
 	known(t, k, "known")
-	old := *k.held.Load()
+	old := *k.current.Load()
 	old.fetched = old.fetched.Add(-freshFor)
-	k.held.Store(&old)
-	k.tried = k.tried.Add(-pause)
+	k.current.Store(&old)
+	k.tried = k.tried.Add(-minRefetch)
 	letGo()
 	var all sync.WaitGroup
 	for range 20 {

@@ -29,15 +29,15 @@ const (
 // sign, and a public key could be taken for the secret (RFC 8725, section 2.1).
 var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256}
 
-// ErrRefused is an assertion that is not good, or not for this; the error says
+// ErrInvalid is an assertion that is not good, or not for this; the error says
 // why, and quotes nothing of it.
-var ErrRefused = errors.New("assertion refused")
+var ErrInvalid = errors.New("assertion refused")
 
-// Once remembers for all nodes what was used.
-type Once interface {
+// ReplayStore remembers for all nodes what was used.
+type ReplayStore interface {
 	Now() time.Time // the nodes' common clock
-	// Claim is true for the first who asks for a name, until life is over.
-	Claim(ctx context.Context, name string, life time.Duration) (bool, error)
+	// SetNX is true for the first who asks for a name, until life is over.
+	SetNX(ctx context.Context, name string, life time.Duration) (bool, error)
 }
 
 // Config is what a Verifier is made of; all of it is needed.
@@ -45,7 +45,7 @@ type Config struct {
 	JWKSURL  string // see CheckURL
 	Issuer   string // iss
 	Audience string // aud: the hub's public URL
-	Once     Once
+	Once     ReplayStore
 }
 
 // Verifier checks the assertions of one issuer. It is safe for concurrent use.
@@ -94,7 +94,7 @@ func (v *Verifier) Verify(ctx context.Context, text, ticket string) (Claims, err
 		return c, err
 	}
 	// Remembered a little longer than it can be good for.
-	first, err := v.Once.Claim(ctx, v.used(c.ID), c.Expiry.Time().Sub(now)+2*skew)
+	first, err := v.Once.SetNX(ctx, v.used(c.ID), c.Expiry.Time().Sub(now)+2*skew)
 	if err != nil {
 		return c, fmt.Errorf("assertion: %w", err)
 	}
@@ -162,7 +162,7 @@ func (v *Verifier) used(jti string) string {
 	return "jti:" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-func refused(why string) error { return fmt.Errorf("%w: %s", ErrRefused, why) }
+func refused(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
 
 // Close lets go of idle connections.
 func (v *Verifier) Close() { v.keys.client.CloseIdleConnections() }

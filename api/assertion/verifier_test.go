@@ -40,7 +40,7 @@ type memory struct {
 
 func (m *memory) Now() time.Time { return time.Now() }
 
-func (m *memory) Claim(_ context.Context, name string, life time.Duration) (bool, error) {
+func (m *memory) SetNX(_ context.Context, name string, life time.Duration) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if life <= 0 || life > 4*time.Minute {
@@ -153,7 +153,7 @@ func TestEveryGoodAssertionIsTakenOnceByAnyNode(t *testing.T) {
 			t.Fatalf("%s: %+v %v", key.Algorithm, claims, err)
 		}
 		for _, v := range []*assertion.Verifier{a, b} {
-			if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+			if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
 				t.Errorf("%s again: %v", key.Algorithm, err)
 			}
 		}
@@ -194,7 +194,7 @@ func TestEveryOtherAssertionIsRefused(t *testing.T) {
 		"from the future":  with(map[string]any{"iat": now + 40, "exp": now + 60}),
 		"nbf ahead":        with(map[string]any{"nbf": now + 40}),
 	} {
-		if _, err := v.Verify(t.Context(), sign(t, key, claims), ticket); !errors.Is(err, assertion.ErrRefused) {
+		if _, err := v.Verify(t.Context(), sign(t, key, claims), ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -211,7 +211,7 @@ func TestEveryOtherAssertionIsRefused(t *testing.T) {
 		"ES384":  sign(t, jose.SigningKey{Algorithm: jose.ES384, Key: wide}, good()),
 		"no JWT": "sandbox:alice:1", "empty": "", "dots": "..", "JSON": `{"payload":"","signatures":[]}`,
 	} {
-		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -231,7 +231,7 @@ func TestAPublicKeyIsNoSecret(t *testing.T) {
 	v := verifier(t, c.URL, m)
 	for _, secret := range [][]byte{public, []byte("0123456789abcdef0123456789abcdef")} {
 		text := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: "oct"}}, good())
-		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrRefused) {
+		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("taken: %v", err)
 		}
 	}
@@ -247,7 +247,7 @@ func TestANewKeyIsFetchedAtOnceAndUnknownOnesNotAtWill(t *testing.T) {
 	stranger := newCompany(t)
 	for i := range 20 {
 		unknown := sign(t, stranger.key(t, rand.Text(), jose.EdDSA), good())
-		if _, err := v.Verify(t.Context(), unknown, ticket); !errors.Is(err, assertion.ErrRefused) {
+		if _, err := v.Verify(t.Context(), unknown, ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("unknown %d: %v", i, err)
 		}
 	}

@@ -14,14 +14,14 @@ import (
 // MasterLength is the length of a master key in bytes.
 const MasterLength = 32
 
-// Master is one of the nodes' shared secrets. Everything else derives from it,
+// MasterKey is one of the nodes' shared secrets. Everything else derives from it,
 // each purpose with its own HKDF (RFC 5869) label, so that one leaked derived
 // key tells nothing of the others.
-type Master struct{ raw [MasterLength]byte }
+type MasterKey struct{ raw [MasterLength]byte }
 
-// NewMaster draws a random key.
-func NewMaster() Master {
-	var m Master
+// NewMasterKey draws a random key.
+func NewMasterKey() MasterKey {
+	var m MasterKey
 	rand.Read(m.raw[:]) // never fails (crypto/rand, Go 1.24)
 	return m
 }
@@ -29,12 +29,12 @@ func NewMaster() Master {
 // ErrMaster is a key that is not 32 bytes of base64url.
 var ErrMaster = errors.New("a key is 32 random bytes in base64url (43 characters), as `loginhub keygen` prints it")
 
-// ParseMasters reads keys, newest first, separated by commas or on lines of
+// ParseMasterKeys reads keys, newest first, separated by commas or on lines of
 // their own. Errors name the place
 // and never the key.
-func ParseMasters(text string) ([]Master, error) {
-	var all []Master
-	seen := map[Master]bool{}
+func ParseMasterKeys(text string) ([]MasterKey, error) {
+	var all []MasterKey
+	seen := map[MasterKey]bool{}
 	var parts []string
 	for _, piece := range strings.Split(text, ",") {
 		before := len(parts)
@@ -52,7 +52,7 @@ func ParseMasters(text string) ([]Master, error) {
 		if err != nil || len(raw) != MasterLength {
 			return nil, fmt.Errorf("key %d: %w", i+1, ErrMaster)
 		}
-		m := Master{[MasterLength]byte(raw)}
+		m := MasterKey{[MasterLength]byte(raw)}
 		if seen[m] {
 			return nil, fmt.Errorf("key %d is given twice", i+1)
 		}
@@ -63,35 +63,35 @@ func ParseMasters(text string) ([]Master, error) {
 }
 
 // Reveal is the key's text, for `loginhub keygen` alone.
-func (m Master) Reveal() string { return base64.RawURLEncoding.EncodeToString(m.raw[:]) }
+func (m MasterKey) Reveal() string { return base64.RawURLEncoding.EncodeToString(m.raw[:]) }
 
 // String redacts.
-func (Master) String() string { return "[key]" }
+func (MasterKey) String() string { return "[key]" }
 
 // GoString redacts under %#v too.
-func (Master) GoString() string { return "[key]" }
+func (MasterKey) GoString() string { return "[key]" }
 
 // LogValue redacts.
-func (Master) LogValue() slog.Value { return slog.StringValue("[key]") }
+func (MasterKey) LogValue() slog.Value { return slog.StringValue("[key]") }
 
 // ID is the key's public name, the kid: 72 bits that derive from it.
-func (m Master) ID() string {
+func (m MasterKey) ID() string {
 	return base64.RawURLEncoding.EncodeToString(m.derive("kid", 9))
 }
 
 // Seal is the HMAC key of the records.
-func (m Master) Seal() []byte { return m.derive("seal", 32) }
+func (m MasterKey) Seal() []byte { return m.derive("seal", 32) }
 
 // Vault is the AES-256 key of what nodes share in Redis beside the records.
-func (m Master) Vault() []byte { return m.derive("vault", 32) }
+func (m MasterKey) Vault() []byte { return m.derive("vault", 32) }
 
 // Match is the HMAC key of number matching.
-func (m Master) Match() []byte { return m.derive("match", 32) }
+func (m MasterKey) Match() []byte { return m.derive("match", 32) }
 
 // Audit is the HMAC key of users' names in the audit.
-func (m Master) Audit() []byte { return m.derive("audit", 32) }
+func (m MasterKey) Audit() []byte { return m.derive("audit", 32) }
 
-func (m Master) derive(purpose string, length int) []byte {
+func (m MasterKey) derive(purpose string, length int) []byte {
 	key, err := hkdf.Key(sha256.New, m.raw[:], nil, "loginhub v1 "+purpose, length)
 	if err != nil {
 		panic(err) // only for lengths beyond 255 hashes

@@ -21,9 +21,9 @@ const (
 )
 
 // masters fails the test where there are none.
-func masters(t testing.TB, text string) []token.Master {
+func masters(t testing.TB, text string) []token.MasterKey {
 	t.Helper()
-	all, err := token.ParseMasters(text)
+	all, err := token.ParseMasterKeys(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +42,8 @@ func TestKeysAreReadNewestFirst(t *testing.T) {
 			t.Errorf("%q is %d keys", text, len(all))
 		}
 	}
-	fresh := token.NewMaster()
-	if again := masters(t, fresh.Reveal()); again[0] != fresh || fresh == token.NewMaster() {
+	fresh := token.NewMasterKey()
+	if again := masters(t, fresh.Reveal()); again[0] != fresh || fresh == token.NewMasterKey() {
 		t.Error("a new key does not come back, or comes twice")
 	}
 }
@@ -69,7 +69,7 @@ func TestAnErrorNamesTheKeysPlaceAndNeverTheKey(t *testing.T) {
 		first + "," + second + "," + first: "key 3", // twice
 		first + "," + first + "=":          "key 2",
 	} {
-		all, err := token.ParseMasters(text)
+		all, err := token.ParseMasterKeys(text)
 		if err == nil || all != nil {
 			t.Errorf("%q is %d keys", text, len(all))
 			continue
@@ -108,7 +108,7 @@ func TestEveryNodeDerivesTheSameKeys(t *testing.T) {
 
 func TestNoPurposeSharesAKey(t *testing.T) {
 	for range 10 {
-		m := token.NewMaster()
+		m := token.NewMasterKey()
 		id, err := base64.RawURLEncoding.DecodeString(m.ID())
 		if err != nil || len(id) != 9 {
 			t.Fatalf("the id is %q (%v)", m.ID(), err)
@@ -117,7 +117,7 @@ func TestNoPurposeSharesAKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, err := token.NewSigner([]token.Master{m})
+		signer, err := token.NewSigner([]token.MasterKey{m})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,16 +134,16 @@ func TestNoPurposeSharesAKey(t *testing.T) {
 
 func TestAKeyIsPrintedNowhereButByReveal(t *testing.T) {
 	m := masters(t, second)[0]
-	type holder struct{ Key token.Master }
+	type holder struct{ Key token.MasterKey }
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
 		fmt.Fprintf(&out, verb+"\n", m)
 		fmt.Fprintf(&out, verb+"\n", &m)
 		fmt.Fprintf(&out, verb+"\n", holder{m})
-		fmt.Fprintf(&out, verb+"\n", []any{m, []token.Master{m}, map[token.Master]int{m: 1}})
+		fmt.Fprintf(&out, verb+"\n", []any{m, []token.MasterKey{m}, map[token.MasterKey]int{m: 1}})
 	}
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-		slog.New(h).Info("keys", "key", m, "at", &m, "in", holder{m}, "all", []token.Master{m})
+		slog.New(h).Info("keys", "key", m, "at", &m, "in", holder{m}, "all", []token.MasterKey{m})
 	}
 	if err := json.NewEncoder(&out).Encode(holder{m}); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func FuzzParseMasters(f *testing.F) {
 	f.Add(first[:42] + "9," + second)
 	f.Add(",,,")
 	f.Fuzz(func(t *testing.T, text string) {
-		all, err := token.ParseMasters(text)
+		all, err := token.ParseMasterKeys(text)
 		if err != nil {
 			if all != nil {
 				t.Errorf("%q is refused, and is %d keys", text, len(all))

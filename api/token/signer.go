@@ -30,7 +30,7 @@ type signingKey struct {
 var ErrUnknownKey = errors.New("no such signing key")
 
 // NewSigner takes the keys newest first.
-func NewSigner(masters []Master) (*Signer, error) {
+func NewSigner(masters []MasterKey) (*Signer, error) {
 	s := &Signer{keys: map[string]signingKey{}}
 	for _, m := range masters {
 		private := ed25519.NewKeyFromSeed(m.derive("sign", ed25519.SeedSize))

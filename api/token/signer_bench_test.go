@@ -7,8 +7,8 @@ import (
 )
 
 func BenchmarkSign(b *testing.B) {
-	m := token.NewMaster()
-	s, err := token.NewSigner([]token.Master{m})
+	m := token.NewMasterKey()
+	s, err := token.NewSigner([]token.MasterKey{m})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (a *App) admin(node *hub.Hub, clients func() []*ticket.Client) (*http.Serve
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: forOperators(mux, ownNames(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerLimit, ErrorLog: newServerErrors(a.log)}
+	server := &http.Server{Handler: rejectBrowsers(mux, ownNames(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerLimit, ErrorLog: newServerErrors(a.log)}
 	go func() { // ends with admin.Close in live
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("admin listener", "error", err)
@@ -44,14 +44,14 @@ func (a *App) admin(node *hub.Hub, clients func() []*ticket.Client) (*http.Serve
 	return server, nil
 }
 
-// forOperators refuses what pages in a browser send: whoever reaches the listener
+// rejectBrowsers refuses what pages in a browser send: whoever reaches the listener
 // is an operator, and a page that an operator looks at is none. A browser says so
 // by Origin or Sec-Fetch-Site; it may still show what a person has typed into its
 // address bar, which is a GET from "none". Towards a plain http address a GET may
 // bear neither: the page of another site then cannot read the answer, unless its
 // name has been made to lead here (DNS rebinding), which the Host gives away.
 // names are the hosts that are ours; nil for any.
-func forOperators(next http.Handler, names map[string]bool) http.Handler {
+func rejectBrowsers(next http.Handler, names map[string]bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, origin := r.Header["Origin"]
 		site, fetched := r.Header["Sec-Fetch-Site"]

@@ -35,7 +35,7 @@ type App struct {
 	log  *slog.Logger // of logs
 	// Started is called once the node's address is known, before the log's first
 	// line.
-	Started func(w welcome)
+	Started func(w endpoints)
 
 	given   Config  // the settings before their files were read into them
 	hangups hangups // each is a reload
@@ -60,7 +60,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.metrics.watchLogs(a.logs)
 	store.Meter = a.metrics.redis
 	defer store.Close()
-	place := a.set.place(tcp.Addr())
+	place := a.set.endpoints(tcp.Addr())
 	node, server, err := a.build(store, place)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (a *App) Run(ctx context.Context) error {
 	if a.set.certificate != nil {
 		listener = a.set.certificate.listen(limiter)
 	}
-	public := newPublicServer(bounded(server, a.log), tcp, listener)
+	public := newPublicServer(newHTTPServer(server, a.log), tcp, listener)
 	public.ConnState = func(conn net.Conn, state http.ConnState) {
 		public.conns.note(conn, state)
 		limiter.note(conn, state)
@@ -114,9 +114,9 @@ func (a *App) Run(ctx context.Context) error {
 	return nil
 }
 
-// bounded serves strangers. Bodies have a limit of their own (package api), and so
+// newHTTPServer serves strangers. Bodies have a limit of their own (package api), and so
 // have sockets, which leave these behind (package hub).
-func bounded(edge http.Handler, log *slog.Logger) *http.Server {
+func newHTTPServer(edge http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{Handler: edge, ReadHeaderTimeout: headerLimit, WriteTimeout: answerLimit,
 		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: newServerErrors(log)}
 }
@@ -153,7 +153,7 @@ func (a *App) drain(node *hub.Hub) {
 }
 
 // build makes the node and its HTTP edge.
-func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Server, error) {
+func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Server, error) {
 	set := a.set
 	ring, err := set.vaultRing()
 	if err != nil {
@@ -166,13 +166,13 @@ func (a *App) build(store *redisstore.Store, place welcome) (*hub.Hub, *api.Serv
 	}
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Issuer: place.issuer, Reloadable: now.node,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
-		MaxWaiters: set.MaxSockets, Lasting: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
+		MaxWaiters: set.MaxSockets, Replicated: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
 		Switches: store, Meter: a.metrics.hub})
 	a.metrics.watch(node)
 	a.metrics.certificates(set)
 	edge := api.Config{Hub: node, Reloadable: now.edge, PublicURL: place.link, Vault: a.reloader.vault, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, Seats: set.seats(), Log: a.log, Meter: a.metrics.edge}
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.seats(), Log: a.log, Meter: a.metrics.edge}
 	if set.QRLogo != "" && set.QRLevel == "" {
 		edge.QRLevel = "H"
 	}

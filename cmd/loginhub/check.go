@@ -21,7 +21,7 @@ import (
 type settings struct {
 	*Config
 	public      string // public URL without a trailing slash; "" where none is set
-	masters     []token.Master
+	masters     []token.MasterKey
 	proxies     []netip.Prefix
 	clients     []*ticket.Client       // nil: the default client
 	own         map[string]credentials // complete, of clients that have some of their own
@@ -37,7 +37,7 @@ type settings struct {
 type check struct {
 	setting string
 	wrong   bool
-	mend    string
+	hint    string
 }
 
 // validate parses and checks everything and names all that is wrong at once.
@@ -53,14 +53,14 @@ func (c *Config) validate() (*settings, error) {
 	s.public, err = publicURL(c.PublicURL)
 	note("LOGINHUB_PUBLIC_URL", err)
 	if c.Keys != "" {
-		s.masters, err = token.ParseMasters(c.Keys)
+		s.masters, err = token.ParseMasterKeys(c.Keys)
 		if c.KeysFile != "" {
 			note("LOGINHUB_KEYS_FILE: "+c.KeysFile, err)
 		} else {
 			note("LOGINHUB_KEYS", err)
 		}
 	} else if c.embedded() {
-		s.masters = []token.Master{token.NewMaster()}
+		s.masters = []token.MasterKey{token.NewMasterKey()}
 	}
 	s.proxies, err = prefixes(c.TrustedProxies)
 	note("LOGINHUB_TRUSTED_PROXIES", err)
@@ -86,16 +86,16 @@ func (c *Config) validate() (*settings, error) {
 		note("LOGINHUB_TLS_CERT", err)
 	}
 	note("LOGINHUB_REDIS_CA", s.readRedisTLS())
-	for _, row := range s.table() {
+	for _, row := range s.rules() {
 		if row.wrong {
-			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.mend))
+			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.hint))
 		}
 	}
 	return s, errors.Join(errs...)
 }
 
-// table is every check that is not parsing.
-func (s *settings) table() []check {
+// rules is every check that is not parsing.
+func (s *settings) rules() []check {
 	c := s.Config
 	https := strings.HasPrefix(s.public, "https://")
 	rows := []check{

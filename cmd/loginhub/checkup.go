@@ -16,55 +16,55 @@ import (
 // checkupLimit bounds all of `loginhub check` but the socket that --hold holds.
 const checkupLimit = 30 * time.Second
 
-// checkup is `loginhub check`: the settings that a node would take, tried
+// checkCmd is `loginhub check`: the settings that a node would take, tried
 // against the world. It makes tickets of its own, which expire, and changes
 // nothing else. Run it where a node runs, with a node's settings, while nodes
 // run.
-type checkup struct {
+type checkCmd struct {
 	Hold time.Duration `env:"-" help:"Hold the socket through the proxy so long, to see that nothing on the way cuts it: 70s is more than an idle limit of 60s." placeholder:"DURATION"`
 }
 
 // A grade says whether something has to be mended.
-type grade string
+type severity string
 
 const (
-	fine  grade = "ok"
-	doubt grade = "warn" // works, or cannot be told; better to look
-	wrong grade = "FAIL" // has to be mended
+	severityOK   severity = "ok"
+	severityWarn severity = "warn" // works, or cannot be told; better to look
+	severityFail severity = "FAIL" // has to be mended
 )
 
 // finding is one line.
 type finding struct {
-	grade grade
+	grade severity
 	what  string // redis, wechat, public URL, …
 	text  string // what was found, and how to mend it; never a secret
 }
 
-// examiner collects the findings of one part, in their order.
-type examiner struct {
+// checker collects the findings of one part, in their order.
+type checker struct {
 	set  *settings
 	hold time.Duration
 	all  []finding
 }
 
-func (e *examiner) note(g grade, what, format string, args ...any) {
+func (e *checker) note(g severity, what, format string, args ...any) {
 	e.all = append(e.all, finding{g, what, fmt.Sprintf(format, args...)})
 }
 
 // try notes what err says, with the way to mend it, or that it went well. It
 // reports whether it did.
-func (e *examiner) try(what string, err error, well, mend string) bool {
+func (e *checker) try(what string, err error, well, mend string) bool {
 	if err != nil {
-		e.note(wrong, what, "%v%s", err, cond(mend != "", "; "+mend, ""))
+		e.note(severityFail, what, "%v%s", err, cond(mend != "", "; "+mend, ""))
 		return false
 	}
-	e.note(fine, what, "%s", well)
+	e.note(severityOK, what, "%s", well)
 	return true
 }
 
 // Run examines everything and is an error where something has to be mended. A
 // configuration that no node would start with is one as it is for `serve`.
-func (k checkup) Run(c *Config) error {
+func (k checkCmd) Run(c *Config) error {
 	set, err := c.load()
 	if err != nil {
 		return &usageError{err}
@@ -81,20 +81,20 @@ func (k checkup) Run(c *Config) error {
 
 // examine runs the parts at once. The public URL is looked at with the Redis in
 // hand, which tells what the hub has written.
-func (k checkup) examine(ctx context.Context, set *settings, store *redisstore.Store) []finding {
-	parts := []*examiner{{set: set}, {set: set, hold: k.Hold}, {set: set}}
+func (k checkCmd) examine(ctx context.Context, set *settings, store *redisstore.Store) []finding {
+	parts := []*checker{{set: set}, {set: set, hold: k.Hold}, {set: set}}
 	var all sync.WaitGroup
 	all.Go(func() { parts[0].redis(ctx, store) })
 	all.Go(func() { parts[1].public(ctx, store) })
 	all.Go(func() { parts[2].providers(ctx) })
 	all.Wait()
-	found := []finding{{fine, "settings", "a node would start with them"}}
+	found := []finding{{severityOK, "settings", "a node would start with them"}}
 	for _, text := range set.warnings(time.Now()) {
 		part := "settings"
 		if strings.HasPrefix(text, "client ") {
 			part = "clients"
 		}
-		found = append(found, finding{doubt, part, text})
+		found = append(found, finding{severityWarn, part, text})
 	}
 	for _, p := range parts {
 		found = append(found, p.all...)
@@ -106,7 +106,7 @@ func (k checkup) examine(ctx context.Context, set *settings, store *redisstore.S
 func report(out io.Writer, found []finding) error {
 	broken := 0
 	for _, f := range found {
-		if f.grade == wrong {
+		if f.grade == severityFail {
 			broken++
 		}
 		text := strings.Join(strings.Fields(f.text), " ") // one line, whatever an error holds
@@ -123,8 +123,8 @@ func report(out io.Writer, found []finding) error {
 // errSlow is what remains where a part's time is over.
 var errSlow = errors.New("no answer in time")
 
-// timely says of a context's end what it means.
-func timely(err error) error {
+// timeoutError says of a context's end what it means.
+func timeoutError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errSlow
 	}

@@ -17,9 +17,9 @@ import (
 const noCode = "loginhub-check-is-no-code"
 
 // providers examines who confirms: the deployment's, and the clients' own.
-func (e *examiner) providers(ctx context.Context) {
+func (e *checker) providers(ctx context.Context) {
 	if e.set.sandbox() {
-		e.note(doubt, "provider", "the sandbox: anybody logs in as anybody; set LOGINHUB_WECHAT_APP_ID for production")
+		e.note(severityWarn, "provider", "the sandbox: anybody logs in as anybody; set LOGINHUB_WECHAT_APP_ID for production")
 		return
 	}
 	sets := map[string]credentials{"": e.set.credentials()}
@@ -58,12 +58,12 @@ func wechatMend(err error) string {
 
 // program examines a mini-program: its secret by a code that is none, and the
 // access token, which needs this machine's address on WeChat's list.
-func (e *examiner) program(ctx context.Context, a wechatApp, codes bool) {
+func (e *checker) program(ctx context.Context, a wechatApp, codes bool) {
 	what := "wechat " + a.id
 	config := wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: e.set.WechatAPIURL}
 	program, err := wechat.NewMiniProgram(config)
 	if err != nil {
-		e.note(wrong, what, "%v", err)
+		e.note(severityFail, what, "%v", err)
 		return
 	}
 	defer program.Close()
@@ -74,20 +74,20 @@ func (e *examiner) program(ctx context.Context, a wechatApp, codes bool) {
 	life, err := wechat.AccessToken(ctx, config)
 	switch {
 	case err == nil:
-		e.note(fine, what, "access token, good for %v", life)
+		e.note(severityOK, what, "access token, good for %v", life)
 	case codes:
-		e.note(wrong, what, "access token: %v; %s; without it there are no mini-program codes (LOGINHUB_QR=wxacode)", err, wechatMend(err))
+		e.note(severityFail, what, "access token: %v; %s; without it there are no mini-program codes (LOGINHUB_QR=wxacode)", err, wechatMend(err))
 	default:
-		e.note(doubt, what, "access token: %v; logins do not need it, LOGINHUB_QR=wxacode would; %s", err, wechatMend(err))
+		e.note(severityWarn, what, "access token: %v; logins do not need it, LOGINHUB_QR=wxacode would; %s", err, wechatMend(err))
 	}
 }
 
 // website examines a website application in the same way.
-func (e *examiner) website(ctx context.Context, a wechatApp) {
+func (e *checker) website(ctx context.Context, a wechatApp) {
 	what := "wechat web " + a.id
 	site, err := wechat.NewWebsite(wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: e.set.WechatAPIURL}, e.set.WechatOpenURL)
 	if err != nil {
-		e.note(wrong, what, "%v", err)
+		e.note(severityFail, what, "%v", err)
 		return
 	}
 	defer site.Close()
@@ -108,7 +108,7 @@ func refusedCode(err error) error {
 }
 
 // appKeys fetches the own app's keys as a node does at the first login.
-func (e *examiner) appKeys(ctx context.Context, url string) {
+func (e *checker) appKeys(ctx context.Context, url string) {
 	const mend = "LOGINHUB_APP_JWKS_URL must give the back end's public keys to this machine"
 	var usable int
 	err := fetch(ctx, url, func(r *http.Response) error {

@@ -30,9 +30,9 @@ const proxyMend = "deploy/nginx/loginhub.conf shows what a proxy has to pass on"
 
 // public examines the way that browsers and phones take: the public URL, through
 // whatever stands before the nodes.
-func (e *examiner) public(ctx context.Context, store *redisstore.Store) {
+func (e *checker) public(ctx context.Context, store *redisstore.Store) {
 	if e.set.public == "" {
-		e.note(doubt, "public url", "LOGINHUB_PUBLIC_URL is not set: this is a machine for trying things out")
+		e.note(severityWarn, "public url", "LOGINHUB_PUBLIC_URL is not set: this is a machine for trying things out")
 		return
 	}
 	if !e.reached(ctx) {
@@ -51,7 +51,7 @@ func (e *examiner) public(ctx context.Context, store *redisstore.Store) {
 
 // reached looks whether the hub answers there, ready, and how long its
 // certificate is good for.
-func (e *examiner) reached(ctx context.Context) bool {
+func (e *checker) reached(ctx context.Context) bool {
 	var secure *tls.ConnectionState
 	err := e.get(ctx, "/readyz", func(r *http.Response) error {
 		secure = r.TLS
@@ -72,18 +72,18 @@ func (e *examiner) reached(ctx context.Context) bool {
 		return false
 	}
 	if secure == nil {
-		e.note(cond(local(e.set.public), fine, wrong), "tls", "none: whoever is on the way reads tokens; use https for everything but local addresses")
+		e.note(cond(local(e.set.public), severityOK, severityFail), "tls", "none: whoever is on the way reads tokens; use https for everything but local addresses")
 		return true
 	}
 	ends := secure.PeerCertificates[0].NotAfter
 	left := time.Until(ends)
-	e.note(cond(left < renewal, doubt, fine), "tls", "%s, certificate valid until %s%s", tls.VersionName(secure.Version), ends.Format(time.DateOnly),
+	e.note(cond(left < renewal, severityWarn, severityOK), "tls", "%s, certificate valid until %s%s", tls.VersionName(secure.Version), ends.Format(time.DateOnly),
 		cond(left < renewal, fmt.Sprintf(": %d days; is its renewal broken?", int(left.Hours()/24)), ""))
 	return true
 }
 
 // keys compares the keys that the running hub publishes with those at hand.
-func (e *examiner) keys(ctx context.Context) {
+func (e *checker) keys(ctx context.Context) {
 	var set struct {
 		Keys []struct{ Kid string }
 	}
@@ -101,11 +101,11 @@ func (e *examiner) keys(ctx context.Context) {
 }
 
 // verifyFile fetches WeChat's verification file as WeChat does.
-func (e *examiner) verifyFile(ctx context.Context) {
+func (e *checker) verifyFile(ctx context.Context) {
 	name, text := e.set.verify[0], e.set.verify[1]
 	if name == "" {
 		if e.set.WechatAppID != "" && e.set.QR == "link" {
-			e.note(doubt, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE is not set; WeChat asks for it when the rule for %s/s/ is added", e.set.public)
+			e.note(severityWarn, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE is not set; WeChat asks for it when the rule for %s/s/ is added", e.set.public)
 		}
 		return
 	}
@@ -119,14 +119,14 @@ func (e *examiner) verifyFile(ctx context.Context) {
 	e.try("wechat file", err, e.set.public+"/s/"+name+" is served", "every node needs LOGINHUB_WECHAT_VERIFY_FILE, and the proxy must pass /s/ on")
 }
 
-// trial is a ticket of our own.
-type trial struct {
+// testTicket is a ticket of our own.
+type testTicket struct {
 	Ticket ticket.ID `json:"ticket"`
 	Secret string    `json:"secret"`
 }
 
 // ticket makes one as a page does; headers are pairs.
-func (e *examiner) ticket(ctx context.Context, headers ...string) (made trial, err error) {
+func (e *checker) ticket(ctx context.Context, headers ...string) (made testTicket, err error) {
 	body := []byte(`{}`)
 	if len(e.set.clients) > 0 {
 		if body, err = json.Marshal(map[string]string{"client_id": e.set.clients[0].ID}); err != nil {
@@ -146,12 +146,12 @@ func (e *examiner) ticket(ctx context.Context, headers ...string) (made trial, e
 	return made, err
 }
 
-func (e *examiner) path(made trial, endpoint string) string {
+func (e *checker) path(made testTicket, endpoint string) string {
 	return "/api/login/tickets/" + string(made.Ticket) + "/" + endpoint
 }
 
 // poll holds a long poll for a second, with nothing to say.
-func (e *examiner) poll(ctx context.Context, made trial) {
+func (e *checker) poll(ctx context.Context, made testTicket) {
 	err := e.get(ctx, e.path(made, "poll?after=1&wait=1"), func(r *http.Response) error {
 		if r.StatusCode != http.StatusNoContent {
 			return fmt.Errorf("a long poll: %s", r.Status)
@@ -162,7 +162,7 @@ func (e *examiner) poll(ctx context.Context, made trial) {
 }
 
 // socket opens the ticket's WebSocket as a page does, and holds it.
-func (e *examiner) socket(ctx context.Context, made trial) {
+func (e *checker) socket(ctx context.Context, made testTicket) {
 	const mend = "the proxy must speak HTTP/1.1 to the nodes, pass on Upgrade, Connection and Sec-WebSocket-Protocol, and wait longer than the heartbeat of 20 s; " + proxyMend
 	began := time.Now()
 	err := func() error {
@@ -174,7 +174,7 @@ func (e *examiner) socket(ctx context.Context, made trial) {
 			return fmt.Errorf("the upgrade was answered with %s", answer.Status)
 		}
 		if err != nil {
-			return timely(err)
+			return timeoutError(err)
 		}
 		defer conn.CloseNow()
 		limit := firstView
@@ -184,11 +184,11 @@ func (e *examiner) socket(ctx context.Context, made trial) {
 			cancel()
 			switch {
 			case err != nil && limit == firstView:
-				return fmt.Errorf("upgraded, and no view within %v: %w", firstView, timely(err))
+				return fmt.Errorf("upgraded, and no view within %v: %w", firstView, timeoutError(err))
 			case websocket.CloseStatus(err) == websocket.StatusNormalClosure:
 				return nil // the ticket is over
 			case err != nil:
-				return fmt.Errorf("cut after %v: %w", time.Since(began).Round(time.Second), timely(err))
+				return fmt.Errorf("cut after %v: %w", time.Since(began).Round(time.Second), timeoutError(err))
 			case time.Since(began) >= e.hold:
 				return conn.Close(websocket.StatusNormalClosure, "")
 			}
@@ -202,13 +202,13 @@ func (e *examiner) socket(ctx context.Context, made trial) {
 	e.try("websocket", err, "the upgrade works, the first view came at once"+held, mend)
 }
 
-func (e *examiner) get(ctx context.Context, path string, read func(*http.Response) error, headers ...string) error {
+func (e *checker) get(ctx context.Context, path string, read func(*http.Response) error, headers ...string) error {
 	return e.ask(ctx, http.MethodGet, path, nil, read, headers...)
 }
 
 // ask is one request to the public URL; headers are pairs. Redirects are not
 // followed: phones post.
-func (e *examiner) ask(ctx context.Context, method, path string, body []byte, read func(*http.Response) error, headers ...string) error {
+func (e *checker) ask(ctx context.Context, method, path string, body []byte, read func(*http.Response) error, headers ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, e.set.public+path, bytes.NewReader(body))
@@ -237,8 +237,8 @@ func send(r *http.Request, read func(*http.Response) error) error {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	answer, err := client.Do(r)
 	if err != nil {
-		return timely(err)
+		return timeoutError(err)
 	}
 	defer answer.Body.Close()
-	return timely(read(answer))
+	return timeoutError(read(answer))
 }

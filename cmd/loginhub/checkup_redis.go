@@ -23,7 +23,7 @@ const (
 
 // grants is what to do about a refusal that does not say it itself: the user's
 // rights, with the prefix that they are for.
-func (e *examiner) grants(err error) string {
+func (e *checker) grants(err error) string {
 	if err == nil || redisstore.Mend(err) != "" && !redisstore.LacksRight(err) {
 		return ""
 	}
@@ -32,24 +32,24 @@ func (e *examiner) grants(err error) string {
 }
 
 // tryRedis is try for a call of Redis.
-func (e *examiner) tryRedis(what string, err error, well string) bool {
+func (e *checker) tryRedis(what string, err error, well string) bool {
 	return e.try(what, err, well, e.grants(err))
 }
 
 // redis examines the store: what it is, and whether its user may do everything
 // that a node does.
-func (e *examiner) redis(ctx context.Context, store *redisstore.Store) {
+func (e *checker) redis(ctx context.Context, store *redisstore.Store) {
 	if e.set.embedded() {
-		e.note(doubt, "redis", "embedded: tickets stay in one process and go with it; set LOGINHUB_REDIS_URL for production")
+		e.note(severityWarn, "redis", "embedded: tickets stay in one process and go with it; set LOGINHUB_REDIS_URL for production")
 		return
 	}
 	servers, err := store.Servers(ctx)
 	if err != nil && !strings.Contains(err.Error(), "NOPERM") && !strings.Contains(err.Error(), "unknown command") {
-		e.note(wrong, "redis", "%v; is it running, reachable from here, and LOGINHUB_REDIS_URL right (user, password, rediss:// for TLS)?", timely(err))
+		e.note(severityFail, "redis", "%v; is it running, reachable from here, and LOGINHUB_REDIS_URL right (user, password, rediss:// for TLS)?", timeoutError(err))
 		return
 	}
 	if err != nil {
-		e.note(doubt, "redis", "its version and settings are not told: %v; +info for the user would show them", err)
+		e.note(severityWarn, "redis", "its version and settings are not told: %v; +info for the user would show them", err)
 	}
 	for _, s := range servers {
 		e.server(s)
@@ -58,50 +58,50 @@ func (e *examiner) redis(ctx context.Context, store *redisstore.Store) {
 }
 
 // server judges what one master says of itself.
-func (e *examiner) server(s redisstore.Server) {
+func (e *checker) server(s redisstore.Server) {
 	what := "redis " + s.Addr
 	if major, err := strconv.Atoi(strings.Split(s.Version, ".")[0]); s.Valkey == "" && (err != nil || major < 7) {
-		e.note(wrong, what, "version %q; 7 or later is needed, or Valkey", s.Version)
+		e.note(severityFail, what, "version %q; 7 or later is needed, or Valkey", s.Version)
 	} else {
-		e.note(fine, what, "reachable, version %s", cond(s.Valkey != "", "Valkey "+s.Valkey, s.Version))
+		e.note(severityOK, what, "reachable, version %s", cond(s.Valkey != "", "Valkey "+s.Valkey, s.Version))
 	}
 	switch {
 	case s.Policy != "noeviction":
-		e.note(wrong, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction, as Redis's admin user, and the same in redis.conf", s.Policy)
+		e.note(severityFail, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction, as Redis's admin user, and the same in redis.conf", s.Policy)
 	case s.Max == 0:
-		e.note(doubt, what, "noeviction, and no maxmemory: a flood of tickets takes all of the machine's memory; set it (deploy/redis/redis.conf)")
+		e.note(severityWarn, what, "noeviction, and no maxmemory: a flood of tickets takes all of the machine's memory; set it (deploy/redis/redis.conf)")
 	case s.Used > s.Max/10*8:
-		e.note(doubt, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes deaf; raise maxmemory", s.Used>>20, s.Max>>20)
+		e.note(severityWarn, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes deaf; raise maxmemory", s.Used>>20, s.Max>>20)
 	default:
-		e.note(fine, what, "noeviction, %d of %d MB used", s.Used>>20, s.Max>>20)
+		e.note(severityOK, what, "noeviction, %d of %d MB used", s.Used>>20, s.Max>>20)
 	}
 	switch {
 	case s.Loading:
-		e.note(wrong, what, "it is loading its dataset; wait until it is done")
-	case s.Broken != "":
-		e.note(wrong, what, "its %s cannot be written, so it may refuse writes; look at its disk and log", s.Broken)
-	case !s.Log:
-		e.note(doubt, what, "no append-only file: a restart costs the logins under way, and together with one of all nodes it switches sites on that were off; appendonly yes (deploy/redis/redis.conf)")
+		e.note(severityFail, what, "it is loading its dataset; wait until it is done")
+	case s.PersistenceError != "":
+		e.note(severityFail, what, "its %s cannot be written, so it may refuse writes; look at its disk and log", s.PersistenceError)
+	case !s.AOF:
+		e.note(severityWarn, what, "no append-only file: a restart costs the logins under way, and together with one of all nodes it switches sites on that were off; appendonly yes (deploy/redis/redis.conf)")
 	case s.Replay == redisstore.RightsMissing:
-		e.note(wrong, what, "its default user may not write: a restart loses every ticket, because Redis replays the append-only file with that user's rights, "+
+		e.note(severityFail, what, "its default user may not write: a restart loses every ticket, because Redis replays the append-only file with that user's rights, "+
 			"also if the user is off; make `user default off resetpass ~* &* +@all` the first line of users.acl, then ACL LOAD")
 	case s.Replay == redisstore.RightsUnknown:
-		e.note(doubt, what, "append-only file is written; whether a restart can read it is not known: +acl|dryrun for the user (deploy/redis/users.acl) shows it")
+		e.note(severityWarn, what, "append-only file is written; whether a restart can read it is not known: +acl|dryrun for the user (deploy/redis/users.acl) shows it")
 	default:
-		e.note(fine, what, "append-only file is written, and a restart can read it")
+		e.note(severityOK, what, "append-only file is written, and a restart can read it")
 	}
 	switch want := e.set.RedisWait; {
 	case want > s.Replicas:
-		e.note(wrong, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; mend the replicas or lower it", want, s.Replicas)
+		e.note(severityFail, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; mend the replicas or lower it", want, s.Replicas)
 	case want == 0 && s.Replicas > 0:
-		e.note(doubt, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone has been told of; 1 is the usual number", s.Replicas)
+		e.note(severityWarn, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone has been told of; 1 is the usual number", s.Replicas)
 	default:
-		e.note(fine, what, "%d replicas in step, LOGINHUB_REDIS_WAIT=%d", s.Replicas, want)
+		e.note(severityOK, what, "%d replicas in step, LOGINHUB_REDIS_WAIT=%d", s.Replicas, want)
 	}
 }
 
 // rights does each thing that a node does once, on a ticket that nobody has.
-func (e *examiner) rights(ctx context.Context, store *redisstore.Store) {
+func (e *checker) rights(ctx context.Context, store *redisstore.Store) {
 	node := "check" + rand.Text()
 	if !e.tryRedis("redis scripts", store.Preload(ctx), "can be loaded") {
 		return
@@ -111,26 +111,26 @@ func (e *examiner) rights(ctx context.Context, store *redisstore.Store) {
 		return
 	}
 	off := time.Until(store.Now()).Round(time.Millisecond)
-	g := fine
+	g := severityOK
 	if off.Abs() > clockDoubt+time.Since(began) {
-		g = doubt
+		g = severityWarn
 	}
 	if off.Abs() > clockWrong {
-		g = wrong
+		g = severityFail
 	}
-	e.note(g, "clock", "Redis's is %v from this machine's%s", off, cond(g != fine, "; tokens bear Redis's time: set both by NTP", ""))
+	e.note(g, "clock", "Redis's is %v from this machine's%s", off, cond(g != severityOK, "; tokens bear Redis's time: set both by NTP", ""))
 	e.tryRedis("redis tickets", trialTicket(ctx, store), "made, attached, changed"+cond(e.set.RedisWait > 0, ", and on the replicas", ""))
 	e.tryRedis("redis vault", e.trialVault(ctx, store), "saved, loaded, taken, claimed")
 	// No client's id has a blank.
 	const nobody = "loginhub check"
 	_, err := store.Switches(ctx, []string{nobody})
-	_, written := store.Restore(ctx, nobody, "", "off")
+	_, written := store.CompareAndSet(ctx, nobody, "", "off")
 	err = errors.Join(err, written, store.ForgetSwitch(ctx, nobody))
 	e.tryRedis("redis switches", err, "read and written")
 }
 
 // heard proves the mailbox once, as a node does every second.
-func (e *examiner) heard(ctx context.Context, store *redisstore.Store, node string) error {
+func (e *checker) heard(ctx context.Context, store *redisstore.Store, node string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	stands, proofs, broken := make(chan struct{}, 1), make(chan struct{}, 64), make(chan error, 1)
@@ -141,7 +141,7 @@ func (e *examiner) heard(ctx context.Context, store *redisstore.Store, node stri
 			default:
 			}
 		}, func(mail []byte) {
-			if nonce, _, ok := ticket.ReadProof(mail); ok && nonce == node {
+			if nonce, _, ok := ticket.DecodeProbe(mail); ok && nonce == node {
 				proofs <- struct{}{}
 			}
 		})
@@ -151,7 +151,7 @@ func (e *examiner) heard(ctx context.Context, store *redisstore.Store, node stri
 		return firstOf(err, errSlow)
 	case <-stands:
 	}
-	masters, err := store.Prove(ctx, node, node)
+	masters, err := store.Probe(ctx, node, node)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func trialTicket(ctx context.Context, store *redisstore.Store) error {
 	if err != nil || !bytes.Equal(found[0].Sealed, first) {
 		return fmt.Errorf("attach: %w", firstOf(err, errors.New("another record came back")))
 	}
-	done, err := store.Change(ctx, ticket.Change{ID: id, Was: first, Sealed: next, Forget: until.Add(ticket.Tombstone), Lasts: true})
+	done, err := store.Change(ctx, ticket.Change{ID: id, BaseTag: first, Sealed: next, ExpireAt: until.Add(ticket.Tombstone), WaitReplicas: true})
 	if err != nil || !done[0].Done {
 		return fmt.Errorf("change: %w", firstOf(err, errors.New("not taken")))
 	}
@@ -185,7 +185,7 @@ func trialTicket(ctx context.Context, store *redisstore.Store) error {
 }
 
 // trialVault keeps a value as nodes do for each other.
-func (e *examiner) trialVault(ctx context.Context, store *redisstore.Store) error {
+func (e *checker) trialVault(ctx context.Context, store *redisstore.Store) error {
 	ring, err := e.set.vaultRing()
 	if err != nil {
 		return err
@@ -200,7 +200,7 @@ func (e *examiner) trialVault(ctx context.Context, store *redisstore.Store) erro
 			return firstOf(err, errors.New("another value came back"))
 		}
 	}
-	first, err := vault.Claim(ctx, name, time.Second)
+	first, err := vault.SetNX(ctx, name, time.Second)
 	if err != nil || !first {
 		return firstOf(err, errors.New("a new name is claimed already"))
 	}
@@ -210,7 +210,7 @@ func (e *examiner) trialVault(ctx context.Context, store *redisstore.Store) erro
 // firstOf is the first that is one.
 func firstOf(err, otherwise error) error {
 	if err != nil {
-		return timely(err)
+		return timeoutError(err)
 	}
 	return otherwise
 }

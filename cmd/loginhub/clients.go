@@ -164,12 +164,12 @@ func (e clientEntry) client(providers []string) (*ticket.Client, error) {
 	return c, nil
 }
 
-// outflanked are the clients, with what to do, that ask for a safeguard against
+// safeguardWarnings are the clients, with what to do, that ask for a safeguard against
 // relayed codes and take, without having named it, a way of logging in that goes
 // around it. WeChat's website login is bound to the browser that began, so no
 // number is chosen there and the addresses compared are the browser's own: an
 // attacker begins it himself and shows a victim WeChat's QR code.
-func (s *settings) outflanked() (texts []string) {
+func (s *settings) safeguardWarnings() (texts []string) {
 	for _, c := range s.clients {
 		with, own := s.own[c.ID]
 		if !own {

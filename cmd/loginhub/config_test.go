@@ -116,8 +116,8 @@ func TestWithNothingSetTheDefaultsAreTheContracts(t *testing.T) {
 	if len(s.masters) != 1 || s.masters[0] == configuredWell(t).masters[0] {
 		t.Error("the keys of an embedded store are not random")
 	}
-	place := s.place(listening("127.0.0.1:4711"))
-	if len(place.clients) != 1 || place.clients[0].ID != "default" || !place.clients[0].Allows("http://localhost:4711") || place.clients[0].Allows("https://example.com") {
+	place := s.endpoints(listening("127.0.0.1:4711"))
+	if len(place.clients) != 1 || place.clients[0].ID != "default" || !place.clients[0].AllowsOrigin("http://localhost:4711") || place.clients[0].AllowsOrigin("https://example.com") {
 		t.Errorf("the default client is %+v", place.clients)
 	}
 }

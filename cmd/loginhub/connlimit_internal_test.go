@@ -31,7 +31,7 @@ func limitedServer(t *testing.T, limiter *connLimiter, certificate *certificate)
 		listener = certificate.listen(limiter)
 	}
 	done := make(chan struct{})
-	p := newPublicServer(bounded(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	p := newPublicServer(newHTTPServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hold" {
 			<-done
 		}
@@ -139,7 +139,7 @@ func TestConnLimit_TLSAndHijack(t *testing.T) {
 	}
 	l.Listener, l.sources, l.log = tcp, map[netip.Prefix]*connSource{}, slog.New(slog.DiscardHandler)
 	hijacked := make(chan net.Conn, 1)
-	server := bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hold" {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {

@@ -61,7 +61,7 @@ func TestARealNodesAnswersAreInTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(contract.Watch(httputil.NewSingleHostReverseProxy(behind), func(err error) { t.Error(err) }))
+	front := httptest.NewServer(contract.Middleware(httputil.NewSingleHostReverseProxy(behind), func(err error) { t.Error(err) }))
 	t.Cleanup(front.Close)
 	ctx := within(t, 30*time.Second)
 	if err := login(ctx, "ann", front.URL); err != nil {

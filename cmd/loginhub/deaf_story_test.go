@@ -18,9 +18,9 @@ const (
 	deafSlack  = 1500 * time.Millisecond
 )
 
-// closings opens pages on a node, and gives for each when and how its socket was
+// closeCounter opens pages on a node, and gives for each when and how its socket was
 // closed.
-type closings struct {
+type closeCounter struct {
 	pages []*page
 	all   sync.WaitGroup
 
@@ -29,9 +29,9 @@ type closings struct {
 	times []time.Time
 }
 
-func openMany(t *testing.T, ctx context.Context, n int, makes, holds string) *closings {
+func openMany(t *testing.T, ctx context.Context, n int, makes, holds string) *closeCounter {
 	t.Helper()
-	c := &closings{codes: map[int]int{}}
+	c := &closeCounter{codes: map[int]int{}}
 	for range n {
 		p := mustOpen(t, ctx, makes, holds)
 		c.pages = append(c.pages, p)
@@ -47,14 +47,14 @@ func openMany(t *testing.T, ctx context.Context, n int, makes, holds string) *cl
 }
 
 // gone is how many sockets are closed by now.
-func (c *closings) gone() int {
+func (c *closeCounter) gone() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.times)
 }
 
 // wait waits for all and gives the first and the last moment.
-func (c *closings) wait(t *testing.T, code int) (first, last time.Time) {
+func (c *closeCounter) wait(t *testing.T, code int) (first, last time.Time) {
 	t.Helper()
 	c.all.Wait()
 	if c.codes[code] != len(c.pages) {
@@ -117,7 +117,7 @@ func TestANodeWhoseRedisIsABlackHoleLetsItsPagesGoAndTheyGetTheirTokensElsewhere
 	if err := login(ctx, "again", well.URL, deaf.URL, well.URL); err != nil {
 		t.Error(err)
 	}
-	hubtest.Settled(t, both, before)
+	hubtest.AssertNoLeak(t, both, before)
 }
 
 // checkDeaf demands that a deaf node says so to everybody who wants to wait.
@@ -216,5 +216,5 @@ func TestNodesWhoseRedisRefusesWritesAreDeafAndThenWellAgain(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	hubtest.Settled(t, nodes, before)
+	hubtest.AssertNoLeak(t, nodes, before)
 }

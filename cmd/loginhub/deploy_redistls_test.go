@@ -16,7 +16,7 @@ import (
 
 // overTLS is a redis-server that takes only clients with a certificate of its
 // authority; its plain port is for the test. secure is its TLS port.
-func overTLS(t *testing.T, ca *hubtest.Authority, args ...string) (server *hubtest.Redis, secure string) {
+func overTLS(t *testing.T, ca *hubtest.CA, args ...string) (server *hubtest.Redis, secure string) {
 	t.Helper()
 	cert, key := ca.Issue(t, "redis", time.Now().Add(time.Hour), "127.0.0.1")
 	secure = hubtest.FreePort(t)

@@ -194,7 +194,7 @@ func TestARollingRestartUnderLoadLosesNoLogin(t *testing.T) {
 		}
 		return p.finish(ctx, p.seen.Seq)
 	})
-	hubtest.Settled(t, nodes, before) // those that came are as those that went
+	hubtest.AssertNoLeak(t, nodes, before) // those that came are as those that went
 }
 
 // follow waits until the page's node lets it go, and comes back on the other,

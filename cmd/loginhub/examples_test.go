@@ -46,15 +46,15 @@ func sandboxHub(t *testing.T) (hub string) {
 	return door.URL
 }
 
-// tab is a browser at a site. Its cookies are kept by hand: they are Secure, and
+// browserTab is a browser at a site. Its cookies are kept by hand: they are Secure, and
 // the test speaks http.
-type tab struct {
+type browserTab struct {
 	t       *testing.T
 	site    string
 	cookies map[string]string
 }
 
-func (b *tab) do(method, path, body string) (status int, text string) {
+func (b *browserTab) do(method, path, body string) (status int, text string) {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(one(b.t), method, b.site+path, strings.NewReader(body))
 	if err != nil {
@@ -87,7 +87,7 @@ func (b *tab) do(method, path, body string) (status int, text string) {
 var element = regexp.MustCompile(`<login-qr client="default" login-nonce="([\w-]{20,128})">`)
 
 // open opens the login page and gives the nonce that its widget takes.
-func (b *tab) open(hub string) (nonce string) {
+func (b *browserTab) open(hub string) (nonce string) {
 	b.t.Helper()
 	status, text := b.do("GET", "/", "")
 	m := element.FindStringSubmatch(text)
@@ -165,9 +165,9 @@ func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			site := startSite(t, hub, command)
 			ctx := one(t)
-			alice := &tab{t, site, map[string]string{}}
-			mallory := &tab{t, site, map[string]string{}}
-			stranger := &tab{t, site, map[string]string{}}
+			alice := &browserTab{t, site, map[string]string{}}
+			mallory := &browserTab{t, site, map[string]string{}}
+			stranger := &browserTab{t, site, map[string]string{}}
 			nonce := alice.open(hub)
 			if again := alice.open(hub); again != nonce {
 				t.Error("a second tab takes the first one's nonce away")
@@ -176,7 +176,7 @@ func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
 				t.Fatal("two browsers have one nonce")
 			}
 			good := tokenFor(ctx, t, hub, "alice", nonce)
-			refused := func(what string, b *tab, text string) {
+			refused := func(what string, b *browserTab, text string) {
 				t.Helper()
 				status, _ := b.do("POST", "/session", text)
 				if _, page := b.do("GET", "/", ""); status != http.StatusUnauthorized || strings.Contains(page, "Logged in") {
@@ -202,16 +202,16 @@ func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
 			if alice.cookies["__Host-session"] == before["__Host-session"] {
 				t.Error("the session keeps the id that it had before the login")
 			}
-			bob := &tab{t, site, map[string]string{}}
+			bob := &browserTab{t, site, map[string]string{}}
 			if status, text := bob.do("POST", "/session", tokenFor(ctx, t, hub, "bob", bob.open(hub))); status != http.StatusNoContent {
 				t.Errorf("bob: %d %s", status, text)
 			}
-			for user, b := range map[string]*tab{"alice": alice, "bob": bob} {
+			for user, b := range map[string]*browserTab{"alice": alice, "bob": bob} {
 				if _, page := b.do("GET", "/", ""); !strings.Contains(page, `<strong id="user">sandbox:`+user+`</strong>`) {
 					t.Errorf("%s sees %s", user, page)
 				}
 			}
-			refused("a token used before", &tab{t, site, before}, good)
+			refused("a token used before", &browserTab{t, site, before}, good)
 			if status, _ := alice.do("POST", "/logout", ""); status != http.StatusSeeOther {
 				t.Errorf("logout: %d", status)
 			}
@@ -266,7 +266,7 @@ func runVerifier(t *testing.T, command []string, args ...string) []string {
 // A key that a verifier does not understand disables no other (RFC 7517, section 5).
 func TestExamples_UnusableKeyDisablesNoOther(t *testing.T) {
 	t.Parallel()
-	masters, err := token.ParseMasters(hubtest.Key)
+	masters, err := token.ParseMasterKeys(hubtest.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +356,7 @@ func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
 // other claims than it ever would; nil takes a claim away.
 func signed(t *testing.T, hub, kind string, changes map[string]any) string {
 	t.Helper()
-	masters, err := token.ParseMasters(hubtest.Key)
+	masters, err := token.ParseMasterKeys(hubtest.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -445,7 +445,7 @@ func TestExamples_ReadmeCommands(t *testing.T) {
 		cmd.Dir = "../.."
 		return cmd
 	}, port)
-	alice := &tab{t, site, map[string]string{}}
+	alice := &browserTab{t, site, map[string]string{}}
 	_, page := alice.do("GET", "/", "")
 	m := regexp.MustCompile(`<login-qr client="demo" login-nonce="([\w-]+)">`).FindStringSubmatch(page)
 	if m == nil {

@@ -22,7 +22,7 @@ import (
 )
 
 // knock is a new connection on which that has been written.
-func knock(t *testing.T, d *hubtest.Door, text string) net.Conn {
+func knock(t *testing.T, d *hubtest.PipeListener, text string) net.Conn {
 	t.Helper()
 	near, err := d.Dial(t.Context())
 	if err != nil {
@@ -34,7 +34,7 @@ func knock(t *testing.T, d *hubtest.Door, text string) net.Conn {
 }
 
 // opened is the public listener as Run makes it, within a bubble.
-func opened(t *testing.T, certificate *certificate) *hubtest.Door {
+func opened(t *testing.T, certificate *certificate) *hubtest.PipeListener {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	d := hubtest.NewDoor()
@@ -42,7 +42,7 @@ func opened(t *testing.T, certificate *certificate) *hubtest.Door {
 	if certificate != nil {
 		listener = certificate.listen(d)
 	}
-	server := bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/long" {
 			io.WriteString(w, strings.Repeat("x", 1<<20))
 		}
@@ -162,7 +162,7 @@ func stopping(t *testing.T, handler http.HandlerFunc) *publicServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPublicServer(bounded(handler, slog.New(slog.DiscardHandler)), tcp, tcp)
+	p := newPublicServer(newHTTPServer(handler, slog.New(slog.DiscardHandler)), tcp, tcp)
 	t.Cleanup(func() { p.Close(); tcp.Close() })
 	return p
 }

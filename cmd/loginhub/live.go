@@ -12,7 +12,7 @@ import (
 // reloader.derive, and does not change.
 type live struct {
 	set   *settings
-	sites *sites
+	sites *providerBuilder
 	vault *redisstore.VaultRing
 	node  hub.Reloadable
 	edge  api.Reloadable
@@ -38,7 +38,7 @@ func (r *reloader) derive(set *settings) (*live, error) {
 		clients = r.place.clients
 	}
 	l := &live{set: set, vault: ring,
-		sites: &sites{set: set, vault: r.vault, log: r.app.log, meter: r.app.metrics.wechat, hub: r.place.issuer, made: map[any]any{}},
+		sites: &providerBuilder{set: set, vault: r.vault, log: r.app.log, meter: r.app.metrics.wechat, hub: r.place.issuer, made: map[any]any{}},
 		node:  hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), Who: set.who()},
 		edge:  api.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
 	if r.live != nil {

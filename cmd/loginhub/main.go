@@ -20,19 +20,19 @@ import (
 
 // Exit codes.
 const (
-	exitBroken = 1 // the node could not start or broke
-	exitUsage  = 2 // the configuration is wrong
+	exitFailure = 1 // the node could not start or broke
+	exitUsage   = 2 // the configuration is wrong
 )
 
 // The settings stand beside the commands, so that --help shows them all.
 type commands struct {
 	Config
 
-	Serve   serve   `cmd:"" default:"1" help:"Run a node (the default)."`
-	Check   checkup `cmd:"" help:"Try the configuration against the real Redis, WeChat and public URL, and say what to mend. Exit code 1 where something must be."`
-	Health  health  `cmd:"" help:"Ask the node on this machine whether it is alive. Exit code 0 or 1."`
-	Keygen  keygen  `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
-	Version showVer `cmd:"" help:"Print version, commit and Go's version."`
+	Serve   serve    `cmd:"" default:"1" help:"Run a node (the default)."`
+	Check   checkCmd `cmd:"" help:"Try the configuration against the real Redis, WeChat and public URL, and say what to mend. Exit code 1 where something must be."`
+	Health  health   `cmd:"" help:"Ask the node on this machine whether it is alive. Exit code 0 or 1."`
+	Keygen  keygen   `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
+	Version showVer  `cmd:"" help:"Print version, commit and Go's version."`
 }
 
 type (
@@ -45,14 +45,14 @@ func main() {
 	hup := make(hangups, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from the first moment on: by default it kills
 	if err := tidy(); err != nil {
-		fail(exitBroken, err)
+		fail(exitFailure, err)
 	}
 	var cli commands
 	parser, err := kong.New(&cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"),
 		kong.Description("Log a PC browser in with a phone. With nothing configured: a sandbox with an in-memory store on http://localhost:8080."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}))
 	if err != nil {
-		fail(exitBroken, err)
+		fail(exitFailure, err)
 	}
 	k, err := parser.Parse(os.Args[1:])
 	if err != nil {
@@ -66,7 +66,7 @@ func main() {
 		if errors.As(err, &wrong) {
 			fail(exitUsage, err)
 		}
-		fail(exitBroken, err)
+		fail(exitFailure, err)
 	}
 }
 
@@ -102,7 +102,7 @@ func (serve) Run(c *Config, hup hangups) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	screen := logqueue.New(logqueue.Config{Out: os.Stdout})
-	app := &App{given: given, set: set, hangups: hup, logs: logs, log: logs.log, Started: func(w welcome) {
+	app := &App{given: given, set: set, hangups: hup, logs: logs, log: logs.log, Started: func(w endpoints) {
 		set.show(screen, w)
 		screen.Close(flushLimit) // before the log's first line
 	}}
@@ -113,7 +113,7 @@ func (serve) Run(c *Config, hup hangups) error {
 
 // Run is `loginhub keygen`.
 func (keygen) Run() error {
-	fmt.Println(token.NewMaster().Reveal())
+	fmt.Println(token.NewMasterKey().Reveal())
 	return nil
 }
 
@@ -123,9 +123,9 @@ func (showVer) Run() error {
 	return nil
 }
 
-// stamp is the release's version, as a build without Git's history is told it:
+// releaseVersion is the release's version, as a build without Git's history is told it:
 // -ldflags "-X main.stamp=v1.2.3 -X main.commit=0123456789ab".
-var stamp, commit string
+var releaseVersion, commit string
 
 // version is what the build knows of itself: version, commit, whether its tree
 // was changed, Go's version, and the platform.
@@ -142,8 +142,8 @@ func version() string {
 			}
 		}
 	}
-	if stamp != "" {
-		text = stamp
+	if releaseVersion != "" {
+		text = releaseVersion
 	}
 	if from != "" {
 		text += " " + from[:min(12, len(from))]

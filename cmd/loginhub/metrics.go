@@ -56,7 +56,7 @@ func buildInfo() (version, revision, goVersion string) {
 		}
 	}
 	// What the build was told comes first, as in `loginhub version`.
-	return cmp.Or(stamp, version), cmp.Or(commit, revision), info.GoVersion
+	return cmp.Or(releaseVersion, version), cmp.Or(commit, revision), info.GoVersion
 }
 
 // handler answers in text, or in protobuf to a Prometheus that asks for it
@@ -74,15 +74,15 @@ func (m *metrics) watch(node *hub.Hub) {
 	gauge(waiters, waitersHelp, func() float64 {
 		sockets, _ := node.WaitingBy()
 		return float64(sockets)
-	}, prometheus.Labels{"transport": transports[hub.BySocket]})
+	}, prometheus.Labels{"transport": transports[hub.TransportSocket]})
 	gauge(waiters, waitersHelp, func() float64 {
 		_, polls := node.WaitingBy()
 		return float64(polls)
-	}, prometheus.Labels{"transport": transports[hub.ByPoll]})
+	}, prometheus.Labels{"transport": transports[hub.TransportPoll]})
 	gauge("loginhub_waiters_limit", "How many pages may wait on this node (LOGINHUB_MAX_SOCKETS).",
 		func() float64 { return float64(node.MaxWaiters) }, nil)
 	gauge("loginhub_mailbox_proof_age_seconds", "Time since Redis last delivered this node's own proof to its mailbox.",
-		func() float64 { return node.ProofAge().Seconds() }, nil)
+		func() float64 { return node.LastProbeAge().Seconds() }, nil)
 	gauge("loginhub_ready", "1 where GET /readyz says 200.", func() float64 {
 		if node.Ready() != nil {
 			return 0
@@ -136,13 +136,13 @@ func (m *metrics) watchConns(l *connLimiter) {
 	gauge("loginhub_connections_limit", "How many connections may be open, by the file limit.", func() int { return l.total })
 	refused := m.counter("loginhub_connections_refused_total", "Connections closed because of a limit of connections.", "limit", "closed")
 	for _, limit := range []string{connsOfAddress, connsInAll, connsByFiles} {
-		refused.start(words{limit, closedNew}, words{limit, closedIdle})
+		refused.start(labelValues{limit, closedNew}, labelValues{limit, closedIdle})
 	}
-	l.count = func(limit, closed string) { refused.at(words{limit, closed}).Inc() }
+	l.count = func(limit, closed string) { refused.at(labelValues{limit, closed}).Inc() }
 }
 
-// words are up to three label values; the rest is empty.
-type words [3]string
+// labelValues are up to three label values; the rest is empty.
+type labelValues [3]string
 
 // series are the handles of one metric, each resolved once: an event costs a
 // look into a small map and an atomic addition, and no allocation. The words are
@@ -152,10 +152,10 @@ type series[T any] struct {
 	resolve func(labels ...string) T
 
 	mu    sync.RWMutex
-	known map[words]T
+	known map[labelValues]T
 }
 
-func (s *series[T]) at(w words) T {
+func (s *series[T]) at(w labelValues) T {
 	s.mu.RLock()
 	one, ok := s.known[w]
 	s.mu.RUnlock()
@@ -171,29 +171,29 @@ func (s *series[T]) at(w words) T {
 
 // start makes series before their first event: a rate over one that appears with
 // its first event misses that event.
-func (s *series[T]) start(all ...words) {
+func (s *series[T]) start(all ...labelValues) {
 	for _, w := range all {
 		s.at(w)
 	}
 }
 
-// counts are the counters of one name.
-type counts = series[prometheus.Counter]
+// counterVec are the counters of one name.
+type counterVec = series[prometheus.Counter]
 
-func (m *metrics) counter(name, help string, labels ...string) *counts {
+func (m *metrics) counter(name, help string, labels ...string) *counterVec {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(vec)
-	return &counts{labels: len(labels), known: map[words]prometheus.Counter{}, resolve: vec.WithLabelValues}
+	return &counterVec{labels: len(labels), known: map[labelValues]prometheus.Counter{}, resolve: vec.WithLabelValues}
 }
 
-// times are the histograms of one name, in seconds.
-type times = series[prometheus.Observer]
+// histogramVec are the histograms of one name, in seconds.
+type histogramVec = series[prometheus.Observer]
 
 // histogram has native buckets, a tenth wide each, and beside them classic ones
 // for whoever does not scrape protobuf.
-func (m *metrics) histogram(name, help string, classic []float64, labels ...string) *times {
+func (m *metrics) histogram(name, help string, classic []float64, labels ...string) *histogramVec {
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: classic,
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}, labels)
 	m.registry.MustRegister(vec)
-	return &times{labels: len(labels), known: map[words]prometheus.Observer{}, resolve: vec.WithLabelValues}
+	return &histogramVec{labels: len(labels), known: map[labelValues]prometheus.Observer{}, resolve: vec.WithLabelValues}
 }

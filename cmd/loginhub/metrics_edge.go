@@ -25,9 +25,9 @@ var (
 
 // edgeMeter implements api.Meter.
 type edgeMeter struct {
-	requests *counts
-	duration *times
-	limited  *counts
+	requests *counterVec
+	duration *histogramVec
+	limited  *counterVec
 }
 
 func newEdgeMeter(m *metrics) edgeMeter {
@@ -38,28 +38,28 @@ func newEdgeMeter(m *metrics) edgeMeter {
 		limited: m.counter("loginhub_rate_limited_total", "Hits on a limit.", "limit"),
 	}
 	for _, limit := range api.Limits() {
-		e.limited.start(words{limit})
+		e.limited.start(labelValues{limit})
 	}
 	return e
 }
 
-// Answered implements api.Meter.
-func (e edgeMeter) Answered(route, class string, took time.Duration) {
-	e.requests.at(words{route, class}).Inc()
-	e.duration.at(words{route}).Observe(took.Seconds())
+// ObserveRequest implements api.Meter.
+func (e edgeMeter) ObserveRequest(route, class string, took time.Duration) {
+	e.requests.at(labelValues{route, class}).Inc()
+	e.duration.at(labelValues{route}).Observe(took.Seconds())
 }
 
-// Limited implements api.Meter.
-func (e edgeMeter) Limited(limit string) { e.limited.at(words{limit}).Inc() }
+// IncLimited implements api.Meter.
+func (e edgeMeter) IncLimited(limit string) { e.limited.at(labelValues{limit}).Inc() }
 
 // redisMeter implements redisstore.Meter.
 type redisMeter struct {
-	duration *times
-	failed   *counts
-	refused  *counts
+	duration *histogramVec
+	failed   *counterVec
+	refused  *counterVec
 }
 
-func newRedisMeter(m *metrics, refused *counts) redisMeter {
+func newRedisMeter(m *metrics, refused *counterVec) redisMeter {
 	r := redisMeter{
 		duration: m.histogram("loginhub_redis_call_duration_seconds",
 			"How long a caller waited for Redis, with the client library's repeats.", redisBuckets, "call"),
@@ -67,8 +67,8 @@ func newRedisMeter(m *metrics, refused *counts) redisMeter {
 		refused: refused,
 	}
 	for _, call := range redisstore.Calls() {
-		r.duration.start(words{call})
-		r.failed.start(words{call})
+		r.duration.start(labelValues{call})
+		r.failed.start(labelValues{call})
 	}
 	refused.start(inVault)
 	return r
@@ -76,21 +76,21 @@ func newRedisMeter(m *metrics, refused *counts) redisMeter {
 
 // Called implements redisstore.Meter.
 func (r redisMeter) Called(name string, took time.Duration, failed bool) {
-	r.duration.at(words{name}).Observe(took.Seconds())
+	r.duration.at(labelValues{name}).Observe(took.Seconds())
 	if failed {
-		r.failed.at(words{name}).Inc()
+		r.failed.at(labelValues{name}).Inc()
 	}
 }
 
-var inVault = words{"vault", hub.SealBroken}
+var inVault = labelValues{"vault", hub.SealBroken}
 
-// Forged implements redisstore.Meter.
-func (r redisMeter) Forged() { r.refused.at(inVault).Inc() }
+// DecryptFailed implements redisstore.Meter.
+func (r redisMeter) DecryptFailed() { r.refused.at(inVault).Inc() }
 
 // wechatMeter hears of the calls of WeChat.
 type wechatMeter struct {
-	calls    *counts
-	duration *times
+	calls    *counterVec
+	duration *histogramVec
 	tokens   *tokenAges
 }
 
@@ -112,8 +112,8 @@ var usual = []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40
 // its first time on, which a rate over it misses.
 func (w wechatMeter) start(ops ...string) {
 	for _, op := range ops {
-		w.duration.start(words{op})
-		w.calls.start(codeOf(op, nil), codeOf(op, &wechat.Error{}), words{op, "other", wechat.KindBusy.String()})
+		w.duration.start(labelValues{op})
+		w.calls.start(codeOf(op, nil), codeOf(op, &wechat.Error{}), labelValues{op, "other", wechat.KindBusy.String()})
 		for _, code := range usual {
 			w.calls.start(codeOf(op, &wechat.Error{Code: code, Kind: wechat.KindOf(op, code)}))
 		}
@@ -122,23 +122,23 @@ func (w wechatMeter) start(ops ...string) {
 
 // observe is wechat.Config's.
 func (w wechatMeter) observe(op string, took time.Duration, err error) {
-	w.duration.at(words{op}).Observe(took.Seconds())
+	w.duration.at(labelValues{op}).Observe(took.Seconds())
 	w.calls.at(codeOf(op, err)).Inc()
 }
 
 // codeOf labels a call: "ok", WeChat's number where it is a known one, "other",
 // or "none" where WeChat has said nothing that makes sense.
-func codeOf(op string, err error) words {
+func codeOf(op string, err error) labelValues {
 	var e *wechat.Error
 	switch {
 	case err == nil:
-		return words{op, "ok", "ok"}
+		return labelValues{op, "ok", "ok"}
 	case !errors.As(err, &e) || e.Code == 0:
-		return words{op, "none", wechat.KindBusy.String()}
+		return labelValues{op, "none", wechat.KindBusy.String()}
 	case wechat.Known(e.Code):
-		return words{op, strconv.Itoa(e.Code), e.Kind.String()}
+		return labelValues{op, strconv.Itoa(e.Code), e.Kind.String()}
 	}
-	return words{op, "other", e.Kind.String()}
+	return labelValues{op, "other", e.Kind.String()}
 }
 
 // tokenAges is a collector, for without a token there is no age.

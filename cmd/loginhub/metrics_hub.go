@@ -12,7 +12,7 @@ import (
 var pushBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
 var (
-	transports = [...]string{hub.BySocket: "socket", hub.ByPoll: "poll"}
+	transports = [...]string{hub.TransportSocket: "socket", hub.TransportPoll: "poll"}
 	deliveries = [...]string{hub.Pushed: "pushed", hub.Resumed: "resumed", hub.Repeated: "repeated"}
 	providers  = []string{"wechat", "wechat_web", "app", "sandbox"}
 )
@@ -26,11 +26,11 @@ const (
 
 // hubMeter implements hub.Meter.
 type hubMeter struct {
-	made, finished, transitions, calls *counts
-	began, ended                       *counts
-	delivered                          *counts
-	pushed                             *times
-	resyncs, resynced, refused         *counts
+	made, finished, transitions, calls *counterVec
+	began, ended                       *counterVec
+	delivered                          *counterVec
+	pushed                             *histogramVec
+	resyncs, resynced, refused         *counterVec
 }
 
 func newHubMeter(m *metrics) hubMeter {
@@ -48,84 +48,88 @@ func newHubMeter(m *metrics) hubMeter {
 		resynced: m.counter("loginhub_resynced_tickets_total", "Looks at one waiting ticket, in turn and out of turn.", "found"),
 		refused:  m.counter("loginhub_refused_seals_total", "Records, messages and shared values that this node does not accept.", "where", "reason"),
 	}
-	h.made.start(words{})
+	h.made.start(labelValues{})
 	for _, state := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {
-		h.transitions.start(words{string(state)})
+		h.transitions.start(labelValues{string(state)})
 	}
 	for _, by := range transports {
-		h.began.start(words{by})
-		h.pushed.start(words{by})
+		h.began.start(labelValues{by})
+		h.pushed.start(labelValues{by})
 		for _, how := range deliveries {
-			h.delivered.start(words{by, how})
+			h.delivered.start(labelValues{by, how})
 		}
 		for _, why := range hub.Endings() {
-			h.ended.start(words{by, why})
+			h.ended.start(labelValues{by, why})
 		}
 	}
 	for _, outcome := range []string{string(ticket.Consumed), string(ticket.Rejected), string(ticket.Expired), undelivered} {
 		for _, by := range append([]string{noProvider}, providers...) {
-			h.finished.start(words{outcome, by})
+			h.finished.start(labelValues{outcome, by})
 		}
 	}
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		for _, outcome := range []string{"ok", "code_invalid", "provider_unavailable", "provider_misconfigured", "store_unavailable"} {
-			h.calls.start(words{action, outcome})
+			h.calls.start(labelValues{action, outcome})
 		}
 	}
-	h.resyncs.start(words{hub.ResyncSubscribed}, words{hub.ResyncHears}, words{hub.ResyncMissed})
-	for _, found := range hub.Findings() {
-		h.resynced.start(words{found})
+	h.resyncs.start(labelValues{hub.ResyncSubscribed}, labelValues{hub.ResyncRecovered}, labelValues{hub.ResyncMissed})
+	for _, found := range hub.ResyncResults() {
+		h.resynced.start(labelValues{found})
 	}
 	for _, where := range []string{hub.InRecord, hub.InMessage, hub.InSwitch} {
 		for _, why := range hub.SealFaults() {
-			h.refused.start(words{where, why})
+			h.refused.start(labelValues{where, why})
 		}
 	}
 	return h
 }
 
-// Changed implements hub.Meter.
-func (h hubMeter) Changed(t ticket.Ticket) {
-	h.transitions.at(words{string(t.State)}).Inc()
+// TicketChanged implements hub.Meter.
+func (h hubMeter) TicketChanged(t ticket.Ticket) {
+	h.transitions.at(labelValues{string(t.State)}).Inc()
 	if t.Seq == 1 {
-		h.made.at(words{}).Inc()
+		h.made.at(labelValues{}).Inc()
 	}
 	if !t.State.Final() {
 		return
 	}
-	outcome, by := string(t.State), t.By.Provider
+	outcome, by := string(t.State), t.Identity.Provider
 	if t.State == ticket.Expired && len(t.Claims) > 0 {
 		outcome = undelivered
 	}
 	if !slices.Contains(providers, by) {
 		by = noProvider
 	}
-	h.finished.at(words{outcome, by}).Inc()
+	h.finished.at(labelValues{outcome, by}).Inc()
 }
 
-// Called implements hub.Meter.
-func (h hubMeter) Called(action, outcome string) { h.calls.at(words{action, outcome}).Inc() }
+// PhoneCallDone implements hub.Meter.
+func (h hubMeter) PhoneCallDone(action, outcome string) {
+	h.calls.at(labelValues{action, outcome}).Inc()
+}
 
-// Began implements hub.Meter.
-func (h hubMeter) Began(by hub.Transport) { h.began.at(words{transports[by]}).Inc() }
+// WaitStarted implements hub.Meter.
+func (h hubMeter) WaitStarted(by hub.Transport) { h.began.at(labelValues{transports[by]}).Inc() }
 
-// Ended implements hub.Meter.
-func (h hubMeter) Ended(by hub.Transport, why string) { h.ended.at(words{transports[by], why}).Inc() }
+// WaitEnded implements hub.Meter.
+func (h hubMeter) WaitEnded(by hub.Transport, why string) {
+	h.ended.at(labelValues{transports[by], why}).Inc()
+}
 
 // Delivered implements hub.Meter. Only a page that waited says how long a push
 // takes: one that came back says how long it was away.
 func (h hubMeter) Delivered(by hub.Transport, how hub.Delivery, took time.Duration) {
-	h.delivered.at(words{transports[by], deliveries[how]}).Inc()
+	h.delivered.at(labelValues{transports[by], deliveries[how]}).Inc()
 	if how == hub.Pushed && took > 0 {
-		h.pushed.at(words{transports[by]}).Observe(took.Seconds())
+		h.pushed.at(labelValues{transports[by]}).Observe(took.Seconds())
 	}
 }
 
 // Resync implements hub.Meter.
-func (h hubMeter) Resync(cause string) { h.resyncs.at(words{cause}).Inc() }
+func (h hubMeter) Resync(cause string) { h.resyncs.at(labelValues{cause}).Inc() }
 
 // Resynced implements hub.Meter.
-func (h hubMeter) Resynced(found string) { h.resynced.at(words{found}).Inc() }
+func (h hubMeter) Resynced(found string) { h.resynced.at(labelValues{found}).Inc() }
 
 // Refused implements hub.Meter.
-func (h hubMeter) Refused(where, why string) { h.refused.at(words{where, why}).Inc() }
+func (h hubMeter) Refused(where, why string) { h.refused.at(labelValues{where, why}).Inc() }

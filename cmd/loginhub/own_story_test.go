@@ -25,13 +25,13 @@ import (
 
 const companyIssuer = "https://sso.example.com"
 
-// backEnd is a company's own: it signs for its users.
-type backEnd struct {
+// assertionIssuer is a company's own: it signs for its users.
+type assertionIssuer struct {
 	url    string
 	signer jose.Signer
 }
 
-func newBackEnd(t *testing.T) *backEnd {
+func newBackEnd(t *testing.T) *assertionIssuer {
 	t.Helper()
 	public, private, _ := ed25519.GenerateKey(rand.Reader)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: "k1"}}, nil)
@@ -42,10 +42,10 @@ func newBackEnd(t *testing.T) *backEnd {
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: "k1"}}})
 	}))
 	t.Cleanup(s.Close)
-	return &backEnd{s.URL, signer}
+	return &assertionIssuer{s.URL, signer}
 }
 
-func (b *backEnd) assert(t *testing.T, ticket, user string) string {
+func (b *assertionIssuer) assert(t *testing.T, ticket, user string) string {
 	t.Helper()
 	now := time.Now()
 	text, err := jwt.Signed(b.signer).Claims(map[string]any{"iss": companyIssuer, "aud": ourOrigin, "sub": user, "jti": rand.Text(),

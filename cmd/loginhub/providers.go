@@ -14,11 +14,11 @@ import (
 	"loginhub/wechat"
 )
 
-// sites makes the providers and codes that the credentials call for. It makes no
+// providerBuilder makes the providers and codes that the credentials call for. It makes no
 // call: a node starts without WeChat, and says so when it needs it.
-type sites struct {
+type providerBuilder struct {
 	set   *settings
-	vault *redisstore.Vault
+	vault *redisstore.SecretStore
 	log   *slog.Logger
 	meter wechatMeter
 	hub   string // the issuer: aud of the own app's assertions
@@ -29,9 +29,9 @@ type sites struct {
 
 // providers fills in who confirms and what the codes are: the deployment's, and
 // those of the clients that have some of their own.
-func (b *sites) providers(c *api.Reloadable) error {
+func (b *providerBuilder) providers(c *api.Reloadable) error {
 	if b.set.sandbox() {
-		sandbox, _ := once(b, "sandbox", func(string) (api.Provider, error) { return api.NewSandbox(), nil })
+		sandbox, _ := memoize(b, "sandbox", func(string) (api.Provider, error) { return api.NewSandbox(), nil })
 		c.Providers = map[string]api.Provider{"sandbox": sandbox}
 	}
 	site, err := b.site(b.set.credentials())
@@ -42,7 +42,7 @@ func (b *sites) providers(c *api.Reloadable) error {
 	if !b.set.sandbox() {
 		c.Providers = site.Providers
 	}
-	c.Sites = map[string]api.Site{}
+	c.Sites = map[string]api.LoginMethods{}
 	for id, own := range b.set.own {
 		if site, err = b.site(own); err != nil {
 			return fmt.Errorf("client %s: %w", id, err)
@@ -56,13 +56,13 @@ func (b *sites) providers(c *api.Reloadable) error {
 }
 
 // site is what one set of credentials gives.
-func (b *sites) site(c credentials) (api.Site, error) {
-	site := api.Site{Providers: map[string]api.Provider{}, QR: c.qr}
+func (b *providerBuilder) site(c credentials) (api.LoginMethods, error) {
+	site := api.LoginMethods{Providers: map[string]api.Provider{}, QR: c.qr}
 	if c.qr == "link" || c.qr == "wxacode" {
 		site.QR = ""
 	}
 	if c.program.id != "" {
-		provider, err := once(b, c.program, b.miniProgram)
+		provider, err := memoize(b, c.program, b.miniProgram)
 		if err != nil {
 			return site, fmt.Errorf("LOGINHUB_WECHAT_…: %w", err)
 		}
@@ -71,20 +71,20 @@ func (b *sites) site(c credentials) (api.Site, error) {
 			site.Open = b.scheme(c.program)
 		}
 		if c.qr == "wxacode" {
-			if site.Codes, err = once(b, codesOf{c.program}, b.codes); err != nil {
+			if site.Codes, err = memoize(b, codesOf{c.program}, b.codes); err != nil {
 				return site, fmt.Errorf("LOGINHUB_WECHAT_…: %w", err)
 			}
 		}
 	}
 	if c.web.id != "" {
-		website, err := once(b, webOf{c.web}, b.website)
+		website, err := memoize(b, webOf{c.web}, b.website)
 		if err != nil {
 			return site, fmt.Errorf("LOGINHUB_WECHAT_WEB_…: %w", err)
 		}
 		site.Website = website
 	}
 	if c.jwksURL != "" {
-		app, err := once(b, [2]string{c.jwksURL, c.issuer}, b.ownApp)
+		app, err := memoize(b, [2]string{c.jwksURL, c.issuer}, b.ownApp)
 		if err != nil {
 			return site, fmt.Errorf("LOGINHUB_APP_…: %w", err)
 		}
@@ -99,9 +99,9 @@ type (
 	webOf   struct{ wechatApp }
 )
 
-// once makes one thing for equal credentials: it has a connection pool, and the
+// memoize makes one thing for equal credentials: it has a connection pool, and the
 // codes a share in WeChat's quota.
-func once[K comparable, V any](b *sites, key K, make func(K) (V, error)) (V, error) {
+func memoize[K comparable, V any](b *providerBuilder, key K, make func(K) (V, error)) (V, error) {
 	if made, ok := b.made[key]; ok {
 		return made.(V), nil
 	}
@@ -116,7 +116,7 @@ func once[K comparable, V any](b *sites, key K, make func(K) (V, error)) (V, err
 	return v, err
 }
 
-func (b *sites) config(a wechatApp) wechat.Config {
+func (b *providerBuilder) config(a wechatApp) wechat.Config {
 	return wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: b.set.WechatAPIURL, Observe: b.meter.observe}
 }
 
@@ -124,7 +124,7 @@ func (b *sites) config(a wechatApp) wechat.Config {
 // WeChat. The page gets the ticket as query.scene, as from a mini-program code.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/url-scheme.html
-func (b *sites) scheme(a wechatApp) string {
+func (b *providerBuilder) scheme(a wechatApp) string {
 	text := "weixin://dl/business/?appid=" + url.QueryEscape(a.id) + "&path=" + a.page + "&query=scene%3D{ticket}"
 	if v := b.set.WechatEnvVersion; v != "release" {
 		text += "&env_version=" + v
@@ -135,53 +135,53 @@ func (b *sites) scheme(a wechatApp) string {
 // miniProgram is WeChat's mini-program as a provider.
 type miniProgram struct{ *wechat.MiniProgram }
 
-func (b *sites) miniProgram(a wechatApp) (api.Provider, error) {
+func (b *providerBuilder) miniProgram(a wechatApp) (api.Provider, error) {
 	b.meter.start(wechat.OpSession)
 	program, err := wechat.NewMiniProgram(b.config(a))
 	return miniProgram{program}, err
 }
 
 // Exchange implements api.Provider.
-func (m miniProgram) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+func (m miniProgram) Exchange(ctx context.Context, p api.Credential) (ticket.Identity, error) {
 	who, err := m.Session(ctx, p.Code)
 	if err != nil {
-		return ticket.Identity{}, refusal(err)
+		return ticket.Identity{}, mapError(err)
 	}
 	return ticket.Identity{Provider: "wechat", AppID: who.AppID, Subject: who.OpenID, UnionID: who.UnionID}, nil
 }
 
-// sunCodes are a mini-program's codes.
-type sunCodes struct {
+// wxacodes are a mini-program's codes.
+type wxacodes struct {
 	tokens  *wechat.Tokens
 	options wechat.CodeOptions
 }
 
-func (b *sites) codes(a codesOf) (api.Codes, error) {
+func (b *providerBuilder) codes(a codesOf) (api.MiniProgramCodes, error) {
 	tokens, err := wechat.NewTokens(b.config(a.wechatApp), b.vault)
 	if err != nil {
 		return nil, err
 	}
 	tokens.Warn = func(err error) { b.log.Warn("the access token is not renewed", "app_id", a.id, "error", err) }
 	b.meter.start(wechat.OpToken, wechat.OpCode)
-	return &sunCodes{tokens, wechat.CodeOptions{Page: a.page, EnvVersion: b.set.WechatEnvVersion, AnyPage: !b.set.WechatCheckPath}}, nil
+	return &wxacodes{tokens, wechat.CodeOptions{Page: a.page, EnvVersion: b.set.WechatEnvVersion, AnyPage: !b.set.WechatCheckPath}}, nil
 }
 
 // tokens are the access tokens in use, by AppID.
-func (b *sites) tokens() map[string][]*wechat.Tokens {
+func (b *providerBuilder) tokens() map[string][]*wechat.Tokens {
 	all := map[string][]*wechat.Tokens{}
 	for key, made := range b.made {
 		if app, ok := key.(codesOf); ok {
-			all[app.id] = append(all[app.id], made.(*sunCodes).tokens)
+			all[app.id] = append(all[app.id], made.(*wxacodes).tokens)
 		}
 	}
 	return all
 }
 
 // Code implements api.Codes.
-func (s *sunCodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
+func (s *wxacodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
 	picture, err := s.tokens.Code(ctx, string(id), s.options)
 	if err != nil {
-		return nil, refusal(err)
+		return nil, mapError(err)
 	}
 	return picture, nil
 }
@@ -189,7 +189,7 @@ func (s *sunCodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
 // website is WeChat's official website login.
 type website struct{ *wechat.Website }
 
-func (b *sites) website(a webOf) (api.Website, error) {
+func (b *providerBuilder) website(a webOf) (api.RedirectProvider, error) {
 	b.meter.start(wechat.OpGrant, wechat.OpProfile)
 	site, err := wechat.NewWebsite(b.config(a.wechatApp), b.set.WechatOpenURL)
 	if err != nil {
@@ -200,29 +200,29 @@ func (b *sites) website(a webOf) (api.Website, error) {
 }
 
 // Exchange implements api.Provider.
-func (w website) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+func (w website) Exchange(ctx context.Context, p api.Credential) (ticket.Identity, error) {
 	who, err := w.Login(ctx, p.Code)
 	if err != nil {
-		return ticket.Identity{}, refusal(err)
+		return ticket.Identity{}, mapError(err)
 	}
-	name, picture := vouched(who.Nickname, who.Avatar)
+	name, picture := cleanProfile(who.Nickname, who.Avatar)
 	return ticket.Identity{Provider: "wechat_web", AppID: who.AppID, Subject: who.OpenID, UnionID: who.UnionID,
 		Nickname: name, Picture: picture}, nil
 }
 
-// ownApp is a company's own app: the code is an assertion of its back end.
-type ownApp struct{ *assertion.Verifier }
+// assertionProvider is a company's own app: the code is an assertion of its back end.
+type assertionProvider struct{ *assertion.Verifier }
 
-func (b *sites) ownApp(app [2]string) (api.Provider, error) {
+func (b *providerBuilder) ownApp(app [2]string) (api.Provider, error) {
 	v, err := assertion.New(assertion.Config{JWKSURL: app[0], Issuer: app[1], Audience: b.hub, Once: b.vault})
-	return ownApp{v}, err
+	return assertionProvider{v}, err
 }
 
 // Exchange implements api.Provider.
-func (a ownApp) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, error) {
+func (a assertionProvider) Exchange(ctx context.Context, p api.Credential) (ticket.Identity, error) {
 	c, err := a.Verify(ctx, p.Code, string(p.Ticket))
 	switch {
-	case errors.Is(err, assertion.ErrRefused):
+	case errors.Is(err, assertion.ErrInvalid):
 		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrCodeInvalid, err)
 	case errors.Is(err, assertion.ErrConfig):
 		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrProviderMisconfigured, err)
@@ -231,16 +231,16 @@ func (a ownApp) Exchange(ctx context.Context, p api.Proof) (ticket.Identity, err
 	case err != nil:
 		return ticket.Identity{}, err
 	}
-	name, picture := vouched(c.Name, c.Picture)
+	name, picture := cleanProfile(c.Name, c.Picture)
 	return ticket.Identity{Provider: "app", Subject: c.Subject, Nickname: name, Picture: picture}, nil
 }
 
 // TicketBound implements api.TicketBound: an assertion names its ticket.
-func (ownApp) TicketBound() {}
+func (assertionProvider) TicketBound() {}
 
-// vouched makes a provider's names fit for pages and tokens: what does not fit
+// cleanProfile makes a provider's names fit for pages and tokens: what does not fit
 // is left out, for nobody's login hangs on it.
-func vouched(name, picture string) (string, string) {
+func cleanProfile(name, picture string) (string, string) {
 	name = ticket.CleanText(name, ticket.MaxNickname)
 	user, err := ticket.User{AvatarURL: picture}.Clean()
 	if err != nil {
@@ -249,8 +249,8 @@ func vouched(name, picture string) (string, string) {
 	return name, user.AvatarURL
 }
 
-// refusal gives WeChat's error the meaning that the contract has for it.
-func refusal(err error) error {
+// mapError gives WeChat's error the meaning that the contract has for it.
+func mapError(err error) error {
 	var e *wechat.Error
 	if !errors.As(err, &e) {
 		return err

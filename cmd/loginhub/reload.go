@@ -29,8 +29,8 @@ type hangups chan os.Signal
 type reloader struct {
 	// Fixed before run.
 	app   *App
-	vault *redisstore.Vault
-	place welcome
+	vault *redisstore.SecretStore
+	place endpoints
 	node  *hub.Hub
 	edge  *api.Server
 

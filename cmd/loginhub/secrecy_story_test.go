@@ -122,7 +122,7 @@ func TestRedisAndTheLogsSeeNoSecretTokenSessionKeyOrCode(t *testing.T) {
 				}
 				hidden.token(v.Token)
 				p.seen = *v
-				misuse(t, ctx, p, nodes[i%2], hidden)
+				sendInvalid(t, ctx, p, nodes[i%2], hidden)
 				if err := p.finish(ctx, v.Seq); err != nil {
 					t.Fatal(err)
 				}
@@ -170,8 +170,8 @@ func TestThePasswordOfRedisIsNotPrintedWhereItIsWrong(t *testing.T) {
 	}
 }
 
-// misuse shows the ticket's secret where it is refused or does not belong.
-func misuse(t *testing.T, ctx context.Context, p *page, n *hubtest.Node, hidden *secrets) {
+// sendInvalid shows the ticket's secret where it is refused or does not belong.
+func sendInvalid(t *testing.T, ctx context.Context, p *page, n *hubtest.Node, hidden *secrets) {
 	t.Helper()
 	other := mustMake(t, ctx, n.URL)
 	hidden.secret(other.Secret)
@@ -209,7 +209,7 @@ func TestOneLoginCostsRedisSevenCommandsAndTheNodesTwoMessages(t *testing.T) {
 	ctx := within(t, 20*time.Second)
 	for name, at := range map[string][4]int{"on one node": {0, 0, 0, 0}, "on three nodes": {0, 1, 2, 0}, "confirmed where it waits": {1, 2, 0, 2}} {
 		t.Run(name, func(t *testing.T) {
-			stop, mail := redis.Monitor(t), redis.Mail(t)
+			stop, mail := redis.Monitor(t), redis.Subscribe(t)
 			p := mustOpen(t, ctx, nodes[at[0]].URL, nodes[at[1]].URL)
 			phone := hubtest.NewPhone("thrifty")
 			must(t, ctx, phone, nodes[at[2]].URL, p.ID, "scan")
@@ -245,7 +245,7 @@ func TestAChangeIsToldToEveryNotedNodeOnceAndToNoOther(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 3)
 	ctx := within(t, 20*time.Second)
-	mail := redis.Mail(t)
+	mail := redis.Subscribe(t)
 	p := mustOpen(t, ctx, nodes[2].URL, nodes[0].URL)
 	mustAttach(t, ctx, p, nodes[1].URL, "pending")
 	phone := hubtest.NewPhone("two windows")

@@ -70,7 +70,7 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		err := s.hub.Switch(r.Context(), c.ID, *in.Enabled, peer(r))
-		if errors.Is(err, ticket.ErrNotLasting) {
+		if errors.Is(err, ticket.ErrNotReplicated) {
 			http.Error(w, "switched, but not enough replicas of Redis have said that they have it: a failover may undo it; try again", http.StatusServiceUnavailable)
 			return
 		}

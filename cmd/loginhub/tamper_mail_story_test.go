@@ -12,7 +12,7 @@ import (
 
 // forgedMail is what an attacker may publish into the mailbox of the victim's
 // node. older are earlier sealed versions of the victim's ticket.
-func (s *scene) forgedMail(t *testing.T, ctx context.Context, older ...parts) map[string]string {
+func (s *tamperFixture) forgedMail(t *testing.T, ctx context.Context, older ...parts) map[string]string {
 	t.Helper()
 	own, other := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
 	to := "t" + s.victim.ID
@@ -49,7 +49,7 @@ func (s *scene) forgedMail(t *testing.T, ctx context.Context, older ...parts) ma
 
 // publish sends the messages to both nodes, several times, and waits until the
 // node of the pages has complained of those that are worth it.
-func (s *scene) publish(t *testing.T, ctx context.Context, mail map[string]string) {
+func (s *tamperFixture) publish(t *testing.T, ctx context.Context, mail map[string]string) {
 	t.Helper()
 	const complaint = `"msg":"record refused","ticket":"`
 	mark := complaint + s.victim.ID[:8]

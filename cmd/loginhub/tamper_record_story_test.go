@@ -12,9 +12,9 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// scene is a victim and an attacker, each with a ticket and an open page, on a
+// tamperFixture is a victim and an attacker, each with a ticket and an open page, on a
 // Redis that the attacker can read, write and publish in.
-type scene struct {
+type tamperFixture struct {
 	redis            *hubtest.Redis
 	nodes            []*hubtest.Node
 	victim, attacker *page
@@ -28,9 +28,9 @@ const (
 
 // newScene makes one. The second node holds the pages, and looks at them every
 // half of the time that a result lives.
-func newScene(t *testing.T, ctx context.Context, result string) *scene {
+func newScene(t *testing.T, ctx context.Context, result string) *tamperFixture {
 	t.Helper()
-	s := &scene{}
+	s := &tamperFixture{}
 	s.redis, s.nodes = cluster(t, 2, "RESULT_TTL="+result, "TRUSTED_PROXIES=127.0.0.1/32")
 	for _, who := range []struct {
 		page           **page
@@ -58,7 +58,7 @@ type parts struct {
 	body              string
 }
 
-func (s *scene) read(t *testing.T, ctx context.Context, p *page) parts {
+func (s *tamperFixture) read(t *testing.T, ctx context.Context, p *page) parts {
 	t.Helper()
 	head, body, err := record(ctx, s.redis, p.ID)
 	if err != nil {
@@ -128,7 +128,7 @@ func forgeries(own, other parts) map[string]string {
 
 // refuseForgeries puts every forgery in the page's record's place and demands
 // that nobody is told anything of it. The record stands as before afterwards.
-func (s *scene) refuseForgeries(t *testing.T, ctx context.Context, p *page, own, other parts) {
+func (s *tamperFixture) refuseForgeries(t *testing.T, ctx context.Context, p *page, own, other parts) {
 	t.Helper()
 	phone := hubtest.NewPhone("victim")
 	all := forgeries(own, other)
@@ -167,7 +167,7 @@ func (s *scene) refuseForgeries(t *testing.T, ctx context.Context, p *page, own,
 	s.write(t, ctx, p, own.seal(own.mac, own.body))
 }
 
-func (s *scene) write(t *testing.T, ctx context.Context, p *page, rec string) {
+func (s *tamperFixture) write(t *testing.T, ctx context.Context, p *page, rec string) {
 	t.Helper()
 	if err := s.redis.Client.HSet(ctx, key(p.ID), "rec", rec).Err(); err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestARecordThatNoNodeSealedForThisTicketIsNoTicket(t *testing.T) {
 
 // finishBoth confirms both tickets. Both pages are still open, and each gets
 // what is its own.
-func (s *scene) finishBoth(t *testing.T, ctx context.Context, good, bad *hubtest.Phone) {
+func (s *tamperFixture) finishBoth(t *testing.T, ctx context.Context, good, bad *hubtest.Phone) {
 	t.Helper()
 	for phone, p := range map[*hubtest.Phone]*page{good: s.victim, bad: s.attacker} {
 		must(t, ctx, phone, s.nodes[0].URL, p.ID, "confirm")

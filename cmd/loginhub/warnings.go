@@ -29,7 +29,7 @@ const (
 // warnings are the settings that a node starts with and that are hardly meant, with
 // what to do.
 func (s *settings) warnings(now time.Time) []string {
-	texts := s.outflanked()
+	texts := s.safeguardWarnings()
 	for _, c := range s.clients {
 		if len(c.Origins) == 0 {
 			texts = append(texts, fmt.Sprintf("client %s: it has no origins, so no page of a site can wait for its tickets, only programs that send no Origin; "+

@@ -12,20 +12,20 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// welcome is where a node is to be found.
-type welcome struct {
+// endpoints is where a node is to be found.
+type endpoints struct {
 	local   string // the login page on this machine
 	link    string // what the QR code's link begins with
 	issuer  string // of the tokens
 	clients []*ticket.Client
 }
 
-// place says where the node that listens there is found. With a public URL that
+// endpoints says where the node that listens there is found. With a public URL that
 // is the only way in. Without one this is somebody's own machine: a phone in
 // the same network needs its address there, and the page may be opened by any
 // of its names.
-func (s *settings) place(addr net.Addr) welcome {
-	w := welcome{link: s.public, issuer: s.public, local: s.public, clients: s.clients}
+func (s *settings) endpoints(addr net.Addr) endpoints {
+	w := endpoints{link: s.public, issuer: s.public, local: s.public, clients: s.clients}
 	origins := []string{s.public}
 	if s.public == "" {
 		at := netip.MustParseAddrPort(addr.String())
@@ -46,7 +46,7 @@ func (s *settings) place(addr net.Addr) welcome {
 }
 
 // show prints the screen that a newcomer sees; in production there is none.
-func (s *settings) show(out io.Writer, w welcome) {
+func (s *settings) show(out io.Writer, w endpoints) {
 	var b strings.Builder
 	if !s.embedded() && !s.sandbox() {
 		return

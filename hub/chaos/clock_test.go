@@ -54,7 +54,7 @@ func TestNodesWhoseClocksAreTenMinutesApart(t *testing.T) {
 			t.Fatalf("node %d says it is %v: %v", i, says, err)
 		}
 	}
-	s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{})
+	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{})
 	complete(t, s)
 	if s.Errors > 0 {
 		t.Errorf("phones saw %d errors", s.Errors)
@@ -116,7 +116,7 @@ func TestDeadlinesFollowTheClockOfRedisOnEveryNode(t *testing.T) {
 	const life = 4 * time.Second
 	nodes := clocks(t, "TICKET_TTL="+life.String())
 	// Tickets that nobody scans end while others' logins go on.
-	s := world{nodes: nodes}.run(t, logins(t, 200), 20, fault{every: 500 * time.Millisecond, least: 1, strike: func(ctx context.Context) {
+	s := scenario{nodes: nodes}.run(t, logins(t, 200), 20, fault{every: 500 * time.Millisecond, least: 1, inject: func(ctx context.Context) {
 		ended := make(chan error)
 		for i := range 9 { // every node makes, every node holds
 			go func() { ended <- endsInTime(ctx, nodes[i%3].URL, nodes[i/3].URL, life) }()

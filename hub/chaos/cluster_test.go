@@ -20,10 +20,10 @@ func TestAClusterReshardsWhileLoginsGoOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, len(settings))
-			cluster.Calm(t, time.Minute)
+			cluster.WaitStable(t, time.Minute)
 			i := 0
-			w := world{nodes: several(t, 2, cluster.URL, settings...)}
-			s := w.run(t, logins(t, 200), 30, fault{every: 100 * time.Millisecond, least: 3, strike: func(ctx context.Context) {
+			w := scenario{nodes: several(t, 2, cluster.URL, settings...)}
+			s := w.run(t, logins(t, 200), 30, fault{every: 100 * time.Millisecond, least: 3, inject: func(ctx context.Context) {
 				// round and round, 400 slots a time
 				if err := cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400); err != nil {
 					t.Error(err)
@@ -46,12 +46,12 @@ func TestLoginsGoOnWithTheirTicketsOnTheirWayToAnotherMaster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, len(settings))
-			cluster.Calm(t, time.Minute)
+			cluster.WaitStable(t, time.Minute)
 			nodes := several(t, 3, cluster.URL, settings...)
 			before := hubtest.Levels(t, nodes)
 			var all sync.WaitGroup
 			entry := front(t, nodes...)
-			road := road{cluster: cluster, taken: map[int64]bool{}}
+			road := slotMover{cluster: cluster, taken: map[int64]bool{}}
 			for range 60 {
 				all.Go(func() {
 					if err := road.login(entry); err != nil {
@@ -60,28 +60,28 @@ func TestLoginsGoOnWithTheirTicketsOnTheirWayToAnotherMaster(t *testing.T) {
 				})
 			}
 			all.Wait()
-			road.sum.judge(t, world{})
+			road.sum.assert(t, scenario{})
 			complete(t, &road.sum)
 			if road.sum.Begun < 30 {
 				t.Errorf("only %d tickets were on their way", road.sum.Begun)
 			}
-			hubtest.Settled(t, nodes, before)
+			hubtest.AssertNoLeak(t, nodes, before)
 		})
 	}
 }
 
-// road moves one ticket at a time: two masters that send each other a key would
+// slotMover moves one ticket at a time: two masters that send each other a key would
 // wait for each other.
-type road struct {
+type slotMover struct {
 	cluster *hubtest.Cluster
 	mu      sync.Mutex
 	taken   map[int64]bool // slots
-	sum     tally
+	sum     stats
 }
 
 // move takes the ticket half of the way. alone is false, and nothing is done,
 // where another ticket's slot is the same.
-func (r *road) move(ctx context.Context, id string) (arrive func() error, alone bool, err error) {
+func (r *slotMover) move(ctx context.Context, id string) (arrive func() error, alone bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := "loginhub:{" + id + "}"
@@ -97,7 +97,7 @@ func (r *road) move(ctx context.Context, id string) (arrive func() error, alone 
 
 // login is one whose ticket's slot is half moved between its scan and its ack. The
 // page goes and comes back meanwhile.
-func (r *road) login(entry func() string) error {
+func (r *slotMover) login(entry func() string) error {
 	ctx, cancel := hubtest.Limit(90 * time.Second)
 	defer cancel()
 	page := &hubtest.Page{Entry: entry}
@@ -109,7 +109,7 @@ func (r *road) login(entry func() string) error {
 	defer leave()
 	held.Go(func() { page.Wait(present) })
 	phone := hubtest.NewPhone("traveller")
-	if _, err := phone.Insist(ctx, entry, page.Ticket.ID, "scan"); err != nil {
+	if _, err := phone.Retry(ctx, entry, page.Ticket.ID, "scan"); err != nil {
 		return err
 	}
 	arrive, alone, err := r.move(ctx, page.Ticket.ID)
@@ -119,7 +119,7 @@ func (r *road) login(entry func() string) error {
 	leave()
 	held.Wait()
 	held.Go(func() { page.Wait(ctx) })
-	seen, err := phone.Insist(ctx, entry, page.Ticket.ID, "confirm")
+	seen, err := phone.Retry(ctx, entry, page.Ticket.ID, "confirm")
 	if err != nil || seen > 0 {
 		return errors.Join(err, fmt.Errorf("the phone saw %d errors while its ticket moved", seen))
 	}
@@ -139,8 +139,8 @@ func (r *road) login(entry func() string) error {
 func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
-	cluster.Calm(t, time.Minute)
-	nodes := several(t, 2, cluster.URL, hasty...)
+	cluster.WaitStable(t, time.Minute)
+	nodes := several(t, 2, cluster.URL, fastFailover...)
 	entry := front(t, nodes...)
 	before := hubtest.Levels(t, nodes)
 	victim := cluster.Nodes[0]
@@ -172,16 +172,16 @@ func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
 	cluster.FailOver(t, victim)
 	told := time.Now()
 	for _, page := range pages {
-		if _, err := hubtest.NewPhone("late").Insist(ctx, page.Entry, page.Ticket.ID, "confirm"); err != nil {
+		if _, err := hubtest.NewPhone("late").Retry(ctx, page.Entry, page.Ticket.ID, "confirm"); err != nil {
 			t.Error(err)
 		}
 	}
 	held.Wait()
-	sum := &tally{}
+	sum := &stats{}
 	for _, page := range pages {
 		sum.count(page, "sandbox:late", told)
 	}
-	sum.judge(t, world{})
+	sum.assert(t, scenario{})
 	complete(t, sum)
-	hubtest.Settled(t, nodes, before)
+	hubtest.AssertNoLeak(t, nodes, before)
 }

@@ -15,23 +15,23 @@ import (
 // master dies.
 const behind = 500 * time.Millisecond
 
-// safety is what an operator can do about it.
-type safety struct {
+// durabilityMode is what an operator can do about it.
+type durabilityMode struct {
 	name     string
 	master   [2]string // a setting of the master: name and value
 	settings []string  // of the nodes
 	lossy    bool
 }
 
-var safeties = []safety{
+var safeties = []durabilityMode{
 	{name: "asynchronous", lossy: true},
 	{name: "with min-replicas-to-write", master: [2]string{"min-replicas-to-write", "1"}, lossy: true},
 	{name: "with REDIS_WAIT", settings: []string{"REDIS_WAIT=1"}},
 }
 
-// hasty are lives of a ticket that end within a test: a login that is lost waits
+// fastFailover are lives of a ticket that end within a test: a login that is lost waits
 // for its deadline.
-var hasty = []string{"TICKET_TTL=30s", "CONFIRM_TTL=25s", "RESULT_TTL=16s"}
+var fastFailover = []string{"TICKET_TTL=30s", "CONFIRM_TTL=25s", "RESULT_TTL=16s"}
 
 func TestASentinelFailover(t *testing.T) {
 	t.Parallel()
@@ -46,8 +46,8 @@ func TestASentinelFailover(t *testing.T) {
 				if with.master[0] != "" {
 					sentinel.Master.Client.ConfigSet(context.Background(), with.master[0], with.master[1])
 				}
-				w := world{nodes: several(t, 3, sentinel.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
-				s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
+				w := scenario{nodes: several(t, 3, sentinel.URL, append(with.settings, fastFailover...)...), away: 0.3, forgetful: true, lossy: with.lossy}
+				s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, inject: func(ctx context.Context) {
 					lose(t, ctx, sentinel.Master, sentinel.Replica, lag)
 					sentinel.FailOver(t)
 					// Where confirms wait for a replica, there must be one again.
@@ -64,12 +64,12 @@ func TestASentinelFailover(t *testing.T) {
 // electedAnew checks what a failover may not do even where replication may lose:
 // leave a page without a word, take more than what was under way, or leave nodes
 // behind that ask the old master.
-func electedAnew(t *testing.T, w world, s *tally) {
+func electedAnew(t *testing.T, w scenario, s *stats) {
 	t.Helper()
 	if s.Hung > 0 || s.Refused > s.Struck || s.Refused*4 > s.Begun || s.Lost*4 > s.Told {
 		t.Errorf("pages hang, or too much was lost: %s", s)
 	}
-	complete(t, world{nodes: w.nodes}.run(t, 40, 20, fault{}))
+	complete(t, scenario{nodes: w.nodes}.run(t, 40, 20, fault{}))
 }
 
 func describe(lag time.Duration) string {
@@ -92,14 +92,14 @@ func lose(t *testing.T, ctx context.Context, master, replica *hubtest.Redis, lag
 func TestAClusterFailover(t *testing.T) {
 	t.Parallel()
 	for _, lag := range []time.Duration{0, behind} {
-		for _, with := range []safety{safeties[0], safeties[2]} {
+		for _, with := range []durabilityMode{safeties[0], safeties[2]} {
 			t.Run(describe(lag)+with.name, func(t *testing.T) {
 				t.Parallel()
 				cluster := hubtest.StartCluster(t, 1)
-				cluster.Calm(t, time.Minute)
-				w := world{nodes: several(t, 2, cluster.URL, append(with.settings, hasty...)...), away: 0.3, forgetful: true, lossy: with.lossy}
+				cluster.WaitStable(t, time.Minute)
+				w := scenario{nodes: several(t, 2, cluster.URL, append(with.settings, fastFailover...)...), away: 0.3, forgetful: true, lossy: with.lossy}
 				master := cluster.Nodes[0]
-				s := w.run(t, logins(t, 250), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
+				s := w.run(t, logins(t, 250), 40, fault{every: time.Second, least: 1, most: 1, inject: func(ctx context.Context) {
 					lose(t, ctx, master, cluster.ReplicaOf(t, master), lag)
 					cluster.FailOver(t, master)
 					master.Start(t) // it comes back as its successor's replica

@@ -14,9 +14,9 @@ type fault struct {
 	every time.Duration // from the first login to the first strike, and from the end of one to the next
 	least int           // how often it must strike while logins are under way
 	most  int           // how often it can; 0: until the wanted logins have ended
-	// strike is one from its beginning to its end. Its context is the run's, which
+	// inject is one from its beginning to its end. Its context is the run's, which
 	// ends early only where the run is far too late.
-	strike func(ctx context.Context)
+	inject func(ctx context.Context)
 }
 
 // span is a time: of a login from its ticket to its end, of a strike.
@@ -26,14 +26,14 @@ func (s span) meets(o span) bool { return s.from.Before(o.to) && o.from.Before(s
 
 // outcome is what became of one login, and when it was under way.
 type outcome struct {
-	tally
+	stats
 	span
 	end   string // the page's
 	story string // of a login that was lost
 }
 
-// course is a run under way.
-type course struct {
+// run is a run under way.
+type run struct {
 	wanted int // logins
 
 	mu      sync.Mutex // guards what follows
@@ -46,7 +46,7 @@ type course struct {
 // next begins a login: until all that were wanted are begun and the fault is over.
 // Beyond those wanted, a third of the people go on, so that a fault that takes its
 // time leaves the machine to others.
-func (c *course) next(person int) (user string, ok bool) {
+func (c *run) next(person int) (user string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.begun >= c.wanted && (c.over || person%3 > 0) {
@@ -56,33 +56,33 @@ func (c *course) next(person int) (user string, ok bool) {
 	return fmt.Sprintf("user-%d", c.begun), true
 }
 
-func (c *course) end(o outcome) {
+func (c *run) end(o outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = append(c.ended, o)
 }
 
 // enough reports whether the fault may stop.
-func (c *course) enough(f fault) bool {
+func (c *run) enough(f fault) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.strikes) >= f.least && len(c.ended) >= c.wanted
 }
 
-// suffer has the fault strike. One that finds no login under way does not count.
-func (c *course) suffer(ctx context.Context, w world, f fault) {
+// injectFault has the fault strike. One that finds no login under way does not count.
+func (c *run) injectFault(ctx context.Context, w scenario, f fault) {
 	defer func() { // also where a strike has failed the test
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.over = true
 	}()
-	for n := 0; f.strike != nil && (f.most == 0 || n < f.most); n++ {
+	for n := 0; f.inject != nil && (f.most == 0 || n < f.most); n++ {
 		pause(ctx, f.every)
 		if ctx.Err() != nil || c.enough(f) {
 			return
 		}
 		hit, from := w.underWay.Load() > 0, time.Now()
-		f.strike(ctx)
+		f.inject(ctx)
 		if hit {
 			c.mu.Lock()
 			c.strikes = append(c.strikes, span{from, time.Now()})
@@ -94,9 +94,9 @@ func (c *course) suffer(ctx context.Context, w world, f fault) {
 // sum adds up, and checks that the fault and the logins met: that it struck as
 // often as it must, and that people came through from its first strike to the end
 // of its last.
-func (c *course) sum(t *testing.T, w world, f fault) *tally {
+func (c *run) sum(t *testing.T, w scenario, f fault) *stats {
 	t.Helper()
-	s := &tally{}
+	s := &stats{}
 	between := 0
 	for _, o := range c.ended {
 		for _, strike := range c.strikes {
@@ -117,7 +117,7 @@ func (c *course) sum(t *testing.T, w world, f fault) *tally {
 		if o.Lost > 0 {
 			t.Logf("lost: %s", o.story)
 		}
-		s.add(o.tally)
+		s.add(o.stats)
 	}
 	if w.polls > 0 && s.Delivered >= 100 && s.Polled == 0 {
 		t.Error("nobody has a token by a long poll")

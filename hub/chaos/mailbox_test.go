@@ -12,8 +12,8 @@ import (
 func TestEveryNodesSubscriptionKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{nodes: several(t, 3, redis.URL)}
-	s := w.run(t, logins(t, 300), 30, fault{every: 50 * time.Millisecond, least: 60, strike: func(ctx context.Context) {
+	w := scenario{nodes: several(t, 3, redis.URL)}
+	s := w.run(t, logins(t, 300), 30, fault{every: 50 * time.Millisecond, least: 60, inject: func(ctx context.Context) {
 		if err := redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 			t.Errorf("client kill: %v", err)
 		}
@@ -28,8 +28,8 @@ func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
 	cut := start(t, proxy.URL)
 	well := start(t, redis.URL)
 	// Pages come to either node; phones to the one that is well.
-	w := world{nodes: []*hubtest.Node{cut, well}, phone: oneOf(well)}
-	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, strike: func(ctx context.Context) {
+	w := scenario{nodes: []*hubtest.Node{cut, well}, phone: oneOf(well)}
+	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, inject: func(ctx context.Context) {
 		proxy.Pause()
 		becomes(t, 503, cut)
 		pause(ctx, 4*time.Second)
@@ -46,8 +46,8 @@ func TestAMasterThatPublishesButRefusesWrites(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	nodes := several(t, 2, redis.URL)
-	w := world{nodes: nodes}
-	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, strike: func(ctx context.Context) {
+	w := scenario{nodes: nodes}
+	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, inject: func(ctx context.Context) {
 		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "1")
 		becomes(t, 503, nodes...)
 		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "0")

@@ -25,7 +25,7 @@ func TestLoginsGoThroughNetworksThatBreakWebSockets(t *testing.T) {
 			nodes := several(t, 3, redis.URL)
 			proxy := front(t, nodes...)
 			box.Start(t, proxy)
-			w := world{nodes: nodes, entry: func() string { return box.URL }, phone: proxy, thought: 700 * time.Millisecond, polls: -1}
+			w := scenario{nodes: nodes, entry: func() string { return box.URL }, phone: proxy, thought: 700 * time.Millisecond, polls: -1}
 			s := w.run(t, logins(t, 200), 60, fault{})
 			complete(t, s)
 			if s.Errors > 0 {
@@ -49,7 +49,7 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 	defer cancel()
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	sum := &tally{}
+	sum := &stats{}
 	for range 20 {
 		all.Go(func() {
 			page := &hubtest.Page{Entry: func() string { return box.URL }}
@@ -60,7 +60,7 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 			var held sync.WaitGroup
 			held.Go(func() { page.Wait(ctx) })
 			pause(ctx, 52*time.Second)
-			if _, err := hubtest.NewPhone("slow").Insist(ctx, func() string { return node.URL }, page.Ticket.ID, "confirm"); err != nil {
+			if _, err := hubtest.NewPhone("slow").Retry(ctx, func() string { return node.URL }, page.Ticket.ID, "confirm"); err != nil {
 				t.Error(err)
 			}
 			told := time.Now()
@@ -74,9 +74,9 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 		})
 	}
 	all.Wait()
-	sum.judge(t, world{})
+	sum.assert(t, scenario{})
 	complete(t, sum)
-	hubtest.Settled(t, []*hubtest.Node{node}, before)
+	hubtest.AssertNoLeak(t, []*hubtest.Node{node}, before)
 }
 
 func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
@@ -85,7 +85,7 @@ func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
 	nodes := several(t, 2, redis.URL)
 	lossy := hubtest.StartWeb(t, strings.TrimPrefix(front(t, nodes...)(), "http://"))
 	lossy.Loss(0.3)
-	s := world{nodes: nodes, entry: func() string { return lossy.URL }}.run(t, logins(t, 200), 70, fault{})
+	s := scenario{nodes: nodes, entry: func() string { return lossy.URL }}.run(t, logins(t, 200), 70, fault{})
 	complete(t, s)
 	if s.waited(0.8) < 200*time.Millisecond {
 		t.Errorf("four in five tokens came within %v: was anything lost?", s.waited(0.8))
@@ -101,7 +101,7 @@ func TestPagesThatNeverReadAreClosedAndNobodyWaitsForThem(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
-	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 40, fault{every: 200 * time.Millisecond, least: 2, strike: func(context.Context) {
+	s := scenario{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 40, fault{every: 200 * time.Millisecond, least: 2, inject: func(context.Context) {
 		limit, cancel := hubtest.Limit(60 * time.Second)
 		defer cancel()
 		var all sync.WaitGroup
@@ -169,7 +169,7 @@ func TestAPageThatReconnectsInALoopHoldsFourPlacesAtTheMost(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
 	const dials = 400
-	s := world{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, strike: func(ctx context.Context) {
+	s := scenario{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, inject: func(ctx context.Context) {
 		ticket, err := hubtest.Make(ctx, node.URL, nil)
 		if err != nil {
 			t.Error(err)

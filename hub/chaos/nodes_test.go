@@ -15,10 +15,10 @@ func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
 		t.Run(fmt.Sprintf("%d of %d", c.victims, c.nodes), func(t *testing.T) {
 			nodes := startAll(t, c.nodes, hubtest.StartRedis(t).URL)
 			i := 0
-			s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{
+			s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{
 				every: time.Second,
 				least: len(nodes), // every node once
-				strike: func(ctx context.Context) {
+				inject: func(ctx context.Context) {
 					for v := range c.victims {
 						nodes[(i+v)%c.nodes].Kill()
 					}
@@ -40,9 +40,9 @@ func TestARollingRestartShowsNoPhoneAnError(t *testing.T) {
 		t.Run(fmt.Sprint(count, " nodes"), func(t *testing.T) {
 			nodes := startAll(t, count, hubtest.StartRedis(t).URL, "DRAIN=2s")
 			i := 0
-			s := world{nodes: nodes}.run(t, logins(t, 200), 20, fault{
+			s := scenario{nodes: nodes}.run(t, logins(t, 200), 20, fault{
 				least: 2 * count, // every node twice
-				strike: func(context.Context) {
+				inject: func(context.Context) {
 					n := nodes[i%count]
 					if err := n.Terminate(); err != nil {
 						t.Errorf("terminate: %v", err)
@@ -66,7 +66,7 @@ func TestARollingRestartShowsNoPhoneAnError(t *testing.T) {
 func TestNode_SuspendedWhileLoginsGoOn(t *testing.T) {
 	t.Parallel()
 	nodes := several(t, 2, hubtest.StartRedis(t).URL)
-	s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
+	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, inject: func(ctx context.Context) {
 		if err := nodes[0].Stall(); err != nil {
 			t.Errorf("stall: %v", err)
 		}

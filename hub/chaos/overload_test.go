@@ -44,23 +44,23 @@ func TestMoreSocketsThanANodeTakesHarmNobodyWhoIsThere(t *testing.T) {
 	}
 	// Those who are there are served as if nothing had been.
 	for i, page := range inside {
-		if _, err := hubtest.NewPhone(fmt.Sprint("inside-", i)).Insist(ctx, page.Entry, page.Ticket.ID, "confirm"); err != nil {
+		if _, err := hubtest.NewPhone(fmt.Sprint("inside-", i)).Retry(ctx, page.Entry, page.Ticket.ID, "confirm"); err != nil {
 			t.Error(err)
 		}
 	}
 	told := time.Now()
 	held.Wait()
-	sum := &tally{}
+	sum := &stats{}
 	for i, page := range inside {
 		sum.count(page, fmt.Sprint("sandbox:inside-", i), told)
 		if page.Token == "" || page.Sockets != 1 || subjectOf(page.Token) != fmt.Sprint("sandbox:inside-", i) {
 			t.Errorf("page %d: token %q, %d sockets", i, page.Token, page.Sockets)
 		}
 	}
-	sum.judge(t, world{})
+	sum.assert(t, scenario{})
 	complete(t, sum)
-	complete(t, world{nodes: nodes}.run(t, logins(t, 200), 40, fault{}))
-	hubtest.Settled(t, nodes, before)
+	complete(t, scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{}))
+	hubtest.AssertNoLeak(t, nodes, before)
 }
 
 // turnedAway is a page for whom a full node has no place: it hears so before any
@@ -87,14 +87,14 @@ func TestAFloodOfTicketsLeavesTheNodesMemoryAtItsLevel(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, "TICKET_TTL=5s", "CONFIRM_TTL=5s")
-	w := world{nodes: []*hubtest.Node{node}}
+	w := scenario{nodes: []*hubtest.Node{node}}
 	complete(t, w.run(t, 50, 10, fault{})) // warm
 	before := hubtest.Levels(t, w.nodes)
 	total := 10_000
 	if os.Getenv("CHAOS_LOGINS") != "" {
 		total = 50_000
 	}
-	s := w.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, most: 1, strike: func(context.Context) {
+	s := w.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, most: 1, inject: func(context.Context) {
 		ctx, cancel := hubtest.Limit(5 * time.Minute)
 		defer cancel()
 		var all sync.WaitGroup
@@ -123,8 +123,8 @@ func TestAFloodFromOneAddressIsRefusedAndOthersAreServed(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, "RATE_LIMIT=60", "TRUSTED_PROXIES=127.0.0.1")
-	w := world{nodes: []*hubtest.Node{node}, from: func() string { return fmt.Sprintf("198.51.100.%d", rand.IntN(256)) }}
-	s := w.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 2, strike: func(ctx context.Context) {
+	w := scenario{nodes: []*hubtest.Node{node}, from: func() string { return fmt.Sprintf("198.51.100.%d", rand.IntN(256)) }}
+	s := w.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 2, inject: func(ctx context.Context) {
 		refused := 0
 		for range 500 {
 			a, err := hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil, "X-Forwarded-For", "203.0.113.7")
@@ -164,7 +164,7 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	const files = 128
 	redis := hubtest.StartRedis(t)
 	node := hubtest.StartNode(t, wrapped(t, fmt.Sprint("ulimit -n ", files), program), "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t), "TICKET_TTL=10m")
-	w := world{nodes: []*hubtest.Node{node}}
+	w := scenario{nodes: []*hubtest.Node{node}}
 	complete(t, w.run(t, logins(t, 200), 20, fault{}))
 	before := hubtest.Levels(t, w.nodes)
 	ctx, cancel := hubtest.Limit(10 * time.Minute)
@@ -175,7 +175,7 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 	}
 	var held sync.WaitGroup
 	held.Go(func() { there.Wait(ctx) })
-	s := w.run(t, logins(t, 200), 20, fault{every: time.Second, least: 3, strike: func(context.Context) {
+	s := w.run(t, logins(t, 200), 20, fault{every: time.Second, least: 3, inject: func(context.Context) {
 		var greedy []net.Conn
 		for range 2 * files {
 			if conn, err := net.Dial("tcp", strings.TrimPrefix(node.URL, "http://")); err == nil {
@@ -189,12 +189,12 @@ func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
 		hubtest.Eventually(t, 10*time.Second, "the node is ready again", func() bool { return node.Get("/readyz") == http.StatusOK })
 	}})
 	complete(t, s)
-	if _, err := hubtest.NewPhone("there").Insist(ctx, there.Entry, there.Ticket.ID, "confirm"); err != nil {
+	if _, err := hubtest.NewPhone("there").Retry(ctx, there.Entry, there.Ticket.ID, "confirm"); err != nil {
 		t.Error(err)
 	}
 	held.Wait()
 	if there.Token == "" || there.Sockets != 1 {
 		t.Errorf("who was there all the time: token %q, %d sockets", there.Token, there.Sockets)
 	}
-	hubtest.Settled(t, w.nodes, before)
+	hubtest.AssertNoLeak(t, w.nodes, before)
 }

@@ -83,7 +83,7 @@ func TestLoginsByAnotherProviderGoOnWhileWechatHangs(t *testing.T) {
 		})
 	}
 	hangs()
-	s := world{nodes: []*hubtest.Node{node}, owner: own.owner, crowded: true}.run(t, logins(t, 200), 10, fault{})
+	s := scenario{nodes: []*hubtest.Node{node}, owner: own.owner, crowded: true}.run(t, logins(t, 200), 10, fault{})
 	complete(t, s)
 	if s.Errors > 0 {
 		t.Errorf("phones with the company's app saw %d errors", s.Errors)
@@ -92,6 +92,6 @@ func TestLoginsByAnotherProviderGoOnWhileWechatHangs(t *testing.T) {
 	enough()
 	hanging.Wait()
 	w.server().ClearFaults()
-	complete(t, world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 50), 25, fault{}))
-	hubtest.Settled(t, w.nodes, before)
+	complete(t, scenario{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 50), 25, fault{}))
+	hubtest.AssertNoLeak(t, w.nodes, before)
 }

@@ -11,8 +11,8 @@ import (
 func TestRedisStalledForFiveSeconds(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{nodes: several(t, 2, redis.URL)}
-	s := w.run(t, logins(t, 200), 40, fault{every: 2 * time.Second, least: 1, strike: func(ctx context.Context) {
+	w := scenario{nodes: several(t, 2, redis.URL)}
+	s := w.run(t, logins(t, 200), 40, fault{every: 2 * time.Second, least: 1, inject: func(ctx context.Context) {
 		if err := redis.Stall(); err != nil {
 			t.Errorf("stall: %v", err)
 		}
@@ -27,8 +27,8 @@ func TestRedisStalledForFiveSeconds(t *testing.T) {
 func TestRedisRestartedWithItsData(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t, "--appendfsync", "always")
-	w := world{nodes: several(t, 3, redis.URL)}
-	s := w.run(t, logins(t, 200), 40, fault{every: 700 * time.Millisecond, least: 3, strike: func(context.Context) {
+	w := scenario{nodes: several(t, 3, redis.URL)}
+	s := w.run(t, logins(t, 200), 40, fault{every: 700 * time.Millisecond, least: 3, inject: func(context.Context) {
 		redis.Kill(t)
 		redis.Start(t)
 	}})
@@ -38,8 +38,8 @@ func TestRedisRestartedWithItsData(t *testing.T) {
 func TestRedisRestartedEmptyHangsNoPage(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{nodes: several(t, 2, redis.URL), wiped: true}
-	s := w.run(t, logins(t, 300), 40, fault{every: time.Second, least: 3, strike: func(context.Context) {
+	w := scenario{nodes: several(t, 2, redis.URL), wiped: true}
+	s := w.run(t, logins(t, 300), 40, fault{every: time.Second, least: 3, inject: func(context.Context) {
 		redis.Kill(t)
 		redis.Wipe(t)
 		redis.Start(t)
@@ -59,8 +59,8 @@ func TestRedisRefusesWrites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			redis := hubtest.StartRedis(t)
-			w := world{nodes: several(t, 3, redis.URL)}
-			s := w.run(t, logins(t, 200), 40, fault{every: 2 * time.Second, least: 2, strike: func(ctx context.Context) {
+			w := scenario{nodes: several(t, 3, redis.URL)}
+			s := w.run(t, logins(t, 200), 40, fault{every: 2 * time.Second, least: 2, inject: func(ctx context.Context) {
 				redis.Client.Do(ctx, set[0]...)
 				pause(ctx, 3*time.Second)
 				redis.Client.Do(ctx, set[1]...)
@@ -76,8 +76,8 @@ func TestRedisRefusesWrites(t *testing.T) {
 func TestScriptsFlushedAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := world{nodes: several(t, 2, redis.URL)}
-	s := w.run(t, logins(t, 200), 30, fault{every: 20 * time.Millisecond, least: 100, strike: func(ctx context.Context) {
+	w := scenario{nodes: several(t, 2, redis.URL)}
+	s := w.run(t, logins(t, 200), 30, fault{every: 20 * time.Millisecond, least: 100, inject: func(ctx context.Context) {
 		if err := redis.Client.ScriptFlush(ctx).Err(); err != nil {
 			t.Errorf("script flush: %v", err)
 		}
@@ -93,7 +93,7 @@ func TestRedisIsSlow(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
 	proxy.Latency(200 * time.Millisecond) // each way
-	s := world{nodes: several(t, 3, proxy.URL)}.run(t, logins(t, 200), 60, fault{})
+	s := scenario{nodes: several(t, 3, proxy.URL)}.run(t, logins(t, 200), 60, fault{})
 	complete(t, s)
 	// A confirm looks, changes and is published.
 	if s.waited(0) < 3*200*time.Millisecond {

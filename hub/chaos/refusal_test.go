@@ -28,7 +28,7 @@ func TestAClusterThatIsDownIsDeafUntilItIsWholeAgain(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, 0, "--appendfsync", "always")
 			nodes := several(t, 2, cluster.URL, "TICKET_TTL=10m")
-			s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, strike: func(ctx context.Context) {
+			s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, inject: func(ctx context.Context) {
 				waiting := onLivingMaster(t, ctx, cluster, nodes[0])
 				way.down(t, cluster)
 				left := cluster.Nodes[1]

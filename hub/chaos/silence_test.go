@@ -10,7 +10,7 @@ import (
 
 // lines are nodes, each with a mail line of its own to the Redis: so many, or what
 // CHAOS_NODES says.
-func lines(t *testing.T, usual int) (nodes []*hubtest.Node, all []*hubtest.MailLine) {
+func lines(t *testing.T, usual int) (nodes []*hubtest.Node, all []*hubtest.PubSubProxy) {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
 	for range whole(t, "CHAOS_NODES", usual) {
@@ -25,7 +25,7 @@ func TestSubscriptionsThatAreUpAndDeliverNothingAreGivenUpBeforeTheNodeIsDeaf(t 
 	t.Parallel()
 	nodes, lines := lines(t, 3)
 	i := 0
-	s := world{nodes: nodes}.run(t, logins(t, 300), 40, fault{every: 1500 * time.Millisecond, least: len(lines), strike: func(context.Context) {
+	s := scenario{nodes: nodes}.run(t, logins(t, 300), 40, fault{every: 1500 * time.Millisecond, least: len(lines), inject: func(context.Context) {
 		line, node := lines[i%len(lines)], nodes[i%len(nodes)]
 		if n := line.Mute(); n != 1 {
 			t.Errorf("%d subscriptions stood", n)
@@ -53,9 +53,9 @@ func TestANodeWhoseSubscriptionsAllDeliverNothingIsDeafAndItsPagesGetTheirTokens
 	t.Parallel()
 	nodes, lines := lines(t, 2)
 	i := 0
-	s := world{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, strike: func(ctx context.Context) {
+	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, inject: func(ctx context.Context) {
 		line, node := lines[i%len(lines)], nodes[i%len(nodes)]
-		if n := line.Hold(); n != 1 {
+		if n := line.MuteNew(); n != 1 {
 			t.Errorf("%d subscriptions stood", n)
 		}
 		becomes(t, 503, node)
@@ -94,8 +94,8 @@ func TestAShortSilenceClosesNothingAndLosesNothing(t *testing.T) {
 			proxy := hubtest.StartProxy(t, redis)
 			well, node := start(t, redis.URL), start(t, proxy.URL)
 			// Pages come to either node; phones to the one that is well.
-			w := world{nodes: []*hubtest.Node{well, node}, phone: oneOf(well)}
-			s := w.run(t, logins(t, 200), 30, fault{every: 3 * time.Second, least: 2, strike: func(ctx context.Context) {
+			w := scenario{nodes: []*hubtest.Node{well, node}, phone: oneOf(well)}
+			s := w.run(t, logins(t, 200), 30, fault{every: 3 * time.Second, least: 2, inject: func(ctx context.Context) {
 				silence.begin(redis, proxy)
 				pause(ctx, 1500*time.Millisecond)
 				silence.end(redis, proxy)

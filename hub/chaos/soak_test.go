@@ -20,12 +20,12 @@ const soakRate = 8
 
 // soak is steady logins through the shipped nginx, with one fault after the other.
 type soak struct {
-	world
+	scenario
 	redis *hubtest.Redis
 	proxy *hubtest.Proxy // between the nodes and Redis
 
 	mu     sync.Mutex // guards what follows
-	sum    tally
+	sum    stats
 	begun  int
 	faults map[string]int
 }
@@ -45,7 +45,7 @@ func TestSoak(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
 	s := &soak{redis: redis, proxy: proxy, faults: map[string]int{}}
-	s.world = world{nodes: several(t, 3, proxy.URL)}
+	s.scenario = scenario{nodes: several(t, 3, proxy.URL)}
 	s.defaults(t)
 	before := hubtest.Levels(t, s.nodes)
 	begun := time.Now()
@@ -54,7 +54,7 @@ func TestSoak(t *testing.T) {
 	whole, cancel := context.WithTimeout(context.Background(), length+3*time.Minute)
 	defer cancel()
 	var beside sync.WaitGroup
-	beside.Go(func() { s.misfortune(t, during, length/40) })
+	beside.Go(func() { s.randomFault(t, during, length/40) })
 	beside.Go(func() {
 		again(during, report, func() { t.Logf("%v: %s", time.Since(begun).Round(time.Second), s.progress()) })
 	})
@@ -68,19 +68,19 @@ func TestSoak(t *testing.T) {
 			one := s.login(whole, user)
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.sum.add(one.tally)
+			s.sum.add(one.stats)
 		})
 	})
 	beside.Wait()
 	logins.Wait()
 	t.Logf("%s\n\n%s", s.progress(), s.table(length))
-	s.sum.judge(t, s.world)
+	s.sum.assert(t, s.scenario)
 	complete(t, &s.sum)
-	hubtest.Settled(t, s.nodes, before)
+	hubtest.AssertNoLeak(t, s.nodes, before)
 }
 
-// misfortune has one fault after the other, each kind as often, in random order.
-func (s *soak) misfortune(t *testing.T, ctx context.Context, rest time.Duration) {
+// randomFault has one fault after the other, each kind as often, in random order.
+func (s *soak) randomFault(t *testing.T, ctx context.Context, rest time.Duration) {
 	kinds := s.kinds(t)
 	rest = min(rest, 20*time.Second)
 	for {

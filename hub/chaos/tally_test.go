@@ -9,8 +9,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// tally is what became of the logins of a run.
-type tally struct {
+// stats is what became of the logins of a run.
+type stats struct {
 	Begun      int // logins
 	Made       int // tickets
 	Told       int // confirmed to the phone
@@ -33,14 +33,14 @@ type tally struct {
 	Waited []time.Duration // of each login: from the confirm, where it was tried again from its answer, to the token
 }
 
-func (s *tally) String() string {
+func (s *stats) String() string {
 	return fmt.Sprintf("begun %d, made %d, told %d, delivered %d (%d by poll), acked %d, duplicated %d, lost %d, wiped %d, second identity %d, other token %d, refused %d, hung %d, sockets closed %d, errors at phones %d; %d strikes at %d of the logins; to the token median %v, longest %v",
 		s.Begun, s.Made, s.Told, s.Delivered, s.Polled, s.Acked, s.Duplicated, s.Lost, s.Wiped, s.Second, s.Other, s.Refused, s.Hung, s.Closed, s.Errors,
 		s.Strikes, s.Struck, s.waited(0.5), s.waited(1))
 }
 
 // waited is that share of all logins' way to the token.
-func (s *tally) waited(share float64) time.Duration {
+func (s *stats) waited(share float64) time.Duration {
 	if len(s.Waited) == 0 {
 		return 0
 	}
@@ -48,7 +48,7 @@ func (s *tally) waited(share float64) time.Duration {
 	return s.Waited[int(share*float64(len(s.Waited)-1))].Round(time.Millisecond)
 }
 
-func (s *tally) add(o tally) {
+func (s *stats) add(o stats) {
 	s.Begun += o.Begun
 	s.Made += o.Made
 	s.Told += o.Told
@@ -71,8 +71,8 @@ func (s *tally) add(o tally) {
 
 // count notes what became of a page whose phone confirmed as the subject, or was
 // not told so: then told is zero.
-func (s *tally) count(page *hubtest.Page, subject string, told time.Time) {
-	one := tally{Begun: 1, Made: 1, Closed: max(0, page.Sockets-1)}
+func (s *stats) count(page *hubtest.Page, subject string, told time.Time) {
+	one := stats{Begun: 1, Made: 1, Closed: max(0, page.Sockets-1)}
 	if !told.IsZero() {
 		one.Told = 1
 	}
@@ -103,8 +103,8 @@ func (s *tally) count(page *hubtest.Page, subject string, told time.Time) {
 	s.add(one)
 }
 
-// judge fails the test where logins were lost or false.
-func (s *tally) judge(t *testing.T, w world) {
+// assert fails the test where logins were lost or false.
+func (s *stats) assert(t *testing.T, w scenario) {
 	t.Helper()
 	t.Log(s)
 	if s.Lost > 0 && !w.lossy || s.Other > 0 && !w.forgetful || s.Second > 0 {
@@ -121,13 +121,13 @@ const swept = 17 * time.Second
 
 // complete checks that every login of a run came through, was acknowledged, and did
 // not have to wait for the sweep: the fault was one that nobody need notice for long.
-func complete(t *testing.T, s *tally) {
+func complete(t *testing.T, s *stats) {
 	t.Helper()
 	completeWithin(t, s, swept)
 }
 
 // completeWithin is complete for a fault that itself keeps tokens for so long.
-func completeWithin(t *testing.T, s *tally, limit time.Duration) {
+func completeWithin(t *testing.T, s *stats, limit time.Duration) {
 	t.Helper()
 	if s.Told != s.Begun || s.Delivered != s.Begun || s.Acked != s.Begun || s.Hung > 0 || s.Begun == 0 {
 		t.Errorf("not every login came through: %s", s)

@@ -97,13 +97,13 @@ func TestWechatIsOutOfOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := startWechat(t)
-			flaps := fault{every: 500 * time.Millisecond, least: 3, strike: func(ctx context.Context) {
+			flaps := fault{every: 500 * time.Millisecond, least: 3, inject: func(ctx context.Context) {
 				way[0](w)
 				w.turnsAway(t, 3*time.Second)
 				pause(ctx, 500*time.Millisecond)
 				way[1](w)
 			}}
-			s := world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 200), 40, flaps)
+			s := scenario{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 200), 40, flaps)
 			complete(t, s)
 			w.once(t)
 		})
@@ -206,7 +206,7 @@ func TestWechatIsSlow(t *testing.T) {
 	all.Wait()
 	t.Logf("while WeChat hung: %v", now)
 	w.server().ClearFaults()
-	complete(t, world{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 200), 40, fault{}))
-	hubtest.Settled(t, w.nodes, before)
+	complete(t, scenario{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 200), 40, fault{}))
+	hubtest.AssertNoLeak(t, w.nodes, before)
 	w.once(t)
 }

@@ -61,8 +61,8 @@ func whole(t *testing.T, variable string, usual int) int {
 	return n
 }
 
-// world is what a run goes against.
-type world struct {
+// scenario is what a run goes against.
+type scenario struct {
 	nodes []*hubtest.Node // whose levels must come back; the entry, where there is no other
 	entry func() string   // for pages; nil: the shipped nginx before the nodes, or the only node
 	phone func() string   // for phones; nil: the same
@@ -115,7 +115,7 @@ func front(t *testing.T, nodes ...*hubtest.Node) func() string {
 	return func() string { return url }
 }
 
-func (w *world) defaults(t *testing.T) {
+func (w *scenario) defaults(t *testing.T) {
 	t.Helper()
 	switch {
 	case w.entry != nil:
@@ -148,15 +148,15 @@ func (w *world) defaults(t *testing.T) {
 // which goes on beside them, is over. It fails where the fault did not strike as
 // often as it must while logins were under way, where logins were lost, and where
 // a node does not come back to its level after all.
-func (w world) run(t *testing.T, total, atOnce int, f fault) *tally {
+func (w scenario) run(t *testing.T, total, atOnce int, f fault) *stats {
 	t.Helper()
 	w.defaults(t)
 	before := hubtest.Levels(t, w.nodes)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute+time.Duration(total)*200*time.Millisecond)
 	defer cancel()
-	c := &course{wanted: total}
+	c := &run{wanted: total}
 	var all sync.WaitGroup
-	all.Go(func() { c.suffer(ctx, w, f) })
+	all.Go(func() { c.injectFault(ctx, w, f) })
 	for person := range atOnce {
 		all.Go(func() {
 			for user, ok := c.next(person); ok && ctx.Err() == nil; user, ok = c.next(person) {
@@ -166,16 +166,16 @@ func (w world) run(t *testing.T, total, atOnce int, f fault) *tally {
 	}
 	all.Wait()
 	s := c.sum(t, w, f)
-	s.judge(t, w)
+	s.assert(t, w)
 	if !w.crowded {
-		hubtest.Settled(t, w.nodes, before)
+		hubtest.AssertNoLeak(t, w.nodes, before)
 	}
 	return s
 }
 
 // login is one user's: a page, and a phone that scans and confirms after short
 // thoughts.
-func (w world) login(ctx context.Context, user string) (o outcome) {
+func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	page := &hubtest.Page{Entry: w.entry, Blocked: rand.Float64() < w.polls}
 	if w.from != nil {
 		page.Headers = []string{"X-Forwarded-For", w.from()}
@@ -257,23 +257,23 @@ func (w world) login(ctx context.Context, user string) (o outcome) {
 
 // compete is somebody else's scan and confirm of a page's code. told is when the
 // confirm was sent, or where it was tried again answered.
-func (w world) compete(ctx context.Context, user string, page *hubtest.Page) (subject string, told time.Time, err error) {
+func (w scenario) compete(ctx context.Context, user string, page *hubtest.Page) (subject string, told time.Time, err error) {
 	phone, subject := w.owner(user + "-rival")
 	phone.Headers = page.Headers
 	pause(ctx, rand.N(w.thought))
-	if _, err = phone.Insist(ctx, w.phone, page.Ticket.ID, "scan"); err != nil {
+	if _, err = phone.Retry(ctx, w.phone, page.Ticket.ID, "scan"); err != nil {
 		return subject, told, err
 	}
 	told = time.Now()
-	seen, err := phone.Insist(ctx, w.phone, page.Ticket.ID, "confirm")
+	seen, err := phone.Retry(ctx, w.phone, page.Ticket.ID, "confirm")
 	if seen > 0 {
 		told = time.Now()
 	}
 	return subject, told, err
 }
 
-func (s *tally) insist(ctx context.Context, w world, phone *hubtest.Phone, page *hubtest.Page, action string) error {
-	seen, err := phone.Insist(ctx, w.phone, page.Ticket.ID, action)
+func (s *stats) insist(ctx context.Context, w scenario, phone *hubtest.Phone, page *hubtest.Page, action string) error {
+	seen, err := phone.Retry(ctx, w.phone, page.Ticket.ID, action)
 	s.Errors += seen
 	return err
 }

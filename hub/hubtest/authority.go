@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Authority is a certificate authority of a test's own.
-type Authority struct {
+// CA is a certificate authority of a test's own.
+type CA struct {
 	CA   string // path of its certificate
 	dir  string
 	cert *x509.Certificate
@@ -24,9 +24,9 @@ type Authority struct {
 }
 
 // NewAuthority makes one whose files go with the test.
-func NewAuthority(t testing.TB) *Authority {
+func NewAuthority(t testing.TB) *CA {
 	t.Helper()
-	a := &Authority{dir: t.TempDir()}
+	a := &CA{dir: t.TempDir()}
 	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority " + rand.Text()}, IsCA: true,
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
 	a.CA, _ = a.write(t, "ca", root)
@@ -35,7 +35,7 @@ func NewAuthority(t testing.TB) *Authority {
 
 // Issue makes a certificate for the hosts (names and addresses), for servers and
 // clients, that ends then, and gives the paths of its files.
-func (a *Authority) Issue(t testing.TB, name string, ends time.Time, hosts ...string) (cert, key string) {
+func (a *CA) Issue(t testing.TB, name string, ends time.Time, hosts ...string) (cert, key string) {
 	t.Helper()
 	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: ends, KeyUsage: x509.KeyUsageDigitalSignature,
@@ -51,7 +51,7 @@ func (a *Authority) Issue(t testing.TB, name string, ends time.Time, hosts ...st
 }
 
 // write signs the certificate, the first by itself, and writes it with its key.
-func (a *Authority) write(t testing.TB, name string, c *x509.Certificate) (cert, key string) {
+func (a *CA) write(t testing.TB, name string, c *x509.Certificate) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -79,8 +79,8 @@ func (c *Cluster) AwaitWhole(t testing.TB) {
 	})
 }
 
-// Holder is the master that holds the key now, as the servers that answer say.
-func (c *Cluster) Holder(t testing.TB, key string) *Redis {
+// MasterOf is the master that holds the key now, as the servers that answer say.
+func (c *Cluster) MasterOf(t testing.TB, key string) *Redis {
 	t.Helper()
 	for _, asked := range c.Nodes {
 		ranges, err := asked.ranges(context.Background())

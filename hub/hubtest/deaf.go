@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// Deaf is a browser's end of a socket that never reads, with as little room for
+// StalledConn is a browser's end of a socket that never reads, with as little room for
 // what comes as the system grants.
-type Deaf struct{ net.Conn }
+type StalledConn struct{ net.Conn }
 
 // DialDeaf opens the ticket's socket and reads its handshake, and nothing after.
-func DialDeaf(ctx context.Context, node *Node, ticket *Ticket) (*Deaf, error) {
+func DialDeaf(ctx context.Context, node *Node, ticket *Ticket) (*StalledConn, error) {
 	small := func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		return errors.Join(raw.Control(func(fd uintptr) {
@@ -41,13 +41,13 @@ func DialDeaf(ctx context.Context, node *Node, ticket *Ticket) (*Deaf, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &Deaf{conn}, nil
+	return &StalledConn{conn}, nil
 }
 
 // Flood sends pings, each of which the node has to answer, until the node closes
 // the connection: that is nil. full is closed when the node takes no more. An end
 // of ctx before is an error.
-func (d *Deaf) Flood(ctx context.Context, full chan<- struct{}) error {
+func (d *StalledConn) Flood(ctx context.Context, full chan<- struct{}) error {
 	// RFC 6455, 5.5.2: a ping of 125 bytes, masked with zeros.
 	ping := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, make([]byte, 125)...)
 	for rest := ping; ctx.Err() == nil; {

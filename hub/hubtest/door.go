@@ -6,19 +6,21 @@ import (
 	"sync"
 )
 
-// Door is a listener of pipes: connections without a network, for a bubble
+// PipeListener is a listener of pipes: connections without a network, for a bubble
 // (testing/synctest) whose clock waits for nobody outside.
-type Door struct {
+type PipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
 // NewDoor makes an open one.
-func NewDoor() *Door { return &Door{conns: make(chan net.Conn), closed: make(chan struct{})} }
+func NewDoor() *PipeListener {
+	return &PipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
 
 // Dial is a new connection to whoever accepts.
-func (d *Door) Dial(ctx context.Context) (net.Conn, error) {
+func (d *PipeListener) Dial(ctx context.Context) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
 	case d.conns <- there:
@@ -31,7 +33,7 @@ func (d *Door) Dial(ctx context.Context) (net.Conn, error) {
 }
 
 // Accept implements net.Listener.
-func (d *Door) Accept() (net.Conn, error) {
+func (d *PipeListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-d.conns:
 		return c, nil
@@ -41,10 +43,10 @@ func (d *Door) Accept() (net.Conn, error) {
 }
 
 // Close implements net.Listener.
-func (d *Door) Close() error {
+func (d *PipeListener) Close() error {
 	d.once.Do(func() { close(d.closed) })
 	return nil
 }
 
 // Addr implements net.Listener.
-func (d *Door) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }
+func (d *PipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }

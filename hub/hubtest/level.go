@@ -23,9 +23,9 @@ const (
 
 // Levels measures the nodes, each at its calmest of three moments: one that has
 // just started still has things to do.
-func Levels(t testing.TB, nodes []*Node) []Level {
+func Levels(t testing.TB, nodes []*Node) []ResourceUsage {
 	t.Helper()
-	all := make([]Level, len(nodes))
+	all := make([]ResourceUsage, len(nodes))
 	for i, n := range nodes {
 		for moment := range 3 {
 			now, err := n.Level()
@@ -41,9 +41,9 @@ func Levels(t testing.TB, nodes []*Node) []Level {
 	return all
 }
 
-// Settled checks that no more pages wait on a node than before, and that its
+// AssertNoLeak checks that no more pages wait on a node than before, and that its
 // goroutines, files and memory are back where they were, within half a minute.
-func Settled(t testing.TB, nodes []*Node, before []Level) {
+func AssertNoLeak(t testing.TB, nodes []*Node, before []ResourceUsage) {
 	t.Helper()
 	HangUp()
 	told := ""

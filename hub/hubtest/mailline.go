@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// MailLine stands between nodes and their Redis and passes everything on, but
+// PubSubProxy stands between nodes and their Redis and passes everything on, but
 // can make their subscriptions deliver nothing while the links are up: what a
 // firewall does that has forgotten them, and what no client library notices.
-type MailLine struct {
+type PubSubProxy struct {
 	URL    string // in place of the server's
 	target string
 	listen net.Listener
@@ -29,13 +29,13 @@ type link struct {
 }
 
 // StartMailLine starts one in front of the server; it ends with the test.
-func StartMailLine(t testing.TB, to *Redis) *MailLine {
+func StartMailLine(t testing.TB, to *Redis) *PubSubProxy {
 	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("mail line: %v", err)
 	}
-	m := &MailLine{URL: to.Through(listen.Addr().String()), target: to.Addr, listen: listen, open: map[net.Conn]*link{}}
+	m := &PubSubProxy{URL: to.Through(listen.Addr().String()), target: to.Addr, listen: listen, open: map[net.Conn]*link{}}
 	m.work.Go(m.accept)
 	t.Cleanup(func() {
 		listen.Close()
@@ -52,7 +52,7 @@ func StartMailLine(t testing.TB, to *Redis) *MailLine {
 
 // Mute makes every subscription that stands now deliver nothing any more, and
 // says how many those were. Later ones deliver.
-func (m *MailLine) Mute() (muted int) {
+func (m *PubSubProxy) Mute() (muted int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, l := range m.open {
@@ -64,8 +64,8 @@ func (m *MailLine) Mute() (muted int) {
 	return muted
 }
 
-// Hold is Mute for later subscriptions too, until Release.
-func (m *MailLine) Hold() (muted int) {
+// MuteNew is Mute for later subscriptions too, until Release.
+func (m *PubSubProxy) MuteNew() (muted int) {
 	m.mu.Lock()
 	m.hold = true
 	m.mu.Unlock()
@@ -73,7 +73,7 @@ func (m *MailLine) Hold() (muted int) {
 }
 
 // Release lets later subscriptions deliver again; those that are mute stay so.
-func (m *MailLine) Release() {
+func (m *PubSubProxy) Release() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.hold = false
@@ -81,7 +81,7 @@ func (m *MailLine) Release() {
 
 // Links is how many subscriptions stand and deliver, and how many are up and
 // mute.
-func (m *MailLine) Links() (deliver, mute int) {
+func (m *PubSubProxy) Links() (deliver, mute int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, l := range m.open {
@@ -95,7 +95,7 @@ func (m *MailLine) Links() (deliver, mute int) {
 	return deliver / 2, mute / 2 // each link is there with both its ends
 }
 
-func (m *MailLine) accept() {
+func (m *PubSubProxy) accept() {
 	for {
 		near, err := m.listen.Accept()
 		if err != nil {
@@ -119,7 +119,7 @@ func (m *MailLine) accept() {
 	}
 }
 
-func (m *MailLine) pump(from, to net.Conn, l *link) {
+func (m *PubSubProxy) pump(from, to net.Conn, l *link) {
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()

@@ -44,8 +44,8 @@ func (n *Node) Scrape() (text string, samples map[string]float64, err error) {
 	return text, samples, nil
 }
 
-// Level is what a node holds: it must come back after every fault.
-type Level struct {
+// ResourceUsage is what a node holds: it must come back after every fault.
+type ResourceUsage struct {
 	Goroutines int
 	Files      int // open file descriptors
 	Heap       int // bytes, after a garbage collection
@@ -53,13 +53,13 @@ type Level struct {
 	Waiters    int // goroutines that serve a socket or a poll
 }
 
-func (l Level) String() string {
+func (l ResourceUsage) String() string {
 	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MiB, resident %.0f MiB, %d waiters",
 		l.Goroutines, l.Files, float64(l.Heap)/(1<<20), float64(l.Resident)/(1<<20), l.Waiters)
 }
 
 // Level collects the node's garbage and measures.
-func (n *Node) Level() (l Level, err error) {
+func (n *Node) Level() (l ResourceUsage, err error) {
 	if _, err := n.admin("/debug/pprof/heap?gc=1"); err != nil {
 		return l, err
 	}

@@ -39,7 +39,7 @@ type Page struct {
 	End        string // consumed, rejected, expired, gone (404) or replaced
 	Sockets    int    // sockets that gave a view
 	Polls      int    // polls that were answered
-	Story      Story  // what came
+	Story      Trace  // what came
 
 	failures int
 	seen     int64 // the highest seq
@@ -60,10 +60,10 @@ func (p *Page) Make(ctx context.Context) error {
 	}
 }
 
-// Story is what somebody saw, a line each: to be printed where it ends badly.
-type Story []string
+// Trace is what somebody saw, a line each: to be printed where it ends badly.
+type Trace []string
 
-func (s *Story) tell(format string, values ...any) {
+func (s *Trace) tell(format string, values ...any) {
 	*s = append(*s, time.Now().UTC().Format("04:05.000 ")+fmt.Sprintf(format, values...))
 }
 
@@ -251,10 +251,10 @@ func retryAfter(a *Answer) time.Duration {
 // ErrGivenUp is a phone that was refused for good.
 var ErrGivenUp = errors.New("the phone was refused")
 
-// Insist does what a person at the phone does: the action again with a fresh
+// Retry does what a person at the phone does: the action again with a fresh
 // code while the hub or the network fails, until it is answered. Errors counts
 // what the person saw meanwhile.
-func (p *Phone) Insist(ctx context.Context, entry func() string, id, action string) (errorsSeen int, err error) {
+func (p *Phone) Retry(ctx context.Context, entry func() string, id, action string) (errorsSeen int, err error) {
 	for fresh := false; ; {
 		a, err := p.Do(ctx, entry(), id, action, nil)
 		if err != nil {

@@ -14,7 +14,7 @@ type Phone struct {
 	// sandbox's.
 	Login   func(ticket string) (provider, code string)
 	Headers []string // pairs, beside those of each request
-	Story   Story    // what Insist was answered
+	Story   Trace    // what Insist was answered
 
 	id    uint64 // tells codes of two phones of one user apart
 	codes *atomic.Int64

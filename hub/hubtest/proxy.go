@@ -134,15 +134,15 @@ func (p *Proxy) end(pair ...net.Conn) {
 	}
 }
 
-// parcel is what was read at once, and when it is to arrive.
-type parcel struct {
+// chunk is what was read at once, and when it is to arrive.
+type chunk struct {
 	data []byte
 	due  time.Time
 }
 
 // pump passes on what from sends, late or not at all, until either side ends.
 func (p *Proxy) pump(from, to net.Conn) {
-	way, cut := make(chan parcel, 256), make(chan struct{})
+	way, cut := make(chan chunk, 256), make(chan struct{})
 	p.work.Go(func() {
 		defer p.end(from, to)
 		for one := range way {
@@ -159,8 +159,8 @@ func (p *Proxy) pump(from, to net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if late, lost := p.fate(); n > 0 && !lost {
-			way <- parcel{append([]byte(nil), buffer[:n]...), time.Now().Add(late)}
+		if late, lost := p.delayFor(); n > 0 && !lost {
+			way <- chunk{append([]byte(nil), buffer[:n]...), time.Now().Add(late)}
 		}
 		if errors.Is(err, net.ErrClosed) {
 			close(cut) // what is still under way is lost
@@ -171,8 +171,8 @@ func (p *Proxy) pump(from, to net.Conn) {
 	}
 }
 
-// fate draws what becomes of a packet.
-func (p *Proxy) fate() (late time.Duration, lost bool) {
+// delayFor draws what becomes of a packet.
+func (p *Proxy) delayFor() (late time.Duration, lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	late = p.latency

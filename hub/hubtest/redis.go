@@ -177,8 +177,8 @@ func (r *Redis) Monitor(t testing.TB) (stop func() []string) {
 	return end
 }
 
-// Mail collects every message to a node's mailbox until stop is called.
-func (r *Redis) Mail(t testing.TB) (stop func() []*redis.Message) {
+// Subscribe collects every message to a node's mailbox until stop is called.
+func (r *Redis) Subscribe(t testing.TB) (stop func() []*redis.Message) {
 	t.Helper()
 	const last = "loginhub:mail:end-of-mail"
 	ctx, cancel := Limit(time.Minute)

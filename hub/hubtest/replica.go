@@ -54,9 +54,9 @@ func (c *Cluster) ReplicaOf(t testing.TB, master *Redis) *Redis {
 	return master
 }
 
-// Calm lets the Cluster's servers be silent for so long before others take them
+// WaitStable lets the Cluster's servers be silent for so long before others take them
 // for gone: on a busy machine StartCluster's second is short.
-func (c *Cluster) Calm(t testing.TB, d time.Duration) {
+func (c *Cluster) WaitStable(t testing.TB, d time.Duration) {
 	t.Helper()
 	for _, r := range c.Nodes {
 		ctx, cancel := Limit(time.Second)
@@ -69,8 +69,8 @@ func (c *Cluster) Calm(t testing.TB, d time.Duration) {
 // Later silences move nobody.
 func (c *Cluster) FailOver(t testing.TB, gone *Redis) {
 	t.Helper()
-	c.Calm(t, time.Second)
-	defer c.Calm(t, calm)
+	c.WaitStable(t, time.Second)
+	defer c.WaitStable(t, calm)
 	_, port, _ := strings.Cut(gone.Addr, ":")
 	Eventually(t, 30*time.Second, "the Cluster is whole without its old master", func() bool {
 		for _, r := range c.Nodes {

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// lanes is how many pipelines are under way at once. With two, one is
+	// maxInFlight is how many pipelines are under way at once. With two, one is
 	// filled while the other is on its way; more make each of them smaller.
-	lanes = 2
+	maxInFlight = 2
 	// batchLimit bounds one, so that Redis serves others in between.
 	batchLimit = 128
 )
@@ -28,11 +28,11 @@ type batcher struct {
 }
 
 // what a waiting call is woken for.
-type turn int
+type wakeReason int
 
 const (
-	done turn = iota // it was sent with another's pipeline
-	lead             // a lane is its own: it sends the next pipeline
+	done wakeReason = iota // it was sent with another's pipeline
+	lead                   // a lane is its own: it sends the next pipeline
 )
 
 // do sends one call and returns when it is answered, or ctx ends while it still
@@ -40,10 +40,10 @@ const (
 func (b *batcher) do(ctx context.Context, c *call) error {
 	until := time.Now().Add(callLimit)
 	b.mu.Lock()
-	if b.busy == lanes {
+	if b.busy == maxInFlight {
 		ctx, cancel := context.WithDeadline(ctx, until)
 		defer cancel()
-		c.wake = make(chan turn, 1)
+		c.wake = make(chan wakeReason, 1)
 		b.queue = append(b.queue, c)
 		b.mu.Unlock()
 		t, err := b.wait(ctx, c)
@@ -77,7 +77,7 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 
 // wait waits for a turn. A call that has left the queue is on its way, or leads
 // others: it is seen through.
-func (b *batcher) wait(ctx context.Context, c *call) (turn, error) {
+func (b *batcher) wait(ctx context.Context, c *call) (wakeReason, error) {
 	select {
 	case t := <-c.wake:
 		return t, nil

@@ -51,7 +51,7 @@ func TestCallsOfOneMomentGoTogetherAndEachGoesOnce(t *testing.T) {
 				t.Errorf("a call was sent %d times", times)
 			}
 		}
-		if len(redis.sent) != n || redis.max != lanes || len(redis.batches) > lanes+n/batchLimit+lanes {
+		if len(redis.sent) != n || redis.max != maxInFlight || len(redis.batches) > maxInFlight+n/batchLimit+maxInFlight {
 			t.Errorf("%d calls in %v, %d at once", len(redis.sent), redis.batches, redis.max)
 		}
 		if b.busy != 0 || len(b.queue) != 0 {
@@ -76,7 +76,7 @@ func TestWhoGivesUpInTheQueueIsNotSentAndHoldsUpNobody(t *testing.T) {
 		redis := &slow{sent: map[*call]int{}}
 		b := &batcher{send: redis.send}
 		var all sync.WaitGroup
-		for range lanes {
+		for range maxInFlight {
 			all.Go(func() { b.do(t.Context(), &call{}) })
 		}
 		synctest.Wait()

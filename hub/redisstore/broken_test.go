@@ -17,11 +17,11 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func unavailable(err error) bool { return errors.Is(err, ticket.ErrStoreUnavailable) }
+func isUnavailable(err error) bool { return errors.Is(err, ticket.ErrStoreUnavailable) }
 
 // everyCall are the calls of a store, one by one, and in batches.
 func everyCall(s *Store) map[string]func(context.Context) error {
-	one := ticket.Change{ID: newID(), Was: tag(record(1, "a")), Sealed: record(2, "a"), Forget: time.Now().Add(time.Minute)}
+	one := ticket.Change{ID: newID(), BaseTag: tag(record(1, "a")), Sealed: record(2, "a"), ExpireAt: time.Now().Add(time.Minute)}
 	return map[string]func(context.Context) error{
 		"make": func(ctx context.Context) error {
 			_, err := s.Make(ctx, newID(), record(1, "a"), time.Now().Add(time.Minute), time.Minute)
@@ -32,7 +32,7 @@ func everyCall(s *Store) map[string]func(context.Context) error {
 		"sweep":   func(ctx context.Context) error { _, err := s.Attach(ctx, "N1", newID(), newID(), newID()); return err },
 		"change":  func(ctx context.Context) error { _, err := s.Change(ctx, one); return err },
 		"expire":  func(ctx context.Context) error { _, err := s.Change(ctx, one, one); return err },
-		"prove":   func(ctx context.Context) error { _, err := s.Prove(ctx, "N1", "nonce"); return err },
+		"prove":   func(ctx context.Context) error { _, err := s.Probe(ctx, "N1", "nonce"); return err },
 		"preload": s.Preload,
 	}
 }
@@ -52,7 +52,7 @@ func refuses(t *testing.T, s *Store) {
 			}
 			start := time.Now()
 			err := do(context.Background())
-			if took := time.Since(start); !unavailable(err) || took > limit+slack {
+			if took := time.Since(start); !isUnavailable(err) || took > limit+slack {
 				t.Errorf("%s: %v after %v", name, err, took)
 			}
 		})
@@ -122,7 +122,7 @@ func TestWhoHangsUpIsNotKeptWaiting(t *testing.T) {
 			ctx, cancel := hubtest.Limit(100 * time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			if err := do(ctx); !unavailable(err) || time.Since(start) > callLimit+time.Second {
+			if err := do(ctx); !isUnavailable(err) || time.Since(start) > callLimit+time.Second {
 				t.Errorf("%s: %v after %v", name, err, time.Since(start))
 			}
 		})
@@ -136,14 +136,14 @@ func TestARedisWithoutMemoryIsUnavailable(t *testing.T) {
 	if err := server.Client.ConfigSet(limit(t), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Make(limit(t), newID(), record(1, "a"), deadline, time.Minute); !unavailable(err) {
+	if _, err := r.Make(limit(t), newID(), record(1, "a"), deadline, time.Minute); !isUnavailable(err) {
 		t.Errorf("make: %v", err)
 	}
-	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "a"), Forget: deadline}
-	if _, err := r.Change(limit(t), c); !unavailable(err) {
+	c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "a"), ExpireAt: deadline}
+	if _, err := r.Change(limit(t), c); !isUnavailable(err) {
 		t.Errorf("change: %v", err)
 	}
-	if _, err := r.Change(limit(t), c, c); !unavailable(err) {
+	if _, err := r.Change(limit(t), c, c); !isUnavailable(err) {
 		t.Errorf("two changes: %v", err)
 	}
 	if got := r.stored(t, id); string(got) != string(old) {
@@ -185,12 +185,12 @@ func TestALostAnswerIsAskedForAgainAndIsTheSame(t *testing.T) {
 		if found := r.attach(t, b.node, id); string(found.Sealed) != string(sealed) || r.noted(t, id) != b.node {
 			t.Errorf("attach, %d answers lost: %+v, noted %q", lost, found, r.noted(t, id))
 		}
-		c := ticket.Change{ID: id, Was: tag(sealed), Sealed: record(2, "next"), Until: deadline, Forget: deadline}
+		c := ticket.Change{ID: id, BaseTag: tag(sealed), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline}
 		armed.Store(lost)
 		if out := r.change(t, c); !out.Done {
 			t.Errorf("change, %d answers lost: %+v", lost, out)
 		}
-		if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.Mail(id, c.Sealed))}) {
+		if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 			t.Errorf("change, %d answers lost: published %q", lost, mail)
 		}
 	}
@@ -198,7 +198,7 @@ func TestALostAnswerIsAskedForAgainAndIsTheSame(t *testing.T) {
 
 // losing is a store on the same Redis over a link that loses as many answers as
 // armed says.
-func (r *rig) losing(t *testing.T, server *hubtest.Redis) (*rig, *atomic.Int32) {
+func (r *fixture) losing(t *testing.T, server *hubtest.Redis) (*fixture, *atomic.Int32) {
 	t.Helper()
 	armed := &atomic.Int32{}
 	o := &redis.Options{PoolSize: 1, Username: "loginhub", Password: hubtest.HubPassword, Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -208,12 +208,12 @@ func (r *rig) losing(t *testing.T, server *hubtest.Redis) (*rig, *atomic.Int32) 
 		}
 		return lossy{conn, armed}, nil
 	}}
-	single(o)
+	setTimeouts(o)
 	s := openStore(t, server.URL)
 	s.client.Close()
 	s.client = redis.NewClient(o)
 	if err := s.Preload(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	return &rig{s, 1, r.look}, armed
+	return &fixture{s, 1, r.look}, armed
 }

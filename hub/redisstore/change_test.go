@@ -9,13 +9,13 @@ import (
 	"loginhub/hub/ticket"
 )
 
-var changeStories = map[string]func(*testing.T, *rig){
-	"a change that fits replaces the record and when it is forgotten": func(t *testing.T, r *rig) {
+var changeStories = map[string]func(*testing.T, *fixture){
+	"a change that fits replaces the record and when it is forgotten": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.made(t, time.Minute)
 		r.attach(t, "N1", id)
 		next := record(2, "next")
 		before := r.clock(t)
-		out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: next, Until: deadline, Forget: deadline.Add(time.Hour)})
+		out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: next, NotAfter: deadline, ExpireAt: deadline.Add(time.Hour)})
 		if !out.Done || out.Now.Before(before) || out.Now.After(r.clock(t)) {
 			t.Errorf("became %+v", out)
 		}
@@ -28,12 +28,12 @@ var changeStories = map[string]func(*testing.T, *rig){
 		r.forgotten(t, id, deadline.Add(time.Hour))
 	},
 
-	"a change decided on another version is not made, and learns what is stored": func(t *testing.T, r *rig) {
+	"a change decided on another version is not made, and learns what is stored": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.made(t, time.Minute)
 		b := r.listen(t)
 		r.attach(t, b.node, id)
 		for _, was := range [][]byte{tag(record(1, "other")), tag(record(2, "made")), append(slices.Clone(old), 'x'), old[1:]} {
-			out := r.change(t, ticket.Change{ID: id, Was: was, Sealed: record(2, "next"), Forget: deadline.Add(time.Hour)})
+			out := r.change(t, ticket.Change{ID: id, BaseTag: was, Sealed: record(2, "next"), ExpireAt: deadline.Add(time.Hour)})
 			if out.Done || string(out.Sealed) != string(old) || out.Now.IsZero() {
 				t.Errorf("on %q it became %+v", was, out)
 			}
@@ -47,7 +47,7 @@ var changeStories = map[string]func(*testing.T, *rig){
 		}
 	},
 
-	"a change outside its window is not made": func(t *testing.T, r *rig) {
+	"a change outside its window is not made": func(t *testing.T, r *fixture) {
 		id, old, _ := r.made(t, time.Minute)
 		b := r.listen(t)
 		r.attach(t, b.node, id)
@@ -59,7 +59,7 @@ var changeStories = map[string]func(*testing.T, *rig){
 			{now.Add(-time.Second), now},                           // over
 			{now.Add(10 * time.Second), now.Add(20 * time.Second)}, // to come
 		} {
-			out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), From: window[0], Until: window[1], Forget: now.Add(time.Hour)})
+			out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotBefore: window[0], NotAfter: window[1], ExpireAt: now.Add(time.Hour)})
 			if out.Done || string(out.Sealed) != string(old) {
 				t.Errorf("from %v until %v it became %+v", window[0], window[1], out)
 			}
@@ -67,40 +67,40 @@ var changeStories = map[string]func(*testing.T, *rig){
 		if mail := b.rest(t, id); len(mail) != 0 || string(r.stored(t, id)) != string(old) {
 			t.Errorf("stored %q and published %q", r.stored(t, id), mail)
 		}
-		out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), From: now, Until: now.Add(10 * time.Second), Forget: now.Add(time.Hour)})
+		out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotBefore: now, NotAfter: now.Add(10 * time.Second), ExpireAt: now.Add(time.Hour)})
 		if !out.Done {
 			t.Errorf("within the window it became %+v", out)
 		}
 	},
 
-	"the window is Redis's, whatever this machine's clock says": func(t *testing.T, r *rig) {
+	"the window is Redis's, whatever this machine's clock says": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.made(t, time.Minute)
 		right := r.offset.Load()
 		r.offset.Store(right + int64(time.Hour))
 		defer r.offset.Store(right)
-		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline}); !out.Done {
+		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline}); !out.Done {
 			t.Errorf("became %+v", out)
 		}
 	},
 
-	"a repeated change is answered as the first, and is published once": func(t *testing.T, r *rig) {
+	"a repeated change is answered as the first, and is published once": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.made(t, time.Minute)
 		b := r.listen(t)
 		r.attach(t, b.node, id)
 		// The window may have closed, and the version is no longer the one it was decided on.
-		c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: r.clock(t).Add(5 * time.Second), Forget: deadline}
+		c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: r.clock(t).Add(5 * time.Second), ExpireAt: deadline}
 		for range 3 {
 			if out := r.change(t, c); !out.Done || out.Now.IsZero() {
 				t.Errorf("became %+v", out)
 			}
-			c.Until = r.clock(t)
+			c.NotAfter = r.clock(t)
 		}
-		if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.Mail(id, c.Sealed))}) {
+		if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 			t.Errorf("published %q", mail)
 		}
 		// Once another change has followed, the repetition is late.
 		third := record(3, "last")
-		if out := r.change(t, ticket.Change{ID: id, Was: tag(c.Sealed), Sealed: third, Forget: deadline}); !out.Done {
+		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(c.Sealed), Sealed: third, ExpireAt: deadline}); !out.Done {
 			t.Errorf("the third version became %+v", out)
 		}
 		if out := r.change(t, c); out.Done || string(out.Sealed) != string(third) {
@@ -108,15 +108,15 @@ var changeStories = map[string]func(*testing.T, *rig){
 		}
 	},
 
-	"a ticket that is gone is not changed": func(t *testing.T, r *rig) {
+	"a ticket that is gone is not changed": func(t *testing.T, r *fixture) {
 		id := newID()
-		out := r.change(t, ticket.Change{ID: id, Was: tag(record(1, "a")), Sealed: record(2, "a"), Forget: r.clock(t).Add(time.Hour)})
+		out := r.change(t, ticket.Change{ID: id, BaseTag: tag(record(1, "a")), Sealed: record(2, "a"), ExpireAt: r.clock(t).Add(time.Hour)})
 		if out.Done || out.Sealed != nil || out.Now.IsZero() || r.stored(t, id) != nil {
 			t.Errorf("became %+v", out)
 		}
 	},
 
-	"every noted node is told once, except the one that tells itself": func(t *testing.T, r *rig) {
+	"every noted node is told once, except the one that tells itself": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.made(t, time.Minute)
 		var all []*inbox
 		for range 6 { // the first of five noted is pushed out; the last never attaches
@@ -125,28 +125,28 @@ var changeStories = map[string]func(*testing.T, *rig){
 		for _, b := range all[:5] {
 			r.attach(t, b.node, id)
 		}
-		c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Forget: deadline, Skip: all[2].node}
+		c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), ExpireAt: deadline, ExcludeNode: all[2].node}
 		if out := r.change(t, c); !out.Done {
 			t.Fatalf("became %+v", out)
 		}
 		for i, want := range []int{0, 1, 0, 1, 1, 0} {
 			mail := all[i].rest(t, id)
-			if len(mail) != want || want == 1 && mail[0] != string(ticket.Mail(id, c.Sealed)) {
+			if len(mail) != want || want == 1 && mail[0] != string(ticket.EncodeUpdate(id, c.Sealed)) {
 				t.Errorf("node %d was told %q", i, mail)
 			}
 		}
 	},
 
-	"many are changed at once, each on its own terms": func(t *testing.T, r *rig) {
+	"many are changed at once, each on its own terms": func(t *testing.T, r *fixture) {
 		b := r.listen(t)
 		var changes []ticket.Change
 		for i := range 60 {
 			id, old, deadline := r.made(t, time.Minute)
 			r.attach(t, b.node, id)
-			c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, fmt.Sprint("next", i, ".")), Until: deadline, Forget: deadline}
+			c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, fmt.Sprint("next", i, ".")), NotAfter: deadline, ExpireAt: deadline}
 			switch i % 3 {
 			case 1: // decided on another version
-				c.Was = tag(record(1, "other"))
+				c.BaseTag = tag(record(1, "other"))
 			case 2: // gone meanwhile
 				if err := r.look.Del(limit(t), r.key(id)).Err(); err != nil {
 					t.Fatal(err)
@@ -165,7 +165,7 @@ var changeStories = map[string]func(*testing.T, *rig){
 				t.Errorf("change %d became %+v", i, out)
 			}
 			if i%3 == 0 {
-				want = append(want, string(ticket.Mail(changes[i].ID, changes[i].Sealed)))
+				want = append(want, string(ticket.EncodeUpdate(changes[i].ID, changes[i].Sealed)))
 			}
 			told = append(told, b.rest(t, changes[i].ID)...)
 		}

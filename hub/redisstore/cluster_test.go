@@ -58,14 +58,14 @@ func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
 	for range 30 {
 		id, old, deadline := r.made(t, time.Minute)
 		ids = append(ids, id)
-		changes = append(changes, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline})
-		holders[cluster.Holder(t, r.key(id)).Addr]++
+		changes = append(changes, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline})
+		holders[cluster.MasterOf(t, r.key(id)).Addr]++
 	}
 	if len(holders) != 3 {
 		t.Fatalf("the tickets lie on %v", holders)
 	}
 	forget := func() {
-		if err := cluster.Holder(t, r.key(ids[0])).Client.ScriptFlush(limit(t)).Err(); err != nil {
+		if err := cluster.MasterOf(t, r.key(ids[0])).Client.ScriptFlush(limit(t)).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
 	// Nobody else has been sent a script's source.
 	for _, node := range cluster.Nodes {
 		stats := node.Client.Info(limit(t), "commandstats").Val()
-		if sent := strings.Contains(stats, "cmdstat_eval:"); sent != (node == cluster.Holder(t, r.key(ids[0]))) {
+		if sent := strings.Contains(stats, "cmdstat_eval:"); sent != (node == cluster.MasterOf(t, r.key(ids[0]))) {
 			t.Errorf("%s was sent a script: %v", node.Addr, sent)
 		}
 	}
@@ -101,7 +101,7 @@ func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
 		}
 	}
 	for _, c := range changes {
-		if n := told[string(ticket.Mail(c.ID, c.Sealed))]; n != 1 {
+		if n := told[string(ticket.EncodeUpdate(c.ID, c.Sealed))]; n != 1 {
 			t.Errorf("a change was published %d times", n)
 		}
 	}
@@ -113,13 +113,13 @@ func TestAClusterWithADeadMasterProvesNothing(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
 	r := newRig(t, cluster.URL, 3)
-	if _, err := r.Prove(limit(t), "N1", "nonce"); err != nil {
+	if _, err := r.Probe(limit(t), "N1", "nonce"); err != nil {
 		t.Fatal(err)
 	}
 	cluster.Nodes[2].Kill(t)
 	start := time.Now()
-	masters, err := r.Prove(context.Background(), "N1", "nonce")
-	if took := time.Since(start); masters != 0 || !unavailable(err) || took > proofLimit+1500*time.Millisecond {
+	masters, err := r.Probe(context.Background(), "N1", "nonce")
+	if took := time.Since(start); masters != 0 || !isUnavailable(err) || took > proofLimit+1500*time.Millisecond {
 		t.Errorf("%d masters, %v after %v", masters, err, took)
 	}
 }
@@ -131,7 +131,7 @@ func TestAFailoverIsProvenByTheNewMaster(t *testing.T) {
 	cluster := hubtest.StartCluster(t, 1)
 	r := newRig(t, cluster.URL, 3)
 	id, old, deadline := r.made(t, time.Minute)
-	holder := cluster.Holder(t, r.key(id))
+	holder := cluster.MasterOf(t, r.key(id))
 	// What is acknowledged and not yet copied may be lost: that is Redis's promise.
 	// A write of this very connection, for WAIT speaks of no other.
 	conn := holder.Client.Conn()
@@ -144,16 +144,16 @@ func TestAFailoverIsProvenByTheNewMaster(t *testing.T) {
 	})
 	holder.Kill(t)
 	hubtest.Eventually(t, 40*time.Second, "three masters prove themselves again", func() bool {
-		masters, err := r.Prove(limit(t), "N1", "nonce")
+		masters, err := r.Probe(limit(t), "N1", "nonce")
 		return err == nil && masters == 3
 	})
 	b := r.listen(t)
 	r.attach(t, b.node, id)
-	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline}
+	c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline}
 	if out := r.change(t, c); !out.Done {
 		t.Errorf("on the new master the change became %+v", out)
 	}
-	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.Mail(id, c.Sealed))}) {
+	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 		t.Errorf("the new master published %q", mail)
 	}
 }

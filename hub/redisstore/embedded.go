@@ -22,7 +22,7 @@ const embeddedTick = time.Second
 func embedded() (redis.UniversalClient, func()) {
 	m := miniredis.NewMiniRedis()
 	o := &redis.Options{Dialer: func(context.Context, string, string) (net.Conn, error) { return m.Dial() }}
-	single(o)
+	setTimeouts(o)
 	done := make(chan struct{})
 	var clock sync.WaitGroup
 	clock.Go(func() {

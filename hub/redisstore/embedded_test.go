@@ -33,7 +33,7 @@ func TestAChangeMovesWhenTheEmbeddedRedisForgets(t *testing.T) {
 		r := newRig(t, Embedded, 1)
 		id, old, deadline := r.made(t, time.Minute)
 		next := record(2, "next")
-		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: next, Until: deadline, Forget: deadline.Add(time.Hour)}); !out.Done {
+		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: next, NotAfter: deadline, ExpireAt: deadline.Add(time.Hour)}); !out.Done {
 			t.Fatalf("became %+v", out)
 		}
 		after(30 * time.Minute)
@@ -63,9 +63,9 @@ func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
 			r := newRig(t, Embedded, 1)
 			id, old, _ := r.made(t, time.Minute)
 			now := r.clock(t)
-			change := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Forget: now.Add(time.Hour)}
-			if change.From = now.Add(c.from); c.until != 0 {
-				change.Until = now.Add(c.until)
+			change := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), ExpireAt: now.Add(time.Hour)}
+			if change.NotBefore = now.Add(c.from); c.until != 0 {
+				change.NotAfter = now.Add(c.until)
 			}
 			if out := r.change(t, change); out.Done != c.done {
 				t.Errorf("from %v until %v: done %v", c.from, c.until, out.Done)
@@ -76,10 +76,10 @@ func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
 		r := newRig(t, Embedded, 1)
 		id, old, _ := r.made(t, time.Minute)
 		now := r.clock(t)
-		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "late"), Until: now, Forget: now.Add(time.Hour)}); out.Done {
+		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "late"), NotAfter: now, ExpireAt: now.Add(time.Hour)}); out.Done {
 			t.Error("changed at its deadline")
 		}
-		if out := r.change(t, ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "expired"), From: now, Forget: now.Add(time.Hour)}); !out.Done {
+		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "expired"), NotBefore: now, ExpireAt: now.Add(time.Hour)}); !out.Done {
 			t.Error("not expired at its deadline")
 		}
 	})
@@ -90,7 +90,7 @@ func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
 func TestTheClockRunsOnBetweenAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Embedded, 1)
-		r.hear(time.Now().Add(42*time.Minute), time.Now())
+		r.syncClock(time.Now().Add(42*time.Minute), time.Now())
 		for range 3 {
 			if off := time.Until(r.Now()); off != 42*time.Minute {
 				t.Errorf("the clock is %v before ours", off)
@@ -100,7 +100,7 @@ func TestTheClockRunsOnBetweenAnswers(t *testing.T) {
 		// An answer is as old as half its round trip.
 		sent := time.Now()
 		after(2 * time.Second)
-		r.hear(sent.Add(time.Second), sent)
+		r.syncClock(sent.Add(time.Second), sent)
 		if off := time.Until(r.Now()); off != 0 {
 			t.Errorf("after a slow answer the clock is off by %v", off)
 		}

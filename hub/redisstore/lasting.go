@@ -16,19 +16,19 @@ import (
 // again.
 const waitLimit = time.Second
 
-// lasting runs one script and waits until its write has reached the replicas. Both
+// runAndWait runs one script and waits until its write has reached the replicas. Both
 // go as one pipeline, for WAIT speaks of its connection's own last write: sent
 // alone, a client library that repeats it on a fresh connection would be told
 // that nothing is missing. The script goes with its source: the master that a
 // moving slot leads to need not know it.
-func (s *Store) lasting(ctx context.Context, c *call) error {
+func (s *Store) runAndWait(ctx context.Context, c *call) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	master, err := s.master(ctx, c.key)
 	asking := false
 	for range maxRedirects {
 		if err != nil {
-			return failure(err)
+			return unavailable(err)
 		}
 		pipe := master.Pipeline()
 		if asking {
@@ -43,15 +43,15 @@ func (s *Store) lasting(ctx context.Context, c *call) error {
 			asking = ask
 			continue
 		}
-		if _, status, err := found(c.cmd); err != nil || status != 1 {
+		if _, status, err := parseReply(c.cmd); err != nil || status != 1 {
 			return err // what was not changed need not last
 		}
 		n, err := reached.Int()
 		if err != nil {
-			return fmt.Errorf("redis: no word of the replicas: %w: %w", err, ticket.ErrNotLasting)
+			return fmt.Errorf("redis: no word of the replicas: %w: %w", err, ticket.ErrNotReplicated)
 		}
 		if n < s.Replicas {
-			return fmt.Errorf("redis: %d of %d replicas have the change: %w", n, s.Replicas, ticket.ErrNotLasting)
+			return fmt.Errorf("redis: %d of %d replicas have the change: %w", n, s.Replicas, ticket.ErrNotReplicated)
 		}
 		return nil
 	}

@@ -43,7 +43,7 @@ func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail
 			// The library is connected anew by the next Receive. Repeated
 			// failures go to the caller, who waits before he comes back.
 			if failures++; failures > 1 {
-				return fmt.Errorf("mailbox: %w", failure(err))
+				return fmt.Errorf("mailbox: %w", unavailable(err))
 			}
 			continue
 		}
@@ -57,15 +57,15 @@ func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail
 	}
 }
 
-// Prove writes the node's key on every master and publishes a proof from there
+// Probe writes the node's key on every master and publishes a proof from there
 // to the node's own mailbox, one message per master (ticket.Proof of nonce and
 // a number from 0). It returns how many must arrive. It also sets the clock.
-func (s *Store) Prove(ctx context.Context, node, nonce string) (masters int, err error) {
+func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, proofLimit)
 	defer cancel()
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return 1, s.prove(ctx, s.client, "0", node, ticket.Proof(nonce, 0))
+		return 1, s.prove(ctx, s.client, "0", node, ticket.EncodeProbe(nonce, 0))
 	}
 	tags, err := s.masterTags(ctx, cluster)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Store) Prove(ctx context.Context, node, nonce string) (masters int, err
 	for i, tag := range tags {
 		all.Go(func() {
 			// Through the cluster client: the tag's slot leads to that master.
-			errs[i] = s.prove(ctx, cluster, tag, node, ticket.Proof(nonce, i))
+			errs[i] = s.prove(ctx, cluster, tag, node, ticket.EncodeProbe(nonce, i))
 		})
 	}
 	all.Wait()
@@ -95,9 +95,9 @@ func (s *Store) prove(ctx context.Context, c redis.Scripter, tag, node string, p
 		proofLife.Milliseconds(), s.mailbox(node), proof).Int64()
 	s.called(callProve, sent, err)
 	if err != nil {
-		return failure(err)
+		return unavailable(err)
 	}
-	s.hear(time.UnixMilli(now), sent)
+	s.syncClock(time.UnixMilli(now), sent)
 	return nil
 }
 
@@ -107,7 +107,7 @@ func (s *Store) prove(ctx context.Context, c redis.Scripter, tag, node string, p
 func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]string, error) {
 	shards, err := c.ClusterShards(ctx).Result()
 	if err != nil {
-		return nil, failure(err)
+		return nil, unavailable(err)
 	}
 	var tags []string
 	for _, shard := range shards {
@@ -154,9 +154,9 @@ func (s *Store) Preload(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		return failure(cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		return unavailable(cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 			return s.scripts.preload(ctx, c)
 		}))
 	}
-	return failure(s.scripts.preload(ctx, s.client))
+	return unavailable(s.scripts.preload(ctx, s.client))
 }

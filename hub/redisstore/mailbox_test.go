@@ -11,8 +11,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-var mailStories = map[string]func(*testing.T, *rig){
-	"mail arrives once and in order, and only in its own box": func(t *testing.T, r *rig) {
+var mailStories = map[string]func(*testing.T, *fixture){
+	"mail arrives once and in order, and only in its own box": func(t *testing.T, r *fixture) {
 		mine, other := r.listen(t), r.listen(t)
 		var sent []string
 		id := newID()
@@ -33,7 +33,7 @@ var mailStories = map[string]func(*testing.T, *rig){
 		}
 	},
 
-	"listening ends when it is told to": func(t *testing.T, r *rig) {
+	"listening ends when it is told to": func(t *testing.T, r *fixture) {
 		b := r.listen(t)
 		b.end()
 		if err := await(t, b.ended, "Listen returns"); err != nil {
@@ -45,11 +45,11 @@ var mailStories = map[string]func(*testing.T, *rig){
 		})
 	},
 
-	"every master proves itself to the mailbox": func(t *testing.T, r *rig) {
+	"every master proves itself to the mailbox": func(t *testing.T, r *fixture) {
 		b := r.listen(t)
 		right := r.offset.Load()
 		r.offset.Store(right + int64(time.Hour))
-		masters, err := r.Prove(limit(t), b.node, "nonce")
+		masters, err := r.Probe(limit(t), b.node, "nonce")
 		if err != nil || masters != r.masters {
 			t.Fatalf("%d masters, %v", masters, err)
 		}
@@ -58,7 +58,7 @@ var mailStories = map[string]func(*testing.T, *rig){
 		}
 		heard := map[int]bool{}
 		for range masters {
-			nonce, master, ok := ticket.ReadProof([]byte(await(t, b.mail, "a proof")))
+			nonce, master, ok := ticket.DecodeProbe([]byte(await(t, b.mail, "a proof")))
 			if !ok || nonce != "nonce" || heard[master] || master < 0 || master >= masters {
 				t.Errorf("heard %q of master %d (%v)", nonce, master, ok)
 			}
@@ -77,7 +77,7 @@ var mailStories = map[string]func(*testing.T, *rig){
 
 // nodeKeys waits for the keys that prove a node's masters, by looking at every
 // small tag.
-func (r *rig) nodeKeys(t *testing.T, node string, masters int) []string {
+func (r *fixture) nodeKeys(t *testing.T, node string, masters int) []string {
 	t.Helper()
 	var all []string
 	for n := range 100 {
@@ -121,7 +121,7 @@ func TestAMasterThatTakesNoWritesProvesNothing(t *testing.T) {
 		if err := server.Client.ConfigSet(limit(t), setting, healthy[0]).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Prove(limit(t), b.node, "refused"); !unavailable(err) {
+		if _, err := r.Probe(limit(t), b.node, "refused"); !isUnavailable(err) {
 			t.Errorf("%s: %v", setting, err)
 		}
 		if got := b.rest(t, newID()); len(got) != 0 {
@@ -130,7 +130,7 @@ func TestAMasterThatTakesNoWritesProvesNothing(t *testing.T) {
 		if err := server.Client.ConfigSet(limit(t), setting, healthy[1]).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Prove(limit(t), b.node, "healthy"); err != nil {
+		if _, err := r.Probe(limit(t), b.node, "healthy"); err != nil {
 			t.Errorf("%s, after that: %v", setting, err)
 		}
 		await(t, b.mail, "the proof of a healthy master")

@@ -19,17 +19,17 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// rig is one kind of Redis under test.
-type rig struct {
+// fixture is one kind of Redis under test.
+type fixture struct {
 	*Store
 	masters int
 	look    redis.UniversalClient // the operator's
 }
 
 // newRig is a store on the Redis at url, which has so many masters.
-func newRig(t testing.TB, url string, masters int) *rig {
+func newRig(t testing.TB, url string, masters int) *fixture {
 	t.Helper()
-	r := &rig{Store: openStore(t, url), masters: masters}
+	r := &fixture{Store: openStore(t, url), masters: masters}
 	r.look = r.client
 	if url != Embedded {
 		r.look = openStore(t, hubtest.AdminURL(url)).client
@@ -55,15 +55,15 @@ func openStore(t testing.TB, url string) *Store {
 // TestTheSamePromisesHoldOnEveryRedis tells every story on a redis-server, on
 // the embedded Redis and on a Cluster of three masters.
 func TestTheSamePromisesHoldOnEveryRedis(t *testing.T) {
-	for name, start := range map[string]func(*testing.T) *rig{
-		"embedded":     func(t *testing.T) *rig { return newRig(t, Embedded, 1) },
-		"redis-server": func(t *testing.T) *rig { return newRig(t, hubtest.StartRedis(t).URL, 1) },
-		"cluster":      func(t *testing.T) *rig { return newRig(t, hubtest.StartCluster(t, 0).URL, 3) },
+	for name, start := range map[string]func(*testing.T) *fixture{
+		"embedded":     func(t *testing.T) *fixture { return newRig(t, Embedded, 1) },
+		"redis-server": func(t *testing.T) *fixture { return newRig(t, hubtest.StartRedis(t).URL, 1) },
+		"cluster":      func(t *testing.T) *fixture { return newRig(t, hubtest.StartCluster(t, 0).URL, 3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t)
-			for _, some := range []map[string]func(*testing.T, *rig){makeStories, attachStories, changeStories, mailStories, switchStories} {
+			for _, some := range []map[string]func(*testing.T, *fixture){makeStories, attachStories, changeStories, mailStories, switchStories} {
 				for story, tell := range some {
 					t.Run(story, func(t *testing.T) { tell(t, r) })
 				}
@@ -91,7 +91,7 @@ func record(version int, tag string) []byte {
 func tag(sealed []byte) []byte { return sealed[:len(sealed)-len(`{"seq":1}`)] }
 
 // made is a new ticket in the store: its id, record and deadline.
-func (r *rig) made(t testing.TB, life time.Duration) (ticket.ID, []byte, time.Time) {
+func (r *fixture) made(t testing.TB, life time.Duration) (ticket.ID, []byte, time.Time) {
 	t.Helper()
 	id, sealed := newID(), record(1, "made")
 	deadline := r.clock(t).Add(life)
@@ -102,7 +102,7 @@ func (r *rig) made(t testing.TB, life time.Duration) (ticket.ID, []byte, time.Ti
 }
 
 // clock is Redis's, asked of Redis.
-func (r *rig) clock(t testing.TB) time.Time {
+func (r *fixture) clock(t testing.TB) time.Time {
 	t.Helper()
 	now, err := r.look.Time(limit(t)).Result()
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *rig) clock(t testing.TB) time.Time {
 }
 
 // stored is the record as it stands in Redis; nil for none.
-func (r *rig) stored(t testing.TB, id ticket.ID) []byte {
+func (r *fixture) stored(t testing.TB, id ticket.ID) []byte {
 	t.Helper()
 	got, err := r.look.HGet(limit(t), r.key(id), "rec").Bytes()
 	if err != nil && err != redis.Nil {
@@ -122,7 +122,7 @@ func (r *rig) stored(t testing.TB, id ticket.ID) []byte {
 }
 
 // noted are the nodes that stand on the record.
-func (r *rig) noted(t testing.TB, id ticket.ID) string {
+func (r *fixture) noted(t testing.TB, id ticket.ID) string {
 	t.Helper()
 	got, err := r.look.HGet(limit(t), r.key(id), "nodes").Result()
 	if err != nil && err != redis.Nil {
@@ -132,7 +132,7 @@ func (r *rig) noted(t testing.TB, id ticket.ID) string {
 }
 
 // forgotten fails where the record does not expire at about that time.
-func (r *rig) forgotten(t testing.TB, id ticket.ID, at time.Time) {
+func (r *fixture) forgotten(t testing.TB, id ticket.ID, at time.Time) {
 	t.Helper()
 	before := r.clock(t)
 	left, err := r.look.PTTL(limit(t), r.key(id)).Result()
@@ -143,7 +143,7 @@ func (r *rig) forgotten(t testing.TB, id ticket.ID, at time.Time) {
 }
 
 // attach notes node on one ticket, and gives what is found.
-func (r *rig) attach(t testing.TB, node string, id ticket.ID) ticket.Found {
+func (r *fixture) attach(t testing.TB, node string, id ticket.ID) ticket.Stored {
 	t.Helper()
 	found, err := r.Attach(limit(t), node, id)
 	if err != nil || len(found) != 1 {
@@ -153,7 +153,7 @@ func (r *rig) attach(t testing.TB, node string, id ticket.ID) ticket.Found {
 }
 
 // change makes one change, and gives what becomes of it.
-func (r *rig) change(t testing.TB, c ticket.Change) ticket.Outcome {
+func (r *fixture) change(t testing.TB, c ticket.Change) ticket.Outcome {
 	t.Helper()
 	out, err := r.Change(limit(t), c)
 	if err != nil || len(out) != 1 {
@@ -164,7 +164,7 @@ func (r *rig) change(t testing.TB, c ticket.Change) ticket.Outcome {
 
 // inbox is a mailbox that is listened to.
 type inbox struct {
-	rig        *rig
+	rig        *fixture
 	node       string
 	subscribed chan struct{} // once per subscription
 	mail       chan string
@@ -174,7 +174,7 @@ type inbox struct {
 
 // listen listens to a node's mailbox, from when the subscription stands until
 // the end of the test.
-func (r *rig) listen(t testing.TB) *inbox {
+func (r *fixture) listen(t testing.TB) *inbox {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &inbox{r, string(newID()), make(chan struct{}, 100), make(chan string, 1000), cancel, make(chan error, 1)}

@@ -9,8 +9,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-var makeStories = map[string]func(*testing.T, *rig){
-	"a record is forgotten a minute after its deadline": func(t *testing.T, r *rig) {
+var makeStories = map[string]func(*testing.T, *fixture){
+	"a record is forgotten a minute after its deadline": func(t *testing.T, r *fixture) {
 		id, sealed, deadline := r.made(t, 90*time.Second)
 		if got := r.stored(t, id); string(got) != string(sealed) {
 			t.Errorf("stored is %q", got)
@@ -18,7 +18,7 @@ var makeStories = map[string]func(*testing.T, *rig){
 		r.forgotten(t, id, deadline.Add(time.Minute))
 	},
 
-	"the same bytes made twice are one ticket": func(t *testing.T, r *rig) {
+	"the same bytes made twice are one ticket": func(t *testing.T, r *fixture) {
 		id, sealed, deadline := r.made(t, time.Minute)
 		r.attach(t, "N1", id)
 		if made, err := r.Make(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
@@ -29,7 +29,7 @@ var makeStories = map[string]func(*testing.T, *rig){
 		}
 	},
 
-	"nobody makes another ticket in a ticket's place": func(t *testing.T, r *rig) {
+	"nobody makes another ticket in a ticket's place": func(t *testing.T, r *fixture) {
 		id, sealed, deadline := r.made(t, time.Minute)
 		made, err := r.Make(limit(t), id, record(1, "other"), deadline.Add(time.Hour), time.Minute)
 		if made || err == nil {
@@ -47,7 +47,7 @@ var makeStories = map[string]func(*testing.T, *rig){
 		r.forgotten(t, id, deadline.Add(time.Minute))
 	},
 
-	"a deadline by a wrong clock is refused, and the clock is right after that": func(t *testing.T, r *rig) {
+	"a deadline by a wrong clock is refused, and the clock is right after that": func(t *testing.T, r *fixture) {
 		for _, wrong := range []time.Duration{-24 * time.Hour, -2 * time.Second, 2 * time.Second, 24 * time.Hour} {
 			r.offset.Store(int64(wrong))
 			id, life := newID(), time.Minute
@@ -66,7 +66,7 @@ var makeStories = map[string]func(*testing.T, *rig){
 		}
 	},
 
-	"a little between the clocks is no reason to refuse": func(t *testing.T, r *rig) {
+	"a little between the clocks is no reason to refuse": func(t *testing.T, r *fixture) {
 		for _, off := range []time.Duration{-300 * time.Millisecond, 300 * time.Millisecond} {
 			deadline := r.clock(t).Add(time.Minute + off)
 			if made, err := r.Make(limit(t), newID(), record(1, "a"), deadline, time.Minute); err != nil || !made {
@@ -76,8 +76,8 @@ var makeStories = map[string]func(*testing.T, *rig){
 	},
 }
 
-var attachStories = map[string]func(*testing.T, *rig){
-	"a look gives the record and Redis's time, and leaves no trace": func(t *testing.T, r *rig) {
+var attachStories = map[string]func(*testing.T, *fixture){
+	"a look gives the record and Redis's time, and leaves no trace": func(t *testing.T, r *fixture) {
 		id, sealed, deadline := r.made(t, time.Minute)
 		before := r.clock(t)
 		found := r.attach(t, "", id)
@@ -93,7 +93,7 @@ var attachStories = map[string]func(*testing.T, *rig){
 		r.forgotten(t, id, deadline.Add(time.Minute))
 	},
 
-	"four nodes are noted at most, and the oldest goes": func(t *testing.T, r *rig) {
+	"four nodes are noted at most, and the oldest goes": func(t *testing.T, r *fixture) {
 		id, _, deadline := r.made(t, time.Minute)
 		for _, step := range []struct{ node, noted string }{
 			{"N1", "N1"}, {"N2", "N1,N2"}, {"N1", "N1,N2"}, {"N3", "N1,N2,N3"}, {"N4", "N1,N2,N3,N4"},
@@ -112,7 +112,7 @@ var attachStories = map[string]func(*testing.T, *rig){
 		r.forgotten(t, id, deadline.Add(time.Minute)) // attaching keeps nothing alive
 	},
 
-	"an unknown ticket is found to be none, and is not made by asking": func(t *testing.T, r *rig) {
+	"an unknown ticket is found to be none, and is not made by asking": func(t *testing.T, r *fixture) {
 		for _, node := range []string{"", "N1"} {
 			id := newID()
 			if found := r.attach(t, node, id); found.Sealed != nil || found.Now.IsZero() {
@@ -124,7 +124,7 @@ var attachStories = map[string]func(*testing.T, *rig){
 		}
 	},
 
-	"many are attached at once, in order, also by a Redis that forgot the scripts": func(t *testing.T, r *rig) {
+	"many are attached at once, in order, also by a Redis that forgot the scripts": func(t *testing.T, r *fixture) {
 		var ids []ticket.ID
 		for i := range 60 {
 			id := newID()
@@ -159,7 +159,7 @@ var attachStories = map[string]func(*testing.T, *rig){
 }
 
 // forgetScripts does what a restart of Redis does to them.
-func (r *rig) forgetScripts(t testing.TB) {
+func (r *fixture) forgetScripts(t testing.TB) {
 	t.Helper()
 	if err := r.look.ScriptFlush(limit(t)).Err(); err != nil {
 		t.Fatal(err)

@@ -6,44 +6,44 @@ import (
 	"time"
 )
 
-// Meter hears how Redis does. Its methods are called from many goroutines and do
+// Metrics hears how Redis does. Its methods are called from many goroutines and do
 // not block.
-type Meter interface {
+type Metrics interface {
 	// Called is one call, by one of Calls' names: how long its caller has
 	// waited, with all repeats of the client library and the wait for a lane, and
 	// whether it has failed. A caller that left is no failure.
 	Called(name string, took time.Duration, failed bool)
-	// Forged is a value of the vault that no key of ours has encrypted in that
+	// DecryptFailed is a value of the vault that no key of ours has encrypted in that
 	// place: somebody writes in Redis.
-	Forged()
+	DecryptFailed()
 }
 
 // The names of the calls. attach and change come from a page or a phone, the
 // others with _many from the sweep, up to 512 tickets in one pipeline.
 const (
-	callMake       = "make"
-	callAttach     = "attach"
-	callAttachMany = "attach_many"
-	callChange     = "change"
-	callChangeMany = "change_many"
-	callLasting    = "change_lasting" // with WAIT
-	callProve      = "prove"
-	callSave       = "vault_save"
-	callLoad       = "vault_load"
-	callTake       = "vault_take"
-	callClaim      = "vault_claim"
-	callOff        = "switches_read"
-	callSwitch     = "switches_write"
+	callMake         = "make"
+	callAttach       = "attach"
+	callAttachMany   = "attach_many"
+	callChange       = "change"
+	callChangeMany   = "change_many"
+	callLasting      = "change_lasting" // with WAIT
+	callProve        = "prove"
+	callSave         = "vault_save"
+	callLoad         = "vault_load"
+	callTake         = "vault_take"
+	callClaim        = "vault_claim"
+	callSwitchesRead = "switches_read"
+	callSwitch       = "switches_write"
 )
 
 // Calls are all names of calls.
 func Calls() []string {
 	return []string{callMake, callAttach, callAttachMany, callChange, callChangeMany, callLasting, callProve,
-		callSave, callLoad, callTake, callClaim, callOff, callSwitch}
+		callSave, callLoad, callTake, callClaim, callSwitchesRead, callSwitch}
 }
 
-// several is the name of a call with so many tickets.
-func several(n int, one, many string) string {
+// callName is the name of a call with so many tickets.
+func callName(n int, one, many string) string {
 	if n > 1 {
 		return many
 	}

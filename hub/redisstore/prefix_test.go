@@ -19,7 +19,7 @@ func TestPrefix_SharesNothing(t *testing.T) {
 	}
 	ours, theirs := newRig(t, server.URL, 1), newRig(t, server.URL, 1)
 	theirs.Prefix = "other"
-	both := map[string]*rig{DefaultPrefix: ours, "other": theirs}
+	both := map[string]*fixture{DefaultPrefix: ours, "other": theirs}
 	id, sealed := newID(), record(1, "made")
 	monitor := server.Monitor(t)
 	for prefix, r := range both {
@@ -29,10 +29,10 @@ func TestPrefix_SharesNothing(t *testing.T) {
 		}
 		r.attach(t, "N1", id)
 		next := record(2, prefix)
-		if out := r.change(t, ticket.Change{ID: id, Was: tag(sealed), Sealed: next, Until: deadline, Forget: deadline}); !out.Done {
+		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(sealed), Sealed: next, NotAfter: deadline, ExpireAt: deadline}); !out.Done {
 			t.Errorf("%s: change: %+v", prefix, out)
 		}
-		if _, err := r.Prove(limit(t), "N1", "nonce"); err != nil {
+		if _, err := r.Probe(limit(t), "N1", "nonce"); err != nil {
 			t.Error(err)
 		}
 		r.stand(t, []string{"demo"}, "")
@@ -42,7 +42,7 @@ func TestPrefix_SharesNothing(t *testing.T) {
 		must(t, err)
 		v := r.Vault(ring)
 		must(t, v.Save(limit(t), "x", []byte(prefix), time.Minute))
-		if first, err := v.Claim(limit(t), "c", time.Minute); err != nil || !first {
+		if first, err := v.SetNX(limit(t), "c", time.Minute); err != nil || !first {
 			t.Errorf("%s: claim: %v %v", prefix, first, err)
 		}
 		if got, err := v.Load(limit(t), "x"); err != nil || string(got) != prefix {

@@ -37,10 +37,10 @@ func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 	b := r.listen(t)
 	id, old, deadline := r.made(t, time.Minute)
 	r.attach(t, b.node, id)
-	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true}
+	c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: true}
 
 	start := time.Now()
-	if _, err := r.Change(limit(t), c); !unavailable(err) || !errors.Is(err, ticket.ErrNotLasting) || time.Since(start) > waitLimit+time.Second {
+	if _, err := r.Change(limit(t), c); !isUnavailable(err) || !errors.Is(err, ticket.ErrNotReplicated) || time.Since(start) > waitLimit+time.Second {
 		t.Errorf("without a replica: %v after %v", err, time.Since(start))
 	}
 	replica := replicaOf(t, server)
@@ -50,7 +50,7 @@ func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 	if got := replica.Client.HGet(limit(t), r.key(id), "rec").Val(); got != string(c.Sealed) {
 		t.Errorf("it is done, and the replica has %q", got)
 	}
-	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.Mail(id, c.Sealed))}) {
+	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 		t.Errorf("published %q", mail)
 	}
 	r.forgotten(t, id, deadline)
@@ -60,14 +60,14 @@ func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { replica.Resume() })
-	next := ticket.Change{ID: id, Was: tag(c.Sealed), Sealed: record(3, "last"), Forget: deadline, Lasts: true}
-	if _, err := r.Change(limit(t), next); !unavailable(err) {
+	next := ticket.Change{ID: id, BaseTag: tag(c.Sealed), Sealed: record(3, "last"), ExpireAt: deadline, WaitReplicas: true}
+	if _, err := r.Change(limit(t), next); !isUnavailable(err) {
 		t.Errorf("with a replica that stands still: %v", err)
 	}
 	// Nor does it get any because another node is asked, over a connection that has written nothing yet.
 	other := newRig(t, server.URL, 1)
 	other.Replicas = 1
-	if _, err := other.Change(limit(t), next); !unavailable(err) {
+	if _, err := other.Change(limit(t), next); !isUnavailable(err) {
 		t.Errorf("from another node, with a replica that stands still: %v", err)
 	}
 	if err := replica.Resume(); err != nil {
@@ -84,7 +84,7 @@ func TestOnlyALastingChangeWaitsForReplicas(t *testing.T) {
 	changed := func(lasts bool) {
 		t.Helper()
 		id, old, deadline := r.made(t, time.Minute)
-		c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: lasts}
+		c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: lasts}
 		if out := r.change(t, c); !out.Done {
 			t.Errorf("became %+v", out)
 		}
@@ -108,8 +108,8 @@ func TestAChangeThatNobodyWaitedForIsStoredAndNotSafe(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, old, deadline := r.made(t, time.Minute)
-	c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true}
-	if _, err := r.Change(limit(t), c); !errors.Is(err, ticket.ErrNotLasting) || !unavailable(err) {
+	c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: true}
+	if _, err := r.Change(limit(t), c); !errors.Is(err, ticket.ErrNotReplicated) || !isUnavailable(err) {
 		t.Errorf("got %v", err)
 	}
 	if got := server.Client.HGet(limit(t), r.key(id), "rec").Val(); got != string(c.Sealed) {
@@ -123,7 +123,7 @@ func TestALastingChangeThatDoesNotFitLearnsWhatIsStored(t *testing.T) {
 	r := newRig(t, server.URL, 1)
 	r.Replicas = 1
 	id, old, deadline := r.made(t, time.Minute)
-	out := r.change(t, ticket.Change{ID: id, Was: []byte("1.kid.other."), Sealed: record(2, "next"), Until: deadline, Forget: deadline, Lasts: true})
+	out := r.change(t, ticket.Change{ID: id, BaseTag: []byte("1.kid.other."), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: true})
 	if out.Done || string(out.Sealed) != string(old) {
 		t.Errorf("became %+v", out)
 	}
@@ -139,7 +139,7 @@ func BenchmarkLastingChange(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	if _, err := s.Prove(b.Context(), "bench", "nonce"); err != nil { // sets the clock
+	if _, err := s.Probe(b.Context(), "bench", "nonce"); err != nil { // sets the clock
 		b.Fatal(err)
 	}
 	for replicas, name := range []string{"waits for none", "waits for one"} {
@@ -151,7 +151,7 @@ func BenchmarkLastingChange(b *testing.B) {
 			}
 			for b.Loop() {
 				record[399]++
-				c := ticket.Change{ID: id, Was: record[:80], Sealed: record, Forget: s.Now().Add(time.Hour), Lasts: true}
+				c := ticket.Change{ID: id, BaseTag: record[:80], Sealed: record, ExpireAt: s.Now().Add(time.Hour), WaitReplicas: true}
 				if out, err := s.Change(b.Context(), c); err != nil || !out[0].Done {
 					b.Fatal(out, err)
 				}

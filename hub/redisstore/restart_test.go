@@ -52,13 +52,13 @@ func TestRestart_KeepsTickets(t *testing.T) {
 
 // changed makes so many tickets, each changed once and attached, and gives what
 // Redis holds of them.
-func (r *rig) changed(t *testing.T, n int) map[ticket.ID][]byte {
+func (r *fixture) changed(t *testing.T, n int) map[ticket.ID][]byte {
 	t.Helper()
 	all := map[ticket.ID][]byte{}
 	for range n {
 		id, old, deadline := r.made(t, time.Minute)
 		r.attach(t, "node", id)
-		c := ticket.Change{ID: id, Was: tag(old), Sealed: record(2, string(id)), Until: deadline, Forget: deadline}
+		c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, string(id)), NotAfter: deadline, ExpireAt: deadline}
 		if out := r.change(t, c); !out.Done {
 			t.Fatalf("change: %+v", out)
 		}
@@ -68,7 +68,7 @@ func (r *rig) changed(t *testing.T, n int) map[ticket.ID][]byte {
 }
 
 // awaitInfo waits until INFO persistence has that line.
-func awaitInfo(t *testing.T, r *rig, line string) {
+func awaitInfo(t *testing.T, r *fixture, line string) {
 	t.Helper()
 	hubtest.Eventually(t, 20*time.Second, line, func() bool {
 		info, err := r.look.Info(limit(t), "persistence").Result()

@@ -30,18 +30,18 @@ var (
 // scripts are the four of the record and the mailbox, and those of the switches and
 // of the vault, each on one key, so that a Cluster takes them.
 type scripts struct {
-	make, attach, change, prove, turn, claim, take *redis.Script
+	make, attach, change, prove, setSwitch, claim, take *redis.Script
 }
 
 func loadScripts() scripts {
 	return scripts{
-		make:   redis.NewScript(makeLua),
-		attach: redis.NewScript(attachLua),
-		change: redis.NewScript(changeLua),
-		prove:  redis.NewScript(proveLua),
-		turn:   redis.NewScript(switchLua),
-		claim:  redis.NewScript(claimLua),
-		take:   redis.NewScript(takeLua),
+		make:      redis.NewScript(makeLua),
+		attach:    redis.NewScript(attachLua),
+		change:    redis.NewScript(changeLua),
+		prove:     redis.NewScript(proveLua),
+		setSwitch: redis.NewScript(switchLua),
+		claim:     redis.NewScript(claimLua),
+		take:      redis.NewScript(takeLua),
 	}
 }
 
@@ -62,8 +62,8 @@ type call struct {
 	key    string
 	args   []any
 
-	cmd  *redis.Cmd // the answer
-	wake chan turn  // made where it has to wait for a lane
+	cmd  *redis.Cmd      // the answer
+	wake chan wakeReason // made where it has to wait for a lane
 }
 
 // run makes all calls: one alone together with others of this moment, several
@@ -71,24 +71,24 @@ type call struct {
 func (s *Store) run(ctx context.Context, calls []*call) error {
 	if len(calls) == 1 && s.batch != nil {
 		if err := s.batch.do(ctx, calls[0]); err != nil {
-			return failure(err)
+			return unavailable(err)
 		}
-		return failure(calls[0].cmd.Err())
+		return unavailable(calls[0].cmd.Err())
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	s.send(ctx, calls)
 	for _, c := range calls {
-		if err := failure(c.cmd.Err()); err != nil && !foreign(err) {
+		if err := unavailable(c.cmd.Err()); err != nil && !isWrongType(err) {
 			return err
 		}
 	}
 	return nil
 }
 
-// foreign reports that something that is no record of ours stands in a ticket's
+// isWrongType reports that something that is no record of ours stands in a ticket's
 // place: that is this ticket's matter, and not that of the others in its batch.
-func foreign(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
+func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // send makes all calls as one pipeline. Calls whose script the server has
 // forgotten (restart, SCRIPT FLUSH) are repeated with its source: they have not
@@ -116,10 +116,10 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 	pipe.Exec(ctx) // each call has its own error
 }
 
-// failure is any error of Redis as the one that the callers know. Whether it is
+// unavailable is any error of Redis as the one that the callers know. Whether it is
 // a lost link, a full memory or a missing replica: there is no truth to be had. What
 // an operator can do about it stands in the text.
-func failure(err error) error {
+func unavailable(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return nil
 	}
@@ -129,25 +129,25 @@ func failure(err error) error {
 	return fmt.Errorf("redis: %w: %w", err, ticket.ErrStoreUnavailable)
 }
 
-// found reads {record or nil, now} from an answer's last two places.
-func found(cmd *redis.Cmd) (ticket.Found, int64, error) {
+// parseReply reads {record or nil, now} from an answer's last two places.
+func parseReply(cmd *redis.Cmd) (ticket.Stored, int64, error) {
 	answer, err := cmd.Slice()
-	if foreign(err) {
-		return ticket.Found{Sealed: []byte{}}, 0, nil // broken to whoever opens it
+	if isWrongType(err) {
+		return ticket.Stored{Sealed: []byte{}}, 0, nil // broken to whoever opens it
 	}
 	if err != nil {
-		return ticket.Found{}, 0, failure(err)
+		return ticket.Stored{}, 0, unavailable(err)
 	}
 	if len(answer) < 2 {
-		return ticket.Found{}, 0, fmt.Errorf("redis: answer of %d values: %w", len(answer), ticket.ErrStoreUnavailable)
+		return ticket.Stored{}, 0, fmt.Errorf("redis: answer of %d values: %w", len(answer), ticket.ErrStoreUnavailable)
 	}
-	var f ticket.Found
+	var f ticket.Stored
 	if text, ok := answer[len(answer)-2].(string); ok {
 		f.Sealed = []byte(text)
 	}
 	now, ok := answer[len(answer)-1].(int64)
 	if !ok {
-		return ticket.Found{}, 0, fmt.Errorf("redis: answer without a time: %w", ticket.ErrStoreUnavailable)
+		return ticket.Stored{}, 0, fmt.Errorf("redis: answer without a time: %w", ticket.ErrStoreUnavailable)
 	}
 	f.Now = time.UnixMilli(now).UTC()
 	status, _ := answer[0].(int64) // absent in attach's answer

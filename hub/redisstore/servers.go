@@ -13,16 +13,16 @@ import (
 // Server is one master as it speaks of itself (INFO). What it does not say is
 // empty or 0.
 type Server struct {
-	Addr     string
-	Version  string // Redis's; a Valkey names the Redis that it is compatible with
-	Valkey   string // its own version; "" for a Redis
-	Policy   string // maxmemory-policy
-	Used     int64  // bytes
-	Max      int64  // maxmemory in bytes; 0: no limit
-	Log      bool   // the append-only file is written
-	Broken   string // what cannot be written to disk: "log" or "snapshot"
-	Loading  bool   // it reads its dataset and answers nobody
-	Replicas int    // that are connected and in step
+	Addr             string
+	Version          string // Redis's; a Valkey names the Redis that it is compatible with
+	Valkey           string // its own version; "" for a Redis
+	Policy           string // maxmemory-policy
+	Used             int64  // bytes
+	Max              int64  // maxmemory in bytes; 0: no limit
+	AOF              bool   // the append-only file is written
+	PersistenceError string // what cannot be written to disk: "log" or "snapshot"
+	Loading          bool   // it reads its dataset and answers nobody
+	Replicas         int    // that are connected and in step
 	// Replay is what this server's default user may do of what its append-only
 	// file replays: RightsAll if there is no such file.
 	Replay Rights
@@ -50,7 +50,7 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 		}
 		server := readInfo(c.Options().Addr, text)
 		server.Replay = RightsAll
-		if server.Log {
+		if server.AOF {
 			server.Replay = s.replayRights(ctx, c)
 		}
 		mu.Lock()
@@ -60,13 +60,13 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 	}
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
 		err := cluster.ForEachMaster(ctx, ask)
-		return all, failure(err)
+		return all, unavailable(err)
 	}
 	one, ok := s.client.(*redis.Client)
 	if !ok {
 		return nil, fmt.Errorf("no servers in a %T", s.client)
 	}
-	return all, failure(ask(ctx, one))
+	return all, unavailable(ask(ctx, one))
 }
 
 // replayRights asks whether the default user may run what the scripts write. A
@@ -108,12 +108,12 @@ func readInfo(addr, text string) Server {
 	}
 	s.Version, s.Policy, s.Valkey = said["redis_version"], said["maxmemory_policy"], said["valkey_version"]
 	s.Used, s.Max = number("used_memory"), number("maxmemory")
-	s.Log, s.Loading = said["aof_enabled"] == "1", said["loading"] == "1"
+	s.AOF, s.Loading = said["aof_enabled"] == "1", said["loading"] == "1"
 	switch {
-	case s.Log && said["aof_last_write_status"] == "err":
-		s.Broken = "log"
+	case s.AOF && said["aof_last_write_status"] == "err":
+		s.PersistenceError = "log"
 	case said["rdb_last_bgsave_status"] == "err":
-		s.Broken = "snapshot"
+		s.PersistenceError = "snapshot"
 	}
 	return s
 }

@@ -30,7 +30,7 @@ type Store struct {
 	// DefaultPrefix.
 	Prefix string
 	// Meter hears how Redis does; set it before the first call. nil: nobody does.
-	Meter Meter
+	Meter Metrics
 
 	client  redis.UniversalClient
 	scripts scripts
@@ -94,11 +94,11 @@ func (s *Store) Now() time.Time {
 	return s.start.Add(time.Since(s.start)).Add(time.Duration(s.offset.Load())).UTC()
 }
 
-// hear sets the clock by an answer to a call that was sent at the given time.
+// syncClock sets the clock by an answer to a call that was sent at the given time.
 // Redis looked at its clock somewhere between then and now: a clock that fits
 // stays as it is, so that a slow answer spoils nothing; one that does not is set
 // to the middle.
-func (s *Store) hear(now, sent time.Time) {
+func (s *Store) syncClock(now, sent time.Time) {
 	heard := time.Now()
 	latest := now.Sub(s.start.Add(sent.Sub(s.start))) + time.Millisecond // Redis's answer is cut to milliseconds
 	earliest := now.Sub(s.start.Add(heard.Sub(s.start)))
@@ -137,26 +137,26 @@ func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline 
 	case 0:
 		return false, fmt.Errorf("redis: ticket id %s is taken", id.Short())
 	}
-	s.hear(time.UnixMilli(answer[1]), sent)
+	s.syncClock(time.UnixMilli(answer[1]), sent)
 	return false, nil
 }
 
 // Attach reads tickets and notes node as waiting for them; node "" only reads.
 // The answers stand in the order of ids.
-func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Found, error) {
+func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	calls := make([]*call, len(ids))
 	for i, id := range ids {
 		calls[i] = &call{script: s.scripts.attach, key: s.key(id), args: []any{node}}
 	}
 	start := time.Now()
 	err := s.run(ctx, calls)
-	s.called(several(len(ids), callAttach, callAttachMany), start, err)
+	s.called(callName(len(ids), callAttach, callAttachMany), start, err)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]ticket.Found, len(ids))
+	all := make([]ticket.Stored, len(ids))
 	for i, c := range calls {
-		if all[i], _, err = found(c.cmd); err != nil {
+		if all[i], _, err = parseReply(c.cmd); err != nil {
 			return nil, err
 		}
 	}
@@ -169,14 +169,14 @@ func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.
 	calls := make([]*call, len(changes))
 	for i, c := range changes {
 		calls[i] = &call{script: s.scripts.change, key: s.key(c.ID), args: []any{
-			c.Was, c.Sealed, millis(c.From), millis(c.Until), c.Forget.UnixMilli(),
-			c.Skip, ticket.Mail(c.ID, c.Sealed), s.mailbox("")}}
+			c.BaseTag, c.Sealed, millis(c.NotBefore), millis(c.NotAfter), c.ExpireAt.UnixMilli(),
+			c.ExcludeNode, ticket.EncodeUpdate(c.ID, c.Sealed), s.mailbox("")}}
 	}
 	var err error
-	start, name := time.Now(), several(len(changes), callChange, callChangeMany)
-	if s.Replicas > 0 && len(changes) == 1 && changes[0].Lasts {
+	start, name := time.Now(), callName(len(changes), callChange, callChangeMany)
+	if s.Replicas > 0 && len(changes) == 1 && changes[0].WaitReplicas {
 		name = callLasting
-		err = s.lasting(ctx, calls[0])
+		err = s.runAndWait(ctx, calls[0])
 	} else {
 		err = s.run(ctx, calls)
 	}
@@ -186,11 +186,11 @@ func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.
 	}
 	all := make([]ticket.Outcome, len(changes))
 	for i, c := range calls {
-		f, status, err := found(c.cmd)
+		f, status, err := parseReply(c.cmd)
 		if err != nil {
 			return nil, err
 		}
-		all[i] = ticket.Outcome{Done: status == 1, Found: f}
+		all[i] = ticket.Outcome{Done: status == 1, Stored: f}
 	}
 	return all, nil
 }

@@ -21,7 +21,7 @@ func benchStore(b *testing.B) *redisstore.Store {
 	if err := s.Preload(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := s.Prove(b.Context(), "bench", "nonce"); err != nil { // sets the clock
+	if _, err := s.Probe(b.Context(), "bench", "nonce"); err != nil { // sets the clock
 		b.Fatal(err)
 	}
 	return s
@@ -96,7 +96,7 @@ func BenchmarkChange(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		record[399]++
-		out, err := s.Change(b.Context(), ticket.Change{ID: id, Was: record[:80], Sealed: record, Forget: s.Now().Add(time.Minute)})
+		out, err := s.Change(b.Context(), ticket.Change{ID: id, BaseTag: record[:80], Sealed: record, ExpireAt: s.Now().Add(time.Minute)})
 		if err != nil || !out[0].Done {
 			b.Fatal(out, err)
 		}

@@ -26,9 +26,9 @@ func (s *Store) Switches(ctx context.Context, clients []string) ([]string, error
 	defer cancel()
 	start := time.Now()
 	values, err := s.client.HMGet(ctx, s.switchesKey(), clients...).Result()
-	s.called(callOff, start, err)
+	s.called(callSwitchesRead, start, err)
 	if err != nil {
-		return nil, failure(err)
+		return nil, unavailable(err)
 	}
 	if len(values) != len(clients) {
 		return nil, fmt.Errorf("redis: %d switches for %d clients: %w", len(values), len(clients), ticket.ErrStoreUnavailable)
@@ -47,27 +47,27 @@ func (s *Store) Switch(ctx context.Context, client, word string) error {
 	return err
 }
 
-// Restore writes a client's word where what stands there is still was, and says
+// CompareAndSet writes a client's word where what stands there is still was, and says
 // whether it has. It waits for no replica: whoever restores looks again.
-func (s *Store) Restore(ctx context.Context, client, was, word string) (bool, error) {
+func (s *Store) CompareAndSet(ctx context.Context, client, was, word string) (bool, error) {
 	return s.write(ctx, false, client, word, was)
 }
 
 func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error) {
-	c := &call{script: s.scripts.turn, key: s.switchesKey(), args: args}
+	c := &call{script: s.scripts.setSwitch, key: s.switchesKey(), args: args}
 	start, send := time.Now(), func() error { return s.run(ctx, []*call{c}) }
 	if lasts {
-		send = func() error { return s.lasting(ctx, c) }
+		send = func() error { return s.runAndWait(ctx, c) }
 	}
 	err := send()
 	if err == nil {
-		err = failure(c.cmd.Err()) // that something else stands in the hash's place is no error to these two
+		err = unavailable(c.cmd.Err()) // that something else stands in the hash's place is no error to these two
 	}
 	s.called(callSwitch, start, err)
 	if err != nil {
 		return false, err
 	}
-	_, status, err := found(c.cmd)
+	_, status, err := parseReply(c.cmd)
 	return status == 1, err
 }
 
@@ -75,5 +75,5 @@ func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error
 func (s *Store) ForgetSwitch(ctx context.Context, client string) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return failure(s.client.HDel(ctx, s.switchesKey(), client).Err())
+	return unavailable(s.client.HDel(ctx, s.switchesKey(), client).Err())
 }

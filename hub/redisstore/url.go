@@ -21,12 +21,12 @@ const (
 
 // init keeps the client library from writing to standard error by itself: what
 // fails is returned, and its callers log it.
-func init() { redis.SetLogger(silent{}) }
+func init() { redis.SetLogger(discardLogger{}) }
 
-type silent struct{}
+type discardLogger struct{}
 
 // Printf implements go-redis's logger.
-func (silent) Printf(context.Context, string, ...any) {}
+func (discardLogger) Printf(context.Context, string, ...any) {}
 
 // dial makes a client for the URL; errors never hold the URL, it has a password.
 // secure, which may be nil, holds what a rediss:// URL cannot say.
@@ -47,11 +47,11 @@ func dial(text string, secure *tls.Config) (redis.UniversalClient, error) {
 			return nil, badURL(err)
 		}
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialLimit, ioLimit, ioLimit, retries
-		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet()
+		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noMaintNotifications()
 		// After a failover the dead master is asked until the map is read anew;
 		// the library's minute is a minute of 503.
 		o.ClusterStateReloadInterval = time.Second
-		o.TLSConfig = many(trust(o.TLSConfig, secure))
+		o.TLSConfig = perHostTLS(mergeTLS(o.TLSConfig, secure))
 		return redis.NewClusterClient(o), nil
 	case sentinel:
 		o, err := redis.ParseFailoverURL(u.String())
@@ -60,21 +60,21 @@ func dial(text string, secure *tls.Config) (redis.UniversalClient, error) {
 		}
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialLimit, ioLimit, ioLimit, retries
 		o.ContextTimeoutEnabled, o.DisableIdentity = true, true
-		o.TLSConfig = many(trust(o.TLSConfig, secure))
+		o.TLSConfig = perHostTLS(mergeTLS(o.TLSConfig, secure))
 		return redis.NewFailoverClient(o), nil
 	}
 	o, err := redis.ParseURL(u.String())
 	if err != nil {
 		return nil, badURL(err)
 	}
-	single(o)
-	o.TLSConfig = trust(o.TLSConfig, secure)
+	setTimeouts(o)
+	o.TLSConfig = mergeTLS(o.TLSConfig, secure)
 	return redis.NewClient(o), nil
 }
 
-// trust puts the operator's authorities and certificate into what the URL says;
+// mergeTLS puts the operator's authorities and certificate into what the URL says;
 // nil stays nil: whoever writes redis:// gets no TLS.
-func trust(url, secure *tls.Config) *tls.Config {
+func mergeTLS(url, secure *tls.Config) *tls.Config {
 	if url == nil || secure == nil {
 		return url
 	}
@@ -82,24 +82,24 @@ func trust(url, secure *tls.Config) *tls.Config {
 	return url
 }
 
-// many leaves the name in a certificate to the address that is dialled: the
+// perHostTLS leaves the name in a certificate to the address that is dialled: the
 // library would hold every server, the master behind a Sentinel too, to the
 // first one's name.
-func many(c *tls.Config) *tls.Config {
+func perHostTLS(c *tls.Config) *tls.Config {
 	if c != nil {
 		c.ServerName = ""
 	}
 	return c
 }
 
-// single sets the limits for one server.
-func single(o *redis.Options) {
+// setTimeouts sets the limits for one server.
+func setTimeouts(o *redis.Options) {
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialLimit, ioLimit, ioLimit, retries
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet()
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noMaintNotifications()
 }
 
-// quiet turns off a handshake of Redis Enterprise that others answer with an error.
-func quiet() *maintnotifications.Config {
+// noMaintNotifications turns off a handshake of Redis Enterprise that others answer with an error.
+func noMaintNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 

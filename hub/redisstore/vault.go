@@ -19,11 +19,11 @@ type VaultKey struct {
 	Key []byte // 32 bytes
 }
 
-// Vault keeps small values for all nodes, encrypted and bound to their names
+// SecretStore keeps small values for all nodes, encrypted and bound to their names
 // (AES-256-GCM): who reads and writes in Redis learns none, can forge none and
 // can put none in another's place. What remains to him is to delete a value, or
 // to put an older one of the same name back. It is safe for concurrent use.
-type Vault struct {
+type SecretStore struct {
 	store *Store
 	ring  atomic.Pointer[VaultRing]
 }
@@ -54,38 +54,38 @@ func NewVaultRing(keys []VaultKey) (*VaultRing, error) {
 }
 
 // Vault makes a vault in the store.
-func (s *Store) Vault(ring *VaultRing) *Vault {
-	v := &Vault{store: s}
+func (s *Store) Vault(ring *VaultRing) *SecretStore {
+	v := &SecretStore{store: s}
 	v.ring.Store(ring)
 	return v
 }
 
 // Reload replaces the keys, for every call that begins from now on.
-func (v *Vault) Reload(ring *VaultRing) { v.ring.Store(ring) }
+func (v *SecretStore) Reload(ring *VaultRing) { v.ring.Store(ring) }
 
-func (v *Vault) key(name string) string { return v.store.name("vault:{" + name + "}") }
+func (v *SecretStore) key(name string) string { return v.store.name("vault:{" + name + "}") }
 
 // Now is Redis's clock.
-func (v *Vault) Now() time.Time { return v.store.Now() }
+func (v *SecretStore) Now() time.Time { return v.store.Now() }
 
 // Save stores a value for that long: one command.
-func (v *Vault) Save(ctx context.Context, name string, value []byte, life time.Duration) error {
+func (v *SecretStore) Save(ctx context.Context, name string, value []byte, life time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
 	err := v.store.client.Set(ctx, v.key(name), v.ring.Load().seal(name, value), max(life, time.Millisecond)).Err()
 	v.store.called(callSave, start, err)
-	return failure(err)
+	return unavailable(err)
 }
 
 // Load gives a value; nil if there is none, or none under a key of this node: one
 // command.
-func (v *Vault) Load(ctx context.Context, name string) ([]byte, error) {
+func (v *SecretStore) Load(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
 	text, err := v.store.client.Get(ctx, v.key(name)).Bytes()
-	v.store.called(callLoad, start, failure(err))
+	v.store.called(callLoad, start, unavailable(err))
 	value, err := v.open(v.ring.Load(), name, text, err)
 	if errors.Is(err, ticket.ErrUnknownKey) {
 		return nil, nil
@@ -97,25 +97,25 @@ func (v *Vault) Load(ctx context.Context, name string) ([]byte, error) {
 // gets it; nil if there is none. If the answer is lost on its way, so is the value.
 // A value under a key that this node does not have stays, and is
 // ticket.ErrUnknownKey: another node can take it.
-func (v *Vault) Take(ctx context.Context, name string) ([]byte, error) {
+func (v *SecretStore) Take(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
 	ring := v.ring.Load()
 	text, err := v.store.scripts.take.Run(ctx, v.store.client, []string{v.key(name)}, ring.fronts()...).Text()
-	v.store.called(callTake, start, failure(err))
+	v.store.called(callTake, start, unavailable(err))
 	return v.open(ring, name, []byte(text), err)
 }
 
-// Claim is true for the first of all nodes that asks for a name, until life is
+// SetNX is true for the first of all nodes that asks for a name, until life is
 // over: one command.
-func (v *Vault) Claim(ctx context.Context, name string, life time.Duration) (bool, error) {
+func (v *SecretStore) SetNX(ctx context.Context, name string, life time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	start := time.Now()
 	first, err := v.store.scripts.claim.Run(ctx, v.store.client, []string{v.key(name)}, rand.Text(), max(life.Milliseconds(), 1)).Int()
 	v.store.called(callClaim, start, err)
-	return first == 1, failure(err)
+	return first == 1, unavailable(err)
 }
 
 // seal is the key's id, a colon, the nonce and the ciphertext. With 96 random
@@ -137,9 +137,9 @@ func (r *VaultRing) fronts() []any {
 	return all
 }
 
-func (v *Vault) open(r *VaultRing, name string, text []byte, err error) ([]byte, error) {
+func (v *SecretStore) open(r *VaultRing, name string, text []byte, err error) ([]byte, error) {
 	if err != nil {
-		return nil, failure(err) // nil where there is nothing
+		return nil, unavailable(err) // nil where there is nothing
 	}
 	for _, id := range r.ids {
 		seal := r.seals[id]
@@ -150,7 +150,7 @@ func (v *Vault) open(r *VaultRing, name string, text []byte, err error) ([]byte,
 		value, err := seal.Open(nil, text[len(id)+1:front], text[front:], []byte(name))
 		if err != nil { // somebody writes in Redis
 			if v.store.Meter != nil {
-				v.store.Meter.Forged()
+				v.store.Meter.DecryptFailed()
 			}
 			return nil, nil
 		}

@@ -22,7 +22,7 @@ func vaultKeys(ids ...string) []redisstore.VaultKey {
 	return all
 }
 
-func openVault(t *testing.T, url string, ids ...string) *redisstore.Vault {
+func openVault(t *testing.T, url string, ids ...string) *redisstore.SecretStore {
 	t.Helper()
 	s, err := redisstore.Open(url)
 	if err != nil {
@@ -45,7 +45,7 @@ func TestAVaultsValueIsForHoldersOfItsKey(t *testing.T) {
 	if err := old.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	for who, v := range map[string]*redisstore.Vault{"the writer": old, "a rotated node": both} {
+	for who, v := range map[string]*redisstore.SecretStore{"the writer": old, "a rotated node": both} {
 		if got, err := v.Load(ctx, "x"); err != nil || string(got) != valuable {
 			t.Errorf("%s reads %q %v", who, got, err)
 		}
@@ -127,7 +127,7 @@ func TestOfManyTakersAndClaimantsOneWins(t *testing.T) {
 				} else if got != nil {
 					takers.Add(1)
 				}
-				if first, err := v.Claim(ctx, "c", time.Minute); err != nil {
+				if first, err := v.SetNX(ctx, "c", time.Minute); err != nil {
 					t.Error(err)
 				} else if first {
 					claimants.Add(1)
@@ -146,7 +146,7 @@ func TestWithoutRedisAVaultSaysSo(t *testing.T) {
 	ctx := t.Context()
 	_, load := v.Load(ctx, "x")
 	_, take := v.Take(ctx, "x")
-	first, claim := v.Claim(ctx, "x", time.Minute)
+	first, claim := v.SetNX(ctx, "x", time.Minute)
 	if load == nil || take == nil || claim == nil || first || v.Save(ctx, "x", nil, time.Minute) == nil {
 		t.Errorf("load %v, take %v, claim %v %v", load, take, first, claim)
 	}

@@ -26,8 +26,8 @@ type Claims struct {
 	Claimed  *User    `json:"claimed,omitempty"`
 }
 
-// Issue is what the confirming node adds to a ticket to make a token of it.
-type Issue struct {
+// TokenParams is what the confirming node adds to a ticket to make a token of it.
+type TokenParams struct {
 	Issuer string // the public URL
 	Client *Client
 	TTL    time.Duration // where the client names none
@@ -35,7 +35,7 @@ type Issue struct {
 
 // claims fixes the token's payload. The time is the store's clock, so that two
 // nodes with different clocks make the same token.
-func (is Issue) claims(t Ticket, by Identity, user User, now time.Time) (json.RawMessage, error) {
+func (is TokenParams) claims(t Ticket, by Identity, user User, now time.Time) (json.RawMessage, error) {
 	sub, err := by.Sub(is.Client.Subject)
 	if err != nil {
 		return nil, err

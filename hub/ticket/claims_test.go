@@ -18,7 +18,7 @@ const at12 = 1772366400
 func claimsOf(t *testing.T, c ticket.Confirmation, v ticket.Ticket) map[string]any {
 	t.Helper()
 	var got map[string]any
-	if err := json.Unmarshal(must(t)(v.Confirmed(c)).Claims, &got); err != nil {
+	if err := json.Unmarshal(must(t)(v.Confirm(c)).Claims, &got); err != nil {
 		t.Fatal(err)
 	}
 	return got
@@ -65,7 +65,7 @@ func TestAVouchedNameStandsApartFromAClaimedOne(t *testing.T) {
 }
 
 func TestTheConfirmsUserReplacesTheScans(t *testing.T) {
-	scanned := must(t)(newTicket(t, demo).Scanned(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
+	scanned := must(t)(newTicket(t, demo).Scan(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
 	in := confirmation(alice, demo)
 	if got := claimsOf(t, in, scanned)["claimed"]; !reflect.DeepEqual(got, map[string]any{"nickname": "小明"}) {
 		t.Errorf("a confirm without a user claims %v", got)
@@ -87,8 +87,8 @@ func TestAConfirmWithoutTheNeededUnionIDChangesNothing(t *testing.T) {
 	c := &ticket.Client{ID: "demo", Subject: ticket.SubjectUnionID}
 	poor := alice
 	poor.UnionID = ""
-	for _, v := range []ticket.Ticket{newTicket(t, c), must(t)(newTicket(t, c).Scanned(poor, ticket.User{}, noon, confirmTTL))} {
-		next, err := v.Confirmed(confirmation(poor, c))
+	for _, v := range []ticket.Ticket{newTicket(t, c), must(t)(newTicket(t, c).Scan(poor, ticket.User{}, noon, confirmTTL))} {
+		next, err := v.Confirm(confirmation(poor, c))
 		if !errors.Is(err, ticket.ErrIdentityIncomplete) || !reflect.DeepEqual(next, v) {
 			t.Errorf("%s: %v and %+v", v.State, err, next)
 		}
@@ -102,7 +102,7 @@ func TestTheSameConfirmFixesTheSameBytes(t *testing.T) {
 	v := newTicket(t, demo)
 	in := confirmation(alice, demo)
 	in.User = ticket.User{Nickname: `<b>&"\` + "\u2028", AvatarURL: "https://example.com/?a&b=<"}
-	one, other := must(t)(v.Confirmed(in)), must(t)(v.Confirmed(in))
+	one, other := must(t)(v.Confirm(in)), must(t)(v.Confirm(in))
 	if string(one.Claims) != string(other.Claims) {
 		t.Errorf("%s\n%s", one.Claims, other.Claims)
 	}

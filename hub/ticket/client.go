@@ -44,13 +44,13 @@ func (c *Client) Label(lang string) string {
 	return c.ID
 }
 
-// Takes reports whether the provider may confirm this client's tickets.
-func (c *Client) Takes(provider string) bool {
+// AllowsProvider reports whether the provider may confirm this client's tickets.
+func (c *Client) AllowsProvider(provider string) bool {
 	return len(c.Providers) == 0 || slices.Contains(c.Providers, provider)
 }
 
-// Allows reports whether a browser at that origin may wait for this client's
+// AllowsOrigin reports whether a browser at that origin may wait for this client's
 // tickets. A request without Origin ("") is no cross-site request of a browser.
-func (c *Client) Allows(origin string) bool {
+func (c *Client) AllowsOrigin(origin string) bool {
 	return origin == "" || slices.Contains(c.Origins, origin)
 }

@@ -29,10 +29,10 @@ var (
 	ErrProviderUnavailable   = errors.New("the provider did not answer")
 
 	ErrStoreUnavailable = errors.New("the store is unreachable or this node is deaf")
-	// ErrNotLasting is a Change that was made, and that the loss of the master
+	// ErrNotReplicated is a Change that was made, and that the loss of the master
 	// would undo. The outside hears ErrStoreUnavailable, which it is too.
-	ErrNotLasting = fmt.Errorf("stored, and not safe yet: %w", ErrStoreUnavailable)
-	ErrOverloaded = errors.New("this node is full or draining")
+	ErrNotReplicated = fmt.Errorf("stored, and not safe yet: %w", ErrStoreUnavailable)
+	ErrOverloaded    = errors.New("this node is full or draining")
 
 	// ErrBrokenSeal is a record or message that no node of ours has sealed:
 	// somebody writes in Redis. The outside hears ErrNotFound.

@@ -67,8 +67,8 @@ func seal(t testing.TB, ring *ticket.Keyring, v ticket.Ticket) []byte {
 
 // confirmation is a confirm by that user at noon with the right number.
 func confirmation(by ticket.Identity, c *ticket.Client) ticket.Confirmation {
-	return ticket.Confirmation{By: by, Match: "47", Want: "47", Now: noon, Life: resultTTL,
-		Issue: ticket.Issue{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
+	return ticket.Confirmation{By: by, Match: "47", ExpectedMatch: "47", Now: noon, ResultTTL: resultTTL,
+		Issue: ticket.TokenParams{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
 }
 
 // must fails the test where a step does.
@@ -82,32 +82,32 @@ func must(t testing.TB) func(ticket.Ticket, error) ticket.Ticket {
 	}
 }
 
-// roads are all the ways to each state. Where somebody is noted on the ticket,
+// paths are all the ways to each state. Where somebody is noted on the ticket,
 // it is alice.
-func roads(t testing.TB, c *ticket.Client) map[ticket.State][]ticket.Ticket {
+func paths(t testing.TB, c *ticket.Client) map[ticket.State][]ticket.Ticket {
 	t.Helper()
 	ok := must(t)
 	pending := newTicket(t, c)
-	scanned := ok(pending.Scanned(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
-	confirmed := []ticket.Ticket{ok(scanned.Confirmed(confirmation(alice, c)))}
-	rejected := []ticket.Ticket{ok(pending.Rejected(alice)), ok(scanned.Rejected(alice))}
+	scanned := ok(pending.Scan(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
+	confirmed := []ticket.Ticket{ok(scanned.Confirm(confirmation(alice, c)))}
+	rejected := []ticket.Ticket{ok(pending.Reject(alice)), ok(scanned.Reject(alice))}
 	if c.NumberMatching {
 		wrong := confirmation(alice, c)
 		wrong.Match = "12"
-		failed, err := scanned.Confirmed(wrong)
+		failed, err := scanned.Confirm(wrong)
 		if err == nil {
 			t.Fatal("a wrong number was confirmed")
 		}
 		rejected = append(rejected, failed)
 	} else {
-		confirmed = append(confirmed, ok(pending.Confirmed(confirmation(alice, c)))) // in one step
+		confirmed = append(confirmed, ok(pending.Confirm(confirmation(alice, c)))) // in one step
 	}
 	all := map[ticket.State][]ticket.Ticket{
 		ticket.Pending: {pending}, ticket.Scanned: {scanned}, ticket.Confirmed: confirmed, ticket.Rejected: rejected,
-		ticket.Expired: {pending.Lapsed(), scanned.Lapsed(), confirmed[0].Lapsed()},
+		ticket.Expired: {pending.Expire(), scanned.Expire(), confirmed[0].Expire()},
 	}
 	for _, v := range confirmed {
-		all[ticket.Consumed] = append(all[ticket.Consumed], ok(v.Acked(v.Seq)))
+		all[ticket.Consumed] = append(all[ticket.Consumed], ok(v.Ack(v.Seq)))
 	}
 	return all
 }

@@ -72,8 +72,8 @@ func (s Secret) ID() ID {
 	return ID(base64.RawURLEncoding.EncodeToString(sum[:16]))
 }
 
-// Opens reports whether s is the secret of the ticket id, in constant time.
-func (s Secret) Opens(id ID) bool {
+// Matches reports whether s is the secret of the ticket id, in constant time.
+func (s Secret) Matches(id ID) bool {
 	return subtle.ConstantTimeCompare([]byte(s.ID()), []byte(id)) == 1
 }
 

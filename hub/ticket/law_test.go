@@ -8,14 +8,14 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// verdict is one cell of the contract's table 4.3, in its own words: a state to
+// outcome is one cell of the contract's table 4.3, in its own words: a state to
 // go to, "same" for the same answer again, or the code of a refusal.
-type verdict string
+type outcome string
 
-const same verdict = "same"
+const same outcome = "same"
 
 // refusals are the contract's codes; what is not one of them succeeds.
-var refusals = map[verdict]error{
+var refusals = map[outcome]error{
 	"already_scanned": ticket.ErrScanned,
 	"ticket_closed":   ticket.ErrClosed,
 	"scan_required":   ticket.ErrScanRequired,
@@ -24,12 +24,12 @@ var refusals = map[verdict]error{
 	"not_confirmed":   ticket.ErrNotConfirmed,
 }
 
-// law is the contract's table 4.3, row by row as it stands there: state, whether
+// wantTransitions is the contract's table 4.3, row by row as it stands there: state, whether
 // the caller is who is noted on the ticket, and what scan, confirm and reject meet.
-var law = []struct {
+var wantTransitions = []struct {
 	state                 ticket.State
 	noted                 bool
-	scan, confirm, reject verdict
+	scan, confirm, reject outcome
 }{
 	{ticket.Pending, false, "scanned", "confirmed", "rejected"},
 	{ticket.Scanned, true, same, "confirmed", "rejected"},
@@ -49,7 +49,7 @@ var law = []struct {
 var matching = []struct {
 	state                 ticket.State
 	noted                 bool
-	right, wrong, missing verdict
+	right, wrong, missing outcome
 }{
 	{ticket.Pending, false, "scan_required", "scan_required", "scan_required"},
 	{ticket.Scanned, true, "confirmed", "match_failed", "invalid_request"},
@@ -70,22 +70,22 @@ var matching = []struct {
 // act does what a node does with a phone's call: it asks whether anybody could
 // succeed before it asks who calls.
 func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client) (ticket.Ticket, error) {
-	if err := v.Hopeless(a, match); err != nil {
+	if err := v.Precheck(a, match); err != nil {
 		return v, err
 	}
 	switch a {
 	case ticket.Scan:
-		return v.Scanned(by, ticket.User{}, noon, confirmTTL)
+		return v.Scan(by, ticket.User{}, noon, confirmTTL)
 	case ticket.Confirm:
 		in := confirmation(by, c)
 		in.Match = match
-		return v.Confirmed(in)
+		return v.Confirm(in)
 	}
-	return v.Rejected(by)
+	return v.Reject(by)
 }
 
 // meets checks one cell for one ticket and caller.
-func meets(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client, want verdict) {
+func meets(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client, want outcome) {
 	t.Helper()
 	next, err := act(v, a, by, match, c)
 	switch refused := refusals[want]; {
@@ -102,7 +102,7 @@ func meets(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, m
 			t.Errorf("%s by %s with %q: %v and %+v, want the same answer again", v.State, by.Subject, match, err, next)
 		}
 	default:
-		if err != nil || next.State != ticket.State(want) || next.Seq != v.Seq+1 || !next.By.Same(by) {
+		if err != nil || next.State != ticket.State(want) || next.Seq != v.Seq+1 || !next.Identity.Same(by) {
 			t.Errorf("%s by %s with %q: %v and %+v, want %s", v.State, by.Subject, match, err, next, want)
 		}
 	}
@@ -122,11 +122,11 @@ func callers(noted bool) []ticket.Identity {
 }
 
 func TestEveryStateTakesWhatTheContractSays(t *testing.T) {
-	all := roads(t, demo)
+	all := paths(t, demo)
 	cells := map[[2]any]bool{}
-	for _, row := range law {
+	for _, row := range wantTransitions {
 		for _, v := range all[row.state] {
-			if !row.noted && v.By == (ticket.Identity{}) && row.state == ticket.Pending {
+			if !row.noted && v.Identity == (ticket.Identity{}) && row.state == ticket.Pending {
 				meets(t, v, ticket.Scan, alice, "", demo, row.scan)
 			}
 			for _, by := range callers(row.noted) {
@@ -146,7 +146,7 @@ func TestEveryStateTakesWhatTheContractSays(t *testing.T) {
 
 func TestNumberMatchingChangesTheConfirmAlone(t *testing.T) {
 	c := &ticket.Client{ID: "demo", NumberMatching: true}
-	all := roads(t, c)
+	all := paths(t, c)
 	for _, row := range matching {
 		for _, v := range all[row.state] {
 			for _, by := range callers(row.noted) {
@@ -156,7 +156,7 @@ func TestNumberMatchingChangesTheConfirmAlone(t *testing.T) {
 			}
 		}
 	}
-	for _, row := range law {
+	for _, row := range wantTransitions {
 		for _, v := range all[row.state] {
 			for _, by := range callers(row.noted) {
 				meets(t, v, ticket.Scan, by, "", c, row.scan)
@@ -175,18 +175,18 @@ func TestACallIsHopelessExactlyWhereEverybodyIsRefused(t *testing.T) {
 		match string
 	}
 	check := func(c *ticket.Client, hope map[cell]bool) {
-		all := roads(t, c)
+		all := paths(t, c)
 		for at, some := range hope {
 			for _, v := range all[at.state] {
-				if err := v.Hopeless(at.a, at.match); (err == nil) != some {
+				if err := v.Precheck(at.a, at.match); (err == nil) != some {
 					t.Errorf("matching %v: %+v is hopeless: %v", c.NumberMatching, at, err)
 				}
 			}
 		}
 	}
 	plain, matched := map[cell]bool{}, map[cell]bool{}
-	note := func(hope map[cell]bool, at cell, v verdict) { hope[at] = hope[at] || refusals[v] == nil }
-	for _, row := range law {
+	note := func(hope map[cell]bool, at cell, v outcome) { hope[at] = hope[at] || refusals[v] == nil }
+	for _, row := range wantTransitions {
 		for _, hope := range []map[cell]bool{plain, matched} {
 			note(hope, cell{row.state, ticket.Scan, ""}, row.scan)
 			note(hope, cell{row.state, ticket.Reject, ""}, row.reject)
@@ -204,14 +204,14 @@ func TestACallIsHopelessExactlyWhereEverybodyIsRefused(t *testing.T) {
 }
 
 func TestOnlyTheAckOfTheConfirmedVersionConsumes(t *testing.T) {
-	all := roads(t, demo)
+	all := paths(t, demo)
 	for state, refused := range map[ticket.State]error{
 		ticket.Pending: ticket.ErrNotConfirmed, ticket.Scanned: ticket.ErrNotConfirmed,
 		ticket.Rejected: ticket.ErrNotConfirmed, ticket.Expired: ticket.ErrExpired,
 	} {
 		for _, v := range all[state] {
 			for seq := int64(-1); seq <= v.Seq+1; seq++ {
-				if next, err := v.Acked(seq); !errors.Is(err, refused) || !reflect.DeepEqual(next, v) {
+				if next, err := v.Ack(seq); !errors.Is(err, refused) || !reflect.DeepEqual(next, v) {
 					t.Errorf("%s, ack of %d: %v and %+v, want %v", state, seq, err, next, refused)
 				}
 			}
@@ -219,16 +219,16 @@ func TestOnlyTheAckOfTheConfirmedVersionConsumes(t *testing.T) {
 	}
 	for _, confirmed := range all[ticket.Confirmed] {
 		right := confirmed.Seq
-		consumed := must(t)(confirmed.Acked(right))
+		consumed := must(t)(confirmed.Ack(right))
 		if consumed.State != ticket.Consumed || consumed.Seq != right+1 {
 			t.Fatalf("an ack made %+v", consumed)
 		}
-		if again, err := consumed.Acked(right); err != nil || !reflect.DeepEqual(again, consumed) {
+		if again, err := consumed.Ack(right); err != nil || !reflect.DeepEqual(again, consumed) {
 			t.Errorf("the same ack again: %v and %+v", err, again)
 		}
 		for _, seq := range []int64{-1, 0, right - 1, right + 1, right + 2} {
 			for _, v := range []ticket.Ticket{confirmed, consumed} {
-				if next, err := v.Acked(seq); !errors.Is(err, ticket.ErrNotConfirmed) || !reflect.DeepEqual(next, v) {
+				if next, err := v.Ack(seq); !errors.Is(err, ticket.ErrNotConfirmed) || !reflect.DeepEqual(next, v) {
 					t.Errorf("%s, ack of %d instead of %d: %v and %+v", v.State, seq, right, err, next)
 				}
 			}

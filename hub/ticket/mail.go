@@ -14,30 +14,30 @@ import (
 // Anybody who can publish in Redis can send either. The first is opened before
 // it is believed; the second says only that the mailbox hears, which is then true.
 
-// Mail is the message that a ticket has changed.
-func Mail(id ID, sealed []byte) []byte {
+// EncodeUpdate is the message that a ticket has changed.
+func EncodeUpdate(id ID, sealed []byte) []byte {
 	m := make([]byte, 0, 1+len(id)+len(sealed))
 	m = append(m, 't')
 	m = append(m, id...)
 	return append(m, sealed...)
 }
 
-// Proof is the message of one proof from one master.
-func Proof(nonce string, master int) []byte {
+// EncodeProbe is the message of one proof from one master.
+func EncodeProbe(nonce string, master int) []byte {
 	return strconv.AppendInt([]byte("p"+nonce+"."), int64(master), 10)
 }
 
-// ReadMail takes a message apart: a ticket's id and sealed record, which are
+// DecodeUpdate takes a message apart: a ticket's id and sealed record, which are
 // still to be opened. The length is Open's affair.
-func ReadMail(m []byte) (id ID, sealed []byte, ok bool) {
+func DecodeUpdate(m []byte) (id ID, sealed []byte, ok bool) {
 	if len(m) <= 1+IDLength || m[0] != 't' {
 		return "", nil, false
 	}
 	return ID(m[1 : 1+IDLength]), m[1+IDLength:], true
 }
 
-// ReadProof takes a proof apart.
-func ReadProof(m []byte) (nonce string, master int, ok bool) {
+// DecodeProbe takes a proof apart.
+func DecodeProbe(m []byte) (nonce string, master int, ok bool) {
 	if len(m) > 64 || !bytes.HasPrefix(m, []byte("p")) {
 		return "", 0, false
 	}

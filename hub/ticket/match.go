@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// choices is how many numbers the phone offers.
-const choices = 3
+// matchChoices is how many numbers the phone offers.
+const matchChoices = 3
 
 // Numbers derives number matching from the ticket alone: the number that the
 // page shows, and the numbers in the order in which the phone offers them.
@@ -27,12 +27,12 @@ func numbers(key []byte, id ID) (code string, offered []string) {
 	for i := range pool {
 		pool[i] = 10 + i
 	}
-	for i := range choices {
+	for i := range matchChoices {
 		j := i + draw(i, len(pool)-i)
 		pool[i], pool[j] = pool[j], pool[i]
 	}
-	for _, n := range pool[:choices] {
+	for _, n := range pool[:matchChoices] {
 		offered = append(offered, fmt.Sprintf("%02d", n))
 	}
-	return offered[draw(choices, choices)], offered
+	return offered[draw(matchChoices, matchChoices)], offered
 }

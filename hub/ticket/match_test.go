@@ -20,7 +20,7 @@ func numbersOf(t *testing.T, ring *ticket.Keyring, v ticket.Ticket) (string, []s
 
 func TestEveryAnswerOffersTheSameNumbers(t *testing.T) {
 	c := &ticket.Client{ID: "demo", NumberMatching: true}
-	for _, all := range roads(t, c) {
+	for _, all := range paths(t, c) {
 		for _, v := range all {
 			code, offered := numbersOf(t, newRing(t), v)
 			// On another node, later, in another state; and the client has nothing to do with it.

@@ -19,8 +19,8 @@ import (
 // full is a ticket with every field set.
 func full(t testing.TB) ticket.Ticket {
 	t.Helper()
-	v := must(t)(newTicket(t, demo).Scanned(alice, ticket.User{Nickname: "小明", AvatarURL: "https://example.com/a"}, noon, confirmTTL))
-	return must(t)(v.Confirmed(confirmation(alice, demo)))
+	v := must(t)(newTicket(t, demo).Scan(alice, ticket.User{Nickname: "小明", AvatarURL: "https://example.com/a"}, noon, confirmTTL))
+	return must(t)(v.Confirm(confirmation(alice, demo)))
 }
 
 // refused fails where the bytes open, or fail in another way than they may.
@@ -40,7 +40,7 @@ func refused(t testing.TB, ring *ticket.Keyring, id ticket.ID, sealed []byte, wh
 
 func TestASealedTicketOpensAsItself(t *testing.T) {
 	ring := newRing(t)
-	for _, all := range roads(t, demo) {
+	for _, all := range paths(t, demo) {
 		for _, v := range append(all, full(t)) {
 			sealed := seal(t, ring, v)
 			got, err := ring.Open(v.ID, sealed)
@@ -79,7 +79,7 @@ func TestTheTagTellsTwoVersionsApart(t *testing.T) {
 	ring := newRing(t)
 	v := newTicket(t, demo)
 	seen := map[string]bool{}
-	for _, each := range []ticket.Ticket{v, v.Lapsed(), must(t)(v.Rejected(alice)), must(t)(v.Rejected(bob)), full(t)} {
+	for _, each := range []ticket.Ticket{v, v.Expire(), must(t)(v.Reject(alice)), must(t)(v.Reject(bob)), full(t)} {
 		opened, err := ring.Open(each.ID, seal(t, ring, each))
 		if err != nil || seen[string(opened.Tag())] {
 			t.Errorf("%+v has the tag %q of another (%v)", each, opened.Tag(), err)
@@ -164,7 +164,7 @@ func TestAnOlderKeyStillOpensAndKeepsItsTickets(t *testing.T) {
 		t.Fatalf("during a rotation: %+v, %v", got, err)
 	}
 	// The next version stays under the ticket's own key, for the nodes that lack the new one.
-	next := seal(t, during, got.Lapsed())
+	next := seal(t, during, got.Expire())
 	if _, err := before.Open(v.ID, next); err != nil {
 		t.Errorf("a node with the old key alone: %v", err)
 	}
@@ -229,12 +229,12 @@ func TestTheLongestLegalRecordIsRead(t *testing.T) {
 	by := ticket.Identity{Provider: "wechat", AppID: strings.Repeat("a", 32), Subject: strings.Repeat(worst, 200), UnionID: strings.Repeat(worst, 240)}
 	in := confirmation(by, c)
 	in.User, in.Issue.Issuer = user, "https://"+strings.Repeat("l", 253)
-	v = must(t)(v.Confirmed(in))
+	v = must(t)(v.Confirm(in))
 	sealed := seal(t, ring, v)
 	if _, err := ring.Open(v.ID, sealed); err != nil {
 		t.Errorf("%d bytes: %v", len(sealed), err)
 	}
-	if _, _, ok := ticket.ReadMail(ticket.Mail(v.ID, sealed)); !ok {
+	if _, _, ok := ticket.DecodeUpdate(ticket.EncodeUpdate(v.ID, sealed)); !ok {
 		t.Errorf("%d bytes are no mail", len(sealed))
 	}
 }

@@ -44,7 +44,7 @@ type Ticket struct {
 	State    State           `json:"state"`
 	Seq      int64           `json:"seq"`
 	Deadline time.Time       `json:"deadline"`
-	By       Identity        `json:"by,omitzero"`   // who scanned, confirmed or rejected
+	Identity Identity        `json:"by,omitzero"`   // who scanned, confirmed or rejected
 	User     User            `json:"user,omitzero"` // what the phone says of him
 	Claims   json.RawMessage `json:"claims,omitempty"`
 	// ConfirmedAt is when the confirming node sent the confirm to the store, in
@@ -79,16 +79,16 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 	}
 }
 
-// Due reports whether the ticket's time is over and nobody has written it down.
-func (t Ticket) Due(now time.Time) bool {
+// Overdue reports whether the ticket's time is over and nobody has written it down.
+func (t Ticket) Overdue(now time.Time) bool {
 	return !t.State.Final() && !now.Before(t.Deadline)
 }
 
-// Shown is the user as the waiting page is told: the provider's word where it
+// DisplayUser is the user as the waiting page is told: the provider's word where it
 // vouches for the name, otherwise the phone's claim.
-func (t Ticket) Shown() User {
-	if t.By.Nickname != "" {
-		return User{Nickname: t.By.Nickname, AvatarURL: t.By.Picture}
+func (t Ticket) DisplayUser() User {
+	if t.Identity.Nickname != "" {
+		return User{Nickname: t.Identity.Nickname, AvatarURL: t.Identity.Picture}
 	}
 	return t.User
 }

@@ -20,7 +20,7 @@ func scannedTicket(b *testing.B) (*ticket.Keyring, ticket.Ticket, []byte) {
 	t := ticket.New(ticket.NewSecret().ID(), ticket.Request{Client: &ticket.Client{ID: "demo"}, Nonce: "A1b2C3d4E5f6",
 		Address: netip.MustParseAddr("203.0.113.7"), Browser: "Chrome 150", OS: "Windows"}, ring.Current(), now, time.Minute)
 	by := ticket.Identity{Provider: "wechat", AppID: "wx0123456789abcdef", Subject: "oABCDEFGHIJKLMNOPQRSTUVWXYZ0"}
-	if t, err = t.Scanned(by, ticket.User{Nickname: "小明"}, now, time.Minute); err != nil {
+	if t, err = t.Scan(by, ticket.User{Nickname: "小明"}, now, time.Minute); err != nil {
 		b.Fatal(err)
 	}
 	sealed, err := ring.Seal(t)

@@ -18,7 +18,7 @@ func TestANewTicketIsPendingUntilItsTimeIsOver(t *testing.T) {
 	// The store reckons in milliseconds: so does the record.
 	at := noon.Add(time.Millisecond)
 	if v.State != ticket.Pending || v.Seq != 1 || v.Client != "demo" || !v.Match || v.Key != "kid" || v.Nonce != "n" ||
-		v.MadeAt != at || v.Deadline != at.Add(ticketTTL) || v.By != (ticket.Identity{}) || v.User != (ticket.User{}) ||
+		v.MadeAt != at || v.Deadline != at.Add(ticketTTL) || v.Identity != (ticket.Identity{}) || v.User != (ticket.User{}) ||
 		v.Claims != nil || v.Address.IsValid() {
 		t.Errorf("new is %+v", v)
 	}
@@ -28,16 +28,16 @@ func TestANewTicketIsPendingUntilItsTimeIsOver(t *testing.T) {
 	}{
 		{at, false}, {v.Deadline.Add(-time.Millisecond), false}, {v.Deadline, true}, {v.Deadline.Add(time.Hour), true},
 	} {
-		if v.Due(c.at) != c.due {
+		if v.Overdue(c.at) != c.due {
 			t.Errorf("due %v before its deadline: %v", v.Deadline.Sub(c.at), !c.due)
 		}
 	}
 }
 
 func TestAFinalTicketIsNeverDue(t *testing.T) {
-	for state, all := range roads(t, demo) {
+	for state, all := range paths(t, demo) {
 		for _, v := range all {
-			if due := v.Due(noon.Add(time.Hour)); due == state.Final() {
+			if due := v.Overdue(noon.Add(time.Hour)); due == state.Final() {
 				t.Errorf("%s an hour later: due %v", state, due)
 			}
 		}
@@ -53,23 +53,23 @@ func TestWhatABrowserSaysOfItselfIsCleanedAndBounded(t *testing.T) {
 
 func TestAScanGivesAtLeastTheTimeToConfirm(t *testing.T) {
 	v := newTicket(t, demo)
-	early := must(t)(v.Scanned(alice, ticket.User{}, noon.Add(time.Second), confirmTTL))
+	early := must(t)(v.Scan(alice, ticket.User{}, noon.Add(time.Second), confirmTTL))
 	if !early.Deadline.Equal(v.Deadline) {
 		t.Errorf("an early scan moved the deadline to %v", early.Deadline)
 	}
 	last := noon.Add(ticketTTL - time.Millisecond)
-	late := must(t)(v.Scanned(alice, ticket.User{}, last, confirmTTL))
+	late := must(t)(v.Scan(alice, ticket.User{}, last, confirmTTL))
 	if !late.Deadline.Equal(last.Add(confirmTTL)) {
 		t.Errorf("a late scan gives until %v", late.Deadline)
 	}
-	again := must(t)(late.Scanned(alice, ticket.User{Nickname: "other"}, last.Add(confirmTTL/2), confirmTTL))
+	again := must(t)(late.Scan(alice, ticket.User{Nickname: "other"}, last.Add(confirmTTL/2), confirmTTL))
 	if !again.Deadline.Equal(late.Deadline) || again.User != late.User {
 		t.Errorf("a repeated scan changed it to %+v", again)
 	}
 }
 
 func TestALogLineOfATicketSaysNothingToScanOrToKnowTheUserBy(t *testing.T) {
-	v := must(t)(newTicket(t, demo).Scanned(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
+	v := must(t)(newTicket(t, demo).Scan(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
 	var out bytes.Buffer
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 		slog.New(h).Info("login", "ticket", v, "id", v.ID)
@@ -115,11 +115,11 @@ func TestAClientTakesItsOwnProvidersAndOrigins(t *testing.T) {
 		"https://example.com":          false,
 		"https://www.example.com.evil": false,
 	} {
-		if c.Allows(origin) != want {
+		if c.AllowsOrigin(origin) != want {
 			t.Errorf("%q is allowed: %v", origin, !want)
 		}
 	}
-	if !c.Takes("wechat") || c.Takes("sandbox") || c.Takes("") || !demo.Takes("sandbox") {
+	if !c.AllowsProvider("wechat") || c.AllowsProvider("sandbox") || c.AllowsProvider("") || !demo.AllowsProvider("sandbox") {
 		t.Error("takes the wrong providers")
 	}
 }

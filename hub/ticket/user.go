@@ -39,7 +39,7 @@ func (u User) Clean() (User, error) {
 	parsed, err := url.Parse(u.AvatarURL)
 	if err != nil || len(u.AvatarURL) > MaxAvatar || !utf8.ValidString(u.AvatarURL) ||
 		parsed.Scheme != "https" || parsed.Hostname() == "" || parsed.User != nil ||
-		strings.ContainsFunc(u.AvatarURL, disguise) {
+		strings.ContainsFunc(u.AvatarURL, isInvisible) {
 		return User{}, ErrAvatar
 	}
 	return u, nil
@@ -49,7 +49,7 @@ func (u User) Clean() (User, error) {
 // bidirectional and unassigned ones, and without blanks around it.
 func CleanText(s string, limit int) string {
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if disguise(r) {
+		if isInvisible(r) {
 			return -1
 		}
 		return r
@@ -60,10 +60,10 @@ func CleanText(s string, limit int) string {
 	return strings.TrimSpace(string([]rune(s)[:limit]))
 }
 
-// disguise is true for characters that show nothing themselves and change how
+// isInvisible is true for characters that show nothing themselves and change how
 // the rest is read. The joiners stay: emoji families and several scripts are
 // written with them.
-func disguise(r rune) bool {
+func isInvisible(r rune) bool {
 	const zwnj, zwj = '\u200c', '\u200d'
 	if r == zwnj || r == zwj {
 		return false

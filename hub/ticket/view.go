@@ -23,7 +23,7 @@ func (t Ticket) View(now time.Time) View {
 		return v
 	}
 	v.ExpiresIn = Seconds(t.Deadline.Sub(now))
-	if u := t.Shown(); u != (User{}) && t.State != Pending {
+	if u := t.DisplayUser(); u != (User{}) && t.State != Pending {
 		v.User = &u
 	}
 	return v

@@ -27,8 +27,8 @@ func TestTheViewShowsWhatTheContractSaysAndNoMore(t *testing.T) {
 	const user = `"user":{"nickname":"小明","avatar_url":"https://example.com/a"}`
 
 	pending := newTicket(t, demo)
-	scanned := ok(pending.Scanned(alice, xiaoming, noon.Add(90*time.Second), confirmTTL))
-	confirmed := ok(scanned.Confirmed(confirmation(alice, demo)))
+	scanned := ok(pending.Scan(alice, xiaoming, noon.Add(90*time.Second), confirmTTL))
+	confirmed := ok(scanned.Confirm(confirmation(alice, demo)))
 	for _, c := range []struct {
 		of   ticket.Ticket
 		want string
@@ -37,10 +37,10 @@ func TestTheViewShowsWhatTheContractSaysAndNoMore(t *testing.T) {
 		{scanned, `{"ticket":"…","state":"scanned","seq":2,"expires_in":148,` + user + `}`},
 		// The token is not the view's: who delivers it signs it.
 		{confirmed, `{"ticket":"…","state":"confirmed","seq":3,"expires_in":58,` + user + `}`},
-		{ok(scanned.Rejected(alice)), `{"ticket":"…","state":"rejected","seq":3}`},
-		{pending.Lapsed(), `{"ticket":"…","state":"expired","seq":2}`},
-		{scanned.Lapsed(), `{"ticket":"…","state":"expired","seq":3}`},
-		{ok(confirmed.Acked(3)), `{"ticket":"…","state":"consumed","seq":4}`},
+		{ok(scanned.Reject(alice)), `{"ticket":"…","state":"rejected","seq":3}`},
+		{pending.Expire(), `{"ticket":"…","state":"expired","seq":2}`},
+		{scanned.Expire(), `{"ticket":"…","state":"expired","seq":3}`},
+		{ok(confirmed.Ack(3)), `{"ticket":"…","state":"consumed","seq":4}`},
 	} {
 		if got := shown(t, c.of, later); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.of.State, got, c.want)
@@ -49,7 +49,7 @@ func TestTheViewShowsWhatTheContractSaysAndNoMore(t *testing.T) {
 }
 
 func TestAUserWithoutANameIsNotShown(t *testing.T) {
-	scanned := must(t)(newTicket(t, demo).Scanned(alice, ticket.User{}, noon, confirmTTL))
+	scanned := must(t)(newTicket(t, demo).Scan(alice, ticket.User{}, noon, confirmTTL))
 	if v := scanned.View(noon); v.User != nil {
 		t.Errorf("shown is %+v", *v.User)
 	}
@@ -58,7 +58,7 @@ func TestAUserWithoutANameIsNotShown(t *testing.T) {
 func TestAPendingTicketShowsNobody(t *testing.T) {
 	v := newTicket(t, demo)
 	// No step makes such a ticket; the view does not rely on that.
-	v.By, v.User, v.Claims = alice, ticket.User{Nickname: "小明"}, json.RawMessage(`{}`)
+	v.Identity, v.User, v.Claims = alice, ticket.User{Nickname: "小明"}, json.RawMessage(`{}`)
 	if got, want := shown(t, v, noon), `{"ticket":"…","state":"pending","seq":1,"expires_in":120}`; got != want {
 		t.Errorf("got %s", got)
 	}
@@ -67,14 +67,14 @@ func TestAPendingTicketShowsNobody(t *testing.T) {
 func TestANameThatTheProviderVouchesForGoesBeforeAClaimedOne(t *testing.T) {
 	vouched := alice
 	vouched.Nickname, vouched.Picture = "Alice", "https://example.com/alice"
-	v := must(t)(newTicket(t, demo).Scanned(vouched, ticket.User{Nickname: "the boss", AvatarURL: "https://example.com/boss"}, noon, confirmTTL))
+	v := must(t)(newTicket(t, demo).Scan(vouched, ticket.User{Nickname: "the boss", AvatarURL: "https://example.com/boss"}, noon, confirmTTL))
 	if got, want := *v.View(noon).User, (ticket.User{Nickname: "Alice", AvatarURL: "https://example.com/alice"}); got != want {
 		t.Errorf("shown is %+v", got)
 	}
 	// Nor do the two mix.
 	vouched.Picture = ""
-	v.By = vouched
-	if got, want := v.Shown(), (ticket.User{Nickname: "Alice"}); got != want {
+	v.Identity = vouched
+	if got, want := v.DisplayUser(), (ticket.User{Nickname: "Alice"}); got != want {
 		t.Errorf("shown is %+v", got)
 	}
 }

@@ -18,8 +18,8 @@ var follows = map[ticket.State][]ticket.State{
 	ticket.Confirmed: {ticket.Consumed, ticket.Expired},
 }
 
-// walker plays one ticket's life with random calls of several people.
-type walker struct {
+// fuzzDriver plays one ticket's life with random calls of several people.
+type fuzzDriver struct {
 	t      *testing.T
 	random *rand.Rand
 	client *ticket.Client
@@ -33,7 +33,7 @@ type walker struct {
 func TestNoSequenceOfCallsBreaksTheRules(t *testing.T) {
 	reached := map[ticket.State]int{}
 	for walk := range uint64(1500) {
-		w := &walker{t: t, random: rand.New(rand.NewPCG(20260301, walk)), ring: newRing(t), now: noon,
+		w := &fuzzDriver{t: t, random: rand.New(rand.NewPCG(20260301, walk)), ring: newRing(t), now: noon,
 			client: &ticket.Client{ID: "demo", NumberMatching: walk%2 == 1}}
 		w.at = newTicket(t, w.client)
 		for range 16 {
@@ -53,9 +53,9 @@ func TestNoSequenceOfCallsBreaksTheRules(t *testing.T) {
 }
 
 // step is one random call, and the same again.
-func (w *walker) step() {
-	if w.at.Due(w.now) {
-		w.check(w.at.Lapsed(), nil)
+func (w *fuzzDriver) step() {
+	if w.at.Overdue(w.now) {
+		w.check(w.at.Expire(), nil)
 		return
 	}
 	call := w.call()
@@ -79,7 +79,7 @@ var likely = []ticket.Action{
 }
 
 // call is a random call, with everything but the time fixed.
-func (w *walker) call() func(ticket.Ticket) (ticket.Ticket, error) {
+func (w *fuzzDriver) call() func(ticket.Ticket) (ticket.Ticket, error) {
 	by := []ticket.Identity{alice, alice, alice, bob, carol}[w.random.IntN(5)]
 	user := []ticket.User{{}, {Nickname: "小明"}, {Nickname: "mallory", AvatarURL: "https://example.com/a"}}[w.random.IntN(3)]
 	match := []string{"47", "47", "47", "48", ""}[w.random.IntN(5)]
@@ -87,25 +87,25 @@ func (w *walker) call() func(ticket.Ticket) (ticket.Ticket, error) {
 	seq := int64(w.random.IntN(5))
 	return func(v ticket.Ticket) (ticket.Ticket, error) {
 		if a == ticket.Ack {
-			return v.Acked(seq)
+			return v.Ack(seq)
 		}
-		if err := v.Hopeless(a, match); err != nil {
+		if err := v.Precheck(a, match); err != nil {
 			return v, err
 		}
 		switch a {
 		case ticket.Scan:
-			return v.Scanned(by, user, w.now, confirmTTL)
+			return v.Scan(by, user, w.now, confirmTTL)
 		case ticket.Reject:
-			return v.Rejected(by)
+			return v.Reject(by)
 		}
 		in := confirmation(by, w.client)
 		in.User, in.Match, in.Now = user, match, w.now
-		return v.Confirmed(in)
+		return v.Confirm(in)
 	}
 }
 
 // check compares two versions and goes on with the next.
-func (w *walker) check(next ticket.Ticket, err error) {
+func (w *fuzzDriver) check(next ticket.Ticket, err error) {
 	w.t.Helper()
 	was := w.at
 	w.at = next
@@ -124,13 +124,13 @@ func (w *walker) check(next ticket.Ticket, err error) {
 	w.checkChange(was, next)
 	opened, err := w.ring.Open(next.ID, seal(w.t, w.ring, next))
 	if err != nil || !reflect.DeepEqual(opened.View(w.now), next.View(w.now)) || !bytes.Equal(opened.Claims, next.Claims) ||
-		!opened.Deadline.Equal(next.Deadline) || opened.By != next.By {
+		!opened.Deadline.Equal(next.Deadline) || opened.Identity != next.Identity {
 		w.t.Errorf("sealed and opened it is another ticket (%v):\n%+v\n%+v", err, next, opened)
 	}
 }
 
 // checkChange holds what every change leaves alone.
-func (w *walker) checkChange(was, next ticket.Ticket) {
+func (w *fuzzDriver) checkChange(was, next ticket.Ticket) {
 	w.t.Helper()
 	allowed := false
 	for _, s := range follows[was.State] {
@@ -139,8 +139,8 @@ func (w *walker) checkChange(was, next ticket.Ticket) {
 	if !allowed {
 		w.t.Errorf("%s follows %s", next.State, was.State)
 	}
-	if was.By != (ticket.Identity{}) && !next.By.Same(was.By) {
-		w.t.Errorf("%s to %s: %+v took over from %+v", was.State, next.State, next.By, was.By)
+	if was.Identity != (ticket.Identity{}) && !next.Identity.Same(was.Identity) {
+		w.t.Errorf("%s to %s: %+v took over from %+v", was.State, next.State, next.Identity, was.Identity)
 	}
 	if hasClaims := next.Claims != nil; hasClaims != (was.Claims != nil || next.State == ticket.Confirmed) {
 		w.t.Errorf("%s to %s: claims %s", was.State, next.State, next.Claims)
@@ -156,7 +156,7 @@ func (w *walker) checkChange(was, next ticket.Ticket) {
 		w.t.Errorf("%s to %s: the deadline moved back from %v to %v", was.State, next.State, was.Deadline, next.Deadline)
 	}
 	// The rest is as the browser's request made it.
-	was.State, was.Seq, was.Deadline, was.By, was.User, was.Claims = next.State, next.Seq, next.Deadline, next.By, next.User, next.Claims
+	was.State, was.Seq, was.Deadline, was.Identity, was.User, was.Claims = next.State, next.Seq, next.Deadline, next.Identity, next.User, next.Claims
 	if !reflect.DeepEqual(was, next) {
 		w.t.Errorf("a change touched more than it may:\n%+v\n%+v", was, next)
 	}

@@ -19,8 +19,8 @@ import (
 
 // imitation is a hub that publishes its keys, and a token of its.
 func imitation(nonce string) (hub *httptest.Server, text string) {
-	master := token.NewMaster()
-	signer, err := token.NewSigner([]token.Master{master})
+	master := token.NewMasterKey()
+	signer, err := token.NewSigner([]token.MasterKey{master})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -46,12 +46,12 @@ func Example() {
 	ctx := context.Background()
 
 	v := verify.New(hub.URL, "demo", verify.Options{})
-	var seen verify.Memory
+	var seen verify.MemoryStore
 	claims, err := v.Verify(ctx, token, nonce, &seen)
 	fmt.Println(claims.Subject, err)
 
 	_, err = v.Verify(ctx, token, nonce, &seen)
-	fmt.Println(errors.Is(err, verify.ErrUsed), err)
+	fmt.Println(errors.Is(err, verify.ErrReplayed), err)
 	// Output:
 	// wechat:wx1:o-1 <nil>
 	// true used before
@@ -60,8 +60,8 @@ func Example() {
 // redisSeen is a Seen for any number of processes.
 type redisSeen struct{ *redis.Client }
 
-// First is one SET: of all callers one gets an OK, the others nil.
-func (r redisSeen) First(ctx context.Context, id string, until time.Time) (bool, error) {
+// MarkUsed is one SET: of all callers one gets an OK, the others nil.
+func (r redisSeen) MarkUsed(ctx context.Context, id string, until time.Time) (bool, error) {
 	err := r.SetArgs(ctx, "login:used:"+id, 1, redis.SetArgs{Mode: "NX", ExpireAt: until}).Err()
 	if errors.Is(err, redis.Nil) {
 		return false, nil
@@ -69,7 +69,7 @@ func (r redisSeen) First(ctx context.Context, id string, until time.Time) (bool,
 	return err == nil, err
 }
 
-func ExampleSeen() {
+func ExampleReplayStore() {
 	nonce := "of this browser session"
 	hub, token := imitation(nonce)
 	defer hub.Close()

@@ -16,11 +16,11 @@ const (
 	// freshFor is how long the hub lets its keys be cached. A rotation waits as
 	// long.
 	freshFor = 5 * time.Minute
-	// restFor is between two fetches, whatever unknown kids are asked for: who
+	// minRefetch is between two fetches, whatever unknown kids are asked for: who
 	// sends tokens with invented ones makes six requests a minute at the most.
-	restFor = 10 * time.Second
-	// againAfter is the same while there is not one key.
-	againAfter = time.Second
+	minRefetch = 10 * time.Second
+	// minRetry is the same while there is not one key.
+	minRetry   = time.Second
 	fetchLimit = 5 * time.Second
 	maxKeys    = 512 << 10 // bytes of the JWKS
 )
@@ -51,7 +51,7 @@ func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error
 		k.mu.Unlock()
 		return key, nil
 	}
-	flight := k.begin(ctx)
+	flight := k.startFetch(ctx)
 	k.mu.Unlock()
 	if flight != nil {
 		select {
@@ -78,16 +78,16 @@ func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error
 // errNotYet is why no fetch was tried: the last one is too recent.
 var errNotYet = errors.New("fetch keys: fetched a moment ago")
 
-// begin joins the fetch under way, or begins one; nil where none is allowed yet.
+// startFetch joins the fetch under way, or begins one; nil where none is allowed yet.
 // The caller holds mu. The fetch does not end with the request that began it,
 // for others wait for it too.
-func (k *keys) begin(ctx context.Context) <-chan struct{} {
+func (k *keys) startFetch(ctx context.Context) <-chan struct{} {
 	if k.flight != nil {
 		return k.flight
 	}
-	rest := restFor
+	rest := minRefetch
 	if k.known == nil {
-		rest = againAfter
+		rest = minRetry
 	}
 	if !k.tried.IsZero() && k.now().Sub(k.tried) < rest {
 		return nil

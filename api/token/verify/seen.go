@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Seen remembers which tokens were used.
-type Seen interface {
-	// First notes the id until the given time and reports whether it was not
+// ReplayStore remembers which tokens were used.
+type ReplayStore interface {
+	// MarkUsed notes the id until the given time and reports whether it was not
 	// noted before. Of any number of calls at once, in all processes that share
 	// the store, it is true for one. An error refuses the token.
 	//
 	// In Redis it is SET KEY 1 NX EXAT UNTIL; see the example.
-	First(ctx context.Context, id string, until time.Time) (bool, error)
+	MarkUsed(ctx context.Context, id string, until time.Time) (bool, error)
 }
 
-// Memory is a Seen for a site that is one process: two would each take the token
+// MemoryStore is a Seen for a site that is one process: two would each take the token
 // once. Its zero value is ready. A restart forgets what was used; tokens live
 // five minutes, and the nonce is the session's.
-type Memory struct {
+type MemoryStore struct {
 	// Max is how many it holds, about 100 bytes each; 0 is 100,000.
 	Max int
 	// Now is the clock; nil is time.Now.
@@ -35,8 +35,8 @@ type Memory struct {
 // one that it forgot could be used again.
 var ErrFull = errors.New("too many tokens at once for Memory.Max")
 
-// First implements Seen.
-func (m *Memory) First(_ context.Context, id string, until time.Time) (bool, error) {
+// MarkUsed implements Seen.
+func (m *MemoryStore) MarkUsed(_ context.Context, id string, until time.Time) (bool, error) {
 	now, most := time.Now, m.Max
 	if m.Now != nil {
 		now = m.Now

@@ -24,7 +24,7 @@ func TestATokenStaysUsedAsLongAsItWouldBeTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refuses(t, v, text, seen, verify.ErrUsed)
+	refuses(t, v, text, seen, verify.ErrReplayed)
 	h.pass(time.Second)
 	refuses(t, v, text, seen, verify.ErrExpired)
 }
@@ -32,18 +32,18 @@ func TestATokenStaysUsedAsLongAsItWouldBeTaken(t *testing.T) {
 func TestTheMemoryIsBoundedAndForgetsOnlyWhatIsOver(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	seen := &verify.Memory{Max: 10, Now: h.now}
+	seen := &verify.MemoryStore{Max: 10, Now: h.now}
 	ctx := context.Background()
 	end := h.now().Add(5 * time.Minute)
 	for i := range 10 {
-		if first, err := seen.First(ctx, fmt.Sprint(i), end); !first || err != nil {
+		if first, err := seen.MarkUsed(ctx, fmt.Sprint(i), end); !first || err != nil {
 			t.Fatalf("%d: %v %v", i, first, err)
 		}
 	}
 	v := h.verifier()
-	refuses(t, v, h.token(t, nil), seen, verify.ErrSeen)
+	refuses(t, v, h.token(t, nil), seen, verify.ErrReplayStore)
 	refuses(t, v, h.token(t, nil), seen, verify.ErrFull)
-	if first, err := seen.First(ctx, "3", end); first || err != nil {
+	if first, err := seen.MarkUsed(ctx, "3", end); first || err != nil {
 		t.Errorf("full, and a used one: %v %v", first, err)
 	}
 	h.pass(5 * time.Minute)
@@ -51,7 +51,7 @@ func TestTheMemoryIsBoundedAndForgetsOnlyWhatIsOver(t *testing.T) {
 		t.Errorf("all of them are over: %v", err)
 	}
 	for i := range 9 {
-		if first, err := seen.First(ctx, fmt.Sprint("more", i), end.Add(time.Hour)); !first || err != nil {
+		if first, err := seen.MarkUsed(ctx, fmt.Sprint("more", i), end.Add(time.Hour)); !first || err != nil {
 			t.Fatalf("there is room for ten: %v %v", first, err)
 		}
 	}
@@ -62,12 +62,12 @@ type broken struct{}
 
 var errDown = errors.New("connection refused")
 
-func (broken) First(context.Context, string, time.Time) (bool, error) { return true, errDown }
+func (broken) MarkUsed(context.Context, string, time.Time) (bool, error) { return true, errDown }
 
 func TestAStoreThatIsDownLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v := h.verifier()
-	refuses(t, v, h.token(t, nil), broken{}, verify.ErrSeen)
+	refuses(t, v, h.token(t, nil), broken{}, verify.ErrReplayStore)
 	refuses(t, v, h.token(t, nil), broken{}, errDown)
 }

@@ -27,13 +27,13 @@ var (
 	ErrExpired    = errors.New("expired")
 	ErrNotYet     = errors.New("not valid yet: compare this machine's clock with the hub's")
 	ErrNonce      = errors.New("made for another browser session: the nonce is not this session's")
-	ErrUsed       = errors.New("used before")
+	ErrReplayed   = errors.New("used before")
 
 	// ErrKeys and ErrSeen say nothing of the token: answer 503.
-	ErrKeys = errors.New("the hub's keys cannot be had")
-	ErrSeen = errors.New("the store of used tokens does not answer")
-	// ErrSetup is a call without what it needs: a mistake in the site's code.
-	ErrSetup = errors.New("verify: needs a hub, a client id, a nonce and a store of used tokens")
+	ErrKeys        = errors.New("the hub's keys cannot be had")
+	ErrReplayStore = errors.New("the store of used tokens does not answer")
+	// ErrConfig is a call without what it needs: a mistake in the site's code.
+	ErrConfig = errors.New("verify: needs a hub, a client id, a nonce and a store of used tokens")
 )
 
 // Options of a Verifier. The zero value is right for production.
@@ -102,31 +102,31 @@ func New(hub, clientID string, o Options) *Verifier {
 // anything else is not used up.
 //
 // Every error is or wraps one of this package's and holds nothing of the token.
-func (v *Verifier) Verify(ctx context.Context, token, nonce string, seen Seen) (*Claims, error) {
+func (v *Verifier) Verify(ctx context.Context, token, nonce string, seen ReplayStore) (*Claims, error) {
 	if v.hub == "" || v.clientID == "" || nonce == "" || seen == nil {
-		return nil, ErrSetup
+		return nil, ErrConfig
 	}
-	c, err := v.signed(ctx, token)
+	c, err := v.parseSigned(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	until, err := v.fits(c, nonce)
+	until, err := v.checkClaims(c, nonce)
 	if err != nil {
 		return nil, err
 	}
-	first, err := seen.First(ctx, c.ID, until.Add(margin))
+	first, err := seen.MarkUsed(ctx, c.ID, until.Add(margin))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSeen, err)
+		return nil, fmt.Errorf("%w: %w", ErrReplayStore, err)
 	}
 	if !first {
-		return nil, ErrUsed
+		return nil, ErrReplayed
 	}
 	return c, nil
 }
 
-// signed reads what the hub has signed (RFC 7515, 8037); nothing of it is
+// parseSigned reads what the hub has signed (RFC 7515, 8037); nothing of it is
 // checked yet.
-func (v *Verifier) signed(ctx context.Context, token string) (*Claims, error) {
+func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, error) {
 	parts := strings.Split(token, ".")
 	if len(token) > maxToken || len(parts) != 3 {
 		return nil, ErrMalformed
@@ -159,9 +159,9 @@ func (v *Verifier) signed(ctx context.Context, token string) (*Claims, error) {
 	return c, decode(parts[1], c)
 }
 
-// fits holds the claims to this site, this session and this time, and says until
+// checkClaims holds the claims to this site, this session and this time, and says until
 // when they would.
-func (v *Verifier) fits(c *Claims, nonce string) (until time.Time, err error) {
+func (v *Verifier) checkClaims(c *Claims, nonce string) (until time.Time, err error) {
 	now := v.now()
 	until = time.Unix(c.Expires, 0).Add(v.leeway)
 	switch {

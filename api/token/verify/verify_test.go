@@ -63,9 +63,9 @@ func open(t testing.TB) *hub {
 // rotate gives the hub another key, in place of the one before.
 func (h *hub) rotate(t testing.TB) {
 	t.Helper()
-	master := token.NewMaster()
+	master := token.NewMasterKey()
 	var err error
-	if h.signer, err = token.NewSigner([]token.Master{master}); err != nil {
+	if h.signer, err = token.NewSigner([]token.MasterKey{master}); err != nil {
 		t.Fatal(err)
 	}
 	h.kid = master.ID()
@@ -77,7 +77,7 @@ func (h *hub) verifier() *verify.Verifier {
 	return verify.New(h.URL, "demo", verify.Options{Now: h.now})
 }
 
-func (h *hub) memory() *verify.Memory { return &verify.Memory{Now: h.now} }
+func (h *hub) memory() *verify.MemoryStore { return &verify.MemoryStore{Now: h.now} }
 
 // claims are those of a good token, with changes; nil takes a claim away.
 func (h *hub) claims(changes map[string]any) map[string]any {
@@ -116,14 +116,14 @@ func forge(t testing.TB, head, claims map[string]any, sign func(text string) []b
 	return text + "." + b64(sign(text))
 }
 
-func try(t testing.TB, v *verify.Verifier, text string, seen verify.Seen) (*verify.Claims, error) {
+func try(t testing.TB, v *verify.Verifier, text string, seen verify.ReplayStore) (*verify.Claims, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return v.Verify(ctx, text, nonce, seen)
 }
 
-func refuses(t testing.TB, v *verify.Verifier, text string, seen verify.Seen, want error) {
+func refuses(t testing.TB, v *verify.Verifier, text string, seen verify.ReplayStore, want error) {
 	t.Helper()
 	c, err := try(t, v, text, seen)
 	if !errors.Is(err, want) || c != nil {
@@ -140,7 +140,7 @@ func TestAGoodTokenIsALoginOnce(t *testing.T) {
 	if err != nil || c.Subject != "sandbox:alice" || c.OpenID != "o-1" || c.Claimed.Nickname != "小明" || c.AMR[0] != "sandbox" {
 		t.Fatalf("%+v %v", c, err)
 	}
-	refuses(t, v, text, seen, verify.ErrUsed)
+	refuses(t, v, text, seen, verify.ErrReplayed)
 	if n := h.fetched.Load(); n != 1 {
 		t.Errorf("the keys were fetched %d times", n)
 	}
@@ -157,7 +157,7 @@ func TestOfManyUsesAtOnceOneWins(t *testing.T) {
 			switch _, err := try(t, v, text, seen); {
 			case err == nil:
 				won.Add(1)
-			case errors.Is(err, verify.ErrUsed):
+			case errors.Is(err, verify.ErrReplayed):
 				used.Add(1)
 			}
 		})
@@ -203,7 +203,7 @@ func TestWhatTheHubSignedForSomethingElseIsNoLogin(t *testing.T) {
 	} {
 		seen := h.memory()
 		t.Run(name, func(t *testing.T) { refuses(t, v, h.token(t, c.changes), seen, c.want) })
-		if first, err := seen.First(context.Background(), "AAAAAAAAAAAAAAAAAAAAAA", h.now().Add(time.Hour)); !first || err != nil {
+		if first, err := seen.MarkUsed(context.Background(), "AAAAAAAAAAAAAAAAAAAAAA", h.now().Add(time.Hour)); !first || err != nil {
 			t.Errorf("%s: a refused token is used up: %v", name, err)
 		}
 	}
@@ -289,7 +289,7 @@ func TestNothingCanBeLeftOut(t *testing.T) {
 			return verify.New("", "demo", verify.Options{}).Verify(ctx, text, nonce, h.memory())
 		},
 	} {
-		if c, err := call(); !errors.Is(err, verify.ErrSetup) || c != nil {
+		if c, err := call(); !errors.Is(err, verify.ErrConfig) || c != nil {
 			t.Errorf("without %s: %v %v", name, c, err)
 		}
 	}

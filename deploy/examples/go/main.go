@@ -39,7 +39,7 @@ var page = template.Must(template.New("").Parse(`<!doctype html>
 type site struct {
 	hub, client string
 	verifier    *verify.Verifier
-	seen        verify.Memory // with several processes: Redis, see the package's example
+	seen        verify.MemoryStore // with several processes: Redis, see the package's example
 	sessions    sync.Map      // id to user; in production a store that forgets them again
 }
 

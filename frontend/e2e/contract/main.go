@@ -34,7 +34,7 @@ func main() {
 		log.Fatal(err)
 	}
 	var broken atomic.Int64
-	front := contract.Watch(transparent(hub), func(err error) {
+	front := contract.Middleware(transparent(hub), func(err error) {
 		broken.Add(1)
 		fmt.Println("not in the contract:", err)
 	})
