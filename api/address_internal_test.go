@@ -30,7 +30,7 @@ func asked(peer string, headers ...string) *http.Request {
 
 const forwarded = "X-Forwarded-For"
 
-func TestWhoARequestComesFrom(t *testing.T) {
+func TestClientAddr(t *testing.T) {
 	// The address is known here and not globally routable: it is not shown, and not hidden.
 	known := []string{"straight, with a zone", "straight from the house", "a private browser", "carrier NAT"}
 	for _, c := range []struct {
@@ -116,7 +116,7 @@ func spell(a netip.Addr) string {
 	return a.String()
 }
 
-func TestWithoutTrustedProxiesNobodyIsBelieved(t *testing.T) {
+func TestClientAddr_NoTrustedProxies(t *testing.T) {
 	p := newProxies(nil, slog.New(slog.DiscardHandler))
 	for _, peer := range []string{"127.0.0.1:1", "10.1.1.1:1", "[::1]:1", "203.0.113.7:1"} {
 		if got := p.clientAddr(asked(peer, forwarded, "198.51.100.1")); got.display.IsValid() {
@@ -127,7 +127,7 @@ func TestWithoutTrustedProxiesNobodyIsBelieved(t *testing.T) {
 
 // Only what is globally routable says something to who reads it (IANA's
 // special-purpose registries). The documentation's ranges stand for the rest.
-func TestOnlyGloballyRoutableAddressesAreShown(t *testing.T) {
+func TestClientAddr_GlobalOnly(t *testing.T) {
 	for text, want := range map[string]bool{
 		"8.8.8.8": true, "203.0.113.7": true, "198.51.100.1": true, "192.0.2.1": true, "1.0.0.0": true, "223.255.255.255": true,
 		"2001:4860:4860::8888": true, "2001:db8::1": true, "2400:cb00::1": true,
@@ -150,7 +150,7 @@ func TestOnlyGloballyRoutableAddressesAreShown(t *testing.T) {
 	}
 }
 
-func TestAnUntrustedHeaderIsLoggedOnceWithWhatMendsIt(t *testing.T) {
+func TestClientAddr_UntrustedHeaderLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	p := newProxies(ours(t), slog.New(slog.NewTextHandler(&log, nil)))
 	p.clientAddr(asked("203.0.113.7:1"))
@@ -169,7 +169,7 @@ func TestAnUntrustedHeaderIsLoggedOnceWithWhatMendsIt(t *testing.T) {
 
 // One that says nothing usable makes one address of all its users, and each for
 // itself is worth a line: the other warning does not use up this one.
-func TestATrustedProxyThatNamesNobodyIsLoggedOnceWithWhatMendsIt(t *testing.T) {
+func TestClientAddr_SilentProxyLoggedOnce(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"none": nil, "empty": {forwarded, ""}, "dirt": {forwarded, "198.51.100.1, unknown"}, "another header": {"X-Real-Ip", "198.51.100.1"},
 		"too many hops": {forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 32)},
@@ -195,7 +195,7 @@ func TestATrustedProxyThatNamesNobodyIsLoggedOnceWithWhatMendsIt(t *testing.T) {
 	}
 }
 
-func TestTheSameAddressIsComparedWithinOneFamily(t *testing.T) {
+func TestClientAddr_SameFamily(t *testing.T) {
 	for _, c := range []struct{ a, b, want string }{
 		{"203.0.113.7", "203.0.113.7", "same"},
 		{"203.0.113.7", "203.0.113.8", "other"},

@@ -21,7 +21,7 @@ const (
 	chrome    = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
 )
 
-func TestThePhoneIsShownWhoAsks(t *testing.T) {
+func TestScan_LoginInfo(t *testing.T) {
 	// The bubble's pipes have no address: nothing is known of it, so it is absent.
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		pass(1700 * time.Millisecond)
@@ -44,7 +44,7 @@ func TestThePhoneIsShownWhoAsks(t *testing.T) {
 	})
 }
 
-func TestAddressesAreShownAndComparedWhereTheyAreKnown(t *testing.T) {
+func TestScan_Addresses(t *testing.T) {
 	t.Parallel()
 	s := start(t, believing("127.0.0.0/8"))
 	for _, c := range []struct {
@@ -89,7 +89,7 @@ func TestAddressesAreShownAndComparedWhereTheyAreKnown(t *testing.T) {
 	}
 }
 
-func TestAnUntrustedPeersWordHidesTheAddress(t *testing.T) {
+func TestScan_UntrustedHeaderHidesAddress(t *testing.T) {
 	t.Parallel()
 	s := start(t, believing("10.0.0.0/8"))
 	for range 2 {
@@ -102,7 +102,7 @@ func TestAnUntrustedPeersWordHidesTheAddress(t *testing.T) {
 	}
 }
 
-func TestThePhoneReadsTheSitesNameInItsLanguage(t *testing.T) {
+func TestScan_ClientLabelLanguage(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for accept, want := range map[string]string{"": "Demo", "en": "Demo", "de-DE,de;q=0.9": "Demo", "zh": "演示",
@@ -114,7 +114,7 @@ func TestThePhoneReadsTheSitesNameInItsLanguage(t *testing.T) {
 	}
 }
 
-func TestBrowserAndSystemAreClaimsAndBounded(t *testing.T) {
+func TestScan_UserAgentBounded(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for name, c := range map[string]struct{ agent, browser, system string }{
@@ -163,7 +163,7 @@ func TestBrowserAndSystemAreClaimsAndBounded(t *testing.T) {
 	}
 }
 
-func TestThePhoneIsShownTheSitesHosts(t *testing.T) {
+func TestScan_Hosts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		origins []string

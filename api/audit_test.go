@@ -33,7 +33,7 @@ func expectAudit(t *testing.T, s *testServer, want ...map[string]string) {
 	expectNew(t, s, &seen, want...)
 }
 
-func TestTheAuditHasOneLineForEachChangeAndEachCallThatChangedNothing(t *testing.T) {
+func TestAudit_OneLinePerCall(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{clients: []*ticket.Client{matching()}, api: proxied})
 	p := s.make(t, nil, forwarded, "203.0.113.7")
@@ -71,7 +71,7 @@ func TestTheAuditHasOneLineForEachChangeAndEachCallThatChangedNothing(t *testing
 	}
 }
 
-func TestTheAuditCanNameUsersByAHash(t *testing.T) {
+func TestAudit_UserHash(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) {
 		c.Reloadable.Who = func(by ticket.Identity) string { return by.Provider + ":hmac:x" }
@@ -87,7 +87,7 @@ func TestTheAuditCanNameUsersByAHash(t *testing.T) {
 	expectAudit(t, s, map[string]string{"who": ""}, map[string]string{"who": "sandbox:hmac:x"}, map[string]string{"who": "sandbox:hmac:x"})
 }
 
-func TestATextFromOutsideMakesNoLineOfItsOwn(t *testing.T) {
+func TestAudit_NoInjection(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil, "User-Agent", "Chrome/1 audit.event=made\\n")
@@ -118,7 +118,7 @@ func (l losing) Change(ctx context.Context, all ...ticket.Change) ([]ticket.Outc
 	return nil, fmt.Errorf("connection reset: %w", ticket.ErrStoreUnavailable)
 }
 
-func TestTheAuditTellsOfAChangeWhoseAnswerWasLost(t *testing.T) {
+func TestAudit_LostAnswer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		retried bool

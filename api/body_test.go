@@ -16,7 +16,7 @@ func filled(size int) string {
 	return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
 }
 
-func TestNoBodyEqualsAnEmptyObject(t *testing.T) {
+func TestBody_EmptyEqualsObject(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for name, headers := range map[string][]string{
@@ -42,7 +42,7 @@ func TestNoBodyEqualsAnEmptyObject(t *testing.T) {
 	})
 }
 
-func TestABodyNeedsItsMediaType(t *testing.T) {
+func TestBody_MediaType(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for kind, good := range map[string]bool{
@@ -81,7 +81,7 @@ func TestABodyNeedsItsMediaType(t *testing.T) {
 	}
 }
 
-func TestEveryEndpointWithABodyRefusesAnotherMediaType(t *testing.T) {
+func TestBody_MediaTypeEveryEndpoint(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -93,7 +93,7 @@ func TestEveryEndpointWithABodyRefusesAnotherMediaType(t *testing.T) {
 	p.stands(t, "pending", 1)
 }
 
-func TestABodyHoldsSixteenKiBAndNotAByteMore(t *testing.T) {
+func TestBody_SizeLimit(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for name, wrap := range map[string]func(string) any{
@@ -109,7 +109,7 @@ func TestABodyHoldsSixteenKiBAndNotAByteMore(t *testing.T) {
 	}
 }
 
-func TestMalformedBodiesAreRefused(t *testing.T) {
+func TestBody_Malformed(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for name, body := range map[string]string{
@@ -160,7 +160,7 @@ func TestBody_MayBeginWithAByteOrderMark(t *testing.T) {
 	s.ask(t, "POST", p.path("ack"), "\ufeff"+`{"seq":3}`, p.bearer()...).none(t)
 }
 
-func TestUnknownFieldsAreIgnored(t *testing.T) {
+func TestBody_UnknownFields(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, body := range []string{
@@ -178,7 +178,7 @@ func TestUnknownFieldsAreIgnored(t *testing.T) {
 	p.stands(t, "scanned", 2)
 }
 
-func TestAFieldThatIsNullIsAbsent(t *testing.T) {
+func TestBody_NullIsAbsent(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	s.ask(t, "POST", making, `{"client_id":null,"nonce":null}`).ok(t, http.StatusCreated)
@@ -188,7 +188,7 @@ func TestAFieldThatIsNullIsAbsent(t *testing.T) {
 	s.ask(t, "POST", p.path("ack"), `{"seq":null}`, p.bearer()...).problem(t, 400, "invalid_request")
 }
 
-func TestAPhonesFieldsHaveLimits(t *testing.T) {
+func TestBody_FieldLimits(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	user := func(field string, v any) []any { return []any{"user", map[string]any{field: v}} }
@@ -256,7 +256,7 @@ func TestAPhonesFieldsHaveLimits(t *testing.T) {
 	}
 }
 
-func TestAnAcksSeqIsAWholeNumber(t *testing.T) {
+func TestBody_AckSeq(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -271,7 +271,7 @@ func TestAnAcksSeqIsAWholeNumber(t *testing.T) {
 	}
 }
 
-func TestABodyThatEndsEarlyIsRefused(t *testing.T) {
+func TestBody_Truncated(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	conn, err := s.dial(s.soon(t))

@@ -61,7 +61,7 @@ func (p *fakeCodes) Code(ctx context.Context, _ ticket.ID) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func TestCallsUnderWayAreBounded(t *testing.T) {
+func TestProviderSlots_Bounded(t *testing.T) {
 	o := slow()
 	runSynctest(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
@@ -77,7 +77,7 @@ func TestCallsUnderWayAreBounded(t *testing.T) {
 	})
 }
 
-func TestAProviderThatHangsHoldsUpNoOther(t *testing.T) {
+func TestProviderSlots_PerProvider(t *testing.T) {
 	wechat, own := slow(), slow()
 	app := &fakeProvider{say: func(_ context.Context, name string) (ticket.Identity, error) {
 		return ticket.Identity{Provider: "app", Subject: name}, nil
@@ -110,7 +110,7 @@ func TestAProviderThatHangsHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-func TestMiniProgramCodesThatHangHoldUpNoLogin(t *testing.T) {
+func TestProviderSlots_Wxacode(t *testing.T) {
 	codes := &fakeCodes{hangs: true}
 	runSynctest(t, options{api: func(c *api.Config) { c.Reloadable.Codes = codes }}, func(t *testing.T, s *testServer) {
 		var all sync.WaitGroup

@@ -73,7 +73,7 @@ func (m *delayProxy) answers(near, far net.Conn) {
 
 // However a node reckons Redis's clock, it does not reckon it behind what Redis
 // has said: a page would be told of more time than there ever was.
-func TestNothingHasMoreTimeLeftThanItsLife(t *testing.T) {
+func TestRemaining_AtMostLifetime(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	m := startMire(t, redis.Addr, 200*time.Millisecond)

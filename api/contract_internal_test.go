@@ -38,7 +38,7 @@ func at(t *testing.T, v any, path ...string) any {
 	return v
 }
 
-func TestEveryRouteIsDocumentedAndEveryDocumentedRouteIsThere(t *testing.T) {
+func TestOpenAPI_Routes(t *testing.T) {
 	s, err := New(Config{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestEveryRouteIsDocumentedAndEveryDocumentedRouteIsThere(t *testing.T) {
 	}
 }
 
-func TestEveryErrorIsDocumentedAsItIsAnswered(t *testing.T) {
+func TestOpenAPI_Errors(t *testing.T) {
 	c := load(t)
 	table := map[string]problem{"internal_error": {status: 500}}
 	texts := map[string][]string{}
@@ -125,7 +125,7 @@ func TestEveryErrorIsDocumentedAsItIsAnswered(t *testing.T) {
 	}
 }
 
-func TestTheDocumentIsOpenAPI(t *testing.T) {
+func TestOpenAPI_Schema(t *testing.T) {
 	// The schema of the OpenAPI Initiative (Apache 2.0), as the npm package
 	// @seriousme/openapi-schema-validator 2.11.0 carries it.
 	text, err := os.ReadFile("testdata/openapi-3.1.schema.json")

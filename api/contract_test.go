@@ -43,7 +43,7 @@ func (s suite) Run() int {
 	return code
 }
 
-func TestEveryLimitedRouteSaysWhenToComeBack(t *testing.T) {
+func TestOpenAPI_RetryAfter(t *testing.T) {
 	t.Parallel()
 	s := start(t, limited(1))
 	id, _ := stranger()
@@ -65,7 +65,7 @@ func TestEveryLimitedRouteSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
-func TestTheContractIsServedInEveryForm(t *testing.T) {
+func TestOpenAPI_Served(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	want, err := os.ReadFile("openapi.yaml")
@@ -98,7 +98,7 @@ func TestTheContractIsServedInEveryForm(t *testing.T) {
 
 var fragment = regexp.MustCompile(`href="#([^"]+)"`)
 
-func TestThePageOfTheContractShowsAllOfIt(t *testing.T) {
+func TestOpenAPI_DocsPage(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	body := string(s.ask(t, "GET", "/docs", nil).body)

@@ -47,7 +47,7 @@ func trouble() *fakeProvider {
 	}}
 }
 
-func TestEveryErrorOfAProviderHasItsCode(t *testing.T) {
+func TestErrors_Provider(t *testing.T) {
 	t.Parallel()
 	client := demo()
 	client.Subject = ticket.SubjectUnionID
@@ -107,7 +107,7 @@ func retryAfter(t *testing.T, a *answer, least string) {
 
 var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-func TestABugIsLoggedUnderTheIDThatTheAnswerNames(t *testing.T) {
+func TestErrors_InternalErrorID(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{providers: map[string]api.Provider{"wechat": trouble()}})
 	seen := map[string]bool{}
@@ -125,7 +125,7 @@ func TestABugIsLoggedUnderTheIDThatTheAnswerNames(t *testing.T) {
 	s.make(t, nil) // and the node lives on
 }
 
-func TestAMisconfiguredProviderIsLoggedForTheOperator(t *testing.T) {
+func TestErrors_ProviderMisconfiguredLogged(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{providers: map[string]api.Provider{"wechat": trouble()}})
 	(&phone{s, "wechat", "misconfigured"}).do(t, s.make(t, nil), "scan").problem(t, 502, "provider_misconfigured")
@@ -134,7 +134,7 @@ func TestAMisconfiguredProviderIsLoggedForTheOperator(t *testing.T) {
 	}
 }
 
-func TestANodeWithoutItsRedisSays503AndIsNotReady(t *testing.T) {
+func TestErrors_StoreUnavailable(t *testing.T) {
 	t.Parallel()
 	o := options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", early: true}
 	s := start(t, o)
@@ -171,7 +171,7 @@ func TestANodeWithoutItsRedisSays503AndIsNotReady(t *testing.T) {
 	}
 }
 
-func TestAFullNodeSaysThatItIsFull(t *testing.T) {
+func TestErrors_Overloaded(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) { c.MaxWaiters = 1 }})
 	p, q := s.make(t, nil), s.make(t, nil)
@@ -194,7 +194,7 @@ func TestAFullNodeSaysThatItIsFull(t *testing.T) {
 	q.dial(t).expect(t, "pending", 1)
 }
 
-func TestWhatIsNotThereIsNotFound(t *testing.T) {
+func TestErrors_NotFound(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -208,7 +208,7 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	p.stands(t, "pending", 1)
 }
 
-func TestAWrongMethodIsToldTheRightOne(t *testing.T) {
+func TestErrors_MethodNotAllowed(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -241,7 +241,7 @@ func TestAWrongMethodIsToldTheRightOne(t *testing.T) {
 	p.stands(t, "pending", 1)
 }
 
-func TestAPagesErrorIsAPage(t *testing.T) {
+func TestErrors_HTMLPage(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for path, status := range map[string]int{"/?client_id=nobody": 400, "/?client_id=%3Cscript%3E": 400,

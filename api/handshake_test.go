@@ -35,7 +35,7 @@ func (p *page) knock(t *testing.T, more ...string) *answer {
 	return p.s.ask(t, "GET", p.path("ws"), nil, flat...)
 }
 
-func TestAHandshakeIsRefusedBeforeTheUpgrade(t *testing.T) {
+func TestHandshake_RefusedBeforeUpgrade(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p, other := s.make(t, nil), s.make(t, nil)
@@ -93,7 +93,7 @@ func TestAHandshakeIsRefusedBeforeTheUpgrade(t *testing.T) {
 	}
 }
 
-func TestAPlainGetIsToldToUpgrade(t *testing.T) {
+func TestHandshake_PlainGet(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -109,7 +109,7 @@ func TestAPlainGetIsToldToUpgrade(t *testing.T) {
 }
 
 // HTTP/1.0 knows no upgrade (RFC 9110, 7.8), and its refusal is one of ours too.
-func TestAHandshakeOverHTTP10IsRefusedLikeEveryOther(t *testing.T) {
+func TestHandshake_HTTP10(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -122,7 +122,7 @@ func TestAHandshakeOverHTTP10IsRefusedLikeEveryOther(t *testing.T) {
 	a.problem(t, 426, "upgrade_required")
 }
 
-func TestAHandshakeMaySpellItsListsAsItLikes(t *testing.T) {
+func TestHandshake_HeaderLists(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	const protocol = "Sec-WebSocket-Protocol"

@@ -9,7 +9,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func TestOnlyAHubBehindHTTPSKeepsBrowsersThere(t *testing.T) {
+func TestHeaders_HSTS(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{public: "max-age=31536000", "http://localhost:8080": ""} {
 		s := start(t, options{api: func(c *api.Config) { c.PublicURL = url }})
@@ -21,7 +21,7 @@ func TestOnlyAHubBehindHTTPSKeepsBrowsersThere(t *testing.T) {
 	}
 }
 
-func TestPagesMayUseNothingThatALoginDoesNotNeed(t *testing.T) {
+func TestHeaders_PermissionsPolicy(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	id, _ := stranger()
@@ -35,7 +35,7 @@ func TestPagesMayUseNothingThatALoginDoesNotNeed(t *testing.T) {
 	}
 }
 
-func TestALoginPageIsFramedByItsOwnSitesOnlyAndAPhonesPageByNobody(t *testing.T) {
+func TestHeaders_FrameAncestors(t *testing.T) {
 	t.Parallel()
 	odd := &ticket.Client{ID: "odd", Origins: []string{"https://a;script-src*", "https://b.example:8443", "https://[2001:db8::1]", extension, "tauri://a b", "app://-"}}
 	s := start(t, options{clients: []*ticket.Client{demo(), odd}})
@@ -57,7 +57,7 @@ func TestALoginPageIsFramedByItsOwnSitesOnlyAndAPhonesPageByNobody(t *testing.T)
 	}
 }
 
-func TestNoCookieIsEverSet(t *testing.T) {
+func TestHeaders_NoCookies(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil, "Origin", site)
@@ -71,7 +71,7 @@ func TestNoCookieIsEverSet(t *testing.T) {
 // Login CSRF and ticket fixation: whoever makes another browser wait for his
 // ticket needs that browser to hold his secret, which no link, form or cookie
 // can put there.
-func TestAnotherSitesPageCannotMakeABrowserUseItsTicket(t *testing.T) {
+func TestHeaders_CrossSite(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)

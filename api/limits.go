@@ -1,104 +1,212 @@
 package api
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"loginhub/hub/ticket"
 )
 
-// maxBuckets bounds the memory of a limiter: about 4 MiB.
-const maxBuckets = 1 << 16
-
-// rateLimiter allows so many events per minute and key, all of them at once if need
-// be (generic cell rate algorithm: one time per key is its whole state). It is
-// per node and in bounded memory: many keys beyond the table share one bucket.
-type rateLimiter[K comparable] struct {
-	interval time.Duration // between two events at the steady rate; 0: no limit
-	over     func()        // told of every refusal; may be nil
-
-	mu        sync.Mutex
-	tat       map[K]time.Time // when the bucket is empty again
-	lastSweep time.Time       // when a full table was last gone through
+// Every limit follows from the one number that an operator sets: new tickets per
+// minute and address (600 by default). Nothing is counted by the ticket: who
+// knows the public id must not lock its owner out. The least of each is what one
+// person with one phone and one page never reaches.
+//
+//	what                                  counted by   by the number   at least
+//	any request                           address      20              600
+//	new tickets                           address      1
+//	                                      IPv6 /48     8
+//	                                      node         100
+//	mini-program codes; over it the       address      1
+//	link is drawn instead
+//	WeChat's website login, begun         address      1
+//	phone calls, before their code is     address      10, for many    60
+//	exchanged                                          phones share a
+//	                                                   carrier's NAT
+//	phone calls, whose code the provider  address and  1/10            60
+//	refused                               provider
+//	                                      the same of  8/10            480
+//	                                      an IPv6 /48
+//	                                      address and  refusedPerTicket, whatever the number
+//	                                      ticket
+//	phone calls, after it                 user         2               20
+//	of these, refused with 403 or 409     user         1/10            10
+//	of these, with a wrong number         user         wrongNumbers, whatever the number
+//
+// The last is no share of the number: raising that, for a carrier's NAT, must not
+// give every guesser more tries. It is the only one that 0 does not turn off.
+//
+// Beside these, whatever the number: the waiting sockets and polls of an address
+// (seats), maxCalls calls under way to each provider, and the drawings (easel).
+//
+// They are per node: n nodes allow n times as much, and an attacker with many
+// addresses as much as he has addresses. Both are for the load balancer.
+type limits struct {
+	requests, phones *limiter
+	users            *rateLimiter[userKey]
+	refused          *rateLimiter[userKey]
+	wrong            *rateLimiter[userKey]
+	denials          *limiter // of audit lines about refused browser requests
+	salt             [16]byte
 }
 
-// limiter is by address.
-type limiter = rateLimiter[netip.Prefix]
+// maxWrongMatches is how many wrong numbers a user may choose per minute, also with
+// the other limits turned off: one guess in three is right.
+const maxWrongMatches = 6
 
-const window = time.Minute
+// maxDenials is how many refused requests of browsers from one address the audit
+// notes per minute: a flood must not fill the log.
+const maxDenials = 60
 
-func newLimiter(perMinute int) *limiter { return newBuckets[netip.Prefix](perMinute) }
+// userKey is a provider's user: a hash, so that the table's size is known.
+type userKey [16]byte
 
-func newBuckets[K comparable](perMinute int) *rateLimiter[K] {
-	l := &rateLimiter[K]{tat: map[K]time.Time{}}
-	if perMinute > 0 {
-		l.interval = window / time.Duration(perMinute)
+func newThrottle(rate int) *limits {
+	of := func(n, least int) int {
+		if rate <= 0 {
+			return 0
+		}
+		return max(n, least)
 	}
-	return l
+	t := &limits{
+		requests: newLimiter(of(20*rate, 600)), phones: newLimiter(of(10*rate, 60)),
+		users:   newBuckets[userKey](of(2*rate, 20)),
+		refused: newBuckets[userKey](of(rate/10, 10)), wrong: newBuckets[userKey](maxWrongMatches),
+		denials: newLimiter(maxDenials),
+	}
+	rand.Read(t.salt[:])
+	return t
 }
 
-// allow counts one event, or refuses it and says when to try again.
-func (l *rateLimiter[K]) allow(who K, now time.Time) error {
-	_, err := l.take(who, now)
-	return err
+// person names the user of an identity. The salt makes it useless outside.
+func (t *limits) person(by ticket.Identity) userKey {
+	h := sha256.New()
+	h.Write(t.salt[:])
+	for _, part := range []string{by.Provider, by.AppID, by.Subject} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return userKey(h.Sum(nil)[:16])
 }
 
-// take is allow with the way to take the event back, which is called once at most.
-func (l *rateLimiter[K]) take(who K, now time.Time) (refund func(), err error) {
-	if l.interval == 0 {
+// userAttempt is one phone call whose user is known. What it can still turn out to be,
+// refused or a wrong number, is counted now and forgiven by end.
+type userAttempt struct {
+	limits       *limits
+	who          userKey
+	hasMatchCode bool // it has named a number
+	counted      bool
+}
+
+// begin counts a call by that user.
+func (v *userAttempt) begin(by ticket.Identity, guessing bool) error {
+	v.who, v.hasMatchCode = v.limits.person(by), guessing
+	now := time.Now()
+	if err := v.limits.users.allow(v.who, now); err != nil {
+		return err
+	}
+	if err := v.limits.refused.allow(v.who, now); err != nil {
+		return err
+	}
+	if guessing {
+		if err := v.limits.wrong.allow(v.who, now); err != nil {
+			v.limits.refused.refund(v.who)
+			return err
+		}
+	}
+	v.counted = true
+	return nil
+}
+
+// end forgives what the call was not, by the status and code that it is answered.
+func (v *userAttempt) end(status int, code string) {
+	if !v.counted {
+		return
+	}
+	if status != http.StatusForbidden && status != http.StatusConflict {
+		v.limits.refused.refund(v.who)
+	}
+	if v.hasMatchCode && code != "match_failed" {
+		v.limits.wrong.refund(v.who)
+	}
+}
+
+// rateLimitMiddleware is the limit that stands before everything else. The probes of a load
+// balancer are exempt: refusing those would take the node away from everybody.
+func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		path := c.Request().URL.Path
+		if path == "/healthz" || path == "/readyz" {
+			return next(c)
+		}
+		if err := s.throttle.requests.allow(s.proxies.clientAddr(c.Request()).rateKey, time.Now()); err != nil {
+			if strings.HasPrefix(path, "/api/login/tickets") {
+				s.crossOrigin(c) // the page has to read when to come back
+			}
+			return err
+		}
+		return next(c)
+	}
+}
+
+// waiterLimiter bounds how many sockets and polls wait from one address. Their number
+// is bounded by the node's, and so is the table.
+type waiterLimiter struct {
+	most int    // 0: no limit
+	over func() // told of every refusal; may be nil
+
+	mu    sync.Mutex
+	taken map[netip.Prefix]int
+}
+
+// waiterRetryAfter is when a page without a seat is told to try again.
+const waiterRetryAfter = 10 * time.Second
+
+func newSeats(most int) *waiterLimiter {
+	return &waiterLimiter{most: most, taken: map[netip.Prefix]int{}}
+}
+
+// take gives a seat, and how to leave it; leaving twice does no harm.
+func (s *waiterLimiter) take(who netip.Prefix) (leave func(), err error) {
+	if s.most == 0 {
 		return func() {}, nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	until, known := l.tat[who]
-	if !known && len(l.tat) >= maxBuckets {
-		if l.sweepFull(now); len(l.tat) >= maxBuckets {
-			var shared K
-			who = shared
-			until = l.tat[who]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[who] >= s.most {
+		if s.over != nil {
+			s.over()
 		}
+		return nil, &ticket.RetryError{After: waiterRetryAfter, Err: errRateLimited}
 	}
-	if until.Before(now) {
-		until = now
-	}
-	// Half a step of tolerance: window may not divide by the rate.
-	if early := until.Add(l.interval).Sub(now) - window - l.interval/2; early > 0 {
-		if l.over != nil {
-			l.over()
+	s.taken[who]++
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.taken[who]--; s.taken[who] <= 0 {
+			delete(s.taken, who)
 		}
-		return nil, &ticket.RetryError{After: early, Err: errRateLimited}
-	}
-	l.tat[who] = until.Add(l.interval)
-	return func() { l.refund(who) }, nil
+	}), nil
 }
 
-// refund takes one event back that was counted before its outcome was known.
-// Counting first is what holds against calls that race each other.
-func (l *rateLimiter[K]) refund(who K) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if until, known := l.tat[who]; known {
-		l.tat[who] = until.Add(-l.interval)
-	}
-}
-
-// sweepEvery is between two goes through a full table: a flood from ever new
-// addresses must not cost one each.
-const sweepEvery = time.Second
-
-func (l *rateLimiter[K]) sweepFull(now time.Time) {
-	if now.Sub(l.lastSweep).Abs() >= sweepEvery {
-		l.lastSweep = now
-		l.sweep(now)
-	}
-}
-
-// sweep forgets buckets that are empty.
-func (l *rateLimiter[K]) sweep(now time.Time) {
-	for who, until := range l.tat {
-		if until.Before(now) {
-			delete(l.tat, who)
+// admitWaiter admits a waiting page and keeps its seat in leave.
+func (s *Server) admitWaiter(c echo.Context, leave *func()) func(ticket.Ticket) error {
+	admit := s.requireEnabled(s.checkOrigin(c))
+	return func(t ticket.Ticket) error {
+		if err := admit(t); err != nil {
+			return err
 		}
+		got, err := s.seats.take(s.proxies.clientAddr(c.Request()).rateKey)
+		if err == nil {
+			*leave = got
+		}
+		return err
 	}
 }

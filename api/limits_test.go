@@ -17,7 +17,7 @@ func limited(rate int) options {
 	}}
 }
 
-func TestTooManyNewTicketsAreToldWhenToComeBack(t *testing.T) {
+func TestTicketLimit_RetryAfter(t *testing.T) {
 	runSynctest(t, limited(3), func(t *testing.T, s *testServer) {
 		for range 3 {
 			s.make(t, nil)
@@ -41,7 +41,7 @@ func TestTooManyNewTicketsAreToldWhenToComeBack(t *testing.T) {
 	})
 }
 
-func TestTheLimitIsEachAddresss(t *testing.T) {
+func TestTicketLimit_PerAddress(t *testing.T) {
 	t.Parallel()
 	s := start(t, limited(2))
 	for _, address := range []string{"203.0.113.7", "10.0.0.7", "2001:db8:1:2::1", "2001:db8:1:3::1"} {
@@ -56,7 +56,7 @@ func TestTheLimitIsEachAddresss(t *testing.T) {
 	s.make(t, nil, forwarded, "203.0.113.7, 198.51.100.1")
 }
 
-func TestOnlyNewTicketsAreLimited(t *testing.T) {
+func TestTicketLimit_OnlyCreate(t *testing.T) {
 	t.Parallel()
 	s := start(t, limited(1))
 	p := s.make(t, nil)
@@ -70,7 +70,7 @@ func TestOnlyNewTicketsAreLimited(t *testing.T) {
 	p.dial(t).expect(t, "scanned", 2)
 }
 
-func TestWhatIsRefusedForAnotherReasonIsNotCounted(t *testing.T) {
+func TestTicketLimit_RefusedNotCounted(t *testing.T) {
 	t.Parallel()
 	s := start(t, limited(1))
 	for range 5 {
@@ -80,7 +80,7 @@ func TestWhatIsRefusedForAnotherReasonIsNotCounted(t *testing.T) {
 	s.make(t, nil)
 }
 
-func TestZeroTurnsTheLimitOff(t *testing.T) {
+func TestTicketLimit_Zero(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for range 100 {

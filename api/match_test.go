@@ -33,7 +33,7 @@ func choices(t *testing.T, m map[string]any) (all []string) {
 	return all
 }
 
-func TestTheNumberOfThePageIsAmongThePhonesChoices(t *testing.T) {
+func TestMatch_ChoicesContainCode(t *testing.T) {
 	t.Parallel()
 	s, _ := careful(t)
 	ann := &phone{s, "wechat", "ann"}
@@ -57,7 +57,7 @@ func TestTheNumberOfThePageIsAmongThePhonesChoices(t *testing.T) {
 	}
 }
 
-func TestTheRightNumberGivesTheToken(t *testing.T) {
+func TestMatch_RightNumber(t *testing.T) {
 	t.Parallel()
 	s, _ := careful(t)
 	ann := &phone{s, "wechat", "ann"}
@@ -73,7 +73,7 @@ func TestTheRightNumberGivesTheToken(t *testing.T) {
 	p.stands(t, "confirmed", 3)
 }
 
-func TestAWrongNumberEndsTheTicket(t *testing.T) {
+func TestMatch_WrongNumber(t *testing.T) {
 	t.Parallel()
 	s, _ := careful(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
@@ -100,7 +100,7 @@ func TestAWrongNumberEndsTheTicket(t *testing.T) {
 	}
 }
 
-func TestNobodyConfirmsWithoutAScan(t *testing.T) {
+func TestMatch_ScanRequired(t *testing.T) {
 	t.Parallel()
 	s, o := careful(t)
 	ann := &phone{s, "wechat", "ann"}
@@ -115,7 +115,7 @@ func TestNobodyConfirmsWithoutAScan(t *testing.T) {
 	ann.may(t, p, "reject")
 }
 
-func TestAMissingNumberChangesNothing(t *testing.T) {
+func TestMatch_MissingNumber(t *testing.T) {
 	t.Parallel()
 	s, o := careful(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
@@ -136,7 +136,7 @@ func TestAMissingNumberChangesNothing(t *testing.T) {
 	ann.may(t, p, "confirm", "match", p.match)
 }
 
-func TestAnotherUsersNumberRejectsNothing(t *testing.T) {
+func TestMatch_OtherUser(t *testing.T) {
 	t.Parallel()
 	s, _ := careful(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
@@ -149,7 +149,7 @@ func TestAnotherUsersNumberRejectsNothing(t *testing.T) {
 	ann.may(t, p, "confirm", "match", p.match)
 }
 
-func TestTheNumberIsNowhereButOnThePageThatMadeTheTicket(t *testing.T) {
+func TestMatch_CodeOnlyOnPage(t *testing.T) {
 	t.Parallel()
 	s, _ := careful(t)
 	p := s.make(t, nil)

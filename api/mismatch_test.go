@@ -31,7 +31,7 @@ var addressPairs = []struct {
 	{"nor does it for the phone", "203.0.113.7", "203.0.113.7, 198.51.100.9", true},
 }
 
-func TestAClientWarnsOrRefusesWhereTheAddressesDiffer(t *testing.T) {
+func TestAddressMismatch_WarnAndRefuse(t *testing.T) {
 	t.Parallel()
 	of := func(id, mismatch string) *ticket.Client {
 		return &ticket.Client{ID: id, Origins: []string{site}, AddressMismatch: mismatch}
@@ -69,7 +69,7 @@ func TestAClientWarnsOrRefusesWhereTheAddressesDiffer(t *testing.T) {
 	}
 }
 
-func TestAnUntrustedProxysWordWarnsNobody(t *testing.T) {
+func TestAddressMismatch_UntrustedProxy(t *testing.T) {
 	t.Parallel()
 	c := demo()
 	c.AddressMismatch = ticket.MismatchWarn

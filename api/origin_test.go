@@ -44,7 +44,7 @@ func tell(t *testing.T, a *answer, origin string) {
 	}
 }
 
-func TestEveryClientHasItsOwnOrigins(t *testing.T) {
+func TestOrigin_PerClient(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	for _, c := range []struct {
@@ -96,7 +96,7 @@ func TestEveryClientHasItsOwnOrigins(t *testing.T) {
 	}
 }
 
-func TestTwoOriginsAreNoOrigin(t *testing.T) {
+func TestOrigin_RejectsMultiple(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	p := s.make(t, map[string]string{"client_id": "a"})
@@ -104,7 +104,7 @@ func TestTwoOriginsAreNoOrigin(t *testing.T) {
 	p.poll(t, "wait=0", "Origin", evil, "Origin", siteA).problem(t, 403, "origin_not_allowed")
 }
 
-func TestARequestWithoutOriginPassesOn(t *testing.T) {
+func TestOrigin_Absent(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	p := s.make(t, map[string]string{"client_id": "a"})
@@ -114,7 +114,7 @@ func TestARequestWithoutOriginPassesOn(t *testing.T) {
 	p.poll(t, "wait=56").problem(t, 400, "invalid_request")
 }
 
-func TestAClientWithoutOriginsServesNoPage(t *testing.T) {
+func TestOrigin_NoneConfigured(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{clients: []*ticket.Client{{ID: "cli"}}})
 	p := s.make(t, nil)
@@ -122,7 +122,7 @@ func TestAClientWithoutOriginsServesNoPage(t *testing.T) {
 	p.stands(t, "pending", 1)
 }
 
-func TestAPreflightIsAnsweredForAnyClientsOrigin(t *testing.T) {
+func TestPreflight_AnyClientsOrigin(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	p := s.make(t, map[string]string{"client_id": "a"})
@@ -178,7 +178,7 @@ func TestPreflight_AllowsTracingHeaders(t *testing.T) {
 	s.ask(t, "POST", making, map[string]string{"client_id": "a"}, sent...).ok(t, http.StatusCreated)
 }
 
-func TestAPreflightAsksForNoSecret(t *testing.T) {
+func TestPreflight_NoSecret(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	id, _ := stranger()
@@ -186,7 +186,7 @@ func TestAPreflightAsksForNoSecret(t *testing.T) {
 	s.ask(t, "OPTIONS", gone.path("poll"), nil, "Origin", siteA, "Access-Control-Request-Method", "GET").none(t)
 }
 
-func TestPhoneEndpointsIgnoreTheOrigin(t *testing.T) {
+func TestOrigin_PhoneEndpoints(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	for _, origin := range []string{evil, siteA, "null", "https://servicewechat.com"} {
@@ -204,7 +204,7 @@ func TestPhoneEndpointsIgnoreTheOrigin(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatOtherOriginsCallHasAPreflight(t *testing.T) {
+func TestPreflight_Routes(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	p := s.make(t, map[string]string{"client_id": "a"})
@@ -239,7 +239,7 @@ func noCORS(t *testing.T, a *answer) {
 	}
 }
 
-func TestKeysAreForEverybody(t *testing.T) {
+func TestOrigin_JWKS(t *testing.T) {
 	t.Parallel()
 	s := neighbours(t)
 	a := s.ask(t, "GET", "/.well-known/jwks.json", nil, "Origin", evil)

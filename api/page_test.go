@@ -39,7 +39,7 @@ var inline = map[string]*regexp.Regexp{
 
 var links = regexp.MustCompile(`(?:src|href)="(/[^"]*)"`)
 
-func TestPagesAreServedUnderAPolicyThatTheyKeep(t *testing.T) {
+func TestPage_ContentSecurityPolicy(t *testing.T) {
 	t.Parallel()
 	id, _ := stranger()
 	for _, sandbox := range []bool{true, false} {
@@ -81,7 +81,7 @@ func TestPagesAreServedUnderAPolicyThatTheyKeep(t *testing.T) {
 	}
 }
 
-func TestALoginPageIsItsClients(t *testing.T) {
+func TestPage_Client(t *testing.T) {
 	t.Parallel()
 	hostile := &ticket.Client{ID: "b", LabelZH: `"><script>alert(1)</script>`, LabelEN: `'; alert(1)//`}
 	s := start(t, options{clients: []*ticket.Client{demo(), hostile}})
@@ -94,7 +94,7 @@ func TestALoginPageIsItsClients(t *testing.T) {
 	}
 }
 
-func TestALandingPageIsTheSameWhetherOrNotThereIsATicket(t *testing.T) {
+func TestPage_LandingSame(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -115,7 +115,7 @@ func TestALandingPageIsTheSameWhetherOrNotThereIsATicket(t *testing.T) {
 	p.stands(t, "pending", 1) // a link preview confirms nothing
 }
 
-func TestAssetsAreAskedForAndSeldomSent(t *testing.T) {
+func TestPage_AssetsETag(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for path, kind := range map[string]string{
@@ -147,7 +147,7 @@ func TestAssetsAreAskedForAndSeldomSent(t *testing.T) {
 
 // A proxy that compresses weakens the tag, and a browser may know several
 // (RFC 9110, 13.1.2: the comparison is weak, the field a list).
-func TestATagIsKnownInEverySpelling(t *testing.T) {
+func TestPage_IfNoneMatch(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	const path = "/assets/page/base.css"
@@ -159,7 +159,7 @@ func TestATagIsKnownInEverySpelling(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatBrowsersFetchIsServed(t *testing.T) {
+func TestPage_ServedFiles(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, path := range []string{"/assets/", "/assets/page", "/assets/page/", "/assets/page/index.html", "/assets/page/parts.html",
@@ -169,7 +169,7 @@ func TestOnlyWhatBrowsersFetchIsServed(t *testing.T) {
 	}
 }
 
-func TestPathTricksLeadNowhere(t *testing.T) {
+func TestPage_PathTraversal(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -192,7 +192,7 @@ func TestPathTricksLeadNowhere(t *testing.T) {
 	}
 }
 
-func TestHealthIsToldToWhoAsks(t *testing.T) {
+func TestHealth_Answers(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, path := range []string{"/healthz", "/readyz"} {

@@ -39,7 +39,7 @@ func (s *testServer) waiting(t *testing.T, n int) {
 	hubtest.Eventually(t, patience, fmt.Sprint(n, " waiters"), func() bool { return s.hub.Waiting() == n })
 }
 
-func TestAPollIsAnsweredAtOnceUnlessItKnowsTheView(t *testing.T) {
+func TestPoll_ImmediateUnlessCurrent(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for state, seq := range seqs {
@@ -63,7 +63,7 @@ func TestAPollIsAnsweredAtOnceUnlessItKnowsTheView(t *testing.T) {
 	}
 }
 
-func TestAPollsNumbersHaveBounds(t *testing.T) {
+func TestPoll_QueryBounds(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -82,7 +82,7 @@ func TestAPollsNumbersHaveBounds(t *testing.T) {
 	}
 }
 
-func TestAPollWaitsAsLongAsItSays(t *testing.T) {
+func TestPoll_Wait(t *testing.T) {
 	for query, want := range map[string]time.Duration{
 		"after=1":         25 * time.Second,
 		"after=1&wait=1":  time.Second,
@@ -106,7 +106,7 @@ func TestAPollWaitsAsLongAsItSays(t *testing.T) {
 	}
 }
 
-func TestAPollHearsOfEveryChangeAtOnce(t *testing.T) {
+func TestPoll_Change(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -134,7 +134,7 @@ func TestAPollHearsOfEveryChangeAtOnce(t *testing.T) {
 	}
 }
 
-func TestAPollHearsOfTheDeadlineAtOnce(t *testing.T) {
+func TestPoll_Deadline(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		pass(100 * time.Second)
@@ -148,7 +148,7 @@ func TestAPollHearsOfTheDeadlineAtOnce(t *testing.T) {
 	})
 }
 
-func TestRemainingTimesRunDown(t *testing.T) {
+func TestPoll_ExpiresIn(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		for _, left := range []float64{120, 110, 100} {
@@ -166,7 +166,7 @@ func TestRemainingTimesRunDown(t *testing.T) {
 	})
 }
 
-func TestAFifthPollReplacesTheOldest(t *testing.T) {
+func TestPoll_FifthReplacesOldest(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -196,7 +196,7 @@ func TestAFifthPollReplacesTheOldest(t *testing.T) {
 	l.expect(t, "scanned", 2)
 }
 
-func TestAnotherTicketsWaitersAreNotReplaced(t *testing.T) {
+func TestPoll_OtherTicketsKept(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p, q := s.make(t, nil), s.make(t, nil)
@@ -211,7 +211,7 @@ func TestAnotherTicketsWaitersAreNotReplaced(t *testing.T) {
 	end.ok(t, http.StatusOK)
 }
 
-func TestAPollThatHangsUpLeavesNothingBehind(t *testing.T) {
+func TestPoll_Disconnect(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -223,7 +223,7 @@ func TestAPollThatHangsUpLeavesNothingBehind(t *testing.T) {
 	s.waiting(t, 0)
 }
 
-func TestADrainingNodeLetsPollsGoAndRefusesNewPages(t *testing.T) {
+func TestPoll_Draining(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p, q := s.make(t, nil), s.make(t, nil)
 		if p.poll(t, "").header.Get("Connection") == "close" {
@@ -279,7 +279,7 @@ func (m *silence) Listen(ctx context.Context, node string, subscribed func(), ma
 	})
 }
 
-func TestADeafNodeAnswers503AndClosesItsSockets(t *testing.T) {
+func TestPoll_StalledNode(t *testing.T) {
 	o := options{hub: func(c *hub.Config) { c.Mailbox = &silence{c.Mailbox, time.Now()} }}
 	runSynctest(t, o, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)

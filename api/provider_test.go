@@ -26,7 +26,7 @@ func counted(t *testing.T) (s *testServer, o, other *fakeProvider) {
 	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o, "app": other}}), o, other
 }
 
-func TestAProviderIsCalledOnceAndOnlyWhereSomeUserCouldSucceed(t *testing.T) {
+func TestProvider_CalledOnce(t *testing.T) {
 	t.Parallel()
 	s, o, _ := counted(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
@@ -55,7 +55,7 @@ func TestAProviderIsCalledOnceAndOnlyWhereSomeUserCouldSucceed(t *testing.T) {
 	}
 }
 
-func TestAnExpiredOrUnknownTicketCostsNoCall(t *testing.T) {
+func TestProvider_DeadTicket(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := &fakeProvider{}
@@ -74,7 +74,7 @@ func TestAnExpiredOrUnknownTicketCostsNoCall(t *testing.T) {
 	})
 }
 
-func TestAMalformedRequestCostsNoCall(t *testing.T) {
+func TestProvider_MalformedRequest(t *testing.T) {
 	t.Parallel()
 	s, o, _ := counted(t)
 	p := s.make(t, nil)
@@ -87,7 +87,7 @@ func TestAMalformedRequestCostsNoCall(t *testing.T) {
 	}
 }
 
-func TestAProviderThatTheClientDoesNotTakeIsNotCalled(t *testing.T) {
+func TestProvider_NotAllowed(t *testing.T) {
 	t.Parallel()
 	s, _, other := counted(t)
 	p := s.make(t, nil)
@@ -103,7 +103,7 @@ func TestAProviderThatTheClientDoesNotTakeIsNotCalled(t *testing.T) {
 	p.stands(t, "pending", 1)
 }
 
-func TestACodeIsExchangedOnceHoweverManyRace(t *testing.T) {
+func TestProvider_RaceOneExchange(t *testing.T) {
 	t.Parallel()
 	s, o, _ := counted(t)
 	p := s.make(t, nil)
@@ -145,7 +145,7 @@ func TestACodeIsExchangedOnceHoweverManyRace(t *testing.T) {
 
 // A spent code cannot be repeated: what the user wanted is done, though his
 // phone has hung up.
-func TestAConfirmIsDoneThoughThePhoneHangsUp(t *testing.T) {
+func TestProvider_PhoneDisconnects(t *testing.T) {
 	t.Parallel()
 	asked, noticed := make(chan struct{}), make(chan struct{})
 	o := &fakeProvider{say: func(ctx context.Context, name string) (ticket.Identity, error) {
@@ -177,7 +177,7 @@ func TestAConfirmIsDoneThoughThePhoneHangsUp(t *testing.T) {
 	l.expect(t, "confirmed", 2)
 }
 
-func TestASlowProviderIsNotWaitedForForever(t *testing.T) {
+func TestProvider_Timeout(t *testing.T) {
 	o := &fakeProvider{say: func(ctx context.Context, _ string) (ticket.Identity, error) {
 		<-ctx.Done()
 		return ticket.Identity{}, fmt.Errorf("exchange: %w", ctx.Err())
@@ -194,7 +194,7 @@ func TestASlowProviderIsNotWaitedForForever(t *testing.T) {
 	})
 }
 
-func TestTheSandboxTakesEachOfItsCodesOnce(t *testing.T) {
+func TestSandbox_CodeOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for code, good := range map[string]bool{
@@ -215,7 +215,7 @@ func TestTheSandboxTakesEachOfItsCodesOnce(t *testing.T) {
 
 // The record keeps what a provider vouches for, and its size is bounded: a record
 // over the bound cannot be read by any node, and its login would be lost.
-func TestALongNameThatAProviderVouchesForLosesNoLogin(t *testing.T) {
+func TestProvider_LongName(t *testing.T) {
 	t.Parallel()
 	o := &fakeProvider{who: map[string]ticket.Identity{
 		"nickname": {Provider: "app", Subject: "ann", Nickname: strings.Repeat("<", 4000)},
@@ -234,7 +234,7 @@ func TestALongNameThatAProviderVouchesForLosesNoLogin(t *testing.T) {
 	}
 }
 
-func TestAnIDOutOfBoundsIsNobody(t *testing.T) {
+func TestProvider_InvalidID(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("u", 20000)
 	o := &fakeProvider{who: map[string]ticket.Identity{

@@ -69,7 +69,7 @@ func number(t *testing.T, text []byte) int {
 	return n
 }
 
-func TestTheSVGIsTheCodeOfTheTicketsURL(t *testing.T) {
+func TestQR_SVG(t *testing.T) {
 	t.Parallel()
 	for name, template := range map[string]string{"link": "", "own": "https://m.example.com/?" + strings.Repeat("x", 200) + "={ticket}"} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestTheSVGIsTheCodeOfTheTicketsURL(t *testing.T) {
 	}
 }
 
-func TestAPNGsSizeHasBounds(t *testing.T) {
+func TestQR_SizeBounds(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -113,7 +113,7 @@ func TestAPNGsSizeHasBounds(t *testing.T) {
 	}
 }
 
-func TestACodeIsDrawnWithoutAskingWhetherThereIsATicket(t *testing.T) {
+func TestQR_NoStoreAccess(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	id, _ := stranger()

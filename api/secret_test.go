@@ -69,7 +69,7 @@ func swapCase(s string) string {
 	}, s)
 }
 
-func TestWithoutTheSecretThereIsNoViewNoTokenAndNoAck(t *testing.T) {
+func TestSecret_Required(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	other := reach(t, s, "confirmed")
@@ -101,7 +101,7 @@ func TestWithoutTheSecretThereIsNoViewNoTokenAndNoAck(t *testing.T) {
 }
 
 // Whether there is such a ticket, nobody learns without its secret.
-func TestAWrongSecretIsToldNothingOfTheTicket(t *testing.T) {
+func TestSecret_WrongRevealsNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	there, _ := s.make(t, nil), s.make(t, nil)
@@ -119,7 +119,7 @@ func TestAWrongSecretIsToldNothingOfTheTicket(t *testing.T) {
 	}
 }
 
-func TestTheSchemesNameHasNoCase(t *testing.T) {
+func TestSecret_SchemeCase(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -128,7 +128,7 @@ func TestTheSchemesNameHasNoCase(t *testing.T) {
 	}
 }
 
-func TestTheSecretInAURLIsWorthNothing(t *testing.T) {
+func TestSecret_InURL(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -138,7 +138,7 @@ func TestTheSecretInAURLIsWorthNothing(t *testing.T) {
 }
 
 // The phone's endpoints are for who has scanned: a secret opens nothing there.
-func TestASecretIsNoCode(t *testing.T) {
+func TestSecret_AsCode(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -147,7 +147,7 @@ func TestASecretIsNoCode(t *testing.T) {
 	p.stands(t, "pending", 1)
 }
 
-func TestAMalformedTicketIsNotFoundWhereverItStands(t *testing.T) {
+func TestSecret_MalformedTicket(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)

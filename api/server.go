@@ -28,7 +28,7 @@ type Config struct {
 	// of the ordinary-link rule. "" for none.
 	VerifyName, VerifyText string
 	TrustedProxies         []netip.Prefix // whose X-Forwarded-For is believed; none by default
-	RateLimit              int            // new tickets per minute and address, and all else by it (throttle.go); 0: no limit
+	RateLimit              int            // new tickets per minute and address, and all else by it (limits.go); 0: no limit
 	MaxWaitersPerAddr      int            // sockets and polls that wait from one address; 0: no limit
 	Log                    *slog.Logger
 	Meter                  Metrics // nil: nobody hears

@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-func TestASocketTellsOneLoginViewByView(t *testing.T) {
+func TestSocket_Views(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -42,7 +42,7 @@ func TestASocketTellsOneLoginViewByView(t *testing.T) {
 	l.closed(t, websocket.StatusNormalClosure)
 }
 
-func TestASocketOpensWithTheCurrentView(t *testing.T) {
+func TestSocket_FirstView(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for state, want := range map[string][]string{
@@ -72,7 +72,7 @@ func TestASocketOpensWithTheCurrentView(t *testing.T) {
 	}
 }
 
-func TestARejectedTicketClosesItsSocket(t *testing.T) {
+func TestSocket_Rejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -83,7 +83,7 @@ func TestARejectedTicketClosesItsSocket(t *testing.T) {
 	l.closed(t, websocket.StatusNormalClosure)
 }
 
-func TestASocketHearsOfTheDeadlineAtOnce(t *testing.T) {
+func TestSocket_Deadline(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		l := p.dial(t)
@@ -106,7 +106,7 @@ func TestASocketHearsOfTheDeadlineAtOnce(t *testing.T) {
 	})
 }
 
-func TestASocketsHeartbeatIsTheCurrentView(t *testing.T) {
+func TestSocket_Heartbeat(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		l := p.dial(t)
@@ -126,7 +126,7 @@ func TestASocketsHeartbeatIsTheCurrentView(t *testing.T) {
 	})
 }
 
-func TestAFifthSocketReplacesTheOldest(t *testing.T) {
+func TestSocket_FifthReplacesOldest(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -145,7 +145,7 @@ func TestAFifthSocketReplacesTheOldest(t *testing.T) {
 	}
 }
 
-func TestTextThatMeansNothingIsIgnored(t *testing.T) {
+func TestSocket_UnknownText(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := reach(t, s, "confirmed")
@@ -161,7 +161,7 @@ func TestTextThatMeansNothingIsIgnored(t *testing.T) {
 	l.closed(t, websocket.StatusNormalClosure)
 }
 
-func TestAnAckBeforeTheTokenIsNoAck(t *testing.T) {
+func TestSocket_EarlyAck(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -182,7 +182,7 @@ func TestAnAckBeforeTheTokenIsNoAck(t *testing.T) {
 	p.stands(t, "confirmed", 2)
 }
 
-func TestEveryWaiterHearsOfAnAck(t *testing.T) {
+func TestSocket_AckReachesAllWaiters(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := reach(t, s, "confirmed")
@@ -196,7 +196,7 @@ func TestEveryWaiterHearsOfAnAck(t *testing.T) {
 	}
 }
 
-func TestAMessageOverOneKiBClosesTheSocket(t *testing.T) {
+func TestSocket_MessageTooLarge(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, size := range []int{1025, 4096, 64 << 10} {
@@ -212,7 +212,7 @@ func TestAMessageOverOneKiBClosesTheSocket(t *testing.T) {
 	hubtest.Eventually(t, patience, "nobody waits", func() bool { return s.hub.Waiting() == 0 })
 }
 
-func TestBinaryClosesTheSocket(t *testing.T) {
+func TestSocket_Binary(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, data := range [][]byte{nil, {1}, []byte(`{"ack":3}`)} {
@@ -225,7 +225,7 @@ func TestBinaryClosesTheSocket(t *testing.T) {
 	}
 }
 
-func TestMoreThanTwentyMessagesAMinuteCloseTheSocket(t *testing.T) {
+func TestSocket_MessageRate(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		l := p.dial(t)

@@ -61,7 +61,7 @@ var wantStates = []struct {
 // seqs is the version in which reach leaves a ticket.
 var seqs = map[string]float64{"pending": 1, "scanned": 2, "confirmed": 3, "consumed": 4, "rejected": 3}
 
-func TestEveryStateTakesWhatTheTableSays(t *testing.T) {
+func TestPhoneCall_Transitions(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, l := range wantStates {
@@ -90,7 +90,7 @@ func TestEveryStateTakesWhatTheTableSays(t *testing.T) {
 	}
 }
 
-func TestAnExpiredTicketTakesNothing(t *testing.T) {
+func TestPhoneCall_Expired(t *testing.T) {
 	lives := map[string]time.Duration{"pending": 2 * time.Minute, "scanned": 2 * time.Minute, "confirmed": time.Minute}
 	for from, life := range lives {
 		t.Run(from, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestAnExpiredTicketTakesNothing(t *testing.T) {
 	}
 }
 
-func TestAFinalTicketStaysWhatItIsAfterItsDeadline(t *testing.T) {
+func TestPhoneCall_FinalAfterDeadline(t *testing.T) {
 	for _, state := range []string{"rejected", "consumed"} {
 		t.Run(state, func(t *testing.T) {
 			runSynctest(t, options{}, func(t *testing.T, s *testServer) {
@@ -127,7 +127,7 @@ func TestAFinalTicketStaysWhatItIsAfterItsDeadline(t *testing.T) {
 	}
 }
 
-func TestAPendingTicketIsRejectedByAnybody(t *testing.T) {
+func TestPhoneCall_RejectPending(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, nil)
@@ -139,7 +139,7 @@ func TestAPendingTicketIsRejectedByAnybody(t *testing.T) {
 	p.stands(t, "rejected", 2)
 }
 
-func TestAConfirmAnswersItsStateAndNothingElse(t *testing.T) {
+func TestPhoneCall_ConfirmAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, state := range []string{"pending", "scanned", "confirmed", "consumed"} {
@@ -151,7 +151,7 @@ func TestAConfirmAnswersItsStateAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestTheSameNameElsewhereIsAnotherUser(t *testing.T) {
+func TestPhoneCall_SameSubjectOtherProvider(t *testing.T) {
 	t.Parallel()
 	o := &fakeProvider{who: map[string]ticket.Identity{
 		"one":   {Provider: "wechat", AppID: "wx1", Subject: "o-1"},
@@ -170,7 +170,7 @@ func TestTheSameNameElsewhereIsAnotherUser(t *testing.T) {
 	(&phone{s, "wechat", "later"}).may(t, p, "confirm")
 }
 
-func TestARepeatedScanIsAnsweredTheSameAndDoesNotMoveTheDeadline(t *testing.T) {
+func TestPhoneCall_RepeatedScan(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		ann := s.phone("ann")
@@ -190,7 +190,7 @@ func TestARepeatedScanIsAnsweredTheSameAndDoesNotMoveTheDeadline(t *testing.T) {
 	})
 }
 
-func TestALateScanGivesTimeToConfirm(t *testing.T) {
+func TestPhoneCall_LateScan(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, nil)
 		pass(110 * time.Second)
@@ -205,7 +205,7 @@ func TestALateScanGivesTimeToConfirm(t *testing.T) {
 	})
 }
 
-func TestAnAckIsTakenOnceAndForTheConfirmedVersionOnly(t *testing.T) {
+func TestAck_ConfirmedVersionOnly(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for state, right := range map[string]float64{"pending": 0, "scanned": 0, "confirmed": 3, "consumed": 3, "rejected": 0} {
@@ -229,7 +229,7 @@ func TestAnAckIsTakenOnceAndForTheConfirmedVersionOnly(t *testing.T) {
 	}
 }
 
-func TestAConfirmsUserReplacesTheScans(t *testing.T) {
+func TestPhoneCall_ConfirmUserReplacesScan(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	scan := map[string]any{"nickname": "Ann", "avatar_url": "https://example.com/a"}
@@ -252,7 +252,7 @@ func TestAConfirmsUserReplacesTheScans(t *testing.T) {
 	}
 }
 
-func TestANicknameIsStrippedOfWhatDisguisesIt(t *testing.T) {
+func TestPhoneCall_NicknameCleaned(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for given, want := range map[string]string{
@@ -276,7 +276,7 @@ func TestANicknameIsStrippedOfWhatDisguisesIt(t *testing.T) {
 	}
 }
 
-func TestEveryChangeIsLoggedOnceAndTheTicketIsShortened(t *testing.T) {
+func TestPhoneCall_LoggedOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := reach(t, s, "consumed")

@@ -12,7 +12,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func TestAMadeTicketIsAnsweredFieldByField(t *testing.T) {
+func TestCreate_Answer(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	a := s.ask(t, "POST", making, map[string]any{"client_id": "demo", "nonce": "n"})
@@ -44,7 +44,7 @@ func TestAMadeTicketIsAnsweredFieldByField(t *testing.T) {
 	}
 }
 
-func TestTheNumberToMatchStandsOnlyWhereTheClientWantsIt(t *testing.T) {
+func TestCreate_MatchCode(t *testing.T) {
 	t.Parallel()
 	matching := demo()
 	matching.ID, matching.NumberMatching = "careful", true
@@ -59,7 +59,7 @@ func TestTheNumberToMatchStandsOnlyWhereTheClientWantsIt(t *testing.T) {
 	}
 }
 
-func TestTwoTicketsHaveNothingInCommon(t *testing.T) {
+func TestCreate_Unique(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	one, two := s.make(t, nil), s.make(t, nil)
@@ -68,7 +68,7 @@ func TestTwoTicketsHaveNothingInCommon(t *testing.T) {
 	}
 }
 
-func TestTheQRTemplateIsWhatThePageIsTold(t *testing.T) {
+func TestCreate_QRURL(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{api: qrTemplate("https://m.example.com/go?t={ticket}")})
 	p := s.make(t, nil)
@@ -77,7 +77,7 @@ func TestTheQRTemplateIsWhatThePageIsTold(t *testing.T) {
 	}
 }
 
-func TestRemainingTimeIsRoundedUpToWholeSeconds(t *testing.T) {
+func TestCreate_ExpiresInRoundedUp(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) { c.TicketTTL = 90*time.Second + time.Millisecond }})
 	if p := s.make(t, nil); p.made["expires_in"] != 91.0 {
@@ -85,7 +85,7 @@ func TestRemainingTimeIsRoundedUpToWholeSeconds(t *testing.T) {
 	}
 }
 
-func TestAClientMustBeNamedWhereThereAreSeveral(t *testing.T) {
+func TestCreate_ClientRequired(t *testing.T) {
 	t.Parallel()
 	other := demo()
 	other.ID = "other"
@@ -114,7 +114,7 @@ func TestAClientMustBeNamedWhereThereAreSeveral(t *testing.T) {
 	}
 }
 
-func TestANonceIsCountedInCharacters(t *testing.T) {
+func TestCreate_NonceLength(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for nonce, fits := range map[string]bool{

@@ -54,7 +54,7 @@ func (f *phone) login(t *testing.T, body any, more ...any) (*page, map[string]an
 	return p, p.stands(t, "confirmed", 2)
 }
 
-func TestTheKeysArePublishedWithoutTheirSecrets(t *testing.T) {
+func TestJWKS_PublicOnly(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	a := s.ask(t, "GET", "/.well-known/jwks.json", nil)
@@ -76,7 +76,7 @@ func TestTheKeysArePublishedWithoutTheirSecrets(t *testing.T) {
 	}
 }
 
-func TestTheSandboxsTokenIsClaimByClaimWhatTheContractSays(t *testing.T) {
+func TestToken_SandboxClaims(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.make(t, map[string]string{"nonce": "n-<&>\u2028国"})
 		pass(10 * time.Second)
@@ -106,7 +106,7 @@ func TestTheSandboxsTokenIsClaimByClaimWhatTheContractSays(t *testing.T) {
 	})
 }
 
-func TestATokenSaysOnlyWhatIsKnown(t *testing.T) {
+func TestToken_AbsentClaims(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	_, v := s.phone("ann").login(t, nil)
@@ -130,7 +130,7 @@ func withPeople(clients ...*ticket.Client) options {
 	return options{clients: clients, providers: map[string]api.Provider{"wechat": o, "wechat_web": o, "app": o}}
 }
 
-func TestATokensSubjectIsTheOneThatTheClientChose(t *testing.T) {
+func TestToken_Subject(t *testing.T) {
 	t.Parallel()
 	open, union := demo(), demo()
 	open.ID, open.Subject = "open", ticket.SubjectOpenID
@@ -182,7 +182,7 @@ func TestATokensSubjectIsTheOneThatTheClientChose(t *testing.T) {
 	}
 }
 
-func TestANameThatTheProviderVouchesForIsShown(t *testing.T) {
+func TestToken_VouchedName(t *testing.T) {
 	t.Parallel()
 	s := start(t, withPeople(demo()))
 	claim := map[string]any{"nickname": "Der Kaiser", "avatar_url": "https://evil.example/x"}
@@ -202,7 +202,7 @@ func TestANameThatTheProviderVouchesForIsShown(t *testing.T) {
 	}
 }
 
-func TestAClientsTokenLivesAsLongAsItWants(t *testing.T) {
+func TestToken_ClientTTL(t *testing.T) {
 	t.Parallel()
 	client := demo()
 	client.TokenTTL = time.Hour
@@ -215,7 +215,7 @@ func TestAClientsTokenLivesAsLongAsItWants(t *testing.T) {
 	within(t, "token_expires_in", v["token_expires_in"], 3590, 3600)
 }
 
-func TestTheSameBytesAreDeliveredUntilTheyAreAcknowledged(t *testing.T) {
+func TestToken_SameBytesUntilAck(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.make(t, map[string]string{"nonce": "n"})
@@ -246,7 +246,7 @@ func TestTheSameBytesAreDeliveredUntilTheyAreAcknowledged(t *testing.T) {
 	fields(t, p.stands(t, "consumed", 3), "ticket", "state", "seq")
 }
 
-func TestEveryLoginHasATokenOfItsOwn(t *testing.T) {
+func TestToken_UniquePerLogin(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	seen := map[string]bool{}

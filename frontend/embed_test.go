@@ -20,7 +20,7 @@ var forbidden = map[string]*regexp.Regexp{
 	"an unknown address": regexp.MustCompile(`(?:src|href)="(/[^"]*)"`),
 }
 
-func TestPagesRenderWithinTheirPolicy(t *testing.T) {
+func TestPages_ContentSecurityPolicy(t *testing.T) {
 	templates, err := Templates()
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestPagesRenderWithinTheirPolicy(t *testing.T) {
 	}
 }
 
-func TestPagesOfferTheSandboxOnlyThere(t *testing.T) {
+func TestPages_SandboxOnly(t *testing.T) {
 	templates, err := Templates()
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestPagesOfferTheSandboxOnlyThere(t *testing.T) {
 }
 
 // What browsers can fetch is exactly the scripts, styles and pictures: no test, no template.
-func TestFSHoldsWhatBrowsersFetch(t *testing.T) {
+func TestFS_Files(t *testing.T) {
 	kinds := []string{".js", ".css", ".svg"}
 	for _, dir := range []string{"page", "client", "client/widget"} {
 		inTree, err := os.ReadDir(dir)

@@ -17,7 +17,7 @@ type slowClock struct {
 
 func (s *slowClock) Now() time.Time { return s.Store.Now().Add(-time.Duration(s.behind.Load())) }
 
-func TestNoPageHearsOfMoreTimeThanItsTicketHas(t *testing.T) {
+func TestView_ExpiresInBounded(t *testing.T) {
 	var clock *slowClock
 	// The scan moves the deadline: two minutes to scan, three more to confirm.
 	s := start(t, options{tweak: func(c *hub.Config) { c.ConfirmTTL = 3 * time.Minute }, wrap: func(s hub.Store) hub.Store {

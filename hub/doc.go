@@ -14,9 +14,9 @@
 //	registry.go  the waiter is found, its slot takes the higher seq
 //	socket.go, poll.go   the view is written, the token signed
 //	audit.go     what was changed or refused is noted, one line each
-//	sweep.go     what a message should have said and did not, Redis says
+//	resync.go    what a message should have said and did not, Redis says
 //
-// Beside the road: switches.go turns a client's login off, flood.go bounds what a
+// Beside the road: killswitch.go turns a client's login off, readlimit.go bounds what a
 // page sends that is no message.
 //
 // Redis holds the truth and a message is only the wake-up: whatever is lost

@@ -17,7 +17,7 @@ import (
 )
 
 // modelRedis does in memory what the Lua scripts of package redisstore do
-// (TestTheModelsStoreAnswersAsRedisDoes holds the two together). Not safe for
+// (TestModel_StoreMatchesRedis holds the two together). Not safe for
 // concurrent use: the network's lock guards it.
 type modelRedis struct {
 	records map[ticket.ID]*modelRecord
@@ -116,9 +116,9 @@ func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
 	return ticket.Outcome{Done: true, Stored: ticket.Stored{Now: now}}
 }
 
-// TestTheModelsStoreAnswersAsRedisDoes makes the same calls, drawn at random, of
+// TestModel_StoreMatchesRedis makes the same calls, drawn at random, of
 // the model's store and of the Lua scripts.
-func TestTheModelsStoreAnswersAsRedisDoes(t *testing.T) {
+func TestModel_StoreMatchesRedis(t *testing.T) {
 	keys := newNodeKeys(t)
 	real, err := redisstore.Open(redisstore.Embedded)
 	if err != nil {

@@ -22,7 +22,7 @@ var (
 // modelWalks is how many walks are made where MODEL_WALKS does not say so.
 const modelWalks = 400
 
-func TestTheModelDeliversTheTokenInEveryWalk(t *testing.T) {
+func TestModel_RandomTraces(t *testing.T) {
 	r := modelRun{keys: newNodeKeys(t), nodes: 3, tickets: 2, late: true}
 	if *modelSeed != 0 {
 		modelAgain(t, r)
@@ -98,7 +98,7 @@ func modelAgain(t *testing.T, r modelRun) {
 	}
 }
 
-func TestTheModelNoticesABreakOfTheProtocol(t *testing.T) {
+func TestModel_DetectsMutations(t *testing.T) {
 	keys := newNodeKeys(t)
 	for _, b := range []struct {
 		bent  mutation
@@ -134,11 +134,11 @@ func TestTheModelNoticesABreakOfTheProtocol(t *testing.T) {
 	}
 }
 
-// TestTheModelDeliversTheTokenInEveryOrderOfAttachConfirmBreakAndDeath takes every
+// TestModel_AllOrders takes every
 // interleaving of a page's attach (done by Redis, answered), a confirm (done by
 // Redis, its message there or lost), a link that breaks (subscribed anew, asked
 // for what was missed), and a node's death.
-func TestTheModelDeliversTheTokenInEveryOrderOfAttachConfirmBreakAndDeath(t *testing.T) {
+func TestModel_AllOrders(t *testing.T) {
 	r := modelRun{keys: newNodeKeys(t), nodes: 2, tickets: 1}
 	look := []step{{verb: confirms, node: 1, what: "alice"}, {verb: serves, what: "n1 look alice t0"}}
 	socket := append(slices.Clone(look), step{verb: connects})

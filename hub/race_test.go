@@ -15,7 +15,7 @@ import (
 // arrives by then did not need it.
 const soon = 10 * time.Second
 
-func TestAttachAndConfirmRaceTenThousandTimesAndTheTokenAlwaysArrives(t *testing.T) {
+func TestRace_AttachAndConfirm(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	page, phone := start(t, options{url: redis.URL}), start(t, options{url: redis.URL})
 	const total, workers = 10_000, 32
@@ -100,7 +100,7 @@ func late(t *testing.T, url string) (page, phone *testNode) {
 	return page, phone
 }
 
-func TestAnAttachAnsweredBehindTheMessageStillGivesTheToken(t *testing.T) {
+func TestRace_AttachAfterMessage(t *testing.T) {
 	page, _ := late(t, hubtest.StartRedis(t).URL)
 	var all sync.WaitGroup
 	for range 8 {
@@ -119,7 +119,7 @@ func TestAnAttachAnsweredBehindTheMessageStillGivesTheToken(t *testing.T) {
 	all.Wait()
 }
 
-func TestMailBeforeTheUpgradeIsFinishedWaitsForIt(t *testing.T) {
+func TestSocket_UpdateBeforeUpgrade(t *testing.T) {
 	page, _ := late(t, hubtest.StartRedis(t).URL)
 	page.serve(t)
 	for range 200 {

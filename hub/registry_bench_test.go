@@ -63,7 +63,7 @@ func BenchmarkRegistryNews(b *testing.B) {
 	}
 }
 
-func TestNewsForAWaiterAllocateNothing(t *testing.T) {
+func TestRegistry_NotifyAllocatesNothing(t *testing.T) {
 	r := crowded(100)
 	v := ticket.Ticket{ID: "1", State: ticket.Pending, Deadline: time.Now().Add(time.Minute)}
 	now := time.Now()

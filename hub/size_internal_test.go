@@ -7,7 +7,7 @@ import (
 
 // A page that waits costs one slot and one socket. Go hands memory out in size
 // classes: one word above these and each page costs the next class.
-func TestAWaitingPageStaysWithinItsSizeClasses(t *testing.T) {
+func TestSlot_SizeClass(t *testing.T) {
 	if n := unsafe.Sizeof(slot{}); n > 480 {
 		t.Errorf("a slot has %d bytes, and takes 512", n)
 	}

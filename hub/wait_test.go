@@ -13,7 +13,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func TestAnExpiredTicketIsSaidAtItsDeadlineAndNotBefore(t *testing.T) {
+func TestWait_ExpiresAtDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		id := s.make(t)
@@ -28,7 +28,7 @@ func TestAnExpiredTicketIsSaidAtItsDeadlineAndNotBefore(t *testing.T) {
 	})
 }
 
-func TestAFifthPollTakesTheOldestsPlace(t *testing.T) {
+func TestWaiters_FifthReplacesOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		id := s.make(t)
@@ -57,7 +57,7 @@ func TestAFifthPollTakesTheOldestsPlace(t *testing.T) {
 	})
 }
 
-func TestAFullNodeRefusesAndKeepsWhomItHas(t *testing.T) {
+func TestHub_MaxWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{tweak: func(c *hub.Config) { c.MaxWaiters = 1 }})
 		first, second := s.make(t), s.make(t)
@@ -85,7 +85,7 @@ func TestAFullNodeRefusesAndKeepsWhomItHas(t *testing.T) {
 	})
 }
 
-func TestARecordThatRedisForgotIsExpiredForItsPage(t *testing.T) {
+func TestWait_RecordEvicted(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	s := start(t, options{url: redis.URL})
 	s.serve(t)
@@ -110,7 +110,7 @@ func TestARecordThatRedisForgotIsExpiredForItsPage(t *testing.T) {
 	}
 }
 
-func TestTheHeartbeatRepeatsTheCurrentViewEveryTwentySeconds(t *testing.T) {
+func TestSocket_HeartbeatInterval(t *testing.T) {
 	// Below a result life of 40 s tickets are swept more often than they beat.
 	for _, life := range []time.Duration{3 * time.Second, time.Minute} {
 		t.Run(life.String(), func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestTheHeartbeatRepeatsTheCurrentViewEveryTwentySeconds(t *testing.T) {
 	}
 }
 
-func TestAConfirmedViewIsRepeatedUntilItIsAcknowledged(t *testing.T) {
+func TestSocket_RepeatsConfirmedView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		s.serve(t)
@@ -173,9 +173,9 @@ func TestAConfirmedViewIsRepeatedUntilItIsAcknowledged(t *testing.T) {
 	})
 }
 
-// TestANodeThatLacksATicketsKeySendsItsPageToAnother: 1013, which every page comes
+// TestSocket_UnknownKeyCloses: 1013, which every page comes
 // back from, and never 1011; by poll the error that is 503.
-func TestANodeThatLacksATicketsKeySendsItsPageToAnother(t *testing.T) {
+func TestSocket_UnknownKeyCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		others, err := token.NewSigner([]token.MasterKey{token.NewMasterKey()})
 		if err != nil {
@@ -205,7 +205,7 @@ func TestANodeThatLacksATicketsKeySendsItsPageToAnother(t *testing.T) {
 	})
 }
 
-func TestAPageThatDoesNotReadIsClosedAndNobodyWaitsForIt(t *testing.T) {
+func TestSocket_SlowReaderClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		s.serve(t)
@@ -227,7 +227,7 @@ func TestAPageThatDoesNotReadIsClosedAndNobodyWaitsForIt(t *testing.T) {
 	})
 }
 
-func TestSocketsOfADrainingNodeGoSpreadOverItsTime(t *testing.T) {
+func TestDrain_SpreadsSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		s.serve(t)
@@ -264,7 +264,7 @@ func TestSocketsOfADrainingNodeGoSpreadOverItsTime(t *testing.T) {
 	})
 }
 
-func TestADrainingNodeEndsPollsAtOnceAndTakesNoMore(t *testing.T) {
+func TestDrain_EndsPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		id := s.make(t)

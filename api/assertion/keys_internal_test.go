@@ -49,7 +49,7 @@ func known(t *testing.T, k *keys, kid string) {
 	}
 }
 
-func TestAKnownKeyWaitsForNoFetchOfAnUnknownOne(t *testing.T) {
+func TestKeys_KnownKeyNotDelayed(t *testing.T) {
 	k, asked, letGo := slowCompany(t)
 	known(t, k, "known")
 	k.tried = k.tried.Add(-minRefetch) // the time has come when an unknown kid is worth a fetch
@@ -90,7 +90,7 @@ func TestAKnownKeyWaitsForNoFetchOfAnUnknownOne(t *testing.T) {
 
 // Keys that are not fresh any more are fetched, by one of all who need them: a
 // key that the company has taken out is refused then.
-func TestStaleKeysAreFetchedOnceForAll(t *testing.T) {
+func TestKeys_StaleFetchedOnce(t *testing.T) {
 	k, asked, letGo := slowCompany(t)
 	known(t, k, "known")
 	old := *k.current.Load()

@@ -142,7 +142,7 @@ func verifier(t *testing.T, url string, m *memory) *assertion.Verifier {
 	return v
 }
 
-func TestEveryGoodAssertionIsTakenOnceByAnyNode(t *testing.T) {
+func TestVerifier_ValidOnce(t *testing.T) {
 	c, m := newCompany(t), &memory{used: map[string]bool{}}
 	keys := []jose.SigningKey{c.key(t, "e", jose.ES256), c.key(t, "d", jose.EdDSA), c.key(t, "r", jose.RS256)}
 	a, b := verifier(t, c.URL, m), verifier(t, c.URL, m)
@@ -167,7 +167,7 @@ func TestEveryGoodAssertionIsTakenOnceByAnyNode(t *testing.T) {
 	}
 }
 
-func TestEveryOtherAssertionIsRefused(t *testing.T) {
+func TestVerifier_Invalid(t *testing.T) {
 	c, m := newCompany(t), &memory{used: map[string]bool{}}
 	key := c.key(t, "e", jose.ES256)
 	v := verifier(t, c.URL, m)
@@ -221,7 +221,7 @@ func TestEveryOtherAssertionIsRefused(t *testing.T) {
 }
 
 // A public key taken for a symmetric secret has opened many a door.
-func TestAPublicKeyIsNoSecret(t *testing.T) {
+func TestVerifier_PublicKeyAsHMAC(t *testing.T) {
 	c, m := newCompany(t), &memory{used: map[string]bool{}}
 	c.key(t, "e", jose.ES256)
 	c.mu.Lock()
@@ -237,7 +237,7 @@ func TestAPublicKeyIsNoSecret(t *testing.T) {
 	}
 }
 
-func TestANewKeyIsFetchedAtOnceAndUnknownOnesNotAtWill(t *testing.T) {
+func TestVerifier_NewKeyFetched(t *testing.T) {
 	c, m := newCompany(t), &memory{used: map[string]bool{}}
 	key := c.key(t, "1", jose.EdDSA)
 	v := verifier(t, c.URL, m)
@@ -256,7 +256,7 @@ func TestANewKeyIsFetchedAtOnceAndUnknownOnesNotAtWill(t *testing.T) {
 	}
 }
 
-func TestWithoutKeysItSaysWhoMustAct(t *testing.T) {
+func TestVerifier_KeysUnavailable(t *testing.T) {
 	for what, c := range map[string]struct {
 		serve http.HandlerFunc
 		want  error
@@ -289,7 +289,7 @@ func TestWithoutKeysItSaysWhoMustAct(t *testing.T) {
 	}
 }
 
-func TestWithoutTheMemoryNobodyIsLetIn(t *testing.T) {
+func TestVerifier_ReplayStoreUnavailable(t *testing.T) {
 	c, m := newCompany(t), &memory{used: map[string]bool{}, err: errors.New("redis is away")}
 	text := sign(t, c.key(t, "1", jose.EdDSA), good())
 	if _, err := verifier(t, c.URL, m).Verify(t.Context(), text, ticket); !errors.Is(err, m.err) {
@@ -297,7 +297,7 @@ func TestWithoutTheMemoryNobodyIsLetIn(t *testing.T) {
 	}
 }
 
-func TestKeysComeOverHTTPSOnly(t *testing.T) {
+func TestVerifier_HTTPSOnly(t *testing.T) {
 	for url, ok := range map[string]bool{"https://sso.example.com/jwks": true, "http://127.0.0.1:1/jwks": true, "http://localhost/": true,
 		"http://[::1]:1/": true, "http://sso.example.com/jwks": false, "http://10.0.0.1/": false, "ftp://localhost/": false, "": false,
 		"https://user:pw@sso.example.com/": false, "http://localhost.evil.example/": false, "jwks.json": false} {

@@ -30,7 +30,7 @@ func masters(t testing.TB, text string) []token.MasterKey {
 	return all
 }
 
-func TestKeysAreReadNewestFirst(t *testing.T) {
+func TestMasterKeys_Order(t *testing.T) {
 	for _, text := range []string{
 		first + "," + second,
 		" " + first + " ,\n\t" + second + "\n", // as a file or a YAML list holds them
@@ -48,7 +48,7 @@ func TestKeysAreReadNewestFirst(t *testing.T) {
 	}
 }
 
-func TestAnErrorNamesTheKeysPlaceAndNeverTheKey(t *testing.T) {
+func TestMasterKeys_Errors(t *testing.T) {
 	long := base64.RawURLEncoding.EncodeToString(make([]byte, 33))
 	for text, place := range map[string]string{
 		"":                                 "key 1",
@@ -88,11 +88,11 @@ func TestAnErrorNamesTheKeysPlaceAndNeverTheKey(t *testing.T) {
 	}
 }
 
-// TestEveryNodeDerivesTheSameKeys: the values were reckoned with another
+// TestMasterKey_Deterministic: the values were reckoned with another
 // implementation of HKDF-SHA256 (RFC 5869), without salt, with the info
 // "loginhub v1 PURPOSE". They may never change: records and tokens outlive a
 // release, and old nodes run beside new ones.
-func TestEveryNodeDerivesTheSameKeys(t *testing.T) {
+func TestMasterKey_Deterministic(t *testing.T) {
 	for master, want := range map[string][3]string{
 		first: {"-BzmErR0bt9Y", "9adf8c59dc1e99a1baa1e3887bd054902daaba316df56f6846f63f6e1ef30203",
 			"d2ddcc6a505fdce5dbb3c4818d8e9355194b3f5f82c4af970656451f848545b8"},
@@ -106,7 +106,7 @@ func TestEveryNodeDerivesTheSameKeys(t *testing.T) {
 	}
 }
 
-func TestNoPurposeSharesAKey(t *testing.T) {
+func TestMasterKey_PurposesDiffer(t *testing.T) {
 	for range 10 {
 		m := token.NewMasterKey()
 		id, err := base64.RawURLEncoding.DecodeString(m.ID())
@@ -132,7 +132,7 @@ func TestNoPurposeSharesAKey(t *testing.T) {
 	}
 }
 
-func TestAKeyIsPrintedNowhereButByReveal(t *testing.T) {
+func TestMasterKey_Redacted(t *testing.T) {
 	m := masters(t, second)[0]
 	type holder struct{ Key token.MasterKey }
 	var out bytes.Buffer

@@ -82,7 +82,7 @@ func verify(t testing.TB, keys map[string]ed25519.PublicKey, text string) (heade
 	return header, string(raw[1]), ed25519.Verify(keys[kid], []byte(parts[0]+"."+parts[1]), raw[2])
 }
 
-func TestASiteVerifiesTheTokenWithThePublicKeys(t *testing.T) {
+func TestSigner_VerifiedByJWKS(t *testing.T) {
 	s := newSigner(t, first+","+second)
 	keys := publicKeys(t, s)
 	for _, m := range masters(t, first+","+second) {
@@ -103,9 +103,9 @@ func TestASiteVerifiesTheTokenWithThePublicKeys(t *testing.T) {
 	}
 }
 
-// TestEveryNodeSignsTheSameBytes: what is signed by another node, by another
+// TestSigner_Deterministic: what is signed by another node, by another
 // process, before or after a rotation, once or many times, at once or not.
-func TestEveryNodeSignsTheSameBytes(t *testing.T) {
+func TestSigner_Deterministic(t *testing.T) {
 	kid := masters(t, first)[0].ID()
 	// Fixed: RFC 8032 leaves no choice, and neither may the header.
 	const golden = "eyJhbGciOiJFZERTQSIsImtpZCI6Ii1Cem1FclIwYnQ5WSIsInR5cCI6ImxvZ2luK2p3dCJ9.eyJzdWIiOiJhIn0." +
@@ -127,7 +127,7 @@ func TestEveryNodeSignsTheSameBytes(t *testing.T) {
 	all.Wait()
 }
 
-func TestThePublishedKeysArePublicOnly(t *testing.T) {
+func TestSigner_JWKSPublicOnly(t *testing.T) {
 	s := newSigner(t, second+","+first)
 	text, err := json.Marshal(s.JWKS())
 	if err != nil {
@@ -152,7 +152,7 @@ func TestThePublishedKeysArePublicOnly(t *testing.T) {
 	}
 }
 
-func TestAnUnknownKeySignsNothing(t *testing.T) {
+func TestSigner_UnknownKey(t *testing.T) {
 	s := newSigner(t, first)
 	for _, kid := range []string{"", "x", masters(t, second)[0].ID(), strings.Repeat("k", 10000)} {
 		text, err := s.Sign(kid, []byte(claims))

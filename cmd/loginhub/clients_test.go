@@ -24,7 +24,7 @@ func written(t *testing.T, text string) string {
 // withWechat is a node that has a mini-program.
 var withWechat = credentials{program: wechatApp{id: "wx1", secret: "s3cret"}}
 
-func TestTheExampleOfTheContractIsAClientsFile(t *testing.T) {
+func TestClients_DocumentedExample(t *testing.T) {
 	got, _, err := readClients(written(t, `
     clients:
       - id: demo
@@ -42,7 +42,7 @@ func TestTheExampleOfTheContractIsAClientsFile(t *testing.T) {
 	}
 }
 
-func TestAClientNeedsNoMoreThanAnID(t *testing.T) {
+func TestClients_Minimal(t *testing.T) {
 	got, _, err := readClients(written(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), credentials{}, os.ReadFile)
 	want := []*ticket.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -50,9 +50,9 @@ func TestAClientNeedsNoMoreThanAnID(t *testing.T) {
 	}
 }
 
-// TestAMistakeInTheClientsFileIsShownWithItsLine: nothing is guessed, and a
+// TestClients_ErrorsNameLine: nothing is guessed, and a
 // misspelt option does not mean its default.
-func TestAMistakeInTheClientsFileIsShownWithItsLine(t *testing.T) {
+func TestClients_ErrorsNameLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
 		says []string
@@ -93,9 +93,9 @@ func TestAMistakeInTheClientsFileIsShownWithItsLine(t *testing.T) {
 	}
 }
 
-// TestAClientsTokenOutlivesItsResult: otherwise a token that waits for its
+// TestClients_TokenTTL: otherwise a token that waits for its
 // browser arrives expired.
-func TestAClientsTokenOutlivesItsResult(t *testing.T) {
+func TestClients_TokenTTL(t *testing.T) {
 	clients := func(ttl string) string { return written(t, "clients:\n  - id: demo\n    token_ttl: "+ttl+"\n") }
 	_, err := configured(t, "CLIENTS="+clients("119s"))
 	if err == nil || !strings.Contains(err.Error(), "LOGINHUB_CLIENTS") || !strings.Contains(err.Error(), "demo") || !strings.Contains(err.Error(), "token_ttl") {

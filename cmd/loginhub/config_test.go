@@ -72,8 +72,8 @@ func configuredWell(t *testing.T, given ...string) *settings {
 // with are settings over others.
 func with(base []string, more ...string) []string { return append(slices.Clone(base), more...) }
 
-// TestEverySettingHasItsFixedName: independent checks start nodes with these.
-func TestEverySettingHasItsFixedName(t *testing.T) {
+// TestConfig_Names: independent checks start nodes with these.
+func TestConfig_Names(t *testing.T) {
 	help := map[string]string{}
 	for _, f := range parser(t, &commands{}).Model.Flags {
 		for _, name := range f.Envs {
@@ -95,7 +95,7 @@ func TestEverySettingHasItsFixedName(t *testing.T) {
 	}
 }
 
-func TestWithNothingSetTheDefaultsAreTheContracts(t *testing.T) {
+func TestConfig_Defaults(t *testing.T) {
 	s := configuredWell(t)
 	for _, c := range []struct{ name, got, want string }{
 		{"listen", s.Listen, ":8080"}, {"admin", s.AdminListen, "127.0.0.1:9090"}, {"public URL", s.public, ""},
@@ -128,7 +128,7 @@ type listening string
 func (listening) Network() string  { return "tcp" }
 func (l listening) String() string { return string(l) }
 
-func TestWhatIsSetIsTaken(t *testing.T) {
+func TestConfig_Values(t *testing.T) {
 	s := configuredWell(t, with(production, "TRUSTED_PROXIES=10.1.2.3/8, ::1 ,192.0.2.1", "RATE_LIMIT=0", "DRAIN=0s", "MAX_SOCKETS=7",
 		"QR=https://t.example.com/{ticket}", "TICKET_TTL=30s", "CONFIRM_TTL=20s", "RESULT_TTL=2m", "TOKEN_TTL=3m", "REDIS_WAIT=1",
 		"LISTEN=127.0.0.1:0", "ADMIN_LISTEN=", "LOG=debug", "KEYS="+otherKey+","+goodKey)...)
@@ -148,9 +148,9 @@ func TestWhatIsSetIsTaken(t *testing.T) {
 	}
 }
 
-// TestAnAddressHoldsHalfOfTheNodeOrAThousand, as deploy/CONFIGURATION.md and the
+// TestConfig_WaitersPerAddress, as deploy/CONFIGURATION.md and the
 // runbook say.
-func TestAnAddressHoldsHalfOfTheNodeOrAThousand(t *testing.T) {
+func TestConfig_WaitersPerAddress(t *testing.T) {
 	for sockets, want := range map[string]int{"1": 1000, "64": 1000, "1000": 1000, "2000": 1000, "2001": 1000, "2002": 1001, "100000": 50_000} {
 		if got := configuredWell(t, "MAX_SOCKETS="+sockets).seats(); got != want {
 			t.Errorf("of %s an address holds %d, wanted %d", sockets, got, want)
@@ -167,8 +167,8 @@ func TestAnAddressHoldsHalfOfTheNodeOrAThousand(t *testing.T) {
 	}
 }
 
-// TestAProxyOfIPv4InIPv6FormIsOne: what it is compared with has the IPv4 form.
-func TestAProxyOfIPv4InIPv6FormIsOne(t *testing.T) {
+// TestConfig_MappedProxy: what it is compared with has the IPv4 form.
+func TestConfig_MappedProxy(t *testing.T) {
 	for given, want := range map[string]string{
 		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.1.2.3/104": "10.0.0.0/8", "::ffff:192.0.2.1": "192.0.2.1/32",
 		"::ffff:192.0.2.1/128": "192.0.2.1/32", "::ffff:128.0.0.0/97": "128.0.0.0/1", "::fffe:0:0/104": "::fffe:0:0/104", "2001:db8::/32": "2001:db8::/32",
@@ -184,8 +184,8 @@ func TestAProxyOfIPv4InIPv6FormIsOne(t *testing.T) {
 	}
 }
 
-// TestWhatIsWrongIsNamed: by its variable, so that the operator finds it.
-func TestWhatIsWrongIsNamed(t *testing.T) {
+// TestConfig_Errors: by its variable, so that the operator finds it.
+func TestConfig_Errors(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, c := range []struct {
 		setting string // over a good production
@@ -235,7 +235,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 	}
 }
 
-func TestEverythingThatIsWrongIsNamedAtOnce(t *testing.T) {
+func TestConfig_AllErrorsAtOnce(t *testing.T) {
 	_, err := configured(t, "PUBLIC_URL=nonsense", "KEYS=hunter2", "TRUSTED_PROXIES=x", "CLIENTS=/nowhere", "RATE_LIMIT=-1", "QR=x", "TICKET_TTL=0s")
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the cause is lost: %v", err)
@@ -247,9 +247,9 @@ func TestEverythingThatIsWrongIsNamedAtOnce(t *testing.T) {
 	}
 }
 
-// TestAnHTTPSAddressIsProduction: what is only for trying has to be asked for,
+// TestConfig_HTTPSIsProduction: what is only for trying has to be asked for,
 // each by itself.
-func TestAnHTTPSAddressIsProduction(t *testing.T) {
+func TestConfig_HTTPSIsProduction(t *testing.T) {
 	https := "PUBLIC_URL=https://login.example.com"
 	wechat := []string{"WECHAT_APP_ID=wx1", "WECHAT_APP_SECRET=s"}
 	redis := []string{"REDIS_URL=redis://127.0.0.1", "KEYS=" + goodKey}
@@ -286,7 +286,7 @@ func TestAnHTTPSAddressIsProduction(t *testing.T) {
 	}
 }
 
-func TestASecretMayComeFromAFile(t *testing.T) {
+func TestConfig_SecretFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	write := func(text string) {
 		t.Helper()
@@ -318,9 +318,9 @@ func TestASecretMayComeFromAFile(t *testing.T) {
 	}
 }
 
-// TestAnEmptyVariableIsNotSet: compose files and charts pass on what nobody has
+// TestConfig_EmptyVariable: compose files and charts pass on what nobody has
 // set. The admin address alone means something when it is empty.
-func TestAnEmptyVariableIsNotSet(t *testing.T) {
+func TestConfig_EmptyVariable(t *testing.T) {
 	var all []string
 	for _, f := range parser(t, &commands{}).Model.Flags {
 		for _, name := range f.Envs {
@@ -336,7 +336,7 @@ func TestAnEmptyVariableIsNotSet(t *testing.T) {
 	}
 }
 
-func TestALogOfTheConfigurationShowsNoSecret(t *testing.T) {
+func TestConfig_LogHidesSecrets(t *testing.T) {
 	c := &Config{PublicURL: "https://login.example.com", WechatAppID: "wx0123456789abcdef"}
 	for name, s := range c.secrets() {
 		*s[0], *s[1] = "hunter2-"+name, "/run/secrets/"+name

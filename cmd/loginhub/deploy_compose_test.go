@@ -98,7 +98,7 @@ func settingsOf(t *testing.T) map[string]bool {
 	return names
 }
 
-func TestTheComposeFileHoldsTogether(t *testing.T) {
+func TestCompose_Consistent(t *testing.T) {
 	t.Parallel()
 	c, known := readCompose(t), settingsOf(t)
 	for name, s := range c.Services {
@@ -216,10 +216,10 @@ func TestTheComposeFileHoldsTogether(t *testing.T) {
 	}
 }
 
-// TestTheComposeFilesDeploymentLogsIn runs what compose.yaml describes without
+// TestCompose_Login runs what compose.yaml describes without
 // Docker: the secrets that secrets.sh makes, Redis and nginx with the mounted
 // files, three hubs with the file's environment.
-func TestTheComposeFilesDeploymentLogsIn(t *testing.T) {
+func TestCompose_Login(t *testing.T) {
 	t.Parallel()
 	c, dir := readCompose(t), t.TempDir()
 	make := func() (all string) {
@@ -301,8 +301,8 @@ func TestTheComposeFilesDeploymentLogsIn(t *testing.T) {
 	}
 }
 
-// TestNginxTakesTheTLSThatItsCommentsShow.
-func TestNginxTakesTheTLSThatItsCommentsShow(t *testing.T) {
+// TestNginx_DocumentedTLS.
+func TestNginx_DocumentedTLS(t *testing.T) {
 	t.Parallel()
 	ca := hubtest.NewAuthority(t)
 	cert, key := ca.Issue(t, "nginx", time.Now().Add(60*24*time.Hour), "localhost")

@@ -24,11 +24,11 @@ func readDeploy(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestTheImagesProgramRunsInAnEmptyRoot builds it as the Dockerfile does, by the
+// TestImage_EmptyRoot builds it as the Dockerfile does, by the
 // same script, and runs it as the image's user where there is nothing else: no
 // libc, no shell, nothing that could be written to. Not as root, who alone may
 // change the root, it runs in an environment that is empty.
-func TestTheImagesProgramRunsInAnEmptyRoot(t *testing.T) {
+func TestImage_EmptyRoot(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	build := exec.Command("sh", "../../deploy/docker/build.sh", filepath.Join(root, "loginhub"))
@@ -90,7 +90,7 @@ func TestTheImagesProgramRunsInAnEmptyRoot(t *testing.T) {
 	}
 }
 
-func TestTheDockerfileRunsTheSameStepsAndItsImageIsNobodys(t *testing.T) {
+func TestImage_Dockerfile(t *testing.T) {
 	t.Parallel()
 	text := regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(readDeploy(t, "Dockerfile"), "")
 	build, image, two := strings.Cut(text, "\nFROM scratch\n")

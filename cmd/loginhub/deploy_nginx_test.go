@@ -160,7 +160,7 @@ func TestNginx_PassesOnThatRedisIsDown(t *testing.T) {
 }
 
 // The runbook's rolling restart: one node after the other, without a pause.
-func TestNginx_RollingRestartShowsNoPhoneAnError(t *testing.T) {
+func TestNginx_RollingRestart(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil, "DRAIN=200ms")
 	ctx := within(t, 120*time.Second)

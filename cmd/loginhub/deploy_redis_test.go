@@ -45,7 +45,7 @@ func threeLogins(t *testing.T, redis *hubtest.Redis, settings ...string) []*hubt
 	return nodes
 }
 
-func TestWithTheRedisThatWeShipThreeNodesLogInAndItsUserMayNothingElse(t *testing.T) {
+func TestShippedRedis_UserRights(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	threeLogins(t, redis)
@@ -99,7 +99,7 @@ func TestWithTheRedisThatWeShipThreeNodesLogInAndItsUserMayNothingElse(t *testin
 	}
 }
 
-func TestWithTheRedisThatWeShipAConfirmWaitsForAReplica(t *testing.T) {
+func TestShippedRedis_WaitForReplica(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	host, port, _ := strings.Cut(redis.Addr, ":")
@@ -119,9 +119,9 @@ func TestWithTheRedisThatWeShipAConfirmWaitsForAReplica(t *testing.T) {
 	mustRefuse(t, "a confirm without the replica", a, err, 503, "store_unavailable")
 }
 
-// TestTheOperatorMayGiveRedisEveryCommandOfTheRunbook, by the line that it names,
+// TestShippedRedis_RunbookCommands, by the line that it names,
 // and the hub's user none of those that are no question.
-func TestTheOperatorMayGiveRedisEveryCommandOfTheRunbook(t *testing.T) {
+func TestShippedRedis_RunbookCommands(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	book := readDeploy(t, "RUNBOOK.md")
@@ -168,9 +168,9 @@ func TestTheOperatorMayGiveRedisEveryCommandOfTheRunbook(t *testing.T) {
 	}
 }
 
-// TestASmallSitesRedisForgetsItsUsersOnTheDiskToo: what has expired is gone from
+// TestShippedRedis_AOFRewrite: what has expired is gone from
 // the log after 256 KiB of other writes, with the settings that we ship.
-func TestASmallSitesRedisForgetsItsUsersOnTheDiskToo(t *testing.T) {
+func TestShippedRedis_AOFRewrite(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	ctx := within(t, 30*time.Second)
@@ -195,9 +195,9 @@ func TestASmallSitesRedisForgetsItsUsersOnTheDiskToo(t *testing.T) {
 	hubtest.Eventually(t, 20*time.Second, "the log is written anew", func() bool { return !stands() })
 }
 
-// TestTheShippedUserIsEnoughForAClusterToo: in a Cluster the same line holds on
+// TestShippedRedis_Cluster: in a Cluster the same line holds on
 // every server.
-func TestTheShippedUserIsEnoughForAClusterToo(t *testing.T) {
+func TestShippedRedis_Cluster(t *testing.T) {
 	t.Parallel()
 	threeLogins(t, &hubtest.Redis{URL: hubtest.StartCluster(t, 0).URL})
 }

@@ -36,7 +36,7 @@ func refusedFor(t *testing.T, why string, settings ...string) {
 	}
 }
 
-func TestARedisWithAPrivateAuthorityAsksForTheNodesCertificate(t *testing.T) {
+func TestRedisTLS_ClientCertificate(t *testing.T) {
 	t.Parallel()
 	ca, foreign := hubtest.NewAuthority(t), hubtest.NewAuthority(t)
 	_, port := overTLS(t, ca)
@@ -53,7 +53,7 @@ func TestARedisWithAPrivateAuthorityAsksForTheNodesCertificate(t *testing.T) {
 	refusedFor(t, "wanted to match localhost", strings.Replace(url, "127.0.0.1", "localhost", 1), "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 }
 
-func TestSettingsOfTLSToRedisThatDoNotFitAreNamed(t *testing.T) {
+func TestRedisTLS_Errors(t *testing.T) {
 	t.Parallel()
 	ca := hubtest.NewAuthority(t)
 	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour))
@@ -74,9 +74,9 @@ func TestSettingsOfTLSToRedisThatDoNotFitAreNamed(t *testing.T) {
 	}
 }
 
-// TestASentinelWithPasswordsOverTLSNamesTheMaster: the Sentinel has a password,
+// TestRedisTLS_Sentinel: the Sentinel has a password,
 // the master another user and another one, and each is held to its own address.
-func TestASentinelWithPasswordsOverTLSNamesTheMaster(t *testing.T) {
+func TestRedisTLS_Sentinel(t *testing.T) {
 	t.Parallel()
 	ca := hubtest.NewAuthority(t)
 	_, master := overTLS(t, ca)

@@ -50,7 +50,7 @@ func analyze(t *testing.T, edit func(string) string, args ...string) (printed st
 	return string(out), err
 }
 
-func TestSystemdTakesTheUnitAndFindsItConfined(t *testing.T) {
+func TestSystemd_UnitVerified(t *testing.T) {
 	t.Parallel()
 	same := func(text string) string { return text }
 	if out, err := analyze(t, same, "verify", "--man=no"); err != nil || strings.TrimSpace(out) != "" {
@@ -66,7 +66,7 @@ func TestSystemdTakesTheUnitAndFindsItConfined(t *testing.T) {
 	}
 }
 
-func TestTheUnitFitsTheProgram(t *testing.T) {
+func TestSystemd_UnitFitsProgram(t *testing.T) {
 	t.Parallel()
 	known, loaded := settingsOf(t), strings.Join(unit(t, "LoadCredential"), "\n")
 	settings := strings.Fields(strings.Join(unit(t, "Environment"), " "))
@@ -137,9 +137,9 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 	}
 }
 
-// TestTheUnitsCheckIsGivenWhatANodeIsGiven runs the shell line of its comment, with
+// TestSystemd_Check runs the shell line of its comment, with
 // credentials as systemd lays them out and WeChat set up as the unit says.
-func TestTheUnitsCheckIsGivenWhatANodeIsGiven(t *testing.T) {
+func TestSystemd_Check(t *testing.T) {
 	t.Parallel()
 	text := readDeploy(t, "systemd/loginhub.service")
 	call := regexp.MustCompile(`(?m)^#   systemd-run (?s:.*?)sh -c '([^']*)'$`).FindStringSubmatch(text)
@@ -185,7 +185,7 @@ func sysctls(t *testing.T) map[string][]int {
 	return all
 }
 
-func TestEverySysctlExistsAndIsMeantForAMillionPages(t *testing.T) {
+func TestSysctl_Exist(t *testing.T) {
 	t.Parallel()
 	all := sysctls(t)
 	if len(all) < 15 {

@@ -8,5 +8,5 @@
 //	clients.go    the clients file
 //	providers.go  the wechat package as a provider of package api
 //	app.go        wires everything; App.Run is a node's life
-//	welcome.go    the screen that a newcomer sees
+//	banner.go     the screen that a newcomer sees
 package main

@@ -199,7 +199,7 @@ var commands = map[string]string{
 	"HUB=http://localhost:8080 CLIENT_ID=demo LISTEN=:3000 go run ./deploy/examples/go": "TestExamples_ReadmeCommands",
 	"go run github.com/go-task/task/v3/cmd/task@v3.20.0 test":                           "CI",
 	"go install github.com/go-task/task/v3/cmd/task@v3.20.0":                            "not run",
-	"deploy/docker/secrets.sh":                                                          "TestTheComposeFilesDeploymentLogsIn, without Docker",
+	"deploy/docker/secrets.sh":                                                          "TestCompose_Login, without Docker",
 	`printf %s "$PASSWORD" | sha256sum`:                                                 "not run",
 	"loginbench ":                                                                       "cmd/loginbench: TestDocuments_CommandsRun",
 	"go run ./cmd/loginbench ":                                                          "the same",
@@ -207,7 +207,7 @@ var commands = map[string]string{
 	"task ":                                                                             "TestDocuments_VerbsAreInTheTaskfile",
 	"go test ":                                                                          "TestDocuments_TestRunsFindTests",
 	"go mod edit ":                                                                      "TestVerifier_IsImportedAsDocumented",
-	"curl -X PUT ":                                                                      "TestSwitch_DocumentedCallWorks",
+	"curl -X PUT ":                                                                      "TestKillSwitch_DocumentedCall",
 	// No test runs these. deploy/kubernetes/check and the tests of compose file and
 	// unit compare what they name with the files.
 	"docker compose ": "not run",
@@ -314,8 +314,8 @@ func TestProgram_RunsDocumentedCalls(t *testing.T) {
 	}
 }
 
-// TestSwitch_DocumentedCallWorks runs deploy/README.md's curl.
-func TestSwitch_DocumentedCallWorks(t *testing.T) {
+// TestKillSwitch_DocumentedCall runs deploy/README.md's curl.
+func TestKillSwitch_DocumentedCall(t *testing.T) {
 	t.Parallel()
 	lines := shellLines(documents(t)["deploy/README.md"])
 	at := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "curl -X PUT ") })

@@ -138,7 +138,7 @@ func example(t *testing.T, name string) string {
 	return path
 }
 
-func TestEveryExampleLogsItsUserInOnceAndNobodyElse(t *testing.T) {
+func TestExamples_Login(t *testing.T) {
 	t.Parallel()
 	hub := sandboxHub(t)
 	goSite := filepath.Join(t.TempDir(), "site")
@@ -297,7 +297,7 @@ func TestExamples_UnusableKeyDisablesNoOther(t *testing.T) {
 	}
 }
 
-func TestTheExamplesVerifiersTakeATokenOnceAndNothingElse(t *testing.T) {
+func TestExamples_Verifiers(t *testing.T) {
 	t.Parallel()
 	hub := sandboxHub(t)
 	for name, command := range verifiers(t) {

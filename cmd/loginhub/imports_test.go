@@ -50,7 +50,7 @@ var homes = map[string][]string{
 // bare are the packages that take the standard library only.
 var bare = []string{"hub/ticket", "api/token/verify"}
 
-func TestImportsPointOneWay(t *testing.T) {
+func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "loginhub/...").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func held(conn net.Conn) time.Duration {
 	return time.Since(began)
 }
 
-func TestNobodyHoldsAConnectionForNothing(t *testing.T) {
+func TestListener_Timeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := opened(t, nil)
 		for name, c := range map[string]struct {
@@ -92,7 +92,7 @@ func TestNobodyHoldsAConnectionForNothing(t *testing.T) {
 	})
 }
 
-func TestAnAnswerThatNobodyTakesIsGivenUp(t *testing.T) {
+func TestListener_WriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := opened(t, nil)
 		conn := knock(t, d, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -103,7 +103,7 @@ func TestAnAnswerThatNobodyTakesIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestAHeadHasABound(t *testing.T) {
+func TestListener_HeaderSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := opened(t, nil)
 		for size, want := range map[int]int{headerBytes - 1000: http.StatusOK, 2 * headerBytes: http.StatusRequestHeaderFieldsTooLarge} {
@@ -132,7 +132,7 @@ func selfSigned(t *testing.T) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func TestHalfATLSHandshakeIsGivenUp(t *testing.T) {
+func TestListener_HandshakeTimeout(t *testing.T) {
 	pair := selfSigned(t)
 	synctest.Test(t, func(t *testing.T) {
 		own := &certificate{}

@@ -47,7 +47,7 @@ func one(t *testing.T) (ctx interface {
 	return c
 }
 
-func TestAConfirmOnOneNodeReachesTheSocketOnAnother(t *testing.T) {
+func TestLogin_AcrossNodes(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	var urls []string
 	for range 3 {

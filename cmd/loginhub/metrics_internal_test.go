@@ -9,7 +9,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func TestAnEventCostsTheMetricsNoAllocation(t *testing.T) {
+func TestMetrics_NoAllocation(t *testing.T) {
 	m := newMetrics()
 	done := ticket.Ticket{State: ticket.Consumed, Seq: 4, Identity: ticket.Identity{Provider: "wechat"}}
 	events := map[string]func(){
@@ -30,7 +30,7 @@ func TestAnEventCostsTheMetricsNoAllocation(t *testing.T) {
 	}
 }
 
-func TestWhatAMetricIsToldBeyondItsWordsStaysBounded(t *testing.T) {
+func TestMetrics_LabelsBounded(t *testing.T) {
 	if got := codeOf("userinfo", errors.New("no error of WeChat's")); got != (labelValues{"userinfo", "none", "busy"}) {
 		t.Errorf("%v", got)
 	}

@@ -166,7 +166,7 @@ func dashboard(t *testing.T) (panels []dashboardPanel) {
 	return board.Panels
 }
 
-func TestEveryMetricIsDocumentedAndEveryDocumentedAndUsedOneExists(t *testing.T) {
+func TestMetrics_Documented(t *testing.T) {
 	t.Parallel()
 	node, hidden, _ := busy(t, within(t, 60*time.Second))
 	text, _, err := node.Scrape()
@@ -231,7 +231,7 @@ func TestEveryMetricIsDocumentedAndEveryDocumentedAndUsedOneExists(t *testing.T)
 	}
 }
 
-func TestTheAlertsFireWhereTheyMustAndNowhereElse(t *testing.T) {
+func TestAlerts_Rules(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"check", "config", "prometheus.yml"}, {"test", "rules", "alerts_test.yaml"}} {
 		cmd := exec.Command("promtool", args...)

@@ -114,7 +114,7 @@ func (p *prometheus) query(expression string) (values []float64, err error) {
 // onlyInTrouble are the panels that are empty where all is well.
 var onlyInTrouble = map[string]bool{"Phone calls refused": true, "Hits on limits": true}
 
-func TestAPrometheusScrapesTheNodeAndTheDashboardAndTheAlertsWork(t *testing.T) {
+func TestMetrics_Prometheus(t *testing.T) {
 	t.Parallel()
 	node, _, login := busy(t, within(t, 120*time.Second))
 	servers := map[string]*prometheus{"native": startPrometheus(t, node, true, "1s"), "classic": startPrometheus(t, node, false, "1s")}

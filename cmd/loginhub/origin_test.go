@@ -20,7 +20,7 @@ var browserForms = []string{
 }
 
 // Node implements the URL standard as browsers do.
-func TestOrigin_HasTheBrowsersForm(t *testing.T) {
+func TestOrigin_BrowserForm(t *testing.T) {
 	list, err := json.Marshal(browserForms)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestOrigin_HasTheBrowsersForm(t *testing.T) {
 	}
 }
 
-func TestOrigin_OfAShellIsTakenExactly(t *testing.T) {
+func TestOrigin_ShellExact(t *testing.T) {
 	for _, origin := range []string{
 		"capacitor://localhost", "ionic://localhost", "tauri://localhost", "app://-", "app://obsidian.md", "myapp://localhost", "myapp://localhost:8080",
 		"chrome-extension://abcdefghijklmnopabcdefghijklmnop", "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc",
@@ -61,7 +61,7 @@ func TestOrigin_OfAShellIsTakenExactly(t *testing.T) {
 	}
 }
 
-func TestOrigin_IsSchemeHostAndPortAndNoMore(t *testing.T) {
+func TestOrigin_NoPath(t *testing.T) {
 	for _, bad := range []string{
 		"www.example.com", "https://", "https://www.example.com/", "https://www.example.com/path", "https://www.example.com?x", "https://www.example.com#x",
 		"https://user@www.example.com", "ftp://www.example.com", "//www.example.com", "null", "*", "https://*.example.com/", "https://www.example.com ", "",

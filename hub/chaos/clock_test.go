@@ -41,7 +41,7 @@ func clocks(t *testing.T, settings ...string) []*hubtest.Node {
 	return nodes
 }
 
-func TestNodesWhoseClocksAreTenMinutesApart(t *testing.T) {
+func TestClock_NodesTenMinutesApart(t *testing.T) {
 	t.Parallel()
 	nodes := clocks(t)
 	for i, n := range nodes { // are they?
@@ -111,7 +111,7 @@ func sameToken(ctx context.Context, nodes []*hubtest.Node, makes, scans, confirm
 	return c.Iat, nil
 }
 
-func TestDeadlinesFollowTheClockOfRedisOnEveryNode(t *testing.T) {
+func TestClock_DeadlinesFollowRedis(t *testing.T) {
 	t.Parallel()
 	const life = 4 * time.Second
 	nodes := clocks(t, "TICKET_TTL="+life.String())

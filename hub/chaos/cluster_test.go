@@ -14,7 +14,7 @@ import (
 // waiting are nodes that wait for no replica, and nodes that wait for one.
 var waiting = map[string][]string{"asynchronous": nil, "with REDIS_WAIT": {"REDIS_WAIT=1"}}
 
-func TestAClusterReshardsWhileLoginsGoOn(t *testing.T) {
+func TestCluster_Reshard(t *testing.T) {
 	t.Parallel()
 	for name, settings := range waiting {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestAClusterReshardsWhileLoginsGoOn(t *testing.T) {
 
 // A slot can stand half moved for long: redis-cli was interrupted, or a neighbour
 // in the slot is large.
-func TestLoginsGoOnWithTheirTicketsOnTheirWayToAnotherMaster(t *testing.T) {
+func TestCluster_MigratingSlots(t *testing.T) {
 	t.Parallel()
 	for name, settings := range waiting {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func (r *slotMover) login(entry func() string) error {
 
 // The notes of pages that came within the last moments die with a master, and
 // the subscriptions, which are on another one, never break.
-func TestPagesWhoseNotesDiedWithAMasterAreFoundAgain(t *testing.T) {
+func TestCluster_LostNodeRecords(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
 	cluster.WaitStable(t, time.Minute)

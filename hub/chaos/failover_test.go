@@ -33,7 +33,7 @@ var safeties = []durabilityMode{
 // for its deadline.
 var fastFailover = []string{"TICKET_TTL=30s", "CONFIRM_TTL=25s", "RESULT_TTL=16s"}
 
-func TestASentinelFailover(t *testing.T) {
+func TestFailover_Sentinel(t *testing.T) {
 	t.Parallel()
 	for _, lag := range []time.Duration{0, behind} {
 		for _, with := range safeties {
@@ -89,7 +89,7 @@ func lose(t *testing.T, ctx context.Context, master, replica *hubtest.Redis, lag
 	master.Kill(t)
 }
 
-func TestAClusterFailover(t *testing.T) {
+func TestFailover_Cluster(t *testing.T) {
 	t.Parallel()
 	for _, lag := range []time.Duration{0, behind} {
 		for _, with := range []durabilityMode{safeties[0], safeties[2]} {

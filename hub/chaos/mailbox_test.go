@@ -9,7 +9,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-func TestEveryNodesSubscriptionKilledAgainAndAgain(t *testing.T) {
+func TestMailbox_SubscriptionsKilled(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	w := scenario{nodes: several(t, 3, redis.URL)}
@@ -21,7 +21,7 @@ func TestEveryNodesSubscriptionKilledAgainAndAgain(t *testing.T) {
 	complete(t, s)
 }
 
-func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
+func TestMailbox_BlackHole(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
@@ -42,7 +42,7 @@ func TestALinkThatIsUpAndDeliversNothing(t *testing.T) {
 	}
 }
 
-func TestAMasterThatPublishesButRefusesWrites(t *testing.T) {
+func TestMailbox_MasterRefusesWrites(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	nodes := several(t, 2, redis.URL)

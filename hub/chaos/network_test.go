@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-func TestLoginsGoThroughNetworksThatBreakWebSockets(t *testing.T) {
+func TestNetwork_BrokenWebSockets(t *testing.T) {
 	t.Parallel()
 	for name, box := range map[string]*hubtest.Middlebox{
 		"the upgrade is answered with 403":              {Refuse: 403},
@@ -38,7 +38,7 @@ func TestLoginsGoThroughNetworksThatBreakWebSockets(t *testing.T) {
 	}
 }
 
-func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
+func TestNetwork_IdleTimeout(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
@@ -79,7 +79,7 @@ func TestTheHeartbeatKeepsASocketThroughAProxyThatCutsSilentOnes(t *testing.T) {
 	hubtest.AssertNoLeak(t, []*hubtest.Node{node}, before)
 }
 
-func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
+func TestNetwork_PacketLoss(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	nodes := several(t, 2, redis.URL)
@@ -97,7 +97,7 @@ func TestLoginsGoThroughThirtyPercentPacketLoss(t *testing.T) {
 	}
 }
 
-func TestPagesThatNeverReadAreClosedAndNobodyWaitsForThem(t *testing.T) {
+func TestNetwork_SlowReaders(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)
@@ -164,7 +164,7 @@ func neverReads(ctx context.Context, node *hubtest.Node) error {
 	return hears("confirm", "confirmed")
 }
 
-func TestAPageThatReconnectsInALoopHoldsFourPlacesAtTheMost(t *testing.T) {
+func TestNetwork_ReconnectLoop(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL)

@@ -9,7 +9,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
+func TestNodes_Killed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ nodes, victims int }{{2, 1}, {3, 1}, {3, 2}} {
 		t.Run(fmt.Sprintf("%d of %d", c.victims, c.nodes), func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestANodeKilledWhileLoginsGoOn(t *testing.T) {
 }
 
 // As the runbook has it: one node after the other, without a pause.
-func TestARollingRestartShowsNoPhoneAnError(t *testing.T) {
+func TestNodes_RollingRestart(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int{2, 3} {
 		t.Run(fmt.Sprint(count, " nodes"), func(t *testing.T) {

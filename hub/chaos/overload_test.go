@@ -15,7 +15,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-func TestMoreSocketsThanANodeTakesHarmNobodyWhoIsThere(t *testing.T) {
+func TestOverload_TooManySockets(t *testing.T) {
 	t.Parallel()
 	const room, beyond = 200, 200
 	redis := hubtest.StartRedis(t)
@@ -83,7 +83,7 @@ func turnedAway(ctx context.Context, node *hubtest.Node, bySocket bool) error {
 	return nil
 }
 
-func TestAFloodOfTicketsLeavesTheNodesMemoryAtItsLevel(t *testing.T) {
+func TestOverload_TicketFlood(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, "TICKET_TTL=5s", "CONFIRM_TTL=5s")
@@ -119,7 +119,7 @@ func TestAFloodOfTicketsLeavesTheNodesMemoryAtItsLevel(t *testing.T) {
 	}
 }
 
-func TestAFloodFromOneAddressIsRefusedAndOthersAreServed(t *testing.T) {
+func TestOverload_OneAddress(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := start(t, redis.URL, "RATE_LIMIT=60", "TRUSTED_PROXIES=127.0.0.1")
@@ -159,7 +159,7 @@ func takesNew(node *hubtest.Node) bool {
 	return err == nil
 }
 
-func TestANodeWithoutFileDescriptorsServesAgainWhenTheyAreFree(t *testing.T) {
+func TestOverload_FileDescriptors(t *testing.T) {
 	t.Parallel()
 	const files = 128
 	redis := hubtest.StartRedis(t)

@@ -8,7 +8,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-func TestRedisStalledForFiveSeconds(t *testing.T) {
+func TestRedis_Stalled(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	w := scenario{nodes: several(t, 2, redis.URL)}
@@ -24,7 +24,7 @@ func TestRedisStalledForFiveSeconds(t *testing.T) {
 	complete(t, s)
 }
 
-func TestRedisRestartedWithItsData(t *testing.T) {
+func TestRedis_RestartedWithData(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t, "--appendfsync", "always")
 	w := scenario{nodes: several(t, 3, redis.URL)}
@@ -35,7 +35,7 @@ func TestRedisRestartedWithItsData(t *testing.T) {
 	complete(t, s)
 }
 
-func TestRedisRestartedEmptyHangsNoPage(t *testing.T) {
+func TestRedis_RestartedEmpty(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	w := scenario{nodes: several(t, 2, redis.URL), wiped: true}
@@ -50,7 +50,7 @@ func TestRedisRestartedEmptyHangsNoPage(t *testing.T) {
 	}
 }
 
-func TestRedisRefusesWrites(t *testing.T) {
+func TestRedis_RefusesWrites(t *testing.T) {
 	t.Parallel()
 	// Both ways out of which Redis says no: full, and no longer the master.
 	for name, set := range map[string][2][]any{
@@ -73,7 +73,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 	}
 }
 
-func TestScriptsFlushedAgainAndAgain(t *testing.T) {
+func TestRedis_ScriptsFlushed(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	w := scenario{nodes: several(t, 2, redis.URL)}
@@ -88,7 +88,7 @@ func TestScriptsFlushedAgainAndAgain(t *testing.T) {
 	}
 }
 
-func TestRedisIsSlow(t *testing.T) {
+func TestRedis_Slow(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)

@@ -12,7 +12,7 @@ import (
 
 // A Cluster that covers not every slot takes messages on every master that is
 // left, and writes on none (cluster-require-full-coverage, the default).
-func TestAClusterThatIsDownIsDeafUntilItIsWholeAgain(t *testing.T) {
+func TestCluster_Down(t *testing.T) {
 	t.Parallel()
 	for name, way := range map[string]struct {
 		down, up func(*testing.T, *hubtest.Cluster)

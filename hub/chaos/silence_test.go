@@ -21,7 +21,7 @@ func lines(t *testing.T, usual int) (nodes []*hubtest.Node, all []*hubtest.PubSu
 	return nodes, all
 }
 
-func TestSubscriptionsThatAreUpAndDeliverNothingAreGivenUpBeforeTheNodeIsDeaf(t *testing.T) {
+func TestSilence_ResubscribedBeforeStalled(t *testing.T) {
 	t.Parallel()
 	nodes, lines := lines(t, 3)
 	i := 0
@@ -49,7 +49,7 @@ func TestSubscriptionsThatAreUpAndDeliverNothingAreGivenUpBeforeTheNodeIsDeaf(t 
 	}
 }
 
-func TestANodeWhoseSubscriptionsAllDeliverNothingIsDeafAndItsPagesGetTheirTokens(t *testing.T) {
+func TestSilence_StalledNode(t *testing.T) {
 	t.Parallel()
 	nodes, lines := lines(t, 2)
 	i := 0
@@ -70,7 +70,7 @@ func TestANodeWhoseSubscriptionsAllDeliverNothingIsDeafAndItsPagesGetTheirTokens
 	}
 }
 
-func TestAShortSilenceClosesNothingAndLosesNothing(t *testing.T) {
+func TestSilence_Short(t *testing.T) {
 	t.Parallel()
 	for name, silence := range map[string]struct {
 		begin, end func(*hubtest.Redis, *hubtest.Proxy)

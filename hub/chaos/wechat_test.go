@@ -83,7 +83,7 @@ func (w *wechat) once(t *testing.T) {
 	}
 }
 
-func TestWechatIsOutOfOrder(t *testing.T) {
+func TestWeChat_Failing(t *testing.T) {
 	t.Parallel()
 	fail := func(f wechattest.Fault) func(*wechat) { return func(w *wechat) { w.server().FailAlways(f) } }
 	mend := func(w *wechat) { w.server().ClearFaults() }
@@ -159,7 +159,7 @@ func (w *wechat) serves(t *testing.T) *hubtest.Ticket {
 	return ticket
 }
 
-func TestWechatIsSlow(t *testing.T) {
+func TestWeChat_Slow(t *testing.T) {
 	t.Parallel()
 	w := startWechat(t)
 	before := hubtest.Levels(t, w.nodes)

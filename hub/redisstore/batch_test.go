@@ -32,7 +32,7 @@ func (s *slow) send(_ time.Time, calls []*call) {
 	s.mu.Unlock()
 }
 
-func TestCallsOfOneMomentGoTogetherAndEachGoesOnce(t *testing.T) {
+func TestBatcher_Pipelines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 1000
 		redis := &slow{sent: map[*call]int{}}
@@ -60,7 +60,7 @@ func TestCallsOfOneMomentGoTogetherAndEachGoesOnce(t *testing.T) {
 	})
 }
 
-func TestACallAloneDoesNotWaitForCompany(t *testing.T) {
+func TestBatcher_SingleCallNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		redis := &slow{sent: map[*call]int{}}
 		b := &batcher{send: redis.send}
@@ -71,7 +71,7 @@ func TestACallAloneDoesNotWaitForCompany(t *testing.T) {
 	})
 }
 
-func TestWhoGivesUpInTheQueueIsNotSentAndHoldsUpNobody(t *testing.T) {
+func TestBatcher_CancelledInQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		redis := &slow{sent: map[*call]int{}}
 		b := &batcher{send: redis.send}

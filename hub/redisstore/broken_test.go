@@ -59,7 +59,7 @@ func refuses(t *testing.T, s *Store) {
 	}
 }
 
-func TestADeadRedisIsSaidToBeUnavailable(t *testing.T) {
+func TestBroken_ConnectionRefused(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
 	r := newRig(t, server.URL, 1)
@@ -79,7 +79,7 @@ func TestADeadRedisIsSaidToBeUnavailable(t *testing.T) {
 	}
 }
 
-func TestARedisThatNeverAnswersIsGivenUpInTime(t *testing.T) {
+func TestBroken_Timeout(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
 	r, cold := newRig(t, server.URL, 1), openStore(t, server.URL)
@@ -103,9 +103,9 @@ func TestARedisThatNeverAnswersIsGivenUpInTime(t *testing.T) {
 	both.Wait()
 }
 
-// TestWhoHangsUpIsNotKeptWaiting: a call that is on its way with others is seen
+// TestBroken_ContextCancelled: a call that is on its way with others is seen
 // through, but not beyond the limit of every call.
-func TestWhoHangsUpIsNotKeptWaiting(t *testing.T) {
+func TestBroken_ContextCancelled(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	s := openStore(t, server.URL)
 	if err := s.Preload(limit(t)); err != nil {
@@ -129,7 +129,7 @@ func TestWhoHangsUpIsNotKeptWaiting(t *testing.T) {
 	}
 }
 
-func TestARedisWithoutMemoryIsUnavailable(t *testing.T) {
+func TestBroken_OutOfMemory(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	r := newRig(t, server.URL, 1)
 	id, old, deadline := r.made(t, time.Minute)
@@ -167,9 +167,9 @@ func (l lossy) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestALostAnswerIsAskedForAgainAndIsTheSame: the client library repeats a script
+// TestBroken_LostAnswerRepeated: the client library repeats a script
 // whose answer was lost, and nobody notices.
-func TestALostAnswerIsAskedForAgainAndIsTheSame(t *testing.T) {
+func TestBroken_LostAnswerRepeated(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	heard := newRig(t, server.URL, 1) // through a link that loses nothing
 	b := heard.listen(t)

@@ -14,7 +14,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func TestSlotsAreReckonedAsRedisDoes(t *testing.T) {
+func TestCluster_Slots(t *testing.T) {
 	c := hubtest.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", hubtest.FreePort(t)).Client
 	if got := crc16("123456789"); got != 0x31c3 { // the check value of Redis Cluster's specification
 		t.Errorf("the check value is %#x", got)
@@ -42,9 +42,9 @@ func TestSlotsAreReckonedAsRedisDoes(t *testing.T) {
 	}
 }
 
-// TestOneMasterThatForgotTheScriptsHoldsUpNobody: of one batch, the calls to
+// TestCluster_ScriptsFlushedOnOneMaster: of one batch, the calls to
 // that master alone are repeated.
-func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
+func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
 	r := newRig(t, cluster.URL, 3)
@@ -107,9 +107,9 @@ func TestOneMasterThatForgotTheScriptsHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// TestAClusterWithADeadMasterProvesNothing: a node that cannot vouch for one
+// TestCluster_ProbeFailsWithDeadMaster: a node that cannot vouch for one
 // master is not ready, though two are well.
-func TestAClusterWithADeadMasterProvesNothing(t *testing.T) {
+func TestCluster_ProbeFailsWithDeadMaster(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
 	r := newRig(t, cluster.URL, 3)
@@ -124,9 +124,9 @@ func TestAClusterWithADeadMasterProvesNothing(t *testing.T) {
 	}
 }
 
-// TestAFailoverIsProvenByTheNewMaster: its replica takes over, and the proof
+// TestCluster_ProbeAfterFailover: its replica takes over, and the proof
 // goes there without anybody's help.
-func TestAFailoverIsProvenByTheNewMaster(t *testing.T) {
+func TestCluster_ProbeAfterFailover(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
 	r := newRig(t, cluster.URL, 3)

@@ -14,7 +14,7 @@
 //	loginhub:switches       hash: client to "off" or "on …" (hub/switches.go)
 //	loginhub:mail:NODE      pub/sub channel, the node's mailbox (hub/message.go)
 //	loginhub:vault:{NAME}   a small value for all nodes, encrypted, or a claim on a
-//	                        name (vault.go): WeChat's access token, the state of a
+//	                        name (secrets.go): WeChat's access token, the state of a
 //	                        website login, the used-up id of an app's assertion
 //
 // Nothing beside the record is believed: version and deadline are compared with

@@ -11,7 +11,7 @@ import (
 // after lets time pass, with nothing else to do.
 func after(d time.Duration) { <-time.After(d) }
 
-func TestTheEmbeddedRedisLetsTimePass(t *testing.T) {
+func TestEmbedded_Expiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Embedded, 1)
 		id, sealed, deadline := r.made(t, 2*time.Minute)
@@ -28,7 +28,7 @@ func TestTheEmbeddedRedisLetsTimePass(t *testing.T) {
 	})
 }
 
-func TestAChangeMovesWhenTheEmbeddedRedisForgets(t *testing.T) {
+func TestEmbedded_ChangeMovesExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Embedded, 1)
 		id, old, deadline := r.made(t, time.Minute)
@@ -47,9 +47,9 @@ func TestAChangeMovesWhenTheEmbeddedRedisForgets(t *testing.T) {
 	})
 }
 
-// TestTheWindowIsExactToTheMillisecond: time stands still here between the
+// TestEmbedded_WindowExact: time stands still here between the
 // store's answers. From is within, Until is not.
-func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
+func TestEmbedded_WindowExact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ms = time.Millisecond
 		for _, c := range []struct {
@@ -85,9 +85,9 @@ func TestTheWindowIsExactToTheMillisecond(t *testing.T) {
 	})
 }
 
-// TestTheClockRunsOnBetweenAnswers: what was heard once is carried on by this
+// TestEmbedded_Clock: what was heard once is carried on by this
 // machine's monotonic clock.
-func TestTheClockRunsOnBetweenAnswers(t *testing.T) {
+func TestEmbedded_Clock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Embedded, 1)
 		r.syncClock(time.Now().Add(42*time.Minute), time.Now())
@@ -107,7 +107,7 @@ func TestTheClockRunsOnBetweenAnswers(t *testing.T) {
 	})
 }
 
-func TestEachEmbeddedRedisIsAWorldOfItsOwn(t *testing.T) {
+func TestEmbedded_Isolated(t *testing.T) {
 	one, other := newRig(t, Embedded, 1), newRig(t, Embedded, 1)
 	id, _, _ := one.made(t, time.Minute)
 	if found := other.attach(t, "", id); found.Sealed != nil {

@@ -92,7 +92,7 @@ func (r *fixture) nodeKeys(t *testing.T, node string, masters int) []string {
 	return all
 }
 
-func TestASubscriptionThatRedisEndsIsMadeAnew(t *testing.T) {
+func TestMailbox_Resubscribes(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	r := newRig(t, server.URL, 1)
 	b := r.listen(t)
@@ -113,7 +113,7 @@ func TestASubscriptionThatRedisEndsIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestAMasterThatTakesNoWritesProvesNothing(t *testing.T) {
+func TestMailbox_ProbeNeedsWrites(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	r := newRig(t, server.URL, 1)
 	b := r.listen(t)

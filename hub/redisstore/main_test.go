@@ -52,9 +52,9 @@ func openStore(t testing.TB, url string) *Store {
 	return s
 }
 
-// TestTheSamePromisesHoldOnEveryRedis tells every story on a redis-server, on
+// TestStore_EveryTopology tells every story on a redis-server, on
 // the embedded Redis and on a Cluster of three masters.
-func TestTheSamePromisesHoldOnEveryRedis(t *testing.T) {
+func TestStore_EveryTopology(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) *fixture{
 		"embedded":     func(t *testing.T) *fixture { return newRig(t, Embedded, 1) },
 		"redis-server": func(t *testing.T) *fixture { return newRig(t, hubtest.StartRedis(t).URL, 1) },

@@ -27,9 +27,9 @@ func replicaOf(t testing.TB, master *hubtest.Redis) *hubtest.Redis {
 	return replica
 }
 
-// TestALastingChangeIsDoneOnceItsReplicaHasIt: until then its caller is told to
+// TestWaitReplicas_Done: until then its caller is told to
 // come again, and what he comes again with is the same change.
-func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
+func TestWaitReplicas_Done(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
 	r := newRig(t, server.URL, 1)
@@ -78,7 +78,7 @@ func TestALastingChangeIsDoneOnceItsReplicaHasIt(t *testing.T) {
 	}
 }
 
-func TestOnlyALastingChangeWaitsForReplicas(t *testing.T) {
+func TestWaitReplicas_OnlyIfAsked(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	r := newRig(t, server.URL, 1)
 	changed := func(lasts bool) {
@@ -98,9 +98,9 @@ func TestOnlyALastingChangeWaitsForReplicas(t *testing.T) {
 	}
 }
 
-// TestAChangeThatNobodyWaitedForIsStoredAndNotSafe: Redis may take the change and
+// TestWaitReplicas_NotReplicated: Redis may take the change and
 // say nothing of its replicas.
-func TestAChangeThatNobodyWaitedForIsStoredAndNotSafe(t *testing.T) {
+func TestWaitReplicas_NotReplicated(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	r := newRig(t, server.URL, 1)
 	r.Replicas = 1
@@ -117,7 +117,7 @@ func TestAChangeThatNobodyWaitedForIsStoredAndNotSafe(t *testing.T) {
 	}
 }
 
-func TestALastingChangeThatDoesNotFitLearnsWhatIsStored(t *testing.T) {
+func TestWaitReplicas_Conflict(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	replicaOf(t, server)
 	r := newRig(t, server.URL, 1)

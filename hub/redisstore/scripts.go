@@ -13,13 +13,13 @@ import (
 )
 
 var (
-	//go:embed make.lua
+	//go:embed create.lua
 	makeLua string
 	//go:embed attach.lua
 	attachLua string
 	//go:embed change.lua
 	changeLua string
-	//go:embed prove.lua
+	//go:embed probe.lua
 	proveLua string
 	//go:embed claim.lua
 	claimLua string

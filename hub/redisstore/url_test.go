@@ -15,7 +15,7 @@ func open(t *testing.T, url string) redis.UniversalClient {
 	return openStore(t, url).client
 }
 
-func TestEveryFormOfURLFindsItsRedis(t *testing.T) {
+func TestURL_Forms(t *testing.T) {
 	for url, want := range map[string]redis.Options{
 		"redis://h:1/3":                      {Addr: "h:1", DB: 3},
 		"redis://h":                          {Addr: "h:6379"},
@@ -52,7 +52,7 @@ func TestEveryFormOfURLFindsItsRedis(t *testing.T) {
 	}
 }
 
-func TestAClusterAndASentinelAreToldByTheirURLs(t *testing.T) {
+func TestURL_ClusterAndSentinel(t *testing.T) {
 	c, ok := open(t, "redis://user:pass@a:1?cluster=true&addr=b:2&addr=c:3").(*redis.ClusterClient)
 	if !ok || fmt.Sprint(c.Options().Addrs) != "[a:1 b:2 c:3]" || c.Options().Password != "pass" || c.Options().MaxRetries != retries ||
 		c.Options().ReadTimeout != ioLimit || !c.Options().ContextTimeoutEnabled {
@@ -66,9 +66,9 @@ func TestAClusterAndASentinelAreToldByTheirURLs(t *testing.T) {
 	}
 }
 
-// TestAnErrorOfTheURLDoesNotShowThePassword, not even where the text is so wrong
+// TestURL_ErrorHidesPassword, not even where the text is so wrong
 // that the password is taken for something else.
-func TestAnErrorOfTheURLDoesNotShowThePassword(t *testing.T) {
+func TestURL_ErrorHidesPassword(t *testing.T) {
 	for _, url := range []string{
 		"", "://", "http://:hunter2@h:1", "hunter2@h:1", ":hunter2@h:1", "redis://:hunter2@h:port/0",
 		"redis://:hunter2@h:1/zero", "redis://:hunter2@h:1/0/1", "redis://:hunter2@h:1?surprise=1", "redis://:hunter2@h:1?pool_size=many",

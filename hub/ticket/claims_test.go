@@ -24,7 +24,7 @@ func claimsOf(t *testing.T, c ticket.Confirmation, v ticket.Ticket) map[string]a
 	return got
 }
 
-func TestTheTokenSaysExactlyWhatTheContractSays(t *testing.T) {
+func TestClaims_Exact(t *testing.T) {
 	v := newTicket(t, demo)
 	in := confirmation(alice, demo)
 	in.User = ticket.User{Nickname: "小明", AvatarURL: "https://example.com/a"}
@@ -40,7 +40,7 @@ func TestTheTokenSaysExactlyWhatTheContractSays(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownIsAbsentFromTheToken(t *testing.T) {
+func TestClaims_UnknownAbsent(t *testing.T) {
 	v := newTicket(t, demo)
 	v.Nonce = ""
 	want := map[string]any{
@@ -52,7 +52,7 @@ func TestWhatIsNotKnownIsAbsentFromTheToken(t *testing.T) {
 	}
 }
 
-func TestAVouchedNameStandsApartFromAClaimedOne(t *testing.T) {
+func TestClaims_VouchedAndClaimedName(t *testing.T) {
 	vouched := alice
 	vouched.Provider, vouched.Nickname, vouched.Picture = "wechat_web", "Alice", "https://example.com/alice"
 	in := confirmation(vouched, demo)
@@ -64,7 +64,7 @@ func TestAVouchedNameStandsApartFromAClaimedOne(t *testing.T) {
 	}
 }
 
-func TestTheConfirmsUserReplacesTheScans(t *testing.T) {
+func TestClaims_ConfirmUserReplacesScan(t *testing.T) {
 	scanned := must(t)(newTicket(t, demo).Scan(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
 	in := confirmation(alice, demo)
 	if got := claimsOf(t, in, scanned)["claimed"]; !reflect.DeepEqual(got, map[string]any{"nickname": "小明"}) {
@@ -76,14 +76,14 @@ func TestTheConfirmsUserReplacesTheScans(t *testing.T) {
 	}
 }
 
-func TestAClientsTokenLifeGoesBeforeTheHubs(t *testing.T) {
+func TestClaims_ClientTTL(t *testing.T) {
 	c := &ticket.Client{ID: "demo", TokenTTL: 10 * time.Minute}
 	if got := claimsOf(t, confirmation(alice, c), newTicket(t, c))["exp"]; got != float64(at12+600) {
 		t.Errorf("expires %v", got)
 	}
 }
 
-func TestAConfirmWithoutTheNeededUnionIDChangesNothing(t *testing.T) {
+func TestClaims_UnionIDMissing(t *testing.T) {
 	c := &ticket.Client{ID: "demo", Subject: ticket.SubjectUnionID}
 	poor := alice
 	poor.UnionID = ""
@@ -98,7 +98,7 @@ func TestAConfirmWithoutTheNeededUnionIDChangesNothing(t *testing.T) {
 	}
 }
 
-func TestTheSameConfirmFixesTheSameBytes(t *testing.T) {
+func TestClaims_Deterministic(t *testing.T) {
 	v := newTicket(t, demo)
 	in := confirmation(alice, demo)
 	in.User = ticket.User{Nickname: `<b>&"\` + "\u2028", AvatarURL: "https://example.com/?a&b=<"}
@@ -114,9 +114,9 @@ func TestTheSameConfirmFixesTheSameBytes(t *testing.T) {
 	}
 }
 
-// TestASubjectIsNeverAnothersAccount: what a provider calls its user, and how
+// TestIdentity_Sub: what a provider calls its user, and how
 // the client wants it, give one subject, or none.
-func TestASubjectIsNeverAnothersAccount(t *testing.T) {
+func TestIdentity_Sub(t *testing.T) {
 	wechat := func(openid, unionid string) ticket.Identity {
 		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: openid, UnionID: unionid}
 	}

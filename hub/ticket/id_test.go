@@ -18,7 +18,7 @@ import (
 // alphabet is base64url's (RFC 4648, section 5).
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-func TestATicketIsNamedByTheHashOfItsSecret(t *testing.T) {
+func TestID_HashOfSecret(t *testing.T) {
 	secret := ticket.NewSecret()
 	raw, err := base64.RawURLEncoding.DecodeString(secret.Reveal())
 	if err != nil || len(raw) != 32 || len(secret.Reveal()) != ticket.SecretLength {
@@ -58,7 +58,7 @@ func TestSecret_EveryByteIsDrawn(t *testing.T) {
 	}
 }
 
-func TestASecretOpensItsOwnTicketOnly(t *testing.T) {
+func TestSecret_Matches(t *testing.T) {
 	mine, other := ticket.NewSecret(), ticket.NewSecret()
 	if !mine.Matches(mine.ID()) || mine.Matches(other.ID()) || mine.Matches("") || mine.Matches(mine.ID()[:21]) || mine.Matches(mine.ID()+"A") {
 		t.Error("opens the wrong tickets")
@@ -72,9 +72,9 @@ func TestASecretOpensItsOwnTicketOnly(t *testing.T) {
 	}
 }
 
-// TestEveryIDAndSecretHasOneSpelling: text of the right length whose last
+// TestID_OneSpelling: text of the right length whose last
 // character holds bits that no byte has is not accepted as another name of it.
-func TestEveryIDAndSecretHasOneSpelling(t *testing.T) {
+func TestID_OneSpelling(t *testing.T) {
 	id, secret := ticket.NewSecret().ID(), ticket.NewSecret().Reveal()
 	var ids, secrets int
 	for _, last := range alphabet {
@@ -106,7 +106,7 @@ func spoilt(good string) []string {
 	}
 }
 
-func TestWhatIsNoIDIsNotFound(t *testing.T) {
+func TestParseID_Invalid(t *testing.T) {
 	for _, bad := range slices.Concat(spoilt(string(ticket.NewSecret().ID())), spoilt(strings.Repeat("A", 22))) {
 		if id, err := ticket.ParseID(bad); !errors.Is(err, ticket.ErrNotFound) || id != "" {
 			t.Errorf("%+q is %q, %v", bad, id, err)
@@ -114,7 +114,7 @@ func TestWhatIsNoIDIsNotFound(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSecretIsRefused(t *testing.T) {
+func TestParseSecret_Invalid(t *testing.T) {
 	for _, bad := range slices.Concat(spoilt(ticket.NewSecret().Reveal()), spoilt(strings.Repeat("A", 43))) {
 		if s, err := ticket.ParseSecret(bad); !errors.Is(err, ticket.ErrInvalidSecret) || s != (ticket.Secret{}) {
 			t.Errorf("%+q is a secret (%v)", bad, err)
@@ -122,7 +122,7 @@ func TestWhatIsNoSecretIsRefused(t *testing.T) {
 	}
 }
 
-func TestASecretIsPrintedNowhere(t *testing.T) {
+func TestSecret_Redacted(t *testing.T) {
 	secret := ticket.NewSecret()
 	raw, err := base64.RawURLEncoding.DecodeString(secret.Reveal())
 	if err != nil {

@@ -18,7 +18,7 @@ func numbersOf(t *testing.T, ring *ticket.Keyring, v ticket.Ticket) (string, []s
 	return code, offered
 }
 
-func TestEveryAnswerOffersTheSameNumbers(t *testing.T) {
+func TestMatchNumbers_Deterministic(t *testing.T) {
 	c := &ticket.Client{ID: "demo", NumberMatching: true}
 	for _, all := range paths(t, c) {
 		for _, v := range all {
@@ -33,7 +33,7 @@ func TestEveryAnswerOffersTheSameNumbers(t *testing.T) {
 	}
 }
 
-func TestAnotherTicketOrKeyHasOtherNumbers(t *testing.T) {
+func TestMatchNumbers_Differ(t *testing.T) {
 	ring := newRing(t)
 	differs := func(one, other ticket.Ticket) bool {
 		a, offeredA := numbersOf(t, ring, one)
@@ -51,10 +51,10 @@ func TestAnotherTicketOrKeyHasOtherNumbers(t *testing.T) {
 	}
 }
 
-// TestTheNumbersTellNothing: two digits, three different ones, the page's among
+// TestMatchNumbers_Unpredictable: two digits, three different ones, the page's among
 // them, each value and each place as likely as the others. A user who taps
 // blindly is right once in three times, whatever place he likes.
-func TestTheNumbersTellNothing(t *testing.T) {
+func TestMatchNumbers_Unpredictable(t *testing.T) {
 	ring := newRing(t)
 	twoDigits := regexp.MustCompile(`^[1-9][0-9]$`)
 	const rounds = 18000

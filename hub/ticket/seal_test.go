@@ -38,7 +38,7 @@ func refused(t testing.TB, ring *ticket.Keyring, id ticket.ID, sealed []byte, wh
 	t.Errorf("%s: %v, want %v", what, err, allowed)
 }
 
-func TestASealedTicketOpensAsItself(t *testing.T) {
+func TestSeal_RoundTrip(t *testing.T) {
 	ring := newRing(t)
 	for _, all := range paths(t, demo) {
 		for _, v := range append(all, full(t)) {
@@ -58,9 +58,9 @@ func TestASealedTicketOpensAsItself(t *testing.T) {
 	}
 }
 
-// TestARecordIsWrittenAsItsFormatSays: old nodes read what new ones write, so the
+// TestSeal_Format: old nodes read what new ones write, so the
 // format may never change under its version. The MAC is reckoned by hand.
-func TestARecordIsWrittenAsItsFormatSays(t *testing.T) {
+func TestSeal_Format(t *testing.T) {
 	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "kid", Seal: []byte("a key"), Match: []byte("another")}})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestARecordIsWrittenAsItsFormatSays(t *testing.T) {
 	}
 }
 
-func TestTheTagTellsTwoVersionsApart(t *testing.T) {
+func TestSeal_TagUnique(t *testing.T) {
 	ring := newRing(t)
 	v := newTicket(t, demo)
 	seen := map[string]bool{}
@@ -88,7 +88,7 @@ func TestTheTagTellsTwoVersionsApart(t *testing.T) {
 	}
 }
 
-func TestNoChangedByteOpens(t *testing.T) {
+func TestOpen_RejectsTampering(t *testing.T) {
 	ring := newRing(t)
 	v := full(t)
 	sealed := seal(t, ring, v)
@@ -136,7 +136,7 @@ func TestOpen_UnknownVersion(t *testing.T) {
 	}
 }
 
-func TestARecordOfOneTicketDoesNotFitAnother(t *testing.T) {
+func TestOpen_OtherTicket(t *testing.T) {
 	ring := newRing(t)
 	victim, attacker := full(t), newTicket(t, demo)
 	refused(t, ring, attacker.ID, seal(t, ring, victim), "the victim's at the attacker's", ticket.ErrBrokenSeal)
@@ -154,7 +154,7 @@ func TestARecordOfOneTicketDoesNotFitAnother(t *testing.T) {
 	refused(t, ring, attacker.ID, moved, "another requester", ticket.ErrBrokenSeal)
 }
 
-func TestAnOlderKeyStillOpensAndKeepsItsTickets(t *testing.T) {
+func TestOpen_OldKey(t *testing.T) {
 	before, during, after := newRing(t, "old"), newRing(t, "new", "old"), newRing(t, "new")
 	v := newTicket(t, demo)
 	v.Key = before.Current()
@@ -174,7 +174,7 @@ func TestAnOlderKeyStillOpensAndKeepsItsTickets(t *testing.T) {
 	}
 }
 
-func TestARecordUnderAnotherKeyDoesNotOpen(t *testing.T) {
+func TestOpen_UnknownKey(t *testing.T) {
 	v := newTicket(t, demo)
 	v.Key = "other"
 	sealed := seal(t, newRing(t, "other"), v)
@@ -191,7 +191,7 @@ func TestARecordUnderAnotherKeyDoesNotOpen(t *testing.T) {
 	refused(t, newRing(t), v.ID, inside, "two keys", ticket.ErrBrokenSeal)
 }
 
-func TestNothingIsSealedUnderAKeyThatTheNodeLacks(t *testing.T) {
+func TestSeal_UnknownKey(t *testing.T) {
 	ring := newRing(t)
 	v := newTicket(t, demo)
 	v.Key = "gone"
@@ -203,7 +203,7 @@ func TestNothingIsSealedUnderAKeyThatTheNodeLacks(t *testing.T) {
 	}
 }
 
-func TestAKeyringNeedsDifferentKeys(t *testing.T) {
+func TestKeyring_DuplicateKeys(t *testing.T) {
 	if _, err := ticket.NewKeyring(nil); err == nil {
 		t.Error("there is a keyring without keys")
 	}
@@ -212,7 +212,7 @@ func TestAKeyringNeedsDifferentKeys(t *testing.T) {
 	}
 }
 
-func TestTheLongestLegalRecordIsRead(t *testing.T) {
+func TestSeal_LongestRecord(t *testing.T) {
 	ring := newRing(t)
 	const worst = "<" // six bytes in JSON
 	c := &ticket.Client{ID: strings.Repeat("c", 64)}
@@ -239,7 +239,7 @@ func TestTheLongestLegalRecordIsRead(t *testing.T) {
 	}
 }
 
-func TestAnOversizeRecordIsNeitherSealedNorRead(t *testing.T) {
+func TestSeal_Oversize(t *testing.T) {
 	ring := newRing(t)
 	v := newTicket(t, demo)
 	good := seal(t, ring, v)

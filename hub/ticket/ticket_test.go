@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func TestANewTicketIsPendingUntilItsTimeIsOver(t *testing.T) {
+func TestTicket_New(t *testing.T) {
 	zone := time.FixedZone("Shanghai", 8*3600)
 	made := noon.In(zone).Add(1234567 * time.Nanosecond)
 	v := ticket.New("id", ticket.Request{Client: &ticket.Client{ID: "demo", NumberMatching: true}, Nonce: "n"}, "kid", made, ticketTTL)
@@ -34,7 +34,7 @@ func TestANewTicketIsPendingUntilItsTimeIsOver(t *testing.T) {
 	}
 }
 
-func TestAFinalTicketIsNeverDue(t *testing.T) {
+func TestTicket_FinalNeverOverdue(t *testing.T) {
 	for state, all := range paths(t, demo) {
 		for _, v := range all {
 			if due := v.Overdue(noon.Add(time.Hour)); due == state.Final() {
@@ -44,14 +44,14 @@ func TestAFinalTicketIsNeverDue(t *testing.T) {
 	}
 }
 
-func TestWhatABrowserSaysOfItselfIsCleanedAndBounded(t *testing.T) {
+func TestTicket_BrowserClaimsBounded(t *testing.T) {
 	v := ticket.New("id", ticket.Request{Client: demo, Browser: " Chrome\u202e 150\n", OS: strings.Repeat("W", 100)}, "kid", noon, ticketTTL)
 	if v.Browser != "Chrome 150" || v.OS != strings.Repeat("W", 48) {
 		t.Errorf("%q on %q", v.Browser, v.OS)
 	}
 }
 
-func TestAScanGivesAtLeastTheTimeToConfirm(t *testing.T) {
+func TestTicket_ScanExtendsDeadline(t *testing.T) {
 	v := newTicket(t, demo)
 	early := must(t)(v.Scan(alice, ticket.User{}, noon.Add(time.Second), confirmTTL))
 	if !early.Deadline.Equal(v.Deadline) {
@@ -68,7 +68,7 @@ func TestAScanGivesAtLeastTheTimeToConfirm(t *testing.T) {
 	}
 }
 
-func TestALogLineOfATicketSaysNothingToScanOrToKnowTheUserBy(t *testing.T) {
+func TestTicket_LogValue(t *testing.T) {
 	v := must(t)(newTicket(t, demo).Scan(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
 	var out bytes.Buffer
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
@@ -87,7 +87,7 @@ func TestALogLineOfATicketSaysNothingToScanOrToKnowTheUserBy(t *testing.T) {
 	}
 }
 
-func TestAClientIsNamedInTheReadersLanguage(t *testing.T) {
+func TestClient_Label(t *testing.T) {
 	both := &ticket.Client{ID: "demo", LabelZH: "演示", LabelEN: "Demo"}
 	for _, c := range []struct {
 		client *ticket.Client
@@ -104,7 +104,7 @@ func TestAClientIsNamedInTheReadersLanguage(t *testing.T) {
 	}
 }
 
-func TestAClientTakesItsOwnProvidersAndOrigins(t *testing.T) {
+func TestClient_Allows(t *testing.T) {
 	c := &ticket.Client{ID: "demo", Origins: []string{"https://www.example.com"}, Providers: []string{"wechat"}}
 	for origin, want := range map[string]bool{
 		"https://www.example.com":      true,
@@ -124,7 +124,7 @@ func TestAClientTakesItsOwnProvidersAndOrigins(t *testing.T) {
 	}
 }
 
-func TestAnErrorThatMayPassKeepsItsCause(t *testing.T) {
+func TestRetryError_Unwrap(t *testing.T) {
 	err := error(&ticket.RetryError{After: time.Second, Err: ticket.ErrStoreUnavailable})
 	if !errors.Is(err, ticket.ErrStoreUnavailable) || err.Error() != ticket.ErrStoreUnavailable.Error() {
 		t.Errorf("%v", err)

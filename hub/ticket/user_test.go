@@ -13,7 +13,7 @@ import (
 // family is one picture of seven characters, held together by joiners.
 const family = "👨\u200d👩\u200d👧\u200d👦"
 
-func TestTextIsStrippedOfWhatDisguisesIt(t *testing.T) {
+func TestCleanText(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"小明", "小明"},
 		{"", ""},
@@ -50,7 +50,7 @@ func TestTextIsStrippedOfWhatDisguisesIt(t *testing.T) {
 	}
 }
 
-func TestAClaimedUserIsBoundedAndCleaned(t *testing.T) {
+func TestUser_Clean(t *testing.T) {
 	const link = "https://example.com/"
 	full := strings.Repeat("明", ticket.MaxNickname)
 	for _, c := range []struct {
@@ -74,7 +74,7 @@ func TestAClaimedUserIsBoundedAndCleaned(t *testing.T) {
 	}
 }
 
-func TestAnAvatarIsAnHTTPSAddressOrNothing(t *testing.T) {
+func TestUser_AvatarURL(t *testing.T) {
 	for _, bad := range []string{
 		"http://example.com/a", "//example.com/a", "/a", "a", "https:", "https:///a", "https://", "https://:443/",
 		"https:example.com", "javascript:alert(1)", "data:image/png;base64,AA", "ftp://example.com/",

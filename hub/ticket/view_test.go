@@ -20,7 +20,7 @@ func shown(t *testing.T, v ticket.Ticket, now time.Time) string {
 	return strings.ReplaceAll(string(text), string(v.ID), "…")
 }
 
-func TestTheViewShowsWhatTheContractSaysAndNoMore(t *testing.T) {
+func TestView_Fields(t *testing.T) {
 	ok := must(t)
 	later := noon.Add(2 * time.Second)
 	xiaoming := ticket.User{Nickname: "小明", AvatarURL: "https://example.com/a"}
@@ -48,14 +48,14 @@ func TestTheViewShowsWhatTheContractSaysAndNoMore(t *testing.T) {
 	}
 }
 
-func TestAUserWithoutANameIsNotShown(t *testing.T) {
+func TestView_UserWithoutName(t *testing.T) {
 	scanned := must(t)(newTicket(t, demo).Scan(alice, ticket.User{}, noon, confirmTTL))
 	if v := scanned.View(noon); v.User != nil {
 		t.Errorf("shown is %+v", *v.User)
 	}
 }
 
-func TestAPendingTicketShowsNobody(t *testing.T) {
+func TestView_PendingWithoutUser(t *testing.T) {
 	v := newTicket(t, demo)
 	// No step makes such a ticket; the view does not rely on that.
 	v.Identity, v.User, v.Claims = alice, ticket.User{Nickname: "小明"}, json.RawMessage(`{}`)
@@ -64,7 +64,7 @@ func TestAPendingTicketShowsNobody(t *testing.T) {
 	}
 }
 
-func TestANameThatTheProviderVouchesForGoesBeforeAClaimedOne(t *testing.T) {
+func TestView_VouchedNameFirst(t *testing.T) {
 	vouched := alice
 	vouched.Nickname, vouched.Picture = "Alice", "https://example.com/alice"
 	v := must(t)(newTicket(t, demo).Scan(vouched, ticket.User{Nickname: "the boss", AvatarURL: "https://example.com/boss"}, noon, confirmTTL))
@@ -79,7 +79,7 @@ func TestANameThatTheProviderVouchesForGoesBeforeAClaimedOne(t *testing.T) {
 	}
 }
 
-func TestRemainingTimeIsRoundedUpAndNeverOver(t *testing.T) {
+func TestSeconds_RoundsUp(t *testing.T) {
 	for d, want := range map[time.Duration]int64{
 		2 * time.Minute:            120,
 		time.Second + 1:            2,

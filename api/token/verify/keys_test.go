@@ -31,7 +31,7 @@ func (h *hub) unknown(t testing.TB, i int) string {
 		func(string) []byte { return make([]byte, 64) })
 }
 
-func TestAFloodOfUnknownKeysDoesNotFloodTheHub(t *testing.T) {
+func TestKeys_UnknownKeyFlood(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v, seen := h.verifier(), h.memory()
@@ -52,7 +52,7 @@ func TestAFloodOfUnknownKeysDoesNotFloodTheHub(t *testing.T) {
 	}
 }
 
-func TestManyWaitForOneFetch(t *testing.T) {
+func TestKeys_SharedFetch(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	h.hold = make(chan struct{})
@@ -88,7 +88,7 @@ func TestManyWaitForOneFetch(t *testing.T) {
 	h.wasFetched(t, 1)
 }
 
-func TestKeysAreFetchedAgainAfterFiveMinutesAndOldOnesGo(t *testing.T) {
+func TestKeys_Refresh(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v := h.verifier()
@@ -111,7 +111,7 @@ func TestKeysAreFetchedAgainAfterFiveMinutesAndOldOnesGo(t *testing.T) {
 	h.wasFetched(t, 2)
 }
 
-func TestANewKeyIsFoundAtOnce(t *testing.T) {
+func TestKeys_NewKey(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v := h.verifier()
@@ -126,7 +126,7 @@ func TestANewKeyIsFoundAtOnce(t *testing.T) {
 	h.wasFetched(t, 2)
 }
 
-func TestWithTheHubDownItsKeysStay(t *testing.T) {
+func TestKeys_HubDown(t *testing.T) {
 	t.Parallel()
 	garbage := map[string]string{
 		"nothing":        "",

@@ -10,7 +10,7 @@ import (
 	"loginhub/api/token/verify"
 )
 
-func TestATokenStaysUsedAsLongAsItWouldBeTaken(t *testing.T) {
+func TestMemoryStore_UntilExpiry(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v, seen := h.verifier(), h.memory()
@@ -29,7 +29,7 @@ func TestATokenStaysUsedAsLongAsItWouldBeTaken(t *testing.T) {
 	refuses(t, v, text, seen, verify.ErrExpired)
 }
 
-func TestTheMemoryIsBoundedAndForgetsOnlyWhatIsOver(t *testing.T) {
+func TestMemoryStore_Bounded(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	seen := &verify.MemoryStore{Max: 10, Now: h.now}
@@ -64,7 +64,7 @@ var errDown = errors.New("connection refused")
 
 func (broken) MarkUsed(context.Context, string, time.Time) (bool, error) { return true, errDown }
 
-func TestAStoreThatIsDownLetsNobodyIn(t *testing.T) {
+func TestReplayStore_Unavailable(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v := h.verifier()

@@ -131,7 +131,7 @@ func refuses(t testing.TB, v *verify.Verifier, text string, seen verify.ReplaySt
 	}
 }
 
-func TestAGoodTokenIsALoginOnce(t *testing.T) {
+func TestVerify_Once(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v, seen := h.verifier(), h.memory()
@@ -146,7 +146,7 @@ func TestAGoodTokenIsALoginOnce(t *testing.T) {
 	}
 }
 
-func TestOfManyUsesAtOnceOneWins(t *testing.T) {
+func TestVerify_Race(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v, seen, text := h.verifier(), h.memory(), h.token(t, nil)
@@ -168,7 +168,7 @@ func TestOfManyUsesAtOnceOneWins(t *testing.T) {
 	}
 }
 
-func TestWhatTheHubSignedForSomethingElseIsNoLogin(t *testing.T) {
+func TestVerify_OtherTokens(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v, now := h.verifier(), h.clock.Load()
@@ -219,7 +219,7 @@ func TestWhatTheHubSignedForSomethingElseIsNoLogin(t *testing.T) {
 	refuses(t, strict, h.token(t, map[string]any{"exp": now}), h.memory(), verify.ErrExpired)
 }
 
-func TestWhatTheHubHasNotSignedIsNoLogin(t *testing.T) {
+func TestVerify_Forged(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	v := h.verifier()
@@ -274,7 +274,7 @@ func TestWhatTheHubHasNotSignedIsNoLogin(t *testing.T) {
 	}
 }
 
-func TestNothingCanBeLeftOut(t *testing.T) {
+func TestVerify_RequiredArguments(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	text := h.token(t, map[string]any{"nonce": "", "aud": ""})

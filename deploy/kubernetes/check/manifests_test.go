@@ -86,9 +86,9 @@ func each(t *testing.T, tell func(*testing.T, *manifests)) {
 	}
 }
 
-// TestTheProgramTakesTheSettings starts it with each folder's settings and clients,
+// TestManifests_Settings starts it with each folder's settings and clients,
 // and one that is wrong, so that it ends: only that one may be complained of.
-func TestTheProgramTakesTheSettings(t *testing.T) {
+func TestManifests_Settings(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		run := exec.Command("go", "run", "./cmd/loginhub")
 		run.Dir = "../../.."
@@ -127,7 +127,7 @@ func hub(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-func TestEverySettingIsTheProgramsAndEveryReferenceLeadsSomewhere(t *testing.T) {
+func TestManifests_References(t *testing.T) {
 	known := map[string]bool{"GOMEMLIMIT": true}
 	for _, m := range regexp.MustCompile(`\$(LOGINHUB_\w+)\)`).FindAllStringSubmatch(hub(t, "--help"), -1) {
 		known[m[1]] = true
@@ -212,7 +212,7 @@ func matches(selector, labels map[string]string) bool {
 	return len(selector) > 0
 }
 
-func TestSelectorsAndPortsMeetThePods(t *testing.T) {
+func TestManifests_SelectorsAndPorts(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		labels, pod := m.Deployment.Spec.Template.Labels, m.Deployment.Spec.Template.Spec
 		selectors := map[string]map[string]string{
@@ -264,7 +264,7 @@ func TestSelectorsAndPortsMeetThePods(t *testing.T) {
 	})
 }
 
-func TestANodeIsConfinedProbedAndGivenItsTimeToDrain(t *testing.T) {
+func TestManifests_Pod(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		pod := m.Deployment.Spec.Template.Spec
 		c, p := pod.Containers[0], pod.SecurityContext
@@ -336,9 +336,9 @@ func TestANodeIsConfinedProbedAndGivenItsTimeToDrain(t *testing.T) {
 	})
 }
 
-// TestOverlay_ChangesAPlacesOwnSettings: the base has examples, and
+// TestOverlay_OwnSettings: the base has examples, and
 // deploy/README.md names the settings to change.
-func TestOverlay_ChangesAPlacesOwnSettings(t *testing.T) {
+func TestOverlay_OwnSettings(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -362,7 +362,7 @@ func TestOverlay_ChangesAPlacesOwnSettings(t *testing.T) {
 	}
 }
 
-func TestAMisspeltFieldIsFound(t *testing.T) {
+func TestManifests_MisspeltField(t *testing.T) {
 	var d appsv1.Deployment
 	text := bytes.Replace([]byte("spec:\n  minReadySeconds: 5\n"), []byte("minReady"), []byte("minRaedy"), 1)
 	if err := yaml.UnmarshalStrict(text, &d); err == nil {

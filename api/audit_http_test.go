@@ -1,0 +1,184 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/api"
+	"loginhub/hub"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+// expectNew is expectAudit for the lines since it was last asked.
+func expectNew(t *testing.T, s *testServer, seen *int, want ...map[string]string) {
+	t.Helper()
+	got := audited(s)[*seen:]
+	*seen += len(got)
+	if len(got) != len(want) {
+		t.Fatalf("%d lines, wanted %d: %v", len(got), len(want), got)
+	}
+	for i, fields := range want {
+		for name, value := range fields {
+			if got[i][name] != value {
+				t.Errorf("line %d: %s is %q, wanted %q (%v)", i, name, got[i][name], value, got[i])
+			}
+		}
+	}
+}
+
+// refusal is an audit line of a refused request of the browser at 203.0.113.7.
+func refusal(action, outcome, client string, p *page) map[string]string {
+	fields := map[string]string{"event": "refused", "action": action, "outcome": outcome, "client": client, "ticket": "", "browser": "203.0.113.7", "who": "", "phone": ""}
+	if p != nil {
+		fields["ticket"] = p.id[:8]
+	}
+	return fields
+}
+
+func TestAudit_CreateRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{
+		hub: func(c *hub.Config) { c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"} },
+		api: func(c *api.Config) {
+			proxied(c)
+			c.RateLimit = 1
+		}})
+	hubtest.Eventually(t, patience, "the switches are read", func() bool { return s.hub.Enabled("demo") == nil })
+	seen, here := 0, []string{forwarded, "203.0.113.7"}
+	s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...).problem(t, 403, "origin_not_allowed")
+	expectNew(t, s, &seen, refusal("make", "origin_not_allowed", "demo", nil))
+	refused(t, func() *answer { return s.ask(t, "POST", making, nil, here...) })
+	lines := audited(s)[seen:]
+	seen += len(lines)
+	for i, l := range lines { // one or more made, then the refusal
+		if last := i == len(lines)-1; last != (l["outcome"] == "rate_limited") || !last && l["event"] != "made" {
+			t.Errorf("line %d: %v", i, l)
+		}
+	}
+	for name, value := range refusal("make", "rate_limited", "demo", nil) {
+		if got := lines[len(lines)-1][name]; got != value {
+			t.Errorf("%s is %q, wanted %q", name, got, value)
+		}
+	}
+	must(t, s.hub.Switch(s.soon(t), "demo", false, operator))
+	expectNew(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "false", "operator": "192.0.2.77", "outcome": "ok"})
+	s.ask(t, "POST", making, nil, here...).problem(t, 403, "login_disabled")
+	expectNew(t, s, &seen, refusal("make", "login_disabled", "demo", nil))
+	must(t, s.hub.Switch(s.soon(t), "demo", true, operator))
+	expectNew(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
+	// A flood from one address makes a few lines, and takes none from another address.
+	refused(t, func() *answer {
+		return s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...)
+	})
+	if lines := len(audited(s)) - seen; lines < 30 || lines > 90 {
+		t.Errorf("%d lines of a flood", lines)
+	}
+	seen = len(audited(s))
+	s.ask(t, "POST", making, nil, forwarded, "198.51.100.1", "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
+	expectNew(t, s, &seen, map[string]string{"event": "refused", "browser": "198.51.100.1"})
+}
+
+func TestAudit_WebLoginRefused(t *testing.T) {
+	t.Parallel()
+	v := visiting(t, 2*time.Minute, nil)
+	p := v.page(t)
+	seen, here := len(audited(v.testServer)), []string{forwarded, "203.0.113.7"}
+	form := "ticket=" + p.id + "&secret=" + p.secret
+	for _, c := range []struct {
+		form, code, client string
+		status             int
+		headers            []string
+	}{
+		{form, "origin_not_allowed", "demo", 403, []string{"Origin", "https://evil.example"}},
+		{"ticket=" + p.id + "&secret=" + strings.Repeat("A", 43), "invalid_secret", "", 401, nil},
+	} {
+		v.connect(t, c.form, append(here, c.headers...)...).problem(t, c.status, c.code)
+		expectNew(t, v.testServer, &seen, refusal("qrconnect", c.code, c.client, p))
+	}
+	v.connect(t, "ticket=x&secret=x", here...).problem(t, 404, "ticket_not_found") // names none: no line
+	expectNew(t, v.testServer, &seen)
+
+	v.back(t, "short", "ann").paged(t, 403, "state_invalid")
+	v.back(t, strings.Repeat("A", 43), "ann").paged(t, 403, "state_invalid")
+	expectNew(t, v.testServer, &seen, refusal("callback", "state_invalid", "", nil), refusal("callback", "state_invalid", "", nil))
+	// A link of the attacker's, in the browser of somebody else: the ticket that it
+	// was made for is named, and so is where it was opened.
+	state, attacker := v.leave(t, p), v.cookie
+	v.back(t, state, "ann", "Cookie", "", forwarded, "198.51.100.9").paged(t, 403, "state_foreign")
+	foreign := refusal("callback", "state_foreign", "demo", p)
+	foreign["browser"] = "198.51.100.9"
+	expectNew(t, v.testServer, &seen, foreign)
+	v.back(t, state, "ann", "Cookie", attacker).paged(t, 403, "state_invalid") // used
+	expectNew(t, v.testServer, &seen, refusal("callback", "state_invalid", "", nil))
+	state = v.leave(t, p)
+	cookie, _, _ := strings.Cut(v.cookie, "=")
+	v.back(t, state, "ann", "Cookie", cookie+"=forged").paged(t, 403, "state_foreign")
+	expectNew(t, v.testServer, &seen, refusal("callback", "state_foreign", "demo", p))
+	// What gets further is the hub's line, and no second one.
+	v.back(t, v.leave(t, p), "code").paged(t, 422, "code_invalid")
+	expectNew(t, v.testServer, &seen, map[string]string{"event": "refused", "action": "confirm", "outcome": "code_invalid", "ticket": p.id[:8]})
+	v.back(t, v.leave(t, p), "ann")
+	expectNew(t, v.testServer, &seen, map[string]string{"event": "confirmed", "who": "wechat:wx1:o-ann"})
+	must(t, v.hub.Switch(v.soon(t), "demo", false, operator))
+	seen++
+	v.connect(t, form, here...).problem(t, 403, "login_disabled")
+	expectNew(t, v.testServer, &seen, refusal("qrconnect", "login_disabled", "demo", p))
+}
+
+// TestAudit_WebLoginLimited has a rate that is hit.
+func TestAudit_WebLoginLimited(t *testing.T) {
+	t.Parallel()
+	v := visiting(t, 2*time.Minute, func(c *api.Config) { c.RateLimit = 1 })
+	p := v.page(t)
+	form, here := "ticket="+p.id+"&secret="+p.secret, []string{forwarded, "203.0.113.7"}
+	refused(t, func() *answer { return v.connect(t, form, here...) })
+	seen := 1 // made
+	expectNew(t, v.testServer, &seen, refusal("qrconnect", "rate_limited", "demo", p))
+}
+
+func TestAudit_LimitAndKillSwitch(t *testing.T) {
+	t.Parallel()
+	c := demo()
+	c.AddressMismatch = ticket.MismatchRefuse
+	s := start(t, options{clients: []*ticket.Client{c},
+		hub: func(c *hub.Config) { c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"} },
+		api: func(a *api.Config) {
+			proxied(a)
+			a.RateLimit = 1
+		}})
+	hubtest.Eventually(t, patience, "the switches are read", func() bool { return s.hub.Enabled("demo") == nil })
+	p, seen := s.make(t, nil, forwarded, "203.0.113.7"), 1
+	short := p.id[:8]
+	scan := func(body map[string]any, from string) *answer {
+		return s.ask(t, "POST", p.path("scan"), body, forwarded, from)
+	}
+	ann := func() map[string]any { return s.phone("ann").body() }
+	scan(ann(), "198.51.100.9").problem(t, 403, "address_mismatch")
+	id, _ := stranger()
+	s.ask(t, "POST", making+"/"+id+"/scan", ann()).problem(t, 404, "ticket_not_found")
+	expectNew(t, s, &seen,
+		map[string]string{"event": "refused", "outcome": "address_mismatch", "phone": "198.51.100.9", "browser": "203.0.113.7", "client": "demo"},
+		map[string]string{"event": "refused", "outcome": "ticket_not_found", "ticket": id[:8], "client": ""},
+	)
+	last := func(want map[string]string) {
+		t.Helper()
+		seen = len(audited(s)) - 1
+		expectNew(t, s, &seen, want)
+	}
+	// An address's phone calls: nobody has been asked who it is.
+	refused(t, func() *answer {
+		return scan(map[string]any{"provider": "sandbox", "code": "nonsense"}, "198.51.100.20")
+	})
+	last(map[string]string{"event": "refused", "action": "scan", "outcome": "rate_limited", "phone": "198.51.100.20", "who": "", "ticket": short})
+	// A user's, from where the browser is too: he is known by then.
+	refused(t, func() *answer { return scan(ann(), "203.0.113.7") })
+	last(map[string]string{"event": "refused", "action": "scan", "outcome": "rate_limited", "phone": "203.0.113.7", "who": "sandbox:ann", "ticket": short})
+	// The operator's switch.
+	must(t, s.hub.Switch(s.soon(t), "demo", false, operator))
+	seen = len(audited(s))
+	s.ask(t, "POST", p.path("scan"), s.phone("bob").body(), forwarded, "203.0.113.8").problem(t, 403, "login_disabled")
+	expectNew(t, s, &seen, map[string]string{"event": "refused", "action": "scan", "outcome": "login_disabled", "phone": "203.0.113.8", "who": "", "ticket": short, "client": "demo"})
+}

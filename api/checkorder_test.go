@@ -1,0 +1,211 @@
+package api_test
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"loginhub/api"
+	"loginhub/hub"
+)
+
+// attempt is a request that can be wrong in several ways at once.
+type attempt struct {
+	method, endpoint string
+	id, secret       string // "" for an endpoint without ticket
+	query, body      string
+	kind             string // Content-Type; "" where there is no body
+	origin           string
+	protocols        []string // of a WebSocket handshake
+	plain            bool     // no handshake at all
+}
+
+// badInput is one way to be wrong, and what it is answered.
+type badInput struct {
+	name   string
+	rank   int // in the contract's order of checks; equal: either may be answered
+	status int
+	code   string
+	do     func(*attempt)
+}
+
+// The contract's order (design 4.1).
+const (
+	byRoute = iota
+	byMethod
+	byType
+	bySize
+	bySyntax
+	bySecret
+	byTicket
+	byOrigin
+	byLimit
+	byState
+)
+
+func (f attempt) send(t *testing.T, s *testServer) *answer {
+	t.Helper()
+	path := making
+	if f.id != "" {
+		path += "/" + f.id
+	}
+	path += f.endpoint + f.query
+	var headers []string
+	if f.origin != "" {
+		headers = append(headers, "Origin", f.origin)
+	}
+	switch {
+	case f.endpoint == "/ws" && f.plain:
+		return s.ask(t, f.method, path, nil, headers...)
+	case f.endpoint == "/ws":
+		protocols := strings.Join(f.protocols, ", ")
+		if f.secret != "" {
+			protocols += ", loginhub.secret." + f.secret
+		}
+		headers = append(headers, handshake("Sec-WebSocket-Protocol", protocols)...)
+	case f.secret != "":
+		headers = append(headers, "Authorization", "Bearer "+f.secret)
+	}
+	if f.kind == "" {
+		return s.ask(t, f.method, path, nil, headers...)
+	}
+	return s.ask(t, f.method, path, f.body, append(headers, "Content-Type", f.kind)...)
+}
+
+// handshake is the headers of a good WebSocket handshake; more come over them.
+func handshake(more ...string) []string {
+	h := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13",
+		"Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw=="}
+	return append(h, more...)
+}
+
+// stranger is a well-formed secret, and the ticket that nobody has made of it.
+func stranger() (id, secret string) {
+	var raw [32]byte
+	rand.Read(raw[:])
+	sum := sha256.Sum256(raw[:])
+	return base64.RawURLEncoding.EncodeToString(sum[:16]), base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
+// The faults that several endpoints share.
+var (
+	wrongRoute  = badInput{"route", byRoute, 404, "not_found", func(a *attempt) { a.endpoint += "/more" }}
+	wrongMethod = badInput{"method", byMethod, 405, "method_not_allowed", func(a *attempt) { a.method = "PUT" }}
+	wrongType   = badInput{"media type", byType, 415, "unsupported_media_type", func(a *attempt) { a.kind = "text/plain" }}
+	tooLarge    = badInput{"size", bySize, 413, "too_large", func(a *attempt) { a.body = filled(16<<10 + 1) }}
+	noJSON      = badInput{"syntax", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"` }}
+	noTicketID  = badInput{"malformed ticket", bySyntax, 404, "ticket_not_found", func(a *attempt) { a.id = "AAAA" }}
+	badQuery    = badInput{"query", bySyntax, 400, "invalid_request", func(a *attempt) { a.query = "?wait=56" }}
+	noSecret    = badInput{"no secret", bySecret, 401, "invalid_secret", func(a *attempt) { a.secret = "" }}
+	wrongSecret = badInput{"wrong secret", bySecret, 401, "invalid_secret", func(a *attempt) { _, a.secret = stranger() }}
+	noTicket    = badInput{"unknown ticket", byTicket, 404, "ticket_not_found", func(a *attempt) { a.id, a.secret = stranger() }}
+	badOrigin   = badInput{"origin", byOrigin, 403, "origin_not_allowed", func(a *attempt) { a.origin = "https://evil.example" }}
+)
+
+// pairs sends every request that is wrong in one way or in two; the earlier
+// check must answer.
+func pairs(t *testing.T, s *testServer, good func() attempt, faults ...badInput) {
+	t.Helper()
+	for i, first := range faults {
+		for _, second := range faults[i:] {
+			if second.name != first.name && second.rank == first.rank {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s before %s", first.name, second.name), func(t *testing.T) {
+				a := good()
+				second.do(&a)
+				first.do(&a)
+				a.send(t, s).problem(t, first.status, first.code)
+			})
+		}
+	}
+}
+
+func TestCheckOrder_Create(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{api: func(c *api.Config) { c.RateLimit = 1 }})
+	good := func() attempt { return attempt{method: "POST", body: "{}", kind: "application/json"} }
+	// The one ticket of this minute is made; whatever else is wrong, the limit
+	// comes last.
+	if a := good().send(t, s); a.status != http.StatusCreated {
+		t.Fatalf("the good request: %d %s", a.status, a.body)
+	}
+	limited := badInput{"limit", byLimit, 429, "rate_limited", func(*attempt) {}}
+	noClient := badInput{"unknown client", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"client_id":"nobody"}` }}
+	pairs(t, s, good, wrongMethod, wrongType, tooLarge, noJSON, noClient, badOrigin, limited)
+}
+
+func TestCheckOrder_Poll(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	good := func() attempt {
+		p := s.make(t, nil)
+		return attempt{method: "GET", endpoint: "/poll", id: p.id, secret: p.secret}
+	}
+	good().send(t, s).ok(t, http.StatusOK)
+	pairs(t, s, good, wrongRoute, wrongMethod, noTicketID, badQuery, noSecret, wrongSecret, noTicket, badOrigin)
+}
+
+func TestCheckOrder_Ack(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	good := func() attempt { // but for its state
+		p := s.make(t, nil)
+		return attempt{method: "POST", endpoint: "/ack", id: p.id, secret: p.secret, body: `{"seq":1}`, kind: "application/json"}
+	}
+	early := badInput{"state", byState, 409, "not_confirmed", func(*attempt) {}}
+	noSeq := badInput{"no seq", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{}` }}
+	pairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noSeq, noSecret, wrongSecret, noTicket, badOrigin, early)
+}
+
+func TestCheckOrder_PhoneCall(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	noProvider := badInput{"unknown provider", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"provider":"x","code":"y"}` }}
+	closed := badInput{"state", byState, 409, "ticket_closed", func(*attempt) {}}
+	for _, action := range []string{"scan", "confirm", "reject"} {
+		t.Run(action, func(t *testing.T) {
+			good := func() attempt { // but for its state
+				p := s.make(t, nil)
+				s.phone("bob").may(t, p, "reject")
+				return attempt{method: "POST", endpoint: "/" + action, id: p.id, kind: "application/json",
+					body: fmt.Sprintf(`{"provider":"sandbox","code":%q}`, s.phone("ann").code())}
+			}
+			pairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noProvider, noTicket, closed)
+		})
+	}
+}
+
+func TestCheckOrder_Socket(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	good := func() attempt {
+		p := s.make(t, nil)
+		return attempt{method: "GET", endpoint: "/ws", id: p.id, secret: p.secret, protocols: []string{"loginhub.v1"}}
+	}
+	plain := badInput{"no handshake", bySyntax, 426, "upgrade_required", func(a *attempt) { a.plain = true }}
+	noProtocol := badInput{"no protocol", bySyntax, 400, "invalid_request", func(a *attempt) { a.protocols = []string{"chat"} }}
+	pairs(t, s, good, wrongRoute, wrongMethod, plain, noTicketID, noProtocol, noSecret, wrongSecret, noTicket, badOrigin)
+}
+
+func TestCheckOrder_Overloaded(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{hub: func(c *hub.Config) { c.MaxWaiters = 0 }})
+	full := badInput{"full node", byLimit, 503, "overloaded", func(*attempt) {}}
+	t.Run("poll", func(t *testing.T) {
+		pairs(t, s, func() attempt {
+			p := s.make(t, nil)
+			return attempt{method: "GET", endpoint: "/poll", query: "?wait=1", id: p.id, secret: p.secret}
+		}, wrongRoute, wrongMethod, noTicketID, badQuery, noSecret, wrongSecret, noTicket, badOrigin, full)
+	})
+	t.Run("socket", func(t *testing.T) {
+		pairs(t, s, func() attempt {
+			p := s.make(t, nil)
+			return attempt{method: "GET", endpoint: "/ws", id: p.id, secret: p.secret, protocols: []string{"loginhub.v1"}}
+		}, wrongRoute, wrongMethod, noTicketID, noSecret, wrongSecret, noTicket, badOrigin, full)
+	})
+}

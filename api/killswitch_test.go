@@ -1,0 +1,116 @@
+package api_test
+
+import (
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"loginhub/hub"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
+)
+
+// operator is where the switches of these tests come from.
+var operator = netip.MustParseAddr("192.0.2.77")
+
+// switchable is a node whose clients can be switched off.
+func switchable(redis string) options {
+	other := &ticket.Client{ID: "other", Origins: []string{site}}
+	return options{redis: redis, clients: []*ticket.Client{demo(), other}, hub: func(c *hub.Config) {
+		c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "other"}
+	}}
+}
+
+func TestKillSwitch_AllNodes(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	a, b := start(t, switchable(redis.URL)), start(t, switchable(redis.URL))
+	hubtest.Eventually(t, patience, "both have read the switches", func() bool {
+		return a.hub.Enabled("demo") == nil && b.hub.Enabled("demo") == nil
+	})
+	body := map[string]string{"client_id": "demo"}
+	waiting, polling, confirmed, fresh := b.make(t, body), b.make(t, body), b.make(t, body), b.make(t, body)
+	bystander := b.make(t, map[string]string{"client_id": "other"})
+	l, unhurt := waiting.dial(t), bystander.dial(t)
+	l.expect(t, "pending", 1)
+	unhurt.expect(t, "pending", 1)
+	b.phone("ann").may(t, confirmed, "confirm")
+	seq := confirmed.view(t)["seq"]
+	polled := make(chan *answer, 1)
+	go func() {
+		got, err := b.send(b.soon(t), "GET", polling.path("poll")+"?after=1&wait=50", nil, polling.bearer()...)
+		if err != nil {
+			t.Error(err)
+		}
+		polled <- got
+	}()
+	hubtest.Eventually(t, patience, "the poll waits", func() bool { return b.hub.Waiting() == 3 })
+
+	before := time.Now()
+	must(t, a.hub.Switch(a.soon(t), "demo", false, operator))
+	a.ask(t, "POST", making, body).problem(t, 403, "login_disabled") // here at once
+	l.ends(t, 1013)
+	(<-polled).problem(t, 403, "login_disabled")
+	if took := time.Since(before); took > 10*time.Second {
+		t.Errorf("the other node took %v", took)
+	}
+	b.ask(t, "POST", making, body, "Origin", site).problem(t, 403, "login_disabled")
+	fresh.poll(t, "wait=0").problem(t, 403, "login_disabled")
+	fresh.poll(t, "wait=20").problem(t, 403, "login_disabled")
+	b.ask(t, "GET", fresh.path("ws"), nil, handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+fresh.secret)...).problem(t, 403, "login_disabled")
+	b.phone("ann").do(t, fresh, "scan").problem(t, 403, "login_disabled")
+	b.phone("ann").do(t, fresh, "confirm").problem(t, 403, "login_disabled")
+	// A wrong secret still hears nothing of it; to reject and to put away a
+	// token that has arrived is always possible.
+	b.ask(t, "GET", fresh.path("poll"), nil).problem(t, 401, "invalid_secret")
+	b.phone("ann").may(t, fresh, "reject")
+	if got := confirmed.ack(t, seq); got.status != http.StatusNoContent {
+		t.Errorf("ack: %d %s", got.status, got.body)
+	}
+	// The other client goes on.
+	b.phone("bob").may(t, bystander, "confirm")
+	unhurt.expect(t, "confirmed", 2)
+
+	// A Redis that is gone switches nobody on.
+	redis.Kill(t)
+	if err := a.hub.Switch(a.soon(t), "demo", true, operator); err == nil {
+		t.Error("switched without a Redis")
+	}
+	if a.hub.Enabled("demo") == nil || a.hub.Enabled("other") != nil {
+		t.Error("a dead Redis has switched something")
+	}
+}
+
+func TestKillSwitch_OnAgainAndForged(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	s := start(t, switchable(redis.URL))
+	hubtest.Eventually(t, patience, "it has read the switches", func() bool { return s.hub.Enabled("demo") == nil })
+	must(t, s.hub.Switch(s.soon(t), "demo", false, operator))
+	s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
+	must(t, s.hub.Switch(s.soon(t), "demo", true, operator))
+	s.make(t, map[string]string{"client_id": "demo"})
+	// Somebody who writes in Redis can make the hash anything: what was last
+	// read holds.
+	must(t, redis.Client.Set(s.soon(t), "loginhub:switches", "x", 0).Err())
+	if err := s.hub.Switch(s.soon(t), "demo", false, operator); err == nil {
+		t.Error("switched in a key of another type")
+	}
+	s.make(t, map[string]string{"client_id": "demo"})
+}
+
+func TestKillSwitch_NeverRead(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	must(t, redis.Client.Set(t.Context(), "loginhub:switches", "x", 0).Err())
+	o := switchable(redis.URL)
+	o.early = true // it is not ready before it knows
+	s := start(t, o)
+	s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 503, "store_unavailable")
+	s.ask(t, "GET", "/readyz", nil).problem(t, 503, "store_unavailable")
+	must(t, redis.Client.Del(t.Context(), "loginhub:switches").Err())
+	hubtest.Eventually(t, patience, "it serves once it has read them", func() bool { return s.hub.Enabled("demo") == nil })
+	s.make(t, map[string]string{"client_id": "demo"})
+}

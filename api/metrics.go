@@ -1,0 +1,98 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Metrics hears what the edge does, for the metrics. Its methods are called from
+// many goroutines and do not block. Every word they get is one of ours.
+type Metrics interface {
+	// ObserveRequest is one request: the route's pattern ("other" for none of ours),
+	// the status's class, such as "4xx", and how long it took, a long poll with
+	// its wait, a socket (1xx) up to its upgrade.
+	ObserveRequest(route, class string, took time.Duration)
+	// IncLimited is one hit on a limit, by one of Limits' names.
+	IncLimited(limit string)
+}
+
+// The limits' names (limits.go, ticketlimit.go, codeguard.go, wxacode.go, renderlimit.go).
+const (
+	limitRequests = "requests"
+	limitTickets  = "tickets"
+	limitNetwork  = "tickets_network" // of an IPv6 /48
+	limitNode     = "tickets_node"    // of all addresses
+	limitPhones   = "phones"
+	limitBad      = "refused_codes"         // of an address, by provider
+	limitBadWide  = "refused_codes_network" // of an IPv6 /48
+	limitBadHere  = "refused_codes_ticket"  // of an address, by ticket
+	limitUsers    = "users"
+	limitRefused  = "refused"
+	limitWrong    = "wrong_numbers"
+	limitWebsite  = "website_logins"
+	limitCodes    = "codes" // of mini-program codes: the link is shown instead
+	limitSeats    = "seats"
+	limitCalls    = "provider_calls" // maxCalls at once to one of them: 503 in place of 429
+	limitDrawings = "drawings"       // of codes, at once on this node: 503
+)
+
+// Limits are all limits' names.
+func Limits() []string {
+	return []string{limitRequests, limitTickets, limitNetwork, limitNode, limitPhones,
+		limitBad, limitBadWide, limitBadHere, limitUsers, limitRefused, limitWrong, limitWebsite,
+		limitCodes, limitSeats, limitCalls, limitDrawings}
+}
+
+// instrumentLimits has every limit tell the meter of its hits.
+func (s *Server) instrumentLimits() {
+	told := func(limit string) func() { return func() { s.limitHit(limit) } }
+	s.throttle.requests.over = told(limitRequests)
+	s.throttle.phones.over = told(limitPhones)
+	s.throttle.users.over = told(limitUsers)
+	s.throttle.refused.over = told(limitRefused)
+	s.throttle.wrong.over = told(limitWrong)
+	s.ticketLimiter.addresses.over = told(limitTickets)
+	s.ticketLimiter.networks.over = told(limitNetwork)
+	s.ticketLimiter.node.over = told(limitNode)
+	s.codes.addresses.over = told(limitBad)
+	s.codes.networks.over = told(limitBadWide)
+	s.codes.tickets.over = told(limitBadHere)
+	s.webLoginLimiter.over = told(limitWebsite)
+	s.wxacodeLimiter.over = told(limitCodes)
+	s.seats.over = told(limitSeats)
+	s.easel.onReject = told(limitDrawings)
+}
+
+func (s *Server) limitHit(limit string) {
+	if s.Meter != nil {
+		s.Meter.IncLimited(limit)
+	}
+}
+
+// classes of statuses, by their first digit.
+var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// metricsMiddleware stands around everything else, so that it sees the answer as it left.
+func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
+	if s.Meter == nil {
+		return next
+	}
+	return func(c echo.Context) error {
+		start := time.Now()
+		err := next(c)
+		if err != nil {
+			c.Error(err) // answered here; nobody answers it again
+		}
+		route, status := c.Path(), c.Response().Status
+		if route == "" {
+			route = "other"
+		}
+		if err == nil && !c.Response().Committed {
+			status = http.StatusSwitchingProtocols // the hub has taken the connection over
+		}
+		s.Meter.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(start))
+		return nil
+	}
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// heard keeps the limits that were hit.
+type heard struct{ limits []string }
+
+func (*heard) ObserveRequest(string, string, time.Duration) {}
+func (h *heard) IncLimited(limit string)                    { h.limits = append(h.limits, limit) }
+
+// limitsOf is an edge with that rate, and what hits each of its limits.
+func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
+	t.Helper()
+	s, err := New(Config{Meter: h, RateLimit: rate, MaxWaitersPerAddr: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, user := netip.MustParsePrefix("192.0.2.1/32"), s.throttle.person(ticket.Identity{Subject: "u"})
+	now := time.Now()
+	return map[string]func() error{
+		limitRequests: func() error { return s.throttle.requests.allow(address, now) },
+		limitPhones:   func() error { return s.throttle.phones.allow(address, now) },
+		limitUsers:    func() error { return s.throttle.users.allow(user, now) },
+		limitRefused:  func() error { return s.throttle.refused.allow(user, now) },
+		limitWrong:    func() error { return s.throttle.wrong.allow(user, now) },
+		limitTickets:  func() error { return s.ticketLimiter.allow(address, now) },
+		limitNetwork:  func() error { return s.ticketLimiter.networks.allow(address, now) },
+		limitNode:     func() error { return s.ticketLimiter.node.allow(struct{}{}, now) },
+		limitBad:      func() error { return s.codes.addresses.allow(codeSource{from: address}, now) },
+		limitBadWide:  func() error { return s.codes.networks.allow(codeSource{from: address}, now) },
+		limitBadHere:  func() error { return s.codes.tickets.allow(ticketSource{ticket: "t"}, now) },
+		limitWebsite:  func() error { return s.webLoginLimiter.allow(address, now) },
+		limitCodes:    func() error { return s.wxacodeLimiter.allow(address, now) },
+		limitSeats:    func() error { _, err := s.seats.take(address); return err },
+		limitCalls:    func() error { return s.withSlot(t.Context(), nil, nil) }, // no place at all
+		limitDrawings: func() error {
+			fillLine(s, address)
+			return s.easel.run(t.Context(), address, func() error { return nil })
+		},
+	}
+}
+
+// fillLine takes all places to draw, and the address's share of the line.
+func fillLine(s *Server, address netip.Prefix) {
+	for len(s.easel.slots) < cap(s.easel.slots) {
+		s.easel.slots <- struct{}{}
+	}
+	for {
+		if _, err := s.easel.perAddr.take(address); err != nil {
+			return
+		}
+	}
+}
+
+func TestMetrics_LimitNames(t *testing.T) {
+	h := &heard{}
+	hits := limitsOf(t, 1, h)
+	for _, limit := range Limits() {
+		hit := hits[limit]
+		if hit == nil {
+			t.Errorf("%s is hit by nothing here", limit)
+			continue
+		}
+		h.limits = nil
+		for n := 0; hit() == nil; n++ {
+			if len(h.limits) > 0 || n > 1000 {
+				t.Fatalf("%s: %v after %d that were let pass", limit, h.limits, n)
+			}
+		}
+		if !slices.Equal(h.limits, []string{limit}) {
+			t.Errorf("a hit on %s is told as %v", limit, h.limits)
+		}
+	}
+	if len(hits) != len(Limits()) {
+		t.Errorf("%d limits, of which %d are named", len(hits), len(Limits()))
+	}
+}
+
+// TestLimits_MatchTheDocument: operators size LOGINHUB_RATE_LIMIT
+// by the tables of deploy/CONFIGURATION.md, whose rows begin with a limit's label.
+func TestLimits_MatchTheDocument(t *testing.T) {
+	text, err := os.ReadFile("../deploy/CONFIGURATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := func(limit string, rate int) (n int) {
+		for hit := limitsOf(t, rate, &heard{})[limit]; n <= 100_000 && hit() == nil; n++ {
+		}
+		return n
+	}
+	number := regexp.MustCompile(`[0-9][0-9,]*`)
+	numbers := func(cell string) (all []int) {
+		for _, digits := range number.FindAllString(cell, -1) {
+			n, _ := strconv.Atoi(strings.ReplaceAll(digits, ",", ""))
+			all = append(all, n)
+		}
+		return all
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Limits\n")
+	rows := map[string][]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` (\\|.*)$").FindAllStringSubmatch(section, -1) {
+		rows[m[1]] = strings.Split(m[2], "|")
+	}
+	fixed := map[string][]int{ // in the last cell
+		limitCalls: {maxCalls}, limitDrawings: {maxRenderQueue, maxRenderQueuePerAddr, int(renderQueueTimeout.Seconds())}, limitSeats: {1000}}
+	for _, limit := range Limits() {
+		cells := rows[limit]
+		delete(rows, limit)
+		if len(cells) < 4 {
+			t.Errorf("%s has no row: %q", limit, cells)
+			continue
+		}
+		last := numbers(cells[len(cells)-2])
+		if want, ok := fixed[limit]; ok {
+			if !slices.Equal(last, want) {
+				t.Errorf("%s: %v, documented %v", limit, want, last)
+			}
+			continue
+		}
+		if n := allowed(limit, 600); !slices.Equal(numbers(cells[4]), []int{n}) {
+			t.Errorf("with 600, %s allows %d, documented %s", limit, n, cells[4])
+		}
+		if n := allowed(limit, 1); n != 1 && !slices.Equal(last, []int{n}) || n == 1 && len(last) > 0 {
+			t.Errorf("with 1, %s allows %d, documented %v", limit, n, last)
+		}
+	}
+	for _, rate := range []int{0, 2, 99, 6000, 100_000} { // guesses do not grow with the carriers' NATs, and 0 does not free them
+		if n := allowed(limitWrong, rate); n != 6 {
+			t.Errorf("with %d, %s are %d", rate, limitWrong, n)
+		}
+	}
+	for limit, hit := range limitsOf(t, 0, &heard{}) {
+		if slices.Contains([]string{limitWrong, limitSeats, limitCalls, limitDrawings}, limit) {
+			continue // by other numbers
+		}
+		for range 1000 {
+			if err := hit(); err != nil {
+				t.Fatalf("with 0, %s: %v", limit, err)
+			}
+		}
+	}
+	if len(rows) > 0 {
+		t.Errorf("rows without a limit: %q", rows)
+	}
+}

@@ -1,0 +1,273 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"loginhub/api"
+	"loginhub/hub/hubtest"
+	"loginhub/hub/ticket"
+)
+
+// until429 sends until the limit, of so many a minute, is hit, and gives how many
+// went through: as many as the limit and what came back meanwhile.
+func until429(t *testing.T, limit int, send func(i int) *answer) int {
+	t.Helper()
+	begun := time.Now()
+	for i := 0; ; i++ {
+		a := send(i)
+		if a.status == http.StatusTooManyRequests {
+			a.problem(t, 429, "rate_limited")
+			if a.header.Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+			if i < limit {
+				t.Errorf("%d went through, wanted %d", i, limit)
+			}
+			return i
+		}
+		if back := time.Since(begun).Minutes() * float64(limit); i > limit+1+int(back) {
+			t.Fatalf("no limit after %d; wanted one after %d", i, limit)
+		}
+	}
+}
+
+// refused sends until the limit refuses it: some may have come back meanwhile.
+func refused(t *testing.T, send func() *answer) *answer {
+	t.Helper()
+	for range 1000 {
+		if a := send(); a.status == http.StatusTooManyRequests {
+			a.problem(t, 429, "rate_limited")
+			return a
+		}
+	}
+	t.Fatal("never refused")
+	return nil
+}
+
+// from is the header of a request through the trusted proxy.
+func from(i int) []string { return []string{forwarded, fmt.Sprintf("203.0.%d.%d", 113+i/250, 1+i%250)} }
+
+func (f *phone) via(t testing.TB, i int, p *page, action string, more ...any) *answer {
+	t.Helper()
+	return f.s.ask(t, "POST", p.path(action), f.body(more...), from(i)...)
+}
+
+func TestLimits_AllRequestsPerAddress(t *testing.T) {
+	t.Parallel()
+	s := start(t, limited(1))
+	until429(t, 600, func(int) *answer {
+		return s.ask(t, "GET", "/.well-known/jwks.json", nil, from(0)...)
+	})
+	// Not even the route matters any more; the page can read when to come back.
+	refused(t, func() *answer { return s.ask(t, "GET", "/nowhere", nil, from(0)...) })
+	a := refused(t, func() *answer { return s.ask(t, "POST", making, nil, append(from(0), "Origin", site)...) })
+	if a.header.Get("Access-Control-Allow-Origin") != site || a.header.Get("Access-Control-Expose-Headers") != "Retry-After" {
+		t.Errorf("the page cannot read it: %v", a.header)
+	}
+	// A probe through the same proxy still hears that the node is well.
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if a := s.ask(t, "GET", path, nil, from(0)...); a.status != http.StatusOK {
+			t.Errorf("%s: %d", path, a.status)
+		}
+	}
+	s.make(t, nil, from(1)...) // and a neighbour feels nothing
+}
+
+func TestLimits_PhoneCallsPerAddress(t *testing.T) {
+	t.Parallel()
+	o := &fakeProvider{who: map[string]ticket.Identity{}}
+	for i := range 100 {
+		o.who[fmt.Sprint("u", i)] = ticket.Identity{Provider: "p", Subject: fmt.Sprint("u", i)}
+	}
+	s := start(t, options{providers: map[string]api.Provider{"p": o}, api: limited(1).api})
+	p := s.make(t, nil, from(0)...)
+	through := until429(t, 60, func(i int) *answer {
+		return (&phone{s, "p", fmt.Sprintf("u%d", i)}).via(t, 0, p, "scan")
+	})
+	if o.calls() != through {
+		t.Errorf("the provider was asked %d times for %d calls", o.calls(), through)
+	}
+	// It is the address that has spent its calls, not the ticket.
+	(&phone{s, "p", "ann"}).via(t, 1, p, "scan").problem(t, 422, "code_invalid")
+}
+
+func TestLimits_PhoneCallsPerUser(t *testing.T) {
+	t.Parallel()
+	s := start(t, limited(1))
+	p := s.make(t, nil, from(0)...)
+	until429(t, 20, func(i int) *answer { return s.phone("ann").via(t, i, p, "scan") })
+	p.stands(t, "scanned", 2)
+	s.phone("bob").via(t, 0, p, "scan").problem(t, 409, "already_scanned")
+}
+
+func TestLimits_RefusedCallsPerUser(t *testing.T) {
+	t.Parallel()
+	s := start(t, limited(1))
+	p := s.make(t, nil, from(0)...)
+	s.phone("ann").via(t, 0, p, "scan").ok(t, 200)
+	// The user's limit of all calls, 20, comes later.
+	until429(t, 10, func(i int) *answer {
+		a := s.phone("bob").via(t, i, p, "confirm")
+		if a.status != 429 {
+			a.problem(t, 409, "already_scanned")
+		}
+		return a
+	})
+	// Good calls spend nothing of it.
+	q := s.make(t, nil, from(1)...)
+	for i := range 15 {
+		s.phone("eve").via(t, i, q, "scan").ok(t, 200)
+	}
+	s.phone("eve").via(t, 0, p, "confirm").problem(t, 409, "already_scanned")
+}
+
+func matching() *ticket.Client {
+	c := demo()
+	c.NumberMatching = true
+	return c
+}
+
+func TestLimits_WrongNumbers(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []int{1, 0} { // 0 turns the other limits off, not this one
+		t.Run(fmt.Sprint("rate ", rate), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, options{clients: []*ticket.Client{matching()}, api: limited(rate).api})
+			wrong := 0
+			got := until429(t, 6, func(i int) *answer {
+				p := s.make(t, nil, from(i)...)
+				if a := s.phone("mallory").via(t, i, p, "scan"); a.status != 200 {
+					return a
+				}
+				a := s.phone("mallory").via(t, i, p, "confirm", "match", "00") // never one of the numbers
+				if a.status != 429 {
+					a.problem(t, 403, "match_failed")
+					wrong++
+				}
+				return a
+			})
+			if wrong != got || wrong > 7 { // one more comes back every 10 s
+				t.Errorf("%d wrong numbers", wrong)
+			}
+			// Who chooses right is not stopped, however often.
+			for i := range 8 {
+				p := s.make(t, nil, from(100+i)...)
+				s.phone("ann").via(t, i, p, "scan").ok(t, 200)
+				s.phone("ann").via(t, i, p, "confirm", "match", p.match).ok(t, 200)
+			}
+		})
+	}
+}
+
+func TestLimits_ConcurrentGuesses(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{clients: []*ticket.Client{matching()}, api: limited(1).api})
+	const many = 30
+	var pages [many]*page
+	for i := range many {
+		pages[i] = s.make(t, nil, from(i)...)
+	}
+	for i, p := range pages[:9] {
+		s.phone("mallory").via(t, i, p, "scan").ok(t, 200)
+	}
+	var tried atomic.Int32
+	var all sync.WaitGroup
+	for i, p := range pages[:9] {
+		all.Go(func() {
+			body := s.phone("mallory").body("match", "00")
+			a, err := s.send(s.soon(t), "POST", p.path("confirm"), body, from(i)...)
+			if err == nil && a.status == 403 {
+				tried.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := tried.Load(); n < 6 || n > 7 {
+		t.Errorf("%d guesses were taken at once, wanted 6", n)
+	}
+}
+
+func TestWaiterLimiter_PerAddress(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{api: func(c *api.Config) {
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		c.MaxWaitersPerAddr = 3
+	}})
+	polled := make(chan *answer, 1)
+	p := s.make(t, nil)
+	go func() {
+		a, err := s.send(s.soon(t), "GET", p.path("poll")+"?after=1&wait=50", nil, append(p.bearer(), from(0)...)...)
+		if err != nil {
+			t.Error(err)
+		}
+		polled <- a
+	}()
+	hubtest.Eventually(t, patience, "the poll waits", func() bool { return s.hub.Waiting() == 1 })
+	lines := []*wsConn{p.dial(t, from(0)...), s.make(t, nil).dial(t, from(0)...)}
+
+	q := s.make(t, nil)
+	full := func() bool {
+		a := s.ask(t, "GET", q.path("ws"), nil, append(handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+q.secret), from(0)...)...)
+		if a.status != http.StatusSwitchingProtocols {
+			a.problem(t, 429, "rate_limited")
+		}
+		return a.status == 429
+	}
+	if !full() {
+		t.Fatal("a fourth has found a seat")
+	}
+	q.poll(t, "after=1&wait=50", from(0)...).problem(t, 429, "rate_limited")
+	// Who does not wait needs no seat; another address has its own.
+	if a := q.poll(t, "wait=0", from(0)...); a.status != http.StatusOK {
+		t.Errorf("a glance: %d", a.status)
+	}
+	q.dial(t, from(1)...).expect(t, "pending", 1)
+	// A secret that is wrong takes none, and whoever leaves makes room.
+	for range 10 {
+		s.ask(t, "GET", p.path("poll")+"?after=1&wait=5", nil, append(from(2), "Authorization", "Bearer "+q.secret)...).problem(t, 401, "invalid_secret")
+	}
+	s.phone("ann").may(t, p, "confirm")
+	if a := <-polled; a == nil || a.status != http.StatusOK {
+		t.Errorf("the waiting poll: %+v", a)
+	}
+	for _, l := range lines {
+		l.conn.CloseNow()
+	}
+	hubtest.Eventually(t, patience, "all seats are free", func() bool { return s.hub.Waiting() == 1 })
+	for range 20 { // and a seat is left once
+		a := q.dial(t, from(0)...)
+		a.expect(t, "pending", 1)
+		a.conn.CloseNow()
+		hubtest.Eventually(t, patience, "it has left", func() bool { return s.hub.Waiting() == 1 })
+	}
+}
+
+func TestLimits_NotKeyedByTicket(t *testing.T) {
+	t.Parallel()
+	s := start(t, limited(1))
+	p := s.make(t, nil, from(0)...)
+	for i := range 100 { // as many attackers, each from his own address
+		switch i % 4 {
+		case 0:
+			s.ask(t, "GET", p.path("poll"), nil, append(from(1+i), "Authorization", "Bearer "+p.secret[:42]+"A")...)
+		case 1:
+			s.ask(t, "POST", p.path("scan"), `{"provider":"sandbox","code":"x"}`, from(1+i)...).problem(t, 422, "code_invalid")
+		case 2:
+			s.ask(t, "POST", p.path("ack"), `{"seq":1}`, from(1+i)...).problem(t, 401, "invalid_secret")
+		case 3:
+			s.ask(t, "GET", p.path("qr.svg"), nil, from(1+i)...)
+		}
+	}
+	l := p.dial(t, from(0)...)
+	l.expect(t, "pending", 1)
+	s.phone("ann").via(t, 200, p, "scan").ok(t, 200)
+	s.phone("ann").via(t, 200, p, "confirm").ok(t, 200)
+	l.expect(t, "scanned", 2)
+	l.expect(t, "confirmed", 3)
+}

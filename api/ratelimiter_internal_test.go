@@ -1,0 +1,159 @@
+package api
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+var (
+	noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	here = netip.MustParsePrefix("203.0.113.7/32")
+)
+
+// until is how long a refused one is told to wait; 0 is allowed.
+func until(t *testing.T, err error) time.Duration {
+	t.Helper()
+	if err == nil {
+		return 0
+	}
+	var again *ticket.RetryError
+	if !errors.As(err, &again) || !errors.Is(err, errRateLimited) || again.After <= 0 {
+		t.Fatalf("refused with %v", err)
+	}
+	return again.After
+}
+
+func TestRateLimiter_Burst(t *testing.T) {
+	for _, rate := range []int{1, 2, 3, 7, 59, 60, 61, 600, 1000, 7777, 60000} {
+		l := newLimiter(rate)
+		for i := range rate {
+			if err := l.allow(here, noon); err != nil {
+				t.Fatalf("%d a minute: the %d. is refused", rate, i+1)
+			}
+		}
+		wait := until(t, l.allow(here, noon))
+		step := time.Minute / time.Duration(rate)
+		if wait == 0 || wait > step {
+			t.Fatalf("%d a minute: one more is told to wait %v, wanted up to %v", rate, wait, step)
+		}
+		for range 100 { // being refused costs nothing
+			l.allow(here, noon)
+		}
+		if until(t, l.allow(here, noon.Add(wait-time.Nanosecond))) == 0 || until(t, l.allow(here, noon.Add(wait))) != 0 {
+			t.Errorf("%d a minute: %v was not how long to wait", rate, wait)
+		}
+	}
+}
+
+func TestRateLimiter_Refill(t *testing.T) {
+	const rate = 60
+	for i, want := range map[int]int{10: 10, 40: 40, 100: 60, 1000: 60} { // seconds later: how many
+		l := newLimiter(rate)
+		for range rate {
+			l.allow(here, noon)
+		}
+		now, got := noon.Add(time.Duration(i)*time.Second), 0
+		for l.allow(here, now) == nil {
+			got++
+		}
+		if got != want {
+			t.Errorf("%d s later %d are allowed, wanted %d", i, got, want)
+		}
+	}
+}
+
+func TestRateLimiter_KeysIndependent(t *testing.T) {
+	l := newLimiter(1)
+	for _, text := range []string{"203.0.113.7", "203.0.113.8", "2001:db8:1:2::1", "2001:db8:1:3::1"} {
+		if l.allow(rateKey(netip.MustParseAddr(text)), noon) != nil {
+			t.Errorf("%s pays for another", text)
+		}
+	}
+	for _, text := range []string{"203.0.113.7", "2001:db8:1:2:ffff::9"} { // the whole /64 is one subscriber
+		if l.allow(rateKey(netip.MustParseAddr(text)), noon) == nil {
+			t.Errorf("%s spends twice", text)
+		}
+	}
+	// Who has no address shares one minute with all who have none.
+	if l.allow(rateKey(netip.Addr{}), noon) != nil || l.allow(rateKey(netip.Addr{}), noon) == nil {
+		t.Error("no address is no limit")
+	}
+}
+
+func TestRateLimiter_Zero(t *testing.T) {
+	l := newLimiter(0)
+	for range 10000 {
+		if l.allow(here, noon) != nil {
+			t.Fatal("refused")
+		}
+	}
+	if len(l.tat) != 0 {
+		t.Error("it keeps books for nothing")
+	}
+}
+
+// nth is one of very many addresses.
+func nth(i uint32) netip.Prefix {
+	var raw [4]byte
+	binary.BigEndian.PutUint32(raw[:], i)
+	return netip.PrefixFrom(netip.AddrFrom4(raw), 32)
+}
+
+func TestRateLimiter_TableFull(t *testing.T) {
+	l := newLimiter(10)
+	l.allow(here, noon)
+	refused := 0
+	for i := range uint32(maxBuckets + 50) {
+		if l.allow(nth(i), noon) != nil {
+			refused++
+		}
+	}
+	if len(l.tat) > maxBuckets+1 {
+		t.Errorf("%d buckets", len(l.tat))
+	}
+	// The late ones shared one bucket of ten.
+	if refused < 40 {
+		t.Errorf("beyond the table only %d are refused", refused)
+	}
+	if l.allow(here, noon) != nil {
+		t.Error("one who was known before the flood is refused")
+	}
+	// A minute later all of that is forgotten.
+	later := noon.Add(time.Minute + time.Second)
+	if l.allow(nth(1<<30), later) != nil || len(l.tat) > 2 {
+		t.Errorf("after the flood there are %d buckets", len(l.tat))
+	}
+}
+
+func TestRateLimiter_SweepInterval(t *testing.T) {
+	l := newLimiter(600) // an address is forgotten after a tenth of a second
+	for i := range uint32(maxBuckets) {
+		l.allow(nth(i), noon)
+	}
+	for i, at := range []struct {
+		later time.Duration
+		kept  int
+	}{{0, maxBuckets + 1}, {500 * time.Millisecond, maxBuckets + 1}, {time.Second, 1}} {
+		if err := l.allow(nth(uint32(maxBuckets+i)), noon.Add(at.later)); err != nil {
+			t.Errorf("%v later: %v", at.later, err)
+		}
+		if len(l.tat) != at.kept {
+			t.Errorf("%v later there are %d buckets, wanted %d", at.later, len(l.tat), at.kept)
+		}
+	}
+}
+
+func TestRateLimiter_ClockStepsBack(t *testing.T) {
+	l := newLimiter(60)
+	for range 60 {
+		l.allow(here, noon)
+	}
+	if wait := until(t, l.allow(here, noon.Add(-time.Second))); wait > 3*time.Second {
+		t.Errorf("a second back costs %v", wait)
+	}
+}

@@ -1,0 +1,88 @@
+package api
+
+import (
+	"errors"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// neighbour is the address of that number.
+func neighbour(i int) netip.Prefix {
+	return rateKey(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+}
+
+func TestRenderLimiter_Bounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newRenderLimiter(8)
+		refusals := 0
+		e.onReject = func() { refusals++ }
+		var done, drawing, most atomic.Int64
+		finish := make(chan struct{})
+		ask := func(i int) {
+			go func() {
+				err := e.run(t.Context(), neighbour(i), func() error {
+					most.Store(max(most.Load(), drawing.Add(1)))
+					<-finish
+					drawing.Add(-1)
+					return nil
+				})
+				if err != nil {
+					t.Errorf("address %d: %v", i, err)
+				}
+				done.Add(1)
+			}()
+			synctest.Wait() // each comes after the one before it
+		}
+		all := cap(e.slots) + maxRenderQueue
+		for i := range all {
+			ask(i / 8) // each address within its share
+		}
+		if len(e.queue) != maxRenderQueue || int(drawing.Load()) != cap(e.slots) {
+			t.Fatalf("%d draw, %d in the line", drawing.Load(), len(e.queue))
+		}
+		err := e.run(t.Context(), neighbour(200), func() error { t.Error("drawn"); return nil })
+		if !errors.Is(err, errRenderBusy) || refusals != 1 {
+			t.Errorf("with a full line: %v, %d refusals told", err, refusals)
+		}
+		for range all {
+			finish <- struct{}{}
+			synctest.Wait()
+		}
+		if int(done.Load()) != all || int(most.Load()) != cap(e.slots) || len(e.slots)+len(e.queue)+len(e.perAddr.taken) > 0 {
+			t.Errorf("%d of %d are drawn, %d at once; left: %d, %d, %d", done.Load(), all, most.Load(), len(e.slots), len(e.queue), len(e.perAddr.taken))
+		}
+	})
+}
+
+func TestRenderLimiter_HalfOfCores(t *testing.T) {
+	for cores, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 64: 32} {
+		if got := cap(newRenderLimiter(cores).slots); got != want {
+			t.Errorf("of %d cores %d draw, wanted %d", cores, got, want)
+		}
+	}
+	s, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := cap(s.easel.slots), max(1, runtime.GOMAXPROCS(0)/2); got != want {
+		t.Errorf("%d draw here, wanted %d", got, want)
+	}
+}
+
+func TestRenderLimiter_PanicReleasesSlot(t *testing.T) {
+	e := newRenderLimiter(1)
+	broken := errors.New("broken")
+	if err := e.run(t.Context(), neighbour(1), func() error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		e.run(t.Context(), neighbour(1), func() error { panic("a bug") })
+	}()
+	if len(e.slots) != 0 {
+		t.Errorf("%d places are taken", len(e.slots))
+	}
+}

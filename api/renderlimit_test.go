@@ -1,0 +1,144 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// occupied takes all places to draw; free gives one back.
+func occupied(s *testServer) (free func()) {
+	places, _ := s.server.RenderLimiter()
+	for len(places) < cap(places) {
+		places <- struct{}{}
+	}
+	return func() { <-places }
+}
+
+// drawn asks for a picture in the background.
+func (p *page) drawn(ctx context.Context, picture string) chan *answer {
+	got := make(chan *answer, 1)
+	go func() {
+		a, err := p.s.send(ctx, "GET", p.path(picture), nil)
+		if err != nil {
+			a = nil
+		}
+		got <- a
+	}()
+	synctest.Wait()
+	return got
+}
+
+func TestRenderLimiter_Queues(t *testing.T) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
+		p := s.make(t, nil)
+		places, line := s.server.RenderLimiter()
+		free := occupied(s)
+		got := p.drawn(s.soon(t), "qr.png?size=1024")
+		if len(got) != 0 || len(line) != 1 {
+			t.Fatalf("%d answers with all places taken, %d in the line", len(got), len(line))
+		}
+		began := time.Now()
+		q := s.make(t, nil)
+		if a := s.ask(t, "GET", q.path("qr.svg"), nil); a.status != http.StatusOK { // costs less, and waits for nobody
+			t.Errorf("svg: %d", a.status)
+		}
+		l := q.dial(t)
+		l.expect(t, "pending", 1)
+		s.phone("ann").may(t, q, "scan")
+		l.expect(t, "scanned", 2)
+		s.phone("ann").may(t, q, "confirm")
+		l.expect(t, "confirmed", 3)
+		if took := time.Since(began); took > 0 {
+			t.Errorf("a login waited %v for the drawings", took)
+		}
+		free()
+		if a := <-got; a == nil || a.status != http.StatusOK || len(a.body) == 0 {
+			t.Fatalf("once there is a place: %+v", a)
+		}
+		synctest.Wait()
+		if len(places) != cap(places)-1 || len(line) != 0 {
+			t.Errorf("%d of %d places are taken, %d in the line", len(places), cap(places), len(line))
+		}
+	})
+}
+
+func TestRenderLimiter_RetryAfter(t *testing.T) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
+		p := s.make(t, nil)
+		_, line := s.server.RenderLimiter()
+		free := occupied(s)
+		began := time.Now()
+		a := s.ask(t, "GET", p.path("qr.png"), nil)
+		a.problem(t, 503, "overloaded")
+		retryAfter(t, a, "2")
+		if strings.Contains(s.log.String(), "refused") {
+			t.Errorf("whoever floods fills the log: %s", s.log)
+		}
+		if waited := time.Since(began); waited != 2*time.Second { // the bubble's clock
+			t.Errorf("refused after %v", waited)
+		}
+		// What is wrong is said without a place.
+		s.ask(t, "GET", p.path("qr.png")+"?size=7", nil).problem(t, 400, "invalid_request")
+		if len(line) != 0 {
+			t.Errorf("%d are still in the line", len(line))
+		}
+		free()
+		if a := s.ask(t, "GET", p.path("qr.png"), nil); a.status != http.StatusOK {
+			t.Errorf("with a place: %d", a.status)
+		}
+	})
+}
+
+func TestRenderLimiter_CancelInQueue(t *testing.T) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
+		p := s.make(t, nil)
+		places, line := s.server.RenderLimiter()
+		free := occupied(s)
+		for range 3 * 32 { // more than an address's share of the line
+			ctx, hangUp := context.WithCancel(s.soon(t))
+			got := p.drawn(ctx, "qr.png")
+			if len(line) != 1 {
+				t.Fatalf("%d in the line", len(line))
+			}
+			hangUp()
+			if a := <-got; a != nil {
+				t.Fatalf("answered: %d", a.status)
+			}
+			synctest.Wait()
+			if len(line) != 0 {
+				t.Fatal("it is in the line still")
+			}
+		}
+		free()
+		synctest.Wait()
+		if len(places) != cap(places)-1 {
+			t.Errorf("%d of %d places are taken", len(places), cap(places))
+		}
+	})
+}
+
+func TestRenderLimiter_PerAddress(t *testing.T) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
+		p := s.make(t, nil)
+		free := occupied(s)
+		var all []chan *answer
+		for range 32 {
+			all = append(all, p.drawn(s.soon(t), "qr.png"))
+		}
+		began := time.Now()
+		s.ask(t, "GET", p.path("qr.png"), nil).problem(t, 503, "overloaded")
+		if time.Since(began) > 0 {
+			t.Error("it has waited for its refusal")
+		}
+		free() // one place is enough for all, one after the other
+		for _, got := range all {
+			if a := <-got; a == nil || a.status != http.StatusOK {
+				t.Errorf("one that waited: %+v", a)
+			}
+		}
+	})
+}

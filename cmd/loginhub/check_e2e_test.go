@@ -1,0 +1,302 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/wechat/wechattest"
+)
+
+// examined runs `loginhub check` with these settings, trusting that authority
+// ("" for the system's), and gives what it has printed. No secret may stand in it.
+func examined(t *testing.T, ca string, args []string, settings ...string) (printed string, code int) {
+	t.Helper()
+	ctx, cancel := hubtest.Limit(60 * time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, append([]string{"check"}, args...)...)
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "LOGINHUB_") {
+			cmd.Env = append(cmd.Env, entry)
+		}
+	}
+	if ca != "" {
+		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+ca)
+	}
+	for _, s := range settings {
+		cmd.Env = append(cmd.Env, "LOGINHUB_"+s)
+	}
+	out, err := cmd.CombinedOutput()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"hunter2", hubtest.Key, hubtest.OtherKey, appSecret, "verification-text"} {
+		if strings.Contains(string(out), secret) {
+			t.Errorf("a secret is printed:\n%s", out)
+		}
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// line is the first finding about that, with its grade.
+func line(printed, what string) string {
+	return regexp.MustCompile(`(?m)^(ok  |warn|FAIL)  ` + regexp.QuoteMeta(what) + `.*$`).FindString(printed)
+}
+
+// A deployment with all that we ship: a guarded Redis, two nodes, WeChat, and
+// nginx before them, once over TLS.
+type deployment struct {
+	redis    *hubtest.Redis
+	wechat   *wechattest.Server
+	nodes    []string // host:port
+	settings []string // of the nodes; the public URL comes on top
+}
+
+func deployed(t *testing.T) *deployment {
+	t.Helper()
+	d := &deployment{}
+	d.redis = hubtest.StartRedis(t)
+	var more []string
+	d.wechat, more = startWeChat(t)
+	d.settings = append(more, "REDIS_URL="+d.redis.URL, "KEYS="+hubtest.Key, "TRUSTED_PROXIES=127.0.0.1", "WECHAT_VERIFY_FILE=abc.txt:verification-text")
+	for range 2 {
+		n := hubtest.StartNode(t, program, d.settings...)
+		d.nodes = append(d.nodes, strings.TrimPrefix(n.URL, "http://"))
+	}
+	return d
+}
+
+// behind starts nginx as it is shipped, with edits, and gives its public URL. A
+// page far away is played by an address that nginx says it has.
+func (d *deployment) behind(t *testing.T, edits ...string) string {
+	t.Helper()
+	return hubtest.StartNginx(t, "../../deploy/nginx/loginhub.conf", d.nodes, func(text string) string {
+		for i := 0; i+1 < len(edits); i += 2 {
+			if !strings.Contains(text, edits[i]) {
+				t.Errorf("nginx's configuration has no %q", edits[i])
+			}
+			text = strings.Replace(text, edits[i], edits[i+1], 1)
+		}
+		return text
+	})
+}
+
+const far = "203.0.113.9" // shown by the hub: documentation addresses count as public
+
+func TestCheck_Healthy(t *testing.T) {
+	t.Parallel()
+	d := deployed(t)
+	public := d.behind(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For "+far)
+	out, code := examined(t, "", []string{"--hold=3s"}, append(d.settings, "PUBLIC_URL="+public)...)
+	if code != 0 || strings.Contains(out, "FAIL") || strings.Contains(out, "warn") {
+		t.Errorf("%d:\n%s", code, out)
+	}
+	for _, what := range []string{"settings", "redis 127.0.0.1", "redis scripts", "redis mailbox", "clock", "redis tickets", "redis vault", "redis switches",
+		"public url", "tls", "keys", "wechat file", "tickets", "long poll", "websocket", "addresses", "wechat " + appID} {
+		if !strings.HasPrefix(line(out, what), "ok") {
+			t.Errorf("nothing is said of %s:\n%s", what, out)
+		}
+	}
+	for _, word := range []string{far, "holds for", "access token, good for"} {
+		if !strings.Contains(out, word) {
+			t.Errorf("%s is missing:\n%s", word, out)
+		}
+	}
+	if left, err := d.redis.Client.Exists(context.Background(), "loginhub:switches").Result(); err != nil || left != 0 {
+		t.Errorf("it leaves a switch behind: %d %v", left, err)
+	}
+}
+
+// TestCheck_Broken breaks one thing at a time, in Redis, at WeChat,
+// in the settings, and in the proxy.
+func TestCheck_Broken(t *testing.T) {
+	t.Parallel()
+	d := deployed(t)
+	good := d.behind(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For "+far)
+	do := func(args ...any) func(*testing.T) {
+		return func(t *testing.T) {
+			if err := d.redis.Client.Do(context.Background(), args...).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	user := func(rules ...any) func(*testing.T) {
+		return do(append([]any{"ACL", "SETUSER", "loginhub"}, rules...)...)
+	}
+	nothing := func(*testing.T) {}
+	port := hubtest.FreePort(t)
+	for _, c := range []struct {
+		name       string
+		breakIt    func(*testing.T)
+		mendIt     func(*testing.T)
+		settings   []string
+		what, says string
+		grade      string
+	}{
+		{"eviction", do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), do("CONFIG", "SET", "maxmemory-policy", "noeviction"), nil, "redis 127.0.0.1", "noeviction", "FAIL"},
+		{"no channel", user("resetchannels"), user("&loginhub:mail:*"), nil, "redis mailbox", "users.acl", "FAIL"},
+		{"no scripts", user("-script|load"), user("+script|load"), nil, "redis scripts", "users.acl", "FAIL"},
+		{"no writes", user("-hset"), user("+hset"), nil, "redis tickets", "users.acl", "FAIL"},
+		{"no vault", user("-getdel"), user("+getdel"), nil, "redis vault", "users.acl", "FAIL"},
+		{"no switches", user("-hdel"), user("+hdel"), nil, "redis switches", "users.acl", "FAIL"},
+		{"no replay", do("ACL", "SETUSER", "default", "-@all"), do("ACL", "SETUSER", "default", "+@all"), nil, "redis 127.0.0.1", "user default off resetpass", "FAIL"},
+		{"no keys to replay", do("ACL", "SETUSER", "default", "resetkeys"), do("ACL", "SETUSER", "default", "~*"), nil, "redis 127.0.0.1", "user default off resetpass", "FAIL"},
+		{"no INFO", user("-info"), user("+info"), nil, "redis", "+info", "warn"},
+		{"no Redis", nothing, nothing, []string{"REDIS_URL=redis://127.0.0.1:" + port}, "redis", "LOGINHUB_REDIS_URL", "FAIL"},
+		{"another Redis", nothing, nothing, []string{"REDIS_URL=" + strings.TrimSuffix(d.redis.URL, "0") + "1"}, "addresses", "not in this Redis", "FAIL"},
+		{"no replica", nothing, nothing, []string{"REDIS_WAIT=1"}, "redis tickets", "0 of 1 replicas", "FAIL"},
+		{"other keys", nothing, nothing, []string{"KEYS=" + hubtest.OtherKey}, "keys", "LOGINHUB_KEYS", "FAIL"},
+		{"a wrong secret", nothing, nothing, []string{"WECHAT_APP_SECRET=another"}, "wechat " + appID, "40125", "FAIL"},
+		{"no WeChat", nothing, nothing, []string{"WECHAT_API_URL=http://127.0.0.1:" + port}, "wechat " + appID, "reachable", "FAIL"},
+		{"not on WeChat's list", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, nil, "wechat " + appID, "jscode2session", "ok"},
+		{"not on WeChat's list, with codes", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, []string{"QR=wxacode"}, "wechat " + appID, "jscode2session", "FAIL"},
+		{"another file", nothing, nothing, []string{"WECHAT_VERIFY_FILE=other.txt:verification-text"}, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE", "FAIL"},
+		{"another text", nothing, nothing, []string{"WECHAT_VERIFY_FILE=abc.txt:verification-text-2"}, "wechat file", "200 OK and other text", "FAIL"},
+		{"nobody there", nothing, nothing, []string{"PUBLIC_URL=http://127.0.0.1:" + port}, "public url", "refused", "FAIL"},
+		{"not the hub", nothing, nothing, []string{"PUBLIC_URL=" + d.wechat.URL}, "public url", "proxy", "FAIL"},
+		{"no upgrade", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "proxy_set_header Upgrade $http_upgrade;", "")}, "websocket", "pass on Upgrade", "FAIL"},
+		{"no secret", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "proxy_buffering off;", `proxy_set_header Authorization "";`)}, "long poll", "Authorization", "FAIL"},
+		{"a credulous proxy", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for")}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too many are trusted", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1," + far + "/24"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too many are trusted, in IPv6 form", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1,::ffff:" + far + "/120"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"a private address", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t)}, "addresses", "from outside", "warn"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// What was broken before has been noticed, and is mended.
+			for _, url := range []string{"http://" + d.nodes[0], "http://" + d.nodes[1], good} {
+				hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return (&hubtest.Node{URL: url}).Get("/readyz") == 200 })
+			}
+			c.breakIt(t)
+			defer c.mendIt(t)
+			settings := append(append([]string(nil), d.settings...), "PUBLIC_URL="+good)
+			out, code := examined(t, "", nil, append(settings, c.settings...)...)
+			got := line(out, c.what)
+			for _, l := range strings.Split(out, "\n") { // of several the worst
+				if strings.HasPrefix(l, "FAIL") && line(l, c.what) != "" {
+					got = l
+				}
+			}
+			if !strings.HasPrefix(got, c.grade) || c.grade != "FAIL" && !strings.Contains(got, c.says) || !strings.Contains(out, c.says) {
+				t.Errorf("%s, and it should be %s and say %s; all of it:\n%s", got, c.grade, c.says, out)
+			}
+			if (code == 1) != (c.grade == "FAIL") || code > 1 {
+				t.Errorf("exit code %d:\n%s", code, out)
+			}
+		})
+	}
+}
+
+// TestCheck_ManagedRedis has a proxy refuse what managed services refuse: the check
+// and the node's log name what to set there, and not users.acl.
+func TestCheck_ManagedRedis(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	publishes := func(command []string) bool {
+		return slices.Contains([]string{"SCRIPT", "EVAL"}, strings.ToUpper(command[0])) && strings.Contains(strings.Join(command, " "), "PUBLISH")
+	}
+	named := func(name string) func([]string) bool {
+		return func(command []string) bool { return strings.EqualFold(command[0], name) }
+	}
+	for name, c := range map[string]struct {
+		refuses    func(command []string) bool
+		with       string // the error
+		what, says string
+		grade      string
+	}{
+		"Alibaba Cloud's proxy": {publishes, "ERR bad lua script for redis cluster, all the keys that the script uses should be passed using the KEYS array, and KEYS should not be in expression",
+			"redis scripts", "script_check_enable to 0", "FAIL"},
+		"no PUBLISH in scripts": {publishes, "ERR This Redis command is not allowed from script", "redis scripts", "without the proxy", "FAIL"},
+		"scripts off":           {named("SCRIPT"), "ERR unknown command 'SCRIPT'", "redis scripts", "does not have the command", "FAIL"},
+		"a replica":             {named("EVALSHA"), "READONLY You can't write against a read only replica.", "redis mailbox", "this server is a replica", "FAIL"},
+		"one of a Cluster":      {named("EVALSHA"), "MOVED 1 127.0.0.1:1", "redis mailbox", "?cluster=true", "FAIL"},
+		"no INFO":               {named("INFO"), "ERR unknown command 'INFO'", "redis", "does not have the command", "warn"},
+		"no ACL":                {named("ACL"), "ERR unknown command 'ACL'", "redis 127.0.0.1", "whether a restart can read it is not known", "warn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := hubtest.StartManaged(t, redis, func(command []string) string {
+				if c.refuses(command) {
+					return c.with
+				}
+				return ""
+			})
+			settings := []string{"REDIS_URL=" + url, "KEYS=" + hubtest.Key, "SANDBOX=true"}
+			out, _ := examined(t, "", nil, settings...)
+			found := regexp.MustCompile(`(?m)^` + c.grade + ` +` + regexp.QuoteMeta(c.what) + `.*` + regexp.QuoteMeta(c.says) + `.*$`).FindString(out)
+			if found == "" || strings.Contains(found, "users.acl") && c.grade == "FAIL" {
+				t.Errorf("%q in:\n%s", found, out)
+			}
+			if c.grade != "FAIL" {
+				return
+			}
+			n := hubtest.LaunchNode(t, program, settings...)
+			hubtest.Eventually(t, 20*time.Second, "the node's log says "+c.says, func() bool { return strings.Contains(n.Log(), c.says) })
+		})
+	}
+}
+
+func TestCheck_Certificate(t *testing.T) {
+	t.Parallel()
+	d := deployed(t)
+	ca, foreign := hubtest.NewAuthority(t), hubtest.NewAuthority(t)
+	for name, c := range map[string]struct {
+		left       time.Duration
+		host       string
+		trusted    string
+		what, says string
+	}{
+		"good":            {60 * 24 * time.Hour, "localhost", ca.CA, "ok    tls", "valid until"},
+		"soon over":       {5*24*time.Hour + time.Hour, "localhost", ca.CA, "warn  tls", "5 days"},
+		"over":            {-time.Minute, "localhost", ca.CA, "FAIL  public url", "expired"},
+		"another's":       {60 * 24 * time.Hour, "login.example.com", ca.CA, "FAIL  public url", "valid for login.example.com"},
+		"nobody knows it": {60 * 24 * time.Hour, "localhost", foreign.CA, "FAIL  public url", "unknown authority"},
+	} {
+		port := hubtest.FreePort(t)
+		cert, key := ca.Issue(t, regexp.MustCompile(`\W`).ReplaceAllString(name, ""), time.Now().Add(c.left), c.host)
+		d.behind(t, "    client_max_body_size", "    listen 127.0.0.1:"+port+" ssl; ssl_certificate "+cert+"; ssl_certificate_key "+key+";\n    client_max_body_size")
+		out, code := examined(t, c.trusted, nil, append(d.settings, "PUBLIC_URL=https://localhost:"+port)...)
+		if !strings.Contains(out, c.what) || !strings.Contains(out, c.says) || (code == 1) != strings.HasPrefix(c.what, "FAIL") {
+			t.Errorf("%s: %d\n%s", name, code, out)
+		}
+		if (strings.HasPrefix(line(out, "websocket"), "ok")) == strings.HasPrefix(c.what, "FAIL") {
+			t.Errorf("%s: the socket over TLS:\n%s", name, out)
+		}
+	}
+}
+
+func TestHealthCommand(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	n := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
+	listen := "LISTEN=:" + n.URL[strings.LastIndex(n.URL, ":")+1:]
+	ask := func(want int, says string, args []string, settings ...string) {
+		t.Helper()
+		hubtest.Eventually(t, 20*time.Second, says, func() bool {
+			out, code := hubtest.Run(t, program, append([]string{"health"}, args...), settings...)
+			return code == want && strings.Contains(out, says)
+		})
+	}
+	ask(0, "/healthz", nil, listen)
+	ask(0, "/readyz", []string{"--ready"}, listen)
+	redis.Kill(t)
+	// A restart would not mend Redis: alive, and not ready.
+	ask(1, "503 store_unavailable", []string{"--ready"}, listen)
+	ask(0, "/healthz", nil, listen)
+	n.Kill()
+	ask(1, "nobody answers", nil, listen)
+	ask(2, "LOGINHUB_LISTEN", nil, "LISTEN=nowhere")
+
+	ca := hubtest.NewAuthority(t)
+	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour), "login.example.com")
+	secure := []string{"TLS_CERT=" + cert, "TLS_KEY=" + key}
+	n = hubtest.LaunchNode(t, program, append(secure, "REDIS_URL=embedded", "SANDBOX=true")...)
+	ask(0, "/readyz", []string{"--ready"}, append(secure, "LISTEN="+strings.TrimPrefix(n.URL, "http://"))...)
+}

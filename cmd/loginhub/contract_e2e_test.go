@@ -1,0 +1,92 @@
+package main_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/api/apitest"
+	"loginhub/hub/hubtest"
+)
+
+// watched is a transport whose answers, the hub's, are held to the OpenAPI document.
+var watched http.RoundTripper
+
+// holdToContract holds to the document what all stories of this package hear from
+// nodes: every HTTP answer and every view of a socket. broken gives what was not in
+// it, and fails the run even where the story itself has not noticed.
+func holdToContract() (broken func() []error) {
+	contract, err := apitest.Load("../../api/openapi.yaml")
+	if err != nil {
+		panic(err)
+	}
+	var mu sync.Mutex
+	var all []error
+	note := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, err)
+	}
+	operators := regexp.MustCompile(`^/(metrics|clients|debug)\b`) // the admin listener, and WeChat's imitation
+	around := func(next http.RoundTripper) http.RoundTripper {
+		return contract.Transport(next, func(r *http.Request) bool { return operators.MatchString(r.URL.Path) }, note)
+	}
+	watched = around(http.DefaultTransport)
+	hubtest.Watch(around, func(text []byte) error {
+		err := contract.CheckView(text)
+		if err != nil {
+			note(err)
+		}
+		return err
+	})
+	return func() []error { return all }
+}
+
+// TestOpenAPI_RealNode: the program itself, whole logins and
+// what goes wrong, through a proxy that holds every answer to the OpenAPI
+// document. (All answers of the HTTP side are held to it in package api.)
+func TestOpenAPI_RealNode(t *testing.T) {
+	t.Parallel()
+	contract, err := apitest.Load("../../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := hubtest.StartNode(t, program)
+	behind, err := url.Parse(node.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(contract.Middleware(httputil.NewSingleHostReverseProxy(behind), func(err error) { t.Error(err) }))
+	t.Cleanup(front.Close)
+	ctx := within(t, 30*time.Second)
+	if err := login(ctx, "ann", front.URL); err != nil {
+		t.Error(err)
+	}
+	made, err := hubtest.Make(ctx, front.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := hubtest.NewPhone("bob").Do(ctx, front.URL, made.ID, "scan", nil); err != nil || a.Status != 200 {
+		t.Errorf("scan: %+v %v", a, err)
+	}
+	if v, err := made.Poll(ctx, front.URL, 1, 1); err != nil || v == nil {
+		t.Errorf("poll: %v %v", v, err)
+	}
+	for path, status := range map[string]int{
+		"/": 200, "/healthz": 200, "/readyz": 200, "/.well-known/jwks.json": 200, "/openapi.yaml": 200, "/docs": 200,
+		"/s/" + string(made.ID): 200, "/api/login/tickets/" + string(made.ID) + "/qr.svg": 200,
+		"/api/login/tickets/" + string(made.ID) + "/qr.png": 200, "/api/login/tickets/" + string(made.ID) + "/poll": 401, "/nowhere": 404,
+	} {
+		if a, err := hubtest.Request(ctx, "GET", front.URL+path, nil); err != nil || a.Status != status {
+			t.Errorf("%s: %d %v", path, a.Status, err)
+		}
+	}
+	if a, err := hubtest.NewPhone("eve").Do(ctx, front.URL, made.ID, "confirm", nil); err != nil || a.Status != 409 {
+		t.Errorf("another user's confirm: %+v %v", a, err)
+	}
+}

@@ -1,0 +1,244 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+func TestDrain_ServesWhileStopping(t *testing.T) {
+	t.Parallel()
+	const drain = 2 * time.Second
+	redis := hubtest.StartRedis(t)
+	stays := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
+	stops := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "DRAIN=2s")
+	ctx := within(t, 40*time.Second)
+	sockets := openMany(t, ctx, 40, stays.URL, stops.URL)
+	polled := make(chan error, 5)
+	for range cap(polled) {
+		ticket, err := hubtest.Make(ctx, stops.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			a, err := ticket.AskPoll(ctx, stops.URL, 1, 30)
+			if err == nil && !a.Close {
+				err = errors.New("no Connection: close, so the page comes back to this very node")
+			}
+			polled <- refused(a, err, 204, "")
+		}()
+		if err := noted(ctx, redis, stops, ticket.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting := mustMake(t, ctx, stops.URL)
+
+	if err := stops.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	asked := time.Now()
+	for range cap(polled) {
+		if err := <-polled; err != nil {
+			t.Errorf("a waiting poll: %v", err)
+		}
+	}
+	if took := time.Since(asked); took > drain/2 {
+		t.Errorf("the polls were let go after %v", took)
+	}
+	hubtest.Eventually(t, drain/2, "readiness goes first", func() bool { return stops.Get("/readyz") == 503 })
+	if left := len(sockets.pages) - sockets.gone(); left < len(sockets.pages)/3 {
+		t.Errorf("only %d sockets left after %v", left, time.Since(asked))
+	}
+	checkDraining(t, ctx, stops, waiting)
+	served := make(chan int, 1)
+	go func() { served <- serveOn(t, ctx, stops, asked.Add(drain-300*time.Millisecond)) }()
+
+	first, last := sockets.wait(t, 1012)
+	if n := <-served; n < 3 {
+		t.Errorf("only %d logins were served while draining", n)
+	}
+	if last.Sub(first) < drain/2 || last.Sub(asked) > drain+deafSlack {
+		t.Errorf("the sockets were let go from %v to %v", first.Sub(asked), last.Sub(asked))
+	}
+	halfway := 0
+	for _, at := range sockets.times {
+		if at.Sub(asked) < drain/2 {
+			halfway++
+		}
+	}
+	if n := len(sockets.times); halfway < n/5 || halfway > n*4/5 {
+		t.Errorf("%d of %d sockets were let go in the first half of the time", halfway, n)
+	}
+	if code, err := stops.Wait(drain + 10*time.Second); code != 0 || err != nil {
+		t.Errorf("the node ends with %d %v:\n%s", code, err, stops.Log())
+	}
+	phone := hubtest.NewPhone("drained")
+	for _, p := range sockets.pages[:10] {
+		must(t, ctx, phone, stays.URL, p.ID, "confirm")
+	}
+	elsewhere(t, ctx, sockets.pages, phone, stays)
+}
+
+// checkDraining demands that a stopping node takes nobody who wants to wait.
+func checkDraining(t *testing.T, ctx context.Context, n *hubtest.Node, ticket *hubtest.Ticket) {
+	t.Helper()
+	for what, ask := range map[string]func() (*hubtest.Answer, error){
+		"readyz":            func() (*hubtest.Answer, error) { return hubtest.Request(ctx, "GET", n.URL+"/readyz", nil) },
+		"a new poll":        func() (*hubtest.Answer, error) { return ticket.AskPoll(ctx, n.URL, 0, 20) },
+		"a poll of no wait": func() (*hubtest.Answer, error) { return ticket.AskPoll(ctx, n.URL, 0, 0) },
+		"a new socket":      func() (*hubtest.Answer, error) { return refusedSocket(ctx, ticket, n.URL) },
+	} {
+		a, err := ask()
+		mustRefuse(t, what, a, err, 503, "overloaded")
+		if err == nil && !a.Close {
+			t.Errorf("%s: no Connection: close", what)
+		}
+		if err == nil && a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", what)
+		}
+	}
+}
+
+// serveOn logs in on the stopping node, by everything that needs no waiting, and
+// counts; until the moment.
+func serveOn(t *testing.T, ctx context.Context, n *hubtest.Node, until time.Time) (served int) {
+	for time.Now().Before(until) {
+		phone := hubtest.NewPhone("load")
+		ticket, err := hubtest.Make(ctx, n.URL, nil)
+		if err != nil {
+			t.Errorf("make while draining: %v", err)
+			return served
+		}
+		other, err := hubtest.Make(ctx, n.URL, nil)
+		if err != nil {
+			t.Errorf("make while draining: %v", err)
+			return served
+		}
+		for _, step := range []struct {
+			what   string
+			status int
+			ask    func() (*hubtest.Answer, error)
+		}{
+			{"scan", 200, func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, ticket.ID, "scan", nil) }},
+			{"confirm", 200, func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, ticket.ID, "confirm", nil) }},
+			{"ack", 204, func() (*hubtest.Answer, error) { return ticket.Ack(ctx, n.URL, 3) }},
+			{"reject", 200, func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, other.ID, "reject", nil) }},
+		} {
+			a, err := step.ask()
+			if err != nil || a.Status != step.status || !a.Close {
+				t.Errorf("%s while draining: %+v %v", step.what, a, err)
+			}
+		}
+		served++
+	}
+	return served
+}
+
+func mustMake(t testing.TB, ctx context.Context, url string) *hubtest.Ticket {
+	t.Helper()
+	ticket, err := hubtest.Make(ctx, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticket
+}
+
+func TestDrain_RollingRestart(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	one := func() *hubtest.Node { return metered(t, "REDIS_URL="+redis.URL, "DRAIN=500ms") }
+	nodes := []*hubtest.Node{one(), one()}
+	before := hubtest.Levels(t, nodes)
+	ctx := within(t, 40*time.Second)
+	var pages []*page // they wait through the whole restart
+	for i := range 12 {
+		pages = append(pages, mustOpen(t, ctx, nodes[i%2].URL, nodes[(i+1)%2].URL))
+	}
+	phone := hubtest.NewPhone("rolling")
+	for i := range nodes {
+		next := one()
+		if err := nodes[i].Terminate(); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pages[i*4 : i*4+4] { // confirmed while their nodes drain
+			must(t, ctx, phone, next.URL, p.ID, "scan", "confirm")
+		}
+		// A page that its node lets go comes back on the next one.
+		allOf(t, len(pages), len(pages), func(j int) error {
+			if (j+1)%2 != i {
+				return nil // the other node holds it
+			}
+			return pages[j].follow(ctx, next.URL)
+		})
+		if code, err := nodes[i].Wait(10 * time.Second); code != 0 || err != nil {
+			t.Errorf("node %d ends with %d %v", i, code, err)
+		}
+		nodes[i] = next
+	}
+	allOf(t, len(pages), 4, func(i int) error {
+		p := pages[i]
+		if p.seen.State != "confirmed" {
+			if err := accepted(ctx, phone, nodes[i%2].URL, p.ID, "confirm"); err != nil {
+				return err
+			}
+			if _, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:rolling"); err != nil {
+				return err
+			}
+		}
+		if err := isOf(ctx, nodes[i%2].URL, p.seen.Token, "sandbox:rolling"); err != nil {
+			return err
+		}
+		return p.finish(ctx, p.seen.Seq)
+	})
+	hubtest.AssertNoLeak(t, nodes, before) // those that came are as those that went
+}
+
+// follow waits until the page's node lets it go, and comes back on the other,
+// where it must know no less.
+func (p *page) follow(ctx context.Context, other string) error {
+	before := p.seen
+	if code := p.socket.Closed(ctx); code != 1012 {
+		return fmt.Errorf("closed with %d", code)
+	}
+	v, err := p.Poll(ctx, other, 0, 0)
+	if err != nil {
+		return err
+	}
+	if err := p.attach(ctx, other, v.State); err != nil {
+		return err
+	}
+	if p.seen.Seq < before.Seq {
+		return fmt.Errorf("after %+v comes %+v", before, p.seen)
+	}
+	return nil
+}
+
+func TestDrain_SecondSignal(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	n := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "DRAIN=30s")
+	ctx := within(t, 20*time.Second)
+	p := mustOpen(t, ctx, n.URL, n.URL)
+	if err := n.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	hubtest.Eventually(t, 5*time.Second, "the node drains", func() bool { return n.Get("/readyz") == 503 })
+	// Again and again: one that comes with the first is taken for the same.
+	var code int
+	hubtest.Eventually(t, 3*time.Second, "the node ends at once", func() (ended bool) {
+		n.Terminate()
+		var err error
+		code, err = n.Wait(10 * time.Millisecond)
+		return err == nil
+	})
+	if code == 0 {
+		t.Error("ends with 0, as if all pages had been let go")
+	}
+	if code := p.socket.Closed(ctx); code != -1 {
+		t.Errorf("closed with %d", code)
+	}
+}

@@ -1,0 +1,189 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// kids are the keys that the node publishes, newest first.
+func kids(t testing.TB, ctx context.Context, url string) (all []string) {
+	t.Helper()
+	a, err := hubtest.Request(ctx, "GET", url+"/.well-known/jwks.json", nil)
+	if err != nil || a.Status != 200 || a.Header.Get("Cache-Control") != "public, max-age=300" {
+		t.Fatalf("jwks: %+v %v", a, err)
+	}
+	var set struct {
+		Keys []map[string]string `json:"keys"`
+	}
+	if err := json.Unmarshal(a.Body, &set); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range set.Keys {
+		if k["kty"] != "OKP" || k["crv"] != "Ed25519" || k["alg"] != "EdDSA" || k["use"] != "sig" || k["d"] != "" {
+			t.Errorf("published key %v", k)
+		}
+		all = append(all, k["kid"])
+	}
+	return all
+}
+
+// rotation is the nodes while their keys change.
+type rotation struct {
+	redis *hubtest.Redis
+	nodes []*hubtest.Node
+	left  []*hubtest.Ticket // scanned, and waiting for their confirm
+	phone *hubtest.Phone
+}
+
+// restart gives node i other keys, as a rolling restart does.
+func (r *rotation) restart(t *testing.T, i int, keys string) {
+	t.Helper()
+	if old := r.nodes[i]; old != nil {
+		if err := old.Terminate(); err != nil {
+			t.Fatal(err)
+		}
+		if code, err := old.Wait(15 * time.Second); code != 0 || err != nil {
+			t.Fatalf("node ends with %d %v", code, err)
+		}
+	}
+	r.nodes[i] = hubtest.StartNode(t, program, "REDIS_URL="+r.redis.URL, "KEYS="+keys, "DRAIN=0s")
+}
+
+// work logs in over every combination of two nodes, and leaves one ticket behind
+// for later.
+func (r *rotation) work(t *testing.T, ctx context.Context, stage string) {
+	t.Helper()
+	n := len(r.nodes)
+	allOf(t, n*n*n, 4, func(i int) error {
+		return login(ctx, "rotation", r.nodes[i%n].URL, r.nodes[i/n%n].URL, r.nodes[i/n/n].URL)
+	})
+	for _, node := range r.nodes {
+		ticket := mustMake(t, ctx, node.URL)
+		must(t, ctx, r.phone, node.URL, ticket.ID, "scan")
+		r.left = append(r.left, ticket)
+	}
+	if t.Failed() {
+		t.Fatalf("stage: %s", stage)
+	}
+}
+
+// finishLeft confirms the tickets of earlier stages, each on another node than
+// its page, and gives their kids. The tokens verify with every node's keys.
+func (r *rotation) finishLeft(t *testing.T, ctx context.Context) (used []string) {
+	t.Helper()
+	n := len(r.nodes)
+	for i, ticket := range r.left {
+		p := &page{Ticket: ticket}
+		if err := p.attach(ctx, r.nodes[i%n].URL, "scanned"); err != nil {
+			t.Fatalf("ticket %d: %v", i, err)
+		}
+		must(t, ctx, r.phone, r.nodes[(i+1)%n].URL, ticket.ID, "confirm")
+		v := mustNext(t, ctx, p, "confirmed")
+		for j, node := range r.nodes {
+			_, kid, err := verified(ctx, node.URL, v.Token)
+			if err != nil {
+				t.Errorf("ticket %d with node %d's keys: %v", i, j, err)
+			}
+			used = append(used, kid)
+			if again, err := p.Poll(ctx, node.URL, 0, 0); err != nil || again.Token != v.Token {
+				t.Errorf("ticket %d on node %d: %+v %v", i, j, again, err)
+			}
+		}
+		if err := p.finish(ctx, v.Seq); err != nil {
+			t.Error(err)
+		}
+	}
+	r.left = nil
+	slices.Sort(used)
+	return slices.Compact(used)
+}
+
+func TestKeys_Rotation(t *testing.T) {
+	t.Parallel()
+	const old, young = hubtest.Key, hubtest.OtherKey
+	ctx := within(t, 60*time.Second)
+	r := &rotation{redis: hubtest.StartRedis(t), nodes: make([]*hubtest.Node, 2), phone: hubtest.NewPhone("rotation")}
+	for i := range r.nodes {
+		r.restart(t, i, old)
+	}
+	r.work(t, ctx, "before")
+	oldKid := kids(t, ctx, r.nodes[0].URL)
+	for _, keys := range []string{old + "," + young, young + "," + old} {
+		for i := range r.nodes {
+			r.restart(t, i, keys)
+			r.work(t, ctx, fmt.Sprintf("node %d has %s", i, keys))
+		}
+	}
+	both := kids(t, ctx, r.nodes[0].URL)
+	if len(oldKid) != 1 || len(both) != 2 || both[1] != oldKid[0] {
+		t.Fatalf("published: %v, then %v", oldKid, both)
+	}
+	// Tickets of every stage end under the key that they began with.
+	used := r.finishLeft(t, ctx)
+	if want := slices.Sorted(slices.Values(both)); !slices.Equal(used, want) {
+		t.Errorf("signed with %v, published are %v", used, want)
+	}
+	// From here on all are new, and only then the old key goes.
+	for i := range r.nodes {
+		r.work(t, ctx, "new first everywhere")
+		r.restart(t, i, young)
+	}
+	r.work(t, ctx, "after")
+	if used := r.finishLeft(t, ctx); !slices.Equal(used, both[:1]) {
+		t.Errorf("signed with %v, the new key is %v", used, both[:1])
+	}
+	if last := kids(t, ctx, r.nodes[0].URL); !slices.Equal(last, both[:1]) {
+		t.Errorf("published at the end: %v", last)
+	}
+}
+
+func TestKeys_NodeLacksKey(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	ahead := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "KEYS="+hubtest.OtherKey+","+hubtest.Key)
+	behind := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "KEYS="+hubtest.Key)
+	ctx := within(t, 20*time.Second)
+	phone := hubtest.NewPhone("ahead")
+	p := mustOpen(t, ctx, ahead.URL, ahead.URL)
+	unknown := func(state string) {
+		t.Helper()
+		before := redis.Client.HGet(ctx, key(p.ID), "rec").Val()
+		for _, action := range []string{"scan", "confirm", "reject"} {
+			a, err := phone.Do(ctx, behind.URL, p.ID, action, nil)
+			mustRefuse(t, state+": "+action, a, err, 503, "store_unavailable")
+		}
+		for _, wait := range []int{0, 5} {
+			a, err := p.AskPoll(ctx, behind.URL, 0, wait)
+			mustRefuse(t, state+": poll", a, err, 503, "store_unavailable")
+		}
+		a, err := refusedSocket(ctx, p.Ticket, behind.URL)
+		mustRefuse(t, state+": socket", a, err, 503, "store_unavailable")
+		a, err = p.Ack(ctx, behind.URL, 3)
+		mustRefuse(t, state+": ack", a, err, 503, "store_unavailable")
+		if after := redis.Client.HGet(ctx, key(p.ID), "rec").Val(); after != before {
+			t.Errorf("%s: the record was\n%s\nand is\n%s", state, before, after)
+		}
+	}
+	unknown("pending")
+	must(t, ctx, phone, ahead.URL, p.ID, "scan")
+	unknown("scanned")
+	must(t, ctx, phone, ahead.URL, p.ID, "confirm")
+	unknown("confirmed")
+	v, err := p.tokenOf(ctx, ahead.URL, "sandbox:ahead")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.finish(ctx, v.Seq); err != nil {
+		t.Error(err)
+	}
+	// What is under its own key it serves as ever, also to the other.
+	if err := login(ctx, "behind", behind.URL, ahead.URL, behind.URL, ahead.URL); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,77 @@
+package main_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// audited are the nodes' audit lines of that event.
+func audited(event string, nodes ...*hubtest.Node) (lines []map[string]any) {
+	for _, n := range nodes {
+		for _, text := range strings.Split(n.Log(), "\n") {
+			var line struct{ Audit map[string]any }
+			if json.Unmarshal([]byte(text), &line) == nil && line.Audit["event"] == event {
+				lines = append(lines, line.Audit)
+			}
+		}
+	}
+	return lines
+}
+
+// TestReplica_ConfirmIsOneEvent: it is stored and the page logs in,
+// though the phone is told to come again; and it is the same event when it does.
+func TestReplica_ConfirmIsOneEvent(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	nodes := []*hubtest.Node{metered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1"), metered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1")}
+	ctx := within(t, 60*time.Second)
+	phone, p := hubtest.NewPhone("ann"), mustOpen(t, ctx, nodes[1].URL, nodes[1].URL)
+	must(t, ctx, phone, nodes[0].URL, p.ID, "scan")
+	for _, node := range nodes { // the second call finds it made, and not safe yet either
+		a, err := phone.Do(ctx, node.URL, p.ID, "confirm", nil)
+		mustRefuse(t, "without a replica", a, err, 503, "store_unavailable")
+	}
+	if _, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:ann"); err != nil {
+		t.Error(err)
+	}
+	once := func(when string) {
+		t.Helper()
+		var changes float64
+		for _, node := range nodes {
+			changes += scrape(t, node)[`loginhub_transitions_total{state="confirmed"}`]
+		}
+		lines := audited("confirmed", nodes...)
+		if changes != 1 || len(lines) != 1 {
+			t.Fatalf("%s: %v changes counted, noted %q", when, changes, lines)
+		}
+		reason, _ := lines[0]["reason"].(string)
+		if l := lines[0]; l["who"] != "sandbox:ann" || l["outcome"] != "store_unavailable" || l["seq"] != 3.0 || !strings.Contains(reason, "0 of 1 replicas") {
+			t.Errorf("%s: %v", when, l)
+		}
+	}
+	once("without a replica")
+	if lines := audited("refused", nodes...); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" {
+		t.Errorf("the repeated call is noted as %v", lines)
+	}
+
+	host, port, _ := strings.Cut(redis.Addr, ":")
+	replica := hubtest.StartRedis(t, "--replicaof", host+" "+port)
+	hubtest.Eventually(t, 20*time.Second, "the replica follows", func() bool {
+		info, err := replica.Client.Info(ctx, "replication").Result()
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+	must(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
+	must(t, ctx, phone, nodes[1].URL, p.ID, "confirm")
+	once("with a replica")
+
+	// With one from the start, it is an event like any other.
+	q := mustOpen(t, ctx, nodes[1].URL, nodes[1].URL)
+	must(t, ctx, phone, nodes[0].URL, q.ID, "confirm", "confirm")
+	if lines := audited("confirmed", nodes...); len(lines) != 2 || lines[1]["outcome"] != "ok" || lines[1]["seq"] != 2.0 {
+		t.Errorf("noted %v", lines)
+	}
+}

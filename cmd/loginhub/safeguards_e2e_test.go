@@ -1,0 +1,82 @@
+package main_test
+
+import (
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// outflankable are clients with and without safeguards that WeChat's website
+// login goes around.
+const outflankable = `clients:
+  - id: numbers
+    number_matching: true
+  - id: near
+    address_mismatch: refuse
+  - id: both
+    number_matching: true
+    address_mismatch: refuse
+  - id: own
+    number_matching: true
+    wechat_web: {app_id: wxother, app_secret_env: OUTFLANKED_SECRET}
+  - id: without
+    number_matching: true
+    address_mismatch: refuse
+    providers: [wechat]
+  - id: meant
+    number_matching: true
+    providers: [wechat, wechat_web]
+  - id: open
+    address_mismatch: warn
+`
+
+// TestSafeguardWarnings, by the log of
+// the start and by `loginhub check`, and no other is.
+func TestSafeguardWarnings(t *testing.T) {
+	t.Setenv("OUTFLANKED_SECRET", "hunter2")
+	nobody := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(nobody.Close)
+	alone := []string{"REDIS_URL=embedded", "WECHAT_API_URL=" + nobody.URL, "WECHAT_OPEN_URL=" + nobody.URL,
+		"WECHAT_APP_ID=" + programID, "WECHAT_APP_SECRET=" + programKey}
+	website := []string{"WECHAT_WEB_APP_ID=" + webID, "WECHAT_WEB_APP_SECRET=" + webKey}
+	numbers, near := "number_matching", "address_mismatch: refuse"
+	for name, c := range map[string]struct {
+		settings []string
+		clients  string
+		weak     map[string]string // the client and what it asks for
+	}{
+		"a website for all":    {append(alone, website...), outflankable, map[string]string{"numbers": numbers, "near": near, "both": numbers + " and " + near, "own": numbers}},
+		"a website of its own": {alone, strings.Replace(outflankable, ", wechat_web]", "]", 1), map[string]string{"own": numbers}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := regexp.MustCompile(`client ([a-z]+): ([a-z_: ]+) does nothing against relayed codes of wechat_web,[^"]* providers`)
+			warned := func(lines, grade string) map[string]string {
+				all := map[string]string{}
+				for line := range strings.Lines(lines) {
+					if m := found.FindStringSubmatch(line); m != nil {
+						if all[m[1]] = m[2]; !strings.Contains(line, grade) {
+							t.Errorf("not a warning: %s", line)
+						}
+					}
+				}
+				return all
+			}
+			settings := append([]string{"CLIENTS=" + write(t, "clients.yaml", c.clients)}, c.settings...)
+			n := hubtest.StartNode(t, program, settings...)
+			hubtest.Eventually(t, 20*time.Second, "the start has said all", func() bool { return strings.Contains(n.Log(), "Stop: Ctrl-C") })
+			if got := warned(n.Log(), `"level":"WARN"`); !maps.Equal(got, c.weak) {
+				t.Errorf("the start warns of %v, wanted %v:\n%s", got, c.weak, n.Log())
+			}
+			out, code := examined(t, "", nil, append(settings, "PUBLIC_URL="+nobody.URL, "KEYS="+hubtest.Key)...)
+			if got := warned(out, "warn  clients"); code == 2 || !maps.Equal(got, c.weak) {
+				t.Errorf("check, ending with %d, warns of %v, wanted %v:\n%s", code, got, c.weak, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,256 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+	"loginhub/wechat/wechattest"
+)
+
+// searched is a Redis with two nodes that log everything, and what must be found
+// neither in it, nor in what it was told, nor in their logs.
+type searched struct {
+	*testing.T
+	ctx    context.Context
+	hidden secrets
+	redis  *hubtest.Redis
+	nodes  []*hubtest.Node
+	stop   func() []string // ends MONITOR
+	held   strings.Builder // what Redis held, again and again
+	shown  []string        // tickets: no log may hold one
+}
+
+func search(t *testing.T, settings ...string) *searched {
+	s := &searched{T: t, ctx: within(t, 40*time.Second)}
+	s.redis, s.nodes = cluster(t, 2, append(settings, "LOG=debug")...)
+	s.stop = s.redis.Monitor(t)
+	s.hidden.add("master key", hubtest.Key)
+	return s
+}
+
+// open makes a ticket on one node whose page waits on the other.
+func (s *searched) open() *page {
+	s.Helper()
+	p := mustOpen(s.T, s.ctx, s.nodes[0].URL, s.nodes[1].URL)
+	s.hidden.secret(p.Secret)
+	s.shown = append(s.shown, p.ID)
+	return p
+}
+
+// look keeps what Redis holds now.
+func (s *searched) look() {
+	s.Helper()
+	s.held.WriteString(dump(s.T, s.ctx, s.redis))
+}
+
+// arrives has the page get its token and put it away.
+func (s *searched) arrives(p *page) {
+	s.Helper()
+	v, err := p.socket.Until(s.ctx, "confirmed")
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.hidden.token(v.Token)
+	p.seen = *v
+	s.look()
+	if err := p.finish(s.ctx, v.Seq); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// end searches.
+func (s *searched) end() {
+	s.Helper()
+	s.look()
+	s.hidden.findIn(s.T, "Redis", s.held.String())
+	lines := strings.Join(s.stop(), "\n")
+	for _, id := range s.shown {
+		if !strings.Contains(lines, id) {
+			s.Errorf("MONITOR has not seen %s: is it blind?", id)
+		}
+	}
+	s.hidden.findIn(s.T, "MONITOR", lines)
+	for _, id := range s.shown {
+		s.hidden.add("ticket", id)
+	}
+	for i, n := range s.nodes {
+		s.hidden.findIn(s.T, fmt.Sprintf("the log of node %d", i), n.Log())
+	}
+	if !strings.Contains(s.nodes[0].Log()+s.nodes[1].Log(), `"event":"refused"`) {
+		s.Error("no call was refused, or nobody has noted it")
+	}
+}
+
+func TestSecrecy_OtherProviders(t *testing.T) {
+	t.Parallel()
+	for name, tell := range map[string]func(*testing.T){"WeChat on the computer": hiddenWebsite, "the own app": hiddenApp, "mini-program codes": hiddenCodes} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tell(t)
+		})
+	}
+}
+
+// hiddenWebsite is about the code, the state, the cookie and the tokens of a login
+// on the computer.
+func hiddenWebsite(t *testing.T) {
+	w := newWeChat(t)
+	s := search(t, withWeChat(w)...)
+	s.hidden.add("app secret", webKey)
+	s.hidden.add("refresh token", wechattest.RefreshTokenPrefix)
+	away := func(p *page) (window *browser, back string) {
+		window = newBrowser(t, s.nodes[0])
+		uuid := window.press(p.Ticket)
+		s.look() // the state stands there now
+		back = w.Allow(uuid, "whisper")
+		q, err := url.Parse(back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, _ := url.Parse(ourOrigin)
+		cookies := window.client.Jar.Cookies(at)
+		if len(cookies) != 1 || len(q.Query().Get("code")) < 16 {
+			t.Fatalf("%d cookies, back to %s", len(cookies), back)
+		}
+		s.hidden.spelled("state", q.Query().Get("state"))
+		s.hidden.spelled("cookie", cookies[0].Value)
+		s.hidden.add("code", q.Query().Get("code"))
+		return window, back
+	}
+	for i := range 2 {
+		p := s.open()
+		window, back := away(p)
+		stranger := newBrowser(t, s.nodes[i])
+		if i == 1 { // another's link, and then nobody's
+			if a := stranger.do("GET", back, nil); a.Status != http.StatusForbidden {
+				t.Errorf("in another browser: %d", a.Status)
+			}
+			window, back = away(p)
+		}
+		window.node = s.nodes[1].URL
+		if a := window.do("GET", back, nil); a.Status != http.StatusOK {
+			t.Fatalf("callback: %d %s", a.Status, a.Body)
+		}
+		s.arrives(p)
+		if a := window.do("GET", back, nil); a.Status != http.StatusForbidden {
+			t.Errorf("used: %d", a.Status)
+		}
+		a := stranger.do("POST", ourOrigin+"/api/wechat/qrconnect", url.Values{"ticket": {p.ID}, "secret": {p.Secret}}, "Origin", "https://evil.example")
+		if a.Status != http.StatusForbidden {
+			t.Errorf("a foreign form: %d", a.Status)
+		}
+	}
+	p := s.open()
+	for name, f := range faults {
+		window, back := away(p)
+		w.Fail(f.fault)
+		if a := window.do("GET", back, nil); a.Status < 400 {
+			t.Errorf("%s: %d", name, a.Status)
+		}
+	}
+	window, back := away(p)
+	q, _ := url.Parse(back)
+	w.Fail(wechattest.Fault{Errcode: -1, Errmsg: "for " + q.Query().Get("code")}) // what it was asked with
+	if a := window.do("GET", back, nil); a.Status != http.StatusServiceUnavailable {
+		t.Errorf("an answer that repeats the code: %d", a.Status)
+	}
+	tokens := w.AccessTokens()
+	if len(tokens) < 2 {
+		t.Errorf("only %d tokens were given out", len(tokens))
+	}
+	for _, token := range tokens {
+		s.hidden.add("WeChat's token", token)
+	}
+	s.end()
+}
+
+// hiddenApp is about the assertions of a company's own back end.
+func hiddenApp(t *testing.T) {
+	company := newBackEnd(t)
+	s := search(t, "APP_JWKS_URL="+company.url, "APP_ISSUER="+companyIssuer)
+	say := func(p *page, action, code string, status int) {
+		t.Helper()
+		for i, part := range strings.Split(code, ".") {
+			if i > 0 { // the head is no secret
+				s.hidden.add("assertion", part)
+			}
+		}
+		if a := call(s.ctx, t, s.nodes[0], p.Ticket, action, "app", code); a.Status != status {
+			t.Errorf("%s: %d %s", action, a.Status, a.Body)
+		}
+		s.look()
+	}
+	for range 2 {
+		p := s.open()
+		scan := company.assert(t, p.ID, "u-1")
+		say(p, "scan", scan, 200)
+		say(p, "confirm", scan, 422) // used
+		say(p, "confirm", company.assert(t, strings.Repeat("A", 22), "u-1"), 422)
+		say(p, "confirm", newBackEnd(t).assert(t, p.ID, "u-1"), 422)
+		say(p, "confirm", company.assert(t, p.ID, "u-1")+"AAAA", 422)
+		say(p, "confirm", company.assert(t, p.ID, "u-1"), 200)
+		s.arrives(p)
+	}
+	s.end()
+}
+
+// hiddenCodes is about the access token that draws mini-program codes, which all
+// nodes share through Redis.
+func hiddenCodes(t *testing.T) {
+	w := newWeChat(t)
+	s := search(t, withWeChat(w, "QR=wxacode")...)
+	s.hidden.add("app secret", programKey)
+	draw := func(p *page) {
+		t.Helper()
+		for _, n := range s.nodes {
+			if a, err := hubtest.Request(s.ctx, "GET", p.URL(n.URL, "qr.png"), nil); err != nil || a.Status != 200 {
+				t.Errorf("code: %+v %v", a, err)
+			}
+		}
+		s.look()
+		for _, token := range w.AccessTokens() {
+			s.hidden.add("access token", token)
+		}
+	}
+	p := s.open()
+	draw(p)
+	if n := len(w.AccessTokens()); n != 1 || len(w.Scenes()) != 2 {
+		t.Errorf("%d access tokens, codes for %q", n, w.Scenes())
+	}
+	w.Supersede(programID) // a refused one is renewed
+	draw(s.open())
+	if n := w.CallsTo("/cgi-bin/stable_token"); n < 2 {
+		t.Errorf("%d access tokens were asked for", n)
+	}
+	code := func() string {
+		c := w.Code(programID, "whisper")
+		s.hidden.add("code", c)
+		return c
+	}
+	for _, action := range []string{"scan", "confirm"} {
+		if a := call(s.ctx, t, s.nodes[0], p.Ticket, action, "wechat", code()); a.Status != 200 {
+			t.Fatalf("%s: %d %s", action, a.Status, a.Body)
+		}
+	}
+	s.arrives(p)
+	s.hidden.add("session key", wechattest.SessionKeyPrefix)
+	// One line breaks and one answer repeats what it was asked with, each on its node;
+	// both leave WeChat alone for a second after that.
+	w.Fail(wechattest.Fault{Break: wechattest.HangUp}, wechattest.Fault{Errcode: -1, Errmsg: "for " + w.AccessTokens()[0]})
+	draw(s.open())
+	for i, n := range s.nodes {
+		if !strings.Contains(n.Log(), "no mini-program code") {
+			t.Errorf("node %d has met no fault", i)
+		}
+	}
+	if a := call(s.ctx, t, s.nodes[0], p.Ticket, "scan", "wechat", code()); a.Status != 409 {
+		t.Errorf("a closed ticket: %d", a.Status)
+	}
+	s.end()
+}

@@ -1,0 +1,220 @@
+package main_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// When a stalled node gives up its sockets, over how long it closes them, and what
+// a busy machine may add.
+const (
+	deafAfter  = 5 * time.Second
+	deafSpread = 3 * time.Second
+	deafSlack  = 1500 * time.Millisecond
+)
+
+// closeCounter opens pages on a node, and gives for each when and how its socket was
+// closed.
+type closeCounter struct {
+	pages []*page
+	all   sync.WaitGroup
+
+	mu    sync.Mutex
+	codes map[int]int
+	times []time.Time
+}
+
+func openMany(t *testing.T, ctx context.Context, n int, makes, holds string) *closeCounter {
+	t.Helper()
+	c := &closeCounter{codes: map[int]int{}}
+	for range n {
+		p := mustOpen(t, ctx, makes, holds)
+		c.pages = append(c.pages, p)
+		c.all.Go(func() {
+			code := p.socket.Closed(ctx)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.codes[code]++
+			c.times = append(c.times, time.Now())
+		})
+	}
+	return c
+}
+
+// gone is how many sockets are closed by now.
+func (c *closeCounter) gone() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.times)
+}
+
+// wait waits for all and gives the first and the last moment.
+func (c *closeCounter) wait(t *testing.T, code int) (first, last time.Time) {
+	t.Helper()
+	c.all.Wait()
+	if c.codes[code] != len(c.pages) {
+		t.Errorf("closed with %v, all %d should be %d", c.codes, len(c.pages), code)
+	}
+	slices.SortFunc(c.times, time.Time.Compare)
+	return c.times[0], c.times[len(c.times)-1]
+}
+
+func TestStalled_RedisBlackHole(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	proxy := hubtest.StartProxy(t, redis)
+	well, deaf := metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+proxy.URL)
+	both := []*hubtest.Node{well, deaf}
+	before := hubtest.Levels(t, both)
+	ctx := within(t, 40*time.Second)
+	sockets := openMany(t, ctx, 30, well.URL, deaf.URL)
+	polling, err := hubtest.Make(ctx, well.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	polled := make(chan error, 1)
+	go func() {
+		a, err := polling.AskPoll(ctx, deaf.URL, 1, 30)
+		polled <- refused(a, err, 503, "store_unavailable")
+	}()
+	if err := noted(ctx, redis, deaf, polling.ID); err != nil {
+		t.Fatal(err)
+	}
+
+	proxy.Pause()
+	lost := time.Now()
+	phone := hubtest.NewPhone("elsewhere")
+	for _, p := range sockets.pages[:10] { // these are confirmed while nobody hears it
+		must(t, ctx, phone, well.URL, p.ID, "scan", "confirm")
+	}
+	hubtest.Eventually(t, deafAfter+deafSlack, "the deaf node is not ready", func() bool { return deaf.Get("/readyz") == 503 })
+	if age := time.Since(lost); age < deafAfter-time.Second-deafSlack/2 {
+		t.Errorf("deaf after %v already", age)
+	}
+	checkDeaf(t, ctx, deaf, polling)
+	first, last := sockets.wait(t, 1013)
+	if from, to := first.Sub(lost), last.Sub(lost); from < 3*time.Second || to > deafAfter+deafSpread+deafSlack {
+		t.Errorf("the sockets were closed from %v to %v after the silence began", from, to)
+	}
+	if last.Sub(first) < deafSpread/2 {
+		t.Errorf("all sockets were closed within %v", last.Sub(first))
+	}
+	if err := <-polled; err != nil {
+		t.Errorf("the waiting poll: %v", err)
+	}
+	elsewhere(t, ctx, sockets.pages, phone, well)
+
+	proxy.Resume()
+	hubtest.Eventually(t, 10*time.Second, "the node hears again", func() bool { return deaf.Get("/readyz") == 200 })
+	if err := login(ctx, "again", deaf.URL); err != nil {
+		t.Error(err)
+	}
+	if err := login(ctx, "again", well.URL, deaf.URL, well.URL); err != nil {
+		t.Error(err)
+	}
+	hubtest.AssertNoLeak(t, both, before)
+}
+
+// checkDeaf demands that a deaf node says so to everybody who wants to wait.
+func checkDeaf(t *testing.T, ctx context.Context, deaf *hubtest.Node, ticket *hubtest.Ticket) {
+	t.Helper()
+	for what, ask := range map[string]func() (*hubtest.Answer, error){
+		"readyz":            func() (*hubtest.Answer, error) { return hubtest.Request(ctx, "GET", deaf.URL+"/readyz", nil) },
+		"a new poll":        func() (*hubtest.Answer, error) { return ticket.AskPoll(ctx, deaf.URL, 0, 20) },
+		"a poll of no wait": func() (*hubtest.Answer, error) { return ticket.AskPoll(ctx, deaf.URL, 0, 0) },
+		"a new socket":      func() (*hubtest.Answer, error) { return refusedSocket(ctx, ticket, deaf.URL) },
+	} {
+		a, err := ask()
+		mustRefuse(t, what, a, err, 503, "store_unavailable")
+		if err == nil && a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", what)
+		}
+	}
+	if status := deaf.Get("/healthz"); status != 200 {
+		t.Errorf("healthz of a deaf node: %d; a restart would not help", status)
+	}
+}
+
+// elsewhere lets the pages come back on another node; the first ten are
+// confirmed already.
+func elsewhere(t *testing.T, ctx context.Context, pages []*page, phone *hubtest.Phone, n *hubtest.Node) {
+	t.Helper()
+	allOf(t, len(pages), 10, func(i int) error {
+		p := pages[i]
+		state := "pending"
+		if i < 10 {
+			state = "confirmed"
+		}
+		if err := p.attach(ctx, n.URL, state); err != nil {
+			return err
+		}
+		defer p.socket.Conn.CloseNow()
+		if state == "pending" {
+			if err := accepted(ctx, phone, n.URL, p.ID, "confirm"); err != nil {
+				return err
+			}
+			if _, err := p.next(ctx, "confirmed"); err != nil {
+				return err
+			}
+		}
+		if err := isOf(ctx, n.URL, p.seen.Token, "sandbox:"+phone.Name); err != nil {
+			return err
+		}
+		return p.finish(ctx, p.seen.Seq)
+	})
+}
+
+func TestStalled_RedisRefusesWrites(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	nodes := []*hubtest.Node{metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+redis.URL)}
+	before := hubtest.Levels(t, nodes)
+	ctx := within(t, 40*time.Second)
+	phone := hubtest.NewPhone("readonly")
+	sockets := openMany(t, ctx, 6, nodes[0].URL, nodes[1].URL)
+	must(t, ctx, phone, nodes[0].URL, sockets.pages[0].ID, "confirm")
+	if err := redis.Client.ConfigSet(ctx, "min-replicas-to-write", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := hubtest.Request(ctx, "POST", nodes[0].URL+"/api/login/tickets", nil)
+	mustRefuse(t, "a new ticket", a, err, 503, "store_unavailable")
+	for _, n := range nodes {
+		hubtest.Eventually(t, deafAfter+deafSlack, "the node is not ready", func() bool { return n.Get("/readyz") == 503 })
+		checkDeaf(t, ctx, n, sockets.pages[1].Ticket)
+	}
+	a, err = phone.Do(ctx, nodes[0].URL, sockets.pages[1].ID, "confirm", nil)
+	mustRefuse(t, "a confirm that cannot be written", a, err, 503, "store_unavailable")
+	sockets.wait(t, 1013)
+	if err := redis.Client.ConfigSet(ctx, "min-replicas-to-write", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		hubtest.Eventually(t, 10*time.Second, "the node is well again", func() bool { return n.Get("/readyz") == 200 })
+	}
+	first := sockets.pages[0]
+	if err := first.attach(ctx, nodes[0].URL, "confirmed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.finish(ctx, 2); err != nil {
+		t.Error(err)
+	}
+	for i, p := range sockets.pages[1:] {
+		if err := p.attach(ctx, nodes[i%2].URL, "pending"); err != nil {
+			t.Fatal(err)
+		}
+		must(t, ctx, phone, nodes[(i+1)%2].URL, p.ID, "confirm")
+		v, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:readonly")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.finish(ctx, v.Seq); err != nil {
+			t.Error(err)
+		}
+	}
+	hubtest.AssertNoLeak(t, nodes, before)
+}

@@ -1,0 +1,203 @@
+package main_test
+
+import (
+	"encoding/base64"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+func TestStart_RedisUnreachable(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	redis.Kill(t)
+	n := hubtest.LaunchNode(t, program, "REDIS_URL="+redis.URL)
+	ctx := within(t, 30*time.Second)
+	hubtest.Eventually(t, 10*time.Second, "the node is alive", func() bool { return n.Get("/healthz") == 200 })
+	a, err := hubtest.Request(ctx, "GET", n.URL+"/readyz", nil)
+	mustRefuse(t, "readyz", a, err, 503, "store_unavailable")
+	a, err = hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
+	mustRefuse(t, "a ticket", a, err, 503, "store_unavailable")
+
+	redis.Start(t)
+	hubtest.Eventually(t, 10*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+	if err := login(ctx, "late start", n.URL); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStart_AnswersOnceRedisIsProven(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	// Redis answers, and publishes nothing for so many milliseconds.
+	if err := redis.Client.Do(t.Context(), "CLIENT", "PAUSE", 1500, "WRITE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	n := hubtest.LaunchNode(t, program, "REDIS_URL="+redis.URL)
+	var conn net.Conn
+	hubtest.Eventually(t, 20*time.Second, "the node listens", func() (listens bool) {
+		var err error
+		conn, err = net.Dial("tcp", strings.TrimPrefix(n.URL, "http://"))
+		return err == nil
+	})
+	defer conn.Close()
+	io.WriteString(conn, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if first, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(first), "HTTP/1.1 200 ") {
+		t.Errorf("the first answer of a node: %s %v", first, err)
+	}
+}
+
+func TestServe_Defaults(t *testing.T) {
+	t.Parallel()
+	// Somebody, perhaps another node, has the admin listener's default address.
+	if l, err := net.Listen("tcp", "127.0.0.1:9090"); err == nil {
+		defer l.Close()
+	}
+	n := hubtest.LaunchBare(t, program)
+	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+	ctx := within(t, 20*time.Second)
+	if err := login(ctx, "小明", n.URL); err != nil {
+		t.Error(err)
+	}
+	for path, holds := range map[string]string{"/": "<html", "/s/AAAAAAAAAAAAAAAAAAAAAA": "<html"} {
+		a, err := hubtest.Request(ctx, "GET", n.URL+path, nil)
+		if err != nil || a.Status != 200 || !strings.Contains(string(a.Body), holds) {
+			t.Errorf("GET %s: %+v %v", path, a, err)
+		}
+	}
+	for _, word := range []string{"LOGINHUB_REDIS_URL", "LOGINHUB_KEYS", "sandbox", "admin address is taken"} {
+		hubtest.Eventually(t, 10*time.Second, "the screen says "+word, func() bool { return strings.Contains(n.Log(), word) })
+	}
+	if err := n.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := n.Wait(10 * time.Second); code != 0 || err != nil {
+		t.Errorf("ends with %d %v", code, err)
+	}
+}
+
+func TestServe_EmbeddedExpiry(t *testing.T) {
+	t.Parallel()
+	n := hubtest.LaunchBare(t, program, "TICKET_TTL=1s", "ADMIN_LISTEN=")
+	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+	ctx := within(t, 20*time.Second)
+	p := mustOpen(t, ctx, n.URL, n.URL)
+	if v := mustNext(t, ctx, p, "expired"); v.Seq != 2 {
+		t.Errorf("expired view %+v", v)
+	}
+	a, err := hubtest.NewPhone("late").Do(ctx, n.URL, p.ID, "confirm", nil)
+	mustRefuse(t, "a late confirm", a, err, 410, "ticket_expired")
+}
+
+func TestCommands_Output(t *testing.T) {
+	t.Parallel()
+	first, code := hubtest.Run(t, program, []string{"keygen"})
+	second, _ := hubtest.Run(t, program, []string{"keygen"})
+	if raw, err := base64.RawURLEncoding.DecodeString(strings.TrimSpace(first)); code != 0 || err != nil || len(raw) != 32 || first == second {
+		t.Errorf("keygen prints %q, then %q, exit code %d", first, second, code)
+	}
+	if text, code := hubtest.Run(t, program, []string{"version"}); code != 0 || !strings.HasPrefix(text, "loginhub ") || !strings.Contains(text, "go1.") {
+		t.Errorf("version prints %q, exit code %d", text, code)
+	}
+	text, code := hubtest.Run(t, program, []string{"--help"})
+	if code != 0 {
+		t.Errorf("--help ends with %d", code)
+	}
+	for _, name := range []string{"LISTEN", "ADMIN_LISTEN", "PUBLIC_URL", "REDIS_URL", "REDIS_URL_FILE", "KEYS", "KEYS_FILE", "CLIENTS",
+		"WECHAT_APP_ID", "WECHAT_APP_SECRET", "WECHAT_APP_SECRET_FILE", "WECHAT_WEB_APP_ID", "WECHAT_WEB_APP_SECRET",
+		"WECHAT_API_URL", "WECHAT_OPEN_URL", "WECHAT_VERIFY_FILE", "APP_JWKS_URL", "APP_ISSUER", "QR", "TICKET_TTL", "CONFIRM_TTL",
+		"RESULT_TTL", "TOKEN_TTL", "TRUSTED_PROXIES", "RATE_LIMIT", "MAX_SOCKETS", "DRAIN", "SANDBOX", "LOG"} {
+		if !strings.Contains(text, "$LOGINHUB_"+name+")") {
+			t.Errorf("--help does not list LOGINHUB_%s", name)
+		}
+	}
+}
+
+func TestStart_ConfigErrorExitCode(t *testing.T) {
+	t.Parallel()
+	clients := filepath.Join(t.TempDir(), "clients.yaml")
+	if err := os.WriteFile(clients, []byte("clients:\n  - id: demo\n    number_maching: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const secret = "do-not-print-me-0123456789"
+	for name, c := range map[string]struct {
+		settings []string
+		says     []string
+	}{
+		"no keys":          {[]string{"REDIS_URL=redis://127.0.0.1:1/0"}, []string{"LOGINHUB_KEYS", "keygen"}},
+		"a short key":      {[]string{"KEYS=" + secret}, []string{"LOGINHUB_KEYS"}},
+		"one key twice":    {[]string{"KEYS=" + hubtest.Key + "," + hubtest.Key}, []string{"LOGINHUB_KEYS", "key 2"}},
+		"production alone": {[]string{"PUBLIC_URL=https://login.test"}, []string{"LOGINHUB_REDIS_URL", "LOGINHUB_SANDBOX"}},
+		"a public path":    {[]string{"PUBLIC_URL=https://login.test/path", "TOKEN_TTL=1s"}, []string{"LOGINHUB_PUBLIC_URL", "LOGINHUB_TOKEN_TTL"}},
+		"half of WeChat":   {[]string{"WECHAT_APP_ID=wx1"}, []string{"LOGINHUB_WECHAT_APP_SECRET"}},
+		"proxies":          {[]string{"TRUSTED_PROXIES=10.0.0.0/33"}, []string{"LOGINHUB_TRUSTED_PROXIES"}},
+		"everybody":        {[]string{"TRUSTED_PROXIES=10.0.0.0/8,::/0"}, []string{"LOGINHUB_TRUSTED_PROXIES", "::/0", "the proxy's own addresses"}},
+		"the QR code":      {[]string{"QR=https://login.test/"}, []string{"LOGINHUB_QR"}},
+		"limits":           {[]string{"RATE_LIMIT=-1", "MAX_SOCKETS=-1", "DRAIN=-1s"}, []string{"LOGINHUB_RATE_LIMIT", "LOGINHUB_MAX_SOCKETS", "LOGINHUB_DRAIN"}},
+		"a misspelt field": {[]string{"CLIENTS=" + clients}, []string{"LOGINHUB_CLIENTS", "number_maching", "line 3"}},
+		"no such file":     {[]string{"KEYS_FILE=/nowhere/keys"}, []string{"LOGINHUB_KEYS_FILE"}},
+		"both":             {[]string{"KEYS=" + hubtest.Key, "KEYS_FILE=" + clients}, []string{"LOGINHUB_KEYS", "LOGINHUB_KEYS_FILE"}},
+		"half of others":   {[]string{"WECHAT_WEB_APP_ID=wx1", "APP_ISSUER=me"}, []string{"LOGINHUB_WECHAT_WEB_APP", "LOGINHUB_APP_JWKS_URL"}},
+		"no duration":      {[]string{"TICKET_TTL=soon"}, []string{"LOGINHUB_TICKET_TTL"}},
+		"no such level":    {[]string{"LOG=loud"}, []string{"log", "debug"}},
+		"no Redis URL":     {[]string{"REDIS_URL=http://:" + secret + "@127.0.0.1", "KEYS=" + hubtest.Key}, []string{"LOGINHUB_REDIS_URL"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, args := range [][]string{nil, {"check"}} { // which a node would not start with, check does not pass
+				text, code := hubtest.Run(t, program, args, append([]string{"LISTEN=127.0.0.1:0", "ADMIN_LISTEN="}, c.settings...)...)
+				if code != 2 {
+					t.Errorf("%v: exit code %d", args, code)
+				}
+				for _, word := range c.says {
+					if !strings.Contains(text, word) {
+						t.Errorf("%v: does not name %s:\n%s", args, word, text)
+					}
+				}
+				if strings.Contains(text, secret) {
+					t.Errorf("%v: shows a secret:\n%s", args, text)
+				}
+			}
+		})
+	}
+}
+
+// TestStart_LogsOneShortLine: the welcome comes before it, and the configuration
+// only with the level debug.
+func TestStart_LogsOneShortLine(t *testing.T) {
+	t.Parallel()
+	for level, configured := range map[string]int{"info": 0, "debug": 1} {
+		n := hubtest.LaunchBare(t, program, "ADMIN_LISTEN=", "LOG="+level, "RATE_LIMIT=77", "CLIENTS=../../deploy/examples/clients.yaml")
+		hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+		if err := n.Terminate(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Wait(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		welcome, log, found := strings.Cut(n.Log(), `"msg":"starting"`)
+		line, _, _ := strings.Cut(log, "\n")
+		if !found || !strings.Contains(welcome, "Open   http://localhost:") {
+			t.Fatalf("%s: no welcome before the first line of the log:\n%s", level, n.Log())
+		}
+		for _, name := range []string{"version", "node", "listen", "public_url", "store\":\"embedded", "providers\":[\"sandbox"} {
+			if !strings.Contains(line, `"`+name+`"`) {
+				t.Errorf("%s: no %s in %s", level, name, line)
+			}
+		}
+		if strings.Contains(line, "rate_limit") || strings.Count(log, `"rate_limit":77`) != configured {
+			t.Errorf("%s: the configuration is in\n%s", level, log)
+		}
+		if strings.Contains(log, `"level":"WARN"`) {
+			t.Errorf("%s: the defaults are warned of:\n%s", level, log)
+		}
+		if strings.Contains(welcome, "LOGINHUB_CLIENTS") || !strings.Contains(welcome, "LOGINHUB_REDIS_URL") {
+			t.Errorf("%s: the welcome asks for what is set, or not for what is missing:\n%s", level, welcome)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// forgedMail is what an attacker may publish into the mailbox of the victim's
+// node. older are earlier sealed versions of the victim's ticket.
+func (s *tamperFixture) forgedMail(t *testing.T, ctx context.Context, older ...parts) map[string]string {
+	t.Helper()
+	own, other := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
+	to := "t" + s.victim.ID
+	all := map[string]string{
+		"nothing":           "",
+		"garbage":           "\x00\xff garbage",
+		"a lone t":          "t",
+		"a ticket alone":    to,
+		"a ticket and dirt": to + "dirt",
+		"an unknown kind":   "x" + s.victim.ID + own.seal(own.mac, own.body),
+		"the other's":       to + other.seal(other.mac, other.body),
+		"an unknown ticket": "tAAAAAAAAAAAAAAAAAAAAAA" + own.seal(own.mac, own.body),
+		"a foreign key":     to + "1.bm9ib2R5aGFz." + own.mac + "." + own.body,
+		"a forged proof":    "pAAAAAAAAAAAA.0",
+		"a proof of many":   "pAAAAAAAAAAAA.999999999",
+		"a broken proof":    "p.-1",
+		"30 KiB":            to + own.seal(own.mac, own.with("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
+		"8 MiB":             to + strings.Repeat("x", 8<<20),
+	}
+	for _, state := range []string{"scanned", "confirmed", "consumed", "rejected", "expired"} {
+		forged := own
+		forged.body = own.with("state", json.RawMessage(`"`+state+`"`))
+		if err := json.Unmarshal([]byte(forged.body), &forged.fields); err != nil {
+			t.Fatal(err)
+		}
+		all["forged "+state] = to + own.seal(own.mac, forged.with("seq", json.RawMessage("9")))
+		all["forged "+state+", the other's MAC"] = to + own.seal(other.mac, forged.with("seq", json.RawMessage("9")))
+	}
+	for _, was := range older {
+		all["an older "+string(was.fields["state"])] = to + was.seal(was.mac, was.body)
+	}
+	return all
+}
+
+// publish sends the messages to both nodes, several times, and waits until the
+// node of the pages has complained of those that are worth it.
+func (s *tamperFixture) publish(t *testing.T, ctx context.Context, mail map[string]string) {
+	t.Helper()
+	const complaint = `"msg":"record refused","ticket":"`
+	mark := complaint + s.victim.ID[:8]
+	before := strings.Count(s.nodes[1].Log(), mark)
+	for range 3 {
+		for what, message := range mail {
+			for _, n := range s.nodes {
+				if err := s.redis.Client.Publish(ctx, "loginhub:mail:"+n.ID(), message).Err(); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+			}
+		}
+	}
+	// Ten forged states, dirt, the other's and the foreign key: three times each.
+	hubtest.Eventually(t, 10*time.Second, "the node complains of forged mail", func() bool {
+		return strings.Count(s.nodes[1].Log(), mark) >= before+39
+	})
+}
+
+func TestTamper_Message(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 40*time.Second)
+	s := newScene(t, ctx, "30s")
+	good, bad := hubtest.NewPhone("victim"), hubtest.NewPhone("mallory")
+	polled := make(chan *hubtest.View, 1)
+	go func() { // another window of the victim
+		v, err := s.victim.Poll(ctx, s.nodes[0].URL, 2, 50)
+		if err != nil {
+			t.Errorf("poll: %v", err)
+		}
+		polled <- v
+	}()
+	if v := <-polled; v == nil || v.State != "pending" {
+		t.Fatalf("poll of a pending ticket: %+v", v)
+	}
+	pending := s.read(t, ctx, s.victim)
+	s.publish(t, ctx, s.forgedMail(t, ctx))
+
+	must(t, ctx, good, s.nodes[0].URL, s.victim.ID, "scan")
+	must(t, ctx, bad, s.nodes[0].URL, s.attacker.ID, "scan", "confirm")
+	if v := mustNext(t, ctx, s.victim, "scanned"); v.Seq != 2 {
+		t.Errorf("scanned view %+v", v)
+	}
+	go func() {
+		v, err := s.victim.Poll(ctx, s.nodes[0].URL, 2, 50)
+		if err != nil {
+			t.Errorf("poll: %v", err)
+		}
+		polled <- v
+	}()
+	if err := noted(ctx, s.redis, s.nodes[0], s.victim.ID); err != nil {
+		t.Fatal(err)
+	}
+	scanned := s.read(t, ctx, s.victim)
+	s.publish(t, ctx, s.forgedMail(t, ctx, pending))
+
+	must(t, ctx, good, s.nodes[0].URL, s.victim.ID, "confirm")
+	v, err := s.victim.tokenOf(ctx, s.nodes[0].URL, "sandbox:victim")
+	if err != nil || v.Seq != 3 {
+		t.Fatalf("confirmed view %+v %v", v, err)
+	}
+	if also := <-polled; also == nil || also.Token != v.Token {
+		t.Errorf("the other window hears %+v", also)
+	}
+	s.publish(t, ctx, s.forgedMail(t, ctx, pending, scanned))
+	if err := s.victim.finish(ctx, v.Seq); err != nil {
+		t.Error(err)
+	}
+	if v, err := s.attacker.tokenOf(ctx, s.nodes[0].URL, "sandbox:mallory"); err != nil {
+		t.Error(err)
+	} else if err := s.attacker.finish(ctx, v.Seq); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTamper_WaitingPage(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 40*time.Second)
+	s := newScene(t, ctx, "4s")
+	good, bad := hubtest.NewPhone("victim"), hubtest.NewPhone("mallory")
+	ofVictim, ofAttacker := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
+	s.write(t, ctx, s.victim, ofAttacker.seal(ofAttacker.mac, ofAttacker.body))
+	s.write(t, ctx, s.attacker, ofAttacker.seal(ofVictim.mac, ofAttacker.with("state", json.RawMessage(`"rejected"`))))
+	for _, p := range []*page{s.victim, s.attacker} {
+		hubtest.Eventually(t, 10*time.Second, "two sweeps have found the forged record", func() bool {
+			return strings.Count(s.nodes[1].Log(), `"record refused","ticket":"`+p.ID[:8]) >= 2
+		})
+	}
+	s.write(t, ctx, s.victim, ofVictim.seal(ofVictim.mac, ofVictim.body))
+	s.write(t, ctx, s.attacker, ofAttacker.seal(ofAttacker.mac, ofAttacker.body))
+	s.finishBoth(t, ctx, good, bad)
+}
+
+func TestTamper_WrongKeyType(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 40*time.Second)
+	s := newScene(t, ctx, "4s")
+	good := hubtest.NewPhone("victim")
+	if err := s.redis.Client.Set(ctx, key(s.attacker.ID), "not a hash", time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	// The victim's node is told nothing and has to look; after a broken link at
+	// all its tickets in one go.
+	if err := s.redis.Client.HDel(ctx, key(s.victim.ID), "nodes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, ctx, good, s.nodes[0].URL, s.victim.ID, "confirm")
+	v, err := s.victim.tokenOf(ctx, s.nodes[0].URL, "sandbox:victim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.victim.finish(ctx, v.Seq); err != nil {
+		t.Error(err)
+	}
+}

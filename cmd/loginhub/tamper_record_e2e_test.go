@@ -1,0 +1,213 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// tamperFixture is a victim and an attacker, each with a ticket and an open page, on a
+// Redis that the attacker can read, write and publish in.
+type tamperFixture struct {
+	redis            *hubtest.Redis
+	nodes            []*hubtest.Node
+	victim, attacker *page
+}
+
+// Where victim and attacker sit, as the hub observes it.
+const (
+	victimAddress, victimAgent     = "203.0.113.7", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
+	attackerAddress, attackerAgent = "198.51.100.9", "Mozilla/5.0 (X11; Linux x86_64; rv:151.0) Gecko/20100101 Firefox/151.0"
+)
+
+// newScene makes one. The second node holds the pages, and looks at them every
+// half of the time that a result lives.
+func newScene(t *testing.T, ctx context.Context, result string) *tamperFixture {
+	t.Helper()
+	s := &tamperFixture{}
+	s.redis, s.nodes = cluster(t, 2, "RESULT_TTL="+result, "TRUSTED_PROXIES=127.0.0.1/32")
+	for _, who := range []struct {
+		page           **page
+		address, agent string
+	}{{&s.victim, victimAddress, victimAgent}, {&s.attacker, attackerAddress, attackerAgent}} {
+		ticket, err := hubtest.Make(ctx, s.nodes[0].URL, map[string]string{"nonce": who.address},
+			"X-Forwarded-For", who.address, "User-Agent", who.agent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*who.page = &page{Ticket: ticket}
+		if err := (*who.page).attach(ctx, s.nodes[1].URL, "pending"); err != nil {
+			t.Fatal(err)
+		}
+		socket := (*who.page).socket
+		t.Cleanup(func() { socket.Conn.CloseNow() })
+	}
+	return s
+}
+
+// parts is a sealed record taken apart.
+type parts struct {
+	version, kid, mac string
+	fields            map[string]json.RawMessage
+	body              string
+}
+
+func (s *tamperFixture) read(t *testing.T, ctx context.Context, p *page) parts {
+	t.Helper()
+	head, body, err := record(ctx, s.redis, p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	split := strings.SplitN(head, ".", 4)
+	r := parts{version: split[0], kid: split[1], mac: split[2], body: body}
+	if err := json.Unmarshal([]byte(body), &r.fields); err != nil || len(split) != 4 {
+		t.Fatalf("record %s%s: %v", head, body, err)
+	}
+	return r
+}
+
+func (r parts) seal(mac, body string) string { return r.version + "." + r.kid + "." + mac + "." + body }
+
+// with is the JSON with one field set; in the order of the original, so that a
+// field set to what it is gives the very same bytes.
+func (r parts) with(name string, value json.RawMessage) string {
+	if was, ok := r.fields[name]; ok {
+		return strings.Replace(r.body, fmt.Sprintf(`"%s":%s`, name, was), fmt.Sprintf(`"%s":%s`, name, value), 1)
+	}
+	return fmt.Sprintf(`%s,"%s":%s}`, strings.TrimSuffix(r.body, "}"), name, value)
+}
+
+// forgeries are records for own's ticket, made of both and of nothing, that no
+// node has sealed.
+func forgeries(own, other parts) map[string]string {
+	all := map[string]string{
+		"the other's record":                   other.seal(other.mac, other.body),
+		"the other's, renamed":                 other.seal(other.mac, other.with("ticket", own.fields["ticket"])),
+		"the other's JSON under the own MAC":   own.seal(own.mac, other.body),
+		"the own JSON under the other's MAC":   own.seal(other.mac, own.body),
+		"no MAC":                               own.seal("", own.body),
+		"half a MAC":                           own.seal(own.mac[:21], own.body),
+		"a MAC of zeros":                       own.seal(strings.Repeat("A", 43), own.body),
+		"the first half":                       own.seal(own.mac, own.body[:len(own.body)/2]),
+		"all but the last byte":                own.seal(own.mac, own.body[:len(own.body)-1]),
+		"one byte more":                        own.seal(own.mac, own.body+" "),
+		"only the head":                        own.seal(own.mac, ""),
+		"only JSON":                            own.body,
+		"an empty record":                      "",
+		"garbage":                              "\x00\xff\xfe garbage",
+		"dots":                                 "....",
+		"30 KiB":                               own.seal(own.mac, own.with("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
+		"a field twice":                        own.seal(own.mac, own.body[:len(own.body)-1]+`,"state":"confirmed"}`),
+		"the JSON spelt otherwise, same sense": own.seal(own.mac, strings.Replace(own.body, `","`, `", "`, 1)),
+	}
+	for name, value := range other.fields {
+		if string(own.fields[name]) == string(value) {
+			continue
+		}
+		all["the other's "+name] = own.seal(own.mac, own.with(name, value))
+		all["the other's "+name+" and MAC"] = own.seal(other.mac, own.with(name, value))
+	}
+	for name, value := range map[string]string{
+		"address": `"192.0.2.1"`, "browser": `"Edge 150"`, "os": `"Windows"`, "made_at": `"2026-01-01T00:00:00Z"`,
+		"client": `"default2"`, "nonce": `"forged"`, "deadline": `"2036-01-01T00:00:00Z"`, "state": `"confirmed"`, "seq": `9`,
+		"by": `{"provider":"sandbox","subject":"mallory"}`, "user": `{"nickname":"forged"}`, "match": `true`,
+		"claims": `{"iss":"http://login.test","aud":"default","sub":"sandbox:mallory","exp":9999999999}`,
+	} {
+		all["a rewritten "+name] = own.seal(own.mac, own.with(name, json.RawMessage(value)))
+	}
+	// What says what the record says already is no forgery.
+	maps.DeleteFunc(all, func(_, forged string) bool { return forged == own.seal(own.mac, own.body) })
+	return all
+}
+
+// refuseForgeries puts every forgery in the page's record's place and demands
+// that nobody is told anything of it. The record stands as before afterwards.
+func (s *tamperFixture) refuseForgeries(t *testing.T, ctx context.Context, p *page, own, other parts) {
+	t.Helper()
+	phone := hubtest.NewPhone("victim")
+	all := forgeries(own, other)
+	// Under a key that nobody has, or in a later version, a node cannot tell whether
+	// it only lacks it.
+	foreign, later := "1.bm9ib2R5aGFz."+own.mac+"."+own.body, "2."+own.kid+"."+own.mac+"."+own.body
+	all["a foreign key"], all["another version"] = foreign, later
+	for name, forged := range all {
+		status, code := 404, "ticket_not_found"
+		if forged == foreign || forged == later {
+			status, code = 503, "store_unavailable"
+		}
+		s.write(t, ctx, p, forged)
+		for i, n := range s.nodes {
+			for what, ask := range map[string]func() (*hubtest.Answer, error){
+				"scan":    func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, p.ID, "scan", nil) },
+				"confirm": func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, p.ID, "confirm", nil) },
+				"reject":  func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, p.ID, "reject", nil) },
+				"poll":    func() (*hubtest.Answer, error) { return p.AskPoll(ctx, n.URL, 0, 0) },
+			} {
+				a, err := ask()
+				mustRefuse(t, fmt.Sprintf("%s, %s on node %d", name, what, i), a, err, status, code)
+			}
+		}
+		a, err := refusedSocket(ctx, p.Ticket, s.nodes[0].URL)
+		mustRefuse(t, name+", socket", a, err, status, code)
+		a, err = p.Ack(ctx, s.nodes[0].URL, 3)
+		mustRefuse(t, name+", ack", a, err, status, code)
+		if after := s.redis.Client.HGet(ctx, key(p.ID), "rec").Val(); after != forged {
+			t.Errorf("%s: a node has written %s over it", name, after)
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	s.write(t, ctx, p, own.seal(own.mac, own.body))
+}
+
+func (s *tamperFixture) write(t *testing.T, ctx context.Context, p *page, rec string) {
+	t.Helper()
+	if err := s.redis.Client.HSet(ctx, key(p.ID), "rec", rec).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTamper_Record(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"pending", "scanned", "confirmed"} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			ctx := within(t, 40*time.Second)
+			s := newScene(t, ctx, "30s")
+			good, bad := hubtest.NewPhone("victim"), hubtest.NewPhone("mallory")
+			steps := map[string][]string{"scanned": {"scan"}, "confirmed": {"scan", "confirm"}}[state]
+			must(t, ctx, good, s.nodes[0].URL, s.victim.ID, steps...)
+			must(t, ctx, bad, s.nodes[0].URL, s.attacker.ID, steps...)
+			ofVictim, ofAttacker := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
+			s.refuseForgeries(t, ctx, s.victim, ofVictim, ofAttacker)
+			s.refuseForgeries(t, ctx, s.attacker, ofAttacker, ofVictim)
+			hubtest.Eventually(t, 10*time.Second, "the log says so", func() bool {
+				return strings.Contains(s.nodes[0].Log(), `"level":"ERROR","msg":"record refused"`)
+			})
+			s.finishBoth(t, ctx, good, bad)
+		})
+	}
+}
+
+// finishBoth confirms both tickets. Both pages are still open, and each gets
+// what is its own.
+func (s *tamperFixture) finishBoth(t *testing.T, ctx context.Context, good, bad *hubtest.Phone) {
+	t.Helper()
+	for phone, p := range map[*hubtest.Phone]*page{good: s.victim, bad: s.attacker} {
+		must(t, ctx, phone, s.nodes[0].URL, p.ID, "confirm")
+		v, err := p.tokenOf(ctx, s.nodes[0].URL, "sandbox:"+phone.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.finish(ctx, v.Seq); err != nil {
+			t.Error(err)
+		}
+	}
+}

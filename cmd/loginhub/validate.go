@@ -1,0 +1,197 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"loginhub/api"
+	"loginhub/api/assertion"
+	"loginhub/api/token"
+	"loginhub/hub/ticket"
+)
+
+// settings is a configuration that has passed every check.
+type settings struct {
+	*Config
+	public      string // public URL without a trailing slash; "" where none is set
+	masters     []token.MasterKey
+	proxies     []netip.Prefix
+	clients     []*ticket.Client       // nil: the default client
+	own         map[string]credentials // complete, of clients that have some of their own
+	logo        *api.Logo
+	verify      [2]string           // name and text of WeChat's verification file
+	certificate *certificate        // nil: a proxy ends TLS
+	redisCert   *certificate        // nil: none
+	redisCAs    []*x509.Certificate // authorities of Redis
+	redisTLS    *tls.Config         // nil: the URL says it all
+}
+
+// check is one row of the table: what is wrong, and how to mend it.
+type check struct {
+	setting string
+	wrong   bool
+	hint    string
+}
+
+// validate parses and checks everything and names all that is wrong at once.
+func (c *Config) validate() (*settings, error) {
+	s := &settings{Config: c}
+	var errs []error
+	note := func(setting string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", setting, err))
+		}
+	}
+	var err error
+	s.public, err = publicURL(c.PublicURL)
+	note("LOGINHUB_PUBLIC_URL", err)
+	if c.Keys != "" {
+		s.masters, err = token.ParseMasterKeys(c.Keys)
+		if c.KeysFile != "" {
+			note("LOGINHUB_KEYS_FILE: "+c.KeysFile, err)
+		} else {
+			note("LOGINHUB_KEYS", err)
+		}
+	} else if c.embedded() {
+		s.masters = []token.MasterKey{token.NewMasterKey()}
+	}
+	s.proxies, err = prefixes(c.TrustedProxies)
+	note("LOGINHUB_TRUSTED_PROXIES", err)
+	if c.Clients != "" {
+		s.clients, s.own, err = readClients(c.Clients, c.credentials(), c.read)
+		note("LOGINHUB_CLIENTS", err)
+		for _, own := range s.own {
+			c.clientsOwn = c.clientsOwn || len(own.providers()) > 0
+		}
+	}
+	s.verify, err = verifyFile(c.WechatVerifyFile)
+	note("LOGINHUB_WECHAT_VERIFY_FILE", err)
+	s.logo, err = readLogo(c.QRLogo, c.read)
+	note("LOGINHUB_QR_LOGO", err)
+	if c.AppJWKSURL != "" {
+		note("LOGINHUB_APP_JWKS_URL", assertion.CheckURL(c.AppJWKSURL))
+	}
+	if c.MaxSockets == 0 {
+		c.MaxSockets = socketsFromFileLimit()
+	}
+	if c.TLSCert != "" && c.TLSKey != "" {
+		s.certificate, err = newCertificate(c.TLSCert, c.TLSKey, c.read)
+		note("LOGINHUB_TLS_CERT", err)
+	}
+	note("LOGINHUB_REDIS_CA", s.readRedisTLS())
+	for _, row := range s.rules() {
+		if row.wrong {
+			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.hint))
+		}
+	}
+	return s, errors.Join(errs...)
+}
+
+// rules is every check that is not parsing.
+func (s *settings) rules() []check {
+	c := s.Config
+	https := strings.HasPrefix(s.public, "https://")
+	rows := []check{
+		{"LOGINHUB_LISTEN", !listens(c.Listen), listenForm(c.Listen)},
+		{"LOGINHUB_ADMIN_LISTEN", c.AdminListen != "" && !listens(c.AdminListen), listenForm(c.AdminListen) + "; empty turns it off"},
+		{"LOGINHUB_KEYS", c.Keys == "" && !c.embedded(),
+			"required with a Redis of your own; make one with `loginhub keygen` and give the same to every node"},
+		{"LOGINHUB_REDIS_URL", https && c.RedisURL == "",
+			"an https public URL is production, and the embedded Redis forgets everything at a restart; set the URL of a Redis, or 'embedded' if you mean it"},
+		{"LOGINHUB_SANDBOX", https && c.sandbox() && !c.Sandbox,
+			"an https public URL is production, and in the sandbox anybody logs in as anybody; configure a provider (LOGINHUB_WECHAT_APP_ID), or set it to true if you mean it"},
+		{"LOGINHUB_WECHAT_APP_SECRET", (c.WechatAppID == "") != (c.WechatAppSecret == ""),
+			"LOGINHUB_WECHAT_APP_ID and this one go together; WeChat's console shows both"},
+		{"LOGINHUB_WECHAT_WEB_APP_SECRET", (c.WechatWebAppID == "") != (c.WechatWebAppSecret == ""),
+			"LOGINHUB_WECHAT_WEB_APP_ID and this one go together; the Open Platform's console shows both"},
+		{"LOGINHUB_APP_ISSUER", (c.AppJWKSURL == "") != (c.AppIssuer == ""),
+			"LOGINHUB_APP_JWKS_URL and this one go together"},
+		{"LOGINHUB_PUBLIC_URL", s.public == "" && s.needsPublicURL(),
+			"required: WeChat's website login comes back to it, and an app's assertions name it as their aud"},
+		{"LOGINHUB_WECHAT_PAGE", !pagePath.MatchString(c.WechatPage), "like pages/confirm/confirm: no leading slash, no query"},
+		{"LOGINHUB_QR", c.QR == "wxacode" && c.WechatAppID == "" && !c.clientsOwn,
+			"wxacode is the code of a mini-program; set LOGINHUB_WECHAT_APP_ID, or use link"},
+		{"LOGINHUB_QR_LEVEL", c.QRLogo != "" && (c.QRLevel == "L" || c.QRLevel == "M"), "with a logo Q or H, or the code does not read"},
+		{"LOGINHUB_QR", !qrKind(c.QR),
+			"must be link, or a URL with {ticket} in it"},
+		{"LOGINHUB_PUBLIC_URL", strings.HasPrefix(s.public, "http://") && !local(s.public) && !c.InsecureHTTP,
+			"http is for local addresses: whoever is on the way reads tokens; use https, or set LOGINHUB_INSECURE_HTTP=true if you mean it"},
+		{"LOGINHUB_TLS_CERT", (c.TLSCert == "") != (c.TLSKey == ""), "LOGINHUB_TLS_CERT and LOGINHUB_TLS_KEY go together"},
+		{"LOGINHUB_REDIS_CERT", (c.RedisCert == "") != (c.RedisKey == ""), "LOGINHUB_REDIS_CERT and LOGINHUB_REDIS_KEY go together"},
+		{"LOGINHUB_REDIS_URL", c.RedisCA+c.RedisCert != "" && !strings.HasPrefix(c.RedisURL, "rediss://"),
+			"LOGINHUB_REDIS_CA and LOGINHUB_REDIS_CERT are for TLS: the URL must begin with rediss://"},
+		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
+		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
+		{"LOGINHUB_REDIS_PREFIX", !redisPrefix.MatchString(c.RedisPrefix),
+			"like loginhub or team-a: at most 32 letters, digits, dots, dashes and underscores, a letter or digit first; a colon follows by itself"},
+		{"LOGINHUB_MAX_SOCKETS", c.MaxSockets < 0, "cannot be negative; unset takes it from the file limit"},
+		{"LOGINHUB_DRAIN", c.Drain < 0 || c.Drain > time.Hour, "from 0s to 1h"},
+		{"LOGINHUB_TOKEN_TTL", c.TokenTTL < c.ResultTTL+time.Minute,
+			fmt.Sprintf("at least LOGINHUB_RESULT_TTL and a minute (%v), or a token that waits for its browser arrives expired", c.ResultTTL+time.Minute)},
+	}
+	for _, client := range s.clients {
+		rows = append(rows, check{"LOGINHUB_CLIENTS", client.TokenTTL > 0 && client.TokenTTL < c.ResultTTL+time.Minute,
+			fmt.Sprintf("client %s: token_ttl is below LOGINHUB_RESULT_TTL and a minute (%v)", client.ID, c.ResultTTL+time.Minute)})
+	}
+	for name, ttl := range map[string]time.Duration{"TICKET": c.TicketTTL, "CONFIRM": c.ConfirmTTL, "RESULT": c.ResultTTL, "TOKEN": c.TokenTTL} {
+		rows = append(rows, check{"LOGINHUB_" + name + "_TTL", ttl < 100*time.Millisecond || ttl > 24*time.Hour, "from 100ms to 24h"})
+	}
+	return rows
+}
+
+// redisPrefix has no colon inside, so that no prefix's keys are among another's; no
+// brace, which would place all keys on one master of a Cluster; and nothing that is
+// a pattern in users.acl.
+var redisPrefix = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}:?$`)
+
+// prefixes reads CIDRs; a single address is one too. Those of IPv4 in IPv6 form
+// become IPv4's, as the addresses do that they are compared with.
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, fmt.Errorf("%.64q is no CIDR; expected for example 10.0.0.0/8", text)
+			}
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		if p.Addr().Is4In6() { // below 96 bits it would be more than all of IPv4
+			p = netip.PrefixFrom(p.Addr().Unmap(), max(0, p.Bits()-96))
+		}
+		if p.Bits() == 0 {
+			return nil, fmt.Errorf("%.64q is every address there is: whatever a browser writes into X-Forwarded-For would be believed; "+
+				"name the proxy's own addresses or its network, for example 10.0.0.0/8", text)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
+
+// fileLimit is how many file descriptors the process may have.
+func fileLimit() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 1250
+	}
+	return int(min(limit.Cur, 10_000_000))
+}
+
+// socketsFromFileLimit leaves a tenth, and some, of the file descriptors to
+// everything that is not a waiting page.
+func socketsFromFileLimit() int { return max(64, fileLimit()*9/10-128) }
+
+// connsFromFileLimit leaves half of that tenth to connections without a waiting
+// page. The rest is for the admin listener, Redis, the providers and files.
+func connsFromFileLimit() int { return max(64, fileLimit()*19/20-128) }

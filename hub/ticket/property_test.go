@@ -1,0 +1,163 @@
+package ticket_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// follows lists the states that may follow each state. Final states have none.
+var follows = map[ticket.State][]ticket.State{
+	ticket.Pending:   {ticket.Scanned, ticket.Confirmed, ticket.Rejected, ticket.Expired},
+	ticket.Scanned:   {ticket.Confirmed, ticket.Rejected, ticket.Expired},
+	ticket.Confirmed: {ticket.Consumed, ticket.Expired},
+}
+
+// fuzzDriver plays one ticket's life with random calls of several people.
+type fuzzDriver struct {
+	t      *testing.T
+	random *rand.Rand
+	client *ticket.Client
+	now    time.Time
+	at     ticket.Ticket
+	ring   *ticket.Keyring
+}
+
+// TestTicket_RandomSequences walks many thousand steps at random. The
+// seed is fixed: a failure comes again.
+func TestTicket_RandomSequences(t *testing.T) {
+	reached := map[ticket.State]int{}
+	for walk := range uint64(1500) {
+		w := &fuzzDriver{t: t, random: rand.New(rand.NewPCG(20260301, walk)), ring: newRing(t), now: noon,
+			client: &ticket.Client{ID: "demo", NumberMatching: walk%2 == 1}}
+		w.at = newTicket(t, w.client)
+		for range 16 {
+			w.now = w.now.Add(time.Duration(w.random.Int64N(int64(30 * time.Second))))
+			w.step()
+			reached[w.at.State]++
+		}
+		if t.Failed() {
+			t.Fatalf("walk %d", walk)
+		}
+	}
+	for _, s := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {
+		if reached[s] < 300 {
+			t.Errorf("the walks have hardly seen %s: %v", s, reached)
+		}
+	}
+}
+
+// step is one random call, and the same again.
+func (w *fuzzDriver) step() {
+	if w.at.Overdue(w.now) {
+		w.check(w.at.Expire(), nil)
+		return
+	}
+	call := w.call()
+	before := w.at
+	next, err := call(before)
+	w.check(next, err)
+	if err != nil {
+		return
+	}
+	// A phone that heard nothing calls again, later.
+	w.now = w.now.Add(time.Second)
+	if again, err := call(w.at); err != nil || !reflect.DeepEqual(again, w.at) {
+		w.t.Errorf("%s to %s, the same again: %v and %+v", before.State, w.at.State, err, again)
+	}
+}
+
+// likely is what the walks call. Rejected early, a walk shows little.
+var likely = []ticket.Action{
+	ticket.Scan, ticket.Scan, ticket.Scan, ticket.Scan, ticket.Confirm, ticket.Confirm, ticket.Confirm,
+	ticket.Ack, ticket.Ack, ticket.Ack, ticket.Ack, ticket.Reject,
+}
+
+// call is a random call, with everything but the time fixed.
+func (w *fuzzDriver) call() func(ticket.Ticket) (ticket.Ticket, error) {
+	by := []ticket.Identity{alice, alice, alice, bob, carol}[w.random.IntN(5)]
+	user := []ticket.User{{}, {Nickname: "小明"}, {Nickname: "mallory", AvatarURL: "https://example.com/a"}}[w.random.IntN(3)]
+	match := []string{"47", "47", "47", "48", ""}[w.random.IntN(5)]
+	a := likely[w.random.IntN(len(likely))]
+	seq := int64(w.random.IntN(5))
+	return func(v ticket.Ticket) (ticket.Ticket, error) {
+		if a == ticket.Ack {
+			return v.Ack(seq)
+		}
+		if err := v.Precheck(a, match); err != nil {
+			return v, err
+		}
+		switch a {
+		case ticket.Scan:
+			return v.Scan(by, user, w.now, confirmTTL)
+		case ticket.Reject:
+			return v.Reject(by)
+		}
+		in := confirmation(by, w.client)
+		in.User, in.Match, in.Now = user, match, w.now
+		return v.Confirm(in)
+	}
+}
+
+// check compares two versions and goes on with the next.
+func (w *fuzzDriver) check(next ticket.Ticket, err error) {
+	w.t.Helper()
+	was := w.at
+	w.at = next
+	changed := next.State != was.State
+	switch {
+	case !changed:
+		if !reflect.DeepEqual(next, was) {
+			w.t.Errorf("the state stays (%v) and the ticket does not:\n%+v\n%+v", err, was, next)
+		}
+		return
+	case err != nil && !errors.Is(err, ticket.ErrMatchFailed):
+		w.t.Errorf("refused with %v, and changed to %s", err, next.State)
+	case next.Seq != was.Seq+1:
+		w.t.Errorf("%s to %s: seq %d after %d", was.State, next.State, next.Seq, was.Seq)
+	}
+	w.checkChange(was, next)
+	opened, err := w.ring.Open(next.ID, seal(w.t, w.ring, next))
+	if err != nil || !reflect.DeepEqual(opened.View(w.now), next.View(w.now)) || !bytes.Equal(opened.Claims, next.Claims) ||
+		!opened.Deadline.Equal(next.Deadline) || opened.Identity != next.Identity {
+		w.t.Errorf("sealed and opened it is another ticket (%v):\n%+v\n%+v", err, next, opened)
+	}
+}
+
+// checkChange holds what every change leaves alone.
+func (w *fuzzDriver) checkChange(was, next ticket.Ticket) {
+	w.t.Helper()
+	allowed := false
+	for _, s := range follows[was.State] {
+		allowed = allowed || s == next.State
+	}
+	if !allowed {
+		w.t.Errorf("%s follows %s", next.State, was.State)
+	}
+	if was.Identity != (ticket.Identity{}) && !next.Identity.Same(was.Identity) {
+		w.t.Errorf("%s to %s: %+v took over from %+v", was.State, next.State, next.Identity, was.Identity)
+	}
+	if hasClaims := next.Claims != nil; hasClaims != (was.Claims != nil || next.State == ticket.Confirmed) {
+		w.t.Errorf("%s to %s: claims %s", was.State, next.State, next.Claims)
+	}
+	if was.Claims != nil && !bytes.Equal(was.Claims, next.Claims) {
+		w.t.Errorf("%s to %s: claims were %s and are %s", was.State, next.State, was.Claims, next.Claims)
+	}
+	if next.State == ticket.Confirmed {
+		if !next.Deadline.Equal(w.now.Add(resultTTL)) {
+			w.t.Errorf("confirmed at %v and waits until %v", w.now, next.Deadline)
+		}
+	} else if next.Deadline.Before(was.Deadline) {
+		w.t.Errorf("%s to %s: the deadline moved back from %v to %v", was.State, next.State, was.Deadline, next.Deadline)
+	}
+	// The rest is as the browser's request made it.
+	was.State, was.Seq, was.Deadline, was.Identity, was.User, was.Claims = next.State, next.Seq, next.Deadline, next.Identity, next.User, next.Claims
+	if !reflect.DeepEqual(was, next) {
+		w.t.Errorf("a change touched more than it may:\n%+v\n%+v", was, next)
+	}
+}

@@ -1,0 +1,237 @@
+package ticket_test
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+
+	"loginhub/hub/ticket"
+)
+
+// outcome is one cell of the contract's table 4.3, in its own words: a state to
+// go to, "same" for the same answer again, or the code of a refusal.
+type outcome string
+
+const same outcome = "same"
+
+// refusals are the contract's codes; what is not one of them succeeds.
+var refusals = map[outcome]error{
+	"already_scanned": ticket.ErrScanned,
+	"ticket_closed":   ticket.ErrClosed,
+	"scan_required":   ticket.ErrScanRequired,
+	"invalid_request": ticket.ErrMatchMissing,
+	"ticket_expired":  ticket.ErrExpired,
+	"not_confirmed":   ticket.ErrNotConfirmed,
+}
+
+// wantTransitions is the contract's table 4.3, row by row as it stands there: state, whether
+// the caller is who is noted on the ticket, and what scan, confirm and reject meet.
+var wantTransitions = []struct {
+	state                 ticket.State
+	noted                 bool
+	scan, confirm, reject outcome
+}{
+	{ticket.Pending, false, "scanned", "confirmed", "rejected"},
+	{ticket.Scanned, true, same, "confirmed", "rejected"},
+	{ticket.Scanned, false, "already_scanned", "already_scanned", "already_scanned"},
+	{ticket.Confirmed, true, "ticket_closed", same, "ticket_closed"},
+	{ticket.Confirmed, false, "ticket_closed", "ticket_closed", "ticket_closed"},
+	{ticket.Consumed, true, "ticket_closed", same, "ticket_closed"},
+	{ticket.Consumed, false, "ticket_closed", "ticket_closed", "ticket_closed"},
+	{ticket.Rejected, true, "ticket_closed", "ticket_closed", same},
+	{ticket.Rejected, false, "ticket_closed", "ticket_closed", "ticket_closed"},
+	{ticket.Expired, true, "ticket_expired", "ticket_expired", "ticket_expired"},
+	{ticket.Expired, false, "ticket_expired", "ticket_expired", "ticket_expired"},
+}
+
+// matching is what number matching changes in that table: the confirm alone, by
+// the number that the phone sent.
+var matching = []struct {
+	state                 ticket.State
+	noted                 bool
+	right, wrong, missing outcome
+}{
+	{ticket.Pending, false, "scan_required", "scan_required", "scan_required"},
+	{ticket.Scanned, true, "confirmed", "match_failed", "invalid_request"},
+	// Without a number the request is malformed, whoever sends it; what is
+	// malformed comes before the state.
+	{ticket.Scanned, false, "already_scanned", "already_scanned", "invalid_request"},
+	// A repeated confirm is answered as the first, whatever its number is now.
+	{ticket.Confirmed, true, same, same, same},
+	{ticket.Confirmed, false, "ticket_closed", "ticket_closed", "ticket_closed"},
+	{ticket.Consumed, true, same, same, same},
+	{ticket.Consumed, false, "ticket_closed", "ticket_closed", "ticket_closed"},
+	{ticket.Rejected, true, "ticket_closed", "ticket_closed", "ticket_closed"},
+	{ticket.Rejected, false, "ticket_closed", "ticket_closed", "ticket_closed"},
+	{ticket.Expired, true, "ticket_expired", "ticket_expired", "ticket_expired"},
+	{ticket.Expired, false, "ticket_expired", "ticket_expired", "ticket_expired"},
+}
+
+// act does what a node does with a phone's call: it asks whether anybody could
+// succeed before it asks who calls.
+func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client) (ticket.Ticket, error) {
+	if err := v.Precheck(a, match); err != nil {
+		return v, err
+	}
+	switch a {
+	case ticket.Scan:
+		return v.Scan(by, ticket.User{}, noon, confirmTTL)
+	case ticket.Confirm:
+		in := confirmation(by, c)
+		in.Match = match
+		return v.Confirm(in)
+	}
+	return v.Reject(by)
+}
+
+// meets checks one cell for one ticket and caller.
+func meets(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client, want outcome) {
+	t.Helper()
+	next, err := act(v, a, by, match, c)
+	switch refused := refusals[want]; {
+	case refused != nil:
+		if !errors.Is(err, refused) || !reflect.DeepEqual(next, v) {
+			t.Errorf("%s by %s with %q: %v and %+v, want %s and no change", v.State, by.Subject, match, err, next, want)
+		}
+	case want == "match_failed":
+		if !errors.Is(err, ticket.ErrMatchFailed) || next.State != ticket.Rejected || next.Seq != v.Seq+1 || next.Claims != nil {
+			t.Errorf("%s by %s with %q: %v and %+v, want %s and rejected", v.State, by.Subject, match, err, next, want)
+		}
+	case want == same:
+		if err != nil || !reflect.DeepEqual(next, v) {
+			t.Errorf("%s by %s with %q: %v and %+v, want the same answer again", v.State, by.Subject, match, err, next)
+		}
+	default:
+		if err != nil || next.State != ticket.State(want) || next.Seq != v.Seq+1 || !next.Identity.Same(by) {
+			t.Errorf("%s by %s with %q: %v and %+v, want %s", v.State, by.Subject, match, err, next, want)
+		}
+	}
+}
+
+// callers are the users that a row speaks of.
+func callers(noted bool) []ticket.Identity {
+	if noted {
+		// A name, or a unionid that has turned up meanwhile, is no other user.
+		renamed := alice
+		renamed.Nickname, renamed.UnionID = "小红", "union-new"
+		return []ticket.Identity{alice, renamed}
+	}
+	elsewhere := alice
+	elsewhere.AppID = "wx2" // the same openid under another application is another user
+	return []ticket.Identity{bob, carol, elsewhere}
+}
+
+func TestTransitions(t *testing.T) {
+	all := paths(t, demo)
+	cells := map[[2]any]bool{}
+	for _, row := range wantTransitions {
+		for _, v := range all[row.state] {
+			if !row.noted && v.Identity == (ticket.Identity{}) && row.state == ticket.Pending {
+				meets(t, v, ticket.Scan, alice, "", demo, row.scan)
+			}
+			for _, by := range callers(row.noted) {
+				meets(t, v, ticket.Scan, by, "", demo, row.scan)
+				meets(t, v, ticket.Confirm, by, "", demo, row.confirm)
+				meets(t, v, ticket.Reject, by, "", demo, row.reject)
+			}
+		}
+		cells[[2]any{row.state, row.noted}] = true
+	}
+	for state := range all {
+		if !cells[[2]any{state, false}] || state != ticket.Pending && !cells[[2]any{state, true}] {
+			t.Errorf("the test's table leaves out %s", state)
+		}
+	}
+}
+
+func TestTransitions_NumberMatching(t *testing.T) {
+	c := &ticket.Client{ID: "demo", NumberMatching: true}
+	all := paths(t, c)
+	for _, row := range matching {
+		for _, v := range all[row.state] {
+			for _, by := range callers(row.noted) {
+				meets(t, v, ticket.Confirm, by, "47", c, row.right)
+				meets(t, v, ticket.Confirm, by, "48", c, row.wrong)
+				meets(t, v, ticket.Confirm, by, "", c, row.missing)
+			}
+		}
+	}
+	for _, row := range wantTransitions {
+		for _, v := range all[row.state] {
+			for _, by := range callers(row.noted) {
+				meets(t, v, ticket.Scan, by, "", c, row.scan)
+				meets(t, v, ticket.Reject, by, "", c, row.reject)
+			}
+		}
+	}
+}
+
+// A provider is called only where some user could succeed, or where a wrong
+// number has to be held against whoever scanned.
+func TestPrecheck_MatchesTransitions(t *testing.T) {
+	type cell struct {
+		state ticket.State
+		a     ticket.Action
+		match string
+	}
+	check := func(c *ticket.Client, hope map[cell]bool) {
+		all := paths(t, c)
+		for at, some := range hope {
+			for _, v := range all[at.state] {
+				if err := v.Precheck(at.a, at.match); (err == nil) != some {
+					t.Errorf("matching %v: %+v is hopeless: %v", c.NumberMatching, at, err)
+				}
+			}
+		}
+	}
+	plain, matched := map[cell]bool{}, map[cell]bool{}
+	note := func(hope map[cell]bool, at cell, v outcome) { hope[at] = hope[at] || refusals[v] == nil }
+	for _, row := range wantTransitions {
+		for _, hope := range []map[cell]bool{plain, matched} {
+			note(hope, cell{row.state, ticket.Scan, ""}, row.scan)
+			note(hope, cell{row.state, ticket.Reject, ""}, row.reject)
+		}
+		note(plain, cell{row.state, ticket.Confirm, ""}, row.confirm)
+		note(plain, cell{row.state, ticket.Confirm, "47"}, row.confirm) // a number that nobody asked for
+	}
+	for _, row := range matching {
+		note(matched, cell{row.state, ticket.Confirm, "47"}, row.right)
+		note(matched, cell{row.state, ticket.Confirm, "48"}, row.wrong)
+		note(matched, cell{row.state, ticket.Confirm, ""}, row.missing)
+	}
+	check(demo, plain)
+	check(&ticket.Client{ID: "demo", NumberMatching: true}, matched)
+}
+
+func TestAck_ConfirmedVersionOnly(t *testing.T) {
+	all := paths(t, demo)
+	for state, refused := range map[ticket.State]error{
+		ticket.Pending: ticket.ErrNotConfirmed, ticket.Scanned: ticket.ErrNotConfirmed,
+		ticket.Rejected: ticket.ErrNotConfirmed, ticket.Expired: ticket.ErrExpired,
+	} {
+		for _, v := range all[state] {
+			for seq := int64(-1); seq <= v.Seq+1; seq++ {
+				if next, err := v.Ack(seq); !errors.Is(err, refused) || !reflect.DeepEqual(next, v) {
+					t.Errorf("%s, ack of %d: %v and %+v, want %v", state, seq, err, next, refused)
+				}
+			}
+		}
+	}
+	for _, confirmed := range all[ticket.Confirmed] {
+		right := confirmed.Seq
+		consumed := must(t)(confirmed.Ack(right))
+		if consumed.State != ticket.Consumed || consumed.Seq != right+1 {
+			t.Fatalf("an ack made %+v", consumed)
+		}
+		if again, err := consumed.Ack(right); err != nil || !reflect.DeepEqual(again, consumed) {
+			t.Errorf("the same ack again: %v and %+v", err, again)
+		}
+		for _, seq := range []int64{-1, 0, right - 1, right + 1, right + 2} {
+			for _, v := range []ticket.Ticket{confirmed, consumed} {
+				if next, err := v.Ack(seq); !errors.Is(err, ticket.ErrNotConfirmed) || !reflect.DeepEqual(next, v) {
+					t.Errorf("%s, ack of %d instead of %d: %v and %+v", v.State, seq, right, err, next)
+				}
+			}
+		}
+	}
+}
