@@ -40,7 +40,7 @@ type site struct {
 	hub, client string
 	verifier    *verify.Verifier
 	seen        verify.MemoryStore // with several processes: Redis, see the package's example
-	sessions    sync.Map      // id to user; in production a store that forgets them again
+	sessions    sync.Map           // id to user; in production a store that forgets them again
 }
 
 func main() {
