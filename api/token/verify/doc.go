@@ -2,7 +2,7 @@
 // pages of their users. Copy it or import it; it takes the standard library only.
 //
 //	v := verify.New("https://login.example.com", "demo", verify.Options{}) // once
-//	var seen verify.Memory                                                // once; Redis where several processes share the work
+//	var seen verify.MemoryStore                                                // once; Redis where several processes share the work
 //	claims, err := v.Verify(ctx, token, nonce, &seen)
 //
 // A good signature makes a token, not a login. It is a login of this browser
