@@ -163,7 +163,7 @@ func TestPage_ServedFiles(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, path := range []string{"/assets/", "/assets/page", "/assets/page/", "/assets/page/index.html", "/assets/page/parts.html",
-		"/assets/page/test/words.test.js", "/assets/client/test/fakes.js", "/assets/e2e/hub.js", "/assets/embed.go", "/assets/doc.go",
+		"/assets/page/test/messages.test.js", "/assets/client/test/fakes.js", "/assets/e2e/hub.js", "/assets/embed.go", "/assets/doc.go",
 		"/assets/package.json", "/assets/page/base.css/", "/assets/page/BASE.CSS", "/assets/page/base.css%00", "/page/base.css", "/base.css"} {
 		s.ask(t, "GET", path, nil).problem(t, 404, "not_found")
 	}

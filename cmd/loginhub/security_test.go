@@ -17,7 +17,7 @@ func proofs(t *testing.T, root string) (goTests map[string]bool, titles []*regex
 	goTests = map[string]bool{}
 	blank := regexp.MustCompile(`\$\{.*?\}`)
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	title := regexp.MustCompile("(?m)^\\s*(?:story|test)\\((?:'((?:[^'\\\\]|\\\\.)*)'|`([^`]*)`)")
+	title := regexp.MustCompile("(?m)^\\s*(?:browserTest|test)\\((?:'((?:[^'\\\\]|\\\\.)*)'|`([^`]*)`)")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:

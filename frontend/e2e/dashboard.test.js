@@ -4,14 +4,14 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { root, scratch } from './hub.js'
+import { root, tempDir } from './hub.js'
 
 const modules = fileURLToPath(new URL('node_modules', import.meta.url))
 
-// Grafana publishes its dashboard's schema as TypeScript. A literal may have no field that the
-// type does not know, so that a misspelt one is found; enums stand in JSON by their values.
-function complaints(dashboard) {
-  const dir = scratch('dashboard')
+// Compiles the dashboard against Grafana's schema, which is TypeScript. A literal must not have a field
+// that its type does not have, so the compiler finds a misspelt one. Enums are values in JSON.
+function compileDashboard(dashboard) {
+  const dir = tempDir('dashboard')
   symlinkSync(modules, join(dir, 'node_modules'))
   writeFileSync(join(dir, 'dashboard.mts'), `import type { Dashboard } from '@grafana/schema'
 type Json<T> = T extends string ? \`\${T}\` : T extends object ? { [K in keyof T]: Json<T[K]> } : T
@@ -25,10 +25,10 @@ export const dashboard: Json<Dashboard> = ${dashboard}
   return { status, stdout }
 }
 
-const shipped = readFileSync(join(root, 'deploy/grafana/loginhub.json'), 'utf8')
+const dashboardJSON = readFileSync(join(root, 'deploy/grafana/loginhub.json'), 'utf8')
 
 test("dashboard: matches Grafana's schema", () => {
-  assert.deepEqual(complaints(shipped), { status: 0, stdout: '' })
+  assert.deepEqual(compileDashboard(dashboardJSON), { status: 0, stdout: '' })
 })
 
 for (const [what, right, wrong] of [
@@ -37,7 +37,7 @@ for (const [what, right, wrong] of [
   ['a number as text', '"graphTooltip": 1', '"graphTooltip": "1"'],
 ]) {
   test(`dashboard: the schema finds ${what}`, () => {
-    assert.ok(shipped.includes(right))
-    assert.match(complaints(shipped.replace(right, wrong)).stdout, /error TS2(?!307)/) // 2307: the schema itself is missing
+    assert.ok(dashboardJSON.includes(right))
+    assert.match(compileDashboard(dashboardJSON.replace(right, wrong)).stdout, /error TS2(?!307)/) // 2307: the schema itself is missing
   })
 }

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { phoneCalls } from './phone.js'
+import { callAsPhone } from './phone.js'
 import { Proxy } from './proxy.js'
 import { sitePolicy } from './site.js'
-import { accessible, story } from './story.js'
+import { accessible, browserTest } from './browser.js'
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url))
 
@@ -19,31 +19,31 @@ clients:
     number_matching: true
 `
 
-const listen = `
+const siteScript = `
 const widget = document.querySelector('login-qr')
-globalThis.heard = { states: [], tokens: [], errors: [] }
-widget.addEventListener('state', ({ detail }) => heard.states.push(detail.state))
-widget.addEventListener('error', ({ detail }) => heard.errors.push(detail.code))
+globalThis.events = { states: [], tokens: [], errors: [] }
+widget.addEventListener('state', ({ detail }) => events.states.push(detail.state))
+widget.addEventListener('error', ({ detail }) => events.errors.push(detail.code))
 widget.addEventListener('login', ({ detail }) => {
-  heard.tokens.push(detail.token)
-  detail.waitUntil(heard.tokens.length > 1 ? Promise.resolve() : Promise.reject(new Error('the site is down')))
+  events.tokens.push(detail.token)
+  detail.waitUntil(events.tokens.length > 1 ? Promise.resolve() : Promise.reject(new Error('the site is down')))
 })`
 
-/** Puts the widget into the site's page, by the one line that it takes. */
+/** Embeds the widget in the site's page, with a script element and the widget's element. */
 function embed(site, hub, { attributes = 'client="demo" login-nonce="n-1"', inside = '' } = {}) {
   site.policy = sitePolicy(hub.url)
   site.files = {
     '/': `<!doctype html><html lang="en"><title>A site</title><script type="module" src="/site.js"></script>
 <script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script>
 <main><h1>A site</h1><login-qr ${attributes}>${inside}</login-qr></main></html>`,
-    '/site.js': listen,
+    '/site.js': siteScript,
     '/elsewhere': '<!doctype html><html lang="en"><title>Elsewhere</title><h1>Elsewhere</h1></html>',
   }
 }
 
 const inState = (page, state) => page.waitForSelector(`login-qr .card[data-state="${state}"]`)
 
-/** The ticket of the code that the widget shows. */
+/** Returns the ticket of the widget's QR code. */
 async function ticketOf(page) {
   await inState(page, 'pending')
   const src = await page.waitForSelector('login-qr .code').then((code) => code.getAttribute('src'))
@@ -53,31 +53,31 @@ async function ticketOf(page) {
 async function logIn(page, hub, name) {
   const ticket = await ticketOf(page)
   const number = await page.textContent('login-qr .match strong')
-  const seen = await phoneCalls(hub.url, ticket, 'scan', name)
-  assert.equal(seen.login.client, 'Demo')
+  const scanned = await callAsPhone(hub.url, ticket, 'scan', name)
+  assert.equal(scanned.login.client, 'Demo')
   await inState(page, 'scanned')
-  const { state } = await phoneCalls(hub.url, ticket, 'confirm', name, { match: number })
+  const { state } = await callAsPhone(hub.url, ticket, 'confirm', name, { match: number })
   assert.equal(state, 'confirmed')
   await inState(page, 'consumed')
 }
 
 const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'))
 
-story('widget: logs in under the strictest policy', { site: true, clients }, async ({ hub, site, visit }) => {
+browserTest('widget: logs in under the strictest policy', { site: true, clients }, async ({ hub, site, visit }) => {
   embed(site, hub)
   const page = await visit(site.url)
   const ticket = await ticketOf(page)
   assert.ok(await page.$eval('login-qr .code', (img) => img.decode().then(() => img.naturalWidth > 0)), 'the code is not drawn')
   await accessible(page)
-  await phoneCalls(hub.url, ticket, 'scan', 'Ann')
+  await callAsPhone(hub.url, ticket, 'scan', 'Ann')
   await inState(page, 'scanned')
   await accessible(page)
   await page.click('login-qr .button')
   assert.notEqual(await ticketOf(page), ticket, '"not me" keeps the ticket')
   await logIn(page, hub, 'Bob')
   await accessible(page)
-  const { tokens, states, errors } = await page.evaluate('heard')
-  // The site did not take it at first: it got it again, and only then was it acknowledged.
+  const { tokens, states, errors } = await page.evaluate('events')
+  // The site refused the token at first. It got the token again, and only then was it acknowledged.
   assert.equal(tokens.length, 2)
   assert.equal(tokens[0], tokens[1])
   const { sub, aud, nonce } = claims(tokens[0])
@@ -87,9 +87,9 @@ story('widget: logs in under the strictest policy', { site: true, clients }, asy
 })
 
 for (const attributes of ['client="demo" hub="HUB/"', 'client="demo"']) {
-  const below = new Proxy()
-  below.prefix = '/hub'
-  story(`widget: a hub below a path: ${attributes}`, { site: true, clients, proxy: below }, async ({ hub, site, visit }) => {
+  const proxy = new Proxy()
+  proxy.prefix = '/hub'
+  browserTest(`widget: a hub below a path: ${attributes}`, { site: true, clients, proxy }, async ({ hub, site, visit }) => {
     const url = `${hub.url}/hub`
     embed(site, { url }, { attributes: attributes.replace('HUB', url) })
     site.policy = sitePolicy(hub.url)
@@ -100,16 +100,16 @@ for (const attributes of ['client="demo" hub="HUB/"', 'client="demo"']) {
   })
 }
 
-story('widget: an origin that is not listed gets an error text', { site: true, clients, expected: /status of 403/ }, async ({ hub, site, visit }) => {
+browserTest('widget: an origin that is not listed gets an error text', { site: true, clients, expected: /status of 403/ }, async ({ hub, site, visit }) => {
   embed(site, hub, { attributes: 'client="other"' })
   const page = await visit(site.url)
   await inState(page, 'error')
   assert.match(await page.textContent('login-qr .hint'), /proper address/)
-  assert.deepEqual(await page.evaluate('heard.errors'), ['origin_not_allowed'])
+  assert.deepEqual(await page.evaluate('events.errors'), ['origin_not_allowed'])
   await accessible(page)
 })
 
-story('widget: language and theme follow the attributes', { site: true, clients }, async ({ hub, site, visit }) => {
+browserTest('widget: language and theme follow the attributes', { site: true, clients }, async ({ hub, site, visit }) => {
   embed(site, hub, { attributes: 'client="demo" lang="zh-TW" theme="dark"', inside: '<b slot="title">示範網站</b><a slot="footer" href="/elsewhere">用密碼登入</a>' })
   const page = await visit(site.url, { colorScheme: 'light' })
   const ticket = await ticketOf(page)
@@ -125,15 +125,15 @@ story('widget: language and theme follow the attributes', { site: true, clients 
   })
   assert.equal(await status(), '请用手机扫描二维码')
   assert.equal(await background(), 'rgb(255, 255, 255)')
-  assert.equal(await ticketOf(page), ticket, 'a look costs a ticket')
-  await page.$eval('login-qr', (widget) => widget.parentNode.append(widget)) // as frameworks move elements
+  assert.equal(await ticketOf(page), ticket, 'a change of language or theme changed the ticket')
+  await page.$eval('login-qr', (widget) => widget.parentNode.append(widget)) // frameworks move elements
   assert.equal(await ticketOf(page), ticket)
   await page.$eval('login-qr', (widget) => widget.setAttribute('login-nonce', 'n-2'))
   await page.waitForFunction((old) => !document.querySelector('login-qr').shadowRoot.querySelector('.code').src.includes(old), ticket)
   await ticketOf(page)
 })
 
-story('widget: an expired code is refreshed by the keyboard, and the state is announced', { site: true, clients, env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ hub, site, visit }) => {
+browserTest('widget: an expired code is refreshed by the keyboard, and the state is announced', { site: true, clients, env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ hub, site, visit }) => {
   embed(site, hub)
   const page = await visit(site.url, { reducedMotion: 'reduce' })
   await page.waitForSelector('login-qr .veil', { state: 'visible', timeout: 30000 })
@@ -143,45 +143,45 @@ story('widget: an expired code is refreshed by the keyboard, and the state is an
   await page.focus('login-qr .veil')
   await page.keyboard.press('Enter')
   await inState(page, 'pending')
-  assert.equal(await page.evaluate(() => document.activeElement.localName), 'login-qr', 'the keyboard has lost its place')
+  assert.equal(await page.evaluate(() => document.activeElement.localName), 'login-qr', 'the keyboard focus is lost')
 })
 
-story('widget: keeps its ticket in the back/forward cache', { site: true, clients }, async ({ hub, site, visit }) => {
+browserTest('widget: keeps its ticket in the back/forward cache', { site: true, clients }, async ({ hub, site, visit }) => {
   embed(site, hub)
   const page = await visit(site.url)
   const ticket = await ticketOf(page)
-  await page.evaluate(() => addEventListener('pageshow', ({ persisted }) => { heard.persisted = persisted }))
+  await page.evaluate(() => addEventListener('pageshow', ({ persisted }) => { events.persisted = persisted }))
   await page.goto(`${site.url}/elsewhere`)
-  await page.goBack({ waitUntil: 'commit' }) // a page from the cache does not load
-  await page.waitForFunction('heard.persisted === true')
+  await page.goBack({ waitUntil: 'commit' }) // a page from the cache has no load event
+  await page.waitForFunction('events.persisted === true')
   assert.equal(await ticketOf(page), ticket)
   await logIn(page, hub, 'Ann')
 })
 
-/** A snippet of a document, for the hub at `hubURL`. */
+/** Returns a snippet of a document, for the hub at `hubURL`. */
 function snippet(document, name, hubURL) {
   const [, code] = readFileSync(path(document), 'utf8').split(`<!-- ${name} -->\n`)[1].match(/```\w+\n([^]*?)\n```/)
   return code.replaceAll('https://login.example.com', hubURL)
 }
 
-const posts = { // README.md's snippets, as pages of a site
+const snippets = { // snippets of README.md, as pages of a site
   'widget.html': (code) => code,
   'module.js': (code) => `<img alt="QR code"><script type="module">${code}</script>`,
 }
-for (const [name, body] of Object.entries(posts)) {
-  story(`README.md: ${name} posts the token to its site`, { site: true, clients: clients.replace('number_matching: true', '') }, async ({ hub, site, visit }) => {
+for (const [name, body] of Object.entries(snippets)) {
+  browserTest(`README.md: ${name} posts the token to its site`, { site: true, clients: clients.replace('number_matching: true', '') }, async ({ hub, site, visit }) => {
     site.files = { '/': `<!doctype html><html lang="en"><title>A site</title>${body(snippet('../../README.md', name, hub.url))}</html>`, '/session': '' }
     const page = await visit(site.url)
     const code = await page.waitForSelector('img[src*="/qr."]')
     const ticket = (await code.getAttribute('src')).split('/').at(-2)
     const posted = page.waitForRequest((request) => request.method() === 'POST' && request.url() === `${site.url}/session`)
-    await phoneCalls(hub.url, ticket, 'confirm', 'Ann')
+    await callAsPhone(hub.url, ticket, 'confirm', 'Ann')
     assert.equal(claims((await posted).postData()).nonce, 'NONCE')
   })
 }
 
-/** A recipe of the client's README, bundled with a program that uses it. */
-async function recipe(name, hubURL, program) {
+/** Bundles a snippet of the client's README with a program that uses it. */
+async function bundleSnippet(name, hubURL, program) {
   const { outputFiles: [bundle] } = await build({
     stdin: { contents: `${snippet('../client/README.md', name, hubURL)}\n${program}`, resolveDir: path('.'), loader: 'jsx' },
     alias: { 'loginhub-client/login-qr.js': path('../client/widget/login-qr.js') },
@@ -191,22 +191,22 @@ async function recipe(name, hubURL, program) {
   return bundle.text
 }
 
-// As a site's fetch does: its first answer is a 500, which is no rejection.
-const keep = 'globalThis.heard = []\nconst take = async (token) => new Response("", { status: heard.push(token) > 1 ? 200 : 500 })\nconst root = document.querySelector("main")\n'
-const recipes = {
+// Imitates a site's fetch: its first answer is a 500, which does not reject the promise.
+const collectTokens = 'globalThis.events = []\nconst take = async (token) => new Response("", { status: events.push(token) > 1 ? 200 : 500 })\nconst root = document.querySelector("main")\n'
+const programs = {
   'react.jsx': `import { createRoot } from 'react-dom/client'
-${keep}createRoot(root).render(<Login nonce="n-1" onToken={take} />)`,
+${collectTokens}createRoot(root).render(<Login nonce="n-1" onToken={take} />)`,
   'vue.js': `import { createApp } from 'vue'
-${keep}createApp(Login, { nonce: 'n-1', onToken: take }).mount(root)`,
+${collectTokens}createApp(Login, { nonce: 'n-1', onToken: take }).mount(root)`,
 }
-for (const [name, program] of Object.entries(recipes)) {
-  story(`client README: ${name} logs in`, { site: true, clients }, async ({ hub, site, visit }) => {
+for (const [name, program] of Object.entries(programs)) {
+  browserTest(`client README: ${name} logs in`, { site: true, clients }, async ({ hub, site, visit }) => {
     embed(site, hub)
     site.files['/'] = '<!doctype html><html lang="en"><title>A site</title><main></main><script type="module" src="/app.js"></script></html>'
-    site.files['/app.js'] = await recipe(name, hub.url, program)
+    site.files['/app.js'] = await bundleSnippet(name, hub.url, program)
     const page = await visit(site.url)
     await logIn(page, hub, 'Ann')
-    const [token, ...more] = await page.evaluate('heard')
+    const [token, ...more] = await page.evaluate('events')
     assert.equal(claims(token).nonce, 'n-1')
     assert.deepEqual(more, [token], 'a 500 counts as a login')
   })

@@ -10,28 +10,28 @@ import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('../../', import.meta.url))
 
-/** A folder that goes away with the process. */
-export function scratch(name) {
+/** Creates a directory that is deleted when the process exits. */
+export function tempDir(name) {
   const dir = mkdtempSync(join(tmpdir(), `loginhub-${name}-`))
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
 
-/** Builds a Go program of this tree into a scratch folder. */
+/** Builds a Go program of this repository. Returns its path. */
 export function build(pkg) {
-  const path = join(scratch('build'), 'program')
+  const path = join(tempDir('build'), 'program')
   execFileSync('go', ['build', '-o', path, pkg], { cwd: root, stdio: 'inherit' })
   return path
 }
 
-const built = {}
+const binaries = {}
 
-// A binary that the environment names, or the one built, once, from this tree.
+// Returns the binary that an environment variable names, or builds it once.
 function binary(variable, pkg) {
-  return process.env[variable] || (built[pkg] ??= build(pkg))
+  return process.env[variable] || (binaries[pkg] ??= build(pkg))
 }
 
-/** A port that is free now. */
+/** Returns a port that is free now. */
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -41,33 +41,33 @@ export async function freePort() {
   return port
 }
 
-/** Asks every few milliseconds until `done()` holds. */
-export async function waitFor(done, most = 20000) {
-  for (const begun = Date.now(); !await done(); await pause(20)) {
-    if (Date.now() - begun > most) throw new Error(`waited in vain for ${done}`)
+/** Calls `done()` every few milliseconds until it returns true. Throws after `timeout` milliseconds. */
+export async function waitFor(done, timeout = 20000) {
+  for (const startedAt = Date.now(); !await done(); await pause(20)) {
+    if (Date.now() - startedAt > timeout) throw new Error(`timeout waiting for ${done}`)
   }
 }
 
 /**
- * Starts a program and waits until `ready()` holds; gives `stop()`, which kills it, and `end()`,
- * which ends its input, waits, and throws what it has printed where it says that it failed.
+ * Starts a program and waits until `ready()` returns true. Returns `stop()`, which kills it, and
+ * `end()`, which ends its input, waits, and throws its output if its exit code is not 0.
  */
 export async function start(command, args, { env, ready }) {
   const child = spawn(command, args, { env })
   let log = ''
-  let gone = false
+  let exited = false
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { log += text })
-  const exited = once(child, 'exit').then(() => { gone = true })
+  const exit = once(child, 'exit').then(() => { exited = true })
   const closed = once(child, 'close')
-  for (const begun = Date.now(); !await ready(log); await pause(20)) {
-    if (!gone && Date.now() - begun < 20000) continue
+  for (const startedAt = Date.now(); !await ready(log); await pause(20)) {
+    if (!exited && Date.now() - startedAt < 20000) continue
     child.kill('SIGKILL')
-    throw new Error(`${command} ${gone ? 'ended at once' : 'is not ready'}:\n${log}`)
+    throw new Error(`${command} ${exited ? 'ended at once' : 'is not ready'}:\n${log}`)
   }
   return {
-    async stop(signal = 'SIGKILL') { // how nodes drain is not what these tests are about
+    async stop(signal = 'SIGKILL') { // draining is tested elsewhere
       child.kill(signal)
-      await exited
+      await exit
     },
     async end() {
       child.stdin.end()
@@ -77,37 +77,37 @@ export async function start(command, args, { env, ready }) {
   }
 }
 
-const answers = (url) => () => fetch(url).then((answer) => answer.ok, () => false)
+const isOK = (url) => () => fetch(url).then((answer) => answer.ok, () => false)
 
-const listens = (port) => () => new Promise((done) => {
+const isListening = (port) => () => new Promise((done) => {
   const socket = connect(port, '127.0.0.1', () => done(true) || socket.destroy())
   socket.on('error', () => done(false))
 })
 
-/** One node, with LOGINHUB_ settings; nothing of this process's own settings reaches it. */
+/** Starts a node with LOGINHUB_ settings, without those of this process. */
 export async function startNode(port, settings) {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('LOGINHUB_'))
   const listen = `127.0.0.1:${port}`
   const node = await start(binary('LOGINHUB_BIN', './cmd/loginhub'), [], {
     env: { ...Object.fromEntries(inherited), LOGINHUB_LISTEN: listen, LOGINHUB_ADMIN_LISTEN: '', ...settings },
-    ready: answers(`http://${listen}/readyz`),
+    ready: isOK(`http://${listen}/readyz`),
   })
   return { ...node, listen, url: `http://${listen}` }
 }
 
 /**
- * Redis and nginx as we ship them, nodes with the sandbox between them, and before nginx one
- * who holds every answer to the OpenAPI document: `stop()` throws what is not in it. `publicURL`
- * is where browsers find it, by default on `host`; `clients` is the text of a clients file,
- * where ORIGIN stands for that address; `nginx` changes nginx's configuration.
+ * Starts Redis and nginx as shipped, nodes with the sandbox, and in front of nginx a proxy that checks
+ * every answer against the OpenAPI document: `stop()` throws what does not match. `publicURL` is the
+ * URL for browsers, by default on `host`. `clients` is the text of a clients file; ORIGIN in it is
+ * replaced by that URL. `nginx` edits nginx's configuration.
  */
 export async function startHub({ publicURL, host = '127.0.0.1', env = {}, clients, nodes = 2, nginx } = {}) {
-  const dir = scratch('e2e')
+  const dir = tempDir('e2e')
   const [redisPort, front, behind, admin, ...ports] = await Promise.all(Array.from({ length: nodes + 4 }, freePort))
   const running = []
   let contract
   const stop = async () => {
-    await Promise.all(running.reverse().map((one) => one.stop()))
+    await Promise.all(running.reverse().map((program) => program.stop()))
     rmSync(dir, { recursive: true, force: true })
     await contract?.end()
   }
@@ -124,12 +124,12 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
   try {
     running.push(await startRedis(dir, redisPort))
     settings.LOGINHUB_REDIS_URL ??= readFileSync(join(dir, 'redis-url'), 'utf8').trim().replace('redis:6379', `127.0.0.1:${redisPort}`)
-    // The operator's calls go to one node: all have to hear of them.
+    // Only one node has an admin address: the others must follow its kill switch.
     const started = ports.map((port, i) => nodeAt(port, i ? settings : { LOGINHUB_ADMIN_LISTEN: `127.0.0.1:${admin}`, ...settings }))
     running.push(...started)
     await Promise.all(started.map((node) => node.start()))
     running.push(await startNginx(dir, behind, ports, nginx))
-    contract = await start(binary('CONTRACT_BIN', './frontend/e2e/contract'), [join(root, 'api/openapi.yaml'), `127.0.0.1:${front}`, `http://127.0.0.1:${behind}`], { ready: listens(front) })
+    contract = await start(binary('CONTRACT_BIN', './frontend/e2e/contract'), [join(root, 'api/openapi.yaml'), `127.0.0.1:${front}`, `http://127.0.0.1:${behind}`], { ready: isListening(front) })
     return { listen: `127.0.0.1:${front}`, url: settings.LOGINHUB_PUBLIC_URL, admin: `http://127.0.0.1:${admin}`, nodes: started, stop }
   } catch (err) {
     await stop()
@@ -137,16 +137,16 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
   }
 }
 
-// The Redis that we ship, with users and passwords made by secrets.sh. The server may rewrite
-// its configuration: it gets a copy.
+// Starts Redis as shipped, with users and passwords from secrets.sh. It gets a copy of the
+// configuration, because it may rewrite it.
 async function startRedis(dir, port) {
   execFileSync(join(root, 'deploy/docker/secrets.sh'), [dir])
   const file = join(dir, 'redis.conf')
   copyFileSync(join(root, 'deploy/redis/redis.conf'), file)
-  return start('redis-server', [file, '--aclfile', join(dir, 'users.acl'), '--port', port, '--bind', '127.0.0.1', '--dir', dir], { ready: listens(port) })
+  return start('redis-server', [file, '--aclfile', join(dir, 'users.acl'), '--port', port, '--bind', '127.0.0.1', '--dir', dir], { ready: isListening(port) })
 }
 
-// A node that can be stopped and started again.
+// Returns a node that can be stopped and started again.
 function nodeAt(port, settings) {
   let node
   return {
@@ -157,7 +157,7 @@ function nodeAt(port, settings) {
   }
 }
 
-// Our nginx.conf with its own listener and nodes put in.
+// Starts nginx as shipped, with this test's listener and nodes.
 async function startNginx(dir, front, ports, edit = (text) => text) {
   const shipped = readFileSync(join(root, 'deploy/nginx/loginhub.conf'), 'utf8')
   const text = edit(shipped
@@ -170,6 +170,6 @@ async function startNginx(dir, front, ports, edit = (text) => text) {
 events { worker_connections 1024; }
 http { access_log off; ${temporary.join('')}${text} }`)
   chmodSync(dir, 0o755) // the workers run as another user
-  const nginx = await start('nginx', ['-p', dir, '-c', file, '-e', 'stderr'], { ready: answers(`http://127.0.0.1:${front}/healthz`) })
-  return { stop: () => nginx.stop('SIGTERM') } // the master takes its workers along
+  const nginx = await start('nginx', ['-p', dir, '-c', file, '-e', 'stderr'], { ready: isOK(`http://127.0.0.1:${front}/healthz`) })
+  return { stop: () => nginx.stop('SIGTERM') } // SIGTERM, so that the master stops its workers too
 }

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict'
-import { handset, inState, logsIn, onScreen, phonePath, scanAs, story } from './story.js'
+import { PHONE, browserTest, inState, logIn, onScreen, phonePath, scanAs } from './browser.js'
 
-story('login: the page shows the user of a verified token', {}, async ({ hub, visit }) => {
-  let made
+browserTest('login: the page shows the user of a verified token', {}, async ({ hub, visit }) => {
+  let created
   const page = await visit('/', {
     prepare: (opened) => {
-      made = opened.waitForResponse((answer) => answer.url().endsWith('/api/login/tickets')).then((answer) => answer.json())
+      created = opened.waitForResponse((answer) => answer.url().endsWith('/api/login/tickets')).then((answer) => answer.json())
     },
   })
   const path = await phonePath(page)
   assert.ok(await page.$eval('#qr', (img) => img.decode().then(() => img.naturalWidth > 0)), 'the code is not drawn')
   assert.match(await page.textContent('#time'), /\d:\d\d/)
 
-  const phone = await visit(path, handset)
+  const phone = await visit(path, PHONE)
   await scanAs(phone, '小红')
   await onScreen(phone, 'consent')
   await inState(page, 'scanned')
@@ -26,11 +26,11 @@ story('login: the page shows the user of a verified token', {}, async ({ hub, vi
   assert.equal(await page.getAttribute('#login', 'data-result'), 'verified')
   assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:小红')
   assert.match(await page.textContent('#welcome'), /小红/)
-  await consumed(hub, await made)
+  await waitForConsumed(hub, await created)
 })
 
-// The acknowledgement is on its way when the page shows the user: the long poll waits for it.
-async function consumed(hub, { ticket, secret }) {
+// The page may show the user before the acknowledgement arrives, so this waits by long poll.
+async function waitForConsumed(hub, { ticket, secret }) {
   for (let after = 3; after < 5; after++) {
     const answer = await fetch(`${hub.url}/api/login/tickets/${ticket}/poll?after=${after}&wait=10`, {
       headers: { Authorization: `Bearer ${secret}` },
@@ -41,10 +41,10 @@ async function consumed(hub, { ticket, secret }) {
   assert.fail('the token was not acknowledged')
 }
 
-story('reject: the page offers another login', {}, async ({ visit }) => {
+browserTest('reject: the page offers another login', {}, async ({ visit }) => {
   const page = await visit('/?lang=en')
   const path = await phonePath(page)
-  const phone = await visit(path, handset)
+  const phone = await visit(path, PHONE)
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')
   await phone.click('#reject')
@@ -55,36 +55,36 @@ story('reject: the page offers another login', {}, async ({ visit }) => {
   assert.notEqual(await phonePath(page), path)
 })
 
-story('"not me": a confirm of the old ticket does not log the page in', {}, async ({ visit }) => {
+browserTest('"not me": a confirm of the old ticket does not log the page in', {}, async ({ visit }) => {
   const page = await visit('/')
   const path = await phonePath(page)
-  const stranger = await visit(path, handset)
-  await scanAs(stranger, 'Eve')
-  await onScreen(stranger, 'consent')
+  const otherPhone = await visit(path, PHONE)
+  await scanAs(otherPhone, 'Eve')
+  await onScreen(otherPhone, 'consent')
   await inState(page, 'scanned')
   await page.click('#not-me')
-  const fresh = await phonePath(page)
-  assert.notEqual(fresh, path)
-  await stranger.click('#confirm')
-  await onScreen(stranger, 'confirmed')
-  const phone = await visit(fresh, handset)
-  await logsIn(phone, page, 'Ann')
+  const newPath = await phonePath(page)
+  assert.notEqual(newPath, path)
+  await otherPhone.click('#confirm')
+  await onScreen(otherPhone, 'confirmed')
+  const phone = await visit(newPath, PHONE)
+  await logIn(phone, page, 'Ann')
 })
 
-story('reload: the page shows a new code that works', {}, async ({ visit }) => {
+browserTest('reload: the page shows a new code that works', {}, async ({ visit }) => {
   const page = await visit('/')
   const path = await phonePath(page)
   await page.reload()
-  const fresh = await phonePath(page)
-  assert.notEqual(fresh, path)
-  const phone = await visit(fresh, handset)
+  const newPath = await phonePath(page)
+  assert.notEqual(newPath, path)
+  const phone = await visit(newPath, PHONE)
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')
   await phone.click('#confirm')
   await inState(page, 'done')
 })
 
-story('language: a change keeps the ticket', {}, async ({ visit }) => {
+browserTest('language: a change keeps the ticket', {}, async ({ visit }) => {
   const page = await visit('/')
   const before = await phonePath(page)
   assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN')
@@ -99,11 +99,11 @@ story('language: a change keeps the ticket', {}, async ({ visit }) => {
   assert.match(page.url(), /lang=en/)
 })
 
-// As from another machine of the office: no WebCrypto on plain http.
-story('insecure context: the claims are shown as not verified', { host: 'hub.test' }, async ({ visit }) => {
+// As from another computer in the office: plain http has no WebCrypto.
+browserTest('insecure context: the claims are shown as not verified', { host: 'hub.test' }, async ({ visit }) => {
   const page = await visit('/')
   assert.equal(await page.evaluate(() => isSecureContext), false)
-  const phone = await visit(await phonePath(page), handset)
+  const phone = await visit(await phonePath(page), PHONE)
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')
   await phone.click('#confirm')

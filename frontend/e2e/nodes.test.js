@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { waitFor } from './hub.js'
 import { Proxy } from './proxy.js'
-import { phoneCalls } from './phone.js'
-import { handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
+import { callAsPhone } from './phone.js'
+import { PHONE, browserTest, inState, onScreen, phonePath, scanAs } from './browser.js'
 
 const ticketOf = async (page) => (await phonePath(page)).match(/\/s\/([^?]+)/)[1]
 
 async function confirm(hub, page, name = 'Ann') {
-  const { state } = await phoneCalls(hub.url, await ticketOf(page), 'confirm', name)
+  const { state } = await callAsPhone(hub.url, await ticketOf(page), 'confirm', name)
   assert.equal(state, 'confirmed')
 }
 
@@ -17,16 +17,16 @@ async function loggedIn(page, name = 'Ann') {
   assert.equal(await page.textContent('[data-claim=sub]'), `sandbox:${name}`)
 }
 
-story('killed node: another node delivers', { expected: /WebSocket connection|status of 50[24]/ }, async ({ hub, visit }) => {
-  await hub.nodes[1].stop() // so that the page is at the other one
+browserTest('killed node: another node delivers', { expected: /WebSocket connection|status of 50[24]/ }, async ({ hub, visit }) => {
+  await hub.nodes[1].stop() // so that the page connects to the other one
   const page = await visit('/')
-  const phone = await visit(await phonePath(page), handset)
+  const phone = await visit(await phonePath(page), PHONE)
   await scanAs(phone, 'Ann')
   await inState(page, 'scanned')
   await onScreen(phone, 'consent')
   await hub.nodes[1].start()
   await hub.nodes[0].stop()
-  // nginx asks a node that it has seen failing again after 2 s.
+  // nginx uses a failed node again after 2 s.
   await waitFor(() => fetch(`${hub.url}/readyz`).then((answer) => answer.ok))
   await phone.click('#confirm')
   await onScreen(phone, 'confirmed')
@@ -36,36 +36,36 @@ story('killed node: another node delivers', { expected: /WebSocket connection|st
 const socketFailed = /^WebSocket connection to .* failed/
 const blocked = (conf) => conf.replace('(ws|poll)$ {', '(ws|poll)$ {\n if ($http_upgrade) { return 403; }')
 
-story('nginx without WebSocket: the long poll delivers', { nginx: blocked, expected: socketFailed }, async ({ hub, visit }) => {
+browserTest('nginx without WebSocket: the long poll delivers', { nginx: blocked, expected: socketFailed }, async ({ hub, visit }) => {
   const page = await visit('/')
   await confirm(hub, page)
   await loggedIn(page)
 })
 
-const hole = new Proxy()
-hole.mode = 'hole'
+const ignoring = new Proxy()
+ignoring.mode = 'ignore'
 
-story('unanswered upgrade: the page has its token within 5 s', { proxy: hole, expected: socketFailed }, async ({ hub, visit, t }) => {
-  const upgrade = once(hole, 'upgrade').then(() => performance.now())
+browserTest('unanswered upgrade: the page has its token within 5 s', { proxy: ignoring, expected: socketFailed }, async ({ hub, visit, t }) => {
+  const upgrade = once(ignoring, 'upgrade').then(() => performance.now())
   const page = await visit('/')
   await confirm(hub, page)
   await loggedIn(page)
-  const took = performance.now() - await upgrade
-  t.diagnostic(`token after ${Math.round(took)} ms`)
-  assert.ok(took > 2400 && took < 5000, `token after ${took} ms`)
+  const duration = performance.now() - await upgrade
+  t.diagnostic(`token after ${Math.round(duration)} ms`)
+  assert.ok(duration > 2400 && duration < 5000, `token after ${duration} ms`)
 })
 
-story('offline: the page has its token as soon as it is online', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ hub, visit }) => {
+browserTest('offline: the page has its token as soon as it is online', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ hub, visit }) => {
   const page = await visit('/')
   const ticket = await ticketOf(page)
   await page.context().setOffline(true)
-  const { state } = await phoneCalls(hub.url, ticket, 'confirm', 'Ann')
+  const { state } = await callAsPhone(hub.url, ticket, 'confirm', 'Ann')
   assert.equal(state, 'confirmed')
   await page.context().setOffline(false)
   await loggedIn(page)
 })
 
-story('two tabs: two logins', {}, async ({ hub, visit }) => {
+browserTest('two tabs: two logins', {}, async ({ hub, visit }) => {
   const one = await visit('/')
   const two = await visit('/', { context: one.context() })
   assert.notEqual(await ticketOf(one), await ticketOf(two))
@@ -75,7 +75,7 @@ story('two tabs: two logins', {}, async ({ hub, visit }) => {
   await loggedIn(two, 'Bob')
 })
 
-story('back: the page shows a code that works', {}, async ({ hub, visit }) => {
+browserTest('back: the page shows a code that works', {}, async ({ hub, visit }) => {
   const page = await visit('/')
   await ticketOf(page)
   await page.goto(`${hub.url}/s/AAAAAAAAAAAAAAAAAAAAAA`)

@@ -6,15 +6,15 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
-import { scratch } from './hub.js'
+import { tempDir } from './hub.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const client = join(here, '../client')
 const tsc = join(here, 'node_modules/typescript/bin/tsc')
 
-/** Packs the client and unpacks it as a dependency; gives the folder of the project that has it. */
+/** Packs the client and installs it as a dependency. Returns the project's directory and the packed files. */
 function install() {
-  const dir = scratch('package')
+  const dir = tempDir('package')
   const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', dir], { cwd: client, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
   const [{ filename, files }] = Object.values(JSON.parse(packed.slice(packed.search(/^[[{]/m))))
   const home = join(dir, 'node_modules/loginhub-client')
@@ -51,7 +51,7 @@ new LoginQR().refresh()
 login.stop()
 `
 
-function check(text) {
+function compile(text) {
   writeFileSync(join(dir, 'site.ts'), text)
   const options = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--types', '', '--lib', 'es2022,dom,dom.iterable']
   return execFileSync(process.execPath, [tsc, ...options, 'site.ts'], { cwd: dir, encoding: 'utf8' })
@@ -60,12 +60,12 @@ function check(text) {
 test('package: a strict TypeScript program compiles', () => {
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
   try {
-    check(program)
+    compile(program)
   } catch (err) {
     assert.fail(err.stdout)
   }
   for (const wrong of ["createLogin({ clientID: 'x' })", 'createLogin({}).renew()', "createLogin({ onState: (s) => s.state === 'done' })"]) {
-    assert.throws(() => check(program + wrong), wrong)
+    assert.throws(() => compile(program + wrong), wrong)
   }
 })
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 
-/** One call of a phone, without a screen; gives the hub's answer. */
-export async function phoneCalls(hubURL, ticket, action, name, more) {
+/** Makes one call of a phone, without a page. Returns the hub's answer. */
+export async function callAsPhone(hubURL, ticket, action, name, more) {
   const answer = await fetch(`${hubURL}/api/login/tickets/${ticket}/${action}`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },

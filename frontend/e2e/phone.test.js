@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { words } from '../page/phone-words.js'
-import { accessible, handset, inState, onScreen, phonePath, scanAs, story } from './story.js'
+import { messages } from '../page/phone-messages.js'
+import { PHONE, accessible, browserTest, inState, onScreen, phonePath, scanAs } from './browser.js'
 
-story('second phone: sees that another user scanned', { expected: /status of 409/ }, async ({ visit }) => {
+browserTest('second phone: sees that another user scanned', { expected: /status of 409/ }, async ({ visit }) => {
   const page = await visit('/')
   const path = await phonePath(page)
-  const first = await visit(path, handset)
-  const second = await visit(path, handset)
+  const first = await visit(path, PHONE)
+  const second = await visit(path, PHONE)
   await scanAs(first, 'Ann')
   await onScreen(first, 'consent')
   await scanAs(second, 'Bob')
@@ -20,9 +20,9 @@ story('second phone: sees that another user scanned', { expected: /status of 409
   assert.equal(await page.textContent('[data-claim=sub]'), 'sandbox:Ann')
 })
 
-story('phone reload: same consent screen, name kept', {}, async ({ visit }) => {
+browserTest('phone reload: same consent screen, name kept', {}, async ({ visit }) => {
   const page = await visit('/')
-  const phone = await visit(await phonePath(page), handset)
+  const phone = await visit(await phonePath(page), PHONE)
   await scanAs(phone, '小红')
   await onScreen(phone, 'consent')
   await phone.reload()
@@ -33,77 +33,77 @@ story('phone reload: same consent screen, name kept', {}, async ({ visit }) => {
   await inState(page, 'done')
 })
 
-story('forwarded picture: the phone shows the strong warning and the time left', {}, async ({ visit }) => {
+browserTest('forwarded picture: the phone shows the strong warning and the time left', {}, async ({ visit }) => {
   const page = await visit('/')
-  const phone = await visit(await phonePath(page), handset)
+  const phone = await visit(await phonePath(page), PHONE)
   await phone.selectOption('#launch', '1012')
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')
-  assert.equal(await phone.textContent('#risk'), words.zh.risks.pictureStrong)
+  assert.equal(await phone.textContent('#risk'), messages.zh.risks.pictureStrong)
   assert.match(await phone.textContent('#left'), /^[0-2]:\d\d$/)
   assert.match(await phone.textContent('#hosts'), /^127\.0\.0\.1:\d+$/)
   await accessible(phone)
 })
 
-/** Two machines as a proxy in front of ours tells them apart; ours adds to its word. */
-const apart = (policy) => ({
+/** Options for a hub behind another proxy: nginx appends to its X-Forwarded-For, so tests can set addresses. */
+const addressMismatch = (policy) => ({
   nginx: (text) => text.replace('X-Forwarded-For $remote_addr', 'X-Forwarded-For $proxy_add_x_forwarded_for'),
   clients: `clients: [{id: demo, origins: [ORIGIN], address_mismatch: ${policy}}]\n`,
 })
-const HERE = { extraHTTPHeaders: { 'X-Forwarded-For': '203.0.113.7' } }
-const ELSEWHERE = { extraHTTPHeaders: { 'X-Forwarded-For': '198.51.100.9' } }
+const SAME_NETWORK = { extraHTTPHeaders: { 'X-Forwarded-For': '203.0.113.7' } }
+const OTHER_NETWORK = { extraHTTPHeaders: { 'X-Forwarded-For': '198.51.100.9' } }
 
-story('address_mismatch warn: the phone shows a strong warning in every language', apart('warn'), async ({ visit }) => {
-  const page = await visit('/', HERE)
+browserTest('address_mismatch warn: the phone shows a strong warning in every language', addressMismatch('warn'), async ({ visit }) => {
+  const page = await visit('/', SAME_NETWORK)
   const path = await phonePath(page)
-  const far = await visit(path, { ...handset, ...ELSEWHERE })
-  await scanAs(far, 'Ann')
-  await onScreen(far, 'consent')
+  const remotePhone = await visit(path, { ...PHONE, ...OTHER_NETWORK })
+  await scanAs(remotePhone, 'Ann')
+  await onScreen(remotePhone, 'consent')
   for (const language of ['zh', 'tw', 'en']) {
-    assert.equal(await far.textContent('#risk.strong:visible'), words[language].risks.networkStrong)
-    assert.equal(await far.textContent('#same'), words[language].same.false)
-    await accessible(far)
-    await far.click('#language')
+    assert.equal(await remotePhone.textContent('#risk.strong:visible'), messages[language].risks.networkStrong)
+    assert.equal(await remotePhone.textContent('#same'), messages[language].same.false)
+    await accessible(remotePhone)
+    await remotePhone.click('#language')
   }
-  // Words of a scene that is odd by itself are stronger; at home there is nothing to warn of.
-  const picture = await visit(path, { ...handset, ...ELSEWHERE })
+  // The warning of an unusual launch has priority. In the same network there is no warning.
+  const picture = await visit(path, { ...PHONE, ...OTHER_NETWORK })
   await picture.selectOption('#launch', '1012')
   await scanAs(picture, 'Ann')
   await onScreen(picture, 'consent')
-  assert.equal(await picture.textContent('#risk.strong:visible'), words.zh.risks.pictureStrong)
-  const near = await visit(path, { ...handset, ...HERE })
-  await scanAs(near, 'Ann')
-  await onScreen(near, 'consent')
-  assert.ok(await near.isHidden('#risk'))
-  await far.click('#confirm') // a warning is no refusal
-  await onScreen(far, 'confirmed')
+  assert.equal(await picture.textContent('#risk.strong:visible'), messages.zh.risks.pictureStrong)
+  const nearPhone = await visit(path, { ...PHONE, ...SAME_NETWORK })
+  await scanAs(nearPhone, 'Ann')
+  await onScreen(nearPhone, 'consent')
+  assert.ok(await nearPhone.isHidden('#risk'))
+  await remotePhone.click('#confirm') // a warning does not prevent the confirm
+  await onScreen(remotePhone, 'confirmed')
   await inState(page, 'done')
 })
 
-story('address_mismatch refuse: the phone shows it, and the page keeps waiting', {
-  ...apart('refuse'), expected: /status of 403/,
+browserTest('address_mismatch refuse: the phone shows it, and the page keeps waiting', {
+  ...addressMismatch('refuse'), expected: /status of 403/,
 }, async ({ visit }) => {
-  const page = await visit('/', HERE)
+  const page = await visit('/', SAME_NETWORK)
   const path = await phonePath(page)
-  const far = await visit(path, { ...handset, ...ELSEWHERE })
-  await scanAs(far, 'Ann')
-  await onScreen(far, 'elsewhere')
+  const remotePhone = await visit(path, { ...PHONE, ...OTHER_NETWORK })
+  await scanAs(remotePhone, 'Ann')
+  await onScreen(remotePhone, 'elsewhere')
   for (const language of ['zh', 'tw', 'en']) {
-    assert.deepEqual([await far.textContent('#outcome'), await far.textContent('#outcome-hint')], words[language].elsewhere)
-    await accessible(far)
-    await far.click('#language')
+    assert.deepEqual([await remotePhone.textContent('#outcome'), await remotePhone.textContent('#outcome-hint')], messages[language].elsewhere)
+    await accessible(remotePhone)
+    await remotePhone.click('#language')
   }
   await inState(page, 'pending')
-  const near = await visit(path, { ...handset, ...HERE })
-  await scanAs(near, 'Ann')
-  await onScreen(near, 'consent')
-  await near.click('#confirm')
+  const nearPhone = await visit(path, { ...PHONE, ...SAME_NETWORK })
+  await scanAs(nearPhone, 'Ann')
+  await onScreen(nearPhone, 'consent')
+  await nearPhone.click('#confirm')
   await inState(page, 'done')
 })
 
-story('phone offline: shown, and a retry repeats the call', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ visit }) => {
+browserTest('phone offline: shown, and a retry repeats the call', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ visit }) => {
   const page = await visit('/')
-  const phone = await visit(await phonePath(page), handset)
+  const phone = await visit(await phonePath(page), PHONE)
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')
   await phone.context().setOffline(true)
@@ -124,9 +124,9 @@ clients:
     number_matching: true
 `
 
-story('number matching: the right number confirms', { clients }, async ({ visit }) => {
+browserTest('number matching: the right number confirms', { clients }, async ({ visit }) => {
   const page = await visit('/')
-  const phone = await visit(await phonePath(page), handset)
+  const phone = await visit(await phonePath(page), PHONE)
   const number = await page.textContent('#match')
   assert.match(number, /^\d\d$/)
   await scanAs(phone, 'Ann')
@@ -138,9 +138,9 @@ story('number matching: the right number confirms', { clients }, async ({ visit 
   await inState(page, 'done')
 })
 
-story('number matching: a wrong number rejects', { clients, expected: /status of 403/ }, async ({ visit }) => {
+browserTest('number matching: a wrong number rejects', { clients, expected: /status of 403/ }, async ({ visit }) => {
   const page = await visit('/')
-  const phone = await visit(await phonePath(page), handset)
+  const phone = await visit(await phonePath(page), PHONE)
   const number = await page.textContent('#match')
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 
-/** A site of somebody else, under a policy as strict as our widget allows. */
+/** The strictest policy under which the widget works on another site. */
 export function sitePolicy(hubURL) {
   const socket = hubURL.replace(/^http/, 'ws')
   return `default-src 'none'; script-src 'self' ${hubURL}; connect-src ${hubURL} ${socket}; img-src ${hubURL}; ` +
@@ -9,8 +9,8 @@ export function sitePolicy(hubURL) {
 }
 
 /**
- * Serves `files` (path to text) until the test ends; `policy`, `files` and `embedder`, what its frames
- * must agree to, may be set later.
+ * Serves `files` (path to text) until the test ends. `policy`, `files` and `embedder`, the
+ * Cross-Origin-Embedder-Policy, may be set later.
  */
 export async function startSite(t) {
   const site = { files: {}, policy: '', embedder: 'require-corp' }

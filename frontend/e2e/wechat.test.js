@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { after } from 'node:test'
-import { handset, inState, story } from './story.js'
+import { PHONE, browserTest, inState } from './browser.js'
 
-/** As much of WeChat as a browser meets: the authorize page and the two calls behind it. */
+/** Imitates the part of WeChat that a browser uses: the authorize page and the two calls behind it. */
 async function startWeChat() {
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://wechat')
@@ -28,7 +28,7 @@ const env = {
 }
 
 for (const [choice, outcome, state] of [['allow', 'confirmed', 'done'], ['deny', 'rejected', 'rejected']]) {
-  story(`WeChat website login: ${choice} in the second window gives ${outcome}`, { env }, async ({ visit }) => {
+  browserTest(`WeChat website login: ${choice} in the second window gives ${outcome}`, { env }, async ({ visit }) => {
     const page = await visit('/')
     await inState(page, 'pending')
     const [second] = await Promise.all([page.context().waitForEvent('page'), page.click('#wechat-web button')])
@@ -39,16 +39,16 @@ for (const [choice, outcome, state] of [['allow', 'confirmed', 'done'], ['deny',
   })
 }
 
-story('login page on a phone: offers WeChat instead of the code', { env }, async ({ visit }) => {
+browserTest('login page on a phone: offers WeChat instead of the code', { env }, async ({ visit }) => {
   const userAgent = 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1'
-  const page = await visit('/', { ...handset, userAgent })
+  const page = await visit('/', { ...PHONE, userAgent })
   await inState(page, 'pending')
   assert.match(await page.getAttribute('#open', 'href'),
     /^weixin:\/\/dl\/business\/\?appid=wx0123456789abcdef&path=pages\/confirm\/confirm&query=scene%3D[\w-]{22}$/)
   assert.ok(await page.isVisible('#open'))
   assert.ok(!await page.isVisible('#qr'))
   assert.ok(!await page.isVisible('#wechat-web'))
-  const inside = await visit('/', { ...handset, userAgent: `${userAgent} MicroMessenger/8.0.50` })
+  const inside = await visit('/', { ...PHONE, userAgent: `${userAgent} MicroMessenger/8.0.50` })
   await inState(inside, 'pending')
   assert.ok(await inside.isVisible('#qr'))
   assert.ok(!await inside.isVisible('#open'))

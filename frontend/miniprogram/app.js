@@ -1,7 +1,7 @@
 App({
   globalData: {
-    // The ticket that the camera in this mini-program has just read: the one launch that no
-    // link can imitate. Taken once, by the consent page.
-    scanned: '',
+    // The ticket that this mini-program's own camera has just read. No link can imitate that. The
+    // consent page uses it once.
+    scannedTicket: '',
   },
 })

@@ -1,8 +1,8 @@
-// What you change to make this mini-program yours.
+// Change these values for your own mini-program.
 module.exports = {
-  // Your hub; in the console it must be on the list of request domains.
+  // Your hub. In WeChat's console it must be on the list of request domains.
   hub: 'https://login.example.com',
-  // Takes a chosen picture (multipart, field "file") and answers {"url":"https://…"}. Without it
-  // no picture is asked for: it would be a path on this phone that nobody else can read.
+  // Receives an avatar (multipart, field "file") and answers {"url":"https://…"}. If empty, the user
+  // cannot choose an avatar: without an upload it is a path on this phone that others cannot read.
   uploadURL: '',
 }

@@ -1,25 +1,25 @@
 import { createLogin } from '../client/login.js'
+import { setUpLanguage } from './i18n.js'
+import { messages as allMessages } from './messages.js'
 import { showResult } from './result.js'
-import { speak } from './i18n.js'
 import { verifyToken } from './verify.js'
 import { createView } from './view.js'
-import { wechat } from './wechat.js'
-import { words } from './words.js'
+import { createWeChatLogin } from './wechat.js'
 
 const { client, issuer, labelZh, labelEn, sandbox } = document.body.dataset
 const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('')
 const $ = (id) => document.getElementById(id)
 
-let said, language, login
+let messages, language, login
 let snapshot = { state: 'making' }
-let outcome // what came of the token, once there is one
+let verification // of the token, once there is one
 let retryAt
 
 const view = createView()
-const ways = wechat(() => login?.ticket)
-speak(words, $('language'), (texts, chosen) => {
-  said = texts
-  language = chosen
+const weChatLogin = createWeChatLogin(() => login?.ticket)
+setUpLanguage(allMessages, $('language'), (chosenMessages, chosenLanguage) => {
+  messages = chosenMessages
+  language = chosenLanguage
   render()
 })
 
@@ -29,13 +29,13 @@ login = createLogin({
   onState(next) {
     snapshot = next
     retryAt = next.retryIn && performance.now() + next.retryIn * 1000
-    if (next.state === 'making') outcome = undefined
-    // The token went to another holder of this ticket: for this page the code is spent.
-    if (next.state === 'consumed' && !outcome) snapshot = { ...next, state: 'expired' }
+    if (next.state === 'making') verification = undefined
+    // Another page with this ticket's secret got the token. This page needs a new code.
+    if (next.state === 'consumed' && !verification) snapshot = { ...next, state: 'expired' }
     render()
   },
   async onToken(token) {
-    outcome = await verifyToken(token, { iss: issuer, aud: client, nonce })
+    verification = await verifyToken(token, { iss: issuer, aud: client, nonce })
     render()
     $('result').focus()
   },
@@ -48,19 +48,19 @@ for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
 function render() {
   const site = language === 'en' ? labelEn : labelZh
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
-  const state = outcome ? 'done' : snapshot.state
-  const here = ways.show(state)
+  const state = verification ? 'done' : snapshot.state
+  const onPhone = weChatLogin.show(state)
   view.show({
     ...snapshot, site, state,
-    said: here ? { ...said, pending: said.pendingHere } : said,
+    messages: onPhone ? { ...messages, pending: messages.pendingHere } : messages,
     phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',
   })
-  if (outcome) showResult(outcome, snapshot.user, said)
+  if (verification) showResult(verification, snapshot.user, messages)
   tick()
 }
 
 function tick() {
-  view.tick(said, {
+  view.tick(messages, {
     remaining: login?.remaining ?? 0,
     retry: retryAt && Math.max(0, Math.ceil((retryAt - performance.now()) / 1000)),
   })

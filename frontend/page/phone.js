@@ -1,56 +1,56 @@
-import { fill, speak } from './i18n.js'
-import { cleanName, createPhone } from './phone-calls.js'
-import { risk } from './phone-risk.js'
-import { words } from './phone-words.js'
+import { fill, setUpLanguage } from './i18n.js'
+import { cleanName, createPhone } from './phone-api.js'
+import { messages as allMessages } from './phone-messages.js'
+import { assessRisk } from './risk.js'
 
 const $ = (id) => document.getElementById(id)
-const REMEMBERED = 'loginhub.sandbox.name'
-const RETRIED = ['busy', 'trouble', 'timeout', 'offline']
-const RENAMED = ['taken', 'refused']
+const NAME_KEY = 'loginhub.sandbox.name'
+const RETRY_SCREENS = ['busy', 'trouble', 'timeout', 'offline']
+const BACK_SCREENS = ['taken', 'refused']
 
 const phone = createPhone({ ticket: document.body.dataset.ticket })
-let said
-let shown = { screen: 'name' }
-let last // the call that a retry repeats
+let messages
+let current = { screen: 'name' } // the answer on the screen
+let lastCall // repeated by a retry
 let deadline // of the consent, by this page's clock
 
-speak(words, $('language'), (texts) => {
-  const untouched = !said || $('name').value === said.defaultName
-  said = texts
-  if (untouched) $('name').value = remembered() ?? said.defaultName
+setUpLanguage(allMessages, $('language'), (chosenMessages) => {
+  const untouched = !messages || $('name').value === messages.defaultName
+  messages = chosenMessages
+  if (untouched) $('name').value = storedName() ?? messages.defaultName
   render()
 })
 
 $('name').addEventListener('input', renderName)
 $('name-form').addEventListener('submit', (event) => {
   event.preventDefault()
-  remember(name())
+  storeName(name())
   run(() => phone.scan(name()))
 })
 $('confirm').addEventListener('click', () => run(() => phone.confirm(name(), chosen())))
 $('reject').addEventListener('click', () => run(() => phone.reject(name())))
-$('retry').addEventListener('click', () => run(last))
+$('retry').addEventListener('click', () => run(lastCall))
 $('back').addEventListener('click', () => show({ screen: 'name' }))
 $('numbers').addEventListener('change', renderConfirm)
 setInterval(renderLeft, 250)
 
 async function run(call) {
-  last = call
-  busy(true)
+  lastCall = call
+  setBusy(true)
   const answer = await call()
-  busy(false)
+  setBusy(false)
   show(answer)
 }
 
-function busy(now) {
+function setBusy(now) {
   $('phone').setAttribute('aria-busy', now)
   for (const button of document.querySelectorAll('.actions button')) button.disabled = now
 }
 
 function show(answer) {
-  shown = answer
-  if (shown.screen === 'consent') {
-    deadline = performance.now() + shown.expiresIn * 1000
+  current = answer
+  if (current.screen === 'consent') {
+    deadline = performance.now() + current.expiresIn * 1000
     renderChoices()
   }
   render()
@@ -58,50 +58,50 @@ function show(answer) {
 }
 
 function render() {
-  const { screen } = shown
+  const { screen } = current
   const kind = ['name', 'consent'].includes(screen) ? screen : 'outcome'
   $('phone').dataset.screen = screen
   for (const part of document.querySelectorAll('.screen')) part.hidden = part.dataset.screen !== kind
-  document.title = said.title
+  document.title = messages.title
   renderName()
   if (kind === 'consent') renderConsent()
   if (kind === 'outcome') renderOutcome()
 }
 
 function renderName() {
-  $('scan').textContent = fill(said.scan, { name: name() })
+  $('scan').textContent = fill(messages.scan, { name: name() })
   $('scan').disabled = !name()
-  for (const option of $('launch').options) option.textContent = said.launches[option.value]
+  for (const option of $('launch').options) option.textContent = messages.launches[option.value]
 }
 
 function renderConsent() {
-  const { client, hosts, ip, browser, os, same_ip: same, requested_at: requested } = shown.login
-  const warning = risk(Number($('launch').value), shown.login)
+  const { client, hosts, ip, browser, os, same_ip: sameAddress, requested_at: requestedAt } = current.login
+  const warning = assessRisk(Number($('launch').value), current.login)
   $('risk').hidden = !warning
-  $('risk').textContent = said.risks[warning] ?? ''
+  $('risk').textContent = messages.risks[warning] ?? ''
   $('risk').classList.toggle('strong', warning.endsWith('Strong'))
   $('site').textContent = client
   $('host').hidden = !hosts
   $('hosts').textContent = hosts?.join(', ')
-  $('ip').textContent = ip || said.unknown
-  $('same').textContent = said.same[same]
-  $('same').dataset.same = String(same)
-  $('browser').textContent = browser || said.unknown
-  $('os').textContent = os || said.unknown
-  $('requested').textContent = new Date(requested).toLocaleTimeString(document.documentElement.lang)
-  $('as').textContent = fill(said.as, { name: name() })
+  $('ip').textContent = ip || messages.unknown
+  $('same').textContent = messages.same[sameAddress]
+  $('same').dataset.same = String(sameAddress)
+  $('browser').textContent = browser || messages.unknown
+  $('os').textContent = os || messages.unknown
+  $('requested').textContent = new Date(requestedAt).toLocaleTimeString(document.documentElement.lang)
+  $('as').textContent = fill(messages.as, { name: name() })
   renderLeft()
   renderConfirm()
 }
 
 function renderLeft() {
-  if (shown.screen !== 'consent') return
+  if (current.screen !== 'consent') return
   const seconds = Math.max(0, Math.ceil((deadline - performance.now()) / 1000))
   $('left').textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
 }
 
 function renderChoices() {
-  const { choices } = shown
+  const { choices } = current
   $('choices').hidden = !choices?.length
   $('numbers').replaceChildren(...(choices ?? []).map((number) => {
     const label = document.createElement('label')
@@ -113,18 +113,18 @@ function renderChoices() {
 }
 
 function renderConfirm() {
-  $('confirm').disabled = Boolean(shown.choices?.length) && !chosen()
+  $('confirm').disabled = Boolean(current.choices?.length) && !chosen()
 }
 
 function renderOutcome() {
-  const { screen, detail, retryAfter } = shown
-  const [title, todo] = said[screen]
+  const { screen, detail, retryAfter } = current
+  const [title, hint] = messages[screen]
   $('sign').dataset.kind = { confirmed: 'good', rejected: 'bad' }[screen] ?? 'odd'
   $('outcome').textContent = title
-  $('outcome-hint').textContent = screen === 'refused' ? detail : todo
-  $('retry').hidden = !RETRIED.includes(screen)
-  $('back').hidden = !RENAMED.includes(screen)
-  // The hub said how long: the button comes alive then.
+  $('outcome-hint').textContent = screen === 'refused' ? detail : hint
+  $('retry').hidden = !RETRY_SCREENS.includes(screen)
+  $('back').hidden = !BACK_SCREENS.includes(screen)
+  // The button is enabled after the hub's Retry-After.
   if (retryAfter && !$('retry').hidden) {
     $('retry').disabled = true
     setTimeout(() => { $('retry').disabled = false }, retryAfter * 1000)
@@ -139,17 +139,17 @@ function chosen() {
   return document.querySelector('[name=match]:checked')?.value
 }
 
-// Storage can be forbidden; the name is then typed again.
-function remembered() {
+// Storage may be forbidden. Then the user types the name again.
+function storedName() {
   try {
-    return localStorage.getItem(REMEMBERED)
+    return localStorage.getItem(NAME_KEY)
   } catch {
     return null
   }
 }
 
-function remember(value) {
+function storeName(value) {
   try {
-    localStorage.setItem(REMEMBERED, value)
-  } catch { /* as above */ }
+    localStorage.setItem(NAME_KEY, value)
+  } catch { /* forbidden */ }
 }

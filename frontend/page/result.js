@@ -1,21 +1,21 @@
 import { fill } from './i18n.js'
-import { paintUser } from './user.js'
+import { showUser } from './user.js'
 
 const $ = (id) => document.getElementById(id)
 
-/** Shows who is in, by the token, and how far this browser could check that token. */
-export function showResult({ result, reason, header, claims }, user, said) {
-  // A provider's own names outrank what the phone says of itself.
-  const vouched = claims.nickname
-  const name = vouched ?? claims.claimed?.nickname ?? user?.nickname ?? claims.sub ?? said.someone
+/** Shows the token's user, and how far this browser could verify the token. */
+export function showResult({ result, reason, header, claims }, user, messages) {
+  // A name from the provider has priority over one that the phone claims.
+  const verifiedName = claims.nickname
+  const name = verifiedName ?? claims.claimed?.nickname ?? user?.nickname ?? claims.sub ?? messages.someone
   $('login').dataset.result = result
-  paintUser($('who'), { nickname: name }, said.someone)
-  $('welcome').textContent = fill(said.done, { name })
-  $('badge').textContent = said[result]
-  $('badge-hint').textContent = hint(result, reason, said)
+  showUser($('who'), { nickname: name }, messages.someone)
+  $('welcome').textContent = fill(messages.done, { name })
+  $('badge').textContent = messages[result]
+  $('badge-hint').textContent = hint(result, reason, messages)
   const rows = [
     ['sub', claims.sub],
-    ['name', vouched ?? (claims.claimed?.nickname && `${claims.claimed.nickname} (${said.nameClaimed})`)],
+    ['name', verifiedName ?? (claims.claimed?.nickname && `${claims.claimed.nickname} (${messages.nameClaimed})`)],
     ['aud', claims.aud],
     ['iss', claims.iss],
     ['amr', claims.amr?.join?.(', ')],
@@ -23,14 +23,14 @@ export function showResult({ result, reason, header, claims }, user, said) {
     ['exp', time(claims.exp)],
   ]
   $('claims').replaceChildren(...rows.filter(([, value]) => value).flatMap(([key, value]) => [
-    cell('dt', said.claims[key]), cell('dd', value, key),
+    cell('dt', messages.claims[key]), cell('dd', value, key),
   ]))
   $('raw').textContent = JSON.stringify({ header, claims }, null, 2)
 }
 
-function hint(result, reason, said) {
-  if (result === 'failed') return fill(said.failedHint, { reason: said.reasons[reason] ?? reason })
-  return result === 'unverified' ? said.unverifiedHint : ''
+function hint(result, reason, messages) {
+  if (result === 'failed') return fill(messages.failedHint, { reason: messages.reasons[reason] ?? reason })
+  return result === 'unverified' ? messages.unverifiedHint : ''
 }
 
 function cell(tag, text, claim) {

@@ -1,8 +1,8 @@
 /**
- * Puts a user's first letter and name into an element. The picture is left out: its address is
- * the phone's word, and its server would learn this computer's address and the time of the login.
+ * Shows a user's first letter and name in an element. The avatar is not loaded: the phone chose its
+ * URL, and that server would learn this computer's address and the time of the login.
  */
-export function paintUser(element, user, someone) {
+export function showUser(element, user, someone) {
   const name = user?.nickname || someone
   if (element.dataset.user === name) return
   element.dataset.user = name

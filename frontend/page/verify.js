@@ -1,30 +1,30 @@
-// A browser's clock may be off; the hub's `Date` is the reference, this covers the rest.
-const LEEWAY = 60
+// A browser's clock may be wrong, so the hub's `Date` header is the reference. LEEWAY covers the rest.
+const LEEWAY = 60 // seconds
 
 /**
- * Checks a login token as the site's back end must: signature by the hub's published keys, typ,
- * iss, aud, nonce, exp. Gives `{result, reason, header, claims}` with result `verified`,
+ * Verifies a login token as the site's back end must: signature by the hub's published keys, typ,
+ * iss, aud, nonce, exp. Returns `{result, reason, header, claims}`. The result is `verified`,
  * `unverified` (this browser cannot check signatures: no secure context, or no Ed25519) or
- * `failed`; throws when the keys could not be fetched, which is no verdict on the token.
+ * `failed`. Throws if the keys cannot be fetched.
  */
 export async function verifyToken(token, expected, { fetch = globalThis.fetch, subtle = globalThis.crypto?.subtle } = {}) {
   const parts = token.split('.')
-  const header = decode(parts[0])
-  const claims = decode(parts[1])
+  const header = decodeJSON(parts[0])
+  const claims = decodeJSON(parts[1])
   if (parts.length !== 3 || !header || !claims) return { result: 'failed', reason: 'form', header: {}, claims: {} }
   const answer = await fetchKeys(fetch)
   if (!answer.ok) throw new Error(`keys: status ${answer.status}`)
   const { keys } = await answer.json()
   const now = (Date.parse(answer.headers.get('Date')) || Date.now()) / 1000
-  const reason = wrong(header, claims, expected, now)
+  const reason = checkClaims(header, claims, expected, now)
   if (reason) return { result: 'failed', reason, header, claims }
   const key = keys.find((key) => key?.kid === header.kid && key.kty === 'OKP' && key.crv === 'Ed25519')
   if (!key) return { result: 'failed', reason: 'key', header, claims }
-  const result = await signed(subtle, key, parts)
+  const result = await verifySignature(subtle, key, parts)
   return { result, reason: result === 'failed' ? 'signature' : '', header, claims }
 }
 
-// A request can hang on a connection that died while the page was hidden; the next one takes another.
+// A request may hang on a connection that died while the page was hidden. The next one takes another.
 async function fetchKeys(fetch) {
   for (let tries = 1; ; tries++) {
     try {
@@ -35,7 +35,7 @@ async function fetchKeys(fetch) {
   }
 }
 
-function wrong(header, claims, expected, now) {
+function checkClaims(header, claims, expected, now) {
   if (header.typ !== 'login+jwt' || header.alg !== 'EdDSA') return 'typ'
   if (claims.iss !== expected.iss) return 'iss'
   if (![claims.aud].flat().includes(expected.aud)) return 'aud'
@@ -44,31 +44,31 @@ function wrong(header, claims, expected, now) {
   return ''
 }
 
-async function signed(subtle, { kty, crv, x }, [header, payload, signature]) {
+async function verifySignature(subtle, { kty, crv, x }, [header, payload, signature]) {
   let key
   try {
-    // Only the key's material: browsers differ in what they accept as its `alg`.
+    // Without `alg`: browsers differ in the values that they accept.
     key = await subtle.importKey('jwk', { kty, crv, x }, 'Ed25519', false, ['verify'])
   } catch {
     return 'unverified'
   }
   const text = new TextEncoder().encode(`${header}.${payload}`)
   try {
-    return await subtle.verify('Ed25519', key, bytes(signature), text) ? 'verified' : 'failed'
+    return await subtle.verify('Ed25519', key, decodeBase64url(signature), text) ? 'verified' : 'failed'
   } catch {
-    return 'failed' // not even base64url
+    return 'failed' // not base64url
   }
 }
 
-function decode(part) {
+function decodeJSON(part) {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes(part)))
+    return JSON.parse(new TextDecoder().decode(decodeBase64url(part)))
   } catch {
     return null
   }
 }
 
-function bytes(base64url) {
+function decodeBase64url(base64url) {
   const text = atob(base64url.replace(/-/g, '+').replace(/_/g, '/'))
   return Uint8Array.from(text, (c) => c.charCodeAt(0))
 }

@@ -1,30 +1,30 @@
 import { fill } from './i18n.js'
-import { paintUser } from './user.js'
+import { showUser } from './user.js'
 
 const $ = (id) => document.getElementById(id)
 
-/** Shows a snapshot of the login: `show` at every change, `tick` a few times a second. */
+/** Shows a login: `show` is called at every change, `tick` a few times a second. */
 export function createView() {
-  let shown = {}
-  let longest = 1 // the most seconds that this state has had: the bar's full length
+  let current = {}
+  let maxRemaining = 1 // seconds at the start of this state: the bar's full length
   return {
     show(next) {
-      if (next.state !== shown.state || next.qrImage !== shown.qrImage) longest = 1
-      shown = next
+      if (next.state !== current.state || next.qrImage !== current.qrImage) maxRemaining = 1
+      current = next
       show(next)
     },
-    tick(said, { remaining, retry }) {
-      longest = Math.max(longest, remaining)
-      $('bar').style.transform = `scaleX(${remaining / longest})`
+    tick(messages, { remaining, retry }) {
+      maxRemaining = Math.max(maxRemaining, remaining)
+      $('bar').style.transform = `scaleX(${remaining / maxRemaining})`
       const time = `${Math.floor(remaining / 60)}:${String(remaining % 60).padStart(2, '0')}`
-      write($('time'), remaining ? fill(said.left, { time }) : '')
-      if (shown.state === 'error') write($('time'), '')
-      if (shown.state === 'error' && shown.error) write($('hint'), errorHint(shown, said, retry))
+      setText($('time'), remaining ? fill(messages.left, { time }) : '')
+      if (current.state === 'error') setText($('time'), '')
+      if (current.state === 'error' && current.error) setText($('hint'), errorHint(current, messages, retry))
     },
   }
 }
 
-function show({ state, said, site, qrImage, matchCode, user, phone, live, error }) {
+function show({ state, messages, site, qrImage, matchCode, user, phone, live, error }) {
   const login = $('login')
   login.dataset.state = state
   const parts = new Set([state])
@@ -33,22 +33,22 @@ function show({ state, said, site, qrImage, matchCode, user, phone, live, error 
     element.hidden = !element.dataset.when.split(' ').some((part) => parts.has(part))
   }
   for (const element of document.querySelectorAll('[data-not]')) element.hidden = element.dataset.not === state
-  document.title = fill(said.title, { site })
+  document.title = fill(messages.title, { site })
   document.querySelector('[data-site]').textContent = site
-  $('qr').alt = said.qrAlt
-  if (qrImage) draw($('qr'), qrImage)
+  $('qr').alt = messages.qrAlt
+  if (qrImage) setQRImage($('qr'), qrImage)
   $('match').textContent = matchCode ?? ''
   if (phone && $('phone')) $('phone').href = phone
-  if (state === 'scanned' || state === 'confirmed') paintUser($('face'), user, said.someone)
-  write($('status'), status(state, said, error))
+  if (state === 'scanned' || state === 'confirmed') showUser($('face'), user, messages.someone)
+  setText($('status'), status(state, messages, error))
   $('status').lang = document.documentElement.lang
-  write($('hint'), hint(state, said, live))
+  setText($('hint'), hint(state, messages, live))
 }
 
 const TILE = 262
 
-// A code whose modules are whole pixels is crisp; the picture's own size counts the modules.
-function draw(qr, src) {
+// The code is sharp if a module is a whole number of pixels. The image's own size is its number of modules.
+function setQRImage(qr, src) {
   if (qr.getAttribute('src') === src) return
   qr.onload = () => {
     const modules = qr.naturalWidth
@@ -57,31 +57,31 @@ function draw(qr, src) {
   qr.src = src
 }
 
-function status(state, said, error) {
-  if (state === 'error') return errorWords(said, error)[0]
-  return state === 'done' ? '' : said[state] ?? ''
+function status(state, messages, error) {
+  if (state === 'error') return errorMessages(messages, error)[0]
+  return state === 'done' ? '' : messages[state] ?? ''
 }
 
-function hint(state, said, live) {
-  if (live === false && (state === 'pending' || state === 'scanned' || state === 'confirmed')) return said.offline
-  if (state === 'scanned') return said.claimed
-  if (state === 'rejected') return said.rejectedHint
+function hint(state, messages, live) {
+  if (live === false && (state === 'pending' || state === 'scanned' || state === 'confirmed')) return messages.offline
+  if (state === 'scanned') return messages.claimed
+  if (state === 'rejected') return messages.rejectedHint
   return ''
 }
 
-function errorHint({ error }, said, retry) {
-  const [, todo] = errorWords(said, error)
-  const parts = [todo]
+function errorHint({ error }, messages, retry) {
+  const [, hintText] = errorMessages(messages, error)
+  const parts = [hintText]
   if (error.detail && error.code !== 'network') parts.push(`${error.detail} (${error.code})`)
-  if (retry) parts.push(fill(said.retryIn, { n: retry }))
+  if (retry) parts.push(fill(messages.retryIn, { n: retry }))
   return parts.join('\n')
 }
 
-function errorWords(said, error) {
-  return said.errors[error?.code] ?? (error?.foreign ? said.errors.network : said.errors.unknown)
+function errorMessages(messages, error) {
+  return messages.errors[error?.code] ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
 }
 
-// A live region speaks whenever it is written to, so the same text is not written twice.
-function write(element, text) {
+// Sets a text, unless it is the same: a screen reader reads a live region again at every write.
+function setText(element, text) {
   if (element.textContent !== text) element.textContent = text
 }

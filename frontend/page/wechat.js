@@ -1,15 +1,16 @@
 const $ = (id) => document.getElementById(id)
 
 /**
- * The ways to WeChat without a scan. On the phone that shows this page itself, a button in place
- * of the code (WeChat's own browser cannot follow it, but reads the code at a long press); on a
- * computer, the form that opens WeChat's website login in a new window. `ticket` gives the
+ * The logins by WeChat without a scan. A phone that shows this page gets a button instead of the QR
+ * code; not in WeChat's own browser, which cannot open that link, but reads the code at a long press.
+ * A computer gets the form that opens WeChat's website login in a new window. `ticket` returns the
  * current {ticket, secret}.
  */
-export function wechat(ticket, { dataset } = document.body, agent = navigator.userAgent) {
-  const handset = /Android|iPhone|iPad|Mobile/i.test(agent) && !/MicroMessenger/i.test(agent)
+export function createWeChatLogin(ticket, { dataset } = document.body, userAgent = navigator.userAgent) {
+  const isPhone = /Android|iPhone|iPad|Mobile/i.test(userAgent) && !/MicroMessenger/i.test(userAgent)
   const form = $('wechat-web')
-  // Filled at the last moment, for the ticket may have been renewed; emptied, for it need not stay.
+  // Filled at submission, because the ticket may have been renewed. Emptied afterwards, so that the
+  // secret does not stay in the document.
   form?.addEventListener('submit', () => {
     const { ticket: id = '', secret = '' } = ticket() ?? {}
     form.elements.ticket.value = id
@@ -17,17 +18,17 @@ export function wechat(ticket, { dataset } = document.body, agent = navigator.us
     setTimeout(() => { form.elements.ticket.value = form.elements.secret.value = '' })
   })
   return {
-    /** Shows what fits this state; true where the button stands in place of the code. */
+    /** Shows what fits this state. Reports whether the button replaces the QR code. */
     show(state) {
       const { ticket: id } = ticket() ?? {}
-      const here = Boolean(handset && dataset.open && id && state === 'pending')
-      if (form) form.hidden = handset || state !== 'pending'
+      const onPhone = Boolean(isPhone && dataset.open && id && state === 'pending')
+      if (form) form.hidden = isPhone || state !== 'pending'
       if (dataset.open) {
-        $('open').hidden = !here
-        if (here) $('open').href = dataset.open.replaceAll('{ticket}', id)
+        $('open').hidden = !onPhone
+        if (onPhone) $('open').href = dataset.open.replaceAll('{ticket}', id)
       }
-      $('login').classList.toggle('here', here)
-      return here
+      $('login').classList.toggle('here', onPhone)
+      return onPhone
     },
   }
 }

@@ -1,15 +1,15 @@
-const words = require('./words')
+const messagesByLanguage = require('./messages')
 
-/** The tag of the language that WeChat is set to: one of ours, else English. */
-function language(wx) {
-  const { language: set = '' } = wx.getAppBaseInfo ? wx.getAppBaseInfo() : wx.getSystemInfoSync()
-  if (/^zh[_-](tw|hk|mo|hant)/i.test(set)) return 'zh-TW'
-  return /^zh/i.test(set) ? 'zh-CN' : 'en'
+/** Returns the tag of WeChat's language if it is supported, else that of English. */
+function chooseLanguage(wx) {
+  const { language: setting = '' } = wx.getAppBaseInfo ? wx.getAppBaseInfo() : wx.getSystemInfoSync()
+  if (/^zh[_-](tw|hk|mo|hant)/i.test(setting)) return 'zh-TW'
+  return /^zh/i.test(setting) ? 'zh-CN' : 'en'
 }
 
-/** Those words. */
-function speak(wx) {
-  return words[language(wx)]
+/** Returns the messages in that language. */
+function messagesFor(wx) {
+  return messagesByLanguage[chooseLanguage(wx)]
 }
 
-module.exports = { language, speak }
+module.exports = { chooseLanguage, messagesFor }

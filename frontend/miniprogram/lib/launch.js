@@ -1,17 +1,17 @@
-// A ticket is 128 bits in base64url.
+// 128 bits in base64url.
 const TICKET = /^[A-Za-z0-9_-]{22}$/
 const LINK = /^https?:\/\/[^/?#]+\/(?:.*\/)?s\/([A-Za-z0-9_-]{22})\/?(?:[?#].*)?$/
 
 /**
- * The ticket in a page's query, '' where there is none: `q` is the link of an ordinary code,
- * `scene` the text of a mini-program code (both arrive encoded), `ticket` or `t` what a scheme says.
+ * Returns the ticket in a page's query, '' if there is none. `q` is the link of an ordinary QR code,
+ * `scene` the text of a mini-program code (both arrive encoded), `ticket` or `t` comes from a scheme.
  */
 function ticketFromQuery(query = {}) {
   if (query.q) return ticketFromLink(decode(query.q))
   return valid(decode(query.scene || query.ticket || query.t || ''))
 }
 
-/** The ticket in what wx.scanCode read: `path` is set for this mini-program's own codes only. */
+/** Returns the ticket in a result of wx.scanCode. `path` is set only for codes of this mini-program. */
 function ticketFromScan({ path = '', result = '' } = {}) {
   const [, search] = path.split('?')
   if (!search) return ticketFromLink(result) || valid(result)
@@ -32,7 +32,7 @@ function valid(text) {
   return TICKET.test(text) ? text : ''
 }
 
-// Anybody can make a broken escape: it is no ticket, and no exception.
+// Returns '' for an invalid escape, which a link of an attacker may contain.
 function decode(text) {
   try {
     return decodeURIComponent(text)

@@ -1,36 +1,36 @@
-const KEY = 'profile'
+const STORAGE_KEY = 'profile'
 
-/** The name and picture that the user has chosen to show on computers, {} where none was. */
-function profile(wx) {
-  return wx.getStorageSync(KEY) || {}
+/** Returns the nickname and avatar that the user has saved, {} if none. */
+function loadProfile(wx) {
+  return wx.getStorageSync(STORAGE_KEY) || {}
 }
 
-function keepProfile(wx, { nickname, avatar_url }) {
-  const kept = {}
-  if (nickname) kept.nickname = nickname
-  if (avatar_url) kept.avatar_url = avatar_url
-  wx.setStorageSync(KEY, kept)
+function saveProfile(wx, { nickname, avatar_url }) {
+  const profile = {}
+  if (nickname) profile.nickname = nickname
+  if (avatar_url) profile.avatar_url = avatar_url
+  wx.setStorageSync(STORAGE_KEY, profile)
 }
 
-/** A name as the hub takes it: at most 64 characters. */
+/** Returns a nickname that the hub accepts: at most 64 characters. */
 function cleanName(text) {
   return Array.from(String(text || '').trim()).slice(0, 64).join('')
 }
 
-/** Uploads a chosen picture; gives its https address, '' where that did not work. */
-function upload(wx, url, filePath) {
+/** Uploads an image. Resolves to its https URL, '' if the upload did not succeed. */
+function uploadAvatar(wx, url, filePath) {
   return new Promise((done) => {
     wx.uploadFile({
       url,
       filePath,
       name: 'file',
-      success: ({ statusCode, data }) => done(statusCode < 300 ? address(data) : ''),
+      success: ({ statusCode, data }) => done(statusCode < 300 ? avatarURL(data) : ''),
       fail: () => done(''),
     })
   })
 }
 
-function address(text) {
+function avatarURL(text) {
   try {
     const { url } = JSON.parse(text)
     return /^https:\/\//.test(url) && url.length <= 512 ? url : ''
@@ -39,4 +39,4 @@ function address(text) {
   }
 }
 
-module.exports = { profile, keepProfile, cleanName, upload }
+module.exports = { loadProfile, saveProfile, cleanName, uploadAvatar }

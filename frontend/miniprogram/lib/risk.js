@@ -1,18 +1,21 @@
-// WeChat's launch scenes that a stranger's code prefers. They are the phone's own word, so they
-// are a hint to the one who holds it and no proof to the hub.
-const PICTURE = [1012, 1013, 1048, 1049] // a code in a picture: long press, album
-const LINK = [1007, 1008, 1037, 1065, 1167, 1194, 1286] // card, other mini-program, scheme, link
+// This file exists twice, as an ES module (page/risk.js) and as CommonJS (miniprogram/lib/risk.js):
+// a mini-program cannot load files from outside. Only the last line differs; a test compares them.
+
+// WeChat's launch scenes that an attacker's code prefers. The phone reports them, so they are a
+// warning for its user and no proof for the hub.
+const PICTURE_SCENES = [1012, 1013, 1048, 1049] // a code in a picture: long press, album
+const LINK_SCENES = [1007, 1008, 1037, 1065, 1167, 1194, 1286] // card, other mini-program, scheme, link
 
 /**
- * What to warn of beside the usual: '' or `picture` or `link`, with `Strong` behind it unless the
- * hub says that the computer has the phone's own address; `networkStrong` where a scan looks as
- * it should and the site wants the person warned that the two addresses differ. There is one
- * warning: where the launch is odd too, its words are the stronger ones.
+ * Returns the key of the additional warning, '' for none. `picture` and `link` name the launch, with
+ * `Strong` appended unless the hub reports that phone and computer have the same address.
+ * `networkStrong` is for an ordinary launch if the addresses differ and the site wants a warning.
+ * An unusual launch has priority: its text is the stronger one.
  */
-function risk(scene, { same_ip: same, address_warning: apart }) {
-  const kind = PICTURE.includes(scene) ? 'picture' : LINK.includes(scene) ? 'link' : ''
-  if (!kind) return apart ? 'networkStrong' : ''
-  return same === true ? kind : `${kind}Strong`
+function assessRisk(scene, { same_ip: sameAddress, address_warning: addressesDiffer }) {
+  const launch = PICTURE_SCENES.includes(scene) ? 'picture' : LINK_SCENES.includes(scene) ? 'link' : ''
+  if (!launch) return addressesDiffer ? 'networkStrong' : ''
+  return sameAddress === true ? launch : `${launch}Strong`
 }
 
-module.exports = { risk, PICTURE, LINK }
+module.exports = { assessRisk }

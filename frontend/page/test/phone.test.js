@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cleanName, createPhone } from '../phone-calls.js'
-import { words } from '../phone-words.js'
+import { cleanName, createPhone } from '../phone-api.js'
+import { messages } from '../phone-messages.js'
 
 function phone(...answers) {
   const calls = []
@@ -46,7 +46,7 @@ for (const [code, screen] of Object.entries(outcomes)) {
     const answer = await p.scan('A')
     assert.equal(answer.screen, screen)
     assert.equal(answer.retryAfter, 9)
-    assert.ok(words.zh[screen][0] && words.tw[screen][0] && words.en[screen][0])
+    assert.ok(messages.zh[screen][0] && messages.tw[screen][0] && messages.en[screen][0])
   })
 }
 

@@ -1,54 +1,54 @@
 const config = require('../../config')
-const { createCalls } = require('../../lib/calls')
-const { facts, left } = require('../../lib/facts')
-const { language, speak } = require('../../lib/language')
+const { createApi } = require('../../lib/api')
+const { formatLogin, formatSeconds } = require('../../lib/format')
+const { chooseLanguage, messagesFor } = require('../../lib/language')
 const { ticketFromQuery } = require('../../lib/launch')
-const { profile } = require('../../lib/profile')
-const { risk } = require('../../lib/risk')
+const { loadProfile } = require('../../lib/profile')
+const { assessRisk } = require('../../lib/risk')
 
-const RETRIED = ['busy', 'trouble', 'timeout', 'offline']
+const RETRY_SCREENS = ['busy', 'trouble', 'timeout', 'offline']
 const SIGNS = { confirmed: 'good', rejected: 'bad' }
 
 Page({
   data: {
-    said: {}, screen: 'loading', busy: false,
+    messages: {}, screen: 'loading', busy: false,
     site: '', hosts: '', ip: '', same: '', browser: '', os: '', time: '', left: '', name: '',
     choices: [], chosen: '', warning: '', strong: false,
-    sign: 'odd', headline: '', hint: '', retry: false, wait: false, // what an outcome shows
+    sign: 'odd', headline: '', hint: '', retry: false, wait: false, // for the outcome's screen
   },
 
   onLoad(query) {
-    const said = speak(wx)
-    this.setData({ said })
-    wx.setNavigationBarTitle({ title: said.title })
+    const messages = messagesFor(wx)
+    this.setData({ messages })
+    wx.setNavigationBarTitle({ title: messages.title })
     const { scene, apiCategory } = wx.getEnterOptionsSync()
     const { globalData } = getApp()
-    const ticket = globalData.scanned || ticketFromQuery(query)
-    // What the camera in here has read has not been forwarded by anybody.
-    this.scene = globalData.scanned ? 1011 : scene
-    globalData.scanned = ''
+    const ticket = globalData.scannedTicket || ticketFromQuery(query)
+    // This mini-program's own camera read the code, so it was not forwarded.
+    this.scene = globalData.scannedTicket ? 1011 : scene
+    globalData.scannedTicket = ''
     if (apiCategory === 'browseOnly') return this.show({ screen: 'browse' })
     if (!ticket) return this.show({ screen: 'none' })
-    this.calls = createCalls({ wx, hub: config.hub, ticket, language: language(wx) })
-    return this.run(() => this.calls.scan(profile(wx)))
+    this.api = createApi({ wx, hub: config.hub, ticket, language: chooseLanguage(wx) })
+    return this.run(() => this.api.scan(loadProfile(wx)))
   },
 
   onUnload() {
-    clearInterval(this.ticking)
-    clearTimeout(this.waiting)
+    clearInterval(this.countdown)
+    clearTimeout(this.retryTimer)
   },
 
   confirm() {
     if (this.data.choices.length && !this.data.chosen) return undefined
-    return this.run(() => this.calls.confirm(profile(wx), this.data.chosen || undefined))
+    return this.run(() => this.api.confirm(loadProfile(wx), this.data.chosen || undefined))
   },
 
   reject() {
-    return this.run(() => this.calls.reject())
+    return this.run(() => this.api.reject())
   },
 
   retry() {
-    return this.run(this.last)
+    return this.run(this.lastCall)
   },
 
   choose({ currentTarget }) {
@@ -61,7 +61,7 @@ Page({
 
   async run(call) {
     if (this.data.busy) return
-    this.last = call
+    this.lastCall = call
     this.setData({ busy: true })
     const answer = await call()
     this.setData({ busy: false })
@@ -69,35 +69,35 @@ Page({
   },
 
   show(answer) {
-    clearInterval(this.ticking)
+    clearInterval(this.countdown)
     if (answer.screen === 'consent') this.consent(answer)
     else this.outcome(answer)
   },
 
   consent({ login, choices, expiresIn }) {
-    const { said } = this.data
-    const warning = risk(this.scene, login)
+    const { messages } = this.data
+    const warning = assessRisk(this.scene, login)
     this.setData(Object.assign({
       screen: 'consent', choices, chosen: '',
-      name: profile(wx).nickname || '',
-      warning: said.risks[warning] || '',
+      name: loadProfile(wx).nickname || '',
+      warning: messages.risks[warning] || '',
       strong: /Strong$/.test(warning),
-    }, facts(login, said)))
+    }, formatLogin(login, messages)))
     const end = Date.now() + expiresIn * 1000
-    const tick = () => this.setData({ left: left(Math.max(0, Math.ceil((end - Date.now()) / 1000))) })
+    const tick = () => this.setData({ left: formatSeconds(Math.max(0, Math.ceil((end - Date.now()) / 1000))) })
     tick()
-    this.ticking = setInterval(tick, 1000)
+    this.countdown = setInterval(tick, 1000)
   },
 
   outcome({ screen, detail, retryAfter }) {
-    const [headline, hint] = this.data.said[screen]
-    const retry = RETRIED.includes(screen)
+    const [headline, hint] = this.data.messages[screen]
+    const retry = RETRY_SCREENS.includes(screen)
     this.setData({
       screen, headline, retry,
       hint: screen === 'refused' ? detail : hint,
       sign: SIGNS[screen] || 'odd',
-      wait: retry && retryAfter > 0, // the hub said how long: the button comes alive then
+      wait: retry && retryAfter > 0, // the button is enabled after the hub's Retry-After
     })
-    if (this.data.wait) this.waiting = setTimeout(() => this.setData({ wait: false }), retryAfter * 1000)
+    if (this.data.wait) this.retryTimer = setTimeout(() => this.setData({ wait: false }), retryAfter * 1000)
   },
 })

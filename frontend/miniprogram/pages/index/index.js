@@ -1,47 +1,47 @@
 const config = require('../../config')
-const { speak } = require('../../lib/language')
+const { messagesFor } = require('../../lib/language')
 const { ticketFromScan } = require('../../lib/launch')
-const { cleanName, keepProfile, profile, upload } = require('../../lib/profile')
+const { cleanName, loadProfile, saveProfile, uploadAvatar } = require('../../lib/profile')
 
 Page({
-  data: { said: {}, nickname: '', avatar: '', upload: false, note: '' },
+  data: { messages: {}, nickname: '', avatar: '', upload: false, note: '' },
 
   onLoad() {
-    const { nickname = '', avatar_url: avatar = '' } = profile(wx)
-    this.setData({ said: speak(wx), nickname, avatar, upload: Boolean(config.uploadURL) })
-    wx.setNavigationBarTitle({ title: this.data.said.title })
+    const { nickname = '', avatar_url: avatar = '' } = loadProfile(wx)
+    this.setData({ messages: messagesFor(wx), nickname, avatar, upload: Boolean(config.uploadURL) })
+    wx.setNavigationBarTitle({ title: this.data.messages.title })
   },
 
-  // From the camera alone: a code in the album is one that somebody has sent.
+  // Only from the camera: a code in the album may come from an attacker.
   scan() {
     wx.scanCode({
       onlyFromCamera: true,
       scanType: ['qrCode', 'wxCode'],
       success: (read) => {
         const ticket = ticketFromScan(read)
-        if (!ticket) return this.setData({ note: this.data.said.foreign })
-        getApp().globalData.scanned = ticket
+        if (!ticket) return this.setData({ note: this.data.messages.foreign })
+        getApp().globalData.scannedTicket = ticket
         this.setData({ note: '' })
         wx.navigateTo({ url: '/pages/confirm/confirm' })
       },
-      fail: () => {}, // the user has gone back
+      fail: () => {}, // the user went back
     })
   },
 
   async chooseAvatar({ detail }) {
-    const avatar = await upload(wx, config.uploadURL, detail.avatarUrl)
-    this.setData(avatar ? { avatar } : { note: this.data.said.uploadFailed })
+    const avatar = await uploadAvatar(wx, config.uploadURL, detail.avatarUrl)
+    this.setData(avatar ? { avatar } : { note: this.data.messages.uploadFailed })
   },
 
-  // By the form, not by the typing: WeChat empties a name that it does not like.
+  // Reads the form's value, not the input events: WeChat clears a nickname that it does not allow.
   save({ detail }) {
     const nickname = cleanName(detail.value.nickname)
-    keepProfile(wx, { nickname, avatar_url: this.data.avatar })
-    this.setData({ nickname, note: this.data.said.saved })
+    saveProfile(wx, { nickname, avatar_url: this.data.avatar })
+    this.setData({ nickname, note: this.data.messages.saved })
   },
 
   forget() {
-    keepProfile(wx, {})
-    this.setData({ nickname: '', avatar: '', note: this.data.said.forgotten })
+    saveProfile(wx, {})
+    this.setData({ nickname: '', avatar: '', note: this.data.messages.forgotten })
   },
 })

@@ -13,7 +13,7 @@ const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '
 const axe = readFileSync(fileURLToPath(new URL('node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8')
 let browser
 
-/** The system's Chromium, started at the first use and shared by the tests of a file. */
+/** Returns the system's Chromium, started at first use and shared by the tests of a file. */
 async function launch() {
   const executablePath = process.env.CHROMIUM || execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'], { encoding: 'utf8' }).trim()
   return browser ??= await chromium.launch({ executablePath, args: ARGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] })
@@ -21,52 +21,52 @@ async function launch() {
 after(() => browser?.close())
 
 /**
- * A test in the browser, against nodes behind nginx. `run` gets the hub and `visit(path, options)`,
- * which opens a page, in a context of its own unless one is given (`prepare(page)` comes before
- * the first request). With `site` there is somebody else's site as well; in `clients` SITE stands
- * for its address. In the end no page may have had a console error, a policy violation or a
- * request to a stranger; `expected` matches the console errors that belong to the story.
+ * Defines a test in the browser, against nodes behind nginx. `run` gets the hub and `visit(path,
+ * options)`, which opens a page, in a new context unless one is given; `prepare(page)` runs before the
+ * first request. With `site` the test also gets another site; SITE in `clients` is replaced by its URL.
+ * The test fails if a page had a console error, a policy violation or a request to another host.
+ * `expected` matches the console errors that are part of the test.
  */
-export function story(name, { proxy, site: embeds, expected, clients, ...options }, run) {
+export function browserTest(name, { proxy, site: withSite, expected, clients, ...options }, run) {
   test(name, { timeout: 60000 }, async (t) => {
     if (proxy) {
       await proxy.listen()
       t.after(() => proxy.close())
     }
-    const site = embeds && await startSite(t)
+    const site = withSite && await startSite(t)
     const hub = await startHub({ publicURL: proxy?.url, clients: clients?.replaceAll('SITE', site?.url), ...options })
     t.after(() => hub.stop())
     if (proxy) proxy.target = hub.listen
     const chrome = await launch()
-    const troubles = []
+    const problems = []
     const hosts = [hub.url, site?.url].filter(Boolean).map((url) => new URL(url).host)
     const newContext = async (contextOptions) => {
       const context = await chrome.newContext({ locale: 'zh-CN', ...contextOptions })
       t.after(() => context.close())
       return context
     }
-    const visit = async (path, { prepare, context: given, ...contextOptions } = {}) => {
-      const context = given ?? await newContext(contextOptions)
+    const visit = async (path, { prepare, context: sharedContext, ...contextOptions } = {}) => {
+      const context = sharedContext ?? await newContext(contextOptions)
       const page = await context.newPage()
-      await watch(page, hosts, troubles, expected)
+      await watch(page, hosts, problems, expected)
       prepare?.(page)
       await page.goto(new URL(path, hub.url).href)
       return page
     }
     await run({ hub, site, visit, t })
-    assert.deepEqual(troubles, [])
+    assert.deepEqual(problems, [])
   })
 }
 
-async function watch(page, hosts, troubles, expected) {
+async function watch(page, hosts, problems, expected) {
   page.setDefaultTimeout(15000)
   page.on('console', (message) => {
-    if (message.type() === 'error' && !expected?.test(message.text())) troubles.push(`console: ${message.text()}`)
+    if (message.type() === 'error' && !expected?.test(message.text())) problems.push(`console: ${message.text()}`)
   })
-  page.on('pageerror', (err) => troubles.push(`page: ${err.message}`))
+  page.on('pageerror', (err) => problems.push(`page: ${err.message}`))
   page.on('request', (request) => {
     const url = new URL(request.url())
-    if (url.protocol !== 'data:' && !hosts.includes(url.host)) troubles.push(`stranger: ${request.url()}`)
+    if (url.protocol !== 'data:' && !hosts.includes(url.host)) problems.push(`other host: ${request.url()}`)
   })
   await page.addInitScript(() => {
     addEventListener('securitypolicyviolation', (event) => {
@@ -80,18 +80,18 @@ export function inState(page, state) {
   return page.waitForSelector(`#login[data-state="${state}"]`)
 }
 
-/** The path of the phone page for the code that the login page shows. */
+/** Returns the path of the phone page for the code on the login page. */
 export async function phonePath(page) {
   await inState(page, 'pending')
   return page.getAttribute('#phone', 'href')
 }
 
-/** Asserts that axe-core finds nothing to object to in the page as it is. */
+/** Asserts that axe-core finds no violation in the page's current state. */
 export async function accessible(page) {
-  await page.evaluate(axe) // by the debugger, which no policy stops
+  await page.evaluate(axe) // through the debugger: the page's policy does not apply
   const { violations } = await page.evaluate(() => globalThis.axe.run())
-  const said = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.any[0]?.message ?? ''}`).join('; ')}`)
-  assert.deepEqual(said, [])
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.any[0]?.message ?? ''}`).join('; ')}`)
+  assert.deepEqual(found, [])
 }
 
 /** Types a name and scans, on the phone page. */
@@ -100,8 +100,8 @@ export async function scanAs(phone, name) {
   await phone.click('#scan')
 }
 
-/** Logs a sandbox user in with the phone, and checks that the page is his. */
-export async function logsIn(phone, page, name) {
+/** Logs a sandbox user in with the phone, and checks that the page shows that user. */
+export async function logIn(phone, page, name) {
   await scanAs(phone, name)
   await onScreen(phone, 'consent')
   await inState(page, 'scanned')
@@ -116,4 +116,4 @@ export function onScreen(phone, screen) {
   return phone.waitForSelector(`#phone[data-screen="${screen}"]`)
 }
 
-export const handset = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true }
+export const PHONE = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true }

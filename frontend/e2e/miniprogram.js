@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { JSDOM } from 'jsdom'
 import { build, freePort, root, startNode } from './hub.js'
 
-export const home = join(root, 'frontend/miniprogram')
+export const miniprogramDir = join(root, 'frontend/miniprogram')
 const require = createRequire(import.meta.url)
 
-/** A node whose provider is the imitation WeChat; `code(user)` is what wx.login gets there. */
+/** Starts a node whose provider is an imitation of WeChat. `code(user)` returns a code as wx.login does. */
 export async function startWeChat({ clients, env } = {}) {
   const wechat = spawn(build('./frontend/e2e/wechat'), ['wxtest', 'secret'], { stdio: ['pipe', 'pipe', 'inherit'] })
   const [line] = await once(createInterface(wechat.stdout), 'line')
@@ -24,12 +24,12 @@ export async function startWeChat({ clients, env } = {}) {
     ...clients && { LOGINHUB_CLIENTS: clients },
     ...env,
   })
-  const ask = async (path, method = 'POST') => (await fetch(control + path, { method })).text()
+  const callControl = async (path, method = 'POST') => (await fetch(control + path, { method })).text()
   return {
     url: node.url,
-    code: (user) => ask(`/code?user=${encodeURIComponent(user)}`),
-    fail: (errcode) => ask(`/fail?errcode=${errcode}`),
-    calls: async () => Number(await ask('/calls', 'GET')),
+    code: (user) => callControl(`/code?user=${encodeURIComponent(user)}`),
+    fail: (errcode) => callControl(`/fail?errcode=${errcode}`),
+    calls: async () => Number(await callControl('/calls', 'GET')),
     async stop() {
       await node.stop()
       wechat.stdin.end()
@@ -38,26 +38,26 @@ export async function startWeChat({ clients, env } = {}) {
   }
 }
 
-/** A browser that waits: its ticket, and the view after the given one. `headers` are a proxy's. */
+/** Starts a login as a browser. Returns its ticket, and `view(after)`. `headers` imitate those of a proxy. */
 export async function startLogin(hubURL, body = {}, headers = {}) {
   const answer = await fetch(`${hubURL}/api/login/tickets`, {
     method: 'POST', headers: { 'Content-Type': 'application/json', 'User-Agent': 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36', ...headers }, body: JSON.stringify(body),
   })
-  const made = await answer.json()
+  const created = await answer.json()
   return {
-    ...made,
+    ...created,
     async view(after) {
-      const poll = await fetch(`${hubURL}/api/login/tickets/${made.ticket}/poll?after=${after}&wait=10`, { headers: { Authorization: `Bearer ${made.secret}` } })
+      const poll = await fetch(`${hubURL}/api/login/tickets/${created.ticket}/poll?after=${after}&wait=10`, { headers: { Authorization: `Bearer ${created.secret}` } })
       return poll.json()
     },
   }
 }
 
 /**
- * The global `wx`, as faithful as these pages need: codes from the imitation WeChat, requests that
- * really go out, `success` for every status, JSON parsed whatever the type says. `user`, `scene`,
- * `apiCategory`, `language`, `read` (what the camera sees), `network` ('down', 'slow') and `forwarded`
- * (headers of a proxy on the way) are set by the test, `log` says what was called.
+ * Imitates the part of the global `wx` that the pages use: codes from the imitation of WeChat, real
+ * requests, `success` for every status, JSON parsed regardless of the media type. Tests set `user`,
+ * `scene`, `apiCategory`, `language`, `read` (the camera's result), `network` ('down', 'slow') and
+ * `forwarded` (headers of a proxy). `log` lists the calls.
  */
 export class FakeWX {
   user = 'ming'
@@ -73,7 +73,7 @@ export class FakeWX {
 
   login = ({ success, fail }) => {
     this.log.push('login')
-    if (this.network === 'down') return later(() => fail({ errMsg: 'login:fail network error' }))
+    if (this.network === 'down') return runLater(() => fail({ errMsg: 'login:fail network error' }))
     return this.#wechat.code(this.user).then((code) => success({ code: this.code ?? code, errMsg: 'login:ok' }), fail)
   }
 
@@ -81,22 +81,22 @@ export class FakeWX {
     this.log.push(url.split('/').at(-1))
     this.header = header
     this.sent = data
-    if (this.network === 'down') return later(() => fail({ errno: 600003, errMsg: 'request:fail Unable to resolve host' }))
-    if (this.network === 'slow') return later(() => fail({ errno: 5, errMsg: 'request:fail timeout' }))
+    if (this.network === 'down') return runLater(() => fail({ errno: 600003, errMsg: 'request:fail Unable to resolve host' }))
+    if (this.network === 'slow') return runLater(() => fail({ errno: 5, errMsg: 'request:fail timeout' }))
     return fetch(url, { method, headers: { ...header, ...this.forwarded }, body: JSON.stringify(data) }).then(async (answer) => {
-      const text = await answer.text()
-      let parsed = text
+      const body = await answer.text()
+      let parsed = body
       try {
-        parsed = JSON.parse(text)
-      } catch { /* as wx.request: it stays a text */ }
+        parsed = JSON.parse(body)
+      } catch { /* as in wx.request: data stays a string */ }
       success({ statusCode: answer.status, data: parsed, header: Object.fromEntries(answer.headers), errMsg: 'request:ok' })
     }, (err) => fail({ errMsg: `request:fail ${err}` }))
   }
 
-  uploadFile = ({ success }) => later(() => success({ statusCode: 200, data: '{"url":"https://pictures.test/a.png"}' }))
+  uploadFile = ({ success }) => runLater(() => success({ statusCode: 200, data: '{"url":"https://pictures.test/a.png"}' }))
   scanCode = ({ onlyFromCamera, success, fail }) => {
     this.log.push(onlyFromCamera ? 'camera' : 'album')
-    later(() => (this.read ? success(this.read) : fail({ errMsg: 'scanCode:fail cancel' })))
+    runLater(() => (this.read ? success(this.read) : fail({ errMsg: 'scanCode:fail cancel' })))
   }
 
   getEnterOptionsSync = () => ({ scene: this.scene, apiCategory: this.apiCategory ?? 'default', query: {}, path: '' })
@@ -108,25 +108,25 @@ export class FakeWX {
   reLaunch = ({ url }) => { this.opened = url }
 }
 
-const later = (run) => void queueMicrotask(run)
+const runLater = (run) => void queueMicrotask(run)
 
-// The simulator wants a browser's globals, and loads a file once.
+// The simulator needs a browser's globals.
 const { window } = new JSDOM('<!doctype html><body></body>')
 for (const name of ['window', 'document', 'CustomEvent', 'Event', 'Node', 'HTMLElement', 'MutationObserver']) {
   globalThis[name] = name === 'window' ? window : window[name]
 }
 const simulate = require('miniprogram-simulate')
-// A page is a component whose methods are everything but its data: so says WeChat's own manual.
+// By WeChat's manual a page is a component: everything except its data is a method.
 globalThis.Page = ({ data, ...methods }) => {
   globalThis.Component({ data, methods })
 }
 
-/** Compiles a page with WeChat's own compiler, renders it and opens it with a query. */
+/** Compiles a page with WeChat's compiler, renders it and opens it with a query. */
 export async function openPage(name, wx, query = {}) {
   globalThis.wx = wx
   const app = globalThis.app ??= { globalData: { scanned: '' } }
   globalThis.getApp = () => app
-  const id = loaded[name] ??= simulate.load(join(home, name), { rootPath: home, compiler: 'official' })
+  const id = loaded[name] ??= simulate.load(join(miniprogramDir, name), { rootPath: miniprogramDir, compiler: 'official' })
   const page = simulate.render(id)
   page.attach(document.createElement('div'))
   const opening = page.instance.onLoad(query)
@@ -142,11 +142,11 @@ export async function openPage(name, wx, query = {}) {
     close: () => page.instance.onUnload?.(),
   }
 }
-const loaded = {}
+const loaded = {} // the simulator loads a file once
 
-/** Every file of one kind in the mini-program. */
-export function files(kind, dir = home) {
-  return readdirSync(dir, { recursive: true }).filter((name) => name.endsWith(kind)).map((name) => join(dir, name))
+/** Returns the files of the mini-program with a suffix. */
+export function files(suffix, dir = miniprogramDir) {
+  return readdirSync(dir, { recursive: true }).filter((name) => name.endsWith(suffix)).map((name) => join(dir, name))
 }
 
-export const text = (path) => readFileSync(path, 'utf8')
+export const readText = (path) => readFileSync(path, 'utf8')

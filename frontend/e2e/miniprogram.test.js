@@ -3,59 +3,58 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { after, before, test } from 'node:test'
-import { words as phoneWords } from '../page/phone-words.js'
-import { SCREENS as PHONE_SCREENS } from '../page/phone-calls.js'
-import { LINK as PHONE_LINK, PICTURE as PHONE_PICTURE, risk as phoneRisk } from '../page/phone-risk.js'
-import { root, scratch } from './hub.js'
-import { FakeWX, files, home, openPage, startLogin, startWeChat, text } from './mini.js'
+import { SCREENS as PHONE_SCREENS } from '../page/phone-api.js'
+import { messages as phoneMessages } from '../page/phone-messages.js'
+import { root, tempDir } from './hub.js'
+import { FakeWX, files, miniprogramDir, openPage, readText, startLogin, startWeChat } from './miniprogram.js'
 
 const require = createRequire(import.meta.url)
 const { ticketFromQuery, ticketFromScan } = require('../miniprogram/lib/launch.js')
-const { risk, PICTURE, LINK } = require('../miniprogram/lib/risk.js')
-const { SCREENS } = require('../miniprogram/lib/calls.js')
-const words = require('../miniprogram/lib/words.js')
+const { assessRisk } = require('../miniprogram/lib/risk.js')
+const { SCREENS } = require('../miniprogram/lib/api.js')
+const messages = require('../miniprogram/lib/messages.js')
 const config = require('../miniprogram/config.js')
 
-const T = 'Abcdefghij-klmnopqrs_0'
-const link = `https://login.example.com/s/${T}`
+const TICKET = 'Abcdefghij-klmnopqrs_0'
+const link = `https://login.example.com/s/${TICKET}`
 
 const launches = [
-  ['an ordinary link', { q: encodeURIComponent(link), scancode_time: '1800000000' }, T],
-  ['a link under a path, with a query', { q: encodeURIComponent(`https://h.test/hub/s/${T}?lang=en`) }, T],
-  ['a mini-program code', { scene: T }, T],
-  ['an encoded mini-program code', { scene: encodeURIComponent(T) }, T],
-  ['a scheme', { ticket: T }, T],
-  ['a scheme, in short', { t: T }, T],
+  ['an ordinary link', { q: encodeURIComponent(link), scancode_time: '1800000000' }, TICKET],
+  ['a link under a path, with a query', { q: encodeURIComponent(`https://h.test/hub/s/${TICKET}?lang=en`) }, TICKET],
+  ['a mini-program code', { scene: TICKET }, TICKET],
+  ['an encoded mini-program code', { scene: encodeURIComponent(TICKET) }, TICKET],
+  ['a scheme', { ticket: TICKET }, TICKET],
+  ['a scheme, in short', { t: TICKET }, TICKET],
   ['nothing', {}, ''],
   ['a broken escape', { q: '%E0%A4%A' }, ''],
-  ['a shorter ticket', { scene: T.slice(1) }, ''],
+  ['a shorter ticket', { scene: TICKET.slice(1) }, ''],
   ['a longer link', { q: encodeURIComponent(`${link}x`) }, ''],
-  ['another path', { q: encodeURIComponent(`https://login.example.com/x/${T}`) }, ''],
-  ['a scheme that is none of ours', { q: encodeURIComponent(`javascript://h/s/${T}`) }, ''],
+  ['another path', { q: encodeURIComponent(`https://login.example.com/x/${TICKET}`) }, ''],
+  ['a scheme that is none of ours', { q: encodeURIComponent(`javascript://h/s/${TICKET}`) }, ''],
 ]
 for (const [name, query, ticket] of launches) {
   test(`mini-program launch: ${name}`, () => assert.equal(ticketFromQuery(query), ticket))
 }
 
 test('mini-program launch: the camera reads both kinds of code', () => {
-  assert.equal(ticketFromScan({ result: link, scanType: 'QR_CODE' }), T)
-  assert.equal(ticketFromScan({ path: `pages/confirm/confirm?scene=${encodeURIComponent(T)}`, scanType: 'WX_CODE', result: '' }), T)
-  assert.equal(ticketFromScan({ path: `pages/confirm/confirm?q=${encodeURIComponent(link)}` }), T)
+  assert.equal(ticketFromScan({ result: link, scanType: 'QR_CODE' }), TICKET)
+  assert.equal(ticketFromScan({ path: `pages/confirm/confirm?scene=${encodeURIComponent(TICKET)}`, scanType: 'WX_CODE', result: '' }), TICKET)
+  assert.equal(ticketFromScan({ path: `pages/confirm/confirm?q=${encodeURIComponent(link)}` }), TICKET)
   assert.equal(ticketFromScan({ result: 'https://example.com/menu' }), '')
   assert.equal(ticketFromScan({}), '')
 })
 
-// What the hub says of the two addresses; the last where the site wants the person warned.
-const asked = [{ same_ip: true }, { same_ip: false }, {}, { same_ip: false, address_warning: true }]
+// What the hub reports about the two addresses. In the last one the site wants a warning.
+const logins = [{ same_ip: true }, { same_ip: false }, {}, { same_ip: false, address_warning: true }]
 
 test('mini-program risk: depends on launch and addresses', () => {
   for (const scene of [1012, 1013, 1048, 1049]) {
-    assert.deepEqual(asked.map((login) => risk(scene, login)), ['picture', 'pictureStrong', 'pictureStrong', 'pictureStrong'])
+    assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['picture', 'pictureStrong', 'pictureStrong', 'pictureStrong'])
   }
   for (const scene of [1007, 1008, 1037, 1065, 1167, 1194, 1286]) {
-    assert.deepEqual(asked.map((login) => risk(scene, login)), ['link', 'linkStrong', 'linkStrong', 'linkStrong'])
+    assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['link', 'linkStrong', 'linkStrong', 'linkStrong'])
   }
-  for (const scene of [1001, 1011, 1047, undefined]) assert.deepEqual(asked.map((login) => risk(scene, login)), ['', '', '', 'networkStrong'])
+  for (const scene of [1001, 1011, 1047, undefined]) assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['', '', '', 'networkStrong'])
 })
 
 const shape = (value) => (typeof value === 'object' && !Array.isArray(value)
@@ -63,64 +62,64 @@ const shape = (value) => (typeof value === 'object' && !Array.isArray(value)
   : Array.isArray(value) ? value.length : typeof value)
 
 test('mini-program messages: all languages have all keys and screens', () => {
-  assert.deepEqual(shape(words['zh-TW']), shape(words['zh-CN']))
-  assert.deepEqual(shape(words.en), shape(words['zh-CN']))
-  for (const screen of [...Object.values(SCREENS), 'confirmed', 'rejected', 'refused', 'none', 'browse']) assert.equal(words.en[screen].length, 2, screen)
+  assert.deepEqual(shape(messages['zh-TW']), shape(messages['zh-CN']))
+  assert.deepEqual(shape(messages.en), shape(messages['zh-CN']))
+  for (const screen of [...Object.values(SCREENS), 'confirmed', 'rejected', 'refused', 'none', 'browse']) assert.equal(messages.en[screen].length, 2, screen)
 })
 
-// A mistake of the program or of the browser's side: the hub's own sentence is shown.
-const REST = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'state_invalid', 'state_foreign', 'not_found', 'method_not_allowed',
+// Codes for faults of the program or the browser. The screen shows the hub's own text.
+const OTHER_CODES = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'state_invalid', 'state_foreign', 'not_found', 'method_not_allowed',
   'scan_required', 'not_confirmed', 'too_large', 'unsupported_media_type', 'code_invalid', 'upgrade_required', 'provider_misconfigured']
 
 test('mini-program screens: every error code of openapi.yaml is covered', () => {
-  const [, codes] = /code: \{description: The stable word .*enum: \[(.+?)\]/.exec(text(join(root, 'api/openapi.yaml')))
-  const own = Object.keys(SCREENS).filter((code) => !['timeout', 'network'].includes(code)) // no answer at all
-  assert.deepEqual([...own, ...REST].sort(), codes.split(', ').sort())
+  const [, codes] = /code: \{description: The stable word .*enum: \[(.+?)\]/.exec(readText(join(root, 'api/openapi.yaml')))
+  const withScreen = Object.keys(SCREENS).filter((code) => !['timeout', 'network'].includes(code)) // these are for no answer
+  assert.deepEqual([...withScreen, ...OTHER_CODES].sort(), codes.split(', ').sort())
 })
 
 test('sandbox phone: same messages, risks and screens as the mini-program', () => {
   for (const [tag, key] of [['zh-CN', 'zh'], ['zh-TW', 'tw'], ['en', 'en']]) {
-    const shared = Object.keys(words[tag]).filter((name) => name in phoneWords[key])
+    const shared = Object.keys(messages[tag]).filter((name) => name in phoneMessages[key])
     assert.ok(shared.length > 30, `only ${shared}`)
-    for (const name of shared) assert.deepEqual(phoneWords[key][name], words[tag][name], name)
+    for (const name of shared) assert.deepEqual(phoneMessages[key][name], messages[tag][name], name)
   }
-  assert.deepEqual([PHONE_PICTURE, PHONE_LINK], [PICTURE, LINK])
-  for (const scene of [1011, 1012, 1007]) assert.deepEqual(asked.map((login) => phoneRisk(scene, login)), asked.map((login) => risk(scene, login)))
   assert.deepEqual(PHONE_SCREENS, SCREENS)
+  const [esModule, commonJS] = ['frontend/page/risk.js', 'frontend/miniprogram/lib/risk.js'].map((file) => readText(join(root, file)))
+  assert.equal(esModule, commonJS.replace('module.exports =', 'export'))
 })
 
 test('app.json: all named files exist', () => {
-  const app = JSON.parse(text(join(home, 'app.json')))
+  const app = JSON.parse(readText(join(miniprogramDir, 'app.json')))
   for (const page of app.pages) {
-    for (const kind of ['js', 'json', 'wxml', 'wxss']) assert.ok(existsSync(join(home, `${page}.${kind}`)), `${page}.${kind}`)
+    for (const kind of ['js', 'json', 'wxml', 'wxss']) assert.ok(existsSync(join(miniprogramDir, `${page}.${kind}`)), `${page}.${kind}`)
   }
-  for (const file of [app.sitemapLocation, app.themeLocation, 'project.config.json', ...files('.json').map((path) => relative(home, path))]) JSON.parse(text(join(home, file)))
-  const theme = JSON.parse(text(join(home, app.themeLocation)))
-  for (const [, name] of text(join(home, 'app.json')).matchAll(/"@(\w+)"/g)) assert.ok(theme.light[name] && theme.dark[name], name)
-  assert.equal(JSON.parse(text(join(home, 'project.config.json'))).appid, 'touristappid')
+  for (const file of [app.sitemapLocation, app.themeLocation, 'project.config.json', ...files('.json').map((path) => relative(miniprogramDir, path))]) JSON.parse(readText(join(miniprogramDir, file)))
+  const theme = JSON.parse(readText(join(miniprogramDir, app.themeLocation)))
+  for (const [, name] of readText(join(miniprogramDir, 'app.json')).matchAll(/"@(\w+)"/g)) assert.ok(theme.light[name] && theme.dark[name], name)
+  assert.equal(JSON.parse(readText(join(miniprogramDir, 'project.config.json'))).appid, 'touristappid')
 })
 
 test('mini-program modules: required paths exist inside it', () => {
   for (const file of files('.js')) {
-    for (const [, path] of text(file).matchAll(/require\('(.+?)'\)/g)) {
+    for (const [, path] of readText(file).matchAll(/require\('(.+?)'\)/g)) {
       const target = join(dirname(file), path.endsWith('.js') ? path : `${path}.js`)
-      assert.ok(existsSync(target) && target.startsWith(home), `${file}: ${path}`)
+      assert.ok(existsSync(target) && target.startsWith(miniprogramDir), `${file}: ${path}`)
     }
   }
 })
 
-// What compiles can still name what is not there: it would show nothing, and say nothing.
+// The compiler accepts unknown names. The page would show nothing for them, without an error.
 for (const name of ['pages/index/index', 'pages/confirm/confirm']) {
   test(`mini-program template: ${name} uses only data of its page`, async () => {
     const { page } = await openPage(name, new FakeWX({}))
-    const wxml = text(join(home, `${name}.wxml`))
+    const wxml = readText(join(miniprogramDir, `${name}.wxml`))
     const local = ['item', 'index', 'length', 'true', 'false']
     for (const [, expression] of wxml.matchAll(/\{\{(.+?)\}\}/g)) {
       const bare = expression.replace(/'[^']*'/g, '')
       for (const [, dot, identifier] of bare.matchAll(/(\.?)\b([a-z_]\w*)/gi)) {
         if (!dot) assert.ok(identifier in page.data || local.includes(identifier), `{{${expression}}}: ${identifier}`)
       }
-      for (const [, word] of bare.matchAll(/said\.(\w+)/g)) assert.ok(word in words.en, `{{${expression}}}: ${word}`)
+      for (const [, word] of bare.matchAll(/messages\.(\w+)/g)) assert.ok(word in messages.en, `{{${expression}}}: ${word}`)
     }
     const handlers = [...wxml.matchAll(/\bbind:?\w+="(\w+)"/g)].map(([, handler]) => handler)
     assert.ok(handlers.length > 0)
@@ -130,7 +129,7 @@ for (const name of ['pages/index/index', 'pages/confirm/confirm']) {
 
 let hub
 before(async () => {
-  const clients = join(scratch('mini'), 'clients.yaml')
+  const clients = join(tempDir('mini'), 'clients.yaml')
   writeFileSync(clients, `
 clients:
   - id: demo
@@ -169,23 +168,25 @@ async function scan(wx, login, query = { q: encodeURIComponent(login.qr_url) }) 
   return page
 }
 
-/** Taps what shows the text, and waits until the page has its answer. */
+/** Taps the button with the text, and waits until the page has its answer. */
 async function tap(page, label) {
-  const button = page.page.querySelectorAll('.action').concat(page.page.querySelectorAll('.number')).find((one) => one.dom.textContent === label)
+  const button = page.page.querySelectorAll('.action').concat(page.page.querySelectorAll('.number')).find((element) => element.dom.textContent === label)
   assert.ok(button, `no button "${label}" in: ${page.text()}`)
   button.dispatchEvent('tap')
-  for (let turn = 0; turn === 0 || page.data.busy; turn++) await new Promise((done) => setImmediate(done))
+  do {
+    await new Promise((done) => setImmediate(done))
+  } while (page.data.busy)
 }
 
-const zh = words['zh-CN']
+const zh = messages['zh-CN']
 
 test('mini-program login: by an ordinary link', async () => {
   const login = await startLogin(hub.url, { client_id: 'demo' })
   const wx = new FakeWX(hub)
   const page = await scan(wx, login)
   const shown = page.text()
-  for (const what of ['演示', 'www.example.com, shop.example.com', 'Chrome 150', 'Windows', zh.same.undefined, zh.warning, zh.reject, zh.confirm]) {
-    assert.ok(shown.includes(what), `${what} is not in: ${shown}`)
+  for (const expected of ['演示', 'www.example.com, shop.example.com', 'Chrome 150', 'Windows', zh.same.undefined, zh.warning, zh.reject, zh.confirm]) {
+    assert.ok(shown.includes(expected), `${expected} is not in: ${shown}`)
   }
   assert.match(shown, /\d\d:\d\d:\d\d/)
   assert.match(shown, /剩余时间\s*[0-2]:\d\d/)
@@ -196,7 +197,7 @@ test('mini-program login: by an ordinary link', async () => {
   const view = await login.view(2)
   assert.equal(view.state, 'confirmed')
   assert.match(JSON.parse(Buffer.from(view.token.split('.')[1], 'base64url')).sub, /^wechat:wxtest:o/)
-  assert.deepEqual(wx.log, ['login', 'scan', 'login', 'confirm'], 'a code of its own, right before each call')
+  assert.deepEqual(wx.log, ['login', 'scan', 'login', 'confirm'], 'a new code right before each call')
 })
 
 for (const [how, query] of [['a mini-program code', (t) => ({ scene: t })], ['a plain scheme', (t) => ({ ticket: t })]]) {
@@ -219,7 +220,7 @@ test('mini-program login: by its own camera, without a warning', async () => {
   const page = await scan(wx, login, {})
   assert.equal(page.data.screen, 'consent')
   assert.equal(page.data.warning, '')
-  assert.equal((await scan(wx, login, {})).data.screen, 'none', 'what was scanned is taken twice')
+  assert.equal((await scan(wx, login, {})).data.screen, 'none', 'the scanned ticket was used twice')
   wx.read = { result: 'https://example.com/menu' }
   await tap(index, zh.scanCode)
   assert.ok(index.text().includes(zh.foreign))
@@ -234,35 +235,35 @@ test('mini-program risk: a forwarded picture and a card get a strong warning', a
   }
 })
 
-const [HERE, ELSEWHERE] = ['203.0.113.7', '198.51.100.9'].map((address) => ({ 'X-Forwarded-For': address }))
+const [SAME_NETWORK, OTHER_NETWORK] = ['203.0.113.7', '198.51.100.9'].map((address) => ({ 'X-Forwarded-For': address }))
 
 test('address_mismatch warn: the mini-program shows a strong warning', async () => {
   const rows = [
-    ['warn', ELSEWHERE, 1011, 'networkStrong'], // the ordinary scan with the camera
-    ['warn', ELSEWHERE, 1012, 'pictureStrong'],
-    ['warn', HERE, 1011, undefined],
-    ['demo', ELSEWHERE, 1011, undefined],
+    ['warn', OTHER_NETWORK, 1011, 'networkStrong'], // an ordinary scan with the camera
+    ['warn', OTHER_NETWORK, 1012, 'pictureStrong'],
+    ['warn', SAME_NETWORK, 1011, undefined],
+    ['demo', OTHER_NETWORK, 1011, undefined],
   ]
   for (const [set, tag] of [['zh_CN', 'zh-CN'], ['zh_TW', 'zh-TW'], ['en', 'en']]) {
     for (const [client, forwarded, scene, warning] of rows) {
       const wx = Object.assign(new FakeWX(hub), { forwarded, scene, language: set })
-      const login = await startLogin(hub.url, { client_id: client }, HERE)
+      const login = await startLogin(hub.url, { client_id: client }, SAME_NETWORK)
       const page = await scan(wx, login)
-      assert.equal(page.find('.strong')?.dom.textContent, words[tag].risks[warning], `${client}, scene ${scene}, ${tag}`)
-      await tap(page, words[tag].confirm) // a warning is no refusal
+      assert.equal(page.find('.strong')?.dom.textContent, messages[tag].risks[warning], `${client}, scene ${scene}, ${tag}`)
+      await tap(page, messages[tag].confirm) // a warning does not prevent the confirm
       assert.equal((await login.view(2)).state, 'confirmed')
     }
   }
 })
 
 test('address_mismatch refuse: the mini-program shows it, and the ticket stays pending', async () => {
-  const login = await startLogin(hub.url, { client_id: 'refuse' }, HERE)
-  const wx = Object.assign(new FakeWX(hub), { forwarded: ELSEWHERE })
+  const login = await startLogin(hub.url, { client_id: 'refuse' }, SAME_NETWORK)
+  const wx = Object.assign(new FakeWX(hub), { forwarded: OTHER_NETWORK })
   const page = await scan(wx, login)
-  for (const said of zh.elsewhere) assert.ok(page.text().includes(said), page.text())
-  assert.deepEqual(wx.log, ['login', 'scan'], 'it was tried again')
+  for (const text of zh.elsewhere) assert.ok(page.text().includes(text), page.text())
+  assert.deepEqual(wx.log, ['login', 'scan'], 'the call was repeated')
   assert.equal((await login.view(0)).state, 'pending')
-  wx.forwarded = HERE
+  wx.forwarded = SAME_NETWORK
   const again = await scan(wx, login)
   await tap(again, zh.confirm)
   assert.equal((await login.view(2)).state, 'confirmed')
@@ -277,16 +278,16 @@ test('mini-program login: rejected', async () => {
 })
 
 test('mini-program number matching: a number is required, the wrong one rejects', async () => {
-  for (const right of [true, false]) {
+  for (const correct of [true, false]) {
     const login = await startLogin(hub.url, { client_id: 'match' })
     const page = await scan(new FakeWX(hub), login)
     assert.equal(page.data.choices.length, 3)
     await tap(page, zh.confirm)
     assert.equal(page.data.screen, 'consent', 'confirmed without a number')
-    await tap(page, page.data.choices.find((number) => (number === login.match_code) === right))
+    await tap(page, page.data.choices.find((number) => (number === login.match_code) === correct))
     await tap(page, zh.confirm)
-    assert.equal(page.data.screen, right ? 'confirmed' : 'mismatch')
-    assert.equal((await login.view(2)).state, right ? 'confirmed' : 'rejected')
+    assert.equal(page.data.screen, correct ? 'confirmed' : 'mismatch')
+    assert.equal((await login.view(2)).state, correct ? 'confirmed' : 'rejected')
   }
 })
 
@@ -337,7 +338,7 @@ test('mini-program screens: taken, closed, unknown, blocked, no code, browse onl
   assert.ok((await scan(other, login)).text().includes(zh.taken[0]))
   await tap(first, zh.confirm)
   assert.ok((await scan(other, login)).text().includes(zh.closed[0]))
-  assert.ok((await scan(other, login, { scene: T })).text().includes(zh.gone[0]))
+  assert.ok((await scan(other, login, { scene: TICKET })).text().includes(zh.gone[0]))
   await hub.fail(40226)
   assert.ok((await scan(other, await startLogin(hub.url, { client_id: 'demo' }))).text().includes(zh.blocked[0]))
   assert.ok((await scan(other, login, { q: encodeURIComponent('https://example.com') })).text().includes(zh.none[0]))
@@ -346,13 +347,13 @@ test('mini-program screens: taken, closed, unknown, blocked, no code, browse onl
 })
 
 test('mini-program screens: expired', async (t) => {
-  const short = await startWeChat({ env: { LOGINHUB_TICKET_TTL: '1s' } })
-  t.after(() => short.stop())
-  config.hub = short.url
+  const shortLived = await startWeChat({ env: { LOGINHUB_TICKET_TTL: '1s' } })
+  t.after(() => shortLived.stop())
+  config.hub = shortLived.url
   t.after(() => { config.hub = hub.url })
-  const login = await startLogin(short.url)
+  const login = await startLogin(shortLived.url)
   assert.equal((await login.view(1)).state, 'expired')
-  assert.ok((await scan(new FakeWX(short), login)).text().includes(zh.expired[0]))
+  assert.ok((await scan(new FakeWX(shortLived), login)).text().includes(zh.expired[0]))
 })
 
 test('mini-program screens: answers of proxies', async () => {
@@ -399,8 +400,8 @@ test('mini-program language: WeChat’s, also in the hub’s answers', async () 
     const wx = new FakeWX(hub)
     wx.language = set
     const page = await scan(wx, await startLogin(hub.url, { client_id: 'demo' }))
-    assert.ok(page.text().includes(words[tag].warning))
+    assert.ok(page.text().includes(messages[tag].warning))
     assert.equal(page.data.site, label)
-    assert.equal(wx.title, words[tag].title)
+    assert.equal(wx.title, messages[tag].title)
   }
 })

@@ -1,4 +1,4 @@
-// What each refusal means to the one who holds the phone: a screen of its own.
+// The phone's screen for each error code that its user can meet.
 export const SCREENS = {
   already_scanned: 'taken',
   ticket_closed: 'closed',
@@ -17,34 +17,34 @@ export const SCREENS = {
   timeout: 'timeout',
   network: 'offline',
 }
-// The contract's other refusals: the screen shows the hub's own words.
-const REFUSED = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
+// The other error codes of the hub. The screen shows the hub's own text.
+const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
   'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
 const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
-const NO_ANSWER = { code: 'store_unavailable' } // the hub's was not reached
-const LONGEST_WAIT = 60 // seconds
-const TIMEOUT = 12000 // the hub itself gives up on a provider after 10 s
-const FRESH_CODE_HELPS = ['code_invalid', 'provider_unavailable']
+const NOT_FROM_HUB = { code: 'store_unavailable' } // for an answer that does not come from the hub
+const MAX_RETRY_AFTER = 60 // seconds
+const TIMEOUT = 12000 // ms; the hub itself stops a call of a provider after 10 s
+const RETRY_CODES = ['code_invalid', 'provider_unavailable']
 
 /**
- * The calls of the sandbox's phone for one ticket. Each gives `{screen, login, choices, expiresIn,
- * detail, retryAfter}`; every call brings a code of its own, as the hub takes none twice.
+ * Returns the calls of the sandbox's phone for one ticket. Each call returns `{screen, login, choices,
+ * expiresIn, detail, retryAfter}` and has its own code: the hub accepts a code once.
  */
 export function createPhone({ ticket, fetch = globalThis.fetch, random = randomHex }) {
-  async function call(action, name, more) {
-    const answer = await post(action, name, more)
-    // As a mini-program must: once, silently, with a fresh code.
-    return FRESH_CODE_HELPS.includes(answer.code) ? screen(await post(action, name, more)) : screen(answer)
+  async function call(action, name, fields) {
+    const answer = await post(action, name, fields)
+    // Retries once, with a new code, as a mini-program must.
+    return RETRY_CODES.includes(answer.code) ? screen(await post(action, name, fields)) : screen(answer)
   }
 
-  async function post(action, name, more) {
-    const body = { provider: 'sandbox', code: `sandbox:${name}:${random()}`, ...more }
+  async function post(action, name, fields) {
+    const body = { provider: 'sandbox', code: `sandbox:${name}:${random()}`, ...fields }
     try {
       const answer = await fetch(`/api/login/tickets/${ticket}/${action}`, {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
         redirect: 'error', signal: AbortSignal.timeout(TIMEOUT),
       })
-      const retryAfter = Math.min(parseInt(answer.headers.get('Retry-After')) || 0, LONGEST_WAIT)
+      const retryAfter = Math.min(parseInt(answer.headers.get('Retry-After')) || 0, MAX_RETRY_AFTER)
       return { ...await read(answer, SUCCESS[action]), retryAfter }
     } catch (err) {
       return { code: err.name === 'TimeoutError' ? 'timeout' : 'network' }
@@ -58,12 +58,13 @@ export function createPhone({ ticket, fetch = globalThis.fetch, random = randomH
   }
 }
 
-// A proxy can answer with any status and any text: only the contract's own forms are the hub's.
+// Returns the hub's answer. A proxy may answer with any status and any text: only an expected state
+// or a problem document with a known code comes from the hub.
 async function read(answer, state) {
-  const said = await answer.text().then(parse)
+  const body = await answer.text().then(parse)
   const isProblem = /^application\/problem\+json *(;|$)/i.test(answer.headers.get('Content-Type') ?? '')
-  const known = said?.code in SCREENS || REFUSED.includes(said?.code)
-  return (answer.ok ? said?.state === state : isProblem && known) ? said : NO_ANSWER
+  const known = body?.code in SCREENS || OTHER_CODES.includes(body?.code)
+  return (answer.ok ? body?.state === state : isProblem && known) ? body : NOT_FROM_HUB
 }
 
 function parse(text) {
@@ -81,12 +82,12 @@ function screen(answer) {
   return { screen: SCREENS[code] ?? 'refused', detail: detail ?? code, retryAfter }
 }
 
-// Works on plain http as well, where crypto.randomUUID is missing.
+// Works on plain http too: crypto.randomUUID does not exist there.
 function randomHex() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, '0')).join('')
 }
 
-/** A name that the sandbox takes: the colon divides its codes. */
+/** Removes what a name in the sandbox's code must not contain: the colon separates the code's parts. */
 export function cleanName(text) {
   return text.replace(/[:\p{C}]/gu, '').trim()
 }

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { chooseLanguage, fill } from '../i18n.js'
-import { words as phoneWords } from '../phone-words.js'
-import { words } from '../words.js'
+import { messages as phoneMessages } from '../phone-messages.js'
+import { messages } from '../messages.js'
 
 const shape = (value) => (typeof value === 'object'
   ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]).sort())
   : [...value.matchAll(/\{\w+\}/g)].map(([gap]) => gap).sort().join())
 
-for (const [page, all] of [['index.html', words], ['phone.html', phoneWords]]) {
+for (const [page, all] of [['index.html', messages], ['phone.html', phoneMessages]]) {
   test(`${page}: all messages in all languages`, () => {
     assert.deepEqual(shape(all.en), shape(all.zh))
     assert.deepEqual(shape(all.tw), shape(all.zh))

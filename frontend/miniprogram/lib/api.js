@@ -1,0 +1,101 @@
+// The phone's screen for each error code that its user can meet.
+const SCREENS = {
+  already_scanned: 'taken',
+  ticket_closed: 'closed',
+  ticket_expired: 'expired',
+  ticket_not_found: 'gone',
+  match_failed: 'mismatch',
+  address_mismatch: 'elsewhere',
+  user_blocked: 'blocked',
+  identity_incomplete: 'incomplete',
+  login_disabled: 'disabled',
+  rate_limited: 'busy',
+  overloaded: 'trouble',
+  store_unavailable: 'trouble',
+  provider_unavailable: 'trouble',
+  internal_error: 'trouble',
+  timeout: 'timeout',
+  network: 'offline',
+}
+// The other error codes of the hub. The screen shows the hub's own text.
+const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
+  'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
+const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
+const NOT_FROM_HUB = { code: 'store_unavailable' } // for an answer that does not come from the hub
+const MAX_RETRY_AFTER = 60 // seconds
+const RETRY_CODES = ['code_invalid', 'provider_unavailable']
+const TIMEOUT = 12000 // ms; the hub itself stops a call of WeChat after 10 s
+
+/**
+ * Returns the calls for one ticket. Each call returns `{screen, login, choices, expiresIn, detail,
+ * retryAfter}` and never throws. It first gets a code from wx.login: a code is valid for one call,
+ * and for five minutes.
+ */
+function createApi({ wx, hub, ticket, language }) {
+  async function call(action, fields) {
+    let answer = await send(action, fields)
+    // Retries once: a call whose answer was lost may have used the code.
+    if (RETRY_CODES.includes(answer.code)) answer = await send(action, fields)
+    return screen(answer)
+  }
+
+  async function send(action, fields) {
+    const code = await login(wx)
+    if (!code) return { code: 'network' }
+    const answer = await post(wx, `${hub.replace(/\/+$/, '')}/api/login/tickets/${ticket}/${action}`,
+      Object.assign({ provider: 'wechat', code }, fields), language)
+    return read(answer, SUCCESS[action])
+  }
+
+  return {
+    scan: (user) => call('scan', { user }),
+    confirm: (user, match) => call('confirm', { user, match }),
+    reject: () => call('reject'),
+  }
+}
+
+function login(wx) {
+  return new Promise((done) => {
+    wx.login({ timeout: TIMEOUT, success: ({ code }) => done(code), fail: () => done('') })
+  })
+}
+
+function post(wx, url, data, language) {
+  return new Promise((done) => {
+    wx.request({
+      url,
+      method: 'POST',
+      timeout: TIMEOUT,
+      header: { 'Content-Type': 'application/json', 'Accept-Language': language },
+      data,
+      success: done, // for every status
+      fail: ({ errMsg }) => done({ failed: /time(d )?out/i.test(errMsg) ? 'timeout' : 'network' }),
+    })
+  })
+}
+
+// Returns the hub's answer. A proxy may answer with any status and any text: only an expected state
+// or a problem document with a known code comes from the hub.
+function read({ failed, statusCode, data, header }, state) {
+  if (failed) return { code: failed }
+  const body = data && typeof data === 'object' ? data : {}
+  const isProblem = /^application\/problem\+json *(;|$)/i.test(field(header, 'content-type'))
+  const known = body.code in SCREENS || OTHER_CODES.includes(body.code)
+  const fromHub = statusCode >= 200 && statusCode < 300 ? body.state === state : isProblem && known
+  const retryAfter = Math.min(parseInt(field(header, 'retry-after'), 10) || 0, MAX_RETRY_AFTER)
+  return Object.assign({}, fromHub ? body : NOT_FROM_HUB, { retryAfter })
+}
+
+// Returns a header's value. Phones differ in the case of header names.
+function field(header, wantedName) {
+  const name = Object.keys(header || {}).find((key) => key.toLowerCase() === wantedName)
+  return name ? String(header[name]) : ''
+}
+
+function screen({ state, login: loginRequest, match_choices: choices, expires_in: expiresIn, code, detail, retryAfter }) {
+  if (state === 'scanned') return { screen: 'consent', login: loginRequest, choices: choices || [], expiresIn }
+  if (state) return { screen: state }
+  return { screen: SCREENS[code] || 'refused', detail: detail || code, retryAfter }
+}
+
+module.exports = { createApi, SCREENS }
