@@ -124,7 +124,7 @@ func (showVer) Run() error {
 }
 
 // releaseVersion is the release's version, as a build without Git's history is told it:
-// -ldflags "-X main.stamp=v1.2.3 -X main.commit=0123456789ab".
+// -ldflags "-X main.releaseVersion=v1.2.3 -X main.commit=0123456789ab".
 var releaseVersion, commit string
 
 // version is what the build knows of itself: version, commit, whether its tree

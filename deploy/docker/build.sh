@@ -11,7 +11,7 @@ commit=${COMMIT:-$(git rev-parse HEAD 2>/dev/null || true)}
 # No cgo: names are resolved and certificates verified by Go, nothing is linked
 # at the start. No paths of this machine, no symbols.
 export CGO_ENABLED=0
-go build -trimpath -buildvcs=false -ldflags "-s -w -X main.stamp=$version -X main.commit=$commit" -o "$out" ./cmd/loginhub
+go build -trimpath -buildvcs=false -ldflags "-s -w -X main.releaseVersion=$version -X main.commit=$commit" -o "$out" ./cmd/loginhub
 
 if grep -q '/ld-linux\|/ld-musl' "$out"; then
 	echo "build.sh: $out asks for a loader; it is not static" >&2
