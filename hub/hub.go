@@ -109,6 +109,7 @@ func New(c Config) *Hub {
 	h.current.Store(newCurrent(c.Reloadable))
 	h.switches.soon = make(chan struct{}, 1)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.switches.words, h.switches.refused = map[string]word{}, map[string]string{}
 	// A ticket is swept at least every half of the result's life; a heartbeat
 	// is every so-manieth sweep.
 	h.sweepsPerHeartbeat = int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))

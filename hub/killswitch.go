@@ -2,48 +2,40 @@ package hub
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
 	"loginhub/hub/ticket"
 )
 
-// The kill switch. Redis carries it from node to node, and the nodes remember it:
-// a Redis that has lost it (FLUSHALL, a restart without a log, a failover that lost
-// the write) turns nobody on. Of each client Redis holds one word:
+// The kill switch. Redis carries it from node to node, and the nodes remember it.
+// Of each client Redis holds one word, sealed as records are: off or on, and when
+// (ticket.SwitchWord). No word: the client was never switched, or Redis has lost it.
 //
-//	off        its QR login is switched off
-//	on RANDOM  it was switched on again, once: the word is another each time
-//	nothing    it was never switched, or Redis has lost its word
+// The latest word that a node has read counts for it. If Redis holds an older one, a
+// forged one or none (FLUSHALL, a restart without a log, a failover that lost the
+// write, somebody who writes in Redis), the node writes the latest again, unless
+// another node was faster.
 //
-// A node that knows a client as off turns it on by an "on" that it has not seen
-// before, and by nothing else. Where Redis says nothing, something unreadable, or
-// the old "on" that the "off" had followed, the node keeps "off" and writes it
-// again, unless another was faster.
+// A word under a key, or in a version, that the node does not have leaves it without
+// an answer: the client's logins get 503 here, for the word may say off. So does a
+// forged word, and the unsealed "off" of earlier versions, on a node that has read
+// no other since its start. Whoever writes in Redis can refuse logins in this way,
+// as by deleting tickets, but can switch no client on or off at a node that knows it.
 //
-// What remains: nobody is left who knows. That is, Redis has lost the word and
-// every node that had read it is gone or has started anew since (a node reads it
-// every two seconds; one that starts within two seconds after the loss can be the
-// first to read, and is on until another has written "off" again); or a failover
-// brings back an old "on" and all nodes have started since. And an "on" that is lost
-// leaves the client off: the operator repeats it. LOGINHUB_REDIS_WAIT makes the
-// operator's call wait until replicas have the word.
-const (
-	wordOff = "off"
-	wordOn  = "on "
-	maxWord = 64 // bytes; longer is none of ours
-)
+// What remains: no node is left that knows. Redis has lost the word, or holds an
+// older one that somebody has put back, and every node that had read the latest is
+// gone or has restarted (a node reads every two seconds). LOGINHUB_REDIS_WAIT makes
+// the operator's call wait until replicas have the word.
 
 // KillSwitchStore is where all nodes find their clients' words: package redisstore.
 type KillSwitchStore interface {
 	// Switches is what stands there of each client, in their order; "" for nothing.
 	Switches(ctx context.Context, clients []string) ([]string, error)
 	// Switch writes a client's word. One that is written and may yet be lost is
-	// ticket.ErrNotLasting.
+	// ticket.ErrNotReplicated.
 	Switch(ctx context.Context, client, word string) error
 	// CompareAndSet writes a client's word where what stands there is still was.
 	CompareAndSet(ctx context.Context, client, was, word string) (bool, error)
@@ -59,8 +51,10 @@ const (
 // holds until it reads something else: a Redis that does not answer switches
 // nobody on or off.
 type killSwitch struct {
-	opMu sync.Mutex        // one read or write at a time, so that none is undone by an older one
-	on   map[string]string // guarded by turn: the last "on" that was read, by client
+	opMu     sync.Mutex        // one read or write at a time, so that none is undone by an older one
+	words    map[string]word   // guarded by opMu: the latest that was read or written, by client
+	refused  map[string]string // guarded by opMu: what was refused last, by client, to log it once
+	resealed time.Time         // guarded by opMu
 
 	soon chan struct{} // capacity 1: clients have come, read at once
 
@@ -88,7 +82,7 @@ func (h *Hub) Enabled(client string) error {
 
 // Switch turns the QR login of one of the node's clients on or off, on all nodes
 // within switchesEvery and at once on this one, and notes who did: operator is the
-// address that it came from. ticket.ErrNotLasting: done, but no replica has it yet. ErrAuditStalled: not done.
+// address that it came from. ticket.ErrNotReplicated: done, but no replica has it yet. ErrAuditStalled: not done.
 func (h *Hub) Switch(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
 	slot, err := h.reserveAudit()
 	defer func() { h.auditSwitch(&slot, client, on, operator, err) }()
@@ -97,14 +91,19 @@ func (h *Hub) Switch(ctx context.Context, client string, on bool, operator netip
 	}
 	h.switches.opMu.Lock()
 	defer h.switches.opMu.Unlock()
-	word := wordOff
-	if on {
-		word = wordOn + rand.Text()
+	latest := h.switches.words[client]
+	next := word{SwitchWord: ticket.SwitchWord{Client: client, On: on, At: max(latest.At+1, h.Store.Now().UnixMilli())}}
+	keys := h.current.Load().Keys
+	sealed, err := keys.SealSwitch(next.SwitchWord)
+	if err != nil {
+		return err
 	}
-	err = h.Switches.Switch(ctx, client, word)
+	next.sealed, next.key = string(sealed), keys.Current()
+	err = h.Switches.Switch(ctx, client, next.sealed)
 	if err != nil && !errors.Is(err, ticket.ErrNotReplicated) {
 		return err
 	}
+	h.switches.words[client] = next
 	return errors.Join(err, h.readSwitches(ctx))
 }
 
@@ -142,64 +141,75 @@ func (s *killSwitch) loaded() bool {
 }
 
 // readSwitches takes the switchboard over, and writes again what Redis has lost.
-// The pages of a client that is now off are let go; what they ask next tells them
-// why.
+// The pages of a client that is now off, or whose word cannot be read, are let go;
+// what they ask next tells them why. Called with opMu held.
 func (h *Hub) readSwitches(ctx context.Context) error {
-	current := h.current.Load()
+	s, current := &h.switches, h.current.Load()
 	words, err := h.Switches.Switches(ctx, current.Clients)
 	if err != nil {
 		return err
 	}
-	h.switches.mu.Lock()
-	was := h.switches.off
-	h.switches.mu.Unlock()
-	now, lost := h.switches.resolve(current.Clients, words, was)
-	h.switches.mu.Lock()
-	h.switches.off, h.switches.known = now, current.known
-	h.switches.mu.Unlock()
+	off, known, unread, lost := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]string{}
+	for i, client := range current.Clients {
+		readable, restore, err := s.judge(current.Keys, client, words[i])
+		h.refuseWord(client, words[i], err)
+		known[client], unread[client] = readable, !readable
+		off[client] = readable && !s.words[client].On
+		if restore != "" {
+			lost[client] = restore
+		}
+	}
+	s.mu.Lock()
+	was := s.off
+	s.off, s.known = off, known
+	s.mu.Unlock()
 	for _, client := range current.Clients {
-		if now[client] != was[client] {
-			h.Log.Warn("QR login switched", "client", client, "enabled", !now[client])
+		if known[client] && off[client] != was[client] {
+			h.Log.Warn("QR login switched", "client", client, "enabled", !off[client])
 		}
 	}
-	if len(now) > 0 {
-		h.waiters.releaseClients(now)
-	}
-	for client, word := range lost {
-		written, e := h.Switches.CompareAndSet(ctx, client, word, wordOff)
-		if written {
-			h.Log.Warn("Redis had lost that this QR login is switched off; it is written again", "client", client)
+	h.waiters.releaseClients(off, switchedOff)
+	h.waiters.releaseClients(unread, unknown)
+	for i, client := range current.Clients {
+		if lost[client] != "" {
+			err = errors.Join(err, h.restore(ctx, client, words[i], lost[client]))
 		}
-		err = errors.Join(err, e)
 	}
 	return err
 }
 
-// resolve says which clients are off, and for which of them Redis must be told so
-// again, with what it says now.
-func (s *killSwitch) resolve(clients, words []string, was map[string]bool) (off map[string]bool, lost map[string]string) {
-	off, lost = map[string]bool{}, map[string]string{}
-	if s.on == nil {
-		s.on = map[string]string{}
+// refuseWord logs and meters a word that this node cannot read, each once in the
+// log.
+func (h *Hub) refuseWord(client, text string, err error) {
+	if err == nil {
+		delete(h.switches.refused, client)
+		return
 	}
-	for i, client := range clients {
-		word := words[i]
-		on := strings.HasPrefix(word, wordOn) && len(word) <= maxWord
-		switch {
-		case word == wordOff:
-			off[client] = true
-		case on && !(was[client] && word == s.on[client]):
-			s.on[client] = word
-		case was[client]:
-			off[client], lost[client] = true, word
-		}
+	h.refusedSeal(InSwitch, err)
+	if h.switches.refused[client] != text {
+		h.switches.refused[client] = text
+		h.Log.Error("the client's switch in Redis cannot be read; switch it again on the admin address", "client", client, "error", err)
 	}
-	return off, lost
 }
 
-// releaseClients lets go of all who wait for these clients' tickets. A waiter is
+// restore writes a client's latest word in place of what Redis says.
+func (h *Hub) restore(ctx context.Context, client, was, sealed string) error {
+	written, err := h.Switches.CompareAndSet(ctx, client, was, sealed)
+	if !written {
+		return err
+	}
+	w := h.switches.words[client]
+	if w.sealed == was { // sealed again
+		h.switches.resealed = time.Now()
+		return err
+	}
+	h.Log.Warn("Redis had lost this client's switch; it is written again", "client", client, "enabled", w.On)
+	return err
+}
+
+// releaseClients lets go of all who wait for tickets of clients that are true. A waiter is
 // registered before it is admitted: it is found here, or finds itself refused.
-func (r *registry) releaseClients(clients map[string]bool) {
+func (r *registry) releaseClients(clients map[string]bool, why reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.slots {
@@ -208,7 +218,7 @@ func (r *registry) releaseClients(clients map[string]bool) {
 		}
 		for _, w := range append([]waiter(nil), s.waiters...) {
 			r.drop(s, w)
-			w.release(switchedOff)
+			w.release(why)
 		}
 	}
 }

@@ -42,8 +42,11 @@ func nodeKeysOf(t testing.TB, text string) nodeKeys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := masters[0]
-	ring, err := ticket.NewKeyring([]ticket.Key{{ID: m.ID(), Seal: m.Seal(), Match: m.Match()}})
+	var keys []ticket.Key
+	for _, m := range masters {
+		keys = append(keys, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+	}
+	ring, err := ticket.NewKeyring(keys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,11 @@ func TestReload_NewClientWaitsForItsSwitch(t *testing.T) {
 			store = c.Store.(*redisstore.Store)
 			c.Switches, c.Reloadable = store, hub.Reloadable{Keys: keys.ring, Signer: keys.signer, Clients: []string{"demo"}}
 		}})
-		if err := store.Switch(t.Context(), "new", "off"); err != nil {
+		off, err := keys.ring.SealSwitch(ticket.SwitchWord{Client: "new", At: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Switch(t.Context(), "new", string(off)); err != nil {
 			t.Fatal(err)
 		}
 		s.Reload(hub.Reloadable{Keys: keys.ring, Signer: keys.signer, Clients: []string{"demo", "new"}})

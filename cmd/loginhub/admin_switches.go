@@ -35,17 +35,23 @@ type switchState struct {
 	ID      string `json:"id"`
 	Label   string `json:"label"`
 	Enabled bool   `json:"enabled"`
+	// Unreadable: its logins get 503 on this node until it is switched again.
+	Unreadable bool `json:"unreadable,omitempty"`
 }
 
 func (s switches) list(w http.ResponseWriter, _ *http.Request) {
-	all := []switchState{}
+	all, unreadable := []switchState{}, 0
 	for _, c := range s.clients() {
 		err := s.hub.Enabled(c.ID)
-		if err != nil && !errors.Is(err, ticket.ErrLoginDisabled) {
-			http.Error(w, "Redis could not be asked yet", http.StatusServiceUnavailable)
-			return
+		state := switchState{ID: c.ID, Label: c.Label("en"), Enabled: err == nil, Unreadable: errors.Is(err, ticket.ErrStoreUnavailable)}
+		if state.Unreadable {
+			unreadable++
 		}
-		all = append(all, switchState{ID: c.ID, Label: c.Label("en"), Enabled: err == nil})
+		all = append(all, state)
+	}
+	if unreadable == len(all) {
+		http.Error(w, "the switches could not be read (yet): the log says why", http.StatusServiceUnavailable)
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(all)

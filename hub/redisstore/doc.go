@@ -11,7 +11,7 @@
 //	loginhub:{TICKET}       hash: rec (the sealed record), nodes (up to four node
 //	                        ids, oldest first); expires a minute after its deadline
 //	loginhub:node:{N}NODE   the node's proof that this master takes writes; 10 s
-//	loginhub:switches       hash: client to "off" or "on …" (hub/switches.go)
+//	loginhub:switches       hash: client to its sealed switch (hub/switches.go)
 //	loginhub:mail:NODE      pub/sub channel, the node's mailbox (hub/message.go)
 //	loginhub:vault:{NAME}   a small value for all nodes, encrypted, or a claim on a
 //	                        name (secrets.go): WeChat's access token, the state of a
