@@ -194,6 +194,18 @@ func TestCheck_Broken(t *testing.T) {
 	}
 }
 
+// TestCheck_NodeWithOtherKeys: one node of three has other keys.
+func TestCheck_NodeWithOtherKeys(t *testing.T) {
+	t.Parallel()
+	d := deployed(t)
+	other := hubtest.StartNode(t, program, append(d.settings, "KEYS="+hubtest.OtherKey)...)
+	d.nodes = append(d.nodes, strings.TrimPrefix(other.URL, "http://"))
+	out, code := examined(t, "", nil, append(d.settings, "PUBLIC_URL="+d.behind(t))...)
+	if code != 1 || !regexp.MustCompile(`(?m)^FAIL +keys .*LOGINHUB_KEYS`).MatchString(out) {
+		t.Errorf("%d:\n%s", code, out)
+	}
+}
+
 // TestCheck_ManagedRedis has a proxy refuse what managed services refuse: the check
 // and the node's log name what to set there, and not users.acl.
 func TestCheck_ManagedRedis(t *testing.T) {

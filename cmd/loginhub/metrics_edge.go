@@ -56,6 +56,7 @@ func (e edgeMeter) IncLimited(limit string) { e.limited.at(labelValues{limit}).I
 type redisMeter struct {
 	duration *histogramVec
 	failed   *counterVec
+	missing  *counterVec
 	refused  *counterVec
 }
 
@@ -64,8 +65,10 @@ func newRedisMeter(m *metrics, refused *counterVec) redisMeter {
 		duration: m.histogram("loginhub_redis_call_duration_seconds",
 			"How long a caller waited for Redis, with the client library's repeats.", redisBuckets, "call"),
 		failed:  m.counter("loginhub_redis_errors_total", "Calls of Redis that have failed.", "call"),
+		missing: m.counter("loginhub_redis_replicas_missing_total", "Confirms and switches refused because too few replicas had them in time."),
 		refused: refused,
 	}
+	r.missing.start(labelValues{})
 	for _, call := range redisstore.Calls() {
 		r.duration.start(labelValues{call})
 		r.failed.start(labelValues{call})
@@ -86,6 +89,9 @@ var inVault = labelValues{"vault", hub.SealBroken}
 
 // DecryptFailed implements redisstore.Meter.
 func (r redisMeter) DecryptFailed() { r.refused.at(inVault).Inc() }
+
+// ReplicasMissing implements redisstore.Meter.
+func (r redisMeter) ReplicasMissing() { r.missing.at(labelValues{}).Inc() }
 
 // wechatMeter hears of the calls of WeChat.
 type wechatMeter struct {

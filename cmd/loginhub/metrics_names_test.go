@@ -129,7 +129,7 @@ func rules(t *testing.T) (expressions []string) {
 			}
 		}
 	}
-	if len(expressions) != 13 {
+	if len(expressions) != 15 {
 		t.Errorf("%d alerts", len(expressions))
 	}
 	return expressions

@@ -40,13 +40,15 @@ func TestReplica_ConfirmIsOneEvent(t *testing.T) {
 	}
 	once := func(when string) {
 		t.Helper()
-		var changes float64
+		var changes, missing float64
 		for _, node := range nodes {
-			changes += scrape(t, node)[`loginhub_transitions_total{state="confirmed"}`]
+			counts := scrape(t, node)
+			changes += counts[`loginhub_transitions_total{state="confirmed"}`]
+			missing += counts["loginhub_redis_replicas_missing_total"]
 		}
 		lines := audited("confirmed", nodes...)
-		if changes != 1 || len(lines) != 1 {
-			t.Fatalf("%s: %v changes counted, noted %q", when, changes, lines)
+		if changes != 1 || len(lines) != 1 || missing == 0 {
+			t.Fatalf("%s: %v changes and %v missing replicas counted, noted %q", when, changes, missing, lines)
 		}
 		reason, _ := lines[0]["reason"].(string)
 		if l := lines[0]; l["who"] != "sandbox:ann" || l["outcome"] != "store_unavailable" || l["seq"] != 3.0 || !strings.Contains(reason, "0 of 1 replicas") {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"loginhub/hub/ticket"
 )
 
 // Metrics hears how Redis does. Its methods are called from many goroutines and do
@@ -16,6 +18,9 @@ type Metrics interface {
 	// DecryptFailed is a value of the vault that no key of ours has encrypted in that
 	// place: somebody writes in Redis.
 	DecryptFailed()
+	// ReplicasMissing is a confirm or a switch that too few replicas had in time: it
+	// was refused, although the master has it.
+	ReplicasMissing()
 }
 
 // The names of the calls. attach and change come from a page or a phone, the
@@ -52,7 +57,11 @@ func callName(n int, one, many string) string {
 
 // called meters a call that began at start and has ended with err.
 func (s *Store) called(name string, start time.Time, err error) {
-	if s.Meter != nil {
-		s.Meter.Called(name, time.Since(start), err != nil && !errors.Is(err, context.Canceled))
+	if s.Meter == nil {
+		return
+	}
+	s.Meter.Called(name, time.Since(start), err != nil && !errors.Is(err, context.Canceled))
+	if errors.Is(err, ticket.ErrNotReplicated) {
+		s.Meter.ReplicasMissing()
 	}
 }
