@@ -31,11 +31,11 @@ func (s *Server) page(c echo.Context) error {
 		}
 	}
 	site := now.site(client.ID)
-	index := frontend.Index{Sandbox: now.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, Open: site.Open,
+	index := frontend.Index{Sandbox: now.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, LaunchURL: site.Open,
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
 		WeChatWeb: site.Website != nil && client.AllowsProvider("wechat_web")}
 	if !client.AllowsProvider("wechat") {
-		index.Open = ""
+		index.LaunchURL = ""
 	}
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", csp)
@@ -67,7 +67,7 @@ func (s *Server) landing(c echo.Context) error {
 	}
 	scan := frontend.Scan{Ticket: string(id)}
 	if isPhone(c.Request().UserAgent()) {
-		scan.Open = template.URL(strings.ReplaceAll(s.launchURL(c, id), "{ticket}", string(id)))
+		scan.LaunchURL = template.URL(strings.ReplaceAll(s.launchURL(c, id), "{ticket}", string(id)))
 	}
 	return s.render(c, http.StatusOK, "landing.html", scan)
 }

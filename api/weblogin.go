@@ -170,7 +170,7 @@ func (s *Server) callback(c echo.Context) error {
 		return s.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c.Request(), err)
 	}
 	code := c.QueryParam("code")
-	outcome := frontend.Returned{Done: code != ""}
+	outcome := frontend.WebLoginResult{Confirmed: code != ""}
 	if err := s.finishWebLogin(c, v, code); err != nil {
 		return err
 	}

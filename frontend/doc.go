@@ -1,9 +1,8 @@
-// Package frontend holds what people see: the login page, the sandbox's phone page, the pages
-// for a scan outside the mini-program and for errors, and the browser client that the login page
-// is built on.
+// Package frontend embeds the user interface: the login page, the sandbox's phone page, the pages for
+// a scan outside the mini-program and for errors, the API documentation, and the browser client that
+// the login page uses.
 //
-// It owns the files and their embedding, nothing else: routes, headers (among them the content
-// security policy that these pages are written for) and the data of the templates are the api's.
-// The files are plain HTML, CSS and ES modules; what is embedded is what is in the tree, without
-// a build step.
+// Package api serves the files. It owns the routes, the headers (such as the pages' content security
+// policy) and the data of the templates. The files are plain HTML, CSS and ES modules. There is no
+// build step: the embedded files are those in the repository.
 package frontend

@@ -1,6 +1,6 @@
 package frontend
 
-// Docs is the data of the page that shows the wire contract.
+// Docs is the data of the API documentation.
 type Docs struct {
 	Title, Version, Summary string
 	Text                    []DocsText
@@ -9,7 +9,7 @@ type Docs struct {
 	Problems                []DocsProblem
 }
 
-// DocsText is one paragraph.
+// DocsText is a paragraph.
 type DocsText []DocsSpan
 
 // DocsSpan is a part of a paragraph.
@@ -25,11 +25,11 @@ type DocsSection struct {
 	Operations   []DocsOperation
 }
 
-// DocsOperation is one method of one path.
+// DocsOperation is a method of a path.
 type DocsOperation struct {
 	Method, Path, Anchor, Summary string
 	Text                          []DocsText
-	Secret                        string // how the ticket's secret is shown; "" where it is not
+	Secret                        string // where the ticket's secret is sent: "secret" (header), "subprotocol", "" (not sent)
 	Parameters                    []DocsField
 	Bodies                        []DocsBody
 	Answers                       []DocsAnswer
@@ -43,16 +43,16 @@ type DocsField struct {
 	Text           []DocsText
 }
 
-// DocsBody is what travels in one media type.
+// DocsBody is a body in one media type.
 type DocsBody struct {
 	Kind, Ref string
 	Examples  []DocsExample
 }
 
-// DocsExample is one example, as JSON.
+// DocsExample is an example in JSON.
 type DocsExample struct{ Name, Summary, Text string }
 
-// DocsAnswer is one status; Class is like "4xx".
+// DocsAnswer is the answer with one status. Class is for example "4xx".
 type DocsAnswer struct {
 	Status, Class string
 	Text          []DocsText
@@ -60,14 +60,14 @@ type DocsAnswer struct {
 	Bodies        []DocsBody
 }
 
-// DocsSchema is one named schema.
+// DocsSchema is a named schema.
 type DocsSchema struct {
 	Name, Anchor, Type string
 	Text               []DocsText
 	Fields             []DocsField
 }
 
-// DocsProblem is one row of the table of errors.
+// DocsProblem is a row of the table of errors.
 type DocsProblem struct {
 	Code, Title, Detail string
 	Status              int

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 )
 
-// The tests of the scripts stand in folders of their own, which these patterns leave out.
+// The scripts' tests are in subfolders, which these patterns do not match.
 //
 //go:embed page/*.js page/*.css page/*.svg client/*.js client/widget/*.js
 var assets embed.FS
@@ -14,40 +14,40 @@ var assets embed.FS
 //go:embed page/*.html
 var pages embed.FS
 
-// FS gives the files that browsers fetch, as page/NAME, client/NAME and client/widget/NAME. The pages expect them
-// under the path /assets/.
+// FS returns the files that browsers fetch, as page/NAME, client/NAME and client/widget/NAME. The
+// pages expect them under the path /assets/.
 func FS() fs.FS {
 	return assets
 }
 
-// Templates parses the pages: index.html takes Index, phone.html and landing.html take Scan,
-// error.html takes Failure, wechat.html takes Returned, docs.html takes Docs.
+// Templates parses the pages. The data of index.html is Index, of phone.html and landing.html Scan, of
+// error.html Failure, of wechat.html WebLoginResult, and of docs.html Docs.
 func Templates() (*template.Template, error) {
 	return template.ParseFS(pages, "page/*.html")
 }
 
 // Index is the data of the login page.
 type Index struct {
-	Sandbox        bool   // offers the sandbox's phone, and says that this is a sandbox
+	Sandbox        bool   // shows a link to the sandbox's phone, and that this is a sandbox
 	Client         string // client_id
 	Label, LabelEn string // the site's name in Chinese and English
-	PublicURL      string // the issuer that a token must name
-	WeChatWeb      bool   // offers WeChat's website login
-	Open           string // the link, with {ticket}, that opens the mini-program on a phone; "" for none
+	PublicURL      string // the issuer of the tokens
+	WeChatWeb      bool   // shows WeChat's website login
+	LaunchURL      string // opens the mini-program on a phone, with {ticket} as a placeholder; "" for none
 }
 
-// Scan is the data of the pages behind the QR code.
+// Scan is the data of the pages that the QR code links to.
 type Scan struct {
-	Ticket string
-	Open   template.URL // opens the mini-program on this phone; "" for none
+	Ticket    string
+	LaunchURL template.URL // opens the mini-program on this phone; "" for none
 }
 
-// Returned is the data of the page that WeChat's website login ends on.
-type Returned struct {
-	Done bool // or else the user has refused
+// WebLoginResult is the data of the last page of WeChat's website login.
+type WebLoginResult struct {
+	Confirmed bool // false: the user refused
 }
 
-// Failure is the data of the error page, in the words of the problem that the api would answer.
+// Failure is the data of the error page: the fields of the problem document (RFC 9457).
 type Failure struct {
 	Status              int
 	Code, Title, Detail string

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The policy that the pages are served under forbids what these patterns find.
+// forbidden are patterns of what the pages' content security policy forbids.
 var forbidden = map[string]*regexp.Regexp{
 	"an inline script":   regexp.MustCompile(`<script(?:[^>]*)>\s*[^<\s]`),
 	"an inline style":    regexp.MustCompile(`<style|\sstyle=`),
@@ -28,10 +28,10 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 	const hostile = `"><script>alert(1)</script>`
 	data := map[string]any{
 		"index.html": Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
-			WeChatWeb: true, Open: hostile},
+			WeChatWeb: true, LaunchURL: hostile},
 		"phone.html":   Scan{Ticket: hostile},
-		"landing.html": Scan{Ticket: hostile, Open: "weixin://dl/business/?appid=wx1"},
-		"wechat.html":  Returned{Done: true},
+		"landing.html": Scan{Ticket: hostile, LaunchURL: "weixin://dl/business/?appid=wx1"},
+		"wechat.html":  WebLoginResult{Confirmed: true},
 		"error.html":   Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},
 	}
 	for name, d := range data {
@@ -43,9 +43,9 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 			for what, pattern := range forbidden {
 				for _, found := range pattern.FindAllStringSubmatch(page.String(), -1) {
 					if what != "an unknown address" {
-						t.Errorf("holds %s: %q", what, found[0])
+						t.Errorf("contains %s: %q", what, found[0])
 					} else if _, err := fs.Stat(FS(), strings.TrimPrefix(found[1], "/assets/")); err != nil {
-						t.Errorf("points to %s: %v", found[1], err)
+						t.Errorf("refers to %s: %v", found[1], err)
 					}
 				}
 			}
@@ -72,7 +72,7 @@ func TestPages_SandboxOnly(t *testing.T) {
 	}
 }
 
-// What browsers can fetch is exactly the scripts, styles and pictures: no test, no template.
+// TestFS_Files checks that browsers can fetch all scripts, styles and images, and nothing else.
 func TestFS_Files(t *testing.T) {
 	kinds := []string{".js", ".css", ".svg"}
 	for _, dir := range []string{"page", "client", "client/widget"} {

@@ -1,6 +1,6 @@
-// Command contract stands in front of a hub in tests that are not written in Go and holds every
-// answer to the OpenAPI document. It prints what is not in it, and ends with 1 where there was
-// any, once its standard input ends.
+// Command contract is a proxy for tests that are not written in Go. It checks every answer of a hub
+// against the OpenAPI document and prints the violations. It runs until its standard input ends. Then
+// the exit code is 1 if there was a violation.
 package main
 
 import (
@@ -33,29 +33,29 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	var broken atomic.Int64
+	var violations atomic.Int64
 	front := contract.Middleware(transparent(hub), func(err error) {
-		broken.Add(1)
+		violations.Add(1)
 		fmt.Println("not in the contract:", err)
 	})
 	go func() { log.Fatal(http.Serve(listener, front)) }()
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	if broken.Load() > 0 {
+	if violations.Load() > 0 {
 		os.Exit(1)
 	}
 }
 
-// transparent passes everything on as it comes, the name that was asked for too, and cuts the
-// connection where the hub's was cut.
+// transparent returns a proxy to the hub. It keeps all headers, Host included, and closes the
+// connection if the hub closed its own.
 func transparent(hub *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(hub)
 			r.Out.Host = r.In.Host
-			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] // Rewrite begins without it
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] // Rewrite removes it
 		},
 		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0), // of pages that are gone
+		ErrorLog:      log.New(io.Discard, "", 0), // closed pages would be logged
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 }

@@ -1,7 +1,7 @@
-// Command wechat runs the imitation WeChat for tests that are not written in Go. It prints
-// {"api":URL,"control":URL} and runs until its standard input ends. The control answers
-// POST /code?user=NAME with a code as wx.login gives it, POST /fail?errcode=N by failing the next
-// exchange so, and GET /calls with the number of exchanges.
+// Command wechat runs an imitation of WeChat for tests that are not written in Go. It prints
+// {"api":URL,"control":URL} and runs until its standard input ends. The control URL has three routes:
+// POST /code?user=NAME returns a code as wx.login does, POST /fail?errcode=N makes the next exchange
+// fail with that errcode, and GET /calls returns the number of exchanges.
 package main
 
 import (
