@@ -23,7 +23,7 @@ const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'identity_
 const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
 const NOT_FROM_HUB = { code: 'store_unavailable' } // for an answer that does not come from the hub
 const MAX_RETRY_AFTER = 60 // seconds
-const TIMEOUT = 12000 // ms; the hub itself stops a call of a provider after 10 s
+const TIMEOUT = 12000 // ms; the hub itself stops a call to a provider after 10 s
 const RETRY_CODES = ['code_invalid', 'provider_unavailable']
 
 /**

@@ -9,7 +9,7 @@ export function chooseLanguage(tags) {
     const [language, ...rest] = (tag ?? '').toLowerCase().split(/[-_]/)
     if (language === 'en') return 'en'
     if (language !== 'zh') continue
-    // The script decides; where it is not messages, the region does.
+    // The script decides. Without a script the region does.
     const traditional = rest.includes('hant') || (!rest.includes('hans') && rest.some((r) => ['tw', 'hk', 'mo'].includes(r)))
     return traditional ? 'zh-TW' : 'zh-CN'
   }

@@ -24,7 +24,7 @@ const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
 const NOT_FROM_HUB = { code: 'store_unavailable' } // for an answer that does not come from the hub
 const MAX_RETRY_AFTER = 60 // seconds
 const RETRY_CODES = ['code_invalid', 'provider_unavailable']
-const TIMEOUT = 12000 // ms; the hub itself stops a call of WeChat after 10 s
+const TIMEOUT = 12000 // ms; the hub itself stops a call to WeChat after 10 s
 
 /**
  * Returns the calls for one ticket. Each call returns `{screen, login, choices, expiresIn, detail,

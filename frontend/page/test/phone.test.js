@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { cleanName, createPhone } from '../phone-api.js'
 import { messages } from '../phone-messages.js'
 
-function phone(...answers) {
+function phoneAPI(...answers) {
   const calls = []
   const fetch = async (url, init) => {
     calls.push({ url, body: JSON.parse(init.body) })
@@ -19,21 +19,21 @@ function phone(...answers) {
 }
 
 test('phone: every call has its own code', async () => {
-  const p = phone({ state: 'scanned', login: {}, match_choices: ['12'], expires_in: 60 }, { state: 'confirmed' })
-  assert.deepEqual(await p.scan('小明'), { screen: 'consent', login: {}, choices: ['12'], expiresIn: 60 })
-  assert.deepEqual(await p.confirm('小明', '12'), { screen: 'confirmed' })
-  assert.deepEqual(p.calls, [
+  const api = phoneAPI({ state: 'scanned', login: {}, match_choices: ['12'], expires_in: 60 }, { state: 'confirmed' })
+  assert.deepEqual(await api.scan('小明'), { screen: 'consent', login: {}, choices: ['12'], expiresIn: 60 })
+  assert.deepEqual(await api.confirm('小明', '12'), { screen: 'confirmed' })
+  assert.deepEqual(api.calls, [
     { url: '/api/login/tickets/T/scan', body: { provider: 'sandbox', code: 'sandbox:小明:1', user: { nickname: '小明' } } },
     { url: '/api/login/tickets/T/confirm', body: { provider: 'sandbox', code: 'sandbox:小明:2', match: '12', user: { nickname: '小明' } } },
   ])
 })
 
 test('phone: a refused code is replaced once', async () => {
-  const p = phone({ code: 'code_invalid' }, { state: 'rejected' })
-  assert.equal((await p.reject('A')).screen, 'rejected')
-  assert.deepEqual(p.calls.map((c) => c.body.code), ['sandbox:A:1', 'sandbox:A:2'])
-  const again = phone({ code: 'code_invalid' }, { code: 'code_invalid', detail: 'used' })
-  assert.deepEqual(await again.reject('A'), { screen: 'refused', detail: 'used', retryAfter: 0 })
+  const api = phoneAPI({ code: 'code_invalid' }, { state: 'rejected' })
+  assert.equal((await api.reject('A')).screen, 'rejected')
+  assert.deepEqual(api.calls.map((c) => c.body.code), ['sandbox:A:1', 'sandbox:A:2'])
+  const twice = phoneAPI({ code: 'code_invalid' }, { code: 'code_invalid', detail: 'used' })
+  assert.deepEqual(await twice.reject('A'), { screen: 'refused', detail: 'used', retryAfter: 0 })
 })
 
 const outcomes = {
@@ -42,38 +42,38 @@ const outcomes = {
 }
 for (const [code, screen] of Object.entries(outcomes)) {
   test(`phone screens: ${code} in all languages`, async () => {
-    const p = phone({ body: { code }, headers: { 'Retry-After': '9' } })
-    const answer = await p.scan('A')
+    const api = phoneAPI({ body: { code }, headers: { 'Retry-After': '9' } })
+    const answer = await api.scan('A')
     assert.equal(answer.screen, screen)
     assert.equal(answer.retryAfter, 9)
     assert.ok(messages.zh[screen][0] && messages.tw[screen][0] && messages.en[screen][0])
   })
 }
 
-const strangers = {
+const otherAnswers = {
   'a 404 in plain text': new Response('404 page not found', { status: 404 }),
   'a 403 page': new Response('<h1>Forbidden</h1>', { status: 403, headers: { 'Content-Type': 'text/html' } }),
   'a portal’s page': new Response('<h1>Welcome</h1>', { headers: { 'Content-Type': 'text/html' } }),
   'an empty success': new Response(null, { status: 204 }),
-  'somebody else’s JSON': Response.json({ status: 'ok' }),
-  'a state that was not asked for': Response.json({ state: 'rejected' }),
-  'a refusal that is no problem document': Response.json({ code: 'ticket_expired' }, { status: 410 }),
-  'somebody else’s problem': new Response('{"code":"E17"}', { status: 404, headers: { 'Content-Type': 'application/problem+json' } }),
+  'another server’s JSON': Response.json({ status: 'ok' }),
+  'an unexpected state': Response.json({ state: 'rejected' }),
+  'a refusal that is not a problem document': Response.json({ code: 'ticket_expired' }, { status: 410 }),
+  'another server’s problem': new Response('{"code":"E17"}', { status: 404, headers: { 'Content-Type': 'application/problem+json' } }),
 }
-for (const [name, answer] of Object.entries(strangers)) {
+for (const [name, answer] of Object.entries(otherAnswers)) {
   test(`phone screens: ${name} can be retried`, async () => {
-    assert.equal((await phone(answer).scan('A')).screen, 'trouble')
+    assert.equal((await phoneAPI(answer).scan('A')).screen, 'trouble')
   })
 }
 
 test('phone: media type with parameters, bounded Retry-After', async () => {
   const headers = { 'Content-Type': 'Application/Problem+JSON; charset=utf-8', 'Retry-After': '3600' }
-  const { screen, retryAfter } = await phone({ body: { code: 'rate_limited' }, headers }).scan('A')
+  const { screen, retryAfter } = await phoneAPI({ body: { code: 'rate_limited' }, headers }).scan('A')
   assert.deepEqual([screen, retryAfter], ['busy', 60])
 })
 
 test('phone screens: offline', async () => {
-  assert.equal((await phone().scan('A')).screen, 'offline')
+  assert.equal((await phoneAPI().scan('A')).screen, 'offline')
 })
 
 test('cleanName: removes colons and control characters', () => {

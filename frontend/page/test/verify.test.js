@@ -16,7 +16,7 @@ function token({ header = {}, claims = {}, key = privateKey } = {}) {
   return `${text}.${sign(null, Buffer.from(text), key).toString('base64url')}`
 }
 
-// The date is the hub's: the tests' own clock plays no part.
+// The hub's Date header is the reference, so the tests do not depend on their own clock.
 const fetch = async () => new Response(JSON.stringify({ keys: [jwk] }), { headers: { Date: new Date(now * 1000).toUTCString() } })
 
 test('verifyToken: valid, with claims in UTF-8', async () => {
