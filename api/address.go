@@ -12,11 +12,11 @@ import (
 // proxies finds the address that a request comes from. Only a trusted proxy's
 // forwarding header counts, because anyone can send one.
 type proxies struct {
-	trusted     []netip.Prefix
-	log         *slog.Logger
-	warned      sync.Once // of a peer that is not trusted
-	warnedNoXFF sync.Once // of a proxy that does not say for whom it asks
-	refused     sync.Once // of the first call that address_mismatch: refuse ended because of either
+	trusted           []netip.Prefix
+	log               *slog.Logger
+	warnUntrustedOnce sync.Once // of a peer that is not trusted
+	warnNoXFFOnce     sync.Once // of a proxy that does not say for whom it asks
+	warnHiddenOnce    sync.Once // of the first call that address_mismatch: refuse ended because of either
 }
 
 func newProxies(trusted []netip.Prefix, log *slog.Logger) *proxies {
@@ -28,8 +28,8 @@ type clientAddr struct {
 	// display is the address to show to a person; the zero Addr where it is not
 	// known for certain to be the browser's or phone's own.
 	display netip.Addr
-	// seen is shown, or an address of a private network; for the audit.
-	seen netip.Addr
+	// auditAddr is shown, or an address of a private network; for the audit.
+	auditAddr netip.Addr
 	// rateKey is what limits are counted by: one IPv4 address, one IPv6 /64.
 	rateKey netip.Prefix
 	// unverified is set if the address cannot be known although it could be: an
@@ -47,28 +47,28 @@ func (p *proxies) clientAddr(r *http.Request) clientAddr {
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = ap.Addr().Unmap().WithZone("")
 	}
-	if !p.trusts(peer) {
+	if !p.isTrusted(peer) {
 		for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip"} {
 			if r.Header.Get(name) == "" {
 				continue
 			}
-			p.warned.Do(func() {
+			p.warnUntrustedOnce.Do(func() {
 				p.log.Warn("a peer that is not trusted sends a forwarding header, so the addresses of browsers are not known; "+
 					"if it is your proxy, set LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
 			})
 			return clientAddr{rateKey: rateKey(peer), unverified: true}
 		}
-		return clientAddr{display: globalOnly(peer), seen: peer, rateKey: rateKey(peer), unverified: !peer.IsValid()}
+		return clientAddr{display: globalOnly(peer), auditAddr: peer, rateKey: rateKey(peer), unverified: !peer.IsValid()}
 	}
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
-		p.warnedNoXFF.Do(func() {
+		p.warnNoXFFOnce.Do(func() {
 			p.log.Warn("a trusted proxy sends no usable X-Forwarded-For, so all its users share its address and its limits, and their own is not known; "+
 				"have it set X-Forwarded-For to the address that it sees, or name in LOGINHUB_TRUSTED_PROXIES only what is a proxy", "peer", peer)
 		})
 		return clientAddr{rateKey: rateKey(cmp.Or(client, peer)), unverified: true}
 	}
-	return clientAddr{display: globalOnly(client), seen: client, rateKey: rateKey(client)}
+	return clientAddr{display: globalOnly(client), auditAddr: client, rateKey: rateKey(client)}
 }
 
 // forwarded reads the chain from the right to the first hop that is not trusted:
@@ -83,7 +83,7 @@ func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
 		if !ok || len(hops)-i > maxHops {
 			return netip.Addr{}, false
 		}
-		if last = addr; !p.trusts(addr) {
+		if last = addr; !p.isTrusted(addr) {
 			return addr, true
 		}
 	}
@@ -109,7 +109,7 @@ func parseHop(text string) (netip.Addr, bool) {
 	return addr, !addr.IsUnspecified() && !addr.IsMulticast()
 }
 
-func (p *proxies) trusts(addr netip.Addr) bool {
+func (p *proxies) isTrusted(addr netip.Addr) bool {
 	for _, prefix := range p.trusted {
 		if prefix.Contains(addr) {
 			return true

@@ -11,27 +11,27 @@ import (
 // phoneAdmission is what a phone's call meets beside the rules of the ticket: the
 // operator's switch, the limits, and the comparison of addresses.
 type phoneAdmission struct {
-	server   *Server
-	now      *current
-	from     clientAddr
-	action   ticket.Action
-	guessing bool // it names a number
-	visit    *userAttempt
+	server       *Server
+	cfg          *activeConfig
+	from         clientAddr
+	action       ticket.Action
+	hasMatchCode bool // it names a number
+	attempt      *userAttempt
 }
 
-// admit is asked before the provider is, of a ticket whose client is known. A reject ends a login and is never
+// check is asked before the provider is, of a ticket whose client is known. A reject ends a login and is never
 // switched off, nor does it matter where it comes from.
-func (v *phoneAdmission) admit(t ticket.Ticket) error {
+func (v *phoneAdmission) check(t ticket.Ticket) error {
 	s := v.server
 	if v.action != ticket.Reject {
 		if err := s.Hub.Enabled(t.Client); err != nil {
 			return err
 		}
 	}
-	if err := s.throttle.phones.allow(v.from.rateKey, time.Now()); err != nil {
+	if err := s.limits.phones.allow(v.from.rateKey, time.Now()); err != nil {
 		return err
 	}
-	if client := v.now.clients[t.Client]; v.action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
+	if client := v.cfg.clients[t.Client]; v.action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
 		return s.requireSameAddress(t, client, v.from)
 	}
 	return nil
@@ -57,7 +57,7 @@ func (s *Server) requireKnownAddress(client *ticket.Client, from clientAddr) err
 	if client.AddressMismatch != ticket.MismatchRefuse || !from.unverified {
 		return nil
 	}
-	s.proxies.refused.Do(func() {
+	s.proxies.warnHiddenOnce.Do(func() {
 		s.Log.Warn("address_mismatch: refuse has refused a call because the caller's address is not known: "+
 			"an untrusted peer sent a forwarding header (if it is your proxy, name it in LOGINHUB_TRUSTED_PROXIES), "+
 			"or a proxy of LOGINHUB_TRUSTED_PROXIES sent no usable X-Forwarded-For (have it set the header); until then no login of this client succeeds",
@@ -69,9 +69,9 @@ func (s *Server) requireKnownAddress(client *ticket.Client, from clientAddr) err
 // exchange asks the provider for the user, and counts the user's call.
 func (v *phoneAdmission) exchange(ctx context.Context, p Provider, proof Credential) (ticket.Identity, error) {
 	ask := func(ctx context.Context, p Provider, proof Credential) (ticket.Identity, error) {
-		return v.server.exchange(ctx, v.now, p, proof)
+		return v.server.exchange(ctx, v.cfg, p, proof)
 	}
-	return v.countUser(v.server.codes.exchange(ctx, v.from.rateKey, p, proof, ask))
+	return v.countUser(v.server.codeGuard.exchange(ctx, v.from.rateKey, p, proof, ask))
 }
 
 // countUser counts the call of a user whom the provider has named.
@@ -79,15 +79,15 @@ func (v *phoneAdmission) countUser(by ticket.Identity, err error) (ticket.Identi
 	if err != nil {
 		return by, err
 	}
-	v.visit = &userAttempt{limits: v.server.throttle}
-	return by, v.visit.begin(by, v.guessing && v.action == ticket.Confirm)
+	v.attempt = &userAttempt{limits: v.server.limits}
+	return by, v.attempt.begin(by, v.hasMatchCode && v.action == ticket.Confirm)
 }
 
-// done settles the limits and gives the outcome's word.
-func (v *phoneAdmission) done(_ ticket.Identity, err error) string {
+// onResult settles the limits and gives the outcome's word.
+func (v *phoneAdmission) onResult(_ ticket.Identity, err error) string {
 	status, code := outcome(err)
-	if v.visit != nil {
-		v.visit.end(status, code)
+	if v.attempt != nil {
+		v.attempt.end(status, code)
 	}
 	return code
 }

@@ -84,12 +84,12 @@ func TestProviderSlots_PerProvider(t *testing.T) {
 	}}
 	codes := &fakeCodes{}
 	site := func(wechat api.Provider) api.LoginMethods {
-		return api.LoginMethods{Providers: map[string]api.Provider{"wechat": wechat, "app": app}, Codes: codes}
+		return api.LoginMethods{Providers: map[string]api.Provider{"wechat": wechat, "app": app}, MiniProgramCodes: codes}
 	}
 	clients := []*ticket.Client{demo(), {ID: "same", LabelEN: "Same", LabelZH: "同"}, {ID: "shop", LabelEN: "Shop", LabelZH: "店"}}
 	runSynctest(t, options{clients: clients, providers: site(wechat).Providers, api: func(c *api.Config) {
-		c.Reloadable.Codes = codes
-		c.Reloadable.Sites = map[string]api.LoginMethods{"same": site(wechat), "shop": site(own)}
+		c.Reloadable.MiniProgramCodes = codes
+		c.Reloadable.LoginMethods = map[string]api.LoginMethods{"same": site(wechat), "shop": site(own)}
 	}}, func(t *testing.T, s *testServer) {
 		p := s.make(t, map[string]string{"client_id": "demo"})
 		all := hang(t, s, p)
@@ -112,7 +112,7 @@ func TestProviderSlots_PerProvider(t *testing.T) {
 
 func TestProviderSlots_Wxacode(t *testing.T) {
 	codes := &fakeCodes{hangs: true}
-	runSynctest(t, options{api: func(c *api.Config) { c.Reloadable.Codes = codes }}, func(t *testing.T, s *testServer) {
+	runSynctest(t, options{api: func(c *api.Config) { c.Reloadable.MiniProgramCodes = codes }}, func(t *testing.T, s *testServer) {
 		var all sync.WaitGroup
 		ctx := s.soon(t)
 		t.Cleanup(all.Wait)

@@ -23,7 +23,7 @@ type codeGuard struct {
 	networks  *rateLimiter[codeSource] // IPv6 /48
 	addresses *rateLimiter[codeSource]
 	tickets   *rateLimiter[ticketSource]
-	dead      deadCodes
+	refused   refusedCodes
 }
 
 // codeSource is an address or network, and the provider that it calls.
@@ -42,18 +42,18 @@ const (
 	// refusedPerTicket is how many refused codes a minute one address may bring
 	// for one ticket. A phone that is refused asks for one fresh code.
 	refusedPerTicket = 10
-	// networkShare is how many times an address's limit a whole IPv6 /48 has.
-	networkShare = 8
+	// networkFactor is how many times an address's limit a whole IPv6 /48 has.
+	networkFactor = 8
 )
 
 func newCodeGuard(rate int) *codeGuard {
-	g := &codeGuard{networks: newBuckets[codeSource](0), addresses: newBuckets[codeSource](0), tickets: newBuckets[ticketSource](0)}
+	g := &codeGuard{networks: newRateLimiter[codeSource](0), addresses: newRateLimiter[codeSource](0), tickets: newRateLimiter[ticketSource](0)}
 	if rate > 0 {
 		each := max(rate/10, 60)
-		g.networks, g.addresses = newBuckets[codeSource](networkShare*each), newBuckets[codeSource](each)
-		g.tickets = newBuckets[ticketSource](refusedPerTicket)
+		g.networks, g.addresses = newRateLimiter[codeSource](networkFactor*each), newRateLimiter[codeSource](each)
+		g.tickets = newRateLimiter[ticketSource](refusedPerTicket)
 	}
-	rand.Read(g.dead.key[:])
+	rand.Read(g.refused.key[:])
 	return g
 }
 
@@ -64,9 +64,9 @@ func newCodeGuard(rate int) *codeGuard {
 func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider, proof Credential,
 	call func(context.Context, Provider, Credential) (ticket.Identity, error)) (ticket.Identity, error) {
 	now := time.Now()
-	code := g.dead.name(p, proof)
-	if g.dead.has(code, now) {
-		return ticket.Identity{}, errDeadCode
+	code := g.refused.hash(p, proof)
+	if g.refused.has(code, now) {
+		return ticket.Identity{}, errCodeRefusedBefore
 	}
 	refund, err := g.count(from, p, proof.Ticket, now)
 	if err != nil {
@@ -75,7 +75,7 @@ func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider,
 	by, err := call(ctx, p, proof)
 	refused := errors.Is(err, ticket.ErrCodeInvalid)
 	if refused {
-		g.dead.add(code, time.Now())
+		g.refused.add(code, time.Now())
 	}
 	if !refused && ctx.Err() == nil {
 		refund()
@@ -91,7 +91,7 @@ func (g *codeGuard) count(from netip.Prefix, p Provider, id ticket.ID, now time.
 		func() (func(), error) { return g.addresses.take(source, now) },
 		func() (func(), error) { return g.tickets.take(ticketSource{source, id}, now) },
 	}
-	if wide, ok := network(from); ok {
+	if wide, ok := network48(from); ok {
 		wider := func() (func(), error) { return g.networks.take(codeSource{wide, p}, now) }
 		steps = append([]takeStep{wider}, steps...)
 	}
@@ -103,66 +103,66 @@ func (g *codeGuard) count(from netip.Prefix, p Provider, id ticket.ID, now time.
 type TicketBound interface{ TicketBound() }
 
 const (
-	deadFor  = time.Minute // at least so long a refused code is remembered, at most twice
-	maxDead  = 1 << 14     // codes per generation; about 1 MiB
-	deadHash = 16          // bytes
+	refusedFor      = time.Minute // at least so long a refused code is remembered, at most twice
+	maxRefused      = 1 << 14     // codes per generation; about 1 MiB
+	refusedHashSize = 16          // bytes
 )
 
-// errDeadCode is a code that its provider has refused before.
-var errDeadCode = fmt.Errorf("refused before, so the provider is not asked: %w", ticket.ErrCodeInvalid)
+// errCodeRefusedBefore is a code that its provider has refused before.
+var errCodeRefusedBefore = fmt.Errorf("refused before, so the provider is not asked: %w", ticket.ErrCodeInvalid)
 
-// deadCodes remembers refused codes by a keyed hash, in two generations of bounded
+// refusedCodes remembers refused codes by a keyed hash, in two generations of bounded
 // size. The zero value with a random key is empty.
-type deadCodes struct {
+type refusedCodes struct {
 	key [32]byte
 
-	mu       sync.Mutex
-	new, old map[deadCode]struct{}
-	turned   time.Time // when old was new
+	mu                sync.Mutex
+	current, previous map[refusedCode]struct{}
+	rotatedAt         time.Time // when old was new
 }
 
-type deadCode struct {
+type refusedCode struct {
 	provider Provider
-	hash     [deadHash]byte
+	hash     [refusedHashSize]byte
 }
 
-func (d *deadCodes) name(p Provider, proof Credential) deadCode {
+func (d *refusedCodes) hash(p Provider, proof Credential) refusedCode {
 	h := sha256.New()
 	h.Write(d.key[:])
 	if _, bound := p.(TicketBound); bound {
 		h.Write([]byte(proof.Ticket))
 	}
 	h.Write([]byte(proof.Code))
-	return deadCode{p, [deadHash]byte(h.Sum(nil))}
+	return refusedCode{p, [refusedHashSize]byte(h.Sum(nil))}
 }
 
-func (d *deadCodes) has(code deadCode, now time.Time) bool {
+func (d *refusedCodes) has(code refusedCode, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.turn(now, false)
-	if _, ok := d.new[code]; ok {
+	d.rotate(now, false)
+	if _, ok := d.current[code]; ok {
 		return true
 	}
-	_, ok := d.old[code]
+	_, ok := d.previous[code]
 	return ok
 }
 
-func (d *deadCodes) add(code deadCode, now time.Time) {
+func (d *refusedCodes) add(code refusedCode, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.turn(now, len(d.new) >= maxDead)
-	d.new[code] = struct{}{}
+	d.rotate(now, len(d.current) >= maxRefused)
+	d.current[code] = struct{}{}
 }
 
-// turn begins a new generation if the newest is old enough, or full. Called with
+// rotate begins a new generation if the newest is old enough, or full. Called with
 // mu held.
-func (d *deadCodes) turn(now time.Time, full bool) {
-	age := now.Sub(d.turned)
-	if age < deadFor && !full && d.new != nil {
+func (d *refusedCodes) rotate(now time.Time, full bool) {
+	age := now.Sub(d.rotatedAt)
+	if age < refusedFor && !full && d.current != nil {
 		return
 	}
-	d.old, d.new, d.turned = d.new, map[deadCode]struct{}{}, now
-	if age >= 2*deadFor {
-		d.old = nil
+	d.previous, d.current, d.rotatedAt = d.current, map[refusedCode]struct{}{}, now
+	if age >= 2*refusedFor {
+		d.previous = nil
 	}
 }

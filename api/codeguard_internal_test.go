@@ -22,11 +22,11 @@ func (plainCodes) Exchange(context.Context, Credential) (ticket.Identity, error)
 func (boundCodes) TicketBound() {}
 
 func TestDeadCodes_KeyAndLife(t *testing.T) {
-	d := &newCodeGuard(1).dead
+	d := &newCodeGuard(1).refused
 	here, there := Credential{Code: "c", Ticket: "t1"}, Credential{Code: "c", Ticket: "t2"}
 	first, second, bound := plainCodes{"a"}, plainCodes{"b"}, boundCodes{}
-	d.add(d.name(first, here), noon)
-	d.add(d.name(bound, here), noon)
+	d.add(d.hash(first, here), noon)
+	d.add(d.hash(bound, here), noon)
 	for name, c := range map[string]struct {
 		p     Provider
 		proof Credential
@@ -40,24 +40,24 @@ func TestDeadCodes_KeyAndLife(t *testing.T) {
 		"bound, the same":       {bound, here, 0, true},
 		"bound, another ticket": {bound, there, 0, false},
 	} {
-		if got := d.has(d.name(c.p, c.proof), noon.Add(c.later)); got != c.want {
+		if got := d.has(d.hash(c.p, c.proof), noon.Add(c.later)); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if !d.has(d.name(first, here), noon.Add(deadFor)) || d.has(d.name(first, here), noon.Add(2*deadFor+time.Second)) {
+	if !d.has(d.hash(first, here), noon.Add(refusedFor)) || d.has(d.hash(first, here), noon.Add(2*refusedFor+time.Second)) {
 		t.Error("not remembered for a minute, or for more than two")
 	}
 }
 
 func TestDeadCodes_Bounded(t *testing.T) {
-	d := &newCodeGuard(1).dead
-	for i := range 3*maxDead + 1 {
-		d.add(d.name(plainCodes{}, Credential{Code: fmt.Sprint(i)}), noon)
+	d := &newCodeGuard(1).refused
+	for i := range 3*maxRefused + 1 {
+		d.add(d.hash(plainCodes{}, Credential{Code: fmt.Sprint(i)}), noon)
 	}
-	if n := len(d.new) + len(d.old); n > 2*maxDead {
+	if n := len(d.current) + len(d.previous); n > 2*maxRefused {
 		t.Errorf("%d codes are remembered", n)
 	}
-	if !d.has(d.name(plainCodes{}, Credential{Code: fmt.Sprint(3 * maxDead)}), noon) {
+	if !d.has(d.hash(plainCodes{}, Credential{Code: fmt.Sprint(3 * maxRefused)}), noon) {
 		t.Error("the newest is forgotten")
 	}
 }
@@ -94,18 +94,18 @@ func TestTicketLimiter_NetworkAndNode(t *testing.T) {
 	if n := through(10, func(int) string { return "2001:db8:1::1" }); n != rate {
 		t.Errorf("%d from one address", n)
 	}
-	if n := through(1500, func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }); n != networkShare*rate-rate {
+	if n := through(1500, func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }); n != networkFactor*rate-rate {
 		t.Errorf("%d more from its /48", n)
 	}
 	if n := through(10, func(int) string { return "2001:db8:2::1" }); n != rate { // a neighbour
 		t.Errorf("%d from another /48", n)
 	}
-	left := nodeShare*rate - networkShare*rate - rate
+	left := nodeFactor*rate - networkFactor*rate - rate
 	if n := through(1000, func(i int) string { return fmt.Sprintf("203.0.%d.%d", i/250, i%250) }); n != left {
 		t.Errorf("%d from as many addresses, wanted %d", n, left)
 	}
-	if len(l.addresses.tat) > nodeShare*rate+1 {
-		t.Errorf("%d addresses are remembered for %d tickets", len(l.addresses.tat), nodeShare*rate)
+	if len(l.addresses.tat) > nodeFactor*rate+1 {
+		t.Errorf("%d addresses are remembered for %d tickets", len(l.addresses.tat), nodeFactor*rate)
 	}
 	off := newTicketLimiter(0)
 	for range 1000 {

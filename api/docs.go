@@ -16,34 +16,34 @@ import (
 	"loginhub/frontend"
 )
 
-// contract is the wire contract as OpenAPI 3.1, by hand. The tests hold every
+// openAPISpec is the wire contract as OpenAPI 3.1, by hand. The tests hold every
 // answer of theirs to it, and it to the routes and the table of errors.
 //
 //go:embed openapi.yaml
-var contract []byte
+var openAPISpec []byte
 
-// documents are the contract in all its forms. They are the same in every
+// openAPIDocuments are the contract in all its forms. They are the same in every
 // process, so they are made once.
-var documents = sync.OnceValues(func() (d struct {
+var openAPIDocuments = sync.OnceValues(func() (d struct {
 	yaml, json asset
 	page       frontend.Docs
 }, err error) {
 	var root yaml.Node
-	if err := yaml.Unmarshal(contract, &root); err != nil {
+	if err := yaml.Unmarshal(openAPISpec, &root); err != nil {
 		return d, fmt.Errorf("openapi.yaml: %w", err)
 	}
 	text, err := toJSON(root.Content[0])
 	if err != nil {
 		return d, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	d.yaml, d.json = newAsset("application/yaml", contract), newAsset("application/json", indent(text))
+	d.yaml, d.json = newAsset("application/yaml", openAPISpec), newAsset("application/json", indent(text))
 	d.page, err = docsPage(&root)
 	return d, err
 })
 
 // docs is GET /docs, the contract to be read.
 func (s *Server) docs(c echo.Context) error {
-	d, err := documents()
+	d, err := openAPIDocuments()
 	if err != nil {
 		return err
 	}

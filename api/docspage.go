@@ -150,9 +150,9 @@ func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAP
 	}
 	for _, p := range append(shared, op.Parameters...) {
 		if p.Ref != "" {
-			p = doc.Components.Parameters[base(p.Ref)]
+			p = doc.Components.Parameters[refName(p.Ref)]
 		}
-		o.Parameters = append(o.Parameters, frontend.DocsField{Name: p.Name, In: p.In, Type: p.Schema.typeText(), Ref: base(p.Schema.Ref), Required: p.Required, Text: parseMarkdown(p.Description)})
+		o.Parameters = append(o.Parameters, frontend.DocsField{Name: p.Name, In: p.In, Type: p.Schema.typeText(), Ref: refName(p.Schema.Ref), Required: p.Required, Text: parseMarkdown(p.Description)})
 	}
 	if o.Bodies, err = bodies(&op.RequestBody.Content); err != nil {
 		return o, "", err
@@ -163,7 +163,7 @@ func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAP
 			return err
 		}
 		if r.Ref != "" {
-			r = doc.Components.Responses[base(r.Ref)]
+			r = doc.Components.Responses[refName(r.Ref)]
 		}
 		all, err := bodies(&r.Content)
 		answer := frontend.DocsAnswer{Status: status, Class: status[:1] + "xx", Text: parseMarkdown(r.Description), Codes: r.Codes}
@@ -188,7 +188,7 @@ func bodies(content *yaml.Node) (all []frontend.DocsBody, err error) {
 		if err := n.Decode(&in); err != nil {
 			return err
 		}
-		b := frontend.DocsBody{Kind: kind, Ref: base(in.Schema.Ref)}
+		b := frontend.DocsBody{Kind: kind, Ref: refName(in.Schema.Ref)}
 		err := eachPair(&in.Examples, func(name string, n *yaml.Node) error {
 			var e struct {
 				Value   yaml.Node

@@ -16,7 +16,7 @@ func (s openAPISchema) typeText() string {
 	var words []string
 	switch {
 	case s.Ref != "":
-		words = append(words, base(s.Ref))
+		words = append(words, refName(s.Ref))
 	case s.Const != nil:
 		text, err := json.Marshal(s.Const)
 		if err != nil {
@@ -52,10 +52,10 @@ func (s openAPISchema) fields(prefix string) (all []frontend.DocsField, err erro
 		if err := n.Decode(&p); err != nil {
 			return err
 		}
-		ref := base(p.Ref)
+		ref := refName(p.Ref)
 		inner := p
 		if p.Items != nil {
-			ref, inner = base(p.Items.Ref), *p.Items
+			ref, inner = refName(p.Items.Ref), *p.Items
 		}
 		all = append(all, frontend.DocsField{Name: prefix + name, Type: p.typeText(), Ref: ref,
 			Required: slices.Contains(s.Required, name), Text: parseMarkdown(p.Description)})
@@ -66,8 +66,8 @@ func (s openAPISchema) fields(prefix string) (all []frontend.DocsField, err erro
 	return all, err
 }
 
-// base is the last part of a reference.
-func base(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
+// refName is the last part of a reference.
+func refName(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
 
 // anchor is a name as a fragment of the page's URL.
 func anchor(name string) string {

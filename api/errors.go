@@ -205,10 +205,10 @@ func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err e
 func (s *Server) auditRefusal(action string, t ticket.Ticket, r *http.Request, err error) error {
 	_, code := outcome(err)
 	from := s.proxies.clientAddr(r)
-	if s.throttle.denials.allow(from.rateKey, time.Now()) != nil {
+	if s.limits.auditDenials.allow(from.rateKey, time.Now()) != nil {
 		return err
 	}
-	t.Address = from.seen
+	t.Address = from.auditAddr
 	s.Hub.Refused(action, t, code, err)
 	return err
 }

@@ -122,7 +122,7 @@ func FuzzAHandshakeOffersItsSecretOrIsRefused(f *testing.F) {
 		if !slices.Contains(offered, hub.Protocol) || version != "13" {
 			t.Errorf("%q with version %q was taken", protocols, version)
 		}
-		err = offersSecret(offered, parsed.ID())
+		err = checkOfferedSecret(offered, parsed.ID())
 		known(t, err)
 		if err == nil && !slices.Contains(offered, secretProtocol+secret) {
 			t.Errorf("%q opens", protocols)
@@ -146,7 +146,7 @@ func FuzzAForwardedChainIsReadFromTheRight(f *testing.F) {
 		}
 		// What a stranger prepends changes nothing of a known answer.
 		if got.display.IsValid() && strings.Count(header, ",") < maxHops-2 {
-			if spoofed := p.clientAddr(asked("10.1.1.1:1", forwarded, "1.2.3.4, "+header)); spoofed != got && !p.trusts(got.display) {
+			if spoofed := p.clientAddr(asked("10.1.1.1:1", forwarded, "1.2.3.4, "+header)); spoofed != got && !p.isTrusted(got.display) {
 				t.Errorf("%q: spoofed to %v from %v", header, spoofed, got)
 			}
 		}

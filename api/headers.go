@@ -12,14 +12,14 @@ const (
 	// hsts keeps browsers on https for a year (RFC 6797). Nothing is said of
 	// other hosts of the domain: they are not the hub's.
 	hsts = "max-age=31536000"
-	// permissions takes from pages, and from what frames them, what no login
+	// permissionsPolicy takes from pages, and from what frames them, what no login
 	// needs (Permissions Policy, W3C).
-	permissions = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), " +
+	permissionsPolicy = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), " +
 		"gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(), serial=(), usb=()"
 )
 
-// ancestors is the directive of the policy that says who may frame a page.
-const ancestors = "frame-ancestors 'self'"
+// frameAncestorsSelf is the directive of the policy that says who may frame a page.
+const frameAncestorsSelf = "frame-ancestors 'self'"
 
 // originPattern is an origin without a character that means something in a policy.
 var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+$`)
@@ -27,19 +27,19 @@ var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]
 // allowFraming lets the client's own sites frame its login page, besides the hub
 // itself: who could frame it elsewhere could hide what is confirmed.
 func allowFraming(h http.Header, client *ticket.Client) {
-	sources := []string{ancestors}
+	sources := []string{frameAncestorsSelf}
 	for _, origin := range client.Origins {
 		if originPattern.MatchString(origin) {
 			sources = append(sources, origin)
 		}
 	}
 	csp := h.Get("Content-Security-Policy")
-	h.Set("Content-Security-Policy", strings.Replace(csp, ancestors, strings.Join(sources, " "), 1))
+	h.Set("Content-Security-Policy", strings.Replace(csp, frameAncestorsSelf, strings.Join(sources, " "), 1))
 }
 
 // denyFraming keeps a page out of every frame: on the phone's page a person decides.
 func denyFraming(h http.Header) {
 	csp := h.Get("Content-Security-Policy")
-	h.Set("Content-Security-Policy", strings.Replace(csp, ancestors, "frame-ancestors 'none'", 1))
+	h.Set("Content-Security-Policy", strings.Replace(csp, frameAncestorsSelf, "frame-ancestors 'none'", 1))
 	h.Set("X-Frame-Options", "DENY") // browsers before CSP level 2
 }

@@ -4,9 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
-	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -49,11 +47,11 @@ import (
 // They are per node: n nodes allow n times as much, and an attacker with many
 // addresses as much as he has addresses. Both are for the load balancer.
 type limits struct {
-	requests, phones *limiter
+	requests, phones *addrLimiter
 	users            *rateLimiter[userKey]
-	refused          *rateLimiter[userKey]
-	wrong            *rateLimiter[userKey]
-	denials          *limiter // of audit lines about refused browser requests
+	refusedCalls     *rateLimiter[userKey]
+	wrongMatches     *rateLimiter[userKey]
+	auditDenials     *addrLimiter // of audit lines about refused browser requests
 	salt             [16]byte
 }
 
@@ -61,14 +59,14 @@ type limits struct {
 // the other limits turned off: one guess in three is right.
 const maxWrongMatches = 6
 
-// maxDenials is how many refused requests of browsers from one address the audit
+// maxAuditDenials is how many refused requests of browsers from one address the audit
 // notes per minute: a flood must not fill the log.
-const maxDenials = 60
+const maxAuditDenials = 60
 
 // userKey is a provider's user: a hash, so that the table's size is known.
 type userKey [16]byte
 
-func newThrottle(rate int) *limits {
+func newLimits(rate int) *limits {
 	of := func(n, least int) int {
 		if rate <= 0 {
 			return 0
@@ -76,17 +74,17 @@ func newThrottle(rate int) *limits {
 		return max(n, least)
 	}
 	t := &limits{
-		requests: newLimiter(of(20*rate, 600)), phones: newLimiter(of(10*rate, 60)),
-		users:   newBuckets[userKey](of(2*rate, 20)),
-		refused: newBuckets[userKey](of(rate/10, 10)), wrong: newBuckets[userKey](maxWrongMatches),
-		denials: newLimiter(maxDenials),
+		requests: newAddrLimiter(of(20*rate, 600)), phones: newAddrLimiter(of(10*rate, 60)),
+		users:        newRateLimiter[userKey](of(2*rate, 20)),
+		refusedCalls: newRateLimiter[userKey](of(rate/10, 10)), wrongMatches: newRateLimiter[userKey](maxWrongMatches),
+		auditDenials: newAddrLimiter(maxAuditDenials),
 	}
 	rand.Read(t.salt[:])
 	return t
 }
 
-// person names the user of an identity. The salt makes it useless outside.
-func (t *limits) person(by ticket.Identity) userKey {
+// userKey names the user of an identity. The salt makes it useless outside.
+func (t *limits) userKey(by ticket.Identity) userKey {
 	h := sha256.New()
 	h.Write(t.salt[:])
 	for _, part := range []string{by.Provider, by.AppID, by.Subject} {
@@ -100,24 +98,24 @@ func (t *limits) person(by ticket.Identity) userKey {
 // refused or a wrong number, is counted now and forgiven by end.
 type userAttempt struct {
 	limits       *limits
-	who          userKey
+	user         userKey
 	hasMatchCode bool // it has named a number
 	counted      bool
 }
 
 // begin counts a call by that user.
 func (v *userAttempt) begin(by ticket.Identity, guessing bool) error {
-	v.who, v.hasMatchCode = v.limits.person(by), guessing
+	v.user, v.hasMatchCode = v.limits.userKey(by), guessing
 	now := time.Now()
-	if err := v.limits.users.allow(v.who, now); err != nil {
+	if err := v.limits.users.allow(v.user, now); err != nil {
 		return err
 	}
-	if err := v.limits.refused.allow(v.who, now); err != nil {
+	if err := v.limits.refusedCalls.allow(v.user, now); err != nil {
 		return err
 	}
 	if guessing {
-		if err := v.limits.wrong.allow(v.who, now); err != nil {
-			v.limits.refused.refund(v.who)
+		if err := v.limits.wrongMatches.allow(v.user, now); err != nil {
+			v.limits.refusedCalls.refund(v.user)
 			return err
 		}
 	}
@@ -131,10 +129,10 @@ func (v *userAttempt) end(status int, code string) {
 		return
 	}
 	if status != http.StatusForbidden && status != http.StatusConflict {
-		v.limits.refused.refund(v.who)
+		v.limits.refusedCalls.refund(v.user)
 	}
 	if v.hasMatchCode && code != "match_failed" {
-		v.limits.wrong.refund(v.who)
+		v.limits.wrongMatches.refund(v.user)
 	}
 }
 
@@ -146,67 +144,12 @@ func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if path == "/healthz" || path == "/readyz" {
 			return next(c)
 		}
-		if err := s.throttle.requests.allow(s.proxies.clientAddr(c.Request()).rateKey, time.Now()); err != nil {
+		if err := s.limits.requests.allow(s.proxies.clientAddr(c.Request()).rateKey, time.Now()); err != nil {
 			if strings.HasPrefix(path, "/api/login/tickets") {
 				s.crossOrigin(c) // the page has to read when to come back
 			}
 			return err
 		}
 		return next(c)
-	}
-}
-
-// waiterLimiter bounds how many sockets and polls wait from one address. Their number
-// is bounded by the node's, and so is the table.
-type waiterLimiter struct {
-	most int    // 0: no limit
-	over func() // told of every refusal; may be nil
-
-	mu    sync.Mutex
-	taken map[netip.Prefix]int
-}
-
-// waiterRetryAfter is when a page without a seat is told to try again.
-const waiterRetryAfter = 10 * time.Second
-
-func newSeats(most int) *waiterLimiter {
-	return &waiterLimiter{most: most, taken: map[netip.Prefix]int{}}
-}
-
-// take gives a seat, and how to leave it; leaving twice does no harm.
-func (s *waiterLimiter) take(who netip.Prefix) (leave func(), err error) {
-	if s.most == 0 {
-		return func() {}, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.taken[who] >= s.most {
-		if s.over != nil {
-			s.over()
-		}
-		return nil, &ticket.RetryError{After: waiterRetryAfter, Err: errRateLimited}
-	}
-	s.taken[who]++
-	return sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.taken[who]--; s.taken[who] <= 0 {
-			delete(s.taken, who)
-		}
-	}), nil
-}
-
-// admitWaiter admits a waiting page and keeps its seat in leave.
-func (s *Server) admitWaiter(c echo.Context, leave *func()) func(ticket.Ticket) error {
-	admit := s.requireEnabled(s.checkOrigin(c))
-	return func(t ticket.Ticket) error {
-		if err := admit(t); err != nil {
-			return err
-		}
-		got, err := s.seats.take(s.proxies.clientAddr(c.Request()).rateKey)
-		if err == nil {
-			*leave = got
-		}
-		return err
 	}
 }

@@ -20,54 +20,54 @@ type Metrics interface {
 
 // The limits' names (limits.go, ticketlimit.go, codeguard.go, wxacode.go, renderlimit.go).
 const (
-	limitRequests = "requests"
-	limitTickets  = "tickets"
-	limitNetwork  = "tickets_network" // of an IPv6 /48
-	limitNode     = "tickets_node"    // of all addresses
-	limitPhones   = "phones"
-	limitBad      = "refused_codes"         // of an address, by provider
-	limitBadWide  = "refused_codes_network" // of an IPv6 /48
-	limitBadHere  = "refused_codes_ticket"  // of an address, by ticket
-	limitUsers    = "users"
-	limitRefused  = "refused"
-	limitWrong    = "wrong_numbers"
-	limitWebsite  = "website_logins"
-	limitCodes    = "codes" // of mini-program codes: the link is shown instead
-	limitSeats    = "seats"
-	limitCalls    = "provider_calls" // maxCalls at once to one of them: 503 in place of 429
-	limitDrawings = "drawings"       // of codes, at once on this node: 503
+	limitRequests            = "requests"
+	limitTickets             = "tickets"
+	limitTicketsNetwork      = "tickets_network" // of an IPv6 /48
+	limitTicketsNode         = "tickets_node"    // of all addresses
+	limitPhones              = "phones"
+	limitRefusedCodes        = "refused_codes"         // of an address, by provider
+	limitRefusedCodesNetwork = "refused_codes_network" // of an IPv6 /48
+	limitRefusedCodesTicket  = "refused_codes_ticket"  // of an address, by ticket
+	limitUsers               = "users"
+	limitRefused             = "refused"
+	limitWrong               = "wrong_numbers"
+	limitWebLogins           = "website_logins"
+	limitWxacodes            = "codes" // of mini-program codes: the link is shown instead
+	limitWaiters             = "waiters"
+	limitCalls               = "provider_calls" // maxCalls at once to one of them: 503 in place of 429
+	limitDrawings            = "drawings"       // of codes, at once on this node: 503
 )
 
 // Limits are all limits' names.
 func Limits() []string {
-	return []string{limitRequests, limitTickets, limitNetwork, limitNode, limitPhones,
-		limitBad, limitBadWide, limitBadHere, limitUsers, limitRefused, limitWrong, limitWebsite,
-		limitCodes, limitSeats, limitCalls, limitDrawings}
+	return []string{limitRequests, limitTickets, limitTicketsNetwork, limitTicketsNode, limitPhones,
+		limitRefusedCodes, limitRefusedCodesNetwork, limitRefusedCodesTicket, limitUsers, limitRefused, limitWrong, limitWebLogins,
+		limitWxacodes, limitWaiters, limitCalls, limitDrawings}
 }
 
 // instrumentLimits has every limit tell the meter of its hits.
 func (s *Server) instrumentLimits() {
-	told := func(limit string) func() { return func() { s.limitHit(limit) } }
-	s.throttle.requests.over = told(limitRequests)
-	s.throttle.phones.over = told(limitPhones)
-	s.throttle.users.over = told(limitUsers)
-	s.throttle.refused.over = told(limitRefused)
-	s.throttle.wrong.over = told(limitWrong)
-	s.ticketLimiter.addresses.over = told(limitTickets)
-	s.ticketLimiter.networks.over = told(limitNetwork)
-	s.ticketLimiter.node.over = told(limitNode)
-	s.codes.addresses.over = told(limitBad)
-	s.codes.networks.over = told(limitBadWide)
-	s.codes.tickets.over = told(limitBadHere)
-	s.webLoginLimiter.over = told(limitWebsite)
-	s.wxacodeLimiter.over = told(limitCodes)
-	s.seats.over = told(limitSeats)
-	s.easel.onReject = told(limitDrawings)
+	told := func(limit string) func() { return func() { s.countLimitHit(limit) } }
+	s.limits.requests.onReject = told(limitRequests)
+	s.limits.phones.onReject = told(limitPhones)
+	s.limits.users.onReject = told(limitUsers)
+	s.limits.refusedCalls.onReject = told(limitRefused)
+	s.limits.wrongMatches.onReject = told(limitWrong)
+	s.ticketLimiter.addresses.onReject = told(limitTickets)
+	s.ticketLimiter.networks.onReject = told(limitTicketsNetwork)
+	s.ticketLimiter.node.onReject = told(limitTicketsNode)
+	s.codeGuard.addresses.onReject = told(limitRefusedCodes)
+	s.codeGuard.networks.onReject = told(limitRefusedCodesNetwork)
+	s.codeGuard.tickets.onReject = told(limitRefusedCodesTicket)
+	s.webLoginLimiter.onReject = told(limitWebLogins)
+	s.wxacodeLimiter.onReject = told(limitWxacodes)
+	s.waiterLimiter.onReject = told(limitWaiters)
+	s.renderLimiter.onReject = told(limitDrawings)
 }
 
-func (s *Server) limitHit(limit string) {
-	if s.Meter != nil {
-		s.Meter.IncLimited(limit)
+func (s *Server) countLimitHit(limit string) {
+	if s.Metrics != nil {
+		s.Metrics.IncLimited(limit)
 	}
 }
 
@@ -76,7 +76,7 @@ var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // metricsMiddleware stands around everything else, so that it sees the answer as it left.
 func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
-	if s.Meter == nil {
+	if s.Metrics == nil {
 		return next
 	}
 	return func(c echo.Context) error {
@@ -92,7 +92,7 @@ func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if err == nil && !c.Response().Committed {
 			status = http.StatusSwitchingProtocols // the hub has taken the connection over
 		}
-		s.Meter.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(start))
+		s.Metrics.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(start))
 		return nil
 	}
 }

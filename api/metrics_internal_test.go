@@ -22,42 +22,42 @@ func (h *heard) IncLimited(limit string)                    { h.limits = append(
 // limitsOf is an edge with that rate, and what hits each of its limits.
 func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
 	t.Helper()
-	s, err := New(Config{Meter: h, RateLimit: rate, MaxWaitersPerAddr: 1})
+	s, err := New(Config{Metrics: h, RateLimit: rate, MaxWaitersPerAddr: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, user := netip.MustParsePrefix("192.0.2.1/32"), s.throttle.person(ticket.Identity{Subject: "u"})
+	address, user := netip.MustParsePrefix("192.0.2.1/32"), s.limits.userKey(ticket.Identity{Subject: "u"})
 	now := time.Now()
 	return map[string]func() error{
-		limitRequests: func() error { return s.throttle.requests.allow(address, now) },
-		limitPhones:   func() error { return s.throttle.phones.allow(address, now) },
-		limitUsers:    func() error { return s.throttle.users.allow(user, now) },
-		limitRefused:  func() error { return s.throttle.refused.allow(user, now) },
-		limitWrong:    func() error { return s.throttle.wrong.allow(user, now) },
-		limitTickets:  func() error { return s.ticketLimiter.allow(address, now) },
-		limitNetwork:  func() error { return s.ticketLimiter.networks.allow(address, now) },
-		limitNode:     func() error { return s.ticketLimiter.node.allow(struct{}{}, now) },
-		limitBad:      func() error { return s.codes.addresses.allow(codeSource{from: address}, now) },
-		limitBadWide:  func() error { return s.codes.networks.allow(codeSource{from: address}, now) },
-		limitBadHere:  func() error { return s.codes.tickets.allow(ticketSource{ticket: "t"}, now) },
-		limitWebsite:  func() error { return s.webLoginLimiter.allow(address, now) },
-		limitCodes:    func() error { return s.wxacodeLimiter.allow(address, now) },
-		limitSeats:    func() error { _, err := s.seats.take(address); return err },
-		limitCalls:    func() error { return s.withSlot(t.Context(), nil, nil) }, // no place at all
+		limitRequests:            func() error { return s.limits.requests.allow(address, now) },
+		limitPhones:              func() error { return s.limits.phones.allow(address, now) },
+		limitUsers:               func() error { return s.limits.users.allow(user, now) },
+		limitRefused:             func() error { return s.limits.refusedCalls.allow(user, now) },
+		limitWrong:               func() error { return s.limits.wrongMatches.allow(user, now) },
+		limitTickets:             func() error { return s.ticketLimiter.allow(address, now) },
+		limitTicketsNetwork:      func() error { return s.ticketLimiter.networks.allow(address, now) },
+		limitTicketsNode:         func() error { return s.ticketLimiter.node.allow(struct{}{}, now) },
+		limitRefusedCodes:        func() error { return s.codeGuard.addresses.allow(codeSource{from: address}, now) },
+		limitRefusedCodesNetwork: func() error { return s.codeGuard.networks.allow(codeSource{from: address}, now) },
+		limitRefusedCodesTicket:  func() error { return s.codeGuard.tickets.allow(ticketSource{ticket: "t"}, now) },
+		limitWebLogins:           func() error { return s.webLoginLimiter.allow(address, now) },
+		limitWxacodes:            func() error { return s.wxacodeLimiter.allow(address, now) },
+		limitWaiters:             func() error { _, err := s.waiterLimiter.acquire(address); return err },
+		limitCalls:               func() error { return s.withSlot(t.Context(), nil, nil) }, // no place at all
 		limitDrawings: func() error {
 			fillLine(s, address)
-			return s.easel.run(t.Context(), address, func() error { return nil })
+			return s.renderLimiter.run(t.Context(), address, func() error { return nil })
 		},
 	}
 }
 
 // fillLine takes all places to draw, and the address's share of the line.
 func fillLine(s *Server, address netip.Prefix) {
-	for len(s.easel.slots) < cap(s.easel.slots) {
-		s.easel.slots <- struct{}{}
+	for len(s.renderLimiter.slots) < cap(s.renderLimiter.slots) {
+		s.renderLimiter.slots <- struct{}{}
 	}
 	for {
-		if _, err := s.easel.perAddr.take(address); err != nil {
+		if _, err := s.renderLimiter.perAddr.acquire(address); err != nil {
 			return
 		}
 	}
@@ -113,7 +113,7 @@ func TestLimits_MatchTheDocument(t *testing.T) {
 		rows[m[1]] = strings.Split(m[2], "|")
 	}
 	fixed := map[string][]int{ // in the last cell
-		limitCalls: {maxCalls}, limitDrawings: {maxRenderQueue, maxRenderQueuePerAddr, int(renderQueueTimeout.Seconds())}, limitSeats: {1000}}
+		limitCalls: {maxProviderCalls}, limitDrawings: {maxRenderQueue, maxRenderQueuePerAddr, int(renderQueueTimeout.Seconds())}, limitWaiters: {1000}}
 	for _, limit := range Limits() {
 		cells := rows[limit]
 		delete(rows, limit)
@@ -141,7 +141,7 @@ func TestLimits_MatchTheDocument(t *testing.T) {
 		}
 	}
 	for limit, hit := range limitsOf(t, 0, &heard{}) {
-		if slices.Contains([]string{limitWrong, limitSeats, limitCalls, limitDrawings}, limit) {
+		if slices.Contains([]string{limitWrong, limitWaiters, limitCalls, limitDrawings}, limit) {
 			continue // by other numbers
 		}
 		for range 1000 {

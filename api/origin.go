@@ -24,7 +24,7 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 func (s *Server) crossOrigin(c echo.Context) {
 	h := c.Response().Header()
 	h.Add("Vary", "Origin")
-	if origin := c.Request().Header.Get("Origin"); origin != "" && resolved(c).origins[origin] {
+	if origin := c.Request().Header.Get("Origin"); origin != "" && activeConfigOf(c).origins[origin] {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "Retry-After")
 	}
@@ -44,7 +44,7 @@ const allowedHeaders = "Authorization, Content-Type, " +
 
 // preflight answers OPTIONS for an origin on any client's list.
 func (s *Server) preflight(c echo.Context) error {
-	if !resolved(c).origins[c.Request().Header.Get("Origin")] {
+	if !activeConfigOf(c).origins[c.Request().Header.Get("Origin")] {
 		return errOrigin
 	}
 	h := c.Response().Header()
@@ -73,7 +73,7 @@ func methodNotAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 // checkOrigin checks the request's origin against the list of the ticket's client.
 func (s *Server) checkOrigin(c echo.Context) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
-		client, err := resolved(c).clientOf(t)
+		client, err := activeConfigOf(c).clientOf(t)
 		if err == nil && !originAllowed(client, c.Request()) {
 			err = errOrigin
 		}
@@ -83,7 +83,7 @@ func (s *Server) checkOrigin(c echo.Context) func(ticket.Ticket) error {
 
 // browser is the request's browser, as admit admits it.
 func (s *Server) browser(c echo.Context, admit func(ticket.Ticket) error) hub.Browser {
-	return hub.Browser{Authorize: admit, Addr: s.proxies.clientAddr(c.Request()).seen}
+	return hub.Browser{Authorize: admit, Addr: s.proxies.clientAddr(c.Request()).auditAddr}
 }
 
 // originAllowed treats every Origin header that was sent; none at all is no cross-site

@@ -257,7 +257,7 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	both := []*ticket.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
 	sandbox := map[string]api.Provider{"sandbox": api.NewSandbox()}
 	sites := map[string]api.LoginMethods{"b": {Providers: map[string]api.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
-	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, Sites: sites})
+	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
 	p := s.make(t, map[string]string{"client_id": "b"})
 	away := func(what string, a *answer) {
 		t.Helper()
@@ -283,7 +283,7 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	own := s.make(t, map[string]string{"client_id": "a"})
 	s.ask(t, "GET", own.path("qr.svg?client_id=b"), nil).problem(t, 400, "invalid_request")
 	s.ask(t, "POST", own.path("scan"), map[string]string{"provider": "app", "code": "x"}).problem(t, 400, "invalid_request")
-	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, Sites: sites})
+	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
 	p.stands(t, "pending", 1)
 	s.phone("ann").may(t, p, "scan")
 }

@@ -23,17 +23,17 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 
 // page is GET /, the login page.
 func (s *Server) page(c echo.Context) error {
-	now := resolved(c)
+	now := activeConfigOf(c)
 	client := now.Clients[0]
 	if id := c.QueryParam("client_id"); id != "" {
 		if client = now.clients[id]; client == nil {
 			return invalid("client_id: no such client")
 		}
 	}
-	site := now.site(client.ID)
-	index := frontend.Index{Sandbox: now.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, LaunchURL: site.Open,
+	site := now.loginMethods(client.ID)
+	index := frontend.Index{Sandbox: now.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, LaunchURL: site.LaunchURL,
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
-		WeChatWeb: site.Website != nil && client.AllowsProvider("wechat_web")}
+		WeChatWeb: site.WebLogin != nil && client.AllowsProvider("wechat_web")}
 	if !client.AllowsProvider("wechat") {
 		index.LaunchURL = ""
 	}
@@ -41,7 +41,7 @@ func (s *Server) page(c echo.Context) error {
 	h.Set("Content-Security-Policy", csp)
 	if index.WeChatWeb {
 		// Browsers apply form-action to where the form is redirected, too.
-		h.Set("Content-Security-Policy", csp+" "+site.Website.Origin())
+		h.Set("Content-Security-Policy", csp+" "+site.WebLogin.Origin())
 		// With no-referrer the form would be sent with "Origin: null".
 		h.Set("Referrer-Policy", "same-origin")
 	}
@@ -62,7 +62,7 @@ func (s *Server) landing(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", csp)
 	denyFraming(h)
-	if resolved(c).Sandbox {
+	if activeConfigOf(c).Sandbox {
 		return s.render(c, http.StatusOK, "phone.html", frontend.Scan{Ticket: string(id)})
 	}
 	scan := frontend.Scan{Ticket: string(id)}
@@ -76,9 +76,9 @@ func (s *Server) landing(c echo.Context) error {
 // where there is none, or it cannot be told. Only where clients differ is the
 // ticket looked at.
 func (s *Server) launchURL(c echo.Context, id ticket.ID) string {
-	now := resolved(c)
-	if len(now.Sites) == 0 {
-		return now.Open
+	now := activeConfigOf(c)
+	if len(now.LoginMethods) == 0 {
+		return now.LaunchURL
 	}
 	t, err := s.Hub.Get(c.Request().Context(), id)
 	if err == nil {
@@ -87,7 +87,7 @@ func (s *Server) launchURL(c echo.Context, id ticket.ID) string {
 	if err != nil {
 		return ""
 	}
-	return now.site(t.Client).Open
+	return now.loginMethods(t.Client).LaunchURL
 }
 
 // isPhone reports whether a browser claims to be a phone's and not WeChat's own:
@@ -114,7 +114,7 @@ func (s *Server) render(c echo.Context, status int, name string, data any) error
 		h.Set("Content-Security-Policy", csp)
 		denyFraming(h)
 	}
-	h.Set("Permissions-Policy", permissions)
+	h.Set("Permissions-Policy", permissionsPolicy)
 	h.Set("Cache-Control", "no-store")
 	return c.HTMLBlob(status, b.Bytes())
 }

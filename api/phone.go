@@ -15,8 +15,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// maxCode bounds a provider's code, in bytes: an own app's is a JWT.
-const maxCode = 4096
+// maxAuthCode bounds a provider's code, in bytes: an own app's is a JWT.
+const maxAuthCode = 4096
 
 var twoDigits = regexp.MustCompile(`^[0-9]{2}$`)
 
@@ -52,7 +52,7 @@ func (s *Server) scan(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	t, client := r.Ticket, resolved(c).clients[r.Ticket.Client]
+	t, client := r.Ticket, activeConfigOf(c).clients[r.Ticket.Client]
 	l := loginRequestInfo{
 		Client: client.Label(language(c.Request())), Hosts: displayHosts(client.Origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.MadeAt.Truncate(time.Second),
@@ -123,14 +123,14 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 	if err := parse(body, &in); err != nil {
 		return hub.PhoneCall{}, err
 	}
-	now := resolved(c)
+	now := activeConfigOf(c)
 	switch {
 	case in.Provider == "":
 		return hub.PhoneCall{}, invalid("provider: required")
 	case !now.hasProvider(in.Provider):
-		return hub.PhoneCall{}, s.unlessUnknown(c, id, invalid("provider: no such provider here"))
-	case in.Code == "" || len(in.Code) > maxCode:
-		return hub.PhoneCall{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxCode))
+		return hub.PhoneCall{}, s.refuseUnlessUnknown(c, id, invalid("provider: no such provider here"))
+	case in.Code == "" || len(in.Code) > maxAuthCode:
+		return hub.PhoneCall{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
 		return hub.PhoneCall{}, invalid("match: two digits")
 	}
@@ -139,18 +139,18 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 		return hub.PhoneCall{}, invalid(err.Error())
 	}
 	var provider Provider // the client's own, once the ticket has been looked at
-	v := &phoneAdmission{server: s, now: now, from: s.proxies.clientAddr(c.Request()), action: a, guessing: in.Match != ""}
-	return hub.PhoneCall{Phone: v.from.seen, OnResult: v.done, Ticket: id, User: user, Match: in.Match, Client: now.confirming,
+	v := &phoneAdmission{server: s, cfg: now, from: s.proxies.clientAddr(c.Request()), action: a, hasMatchCode: in.Match != ""}
+	return hub.PhoneCall{Phone: v.from.auditAddr, OnResult: v.onResult, Ticket: id, User: user, Match: in.Match, Client: now.clientByID,
 		Authorize: func(t ticket.Ticket) error {
 			client, err := now.clientOf(t)
 			if err != nil {
 				return err
 			}
-			provider = now.site(t.Client).Providers[in.Provider]
+			provider = now.loginMethods(t.Client).Providers[in.Provider]
 			if provider == nil || !client.AllowsProvider(in.Provider) {
 				return invalid("provider: this client does not take it")
 			}
-			return v.admit(t)
+			return v.check(t)
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
 			return v.exchange(ctx, provider, Credential{Code: in.Code, Ticket: id})

@@ -39,12 +39,12 @@ type Provider interface {
 }
 
 const (
-	// maxCalls bounds the calls under way on this node to each provider, and to
+	// maxProviderCalls bounds the calls under way on this node to each provider, and to
 	// each mini-program for its codes: a slow one must neither pile up
 	// goroutines nor take the places of the others.
-	maxCalls = 256
-	// callLimit ends a call that its provider does not end itself.
-	callLimit = 10 * time.Second
+	maxProviderCalls = 256
+	// providerTimeout ends a call that its provider does not end itself.
+	providerTimeout = 10 * time.Second
 )
 
 // slots are the calls under way, by the Provider, Website or Codes that is
@@ -61,26 +61,26 @@ func newSlots(r Reloadable, former slots) slots {
 			return
 		}
 		if all[called] = former[called]; all[called] == nil {
-			all[called] = make(chan struct{}, maxCalls)
+			all[called] = make(chan struct{}, maxProviderCalls)
 		}
 	}
 	site := func(s LoginMethods) {
 		for _, p := range s.Providers {
 			add(p)
 		}
-		add(s.Website)
-		add(s.Codes)
+		add(s.WebLogin)
+		add(s.MiniProgramCodes)
 	}
-	site(LoginMethods{Providers: r.Providers, Website: r.Website, Codes: r.Codes})
-	for _, s := range r.Sites {
+	site(LoginMethods{Providers: r.Providers, WebLogin: r.WebLogin, MiniProgramCodes: r.MiniProgramCodes})
+	for _, s := range r.LoginMethods {
 		site(s)
 	}
 	return all
 }
 
 // exchange is the one way to a provider.
-func (s *Server) exchange(ctx context.Context, now *current, p Provider, proof Credential) (by ticket.Identity, err error) {
-	err = s.withSlot(ctx, now.calls[p], func(ctx context.Context) (err error) {
+func (s *Server) exchange(ctx context.Context, now *activeConfig, p Provider, proof Credential) (by ticket.Identity, err error) {
+	err = s.withSlot(ctx, now.providerSlots[p], func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, proof)
 		return err
 	})
@@ -97,10 +97,10 @@ func (s *Server) withSlot(ctx context.Context, under chan struct{}, call func(co
 	case under <- struct{}{}:
 		defer func() { <-under }()
 	default:
-		s.limitHit(limitCalls)
-		return fmt.Errorf("%d provider calls under way: %w", maxCalls, ticket.ErrProviderUnavailable)
+		s.countLimitHit(limitCalls)
+		return fmt.Errorf("%d provider calls under way: %w", maxProviderCalls, ticket.ErrProviderUnavailable)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	err := call(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {

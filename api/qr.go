@@ -45,21 +45,21 @@ func recoveryLevel(name string) qrcode.RecoveryLevel {
 }
 
 // qrText is what the code holds. Nothing is asked of Redis for it.
-func (now *current) qrText(client string, id ticket.ID) string {
-	return strings.ReplaceAll(now.site(client).QR, "{ticket}", string(id))
+func (now *activeConfig) qrText(client string, id ticket.ID) string {
+	return strings.ReplaceAll(now.loginMethods(client).QR, "{ticket}", string(id))
 }
 
 // qrImage is where the code's picture is. The endpoint does not ask Redis whose
 // ticket it is, so a client whose codes are its own is named; a mini-program
 // code is no vector graphic to begin with.
-func (now *current) qrImage(client string, id ticket.ID) string {
+func (now *activeConfig) qrImage(client string, id ticket.ID) string {
 	path := "/api/login/tickets/" + string(id) + "/qr."
-	if now.site(client).Codes != nil {
+	if now.loginMethods(client).MiniProgramCodes != nil {
 		path += "png"
 	} else {
 		path += "svg"
 	}
-	if _, own := now.Sites[client]; own {
+	if _, own := now.LoginMethods[client]; own {
 		path += "?client_id=" + url.QueryEscape(client)
 	}
 	return path
@@ -73,14 +73,14 @@ func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 		return "", "", err
 	}
 	client := c.QueryParam("client_id")
-	if client == "" || resolved(c).clients[client] != nil {
+	if client == "" || activeConfigOf(c).clients[client] != nil {
 		return id, client, nil
 	}
-	return "", "", s.unlessUnknown(c, id, invalid("client_id: no such client"))
+	return "", "", s.refuseUnlessUnknown(c, id, invalid("client_id: no such client"))
 }
 
-// code is the QR code of a ticket.
-func (s *Server) code(now *current, client string, id ticket.ID) (*qrcode.QRCode, error) {
+// qrCode is the QR code of a ticket.
+func (s *Server) qrCode(now *activeConfig, client string, id ticket.ID) (*qrcode.QRCode, error) {
 	code, err := qrcode.New(now.qrText(client, id), recoveryLevel(s.QRLevel))
 	if err != nil {
 		return nil, fmt.Errorf("qr code: %w", err)
@@ -92,15 +92,15 @@ func (s *Server) code(now *current, client string, id ticket.ID) (*qrcode.QRCode
 // without one.
 func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int) (picture []byte, err error) {
 	r := c.Request()
-	err = s.easel.run(r.Context(), s.proxies.clientAddr(r).rateKey, func() error {
-		code, err := s.code(resolved(c), client, id)
+	err = s.renderLimiter.run(r.Context(), s.proxies.clientAddr(r).rateKey, func() error {
+		code, err := s.qrCode(activeConfigOf(c), client, id)
 		if err != nil {
 			return err
 		}
-		if least := minModule * edgeOf(code); size < least {
+		if least := minModule * modulesWide(code); size < least {
 			return invalid(fmt.Sprintf("size: from %d for this code, or it cannot be read", least))
 		}
-		if picture, err = raster(code, resolved(c).QRLogo, size); err != nil {
+		if picture, err = raster(code, activeConfigOf(c).QRLogo, size); err != nil {
 			return fmt.Errorf("qr code: %w", err)
 		}
 		return nil
@@ -108,8 +108,8 @@ func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int
 	return picture, err
 }
 
-// edgeOf is how many modules wide a code is, with its quiet zone.
-func edgeOf(code *qrcode.QRCode) int { return 17 + 4*code.VersionNumber + 2*quietZone }
+// modulesWide is how many modules wide a code is, with its quiet zone.
+func modulesWide(code *qrcode.QRCode) int { return 17 + 4*code.VersionNumber + 2*quietZone }
 
 // raster is the code as a PNG: each module has the same whole number of pixels, and
 // what is left of the size is white around it.
@@ -177,11 +177,11 @@ func (s *Server) qrSVG(c echo.Context) error {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
 			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(sun)))
 	}
-	code, err := s.code(resolved(c), client, id)
+	code, err := s.qrCode(activeConfigOf(c), client, id)
 	if err != nil {
 		return err
 	}
-	return sendImage(c, "image/svg+xml", renderSVG(code, resolved(c).QRLogo))
+	return sendImage(c, "image/svg+xml", renderSVG(code, activeConfigOf(c).QRLogo))
 }
 
 // renderSVG is the code as an SVG, with a logo if there is one.

@@ -8,29 +8,29 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// maxBuckets bounds the memory of a limiter: about 4 MiB.
-const maxBuckets = 1 << 16
+// maxRateKeys bounds the memory of a limiter: about 4 MiB.
+const maxRateKeys = 1 << 16
 
 // rateLimiter allows so many events per minute and key, all of them at once if need
 // be (generic cell rate algorithm: one time per key is its whole state). It is
 // per node and in bounded memory: many keys beyond the table share one bucket.
 type rateLimiter[K comparable] struct {
 	interval time.Duration // between two events at the steady rate; 0: no limit
-	over     func()        // told of every refusal; may be nil
+	onReject func()        // told of every refusal; may be nil
 
 	mu        sync.Mutex
 	tat       map[K]time.Time // when the bucket is empty again
 	lastSweep time.Time       // when a full table was last gone through
 }
 
-// limiter is by address.
-type limiter = rateLimiter[netip.Prefix]
+// addrLimiter is by address.
+type addrLimiter = rateLimiter[netip.Prefix]
 
 const window = time.Minute
 
-func newLimiter(perMinute int) *limiter { return newBuckets[netip.Prefix](perMinute) }
+func newAddrLimiter(perMinute int) *addrLimiter { return newRateLimiter[netip.Prefix](perMinute) }
 
-func newBuckets[K comparable](perMinute int) *rateLimiter[K] {
+func newRateLimiter[K comparable](perMinute int) *rateLimiter[K] {
 	l := &rateLimiter[K]{tat: map[K]time.Time{}}
 	if perMinute > 0 {
 		l.interval = window / time.Duration(perMinute)
@@ -52,8 +52,8 @@ func (l *rateLimiter[K]) take(who K, now time.Time) (refund func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	until, known := l.tat[who]
-	if !known && len(l.tat) >= maxBuckets {
-		if l.sweepFull(now); len(l.tat) >= maxBuckets {
+	if !known && len(l.tat) >= maxRateKeys {
+		if l.sweepFull(now); len(l.tat) >= maxRateKeys {
 			var shared K
 			who = shared
 			until = l.tat[who]
@@ -64,8 +64,8 @@ func (l *rateLimiter[K]) take(who K, now time.Time) (refund func(), err error) {
 	}
 	// Half a step of tolerance: window may not divide by the rate.
 	if early := until.Add(l.interval).Sub(now) - window - l.interval/2; early > 0 {
-		if l.over != nil {
-			l.over()
+		if l.onReject != nil {
+			l.onReject()
 		}
 		return nil, &ticket.RetryError{After: early, Err: errRateLimited}
 	}

@@ -30,7 +30,7 @@ func until(t *testing.T, err error) time.Duration {
 
 func TestRateLimiter_Burst(t *testing.T) {
 	for _, rate := range []int{1, 2, 3, 7, 59, 60, 61, 600, 1000, 7777, 60000} {
-		l := newLimiter(rate)
+		l := newAddrLimiter(rate)
 		for i := range rate {
 			if err := l.allow(here, noon); err != nil {
 				t.Fatalf("%d a minute: the %d. is refused", rate, i+1)
@@ -53,7 +53,7 @@ func TestRateLimiter_Burst(t *testing.T) {
 func TestRateLimiter_Refill(t *testing.T) {
 	const rate = 60
 	for i, want := range map[int]int{10: 10, 40: 40, 100: 60, 1000: 60} { // seconds later: how many
-		l := newLimiter(rate)
+		l := newAddrLimiter(rate)
 		for range rate {
 			l.allow(here, noon)
 		}
@@ -68,7 +68,7 @@ func TestRateLimiter_Refill(t *testing.T) {
 }
 
 func TestRateLimiter_KeysIndependent(t *testing.T) {
-	l := newLimiter(1)
+	l := newAddrLimiter(1)
 	for _, text := range []string{"203.0.113.7", "203.0.113.8", "2001:db8:1:2::1", "2001:db8:1:3::1"} {
 		if l.allow(rateKey(netip.MustParseAddr(text)), noon) != nil {
 			t.Errorf("%s pays for another", text)
@@ -86,7 +86,7 @@ func TestRateLimiter_KeysIndependent(t *testing.T) {
 }
 
 func TestRateLimiter_Zero(t *testing.T) {
-	l := newLimiter(0)
+	l := newAddrLimiter(0)
 	for range 10000 {
 		if l.allow(here, noon) != nil {
 			t.Fatal("refused")
@@ -105,15 +105,15 @@ func nth(i uint32) netip.Prefix {
 }
 
 func TestRateLimiter_TableFull(t *testing.T) {
-	l := newLimiter(10)
+	l := newAddrLimiter(10)
 	l.allow(here, noon)
 	refused := 0
-	for i := range uint32(maxBuckets + 50) {
+	for i := range uint32(maxRateKeys + 50) {
 		if l.allow(nth(i), noon) != nil {
 			refused++
 		}
 	}
-	if len(l.tat) > maxBuckets+1 {
+	if len(l.tat) > maxRateKeys+1 {
 		t.Errorf("%d buckets", len(l.tat))
 	}
 	// The late ones shared one bucket of ten.
@@ -131,15 +131,15 @@ func TestRateLimiter_TableFull(t *testing.T) {
 }
 
 func TestRateLimiter_SweepInterval(t *testing.T) {
-	l := newLimiter(600) // an address is forgotten after a tenth of a second
-	for i := range uint32(maxBuckets) {
+	l := newAddrLimiter(600) // an address is forgotten after a tenth of a second
+	for i := range uint32(maxRateKeys) {
 		l.allow(nth(i), noon)
 	}
 	for i, at := range []struct {
 		later time.Duration
 		kept  int
-	}{{0, maxBuckets + 1}, {500 * time.Millisecond, maxBuckets + 1}, {time.Second, 1}} {
-		if err := l.allow(nth(uint32(maxBuckets+i)), noon.Add(at.later)); err != nil {
+	}{{0, maxRateKeys + 1}, {500 * time.Millisecond, maxRateKeys + 1}, {time.Second, 1}} {
+		if err := l.allow(nth(uint32(maxRateKeys+i)), noon.Add(at.later)); err != nil {
 			t.Errorf("%v later: %v", at.later, err)
 		}
 		if len(l.tat) != at.kept {
@@ -149,7 +149,7 @@ func TestRateLimiter_SweepInterval(t *testing.T) {
 }
 
 func TestRateLimiter_ClockStepsBack(t *testing.T) {
-	l := newLimiter(60)
+	l := newAddrLimiter(60)
 	for range 60 {
 		l.allow(here, noon)
 	}

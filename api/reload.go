@@ -14,81 +14,81 @@ type Reloadable struct {
 	Clients   []*ticket.Client // the first is the login page's if none is named
 	Providers map[string]Provider
 	// The deployment's own Site, for clients that are not in Sites; see there.
-	QR      string
-	Codes   MiniProgramCodes
-	Open    string
-	Website RedirectProvider
-	Sites   map[string]LoginMethods // complete, by client id
-	QRLogo  *Logo                   // nil: none
-	Sandbox bool                    // /s/ is the sandbox's phone
+	QR               string
+	MiniProgramCodes MiniProgramCodes
+	LaunchURL        string
+	WebLogin         RedirectProvider
+	LoginMethods     map[string]LoginMethods // complete, by client id
+	QRLogo           *Logo                   // nil: none
+	Sandbox          bool                    // /s/ is the sandbox's phone
 }
 
-// current is a Reloadable in use. A request finds it once, at its beginning
+// activeConfig is a Reloadable in use. A request finds it once, at its beginning
 // (Server.resolve), and keeps it to its end.
-type current struct {
+type activeConfig struct {
 	Reloadable
-	link    string // the public URL
-	clients map[string]*ticket.Client
-	origins map[string]bool // on any client's list
-	calls   slots
+	publicURL     string // the public URL
+	clients       map[string]*ticket.Client
+	origins       map[string]bool // on any client's list
+	providerSlots slots
 }
 
 // Reload replaces what the server has of a Reloadable, for every request that
 // begins from now on.
 func (s *Server) Reload(r Reloadable) {
-	c := &current{Reloadable: r, link: s.PublicURL, clients: map[string]*ticket.Client{}, origins: map[string]bool{}}
+	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*ticket.Client{}, origins: map[string]bool{}}
 	var former slots
-	if old := s.current.Load(); old != nil {
-		former = old.calls
+	if old := s.active.Load(); old != nil {
+		former = old.providerSlots
 	}
-	c.calls = newSlots(r, former)
+	c.providerSlots = newSlots(r, former)
 	for _, client := range r.Clients {
 		c.clients[client.ID] = client
 		for _, origin := range client.Origins {
 			c.origins[origin] = true
 		}
 	}
-	s.current.Store(c)
+	s.active.Store(c)
 }
 
 // Clients are the clients that the node has now.
-func (s *Server) Clients() []*ticket.Client { return s.current.Load().Clients }
+func (s *Server) Clients() []*ticket.Client { return s.active.Load().Clients }
 
-const currentKey = "current"
+const activeConfigKey = "current"
 
-// resolve gives the request what is in force at its beginning.
-func (s *Server) resolve(next echo.HandlerFunc) echo.HandlerFunc {
+// pinConfig gives the request what is in force at its beginning.
+func (s *Server) pinConfig(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		c.Set(currentKey, s.current.Load())
+		c.Set(activeConfigKey, s.active.Load())
 		return next(c)
 	}
 }
 
-// resolved is what the request goes by.
-func resolved(c echo.Context) *current { return c.Get(currentKey).(*current) }
+// activeConfigOf is what the request goes by.
+func activeConfigOf(c echo.Context) *activeConfig { return c.Get(activeConfigKey).(*activeConfig) }
 
 // clientOf finds a ticket's client. ErrUnknownClient: this node does not have it,
 // and another may, while nodes are reloaded one after the other.
-func (now *current) clientOf(t ticket.Ticket) (*ticket.Client, error) {
+func (now *activeConfig) clientOf(t ticket.Ticket) (*ticket.Client, error) {
 	if client := now.clients[t.Client]; client != nil {
 		return client, nil
 	}
 	return nil, ticket.ErrUnknownClient
 }
 
-// unlessUnknown is the refusal of a request that names what this node does not have,
+// refuseUnlessUnknown is the refusal of a request that names what this node does not have,
 // or ErrUnknownClient if its ticket is of a client that this node does not have: the
 // node that made the ticket has both.
-func (s *Server) unlessUnknown(c echo.Context, id ticket.ID, refusal error) error {
+func (s *Server) refuseUnlessUnknown(c echo.Context, id ticket.ID, refusal error) error {
 	t, err := s.Hub.Get(c.Request().Context(), id)
 	if err != nil {
 		return refusal
 	}
-	if _, err = resolved(c).clientOf(t); err != nil {
+	if _, err = activeConfigOf(c).clientOf(t); err != nil {
 		return err
 	}
 	return refusal
 }
 
-// confirming is hub.Call's Client, of tickets that were admitted.
-func (now *current) confirming(id string) *ticket.Client { return now.clients[id] }
+// clientByID is hub.Call's Client, of tickets that were admitted.
+func (now *activeConfig) clientByID(id string) *ticket.Client { return now.clients[id] }

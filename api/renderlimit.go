@@ -33,7 +33,7 @@ type renderLimiter struct {
 // newRenderLimiter has places for half of the cores.
 func newRenderLimiter(cores int) *renderLimiter {
 	return &renderLimiter{slots: make(chan struct{}, max(1, cores/2)),
-		queue: make(chan struct{}, maxRenderQueue), perAddr: newSeats(maxRenderQueuePerAddr)}
+		queue: make(chan struct{}, maxRenderQueue), perAddr: newWaiterLimiter(maxRenderQueuePerAddr)}
 }
 
 // run runs job, which is not interrupted, once there is a place. It gives job's
@@ -57,7 +57,7 @@ func (e *renderLimiter) acquire(ctx context.Context, who netip.Prefix) error {
 		return nil
 	default:
 	}
-	leave, err := e.perAddr.take(who)
+	leave, err := e.perAddr.acquire(who)
 	if err != nil {
 		return fmt.Errorf("%w: %d of one address wait", errRenderBusy, maxRenderQueuePerAddr)
 	}

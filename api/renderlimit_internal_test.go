@@ -51,8 +51,8 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 			finish <- struct{}{}
 			synctest.Wait()
 		}
-		if int(done.Load()) != all || int(most.Load()) != cap(e.slots) || len(e.slots)+len(e.queue)+len(e.perAddr.taken) > 0 {
-			t.Errorf("%d of %d are drawn, %d at once; left: %d, %d, %d", done.Load(), all, most.Load(), len(e.slots), len(e.queue), len(e.perAddr.taken))
+		if int(done.Load()) != all || int(most.Load()) != cap(e.slots) || len(e.slots)+len(e.queue)+len(e.perAddr.waiting) > 0 {
+			t.Errorf("%d of %d are drawn, %d at once; left: %d, %d, %d", done.Load(), all, most.Load(), len(e.slots), len(e.queue), len(e.perAddr.waiting))
 		}
 	})
 }
@@ -67,7 +67,7 @@ func TestRenderLimiter_HalfOfCores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := cap(s.easel.slots), max(1, runtime.GOMAXPROCS(0)/2); got != want {
+	if got, want := cap(s.renderLimiter.slots), max(1, runtime.GOMAXPROCS(0)/2); got != want {
 		t.Errorf("%d draw here, wanted %d", got, want)
 	}
 }

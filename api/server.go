@@ -22,7 +22,7 @@ type Config struct {
 	Hub        *hub.Hub
 	Reloadable Reloadable // at first
 	PublicURL  string     // without a trailing slash
-	Vault      StateStore // needed for a Website
+	StateStore StateStore // needed for a Website
 	QRLevel    string     // L, M ("" too), Q or H
 	// VerifyName is a file below /s/ with the text VerifyText: WeChat's check
 	// of the ordinary-link rule. "" for none.
@@ -31,22 +31,22 @@ type Config struct {
 	RateLimit              int            // new tickets per minute and address, and all else by it (limits.go); 0: no limit
 	MaxWaitersPerAddr      int            // sockets and polls that wait from one address; 0: no limit
 	Log                    *slog.Logger
-	Meter                  Metrics // nil: nobody hears
+	Metrics                Metrics // nil: nobody hears
 }
 
 // Server answers HTTP. It is safe for concurrent use.
 type Server struct {
 	Config
-	current         atomic.Pointer[current]
+	active          atomic.Pointer[activeConfig]
 	proxies         *proxies
 	ticketLimiter   *ticketLimiter
-	wxacodeLimiter  *limiter // of mini-program codes
-	webLoginLimiter *limiter // of WeChat's website login
-	suns            *wxacodeCache
-	easel           *renderLimiter
-	throttle        *limits
-	seats           *waiterLimiter
-	codes           *codeGuard
+	wxacodeLimiter  *addrLimiter // of mini-program codes
+	webLoginLimiter *addrLimiter // of WeChat's website login
+	wxacodes        *wxacodeCache
+	renderLimiter   *renderLimiter
+	limits          *limits
+	waiterLimiter   *waiterLimiter
+	codeGuard       *codeGuard
 	templates       *template.Template
 	router          *echo.Echo
 }
@@ -54,8 +54,8 @@ type Server struct {
 // New makes the server of one node.
 func New(c Config) (*Server, error) {
 	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), ticketLimiter: newTicketLimiter(c.RateLimit),
-		wxacodeLimiter: newLimiter(c.RateLimit), webLoginLimiter: newLimiter(c.RateLimit), suns: newSuns(), easel: newRenderLimiter(runtime.GOMAXPROCS(0)),
-		throttle: newThrottle(c.RateLimit), seats: newSeats(c.MaxWaitersPerAddr), codes: newCodeGuard(c.RateLimit)}
+		wxacodeLimiter: newAddrLimiter(c.RateLimit), webLoginLimiter: newAddrLimiter(c.RateLimit), wxacodes: newWxacodeCache(), renderLimiter: newRenderLimiter(runtime.GOMAXPROCS(0)),
+		limits: newLimits(c.RateLimit), waiterLimiter: newWaiterLimiter(c.MaxWaitersPerAddr), codeGuard: newCodeGuard(c.RateLimit)}
 	s.instrumentLimits()
 	s.Reload(c.Reloadable)
 	var err error
@@ -84,13 +84,13 @@ func (s *Server) routes() (*echo.Echo, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := documents()
+	doc, err := openAPIDocuments()
 	if err != nil {
 		return nil, err
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.handleError
-	e.Use(s.resolve, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
+	e.Use(s.pinConfig, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)

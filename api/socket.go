@@ -26,14 +26,14 @@ func (s *Server) socket(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := offersSecret(offered, id); err != nil {
+	if err := checkOfferedSecret(offered, id); err != nil {
 		return s.auditDenied("socket", id, c.Request(), err)
 	}
 	// The bare ResponseWriter: the hub takes the connection over, and echo's
 	// wrapper would stay alive with it.
 	leave := func() {}
-	w := &hijackTracker{ResponseWriter: c.Response().Writer, leave: &leave}
-	defer w.done()
+	w := &hijackTracker{ResponseWriter: c.Response().Writer, release: &leave}
+	defer w.releaseUnlessHijacked()
 	err = s.Hub.Socket(w, c.Request(), id, s.browser(c, s.admitWaiter(c, &leave)))
 	return s.auditDenied("socket", id, c.Request(), err)
 }
@@ -41,8 +41,8 @@ func (s *Server) socket(c echo.Context) error {
 // handshake checks the opening handshake (RFC 6455, section 4.2.1), so that
 // every refusal is one of ours, and returns the subprotocols on offer.
 func handshake(r *http.Request) ([]string, error) {
-	if !r.ProtoAtLeast(1, 1) || !slices.ContainsFunc(list(r.Header, "Connection"), is("upgrade")) ||
-		!slices.ContainsFunc(list(r.Header, "Upgrade"), is("websocket")) ||
+	if !r.ProtoAtLeast(1, 1) || !slices.ContainsFunc(headerList(r.Header, "Connection"), equalsFold("upgrade")) ||
+		!slices.ContainsFunc(headerList(r.Header, "Upgrade"), equalsFold("websocket")) ||
 		r.Header.Get("Sec-WebSocket-Version") != "13" {
 		return nil, errUpgrade
 	}
@@ -53,14 +53,14 @@ func handshake(r *http.Request) ([]string, error) {
 	if raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0])); err != nil || len(raw) != 16 {
 		return nil, invalid("Sec-WebSocket-Key: not 16 bytes of base64")
 	}
-	offered := list(r.Header, "Sec-WebSocket-Protocol")
+	offered := headerList(r.Header, "Sec-WebSocket-Protocol")
 	if !slices.Contains(offered, hub.Protocol) {
 		return nil, invalid("Sec-WebSocket-Protocol: " + hub.Protocol + " is not offered")
 	}
 	return offered, nil
 }
 
-func offersSecret(offered []string, id ticket.ID) error {
+func checkOfferedSecret(offered []string, id ticket.ID) error {
 	for _, p := range offered {
 		if text, ok := strings.CutPrefix(p, secretProtocol); ok {
 			return checkSecret(text, id)
@@ -69,8 +69,8 @@ func offersSecret(offered []string, id ticket.ID) error {
 	return ticket.ErrInvalidSecret
 }
 
-// list is a header's comma-separated values over all its lines.
-func list(h http.Header, name string) []string {
+// headerList is a header's comma-separated values over all its lines.
+func headerList(h http.Header, name string) []string {
 	parts := strings.Split(strings.Join(h.Values(name), ","), ",")
 	for i := range parts {
 		parts[i] = strings.TrimSpace(parts[i])
@@ -78,6 +78,6 @@ func list(h http.Header, name string) []string {
 	return parts
 }
 
-func is(word string) func(string) bool {
+func equalsFold(word string) func(string) bool {
 	return func(s string) bool { return strings.EqualFold(s, word) }
 }

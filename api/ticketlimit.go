@@ -9,15 +9,15 @@ import (
 // provider often holds one, with 65,536 addresses by which limits are counted),
 // and on the whole node. IPv4 has no level between: a /24 belongs to many.
 type ticketLimiter struct {
-	addresses, networks *limiter
+	addresses, networks *addrLimiter
 	node                *rateLimiter[struct{}]
 }
 
-// nodeShare is how many times an address's limit the node has.
-const nodeShare = 100
+// nodeFactor is how many times an address's limit the node has.
+const nodeFactor = 100
 
 func newTicketLimiter(rate int) *ticketLimiter {
-	return &ticketLimiter{newLimiter(rate), newLimiter(networkShare * rate), newBuckets[struct{}](nodeShare * rate)}
+	return &ticketLimiter{newAddrLimiter(rate), newAddrLimiter(networkFactor * rate), newRateLimiter[struct{}](nodeFactor * rate)}
 }
 
 // allow counts a new ticket at every limit, or at none: an address over its own
@@ -25,15 +25,15 @@ func newTicketLimiter(rate int) *ticketLimiter {
 // fills no table of addresses.
 func (l *ticketLimiter) allow(who netip.Prefix, now time.Time) error {
 	steps := []takeStep{func() (func(), error) { return l.node.take(struct{}{}, now) }}
-	if wide, ok := network(who); ok {
+	if wide, ok := network48(who); ok {
 		steps = append(steps, func() (func(), error) { return l.networks.take(wide, now) })
 	}
 	_, err := takeAll(append(steps, func() (func(), error) { return l.addresses.take(who, now) })...)
 	return err
 }
 
-// network is the IPv6 /48 of an address's /64; false for IPv4 and for no address.
-func network(who netip.Prefix) (netip.Prefix, bool) {
+// network48 is the IPv6 /48 of an address's /64; false for IPv4 and for no address.
+func network48(who netip.Prefix) (netip.Prefix, bool) {
 	if !who.Addr().Is6() {
 		return netip.Prefix{}, false
 	}

@@ -35,8 +35,8 @@ func (s *Server) createTicket(c echo.Context) error {
 	if err := parse(body, &in); err != nil {
 		return err
 	}
-	now := resolved(c)
-	client, err := now.client(in.ClientID)
+	now := activeConfigOf(c)
+	client, err := now.requestedClient(in.ClientID)
 	if err != nil {
 		return err
 	}
@@ -75,8 +75,8 @@ func (s *Server) checkCreate(client *ticket.Client, r *http.Request, from client
 	return s.ticketLimiter.allow(from.rateKey, time.Now())
 }
 
-// client finds the client that a page names, or the only one.
-func (now *current) client(id *string) (*ticket.Client, error) {
+// requestedClient finds the client that a page names, or the only one.
+func (now *activeConfig) requestedClient(id *string) (*ticket.Client, error) {
 	if id == nil {
 		if len(now.Clients) == 1 {
 			return now.Clients[0], nil

@@ -37,8 +37,8 @@ const (
 
 	// stateLife is how long a person may take at WeChat: as its codes live.
 	stateLife = 10 * time.Minute
-	// maxWebCode bounds a website's code. Those seen have 32 characters.
-	maxWebCode = 512
+	// maxWebAuthCode bounds a website's code. Those seen have 32 characters.
+	maxWebAuthCode = 512
 )
 
 // webLoginState is one trip to WeChat's page, as the vault keeps it.
@@ -79,17 +79,17 @@ func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t t
 	if t, err = s.Hub.Get(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
-	website, err := s.checkWebLogin(r, resolved(c), t)
+	website, err := s.checkWebLogin(r, activeConfigOf(c), t)
 	if err != nil {
 		return t, "", nil, err
 	}
 	state, browser := newState(), newState()
 	sum := sha256.Sum256([]byte(browser))
-	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.Vault.Now().Add(stateLife)})
+	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.StateStore.Now().Add(stateLife)})
 	if err != nil {
 		return t, "", nil, fmt.Errorf("encode state: %w", err)
 	}
-	if err := s.Vault.Save(r.Context(), stateName(state), text, stateLife); err != nil {
+	if err := s.StateStore.Save(r.Context(), stateKey(state), text, stateLife); err != nil {
 		return t, "", nil, err
 	}
 	lang := "en"
@@ -100,7 +100,7 @@ func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t t
 }
 
 // checkWebLogin gives the ticket's website, where its browser may go there.
-func (s *Server) checkWebLogin(r *http.Request, now *current, t ticket.Ticket) (RedirectProvider, error) {
+func (s *Server) checkWebLogin(r *http.Request, now *activeConfig, t ticket.Ticket) (RedirectProvider, error) {
 	client, err := now.clientOf(t)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (s *Server) checkWebLogin(r *http.Request, now *current, t ticket.Ticket) (
 	if err := s.Hub.Enabled(t.Client); err != nil {
 		return nil, err
 	}
-	website := now.site(t.Client).Website
+	website := now.loginMethods(t.Client).WebLogin
 	if website == nil || !client.AllowsProvider("wechat_web") {
 		return nil, invalid("ticket: its client does not take wechat_web")
 	}
@@ -182,15 +182,15 @@ func (s *Server) callback(c echo.Context) error {
 func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
 	q := c.QueryParams()
 	state, code := q.Get("state"), q.Get("code")
-	if len(state) != stateLength || len(code) > maxWebCode || len(q["state"]) > 1 || len(q["code"]) > 1 || s.Vault == nil {
+	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q["code"]) > 1 || s.StateStore == nil {
 		return v, errStateInvalid
 	}
 	r := c.Request()
-	text, err := s.Vault.Take(r.Context(), stateName(state))
+	text, err := s.StateStore.Take(r.Context(), stateKey(state))
 	if err != nil {
 		return v, err
 	}
-	if text == nil || json.Unmarshal(text, &v) != nil || !s.Vault.Now().Before(v.Until) {
+	if text == nil || json.Unmarshal(text, &v) != nil || !s.StateStore.Now().Before(v.Until) {
 		return v, errStateInvalid
 	}
 	cookie, err := r.Cookie(s.cookieName(state))
@@ -206,14 +206,14 @@ func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
 
 // finishWebLogin confirms the visit's ticket; without a code, the user has refused.
 func (s *Server) finishWebLogin(c echo.Context, v webLoginState, code string) error {
-	now := resolved(c)
-	website := now.site(v.Client).Website
-	guest := &phoneAdmission{server: s, now: now, from: s.proxies.clientAddr(c.Request()), action: ticket.Confirm}
+	now := activeConfigOf(c)
+	website := now.loginMethods(v.Client).WebLogin
+	guest := &phoneAdmission{server: s, cfg: now, from: s.proxies.clientAddr(c.Request()), action: ticket.Confirm}
 	if code == "" {
 		guest.action = ticket.Reject
 	}
 	ctx := c.Request().Context()
-	call := hub.PhoneCall{Phone: guest.from.seen, OnResult: guest.done, Ticket: v.Ticket, SameBrowser: true, Client: now.confirming,
+	call := hub.PhoneCall{Phone: guest.from.auditAddr, OnResult: guest.onResult, Ticket: v.Ticket, SameBrowser: true, Client: now.clientByID,
 		Authorize: func(t ticket.Ticket) error {
 			client, err := now.clientOf(t)
 			if err != nil {
@@ -222,7 +222,7 @@ func (s *Server) finishWebLogin(c echo.Context, v webLoginState, code string) er
 			if website == nil || t.Client != v.Client || !client.AllowsProvider("wechat_web") {
 				return invalid("provider: this client does not take wechat_web")
 			}
-			return guest.admit(t)
+			return guest.check(t)
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
 			if code == "" {
@@ -248,18 +248,18 @@ func newState() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// hashOf names a state without telling it.
-func hashOf(state string) string {
+// stateHash names a state without telling it.
+func stateHash(state string) string {
 	sum := sha256.Sum256([]byte(state))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-func stateName(state string) string { return "state:" + hashOf(state) }
+func stateKey(state string) string { return "state:" + stateHash(state) }
 
 // cookieName has a name for every visit, so that two windows do not take each
 // other's. With __Host- no other host of the domain can set it (RFC 6265bis).
 func (s *Server) cookieName(state string) string {
-	name := "loginhub-" + hashOf(state)[:8]
+	name := "loginhub-" + stateHash(state)[:8]
 	if strings.HasPrefix(s.PublicURL, "https://") {
 		name = "__Host-" + name
 	}

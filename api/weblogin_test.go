@@ -77,7 +77,7 @@ func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit 
 			c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
 		},
 		api: func(c *api.Config) {
-			c.Reloadable.Website, c.Vault = website{trouble()}, v.vault
+			c.Reloadable.WebLogin, c.StateStore = website{trouble()}, v.vault
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			if change != nil {
 				change(c)

@@ -31,10 +31,10 @@ const (
 
 // wxacodeCache are the mini-program codes of this node.
 type wxacodeCache struct {
-	mu    sync.Mutex
-	held  map[ticket.ID]*wxacodeEntry
-	order []ticket.ID // oldest first
-	rest  map[MiniProgramCodes]time.Time
+	mu           sync.Mutex
+	entries      map[ticket.ID]*wxacodeEntry
+	order        []ticket.ID // oldest first
+	backoffUntil map[MiniProgramCodes]time.Time
 }
 
 // wxacodeEntry is one code, or the call for it.
@@ -43,18 +43,18 @@ type wxacodeEntry struct {
 	png  []byte
 }
 
-func newSuns() *wxacodeCache {
-	return &wxacodeCache{held: map[ticket.ID]*wxacodeEntry{}, rest: map[MiniProgramCodes]time.Time{}}
+func newWxacodeCache() *wxacodeCache {
+	return &wxacodeCache{entries: map[ticket.ID]*wxacodeEntry{}, backoffUntil: map[MiniProgramCodes]time.Time{}}
 }
 
 // wxacodePNG is the ticket's mini-program code as a PNG; nil where the client has
 // none, where the ticket is not worth a call, and where WeChat refuses. Then the
 // link is drawn in its place.
 func (s *Server) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
-	if resolved(c).site(client).Codes == nil {
+	if activeConfigOf(c).loginMethods(client).MiniProgramCodes == nil {
 		return nil
 	}
-	one, first := s.suns.startOrJoin(id)
+	one, first := s.wxacodes.startOrJoin(id)
 	ctx := c.Request().Context()
 	if !first {
 		select {
@@ -65,7 +65,7 @@ func (s *Server) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte 
 		}
 	}
 	// Others may wait for this one: it does not end with its own request.
-	defer func() { s.suns.finish(id, one) }()
+	defer func() { s.wxacodes.finish(id, one) }()
 	one.png = s.fetchWxacode(context.WithoutCancel(ctx), c, id)
 	return one.png
 }
@@ -80,12 +80,12 @@ func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID)
 	if err != nil || t.State != ticket.Pending {
 		return nil
 	}
-	codes := resolved(c).site(t.Client).Codes // of the ticket's client, whatever the request says
-	if codes == nil || s.suns.backingOff(codes, now) {
+	codes := activeConfigOf(c).loginMethods(t.Client).MiniProgramCodes // of the ticket's client, whatever the request says
+	if codes == nil || s.wxacodes.backingOff(codes, now) {
 		return nil
 	}
 	var picture []byte
-	err = s.withSlot(ctx, resolved(c).calls[codes], func(ctx context.Context) (err error) {
+	err = s.withSlot(ctx, activeConfigOf(c).providerSlots[codes], func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, id); err == nil {
 			picture, err = asPNG(picture)
 		}
@@ -100,7 +100,7 @@ func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID)
 		case errors.Is(err, ticket.ErrProviderMisconfigured):
 			rest = codeBackoff
 		}
-		s.suns.pause(codes, now.Add(rest))
+		s.wxacodes.backOff(codes, now.Add(rest))
 		s.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "again_in", rest, "error", err)
 		return nil
 	}
@@ -130,11 +130,11 @@ func asPNG(picture []byte) ([]byte, error) {
 func (u *wxacodeCache) startOrJoin(id ticket.ID) (one *wxacodeEntry, first bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if one := u.held[id]; one != nil {
+	if one := u.entries[id]; one != nil {
 		return one, false
 	}
 	one = &wxacodeEntry{done: make(chan struct{})}
-	u.held[id] = one
+	u.entries[id] = one
 	return one, true
 }
 
@@ -145,11 +145,11 @@ func (u *wxacodeCache) finish(id ticket.ID, one *wxacodeEntry) {
 	defer u.mu.Unlock()
 	close(one.done)
 	if one.png == nil {
-		delete(u.held, id)
+		delete(u.entries, id)
 		return
 	}
 	if u.order = append(u.order, id); len(u.order) > maxCachedCodes {
-		delete(u.held, u.order[0])
+		delete(u.entries, u.order[0])
 		u.order = u.order[1:]
 	}
 }
@@ -157,12 +157,12 @@ func (u *wxacodeCache) finish(id ticket.ID, one *wxacodeEntry) {
 func (u *wxacodeCache) backingOff(c MiniProgramCodes, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return now.Before(u.rest[c])
+	return now.Before(u.backoffUntil[c])
 }
 
-func (u *wxacodeCache) pause(c MiniProgramCodes, until time.Time) {
+func (u *wxacodeCache) backOff(c MiniProgramCodes, until time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	maps.DeleteFunc(u.rest, func(_ MiniProgramCodes, until time.Time) bool { return until.Before(time.Now()) }) // also of credentials that a reload has replaced
-	u.rest[c] = until
+	maps.DeleteFunc(u.backoffUntil, func(_ MiniProgramCodes, until time.Time) bool { return until.Before(time.Now()) }) // also of credentials that a reload has replaced
+	u.backoffUntil[c] = until
 }

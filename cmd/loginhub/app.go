@@ -170,9 +170,9 @@ func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Se
 		Switches: store, Meter: a.metrics.hub})
 	a.metrics.watch(node)
 	a.metrics.certificates(set)
-	edge := api.Config{Hub: node, Reloadable: now.edge, PublicURL: place.link, Vault: a.reloader.vault, QRLevel: set.QRLevel,
+	edge := api.Config{Hub: node, Reloadable: now.edge, PublicURL: place.link, StateStore: a.reloader.vault, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.seats(), Log: a.log, Meter: a.metrics.edge}
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.seats(), Log: a.log, Metrics: a.metrics.edge}
 	if set.QRLogo != "" && set.QRLevel == "" {
 		edge.QRLevel = "H"
 	}

@@ -38,11 +38,11 @@ func (b *providerBuilder) providers(c *api.Reloadable) error {
 	if err != nil {
 		return err
 	}
-	c.QR, c.Codes, c.Open, c.Website = site.QR, site.Codes, site.Open, site.Website
+	c.QR, c.MiniProgramCodes, c.LaunchURL, c.WebLogin = site.QR, site.MiniProgramCodes, site.LaunchURL, site.WebLogin
 	if !b.set.sandbox() {
 		c.Providers = site.Providers
 	}
-	c.Sites = map[string]api.LoginMethods{}
+	c.LoginMethods = map[string]api.LoginMethods{}
 	for id, own := range b.set.own {
 		if site, err = b.site(own); err != nil {
 			return fmt.Errorf("client %s: %w", id, err)
@@ -50,7 +50,7 @@ func (b *providerBuilder) providers(c *api.Reloadable) error {
 		if b.set.sandbox() {
 			site.Providers = c.Providers // only the QR code is its own
 		}
-		c.Sites[id] = site
+		c.LoginMethods[id] = site
 	}
 	return nil
 }
@@ -68,10 +68,10 @@ func (b *providerBuilder) site(c credentials) (api.LoginMethods, error) {
 		}
 		site.Providers["wechat"] = provider
 		if b.set.WechatScheme {
-			site.Open = b.scheme(c.program)
+			site.LaunchURL = b.scheme(c.program)
 		}
 		if c.qr == "wxacode" {
-			if site.Codes, err = memoize(b, codesOf{c.program}, b.codes); err != nil {
+			if site.MiniProgramCodes, err = memoize(b, codesOf{c.program}, b.codes); err != nil {
 				return site, fmt.Errorf("LOGINHUB_WECHAT_…: %w", err)
 			}
 		}
@@ -81,7 +81,7 @@ func (b *providerBuilder) site(c credentials) (api.LoginMethods, error) {
 		if err != nil {
 			return site, fmt.Errorf("LOGINHUB_WECHAT_WEB_…: %w", err)
 		}
-		site.Website = website
+		site.WebLogin = website
 	}
 	if c.jwksURL != "" {
 		app, err := memoize(b, [2]string{c.jwksURL, c.issuer}, b.ownApp)

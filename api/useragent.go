@@ -7,8 +7,8 @@ import (
 	"github.com/mileusna/useragent"
 )
 
-// maxAgent bounds how much of a User-Agent is looked at.
-const maxAgent = 512
+// maxUserAgent bounds how much of a User-Agent is looked at.
+const maxUserAgent = 512
 
 // browsers are the names of the library that are shown, and how. A page that is
 // not a browser writes what it likes into its User-Agent, and the library takes
@@ -52,7 +52,7 @@ var majorVersion = regexp.MustCompile(`^([0-9]{1,4})(?:[^0-9]|$)`)
 // parseUserAgent names browser and system as the User-Agent claims them, "" where it
 // claims none that is known: "Chrome 150", "Windows".
 func parseUserAgent(header string) (browser, system string) {
-	header = header[:min(len(header), maxAgent)]
+	header = header[:min(len(header), maxUserAgent)]
 	ua := useragent.Parse(header)
 	browser, version := browsers[ua.Name], ua.Version
 	for _, known := range uaTokens {

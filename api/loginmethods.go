@@ -12,13 +12,13 @@ type LoginMethods struct {
 	// QR is what the code holds, with {ticket} in it; "" means the link
 	// PublicURL/s/{ticket}.
 	QR string
-	// Codes makes mini-program codes in place of QR; nil: QR is drawn.
-	Codes MiniProgramCodes
-	// Open is the link, with {ticket} in it, by which a phone opens the
+	// MiniProgramCodes makes mini-program codes in place of QR; nil: QR is drawn.
+	MiniProgramCodes MiniProgramCodes
+	// LaunchURL is the link, with {ticket} in it, by which a phone opens the
 	// mini-program without scanning; "" for none.
-	Open      string
+	LaunchURL string
 	Providers map[string]Provider // of phones
-	Website   RedirectProvider    // WeChat's official website login; nil: none
+	WebLogin  RedirectProvider    // WeChat's official website login; nil: none
 }
 
 // MiniProgramCodes makes mini-program codes.
@@ -45,24 +45,24 @@ type StateStore interface {
 	Take(ctx context.Context, name string) ([]byte, error)
 }
 
-// site is the client's own, or the deployment's.
-func (now *current) site(client string) LoginMethods {
-	site, own := now.Sites[client]
+// loginMethods is the client's own, or the deployment's.
+func (now *activeConfig) loginMethods(client string) LoginMethods {
+	site, own := now.LoginMethods[client]
 	if !own {
-		site = LoginMethods{QR: now.QR, Codes: now.Codes, Open: now.Open, Providers: now.Providers, Website: now.Website}
+		site = LoginMethods{QR: now.QR, MiniProgramCodes: now.MiniProgramCodes, LaunchURL: now.LaunchURL, Providers: now.Providers, WebLogin: now.WebLogin}
 	}
 	if site.QR == "" {
-		site.QR = now.link + "/s/{ticket}"
+		site.QR = now.publicURL + "/s/{ticket}"
 	}
 	return site
 }
 
 // hasProvider reports whether any client has that provider for its phones.
-func (now *current) hasProvider(provider string) bool {
+func (now *activeConfig) hasProvider(provider string) bool {
 	if now.Providers[provider] != nil {
 		return true
 	}
-	for _, site := range now.Sites {
+	for _, site := range now.LoginMethods {
 		if site.Providers[provider] != nil {
 			return true
 		}
