@@ -78,7 +78,7 @@ func TestRemaining_AtMostLifetime(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	m := startMire(t, redis.Addr, 200*time.Millisecond)
 	m.wet.Store(true)
-	s := start(t, options{redis: redis.Through(m.addr)})
+	s := start(t, options{redis: redis.URLVia(m.addr)})
 	// The next proof, with its message, is one round trip of a late answer. Until
 	// the one after it, that is the node's clock.
 	before := m.said.Load()

@@ -159,7 +159,7 @@ func (s *testServer) live(t testing.TB, store *redisstore.Store, o options) {
 func (s *testServer) listen(t testing.TB, pipes bool) net.Listener {
 	t.Helper()
 	if pipes {
-		d := hubtest.NewDoor()
+		d := hubtest.NewPipeListener()
 		s.host, s.dial = "door", d.Dial
 		s.url = "http://" + s.host
 		return d
@@ -213,9 +213,9 @@ func (g *gate) pass() func() {
 	return func() { <-g.places }
 }
 
-func (g *gate) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (bool, error) {
+func (g *gate) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (bool, error) {
 	defer g.pass()()
-	return g.Store.Make(ctx, id, sealed, deadline, life)
+	return g.Store.Create(ctx, id, sealed, deadline, life)
 }
 
 func (g *gate) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {

@@ -55,7 +55,7 @@ func (s *Server) scan(c echo.Context) error {
 	t, client := r.Ticket, activeConfigOf(c).clients[r.Ticket.Client]
 	l := loginRequestInfo{
 		Client: client.Label(language(c.Request())), Hosts: displayHosts(client.Origins),
-		Browser: t.Browser, OS: t.OS, RequestedAt: t.MadeAt.Truncate(time.Second),
+		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
 		SameIP: sameAddress(t.Address, s.proxies.clientAddr(c.Request()).display),
 	}
 	l.AddressWarning = client.AddressMismatch == ticket.MismatchWarn && l.SameIP != nil && !*l.SameIP

@@ -64,11 +64,11 @@ func (s *auditedStore) check(n int) error {
 	return nil
 }
 
-func (s *auditedStore) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (bool, error) {
+func (s *auditedStore) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (bool, error) {
 	if err := s.check(1); err != nil {
 		return false, err
 	}
-	return s.Store.Make(ctx, id, sealed, deadline, life)
+	return s.Store.Create(ctx, id, sealed, deadline, life)
 }
 
 func (s *auditedStore) Change(ctx context.Context, all ...ticket.Change) ([]ticket.Outcome, error) {

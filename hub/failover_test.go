@@ -56,7 +56,7 @@ func show(t *testing.T) (p shown, ctx context.Context) {
 		return p.counts
 	}})
 	p.serve(t)
-	ctx, cancel := hubtest.Limit(soon)
+	ctx, cancel := hubtest.WithTimeout(soon)
 	t.Cleanup(cancel)
 	p.id = p.make(t)
 	socket, err := p.dial(ctx, p.id)

@@ -20,9 +20,9 @@ import (
 type Store interface {
 	// Now is the store's clock.
 	Now() time.Time
-	// Make stores a new record; made is false where the deadline was reckoned
+	// Create stores a new record; made is false where the deadline was reckoned
 	// with another clock than the store's, and Now has been set right.
-	Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error)
+	Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error)
 	// Attach reads records and notes the node on them ("" only reads).
 	Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error)
 	// Change makes changes and tells the noted nodes. One that was made and may
@@ -202,8 +202,8 @@ func (h *Hub) startedAt(t ticket.Ticket) time.Time {
 	switch {
 	case t.State == ticket.Confirmed:
 		return t.Deadline.Add(-h.ResultTTL)
-	case t.State == ticket.Scanned && !t.Deadline.Equal(t.MadeAt.Add(h.TicketTTL)): // the scan has moved it
+	case t.State == ticket.Scanned && !t.Deadline.Equal(t.CreatedAt.Add(h.TicketTTL)): // the scan has moved it
 		return t.Deadline.Add(-h.ConfirmTTL)
 	}
-	return t.MadeAt
+	return t.CreatedAt
 }

@@ -40,15 +40,15 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 		if err != nil {
 			return Created{}, err
 		}
-		made, err := h.Store.Make(ctx, m.Ticket.ID, sealed, m.Ticket.Deadline, h.TicketTTL)
+		made, err := h.Store.Create(ctx, m.Ticket.ID, sealed, m.Ticket.Deadline, h.TicketTTL)
 		if err != nil {
 			return Created{}, err
 		}
 		if !made {
 			continue
 		}
-		if m.Ticket.Match {
-			if m.MatchCode, _, err = keys.Numbers(m.Ticket); err != nil {
+		if m.Ticket.NumberMatching {
+			if m.MatchCode, _, err = keys.MatchNumbers(m.Ticket); err != nil {
 				return Created{}, err
 			}
 		}
@@ -101,8 +101,8 @@ func (h *Hub) Scan(ctx context.Context, c PhoneCall) (Scanned, error) {
 		return Scanned{}, err
 	}
 	s := Scanned{Ticket: t, Remaining: t.Deadline.Sub(now)}
-	if t.Match {
-		if _, s.Choices, err = h.current.Load().Keys.Numbers(t); err != nil {
+	if t.NumberMatching {
+		if _, s.Choices, err = h.current.Load().Keys.MatchNumbers(t); err != nil {
 			return Scanned{}, err
 		}
 	}
@@ -112,13 +112,13 @@ func (h *Hub) Scan(ctx context.Context, c PhoneCall) (Scanned, error) {
 // Confirm fixes the token's claims and tells the waiting page.
 func (h *Hub) Confirm(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
 	t, _, err := h.runPhoneCall(ctx, ticket.Confirm, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
-		want, _, err := h.current.Load().Keys.Numbers(t)
+		want, _, err := h.current.Load().Keys.MatchNumbers(t)
 		if err != nil {
 			return t, err
 		}
 		return t.Confirm(ticket.Confirmation{
-			By: by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: now, ResultTTL: h.ResultTTL,
-			Issue: ticket.TokenParams{Issuer: h.Issuer, Client: c.Client(t.Client), TTL: h.TokenTTL},
+			Identity: by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: now, ResultTTL: h.ResultTTL,
+			Token: ticket.TokenParams{Issuer: h.Issuer, Client: c.Client(t.Client), TTL: h.TokenTTL},
 			Sent:  h.Store.Now(),
 		})
 	})

@@ -20,6 +20,6 @@ func CanConfirm(t ticket.Ticket) error {
 }
 
 func (c PhoneCall) precheck(t ticket.Ticket, a ticket.Action) error {
-	t.Match = t.Match && !c.SameBrowser
+	t.NumberMatching = t.NumberMatching && !c.SameBrowser
 	return t.Precheck(a, c.Match)
 }

@@ -124,7 +124,7 @@ func start(t testing.TB, o options) *testNode {
 // serve gives the node an HTTP door for sockets: any path is a ticket's id. The
 // connections are pipes, so that it works in a bubble of testing/synctest too.
 func (s *testNode) serve(t testing.TB) {
-	s.door = hubtest.NewDoor()
+	s.door = hubtest.NewPipeListener()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Socket(w, r, ticket.ID(r.URL.Path[1:]), anybody); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)

@@ -167,7 +167,7 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 			deadline := now.Add(time.Hour + time.Duration(rng.IntN(3)-1)*10*time.Second)
 			sealed := seal(rng.IntN(2))
 			a, aErr := model.make(id, sealed, deadline, time.Hour)
-			b, bErr := real.Make(ctx, id, sealed, deadline, time.Hour)
+			b, bErr := real.Create(ctx, id, sealed, deadline, time.Hour)
 			if a != b || (aErr == nil) != (bErr == nil) {
 				t.Fatalf("make %d: %v %v, Redis %v %v", i, a, aErr, b, bErr)
 			}

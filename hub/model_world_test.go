@@ -255,7 +255,7 @@ type modelStore struct{ *modelNode }
 
 func (s modelStore) Now() time.Time { return time.Now().UTC() }
 
-func (s modelStore) Make(context.Context, ticket.ID, []byte, time.Time, time.Duration) (bool, error) {
+func (s modelStore) Create(context.Context, ticket.ID, []byte, time.Time, time.Duration) (bool, error) {
 	return false, errors.New("the model makes its tickets itself")
 }
 

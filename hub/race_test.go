@@ -21,7 +21,7 @@ func TestRace_AttachAndConfirm(t *testing.T) {
 	const total, workers = 10_000, 32
 	race := func(i int) {
 		id := page.make(t)
-		ctx, cancel := hubtest.Limit(soon)
+		ctx, cancel := hubtest.WithTimeout(soon)
 		defer cancel()
 		var both sync.WaitGroup
 		both.Go(func() {
@@ -106,7 +106,7 @@ func TestRace_AttachAfterMessage(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 125 {
-				ctx, cancel := hubtest.Limit(soon)
+				ctx, cancel := hubtest.WithTimeout(soon)
 				v, news, err := page.Poll(ctx, page.make(t), 1, soon, anybody)
 				cancel()
 				if err := confirmed(v, err); err != nil || !news {
@@ -123,7 +123,7 @@ func TestSocket_UpdateBeforeUpgrade(t *testing.T) {
 	page, _ := late(t, hubtest.StartRedis(t).URL)
 	page.serve(t)
 	for range 200 {
-		ctx, cancel := hubtest.Limit(soon)
+		ctx, cancel := hubtest.WithTimeout(soon)
 		socket, err := page.dial(ctx, page.make(t))
 		if err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@ func TestUnreadable_PagesGoElsewhere(t *testing.T) {
 				s := start(t, options{url: redis.URL})
 				s.serve(t)
 				id := s.make(t)
-				ctx, cancel := hubtest.Limit(soon)
+				ctx, cancel := hubtest.WithTimeout(soon)
 				defer cancel()
 				socket, err := s.dial(ctx, id)
 				if err != nil {

@@ -58,7 +58,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.metrics = newMetrics()
 	a.metrics.watchLogs(a.logs)
-	store.Meter = a.metrics.redis
+	store.Metrics = a.metrics.redis
 	defer store.Close()
 	place := a.set.endpoints(tcp.Addr())
 	node, server, err := a.build(store, place)
@@ -159,7 +159,7 @@ func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Se
 	if err != nil {
 		return nil, nil, err
 	}
-	a.reloader = &reloader{app: a, vault: store.Vault(ring), place: place, seen: set.files}
+	a.reloader = &reloader{app: a, vault: store.SecretStore(ring), place: place, seen: set.files}
 	now, err := a.reloader.derive(set)
 	if err != nil {
 		return nil, nil, &usageError{err}

@@ -57,7 +57,7 @@ func (b *assertionIssuer) assert(t *testing.T, ticket, user string) string {
 }
 
 // call is a phone's with that provider and code.
-func call(ctx context.Context, t *testing.T, node *hubtest.Node, ticket *hubtest.Ticket, action, provider, code string) *hubtest.Answer {
+func call(ctx context.Context, t *testing.T, node *hubtest.Node, ticket *hubtest.Ticket, action, provider, code string) *hubtest.Response {
 	t.Helper()
 	a, err := hubtest.Request(ctx, "POST", ticket.URL(node.URL, action), map[string]string{"provider": provider, "code": code})
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // ("" for the system's), and gives what it has printed. No secret may stand in it.
 func examined(t *testing.T, ca string, args []string, settings ...string) (printed string, code int) {
 	t.Helper()
-	ctx, cancel := hubtest.Limit(60 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(60 * time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, append([]string{"check"}, args...)...)
 	for _, entry := range os.Environ() {
@@ -234,7 +234,7 @@ func TestCheck_ManagedRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url := hubtest.StartManaged(t, redis, func(command []string) string {
+			url := hubtest.StartRestrictedRedis(t, redis, func(command []string) string {
 				if c.refuses(command) {
 					return c.with
 				}
@@ -258,18 +258,18 @@ func TestCheck_ManagedRedis(t *testing.T) {
 func TestCheck_Certificate(t *testing.T) {
 	t.Parallel()
 	d := deployed(t)
-	ca, foreign := hubtest.NewAuthority(t), hubtest.NewAuthority(t)
+	ca, foreign := hubtest.NewCA(t), hubtest.NewCA(t)
 	for name, c := range map[string]struct {
 		left       time.Duration
 		host       string
 		trusted    string
 		what, says string
 	}{
-		"good":            {60 * 24 * time.Hour, "localhost", ca.CA, "ok    tls", "valid until"},
-		"soon over":       {5*24*time.Hour + time.Hour, "localhost", ca.CA, "warn  tls", "5 days"},
-		"over":            {-time.Minute, "localhost", ca.CA, "FAIL  public url", "expired"},
-		"another's":       {60 * 24 * time.Hour, "login.example.com", ca.CA, "FAIL  public url", "valid for login.example.com"},
-		"nobody knows it": {60 * 24 * time.Hour, "localhost", foreign.CA, "FAIL  public url", "unknown authority"},
+		"good":            {60 * 24 * time.Hour, "localhost", ca.CertFile, "ok    tls", "valid until"},
+		"soon over":       {5*24*time.Hour + time.Hour, "localhost", ca.CertFile, "warn  tls", "5 days"},
+		"over":            {-time.Minute, "localhost", ca.CertFile, "FAIL  public url", "expired"},
+		"another's":       {60 * 24 * time.Hour, "login.example.com", ca.CertFile, "FAIL  public url", "valid for login.example.com"},
+		"nobody knows it": {60 * 24 * time.Hour, "localhost", foreign.CertFile, "FAIL  public url", "unknown authority"},
 	} {
 		port := hubtest.FreePort(t)
 		cert, key := ca.Issue(t, regexp.MustCompile(`\W`).ReplaceAllString(name, ""), time.Now().Add(c.left), c.host)
@@ -306,7 +306,7 @@ func TestHealthCommand(t *testing.T) {
 	ask(1, "nobody answers", nil, listen)
 	ask(2, "LOGINHUB_LISTEN", nil, "LISTEN=nowhere")
 
-	ca := hubtest.NewAuthority(t)
+	ca := hubtest.NewCA(t)
 	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour), "login.example.com")
 	secure := []string{"TLS_CERT=" + cert, "TLS_KEY=" + key}
 	n = hubtest.LaunchNode(t, program, append(secure, "REDIS_URL=embedded", "SANDBOX=true")...)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestCheck_RedisInfo(t *testing.T) {
-	good := redisstore.Server{Addr: "h:1", Version: "7.0.15", Policy: "noeviction", Used: 1 << 20, Max: 1 << 30, AOF: true, Replay: redisstore.RightsAll}
+	good := redisstore.Server{Addr: "h:1", Version: "7.0.15", EvictionPolicy: "noeviction", UsedMemory: 1 << 20, MaxMemory: 1 << 30, AOF: true, Replay: redisstore.RightsAll}
 	for name, c := range map[string]struct {
 		change func(*redisstore.Server, *Config)
 		grade  severity
@@ -20,9 +20,9 @@ func TestCheck_RedisInfo(t *testing.T) {
 		"too old":          {func(s *redisstore.Server, _ *Config) { s.Version = "6.2.14" }, severityFail, "7 or later"},
 		"no version":       {func(s *redisstore.Server, _ *Config) { s.Version = "" }, severityFail, "7 or later"},
 		"ten is not one":   {func(s *redisstore.Server, _ *Config) { s.Version = "10.0.0" }, severityOK, "10.0.0"},
-		"eviction":         {func(s *redisstore.Server, _ *Config) { s.Policy = "allkeys-lru" }, severityFail, "CONFIG SET maxmemory-policy noeviction"},
-		"no limit":         {func(s *redisstore.Server, _ *Config) { s.Max = 0 }, severityWarn, "maxmemory"},
-		"nearly full":      {func(s *redisstore.Server, _ *Config) { s.Used = 900 << 20 }, severityWarn, "900 of 1024 MB"},
+		"eviction":         {func(s *redisstore.Server, _ *Config) { s.EvictionPolicy = "allkeys-lru" }, severityFail, "CONFIG SET maxmemory-policy noeviction"},
+		"no limit":         {func(s *redisstore.Server, _ *Config) { s.MaxMemory = 0 }, severityWarn, "maxmemory"},
+		"nearly full":      {func(s *redisstore.Server, _ *Config) { s.UsedMemory = 900 << 20 }, severityWarn, "900 of 1024 MB"},
 		"no log":           {func(s *redisstore.Server, _ *Config) { s.AOF = false }, severityWarn, "appendonly yes"},
 		"a full disk":      {func(s *redisstore.Server, _ *Config) { s.PersistenceError = "log" }, severityFail, "disk"},
 		"no replay":        {func(s *redisstore.Server, _ *Config) { s.Replay = redisstore.RightsMissing }, severityFail, "user default off resetpass ~* &* +@all"},

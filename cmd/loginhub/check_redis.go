@@ -24,7 +24,7 @@ const (
 // grants is what to do about a refusal that does not say it itself: the user's
 // rights, with the prefix that they are for.
 func (e *checker) grants(err error) string {
-	if err == nil || redisstore.Mend(err) != "" && !redisstore.LacksRight(err) {
+	if err == nil || redisstore.Advice(err) != "" && !redisstore.IsMissingRight(err) {
 		return ""
 	}
 	prefix := strings.TrimSuffix(e.set.RedisPrefix, ":")
@@ -66,14 +66,14 @@ func (e *checker) server(s redisstore.Server) {
 		e.note(severityOK, what, "reachable, version %s", cond(s.Valkey != "", "Valkey "+s.Valkey, s.Version))
 	}
 	switch {
-	case s.Policy != "noeviction":
-		e.note(severityFail, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction, as Redis's admin user, and the same in redis.conf", s.Policy)
-	case s.Max == 0:
+	case s.EvictionPolicy != "noeviction":
+		e.note(severityFail, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction, as Redis's admin user, and the same in redis.conf", s.EvictionPolicy)
+	case s.MaxMemory == 0:
 		e.note(severityWarn, what, "noeviction, and no maxmemory: a flood of tickets takes all of the machine's memory; set it (deploy/redis/redis.conf)")
-	case s.Used > s.Max/10*8:
-		e.note(severityWarn, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes deaf; raise maxmemory", s.Used>>20, s.Max>>20)
+	case s.UsedMemory > s.MaxMemory/10*8:
+		e.note(severityWarn, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes deaf; raise maxmemory", s.UsedMemory>>20, s.MaxMemory>>20)
 	default:
-		e.note(severityOK, what, "noeviction, %d of %d MB used", s.Used>>20, s.Max>>20)
+		e.note(severityOK, what, "noeviction, %d of %d MB used", s.UsedMemory>>20, s.MaxMemory>>20)
 	}
 	switch {
 	case s.Loading:
@@ -125,7 +125,7 @@ func (e *checker) rights(ctx context.Context, store *redisstore.Store) {
 	const nobody = "loginhub check"
 	_, err := store.Switches(ctx, []string{nobody})
 	_, written := store.CompareAndSet(ctx, nobody, "", "off")
-	err = errors.Join(err, written, store.ForgetSwitch(ctx, nobody))
+	err = errors.Join(err, written, store.DeleteSwitch(ctx, nobody))
 	e.tryRedis("redis switches", err, "read and written")
 }
 
@@ -170,7 +170,7 @@ func (e *checker) heard(ctx context.Context, store *redisstore.Store, node strin
 func trialTicket(ctx context.Context, store *redisstore.Store) error {
 	id, first, next := ticket.NewSecret().ID(), []byte("check.1"), []byte("check.2")
 	until := store.Now().Add(time.Second)
-	if made, err := store.Make(ctx, id, first, until, time.Second); err != nil || !made {
+	if made, err := store.Create(ctx, id, first, until, time.Second); err != nil || !made {
 		return fmt.Errorf("make: %w", firstOf(err, errors.New("the clock of Redis moves")))
 	}
 	found, err := store.Attach(ctx, "check", id)
@@ -190,7 +190,7 @@ func (e *checker) trialVault(ctx context.Context, store *redisstore.Store) error
 	if err != nil {
 		return err
 	}
-	vault := store.Vault(ring)
+	vault := store.SecretStore(ring)
 	name, value := "check:"+rand.Text(), []byte("check")
 	if err := vault.Save(ctx, name, value, time.Minute); err != nil {
 		return err

@@ -189,7 +189,7 @@ func (e *exhausted) Accept() (net.Conn, error) {
 func TestConnLimit_NoFilesAndLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		d := hubtest.NewDoor()
+		d := hubtest.NewPipeListener()
 		e := &exhausted{Listener: d}
 		l := &connLimiter{Listener: e, sources: map[netip.Prefix]*connSource{}, log: slog.New(slog.NewTextHandler(&log, nil))}
 		accept := func() (net.Conn, error) {

@@ -37,7 +37,7 @@ func holdToContract() (broken func() []error) {
 		return contract.Transport(next, func(r *http.Request) bool { return operators.MatchString(r.URL.Path) }, note)
 	}
 	watched = around(http.DefaultTransport)
-	hubtest.Watch(around, func(text []byte) error {
+	hubtest.Intercept(around, func(text []byte) error {
 		err := contract.CheckView(text)
 		if err != nil {
 			note(err)
@@ -67,7 +67,7 @@ func TestOpenAPI_RealNode(t *testing.T) {
 	if err := login(ctx, "ann", front.URL); err != nil {
 		t.Error(err)
 	}
-	made, err := hubtest.Make(ctx, front.URL, nil)
+	made, err := hubtest.CreateTicket(ctx, front.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

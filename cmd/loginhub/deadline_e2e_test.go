@@ -148,7 +148,7 @@ func TestDeadline_Tombstone(t *testing.T) {
 	redis, nodes := cluster(t, 2, "TICKET_TTL=1s", "CONFIRM_TTL=1s", "RESULT_TTL=2s")
 	ctx := within(t, 30*time.Second)
 	allOf(t, 8, 8, func(i int) error {
-		ticket, err := hubtest.Make(ctx, nodes[0].URL, nil)
+		ticket, err := hubtest.CreateTicket(ctx, nodes[0].URL, nil)
 		if err != nil {
 			return err
 		}

@@ -100,7 +100,7 @@ func TestDelivery_Polling(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 3)
 	ctx := within(t, 20*time.Second)
-	ticket, err := hubtest.Make(ctx, nodes[0].URL, nil)
+	ticket, err := hubtest.CreateTicket(ctx, nodes[0].URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestDelivery_MailboxBreaks(t *testing.T) {
 func TestDelivery_MailboxSilent(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	line := hubtest.StartMailLine(t, redis)
+	line := hubtest.StartPubSubProxy(t, redis)
 	well := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
 	node := hubtest.StartNode(t, program, "REDIS_URL="+line.URL)
 	ctx := within(t, 20*time.Second)

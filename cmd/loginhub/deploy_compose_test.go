@@ -285,14 +285,14 @@ func TestCompose_Login(t *testing.T) {
 			}
 			settings = append(settings, strings.TrimPrefix(setting, "LOGINHUB_")+"="+value)
 		}
-		n := hubtest.LaunchBare(t, program, settings...)
+		n := hubtest.LaunchWithoutDefaults(t, program, settings...)
 		hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 		addrs = append(addrs, strings.TrimPrefix(n.URL, "http://"))
 		if a, err := hubtest.Request(within(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
 			t.Errorf("a node with the first key and the appended one publishes %s %v", a.Body, err)
 		}
 	}
-	public := hubtest.StartNginxUnder(t, "../../deploy/nginx/nginx.conf", "../../deploy/nginx/loginhub.conf", addrs, nil)
+	public := hubtest.StartNginxWithMain(t, "../../deploy/nginx/nginx.conf", "../../deploy/nginx/loginhub.conf", addrs, nil)
 	ctx := within(t, 30*time.Second)
 	for _, user := range []string{"小明", "小红", "小刚"} {
 		if err := login(ctx, user, public); err != nil {
@@ -304,7 +304,7 @@ func TestCompose_Login(t *testing.T) {
 // TestNginx_DocumentedTLS.
 func TestNginx_DocumentedTLS(t *testing.T) {
 	t.Parallel()
-	ca := hubtest.NewAuthority(t)
+	ca := hubtest.NewCA(t)
 	cert, key := ca.Issue(t, "nginx", time.Now().Add(60*24*time.Hour), "localhost")
 	n := hubtest.StartNode(t, program, "PUBLIC_URL=https://localhost", "SANDBOX=true", "REDIS_URL=embedded")
 	port, plain := hubtest.FreePort(t), hubtest.FreePort(t)
@@ -324,7 +324,7 @@ func TestNginx_DocumentedTLS(t *testing.T) {
 		text = strings.Replace(text, "    client_max_body_size", secure+"\n    client_max_body_size", 1)
 		return text + strings.Replace(redirect, "listen 80;", "listen 127.0.0.1:"+plain+";", 1)
 	})
-	out, code := examined(t, ca.CA, nil, "PUBLIC_URL=https://localhost:"+port, "REDIS_URL=embedded", "SANDBOX=true")
+	out, code := examined(t, ca.CertFile, nil, "PUBLIC_URL=https://localhost:"+port, "REDIS_URL=embedded", "SANDBOX=true")
 	if code != 0 || !strings.HasPrefix(line(out, "websocket"), "ok") || !strings.Contains(out, "TLS 1.3") {
 		t.Errorf("%d\n%s", code, out)
 	}

@@ -40,7 +40,7 @@ func startFront(t *testing.T, edits []string, settings ...string) *front {
 }
 
 // proxyAnswered reports whether nginx has answered by itself for want of a node.
-func proxyAnswered(a *hubtest.Answer) bool {
+func proxyAnswered(a *hubtest.Response) bool {
 	return bytes.Contains(a.Body, []byte("No node answers")) || bytes.Contains(a.Body, []byte("<center>nginx"))
 }
 
@@ -55,7 +55,7 @@ func (f *front) logInDuring(t *testing.T, ctx context.Context, atOnce int, fault
 		phones.Go(func() {
 			phone := hubtest.NewPhone(fmt.Sprint("user-", i))
 			for !done.Load() && ctx.Err() == nil {
-				ticket, err := hubtest.Make(ctx, f.url, nil)
+				ticket, err := hubtest.CreateTicket(ctx, f.url, nil)
 				if err != nil {
 					t.Errorf("make: %v", err)
 					continue
@@ -109,7 +109,7 @@ func TestNginx_FullNodesStopNoLogin(t *testing.T) {
 	var held atomic.Int64
 	calls := f.logInDuring(t, ctx, 4, func() {
 		allOf(t, 60, 10, func(int) error {
-			ticket, err := hubtest.Make(ctx, f.url, nil)
+			ticket, err := hubtest.CreateTicket(ctx, f.url, nil)
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func TestNginx_FullNodesStopNoLogin(t *testing.T) {
 				t.Cleanup(func() { socket.Conn.CloseNow() })
 				return nil
 			}
-			a, err := socket.Refused()
+			a, err := socket.Rejection()
 			return refused(a, err, http.StatusServiceUnavailable, "overloaded")
 		})
 	})
@@ -137,7 +137,7 @@ func TestNginx_PassesOnThatRedisIsDown(t *testing.T) {
 	for range 20 {
 		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
 		mustRefuse(t, "a ticket", a, err, http.StatusServiceUnavailable, "store_unavailable")
-		poll, err := ticket.AskPoll(ctx, f.url, 0, 0)
+		poll, err := ticket.PollResponse(ctx, f.url, 0, 0)
 		mustRefuse(t, "a poll", poll, err, http.StatusServiceUnavailable, "store_unavailable")
 		if err == nil && (proxyAnswered(a) || proxyAnswered(poll)) {
 			t.Errorf("nginx answers for the hub: %s %s", a.Body, poll.Body)
@@ -153,7 +153,7 @@ func TestNginx_PassesOnThatRedisIsDown(t *testing.T) {
 		hubtest.Eventually(t, 20*time.Second, "the nodes are ready", func() bool { return n.Get("/readyz") == http.StatusOK })
 	}
 	for range 20 { // at once, not when nginx has come back to them
-		if _, err := hubtest.Make(ctx, f.url, nil); err != nil {
+		if _, err := hubtest.CreateTicket(ctx, f.url, nil); err != nil {
 			t.Errorf("after Redis is back: %v", err)
 		}
 	}
@@ -250,7 +250,7 @@ func TestNginx_AnswersItselfInProblems(t *testing.T) {
 		n.Kill()
 	}
 	hubtest.Eventually(t, 10*time.Second, "nginx says that no node answers", func() bool {
-		a, err = ticket.AskPoll(ctx, f.url, 0, 0)
+		a, err = ticket.PollResponse(ctx, f.url, 0, 0)
 		return err == nil && a.Status != http.StatusTooManyRequests
 	})
 	mustRefuse(t, "a poll without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")

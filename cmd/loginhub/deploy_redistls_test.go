@@ -21,7 +21,7 @@ func overTLS(t *testing.T, ca *hubtest.CA, args ...string) (server *hubtest.Redi
 	cert, key := ca.Issue(t, "redis", time.Now().Add(time.Hour), "127.0.0.1")
 	secure = hubtest.FreePort(t)
 	return hubtest.StartRedis(t, append([]string{"--tls-port", secure, "--tls-cert-file", cert, "--tls-key-file", key,
-		"--tls-ca-cert-file", ca.CA, "--tls-auth-clients", "yes", "--tls-replication", "yes"}, args...)...), secure
+		"--tls-ca-cert-file", ca.CertFile, "--tls-auth-clients", "yes", "--tls-replication", "yes"}, args...)...), secure
 }
 
 // refusedFor starts a node with settings that must not make it ready, and asks
@@ -38,34 +38,34 @@ func refusedFor(t *testing.T, why string, settings ...string) {
 
 func TestRedisTLS_ClientCertificate(t *testing.T) {
 	t.Parallel()
-	ca, foreign := hubtest.NewAuthority(t), hubtest.NewAuthority(t)
+	ca, foreign := hubtest.NewCA(t), hubtest.NewCA(t)
 	_, port := overTLS(t, ca)
 	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour))
 	wrong, wrongKey := foreign.Issue(t, "hub", time.Now().Add(time.Hour))
 	at := "rediss://loginhub:" + hubtest.HubPassword + "@127.0.0.1:" + port
 	url := "REDIS_URL=" + at
-	threeLogins(t, &hubtest.Redis{URL: at}, "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	threeLogins(t, &hubtest.Redis{URL: at}, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 
 	refusedFor(t, "unknown authority", url, "REDIS_CERT="+cert, "REDIS_KEY="+key)
-	refusedFor(t, "unknown authority", url, "REDIS_CA="+foreign.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
-	refusedFor(t, "certificate required", url, "REDIS_CA="+ca.CA)
-	refusedFor(t, "remote error: tls", url, "REDIS_CA="+ca.CA, "REDIS_CERT="+wrong, "REDIS_KEY="+wrongKey)
-	refusedFor(t, "wanted to match localhost", strings.Replace(url, "127.0.0.1", "localhost", 1), "REDIS_CA="+ca.CA, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	refusedFor(t, "unknown authority", url, "REDIS_CA="+foreign.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	refusedFor(t, "certificate required", url, "REDIS_CA="+ca.CertFile)
+	refusedFor(t, "remote error: tls", url, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+wrong, "REDIS_KEY="+wrongKey)
+	refusedFor(t, "wanted to match localhost", strings.Replace(url, "127.0.0.1", "localhost", 1), "REDIS_CA="+ca.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 }
 
 func TestRedisTLS_Errors(t *testing.T) {
 	t.Parallel()
-	ca := hubtest.NewAuthority(t)
+	ca := hubtest.NewCA(t)
 	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour))
 	for name, c := range map[string]struct{ says, settings string }{
 		"half a pair":      {"LOGINHUB_REDIS_KEY", "REDIS_URL=rediss://h REDIS_CERT=" + cert},
-		"no TLS":           {"rediss://", "REDIS_URL=redis://h REDIS_CA=" + ca.CA},
+		"no TLS":           {"rediss://", "REDIS_URL=redis://h REDIS_CA=" + ca.CertFile},
 		"no TLS, a pair":   {"rediss://", "REDIS_URL=redis://h REDIS_CERT=" + cert + " REDIS_KEY=" + key},
 		"no such file":     {"/nowhere/ca.pem", "REDIS_URL=rediss://h REDIS_CA=/nowhere/ca.pem"},
 		"no authority":     {"no PEM certificate", "REDIS_URL=rediss://h REDIS_CA=" + key},
-		"another's key":    {"LOGINHUB_REDIS_CERT", "REDIS_URL=rediss://h REDIS_CERT=" + cert + " REDIS_KEY=" + ca.CA},
-		"no Redis at all":  {"rediss://", "REDIS_CA=" + ca.CA},
-		"TLS by the cover": {"rediss://", "REDIS_URL=rediss-not://h REDIS_CA=" + ca.CA},
+		"another's key":    {"LOGINHUB_REDIS_CERT", "REDIS_URL=rediss://h REDIS_CERT=" + cert + " REDIS_KEY=" + ca.CertFile},
+		"no Redis at all":  {"rediss://", "REDIS_CA=" + ca.CertFile},
+		"TLS by the cover": {"rediss://", "REDIS_URL=rediss-not://h REDIS_CA=" + ca.CertFile},
 	} {
 		out, code := hubtest.Run(t, program, nil, append(strings.Fields(c.settings), "KEYS="+hubtest.Key)...)
 		if code != 2 || !strings.Contains(out, c.says) {
@@ -78,7 +78,7 @@ func TestRedisTLS_Errors(t *testing.T) {
 // the master another user and another one, and each is held to its own address.
 func TestRedisTLS_Sentinel(t *testing.T) {
 	t.Parallel()
-	ca := hubtest.NewAuthority(t)
+	ca := hubtest.NewCA(t)
 	_, master := overTLS(t, ca)
 	cert, key := ca.Issue(t, "sentinel", time.Now().Add(time.Hour), "localhost")
 	own, ownKey := ca.Issue(t, "hub", time.Now().Add(time.Hour))
@@ -86,7 +86,7 @@ func TestRedisTLS_Sentinel(t *testing.T) {
 	conf := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\ntls-port %s\nbind 127.0.0.1\ndir %s\ntls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\ntls-replication yes\n"+
 		"requirepass watch\nsentinel monitor hub 127.0.0.1 %s 1\nsentinel auth-user hub sentinel\nsentinel auth-pass hub %s\n",
-		plain, secure, dir, cert, key, ca.CA, master, hubtest.WatchPassword)
+		plain, secure, dir, cert, key, ca.CertFile, master, hubtest.SentinelPassword)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +105,6 @@ func TestRedisTLS_Sentinel(t *testing.T) {
 	url := func(password string) string {
 		return "rediss://:" + password + "@localhost:" + secure + "/0?master_name=hub&username=loginhub&password=" + hubtest.HubPassword
 	}
-	threeLogins(t, &hubtest.Redis{URL: url("watch")}, "REDIS_CA="+ca.CA, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
-	refusedFor(t, "all sentinels", "REDIS_URL="+url("guess"), "REDIS_CA="+ca.CA, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
+	threeLogins(t, &hubtest.Redis{URL: url("watch")}, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
+	refusedFor(t, "all sentinels", "REDIS_URL="+url("guess"), "REDIS_CA="+ca.CertFile, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
 }

@@ -127,7 +127,7 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n := hubtest.LaunchBare(t, program, append(given, "ADMIN_LISTEN=", "DRAIN=1s")...)
+	n := hubtest.LaunchWithoutDefaults(t, program, append(given, "ADMIN_LISTEN=", "DRAIN=1s")...)
 	hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)

@@ -20,12 +20,12 @@ func TestDrain_ServesWhileStopping(t *testing.T) {
 	sockets := openMany(t, ctx, 40, stays.URL, stops.URL)
 	polled := make(chan error, 5)
 	for range cap(polled) {
-		ticket, err := hubtest.Make(ctx, stops.URL, nil)
+		ticket, err := hubtest.CreateTicket(ctx, stops.URL, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		go func() {
-			a, err := ticket.AskPoll(ctx, stops.URL, 1, 30)
+			a, err := ticket.PollResponse(ctx, stops.URL, 1, 30)
 			if err == nil && !a.Close {
 				err = errors.New("no Connection: close, so the page comes back to this very node")
 			}
@@ -86,11 +86,11 @@ func TestDrain_ServesWhileStopping(t *testing.T) {
 // checkDraining demands that a stopping node takes nobody who wants to wait.
 func checkDraining(t *testing.T, ctx context.Context, n *hubtest.Node, ticket *hubtest.Ticket) {
 	t.Helper()
-	for what, ask := range map[string]func() (*hubtest.Answer, error){
-		"readyz":            func() (*hubtest.Answer, error) { return hubtest.Request(ctx, "GET", n.URL+"/readyz", nil) },
-		"a new poll":        func() (*hubtest.Answer, error) { return ticket.AskPoll(ctx, n.URL, 0, 20) },
-		"a poll of no wait": func() (*hubtest.Answer, error) { return ticket.AskPoll(ctx, n.URL, 0, 0) },
-		"a new socket":      func() (*hubtest.Answer, error) { return refusedSocket(ctx, ticket, n.URL) },
+	for what, ask := range map[string]func() (*hubtest.Response, error){
+		"readyz":            func() (*hubtest.Response, error) { return hubtest.Request(ctx, "GET", n.URL+"/readyz", nil) },
+		"a new poll":        func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, n.URL, 0, 20) },
+		"a poll of no wait": func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, n.URL, 0, 0) },
+		"a new socket":      func() (*hubtest.Response, error) { return refusedSocket(ctx, ticket, n.URL) },
 	} {
 		a, err := ask()
 		mustRefuse(t, what, a, err, 503, "overloaded")
@@ -108,12 +108,12 @@ func checkDraining(t *testing.T, ctx context.Context, n *hubtest.Node, ticket *h
 func serveOn(t *testing.T, ctx context.Context, n *hubtest.Node, until time.Time) (served int) {
 	for time.Now().Before(until) {
 		phone := hubtest.NewPhone("load")
-		ticket, err := hubtest.Make(ctx, n.URL, nil)
+		ticket, err := hubtest.CreateTicket(ctx, n.URL, nil)
 		if err != nil {
 			t.Errorf("make while draining: %v", err)
 			return served
 		}
-		other, err := hubtest.Make(ctx, n.URL, nil)
+		other, err := hubtest.CreateTicket(ctx, n.URL, nil)
 		if err != nil {
 			t.Errorf("make while draining: %v", err)
 			return served
@@ -121,12 +121,12 @@ func serveOn(t *testing.T, ctx context.Context, n *hubtest.Node, until time.Time
 		for _, step := range []struct {
 			what   string
 			status int
-			ask    func() (*hubtest.Answer, error)
+			ask    func() (*hubtest.Response, error)
 		}{
-			{"scan", 200, func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, ticket.ID, "scan", nil) }},
-			{"confirm", 200, func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, ticket.ID, "confirm", nil) }},
-			{"ack", 204, func() (*hubtest.Answer, error) { return ticket.Ack(ctx, n.URL, 3) }},
-			{"reject", 200, func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, other.ID, "reject", nil) }},
+			{"scan", 200, func() (*hubtest.Response, error) { return phone.Do(ctx, n.URL, ticket.ID, "scan", nil) }},
+			{"confirm", 200, func() (*hubtest.Response, error) { return phone.Do(ctx, n.URL, ticket.ID, "confirm", nil) }},
+			{"ack", 204, func() (*hubtest.Response, error) { return ticket.Ack(ctx, n.URL, 3) }},
+			{"reject", 200, func() (*hubtest.Response, error) { return phone.Do(ctx, n.URL, other.ID, "reject", nil) }},
 		} {
 			a, err := step.ask()
 			if err != nil || a.Status != step.status || !a.Close {
@@ -140,7 +140,7 @@ func serveOn(t *testing.T, ctx context.Context, n *hubtest.Node, until time.Time
 
 func mustMake(t testing.TB, ctx context.Context, url string) *hubtest.Ticket {
 	t.Helper()
-	ticket, err := hubtest.Make(ctx, url, nil)
+	ticket, err := hubtest.CreateTicket(ctx, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestDrain_RollingRestart(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	one := func() *hubtest.Node { return metered(t, "REDIS_URL="+redis.URL, "DRAIN=500ms") }
 	nodes := []*hubtest.Node{one(), one()}
-	before := hubtest.Levels(t, nodes)
+	before := hubtest.MeasureUsage(t, nodes)
 	ctx := within(t, 40*time.Second)
 	var pages []*page // they wait through the whole restart
 	for i := range 12 {

@@ -436,7 +436,7 @@ func TestExamples_ReadmeCommands(t *testing.T) {
 	if err := os.WriteFile(local, bytes.ReplaceAll(text, []byte(":3000"), []byte(":"+port)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	node := hubtest.LaunchBare(t, program, "ADMIN_LISTEN=", "CLIENTS="+local)
+	node := hubtest.LaunchWithoutDefaults(t, program, "ADMIN_LISTEN=", "CLIENTS="+local)
 	hubtest.Eventually(t, 20*time.Second, "the hub is ready", func() bool { return node.Get("/readyz") == 200 })
 	hub := strings.Replace(node.URL, "127.0.0.1", "localhost", 1)
 	site := startSite(t, hub, func(string) *exec.Cmd {
@@ -452,7 +452,7 @@ func TestExamples_ReadmeCommands(t *testing.T) {
 		t.Fatalf("no widget: %s", page)
 	}
 	ctx := one(t)
-	ticket, err := hubtest.Make(ctx, hub, map[string]string{"client_id": "demo", "nonce": m[1]}, "Origin", "http://localhost:"+port)
+	ticket, err := hubtest.CreateTicket(ctx, hub, map[string]string{"client_id": "demo", "nonce": m[1]}, "Origin", "http://localhost:"+port)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // within is a context for a part of a test.
 func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := hubtest.Limit(d)
+	ctx, cancel := hubtest.WithTimeout(d)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -43,7 +43,7 @@ type page struct {
 
 // open makes a ticket on one node and opens its page on another.
 func open(ctx context.Context, makes, holds string) (*page, error) {
-	ticket, err := hubtest.Make(ctx, makes, nil)
+	ticket, err := hubtest.CreateTicket(ctx, makes, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func must(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id strin
 }
 
 // refused checks an answer's status and code.
-func refused(a *hubtest.Answer, err error, status int, code string) error {
+func refused(a *hubtest.Response, err error, status int, code string) error {
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func refused(a *hubtest.Answer, err error, status int, code string) error {
 }
 
 // mustRefuse is refused as a check of the test.
-func mustRefuse(t testing.TB, what string, a *hubtest.Answer, err error, status int, code string) {
+func mustRefuse(t testing.TB, what string, a *hubtest.Response, err error, status int, code string) {
 	t.Helper()
 	if err := refused(a, err, status, code); err != nil {
 		t.Errorf("%s: %v", what, err)
@@ -167,13 +167,13 @@ func mustRefuse(t testing.TB, what string, a *hubtest.Answer, err error, status 
 }
 
 // refusedSocket is the answer to a handshake that must be refused.
-func refusedSocket(ctx context.Context, ticket *hubtest.Ticket, url string) (*hubtest.Answer, error) {
+func refusedSocket(ctx context.Context, ticket *hubtest.Ticket, url string) (*hubtest.Response, error) {
 	socket, err := ticket.Dial(ctx, url)
 	if err == nil {
 		socket.Conn.CloseNow()
 		return nil, fmt.Errorf("the socket was accepted")
 	}
-	a, e := socket.Refused()
+	a, e := socket.Rejection()
 	if a == nil && e == nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func verified(ctx context.Context, url, token string) (claims map[string]any, ki
 		return nil, "", err
 	}
 	var keys jose.JSONWebKeySet
-	if err := a.Into(200, &keys); err != nil {
+	if err := a.Decode(200, &keys); err != nil {
 		return nil, "", err
 	}
 	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.EdDSA})

@@ -159,7 +159,7 @@ func TestKeys_NodeLacksKey(t *testing.T) {
 			mustRefuse(t, state+": "+action, a, err, 503, "store_unavailable")
 		}
 		for _, wait := range []int{0, 5} {
-			a, err := p.AskPoll(ctx, behind.URL, 0, wait)
+			a, err := p.PollResponse(ctx, behind.URL, 0, wait)
 			mustRefuse(t, state+": poll", a, err, 503, "store_unavailable")
 		}
 		a, err := refusedSocket(ctx, p.Ticket, behind.URL)

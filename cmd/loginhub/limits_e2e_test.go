@@ -19,7 +19,7 @@ func TestLimits_MaxSockets(t *testing.T) {
 	redis, nodes := cluster(t, 1, "MAX_SOCKETS=3")
 	ctx, n := within(t, 20*time.Second), nodes[0]
 	first, second := mustOpen(t, ctx, n.URL, n.URL), mustOpen(t, ctx, n.URL, n.URL)
-	third, err := hubtest.Make(ctx, n.URL, nil)
+	third, err := hubtest.CreateTicket(ctx, n.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,14 +36,14 @@ func TestLimits_MaxSockets(t *testing.T) {
 	}
 
 	// Tickets are made, decided and looked at as before; only waiting is not.
-	fourth, err := hubtest.Make(ctx, n.URL, nil)
+	fourth, err := hubtest.CreateTicket(ctx, n.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, ask := range map[string]func() (*hubtest.Answer, error){
-		"a fourth socket":          func() (*hubtest.Answer, error) { return refusedSocket(ctx, fourth, n.URL) },
-		"a fourth poll":            func() (*hubtest.Answer, error) { return fourth.AskPoll(ctx, n.URL, 1, 20) },
-		"one page's second socket": func() (*hubtest.Answer, error) { return refusedSocket(ctx, first.Ticket, n.URL) },
+	for what, ask := range map[string]func() (*hubtest.Response, error){
+		"a fourth socket":          func() (*hubtest.Response, error) { return refusedSocket(ctx, fourth, n.URL) },
+		"a fourth poll":            func() (*hubtest.Response, error) { return fourth.PollResponse(ctx, n.URL, 1, 20) },
+		"one page's second socket": func() (*hubtest.Response, error) { return refusedSocket(ctx, first.Ticket, n.URL) },
 	} {
 		a, err := ask()
 		mustRefuse(t, what, a, err, 503, "overloaded")
@@ -82,13 +82,13 @@ func TestLimits_FifthWaiter(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 1)
 	ctx, n := within(t, 20*time.Second), nodes[0]
-	ticket, err := hubtest.Make(ctx, n.URL, nil)
+	ticket, err := hubtest.CreateTicket(ctx, n.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	polled := make(chan error, 1)
 	go func() {
-		a, err := ticket.AskPoll(ctx, n.URL, 1, 30)
+		a, err := ticket.PollResponse(ctx, n.URL, 1, 30)
 		polled <- refused(a, err, 204, "")
 	}()
 	if err := noted(ctx, redis, n, ticket.ID); err != nil {
@@ -118,7 +118,7 @@ func TestLimits_TicketsPerAddress(t *testing.T) {
 	t.Parallel()
 	_, nodes := cluster(t, 1, "RATE_LIMIT=5", "TRUSTED_PROXIES=127.0.0.1/32")
 	ctx, n := within(t, 20*time.Second), nodes[0]
-	ask := func(from string) (*hubtest.Answer, error) {
+	ask := func(from string) (*hubtest.Response, error) {
 		return hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil, "X-Forwarded-For", from)
 	}
 	use := func(ctx context.Context, from string, n int) error {

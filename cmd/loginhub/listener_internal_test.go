@@ -37,7 +37,7 @@ func knock(t *testing.T, d *hubtest.PipeListener, text string) net.Conn {
 func opened(t *testing.T, certificate *certificate) *hubtest.PipeListener {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	d := hubtest.NewDoor()
+	d := hubtest.NewPipeListener()
 	var listener net.Listener = d
 	if certificate != nil {
 		listener = certificate.listen(d)

@@ -13,7 +13,7 @@ import (
 type live struct {
 	set   *settings
 	sites *providerBuilder
-	vault *redisstore.VaultRing
+	vault *redisstore.SecretKeyring
 	node  hub.Reloadable
 	edge  api.Reloadable
 }
@@ -59,10 +59,10 @@ func (s *settings) keyring() (*ticket.Keyring, error) {
 }
 
 // vaultRing encrypts what nodes share beside the records.
-func (s *settings) vaultRing() (*redisstore.VaultRing, error) {
-	var keys []redisstore.VaultKey
+func (s *settings) vaultRing() (*redisstore.SecretKeyring, error) {
+	var keys []redisstore.SecretKey
 	for _, m := range s.masters {
-		keys = append(keys, redisstore.VaultKey{ID: m.ID(), Key: m.Vault()})
+		keys = append(keys, redisstore.SecretKey{ID: m.ID(), Key: m.Vault()})
 	}
-	return redisstore.NewVaultRing(keys)
+	return redisstore.NewSecretKeyring(keys)
 }

@@ -42,7 +42,7 @@ func one(t *testing.T) (ctx interface {
 	Err() error
 	Value(any) any
 }) {
-	c, cancel := hubtest.Limit(20 * time.Second)
+	c, cancel := hubtest.WithTimeout(20 * time.Second)
 	t.Cleanup(cancel)
 	return c
 }
@@ -59,7 +59,7 @@ func TestLogin_AcrossNodes(t *testing.T) {
 		make, hold, scan, confirm := urls[i%3], urls[i/3%3], urls[i/9%3], urls[i/27]
 		t.Run(fmt.Sprintf("%04d", i), func(t *testing.T) {
 			ctx := one(t)
-			ticket, err := hubtest.Make(ctx, make, nil)
+			ticket, err := hubtest.CreateTicket(ctx, make, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -79,7 +79,7 @@ func TestLog_AuditRequiredRefusesWhileStalled(t *testing.T) {
 	n, reader := piped(t, "AUDIT_REQUIRED=true")
 	ctx := within(t, 60*time.Second)
 	made := map[string]bool{} // by the ticket's short name
-	var refusal *hubtest.Answer
+	var refusal *hubtest.Response
 	hubtest.Eventually(t, 30*time.Second, "a ticket is refused", func() bool {
 		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
 		if err != nil {
@@ -90,7 +90,7 @@ func TestLog_AuditRequiredRefusesWhileStalled(t *testing.T) {
 			return true
 		}
 		var ticket hubtest.Ticket
-		if err := a.Into(201, &ticket); err != nil {
+		if err := a.Decode(201, &ticket); err != nil {
 			t.Fatal(err)
 		}
 		made[ticket.ID[:8]] = true

@@ -19,7 +19,7 @@ func TestLostSubscription_NodeRecordDeleted(t *testing.T) {
 	ctx := within(t, 30*time.Second)
 	const slack = time.Second // the tests share their processors
 	allOf(t, 24, 24, func(i int) error {
-		ticket, err := hubtest.Make(ctx, nodes[0].URL, nil)
+		ticket, err := hubtest.CreateTicket(ctx, nodes[0].URL, nil)
 		if err != nil {
 			return err
 		}

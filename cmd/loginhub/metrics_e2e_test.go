@@ -55,7 +55,7 @@ func TestMetrics_WholeLogin(t *testing.T) {
 		`transitions_total{state="confirmed"}`:             1,
 		`phone_calls_total{action="scan",outcome="ok"}`:    1,
 		`phone_calls_total{action="confirm",outcome="ok"}`: 1,
-		`redis_call_duration_seconds_count{call="make"}`:   1,
+		`redis_call_duration_seconds_count{call="create"}`: 1,
 		`redis_call_duration_seconds_count{call="attach"}`: 2, // the looks before
 		`redis_call_duration_seconds_count{call="change"}`: 2,
 	}
@@ -112,7 +112,7 @@ func TestMetrics_PollPush(t *testing.T) {
 func TestMetrics_LostMessageDelay(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	line := hubtest.StartMailLine(t, redis)
+	line := hubtest.StartPubSubProxy(t, redis)
 	well := metered(t, "REDIS_URL="+redis.URL)
 	node := metered(t, "REDIS_URL="+line.URL)
 	ctx := within(t, 30*time.Second)

@@ -77,8 +77,8 @@ func newRedisMeter(m *metrics, refused *counterVec) redisMeter {
 	return r
 }
 
-// Called implements redisstore.Meter.
-func (r redisMeter) Called(name string, took time.Duration, failed bool) {
+// ObserveCall implements redisstore.Meter.
+func (r redisMeter) ObserveCall(name string, took time.Duration, failed bool) {
 	r.duration.at(labelValues{name}).Observe(took.Seconds())
 	if failed {
 		r.failed.at(labelValues{name}).Inc()

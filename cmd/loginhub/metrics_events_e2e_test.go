@@ -116,7 +116,7 @@ func TestMetrics_RedisDown(t *testing.T) {
 	if err := redis.Stall(); err != nil {
 		t.Fatal(err)
 	}
-	comes(t, node, before, `redis_errors_total{call="prove"}`, 2)
+	comes(t, node, before, `redis_errors_total{call="probe"}`, 2)
 	comes(t, node, before, `mailbox_proof_age_seconds`, 5)
 	comes(t, node, before, `waits_ended_total{reason="deaf",transport="socket"}`, 1)
 	if ready := scrape(t, node)["loginhub_ready"]; ready != 0 {
@@ -151,7 +151,7 @@ func TestMetrics_BrokenSeals(t *testing.T) {
 	if err := redis.Client.HSet(ctx, key(p.ID), "rec", forged).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := p.AskPoll(ctx, node.URL, 0, 0); err != nil || a.Status != 404 {
+	if a, err := p.PollResponse(ctx, node.URL, 0, 0); err != nil || a.Status != 404 {
 		t.Errorf("a forged record: %+v %v", a, err)
 	}
 	comes(t, node, before, `refused_seals_total{reason="broken",where="record"}`, 1)
@@ -223,7 +223,7 @@ func TestMetrics_Limits(t *testing.T) {
 	mustRefuse(t, "a second ticket", a, err, 429, "rate_limited")
 	mustMove(t, node, before, map[string]float64{
 		`rate_limited_total{limit="tickets"}`: 1, `tickets_made_total`: 1, `transitions_total{state="pending"}`: 1,
-		`redis_call_duration_seconds_count{call="make"}`:                  1,
+		`redis_call_duration_seconds_count{call="create"}`:                1,
 		`http_requests_total{route="/api/login/tickets",status="2xx"}`:    1,
 		`http_requests_total{route="/api/login/tickets",status="4xx"}`:    1,
 		`http_request_duration_seconds_count{route="/api/login/tickets"}`: 2,

@@ -18,7 +18,7 @@ func TestMetrics_NoAllocation(t *testing.T) {
 		"a wait":           func() { m.hub.WaitStarted(hub.TransportSocket); m.hub.WaitEnded(hub.TransportSocket, hub.EndedDone) },
 		"a push":           func() { m.hub.Delivered(hub.TransportPoll, hub.Pushed, time.Millisecond) },
 		"a sweep's look":   func() { m.hub.Resynced(hub.FoundSame) },
-		"a call of Redis":  func() { m.redis.Called("attach", time.Millisecond, true) },
+		"a call of Redis":  func() { m.redis.ObserveCall("attach", time.Millisecond, true) },
 		"a request":        func() { m.edge.ObserveRequest("/", "2xx", time.Millisecond) },
 		"a hit on a limit": func() { m.edge.IncLimited("phones") },
 	}

@@ -87,7 +87,7 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 		} else if err := accepted(ctx, yes, nodes[0].URL, p.ID, "scan"); err != nil {
 			return err
 		}
-		answers := [2]*hubtest.Answer{}
+		answers := [2]*hubtest.Response{}
 		errs := [2]error{}
 		var both sync.WaitGroup
 		both.Go(func() { answers[0], errs[0] = yes.Do(ctx, nodes[i%2].URL, p.ID, "confirm", nil) })

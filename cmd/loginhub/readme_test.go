@@ -38,7 +38,7 @@ func snippet(t *testing.T, name string) string {
 // tokenFor logs the user in and gives the token that the page gets.
 func tokenFor(ctx context.Context, t *testing.T, url, user, nonce string) string {
 	t.Helper()
-	ticket, err := hubtest.Make(ctx, url, map[string]string{"nonce": nonce})
+	ticket, err := hubtest.CreateTicket(ctx, url, map[string]string{"nonce": nonce})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -217,7 +217,7 @@ func TestReload_NodesOneAfterTheOther(t *testing.T) {
 // mustOpenOf opens a page of that client.
 func mustOpenOf(t *testing.T, ctx context.Context, client, url string) *page {
 	t.Helper()
-	ticket, err := hubtest.Make(ctx, url, map[string]string{"client_id": client})
+	ticket, err := hubtest.CreateTicket(ctx, url, map[string]string{"client_id": client})
 	if err != nil {
 		t.Fatal(err)
 	}

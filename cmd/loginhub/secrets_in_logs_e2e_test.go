@@ -101,7 +101,7 @@ func TestSecrecy_RedisAndLogs(t *testing.T) {
 			stop := redis.Monitor(t)
 			var dumps strings.Builder
 			var ids []string
-			ask := func(url, id, action string) (*hubtest.Answer, error) {
+			ask := func(url, id, action string) (*hubtest.Response, error) {
 				c := code()
 				hidden.add("code", c)
 				return phone.Do(ctx, url, id, action, map[string]any{"provider": provider, "code": c})
@@ -176,7 +176,7 @@ func sendInvalid(t *testing.T, ctx context.Context, p *page, n *hubtest.Node, hi
 	other := mustMake(t, ctx, n.URL)
 	hidden.secret(other.Secret)
 	wrong := &hubtest.Ticket{ID: other.ID, Secret: p.Secret}
-	a, err := wrong.AskPoll(ctx, n.URL, 0, 0)
+	a, err := wrong.PollResponse(ctx, n.URL, 0, 0)
 	mustRefuse(t, "poll with another's secret", a, err, 401, "invalid_secret")
 	a, err = wrong.Ack(ctx, n.URL, 1)
 	mustRefuse(t, "ack with another's secret", a, err, 401, "invalid_secret")
@@ -192,7 +192,7 @@ func sendInvalid(t *testing.T, ctx context.Context, p *page, n *hubtest.Node, hi
 }
 
 // everyFault runs into everything that goes wrong with WeChat, for the logs.
-func everyFault(t *testing.T, ctx context.Context, w *wechattest.Server, n *hubtest.Node, ask func(url, id, action string) (*hubtest.Answer, error)) {
+func everyFault(t *testing.T, ctx context.Context, w *wechattest.Server, n *hubtest.Node, ask func(url, id, action string) (*hubtest.Response, error)) {
 	t.Helper()
 	ticket := mustMake(t, ctx, n.URL)
 	for name, f := range faults {

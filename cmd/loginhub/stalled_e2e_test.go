@@ -70,16 +70,16 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	proxy := hubtest.StartProxy(t, redis)
 	well, deaf := metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+proxy.URL)
 	both := []*hubtest.Node{well, deaf}
-	before := hubtest.Levels(t, both)
+	before := hubtest.MeasureUsage(t, both)
 	ctx := within(t, 40*time.Second)
 	sockets := openMany(t, ctx, 30, well.URL, deaf.URL)
-	polling, err := hubtest.Make(ctx, well.URL, nil)
+	polling, err := hubtest.CreateTicket(ctx, well.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	polled := make(chan error, 1)
 	go func() {
-		a, err := polling.AskPoll(ctx, deaf.URL, 1, 30)
+		a, err := polling.PollResponse(ctx, deaf.URL, 1, 30)
 		polled <- refused(a, err, 503, "store_unavailable")
 	}()
 	if err := noted(ctx, redis, deaf, polling.ID); err != nil {
@@ -123,11 +123,11 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 // checkDeaf demands that a deaf node says so to everybody who wants to wait.
 func checkDeaf(t *testing.T, ctx context.Context, deaf *hubtest.Node, ticket *hubtest.Ticket) {
 	t.Helper()
-	for what, ask := range map[string]func() (*hubtest.Answer, error){
-		"readyz":            func() (*hubtest.Answer, error) { return hubtest.Request(ctx, "GET", deaf.URL+"/readyz", nil) },
-		"a new poll":        func() (*hubtest.Answer, error) { return ticket.AskPoll(ctx, deaf.URL, 0, 20) },
-		"a poll of no wait": func() (*hubtest.Answer, error) { return ticket.AskPoll(ctx, deaf.URL, 0, 0) },
-		"a new socket":      func() (*hubtest.Answer, error) { return refusedSocket(ctx, ticket, deaf.URL) },
+	for what, ask := range map[string]func() (*hubtest.Response, error){
+		"readyz":            func() (*hubtest.Response, error) { return hubtest.Request(ctx, "GET", deaf.URL+"/readyz", nil) },
+		"a new poll":        func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, deaf.URL, 0, 20) },
+		"a poll of no wait": func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, deaf.URL, 0, 0) },
+		"a new socket":      func() (*hubtest.Response, error) { return refusedSocket(ctx, ticket, deaf.URL) },
 	} {
 		a, err := ask()
 		mustRefuse(t, what, a, err, 503, "store_unavailable")
@@ -173,7 +173,7 @@ func TestStalled_RedisRefusesWrites(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	nodes := []*hubtest.Node{metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+redis.URL)}
-	before := hubtest.Levels(t, nodes)
+	before := hubtest.MeasureUsage(t, nodes)
 	ctx := within(t, 40*time.Second)
 	phone := hubtest.NewPhone("readonly")
 	sockets := openMany(t, ctx, 6, nodes[0].URL, nodes[1].URL)

@@ -59,7 +59,7 @@ func TestServe_Defaults(t *testing.T) {
 	if l, err := net.Listen("tcp", "127.0.0.1:9090"); err == nil {
 		defer l.Close()
 	}
-	n := hubtest.LaunchBare(t, program)
+	n := hubtest.LaunchWithoutDefaults(t, program)
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
 	ctx := within(t, 20*time.Second)
 	if err := login(ctx, "小明", n.URL); err != nil {
@@ -84,7 +84,7 @@ func TestServe_Defaults(t *testing.T) {
 
 func TestServe_EmbeddedExpiry(t *testing.T) {
 	t.Parallel()
-	n := hubtest.LaunchBare(t, program, "TICKET_TTL=1s", "ADMIN_LISTEN=")
+	n := hubtest.LaunchWithoutDefaults(t, program, "TICKET_TTL=1s", "ADMIN_LISTEN=")
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
 	ctx := within(t, 20*time.Second)
 	p := mustOpen(t, ctx, n.URL, n.URL)
@@ -172,7 +172,7 @@ func TestStart_ConfigErrorExitCode(t *testing.T) {
 func TestStart_LogsOneShortLine(t *testing.T) {
 	t.Parallel()
 	for level, configured := range map[string]int{"info": 0, "debug": 1} {
-		n := hubtest.LaunchBare(t, program, "ADMIN_LISTEN=", "LOG="+level, "RATE_LIMIT=77", "CLIENTS=../../deploy/examples/clients.yaml")
+		n := hubtest.LaunchWithoutDefaults(t, program, "ADMIN_LISTEN=", "LOG="+level, "RATE_LIMIT=77", "CLIENTS=../../deploy/examples/clients.yaml")
 		hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
 		if err := n.Terminate(); err != nil {
 			t.Fatal(err)

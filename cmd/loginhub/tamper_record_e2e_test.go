@@ -36,7 +36,7 @@ func newScene(t *testing.T, ctx context.Context, result string) *tamperFixture {
 		page           **page
 		address, agent string
 	}{{&s.victim, victimAddress, victimAgent}, {&s.attacker, attackerAddress, attackerAgent}} {
-		ticket, err := hubtest.Make(ctx, s.nodes[0].URL, map[string]string{"nonce": who.address},
+		ticket, err := hubtest.CreateTicket(ctx, s.nodes[0].URL, map[string]string{"nonce": who.address},
 			"X-Forwarded-For", who.address, "User-Agent", who.agent)
 		if err != nil {
 			t.Fatal(err)
@@ -143,11 +143,11 @@ func (s *tamperFixture) refuseForgeries(t *testing.T, ctx context.Context, p *pa
 		}
 		s.write(t, ctx, p, forged)
 		for i, n := range s.nodes {
-			for what, ask := range map[string]func() (*hubtest.Answer, error){
-				"scan":    func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, p.ID, "scan", nil) },
-				"confirm": func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, p.ID, "confirm", nil) },
-				"reject":  func() (*hubtest.Answer, error) { return phone.Do(ctx, n.URL, p.ID, "reject", nil) },
-				"poll":    func() (*hubtest.Answer, error) { return p.AskPoll(ctx, n.URL, 0, 0) },
+			for what, ask := range map[string]func() (*hubtest.Response, error){
+				"scan":    func() (*hubtest.Response, error) { return phone.Do(ctx, n.URL, p.ID, "scan", nil) },
+				"confirm": func() (*hubtest.Response, error) { return phone.Do(ctx, n.URL, p.ID, "confirm", nil) },
+				"reject":  func() (*hubtest.Response, error) { return phone.Do(ctx, n.URL, p.ID, "reject", nil) },
+				"poll":    func() (*hubtest.Response, error) { return p.PollResponse(ctx, n.URL, 0, 0) },
 			} {
 				a, err := ask()
 				mustRefuse(t, fmt.Sprintf("%s, %s on node %d", name, what, i), a, err, status, code)

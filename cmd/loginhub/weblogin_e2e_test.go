@@ -71,7 +71,7 @@ func newBrowser(t *testing.T, node *hubtest.Node) *browser {
 
 // do sends a request for login.test to the browser's node: cookies and Host are
 // those of the name.
-func (b *browser) do(method, target string, form url.Values, headers ...string) *hubtest.Answer {
+func (b *browser) do(method, target string, form url.Values, headers ...string) *hubtest.Response {
 	b.t.Helper()
 	b.client.Transport = through(b.node)
 	r, err := http.NewRequest(method, target, strings.NewReader(form.Encode()))
@@ -94,7 +94,7 @@ func (b *browser) do(method, target string, form url.Values, headers ...string) 
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return &hubtest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}
+	return &hubtest.Response{Status: resp.StatusCode, Header: resp.Header, Body: body}
 }
 
 // through sends what goes to login.test to the node instead.
@@ -134,7 +134,7 @@ func (b *browser) press(ticket *hubtest.Ticket) (uuid string) {
 
 func makeTicket(ctx context.Context, t *testing.T, node *hubtest.Node, request any) *hubtest.Ticket {
 	t.Helper()
-	ticket, err := hubtest.Make(ctx, node.URL, request)
+	ticket, err := hubtest.CreateTicket(ctx, node.URL, request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func (u weChatUser) subject() string { return "wechat:" + appID + ":" + u.w.Open
 
 // do makes a call with a code of its own, and demands that WeChat has heard of
 // that code so many times.
-func (u weChatUser) do(ctx context.Context, url, id, action string, exchanges int) (*hubtest.Answer, error) {
+func (u weChatUser) do(ctx context.Context, url, id, action string, exchanges int) (*hubtest.Response, error) {
 	code := u.w.Code(appID, u.name)
 	a, err := hubtest.NewPhone(u.name).Do(ctx, url, id, action, map[string]any{"provider": "wechat", "code": code})
 	if n := u.w.CallsFor(code); err == nil && n != exchanges {
@@ -318,7 +318,7 @@ func TestWeChat_UnionIDRequired(t *testing.T) {
 	ctx, n := within(t, 20*time.Second), nodes[0]
 	u := weChatUser{"frank", w}
 	make := func(client string) *page {
-		ticket, err := hubtest.Make(ctx, n.URL, map[string]string{"client_id": client})
+		ticket, err := hubtest.CreateTicket(ctx, n.URL, map[string]string{"client_id": client})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,17 +16,17 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// company is the back end of a company's own app: it signs for its users.
-type company struct {
+// appIssuer is the back end of a company's own app: it signs for its users.
+type appIssuer struct {
 	issuer string
 	keys   *httptest.Server // what LOGINHUB_APP_JWKS_URL names
 	key    ed25519.PrivateKey
 }
 
-func startCompany(t *testing.T) *company {
+func startAppIssuer(t *testing.T) *appIssuer {
 	t.Helper()
 	public, private, _ := ed25519.GenerateKey(rand.Reader)
-	c := &company{issuer: "https://sso.example.com", key: private}
+	c := &appIssuer{issuer: "https://sso.example.com", key: private}
 	c.keys = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"%s"}]}`, base64.RawURLEncoding.EncodeToString(public))
 	}))
@@ -34,8 +34,8 @@ func startCompany(t *testing.T) *company {
 	return c
 }
 
-// owner is for world: phones with the company's app.
-func (c *company) owner(user string) (*hubtest.Phone, string) {
+// newPhone is for world: phones with the company's app.
+func (c *appIssuer) newPhone(user string) (*hubtest.Phone, string) {
 	phone := hubtest.NewPhone(user)
 	phone.Login = func(ticket string) (provider, code string) {
 		now := time.Now().Unix()
@@ -49,24 +49,24 @@ func (c *company) owner(user string) (*hubtest.Phone, string) {
 
 func TestWeChat_HangsOtherProviderWorks(t *testing.T) {
 	t.Parallel()
-	own := startCompany(t)
+	own := startAppIssuer(t)
 	w := startWechat(t, "APP_JWKS_URL="+own.keys.URL, "APP_ISSUER="+own.issuer, "TICKET_TTL=10m")
 	node := w.nodes[0]
 	w.server().FailAlways(wechattest.Fault{Delay: 20 * time.Second})
-	before := hubtest.Levels(t, w.nodes)
+	before := hubtest.MeasureUsage(t, w.nodes)
 	// More phones than a node asks WeChat for at once, and they do not give up: as
 	// one hears of WeChat's limit, another takes its place.
 	const phones = 320
-	ctx, enough := hubtest.Limit(5 * time.Minute)
+	ctx, enough := hubtest.WithTimeout(5 * time.Minute)
 	defer enough()
 	var hanging sync.WaitGroup
 	for i := range phones {
-		ticket, err := hubtest.Make(ctx, node.URL, nil)
+		ticket, err := hubtest.CreateTicket(ctx, node.URL, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		hanging.Go(func() {
-			phone, _ := w.owner(fmt.Sprint("slow-", i))
+			phone, _ := w.newPhone(fmt.Sprint("slow-", i))
 			for ctx.Err() == nil {
 				if a, err := phone.Do(ctx, node.URL, ticket.ID, "confirm", nil); err == nil && a.Status != http.StatusServiceUnavailable {
 					t.Errorf("confirm: %+v", a)
@@ -83,7 +83,7 @@ func TestWeChat_HangsOtherProviderWorks(t *testing.T) {
 		})
 	}
 	hangs()
-	s := scenario{nodes: []*hubtest.Node{node}, owner: own.owner, crowded: true}.run(t, logins(t, 200), 10, fault{})
+	s := scenario{nodes: []*hubtest.Node{node}, newPhone: own.newPhone, extraWaiters: true}.run(t, logins(t, 200), 10, fault{})
 	complete(t, s)
 	if s.Errors > 0 {
 		t.Errorf("phones with the company's app saw %d errors", s.Errors)
@@ -92,6 +92,6 @@ func TestWeChat_HangsOtherProviderWorks(t *testing.T) {
 	enough()
 	hanging.Wait()
 	w.server().ClearFaults()
-	complete(t, scenario{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 50), 25, fault{}))
+	complete(t, scenario{nodes: w.nodes, newPhone: w.newPhone}.run(t, logins(t, 50), 25, fault{}))
 	hubtest.AssertNoLeak(t, w.nodes, before)
 }

@@ -24,9 +24,9 @@ func buildSkewed() (program string, err error) {
 	return program, err
 }
 
-// clocks are three nodes whose wall clocks are ten minutes apart; Redis's clock is
+// startSkewedNodes are three nodes whose wall clocks are ten minutes apart; Redis's clock is
 // this test's too.
-func clocks(t *testing.T, settings ...string) []*hubtest.Node {
+func startSkewedNodes(t *testing.T, settings ...string) []*hubtest.Node {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
 	program, err := skewed()
@@ -35,7 +35,7 @@ func clocks(t *testing.T, settings ...string) []*hubtest.Node {
 	}
 	var nodes []*hubtest.Node
 	for _, seconds := range []int{-600, 0, 600} {
-		nodes = append(nodes, hubtest.StartNode(t, wrapped(t, hubtest.Skewed(seconds), program), append([]string{
+		nodes = append(nodes, hubtest.StartNode(t, wrapProgram(t, hubtest.Skewed(seconds), program), append([]string{
 			"REDIS_URL=" + redis.URL, "ADMIN_LISTEN=127.0.0.1:" + hubtest.FreePort(t)}, settings...)...))
 	}
 	return nodes
@@ -43,7 +43,7 @@ func clocks(t *testing.T, settings ...string) []*hubtest.Node {
 
 func TestClock_NodesTenMinutesApart(t *testing.T) {
 	t.Parallel()
-	nodes := clocks(t)
+	nodes := startSkewedNodes(t)
 	for i, n := range nodes { // are they?
 		a, err := hubtest.Request(context.Background(), "GET", n.URL+"/healthz", nil)
 		if err != nil {
@@ -59,7 +59,7 @@ func TestClock_NodesTenMinutesApart(t *testing.T) {
 	if s.Errors > 0 {
 		t.Errorf("phones saw %d errors", s.Errors)
 	}
-	ctx, cancel := hubtest.Limit(2 * time.Minute)
+	ctx, cancel := hubtest.WithTimeout(2 * time.Minute)
 	defer cancel()
 	var last int64
 	for i := range 27 { // every node makes, takes the scan, takes the confirm
@@ -77,7 +77,7 @@ func TestClock_NodesTenMinutesApart(t *testing.T) {
 // sameToken is one login with its steps on these nodes. Every node must give the
 // same token, with the times of Redis's clock, and say the same of what is left.
 func sameToken(ctx context.Context, nodes []*hubtest.Node, makes, scans, confirms string) (iat int64, err error) {
-	ticket, err := hubtest.Make(ctx, makes, nil)
+	ticket, err := hubtest.CreateTicket(ctx, makes, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -114,12 +114,12 @@ func sameToken(ctx context.Context, nodes []*hubtest.Node, makes, scans, confirm
 func TestClock_DeadlinesFollowRedis(t *testing.T) {
 	t.Parallel()
 	const life = 4 * time.Second
-	nodes := clocks(t, "TICKET_TTL="+life.String())
+	nodes := startSkewedNodes(t, "TICKET_TTL="+life.String())
 	// Tickets that nobody scans end while others' logins go on.
-	s := scenario{nodes: nodes}.run(t, logins(t, 200), 20, fault{every: 500 * time.Millisecond, least: 1, inject: func(ctx context.Context) {
+	s := scenario{nodes: nodes}.run(t, logins(t, 200), 20, fault{interval: 500 * time.Millisecond, minTimes: 1, inject: func(ctx context.Context) {
 		ended := make(chan error)
 		for i := range 9 { // every node makes, every node holds
-			go func() { ended <- endsInTime(ctx, nodes[i%3].URL, nodes[i/3].URL, life) }()
+			go func() { ended <- checkExpiry(ctx, nodes[i%3].URL, nodes[i/3].URL, life) }()
 		}
 		for range 9 {
 			if err := <-ended; err != nil {
@@ -133,10 +133,10 @@ func TestClock_DeadlinesFollowRedis(t *testing.T) {
 	}
 }
 
-// endsInTime makes a ticket on one node and waits for its end on another.
-func endsInTime(ctx context.Context, makes, holds string, life time.Duration) error {
+// checkExpiry makes a ticket on one node and waits for its end on another.
+func checkExpiry(ctx context.Context, makes, holds string, life time.Duration) error {
 	asked := time.Now()
-	ticket, err := hubtest.Make(ctx, makes, nil)
+	ticket, err := hubtest.CreateTicket(ctx, makes, nil)
 	if err != nil {
 		return err
 	}

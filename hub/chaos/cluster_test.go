@@ -11,19 +11,19 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// waiting are nodes that wait for no replica, and nodes that wait for one.
-var waiting = map[string][]string{"asynchronous": nil, "with REDIS_WAIT": {"REDIS_WAIT=1"}}
+// replicaSettings are nodes that wait for no replica, and nodes that wait for one.
+var replicaSettings = map[string][]string{"asynchronous": nil, "with REDIS_WAIT": {"REDIS_WAIT=1"}}
 
 func TestCluster_Reshard(t *testing.T) {
 	t.Parallel()
-	for name, settings := range waiting {
+	for name, settings := range replicaSettings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, len(settings))
-			cluster.WaitStable(t, time.Minute)
+			cluster.SetNodeTimeout(t, time.Minute)
 			i := 0
-			w := scenario{nodes: several(t, 2, cluster.URL, settings...)}
-			s := w.run(t, logins(t, 200), 30, fault{every: 100 * time.Millisecond, least: 3, inject: func(ctx context.Context) {
+			w := scenario{nodes: startNodes(t, 2, cluster.URL, settings...)}
+			s := w.run(t, logins(t, 200), 30, fault{interval: 100 * time.Millisecond, minTimes: 3, inject: func(ctx context.Context) {
 				// round and round, 400 slots a time
 				if err := cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400); err != nil {
 					t.Error(err)
@@ -42,16 +42,16 @@ func TestCluster_Reshard(t *testing.T) {
 // in the slot is large.
 func TestCluster_MigratingSlots(t *testing.T) {
 	t.Parallel()
-	for name, settings := range waiting {
+	for name, settings := range replicaSettings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, len(settings))
-			cluster.WaitStable(t, time.Minute)
-			nodes := several(t, 3, cluster.URL, settings...)
-			before := hubtest.Levels(t, nodes)
+			cluster.SetNodeTimeout(t, time.Minute)
+			nodes := startNodes(t, 3, cluster.URL, settings...)
+			before := hubtest.MeasureUsage(t, nodes)
 			var all sync.WaitGroup
 			entry := front(t, nodes...)
-			road := slotMover{cluster: cluster, taken: map[int64]bool{}}
+			road := slotMover{cluster: cluster, busySlots: map[int64]bool{}}
 			for range 60 {
 				all.Go(func() {
 					if err := road.login(entry); err != nil {
@@ -73,35 +73,35 @@ func TestCluster_MigratingSlots(t *testing.T) {
 // slotMover moves one ticket at a time: two masters that send each other a key would
 // wait for each other.
 type slotMover struct {
-	cluster *hubtest.Cluster
-	mu      sync.Mutex
-	taken   map[int64]bool // slots
-	sum     stats
+	cluster   *hubtest.Cluster
+	mu        sync.Mutex
+	busySlots map[int64]bool // slots
+	sum       stats
 }
 
-// move takes the ticket half of the way. alone is false, and nothing is done,
+// startMigration takes the ticket half of the way. alone is false, and nothing is done,
 // where another ticket's slot is the same.
-func (r *slotMover) move(ctx context.Context, id string) (arrive func() error, alone bool, err error) {
+func (r *slotMover) startMigration(ctx context.Context, id string) (arrive func() error, alone bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := "loginhub:{" + id + "}"
 	slot := r.cluster.Nodes[0].Client.ClusterKeySlot(ctx, key).Val()
-	if r.taken[slot] {
+	if r.busySlots[slot] {
 		return nil, false, nil
 	}
-	r.taken[slot] = true
-	from, to := r.cluster.Masters(key)
-	arrive, err = r.cluster.Move(ctx, key, from, to)
+	r.busySlots[slot] = true
+	from, to := r.cluster.MasterAndOther(key)
+	arrive, err = r.cluster.StartSlotMigration(ctx, key, from, to)
 	return arrive, true, err
 }
 
 // login is one whose ticket's slot is half moved between its scan and its ack. The
 // page goes and comes back meanwhile.
 func (r *slotMover) login(entry func() string) error {
-	ctx, cancel := hubtest.Limit(90 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(90 * time.Second)
 	defer cancel()
 	page := &hubtest.Page{Entry: entry}
-	if err := page.Make(ctx); err != nil {
+	if err := page.CreateTicket(ctx); err != nil {
 		return err
 	}
 	var held sync.WaitGroup
@@ -112,7 +112,7 @@ func (r *slotMover) login(entry func() string) error {
 	if _, err := phone.Retry(ctx, entry, page.Ticket.ID, "scan"); err != nil {
 		return err
 	}
-	arrive, alone, err := r.move(ctx, page.Ticket.ID)
+	arrive, alone, err := r.startMigration(ctx, page.Ticket.ID)
 	if err != nil || !alone {
 		return err
 	}
@@ -139,20 +139,20 @@ func (r *slotMover) login(entry func() string) error {
 func TestCluster_LostNodeRecords(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
-	cluster.WaitStable(t, time.Minute)
-	nodes := several(t, 2, cluster.URL, fastFailover...)
+	cluster.SetNodeTimeout(t, time.Minute)
+	nodes := startNodes(t, 2, cluster.URL, fastFailover...)
 	entry := front(t, nodes...)
-	before := hubtest.Levels(t, nodes)
+	before := hubtest.MeasureUsage(t, nodes)
 	victim := cluster.Nodes[0]
-	ctx, cancel := hubtest.Limit(60 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(60 * time.Second)
 	defer cancel()
 	var pages []*hubtest.Page
 	for len(pages) < 60 {
 		page := &hubtest.Page{Entry: entry}
-		if err := page.Make(ctx); err != nil {
+		if err := page.CreateTicket(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if from, _ := cluster.Masters("loginhub:{" + page.Ticket.ID + "}"); from == victim {
+		if from, _ := cluster.MasterAndOther("loginhub:{" + page.Ticket.ID + "}"); from == victim {
 			pages = append(pages, page)
 		}
 	}
@@ -160,7 +160,7 @@ func TestCluster_LostNodeRecords(t *testing.T) {
 	hubtest.Eventually(t, 5*time.Second, "the replica has the tickets", func() bool {
 		return replica.Client.DBSize(ctx).Val() == victim.Client.DBSize(ctx).Val()
 	})
-	replica.CutOff(t, victim)
+	replica.BreakReplication(t, victim)
 	var held sync.WaitGroup
 	for _, page := range pages {
 		held.Go(func() { page.Wait(ctx) })

@@ -13,7 +13,7 @@ import (
 // next to nothing, on a network that has just broken everything since then. The
 // second is what "behind" imitates: the replica's link breaks so long before the
 // master dies.
-const behind = 500 * time.Millisecond
+const replicaLag = 500 * time.Millisecond
 
 // durabilityMode is what an operator can do about it.
 type durabilityMode struct {
@@ -23,7 +23,7 @@ type durabilityMode struct {
 	lossy    bool
 }
 
-var safeties = []durabilityMode{
+var durabilityModes = []durabilityMode{
 	{name: "asynchronous", lossy: true},
 	{name: "with min-replicas-to-write", master: [2]string{"min-replicas-to-write", "1"}, lossy: true},
 	{name: "with REDIS_WAIT", settings: []string{"REDIS_WAIT=1"}},
@@ -35,8 +35,8 @@ var fastFailover = []string{"TICKET_TTL=30s", "CONFIRM_TTL=25s", "RESULT_TTL=16s
 
 func TestFailover_Sentinel(t *testing.T) {
 	t.Parallel()
-	for _, lag := range []time.Duration{0, behind} {
-		for _, with := range safeties {
+	for _, lag := range []time.Duration{0, replicaLag} {
+		for _, with := range durabilityModes {
 			if lag == 0 && with.lossy && with.master[0] != "" {
 				continue
 			}
@@ -46,27 +46,27 @@ func TestFailover_Sentinel(t *testing.T) {
 				if with.master[0] != "" {
 					sentinel.Master.Client.ConfigSet(context.Background(), with.master[0], with.master[1])
 				}
-				w := scenario{nodes: several(t, 3, sentinel.URL, append(with.settings, fastFailover...)...), away: 0.3, forgetful: true, lossy: with.lossy}
-				s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, inject: func(ctx context.Context) {
-					lose(t, ctx, sentinel.Master, sentinel.Replica, lag)
+				w := scenario{nodes: startNodes(t, 3, sentinel.URL, append(with.settings, fastFailover...)...), away: 0.3, dataLoss: true, loginLoss: with.lossy}
+				s := w.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
+					killMaster(t, ctx, sentinel.Master, sentinel.Replica, lag)
 					sentinel.FailOver(t)
 					// Where confirms wait for a replica, there must be one again.
 					sentinel.Master.Start(t)
 					sentinel.Master.Follow(t, sentinel.Replica)
 				}})
-				t.Logf("LOSS sentinel, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Told)
-				electedAnew(t, w, s)
+				t.Logf("LOSS sentinel, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Confirmed)
+				assertRecovered(t, w, s)
 			})
 		}
 	}
 }
 
-// electedAnew checks what a failover may not do even where replication may lose:
+// assertRecovered checks what a failover may not do even where replication may lose:
 // leave a page without a word, take more than what was under way, or leave nodes
 // behind that ask the old master.
-func electedAnew(t *testing.T, w scenario, s *stats) {
+func assertRecovered(t *testing.T, w scenario, s *stats) {
 	t.Helper()
-	if s.Hung > 0 || s.Refused > s.Struck || s.Refused*4 > s.Begun || s.Lost*4 > s.Told {
+	if s.Hung > 0 || s.Refused > s.Affected || s.Refused*4 > s.Begun || s.Lost*4 > s.Confirmed {
 		t.Errorf("pages hang, or too much was lost: %s", s)
 	}
 	complete(t, scenario{nodes: w.nodes}.run(t, 40, 20, fault{}))
@@ -79,11 +79,11 @@ func describe(lag time.Duration) string {
 	return "killed " + lag.String() + " after its replica fell behind, "
 }
 
-// lose kills a master whose replica has not heard of it for so long.
-func lose(t *testing.T, ctx context.Context, master, replica *hubtest.Redis, lag time.Duration) {
+// killMaster kills a master whose replica has not heard of it for so long.
+func killMaster(t *testing.T, ctx context.Context, master, replica *hubtest.Redis, lag time.Duration) {
 	t.Helper()
 	if lag > 0 {
-		replica.CutOff(t, master)
+		replica.BreakReplication(t, master)
 		pause(ctx, lag)
 	}
 	master.Kill(t)
@@ -91,22 +91,22 @@ func lose(t *testing.T, ctx context.Context, master, replica *hubtest.Redis, lag
 
 func TestFailover_Cluster(t *testing.T) {
 	t.Parallel()
-	for _, lag := range []time.Duration{0, behind} {
-		for _, with := range []durabilityMode{safeties[0], safeties[2]} {
+	for _, lag := range []time.Duration{0, replicaLag} {
+		for _, with := range []durabilityMode{durabilityModes[0], durabilityModes[2]} {
 			t.Run(describe(lag)+with.name, func(t *testing.T) {
 				t.Parallel()
 				cluster := hubtest.StartCluster(t, 1)
-				cluster.WaitStable(t, time.Minute)
-				w := scenario{nodes: several(t, 2, cluster.URL, append(with.settings, fastFailover...)...), away: 0.3, forgetful: true, lossy: with.lossy}
+				cluster.SetNodeTimeout(t, time.Minute)
+				w := scenario{nodes: startNodes(t, 2, cluster.URL, append(with.settings, fastFailover...)...), away: 0.3, dataLoss: true, loginLoss: with.lossy}
 				master := cluster.Nodes[0]
-				s := w.run(t, logins(t, 250), 40, fault{every: time.Second, least: 1, most: 1, inject: func(ctx context.Context) {
-					lose(t, ctx, master, cluster.ReplicaOf(t, master), lag)
+				s := w.run(t, logins(t, 250), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
+					killMaster(t, ctx, master, cluster.ReplicaOf(t, master), lag)
 					cluster.FailOver(t, master)
 					master.Start(t) // it comes back as its successor's replica
-					master.AwaitLink(t)
+					master.WaitLinked(t)
 				}})
-				t.Logf("LOSS cluster, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Told)
-				electedAnew(t, w, s)
+				t.Logf("LOSS cluster, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Confirmed)
+				assertRecovered(t, w, s)
 			})
 		}
 	}

@@ -11,9 +11,9 @@ import (
 // fault is what goes wrong while logins go on. The zero value is none, or one that
 // stands during the whole run.
 type fault struct {
-	every time.Duration // from the first login to the first strike, and from the end of one to the next
-	least int           // how often it must strike while logins are under way
-	most  int           // how often it can; 0: until the wanted logins have ended
+	interval time.Duration // from the first login to the first strike, and from the end of one to the next
+	minTimes int           // how often it must strike while logins are under way
+	maxTimes int           // how often it can; 0: until the wanted logins have ended
 	// inject is one from its beginning to its end. Its context is the run's, which
 	// ends early only where the run is far too late.
 	inject func(ctx context.Context)
@@ -22,25 +22,25 @@ type fault struct {
 // span is a time: of a login from its ticket to its end, of a strike.
 type span struct{ from, to time.Time }
 
-func (s span) meets(o span) bool { return s.from.Before(o.to) && o.from.Before(s.to) }
+func (s span) overlaps(o span) bool { return s.from.Before(o.to) && o.from.Before(s.to) }
 
 // outcome is what became of one login, and when it was under way.
 type outcome struct {
 	stats
 	span
 	end   string // the page's
-	story string // of a login that was lost
+	trace string // of a login that was lost
 }
 
 // run is a run under way.
 type run struct {
 	wanted int // logins
 
-	mu      sync.Mutex // guards what follows
-	begun   int
-	ended   []outcome
-	strikes []span
-	over    bool // there will be no more strikes
+	mu         sync.Mutex // guards what follows
+	begun      int
+	ended      []outcome
+	injections []span
+	over       bool // there will be no more strikes
 }
 
 // next begins a login: until all that were wanted are begun and the fault is over.
@@ -66,7 +66,7 @@ func (c *run) end(o outcome) {
 func (c *run) enough(f fault) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.strikes) >= f.least && len(c.ended) >= c.wanted
+	return len(c.injections) >= f.minTimes && len(c.ended) >= c.wanted
 }
 
 // injectFault has the fault strike. One that finds no login under way does not count.
@@ -76,8 +76,8 @@ func (c *run) injectFault(ctx context.Context, w scenario, f fault) {
 		defer c.mu.Unlock()
 		c.over = true
 	}()
-	for n := 0; f.inject != nil && (f.most == 0 || n < f.most); n++ {
-		pause(ctx, f.every)
+	for n := 0; f.inject != nil && (f.maxTimes == 0 || n < f.maxTimes); n++ {
+		pause(ctx, f.interval)
 		if ctx.Err() != nil || c.enough(f) {
 			return
 		}
@@ -85,7 +85,7 @@ func (c *run) injectFault(ctx context.Context, w scenario, f fault) {
 		f.inject(ctx)
 		if hit {
 			c.mu.Lock()
-			c.strikes = append(c.strikes, span{from, time.Now()})
+			c.injections = append(c.injections, span{from, time.Now()})
 			c.mu.Unlock()
 		}
 	}
@@ -99,11 +99,11 @@ func (c *run) sum(t *testing.T, w scenario, f fault) *stats {
 	s := &stats{}
 	between := 0
 	for _, o := range c.ended {
-		for _, strike := range c.strikes {
-			if !strike.meets(o.span) {
+		for _, strike := range c.injections {
+			if !strike.overlaps(o.span) {
 				continue
 			}
-			o.Struck = 1
+			o.Affected = 1
 			if w.wiped && o.Delivered == 0 {
 				o.Wiped, o.Lost = 1, 0
 				if o.end != "expired" && o.end != "gone" {
@@ -111,29 +111,29 @@ func (c *run) sum(t *testing.T, w scenario, f fault) *stats {
 				}
 			}
 		}
-		if n := len(c.strikes); n > 1 && o.Delivered == 1 && o.to.After(c.strikes[0].from) && o.to.Before(c.strikes[n-1].to) {
+		if n := len(c.injections); n > 1 && o.Delivered == 1 && o.to.After(c.injections[0].from) && o.to.Before(c.injections[n-1].to) {
 			between++
 		}
 		if o.Lost > 0 {
-			t.Logf("lost: %s", o.story)
+			t.Logf("lost: %s", o.trace)
 		}
 		s.add(o.stats)
 	}
 	if w.polls > 0 && s.Delivered >= 100 && s.Polled == 0 {
 		t.Error("nobody has a token by a long poll")
 	}
-	s.Strikes = len(c.strikes)
-	if s.Strikes < f.least || s.Struck < f.least {
-		t.Errorf("the fault struck %d times while logins were under way, at %d of them; it must %d times", s.Strikes, s.Struck, f.least)
+	s.Injected = len(c.injections)
+	if s.Injected < f.minTimes || s.Affected < f.minTimes {
+		t.Errorf("the fault struck %d times while logins were under way, at %d of them; it must %d times", s.Injected, s.Affected, f.minTimes)
 	}
-	if f.least > 1 && between == 0 {
+	if f.minTimes > 1 && between == 0 {
 		t.Error("nobody got through between the first strike of the fault and the last")
 	}
 	return s
 }
 
-// again repeats f at that interval until ctx ends.
-func again(ctx context.Context, every time.Duration, f func()) {
+// repeat repeats f at that interval until ctx ends.
+func repeat(ctx context.Context, every time.Duration, f func()) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {

@@ -12,8 +12,8 @@ import (
 func TestMailbox_SubscriptionsKilled(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := scenario{nodes: several(t, 3, redis.URL)}
-	s := w.run(t, logins(t, 300), 30, fault{every: 50 * time.Millisecond, least: 60, inject: func(ctx context.Context) {
+	w := scenario{nodes: startNodes(t, 3, redis.URL)}
+	s := w.run(t, logins(t, 300), 30, fault{interval: 50 * time.Millisecond, minTimes: 60, inject: func(ctx context.Context) {
 		if err := redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 			t.Errorf("client kill: %v", err)
 		}
@@ -25,16 +25,16 @@ func TestMailbox_BlackHole(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
-	cut := start(t, proxy.URL)
-	well := start(t, redis.URL)
+	cut := startNode(t, proxy.URL)
+	well := startNode(t, redis.URL)
 	// Pages come to either node; phones to the one that is well.
 	w := scenario{nodes: []*hubtest.Node{cut, well}, phone: oneOf(well)}
-	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, inject: func(ctx context.Context) {
+	s := w.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 2, inject: func(ctx context.Context) {
 		proxy.Pause()
-		becomes(t, 503, cut)
+		waitReadyz(t, 503, cut)
 		pause(ctx, 4*time.Second)
 		proxy.Resume()
-		becomes(t, 200, cut)
+		waitReadyz(t, 200, cut)
 	}})
 	complete(t, s)
 	if s.Closed == 0 {
@@ -45,19 +45,19 @@ func TestMailbox_BlackHole(t *testing.T) {
 func TestMailbox_MasterRefusesWrites(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	nodes := several(t, 2, redis.URL)
+	nodes := startNodes(t, 2, redis.URL)
 	w := scenario{nodes: nodes}
-	s := w.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, inject: func(ctx context.Context) {
+	s := w.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 2, inject: func(ctx context.Context) {
 		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "1")
-		becomes(t, 503, nodes...)
+		waitReadyz(t, 503, nodes...)
 		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "0")
-		becomes(t, 200, nodes...)
+		waitReadyz(t, 200, nodes...)
 	}})
 	complete(t, s)
 }
 
-// becomes waits until the nodes say that they are ready, 200, or not, 503.
-func becomes(t *testing.T, status int, nodes ...*hubtest.Node) {
+// waitReadyz waits until the nodes say that they are ready, 200, or not, 503.
+func waitReadyz(t *testing.T, status int, nodes ...*hubtest.Node) {
 	t.Helper()
 	for i, n := range nodes {
 		hubtest.Eventually(t, 15*time.Second, fmt.Sprintf("/readyz of node %d is %d", i, status), func() bool { return n.Get("/readyz") == status })

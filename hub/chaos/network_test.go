@@ -22,10 +22,10 @@ func TestNetwork_BrokenWebSockets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redis := hubtest.StartRedis(t)
-			nodes := several(t, 3, redis.URL)
+			nodes := startNodes(t, 3, redis.URL)
 			proxy := front(t, nodes...)
 			box.Start(t, proxy)
-			w := scenario{nodes: nodes, entry: func() string { return box.URL }, phone: proxy, thought: 700 * time.Millisecond, polls: -1}
+			w := scenario{nodes: nodes, entry: func() string { return box.URL }, phone: proxy, thinkTime: 700 * time.Millisecond, polls: -1}
 			s := w.run(t, logins(t, 200), 60, fault{})
 			complete(t, s)
 			if s.Errors > 0 {
@@ -41,11 +41,11 @@ func TestNetwork_BrokenWebSockets(t *testing.T) {
 func TestNetwork_IdleTimeout(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	node := start(t, redis.URL)
-	before := hubtest.Levels(t, []*hubtest.Node{node})
+	node := startNode(t, redis.URL)
+	before := hubtest.MeasureUsage(t, []*hubtest.Node{node})
 	// The shortest idle time that is met in the wild is half a minute.
 	box := (&hubtest.Middlebox{CutIdle: 25 * time.Second}).Start(t, func() string { return node.URL })
-	ctx, cancel := hubtest.Limit(90 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(90 * time.Second)
 	defer cancel()
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -53,7 +53,7 @@ func TestNetwork_IdleTimeout(t *testing.T) {
 	for range 20 {
 		all.Go(func() {
 			page := &hubtest.Page{Entry: func() string { return box.URL }}
-			if err := page.Make(ctx); err != nil {
+			if err := page.CreateTicket(ctx); err != nil {
 				t.Error(err)
 				return
 			}
@@ -82,8 +82,8 @@ func TestNetwork_IdleTimeout(t *testing.T) {
 func TestNetwork_PacketLoss(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	nodes := several(t, 2, redis.URL)
-	lossy := hubtest.StartWeb(t, strings.TrimPrefix(front(t, nodes...)(), "http://"))
+	nodes := startNodes(t, 2, redis.URL)
+	lossy := hubtest.StartHTTPProxy(t, strings.TrimPrefix(front(t, nodes...)(), "http://"))
 	lossy.Loss(0.3)
 	s := scenario{nodes: nodes, entry: func() string { return lossy.URL }}.run(t, logins(t, 200), 70, fault{})
 	complete(t, s)
@@ -100,14 +100,14 @@ func TestNetwork_PacketLoss(t *testing.T) {
 func TestNetwork_SlowReaders(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	node := start(t, redis.URL)
-	s := scenario{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 40, fault{every: 200 * time.Millisecond, least: 2, inject: func(context.Context) {
-		limit, cancel := hubtest.Limit(60 * time.Second)
+	node := startNode(t, redis.URL)
+	s := scenario{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 40, fault{interval: 200 * time.Millisecond, minTimes: 2, inject: func(context.Context) {
+		limit, cancel := hubtest.WithTimeout(60 * time.Second)
 		defer cancel()
 		var all sync.WaitGroup
 		for range 5 {
 			all.Go(func() {
-				if err := neverReads(limit, node); err != nil {
+				if err := checkSlowReader(limit, node); err != nil {
 					t.Error(err)
 				}
 			})
@@ -120,15 +120,15 @@ func TestNetwork_SlowReaders(t *testing.T) {
 	}
 }
 
-// neverReads opens a socket that asks for much and reads nothing, beside a second
+// checkSlowReader opens a socket that asks for much and reads nothing, beside a second
 // one on the same ticket. While the first is stuck, the second hears everything;
 // the first is closed.
-func neverReads(ctx context.Context, node *hubtest.Node) error {
-	ticket, err := hubtest.Make(ctx, node.URL, nil)
+func checkSlowReader(ctx context.Context, node *hubtest.Node) error {
+	ticket, err := hubtest.CreateTicket(ctx, node.URL, nil)
 	if err != nil {
 		return err
 	}
-	stuck, err := hubtest.DialDeaf(ctx, node, ticket)
+	stuck, err := hubtest.DialStalled(ctx, node, ticket)
 	if err != nil {
 		return err
 	}
@@ -167,10 +167,10 @@ func neverReads(ctx context.Context, node *hubtest.Node) error {
 func TestNetwork_ReconnectLoop(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	node := start(t, redis.URL)
+	node := startNode(t, redis.URL)
 	const dials = 400
-	s := scenario{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, inject: func(ctx context.Context) {
-		ticket, err := hubtest.Make(ctx, node.URL, nil)
+	s := scenario{nodes: []*hubtest.Node{node}}.run(t, logins(t, 200), 20, fault{interval: 200 * time.Millisecond, minTimes: 1, inject: func(ctx context.Context) {
+		ticket, err := hubtest.CreateTicket(ctx, node.URL, nil)
 		if err != nil {
 			t.Error(err)
 			return

@@ -13,11 +13,11 @@ func TestNodes_Killed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ nodes, victims int }{{2, 1}, {3, 1}, {3, 2}} {
 		t.Run(fmt.Sprintf("%d of %d", c.victims, c.nodes), func(t *testing.T) {
-			nodes := startAll(t, c.nodes, hubtest.StartRedis(t).URL)
+			nodes := startNodeCount(t, c.nodes, hubtest.StartRedis(t).URL)
 			i := 0
 			s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{
-				every: time.Second,
-				least: len(nodes), // every node once
+				interval: time.Second,
+				minTimes: len(nodes), // every node once
 				inject: func(ctx context.Context) {
 					for v := range c.victims {
 						nodes[(i+v)%c.nodes].Kill()
@@ -38,10 +38,10 @@ func TestNodes_RollingRestart(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int{2, 3} {
 		t.Run(fmt.Sprint(count, " nodes"), func(t *testing.T) {
-			nodes := startAll(t, count, hubtest.StartRedis(t).URL, "DRAIN=2s")
+			nodes := startNodeCount(t, count, hubtest.StartRedis(t).URL, "DRAIN=2s")
 			i := 0
 			s := scenario{nodes: nodes}.run(t, logins(t, 200), 20, fault{
-				least: 2 * count, // every node twice
+				minTimes: 2 * count, // every node twice
 				inject: func(context.Context) {
 					n := nodes[i%count]
 					if err := n.Terminate(); err != nil {
@@ -65,8 +65,8 @@ func TestNodes_RollingRestart(t *testing.T) {
 // it wait for nginx, and pages that wait there come back.
 func TestNode_SuspendedWhileLoginsGoOn(t *testing.T) {
 	t.Parallel()
-	nodes := several(t, 2, hubtest.StartRedis(t).URL)
-	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, inject: func(ctx context.Context) {
+	nodes := startNodes(t, 2, hubtest.StartRedis(t).URL)
+	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
 		if err := nodes[0].Stall(); err != nil {
 			t.Errorf("stall: %v", err)
 		}

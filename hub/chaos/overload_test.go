@@ -19,16 +19,16 @@ func TestOverload_TooManySockets(t *testing.T) {
 	t.Parallel()
 	const room, beyond = 200, 200
 	redis := hubtest.StartRedis(t)
-	node := start(t, redis.URL, fmt.Sprint("MAX_SOCKETS=", room))
+	node := startNode(t, redis.URL, fmt.Sprint("MAX_SOCKETS=", room))
 	nodes := []*hubtest.Node{node}
-	before := hubtest.Levels(t, nodes)
-	ctx, cancel := hubtest.Limit(90 * time.Second)
+	before := hubtest.MeasureUsage(t, nodes)
+	ctx, cancel := hubtest.WithTimeout(90 * time.Second)
 	defer cancel()
 	inside := make([]*hubtest.Page, room)
 	var held sync.WaitGroup
 	for i := range inside {
 		inside[i] = &hubtest.Page{Entry: func() string { return node.URL }}
-		if err := inside[i].Make(ctx); err != nil {
+		if err := inside[i].CreateTicket(ctx); err != nil {
 			t.Fatal(err)
 		}
 		held.Go(func() { inside[i].Wait(ctx) })
@@ -38,7 +38,7 @@ func TestOverload_TooManySockets(t *testing.T) {
 		return err == nil && n == room
 	})
 	for i := range beyond {
-		if err := turnedAway(ctx, node, i%2 == 0); err != nil {
+		if err := checkRejected(ctx, node, i%2 == 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,19 +63,19 @@ func TestOverload_TooManySockets(t *testing.T) {
 	hubtest.AssertNoLeak(t, nodes, before)
 }
 
-// turnedAway is a page for whom a full node has no place: it hears so before any
+// checkRejected is a page for whom a full node has no place: it hears so before any
 // upgrade, and when to come again.
-func turnedAway(ctx context.Context, node *hubtest.Node, bySocket bool) error {
-	ticket, err := hubtest.Make(ctx, node.URL, nil)
+func checkRejected(ctx context.Context, node *hubtest.Node, bySocket bool) error {
+	ticket, err := hubtest.CreateTicket(ctx, node.URL, nil)
 	if err != nil {
 		return err
 	}
-	var a *hubtest.Answer
+	var a *hubtest.Response
 	if bySocket {
 		socket, _ := ticket.Dial(ctx, node.URL)
-		a, err = socket.Refused()
+		a, err = socket.Rejection()
 	} else {
-		a, err = ticket.AskPoll(ctx, node.URL, 1, 5)
+		a, err = ticket.PollResponse(ctx, node.URL, 1, 5)
 	}
 	if err != nil || a == nil || a.Status != http.StatusServiceUnavailable || a.Code != "overloaded" || a.Header.Get("Retry-After") == "" {
 		return fmt.Errorf("a full node answers %+v, %w", a, err)
@@ -86,22 +86,22 @@ func turnedAway(ctx context.Context, node *hubtest.Node, bySocket bool) error {
 func TestOverload_TicketFlood(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	node := start(t, redis.URL, "TICKET_TTL=5s", "CONFIRM_TTL=5s")
+	node := startNode(t, redis.URL, "TICKET_TTL=5s", "CONFIRM_TTL=5s")
 	w := scenario{nodes: []*hubtest.Node{node}}
 	complete(t, w.run(t, 50, 10, fault{})) // warm
-	before := hubtest.Levels(t, w.nodes)
+	before := hubtest.MeasureUsage(t, w.nodes)
 	total := 10_000
 	if os.Getenv("CHAOS_LOGINS") != "" {
 		total = 50_000
 	}
-	s := w.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 1, most: 1, inject: func(context.Context) {
-		ctx, cancel := hubtest.Limit(5 * time.Minute)
+	s := w.run(t, logins(t, 200), 20, fault{interval: 200 * time.Millisecond, minTimes: 1, maxTimes: 1, inject: func(context.Context) {
+		ctx, cancel := hubtest.WithTimeout(5 * time.Minute)
 		defer cancel()
 		var all sync.WaitGroup
 		for worker := range 16 {
 			all.Go(func() {
 				for i := worker; i < total && !t.Failed(); i += 16 {
-					if _, err := hubtest.Make(ctx, node.URL, nil); err != nil {
+					if _, err := hubtest.CreateTicket(ctx, node.URL, nil); err != nil {
 						t.Error(err)
 					}
 				}
@@ -113,7 +113,7 @@ func TestOverload_TicketFlood(t *testing.T) {
 	if s.Errors > 0 {
 		t.Errorf("phones saw %d errors", s.Errors)
 	}
-	after := hubtest.Levels(t, w.nodes)
+	after := hubtest.MeasureUsage(t, w.nodes)
 	if grown := after[0].Resident - before[0].Resident; grown > 64<<20 {
 		t.Errorf("%d MiB more than before are resident", grown>>20)
 	}
@@ -122,9 +122,9 @@ func TestOverload_TicketFlood(t *testing.T) {
 func TestOverload_OneAddress(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	node := start(t, redis.URL, "RATE_LIMIT=60", "TRUSTED_PROXIES=127.0.0.1")
+	node := startNode(t, redis.URL, "RATE_LIMIT=60", "TRUSTED_PROXIES=127.0.0.1")
 	w := scenario{nodes: []*hubtest.Node{node}, from: func() string { return fmt.Sprintf("198.51.100.%d", rand.IntN(256)) }}
-	s := w.run(t, logins(t, 200), 20, fault{every: 200 * time.Millisecond, least: 2, inject: func(ctx context.Context) {
+	s := w.run(t, logins(t, 200), 20, fault{interval: 200 * time.Millisecond, minTimes: 2, inject: func(ctx context.Context) {
 		refused := 0
 		for range 500 {
 			a, err := hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil, "X-Forwarded-For", "203.0.113.7")
@@ -149,8 +149,8 @@ func TestOverload_OneAddress(t *testing.T) {
 	}
 }
 
-// takesNew reports whether the node answers on a new connection.
-func takesNew(node *hubtest.Node) bool {
+// acceptsConnection reports whether the node answers on a new connection.
+func acceptsConnection(node *hubtest.Node) bool {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := client.Get(node.URL + "/healthz")
 	if err == nil {
@@ -163,26 +163,26 @@ func TestOverload_FileDescriptors(t *testing.T) {
 	t.Parallel()
 	const files = 128
 	redis := hubtest.StartRedis(t)
-	node := hubtest.StartNode(t, wrapped(t, fmt.Sprint("ulimit -n ", files), program), "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t), "TICKET_TTL=10m")
+	node := hubtest.StartNode(t, wrapProgram(t, fmt.Sprint("ulimit -n ", files), program), "REDIS_URL="+redis.URL, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t), "TICKET_TTL=10m")
 	w := scenario{nodes: []*hubtest.Node{node}}
 	complete(t, w.run(t, logins(t, 200), 20, fault{}))
-	before := hubtest.Levels(t, w.nodes)
-	ctx, cancel := hubtest.Limit(10 * time.Minute)
+	before := hubtest.MeasureUsage(t, w.nodes)
+	ctx, cancel := hubtest.WithTimeout(10 * time.Minute)
 	defer cancel()
 	there := &hubtest.Page{Entry: func() string { return node.URL }}
-	if err := there.Make(ctx); err != nil {
+	if err := there.CreateTicket(ctx); err != nil {
 		t.Fatal(err)
 	}
 	var held sync.WaitGroup
 	held.Go(func() { there.Wait(ctx) })
-	s := w.run(t, logins(t, 200), 20, fault{every: time.Second, least: 3, inject: func(context.Context) {
+	s := w.run(t, logins(t, 200), 20, fault{interval: time.Second, minTimes: 3, inject: func(context.Context) {
 		var greedy []net.Conn
 		for range 2 * files {
 			if conn, err := net.Dial("tcp", strings.TrimPrefix(node.URL, "http://")); err == nil {
 				greedy = append(greedy, conn)
 			}
 		}
-		hubtest.Eventually(t, 8*time.Second, "the node answers nobody new", func() bool { return !takesNew(node) })
+		hubtest.Eventually(t, 8*time.Second, "the node answers nobody new", func() bool { return !acceptsConnection(node) })
 		for _, conn := range greedy {
 			conn.Close()
 		}

@@ -11,8 +11,8 @@ import (
 func TestRedis_Stalled(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := scenario{nodes: several(t, 2, redis.URL)}
-	s := w.run(t, logins(t, 200), 40, fault{every: 2 * time.Second, least: 1, inject: func(ctx context.Context) {
+	w := scenario{nodes: startNodes(t, 2, redis.URL)}
+	s := w.run(t, logins(t, 200), 40, fault{interval: 2 * time.Second, minTimes: 1, inject: func(ctx context.Context) {
 		if err := redis.Stall(); err != nil {
 			t.Errorf("stall: %v", err)
 		}
@@ -27,8 +27,8 @@ func TestRedis_Stalled(t *testing.T) {
 func TestRedis_RestartedWithData(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t, "--appendfsync", "always")
-	w := scenario{nodes: several(t, 3, redis.URL)}
-	s := w.run(t, logins(t, 200), 40, fault{every: 700 * time.Millisecond, least: 3, inject: func(context.Context) {
+	w := scenario{nodes: startNodes(t, 3, redis.URL)}
+	s := w.run(t, logins(t, 200), 40, fault{interval: 700 * time.Millisecond, minTimes: 3, inject: func(context.Context) {
 		redis.Kill(t)
 		redis.Start(t)
 	}})
@@ -38,14 +38,14 @@ func TestRedis_RestartedWithData(t *testing.T) {
 func TestRedis_RestartedEmpty(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := scenario{nodes: several(t, 2, redis.URL), wiped: true}
-	s := w.run(t, logins(t, 300), 40, fault{every: time.Second, least: 3, inject: func(context.Context) {
+	w := scenario{nodes: startNodes(t, 2, redis.URL), wiped: true}
+	s := w.run(t, logins(t, 300), 40, fault{interval: time.Second, minTimes: 3, inject: func(context.Context) {
 		redis.Kill(t)
 		redis.Wipe(t)
 		redis.Start(t)
 	}})
 	// Whose ticket was not there any more was told so: by an end, not by a silence.
-	if s.Hung > 0 || s.Delivered+s.Wiped != s.Begun || s.Wiped > s.Struck || s.Delivered < s.Begun-s.Struck {
+	if s.Hung > 0 || s.Delivered+s.Wiped != s.Begun || s.Wiped > s.Affected || s.Delivered < s.Begun-s.Affected {
 		t.Errorf("pages hang, or logins that no restart met did not come through: %s", s)
 	}
 }
@@ -59,8 +59,8 @@ func TestRedis_RefusesWrites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			redis := hubtest.StartRedis(t)
-			w := scenario{nodes: several(t, 3, redis.URL)}
-			s := w.run(t, logins(t, 200), 40, fault{every: 2 * time.Second, least: 2, inject: func(ctx context.Context) {
+			w := scenario{nodes: startNodes(t, 3, redis.URL)}
+			s := w.run(t, logins(t, 200), 40, fault{interval: 2 * time.Second, minTimes: 2, inject: func(ctx context.Context) {
 				redis.Client.Do(ctx, set[0]...)
 				pause(ctx, 3*time.Second)
 				redis.Client.Do(ctx, set[1]...)
@@ -76,8 +76,8 @@ func TestRedis_RefusesWrites(t *testing.T) {
 func TestRedis_ScriptsFlushed(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	w := scenario{nodes: several(t, 2, redis.URL)}
-	s := w.run(t, logins(t, 200), 30, fault{every: 20 * time.Millisecond, least: 100, inject: func(ctx context.Context) {
+	w := scenario{nodes: startNodes(t, 2, redis.URL)}
+	s := w.run(t, logins(t, 200), 30, fault{interval: 20 * time.Millisecond, minTimes: 100, inject: func(ctx context.Context) {
 		if err := redis.Client.ScriptFlush(ctx).Err(); err != nil {
 			t.Errorf("script flush: %v", err)
 		}
@@ -93,7 +93,7 @@ func TestRedis_Slow(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
 	proxy.Latency(200 * time.Millisecond) // each way
-	s := scenario{nodes: several(t, 3, proxy.URL)}.run(t, logins(t, 200), 60, fault{})
+	s := scenario{nodes: startNodes(t, 3, proxy.URL)}.run(t, logins(t, 200), 60, fault{})
 	complete(t, s)
 	// A confirm looks, changes and is published.
 	if s.waited(0) < 3*200*time.Millisecond {

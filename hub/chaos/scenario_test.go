@@ -45,10 +45,10 @@ func TestMain(m *testing.M) {
 const conf = "../../deploy/nginx/loginhub.conf"
 
 // logins is how many a test runs: some hundred, or what CHAOS_LOGINS says.
-func logins(t *testing.T, usual int) int { return whole(t, "CHAOS_LOGINS", usual) }
+func logins(t *testing.T, usual int) int { return intFromEnv(t, "CHAOS_LOGINS", usual) }
 
-// whole is the number in the environment's variable, or the usual one.
-func whole(t *testing.T, variable string, usual int) int {
+// intFromEnv is the number in the environment's variable, or the usual one.
+func intFromEnv(t *testing.T, variable string, usual int) int {
 	t.Helper()
 	text := os.Getenv(variable)
 	if text == "" {
@@ -67,12 +67,12 @@ type scenario struct {
 	entry func() string   // for pages; nil: the shipped nginx before the nodes, or the only node
 	phone func() string   // for phones; nil: the same
 
-	// owner makes a user's phone, and says as whom the token must be; nil: the
+	// newPhone makes a user's phone, and says as whom the token must be; nil: the
 	// sandbox's.
-	owner func(user string) (phone *hubtest.Phone, subject string)
-	// thought is how long people think at the most; 0: 300 ms, so that faults fall
+	newPhone func(user string) (phone *hubtest.Phone, subject string)
+	// thinkTime is how long people think at the most; 0: 300 ms, so that faults fall
 	// into every gap.
-	thought time.Duration
+	thinkTime time.Duration
 	// away is the share of pages that are not there while their phones confirm,
 	// and come back up to three seconds later.
 	away float64
@@ -86,14 +86,14 @@ type scenario struct {
 	// page may then have a token that its phone was not told of, and another one
 	// when the phone confirms again. In lossy ones it forgets even what the phone
 	// was told: that is counted and does not fail.
-	forgetful, lossy bool
+	dataLoss, loginLoss bool
 	// In wiped ones each strike empties Redis: logins that were under way then, and
 	// only those, may end without a token. Their pages must hear so.
 	wiped bool
 
 	// In crowded worlds others come and go at the nodes beside the logins: there is no
 	// level to come back to until they have left, which is for the test to check.
-	crowded bool
+	extraWaiters bool
 
 	from     func() string // the address that a user comes from, for a node that trusts us with it; nil: ours
 	underWay *atomic.Int64 // logins that have a ticket and have not ended
@@ -127,8 +127,8 @@ func (w *scenario) defaults(t *testing.T) {
 	if w.phone == nil {
 		w.phone = w.entry
 	}
-	if w.thought == 0 {
-		w.thought = 300 * time.Millisecond
+	if w.thinkTime == 0 {
+		w.thinkTime = 300 * time.Millisecond
 	}
 	if w.underWay == nil {
 		w.underWay = &atomic.Int64{}
@@ -136,11 +136,11 @@ func (w *scenario) defaults(t *testing.T) {
 	if w.polls == 0 {
 		w.polls = 0.2
 	}
-	if w.rivals == 0 && w.owner == nil && !w.forgetful && !w.wiped {
+	if w.rivals == 0 && w.newPhone == nil && !w.dataLoss && !w.wiped {
 		w.rivals = 0.1
 	}
-	if w.owner == nil {
-		w.owner = func(user string) (*hubtest.Phone, string) { return hubtest.NewPhone(user), "sandbox:" + user }
+	if w.newPhone == nil {
+		w.newPhone = func(user string) (*hubtest.Phone, string) { return hubtest.NewPhone(user), "sandbox:" + user }
 	}
 }
 
@@ -151,7 +151,7 @@ func (w *scenario) defaults(t *testing.T) {
 func (w scenario) run(t *testing.T, total, atOnce int, f fault) *stats {
 	t.Helper()
 	w.defaults(t)
-	before := hubtest.Levels(t, w.nodes)
+	before := hubtest.MeasureUsage(t, w.nodes)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute+time.Duration(total)*200*time.Millisecond)
 	defer cancel()
 	c := &run{wanted: total}
@@ -167,7 +167,7 @@ func (w scenario) run(t *testing.T, total, atOnce int, f fault) *stats {
 	all.Wait()
 	s := c.sum(t, w, f)
 	s.assert(t, w)
-	if !w.crowded {
+	if !w.extraWaiters {
 		hubtest.AssertNoLeak(t, w.nodes, before)
 	}
 	return s
@@ -180,13 +180,13 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	if w.from != nil {
 		page.Headers = []string{"X-Forwarded-For", w.from()}
 	}
-	if page.Make(ctx) != nil {
+	if page.CreateTicket(ctx) != nil {
 		o.Begun = 1
 		return o
 	}
 	w.underWay.Add(1)
 	defer w.underWay.Add(-1)
-	o.from = page.MadeAt
+	o.from = page.CreatedAt
 	waiting, enough := context.WithTimeout(ctx, 100*time.Second)
 	defer enough()
 	var held sync.WaitGroup
@@ -194,17 +194,17 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	present, leave := context.WithCancel(waiting)
 	defer leave()
 	hold(present)
-	phone, subject := w.owner(user)
+	phone, subject := w.newPhone(user)
 	phone.Headers = page.Headers
 	var race sync.WaitGroup
 	defer race.Wait()
-	var rival error = hubtest.ErrGivenUp
+	var rival error = hubtest.ErrRefused
 	rivalSubject, rivalTold := "", time.Time{}
 	if rand.Float64() < w.rivals {
 		race.Go(func() { rivalSubject, rivalTold, rival = w.compete(ctx, user, page) })
 	}
-	pause(ctx, rand.N(w.thought))
-	err := o.insist(ctx, w, phone, page, "scan")
+	pause(ctx, rand.N(w.thinkTime))
+	err := o.retry(ctx, w, phone, page, "scan")
 	away := rand.Float64() < w.away
 	if away {
 		leave()
@@ -212,10 +212,10 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	}
 	told, back := time.Now(), time.Time{}
 	if err == nil {
-		pause(ctx, rand.N(w.thought))
+		pause(ctx, rand.N(w.thinkTime))
 		told = time.Now()
 		before := o.Errors
-		err = o.insist(ctx, w, phone, page, "confirm")
+		err = o.retry(ctx, w, phone, page, "confirm")
 		if o.Errors > before {
 			told = time.Now()
 		}
@@ -229,7 +229,7 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	race.Wait()
 	switch {
 	case rival == nil && err == nil:
-		o.Second = 1 // both were told
+		o.WrongUser = 1 // both were told
 	case rival == nil:
 		subject, err = rivalSubject, nil
 		if told = rivalTold; away {
@@ -238,9 +238,9 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	case err != nil:
 		told = time.Time{}
 	}
-	if errors.Is(err, hubtest.ErrGivenUp) {
+	if errors.Is(err, hubtest.ErrRefused) {
 		o.Refused = 1
-		if !w.wiped && !w.forgetful { // there the page must hear of its end by itself
+		if !w.wiped && !w.dataLoss { // there the page must hear of its end by itself
 			enough() // nobody will confirm it any more
 		}
 	}
@@ -249,8 +249,8 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	o.count(page, subject, told)
 	o.end = page.End
 	if o.Lost > 0 {
-		o.story = fmt.Sprintf("ticket %s ended as %q\n\tpage:  %s\n\tphone: %s", page.Ticket.ID, page.End,
-			strings.Join(page.Story, "\n\t       "), strings.Join(phone.Story, "\n\t       "))
+		o.trace = fmt.Sprintf("ticket %s ended as %q\n\tpage:  %s\n\tphone: %s", page.Ticket.ID, page.End,
+			strings.Join(page.Trace, "\n\t       "), strings.Join(phone.Trace, "\n\t       "))
 	}
 	return o
 }
@@ -258,9 +258,9 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 // compete is somebody else's scan and confirm of a page's code. told is when the
 // confirm was sent, or where it was tried again answered.
 func (w scenario) compete(ctx context.Context, user string, page *hubtest.Page) (subject string, told time.Time, err error) {
-	phone, subject := w.owner(user + "-rival")
+	phone, subject := w.newPhone(user + "-rival")
 	phone.Headers = page.Headers
-	pause(ctx, rand.N(w.thought))
+	pause(ctx, rand.N(w.thinkTime))
 	if _, err = phone.Retry(ctx, w.phone, page.Ticket.ID, "scan"); err != nil {
 		return subject, told, err
 	}
@@ -272,7 +272,7 @@ func (w scenario) compete(ctx context.Context, user string, page *hubtest.Page) 
 	return subject, told, err
 }
 
-func (s *stats) insist(ctx context.Context, w scenario, phone *hubtest.Phone, page *hubtest.Page, action string) error {
+func (s *stats) retry(ctx context.Context, w scenario, phone *hubtest.Phone, page *hubtest.Page, action string) error {
 	seen, err := phone.Retry(ctx, w.phone, page.Ticket.ID, action)
 	s.Errors += seen
 	return err
@@ -297,8 +297,8 @@ func claimsOf(token string) (c claims) {
 
 func subjectOf(token string) string { return claimsOf(token).Sub }
 
-// wrapped is a program that starts another one after a line of shell.
-func wrapped(t *testing.T, line, program string) string {
+// wrapProgram is a program that starts another one after a line of shell.
+func wrapProgram(t *testing.T, line, program string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "wrapped")
 	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\n%s\nexec %s \"$@\"\n", line, program), 0o700); err != nil {
@@ -307,23 +307,23 @@ func wrapped(t *testing.T, line, program string) string {
 	return path
 }
 
-// several starts nodes on the Redis at url: so many, or what CHAOS_NODES says.
-func several(t *testing.T, usual int, url string, settings ...string) []*hubtest.Node {
+// startNodes starts nodes on the Redis at url: so many, or what CHAOS_NODES says.
+func startNodes(t *testing.T, usual int, url string, settings ...string) []*hubtest.Node {
 	t.Helper()
-	return startAll(t, whole(t, "CHAOS_NODES", usual), url, settings...)
+	return startNodeCount(t, intFromEnv(t, "CHAOS_NODES", usual), url, settings...)
 }
 
-// startAll starts so many nodes on the Redis at url.
-func startAll(t *testing.T, count int, url string, settings ...string) (nodes []*hubtest.Node) {
+// startNodeCount starts so many nodes on the Redis at url.
+func startNodeCount(t *testing.T, count int, url string, settings ...string) (nodes []*hubtest.Node) {
 	t.Helper()
 	for range count {
-		nodes = append(nodes, start(t, url, settings...))
+		nodes = append(nodes, startNode(t, url, settings...))
 	}
 	return nodes
 }
 
-// start starts a node on the Redis at url, with an admin listener.
-func start(t *testing.T, url string, settings ...string) *hubtest.Node {
+// startNode starts a node on the Redis at url, with an admin listener.
+func startNode(t *testing.T, url string, settings ...string) *hubtest.Node {
 	t.Helper()
 	return hubtest.StartNode(t, program, append([]string{
 		"REDIS_URL=" + url, "ADMIN_LISTEN=127.0.0.1:" + hubtest.FreePort(t)}, settings...)...)

@@ -8,24 +8,24 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// lines are nodes, each with a mail line of its own to the Redis: so many, or what
+// startProxiedNodes are nodes, each with a mail line of its own to the Redis: so many, or what
 // CHAOS_NODES says.
-func lines(t *testing.T, usual int) (nodes []*hubtest.Node, all []*hubtest.PubSubProxy) {
+func startProxiedNodes(t *testing.T, usual int) (nodes []*hubtest.Node, all []*hubtest.PubSubProxy) {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
-	for range whole(t, "CHAOS_NODES", usual) {
-		line := hubtest.StartMailLine(t, redis)
+	for range intFromEnv(t, "CHAOS_NODES", usual) {
+		line := hubtest.StartPubSubProxy(t, redis)
 		all = append(all, line)
-		nodes = append(nodes, start(t, line.URL))
+		nodes = append(nodes, startNode(t, line.URL))
 	}
 	return nodes, all
 }
 
 func TestSilence_ResubscribedBeforeStalled(t *testing.T) {
 	t.Parallel()
-	nodes, lines := lines(t, 3)
+	nodes, lines := startProxiedNodes(t, 3)
 	i := 0
-	s := scenario{nodes: nodes}.run(t, logins(t, 300), 40, fault{every: 1500 * time.Millisecond, least: len(lines), inject: func(context.Context) {
+	s := scenario{nodes: nodes}.run(t, logins(t, 300), 40, fault{interval: 1500 * time.Millisecond, minTimes: len(lines), inject: func(context.Context) {
 		line, node := lines[i%len(lines)], nodes[i%len(nodes)]
 		if n := line.Mute(); n != 1 {
 			t.Errorf("%d subscriptions stood", n)
@@ -51,17 +51,17 @@ func TestSilence_ResubscribedBeforeStalled(t *testing.T) {
 
 func TestSilence_StalledNode(t *testing.T) {
 	t.Parallel()
-	nodes, lines := lines(t, 2)
+	nodes, lines := startProxiedNodes(t, 2)
 	i := 0
-	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 2, inject: func(ctx context.Context) {
+	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 2, inject: func(ctx context.Context) {
 		line, node := lines[i%len(lines)], nodes[i%len(nodes)]
 		if n := line.MuteNew(); n != 1 {
 			t.Errorf("%d subscriptions stood", n)
 		}
-		becomes(t, 503, node)
+		waitReadyz(t, 503, node)
 		pause(ctx, 3*time.Second) // over which it lets its pages go
 		line.Release()
-		becomes(t, 200, node)
+		waitReadyz(t, 200, node)
 		i++
 	}})
 	complete(t, s)
@@ -92,10 +92,10 @@ func TestSilence_Short(t *testing.T) {
 			t.Parallel()
 			redis := hubtest.StartRedis(t)
 			proxy := hubtest.StartProxy(t, redis)
-			well, node := start(t, redis.URL), start(t, proxy.URL)
+			well, node := startNode(t, redis.URL), startNode(t, proxy.URL)
 			// Pages come to either node; phones to the one that is well.
 			w := scenario{nodes: []*hubtest.Node{well, node}, phone: oneOf(well)}
-			s := w.run(t, logins(t, 200), 30, fault{every: 3 * time.Second, least: 2, inject: func(ctx context.Context) {
+			s := w.run(t, logins(t, 200), 30, fault{interval: 3 * time.Second, minTimes: 2, inject: func(ctx context.Context) {
 				silence.begin(redis, proxy)
 				pause(ctx, 1500*time.Millisecond)
 				silence.end(redis, proxy)

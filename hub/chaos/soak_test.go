@@ -45,9 +45,9 @@ func TestSoak(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
 	s := &soak{redis: redis, proxy: proxy, faults: map[string]int{}}
-	s.scenario = scenario{nodes: several(t, 3, proxy.URL)}
+	s.scenario = scenario{nodes: startNodes(t, 3, proxy.URL)}
 	s.defaults(t)
-	before := hubtest.Levels(t, s.nodes)
+	before := hubtest.MeasureUsage(t, s.nodes)
 	begun := time.Now()
 	during, over := context.WithTimeout(context.Background(), length)
 	defer over()
@@ -56,10 +56,10 @@ func TestSoak(t *testing.T) {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.randomFault(t, during, length/40) })
 	beside.Go(func() {
-		again(during, report, func() { t.Logf("%v: %s", time.Since(begun).Round(time.Second), s.progress()) })
+		repeat(during, report, func() { t.Logf("%v: %s", time.Since(begun).Round(time.Second), s.progress()) })
 	})
 	var logins sync.WaitGroup
-	again(during, time.Second/soakRate, func() {
+	repeat(during, time.Second/soakRate, func() {
 		s.mu.Lock()
 		s.begun++
 		user := fmt.Sprintf("soak-%d", s.begun)
@@ -81,7 +81,7 @@ func TestSoak(t *testing.T) {
 
 // randomFault has one fault after the other, each kind as often, in random order.
 func (s *soak) randomFault(t *testing.T, ctx context.Context, rest time.Duration) {
-	kinds := s.kinds(t)
+	kinds := s.faultKinds(t)
 	rest = min(rest, 20*time.Second)
 	for {
 		names := make([]string, 0, len(kinds))
@@ -102,8 +102,8 @@ func (s *soak) randomFault(t *testing.T, ctx context.Context, rest time.Duration
 	}
 }
 
-// kinds are the faults. Each has its end in itself, also when the soak is over.
-func (s *soak) kinds(t *testing.T) map[string]func() {
+// faultKinds are the faults. Each has its end in itself, also when the soak is over.
+func (s *soak) faultKinds(t *testing.T) map[string]func() {
 	always := context.Background()
 	often := func(f func()) {
 		for range 20 {
@@ -165,11 +165,11 @@ func (s *soak) table(length time.Duration) string {
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, runtime.Version(),
 		s.redisVersion(), length)
 	row("logins begun, at "+fmt.Sprint(soakRate)+" a second", s.begun)
-	row("confirmed to the phone", s.sum.Told)
+	row("confirmed to the phone", s.sum.Confirmed)
 	row("token delivered to the page", s.sum.Delivered)
 	row("acknowledged", s.sum.Acked)
 	row("**lost**", s.sum.Lost)
-	row("**a second identity, or another token**", s.sum.Second+s.sum.Other)
+	row("**a second identity, or another token**", s.sum.WrongUser+s.sum.OtherToken)
 	row("delivered again before the ack", s.sum.Duplicated)
 	row("errors that phones saw and repeated", s.sum.Errors)
 	row("from the phone's confirm to the page's token: median, 99 %, longest",

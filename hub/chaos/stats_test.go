@@ -13,30 +13,30 @@ import (
 type stats struct {
 	Begun      int // logins
 	Made       int // tickets
-	Told       int // confirmed to the phone
+	Confirmed  int // confirmed to the phone
 	Delivered  int // the page has the token
 	Polled     int // of those by a long poll
 	Acked      int // and the hub knows
 	Duplicated int // deliveries before the ack, beyond the first
 	Lost       int // told, and never delivered: must be 0
 	Wiped      int // never delivered, because Redis was emptied between ticket and token
-	Second     int // an identity that is not the phone's: must be 0
-	Other      int // another token of the same identity: must be 0 unless Redis forgets
+	WrongUser  int // an identity that is not the phone's: must be 0
+	OtherToken int // another token of the same identity: must be 0 unless Redis forgets
 	Refused    int // the phone was refused for good: its ticket was gone or over
 	Hung       int // pages that heard of no end within their limit
 	Closed     int // sockets that had given a view and ended before the ticket did
 	Errors     int // what people at the phones saw and tried again
 
-	Strikes int // of the fault, while logins were under way
-	Struck  int // logins that were under way when the fault struck
+	Injected int // of the fault, while logins were under way
+	Affected int // logins that were under way when the fault struck
 
 	Waited []time.Duration // of each login: from the confirm, where it was tried again from its answer, to the token
 }
 
 func (s *stats) String() string {
 	return fmt.Sprintf("begun %d, made %d, told %d, delivered %d (%d by poll), acked %d, duplicated %d, lost %d, wiped %d, second identity %d, other token %d, refused %d, hung %d, sockets closed %d, errors at phones %d; %d strikes at %d of the logins; to the token median %v, longest %v",
-		s.Begun, s.Made, s.Told, s.Delivered, s.Polled, s.Acked, s.Duplicated, s.Lost, s.Wiped, s.Second, s.Other, s.Refused, s.Hung, s.Closed, s.Errors,
-		s.Strikes, s.Struck, s.waited(0.5), s.waited(1))
+		s.Begun, s.Made, s.Confirmed, s.Delivered, s.Polled, s.Acked, s.Duplicated, s.Lost, s.Wiped, s.WrongUser, s.OtherToken, s.Refused, s.Hung, s.Closed, s.Errors,
+		s.Injected, s.Affected, s.waited(0.5), s.waited(1))
 }
 
 // waited is that share of all logins' way to the token.
@@ -51,21 +51,21 @@ func (s *stats) waited(share float64) time.Duration {
 func (s *stats) add(o stats) {
 	s.Begun += o.Begun
 	s.Made += o.Made
-	s.Told += o.Told
+	s.Confirmed += o.Confirmed
 	s.Delivered += o.Delivered
 	s.Polled += o.Polled
 	s.Acked += o.Acked
 	s.Duplicated += o.Duplicated
 	s.Lost += o.Lost
 	s.Wiped += o.Wiped
-	s.Second += o.Second
-	s.Other += o.Other
+	s.WrongUser += o.WrongUser
+	s.OtherToken += o.OtherToken
 	s.Refused += o.Refused
 	s.Hung += o.Hung
 	s.Closed += o.Closed
 	s.Errors += o.Errors
-	s.Strikes += o.Strikes
-	s.Struck += o.Struck
+	s.Injected += o.Injected
+	s.Affected += o.Affected
 	s.Waited = append(s.Waited, o.Waited...)
 }
 
@@ -74,7 +74,7 @@ func (s *stats) add(o stats) {
 func (s *stats) count(page *hubtest.Page, subject string, told time.Time) {
 	one := stats{Begun: 1, Made: 1, Closed: max(0, page.Sockets-1)}
 	if !told.IsZero() {
-		one.Told = 1
+		one.Confirmed = 1
 	}
 	if page.Token != "" {
 		one.Delivered = 1
@@ -82,17 +82,17 @@ func (s *stats) count(page *hubtest.Page, subject string, told time.Time) {
 		if page.Polled {
 			one.Polled = 1
 		}
-		if one.Told == 1 {
+		if one.Confirmed == 1 {
 			one.Waited = []time.Duration{max(0, page.TokenAt.Sub(told))}
 		}
 		if page.Conflict != "" {
-			one.Other = 1
+			one.OtherToken = 1
 		}
-		if subjectOf(page.Token) != subject || one.Other > 0 && subjectOf(page.Conflict) != subject {
-			one.Second = 1
+		if subjectOf(page.Token) != subject || one.OtherToken > 0 && subjectOf(page.Conflict) != subject {
+			one.WrongUser = 1
 		}
 	} else {
-		one.Lost = one.Told
+		one.Lost = one.Confirmed
 	}
 	if page.Acked {
 		one.Acked = 1
@@ -107,7 +107,7 @@ func (s *stats) count(page *hubtest.Page, subject string, told time.Time) {
 func (s *stats) assert(t *testing.T, w scenario) {
 	t.Helper()
 	t.Log(s)
-	if s.Lost > 0 && !w.lossy || s.Other > 0 && !w.forgetful || s.Second > 0 {
+	if s.Lost > 0 && !w.loginLoss || s.OtherToken > 0 && !w.dataLoss || s.WrongUser > 0 {
 		t.Errorf("lost or false logins: %s", s)
 	}
 	if s.Wiped > 0 && !w.wiped {
@@ -115,21 +115,21 @@ func (s *stats) assert(t *testing.T, w scenario) {
 	}
 }
 
-// swept is when a page whose message was lost, and nobody noticed, has its token at
+// sweepDelay is when a page whose message was lost, and nobody noticed, has its token at
 // the earliest: its ticket is looked at every 18 to 20 s.
-const swept = 17 * time.Second
+const sweepDelay = 17 * time.Second
 
 // complete checks that every login of a run came through, was acknowledged, and did
 // not have to wait for the sweep: the fault was one that nobody need notice for long.
 func complete(t *testing.T, s *stats) {
 	t.Helper()
-	completeWithin(t, s, swept)
+	completeWithin(t, s, sweepDelay)
 }
 
 // completeWithin is complete for a fault that itself keeps tokens for so long.
 func completeWithin(t *testing.T, s *stats, limit time.Duration) {
 	t.Helper()
-	if s.Told != s.Begun || s.Delivered != s.Begun || s.Acked != s.Begun || s.Hung > 0 || s.Begun == 0 {
+	if s.Confirmed != s.Begun || s.Delivered != s.Begun || s.Acked != s.Begun || s.Hung > 0 || s.Begun == 0 {
 		t.Errorf("not every login came through: %s", s)
 	}
 	if longest := s.waited(1); longest > limit {

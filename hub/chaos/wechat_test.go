@@ -18,13 +18,13 @@ type wechat struct {
 	addr  string
 	nodes []*hubtest.Node
 
-	mu    sync.Mutex // guards what follows
-	on    *wechattest.Server
-	codes []issued
+	mu      sync.Mutex // guards what follows
+	current *wechattest.Server
+	codes   []issuedCode
 }
 
-// issued is a code, and who gave it.
-type issued struct {
+// issuedCode is a code, and who gave it.
+type issuedCode struct {
 	by   *wechattest.Server
 	code string
 }
@@ -35,46 +35,46 @@ const appID = "wx0123456789abcdef"
 func startWechat(t *testing.T, settings ...string) *wechat {
 	t.Helper()
 	w := &wechat{addr: "127.0.0.1:" + hubtest.FreePort(t)}
-	w.open()
-	t.Cleanup(func() { w.on.Close() })
-	w.nodes = several(t, 3, hubtest.StartRedis(t).URL, append([]string{"WECHAT_APP_ID=" + appID, "WECHAT_APP_SECRET=not a secret",
+	w.start()
+	t.Cleanup(func() { w.current.Close() })
+	w.nodes = startNodes(t, 3, hubtest.StartRedis(t).URL, append([]string{"WECHAT_APP_ID=" + appID, "WECHAT_APP_SECRET=not a secret",
 		"WECHAT_API_URL=http://" + w.addr}, settings...)...)
 	return w
 }
 
-// open starts it, again after a shut.
-func (w *wechat) open() {
+// start starts it, again after a shut.
+func (w *wechat) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.on = wechattest.New(wechattest.Options{Addr: w.addr})
-	w.on.Register(wechattest.App{ID: appID, Secret: "not a secret"})
+	w.current = wechattest.New(wechattest.Options{Addr: w.addr})
+	w.current.Register(wechattest.App{ID: appID, Secret: "not a secret"})
 }
 
-// shut ends it: connections to it are refused.
-func (w *wechat) shut() { w.server().Close() }
+// stop ends it: connections to it are refused.
+func (w *wechat) stop() { w.server().Close() }
 
 func (w *wechat) server() *wechattest.Server {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.on
+	return w.current
 }
 
-// owner is for world.
-func (w *wechat) owner(user string) (*hubtest.Phone, string) {
+// newPhone is for world.
+func (w *wechat) newPhone(user string) (*hubtest.Phone, string) {
 	phone := hubtest.NewPhone(user)
 	phone.Login = func(string) (provider, code string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		code = w.on.Code(appID, user)
-		w.codes = append(w.codes, issued{w.on, code})
+		code = w.current.Code(appID, user)
+		w.codes = append(w.codes, issuedCode{w.current, code})
 		return "wechat", code
 	}
 	return phone, "wechat:" + appID + ":" + w.server().OpenID(appID, user)
 }
 
-// once checks that no code was ever brought twice: the hub never repeats an
+// assertCodesUsedOnce checks that no code was ever brought twice: the hub never repeats an
 // exchange.
-func (w *wechat) once(t *testing.T) {
+func (w *wechat) assertCodesUsedOnce(t *testing.T) {
 	t.Helper()
 	for _, c := range w.codes {
 		if n := c.by.CallsFor(c.code); n > 1 {
@@ -88,7 +88,7 @@ func TestWeChat_Failing(t *testing.T) {
 	fail := func(f wechattest.Fault) func(*wechat) { return func(w *wechat) { w.server().FailAlways(f) } }
 	mend := func(w *wechat) { w.server().ClearFaults() }
 	for name, way := range map[string][2]func(*wechat){
-		"connections are refused": {(*wechat).shut, (*wechat).open},
+		"connections are refused": {(*wechat).stop, (*wechat).start},
 		"it answers with HTML":    {fail(wechattest.Fault{Page: wechattest.HTMLPage}), mend},
 		"a gateway answers 502":   {fail(wechattest.Fault{Page: wechattest.BadGatewayPage}), mend},
 		"it hangs up":             {fail(wechattest.Fault{Break: wechattest.HangUp}), mend},
@@ -97,31 +97,31 @@ func TestWeChat_Failing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := startWechat(t)
-			flaps := fault{every: 500 * time.Millisecond, least: 3, inject: func(ctx context.Context) {
+			flaps := fault{interval: 500 * time.Millisecond, minTimes: 3, inject: func(ctx context.Context) {
 				way[0](w)
-				w.turnsAway(t, 3*time.Second)
+				w.assertPhonesRefused(t, 3*time.Second)
 				pause(ctx, 500*time.Millisecond)
 				way[1](w)
 			}}
-			s := scenario{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 200), 40, flaps)
+			s := scenario{nodes: w.nodes, newPhone: w.newPhone}.run(t, logins(t, 200), 40, flaps)
 			complete(t, s)
-			w.once(t)
+			w.assertCodesUsedOnce(t)
 		})
 	}
 }
 
-// turnsAway checks what people see while WeChat is out of order: a phone is told
+// assertPhonesRefused checks what people see while WeChat is out of order: a phone is told
 // within the limit to come again, and when; pages get tickets, sockets and polls
 // as ever.
-func (w *wechat) turnsAway(t *testing.T, limit time.Duration) {
+func (w *wechat) assertPhonesRefused(t *testing.T, limit time.Duration) {
 	t.Helper()
-	ctx, cancel := hubtest.Limit(30 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(30 * time.Second)
 	defer cancel()
-	ticket := w.serves(t)
+	ticket := w.assertPagesServed(t)
 	if ticket == nil {
 		return
 	}
-	phone, _ := w.owner("turned away")
+	phone, _ := w.newPhone("turned away")
 	begun := time.Now()
 	a, err := phone.Do(ctx, w.nodes[1].URL, ticket.ID, "confirm", nil)
 	if err != nil {
@@ -134,12 +134,12 @@ func (w *wechat) turnsAway(t *testing.T, limit time.Duration) {
 	}
 }
 
-// serves makes a ticket and opens its page by both transports.
-func (w *wechat) serves(t *testing.T) *hubtest.Ticket {
+// assertPagesServed makes a ticket and opens its page by both transports.
+func (w *wechat) assertPagesServed(t *testing.T) *hubtest.Ticket {
 	t.Helper()
-	ctx, cancel := hubtest.Limit(5 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(5 * time.Second)
 	defer cancel()
-	ticket, err := hubtest.Make(ctx, w.nodes[0].URL, nil)
+	ticket, err := hubtest.CreateTicket(ctx, w.nodes[0].URL, nil)
 	if err != nil {
 		t.Errorf("make: %v", err)
 		return nil
@@ -162,21 +162,21 @@ func (w *wechat) serves(t *testing.T) *hubtest.Ticket {
 func TestWeChat_Slow(t *testing.T) {
 	t.Parallel()
 	w := startWechat(t)
-	before := hubtest.Levels(t, w.nodes)
+	before := hubtest.MeasureUsage(t, w.nodes)
 	w.server().FailAlways(wechattest.Fault{Delay: 20 * time.Second})
 	// More than a node asks WeChat for at once.
 	const phones, calls = 400, 256
 	node := w.nodes[0]
-	ctx, cancel := hubtest.Limit(60 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(60 * time.Second)
 	defer cancel()
 	var all sync.WaitGroup
 	for i := range phones {
-		ticket, err := hubtest.Make(ctx, node.URL, nil)
+		ticket, err := hubtest.CreateTicket(ctx, node.URL, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all.Go(func() {
-			phone, _ := w.owner(fmt.Sprint("slow-", i))
+			phone, _ := w.newPhone(fmt.Sprint("slow-", i))
 			a, err := phone.Do(ctx, node.URL, ticket.ID, "confirm", nil)
 			if err != nil || a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
 				t.Errorf("confirm: %+v %v", a, err)
@@ -192,7 +192,7 @@ func TestWeChat_Slow(t *testing.T) {
 		}
 		pause(ctx, 50*time.Millisecond)
 	}
-	now, err := node.Level()
+	now, err := node.Usage()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,11 +202,11 @@ func TestWeChat_Slow(t *testing.T) {
 	if most := before[0].Goroutines + 4*calls + 2*(phones-calls) + 16; now.Goroutines > most {
 		t.Errorf("%v; expected at most %d goroutines", now, most)
 	}
-	w.serves(t)
+	w.assertPagesServed(t)
 	all.Wait()
 	t.Logf("while WeChat hung: %v", now)
 	w.server().ClearFaults()
-	complete(t, scenario{nodes: w.nodes, owner: w.owner}.run(t, logins(t, 200), 40, fault{}))
+	complete(t, scenario{nodes: w.nodes, newPhone: w.newPhone}.run(t, logins(t, 200), 40, fault{}))
 	hubtest.AssertNoLeak(t, w.nodes, before)
-	w.once(t)
+	w.assertCodesUsedOnce(t)
 }

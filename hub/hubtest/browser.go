@@ -43,8 +43,8 @@ type Ticket struct {
 	MatchCode string `json:"match_code"`
 }
 
-// Answer is any HTTP answer, with its problem where it is one.
-type Answer struct {
+// Response is any HTTP answer, with its problem where it is one.
+type Response struct {
 	Status int
 	Header http.Header
 	Close  bool // the node asks to close the connection
@@ -59,15 +59,15 @@ var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, Id
 // checkView is Watch's.
 var checkView = func([]byte) error { return nil }
 
-// Watch has every HTTP exchange of this package go through a transport that
+// Intercept has every HTTP exchange of this package go through a transport that
 // stands around its own, and every view of a socket through view, whose error is
 // the reader's. Call it in TestMain.
-func Watch(around func(http.RoundTripper) http.RoundTripper, view func(text []byte) error) {
+func Intercept(around func(http.RoundTripper) http.RoundTripper, view func(text []byte) error) {
 	client.Transport, checkView = around(client.Transport), view
 }
 
 // Request is one HTTP request. A nil body sends none; headers are pairs.
-func Request(ctx context.Context, method, url string, body any, headers ...string) (*Answer, error) {
+func Request(ctx context.Context, method, url string, body any, headers ...string) (*Response, error) {
 	var in io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -96,12 +96,12 @@ func Request(ctx context.Context, method, url string, body any, headers ...strin
 	if err != nil {
 		return nil, err
 	}
-	return answer(resp)
+	return readResponse(resp)
 }
 
-func answer(resp *http.Response) (a *Answer, err error) {
+func readResponse(resp *http.Response) (a *Response, err error) {
 	defer resp.Body.Close()
-	a = &Answer{Status: resp.StatusCode, Header: resp.Header, Close: resp.Close}
+	a = &Response{Status: resp.StatusCode, Header: resp.Header, Close: resp.Close}
 	if a.Body, err = io.ReadAll(resp.Body); err != nil {
 		return nil, err
 	}
@@ -113,22 +113,22 @@ func answer(resp *http.Response) (a *Answer, err error) {
 	return a, nil
 }
 
-// Into reads a JSON answer, which must have the status.
-func (a *Answer) Into(status int, v any) error {
+// Decode reads a JSON answer, which must have the status.
+func (a *Response) Decode(status int, v any) error {
 	if a.Status != status {
 		return fmt.Errorf("status %d (%s), wanted %d: %s", a.Status, a.Code, status, a.Body)
 	}
 	return json.Unmarshal(a.Body, v)
 }
 
-// Make makes a ticket on the node at url; request may be nil.
-func Make(ctx context.Context, url string, request any, headers ...string) (*Ticket, error) {
+// CreateTicket makes a ticket on the node at url; request may be nil.
+func CreateTicket(ctx context.Context, url string, request any, headers ...string) (*Ticket, error) {
 	a, err := Request(ctx, "POST", url+"/api/login/tickets", request, headers...)
 	if err != nil {
 		return nil, err
 	}
 	t := &Ticket{}
-	return t, a.Into(http.StatusCreated, t)
+	return t, a.Decode(http.StatusCreated, t)
 }
 
 // URL is an endpoint of the ticket on the node at url.
@@ -138,22 +138,22 @@ func (t *Ticket) URL(url, endpoint string) string {
 
 // Poll is one long poll. A nil view is a 204.
 func (t *Ticket) Poll(ctx context.Context, url string, after int64, wait int) (*View, error) {
-	a, err := t.AskPoll(ctx, url, after, wait)
+	a, err := t.PollResponse(ctx, url, after, wait)
 	if err != nil || a.Status == http.StatusNoContent {
 		return nil, err
 	}
 	v := &View{}
-	return v, a.Into(http.StatusOK, v)
+	return v, a.Decode(http.StatusOK, v)
 }
 
-// AskPoll is one long poll, with its answer as it is.
-func (t *Ticket) AskPoll(ctx context.Context, url string, after int64, wait int) (*Answer, error) {
+// PollResponse is one long poll, with its answer as it is.
+func (t *Ticket) PollResponse(ctx context.Context, url string, after int64, wait int) (*Response, error) {
 	return Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", t.URL(url, "poll"), after, wait), nil,
 		"Authorization", "Bearer "+t.Secret)
 }
 
 // Ack acknowledges over HTTP.
-func (t *Ticket) Ack(ctx context.Context, url string, seq int64) (*Answer, error) {
+func (t *Ticket) Ack(ctx context.Context, url string, seq int64) (*Response, error) {
 	return Request(ctx, "POST", t.URL(url, "ack"), map[string]int64{"seq": seq}, "Authorization", "Bearer "+t.Secret)
 }
 
@@ -175,13 +175,13 @@ func (t *Ticket) Dial(ctx context.Context, url string, headers ...string) (*Sock
 	return &Socket{Conn: conn, HTTP: resp}, err
 }
 
-// Refused is the answer to a handshake that was refused; nil where there was
+// Rejection is the answer to a handshake that was refused; nil where there was
 // none.
-func (s *Socket) Refused() (*Answer, error) {
+func (s *Socket) Rejection() (*Response, error) {
 	if s.HTTP == nil {
 		return nil, nil
 	}
-	return answer(s.HTTP)
+	return readResponse(s.HTTP)
 }
 
 // Next is the next view.
@@ -224,7 +224,7 @@ func (s *Socket) Closed(ctx context.Context) int {
 	}
 }
 
-// Limit is a context for one step of a test.
-func Limit(d time.Duration) (context.Context, context.CancelFunc) {
+// WithTimeout is a context for one step of a test.
+func WithTimeout(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), d)
 }

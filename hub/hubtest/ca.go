@@ -17,19 +17,19 @@ import (
 
 // CA is a certificate authority of a test's own.
 type CA struct {
-	CA   string // path of its certificate
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	CertFile string // path of its certificate
+	dir      string
+	cert     *x509.Certificate
+	key      *ecdsa.PrivateKey
 }
 
-// NewAuthority makes one whose files go with the test.
-func NewAuthority(t testing.TB) *CA {
+// NewCA makes one whose files go with the test.
+func NewCA(t testing.TB) *CA {
 	t.Helper()
 	a := &CA{dir: t.TempDir()}
 	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority " + rand.Text()}, IsCA: true,
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
-	a.CA, _ = a.write(t, "ca", root)
+	a.CertFile, _ = a.write(t, "ca", root)
 	return a
 }
 

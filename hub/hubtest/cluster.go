@@ -33,13 +33,13 @@ func StartCluster(t testing.TB, replicas int, args ...string) *Cluster {
 		addrs = append(addrs, r.Addr)
 	}
 	c.URL = "redis://loginhub:" + HubPassword + "@" + addrs[0] + "?cluster=true&addr=" + strings.Join(addrs[1:], "&addr=")
-	ctx, cancel := Limit(30 * time.Second)
+	ctx, cancel := WithTimeout(30 * time.Second)
 	defer cancel()
 	create := append(append([]string{"create"}, addrs...), "--cluster-yes", "--cluster-replicas", fmt.Sprint(replicas))
 	if out, err := clusterCommand(ctx, create...); err != nil {
 		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
 	}
-	c.AwaitWhole(t)
+	c.WaitHealthy(t)
 	Eventually(t, 20*time.Second, "every replica follows its master", func() bool {
 		for _, r := range c.Nodes {
 			info, err := r.Client.Info(ctx, "replication").Result()
@@ -58,14 +58,14 @@ func clusterCommand(ctx context.Context, args ...string) ([]byte, error) {
 	return exec.CommandContext(ctx, "redis-cli", append(login, args...)...).CombinedOutput()
 }
 
-// AwaitWhole waits until every server that answers says that all slots are
+// WaitHealthy waits until every server that answers says that all slots are
 // served.
-func (c *Cluster) AwaitWhole(t testing.TB) {
+func (c *Cluster) WaitHealthy(t testing.TB) {
 	t.Helper()
 	Eventually(t, 30*time.Second, "the Cluster is whole", func() bool {
 		asked := 0
 		for _, r := range c.Nodes {
-			ctx, cancel := Limit(time.Second)
+			ctx, cancel := WithTimeout(time.Second)
 			info, err := r.Client.ClusterInfo(ctx).Result()
 			cancel()
 			if err == nil && !strings.Contains(info, "cluster_state:ok") {
@@ -83,7 +83,7 @@ func (c *Cluster) AwaitWhole(t testing.TB) {
 func (c *Cluster) MasterOf(t testing.TB, key string) *Redis {
 	t.Helper()
 	for _, asked := range c.Nodes {
-		ranges, err := asked.ranges(context.Background())
+		ranges, err := asked.slotRanges(context.Background())
 		if err != nil {
 			continue
 		}
@@ -116,7 +116,7 @@ type slotRange struct {
 	master      string // host:port
 }
 
-func (r *Redis) ranges(ctx context.Context) ([]slotRange, error) {
+func (r *Redis) slotRanges(ctx context.Context) ([]slotRange, error) {
 	lines, err := r.Client.Do(ctx, "CLUSTER", "SLOTS").Slice()
 	if err != nil {
 		return nil, err

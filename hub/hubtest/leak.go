@@ -21,14 +21,14 @@ const (
 	heapPerServer  = 1 << 19      // for each further one
 )
 
-// Levels measures the nodes, each at its calmest of three moments: one that has
+// MeasureUsage measures the nodes, each at its calmest of three moments: one that has
 // just started still has things to do.
-func Levels(t testing.TB, nodes []*Node) []ResourceUsage {
+func MeasureUsage(t testing.TB, nodes []*Node) []ResourceUsage {
 	t.Helper()
 	all := make([]ResourceUsage, len(nodes))
 	for i, n := range nodes {
 		for moment := range 3 {
-			now, err := n.Level()
+			now, err := n.Usage()
 			if err != nil {
 				t.Fatalf("level of node %d: %v", i, err)
 			}
@@ -45,13 +45,13 @@ func Levels(t testing.TB, nodes []*Node) []ResourceUsage {
 // goroutines, files and memory are back where they were, within half a minute.
 func AssertNoLeak(t testing.TB, nodes []*Node, before []ResourceUsage) {
 	t.Helper()
-	HangUp()
+	CloseIdleConnections()
 	told := ""
 	deadline := time.Now().Add(30 * time.Second)
 	for i, n := range nodes {
 		servers := n.servers()
 		for {
-			now, err := n.Level()
+			now, err := n.Usage()
 			if err == nil && now.Waiters <= before[i].Waiters && now.Goroutines <= before[i].Goroutines+goroutineSlack &&
 				now.Files <= before[i].Files+servers*fileSlack && now.Heap <= before[i].Heap+heapSlack+(servers-1)*heapPerServer {
 				told += fmt.Sprintf("\n\tnode %d before: %v\n\t       after:  %v", i, before[i], now)

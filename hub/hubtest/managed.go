@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// StartManaged starts a proxy to the server that refuses commands as a managed
+// StartRestrictedRedis starts a proxy to the server that refuses commands as a managed
 // Redis does: refuse gives the error's text, or "" to let the command pass. It
 // returns the proxy's URL. The proxy ends with the test.
-func StartManaged(t testing.TB, to *Redis, refuse func(command []string) string) (url string) {
+func StartRestrictedRedis(t testing.TB, to *Redis, refuse func(command []string) string) (url string) {
 	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,7 +43,7 @@ func StartManaged(t testing.TB, to *Redis, refuse func(command []string) string)
 		close(done)
 		work.Wait()
 	})
-	return to.Through(listen.Addr().String())
+	return to.URLVia(listen.Addr().String())
 }
 
 // passCommands passes a client's commands on. In place of a refused one the server

@@ -58,8 +58,8 @@ func (l ResourceUsage) String() string {
 		l.Goroutines, l.Files, float64(l.Heap)/(1<<20), float64(l.Resident)/(1<<20), l.Waiters)
 }
 
-// Level collects the node's garbage and measures.
-func (n *Node) Level() (l ResourceUsage, err error) {
+// Usage collects the node's garbage and measures.
+func (n *Node) Usage() (l ResourceUsage, err error) {
 	if _, err := n.admin("/debug/pprof/heap?gc=1"); err != nil {
 		return l, err
 	}
@@ -114,5 +114,5 @@ func (n *Node) admin(path string) (string, error) {
 	return string(body), err
 }
 
-// HangUp closes the connections that Request keeps for the next one.
-func HangUp() { client.CloseIdleConnections() }
+// CloseIdleConnections closes the connections that Request keeps for the next one.
+func CloseIdleConnections() { client.CloseIdleConnections() }

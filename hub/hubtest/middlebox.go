@@ -40,7 +40,7 @@ func (m *Middlebox) Start(t testing.TB, entry func() string) *Middlebox {
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, addr)
 			if err == nil && m.CutIdle > 0 {
-				conn = &impatient{Conn: conn, limit: m.CutIdle}
+				conn = &idleTimeoutConn{Conn: conn, limit: m.CutIdle}
 			}
 			return conn, err
 		}})
@@ -86,20 +86,20 @@ func (m *Middlebox) proxy(transport http.RoundTripper) *httputil.ReverseProxy {
 	}
 }
 
-// impatient is a connection that breaks where nothing goes either way for the
+// idleTimeoutConn is a connection that breaks where nothing goes either way for the
 // limit.
-type impatient struct {
+type idleTimeoutConn struct {
 	net.Conn
 	limit time.Duration
 }
 
-func (c *impatient) Read(b []byte) (int, error) {
+func (c *idleTimeoutConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.Conn.SetDeadline(time.Now().Add(c.limit))
 	return n, err
 }
 
-func (c *impatient) Write(b []byte) (int, error) {
+func (c *idleTimeoutConn) Write(b []byte) (int, error) {
 	c.Conn.SetDeadline(time.Now().Add(c.limit))
 	return c.Conn.Write(b)
 }

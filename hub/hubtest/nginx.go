@@ -17,7 +17,7 @@ import (
 // edit, which may be nil, changes the configuration's text further.
 func StartNginx(t testing.TB, conf string, nodes []string, edit func(string) string) string {
 	t.Helper()
-	return StartNginxUnder(t, "", conf, nodes, edit)
+	return StartNginxWithMain(t, "", conf, nodes, edit)
 }
 
 // withNodes is the configuration with the given nodes in place of hub1, hub2 and
@@ -37,9 +37,9 @@ func withNodes(conf string, nodes []string) string {
 	})
 }
 
-// StartNginxUnder is StartNginx with the main configuration that we ship as well
+// StartNginxWithMain is StartNginx with the main configuration that we ship as well
 // (deploy/nginx/nginx.conf; main is its path), its files in a folder of the test's.
-func StartNginxUnder(t testing.TB, main, conf string, nodes []string, edit func(string) string) string {
+func StartNginxWithMain(t testing.TB, main, conf string, nodes []string, edit func(string) string) string {
 	t.Helper()
 	shipped, err := os.ReadFile(conf)
 	if err != nil {

@@ -78,16 +78,16 @@ func StartNode(t testing.TB, program string, settings ...string) *Node {
 // LaunchNode is StartNode without the waiting.
 func LaunchNode(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
-	return LaunchBare(t, program, append(nodeDefaults(), settings...)...)
+	return LaunchWithoutDefaults(t, program, append(nodeDefaults(), settings...)...)
 }
 
 func nodeDefaults() []string {
 	return []string{"ADMIN_LISTEN=", "RATE_LIMIT=0", "PUBLIC_URL=http://login.test", "KEYS=" + Key, "DRAIN=1s"}
 }
 
-// LaunchBare is LaunchNode without its defaults: nothing is configured but
+// LaunchWithoutDefaults is LaunchNode without its defaults: nothing is configured but
 // where to listen, and the settings.
-func LaunchBare(t testing.TB, program string, settings ...string) *Node {
+func LaunchWithoutDefaults(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
 	port := FreePort(t)
 	n := &Node{URL: "http://127.0.0.1:" + port, log: &logBuffer{}, done: make(chan struct{})}
@@ -135,7 +135,7 @@ func (n *Node) start(t testing.TB, program, port string, settings []string) {
 // but no defaults, and gives what it has printed and its exit code.
 func Run(t testing.TB, program string, args []string, settings ...string) (printed string, code int) {
 	t.Helper()
-	ctx, cancel := Limit(20 * time.Second)
+	ctx, cancel := WithTimeout(20 * time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = environment(settings)

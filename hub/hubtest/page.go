@@ -24,11 +24,11 @@ const (
 // first, long poll where that gives nothing, again with jitter after every
 // failure, an acknowledgement for the token, and an end only on the hub's word.
 type Page struct {
-	Entry   func() string // the URL to use next: a load balancer's, or any node's
-	Ticket  *Ticket
-	Headers []string  // pairs, beside those of each request
-	MadeAt  time.Time // when the attempt that made its ticket began
-	Blocked bool      // sockets gave nothing where a poll was answered, or that is known beforehand
+	Entry     func() string // the URL to use next: a load balancer's, or any node's
+	Ticket    *Ticket
+	Headers   []string  // pairs, beside those of each request
+	CreatedAt time.Time // when the attempt that made its ticket began
+	Blocked   bool      // sockets gave nothing where a poll was answered, or that is known beforehand
 
 	Token      string    // the first that came
 	TokenAt    time.Time // and when
@@ -39,22 +39,22 @@ type Page struct {
 	End        string // consumed, rejected, expired, gone (404) or replaced
 	Sockets    int    // sockets that gave a view
 	Polls      int    // polls that were answered
-	Story      Trace  // what came
+	Trace      Trace  // what came
 
 	failures int
 	seen     int64 // the highest seq
 }
 
-// Make makes the page's ticket, however often that fails.
-func (p *Page) Make(ctx context.Context) error {
+// CreateTicket makes the page's ticket, however often that fails.
+func (p *Page) CreateTicket(ctx context.Context) error {
 	for {
-		p.MadeAt = time.Now()
-		t, err := Make(ctx, p.Entry(), nil, p.Headers...)
+		p.CreatedAt = time.Now()
+		t, err := CreateTicket(ctx, p.Entry(), nil, p.Headers...)
 		if err == nil {
 			p.Ticket, p.failures = t, 0
 			return nil
 		}
-		if err := p.rest(ctx, 0); err != nil {
+		if err := p.backoff(ctx, 0); err != nil {
 			return err
 		}
 	}
@@ -63,26 +63,26 @@ func (p *Page) Make(ctx context.Context) error {
 // Trace is what somebody saw, a line each: to be printed where it ends badly.
 type Trace []string
 
-func (s *Trace) tell(format string, values ...any) {
+func (s *Trace) add(format string, values ...any) {
 	*s = append(*s, time.Now().UTC().Format("04:05.000 ")+fmt.Sprintf(format, values...))
 }
 
 // Wait holds the line until the ticket is over. Its only error is ctx's.
 func (p *Page) Wait(ctx context.Context) error {
 	for p.End == "" {
-		again, err := p.turn(ctx)
+		again, err := p.attempt(ctx)
 		if err != nil || p.End != "" {
 			return err
 		}
-		if err := p.rest(ctx, again); err != nil {
+		if err := p.backoff(ctx, again); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// turn is one attempt; again is within which time to come back, 0 for backoff.
-func (p *Page) turn(ctx context.Context) (again time.Duration, err error) {
+// attempt is one attempt; again is within which time to come back, 0 for backoff.
+func (p *Page) attempt(ctx context.Context) (again time.Duration, err error) {
 	if p.Blocked {
 		return p.poll(ctx)
 	}
@@ -103,7 +103,7 @@ func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
 	defer cancel()
 	s, err := p.Ticket.Dial(dial, p.Entry(), p.Headers...)
 	if err != nil {
-		p.Story.tell("no socket: %v", err)
+		p.Trace.add("no socket: %v", err)
 		if s.HTTP != nil && s.HTTP.StatusCode == http.StatusNotFound {
 			p.End = "gone"
 		}
@@ -115,14 +115,14 @@ func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
 		v, err := s.Next(read)
 		cancel()
 		if err != nil {
-			p.Story.tell("socket ended: %v", err)
+			p.Trace.add("socket ended: %v", err)
 			return p.closed(websocket.CloseStatus(err)), ctx.Err()
 		}
 		if limit == firstView {
 			p.Sockets++
 		}
 		limit, p.failures = silence, 0
-		if p.take(v) {
+		if p.record(v) {
 			if err := s.Ack(ctx, v.Seq); err != nil {
 				return 0, ctx.Err()
 			}
@@ -156,11 +156,11 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 		a, err := Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", p.Ticket.URL(url, "poll"), seq, wait), nil,
 			append([]string{"Authorization", "Bearer " + p.Ticket.Secret}, p.Headers...)...)
 		if err != nil {
-			p.Story.tell("no poll: %v", err)
+			p.Trace.add("no poll: %v", err)
 			return 0, ctx.Err()
 		}
 		if a.Status != http.StatusOK {
-			p.Story.tell("poll: %d %s", a.Status, a.Code)
+			p.Trace.add("poll: %d %s", a.Status, a.Code)
 		}
 		switch a.Status {
 		case http.StatusNoContent:
@@ -172,12 +172,12 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 			return 0, nil
 		case http.StatusOK:
 			v := &View{}
-			if err := a.Into(http.StatusOK, v); err != nil {
+			if err := a.Decode(http.StatusOK, v); err != nil {
 				return 0, err
 			}
 			seq, scanned = v.Seq, v.State == "scanned"
 			first := p.Token == ""
-			if p.take(v) {
+			if p.record(v) {
 				p.Polled = p.Polled || first
 				if a, err := p.Ticket.Ack(ctx, url, v.Seq); err == nil && a.Status == http.StatusNoContent {
 					p.Acked, p.End = true, "consumed"
@@ -196,9 +196,9 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 	return 0, ctx.Err()
 }
 
-// take notes a view and reports whether it is to be acknowledged.
-func (p *Page) take(v *View) (ack bool) {
-	p.Story.tell("%s, %d", v.State, v.Seq)
+// record notes a view and reports whether it is to be acknowledged.
+func (p *Page) record(v *View) (ack bool) {
+	p.Trace.add("%s, %d", v.State, v.Seq)
 	if v.Seq < p.seen {
 		return false // overtaken
 	}
@@ -220,8 +220,8 @@ func (p *Page) take(v *View) (ack bool) {
 	return false
 }
 
-// rest waits a random time: within the given one, or with full-jitter backoff.
-func (p *Page) rest(ctx context.Context, within time.Duration) error {
+// backoff waits a random time: within the given one, or with full-jitter backoff.
+func (p *Page) backoff(ctx context.Context, within time.Duration) error {
 	if within == 0 {
 		within = min(5*time.Second, 200*time.Millisecond<<min(p.failures, 10))
 		p.failures++
@@ -241,15 +241,15 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // retryAfter is the answer's Retry-After, or a second.
-func retryAfter(a *Answer) time.Duration {
+func retryAfter(a *Response) time.Duration {
 	if s, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil && s > 0 {
 		return time.Duration(s) * time.Second
 	}
 	return time.Second
 }
 
-// ErrGivenUp is a phone that was refused for good.
-var ErrGivenUp = errors.New("the phone was refused")
+// ErrRefused is a phone that was refused for good.
+var ErrRefused = errors.New("the phone was refused")
 
 // Retry does what a person at the phone does: the action again with a fresh
 // code while the hub or the network fails, until it is answered. Errors counts
@@ -258,9 +258,9 @@ func (p *Phone) Retry(ctx context.Context, entry func() string, id, action strin
 	for fresh := false; ; {
 		a, err := p.Do(ctx, entry(), id, action, nil)
 		if err != nil {
-			p.Story.tell("%s: %v", action, err)
+			p.Trace.add("%s: %v", action, err)
 		} else {
-			p.Story.tell("%s: %d %s", action, a.Status, a.Code)
+			p.Trace.add("%s: %d %s", action, a.Status, a.Code)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -271,7 +271,7 @@ func (p *Phone) Retry(ctx context.Context, entry func() string, id, action strin
 			fresh = true // the mini-program asks for another one, once
 			continue
 		case err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests:
-			return errorsSeen, fmt.Errorf("%s: %d %s: %w", action, a.Status, a.Code, ErrGivenUp)
+			return errorsSeen, fmt.Errorf("%s: %d %s: %w", action, a.Status, a.Code, ErrRefused)
 		}
 		errorsSeen++
 		if err := wait(ctx, 50*time.Millisecond+rand.N(250*time.Millisecond)); err != nil {

@@ -14,7 +14,7 @@ type Phone struct {
 	// sandbox's.
 	Login   func(ticket string) (provider, code string)
 	Headers []string // pairs, beside those of each request
-	Story   Trace    // what Insist was answered
+	Trace   Trace    // what Insist was answered
 
 	id    uint64 // tells codes of two phones of one user apart
 	codes *atomic.Int64
@@ -32,7 +32,7 @@ func (p *Phone) Code() string {
 
 // Do calls scan, confirm or reject for the ticket id on the node at url; more
 // holds further fields.
-func (p *Phone) Do(ctx context.Context, url, id, action string, more map[string]any) (*Answer, error) {
+func (p *Phone) Do(ctx context.Context, url, id, action string, more map[string]any) (*Response, error) {
 	provider, code := "sandbox", ""
 	if p.Login != nil {
 		provider, code = p.Login(id)

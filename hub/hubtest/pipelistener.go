@@ -14,8 +14,8 @@ type PipeListener struct {
 	once   sync.Once
 }
 
-// NewDoor makes an open one.
-func NewDoor() *PipeListener {
+// NewPipeListener makes an open one.
+func NewPipeListener() *PipeListener {
 	return &PipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 

@@ -29,13 +29,13 @@ type Proxy struct {
 func StartProxy(t testing.TB, to *Redis) *Proxy {
 	t.Helper()
 	p := startProxy(t, to.Addr)
-	p.URL = to.Through(p.listen.Addr().String())
+	p.URL = to.URLVia(p.listen.Addr().String())
 	return p
 }
 
-// StartWeb starts a proxy between clients and the HTTP server at addr, host and
+// StartHTTPProxy starts a proxy between clients and the HTTP server at addr, host and
 // port; it ends with the test.
-func StartWeb(t testing.TB, addr string) *Proxy {
+func StartHTTPProxy(t testing.TB, addr string) *Proxy {
 	t.Helper()
 	p := startProxy(t, addr)
 	p.URL = "http://" + p.listen.Addr().String()

@@ -19,23 +19,23 @@ type PubSubProxy struct {
 	mu    sync.Mutex // guards what follows
 	ended bool
 	hold  bool // later subscriptions deliver nothing either
-	open  map[net.Conn]*link
+	open  map[net.Conn]*proxyLink
 }
 
-// link is one connection of a node's.
-type link struct {
+// proxyLink is one connection of a node's.
+type proxyLink struct {
 	subscribed bool
 	mute       bool
 }
 
-// StartMailLine starts one in front of the server; it ends with the test.
-func StartMailLine(t testing.TB, to *Redis) *PubSubProxy {
+// StartPubSubProxy starts one in front of the server; it ends with the test.
+func StartPubSubProxy(t testing.TB, to *Redis) *PubSubProxy {
 	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("mail line: %v", err)
 	}
-	m := &PubSubProxy{URL: to.Through(listen.Addr().String()), target: to.Addr, listen: listen, open: map[net.Conn]*link{}}
+	m := &PubSubProxy{URL: to.URLVia(listen.Addr().String()), target: to.Addr, listen: listen, open: map[net.Conn]*proxyLink{}}
 	m.work.Go(m.accept)
 	t.Cleanup(func() {
 		listen.Close()
@@ -106,7 +106,7 @@ func (m *PubSubProxy) accept() {
 			near.Close() // the server is down: so is the connection
 			continue
 		}
-		l := &link{}
+		l := &proxyLink{}
 		m.mu.Lock()
 		m.open[near], m.open[far] = l, l
 		if m.ended {
@@ -119,7 +119,7 @@ func (m *PubSubProxy) accept() {
 	}
 }
 
-func (m *PubSubProxy) pump(from, to net.Conn, l *link) {
+func (m *PubSubProxy) pump(from, to net.Conn, l *proxyLink) {
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()

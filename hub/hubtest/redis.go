@@ -44,7 +44,7 @@ func StartServer(t testing.TB, program string, args ...string) *Redis {
 	t.Helper()
 	conf, options := shippedRedis(t)
 	r := start(t, program, "admin", adminPassword, append(append([]string{conf}, options...), args...)...)
-	r.URL = r.Through(r.Addr)
+	r.URL = r.URLVia(r.Addr)
 	return r
 }
 
@@ -74,8 +74,8 @@ func AdminURL(url string) string {
 	return strings.Replace(url, "loginhub:"+HubPassword+"@", "admin:"+adminPassword+"@", 1)
 }
 
-// Through is the URL of the nodes' user by way of another address.
-func (r *Redis) Through(addr string) string {
+// URLVia is the URL of the nodes' user by way of another address.
+func (r *Redis) URLVia(addr string) string {
 	return "redis://loginhub:" + HubPassword + "@" + addr + "/0"
 }
 
@@ -101,9 +101,9 @@ func (r *Redis) Stop(t testing.TB) {
 	}
 }
 
-// Servers are the programs on this machine that the hub works with: Redis's
+// ServerPrograms are the programs on this machine that the hub works with: Redis's
 // server, and Valkey's if it is installed.
-func Servers() []string {
+func ServerPrograms() []string {
 	all := []string{"redis-server"}
 	if _, err := exec.LookPath("valkey-server"); err == nil {
 		all = append(all, "valkey-server")
@@ -181,7 +181,7 @@ func (r *Redis) Monitor(t testing.TB) (stop func() []string) {
 func (r *Redis) Subscribe(t testing.TB) (stop func() []*redis.Message) {
 	t.Helper()
 	const last = "loginhub:mail:end-of-mail"
-	ctx, cancel := Limit(time.Minute)
+	ctx, cancel := WithTimeout(time.Minute)
 	t.Cleanup(cancel)
 	ps := r.Client.PSubscribe(ctx, "loginhub:mail:*")
 	t.Cleanup(func() { ps.Close() })

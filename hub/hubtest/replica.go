@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// CutOff breaks the replica's link to its master and keeps it broken: what the
+// BreakReplication breaks the replica's link to its master and keeps it broken: what the
 // master takes from here on, the replica does not have.
-func (r *Redis) CutOff(t testing.TB, master *Redis) {
+func (r *Redis) BreakReplication(t testing.TB, master *Redis) {
 	t.Helper()
-	ctx, cancel := Limit(5 * time.Second)
+	ctx, cancel := WithTimeout(5 * time.Second)
 	defer cancel()
 	// A replica that cannot log in comes back every second, in vain.
 	if err := r.Client.ConfigSet(ctx, "masterauth", "nobody knows it").Err(); err != nil {
@@ -28,11 +28,11 @@ func (r *Redis) Follow(t testing.TB, master *Redis) {
 	if err := r.Client.Do(context.Background(), "REPLICAOF", host, port).Err(); err != nil {
 		t.Errorf("replicaof: %v", err)
 	}
-	r.AwaitLink(t)
+	r.WaitLinked(t)
 }
 
-// AwaitLink waits until the replica follows its master.
-func (r *Redis) AwaitLink(t testing.TB) {
+// WaitLinked waits until the replica follows its master.
+func (r *Redis) WaitLinked(t testing.TB) {
 	t.Helper()
 	Eventually(t, 20*time.Second, "the replica follows", func() bool {
 		info, err := r.Client.Info(context.Background(), "replication").Result()
@@ -54,12 +54,12 @@ func (c *Cluster) ReplicaOf(t testing.TB, master *Redis) *Redis {
 	return master
 }
 
-// WaitStable lets the Cluster's servers be silent for so long before others take them
+// SetNodeTimeout lets the Cluster's servers be silent for so long before others take them
 // for gone: on a busy machine StartCluster's second is short.
-func (c *Cluster) WaitStable(t testing.TB, d time.Duration) {
+func (c *Cluster) SetNodeTimeout(t testing.TB, d time.Duration) {
 	t.Helper()
 	for _, r := range c.Nodes {
-		ctx, cancel := Limit(time.Second)
+		ctx, cancel := WithTimeout(time.Second)
 		r.Client.ConfigSet(ctx, "cluster-node-timeout", fmt.Sprint(d.Milliseconds())) // one may be gone
 		cancel()
 	}
@@ -69,16 +69,16 @@ func (c *Cluster) WaitStable(t testing.TB, d time.Duration) {
 // Later silences move nobody.
 func (c *Cluster) FailOver(t testing.TB, gone *Redis) {
 	t.Helper()
-	c.WaitStable(t, time.Second)
-	defer c.WaitStable(t, calm)
+	c.SetNodeTimeout(t, time.Second)
+	defer c.SetNodeTimeout(t, stableTimeout)
 	_, port, _ := strings.Cut(gone.Addr, ":")
 	Eventually(t, 30*time.Second, "the Cluster is whole without its old master", func() bool {
 		for _, r := range c.Nodes {
 			if r == gone {
 				continue
 			}
-			ctx, cancel := Limit(time.Second)
-			ranges, err := r.ranges(ctx)
+			ctx, cancel := WithTimeout(time.Second)
+			ranges, err := r.slotRanges(ctx)
 			info, err2 := r.Client.ClusterInfo(ctx).Result()
 			cancel()
 			if err != nil || err2 != nil || !strings.Contains(info, "cluster_state:ok") {
@@ -122,10 +122,10 @@ func (c *Cluster) Reshard(ctx context.Context, from, to *Redis, slots int) error
 	}
 }
 
-// Move takes the slot of a key half of the way from one master to another: the
+// StartSlotMigration takes the slot of a key half of the way from one master to another: the
 // slot is migrating and the key has gone over, as for a moment in every
 // resharding. Arrive ends it.
-func (c *Cluster) Move(ctx context.Context, key string, from, to *Redis) (arrive func() error, err error) {
+func (c *Cluster) StartSlotMigration(ctx context.Context, key string, from, to *Redis) (arrive func() error, err error) {
 	slot := from.Client.ClusterKeySlot(ctx, key).Val()
 	fromID, toID := from.Client.ClusterMyID(ctx).Val(), to.Client.ClusterMyID(ctx).Val()
 	host, port, _ := strings.Cut(to.Addr, ":")
@@ -165,9 +165,9 @@ func (c *Cluster) Move(ctx context.Context, key string, from, to *Redis) (arrive
 	}, nil
 }
 
-// Masters is the master that holds the key, and another one. Only while the
+// MasterAndOther is the master that holds the key, and another one. Only while the
 // Cluster's first servers are its masters: before any failover.
-func (c *Cluster) Masters(key string) (holder, other *Redis) {
+func (c *Cluster) MasterAndOther(key string) (holder, other *Redis) {
 	ctx := context.Background()
 	for i, r := range c.Nodes[:clusterMasters] {
 		// A server answers with MOVED for a key that is not its own.

@@ -22,9 +22,9 @@ type Sentinel struct {
 	sentinels []*redis.SentinelClient
 }
 
-// calm is how long a watched server may be silent while nobody is to fail: on a
+// stableTimeout is how long a watched server may be silent while nobody is to fail: on a
 // busy machine a second would be too short.
-const calm = 60 * time.Second
+const stableTimeout = 60 * time.Second
 
 // StartSentinel starts a master, a replica and three sentinels, which elect a
 // new master once FailOver is called.
@@ -60,7 +60,7 @@ func (s *Sentinel) sentinel(t testing.TB, host, masterPort string) string {
 	path := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor hub %s %s 2\n"+
 		"sentinel auth-user hub sentinel\nsentinel auth-pass hub %s\n"+
-		"sentinel down-after-milliseconds hub %d\nsentinel failover-timeout hub 3000\n", port, dir, host, masterPort, WatchPassword, calm.Milliseconds())
+		"sentinel down-after-milliseconds hub %d\nsentinel failover-timeout hub 3000\n", port, dir, host, masterPort, SentinelPassword, stableTimeout.Milliseconds())
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -84,18 +84,18 @@ func (s *Sentinel) sentinel(t testing.TB, host, masterPort string) string {
 // one has gone, and waits until all know it. Later silences move nobody.
 func (s *Sentinel) FailOver(t testing.TB) {
 	t.Helper()
-	s.patience(t, time.Second)
+	s.setDownAfter(t, time.Second)
 	for _, one := range s.sentinels {
 		Eventually(t, 30*time.Second, "another master is elected", func() bool {
 			now, err := one.GetMasterAddrByName(context.Background(), "hub").Result()
 			return err == nil && strings.Join(now, ":") == s.Replica.Addr
 		})
 	}
-	s.patience(t, calm)
+	s.setDownAfter(t, stableTimeout)
 }
 
-// patience sets after which silence the sentinels take a server for gone.
-func (s *Sentinel) patience(t testing.TB, d time.Duration) {
+// setDownAfter sets after which silence the sentinels take a server for gone.
+func (s *Sentinel) setDownAfter(t testing.TB, d time.Duration) {
 	t.Helper()
 	for _, one := range s.sentinels {
 		if err := one.Set(context.Background(), "hub", "down-after-milliseconds", fmt.Sprint(d.Milliseconds())).Err(); err != nil {

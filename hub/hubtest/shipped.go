@@ -14,10 +14,10 @@ import (
 // The passwords of the users in the tests' copy of deploy/redis/users.acl: the
 // nodes', the Sentinels', the operator's and the replicas'.
 const (
-	HubPassword     = "hunter2"
-	WatchPassword   = "watch"
-	adminPassword   = "root"
-	replicaPassword = "copy"
+	HubPassword      = "hunter2"
+	SentinelPassword = "watch"
+	adminPassword    = "root"
+	replicaPassword  = "copy"
 )
 
 // shippedRedis copies deploy/redis into a directory of the test, for the server
@@ -36,7 +36,7 @@ func shippedRedis(t testing.TB) (conf string, options []string) {
 		}
 		users = strings.Replace(users, unset, "user "+user+" on #"+hash(password), 1)
 	}
-	for user, password := range map[string]string{"replica": replicaPassword, "sentinel": WatchPassword} {
+	for user, password := range map[string]string{"replica": replicaPassword, "sentinel": SentinelPassword} {
 		rule := regexp.MustCompile(`(?m)^#\s+user ` + user + ` on #HASH (.*)$`).FindStringSubmatch(text)
 		if rule == nil {
 			t.Fatalf("redis.conf as shipped names no rules for user %s", user)

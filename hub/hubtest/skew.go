@@ -44,7 +44,7 @@ func BuildSkewed() (program string, remove func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	edited, ok := skew(string(text))
+	edited, ok := addSkew(string(text))
 	if !ok {
 		return "", nil, errors.New("package time of this Go is another one than expected")
 	}
@@ -70,8 +70,8 @@ func BuildSkewed() (program string, remove func(), err error) {
 	return program, remove, nil
 }
 
-// skew edits package time.
-func skew(text string) (edited string, ok bool) {
+// addSkew edits package time.
+func addSkew(text string) (edited string, ok bool) {
 	const imported, begins = "\t\"math/bits\"\n", "\nfunc Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
 	if strings.Count(text, imported) != 1 || strings.Count(text, begins) != 1 {
 		return "", false

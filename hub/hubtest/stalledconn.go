@@ -17,8 +17,8 @@ import (
 // what comes as the system grants.
 type StalledConn struct{ net.Conn }
 
-// DialDeaf opens the ticket's socket and reads its handshake, and nothing after.
-func DialDeaf(ctx context.Context, node *Node, ticket *Ticket) (*StalledConn, error) {
+// DialStalled opens the ticket's socket and reads its handshake, and nothing after.
+func DialStalled(ctx context.Context, node *Node, ticket *Ticket) (*StalledConn, error) {
 	small := func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		return errors.Join(raw.Control(func(fd uintptr) {

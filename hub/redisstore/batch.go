@@ -22,9 +22,9 @@ const (
 type batcher struct {
 	send func(until time.Time, batch []*call)
 
-	mu    sync.Mutex // guards what follows
-	busy  int        // lanes
-	queue []*call    // waiting, oldest first; empty while a lane is free
+	mu       sync.Mutex // guards what follows
+	inFlight int        // lanes
+	queue    []*call    // waiting, oldest first; empty while a lane is free
 }
 
 // what a waiting call is woken for.
@@ -38,9 +38,9 @@ const (
 // do sends one call and returns when it is answered, or ctx ends while it still
 // waits for a lane; at the latest after callLimit.
 func (b *batcher) do(ctx context.Context, c *call) error {
-	until := time.Now().Add(callLimit)
+	until := time.Now().Add(callTimeout)
 	b.mu.Lock()
-	if b.busy == maxInFlight {
+	if b.inFlight == maxInFlight {
 		ctx, cancel := context.WithDeadline(ctx, until)
 		defer cancel()
 		c.wake = make(chan wakeReason, 1)
@@ -52,7 +52,7 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 		}
 		b.mu.Lock() // the lane of who woke it is taken over
 	} else {
-		b.busy++
+		b.inFlight++
 	}
 	n := min(len(b.queue), batchLimit-1)
 	batch := append(append(make([]*call, 0, n+1), c), b.queue[:n]...)
@@ -66,7 +66,7 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 		b.queue[0].wake <- lead
 		b.queue = slices.Delete(b.queue, 0, 1)
 	} else {
-		b.busy--
+		b.inFlight--
 	}
 	b.mu.Unlock()
 	for _, other := range batch[1:] {

@@ -54,8 +54,8 @@ func TestBatcher_Pipelines(t *testing.T) {
 		if len(redis.sent) != n || redis.max != maxInFlight || len(redis.batches) > maxInFlight+n/batchLimit+maxInFlight {
 			t.Errorf("%d calls in %v, %d at once", len(redis.sent), redis.batches, redis.max)
 		}
-		if b.busy != 0 || len(b.queue) != 0 {
-			t.Errorf("%d lanes are still busy, %d calls wait", b.busy, len(b.queue))
+		if b.inFlight != 0 || len(b.queue) != 0 {
+			t.Errorf("%d lanes are still busy, %d calls wait", b.inFlight, len(b.queue))
 		}
 	})
 }
@@ -87,8 +87,8 @@ func TestBatcher_CancelledInQueue(t *testing.T) {
 			t.Errorf("%v, sent %d times", err, redis.sent[impatient])
 		}
 		all.Wait()
-		if b.busy != 0 || len(b.queue) != 0 {
-			t.Errorf("%d lanes are still busy, %d calls wait", b.busy, len(b.queue))
+		if b.inFlight != 0 || len(b.queue) != 0 {
+			t.Errorf("%d lanes are still busy, %d calls wait", b.inFlight, len(b.queue))
 		}
 	})
 }

@@ -24,7 +24,7 @@ func everyCall(s *Store) map[string]func(context.Context) error {
 	one := ticket.Change{ID: newID(), BaseTag: tag(record(1, "a")), Sealed: record(2, "a"), ExpireAt: time.Now().Add(time.Minute)}
 	return map[string]func(context.Context) error{
 		"make": func(ctx context.Context) error {
-			_, err := s.Make(ctx, newID(), record(1, "a"), time.Now().Add(time.Minute), time.Minute)
+			_, err := s.Create(ctx, newID(), record(1, "a"), time.Now().Add(time.Minute), time.Minute)
 			return err
 		},
 		"attach":  func(ctx context.Context) error { _, err := s.Attach(ctx, "N1", newID()); return err },
@@ -46,9 +46,9 @@ func refuses(t *testing.T, s *Store) {
 	defer all.Wait()
 	for name, do := range everyCall(s) {
 		all.Go(func() {
-			limit := callLimit
+			limit := callTimeout
 			if name == "prove" {
-				limit = proofLimit
+				limit = probeTimeout
 			}
 			start := time.Now()
 			err := do(context.Background())
@@ -62,7 +62,7 @@ func refuses(t *testing.T, s *Store) {
 func TestBroken_ConnectionRefused(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
-	r := newRig(t, server.URL, 1)
+	r := newFixture(t, server.URL, 1)
 	b := r.listen(t)
 	server.Kill(t)
 	refuses(t, r.Store)
@@ -82,7 +82,7 @@ func TestBroken_ConnectionRefused(t *testing.T) {
 func TestBroken_Timeout(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
-	r, cold := newRig(t, server.URL, 1), openStore(t, server.URL)
+	r, cold := newFixture(t, server.URL, 1), openStore(t, server.URL)
 	warm := r.Store
 	if err := warm.Preload(limit(t)); err != nil {
 		t.Fatal(err)
@@ -119,10 +119,10 @@ func TestBroken_ContextCancelled(t *testing.T) {
 	defer all.Wait()
 	for name, do := range everyCall(s) {
 		all.Go(func() {
-			ctx, cancel := hubtest.Limit(100 * time.Millisecond)
+			ctx, cancel := hubtest.WithTimeout(100 * time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			if err := do(ctx); !isUnavailable(err) || time.Since(start) > callLimit+time.Second {
+			if err := do(ctx); !isUnavailable(err) || time.Since(start) > callTimeout+time.Second {
 				t.Errorf("%s: %v after %v", name, err, time.Since(start))
 			}
 		})
@@ -131,12 +131,12 @@ func TestBroken_ContextCancelled(t *testing.T) {
 
 func TestBroken_OutOfMemory(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := newRig(t, server.URL, 1)
-	id, old, deadline := r.made(t, time.Minute)
+	r := newFixture(t, server.URL, 1)
+	id, old, deadline := r.created(t, time.Minute)
 	if err := server.Client.ConfigSet(limit(t), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Make(limit(t), newID(), record(1, "a"), deadline, time.Minute); !isUnavailable(err) {
+	if _, err := r.Create(limit(t), newID(), record(1, "a"), deadline, time.Minute); !isUnavailable(err) {
 		t.Errorf("make: %v", err)
 	}
 	c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "a"), ExpireAt: deadline}
@@ -146,7 +146,7 @@ func TestBroken_OutOfMemory(t *testing.T) {
 	if _, err := r.Change(limit(t), c, c); !isUnavailable(err) {
 		t.Errorf("two changes: %v", err)
 	}
-	if got := r.stored(t, id); string(got) != string(old) {
+	if got := r.storedRecord(t, id); string(got) != string(old) {
 		t.Errorf("stored is %q", got)
 	}
 }
@@ -171,26 +171,26 @@ func (l lossy) Read(p []byte) (int, error) {
 // whose answer was lost, and nobody notices.
 func TestBroken_LostAnswerRepeated(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	heard := newRig(t, server.URL, 1) // through a link that loses nothing
+	heard := newFixture(t, server.URL, 1) // through a link that loses nothing
 	b := heard.listen(t)
 	r, armed := heard.losing(t, server)
 
 	for lost := range int32(3) {
 		id, sealed, deadline := newID(), record(1, "made"), r.clock(t).Add(time.Minute)
 		armed.Store(lost)
-		if made, err := r.Make(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
+		if made, err := r.Create(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
 			t.Errorf("make, %d answers lost: %v %v", lost, made, err)
 		}
 		armed.Store(lost)
-		if found := r.attach(t, b.node, id); string(found.Sealed) != string(sealed) || r.noted(t, id) != b.node {
-			t.Errorf("attach, %d answers lost: %+v, noted %q", lost, found, r.noted(t, id))
+		if found := r.attach(t, b.node, id); string(found.Sealed) != string(sealed) || r.recordedNodes(t, id) != b.node {
+			t.Errorf("attach, %d answers lost: %+v, noted %q", lost, found, r.recordedNodes(t, id))
 		}
 		c := ticket.Change{ID: id, BaseTag: tag(sealed), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline}
 		armed.Store(lost)
 		if out := r.change(t, c); !out.Done {
 			t.Errorf("change, %d answers lost: %+v", lost, out)
 		}
-		if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
+		if mail := b.drain(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 			t.Errorf("change, %d answers lost: published %q", lost, mail)
 		}
 	}
@@ -215,5 +215,5 @@ func (r *fixture) losing(t *testing.T, server *hubtest.Redis) (*fixture, *atomic
 	if err := s.Preload(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{s, 1, r.look}, armed
+	return &fixture{s, 1, r.inspect}, armed
 }

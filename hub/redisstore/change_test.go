@@ -9,9 +9,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-var changeStories = map[string]func(*testing.T, *fixture){
+var changeCases = map[string]func(*testing.T, *fixture){
 	"a change that fits replaces the record and when it is forgotten": func(t *testing.T, r *fixture) {
-		id, old, deadline := r.made(t, time.Minute)
+		id, old, deadline := r.created(t, time.Minute)
 		r.attach(t, "N1", id)
 		next := record(2, "next")
 		before := r.clock(t)
@@ -19,17 +19,17 @@ var changeStories = map[string]func(*testing.T, *fixture){
 		if !out.Done || out.Now.Before(before) || out.Now.After(r.clock(t)) {
 			t.Errorf("became %+v", out)
 		}
-		if got := r.stored(t, id); string(got) != string(next) {
+		if got := r.storedRecord(t, id); string(got) != string(next) {
 			t.Errorf("stored is %q", got)
 		}
-		if got := r.noted(t, id); got != "N1" {
+		if got := r.recordedNodes(t, id); got != "N1" {
 			t.Errorf("noted are %q", got)
 		}
-		r.forgotten(t, id, deadline.Add(time.Hour))
+		r.assertExpiry(t, id, deadline.Add(time.Hour))
 	},
 
 	"a change decided on another version is not made, and learns what is stored": func(t *testing.T, r *fixture) {
-		id, old, deadline := r.made(t, time.Minute)
+		id, old, deadline := r.created(t, time.Minute)
 		b := r.listen(t)
 		r.attach(t, b.node, id)
 		for _, was := range [][]byte{tag(record(1, "other")), tag(record(2, "made")), append(slices.Clone(old), 'x'), old[1:]} {
@@ -38,17 +38,17 @@ var changeStories = map[string]func(*testing.T, *fixture){
 				t.Errorf("on %q it became %+v", was, out)
 			}
 		}
-		if got := r.stored(t, id); string(got) != string(old) {
+		if got := r.storedRecord(t, id); string(got) != string(old) {
 			t.Errorf("stored is %q", got)
 		}
-		r.forgotten(t, id, deadline.Add(time.Minute))
-		if mail := b.rest(t, id); len(mail) != 0 {
+		r.assertExpiry(t, id, deadline.Add(time.Minute))
+		if mail := b.drain(t, id); len(mail) != 0 {
 			t.Errorf("published %q", mail)
 		}
 	},
 
 	"a change outside its window is not made": func(t *testing.T, r *fixture) {
-		id, old, _ := r.made(t, time.Minute)
+		id, old, _ := r.created(t, time.Minute)
 		b := r.listen(t)
 		r.attach(t, b.node, id)
 		now := r.clock(t)
@@ -64,8 +64,8 @@ var changeStories = map[string]func(*testing.T, *fixture){
 				t.Errorf("from %v until %v it became %+v", window[0], window[1], out)
 			}
 		}
-		if mail := b.rest(t, id); len(mail) != 0 || string(r.stored(t, id)) != string(old) {
-			t.Errorf("stored %q and published %q", r.stored(t, id), mail)
+		if mail := b.drain(t, id); len(mail) != 0 || string(r.storedRecord(t, id)) != string(old) {
+			t.Errorf("stored %q and published %q", r.storedRecord(t, id), mail)
 		}
 		out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotBefore: now, NotAfter: now.Add(10 * time.Second), ExpireAt: now.Add(time.Hour)})
 		if !out.Done {
@@ -74,7 +74,7 @@ var changeStories = map[string]func(*testing.T, *fixture){
 	},
 
 	"the window is Redis's, whatever this machine's clock says": func(t *testing.T, r *fixture) {
-		id, old, deadline := r.made(t, time.Minute)
+		id, old, deadline := r.created(t, time.Minute)
 		right := r.offset.Load()
 		r.offset.Store(right + int64(time.Hour))
 		defer r.offset.Store(right)
@@ -84,7 +84,7 @@ var changeStories = map[string]func(*testing.T, *fixture){
 	},
 
 	"a repeated change is answered as the first, and is published once": func(t *testing.T, r *fixture) {
-		id, old, deadline := r.made(t, time.Minute)
+		id, old, deadline := r.created(t, time.Minute)
 		b := r.listen(t)
 		r.attach(t, b.node, id)
 		// The window may have closed, and the version is no longer the one it was decided on.
@@ -95,7 +95,7 @@ var changeStories = map[string]func(*testing.T, *fixture){
 			}
 			c.NotAfter = r.clock(t)
 		}
-		if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
+		if mail := b.drain(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 			t.Errorf("published %q", mail)
 		}
 		// Once another change has followed, the repetition is late.
@@ -111,13 +111,13 @@ var changeStories = map[string]func(*testing.T, *fixture){
 	"a ticket that is gone is not changed": func(t *testing.T, r *fixture) {
 		id := newID()
 		out := r.change(t, ticket.Change{ID: id, BaseTag: tag(record(1, "a")), Sealed: record(2, "a"), ExpireAt: r.clock(t).Add(time.Hour)})
-		if out.Done || out.Sealed != nil || out.Now.IsZero() || r.stored(t, id) != nil {
+		if out.Done || out.Sealed != nil || out.Now.IsZero() || r.storedRecord(t, id) != nil {
 			t.Errorf("became %+v", out)
 		}
 	},
 
 	"every noted node is told once, except the one that tells itself": func(t *testing.T, r *fixture) {
-		id, old, deadline := r.made(t, time.Minute)
+		id, old, deadline := r.created(t, time.Minute)
 		var all []*inbox
 		for range 6 { // the first of five noted is pushed out; the last never attaches
 			all = append(all, r.listen(t))
@@ -130,7 +130,7 @@ var changeStories = map[string]func(*testing.T, *fixture){
 			t.Fatalf("became %+v", out)
 		}
 		for i, want := range []int{0, 1, 0, 1, 1, 0} {
-			mail := all[i].rest(t, id)
+			mail := all[i].drain(t, id)
 			if len(mail) != want || want == 1 && mail[0] != string(ticket.EncodeUpdate(id, c.Sealed)) {
 				t.Errorf("node %d was told %q", i, mail)
 			}
@@ -141,14 +141,14 @@ var changeStories = map[string]func(*testing.T, *fixture){
 		b := r.listen(t)
 		var changes []ticket.Change
 		for i := range 60 {
-			id, old, deadline := r.made(t, time.Minute)
+			id, old, deadline := r.created(t, time.Minute)
 			r.attach(t, b.node, id)
 			c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, fmt.Sprint("next", i, ".")), NotAfter: deadline, ExpireAt: deadline}
 			switch i % 3 {
 			case 1: // decided on another version
 				c.BaseTag = tag(record(1, "other"))
 			case 2: // gone meanwhile
-				if err := r.look.Del(limit(t), r.key(id)).Err(); err != nil {
+				if err := r.inspect.Del(limit(t), r.ticketKey(id)).Err(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -167,7 +167,7 @@ var changeStories = map[string]func(*testing.T, *fixture){
 			if i%3 == 0 {
 				want = append(want, string(ticket.EncodeUpdate(changes[i].ID, changes[i].Sealed)))
 			}
-			told = append(told, b.rest(t, changes[i].ID)...)
+			told = append(told, b.drain(t, changes[i].ID)...)
 		}
 		slices.Sort(told)
 		slices.Sort(want)

@@ -30,7 +30,7 @@ func TestCluster_Slots(t *testing.T) {
 		{{Start: 42, End: 42}}, {{Start: 16383, End: 16383}}, {{Start: 7, End: 7}, {Start: 9000, End: 9001}},
 	} {
 		// The tag stands between braces, in the middle of a key.
-		name := fmt.Sprintf("loginhub:node:{%s}%s", tagIn(ranges), newID())
+		name := fmt.Sprintf("loginhub:node:{%s}%s", tagForSlots(ranges), newID())
 		slot := c.ClusterKeySlot(limit(t), name).Val()
 		in := false
 		for _, r := range ranges {
@@ -47,7 +47,7 @@ func TestCluster_Slots(t *testing.T) {
 func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
-	r := newRig(t, cluster.URL, 3)
+	r := newFixture(t, cluster.URL, 3)
 	if err := r.Preload(limit(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -56,16 +56,16 @@ func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 	var changes []ticket.Change
 	holders := map[string]int{}
 	for range 30 {
-		id, old, deadline := r.made(t, time.Minute)
+		id, old, deadline := r.created(t, time.Minute)
 		ids = append(ids, id)
 		changes = append(changes, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline})
-		holders[cluster.MasterOf(t, r.key(id)).Addr]++
+		holders[cluster.MasterOf(t, r.ticketKey(id)).Addr]++
 	}
 	if len(holders) != 3 {
 		t.Fatalf("the tickets lie on %v", holders)
 	}
 	forget := func() {
-		if err := cluster.MasterOf(t, r.key(ids[0])).Client.ScriptFlush(limit(t)).Err(); err != nil {
+		if err := cluster.MasterOf(t, r.ticketKey(ids[0])).Client.ScriptFlush(limit(t)).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 	// Nobody else has been sent a script's source.
 	for _, node := range cluster.Nodes {
 		stats := node.Client.Info(limit(t), "commandstats").Val()
-		if sent := strings.Contains(stats, "cmdstat_eval:"); sent != (node == cluster.MasterOf(t, r.key(ids[0]))) {
+		if sent := strings.Contains(stats, "cmdstat_eval:"); sent != (node == cluster.MasterOf(t, r.ticketKey(ids[0]))) {
 			t.Errorf("%s was sent a script: %v", node.Addr, sent)
 		}
 	}
@@ -96,7 +96,7 @@ func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 		if !o.Done {
 			t.Errorf("change %d became %+v", i, o)
 		}
-		for _, m := range b.rest(t, ids[i]) {
+		for _, m := range b.drain(t, ids[i]) {
 			told[m]++
 		}
 	}
@@ -112,14 +112,14 @@ func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 func TestCluster_ProbeFailsWithDeadMaster(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
-	r := newRig(t, cluster.URL, 3)
+	r := newFixture(t, cluster.URL, 3)
 	if _, err := r.Probe(limit(t), "N1", "nonce"); err != nil {
 		t.Fatal(err)
 	}
 	cluster.Nodes[2].Kill(t)
 	start := time.Now()
 	masters, err := r.Probe(context.Background(), "N1", "nonce")
-	if took := time.Since(start); masters != 0 || !isUnavailable(err) || took > proofLimit+1500*time.Millisecond {
+	if took := time.Since(start); masters != 0 || !isUnavailable(err) || took > probeTimeout+1500*time.Millisecond {
 		t.Errorf("%d masters, %v after %v", masters, err, took)
 	}
 }
@@ -129,14 +129,14 @@ func TestCluster_ProbeFailsWithDeadMaster(t *testing.T) {
 func TestCluster_ProbeAfterFailover(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
-	r := newRig(t, cluster.URL, 3)
-	id, old, deadline := r.made(t, time.Minute)
-	holder := cluster.MasterOf(t, r.key(id))
+	r := newFixture(t, cluster.URL, 3)
+	id, old, deadline := r.created(t, time.Minute)
+	holder := cluster.MasterOf(t, r.ticketKey(id))
 	// What is acknowledged and not yet copied may be lost: that is Redis's promise.
 	// A write of this very connection, for WAIT speaks of no other.
 	conn := holder.Client.Conn()
 	defer conn.Close()
-	if err := conn.Set(limit(t), r.key(id)+"probe", 1, time.Minute).Err(); err != nil {
+	if err := conn.Set(limit(t), r.ticketKey(id)+"probe", 1, time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
 	hubtest.Eventually(t, 10*time.Second, "the replica has it", func() bool {
@@ -153,7 +153,7 @@ func TestCluster_ProbeAfterFailover(t *testing.T) {
 	if out := r.change(t, c); !out.Done {
 		t.Errorf("on the new master the change became %+v", out)
 	}
-	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
+	if mail := b.drain(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 		t.Errorf("the new master published %q", mail)
 	}
 }

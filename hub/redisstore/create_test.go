@@ -9,29 +9,29 @@ import (
 	"loginhub/hub/ticket"
 )
 
-var makeStories = map[string]func(*testing.T, *fixture){
+var createCases = map[string]func(*testing.T, *fixture){
 	"a record is forgotten a minute after its deadline": func(t *testing.T, r *fixture) {
-		id, sealed, deadline := r.made(t, 90*time.Second)
-		if got := r.stored(t, id); string(got) != string(sealed) {
+		id, sealed, deadline := r.created(t, 90*time.Second)
+		if got := r.storedRecord(t, id); string(got) != string(sealed) {
 			t.Errorf("stored is %q", got)
 		}
-		r.forgotten(t, id, deadline.Add(time.Minute))
+		r.assertExpiry(t, id, deadline.Add(time.Minute))
 	},
 
 	"the same bytes made twice are one ticket": func(t *testing.T, r *fixture) {
-		id, sealed, deadline := r.made(t, time.Minute)
+		id, sealed, deadline := r.created(t, time.Minute)
 		r.attach(t, "N1", id)
-		if made, err := r.Make(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
+		if made, err := r.Create(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
 			t.Errorf("made again: %v %v", made, err)
 		}
-		if got := r.noted(t, id); got != "N1" {
+		if got := r.recordedNodes(t, id); got != "N1" {
 			t.Errorf("the second make changed the notes to %q", got)
 		}
 	},
 
 	"nobody makes another ticket in a ticket's place": func(t *testing.T, r *fixture) {
-		id, sealed, deadline := r.made(t, time.Minute)
-		made, err := r.Make(limit(t), id, record(1, "other"), deadline.Add(time.Hour), time.Minute)
+		id, sealed, deadline := r.created(t, time.Minute)
+		made, err := r.Create(limit(t), id, record(1, "other"), deadline.Add(time.Hour), time.Minute)
 		if made || err == nil {
 			t.Errorf("made: %v %v", made, err)
 		}
@@ -41,44 +41,44 @@ var makeStories = map[string]func(*testing.T, *fixture){
 		if errors.Is(err, ticket.ErrStoreUnavailable) {
 			t.Errorf("a taken id looks like an unreachable store: %v", err)
 		}
-		if got := r.stored(t, id); string(got) != string(sealed) {
+		if got := r.storedRecord(t, id); string(got) != string(sealed) {
 			t.Errorf("stored is %q", got)
 		}
-		r.forgotten(t, id, deadline.Add(time.Minute))
+		r.assertExpiry(t, id, deadline.Add(time.Minute))
 	},
 
 	"a deadline by a wrong clock is refused, and the clock is right after that": func(t *testing.T, r *fixture) {
 		for _, wrong := range []time.Duration{-24 * time.Hour, -2 * time.Second, 2 * time.Second, 24 * time.Hour} {
 			r.offset.Store(int64(wrong))
 			id, life := newID(), time.Minute
-			made, err := r.Make(limit(t), id, record(1, "a"), r.Now().Add(life), life)
-			if made || err != nil || r.stored(t, id) != nil {
+			made, err := r.Create(limit(t), id, record(1, "a"), r.Now().Add(life), life)
+			if made || err != nil || r.storedRecord(t, id) != nil {
 				t.Errorf("off by %v: %v %v", wrong, made, err)
 			}
 			if off := r.Now().Sub(r.clock(t)); off.Abs() > 500*time.Millisecond {
 				t.Errorf("off by %v, and after the answer still by %v", wrong, off)
 			}
 			deadline := r.Now().Add(life)
-			if made, err := r.Make(limit(t), id, record(1, "b"), deadline, life); err != nil || !made {
+			if made, err := r.Create(limit(t), id, record(1, "b"), deadline, life); err != nil || !made {
 				t.Errorf("off by %v, then right: %v %v", wrong, made, err)
 			}
-			r.forgotten(t, id, deadline.Add(time.Minute))
+			r.assertExpiry(t, id, deadline.Add(time.Minute))
 		}
 	},
 
 	"a little between the clocks is no reason to refuse": func(t *testing.T, r *fixture) {
 		for _, off := range []time.Duration{-300 * time.Millisecond, 300 * time.Millisecond} {
 			deadline := r.clock(t).Add(time.Minute + off)
-			if made, err := r.Make(limit(t), newID(), record(1, "a"), deadline, time.Minute); err != nil || !made {
+			if made, err := r.Create(limit(t), newID(), record(1, "a"), deadline, time.Minute); err != nil || !made {
 				t.Errorf("off by %v: %v %v", off, made, err)
 			}
 		}
 	},
 }
 
-var attachStories = map[string]func(*testing.T, *fixture){
+var attachCases = map[string]func(*testing.T, *fixture){
 	"a look gives the record and Redis's time, and leaves no trace": func(t *testing.T, r *fixture) {
-		id, sealed, deadline := r.made(t, time.Minute)
+		id, sealed, deadline := r.created(t, time.Minute)
 		before := r.clock(t)
 		found := r.attach(t, "", id)
 		if string(found.Sealed) != string(sealed) || found.Now.Before(before) || found.Now.After(r.clock(t)) {
@@ -87,14 +87,14 @@ var attachStories = map[string]func(*testing.T, *fixture){
 		if zone, _ := found.Now.Zone(); zone != "UTC" {
 			t.Errorf("the time is %v", found.Now)
 		}
-		if fields, err := r.look.HLen(limit(t), r.key(id)).Result(); err != nil || fields != 1 {
+		if fields, err := r.inspect.HLen(limit(t), r.ticketKey(id)).Result(); err != nil || fields != 1 {
 			t.Errorf("%d fields (%v)", fields, err)
 		}
-		r.forgotten(t, id, deadline.Add(time.Minute))
+		r.assertExpiry(t, id, deadline.Add(time.Minute))
 	},
 
 	"four nodes are noted at most, and the oldest goes": func(t *testing.T, r *fixture) {
-		id, _, deadline := r.made(t, time.Minute)
+		id, _, deadline := r.created(t, time.Minute)
 		for _, step := range []struct{ node, noted string }{
 			{"N1", "N1"}, {"N2", "N1,N2"}, {"N1", "N1,N2"}, {"N3", "N1,N2,N3"}, {"N4", "N1,N2,N3,N4"},
 			{"N2", "N1,N2,N3,N4"}, // noted already: its place stays
@@ -105,11 +105,11 @@ var attachStories = map[string]func(*testing.T, *fixture){
 			{".", "N5,N1,N,."},  // and no pattern
 		} {
 			r.attach(t, step.node, id)
-			if got := r.noted(t, id); got != step.noted {
+			if got := r.recordedNodes(t, id); got != step.noted {
 				t.Errorf("after %q noted are %q, want %q", step.node, got, step.noted)
 			}
 		}
-		r.forgotten(t, id, deadline.Add(time.Minute)) // attaching keeps nothing alive
+		r.assertExpiry(t, id, deadline.Add(time.Minute)) // attaching keeps nothing alive
 	},
 
 	"an unknown ticket is found to be none, and is not made by asking": func(t *testing.T, r *fixture) {
@@ -118,7 +118,7 @@ var attachStories = map[string]func(*testing.T, *fixture){
 			if found := r.attach(t, node, id); found.Sealed != nil || found.Now.IsZero() {
 				t.Errorf("found %+v", found)
 			}
-			if n, err := r.look.Exists(limit(t), r.key(id)).Result(); err != nil || n != 0 {
+			if n, err := r.inspect.Exists(limit(t), r.ticketKey(id)).Result(); err != nil || n != 0 {
 				t.Errorf("there is a key now (%v)", err)
 			}
 		}
@@ -129,7 +129,7 @@ var attachStories = map[string]func(*testing.T, *fixture){
 		for i := range 60 {
 			id := newID()
 			if i%3 > 0 { // the others are unknown
-				id, _, _ = r.made(t, time.Minute)
+				id, _, _ = r.created(t, time.Minute)
 			}
 			ids = append(ids, id)
 		}
@@ -148,7 +148,7 @@ var attachStories = map[string]func(*testing.T, *fixture){
 			}
 		}
 		for i, id := range ids {
-			if got := r.noted(t, id); (got == "N1") != (i%3 > 0) {
+			if got := r.recordedNodes(t, id); (got == "N1") != (i%3 > 0) {
 				t.Errorf("ticket %d: noted are %q", i, got)
 			}
 		}
@@ -161,7 +161,7 @@ var attachStories = map[string]func(*testing.T, *fixture){
 // forgetScripts does what a restart of Redis does to them.
 func (r *fixture) forgetScripts(t testing.TB) {
 	t.Helper()
-	if err := r.look.ScriptFlush(limit(t)).Err(); err != nil {
+	if err := r.inspect.ScriptFlush(limit(t)).Err(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,8 +13,8 @@ func after(d time.Duration) { <-time.After(d) }
 
 func TestEmbedded_Expiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Embedded, 1)
-		id, sealed, deadline := r.made(t, 2*time.Minute)
+		r := newFixture(t, Embedded, 1)
+		id, sealed, deadline := r.created(t, 2*time.Minute)
 		start := time.Now()
 
 		after(2*time.Minute + 59*time.Second) // a late phone still hears that it is expired
@@ -30,8 +30,8 @@ func TestEmbedded_Expiry(t *testing.T) {
 
 func TestEmbedded_ChangeMovesExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Embedded, 1)
-		id, old, deadline := r.made(t, time.Minute)
+		r := newFixture(t, Embedded, 1)
+		id, old, deadline := r.created(t, time.Minute)
 		next := record(2, "next")
 		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: next, NotAfter: deadline, ExpireAt: deadline.Add(time.Hour)}); !out.Done {
 			t.Fatalf("became %+v", out)
@@ -60,8 +60,8 @@ func TestEmbedded_WindowExact(t *testing.T) {
 			{until: -ms, done: false}, {until: ms, done: true},
 			{from: -ms, until: ms, done: true},
 		} {
-			r := newRig(t, Embedded, 1)
-			id, old, _ := r.made(t, time.Minute)
+			r := newFixture(t, Embedded, 1)
+			id, old, _ := r.created(t, time.Minute)
 			now := r.clock(t)
 			change := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), ExpireAt: now.Add(time.Hour)}
 			if change.NotBefore = now.Add(c.from); c.until != 0 {
@@ -73,8 +73,8 @@ func TestEmbedded_WindowExact(t *testing.T) {
 		}
 		// Until this very moment is over already: what expires at a deadline and
 		// what may still be done before it never overlap, and leave no gap.
-		r := newRig(t, Embedded, 1)
-		id, old, _ := r.made(t, time.Minute)
+		r := newFixture(t, Embedded, 1)
+		id, old, _ := r.created(t, time.Minute)
 		now := r.clock(t)
 		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "late"), NotAfter: now, ExpireAt: now.Add(time.Hour)}); out.Done {
 			t.Error("changed at its deadline")
@@ -89,7 +89,7 @@ func TestEmbedded_WindowExact(t *testing.T) {
 // machine's monotonic clock.
 func TestEmbedded_Clock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Embedded, 1)
+		r := newFixture(t, Embedded, 1)
 		r.syncClock(time.Now().Add(42*time.Minute), time.Now())
 		for range 3 {
 			if off := time.Until(r.Now()); off != 42*time.Minute {
@@ -108,8 +108,8 @@ func TestEmbedded_Clock(t *testing.T) {
 }
 
 func TestEmbedded_Isolated(t *testing.T) {
-	one, other := newRig(t, Embedded, 1), newRig(t, Embedded, 1)
-	id, _, _ := one.made(t, time.Minute)
+	one, other := newFixture(t, Embedded, 1), newFixture(t, Embedded, 1)
+	id, _, _ := one.created(t, time.Minute)
 	if found := other.attach(t, "", id); found.Sealed != nil {
 		t.Errorf("found %+v", found)
 	}

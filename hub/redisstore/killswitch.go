@@ -11,9 +11,9 @@ import (
 
 // switchesKey is the hash of the clients' switches: client id to a word of package
 // hub's. It is the only key that outlives tickets.
-func (s *Store) switchesKey() string { return s.name("switches") }
+func (s *Store) switchesKey() string { return s.keyName("switches") }
 
-//go:embed switch.lua
+//go:embed killswitch.lua
 var switchLua string
 
 // Switches is what stands there of each client, in their order; "" for nothing. It
@@ -22,11 +22,11 @@ func (s *Store) Switches(ctx context.Context, clients []string) ([]string, error
 	if len(clients) == 0 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	start := time.Now()
 	values, err := s.client.HMGet(ctx, s.switchesKey(), clients...).Result()
-	s.called(callSwitchesRead, start, err)
+	s.observe(callSwitchesRead, start, err)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -63,7 +63,7 @@ func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error
 	if err == nil {
 		err = unavailable(c.cmd.Err()) // that something else stands in the hash's place is no error to these two
 	}
-	s.called(callSwitch, start, err)
+	s.observe(callSwitch, start, err)
 	if err != nil {
 		return false, err
 	}
@@ -71,9 +71,9 @@ func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error
 	return status == 1, err
 }
 
-// ForgetSwitch removes a client's word: for `loginhub check`, which leaves nothing.
-func (s *Store) ForgetSwitch(ctx context.Context, client string) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+// DeleteSwitch removes a client's word: for `loginhub check`, which leaves nothing.
+func (s *Store) DeleteSwitch(ctx context.Context, client string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return unavailable(s.client.HDel(ctx, s.switchesKey(), client).Err())
 }

@@ -9,13 +9,13 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// switchStories hold on every Redis.
-var switchStories = map[string]func(*testing.T, *fixture){
+// switchCases hold on every Redis.
+var switchCases = map[string]func(*testing.T, *fixture){
 	"each client has the last word that was written": func(t *testing.T, r *fixture) {
 		must(t, r.Switch(limit(t), "a", "off"))
 		must(t, r.Switch(limit(t), "b", "off"))
 		must(t, r.Switch(limit(t), "b", "on 1"))
-		r.stand(t, []string{"a", "b", "c"}, "off", "on 1", "")
+		r.assertSwitches(t, []string{"a", "b", "c"}, "off", "on 1", "")
 	},
 	"a word is restored where nobody was faster": func(t *testing.T, r *fixture) {
 		restore := func(was string, written bool, stands string) {
@@ -23,7 +23,7 @@ var switchStories = map[string]func(*testing.T, *fixture){
 			if got, err := r.CompareAndSet(limit(t), "d", was, "off"); err != nil || got != written {
 				t.Errorf("in place of %q: %v %v", was, got, err)
 			}
-			r.stand(t, []string{"d"}, stands)
+			r.assertSwitches(t, []string{"d"}, stands)
 		}
 		restore("on 1", false, "")
 		restore("", true, "off")
@@ -33,8 +33,8 @@ var switchStories = map[string]func(*testing.T, *fixture){
 		restore("on 2", true, "off")
 	},
 	"what is no hash is an error": func(t *testing.T, r *fixture) {
-		must(t, r.look.Set(limit(t), r.switchesKey(), "x", 0).Err())
-		defer r.look.Del(limit(t), r.switchesKey())
+		must(t, r.inspect.Set(limit(t), r.switchesKey(), "x", 0).Err())
+		defer r.inspect.Del(limit(t), r.switchesKey())
 		_, restored := r.CompareAndSet(limit(t), "a", "", "off")
 		_, read := r.Switches(limit(t), []string{"a"})
 		for what, err := range map[string]error{"switch": r.Switch(limit(t), "a", "off"), "restore": restored, "read": read} {
@@ -52,8 +52,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// stand checks the words of these clients.
-func (r *fixture) stand(t *testing.T, clients []string, want ...string) {
+// assertSwitches checks the words of these clients.
+func (r *fixture) assertSwitches(t *testing.T, clients []string, want ...string) {
 	t.Helper()
 	if got, err := r.Switches(limit(t), clients); err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q stand there, not %q: %v", got, want, err)
@@ -63,12 +63,12 @@ func (r *fixture) stand(t *testing.T, clients []string, want ...string) {
 func TestKillSwitch_WaitsForReplica(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
-	r := newRig(t, server.URL, 1)
+	r := newFixture(t, server.URL, 1)
 	r.Replicas = 1
 	if err := r.Switch(limit(t), "a", "off"); !errors.Is(err, ticket.ErrNotReplicated) {
 		t.Errorf("without a replica: %v", err)
 	}
-	r.stand(t, []string{"a"}, "off") // written all the same
+	r.assertSwitches(t, []string{"a"}, "off") // written all the same
 	replica := replicaOf(t, server)
 	must(t, r.Switch(limit(t), "a", "on 1"))
 	if got := replica.Client.HGet(limit(t), r.switchesKey(), "a").Val(); got != "on 1" {

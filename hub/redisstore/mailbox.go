@@ -12,13 +12,13 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// proofLife is how long a node's key outlives its last proof.
-const proofLife = 10 * time.Second
+// probeKeyTTL is how long a node's key outlives its last proof.
+const probeKeyTTL = 10 * time.Second
 
-// proofLimit bounds one proof: the next is due by then.
-const proofLimit = time.Second
+// probeTimeout bounds one proof: the next is due by then.
+const probeTimeout = time.Second
 
-func (s *Store) mailbox(node string) string { return s.name("mail:" + node) }
+func (s *Store) mailbox(node string) string { return s.keyName("mail:" + node) }
 
 // Listen subscribes to the node's mailbox and reads it until ctx ends or the
 // link breaks in a way that the client library does not mend. subscribed is
@@ -61,11 +61,11 @@ func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail
 // to the node's own mailbox, one message per master (ticket.Proof of nonce and
 // a number from 0). It returns how many must arrive. It also sets the clock.
 func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, proofLimit)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return 1, s.prove(ctx, s.client, "0", node, ticket.EncodeProbe(nonce, 0))
+		return 1, s.probeMaster(ctx, s.client, "0", node, ticket.EncodeProbe(nonce, 0))
 	}
 	tags, err := s.masterTags(ctx, cluster)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err
 	for i, tag := range tags {
 		all.Go(func() {
 			// Through the cluster client: the tag's slot leads to that master.
-			errs[i] = s.prove(ctx, cluster, tag, node, ticket.EncodeProbe(nonce, i))
+			errs[i] = s.probeMaster(ctx, cluster, tag, node, ticket.EncodeProbe(nonce, i))
 		})
 	}
 	all.Wait()
@@ -89,11 +89,11 @@ func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err
 	return len(tags), nil
 }
 
-func (s *Store) prove(ctx context.Context, c redis.Scripter, tag, node string, proof []byte) error {
+func (s *Store) probeMaster(ctx context.Context, c redis.Scripter, tag, node string, proof []byte) error {
 	sent := time.Now()
-	now, err := s.scripts.prove.Run(ctx, c, []string{s.name("node:{" + tag + "}" + node)},
-		proofLife.Milliseconds(), s.mailbox(node), proof).Int64()
-	s.called(callProve, sent, err)
+	now, err := s.scripts.probe.Run(ctx, c, []string{s.keyName("node:{" + tag + "}" + node)},
+		probeKeyTTL.Milliseconds(), s.mailbox(node), proof).Int64()
+	s.observe(callProbe, sent, err)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -112,7 +112,7 @@ func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]strin
 	var tags []string
 	for _, shard := range shards {
 		if len(shard.Slots) > 0 {
-			tags = append(tags, tagIn(shard.Slots))
+			tags = append(tags, tagForSlots(shard.Slots))
 		}
 	}
 	if len(tags) == 0 {
@@ -121,8 +121,8 @@ func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]strin
 	return tags, nil
 }
 
-// tagIn is the smallest number, as text, whose slot lies in one of the ranges.
-func tagIn(ranges []redis.SlotRange) string {
+// tagForSlots is the smallest number, as text, whose slot lies in one of the ranges.
+func tagForSlots(ranges []redis.SlotRange) string {
 	for n := 0; ; n++ {
 		tag := strconv.Itoa(n)
 		slot := int64(crc16(tag)) % 16384
@@ -151,7 +151,7 @@ func crc16(s string) (crc uint16) {
 
 // Preload sends the scripts to every master.
 func (s *Store) Preload(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
 		return unavailable(cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {

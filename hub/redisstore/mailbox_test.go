@@ -11,21 +11,21 @@ import (
 	"loginhub/hub/ticket"
 )
 
-var mailStories = map[string]func(*testing.T, *fixture){
+var mailboxCases = map[string]func(*testing.T, *fixture){
 	"mail arrives once and in order, and only in its own box": func(t *testing.T, r *fixture) {
 		mine, other := r.listen(t), r.listen(t)
 		var sent []string
 		id := newID()
 		for i := range 200 {
 			sent = append(sent, fmt.Sprint("message ", i, " \x00\xff小明"))
-			if err := r.look.Eval(limit(t), "redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{r.key(id)}, r.mailbox(mine.node), sent[i]).Err(); err != nil && !strings.Contains(err.Error(), "nil") {
+			if err := r.inspect.Eval(limit(t), "redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{r.ticketKey(id)}, r.mailbox(mine.node), sent[i]).Err(); err != nil && !strings.Contains(err.Error(), "nil") {
 				t.Fatal(err)
 			}
 		}
-		if got := mine.rest(t, id); !slices.Equal(got, sent) {
+		if got := mine.drain(t, id); !slices.Equal(got, sent) {
 			t.Errorf("%d messages arrived: %q", len(got), got)
 		}
-		if got := other.rest(t, id); len(got) != 0 {
+		if got := other.drain(t, id); len(got) != 0 {
 			t.Errorf("another's mailbox got %q", got)
 		}
 		if len(mine.subscribed) != 0 {
@@ -40,7 +40,7 @@ var mailStories = map[string]func(*testing.T, *fixture){
 			t.Errorf("ended with %v", err)
 		}
 		hubtest.Eventually(t, 10*time.Second, "nobody subscribes", func() bool {
-			n, err := r.look.PubSubNumSub(limit(t), r.mailbox(b.node)).Result()
+			n, err := r.inspect.PubSubNumSub(limit(t), r.mailbox(b.node)).Result()
 			return err == nil && n[r.mailbox(b.node)] == 0
 		})
 	},
@@ -65,11 +65,11 @@ var mailStories = map[string]func(*testing.T, *fixture){
 			heard[master] = true
 		}
 		for _, name := range r.nodeKeys(t, b.node, masters) {
-			if left := r.look.PTTL(limit(t), name).Val(); left <= 8*time.Second || left > 10*time.Second {
+			if left := r.inspect.PTTL(limit(t), name).Val(); left <= 8*time.Second || left > 10*time.Second {
 				t.Errorf("%s is there for %v", name, left)
 			}
 		}
-		if got := b.rest(t, newID()); len(got) != 0 {
+		if got := b.drain(t, newID()); len(got) != 0 {
 			t.Errorf("beside the proofs came %q", got)
 		}
 	},
@@ -82,7 +82,7 @@ func (r *fixture) nodeKeys(t *testing.T, node string, masters int) []string {
 	var all []string
 	for n := range 100 {
 		name := fmt.Sprintf("loginhub:node:{%d}%s", n, node)
-		if r.look.Exists(limit(t), name).Val() == 1 {
+		if r.inspect.Exists(limit(t), name).Val() == 1 {
 			all = append(all, name)
 		}
 	}
@@ -94,14 +94,14 @@ func (r *fixture) nodeKeys(t *testing.T, node string, masters int) []string {
 
 func TestMailbox_Resubscribes(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := newRig(t, server.URL, 1)
+	r := newFixture(t, server.URL, 1)
 	b := r.listen(t)
 	for range 3 {
 		if n, err := server.Client.ClientKillByFilter(limit(t), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 			t.Fatalf("killed %d, %v", n, err)
 		}
 		await(t, b.subscribed, "subscribed anew")
-		if err := r.look.Publish(limit(t), r.mailbox(b.node), "hello").Err(); err != nil {
+		if err := r.inspect.Publish(limit(t), r.mailbox(b.node), "hello").Err(); err != nil {
 			t.Fatal(err)
 		}
 		if m := await(t, b.mail, "mail after a new subscription"); m != "hello" {
@@ -115,7 +115,7 @@ func TestMailbox_Resubscribes(t *testing.T) {
 
 func TestMailbox_ProbeNeedsWrites(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := newRig(t, server.URL, 1)
+	r := newFixture(t, server.URL, 1)
 	b := r.listen(t)
 	for setting, healthy := range map[string][2]string{"min-replicas-to-write": {"1", "0"}, "maxmemory": {"1", "0"}} {
 		if err := server.Client.ConfigSet(limit(t), setting, healthy[0]).Err(); err != nil {
@@ -124,7 +124,7 @@ func TestMailbox_ProbeNeedsWrites(t *testing.T) {
 		if _, err := r.Probe(limit(t), b.node, "refused"); !isUnavailable(err) {
 			t.Errorf("%s: %v", setting, err)
 		}
-		if got := b.rest(t, newID()); len(got) != 0 {
+		if got := b.drain(t, newID()); len(got) != 0 {
 			t.Errorf("%s: it refuses writes, and published %q", setting, got)
 		}
 		if err := server.Client.ConfigSet(limit(t), setting, healthy[1]).Err(); err != nil {

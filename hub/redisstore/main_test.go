@@ -23,16 +23,16 @@ func TestMain(m *testing.M) {
 type fixture struct {
 	*Store
 	masters int
-	look    redis.UniversalClient // the operator's
+	inspect redis.UniversalClient // the operator's
 }
 
-// newRig is a store on the Redis at url, which has so many masters.
-func newRig(t testing.TB, url string, masters int) *fixture {
+// newFixture is a store on the Redis at url, which has so many masters.
+func newFixture(t testing.TB, url string, masters int) *fixture {
 	t.Helper()
 	r := &fixture{Store: openStore(t, url), masters: masters}
-	r.look = r.client
+	r.inspect = r.client
 	if url != Embedded {
-		r.look = openStore(t, hubtest.AdminURL(url)).client
+		r.inspect = openStore(t, hubtest.AdminURL(url)).client
 	}
 	return r
 }
@@ -56,14 +56,14 @@ func openStore(t testing.TB, url string) *Store {
 // the embedded Redis and on a Cluster of three masters.
 func TestStore_EveryTopology(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) *fixture{
-		"embedded":     func(t *testing.T) *fixture { return newRig(t, Embedded, 1) },
-		"redis-server": func(t *testing.T) *fixture { return newRig(t, hubtest.StartRedis(t).URL, 1) },
-		"cluster":      func(t *testing.T) *fixture { return newRig(t, hubtest.StartCluster(t, 0).URL, 3) },
+		"embedded":     func(t *testing.T) *fixture { return newFixture(t, Embedded, 1) },
+		"redis-server": func(t *testing.T) *fixture { return newFixture(t, hubtest.StartRedis(t).URL, 1) },
+		"cluster":      func(t *testing.T) *fixture { return newFixture(t, hubtest.StartCluster(t, 0).URL, 3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t)
-			for _, some := range []map[string]func(*testing.T, *fixture){makeStories, attachStories, changeStories, mailStories, switchStories} {
+			for _, some := range []map[string]func(*testing.T, *fixture){createCases, attachCases, changeCases, mailboxCases, switchCases} {
 				for story, tell := range some {
 					t.Run(story, func(t *testing.T) { tell(t, r) })
 				}
@@ -74,7 +74,7 @@ func TestStore_EveryTopology(t *testing.T) {
 
 // limit bounds one story.
 func limit(t testing.TB) context.Context {
-	ctx, cancel := hubtest.Limit(20 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(20 * time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -90,12 +90,12 @@ func record(version int, tag string) []byte {
 // tag is what a change of that version compares.
 func tag(sealed []byte) []byte { return sealed[:len(sealed)-len(`{"seq":1}`)] }
 
-// made is a new ticket in the store: its id, record and deadline.
-func (r *fixture) made(t testing.TB, life time.Duration) (ticket.ID, []byte, time.Time) {
+// created is a new ticket in the store: its id, record and deadline.
+func (r *fixture) created(t testing.TB, life time.Duration) (ticket.ID, []byte, time.Time) {
 	t.Helper()
 	id, sealed := newID(), record(1, "made")
 	deadline := r.clock(t).Add(life)
-	if made, err := r.Make(limit(t), id, sealed, deadline, life); err != nil || !made {
+	if made, err := r.Create(limit(t), id, sealed, deadline, life); err != nil || !made {
 		t.Fatalf("make: %v %v", made, err)
 	}
 	return id, sealed, deadline
@@ -104,38 +104,38 @@ func (r *fixture) made(t testing.TB, life time.Duration) (ticket.ID, []byte, tim
 // clock is Redis's, asked of Redis.
 func (r *fixture) clock(t testing.TB) time.Time {
 	t.Helper()
-	now, err := r.look.Time(limit(t)).Result()
+	now, err := r.inspect.Time(limit(t)).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return now.Truncate(time.Millisecond)
 }
 
-// stored is the record as it stands in Redis; nil for none.
-func (r *fixture) stored(t testing.TB, id ticket.ID) []byte {
+// storedRecord is the record as it stands in Redis; nil for none.
+func (r *fixture) storedRecord(t testing.TB, id ticket.ID) []byte {
 	t.Helper()
-	got, err := r.look.HGet(limit(t), r.key(id), "rec").Bytes()
+	got, err := r.inspect.HGet(limit(t), r.ticketKey(id), "rec").Bytes()
 	if err != nil && err != redis.Nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-// noted are the nodes that stand on the record.
-func (r *fixture) noted(t testing.TB, id ticket.ID) string {
+// recordedNodes are the nodes that stand on the record.
+func (r *fixture) recordedNodes(t testing.TB, id ticket.ID) string {
 	t.Helper()
-	got, err := r.look.HGet(limit(t), r.key(id), "nodes").Result()
+	got, err := r.inspect.HGet(limit(t), r.ticketKey(id), "nodes").Result()
 	if err != nil && err != redis.Nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-// forgotten fails where the record does not expire at about that time.
-func (r *fixture) forgotten(t testing.TB, id ticket.ID, at time.Time) {
+// assertExpiry fails where the record does not expire at about that time.
+func (r *fixture) assertExpiry(t testing.TB, id ticket.ID, at time.Time) {
 	t.Helper()
 	before := r.clock(t)
-	left, err := r.look.PTTL(limit(t), r.key(id)).Result()
+	left, err := r.inspect.PTTL(limit(t), r.ticketKey(id)).Result()
 	after := r.clock(t) // on a busy machine much later
 	if err != nil || left < at.Sub(after)-500*time.Millisecond || left > at.Sub(before)+500*time.Millisecond {
 		t.Errorf("the record is forgotten in %v, want %v to %v (%v)", left, at.Sub(after), at.Sub(before), err)
@@ -164,7 +164,7 @@ func (r *fixture) change(t testing.TB, c ticket.Change) ticket.Outcome {
 
 // inbox is a mailbox that is listened to.
 type inbox struct {
-	rig        *fixture
+	fixture    *fixture
 	node       string
 	subscribed chan struct{} // once per subscription
 	mail       chan string
@@ -203,13 +203,13 @@ func await[T any](t testing.TB, from <-chan T, what string) T {
 	}
 }
 
-// rest is all mail up to now: whatever the master that holds the ticket has
+// drain is all mail up to now: whatever the master that holds the ticket has
 // published before.
-func (b *inbox) rest(t testing.TB, id ticket.ID) []string {
+func (b *inbox) drain(t testing.TB, id ticket.ID) []string {
 	t.Helper()
 	end := "end " + string(newID())
 	// By that very master: over several, a Cluster promises no order.
-	if err := b.rig.look.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{b.rig.key(id)}, b.rig.mailbox(b.node), end).Err(); err != nil {
+	if err := b.fixture.inspect.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{b.fixture.ticketKey(id)}, b.fixture.mailbox(b.node), end).Err(); err != nil {
 		t.Fatal(err)
 	}
 	var all []string

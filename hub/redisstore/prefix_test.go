@@ -17,14 +17,14 @@ func TestPrefix_SharesNothing(t *testing.T) {
 	if err := server.Client.Do(limit(t), "ACL", "SETUSER", "loginhub", "~other:*", "&other:*").Err(); err != nil {
 		t.Fatal(err)
 	}
-	ours, theirs := newRig(t, server.URL, 1), newRig(t, server.URL, 1)
+	ours, theirs := newFixture(t, server.URL, 1), newFixture(t, server.URL, 1)
 	theirs.Prefix = "other"
 	both := map[string]*fixture{DefaultPrefix: ours, "other": theirs}
 	id, sealed := newID(), record(1, "made")
 	monitor := server.Monitor(t)
 	for prefix, r := range both {
 		deadline := r.clock(t).Add(time.Minute)
-		if made, err := r.Make(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
+		if made, err := r.Create(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
 			t.Fatalf("%s: make: %v %v: is there the other's?", prefix, made, err)
 		}
 		r.attach(t, "N1", id)
@@ -35,12 +35,12 @@ func TestPrefix_SharesNothing(t *testing.T) {
 		if _, err := r.Probe(limit(t), "N1", "nonce"); err != nil {
 			t.Error(err)
 		}
-		r.stand(t, []string{"demo"}, "")
+		r.assertSwitches(t, []string{"demo"}, "")
 		must(t, r.Switch(limit(t), "demo", prefix))
-		r.stand(t, []string{"demo"}, prefix)
-		ring, err := NewVaultRing([]VaultKey{{ID: "k", Key: make([]byte, 32)}})
+		r.assertSwitches(t, []string{"demo"}, prefix)
+		ring, err := NewSecretKeyring([]SecretKey{{ID: "k", Key: make([]byte, 32)}})
 		must(t, err)
-		v := r.Vault(ring)
+		v := r.SecretStore(ring)
 		must(t, v.Save(limit(t), "x", []byte(prefix), time.Minute))
 		if first, err := v.SetNX(limit(t), "c", time.Minute); err != nil || !first {
 			t.Errorf("%s: claim: %v %v", prefix, first, err)

@@ -32,28 +32,28 @@ func replicaOf(t testing.TB, master *hubtest.Redis) *hubtest.Redis {
 func TestWaitReplicas_Done(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
-	r := newRig(t, server.URL, 1)
+	r := newFixture(t, server.URL, 1)
 	r.Replicas = 1
 	b := r.listen(t)
-	id, old, deadline := r.made(t, time.Minute)
+	id, old, deadline := r.created(t, time.Minute)
 	r.attach(t, b.node, id)
 	c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: true}
 
 	start := time.Now()
-	if _, err := r.Change(limit(t), c); !isUnavailable(err) || !errors.Is(err, ticket.ErrNotReplicated) || time.Since(start) > waitLimit+time.Second {
+	if _, err := r.Change(limit(t), c); !isUnavailable(err) || !errors.Is(err, ticket.ErrNotReplicated) || time.Since(start) > waitTimeout+time.Second {
 		t.Errorf("without a replica: %v after %v", err, time.Since(start))
 	}
 	replica := replicaOf(t, server)
 	if out := r.change(t, c); !out.Done {
 		t.Errorf("with a replica it became %+v", out)
 	}
-	if got := replica.Client.HGet(limit(t), r.key(id), "rec").Val(); got != string(c.Sealed) {
+	if got := replica.Client.HGet(limit(t), r.ticketKey(id), "rec").Val(); got != string(c.Sealed) {
 		t.Errorf("it is done, and the replica has %q", got)
 	}
-	if mail := b.rest(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
+	if mail := b.drain(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 		t.Errorf("published %q", mail)
 	}
-	r.forgotten(t, id, deadline)
+	r.assertExpiry(t, id, deadline)
 
 	// A replica that stands still has nothing.
 	if err := replica.Stall(); err != nil {
@@ -65,7 +65,7 @@ func TestWaitReplicas_Done(t *testing.T) {
 		t.Errorf("with a replica that stands still: %v", err)
 	}
 	// Nor does it get any because another node is asked, over a connection that has written nothing yet.
-	other := newRig(t, server.URL, 1)
+	other := newFixture(t, server.URL, 1)
 	other.Replicas = 1
 	if _, err := other.Change(limit(t), next); !isUnavailable(err) {
 		t.Errorf("from another node, with a replica that stands still: %v", err)
@@ -80,10 +80,10 @@ func TestWaitReplicas_Done(t *testing.T) {
 
 func TestWaitReplicas_OnlyIfAsked(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := newRig(t, server.URL, 1)
+	r := newFixture(t, server.URL, 1)
 	changed := func(lasts bool) {
 		t.Helper()
-		id, old, deadline := r.made(t, time.Minute)
+		id, old, deadline := r.created(t, time.Minute)
 		c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: lasts}
 		if out := r.change(t, c); !out.Done {
 			t.Errorf("became %+v", out)
@@ -102,17 +102,17 @@ func TestWaitReplicas_OnlyIfAsked(t *testing.T) {
 // say nothing of its replicas.
 func TestWaitReplicas_NotReplicated(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	r := newRig(t, server.URL, 1)
+	r := newFixture(t, server.URL, 1)
 	r.Replicas = 1
 	if err := server.Client.Do(limit(t), "ACL", "SETUSER", "loginhub", "-wait").Err(); err != nil {
 		t.Fatal(err)
 	}
-	id, old, deadline := r.made(t, time.Minute)
+	id, old, deadline := r.created(t, time.Minute)
 	c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: true}
 	if _, err := r.Change(limit(t), c); !errors.Is(err, ticket.ErrNotReplicated) || !isUnavailable(err) {
 		t.Errorf("got %v", err)
 	}
-	if got := server.Client.HGet(limit(t), r.key(id), "rec").Val(); got != string(c.Sealed) {
+	if got := server.Client.HGet(limit(t), r.ticketKey(id), "rec").Val(); got != string(c.Sealed) {
 		t.Errorf("Redis has %q", got)
 	}
 }
@@ -120,18 +120,18 @@ func TestWaitReplicas_NotReplicated(t *testing.T) {
 func TestWaitReplicas_Conflict(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	replicaOf(t, server)
-	r := newRig(t, server.URL, 1)
+	r := newFixture(t, server.URL, 1)
 	r.Replicas = 1
-	id, old, deadline := r.made(t, time.Minute)
+	id, old, deadline := r.created(t, time.Minute)
 	out := r.change(t, ticket.Change{ID: id, BaseTag: []byte("1.kid.other."), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: true})
 	if out.Done || string(out.Sealed) != string(old) {
 		t.Errorf("became %+v", out)
 	}
 }
 
-// BenchmarkLastingChange is what LOGINHUB_REDIS_WAIT costs a confirm, with the
+// BenchmarkReplicatedChange is what LOGINHUB_REDIS_WAIT costs a confirm, with the
 // replica on the same machine.
-func BenchmarkLastingChange(b *testing.B) {
+func BenchmarkReplicatedChange(b *testing.B) {
 	server := hubtest.StartRedis(b)
 	replicaOf(b, server)
 	s, err := Open(server.URL)
@@ -146,7 +146,7 @@ func BenchmarkLastingChange(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			s.Replicas = replicas
 			id, record := ticket.NewSecret().ID(), make([]byte, 400)
-			if made, err := s.Make(b.Context(), id, record, s.Now().Add(time.Hour), time.Hour); err != nil || !made {
+			if made, err := s.Create(b.Context(), id, record, s.Now().Add(time.Hour), time.Hour); err != nil || !made {
 				b.Fatal(made, err)
 			}
 			for b.Loop() {

@@ -15,7 +15,7 @@ import (
 // scripts wrote as MULTI/EXEC, which a server replays as its default user.
 func TestRestart_KeepsTickets(t *testing.T) {
 	t.Parallel()
-	for _, program := range hubtest.Servers() {
+	for _, program := range hubtest.ServerPrograms() {
 		for name, restart := range map[string]func(*testing.T, *hubtest.Redis){
 			"clean": func(t *testing.T, server *hubtest.Redis) { server.Stop(t) },
 			"crash": func(t *testing.T, server *hubtest.Redis) { server.Kill(t) },
@@ -23,21 +23,21 @@ func TestRestart_KeepsTickets(t *testing.T) {
 			t.Run(program+" "+name, func(t *testing.T) {
 				t.Parallel()
 				server := hubtest.StartServer(t, program)
-				r := newRig(t, server.URL, 1)
+				r := newFixture(t, server.URL, 1)
 				stored := r.changed(t, 10)
 				again := func(when string) {
 					awaitInfo(t, r, "aof_buffer_length:0")
 					restart(t, server)
 					server.Start(t)
 					for id, want := range stored {
-						if got := r.stored(t, id); string(got) != string(want) {
+						if got := r.storedRecord(t, id); string(got) != string(want) {
 							t.Errorf("%s: ticket %s holds %q, want %q", when, id, got, want)
 						}
 					}
 					refusesDefault(t, server)
 				}
 				again("restart")
-				if err := r.look.Do(limit(t), "BGREWRITEAOF").Err(); err != nil {
+				if err := r.inspect.Do(limit(t), "BGREWRITEAOF").Err(); err != nil {
 					t.Fatal(err)
 				}
 				awaitInfo(t, r, "aof_rewrite_in_progress:0")
@@ -56,7 +56,7 @@ func (r *fixture) changed(t *testing.T, n int) map[ticket.ID][]byte {
 	t.Helper()
 	all := map[ticket.ID][]byte{}
 	for range n {
-		id, old, deadline := r.made(t, time.Minute)
+		id, old, deadline := r.created(t, time.Minute)
 		r.attach(t, "node", id)
 		c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, string(id)), NotAfter: deadline, ExpireAt: deadline}
 		if out := r.change(t, c); !out.Done {
@@ -71,7 +71,7 @@ func (r *fixture) changed(t *testing.T, n int) map[ticket.ID][]byte {
 func awaitInfo(t *testing.T, r *fixture, line string) {
 	t.Helper()
 	hubtest.Eventually(t, 20*time.Second, line, func() bool {
-		info, err := r.look.Info(limit(t), "persistence").Result()
+		info, err := r.inspect.Info(limit(t), "persistence").Result()
 		return err == nil && strings.Contains(info, line)
 	})
 }

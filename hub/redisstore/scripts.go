@@ -14,15 +14,15 @@ import (
 
 var (
 	//go:embed create.lua
-	makeLua string
+	createLua string
 	//go:embed attach.lua
 	attachLua string
 	//go:embed change.lua
 	changeLua string
 	//go:embed probe.lua
-	proveLua string
-	//go:embed claim.lua
-	claimLua string
+	probeLua string
+	//go:embed setnx.lua
+	setNXLua string
 	//go:embed take.lua
 	takeLua string
 )
@@ -30,17 +30,17 @@ var (
 // scripts are the four of the record and the mailbox, and those of the switches and
 // of the vault, each on one key, so that a Cluster takes them.
 type scripts struct {
-	make, attach, change, prove, setSwitch, claim, take *redis.Script
+	create, attach, change, probe, setSwitch, setNX, take *redis.Script
 }
 
 func loadScripts() scripts {
 	return scripts{
-		make:      redis.NewScript(makeLua),
+		create:    redis.NewScript(createLua),
 		attach:    redis.NewScript(attachLua),
 		change:    redis.NewScript(changeLua),
-		prove:     redis.NewScript(proveLua),
+		probe:     redis.NewScript(probeLua),
 		setSwitch: redis.NewScript(switchLua),
-		claim:     redis.NewScript(claimLua),
+		setNX:     redis.NewScript(setNXLua),
 		take:      redis.NewScript(takeLua),
 	}
 }
@@ -48,7 +48,7 @@ func loadScripts() scripts {
 // preload sends a login's scripts to one master, so that the first login does not
 // pay for it. EVALSHA falls back to EVAL anyway.
 func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
-	for _, script := range []*redis.Script{s.make, s.attach, s.change, s.prove, s.claim, s.take} {
+	for _, script := range []*redis.Script{s.create, s.attach, s.change, s.probe, s.setNX, s.take} {
 		if err := script.Load(ctx, c).Err(); err != nil {
 			return fmt.Errorf("load script: %w", err)
 		}
@@ -75,7 +75,7 @@ func (s *Store) run(ctx context.Context, calls []*call) error {
 		}
 		return unavailable(calls[0].cmd.Err())
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s.send(ctx, calls)
 	for _, c := range calls {
@@ -123,7 +123,7 @@ func unavailable(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return nil
 	}
-	if mend := Mend(err); mend != "" {
+	if mend := Advice(err); mend != "" {
 		return fmt.Errorf("redis: %w (%s): %w", err, mend, ticket.ErrStoreUnavailable)
 	}
 	return fmt.Errorf("redis: %w: %w", err, ticket.ErrStoreUnavailable)

@@ -14,26 +14,26 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func vaultKeys(ids ...string) []redisstore.VaultKey {
-	var all []redisstore.VaultKey
+func secretKeys(ids ...string) []redisstore.SecretKey {
+	var all []redisstore.SecretKey
 	for _, id := range ids {
-		all = append(all, redisstore.VaultKey{ID: id, Key: bytes.Repeat([]byte(id[:1]), 32)})
+		all = append(all, redisstore.SecretKey{ID: id, Key: bytes.Repeat([]byte(id[:1]), 32)})
 	}
 	return all
 }
 
-func openVault(t *testing.T, url string, ids ...string) *redisstore.SecretStore {
+func openSecretStore(t *testing.T, url string, ids ...string) *redisstore.SecretStore {
 	t.Helper()
 	s, err := redisstore.Open(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	ring, err := redisstore.NewVaultRing(vaultKeys(ids...))
+	ring, err := redisstore.NewSecretKeyring(secretKeys(ids...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Vault(ring)
+	return s.SecretStore(ring)
 }
 
 const valuable = "an-access-token-of-some-length"
@@ -41,7 +41,7 @@ const valuable = "an-access-token-of-some-length"
 func TestSecretStore_KeyRequired(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	ctx := t.Context()
-	old, both, alien := openVault(t, redis.URL, "a1"), openVault(t, redis.URL, "b2", "a1"), openVault(t, redis.URL, "c3")
+	old, both, alien := openSecretStore(t, redis.URL, "a1"), openSecretStore(t, redis.URL, "b2", "a1"), openSecretStore(t, redis.URL, "c3")
 	if err := old.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestSecretStore_KeyRequired(t *testing.T) {
 	if got, err := alien.Take(ctx, "x"); !errors.Is(err, ticket.ErrUnknownKey) || got != nil {
 		t.Errorf("a stranger takes %q %v", got, err)
 	}
-	ring, err := redisstore.NewVaultRing(vaultKeys("c3", "a1"))
+	ring, err := redisstore.NewSecretKeyring(secretKeys("c3", "a1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +72,10 @@ func TestSecretStore_KeyRequired(t *testing.T) {
 	}
 }
 
-// TestVault_UnknownVersion: a later version's value is not taken, and stays.
-func TestVault_UnknownVersion(t *testing.T) {
+// TestSecretStore_UnknownVersion: a later version's value is not taken, and stays.
+func TestSecretStore_UnknownVersion(t *testing.T) {
 	redis := hubtest.StartRedis(t)
-	v, ctx := openVault(t, redis.URL, "a1"), t.Context()
+	v, ctx := openSecretStore(t, redis.URL, "a1"), t.Context()
 	for _, later := range []string{"2.a1:" + strings.Repeat("x", 40), "2.", "10.\x00"} {
 		redis.Client.Set(ctx, "loginhub:vault:{x}", later, time.Minute)
 		if got, err := v.Take(ctx, "x"); !errors.Is(err, ticket.ErrUnknownKey) || got != nil {
@@ -90,7 +90,7 @@ func TestVault_UnknownVersion(t *testing.T) {
 func TestSecretStore_Confidentiality(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	ctx := t.Context()
-	v := openVault(t, redis.URL, "a1")
+	v := openSecretStore(t, redis.URL, "a1")
 	if err := v.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestSecretStore_Confidentiality(t *testing.T) {
 func TestSecretStore_TakeOnce(t *testing.T) {
 	for _, url := range []string{redisstore.Embedded, hubtest.StartRedis(t).URL} {
 		ctx := t.Context()
-		v := openVault(t, url, "a1")
+		v := openSecretStore(t, url, "a1")
 		if err := v.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestSecretStore_TakeOnce(t *testing.T) {
 }
 
 func TestSecretStore_Unavailable(t *testing.T) {
-	v := openVault(t, "redis://127.0.0.1:"+hubtest.FreePort(t)+"/0", "a1")
+	v := openSecretStore(t, "redis://127.0.0.1:"+hubtest.FreePort(t)+"/0", "a1")
 	ctx := t.Context()
 	_, load := v.Load(ctx, "x")
 	_, take := v.Take(ctx, "x")

@@ -16,9 +16,9 @@ type Server struct {
 	Addr             string
 	Version          string // Redis's; a Valkey names the Redis that it is compatible with
 	Valkey           string // its own version; "" for a Redis
-	Policy           string // maxmemory-policy
-	Used             int64  // bytes
-	Max              int64  // maxmemory in bytes; 0: no limit
+	EvictionPolicy   string // maxmemory-policy
+	UsedMemory       int64  // bytes
+	MaxMemory        int64  // maxmemory in bytes; 0: no limit
 	AOF              bool   // the append-only file is written
 	PersistenceError string // what cannot be written to disk: "log" or "snapshot"
 	Loading          bool   // it reads its dataset and answers nobody
@@ -39,7 +39,7 @@ const (
 
 // Servers asks every master; in a Cluster there are several.
 func (s *Store) Servers(ctx context.Context) ([]Server, error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	var all []Server
@@ -73,7 +73,7 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 // restarting server replays MULTI/EXEC, which is how its file holds a script's
 // writes, with that user's rights, also if the user is off (redis/redis#14541).
 func (s *Store) replayRights(ctx context.Context, c *redis.Client) Rights {
-	key := s.name("{}")
+	key := s.keyName("{}")
 	for _, command := range [][]any{
 		{"HSET", key, "rec", ""}, {"HDEL", key, "rec"}, {"PEXPIREAT", key, 1}, {"SET", key, ""}} {
 		answer, err := c.ACLDryRun(ctx, "default", command...).Result()
@@ -106,8 +106,8 @@ func readInfo(addr, text string) Server {
 		}
 		return n
 	}
-	s.Version, s.Policy, s.Valkey = said["redis_version"], said["maxmemory_policy"], said["valkey_version"]
-	s.Used, s.Max = number("used_memory"), number("maxmemory")
+	s.Version, s.EvictionPolicy, s.Valkey = said["redis_version"], said["maxmemory_policy"], said["valkey_version"]
+	s.UsedMemory, s.MaxMemory = number("used_memory"), number("maxmemory")
 	s.AOF, s.Loading = said["aof_enabled"] == "1", said["loading"] == "1"
 	switch {
 	case s.AOF && said["aof_last_write_status"] == "err":

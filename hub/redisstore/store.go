@@ -13,9 +13,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// callLimit bounds one call with all repeats of the client library: a phone
+// callTimeout bounds one call with all repeats of the client library: a phone
 // waits for the answer.
-const callLimit = 3 * time.Second
+const callTimeout = 3 * time.Second
 
 // Store is tickets in Redis. It is safe for concurrent use.
 type Store struct {
@@ -29,8 +29,8 @@ type Store struct {
 	// Stores with different prefixes on one Redis share nothing. "" is
 	// DefaultPrefix.
 	Prefix string
-	// Meter hears how Redis does; set it before the first call. nil: nobody does.
-	Meter Metrics
+	// Metrics hears how Redis does; set it before the first call. nil: nobody does.
+	Metrics Metrics
 
 	client  redis.UniversalClient
 	scripts scripts
@@ -63,7 +63,7 @@ func OpenTLS(url string, secure *tls.Config) (*Store, error) {
 	if url == Embedded {
 		s.client, s.stop = embedded()
 		s.oneByOne = true
-	} else if s.client, err = dial(url, secure); err != nil {
+	} else if s.client, err = newClient(url, secure); err != nil {
 		return nil, err
 	}
 	if _, one := s.client.(*redis.Client); one && url != Embedded {
@@ -110,20 +110,20 @@ func (s *Store) syncClock(now, sent time.Time) {
 // DefaultPrefix is Store.Prefix if it is not set.
 const DefaultPrefix = "loginhub"
 
-// name is a key or a channel of the store's.
-func (s *Store) name(rest string) string { return cmp.Or(s.Prefix, DefaultPrefix) + ":" + rest }
+// keyName is a key or a channel of the store's.
+func (s *Store) keyName(rest string) string { return cmp.Or(s.Prefix, DefaultPrefix) + ":" + rest }
 
-func (s *Store) key(id ticket.ID) string { return s.name("{" + string(id) + "}") }
+func (s *Store) ticketKey(id ticket.ID) string { return s.keyName("{" + string(id) + "}") }
 
-// Make stores a new ticket's sealed record. made is false where the deadline was
+// Create stores a new ticket's sealed record. made is false where the deadline was
 // reckoned with a clock that is not Redis's: Now is right after that, and the
 // caller makes the record anew.
-func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
+func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
 	sent := time.Now()
-	c := &call{script: s.scripts.make, key: s.key(id), args: []any{
+	c := &call{script: s.scripts.create, key: s.ticketKey(id), args: []any{
 		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}
 	err = s.run(ctx, []*call{c})
-	s.called(callMake, sent, err)
+	s.observe(callCreate, sent, err)
 	if err != nil {
 		return false, err
 	}
@@ -146,11 +146,11 @@ func (s *Store) Make(ctx context.Context, id ticket.ID, sealed []byte, deadline 
 func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	calls := make([]*call, len(ids))
 	for i, id := range ids {
-		calls[i] = &call{script: s.scripts.attach, key: s.key(id), args: []any{node}}
+		calls[i] = &call{script: s.scripts.attach, key: s.ticketKey(id), args: []any{node}}
 	}
 	start := time.Now()
 	err := s.run(ctx, calls)
-	s.called(callName(len(ids), callAttach, callAttachMany), start, err)
+	s.observe(callName(len(ids), callAttach, callAttachMany), start, err)
 	if err != nil {
 		return nil, err
 	}
@@ -168,19 +168,19 @@ func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ti
 func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
 	calls := make([]*call, len(changes))
 	for i, c := range changes {
-		calls[i] = &call{script: s.scripts.change, key: s.key(c.ID), args: []any{
-			c.BaseTag, c.Sealed, millis(c.NotBefore), millis(c.NotAfter), c.ExpireAt.UnixMilli(),
+		calls[i] = &call{script: s.scripts.change, key: s.ticketKey(c.ID), args: []any{
+			c.BaseTag, c.Sealed, unixMilli(c.NotBefore), unixMilli(c.NotAfter), c.ExpireAt.UnixMilli(),
 			c.ExcludeNode, ticket.EncodeUpdate(c.ID, c.Sealed), s.mailbox("")}}
 	}
 	var err error
 	start, name := time.Now(), callName(len(changes), callChange, callChangeMany)
 	if s.Replicas > 0 && len(changes) == 1 && changes[0].WaitReplicas {
-		name = callLasting
+		name = callChangeReplicated
 		err = s.runAndWait(ctx, calls[0])
 	} else {
 		err = s.run(ctx, calls)
 	}
-	s.called(name, start, err)
+	s.observe(name, start, err)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.
 	return all, nil
 }
 
-func millis(t time.Time) int64 {
+func unixMilli(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}

@@ -27,21 +27,21 @@ func benchStore(b *testing.B) *redisstore.Store {
 	return s
 }
 
-func makeOne(ctx context.Context, b *testing.B, s *redisstore.Store) ticket.ID {
+func createOne(ctx context.Context, b *testing.B, s *redisstore.Store) ticket.ID {
 	id, record := ticket.NewSecret().ID(), make([]byte, 400)
-	made, err := s.Make(ctx, id, record, s.Now().Add(time.Minute), time.Minute)
+	made, err := s.Create(ctx, id, record, s.Now().Add(time.Minute), time.Minute)
 	if err != nil || !made {
 		b.Error(made, err)
 	}
 	return id
 }
 
-func BenchmarkMake(b *testing.B) {
+func BenchmarkCreate(b *testing.B) {
 	s := benchStore(b)
 	b.Run("alone", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			makeOne(b.Context(), b, s)
+			createOne(b.Context(), b, s)
 		}
 	})
 	b.Run("64 at once", func(b *testing.B) {
@@ -49,7 +49,7 @@ func BenchmarkMake(b *testing.B) {
 		b.SetParallelism(32)
 		b.RunParallel(func(p *testing.PB) {
 			for p.Next() {
-				makeOne(context.Background(), b, s)
+				createOne(context.Background(), b, s)
 			}
 		})
 	})
@@ -59,7 +59,7 @@ func BenchmarkAttach(b *testing.B) {
 	s := benchStore(b)
 	ids := make([]ticket.ID, 512)
 	for i := range ids {
-		ids[i] = makeOne(b.Context(), b, s)
+		ids[i] = createOne(b.Context(), b, s)
 	}
 	attach := func(ids ...ticket.ID) {
 		if _, err := s.Attach(context.Background(), "bench", ids...); err != nil {
@@ -91,7 +91,7 @@ func BenchmarkAttach(b *testing.B) {
 
 func BenchmarkChange(b *testing.B) {
 	s := benchStore(b)
-	id := makeOne(b.Context(), b, s)
+	id := createOne(b.Context(), b, s)
 	record := make([]byte, 400)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -14,9 +14,9 @@ import (
 // Limits of one exchange with Redis. The library repeats a failed one, within
 // callLimit: every script answers a repetition as the first time.
 const (
-	dialLimit = 2 * time.Second
-	ioLimit   = 2 * time.Second
-	retries   = 2
+	dialTimeout = 2 * time.Second
+	ioTimeout   = 2 * time.Second
+	retries     = 2
 )
 
 // init keeps the client library from writing to standard error by itself: what
@@ -28,9 +28,9 @@ type discardLogger struct{}
 // Printf implements go-redis's logger.
 func (discardLogger) Printf(context.Context, string, ...any) {}
 
-// dial makes a client for the URL; errors never hold the URL, it has a password.
+// newClient makes a client for the URL; errors never hold the URL, it has a password.
 // secure, which may be nil, holds what a rediss:// URL cannot say.
-func dial(text string, secure *tls.Config) (redis.UniversalClient, error) {
+func newClient(text string, secure *tls.Config) (redis.UniversalClient, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, badURL(err)
@@ -46,7 +46,7 @@ func dial(text string, secure *tls.Config) (redis.UniversalClient, error) {
 		if err != nil {
 			return nil, badURL(err)
 		}
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialLimit, ioLimit, ioLimit, retries
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialTimeout, ioTimeout, ioTimeout, retries
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noMaintNotifications()
 		// After a failover the dead master is asked until the map is read anew;
 		// the library's minute is a minute of 503.
@@ -58,7 +58,7 @@ func dial(text string, secure *tls.Config) (redis.UniversalClient, error) {
 		if err != nil {
 			return nil, badURL(err)
 		}
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialLimit, ioLimit, ioLimit, retries
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialTimeout, ioTimeout, ioTimeout, retries
 		o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 		o.TLSConfig = perHostTLS(mergeTLS(o.TLSConfig, secure))
 		return redis.NewFailoverClient(o), nil
@@ -94,7 +94,7 @@ func perHostTLS(c *tls.Config) *tls.Config {
 
 // setTimeouts sets the limits for one server.
 func setTimeouts(o *redis.Options) {
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialLimit, ioLimit, ioLimit, retries
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialTimeout, ioTimeout, ioTimeout, retries
 	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noMaintNotifications()
 }
 

@@ -46,7 +46,7 @@ func TestURL_Forms(t *testing.T) {
 			t.Errorf("%s verifies %+v", url, got.TLSConfig)
 		}
 		// A phone waits: how long is not the URL's to say.
-		if got.DialTimeout != dialLimit || got.ReadTimeout != ioLimit || got.WriteTimeout != ioLimit || got.MaxRetries != retries || !got.ContextTimeoutEnabled {
+		if got.DialTimeout != dialTimeout || got.ReadTimeout != ioTimeout || got.WriteTimeout != ioTimeout || got.MaxRetries != retries || !got.ContextTimeoutEnabled {
 			t.Errorf("%s has its own limits: %+v", url, got)
 		}
 	}
@@ -55,13 +55,13 @@ func TestURL_Forms(t *testing.T) {
 func TestURL_ClusterAndSentinel(t *testing.T) {
 	c, ok := open(t, "redis://user:pass@a:1?cluster=true&addr=b:2&addr=c:3").(*redis.ClusterClient)
 	if !ok || fmt.Sprint(c.Options().Addrs) != "[a:1 b:2 c:3]" || c.Options().Password != "pass" || c.Options().MaxRetries != retries ||
-		c.Options().ReadTimeout != ioLimit || !c.Options().ContextTimeoutEnabled {
+		c.Options().ReadTimeout != ioTimeout || !c.Options().ContextTimeoutEnabled {
 		t.Errorf("a Cluster is %T", c)
 	}
 	// Before the @ stands what the Sentinels want; what Redis wants is in the query.
 	s, ok := open(t, "redis://watch:dog@a:1/2?master_name=hub&addr=b:2&username=user&password=pass").(*redis.Client)
 	if !ok || s.Options().Addr != "FailoverClient" || s.Options().DB != 2 || s.Options().Password != "pass" || s.Options().MaxRetries != retries ||
-		s.Options().ReadTimeout != ioLimit || !s.Options().ContextTimeoutEnabled {
+		s.Options().ReadTimeout != ioTimeout || !s.Options().ContextTimeoutEnabled {
 		t.Errorf("a Sentinel is %T %+v", s, s)
 	}
 }

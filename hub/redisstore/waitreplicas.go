@@ -12,9 +12,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// waitLimit is how long replicas may take; beyond it the phone is told to come
+// waitTimeout is how long replicas may take; beyond it the phone is told to come
 // again.
-const waitLimit = time.Second
+const waitTimeout = time.Second
 
 // runAndWait runs one script and waits until its write has reached the replicas. Both
 // go as one pipeline, for WAIT speaks of its connection's own last write: sent
@@ -22,7 +22,7 @@ const waitLimit = time.Second
 // that nothing is missing. The script goes with its source: the master that a
 // moving slot leads to need not know it.
 func (s *Store) runAndWait(ctx context.Context, c *call) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	master, err := s.master(ctx, c.key)
 	asking := false
@@ -35,7 +35,7 @@ func (s *Store) runAndWait(ctx context.Context, c *call) error {
 			pipe.Do(ctx, "ASKING")
 		}
 		c.cmd = c.script.Eval(ctx, pipe, []string{c.key}, c.args...)
-		reached := pipe.Do(ctx, "WAIT", s.Replicas, waitLimit.Milliseconds())
+		reached := pipe.Do(ctx, "WAIT", s.Replicas, waitTimeout.Milliseconds())
 		pipe.Exec(ctx) // each command has its own error
 		to, ask := redirected(c.cmd.Err())
 		if to != "" {

@@ -67,8 +67,8 @@ func seal(t testing.TB, ring *ticket.Keyring, v ticket.Ticket) []byte {
 
 // confirmation is a confirm by that user at noon with the right number.
 func confirmation(by ticket.Identity, c *ticket.Client) ticket.Confirmation {
-	return ticket.Confirmation{By: by, Match: "47", ExpectedMatch: "47", Now: noon, ResultTTL: resultTTL,
-		Issue: ticket.TokenParams{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
+	return ticket.Confirmation{Identity: by, Match: "47", ExpectedMatch: "47", Now: noon, ResultTTL: resultTTL,
+		Token: ticket.TokenParams{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
 }
 
 // must fails the test where a step does.

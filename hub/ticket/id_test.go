@@ -94,9 +94,9 @@ func TestID_OneSpelling(t *testing.T) {
 	}
 }
 
-// spoilt are near misses of a good text. Line ends matter: Go's base64 skips
+// invalidTexts are near misses of a good text. Line ends matter: Go's base64 skips
 // them, even in strict mode.
-func spoilt(good string) []string {
+func invalidTexts(good string) []string {
 	half := len(good) / 2
 	return []string{
 		"", good[1:], good + "A", good + "=", good[:half] + "+" + good[half+1:], good[:half] + "/" + good[half+1:],
@@ -107,7 +107,7 @@ func spoilt(good string) []string {
 }
 
 func TestParseID_Invalid(t *testing.T) {
-	for _, bad := range slices.Concat(spoilt(string(ticket.NewSecret().ID())), spoilt(strings.Repeat("A", 22))) {
+	for _, bad := range slices.Concat(invalidTexts(string(ticket.NewSecret().ID())), invalidTexts(strings.Repeat("A", 22))) {
 		if id, err := ticket.ParseID(bad); !errors.Is(err, ticket.ErrNotFound) || id != "" {
 			t.Errorf("%+q is %q, %v", bad, id, err)
 		}
@@ -115,7 +115,7 @@ func TestParseID_Invalid(t *testing.T) {
 }
 
 func TestParseSecret_Invalid(t *testing.T) {
-	for _, bad := range slices.Concat(spoilt(ticket.NewSecret().Reveal()), spoilt(strings.Repeat("A", 43))) {
+	for _, bad := range slices.Concat(invalidTexts(ticket.NewSecret().Reveal()), invalidTexts(strings.Repeat("A", 43))) {
 		if s, err := ticket.ParseSecret(bad); !errors.Is(err, ticket.ErrInvalidSecret) || s != (ticket.Secret{}) {
 			t.Errorf("%+q is a secret (%v)", bad, err)
 		}
@@ -154,7 +154,7 @@ func TestSecret_Redacted(t *testing.T) {
 
 func FuzzParseID(f *testing.F) {
 	f.Add(strings.Repeat("A", 22))
-	for _, bad := range spoilt(string(ticket.NewSecret().ID())) {
+	for _, bad := range invalidTexts(string(ticket.NewSecret().ID())) {
 		f.Add(bad)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
@@ -169,7 +169,7 @@ func FuzzParseID(f *testing.F) {
 
 func FuzzParseSecret(f *testing.F) {
 	f.Add(strings.Repeat("A", 43))
-	for _, bad := range spoilt(ticket.NewSecret().Reveal()) {
+	for _, bad := range invalidTexts(ticket.NewSecret().Reveal()) {
 		f.Add(bad)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -14,7 +14,7 @@ const matchChoices = 3
 // page shows, and the numbers in the order in which the phone offers them.
 // Nothing is stored and every answer is the same, so that a repeated scan
 // teaches nothing.
-func numbers(key []byte, id ID) (code string, offered []string) {
+func matchNumbers(key []byte, id ID) (code string, offered []string) {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("loginhub match "))
 	mac.Write([]byte(id))

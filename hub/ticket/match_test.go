@@ -11,7 +11,7 @@ import (
 // numbersOf fails the test where there are none.
 func numbersOf(t *testing.T, ring *ticket.Keyring, v ticket.Ticket) (string, []string) {
 	t.Helper()
-	code, offered, err := ring.Numbers(v)
+	code, offered, err := ring.MatchNumbers(v)
 	if err != nil {
 		t.Fatal(err)
 	}

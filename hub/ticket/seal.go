@@ -75,13 +75,13 @@ func NewKeyring(keys []Key) (*Keyring, error) {
 // Current is the id of the key that seals new tickets.
 func (r *Keyring) Current() string { return r.current }
 
-// Numbers is the number that the page shows and those that the phone offers.
-func (r *Keyring) Numbers(t Ticket) (code string, offered []string, err error) {
+// MatchNumbers is the number that the page shows and those that the phone offers.
+func (r *Keyring) MatchNumbers(t Ticket) (code string, offered []string, err error) {
 	k, ok := r.keys[t.Key]
 	if !ok {
 		return "", nil, fmt.Errorf("numbers: %w", ErrUnknownKey)
 	}
-	code, offered = numbers(k.Match, t.ID)
+	code, offered = matchNumbers(k.Match, t.ID)
 	return code, offered, nil
 }
 

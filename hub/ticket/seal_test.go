@@ -198,7 +198,7 @@ func TestSeal_UnknownKey(t *testing.T) {
 	if sealed, err := ring.Seal(v); !errors.Is(err, ticket.ErrUnknownKey) || sealed != nil {
 		t.Errorf("sealed %q, %v", sealed, err)
 	}
-	if code, offered, err := ring.Numbers(v); !errors.Is(err, ticket.ErrUnknownKey) || code != "" || offered != nil {
+	if code, offered, err := ring.MatchNumbers(v); !errors.Is(err, ticket.ErrUnknownKey) || code != "" || offered != nil {
 		t.Errorf("numbers %q %q, %v", code, offered, err)
 	}
 }
@@ -228,7 +228,7 @@ func TestSeal_LongestRecord(t *testing.T) {
 	}
 	by := ticket.Identity{Provider: "wechat", AppID: strings.Repeat("a", 32), Subject: strings.Repeat(worst, 200), UnionID: strings.Repeat(worst, 240)}
 	in := confirmation(by, c)
-	in.User, in.Issue.Issuer = user, "https://"+strings.Repeat("l", 253)
+	in.User, in.Token.Issuer = user, "https://"+strings.Repeat("l", 253)
 	v = must(t)(v.Confirm(in))
 	sealed := seal(t, ring, v)
 	if _, err := ring.Open(v.ID, sealed); err != nil {

@@ -32,21 +32,21 @@ const (
 // Ticket is one version of a login attempt. All of it is sealed; times are the
 // store's clock.
 type Ticket struct {
-	ID       ID              `json:"ticket"`
-	Client   string          `json:"client"`
-	Nonce    string          `json:"nonce,omitempty"`
-	Address  netip.Addr      `json:"address,omitzero"` // observed; zero where it is not known
-	Browser  string          `json:"browser,omitempty"`
-	OS       string          `json:"os,omitempty"`
-	Match    bool            `json:"match,omitempty"` // number matching is on
-	MadeAt   time.Time       `json:"made_at"`
-	Key      string          `json:"kid"` // seals and signs this ticket for all its life
-	State    State           `json:"state"`
-	Seq      int64           `json:"seq"`
-	Deadline time.Time       `json:"deadline"`
-	Identity Identity        `json:"by,omitzero"`   // who scanned, confirmed or rejected
-	User     User            `json:"user,omitzero"` // what the phone says of him
-	Claims   json.RawMessage `json:"claims,omitempty"`
+	ID             ID              `json:"ticket"`
+	Client         string          `json:"client"`
+	Nonce          string          `json:"nonce,omitempty"`
+	Address        netip.Addr      `json:"address,omitzero"` // observed; zero where it is not known
+	Browser        string          `json:"browser,omitempty"`
+	OS             string          `json:"os,omitempty"`
+	NumberMatching bool            `json:"match,omitempty"` // number matching is on
+	CreatedAt      time.Time       `json:"made_at"`
+	Key            string          `json:"kid"` // seals and signs this ticket for all its life
+	State          State           `json:"state"`
+	Seq            int64           `json:"seq"`
+	Deadline       time.Time       `json:"deadline"`
+	Identity       Identity        `json:"by,omitzero"`   // who scanned, confirmed or rejected
+	User           User            `json:"user,omitzero"` // what the phone says of him
+	Claims         json.RawMessage `json:"claims,omitempty"`
 	// ConfirmedAt is when the confirming node sent the confirm to the store, in
 	// microseconds of the store's clock; 0 before. Only metrics ask for it. A
 	// bare number, for every waiting ticket holds one.
@@ -74,8 +74,8 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 	return Ticket{
 		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address,
 		Browser: CleanText(r.Browser, maxAgent), OS: CleanText(r.OS, maxAgent),
-		Match: r.Client.NumberMatching, Key: key,
-		MadeAt: now, State: Pending, Seq: 1, Deadline: now.Add(ttl),
+		NumberMatching: r.Client.NumberMatching, Key: key,
+		CreatedAt: now, State: Pending, Seq: 1, Deadline: now.Add(ttl),
 	}
 }
 

@@ -17,8 +17,8 @@ func TestTicket_New(t *testing.T) {
 	v := ticket.New("id", ticket.Request{Client: &ticket.Client{ID: "demo", NumberMatching: true}, Nonce: "n"}, "kid", made, ticketTTL)
 	// The store reckons in milliseconds: so does the record.
 	at := noon.Add(time.Millisecond)
-	if v.State != ticket.Pending || v.Seq != 1 || v.Client != "demo" || !v.Match || v.Key != "kid" || v.Nonce != "n" ||
-		v.MadeAt != at || v.Deadline != at.Add(ticketTTL) || v.Identity != (ticket.Identity{}) || v.User != (ticket.User{}) ||
+	if v.State != ticket.Pending || v.Seq != 1 || v.Client != "demo" || !v.NumberMatching || v.Key != "kid" || v.Nonce != "n" ||
+		v.CreatedAt != at || v.Deadline != at.Add(ticketTTL) || v.Identity != (ticket.Identity{}) || v.User != (ticket.User{}) ||
 		v.Claims != nil || v.Address.IsValid() {
 		t.Errorf("new is %+v", v)
 	}

@@ -80,7 +80,7 @@ func (t Ticket) Precheck(a Action, match string) error {
 	if v.same.err != nil && v.other.err != nil {
 		return v.same.err
 	}
-	if a == Confirm && t.Match {
+	if a == Confirm && t.NumberMatching {
 		if t.State == Pending {
 			return ErrScanRequired
 		}
@@ -129,11 +129,11 @@ func (t Ticket) Scan(by Identity, user User, now time.Time, window time.Duration
 // match is compared to want: a wrong number from the user who scanned gives the
 // rejected ticket and ErrMatchFailed, and both are to be used.
 func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
-	next, changed, err := t.decide(Confirm, c.By)
+	next, changed, err := t.decide(Confirm, c.Identity)
 	if err != nil || !changed {
 		return t, err
 	}
-	if t.Match && !c.SameBrowser {
+	if t.NumberMatching && !c.SameBrowser {
 		switch {
 		case t.State == Pending:
 			return t, ErrScanRequired
@@ -147,12 +147,12 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 	if c.User != (User{}) {
 		user = c.User
 	}
-	claims, err := c.Issue.claims(t, c.By, user, c.Now)
+	claims, err := c.Token.claims(t, c.Identity, user, c.Now)
 	if err != nil {
 		return t, err
 	}
 	t = t.step(next)
-	t.Identity, t.User, t.Claims, t.Deadline = c.By, user, claims, c.Now.Add(c.ResultTTL)
+	t.Identity, t.User, t.Claims, t.Deadline = c.Identity, user, claims, c.Now.Add(c.ResultTTL)
 	if !c.Sent.IsZero() {
 		t.ConfirmedAt = c.Sent.UnixMicro()
 	}
@@ -161,12 +161,12 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 
 // Confirmation is everything that a confirm brings.
 type Confirmation struct {
-	By            Identity
+	Identity      Identity
 	User          User   // replaces the scan's, where the phone sent one
 	Match         string // the number that the user chose
 	ExpectedMatch string // the number that the page shows
 	SameBrowser   bool   // it comes from the waiting browser itself: no numbers to match
-	Issue         TokenParams
+	Token         TokenParams
 	Now           time.Time     // the store's clock
 	ResultTTL     time.Duration // how long the result waits for its browser
 	Sent          time.Time     // the store's clock as the provider has answered; zero where nobody measures

@@ -84,8 +84,8 @@ func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *
 	return v.Reject(by)
 }
 
-// meets checks one cell for one ticket and caller.
-func meets(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client, want outcome) {
+// assertOutcome checks one cell for one ticket and caller.
+func assertOutcome(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client, want outcome) {
 	t.Helper()
 	next, err := act(v, a, by, match, c)
 	switch refused := refusals[want]; {
@@ -127,12 +127,12 @@ func TestTransitions(t *testing.T) {
 	for _, row := range wantTransitions {
 		for _, v := range all[row.state] {
 			if !row.noted && v.Identity == (ticket.Identity{}) && row.state == ticket.Pending {
-				meets(t, v, ticket.Scan, alice, "", demo, row.scan)
+				assertOutcome(t, v, ticket.Scan, alice, "", demo, row.scan)
 			}
 			for _, by := range callers(row.noted) {
-				meets(t, v, ticket.Scan, by, "", demo, row.scan)
-				meets(t, v, ticket.Confirm, by, "", demo, row.confirm)
-				meets(t, v, ticket.Reject, by, "", demo, row.reject)
+				assertOutcome(t, v, ticket.Scan, by, "", demo, row.scan)
+				assertOutcome(t, v, ticket.Confirm, by, "", demo, row.confirm)
+				assertOutcome(t, v, ticket.Reject, by, "", demo, row.reject)
 			}
 		}
 		cells[[2]any{row.state, row.noted}] = true
@@ -150,17 +150,17 @@ func TestTransitions_NumberMatching(t *testing.T) {
 	for _, row := range matching {
 		for _, v := range all[row.state] {
 			for _, by := range callers(row.noted) {
-				meets(t, v, ticket.Confirm, by, "47", c, row.right)
-				meets(t, v, ticket.Confirm, by, "48", c, row.wrong)
-				meets(t, v, ticket.Confirm, by, "", c, row.missing)
+				assertOutcome(t, v, ticket.Confirm, by, "47", c, row.right)
+				assertOutcome(t, v, ticket.Confirm, by, "48", c, row.wrong)
+				assertOutcome(t, v, ticket.Confirm, by, "", c, row.missing)
 			}
 		}
 	}
 	for _, row := range wantTransitions {
 		for _, v := range all[row.state] {
 			for _, by := range callers(row.noted) {
-				meets(t, v, ticket.Scan, by, "", c, row.scan)
-				meets(t, v, ticket.Reject, by, "", c, row.reject)
+				assertOutcome(t, v, ticket.Scan, by, "", c, row.scan)
+				assertOutcome(t, v, ticket.Reject, by, "", c, row.reject)
 			}
 		}
 	}

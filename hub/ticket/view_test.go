@@ -10,8 +10,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// shown is the view's JSON with the ticket's id as "…", as design 4.4 prints it.
-func shown(t *testing.T, v ticket.Ticket, now time.Time) string {
+// viewJSON is the view's JSON with the ticket's id as "…", as design 4.4 prints it.
+func viewJSON(t *testing.T, v ticket.Ticket, now time.Time) string {
 	t.Helper()
 	text, err := json.Marshal(v.View(now))
 	if err != nil {
@@ -42,7 +42,7 @@ func TestView_Fields(t *testing.T) {
 		{scanned.Expire(), `{"ticket":"…","state":"expired","seq":3}`},
 		{ok(confirmed.Ack(3)), `{"ticket":"…","state":"consumed","seq":4}`},
 	} {
-		if got := shown(t, c.of, later); got != c.want {
+		if got := viewJSON(t, c.of, later); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.of.State, got, c.want)
 		}
 	}
@@ -59,7 +59,7 @@ func TestView_PendingWithoutUser(t *testing.T) {
 	v := newTicket(t, demo)
 	// No step makes such a ticket; the view does not rely on that.
 	v.Identity, v.User, v.Claims = alice, ticket.User{Nickname: "小明"}, json.RawMessage(`{}`)
-	if got, want := shown(t, v, noon), `{"ticket":"…","state":"pending","seq":1,"expires_in":120}`; got != want {
+	if got, want := viewJSON(t, v, noon), `{"ticket":"…","state":"pending","seq":1,"expires_in":120}`; got != want {
 		t.Errorf("got %s", got)
 	}
 }

@@ -2,10 +2,10 @@ package redisstore
 
 import "strings"
 
-const lacksRight = "the Redis user lacks a right; give it the line in deploy/redis/users.acl"
+const missingRight = "the Redis user lacks a right; give it the line in deploy/redis/users.acl"
 
-// LacksRight reports whether Mend's answer is to give Redis's user a right.
-func LacksRight(err error) bool { return Mend(err) == lacksRight }
+// IsMissingRight reports whether Mend's answer is to give Redis's user a right.
+func IsMissingRight(err error) bool { return Advice(err) == missingRight }
 
 // refusals are the errors of Redis, of proxies in front of it and of managed
 // services that an operator can mend: a part of the text, and what to do. The first
@@ -16,8 +16,8 @@ var refusals = []struct{ says, mend string }{
 		"or connect to the cluster directly (its private endpoint, with ?cluster=true)"},
 	{"eval not support for normal user", "Alibaba Cloud: upgrade the instance's minor version"},
 	{"not allowed from script", "this Redis or its proxy does not let scripts PUBLISH: connect to Redis without the proxy, or use another service"},
-	{"NOPERM", lacksRight},
-	{"The user executing the script can't", lacksRight},
+	{"NOPERM", missingRight},
+	{"The user executing the script can't", missingRight},
 	{"WRONGPASS", "mend user and password in LOGINHUB_REDIS_URL"},
 	{"NOAUTH", "LOGINHUB_REDIS_URL needs a user and a password"},
 	{"invalid username-password", "mend user and password in LOGINHUB_REDIS_URL"},
@@ -34,9 +34,9 @@ var refusals = []struct{ says, mend string }{
 	{"unknown subcommand", "this Redis, or its proxy, does not have the command: Redis 7 or later, or Valkey, is needed"},
 }
 
-// Mend is what an operator can do about an error of Redis; "" if that is not
+// Advice is what an operator can do about an error of Redis; "" if that is not
 // known.
-func Mend(err error) string {
+func Advice(err error) string {
 	if err == nil {
 		return ""
 	}

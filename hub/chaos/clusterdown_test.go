@@ -21,15 +21,15 @@ func TestCluster_Down(t *testing.T) {
 			func(t *testing.T, c *hubtest.Cluster) { c.Nodes[0].Kill(t) },
 			func(t *testing.T, c *hubtest.Cluster) { c.Nodes[0].Start(t) }},
 		"a slot is nobody's": { // all masters are there and answer
-			func(t *testing.T, c *hubtest.Cluster) { slots(t, c, "DELSLOTS", c.Nodes...) },
-			func(t *testing.T, c *hubtest.Cluster) { slots(t, c, "ADDSLOTS", c.Nodes[0]) }},
+			func(t *testing.T, c *hubtest.Cluster) { changeSlot(t, c, "DELSLOTS", c.Nodes...) },
+			func(t *testing.T, c *hubtest.Cluster) { changeSlot(t, c, "ADDSLOTS", c.Nodes[0]) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, 0, "--appendfsync", "always")
-			nodes := several(t, 2, cluster.URL, "TICKET_TTL=10m")
-			s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{every: time.Second, least: 1, most: 1, inject: func(ctx context.Context) {
-				waiting := onLivingMaster(t, ctx, cluster, nodes[0])
+			nodes := startNodes(t, 2, cluster.URL, "TICKET_TTL=10m")
+			s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
+				waiting := ticketOnSecondMaster(t, ctx, cluster, nodes[0])
 				way.down(t, cluster)
 				left := cluster.Nodes[1]
 				hubtest.Eventually(t, 15*time.Second, "a master that is left refuses writes", func() bool {
@@ -39,7 +39,7 @@ func TestCluster_Down(t *testing.T) {
 				if err := left.Client.Publish(ctx, "anything", "").Err(); err != nil {
 					t.Errorf("and no messages either: %v", err)
 				}
-				becomes(t, http.StatusServiceUnavailable, nodes...)
+				waitReadyz(t, http.StatusServiceUnavailable, nodes...)
 				for _, n := range nodes {
 					a, err := hubtest.NewPhone("early").Do(ctx, n.URL, waiting, "confirm", nil)
 					if err != nil || a.Status != http.StatusServiceUnavailable || a.Code != "store_unavailable" || a.Header.Get("Retry-After") == "" {
@@ -47,8 +47,8 @@ func TestCluster_Down(t *testing.T) {
 					}
 				}
 				way.up(t, cluster)
-				cluster.AwaitWhole(t)
-				becomes(t, http.StatusOK, nodes...)
+				cluster.WaitHealthy(t)
+				waitReadyz(t, http.StatusOK, nodes...)
 				if a, err := hubtest.NewPhone("late").Do(ctx, nodes[1].URL, waiting, "confirm", nil); err != nil || a.Status != http.StatusOK {
 					t.Errorf("confirm, after all: %+v %v", a, err)
 				}
@@ -61,9 +61,9 @@ func TestCluster_Down(t *testing.T) {
 	}
 }
 
-// slots takes a slot of the first master's out of the servers' knowledge, or gives
+// changeSlot takes a slot of the first master's out of the servers' knowledge, or gives
 // it to one again.
-func slots(t *testing.T, c *hubtest.Cluster, does string, at ...*hubtest.Redis) {
+func changeSlot(t *testing.T, c *hubtest.Cluster, does string, at ...*hubtest.Redis) {
 	t.Helper()
 	for _, r := range at {
 		if err := r.Client.Do(context.Background(), "CLUSTER", does, 0).Err(); err != nil {
@@ -72,15 +72,15 @@ func slots(t *testing.T, c *hubtest.Cluster, does string, at ...*hubtest.Redis) 
 	}
 }
 
-// onLivingMaster is a ticket that lies on the Cluster's second master.
-func onLivingMaster(t *testing.T, ctx context.Context, c *hubtest.Cluster, n *hubtest.Node) (id string) {
+// ticketOnSecondMaster is a ticket that lies on the Cluster's second master.
+func ticketOnSecondMaster(t *testing.T, ctx context.Context, c *hubtest.Cluster, n *hubtest.Node) (id string) {
 	t.Helper()
 	for {
-		ticket, err := hubtest.Make(ctx, n.URL, nil)
+		ticket, err := hubtest.CreateTicket(ctx, n.URL, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if holder, _ := c.Masters("loginhub:{" + ticket.ID + "}"); holder == c.Nodes[1] {
+		if holder, _ := c.MasterAndOther("loginhub:{" + ticket.ID + "}"); holder == c.Nodes[1] {
 			return ticket.ID
 		}
 	}
