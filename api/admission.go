@@ -24,7 +24,7 @@ type phoneAdmission struct {
 func (v *phoneAdmission) check(t ticket.Ticket) error {
 	s := v.server
 	if v.action != ticket.Reject {
-		if err := s.Hub.Enabled(t.Client); err != nil {
+		if err := s.Hub.CheckEnabled(t.Client); err != nil {
 			return err
 		}
 	}
@@ -99,6 +99,6 @@ func (s *Server) requireEnabled(admit func(ticket.Ticket) error) func(ticket.Tic
 		if err := admit(t); err != nil {
 			return err
 		}
-		return s.Hub.Enabled(t.Client)
+		return s.Hub.CheckEnabled(t.Client)
 	}
 }

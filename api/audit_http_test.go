@@ -41,12 +41,14 @@ func refusal(action, outcome, client string, p *page) map[string]string {
 func TestAudit_CreateRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{
-		hub: func(c *hub.Config) { c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"} },
+		hub: func(c *hub.Config) {
+			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"}
+		},
 		api: func(c *api.Config) {
 			proxied(c)
 			c.RateLimit = 1
 		}})
-	hubtest.Eventually(t, patience, "the switches are read", func() bool { return s.hub.Enabled("demo") == nil })
+	hubtest.Eventually(t, patience, "the switches are read", func() bool { return s.hub.CheckEnabled("demo") == nil })
 	seen, here := 0, []string{forwarded, "203.0.113.7"}
 	s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...).problem(t, 403, "origin_not_allowed")
 	expectNew(t, s, &seen, refusal("make", "origin_not_allowed", "demo", nil))
@@ -63,11 +65,11 @@ func TestAudit_CreateRefused(t *testing.T) {
 			t.Errorf("%s is %q, wanted %q", name, got, value)
 		}
 	}
-	must(t, s.hub.Switch(s.soon(t), "demo", false, operator))
+	must(t, s.hub.SetEnabled(s.soon(t), "demo", false, operator))
 	expectNew(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "false", "operator": "192.0.2.77", "outcome": "ok"})
 	s.ask(t, "POST", making, nil, here...).problem(t, 403, "login_disabled")
 	expectNew(t, s, &seen, refusal("make", "login_disabled", "demo", nil))
-	must(t, s.hub.Switch(s.soon(t), "demo", true, operator))
+	must(t, s.hub.SetEnabled(s.soon(t), "demo", true, operator))
 	expectNew(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
 	// A flood from one address makes a few lines, and takes none from another address.
 	refused(t, func() *answer {
@@ -122,7 +124,7 @@ func TestAudit_WebLoginRefused(t *testing.T) {
 	expectNew(t, v.testServer, &seen, map[string]string{"event": "refused", "action": "confirm", "outcome": "code_invalid", "ticket": p.id[:8]})
 	v.back(t, v.leave(t, p), "ann")
 	expectNew(t, v.testServer, &seen, map[string]string{"event": "confirmed", "who": "wechat:wx1:o-ann"})
-	must(t, v.hub.Switch(v.soon(t), "demo", false, operator))
+	must(t, v.hub.SetEnabled(v.soon(t), "demo", false, operator))
 	seen++
 	v.connect(t, form, here...).problem(t, 403, "login_disabled")
 	expectNew(t, v.testServer, &seen, refusal("qrconnect", "login_disabled", "demo", p))
@@ -144,12 +146,14 @@ func TestAudit_LimitAndKillSwitch(t *testing.T) {
 	c := demo()
 	c.AddressMismatch = ticket.MismatchRefuse
 	s := start(t, options{clients: []*ticket.Client{c},
-		hub: func(c *hub.Config) { c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"} },
+		hub: func(c *hub.Config) {
+			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"}
+		},
 		api: func(a *api.Config) {
 			proxied(a)
 			a.RateLimit = 1
 		}})
-	hubtest.Eventually(t, patience, "the switches are read", func() bool { return s.hub.Enabled("demo") == nil })
+	hubtest.Eventually(t, patience, "the switches are read", func() bool { return s.hub.CheckEnabled("demo") == nil })
 	p, seen := s.make(t, nil, forwarded, "203.0.113.7"), 1
 	short := p.id[:8]
 	scan := func(body map[string]any, from string) *answer {
@@ -177,7 +181,7 @@ func TestAudit_LimitAndKillSwitch(t *testing.T) {
 	refused(t, func() *answer { return scan(ann(), "203.0.113.7") })
 	last(map[string]string{"event": "refused", "action": "scan", "outcome": "rate_limited", "phone": "203.0.113.7", "who": "sandbox:ann", "ticket": short})
 	// The operator's switch.
-	must(t, s.hub.Switch(s.soon(t), "demo", false, operator))
+	must(t, s.hub.SetEnabled(s.soon(t), "demo", false, operator))
 	seen = len(audited(s))
 	s.ask(t, "POST", p.path("scan"), s.phone("bob").body(), forwarded, "203.0.113.8").problem(t, 403, "login_disabled")
 	expectNew(t, s, &seen, map[string]string{"event": "refused", "action": "scan", "outcome": "login_disabled", "phone": "203.0.113.8", "who": "", "ticket": short, "client": "demo"})

@@ -74,7 +74,7 @@ func TestAudit_OneLinePerCall(t *testing.T) {
 func TestAudit_UserHash(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) {
-		c.Reloadable.Who = func(by ticket.Identity) string { return by.Provider + ":hmac:x" }
+		c.Reloadable.UserLabel = func(by ticket.Identity) string { return by.Provider + ":hmac:x" }
 	}})
 	p := s.make(t, nil)
 	s.phone("annabella").may(t, p, "scan")

@@ -209,7 +209,7 @@ func (s *Server) auditRefusal(action string, t ticket.Ticket, r *http.Request, e
 		return err
 	}
 	t.Address = from.auditAddr
-	s.Hub.Refused(action, t, code, err)
+	s.Hub.AuditRefusal(action, t, code, err)
 	return err
 }
 

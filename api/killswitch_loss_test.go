@@ -13,12 +13,14 @@ import (
 const words = "loginhub:switches"
 
 // isOff reports whether the node has demo's QR login switched off.
-func (s *testServer) isOff() bool { return errors.Is(s.hub.Enabled("demo"), ticket.ErrLoginDisabled) }
+func (s *testServer) isOff() bool {
+	return errors.Is(s.hub.CheckEnabled("demo"), ticket.ErrLoginDisabled)
+}
 
 // reread has the node read the switches now: it does so after each of its own.
 func (s *testServer) reread(t *testing.T) {
 	t.Helper()
-	must(t, s.hub.Switch(s.soon(t), "other", true, operator))
+	must(t, s.hub.SetEnabled(s.soon(t), "other", true, operator))
 }
 
 // TestKillSwitch_SurvivesDataLoss: what is switched off stays off on the nodes
@@ -42,13 +44,13 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 			redis := hubtest.StartRedis(t)
 			a, b := start(t, switchable(redis.URL)), start(t, switchable(redis.URL))
 			hubtest.Eventually(t, patience, "both have read the switches", func() bool {
-				return a.hub.Enabled("demo") == nil && b.hub.Enabled("demo") == nil
+				return a.hub.CheckEnabled("demo") == nil && b.hub.CheckEnabled("demo") == nil
 			})
-			must(t, a.hub.Switch(a.soon(t), "demo", false, operator))
-			must(t, a.hub.Switch(a.soon(t), "demo", true, operator))
+			must(t, a.hub.SetEnabled(a.soon(t), "demo", false, operator))
+			must(t, a.hub.SetEnabled(a.soon(t), "demo", true, operator))
 			old := redis.Client.HGet(t.Context(), words, "demo").Val()
 			b.reread(t)
-			must(t, a.hub.Switch(a.soon(t), "demo", false, operator))
+			must(t, a.hub.SetEnabled(a.soon(t), "demo", false, operator))
 			b.reread(t)
 			off := redis.Client.HGet(t.Context(), words, "demo").Val()
 
@@ -64,7 +66,7 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 				s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
 			}
 			// The word of the operator counts, on a node that remembers otherwise too.
-			must(t, late.hub.Switch(late.soon(t), "demo", true, operator))
+			must(t, late.hub.SetEnabled(late.soon(t), "demo", true, operator))
 			for _, s := range []*testServer{a, b, late} {
 				s.reread(t)
 				s.make(t, map[string]string{"client_id": "demo"})
@@ -86,8 +88,8 @@ func TestKillSwitch_FollowsOtherNode(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	knows := start(t, switchable(redis.URL))
-	hubtest.Eventually(t, patience, "it has read the switches", func() bool { return knows.hub.Enabled("demo") == nil })
-	must(t, knows.hub.Switch(knows.soon(t), "demo", false, operator))
+	hubtest.Eventually(t, patience, "it has read the switches", func() bool { return knows.hub.CheckEnabled("demo") == nil })
+	must(t, knows.hub.SetEnabled(knows.soon(t), "demo", false, operator))
 	must(t, redis.Client.FlushAll(t.Context()).Err())
 	news := start(t, switchable(redis.URL))
 	hubtest.Eventually(t, patience, "the new node is off too", news.isOff)

@@ -19,7 +19,7 @@ var operator = netip.MustParseAddr("192.0.2.77")
 func switchable(redis string) options {
 	other := &ticket.Client{ID: "other", Origins: []string{site}}
 	return options{redis: redis, clients: []*ticket.Client{demo(), other}, hub: func(c *hub.Config) {
-		c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "other"}
+		c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "other"}
 	}}
 }
 
@@ -28,7 +28,7 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	a, b := start(t, switchable(redis.URL)), start(t, switchable(redis.URL))
 	hubtest.Eventually(t, patience, "both have read the switches", func() bool {
-		return a.hub.Enabled("demo") == nil && b.hub.Enabled("demo") == nil
+		return a.hub.CheckEnabled("demo") == nil && b.hub.CheckEnabled("demo") == nil
 	})
 	body := map[string]string{"client_id": "demo"}
 	waiting, polling, confirmed, fresh := b.make(t, body), b.make(t, body), b.make(t, body), b.make(t, body)
@@ -49,7 +49,7 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 	hubtest.Eventually(t, patience, "the poll waits", func() bool { return b.hub.Waiting() == 3 })
 
 	before := time.Now()
-	must(t, a.hub.Switch(a.soon(t), "demo", false, operator))
+	must(t, a.hub.SetEnabled(a.soon(t), "demo", false, operator))
 	a.ask(t, "POST", making, body).problem(t, 403, "login_disabled") // here at once
 	l.ends(t, 1013)
 	(<-polled).problem(t, 403, "login_disabled")
@@ -75,10 +75,10 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 
 	// A Redis that is gone switches nobody on.
 	redis.Kill(t)
-	if err := a.hub.Switch(a.soon(t), "demo", true, operator); err == nil {
+	if err := a.hub.SetEnabled(a.soon(t), "demo", true, operator); err == nil {
 		t.Error("switched without a Redis")
 	}
-	if a.hub.Enabled("demo") == nil || a.hub.Enabled("other") != nil {
+	if a.hub.CheckEnabled("demo") == nil || a.hub.CheckEnabled("other") != nil {
 		t.Error("a dead Redis has switched something")
 	}
 }
@@ -87,15 +87,15 @@ func TestKillSwitch_OnAgainAndForged(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	s := start(t, switchable(redis.URL))
-	hubtest.Eventually(t, patience, "it has read the switches", func() bool { return s.hub.Enabled("demo") == nil })
-	must(t, s.hub.Switch(s.soon(t), "demo", false, operator))
+	hubtest.Eventually(t, patience, "it has read the switches", func() bool { return s.hub.CheckEnabled("demo") == nil })
+	must(t, s.hub.SetEnabled(s.soon(t), "demo", false, operator))
 	s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
-	must(t, s.hub.Switch(s.soon(t), "demo", true, operator))
+	must(t, s.hub.SetEnabled(s.soon(t), "demo", true, operator))
 	s.make(t, map[string]string{"client_id": "demo"})
 	// Somebody who writes in Redis can make the hash anything: what was last
 	// read holds.
 	must(t, redis.Client.Set(s.soon(t), "loginhub:switches", "x", 0).Err())
-	if err := s.hub.Switch(s.soon(t), "demo", false, operator); err == nil {
+	if err := s.hub.SetEnabled(s.soon(t), "demo", false, operator); err == nil {
 		t.Error("switched in a key of another type")
 	}
 	s.make(t, map[string]string{"client_id": "demo"})
@@ -111,6 +111,6 @@ func TestKillSwitch_NeverRead(t *testing.T) {
 	s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 503, "store_unavailable")
 	s.ask(t, "GET", "/readyz", nil).problem(t, 503, "store_unavailable")
 	must(t, redis.Client.Del(t.Context(), "loginhub:switches").Err())
-	hubtest.Eventually(t, patience, "it serves once it has read them", func() bool { return s.hub.Enabled("demo") == nil })
+	hubtest.Eventually(t, patience, "it serves once it has read them", func() bool { return s.hub.CheckEnabled("demo") == nil })
 	s.make(t, map[string]string{"client_id": "demo"})
 }

@@ -69,7 +69,7 @@ func (s *Server) checkCreate(client *ticket.Client, r *http.Request, from client
 	if !originAllowed(client, r) {
 		return errOrigin
 	}
-	if err := s.Hub.Enabled(client.ID); err != nil {
+	if err := s.Hub.CheckEnabled(client.ID); err != nil {
 		return err
 	}
 	return s.ticketLimiter.allow(from.rateKey, time.Now())

@@ -108,7 +108,7 @@ func (s *Server) checkWebLogin(r *http.Request, now *activeConfig, t ticket.Tick
 	if err := s.requireOwnOrigin(r, client); err != nil {
 		return nil, err
 	}
-	if err := s.Hub.Enabled(t.Client); err != nil {
+	if err := s.Hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
 	website := now.loginMethods(t.Client).WebLogin

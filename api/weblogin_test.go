@@ -74,7 +74,7 @@ func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit 
 		hub: func(c *hub.Config) {
 			c.TicketTTL, c.ConfirmTTL = ttl, ttl
 			v.audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), v.audit, true
-			c.Switches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
+			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
 		},
 		api: func(c *api.Config) {
 			c.Reloadable.WebLogin, c.StateStore = website{trouble()}, v.vault
@@ -89,7 +89,7 @@ func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit 
 
 func (v *visit) page(t *testing.T) *page {
 	t.Helper()
-	hubtest.Eventually(t, patience, "the switches are read", func() bool { return v.hub.Enabled("demo") == nil })
+	hubtest.Eventually(t, patience, "the switches are read", func() bool { return v.hub.CheckEnabled("demo") == nil })
 	return v.make(t, map[string]string{"client_id": "demo"}, "X-Forwarded-For", "203.0.113.7")
 }
 
@@ -162,7 +162,7 @@ func TestWebLogin_StartErrors(t *testing.T) {
 	v.phone("ann").may(t, p, "reject")
 	v.connect(t, good).problem(t, 409, "ticket_closed")
 	q := v.page(t)
-	must(t, v.hub.Switch(v.soon(t), "demo", false, operator))
+	must(t, v.hub.SetEnabled(v.soon(t), "demo", false, operator))
 	v.connect(t, "ticket="+q.id+"&secret="+q.secret).problem(t, 403, "login_disabled")
 
 	down := start(t, options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", early: true})
@@ -214,7 +214,7 @@ func TestWebLoginCallback_Errors(t *testing.T) {
 	v.ask(t, "POST", third.path("scan"), v.phone("cat").body("user", nil), forwarded, "203.0.113.7").ok(t, 200)
 	v.back(t, state, "ann").paged(t, 409, "already_scanned")
 	state = v.leave(t, v.page(t))
-	must(t, v.hub.Switch(v.soon(t), "demo", false, operator))
+	must(t, v.hub.SetEnabled(v.soon(t), "demo", false, operator))
 	v.back(t, state, "ann").paged(t, 403, "login_disabled")
 }
 

@@ -25,7 +25,7 @@ import (
 // The line of a change is reserved before the change, so that only the end of the
 // process loses it. Tokens, secrets and codes never reach this file.
 const (
-	outcomeDone    = "ok"
+	outcomeOK      = "ok"
 	outcomeRefused = "refused" // if the caller gives no code of the contract
 	maxReason      = 200       // bytes
 
@@ -92,8 +92,8 @@ func (s *auditSlot) release() {
 	s.held = false
 }
 
-// entry is one line of the audit.
-type entry struct {
+// auditEntry is one line of the audit.
+type auditEntry struct {
 	ticket   ticket.Ticket
 	by       ticket.Identity // zero if no user is known
 	phone    netip.Addr      // observed; zero if it is not known, or there is none
@@ -105,7 +105,7 @@ type entry struct {
 	delivered bool
 }
 
-func (e *entry) name() string {
+func (e *auditEntry) name() string {
 	switch {
 	case e.delivered:
 		return "delivered"
@@ -122,11 +122,11 @@ func (e *entry) name() string {
 // auditChange notes a change that no phone has made. receiver is the browser whose
 // ack it was.
 func (h *Hub) auditChange(slot *auditSlot, t ticket.Ticket, receiver netip.Addr) {
-	h.Meter.TicketChanged(t)
-	h.writeAudit(slot, entry{ticket: t, by: t.Identity, receiver: receiver, outcome: outcomeDone})
+	h.Metrics.TicketChanged(t)
+	h.writeAudit(slot, auditEntry{ticket: t, by: t.Identity, receiver: receiver, outcome: outcomeOK})
 }
 
-func (h *Hub) writeAudit(slot *auditSlot, e entry) {
+func (h *Hub) writeAudit(slot *auditSlot, e auditEntry) {
 	t, name := e.ticket, e.name()
 	fields := make([]slog.Attr, 0, 12)
 	text := func(key, value string) {
@@ -164,7 +164,7 @@ func (h *Hub) putAudit(slot *auditSlot, level slog.Level, message string, fields
 // userLabel names a user: provider, application and subject, or what the operator
 // wants instead.
 func (h *Hub) userLabel(by ticket.Identity) string {
-	named := h.current.Load().Who
+	named := h.current.Load().UserLabel
 	switch {
 	case by == (ticket.Identity{}):
 		return ""
@@ -183,11 +183,11 @@ func address(a netip.Addr) string {
 	return a.String()
 }
 
-// Refused notes a browser's request that was refused. action is its name, and
+// AuditRefusal notes a browser's request that was refused. action is its name, and
 // outcome the contract's code; t is what is known: the ticket and its client, or one
 // of them, or nothing, and as Address where the request came from.
-func (h *Hub) Refused(action string, t ticket.Ticket, outcome string, reason error) {
-	h.writeAudit(&auditSlot{log: h.Audit}, entry{ticket: t, action: action, outcome: outcome, reason: reason})
+func (h *Hub) AuditRefusal(action string, t ticket.Ticket, outcome string, reason error) {
+	h.writeAudit(&auditSlot{log: h.Audit}, auditEntry{ticket: t, action: action, outcome: outcome, reason: reason})
 }
 
 // auditSwitch notes an operator's switch, on the node that took it: one line.
@@ -195,7 +195,7 @@ func (h *Hub) auditSwitch(slot *auditSlot, client string, on bool, operator neti
 	fields := []slog.Attr{slog.String("event", "switched"), slog.String("client", client), slog.Bool("enabled", on),
 		slog.String("operator", address(operator))}
 	if err == nil {
-		fields = append(fields, slog.String("outcome", outcomeDone))
+		fields = append(fields, slog.String("outcome", outcomeOK))
 	} else {
 		outcome := outcomeUncertain
 		if errors.Is(err, ErrAuditStalled) {
@@ -212,29 +212,29 @@ func truncate(err error) string {
 	return text[:min(len(text), maxReason)]
 }
 
-// actions are the phone's, as the endpoints are called.
-var actions = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "confirm", ticket.Reject: "reject"}
+// actionNames are the phone's, as the endpoints are called.
+var actionNames = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "confirm", ticket.Reject: "reject"}
 
 // auditCall notes how a phone's call ended. A wrong number is a change and a
 // refusal: one line; so is a confirm that no replica has yet.
 func (h *Hub) auditCall(slot *auditSlot, a ticket.Action, c PhoneCall, r callResult) {
-	outcome := outcomeDone
+	outcome := outcomeOK
 	switch {
 	case c.OnResult != nil:
 		outcome = c.OnResult(r.by, r.err)
 	case r.err != nil:
 		outcome = outcomeRefused
 	}
-	h.Meter.PhoneCallDone(actions[a], outcome)
+	h.Metrics.PhoneCallDone(actionNames[a], outcome)
 	if r.changed {
-		h.Meter.TicketChanged(r.ticket)
+		h.Metrics.TicketChanged(r.ticket)
 	}
-	e := entry{ticket: r.ticket, by: r.by, phone: c.Phone, outcome: outcome, reason: r.err}
+	e := auditEntry{ticket: r.ticket, by: r.by, phone: c.Phone, outcome: outcome, reason: r.err}
 	if e.ticket.ID == "" {
 		e.ticket.ID = c.Ticket
 	}
 	if !r.changed {
-		e.action = actions[a]
+		e.action = actionNames[a]
 	}
 	h.writeAudit(slot, e)
 }
@@ -262,7 +262,7 @@ type deliveryKey struct {
 	to  netip.Addr
 }
 
-func (r *recentDeliveries) first(k deliveryKey) bool {
+func (r *recentDeliveries) recordNew(k deliveryKey) bool {
 	hash := maphash.Comparable(r.seed, k)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -276,7 +276,7 @@ func (r *recentDeliveries) first(k deliveryKey) bool {
 
 // auditDelivery notes which address was given a token.
 func (h *Hub) auditDelivery(t ticket.Ticket, to netip.Addr) {
-	if h.deliveries.first(deliveryKey{t.ID, t.Seq, to}) {
-		h.writeAudit(&auditSlot{log: h.Audit}, entry{ticket: t, by: t.Identity, receiver: to, outcome: outcomeDone, delivered: true})
+	if h.deliveries.recordNew(deliveryKey{t.ID, t.Seq, to}) {
+		h.writeAudit(&auditSlot{log: h.Audit}, auditEntry{ticket: t, by: t.Identity, receiver: to, outcome: outcomeOK, delivered: true})
 	}
 }

@@ -14,30 +14,30 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// roomAudit counts the lines that are reserved and not written.
-type roomAudit struct {
-	full        atomic.Bool
-	outstanding atomic.Int64
-	written     atomic.Int64
+// fakeAudit counts the lines that are reserved and not written.
+type fakeAudit struct {
+	isFull   atomic.Bool
+	reserved atomic.Int64
+	written  atomic.Int64
 }
 
-func (a *roomAudit) Stalled() bool { return false }
+func (a *fakeAudit) Stalled() bool { return false }
 
-func (a *roomAudit) Reserve() bool {
-	if a.full.Load() {
+func (a *fakeAudit) Reserve() bool {
+	if a.isFull.Load() {
 		return false
 	}
-	a.outstanding.Add(1)
+	a.reserved.Add(1)
 	return true
 }
 
-func (a *roomAudit) Release(held bool) {
+func (a *fakeAudit) Release(held bool) {
 	if held {
-		a.outstanding.Add(-1)
+		a.reserved.Add(-1)
 	}
 }
 
-func (a *roomAudit) Write(_ slog.Record, held bool) {
+func (a *fakeAudit) Write(_ slog.Record, held bool) {
 	a.Release(held)
 	if held {
 		a.written.Add(1)
@@ -48,14 +48,14 @@ func (a *roomAudit) Write(_ slog.Record, held bool) {
 type auditedStore struct {
 	hub.Store
 	t       *testing.T
-	audit   *roomAudit
+	audit   *fakeAudit
 	changes atomic.Int64
 	fails   atomic.Bool
 }
 
 func (s *auditedStore) check(n int) error {
-	if s.audit.outstanding.Load() < int64(n) {
-		s.t.Errorf("%d changes with %d lines reserved", n, s.audit.outstanding.Load())
+	if s.audit.reserved.Load() < int64(n) {
+		s.t.Errorf("%d changes with %d lines reserved", n, s.audit.reserved.Load())
 	}
 	if s.fails.Load() {
 		return ticket.ErrStoreUnavailable
@@ -80,62 +80,62 @@ func (s *auditedStore) Change(ctx context.Context, all ...ticket.Change) ([]tick
 
 func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		audit := &roomAudit{}
+		audit := &fakeAudit{}
 		var store *auditedStore
 		s := start(t, options{
 			wrap:  func(inner hub.Store) hub.Store { store = &auditedStore{Store: inner, t: t, audit: audit}; return store },
 			tweak: func(c *hub.Config) { c.Audit, c.AuditRequired = audit, true }})
 		ctx := context.Background()
-		id, rejected, waits, forgotten := s.make(t), s.make(t), s.make(t), s.make(t)
-		s.Scan(ctx, s.call(id, "ann"))
-		s.Scan(ctx, s.call(id, "bob"))                // refused
-		s.Scan(ctx, s.call(ticket.ID("none"), "ann")) // unknown
-		s.Confirm(ctx, s.call(id, "ann"))
-		s.Confirm(ctx, s.call(id, "ann")) // repeated
-		s.Reject(ctx, s.call(rejected, "ann"))
-		s.Ack(ctx, id, 9, anybody) // another seq
+		id, rejected, waits, forgotten := s.create(t), s.create(t), s.create(t), s.create(t)
+		s.Scan(ctx, s.phoneCall(id, "ann"))
+		s.Scan(ctx, s.phoneCall(id, "bob"))                // refused
+		s.Scan(ctx, s.phoneCall(ticket.ID("none"), "ann")) // unknown
+		s.Confirm(ctx, s.phoneCall(id, "ann"))
+		s.Confirm(ctx, s.phoneCall(id, "ann")) // repeated
+		s.Reject(ctx, s.phoneCall(rejected, "ann"))
+		s.Ack(ctx, id, 9, anyBrowser) // another seq
 		store.fails.Store(true)
 		if _, err := s.Create(ctx, ticket.Request{Client: s.client}); !errors.Is(err, ticket.ErrStoreUnavailable) {
 			t.Errorf("a ticket without a store: %v", err)
 		}
-		if err := s.Ack(ctx, id, 3, anybody); !errors.Is(err, ticket.ErrStoreUnavailable) {
+		if err := s.Ack(ctx, id, 3, anyBrowser); !errors.Is(err, ticket.ErrStoreUnavailable) {
 			t.Errorf("an ack without a store: %v", err)
 		}
 		store.fails.Store(false)
 		for range 2 {
-			if err := s.Ack(ctx, id, 3, anybody); err != nil {
+			if err := s.Ack(ctx, id, 3, anyBrowser); err != nil {
 				t.Error(err)
 			}
 		}
-		audit.full.Store(true)
+		audit.isFull.Store(true)
 		if _, err := s.Create(ctx, ticket.Request{Client: s.client}); !errors.Is(err, hub.ErrAuditStalled) || !errors.Is(err, ticket.ErrOverloaded) {
 			t.Errorf("a ticket without a line: %v", err)
 		}
-		if _, err := s.Confirm(ctx, s.call(waits, "ann")); !errors.Is(err, hub.ErrAuditStalled) {
+		if _, err := s.Confirm(ctx, s.phoneCall(waits, "ann")); !errors.Is(err, hub.ErrAuditStalled) {
 			t.Errorf("a confirm without a line: %v", err)
 		}
-		if err := s.Switch(ctx, "demo", false, netip.Addr{}); !errors.Is(err, hub.ErrAuditStalled) {
+		if err := s.SetEnabled(ctx, "demo", false, netip.Addr{}); !errors.Is(err, hub.ErrAuditStalled) {
 			t.Errorf("a switch without a line: %v", err)
 		}
 		// Deadlines pass: of a page that waits, in the sweep, and of one that nobody looks at.
 		v := make(chan ticket.View, 1)
 		go func() {
-			view, _, err := s.Poll(ctx, waits, 1, 5*time.Minute, anybody)
+			view, _, err := s.Poll(ctx, waits, 1, 5*time.Minute, anyBrowser)
 			if err != nil {
 				t.Error(err)
 			}
 			v <- view
 		}()
 		<-time.After(2*time.Minute + 10*time.Second)
-		if _, _, err := s.Poll(ctx, forgotten, 0, 0, anybody); !errors.Is(err, hub.ErrAuditStalled) {
+		if _, _, err := s.Poll(ctx, forgotten, 0, 0, anyBrowser); !errors.Is(err, hub.ErrAuditStalled) {
 			t.Errorf("an end without a line: %v", err)
 		}
-		audit.full.Store(false)
+		audit.isFull.Store(false)
 		if view := <-v; view.State != ticket.Expired {
 			t.Errorf("the page is told %+v", view)
 		}
 		synctest.Wait()
-		if n := audit.outstanding.Load(); n != 0 {
+		if n := audit.reserved.Load(); n != 0 {
 			t.Errorf("%d lines stay reserved", n)
 		}
 		// Four tickets, scan, confirm, reject, ack, one end; and three calls that changed nothing.

@@ -24,21 +24,21 @@ func TestView_ExpiresInBounded(t *testing.T) {
 		clock = &slowClock{Store: s}
 		return clock
 	}})
-	id := s.make(t)
+	id := s.create(t)
 	clock.behind.Store(int64(10 * time.Second))
 	hear := func(state string, most int64) {
 		t.Helper()
-		v, _, err := s.Poll(context.Background(), id, 0, 0, anybody)
+		v, _, err := s.Poll(context.Background(), id, 0, 0, anyBrowser)
 		if err != nil || string(v.State) != state || v.ExpiresIn > most || v.ExpiresIn < most-60 || v.TokenExpiresIn > 300 {
 			t.Errorf("%s, %d s left, the token's %d (%v); wanted %s with %d s at the most", v.State, v.ExpiresIn, v.TokenExpiresIn, err, state, most)
 		}
 	}
 	hear("pending", 120)
-	if _, err := s.Scan(context.Background(), s.call(id, "ann")); err != nil {
+	if _, err := s.Scan(context.Background(), s.phoneCall(id, "ann")); err != nil {
 		t.Fatal(err)
 	}
 	hear("scanned", 180)
-	if _, err := s.Confirm(context.Background(), s.call(id, "ann")); err != nil {
+	if _, err := s.Confirm(context.Background(), s.phoneCall(id, "ann")); err != nil {
 		t.Fatal(err)
 	}
 	hear("confirmed", 60)

@@ -14,8 +14,8 @@ import (
 // Redis can fall back: a master fails before its replica has the last change. Then
 // seq counts on from before, and two versions have the same.
 
-// fallBack gives back the state of Redis of now for a ticket's record.
-func fallBack(t *testing.T, redis *hubtest.Redis, id ticket.ID) (restore func()) {
+// saveRecord gives back the state of Redis of now for a ticket's record.
+func saveRecord(t *testing.T, redis *hubtest.Redis, id ticket.ID) (restore func()) {
 	t.Helper()
 	ctx, key := context.Background(), "loginhub:{"+string(id)+"}"
 	record, err := redis.Client.HGet(ctx, key, "rec").Result()
@@ -30,57 +30,57 @@ func fallBack(t *testing.T, redis *hubtest.Redis, id ticket.ID) (restore func())
 	}
 }
 
-// onlyProofs keeps a node from hearing of tickets.
-func onlyProofs(next func([]byte), m []byte) {
+// onlyProbes keeps a node from hearing of tickets.
+func onlyProbes(next func([]byte), m []byte) {
 	if _, _, mail := ticket.DecodeUpdate(m); !mail {
 		next(m)
 	}
 }
 
-// shown is a page that waits at a node, and has been shown its ticket.
-type shown struct {
+// waitingBrowser is a page that waits at a node, and has been shown its ticket.
+type waitingBrowser struct {
 	*testNode
-	redis  *hubtest.Redis
-	id     ticket.ID
-	socket *hubtest.Socket
-	counts *attaches
-	view   func(state string, seq int64) *hubtest.View // the next one, which must be that
+	redis    *hubtest.Redis
+	id       ticket.ID
+	socket   *hubtest.Socket
+	attaches *attachCounter
+	nextView func(state string, seq int64) *hubtest.View // the next one, which must be that
 }
 
-func show(t *testing.T) (p shown, ctx context.Context) {
+func startWaiting(t *testing.T) (p waitingBrowser, ctx context.Context) {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
-	p = shown{redis: redis, counts: &attaches{}}
+	p = waitingBrowser{redis: redis, attaches: &attachCounter{}}
 	p.testNode = start(t, options{url: redis.URL, wrap: func(s hub.Store) hub.Store {
-		p.counts.Store = s
-		return p.counts
+		p.attaches.Store = s
+		return p.attaches
 	}})
 	p.serve(t)
 	ctx, cancel := hubtest.WithTimeout(soon)
 	t.Cleanup(cancel)
-	p.id = p.make(t)
+	p.id = p.create(t)
 	socket, err := p.dial(ctx, p.id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.socket, p.view = socket, viewer(t, ctx, socket)
-	p.view("pending", 1)
+	p.socket, p.nextView = socket, viewReader(t, ctx, socket)
+	p.nextView("pending", 1)
 	return p, ctx
 }
 
-// attaches counts the looks at tickets that were answered.
-type attaches struct {
+// attachCounter counts the looks at tickets that were answered.
+type attachCounter struct {
 	hub.Store
 	done atomic.Int64
 }
 
-func (a *attaches) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
+func (a *attachCounter) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	defer a.done.Add(1)
 	return a.Store.Attach(ctx, node, ids...)
 }
 
-// viewer reads the next view of a socket, which must be that one.
-func viewer(t *testing.T, ctx context.Context, socket *hubtest.Socket) func(state string, seq int64) *hubtest.View {
+// viewReader reads the next view of a socket, which must be that one.
+func viewReader(t *testing.T, ctx context.Context, socket *hubtest.Socket) func(state string, seq int64) *hubtest.View {
 	return func(state string, seq int64) *hubtest.View {
 		t.Helper()
 		v, err := socket.Next(ctx)
@@ -96,31 +96,31 @@ func TestFailover_ConfirmReplacesLostScan(t *testing.T) {
 	for _, heard := range []bool{true, false} {
 		t.Run(map[bool]string{true: "by its message", false: "by a new subscription"}[heard], func(t *testing.T) {
 			t.Parallel()
-			s, ctx := show(t)
-			restore := fallBack(t, s.redis, s.id)
-			if _, err := s.Scan(ctx, s.call(s.id, "alice")); err != nil {
+			s, ctx := startWaiting(t)
+			restore := saveRecord(t, s.redis, s.id)
+			if _, err := s.Scan(ctx, s.phoneCall(s.id, "alice")); err != nil {
 				t.Fatal(err)
 			}
-			s.view("scanned", 2)
+			s.nextView("scanned", 2)
 			restore()
 
 			polled := make(chan error, 1) // beside it, by one who has seen the scan
-			looks := s.counts.done.Load()
+			looks := s.attaches.done.Load()
 			go func() {
-				v, _, err := s.Poll(ctx, s.id, 2, soon, anybody)
-				polled <- confirmed(v, err)
+				v, _, err := s.Poll(ctx, s.id, 2, soon, anyBrowser)
+				polled <- checkToken(v, err)
 			}()
-			hubtest.Eventually(t, soon, "the poll waits", func() bool { return s.counts.done.Load() > looks })
+			hubtest.Eventually(t, soon, "the poll waits", func() bool { return s.attaches.done.Load() > looks })
 			if !heard {
-				s.ear.set(onlyProofs)
+				s.mailbox.set(onlyProbes)
 			}
-			if _, err := s.Confirm(ctx, s.call(s.id, "alice")); err != nil {
+			if _, err := s.Confirm(ctx, s.phoneCall(s.id, "alice")); err != nil {
 				t.Fatal(err)
 			}
 			if !heard {
 				s.redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
 			}
-			if v := s.view("confirmed", 2); v.Token == "" {
+			if v := s.nextView("confirmed", 2); v.Token == "" {
 				t.Error("no token")
 			}
 			if err := <-polled; err != nil {
@@ -129,7 +129,7 @@ func TestFailover_ConfirmReplacesLostScan(t *testing.T) {
 			if err := s.socket.Ack(ctx, 2); err != nil {
 				t.Fatal(err)
 			}
-			s.view("consumed", 3)
+			s.nextView("consumed", 3)
 		})
 	}
 }
@@ -138,15 +138,15 @@ func TestFailover_ConfirmReplacesLostScan(t *testing.T) {
 // one whose scan was lost.
 func TestFailover_ScanReplacesLostScan(t *testing.T) {
 	t.Parallel()
-	s, ctx := show(t)
-	restore := fallBack(t, s.redis, s.id)
+	s, ctx := startWaiting(t)
+	restore := saveRecord(t, s.redis, s.id)
 	for _, name := range []string{"alice", "bob"} {
-		call := s.call(s.id, name)
+		call := s.phoneCall(s.id, name)
 		call.User.Nickname = name
 		if _, err := s.Scan(ctx, call); err != nil {
 			t.Fatal(err)
 		}
-		if v := s.view("scanned", 2); v.User == nil || v.User.Nickname != name {
+		if v := s.nextView("scanned", 2); v.User == nil || v.User.Nickname != name {
 			t.Errorf("%s scanned, and the page shows %+v", name, v.User)
 		}
 		restore()
@@ -157,14 +157,14 @@ func TestFailover_ScanReplacesLostScan(t *testing.T) {
 // not take it back.
 func TestFailover_TokenNotReplaced(t *testing.T) {
 	t.Parallel()
-	s, ctx := show(t)
-	restore := fallBack(t, s.redis, s.id)
-	if _, err := s.Confirm(ctx, s.call(s.id, "alice")); err != nil {
+	s, ctx := startWaiting(t)
+	restore := saveRecord(t, s.redis, s.id)
+	if _, err := s.Confirm(ctx, s.phoneCall(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
-	first := s.view("confirmed", 2)
+	first := s.nextView("confirmed", 2)
 	restore()
-	if _, err := s.Scan(ctx, s.call(s.id, "alice")); err != nil {
+	if _, err := s.Scan(ctx, s.phoneCall(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
 	// Who comes now is shown what this node was told first.
@@ -172,10 +172,10 @@ func TestFailover_TokenNotReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := viewer(t, ctx, late)("confirmed", 2); v.Token != first.Token {
+	if v := viewReader(t, ctx, late)("confirmed", 2); v.Token != first.Token {
 		t.Error("another token")
 	}
-	if v, _, err := s.Poll(ctx, s.id, 0, time.Second, anybody); confirmed(v, err) != nil || v.Token != first.Token {
+	if v, _, err := s.Poll(ctx, s.id, 0, time.Second, anyBrowser); checkToken(v, err) != nil || v.Token != first.Token {
 		t.Errorf("long poll: %+v %v", v, err)
 	}
 }
@@ -184,14 +184,14 @@ func TestFailover_TokenNotReplaced(t *testing.T) {
 // and went on to an end of the same seq, which only a look at it tells for sure.
 func TestFailover_EndedBehindToken(t *testing.T) {
 	t.Parallel()
-	s, ctx := show(t)
-	restore := fallBack(t, s.redis, s.id)
-	if _, err := s.Confirm(ctx, s.call(s.id, "alice")); err != nil {
+	s, ctx := startWaiting(t)
+	restore := saveRecord(t, s.redis, s.id)
+	if _, err := s.Confirm(ctx, s.phoneCall(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
-	s.view("confirmed", 2)
+	s.nextView("confirmed", 2)
 	restore()
-	if _, err := s.Reject(ctx, s.call(s.id, "alice")); err != nil {
+	if _, err := s.Reject(ctx, s.phoneCall(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
 	s.redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")

@@ -65,15 +65,15 @@ type Config struct {
 	Replicated bool
 	Log        *slog.Logger
 
-	// Switches is where clients are switched off and on; nil: nowhere.
-	Switches KillSwitchStore
+	// KillSwitches is where clients are switched off and on; nil: nowhere.
+	KillSwitches KillSwitchStore
 	// Audit takes the audit's lines; nil: Log's handler, whatever its level.
 	Audit AuditLog
 	// AuditRequired refuses every change whose line has no room in Audit, with
 	// ErrAuditStalled. While Audit is stalled the node is not ready.
 	AuditRequired bool
-	// Meter hears what happens; nil: nobody does.
-	Meter Metrics
+	// Metrics hears what happens; nil: nobody does.
+	Metrics Metrics
 }
 
 // Hub is one node. It is safe for concurrent use.
@@ -81,7 +81,7 @@ type Hub struct {
 	Config
 	node               string // 128 random bits, base64url
 	waiters            *registry
-	proof              liveness
+	liveness           liveness
 	switches           killSwitch
 	current            atomic.Pointer[current]
 	deliveries         recentDeliveries
@@ -98,28 +98,28 @@ func New(c Config) *Hub {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.Meter == nil {
-		c.Meter = noopMetrics{}
+	if c.Metrics == nil {
+		c.Metrics = noopMetrics{}
 	}
 	if c.Audit == nil {
 		c.Audit = unboundedAudit{c.Log.Handler()}
 	}
-	h := &Hub{Config: c, node: newNode()}
+	h := &Hub{Config: c, node: newNodeID()}
 	h.deliveries.seed = maphash.MakeSeed()
 	h.current.Store(newCurrent(c.Reloadable))
-	h.switches.soon = make(chan struct{}, 1)
+	h.switches.readNow = make(chan struct{}, 1)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.switches.words, h.switches.refused = map[string]word{}, map[string]string{}
 	// A ticket is swept at least every half of the result's life; a heartbeat
 	// is every so-manieth sweep.
 	h.sweepsPerHeartbeat = int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))
 	h.waiters = newRegistry(c.MaxWaiters, heartbeat/time.Duration(h.sweepsPerHeartbeat))
-	h.proof.at = time.Now() // a new node has its five seconds too
-	h.proof.probeNow = make(chan struct{}, 1)
+	h.liveness.lastComplete = time.Now() // a new node has its five seconds too
+	h.liveness.probeNow = make(chan struct{}, 1)
 	return h
 }
 
-func newNode() string {
+func newNodeID() string {
 	var raw [16]byte
 	rand.Read(raw[:])
 	return base64.RawURLEncoding.EncodeToString(raw[:])

@@ -32,19 +32,19 @@ import (
 
 // KillSwitchStore is where all nodes find their clients' words: package redisstore.
 type KillSwitchStore interface {
-	// Switches is what stands there of each client, in their order; "" for nothing.
-	Switches(ctx context.Context, clients []string) ([]string, error)
-	// Switch writes a client's word. One that is written and may yet be lost is
+	// ReadSwitches is what stands there of each client, in their order; "" for nothing.
+	ReadSwitches(ctx context.Context, clients []string) ([]string, error)
+	// WriteSwitch writes a client's word. One that is written and may yet be lost is
 	// ticket.ErrNotReplicated.
-	Switch(ctx context.Context, client, word string) error
+	WriteSwitch(ctx context.Context, client, word string) error
 	// CompareAndSet writes a client's word where what stands there is still was.
 	CompareAndSet(ctx context.Context, client, was, word string) (bool, error)
 }
 
 // How often the switchboard is read; sooner where it has never been.
 const (
-	switchesEvery = 2 * time.Second
-	switchesFirst = 250 * time.Millisecond
+	switchInterval      = 2 * time.Second
+	switchFirstInterval = 250 * time.Millisecond
 )
 
 // killSwitch is what this node knows of the switchboard. What it has once read
@@ -56,17 +56,17 @@ type killSwitch struct {
 	refused  map[string]string // guarded by opMu: what was refused last, by client, to log it once
 	resealed time.Time         // guarded by opMu
 
-	soon chan struct{} // capacity 1: clients have come, read at once
+	readNow chan struct{} // capacity 1: clients have come, read at once
 
 	mu    sync.Mutex
 	known map[string]bool // whose word was read; nil: nobody's yet
 	off   map[string]bool
 }
 
-// Enabled is nil where the client's QR login is on. A node that could not read
+// CheckEnabled is nil where the client's QR login is on. A node that could not read
 // the client's word yet says that the store is unavailable.
-func (h *Hub) Enabled(client string) error {
-	if h.Switches == nil {
+func (h *Hub) CheckEnabled(client string) error {
+	if h.KillSwitches == nil {
 		return nil
 	}
 	h.switches.mu.Lock()
@@ -80,10 +80,10 @@ func (h *Hub) Enabled(client string) error {
 	return nil
 }
 
-// Switch turns the QR login of one of the node's clients on or off, on all nodes
-// within switchesEvery and at once on this one, and notes who did: operator is the
+// SetEnabled turns the QR login of one of the node's clients on or off, on all nodes
+// within switchInterval and at once on this one, and notes who did: operator is the
 // address that it came from. ticket.ErrNotReplicated: done, but no replica has it yet. ErrAuditStalled: not done.
-func (h *Hub) Switch(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
+func (h *Hub) SetEnabled(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
 	slot, err := h.reserveAudit()
 	defer func() { h.auditSwitch(&slot, client, on, operator, err) }()
 	if err != nil {
@@ -99,7 +99,7 @@ func (h *Hub) Switch(ctx context.Context, client string, on bool, operator netip
 		return err
 	}
 	next.sealed, next.key = string(sealed), keys.Current()
-	err = h.Switches.Switch(ctx, client, next.sealed)
+	err = h.KillSwitches.WriteSwitch(ctx, client, next.sealed)
 	if err != nil && !errors.Is(err, ticket.ErrNotReplicated) {
 		return err
 	}
@@ -109,7 +109,7 @@ func (h *Hub) Switch(ctx context.Context, client string, on bool, operator netip
 
 // pollSwitches keeps reading the switchboard.
 func (h *Hub) pollSwitches(ctx context.Context) {
-	if h.Switches == nil {
+	if h.KillSwitches == nil {
 		return
 	}
 	for failed := false; ctx.Err() == nil; {
@@ -120,15 +120,15 @@ func (h *Hub) pollSwitches(ctx context.Context) {
 			h.Log.Warn("the switchboard cannot be read or written; what was last read holds", "error", err)
 		}
 		failed = err != nil
-		pause := switchesEvery
+		pause := switchInterval
 		if !h.switches.loaded() {
-			pause = switchesFirst
+			pause = switchFirstInterval
 		}
 		due := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 		case <-due.C:
-		case <-h.switches.soon:
+		case <-h.switches.readNow:
 		}
 		due.Stop()
 	}
@@ -145,7 +145,7 @@ func (s *killSwitch) loaded() bool {
 // what they ask next tells them why. Called with opMu held.
 func (h *Hub) readSwitches(ctx context.Context) error {
 	s, current := &h.switches, h.current.Load()
-	words, err := h.Switches.Switches(ctx, current.Clients)
+	words, err := h.KillSwitches.ReadSwitches(ctx, current.Clients)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 		}
 	}
 	h.waiters.releaseClients(off, switchedOff)
-	h.waiters.releaseClients(unread, unknown)
+	h.waiters.releaseClients(unread, cannotServe)
 	for i, client := range current.Clients {
 		if lost[client] != "" {
 			err = errors.Join(err, h.restore(ctx, client, words[i], lost[client]))
@@ -194,7 +194,7 @@ func (h *Hub) refuseWord(client, text string, err error) {
 
 // restore writes a client's latest word in place of what Redis says.
 func (h *Hub) restore(ctx context.Context, client, was, sealed string) error {
-	written, err := h.Switches.CompareAndSet(ctx, client, was, sealed)
+	written, err := h.KillSwitches.CompareAndSet(ctx, client, was, sealed)
 	if !written {
 		return err
 	}

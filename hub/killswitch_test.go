@@ -28,7 +28,7 @@ func (b *switchboard) node(t *testing.T) *testNode {
 		if b.Store == nil {
 			b.Store, b.keys = c.Store.(*redisstore.Store), c.Reloadable.Keys
 		}
-		c.Switches, c.Reloadable.Clients = b.Store, []string{"demo"}
+		c.KillSwitches, c.Reloadable.Clients = b.Store, []string{"demo"}
 	}})
 }
 
@@ -45,7 +45,7 @@ func (b *switchboard) sealed(t *testing.T, client string, on bool, at time.Time)
 // word is what Redis holds of client demo.
 func (b *switchboard) word(t *testing.T) string {
 	t.Helper()
-	words, err := b.Switches(t.Context(), []string{"demo"})
+	words, err := b.ReadSwitches(t.Context(), []string{"demo"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func (b *switchboard) word(t *testing.T) string {
 // write puts any word there, and waits until the nodes have read it.
 func (b *switchboard) write(t *testing.T, word string) {
 	t.Helper()
-	if err := b.Switch(t.Context(), "demo", word); err != nil {
+	if err := b.WriteSwitch(t.Context(), "demo", word); err != nil {
 		t.Fatal(err)
 	}
 	settle(t)
@@ -72,7 +72,7 @@ func settle(t *testing.T) {
 
 func (s *testNode) turn(t *testing.T, on bool) {
 	t.Helper()
-	if err := s.Switch(t.Context(), "demo", on, netip.Addr{}); err != nil {
+	if err := s.SetEnabled(t.Context(), "demo", on, netip.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -107,12 +107,12 @@ func TestSwitch_ForgedWords(t *testing.T) {
 					s.turn(t, !on)
 					old := b.word(t)
 					s.turn(t, on)
-					latest, was := b.word(t), s.Enabled("demo")
+					latest, was := b.word(t), s.CheckEnabled("demo")
 					if (was == nil) != on {
 						t.Fatalf("switched to %v: %v", on, was)
 					}
 					b.write(t, forge(b, old, latest))
-					if got := s.Enabled("demo"); !errors.Is(got, was) {
+					if got := s.CheckEnabled("demo"); !errors.Is(got, was) {
 						t.Errorf("switched to %v, and after it: %v", on, got)
 					}
 					if got := b.word(t); got != latest {
@@ -143,12 +143,12 @@ func TestSwitch_UnreadableWords(t *testing.T) {
 				b := &switchboard{}
 				s := b.node(t)
 				b.write(t, c.word)
-				if err := s.Enabled("demo"); !errors.Is(err, c.known) {
+				if err := s.CheckEnabled("demo"); !errors.Is(err, c.known) {
 					t.Errorf("a node that knows: %v", err)
 				}
 				fresh := b.node(t)
 				settle(t)
-				if err := fresh.Enabled("demo"); name == "on before sealed" && err != nil || name != "on before sealed" && !errors.Is(err, ticket.ErrStoreUnavailable) {
+				if err := fresh.CheckEnabled("demo"); name == "on before sealed" && err != nil || name != "on before sealed" && !errors.Is(err, ticket.ErrStoreUnavailable) {
 					t.Errorf("a node that does not know: %v", err)
 				}
 				if b.word(t) != c.word {
@@ -157,7 +157,7 @@ func TestSwitch_UnreadableWords(t *testing.T) {
 				fresh.turn(t, false)
 				settle(t)
 				for _, n := range []*testNode{s, fresh} {
-					if err := n.Enabled("demo"); !errors.Is(err, ticket.ErrLoginDisabled) {
+					if err := n.CheckEnabled("demo"); !errors.Is(err, ticket.ErrLoginDisabled) {
 						t.Errorf("after the operator: %v", err)
 					}
 				}
@@ -184,7 +184,7 @@ func TestSwitch_KeyRotation(t *testing.T) {
 		}
 		s.Reload(hub.Reloadable{Keys: after.ring, Signer: after.signer, Clients: []string{"demo"}})
 		settle(t)
-		if err := s.Enabled("demo"); !errors.Is(err, ticket.ErrLoginDisabled) {
+		if err := s.CheckEnabled("demo"); !errors.Is(err, ticket.ErrLoginDisabled) {
 			t.Errorf("without the former key: %v", err)
 		}
 	})

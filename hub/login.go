@@ -81,15 +81,15 @@ type PhoneCall struct {
 	OnResult func(by ticket.Identity, err error) string
 }
 
-// Scanned is what the phone is told after a scan.
-type Scanned struct {
+// ScanResult is what the phone is told after a scan.
+type ScanResult struct {
 	Ticket    ticket.Ticket
 	Remaining time.Duration // until the deadline
 	Choices   []string      // the numbers to choose from; nil without number matching
 }
 
 // Scan notes who scanned.
-func (h *Hub) Scan(ctx context.Context, c PhoneCall) (Scanned, error) {
+func (h *Hub) Scan(ctx context.Context, c PhoneCall) (ScanResult, error) {
 	t, now, err := h.runPhoneCall(ctx, ticket.Scan, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
 		// Who could not confirm hears it before he is shown a consent screen.
 		if _, err := by.Sub(c.Client(t.Client).Subject); err != nil {
@@ -98,12 +98,12 @@ func (h *Hub) Scan(ctx context.Context, c PhoneCall) (Scanned, error) {
 		return t.Scan(by, c.User, now, h.ConfirmTTL)
 	})
 	if err != nil {
-		return Scanned{}, err
+		return ScanResult{}, err
 	}
-	s := Scanned{Ticket: t, Remaining: t.Deadline.Sub(now)}
+	s := ScanResult{Ticket: t, Remaining: t.Deadline.Sub(now)}
 	if t.NumberMatching {
 		if _, s.Choices, err = h.current.Load().Keys.MatchNumbers(t); err != nil {
-			return Scanned{}, err
+			return ScanResult{}, err
 		}
 	}
 	return s, nil
@@ -268,7 +268,7 @@ func (h *Hub) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored, 
 			return t, f.Now, err
 		}
 		lapsed := t.Expire()
-		out, err := h.lapse(ctx, t, lapsed, skip)
+		out, err := h.recordExpiry(ctx, t, lapsed, skip)
 		if err != nil {
 			return t, f.Now, err
 		}
@@ -280,8 +280,8 @@ func (h *Hub) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored, 
 	return ticket.Ticket{}, f.Now, errors.New("the ticket never holds still")
 }
 
-// lapse makes the change to expired, and its line.
-func (h *Hub) lapse(ctx context.Context, was, lapsed ticket.Ticket, skip string) (ticket.Outcome, error) {
+// recordExpiry makes the change to expired, and its line.
+func (h *Hub) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket, skip string) (ticket.Outcome, error) {
 	slot, err := h.reserveAudit()
 	if err != nil {
 		return ticket.Outcome{}, err

@@ -14,26 +14,26 @@ import (
 // The liveness probe of the mailbox: a pub/sub connection can be up and deliver
 // nothing, and no client library detects that.
 const (
-	proofEvery       = time.Second
+	probeInterval    = time.Second
 	resubscribeAfter = 2 * time.Second // then the node subscribes anew
 	stalledAfter     = 5 * time.Second // then it lets its pages go
 	stalledDrain     = 3 * time.Second // over how long
-	watchEvery       = 250 * time.Millisecond
+	livenessInterval = 250 * time.Millisecond
 )
 
-// deaf reports whether the node has let its pages go because it hears nothing.
-func (h *Hub) deaf() bool {
-	h.proof.mu.Lock()
-	defer h.proof.mu.Unlock()
-	return h.proof.stalled
+// isStalled reports whether the node has let its pages go because it hears nothing.
+func (h *Hub) isStalled() bool {
+	h.liveness.mu.Lock()
+	defer h.liveness.mu.Unlock()
+	return h.liveness.stalled
 }
 
 // LastProbeAge is how long ago the mailbox was last proven; of a node that has never
 // been, since it was made.
 func (h *Hub) LastProbeAge() time.Duration {
-	h.proof.mu.Lock()
-	defer h.proof.mu.Unlock()
-	return time.Since(h.proof.at)
+	h.liveness.mu.Lock()
+	defer h.liveness.mu.Unlock()
+	return time.Since(h.liveness.lastComplete)
 }
 
 // Why a node is not ready.
@@ -47,16 +47,16 @@ var (
 // Ready is nil if this node may be sent pages: Redis and mailbox probed, the kill
 // switch read, the audit not stalled if it is required, and not draining.
 func (h *Hub) Ready() error {
-	h.proof.mu.Lock()
-	defer h.proof.mu.Unlock()
+	h.liveness.mu.Lock()
+	defer h.liveness.mu.Unlock()
 	switch {
 	case h.draining.Load():
 		return errDraining
-	case !h.proof.everComplete:
+	case !h.liveness.everComplete:
 		return errNoProbe
-	case h.proof.stalled:
+	case h.liveness.stalled:
 		return errStalled
-	case h.Switches != nil && !h.switches.loaded():
+	case h.KillSwitches != nil && !h.switches.loaded():
 		return errNoSwitch
 	case h.auditStalled():
 		return ErrAuditStalled
@@ -64,8 +64,8 @@ func (h *Hub) Ready() error {
 	return nil
 }
 
-// errUnknown is the readiness of a node that was not checked yet.
-var errUnknown = errors.New("unknown")
+// errNotChecked is the readiness of a node that was not checked yet.
+var errNotChecked = errors.New("unknown")
 
 // logReadiness logs that the node has become ready, or is no longer, and gives the
 // state for the next call. Draining has a line of its own.
@@ -85,9 +85,9 @@ func (h *Hub) logReadiness(was error) (now error) {
 func (h *Hub) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithCancel(ctx)
-		h.proof.mu.Lock()
-		h.proof.resubscribe = cancel
-		h.proof.mu.Unlock()
+		h.liveness.mu.Lock()
+		h.liveness.resubscribe = cancel
+		h.liveness.mu.Unlock()
 		err := h.Mailbox.Listen(one, h.node, h.subscribed, h.receive)
 		cancel()
 		if err != nil {
@@ -101,17 +101,17 @@ func (h *Hub) listen(ctx context.Context) {
 // while nobody listened, Redis tells; and a proof sent before it may be among
 // that, so another one is due.
 func (h *Hub) subscribed() {
-	h.proof.ignoreMissed()
+	h.liveness.ignoreMissed()
 	h.resync(ResyncSubscribed)
 	select {
-	case h.proof.probeNow <- struct{}{}:
+	case h.liveness.probeNow <- struct{}{}:
 	default:
 	}
 }
 
 // resync has all waiting tickets looked at soon.
 func (h *Hub) resync(cause string) {
-	h.Meter.Resync(cause)
+	h.Metrics.Resync(cause)
 	h.waiters.scheduleSoon(nil, 0)
 }
 
@@ -119,7 +119,7 @@ func (h *Hub) resync(cause string) {
 // wakes writes elsewhere.
 func (h *Hub) receive(m []byte) {
 	if nonce, master, ok := ticket.DecodeProbe(m); ok {
-		if h.proof.received(nonce, master) {
+		if h.liveness.received(nonce, master) {
 			h.resync(ResyncMissed)
 		}
 		return
@@ -146,16 +146,16 @@ func (h *Hub) probe(ctx context.Context) {
 		rand.Read(raw[:])
 		nonce := base64.RawURLEncoding.EncodeToString(raw[:])
 		start := time.Now()
-		h.proof.begin(nonce)
+		h.liveness.begin(nonce)
 		masters, err := h.Mailbox.Probe(ctx, h.node, nonce)
-		if h.proof.expect(nonce, masters, err) {
+		if h.liveness.published(nonce, masters, err) {
 			h.resync(ResyncMissed)
 		}
-		due := time.NewTimer(proofEvery - time.Since(start))
+		due := time.NewTimer(probeInterval - time.Since(start))
 		select {
 		case <-ctx.Done():
 		case <-due.C:
-		case <-h.proof.probeNow:
+		case <-h.liveness.probeNow:
 		}
 		due.Stop()
 	}
@@ -163,18 +163,18 @@ func (h *Hub) probe(ctx context.Context) {
 
 // monitorLiveness acts on a mailbox that is silent.
 func (h *Hub) monitorLiveness(ctx context.Context) {
-	for ready := errUnknown; ctx.Err() == nil; {
-		sleepCtx(ctx, watchEvery)
+	for ready := errNotChecked; ctx.Err() == nil; {
+		sleepCtx(ctx, livenessInterval)
 		h.checkLiveness(ctx)
 		ready = h.logReadiness(ready)
 	}
 }
 
 func (h *Hub) checkLiveness(ctx context.Context) {
-	p := &h.proof
+	p := &h.liveness
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	age := time.Since(p.at)
+	age := time.Since(p.lastComplete)
 	if age >= resubscribeAfter && time.Since(p.lastResubscribe) >= resubscribeAfter && p.resubscribe != nil {
 		p.lastResubscribe = time.Now()
 		p.resubscribe()
@@ -184,7 +184,7 @@ func (h *Hub) checkLiveness(ctx context.Context) {
 		p.stalled = true
 		h.Log.Error("this node is deaf: Redis does not take or deliver its mailbox's proof; letting its pages go",
 			"silent_for", age.Round(time.Millisecond), "error", p.lastError)
-		h.wg.Go(func() { h.releaseGradually(ctx, deaf, stalledDrain, h.deaf) })
+		h.wg.Go(func() { h.releaseGradually(ctx, stalled, stalledDrain, h.isStalled) })
 	case age < resubscribeAfter && p.stalled:
 		p.stalled = false
 		h.Log.Info("this node hears again")

@@ -31,21 +31,21 @@ func TestMain(m *testing.M) {
 // mailboxSpy lets a test stand between Redis and the node's mailbox.
 type mailboxSpy struct {
 	hub.Mailbox
-	lag  time.Duration // of proofs
-	mu   sync.Mutex
-	mail func(next func([]byte), m []byte) // nil: pass on
-	subs int                               // how often the subscription stood
+	delay      time.Duration // of proofs
+	mu         sync.Mutex
+	intercept  func(next func([]byte), m []byte) // nil: pass on
+	subscribed int                               // how often the subscription stood
 }
 
 func (e *mailboxSpy) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
 	return e.Mailbox.Listen(ctx, node, func() {
 		e.mu.Lock()
-		e.subs++
+		e.subscribed++
 		e.mu.Unlock()
 		subscribed()
 	}, func(m []byte) {
 		e.mu.Lock()
-		between := e.mail
+		between := e.intercept
 		e.mu.Unlock()
 		if between != nil {
 			between(mail, m)
@@ -58,35 +58,35 @@ func (e *mailboxSpy) Listen(ctx context.Context, node string, subscribed func(),
 // Probe takes a moment, as with every Redis: a proof is not heard on the very tick
 // on which it was sent, and looked at.
 func (e *mailboxSpy) Probe(ctx context.Context, node, nonce string) (masters int, err error) {
-	time.Sleep(e.lag)
+	time.Sleep(e.delay)
 	return e.Mailbox.Probe(ctx, node, nonce)
 }
 
 func (e *mailboxSpy) set(mail func(next func([]byte), m []byte)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.mail = mail
+	e.intercept = mail
 }
 
 func (e *mailboxSpy) subscriptions() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.subs
+	return e.subscribed
 }
 
 // testNode is one node within the test.
 type testNode struct {
 	*hub.Hub
-	ear    *mailboxSpy
-	client *ticket.Client
-	door   *hubtest.PipeListener
+	mailbox  *mailboxSpy
+	client   *ticket.Client
+	listener *hubtest.PipeListener
 }
 
 type options struct {
-	lag   time.Duration             // how long proofs take, in a bubble
-	url   string                    // of Redis; "" means embedded
-	wrap  func(hub.Store) hub.Store // stands between the hub and its store
-	tweak func(*hub.Config)         // last word on the configuration
+	probeDelay time.Duration             // how long proofs take, in a bubble
+	url        string                    // of Redis; "" means embedded
+	wrap       func(hub.Store) hub.Store // stands between the hub and its store
+	tweak      func(*hub.Config)         // last word on the configuration
 }
 
 func start(t testing.TB, o options) *testNode {
@@ -99,8 +99,8 @@ func start(t testing.TB, o options) *testNode {
 		t.Fatal(err)
 	}
 	keys := newNodeKeys(t)
-	s := &testNode{ear: &mailboxSpy{Mailbox: store, lag: o.lag}, client: &ticket.Client{ID: "demo"}}
-	c := hub.Config{Store: store, Mailbox: s.ear, Reloadable: hub.Reloadable{Keys: keys.ring, Signer: keys.signer}, Issuer: "http://login.test",
+	s := &testNode{mailbox: &mailboxSpy{Mailbox: store, delay: o.probeDelay}, client: &ticket.Client{ID: "demo"}}
+	c := hub.Config{Store: store, Mailbox: s.mailbox, Reloadable: hub.Reloadable{Keys: keys.ring, Signer: keys.signer}, Issuer: "http://login.test",
 		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute, MaxWaiters: 10000}
 	if o.wrap != nil {
 		c.Store = o.wrap(store)
@@ -124,14 +124,14 @@ func start(t testing.TB, o options) *testNode {
 // serve gives the node an HTTP door for sockets: any path is a ticket's id. The
 // connections are pipes, so that it works in a bubble of testing/synctest too.
 func (s *testNode) serve(t testing.TB) {
-	s.door = hubtest.NewPipeListener()
+	s.listener = hubtest.NewPipeListener()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.Socket(w, r, ticket.ID(r.URL.Path[1:]), anybody); err != nil {
+		if err := s.Socket(w, r, ticket.ID(r.URL.Path[1:]), anyBrowser); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})}
 	var life sync.WaitGroup
-	life.Go(func() { server.Serve(s.door) })
+	life.Go(func() { server.Serve(s.listener) })
 	t.Cleanup(func() {
 		server.Close()
 		life.Wait()
@@ -140,16 +140,16 @@ func (s *testNode) serve(t testing.TB) {
 
 // dial opens a page's socket through the door.
 func (s *testNode) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error) {
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.door.Dial(ctx) }, DisableKeepAlives: true}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.listener.Dial(ctx) }, DisableKeepAlives: true}
 	conn, resp, err := websocket.Dial(ctx, "ws://door/"+string(id), &websocket.DialOptions{
 		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: transport}})
 	return &hubtest.Socket{Conn: conn, HTTP: resp}, err
 }
 
-// anybody is a browser that is always admitted.
-var anybody = hub.Browser{Authorize: func(ticket.Ticket) error { return nil }}
+// anyBrowser is a browser that is always admitted.
+var anyBrowser = hub.Browser{Authorize: func(ticket.Ticket) error { return nil }}
 
-func (s *testNode) make(t testing.TB) ticket.ID {
+func (s *testNode) create(t testing.TB) ticket.ID {
 	t.Helper()
 	m, err := s.Create(context.Background(), ticket.Request{Client: s.client})
 	if err != nil {
@@ -158,17 +158,17 @@ func (s *testNode) make(t testing.TB) ticket.ID {
 	return m.Ticket.ID
 }
 
-// call is a phone's call of that user.
-func (s *testNode) call(id ticket.ID, name string) hub.PhoneCall {
-	return hub.PhoneCall{Ticket: id, Authorize: anybody.Authorize,
+// phoneCall is a phone's call of that user.
+func (s *testNode) phoneCall(id ticket.ID, name string) hub.PhoneCall {
+	return hub.PhoneCall{Ticket: id, Authorize: anyBrowser.Authorize,
 		Client: func(string) *ticket.Client { return s.client },
 		Exchange: func(context.Context) (ticket.Identity, error) {
 			return ticket.Identity{Provider: "sandbox", Subject: name}, nil
 		}}
 }
 
-// confirmed checks a view that must carry the token.
-func confirmed(v ticket.View, err error) error {
+// checkToken checks a view that must carry the token.
+func checkToken(v ticket.View, err error) error {
 	if err != nil {
 		return err
 	}

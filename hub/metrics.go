@@ -32,8 +32,8 @@ type Metrics interface {
 	Resync(cause string)
 	// Resynced is what a look at one waiting ticket has found.
 	Resynced(found string)
-	// Refused is a record or message whose seal this node does not accept.
-	Refused(where, why string)
+	// SealRejected is a record or message whose seal this node does not accept.
+	SealRejected(where, why string)
 }
 
 // Transport is how a page waits.
@@ -68,7 +68,7 @@ const (
 	EndedBroken      = "broken"       // 1011, or 1013 for a key or client that this node lacks
 	EndedReplaced    = "replaced"     // 4001
 	EndedDraining    = "draining"     // 1012
-	EndedDeaf        = "deaf"         // 1013
+	EndedStalled     = "deaf"         // 1013
 	EndedSwitchedOff = "switched_off" // 1013
 	EndedShutdown    = "shutdown"     // the node's life was over first
 )
@@ -102,10 +102,10 @@ const (
 // SealFaults are all reasons of Refused.
 func SealFaults() []string { return []string{SealBroken, SealUnknownKey, SealUnknownVersion} }
 
-// Endings are all of Ended's words.
-func Endings() []string {
+// EndedReasons are all of Ended's words.
+func EndedReasons() []string {
 	return []string{EndedDone, EndedTimeout, EndedLeft, EndedLost, EndedSlow, EndedTooBig, EndedPolicy, EndedFlood, EndedBroken,
-		EndedReplaced, EndedDraining, EndedDeaf, EndedSwitchedOff, EndedShutdown}
+		EndedReplaced, EndedDraining, EndedStalled, EndedSwitchedOff, EndedShutdown}
 }
 
 // ResyncResults are all of Resynced's words.
@@ -113,13 +113,13 @@ func ResyncResults() []string {
 	return []string{FoundSame, FoundNewer, FoundExpired, FoundMissing, FoundBehind, FoundRefused, FoundUnknown}
 }
 
-// endings are the words of the reasons to let a waiter go.
-var endings = map[reason]string{replaced: EndedReplaced, draining: EndedDraining, deaf: EndedDeaf,
-	shutdown: EndedShutdown, switchedOff: EndedSwitchedOff, unknown: EndedBroken}
+// endedReasons are the words of the reasons to let a waiter go.
+var endedReasons = map[reason]string{replaced: EndedReplaced, draining: EndedDraining, stalled: EndedStalled,
+	shutdown: EndedShutdown, switchedOff: EndedSwitchedOff, cannotServe: EndedBroken}
 
 // closeReasons are the words of what a socket is closed with by its own doing.
 var closeReasons = map[websocket.StatusCode]string{closeDone: EndedDone, closePolicy: EndedPolicy, closeBroken: EndedBroken,
-	closeDeaf: EndedBroken} // a key that this node lacks; deafness itself is a release
+	closeTryAgain: EndedBroken} // a key that this node lacks; deafness itself is a release
 
 // readErrorReason says why a socket could not be read any further.
 func readErrorReason(err error) string {
@@ -144,7 +144,7 @@ func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Ad
 		// Two nodes' ideas of one clock: never zero, which says "not known".
 		took = max(h.Store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
 	}
-	h.Meter.Delivered(by, how, took)
+	h.Metrics.Delivered(by, how, took)
 	h.auditDelivery(t, to)
 }
 
@@ -152,11 +152,11 @@ func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Ad
 func (h *Hub) refusedSeal(where string, err error) {
 	switch {
 	case errors.Is(err, ticket.ErrUnknownVersion):
-		h.Meter.Refused(where, SealUnknownVersion)
+		h.Metrics.SealRejected(where, SealUnknownVersion)
 	case errors.Is(err, ticket.ErrUnknownKey):
-		h.Meter.Refused(where, SealUnknownKey)
+		h.Metrics.SealRejected(where, SealUnknownKey)
 	case err != nil:
-		h.Meter.Refused(where, SealBroken)
+		h.Metrics.SealRejected(where, SealBroken)
 	}
 }
 
@@ -170,4 +170,4 @@ func (noopMetrics) WaitEnded(Transport, string)                  {}
 func (noopMetrics) Delivered(Transport, Delivery, time.Duration) {}
 func (noopMetrics) Resync(string)                                {}
 func (noopMetrics) Resynced(string)                              {}
-func (noopMetrics) Refused(string, string)                       {}
+func (noopMetrics) SealRejected(string, string)                  {}

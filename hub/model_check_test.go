@@ -19,30 +19,30 @@ import (
 // a sweep that failed (2 s). When all is well again, it takes no longer than a
 // page that is just between two lines.
 const (
-	modelSlow = 24 * time.Second
-	modelSoon = 7 * time.Second
-	modelWell = 2500 * time.Millisecond
+	modelSweep   = 24 * time.Second
+	modelSoon    = 7 * time.Second
+	modelHealthy = 2500 * time.Millisecond
 )
 
 // check ends the faults, lets the time run on, and says what did not happen. A
 // mute link stays as it is: the node has to notice.
 func (w *modelState) check(rng *rand.Rand, late bool) error {
-	w.net.settle(rng)
+	w.net.finishAll(rng)
 	for i := range w.nodes {
-		w.at(i).cutOff(false)
+		w.nodeAt(i).setCutOff(false)
 		w.restart(i)
 	}
 	synctest.Wait()
-	for _, p := range w.pages {
-		p.hears(true)
-		w.work.Go(p.keep)
+	for _, p := range w.browsers {
+		p.setDropAck(true)
+		w.wg.Go(p.keepConnected)
 	}
 	w.healed = time.Now()
-	for waits := true; waits && time.Since(w.healed) < 3*modelTTL && w.blamed() == nil; {
+	for waits := true; waits && time.Since(w.healed) < 3*modelTTL && w.failure() == nil; {
 		waits = false
-		for i, p := range w.pages {
-			waits = waits || p.over() == ""
-			if late && time.Since(w.healed) > modelSlow {
+		for i, p := range w.browsers {
+			waits = waits || p.endState() == ""
+			if late && time.Since(w.healed) > modelSweep {
 				w.confirmLate(i)
 			}
 		}
@@ -52,28 +52,28 @@ func (w *modelState) check(rng *rand.Rand, late bool) error {
 		}
 		synctest.Wait()
 	}
-	for i, p := range w.pages {
-		if err := w.verdict(i, p); err != nil && w.blamed() == nil {
+	for i, p := range w.browsers {
+		if err := w.verdict(i, p); err != nil && w.failure() == nil {
 			return fmt.Errorf("page %s: %w", modelName(p.id), err)
 		}
 	}
-	return w.blamed()
+	return w.failure()
 }
 
-func (w *modelState) blamed() error {
+func (w *modelState) failure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.wrong
+	return w.firstError
 }
 
 // confirmLate has a ticket that is still open confirmed.
 func (w *modelState) confirmLate(i int) {
-	all := w.net.versions(w.pages[i].id)
+	all := w.net.versions(w.browsers[i].id)
 	last := all[len(all)-1]
-	if !w.late[i].IsZero() || last.State != ticket.Pending && last.State != ticket.Scanned || last.Overdue(time.Now()) {
+	if !w.confirmedLate[i].IsZero() || last.State != ticket.Pending && last.State != ticket.Scanned || last.Overdue(time.Now()) {
 		return
 	}
-	w.late[i] = time.Now()
+	w.confirmedLate[i] = time.Now()
 	user := last.Identity.Subject
 	if user == "" {
 		user = "alice"
@@ -84,23 +84,23 @@ func (w *modelState) confirmLate(i int) {
 
 // verdict is what must hold in the end, beside what every answer and view was
 // held against (modelPage.check, modelWorld.phone).
-func (w *modelState) verdict(i int, p *modelPage) error {
+func (w *modelState) verdict(i int, p *modelBrowser) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.net.mu.Lock()
 	defer w.net.mu.Unlock()
-	rec, told := w.net.redis.records[p.id], w.told[i]
-	last, fell := rec.all[len(rec.all)-1], len(rec.lost) > 0
-	confirmed := slices.ContainsFunc(rec.all, func(v ticket.Ticket) bool { return v.State == ticket.Confirmed })
+	rec, told := w.net.redis.records[p.id], w.confirmedTo[i]
+	last, fell := rec.versions[len(rec.versions)-1], len(rec.lostVersions) > 0
+	confirmed := slices.ContainsFunc(rec.versions, func(v ticket.Ticket) bool { return v.State == ticket.Confirmed })
 	from, patience := w.healed, modelSoon
-	if late := w.late[i]; !late.IsZero() {
-		from, patience = late, modelWell
+	if late := w.confirmedLate[i]; !late.IsZero() {
+		from, patience = late, modelHealthy
 	}
-	if !w.net.silent.IsZero() && (from == w.healed || !w.net.silent.Before(from)) {
-		patience = modelSlow
+	if !w.net.silentLoss.IsZero() && (from == w.healed || !w.net.silentLoss.Before(from)) {
+		patience = modelSweep
 	}
-	for i, v := range rec.all[1:] {
-		was := rec.all[i]
+	for i, v := range rec.versions[1:] {
+		was := rec.versions[i]
 		if v.Seq != was.Seq+1 || was.Identity.Subject != "" && !v.Identity.Same(was.Identity) || was.State.Final() {
 			return fmt.Errorf("%s of %q follows %s of %q", v.State, v.Identity.Subject, was.State, was.Identity.Subject)
 		}
@@ -108,7 +108,7 @@ func (w *modelState) verdict(i int, p *modelPage) error {
 	switch {
 	case p.end == "":
 		return fmt.Errorf("it still waits; it is %s", last.State)
-	case fell && p.token != "" && !w.mints(rec.all, p.token):
+	case fell && p.token != "" && !w.hasToken(rec.versions, p.token):
 		return nil // it is of a confirm that was lost, told nobody, and whose ack fits nothing
 	case fell && !confirmed && len(told) == 0 && (p.token != "" || p.end == ticket.Expired && last.Overdue(time.Now())):
 		return nil
@@ -122,14 +122,14 @@ func (w *modelState) verdict(i int, p *modelPage) error {
 		return fmt.Errorf("it got its token after %v; told: %s", p.tokenAt.Sub(from), told)
 	case confirmed && p.end != ticket.Consumed:
 		return fmt.Errorf("it acknowledged, and ends as %s", p.end)
-	case confirmed && min(p.endAt.Sub(from), p.endAt.Sub(p.tokenAt)) > patience, !confirmed && p.endAt.Sub(rec.since) > patience && p.endAt.Sub(from) > patience:
+	case confirmed && min(p.endAt.Sub(from), p.endAt.Sub(p.tokenAt)) > patience, !confirmed && p.endAt.Sub(rec.changedAt) > patience && p.endAt.Sub(from) > patience:
 		return fmt.Errorf("it heard %s after %v", p.end, p.endAt.Sub(from))
 	}
 	return nil
 }
 
-// mints reports whether the token is that of one of the versions.
-func (w *modelState) mints(all []ticket.Ticket, token string) bool {
+// hasToken reports whether the token is that of one of the versions.
+func (w *modelState) hasToken(all []ticket.Ticket, token string) bool {
 	return slices.ContainsFunc(all, func(v ticket.Ticket) bool {
 		want, err := w.signer.Sign(v.Key, v.Claims)
 		return v.State == ticket.Confirmed && err == nil && token == want
@@ -138,12 +138,12 @@ func (w *modelState) mints(all []ticket.Ticket, token string) bool {
 
 // phone is a user's call on a node, and what its answer must be worth.
 func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Action) {
-	before, _ := w.net.everything(id)
+	before, _ := w.net.allVersions(id)
 	failures := n.failures()
 	by := ticket.Identity{Provider: "sandbox", Subject: user}
-	call := hub.PhoneCall{Ticket: id, Authorize: anybody.Authorize, Client: func(string) *ticket.Client { return w.client },
+	call := hub.PhoneCall{Ticket: id, Authorize: anyBrowser.Authorize, Client: func(string) *ticket.Client { return w.client },
 		Exchange: func(context.Context) (ticket.Identity, error) { return by, nil }}
-	ctx := context.WithValue(w.life, modelWho{}, user)
+	ctx := context.WithValue(w.ctx, callerKey{}, user)
 	var err error
 	switch a {
 	case ticket.Scan:
@@ -153,17 +153,17 @@ func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 	case ticket.Reject:
 		_, err = n.Reject(ctx, call)
 	}
-	if n.dead() || w.life.Err() != nil {
+	if n.dead() || w.ctx.Err() != nil {
 		return // the answer never left
 	}
-	all, fell := w.net.everything(id)
+	all, fell := w.net.allVersions(id)
 	if err == nil {
 		state := map[ticket.Action]ticket.State{ticket.Scan: ticket.Scanned, ticket.Confirm: ticket.Confirmed, ticket.Reject: ticket.Rejected}[a]
 		for _, v := range all {
 			if v.State == state && v.Identity.Same(by) {
 				if a == ticket.Confirm {
 					w.mu.Lock()
-					w.told[w.index(id)] = append(w.told[w.index(id)], user)
+					w.confirmedTo[w.index(id)] = append(w.confirmedTo[w.index(id)], user)
 					w.mu.Unlock()
 				}
 				return
@@ -202,13 +202,13 @@ func validTransition(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err 
 
 func (w *modelState) index(id ticket.ID) int { return int(id[1] - '0') }
 
-// modelTally counts what walks have seen.
-type modelTally struct {
+// modelStats counts what walks have seen.
+type modelStats struct {
 	mu   sync.Mutex
 	seen map[string]int
 }
 
-func (c *modelTally) add(w *modelState) {
+func (c *modelStats) add(w *modelState) {
 	if c == nil {
 		return
 	}
@@ -217,12 +217,12 @@ func (c *modelTally) add(w *modelState) {
 	if c.seen == nil {
 		c.seen = map[string]int{}
 	}
-	for i, p := range w.pages {
+	for i, p := range w.browsers {
 		for what, so := range map[string]bool{
 			"delivered by socket": p.token != "" && !p.polled, "delivered by poll": p.token != "" && p.polled,
-			"told, then delivered": p.token != "" && len(w.told[i]) > 0, "never told, and delivered": p.token != "" && len(w.told[i]) == 0,
-			"consumed": p.end == ticket.Consumed, "fell back": w.net.fell(p.id), "expired": p.end == ticket.Expired, "rejected": p.end == ticket.Rejected,
-			"confirmed late": !w.late[i].IsZero(), "silent loss": !w.net.silent.IsZero(), "sharp": p.token != "" && w.net.silent.IsZero() && w.late[i].IsZero() && p.tokenAt.After(w.healed),
+			"told, then delivered": p.token != "" && len(w.confirmedTo[i]) > 0, "never told, and delivered": p.token != "" && len(w.confirmedTo[i]) == 0,
+			"consumed": p.end == ticket.Consumed, "fell back": w.net.rolledBack(p.id), "expired": p.end == ticket.Expired, "rejected": p.end == ticket.Rejected,
+			"confirmed late": !w.confirmedLate[i].IsZero(), "silent loss": !w.net.silentLoss.IsZero(), "sharp": p.token != "" && w.net.silentLoss.IsZero() && w.confirmedLate[i].IsZero() && p.tokenAt.After(w.healed),
 		} {
 			c.seen[what] += 0
 			if so {

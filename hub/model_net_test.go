@@ -18,13 +18,13 @@ import (
 // modelNet is what lies between the nodes and Redis: a call or a message stays on
 // its way until a step says what becomes of it, or until the net is calm.
 type modelNet struct {
-	mu     sync.Mutex // guards what follows
-	redis  modelRedis
-	calm   bool
-	calls  []*modelCall
-	mail   []*modelMessage
-	links  map[string]*modelLink // the subscriptions that stand, by node
-	silent time.Time             // when something was last lost that nobody can notice
+	mu         sync.Mutex // guards what follows
+	redis      modelRedis
+	healed     bool
+	calls      []*modelCall
+	messages   []*modelMessage
+	links      map[string]*modelLink // the subscriptions that stand, by node
+	silentLoss time.Time             // when something was last lost that nobody can notice
 }
 
 // modelCall is a node's call on its way.
@@ -44,16 +44,16 @@ type modelMessage struct {
 
 // modelLink is a subscription.
 type modelLink struct {
-	mail  chan []byte // buffered: a publish waits for nobody
-	end   chan struct{}
-	muted bool // it stands, and delivers nothing any more
+	messages chan []byte // buffered: a publish waits for nobody
+	end      chan struct{}
+	muted    bool // it stands, and delivers nothing any more
 }
 
 func newModelNet(ring *ticket.Keyring) *modelNet {
 	n := &modelNet{links: map[string]*modelLink{}}
 	n.redis = modelRedis{records: map[ticket.ID]*modelRecord{}, open: ring.Open, publish: n.publish, evicted: func(node string) {
 		if n.links[node] != nil {
-			n.silent = time.Now()
+			n.silentLoss = time.Now()
 		}
 	}}
 	return n
@@ -65,8 +65,8 @@ func (n *modelNet) publish(node string, message []byte) {
 	if link == nil || link.muted {
 		return
 	}
-	if _, _, proof := ticket.DecodeProbe(message); proof || n.calm {
-		link.mail <- message
+	if _, _, proof := ticket.DecodeProbe(message); proof || n.healed {
+		link.messages <- message
 		return
 	}
 	id, sealed, _ := ticket.DecodeUpdate(message)
@@ -74,7 +74,7 @@ func (n *modelNet) publish(node string, message []byte) {
 	if err != nil {
 		panic(err)
 	}
-	n.mail = append(n.mail, &modelMessage{label: fmt.Sprintf("mail %s %s #%d", node, modelName(id), t.Seq), text: message, link: link})
+	n.messages = append(n.messages, &modelMessage{label: fmt.Sprintf("mail %s %s #%d", node, modelName(id), t.Seq), text: message, link: link})
 }
 
 // callLimit is how long package redisstore waits for an answer.
@@ -84,7 +84,7 @@ const callLimit = 3 * time.Second
 func (n *modelNet) call(ctx context.Context, label string, away <-chan struct{}, effect func()) error {
 	c := &modelCall{label: label, effect: effect, answer: make(chan error, 1)}
 	n.mu.Lock()
-	if n.calm {
+	if n.healed {
 		defer n.mu.Unlock()
 		effect()
 		return nil
@@ -103,23 +103,23 @@ func (n *modelNet) call(ctx context.Context, label string, away <-chan struct{},
 	return ticket.ErrStoreUnavailable
 }
 
-// underWay reports whether Redis has done the change of a ticket to that state, and
+// replyPending reports whether Redis has done the change of a ticket to that state, and
 // its answer is on its way. The lock is held.
-func (n *modelNet) underWay(name string, s ticket.State) bool {
+func (n *modelNet) replyPending(name string, s ticket.State) bool {
 	return slices.ContainsFunc(n.calls, func(c *modelCall) bool {
 		return c.done && strings.HasSuffix(c.label, " change "+name+" "+string(s))
 	})
 }
 
-// drainAll notes a loss that nobody can notice.
-func (n *modelNet) drainAll() {
+// noteSilentLoss notes a loss that nobody can notice.
+func (n *modelNet) noteSilentLoss() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.silent = time.Now()
+	n.silentLoss = time.Now()
 }
 
-// waiting are the labels of all that is on its way, in a fixed order.
-func (n *modelNet) waiting() (calls, answers, mail []string) {
+// pending are the labels of all that is on its way, in a fixed order.
+func (n *modelNet) pending() (calls, answers, mail []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, c := range n.calls {
@@ -129,7 +129,7 @@ func (n *modelNet) waiting() (calls, answers, mail []string) {
 			calls = append(calls, c.label)
 		}
 	}
-	for _, m := range n.mail {
+	for _, m := range n.messages {
 		mail = append(mail, m.label)
 	}
 	sort.Strings(calls)
@@ -165,32 +165,32 @@ func (n *modelNet) resolve(label string, done, effect, answer bool, err error) b
 func (n *modelNet) deliver(label string, arrives, stays bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for i, m := range n.mail {
+	for i, m := range n.messages {
 		if m.label != label {
 			continue
 		}
 		if arrives {
-			m.link.mail <- m.text
+			m.link.messages <- m.text
 		} else {
-			n.silent = time.Now()
+			n.silentLoss = time.Now()
 		}
 		if !stays {
-			n.mail = slices.Delete(n.mail, i, i+1)
+			n.messages = slices.Delete(n.messages, i, i+1)
 		}
 		return true
 	}
 	return false
 }
 
-// settle ends the faults: what is on its way arrives, one after the other, in an
+// finishAll ends the faults: what is on its way arrives, one after the other, in an
 // order that rng draws.
-func (n *modelNet) settle(rng *rand.Rand) {
+func (n *modelNet) finishAll(rng *rand.Rand) {
 	for range 1000 {
-		calls, answers, mail := n.waiting()
+		calls, answers, mail := n.pending()
 		all := len(calls) + len(answers) + len(mail)
 		if all == 0 {
 			n.mu.Lock()
-			n.calm = true
+			n.healed = true
 			n.mu.Unlock()
 			return
 		}
@@ -211,7 +211,7 @@ func (n *modelNet) settle(rng *rand.Rand) {
 func (n *modelNet) subscribe(node string) *modelLink {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	link := &modelLink{mail: make(chan []byte, 1<<10), end: make(chan struct{})}
+	link := &modelLink{messages: make(chan []byte, 1<<10), end: make(chan struct{})}
 	n.links[node] = link
 	return link
 }
@@ -228,7 +228,7 @@ func (n *modelNet) unsubscribe(node string, link *modelLink) {
 	}
 	delete(n.links, node)
 	close(link.end)
-	n.mail = slices.DeleteFunc(n.mail, func(m *modelMessage) bool { return m.link == link })
+	n.messages = slices.DeleteFunc(n.messages, func(m *modelMessage) bool { return m.link == link })
 }
 
 // mute makes a subscription deliver nothing any more.
@@ -237,7 +237,7 @@ func (n *modelNet) mute(node string) {
 	defer n.mu.Unlock()
 	if link := n.links[node]; link != nil {
 		link.muted = true
-		n.mail = slices.DeleteFunc(n.mail, func(m *modelMessage) bool { return m.link == link })
+		n.messages = slices.DeleteFunc(n.messages, func(m *modelMessage) bool { return m.link == link })
 	}
 }
 
@@ -245,27 +245,27 @@ func (n *modelNet) mute(node string) {
 func (n *modelNet) versions(id ticket.ID) []ticket.Ticket {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Clone(n.redis.records[id].all)
+	return slices.Clone(n.redis.records[id].versions)
 }
 
-// forget drops the notes of a ticket, as a failover can.
-func (n *modelNet) forget(id ticket.ID) {
+// dropNodes drops the notes of a ticket, as a failover can.
+func (n *modelNet) dropNodes(id ticket.ID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.redis.records[id].nodes, n.silent = nil, time.Now()
+	n.redis.records[id].nodes, n.silentLoss = nil, time.Now()
 }
 
-// everything is all versions that a ticket ever had, those lost by a Redis that fell
+// allVersions is all versions that a ticket ever had, those lost by a Redis that fell
 // back too.
-func (n *modelNet) everything(id ticket.ID) (all []ticket.Ticket, fell bool) {
+func (n *modelNet) allVersions(id ticket.ID) (all []ticket.Ticket, fell bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	rec := n.redis.records[id]
-	return slices.Concat(rec.all, rec.lost), len(rec.lost) > 0
+	return slices.Concat(rec.versions, rec.lostVersions), len(rec.lostVersions) > 0
 }
 
-func (n *modelNet) fell(id ticket.ID) bool {
-	_, fell := n.everything(id)
+func (n *modelNet) rolledBack(id ticket.ID) bool {
+	_, fell := n.allVersions(id)
 	return fell
 }
 
@@ -276,17 +276,17 @@ func modelName(id ticket.ID) string { return strings.ToLower(string(id[:2])) }
 type modelMailbox struct{ *modelNode }
 
 func (m modelMailbox) Listen(ctx context.Context, _ string, subscribed func(), mail func([]byte)) error {
-	if !m.reaches() {
+	if !m.reachesRedis() {
 		return ticket.ErrStoreUnavailable
 	}
-	link := m.world.net.subscribe(m.name)
-	defer m.world.net.unsubscribe(m.name, link)
-	if m.world.bent != noResync {
+	link := m.state.net.subscribe(m.name)
+	defer m.state.net.unsubscribe(m.name, link)
+	if m.state.mutation != noResync {
 		subscribed()
 	}
 	for {
 		select {
-		case text := <-link.mail:
+		case text := <-link.messages:
 			mail(text)
 		case <-link.end:
 			return errors.New("the link breaks")
@@ -297,17 +297,17 @@ func (m modelMailbox) Listen(ctx context.Context, _ string, subscribed func(), m
 }
 
 func (m modelMailbox) Probe(_ context.Context, _, nonce string) (int, error) {
-	if !m.reaches() {
+	if !m.reachesRedis() {
 		return 0, ticket.ErrStoreUnavailable
 	}
-	m.world.net.mu.Lock()
-	defer m.world.net.mu.Unlock()
-	m.world.net.publish(m.name, ticket.EncodeProbe(nonce, 0))
+	m.state.net.mu.Lock()
+	defer m.state.net.mu.Unlock()
+	m.state.net.publish(m.name, ticket.EncodeProbe(nonce, 0))
 	return 1, nil
 }
 
-// rest sleeps, on the bubble's clock, until ctx ends.
-func rest(ctx context.Context, d time.Duration) {
+// sleepCtx sleeps, on the bubble's clock, until ctx ends.
+func sleepCtx(ctx context.Context, d time.Duration) {
 	one, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	<-one.Done()

@@ -20,16 +20,16 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// modelPage is a page. While the faults last it connects when a step says so,
+// modelBrowser is a page. While the faults last it connects when a step says so,
 // afterwards by the client rules; it notes what must not be.
-type modelPage struct {
-	world *modelState
+type modelBrowser struct {
+	state *modelState
 	id    ticket.ID
 	rng   *rand.Rand // of the keeper
 
 	mu      sync.Mutex // guards what follows
-	line    *modelLine // nil: none
-	deaf    bool       // its next ack is lost
+	conn    *modelConn // nil: none
+	dropAck bool       // its next ack is lost
 	seq     int64      // the highest that it has seen
 	token   string
 	tokenAt time.Time
@@ -39,41 +39,41 @@ type modelPage struct {
 	endAt   time.Time
 }
 
-// modelLine is a page's connection with a node.
-type modelLine struct {
-	page *modelPage
-	node *modelNode
-	ctx  context.Context
-	cut  context.CancelFunc
-	done chan struct{}
+// modelConn is a page's connection with a node.
+type modelConn struct {
+	browser *modelBrowser
+	node    *modelNode
+	ctx     context.Context
+	cancel  context.CancelFunc
+	done    chan struct{}
 
-	polls bool
-	waits atomic.Bool // the node has it as a waiter
+	isPoll  bool
+	waiting atomic.Bool // the node has it as a waiter
 }
 
 // connect leaves the line of before and takes a new one.
-func (p *modelPage) connect(n *modelNode, poll bool) *modelLine {
+func (p *modelBrowser) connect(n *modelNode, poll bool) *modelConn {
 	p.leave(true)
-	l := &modelLine{page: p, node: n, polls: poll, done: make(chan struct{})}
-	ctx := context.WithValue(p.world.life, modelWho{}, "page")
-	l.ctx, l.cut = context.WithCancel(ctx)
-	context.AfterFunc(n.life, l.cut)
+	l := &modelConn{browser: p, node: n, isPoll: poll, done: make(chan struct{})}
+	ctx := context.WithValue(p.state.ctx, callerKey{}, "page")
+	l.ctx, l.cancel = context.WithCancel(ctx)
+	context.AfterFunc(n.ctx, l.cancel)
 	p.mu.Lock()
-	p.line = l
+	p.conn = l
 	p.mu.Unlock()
 	n.mu.Lock()
-	n.lines = append(n.lines, l)
+	n.conns = append(n.conns, l)
 	n.mu.Unlock()
-	p.world.work.Go(func() {
+	p.state.wg.Go(func() {
 		if poll {
 			l.poll()
 		} else {
 			l.socket()
 		}
-		l.cut()
+		l.cancel()
 		p.mu.Lock()
-		if p.line == l {
-			p.line = nil
+		if p.conn == l {
+			p.conn = nil
 		}
 		p.mu.Unlock()
 		close(l.done)
@@ -83,86 +83,86 @@ func (p *modelPage) connect(n *modelNode, poll bool) *modelLine {
 
 // leave gives the line up; where the node is not to notice, it stays open there
 // and what comes over it is lost.
-func (p *modelPage) leave(noticed bool) {
+func (p *modelBrowser) leave(noticed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.line != nil && noticed {
-		p.line.cut()
+	if p.conn != nil && noticed {
+		p.conn.cancel()
 	}
-	p.line = nil
+	p.conn = nil
 }
 
-// hears is false where the hub will not hear the page's next ack.
-func (p *modelPage) hears(so bool) {
+// setDropAck is false where the hub will not hear the page's next ack.
+func (p *modelBrowser) setDropAck(so bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.deaf = !so
+	p.dropAck = !so
 }
 
-func (p *modelPage) over() ticket.State {
+func (p *modelBrowser) endState() ticket.State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.end
 }
 
-// keep holds a line until the ticket is over, by the client rules.
-func (p *modelPage) keep() {
-	for p.over() == "" && p.world.life.Err() == nil {
+// keepConnected holds a line until the ticket is over, by the client rules.
+func (p *modelBrowser) keepConnected() {
+	for p.endState() == "" && p.state.ctx.Err() == nil {
 		p.mu.Lock()
-		l := p.line
+		l := p.conn
 		p.mu.Unlock()
 		if l == nil {
-			nodes := p.world.serving()
+			nodes := p.state.serving()
 			if len(nodes) == 0 {
 				return // the walk has just been given up
 			}
 			l = p.connect(nodes[p.rng.IntN(len(nodes))], p.rng.IntN(2) == 0)
 		}
 		<-l.done
-		if p.over() == "" {
+		if p.endState() == "" {
 			time.Sleep(time.Duration(p.rng.Int64N(int64(2 * time.Second)))) // the bubble's clock
 		}
 	}
 }
 
-func (l *modelLine) socket() {
+func (l *modelConn) socket() {
 	const firstView, silence = 2500 * time.Millisecond, 45 * time.Second
 	dial, cancel := context.WithTimeout(l.ctx, firstView)
 	defer cancel()
 	conn, _, err := websocket.Dial(dial, "ws://node/", &websocket.DialOptions{
-		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: modelDoor{l}}})
+		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: modelTransport{l}}})
 	if err != nil {
 		return
 	}
 	defer conn.CloseNow()
-	l.waits.Store(true)
+	l.waiting.Store(true)
 	socket := &hubtest.Socket{Conn: conn}
 	for limit := firstView; ; limit = silence {
 		read, cancel := context.WithTimeout(l.ctx, limit)
 		v, err := socket.Next(read)
 		if limit == firstView && errors.Is(read.Err(), context.DeadlineExceeded) && l.ctx.Err() == nil {
-			l.page.world.fail(errors.New("an accepted socket gives no view"))
+			l.browser.state.fail(errors.New("an accepted socket gives no view"))
 		}
 		cancel()
 		if err != nil {
 			return
 		}
-		if l.take(ticket.State(v.State), v.Seq, v.Token) && socket.Ack(l.ctx, v.Seq) != nil {
+		if l.receive(ticket.State(v.State), v.Seq, v.Token) && socket.Ack(l.ctx, v.Seq) != nil {
 			return
 		}
 	}
 }
 
-func (l *modelLine) poll() {
+func (l *modelConn) poll() {
 	scanned := false
-	for after := int64(0); l.ctx.Err() == nil && l.page.over() == ""; {
+	for after := int64(0); l.ctx.Err() == nil && l.browser.endState() == ""; {
 		wait := 25 * time.Second
 		if scanned {
 			wait = 10 * time.Second
 		}
-		l.waits.Store(true)
-		v, news, err := l.node.Poll(l.ctx, l.page.id, after, wait, anybody)
-		l.waits.Store(false)
+		l.waiting.Store(true)
+		v, news, err := l.node.Poll(l.ctx, l.browser.id, after, wait, anyBrowser)
+		l.waiting.Store(false)
 		if err != nil || l.ctx.Err() != nil || l.node.Draining() {
 			return
 		}
@@ -174,45 +174,45 @@ func (l *modelLine) poll() {
 		}
 		after, scanned = v.Seq, v.State == ticket.Scanned
 		if v.State != ticket.Confirmed {
-			l.take(v.State, v.Seq, "")
+			l.receive(v.State, v.Seq, "")
 			if v.State.Final() {
 				return
 			}
 			continue
 		}
-		if l.take(v.State, v.Seq, v.Token) && l.node.Ack(l.ctx, l.page.id, v.Seq, anybody) == nil && l.ctx.Err() == nil {
-			l.take(ticket.Consumed, v.Seq+1, "")
+		if l.receive(v.State, v.Seq, v.Token) && l.node.Ack(l.ctx, l.browser.id, v.Seq, anyBrowser) == nil && l.ctx.Err() == nil {
+			l.receive(ticket.Consumed, v.Seq+1, "")
 		}
 		return // not answered: from the beginning
 	}
 }
 
-// take notes a view and reports whether an ack is to leave.
-func (l *modelLine) take(state ticket.State, seq int64, token string) (ack bool) {
-	p := l.page
-	all, fell := p.world.net.everything(p.id)
+// receive notes a view and reports whether an ack is to leave.
+func (l *modelConn) receive(state ticket.State, seq int64, token string) (ack bool) {
+	p := l.browser
+	all, fell := p.state.net.allVersions(p.id)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.line != l {
+	if p.conn != l {
 		return false // lost on its way
 	}
 	if err := p.check(all, fell, state, seq, token); err != nil {
-		p.world.fail(fmt.Errorf("page %s: %w", modelName(p.id), err))
+		p.state.fail(fmt.Errorf("page %s: %w", modelName(p.id), err))
 	}
 	if seq < p.seq {
 		return false // the client takes it for overtaken
 	}
 	p.seq = max(p.seq, seq)
 	if state == ticket.Confirmed && p.token == "" {
-		p.token, p.tokenAt, p.polled = token, time.Now(), l.polls
+		p.token, p.tokenAt, p.polled = token, time.Now(), l.isPoll
 	}
 	if state.Final() {
 		p.end, p.endAt = state, time.Now()
 	}
-	if state != ticket.Confirmed || p.deaf {
+	if state != ticket.Confirmed || p.dropAck {
 		if state == ticket.Confirmed {
-			p.deaf = false
-			p.world.net.drainAll()
+			p.dropAck = false
+			p.state.net.noteSilentLoss()
 		}
 		return false
 	}
@@ -221,7 +221,7 @@ func (l *modelLine) take(state ticket.State, seq int64, token string) (ack bool)
 }
 
 // check holds a view against all that was ever stored.
-func (p *modelPage) check(all []ticket.Ticket, fell bool, state ticket.State, seq int64, token string) error {
+func (p *modelBrowser) check(all []ticket.Ticket, fell bool, state ticket.State, seq int64, token string) error {
 	same := slices.DeleteFunc(slices.Clone(all), func(v ticket.Ticket) bool { return v.State != state || v.Seq != seq })
 	switch {
 	case seq < p.seq && !fell:
@@ -232,7 +232,7 @@ func (p *modelPage) check(all []ticket.Ticket, fell bool, state ticket.State, se
 		return errors.New("consumed before any ack")
 	case state == ticket.Confirmed && (p.token == "" || token != p.token):
 		if !slices.ContainsFunc(same, func(v ticket.Ticket) bool {
-			want, err := p.world.signer.Sign(v.Key, v.Claims)
+			want, err := p.state.signer.Sign(v.Key, v.Claims)
 			return err == nil && token == want
 		}) {
 			return errors.New("its token is not the one of the confirm")
@@ -241,19 +241,19 @@ func (p *modelPage) check(all []ticket.Ticket, fell bool, state ticket.State, se
 	return nil
 }
 
-// modelDoor takes a page's handshake straight to its node.
-type modelDoor struct{ *modelLine }
+// modelTransport takes a page's handshake straight to its node.
+type modelTransport struct{ *modelConn }
 
 // RoundTrip is for http.Client.
-func (d modelDoor) RoundTrip(r *http.Request) (*http.Response, error) {
+func (d modelTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if d.node.dead() {
 		return nil, net.ErrClosed
 	}
 	here, there := net.Pipe()
 	context.AfterFunc(d.ctx, func() { here.Close() })
-	w := &modelAnswer{header: http.Header{}, conn: there}
+	w := &modelResponse{header: http.Header{}, conn: there}
 	refused := make(chan error, 1)
-	d.page.world.work.Go(func() { refused <- d.node.Socket(w, r, d.page.id, anybody) })
+	d.browser.state.wg.Go(func() { refused <- d.node.Socket(w, r, d.browser.id, anyBrowser) })
 	select {
 	case err := <-refused:
 		if err == nil && w.status != http.StatusSwitchingProtocols {
@@ -271,18 +271,18 @@ func (d modelDoor) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// modelAnswer is the answer to a handshake.
-type modelAnswer struct {
+// modelResponse is the answer to a handshake.
+type modelResponse struct {
 	header http.Header
 	status int
 	conn   net.Conn
 }
 
-func (a *modelAnswer) Header() http.Header            { return a.header }
-func (a *modelAnswer) WriteHeader(status int)         { a.status = status }
-func (a *modelAnswer) Write(text []byte) (int, error) { return len(text), nil }
+func (a *modelResponse) Header() http.Header            { return a.header }
+func (a *modelResponse) WriteHeader(status int)         { a.status = status }
+func (a *modelResponse) Write(text []byte) (int, error) { return len(text), nil }
 
 // Hijack is for websocket.Accept.
-func (a *modelAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (a *modelResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return a.conn, bufio.NewReadWriter(bufio.NewReader(a.conn), bufio.NewWriter(a.conn)), nil
 }

@@ -27,27 +27,27 @@ type modelRedis struct {
 }
 
 type modelRecord struct {
-	sealed []byte
-	nodes  []string
-	forget time.Time
-	all    []ticket.Ticket // every version that stands, oldest first; each follows the one before
-	seals  [][]byte        // theirs
-	lost   []ticket.Ticket // those that stood here until Redis fell back
-	since  time.Time       // when the last of them came
+	sealed         []byte
+	nodes          []string
+	expireAt       time.Time
+	versions       []ticket.Ticket // every version that stands, oldest first; each follows the one before
+	sealedVersions [][]byte        // theirs
+	lostVersions   []ticket.Ticket // those that stood here until Redis fell back
+	changedAt      time.Time       // when the last of them came
 }
 
 func (r *modelRedis) now() time.Time { return time.UnixMilli(time.Now().UnixMilli()).UTC() }
 
-// at is the record, where it has not been forgotten.
-func (r *modelRedis) at(id ticket.ID) *modelRecord {
-	if rec := r.records[id]; rec != nil && r.now().Before(rec.forget) {
+// find is the record, where it has not been forgotten.
+func (r *modelRedis) find(id ticket.ID) *modelRecord {
+	if rec := r.records[id]; rec != nil && r.now().Before(rec.expireAt) {
 		return rec
 	}
 	return nil
 }
 
-func (r *modelRedis) make(id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
-	if old := r.at(id); old != nil {
+func (r *modelRedis) create(id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
+	if old := r.find(id); old != nil {
 		if !bytes.Equal(old.sealed, sealed) {
 			return false, fmt.Errorf("ticket id %s is taken", id.Short())
 		}
@@ -56,31 +56,31 @@ func (r *modelRedis) make(id ticket.ID, sealed []byte, deadline time.Time, life 
 	if off := deadline.Add(-life).Sub(r.now()); off.Abs() > time.Second {
 		return false, nil
 	}
-	rec := &modelRecord{sealed: sealed, forget: deadline.Add(ticket.Tombstone)}
+	rec := &modelRecord{sealed: sealed, expireAt: deadline.Add(ticket.Tombstone)}
 	r.records[id] = rec
-	r.note(rec, id)
+	r.record(rec, id)
 	return true, nil
 }
 
-// note remembers the version that stands there now.
-func (r *modelRedis) note(rec *modelRecord, id ticket.ID) {
+// record remembers the version that stands there now.
+func (r *modelRedis) record(rec *modelRecord, id ticket.ID) {
 	t, err := r.open(id, rec.sealed)
 	if err != nil {
 		panic(err) // whoever changes a ticket here seals with the same ring
 	}
-	rec.all, rec.seals, rec.since = append(rec.all, t), append(rec.seals, rec.sealed), time.Now()
+	rec.versions, rec.sealedVersions, rec.changedAt = append(rec.versions, t), append(rec.sealedVersions, rec.sealed), time.Now()
 }
 
-// fall takes the last change back, as where a master fails before its replica has it.
-func (r *modelRedis) fall(rec *modelRecord) {
-	last := len(rec.all) - 1
-	rec.lost = append(rec.lost, rec.all[last])
-	rec.all, rec.seals, rec.since = rec.all[:last], rec.seals[:last], time.Now()
-	rec.sealed, rec.forget = rec.seals[last-1], rec.all[last-1].Deadline.Add(ticket.Tombstone)
+// rollBack takes the last change back, as where a master fails before its replica has it.
+func (r *modelRedis) rollBack(rec *modelRecord) {
+	last := len(rec.versions) - 1
+	rec.lostVersions = append(rec.lostVersions, rec.versions[last])
+	rec.versions, rec.sealedVersions, rec.changedAt = rec.versions[:last], rec.sealedVersions[:last], time.Now()
+	rec.sealed, rec.expireAt = rec.sealedVersions[last-1], rec.versions[last-1].Deadline.Add(ticket.Tombstone)
 }
 
 func (r *modelRedis) attach(node string, id ticket.ID) ticket.Stored {
-	rec := r.at(id)
+	rec := r.find(id)
 	if rec == nil {
 		return ticket.Stored{Now: r.now()}
 	}
@@ -95,19 +95,19 @@ func (r *modelRedis) attach(node string, id ticket.ID) ticket.Stored {
 }
 
 func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
-	rec, now := r.at(c.ID), r.now()
+	rec, now := r.find(c.ID), r.now()
 	switch {
 	case rec == nil:
 		return ticket.Outcome{Stored: ticket.Stored{Now: now}}
 	case bytes.Equal(rec.sealed, c.Sealed):
-		rec.forget = c.ExpireAt
+		rec.expireAt = c.ExpireAt
 		return ticket.Outcome{Done: true, Stored: ticket.Stored{Now: now}}
 	case len(c.BaseTag) == 0, !bytes.HasPrefix(rec.sealed, c.BaseTag),
 		now.Before(c.NotBefore), !c.NotAfter.IsZero() && !now.Before(c.NotAfter):
 		return ticket.Outcome{Stored: ticket.Stored{Sealed: rec.sealed, Now: now}}
 	}
-	rec.sealed, rec.forget = c.Sealed, c.ExpireAt
-	r.note(rec, c.ID)
+	rec.sealed, rec.expireAt = c.Sealed, c.ExpireAt
+	r.record(rec, c.ID)
 	for _, node := range rec.nodes {
 		if node != c.ExcludeNode {
 			r.publish(node, ticket.EncodeUpdate(c.ID, c.Sealed))
@@ -166,7 +166,7 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 		case 0:
 			deadline := now.Add(time.Hour + time.Duration(rng.IntN(3)-1)*10*time.Second)
 			sealed := seal(rng.IntN(2))
-			a, aErr := model.make(id, sealed, deadline, time.Hour)
+			a, aErr := model.create(id, sealed, deadline, time.Hour)
 			b, bErr := real.Create(ctx, id, sealed, deadline, time.Hour)
 			if a != b || (aErr == nil) != (bErr == nil) {
 				t.Fatalf("make %d: %v %v, Redis %v %v", i, a, aErr, b, bErr)
@@ -182,7 +182,7 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 			c := ticket.Change{ID: id, Sealed: seal(rng.IntN(4)), ExpireAt: now.Add(time.Hour), ExcludeNode: append(nodes, "")[rng.IntN(len(nodes)+1)]}
 			if rng.IntN(10) > 0 {
 				was := seal(rng.IntN(4))
-				if rec := model.at(id); rec != nil && rng.IntN(2) == 0 {
+				if rec := model.find(id); rec != nil && rng.IntN(2) == 0 {
 					was = rec.sealed
 				}
 				v, err := keys.ring.Open(id, was)

@@ -15,29 +15,29 @@ import (
 // seed. When the faults are over, what was promised must come (modelWorld.judge).
 // A walk that fails is cut down to the steps that it needs.
 var (
-	modelSeed = flag.Uint64("model.seed", 0, "make only the walk of this seed, and print its steps")
-	modelKeep = flag.String("model.keep", "", "of that walk keep only these steps: 1,4,7")
+	modelSeed  = flag.Uint64("model.seed", 0, "make only the walk of this seed, and print its steps")
+	modelSteps = flag.String("model.keep", "", "of that walk keep only these steps: 1,4,7")
 )
 
-// modelWalks is how many walks are made where MODEL_WALKS does not say so.
-const modelWalks = 400
+// defaultTraces is how many walks are made where MODEL_WALKS does not say so.
+const defaultTraces = 400
 
 func TestModel_RandomTraces(t *testing.T) {
-	r := modelRun{keys: newNodeKeys(t), nodes: 3, tickets: 2, late: true}
+	r := modelRun{keys: newNodeKeys(t), nodes: 3, tickets: 2, confirmLate: true}
 	if *modelSeed != 0 {
-		modelAgain(t, r)
+		repeatTrace(t, r)
 		return
 	}
-	walks := modelLength(t)
+	walks := traceCount(t)
 	const groups = 4
-	var all modelTally
+	var all modelStats
 	t.Run("walks", func(t *testing.T) {
 		for group := range uint64(groups) {
 			t.Run(fmt.Sprint("group ", group), func(t *testing.T) {
 				t.Parallel()
 				for seed := 1 + group; seed <= walks; seed += groups {
 					r := r
-					r.seed, r.late = seed, seed%4 > 0
+					r.seed, r.confirmLate = seed, seed%4 > 0
 					steps, err := r.random(t, &all)
 					if err != nil {
 						t.Fatalf("%v\n%s", err, r.report(t, steps))
@@ -54,11 +54,11 @@ func TestModel_RandomTraces(t *testing.T) {
 	}
 }
 
-// modelLength is how many walks are wanted.
-func modelLength(t *testing.T) uint64 {
+// traceCount is how many walks are wanted.
+func traceCount(t *testing.T) uint64 {
 	text := os.Getenv("MODEL_WALKS")
 	if text == "" {
-		return modelWalks
+		return defaultTraces
 	}
 	walks, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
@@ -77,13 +77,13 @@ func (r modelRun) report(t *testing.T, steps []step) string {
 	return fmt.Sprintf("again: -model.seed=%d -model.keep=%s%s", r.seed, strings.Join(keep, ","), describe(kept))
 }
 
-// modelAgain makes one walk again.
-func modelAgain(t *testing.T, r modelRun) {
-	r.seed, r.late = *modelSeed, *modelSeed%4 > 0
+// repeatTrace makes one walk again.
+func repeatTrace(t *testing.T, r modelRun) {
+	r.seed, r.confirmLate = *modelSeed, *modelSeed%4 > 0
 	steps, err := r.random(t, nil)
-	if *modelKeep != "" {
+	if *modelSteps != "" {
 		var kept []step
-		for _, text := range strings.Split(*modelKeep, ",") {
+		for _, text := range strings.Split(*modelSteps, ",") {
 			i, bad := strconv.Atoi(text)
 			if bad != nil || i < 1 || i > len(steps) {
 				t.Fatalf("-model.keep: the walk has no step %q", text)
@@ -105,15 +105,15 @@ func TestModel_DetectsMutations(t *testing.T) {
 		what  string
 		steps int // at the most, once cut down
 	}{
-		{lies, "a confirm is answered as done though the store never got it", 3},
+		{fakeConfirm, "a confirm is answered as done though the store never got it", 3},
 		{noResync, "a new subscription does not ask for the waiting tickets", 9},
-		{noNotes, "attaching does not note the node", 7},
+		{noAttachNode, "attaching does not note the node", 7},
 		{noSweep, "nobody looks at the waiting tickets again", 20},
 	} {
 		t.Run(b.what, func(t *testing.T) {
 			t.Parallel()
-			r := modelRun{keys: keys, nodes: 3, tickets: 2, bent: b.bent}
-			for seed := uint64(1); seed <= modelWalks; seed++ {
+			r := modelRun{keys: keys, nodes: 3, tickets: 2, mutation: b.bent}
+			for seed := uint64(1); seed <= defaultTraces; seed++ {
 				r.seed = seed
 				steps, err := r.random(t, nil)
 				if err == nil {
@@ -140,22 +140,22 @@ func TestModel_DetectsMutations(t *testing.T) {
 // for what was missed), and a node's death.
 func TestModel_AllOrders(t *testing.T) {
 	r := modelRun{keys: newNodeKeys(t), nodes: 2, tickets: 1}
-	look := []step{{verb: confirms, node: 1, what: "alice"}, {verb: serves, what: "n1 look alice t0"}}
-	socket := append(slices.Clone(look), step{verb: connects})
+	look := []step{{op: confirms, node: 1, label: "alice"}, {op: completes, label: "n1 look alice t0"}}
+	socket := append(slices.Clone(look), step{op: connects})
 	// A first poll is answered at once; what matters is the second, which waits.
-	poll := append(slices.Clone(look), step{verb: polls}, step{verb: serves, what: "n0 attach page t0"})
-	attach := []step{{verb: holds, what: "n0 attach page t0"}, {verb: answers, what: "n0 attach page t0"}}
+	poll := append(slices.Clone(look), step{op: polls}, step{op: completes, label: "n0 attach page t0"})
+	attach := []step{{op: executes, label: "n0 attach page t0"}, {op: replies, label: "n0 attach page t0"}}
 	message := "mail n0 t0 #2"
-	change := step{verb: serves, what: "n1 change t0 confirmed"}
-	confirm := []step{change, {verb: delivers, what: message}}
-	link := []step{{verb: breaks}, {verb: passes}, {verb: serves, what: "n0 sweep t0"}}
-	failed := []step{{verb: breaks}, {verb: passes}, {verb: loses, what: "n0 sweep t0"}}
-	death, phones := []step{{verb: dies}}, []step{{verb: dies, node: 1}}
+	change := step{op: completes, label: "n1 change t0 confirmed"}
+	confirm := []step{change, {op: delivers, label: message}}
+	link := []step{{op: unsubscribes}, {op: passes}, {op: completes, label: "n0 sweep t0"}}
+	failed := []step{{op: unsubscribes}, {op: passes}, {op: fails, label: "n0 sweep t0"}}
+	death, phones := []step{{op: crashes}}, []step{{op: crashes, node: 1}}
 	// A scan that Redis loses, and a confirm in its place: both are version 2.
-	scan := []step{{verb: scans, node: 1, what: "alice"}, {verb: serves, what: "n1 look alice t0"}}
-	seen := append([]step{{verb: connects}, {verb: serves, what: "n0 attach page t0"}}, scan...)
-	asks := append([]step{{verb: polls}, {verb: serves, what: "n0 attach page t0"}, {verb: serves, what: "n0 attach page t0"}}, scan...)
-	scanned, fall := []step{{verb: serves, what: "n1 change t0 scanned"}, {verb: delivers, what: message}}, []step{{verb: falls}}
+	scan := []step{{op: scans, node: 1, label: "alice"}, {op: completes, label: "n1 look alice t0"}}
+	seen := append([]step{{op: connects}, {op: completes, label: "n0 attach page t0"}}, scan...)
+	asks := append([]step{{op: polls}, {op: completes, label: "n0 attach page t0"}, {op: completes, label: "n0 attach page t0"}}, scan...)
+	scanned, fall := []step{{op: completes, label: "n1 change t0 scanned"}, {op: delivers, label: message}}, []step{{op: rollsBack}}
 	again := append(slices.Clone(look), confirm...)
 	for _, each := range []struct {
 		name   string
@@ -173,10 +173,10 @@ func TestModel_AllOrders(t *testing.T) {
 		{"poll, scan lost", asks, [][]step{scanned, fall, again}, nil, 77, false},   // of 105: both deliver a version 2
 		{"socket, node dies", socket, [][]step{attach, confirm, link, death}, nil, 1680, false},
 		{"poll, node dies", poll, [][]step{attach, confirm, link, death}, nil, 1680, true},
-		{"socket, message lost", socket, [][]step{attach, {change}, link, death}, []step{{verb: drops, what: message}}, 420, true},
-		{"poll, message lost", poll, [][]step{attach, {change}, link, death}, []step{{verb: drops, what: message}}, 420, true},
+		{"socket, message lost", socket, [][]step{attach, {change}, link, death}, []step{{op: drops, label: message}}, 420, true},
+		{"poll, message lost", poll, [][]step{attach, {change}, link, death}, []step{{op: drops, label: message}}, 420, true},
 	} {
-		if each.long && modelLength(t) <= modelWalks {
+		if each.long && traceCount(t) <= defaultTraces {
 			continue
 		}
 		orders := map[string]bool{}

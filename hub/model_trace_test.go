@@ -18,117 +18,117 @@ import (
 type op int
 
 const (
-	passes   op = iota // some time
-	connects           // a page, by socket
-	polls              // a page, by long poll
-	cuts               // a page's line breaks
-	wanders            // a page leaves its line, and the node does not notice
-	mishears           // a page's next ack is lost, if it leaves before the faults end
-	scans              // a user
-	confirms           // a user
-	rejects            // a user
-	serves             // a call reaches Redis and is answered
-	holds              // a call reaches Redis; the answer is on its way
-	answers            // a held answer arrives
-	loses              // a call never reaches Redis, or a held answer is lost
-	swallows           // a call reaches Redis, and the answer is lost
-	delivers           // a message arrives
-	doubles            // a message arrives and will arrive again
-	drops              // a message is lost
-	forgets            // Redis loses the notes of a ticket
-	falls              // Redis loses a ticket's last change, as far as it was not promised
-	breaks             // a node's subscription ends
-	mutes              // a node's subscription stands and delivers nothing
-	parts              // a node cannot reach Redis
-	joins              // it can again
-	dies               // a node dies
-	drains             // a node is stopped
-	restarts           // a new node comes in a dead one's place
+	passes       op = iota // some time
+	connects               // a page, by socket
+	polls                  // a page, by long poll
+	disconnects            // a page's line breaks
+	abandons               // a page leaves its line, and the node does not notice
+	losesAck               // a page's next ack is lost, if it leaves before the faults end
+	scans                  // a user
+	confirms               // a user
+	rejects                // a user
+	completes              // a call reaches Redis and is answered
+	executes               // a call reaches Redis; the answer is on its way
+	replies                // a held answer arrives
+	fails                  // a call never reaches Redis, or a held answer is lost
+	losesReply             // a call reaches Redis, and the answer is lost
+	delivers               // a message arrives
+	duplicates             // a message arrives and will arrive again
+	drops                  // a message is lost
+	dropsNodes             // Redis loses the notes of a ticket
+	rollsBack              // Redis loses a ticket's last change, as far as it was not promised
+	unsubscribes           // a node's subscription ends
+	mutes                  // a node's subscription stands and delivers nothing
+	partitions             // a node cannot reach Redis
+	reconnects             // it can again
+	crashes                // a node dies
+	drains                 // a node is stopped
+	restarts               // a new node comes in a dead one's place
 )
 
-var verbNames = []string{"passes", "connects", "polls", "cuts", "wanders", "mishears", "scans", "confirms", "rejects",
+var opNames = []string{"passes", "connects", "polls", "cuts", "wanders", "mishears", "scans", "confirms", "rejects",
 	"serves", "holds", "answers", "loses", "swallows", "delivers", "doubles", "drops",
 	"forgets", "falls", "breaks", "mutes", "parts", "joins", "dies", "drains", "restarts"}
 
 // step is one thing that happens.
 type step struct {
-	verb       op
-	page, node int
-	what       string // a user, or the label of a call or message
-	number     int    // in the walk that drew it
+	op            op
+	browser, node int
+	label         string // a user, or the label of a call or message
+	number        int    // in the walk that drew it
 }
 
 func (s step) String() string {
 	switch {
-	case s.verb == passes:
+	case s.op == passes:
 		return "time passes"
-	case s.verb <= polls:
-		return fmt.Sprintf("page t%d %s to node %d", s.page, verbNames[s.verb], s.node)
-	case s.verb <= mishears:
-		return fmt.Sprintf("page t%d %s", s.page, verbNames[s.verb])
-	case s.verb <= rejects:
-		return fmt.Sprintf("%s %s t%d on node %d", s.what, verbNames[s.verb], s.page, s.node)
-	case s.verb <= drops:
-		return fmt.Sprintf("net %s %q", verbNames[s.verb], s.what)
-	case s.verb == forgets:
-		return fmt.Sprintf("Redis forgets who waits for t%d", s.page)
-	case s.verb == falls:
-		return fmt.Sprintf("Redis falls back with t%d", s.page)
+	case s.op <= polls:
+		return fmt.Sprintf("page t%d %s to node %d", s.browser, opNames[s.op], s.node)
+	case s.op <= losesAck:
+		return fmt.Sprintf("page t%d %s", s.browser, opNames[s.op])
+	case s.op <= rejects:
+		return fmt.Sprintf("%s %s t%d on node %d", s.label, opNames[s.op], s.browser, s.node)
+	case s.op <= drops:
+		return fmt.Sprintf("net %s %q", opNames[s.op], s.label)
+	case s.op == dropsNodes:
+		return fmt.Sprintf("Redis forgets who waits for t%d", s.browser)
+	case s.op == rollsBack:
+		return fmt.Sprintf("Redis falls back with t%d", s.browser)
 	}
-	return fmt.Sprintf("node %d %s", s.node, verbNames[s.verb])
+	return fmt.Sprintf("node %d %s", s.node, opNames[s.op])
 }
 
 // quantum is the time that passes at once; no timer of the hub falls on it.
 const quantum = 470 * time.Millisecond
 
-// take makes a step.
-func (w *modelState) take(s step) {
-	p, n := w.pages[s.page%len(w.pages)], w.at(s.node)
+// apply makes a step.
+func (w *modelState) apply(s step) {
+	p, n := w.browsers[s.browser%len(w.browsers)], w.nodeAt(s.node)
 	alive := !n.dead()
-	switch s.verb {
+	switch s.op {
 	case passes:
 		time.Sleep(quantum) // the bubble's clock
 	case connects, polls:
-		if p.over() == "" {
-			p.connect(n, s.verb == polls)
+		if p.endState() == "" {
+			p.connect(n, s.op == polls)
 		}
-	case cuts, wanders:
-		p.leave(s.verb == cuts)
-	case mishears:
-		p.hears(false)
+	case disconnects, abandons:
+		p.leave(s.op == disconnects)
+	case losesAck:
+		p.setDropAck(false)
 	case scans, confirms, rejects:
 		if alive {
-			w.work.Go(func() { w.phone(n, p.id, s.what, ticket.Action(s.verb-scans)) })
+			w.wg.Go(func() { w.phone(n, p.id, s.label, ticket.Action(s.op-scans)) })
 		}
-	case serves:
-		w.net.resolve(s.what, false, true, true, nil)
-	case holds:
-		w.net.resolve(s.what, false, true, false, nil)
-	case answers:
-		w.net.resolve(s.what, true, false, true, nil)
-	case loses:
-		if !w.net.resolve(s.what, false, false, true, ticket.ErrStoreUnavailable) {
-			w.net.resolve(s.what, true, false, true, ticket.ErrStoreUnavailable)
+	case completes:
+		w.net.resolve(s.label, false, true, true, nil)
+	case executes:
+		w.net.resolve(s.label, false, true, false, nil)
+	case replies:
+		w.net.resolve(s.label, true, false, true, nil)
+	case fails:
+		if !w.net.resolve(s.label, false, false, true, ticket.ErrStoreUnavailable) {
+			w.net.resolve(s.label, true, false, true, ticket.ErrStoreUnavailable)
 		}
-	case swallows:
-		w.net.resolve(s.what, false, true, true, ticket.ErrStoreUnavailable)
-	case delivers, doubles, drops:
-		w.net.deliver(s.what, s.verb != drops, s.verb == doubles)
-	case forgets:
-		w.net.forget(p.id)
-	case falls:
-		w.fall(p.id)
-	case breaks:
+	case losesReply:
+		w.net.resolve(s.label, false, true, true, ticket.ErrStoreUnavailable)
+	case delivers, duplicates, drops:
+		w.net.deliver(s.label, s.op != drops, s.op == duplicates)
+	case dropsNodes:
+		w.net.dropNodes(p.id)
+	case rollsBack:
+		w.rollBack(p.id)
+	case unsubscribes:
 		w.net.unsubscribe(n.name, nil)
 	case mutes:
 		w.net.mute(n.name)
-	case parts, joins:
-		n.cutOff(s.verb == parts)
-	case dies:
-		n.end()
+	case partitions, reconnects:
+		n.setCutOff(s.op == partitions)
+	case crashes:
+		n.kill()
 	case drains:
-		if alive && !w.drained() {
-			w.work.Go(func() { n.stop(1500 * time.Millisecond) })
+		if alive && !w.isDraining() {
+			w.wg.Go(func() { n.stop(1500 * time.Millisecond) })
 		}
 	case restarts:
 		w.restart(s.node)
@@ -136,82 +136,82 @@ func (w *modelState) take(s step) {
 	synctest.Wait()
 }
 
-// draw is a random step that fits now. quiet walks lose no message of a link
+// randomStep is a random step that fits now. quiet walks lose no message of a link
 // that stands: then everything has to be noticed soon.
-func (w *modelState) draw(rng *rand.Rand, quiet bool) step {
-	calls, held, mail := w.net.waiting()
+func (w *modelState) randomStep(rng *rand.Rand, quiet bool) step {
+	calls, held, mail := w.net.pending()
 	if n := len(calls) + len(held) + len(mail); n > 0 && rng.IntN(100) < 65 {
 		one, roll := rng.IntN(n), rng.IntN(20)
 		switch {
 		case one < len(calls):
-			how := []op{serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, serves, holds, holds, holds, holds, swallows, swallows, loses, loses}
-			return step{verb: how[roll], what: calls[one]}
+			how := []op{completes, completes, completes, completes, completes, completes, completes, completes, completes, completes, completes, completes, executes, executes, executes, executes, losesReply, losesReply, fails, fails}
+			return step{op: how[roll], label: calls[one]}
 		case one < len(calls)+len(held):
-			how := answers
+			how := replies
 			if roll < 2 {
-				how = loses
+				how = fails
 			}
-			return step{verb: how, what: held[one-len(calls)]}
+			return step{op: how, label: held[one-len(calls)]}
 		}
 		how := delivers
 		switch {
 		case roll < 3:
-			how = doubles
+			how = duplicates
 		case roll < 7 && !quiet:
 			how = drops
 		}
-		return step{verb: how, what: mail[one-len(calls)-len(held)]}
+		return step{op: how, label: mail[one-len(calls)-len(held)]}
 	}
-	often := []op{passes, passes, passes, connects, connects, connects, connects, polls, polls, cuts, wanders, mishears,
+	often := []op{passes, passes, passes, connects, connects, connects, connects, polls, polls, disconnects, abandons, losesAck,
 		scans, scans, scans, confirms, confirms, confirms, confirms, confirms, confirms, rejects,
-		forgets, falls, falls, falls, falls, breaks, breaks, breaks, mutes, mutes, parts, joins, joins, dies, drains, restarts, restarts}
+		dropsNodes, rollsBack, rollsBack, rollsBack, rollsBack, unsubscribes, unsubscribes, unsubscribes, mutes, mutes, partitions, reconnects, reconnects, crashes, drains, restarts, restarts}
 	if quiet {
-		often = slices.DeleteFunc(often, func(v op) bool { return v == forgets || v == falls || v == mishears })
+		often = slices.DeleteFunc(often, func(v op) bool { return v == dropsNodes || v == rollsBack || v == losesAck })
 	}
-	s := step{verb: often[rng.IntN(len(often))], page: rng.IntN(len(w.pages)), node: rng.IntN(len(w.nodes))}
-	if s.verb >= scans && s.verb <= rejects {
-		s.what = []string{"alice", "alice", "alice", "mallory"}[rng.IntN(4)]
+	s := step{op: often[rng.IntN(len(often))], browser: rng.IntN(len(w.browsers)), node: rng.IntN(len(w.nodes))}
+	if s.op >= scans && s.op <= rejects {
+		s.label = []string{"alice", "alice", "alice", "mallory"}[rng.IntN(4)]
 	}
 	return s
 }
 
-// maxPassed keeps the deadline of a new ticket out of the faults.
-const maxPassed = 24
+// maxPasses keeps the deadline of a new ticket out of the faults.
+const maxPasses = 24
 
 // modelRun is how a walk is made.
 type modelRun struct {
-	keys    nodeKeys
-	seed    uint64
-	bent    mutation
-	nodes   int
-	tickets int
-	late    bool // a ticket that is still open when all is well again is confirmed then
+	keys        nodeKeys
+	seed        uint64
+	mutation    mutation
+	nodes       int
+	tickets     int
+	confirmLate bool // a ticket that is still open when all is well again is confirmed then
 }
 
 // random makes the walk of the seed and gives the steps that it took.
-func (r modelRun) random(t *testing.T, tally *modelTally) (steps []step, err error) {
+func (r modelRun) random(t *testing.T, tally *modelStats) (steps []step, err error) {
 	rng := rand.New(rand.NewPCG(r.seed, 1))
 	length, quiet, passed := 10+rng.IntN(50), rng.IntN(2) == 0, 0
 	early := make([]step, 0, r.tickets) // half of the pages are there when it begins
 	for page := range r.tickets {
 		if rng.IntN(2) == 0 {
-			early = append(early, step{verb: connects + op(rng.IntN(2)), page: page, node: rng.IntN(r.nodes)})
+			early = append(early, step{op: connects + op(rng.IntN(2)), browser: page, node: rng.IntN(r.nodes)})
 		}
 	}
 	err = r.runTrace(t, tally, func(w *modelState) {
-		for len(steps) < length && w.blamed() == nil {
-			s := w.draw(rng, quiet)
+		for len(steps) < length && w.failure() == nil {
+			s := w.randomStep(rng, quiet)
 			if len(steps) < len(early) {
 				s = early[len(steps)]
 			}
-			if s.verb == passes {
-				if passed++; passed > maxPassed {
+			if s.op == passes {
+				if passed++; passed > maxPasses {
 					break
 				}
 			}
 			s.number = len(steps) + 1
 			steps = append(steps, s)
-			w.take(s)
+			w.apply(s)
 		}
 	})
 	return steps, err
@@ -221,7 +221,7 @@ func (r modelRun) random(t *testing.T, tally *modelTally) (steps []step, err err
 func (r modelRun) replay(t *testing.T, steps []step) error {
 	return r.runTrace(t, nil, func(w *modelState) {
 		for _, s := range steps {
-			if w.take(s); w.blamed() != nil {
+			if w.apply(s); w.failure() != nil {
 				return
 			}
 		}
@@ -230,13 +230,13 @@ func (r modelRun) replay(t *testing.T, steps []step) error {
 
 // runTrace makes a world in a bubble of its own, has the steps taken, ends the
 // faults and judges.
-func (r modelRun) runTrace(t *testing.T, tally *modelTally, take func(*modelState)) (err error) {
+func (r modelRun) runTrace(t *testing.T, tally *modelStats, take func(*modelState)) (err error) {
 	synctest.Test(t, func(*testing.T) {
-		w := newModelWorld(r.keys, r.nodes, r.tickets, r.bent)
+		w := newModelState(r.keys, r.nodes, r.tickets, r.mutation)
 		synctest.Wait()
 		take(w)
-		if err = w.blamed(); err == nil {
-			err = w.check(rand.New(rand.NewPCG(r.seed, 2)), r.late)
+		if err = w.failure(); err == nil {
+			err = w.check(rand.New(rand.NewPCG(r.seed, 2)), r.confirmLate)
 		}
 		tally.add(w)
 		w.close()
@@ -246,12 +246,12 @@ func (r modelRun) runTrace(t *testing.T, tally *modelTally, take func(*modelStat
 
 // close ends everything, so that the bubble can.
 func (w *modelState) close() {
-	w.over()
+	w.cancel()
 	for _, n := range w.nodes {
-		n.end()
+		n.kill()
 	}
-	w.net.settle(rand.New(rand.NewPCG(0, 3)))
-	w.work.Wait()
+	w.net.finishAll(rand.New(rand.NewPCG(0, 3)))
+	w.wg.Wait()
 }
 
 // shrink leaves out steps, in halves and at last one by one, as long as the walk

@@ -22,11 +22,11 @@ import (
 type mutation int
 
 const (
-	straight mutation = iota
-	lies              // a confirm is answered as done though the store never got it
-	noResync          // a new subscription does not ask for the waiting tickets
-	noNotes           // attaching does not note the node
-	noSweep           // nor does anybody ask later
+	noMutation   mutation = iota
+	fakeConfirm           // a confirm is answered as done though the store never got it
+	noResync              // a new subscription does not ask for the waiting tickets
+	noAttachNode          // attaching does not note the node
+	noSweep               // nor does anybody ask later
 )
 
 // nodeKeys are what nodes share: they have no state.
@@ -60,20 +60,20 @@ func nodeKeysOf(t testing.TB, text string) nodeKeys {
 // modelState is some nodes on one Redis, and tickets with their pages.
 type modelState struct {
 	nodeKeys
-	net    *modelNet
-	bent   mutation
-	client *ticket.Client
-	healed time.Time          // when the faults ended
-	over   context.CancelFunc // ends every page and phone
-	life   context.Context
-	work   sync.WaitGroup // pages, phones, nodes
+	net      *modelNet
+	mutation mutation
+	client   *ticket.Client
+	healed   time.Time          // when the faults ended
+	cancel   context.CancelFunc // ends every page and phone
+	ctx      context.Context
+	wg       sync.WaitGroup // pages, phones, nodes
 
-	mu    sync.Mutex // guards what follows
-	nodes []*modelNode
-	pages []*modelPage
-	told  [][]string  // by ticket: the users who were told "confirmed"
-	late  []time.Time // by ticket: when it was confirmed after all faults
-	wrong error       // the first that must not be
+	mu            sync.Mutex // guards what follows
+	nodes         []*modelNode
+	browsers      []*modelBrowser
+	confirmedTo   [][]string  // by ticket: the users who were told "confirmed"
+	confirmedLate []time.Time // by ticket: when it was confirmed after all faults
+	firstError    error       // the first that must not be
 }
 
 // The lives are short, so that a walk that ends with a deadline is; the sweep is
@@ -83,11 +83,11 @@ const (
 	modelResult = time.Minute
 )
 
-func newModelWorld(keys nodeKeys, nodes, tickets int, bent mutation) *modelState {
-	w := &modelState{nodeKeys: keys, net: newModelNet(keys.ring), bent: bent, client: &ticket.Client{ID: "demo"}, told: make([][]string, tickets), late: make([]time.Time, tickets)}
-	w.life, w.over = context.WithCancel(context.Background())
+func newModelState(keys nodeKeys, nodes, tickets int, bent mutation) *modelState {
+	w := &modelState{nodeKeys: keys, net: newModelNet(keys.ring), mutation: bent, client: &ticket.Client{ID: "demo"}, confirmedTo: make([][]string, tickets), confirmedLate: make([]time.Time, tickets)}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
 	for i := range nodes {
-		w.nodes = append(w.nodes, w.node(fmt.Sprint("n", i)))
+		w.nodes = append(w.nodes, w.startNode(fmt.Sprint("n", i)))
 	}
 	for i := range tickets {
 		t := ticket.New(ticket.ID(fmt.Sprintf("T%d01234567890123456789", i)), ticket.Request{Client: w.client}, w.ring.Current(), w.net.redis.now(), modelTTL)
@@ -95,10 +95,10 @@ func newModelWorld(keys nodeKeys, nodes, tickets int, bent mutation) *modelState
 		if err != nil {
 			panic(err) // a ticket that cannot be sealed is a mistake in this file
 		}
-		if made, err := w.net.redis.make(t.ID, sealed, t.Deadline, modelTTL); err != nil || !made {
+		if made, err := w.net.redis.create(t.ID, sealed, t.Deadline, modelTTL); err != nil || !made {
 			panic(fmt.Sprint(made, err))
 		}
-		w.pages = append(w.pages, &modelPage{world: w, id: t.ID, rng: rand.New(rand.NewPCG(uint64(i), 7))})
+		w.browsers = append(w.browsers, &modelBrowser{state: w, id: t.ID, rng: rand.New(rand.NewPCG(uint64(i), 7))})
 	}
 	return w
 }
@@ -107,8 +107,8 @@ func newModelWorld(keys nodeKeys, nodes, tickets int, bent mutation) *modelState
 func (w *modelState) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.wrong == nil {
-		w.wrong = err
+	if w.firstError == nil {
+		w.firstError = err
 	}
 }
 
@@ -116,32 +116,32 @@ func (w *modelState) fail(err error) {
 type modelNode struct {
 	*hub.Hub
 	name  string
-	world *modelState
-	life  context.Context
-	end   context.CancelFunc // as kill -9 does
+	state *modelState
+	ctx   context.Context
+	kill  context.CancelFunc // as kill -9 does
 	ended chan struct{}
 
 	mu     sync.Mutex // guards what follows
-	away   bool       // it cannot reach Redis
+	cutOff bool       // it cannot reach Redis
 	failed int        // calls that came to nothing
-	lines  []*modelLine
+	conns  []*modelConn
 }
 
-func (w *modelState) node(name string) *modelNode {
-	n := &modelNode{name: name, world: w, ended: make(chan struct{})}
-	n.life, n.end = context.WithCancel(context.Background())
+func (w *modelState) startNode(name string) *modelNode {
+	n := &modelNode{name: name, state: w, ended: make(chan struct{})}
+	n.ctx, n.kill = context.WithCancel(context.Background())
 	n.Hub = hub.New(hub.Config{Store: modelStore{n}, Mailbox: modelMailbox{n}, Reloadable: hub.Reloadable{Keys: w.ring, Signer: w.signer},
 		Issuer: "http://login.test", TicketTTL: modelTTL, ConfirmTTL: modelTTL,
 		ResultTTL: modelResult, Replicated: true, TokenTTL: 5 * time.Minute, MaxWaiters: 100})
-	w.work.Go(func() {
-		n.Run(n.life)
+	w.wg.Go(func() {
+		n.Run(n.ctx)
 		close(n.ended)
 	})
 	return n
 }
 
-// at is a node by its number.
-func (w *modelState) at(i int) *modelNode {
+// nodeAt is a node by its number.
+func (w *modelState) nodeAt(i int) *modelNode {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.nodes[i%len(w.nodes)]
@@ -149,8 +149,8 @@ func (w *modelState) at(i int) *modelNode {
 
 // restart puts a new node in the place of a dead one.
 func (w *modelState) restart(i int) {
-	if old := w.at(i); old.dead() {
-		n := w.node(old.name + "'")
+	if old := w.nodeAt(i); old.dead() {
+		n := w.startNode(old.name + "'")
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.nodes[i%len(w.nodes)] = n
@@ -164,30 +164,30 @@ func (w *modelState) serving() []*modelNode {
 	return slices.DeleteFunc(slices.Clone(w.nodes), func(n *modelNode) bool { return n.dead() || n.Draining() })
 }
 
-// drained reports whether a node drains: one after the other, as a rolling
+// isDraining reports whether a node drains: one after the other, as a rolling
 // restart does.
-func (w *modelState) drained() bool {
+func (w *modelState) isDraining() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.nodes, func(n *modelNode) bool { return !n.dead() && n.Draining() })
 }
 
-func (n *modelNode) dead() bool { return n.life.Err() != nil }
+func (n *modelNode) dead() bool { return n.ctx.Err() != nil }
 
-// reaches reports whether the node can reach Redis.
-func (n *modelNode) reaches() bool {
+// reachesRedis reports whether the node can reach Redis.
+func (n *modelNode) reachesRedis() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return !n.away && !n.dead()
+	return !n.cutOff && !n.dead()
 }
 
-// cutOff separates the node from Redis, or joins it again.
-func (n *modelNode) cutOff(away bool) {
+// setCutOff separates the node from Redis, or joins it again.
+func (n *modelNode) setCutOff(away bool) {
 	n.mu.Lock()
-	n.away = away
+	n.cutOff = away
 	n.mu.Unlock()
 	if away {
-		n.world.net.unsubscribe(n.name, nil)
+		n.state.net.unsubscribe(n.name, nil)
 	}
 }
 
@@ -195,47 +195,47 @@ func (n *modelNode) cutOff(away bool) {
 // then; a call of the store may hold him up for its limit.
 func (n *modelNode) stop(over time.Duration) {
 	n.mu.Lock()
-	waiting := slices.Clone(n.lines)
+	waiting := slices.Clone(n.conns)
 	n.mu.Unlock()
-	n.Drain(n.life, over)
-	rest(n.life, callLimit+100*time.Millisecond)
+	n.Drain(n.ctx, over)
+	sleepCtx(n.ctx, callLimit+100*time.Millisecond)
 	for _, l := range waiting {
-		if l.waits.Load() && l.ctx.Err() == nil && !n.dead() {
-			n.world.fail(fmt.Errorf("%s drained, and page %s was not let go", n.name, modelName(l.page.id)))
+		if l.waiting.Load() && l.ctx.Err() == nil && !n.dead() {
+			n.state.fail(fmt.Errorf("%s drained, and page %s was not let go", n.name, modelName(l.browser.id)))
 		}
 	}
-	n.end()
+	n.kill()
 }
 
-// modelWho is the context's key for who makes a call.
-type modelWho struct{}
+// callerKey is the context's key for who makes a call.
+type callerKey struct{}
 
-// fall has Redis lose a ticket's last change, where nobody was promised that it
+// rollBack has Redis lose a ticket's last change, where nobody was promised that it
 // lasts: a scan, or a confirm whose phone has no answer yet and whose node will get
 // none (redisstore waits for the replica first).
-func (w *modelState) fall(id ticket.ID) {
+func (w *modelState) rollBack(id ticket.ID) {
 	w.mu.Lock()
-	told := len(w.told[w.index(id)])
+	told := len(w.confirmedTo[w.index(id)])
 	w.mu.Unlock()
 	w.net.mu.Lock()
 	defer w.net.mu.Unlock()
 	rec := w.net.redis.records[id]
-	state := rec.all[len(rec.all)-1].State
-	if state == ticket.Scanned || state == ticket.Confirmed && told == 0 && !w.net.underWay(modelName(id), ticket.Confirmed) {
-		w.net.redis.fall(rec)
-		w.net.silent = time.Now()
+	state := rec.versions[len(rec.versions)-1].State
+	if state == ticket.Scanned || state == ticket.Confirmed && told == 0 && !w.net.replyPending(modelName(id), ticket.Confirmed) {
+		w.net.redis.rollBack(rec)
+		w.net.silentLoss = time.Now()
 	}
 }
 
 // call is a call of the store by this node.
 func (n *modelNode) call(ctx context.Context, label string, effect func()) error {
 	err := ticket.ErrStoreUnavailable
-	if n.reaches() {
-		err = n.world.net.call(ctx, n.name+" "+label, n.life.Done(), effect)
+	if n.reachesRedis() {
+		err = n.state.net.call(ctx, n.name+" "+label, n.ctx.Done(), effect)
 	}
 	if err != nil {
 		if strings.HasSuffix(label, string(ticket.Consumed)) {
-			n.world.net.drainAll() // the node tells itself, and now nobody does
+			n.state.net.noteSilentLoss() // the node tells itself, and now nobody does
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -260,7 +260,7 @@ func (s modelStore) Create(context.Context, ticket.ID, []byte, time.Time, time.D
 }
 
 func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
-	who, known := ctx.Value(modelWho{}).(string)
+	who, known := ctx.Value(callerKey{}).(string)
 	kind := "attach " + who
 	switch {
 	case node == "":
@@ -268,10 +268,10 @@ func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) (
 	case !known:
 		kind = "sweep"
 	}
-	if s.world.bent == noSweep && kind == "sweep" {
+	if s.state.mutation == noSweep && kind == "sweep" {
 		return nil, ticket.ErrStoreUnavailable
 	}
-	if node != "" && s.world.bent != noNotes {
+	if node != "" && s.state.mutation != noAttachNode {
 		node = s.name
 	}
 	for _, id := range slices.Sorted(slices.Values(ids)) {
@@ -280,7 +280,7 @@ func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) (
 	var found []ticket.Stored
 	err := s.call(ctx, kind, func() {
 		for _, id := range ids {
-			found = append(found, s.world.net.redis.attach(node, id))
+			found = append(found, s.state.net.redis.attach(node, id))
 		}
 	})
 	if err != nil {
@@ -292,7 +292,7 @@ func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) (
 func (s modelStore) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
 	kind := "change"
 	for i, c := range changes {
-		next, err := s.world.ring.Open(c.ID, c.Sealed)
+		next, err := s.state.ring.Open(c.ID, c.Sealed)
 		if err != nil {
 			return nil, fmt.Errorf("a change to what cannot be opened: %w", err)
 		}
@@ -304,11 +304,11 @@ func (s modelStore) Change(ctx context.Context, changes ...ticket.Change) ([]tic
 	var all []ticket.Outcome
 	err := s.call(ctx, kind, func() {
 		for _, c := range changes {
-			if s.world.bent == lies && strings.HasSuffix(kind, string(ticket.Confirmed)) {
-				all = append(all, ticket.Outcome{Done: true, Stored: ticket.Stored{Now: s.world.net.redis.now()}})
+			if s.state.mutation == fakeConfirm && strings.HasSuffix(kind, string(ticket.Confirmed)) {
+				all = append(all, ticket.Outcome{Done: true, Stored: ticket.Stored{Now: s.state.net.redis.now()}})
 				continue
 			}
-			all = append(all, s.world.net.redis.change(c))
+			all = append(all, s.state.net.redis.change(c))
 		}
 	})
 	if err != nil {

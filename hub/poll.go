@@ -18,8 +18,8 @@ type Browser struct {
 
 // poll is a waiting long poll. Its request's goroutine owns it.
 type poll struct {
-	wake chan struct{} // capacity 1: a wake-up, not a queue
-	out  chan reason   // capacity 1: released once
+	wake     chan struct{} // capacity 1: a wake-up, not a queue
+	released chan reason   // capacity 1: released once
 }
 
 func (p *poll) changed() {
@@ -29,14 +29,14 @@ func (p *poll) changed() {
 	}
 }
 
-func (p *poll) release(why reason) { p.out <- why }
+func (p *poll) release(why reason) { p.released <- why }
 
 // acceptsWaiters is nil where this node takes a new socket or poll.
 func (h *Hub) acceptsWaiters() error {
 	if h.draining.Load() {
 		return ticket.ErrOverloaded
 	}
-	if h.deaf() {
+	if h.isStalled() {
 		return ticket.ErrStoreUnavailable
 	}
 	return nil
@@ -45,7 +45,7 @@ func (h *Hub) acceptsWaiters() error {
 // refuseBusy says why there is no place here, but first what is wrong anyway: limits
 // come after ticket and origin.
 func (h *Hub) refuseBusy(ctx context.Context, id ticket.ID, from Browser, full error) error {
-	if h.deaf() {
+	if h.isStalled() {
 		return full // Redis would only be waited for
 	}
 	t, _, err := h.read(ctx, id)
@@ -68,7 +68,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	if wait <= 0 {
 		return h.pollOnce(ctx, id, after, from)
 	}
-	p := &poll{wake: make(chan struct{}, 1), out: make(chan reason, 1)}
+	p := &poll{wake: make(chan struct{}, 1), released: make(chan reason, 1)}
 	if err := h.waiters.add(id, p); err != nil {
 		return v, false, h.refuseBusy(ctx, id, from, err)
 	}
@@ -83,9 +83,9 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	if err := from.Authorize(t); err != nil {
 		return v, false, err
 	}
-	h.Meter.WaitStarted(TransportPoll)
+	h.Metrics.WaitStarted(TransportPoll)
 	why, how := EndedBroken, Resumed
-	defer func() { h.Meter.WaitEnded(TransportPoll, why) }()
+	defer func() { h.Metrics.WaitEnded(TransportPoll, why) }()
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for seen := (ticket.State)(""); ; how = Pushed {
@@ -108,14 +108,14 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 		}
 		select {
 		case <-p.wake:
-		case reason := <-p.out:
-			why = endings[reason]
+		case reason := <-p.released:
+			why = endedReasons[reason]
 			switch reason {
-			case deaf:
+			case stalled:
 				return v, false, ticket.ErrStoreUnavailable
 			case switchedOff:
 				return v, false, ticket.ErrLoginDisabled
-			case unknown:
+			case cannotServe:
 				return v, false, ticket.ErrUnknownKey
 			}
 			return v, false, nil

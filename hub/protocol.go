@@ -38,7 +38,7 @@ const (
 	closePolicy   = websocket.StatusPolicyViolation // 1008 binary, or too many messages or pings
 	closeBroken   = websocket.StatusInternalError   // 1011 a bug of ours, logged
 	closeRestart  = websocket.StatusServiceRestart  // 1012 the node drains: come back after 0 to 2 s
-	closeDeaf     = websocket.StatusTryAgainLater   // 1013 the node hears nothing or lacks the ticket's key, or the login was switched off: come back after 0 to 2 s, and be told
+	closeTryAgain = websocket.StatusTryAgainLater   // 1013 the node hears nothing or lacks the ticket's key, or the login was switched off: come back after 0 to 2 s, and be told
 	closeReplaced = websocket.StatusCode(4001)      // a newer waiter took the place: never come back
 )
 
@@ -49,8 +49,8 @@ const (
 	messageWindow = 60      // seconds
 )
 
-// ackOf reads {"ack":SEQ}; ok is false for every other text.
-func ackOf(text []byte) (seq int64, ok bool) {
+// parseAck reads {"ack":SEQ}; ok is false for every other text.
+func parseAck(text []byte) (seq int64, ok bool) {
 	var m struct {
 		Ack *int64 `json:"ack"`
 	}

@@ -20,17 +20,17 @@ func TestRace_AttachAndConfirm(t *testing.T) {
 	page, phone := start(t, options{url: redis.URL}), start(t, options{url: redis.URL})
 	const total, workers = 10_000, 32
 	race := func(i int) {
-		id := page.make(t)
+		id := page.create(t)
 		ctx, cancel := hubtest.WithTimeout(soon)
 		defer cancel()
 		var both sync.WaitGroup
 		both.Go(func() {
-			if _, err := phone.Confirm(ctx, phone.call(id, "a")); err != nil {
+			if _, err := phone.Confirm(ctx, phone.phoneCall(id, "a")); err != nil {
 				t.Errorf("%d: confirm: %v", i, err)
 			}
 		})
-		v, news, err := page.Poll(ctx, id, 1, soon, anybody)
-		if err := confirmed(v, err); err != nil || !news {
+		v, news, err := page.Poll(ctx, id, 1, soon, anyBrowser)
+		if err := checkToken(v, err); err != nil || !news {
 			t.Errorf("%d: the token did not arrive: %v", i, err)
 		}
 		both.Wait()
@@ -46,15 +46,15 @@ func TestRace_AttachAndConfirm(t *testing.T) {
 	all.Wait()
 }
 
-// lateStore answers an attach only after the message of the confirm has arrived
+// slowAttachStore answers an attach only after the message of the confirm has arrived
 // in the node's mailbox.
-type lateStore struct {
+type slowAttachStore struct {
 	hub.Store
 	attached func(ticket.ID) // the attach has been done, its answer is held
 	release  func(ticket.ID) // returns once it may go on
 }
 
-func (s *lateStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
+func (s *slowAttachStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	found, err := s.Store.Attach(ctx, node, ids...)
 	if node != "" && err == nil && found[0].Sealed != nil {
 		s.attached(ids[0])
@@ -63,8 +63,8 @@ func (s *lateStore) Attach(ctx context.Context, node string, ids ...ticket.ID) (
 	return found, err
 }
 
-// late holds every attach's answer back behind the mailbox message.
-func late(t *testing.T, url string) (page, phone *testNode) {
+// delayAttach holds every attach's answer back behind the mailbox message.
+func delayAttach(t *testing.T, url string) (page, phone *testNode) {
 	phone = start(t, options{url: url})
 	var mu sync.Mutex
 	arrived := map[ticket.ID]chan struct{}{}
@@ -77,9 +77,9 @@ func late(t *testing.T, url string) (page, phone *testNode) {
 		return arrived[id]
 	}
 	page = start(t, options{url: url, wrap: func(s hub.Store) hub.Store {
-		return &lateStore{Store: s,
+		return &slowAttachStore{Store: s,
 			attached: func(id ticket.ID) {
-				if _, err := phone.Confirm(context.Background(), phone.call(id, "a")); err != nil {
+				if _, err := phone.Confirm(context.Background(), phone.phoneCall(id, "a")); err != nil {
 					t.Errorf("confirm: %v", err)
 				}
 			},
@@ -91,7 +91,7 @@ func late(t *testing.T, url string) (page, phone *testNode) {
 				}
 			}}
 	}})
-	page.ear.set(func(next func([]byte), m []byte) {
+	page.mailbox.set(func(next func([]byte), m []byte) {
 		next(m)
 		if id, _, ok := ticket.DecodeUpdate(m); ok {
 			close(of(id))
@@ -101,15 +101,15 @@ func late(t *testing.T, url string) (page, phone *testNode) {
 }
 
 func TestRace_AttachAfterMessage(t *testing.T) {
-	page, _ := late(t, hubtest.StartRedis(t).URL)
+	page, _ := delayAttach(t, hubtest.StartRedis(t).URL)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for range 125 {
 				ctx, cancel := hubtest.WithTimeout(soon)
-				v, news, err := page.Poll(ctx, page.make(t), 1, soon, anybody)
+				v, news, err := page.Poll(ctx, page.create(t), 1, soon, anyBrowser)
 				cancel()
-				if err := confirmed(v, err); err != nil || !news {
+				if err := checkToken(v, err); err != nil || !news {
 					t.Errorf("the token did not arrive: %v", err)
 					return
 				}
@@ -120,11 +120,11 @@ func TestRace_AttachAfterMessage(t *testing.T) {
 }
 
 func TestSocket_UpdateBeforeUpgrade(t *testing.T) {
-	page, _ := late(t, hubtest.StartRedis(t).URL)
+	page, _ := delayAttach(t, hubtest.StartRedis(t).URL)
 	page.serve(t)
 	for range 200 {
 		ctx, cancel := hubtest.WithTimeout(soon)
-		socket, err := page.dial(ctx, page.make(t))
+		socket, err := page.dial(ctx, page.create(t))
 		if err != nil {
 			t.Fatal(err)
 		}

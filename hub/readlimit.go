@@ -13,9 +13,9 @@ import (
 // as pings, pongs, and frames of nothing that continue a message for ever, is
 // bounded here.
 const (
-	maxPings    = 20       // per floodWindow; above: 1008
-	floodBytes  = 64 << 10 // per floodWindow, of anything; above: the line is cut
-	floodWindow = time.Minute
+	maxPings     = 20       // per floodWindow; above: 1008
+	maxReadBytes = 64 << 10 // per floodWindow, of anything; above: the line is cut
+	readWindow   = time.Minute
 )
 
 var errFlood = errors.New("more bytes than a page can have to say")
@@ -24,16 +24,16 @@ var errFlood = errors.New("more bytes than a page can have to say")
 // socket's reader.
 type windowCounter struct {
 	since int64 // Unix time, in nanoseconds
-	used  int
+	count int
 }
 
 func (r *windowCounter) add(n, limit int) bool {
 	// Either way: the wall clock may be set back.
-	if now := time.Now().UnixNano(); time.Duration(now-r.since).Abs() > floodWindow {
-		r.since, r.used = now, 0
+	if now := time.Now().UnixNano(); time.Duration(now-r.since).Abs() > readWindow {
+		r.since, r.count = now, 0
 	}
-	r.used += n
-	return r.used <= limit
+	r.count += n
+	return r.count <= limit
 }
 
 // limitedConn is a connection whose peer may send so much and no more.
@@ -45,7 +45,7 @@ type limitedConn struct {
 // Read fails once the peer has sent too much.
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err == nil && !c.add(n, floodBytes) {
+	if err == nil && !c.add(n, maxReadBytes) {
 		return n, errFlood
 	}
 	return n, err

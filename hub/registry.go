@@ -21,10 +21,10 @@ type reason int
 const (
 	replaced    reason = iota // a fifth waiter came for the ticket
 	draining                  // the node stops
-	deaf                      // the node hears nothing
+	stalled                   // the node hears nothing
 	shutdown                  // the node's life is over: no farewell
 	switchedOff               // the operator has switched the client's login off
-	unknown                   // a reload took the ticket's key or client from this node
+	cannotServe               // a reload took the ticket's key or client from this node
 )
 
 // waiter is a waiting socket or poll. Its methods are called with the
@@ -50,9 +50,9 @@ type slot struct {
 
 // registry is who waits for what. Its lock guards every slot.
 type registry struct {
-	every time.Duration // between two sweeps of a slot
-	max   int
-	wake  chan struct{} // a slot is due earlier than thought
+	interval time.Duration // between two sweeps of a slot
+	max      int
+	wake     chan struct{} // a slot is due earlier than thought
 
 	mu    sync.Mutex
 	slots map[ticket.ID]*slot
@@ -62,7 +62,7 @@ type registry struct {
 }
 
 func newRegistry(limit int, every time.Duration) *registry {
-	return &registry{every: every, max: limit, wake: make(chan struct{}, 1), slots: map[ticket.ID]*slot{}}
+	return &registry{interval: every, max: limit, wake: make(chan struct{}, 1), slots: map[ticket.ID]*slot{}}
 }
 
 func (r *registry) count() (sockets, polls int) {
@@ -212,7 +212,7 @@ func (s *slot) supersedes(t ticket.Ticket) bool {
 func (s *slot) notifyRepeat() {
 	for _, w := range s.waiters {
 		if b, ok := w.(heartbeater); ok {
-			b.beat()
+			b.heartbeat()
 		} else {
 			w.changed()
 		}
@@ -279,14 +279,14 @@ func (r *registry) heartbeat(id ticket.ID, every int) {
 	if s.sweeps++; s.sweeps%every == 0 {
 		for _, w := range s.waiters {
 			if b, ok := w.(heartbeater); ok {
-				b.beat()
+				b.heartbeat()
 			}
 		}
 	}
 }
 
 // heartbeater is a listener that repeats the current view as a heartbeat.
-type heartbeater interface{ beat() }
+type heartbeater interface{ heartbeat() }
 
 // releaseAll takes everybody out.
 func (r *registry) releaseAll(why reason) {
@@ -322,7 +322,7 @@ func (r *registry) releaseTicket(id ticket.ID, why reason) {
 
 // jitter is the time to a slot's next sweep: a tenth early at the most, so that
 // pages that came in one storm drift apart.
-func (r *registry) jitter() time.Duration { return r.every - randomPart(r.every/10) }
+func (r *registry) jitter() time.Duration { return r.interval - randomPart(r.interval/10) }
 
 // randomPart is a random part of d.
 func randomPart(d time.Duration) time.Duration {

@@ -9,18 +9,18 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// nobody is a waiter that does nothing.
-type nobody struct{ _ int }
+// idleWaiter is a waiter that does nothing.
+type idleWaiter struct{ _ int }
 
-func (*nobody) changed()       {}
-func (*nobody) release(reason) {}
+func (*idleWaiter) changed()       {}
+func (*idleWaiter) release(reason) {}
 
-// crowded is a registry in which so many wait.
-func crowded(n int) *registry {
+// fullRegistry is a registry in which so many wait.
+func fullRegistry(n int) *registry {
 	r := newRegistry(1<<30, 20*time.Second)
 	for i := range n {
 		id := ticket.ID(strconv.Itoa(i))
-		r.add(id, &nobody{})
+		r.add(id, &idleWaiter{})
 	}
 	return r
 }
@@ -28,11 +28,11 @@ func crowded(n int) *registry {
 // BenchmarkRegistryLogin is what one login does to the registry, from all cores
 // at once, among 10,000 who wait.
 func BenchmarkRegistryLogin(b *testing.B) {
-	r := crowded(10_000)
+	r := fullRegistry(10_000)
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.RunParallel(func(p *testing.PB) {
-		w := &nobody{}
+		w := &idleWaiter{}
 		for p.Next() {
 			id := ticket.ID("login" + strconv.FormatInt(next.Add(1), 10))
 			now := time.Now()
@@ -50,10 +50,10 @@ func BenchmarkRegistryLogin(b *testing.B) {
 	})
 }
 
-// BenchmarkRegistryNews is one change of a ticket that somebody waits for. It
+// BenchmarkRegistryApply is one change of a ticket that somebody waits for. It
 // allocates nothing.
-func BenchmarkRegistryNews(b *testing.B) {
-	r := crowded(10_000)
+func BenchmarkRegistryApply(b *testing.B) {
+	r := fullRegistry(10_000)
 	t := ticket.Ticket{ID: "1", State: ticket.Pending, Deadline: time.Now().Add(time.Minute)}
 	now := time.Now()
 	b.ReportAllocs()
@@ -64,7 +64,7 @@ func BenchmarkRegistryNews(b *testing.B) {
 }
 
 func TestRegistry_NotifyAllocatesNothing(t *testing.T) {
-	r := crowded(100)
+	r := fullRegistry(100)
 	v := ticket.Ticket{ID: "1", State: ticket.Pending, Deadline: time.Now().Add(time.Minute)}
 	now := time.Now()
 	if n := testing.AllocsPerRun(100, func() {

@@ -10,20 +10,20 @@ type Reloadable struct {
 	// Clients are the ids of the clients whose kill switches the node follows and
 	// whose pages it holds; nil: no kill switch, and any client's.
 	Clients []string
-	// Who names a user in the audit; nil: by provider and subject.
-	Who func(ticket.Identity) string
+	// UserLabel names a user in the audit; nil: by provider and subject.
+	UserLabel func(ticket.Identity) string
 }
 
 // current is a Reloadable in use.
 type current struct {
 	Reloadable
-	known map[string]bool // Clients
+	knownClients map[string]bool // Clients
 }
 
 func newCurrent(r Reloadable) *current {
-	c := &current{Reloadable: r, known: map[string]bool{}}
+	c := &current{Reloadable: r, knownClients: map[string]bool{}}
 	for _, id := range r.Clients {
-		c.known[id] = true
+		c.knownClients[id] = true
 	}
 	return c
 }
@@ -35,11 +35,11 @@ func newCurrent(r Reloadable) *current {
 func (h *Hub) Reload(r Reloadable) {
 	h.current.Store(newCurrent(r))
 	select {
-	case h.switches.soon <- struct{}{}:
+	case h.switches.readNow <- struct{}{}:
 	default:
 	}
 	h.waiters.scheduleSoon(nil, 0)
 }
 
-// knows reports whether this node has the ticket's client.
-func (c *current) knows(client string) bool { return c.Clients == nil || c.known[client] }
+// hasClient reports whether this node has the ticket's client.
+func (c *current) hasClient(client string) bool { return c.Clients == nil || c.knownClients[client] }

@@ -12,9 +12,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// TestReload_ReleasesWhatItNoLongerKnows: a page whose ticket's key or client a
+// TestReload_ReleasesUnservedWaiters: a page whose ticket's key or client a
 // reload took from this node is sent to another node, at once.
-func TestReload_ReleasesWhatItNoLongerKnows(t *testing.T) {
+func TestReload_ReleasesUnservedWaiters(t *testing.T) {
 	had, others := newNodeKeys(t), nodeKeysOf(t, hubtest.OtherKey)
 	for name, reloaded := range map[string]hub.Reloadable{
 		"key":    {Keys: others.ring, Signer: others.signer},
@@ -26,7 +26,7 @@ func TestReload_ReleasesWhatItNoLongerKnows(t *testing.T) {
 					c.Reloadable = hub.Reloadable{Keys: had.ring, Signer: had.signer, Clients: []string{"demo"}}
 				}})
 				s.serve(t)
-				id := s.make(t)
+				id := s.create(t)
 				socket, err := s.dial(t.Context(), id)
 				if err != nil {
 					t.Fatal(err)
@@ -37,7 +37,7 @@ func TestReload_ReleasesWhatItNoLongerKnows(t *testing.T) {
 				}
 				polled := make(chan error, 1)
 				go func() {
-					_, _, err := s.Poll(t.Context(), id, 1, time.Minute, anybody)
+					_, _, err := s.Poll(t.Context(), id, 1, time.Minute, anyBrowser)
 					polled <- err
 				}()
 				synctest.Wait()
@@ -57,32 +57,32 @@ func TestReload_ReleasesWhatItNoLongerKnows(t *testing.T) {
 	}
 }
 
-// TestReload_NewClientWaitsForItsSwitch: a client that has come with the reload may
+// TestReload_ReadsNewClientSwitch: a client that has come with the reload may
 // be switched off; until its word is read, nobody logs in there.
-func TestReload_NewClientWaitsForItsSwitch(t *testing.T) {
+func TestReload_ReadsNewClientSwitch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys := newNodeKeys(t)
 		var store *redisstore.Store
 		s := start(t, options{tweak: func(c *hub.Config) {
 			store = c.Store.(*redisstore.Store)
-			c.Switches, c.Reloadable = store, hub.Reloadable{Keys: keys.ring, Signer: keys.signer, Clients: []string{"demo"}}
+			c.KillSwitches, c.Reloadable = store, hub.Reloadable{Keys: keys.ring, Signer: keys.signer, Clients: []string{"demo"}}
 		}})
 		off, err := keys.ring.SealSwitch(ticket.SwitchWord{Client: "new", At: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Switch(t.Context(), "new", string(off)); err != nil {
+		if err := store.WriteSwitch(t.Context(), "new", string(off)); err != nil {
 			t.Fatal(err)
 		}
 		s.Reload(hub.Reloadable{Keys: keys.ring, Signer: keys.signer, Clients: []string{"demo", "new"}})
-		if err := s.Enabled("new"); err == nil {
+		if err := s.CheckEnabled("new"); err == nil {
 			t.Error("a client whose word was never read is on")
 		}
 		synctest.Wait() // the read is due at once, not after two seconds
-		if err := s.Enabled("new"); !errors.Is(err, ticket.ErrLoginDisabled) {
+		if err := s.CheckEnabled("new"); !errors.Is(err, ticket.ErrLoginDisabled) {
 			t.Errorf("the new client: %v", err)
 		}
-		if err := s.Enabled("demo"); err != nil {
+		if err := s.CheckEnabled("demo"); err != nil {
 			t.Errorf("the former one: %v", err)
 		}
 	})

@@ -13,10 +13,10 @@ const (
 	// heartbeat is how often a socket's current view is repeated: a browser
 	// cannot see protocol pings.
 	heartbeat = 20 * time.Second
-	// sweepBatch bounds one pipeline, so that Redis serves others in between.
-	sweepBatch = 512
-	// sweepPause gathers tickets that are due almost together into one batch.
-	sweepPause = 50 * time.Millisecond
+	// maxBatch bounds one pipeline, so that Redis serves others in between.
+	maxBatch = 512
+	// batchDelay gathers tickets that are due almost together into one batch.
+	batchDelay = 50 * time.Millisecond
 	// deadlineGrace makes the look that finds a deadline passed come after it.
 	deadlineGrace = 20 * time.Millisecond
 	// retrySweep is when tickets are swept again after a failure.
@@ -28,19 +28,19 @@ const (
 // asks Redis how the ticket stands.
 func (h *Hub) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		ids, next := h.waiters.due(sweepBatch, time.Now())
+		ids, next := h.waiters.due(maxBatch, time.Now())
 		if len(ids) > 0 {
 			h.resyncBatch(ctx, ids)
 		}
 		if next <= 0 {
 			continue
 		}
-		timer := time.NewTimer(max(next, sweepPause))
+		timer := time.NewTimer(max(next, batchDelay))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-h.waiters.wake:
-			sleepCtx(ctx, sweepPause)
+			sleepCtx(ctx, batchDelay)
 		}
 		timer.Stop()
 	}
@@ -53,7 +53,7 @@ func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 	if err != nil {
 		if ctx.Err() == nil {
 			for range ids {
-				h.Meter.Resynced(FoundUnknown)
+				h.Metrics.Resynced(FoundUnknown)
 			}
 			h.Log.Debug("sweep put off", "tickets", len(ids), "error", err)
 			h.waiters.scheduleSoon(ids, retrySweep)
@@ -64,19 +64,19 @@ func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 	for i, id := range ids {
 		t, err := h.open(id, found[i].Sealed, InRecord)
 		switch {
-		case errors.Is(err, ticket.ErrUnknownKey), err == nil && !h.current.Load().knows(t.Client):
-			h.waiters.releaseTicket(id, unknown)
-			h.Meter.Resynced(FoundRefused)
+		case errors.Is(err, ticket.ErrUnknownKey), err == nil && !h.current.Load().hasClient(t.Client):
+			h.waiters.releaseTicket(id, cannotServe)
+			h.Metrics.Resynced(FoundRefused)
 		case err != nil:
 			h.handleMissing(id, err, found[i].Now)
-			h.Meter.Resynced(findingOf(err))
+			h.Metrics.Resynced(findingOf(err))
 		case t.Overdue(found[i].Now):
 			if err := overdue.add(h, t); err != nil {
 				h.Log.Error("an expired ticket cannot be recorded", "ticket", id, "error", err)
 				h.waiters.scheduleSoon([]ticket.ID{id}, retrySweep)
 				continue
 			}
-			h.Meter.Resynced(FoundExpired)
+			h.Metrics.Resynced(FoundExpired)
 		default:
 			what := FoundSame
 			if h.waiters.apply(t, found[i].Now) {
@@ -85,7 +85,7 @@ func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 			if h.storeRolledBack(t, found[i].Now) {
 				what = FoundBehind
 			}
-			h.Meter.Resynced(what)
+			h.Metrics.Resynced(what)
 			if what != FoundNewer { // its page has just been shown it
 				h.waiters.heartbeat(id, h.sweepsPerHeartbeat)
 			}
@@ -107,7 +107,7 @@ func findingOf(err error) string {
 // new one. A forged record does not close a page before its time.
 func (h *Hub) handleMissing(id ticket.ID, err error, now time.Time) {
 	if errors.Is(err, ticket.ErrUnknownKey) {
-		h.waiters.releaseTicket(id, unknown) // another node can read it
+		h.waiters.releaseTicket(id, cannotServe) // another node can read it
 		return
 	}
 	t, known, _ := h.waiters.latest(id)

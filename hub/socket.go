@@ -37,7 +37,7 @@ type socket struct {
 	id      ticket.ID
 	conn    *websocket.Conn // set by start, before anything is written
 	netConn net.Conn        // below it
-	from    [16]byte        // the observed address; zero if it is not known
+	addr16  [16]byte        // the observed address; zero if it is not known
 
 	mu          sync.Mutex // guards what follows
 	started     bool       // upgraded
@@ -45,10 +45,10 @@ type socket struct {
 	pending     bool       // there may be something to write
 	repeat      bool       // a heartbeat is due
 	wasReleased bool       // released, for the reason why
-	token       bool       // the view last written had one; owned by the writer
+	hasToken    bool       // the view last written had one; owned by the writer
 	why         reason
 
-	sent int64 // seq last written; owned by the writer
+	sentSeq int64 // seq last written; owned by the writer
 
 	pingLimit // owned by the reader
 }
@@ -65,7 +65,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 	id = ticket.ID(strings.Clone(string(id)))
 	s := &socket{hub: h, id: id}
 	if from.Addr.IsValid() {
-		s.from = from.Addr.As16()
+		s.addr16 = from.Addr.As16()
 	}
 	if err := h.waiters.add(id, s); err != nil {
 		return h.refuseBusy(r.Context(), id, from, err)
@@ -78,7 +78,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 		h.waiters.remove(id, s)
 		return err
 	}
-	door := &smallBuffers{ResponseWriter: w}
+	door := &hijacker{ResponseWriter: w}
 	conn, err := websocket.Accept(door, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Protocol},
 		InsecureSkipVerify: true, // the origin was checked by from.Admit, against the client's list
@@ -93,7 +93,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 		return nil
 	}
 	conn.SetReadLimit(maxMessage)
-	s.start(conn, door.line)
+	s.start(conn, door.netConn)
 	return nil
 }
 
@@ -102,7 +102,7 @@ func (s *socket) start(conn *websocket.Conn, line net.Conn) {
 	s.conn, s.netConn, s.started, s.pending = conn, line, true, true
 	s.startWriter()
 	s.mu.Unlock()
-	s.hub.Meter.WaitStarted(TransportSocket)
+	s.hub.Metrics.WaitStarted(TransportSocket)
 	s.hub.wg.Go(s.read)
 }
 
@@ -114,8 +114,8 @@ func (s *socket) changed() {
 	s.startWriter()
 }
 
-// beat is for the registry.
-func (s *socket) beat() {
+// heartbeat is for the registry.
+func (s *socket) heartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending, s.repeat = true, true
@@ -162,7 +162,7 @@ func (s *socket) write() {
 // writeView writes the current view where it is news, or as a heartbeat.
 func (s *socket) writeView(repeat bool) {
 	t, known, lost := s.hub.waiters.latest(s.id)
-	if !known || !lost && t.Seq <= s.sent && !repeat {
+	if !known || !lost && t.Seq <= s.sentSeq && !repeat {
 		return
 	}
 	v, err := s.hub.view(t)
@@ -172,7 +172,7 @@ func (s *socket) writeView(repeat bool) {
 	if err != nil {
 		s.hub.Log.Error("socket", "ticket", s.id, "error", err)
 		if errors.Is(err, ticket.ErrUnknownKey) {
-			s.close(closeDeaf, "this node lacks the ticket's key") // another may have it
+			s.close(closeTryAgain, "this node lacks the ticket's key") // another may have it
 			return
 		}
 		s.close(closeBroken, "")
@@ -195,9 +195,9 @@ func (s *socket) writeView(repeat bool) {
 		return
 	}
 	if !lost {
-		s.hub.delivered(TransportSocket, deliveryKind(s.sent, t.Seq, s.token == (v.Token != "")), t, s.addr())
+		s.hub.delivered(TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == (v.Token != "")), t, s.addr())
 	}
-	s.sent, s.token = v.Seq, v.Token != ""
+	s.sentSeq, s.hasToken = v.Seq, v.Token != ""
 	if v.State.Final() {
 		s.close(closeDone, string(v.State))
 	}
@@ -242,24 +242,24 @@ func deliveryKind(sent, seq int64, same bool) Delivery {
 // unregister takes the socket out of the registry. Whoever takes it out says why.
 func (s *socket) unregister(why string) {
 	if s.hub.waiters.remove(s.id, s) {
-		s.hub.Meter.WaitEnded(TransportSocket, why)
+		s.hub.Metrics.WaitEnded(TransportSocket, why)
 	}
 }
 
 // closeReleased closes a socket that was taken out of the registry.
 func (s *socket) closeReleased(why reason) {
-	s.hub.Meter.WaitEnded(TransportSocket, endings[why])
+	s.hub.Metrics.WaitEnded(TransportSocket, endedReasons[why])
 	switch why {
 	case replaced:
 		s.close(closeReplaced, "replaced by a newer waiter")
 	case draining:
 		s.close(closeRestart, "this node stops")
-	case deaf:
-		s.close(closeDeaf, "this node cannot hear")
+	case stalled:
+		s.close(closeTryAgain, "this node cannot hear")
 	case switchedOff: // it comes back and is told
-		s.close(closeDeaf, "login is switched off")
-	case unknown:
-		s.close(closeDeaf, "this node lacks the ticket's key or client")
+		s.close(closeTryAgain, "login is switched off")
+	case cannotServe:
+		s.close(closeTryAgain, "this node lacks the ticket's key or client")
 	default:
 		s.conn.CloseNow()
 	}
@@ -293,7 +293,7 @@ func (s *socket) read() {
 			s.discard()
 			return
 		}
-		if seq, ok := ackOf(text); ok {
+		if seq, ok := parseAck(text); ok {
 			s.ack(seq)
 		}
 	}
@@ -322,17 +322,17 @@ func (s *socket) ack(seq int64) {
 // addr is the browser's observed address. Its 16 bytes keep a waiting page in its
 // size class, which netip.Addr would not.
 func (s *socket) addr() netip.Addr {
-	if s.from == [16]byte{} {
+	if s.addr16 == [16]byte{} {
 		return netip.Addr{}
 	}
-	return netip.AddrFrom16(s.from).Unmap()
+	return netip.AddrFrom16(s.addr16).Unmap()
 }
 
-// smallBuffers hands the connection over with small buffers in place of
+// hijacker hands the connection over with small buffers in place of
 // net/http's 4 KiB each way: a waiting page is idle, and there are many.
-type smallBuffers struct {
+type hijacker struct {
 	http.ResponseWriter
-	line net.Conn // set by Hijack
+	netConn net.Conn // set by Hijack
 }
 
 const (
@@ -341,12 +341,12 @@ const (
 )
 
 // Hijack is for websocket.Accept.
-func (w *smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
-	w.line = conn
+	w.netConn = conn
 	early, err := rw.Reader.Peek(rw.Reader.Buffered())
 	if err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)

@@ -10,20 +10,20 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// drop is a mailbox link that is up and delivers nothing.
-func drop(func([]byte), []byte) {}
+// dropAll is a mailbox link that is up and delivers nothing.
+func dropAll(func([]byte), []byte) {}
 
 // What a silent mailbox may take: 2 s without a proof, a quarter of a second until
 // that is looked at, and 50 ms in which tickets are gathered for one batch.
 const (
-	anewWithin  = 2250 * time.Millisecond
-	foundWithin = anewWithin + 50*time.Millisecond
+	resubscribeWithin = 2250 * time.Millisecond
+	foundWithin       = resubscribeWithin + 50*time.Millisecond
 )
 
 // muteAfter makes the mailbox deliver nothing from so long after a proof on.
 func (s *testNode) muteAfter(offset time.Duration) {
 	proven := make(chan struct{}, 100)
-	s.ear.set(func(next func([]byte), m []byte) {
+	s.mailbox.set(func(next func([]byte), m []byte) {
 		next(m)
 		if _, _, ok := ticket.DecodeProbe(m); ok {
 			proven <- struct{}{}
@@ -31,19 +31,19 @@ func (s *testNode) muteAfter(offset time.Duration) {
 	})
 	<-proven
 	time.Sleep(offset) // the bubble's clock, as everywhere here
-	s.ear.set(drop)
+	s.mailbox.set(dropAll)
 }
 
 func TestMailbox_ResubscribesAfterSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, options{lag: time.Millisecond})
+		s := start(t, options{probeDelay: time.Millisecond})
 		s.muteAfter(0)
-		before := s.ear.subscriptions()
+		before := s.mailbox.subscriptions()
 		begun := time.Now()
-		for s.ear.subscriptions() == before && time.Since(begun) < 10*time.Second {
+		for s.mailbox.subscriptions() == before && time.Since(begun) < 10*time.Second {
 			time.Sleep(time.Millisecond)
 		}
-		if took := time.Since(begun); took < 2*time.Second || took > anewWithin {
+		if took := time.Since(begun); took < 2*time.Second || took > resubscribeWithin {
 			t.Errorf("subscribed anew %v after the last proof", took)
 		}
 		time.Sleep(2 * time.Second)
@@ -56,14 +56,14 @@ func TestMailbox_ResubscribesAfterSilence(t *testing.T) {
 func TestMailbox_ProbesNewSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
-		before := s.ear.subscriptions()
+		before := s.mailbox.subscriptions()
 		heard := make(chan struct{}, 100)
-		s.ear.set(func(_ func([]byte), m []byte) { // all lost before the new subscription
-			if _, _, ok := ticket.DecodeProbe(m); ok && s.ear.subscriptions() > before {
+		s.mailbox.set(func(_ func([]byte), m []byte) { // all lost before the new subscription
+			if _, _, ok := ticket.DecodeProbe(m); ok && s.mailbox.subscriptions() > before {
 				heard <- struct{}{}
 			}
 		})
-		for s.ear.subscriptions() == before {
+		for s.mailbox.subscriptions() == before {
 			time.Sleep(time.Millisecond)
 		}
 		begun := time.Now()
@@ -77,12 +77,12 @@ func TestMailbox_ProbesNewSubscription(t *testing.T) {
 func TestMailbox_StalledReleasesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
-		id := s.make(t)
-		s.ear.set(drop)
+		id := s.create(t)
+		s.mailbox.set(dropAll)
 		heard := make(chan error, 1)
 		begun := time.Now()
 		go func() {
-			_, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anybody)
+			_, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
 			heard <- err
 		}()
 		if err := <-heard; !errors.Is(err, ticket.ErrStoreUnavailable) {
@@ -94,10 +94,10 @@ func TestMailbox_StalledReleasesWaiters(t *testing.T) {
 		if err := s.Ready(); !errors.Is(err, ticket.ErrStoreUnavailable) {
 			t.Errorf("a deaf node is ready: %v", err)
 		}
-		if _, _, err := s.Poll(context.Background(), id, 1, time.Second, anybody); !errors.Is(err, ticket.ErrStoreUnavailable) {
+		if _, _, err := s.Poll(context.Background(), id, 1, time.Second, anyBrowser); !errors.Is(err, ticket.ErrStoreUnavailable) {
 			t.Errorf("a deaf node takes a new poll: %v", err)
 		}
-		s.ear.set(nil)
+		s.mailbox.set(nil)
 		time.Sleep(2 * time.Second)
 		if err := s.Ready(); err != nil {
 			t.Errorf("it hears again and is not ready: %v", err)
@@ -109,11 +109,11 @@ func TestMailbox_ResyncAfterResubscribe(t *testing.T) {
 	// The mailbox falls silent anywhere between two proofs; right after one is worst.
 	for offset := time.Duration(0); offset < time.Second; offset += 50 * time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {
-			s := start(t, options{lag: time.Millisecond})
-			id := s.make(t)
+			s := start(t, options{probeDelay: time.Millisecond})
+			id := s.create(t)
 			got := make(chan ticket.View, 1)
 			go func() {
-				v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anybody)
+				v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
 				if err != nil {
 					t.Errorf("poll: %v", err)
 				}
@@ -121,7 +121,7 @@ func TestMailbox_ResyncAfterResubscribe(t *testing.T) {
 			}()
 			s.muteAfter(offset)
 			synctest.Wait()
-			if _, err := s.Confirm(context.Background(), s.call(id, "a")); err != nil {
+			if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
 				t.Fatal(err)
 			}
 			told := time.Now()
@@ -141,23 +141,23 @@ func TestMailbox_ResyncAfterResubscribe(t *testing.T) {
 func TestResync_AfterLostProbe(t *testing.T) {
 	for _, missed := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			s := start(t, options{lag: time.Millisecond})
-			id := s.make(t)
+			s := start(t, options{probeDelay: time.Millisecond})
+			id := s.create(t)
 			got := make(chan error, 1)
 			go func() {
-				v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anybody)
-				got <- confirmed(v, err)
+				v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
+				got <- checkToken(v, err)
 			}()
 			s.muteAfter(100 * time.Millisecond)
 			if !missed {
-				s.ear.set(onlyProofs)
+				s.mailbox.set(onlyProbes)
 			}
-			subscriptions, begun := s.ear.subscriptions(), time.Now()
-			if _, err := s.Confirm(context.Background(), s.call(id, "a")); err != nil {
+			subscriptions, begun := s.mailbox.subscriptions(), time.Now()
+			if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second) // one proof
-			s.ear.set(nil)
+			s.mailbox.set(nil)
 			if !missed {
 				time.Sleep(5 * time.Second)
 				if len(got) > 0 {
@@ -171,7 +171,7 @@ func TestResync_AfterLostProbe(t *testing.T) {
 			if took := time.Since(begun); took > 2100*time.Millisecond {
 				t.Errorf("found after %v", took)
 			}
-			if s.ear.subscriptions() != subscriptions {
+			if s.mailbox.subscriptions() != subscriptions {
 				t.Error("the link was given up")
 			}
 		})
@@ -181,9 +181,9 @@ func TestResync_AfterLostProbe(t *testing.T) {
 func TestResync_LostSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
-		id := s.make(t)
+		id := s.create(t)
 		// Proofs come through, messages do not: the node knows of nothing.
-		s.ear.set(func(next func([]byte), m []byte) {
+		s.mailbox.set(func(next func([]byte), m []byte) {
 			if _, _, ok := ticket.DecodeProbe(m); ok {
 				next(m)
 			}
@@ -191,14 +191,14 @@ func TestResync_LostSubscription(t *testing.T) {
 		begun := time.Now()
 		got := make(chan ticket.View, 1)
 		go func() {
-			v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anybody)
+			v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
 			if err != nil {
 				t.Errorf("poll: %v", err)
 			}
 			got <- v
 		}()
 		synctest.Wait()
-		if _, err := s.Confirm(context.Background(), s.call(id, "a")); err != nil {
+		if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
 			t.Fatal(err)
 		}
 		if v := <-got; v.State != ticket.Confirmed {

@@ -9,10 +9,10 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// TestUnreadable_PagesGoElsewhere has another node write what this one cannot read:
+// TestUnreadable_ReleasesWaiters has another node write what this one cannot read:
 // its pages are sent to a node that can, and are never told that their ticket is
 // gone.
-func TestUnreadable_PagesGoElsewhere(t *testing.T) {
+func TestUnreadable_ReleasesWaiters(t *testing.T) {
 	t.Parallel()
 	for name, record := range map[string]string{
 		"later version": "2.whatever a later version is",
@@ -24,7 +24,7 @@ func TestUnreadable_PagesGoElsewhere(t *testing.T) {
 				redis := hubtest.StartRedis(t)
 				s := start(t, options{url: redis.URL})
 				s.serve(t)
-				id := s.make(t)
+				id := s.create(t)
 				ctx, cancel := hubtest.WithTimeout(soon)
 				defer cancel()
 				socket, err := s.dial(ctx, id)
@@ -36,7 +36,7 @@ func TestUnreadable_PagesGoElsewhere(t *testing.T) {
 				}
 				polled := make(chan error, 1)
 				go func() {
-					_, news, err := s.Poll(ctx, id, 1, 50*time.Second, anybody)
+					_, news, err := s.Poll(ctx, id, 1, 50*time.Second, anyBrowser)
 					if news {
 						err = errors.New("the poll is told something")
 					}
@@ -55,7 +55,7 @@ func TestUnreadable_PagesGoElsewhere(t *testing.T) {
 				if err := <-polled; !errors.Is(err, ticket.ErrUnknownKey) {
 					t.Errorf("the waiting poll ends with %v", err)
 				}
-				if _, _, err := s.Poll(ctx, id, 0, time.Second, anybody); !errors.Is(err, ticket.ErrUnknownKey) {
+				if _, _, err := s.Poll(ctx, id, 0, time.Second, anyBrowser); !errors.Is(err, ticket.ErrUnknownKey) {
 					t.Errorf("the next poll ends with %v", err)
 				}
 			})

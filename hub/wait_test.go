@@ -16,9 +16,9 @@ import (
 func TestWait_ExpiresAtDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
-		id := s.make(t)
+		id := s.create(t)
 		begun := time.Now()
-		v, news, err := s.Poll(context.Background(), id, 1, 3*time.Minute, anybody)
+		v, news, err := s.Poll(context.Background(), id, 1, 3*time.Minute, anyBrowser)
 		if err != nil || !news || v.State != ticket.Expired || v.Seq != 2 {
 			t.Fatalf("view %+v %v %v", v, news, err)
 		}
@@ -31,11 +31,11 @@ func TestWait_ExpiresAtDeadline(t *testing.T) {
 func TestWaiters_FifthReplacesOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
-		id := s.make(t)
+		id := s.create(t)
 		ended := make(chan int, 5)
 		for i := range 5 {
 			go func() {
-				if _, news, err := s.Poll(context.Background(), id, 1, time.Minute, anybody); err != nil || news {
+				if _, news, err := s.Poll(context.Background(), id, 1, time.Minute, anyBrowser); err != nil || news {
 					t.Errorf("poll %d: %v %v", i, news, err)
 				}
 				ended <- i
@@ -60,23 +60,23 @@ func TestWaiters_FifthReplacesOldest(t *testing.T) {
 func TestHub_MaxWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{tweak: func(c *hub.Config) { c.MaxWaiters = 1 }})
-		first, second := s.make(t), s.make(t)
+		first, second := s.create(t), s.create(t)
 		got := make(chan ticket.View, 1)
 		go func() {
-			v, _, err := s.Poll(context.Background(), first, 1, time.Minute, anybody)
+			v, _, err := s.Poll(context.Background(), first, 1, time.Minute, anyBrowser)
 			if err != nil {
 				t.Errorf("the first: %v", err)
 			}
 			got <- v
 		}()
 		synctest.Wait()
-		if _, _, err := s.Poll(context.Background(), second, 1, time.Minute, anybody); !errors.Is(err, ticket.ErrOverloaded) {
+		if _, _, err := s.Poll(context.Background(), second, 1, time.Minute, anyBrowser); !errors.Is(err, ticket.ErrOverloaded) {
 			t.Errorf("one too many: %v", err)
 		}
-		if _, _, err := s.Poll(context.Background(), second, 0, 0, anybody); err != nil {
+		if _, _, err := s.Poll(context.Background(), second, 0, 0, anyBrowser); err != nil {
 			t.Errorf("a poll that does not wait takes no place: %v", err)
 		}
-		if _, err := s.Confirm(context.Background(), s.call(first, "a")); err != nil {
+		if _, err := s.Confirm(context.Background(), s.phoneCall(first, "a")); err != nil {
 			t.Fatal(err)
 		}
 		if v := <-got; v.State != ticket.Confirmed {
@@ -89,7 +89,7 @@ func TestWait_RecordEvicted(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	s := start(t, options{url: redis.URL})
 	s.serve(t)
-	id := s.make(t)
+	id := s.create(t)
 	ctx, cancel := hubtest.WithTimeout(soon)
 	defer cancel()
 	socket, err := s.dial(ctx, id)
@@ -118,7 +118,7 @@ func TestSocket_HeartbeatInterval(t *testing.T) {
 				s := start(t, options{tweak: func(c *hub.Config) { c.ResultTTL = life }})
 				s.serve(t)
 				ctx := t.Context()
-				socket, err := s.dial(ctx, s.make(t))
+				socket, err := s.dial(ctx, s.create(t))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,13 +144,13 @@ func TestSocket_RepeatsConfirmedView(t *testing.T) {
 		s := start(t, options{})
 		s.serve(t)
 		ctx := t.Context()
-		id := s.make(t)
+		id := s.create(t)
 		socket, err := s.dial(ctx, id)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer socket.Conn.CloseNow()
-		if _, err := s.Confirm(ctx, s.call(id, "a")); err != nil {
+		if _, err := s.Confirm(ctx, s.phoneCall(id, "a")); err != nil {
 			t.Fatal(err)
 		}
 		first, err := socket.Until(ctx, "confirmed")
@@ -184,7 +184,7 @@ func TestSocket_UnknownKeyCloses(t *testing.T) {
 		s := start(t, options{tweak: func(c *hub.Config) { c.Reloadable.Signer = others }})
 		s.serve(t)
 		ctx := t.Context()
-		id := s.make(t)
+		id := s.create(t)
 		socket, err := s.dial(ctx, id)
 		if err != nil {
 			t.Fatal(err)
@@ -193,13 +193,13 @@ func TestSocket_UnknownKeyCloses(t *testing.T) {
 		if v, err := socket.Next(ctx); err != nil || v.State != "pending" {
 			t.Fatalf("view %+v %v", v, err)
 		}
-		if _, err := s.Confirm(ctx, s.call(id, "alice")); err != nil {
+		if _, err := s.Confirm(ctx, s.phoneCall(id, "alice")); err != nil {
 			t.Fatal(err)
 		}
 		if code := socket.Closed(ctx); code != 1013 {
 			t.Errorf("the page is closed with %d", code)
 		}
-		if v, news, err := s.Poll(ctx, id, 1, 0, anybody); !errors.Is(err, ticket.ErrUnknownKey) || news {
+		if v, news, err := s.Poll(ctx, id, 1, 0, anyBrowser); !errors.Is(err, ticket.ErrUnknownKey) || news {
 			t.Errorf("the poll is told %+v %v %v", v, news, err)
 		}
 	})
@@ -210,13 +210,13 @@ func TestSocket_SlowReaderClosed(t *testing.T) {
 		s := start(t, options{})
 		s.serve(t)
 		ctx := t.Context()
-		id := s.make(t)
+		id := s.create(t)
 		// A pipe has no buffer: the first view already cannot be written.
 		if _, err := s.dial(ctx, id); err != nil {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		v, _, err := s.Poll(ctx, id, 0, time.Second, anybody)
+		v, _, err := s.Poll(ctx, id, 0, time.Second, anyBrowser)
 		if err != nil || v.State != ticket.Pending || time.Since(begun) > time.Second {
 			t.Errorf("the other page: %+v %v after %v", v, err, time.Since(begun))
 		}
@@ -235,7 +235,7 @@ func TestDrain_SpreadsSockets(t *testing.T) {
 		const pages = 20
 		left := make(chan time.Time, pages)
 		for range pages {
-			socket, err := s.dial(ctx, s.make(t))
+			socket, err := s.dial(ctx, s.create(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -267,10 +267,10 @@ func TestDrain_SpreadsSockets(t *testing.T) {
 func TestDrain_EndsPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
-		id := s.make(t)
+		id := s.create(t)
 		ended := make(chan time.Time, 1)
 		go func() {
-			if _, news, err := s.Poll(context.Background(), id, 1, 50*time.Second, anybody); err != nil || news {
+			if _, news, err := s.Poll(context.Background(), id, 1, 50*time.Second, anyBrowser); err != nil || news {
 				t.Errorf("poll: %v %v", news, err)
 			}
 			ended <- time.Now()
@@ -284,10 +284,10 @@ func TestDrain_EndsPolls(t *testing.T) {
 		if err := s.Ready(); !errors.Is(err, ticket.ErrOverloaded) {
 			t.Errorf("a draining node is ready: %v", err)
 		}
-		if _, _, err := s.Poll(context.Background(), id, 1, time.Second, anybody); !errors.Is(err, ticket.ErrOverloaded) {
+		if _, _, err := s.Poll(context.Background(), id, 1, time.Second, anyBrowser); !errors.Is(err, ticket.ErrOverloaded) {
 			t.Errorf("a draining node takes a poll: %v", err)
 		}
-		if _, err := s.Confirm(context.Background(), s.call(id, "a")); err != nil {
+		if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
 			t.Errorf("a draining node refuses a confirm: %v", err)
 		}
 		time.Sleep(10 * time.Second)

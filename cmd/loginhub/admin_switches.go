@@ -42,7 +42,7 @@ type switchState struct {
 func (s switches) list(w http.ResponseWriter, _ *http.Request) {
 	all, unreadable := []switchState{}, 0
 	for _, c := range s.clients() {
-		err := s.hub.Enabled(c.ID)
+		err := s.hub.CheckEnabled(c.ID)
 		state := switchState{ID: c.ID, Label: c.Label("en"), Enabled: err == nil, Unreadable: errors.Is(err, ticket.ErrStoreUnavailable)}
 		if state.Unreadable {
 			unreadable++
@@ -75,7 +75,7 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 		if c.ID != r.PathValue("id") {
 			continue
 		}
-		err := s.hub.Switch(r.Context(), c.ID, *in.Enabled, peer(r))
+		err := s.hub.SetEnabled(r.Context(), c.ID, *in.Enabled, peer(r))
 		if errors.Is(err, ticket.ErrNotReplicated) {
 			http.Error(w, "switched, but not enough replicas of Redis have said that they have it: a failover may undo it; try again", http.StatusServiceUnavailable)
 			return

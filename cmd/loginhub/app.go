@@ -167,7 +167,7 @@ func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Se
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Issuer: place.issuer, Reloadable: now.node,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Replicated: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
-		Switches: store, Meter: a.metrics.hub})
+		KillSwitches: store, Metrics: a.metrics.hub})
 	a.metrics.watch(node)
 	a.metrics.certificates(set)
 	edge := api.Config{Hub: node, Reloadable: now.edge, PublicURL: place.link, StateStore: a.reloader.vault, QRLevel: set.QRLevel,

@@ -123,7 +123,7 @@ func (e *checker) rights(ctx context.Context, store *redisstore.Store) {
 	e.tryRedis("redis vault", e.trialVault(ctx, store), "saved, loaded, taken, claimed")
 	// No client's id has a blank.
 	const nobody = "loginhub check"
-	_, err := store.Switches(ctx, []string{nobody})
+	_, err := store.ReadSwitches(ctx, []string{nobody})
 	_, written := store.CompareAndSet(ctx, nobody, "", "off")
 	err = errors.Join(err, written, store.DeleteSwitch(ctx, nobody))
 	e.tryRedis("redis switches", err, "read and written")

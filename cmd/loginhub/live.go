@@ -39,7 +39,7 @@ func (r *reloader) derive(set *settings) (*live, error) {
 	}
 	l := &live{set: set, vault: ring,
 		sites: &providerBuilder{set: set, vault: r.vault, log: r.app.log, meter: r.app.metrics.wechat, hub: r.place.issuer, made: map[any]any{}},
-		node:  hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), Who: set.who()},
+		node:  hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), UserLabel: set.who()},
 		edge:  api.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
 	if r.live != nil {
 		l.sites.former = r.live.sites.made

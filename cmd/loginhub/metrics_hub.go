@@ -58,7 +58,7 @@ func newHubMeter(m *metrics) hubMeter {
 		for _, how := range deliveries {
 			h.delivered.start(labelValues{by, how})
 		}
-		for _, why := range hub.Endings() {
+		for _, why := range hub.EndedReasons() {
 			h.ended.start(labelValues{by, why})
 		}
 	}
@@ -131,5 +131,5 @@ func (h hubMeter) Resync(cause string) { h.resyncs.at(labelValues{cause}).Inc() 
 // Resynced implements hub.Meter.
 func (h hubMeter) Resynced(found string) { h.resynced.at(labelValues{found}).Inc() }
 
-// Refused implements hub.Meter.
-func (h hubMeter) Refused(where, why string) { h.refused.at(labelValues{where, why}).Inc() }
+// SealRejected implements hub.Meter.
+func (h hubMeter) SealRejected(where, why string) { h.refused.at(labelValues{where, why}).Inc() }

@@ -16,9 +16,9 @@ func (s *Store) switchesKey() string { return s.keyName("switches") }
 //go:embed killswitch.lua
 var switchLua string
 
-// Switches is what stands there of each client, in their order; "" for nothing. It
+// ReadSwitches is what stands there of each client, in their order; "" for nothing. It
 // asks for these alone, so that whoever fills the hash with others fills no node.
-func (s *Store) Switches(ctx context.Context, clients []string) ([]string, error) {
+func (s *Store) ReadSwitches(ctx context.Context, clients []string) ([]string, error) {
 	if len(clients) == 0 {
 		return nil, nil
 	}
@@ -40,9 +40,9 @@ func (s *Store) Switches(ctx context.Context, clients []string) ([]string, error
 	return words, nil
 }
 
-// Switch writes a client's word, for all nodes. Where Replicas are to have it and
+// WriteSwitch writes a client's word, for all nodes. Where Replicas are to have it and
 // have not said so, it is ticket.ErrNotLasting: written all the same.
-func (s *Store) Switch(ctx context.Context, client, word string) error {
+func (s *Store) WriteSwitch(ctx context.Context, client, word string) error {
 	_, err := s.write(ctx, s.Replicas > 0, client, word)
 	return err
 }

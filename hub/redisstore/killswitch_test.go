@@ -12,9 +12,9 @@ import (
 // switchCases hold on every Redis.
 var switchCases = map[string]func(*testing.T, *fixture){
 	"each client has the last word that was written": func(t *testing.T, r *fixture) {
-		must(t, r.Switch(limit(t), "a", "off"))
-		must(t, r.Switch(limit(t), "b", "off"))
-		must(t, r.Switch(limit(t), "b", "on 1"))
+		must(t, r.WriteSwitch(limit(t), "a", "off"))
+		must(t, r.WriteSwitch(limit(t), "b", "off"))
+		must(t, r.WriteSwitch(limit(t), "b", "on 1"))
 		r.assertSwitches(t, []string{"a", "b", "c"}, "off", "on 1", "")
 	},
 	"a word is restored where nobody was faster": func(t *testing.T, r *fixture) {
@@ -27,7 +27,7 @@ var switchCases = map[string]func(*testing.T, *fixture){
 		}
 		restore("on 1", false, "")
 		restore("", true, "off")
-		must(t, r.Switch(limit(t), "d", "on 2"))
+		must(t, r.WriteSwitch(limit(t), "d", "on 2"))
 		restore("", false, "on 2")
 		restore("on 1", false, "on 2")
 		restore("on 2", true, "off")
@@ -36,8 +36,8 @@ var switchCases = map[string]func(*testing.T, *fixture){
 		must(t, r.inspect.Set(limit(t), r.switchesKey(), "x", 0).Err())
 		defer r.inspect.Del(limit(t), r.switchesKey())
 		_, restored := r.CompareAndSet(limit(t), "a", "", "off")
-		_, read := r.Switches(limit(t), []string{"a"})
-		for what, err := range map[string]error{"switch": r.Switch(limit(t), "a", "off"), "restore": restored, "read": read} {
+		_, read := r.ReadSwitches(limit(t), []string{"a"})
+		for what, err := range map[string]error{"switch": r.WriteSwitch(limit(t), "a", "off"), "restore": restored, "read": read} {
 			if !isUnavailable(err) {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -55,7 +55,7 @@ func must(t *testing.T, err error) {
 // assertSwitches checks the words of these clients.
 func (r *fixture) assertSwitches(t *testing.T, clients []string, want ...string) {
 	t.Helper()
-	if got, err := r.Switches(limit(t), clients); err != nil || !slices.Equal(got, want) {
+	if got, err := r.ReadSwitches(limit(t), clients); err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q stand there, not %q: %v", got, want, err)
 	}
 }
@@ -65,19 +65,19 @@ func TestKillSwitch_WaitsForReplica(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	r := newFixture(t, server.URL, 1)
 	r.Replicas = 1
-	if err := r.Switch(limit(t), "a", "off"); !errors.Is(err, ticket.ErrNotReplicated) {
+	if err := r.WriteSwitch(limit(t), "a", "off"); !errors.Is(err, ticket.ErrNotReplicated) {
 		t.Errorf("without a replica: %v", err)
 	}
 	r.assertSwitches(t, []string{"a"}, "off") // written all the same
 	replica := replicaOf(t, server)
-	must(t, r.Switch(limit(t), "a", "on 1"))
+	must(t, r.WriteSwitch(limit(t), "a", "on 1"))
 	if got := replica.Client.HGet(limit(t), r.switchesKey(), "a").Val(); got != "on 1" {
 		t.Errorf("it is done, and the replica has %q", got)
 	}
 	must(t, replica.Stall())
 	t.Cleanup(func() { replica.Resume() })
 	for _, word := range []string{"off", "off"} { // repeated, it is no safer
-		if err := r.Switch(limit(t), "a", word); !errors.Is(err, ticket.ErrNotReplicated) {
+		if err := r.WriteSwitch(limit(t), "a", word); !errors.Is(err, ticket.ErrNotReplicated) {
 			t.Errorf("with a replica that stands still: %v", err)
 		}
 	}
@@ -86,5 +86,5 @@ func TestKillSwitch_WaitsForReplica(t *testing.T) {
 		t.Errorf("restored: %v %v", written, err)
 	}
 	must(t, replica.Resume())
-	must(t, r.Switch(limit(t), "a", "off"))
+	must(t, r.WriteSwitch(limit(t), "a", "off"))
 }

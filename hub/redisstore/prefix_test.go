@@ -36,7 +36,7 @@ func TestPrefix_SharesNothing(t *testing.T) {
 			t.Error(err)
 		}
 		r.assertSwitches(t, []string{"demo"}, "")
-		must(t, r.Switch(limit(t), "demo", prefix))
+		must(t, r.WriteSwitch(limit(t), "demo", prefix))
 		r.assertSwitches(t, []string{"demo"}, prefix)
 		ring, err := NewSecretKeyring([]SecretKey{{ID: "k", Key: make([]byte, 32)}})
 		must(t, err)
