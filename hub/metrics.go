@@ -58,7 +58,7 @@ const (
 // Why a page no longer waits.
 const (
 	EndedDone        = "done"         // 1000 after a final view; of a poll: it has its answer
-	EndedTimeout     = "nothing"      // a poll's time was over
+	EndedTimeout     = "timeout"      // a poll's time was over
 	EndedLeft        = "left"         // the page has closed the socket, or hung up on its poll
 	EndedLost        = "lost"         // the line broke, or nobody answered on it
 	EndedSlow        = "slow"         // a view could not be written in time
@@ -68,7 +68,7 @@ const (
 	EndedBroken      = "broken"       // 1011, or 1013 for a key or client that this node lacks
 	EndedReplaced    = "replaced"     // 4001
 	EndedDraining    = "draining"     // 1012
-	EndedStalled     = "deaf"         // 1013
+	EndedStalled     = "stalled"      // 1013
 	EndedSwitchedOff = "switched_off" // 1013
 	EndedShutdown    = "shutdown"     // the node's life was over first
 )
@@ -76,7 +76,7 @@ const (
 // Why all waiting tickets are looked at, and what a look finds.
 const (
 	ResyncSubscribed = "subscribed" // the subscription stands: the first time, or again
-	ResyncRecovered  = "hears"      // a deaf node hears again
+	ResyncRecovered  = "recovered"  // a stalled node receives its probes again
 	ResyncMissed     = "missed"     // a proof never came, and a later one did
 
 	FoundSame    = "same"    // what is known here

@@ -85,7 +85,7 @@ func (r redisMeter) ObserveCall(name string, took time.Duration, failed bool) {
 	}
 }
 
-var inVault = labelValues{"vault", hub.SealBroken}
+var inVault = labelValues{"secret", hub.SealBroken}
 
 // DecryptFailed implements redisstore.Meter.
 func (r redisMeter) DecryptFailed() { r.refused.at(inVault).Inc() }

@@ -86,7 +86,7 @@ func TestMetrics_PollEnds(t *testing.T) {
 	if v, err := ticket.Poll(ctx, node.URL, 1, 1); err != nil || v != nil {
 		t.Fatalf("%+v %v", v, err)
 	}
-	comes(t, node, before, `waits_ended_total{reason="nothing",transport="poll"}`, 1)
+	comes(t, node, before, `waits_ended_total{reason="timeout",transport="poll"}`, 1)
 	hasty, hangUp := context.WithCancel(ctx)
 	over := make(chan struct{})
 	go func() {
@@ -110,22 +110,22 @@ func TestMetrics_RedisDown(t *testing.T) {
 	ctx := within(t, 60*time.Second)
 	mustOpen(t, ctx, node.URL, node.URL)
 	before := scrape(t, node)
-	if before["loginhub_ready"] != 1 || before["loginhub_mailbox_proof_age_seconds"] > 3 {
-		t.Errorf("at the start: ready %v, proof %v s", before["loginhub_ready"], before["loginhub_mailbox_proof_age_seconds"])
+	if before["loginhub_ready"] != 1 || before["loginhub_mailbox_probe_age_seconds"] > 3 {
+		t.Errorf("at the start: ready %v, proof %v s", before["loginhub_ready"], before["loginhub_mailbox_probe_age_seconds"])
 	}
 	if err := redis.Stall(); err != nil {
 		t.Fatal(err)
 	}
 	comes(t, node, before, `redis_errors_total{call="probe"}`, 2)
-	comes(t, node, before, `mailbox_proof_age_seconds`, 5)
-	comes(t, node, before, `waits_ended_total{reason="deaf",transport="socket"}`, 1)
+	comes(t, node, before, `mailbox_probe_age_seconds`, 5)
+	comes(t, node, before, `waits_ended_total{reason="stalled",transport="socket"}`, 1)
 	if ready := scrape(t, node)["loginhub_ready"]; ready != 0 {
 		t.Errorf("ready %v while deaf", ready)
 	}
 	if err := redis.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	comes(t, node, before, `resyncs_total{cause="hears"}`, 1)
+	comes(t, node, before, `resyncs_total{cause="recovered"}`, 1)
 	hubtest.Eventually(t, 10*time.Second, "ready again", func() bool { return scrape(t, node)["loginhub_ready"] == 1 })
 }
 
@@ -146,7 +146,7 @@ func TestMetrics_BrokenSeals(t *testing.T) {
 		if err := redis.Client.Publish(ctx, "loginhub:mail:"+node.ID(), "t"+p.ID+message).Err(); err != nil {
 			t.Fatal(err)
 		}
-		comes(t, node, before, `refused_seals_total{reason="`+reason+`",where="message"}`, 1)
+		comes(t, node, before, `seal_failures_total{reason="`+reason+`",where="message"}`, 1)
 	}
 	if err := redis.Client.HSet(ctx, key(p.ID), "rec", forged).Err(); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestMetrics_BrokenSeals(t *testing.T) {
 	if a, err := p.PollResponse(ctx, node.URL, 0, 0); err != nil || a.Status != 404 {
 		t.Errorf("a forged record: %+v %v", a, err)
 	}
-	comes(t, node, before, `refused_seals_total{reason="broken",where="record"}`, 1)
+	comes(t, node, before, `seal_failures_total{reason="broken",where="record"}`, 1)
 }
 
 func TestMetrics_ForgedAccessToken(t *testing.T) {
@@ -183,7 +183,7 @@ func TestMetrics_ForgedAccessToken(t *testing.T) {
 	before := scrape(t, second)
 	w.Fail(wechattest.Fault{Errcode: 45011})
 	show(second) // the link, for WeChat has refused
-	comes(t, second, before, `refused_seals_total{reason="broken",where="vault"}`, 1)
+	comes(t, second, before, `seal_failures_total{reason="broken",where="secret"}`, 1)
 	comes(t, second, before, `wechat_calls_total{code="45011",endpoint="stable_token",kind="busy"}`, 1)
 }
 

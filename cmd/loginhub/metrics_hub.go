@@ -46,7 +46,7 @@ func newHubMeter(m *metrics) hubMeter {
 			"From the confirm, as it was sent to Redis, to the token written to a page that waited.", pushBuckets, "transport"),
 		resyncs:  m.counter("loginhub_resyncs_total", "Looks at all waiting tickets, out of turn.", "cause"),
 		resynced: m.counter("loginhub_resynced_tickets_total", "Looks at one waiting ticket, in turn and out of turn.", "found"),
-		refused:  m.counter("loginhub_refused_seals_total", "Records, messages and shared values that this node does not accept.", "where", "reason"),
+		refused:  m.counter("loginhub_seal_failures_total", "Records, messages and shared values that this node does not accept.", "where", "reason"),
 	}
 	h.made.start(labelValues{})
 	for _, state := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {

@@ -132,7 +132,7 @@ func TestMetrics_Prometheus(t *testing.T) {
 				v, err := p.query(p99[name])
 				return err == nil && len(v) == 1 && v[0] > 0 && v[0] < 10 && !math.IsNaN(v[0])
 			})
-			v, err := p.query("loginhub_mailbox_proof_age_seconds")
+			v, err := p.query("loginhub_mailbox_probe_age_seconds")
 			if err != nil || len(v) != 1 || v[0] <= 0 || v[0] > 10 {
 				t.Errorf("the proof's age is %v %v", v, err)
 			}
