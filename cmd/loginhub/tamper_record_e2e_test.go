@@ -26,12 +26,26 @@ const (
 	attackerAddress, attackerAgent = "198.51.100.9", "Mozilla/5.0 (X11; Linux x86_64; rv:151.0) Gecko/20100101 Firefox/151.0"
 )
 
+// refused is how many seals the pages' node has refused there, in a record or a
+// message: of log lines some are dropped.
+func (s *tamperFixture) refused(t *testing.T, where string) (n float64) {
+	t.Helper()
+	for series, count := range scrape(t, s.nodes[1]) {
+		if strings.HasPrefix(series, "loginhub_refused_seals_total{") && strings.Contains(series, `where="`+where+`"`) {
+			n += count
+		}
+	}
+	return n
+}
+
 // newScene makes one. The second node holds the pages, and looks at them every
 // half of the time that a result lives.
 func newScene(t *testing.T, ctx context.Context, result string) *tamperFixture {
 	t.Helper()
-	s := &tamperFixture{}
-	s.redis, s.nodes = cluster(t, 2, "RESULT_TTL="+result, "TRUSTED_PROXIES=127.0.0.1/32")
+	s := &tamperFixture{redis: hubtest.StartRedis(t)}
+	for range 2 {
+		s.nodes = append(s.nodes, metered(t, "REDIS_URL="+s.redis.URL, "RESULT_TTL="+result, "TRUSTED_PROXIES=127.0.0.1/32"))
+	}
 	for _, who := range []struct {
 		page           **page
 		address, agent string
