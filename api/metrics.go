@@ -25,17 +25,17 @@ const (
 	limitTicketsNetwork      = "tickets_network" // of an IPv6 /48
 	limitTicketsNode         = "tickets_node"    // of all addresses
 	limitPhones              = "phones"
-	limitRefusedCodes        = "refused_codes"         // of an address, by provider
-	limitRefusedCodesNetwork = "refused_codes_network" // of an IPv6 /48
-	limitRefusedCodesTicket  = "refused_codes_ticket"  // of an address, by ticket
+	limitRefusedCodes        = "refused_auth_codes"         // of an address, by provider
+	limitRefusedCodesNetwork = "refused_auth_codes_network" // of an IPv6 /48
+	limitRefusedCodesTicket  = "refused_auth_codes_ticket"  // of an address, by ticket
 	limitUsers               = "users"
-	limitRefused             = "refused"
-	limitWrong               = "wrong_numbers"
+	limitRefused             = "refused_calls"
+	limitWrong               = "wrong_matches"
 	limitWebLogins           = "website_logins"
-	limitWxacodes            = "codes" // of mini-program codes: the link is shown instead
+	limitWxacodes            = "wxacodes" // of mini-program codes: the link is shown instead
 	limitWaiters             = "waiters"
 	limitCalls               = "provider_calls" // maxCalls at once to one of them: 503 in place of 429
-	limitDrawings            = "drawings"       // of codes, at once on this node: 503
+	limitDrawings            = "qr_renders"     // of codes, at once on this node: 503
 )
 
 // Limits are all limits' names.

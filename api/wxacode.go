@@ -101,7 +101,7 @@ func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID)
 			rest = codeBackoff
 		}
 		s.wxacodes.backOff(codes, now.Add(rest))
-		s.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "again_in", rest, "error", err)
+		s.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", rest, "error", err)
 		return nil
 	}
 	return picture

@@ -64,8 +64,8 @@ const (
 	EndedSlow        = "slow"         // a view could not be written in time
 	EndedTooBig      = "too_big"      // 1009
 	EndedPolicy      = "policy"       // 1008
-	EndedFlood       = "flood"        // more bytes than a page can have to say
-	EndedBroken      = "broken"       // 1011, or 1013 for a key or client that this node lacks
+	EndedFlood       = "read_limit"   // more bytes than a page can have to say
+	EndedBroken      = "error"        // 1011, or 1013 for a key or client that this node lacks
 	EndedReplaced    = "replaced"     // 4001
 	EndedDraining    = "draining"     // 1012
 	EndedStalled     = "stalled"      // 1013
@@ -79,20 +79,20 @@ const (
 	ResyncRecovered  = "recovered"  // a stalled node receives its probes again
 	ResyncMissed     = "missed"     // a proof never came, and a later one did
 
-	FoundSame    = "same"    // what is known here
-	FoundNewer   = "newer"   // a version of which no message has come (yet)
-	FoundExpired = "expired" // the deadline has passed
-	FoundMissing = "missing" // Redis has no such ticket any more
-	FoundBehind  = "behind"  // Redis says less than is known here: it has fallen back, or a message overtook the look
-	FoundRefused = "refused" // the seal is not accepted
-	FoundUnknown = "unknown" // Redis did not answer
+	FoundSame    = "same"        // what is known here
+	FoundNewer   = "newer"       // a version of which no message has come (yet)
+	FoundExpired = "expired"     // the deadline has passed
+	FoundMissing = "missing"     // Redis has no such ticket any more
+	FoundBehind  = "older"       // Redis says less than is known here: it has fallen back, or a message overtook the look
+	FoundRefused = "broken_seal" // the seal is not accepted
+	FoundUnknown = "unknown"     // Redis did not answer
 )
 
 // Where a seal was refused, and why.
 const (
 	InRecord  = "record"
 	InMessage = "message"
-	InSwitch  = "switch"
+	InSwitch  = "killswitch"
 
 	SealBroken         = "broken"          // somebody writes in Redis
 	SealUnknownKey     = "unknown_key"     // a key rotation on its way, or keys that differ

@@ -148,7 +148,7 @@ func (a *App) drain(node *hub.Hub) {
 	if a.set.embedded() && over == defaultDrain {
 		over = 0
 	}
-	a.log.Info("draining", "waiting", node.Waiting(), "over", over)
+	a.log.Info("draining", "waiters", node.Waiting(), "duration", over)
 	node.Drain(context.Background(), over)
 }
 

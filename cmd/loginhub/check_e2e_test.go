@@ -99,7 +99,7 @@ func TestCheck_Healthy(t *testing.T) {
 	if code != 0 || strings.Contains(out, "FAIL") || strings.Contains(out, "warn") {
 		t.Errorf("%d:\n%s", code, out)
 	}
-	for _, what := range []string{"settings", "redis 127.0.0.1", "redis scripts", "redis mailbox", "clock", "redis tickets", "redis vault", "redis switches",
+	for _, what := range []string{"settings", "redis 127.0.0.1", "redis scripts", "redis mailbox", "clock", "redis tickets", "redis secrets", "redis killswitch",
 		"public url", "tls", "keys", "wechat file", "tickets", "long poll", "websocket", "addresses", "wechat " + appID} {
 		if !strings.HasPrefix(line(out, what), "ok") {
 			t.Errorf("nothing is said of %s:\n%s", what, out)
@@ -145,8 +145,8 @@ func TestCheck_Broken(t *testing.T) {
 		{"no channel", user("resetchannels"), user("&loginhub:mail:*"), nil, "redis mailbox", "users.acl", "FAIL"},
 		{"no scripts", user("-script|load"), user("+script|load"), nil, "redis scripts", "users.acl", "FAIL"},
 		{"no writes", user("-hset"), user("+hset"), nil, "redis tickets", "users.acl", "FAIL"},
-		{"no vault", user("-getdel"), user("+getdel"), nil, "redis vault", "users.acl", "FAIL"},
-		{"no switches", user("-hdel"), user("+hdel"), nil, "redis switches", "users.acl", "FAIL"},
+		{"no secrets", user("-getdel"), user("+getdel"), nil, "redis secrets", "users.acl", "FAIL"},
+		{"no kill switch", user("-hdel"), user("+hdel"), nil, "redis killswitch", "users.acl", "FAIL"},
 		{"no replay", do("ACL", "SETUSER", "default", "-@all"), do("ACL", "SETUSER", "default", "+@all"), nil, "redis 127.0.0.1", "user default off resetpass", "FAIL"},
 		{"no keys to replay", do("ACL", "SETUSER", "default", "resetkeys"), do("ACL", "SETUSER", "default", "~*"), nil, "redis 127.0.0.1", "user default off resetpass", "FAIL"},
 		{"no INFO", user("-info"), user("+info"), nil, "redis", "+info", "warn"},

@@ -107,7 +107,7 @@ func (e *checker) rights(ctx context.Context, store *redisstore.Store) {
 		return
 	}
 	began := time.Now()
-	if err := e.heard(ctx, store, node); !e.tryRedis("redis mailbox", err, "a proof was published and came back") {
+	if err := e.heard(ctx, store, node); !e.tryRedis("redis mailbox", err, "a probe was published and received") {
 		return
 	}
 	off := time.Until(store.Now()).Round(time.Millisecond)
@@ -120,13 +120,13 @@ func (e *checker) rights(ctx context.Context, store *redisstore.Store) {
 	}
 	e.note(g, "clock", "Redis's is %v from this machine's%s", off, cond(g != severityOK, "; tokens bear Redis's time: set both by NTP", ""))
 	e.tryRedis("redis tickets", trialTicket(ctx, store), "made, attached, changed"+cond(e.set.RedisWait > 0, ", and on the replicas", ""))
-	e.tryRedis("redis vault", e.trialVault(ctx, store), "saved, loaded, taken, claimed")
+	e.tryRedis("redis secrets", e.trialVault(ctx, store), "saved, loaded, taken, claimed")
 	// No client's id has a blank.
 	const nobody = "loginhub check"
 	_, err := store.ReadSwitches(ctx, []string{nobody})
 	_, written := store.CompareAndSet(ctx, nobody, "", "off")
 	err = errors.Join(err, written, store.DeleteSwitch(ctx, nobody))
-	e.tryRedis("redis switches", err, "read and written")
+	e.tryRedis("redis killswitch", err, "read and written")
 }
 
 // heard proves the mailbox once, as a node does every second.

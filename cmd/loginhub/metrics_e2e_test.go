@@ -49,7 +49,7 @@ func TestMetrics_WholeLogin(t *testing.T) {
 	})
 	mustMove(t, holds, held, want)
 	want = map[string]float64{
-		`tickets_made_total`:                               1,
+		`tickets_created_total`:                            1,
 		`transitions_total{state="pending"}`:               1,
 		`transitions_total{state="scanned"}`:               1,
 		`transitions_total{state="confirmed"}`:             1,

@@ -73,7 +73,7 @@ func newRedisMeter(m *metrics, refused *counterVec) redisMeter {
 		r.duration.start(labelValues{call})
 		r.failed.start(labelValues{call})
 	}
-	refused.start(inVault)
+	refused.start(inSecret)
 	return r
 }
 
@@ -85,10 +85,10 @@ func (r redisMeter) ObserveCall(name string, took time.Duration, failed bool) {
 	}
 }
 
-var inVault = labelValues{"secret", hub.SealBroken}
+var inSecret = labelValues{"secret", hub.SealBroken}
 
 // DecryptFailed implements redisstore.Meter.
-func (r redisMeter) DecryptFailed() { r.refused.at(inVault).Inc() }
+func (r redisMeter) DecryptFailed() { r.refused.at(inSecret).Inc() }
 
 // ReplicasMissing implements redisstore.Meter.
 func (r redisMeter) ReplicasMissing() { r.missing.at(labelValues{}).Inc() }

@@ -111,7 +111,7 @@ func TestMetrics_RedisDown(t *testing.T) {
 	mustOpen(t, ctx, node.URL, node.URL)
 	before := scrape(t, node)
 	if before["loginhub_ready"] != 1 || before["loginhub_mailbox_probe_age_seconds"] > 3 {
-		t.Errorf("at the start: ready %v, proof %v s", before["loginhub_ready"], before["loginhub_mailbox_probe_age_seconds"])
+		t.Errorf("at the start: ready %v, probe %v s", before["loginhub_ready"], before["loginhub_mailbox_probe_age_seconds"])
 	}
 	if err := redis.Stall(); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestMetrics_RedisDown(t *testing.T) {
 	comes(t, node, before, `mailbox_probe_age_seconds`, 5)
 	comes(t, node, before, `waits_ended_total{reason="stalled",transport="socket"}`, 1)
 	if ready := scrape(t, node)["loginhub_ready"]; ready != 0 {
-		t.Errorf("ready %v while deaf", ready)
+		t.Errorf("ready %v while stalled", ready)
 	}
 	if err := redis.Resume(); err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestMetrics_Limits(t *testing.T) {
 	a, err := hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil)
 	mustRefuse(t, "a second ticket", a, err, 429, "rate_limited")
 	mustMove(t, node, before, map[string]float64{
-		`rate_limited_total{limit="tickets"}`: 1, `tickets_made_total`: 1, `transitions_total{state="pending"}`: 1,
+		`rate_limited_total{limit="tickets"}`: 1, `tickets_created_total`: 1, `transitions_total{state="pending"}`: 1,
 		`redis_call_duration_seconds_count{call="create"}`:                1,
 		`http_requests_total{route="/api/login/tickets",status="2xx"}`:    1,
 		`http_requests_total{route="/api/login/tickets",status="4xx"}`:    1,

@@ -35,7 +35,7 @@ type hubMeter struct {
 
 func newHubMeter(m *metrics) hubMeter {
 	h := hubMeter{
-		made:        m.counter("loginhub_tickets_made_total", "Tickets that this node has made."),
+		made:        m.counter("loginhub_tickets_created_total", "Tickets that this node has made."),
 		finished:    m.counter("loginhub_tickets_finished_total", "Tickets whose end this node has written down.", "outcome", "provider"),
 		transitions: m.counter("loginhub_transitions_total", "Changes of tickets that this node has made, by the new state.", "state"),
 		calls:       m.counter("loginhub_phone_calls_total", "Phone calls that have named a ticket, by the contract's code.", "action", "outcome"),

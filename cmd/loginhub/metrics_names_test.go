@@ -129,8 +129,8 @@ func rules(t *testing.T) (expressions []string) {
 			}
 		}
 	}
-	if len(expressions) != 15 {
-		t.Errorf("%d alerts", len(expressions))
+	if len(expressions) == 0 {
+		t.Error("no alert was found in alerts.yaml")
 	}
 	return expressions
 }

@@ -31,7 +31,7 @@ const (
 func (s *tamperFixture) refused(t *testing.T, where string) (n float64) {
 	t.Helper()
 	for series, count := range scrape(t, s.nodes[1]) {
-		if strings.HasPrefix(series, "loginhub_refused_seals_total{") && strings.Contains(series, `where="`+where+`"`) {
+		if strings.HasPrefix(series, "loginhub_seal_failures_total{") && strings.Contains(series, `where="`+where+`"`) {
 			n += count
 		}
 	}

@@ -37,8 +37,8 @@ const (
 	callLoad             = "secret_load"
 	callTake             = "secret_take"
 	callSetNX            = "secret_setnx"
-	callSwitchesRead     = "switches_read"
-	callSwitch           = "switches_write"
+	callSwitchesRead     = "killswitch_read"
+	callSwitch           = "killswitch_write"
 )
 
 // Calls are all names of calls.
