@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Claims are the token's payload (RFC 7519, section 4; OpenID Connect Core 1.0,
-// section 2), fixed by the node that confirms.
+// Claims is the payload of the token (RFC 7519, section 4; OpenID Connect Core 1.0,
+// section 2). The confirming node fixes it.
 type Claims struct {
 	Issuer   string   `json:"iss"`
 	Audience string   `json:"aud"`
@@ -26,15 +26,15 @@ type Claims struct {
 	Claimed  *User    `json:"claimed,omitempty"`
 }
 
-// TokenParams is what the confirming node adds to a ticket to make a token of it.
+// TokenParams is what the confirming node adds to a ticket to build the token's claims.
 type TokenParams struct {
 	Issuer string // the public URL
 	Client *Client
-	TTL    time.Duration // where the client names none
+	TTL    time.Duration // used if the client sets none
 }
 
-// claims fixes the token's payload. The time is the store's clock, so that two
-// nodes with different clocks make the same token.
+// claims builds the token's payload. It uses the store's clock, so that nodes with
+// different clocks produce the same token.
 func (is TokenParams) claims(t Ticket, by Identity, user User, now time.Time) (json.RawMessage, error) {
 	sub, err := by.Sub(is.Client.Subject)
 	if err != nil {

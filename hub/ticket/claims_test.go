@@ -14,7 +14,7 @@ import (
 // at12 is noon as a NumericDate (RFC 7519, section 2).
 const at12 = 1772366400
 
-// claimsOf confirms at noon and gives the claims.
+// claimsOf confirms at noon and returns the claims.
 func claimsOf(t *testing.T, c ticket.Confirmation, v ticket.Ticket) map[string]any {
 	t.Helper()
 	var got map[string]any
@@ -106,7 +106,8 @@ func TestClaims_Deterministic(t *testing.T) {
 	if string(one.Claims) != string(other.Claims) {
 		t.Errorf("%s\n%s", one.Claims, other.Claims)
 	}
-	// And the record gives back what was fixed, byte by byte: it is what gets signed.
+	// The opened record contains the same claims, byte by byte: they are what gets
+	// signed.
 	ring := newRing(t)
 	opened, err := ring.Open(one.ID, seal(t, ring, one))
 	if err != nil || string(opened.Claims) != string(one.Claims) {
@@ -114,8 +115,8 @@ func TestClaims_Deterministic(t *testing.T) {
 	}
 }
 
-// TestIdentity_Sub: what a provider calls its user, and how
-// the client wants it, give one subject, or none.
+// TestIdentity_Sub checks the subject for each provider and each kind that a client may
+// choose.
 func TestIdentity_Sub(t *testing.T) {
 	wechat := func(openid, unionid string) ticket.Identity {
 		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: openid, UnionID: unionid}
@@ -127,7 +128,7 @@ func TestIdentity_Sub(t *testing.T) {
 	for _, c := range []struct {
 		who  ticket.Identity
 		kind string
-		want string // "" is refused
+		want string // "" means an error
 	}{
 		{wechat("o1", "u1"), "", "wechat:wx1:o1"},
 		{wechat("o1", "u1"), "openid", "wechat:wx1:o1"},
@@ -136,7 +137,7 @@ func TestIdentity_Sub(t *testing.T) {
 		{wechat("o1", ""), "unionid", ""},
 		{wechat("", "u1"), "openid", ""},
 		{wechat("", "u1"), "unionid", "wechat:unionid:u1"},
-		{web, "unionid", "wechat:unionid:u1"}, // the same account through either door
+		{web, "unionid", "wechat:unionid:u1"}, // both providers give the same account
 		{web, "openid", "wechat:wx1:o1"},
 		{app, "openid", "app:42"},
 		{app, "unionid", "app:42"}, // only WeChat has two kinds

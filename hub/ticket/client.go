@@ -10,26 +10,26 @@ type Client struct {
 	ID             string
 	LabelZH        string // shown to Chinese readers; "" means LabelEN, then the id
 	LabelEN        string
-	Origins        []string // exact origins (scheme://host[:port]) whose pages may wait
-	Providers      []string // providers that may confirm; empty means all that are configured
+	Origins        []string // exact origins (scheme://host[:port]) that may use this client
+	Providers      []string // providers that may confirm; empty means all configured ones
 	Subject        string   // SubjectOpenID ("" too) or SubjectUnionID
 	NumberMatching bool
-	TokenTTL       time.Duration // 0 means the hub's
-	// AddressMismatch is what to do if phone and browser are known to come from
-	// different addresses: MismatchWarn, MismatchRefuse, or nothing.
-	// MismatchRefuse also refuses a browser or phone whose address is hidden: by a
-	// forwarding header of an untrusted peer, or by a trusted proxy without one.
+	TokenTTL       time.Duration // 0 means the hub's default
+	// AddressMismatch says what happens if phone and browser have known, different
+	// addresses: MismatchWarn, MismatchRefuse, or nothing. MismatchRefuse also refuses a
+	// browser or phone with an unknown address: an untrusted peer sent a forwarding
+	// header, or a trusted proxy sent none.
 	AddressMismatch string
 }
 
-// What a client may want where the addresses differ.
+// Values of Client.AddressMismatch.
 const (
 	MismatchIgnore = "ignore" // "" too
 	MismatchWarn   = "warn"
 	MismatchRefuse = "refuse"
 )
 
-// Label is the site's name in the given language ("zh" or anything else).
+// Label returns the client's name in the given language ("zh" or anything else).
 func (c *Client) Label(lang string) string {
 	first, second := c.LabelEN, c.LabelZH
 	if lang == "zh" {
@@ -50,7 +50,8 @@ func (c *Client) AllowsProvider(provider string) bool {
 }
 
 // AllowsOrigin reports whether a browser at that origin may wait for this client's
-// tickets. A request without Origin ("") is no cross-site request of a browser.
+// tickets. A request without Origin ("") is allowed: browsers send Origin with every
+// cross-site request.
 func (c *Client) AllowsOrigin(origin string) bool {
 	return origin == "" || slices.Contains(c.Origins, origin)
 }

@@ -1,12 +1,11 @@
-// Package ticket holds the rules of a login attempt and nothing else: what a
-// ticket is, which state follows which, what the browser is told of it, how a
-// record is sealed, and the errors that all of this can end in.
+// Package ticket implements the rules of a login attempt: the states of a ticket
+// and their transitions, the view that the browser gets, the seal of a record,
+// and the errors.
 //
-// It imports the standard library only. It does not know Redis (package
-// hub/redisstore), sockets (package hub), HTTP (package api) or how a token is
-// signed (package api/token).
+// It imports the standard library only. Redis is in package hub/redisstore,
+// sockets in package hub, HTTP in package api, and signing in package api/token.
 //
-// The data goes one way: a Ticket is a value, a step (Scan, Confirm, Reject,
-// Ack, Expire) returns the next value, Keyring.Seal turns it into the bytes
-// that are stored and published, and Keyring.Open is the only way back.
+// A Ticket is a value. A step (Scan, Confirm, Reject, Ack, Expire) returns the
+// next version. Keyring.Seal returns the bytes to store and to publish, and only
+// Keyring.Open turns such bytes into a Ticket again.
 package ticket

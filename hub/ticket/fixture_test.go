@@ -9,7 +9,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// How long things last in these tests.
+// Lifetimes in these tests.
 const (
 	ticketTTL  = 2 * time.Minute
 	confirmTTL = time.Minute
@@ -17,19 +17,19 @@ const (
 	tokenTTL   = 5 * time.Minute
 )
 
-// noon is when the tickets of these tests are made.
+// noon is when these tests create their tickets.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// The people of these tests.
+// Users in these tests.
 var (
 	alice = ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "alice", UnionID: "union-alice"}
 	bob   = ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "bob", UnionID: "union-bob"}
-	carol = ticket.Identity{Provider: "sandbox", Subject: "alice"} // alice's name, and somebody else
+	carol = ticket.Identity{Provider: "sandbox", Subject: "alice"} // another user with alice's name
 )
 
 var demo = &ticket.Client{ID: "demo"}
 
-// newTicket is a pending ticket under the first key of newRing.
+// newTicket returns a pending ticket under the first key of newRing.
 func newTicket(t testing.TB, c *ticket.Client) ticket.Ticket {
 	t.Helper()
 	return ticket.New(ticket.NewSecret().ID(), ticket.Request{
@@ -37,7 +37,7 @@ func newTicket(t testing.TB, c *ticket.Client) ticket.Ticket {
 	}, "new", noon, ticketTTL)
 }
 
-// newRing seals with the key "new" and opens with "old" too.
+// newRing returns a keyring that seals with the key "new" and also opens with "old".
 func newRing(t testing.TB, ids ...string) *ticket.Keyring {
 	t.Helper()
 	if len(ids) == 0 {
@@ -45,7 +45,8 @@ func newRing(t testing.TB, ids ...string) *ticket.Keyring {
 	}
 	var keys []ticket.Key
 	for _, id := range ids {
-		// The bytes derive from the name: the same id is the same key in every ring.
+		// The key's bytes derive from its id, so that the same id is the same key in
+		// every ring.
 		keys = append(keys, ticket.Key{ID: id, Seal: bytes.Repeat([]byte("s"+id), 8), Match: bytes.Repeat([]byte("m"+id), 8)})
 	}
 	ring, err := ticket.NewKeyring(keys)
@@ -55,7 +56,7 @@ func newRing(t testing.TB, ids ...string) *ticket.Keyring {
 	return ring
 }
 
-// seal fails the test where it cannot.
+// seal seals the ticket or fails the test.
 func seal(t testing.TB, ring *ticket.Keyring, v ticket.Ticket) []byte {
 	t.Helper()
 	sealed, err := ring.Seal(v)
@@ -65,13 +66,13 @@ func seal(t testing.TB, ring *ticket.Keyring, v ticket.Ticket) []byte {
 	return sealed
 }
 
-// confirmation is a confirm by that user at noon with the right number.
+// confirmation returns a confirm by that user at noon with the right number.
 func confirmation(by ticket.Identity, c *ticket.Client) ticket.Confirmation {
 	return ticket.Confirmation{Identity: by, Match: "47", ExpectedMatch: "47", Now: noon, ResultTTL: resultTTL,
 		Token: ticket.TokenParams{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
 }
 
-// must fails the test where a step does.
+// must returns a function that fails the test if a step fails.
 func must(t testing.TB) func(ticket.Ticket, error) ticket.Ticket {
 	return func(v ticket.Ticket, err error) ticket.Ticket {
 		t.Helper()
@@ -82,8 +83,8 @@ func must(t testing.TB) func(ticket.Ticket, error) ticket.Ticket {
 	}
 }
 
-// paths are all the ways to each state. Where somebody is noted on the ticket,
-// it is alice.
+// paths returns tickets in each state, one for each way to get there. If a user is
+// recorded on the ticket, it is alice.
 func paths(t testing.TB, c *ticket.Client) map[ticket.State][]ticket.Ticket {
 	t.Helper()
 	ok := must(t)

@@ -15,7 +15,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// alphabet is base64url's (RFC 4648, section 5).
+// alphabet is that of base64url (RFC 4648, section 5).
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 func TestID_HashOfSecret(t *testing.T) {
@@ -29,14 +29,14 @@ func TestID_HashOfSecret(t *testing.T) {
 	if want := base64.RawURLEncoding.EncodeToString(sum[:16]); string(id) != want || len(id) != ticket.IDLength {
 		t.Errorf("named %s, want %s", id, want)
 	}
-	// Fixed, so that the derivation cannot change unnoticed: SHA-256 of 32 zero bytes.
+	// A fixed value, so that a change of the derivation fails: SHA-256 of 32 zero bytes.
 	zero, err := ticket.ParseSecret(strings.Repeat("A", ticket.SecretLength))
 	if err != nil || zero.ID() != "Zmh6rfhivXdsj8GLjp-OIA" {
 		t.Errorf("the zero secret is %v's (%v)", string(zero.ID()), err)
 	}
 }
 
-// A byte that does not vary among 64 secrets is not drawn: by chance once in 2^504.
+// A byte that is equal in 64 secrets is not random: the chance is one in 2^504.
 func TestSecret_EveryByteIsDrawn(t *testing.T) {
 	var seen [32]map[byte]bool
 	for range 64 {
@@ -72,8 +72,8 @@ func TestSecret_Matches(t *testing.T) {
 	}
 }
 
-// TestID_OneSpelling: text of the right length whose last
-// character holds bits that no byte has is not accepted as another name of it.
+// TestID_OneSpelling checks that text is rejected if its last character sets bits that
+// belong to no byte. Otherwise one id would have several spellings.
 func TestID_OneSpelling(t *testing.T) {
 	id, secret := ticket.NewSecret().ID(), ticket.NewSecret().Reveal()
 	var ids, secrets int
@@ -94,8 +94,8 @@ func TestID_OneSpelling(t *testing.T) {
 	}
 }
 
-// invalidTexts are near misses of a good text. Line ends matter: Go's base64 skips
-// them, even in strict mode.
+// invalidTexts returns texts that differ little from a good one. Line ends are among
+// them: Go's base64 skips them, even in strict mode.
 func invalidTexts(good string) []string {
 	half := len(good) / 2
 	return []string{
@@ -147,7 +147,7 @@ func TestSecret_Redacted(t *testing.T) {
 	}
 	for _, form := range []string{secret.Reveal(), fmt.Sprintf("%x", raw), fmt.Sprintf("%X", raw), fmt.Sprint(raw), fmt.Sprintf("%#v", raw)[6:]} {
 		if strings.Contains(out.String(), form) {
-			t.Errorf("%.20s… stands in\n%s", form, out.String())
+			t.Errorf("%.20s… is in\n%s", form, out.String())
 		}
 	}
 }

@@ -10,16 +10,16 @@ import (
 // matchChoices is how many numbers the phone offers.
 const matchChoices = 3
 
-// Numbers derives number matching from the ticket alone: the number that the
-// page shows, and the numbers in the order in which the phone offers them.
-// Nothing is stored and every answer is the same, so that a repeated scan
-// teaches nothing.
+// matchNumbers derives the numbers of number matching from the ticket's id: code, which
+// the page shows, and offered, in the order in which the phone shows them. Nothing is
+// stored, and repeated calls return the same, so that repeated scans reveal nothing
+// more.
 func matchNumbers(key []byte, id ID) (code string, offered []string) {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("loginhub match "))
 	mac.Write([]byte(id))
 	sum := mac.Sum(nil)
-	// 64 bits to one of 90 numbers: a bias below 2^-57.
+	// The remainder of 64 bits by at most 90 has a bias below 2^-57.
 	draw := func(i, n int) int {
 		return int(binary.BigEndian.Uint64(sum[8*i:]) % uint64(n))
 	}

@@ -8,7 +8,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// numbersOf fails the test where there are none.
+// numbersOf returns the numbers or fails the test.
 func numbersOf(t *testing.T, ring *ticket.Keyring, v ticket.Ticket) (string, []string) {
 	t.Helper()
 	code, offered, err := ring.MatchNumbers(v)
@@ -23,7 +23,7 @@ func TestMatchNumbers_Deterministic(t *testing.T) {
 	for _, all := range paths(t, c) {
 		for _, v := range all {
 			code, offered := numbersOf(t, newRing(t), v)
-			// On another node, later, in another state; and the client has nothing to do with it.
+			// Another node, state, seq and client must not change the numbers.
 			v.Client, v.State, v.Seq = "other", ticket.Scanned, v.Seq+7
 			again, same := numbersOf(t, newRing(t), v)
 			if code != again || !slices.Equal(offered, same) {
@@ -44,16 +44,16 @@ func TestMatchNumbers_Differ(t *testing.T) {
 		v := newTicket(t, demo)
 		otherKey := v
 		otherKey.Key = "old"
-		// By chance alike: one in 2 million each. Twenty times two is never.
+		// Two tickets are equal by chance once in 2 million, so twenty pairs never are.
 		if !differs(v, newTicket(t, demo)) || !differs(v, otherKey) {
 			t.Errorf("%s has the same numbers as another", v.ID)
 		}
 	}
 }
 
-// TestMatchNumbers_Unpredictable: two digits, three different ones, the page's among
-// them, each value and each place as likely as the others. A user who taps
-// blindly is right once in three times, whatever place he likes.
+// TestMatchNumbers_Unpredictable checks that there are three different numbers of two
+// digits, one of them the page's. Each value and each place must be equally likely: a
+// user who taps blindly is right once in three times.
 func TestMatchNumbers_Unpredictable(t *testing.T) {
 	ring := newRing(t)
 	twoDigits := regexp.MustCompile(`^[1-9][0-9]$`)
@@ -76,7 +76,7 @@ func TestMatchNumbers_Unpredictable(t *testing.T) {
 		codes[code]++
 		places[place]++
 	}
-	// Six standard deviations around the mean: fails by chance once in 10^8 runs.
+	// The bound is six standard deviations: it fails by chance once in 10^8 runs.
 	for i, n := range places {
 		if n < 6000-380 || n > 6000+380 {
 			t.Errorf("the right number stood in place %d %d times of %d", i+1, n, rounds)

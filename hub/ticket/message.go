@@ -5,16 +5,17 @@ import (
 	"strconv"
 )
 
-// What arrives in a node's mailbox:
+// Messages in a node's mailbox:
 //
-//	tTICKETSEALED   a ticket's new version: its id, then the sealed record, which
+//	tTICKETSEALED   update: the ticket's id, then its new sealed record, which
 //	                begins with its version (seal.go)
-//	pNONCE.I        the node's own proof of round NONCE, from master I
+//	pNONCE.I        liveness probe of round NONCE, published by master I
 //
-// Anybody who can publish in Redis can send either. The first is opened before
-// it is believed; the second says only that the mailbox hears, which is then true.
+// Everybody who can publish in Redis can send both. An update is used only if its
+// seal is valid. A forged probe only shows that the subscription delivers, which
+// is true then.
 
-// EncodeUpdate is the message that a ticket has changed.
+// EncodeUpdate returns the message that announces a ticket's new version.
 func EncodeUpdate(id ID, sealed []byte) []byte {
 	m := make([]byte, 0, 1+len(id)+len(sealed))
 	m = append(m, 't')
@@ -22,13 +23,13 @@ func EncodeUpdate(id ID, sealed []byte) []byte {
 	return append(m, sealed...)
 }
 
-// EncodeProbe is the message of one proof from one master.
+// EncodeProbe returns the liveness probe of one round, published by one master.
 func EncodeProbe(nonce string, master int) []byte {
 	return strconv.AppendInt([]byte("p"+nonce+"."), int64(master), 10)
 }
 
-// DecodeUpdate takes a message apart: a ticket's id and sealed record, which are
-// still to be opened. The length is Open's affair.
+// DecodeUpdate splits an update into the ticket's id and the sealed record. The caller
+// must pass both to Keyring.Open, which also checks the length.
 func DecodeUpdate(m []byte) (id ID, sealed []byte, ok bool) {
 	if len(m) <= 1+IDLength || m[0] != 't' {
 		return "", nil, false
@@ -36,7 +37,7 @@ func DecodeUpdate(m []byte) (id ID, sealed []byte, ok bool) {
 	return ID(m[1 : 1+IDLength]), m[1+IDLength:], true
 }
 
-// DecodeProbe takes a proof apart.
+// DecodeProbe splits a liveness probe into its nonce and the master's number.
 func DecodeProbe(m []byte) (nonce string, master int, ok bool) {
 	if len(m) > 64 || !bytes.HasPrefix(m, []byte("p")) {
 		return "", 0, false

@@ -18,7 +18,7 @@ var follows = map[ticket.State][]ticket.State{
 	ticket.Confirmed: {ticket.Consumed, ticket.Expired},
 }
 
-// fuzzDriver plays one ticket's life with random calls of several people.
+// fuzzDriver makes random calls of several users on one ticket.
 type fuzzDriver struct {
 	t      *testing.T
 	random *rand.Rand
@@ -28,8 +28,8 @@ type fuzzDriver struct {
 	ring   *ticket.Keyring
 }
 
-// TestTicket_RandomSequences walks many thousand steps at random. The
-// seed is fixed: a failure comes again.
+// TestTicket_RandomSequences makes many thousand random steps. The seed is fixed, so
+// that a failure can be repeated.
 func TestTicket_RandomSequences(t *testing.T) {
 	reached := map[ticket.State]int{}
 	for walk := range uint64(1500) {
@@ -52,7 +52,7 @@ func TestTicket_RandomSequences(t *testing.T) {
 	}
 }
 
-// step is one random call, and the same again.
+// step makes one random call, and repeats it.
 func (w *fuzzDriver) step() {
 	if w.at.Overdue(w.now) {
 		w.check(w.at.Expire(), nil)
@@ -65,20 +65,21 @@ func (w *fuzzDriver) step() {
 	if err != nil {
 		return
 	}
-	// A phone that heard nothing calls again, later.
+	// A phone that got no answer repeats its call later.
 	w.now = w.now.Add(time.Second)
 	if again, err := call(w.at); err != nil || !reflect.DeepEqual(again, w.at) {
 		w.t.Errorf("%s to %s, the same again: %v and %+v", before.State, w.at.State, err, again)
 	}
 }
 
-// likely is what the walks call. Rejected early, a walk shows little.
+// likely are the actions to choose from. Reject is rare: a sequence that ends early
+// tests little.
 var likely = []ticket.Action{
 	ticket.Scan, ticket.Scan, ticket.Scan, ticket.Scan, ticket.Confirm, ticket.Confirm, ticket.Confirm,
 	ticket.Ack, ticket.Ack, ticket.Ack, ticket.Ack, ticket.Reject,
 }
 
-// call is a random call, with everything but the time fixed.
+// call returns a random call in which everything but the time is fixed.
 func (w *fuzzDriver) call() func(ticket.Ticket) (ticket.Ticket, error) {
 	by := []ticket.Identity{alice, alice, alice, bob, carol}[w.random.IntN(5)]
 	user := []ticket.User{{}, {Nickname: "小明"}, {Nickname: "mallory", AvatarURL: "https://example.com/a"}}[w.random.IntN(3)]
@@ -104,7 +105,7 @@ func (w *fuzzDriver) call() func(ticket.Ticket) (ticket.Ticket, error) {
 	}
 }
 
-// check compares two versions and goes on with the next.
+// check compares two versions and continues with the next.
 func (w *fuzzDriver) check(next ticket.Ticket, err error) {
 	w.t.Helper()
 	was := w.at
@@ -129,7 +130,7 @@ func (w *fuzzDriver) check(next ticket.Ticket, err error) {
 	}
 }
 
-// checkChange holds what every change leaves alone.
+// checkChange checks the fields that no change may alter.
 func (w *fuzzDriver) checkChange(was, next ticket.Ticket) {
 	w.t.Helper()
 	allowed := false
@@ -155,7 +156,7 @@ func (w *fuzzDriver) checkChange(was, next ticket.Ticket) {
 	} else if next.Deadline.Before(was.Deadline) {
 		w.t.Errorf("%s to %s: the deadline moved back from %v to %v", was.State, next.State, was.Deadline, next.Deadline)
 	}
-	// The rest is as the browser's request made it.
+	// All other fields stay as the browser's request set them.
 	was.State, was.Seq, was.Deadline, was.Identity, was.User, was.Claims = next.State, next.Seq, next.Deadline, next.Identity, next.User, next.Claims
 	if !reflect.DeepEqual(was, next) {
 		w.t.Errorf("a change touched more than it may:\n%+v\n%+v", was, next)

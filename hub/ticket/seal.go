@@ -9,25 +9,26 @@ import (
 	"fmt"
 )
 
-// Sealed bytes are text, so that an operator can read them in redis-cli:
+// sealVersion is the version of sealed bytes. They are text, so that an operator
+// can read them in redis-cli:
 //
 //	1.KID.MAC.JSON
 //
-// MAC is the HMAC-SHA256 over "loginhub WHAT 1.KID.JSON" under the nodes' key KID,
-// base64url. WHAT is "record" or "switch". The JSON names the ticket and the key,
-// or the client, again: a record copied to another ticket's place does not fit
-// there.
+// MAC is the HMAC-SHA256 of "loginhub WHAT 1.KID.JSON" under the nodes' key KID,
+// in base64url. WHAT is "record" or "switch". The JSON repeats the ticket (or the
+// client) and the key, so that a record copied to another ticket is rejected.
 //
-// The bytes begin with the version's number and a dot, and so must those of every
-// later version. What follows the dot is the version's own affair, its length
-// too: a node that does not know the version reads nothing of it (ErrUnknownVersion).
+// Bytes of every version, also of later ones, begin with the version's number and
+// a dot. What follows is up to the version, including its length: a node that does
+// not support the version reads nothing of it (ErrUnknownVersion).
 const sealVersion = "1"
 
 // maxVersion is the length of the longest version number, in digits.
 const maxVersion = 4
 
-// CutVersion takes the version's number off what a node has written into Redis. It
-// is the only place that tells versions apart; ok is false for bytes of no version.
+// CutVersion splits the version's number off bytes that a node has written into Redis.
+// All code that distinguishes versions calls it. ok is false if the bytes have no
+// version.
 func CutVersion(written []byte) (version string, rest []byte, ok bool) {
 	number, rest, ok := bytes.Cut(written, []byte("."))
 	if !ok || len(number) == 0 || len(number) > maxVersion || number[0] == '0' || len(bytes.Trim(number, "0123456789")) > 0 {
@@ -36,31 +37,31 @@ func CutVersion(written []byte) (version string, rest []byte, ok bool) {
 	return string(number), rest, true
 }
 
-// MaxSealed bounds what is read as a record or message: the longest legal one,
-// every field at its limit and escaped, stays below.
+// MaxSealed is the longest sealed record or message, in bytes. The longest legal one,
+// with every field at its limit and escaped, is shorter.
 const MaxSealed = 24 << 10
 
-// macLength is 32 bytes in base64url.
+// macLength is the length of 32 bytes in base64url.
 const macLength = 43
 
-// Key is one of the nodes' shared keys, as derived for this package.
+// Key is one of the nodes' shared keys, derived for this package.
 type Key struct {
 	ID    string // the kid; letters, digits, - and _
 	Seal  []byte // HMAC key of the records
 	Match []byte // HMAC key of number matching
 }
 
-// Keyring seals with its first key and opens with all. It is safe for
-// concurrent use.
+// Keyring seals with its first key and opens with all keys. It is safe for concurrent
+// use.
 type Keyring struct {
 	current string
 	keys    map[string]Key
 }
 
-// NewKeyring takes the keys newest first; there must be at least one.
+// NewKeyring builds a keyring from at least one key, newest first.
 func NewKeyring(keys []Key) (*Keyring, error) {
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("keyring: no key")
+		return nil, fmt.Errorf("keyring: no keys")
 	}
 	r := &Keyring{current: keys[0].ID, keys: make(map[string]Key, len(keys))}
 	for _, k := range keys {
@@ -72,10 +73,11 @@ func NewKeyring(keys []Key) (*Keyring, error) {
 	return r, nil
 }
 
-// Current is the id of the key that seals new tickets.
+// Current returns the id of the key that seals new tickets.
 func (r *Keyring) Current() string { return r.current }
 
-// MatchNumbers is the number that the page shows and those that the phone offers.
+// MatchNumbers returns the number that the page shows, and the numbers that the phone
+// offers.
 func (r *Keyring) MatchNumbers(t Ticket) (code string, offered []string, err error) {
 	k, ok := r.keys[t.Key]
 	if !ok {
@@ -85,8 +87,8 @@ func (r *Keyring) MatchNumbers(t Ticket) (code string, offered []string, err err
 	return code, offered, nil
 }
 
-// Seal turns a ticket into the bytes that are stored and published, under the
-// ticket's own key.
+// Seal returns the ticket as bytes to store and to publish, sealed under the ticket's
+// own key.
 func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	k, ok := r.keys[t.Key]
 	if !ok {
@@ -99,7 +101,7 @@ func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	return k.seal(sealRecord, body)
 }
 
-// What is sealed: a seal of one kind never fits another.
+// Kinds of sealed values. A seal of one kind is not valid for the other.
 const (
 	sealRecord = "record"
 	sealSwitch = "switch"
@@ -111,7 +113,7 @@ func (k Key) seal(what string, body []byte) ([]byte, error) {
 	out = base64.RawURLEncoding.AppendEncode(out, k.mac(what, body))
 	out = append(out, '.')
 	if out = append(out, body...); len(out) > MaxSealed {
-		return nil, fmt.Errorf("seal: a %s of %d bytes could not be read again", what, len(out))
+		return nil, fmt.Errorf("seal: %s of %d bytes, at most %d can be read again", what, len(out), MaxSealed)
 	}
 	return out, nil
 }
@@ -123,13 +125,13 @@ func (k Key) mac(what string, body []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// unseal checks a seal and gives the key and the body under it.
+// unseal checks a seal. It returns the key and the sealed body.
 func (r *Keyring) unseal(what string, sealed []byte) (Key, []byte, error) {
 	version, rest, ok := CutVersion(sealed)
 	switch {
 	case !ok:
 		return Key{}, nil, fmt.Errorf("%s without a version: %w", what, ErrBrokenSeal)
-	case version != sealVersion: // before the length, which is the version's affair
+	case version != sealVersion: // checked before the length, which each version limits itself
 		return Key{}, nil, fmt.Errorf("%s of version %s: %w", what, version, ErrUnknownVersion)
 	case len(sealed) > MaxSealed:
 		return Key{}, nil, fmt.Errorf("%s of %d bytes: %w", what, len(sealed), ErrBrokenSeal)
@@ -151,9 +153,9 @@ func (r *Keyring) unseal(what string, sealed []byte) (Key, []byte, error) {
 	return k, body, nil
 }
 
-// Open is the only way from bytes to a ticket. It returns ErrBrokenSeal for
-// anything that was not sealed by a node of ours for exactly this ticket, and
-// ErrUnknownKey if this node lacks the key, or does not know the version, to tell.
+// Open returns the ticket in the sealed bytes, if a node sealed them for exactly this
+// ticket, else ErrBrokenSeal. It returns ErrUnknownKey if this node lacks the key or
+// does not support the version. No other function turns bytes into a ticket.
 func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
 	k, body, err := r.unseal(sealRecord, sealed)
 	if err != nil {
@@ -166,8 +168,8 @@ func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
 	if t.ID != id || t.Key != k.ID {
 		return Ticket{}, fmt.Errorf("sealed for another ticket: %w", ErrBrokenSeal)
 	}
-	// Everything before the JSON tells this version from every other. A copy:
-	// a slot keeps it, and not the whole record with it.
+	// The bytes before the JSON are unique to this version. They are copied, so that the
+	// slot that keeps them does not keep the whole record in memory.
 	t.tag = bytes.Clone(sealed[:len(sealed)-len(body)])
 	return t, nil
 }

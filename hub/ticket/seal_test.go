@@ -16,14 +16,14 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// full is a ticket with every field set.
+// full returns a ticket with every field set.
 func full(t testing.TB) ticket.Ticket {
 	t.Helper()
 	v := must(t)(newTicket(t, demo).Scan(alice, ticket.User{Nickname: "小明", AvatarURL: "https://example.com/a"}, noon, confirmTTL))
 	return must(t)(v.Confirm(confirmation(alice, demo)))
 }
 
-// refused fails where the bytes open, or fail in another way than they may.
+// refused fails if the bytes open, or if the error is not the wanted one.
 func refused(t testing.TB, ring *ticket.Keyring, id ticket.ID, sealed []byte, what string, allowed ...error) {
 	t.Helper()
 	v, err := ring.Open(id, sealed)
@@ -50,7 +50,8 @@ func TestSeal_RoundTrip(t *testing.T) {
 			if tag := got.Tag(); !bytes.HasPrefix(sealed, tag) || len(tag) != len("1.new.")+43+1 {
 				t.Errorf("the tag %q does not name %q", tag, sealed)
 			}
-			// Sealed anew it is the same bytes, so no field was lost or changed.
+			// Sealing the opened ticket gives the same bytes, so no field was lost or
+			// changed.
 			if again := seal(t, ring, got); !bytes.Equal(again, sealed) {
 				t.Errorf("comes back as\n%s\ninstead of\n%s", again, sealed)
 			}
@@ -58,8 +59,8 @@ func TestSeal_RoundTrip(t *testing.T) {
 	}
 }
 
-// TestSeal_Format: old nodes read what new ones write, so the
-// format may never change under its version. The MAC is reckoned by hand.
+// TestSeal_Format fixes the format: old nodes read what new ones write, so it may never
+// change under the same version. The test computes the MAC itself.
 func TestSeal_Format(t *testing.T) {
 	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "kid", Seal: []byte("a key"), Match: []byte("another")}})
 	if err != nil {
@@ -95,9 +96,9 @@ func TestOpen_RejectsTampering(t *testing.T) {
 	head := bytes.IndexByte(sealed, '{')
 	for i := range sealed {
 		was := sealed[i]
-		step := 1 // every value in the head,
+		step := 1 // every value in the head
 		if i >= head {
-			step = 37 // some of each in the JSON: the MAC is over all of it alike
+			step = 37 // some values in the JSON: the MAC covers all of it alike
 		}
 		for x := 1; x < 256; x += step {
 			sealed[i] = was ^ byte(x)
@@ -116,8 +117,9 @@ func TestOpen_RejectsTampering(t *testing.T) {
 	refused(t, ring, v.ID, nil, "nothing", ticket.ErrBrokenSeal)
 }
 
-// TestOpen_UnknownVersion: what begins like a later version is not judged, whatever
-// follows and however long it is; all else is broken.
+// TestOpen_UnknownVersion checks that bytes that begin with a later version's number are
+// not judged, whatever follows and however long they are. All other bytes have a broken
+// seal.
 func TestOpen_UnknownVersion(t *testing.T) {
 	ring := newRing(t)
 	v := full(t)
@@ -142,12 +144,12 @@ func TestOpen_OtherTicket(t *testing.T) {
 	refused(t, ring, attacker.ID, seal(t, ring, victim), "the victim's at the attacker's", ticket.ErrBrokenSeal)
 	refused(t, ring, victim.ID, seal(t, ring, attacker), "the attacker's at the victim's", ticket.ErrBrokenSeal)
 	refused(t, ring, "", seal(t, ring, victim), "the victim's at none", ticket.ErrBrokenSeal)
-	// Nor field by field: the head of one over the body of the other.
+	// The head of one record does not fit the body of another.
 	one, other := seal(t, ring, victim), seal(t, ring, attacker)
 	head := bytes.IndexByte(one, '{')
 	mixed := append(bytes.Clone(one[:head]), other[bytes.IndexByte(other, '{'):]...)
 	refused(t, ring, attacker.ID, mixed, "mixed", ticket.ErrBrokenSeal)
-	// Written anew with what the attacker likes, under the MAC of what was.
+	// A body that an attacker has changed does not fit the old MAC.
 	renamed := bytes.Replace(one, []byte(victim.ID), []byte(attacker.ID), -1)
 	refused(t, ring, attacker.ID, renamed, "renamed", ticket.ErrBrokenSeal)
 	moved := bytes.Replace(other, []byte("203.0.113.7"), []byte("203.0.113.8"), 1)
@@ -163,7 +165,8 @@ func TestOpen_OldKey(t *testing.T) {
 	if err != nil || got.Key != "old" {
 		t.Fatalf("during a rotation: %+v, %v", got, err)
 	}
-	// The next version stays under the ticket's own key, for the nodes that lack the new one.
+	// The next version stays under the ticket's own key, because some nodes lack the new
+	// one.
 	next := seal(t, during, got.Expire())
 	if _, err := before.Open(v.ID, next); err != nil {
 		t.Errorf("a node with the old key alone: %v", err)
@@ -179,13 +182,13 @@ func TestOpen_UnknownKey(t *testing.T) {
 	v.Key = "other"
 	sealed := seal(t, newRing(t, "other"), v)
 	refused(t, newRing(t), v.ID, sealed, "a key that we lack", ticket.ErrUnknownKey)
-	// The name of a key is no proof of it.
+	// Another key under the same name does not open the record.
 	posing, err := ticket.NewKeyring([]ticket.Key{{ID: "other", Seal: []byte("guessed"), Match: []byte("guessed")}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused(t, newRing(t, "other"), v.ID, seal(t, posing, v), "a key of the same name", ticket.ErrBrokenSeal)
-	// The record may not name one key outside and another inside.
+	// The key inside the record must be the key in the head.
 	v.Key = "new"
 	inside := bytes.Replace(seal(t, newRing(t), v), []byte("1.new."), []byte("1.old."), 1)
 	refused(t, newRing(t), v.ID, inside, "two keys", ticket.ErrBrokenSeal)
@@ -214,7 +217,7 @@ func TestKeyring_DuplicateKeys(t *testing.T) {
 
 func TestSeal_LongestRecord(t *testing.T) {
 	ring := newRing(t)
-	const worst = "<" // six bytes in JSON
+	const worst = "<" // JSON escapes it with six bytes
 	c := &ticket.Client{ID: strings.Repeat("c", 64)}
 	v := ticket.New(ticket.NewSecret().ID(), ticket.Request{
 		Client: c, Nonce: strings.Repeat(worst, ticket.MaxNonce), Address: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"),
@@ -243,7 +246,7 @@ func TestSeal_Oversize(t *testing.T) {
 	ring := newRing(t)
 	v := newTicket(t, demo)
 	good := seal(t, ring, v)
-	// With a MAC that fits, so that its length alone is wrong.
+	// The MAC is valid, so that only the length is wrong.
 	padded := append(bytes.Clone(good[bytes.IndexByte(good, '{'):]), bytes.Repeat([]byte(" "), ticket.MaxSealed)...)
 	mac := hmac.New(sha256.New, bytes.Repeat([]byte("snew"), 8))
 	mac.Write([]byte("loginhub record 1.new."))
@@ -252,7 +255,7 @@ func TestSeal_Oversize(t *testing.T) {
 	refused(t, ring, v.ID, long, "too long", ticket.ErrBrokenSeal)
 	v.Claims = json.RawMessage(`"` + strings.Repeat("x", ticket.MaxSealed) + `"`)
 	if _, err := ring.Seal(v); err == nil {
-		t.Error("a record was sealed that nobody could read again")
+		t.Error("Seal accepted a record that is too long for Open")
 	}
 }
 

@@ -5,23 +5,22 @@ import (
 	"fmt"
 )
 
-// SwitchWord is the kill switch of one client as the nodes keep it in Redis, sealed
-// as records are.
+// SwitchWord is the kill switch of one client as stored in Redis. It is sealed like a
+// record.
 type SwitchWord struct {
 	Client string `json:"client"`
 	On     bool   `json:"on"`
-	// At orders a client's words: a later one is greater, also after a loss of
-	// earlier ones. It is Redis's clock in ms at the time of the switch.
+	// At orders the values of one client: a later one is greater, even after earlier
+	// ones are lost. It is Redis's clock at the time of the switch, in ms.
 	At int64 `json:"at"`
 }
 
-// Newer reports whether w comes after other. Of two at the same time the one that
-// is off counts.
+// Newer reports whether w is later than other. Of two with the same time, "off" counts.
 func (w SwitchWord) Newer(other SwitchWord) bool {
 	return w.At > other.At || w.At == other.At && !w.On && other.On
 }
 
-// SealSwitch turns a word into the bytes that are stored, under the current key.
+// SealSwitch returns the value as bytes to store, sealed under the current key.
 func (r *Keyring) SealSwitch(w SwitchWord) ([]byte, error) {
 	body, err := json.Marshal(w)
 	if err != nil {
@@ -30,7 +29,7 @@ func (r *Keyring) SealSwitch(w SwitchWord) ([]byte, error) {
 	return r.keys[r.current].seal(sealSwitch, body)
 }
 
-// OpenSwitch reads a client's word and the id of the key that it is under. Its
+// OpenSwitch opens a client's value. It returns the value and the id of its key. The
 // errors are those of Open.
 func (r *Keyring) OpenSwitch(client string, sealed []byte) (w SwitchWord, key string, err error) {
 	k, body, err := r.unseal(sealSwitch, sealed)

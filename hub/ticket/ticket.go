@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// State is where a login attempt stands.
+// State is the state of a login attempt.
 type State string
 
-// The states. Consumed, rejected and expired are final.
+// States of a ticket. Consumed, rejected and expired are final.
 const (
 	Pending   State = "pending"
 	Scanned   State = "scanned"
@@ -20,55 +20,55 @@ const (
 	Expired   State = "expired"
 )
 
-// Final reports whether nothing can follow.
+// Final reports whether the state cannot change any more.
 func (s State) Final() bool { return s == Consumed || s == Rejected || s == Expired }
 
-// Limits on what a browser says when it makes a ticket.
+// Limits on what a browser sends when it creates a ticket.
 const (
 	MaxNonce = 128 // characters
-	maxAgent = 48  // characters of browser and system
+	maxAgent = 48  // characters, for browser and system each
 )
 
-// Ticket is one version of a login attempt. All of it is sealed; times are the
+// Ticket is one version of a login attempt. All fields are sealed. All times are by the
 // store's clock.
 type Ticket struct {
 	ID             ID              `json:"ticket"`
 	Client         string          `json:"client"`
 	Nonce          string          `json:"nonce,omitempty"`
-	Address        netip.Addr      `json:"address,omitzero"` // observed; zero where it is not known
+	Address        netip.Addr      `json:"address,omitzero"` // observed by the hub; zero if unknown
 	Browser        string          `json:"browser,omitempty"`
 	OS             string          `json:"os,omitempty"`
-	NumberMatching bool            `json:"match,omitempty"` // number matching is on
+	NumberMatching bool            `json:"match,omitempty"` // of the client, when the ticket was created
 	CreatedAt      time.Time       `json:"made_at"`
-	Key            string          `json:"kid"` // seals and signs this ticket for all its life
+	Key            string          `json:"kid"` // seals and signs this ticket for its whole life
 	State          State           `json:"state"`
 	Seq            int64           `json:"seq"`
 	Deadline       time.Time       `json:"deadline"`
 	Identity       Identity        `json:"by,omitzero"`   // who scanned, confirmed or rejected
-	User           User            `json:"user,omitzero"` // what the phone says of him
+	User           User            `json:"user,omitzero"` // as the phone describes them: a claim
 	Claims         json.RawMessage `json:"claims,omitempty"`
 	// ConfirmedAt is when the confirming node sent the confirm to the store, in
-	// microseconds of the store's clock; 0 before. Only metrics ask for it. A
-	// bare number, for every waiting ticket holds one.
+	// microseconds of the store's clock; 0 before. Only metrics use it. It is a plain
+	// number to save memory: every waiting ticket has one.
 	ConfirmedAt int64 `json:"confirmed_us,omitempty"`
 
-	tag []byte // of the sealed bytes that it was opened from
+	tag []byte // of the sealed bytes that this ticket was opened from
 }
 
-// Tag names the sealed version that this ticket was opened from: a change is
-// made only where that version is still the stored one.
+// Tag identifies the sealed version that this ticket was opened from. A change succeeds
+// only if that version is still the stored one.
 func (t Ticket) Tag() []byte { return t.tag }
 
-// Request is what is known of a browser when it asks for a ticket.
+// Request describes a browser that asks for a ticket.
 type Request struct {
 	Client      *Client
 	Nonce       string
-	Address     netip.Addr // observed by the hub; zero where it is not known
+	Address     netip.Addr // observed by the hub; zero if unknown
 	Browser, OS string     // claimed by the browser
 }
 
-// New is the first version of a ticket, made at now and to be scanned within
-// ttl. The caller sets Key (Keyring.Current).
+// New returns the first version of a ticket, created at now and to be scanned within
+// ttl. key is the id of the key that seals it (Keyring.Current).
 func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket {
 	now = now.UTC().Truncate(time.Millisecond)
 	return Ticket{
@@ -79,13 +79,14 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 	}
 }
 
-// Overdue reports whether the ticket's time is over and nobody has written it down.
+// Overdue reports whether the deadline has passed and the ticket is not in a final
+// state.
 func (t Ticket) Overdue(now time.Time) bool {
 	return !t.State.Final() && !now.Before(t.Deadline)
 }
 
-// DisplayUser is the user as the waiting page is told: the provider's word where it
-// vouches for the name, otherwise the phone's claim.
+// DisplayUser returns the user that the waiting page shows: the provider's name if it
+// vouches for one, otherwise the phone's claim.
 func (t Ticket) DisplayUser() User {
 	if t.Identity.Nickname != "" {
 		return User{Nickname: t.Identity.Nickname, AvatarURL: t.Identity.Picture}
@@ -93,7 +94,7 @@ func (t Ticket) DisplayUser() User {
 	return t.User
 }
 
-// LogValue is what of a ticket may stand in a log.
+// LogValue implements slog.LogValuer: the fields that may be logged.
 func (t Ticket) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", t.ID.Short()), slog.String("client", t.Client),

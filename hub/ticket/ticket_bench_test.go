@@ -9,7 +9,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// scannedTicket is one as it stands for most of its looks.
+// scannedTicket returns a ticket in the state in which nodes read it most often.
 func scannedTicket(b *testing.B) (*ticket.Keyring, ticket.Ticket, []byte) {
 	b.Helper()
 	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "0123456789ab", Seal: make([]byte, 32), Match: make([]byte, 32)}})

@@ -15,7 +15,7 @@ func TestTicket_New(t *testing.T) {
 	zone := time.FixedZone("Shanghai", 8*3600)
 	made := noon.In(zone).Add(1234567 * time.Nanosecond)
 	v := ticket.New("id", ticket.Request{Client: &ticket.Client{ID: "demo", NumberMatching: true}, Nonce: "n"}, "kid", made, ticketTTL)
-	// The store reckons in milliseconds: so does the record.
+	// The store counts in milliseconds, and so does the record.
 	at := noon.Add(time.Millisecond)
 	if v.State != ticket.Pending || v.Seq != 1 || v.Client != "demo" || !v.NumberMatching || v.Key != "kid" || v.Nonce != "n" ||
 		v.CreatedAt != at || v.Deadline != at.Add(ticketTTL) || v.Identity != (ticket.Identity{}) || v.User != (ticket.User{}) ||
@@ -76,11 +76,11 @@ func TestTicket_LogValue(t *testing.T) {
 	}
 	for _, word := range []string{string(v.ID), v.Nonce, "小明", alice.Subject, alice.UnionID, "203.0.113.7"} {
 		if strings.Contains(out.String(), word) {
-			t.Errorf("%q stands in\n%s", word, out.String())
+			t.Errorf("%q is in\n%s", word, out.String())
 		}
 	}
 	if n := strings.Count(out.String(), v.ID.Short()); n != 4 || len(v.ID.Short()) != 8 {
-		t.Errorf("the short id stands %d times in\n%s", n, out.String())
+		t.Errorf("the short id is %d times in\n%s", n, out.String())
 	}
 	if ticket.ID("abc").Short() != "abc" {
 		t.Error("a short id is not cut")
@@ -108,7 +108,7 @@ func TestClient_Allows(t *testing.T) {
 	c := &ticket.Client{ID: "demo", Origins: []string{"https://www.example.com"}, Providers: []string{"wechat"}}
 	for origin, want := range map[string]bool{
 		"https://www.example.com":      true,
-		"":                             true, // no cross-site request of a browser
+		"":                             true, // not a cross-site request of a browser
 		"null":                         false,
 		"https://www.example.com:8443": false,
 		"http://www.example.com":       false,
@@ -120,7 +120,7 @@ func TestClient_Allows(t *testing.T) {
 		}
 	}
 	if !c.AllowsProvider("wechat") || c.AllowsProvider("sandbox") || c.AllowsProvider("") || !demo.AllowsProvider("sandbox") {
-		t.Error("takes the wrong providers")
+		t.Error("allows the wrong providers")
 	}
 }
 

@@ -2,10 +2,10 @@ package ticket
 
 import "time"
 
-// Action is what somebody wants of a ticket.
+// Action is what a phone or a browser does with a ticket.
 type Action int
 
-// The actions. Expire has no row in the table: it follows from the clock alone.
+// Actions. Expire is not among them: it depends on the clock alone.
 const (
 	Scan Action = iota
 	Confirm
@@ -13,15 +13,15 @@ const (
 	Ack
 )
 
-// outcome is what an action meets in a state: the next state, or no change (the
-// same answer again), or an error.
+// outcome is the result of an action in a state: the next state, no change (the same
+// answer again), or an error.
 type outcome struct {
-	next State // "" with a nil err: the same answer again, nothing changes
+	next State // "" with a nil err: no change, the same answer again
 	err  error
 }
 
-// outcomes are the two answers: to the user who is already noted on the ticket
-// (or to anybody, while nobody is), and to any other.
+// outcomes has two results: same for the user recorded on the ticket, or for any user
+// while none is recorded; other for every other user.
 type outcomes struct{ same, other outcome }
 
 func to(s State) outcome       { return outcome{next: s} }
@@ -31,8 +31,8 @@ var noChange = outcome{}
 
 func anyUser(r outcome) outcomes { return outcomes{r, r} }
 
-// transitions has all transitions. An action that a state does not list is not possible
-// there.
+// transitions contains all transitions. Actions that a state does not list are not
+// possible there.
 var transitions = map[State]map[Action]outcomes{
 	Pending: {
 		Scan:    anyUser(to(Scanned)),
@@ -72,9 +72,9 @@ var transitions = map[State]map[Action]outcomes{
 	},
 }
 
-// Precheck is the error that every user would get, or nil where some user could
-// succeed: only then is a provider worth a call. match is the number that the
-// phone sent, "" for none.
+// Precheck returns the error that every user would get, or nil if some user could
+// succeed. Only then does the hub call a provider. match is the number that the phone
+// sent, "" for none.
 func (t Ticket) Precheck(a Action, match string) error {
 	v := transitions[t.State][a]
 	if v.same.err != nil && v.other.err != nil {
@@ -91,7 +91,7 @@ func (t Ticket) Precheck(a Action, match string) error {
 	return nil
 }
 
-// decide looks the action up for this user. changed is false where the same
+// decide returns the result of the action for this user. changed is false if the same
 // answer is given again.
 func (t Ticket) decide(a Action, by Identity) (next State, changed bool, err error) {
 	v := transitions[t.State][a]
@@ -102,15 +102,15 @@ func (t Ticket) decide(a Action, by Identity) (next State, changed bool, err err
 	return r.next, r.next != "", r.err
 }
 
-// step is the next version in that state.
+// step returns the ticket's next version, in that state.
 func (t Ticket) step(s State) Ticket {
 	t.State = s
 	t.Seq++
 	return t
 }
 
-// Scan is the ticket after a scan by that user: he has at least window from
-// now to confirm. A repeated scan returns the ticket as it is.
+// Scan returns the ticket after a scan by that user, who has at least window from now to
+// confirm. A repeated scan returns the ticket unchanged.
 func (t Ticket) Scan(by Identity, user User, now time.Time, window time.Duration) (Ticket, error) {
 	next, changed, err := t.decide(Scan, by)
 	if err != nil || !changed {
@@ -124,10 +124,10 @@ func (t Ticket) Scan(by Identity, user User, now time.Time, window time.Duration
 	return t, nil
 }
 
-// Confirm is the ticket after a confirm by that user, with the token's claims
-// fixed; it waits for its browser for the given life. With number matching,
-// match is compared to want: a wrong number from the user who scanned gives the
-// rejected ticket and ErrMatchFailed, and both are to be used.
+// Confirm returns the ticket after a confirm, with the token's claims fixed. The result
+// waits for its browser for c.ResultTTL. With number matching it compares c.Match with
+// c.ExpectedMatch. If the user who scanned chose a wrong number, it returns the rejected
+// ticket together with ErrMatchFailed; the caller must store that ticket.
 func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 	next, changed, err := t.decide(Confirm, c.Identity)
 	if err != nil || !changed {
@@ -159,20 +159,20 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 	return t, nil
 }
 
-// Confirmation is everything that a confirm brings.
+// Confirmation holds the input of Confirm.
 type Confirmation struct {
 	Identity      Identity
-	User          User   // replaces the scan's, where the phone sent one
+	User          User   // replaces the one from the scan, if the phone sent one
 	Match         string // the number that the user chose
 	ExpectedMatch string // the number that the page shows
-	SameBrowser   bool   // it comes from the waiting browser itself: no numbers to match
+	SameBrowser   bool   // the confirm comes from the waiting browser itself: no numbers to match
 	Token         TokenParams
 	Now           time.Time     // the store's clock
 	ResultTTL     time.Duration // how long the result waits for its browser
-	Sent          time.Time     // the store's clock as the provider has answered; zero where nobody measures
+	Sent          time.Time     // the store's clock when the provider answered; zero if metrics are off
 }
 
-// Reject is the ticket after a reject by that user.
+// Reject returns the ticket after a reject by that user.
 func (t Ticket) Reject(by Identity) (Ticket, error) {
 	next, changed, err := t.decide(Reject, by)
 	if err != nil || !changed {
@@ -183,8 +183,8 @@ func (t Ticket) Reject(by Identity) (Ticket, error) {
 	return t, nil
 }
 
-// Ack is the ticket after its browser has said that the token of the version
-// seq has arrived. A repeated ack returns the ticket as it is.
+// Ack returns the ticket after its browser has acknowledged the token of version seq. A
+// repeated ack returns the ticket unchanged.
 func (t Ticket) Ack(seq int64) (Ticket, error) {
 	v := transitions[t.State][Ack].same
 	if v.err != nil {
@@ -192,7 +192,7 @@ func (t Ticket) Ack(seq int64) (Ticket, error) {
 	}
 	acked := t.Seq
 	if t.State == Consumed {
-		acked-- // the confirmed version that consumed followed
+		acked-- // the confirmed version is the one before consumed
 	}
 	if seq != acked {
 		return t, ErrNotConfirmed
@@ -203,5 +203,5 @@ func (t Ticket) Ack(seq int64) (Ticket, error) {
 	return t.step(v.next), nil
 }
 
-// Expire is the expired ticket. The caller makes sure that it is Due.
+// Expire returns the expired ticket. The caller must check Overdue first.
 func (t Ticket) Expire() Ticket { return t.step(Expired) }

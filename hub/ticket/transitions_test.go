@@ -8,13 +8,13 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// outcome is one cell of the contract's table 4.3, in its own words: a state to
-// go to, "same" for the same answer again, or the code of a refusal.
+// outcome is one cell of the table of states in the wire contract: a state to go to,
+// "same" for the same answer again, or an error code.
 type outcome string
 
 const same outcome = "same"
 
-// refusals are the contract's codes; what is not one of them succeeds.
+// refusals maps the contract's error codes to errors. Every other outcome is a success.
 var refusals = map[outcome]error{
 	"already_scanned": ticket.ErrScanned,
 	"ticket_closed":   ticket.ErrClosed,
@@ -24,11 +24,12 @@ var refusals = map[outcome]error{
 	"not_confirmed":   ticket.ErrNotConfirmed,
 }
 
-// wantTransitions is the contract's table 4.3, row by row as it stands there: state, whether
-// the caller is who is noted on the ticket, and what scan, confirm and reject meet.
+// wantTransitions is the contract's table of states, row by row: the state, whether the
+// caller is the user recorded on the ticket, and the outcomes of scan, confirm and
+// reject.
 var wantTransitions = []struct {
 	state                 ticket.State
-	noted                 bool
+	recorded              bool
 	scan, confirm, reject outcome
 }{
 	{ticket.Pending, false, "scanned", "confirmed", "rejected"},
@@ -44,19 +45,19 @@ var wantTransitions = []struct {
 	{ticket.Expired, false, "ticket_expired", "ticket_expired", "ticket_expired"},
 }
 
-// matching is what number matching changes in that table: the confirm alone, by
-// the number that the phone sent.
+// matching contains the changes by number matching: only confirm differs, by the number
+// that the phone sent.
 var matching = []struct {
 	state                 ticket.State
-	noted                 bool
+	recorded              bool
 	right, wrong, missing outcome
 }{
 	{ticket.Pending, false, "scan_required", "scan_required", "scan_required"},
 	{ticket.Scanned, true, "confirmed", "match_failed", "invalid_request"},
-	// Without a number the request is malformed, whoever sends it; what is
-	// malformed comes before the state.
+	// A request without a number is malformed, whichever user sends it, and is rejected
+	// before the state is checked.
 	{ticket.Scanned, false, "already_scanned", "already_scanned", "invalid_request"},
-	// A repeated confirm is answered as the first, whatever its number is now.
+	// A repeated confirm gets the first answer, with any number.
 	{ticket.Confirmed, true, same, same, same},
 	{ticket.Confirmed, false, "ticket_closed", "ticket_closed", "ticket_closed"},
 	{ticket.Consumed, true, same, same, same},
@@ -67,8 +68,8 @@ var matching = []struct {
 	{ticket.Expired, false, "ticket_expired", "ticket_expired", "ticket_expired"},
 }
 
-// act does what a node does with a phone's call: it asks whether anybody could
-// succeed before it asks who calls.
+// act does what a node does with a phone's call: it checks whether any user could
+// succeed before it checks the user.
 func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client) (ticket.Ticket, error) {
 	if err := v.Precheck(a, match); err != nil {
 		return v, err
@@ -108,10 +109,10 @@ func assertOutcome(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Ide
 	}
 }
 
-// callers are the users that a row speaks of.
-func callers(noted bool) []ticket.Identity {
-	if noted {
-		// A name, or a unionid that has turned up meanwhile, is no other user.
+// callers returns the users that a row is about.
+func callers(recorded bool) []ticket.Identity {
+	if recorded {
+		// A name, or a unionid that was added later, does not make another user.
 		renamed := alice
 		renamed.Nickname, renamed.UnionID = "小红", "union-new"
 		return []ticket.Identity{alice, renamed}
@@ -126,16 +127,16 @@ func TestTransitions(t *testing.T) {
 	cells := map[[2]any]bool{}
 	for _, row := range wantTransitions {
 		for _, v := range all[row.state] {
-			if !row.noted && v.Identity == (ticket.Identity{}) && row.state == ticket.Pending {
+			if !row.recorded && v.Identity == (ticket.Identity{}) && row.state == ticket.Pending {
 				assertOutcome(t, v, ticket.Scan, alice, "", demo, row.scan)
 			}
-			for _, by := range callers(row.noted) {
+			for _, by := range callers(row.recorded) {
 				assertOutcome(t, v, ticket.Scan, by, "", demo, row.scan)
 				assertOutcome(t, v, ticket.Confirm, by, "", demo, row.confirm)
 				assertOutcome(t, v, ticket.Reject, by, "", demo, row.reject)
 			}
 		}
-		cells[[2]any{row.state, row.noted}] = true
+		cells[[2]any{row.state, row.recorded}] = true
 	}
 	for state := range all {
 		if !cells[[2]any{state, false}] || state != ticket.Pending && !cells[[2]any{state, true}] {
@@ -149,7 +150,7 @@ func TestTransitions_NumberMatching(t *testing.T) {
 	all := paths(t, c)
 	for _, row := range matching {
 		for _, v := range all[row.state] {
-			for _, by := range callers(row.noted) {
+			for _, by := range callers(row.recorded) {
 				assertOutcome(t, v, ticket.Confirm, by, "47", c, row.right)
 				assertOutcome(t, v, ticket.Confirm, by, "48", c, row.wrong)
 				assertOutcome(t, v, ticket.Confirm, by, "", c, row.missing)
@@ -158,7 +159,7 @@ func TestTransitions_NumberMatching(t *testing.T) {
 	}
 	for _, row := range wantTransitions {
 		for _, v := range all[row.state] {
-			for _, by := range callers(row.noted) {
+			for _, by := range callers(row.recorded) {
 				assertOutcome(t, v, ticket.Scan, by, "", c, row.scan)
 				assertOutcome(t, v, ticket.Reject, by, "", c, row.reject)
 			}
@@ -166,8 +167,8 @@ func TestTransitions_NumberMatching(t *testing.T) {
 	}
 }
 
-// A provider is called only where some user could succeed, or where a wrong
-// number has to be held against whoever scanned.
+// A provider is called only if some user could succeed, or if a wrong number must be
+// counted against the user who scanned.
 func TestPrecheck_MatchesTransitions(t *testing.T) {
 	type cell struct {
 		state ticket.State
@@ -192,7 +193,7 @@ func TestPrecheck_MatchesTransitions(t *testing.T) {
 			note(hope, cell{row.state, ticket.Reject, ""}, row.reject)
 		}
 		note(plain, cell{row.state, ticket.Confirm, ""}, row.confirm)
-		note(plain, cell{row.state, ticket.Confirm, "47"}, row.confirm) // a number that nobody asked for
+		note(plain, cell{row.state, ticket.Confirm, "47"}, row.confirm) // a number that was not asked for
 	}
 	for _, row := range matching {
 		note(matched, cell{row.state, ticket.Confirm, "47"}, row.right)

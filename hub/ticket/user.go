@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on what the phone says of its user.
+// Limits on what the phone sends about its user.
 const (
 	MaxNickname = 64  // characters
 	MaxAvatar   = 512 // bytes
 )
 
-// User is what the phone says of its user: a claim, shown and never trusted.
+// User is what the phone sends about its user: a claim, shown and never trusted.
 type User struct {
 	Nickname  string `json:"nickname,omitempty"`
 	AvatarURL string `json:"avatar_url,omitempty"`
@@ -26,8 +26,8 @@ var (
 	ErrAvatar   = errors.New("user.avatar_url is not an https URL of at most 512 bytes")
 )
 
-// Clean checks the limits and strips what could disguise the text: control and
-// bidirectional characters.
+// Clean checks the limits and removes characters that could disguise the text: control
+// and bidirectional ones.
 func (u User) Clean() (User, error) {
 	if utf8.RuneCountInString(u.Nickname) > MaxNickname {
 		return User{}, ErrNickname
@@ -45,8 +45,8 @@ func (u User) Clean() (User, error) {
 	return u, nil
 }
 
-// CleanText keeps at most limit characters of s, without control, format,
-// bidirectional and unassigned ones, and without blanks around it.
+// CleanText returns at most limit characters of s, trimmed, without control, format,
+// bidirectional and unassigned characters.
 func CleanText(s string, limit int) string {
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if isInvisible(r) {
@@ -60,9 +60,8 @@ func CleanText(s string, limit int) string {
 	return strings.TrimSpace(string([]rune(s)[:limit]))
 }
 
-// isInvisible is true for characters that show nothing themselves and change how
-// the rest is read. The joiners stay: emoji families and several scripts are
-// written with them.
+// isInvisible reports whether a character is invisible and changes how the rest is read.
+// Joiners are not counted: emoji families and several scripts need them.
 func isInvisible(r rune) bool {
 	const zwnj, zwj = '\u200c', '\u200d'
 	if r == zwnj || r == zwj {

@@ -10,7 +10,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// family is one picture of seven characters, held together by joiners.
+// family is one picture of seven characters, connected by joiners.
 const family = "👨\u200d👩\u200d👧\u200d👦"
 
 func TestCleanText(t *testing.T) {
@@ -31,18 +31,18 @@ func TestCleanText(t *testing.T) {
 		{"tag\U000e0041\U000e007f", "tag"},
 		{"bad\xffutf\xc0\x808", "badutf8"},     // and an overlong NUL
 		{"half\xe6\x98", "half"},               // a character cut in the middle
-		{"sur\xed\xa0\x80rogate", "surrogate"}, // no UTF-8 either
+		{"sur\xed\xa0\x80rogate", "surrogate"}, // not UTF-8 either
 		{family, family},                       // joiners stay
 		{"👍🏽 ❤️ 🇨🇳", "👍🏽 ❤️ 🇨🇳"},               // and modifiers, variation selectors, flags
 		{"می\u200cخواهم", "می\u200cخواهم"},     // Persian is written with the non-joiner
 		{"\u00a0\u3000小明\u3000", "小明"},         // blanks of other scripts
-		{"\u202e \u200b", ""},                  // nothing left
-		{"\u202e 小明 \u200b", "小明"},             // blanks that only show after the stripping
-		{"<b>&amp;\"'", "<b>&amp;\"'"},         // escaping belongs to who prints
+		{"\u202e \u200b", ""},                  // empty after cleaning
+		{"\u202e 小明 \u200b", "小明"},             // blanks next to removed characters
+		{"<b>&amp;\"'", "<b>&amp;\"'"},         // the caller escapes, when it prints
 		{strings.Repeat("明", 16), strings.Repeat("明", 16)},
 		{strings.Repeat("明", 17), strings.Repeat("明", 16)},
 		{strings.Repeat("a", 15) + " b", strings.Repeat("a", 15)}, // no blank at the cut
-		{strings.Repeat("\u200b", 100) + "a", "a"},                // what goes does not count
+		{strings.Repeat("\u200b", 100) + "a", "a"},                // removed characters do not count
 	} {
 		if got := ticket.CleanText(c.in, 16); got != c.want {
 			t.Errorf("%+q became %+q, want %+q", c.in, got, c.want)
@@ -60,7 +60,7 @@ func TestUser_Clean(t *testing.T) {
 		{},
 		{in: ticket.User{Nickname: full}, want: ticket.User{Nickname: full}},
 		{in: ticket.User{Nickname: full + "明"}, err: ticket.ErrNickname},
-		{in: ticket.User{Nickname: full + "\u200b"}, err: ticket.ErrNickname}, // as it was sent
+		{in: ticket.User{Nickname: full + "\u200b"}, err: ticket.ErrNickname}, // counted before cleaning
 		{in: ticket.User{Nickname: "\u202e 小明\n"}, want: ticket.User{Nickname: "小明"}},
 		{in: ticket.User{Nickname: family, AvatarURL: link + "a.png?x=1#f"}, want: ticket.User{Nickname: family, AvatarURL: link + "a.png?x=1#f"}},
 		{in: ticket.User{AvatarURL: link + strings.Repeat("a", 512-len(link))}, want: ticket.User{AvatarURL: link + strings.Repeat("a", 512-len(link))}},
@@ -95,7 +95,7 @@ func TestUser_AvatarURL(t *testing.T) {
 	}
 }
 
-// clean fails where the text still could disguise something.
+// clean fails if the text still contains characters that could disguise it.
 func clean(t *testing.T, text string, limit int) {
 	t.Helper()
 	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > limit || strings.TrimSpace(text) != text {

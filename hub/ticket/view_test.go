@@ -10,7 +10,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// viewJSON is the view's JSON with the ticket's id as "…", as design 4.4 prints it.
+// viewJSON returns the view as JSON, with the ticket's id replaced by "…", as in the
+// wire contract.
 func viewJSON(t *testing.T, v ticket.Ticket, now time.Time) string {
 	t.Helper()
 	text, err := json.Marshal(v.View(now))
@@ -35,7 +36,7 @@ func TestView_Fields(t *testing.T) {
 	}{
 		{pending, `{"ticket":"…","state":"pending","seq":1,"expires_in":118}`},
 		{scanned, `{"ticket":"…","state":"scanned","seq":2,"expires_in":148,` + user + `}`},
-		// The token is not the view's: who delivers it signs it.
+		// The view has no token: the delivering node adds it.
 		{confirmed, `{"ticket":"…","state":"confirmed","seq":3,"expires_in":58,` + user + `}`},
 		{ok(scanned.Reject(alice)), `{"ticket":"…","state":"rejected","seq":3}`},
 		{pending.Expire(), `{"ticket":"…","state":"expired","seq":2}`},
@@ -57,7 +58,7 @@ func TestView_UserWithoutName(t *testing.T) {
 
 func TestView_PendingWithoutUser(t *testing.T) {
 	v := newTicket(t, demo)
-	// No step makes such a ticket; the view does not rely on that.
+	// No step produces such a ticket; the view does not rely on that.
 	v.Identity, v.User, v.Claims = alice, ticket.User{Nickname: "小明"}, json.RawMessage(`{}`)
 	if got, want := viewJSON(t, v, noon), `{"ticket":"…","state":"pending","seq":1,"expires_in":120}`; got != want {
 		t.Errorf("got %s", got)
@@ -71,7 +72,7 @@ func TestView_VouchedNameFirst(t *testing.T) {
 	if got, want := *v.View(noon).User, (ticket.User{Nickname: "Alice", AvatarURL: "https://example.com/alice"}); got != want {
 		t.Errorf("shown is %+v", got)
 	}
-	// Nor do the two mix.
+	// The name of one is not combined with the picture of the other.
 	vouched.Picture = ""
 	v.Identity = vouched
 	if got, want := v.DisplayUser(), (ticket.User{Nickname: "Alice"}); got != want {
@@ -86,7 +87,7 @@ func TestSeconds_RoundsUp(t *testing.T) {
 		time.Second:                1,
 		time.Second - 1:            1,
 		1:                          1,
-		0:                          1, // over is what the store says, not a clock here
+		0:                          1, // the store says when a ticket is over, not a clock here
 		-1:                         1,
 		-time.Hour:                 1,
 		math.MinInt64:              1,
