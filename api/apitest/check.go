@@ -16,7 +16,7 @@ import (
 // Exchange is one request and its answer.
 type Exchange struct {
 	Method, Path string // the path as it was sent, without the query
-	Kind         string // Content-Type of the request
+	ContentType  string // Content-Type of the request
 	Request      []byte
 	Status       int
 	Header       http.Header
@@ -32,13 +32,13 @@ func (c *Spec) Check(x Exchange) error {
 }
 
 func (c *Spec) check(x Exchange) error {
-	route, path := c.find(x.Method, x.Path)
+	route, path := c.findRoute(x.Method, x.Path)
 	code, err := x.code()
 	if err != nil {
 		return err
 	}
 	if route == nil {
-		return x.unknown(path, code)
+		return x.checkUndocumented(path, code)
 	}
 	a := route.Answers[x.Status]
 	if a == nil {
@@ -48,13 +48,13 @@ func (c *Spec) check(x Exchange) error {
 		return fmt.Errorf("undocumented code %s, not of %v", code, a.Codes)
 	}
 	c.mu.Lock()
-	c.seen[name(route, x.Status, code)] = true
+	c.covered[answerKey(route, x.Status, code)] = true
 	c.mu.Unlock()
-	if err := a.heads(x.Header); err != nil {
+	if err := a.checkHeaders(x.Header); err != nil {
 		return err
 	}
 	if sent := bytes.TrimPrefix(x.Request, []byte("\ufeff")); x.Status < 300 && len(sent) > 0 {
-		if err := valid(route.request, x.Kind, sent); err != nil {
+		if err := validateBody(route.request, x.ContentType, sent); err != nil {
 			return fmt.Errorf("a request that is taken and that the contract forbids: %w", err)
 		}
 	}
@@ -67,10 +67,10 @@ func (c *Spec) check(x Exchange) error {
 		}
 		return nil
 	}
-	return valid(a.bodies, x.Header.Get("Content-Type"), x.Body)
+	return validateBody(a.bodies, x.Header.Get("Content-Type"), x.Body)
 }
 
-func name(r *Route, status int, code string) string {
+func answerKey(r *Route, status int, code string) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s %d %s", r.Method, r.Path, status, code))
 }
 
@@ -82,11 +82,11 @@ func (c *Spec) Uncovered() (all []string) {
 	for _, r := range c.Routes {
 		for status, a := range r.Answers {
 			for _, code := range append([]string(nil), a.Codes...) {
-				if n := name(r, status, code); !c.seen[n] {
+				if n := answerKey(r, status, code); !c.covered[n] {
 					all = append(all, n)
 				}
 			}
-			if n := name(r, status, ""); len(a.Codes) == 0 && !c.seen[n] {
+			if n := answerKey(r, status, ""); len(a.Codes) == 0 && !c.covered[n] {
 				all = append(all, n)
 			}
 		}
@@ -97,12 +97,12 @@ func (c *Spec) Uncovered() (all []string) {
 
 // CheckView holds a socket's message to the contract.
 func (c *Spec) CheckView(text []byte) error {
-	return valid(map[string]*jsonschema.Schema{"application/json": c.view}, "application/json", text)
+	return validateBody(map[string]*jsonschema.Schema{"application/json": c.view}, "application/json", text)
 }
 
-// find gives the route of a request; path reports whether other methods of its
+// findRoute gives the route of a request; path reports whether other methods of its
 // path are documented.
-func (c *Spec) find(method, path string) (route *Route, known bool) {
+func (c *Spec) findRoute(method, path string) (route *Route, known bool) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
@@ -117,8 +117,8 @@ func (c *Spec) find(method, path string) (route *Route, known bool) {
 	return nil, known
 }
 
-// unknown holds an answer to what all that is undocumented is answered.
-func (x Exchange) unknown(path bool, code string) error {
+// checkUndocumented holds an answer to what all that is undocumented is answered.
+func (x Exchange) checkUndocumented(path bool, code string) error {
 	switch {
 	case code == "rate_limited":
 		return nil
@@ -162,10 +162,10 @@ func (x Exchange) code() (string, error) {
 	return "", fmt.Errorf("an error as %q without its code: %.200s", kind, x.Body)
 }
 
-// shapeError are the headers that no answer may have unless its contract says so.
-var shapeError = []string{"Retry-After", "WWW-Authenticate", "Location"}
+// restrictedHeaders are the headers that no answer may have unless its contract says so.
+var restrictedHeaders = []string{"Retry-After", "WWW-Authenticate", "Location"}
 
-func (a *Answer) heads(h http.Header) error {
+func (a *Answer) checkHeaders(h http.Header) error {
 	for name, want := range a.headers {
 		values := h.Values(name)
 		if len(values) == 0 && want.required {
@@ -177,7 +177,7 @@ func (a *Answer) heads(h http.Header) error {
 			}
 		}
 	}
-	for _, name := range shapeError {
+	for _, name := range restrictedHeaders {
 		if _, ok := a.headers[name]; !ok && h.Get(name) != "" {
 			return fmt.Errorf("undocumented %s: %s", name, h.Get(name))
 		}
@@ -185,8 +185,8 @@ func (a *Answer) heads(h http.Header) error {
 	return nil
 }
 
-// valid holds a body to the schema of its media type.
-func valid(bodies map[string]*jsonschema.Schema, kind string, body []byte) error {
+// validateBody holds a body to the schema of its media type.
+func validateBody(bodies map[string]*jsonschema.Schema, kind string, body []byte) error {
 	kind, _, err := mime.ParseMediaType(kind)
 	if err != nil {
 		return fmt.Errorf("Content-Type: %w", err)

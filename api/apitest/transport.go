@@ -13,7 +13,7 @@ import (
 // nobody's, and those that skip names, are not looked at.
 func (c *Spec) Transport(next http.RoundTripper, skip func(*http.Request) bool, report func(error)) http.RoundTripper {
 	return transport(func(r *http.Request) (*http.Response, error) {
-		x := Exchange{Method: r.Method, Path: r.URL.EscapedPath(), Kind: r.Header.Get("Content-Type")}
+		x := Exchange{Method: r.Method, Path: r.URL.EscapedPath(), ContentType: r.Header.Get("Content-Type")}
 		if r.GetBody != nil {
 			body, err := r.GetBody()
 			if err != nil {

@@ -19,19 +19,19 @@ import (
 	"loginhub/api/assertion"
 )
 
-// still is a memory whose clock stands, so that a corpus stays as good as it was.
-type still struct{ memory }
+// fixedClockStore is a memory whose clock stands, so that a corpus stays as good as it was.
+type fixedClockStore struct{ memReplayStore }
 
-var instant = time.Unix(1_800_000_000, 0)
+var fixedNow = time.Unix(1_800_000_000, 0)
 
-func (*still) Now() time.Time { return instant }
+func (*fixedClockStore) Now() time.Time { return fixedNow }
 
-const plainHead = `{"alg":"EdDSA","kid":"1"}`
+const plainHeader = `{"alg":"EdDSA","kid":"1"}`
 
-// says is a good assertion's payload, with other times and something else in it.
-func says(iat, exp int64, change ...string) string {
+// claimsJSON is a good assertion's payload, with other times and something else in it.
+func claimsJSON(iat, exp int64, change ...string) string {
 	return strings.NewReplacer(change...).Replace(fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"u-1","jti":"j-1","ticket":%q,"iat":%d,"exp":%d,"name":"小明"}`,
-		issuer, hub, ticket, instant.Unix()+iat, instant.Unix()+exp))
+		issuer, hub, ticket, fixedNow.Unix()+iat, fixedNow.Unix()+exp))
 }
 
 // FuzzVerify sends what a stranger may send, and what a company with the right
@@ -44,26 +44,26 @@ func FuzzVerify(f *testing.F) {
 		return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(text)))
 	}
 	stranger := ed25519.NewKeyFromSeed([]byte("loginhub's stranger, whoever he "))
-	good := says(0, 60)
-	for _, text := range []string{"eyJhbGciOiJFZERTQSJ9.e30.AA", "..", signedBy(stranger, plainHead, good)} {
-		f.Add(text, plainHead, good)
+	good := claimsJSON(0, 60)
+	for _, text := range []string{"eyJhbGciOiJFZERTQSJ9.e30.AA", "..", signedBy(stranger, plainHeader, good)} {
+		f.Add(text, plainHeader, good)
 	}
 	for _, head := range []string{`{"alg":"EdDSA"}`, `{"alg":"EdDSA","kid":"2"}`, `{"alg":"none"}`, `{"alg":"HS256","kid":"1"}`, `{"alg":"ES256","kid":"1"}`,
 		`{"alg":"EdDSA","kid":"1","crit":["b64"],"b64":false}`, `{"alg":"EdDSA","kid":"1","alg":"none"}`, `{"alg":"EdDSA","kid":"1","crit":["x"]}`, `[]`} {
 		f.Add("", head, good)
 	}
 	for _, claims := range []string{
-		says(0, 120), says(-30, 60), says(30, 60), says(-120, -29), // at the very edges
-		says(0, 121), says(31, 60), says(-120, -30), says(10, 0), says(0, 0),
-		says(0, 60, issuer, "https://evil.example.com"), says(0, 60, hub, "https://other.example.com"),
-		says(0, 60, `"`+hub+`"`, `["https://other.example.com","`+hub+`"]`), says(0, 60, `"`+hub+`"`, `[]`),
-		says(0, 60, ticket, "BBBBBBBBBBBBBBBBBBBBBA"), says(0, 60, "u-1", ""), says(0, 60, "u-1", "u\u202e1"), says(0, 60, "u-1", strings.Repeat("a", 201)),
-		says(0, 60, "j-1", ""), says(0, 60, "j-1", strings.Repeat("a", 129)), says(0, 60, `,"name"`, `,"nbf":9999999999,"name"`),
-		says(0, 60, `"exp":`, `"exp":1e10,"exp":`), says(0, 60, `"exp":`, `"Exp":`), says(0, 60, `"exp":`, `"exp":-9e99,"x":`), says(0, 60, `"exp":`, `"x":`),
-		says(0, 60, `"iat":`, `"iat":null,"x":`), says(0, 60, `"iat":`, `"iat":9223372036854775807,"x":`), says(0, 60, `"ticket"`, `"Ticket":"x","ticket"`),
-		`null`, `{}`, `[]`, ``, says(0, 60) + "{}", "\xff",
+		claimsJSON(0, 120), claimsJSON(-30, 60), claimsJSON(30, 60), claimsJSON(-120, -29), // at the very edges
+		claimsJSON(0, 121), claimsJSON(31, 60), claimsJSON(-120, -30), claimsJSON(10, 0), claimsJSON(0, 0),
+		claimsJSON(0, 60, issuer, "https://evil.example.com"), claimsJSON(0, 60, hub, "https://other.example.com"),
+		claimsJSON(0, 60, `"`+hub+`"`, `["https://other.example.com","`+hub+`"]`), claimsJSON(0, 60, `"`+hub+`"`, `[]`),
+		claimsJSON(0, 60, ticket, "BBBBBBBBBBBBBBBBBBBBBA"), claimsJSON(0, 60, "u-1", ""), claimsJSON(0, 60, "u-1", "u\u202e1"), claimsJSON(0, 60, "u-1", strings.Repeat("a", 201)),
+		claimsJSON(0, 60, "j-1", ""), claimsJSON(0, 60, "j-1", strings.Repeat("a", 129)), claimsJSON(0, 60, `,"name"`, `,"nbf":9999999999,"name"`),
+		claimsJSON(0, 60, `"exp":`, `"exp":1e10,"exp":`), claimsJSON(0, 60, `"exp":`, `"Exp":`), claimsJSON(0, 60, `"exp":`, `"exp":-9e99,"x":`), claimsJSON(0, 60, `"exp":`, `"x":`),
+		claimsJSON(0, 60, `"iat":`, `"iat":null,"x":`), claimsJSON(0, 60, `"iat":`, `"iat":9223372036854775807,"x":`), claimsJSON(0, 60, `"ticket"`, `"Ticket":"x","ticket"`),
+		`null`, `{}`, `[]`, ``, claimsJSON(0, 60) + "{}", "\xff",
 	} {
-		f.Add("", plainHead, claims)
+		f.Add("", plainHeader, claims)
 	}
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "1", Use: "sig"}}})
 	if err != nil {
@@ -71,8 +71,8 @@ func FuzzVerify(f *testing.F) {
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(set) }))
 	f.Cleanup(server.Close)
-	m := &still{memory{used: map[string]bool{}}}
-	v, err := assertion.New(assertion.Config{JWKSURL: server.URL, Issuer: issuer, Audience: hub, Once: m})
+	m := &fixedClockStore{memReplayStore{used: map[string]bool{}}}
+	v, err := assertion.New(assertion.Config{JWKSURL: server.URL, Issuer: issuer, Audience: hub, Replays: m})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -86,12 +86,12 @@ func FuzzVerify(f *testing.F) {
 		text = signedBy(key, head, claims)
 		c, err := v.Verify(t.Context(), text, ticket)
 		if err != nil {
-			if !errors.Is(err, assertion.ErrInvalid) || len(m.used) > 0 || head == plainHead && claims == good {
+			if !errors.Is(err, assertion.ErrInvalid) || len(m.used) > 0 || head == plainHeader && claims == good {
 				t.Errorf("%s.%s: %v, %d names spent", head, claims, err, len(m.used))
 			}
 			return
 		}
-		if why := wrong(head, claims, c); why != "" {
+		if why := invalidReason(head, claims, c); why != "" {
 			t.Errorf("accepted: %s: %s.%s: %+v", why, head, claims, c)
 		}
 		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
@@ -100,8 +100,8 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// wrong is what must not be in an accepted assertion, by the text that was signed.
-func wrong(head, claims string, c assertion.Claims) string {
+// invalidReason is what must not be in an accepted assertion, by the text that was signed.
+func invalidReason(head, claims string, c assertion.Claims) string {
 	var h, m map[string]any
 	if json.Unmarshal([]byte(head), &h) != nil || json.Unmarshal([]byte(claims), &m) != nil {
 		return "no JSON objects"
@@ -112,7 +112,7 @@ func wrong(head, claims string, c assertion.Claims) string {
 	iat, issued := m["iat"].(float64)
 	exp, ends := m["exp"].(float64)
 	nbf, _ := m["nbf"].(float64)
-	now, kid := float64(instant.Unix()), h["kid"]
+	now, kid := float64(fixedNow.Unix()), h["kid"]
 	switch {
 	case h["alg"] != "EdDSA", kid != nil && kid != "" && kid != "1":
 		return "alg or kid"

@@ -13,13 +13,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// MaxSet bounds a JWKS in bytes: some hundred keys with their certificates.
-const MaxSet = 512 << 10
+// MaxJWKSBytes bounds a JWKS in bytes: some hundred keys with their certificates.
+const MaxJWKSBytes = 512 << 10
 
-// ParseSet reads the keys of a JWKS that can verify an assertion. Each key is read
+// ParseJWKS reads the keys of a JWKS that can verify an assertion. Each key is read
 // by itself: a key that is malformed or not understood is ignored and disables no
 // other (RFC 7517, section 5).
-func ParseSet(body []byte) ([]jose.JSONWebKey, error) {
+func ParseJWKS(body []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -61,7 +61,7 @@ func parseKey(raw json.RawMessage) (key jose.JSONWebKey, ok bool) {
 	case *ecdsa.PublicKey:
 		return key, public.Curve == elliptic.P256()
 	case *rsa.PublicKey:
-		return key, public.N.BitLen() >= minRSA
+		return key, public.N.BitLen() >= minRSABits
 	case ed25519.PublicKey:
 		return key, true
 	}

@@ -85,18 +85,18 @@ func unusableKeys(t *testing.T) map[string]string {
 	}
 }
 
-// verifies fails the test unless an assertion of that key is good for the set.
-func verifies(t *testing.T, c *company, key jose.SigningKey, set ...string) {
+// requireVerifies fails the test unless an assertion of that key is good for the set.
+func requireVerifies(t *testing.T, c *backend, key jose.SigningKey, set ...string) {
 	t.Helper()
 	c.serve = serveKeys("\ufeff" + `{"keys":[` + strings.Join(set, ",") + `]}`)
-	v := verifier(t, c.URL, &memory{used: map[string]bool{}})
-	if _, err := v.Verify(t.Context(), sign(t, key, good()), ticket); err != nil {
+	v := newVerifier(t, c.URL, &memReplayStore{used: map[string]bool{}})
+	if _, err := v.Verify(t.Context(), sign(t, key, validClaims()), ticket); err != nil {
 		t.Errorf("kid %q: %v", key.Key.(jose.JSONWebKey).KeyID, err)
 	}
 }
 
 func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
-	c := newCompany(t)
+	c := newBackend(t)
 	key := c.key(t, "good", jose.ES256)
 	text, err := json.Marshal(c.set.Keys[0])
 	if err != nil {
@@ -106,12 +106,12 @@ func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 	unnamed := jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key.Key.(jose.JSONWebKey).Key}}
 	for name, odd := range unusableKeys(t) {
 		t.Run(name, func(t *testing.T) {
-			verifies(t, c, key, odd, usable, odd)
-			verifies(t, c, unnamed, odd, usable) // one usable key: no kid is needed
-			verifies(t, c, key, strings.Replace(odd, `"odd"`, `"good"`, 1), usable)
+			requireVerifies(t, c, key, odd, usable, odd)
+			requireVerifies(t, c, unnamed, odd, usable) // one usable key: no kid is needed
+			requireVerifies(t, c, key, strings.Replace(odd, `"odd"`, `"good"`, 1), usable)
 			c.serve = serveKeys(`{"keys":[` + odd + `]}`)
-			v := verifier(t, c.URL, &memory{used: map[string]bool{}})
-			if _, err := v.Verify(t.Context(), sign(t, key, good()), ticket); !errors.Is(err, assertion.ErrConfig) {
+			v := newVerifier(t, c.URL, &memReplayStore{used: map[string]bool{}})
+			if _, err := v.Verify(t.Context(), sign(t, key, validClaims()), ticket); !errors.Is(err, assertion.ErrConfig) {
 				t.Errorf("alone: %v", err)
 			}
 		})
@@ -119,7 +119,7 @@ func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 }
 
 func TestJWKS_TakesEveryUsableKey(t *testing.T) {
-	c := newCompany(t)
+	c := newBackend(t)
 	es, ed, rs := c.key(t, "es", jose.ES256), c.key(t, "ed", jose.EdDSA), c.key(t, "rs", jose.RS256)
 	twin := c.key(t, "es", jose.ES256) // a kid need not be unique
 	var set []string
@@ -132,6 +132,6 @@ func TestJWKS_TakesEveryUsableKey(t *testing.T) {
 		set = append([]string{fmt.Sprintf(`{"kty":"EC","crv":"secp256k1","kid":"k%d","x":"%s","y":"%s"}`, i, strings.Repeat("A", 43), strings.Repeat("A", 43))}, set...)
 	}
 	for _, key := range []jose.SigningKey{es, ed, rs, twin} {
-		verifies(t, c, key, set...)
+		requireVerifies(t, c, key, set...)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	fetchLimit = 5 * time.Second
+	fetchTimeout = 5 * time.Second
 	// freshFor is how long keys are used before they are fetched anew: a key
 	// that the company has taken out is refused after that.
 	freshFor = 5 * time.Minute
@@ -42,8 +42,8 @@ type keys struct {
 
 	// Owned by the holder of turn. Monotonic, as keySet's: a jump of the clock is
 	// no reason to fetch.
-	tried   time.Time
-	failure error // of the last try
+	lastFetch time.Time
+	lastErr   error // of the last try
 }
 
 // keySet is the usable keys of one JWKS. It does not change.
@@ -68,7 +68,7 @@ func CheckURL(text string) error {
 
 func newKeys(url string) *keys {
 	return &keys{url: url, fetchLock: make(chan struct{}, 1), client: &http.Client{
-		Timeout:       fetchLimit,
+		Timeout:       fetchTimeout,
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -88,13 +88,13 @@ func (k *keys) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) 
 		return nil, fmt.Errorf("%w: %w", ErrKeys, ctx.Err())
 	}
 	// Not again within the pause: who had the turn before has fetched them.
-	if k.tried.IsZero() || time.Since(k.tried) >= minRefetch {
+	if k.lastFetch.IsZero() || time.Since(k.lastFetch) >= minRefetch {
 		k.fetch(ctx)
 	}
 	held := k.current.Load()
 	found := held.usable(kid)
-	if k.failure != nil && (held == nil || time.Since(held.fetched) > staleFor || len(found) == 0) {
-		return nil, k.failure
+	if k.lastErr != nil && (held == nil || time.Since(held.fetched) > staleFor || len(found) == 0) {
+		return nil, k.lastErr
 	}
 	return found, nil
 }
@@ -128,20 +128,20 @@ func (s *keySet) usable(kid string) []jose.JSONWebKey {
 // fetch is for the holder of turn. A set without a usable key takes effect, since
 // the company may have withdrawn its keys, and is the operator's to mend.
 func (k *keys) fetch(ctx context.Context) {
-	k.tried = time.Now()
-	found, err := k.get(ctx)
+	k.lastFetch = time.Now()
+	found, err := k.download(ctx)
 	if err == nil {
-		k.current.Store(&keySet{found, k.tried})
+		k.current.Store(&keySet{found, k.lastFetch})
 		if len(found) == 0 {
-			err = fmt.Errorf("%w: no usable key in the set; it needs a public key for signatures: EC P-256, Ed25519, or RSA of %d bits or more", ErrConfig, minRSA)
+			err = fmt.Errorf("%w: no usable key in the set; it needs a public key for signatures: EC P-256, Ed25519, or RSA of %d bits or more", ErrConfig, minRSABits)
 		}
 	}
-	k.failure = err
+	k.lastErr = err
 }
 
-func (k *keys) get(ctx context.Context) ([]jose.JSONWebKey, error) {
+func (k *keys) download(ctx context.Context) ([]jose.JSONWebKey, error) {
 	// A phone that hangs up does not spoil the others' keys.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
@@ -159,14 +159,14 @@ func (k *keys) get(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: HTTP status %d", ErrConfig, resp.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxSet+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxJWKSBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
-	if len(body) > MaxSet {
-		return nil, fmt.Errorf("%w: over %d KiB", ErrConfig, MaxSet>>10)
+	if len(body) > MaxJWKSBytes {
+		return nil, fmt.Errorf("%w: over %d KiB", ErrConfig, MaxJWKSBytes>>10)
 	}
-	found, err := ParseSet(body)
+	found, err := ParseJWKS(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}

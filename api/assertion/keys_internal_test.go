@@ -14,9 +14,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// slowCompany serves one key under "known": at once the first time, and from then
+// newSlowBackend serves one key under "known": at once the first time, and from then
 // on when it is let go.
-func slowCompany(t *testing.T) (k *keys, asked *atomic.Int32, letGo func()) {
+func newSlowBackend(t *testing.T) (k *keys, asked *atomic.Int32, letGo func()) {
 	t.Helper()
 	public, _, _ := ed25519.GenerateKey(nil)
 	asked, gate := &atomic.Int32{}, make(chan struct{})
@@ -34,25 +34,25 @@ func slowCompany(t *testing.T) (k *keys, asked *atomic.Int32, letGo func()) {
 	return k, asked, letGo
 }
 
-func within(t *testing.T) context.Context {
+func withTimeout(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// known fails the test unless the known key, and no other, is found.
-func known(t *testing.T, k *keys, kid string) {
+// requireKnownKey fails the test unless the known key, and no other, is found.
+func requireKnownKey(t *testing.T, k *keys, kid string) {
 	t.Helper()
-	if found, err := k.find(within(t), kid); err != nil || len(found) != 1 || found[0].KeyID != "known" {
+	if found, err := k.find(withTimeout(t), kid); err != nil || len(found) != 1 || found[0].KeyID != "known" {
 		t.Errorf("kid %q: %v %v", kid, found, err)
 	}
 }
 
 func TestKeys_KnownKeyNotDelayed(t *testing.T) {
-	k, asked, letGo := slowCompany(t)
-	known(t, k, "known")
-	k.tried = k.tried.Add(-minRefetch) // the time has come when an unknown kid is worth a fetch
+	k, asked, letGo := newSlowBackend(t)
+	requireKnownKey(t, k, "known")
+	k.lastFetch = k.lastFetch.Add(-minRefetch) // the time has come when an unknown kid is worth a fetch
 	stranger := make(chan int, 1)
 	go func() {
 		found, err := k.find(context.Background(), "unknown")
@@ -68,7 +68,7 @@ func TestKeys_KnownKeyNotDelayed(t *testing.T) {
 		<-time.After(time.Millisecond)
 	}
 	for _, kid := range []string{"known", ""} {
-		ctx, cancel := context.WithTimeout(t.Context(), fetchLimit/5) // while the fetch hangs
+		ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout/5) // while the fetch hangs
 		found, err := k.find(ctx, kid)
 		cancel()
 		if err != nil || len(found) != 1 {
@@ -85,22 +85,22 @@ func TestKeys_KnownKeyNotDelayed(t *testing.T) {
 	if n := asked.Load(); n != 2 {
 		t.Errorf("%d fetches", n)
 	}
-	known(t, k, "known")
+	requireKnownKey(t, k, "known")
 }
 
 // Keys that are not fresh any more are fetched, by one of all who need them: a
 // key that the company has taken out is refused then.
 func TestKeys_StaleFetchedOnce(t *testing.T) {
-	k, asked, letGo := slowCompany(t)
-	known(t, k, "known")
+	k, asked, letGo := newSlowBackend(t)
+	requireKnownKey(t, k, "known")
 	old := *k.current.Load()
 	old.fetched = old.fetched.Add(-freshFor)
 	k.current.Store(&old)
-	k.tried = k.tried.Add(-minRefetch)
+	k.lastFetch = k.lastFetch.Add(-minRefetch)
 	letGo()
 	var all sync.WaitGroup
 	for range 20 {
-		all.Go(func() { known(t, k, "known") })
+		all.Go(func() { requireKnownKey(t, k, "known") })
 	}
 	all.Wait()
 	if n := asked.Load(); n != 2 {

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// Life is the longest that an assertion may be good for.
-	Life = 2 * time.Minute
-	// skew is by how much the company's clock may be off.
-	skew = 30 * time.Second
+	// MaxLifetime is the longest that an assertion may be good for.
+	MaxLifetime = 2 * time.Minute
+	// leeway is by how much the company's clock may be off.
+	leeway = 30 * time.Second
 
 	maxSubject = 200 // bytes
 	maxID      = 128 // bytes
-	minRSA     = 2048
+	minRSABits = 2048
 )
 
 // algorithms are asymmetric: with a symmetric one everybody who checks could
@@ -45,7 +45,7 @@ type Config struct {
 	JWKSURL  string // see CheckURL
 	Issuer   string // iss
 	Audience string // aud: the hub's public URL
-	Once     ReplayStore
+	Replays  ReplayStore
 }
 
 // Verifier checks the assertions of one issuer. It is safe for concurrent use.
@@ -59,7 +59,7 @@ func New(c Config) (*Verifier, error) {
 	if err := CheckURL(c.JWKSURL); err != nil {
 		return nil, err
 	}
-	if c.Issuer == "" || c.Audience == "" || c.Once == nil {
+	if c.Issuer == "" || c.Audience == "" || c.Replays == nil {
 		return nil, errors.New("assertion: issuer, audience and memory are needed")
 	}
 	return &Verifier{c, newKeys(c.JWKSURL)}, nil
@@ -80,32 +80,32 @@ func (v *Verifier) Verify(ctx context.Context, text, ticket string) (Claims, err
 	var c Claims
 	parsed, err := jwt.ParseSigned(text, algorithms)
 	if err != nil || len(parsed.Headers) != 1 {
-		return c, refused("no JWT signed with ES256, EdDSA or RS256")
+		return c, invalid("no JWT signed with ES256, EdDSA or RS256")
 	}
 	candidates, err := v.keys.find(ctx, parsed.Headers[0].KeyID)
 	if err != nil {
 		return c, err
 	}
-	if !signedBy(parsed, candidates, &c) {
-		return c, refused("signed with no key of the JWKS")
+	if !verifySignature(parsed, candidates, &c) {
+		return c, invalid("signed with no key of the JWKS")
 	}
-	now := v.Once.Now()
-	if err := v.check(c, ticket, now); err != nil {
+	now := v.Replays.Now()
+	if err := v.checkClaims(c, ticket, now); err != nil {
 		return c, err
 	}
 	// Remembered a little longer than it can be good for.
-	first, err := v.Once.SetNX(ctx, v.used(c.ID), c.Expiry.Time().Sub(now)+2*skew)
+	first, err := v.Replays.SetNX(ctx, v.replayKey(c.ID), c.Expiry.Time().Sub(now)+2*leeway)
 	if err != nil {
 		return c, fmt.Errorf("assertion: %w", err)
 	}
 	if !first {
-		return c, refused("jti was used before")
+		return c, invalid("jti was used before")
 	}
 	return c, nil
 }
 
-// signedBy fills c where one of the keys has signed.
-func signedBy(parsed *jwt.JSONWebToken, candidates []jose.JSONWebKey, c *Claims) bool {
+// verifySignature fills c where one of the keys has signed.
+func verifySignature(parsed *jwt.JSONWebToken, candidates []jose.JSONWebKey, c *Claims) bool {
 	for _, key := range candidates {
 		if key.Algorithm != "" && key.Algorithm != parsed.Headers[0].Algorithm {
 			continue
@@ -118,36 +118,36 @@ func signedBy(parsed *jwt.JSONWebToken, candidates []jose.JSONWebKey, c *Claims)
 	return false
 }
 
-// check is everything but the signature and the jti's first use.
-func (v *Verifier) check(c Claims, ticket string, now time.Time) error {
+// checkClaims is everything but the signature and the jti's first use.
+func (v *Verifier) checkClaims(c Claims, ticket string, now time.Time) error {
 	switch {
 	case c.Issuer != v.Issuer:
-		return refused("another iss")
+		return invalid("another iss")
 	case !c.Audience.Contains(v.Audience):
-		return refused("another aud")
+		return invalid("another aud")
 	case c.Ticket != ticket:
-		return refused("for another ticket")
-	case c.Subject == "" || len(c.Subject) > maxSubject || !plain(c.Subject):
-		return refused("sub: 1 to 200 bytes of printable text")
+		return invalid("for another ticket")
+	case c.Subject == "" || len(c.Subject) > maxSubject || !isPrintable(c.Subject):
+		return invalid("sub: 1 to 200 bytes of printable text")
 	case c.ID == "" || len(c.ID) > maxID:
-		return refused("jti: 1 to 128 bytes")
+		return invalid("jti: 1 to 128 bytes")
 	case c.Expiry == nil || c.IssuedAt == nil:
-		return refused("exp and iat are needed")
+		return invalid("exp and iat are needed")
 	}
 	issued, ends := c.IssuedAt.Time(), c.Expiry.Time()
 	switch {
-	case !now.Before(ends.Add(skew)):
-		return refused("expired")
-	case issued.After(now.Add(skew)), c.NotBefore != nil && c.NotBefore.Time().After(now.Add(skew)):
-		return refused("not valid yet")
-	case ends.Sub(issued) > Life, !ends.After(issued):
-		return refused("good for more than two minutes")
+	case !now.Before(ends.Add(leeway)):
+		return invalid("expired")
+	case issued.After(now.Add(leeway)), c.NotBefore != nil && c.NotBefore.Time().After(now.Add(leeway)):
+		return invalid("not valid yet")
+	case ends.Sub(issued) > MaxLifetime, !ends.After(issued):
+		return invalid("good for more than two minutes")
 	}
 	return nil
 }
 
-// plain text cannot disguise whose it is.
-func plain(s string) bool {
+// isPrintable text cannot disguise whose it is.
+func isPrintable(s string) bool {
 	for _, r := range s {
 		if !unicode.IsPrint(r) {
 			return false
@@ -156,13 +156,13 @@ func plain(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// used is the name of a spent jti.
-func (v *Verifier) used(jti string) string {
+// replayKey is the name of a spent jti.
+func (v *Verifier) replayKey(jti string) string {
 	sum := sha256.Sum256([]byte(v.Issuer + "\x00" + jti))
 	return "jti:" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-func refused(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
+func invalid(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
 
 // Close lets go of idle connections.
 func (v *Verifier) Close() { v.keys.client.CloseIdleConnections() }

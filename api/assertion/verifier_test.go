@@ -31,16 +31,16 @@ const (
 	ticket = "AAAAAAAAAAAAAAAAAAAAAA"
 )
 
-// memory is every node's.
-type memory struct {
+// memReplayStore is every node's.
+type memReplayStore struct {
 	mu   sync.Mutex
 	used map[string]bool
 	err  error
 }
 
-func (m *memory) Now() time.Time { return time.Now() }
+func (m *memReplayStore) Now() time.Time { return time.Now() }
 
-func (m *memory) SetNX(_ context.Context, name string, life time.Duration) (bool, error) {
+func (m *memReplayStore) SetNX(_ context.Context, name string, life time.Duration) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if life <= 0 || life > 4*time.Minute {
@@ -51,21 +51,21 @@ func (m *memory) SetNX(_ context.Context, name string, life time.Duration) (bool
 	return first && m.err == nil, m.err
 }
 
-// company is the site's own back end: it signs, and serves its keys.
-type company struct {
+// backend is the site's own back end: it signs, and serves its keys.
+type backend struct {
 	*httptest.Server
-	mu    sync.Mutex
-	set   jose.JSONWebKeySet
-	fetch int
-	serve http.HandlerFunc // in place of the set
+	mu         sync.Mutex
+	set        jose.JSONWebKeySet
+	fetchCount int
+	serve      http.HandlerFunc // in place of the set
 }
 
-func newCompany(t *testing.T) *company {
-	c := &company{}
+func newBackend(t *testing.T) *backend {
+	c := &backend{}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.fetch++; c.serve != nil {
+		if c.fetchCount++; c.serve != nil {
 			c.serve(w, r)
 			return
 		}
@@ -76,7 +76,7 @@ func newCompany(t *testing.T) *company {
 }
 
 // key makes a key pair and publishes its public half.
-func (c *company) key(t *testing.T, kid string, alg jose.SignatureAlgorithm) jose.SigningKey {
+func (c *backend) key(t *testing.T, kid string, alg jose.SignatureAlgorithm) jose.SigningKey {
 	t.Helper()
 	var private, public any
 	switch alg {
@@ -96,21 +96,21 @@ func (c *company) key(t *testing.T, kid string, alg jose.SignatureAlgorithm) jos
 	return jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: private, KeyID: kid}}
 }
 
-func (c *company) fetches() int {
+func (c *backend) fetches() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.fetch
+	return c.fetchCount
 }
 
-// good are the claims of a good assertion.
-func good() map[string]any {
+// validClaims are the claims of a good assertion.
+func validClaims() map[string]any {
 	now := time.Now()
 	return map[string]any{"iss": issuer, "aud": hub, "sub": "u-1", "jti": rand.Text(), "ticket": ticket,
 		"iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "name": "小明", "picture": "https://img.example.com/1"}
 }
 
-func with(changes map[string]any) map[string]any {
-	c := good()
+func validClaimsWith(changes map[string]any) map[string]any {
+	c := validClaims()
 	for k, v := range changes {
 		if c[k] = v; v == nil {
 			delete(c, k)
@@ -132,9 +132,9 @@ func sign(t *testing.T, key jose.SigningKey, claims map[string]any) string {
 	return text
 }
 
-func verifier(t *testing.T, url string, m *memory) *assertion.Verifier {
+func newVerifier(t *testing.T, url string, m *memReplayStore) *assertion.Verifier {
 	t.Helper()
-	v, err := assertion.New(assertion.Config{JWKSURL: url, Issuer: issuer, Audience: hub, Once: m})
+	v, err := assertion.New(assertion.Config{JWKSURL: url, Issuer: issuer, Audience: hub, Replays: m})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,11 +143,11 @@ func verifier(t *testing.T, url string, m *memory) *assertion.Verifier {
 }
 
 func TestVerifier_ValidOnce(t *testing.T) {
-	c, m := newCompany(t), &memory{used: map[string]bool{}}
+	c, m := newBackend(t), &memReplayStore{used: map[string]bool{}}
 	keys := []jose.SigningKey{c.key(t, "e", jose.ES256), c.key(t, "d", jose.EdDSA), c.key(t, "r", jose.RS256)}
-	a, b := verifier(t, c.URL, m), verifier(t, c.URL, m)
+	a, b := newVerifier(t, c.URL, m), newVerifier(t, c.URL, m)
 	for _, key := range keys {
-		text := sign(t, key, good())
+		text := sign(t, key, validClaims())
 		claims, err := a.Verify(t.Context(), text, ticket)
 		if err != nil || claims.Subject != "u-1" || claims.Name != "小明" || claims.Picture == "" {
 			t.Fatalf("%s: %+v %v", key.Algorithm, claims, err)
@@ -161,54 +161,54 @@ func TestVerifier_ValidOnce(t *testing.T) {
 	if c.fetches() != 2 {
 		t.Errorf("%d fetches for two nodes", c.fetches())
 	}
-	list := sign(t, keys[0], with(map[string]any{"aud": []string{"https://other.example.com", hub}}))
+	list := sign(t, keys[0], validClaimsWith(map[string]any{"aud": []string{"https://other.example.com", hub}}))
 	if _, err := a.Verify(t.Context(), list, ticket); err != nil {
 		t.Errorf("one aud of several: %v", err)
 	}
 }
 
 func TestVerifier_Invalid(t *testing.T) {
-	c, m := newCompany(t), &memory{used: map[string]bool{}}
+	c, m := newBackend(t), &memReplayStore{used: map[string]bool{}}
 	key := c.key(t, "e", jose.ES256)
-	v := verifier(t, c.URL, m)
+	v := newVerifier(t, c.URL, m)
 	now := time.Now().Unix()
 	for what, claims := range map[string]map[string]any{
-		"another iss":      with(map[string]any{"iss": "https://evil.example.com"}),
-		"no iss":           with(map[string]any{"iss": nil}),
-		"another aud":      with(map[string]any{"aud": "https://other.example.com"}),
-		"no aud":           with(map[string]any{"aud": nil}),
-		"another ticket":   with(map[string]any{"ticket": "BBBBBBBBBBBBBBBBBBBBBA"}),
-		"no ticket":        with(map[string]any{"ticket": nil}),
-		"ticket a list":    with(map[string]any{"ticket": []string{ticket}}),
-		"no sub":           with(map[string]any{"sub": nil}),
-		"empty sub":        with(map[string]any{"sub": ""}),
-		"long sub":         with(map[string]any{"sub": strings.Repeat("a", 201)}),
-		"disguised sub":    with(map[string]any{"sub": "alice\u202ebob"}),
-		"no jti":           with(map[string]any{"jti": nil}),
-		"long jti":         with(map[string]any{"jti": strings.Repeat("a", 129)}),
-		"no exp":           with(map[string]any{"exp": nil}),
-		"no iat":           with(map[string]any{"iat": nil}),
-		"expired":          with(map[string]any{"iat": now - 120, "exp": now - 31}),
-		"long":             with(map[string]any{"exp": now + 121}),
-		"ends in the past": with(map[string]any{"iat": now + 10, "exp": now}),
-		"from the future":  with(map[string]any{"iat": now + 40, "exp": now + 60}),
-		"nbf ahead":        with(map[string]any{"nbf": now + 40}),
+		"another iss":      validClaimsWith(map[string]any{"iss": "https://evil.example.com"}),
+		"no iss":           validClaimsWith(map[string]any{"iss": nil}),
+		"another aud":      validClaimsWith(map[string]any{"aud": "https://other.example.com"}),
+		"no aud":           validClaimsWith(map[string]any{"aud": nil}),
+		"another ticket":   validClaimsWith(map[string]any{"ticket": "BBBBBBBBBBBBBBBBBBBBBA"}),
+		"no ticket":        validClaimsWith(map[string]any{"ticket": nil}),
+		"ticket a list":    validClaimsWith(map[string]any{"ticket": []string{ticket}}),
+		"no sub":           validClaimsWith(map[string]any{"sub": nil}),
+		"empty sub":        validClaimsWith(map[string]any{"sub": ""}),
+		"long sub":         validClaimsWith(map[string]any{"sub": strings.Repeat("a", 201)}),
+		"disguised sub":    validClaimsWith(map[string]any{"sub": "alice\u202ebob"}),
+		"no jti":           validClaimsWith(map[string]any{"jti": nil}),
+		"long jti":         validClaimsWith(map[string]any{"jti": strings.Repeat("a", 129)}),
+		"no exp":           validClaimsWith(map[string]any{"exp": nil}),
+		"no iat":           validClaimsWith(map[string]any{"iat": nil}),
+		"expired":          validClaimsWith(map[string]any{"iat": now - 120, "exp": now - 31}),
+		"long":             validClaimsWith(map[string]any{"exp": now + 121}),
+		"ends in the past": validClaimsWith(map[string]any{"iat": now + 10, "exp": now}),
+		"from the future":  validClaimsWith(map[string]any{"iat": now + 40, "exp": now + 60}),
+		"nbf ahead":        validClaimsWith(map[string]any{"nbf": now + 40}),
 	} {
 		if _, err := v.Verify(t.Context(), sign(t, key, claims), ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	head, rest, _ := strings.Cut(sign(t, key, good()), ".")
+	head, rest, _ := strings.Cut(sign(t, key, validClaims()), ".")
 	body, signature, _ := strings.Cut(rest, ".")
-	_, other, _ := strings.Cut(strings.SplitN(sign(t, key, with(map[string]any{"sub": "u-2"})), ".", 3)[0]+"."+strings.SplitN(sign(t, key, with(map[string]any{"sub": "u-2"})), ".", 3)[1], ".")
-	stranger := newCompany(t).key(t, "e", jose.ES256)
+	_, other, _ := strings.Cut(strings.SplitN(sign(t, key, validClaimsWith(map[string]any{"sub": "u-2"})), ".", 3)[0]+"."+strings.SplitN(sign(t, key, validClaimsWith(map[string]any{"sub": "u-2"})), ".", 3)[1], ".")
+	stranger := newBackend(t).key(t, "e", jose.ES256)
 	none := "eyJhbGciOiJub25lIn0." + body + "."
-	symmetric := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte("0123456789abcdef0123456789abcdef")}, good())
+	symmetric := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte("0123456789abcdef0123456789abcdef")}, validClaims())
 	wide, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	for what, text := range map[string]string{
-		"HS256": symmetric, "alg none": none, "another's key": sign(t, stranger, good()),
+		"HS256": symmetric, "alg none": none, "another's key": sign(t, stranger, validClaims()),
 		"other claims": head + "." + other + "." + signature, "cut": head + "." + body + "." + signature[:10],
-		"ES384":  sign(t, jose.SigningKey{Algorithm: jose.ES384, Key: wide}, good()),
+		"ES384":  sign(t, jose.SigningKey{Algorithm: jose.ES384, Key: wide}, validClaims()),
 		"no JWT": "sandbox:alice:1", "empty": "", "dots": "..", "JSON": `{"payload":"","signatures":[]}`,
 	} {
 		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
@@ -222,15 +222,15 @@ func TestVerifier_Invalid(t *testing.T) {
 
 // A public key taken for a symmetric secret has opened many a door.
 func TestVerifier_PublicKeyAsHMAC(t *testing.T) {
-	c, m := newCompany(t), &memory{used: map[string]bool{}}
+	c, m := newBackend(t), &memReplayStore{used: map[string]bool{}}
 	c.key(t, "e", jose.ES256)
 	c.mu.Lock()
 	public, _ := json.Marshal(c.set.Keys[0])
 	c.set.Keys = append(c.set.Keys, jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "oct"})
 	c.mu.Unlock()
-	v := verifier(t, c.URL, m)
+	v := newVerifier(t, c.URL, m)
 	for _, secret := range [][]byte{public, []byte("0123456789abcdef0123456789abcdef")} {
-		text := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: "oct"}}, good())
+		text := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: "oct"}}, validClaims())
 		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("taken: %v", err)
 		}
@@ -238,15 +238,15 @@ func TestVerifier_PublicKeyAsHMAC(t *testing.T) {
 }
 
 func TestVerifier_NewKeyFetched(t *testing.T) {
-	c, m := newCompany(t), &memory{used: map[string]bool{}}
+	c, m := newBackend(t), &memReplayStore{used: map[string]bool{}}
 	key := c.key(t, "1", jose.EdDSA)
-	v := verifier(t, c.URL, m)
-	if _, err := v.Verify(t.Context(), sign(t, key, good()), ticket); err != nil {
+	v := newVerifier(t, c.URL, m)
+	if _, err := v.Verify(t.Context(), sign(t, key, validClaims()), ticket); err != nil {
 		t.Fatal(err)
 	}
-	stranger := newCompany(t)
+	stranger := newBackend(t)
 	for i := range 20 {
-		unknown := sign(t, stranger.key(t, rand.Text(), jose.EdDSA), good())
+		unknown := sign(t, stranger.key(t, rand.Text(), jose.EdDSA), validClaims())
 		if _, err := v.Verify(t.Context(), unknown, ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("unknown %d: %v", i, err)
 		}
@@ -274,12 +274,12 @@ func TestVerifier_KeysUnavailable(t *testing.T) {
 		"not ours": {serveKeys(`{"keys":[{"kty":"AKP","kid":"1","alg":"ML-DSA-44","pub":"AAAA"}]}`), assertion.ErrConfig},
 		"hang up":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, assertion.ErrKeys},
 	} {
-		company, m := newCompany(t), &memory{used: map[string]bool{}}
+		company, m := newBackend(t), &memReplayStore{used: map[string]bool{}}
 		key := company.key(t, "1", jose.EdDSA)
 		company.serve = c.serve
-		v := verifier(t, company.URL, m)
+		v := newVerifier(t, company.URL, m)
 		for range 3 {
-			if _, err := v.Verify(t.Context(), sign(t, key, good()), ticket); !errors.Is(err, c.want) {
+			if _, err := v.Verify(t.Context(), sign(t, key, validClaims()), ticket); !errors.Is(err, c.want) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
@@ -290,9 +290,9 @@ func TestVerifier_KeysUnavailable(t *testing.T) {
 }
 
 func TestVerifier_ReplayStoreUnavailable(t *testing.T) {
-	c, m := newCompany(t), &memory{used: map[string]bool{}, err: errors.New("redis is away")}
-	text := sign(t, c.key(t, "1", jose.EdDSA), good())
-	if _, err := verifier(t, c.URL, m).Verify(t.Context(), text, ticket); !errors.Is(err, m.err) {
+	c, m := newBackend(t), &memReplayStore{used: map[string]bool{}, err: errors.New("redis is away")}
+	text := sign(t, c.key(t, "1", jose.EdDSA), validClaims())
+	if _, err := newVerifier(t, c.URL, m).Verify(t.Context(), text, ticket); !errors.Is(err, m.err) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// MasterLength is the length of a master key in bytes.
-const MasterLength = 32
+// MasterKeyLength is the length of a master key in bytes.
+const MasterKeyLength = 32
 
 // MasterKey is one of the nodes' shared secrets. Everything else derives from it,
 // each purpose with its own HKDF (RFC 5869) label, so that one leaked derived
 // key tells nothing of the others.
-type MasterKey struct{ raw [MasterLength]byte }
+type MasterKey struct{ raw [MasterKeyLength]byte }
 
 // NewMasterKey draws a random key.
 func NewMasterKey() MasterKey {
@@ -26,8 +26,8 @@ func NewMasterKey() MasterKey {
 	return m
 }
 
-// ErrMaster is a key that is not 32 bytes of base64url.
-var ErrMaster = errors.New("a key is 32 random bytes in base64url (43 characters), as `loginhub keygen` prints it")
+// ErrMasterKey is a key that is not 32 bytes of base64url.
+var ErrMasterKey = errors.New("a key is 32 random bytes in base64url (43 characters), as `loginhub keygen` prints it")
 
 // ParseMasterKeys reads keys, newest first, separated by commas or on lines of
 // their own. Errors name the place
@@ -49,10 +49,10 @@ func ParseMasterKeys(text string) ([]MasterKey, error) {
 	}
 	for i, part := range parts {
 		raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(part, "="))
-		if err != nil || len(raw) != MasterLength {
-			return nil, fmt.Errorf("key %d: %w", i+1, ErrMaster)
+		if err != nil || len(raw) != MasterKeyLength {
+			return nil, fmt.Errorf("key %d: %w", i+1, ErrMasterKey)
 		}
-		m := MasterKey{[MasterLength]byte(raw)}
+		m := MasterKey{[MasterKeyLength]byte(raw)}
 		if seen[m] {
 			return nil, fmt.Errorf("key %d is given twice", i+1)
 		}
@@ -82,8 +82,8 @@ func (m MasterKey) ID() string {
 // Seal is the HMAC key of the records.
 func (m MasterKey) Seal() []byte { return m.derive("seal", 32) }
 
-// Vault is the AES-256 key of what nodes share in Redis beside the records.
-func (m MasterKey) Vault() []byte { return m.derive("vault", 32) }
+// SecretStore is the AES-256 key of what nodes share in Redis beside the records.
+func (m MasterKey) SecretStore() []byte { return m.derive("vault", 32) }
 
 // Match is the HMAC key of number matching.
 func (m MasterKey) Match() []byte { return m.derive("match", 32) }

@@ -20,8 +20,8 @@ const (
 	second = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
 )
 
-// masters fails the test where there are none.
-func masters(t testing.TB, text string) []token.MasterKey {
+// parseKeys fails the test where there are none.
+func parseKeys(t testing.TB, text string) []token.MasterKey {
 	t.Helper()
 	all, err := token.ParseMasterKeys(text)
 	if err != nil {
@@ -37,13 +37,13 @@ func TestMasterKeys_Order(t *testing.T) {
 		first + "=," + second + "=",            // with the padding that openssl prints
 		first + "\n" + second + "\n",           // as `loginhub keygen >> FILE` appends
 	} {
-		all := masters(t, text)
+		all := parseKeys(t, text)
 		if len(all) != 2 || all[0].Reveal() != first || all[1].Reveal() != second {
 			t.Errorf("%q is %d keys", text, len(all))
 		}
 	}
 	fresh := token.NewMasterKey()
-	if again := masters(t, fresh.Reveal()); again[0] != fresh || fresh == token.NewMasterKey() {
+	if again := parseKeys(t, fresh.Reveal()); again[0] != fresh || fresh == token.NewMasterKey() {
 		t.Error("a new key does not come back, or comes twice")
 	}
 }
@@ -77,7 +77,7 @@ func TestMasterKeys_Errors(t *testing.T) {
 		if !strings.HasPrefix(err.Error(), place+" ") && !strings.HasPrefix(err.Error(), place+":") {
 			t.Errorf("%q: %v, want %s", text, err, place)
 		}
-		if !errors.Is(err, token.ErrMaster) && !strings.Contains(err.Error(), "twice") {
+		if !errors.Is(err, token.ErrMasterKey) && !strings.Contains(err.Error(), "twice") {
 			t.Errorf("%q: %v", text, err)
 		}
 		for _, part := range []string{first[4:16], first[24:36], second[4:16], long[4:16]} {
@@ -99,7 +99,7 @@ func TestMasterKey_Deterministic(t *testing.T) {
 		second: {"Ceqwc3QN_FPw", "d94fd335321d88d3df26812810fb8b1eb5732b0e7f3ead1f705c2f9cf9cd285a",
 			"79329849f527e71914605c78cde7f9c17d730688cd5767e8050f2170d7a3561a"},
 	} {
-		m := masters(t, master)[0]
+		m := parseKeys(t, master)[0]
 		if got := [3]string{m.ID(), hex.EncodeToString(m.Seal()), hex.EncodeToString(m.Match())}; got != want {
 			t.Errorf("%s derives\n%q, want\n%q", master, got, want)
 		}
@@ -133,7 +133,7 @@ func TestMasterKey_PurposesDiffer(t *testing.T) {
 }
 
 func TestMasterKey_Redacted(t *testing.T) {
-	m := masters(t, second)[0]
+	m := parseKeys(t, second)[0]
 	type holder struct{ Key token.MasterKey }
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
@@ -159,7 +159,7 @@ func TestMasterKey_Redacted(t *testing.T) {
 	}
 }
 
-func FuzzParseMasters(f *testing.F) {
+func FuzzParseMasterKeys(f *testing.F) {
 	f.Add(first + "," + second)
 	f.Add(" " + first + "=\n")
 	f.Add(first[:42] + "9," + second)
@@ -176,7 +176,7 @@ func FuzzParseMasters(f *testing.F) {
 		for _, m := range all {
 			again = append(again, m.Reveal())
 		}
-		same := masters(t, strings.Join(again, ","))
+		same := parseKeys(t, strings.Join(again, ","))
 		for i, m := range all {
 			if same[i] != m {
 				t.Errorf("%q: key %d does not come back", text, i+1)

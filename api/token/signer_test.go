@@ -21,7 +21,7 @@ const claims = `{"sub":"wechat:wx1:alice", "aud":"demo","exp":1772366700,"claime
 // newSigner fails the test where there is none.
 func newSigner(t testing.TB, text string) *token.Signer {
 	t.Helper()
-	s, err := token.NewSigner(masters(t, text))
+	s, err := token.NewSigner(parseKeys(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +61,8 @@ func publicKeys(t testing.TB, s *token.Signer) map[string]ed25519.PublicKey {
 	return all
 }
 
-// verify takes a compact JWS (RFC 7515) apart by hand and gives its payload.
-func verify(t testing.TB, keys map[string]ed25519.PublicKey, text string) (header map[string]any, payload string, ok bool) {
+// verifyByHand takes a compact JWS (RFC 7515) apart by hand and gives its payload.
+func verifyByHand(t testing.TB, keys map[string]ed25519.PublicKey, text string) (header map[string]any, payload string, ok bool) {
 	t.Helper()
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
@@ -85,9 +85,9 @@ func verify(t testing.TB, keys map[string]ed25519.PublicKey, text string) (heade
 func TestSigner_VerifiedByJWKS(t *testing.T) {
 	s := newSigner(t, first+","+second)
 	keys := publicKeys(t, s)
-	for _, m := range masters(t, first+","+second) {
+	for _, m := range parseKeys(t, first+","+second) {
 		text := sign(t, s, m.ID(), claims)
-		header, payload, ok := verify(t, keys, text)
+		header, payload, ok := verifyByHand(t, keys, text)
 		if !ok || payload != claims {
 			t.Errorf("verified %v: %s", ok, payload)
 		}
@@ -97,7 +97,7 @@ func TestSigner_VerifiedByJWKS(t *testing.T) {
 		// A signature of other claims is none.
 		parts := strings.Split(text, ".")
 		other := base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(claims, "alice", "bob", 1)))
-		if _, _, ok := verify(t, keys, parts[0]+"."+other+"."+parts[2]); ok {
+		if _, _, ok := verifyByHand(t, keys, parts[0]+"."+other+"."+parts[2]); ok {
 			t.Error("other claims verify under the same signature")
 		}
 	}
@@ -106,7 +106,7 @@ func TestSigner_VerifiedByJWKS(t *testing.T) {
 // TestSigner_Deterministic: what is signed by another node, by another
 // process, before or after a rotation, once or many times, at once or not.
 func TestSigner_Deterministic(t *testing.T) {
-	kid := masters(t, first)[0].ID()
+	kid := parseKeys(t, first)[0].ID()
 	// Fixed: RFC 8032 leaves no choice, and neither may the header.
 	const golden = "eyJhbGciOiJFZERTQSIsImtpZCI6Ii1Cem1FclIwYnQ5WSIsInR5cCI6ImxvZ2luK2p3dCJ9.eyJzdWIiOiJhIn0." +
 		"yvBg4FsAM2w5wAWbo2O8soE0q5wHFAOTuqL2ufuln_Zk9K5LajMlRmR1RJ_dTjQm7_jg21NDrw0s3WrxUev4CA"
@@ -147,14 +147,14 @@ func TestSigner_JWKSPublicOnly(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{masters(t, second)[0].ID(), masters(t, first)[0].ID()}; !slices.Equal(kids, want) {
+	if want := []string{parseKeys(t, second)[0].ID(), parseKeys(t, first)[0].ID()}; !slices.Equal(kids, want) {
 		t.Errorf("published are %q, want %q", kids, want)
 	}
 }
 
 func TestSigner_UnknownKey(t *testing.T) {
 	s := newSigner(t, first)
-	for _, kid := range []string{"", "x", masters(t, second)[0].ID(), strings.Repeat("k", 10000)} {
+	for _, kid := range []string{"", "x", parseKeys(t, second)[0].ID(), strings.Repeat("k", 10000)} {
 		text, err := s.Sign(kid, []byte(claims))
 		if !errors.Is(err, token.ErrUnknownKey) || text != "" || len(err.Error()) > 200 {
 			t.Errorf("under %.20q: %q, %v", kid, text, err)

@@ -115,11 +115,11 @@ func (e *checker) appKeys(ctx context.Context, url string) {
 		if r.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s says %s", url, r.Status)
 		}
-		text, err := io.ReadAll(io.LimitReader(r.Body, assertion.MaxSet))
+		text, err := io.ReadAll(io.LimitReader(r.Body, assertion.MaxJWKSBytes))
 		if err != nil {
 			return err
 		}
-		keys, err := assertion.ParseSet(text)
+		keys, err := assertion.ParseJWKS(text)
 		usable = len(keys)
 		return err
 	})

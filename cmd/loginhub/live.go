@@ -62,7 +62,7 @@ func (s *settings) keyring() (*ticket.Keyring, error) {
 func (s *settings) vaultRing() (*redisstore.SecretKeyring, error) {
 	var keys []redisstore.SecretKey
 	for _, m := range s.masters {
-		keys = append(keys, redisstore.SecretKey{ID: m.ID(), Key: m.Vault()})
+		keys = append(keys, redisstore.SecretKey{ID: m.ID(), Key: m.SecretStore()})
 	}
 	return redisstore.NewSecretKeyring(keys)
 }

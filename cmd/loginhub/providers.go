@@ -214,7 +214,7 @@ func (w website) Exchange(ctx context.Context, p api.Credential) (ticket.Identit
 type assertionProvider struct{ *assertion.Verifier }
 
 func (b *providerBuilder) ownApp(app [2]string) (api.Provider, error) {
-	v, err := assertion.New(assertion.Config{JWKSURL: app[0], Issuer: app[1], Audience: b.hub, Once: b.vault})
+	v, err := assertion.New(assertion.Config{JWKSURL: app[0], Issuer: app[1], Audience: b.hub, Replays: b.vault})
 	return assertionProvider{v}, err
 }
 

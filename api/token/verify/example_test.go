@@ -17,8 +17,8 @@ import (
 	"loginhub/api/token/verify"
 )
 
-// imitation is a hub that publishes its keys, and a token of its.
-func imitation(nonce string) (hub *httptest.Server, text string) {
+// fakeHub is a hub that publishes its keys, and a token of its.
+func fakeHub(nonce string) (hub *httptest.Server, text string) {
 	master := token.NewMasterKey()
 	signer, err := token.NewSigner([]token.MasterKey{master})
 	if err != nil {
@@ -41,7 +41,7 @@ func imitation(nonce string) (hub *httptest.Server, text string) {
 
 func Example() {
 	nonce := "of this browser session"
-	hub, token := imitation(nonce) // in place of https://login.example.com and what the page sends
+	hub, token := fakeHub(nonce) // in place of https://login.example.com and what the page sends
 	defer hub.Close()
 	ctx := context.Background()
 
@@ -57,11 +57,11 @@ func Example() {
 	// true used before
 }
 
-// redisSeen is a Seen for any number of processes.
-type redisSeen struct{ *redis.Client }
+// redisStore is a Seen for any number of processes.
+type redisStore struct{ *redis.Client }
 
 // MarkUsed is one SET: of all callers one gets an OK, the others nil.
-func (r redisSeen) MarkUsed(ctx context.Context, id string, until time.Time) (bool, error) {
+func (r redisStore) MarkUsed(ctx context.Context, id string, until time.Time) (bool, error) {
 	err := r.SetArgs(ctx, "login:used:"+id, 1, redis.SetArgs{Mode: "NX", ExpireAt: until}).Err()
 	if errors.Is(err, redis.Nil) {
 		return false, nil
@@ -71,7 +71,7 @@ func (r redisSeen) MarkUsed(ctx context.Context, id string, until time.Time) (bo
 
 func ExampleReplayStore() {
 	nonce := "of this browser session"
-	hub, token := imitation(nonce)
+	hub, token := fakeHub(nonce)
 	defer hub.Close()
 	server, err := miniredis.Run()
 	if err != nil {
@@ -83,7 +83,7 @@ func ExampleReplayStore() {
 
 	v := verify.New(hub.URL, "demo", verify.Options{})
 	for range 2 {
-		_, err := v.Verify(context.Background(), token, nonce, redisSeen{client})
+		_, err := v.Verify(context.Background(), token, nonce, redisStore{client})
 		fmt.Println(err)
 	}
 	fmt.Println(server.TTL("login:used:ticket-1") > 6*time.Minute) // the token's five, the leeway, and a minute more

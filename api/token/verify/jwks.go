@@ -46,7 +46,7 @@ func parseKey(text json.RawMessage) (kid string, key ed25519.PublicKey) {
 		j.Operations != nil && !slices.Contains(j.Operations, "verify") {
 		return "", nil
 	}
-	x, err := raw(j.X)
+	x, err := decodeBase64url(j.X)
 	if err != nil || len(x) != ed25519.PublicKeySize {
 		return "", nil
 	}

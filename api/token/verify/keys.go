@@ -20,9 +20,9 @@ const (
 	// sends tokens with invented ones makes six requests a minute at the most.
 	minRefetch = 10 * time.Second
 	// minRetry is the same while there is not one key.
-	minRetry   = time.Second
-	fetchLimit = 5 * time.Second
-	maxKeys    = 512 << 10 // bytes of the JWKS
+	minRetry     = time.Second
+	fetchTimeout = 5 * time.Second
+	maxJWKSBytes = 512 << 10 // bytes of the JWKS
 )
 
 // keys are the hub's (RFC 7517). If the hub is down, the last ones are used for
@@ -34,20 +34,20 @@ type keys struct {
 	now    func() time.Time
 	maxAge time.Duration
 
-	mu     sync.Mutex
-	known  map[string][]ed25519.PublicKey
-	got    time.Time // the last answer that was one
-	tried  time.Time // the last fetch that is over
-	err    error     // of that fetch
-	flight chan struct{}
+	mu          sync.Mutex
+	byKID       map[string][]ed25519.PublicKey
+	lastSuccess time.Time // the last answer that was one
+	lastFetch   time.Time // the last fetch that is over
+	lastErr     error     // of that fetch
+	inFlight    chan struct{}
 }
 
 // find gives the keys of that kid, and fetches the keys for it where that can
 // help and is allowed.
 func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error) {
 	k.mu.Lock()
-	key, ok := k.known[kid]
-	if ok && k.now().Sub(k.got) < freshFor {
+	key, ok := k.byKID[kid]
+	if ok && k.now().Sub(k.lastSuccess) < freshFor {
 		k.mu.Unlock()
 		return key, nil
 	}
@@ -62,48 +62,48 @@ func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if age := k.now().Sub(k.got); k.known != nil && age >= k.maxAge {
+	if age := k.now().Sub(k.lastSuccess); k.byKID != nil && age >= k.maxAge {
 		return nil, fmt.Errorf("%w: the last ones are %v old, and Options.KeysMaxAge is %v: %w", ErrKeys, age.Round(time.Second), k.maxAge,
-			cmp.Or(k.err, errNotYet))
+			cmp.Or(k.lastErr, errTooSoon))
 	}
-	if key, ok := k.known[kid]; ok {
+	if key, ok := k.byKID[kid]; ok {
 		return key, nil
 	}
-	if k.err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKeys, k.err) // it may well be among them
+	if k.lastErr != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeys, k.lastErr) // it may well be among them
 	}
 	return nil, ErrUnknownKey
 }
 
-// errNotYet is why no fetch was tried: the last one is too recent.
-var errNotYet = errors.New("fetch keys: fetched a moment ago")
+// errTooSoon is why no fetch was tried: the last one is too recent.
+var errTooSoon = errors.New("fetch keys: fetched a moment ago")
 
 // startFetch joins the fetch under way, or begins one; nil where none is allowed yet.
 // The caller holds mu. The fetch does not end with the request that began it,
 // for others wait for it too.
 func (k *keys) startFetch(ctx context.Context) <-chan struct{} {
-	if k.flight != nil {
-		return k.flight
+	if k.inFlight != nil {
+		return k.inFlight
 	}
 	rest := minRefetch
-	if k.known == nil {
+	if k.byKID == nil {
 		rest = minRetry
 	}
-	if !k.tried.IsZero() && k.now().Sub(k.tried) < rest {
+	if !k.lastFetch.IsZero() && k.now().Sub(k.lastFetch) < rest {
 		return nil
 	}
 	done := make(chan struct{})
-	k.flight = done
+	k.inFlight = done
 	go func() {
 		defer close(done)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchLimit)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		known, err := k.fetch(ctx)
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.flight, k.tried, k.err = nil, k.now(), err
+		k.inFlight, k.lastFetch, k.lastErr = nil, k.now(), err
 		if err == nil {
-			k.known, k.got = known, k.tried
+			k.byKID, k.lastSuccess = known, k.lastFetch
 		}
 	}()
 	return done
@@ -123,12 +123,12 @@ func (k *keys) fetch(ctx context.Context) (map[string][]ed25519.PublicKey, error
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("fetch keys: the hub answers %d", answer.StatusCode)
 	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKeys+1))
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxJWKSBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("fetch keys: %w", err)
 	}
-	if len(text) > maxKeys {
-		return nil, fmt.Errorf("fetch keys: the answer is over %d KiB", maxKeys>>10)
+	if len(text) > maxJWKSBytes {
+		return nil, fmt.Errorf("fetch keys: the answer is over %d KiB", maxJWKSBytes>>10)
 	}
 	return parseKeys(text)
 }

@@ -14,18 +14,18 @@ import (
 	"loginhub/api/token/verify"
 )
 
-// pass lets time pass on the hub's and the site's clock.
-func (h *hub) pass(d time.Duration) { h.clock.Add(int64(d / time.Second)) }
+// advance lets time pass on the hub's and the site's clock.
+func (h *hub) advance(d time.Duration) { h.clock.Add(int64(d / time.Second)) }
 
-func (h *hub) wasFetched(t testing.TB, want int64) {
+func (h *hub) wantFetches(t testing.TB, want int64) {
 	t.Helper()
-	if n := h.fetched.Load(); n != want {
+	if n := h.fetches.Load(); n != want {
 		t.Errorf("the keys were fetched %d times, wanted %d", n, want)
 	}
 }
 
-// unknown is a good token but for its key, which nobody has.
-func (h *hub) unknown(t testing.TB, i int) string {
+// unknownKeyToken is a good token but for its key, which nobody has.
+func (h *hub) unknownKeyToken(t testing.TB, i int) string {
 	t.Helper()
 	return forge(t, map[string]any{"alg": "EdDSA", "typ": "login+jwt", "kid": fmt.Sprint("k", i)}, h.claims(nil),
 		func(string) []byte { return make([]byte, 64) })
@@ -33,38 +33,38 @@ func (h *hub) unknown(t testing.TB, i int) string {
 
 func TestKeys_UnknownKeyFlood(t *testing.T) {
 	t.Parallel()
-	h := open(t)
-	v, seen := h.verifier(), h.memory()
+	h := newHub(t)
+	v, seen := h.verifier(), h.memoryStore()
 	for round := range int64(3) {
 		var all sync.WaitGroup
 		for i := range 100 {
-			all.Go(func() { refuses(t, v, h.unknown(t, i), seen, verify.ErrUnknownKey) })
+			all.Go(func() { wantError(t, v, h.unknownKeyToken(t, i), seen, verify.ErrUnknownKey) })
 		}
 		all.Wait()
-		h.wasFetched(t, round+1)
-		h.pass(9 * time.Second)
-		refuses(t, v, h.unknown(t, 1000), seen, verify.ErrUnknownKey)
-		h.wasFetched(t, round+1)
-		h.pass(time.Second)
+		h.wantFetches(t, round+1)
+		h.advance(9 * time.Second)
+		wantError(t, v, h.unknownKeyToken(t, 1000), seen, verify.ErrUnknownKey)
+		h.wantFetches(t, round+1)
+		h.advance(time.Second)
 	}
-	if _, err := try(t, v, h.token(t, nil), seen); err != nil {
+	if _, err := verifyToken(t, v, h.token(t, nil), seen); err != nil {
 		t.Errorf("a good token after the flood: %v", err)
 	}
 }
 
 func TestKeys_SharedFetch(t *testing.T) {
 	t.Parallel()
-	h := open(t)
-	h.hold = make(chan struct{})
+	h := newHub(t)
+	h.gate = make(chan struct{})
 	v := h.verifier()
 	// The one that begins it gives up; the others get the keys all the same.
 	ctx, cancel := context.WithCancel(context.Background())
 	first := make(chan error, 1)
 	go func() {
-		_, err := v.Verify(ctx, h.token(t, nil), nonce, h.memory())
+		_, err := v.Verify(ctx, h.token(t, nil), nonce, h.memoryStore())
 		first <- err
 	}()
-	for h.fetched.Load() == 0 {
+	for h.fetches.Load() == 0 {
 		select {
 		case err := <-first:
 			t.Fatalf("it does not wait: %v", err)
@@ -78,52 +78,52 @@ func TestKeys_SharedFetch(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+			if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	close(h.hold)
+	close(h.gate)
 	all.Wait()
-	h.wasFetched(t, 1)
+	h.wantFetches(t, 1)
 }
 
 func TestKeys_Refresh(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := newHub(t)
 	v := h.verifier()
 	old := h.token(t, map[string]any{"exp": h.clock.Load() + 3600})
-	if _, err := try(t, v, old, h.memory()); err != nil {
+	if _, err := verifyToken(t, v, old, h.memoryStore()); err != nil {
 		t.Fatal(err)
 	}
 	h.rotate(t) // at once, as nobody does who has not lost a key
-	h.pass(299 * time.Second)
-	if _, err := try(t, v, old, h.memory()); err != nil {
+	h.advance(299 * time.Second)
+	if _, err := verifyToken(t, v, old, h.memoryStore()); err != nil {
 		t.Errorf("within five minutes: %v", err)
 	}
-	h.wasFetched(t, 1)
-	h.pass(time.Second)
-	refuses(t, v, old, h.memory(), verify.ErrUnknownKey)
-	h.wasFetched(t, 2)
-	if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+	h.wantFetches(t, 1)
+	h.advance(time.Second)
+	wantError(t, v, old, h.memoryStore(), verify.ErrUnknownKey)
+	h.wantFetches(t, 2)
+	if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 		t.Errorf("the new key: %v", err)
 	}
-	h.wasFetched(t, 2)
+	h.wantFetches(t, 2)
 }
 
 func TestKeys_NewKey(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := newHub(t)
 	v := h.verifier()
-	if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+	if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 		t.Fatal(err)
 	}
-	h.pass(10 * time.Second)
+	h.advance(10 * time.Second)
 	h.rotate(t)
-	if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+	if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 		t.Error(err)
 	}
-	h.wasFetched(t, 2)
+	h.wantFetches(t, 2)
 }
 
 func TestKeys_HubDown(t *testing.T) {
@@ -143,43 +143,43 @@ func TestKeys_HubDown(t *testing.T) {
 	for name, text := range garbage {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := open(t)
-			h.answer.Store(&text)
+			h := newHub(t)
+			h.jwks.Store(&text)
 			v := h.verifier()
-			refuses(t, v, h.token(t, nil), h.memory(), verify.ErrKeys)
-			refuses(t, v, h.token(t, nil), h.memory(), verify.ErrKeys)
-			h.wasFetched(t, 1) // not even then at every token
-			h.answer.Store(nil)
-			h.pass(time.Second)
-			if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+			wantError(t, v, h.token(t, nil), h.memoryStore(), verify.ErrKeys)
+			wantError(t, v, h.token(t, nil), h.memoryStore(), verify.ErrKeys)
+			h.wantFetches(t, 1) // not even then at every token
+			h.jwks.Store(nil)
+			h.advance(time.Second)
+			if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 				t.Fatalf("the hub is back: %v", err)
 			}
-			h.answer.Store(&text)
+			h.jwks.Store(&text)
 			for range 3 {
-				h.pass(time.Hour)
-				if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+				h.advance(time.Hour)
+				if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 					t.Errorf("the hub is down again: %v", err)
 				}
 			}
-			h.wasFetched(t, 5)
-			refuses(t, v, h.unknown(t, 1), h.memory(), verify.ErrKeys) // it may be a new one
+			h.wantFetches(t, 5)
+			wantError(t, v, h.unknownKeyToken(t, 1), h.memoryStore(), verify.ErrKeys) // it may be a new one
 		})
 	}
 	for _, status := range []int{http.StatusFound, http.StatusNonAuthoritativeInfo, http.StatusNotFound, http.StatusServiceUnavailable} {
-		h := open(t)
+		h := newHub(t)
 		h.status.Store(int64(status))
-		refuses(t, h.verifier(), h.token(t, nil), h.memory(), verify.ErrKeys)
-		h.wasFetched(t, 1) // a redirection is not followed
+		wantError(t, h.verifier(), h.token(t, nil), h.memoryStore(), verify.ErrKeys)
+		h.wantFetches(t, 1) // a redirection is not followed
 	}
-	h := open(t)
+	h := newHub(t)
 	v, text := h.verifier(), h.token(t, nil)
 	h.Close()
-	refuses(t, v, text, h.memory(), verify.ErrKeys)
+	wantError(t, v, text, h.memoryStore(), verify.ErrKeys)
 }
 
 func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := newHub(t)
 	public, err := h.signer.JWKS().Keys[0].MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
@@ -216,8 +216,8 @@ func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := `{"keys":[` + text + "," + string(public) + "," + text + `]}`
-			h.answer.Store(&set)
-			if _, err := try(t, h.verifier(), h.token(t, nil), h.memory()); err != nil {
+			h.jwks.Store(&set)
+			if _, err := verifyToken(t, h.verifier(), h.token(t, nil), h.memoryStore()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -227,24 +227,24 @@ func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 func TestKeys_StaleAreRefused(t *testing.T) {
 	t.Parallel()
 	for maxAge, usable := range map[time.Duration]time.Duration{0: 23 * time.Hour, 2 * time.Hour: time.Hour} {
-		h := open(t)
+		h := newHub(t)
 		v, wrong := verify.New(h.URL, "demo", verify.Options{Now: h.now, KeysMaxAge: maxAge}), "x"
-		if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+		if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 			t.Fatal(err)
 		}
-		h.answer.Store(&wrong)
-		h.pass(usable)
-		if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+		h.jwks.Store(&wrong)
+		h.advance(usable)
+		if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 			t.Errorf("keys %v old: %v", usable, err)
 		}
-		h.pass(time.Hour)
-		_, err := try(t, v, h.token(t, nil), h.memory())
+		h.advance(time.Hour)
+		_, err := verifyToken(t, v, h.token(t, nil), h.memoryStore())
 		if !errors.Is(err, verify.ErrKeys) || !strings.Contains(err.Error(), "KeysMaxAge") || !strings.Contains(err.Error(), "not a JWKS") {
 			t.Errorf("keys %v old: %v", usable+time.Hour, err)
 		}
-		h.answer.Store(nil)
-		h.pass(10 * time.Second)
-		if _, err := try(t, v, h.token(t, nil), h.memory()); err != nil {
+		h.jwks.Store(nil)
+		h.advance(10 * time.Second)
+		if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 			t.Errorf("the hub is back: %v", err)
 		}
 	}

@@ -18,16 +18,16 @@ import (
 // Why a token is no login. All but the last three are the token's fault and
 // final: answer 401 and let the user scan again.
 var (
-	ErrMalformed  = errors.New("not a JWT")
-	ErrType       = errors.New("not a login token: typ has to be login+jwt and alg EdDSA")
-	ErrUnknownKey = errors.New("signed with a key that the hub does not publish")
-	ErrSignature  = errors.New("the signature does not fit")
-	ErrIssuer     = errors.New("made by another hub")
-	ErrAudience   = errors.New("made for another site")
-	ErrExpired    = errors.New("expired")
-	ErrNotYet     = errors.New("not valid yet: compare this machine's clock with the hub's")
-	ErrNonce      = errors.New("made for another browser session: the nonce is not this session's")
-	ErrReplayed   = errors.New("used before")
+	ErrMalformed   = errors.New("not a JWT")
+	ErrType        = errors.New("not a login token: typ has to be login+jwt and alg EdDSA")
+	ErrUnknownKey  = errors.New("signed with a key that the hub does not publish")
+	ErrSignature   = errors.New("the signature does not fit")
+	ErrIssuer      = errors.New("made by another hub")
+	ErrAudience    = errors.New("made for another site")
+	ErrExpired     = errors.New("expired")
+	ErrNotYetValid = errors.New("not valid yet: compare this machine's clock with the hub's")
+	ErrNonce       = errors.New("made for another browser session: the nonce is not this session's")
+	ErrReplayed    = errors.New("used before")
 
 	// ErrKeys and ErrSeen say nothing of the token: answer 503.
 	ErrKeys        = errors.New("the hub's keys cannot be had")
@@ -54,14 +54,14 @@ type Options struct {
 }
 
 const (
-	// maxToken bounds a token in bytes. The hub's have 2 KiB at the most.
-	maxToken = 8 << 10
-	maxID    = 128
-	// keysMaxAge is Options.KeysMaxAge's default.
-	keysMaxAge = 24 * time.Hour
-	// margin is how much longer than the token lives its id is remembered: the
+	// maxTokenBytes bounds a token in bytes. The hub's have 2 KiB at the most.
+	maxTokenBytes = 8 << 10
+	maxIDBytes    = 128
+	// defaultKeysMaxAge is Options.KeysMaxAge's default.
+	defaultKeysMaxAge = 24 * time.Hour
+	// replayMargin is how much longer than the token lives its id is remembered: the
 	// store may go by another clock.
-	margin = time.Minute
+	replayMargin = time.Minute
 )
 
 // Verifier verifies the tokens of one hub for one site. It is safe for concurrent
@@ -87,7 +87,7 @@ func New(hub, clientID string, o Options) *Verifier {
 		o.Leeway = time.Minute
 	}
 	if o.KeysMaxAge <= 0 {
-		o.KeysMaxAge = keysMaxAge
+		o.KeysMaxAge = defaultKeysMaxAge
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -114,7 +114,7 @@ func (v *Verifier) Verify(ctx context.Context, token, nonce string, seen ReplayS
 	if err != nil {
 		return nil, err
 	}
-	first, err := seen.MarkUsed(ctx, c.ID, until.Add(margin))
+	first, err := seen.MarkUsed(ctx, c.ID, until.Add(replayMargin))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrReplayStore, err)
 	}
@@ -128,7 +128,7 @@ func (v *Verifier) Verify(ctx context.Context, token, nonce string, seen ReplayS
 // checked yet.
 func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, error) {
 	parts := strings.Split(token, ".")
-	if len(token) > maxToken || len(parts) != 3 {
+	if len(token) > maxTokenBytes || len(parts) != 3 {
 		return nil, ErrMalformed
 	}
 	var head struct {
@@ -137,13 +137,13 @@ func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, erro
 		Key       string          `json:"kid"`
 		Critical  json.RawMessage `json:"crit"`
 	}
-	if err := decode(parts[0], &head); err != nil {
+	if err := decodeObject(parts[0], &head); err != nil {
 		return nil, err
 	}
 	if head.Algorithm != "EdDSA" || head.Type != "login+jwt" || head.Critical != nil {
 		return nil, ErrType
 	}
-	signature, err := raw(parts[2])
+	signature, err := decodeBase64url(parts[2])
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, erro
 		return nil, ErrSignature
 	}
 	c := &Claims{}
-	return c, decode(parts[1], c)
+	return c, decodeObject(parts[1], c)
 }
 
 // checkClaims holds the claims to this site, this session and this time, and says until
@@ -169,12 +169,12 @@ func (v *Verifier) checkClaims(c *Claims, nonce string) (until time.Time, err er
 		return until, ErrIssuer
 	case c.Audience != v.clientID:
 		return until, ErrAudience
-	case c.Subject == "" || c.ID == "" || len(c.ID) > maxID:
+	case c.Subject == "" || c.ID == "" || len(c.ID) > maxIDBytes:
 		return until, ErrMalformed
 	case !now.Before(until): // a token without exp too
 		return until, ErrExpired
 	case time.Unix(max(c.IssuedAt, c.NotBefore), 0).After(now.Add(v.leeway)):
-		return until, ErrNotYet
+		return until, ErrNotYetValid
 	case subtle.ConstantTimeCompare([]byte(c.Nonce), []byte(nonce)) != 1:
 		return until, ErrNonce
 	}
@@ -206,8 +206,8 @@ type Claims struct {
 	} `json:"claimed"`
 }
 
-// raw decodes base64url; each text has one form only.
-func raw(part string) ([]byte, error) {
+// decodeBase64url decodes base64url; each text has one form only.
+func decodeBase64url(part string) ([]byte, error) {
 	if strings.ContainsAny(part, "\r\n") { // which Go's decoder skips
 		return nil, ErrMalformed
 	}
@@ -218,9 +218,9 @@ func raw(part string) ([]byte, error) {
 	return b, nil
 }
 
-// decode reads a part that has to be a JSON object.
-func decode(part string, v any) error {
-	text, err := raw(part)
+// decodeObject reads a part that has to be a JSON object.
+func decodeObject(part string, v any) error {
+	text, err := decodeBase64url(part)
 	if err != nil {
 		return err
 	}

@@ -29,28 +29,28 @@ type hub struct {
 	signer *token.Signer
 	kid    string
 
-	answer  atomic.Pointer[string] // nil: the real keys
+	jwks    atomic.Pointer[string] // nil: the real keys
 	status  atomic.Int64           // 0: 200
-	hold    chan struct{}          // nil: answers at once
-	fetched atomic.Int64
+	gate    chan struct{}          // nil: answers at once
+	fetches atomic.Int64
 	clock   atomic.Int64 // Unix seconds
 }
 
-func open(t testing.TB) *hub {
+func newHub(t testing.TB) *hub {
 	t.Helper()
 	h := &hub{}
 	h.clock.Store(1_800_000_000)
 	h.rotate(t)
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		h.fetched.Add(1)
-		if h.hold != nil {
-			<-h.hold
+		h.fetches.Add(1)
+		if h.gate != nil {
+			<-h.gate
 		}
 		if status := h.status.Load(); status != 0 {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(int(status)) // the keys come all the same
 		}
-		if text := h.answer.Load(); text != nil {
+		if text := h.jwks.Load(); text != nil {
 			w.Write([]byte(*text))
 			return
 		}
@@ -77,7 +77,7 @@ func (h *hub) verifier() *verify.Verifier {
 	return verify.New(h.URL, "demo", verify.Options{Now: h.now})
 }
 
-func (h *hub) memory() *verify.MemoryStore { return &verify.MemoryStore{Now: h.now} }
+func (h *hub) memoryStore() *verify.MemoryStore { return &verify.MemoryStore{Now: h.now} }
 
 // claims are those of a good token, with changes; nil takes a claim away.
 func (h *hub) claims(changes map[string]any) map[string]any {
@@ -116,16 +116,16 @@ func forge(t testing.TB, head, claims map[string]any, sign func(text string) []b
 	return text + "." + b64(sign(text))
 }
 
-func try(t testing.TB, v *verify.Verifier, text string, seen verify.ReplayStore) (*verify.Claims, error) {
+func verifyToken(t testing.TB, v *verify.Verifier, text string, seen verify.ReplayStore) (*verify.Claims, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return v.Verify(ctx, text, nonce, seen)
 }
 
-func refuses(t testing.TB, v *verify.Verifier, text string, seen verify.ReplayStore, want error) {
+func wantError(t testing.TB, v *verify.Verifier, text string, seen verify.ReplayStore, want error) {
 	t.Helper()
-	c, err := try(t, v, text, seen)
+	c, err := verifyToken(t, v, text, seen)
 	if !errors.Is(err, want) || c != nil {
 		t.Errorf("%+v %v, wanted %v", c, err, want)
 	}
@@ -133,28 +133,28 @@ func refuses(t testing.TB, v *verify.Verifier, text string, seen verify.ReplaySt
 
 func TestVerify_Once(t *testing.T) {
 	t.Parallel()
-	h := open(t)
-	v, seen := h.verifier(), h.memory()
+	h := newHub(t)
+	v, seen := h.verifier(), h.memoryStore()
 	text := h.token(t, map[string]any{"openid": "o-1", "claimed": map[string]string{"nickname": "小明"}})
-	c, err := try(t, v, text, seen)
+	c, err := verifyToken(t, v, text, seen)
 	if err != nil || c.Subject != "sandbox:alice" || c.OpenID != "o-1" || c.Claimed.Nickname != "小明" || c.AMR[0] != "sandbox" {
 		t.Fatalf("%+v %v", c, err)
 	}
-	refuses(t, v, text, seen, verify.ErrReplayed)
-	if n := h.fetched.Load(); n != 1 {
+	wantError(t, v, text, seen, verify.ErrReplayed)
+	if n := h.fetches.Load(); n != 1 {
 		t.Errorf("the keys were fetched %d times", n)
 	}
 }
 
 func TestVerify_Race(t *testing.T) {
 	t.Parallel()
-	h := open(t)
-	v, seen, text := h.verifier(), h.memory(), h.token(t, nil)
+	h := newHub(t)
+	v, seen, text := h.verifier(), h.memoryStore(), h.token(t, nil)
 	var won, used atomic.Int64
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			switch _, err := try(t, v, text, seen); {
+			switch _, err := verifyToken(t, v, text, seen); {
 			case err == nil:
 				won.Add(1)
 			case errors.Is(err, verify.ErrReplayed):
@@ -170,7 +170,7 @@ func TestVerify_Race(t *testing.T) {
 
 func TestVerify_OtherTokens(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := newHub(t)
 	v, now := h.verifier(), h.clock.Load()
 	for name, c := range map[string]struct {
 		changes map[string]any
@@ -196,13 +196,13 @@ func TestVerify_OtherTokens(t *testing.T) {
 		"over, and the leeway":    {map[string]any{"exp": now - 60}, verify.ErrExpired},
 		"no end":                  {map[string]any{"exp": nil}, verify.ErrExpired},
 		"an end in words":         {map[string]any{"exp": "tomorrow"}, verify.ErrMalformed},
-		"made tomorrow":           {map[string]any{"iat": now + 61}, verify.ErrNotYet},
-		"valid from tomorrow":     {map[string]any{"nbf": now + 61}, verify.ErrNotYet},
+		"made tomorrow":           {map[string]any{"iat": now + 61}, verify.ErrNotYetValid},
+		"valid from tomorrow":     {map[string]any{"nbf": now + 61}, verify.ErrNotYetValid},
 		"claims of a wrong type":  {map[string]any{"sub": 7}, verify.ErrMalformed},
 		"longer than any of ours": {map[string]any{"claimed": map[string]string{"nickname": strings.Repeat("a", 9000)}}, verify.ErrMalformed},
 	} {
-		seen := h.memory()
-		t.Run(name, func(t *testing.T) { refuses(t, v, h.token(t, c.changes), seen, c.want) })
+		seen := h.memoryStore()
+		t.Run(name, func(t *testing.T) { wantError(t, v, h.token(t, c.changes), seen, c.want) })
 		if first, err := seen.MarkUsed(context.Background(), "AAAAAAAAAAAAAAAAAAAAAA", h.now().Add(time.Hour)); !first || err != nil {
 			t.Errorf("%s: a refused token is used up: %v", name, err)
 		}
@@ -211,17 +211,17 @@ func TestVerify_OtherTokens(t *testing.T) {
 		"just over":    {"exp": now - 59},
 		"a fast clock": {"iat": now + 60, "nbf": now + 60},
 	} {
-		if _, err := try(t, v, h.token(t, changes), h.memory()); err != nil {
+		if _, err := verifyToken(t, v, h.token(t, changes), h.memoryStore()); err != nil {
 			t.Errorf("%s, within the leeway: %v", name, err)
 		}
 	}
 	strict := verify.New(h.URL, "demo", verify.Options{Now: h.now, Leeway: -1})
-	refuses(t, strict, h.token(t, map[string]any{"exp": now}), h.memory(), verify.ErrExpired)
+	wantError(t, strict, h.token(t, map[string]any{"exp": now}), h.memoryStore(), verify.ErrExpired)
 }
 
 func TestVerify_Forged(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := newHub(t)
 	v := h.verifier()
 	public := h.signer.JWKS().Keys[0].Key.(ed25519.PublicKey)
 	_, mine, err := ed25519.GenerateKey(nil)
@@ -267,26 +267,26 @@ func TestVerify_Forged(t *testing.T) {
 		"null for a head":                {"bnVsbA." + parts[1] + "." + parts[2], verify.ErrMalformed},
 		"a megabyte":                     {strings.Repeat("a", 1<<20) + "." + parts[1] + "." + parts[2], verify.ErrMalformed},
 	} {
-		t.Run(name, func(t *testing.T) { refuses(t, v, c.text, h.memory(), c.want) })
+		t.Run(name, func(t *testing.T) { wantError(t, v, c.text, h.memoryStore(), c.want) })
 	}
-	if _, err := try(t, v, good, h.memory()); err != nil {
+	if _, err := verifyToken(t, v, good, h.memoryStore()); err != nil {
 		t.Errorf("the good one: %v", err)
 	}
 }
 
 func TestVerify_RequiredArguments(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := newHub(t)
 	text := h.token(t, map[string]any{"nonce": "", "aud": ""})
 	ctx := context.Background()
 	for name, call := range map[string]func() (*verify.Claims, error){
-		"nonce": func() (*verify.Claims, error) { return h.verifier().Verify(ctx, text, "", h.memory()) },
+		"nonce": func() (*verify.Claims, error) { return h.verifier().Verify(ctx, text, "", h.memoryStore()) },
 		"store": func() (*verify.Claims, error) { return h.verifier().Verify(ctx, text, nonce, nil) },
 		"client": func() (*verify.Claims, error) {
-			return verify.New(h.URL, "", verify.Options{}).Verify(ctx, text, nonce, h.memory())
+			return verify.New(h.URL, "", verify.Options{}).Verify(ctx, text, nonce, h.memoryStore())
 		},
 		"hub": func() (*verify.Claims, error) {
-			return verify.New("", "demo", verify.Options{}).Verify(ctx, text, nonce, h.memory())
+			return verify.New("", "demo", verify.Options{}).Verify(ctx, text, nonce, h.memoryStore())
 		},
 	} {
 		if c, err := call(); !errors.Is(err, verify.ErrConfig) || c != nil {
@@ -295,8 +295,8 @@ func TestVerify_RequiredArguments(t *testing.T) {
 	}
 }
 
-func FuzzATokenThatTheHubHasNotSignedIsNeverALogin(f *testing.F) {
-	h := open(f)
+func FuzzVerifyToken(f *testing.F) {
+	h := newHub(f)
 	good := h.token(f, nil)
 	v := h.verifier()
 	f.Add(good)
@@ -304,7 +304,7 @@ func FuzzATokenThatTheHubHasNotSignedIsNeverALogin(f *testing.F) {
 	f.Add("..")
 	f.Add(strings.Replace(good, ".", ".e30.", 1))
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := v.Verify(context.Background(), text, nonce, h.memory())
+		c, err := v.Verify(context.Background(), text, nonce, h.memoryStore())
 		if (err == nil) != (text == good) || (c == nil) != (err != nil) {
 			t.Errorf("%q: %+v %v", text, c, err)
 		}

@@ -12,12 +12,12 @@ import (
 func (c *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var request bytes.Buffer
-		watched := &writer{ResponseWriter: w}
+		watched := &recordingWriter{ResponseWriter: w}
 		path := r.URL.RawPath
 		if path == "" {
 			path = r.URL.Path
 		}
-		x := Exchange{Method: r.Method, Path: path, Kind: r.Header.Get("Content-Type")}
+		x := Exchange{Method: r.Method, Path: path, ContentType: r.Header.Get("Content-Type")}
 		r.Body = struct {
 			io.Reader
 			io.Closer
@@ -33,7 +33,7 @@ func (c *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
 	})
 }
 
-type writer struct {
+type recordingWriter struct {
 	http.ResponseWriter
 	status int
 	header http.Header
@@ -41,16 +41,16 @@ type writer struct {
 }
 
 // Unwrap is for http.ResponseController: sockets take the connection over.
-func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *recordingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *writer) WriteHeader(status int) {
+func (w *recordingWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status, w.header = status, w.ResponseWriter.Header().Clone()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *writer) Write(p []byte) (int, error) {
+func (w *recordingWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}

@@ -12,26 +12,26 @@ import (
 
 func TestMemoryStore_UntilExpiry(t *testing.T) {
 	t.Parallel()
-	h := open(t)
-	v, seen := h.verifier(), h.memory()
+	h := newHub(t)
+	v, seen := h.verifier(), h.memoryStore()
 	text := h.token(t, nil)
-	if _, err := try(t, v, text, seen); err != nil {
+	if _, err := verifyToken(t, v, text, seen); err != nil {
 		t.Fatal(err)
 	}
-	h.pass(359 * time.Second) // over, but within the leeway
-	for i := range 3 {        // others come, and what is over is swept out
-		if _, err := try(t, v, h.token(t, map[string]any{"jti": fmt.Sprint(i)}), seen); err != nil {
+	h.advance(359 * time.Second) // over, but within the leeway
+	for i := range 3 {           // others come, and what is over is swept out
+		if _, err := verifyToken(t, v, h.token(t, map[string]any{"jti": fmt.Sprint(i)}), seen); err != nil {
 			t.Fatal(err)
 		}
 	}
-	refuses(t, v, text, seen, verify.ErrReplayed)
-	h.pass(time.Second)
-	refuses(t, v, text, seen, verify.ErrExpired)
+	wantError(t, v, text, seen, verify.ErrReplayed)
+	h.advance(time.Second)
+	wantError(t, v, text, seen, verify.ErrExpired)
 }
 
 func TestMemoryStore_Bounded(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := newHub(t)
 	seen := &verify.MemoryStore{Max: 10, Now: h.now}
 	ctx := context.Background()
 	end := h.now().Add(5 * time.Minute)
@@ -41,13 +41,13 @@ func TestMemoryStore_Bounded(t *testing.T) {
 		}
 	}
 	v := h.verifier()
-	refuses(t, v, h.token(t, nil), seen, verify.ErrReplayStore)
-	refuses(t, v, h.token(t, nil), seen, verify.ErrFull)
+	wantError(t, v, h.token(t, nil), seen, verify.ErrReplayStore)
+	wantError(t, v, h.token(t, nil), seen, verify.ErrFull)
 	if first, err := seen.MarkUsed(ctx, "3", end); first || err != nil {
 		t.Errorf("full, and a used one: %v %v", first, err)
 	}
-	h.pass(5 * time.Minute)
-	if _, err := try(t, v, h.token(t, nil), seen); err != nil {
+	h.advance(5 * time.Minute)
+	if _, err := verifyToken(t, v, h.token(t, nil), seen); err != nil {
 		t.Errorf("all of them are over: %v", err)
 	}
 	for i := range 9 {
@@ -57,17 +57,17 @@ func TestMemoryStore_Bounded(t *testing.T) {
 	}
 }
 
-// broken is a store that is down.
-type broken struct{}
+// failingStore is a store that is down.
+type failingStore struct{}
 
 var errDown = errors.New("connection refused")
 
-func (broken) MarkUsed(context.Context, string, time.Time) (bool, error) { return true, errDown }
+func (failingStore) MarkUsed(context.Context, string, time.Time) (bool, error) { return true, errDown }
 
 func TestReplayStore_Unavailable(t *testing.T) {
 	t.Parallel()
-	h := open(t)
+	h := newHub(t)
 	v := h.verifier()
-	refuses(t, v, h.token(t, nil), broken{}, verify.ErrReplayStore)
-	refuses(t, v, h.token(t, nil), broken{}, errDown)
+	wantError(t, v, h.token(t, nil), failingStore{}, verify.ErrReplayStore)
+	wantError(t, v, h.token(t, nil), failingStore{}, errDown)
 }

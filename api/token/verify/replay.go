@@ -26,9 +26,9 @@ type MemoryStore struct {
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 
-	mu    sync.Mutex
-	until map[string]time.Time
-	swept time.Time
+	mu        sync.Mutex
+	usedUntil map[string]time.Time
+	lastSweep time.Time
 }
 
 // ErrFull is a Memory that holds as many tokens as it may, none of them over:
@@ -46,25 +46,25 @@ func (m *MemoryStore) MarkUsed(_ context.Context, id string, until time.Time) (b
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.until == nil {
-		m.until = map[string]time.Time{}
+	if m.usedUntil == nil {
+		m.usedUntil = map[string]time.Time{}
 	}
 	t := now()
-	if old, ok := m.until[id]; ok && t.Before(old) {
+	if old, ok := m.usedUntil[id]; ok && t.Before(old) {
 		return false, nil
 	}
 	// Every minute, and where it is full, but then not at every call.
-	if age := t.Sub(m.swept); age >= time.Minute || len(m.until) >= most && age >= time.Second {
-		m.swept = t
-		for id, end := range m.until {
+	if age := t.Sub(m.lastSweep); age >= time.Minute || len(m.usedUntil) >= most && age >= time.Second {
+		m.lastSweep = t
+		for id, end := range m.usedUntil {
 			if !t.Before(end) {
-				delete(m.until, id)
+				delete(m.usedUntil, id)
 			}
 		}
 	}
-	if len(m.until) >= most {
+	if len(m.usedUntil) >= most {
 		return false, ErrFull
 	}
-	m.until[id] = until
+	m.usedUntil[id] = until
 	return true, nil
 }

@@ -22,8 +22,8 @@ type Spec struct {
 	Routes   []*Route
 	view     *jsonschema.Schema
 
-	mu   sync.Mutex
-	seen map[string]bool
+	mu      sync.Mutex
+	covered map[string]bool
 }
 
 // Route is one method of one path.
@@ -47,8 +47,8 @@ type header struct {
 	schema   *jsonschema.Schema
 }
 
-// place is where the compiler thinks that the document is.
-const place = "https://hub.test/openapi.json"
+// documentURL is where the compiler thinks that the document is.
+const documentURL = "https://hub.test/openapi.json"
 
 // Load reads the document.
 func Load(file string) (*Spec, error) {
@@ -63,13 +63,13 @@ func Load(file string) (*Spec, error) {
 	if text, err = json.Marshal(raw); err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
 	}
-	c := &Spec{seen: map[string]bool{}}
+	c := &Spec{covered: map[string]bool{}}
 	if c.Document, err = jsonschema.UnmarshalJSON(strings.NewReader(string(text))); err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	if err := compiler.AddResource(place, c.Document); err != nil {
+	if err := compiler.AddResource(documentURL, c.Document); err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
 	}
 	r := &reader{compiler: compiler, root: c.Document}
@@ -91,8 +91,8 @@ type reader struct {
 	err      error
 }
 
-// key is a key as a part of a pointer (RFC 6901).
-func key(name string) string {
+// pointerPart is a key as a part of a pointer (RFC 6901).
+func pointerPart(name string) string {
 	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
@@ -107,8 +107,8 @@ func (r *reader) object(pointer string) map[string]any {
 	return m
 }
 
-// follow is the pointer, or where the reference that stands there points to.
-func (r *reader) follow(pointer string) string {
+// resolve is the pointer, or where the reference that stands there points to.
+func (r *reader) resolve(pointer string) string {
 	if ref, ok := r.object(pointer)["$ref"].(string); ok {
 		if pointer = strings.TrimPrefix(ref, "#"); r.object(pointer) == nil {
 			r.fail(fmt.Errorf("%s leads nowhere", ref))
@@ -124,7 +124,7 @@ func (r *reader) fail(err error) {
 }
 
 func (r *reader) schema(pointer string) *jsonschema.Schema {
-	s, err := r.compiler.Compile(place + "#" + strings.NewReplacer("{", "%7B", "}", "%7D").Replace(pointer))
+	s, err := r.compiler.Compile(documentURL + "#" + strings.NewReplacer("{", "%7B", "}", "%7D").Replace(pointer))
 	r.fail(err)
 	return s
 }
@@ -132,7 +132,7 @@ func (r *reader) schema(pointer string) *jsonschema.Schema {
 var parameter = regexp.MustCompile(`\\\{([a-z]+)\\\}`)
 
 func (r *reader) route(path, method string) *Route {
-	at := "/paths" + key(path) + key(method)
+	at := "/paths" + pointerPart(path) + pointerPart(method)
 	one := parameter.ReplaceAllStringFunc(regexp.QuoteMeta(path), func(name string) string {
 		if name == `\{file\}` {
 			return `.+`
@@ -140,32 +140,32 @@ func (r *reader) route(path, method string) *Route {
 		return `[^/]+`
 	})
 	route := &Route{Method: strings.ToUpper(method), Path: path, Answers: map[int]*Answer{},
-		path: regexp.MustCompile("^" + one + "$"), request: r.bodies(r.follow(at+"/requestBody") + "/content")}
+		path: regexp.MustCompile("^" + one + "$"), request: r.bodies(r.resolve(at+"/requestBody") + "/content")}
 	for text := range r.object(at + "/responses") {
 		status, err := strconv.Atoi(text)
 		r.fail(err)
-		route.Answers[status] = r.answer(r.follow(at + "/responses" + key(text)))
+		route.Answers[status] = r.answer(r.resolve(at + "/responses" + pointerPart(text)))
 	}
 	return route
 }
 
 func (r *reader) answer(at string) *Answer {
 	a := &Answer{headers: map[string]header{}, bodies: r.bodies(at + "/content")}
-	for _, code := range list(r.object(at)["x-codes"]) {
+	for _, code := range asList(r.object(at)["x-codes"]) {
 		a.Codes = append(a.Codes, code.(string))
 	}
 	if len(a.Codes) == 0 {
 		a.Codes = slices.Sorted(maps.Keys(r.object(at + "/content/application~1problem+json/examples")))
 	}
 	for name := range r.object(at + "/headers") {
-		where := r.follow(at + "/headers" + key(name))
+		where := r.resolve(at + "/headers" + pointerPart(name))
 		required, _ := r.object(where)["required"].(bool)
 		a.headers[name] = header{required, r.schema(where + "/schema")}
 	}
 	return a
 }
 
-func list(v any) []any {
+func asList(v any) []any {
 	all, _ := v.([]any)
 	return all
 }
@@ -175,12 +175,12 @@ func (r *reader) bodies(content string) map[string]*jsonschema.Schema {
 	for kind, media := range r.object(content) {
 		all[kind] = nil
 		if _, ok := media.(map[string]any)["schema"]; ok {
-			all[kind] = r.schema(content + key(kind) + "/schema")
+			all[kind] = r.schema(content + pointerPart(kind) + "/schema")
 		}
-		for name, example := range r.object(content + key(kind) + "/examples") {
+		for name, example := range r.object(content + pointerPart(kind) + "/examples") {
 			value := example.(map[string]any)["value"]
 			if _, ref := example.(map[string]any)["$ref"]; ref {
-				value = r.object(r.follow(content + key(kind) + "/examples" + key(name)))["value"]
+				value = r.object(r.resolve(content + pointerPart(kind) + "/examples" + pointerPart(name)))["value"]
 			}
 			if all[kind] != nil {
 				if err := all[kind].Validate(value); err != nil {
