@@ -23,7 +23,7 @@ type Exchange struct {
 	Body         []byte
 }
 
-// Check holds an exchange to the contract, and notes that its answer was seen.
+// Check checks an exchange against the contract and marks its answer as covered.
 func (c *Spec) Check(x Exchange) error {
 	if err := c.check(x); err != nil {
 		return fmt.Errorf("%s %s answers %d: %w", x.Method, x.Path, x.Status, err)
@@ -55,7 +55,7 @@ func (c *Spec) check(x Exchange) error {
 	}
 	if sent := bytes.TrimPrefix(x.Request, []byte("\ufeff")); x.Status < 300 && len(sent) > 0 {
 		if err := validateBody(route.request, x.ContentType, sent); err != nil {
-			return fmt.Errorf("a request that is taken and that the contract forbids: %w", err)
+			return fmt.Errorf("accepted a request that the contract forbids: %w", err)
 		}
 	}
 	if x.Method == http.MethodHead || x.Status == http.StatusPartialContent {
@@ -63,19 +63,20 @@ func (c *Spec) check(x Exchange) error {
 	}
 	if len(a.bodies) == 0 {
 		if len(x.Body) > 0 {
-			return fmt.Errorf("an undocumented body: %.200s", x.Body)
+			return fmt.Errorf("undocumented body: %.200s", x.Body)
 		}
 		return nil
 	}
 	return validateBody(a.bodies, x.Header.Get("Content-Type"), x.Body)
 }
 
+// answerKey returns the name of a documented answer, as Uncovered lists it.
 func answerKey(r *Route, status int, code string) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s %d %s", r.Method, r.Path, status, code))
 }
 
-// Uncovered are the documented answers, with their codes, that no checked exchange
-// has had, like "GET /docs 429 rate_limited".
+// Uncovered returns the documented answers that no checked exchange has had, each as
+// method, path, status and code, like "GET /docs 429 rate_limited".
 func (c *Spec) Uncovered() (all []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,13 +96,13 @@ func (c *Spec) Uncovered() (all []string) {
 	return all
 }
 
-// CheckView holds a socket's message to the contract.
+// CheckView checks a WebSocket message against the contract.
 func (c *Spec) CheckView(text []byte) error {
 	return validateBody(map[string]*jsonschema.Schema{"application/json": c.view}, "application/json", text)
 }
 
-// findRoute gives the route of a request; path reports whether other methods of its
-// path are documented.
+// findRoute returns the route of a request, or nil; known reports whether the path is
+// documented for any method.
 func (c *Spec) findRoute(method, path string) (route *Route, known bool) {
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -117,7 +118,8 @@ func (c *Spec) findRoute(method, path string) (route *Route, known bool) {
 	return nil, known
 }
 
-// checkUndocumented holds an answer to what all that is undocumented is answered.
+// checkUndocumented checks the answer to a request that has no documented route; path
+// reports whether other methods of its path are documented.
 func (x Exchange) checkUndocumented(path bool, code string) error {
 	switch {
 	case code == "rate_limited":
@@ -129,12 +131,12 @@ func (x Exchange) checkUndocumented(path bool, code string) error {
 	case path && x.Status == http.StatusNoContent && x.Method == http.MethodOptions && x.Header.Get("Allow") != "":
 		return nil
 	}
-	return fmt.Errorf("%q for a route that is not documented: %.200s", code, x.Body)
+	return fmt.Errorf("code %q for an undocumented route: %.200s", code, x.Body)
 }
 
 var pageCode = regexp.MustCompile(`data-code="([a-z_]+)"`)
 
-// code is the error's word, in JSON or on the page.
+// code returns the error code of the answer, in JSON or in HTML; "" if it has none.
 func (x Exchange) code() (string, error) {
 	kind, _, _ := mime.ParseMediaType(x.Header.Get("Content-Type"))
 	if x.Status < 400 || x.Method == http.MethodHead || x.Status == http.StatusPreconditionFailed {
@@ -153,23 +155,23 @@ func (x Exchange) code() (string, error) {
 		m, _ := v.(map[string]any)
 		code, _ := m["code"].(string)
 		if fmt.Sprint(m["status"]) != fmt.Sprint(x.Status) || m["type"] != "urn:loginhub:problem:"+code {
-			return "", fmt.Errorf("a problem of another status or type: %s", x.Body)
+			return "", fmt.Errorf("status or type do not match the answer: %s", x.Body)
 		}
 		return code, nil
-	case "text/plain": // 416, which net/http answers, as it does 412
+	case "text/plain": // 412 and 416 are written by net/http
 		return "", nil
 	}
-	return "", fmt.Errorf("an error as %q without its code: %.200s", kind, x.Body)
+	return "", fmt.Errorf("error of type %q without a code: %.200s", kind, x.Body)
 }
 
-// restrictedHeaders are the headers that no answer may have unless its contract says so.
+// restrictedHeaders are headers that an answer may have only if they are documented.
 var restrictedHeaders = []string{"Retry-After", "WWW-Authenticate", "Location"}
 
 func (a *Answer) checkHeaders(h http.Header) error {
 	for name, want := range a.headers {
 		values := h.Values(name)
 		if len(values) == 0 && want.required {
-			return fmt.Errorf("no %s", name)
+			return fmt.Errorf("header %s is missing", name)
 		}
 		for _, v := range values {
 			if err := want.schema.Validate(v); err != nil {
@@ -179,13 +181,13 @@ func (a *Answer) checkHeaders(h http.Header) error {
 	}
 	for _, name := range restrictedHeaders {
 		if _, ok := a.headers[name]; !ok && h.Get(name) != "" {
-			return fmt.Errorf("undocumented %s: %s", name, h.Get(name))
+			return fmt.Errorf("undocumented header %s: %s", name, h.Get(name))
 		}
 	}
 	return nil
 }
 
-// validateBody holds a body to the schema of its media type.
+// validateBody checks a body against the schema of its media type.
 func validateBody(bodies map[string]*jsonschema.Schema, kind string, body []byte) error {
 	kind, _, err := mime.ParseMediaType(kind)
 	if err != nil {

@@ -1,3 +1,3 @@
-// Package apitest is for tests: it holds answers of a hub to the wire contract,
-// api/openapi.yaml.
+// Package apitest is for tests: it checks the answers of a hub against the wire
+// contract, api/openapi.yaml.
 package apitest

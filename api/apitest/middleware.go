@@ -6,13 +6,13 @@ import (
 	"net/http"
 )
 
-// Middleware stands around a hub's handler and holds every exchange to the contract;
-// report is told of each that breaks it, in the goroutine of the request. Answers of
-// a proxy on the way are not looked at.
+// Middleware returns a handler that checks each exchange of next against the contract
+// and calls report for each violation, in the goroutine of the request. Answers that a
+// proxy has written are not checked.
 func (c *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var request bytes.Buffer
-		watched := &recordingWriter{ResponseWriter: w}
+		recorded := &recordingWriter{ResponseWriter: w}
 		path := r.URL.RawPath
 		if path == "" {
 			path = r.URL.Path
@@ -22,10 +22,10 @@ func (c *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
 			io.Reader
 			io.Closer
 		}{io.TeeReader(r.Body, &request), r.Body}
-		next.ServeHTTP(watched, r)
-		x.Request, x.Status, x.Header, x.Body = request.Bytes(), watched.status, watched.header, watched.body.Bytes()
+		next.ServeHTTP(recorded, r)
+		x.Request, x.Status, x.Header, x.Body = request.Bytes(), recorded.status, recorded.header, recorded.body.Bytes()
 		if x.Status == 0 {
-			return // the connection was cut before an answer
+			return // the connection ended before an answer
 		}
 		if err := c.Check(x); err != nil && !x.fromOtherHost() {
 			report(err)
@@ -33,6 +33,7 @@ func (c *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
 	})
 }
 
+// recordingWriter keeps a copy of the answer.
 type recordingWriter struct {
 	http.ResponseWriter
 	status int
@@ -40,7 +41,7 @@ type recordingWriter struct {
 	body   bytes.Buffer
 }
 
-// Unwrap is for http.ResponseController: sockets take the connection over.
+// Unwrap lets http.ResponseController hijack the connection for a WebSocket.
 func (w *recordingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *recordingWriter) WriteHeader(status int) {

@@ -15,10 +15,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Spec is the document, ready to hold answers to. It is safe for concurrent
-// use.
+// Spec is the OpenAPI document with compiled schemas. It is safe for concurrent use.
 type Spec struct {
-	Document any // as JSON decodes it
+	Document any // as decoded from JSON
 	Routes   []*Route
 	view     *jsonschema.Schema
 
@@ -35,11 +34,11 @@ type Route struct {
 	request map[string]*jsonschema.Schema // by media type
 }
 
-// Answer is what one status of a route may be.
+// Answer describes the answers of a route with one status.
 type Answer struct {
 	Codes   []string
 	headers map[string]header
-	bodies  map[string]*jsonschema.Schema // by media type; a nil schema takes anything
+	bodies  map[string]*jsonschema.Schema // by media type; a nil schema accepts anything
 }
 
 type header struct {
@@ -47,10 +46,10 @@ type header struct {
 	schema   *jsonschema.Schema
 }
 
-// documentURL is where the compiler thinks that the document is.
+// documentURL is the URL of the document for the schema compiler.
 const documentURL = "https://hub.test/openapi.json"
 
-// Load reads the document.
+// Load reads and compiles the document.
 func Load(file string) (*Spec, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -84,19 +83,19 @@ func Load(file string) (*Spec, error) {
 	return c, r.err
 }
 
-// reader reads the document by JSON pointers; the first error stays.
+// reader reads the document by JSON pointers (RFC 6901). err keeps the first error.
 type reader struct {
 	compiler *jsonschema.Compiler
 	root     any
 	err      error
 }
 
-// pointerPart is a key as a part of a pointer (RFC 6901).
+// pointerPart returns a key as one part of a JSON pointer, with its slash.
 func pointerPart(name string) string {
 	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
-// object is what stands there; nil where nothing does.
+// object returns the object at the pointer; nil if there is none.
 func (r *reader) object(pointer string) map[string]any {
 	at := r.root
 	for _, part := range strings.Split(pointer, "/")[1:] {
@@ -107,11 +106,12 @@ func (r *reader) object(pointer string) map[string]any {
 	return m
 }
 
-// resolve is the pointer, or where the reference that stands there points to.
+// resolve returns the target of the $ref at the pointer, or the pointer itself if there
+// is no $ref.
 func (r *reader) resolve(pointer string) string {
 	if ref, ok := r.object(pointer)["$ref"].(string); ok {
 		if pointer = strings.TrimPrefix(ref, "#"); r.object(pointer) == nil {
-			r.fail(fmt.Errorf("%s leads nowhere", ref))
+			r.fail(fmt.Errorf("the target of $ref %s is missing", ref))
 		}
 	}
 	return pointer
@@ -158,9 +158,9 @@ func (r *reader) answer(at string) *Answer {
 		a.Codes = slices.Sorted(maps.Keys(r.object(at + "/content/application~1problem+json/examples")))
 	}
 	for name := range r.object(at + "/headers") {
-		where := r.resolve(at + "/headers" + pointerPart(name))
-		required, _ := r.object(where)["required"].(bool)
-		a.headers[name] = header{required, r.schema(where + "/schema")}
+		at := r.resolve(at + "/headers" + pointerPart(name))
+		required, _ := r.object(at)["required"].(bool)
+		a.headers[name] = header{required, r.schema(at + "/schema")}
 	}
 	return a
 }

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Transport stands between a client and the network and holds every answer to the
-// contract; report is told of each that breaks it, in the goroutine of the
-// request, which gets its answer all the same. Answers of a proxy on the way are
-// nobody's, and those that skip names, are not looked at.
+// Transport returns a client transport that checks each answer against the contract
+// and calls report for each violation, in the goroutine of the request. The client
+// still gets the answer. Requests for which skip returns true, and answers that a
+// proxy has written, are not checked.
 func (c *Spec) Transport(next http.RoundTripper, skip func(*http.Request) bool, report func(error)) http.RoundTripper {
 	return transport(func(r *http.Request) (*http.Response, error) {
 		x := Exchange{Method: r.Method, Path: r.URL.EscapedPath(), ContentType: r.Header.Get("Content-Type")}
@@ -52,7 +52,7 @@ type transport func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
-// fromOtherHost reports whether nginx has answered by itself.
+// fromOtherHost reports whether nginx has written the answer itself.
 func (x Exchange) fromOtherHost() bool {
 	return strings.HasPrefix(x.Header.Get("Server"), "nginx") && bytes.Contains(x.Body, []byte("<center>nginx"))
 }

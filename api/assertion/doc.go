@@ -1,6 +1,7 @@
-// Package assertion checks what a company's own back end says of its user: a
-// short-lived JWT for one ticket, signed with a key of the company's JWKS.
+// Package assertion verifies the assertions of a company's own app: short-lived
+// JWTs in which the company's back end names the user of one ticket. They are
+// signed with a key of the company's JWKS.
 //
-// It is a leaf and imports nothing of ours. What an identity is good for is
-// package hub/ticket's; the keys of this hub are package api/token's.
+// The package imports no other package of this module. Package hub/ticket decides
+// what an identity may do; package api/token holds this hub's own keys.
 package assertion

@@ -19,7 +19,8 @@ import (
 	"loginhub/api/assertion"
 )
 
-// fixedClockStore is a memory whose clock stands, so that a corpus stays as good as it was.
+// fixedClockStore is a replay store with a fixed clock: the times in a stored corpus
+// stay valid.
 type fixedClockStore struct{ memReplayStore }
 
 var fixedNow = time.Unix(1_800_000_000, 0)
@@ -28,22 +29,23 @@ func (*fixedClockStore) Now() time.Time { return fixedNow }
 
 const plainHeader = `{"alg":"EdDSA","kid":"1"}`
 
-// claimsJSON is a good assertion's payload, with other times and something else in it.
+// claimsJSON returns the payload of a valid assertion with these times, in seconds
+// from fixedNow; change lists pairs of texts to replace.
 func claimsJSON(iat, exp int64, change ...string) string {
 	return strings.NewReplacer(change...).Replace(fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"u-1","jti":"j-1","ticket":%q,"iat":%d,"exp":%d,"name":"小明"}`,
 		issuer, hub, ticket, fixedNow.Unix()+iat, fixedNow.Unix()+exp))
 }
 
-// FuzzVerify sends what a stranger may send, and what a company with the right
-// key may sign by mistake or by malice. What is accepted must say what an
-// assertion has to say, as another reader reads it.
+// FuzzVerify sends texts without a valid signature, and arbitrary heads and claims
+// signed with the right key. invalidReason, which parses with another JSON reader,
+// must agree with each that is accepted.
 func FuzzVerify(f *testing.F) {
 	key := ed25519.NewKeyFromSeed([]byte("loginhub's fuzzed company's seed"))
 	signedBy := func(key ed25519.PrivateKey, head, claims string) string {
 		text := base64.RawURLEncoding.EncodeToString([]byte(head)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
 		return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(text)))
 	}
-	stranger := ed25519.NewKeyFromSeed([]byte("loginhub's stranger, whoever he "))
+	stranger := ed25519.NewKeyFromSeed([]byte("loginhub's key of another company"[:ed25519.SeedSize]))
 	good := claimsJSON(0, 60)
 	for _, text := range []string{"eyJhbGciOiJFZERTQSJ9.e30.AA", "..", signedBy(stranger, plainHeader, good)} {
 		f.Add(text, plainHeader, good)
@@ -53,7 +55,7 @@ func FuzzVerify(f *testing.F) {
 		f.Add("", head, good)
 	}
 	for _, claims := range []string{
-		claimsJSON(0, 120), claimsJSON(-30, 60), claimsJSON(30, 60), claimsJSON(-120, -29), // at the very edges
+		claimsJSON(0, 120), claimsJSON(-30, 60), claimsJSON(30, 60), claimsJSON(-120, -29), // the extreme valid times
 		claimsJSON(0, 121), claimsJSON(31, 60), claimsJSON(-120, -30), claimsJSON(10, 0), claimsJSON(0, 0),
 		claimsJSON(0, 60, issuer, "https://evil.example.com"), claimsJSON(0, 60, hub, "https://other.example.com"),
 		claimsJSON(0, 60, `"`+hub+`"`, `["https://other.example.com","`+hub+`"]`), claimsJSON(0, 60, `"`+hub+`"`, `[]`),
@@ -81,13 +83,13 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, head, claims string) {
 		clear(m.used)
 		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
-			t.Errorf("%q, which nobody signed: %v", text, err)
+			t.Errorf("%q without a valid signature: %v", text, err)
 		}
 		text = signedBy(key, head, claims)
 		c, err := v.Verify(t.Context(), text, ticket)
 		if err != nil {
 			if !errors.Is(err, assertion.ErrInvalid) || len(m.used) > 0 || head == plainHeader && claims == good {
-				t.Errorf("%s.%s: %v, %d names spent", head, claims, err, len(m.used))
+				t.Errorf("%s.%s: %v, %d jti recorded", head, claims, err, len(m.used))
 			}
 			return
 		}
@@ -100,11 +102,12 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// invalidReason is what must not be in an accepted assertion, by the text that was signed.
+// invalidReason returns why an assertion with this head and payload must not be
+// accepted as c; "" if it may.
 func invalidReason(head, claims string, c assertion.Claims) string {
 	var h, m map[string]any
 	if json.Unmarshal([]byte(head), &h) != nil || json.Unmarshal([]byte(claims), &m) != nil {
-		return "no JSON objects"
+		return "not JSON objects"
 	}
 	aud, _ := m["aud"].([]any)
 	jti, _ := m["jti"].(string)
@@ -126,7 +129,7 @@ func invalidReason(head, claims string, c assertion.Claims) string {
 		return "jti"
 	case sub == "" || len(sub) > 200 || c.Subject != sub || strings.ContainsFunc(sub, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return "sub"
-	case !issued || !ends || iat >= now+31 || nbf >= now+31 || exp < now-29 || exp <= iat-1 || exp-iat >= 121: // they are cut to seconds
+	case !issued || !ends || iat >= now+31 || nbf >= now+31 || exp < now-29 || exp <= iat-1 || exp-iat >= 121: // fractions are cut off
 		return "times"
 	case exp >= now+151:
 		return "exp"

@@ -13,17 +13,18 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// MaxJWKSBytes bounds a JWKS in bytes: some hundred keys with their certificates.
+// MaxJWKSBytes is the largest JWKS that is read: several hundred keys with their
+// certificates.
 const MaxJWKSBytes = 512 << 10
 
-// ParseJWKS reads the keys of a JWKS that can verify an assertion. Each key is read
-// by itself: a key that is malformed or not understood is ignored and disables no
-// other (RFC 7517, section 5).
+// ParseJWKS returns the keys of a JWKS that can verify an assertion. Each key is
+// parsed on its own: a malformed or unknown key is ignored and disables no other
+// (RFC 7517, section 5). The list may be empty.
 func ParseJWKS(body []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	body = bytes.TrimPrefix(body, []byte("\ufeff")) // a file that an editor has saved
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // some editors write it
 	if err := json.Unmarshal(body, &set); err != nil || set.Keys == nil {
 		return nil, errors.New("not a JWKS: expected a JSON object with a list 'keys'")
 	}
@@ -36,7 +37,7 @@ func ParseJWKS(body []byte) ([]jose.JSONWebKey, error) {
 	return found, nil
 }
 
-// parseKey reads a public key that may verify one of the algorithms.
+// parseKey parses a public key of one of the algorithms that may verify signatures.
 func parseKey(raw json.RawMessage) (key jose.JSONWebKey, ok bool) {
 	var members map[string]json.RawMessage
 	var allowed struct {
@@ -49,7 +50,7 @@ func parseKey(raw json.RawMessage) (key jose.JSONWebKey, ok bool) {
 	if allowed.Use != "" && allowed.Use != "sig" || allowed.Operations != nil && !slices.Contains(allowed.Operations, "verify") {
 		return key, false
 	}
-	// Certificates are not used. One that Go does not parse must not disable its key.
+	// Certificates are not used. An unparsable one must not disable its key.
 	for _, name := range []string{"x5c", "x5u", "x5t", "x5t#S256"} {
 		delete(members, name)
 	}

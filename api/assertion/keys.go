@@ -16,43 +16,45 @@ import (
 
 const (
 	fetchTimeout = 5 * time.Second
-	// freshFor is how long keys are used before they are fetched anew: a key
-	// that the company has taken out is refused after that.
+	// freshFor is how long keys are used before they are fetched again. A key that
+	// the company has removed is refused after that.
 	freshFor = 5 * time.Minute
-	// staleFor is how long keys are used while they cannot be fetched.
+	// staleFor is how long keys are used if they cannot be fetched.
 	staleFor = time.Hour
-	// minRefetch is the least time between two fetches: unknown kids are for
-	// everybody to send.
+	// minRefetch is the least time between two fetches. Anyone can send unknown
+	// kids, and each asks for a fetch.
 	minRefetch = 10 * time.Second
 )
 
-// ErrKeys is a JWKS that cannot be had; ErrConfig one that is not there or no
-// JWKS, which the operator has to mend.
 var (
-	ErrKeys   = errors.New("the app's keys cannot be had")
-	ErrConfig = errors.New("the app's JWKS URL gives no keys")
+	// ErrKeys means that the JWKS cannot be fetched now.
+	ErrKeys = errors.New("the app's keys cannot be fetched now")
+	// ErrConfig means that the URL returns no usable JWKS. The operator must correct
+	// the URL or the keys.
+	ErrConfig = errors.New("the app's JWKS URL returns no usable keys")
 )
 
 // keys is the company's JWKS, cached.
 type keys struct {
 	url       string
 	client    *http.Client
-	current   atomic.Pointer[keySet] // what was fetched last; nil before
-	fetchLock chan struct{}          // held by the one who fetches
+	current   atomic.Pointer[keySet] // the last fetched set; nil before the first
+	fetchLock chan struct{}          // holds one element during a fetch
 
-	// Owned by the holder of turn. Monotonic, as keySet's: a jump of the clock is
-	// no reason to fetch.
+	// Guarded by fetchLock. Times are monotonic, also in keySet: a jump of the
+	// clock causes no fetch.
 	lastFetch time.Time
-	lastErr   error // of the last try
+	lastErr   error // of the last fetch
 }
 
-// keySet is the usable keys of one JWKS. It does not change.
+// keySet holds the usable keys of one JWKS. It is immutable.
 type keySet struct {
 	keys    []jose.JSONWebKey
 	fetched time.Time
 }
 
-// CheckURL refuses a JWKS URL over which anybody could send keys.
+// CheckURL returns an error for a JWKS URL whose answer others on the network could
+// replace: anything but https, except on this machine.
 func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
@@ -61,7 +63,7 @@ func CheckURL(text string) error {
 	ip := net.ParseIP(u.Hostname())
 	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 	if u.Scheme != "https" && !(u.Scheme == "http" && loopback) {
-		return errors.New("must be https (http only on this machine): who can change the keys can log in as anybody")
+		return errors.New("must be https (http only on this machine): anyone who can replace the keys can log in as any user")
 	}
 	return nil
 }
@@ -74,9 +76,9 @@ func newKeys(url string) *keys {
 	}}
 }
 
-// find gives the keys that may have signed under the kid ("" for none). Where
-// fresh ones are at hand it waits for nobody: unknown kids, which everybody can
-// send, and a slow company must not hold up those who are known.
+// find returns the keys that may have signed under the kid ("" for none). It does
+// not block if a fresh set has the kid: unknown kids and a slow JWKS server must not
+// delay users with a known key.
 func (k *keys) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
 	if found := k.current.Load().fresh(kid); len(found) > 0 {
 		return found, nil
@@ -87,7 +89,7 @@ func (k *keys) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) 
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrKeys, ctx.Err())
 	}
-	// Not again within the pause: who had the turn before has fetched them.
+	// The previous holder of the lock may have fetched the keys already.
 	if k.lastFetch.IsZero() || time.Since(k.lastFetch) >= minRefetch {
 		k.fetch(ctx)
 	}
@@ -99,7 +101,7 @@ func (k *keys) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) 
 	return found, nil
 }
 
-// fresh are usable keys that need not be fetched anew yet.
+// fresh returns the usable keys of the kid if the set is younger than freshFor.
 func (s *keySet) fresh(kid string) []jose.JSONWebKey {
 	if s == nil || time.Since(s.fetched) >= freshFor {
 		return nil
@@ -107,8 +109,8 @@ func (s *keySet) fresh(kid string) []jose.JSONWebKey {
 	return s.usable(kid)
 }
 
-// usable are the keys of that kid, which need not be unique (RFC 7517, section
-// 4.5). An assertion without a kid needs a set with one usable key.
+// usable returns the keys of that kid, which need not be unique (RFC 7517, section
+// 4.5). Without a kid it returns a key only if the set has exactly one.
 func (s *keySet) usable(kid string) []jose.JSONWebKey {
 	if s == nil {
 		return nil
@@ -125,8 +127,9 @@ func (s *keySet) usable(kid string) []jose.JSONWebKey {
 	return found
 }
 
-// fetch is for the holder of turn. A set without a usable key takes effect, since
-// the company may have withdrawn its keys, and is the operator's to mend.
+// fetch replaces the current set. A set without a usable key replaces it too, because
+// the company may have withdrawn its keys; it is reported as ErrConfig. Called with
+// fetchLock held.
 func (k *keys) fetch(ctx context.Context) {
 	k.lastFetch = time.Now()
 	found, err := k.download(ctx)
@@ -140,7 +143,7 @@ func (k *keys) fetch(ctx context.Context) {
 }
 
 func (k *keys) download(ctx context.Context) ([]jose.JSONWebKey, error) {
-	// A phone that hangs up does not spoil the others' keys.
+	// A phone that disconnects must not cancel the fetch that others wait for.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)

@@ -14,24 +14,24 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// newSlowBackend serves one key under "known": at once the first time, and from then
-// on when it is let go.
-func newSlowBackend(t *testing.T) (k *keys, asked *atomic.Int32, letGo func()) {
+// newSlowBackend serves one key under "known": at once the first time, later only
+// after release is called.
+func newSlowBackend(t *testing.T) (k *keys, fetches *atomic.Int32, release func()) {
 	t.Helper()
 	public, _, _ := ed25519.GenerateKey(nil)
-	asked, gate := &atomic.Int32{}, make(chan struct{})
+	fetches, gate := &atomic.Int32{}, make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if asked.Add(1) > 1 {
+		if fetches.Add(1) > 1 {
 			<-gate
 		}
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: "known", Use: "sig"}}})
 	}))
 	t.Cleanup(s.Close)
-	letGo = sync.OnceFunc(func() { close(gate) })
-	t.Cleanup(letGo) // before Close, which waits for the answers
+	release = sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(release) // before Close, which waits for the answers
 	k = newKeys(s.URL)
 	t.Cleanup(k.client.CloseIdleConnections)
-	return k, asked, letGo
+	return k, fetches, release
 }
 
 func withTimeout(t *testing.T) context.Context {
@@ -41,7 +41,7 @@ func withTimeout(t *testing.T) context.Context {
 	return ctx
 }
 
-// requireKnownKey fails the test unless the known key, and no other, is found.
+// requireKnownKey checks that find returns the known key and no other.
 func requireKnownKey(t *testing.T, k *keys, kid string) {
 	t.Helper()
 	if found, err := k.find(withTimeout(t), kid); err != nil || len(found) != 1 || found[0].KeyID != "known" {
@@ -50,9 +50,9 @@ func requireKnownKey(t *testing.T, k *keys, kid string) {
 }
 
 func TestKeys_KnownKeyNotDelayed(t *testing.T) {
-	k, asked, letGo := newSlowBackend(t)
+	k, fetches, release := newSlowBackend(t)
 	requireKnownKey(t, k, "known")
-	k.lastFetch = k.lastFetch.Add(-minRefetch) // the time has come when an unknown kid is worth a fetch
+	k.lastFetch = k.lastFetch.Add(-minRefetch) // from now on an unknown kid causes a fetch
 	stranger := make(chan int, 1)
 	go func() {
 		found, err := k.find(context.Background(), "unknown")
@@ -61,49 +61,49 @@ func TestKeys_KnownKeyNotDelayed(t *testing.T) {
 		}
 		stranger <- len(found)
 	}()
-	for deadline := time.Now().Add(20 * time.Second); asked.Load() < 2; {
+	for deadline := time.Now().Add(20 * time.Second); fetches.Load() < 2; {
 		if time.Now().After(deadline) {
-			t.Fatal("the unknown kid is not asked for")
+			t.Fatal("the unknown kid causes no fetch")
 		}
 		<-time.After(time.Millisecond)
 	}
 	for _, kid := range []string{"known", ""} {
-		ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout/5) // while the fetch hangs
+		ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout/5) // the fetch is blocked meanwhile
 		found, err := k.find(ctx, kid)
 		cancel()
 		if err != nil || len(found) != 1 {
-			t.Errorf("kid %q waits for a stranger's: %v", kid, err)
+			t.Errorf("kid %q waits for the fetch of an unknown kid: %v", kid, err)
 		}
 	}
 	if len(stranger) != 0 {
-		t.Fatal("the fetch was over: this test has seen nothing")
+		t.Fatal("the fetch ended too early: the test is void")
 	}
-	letGo()
+	release()
 	if n := <-stranger; n != 0 {
 		t.Errorf("%d keys for the unknown kid", n)
 	}
-	if n := asked.Load(); n != 2 {
+	if n := fetches.Load(); n != 2 {
 		t.Errorf("%d fetches", n)
 	}
 	requireKnownKey(t, k, "known")
 }
 
-// Keys that are not fresh any more are fetched, by one of all who need them: a
-// key that the company has taken out is refused then.
+// Stale keys are fetched by one of all callers that need them, so that a key that the
+// company has removed is refused.
 func TestKeys_StaleFetchedOnce(t *testing.T) {
-	k, asked, letGo := newSlowBackend(t)
+	k, fetches, release := newSlowBackend(t)
 	requireKnownKey(t, k, "known")
 	old := *k.current.Load()
 	old.fetched = old.fetched.Add(-freshFor)
 	k.current.Store(&old)
 	k.lastFetch = k.lastFetch.Add(-minRefetch)
-	letGo()
+	release()
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() { requireKnownKey(t, k, "known") })
 	}
 	all.Wait()
-	if n := asked.Load(); n != 2 {
+	if n := fetches.Load(); n != 2 {
 		t.Errorf("%d fetches", n)
 	}
 }

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// MaxLifetime is the longest that an assertion may be good for.
+	// MaxLifetime is the longest allowed time from iat to exp.
 	MaxLifetime = 2 * time.Minute
-	// leeway is by how much the company's clock may be off.
+	// leeway is the allowed difference between the company's clock and the hub's.
 	leeway = 30 * time.Second
 
 	maxSubject = 200 // bytes
@@ -25,22 +25,23 @@ const (
 	minRSABits = 2048
 )
 
-// algorithms are asymmetric: with a symmetric one everybody who checks could
-// sign, and a public key could be taken for the secret (RFC 8725, section 2.1).
+// algorithms are all asymmetric. With a symmetric one each verifier could also sign,
+// and a public key could be used as the secret (RFC 8725, section 2.1).
 var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256}
 
-// ErrInvalid is an assertion that is not good, or not for this; the error says
-// why, and quotes nothing of it.
+// ErrInvalid means that the assertion is not valid for this ticket. The error states
+// the reason and quotes nothing from the assertion.
 var ErrInvalid = errors.New("assertion refused")
 
-// ReplayStore remembers for all nodes what was used.
+// ReplayStore records used assertions for all nodes.
 type ReplayStore interface {
-	Now() time.Time // the nodes' common clock
-	// SetNX is true for the first who asks for a name, until life is over.
+	Now() time.Time // the clock that all nodes share
+	// SetNX stores the name for the time life and reports whether it was absent. Of
+	// concurrent calls on all nodes one returns true.
 	SetNX(ctx context.Context, name string, life time.Duration) (bool, error)
 }
 
-// Config is what a Verifier is made of; all of it is needed.
+// Config configures a Verifier. All fields are required.
 type Config struct {
 	JWKSURL  string // see CheckURL
 	Issuer   string // iss
@@ -48,52 +49,53 @@ type Config struct {
 	Replays  ReplayStore
 }
 
-// Verifier checks the assertions of one issuer. It is safe for concurrent use.
+// Verifier verifies the assertions of one issuer. It is safe for concurrent use.
 type Verifier struct {
 	Config
 	keys *keys
 }
 
-// New makes a Verifier. It fetches nothing yet.
+// New returns a Verifier. The keys are fetched with the first assertion.
 func New(c Config) (*Verifier, error) {
 	if err := CheckURL(c.JWKSURL); err != nil {
 		return nil, err
 	}
 	if c.Issuer == "" || c.Audience == "" || c.Replays == nil {
-		return nil, errors.New("assertion: issuer, audience and memory are needed")
+		return nil, errors.New("assertion: issuer, audience and replay store are required")
 	}
 	return &Verifier{c, newKeys(c.JWKSURL)}, nil
 }
 
-// Claims are what an assertion says (RFC 7519, section 4). Name and picture are
-// OpenID Connect's (Core 1.0, section 5.1) and may be absent.
+// Claims are the claims of an assertion (RFC 7519, section 4). Name and picture are
+// those of OpenID Connect (Core 1.0, section 5.1) and may be absent.
 type Claims struct {
 	jwt.Claims
-	Ticket  string `json:"ticket"` // the ticket that it confirms, and no other
+	Ticket  string `json:"ticket"` // the only ticket that it is valid for
 	Name    string `json:"name"`
 	Picture string `json:"picture"`
 }
 
-// Verify checks an assertion for a ticket, and spends it: a second time it is
-// refused, on any node. Errors are ErrRefused, ErrKeys, ErrConfig, or Once's.
+// Verify verifies an assertion for a ticket and records its jti: a second call with
+// the same jti returns ErrInvalid on any node. Other errors are ErrKeys, ErrConfig, and
+// those of Config.Replays.
 func (v *Verifier) Verify(ctx context.Context, text, ticket string) (Claims, error) {
 	var c Claims
 	parsed, err := jwt.ParseSigned(text, algorithms)
 	if err != nil || len(parsed.Headers) != 1 {
-		return c, invalid("no JWT signed with ES256, EdDSA or RS256")
+		return c, invalid("not a JWT signed with ES256, EdDSA or RS256")
 	}
 	candidates, err := v.keys.find(ctx, parsed.Headers[0].KeyID)
 	if err != nil {
 		return c, err
 	}
 	if !verifySignature(parsed, candidates, &c) {
-		return c, invalid("signed with no key of the JWKS")
+		return c, invalid("not signed with a key of the JWKS")
 	}
 	now := v.Replays.Now()
 	if err := v.checkClaims(c, ticket, now); err != nil {
 		return c, err
 	}
-	// Remembered a little longer than it can be good for.
+	// The jti is kept longer than the assertion is valid, for clock differences.
 	first, err := v.Replays.SetNX(ctx, v.replayKey(c.ID), c.Expiry.Time().Sub(now)+2*leeway)
 	if err != nil {
 		return c, fmt.Errorf("assertion: %w", err)
@@ -104,7 +106,8 @@ func (v *Verifier) Verify(ctx context.Context, text, ticket string) (Claims, err
 	return c, nil
 }
 
-// verifySignature fills c where one of the keys has signed.
+// verifySignature reports whether one of the keys has signed, and decodes the claims
+// into c.
 func verifySignature(parsed *jwt.JSONWebToken, candidates []jose.JSONWebKey, c *Claims) bool {
 	for _, key := range candidates {
 		if key.Algorithm != "" && key.Algorithm != parsed.Headers[0].Algorithm {
@@ -118,21 +121,21 @@ func verifySignature(parsed *jwt.JSONWebToken, candidates []jose.JSONWebKey, c *
 	return false
 }
 
-// checkClaims is everything but the signature and the jti's first use.
+// checkClaims checks everything except the signature and the first use of the jti.
 func (v *Verifier) checkClaims(c Claims, ticket string, now time.Time) error {
 	switch {
 	case c.Issuer != v.Issuer:
-		return invalid("another iss")
+		return invalid("iss is another issuer")
 	case !c.Audience.Contains(v.Audience):
-		return invalid("another aud")
+		return invalid("aud does not contain this hub")
 	case c.Ticket != ticket:
-		return invalid("for another ticket")
+		return invalid("ticket is another ticket")
 	case c.Subject == "" || len(c.Subject) > maxSubject || !isPrintable(c.Subject):
-		return invalid("sub: 1 to 200 bytes of printable text")
+		return invalid("sub must be 1 to 200 bytes of printable text")
 	case c.ID == "" || len(c.ID) > maxID:
-		return invalid("jti: 1 to 128 bytes")
+		return invalid("jti must be 1 to 128 bytes")
 	case c.Expiry == nil || c.IssuedAt == nil:
-		return invalid("exp and iat are needed")
+		return invalid("exp and iat are required")
 	}
 	issued, ends := c.IssuedAt.Time(), c.Expiry.Time()
 	switch {
@@ -141,12 +144,13 @@ func (v *Verifier) checkClaims(c Claims, ticket string, now time.Time) error {
 	case issued.After(now.Add(leeway)), c.NotBefore != nil && c.NotBefore.Time().After(now.Add(leeway)):
 		return invalid("not valid yet")
 	case ends.Sub(issued) > MaxLifetime, !ends.After(issued):
-		return invalid("good for more than two minutes")
+		return invalid("exp must be after iat, by at most two minutes")
 	}
 	return nil
 }
 
-// isPrintable text cannot disguise whose it is.
+// isPrintable reports whether the text has no invisible or control characters, which
+// could make one user's id look like another's.
 func isPrintable(s string) bool {
 	for _, r := range s {
 		if !unicode.IsPrint(r) {
@@ -156,7 +160,7 @@ func isPrintable(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// replayKey is the name of a spent jti.
+// replayKey returns the name under which a used jti is stored.
 func (v *Verifier) replayKey(jti string) string {
 	sum := sha256.Sum256([]byte(v.Issuer + "\x00" + jti))
 	return "jti:" + base64.RawURLEncoding.EncodeToString(sum[:16])
@@ -164,5 +168,5 @@ func (v *Verifier) replayKey(jti string) string {
 
 func invalid(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
 
-// Close lets go of idle connections.
+// Close closes idle connections.
 func (v *Verifier) Close() { v.keys.client.CloseIdleConnections() }

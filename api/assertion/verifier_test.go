@@ -31,7 +31,7 @@ const (
 	ticket = "AAAAAAAAAAAAAAAAAAAAAA"
 )
 
-// memReplayStore is every node's.
+// memReplayStore is a replay store in memory, shared by all verifiers of a test.
 type memReplayStore struct {
 	mu   sync.Mutex
 	used map[string]bool
@@ -44,20 +44,20 @@ func (m *memReplayStore) SetNX(_ context.Context, name string, life time.Duratio
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if life <= 0 || life > 4*time.Minute {
-		return false, errors.New("remembered for too long, or not at all")
+		return false, errors.New("recorded for too long, or not at all")
 	}
 	first := !m.used[name]
 	m.used[name] = true
 	return first && m.err == nil, m.err
 }
 
-// backend is the site's own back end: it signs, and serves its keys.
+// backend is the company's back end: it signs assertions and serves its keys.
 type backend struct {
 	*httptest.Server
 	mu         sync.Mutex
 	set        jose.JSONWebKeySet
 	fetchCount int
-	serve      http.HandlerFunc // in place of the set
+	serve      http.HandlerFunc // answers instead of the set; nil serves the set
 }
 
 func newBackend(t *testing.T) *backend {
@@ -75,7 +75,7 @@ func newBackend(t *testing.T) *backend {
 	return c
 }
 
-// key makes a key pair and publishes its public half.
+// key makes a key pair and publishes the public key.
 func (c *backend) key(t *testing.T, kid string, alg jose.SignatureAlgorithm) jose.SigningKey {
 	t.Helper()
 	var private, public any
@@ -102,13 +102,14 @@ func (c *backend) fetches() int {
 	return c.fetchCount
 }
 
-// validClaims are the claims of a good assertion.
+// validClaims returns the claims of a valid assertion.
 func validClaims() map[string]any {
 	now := time.Now()
 	return map[string]any{"iss": issuer, "aud": hub, "sub": "u-1", "jti": rand.Text(), "ticket": ticket,
 		"iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "name": "小明", "picture": "https://img.example.com/1"}
 }
 
+// validClaimsWith returns valid claims with changes; nil removes a claim.
 func validClaimsWith(changes map[string]any) map[string]any {
 	c := validClaims()
 	for k, v := range changes {
@@ -154,16 +155,16 @@ func TestVerifier_ValidOnce(t *testing.T) {
 		}
 		for _, v := range []*assertion.Verifier{a, b} {
 			if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
-				t.Errorf("%s again: %v", key.Algorithm, err)
+				t.Errorf("%s used twice: %v", key.Algorithm, err)
 			}
 		}
 	}
 	if c.fetches() != 2 {
-		t.Errorf("%d fetches for two nodes", c.fetches())
+		t.Errorf("%d fetches for two nodes, want 2", c.fetches())
 	}
 	list := sign(t, keys[0], validClaimsWith(map[string]any{"aud": []string{"https://other.example.com", hub}}))
 	if _, err := a.Verify(t.Context(), list, ticket); err != nil {
-		t.Errorf("one aud of several: %v", err)
+		t.Errorf("a list of aud with the hub: %v", err)
 	}
 }
 
@@ -183,15 +184,15 @@ func TestVerifier_Invalid(t *testing.T) {
 		"no sub":           validClaimsWith(map[string]any{"sub": nil}),
 		"empty sub":        validClaimsWith(map[string]any{"sub": ""}),
 		"long sub":         validClaimsWith(map[string]any{"sub": strings.Repeat("a", 201)}),
-		"disguised sub":    validClaimsWith(map[string]any{"sub": "alice\u202ebob"}),
+		"invisible in sub": validClaimsWith(map[string]any{"sub": "alice\u202ebob"}),
 		"no jti":           validClaimsWith(map[string]any{"jti": nil}),
 		"long jti":         validClaimsWith(map[string]any{"jti": strings.Repeat("a", 129)}),
 		"no exp":           validClaimsWith(map[string]any{"exp": nil}),
 		"no iat":           validClaimsWith(map[string]any{"iat": nil}),
 		"expired":          validClaimsWith(map[string]any{"iat": now - 120, "exp": now - 31}),
-		"long":             validClaimsWith(map[string]any{"exp": now + 121}),
+		"too long":         validClaimsWith(map[string]any{"exp": now + 121}),
 		"ends in the past": validClaimsWith(map[string]any{"iat": now + 10, "exp": now}),
-		"from the future":  validClaimsWith(map[string]any{"iat": now + 40, "exp": now + 60}),
+		"iat ahead":        validClaimsWith(map[string]any{"iat": now + 40, "exp": now + 60}),
 		"nbf ahead":        validClaimsWith(map[string]any{"nbf": now + 40}),
 	} {
 		if _, err := v.Verify(t.Context(), sign(t, key, claims), ticket); !errors.Is(err, assertion.ErrInvalid) {
@@ -206,21 +207,21 @@ func TestVerifier_Invalid(t *testing.T) {
 	symmetric := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte("0123456789abcdef0123456789abcdef")}, validClaims())
 	wide, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	for what, text := range map[string]string{
-		"HS256": symmetric, "alg none": none, "another's key": sign(t, stranger, validClaims()),
-		"other claims": head + "." + other + "." + signature, "cut": head + "." + body + "." + signature[:10],
-		"ES384":  sign(t, jose.SigningKey{Algorithm: jose.ES384, Key: wide}, validClaims()),
-		"no JWT": "sandbox:alice:1", "empty": "", "dots": "..", "JSON": `{"payload":"","signatures":[]}`,
+		"HS256": symmetric, "alg none": none, "other key": sign(t, stranger, validClaims()),
+		"other claims": head + "." + other + "." + signature, "cut short": head + "." + body + "." + signature[:10],
+		"ES384":     sign(t, jose.SigningKey{Algorithm: jose.ES384, Key: wide}, validClaims()),
+		"not a JWT": "sandbox:alice:1", "empty": "", "dots": "..", "JSON": `{"payload":"","signatures":[]}`,
 	} {
 		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	if len(m.used) != 0 {
-		t.Errorf("%d names were spent on refused ones", len(m.used))
+		t.Errorf("%d jti of refused assertions are recorded", len(m.used))
 	}
 }
 
-// A public key taken for a symmetric secret has opened many a door.
+// Some JWT libraries could be made to use a public key as an HMAC secret.
 func TestVerifier_PublicKeyAsHMAC(t *testing.T) {
 	c, m := newBackend(t), &memReplayStore{used: map[string]bool{}}
 	c.key(t, "e", jose.ES256)
@@ -232,7 +233,7 @@ func TestVerifier_PublicKeyAsHMAC(t *testing.T) {
 	for _, secret := range [][]byte{public, []byte("0123456789abcdef0123456789abcdef")} {
 		text := sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: "oct"}}, validClaims())
 		if _, err := v.Verify(t.Context(), text, ticket); !errors.Is(err, assertion.ErrInvalid) {
-			t.Errorf("taken: %v", err)
+			t.Errorf("accepted: %v", err)
 		}
 	}
 }
@@ -248,7 +249,7 @@ func TestVerifier_NewKeyFetched(t *testing.T) {
 	for i := range 20 {
 		unknown := sign(t, stranger.key(t, rand.Text(), jose.EdDSA), validClaims())
 		if _, err := v.Verify(t.Context(), unknown, ticket); !errors.Is(err, assertion.ErrInvalid) {
-			t.Errorf("unknown %d: %v", i, err)
+			t.Errorf("unknown kid %d: %v", i, err)
 		}
 	}
 	if c.fetches() != 1 {
@@ -268,11 +269,11 @@ func TestVerifier_KeysUnavailable(t *testing.T) {
 		"large": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"keys":[],"x":"` + strings.Repeat("x", 512<<10) + `"}`))
 		}, assertion.ErrConfig},
-		"no set":   {serveKeys(`{"key":[]}`), assertion.ErrConfig},
-		"no key":   {serveKeys(`{"keys":[]}`), assertion.ErrConfig},
-		"no list":  {serveKeys(`{"keys":{"kty":"OKP"}}`), assertion.ErrConfig},
-		"not ours": {serveKeys(`{"keys":[{"kty":"AKP","kid":"1","alg":"ML-DSA-44","pub":"AAAA"}]}`), assertion.ErrConfig},
-		"hang up":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, assertion.ErrKeys},
+		"no keys":        {serveKeys(`{"key":[]}`), assertion.ErrConfig},
+		"empty":          {serveKeys(`{"keys":[]}`), assertion.ErrConfig},
+		"keys an object": {serveKeys(`{"keys":{"kty":"OKP"}}`), assertion.ErrConfig},
+		"unusable":       {serveKeys(`{"keys":[{"kty":"AKP","kid":"1","alg":"ML-DSA-44","pub":"AAAA"}]}`), assertion.ErrConfig},
+		"hang up":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, assertion.ErrKeys},
 	} {
 		company, m := newBackend(t), &memReplayStore{used: map[string]bool{}}
 		key := company.key(t, "1", jose.EdDSA)
@@ -290,7 +291,7 @@ func TestVerifier_KeysUnavailable(t *testing.T) {
 }
 
 func TestVerifier_ReplayStoreUnavailable(t *testing.T) {
-	c, m := newBackend(t), &memReplayStore{used: map[string]bool{}, err: errors.New("redis is away")}
+	c, m := newBackend(t), &memReplayStore{used: map[string]bool{}, err: errors.New("redis is down")}
 	text := sign(t, c.key(t, "1", jose.EdDSA), validClaims())
 	if _, err := newVerifier(t, c.URL, m).Verify(t.Context(), text, ticket); !errors.Is(err, m.err) {
 		t.Errorf("got %v", err)

@@ -1,6 +1,6 @@
-// Package token owns the nodes' keys and what is made with them: the token that
-// a site's back end verifies, and the public keys that it verifies with.
+// Package token holds the nodes' master keys, signs the tokens that a site's back end
+// verifies, and publishes the public keys for that.
 //
-// It is a leaf and imports nothing of ours. What a token says is fixed by
-// package hub/ticket when a login is confirmed; here the bytes are only signed.
+// The package imports no other package of this module. Package hub/ticket writes the
+// claims when a login is confirmed; this package only signs the bytes.
 package token

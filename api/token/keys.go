@@ -14,24 +14,23 @@ import (
 // MasterKeyLength is the length of a master key in bytes.
 const MasterKeyLength = 32
 
-// MasterKey is one of the nodes' shared secrets. Everything else derives from it,
-// each purpose with its own HKDF (RFC 5869) label, so that one leaked derived
-// key tells nothing of the others.
+// MasterKey is a secret that all nodes share. All other keys are derived from it with
+// HKDF (RFC 5869), each with a label of its own: a leaked derived key reveals nothing
+// about the others.
 type MasterKey struct{ raw [MasterKeyLength]byte }
 
-// NewMasterKey draws a random key.
+// NewMasterKey returns a random key.
 func NewMasterKey() MasterKey {
 	var m MasterKey
 	rand.Read(m.raw[:]) // never fails (crypto/rand, Go 1.24)
 	return m
 }
 
-// ErrMasterKey is a key that is not 32 bytes of base64url.
+// ErrMasterKey means that a key is not 32 bytes of base64url.
 var ErrMasterKey = errors.New("a key is 32 random bytes in base64url (43 characters), as `loginhub keygen` prints it")
 
-// ParseMasterKeys reads keys, newest first, separated by commas or on lines of
-// their own. Errors name the place
-// and never the key.
+// ParseMasterKeys parses keys, newest first, separated by commas or line breaks. Errors
+// name the position of a key and never quote it.
 func ParseMasterKeys(text string) ([]MasterKey, error) {
 	var all []MasterKey
 	seen := map[MasterKey]bool{}
@@ -44,7 +43,7 @@ func ParseMasterKeys(text string) ([]MasterKey, error) {
 			}
 		}
 		if len(parts) == before {
-			parts = append(parts, "") // nothing between two commas is no key
+			parts = append(parts, "") // an empty part is an error below
 		}
 	}
 	for i, part := range parts {
@@ -54,7 +53,7 @@ func ParseMasterKeys(text string) ([]MasterKey, error) {
 		}
 		m := MasterKey{[MasterKeyLength]byte(raw)}
 		if seen[m] {
-			return nil, fmt.Errorf("key %d is given twice", i+1)
+			return nil, fmt.Errorf("key %d is a duplicate of an earlier one", i+1)
 		}
 		seen[m] = true
 		all = append(all, m)
@@ -62,39 +61,40 @@ func ParseMasterKeys(text string) ([]MasterKey, error) {
 	return all, nil
 }
 
-// Reveal is the key's text, for `loginhub keygen` alone.
+// Reveal returns the key as text. Only `loginhub keygen` needs it.
 func (m MasterKey) Reveal() string { return base64.RawURLEncoding.EncodeToString(m.raw[:]) }
 
-// String redacts.
+// String implements fmt.Stringer and redacts the key.
 func (MasterKey) String() string { return "[key]" }
 
-// GoString redacts under %#v too.
+// GoString implements fmt.GoStringer: %#v redacts the key too.
 func (MasterKey) GoString() string { return "[key]" }
 
-// LogValue redacts.
+// LogValue implements slog.LogValuer and redacts the key.
 func (MasterKey) LogValue() slog.Value { return slog.StringValue("[key]") }
 
-// ID is the key's public name, the kid: 72 bits that derive from it.
+// ID returns the key's public name, the kid: 72 bits derived from the key.
 func (m MasterKey) ID() string {
 	return base64.RawURLEncoding.EncodeToString(m.derive("kid", 9))
 }
 
-// Seal is the HMAC key of the records.
+// Seal returns the HMAC key of the ticket records.
 func (m MasterKey) Seal() []byte { return m.derive("seal", 32) }
 
-// SecretStore is the AES-256 key of what nodes share in Redis beside the records.
+// SecretStore returns the AES-256 key for the values that nodes share in Redis beside
+// the ticket records.
 func (m MasterKey) SecretStore() []byte { return m.derive("vault", 32) }
 
-// Match is the HMAC key of number matching.
+// Match returns the HMAC key of number matching.
 func (m MasterKey) Match() []byte { return m.derive("match", 32) }
 
-// Audit is the HMAC key of users' names in the audit.
+// Audit returns the HMAC key of the user names in the audit log.
 func (m MasterKey) Audit() []byte { return m.derive("audit", 32) }
 
 func (m MasterKey) derive(purpose string, length int) []byte {
 	key, err := hkdf.Key(sha256.New, m.raw[:], nil, "loginhub v1 "+purpose, length)
 	if err != nil {
-		panic(err) // only for lengths beyond 255 hashes
+		panic(err) // only if length exceeds 255 hashes
 	}
 	return key
 }

@@ -20,7 +20,7 @@ const (
 	second = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
 )
 
-// parseKeys fails the test where there are none.
+// parseKeys parses master keys; an error fails the test.
 func parseKeys(t testing.TB, text string) []token.MasterKey {
 	t.Helper()
 	all, err := token.ParseMasterKeys(text)
@@ -33,9 +33,9 @@ func parseKeys(t testing.TB, text string) []token.MasterKey {
 func TestMasterKeys_Order(t *testing.T) {
 	for _, text := range []string{
 		first + "," + second,
-		" " + first + " ,\n\t" + second + "\n", // as a file or a YAML list holds them
-		first + "=," + second + "=",            // with the padding that openssl prints
-		first + "\n" + second + "\n",           // as `loginhub keygen >> FILE` appends
+		" " + first + " ,\n\t" + second + "\n", // as in a file or a YAML list
+		first + "=," + second + "=",            // with padding, as openssl prints it
+		first + "\n" + second + "\n",           // as `loginhub keygen >> FILE` appends them
 	} {
 		all := parseKeys(t, text)
 		if len(all) != 2 || all[0].Reveal() != first || all[1].Reveal() != second {
@@ -44,7 +44,7 @@ func TestMasterKeys_Order(t *testing.T) {
 	}
 	fresh := token.NewMasterKey()
 	if again := parseKeys(t, fresh.Reveal()); again[0] != fresh || fresh == token.NewMasterKey() {
-		t.Error("a new key does not come back, or comes twice")
+		t.Error("a new key is parsed as another, or two new keys are equal")
 	}
 }
 
@@ -60,24 +60,24 @@ func TestMasterKeys_Errors(t *testing.T) {
 		first + "A":                        "key 1",
 		long:                               "key 1",
 		first + "," + second[1:]:           "key 2",
-		first[:42] + "9":                   "key 1", // bits beyond the 32 bytes: another spelling of the same key
+		first[:42] + "9":                   "key 1", // unused bits are set: another spelling of the same key
 		first[:20] + "+" + first[21:]:      "key 1", // not base64url
 		first[:20] + "!" + first[21:]:      "key 1",
 		first + " " + second:               "key 1",
 		first + ";" + second:               "key 1",
 		"=" + first:                        "key 1",
-		first + "," + second + "," + first: "key 3", // twice
+		first + "," + second + "," + first: "key 3", // a duplicate
 		first + "," + first + "=":          "key 2",
 	} {
 		all, err := token.ParseMasterKeys(text)
 		if err == nil || all != nil {
-			t.Errorf("%q is %d keys", text, len(all))
+			t.Errorf("%q is parsed as %d keys", text, len(all))
 			continue
 		}
 		if !strings.HasPrefix(err.Error(), place+" ") && !strings.HasPrefix(err.Error(), place+":") {
 			t.Errorf("%q: %v, want %s", text, err, place)
 		}
-		if !errors.Is(err, token.ErrMasterKey) && !strings.Contains(err.Error(), "twice") {
+		if !errors.Is(err, token.ErrMasterKey) && !strings.Contains(err.Error(), "duplicate") {
 			t.Errorf("%q: %v", text, err)
 		}
 		for _, part := range []string{first[4:16], first[24:36], second[4:16], long[4:16]} {
@@ -88,10 +88,9 @@ func TestMasterKeys_Errors(t *testing.T) {
 	}
 }
 
-// TestMasterKey_Deterministic: the values were reckoned with another
-// implementation of HKDF-SHA256 (RFC 5869), without salt, with the info
-// "loginhub v1 PURPOSE". They may never change: records and tokens outlive a
-// release, and old nodes run beside new ones.
+// The values were computed with another implementation of HKDF-SHA256 (RFC 5869),
+// without salt, with the info "loginhub v1 PURPOSE". They must never change: records
+// and tokens outlive a release, and old nodes run beside new ones.
 func TestMasterKey_Deterministic(t *testing.T) {
 	for master, want := range map[string][3]string{
 		first: {"-BzmErR0bt9Y", "9adf8c59dc1e99a1baa1e3887bd054902daaba316df56f6846f63f6e1ef30203",
@@ -125,7 +124,7 @@ func TestMasterKey_PurposesDiffer(t *testing.T) {
 		for i, one := range all {
 			for _, other := range all[i+1:] {
 				if bytes.HasPrefix(one, other[:9]) || bytes.HasPrefix(other, one[:9]) {
-					t.Errorf("%x and %x have a common beginning", one, other)
+					t.Errorf("%x and %x have a common prefix", one, other)
 				}
 			}
 		}
@@ -151,7 +150,7 @@ func TestMasterKey_Redacted(t *testing.T) {
 	raw, _ := base64.RawURLEncoding.DecodeString(second)
 	for _, form := range []string{second, fmt.Sprintf("%x", raw), fmt.Sprintf("%X", raw), fmt.Sprint(raw), fmt.Sprintf("%#v", raw)[6:]} {
 		if strings.Contains(out.String(), form) {
-			t.Errorf("%.20s… stands in\n%s", form, out.String())
+			t.Errorf("%.20s… is in\n%s", form, out.String())
 		}
 	}
 	if !strings.Contains(out.String(), "[key]") {
@@ -168,7 +167,7 @@ func FuzzParseMasterKeys(f *testing.F) {
 		all, err := token.ParseMasterKeys(text)
 		if err != nil {
 			if all != nil {
-				t.Errorf("%q is refused, and is %d keys", text, len(all))
+				t.Errorf("%q returns an error and %d keys", text, len(all))
 			}
 			return
 		}
@@ -179,7 +178,7 @@ func FuzzParseMasterKeys(f *testing.F) {
 		same := parseKeys(t, strings.Join(again, ","))
 		for i, m := range all {
 			if same[i] != m {
-				t.Errorf("%q: key %d does not come back", text, i+1)
+				t.Errorf("%q: key %d is parsed as another", text, i+1)
 			}
 		}
 	})

@@ -10,26 +10,26 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Type is the token's typ: a token made for another purpose is never one of ours
-// (RFC 8725, section 3.11).
+// Type is the typ of the tokens. It keeps a JWT of another purpose from being accepted
+// as a login (RFC 8725, section 3.11).
 const Type = "login+jwt"
 
-// Signer signs with every key that it was given. It is safe for concurrent use.
+// Signer signs with each of its keys. It is safe for concurrent use.
 type Signer struct {
 	keys   map[string]signingKey
 	public jose.JSONWebKeySet
 }
 
-// signingKey is one private key, and the token's first part that goes with it.
+// signingKey is a private key with the first part of its tokens.
 type signingKey struct {
 	private ed25519.PrivateKey
-	head    string // base64url of the JOSE header, and the dot behind it
+	head    string // base64url of the JOSE header, with the dot after it
 }
 
-// ErrUnknownKey is a kid that this node does not have.
+// ErrUnknownKey means that this node does not have the key of the kid.
 var ErrUnknownKey = errors.New("no such signing key")
 
-// NewSigner takes the keys newest first.
+// NewSigner returns a signer with these keys, newest first.
 func NewSigner(masters []MasterKey) (*Signer, error) {
 	s := &Signer{keys: map[string]signingKey{}}
 	for _, m := range masters {
@@ -45,9 +45,8 @@ func NewSigner(masters []MasterKey) (*Signer, error) {
 	return s, nil
 }
 
-// Sign makes the compact JWT (RFC 7519, 7515) of these exact claims. Ed25519 is
-// deterministic (RFC 8032): the same kid and claims give the same bytes on every
-// node.
+// Sign returns the compact JWT (RFC 7519, RFC 7515) of exactly these claims. Ed25519 is
+// deterministic (RFC 8032): all nodes return the same bytes for a kid and claims.
 func (s *Signer) Sign(kid string, claims []byte) (string, error) {
 	key, ok := s.keys[kid]
 	if !ok {
@@ -62,5 +61,5 @@ func (s *Signer) Sign(kid string, claims []byte) (string, error) {
 	return string(b64.AppendEncode(text, signature)), nil
 }
 
-// JWKS is the set of public keys (RFC 7517), newest first.
+// JWKS returns the public keys (RFC 7517), newest first.
 func (s *Signer) JWKS() jose.JSONWebKeySet { return s.public }

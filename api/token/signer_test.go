@@ -14,11 +14,10 @@ import (
 	"loginhub/api/token"
 )
 
-// claims are what gets signed in these tests; the order and the blanks are the
-// caller's and must stay.
+// claims are signed in these tests. Sign must keep their order and spaces.
 const claims = `{"sub":"wechat:wx1:alice", "aud":"demo","exp":1772366700,"claimed":{"nickname":"小明 <b>"}}`
 
-// newSigner fails the test where there is none.
+// newSigner returns a signer with these keys; an error fails the test.
 func newSigner(t testing.TB, text string) *token.Signer {
 	t.Helper()
 	s, err := token.NewSigner(parseKeys(t, text))
@@ -28,7 +27,7 @@ func newSigner(t testing.TB, text string) *token.Signer {
 	return s
 }
 
-// sign fails the test where it cannot.
+// sign signs the claims; an error fails the test.
 func sign(t testing.TB, s *token.Signer, kid, claims string) string {
 	t.Helper()
 	text, err := s.Sign(kid, []byte(claims))
@@ -38,8 +37,8 @@ func sign(t testing.TB, s *token.Signer, kid, claims string) string {
 	return text
 }
 
-// publicKeys reads a JWKS as a site would that knows RFC 7517 and 8037 and no
-// library: kid to key.
+// publicKeys parses the JWKS without a JOSE library, by RFC 7517 and RFC 8037: kid to
+// key.
 func publicKeys(t testing.TB, s *token.Signer) map[string]ed25519.PublicKey {
 	t.Helper()
 	text, err := json.Marshal(s.JWKS())
@@ -61,7 +60,8 @@ func publicKeys(t testing.TB, s *token.Signer) map[string]ed25519.PublicKey {
 	return all
 }
 
-// verifyByHand takes a compact JWS (RFC 7515) apart by hand and gives its payload.
+// verifyByHand verifies a compact JWS (RFC 7515) without a library and returns its
+// payload.
 func verifyByHand(t testing.TB, keys map[string]ed25519.PublicKey, text string) (header map[string]any, payload string, ok bool) {
 	t.Helper()
 	parts := strings.Split(text, ".")
@@ -94,7 +94,7 @@ func TestSigner_VerifiedByJWKS(t *testing.T) {
 		if want := map[string]any{"alg": "EdDSA", "kid": m.ID(), "typ": "login+jwt"}; !reflect.DeepEqual(header, want) {
 			t.Errorf("the header is %v", header)
 		}
-		// A signature of other claims is none.
+		// The signature must not verify with other claims.
 		parts := strings.Split(text, ".")
 		other := base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(claims, "alice", "bob", 1)))
 		if _, _, ok := verifyByHand(t, keys, parts[0]+"."+other+"."+parts[2]); ok {
@@ -103,11 +103,11 @@ func TestSigner_VerifiedByJWKS(t *testing.T) {
 	}
 }
 
-// TestSigner_Deterministic: what is signed by another node, by another
-// process, before or after a rotation, once or many times, at once or not.
+// The bytes must be the same on every node, in every process, before and after a
+// rotation, and for concurrent calls.
 func TestSigner_Deterministic(t *testing.T) {
 	kid := parseKeys(t, first)[0].ID()
-	// Fixed: RFC 8032 leaves no choice, and neither may the header.
+	// RFC 8032 allows one signature only, and the header must not change.
 	const golden = "eyJhbGciOiJFZERTQSIsImtpZCI6Ii1Cem1FclIwYnQ5WSIsInR5cCI6ImxvZ2luK2p3dCJ9.eyJzdWIiOiJhIn0." +
 		"yvBg4FsAM2w5wAWbo2O8soE0q5wHFAOTuqL2ufuln_Zk9K5LajMlRmR1RJ_dTjQm7_jg21NDrw0s3WrxUev4CA"
 	var all sync.WaitGroup
@@ -141,14 +141,14 @@ func TestSigner_JWKSPublicOnly(t *testing.T) {
 	for _, k := range set["keys"] {
 		kids = append(kids, k["kid"].(string))
 		for name := range k {
-			// RFC 8037, section 2: d is the private key. Nothing else is needed, so nothing else is there.
+			// RFC 8037, section 2: d is the private key. Only the members that are needed may be there.
 			if !slices.Contains([]string{"kty", "crv", "x", "kid", "alg", "use"}, name) {
 				t.Errorf("a public key has %q: %s", name, text)
 			}
 		}
 	}
 	if want := []string{parseKeys(t, second)[0].ID(), parseKeys(t, first)[0].ID()}; !slices.Equal(kids, want) {
-		t.Errorf("published are %q, want %q", kids, want)
+		t.Errorf("published kids %q, want %q", kids, want)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestSigner_UnknownKey(t *testing.T) {
 	for _, kid := range []string{"", "x", parseKeys(t, second)[0].ID(), strings.Repeat("k", 10000)} {
 		text, err := s.Sign(kid, []byte(claims))
 		if !errors.Is(err, token.ErrUnknownKey) || text != "" || len(err.Error()) > 200 {
-			t.Errorf("under %.20q: %q, %v", kid, text, err)
+			t.Errorf("kid %.20q: %q, %v", kid, text, err)
 		}
 	}
 	if none, err := token.NewSigner(nil); err == nil {

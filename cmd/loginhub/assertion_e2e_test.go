@@ -120,7 +120,7 @@ func TestAssertion_KeysUnavailable(t *testing.T) {
 	if got.Status != 503 || got.Code != "provider_unavailable" {
 		t.Errorf("%d %s\n%s", got.Status, got.Body, node.Log())
 	}
-	hubtest.Eventually(t, 10*time.Second, "the log says so", func() bool { return strings.Contains(node.Log(), "keys cannot be had") })
+	hubtest.Eventually(t, 10*time.Second, "the log says so", func() bool { return strings.Contains(node.Log(), "keys cannot be fetched") })
 }
 
 // No network to WeChat: the node starts, everything that needs no WeChat works,

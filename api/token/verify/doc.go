@@ -1,13 +1,13 @@
-// Package verify is for sites: it verifies the tokens that a hub gives to the
-// pages of their users. Copy it or import it; it takes the standard library only.
+// Package verify is for sites: it verifies the tokens that a hub returns to a site's
+// login page. Copy or import it; it needs only the standard library.
 //
 //	v := verify.New("https://login.example.com", "demo", verify.Options{}) // once
-//	var seen verify.MemoryStore                                                // once; Redis where several processes share the work
+//	var seen verify.MemoryStore                                            // once; use Redis if several processes verify
 //	claims, err := v.Verify(ctx, token, nonce, &seen)
 //
-// A good signature makes a token, not a login. It is a login of this browser
-// session only with the nonce that this session was given before the QR code was
-// shown, and only once. Neither can be left out here.
+// A valid signature alone is not a login. The token must also hold the nonce that the
+// site gave to this browser session before it showed the QR code, and must not have been
+// used before. Verify always checks both.
 //
-// It owns no session: with the claims, the site makes its own.
+// The package manages no sessions: the site creates one from the claims.
 package verify

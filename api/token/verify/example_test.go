@@ -17,7 +17,8 @@ import (
 	"loginhub/api/token/verify"
 )
 
-// fakeHub is a hub that publishes its keys, and a token of its.
+// fakeHub starts a server that publishes the keys of a hub, and returns a token signed
+// with them.
 func fakeHub(nonce string) (hub *httptest.Server, text string) {
 	master := token.NewMasterKey()
 	signer, err := token.NewSigner([]token.MasterKey{master})
@@ -41,7 +42,7 @@ func fakeHub(nonce string) (hub *httptest.Server, text string) {
 
 func Example() {
 	nonce := "of this browser session"
-	hub, token := fakeHub(nonce) // in place of https://login.example.com and what the page sends
+	hub, token := fakeHub(nonce) // for https://login.example.com and the token from the page
 	defer hub.Close()
 	ctx := context.Background()
 
@@ -57,10 +58,10 @@ func Example() {
 	// true used before
 }
 
-// redisStore is a Seen for any number of processes.
+// redisStore is a ReplayStore for any number of processes.
 type redisStore struct{ *redis.Client }
 
-// MarkUsed is one SET: of all callers one gets an OK, the others nil.
+// MarkUsed sends one SET: of all callers one gets OK, the others nil.
 func (r redisStore) MarkUsed(ctx context.Context, id string, until time.Time) (bool, error) {
 	err := r.SetArgs(ctx, "login:used:"+id, 1, redis.SetArgs{Mode: "NX", ExpireAt: until}).Err()
 	if errors.Is(err, redis.Nil) {
@@ -86,7 +87,7 @@ func ExampleReplayStore() {
 		_, err := v.Verify(context.Background(), token, nonce, redisStore{client})
 		fmt.Println(err)
 	}
-	fmt.Println(server.TTL("login:used:ticket-1") > 6*time.Minute) // the token's five, the leeway, and a minute more
+	fmt.Println(server.TTL("login:used:ticket-1") > 6*time.Minute) // five of the token, one of leeway, and a margin of one
 	// Output:
 	// <nil>
 	// used before

@@ -7,10 +7,9 @@ import (
 	"slices"
 )
 
-// parseKeys reads the usable keys of a JWKS by their kid, which need not be unique.
-// Each key is read by itself: a key that is malformed or not understood is ignored
-// and disables no other (RFC 7517, section 5). A set without a usable key is an
-// error.
+// parseKeys returns the usable keys of a JWKS by kid; a kid need not be unique. Each
+// key is parsed on its own: a malformed or unknown key is ignored and disables no
+// other (RFC 7517, section 5). A set without a usable key is an error.
 func parseKeys(text []byte) (map[string][]ed25519.PublicKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -25,12 +24,13 @@ func parseKeys(text []byte) (map[string][]ed25519.PublicKey, error) {
 		}
 	}
 	if len(known) == 0 {
-		return nil, errors.New("fetch keys: no Ed25519 key in the answer")
+		return nil, errors.New("fetch keys: the JWKS has no usable Ed25519 key")
 	}
 	return known, nil
 }
 
-// parseKey reads a public Ed25519 key (RFC 8037, section 2); nil if it is none.
+// parseKey parses a public Ed25519 key (RFC 8037, section 2). It returns nil for
+// anything else.
 func parseKey(text json.RawMessage) (kid string, key ed25519.PublicKey) {
 	var j struct {
 		Kind       string   `json:"kty"`

@@ -13,21 +13,20 @@ import (
 )
 
 const (
-	// freshFor is how long the hub lets its keys be cached. A rotation waits as
-	// long.
+	// freshFor is how long the hub allows its keys to be cached. A key rotation waits
+	// at least that long.
 	freshFor = 5 * time.Minute
-	// minRefetch is between two fetches, whatever unknown kids are asked for: who
-	// sends tokens with invented ones makes six requests a minute at the most.
+	// minRefetch is the least time between two fetches. Anyone can send tokens with
+	// invented kids; they cause at most six requests a minute.
 	minRefetch = 10 * time.Second
-	// minRetry is the same while there is not one key.
+	// minRetry is the least time between two fetches before the first has succeeded.
 	minRetry     = time.Second
 	fetchTimeout = 5 * time.Second
 	maxJWKSBytes = 512 << 10 // bytes of the JWKS
 )
 
-// keys are the hub's (RFC 7517). If the hub is down, the last ones are used for
-// maxAge: no longer, because a key that the hub has withdrawn meanwhile must not be
-// accepted for ever.
+// keys caches the hub's public keys (RFC 7517). If the hub is down, the last ones are
+// used until they are maxAge old, because the hub may have withdrawn a key meanwhile.
 type keys struct {
 	url    string
 	client *http.Client
@@ -42,8 +41,8 @@ type keys struct {
 	inFlight    chan struct{}
 }
 
-// find gives the keys of that kid, and fetches the keys for it where that can
-// help and is allowed.
+// find returns the keys of the kid. It fetches the keys first if the kid is unknown or
+// the keys are stale, but not sooner than minRefetch after the last fetch.
 func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error) {
 	k.mu.Lock()
 	key, ok := k.byKID[kid]
@@ -63,24 +62,24 @@ func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if age := k.now().Sub(k.lastSuccess); k.byKID != nil && age >= k.maxAge {
-		return nil, fmt.Errorf("%w: the last ones are %v old, and Options.KeysMaxAge is %v: %w", ErrKeys, age.Round(time.Second), k.maxAge,
+		return nil, fmt.Errorf("%w: the cached ones are %v old, Options.KeysMaxAge is %v: %w", ErrKeys, age.Round(time.Second), k.maxAge,
 			cmp.Or(k.lastErr, errTooSoon))
 	}
 	if key, ok := k.byKID[kid]; ok {
 		return key, nil
 	}
 	if k.lastErr != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKeys, k.lastErr) // it may well be among them
+		return nil, fmt.Errorf("%w: %w", ErrKeys, k.lastErr) // a new key may be among them
 	}
 	return nil, ErrUnknownKey
 }
 
-// errTooSoon is why no fetch was tried: the last one is too recent.
-var errTooSoon = errors.New("fetch keys: fetched a moment ago")
+// errTooSoon means that the last fetch is too recent for another one.
+var errTooSoon = errors.New("fetch keys: the last fetch is too recent")
 
-// startFetch joins the fetch under way, or begins one; nil where none is allowed yet.
-// The caller holds mu. The fetch does not end with the request that began it,
-// for others wait for it too.
+// startFetch starts a fetch, or joins the one under way. The channel is closed when the
+// fetch ends; nil means that no fetch is allowed yet. The fetch outlives the request
+// that started it, because others wait for it too. Called with mu held.
 func (k *keys) startFetch(ctx context.Context) <-chan struct{} {
 	if k.inFlight != nil {
 		return k.inFlight
@@ -109,7 +108,7 @@ func (k *keys) startFetch(ctx context.Context) <-chan struct{} {
 	return done
 }
 
-// fetch asks the hub for its usable keys.
+// fetch gets the usable keys from the hub.
 func (k *keys) fetch(ctx context.Context) (map[string][]ed25519.PublicKey, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
@@ -121,14 +120,14 @@ func (k *keys) fetch(ctx context.Context) (map[string][]ed25519.PublicKey, error
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch keys: the hub answers %d", answer.StatusCode)
+		return nil, fmt.Errorf("fetch keys: HTTP status %d", answer.StatusCode)
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxJWKSBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("fetch keys: %w", err)
 	}
 	if len(text) > maxJWKSBytes {
-		return nil, fmt.Errorf("fetch keys: the answer is over %d KiB", maxJWKSBytes>>10)
+		return nil, fmt.Errorf("fetch keys: the answer is larger than %d KiB", maxJWKSBytes>>10)
 	}
 	return parseKeys(text)
 }

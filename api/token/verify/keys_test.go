@@ -14,17 +14,17 @@ import (
 	"loginhub/api/token/verify"
 )
 
-// advance lets time pass on the hub's and the site's clock.
+// advance moves the clock of the hub and the site.
 func (h *hub) advance(d time.Duration) { h.clock.Add(int64(d / time.Second)) }
 
 func (h *hub) wantFetches(t testing.TB, want int64) {
 	t.Helper()
 	if n := h.fetches.Load(); n != want {
-		t.Errorf("the keys were fetched %d times, wanted %d", n, want)
+		t.Errorf("the keys were fetched %d times, want %d", n, want)
 	}
 }
 
-// unknownKeyToken is a good token but for its key, which nobody has.
+// unknownKeyToken returns a token that is valid except for its unknown kid.
 func (h *hub) unknownKeyToken(t testing.TB, i int) string {
 	t.Helper()
 	return forge(t, map[string]any{"alg": "EdDSA", "typ": "login+jwt", "kid": fmt.Sprint("k", i)}, h.claims(nil),
@@ -57,7 +57,7 @@ func TestKeys_SharedFetch(t *testing.T) {
 	h := newHub(t)
 	h.gate = make(chan struct{})
 	v := h.verifier()
-	// The one that begins it gives up; the others get the keys all the same.
+	// The caller that starts the fetch gives up; the others still get the keys.
 	ctx, cancel := context.WithCancel(context.Background())
 	first := make(chan error, 1)
 	go func() {
@@ -67,13 +67,13 @@ func TestKeys_SharedFetch(t *testing.T) {
 	for h.fetches.Load() == 0 {
 		select {
 		case err := <-first:
-			t.Fatalf("it does not wait: %v", err)
+			t.Fatalf("Verify does not wait for the fetch: %v", err)
 		case <-time.After(time.Millisecond):
 		}
 	}
 	cancel()
 	if err := <-first; !errors.Is(err, verify.ErrKeys) || !errors.Is(err, context.Canceled) {
-		t.Errorf("who gave up hears %v", err)
+		t.Errorf("the cancelled call returns %v", err)
 	}
 	var all sync.WaitGroup
 	for range 50 {
@@ -96,10 +96,10 @@ func TestKeys_Refresh(t *testing.T) {
 	if _, err := verifyToken(t, v, old, h.memoryStore()); err != nil {
 		t.Fatal(err)
 	}
-	h.rotate(t) // at once, as nobody does who has not lost a key
+	h.rotate(t) // without an overlap, as after a leaked key
 	h.advance(299 * time.Second)
 	if _, err := verifyToken(t, v, old, h.memoryStore()); err != nil {
-		t.Errorf("within five minutes: %v", err)
+		t.Errorf("old key within five minutes: %v", err)
 	}
 	h.wantFetches(t, 1)
 	h.advance(time.Second)
@@ -129,16 +129,16 @@ func TestKeys_NewKey(t *testing.T) {
 func TestKeys_HubDown(t *testing.T) {
 	t.Parallel()
 	garbage := map[string]string{
-		"nothing":        "",
-		"no JSON":        "<html>Bad Gateway</html>",
-		"no keys":        `{"keys":[]}`,
-		"keys of others": `{"keys":[{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"},{"kty":"OKP","crv":"X25519","kid":"b","x":"AAAA"}]}`,
-		"short keys":     `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAA"}]}`,
-		"no names":       `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}]}`,
-		"for encryption": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","use":"enc","x":"` + strings.Repeat("A", 43) + `"}]}`,
-		"a list":         `[]`,
-		"a number":       `{"keys":7}`,
-		"too much":       `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + strings.Repeat("A", 43) + `"}]}` + strings.Repeat(" ", 512<<10),
+		"empty":           "",
+		"HTML":            "<html>Bad Gateway</html>",
+		"no keys":         `{"keys":[]}`,
+		"other key types": `{"keys":[{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"},{"kty":"OKP","crv":"X25519","kid":"b","x":"AAAA"}]}`,
+		"short keys":      `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAA"}]}`,
+		"no kid":          `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}]}`,
+		"for encryption":  `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","use":"enc","x":"` + strings.Repeat("A", 43) + `"}]}`,
+		"a list":          `[]`,
+		"a number":        `{"keys":7}`,
+		"too large":       `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + strings.Repeat("A", 43) + `"}]}` + strings.Repeat(" ", 512<<10),
 	}
 	for name, text := range garbage {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestKeys_HubDown(t *testing.T) {
 			v := h.verifier()
 			wantError(t, v, h.token(t, nil), h.memoryStore(), verify.ErrKeys)
 			wantError(t, v, h.token(t, nil), h.memoryStore(), verify.ErrKeys)
-			h.wantFetches(t, 1) // not even then at every token
+			h.wantFetches(t, 1) // a failed fetch is not repeated for each token
 			h.jwks.Store(nil)
 			h.advance(time.Second)
 			if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
@@ -162,14 +162,14 @@ func TestKeys_HubDown(t *testing.T) {
 				}
 			}
 			h.wantFetches(t, 5)
-			wantError(t, v, h.unknownKeyToken(t, 1), h.memoryStore(), verify.ErrKeys) // it may be a new one
+			wantError(t, v, h.unknownKeyToken(t, 1), h.memoryStore(), verify.ErrKeys) // the kid may be a new one
 		})
 	}
 	for _, status := range []int{http.StatusFound, http.StatusNonAuthoritativeInfo, http.StatusNotFound, http.StatusServiceUnavailable} {
 		h := newHub(t)
 		h.status.Store(int64(status))
 		wantError(t, h.verifier(), h.token(t, nil), h.memoryStore(), verify.ErrKeys)
-		h.wantFetches(t, 1) // a redirection is not followed
+		h.wantFetches(t, 1) // redirects are not followed
 	}
 	h := newHub(t)
 	v, text := h.verifier(), h.token(t, nil)
@@ -192,27 +192,27 @@ func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 			cmp.Or(m["use"], "null"), cmp.Or(m["key_ops"], "null"), cmp.Or(m["alg"], "null"))
 	}
 	for name, text := range map[string]string{
-		"ML-DSA":            `{"kty":"AKP","kid":"` + h.kid + `","alg":"ML-DSA-44","pub":"AAAA"}`,
-		"secp256k1":         `{"kty":"EC","crv":"secp256k1","kid":"a","x":"` + point + `","y":"` + point + `"}`,
-		"RSA":               `{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}`,
-		"X25519":            odd("crv", `"X25519"`),
-		"Ed448":             odd("crv", `"Ed448"`),
-		"no kty":            odd("kty", "null"),
-		"kty a number":      odd("kty", "7"),
-		"no kid":            odd("kid", "null"),
-		"kid a number":      odd("kid", "7"),
-		"x a number":        odd("x", "7"),
-		"x too short":       odd("x", `"AAAA"`),
-		"x no base64":       odd("x", `"???"`),
-		"encryption":        odd("use", `"enc"`),
-		"use a list":        odd("use", `["sig"]`),
-		"signs, not checks": odd("key_ops", `["sign"]`),
-		"no operation":      odd("key_ops", "[]"),
-		"key_ops a text":    odd("key_ops", `"verify"`),
-		"another alg":       odd("alg", `"ES256"`),
-		"its twin":          odd("alg", `"EdDSA"`), // usable, of the same kid, and another key
-		"null":              "null", "a list": "[]", "a text": `"key"`,
-		"very many": strings.Repeat(odd("crv", `"Ed448"`)+",", 500) + "7",
+		"ML-DSA":         `{"kty":"AKP","kid":"` + h.kid + `","alg":"ML-DSA-44","pub":"AAAA"}`,
+		"secp256k1":      `{"kty":"EC","crv":"secp256k1","kid":"a","x":"` + point + `","y":"` + point + `"}`,
+		"RSA":            `{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}`,
+		"X25519":         odd("crv", `"X25519"`),
+		"Ed448":          odd("crv", `"Ed448"`),
+		"no kty":         odd("kty", "null"),
+		"kty a number":   odd("kty", "7"),
+		"no kid":         odd("kid", "null"),
+		"kid a number":   odd("kid", "7"),
+		"x a number":     odd("x", "7"),
+		"x too short":    odd("x", `"AAAA"`),
+		"x not base64":   odd("x", `"???"`),
+		"encryption":     odd("use", `"enc"`),
+		"use a list":     odd("use", `["sig"]`),
+		"key_ops sign":   odd("key_ops", `["sign"]`),
+		"key_ops empty":  odd("key_ops", "[]"),
+		"key_ops a text": odd("key_ops", `"verify"`),
+		"another alg":    odd("alg", `"ES256"`),
+		"same kid":       odd("alg", `"EdDSA"`), // a usable key with the kid of the hub's key
+		"null":           "null", "a list": "[]", "a text": `"key"`,
+		"500 keys": strings.Repeat(odd("crv", `"Ed448"`)+",", 500) + "7",
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := `{"keys":[` + text + "," + string(public) + "," + text + `]}`

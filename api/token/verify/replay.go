@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// ReplayStore remembers which tokens were used.
+// ReplayStore records which tokens were used.
 type ReplayStore interface {
-	// MarkUsed notes the id until the given time and reports whether it was not
-	// noted before. Of any number of calls at once, in all processes that share
-	// the store, it is true for one. An error refuses the token.
+	// MarkUsed records the id until the given time and reports whether it was not
+	// recorded before. Of concurrent calls for an id, in all processes that share the
+	// store, exactly one returns true. If it returns an error, the token is refused.
 	//
 	// In Redis it is SET KEY 1 NX EXAT UNTIL; see the example.
 	MarkUsed(ctx context.Context, id string, until time.Time) (bool, error)
 }
 
-// MemoryStore is a Seen for a site that is one process: two would each take the token
-// once. Its zero value is ready. A restart forgets what was used; tokens live
-// five minutes, and the nonce is the session's.
+// MemoryStore is a ReplayStore for a site that runs as one process; two processes would
+// each accept a token once. The zero value is ready to use. A restart loses the
+// records, but tokens live five minutes and are bound to a session by the nonce.
 type MemoryStore struct {
-	// Max is how many it holds, about 100 bytes each; 0 is 100,000.
+	// Max is the largest number of tokens held, about 100 bytes each; 0 is 100,000.
 	Max int
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -31,11 +31,11 @@ type MemoryStore struct {
 	lastSweep time.Time
 }
 
-// ErrFull is a Memory that holds as many tokens as it may, none of them over:
-// one that it forgot could be used again.
-var ErrFull = errors.New("too many tokens at once for Memory.Max")
+// ErrFull means that a MemoryStore holds Max tokens and none of them has expired. It
+// evicts none, because an evicted token could be used again.
+var ErrFull = errors.New("more tokens in use than MemoryStore.Max")
 
-// MarkUsed implements Seen.
+// MarkUsed implements ReplayStore.
 func (m *MemoryStore) MarkUsed(_ context.Context, id string, until time.Time) (bool, error) {
 	now, most := time.Now, m.Max
 	if m.Now != nil {
@@ -53,7 +53,7 @@ func (m *MemoryStore) MarkUsed(_ context.Context, id string, until time.Time) (b
 	if old, ok := m.usedUntil[id]; ok && t.Before(old) {
 		return false, nil
 	}
-	// Every minute, and where it is full, but then not at every call.
+	// Expired tokens are removed every minute; every second if the store is full.
 	if age := t.Sub(m.lastSweep); age >= time.Minute || len(m.usedUntil) >= most && age >= time.Second {
 		m.lastSweep = t
 		for id, end := range m.usedUntil {

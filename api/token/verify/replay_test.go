@@ -18,8 +18,8 @@ func TestMemoryStore_UntilExpiry(t *testing.T) {
 	if _, err := verifyToken(t, v, text, seen); err != nil {
 		t.Fatal(err)
 	}
-	h.advance(359 * time.Second) // over, but within the leeway
-	for i := range 3 {           // others come, and what is over is swept out
+	h.advance(359 * time.Second) // expired, but within the leeway
+	for i := range 3 {           // other tokens arrive, and expired ones are removed
 		if _, err := verifyToken(t, v, h.token(t, map[string]any{"jti": fmt.Sprint(i)}), seen); err != nil {
 			t.Fatal(err)
 		}
@@ -44,20 +44,20 @@ func TestMemoryStore_Bounded(t *testing.T) {
 	wantError(t, v, h.token(t, nil), seen, verify.ErrReplayStore)
 	wantError(t, v, h.token(t, nil), seen, verify.ErrFull)
 	if first, err := seen.MarkUsed(ctx, "3", end); first || err != nil {
-		t.Errorf("full, and a used one: %v %v", first, err)
+		t.Errorf("full store, used token: %v %v", first, err)
 	}
 	h.advance(5 * time.Minute)
 	if _, err := verifyToken(t, v, h.token(t, nil), seen); err != nil {
-		t.Errorf("all of them are over: %v", err)
+		t.Errorf("all stored tokens have expired: %v", err)
 	}
 	for i := range 9 {
 		if first, err := seen.MarkUsed(ctx, fmt.Sprint("more", i), end.Add(time.Hour)); !first || err != nil {
-			t.Fatalf("there is room for ten: %v %v", first, err)
+			t.Fatalf("the store has room for ten: %v %v", first, err)
 		}
 	}
 }
 
-// failingStore is a store that is down.
+// failingStore is a replay store whose server is down.
 type failingStore struct{}
 
 var errDown = errors.New("connection refused")

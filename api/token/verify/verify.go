@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// Why a token is no login. All but the last three are the token's fault and
-// final: answer 401 and let the user scan again.
+// Reasons why Verify refuses a token. For all but the last three, the token itself is
+// invalid for good: answer 401 and show a new QR code.
 var (
 	ErrMalformed   = errors.New("not a JWT")
 	ErrType        = errors.New("not a login token: typ has to be login+jwt and alg EdDSA")
 	ErrUnknownKey  = errors.New("signed with a key that the hub does not publish")
-	ErrSignature   = errors.New("the signature does not fit")
+	ErrSignature   = errors.New("the signature is invalid")
 	ErrIssuer      = errors.New("made by another hub")
 	ErrAudience    = errors.New("made for another site")
 	ErrExpired     = errors.New("expired")
@@ -29,43 +29,43 @@ var (
 	ErrNonce       = errors.New("made for another browser session: the nonce is not this session's")
 	ErrReplayed    = errors.New("used before")
 
-	// ErrKeys and ErrSeen say nothing of the token: answer 503.
-	ErrKeys        = errors.New("the hub's keys cannot be had")
-	ErrReplayStore = errors.New("the store of used tokens does not answer")
-	// ErrConfig is a call without what it needs: a mistake in the site's code.
-	ErrConfig = errors.New("verify: needs a hub, a client id, a nonce and a store of used tokens")
+	// ErrKeys and ErrReplayStore do not depend on the token: answer 503.
+	ErrKeys        = errors.New("the hub's keys cannot be fetched")
+	ErrReplayStore = errors.New("the store of used tokens is unavailable")
+	// ErrConfig means that an argument is missing: a mistake in the site's code.
+	ErrConfig = errors.New("verify: hub, client id, nonce and store of used tokens are required")
 )
 
-// Options of a Verifier. The zero value is right for production.
+// Options configures a Verifier. The zero value is right for production.
 type Options struct {
-	// KeysURL is where the keys are; "" is HUB/.well-known/jwks.json. Who can
-	// answer there can log in as anybody: https, or a network of your own.
+	// KeysURL is the URL of the keys; "" is HUB/.well-known/jwks.json. Anyone who can
+	// answer for it can log in as any user: use https or a trusted network.
 	KeysURL string
-	// HTTP fetches the keys; nil is a client of its own that follows no redirect.
+	// HTTP fetches the keys; nil is a client that follows no redirects.
 	HTTP *http.Client
-	// Leeway is by how much this clock and the hub's may differ; 0 is a minute,
-	// below 0 is none.
+	// Leeway is the allowed difference between this clock and the hub's; 0 is a minute,
+	// a negative value is none.
 	Leeway time.Duration
-	// KeysMaxAge is how long the keys are used after their last successful fetch
-	// if the hub cannot be reached; after that every token is ErrKeys. 0 is a day.
+	// KeysMaxAge is how long keys are used after the last successful fetch if the hub
+	// is unreachable. After that Verify returns ErrKeys. 0 is a day.
 	KeysMaxAge time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
 
 const (
-	// maxTokenBytes bounds a token in bytes. The hub's have 2 KiB at the most.
+	// maxTokenBytes is the largest accepted token. Those of the hub have at most 2 KiB.
 	maxTokenBytes = 8 << 10
 	maxIDBytes    = 128
-	// defaultKeysMaxAge is Options.KeysMaxAge's default.
+	// defaultKeysMaxAge is the default of Options.KeysMaxAge.
 	defaultKeysMaxAge = 24 * time.Hour
-	// replayMargin is how much longer than the token lives its id is remembered: the
-	// store may go by another clock.
+	// replayMargin is how much longer than the token its id is stored: the store may
+	// use another clock.
 	replayMargin = time.Minute
 )
 
-// Verifier verifies the tokens of one hub for one site. It is safe for concurrent
-// use; make one and keep it, for it keeps the hub's keys.
+// Verifier verifies the tokens of one hub for one site. It is safe for concurrent use.
+// Create one and keep it, because it caches the hub's keys.
 type Verifier struct {
 	hub, clientID string
 	leeway        time.Duration
@@ -73,8 +73,8 @@ type Verifier struct {
 	keys          *keys
 }
 
-// New makes the verifier of the site clientID. The hub is its public URL, as its
-// tokens name it in iss; nothing is fetched before the first token.
+// New returns a verifier for the site with this client id. The hub is given by its
+// public URL, the iss of its tokens. The keys are fetched with the first token.
 func New(hub, clientID string, o Options) *Verifier {
 	hub = strings.TrimRight(hub, "/")
 	if o.KeysURL == "" {
@@ -96,12 +96,12 @@ func New(hub, clientID string, o Options) *Verifier {
 		keys: &keys{url: o.KeysURL, client: o.HTTP, now: o.Now, maxAge: o.KeysMaxAge}}
 }
 
-// Verify takes the token that the page has sent, and the nonce that the site gave
-// to this browser session before: from the session, never from the request. The
-// token's id is noted in seen, last of all, so that a token that is refused for
-// anything else is not used up.
+// Verify verifies the token that the page has sent. The nonce must be read from the
+// browser's session, in which the site stored it earlier, and never from the request.
+// The token's id is recorded in seen as the last step: a token that is refused for
+// another reason is not marked as used.
 //
-// Every error is or wraps one of this package's and holds nothing of the token.
+// Every error wraps one of this package and contains no part of the token.
 func (v *Verifier) Verify(ctx context.Context, token, nonce string, seen ReplayStore) (*Claims, error) {
 	if v.hub == "" || v.clientID == "" || nonce == "" || seen == nil {
 		return nil, ErrConfig
@@ -124,8 +124,8 @@ func (v *Verifier) Verify(ctx context.Context, token, nonce string, seen ReplayS
 	return c, nil
 }
 
-// parseSigned reads what the hub has signed (RFC 7515, 8037); nothing of it is
-// checked yet.
+// parseSigned verifies the signature (RFC 7515, RFC 8037) and returns the claims, which
+// are not checked yet.
 func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, error) {
 	parts := strings.Split(token, ".")
 	if len(token) > maxTokenBytes || len(parts) != 3 {
@@ -159,8 +159,8 @@ func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, erro
 	return c, decodeObject(parts[1], c)
 }
 
-// checkClaims holds the claims to this site, this session and this time, and says until
-// when they would.
+// checkClaims checks the claims for this site, this session and the current time. It
+// returns when the token expires, with the leeway.
 func (v *Verifier) checkClaims(c *Claims, nonce string) (until time.Time, err error) {
 	now := v.now()
 	until = time.Unix(c.Expires, 0).Add(v.leeway)
@@ -171,7 +171,7 @@ func (v *Verifier) checkClaims(c *Claims, nonce string) (until time.Time, err er
 		return until, ErrAudience
 	case c.Subject == "" || c.ID == "" || len(c.ID) > maxIDBytes:
 		return until, ErrMalformed
-	case !now.Before(until): // a token without exp too
+	case !now.Before(until): // also a token without exp
 		return until, ErrExpired
 	case time.Unix(max(c.IssuedAt, c.NotBefore), 0).After(now.Add(v.leeway)):
 		return until, ErrNotYetValid
@@ -181,14 +181,14 @@ func (v *Verifier) checkClaims(c *Claims, nonce string) (until time.Time, err er
 	return until, nil
 }
 
-// Claims are what the hub says of a login (RFC 7519; OpenID Connect Core, 2).
+// Claims are the claims of a login (RFC 7519; OpenID Connect Core 1.0, section 2).
 type Claims struct {
 	Subject   string   `json:"sub"` // the user: the key of the site's own account
 	Issuer    string   `json:"iss"`
 	Audience  string   `json:"aud"`
 	ID        string   `json:"jti"`
 	Nonce     string   `json:"nonce"`
-	IssuedAt  int64    `json:"iat"` // Unix seconds, as all times here
+	IssuedAt  int64    `json:"iat"` // Unix seconds, as all times below
 	AuthTime  int64    `json:"auth_time"`
 	NotBefore int64    `json:"nbf"` // 0: none
 	Expires   int64    `json:"exp"`
@@ -196,19 +196,19 @@ type Claims struct {
 	AppID     string   `json:"appid"`
 	OpenID    string   `json:"openid"`
 	UnionID   string   `json:"unionid"`
-	// Nickname and Picture are vouched for by the provider; "" where it says none.
+	// Nickname and Picture come from the provider; "" if it returns none.
 	Nickname string `json:"nickname"`
 	Picture  string `json:"picture"`
-	// Claimed is what the phone says of its user: to be shown, never to be trusted.
+	// Claimed is what the phone has sent about its user: display it, never trust it.
 	Claimed struct {
 		Nickname  string `json:"nickname"`
 		AvatarURL string `json:"avatar_url"`
 	} `json:"claimed"`
 }
 
-// decodeBase64url decodes base64url; each text has one form only.
+// decodeBase64url decodes base64url strictly: each value has exactly one encoding.
 func decodeBase64url(part string) ([]byte, error) {
-	if strings.ContainsAny(part, "\r\n") { // which Go's decoder skips
+	if strings.ContainsAny(part, "\r\n") { // Go's decoder skips them
 		return nil, ErrMalformed
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(part)
@@ -218,14 +218,14 @@ func decodeBase64url(part string) ([]byte, error) {
 	return b, nil
 }
 
-// decodeObject reads a part that has to be a JSON object.
+// decodeObject decodes a part of the token, which must be a JSON object, into v.
 func decodeObject(part string, v any) error {
 	text, err := decodeBase64url(part)
 	if err != nil {
 		return err
 	}
 	if !bytes.HasPrefix(text, []byte("{")) || json.Unmarshal(text, v) != nil {
-		return fmt.Errorf("%w: not the JSON that belongs there", ErrMalformed)
+		return fmt.Errorf("%w: a part is not the expected JSON object", ErrMalformed)
 	}
 	return nil
 }

@@ -23,15 +23,15 @@ import (
 
 const nonce = "n-1"
 
-// hub is a hub's keys, and a clock that the test moves.
+// hub serves the keys of a hub and has a clock that the test sets.
 type hub struct {
 	*httptest.Server
 	signer *token.Signer
 	kid    string
 
-	jwks    atomic.Pointer[string] // nil: the real keys
+	jwks    atomic.Pointer[string] // answered instead of the keys; nil is the keys
 	status  atomic.Int64           // 0: 200
-	gate    chan struct{}          // nil: answers at once
+	gate    chan struct{}          // answers wait until it is closed; nil does not wait
 	fetches atomic.Int64
 	clock   atomic.Int64 // Unix seconds
 }
@@ -48,7 +48,7 @@ func newHub(t testing.TB) *hub {
 		}
 		if status := h.status.Load(); status != 0 {
 			w.Header().Set("Location", "/elsewhere")
-			w.WriteHeader(int(status)) // the keys come all the same
+			w.WriteHeader(int(status)) // the body still has the keys
 		}
 		if text := h.jwks.Load(); text != nil {
 			w.Write([]byte(*text))
@@ -60,7 +60,7 @@ func newHub(t testing.TB) *hub {
 	return h
 }
 
-// rotate gives the hub another key, in place of the one before.
+// rotate replaces the hub's key.
 func (h *hub) rotate(t testing.TB) {
 	t.Helper()
 	master := token.NewMasterKey()
@@ -79,7 +79,7 @@ func (h *hub) verifier() *verify.Verifier {
 
 func (h *hub) memoryStore() *verify.MemoryStore { return &verify.MemoryStore{Now: h.now} }
 
-// claims are those of a good token, with changes; nil takes a claim away.
+// claims returns the claims of a valid token with changes; nil removes a claim.
 func (h *hub) claims(changes map[string]any) map[string]any {
 	now := h.clock.Load()
 	c := map[string]any{"iss": h.URL, "aud": "demo", "sub": "sandbox:alice", "iat": now, "auth_time": now, "exp": now + 300,
@@ -89,7 +89,7 @@ func (h *hub) claims(changes map[string]any) map[string]any {
 	return c
 }
 
-// token is what the hub signs.
+// token returns a token signed by the hub.
 func (h *hub) token(t testing.TB, changes map[string]any) string {
 	t.Helper()
 	text, err := h.signer.Sign(h.kid, encode(t, h.claims(changes)))
@@ -108,7 +108,7 @@ func encode(t testing.TB, v any) []byte {
 	return text
 }
 
-// forge makes a token of any head, signed by anything.
+// forge returns a token with any head and any signature.
 func forge(t testing.TB, head, claims map[string]any, sign func(text string) []byte) string {
 	t.Helper()
 	b64 := base64.RawURLEncoding.EncodeToString
@@ -127,7 +127,7 @@ func wantError(t testing.TB, v *verify.Verifier, text string, seen verify.Replay
 	t.Helper()
 	c, err := verifyToken(t, v, text, seen)
 	if !errors.Is(err, want) || c != nil {
-		t.Errorf("%+v %v, wanted %v", c, err, want)
+		t.Errorf("%+v %v, want %v", c, err, want)
 	}
 }
 
@@ -176,40 +176,40 @@ func TestVerify_OtherTokens(t *testing.T) {
 		changes map[string]any
 		want    error
 	}{
-		"another hub":             {map[string]any{"iss": "https://evil.example"}, verify.ErrIssuer},
-		"no issuer":               {map[string]any{"iss": nil}, verify.ErrIssuer},
-		"another site":            {map[string]any{"aud": "shop"}, verify.ErrAudience},
-		"a longer hub":            {map[string]any{"iss": h.URL + "9"}, verify.ErrIssuer},
-		"a shorter hub":           {map[string]any{"iss": h.URL[:len(h.URL)-1]}, verify.ErrIssuer},
-		"a longer site":           {map[string]any{"aud": "demo-2"}, verify.ErrAudience},
-		"a shorter site":          {map[string]any{"aud": "dem"}, verify.ErrAudience},
-		"a site in capitals":      {map[string]any{"aud": "Demo"}, verify.ErrAudience},
-		"no site":                 {map[string]any{"aud": nil}, verify.ErrAudience},
-		"several sites":           {map[string]any{"aud": []string{"demo", "shop"}}, verify.ErrMalformed},
-		"another session":         {map[string]any{"nonce": "n-2"}, verify.ErrNonce},
-		"a longer session":        {map[string]any{"nonce": nonce + "1"}, verify.ErrNonce},
-		"a shorter session":       {map[string]any{"nonce": nonce[:2]}, verify.ErrNonce},
-		"no nonce":                {map[string]any{"nonce": nil}, verify.ErrNonce},
-		"no user":                 {map[string]any{"sub": ""}, verify.ErrMalformed},
-		"no id":                   {map[string]any{"jti": nil}, verify.ErrMalformed},
-		"a long id":               {map[string]any{"jti": strings.Repeat("a", 200)}, verify.ErrMalformed},
-		"over, and the leeway":    {map[string]any{"exp": now - 60}, verify.ErrExpired},
-		"no end":                  {map[string]any{"exp": nil}, verify.ErrExpired},
-		"an end in words":         {map[string]any{"exp": "tomorrow"}, verify.ErrMalformed},
-		"made tomorrow":           {map[string]any{"iat": now + 61}, verify.ErrNotYetValid},
-		"valid from tomorrow":     {map[string]any{"nbf": now + 61}, verify.ErrNotYetValid},
-		"claims of a wrong type":  {map[string]any{"sub": 7}, verify.ErrMalformed},
-		"longer than any of ours": {map[string]any{"claimed": map[string]string{"nickname": strings.Repeat("a", 9000)}}, verify.ErrMalformed},
+		"another hub":         {map[string]any{"iss": "https://evil.example"}, verify.ErrIssuer},
+		"no issuer":           {map[string]any{"iss": nil}, verify.ErrIssuer},
+		"another site":        {map[string]any{"aud": "shop"}, verify.ErrAudience},
+		"issuer with more":    {map[string]any{"iss": h.URL + "9"}, verify.ErrIssuer},
+		"issuer cut short":    {map[string]any{"iss": h.URL[:len(h.URL)-1]}, verify.ErrIssuer},
+		"site with more":      {map[string]any{"aud": "demo-2"}, verify.ErrAudience},
+		"site cut short":      {map[string]any{"aud": "dem"}, verify.ErrAudience},
+		"site in capitals":    {map[string]any{"aud": "Demo"}, verify.ErrAudience},
+		"no site":             {map[string]any{"aud": nil}, verify.ErrAudience},
+		"several sites":       {map[string]any{"aud": []string{"demo", "shop"}}, verify.ErrMalformed},
+		"another session":     {map[string]any{"nonce": "n-2"}, verify.ErrNonce},
+		"nonce with more":     {map[string]any{"nonce": nonce + "1"}, verify.ErrNonce},
+		"nonce cut short":     {map[string]any{"nonce": nonce[:2]}, verify.ErrNonce},
+		"no nonce":            {map[string]any{"nonce": nil}, verify.ErrNonce},
+		"no user":             {map[string]any{"sub": ""}, verify.ErrMalformed},
+		"no id":               {map[string]any{"jti": nil}, verify.ErrMalformed},
+		"a long id":           {map[string]any{"jti": strings.Repeat("a", 200)}, verify.ErrMalformed},
+		"expired with leeway": {map[string]any{"exp": now - 60}, verify.ErrExpired},
+		"no exp":              {map[string]any{"exp": nil}, verify.ErrExpired},
+		"exp a text":          {map[string]any{"exp": "tomorrow"}, verify.ErrMalformed},
+		"iat ahead":           {map[string]any{"iat": now + 61}, verify.ErrNotYetValid},
+		"nbf ahead":           {map[string]any{"nbf": now + 61}, verify.ErrNotYetValid},
+		"sub a number":        {map[string]any{"sub": 7}, verify.ErrMalformed},
+		"token too long":      {map[string]any{"claimed": map[string]string{"nickname": strings.Repeat("a", 9000)}}, verify.ErrMalformed},
 	} {
 		seen := h.memoryStore()
 		t.Run(name, func(t *testing.T) { wantError(t, v, h.token(t, c.changes), seen, c.want) })
 		if first, err := seen.MarkUsed(context.Background(), "AAAAAAAAAAAAAAAAAAAAAA", h.now().Add(time.Hour)); !first || err != nil {
-			t.Errorf("%s: a refused token is used up: %v", name, err)
+			t.Errorf("%s: a refused token is marked as used: %v", name, err)
 		}
 	}
 	for name, changes := range map[string]map[string]any{
-		"just over":    {"exp": now - 59},
-		"a fast clock": {"iat": now + 60, "nbf": now + 60},
+		"exp 59 s ago":   {"exp": now - 59},
+		"iat 60 s ahead": {"iat": now + 60, "nbf": now + 60},
 	} {
 		if _, err := verifyToken(t, v, h.token(t, changes), h.memoryStore()); err != nil {
 			t.Errorf("%s, within the leeway: %v", name, err)
@@ -246,31 +246,31 @@ func TestVerify_Forged(t *testing.T) {
 		text string
 		want error
 	}{
-		"alg none":                       {forge(t, head("none", "login+jwt"), h.claims(nil), nothing), verify.ErrType},
-		"alg None":                       {forge(t, head("None", "login+jwt"), h.claims(nil), nothing), verify.ErrType},
-		"HS256 with the public key":      {forge(t, head("HS256", "login+jwt"), h.claims(nil), mac), verify.ErrType},
-		"an HMAC that says EdDSA":        {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), mac), verify.ErrSignature},
-		"another type":                   {forge(t, head("EdDSA", "JWT"), h.claims(nil), own), verify.ErrType},
-		"no type":                        {forge(t, map[string]any{"alg": "EdDSA", "kid": h.kid}, h.claims(nil), own), verify.ErrType},
-		"an extension to be understood":  {forge(t, crit, h.claims(nil), own), verify.ErrType},
-		"my key under the hub's name":    {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), own), verify.ErrSignature},
-		"my key, which I bring along":    {forge(t, foreign, h.claims(nil), own), verify.ErrUnknownKey},
-		"no signature":                   {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), nothing), verify.ErrSignature},
-		"other claims":                   {parts[0] + "." + base64.RawURLEncoding.EncodeToString(encode(t, h.claims(map[string]any{"sub": "root"}))) + "." + parts[2], verify.ErrSignature},
-		"another text of the signature":  {good + "==", verify.ErrMalformed},
-		"a broken line in the signature": {good[:len(good)-4] + "\n" + good[len(good)-4:], verify.ErrMalformed},
-		"stray bits in the signature":    {good[:len(good)-1] + string(good[len(good)-1]+1), verify.ErrMalformed},
-		"nothing":                        {"", verify.ErrMalformed},
-		"two parts":                      {parts[0] + "." + parts[1], verify.ErrMalformed},
-		"four parts":                     {good + ".x", verify.ErrMalformed},
-		"no JSON":                        {"bm8." + parts[1] + "." + parts[2], verify.ErrMalformed},
-		"null for a head":                {"bnVsbA." + parts[1] + "." + parts[2], verify.ErrMalformed},
-		"a megabyte":                     {strings.Repeat("a", 1<<20) + "." + parts[1] + "." + parts[2], verify.ErrMalformed},
+		"alg none":                     {forge(t, head("none", "login+jwt"), h.claims(nil), nothing), verify.ErrType},
+		"alg None":                     {forge(t, head("None", "login+jwt"), h.claims(nil), nothing), verify.ErrType},
+		"HS256 with the public key":    {forge(t, head("HS256", "login+jwt"), h.claims(nil), mac), verify.ErrType},
+		"HMAC as EdDSA":                {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), mac), verify.ErrSignature},
+		"another type":                 {forge(t, head("EdDSA", "JWT"), h.claims(nil), own), verify.ErrType},
+		"no type":                      {forge(t, map[string]any{"alg": "EdDSA", "kid": h.kid}, h.claims(nil), own), verify.ErrType},
+		"critical extension":           {forge(t, crit, h.claims(nil), own), verify.ErrType},
+		"other key, hub's kid":         {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), own), verify.ErrSignature},
+		"key in the header":            {forge(t, foreign, h.claims(nil), own), verify.ErrUnknownKey},
+		"no signature":                 {forge(t, head("EdDSA", "login+jwt"), h.claims(nil), nothing), verify.ErrSignature},
+		"other claims":                 {parts[0] + "." + base64.RawURLEncoding.EncodeToString(encode(t, h.claims(map[string]any{"sub": "root"}))) + "." + parts[2], verify.ErrSignature},
+		"signature with padding":       {good + "==", verify.ErrMalformed},
+		"line break in the signature":  {good[:len(good)-4] + "\n" + good[len(good)-4:], verify.ErrMalformed},
+		"unused bits in the signature": {good[:len(good)-1] + string(good[len(good)-1]+1), verify.ErrMalformed},
+		"empty":                        {"", verify.ErrMalformed},
+		"two parts":                    {parts[0] + "." + parts[1], verify.ErrMalformed},
+		"four parts":                   {good + ".x", verify.ErrMalformed},
+		"head not JSON":                {"bm8." + parts[1] + "." + parts[2], verify.ErrMalformed},
+		"head null":                    {"bnVsbA." + parts[1] + "." + parts[2], verify.ErrMalformed},
+		"a megabyte":                   {strings.Repeat("a", 1<<20) + "." + parts[1] + "." + parts[2], verify.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, v, c.text, h.memoryStore(), c.want) })
 	}
 	if _, err := verifyToken(t, v, good, h.memoryStore()); err != nil {
-		t.Errorf("the good one: %v", err)
+		t.Errorf("the valid token: %v", err)
 	}
 }
 
