@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// ours are a load balancer's network, this machine, and an IPv6 proxy.
-func ours(t testing.TB) []netip.Prefix {
+// trustedPrefixes are a load balancer's network, this machine, and an IPv6 proxy.
+func trustedPrefixes(t testing.TB) []netip.Prefix {
 	t.Helper()
 	var all []netip.Prefix
 	for _, text := range []string{"10.0.0.0/8", "127.0.0.0/8", "2001:db8:ffff::/48"} {
@@ -20,7 +20,7 @@ func ours(t testing.TB) []netip.Prefix {
 	return all
 }
 
-func asked(peer string, headers ...string) *http.Request {
+func requestFrom(peer string, headers ...string) *http.Request {
 	r := &http.Request{RemoteAddr: peer, Header: http.Header{}}
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
@@ -91,8 +91,8 @@ func TestClientAddr(t *testing.T) {
 		{"far left does not matter", "10.1.1.1:1", []string{forwarded, strings.Repeat("x,", 999) + "198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := newProxies(ours(t), slog.New(slog.DiscardHandler)).clientAddr(asked(c.peer, c.headers...))
-			if text := spell(got.display); text != c.shown {
+			got := newProxies(trustedPrefixes(t), slog.New(slog.DiscardHandler)).clientAddr(requestFrom(c.peer, c.headers...))
+			if text := addrText(got.display); text != c.shown {
 				t.Errorf("shown %q, wanted %q", text, c.shown)
 			}
 			if want := c.shown == "" && !slices.Contains(known, c.name); got.unverified != want {
@@ -109,7 +109,7 @@ func TestClientAddr(t *testing.T) {
 	}
 }
 
-func spell(a netip.Addr) string {
+func addrText(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
 	}
@@ -119,7 +119,7 @@ func spell(a netip.Addr) string {
 func TestClientAddr_NoTrustedProxies(t *testing.T) {
 	p := newProxies(nil, slog.New(slog.DiscardHandler))
 	for _, peer := range []string{"127.0.0.1:1", "10.1.1.1:1", "[::1]:1", "203.0.113.7:1"} {
-		if got := p.clientAddr(asked(peer, forwarded, "198.51.100.1")); got.display.IsValid() {
+		if got := p.clientAddr(requestFrom(peer, forwarded, "198.51.100.1")); got.display.IsValid() {
 			t.Errorf("%s: shown %v", peer, got.display)
 		}
 	}
@@ -152,15 +152,15 @@ func TestClientAddr_GlobalOnly(t *testing.T) {
 
 func TestClientAddr_UntrustedHeaderLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
-	p := newProxies(ours(t), slog.New(slog.NewTextHandler(&log, nil)))
-	p.clientAddr(asked("203.0.113.7:1"))
-	p.clientAddr(asked("10.1.1.1:1", forwarded, "198.51.100.1"))
+	p := newProxies(trustedPrefixes(t), slog.New(slog.NewTextHandler(&log, nil)))
+	p.clientAddr(requestFrom("203.0.113.7:1"))
+	p.clientAddr(requestFrom("10.1.1.1:1", forwarded, "198.51.100.1"))
 	if log.Len() > 0 {
 		t.Errorf("logged without need: %s", &log)
 	}
 	for range 5 {
-		p.clientAddr(asked("203.0.113.7:1", forwarded, "198.51.100.1"))
-		p.clientAddr(asked("203.0.113.8:1", "Forwarded", "for=198.51.100.1"))
+		p.clientAddr(requestFrom("203.0.113.7:1", forwarded, "198.51.100.1"))
+		p.clientAddr(requestFrom("203.0.113.8:1", "Forwarded", "for=198.51.100.1"))
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "LOGINHUB_TRUSTED_PROXIES") {
 		t.Errorf("logged %d times: %s", n, &log)
@@ -175,17 +175,17 @@ func TestClientAddr_SilentProxyLoggedOnce(t *testing.T) {
 		"too many hops": {forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 32)},
 	} {
 		var log bytes.Buffer
-		p := newProxies(ours(t), slog.New(slog.NewTextHandler(&log, nil)))
-		p.clientAddr(asked("10.1.1.1:1", forwarded, "198.51.100.1"))
-		p.clientAddr(asked("203.0.113.7:1"))
+		p := newProxies(trustedPrefixes(t), slog.New(slog.NewTextHandler(&log, nil)))
+		p.clientAddr(requestFrom("10.1.1.1:1", forwarded, "198.51.100.1"))
+		p.clientAddr(requestFrom("203.0.113.7:1"))
 		if log.Len() > 0 {
 			t.Errorf("%s: logged without need: %s", name, &log)
 		}
-		p.clientAddr(asked("203.0.113.7:1", forwarded, "198.51.100.1"))
+		p.clientAddr(requestFrom("203.0.113.7:1", forwarded, "198.51.100.1"))
 		log.Reset()
 		for range 3 {
-			p.clientAddr(asked("10.1.1.1:1", headers...))
-			p.clientAddr(asked("10.1.1.2:1"))
+			p.clientAddr(requestFrom("10.1.1.1:1", headers...))
+			p.clientAddr(requestFrom("10.1.1.2:1"))
 		}
 		said := log.String()
 		if strings.Count(said, "\n") != 1 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "LOGINHUB_TRUSTED_PROXIES") ||

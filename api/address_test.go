@@ -12,7 +12,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func believing(text string) options {
+func trusting(text string) options {
 	return options{api: func(c *api.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(text)} }}
 }
 
@@ -24,11 +24,11 @@ const (
 func TestScan_LoginInfo(t *testing.T) {
 	// The bubble's pipes have no address: nothing is known of it, so it is absent.
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		pass(1700 * time.Millisecond)
+		advance(1700 * time.Millisecond)
 		asked := time.Now().UTC()
-		p := s.make(t, nil, "User-Agent", chrome)
-		pass(2 * time.Second)
-		m := s.phone("ann").may(t, p, "scan")
+		p := s.createTicket(t, nil, "User-Agent", chrome)
+		advance(2 * time.Second)
+		m := s.phone("ann").mustDo(t, p, "scan")
 		fields(t, m, "state", "expires_in", "login")
 		login := m["login"].(map[string]any)
 		fields(t, login, "client", "hosts", "browser", "os", "requested_at")
@@ -46,7 +46,7 @@ func TestScan_LoginInfo(t *testing.T) {
 
 func TestScan_Addresses(t *testing.T) {
 	t.Parallel()
-	s := start(t, believing("127.0.0.0/8"))
+	s := start(t, trusting("127.0.0.0/8"))
 	for _, c := range []struct {
 		name       string
 		pc, phone  string // X-Forwarded-For; "" sends none
@@ -76,7 +76,7 @@ func TestScan_Addresses(t *testing.T) {
 				}
 				return pair
 			}
-			p := s.make(t, nil, header(c.pc)...)
+			p := s.createTicket(t, nil, header(c.pc)...)
 			m := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), header(c.phone)...).ok(t, http.StatusOK)
 			login := m["login"].(map[string]any)
 			for name, want := range map[string]any{"ip": c.ip, "same_ip": c.sameIP} {
@@ -91,9 +91,9 @@ func TestScan_Addresses(t *testing.T) {
 
 func TestScan_UntrustedHeaderHidesAddress(t *testing.T) {
 	t.Parallel()
-	s := start(t, believing("10.0.0.0/8"))
+	s := start(t, trusting("10.0.0.0/8"))
 	for range 2 {
-		p := s.make(t, nil, forwarded, "203.0.113.7")
+		p := s.createTicket(t, nil, forwarded, "203.0.113.7")
 		m := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "203.0.113.7").ok(t, http.StatusOK)
 		fields(t, m["login"].(map[string]any), "client", "hosts", "browser", "os", "requested_at")
 	}
@@ -107,7 +107,7 @@ func TestScan_ClientLabelLanguage(t *testing.T) {
 	s := start(t, options{})
 	for accept, want := range map[string]string{"": "Demo", "en": "Demo", "de-DE,de;q=0.9": "Demo", "zh": "演示",
 		"zh-CN,zh;q=0.9,en;q=0.8": "演示", "ZH-tw": "演示", "en,zh;q=0.9": "Demo"} {
-		m := s.ask(t, "POST", s.make(t, nil).path("scan"), s.phone("ann").body(), "Accept-Language", accept).ok(t, http.StatusOK)
+		m := s.ask(t, "POST", s.createTicket(t, nil).path("scan"), s.phone("ann").body(), "Accept-Language", accept).ok(t, http.StatusOK)
 		if got := m["login"].(map[string]any)["client"]; got != want {
 			t.Errorf("%q reads %v, wanted %s", accept, got, want)
 		}
@@ -147,14 +147,14 @@ func TestScan_UserAgentBounded(t *testing.T) {
 		"a bot":               {"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			login := s.phone("ann").may(t, s.make(t, nil, "User-Agent", c.agent), "scan")["login"].(map[string]any)
+			login := s.phone("ann").mustDo(t, s.createTicket(t, nil, "User-Agent", c.agent), "scan")["login"].(map[string]any)
 			if login["browser"] != c.browser || login["os"] != c.system {
 				t.Errorf("%v on %v, wanted %s on %s", login["browser"], login["os"], c.browser, c.system)
 			}
 		})
 	}
 	for _, agent := range []string{strings.Repeat("Chrome/", 2000), strings.Repeat("x", 8000), "Chrome/\u202e150", "\xff\xfe"} {
-		login := s.phone("ann").may(t, s.make(t, nil, "User-Agent", agent), "scan")["login"].(map[string]any)
+		login := s.phone("ann").mustDo(t, s.createTicket(t, nil, "User-Agent", agent), "scan")["login"].(map[string]any)
 		for _, field := range []string{"browser", "os"} {
 			if text, _ := login[field].(string); len([]rune(text)) > 48 || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) {
 				t.Errorf("%s of %d characters: %.60q", field, len([]rune(text)), text)
@@ -179,7 +179,7 @@ func TestScan_Hosts(t *testing.T) {
 			client := demo()
 			client.Origins = c.origins
 			s := start(t, options{clients: []*ticket.Client{client}})
-			login := s.phone("ann").may(t, s.make(t, nil), "scan")["login"].(map[string]any)
+			login := s.phone("ann").mustDo(t, s.createTicket(t, nil), "scan")["login"].(map[string]any)
 			if hosts, there := login["hosts"]; there != (c.hosts != nil) || there && !equal(hosts, c.hosts) {
 				t.Errorf("hosts %v, wanted %v", hosts, c.hosts)
 			}

@@ -12,10 +12,10 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// expectNew is expectAudit for the lines since it was last asked.
-func expectNew(t *testing.T, s *testServer, seen *int, want ...map[string]string) {
+// expectNewAudit is expectAudit for the lines since it was last asked.
+func expectNewAudit(t *testing.T, s *testServer, seen *int, want ...map[string]string) {
 	t.Helper()
-	got := audited(s)[*seen:]
+	got := auditLines(s)[*seen:]
 	*seen += len(got)
 	if len(got) != len(want) {
 		t.Fatalf("%d lines, wanted %d: %v", len(got), len(want), got)
@@ -29,8 +29,8 @@ func expectNew(t *testing.T, s *testServer, seen *int, want ...map[string]string
 	}
 }
 
-// refusal is an audit line of a refused request of the browser at 203.0.113.7.
-func refusal(action, outcome, client string, p *page) map[string]string {
+// refusedLine is an audit line of a refused request of the browser at 203.0.113.7.
+func refusedLine(action, outcome, client string, p *browser) map[string]string {
 	fields := map[string]string{"event": "refused", "action": action, "outcome": outcome, "client": client, "ticket": "", "browser": "203.0.113.7", "who": "", "phone": ""}
 	if p != nil {
 		fields["ticket"] = p.id[:8]
@@ -45,49 +45,49 @@ func TestAudit_CreateRefused(t *testing.T) {
 			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"}
 		},
 		api: func(c *api.Config) {
-			proxied(c)
+			trustLocalProxy(c)
 			c.RateLimit = 1
 		}})
-	hubtest.Eventually(t, patience, "the switches are read", func() bool { return s.hub.CheckEnabled("demo") == nil })
+	hubtest.Eventually(t, stepTimeout, "the switches are read", func() bool { return s.hub.CheckEnabled("demo") == nil })
 	seen, here := 0, []string{forwarded, "203.0.113.7"}
-	s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...).problem(t, 403, "origin_not_allowed")
-	expectNew(t, s, &seen, refusal("make", "origin_not_allowed", "demo", nil))
-	refused(t, func() *answer { return s.ask(t, "POST", making, nil, here...) })
-	lines := audited(s)[seen:]
+	s.ask(t, "POST", ticketsPath, nil, append(here, "Origin", "https://evil.example")...).problem(t, 403, "origin_not_allowed")
+	expectNewAudit(t, s, &seen, refusedLine("make", "origin_not_allowed", "demo", nil))
+	untilRefused(t, func() *answer { return s.ask(t, "POST", ticketsPath, nil, here...) })
+	lines := auditLines(s)[seen:]
 	seen += len(lines)
 	for i, l := range lines { // one or more made, then the refusal
 		if last := i == len(lines)-1; last != (l["outcome"] == "rate_limited") || !last && l["event"] != "made" {
 			t.Errorf("line %d: %v", i, l)
 		}
 	}
-	for name, value := range refusal("make", "rate_limited", "demo", nil) {
+	for name, value := range refusedLine("make", "rate_limited", "demo", nil) {
 		if got := lines[len(lines)-1][name]; got != value {
 			t.Errorf("%s is %q, wanted %q", name, got, value)
 		}
 	}
-	must(t, s.hub.SetEnabled(s.soon(t), "demo", false, operator))
-	expectNew(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "false", "operator": "192.0.2.77", "outcome": "ok"})
-	s.ask(t, "POST", making, nil, here...).problem(t, 403, "login_disabled")
-	expectNew(t, s, &seen, refusal("make", "login_disabled", "demo", nil))
-	must(t, s.hub.SetEnabled(s.soon(t), "demo", true, operator))
-	expectNew(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
+	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", false, operator))
+	expectNewAudit(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "false", "operator": "192.0.2.77", "outcome": "ok"})
+	s.ask(t, "POST", ticketsPath, nil, here...).problem(t, 403, "login_disabled")
+	expectNewAudit(t, s, &seen, refusedLine("make", "login_disabled", "demo", nil))
+	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", true, operator))
+	expectNewAudit(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
 	// A flood from one address makes a few lines, and takes none from another address.
-	refused(t, func() *answer {
-		return s.ask(t, "POST", making, nil, append(here, "Origin", "https://evil.example")...)
+	untilRefused(t, func() *answer {
+		return s.ask(t, "POST", ticketsPath, nil, append(here, "Origin", "https://evil.example")...)
 	})
-	if lines := len(audited(s)) - seen; lines < 30 || lines > 90 {
+	if lines := len(auditLines(s)) - seen; lines < 30 || lines > 90 {
 		t.Errorf("%d lines of a flood", lines)
 	}
-	seen = len(audited(s))
-	s.ask(t, "POST", making, nil, forwarded, "198.51.100.1", "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
-	expectNew(t, s, &seen, map[string]string{"event": "refused", "browser": "198.51.100.1"})
+	seen = len(auditLines(s))
+	s.ask(t, "POST", ticketsPath, nil, forwarded, "198.51.100.1", "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
+	expectNewAudit(t, s, &seen, map[string]string{"event": "refused", "browser": "198.51.100.1"})
 }
 
 func TestAudit_WebLoginRefused(t *testing.T) {
 	t.Parallel()
-	v := visiting(t, 2*time.Minute, nil)
+	v := startWebLogin(t, 2*time.Minute, nil)
 	p := v.page(t)
-	seen, here := len(audited(v.testServer)), []string{forwarded, "203.0.113.7"}
+	seen, here := len(auditLines(v.testServer)), []string{forwarded, "203.0.113.7"}
 	form := "ticket=" + p.id + "&secret=" + p.secret
 	for _, c := range []struct {
 		form, code, client string
@@ -97,48 +97,48 @@ func TestAudit_WebLoginRefused(t *testing.T) {
 		{form, "origin_not_allowed", "demo", 403, []string{"Origin", "https://evil.example"}},
 		{"ticket=" + p.id + "&secret=" + strings.Repeat("A", 43), "invalid_secret", "", 401, nil},
 	} {
-		v.connect(t, c.form, append(here, c.headers...)...).problem(t, c.status, c.code)
-		expectNew(t, v.testServer, &seen, refusal("qrconnect", c.code, c.client, p))
+		v.postForm(t, c.form, append(here, c.headers...)...).problem(t, c.status, c.code)
+		expectNewAudit(t, v.testServer, &seen, refusedLine("qrconnect", c.code, c.client, p))
 	}
-	v.connect(t, "ticket=x&secret=x", here...).problem(t, 404, "ticket_not_found") // names none: no line
-	expectNew(t, v.testServer, &seen)
+	v.postForm(t, "ticket=x&secret=x", here...).problem(t, 404, "ticket_not_found") // names none: no line
+	expectNewAudit(t, v.testServer, &seen)
 
-	v.back(t, "short", "ann").paged(t, 403, "state_invalid")
-	v.back(t, strings.Repeat("A", 43), "ann").paged(t, 403, "state_invalid")
-	expectNew(t, v.testServer, &seen, refusal("callback", "state_invalid", "", nil), refusal("callback", "state_invalid", "", nil))
+	v.callback(t, "short", "ann").requirePage(t, 403, "state_invalid")
+	v.callback(t, strings.Repeat("A", 43), "ann").requirePage(t, 403, "state_invalid")
+	expectNewAudit(t, v.testServer, &seen, refusedLine("callback", "state_invalid", "", nil), refusedLine("callback", "state_invalid", "", nil))
 	// A link of the attacker's, in the browser of somebody else: the ticket that it
 	// was made for is named, and so is where it was opened.
-	state, attacker := v.leave(t, p), v.cookie
-	v.back(t, state, "ann", "Cookie", "", forwarded, "198.51.100.9").paged(t, 403, "state_foreign")
-	foreign := refusal("callback", "state_foreign", "demo", p)
+	state, attacker := v.startLogin(t, p), v.cookie
+	v.callback(t, state, "ann", "Cookie", "", forwarded, "198.51.100.9").requirePage(t, 403, "state_foreign")
+	foreign := refusedLine("callback", "state_foreign", "demo", p)
 	foreign["browser"] = "198.51.100.9"
-	expectNew(t, v.testServer, &seen, foreign)
-	v.back(t, state, "ann", "Cookie", attacker).paged(t, 403, "state_invalid") // used
-	expectNew(t, v.testServer, &seen, refusal("callback", "state_invalid", "", nil))
-	state = v.leave(t, p)
+	expectNewAudit(t, v.testServer, &seen, foreign)
+	v.callback(t, state, "ann", "Cookie", attacker).requirePage(t, 403, "state_invalid") // used
+	expectNewAudit(t, v.testServer, &seen, refusedLine("callback", "state_invalid", "", nil))
+	state = v.startLogin(t, p)
 	cookie, _, _ := strings.Cut(v.cookie, "=")
-	v.back(t, state, "ann", "Cookie", cookie+"=forged").paged(t, 403, "state_foreign")
-	expectNew(t, v.testServer, &seen, refusal("callback", "state_foreign", "demo", p))
+	v.callback(t, state, "ann", "Cookie", cookie+"=forged").requirePage(t, 403, "state_foreign")
+	expectNewAudit(t, v.testServer, &seen, refusedLine("callback", "state_foreign", "demo", p))
 	// What gets further is the hub's line, and no second one.
-	v.back(t, v.leave(t, p), "code").paged(t, 422, "code_invalid")
-	expectNew(t, v.testServer, &seen, map[string]string{"event": "refused", "action": "confirm", "outcome": "code_invalid", "ticket": p.id[:8]})
-	v.back(t, v.leave(t, p), "ann")
-	expectNew(t, v.testServer, &seen, map[string]string{"event": "confirmed", "who": "wechat:wx1:o-ann"})
-	must(t, v.hub.SetEnabled(v.soon(t), "demo", false, operator))
+	v.callback(t, v.startLogin(t, p), "code").requirePage(t, 422, "code_invalid")
+	expectNewAudit(t, v.testServer, &seen, map[string]string{"event": "refused", "action": "confirm", "outcome": "code_invalid", "ticket": p.id[:8]})
+	v.callback(t, v.startLogin(t, p), "ann")
+	expectNewAudit(t, v.testServer, &seen, map[string]string{"event": "confirmed", "who": "wechat:wx1:o-ann"})
+	must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
 	seen++
-	v.connect(t, form, here...).problem(t, 403, "login_disabled")
-	expectNew(t, v.testServer, &seen, refusal("qrconnect", "login_disabled", "demo", p))
+	v.postForm(t, form, here...).problem(t, 403, "login_disabled")
+	expectNewAudit(t, v.testServer, &seen, refusedLine("qrconnect", "login_disabled", "demo", p))
 }
 
 // TestAudit_WebLoginLimited has a rate that is hit.
 func TestAudit_WebLoginLimited(t *testing.T) {
 	t.Parallel()
-	v := visiting(t, 2*time.Minute, func(c *api.Config) { c.RateLimit = 1 })
+	v := startWebLogin(t, 2*time.Minute, func(c *api.Config) { c.RateLimit = 1 })
 	p := v.page(t)
 	form, here := "ticket="+p.id+"&secret="+p.secret, []string{forwarded, "203.0.113.7"}
-	refused(t, func() *answer { return v.connect(t, form, here...) })
+	untilRefused(t, func() *answer { return v.postForm(t, form, here...) })
 	seen := 1 // made
-	expectNew(t, v.testServer, &seen, refusal("qrconnect", "rate_limited", "demo", p))
+	expectNewAudit(t, v.testServer, &seen, refusedLine("qrconnect", "rate_limited", "demo", p))
 }
 
 func TestAudit_LimitAndKillSwitch(t *testing.T) {
@@ -150,39 +150,39 @@ func TestAudit_LimitAndKillSwitch(t *testing.T) {
 			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"}
 		},
 		api: func(a *api.Config) {
-			proxied(a)
+			trustLocalProxy(a)
 			a.RateLimit = 1
 		}})
-	hubtest.Eventually(t, patience, "the switches are read", func() bool { return s.hub.CheckEnabled("demo") == nil })
-	p, seen := s.make(t, nil, forwarded, "203.0.113.7"), 1
+	hubtest.Eventually(t, stepTimeout, "the switches are read", func() bool { return s.hub.CheckEnabled("demo") == nil })
+	p, seen := s.createTicket(t, nil, forwarded, "203.0.113.7"), 1
 	short := p.id[:8]
 	scan := func(body map[string]any, from string) *answer {
 		return s.ask(t, "POST", p.path("scan"), body, forwarded, from)
 	}
 	ann := func() map[string]any { return s.phone("ann").body() }
 	scan(ann(), "198.51.100.9").problem(t, 403, "address_mismatch")
-	id, _ := stranger()
-	s.ask(t, "POST", making+"/"+id+"/scan", ann()).problem(t, 404, "ticket_not_found")
-	expectNew(t, s, &seen,
+	id, _ := unknownTicket()
+	s.ask(t, "POST", ticketsPath+"/"+id+"/scan", ann()).problem(t, 404, "ticket_not_found")
+	expectNewAudit(t, s, &seen,
 		map[string]string{"event": "refused", "outcome": "address_mismatch", "phone": "198.51.100.9", "browser": "203.0.113.7", "client": "demo"},
 		map[string]string{"event": "refused", "outcome": "ticket_not_found", "ticket": id[:8], "client": ""},
 	)
 	last := func(want map[string]string) {
 		t.Helper()
-		seen = len(audited(s)) - 1
-		expectNew(t, s, &seen, want)
+		seen = len(auditLines(s)) - 1
+		expectNewAudit(t, s, &seen, want)
 	}
 	// An address's phone calls: nobody has been asked who it is.
-	refused(t, func() *answer {
+	untilRefused(t, func() *answer {
 		return scan(map[string]any{"provider": "sandbox", "code": "nonsense"}, "198.51.100.20")
 	})
 	last(map[string]string{"event": "refused", "action": "scan", "outcome": "rate_limited", "phone": "198.51.100.20", "who": "", "ticket": short})
 	// A user's, from where the browser is too: he is known by then.
-	refused(t, func() *answer { return scan(ann(), "203.0.113.7") })
+	untilRefused(t, func() *answer { return scan(ann(), "203.0.113.7") })
 	last(map[string]string{"event": "refused", "action": "scan", "outcome": "rate_limited", "phone": "203.0.113.7", "who": "sandbox:ann", "ticket": short})
 	// The operator's switch.
-	must(t, s.hub.SetEnabled(s.soon(t), "demo", false, operator))
-	seen = len(audited(s))
+	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", false, operator))
+	seen = len(auditLines(s))
 	s.ask(t, "POST", p.path("scan"), s.phone("bob").body(), forwarded, "203.0.113.8").problem(t, 403, "login_disabled")
-	expectNew(t, s, &seen, map[string]string{"event": "refused", "action": "scan", "outcome": "login_disabled", "phone": "203.0.113.8", "who": "", "ticket": short, "client": "demo"})
+	expectNewAudit(t, s, &seen, map[string]string{"event": "refused", "action": "scan", "outcome": "login_disabled", "phone": "203.0.113.8", "who": "", "ticket": short, "client": "demo"})
 }

@@ -11,8 +11,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// audited are the audit's lines, each as its fields.
-func audited(s *testServer) (all []map[string]string) {
+// auditLines are the audit's lines, each as its fields.
+func auditLines(s *testServer) (all []map[string]string) {
 	field := regexp.MustCompile(`audit\.(\w+)=("(?:[^"\\]|\\.)*"|\S*)`)
 	for _, line := range strings.Split(s.log.String(), "\n") {
 		if !strings.Contains(line, "audit.event=") {
@@ -30,13 +30,13 @@ func audited(s *testServer) (all []map[string]string) {
 func expectAudit(t *testing.T, s *testServer, want ...map[string]string) {
 	t.Helper()
 	seen := 0
-	expectNew(t, s, &seen, want...)
+	expectNewAudit(t, s, &seen, want...)
 }
 
 func TestAudit_OneLinePerCall(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{clients: []*ticket.Client{matching()}, api: proxied})
-	p := s.make(t, nil, forwarded, "203.0.113.7")
+	s := start(t, options{clients: []*ticket.Client{matching()}, api: trustLocalProxy})
+	p := s.createTicket(t, nil, forwarded, "203.0.113.7")
 	call := func(name, action string, more ...any) *answer {
 		return s.ask(t, "POST", p.path(action), s.phone(name).body(more...), forwarded, "198.51.100.9")
 	}
@@ -47,8 +47,8 @@ func TestAudit_OneLinePerCall(t *testing.T) {
 	call("ann", "confirm", "match", p.match).ok(t, 200)
 	p.ack(t, 3, forwarded, "203.0.113.8")
 	p.ack(t, 3)
-	q := s.make(t, nil)
-	s.phone("eve").may(t, q, "scan")
+	q := s.createTicket(t, nil)
+	s.phone("eve").mustDo(t, q, "scan")
 	s.phone("eve").do(t, q, "confirm", "match", "00").problem(t, 403, "match_failed")
 	short := p.id[:8]
 	phone, browser := "198.51.100.9", "203.0.113.7"
@@ -76,8 +76,8 @@ func TestAudit_UserHash(t *testing.T) {
 	s := start(t, options{hub: func(c *hub.Config) {
 		c.Reloadable.UserLabel = func(by ticket.Identity) string { return by.Provider + ":hmac:x" }
 	}})
-	p := s.make(t, nil)
-	s.phone("annabella").may(t, p, "scan")
+	p := s.createTicket(t, nil)
+	s.phone("annabella").mustDo(t, p, "scan")
 	s.phone("barnabas").do(t, p, "confirm").problem(t, 409, "already_scanned")
 	for _, name := range []string{"annabella", "barnabas"} {
 		if strings.Contains(s.log.String(), name) {
@@ -90,24 +90,24 @@ func TestAudit_UserHash(t *testing.T) {
 func TestAudit_NoInjection(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil, "User-Agent", "Chrome/1 audit.event=made\\n")
+	p := s.createTicket(t, nil, "User-Agent", "Chrome/1 audit.event=made\\n")
 	s.ask(t, "POST", p.path("scan"), map[string]any{"provider": "sandbox", "code": "sandbox:x audit.event=confirmed\nlevel=INFO:1"})
 	s.ask(t, "POST", p.path("scan"), map[string]any{"provider": "sandbox\nlevel=INFO audit.event=confirmed", "code": "c"})
-	for _, line := range audited(s) {
+	for _, line := range auditLines(s) {
 		if line["event"] != "made" && line["event"] != "refused" {
 			t.Errorf("a forged line: %v", line)
 		}
 	}
 }
 
-// losing is a store that makes changes to confirmed, and whose answer is lost on
+// lossyStore is a store that makes changes to confirmed, and whose answer is lost on
 // the way: to the client library, which asks again, or to the hub.
-type losing struct {
+type lossyStore struct {
 	hub.Store
 	retried bool
 }
 
-func (l losing) Change(ctx context.Context, all ...ticket.Change) ([]ticket.Outcome, error) {
+func (l lossyStore) Change(ctx context.Context, all ...ticket.Change) ([]ticket.Outcome, error) {
 	out, err := l.Store.Change(ctx, all...)
 	switch {
 	case err != nil || !all[0].WaitReplicas || !out[0].Done:
@@ -132,12 +132,12 @@ func TestAudit_LostAnswer(t *testing.T) {
 			{"event": "repeated", "action": "confirm", "who": "sandbox:ann", "outcome": "ok", "seq": "2"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{hub: func(h *hub.Config) { h.Store = losing{h.Store, c.retried} }})
-			p := s.make(t, nil)
+			s := start(t, options{hub: func(h *hub.Config) { h.Store = lossyStore{h.Store, c.retried} }})
+			p := s.createTicket(t, nil)
 			if a := s.phone("ann").do(t, p, "confirm"); a.status != c.first {
 				t.Errorf("the first confirm: %d %s", a.status, a.body)
 			}
-			s.phone("ann").may(t, p, "confirm")
+			s.phone("ann").mustDo(t, p, "confirm")
 			expectAudit(t, s, append([]map[string]string{{"event": "made"}}, c.events...)...)
 		})
 	}

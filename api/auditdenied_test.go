@@ -12,11 +12,11 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-func TestAudit_NotesDeniedBrowsers(t *testing.T) {
+func TestAudit_DeniedBrowsers(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{api: proxied})
-	p := s.make(t, nil)
-	seen := len(audited(s))
+	s := start(t, options{api: trustLocalProxy})
+	p := s.createTicket(t, nil)
+	seen := len(auditLines(s))
 	from := []string{forwarded, "203.0.113.7"}
 	stolen, evil := append(from, "Authorization", "Bearer "+strings.Repeat("A", 43)), append(from, "Origin", "https://evil.example")
 	wrong := append(from, "Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+strings.Repeat("A", 43))
@@ -27,40 +27,40 @@ func TestAudit_NotesDeniedBrowsers(t *testing.T) {
 	}{
 		{"poll", "invalid_secret", 401, func() *answer { return s.ask(t, "GET", p.path("poll"), nil, stolen...) }},
 		{"ack", "invalid_secret", 401, func() *answer { return s.ask(t, "POST", p.path("ack"), `{"seq":3}`, stolen...) }},
-		{"socket", "invalid_secret", 401, func() *answer { return p.knock(t, wrong...) }},
+		{"socket", "invalid_secret", 401, func() *answer { return p.tryHandshake(t, wrong...) }},
 		{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=0", evil...) }},
 		{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=9", evil...) }},
 		{"ack", "origin_not_allowed", 403, func() *answer { return p.ack(t, 3, evil...) }},
-		{"socket", "origin_not_allowed", 403, func() *answer { return p.knock(t, evil...) }},
+		{"socket", "origin_not_allowed", 403, func() *answer { return p.tryHandshake(t, evil...) }},
 	} {
 		c.ask().problem(t, c.status, c.code)
-		expectNew(t, s, &seen, refusal(c.action, c.code, "", p))
+		expectNewAudit(t, s, &seen, refusedLine(c.action, c.code, "", p))
 	}
 	p.ack(t, 3, from...).problem(t, 409, "not_confirmed") // a page's own mistake
-	expectNew(t, s, &seen)
+	expectNewAudit(t, s, &seen)
 	// A flood of wrong secrets makes a few lines.
 	for range 200 {
 		s.ask(t, "GET", p.path("poll"), nil, stolen...)
 	}
-	if lines := len(audited(s)) - seen; lines < 30 || lines > 60 {
+	if lines := len(auditLines(s)) - seen; lines < 30 || lines > 60 {
 		t.Errorf("%d lines of a flood", lines)
 	}
 }
 
-func TestAudit_NotesWhoTookTheToken(t *testing.T) {
+func TestAudit_TokenReceiver(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{api: proxied})
-	p := s.make(t, nil, forwarded, "203.0.113.7")
+	s := start(t, options{api: trustLocalProxy})
+	p := s.createTicket(t, nil, forwarded, "203.0.113.7")
 	socket := p.dial(t, forwarded, "203.0.113.8")
 	socket.expect(t, "pending", 1)
-	s.phone("ann").may(t, p, "confirm")
+	s.phone("ann").mustDo(t, p, "confirm")
 	socket.expect(t, "confirmed", 2)
 	took := func(event, receiver, seq string) map[string]string {
 		return map[string]string{"event": event, "ticket": p.id[:8], "client": "demo", "seq": seq, "who": "sandbox:ann",
 			"browser": "203.0.113.7", "receiver": receiver, "outcome": "ok"}
 	}
-	hubtest.Eventually(t, patience, "the token's delivery is noted", func() bool { return len(audited(s)) == 3 })
-	lines := audited(s)
+	hubtest.Eventually(t, stepTimeout, "the token's delivery is noted", func() bool { return len(auditLines(s)) == 3 })
+	lines := auditLines(s)
 	seen := 1 // made; the other two may change places
 	if lines[1]["event"] == "confirmed" {
 		seen = 2
@@ -74,18 +74,18 @@ func TestAudit_NotesWhoTookTheToken(t *testing.T) {
 	for range 3 { // a page that asks again is noted once
 		p.poll(t, "after=0&wait=0", forwarded, "198.51.100.9").ok(t, 200)
 	}
-	expectNew(t, s, &seen, took("delivered", "198.51.100.9", "2"))
-	socket.say(t, `{"ack":2}`)
+	expectNewAudit(t, s, &seen, took("delivered", "198.51.100.9", "2"))
+	socket.send(t, `{"ack":2}`)
 	socket.expect(t, "consumed", 3)
-	expectNew(t, s, &seen, took("consumed", "203.0.113.8", "3"))
+	expectNewAudit(t, s, &seen, took("consumed", "203.0.113.8", "3"))
 
-	q := s.make(t, nil)
-	s.phone("bob").may(t, q, "confirm")
+	q := s.createTicket(t, nil)
+	s.phone("bob").mustDo(t, q, "confirm")
 	if a := q.ack(t, 2, forwarded, "198.51.100.7"); a.status != 204 {
 		t.Errorf("ack: %d %s", a.status, a.body)
 	}
 	seen += 2
-	expectNew(t, s, &seen, map[string]string{"event": "consumed", "receiver": "198.51.100.7"})
+	expectNewAudit(t, s, &seen, map[string]string{"event": "consumed", "receiver": "198.51.100.7"})
 }
 
 // fullAudit is an audit that has no room while it is full; otherwise it logs.
@@ -107,13 +107,13 @@ func (a *fullAudit) Write(line slog.Record, held bool) {
 func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
 	t.Parallel()
 	audit := &fullAudit{}
-	s := start(t, options{api: proxied,
+	s := start(t, options{api: trustLocalProxy,
 		hub: func(c *hub.Config) { audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), audit, true }})
-	p, q := s.make(t, nil), s.make(t, nil)
-	s.phone("ann").may(t, p, "scan")
-	s.phone("eve").may(t, q, "confirm")
+	p, q := s.createTicket(t, nil), s.createTicket(t, nil)
+	s.phone("ann").mustDo(t, p, "scan")
+	s.phone("eve").mustDo(t, q, "confirm")
 	audit.full.Store(true)
-	refusals := map[string]*answer{"make": s.ask(t, "POST", making, nil), "ack": q.ack(t, 2)}
+	refusals := map[string]*answer{"make": s.ask(t, "POST", ticketsPath, nil), "ack": q.ack(t, 2)}
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		refusals[action] = s.phone("ann").do(t, p, action)
 	}
@@ -123,21 +123,21 @@ func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
 			t.Errorf("%s: Retry-After %q", what, a.header.Get("Retry-After"))
 		}
 	}
-	p.stands(t, "scanned", 2) // nothing was done, and pages are served
+	p.requireState(t, "scanned", 2) // nothing was done, and pages are served
 	audit.full.Store(false)
-	s.phone("ann").may(t, p, "confirm")
+	s.phone("ann").mustDo(t, p, "confirm")
 }
 
 func TestAudit_RequiredEndsWebsiteLogin(t *testing.T) {
 	t.Parallel()
-	v := visiting(t, 2*time.Second, nil)
+	v := startWebLogin(t, 2*time.Second, nil)
 	p := v.page(t)
-	state := v.leave(t, p)
+	state := v.startLogin(t, p)
 	v.audit.full.Store(true)
-	v.back(t, state, "ann").paged(t, 503, "overloaded")
+	v.callback(t, state, "ann").requirePage(t, 503, "overloaded")
 	var last *answer // once the ticket's end would have to be noted
-	hubtest.Eventually(t, patience, "a form is refused", func() bool {
-		last = v.connect(t, "ticket="+p.id+"&secret="+p.secret)
+	hubtest.Eventually(t, stepTimeout, "a form is refused", func() bool {
+		last = v.postForm(t, "ticket="+p.id+"&secret="+p.secret)
 		return last.status == 503
 	})
 	last.problem(t, 503, "overloaded")

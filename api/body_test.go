@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// filled is a good body of exactly so many bytes.
-func filled(size int) string {
+// bodyOfSize is a good body of exactly so many bytes.
+func bodyOfSize(size int) string {
 	const head, tail = `{"more":"`, `"}`
 	return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
 }
@@ -25,15 +25,15 @@ func TestBody_EmptyEqualsObject(t *testing.T) {
 		"no body, other type": {"Content-Type", "text/plain"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.ask(t, "POST", making, nil, headers...).ok(t, http.StatusCreated)
+			s.ask(t, "POST", ticketsPath, nil, headers...).ok(t, http.StatusCreated)
 		})
 	}
 	t.Run("chunks that hold nothing", func(t *testing.T) {
-		s.ask(t, "POST", making, chunked("")).ok(t, http.StatusCreated)
-		s.ask(t, "POST", making, chunked(""), "Content-Type", "").ok(t, http.StatusCreated)
+		s.ask(t, "POST", ticketsPath, chunked("")).ok(t, http.StatusCreated)
+		s.ask(t, "POST", ticketsPath, chunked(""), "Content-Type", "").ok(t, http.StatusCreated)
 	})
 	t.Run("and where a field is required, {} lacks it", func(t *testing.T) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		detail := s.ask(t, "POST", p.path("scan"), nil).problem(t, 400, "invalid_request")
 		if !strings.Contains(detail, "provider") {
 			t.Errorf("detail %q does not name the provider", detail)
@@ -70,7 +70,7 @@ func TestBody_MediaType(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			for _, body := range []any{"{}", chunked("{}")} {
-				a := s.ask(t, "POST", making, body, "Content-Type", kind)
+				a := s.ask(t, "POST", ticketsPath, body, "Content-Type", kind)
 				if good {
 					a.ok(t, http.StatusCreated)
 				} else {
@@ -84,13 +84,13 @@ func TestBody_MediaType(t *testing.T) {
 func TestBody_MediaTypeEveryEndpoint(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
-	for _, path := range []string{making, p.path("ack"), p.path("scan"), p.path("confirm"), p.path("reject")} {
+	p := s.createTicket(t, nil)
+	for _, path := range []string{ticketsPath, p.path("ack"), p.path("scan"), p.path("confirm"), p.path("reject")} {
 		s.ask(t, "POST", path, "{}", "Content-Type", "text/plain").problem(t, 415, "unsupported_media_type")
-		s.ask(t, "POST", path, filled(16<<10+1)).problem(t, 413, "too_large")
+		s.ask(t, "POST", path, bodyOfSize(16<<10+1)).problem(t, 413, "too_large")
 		s.ask(t, "POST", path, "{").problem(t, 400, "invalid_request")
 	}
-	p.stands(t, "pending", 1)
+	p.requireState(t, "pending", 1)
 }
 
 func TestBody_SizeLimit(t *testing.T) {
@@ -101,10 +101,10 @@ func TestBody_SizeLimit(t *testing.T) {
 		"in chunks":       func(b string) any { return chunked(b) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.ask(t, "POST", making, wrap(filled(16<<10))).ok(t, http.StatusCreated)
-			s.ask(t, "POST", making, wrap(filled(16<<10+1))).problem(t, 413, "too_large")
+			s.ask(t, "POST", ticketsPath, wrap(bodyOfSize(16<<10))).ok(t, http.StatusCreated)
+			s.ask(t, "POST", ticketsPath, wrap(bodyOfSize(16<<10+1))).problem(t, 413, "too_large")
 			// Broken JSON, but nobody looks at it any more.
-			s.ask(t, "POST", making, wrap(strings.Repeat("x", 200<<10))).problem(t, 413, "too_large")
+			s.ask(t, "POST", ticketsPath, wrap(strings.Repeat("x", 200<<10))).problem(t, 413, "too_large")
 		})
 	}
 }
@@ -140,24 +140,24 @@ func TestBody_Malformed(t *testing.T) {
 		"too deep":              `{"more":` + strings.Repeat("[", 12000) + "1" + strings.Repeat("]", 3000) + "}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.ask(t, "POST", making, body).problem(t, 400, "invalid_request")
-			s.ask(t, "POST", making, chunked(body)).problem(t, 400, "invalid_request")
+			s.ask(t, "POST", ticketsPath, body).problem(t, 400, "invalid_request")
+			s.ask(t, "POST", ticketsPath, chunked(body)).problem(t, 400, "invalid_request")
 		})
 	}
 }
 
-func TestBody_MayBeginWithAByteOrderMark(t *testing.T) {
+func TestBody_ByteOrderMark(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, body := range []any{"\ufeff{}", chunked("\ufeff{}"), "\ufeff"} {
-		s.ask(t, "POST", making, body).ok(t, http.StatusCreated)
+		s.ask(t, "POST", ticketsPath, body).ok(t, http.StatusCreated)
 	}
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for _, action := range []string{"scan", "confirm"} {
 		body := "\ufeff" + `{"provider":"sandbox","code":"` + s.phone("ann").code() + `"}`
 		s.ask(t, "POST", p.path(action), body).ok(t, http.StatusOK)
 	}
-	s.ask(t, "POST", p.path("ack"), "\ufeff"+`{"seq":3}`, p.bearer()...).none(t)
+	s.ask(t, "POST", p.path("ack"), "\ufeff"+`{"seq":3}`, p.bearer()...).noContent(t)
 }
 
 func TestBody_UnknownFields(t *testing.T) {
@@ -170,20 +170,20 @@ func TestBody_UnknownFields(t *testing.T) {
 		`{"more":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
 		" \t\r\n{ } \n",
 	} {
-		m := s.ask(t, "POST", making, body).ok(t, http.StatusCreated)
+		m := s.ask(t, "POST", ticketsPath, body).ok(t, http.StatusCreated)
 		fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image")
 	}
-	p := s.make(t, nil)
-	s.phone("ann").may(t, p, "scan", "more", 1, "session_key", "x", "user", map[string]any{"nickname": "Ann", "gender": 2})
-	p.stands(t, "scanned", 2)
+	p := s.createTicket(t, nil)
+	s.phone("ann").mustDo(t, p, "scan", "more", 1, "session_key", "x", "user", map[string]any{"nickname": "Ann", "gender": 2})
+	p.requireState(t, "scanned", 2)
 }
 
 func TestBody_NullIsAbsent(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	s.ask(t, "POST", making, `{"client_id":null,"nonce":null}`).ok(t, http.StatusCreated)
-	p := s.make(t, nil)
-	s.phone("ann").may(t, p, "scan", "user", nil, "match", nil)
+	s.ask(t, "POST", ticketsPath, `{"client_id":null,"nonce":null}`).ok(t, http.StatusCreated)
+	p := s.createTicket(t, nil)
+	s.phone("ann").mustDo(t, p, "scan", "user", nil, "match", nil)
 	s.ask(t, "POST", p.path("confirm"), `{"provider":null,"code":"x"}`).problem(t, 400, "invalid_request")
 	s.ask(t, "POST", p.path("ack"), `{"seq":null}`, p.bearer()...).problem(t, 400, "invalid_request")
 }
@@ -237,7 +237,7 @@ func TestBody_FieldLimits(t *testing.T) {
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		for i, c := range cases {
 			t.Run(action+", "+c.name, func(t *testing.T) {
-				p := s.make(t, nil)
+				p := s.createTicket(t, nil)
 				more := c.more
 				if c.name == "a code of 4,096 bytes" { // each call brings a fresh one
 					more = []any{"code", fmt.Sprintf("sandbox:ann:%s%04d%s", action, i, long)[:4096]}
@@ -250,7 +250,7 @@ func TestBody_FieldLimits(t *testing.T) {
 				if detail := a.problem(t, 400, "invalid_request"); !strings.Contains(detail, c.names) {
 					t.Errorf("detail %q does not name %s", detail, c.names)
 				}
-				p.stands(t, "pending", 1) // it changes nothing
+				p.requireState(t, "pending", 1) // it changes nothing
 			})
 		}
 	}
@@ -259,7 +259,7 @@ func TestBody_FieldLimits(t *testing.T) {
 func TestBody_AckSeq(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for _, seq := range []string{`"1"`, `1.5`, `true`, `[1]`, `{}`, `1e400`, `99999999999999999999`} {
 		detail := s.ask(t, "POST", p.path("ack"), `{"seq":`+seq+`}`, p.bearer()...).problem(t, 400, "invalid_request")
 		if !strings.Contains(detail, "seq") {
@@ -274,10 +274,10 @@ func TestBody_AckSeq(t *testing.T) {
 func TestBody_Truncated(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	conn, err := s.dial(s.soon(t))
+	conn, err := s.dial(s.stepContext(t))
 	must(t, err)
 	defer conn.Close()
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{}", making)
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{}", ticketsPath)
 	must(t, conn.(*net.TCPConn).CloseWrite())
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	must(t, err)

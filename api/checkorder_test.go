@@ -49,7 +49,7 @@ const (
 
 func (f attempt) send(t *testing.T, s *testServer) *answer {
 	t.Helper()
-	path := making
+	path := ticketsPath
 	if f.id != "" {
 		path += "/" + f.id
 	}
@@ -83,8 +83,8 @@ func handshake(more ...string) []string {
 	return append(h, more...)
 }
 
-// stranger is a well-formed secret, and the ticket that nobody has made of it.
-func stranger() (id, secret string) {
+// unknownTicket is a well-formed secret, and the ticket that nobody has made of it.
+func unknownTicket() (id, secret string) {
 	var raw [32]byte
 	rand.Read(raw[:])
 	sum := sha256.Sum256(raw[:])
@@ -96,19 +96,19 @@ var (
 	wrongRoute  = badInput{"route", byRoute, 404, "not_found", func(a *attempt) { a.endpoint += "/more" }}
 	wrongMethod = badInput{"method", byMethod, 405, "method_not_allowed", func(a *attempt) { a.method = "PUT" }}
 	wrongType   = badInput{"media type", byType, 415, "unsupported_media_type", func(a *attempt) { a.kind = "text/plain" }}
-	tooLarge    = badInput{"size", bySize, 413, "too_large", func(a *attempt) { a.body = filled(16<<10 + 1) }}
+	tooLarge    = badInput{"size", bySize, 413, "too_large", func(a *attempt) { a.body = bodyOfSize(16<<10 + 1) }}
 	noJSON      = badInput{"syntax", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"` }}
 	noTicketID  = badInput{"malformed ticket", bySyntax, 404, "ticket_not_found", func(a *attempt) { a.id = "AAAA" }}
 	badQuery    = badInput{"query", bySyntax, 400, "invalid_request", func(a *attempt) { a.query = "?wait=56" }}
 	noSecret    = badInput{"no secret", bySecret, 401, "invalid_secret", func(a *attempt) { a.secret = "" }}
-	wrongSecret = badInput{"wrong secret", bySecret, 401, "invalid_secret", func(a *attempt) { _, a.secret = stranger() }}
-	noTicket    = badInput{"unknown ticket", byTicket, 404, "ticket_not_found", func(a *attempt) { a.id, a.secret = stranger() }}
+	wrongSecret = badInput{"wrong secret", bySecret, 401, "invalid_secret", func(a *attempt) { _, a.secret = unknownTicket() }}
+	noTicket    = badInput{"unknown ticket", byTicket, 404, "ticket_not_found", func(a *attempt) { a.id, a.secret = unknownTicket() }}
 	badOrigin   = badInput{"origin", byOrigin, 403, "origin_not_allowed", func(a *attempt) { a.origin = "https://evil.example" }}
 )
 
-// pairs sends every request that is wrong in one way or in two; the earlier
+// checkPairs sends every request that is wrong in one way or in two; the earlier
 // check must answer.
-func pairs(t *testing.T, s *testServer, good func() attempt, faults ...badInput) {
+func checkPairs(t *testing.T, s *testServer, good func() attempt, faults ...badInput) {
 	t.Helper()
 	for i, first := range faults {
 		for _, second := range faults[i:] {
@@ -136,30 +136,30 @@ func TestCheckOrder_Create(t *testing.T) {
 	}
 	limited := badInput{"limit", byLimit, 429, "rate_limited", func(*attempt) {}}
 	noClient := badInput{"unknown client", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"client_id":"nobody"}` }}
-	pairs(t, s, good, wrongMethod, wrongType, tooLarge, noJSON, noClient, badOrigin, limited)
+	checkPairs(t, s, good, wrongMethod, wrongType, tooLarge, noJSON, noClient, badOrigin, limited)
 }
 
 func TestCheckOrder_Poll(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	good := func() attempt {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		return attempt{method: "GET", endpoint: "/poll", id: p.id, secret: p.secret}
 	}
 	good().send(t, s).ok(t, http.StatusOK)
-	pairs(t, s, good, wrongRoute, wrongMethod, noTicketID, badQuery, noSecret, wrongSecret, noTicket, badOrigin)
+	checkPairs(t, s, good, wrongRoute, wrongMethod, noTicketID, badQuery, noSecret, wrongSecret, noTicket, badOrigin)
 }
 
 func TestCheckOrder_Ack(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	good := func() attempt { // but for its state
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		return attempt{method: "POST", endpoint: "/ack", id: p.id, secret: p.secret, body: `{"seq":1}`, kind: "application/json"}
 	}
 	early := badInput{"state", byState, 409, "not_confirmed", func(*attempt) {}}
 	noSeq := badInput{"no seq", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{}` }}
-	pairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noSeq, noSecret, wrongSecret, noTicket, badOrigin, early)
+	checkPairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noSeq, noSecret, wrongSecret, noTicket, badOrigin, early)
 }
 
 func TestCheckOrder_PhoneCall(t *testing.T) {
@@ -170,12 +170,12 @@ func TestCheckOrder_PhoneCall(t *testing.T) {
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		t.Run(action, func(t *testing.T) {
 			good := func() attempt { // but for its state
-				p := s.make(t, nil)
-				s.phone("bob").may(t, p, "reject")
+				p := s.createTicket(t, nil)
+				s.phone("bob").mustDo(t, p, "reject")
 				return attempt{method: "POST", endpoint: "/" + action, id: p.id, kind: "application/json",
 					body: fmt.Sprintf(`{"provider":"sandbox","code":%q}`, s.phone("ann").code())}
 			}
-			pairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noProvider, noTicket, closed)
+			checkPairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noProvider, noTicket, closed)
 		})
 	}
 }
@@ -184,12 +184,12 @@ func TestCheckOrder_Socket(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	good := func() attempt {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		return attempt{method: "GET", endpoint: "/ws", id: p.id, secret: p.secret, protocols: []string{"loginhub.v1"}}
 	}
 	plain := badInput{"no handshake", bySyntax, 426, "upgrade_required", func(a *attempt) { a.plain = true }}
 	noProtocol := badInput{"no protocol", bySyntax, 400, "invalid_request", func(a *attempt) { a.protocols = []string{"chat"} }}
-	pairs(t, s, good, wrongRoute, wrongMethod, plain, noTicketID, noProtocol, noSecret, wrongSecret, noTicket, badOrigin)
+	checkPairs(t, s, good, wrongRoute, wrongMethod, plain, noTicketID, noProtocol, noSecret, wrongSecret, noTicket, badOrigin)
 }
 
 func TestCheckOrder_Overloaded(t *testing.T) {
@@ -197,14 +197,14 @@ func TestCheckOrder_Overloaded(t *testing.T) {
 	s := start(t, options{hub: func(c *hub.Config) { c.MaxWaiters = 0 }})
 	full := badInput{"full node", byLimit, 503, "overloaded", func(*attempt) {}}
 	t.Run("poll", func(t *testing.T) {
-		pairs(t, s, func() attempt {
-			p := s.make(t, nil)
+		checkPairs(t, s, func() attempt {
+			p := s.createTicket(t, nil)
 			return attempt{method: "GET", endpoint: "/poll", query: "?wait=1", id: p.id, secret: p.secret}
 		}, wrongRoute, wrongMethod, noTicketID, badQuery, noSecret, wrongSecret, noTicket, badOrigin, full)
 	})
 	t.Run("socket", func(t *testing.T) {
-		pairs(t, s, func() attempt {
-			p := s.make(t, nil)
+		checkPairs(t, s, func() attempt {
+			p := s.createTicket(t, nil)
 			return attempt{method: "GET", endpoint: "/ws", id: p.id, secret: p.secret, protocols: []string{"loginhub.v1"}}
 		}, wrongRoute, wrongMethod, noTicketID, noSecret, wrongSecret, noTicket, badOrigin, full)
 	})

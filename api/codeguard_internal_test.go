@@ -75,7 +75,7 @@ func TestCodeGuard_HangingUpRefundsNothing(t *testing.T) {
 		}
 	}
 	_, err := g.exchange(ctx, here, plainCodes{}, Credential{Code: "one more"}, busy)
-	if until(t, err) == 0 {
+	if retryIn(t, err) == 0 {
 		t.Error("whoever hangs up is not counted")
 	}
 }

@@ -12,22 +12,22 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// guarded is a stand with a provider that knows ann alone.
-func guarded(t *testing.T, rate int) (*testServer, *fakeProvider) {
+// startGuarded is a stand with a provider that knows ann alone.
+func startGuarded(t *testing.T, rate int) (*testServer, *fakeProvider) {
 	t.Helper()
-	o := &fakeProvider{who: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
-	return start(t, options{providers: map[string]api.Provider{"p": o}, api: limited(rate).api}), o
+	o := &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
+	return start(t, options{providers: map[string]api.Provider{"p": o}, api: withRateLimit(rate).api}), o
 }
 
-// invented sends that many invented codes at once and gives how many were answered 422.
-func invented(t *testing.T, s *testServer, many int, to func(i int) *page, from ...string) (asked int) {
+// sendInvented sends that many invented codes at once and gives how many were answered 422.
+func sendInvented(t *testing.T, s *testServer, many int, to func(i int) *browser, from ...string) (asked int) {
 	t.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for worker := range 20 {
 		all.Go(func() {
 			for i := worker; i < many; i += 20 {
-				a, err := s.send(s.soon(t), "POST", to(i).path("scan"), map[string]any{"provider": "p", "code": fmt.Sprintf("p:x:%s:%d", from, i)}, from...)
+				a, err := s.send(s.stepContext(t), "POST", to(i).path("scan"), map[string]any{"provider": "p", "code": fmt.Sprintf("p:x:%s:%d", from, i)}, from...)
 				if err != nil || a.status != 422 && a.status != 429 {
 					t.Errorf("%+v %v", a, err)
 				} else if a.status == 422 {
@@ -44,9 +44,9 @@ func invented(t *testing.T, s *testServer, many int, to func(i int) *page, from 
 
 func TestCodeGuard_InventedCodes(t *testing.T) {
 	t.Parallel()
-	s, o := guarded(t, 600)
-	p, q := s.make(t, nil, from(0)...), s.make(t, nil, from(0)...)
-	if asked := invented(t, s, 400, func(int) *page { return p }, from(1)...); asked < 10 || asked > 12 || o.calls() != asked {
+	s, o := startGuarded(t, 600)
+	p, q := s.createTicket(t, nil, fromAddress(0)...), s.createTicket(t, nil, fromAddress(0)...)
+	if asked := sendInvented(t, s, 400, func(int) *browser { return p }, fromAddress(1)...); asked < 10 || asked > 12 || o.calls() != asked {
 		t.Errorf("%d calls of the provider for %d answers, wanted 10 for 400 codes on one ticket", o.calls(), asked)
 	}
 	ann := &phone{s, "p", "ann"}
@@ -54,11 +54,11 @@ func TestCodeGuard_InventedCodes(t *testing.T) {
 	ann.via(t, 2, p, "scan").ok(t, 200) // the same ticket from another address
 	ann.via(t, 2, p, "confirm").ok(t, 200)
 
-	before, pages := o.calls(), make([]*page, 40)
+	before, pages := o.calls(), make([]*browser, 40)
 	for i := range pages {
-		pages[i] = s.make(t, nil, from(0)...)
+		pages[i] = s.createTicket(t, nil, fromAddress(0)...)
 	}
-	invented(t, s, 400, func(i int) *page { return pages[i%40] }, from(3)...)
+	sendInvented(t, s, 400, func(i int) *browser { return pages[i%40] }, fromAddress(3)...)
 	if asked := o.calls() - before; asked < 60 || asked > 65 {
 		t.Errorf("%d calls of the provider for 400 codes on 40 tickets, wanted 60", asked)
 	}
@@ -66,7 +66,7 @@ func TestCodeGuard_InventedCodes(t *testing.T) {
 
 	before = o.calls()
 	for i := range 100 { // one /48 has eight times as much as one of its /64
-		invented(t, s, 20, func(j int) *page { return pages[j%40] }, forwarded, fmt.Sprintf("2001:db8:1:%x::1", i))
+		sendInvented(t, s, 20, func(j int) *browser { return pages[j%40] }, forwarded, fmt.Sprintf("2001:db8:1:%x::1", i))
 	}
 	if asked := o.calls() - before; asked < 480 || asked > 520 {
 		t.Errorf("%d calls of the provider for one /48, wanted 480", asked)
@@ -74,18 +74,18 @@ func TestCodeGuard_InventedCodes(t *testing.T) {
 }
 
 func TestCodeGuard_GoodCodesCostNothing(t *testing.T) {
-	runSynctest(t, limited(600), func(t *testing.T, s *testServer) {
+	runSynctest(t, withRateLimit(600), func(t *testing.T, s *testServer) {
 		for range 200 {
-			p := s.make(t, nil)
-			s.phone("ann").may(t, p, "scan")
-			s.phone("ann").may(t, p, "confirm")
+			p := s.createTicket(t, nil)
+			s.phone("ann").mustDo(t, p, "scan")
+			s.phone("ann").mustDo(t, p, "confirm")
 		}
 	})
 }
 
 func TestCodeGuard_BudgetComesBack(t *testing.T) {
-	runSynctest(t, limited(600), func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+	runSynctest(t, withRateLimit(600), func(t *testing.T, s *testServer) {
+		p := s.createTicket(t, nil)
 		for i := range 10 {
 			s.ask(t, "POST", p.path("scan"), map[string]any{"provider": "sandbox", "code": fmt.Sprint("no", i)}).problem(t, 422, "code_invalid")
 		}
@@ -94,31 +94,31 @@ func TestCodeGuard_BudgetComesBack(t *testing.T) {
 		if err != nil || wait < 1 || wait > 6 {
 			t.Errorf("Retry-After %q: %s", a.header.Get("Retry-After"), a.body)
 		}
-		pass(time.Duration(wait) * time.Second)
-		s.phone("ann").may(t, p, "scan")
+		advance(time.Duration(wait) * time.Second)
+		s.phone("ann").mustDo(t, p, "scan")
 	})
 }
 
 func TestCodeGuard_DeadCodes(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []int{0, 600} {
-		s, o := guarded(t, rate)
-		p, q := s.make(t, nil, from(0)...), s.make(t, nil, from(0)...)
+		s, o := startGuarded(t, rate)
+		p, q := s.createTicket(t, nil, fromAddress(0)...), s.createTicket(t, nil, fromAddress(0)...)
 		dead := map[string]any{"provider": "p", "code": "p:x:dead"}
 		for i := range 5 {
-			s.ask(t, "POST", p.path("scan"), dead, from(i)...).problem(t, 422, "code_invalid")
-			s.ask(t, "POST", q.path("confirm"), dead, from(i)...).problem(t, 422, "code_invalid")
+			s.ask(t, "POST", p.path("scan"), dead, fromAddress(i)...).problem(t, 422, "code_invalid")
+			s.ask(t, "POST", q.path("confirm"), dead, fromAddress(i)...).problem(t, 422, "code_invalid")
 		}
 		if o.calls() != 1 {
 			t.Errorf("with %d: the provider was asked %d times for one dead code", rate, o.calls())
 		}
 		// Only a refusal is final: what failed otherwise is asked again.
-		o.say = func(ctx context.Context, name string) (ticket.Identity, error) {
+		o.exchange = func(ctx context.Context, name string) (ticket.Identity, error) {
 			return ticket.Identity{}, ticket.ErrProviderUnavailable
 		}
 		busy := map[string]any{"provider": "p", "code": "p:x:busy"}
 		for range 2 {
-			s.ask(t, "POST", p.path("scan"), busy, from(0)...).problem(t, 503, "provider_unavailable")
+			s.ask(t, "POST", p.path("scan"), busy, fromAddress(0)...).problem(t, 503, "provider_unavailable")
 		}
 		if o.calls() != 3 {
 			t.Errorf("with %d: a provider that was busy is not asked again", rate)

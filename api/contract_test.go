@@ -45,15 +45,15 @@ func (s suite) Run() int {
 
 func TestOpenAPI_RetryAfter(t *testing.T) {
 	t.Parallel()
-	s := start(t, limited(1))
-	id, _ := stranger()
+	s := start(t, withRateLimit(1))
+	id, _ := unknownTicket()
 	for _, r := range contract.Routes {
 		if r.Path == "/healthz" || r.Path == "/readyz" {
 			continue
 		}
 		path := strings.NewReplacer("{ticket}", id, "{file}", "page/base.css").Replace(r.Path)
 		for i := 0; ; i++ { // the first uses the minute up; later ones may meet what has come back
-			a, err := s.send(s.soon(t), r.Method, path, nil, from(0)...)
+			a, err := s.send(s.stepContext(t), r.Method, path, nil, fromAddress(0)...)
 			must(t, err)
 			if a.status == http.StatusTooManyRequests && a.header.Get("Retry-After") != "" {
 				break
@@ -86,14 +86,14 @@ func TestOpenAPI_Served(t *testing.T) {
 	for _, path := range []string{"/openapi.yaml", "/openapi.json", "/assets/page/docs.css"} {
 		tag := s.ask(t, "GET", path, nil).header.Get("ETag")
 		for status, header := range map[int][]string{304: {"If-None-Match", tag}, 206: {"Range", "bytes=0-9"}, 416: {"Range", "bytes=9999999-"}, 412: {"If-Match", `"other"`}} {
-			a, err := s.send(s.soon(t), "GET", path, nil, header...)
+			a, err := s.send(s.stepContext(t), "GET", path, nil, header...)
 			must(t, err)
 			if a.status != status || status == 206 && len(a.body) != 10 {
 				t.Errorf("%s with %v: %d", path, header, a.status)
 			}
 		}
 	}
-	s.ask(t, "GET", making+"/AAAAAAAAAAAAAAAAAAAAAA/qr.svg?client_id=nobody", nil).problem(t, 400, "invalid_request")
+	s.ask(t, "GET", ticketsPath+"/AAAAAAAAAAAAAAAAAAAAAA/qr.svg?client_id=nobody", nil).problem(t, 400, "invalid_request")
 }
 
 var fragment = regexp.MustCompile(`href="#([^"]+)"`)

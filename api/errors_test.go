@@ -18,9 +18,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// trouble is a provider that answers each name with its own error.
-func trouble() *fakeProvider {
-	return &fakeProvider{say: func(_ context.Context, name string) (ticket.Identity, error) {
+// errorProvider is a provider that answers each name with its own error.
+func errorProvider() *fakeProvider {
+	return &fakeProvider{exchange: func(_ context.Context, name string) (ticket.Identity, error) {
 		const inside = "appsecret=hunter22 openid=o-victim"
 		switch name {
 		case "code":
@@ -51,7 +51,7 @@ func TestErrors_Provider(t *testing.T) {
 	t.Parallel()
 	client := demo()
 	client.Subject = ticket.SubjectUnionID
-	s := start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": trouble()}})
+	s := start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": errorProvider()}})
 	for _, c := range []struct {
 		name   string
 		status int
@@ -73,7 +73,7 @@ func TestErrors_Provider(t *testing.T) {
 				continue // to refuse, nobody needs a unionid
 			}
 			t.Run(c.name+" at "+action, func(t *testing.T) {
-				p := s.make(t, nil)
+				p := s.createTicket(t, nil)
 				a := (&phone{s, "wechat", c.name}).do(t, p, action)
 				a.problem(t, c.status, c.code)
 				retryAfter(t, a, c.retry)
@@ -82,7 +82,7 @@ func TestErrors_Provider(t *testing.T) {
 						t.Errorf("the answer shows %q: %s", inside, a.body)
 					}
 				}
-				p.stands(t, "pending", 1)
+				p.requireState(t, "pending", 1)
 			})
 		}
 	}
@@ -109,10 +109,10 @@ var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
 func TestErrors_InternalErrorID(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{providers: map[string]api.Provider{"wechat": trouble()}})
+	s := start(t, options{providers: map[string]api.Provider{"wechat": errorProvider()}})
 	seen := map[string]bool{}
 	for _, name := range []string{"bug", "panic", "panic"} {
-		detail := (&phone{s, "wechat", name}).do(t, s.make(t, nil), "scan").problem(t, 500, "internal_error")
+		detail := (&phone{s, "wechat", name}).do(t, s.createTicket(t, nil), "scan").problem(t, 500, "internal_error")
 		id := uuid.FindString(detail)
 		if id == "" || seen[id] || !strings.Contains(s.log.String(), id) {
 			t.Errorf("the id of %q is not in the log, or not new", detail)
@@ -122,13 +122,13 @@ func TestErrors_InternalErrorID(t *testing.T) {
 	if !strings.Contains(s.log.String(), "errors_test.go") {
 		t.Error("the log does not say where the panic was")
 	}
-	s.make(t, nil) // and the node lives on
+	s.createTicket(t, nil) // and the node lives on
 }
 
 func TestErrors_ProviderMisconfiguredLogged(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{providers: map[string]api.Provider{"wechat": trouble()}})
-	(&phone{s, "wechat", "misconfigured"}).do(t, s.make(t, nil), "scan").problem(t, 502, "provider_misconfigured")
+	s := start(t, options{providers: map[string]api.Provider{"wechat": errorProvider()}})
+	(&phone{s, "wechat", "misconfigured"}).do(t, s.createTicket(t, nil), "scan").problem(t, 502, "provider_misconfigured")
 	if !strings.Contains(s.log.String(), "provider_misconfigured") {
 		t.Error("the log does not say that the operator must act")
 	}
@@ -136,13 +136,13 @@ func TestErrors_ProviderMisconfiguredLogged(t *testing.T) {
 
 func TestErrors_StoreUnavailable(t *testing.T) {
 	t.Parallel()
-	o := options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", early: true}
+	o := options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", unready: true}
 	s := start(t, o)
-	id, secret := stranger()
-	p := &page{s: s, id: id, secret: secret}
+	id, secret := unknownTicket()
+	p := &browser{s: s, id: id, secret: secret}
 	ws := handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+secret)
 	for name, ask := range map[string]func() *answer{
-		"make":    func() *answer { return s.ask(t, "POST", making, nil) },
+		"make":    func() *answer { return s.ask(t, "POST", ticketsPath, nil) },
 		"poll":    func() *answer { return p.poll(t, "wait=5") },
 		"glance":  func() *answer { return p.poll(t, "wait=0") },
 		"ack":     func() *answer { return p.ack(t, 3) },
@@ -174,7 +174,7 @@ func TestErrors_StoreUnavailable(t *testing.T) {
 func TestErrors_Overloaded(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) { c.MaxWaiters = 1 }})
-	p, q := s.make(t, nil), s.make(t, nil)
+	p, q := s.createTicket(t, nil), s.createTicket(t, nil)
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
 	a := q.poll(t, "after=1&wait=5")
@@ -184,36 +184,36 @@ func TestErrors_Overloaded(t *testing.T) {
 	a.problem(t, 503, "overloaded")
 	retryAfter(t, a, "1")
 	// Nothing else needs the room.
-	q.stands(t, "pending", 1)
-	s.phone("ann").may(t, p, "confirm")
+	q.requireState(t, "pending", 1)
+	s.phone("ann").mustDo(t, p, "confirm")
 	l.expect(t, "confirmed", 2)
-	l.say(t, `{"ack":2}`)
+	l.send(t, `{"ack":2}`)
 	l.expect(t, "consumed", 3)
-	l.closed(t, 1000)
-	hubtest.Eventually(t, patience, "the place is free", func() bool { return s.hub.Waiting() == 0 })
+	l.requireClose(t, 1000)
+	hubtest.Eventually(t, stepTimeout, "the place is free", func() bool { return s.hub.Waiting() == 0 })
 	q.dial(t).expect(t, "pending", 1)
 }
 
 func TestErrors_NotFound(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for _, path := range []string{"/nothing", "/api/", "/api/login", "/api/login/", "/api/login/tickets/" + p.id, "/api/v2",
 		p.path(""), p.path("token"), p.path("qr.gif"), p.path("ws/"), p.path("poll/more"), "//", "/healthz/x",
 		"/metrics", "/debug/pprof/", "/.well-known/", "/.well-known/openid-configuration", "/assets", "/api/login/tickets/"} {
 		s.ask(t, "GET", path, nil).problem(t, 404, "not_found")
 	}
-	s.ask(t, "DELETE", making+"/"+p.id, nil).problem(t, 404, "not_found")
+	s.ask(t, "DELETE", ticketsPath+"/"+p.id, nil).problem(t, 404, "not_found")
 	s.ask(t, "POST", p.path("cancel"), "{}").problem(t, 404, "not_found")
-	p.stands(t, "pending", 1)
+	p.requireState(t, "pending", 1)
 }
 
 func TestErrors_MethodNotAllowed(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for path, allow := range map[string]string{
-		making: "POST", p.path("ws"): "GET", p.path("poll"): "GET", p.path("ack"): "POST",
+		ticketsPath: "POST", p.path("ws"): "GET", p.path("poll"): "GET", p.path("ack"): "POST",
 		p.path("scan"): "POST", p.path("confirm"): "POST", p.path("reject"): "POST",
 		p.path("qr.svg"): "GET", p.path("qr.png"): "GET", "/.well-known/jwks.json": "GET", "/healthz": "GET", "/readyz": "GET",
 		"/assets/page/base.css": "GET", "/": "GET", "/s/" + p.id: "GET",
@@ -224,7 +224,7 @@ func TestErrors_MethodNotAllowed(t *testing.T) {
 			}
 			t.Run(method+" "+path, func(t *testing.T) {
 				a := s.ask(t, method, path, nil)
-				if forPeople(path) {
+				if wantsHTML(path) {
 					if a.status != 405 {
 						t.Errorf("status %d, wanted 405", a.status)
 					}
@@ -238,7 +238,7 @@ func TestErrors_MethodNotAllowed(t *testing.T) {
 			})
 		}
 	}
-	p.stands(t, "pending", 1)
+	p.requireState(t, "pending", 1)
 }
 
 func TestErrors_HTMLPage(t *testing.T) {

@@ -20,9 +20,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// known holds an error to a row of the table: nothing that a stranger sends may
+// requireKnownError holds an error to a row of the table: nothing that a stranger sends may
 // be a bug of ours.
-func known(t *testing.T, err error) {
+func requireKnownError(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
 		return
@@ -36,7 +36,7 @@ func known(t *testing.T, err error) {
 	}
 }
 
-func FuzzABodyIsJSONOrRefused(f *testing.F) {
+func FuzzReadBody(f *testing.F) {
 	for _, seed := range []string{"", "{}", `{"provider":"p","code":"c","match":"47","user":{"nickname":"n","avatar_url":"https://x"}}`,
 		"null", "[]", `{"user":null}`, `{"code":1}`, `{"user":{"nickname":[]}}`, "{}{}", "\xff", `{"\ud800":1}`,
 		strings.Repeat("[", 1000), `{"code":1e999}`, strings.Repeat(" ", maxBody), strings.Repeat("x", maxBody+1)} {
@@ -52,7 +52,7 @@ func FuzzABodyIsJSONOrRefused(f *testing.F) {
 			r.ContentLength = -1
 		}
 		got, err := readBody(echo.New().NewContext(r, httptest.NewRecorder()))
-		if known(t, err); err != nil {
+		if requireKnownError(t, err); err != nil {
 			return
 		}
 		if len(got) > maxBody || len(body) > 0 && !bytes.Equal(got, body) {
@@ -65,7 +65,7 @@ func FuzzABodyIsJSONOrRefused(f *testing.F) {
 			User     ticket.User `json:"user"`
 		}
 		if err := parse(got, &in); err != nil {
-			known(t, err)
+			requireKnownError(t, err)
 			return
 		}
 		var object map[string]json.RawMessage
@@ -79,7 +79,7 @@ func FuzzABodyIsJSONOrRefused(f *testing.F) {
 	})
 }
 
-func FuzzOnlyTheSecretOpens(f *testing.F) {
+func FuzzBearer(f *testing.F) {
 	var raw [32]byte
 	copy(raw[:], "an arbitrary secret for the test")
 	secret, err := ticket.ParseSecret("YW4gYXJiaXRyYXJ5IHNlY3JldCBmb3IgdGhlIHRlc3Q")
@@ -93,7 +93,7 @@ func FuzzOnlyTheSecretOpens(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		r := &http.Request{Header: http.Header{"Authorization": {header}}}
 		err := bearer(r, id)
-		known(t, err)
+		requireKnownError(t, err)
 		opened := err == nil
 		want := len(header) >= 6 && strings.EqualFold(header[:6], "bearer") && strings.TrimSpace(header[6:]) == text && header[6:7] == " "
 		if opened != want {
@@ -102,7 +102,7 @@ func FuzzOnlyTheSecretOpens(f *testing.F) {
 	})
 }
 
-func FuzzAHandshakeOffersItsSecretOrIsRefused(f *testing.F) {
+func FuzzHandshake(f *testing.F) {
 	const secret = "YW4gYXJiaXRyYXJ5IHNlY3JldCBmb3IgdGhlIHRlc3Q"
 	parsed, err := ticket.ParseSecret(secret)
 	if err != nil {
@@ -116,28 +116,28 @@ func FuzzAHandshakeOffersItsSecretOrIsRefused(f *testing.F) {
 			"Sec-Websocket-Version": {version}, "Sec-Websocket-Key": {key}, "Sec-Websocket-Protocol": {protocols}}}
 		offered, err := handshake(r)
 		if err != nil {
-			known(t, err)
+			requireKnownError(t, err)
 			return
 		}
 		if !slices.Contains(offered, hub.Protocol) || version != "13" {
 			t.Errorf("%q with version %q was taken", protocols, version)
 		}
 		err = checkOfferedSecret(offered, parsed.ID())
-		known(t, err)
+		requireKnownError(t, err)
 		if err == nil && !slices.Contains(offered, secretProtocol+secret) {
 			t.Errorf("%q opens", protocols)
 		}
 	})
 }
 
-func FuzzAForwardedChainIsReadFromTheRight(f *testing.F) {
+func FuzzClientAddr(f *testing.F) {
 	for _, seed := range []string{"", "198.51.100.1", "1.1.1.1, 198.51.100.1, 10.2.2.2", "[2001:db8::7]:1", "::ffff:1.2.3.4", "fe80::1%eth0",
 		"unknown", ",", "10.1.1.1", "[[1.2.3.4]]", strings.Repeat("10.0.0.1,", 40), "[::1", "1.2.3.4:99999"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		p := newProxies(ours(t), slog.New(slog.DiscardHandler))
-		got := p.clientAddr(asked("10.1.1.1:1", forwarded, header))
+		p := newProxies(trustedPrefixes(t), slog.New(slog.DiscardHandler))
+		got := p.clientAddr(requestFrom("10.1.1.1:1", forwarded, header))
 		if !got.rateKey.IsValid() {
 			t.Errorf("%q: counted by nobody", header)
 		}
@@ -146,21 +146,21 @@ func FuzzAForwardedChainIsReadFromTheRight(f *testing.F) {
 		}
 		// What a stranger prepends changes nothing of a known answer.
 		if got.display.IsValid() && strings.Count(header, ",") < maxHops-2 {
-			if spoofed := p.clientAddr(asked("10.1.1.1:1", forwarded, "1.2.3.4, "+header)); spoofed != got && !p.isTrusted(got.display) {
+			if spoofed := p.clientAddr(requestFrom("10.1.1.1:1", forwarded, "1.2.3.4, "+header)); spoofed != got && !p.isTrusted(got.display) {
 				t.Errorf("%q: spoofed to %v from %v", header, spoofed, got)
 			}
 		}
 	})
 }
 
-func FuzzANumberOfTheQueryIsWholeAndBounded(f *testing.F) {
+func FuzzQueryInt(f *testing.F) {
 	for _, seed := range []string{"", "0", "25", "55", "56", "-1", "1.5", "x", "99999999999999999999", "٣", " 5", "5\n", "0x10"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		r := httptest.NewRequest("GET", "/?wait="+url.QueryEscape(text), nil)
 		n, err := queryInt(echo.New().NewContext(r, httptest.NewRecorder()), "wait", defaultWait, maxWait)
-		known(t, err)
+		requireKnownError(t, err)
 		want, wrong := strconv.Atoi(text)
 		if good := wrong == nil && want >= 0 && want <= maxWait; good != (err == nil) || good && int64(want) != n {
 			t.Errorf("%q is %d, %v", text, n, err)
@@ -168,7 +168,7 @@ func FuzzANumberOfTheQueryIsWholeAndBounded(f *testing.F) {
 	})
 }
 
-func FuzzAUserAgentIsNamedInBounds(f *testing.F) {
+func FuzzUserAgent(f *testing.F) {
 	for _, seed := range []string{"", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36",
 		"x/", "/1", "(((", ")))", "Chrome/" + strings.Repeat("9", 600), "MicroMessenger/8.0", "\xff",
 		"Approved by your IT desk/1.0", "已通过安全检查，请放心确认/1.0", "Mozilla/5.0 (Windows NT 10.0) Chrome/请放心确认 Safari/537.36 Verified/1"} {

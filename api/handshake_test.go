@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// knock is a handshake by hand, with these headers over the good ones ("" takes
+// tryHandshake is a handshake by hand, with these headers over the good ones ("" takes
 // one away).
-func (p *page) knock(t *testing.T, more ...string) *answer {
+func (p *browser) tryHandshake(t *testing.T, more ...string) *answer {
 	t.Helper()
 	h := map[string][]string{"Sec-Websocket-Protocol": {"loginhub.v1, loginhub.secret." + p.secret}}
 	good := handshake()
@@ -38,15 +38,15 @@ func (p *page) knock(t *testing.T, more ...string) *answer {
 func TestHandshake_RefusedBeforeUpgrade(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p, other := s.make(t, nil), s.make(t, nil)
-	gone := &page{s: s}
-	gone.id, gone.secret = stranger()
-	mangled := &page{s: s, id: "AAAA", secret: p.secret}
+	p, other := s.createTicket(t, nil), s.createTicket(t, nil)
+	gone := &browser{s: s}
+	gone.id, gone.secret = unknownTicket()
+	mangled := &browser{s: s, id: "AAAA", secret: p.secret}
 	const protocol = "Sec-WebSocket-Protocol"
 	offer := func(list string) []string { return []string{protocol, list} }
 	for _, c := range []struct {
 		name   string
-		page   *page
+		page   *browser
 		more   []string
 		status int
 		code   string
@@ -78,7 +78,7 @@ func TestHandshake_RefusedBeforeUpgrade(t *testing.T) {
 		{"the hub's own origin, which is not on the list", p, []string{"Origin", public}, 403, "origin_not_allowed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := c.page.knock(t, c.more...)
+			a := c.page.tryHandshake(t, c.more...)
 			a.problem(t, c.status, c.code)
 			if strings.Contains(string(a.body), p.secret) || strings.Contains(fmt.Sprint(a.header), p.secret) {
 				t.Error("the answer repeats the secret")
@@ -96,7 +96,7 @@ func TestHandshake_RefusedBeforeUpgrade(t *testing.T) {
 func TestHandshake_PlainGet(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	// By hand: a client takes the headers of one hop for its own.
 	a := s.raw(t, "GET "+p.path("ws")+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	a.problem(t, 426, "upgrade_required")
@@ -112,7 +112,7 @@ func TestHandshake_PlainGet(t *testing.T) {
 func TestHandshake_HTTP10(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	request := "GET " + p.path("ws") + " HTTP/1.0\r\nHost: x\r\n"
 	h := handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+p.secret)
 	for i := 0; i < len(h); i += 2 {
@@ -126,22 +126,22 @@ func TestHandshake_HeaderLists(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	const protocol = "Sec-WebSocket-Protocol"
-	for name, more := range map[string]func(p *page) []string{
-		"the other order": func(p *page) []string { return []string{protocol, "loginhub.secret." + p.secret + ",loginhub.v1"} },
-		"two lines": func(p *page) []string {
+	for name, more := range map[string]func(p *browser) []string{
+		"the other order": func(p *browser) []string { return []string{protocol, "loginhub.secret." + p.secret + ",loginhub.v1"} },
+		"two lines": func(p *browser) []string {
 			return []string{protocol, "loginhub.v1", protocol, "loginhub.secret." + p.secret}
 		},
-		"more on offer": func(p *page) []string {
+		"more on offer": func(p *browser) []string {
 			return []string{protocol, "chat, loginhub.secret." + p.secret + " ,\tloginhub.v1, x"}
 		},
-		"Firefox's":   func(*page) []string { return []string{"Connection", "keep-alive, Upgrade"} },
-		"capitals":    func(*page) []string { return []string{"Connection", "UPGRADE", "Upgrade", "WebSocket"} },
-		"its origin":  func(*page) []string { return []string{"Origin", site} },
-		"compression": func(*page) []string { return []string{"Sec-WebSocket-Extensions", "permessage-deflate"} },
+		"Firefox's":   func(*browser) []string { return []string{"Connection", "keep-alive, Upgrade"} },
+		"capitals":    func(*browser) []string { return []string{"Connection", "UPGRADE", "Upgrade", "WebSocket"} },
+		"its origin":  func(*browser) []string { return []string{"Origin", site} },
+		"compression": func(*browser) []string { return []string{"Sec-WebSocket-Extensions", "permessage-deflate"} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := s.make(t, nil)
-			a := p.knock(t, more(p)...)
+			p := s.createTicket(t, nil)
+			a := p.tryHandshake(t, more(p)...)
 			if a.status != http.StatusSwitchingProtocols {
 				t.Fatalf("status %d: %s", a.status, a.body)
 			}

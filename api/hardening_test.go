@@ -11,7 +11,7 @@ import (
 func TestHardening_JSON(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	deep := strings.Repeat("[", 8000) + strings.Repeat("]", 8000)
 	for name, body := range map[string]string{
 		"nested":                   `{"provider":"sandbox","code":"c","x":` + deep + `}`,
@@ -39,7 +39,7 @@ func TestHardening_JSON(t *testing.T) {
 	s.ask(t, "POST", p.path("scan"), fmt.Sprintf(`{"provider":"nobody","provider":"sandbox","code":"","code":%q,"user":{"nickname":%q},"user":{"nickname":"ann"}}`,
 		code, strings.Repeat("x", 65))).ok(t, 200)
 	s.ask(t, "POST", p.path("confirm"), fmt.Sprintf(`{"provider":"sandbox","code":%q,"code":"x"}`, s.phone("ann").code())).problem(t, 422, "code_invalid")
-	if v := p.stands(t, "scanned", 2); v["user"].(map[string]any)["nickname"] != "ann" {
+	if v := p.requireState(t, "scanned", 2); v["user"].(map[string]any)["nickname"] != "ann" {
 		t.Errorf("%v", v)
 	}
 }
@@ -47,10 +47,10 @@ func TestHardening_JSON(t *testing.T) {
 func TestHardening_HeaderInjection(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	const mark = "X-Injected"
 	lines := "%0d%0a" + mark + ":%201"
-	for _, path := range []string{"/" + lines, "/s/" + lines, "/?client_id=" + lines, "/assets/" + lines, making + "/" + lines + "/poll",
+	for _, path := range []string{"/" + lines, "/s/" + lines, "/?client_id=" + lines, "/assets/" + lines, ticketsPath + "/" + lines + "/poll",
 		p.path("qr.png") + "?size=" + lines, p.path("poll") + "?after=" + lines} {
 		a := s.ask(t, "GET", path, nil, append(p.bearer(), "Origin", site+"%0d%0a"+mark+": 1")...)
 		if a.header.Get(mark) != "" || a.status < 400 {
@@ -61,29 +61,29 @@ func TestHardening_HeaderInjection(t *testing.T) {
 	for name, request := range map[string]string{
 		"a bare LF in a value":    "GET /healthz HTTP/1.1\r\nHost: x\r\nOrigin: a\nX-Injected: 1\r\rb\r\n\r\n",
 		"NUL in a value":          "GET /healthz HTTP/1.1\r\nHost: x\r\nOrigin: a\x00b\r\n\r\n",
-		"two lengths":             "POST " + making + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"two lengths":             "POST " + ticketsPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
 		"no host":                 "GET /healthz HTTP/1.1\r\n\r\n",
 		"a space before a colon":  "GET /healthz HTTP/1.1\r\nHost: x\r\nOrigin : a\r\n\r\n",
-		"a length that is signed": "POST " + making + " HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}",
+		"a length that is signed": "POST " + ticketsPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}",
 	} {
 		a := s.raw(t, request)
 		if a.status != http.StatusBadRequest || a.header.Get(mark) != "" {
 			t.Errorf("%s: %d %v", name, a.status, a.header)
 		}
 	}
-	s.make(t, nil)
+	s.createTicket(t, nil)
 }
 
 func TestHardening_SlowBody(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		for name, head := range map[string]string{
-			"a body that is read":      "POST " + making + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n{",
-			"chunks that are read":     "POST " + making + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+			"a body that is read":      "POST " + ticketsPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n{",
+			"chunks that are read":     "POST " + ticketsPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
 			"a body that nobody reads": "POST " + p.path("scan") + "/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx",
 			"a body of a GET":          "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx",
 		} {
-			conn, err := s.dial(s.soon(t))
+			conn, err := s.dial(s.stepContext(t))
 			must(t, err)
 			began := time.Now()
 			go conn.Write([]byte(head))

@@ -15,18 +15,18 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// page is the browser's side of one ticket.
-type page struct {
+// browser is the browser's side of one ticket.
+type browser struct {
 	s                 *testServer
 	id, secret, match string
-	made              map[string]any
+	created           map[string]any
 }
 
-// make makes a ticket.
-func (s *testServer) make(t testing.TB, body any, headers ...string) *page {
+// createTicket makes a ticket.
+func (s *testServer) createTicket(t testing.TB, body any, headers ...string) *browser {
 	t.Helper()
-	m := s.ask(t, "POST", making, body, headers...).ok(t, http.StatusCreated)
-	p := &page{s: s, made: m}
+	m := s.ask(t, "POST", ticketsPath, body, headers...).ok(t, http.StatusCreated)
+	p := &browser{s: s, created: m}
 	p.id, _ = m["ticket"].(string)
 	p.secret, _ = m["secret"].(string)
 	p.match, _ = m["match_code"].(string)
@@ -35,34 +35,34 @@ func (s *testServer) make(t testing.TB, body any, headers ...string) *page {
 }
 
 // path is one of the ticket's endpoints.
-func (p *page) path(endpoint string) string { return making + "/" + p.id + "/" + endpoint }
+func (p *browser) path(endpoint string) string { return ticketsPath + "/" + p.id + "/" + endpoint }
 
 // bearer is the header that shows the secret.
-func (p *page) bearer() []string { return []string{"Authorization", "Bearer " + p.secret} }
+func (p *browser) bearer() []string { return []string{"Authorization", "Bearer " + p.secret} }
 
 // poll polls; the query is like "after=1&wait=0".
-func (p *page) poll(t testing.TB, query string, headers ...string) *answer {
+func (p *browser) poll(t testing.TB, query string, headers ...string) *answer {
 	t.Helper()
 	return p.s.ask(t, "GET", p.path("poll")+"?"+query, nil, append(p.bearer(), headers...)...)
 }
 
 // view is the current view.
-func (p *page) view(t testing.TB) map[string]any {
+func (p *browser) view(t testing.TB) map[string]any {
 	t.Helper()
 	v := p.poll(t, "wait=0").ok(t, http.StatusOK)
-	p.note(v)
+	p.forbidToken(v)
 	return v
 }
 
-// note remembers a token as something that no log may hold.
-func (p *page) note(v map[string]any) {
+// forbidToken remembers a token as something that no log may hold.
+func (p *browser) forbidToken(v map[string]any) {
 	if text, ok := v["token"].(string); ok {
 		p.s.forbidInLogs(text)
 	}
 }
 
-// stands holds the ticket to a state and version.
-func (p *page) stands(t testing.TB, state string, seq float64) map[string]any {
+// requireState holds the ticket to a state and version.
+func (p *browser) requireState(t testing.TB, state string, seq float64) map[string]any {
 	t.Helper()
 	v := p.view(t)
 	if v["state"] != state || v["seq"] != seq {
@@ -71,25 +71,25 @@ func (p *page) stands(t testing.TB, state string, seq float64) map[string]any {
 	return v
 }
 
-func (p *page) ack(t testing.TB, seq any, headers ...string) *answer {
+func (p *browser) ack(t testing.TB, seq any, headers ...string) *answer {
 	t.Helper()
 	return p.s.ask(t, "POST", p.path("ack"), map[string]any{"seq": seq}, append(p.bearer(), headers...)...)
 }
 
 // wsConn is a page's open socket.
 type wsConn struct {
-	page *page
+	page *browser
 	conn *websocket.Conn
 }
 
 // dial opens the socket, which must succeed.
-func (p *page) dial(t testing.TB, headers ...string) *wsConn {
+func (p *browser) dial(t testing.TB, headers ...string) *wsConn {
 	t.Helper()
 	h := http.Header{}
 	for i := 0; i+1 < len(headers); i += 2 {
 		h.Add(headers[i], headers[i+1])
 	}
-	conn, resp, err := websocket.Dial(p.s.soon(t), p.s.url+p.path("ws"), &websocket.DialOptions{HTTPClient: p.s.client,
+	conn, resp, err := websocket.Dial(p.s.stepContext(t), p.s.url+p.path("ws"), &websocket.DialOptions{HTTPClient: p.s.client,
 		Subprotocols: []string{"loginhub.v1", "loginhub.secret." + p.secret}, HTTPHeader: h})
 	must(t, err)
 	t.Cleanup(func() { conn.CloseNow() })
@@ -105,7 +105,7 @@ func (p *page) dial(t testing.TB, headers ...string) *wsConn {
 // next is the next view.
 func (l *wsConn) next(t testing.TB) map[string]any {
 	t.Helper()
-	kind, text, err := l.conn.Read(l.page.s.soon(t))
+	kind, text, err := l.conn.Read(l.page.s.stepContext(t))
 	must(t, err)
 	if kind != websocket.MessageText {
 		t.Errorf("a view as %v", kind)
@@ -114,7 +114,7 @@ func (l *wsConn) next(t testing.TB) map[string]any {
 		t.Errorf("against openapi.yaml: %v", err)
 	}
 	v := object(t, text)
-	l.page.note(v)
+	l.page.forbidToken(v)
 	return v
 }
 
@@ -128,15 +128,15 @@ func (l *wsConn) expect(t testing.TB, state string, seq float64) map[string]any 
 	return v
 }
 
-func (l *wsConn) say(t testing.TB, text string) {
+func (l *wsConn) send(t testing.TB, text string) {
 	t.Helper()
-	must(t, l.conn.Write(l.page.s.soon(t), websocket.MessageText, []byte(text)))
+	must(t, l.conn.Write(l.page.s.stepContext(t), websocket.MessageText, []byte(text)))
 }
 
-// closed holds the socket to its end: nothing more comes but the close.
-func (l *wsConn) closed(t testing.TB, code websocket.StatusCode) {
+// requireClose holds the socket to its end: nothing more comes but the close.
+func (l *wsConn) requireClose(t testing.TB, code websocket.StatusCode) {
 	t.Helper()
-	_, text, err := l.conn.Read(l.page.s.soon(t))
+	_, text, err := l.conn.Read(l.page.s.stepContext(t))
 	if err == nil {
 		t.Fatalf("%s comes in place of the close", text)
 	}
@@ -145,11 +145,11 @@ func (l *wsConn) closed(t testing.TB, code websocket.StatusCode) {
 	}
 }
 
-// ends is closed for a socket that may say more before.
-func (l *wsConn) ends(t testing.TB, code websocket.StatusCode) {
+// requireCloseLater is closed for a socket that may say more before.
+func (l *wsConn) requireCloseLater(t testing.TB, code websocket.StatusCode) {
 	t.Helper()
 	for {
-		_, _, err := l.conn.Read(l.page.s.soon(t))
+		_, _, err := l.conn.Read(l.page.s.stepContext(t))
 		if err == nil {
 			continue
 		}
@@ -180,7 +180,7 @@ func (f *phone) code() string {
 }
 
 // do scans, confirms or rejects; more are further fields.
-func (f *phone) do(t testing.TB, p *page, action string, more ...any) *answer {
+func (f *phone) do(t testing.TB, p *browser, action string, more ...any) *answer {
 	t.Helper()
 	return f.s.ask(t, "POST", p.path(action), f.body(more...))
 }
@@ -193,8 +193,8 @@ func (f *phone) body(more ...any) map[string]any {
 	return body
 }
 
-// may is do for what must succeed.
-func (f *phone) may(t testing.TB, p *page, action string, more ...any) map[string]any {
+// mustDo is do for what must succeed.
+func (f *phone) mustDo(t testing.TB, p *browser, action string, more ...any) map[string]any {
 	t.Helper()
 	return f.do(t, p, action, more...).ok(t, http.StatusOK)
 }
@@ -202,23 +202,23 @@ func (f *phone) may(t testing.TB, p *page, action string, more ...any) map[strin
 // fakeProvider is a provider that says what a test wants, and remembers who asked. Its
 // codes are like the sandbox's: "PROVIDER:NAME:…".
 type fakeProvider struct {
-	who map[string]ticket.Identity
-	say func(ctx context.Context, name string) (ticket.Identity, error) // in place of who
+	users    map[string]ticket.Identity
+	exchange func(ctx context.Context, name string) (ticket.Identity, error) // in place of who
 
 	mu    sync.Mutex
-	asked []string
+	codes []string
 }
 
 func (o *fakeProvider) Exchange(ctx context.Context, p api.Credential) (ticket.Identity, error) {
 	code := p.Code
 	o.mu.Lock()
-	o.asked = append(o.asked, code)
+	o.codes = append(o.codes, code)
 	o.mu.Unlock()
 	name := strings.SplitN(code+"::", ":", 3)[1]
-	if o.say != nil {
-		return o.say(ctx, name)
+	if o.exchange != nil {
+		return o.exchange(ctx, name)
 	}
-	id, ok := o.who[name]
+	id, ok := o.users[name]
 	if !ok {
 		return ticket.Identity{}, ticket.ErrCodeInvalid
 	}
@@ -229,5 +229,5 @@ func (o *fakeProvider) Exchange(ctx context.Context, p api.Credential) (ticket.I
 func (o *fakeProvider) calls() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.asked)
+	return len(o.codes)
 }

@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// stream is a body whose length nobody is told: it travels in chunks.
-type stream struct{ io.Reader }
+// chunkedBody is a body whose length nobody is told: it travels in chunks.
+type chunkedBody struct{ io.Reader }
 
-func chunked(text string) stream { return stream{strings.NewReader(text)} }
+func chunked(text string) chunkedBody { return chunkedBody{strings.NewReader(text)} }
 
 // answer is one HTTP answer.
 type answer struct {
@@ -34,7 +34,7 @@ func (s *testServer) send(ctx context.Context, method, path string, body any, he
 	case nil:
 	case string:
 		in = strings.NewReader(b)
-	case stream:
+	case chunkedBody:
 		in = b
 	default:
 		text, err := json.Marshal(b)
@@ -81,9 +81,9 @@ func (s *testServer) send(ctx context.Context, method, path string, body any, he
 // answers have in common.
 func (s *testServer) ask(t testing.TB, method, path string, body any, headers ...string) *answer {
 	t.Helper()
-	a, err := s.send(s.soon(t), method, path, body, headers...)
+	a, err := s.send(s.stepContext(t), method, path, body, headers...)
 	must(t, err)
-	a.common(t, method, path)
+	a.checkCommon(t, method, path)
 	if a.status >= 400 {
 		for i := 0; i+1 < len(headers); i += 2 {
 			secret := strings.TrimPrefix(headers[i+1], "Bearer ")
@@ -98,7 +98,7 @@ func (s *testServer) ask(t testing.TB, method, path string, body any, headers ..
 // raw writes bytes to a connection of its own and reads one answer.
 func (s *testServer) raw(t testing.TB, request string) *answer {
 	t.Helper()
-	conn, err := s.dial(s.soon(t))
+	conn, err := s.dial(s.stepContext(t))
 	must(t, err)
 	defer conn.Close()
 	_, err = conn.Write([]byte(request))
@@ -114,14 +114,14 @@ func (s *testServer) raw(t testing.TB, request string) *answer {
 	return a
 }
 
-// forPeople are the paths whose errors are pages.
-func forPeople(path string) bool {
+// wantsHTML are the paths whose errors are pages.
+func wantsHTML(path string) bool {
 	path, _, _ = strings.Cut(path, "?")
 	return path == "/" || strings.HasPrefix(path, "/s/")
 }
 
-// common is what every answer keeps to.
-func (a *answer) common(t testing.TB, method, path string) {
+// checkCommon is what every answer keeps to.
+func (a *answer) checkCommon(t testing.TB, method, path string) {
 	t.Helper()
 	if strings.HasPrefix(path, "/api/") && !slices.Equal(a.header["Cache-Control"], []string{"no-store"}) {
 		t.Errorf("%s %s: Cache-Control %q", method, path, a.header["Cache-Control"])
@@ -141,7 +141,7 @@ func (a *answer) common(t testing.TB, method, path string) {
 		return
 	}
 	kind := "application/problem+json"
-	if forPeople(path) {
+	if wantsHTML(path) {
 		kind = "text/html"
 	}
 	if !strings.HasPrefix(a.header.Get("Content-Type"), kind) {
@@ -187,8 +187,8 @@ func (a *answer) ok(t testing.TB, status int) map[string]any {
 	return a.object(t)
 }
 
-// none is for answers without content.
-func (a *answer) none(t testing.TB) {
+// noContent is for answers without content.
+func (a *answer) noContent(t testing.TB) {
 	t.Helper()
 	if a.status != http.StatusNoContent {
 		t.Errorf("status %d, wanted 204: %s", a.status, a.body)
@@ -227,8 +227,8 @@ func fields(t testing.TB, m map[string]any, want ...string) {
 	}
 }
 
-// within holds a number of seconds to a range: time passes while a test runs.
-func within(t testing.TB, what string, v any, least, most float64) {
+// requireRange holds a number of seconds to a range: time passes while a test runs.
+func requireRange(t testing.TB, what string, v any, least, most float64) {
 	t.Helper()
 	n, ok := v.(float64)
 	if !ok || n < least || n > most || n != float64(int64(n)) {

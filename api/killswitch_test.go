@@ -15,8 +15,8 @@ import (
 // operator is where the switches of these tests come from.
 var operator = netip.MustParseAddr("192.0.2.77")
 
-// switchable is a node whose clients can be switched off.
-func switchable(redis string) options {
+// withKillSwitch is a node whose clients can be switched off.
+func withKillSwitch(redis string) options {
 	other := &ticket.Client{ID: "other", Origins: []string{site}}
 	return options{redis: redis, clients: []*ticket.Client{demo(), other}, hub: func(c *hub.Config) {
 		c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "other"}
@@ -26,37 +26,37 @@ func switchable(redis string) options {
 func TestKillSwitch_AllNodes(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	a, b := start(t, switchable(redis.URL)), start(t, switchable(redis.URL))
-	hubtest.Eventually(t, patience, "both have read the switches", func() bool {
+	a, b := start(t, withKillSwitch(redis.URL)), start(t, withKillSwitch(redis.URL))
+	hubtest.Eventually(t, stepTimeout, "both have read the switches", func() bool {
 		return a.hub.CheckEnabled("demo") == nil && b.hub.CheckEnabled("demo") == nil
 	})
 	body := map[string]string{"client_id": "demo"}
-	waiting, polling, confirmed, fresh := b.make(t, body), b.make(t, body), b.make(t, body), b.make(t, body)
-	bystander := b.make(t, map[string]string{"client_id": "other"})
+	waiting, polling, confirmed, fresh := b.createTicket(t, body), b.createTicket(t, body), b.createTicket(t, body), b.createTicket(t, body)
+	bystander := b.createTicket(t, map[string]string{"client_id": "other"})
 	l, unhurt := waiting.dial(t), bystander.dial(t)
 	l.expect(t, "pending", 1)
 	unhurt.expect(t, "pending", 1)
-	b.phone("ann").may(t, confirmed, "confirm")
+	b.phone("ann").mustDo(t, confirmed, "confirm")
 	seq := confirmed.view(t)["seq"]
 	polled := make(chan *answer, 1)
 	go func() {
-		got, err := b.send(b.soon(t), "GET", polling.path("poll")+"?after=1&wait=50", nil, polling.bearer()...)
+		got, err := b.send(b.stepContext(t), "GET", polling.path("poll")+"?after=1&wait=50", nil, polling.bearer()...)
 		if err != nil {
 			t.Error(err)
 		}
 		polled <- got
 	}()
-	hubtest.Eventually(t, patience, "the poll waits", func() bool { return b.hub.Waiting() == 3 })
+	hubtest.Eventually(t, stepTimeout, "the poll waits", func() bool { return b.hub.Waiting() == 3 })
 
 	before := time.Now()
-	must(t, a.hub.SetEnabled(a.soon(t), "demo", false, operator))
-	a.ask(t, "POST", making, body).problem(t, 403, "login_disabled") // here at once
-	l.ends(t, 1013)
+	must(t, a.hub.SetEnabled(a.stepContext(t), "demo", false, operator))
+	a.ask(t, "POST", ticketsPath, body).problem(t, 403, "login_disabled") // here at once
+	l.requireCloseLater(t, 1013)
 	(<-polled).problem(t, 403, "login_disabled")
 	if took := time.Since(before); took > 10*time.Second {
 		t.Errorf("the other node took %v", took)
 	}
-	b.ask(t, "POST", making, body, "Origin", site).problem(t, 403, "login_disabled")
+	b.ask(t, "POST", ticketsPath, body, "Origin", site).problem(t, 403, "login_disabled")
 	fresh.poll(t, "wait=0").problem(t, 403, "login_disabled")
 	fresh.poll(t, "wait=20").problem(t, 403, "login_disabled")
 	b.ask(t, "GET", fresh.path("ws"), nil, handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+fresh.secret)...).problem(t, 403, "login_disabled")
@@ -65,17 +65,17 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 	// A wrong secret still hears nothing of it; to reject and to put away a
 	// token that has arrived is always possible.
 	b.ask(t, "GET", fresh.path("poll"), nil).problem(t, 401, "invalid_secret")
-	b.phone("ann").may(t, fresh, "reject")
+	b.phone("ann").mustDo(t, fresh, "reject")
 	if got := confirmed.ack(t, seq); got.status != http.StatusNoContent {
 		t.Errorf("ack: %d %s", got.status, got.body)
 	}
 	// The other client goes on.
-	b.phone("bob").may(t, bystander, "confirm")
+	b.phone("bob").mustDo(t, bystander, "confirm")
 	unhurt.expect(t, "confirmed", 2)
 
 	// A Redis that is gone switches nobody on.
 	redis.Kill(t)
-	if err := a.hub.SetEnabled(a.soon(t), "demo", true, operator); err == nil {
+	if err := a.hub.SetEnabled(a.stepContext(t), "demo", true, operator); err == nil {
 		t.Error("switched without a Redis")
 	}
 	if a.hub.CheckEnabled("demo") == nil || a.hub.CheckEnabled("other") != nil {
@@ -86,31 +86,31 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 func TestKillSwitch_OnAgainAndForged(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	s := start(t, switchable(redis.URL))
-	hubtest.Eventually(t, patience, "it has read the switches", func() bool { return s.hub.CheckEnabled("demo") == nil })
-	must(t, s.hub.SetEnabled(s.soon(t), "demo", false, operator))
-	s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
-	must(t, s.hub.SetEnabled(s.soon(t), "demo", true, operator))
-	s.make(t, map[string]string{"client_id": "demo"})
+	s := start(t, withKillSwitch(redis.URL))
+	hubtest.Eventually(t, stepTimeout, "it has read the switches", func() bool { return s.hub.CheckEnabled("demo") == nil })
+	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", false, operator))
+	s.ask(t, "POST", ticketsPath, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
+	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", true, operator))
+	s.createTicket(t, map[string]string{"client_id": "demo"})
 	// Somebody who writes in Redis can make the hash anything: what was last
 	// read holds.
-	must(t, redis.Client.Set(s.soon(t), "loginhub:switches", "x", 0).Err())
-	if err := s.hub.SetEnabled(s.soon(t), "demo", false, operator); err == nil {
+	must(t, redis.Client.Set(s.stepContext(t), "loginhub:switches", "x", 0).Err())
+	if err := s.hub.SetEnabled(s.stepContext(t), "demo", false, operator); err == nil {
 		t.Error("switched in a key of another type")
 	}
-	s.make(t, map[string]string{"client_id": "demo"})
+	s.createTicket(t, map[string]string{"client_id": "demo"})
 }
 
 func TestKillSwitch_NeverRead(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	must(t, redis.Client.Set(t.Context(), "loginhub:switches", "x", 0).Err())
-	o := switchable(redis.URL)
-	o.early = true // it is not ready before it knows
+	o := withKillSwitch(redis.URL)
+	o.unready = true // it is not ready before it knows
 	s := start(t, o)
-	s.ask(t, "POST", making, map[string]string{"client_id": "demo"}).problem(t, 503, "store_unavailable")
+	s.ask(t, "POST", ticketsPath, map[string]string{"client_id": "demo"}).problem(t, 503, "store_unavailable")
 	s.ask(t, "GET", "/readyz", nil).problem(t, 503, "store_unavailable")
 	must(t, redis.Client.Del(t.Context(), "loginhub:switches").Err())
-	hubtest.Eventually(t, patience, "it serves once it has read them", func() bool { return s.hub.CheckEnabled("demo") == nil })
-	s.make(t, map[string]string{"client_id": "demo"})
+	hubtest.Eventually(t, stepTimeout, "it serves once it has read them", func() bool { return s.hub.CheckEnabled("demo") == nil })
+	s.createTicket(t, map[string]string{"client_id": "demo"})
 }

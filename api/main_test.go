@@ -30,13 +30,13 @@ func TestMain(m *testing.M) {
 
 // What the stands of all tests are called.
 const (
-	public = "https://login.example.com"
-	site   = "https://www.example.com" // the only origin of the client demo
-	making = "/api/login/tickets"
+	public      = "https://login.example.com"
+	site        = "https://www.example.com" // the only origin of the client demo
+	ticketsPath = "/api/login/tickets"
 )
 
-// patience is for what must happen and takes no time worth naming.
-const patience = 20 * time.Second
+// stepTimeout is for what must happen and takes no time worth naming.
+const stepTimeout = 20 * time.Second
 
 // options of a stand; the zero value is one client, demo, and the sandbox.
 type options struct {
@@ -45,8 +45,8 @@ type options struct {
 	api       func(*api.Config)               // the last word
 	hub       func(*hub.Config)               // the last word
 	redis     string                          // "" is embedded
-	early     bool                            // do not wait until the node is ready
-	around    func(http.Handler) http.Handler // stands between the listener and the edge
+	unready   bool                            // do not wait until the node is ready
+	wrap      func(http.Handler) http.Handler // stands between the listener and the edge
 	// pipes in place of TCP: for a bubble of testing/synctest, where time
 	// passes as soon as everybody waits.
 	pipes bool
@@ -55,15 +55,15 @@ type options struct {
 // testServer is one node within the test: a hub on a Redis of its own, and the HTTP
 // edge behind a listener.
 type testServer struct {
-	url    string
-	host   string // what to dial
-	hub    *hub.Hub
-	server *api.Server
-	signer *token.Signer
-	client *http.Client
-	dial   func(ctx context.Context) (net.Conn, error)
-	log    *logBuffer
-	limit  time.Duration // for one step
+	url     string
+	host    string // what to dial
+	hub     *hub.Hub
+	server  *api.Server
+	signer  *token.Signer
+	client  *http.Client
+	dial    func(ctx context.Context) (net.Conn, error)
+	log     *logBuffer
+	timeout time.Duration // for one step
 
 	mu              sync.Mutex
 	forbiddenInLogs []string // secrets, codes and tokens that went over the wire
@@ -90,9 +90,9 @@ func start(t testing.TB, o options) *testServer {
 	}
 	ring, err := ticket.NewKeyring(keys)
 	must(t, err)
-	s := &testServer{log: &logBuffer{}, limit: patience}
+	s := &testServer{log: &logBuffer{}, timeout: stepTimeout}
 	if o.pipes {
-		s.limit = time.Hour // which is no time at all
+		s.timeout = time.Hour // which is no time at all
 	}
 	s.signer, err = token.NewSigner(masters)
 	must(t, err)
@@ -101,7 +101,7 @@ func start(t testing.TB, o options) *testServer {
 	h := hub.Config{Store: store, Mailbox: store, Reloadable: hub.Reloadable{Keys: ring, Signer: s.signer}, Issuer: public, Log: log, MaxWaiters: 1000,
 		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute}
 	if o.pipes {
-		h.Store = &gate{store, make(chan struct{}, 8)}
+		h.Store = &limitedStore{store, make(chan struct{}, 8)}
 	}
 	if o.hub != nil {
 		o.hub(&h)
@@ -119,13 +119,13 @@ func start(t testing.TB, o options) *testServer {
 	}
 	s.server, err = api.New(a)
 	must(t, err)
-	s.live(t, store, o)
+	s.serve(t, store, o)
 	return s
 }
 
-// live starts everything, and at the end of the test takes it down and reads
+// serve starts everything, and at the end of the test takes it down and reads
 // the log.
-func (s *testServer) live(t testing.TB, store *redisstore.Store, o options) {
+func (s *testServer) serve(t testing.TB, store *redisstore.Store, o options) {
 	t.Helper()
 	listener := s.listen(t, o.pipes)
 	edge := contract.Middleware(s.server, func(err error) {
@@ -133,8 +133,8 @@ func (s *testServer) live(t testing.TB, store *redisstore.Store, o options) {
 		defer s.mu.Unlock()
 		s.specViolations = append(s.specViolations, err)
 	})
-	if o.around != nil {
-		edge = o.around(edge)
+	if o.wrap != nil {
+		edge = o.wrap(edge)
 	}
 	server := &http.Server{Handler: edge, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelDebug)}
 	s.client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100,
@@ -149,10 +149,10 @@ func (s *testServer) live(t testing.TB, store *redisstore.Store, o options) {
 		jobs.Wait()
 		s.client.CloseIdleConnections()
 		store.Close()
-		s.audit(t)
+		s.checkLogs(t)
 	})
-	if !o.early {
-		hubtest.Eventually(t, patience, "node is ready", func() bool { return s.hub.Ready() == nil })
+	if !o.unready {
+		hubtest.Eventually(t, stepTimeout, "node is ready", func() bool { return s.hub.Ready() == nil })
 	}
 }
 
@@ -183,9 +183,9 @@ func (s *testServer) forbidInLogs(texts ...string) {
 	}
 }
 
-// audit fails the test whose node has logged what nobody may know, or has
+// checkLogs fails the test whose node has logged what nobody may know, or has
 // answered what its contract does not say.
-func (s *testServer) audit(t testing.TB) {
+func (s *testServer) checkLogs(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,30 +200,30 @@ func (s *testServer) audit(t testing.TB) {
 	}
 }
 
-// gate keeps the client library's pool of connections from filling up in a
+// limitedStore keeps the client library's pool of connections from filling up in a
 // bubble: who waits for one there borrows a timer that the whole process shares,
 // and a bubble's timer outside of it is fatal.
-type gate struct {
+type limitedStore struct {
 	hub.Store
-	places chan struct{}
+	slots chan struct{}
 }
 
-func (g *gate) pass() func() {
-	g.places <- struct{}{}
-	return func() { <-g.places }
+func (g *limitedStore) pass() func() {
+	g.slots <- struct{}{}
+	return func() { <-g.slots }
 }
 
-func (g *gate) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (bool, error) {
+func (g *limitedStore) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (bool, error) {
 	defer g.pass()()
 	return g.Store.Create(ctx, id, sealed, deadline, life)
 }
 
-func (g *gate) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
+func (g *limitedStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	defer g.pass()()
 	return g.Store.Attach(ctx, node, ids...)
 }
 
-func (g *gate) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
+func (g *limitedStore) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
 	defer g.pass()()
 	return g.Store.Change(ctx, changes...)
 }
@@ -262,15 +262,15 @@ func runSynctest(t *testing.T, o options, story func(t *testing.T, s *testServer
 	})
 }
 
-// pass lets time pass in a bubble, and everybody do what it brings.
-func pass(d time.Duration) {
+// advance lets time pass in a bubble, and everybody do what it brings.
+func advance(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
 
-// soon is a context for one step of a test.
-func (s *testServer) soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), s.limit)
+// stepContext is a context for one step of a test.
+func (s *testServer) stepContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -9,12 +9,12 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// careful is a stand whose client has number matching on; its provider is there
+// startMatching is a stand whose client has number matching on; its provider is there
 // twice, so that calls can be counted.
-func careful(t *testing.T) (*testServer, *fakeProvider) {
+func startMatching(t *testing.T) (*testServer, *fakeProvider) {
 	client := demo()
 	client.NumberMatching = true
-	o := &fakeProvider{who: map[string]ticket.Identity{
+	o := &fakeProvider{users: map[string]ticket.Identity{
 		"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"}, "bob": {Provider: "wechat", AppID: "wx1", Subject: "o-bob"}}}
 	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o}}), o
 }
@@ -35,12 +35,12 @@ func choices(t *testing.T, m map[string]any) (all []string) {
 
 func TestMatch_ChoicesContainCode(t *testing.T) {
 	t.Parallel()
-	s, _ := careful(t)
+	s, _ := startMatching(t)
 	ann := &phone{s, "wechat", "ann"}
 	places := map[int]int{}
 	for range 60 {
-		p := s.make(t, nil)
-		m := ann.may(t, p, "scan")
+		p := s.createTicket(t, nil)
+		m := ann.mustDo(t, p, "scan")
 		fields(t, m, "state", "expires_in", "login", "match_choices")
 		all := choices(t, m)
 		if len(all) != 3 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 3 || !slices.Contains(all, p.match) {
@@ -48,7 +48,7 @@ func TestMatch_ChoicesContainCode(t *testing.T) {
 		}
 		places[slices.Index(all, p.match)]++
 		// The same at every scan, so that a repeated one teaches nothing.
-		if again := choices(t, ann.may(t, p, "scan")); !slices.Equal(again, all) {
+		if again := choices(t, ann.mustDo(t, p, "scan")); !slices.Equal(again, all) {
 			t.Fatalf("first %v, then %v", all, again)
 		}
 	}
@@ -59,68 +59,68 @@ func TestMatch_ChoicesContainCode(t *testing.T) {
 
 func TestMatch_RightNumber(t *testing.T) {
 	t.Parallel()
-	s, _ := careful(t)
+	s, _ := startMatching(t)
 	ann := &phone{s, "wechat", "ann"}
-	p := s.make(t, nil)
-	ann.may(t, p, "scan")
-	ann.may(t, p, "confirm", "match", p.match)
-	if v := p.stands(t, "confirmed", 3); v["token"] == nil {
+	p := s.createTicket(t, nil)
+	ann.mustDo(t, p, "scan")
+	ann.mustDo(t, p, "confirm", "match", p.match)
+	if v := p.requireState(t, "confirmed", 3); v["token"] == nil {
 		t.Errorf("no token in %v", v)
 	}
 	// Whatever number the same user sends now, it is confirmed.
-	ann.may(t, p, "confirm", "match", "00")
-	ann.may(t, p, "confirm")
-	p.stands(t, "confirmed", 3)
+	ann.mustDo(t, p, "confirm", "match", "00")
+	ann.mustDo(t, p, "confirm")
+	p.requireState(t, "confirmed", 3)
 }
 
 func TestMatch_WrongNumber(t *testing.T) {
 	t.Parallel()
-	s, _ := careful(t)
+	s, _ := startMatching(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
 	for _, wrong := range []string{"decoy", "00", "01"} { // numbers start at 10
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		l := p.dial(t)
 		l.expect(t, "pending", 1)
-		all := choices(t, ann.may(t, p, "scan"))
+		all := choices(t, ann.mustDo(t, p, "scan"))
 		l.expect(t, "scanned", 2)
 		if wrong == "decoy" {
 			wrong = all[(slices.Index(all, p.match)+1)%3]
 		}
 		ann.do(t, p, "confirm", "match", wrong).problem(t, 403, "match_failed")
 		fields(t, l.expect(t, "rejected", 3), "ticket", "state", "seq")
-		l.closed(t, 1000)
+		l.requireClose(t, 1000)
 		// There is no second try, with the right number either.
 		for _, f := range []*phone{ann, bob} {
 			f.do(t, p, "confirm", "match", p.match).problem(t, 409, "ticket_closed")
 			f.do(t, p, "scan").problem(t, 409, "ticket_closed")
 		}
-		ann.may(t, p, "reject")
+		ann.mustDo(t, p, "reject")
 		bob.do(t, p, "reject").problem(t, 409, "ticket_closed")
-		p.stands(t, "rejected", 3)
+		p.requireState(t, "rejected", 3)
 	}
 }
 
 func TestMatch_ScanRequired(t *testing.T) {
 	t.Parallel()
-	s, o := careful(t)
+	s, o := startMatching(t)
 	ann := &phone{s, "wechat", "ann"}
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	ann.do(t, p, "confirm").problem(t, 409, "scan_required")
 	ann.do(t, p, "confirm", "match", p.match).problem(t, 409, "scan_required")
 	ann.do(t, p, "confirm", "match", "00").problem(t, 409, "scan_required")
 	if o.calls() != 0 {
 		t.Errorf("the provider was called %d times for nothing", o.calls())
 	}
-	p.stands(t, "pending", 1)
-	ann.may(t, p, "reject")
+	p.requireState(t, "pending", 1)
+	ann.mustDo(t, p, "reject")
 }
 
 func TestMatch_MissingNumber(t *testing.T) {
 	t.Parallel()
-	s, o := careful(t)
+	s, o := startMatching(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
-	p := s.make(t, nil)
-	ann.may(t, p, "scan")
+	p := s.createTicket(t, nil)
+	ann.mustDo(t, p, "scan")
 	before := o.calls()
 	for _, more := range [][]any{nil, {"match", nil}, {"match", ""}, {"match", "4"}, {"match", 47}} {
 		detail := ann.do(t, p, "confirm", more...).problem(t, 400, "invalid_request")
@@ -132,29 +132,29 @@ func TestMatch_MissingNumber(t *testing.T) {
 	if o.calls() != before {
 		t.Error("the provider was called for nothing")
 	}
-	p.stands(t, "scanned", 2)
-	ann.may(t, p, "confirm", "match", p.match)
+	p.requireState(t, "scanned", 2)
+	ann.mustDo(t, p, "confirm", "match", p.match)
 }
 
 func TestMatch_OtherUser(t *testing.T) {
 	t.Parallel()
-	s, _ := careful(t)
+	s, _ := startMatching(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
-	p := s.make(t, nil)
-	ann.may(t, p, "scan")
+	p := s.createTicket(t, nil)
+	ann.mustDo(t, p, "scan")
 	for _, number := range []string{"00", p.match} {
 		bob.do(t, p, "confirm", "match", number).problem(t, 409, "already_scanned")
 	}
-	p.stands(t, "scanned", 2)
-	ann.may(t, p, "confirm", "match", p.match)
+	p.requireState(t, "scanned", 2)
+	ann.mustDo(t, p, "confirm", "match", p.match)
 }
 
 func TestMatch_CodeOnlyOnPage(t *testing.T) {
 	t.Parallel()
-	s, _ := careful(t)
-	p := s.make(t, nil)
+	s, _ := startMatching(t)
+	p := s.createTicket(t, nil)
 	l := p.dial(t)
-	for _, v := range []map[string]any{p.stands(t, "pending", 1), l.expect(t, "pending", 1)} {
+	for _, v := range []map[string]any{p.requireState(t, "pending", 1), l.expect(t, "pending", 1)} {
 		fields(t, v, "ticket", "state", "seq", "expires_in")
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// heard keeps the limits that were hit.
-type heard struct{ limits []string }
+// limitRecorder keeps the limits that were hit.
+type limitRecorder struct{ limits []string }
 
-func (*heard) ObserveRequest(string, string, time.Duration) {}
-func (h *heard) IncLimited(limit string)                    { h.limits = append(h.limits, limit) }
+func (*limitRecorder) ObserveRequest(string, string, time.Duration) {}
+func (h *limitRecorder) IncLimited(limit string)                    { h.limits = append(h.limits, limit) }
 
-// limitsOf is an edge with that rate, and what hits each of its limits.
-func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
+// limitHits is an edge with that rate, and what hits each of its limits.
+func limitHits(t *testing.T, rate int, h *limitRecorder) map[string]func() error {
 	t.Helper()
 	s, err := New(Config{Metrics: h, RateLimit: rate, MaxWaitersPerAddr: 1})
 	if err != nil {
@@ -45,14 +45,14 @@ func limitsOf(t *testing.T, rate int, h *heard) map[string]func() error {
 		limitWaiters:             func() error { _, err := s.waiterLimiter.acquire(address); return err },
 		limitCalls:               func() error { return s.withSlot(t.Context(), nil, nil) }, // no place at all
 		limitDrawings: func() error {
-			fillLine(s, address)
+			fillRenderQueue(s, address)
 			return s.renderLimiter.run(t.Context(), address, func() error { return nil })
 		},
 	}
 }
 
-// fillLine takes all places to draw, and the address's share of the line.
-func fillLine(s *Server, address netip.Prefix) {
+// fillRenderQueue takes all places to draw, and the address's share of the line.
+func fillRenderQueue(s *Server, address netip.Prefix) {
 	for len(s.renderLimiter.slots) < cap(s.renderLimiter.slots) {
 		s.renderLimiter.slots <- struct{}{}
 	}
@@ -64,8 +64,8 @@ func fillLine(s *Server, address netip.Prefix) {
 }
 
 func TestMetrics_LimitNames(t *testing.T) {
-	h := &heard{}
-	hits := limitsOf(t, 1, h)
+	h := &limitRecorder{}
+	hits := limitHits(t, 1, h)
 	for _, limit := range Limits() {
 		hit := hits[limit]
 		if hit == nil {
@@ -87,15 +87,15 @@ func TestMetrics_LimitNames(t *testing.T) {
 	}
 }
 
-// TestLimits_MatchTheDocument: operators size LOGINHUB_RATE_LIMIT
+// TestLimits_Documented: operators size LOGINHUB_RATE_LIMIT
 // by the tables of deploy/CONFIGURATION.md, whose rows begin with a limit's label.
-func TestLimits_MatchTheDocument(t *testing.T) {
+func TestLimits_Documented(t *testing.T) {
 	text, err := os.ReadFile("../deploy/CONFIGURATION.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	allowed := func(limit string, rate int) (n int) {
-		for hit := limitsOf(t, rate, &heard{})[limit]; n <= 100_000 && hit() == nil; n++ {
+		for hit := limitHits(t, rate, &limitRecorder{})[limit]; n <= 100_000 && hit() == nil; n++ {
 		}
 		return n
 	}
@@ -140,7 +140,7 @@ func TestLimits_MatchTheDocument(t *testing.T) {
 			t.Errorf("with %d, %s are %d", rate, limitWrong, n)
 		}
 	}
-	for limit, hit := range limitsOf(t, 0, &heard{}) {
+	for limit, hit := range limitHits(t, 0, &limitRecorder{}) {
 		if slices.Contains([]string{limitWrong, limitWaiters, limitCalls, limitDrawings}, limit) {
 			continue // by other numbers
 		}

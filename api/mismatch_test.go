@@ -9,8 +9,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// proxied trusts the test's own address as a proxy.
-func proxied(c *api.Config) {
+// trustLocalProxy trusts the test's own address as a proxy.
+func trustLocalProxy(c *api.Config) {
 	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
 
@@ -36,14 +36,14 @@ func TestAddressMismatch_WarnAndRefuse(t *testing.T) {
 	of := func(id, mismatch string) *ticket.Client {
 		return &ticket.Client{ID: id, Origins: []string{site}, AddressMismatch: mismatch}
 	}
-	o := &fakeProvider{who: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
-	s := start(t, options{api: proxied, providers: map[string]api.Provider{"p": o},
+	o := &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
+	s := start(t, options{api: trustLocalProxy, providers: map[string]api.Provider{"p": o},
 		clients: []*ticket.Client{of("nothing", ""), of("ignore", ticket.MismatchIgnore), of("warn", ticket.MismatchWarn), of("refuse", ticket.MismatchRefuse)}})
 	ann := &phone{s, "p", "ann"}
 	for _, pair := range addressPairs {
 		for _, client := range []string{"nothing", "ignore", "warn", "refuse"} {
 			t.Run(pair.name+" "+client, func(t *testing.T) {
-				p := s.make(t, map[string]string{"client_id": client}, forwarded, pair.browser)
+				p := s.createTicket(t, map[string]string{"client_id": client}, forwarded, pair.browser)
 				call := func(action string) *answer {
 					return s.ask(t, "POST", p.path(action), ann.body(), forwarded, pair.phone)
 				}
@@ -54,7 +54,7 @@ func TestAddressMismatch_WarnAndRefuse(t *testing.T) {
 					if o.calls() != asked {
 						t.Error("a code was spent for nothing")
 					}
-					p.stands(t, "pending", 1)
+					p.requireState(t, "pending", 1)
 					call("reject").ok(t, 200) // to end it is never refused
 					return
 				}
@@ -74,15 +74,15 @@ func TestAddressMismatch_UntrustedProxy(t *testing.T) {
 	c := demo()
 	c.AddressMismatch = ticket.MismatchWarn
 	s := start(t, options{clients: []*ticket.Client{c}})
-	p := s.make(t, nil, forwarded, "203.0.113.7")
+	p := s.createTicket(t, nil, forwarded, "203.0.113.7")
 	login, _ := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "198.51.100.9").ok(t, 200)["login"].(map[string]any)
 	if warned, there := login["address_warning"]; there {
 		t.Errorf("address_warning %v", warned)
 	}
 }
 
-// hidden are values of a trusted proxy's X-Forwarded-For that do not tell the address; "" sends none.
-var hidden = []string{"", ",", "unknown", "_secret", "<b>", "203.0.113.7,", "203.0.113.7:", "203.0.113.7:x", "[203.0.113.7", "127.0.0.1", "127.0.0.9, 127.0.0.1",
+// hiddenAddresses are values of a trusted proxy's X-Forwarded-For that do not tell the address; "" sends none.
+var hiddenAddresses = []string{"", ",", "unknown", "_secret", "<b>", "203.0.113.7,", "203.0.113.7:", "203.0.113.7:x", "[203.0.113.7", "127.0.0.1", "127.0.0.9, 127.0.0.1",
 	"0.0.0.0", "203.0.113.7" + strings.Repeat(", 127.0.0.1", 40)}
 
 func TestAddressMismatch_RefuseHidden(t *testing.T) {
@@ -90,26 +90,26 @@ func TestAddressMismatch_RefuseHidden(t *testing.T) {
 	near := []string{forwarded, "203.0.113.7"}
 	c := demo()
 	c.AddressMismatch = ticket.MismatchRefuse
-	for _, to := range []options{{clients: []*ticket.Client{c}}, {clients: []*ticket.Client{c}, api: proxied}} {
+	for _, to := range []options{{clients: []*ticket.Client{c}}, {clients: []*ticket.Client{c}, api: trustLocalProxy}} {
 		s := start(t, to)
-		values, begin := hidden, near
+		values, begin := hiddenAddresses, near
 		if to.api == nil { // no proxy is trusted: each header hides the address, none does not
 			values, begin = []string{"203.0.113.7"}, nil
 		}
-		p := s.make(t, nil, begin...)
+		p := s.createTicket(t, nil, begin...)
 		for _, value := range values {
 			headers := []string{forwarded, value}
 			if value == "" {
 				headers = nil
 			}
-			s.ask(t, "POST", making, nil, headers...).problem(t, 403, "address_mismatch")
+			s.ask(t, "POST", ticketsPath, nil, headers...).problem(t, 403, "address_mismatch")
 			for _, action := range []string{"scan", "confirm"} {
 				s.ask(t, "POST", p.path(action), s.phone("ann").body(), headers...).problem(t, 403, "address_mismatch")
 			}
 		}
-		p.stands(t, "pending", 1)
+		p.requireState(t, "pending", 1)
 		s.ask(t, "POST", p.path("confirm"), s.phone("ann").body(), begin...).ok(t, 200)
-		s.ask(t, "POST", s.make(t, nil, begin...).path("reject"), s.phone("ann").body(), forwarded, "unknown").ok(t, 200)
+		s.ask(t, "POST", s.createTicket(t, nil, begin...).path("reject"), s.phone("ann").body(), forwarded, "unknown").ok(t, 200)
 		said := 0
 		for line := range strings.Lines(s.log.String()) {
 			if strings.Contains(line, "address_mismatch: refuse") {
@@ -130,6 +130,6 @@ func TestAddressMismatch_RefuseEveryHeader(t *testing.T) {
 	c.AddressMismatch = ticket.MismatchRefuse
 	s := start(t, options{clients: []*ticket.Client{c}})
 	for _, header := range []string{forwarded, "Forwarded", "X-Real-Ip"} {
-		s.ask(t, "POST", making, nil, header, "203.0.113.7").problem(t, 403, "address_mismatch")
+		s.ask(t, "POST", ticketsPath, nil, header, "203.0.113.7").problem(t, 403, "address_mismatch")
 	}
 }

@@ -19,14 +19,14 @@ const (
 	extension = "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
 )
 
-// neighbours is a stand with two clients, each with an origin of its own.
-func neighbours(t *testing.T) *testServer {
+// startTwoClients is a stand with two clients, each with an origin of its own.
+func startTwoClients(t *testing.T) *testServer {
 	return start(t, options{clients: []*ticket.Client{
 		{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB, "http://localhost:3000", shell, extension, "https://[::1]:8443"}}}})
 }
 
-// tell are the CORS headers of an answer.
-func tell(t *testing.T, a *answer, origin string) {
+// checkCORS are the CORS headers of an answer.
+func checkCORS(t *testing.T, a *answer, origin string) {
 	t.Helper()
 	if got := a.header.Values("Access-Control-Allow-Origin"); origin == "" && len(got) > 0 ||
 		origin != "" && !slices.Equal(got, []string{origin}) {
@@ -46,7 +46,7 @@ func tell(t *testing.T, a *answer, origin string) {
 
 func TestOrigin_PerClient(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
+	s := startTwoClients(t)
 	for _, c := range []struct {
 		origin string
 		client string // whose list it is on
@@ -62,10 +62,10 @@ func TestOrigin_PerClient(t *testing.T) {
 	} {
 		t.Run(c.origin, func(t *testing.T) {
 			for _, id := range []string{"a", "b"} {
-				p := s.make(t, map[string]string{"client_id": id})
+				p := s.createTicket(t, map[string]string{"client_id": id})
 				allowed := c.client == id
 				answers := map[string]*answer{
-					"make": s.ask(t, "POST", making, map[string]string{"client_id": id}, "Origin", c.origin),
+					"make": s.ask(t, "POST", ticketsPath, map[string]string{"client_id": id}, "Origin", c.origin),
 					"poll": p.poll(t, "wait=0", "Origin", c.origin),
 					"ack":  p.ack(t, 1, "Origin", c.origin),
 				}
@@ -80,12 +80,12 @@ func TestOrigin_PerClient(t *testing.T) {
 					if c.client == "" {
 						told = ""
 					}
-					tell(t, a, told) // errors too may be read by a page of ours
+					checkCORS(t, a, told) // errors too may be read by a page of ours
 				}
 				if c.origin == "" {
 					continue // no header at all, for the helper
 				}
-				socket := p.knock(t, "Origin", c.origin)
+				socket := p.tryHandshake(t, "Origin", c.origin)
 				if !allowed {
 					socket.problem(t, 403, "origin_not_allowed")
 				} else if socket.status != http.StatusSwitchingProtocols {
@@ -98,17 +98,17 @@ func TestOrigin_PerClient(t *testing.T) {
 
 func TestOrigin_RejectsMultiple(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
-	p := s.make(t, map[string]string{"client_id": "a"})
+	s := startTwoClients(t)
+	p := s.createTicket(t, map[string]string{"client_id": "a"})
 	p.poll(t, "wait=0", "Origin", siteA, "Origin", evil).problem(t, 403, "origin_not_allowed")
 	p.poll(t, "wait=0", "Origin", evil, "Origin", siteA).problem(t, 403, "origin_not_allowed")
 }
 
 func TestOrigin_Absent(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
-	p := s.make(t, map[string]string{"client_id": "a"})
-	tell(t, p.poll(t, "wait=0"), "")
+	s := startTwoClients(t)
+	p := s.createTicket(t, map[string]string{"client_id": "a"})
+	checkCORS(t, p.poll(t, "wait=0"), "")
 	p.dial(t).expect(t, "pending", 1)
 	p.ack(t, 1).problem(t, 409, "not_confirmed")
 	p.poll(t, "wait=56").problem(t, 400, "invalid_request")
@@ -117,24 +117,24 @@ func TestOrigin_Absent(t *testing.T) {
 func TestOrigin_NoneConfigured(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{clients: []*ticket.Client{{ID: "cli"}}})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	p.poll(t, "wait=0", "Origin", "null").problem(t, 403, "origin_not_allowed")
-	p.stands(t, "pending", 1)
+	p.requireState(t, "pending", 1)
 }
 
 func TestPreflight_AnyClientsOrigin(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
-	p := s.make(t, map[string]string{"client_id": "a"})
-	for _, path := range []string{making, p.path("ws"), p.path("poll"), p.path("ack")} {
+	s := startTwoClients(t)
+	p := s.createTicket(t, map[string]string{"client_id": "a"})
+	for _, path := range []string{ticketsPath, p.path("ws"), p.path("poll"), p.path("ack")} {
 		ask := func(origin string) *answer {
 			return s.ask(t, "OPTIONS", path, nil, "Origin", origin,
 				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,baggage,content-type,sentry-trace")
 		}
 		for _, origin := range []string{siteA, siteB, shell, extension} {
 			a := ask(origin)
-			a.none(t)
-			tell(t, a, origin)
+			a.noContent(t)
+			checkCORS(t, a, origin)
 			if allowed := strings.Split(a.header.Get("Access-Control-Allow-Headers"), ", "); !slices.Equal(allowed[:2], []string{"Authorization", "Content-Type"}) {
 				t.Errorf("%s: allowed headers %q", path, allowed)
 			}
@@ -145,7 +145,7 @@ func TestPreflight_AnyClientsOrigin(t *testing.T) {
 		for _, origin := range []string{evil, "null", ""} {
 			a := ask(origin)
 			a.problem(t, 403, "origin_not_allowed")
-			tell(t, a, "")
+			checkCORS(t, a, "")
 			if a.header.Get("Access-Control-Allow-Headers") != "" {
 				t.Errorf("%s: headers are allowed to %q", path, origin)
 			}
@@ -157,8 +157,8 @@ func TestPreflight_AnyClientsOrigin(t *testing.T) {
 // identity stay forbidden: a page must not write them.
 func TestPreflight_AllowsTracingHeaders(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
-	a := s.ask(t, "OPTIONS", making, nil, "Origin", siteA, "Access-Control-Request-Method", "POST")
+	s := startTwoClients(t)
+	a := s.ask(t, "OPTIONS", ticketsPath, nil, "Origin", siteA, "Access-Control-Request-Method", "POST")
 	allowed := strings.Split(strings.ToLower(a.header.Get("Access-Control-Allow-Headers")), ", ")
 	tracing := strings.Fields(`baggage sentry-trace traceparent tracestate newrelic b3 uber-trace-id elastic-apm-traceparent x-request-id x-correlation-id
 		x-b3-traceid x-b3-spanid x-b3-parentspanid x-b3-sampled x-b3-flags x-amzn-trace-id x-cloud-trace-context request-id request-context sw8
@@ -175,23 +175,23 @@ func TestPreflight_AllowsTracingHeaders(t *testing.T) {
 			t.Errorf("%s is allowed", name)
 		}
 	}
-	s.ask(t, "POST", making, map[string]string{"client_id": "a"}, sent...).ok(t, http.StatusCreated)
+	s.ask(t, "POST", ticketsPath, map[string]string{"client_id": "a"}, sent...).ok(t, http.StatusCreated)
 }
 
 func TestPreflight_NoSecret(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
-	id, _ := stranger()
-	gone := &page{s: s, id: id}
-	s.ask(t, "OPTIONS", gone.path("poll"), nil, "Origin", siteA, "Access-Control-Request-Method", "GET").none(t)
+	s := startTwoClients(t)
+	id, _ := unknownTicket()
+	gone := &browser{s: s, id: id}
+	s.ask(t, "OPTIONS", gone.path("poll"), nil, "Origin", siteA, "Access-Control-Request-Method", "GET").noContent(t)
 }
 
 func TestOrigin_PhoneEndpoints(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
+	s := startTwoClients(t)
 	for _, origin := range []string{evil, siteA, "null", "https://servicewechat.com"} {
 		for _, action := range []string{"scan", "confirm", "reject"} {
-			p := s.make(t, map[string]string{"client_id": "a"})
+			p := s.createTicket(t, map[string]string{"client_id": "a"})
 			a := s.ask(t, "POST", p.path(action), s.phone("ann").body(), "Origin", origin)
 			a.ok(t, http.StatusOK)
 			noCORS(t, a)
@@ -206,8 +206,8 @@ func TestOrigin_PhoneEndpoints(t *testing.T) {
 
 func TestPreflight_Routes(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
-	p := s.make(t, map[string]string{"client_id": "a"})
+	s := startTwoClients(t)
+	p := s.createTicket(t, map[string]string{"client_id": "a"})
 	for path, allow := range map[string]string{
 		p.path("scan"): "POST", p.path("confirm"): "POST", p.path("reject"): "POST",
 		p.path("qr.svg"): "GET, HEAD", p.path("qr.png"): "GET, HEAD", "/.well-known/jwks.json": "GET, HEAD", "/healthz": "GET, HEAD",
@@ -241,7 +241,7 @@ func noCORS(t *testing.T, a *answer) {
 
 func TestOrigin_JWKS(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
+	s := startTwoClients(t)
 	a := s.ask(t, "GET", "/.well-known/jwks.json", nil, "Origin", evil)
 	a.ok(t, http.StatusOK)
 	if a.header.Get("Access-Control-Allow-Origin") != "*" {
@@ -253,12 +253,12 @@ func TestOrigin_JWKS(t *testing.T) {
 // node that does not have a ticket's client refuses nothing for good.
 func TestReload_UnknownClientIs503(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
+	s := startTwoClients(t)
 	both := []*ticket.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
 	sandbox := map[string]api.Provider{"sandbox": api.NewSandbox()}
 	sites := map[string]api.LoginMethods{"b": {Providers: map[string]api.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
 	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
-	p := s.make(t, map[string]string{"client_id": "b"})
+	p := s.createTicket(t, map[string]string{"client_id": "b"})
 	away := func(what string, a *answer) {
 		t.Helper()
 		t.Log(what)
@@ -273,26 +273,26 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	for _, origin := range []string{siteA, siteB} {
 		away("poll", s.ask(t, "GET", p.path("poll"), nil, "Authorization", "Bearer "+p.secret, "Origin", origin))
 		away("ack", s.ask(t, "POST", p.path("ack"), map[string]int{"seq": 2}, "Authorization", "Bearer "+p.secret, "Origin", origin))
-		away("socket", p.knock(t, "Origin", origin))
+		away("socket", p.tryHandshake(t, "Origin", origin))
 	}
 	away("picture", s.ask(t, "GET", p.path("qr.svg?client_id=b"), nil))
 	away("picture", s.ask(t, "GET", p.path("qr.png?client_id=b"), nil))
 	s.ask(t, "GET", p.path("qr.svg?client_id=c"), nil).problem(t, 503, "store_unavailable") // of this ticket nothing is known for certain
 	s.ask(t, "POST", "/api/login/tickets", map[string]string{"client_id": "b"}).problem(t, 400, "invalid_request")
 	// What this node does know it refuses as ever.
-	own := s.make(t, map[string]string{"client_id": "a"})
+	own := s.createTicket(t, map[string]string{"client_id": "a"})
 	s.ask(t, "GET", own.path("qr.svg?client_id=b"), nil).problem(t, 400, "invalid_request")
 	s.ask(t, "POST", own.path("scan"), map[string]string{"provider": "app", "code": "x"}).problem(t, 400, "invalid_request")
 	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
-	p.stands(t, "pending", 1)
-	s.phone("ann").may(t, p, "scan")
+	p.requireState(t, "pending", 1)
+	s.phone("ann").mustDo(t, p, "scan")
 }
 
-// TestReload_OriginsHoldForTheNextRequest: of tickets that were made before, too.
-func TestReload_OriginsHoldForTheNextRequest(t *testing.T) {
+// TestReload_OriginsNextRequest: of tickets that were made before, too.
+func TestReload_OriginsNextRequest(t *testing.T) {
 	t.Parallel()
-	s := neighbours(t)
-	p := s.make(t, map[string]string{"client_id": "b"})
+	s := startTwoClients(t)
+	p := s.createTicket(t, map[string]string{"client_id": "b"})
 	poll := func(origin string) *answer {
 		return s.ask(t, "GET", p.path("poll?wait=0"), nil, "Authorization", "Bearer "+p.secret, "Origin", origin)
 	}

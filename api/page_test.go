@@ -12,8 +12,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// policy takes a Content-Security-Policy apart.
-func policy(t *testing.T, a *answer) map[string][]string {
+// cspOf takes a Content-Security-Policy apart.
+func cspOf(t *testing.T, a *answer) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
 	if len(a.header.Values("Content-Security-Policy")) != 1 {
@@ -41,7 +41,7 @@ var links = regexp.MustCompile(`(?:src|href)="(/[^"]*)"`)
 
 func TestPage_ContentSecurityPolicy(t *testing.T) {
 	t.Parallel()
-	id, _ := stranger()
+	id, _ := unknownTicket()
 	for _, sandbox := range []bool{true, false} {
 		s := start(t, options{api: func(c *api.Config) { c.Reloadable.Sandbox = sandbox }})
 		for path, status := range map[string]int{"/": 200, "/?client_id=demo": 200, "/docs": 200, "/s/" + id: 200, "/s/AAAA": 404, "/?client_id=x": 400} {
@@ -52,7 +52,7 @@ func TestPage_ContentSecurityPolicy(t *testing.T) {
 			if a.header.Get("Cache-Control") != "no-store" || a.header.Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("%s: Cache-Control %q, Referrer-Policy %q", path, a.header.Get("Cache-Control"), a.header.Get("Referrer-Policy"))
 			}
-			p := policy(t, a)
+			p := cspOf(t, a)
 			for _, name := range []string{"default-src", "script-src", "style-src", "connect-src", "base-uri", "form-action", "frame-ancestors"} {
 				if p[name] == nil {
 					t.Errorf("%s: the policy says nothing of %s", path, name)
@@ -97,8 +97,8 @@ func TestPage_Client(t *testing.T) {
 func TestPage_LandingSame(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
-	id, _ := stranger()
+	p := s.createTicket(t, nil)
+	id, _ := unknownTicket()
 	there, gone := s.ask(t, "GET", "/s/"+p.id, nil), s.ask(t, "GET", "/s/"+id, nil)
 	if !bytes.Equal(bytes.ReplaceAll(there.body, []byte(p.id), nil), bytes.ReplaceAll(gone.body, []byte(id), nil)) {
 		t.Error("it tells whether there is one")
@@ -112,7 +112,7 @@ func TestPage_LandingSame(t *testing.T) {
 	if head := s.ask(t, "HEAD", "/s/"+p.id, nil); head.status != http.StatusOK || len(head.body) > 0 {
 		t.Errorf("HEAD: %d with %d bytes", head.status, len(head.body))
 	}
-	p.stands(t, "pending", 1) // a link preview confirms nothing
+	p.requireState(t, "pending", 1) // a link preview confirms nothing
 }
 
 func TestPage_AssetsETag(t *testing.T) {
@@ -172,7 +172,7 @@ func TestPage_ServedFiles(t *testing.T) {
 func TestPage_PathTraversal(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for _, path := range []string{
 		"/assets/../api/doc.go", "/assets/page/../page/base.css", "/assets/./page/base.css", "/assets//page/base.css", "//assets/page/base.css",
 		"/assets/%2e%2e/embed.go", "/assets/%2e%2e%2fembed.go", "/assets/..%2fembed.go", "/assets/page/%2e%2e/page/base.css",

@@ -11,25 +11,25 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// reach makes a ticket and brings it to the state, with ann as its user.
-func reach(t *testing.T, s *testServer, state string) *page {
+// ticketIn makes a ticket and brings it to the state, with ann as its user.
+func ticketIn(t *testing.T, s *testServer, state string) *browser {
 	t.Helper()
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	ann := s.phone("ann")
 	switch state {
 	case "pending":
 	case "scanned":
-		ann.may(t, p, "scan")
+		ann.mustDo(t, p, "scan")
 	case "confirmed":
-		ann.may(t, p, "scan")
-		ann.may(t, p, "confirm")
+		ann.mustDo(t, p, "scan")
+		ann.mustDo(t, p, "confirm")
 	case "consumed":
-		ann.may(t, p, "scan")
-		ann.may(t, p, "confirm")
-		p.ack(t, 3).none(t)
+		ann.mustDo(t, p, "scan")
+		ann.mustDo(t, p, "confirm")
+		p.ack(t, 3).noContent(t)
 	case "rejected":
-		ann.may(t, p, "scan")
-		ann.may(t, p, "reject")
+		ann.mustDo(t, p, "scan")
+		ann.mustDo(t, p, "reject")
 	}
 	return p
 }
@@ -58,8 +58,8 @@ var wantStates = []struct {
 	{"rejected", "reject", "", "ticket_closed", ""},
 }
 
-// seqs is the version in which reach leaves a ticket.
-var seqs = map[string]float64{"pending": 1, "scanned": 2, "confirmed": 3, "consumed": 4, "rejected": 3}
+// seqIn is the version in which reach leaves a ticket.
+var seqIn = map[string]float64{"pending": 1, "scanned": 2, "confirmed": 3, "consumed": 4, "rejected": 3}
 
 func TestPhoneCall_Transitions(t *testing.T) {
 	t.Parallel()
@@ -67,11 +67,11 @@ func TestPhoneCall_Transitions(t *testing.T) {
 	for _, l := range wantStates {
 		for name, code := range map[string]string{"ann": l.ann, "bob": l.bob} {
 			t.Run(l.state+", "+l.action+" by "+name, func(t *testing.T) {
-				p := reach(t, s, l.state)
+				p := ticketIn(t, s, l.state)
 				a := s.phone(name).do(t, p, l.action)
 				if code != "" {
 					a.problem(t, 409, code)
-					p.stands(t, l.state, seqs[l.state])
+					p.requireState(t, l.state, seqIn[l.state])
 					return
 				}
 				done := map[string]string{"scan": "scanned", "confirm": "confirmed", "reject": "rejected"}[l.action]
@@ -79,9 +79,9 @@ func TestPhoneCall_Transitions(t *testing.T) {
 					t.Errorf("answered %v, wanted %s", m, done)
 				}
 				if l.next == "" {
-					p.stands(t, l.state, seqs[l.state])
+					p.requireState(t, l.state, seqIn[l.state])
 				} else {
-					p.stands(t, l.next, seqs[l.state]+1)
+					p.requireState(t, l.next, seqIn[l.state]+1)
 				}
 				// The same again is answered the same, by the table's next row.
 				s.phone(name).do(t, p, l.action).ok(t, http.StatusOK)
@@ -95,21 +95,21 @@ func TestPhoneCall_Expired(t *testing.T) {
 	for from, life := range lives {
 		t.Run(from, func(t *testing.T) {
 			runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-				p := reach(t, s, from)
-				pass(life + time.Millisecond)
+				p := ticketIn(t, s, from)
+				advance(life + time.Millisecond)
 				for _, action := range []string{"scan", "confirm", "reject"} {
 					s.phone("ann").do(t, p, action).problem(t, 410, "ticket_expired")
 					s.phone("bob").do(t, p, action).problem(t, 410, "ticket_expired")
 				}
-				p.ack(t, seqs[from]).problem(t, 410, "ticket_expired")
-				v := p.stands(t, "expired", seqs[from]+1)
+				p.ack(t, seqIn[from]).problem(t, 410, "ticket_expired")
+				v := p.requireState(t, "expired", seqIn[from]+1)
 				fields(t, v, "ticket", "state", "seq")
-				pass(time.Minute + 2*time.Second) // the tombstone's time is over too
+				advance(time.Minute + 2*time.Second) // the tombstone's time is over too
 				for _, action := range []string{"scan", "confirm", "reject"} {
 					s.phone("ann").do(t, p, action).problem(t, 404, "ticket_not_found")
 				}
 				p.poll(t, "wait=0").problem(t, 404, "ticket_not_found")
-				p.ack(t, seqs[from]).problem(t, 404, "ticket_not_found")
+				p.ack(t, seqIn[from]).problem(t, 404, "ticket_not_found")
 			})
 		})
 	}
@@ -119,9 +119,9 @@ func TestPhoneCall_FinalAfterDeadline(t *testing.T) {
 	for _, state := range []string{"rejected", "consumed"} {
 		t.Run(state, func(t *testing.T) {
 			runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-				p := reach(t, s, state)
-				pass(time.Minute + 30*time.Second)
-				p.stands(t, state, seqs[state])
+				p := ticketIn(t, s, state)
+				advance(time.Minute + 30*time.Second)
+				p.requireState(t, state, seqIn[state])
 			})
 		})
 	}
@@ -130,20 +130,20 @@ func TestPhoneCall_FinalAfterDeadline(t *testing.T) {
 func TestPhoneCall_RejectPending(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
-	m := s.phone("bob").may(t, p, "reject")
+	p := s.createTicket(t, nil)
+	m := s.phone("bob").mustDo(t, p, "reject")
 	fields(t, m, "state")
-	fields(t, p.stands(t, "rejected", 2), "ticket", "state", "seq")
+	fields(t, p.requireState(t, "rejected", 2), "ticket", "state", "seq")
 	s.phone("ann").do(t, p, "reject").problem(t, 409, "ticket_closed")
-	s.phone("bob").may(t, p, "reject")
-	p.stands(t, "rejected", 2)
+	s.phone("bob").mustDo(t, p, "reject")
+	p.requireState(t, "rejected", 2)
 }
 
 func TestPhoneCall_ConfirmAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, state := range []string{"pending", "scanned", "confirmed", "consumed"} {
-		m := s.phone("ann").may(t, reach(t, s, state), "confirm")
+		m := s.phone("ann").mustDo(t, ticketIn(t, s, state), "confirm")
 		fields(t, m, "state")
 		if m["state"] != "confirmed" {
 			t.Errorf("a confirm on a %s ticket answers %v", state, m["state"])
@@ -153,38 +153,38 @@ func TestPhoneCall_ConfirmAnswer(t *testing.T) {
 
 func TestPhoneCall_SameSubjectOtherProvider(t *testing.T) {
 	t.Parallel()
-	o := &fakeProvider{who: map[string]ticket.Identity{
+	o := &fakeProvider{users: map[string]ticket.Identity{
 		"one":   {Provider: "wechat", AppID: "wx1", Subject: "o-1"},
 		"two":   {Provider: "wechat", AppID: "wx2", Subject: "o-1"},
 		"later": {Provider: "wechat", AppID: "wx1", Subject: "o-1", UnionID: "u-1"}, // the same, and now has a unionid
 	}}
-	app := &fakeProvider{who: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
+	app := &fakeProvider{users: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
 	s := start(t, options{providers: map[string]api.Provider{"wechat": o, "app": app}})
-	p := s.make(t, nil)
-	(&phone{s, "wechat", "one"}).may(t, p, "scan")
+	p := s.createTicket(t, nil)
+	(&phone{s, "wechat", "one"}).mustDo(t, p, "scan")
 	for _, other := range []*phone{{s, "wechat", "two"}, {s, "app", "one"}} {
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			other.do(t, p, action).problem(t, 409, "already_scanned")
 		}
 	}
-	(&phone{s, "wechat", "later"}).may(t, p, "confirm")
+	(&phone{s, "wechat", "later"}).mustDo(t, p, "confirm")
 }
 
 func TestPhoneCall_RepeatedScan(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		ann := s.phone("ann")
-		first := ann.may(t, p, "scan", "user", map[string]any{"nickname": "Ann"})
-		within(t, "expires_in", first["expires_in"], 120, 120)
-		pass(10 * time.Second)
-		second := ann.may(t, p, "scan", "user", map[string]any{"nickname": "Mallory"})
-		within(t, "expires_in", second["expires_in"], 110, 110)
+		first := ann.mustDo(t, p, "scan", "user", map[string]any{"nickname": "Ann"})
+		requireRange(t, "expires_in", first["expires_in"], 120, 120)
+		advance(10 * time.Second)
+		second := ann.mustDo(t, p, "scan", "user", map[string]any{"nickname": "Mallory"})
+		requireRange(t, "expires_in", second["expires_in"], 110, 110)
 		delete(first, "expires_in")
 		delete(second, "expires_in")
 		if !equal(first, second) {
 			t.Errorf("first %v, then %v", first, second)
 		}
-		if v := p.stands(t, "scanned", 2); v["user"].(map[string]any)["nickname"] != "Ann" {
+		if v := p.requireState(t, "scanned", 2); v["user"].(map[string]any)["nickname"] != "Ann" {
 			t.Errorf("a repeated scan renames the user: %v", v["user"])
 		}
 	})
@@ -192,16 +192,16 @@ func TestPhoneCall_RepeatedScan(t *testing.T) {
 
 func TestPhoneCall_LateScan(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
-		pass(110 * time.Second)
-		m := s.phone("ann").may(t, p, "scan")
-		within(t, "expires_in", m["expires_in"], 60, 60)
-		pass(30*time.Second + time.Millisecond)
-		m = s.phone("ann").may(t, p, "scan")
-		within(t, "expires_in", m["expires_in"], 30, 30) // 29.999 s, rounded up
-		pass(29 * time.Second)
-		s.phone("ann").may(t, p, "confirm")
-		within(t, "expires_in", p.stands(t, "confirmed", 3)["expires_in"], 60, 60)
+		p := s.createTicket(t, nil)
+		advance(110 * time.Second)
+		m := s.phone("ann").mustDo(t, p, "scan")
+		requireRange(t, "expires_in", m["expires_in"], 60, 60)
+		advance(30*time.Second + time.Millisecond)
+		m = s.phone("ann").mustDo(t, p, "scan")
+		requireRange(t, "expires_in", m["expires_in"], 30, 30) // 29.999 s, rounded up
+		advance(29 * time.Second)
+		s.phone("ann").mustDo(t, p, "confirm")
+		requireRange(t, "expires_in", p.requireState(t, "confirmed", 3)["expires_in"], 60, 60)
 	})
 }
 
@@ -214,15 +214,15 @@ func TestAck_ConfirmedVersionOnly(t *testing.T) {
 				if seq == right {
 					continue
 				}
-				reach(t, s, state).ack(t, seq).problem(t, 409, "not_confirmed")
+				ticketIn(t, s, state).ack(t, seq).problem(t, 409, "not_confirmed")
 			}
 			if right == 0 {
 				return
 			}
-			p := reach(t, s, state)
+			p := ticketIn(t, s, state)
 			for range 3 {
-				p.ack(t, right).none(t)
-				p.stands(t, "consumed", right+1)
+				p.ack(t, right).noContent(t)
+				p.requireState(t, "consumed", right+1)
 			}
 			p.ack(t, right+1).problem(t, 409, "not_confirmed")
 		})
@@ -239,13 +239,13 @@ func TestPhoneCall_ConfirmUserReplacesScan(t *testing.T) {
 		"a whole one":  {map[string]any{"nickname": "安"}, map[string]any{"nickname": "安"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := s.make(t, nil)
-			s.phone("ann").may(t, p, "scan", "user", scan)
-			if got := p.stands(t, "scanned", 2)["user"]; !equal(got, scan) {
+			p := s.createTicket(t, nil)
+			s.phone("ann").mustDo(t, p, "scan", "user", scan)
+			if got := p.requireState(t, "scanned", 2)["user"]; !equal(got, scan) {
 				t.Errorf("after the scan %v", got)
 			}
-			s.phone("ann").may(t, p, "confirm", "user", c.confirm)
-			if got := p.stands(t, "confirmed", 3)["user"]; !equal(got, c.want) {
+			s.phone("ann").mustDo(t, p, "confirm", "user", c.confirm)
+			if got := p.requireState(t, "confirmed", 3)["user"]; !equal(got, c.want) {
 				t.Errorf("after the confirm %v, wanted %v", got, c.want)
 			}
 		})
@@ -267,9 +267,9 @@ func TestPhoneCall_NicknameCleaned(t *testing.T) {
 		strings.Repeat("\u202e", 64):    "",
 		"private \ue000 use \U000f0000": "private  use",
 	} {
-		p := s.make(t, nil)
-		s.phone("ann").may(t, p, "scan", "user", map[string]any{"nickname": given})
-		user, _ := p.stands(t, "scanned", 2)["user"].(map[string]any)
+		p := s.createTicket(t, nil)
+		s.phone("ann").mustDo(t, p, "scan", "user", map[string]any{"nickname": given})
+		user, _ := p.requireState(t, "scanned", 2)["user"].(map[string]any)
 		if want == "" && user != nil || want != "" && user["nickname"] != want {
 			t.Errorf("%q is shown as %v, wanted %q", given, user, want)
 		}
@@ -279,9 +279,9 @@ func TestPhoneCall_NicknameCleaned(t *testing.T) {
 func TestPhoneCall_LoggedOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := reach(t, s, "consumed")
-	p.ack(t, 3).none(t)
-	s.phone("ann").may(t, p, "confirm")
+	p := ticketIn(t, s, "consumed")
+	p.ack(t, 3).noContent(t)
+	s.phone("ann").mustDo(t, p, "confirm")
 	for _, state := range []string{"made", "scanned", "confirmed", "consumed"} {
 		line := regexp.MustCompile(`"login ` + state + `" .*audit\.ticket=` + regexp.QuoteMeta(p.id[:8]))
 		if n := len(line.FindAllString(s.log.String(), -1)); n != 1 {

@@ -37,8 +37,8 @@ func until429(t *testing.T, limit int, send func(i int) *answer) int {
 	}
 }
 
-// refused sends until the limit refuses it: some may have come back meanwhile.
-func refused(t *testing.T, send func() *answer) *answer {
+// untilRefused sends until the limit refuses it: some may have come back meanwhile.
+func untilRefused(t *testing.T, send func() *answer) *answer {
 	t.Helper()
 	for range 1000 {
 		if a := send(); a.status == http.StatusTooManyRequests {
@@ -50,43 +50,45 @@ func refused(t *testing.T, send func() *answer) *answer {
 	return nil
 }
 
-// from is the header of a request through the trusted proxy.
-func from(i int) []string { return []string{forwarded, fmt.Sprintf("203.0.%d.%d", 113+i/250, 1+i%250)} }
+// fromAddress is the header of a request through the trusted proxy.
+func fromAddress(i int) []string {
+	return []string{forwarded, fmt.Sprintf("203.0.%d.%d", 113+i/250, 1+i%250)}
+}
 
-func (f *phone) via(t testing.TB, i int, p *page, action string, more ...any) *answer {
+func (f *phone) via(t testing.TB, i int, p *browser, action string, more ...any) *answer {
 	t.Helper()
-	return f.s.ask(t, "POST", p.path(action), f.body(more...), from(i)...)
+	return f.s.ask(t, "POST", p.path(action), f.body(more...), fromAddress(i)...)
 }
 
 func TestLimits_AllRequestsPerAddress(t *testing.T) {
 	t.Parallel()
-	s := start(t, limited(1))
+	s := start(t, withRateLimit(1))
 	until429(t, 600, func(int) *answer {
-		return s.ask(t, "GET", "/.well-known/jwks.json", nil, from(0)...)
+		return s.ask(t, "GET", "/.well-known/jwks.json", nil, fromAddress(0)...)
 	})
 	// Not even the route matters any more; the page can read when to come back.
-	refused(t, func() *answer { return s.ask(t, "GET", "/nowhere", nil, from(0)...) })
-	a := refused(t, func() *answer { return s.ask(t, "POST", making, nil, append(from(0), "Origin", site)...) })
+	untilRefused(t, func() *answer { return s.ask(t, "GET", "/nowhere", nil, fromAddress(0)...) })
+	a := untilRefused(t, func() *answer { return s.ask(t, "POST", ticketsPath, nil, append(fromAddress(0), "Origin", site)...) })
 	if a.header.Get("Access-Control-Allow-Origin") != site || a.header.Get("Access-Control-Expose-Headers") != "Retry-After" {
 		t.Errorf("the page cannot read it: %v", a.header)
 	}
 	// A probe through the same proxy still hears that the node is well.
 	for _, path := range []string{"/healthz", "/readyz"} {
-		if a := s.ask(t, "GET", path, nil, from(0)...); a.status != http.StatusOK {
+		if a := s.ask(t, "GET", path, nil, fromAddress(0)...); a.status != http.StatusOK {
 			t.Errorf("%s: %d", path, a.status)
 		}
 	}
-	s.make(t, nil, from(1)...) // and a neighbour feels nothing
+	s.createTicket(t, nil, fromAddress(1)...) // and a neighbour feels nothing
 }
 
 func TestLimits_PhoneCallsPerAddress(t *testing.T) {
 	t.Parallel()
-	o := &fakeProvider{who: map[string]ticket.Identity{}}
+	o := &fakeProvider{users: map[string]ticket.Identity{}}
 	for i := range 100 {
-		o.who[fmt.Sprint("u", i)] = ticket.Identity{Provider: "p", Subject: fmt.Sprint("u", i)}
+		o.users[fmt.Sprint("u", i)] = ticket.Identity{Provider: "p", Subject: fmt.Sprint("u", i)}
 	}
-	s := start(t, options{providers: map[string]api.Provider{"p": o}, api: limited(1).api})
-	p := s.make(t, nil, from(0)...)
+	s := start(t, options{providers: map[string]api.Provider{"p": o}, api: withRateLimit(1).api})
+	p := s.createTicket(t, nil, fromAddress(0)...)
 	through := until429(t, 60, func(i int) *answer {
 		return (&phone{s, "p", fmt.Sprintf("u%d", i)}).via(t, 0, p, "scan")
 	})
@@ -99,17 +101,17 @@ func TestLimits_PhoneCallsPerAddress(t *testing.T) {
 
 func TestLimits_PhoneCallsPerUser(t *testing.T) {
 	t.Parallel()
-	s := start(t, limited(1))
-	p := s.make(t, nil, from(0)...)
+	s := start(t, withRateLimit(1))
+	p := s.createTicket(t, nil, fromAddress(0)...)
 	until429(t, 20, func(i int) *answer { return s.phone("ann").via(t, i, p, "scan") })
-	p.stands(t, "scanned", 2)
+	p.requireState(t, "scanned", 2)
 	s.phone("bob").via(t, 0, p, "scan").problem(t, 409, "already_scanned")
 }
 
 func TestLimits_RefusedCallsPerUser(t *testing.T) {
 	t.Parallel()
-	s := start(t, limited(1))
-	p := s.make(t, nil, from(0)...)
+	s := start(t, withRateLimit(1))
+	p := s.createTicket(t, nil, fromAddress(0)...)
 	s.phone("ann").via(t, 0, p, "scan").ok(t, 200)
 	// The user's limit of all calls, 20, comes later.
 	until429(t, 10, func(i int) *answer {
@@ -120,7 +122,7 @@ func TestLimits_RefusedCallsPerUser(t *testing.T) {
 		return a
 	})
 	// Good calls spend nothing of it.
-	q := s.make(t, nil, from(1)...)
+	q := s.createTicket(t, nil, fromAddress(1)...)
 	for i := range 15 {
 		s.phone("eve").via(t, i, q, "scan").ok(t, 200)
 	}
@@ -138,10 +140,10 @@ func TestLimits_WrongNumbers(t *testing.T) {
 	for _, rate := range []int{1, 0} { // 0 turns the other limits off, not this one
 		t.Run(fmt.Sprint("rate ", rate), func(t *testing.T) {
 			t.Parallel()
-			s := start(t, options{clients: []*ticket.Client{matching()}, api: limited(rate).api})
+			s := start(t, options{clients: []*ticket.Client{matching()}, api: withRateLimit(rate).api})
 			wrong := 0
 			got := until429(t, 6, func(i int) *answer {
-				p := s.make(t, nil, from(i)...)
+				p := s.createTicket(t, nil, fromAddress(i)...)
 				if a := s.phone("mallory").via(t, i, p, "scan"); a.status != 200 {
 					return a
 				}
@@ -157,7 +159,7 @@ func TestLimits_WrongNumbers(t *testing.T) {
 			}
 			// Who chooses right is not stopped, however often.
 			for i := range 8 {
-				p := s.make(t, nil, from(100+i)...)
+				p := s.createTicket(t, nil, fromAddress(100+i)...)
 				s.phone("ann").via(t, i, p, "scan").ok(t, 200)
 				s.phone("ann").via(t, i, p, "confirm", "match", p.match).ok(t, 200)
 			}
@@ -167,11 +169,11 @@ func TestLimits_WrongNumbers(t *testing.T) {
 
 func TestLimits_ConcurrentGuesses(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{clients: []*ticket.Client{matching()}, api: limited(1).api})
+	s := start(t, options{clients: []*ticket.Client{matching()}, api: withRateLimit(1).api})
 	const many = 30
-	var pages [many]*page
+	var pages [many]*browser
 	for i := range many {
-		pages[i] = s.make(t, nil, from(i)...)
+		pages[i] = s.createTicket(t, nil, fromAddress(i)...)
 	}
 	for i, p := range pages[:9] {
 		s.phone("mallory").via(t, i, p, "scan").ok(t, 200)
@@ -181,7 +183,7 @@ func TestLimits_ConcurrentGuesses(t *testing.T) {
 	for i, p := range pages[:9] {
 		all.Go(func() {
 			body := s.phone("mallory").body("match", "00")
-			a, err := s.send(s.soon(t), "POST", p.path("confirm"), body, from(i)...)
+			a, err := s.send(s.stepContext(t), "POST", p.path("confirm"), body, fromAddress(i)...)
 			if err == nil && a.status == 403 {
 				tried.Add(1)
 			}
@@ -200,20 +202,20 @@ func TestWaiterLimiter_PerAddress(t *testing.T) {
 		c.MaxWaitersPerAddr = 3
 	}})
 	polled := make(chan *answer, 1)
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	go func() {
-		a, err := s.send(s.soon(t), "GET", p.path("poll")+"?after=1&wait=50", nil, append(p.bearer(), from(0)...)...)
+		a, err := s.send(s.stepContext(t), "GET", p.path("poll")+"?after=1&wait=50", nil, append(p.bearer(), fromAddress(0)...)...)
 		if err != nil {
 			t.Error(err)
 		}
 		polled <- a
 	}()
-	hubtest.Eventually(t, patience, "the poll waits", func() bool { return s.hub.Waiting() == 1 })
-	lines := []*wsConn{p.dial(t, from(0)...), s.make(t, nil).dial(t, from(0)...)}
+	hubtest.Eventually(t, stepTimeout, "the poll waits", func() bool { return s.hub.Waiting() == 1 })
+	lines := []*wsConn{p.dial(t, fromAddress(0)...), s.createTicket(t, nil).dial(t, fromAddress(0)...)}
 
-	q := s.make(t, nil)
+	q := s.createTicket(t, nil)
 	full := func() bool {
-		a := s.ask(t, "GET", q.path("ws"), nil, append(handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+q.secret), from(0)...)...)
+		a := s.ask(t, "GET", q.path("ws"), nil, append(handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+q.secret), fromAddress(0)...)...)
 		if a.status != http.StatusSwitchingProtocols {
 			a.problem(t, 429, "rate_limited")
 		}
@@ -222,49 +224,49 @@ func TestWaiterLimiter_PerAddress(t *testing.T) {
 	if !full() {
 		t.Fatal("a fourth has found a seat")
 	}
-	q.poll(t, "after=1&wait=50", from(0)...).problem(t, 429, "rate_limited")
+	q.poll(t, "after=1&wait=50", fromAddress(0)...).problem(t, 429, "rate_limited")
 	// Who does not wait needs no seat; another address has its own.
-	if a := q.poll(t, "wait=0", from(0)...); a.status != http.StatusOK {
+	if a := q.poll(t, "wait=0", fromAddress(0)...); a.status != http.StatusOK {
 		t.Errorf("a glance: %d", a.status)
 	}
-	q.dial(t, from(1)...).expect(t, "pending", 1)
+	q.dial(t, fromAddress(1)...).expect(t, "pending", 1)
 	// A secret that is wrong takes none, and whoever leaves makes room.
 	for range 10 {
-		s.ask(t, "GET", p.path("poll")+"?after=1&wait=5", nil, append(from(2), "Authorization", "Bearer "+q.secret)...).problem(t, 401, "invalid_secret")
+		s.ask(t, "GET", p.path("poll")+"?after=1&wait=5", nil, append(fromAddress(2), "Authorization", "Bearer "+q.secret)...).problem(t, 401, "invalid_secret")
 	}
-	s.phone("ann").may(t, p, "confirm")
+	s.phone("ann").mustDo(t, p, "confirm")
 	if a := <-polled; a == nil || a.status != http.StatusOK {
 		t.Errorf("the waiting poll: %+v", a)
 	}
 	for _, l := range lines {
 		l.conn.CloseNow()
 	}
-	hubtest.Eventually(t, patience, "all seats are free", func() bool { return s.hub.Waiting() == 1 })
+	hubtest.Eventually(t, stepTimeout, "all seats are free", func() bool { return s.hub.Waiting() == 1 })
 	for range 20 { // and a seat is left once
-		a := q.dial(t, from(0)...)
+		a := q.dial(t, fromAddress(0)...)
 		a.expect(t, "pending", 1)
 		a.conn.CloseNow()
-		hubtest.Eventually(t, patience, "it has left", func() bool { return s.hub.Waiting() == 1 })
+		hubtest.Eventually(t, stepTimeout, "it has left", func() bool { return s.hub.Waiting() == 1 })
 	}
 }
 
 func TestLimits_NotKeyedByTicket(t *testing.T) {
 	t.Parallel()
-	s := start(t, limited(1))
-	p := s.make(t, nil, from(0)...)
+	s := start(t, withRateLimit(1))
+	p := s.createTicket(t, nil, fromAddress(0)...)
 	for i := range 100 { // as many attackers, each from his own address
 		switch i % 4 {
 		case 0:
-			s.ask(t, "GET", p.path("poll"), nil, append(from(1+i), "Authorization", "Bearer "+p.secret[:42]+"A")...)
+			s.ask(t, "GET", p.path("poll"), nil, append(fromAddress(1+i), "Authorization", "Bearer "+p.secret[:42]+"A")...)
 		case 1:
-			s.ask(t, "POST", p.path("scan"), `{"provider":"sandbox","code":"x"}`, from(1+i)...).problem(t, 422, "code_invalid")
+			s.ask(t, "POST", p.path("scan"), `{"provider":"sandbox","code":"x"}`, fromAddress(1+i)...).problem(t, 422, "code_invalid")
 		case 2:
-			s.ask(t, "POST", p.path("ack"), `{"seq":1}`, from(1+i)...).problem(t, 401, "invalid_secret")
+			s.ask(t, "POST", p.path("ack"), `{"seq":1}`, fromAddress(1+i)...).problem(t, 401, "invalid_secret")
 		case 3:
-			s.ask(t, "GET", p.path("qr.svg"), nil, from(1+i)...)
+			s.ask(t, "GET", p.path("qr.svg"), nil, fromAddress(1+i)...)
 		}
 	}
-	l := p.dial(t, from(0)...)
+	l := p.dial(t, fromAddress(0)...)
 	l.expect(t, "pending", 1)
 	s.phone("ann").via(t, 200, p, "scan").ok(t, 200)
 	s.phone("ann").via(t, 200, p, "confirm").ok(t, 200)

@@ -13,42 +13,42 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// outcome is how a poll ended that ran beside the test.
-type outcome struct {
+// pollResult is how a poll ended that ran beside the test.
+type pollResult struct {
 	*answer
 	err  error
 	took time.Duration
 }
 
-// wait polls beside the test.
-func (p *page) wait(t *testing.T, query string) chan outcome {
+// startPoll polls beside the test.
+func (p *browser) startPoll(t *testing.T, query string) chan pollResult {
 	t.Helper()
-	ctx := p.s.soon(t)
-	done := make(chan outcome, 1)
+	ctx := p.s.stepContext(t)
+	done := make(chan pollResult, 1)
 	go func() {
 		begun := time.Now()
 		a, err := p.s.send(ctx, "GET", p.path("poll")+"?"+query, nil, p.bearer()...)
-		done <- outcome{a, err, time.Since(begun)}
+		done <- pollResult{a, err, time.Since(begun)}
 	}()
 	return done
 }
 
-// waiting waits until so many wait on the node.
-func (s *testServer) waiting(t *testing.T, n int) {
+// awaitWaiters waits until so many wait on the node.
+func (s *testServer) awaitWaiters(t *testing.T, n int) {
 	t.Helper()
-	hubtest.Eventually(t, patience, fmt.Sprint(n, " waiters"), func() bool { return s.hub.Waiting() == n })
+	hubtest.Eventually(t, stepTimeout, fmt.Sprint(n, " waiters"), func() bool { return s.hub.Waiting() == n })
 }
 
 func TestPoll_ImmediateUnlessCurrent(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	for state, seq := range seqs {
+	for state, seq := range seqIn {
 		final := state == "consumed" || state == "rejected"
-		p := reach(t, s, state)
+		p := ticketIn(t, s, state)
 		for _, query := range []string{"", "after=0", "after=" + fmt.Sprint(seq-1), "after=" + fmt.Sprint(seq+1),
 			"after=9007199254740992", "wait=0", "wait=0&after=0", "after=0&wait=55", "more=1"} {
 			v := p.poll(t, query).ok(t, http.StatusOK)
-			p.note(v)
+			p.forbidToken(v)
 			if v["state"] != state || v["seq"] != seq || v["ticket"] != p.id {
 				t.Errorf("%s, %s: view %v", state, query, v)
 			}
@@ -58,7 +58,7 @@ func TestPoll_ImmediateUnlessCurrent(t *testing.T) {
 			a.ok(t, http.StatusOK)
 			p.poll(t, fmt.Sprintf("wait=55&after=%v", seq)).ok(t, http.StatusOK)
 		} else {
-			a.none(t)
+			a.noContent(t)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func TestPoll_ImmediateUnlessCurrent(t *testing.T) {
 func TestPoll_QueryBounds(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for _, query := range []string{"wait=56", "wait=-1", "wait=", "wait=x", "wait=1.5", "wait=0x10", "wait=1e1", "wait=1_0",
 		"wait=99999999999999999999", "wait=1&wait=2", "wait=+5", "wait=5s", "wait=%20", "wait=٣",
 		"after=-1", "after=", "after=x", "after=1.0", "after=99999999999999999999", "after=1&after=1"} {
@@ -91,10 +91,10 @@ func TestPoll_Wait(t *testing.T) {
 	} {
 		t.Run(query, func(t *testing.T) {
 			runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-				p := s.make(t, nil)
-				end := <-p.wait(t, query)
+				p := s.createTicket(t, nil)
+				end := <-p.startPoll(t, query)
 				must(t, end.err)
-				end.none(t)
+				end.noContent(t)
 				if end.took < want || end.took > want+time.Second/2 {
 					t.Errorf("204 after %v, wanted %v", end.took, want)
 				}
@@ -109,22 +109,22 @@ func TestPoll_Wait(t *testing.T) {
 func TestPoll_Change(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for i, step := range []struct {
 		do    func()
 		state string
 	}{
-		{func() { s.phone("ann").may(t, p, "scan") }, "scanned"},
-		{func() { s.phone("ann").may(t, p, "confirm") }, "confirmed"},
-		{func() { p.ack(t, 3).none(t) }, "consumed"},
+		{func() { s.phone("ann").mustDo(t, p, "scan") }, "scanned"},
+		{func() { s.phone("ann").mustDo(t, p, "confirm") }, "confirmed"},
+		{func() { p.ack(t, 3).noContent(t) }, "consumed"},
 	} {
-		waiting := p.wait(t, fmt.Sprintf("wait=55&after=%d", i+1))
-		s.waiting(t, 1)
+		waiting := p.startPoll(t, fmt.Sprintf("wait=55&after=%d", i+1))
+		s.awaitWaiters(t, 1)
 		step.do()
 		end := <-waiting
 		must(t, end.err)
 		v := end.ok(t, http.StatusOK)
-		p.note(v)
+		p.forbidToken(v)
 		if v["state"] != step.state || v["seq"] != float64(i+2) {
 			t.Errorf("view %v, wanted %s", v, step.state)
 		}
@@ -136,9 +136,9 @@ func TestPoll_Change(t *testing.T) {
 
 func TestPoll_Deadline(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
-		pass(100 * time.Second)
-		end := <-p.wait(t, "after=1&wait=55")
+		p := s.createTicket(t, nil)
+		advance(100 * time.Second)
+		end := <-p.startPoll(t, "after=1&wait=55")
 		must(t, end.err)
 		v := end.ok(t, http.StatusOK)
 		fields(t, v, "ticket", "state", "seq")
@@ -150,42 +150,42 @@ func TestPoll_Deadline(t *testing.T) {
 
 func TestPoll_ExpiresIn(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		for _, left := range []float64{120, 110, 100} {
-			within(t, "expires_in", p.view(t)["expires_in"], left, left)
-			pass(10 * time.Second)
+			requireRange(t, "expires_in", p.view(t)["expires_in"], left, left)
+			advance(10 * time.Second)
 		}
-		s.phone("ann").may(t, p, "confirm")
-		first := p.stands(t, "confirmed", 2)
-		pass(29*time.Second + 500*time.Millisecond)
-		v := p.stands(t, "confirmed", 2)
-		within(t, "expires_in", v["expires_in"], 31, 31) // 30.5 s, rounded up
-		within(t, "token_expires_in", first["token_expires_in"], 300, 300)
+		s.phone("ann").mustDo(t, p, "confirm")
+		first := p.requireState(t, "confirmed", 2)
+		advance(29*time.Second + 500*time.Millisecond)
+		v := p.requireState(t, "confirmed", 2)
+		requireRange(t, "expires_in", v["expires_in"], 31, 31) // 30.5 s, rounded up
+		requireRange(t, "token_expires_in", first["token_expires_in"], 300, 300)
 		// The token names whole seconds, so up to one of its life is rounded away.
-		within(t, "token_expires_in", v["token_expires_in"], 270, 271)
+		requireRange(t, "token_expires_in", v["token_expires_in"], 270, 271)
 	})
 }
 
 func TestPoll_FifthReplacesOldest(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
-	var polls []chan outcome
+	p := s.createTicket(t, nil)
+	var polls []chan pollResult
 	for i := range 4 {
-		polls = append(polls, p.wait(t, "after=1&wait=55"))
-		s.waiting(t, i+1)
+		polls = append(polls, p.startPoll(t, "after=1&wait=55"))
+		s.awaitWaiters(t, i+1)
 	}
-	polls = append(polls, p.wait(t, "after=1&wait=55"))
+	polls = append(polls, p.startPoll(t, "after=1&wait=55"))
 	end := <-polls[0]
 	must(t, end.err)
-	end.none(t)
+	end.noContent(t)
 	// Sockets and polls share the four places.
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
 	end = <-polls[1]
 	must(t, end.err)
-	end.none(t)
-	s.phone("ann").may(t, p, "scan")
+	end.noContent(t)
+	s.phone("ann").mustDo(t, p, "scan")
 	for _, waiting := range polls[2:] {
 		end := <-waiting
 		must(t, end.err)
@@ -199,13 +199,13 @@ func TestPoll_FifthReplacesOldest(t *testing.T) {
 func TestPoll_OtherTicketsKept(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p, q := s.make(t, nil), s.make(t, nil)
-	waiting := q.wait(t, "after=1&wait=55")
-	s.waiting(t, 1)
+	p, q := s.createTicket(t, nil), s.createTicket(t, nil)
+	waiting := q.startPoll(t, "after=1&wait=55")
+	s.awaitWaiters(t, 1)
 	for range 9 {
 		p.dial(t).expect(t, "pending", 1)
 	}
-	s.phone("ann").may(t, q, "reject")
+	s.phone("ann").mustDo(t, q, "reject")
 	end := <-waiting
 	must(t, end.err)
 	end.ok(t, http.StatusOK)
@@ -214,64 +214,64 @@ func TestPoll_OtherTicketsKept(t *testing.T) {
 func TestPoll_Disconnect(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
-	conn, err := s.dial(s.soon(t))
+	p := s.createTicket(t, nil)
+	conn, err := s.dial(s.stepContext(t))
 	must(t, err)
 	fmt.Fprintf(conn, "GET %s?after=1&wait=55 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", p.path("poll"), p.secret)
-	s.waiting(t, 1)
+	s.awaitWaiters(t, 1)
 	conn.Close()
-	s.waiting(t, 0)
+	s.awaitWaiters(t, 0)
 }
 
 func TestPoll_Draining(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p, q := s.make(t, nil), s.make(t, nil)
+		p, q := s.createTicket(t, nil), s.createTicket(t, nil)
 		if p.poll(t, "").header.Get("Connection") == "close" {
 			t.Error("connections are closed before the drain")
 		}
 		l := q.dial(t)
 		l.expect(t, "pending", 1)
-		waiting := p.wait(t, "after=1&wait=55")
+		waiting := p.startPoll(t, "after=1&wait=55")
 		synctest.Wait()
 		gone := make(chan struct{})
 		begun := time.Now()
 		go func() {
-			s.hub.Drain(s.soon(t), 4*time.Second)
+			s.hub.Drain(s.stepContext(t), 4*time.Second)
 			close(gone)
 		}()
 		end := <-waiting
 		must(t, end.err)
-		end.none(t)
+		end.noContent(t)
 		if end.took > time.Second/2 {
 			t.Errorf("the poll was let go after %v", end.took)
 		}
-		for _, ask := range []*answer{p.poll(t, "after=1"), p.knock(t)} {
+		for _, ask := range []*answer{p.poll(t, "after=1"), p.tryHandshake(t)} {
 			ask.problem(t, 503, "overloaded")
 			retryAfter(t, ask, "1")
 		}
 		s.ask(t, "GET", "/readyz", nil).problem(t, 503, "overloaded")
 		s.ask(t, "GET", "/healthz", nil).ok(t, http.StatusOK)
-		l.closed(t, 1012)
+		l.requireClose(t, 1012)
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("the socket was let go after %v", took)
 		}
 		<-gone
 		// Everything else is served until the listener closes.
-		r := s.make(t, nil)
-		s.phone("ann").may(t, r, "scan")
-		s.phone("ann").may(t, r, "confirm")
-		r.ack(t, 3).none(t)
-		s.phone("ann").may(t, s.make(t, nil), "reject")
+		r := s.createTicket(t, nil)
+		s.phone("ann").mustDo(t, r, "scan")
+		s.phone("ann").mustDo(t, r, "confirm")
+		r.ack(t, 3).noContent(t)
+		s.phone("ann").mustDo(t, s.createTicket(t, nil), "reject")
 	})
 }
 
-// silence is a mailbox that hears nothing any more once the node was ready.
-type silence struct {
+// silentMailbox is a mailbox that hears nothing any more once the node was ready.
+type silentMailbox struct {
 	hub.Mailbox
 	begun time.Time
 }
 
-func (m *silence) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
+func (m *silentMailbox) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
 	return m.Mailbox.Listen(ctx, node, subscribed, func(text []byte) {
 		if time.Since(m.begun) < 2*time.Second {
 			mail(text)
@@ -280,20 +280,20 @@ func (m *silence) Listen(ctx context.Context, node string, subscribed func(), ma
 }
 
 func TestPoll_StalledNode(t *testing.T) {
-	o := options{hub: func(c *hub.Config) { c.Mailbox = &silence{c.Mailbox, time.Now()} }}
+	o := options{hub: func(c *hub.Config) { c.Mailbox = &silentMailbox{c.Mailbox, time.Now()} }}
 	runSynctest(t, o, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		l := p.dial(t)
 		l.expect(t, "pending", 1)
-		waiting := s.make(t, nil).wait(t, "after=1&wait=55")
+		waiting := s.createTicket(t, nil).startPoll(t, "after=1&wait=55")
 		end := <-waiting
 		must(t, end.err)
 		end.problem(t, 503, "store_unavailable")
-		for _, a := range []*answer{end.answer, p.poll(t, "after=1"), p.knock(t), s.ask(t, "GET", "/readyz", nil)} {
+		for _, a := range []*answer{end.answer, p.poll(t, "after=1"), p.tryHandshake(t), s.ask(t, "GET", "/readyz", nil)} {
 			a.problem(t, 503, "store_unavailable")
 			retryAfter(t, a, "1")
 		}
-		l.ends(t, 1013)
-		s.phone("ann").may(t, p, "confirm") // Redis is there, and holds the truth
+		l.requireCloseLater(t, 1013)
+		s.phone("ann").mustDo(t, p, "confirm") // Redis is there, and holds the truth
 	})
 }

@@ -14,11 +14,11 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// counted is a stand with a provider that counts, and another that nobody may
+// startCounting is a stand with a provider that counts, and another that nobody may
 // use here.
-func counted(t *testing.T) (s *testServer, o, other *fakeProvider) {
+func startCounting(t *testing.T) (s *testServer, o, other *fakeProvider) {
 	t.Helper()
-	o = &fakeProvider{who: map[string]ticket.Identity{"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"},
+	o = &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"},
 		"bob": {Provider: "wechat", AppID: "wx1", Subject: "o-bob"}}}
 	other = &fakeProvider{}
 	client := demo()
@@ -28,18 +28,18 @@ func counted(t *testing.T) (s *testServer, o, other *fakeProvider) {
 
 func TestProvider_CalledOnce(t *testing.T) {
 	t.Parallel()
-	s, o, _ := counted(t)
+	s, o, _ := startCounting(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
 	hopeless := map[string]string{"confirmed": "scan reject", "consumed": "scan reject", "rejected": "scan confirm"}
 	for _, state := range []string{"pending", "scanned", "confirmed", "consumed", "rejected"} {
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			for _, f := range []*phone{ann, bob} {
-				p := s.make(t, nil)
+				p := s.createTicket(t, nil)
 				for _, step := range map[string][]string{"scanned": {"scan"}, "confirmed": {"confirm"}, "consumed": {"confirm"}, "rejected": {"reject"}}[state] {
-					ann.may(t, p, step)
+					ann.mustDo(t, p, step)
 				}
 				if state == "consumed" {
-					p.ack(t, 2).none(t)
+					p.ack(t, 2).noContent(t)
 				}
 				want := 1
 				if strings.Contains(hopeless[state], action) {
@@ -60,10 +60,10 @@ func TestProvider_DeadTicket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &fakeProvider{}
 		s := start(t, options{pipes: true, providers: map[string]api.Provider{"wechat": o}})
-		p := s.make(t, nil)
-		gone := &page{s: s}
-		gone.id, _ = stranger()
-		pass(2 * time.Minute)
+		p := s.createTicket(t, nil)
+		gone := &browser{s: s}
+		gone.id, _ = unknownTicket()
+		advance(2 * time.Minute)
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			(&phone{s, "wechat", "ann"}).do(t, p, action).problem(t, 410, "ticket_expired")
 			(&phone{s, "wechat", "ann"}).do(t, gone, action).problem(t, 404, "ticket_not_found")
@@ -76,8 +76,8 @@ func TestProvider_DeadTicket(t *testing.T) {
 
 func TestProvider_MalformedRequest(t *testing.T) {
 	t.Parallel()
-	s, o, _ := counted(t)
-	p := s.make(t, nil)
+	s, o, _ := startCounting(t)
+	p := s.createTicket(t, nil)
 	ann := &phone{s, "wechat", "ann"}
 	ann.do(t, p, "scan", "user", map[string]any{"nickname": strings.Repeat("x", 65)}).problem(t, 400, "invalid_request")
 	ann.do(t, p, "confirm", "match", "x").problem(t, 400, "invalid_request")
@@ -89,8 +89,8 @@ func TestProvider_MalformedRequest(t *testing.T) {
 
 func TestProvider_NotAllowed(t *testing.T) {
 	t.Parallel()
-	s, _, other := counted(t)
-	p := s.make(t, nil)
+	s, _, other := startCounting(t)
+	p := s.createTicket(t, nil)
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		detail := (&phone{s, "app", "ann"}).do(t, p, action).problem(t, 400, "invalid_request")
 		if !strings.Contains(detail, "provider") {
@@ -100,17 +100,17 @@ func TestProvider_NotAllowed(t *testing.T) {
 	if other.calls() != 0 {
 		t.Errorf("%d calls", other.calls())
 	}
-	p.stands(t, "pending", 1)
+	p.requireState(t, "pending", 1)
 }
 
 func TestProvider_RaceOneExchange(t *testing.T) {
 	t.Parallel()
-	s, o, _ := counted(t)
-	p := s.make(t, nil)
+	s, o, _ := startCounting(t)
+	p := s.createTicket(t, nil)
 	const phones = 30
 	var all sync.WaitGroup
 	won := make(chan string, phones)
-	ctx := s.soon(t)
+	ctx := s.stepContext(t)
 	for i := range phones {
 		f := &phone{s, "wechat", []string{"ann", "bob"}[i%2]}
 		body := f.body()
@@ -128,14 +128,14 @@ func TestProvider_RaceOneExchange(t *testing.T) {
 	}
 	all.Wait()
 	close(won)
-	_, claims := verify(t, s, p.stands(t, "confirmed", 2)["token"])
+	_, claims := verifyToken(t, s, p.requireState(t, "confirmed", 2)["token"])
 	for name := range won {
 		if claims["openid"] != "o-"+name {
 			t.Errorf("%s was told confirmed, and the token is %v's", name, claims["openid"])
 		}
 	}
 	seen := map[string]bool{}
-	for _, code := range o.asked {
+	for _, code := range o.codes {
 		if seen[code] {
 			t.Errorf("%s was exchanged twice", code)
 		}
@@ -148,7 +148,7 @@ func TestProvider_RaceOneExchange(t *testing.T) {
 func TestProvider_PhoneDisconnects(t *testing.T) {
 	t.Parallel()
 	asked, noticed := make(chan struct{}), make(chan struct{})
-	o := &fakeProvider{say: func(ctx context.Context, name string) (ticket.Identity, error) {
+	o := &fakeProvider{exchange: func(ctx context.Context, name string) (ticket.Identity, error) {
 		close(asked)
 		<-noticed
 		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, ctx.Err()
@@ -161,8 +161,8 @@ func TestProvider_PhoneDisconnects(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	s := start(t, options{providers: map[string]api.Provider{"wechat": o}, around: watch})
-	p := s.make(t, nil)
+	s := start(t, options{providers: map[string]api.Provider{"wechat": o}, wrap: watch})
+	p := s.createTicket(t, nil)
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
 	ctx, hangUp := context.WithCancel(t.Context())
@@ -178,19 +178,19 @@ func TestProvider_PhoneDisconnects(t *testing.T) {
 }
 
 func TestProvider_Timeout(t *testing.T) {
-	o := &fakeProvider{say: func(ctx context.Context, _ string) (ticket.Identity, error) {
+	o := &fakeProvider{exchange: func(ctx context.Context, _ string) (ticket.Identity, error) {
 		<-ctx.Done()
 		return ticket.Identity{}, fmt.Errorf("exchange: %w", ctx.Err())
 	}}
 	runSynctest(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		begun := time.Now()
 		a := (&phone{s, "wechat", "ann"}).do(t, p, "confirm")
 		a.problem(t, 503, "provider_unavailable") // "provider busy, timed out or out of quota"
 		if took := time.Since(begun); took > 15*time.Second {
 			t.Errorf("the phone waited %v", took)
 		}
-		p.stands(t, "pending", 1)
+		p.requireState(t, "pending", 1)
 	})
 }
 
@@ -203,13 +203,13 @@ func TestSandbox_CodeOnce(t *testing.T) {
 		"sandbox:a\u202enn:1": false, "sandbox:ann\n:1": false, "sandbox:" + strings.Repeat("n", 65) + ":1": false,
 	} {
 		body := map[string]string{"provider": "sandbox", "code": code}
-		a := s.ask(t, "POST", s.make(t, nil).path("scan"), body)
+		a := s.ask(t, "POST", s.createTicket(t, nil).path("scan"), body)
 		if !good {
 			a.problem(t, 422, "code_invalid")
 			continue
 		}
 		a.ok(t, http.StatusOK)
-		s.ask(t, "POST", s.make(t, nil).path("scan"), body).problem(t, 422, "code_invalid")
+		s.ask(t, "POST", s.createTicket(t, nil).path("scan"), body).problem(t, 422, "code_invalid")
 	}
 }
 
@@ -217,7 +217,7 @@ func TestSandbox_CodeOnce(t *testing.T) {
 // over the bound cannot be read by any node, and its login would be lost.
 func TestProvider_LongName(t *testing.T) {
 	t.Parallel()
-	o := &fakeProvider{who: map[string]ticket.Identity{
+	o := &fakeProvider{users: map[string]ticket.Identity{
 		"nickname": {Provider: "app", Subject: "ann", Nickname: strings.Repeat("<", 4000)},
 		"disguise": {Provider: "app", Subject: "ann", Nickname: "\u202e Ann\n", Picture: "http://example.com/a"},
 		"picture":  {Provider: "app", Subject: "ann", Nickname: "Ann", Picture: "https://example.com/?" + strings.Repeat("&", 4000)},
@@ -227,7 +227,7 @@ func TestProvider_LongName(t *testing.T) {
 		"nickname": {"nickname": strings.Repeat("<", 64)}, "disguise": {"nickname": "Ann"}, "picture": {"nickname": "Ann"},
 	} {
 		_, v := (&phone{s, "app", name}).login(t, nil)
-		_, claims := verify(t, s, v["token"])
+		_, claims := verifyToken(t, s, v["token"])
 		if !equal(v["user"], want) || claims["nickname"] != want["nickname"] || claims["picture"] != nil {
 			t.Errorf("%s: the page is told %v, the site %v", name, v["user"], claims)
 		}
@@ -237,17 +237,17 @@ func TestProvider_LongName(t *testing.T) {
 func TestProvider_InvalidID(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("u", 20000)
-	o := &fakeProvider{who: map[string]ticket.Identity{
+	o := &fakeProvider{users: map[string]ticket.Identity{
 		"unionid": {Provider: "wechat", AppID: "wx1", Subject: "ann", UnionID: long},
 		"appid":   {Provider: "wechat", AppID: long, Subject: "ann"},
 		"openid":  {Provider: "wechat", AppID: "wx1", Subject: long},
 	}}
 	s := start(t, options{providers: map[string]api.Provider{"wechat": o}})
-	p := s.make(t, nil)
-	for name := range o.who {
+	p := s.createTicket(t, nil)
+	for name := range o.users {
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			(&phone{s, "wechat", name}).do(t, p, action).problem(t, 403, "identity_incomplete")
 		}
 	}
-	p.stands(t, "pending", 1)
+	p.requireState(t, "pending", 1)
 }

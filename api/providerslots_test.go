@@ -16,12 +16,12 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// mostCalls is how many calls to one provider are under way at once.
-const mostCalls = 256
+// maxCalls is how many calls to one provider are under way at once.
+const maxCalls = 256
 
-// slow is a provider that names "quick" at once, and nobody else at all.
-func slow() *fakeProvider {
-	return &fakeProvider{say: func(ctx context.Context, name string) (ticket.Identity, error) {
+// slowProvider is a provider that names "quick" at once, and nobody else at all.
+func slowProvider() *fakeProvider {
+	return &fakeProvider{exchange: func(ctx context.Context, name string) (ticket.Identity, error) {
 		if name == "quick" {
 			return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, nil
 		}
@@ -30,12 +30,12 @@ func slow() *fakeProvider {
 	}}
 }
 
-// hang has as many phones as there are places wait for the provider called
+// fillSlots has as many phones as there are places wait for the provider called
 // wechat; the caller may wait for their end.
-func hang(t *testing.T, s *testServer, p *page) *sync.WaitGroup {
+func fillSlots(t *testing.T, s *testServer, p *browser) *sync.WaitGroup {
 	t.Helper()
-	all, ctx := &sync.WaitGroup{}, s.soon(t)
-	for range mostCalls {
+	all, ctx := &sync.WaitGroup{}, s.stepContext(t)
+	for range maxCalls {
 		body := (&phone{s, "wechat", "slow"}).body()
 		all.Go(func() { s.send(ctx, "POST", p.path("scan"), body) })
 	}
@@ -46,12 +46,12 @@ func hang(t *testing.T, s *testServer, p *page) *sync.WaitGroup {
 
 // fakeCodes makes mini-program codes, or hangs.
 type fakeCodes struct {
-	asked atomic.Int64
+	calls atomic.Int64
 	hangs bool
 }
 
 func (p *fakeCodes) Code(ctx context.Context, _ ticket.ID) ([]byte, error) {
-	p.asked.Add(1)
+	p.calls.Add(1)
 	if p.hangs {
 		<-ctx.Done()
 		return nil, fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, ctx.Err())
@@ -62,24 +62,24 @@ func (p *fakeCodes) Code(ctx context.Context, _ ticket.ID) ([]byte, error) {
 }
 
 func TestProviderSlots_Bounded(t *testing.T) {
-	o := slow()
+	o := slowProvider()
 	runSynctest(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
-		all := hang(t, s, p)
+		p := s.createTicket(t, nil)
+		all := fillSlots(t, s, p)
 		a := (&phone{s, "wechat", "quick"}).do(t, p, "scan")
 		a.problem(t, 503, "provider_unavailable")
 		retryAfter(t, a, "1")
-		if o.calls() != mostCalls {
+		if o.calls() != maxCalls {
 			t.Errorf("%d calls under way", o.calls())
 		}
 		all.Wait()
-		(&phone{s, "wechat", "quick"}).may(t, p, "scan")
+		(&phone{s, "wechat", "quick"}).mustDo(t, p, "scan")
 	})
 }
 
 func TestProviderSlots_PerProvider(t *testing.T) {
-	wechat, own := slow(), slow()
-	app := &fakeProvider{say: func(_ context.Context, name string) (ticket.Identity, error) {
+	wechat, own := slowProvider(), slowProvider()
+	app := &fakeProvider{exchange: func(_ context.Context, name string) (ticket.Identity, error) {
 		return ticket.Identity{Provider: "app", Subject: name}, nil
 	}}
 	codes := &fakeCodes{}
@@ -91,20 +91,20 @@ func TestProviderSlots_PerProvider(t *testing.T) {
 		c.Reloadable.MiniProgramCodes = codes
 		c.Reloadable.LoginMethods = map[string]api.LoginMethods{"same": site(wechat), "shop": site(own)}
 	}}, func(t *testing.T, s *testServer) {
-		p := s.make(t, map[string]string{"client_id": "demo"})
-		all := hang(t, s, p)
+		p := s.createTicket(t, map[string]string{"client_id": "demo"})
+		all := fillSlots(t, s, p)
 		(&phone{s, "wechat", "quick"}).do(t, p, "confirm").problem(t, 503, "provider_unavailable")
 		// Another client of the same mini-program has no places of its own.
-		same := s.make(t, map[string]string{"client_id": "same"})
+		same := s.createTicket(t, map[string]string{"client_id": "same"})
 		retryAfter(t, (&phone{s, "wechat", "quick"}).do(t, same, "confirm"), "1")
-		same.stands(t, "pending", 1)
+		same.requireState(t, "pending", 1)
 
 		// The own app goes on, so does another mini-program, so do the pictures.
-		(&phone{s, "app", "quick"}).may(t, p, "confirm")
-		(&phone{s, "wechat", "quick"}).may(t, s.make(t, map[string]string{"client_id": "shop"}), "confirm")
-		q := s.make(t, map[string]string{"client_id": "demo"})
-		if a := s.ask(t, "GET", q.path("qr.png"), nil); a.status != http.StatusOK || codes.asked.Load() != 1 {
-			t.Errorf("picture: %d after %d calls", a.status, codes.asked.Load())
+		(&phone{s, "app", "quick"}).mustDo(t, p, "confirm")
+		(&phone{s, "wechat", "quick"}).mustDo(t, s.createTicket(t, map[string]string{"client_id": "shop"}), "confirm")
+		q := s.createTicket(t, map[string]string{"client_id": "demo"})
+		if a := s.ask(t, "GET", q.path("qr.png"), nil); a.status != http.StatusOK || codes.calls.Load() != 1 {
+			t.Errorf("picture: %d after %d calls", a.status, codes.calls.Load())
 		}
 		all.Wait()
 	})
@@ -114,20 +114,20 @@ func TestProviderSlots_Wxacode(t *testing.T) {
 	codes := &fakeCodes{hangs: true}
 	runSynctest(t, options{api: func(c *api.Config) { c.Reloadable.MiniProgramCodes = codes }}, func(t *testing.T, s *testServer) {
 		var all sync.WaitGroup
-		ctx := s.soon(t)
+		ctx := s.stepContext(t)
 		t.Cleanup(all.Wait)
-		for range mostCalls {
-			p := s.make(t, nil)
+		for range maxCalls {
+			p := s.createTicket(t, nil)
 			all.Go(func() { s.send(ctx, "GET", p.path("qr.png"), nil) })
 		}
 		synctest.Wait()
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		if a := s.ask(t, "GET", p.path("qr.png"), nil); a.status != http.StatusOK { // the link is drawn
 			t.Errorf("picture: %d", a.status)
 		}
-		if n := codes.asked.Load(); n != mostCalls {
+		if n := codes.calls.Load(); n != maxCalls {
 			t.Errorf("%d calls under way", n)
 		}
-		s.phone("ann").may(t, p, "confirm")
+		s.phone("ann").mustDo(t, p, "confirm")
 	})
 }

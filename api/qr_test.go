@@ -32,8 +32,8 @@ var (
 	dark = regexp.MustCompile(`<path d="([^"]*)"/>`)
 )
 
-// read takes an SVG of runs apart.
-func read(t *testing.T, svg []byte) [][]bool {
+// readSVG takes an SVG of runs apart.
+func readSVG(t *testing.T, svg []byte) [][]bool {
 	t.Helper()
 	size := box.FindSubmatch(svg)
 	path := dark.FindSubmatch(svg)
@@ -74,12 +74,12 @@ func TestQR_SVG(t *testing.T) {
 	for name, template := range map[string]string{"link": "", "own": "https://m.example.com/?" + strings.Repeat("x", 200) + "={ticket}"} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, options{api: qrTemplate(template)})
-			p := s.make(t, nil)
+			p := s.createTicket(t, nil)
 			a := s.ask(t, "GET", p.path("qr.svg"), nil)
 			if a.status != http.StatusOK || a.header.Get("Content-Type") != "image/svg+xml" {
 				t.Fatalf("%d %q", a.status, a.header.Get("Content-Type"))
 			}
-			got, want := read(t, a.body), modules(t, p.made["qr_url"].(string))
+			got, want := readSVG(t, a.body), modules(t, p.created["qr_url"].(string))
 			if !slices.EqualFunc(got, want, slices.Equal[[]bool]) {
 				t.Error("it is another code's drawing")
 			}
@@ -91,8 +91,8 @@ func TestQR_SVG(t *testing.T) {
 					t.Errorf("an image with %s in it", active)
 				}
 			}
-			if p.made["qr_image"] != p.path("qr.svg") {
-				t.Errorf("qr_image %v", p.made["qr_image"])
+			if p.created["qr_image"] != p.path("qr.svg") {
+				t.Errorf("qr_image %v", p.created["qr_image"])
 			}
 		})
 	}
@@ -101,7 +101,7 @@ func TestQR_SVG(t *testing.T) {
 func TestQR_SizeBounds(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for _, size := range []string{"127", "1025", "0", "-256", "", "x", "256.0", "1e3", "99999999999999999999", "256&size=256"} {
 		detail := s.ask(t, "GET", p.path("qr.png")+"?size="+size, nil).problem(t, 400, "invalid_request")
 		if !strings.Contains(detail, "size") {
@@ -116,13 +116,13 @@ func TestQR_SizeBounds(t *testing.T) {
 func TestQR_NoStoreAccess(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	id, _ := stranger()
-	gone := &page{s: s, id: id}
+	id, _ := unknownTicket()
+	gone := &browser{s: s, id: id}
 	a := s.ask(t, "GET", gone.path("qr.svg"), nil, "Origin", evil)
 	if a.status != http.StatusOK {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if got := read(t, a.body); !slices.EqualFunc(got, modules(t, public+"/s/"+id), slices.Equal[[]bool]) {
+	if got := readSVG(t, a.body); !slices.EqualFunc(got, modules(t, public+"/s/"+id), slices.Equal[[]bool]) {
 		t.Error("it is another code's drawing")
 	}
 	// Pages of other origins show it, and no script of theirs reads it.

@@ -20,8 +20,8 @@ import (
 	"loginhub/api"
 )
 
-// decoded is what a reader finds in a picture; "" if nothing.
-func decoded(t *testing.T, picture image.Image) string {
+// decodeQR is what a reader finds in a picture; "" if nothing.
+func decodeQR(t *testing.T, picture image.Image) string {
 	t.Helper()
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(picture)
 	must(t, err)
@@ -44,7 +44,7 @@ func blackLogo(t *testing.T) *api.Logo {
 }
 
 // eachCode runs a test with all kinds of codes: level, logo, and what they hold.
-func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *page, logo bool)) {
+func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *browser, logo bool)) {
 	for name, c := range map[string]struct {
 		level string
 		logo  bool
@@ -58,7 +58,7 @@ func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *page, logo
 						a.Reloadable.QRLogo = blackLogo(t)
 					}
 				}})
-				each(t, s, s.make(t, nil), c.logo)
+				each(t, s, s.createTicket(t, nil), c.logo)
 			})
 		}
 	}
@@ -73,11 +73,11 @@ func sizes() []int {
 	return all
 }
 
-func TestQRPNG_IsReadBackInEverySizeOrRefused(t *testing.T) {
+func TestQRPNG_AllSizes(t *testing.T) {
 	t.Parallel()
-	eachCode(t, func(t *testing.T, s *testServer, p *page, logo bool) {
-		text := p.made["qr_url"].(string)
-		want := read(t, s.ask(t, "GET", p.path("qr.svg"), nil).body)
+	eachCode(t, func(t *testing.T, s *testServer, p *browser, logo bool) {
+		text := p.created["qr_url"].(string)
+		want := readSVG(t, s.ask(t, "GET", p.path("qr.svg"), nil).body)
 		for _, size := range sizes() {
 			a := s.ask(t, "GET", p.path("qr.png")+"?size="+strconv.Itoa(size), nil)
 			if size < 2*len(want) {
@@ -94,19 +94,19 @@ func TestQRPNG_IsReadBackInEverySizeOrRefused(t *testing.T) {
 			if edge := picture.Bounds(); edge.Dx() != size || edge.Dy() != size {
 				t.Fatalf("%d by %d pixels, wanted %d", edge.Dx(), edge.Dy(), size)
 			}
-			if got := decoded(t, picture); got != text {
+			if got := decodeQR(t, picture); got != text {
 				t.Errorf("size %d is read as %q", size, got)
 			}
 			if !logo {
-				evenly(t, picture, want)
+				checkModules(t, picture, want)
 			}
 		}
 	})
 }
 
-// evenly checks that each module has the same whole number of pixels, as many as
+// checkModules checks that each module has the same whole number of pixels, as many as
 // fit, and that the rest is white on all sides.
-func evenly(t *testing.T, picture image.Image, want [][]bool) {
+func checkModules(t *testing.T, picture image.Image, want [][]bool) {
 	t.Helper()
 	size := picture.Bounds().Dx()
 	module := size / len(want)
@@ -126,11 +126,11 @@ var (
 	logoIn = regexp.MustCompile(`<image x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"`)
 )
 
-func TestQRSVG_IsReadBack(t *testing.T) {
+func TestQRSVG_Readable(t *testing.T) {
 	t.Parallel()
-	eachCode(t, func(t *testing.T, s *testServer, p *page, logo bool) {
+	eachCode(t, func(t *testing.T, s *testServer, p *browser, logo bool) {
 		svg := s.ask(t, "GET", p.path("qr.svg"), nil).body
-		rows := read(t, svg)
+		rows := readSVG(t, svg)
 		const module = 8
 		picture := image.NewGray(image.Rect(0, 0, module*len(rows), module*len(rows)))
 		fill := func(x, y, edge float64, c color.Color) {
@@ -153,7 +153,7 @@ func TestQRSVG_IsReadBack(t *testing.T) {
 				fill(at, at, edge, []color.Color{color.White, color.Black}[i])
 			}
 		}
-		if got := decoded(t, picture); got != p.made["qr_url"] {
+		if got := decodeQR(t, picture); got != p.created["qr_url"] {
 			t.Errorf("read as %q", got)
 		}
 		if border := slices.Concat(rows[:4]...); slices.Contains(border, true) {

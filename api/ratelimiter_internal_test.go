@@ -15,8 +15,8 @@ var (
 	here = netip.MustParsePrefix("203.0.113.7/32")
 )
 
-// until is how long a refused one is told to wait; 0 is allowed.
-func until(t *testing.T, err error) time.Duration {
+// retryIn is how long a refused one is told to wait; 0 is allowed.
+func retryIn(t *testing.T, err error) time.Duration {
 	t.Helper()
 	if err == nil {
 		return 0
@@ -36,7 +36,7 @@ func TestRateLimiter_Burst(t *testing.T) {
 				t.Fatalf("%d a minute: the %d. is refused", rate, i+1)
 			}
 		}
-		wait := until(t, l.allow(here, noon))
+		wait := retryIn(t, l.allow(here, noon))
 		step := time.Minute / time.Duration(rate)
 		if wait == 0 || wait > step {
 			t.Fatalf("%d a minute: one more is told to wait %v, wanted up to %v", rate, wait, step)
@@ -44,7 +44,7 @@ func TestRateLimiter_Burst(t *testing.T) {
 		for range 100 { // being refused costs nothing
 			l.allow(here, noon)
 		}
-		if until(t, l.allow(here, noon.Add(wait-time.Nanosecond))) == 0 || until(t, l.allow(here, noon.Add(wait))) != 0 {
+		if retryIn(t, l.allow(here, noon.Add(wait-time.Nanosecond))) == 0 || retryIn(t, l.allow(here, noon.Add(wait))) != 0 {
 			t.Errorf("%d a minute: %v was not how long to wait", rate, wait)
 		}
 	}
@@ -97,8 +97,8 @@ func TestRateLimiter_Zero(t *testing.T) {
 	}
 }
 
-// nth is one of very many addresses.
-func nth(i uint32) netip.Prefix {
+// addressNumber is one of very many addresses.
+func addressNumber(i uint32) netip.Prefix {
 	var raw [4]byte
 	binary.BigEndian.PutUint32(raw[:], i)
 	return netip.PrefixFrom(netip.AddrFrom4(raw), 32)
@@ -109,7 +109,7 @@ func TestRateLimiter_TableFull(t *testing.T) {
 	l.allow(here, noon)
 	refused := 0
 	for i := range uint32(maxRateKeys + 50) {
-		if l.allow(nth(i), noon) != nil {
+		if l.allow(addressNumber(i), noon) != nil {
 			refused++
 		}
 	}
@@ -125,7 +125,7 @@ func TestRateLimiter_TableFull(t *testing.T) {
 	}
 	// A minute later all of that is forgotten.
 	later := noon.Add(time.Minute + time.Second)
-	if l.allow(nth(1<<30), later) != nil || len(l.tat) > 2 {
+	if l.allow(addressNumber(1<<30), later) != nil || len(l.tat) > 2 {
 		t.Errorf("after the flood there are %d buckets", len(l.tat))
 	}
 }
@@ -133,13 +133,13 @@ func TestRateLimiter_TableFull(t *testing.T) {
 func TestRateLimiter_SweepInterval(t *testing.T) {
 	l := newAddrLimiter(600) // an address is forgotten after a tenth of a second
 	for i := range uint32(maxRateKeys) {
-		l.allow(nth(i), noon)
+		l.allow(addressNumber(i), noon)
 	}
 	for i, at := range []struct {
 		later time.Duration
 		kept  int
 	}{{0, maxRateKeys + 1}, {500 * time.Millisecond, maxRateKeys + 1}, {time.Second, 1}} {
-		if err := l.allow(nth(uint32(maxRateKeys+i)), noon.Add(at.later)); err != nil {
+		if err := l.allow(addressNumber(uint32(maxRateKeys+i)), noon.Add(at.later)); err != nil {
 			t.Errorf("%v later: %v", at.later, err)
 		}
 		if len(l.tat) != at.kept {
@@ -153,7 +153,7 @@ func TestRateLimiter_ClockStepsBack(t *testing.T) {
 	for range 60 {
 		l.allow(here, noon)
 	}
-	if wait := until(t, l.allow(here, noon.Add(-time.Second))); wait > 3*time.Second {
+	if wait := retryIn(t, l.allow(here, noon.Add(-time.Second))); wait > 3*time.Second {
 		t.Errorf("a second back costs %v", wait)
 	}
 }

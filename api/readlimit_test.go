@@ -18,12 +18,12 @@ type rawConn struct {
 	in   *bufio.Reader
 }
 
-func (p *page) wire(t *testing.T) *rawConn {
+func (p *browser) dialRaw(t *testing.T) *rawConn {
 	t.Helper()
-	conn, err := p.s.dial(p.s.soon(t))
+	conn, err := p.s.dial(p.s.stepContext(t))
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
-	must(t, conn.SetDeadline(time.Now().Add(patience)))
+	must(t, conn.SetDeadline(time.Now().Add(stepTimeout)))
 	_, err = io.WriteString(conn, "GET "+p.path("ws")+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n"+
 		"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: loginhub.v1, loginhub.secret."+p.secret+"\r\n\r\n")
@@ -51,9 +51,9 @@ func frame(first byte, length uint64, payload string) []byte {
 	return append(append(b, 0, 0, 0, 0), payload...)
 }
 
-// ended reads to the end of the line and gives the close code, 0 where the line
+// readToEnd reads to the end of the line and gives the close code, 0 where the line
 // is cut without one, and how many pongs came before.
-func (w *rawConn) ended(t *testing.T) (code, pongs int) {
+func (w *rawConn) readToEnd(t *testing.T) (code, pongs int) {
 	t.Helper()
 	for {
 		head := make([]byte, 2)
@@ -81,14 +81,14 @@ func (w *rawConn) ended(t *testing.T) (code, pongs int) {
 }
 
 const (
-	text, more, last, ping, pong = 0x81, 0x00, 0x80, 0x89, 0x8a
-	begun                        = 0x01 // a text that goes on
+	frameText, frameMore, frameLast, framePing, framePong = 0x81, 0x00, 0x80, 0x89, 0x8a
+	frameBegin                                            = 0x01 // a text that goes on
 )
 
 func TestSocket_FrameFlood(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	neighbour := s.make(t, nil)
+	neighbour := s.createTicket(t, nil)
 	line := neighbour.dial(t)
 	line.expect(t, "pending", 1)
 	repeat := func(b []byte, n int) []byte { return []byte(strings.Repeat(string(b), n)) }
@@ -97,24 +97,24 @@ func TestSocket_FrameFlood(t *testing.T) {
 		bytes []byte
 		codes []int
 	}{
-		"pings":                        {repeat(frame(ping, 1, "p"), 2000), []int{1008, 0}},
-		"pongs":                        {repeat(frame(pong, 100, strings.Repeat("p", 100)), 2000), []int{0}},
-		"a frame of 2^62 bytes":        {frame(text, 1<<62, strings.Repeat("x", 4096)), []int{1009}},
-		"a frame of 2^63 bytes":        {frame(text, 1<<63, "x"), []int{1002, 1009, 0}},
-		"fragments beyond a kilobyte":  {append(frame(begun, 1, "x"), repeat(frame(more, 100, strings.Repeat("x", 100)), 30)...), []int{1009}},
-		"fragments of nothing":         {append(frame(begun, 0, ""), repeat(frame(more, 0, ""), 50000)...), []int{0}},
-		"pings between fragments":      {append(frame(begun, 1, "x"), repeat(append(frame(ping, 0, ""), frame(more, 0, "")...), 5000)...), []int{1008, 0}},
-		"a ping in two":                {append(frame(0x09, 1, "x"), frame(last, 1, "x")...), []int{1002, 0}},
-		"a ping of 126 bytes":          {frame(ping, 126, strings.Repeat("x", 126)), []int{1002, 0}},
+		"pings":                        {repeat(frame(framePing, 1, "p"), 2000), []int{1008, 0}},
+		"pongs":                        {repeat(frame(framePong, 100, strings.Repeat("p", 100)), 2000), []int{0}},
+		"a frame of 2^62 bytes":        {frame(frameText, 1<<62, strings.Repeat("x", 4096)), []int{1009}},
+		"a frame of 2^63 bytes":        {frame(frameText, 1<<63, "x"), []int{1002, 1009, 0}},
+		"fragments beyond a kilobyte":  {append(frame(frameBegin, 1, "x"), repeat(frame(frameMore, 100, strings.Repeat("x", 100)), 30)...), []int{1009}},
+		"fragments of nothing":         {append(frame(frameBegin, 0, ""), repeat(frame(frameMore, 0, ""), 50000)...), []int{0}},
+		"pings between fragments":      {append(frame(frameBegin, 1, "x"), repeat(append(frame(framePing, 0, ""), frame(frameMore, 0, "")...), 5000)...), []int{1008, 0}},
+		"a ping in two":                {append(frame(0x09, 1, "x"), frame(frameLast, 1, "x")...), []int{1002, 0}},
+		"a ping of 126 bytes":          {frame(framePing, 126, strings.Repeat("x", 126)), []int{1002, 0}},
 		"compressed without agreement": {frame(0xc1, 2, "xx"), []int{1002, 0}},
-		"a text within a text":         {append(frame(begun, 1, "x"), frame(text, 1, "x")...), []int{1002, 0}},
-		"an unmasked frame":            {[]byte{text, 1, 'x'}, []int{1002, 0}},
-		"messages":                     {repeat(frame(text, 2, "{}"), 100), []int{1008, 0}},
+		"a text within a text":         {append(frame(frameBegin, 1, "x"), frame(frameText, 1, "x")...), []int{1002, 0}},
+		"an unmasked frame":            {[]byte{frameText, 1, 'x'}, []int{1002, 0}},
+		"messages":                     {repeat(frame(frameText, 2, "{}"), 100), []int{1008, 0}},
 	} {
-		w := s.make(t, nil).wire(t)
+		w := s.createTicket(t, nil).dialRaw(t)
 		all.Go(func() {
 			go w.conn.Write(flood.bytes)
-			code, pongs := w.ended(t)
+			code, pongs := w.readToEnd(t)
 			good := false
 			for _, want := range flood.codes {
 				good = good || code == want
@@ -124,8 +124,8 @@ func TestSocket_FrameFlood(t *testing.T) {
 			}
 		})
 	}
-	s.phone("ann").may(t, neighbour, "confirm")
+	s.phone("ann").mustDo(t, neighbour, "confirm")
 	line.expect(t, "confirmed", 2)
 	all.Wait()
-	s.make(t, nil).dial(t).expect(t, "pending", 1)
+	s.createTicket(t, nil).dial(t).expect(t, "pending", 1)
 }

@@ -15,19 +15,19 @@ import (
 // asked arrives at once. So the middle of a round trip is not when Redis looked
 // at its clock.
 type delayProxy struct {
-	wet  atomic.Bool
-	said atomic.Int64 // answers passed on
-	late time.Duration
-	to   string
-	jobs sync.WaitGroup
-	addr string
+	delaying atomic.Bool
+	answered atomic.Int64 // answers passed on
+	delay    time.Duration
+	to       string
+	jobs     sync.WaitGroup
+	addr     string
 }
 
-func startMire(t *testing.T, to string, late time.Duration) *delayProxy {
+func startDelayProxy(t *testing.T, to string, late time.Duration) *delayProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	m := &delayProxy{late: late, to: to, addr: listener.Addr().String()}
+	m := &delayProxy{delay: late, to: to, addr: listener.Addr().String()}
 	m.jobs.Go(func() {
 		for {
 			near, err := listener.Accept()
@@ -43,7 +43,7 @@ func startMire(t *testing.T, to string, late time.Duration) *delayProxy {
 				io.Copy(far, near)
 				far.Close()
 			})
-			m.jobs.Go(func() { m.answers(near, far) })
+			m.jobs.Go(func() { m.forwardAnswers(near, far) })
 		}
 	})
 	t.Cleanup(func() {
@@ -53,7 +53,7 @@ func startMire(t *testing.T, to string, late time.Duration) *delayProxy {
 	return m
 }
 
-func (m *delayProxy) answers(near, far net.Conn) {
+func (m *delayProxy) forwardAnswers(near, far net.Conn) {
 	defer near.Close()
 	buffer := make([]byte, 64<<10)
 	for {
@@ -61,13 +61,13 @@ func (m *delayProxy) answers(near, far net.Conn) {
 		if err != nil {
 			return
 		}
-		if m.wet.Load() {
-			<-time.After(m.late)
+		if m.delaying.Load() {
+			<-time.After(m.delay)
 		}
 		if _, err := near.Write(buffer[:n]); err != nil {
 			return
 		}
-		m.said.Add(1)
+		m.answered.Add(1)
 	}
 }
 
@@ -76,24 +76,24 @@ func (m *delayProxy) answers(near, far net.Conn) {
 func TestRemaining_AtMostLifetime(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	m := startMire(t, redis.Addr, 200*time.Millisecond)
-	m.wet.Store(true)
+	m := startDelayProxy(t, redis.Addr, 200*time.Millisecond)
+	m.delaying.Store(true)
 	s := start(t, options{redis: redis.URLVia(m.addr)})
 	// The next proof, with its message, is one round trip of a late answer. Until
 	// the one after it, that is the node's clock.
-	before := m.said.Load()
-	hubtest.Eventually(t, patience, "another proof", func() bool { return m.said.Load() >= before+3 })
-	m.wet.Store(false)
-	p := s.make(t, nil)
+	before := m.answered.Load()
+	hubtest.Eventually(t, stepTimeout, "another proof", func() bool { return m.answered.Load() >= before+3 })
+	m.delaying.Store(false)
+	p := s.createTicket(t, nil)
 	most := map[string]float64{"pending": 120, "scanned": 120, "confirmed": 60}
 	for _, step := range []string{"", "scan", "confirm"} {
 		if step != "" {
-			s.phone("ann").may(t, p, step)
+			s.phone("ann").mustDo(t, p, step)
 		}
 		v := p.view(t)
-		within(t, "expires_in", v["expires_in"], 1, most[v["state"].(string)])
+		requireRange(t, "expires_in", v["expires_in"], 1, most[v["state"].(string)])
 		if v["token_expires_in"] != nil {
-			within(t, "token_expires_in", v["token_expires_in"], 1, 300)
+			requireRange(t, "token_expires_in", v["token_expires_in"], 1, 300)
 		}
 	}
 }

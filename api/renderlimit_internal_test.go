@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 )
 
-// neighbour is the address of that number.
-func neighbour(i int) netip.Prefix {
+// testAddress is the address of that number.
+func testAddress(i int) netip.Prefix {
 	return rateKey(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
 }
 
@@ -23,7 +23,7 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 		finish := make(chan struct{})
 		ask := func(i int) {
 			go func() {
-				err := e.run(t.Context(), neighbour(i), func() error {
+				err := e.run(t.Context(), testAddress(i), func() error {
 					most.Store(max(most.Load(), drawing.Add(1)))
 					<-finish
 					drawing.Add(-1)
@@ -43,7 +43,7 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 		if len(e.queue) != maxRenderQueue || int(drawing.Load()) != cap(e.slots) {
 			t.Fatalf("%d draw, %d in the line", drawing.Load(), len(e.queue))
 		}
-		err := e.run(t.Context(), neighbour(200), func() error { t.Error("drawn"); return nil })
+		err := e.run(t.Context(), testAddress(200), func() error { t.Error("drawn"); return nil })
 		if !errors.Is(err, errRenderBusy) || refusals != 1 {
 			t.Errorf("with a full line: %v, %d refusals told", err, refusals)
 		}
@@ -75,12 +75,12 @@ func TestRenderLimiter_HalfOfCores(t *testing.T) {
 func TestRenderLimiter_PanicReleasesSlot(t *testing.T) {
 	e := newRenderLimiter(1)
 	broken := errors.New("broken")
-	if err := e.run(t.Context(), neighbour(1), func() error { return broken }); !errors.Is(err, broken) {
+	if err := e.run(t.Context(), testAddress(1), func() error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	func() {
 		defer func() { _ = recover() }()
-		e.run(t.Context(), neighbour(1), func() error { panic("a bug") })
+		e.run(t.Context(), testAddress(1), func() error { panic("a bug") })
 	}()
 	if len(e.slots) != 0 {
 		t.Errorf("%d places are taken", len(e.slots))

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// occupied takes all places to draw; free gives one back.
-func occupied(s *testServer) (free func()) {
+// occupySlots takes all places to draw; free gives one back.
+func occupySlots(s *testServer) (free func()) {
 	places, _ := s.server.RenderLimiter()
 	for len(places) < cap(places) {
 		places <- struct{}{}
@@ -18,8 +18,8 @@ func occupied(s *testServer) (free func()) {
 	return func() { <-places }
 }
 
-// drawn asks for a picture in the background.
-func (p *page) drawn(ctx context.Context, picture string) chan *answer {
+// requestPicture asks for a picture in the background.
+func (p *browser) requestPicture(ctx context.Context, picture string) chan *answer {
 	got := make(chan *answer, 1)
 	go func() {
 		a, err := p.s.send(ctx, "GET", p.path(picture), nil)
@@ -34,23 +34,23 @@ func (p *page) drawn(ctx context.Context, picture string) chan *answer {
 
 func TestRenderLimiter_Queues(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		places, line := s.server.RenderLimiter()
-		free := occupied(s)
-		got := p.drawn(s.soon(t), "qr.png?size=1024")
+		free := occupySlots(s)
+		got := p.requestPicture(s.stepContext(t), "qr.png?size=1024")
 		if len(got) != 0 || len(line) != 1 {
 			t.Fatalf("%d answers with all places taken, %d in the line", len(got), len(line))
 		}
 		began := time.Now()
-		q := s.make(t, nil)
+		q := s.createTicket(t, nil)
 		if a := s.ask(t, "GET", q.path("qr.svg"), nil); a.status != http.StatusOK { // costs less, and waits for nobody
 			t.Errorf("svg: %d", a.status)
 		}
 		l := q.dial(t)
 		l.expect(t, "pending", 1)
-		s.phone("ann").may(t, q, "scan")
+		s.phone("ann").mustDo(t, q, "scan")
 		l.expect(t, "scanned", 2)
-		s.phone("ann").may(t, q, "confirm")
+		s.phone("ann").mustDo(t, q, "confirm")
 		l.expect(t, "confirmed", 3)
 		if took := time.Since(began); took > 0 {
 			t.Errorf("a login waited %v for the drawings", took)
@@ -68,9 +68,9 @@ func TestRenderLimiter_Queues(t *testing.T) {
 
 func TestRenderLimiter_RetryAfter(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		_, line := s.server.RenderLimiter()
-		free := occupied(s)
+		free := occupySlots(s)
 		began := time.Now()
 		a := s.ask(t, "GET", p.path("qr.png"), nil)
 		a.problem(t, 503, "overloaded")
@@ -95,12 +95,12 @@ func TestRenderLimiter_RetryAfter(t *testing.T) {
 
 func TestRenderLimiter_CancelInQueue(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		places, line := s.server.RenderLimiter()
-		free := occupied(s)
+		free := occupySlots(s)
 		for range 3 * 32 { // more than an address's share of the line
-			ctx, hangUp := context.WithCancel(s.soon(t))
-			got := p.drawn(ctx, "qr.png")
+			ctx, hangUp := context.WithCancel(s.stepContext(t))
+			got := p.requestPicture(ctx, "qr.png")
 			if len(line) != 1 {
 				t.Fatalf("%d in the line", len(line))
 			}
@@ -123,11 +123,11 @@ func TestRenderLimiter_CancelInQueue(t *testing.T) {
 
 func TestRenderLimiter_PerAddress(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
-		free := occupied(s)
+		p := s.createTicket(t, nil)
+		free := occupySlots(s)
 		var all []chan *answer
 		for range 32 {
-			all = append(all, p.drawn(s.soon(t), "qr.png"))
+			all = append(all, p.requestPicture(s.stepContext(t), "qr.png"))
 		}
 		began := time.Now()
 		s.ask(t, "GET", p.path("qr.png"), nil).problem(t, 503, "overloaded")

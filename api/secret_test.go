@@ -10,14 +10,14 @@ import (
 )
 
 // wrongSecrets are all the wrong ways to show a secret; p is the victim.
-func wrongSecrets(p, other *page) map[string][]string {
+func wrongSecrets(p, other *browser) map[string][]string {
 	raw, _ := base64.RawURLEncoding.DecodeString(p.secret)
 	std := base64.RawStdEncoding.EncodeToString(raw)
 	if std == p.secret {
 		std += "=" // no letter differs: the padding does
 	}
 	last := p.secret[:42] + string(equivalentEncoding(p.secret[42]))
-	_, random := stranger()
+	_, random := unknownTicket()
 	h := func(v string) []string { return []string{"Authorization", v} }
 	return map[string][]string{
 		"none":                     nil,
@@ -72,9 +72,9 @@ func swapCase(s string) string {
 func TestSecret_Required(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	other := reach(t, s, "confirmed")
+	other := ticketIn(t, s, "confirmed")
 	for _, state := range []string{"pending", "confirmed", "consumed"} {
-		p := reach(t, s, state)
+		p := ticketIn(t, s, state)
 		for name, headers := range wrongSecrets(p, other) {
 			t.Run(state+", "+name, func(t *testing.T) {
 				poll := s.ask(t, "GET", p.path("poll")+"?wait=0", nil, headers...)
@@ -93,7 +93,7 @@ func TestSecret_Required(t *testing.T) {
 				}
 			})
 		}
-		p.stands(t, state, seqs[state])
+		p.requireState(t, state, seqIn[state])
 	}
 	if s.hub.Waiting() != 0 {
 		t.Error("somebody without the secret waits")
@@ -104,12 +104,12 @@ func TestSecret_Required(t *testing.T) {
 func TestSecret_WrongRevealsNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	there, _ := s.make(t, nil), s.make(t, nil)
-	gone := &page{s: s}
-	gone.id, _ = stranger()
-	_, wrong := stranger()
+	there, _ := s.createTicket(t, nil), s.createTicket(t, nil)
+	gone := &browser{s: s}
+	gone.id, _ = unknownTicket()
+	_, wrong := unknownTicket()
 	var answers []string
-	for _, p := range []*page{there, gone} {
+	for _, p := range []*browser{there, gone} {
 		a := s.ask(t, "GET", p.path("poll"), nil, "Authorization", "Bearer "+wrong)
 		a.problem(t, 401, "invalid_secret")
 		answers = append(answers, string(a.body))
@@ -122,7 +122,7 @@ func TestSecret_WrongRevealsNothing(t *testing.T) {
 func TestSecret_SchemeCase(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  "} {
 		s.ask(t, "GET", p.path("poll"), nil, "Authorization", scheme+p.secret).ok(t, http.StatusOK)
 	}
@@ -131,7 +131,7 @@ func TestSecret_SchemeCase(t *testing.T) {
 func TestSecret_InURL(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for _, name := range []string{"secret", "access_token", "token", "authorization", "loginhub.secret"} {
 		s.ask(t, "GET", p.path("poll")+"?"+name+"="+p.secret, nil).problem(t, 401, "invalid_secret")
 	}
@@ -141,16 +141,16 @@ func TestSecret_InURL(t *testing.T) {
 func TestSecret_AsCode(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	s.ask(t, "POST", p.path("confirm"), map[string]string{"provider": "sandbox", "code": p.secret}, p.bearer()...).
 		problem(t, 422, "code_invalid")
-	p.stands(t, "pending", 1)
+	p.requireState(t, "pending", 1)
 }
 
 func TestSecret_MalformedTicket(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	for name, id := range map[string]string{
 		"short":           p.id[:21],
 		"long":            p.id + "A",
@@ -166,10 +166,10 @@ func TestSecret_MalformedTicket(t *testing.T) {
 		"padding":         p.id + "==",
 	} {
 		t.Run(name, func(t *testing.T) {
-			bad := &page{s: s, id: id, secret: p.secret}
+			bad := &browser{s: s, id: id, secret: p.secret}
 			bad.poll(t, "wait=0").problem(t, 404, "ticket_not_found")
 			bad.ack(t, 1).problem(t, 404, "ticket_not_found")
-			bad.knock(t).problem(t, 404, "ticket_not_found")
+			bad.tryHandshake(t).problem(t, 404, "ticket_not_found")
 			for _, image := range []string{"qr.svg", "qr.png"} {
 				s.ask(t, "GET", bad.path(image), nil).problem(t, 404, "ticket_not_found")
 			}
@@ -181,5 +181,5 @@ func TestSecret_MalformedTicket(t *testing.T) {
 			}
 		})
 	}
-	p.stands(t, "pending", 1)
+	p.requireState(t, "pending", 1)
 }

@@ -14,32 +14,32 @@ import (
 func TestSocket_Views(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	l := p.dial(t, "Origin", site)
 	v := l.expect(t, "pending", 1)
 	fields(t, v, "ticket", "state", "seq", "expires_in")
-	within(t, "expires_in", v["expires_in"], 115, 120)
+	requireRange(t, "expires_in", v["expires_in"], 115, 120)
 
 	user := map[string]any{"nickname": "小明", "avatar_url": "https://example.com/a.png"}
-	s.phone("ann").may(t, p, "scan", "user", user)
+	s.phone("ann").mustDo(t, p, "scan", "user", user)
 	v = l.expect(t, "scanned", 2)
 	fields(t, v, "ticket", "state", "seq", "expires_in", "user")
 	if !equal(v["user"], user) {
 		t.Errorf("user %v", v["user"])
 	}
 
-	s.phone("ann").may(t, p, "confirm")
+	s.phone("ann").mustDo(t, p, "confirm")
 	v = l.expect(t, "confirmed", 3)
 	fields(t, v, "ticket", "state", "seq", "expires_in", "user", "token", "token_type", "token_expires_in")
-	within(t, "expires_in", v["expires_in"], 55, 60)
-	within(t, "token_expires_in", v["token_expires_in"], 295, 300)
+	requireRange(t, "expires_in", v["expires_in"], 55, 60)
+	requireRange(t, "token_expires_in", v["token_expires_in"], 295, 300)
 	if v["token_type"] != "Bearer" || v["ticket"] != p.id || !equal(v["user"], user) {
 		t.Errorf("view %v", v)
 	}
 
-	l.say(t, `{"ack":3}`)
+	l.send(t, `{"ack":3}`)
 	fields(t, l.expect(t, "consumed", 4), "ticket", "state", "seq")
-	l.closed(t, websocket.StatusNormalClosure)
+	l.requireClose(t, websocket.StatusNormalClosure)
 }
 
 func TestSocket_FirstView(t *testing.T) {
@@ -53,9 +53,9 @@ func TestSocket_FirstView(t *testing.T) {
 		"rejected":  {"ticket", "state", "seq"},
 	} {
 		t.Run(state, func(t *testing.T) {
-			p := reach(t, s, state)
+			p := ticketIn(t, s, state)
 			l := p.dial(t)
-			v := l.expect(t, state, seqs[state])
+			v := l.expect(t, state, seqIn[state])
 			fields(t, v, want...)
 			polled := p.view(t)
 			for _, m := range []map[string]any{v, polled} { // one shape over both
@@ -66,7 +66,7 @@ func TestSocket_FirstView(t *testing.T) {
 				t.Errorf("the socket says %v, the poll %v", v, polled)
 			}
 			if state == "consumed" || state == "rejected" {
-				l.closed(t, websocket.StatusNormalClosure)
+				l.requireClose(t, websocket.StatusNormalClosure)
 			}
 		})
 	}
@@ -75,17 +75,17 @@ func TestSocket_FirstView(t *testing.T) {
 func TestSocket_Rejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
-	s.phone("ann").may(t, p, "reject")
+	s.phone("ann").mustDo(t, p, "reject")
 	fields(t, l.expect(t, "rejected", 2), "ticket", "state", "seq")
-	l.closed(t, websocket.StatusNormalClosure)
+	l.requireClose(t, websocket.StatusNormalClosure)
 }
 
 func TestSocket_Deadline(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		l := p.dial(t)
 		begun := time.Now()
 		for {
@@ -99,7 +99,7 @@ func TestSocket_Deadline(t *testing.T) {
 			fields(t, v, "ticket", "state", "seq")
 			break
 		}
-		l.closed(t, websocket.StatusNormalClosure)
+		l.requireClose(t, websocket.StatusNormalClosure)
 		if took := time.Since(begun); took < 2*time.Minute || took > 2*time.Minute+time.Second {
 			t.Errorf("it heard of it after %v", took)
 		}
@@ -108,7 +108,7 @@ func TestSocket_Deadline(t *testing.T) {
 
 func TestSocket_Heartbeat(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		l := p.dial(t)
 		left := l.expect(t, "pending", 1)["expires_in"].(float64)
 		for range 4 {
@@ -129,17 +129,17 @@ func TestSocket_Heartbeat(t *testing.T) {
 func TestSocket_FifthReplacesOldest(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	var lines []*wsConn
 	for range 5 {
 		l := p.dial(t)
 		l.expect(t, "pending", 1)
 		lines = append(lines, l)
 	}
-	lines[0].closed(t, 4001)
+	lines[0].requireClose(t, 4001)
 	p.dial(t).expect(t, "pending", 1)
-	lines[1].closed(t, 4001)
-	s.phone("ann").may(t, p, "scan")
+	lines[1].requireClose(t, 4001)
+	s.phone("ann").mustDo(t, p, "scan")
 	for _, l := range lines[2:] {
 		l.expect(t, "scanned", 2)
 	}
@@ -148,51 +148,51 @@ func TestSocket_FifthReplacesOldest(t *testing.T) {
 func TestSocket_UnknownText(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := reach(t, s, "confirmed")
+	p := ticketIn(t, s, "confirmed")
 	l := p.dial(t)
 	l.expect(t, "confirmed", 3)
 	for _, text := range []string{"", "ping", "{}", "[]", "null", `{"ack":"3"}`, `{"ack":null}`, `{"ack":3.5}`, `{"acknowledge":3}`,
 		`{"ack":2}`, `{"ack":4}`, `{"ack":-3}`, `{"ack":99999999999999999999}`, "{\"ack\":3", `{"ack":3}x`, strings.Repeat("x", 1024)} {
-		l.say(t, text)
+		l.send(t, text)
 	}
-	p.stands(t, "confirmed", 3)
-	l.say(t, `{"more":[1],"ack":3}`)
+	p.requireState(t, "confirmed", 3)
+	l.send(t, `{"more":[1],"ack":3}`)
 	l.expect(t, "consumed", 4) // and nothing came before it
-	l.closed(t, websocket.StatusNormalClosure)
+	l.requireClose(t, websocket.StatusNormalClosure)
 }
 
 func TestSocket_EarlyAck(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, nil)
+	p := s.createTicket(t, nil)
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
-	l.say(t, `{"ack":1}`)
-	l.say(t, `{"ack":2}`)
+	l.send(t, `{"ack":1}`)
+	l.send(t, `{"ack":2}`)
 	next := make(chan []byte, 1)
 	go func() {
-		_, text, _ := l.conn.Read(s.soon(t))
+		_, text, _ := l.conn.Read(s.stepContext(t))
 		next <- text
 	}()
-	must(t, l.conn.Ping(s.soon(t))) // the acks are read before it is answered
-	s.phone("ann").may(t, p, "confirm")
+	must(t, l.conn.Ping(s.stepContext(t))) // the acks are read before it is answered
+	s.phone("ann").mustDo(t, p, "confirm")
 	if v := object(t, <-next); v["state"] != "confirmed" || v["seq"] != 2.0 {
 		t.Errorf("view %v", v)
 	}
-	p.stands(t, "confirmed", 2)
+	p.requireState(t, "confirmed", 2)
 }
 
 func TestSocket_AckReachesAllWaiters(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := reach(t, s, "confirmed")
+	p := ticketIn(t, s, "confirmed")
 	one, two := p.dial(t), p.dial(t)
 	one.expect(t, "confirmed", 3)
 	two.expect(t, "confirmed", 3)
-	p.ack(t, 3).none(t)
+	p.ack(t, 3).noContent(t)
 	for _, l := range []*wsConn{one, two} {
 		l.expect(t, "consumed", 4)
-		l.closed(t, websocket.StatusNormalClosure)
+		l.requireClose(t, websocket.StatusNormalClosure)
 	}
 }
 
@@ -201,33 +201,33 @@ func TestSocket_MessageTooLarge(t *testing.T) {
 	s := start(t, options{})
 	for _, size := range []int{1025, 4096, 64 << 10} {
 		for range 10 {
-			p := s.make(t, nil)
+			p := s.createTicket(t, nil)
 			l := p.dial(t)
 			l.expect(t, "pending", 1)
 			// The hub need not take all of it.
-			l.conn.Write(s.soon(t), websocket.MessageText, []byte(strings.Repeat("x", size)))
-			l.closed(t, websocket.StatusMessageTooBig)
+			l.conn.Write(s.stepContext(t), websocket.MessageText, []byte(strings.Repeat("x", size)))
+			l.requireClose(t, websocket.StatusMessageTooBig)
 		}
 	}
-	hubtest.Eventually(t, patience, "nobody waits", func() bool { return s.hub.Waiting() == 0 })
+	hubtest.Eventually(t, stepTimeout, "nobody waits", func() bool { return s.hub.Waiting() == 0 })
 }
 
 func TestSocket_Binary(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for _, data := range [][]byte{nil, {1}, []byte(`{"ack":3}`)} {
-		p := reach(t, s, "confirmed")
+		p := ticketIn(t, s, "confirmed")
 		l := p.dial(t)
 		l.expect(t, "confirmed", 3)
-		must(t, l.conn.Write(s.soon(t), websocket.MessageBinary, data))
-		l.closed(t, websocket.StatusPolicyViolation)
-		p.stands(t, "confirmed", 3)
+		must(t, l.conn.Write(s.stepContext(t), websocket.MessageBinary, data))
+		l.requireClose(t, websocket.StatusPolicyViolation)
+		p.requireState(t, "confirmed", 3)
 	}
 }
 
 func TestSocket_MessageRate(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, nil)
+		p := s.createTicket(t, nil)
 		l := p.dial(t)
 		l.expect(t, "pending", 1)
 		views := make(chan error, 1)
@@ -240,19 +240,19 @@ func TestSocket_MessageRate(t *testing.T) {
 			}
 		}()
 		for range 20 {
-			l.say(t, "x")
+			l.send(t, "x")
 		}
-		pass(61 * time.Second)
+		advance(61 * time.Second)
 		for range 20 {
-			l.say(t, "x")
+			l.send(t, "x")
 		}
-		pass(time.Second)
+		advance(time.Second)
 		select {
 		case err := <-views:
 			t.Fatalf("closed after 20 a minute: %v", err)
 		default:
 		}
-		l.say(t, "x")
+		l.send(t, "x")
 		if err := <-views; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 			t.Errorf("closed with %v", err)
 		}

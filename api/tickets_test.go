@@ -15,7 +15,7 @@ import (
 func TestCreate_Answer(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	a := s.ask(t, "POST", making, map[string]any{"client_id": "demo", "nonce": "n"})
+	a := s.ask(t, "POST", ticketsPath, map[string]any{"client_id": "demo", "nonce": "n"})
 	m := a.ok(t, http.StatusCreated)
 	fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image")
 	id, _ := m["ticket"].(string)
@@ -30,7 +30,7 @@ func TestCreate_Answer(t *testing.T) {
 		t.Errorf("ticket %q is not the secret's hash %q", id, want)
 	}
 	want := map[string]any{"state": "pending", "seq": 1.0, "expires_in": 120.0,
-		"qr_url": public + "/s/" + id, "qr_image": making + "/" + id + "/qr.svg"}
+		"qr_url": public + "/s/" + id, "qr_image": ticketsPath + "/" + id + "/qr.svg"}
 	for k, v := range want {
 		if m[k] != v {
 			t.Errorf("%s is %v, wanted %v", k, m[k], v)
@@ -49,12 +49,12 @@ func TestCreate_MatchCode(t *testing.T) {
 	matching := demo()
 	matching.ID, matching.NumberMatching = "careful", true
 	s := start(t, options{clients: []*ticket.Client{demo(), matching}})
-	m := s.make(t, map[string]string{"client_id": "careful"}).made
+	m := s.createTicket(t, map[string]string{"client_id": "careful"}).created
 	fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image", "match_code")
 	if code, _ := m["match_code"].(string); len(code) != 2 || strings.Trim(code, "0123456789") != "" {
 		t.Errorf("match_code %v is not two digits", m["match_code"])
 	}
-	if p := s.make(t, map[string]string{"client_id": "demo"}); p.made["match_code"] != nil {
+	if p := s.createTicket(t, map[string]string{"client_id": "demo"}); p.created["match_code"] != nil {
 		t.Error("match_code where matching is off")
 	}
 }
@@ -62,7 +62,7 @@ func TestCreate_MatchCode(t *testing.T) {
 func TestCreate_Unique(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	one, two := s.make(t, nil), s.make(t, nil)
+	one, two := s.createTicket(t, nil), s.createTicket(t, nil)
 	if one.id == two.id || one.secret == two.secret {
 		t.Error("two tickets are one")
 	}
@@ -71,17 +71,17 @@ func TestCreate_Unique(t *testing.T) {
 func TestCreate_QRURL(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{api: qrTemplate("https://m.example.com/go?t={ticket}")})
-	p := s.make(t, nil)
-	if p.made["qr_url"] != "https://m.example.com/go?t="+p.id {
-		t.Errorf("qr_url %v", p.made["qr_url"])
+	p := s.createTicket(t, nil)
+	if p.created["qr_url"] != "https://m.example.com/go?t="+p.id {
+		t.Errorf("qr_url %v", p.created["qr_url"])
 	}
 }
 
 func TestCreate_ExpiresInRoundedUp(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) { c.TicketTTL = 90*time.Second + time.Millisecond }})
-	if p := s.make(t, nil); p.made["expires_in"] != 91.0 {
-		t.Errorf("90.001 s are %v", p.made["expires_in"])
+	if p := s.createTicket(t, nil); p.created["expires_in"] != 91.0 {
+		t.Errorf("90.001 s are %v", p.created["expires_in"])
 	}
 }
 
@@ -104,13 +104,13 @@ func TestCreate_ClientRequired(t *testing.T) {
 		`{"client_id":"demo","nonce":true}`:   "nonce",
 		`{"client_id":"nobody","nonce":"ok"}`: "client_id",
 	} {
-		got := s.ask(t, "POST", making, body).problem(t, 400, "invalid_request")
+		got := s.ask(t, "POST", ticketsPath, body).problem(t, 400, "invalid_request")
 		if !strings.Contains(got, detail) {
 			t.Errorf("%s: detail %q does not name %s", body, got, detail)
 		}
 	}
 	for _, id := range []string{"demo", "other"} {
-		s.make(t, map[string]string{"client_id": id})
+		s.createTicket(t, map[string]string{"client_id": id})
 	}
 }
 
@@ -126,7 +126,7 @@ func TestCreate_NonceLength(t *testing.T) {
 		strings.Repeat("😀", 128):             true, // 256 units of UTF-16
 		"\u0000\u0007\"\\<>&\u2028\u202e ok": true, // the site's business
 	} {
-		a := s.ask(t, "POST", making, map[string]string{"nonce": nonce})
+		a := s.ask(t, "POST", ticketsPath, map[string]string{"nonce": nonce})
 		if fits {
 			a.ok(t, http.StatusCreated)
 		} else if detail := a.problem(t, 400, "invalid_request"); !strings.Contains(detail, "nonce") {

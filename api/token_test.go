@@ -13,9 +13,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// verify does what a site's back end does, with nothing but the published keys
+// verifyToken does what a site's back end does, with nothing but the published keys
 // and the standards (RFC 7515, 8037); it returns header and claims.
-func verify(t *testing.T, s *testServer, token any) (header, claims map[string]any) {
+func verifyToken(t *testing.T, s *testServer, token any) (header, claims map[string]any) {
 	t.Helper()
 	text, _ := token.(string)
 	parts := strings.Split(text, ".")
@@ -47,11 +47,11 @@ func verify(t *testing.T, s *testServer, token any) (header, claims map[string]a
 }
 
 // login makes a ticket, confirms it in one step and returns the confirmed view.
-func (f *phone) login(t *testing.T, body any, more ...any) (*page, map[string]any) {
+func (f *phone) login(t *testing.T, body any, more ...any) (*browser, map[string]any) {
 	t.Helper()
-	p := f.s.make(t, body)
-	f.may(t, p, "confirm", more...)
-	return p, p.stands(t, "confirmed", 2)
+	p := f.s.createTicket(t, body)
+	f.mustDo(t, p, "confirm", more...)
+	return p, p.requireState(t, "confirmed", 2)
 }
 
 func TestJWKS_PublicOnly(t *testing.T) {
@@ -78,15 +78,15 @@ func TestJWKS_PublicOnly(t *testing.T) {
 
 func TestToken_SandboxClaims(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.make(t, map[string]string{"nonce": "n-<&>\u2028国"})
-		pass(10 * time.Second)
+		p := s.createTicket(t, map[string]string{"nonce": "n-<&>\u2028国"})
+		advance(10 * time.Second)
 		user := map[string]any{"nickname": "安 <b>", "avatar_url": "https://example.com/a?x=1&y=2"}
-		s.phone("Ann Lee").may(t, p, "scan", "user", user)
-		pass(10*time.Second + 300*time.Millisecond)
+		s.phone("Ann Lee").mustDo(t, p, "scan", "user", user)
+		advance(10*time.Second + 300*time.Millisecond)
 		confirmed := float64(time.Now().Unix())
-		s.phone("Ann Lee").may(t, p, "confirm")
-		pass(20 * time.Second)
-		header, claims := verify(t, s, p.stands(t, "confirmed", 3)["token"])
+		s.phone("Ann Lee").mustDo(t, p, "confirm")
+		advance(20 * time.Second)
+		header, claims := verifyToken(t, s, p.requireState(t, "confirmed", 3)["token"])
 		fields(t, header, "alg", "typ", "kid")
 		if header["alg"] != "EdDSA" || header["typ"] != "login+jwt" {
 			t.Errorf("header %v", header)
@@ -110,12 +110,12 @@ func TestToken_AbsentClaims(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	_, v := s.phone("ann").login(t, nil)
-	_, claims := verify(t, s, v["token"])
+	_, claims := verifyToken(t, s, v["token"])
 	fields(t, claims, "iss", "aud", "sub", "iat", "auth_time", "exp", "jti", "amr")
 }
 
-// people are users as a real provider gives them.
-var people = map[string]ticket.Identity{
+// identities are users as a real provider gives them.
+var identities = map[string]ticket.Identity{
 	"full":  {Provider: "wechat", AppID: "wx01", Subject: "oABC-_9", UnionID: "uXYZ"},
 	"bare":  {Provider: "wechat", AppID: "wx01", Subject: "oDEF"},
 	"web":   {Provider: "wechat_web", AppID: "wx02", Subject: "oWEB", UnionID: "uXYZ", Nickname: "小明", Picture: "https://thirdwx.qlogo.cn/a"},
@@ -126,7 +126,7 @@ var people = map[string]ticket.Identity{
 }
 
 func withPeople(clients ...*ticket.Client) options {
-	o := &fakeProvider{who: people}
+	o := &fakeProvider{users: identities}
 	return options{clients: clients, providers: map[string]api.Provider{"wechat": o, "wechat_web": o, "app": o}}
 }
 
@@ -153,15 +153,15 @@ func TestToken_Subject(t *testing.T) {
 		t.Run(c.client+" "+c.name, func(t *testing.T) {
 			f := &phone{s, c.provider, c.name}
 			if c.sub == "" {
-				p := s.make(t, map[string]string{"client_id": c.client})
+				p := s.createTicket(t, map[string]string{"client_id": c.client})
 				f.do(t, p, "scan").problem(t, 403, "identity_incomplete")
 				f.do(t, p, "confirm").problem(t, 403, "identity_incomplete")
-				p.stands(t, "pending", 1)
+				p.requireState(t, "pending", 1)
 				return
 			}
 			_, v := f.login(t, map[string]string{"client_id": c.client})
-			_, claims := verify(t, s, v["token"])
-			id := people[c.name]
+			_, claims := verifyToken(t, s, v["token"])
+			id := identities[c.name]
 			want := map[string]any{"iss": public, "aud": c.client, "sub": c.sub, "amr": []any{c.provider}}
 			names := []string{"iss", "aud", "sub", "iat", "auth_time", "exp", "jti", "amr"}
 			for name, value := range map[string]string{"appid": id.AppID, "unionid": id.UnionID, "nickname": id.Nickname, "picture": id.Picture} {
@@ -190,13 +190,13 @@ func TestToken_VouchedName(t *testing.T) {
 	if !equal(v["user"], map[string]any{"nickname": "小明", "avatar_url": "https://thirdwx.qlogo.cn/a"}) {
 		t.Errorf("the page is shown %v", v["user"])
 	}
-	_, claims := verify(t, s, v["token"])
+	_, claims := verifyToken(t, s, v["token"])
 	if claims["nickname"] != "小明" || claims["picture"] != "https://thirdwx.qlogo.cn/a" || !equal(claims["claimed"], claim) {
 		t.Errorf("claims %v", claims)
 	}
 	// What the phone says of itself never stands where a provider's word would.
 	_, v = (&phone{s, "wechat", "bare"}).login(t, nil, "user", claim)
-	_, claims = verify(t, s, v["token"])
+	_, claims = verifyToken(t, s, v["token"])
 	if claims["nickname"] != nil || claims["picture"] != nil || !equal(claims["claimed"], claim) || !equal(v["user"], claim) {
 		t.Errorf("claims %v", claims)
 	}
@@ -208,24 +208,24 @@ func TestToken_ClientTTL(t *testing.T) {
 	client.TokenTTL = time.Hour
 	s := start(t, options{clients: []*ticket.Client{client}})
 	_, v := s.phone("ann").login(t, nil)
-	_, claims := verify(t, s, v["token"])
+	_, claims := verifyToken(t, s, v["token"])
 	if claims["exp"].(float64)-claims["iat"].(float64) != 3600 {
 		t.Errorf("from %v to %v", claims["iat"], claims["exp"])
 	}
-	within(t, "token_expires_in", v["token_expires_in"], 3590, 3600)
+	requireRange(t, "token_expires_in", v["token_expires_in"], 3590, 3600)
 }
 
 func TestToken_SameBytesUntilAck(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	p := s.make(t, map[string]string{"nonce": "n"})
+	p := s.createTicket(t, map[string]string{"nonce": "n"})
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
-	s.phone("ann").may(t, p, "confirm", "user", map[string]any{"nickname": "Ann"})
+	s.phone("ann").mustDo(t, p, "confirm", "user", map[string]any{"nickname": "Ann"})
 	token := l.expect(t, "confirmed", 2)["token"]
-	verify(t, s, token)
+	verifyToken(t, s, token)
 	for range 3 {
-		if got := p.stands(t, "confirmed", 2)["token"]; got != token {
+		if got := p.requireState(t, "confirmed", 2)["token"]; got != token {
 			t.Errorf("another token by poll: %v", got)
 		}
 		again := p.dial(t)
@@ -233,17 +233,17 @@ func TestToken_SameBytesUntilAck(t *testing.T) {
 			t.Errorf("another token by socket: %v", got)
 		}
 		must(t, again.conn.CloseNow())
-		s.phone("ann").may(t, p, "confirm", "user", map[string]any{"nickname": "Other"}) // a repeated confirm changes nothing
+		s.phone("ann").mustDo(t, p, "confirm", "user", map[string]any{"nickname": "Other"}) // a repeated confirm changes nothing
 	}
-	p.ack(t, 2).none(t)
-	fields(t, p.stands(t, "consumed", 3), "ticket", "state", "seq")
+	p.ack(t, 2).noContent(t)
+	fields(t, p.requireState(t, "consumed", 3), "ticket", "state", "seq")
 	fields(t, p.poll(t, "after=1&wait=9").ok(t, 200), "ticket", "state", "seq")
 	fields(t, l.expect(t, "consumed", 3), "ticket", "state", "seq")
 	l = p.dial(t)
 	fields(t, l.expect(t, "consumed", 3), "ticket", "state", "seq")
-	l.closed(t, 1000)
-	s.phone("ann").may(t, p, "confirm")
-	fields(t, p.stands(t, "consumed", 3), "ticket", "state", "seq")
+	l.requireClose(t, 1000)
+	s.phone("ann").mustDo(t, p, "confirm")
+	fields(t, p.requireState(t, "consumed", 3), "ticket", "state", "seq")
 }
 
 func TestToken_UniquePerLogin(t *testing.T) {
@@ -252,7 +252,7 @@ func TestToken_UniquePerLogin(t *testing.T) {
 	seen := map[string]bool{}
 	for range 5 {
 		_, v := s.phone("ann").login(t, nil)
-		_, claims := verify(t, s, v["token"])
+		_, claims := verifyToken(t, s, v["token"])
 		for _, text := range []string{fmt.Sprint(v["token"]), fmt.Sprint(claims["jti"])} {
 			if seen[text] {
 				t.Errorf("%s twice", text)

@@ -57,16 +57,16 @@ func (d *memStateStore) Take(_ context.Context, name string) ([]byte, error) {
 	return value, nil
 }
 
-// visit is a stand whose login page offers WeChat, and a browser there.
-type visit struct {
+// webLogin is a stand whose login page offers WeChat, and a browser there.
+type webLogin struct {
 	*testServer
 	vault  *memStateStore
 	audit  *fullAudit
 	cookie string
 }
 
-func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit {
-	v := &visit{vault: &memStateStore{held: map[string][]byte{}}, audit: &fullAudit{}}
+func startWebLogin(t *testing.T, ttl time.Duration, change func(*api.Config)) *webLogin {
+	v := &webLogin{vault: &memStateStore{held: map[string][]byte{}}, audit: &fullAudit{}}
 	client := demo()
 	client.Origins = append(client.Origins, public)
 	client.AddressMismatch = ticket.MismatchRefuse
@@ -77,7 +77,7 @@ func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit 
 			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
 		},
 		api: func(c *api.Config) {
-			c.Reloadable.WebLogin, c.StateStore = website{trouble()}, v.vault
+			c.Reloadable.WebLogin, c.StateStore = website{errorProvider()}, v.vault
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			if change != nil {
 				change(c)
@@ -87,14 +87,14 @@ func visiting(t *testing.T, ttl time.Duration, change func(*api.Config)) *visit 
 	return v
 }
 
-func (v *visit) page(t *testing.T) *page {
+func (v *webLogin) page(t *testing.T) *browser {
 	t.Helper()
-	hubtest.Eventually(t, patience, "the switches are read", func() bool { return v.hub.CheckEnabled("demo") == nil })
-	return v.make(t, map[string]string{"client_id": "demo"}, "X-Forwarded-For", "203.0.113.7")
+	hubtest.Eventually(t, stepTimeout, "the switches are read", func() bool { return v.hub.CheckEnabled("demo") == nil })
+	return v.createTicket(t, map[string]string{"client_id": "demo"}, "X-Forwarded-For", "203.0.113.7")
 }
 
-// unless is the headers, and of the usual ones those that they do not have.
-func unless(headers []string, usual ...string) []string {
+// withDefaults is the headers, and of the usual ones those that they do not have.
+func withDefaults(headers []string, usual ...string) []string {
 	for i := 0; i < len(usual); i += 2 {
 		if !slices.Contains(headers, usual[i]) {
 			headers = append(headers, usual[i], usual[i+1])
@@ -103,19 +103,19 @@ func unless(headers []string, usual ...string) []string {
 	return headers
 }
 
-// connect sends the page's form; more headers come over the usual ones.
-func (v *visit) connect(t *testing.T, form string, headers ...string) *answer {
+// postForm sends the page's form; more headers come over the usual ones.
+func (v *webLogin) postForm(t *testing.T, form string, headers ...string) *answer {
 	t.Helper()
-	a, err := v.send(v.soon(t), "POST", "/api/wechat/qrconnect", form,
-		unless(headers, "Content-Type", "application/x-www-form-urlencoded", "Origin", public)...)
+	a, err := v.send(v.stepContext(t), "POST", "/api/wechat/qrconnect", form,
+		withDefaults(headers, "Content-Type", "application/x-www-form-urlencoded", "Origin", public)...)
 	must(t, err)
 	return a
 }
 
-// leave goes to WeChat with a good form and gives the state.
-func (v *visit) leave(t *testing.T, p *page) (state string) {
+// startLogin goes to WeChat with a good form and gives the state.
+func (v *webLogin) startLogin(t *testing.T, p *browser) (state string) {
 	t.Helper()
-	a := v.connect(t, "ticket="+p.id+"&secret="+p.secret)
+	a := v.postForm(t, "ticket="+p.id+"&secret="+p.secret)
 	to, err := url.Parse(a.header.Get("Location"))
 	if err != nil || a.status != http.StatusSeeOther || to.Host != "open.test" {
 		t.Fatalf("%d to %q: %s", a.status, a.header.Get("Location"), a.body)
@@ -124,17 +124,17 @@ func (v *visit) leave(t *testing.T, p *page) (state string) {
 	return to.Query().Get("state")
 }
 
-// back comes back from WeChat as the user name.
-func (v *visit) back(t *testing.T, state, name string, headers ...string) *answer {
+// callback comes back from WeChat as the user name.
+func (v *webLogin) callback(t *testing.T, state, name string, headers ...string) *answer {
 	t.Helper()
-	a, err := v.send(v.soon(t), "GET", "/api/wechat/callback?state="+state+"&code=wechat_web:"+name+":1", nil,
-		unless(headers, "Cookie", v.cookie, "X-Forwarded-For", "203.0.113.7")...)
+	a, err := v.send(v.stepContext(t), "GET", "/api/wechat/callback?state="+state+"&code=wechat_web:"+name+":1", nil,
+		withDefaults(headers, "Cookie", v.cookie, "X-Forwarded-For", "203.0.113.7")...)
 	must(t, err)
 	return a
 }
 
-// paged holds an answer to a page for people that names the code.
-func (a *answer) paged(t *testing.T, status int, code string) {
+// requirePage holds an answer to a page for people that names the code.
+func (a *answer) requirePage(t *testing.T, status int, code string) {
 	t.Helper()
 	if a.status != status || !bytes.Contains(a.body, fmt.Appendf(nil, "data-code=%q", code)) {
 		t.Errorf("%d, wanted a page of %d %s: %.300s", a.status, status, code, a.body)
@@ -143,30 +143,30 @@ func (a *answer) paged(t *testing.T, status int, code string) {
 
 func TestWebLogin_StartErrors(t *testing.T) {
 	t.Parallel()
-	v := visiting(t, 2*time.Minute, nil)
+	v := startWebLogin(t, 2*time.Minute, nil)
 	p := v.page(t)
 	good := "ticket=" + p.id + "&secret=" + p.secret
-	none, other := stranger()
-	v.leave(t, p)
-	v.connect(t, good+"&secret=x").problem(t, 400, "invalid_request")
-	plain := v.make(t, map[string]string{"client_id": "plain"})
-	v.connect(t, "ticket="+plain.id+"&secret="+plain.secret).problem(t, 400, "invalid_request")
-	v.connect(t, "ticket="+p.id+"&secret="+other).problem(t, 401, "invalid_secret")
-	v.connect(t, good, "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
-	v.connect(t, "ticket="+none+"&secret="+other).problem(t, 404, "ticket_not_found")
-	v.connect(t, good+"&x="+strings.Repeat("x", 17<<10)).problem(t, 413, "too_large")
-	v.connect(t, "{}", "Content-Type", "application/json").problem(t, 415, "unsupported_media_type")
-	v.connect(t, good, "Accept", "text/html", "Origin", "https://evil.example").paged(t, 403, "origin_not_allowed")
+	none, other := unknownTicket()
+	v.startLogin(t, p)
+	v.postForm(t, good+"&secret=x").problem(t, 400, "invalid_request")
+	plain := v.createTicket(t, map[string]string{"client_id": "plain"})
+	v.postForm(t, "ticket="+plain.id+"&secret="+plain.secret).problem(t, 400, "invalid_request")
+	v.postForm(t, "ticket="+p.id+"&secret="+other).problem(t, 401, "invalid_secret")
+	v.postForm(t, good, "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
+	v.postForm(t, "ticket="+none+"&secret="+other).problem(t, 404, "ticket_not_found")
+	v.postForm(t, good+"&x="+strings.Repeat("x", 17<<10)).problem(t, 413, "too_large")
+	v.postForm(t, "{}", "Content-Type", "application/json").problem(t, 415, "unsupported_media_type")
+	v.postForm(t, good, "Accept", "text/html", "Origin", "https://evil.example").requirePage(t, 403, "origin_not_allowed")
 	v.ask(t, "POST", p.path("scan"), v.phone("ann").body(), forwarded, "203.0.113.7").ok(t, 200)
-	v.connect(t, good).problem(t, 409, "already_scanned")
-	v.phone("ann").may(t, p, "reject")
-	v.connect(t, good).problem(t, 409, "ticket_closed")
+	v.postForm(t, good).problem(t, 409, "already_scanned")
+	v.phone("ann").mustDo(t, p, "reject")
+	v.postForm(t, good).problem(t, 409, "ticket_closed")
 	q := v.page(t)
-	must(t, v.hub.SetEnabled(v.soon(t), "demo", false, operator))
-	v.connect(t, "ticket="+q.id+"&secret="+q.secret).problem(t, 403, "login_disabled")
+	must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
+	v.postForm(t, "ticket="+q.id+"&secret="+q.secret).problem(t, 403, "login_disabled")
 
-	down := start(t, options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", early: true})
-	a, err := down.send(down.soon(t), "POST", "/api/wechat/qrconnect", "ticket="+none+"&secret="+other,
+	down := start(t, options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", unready: true})
+	a, err := down.send(down.stepContext(t), "POST", "/api/wechat/qrconnect", "ticket="+none+"&secret="+other,
 		"Content-Type", "application/x-www-form-urlencoded", "Origin", public)
 	must(t, err)
 	a.problem(t, 503, "store_unavailable")
@@ -174,10 +174,10 @@ func TestWebLogin_StartErrors(t *testing.T) {
 
 func TestWebLoginCallback_Errors(t *testing.T) {
 	t.Parallel()
-	v := visiting(t, 2*time.Minute, nil)
+	v := startWebLogin(t, 2*time.Minute, nil)
 	p := v.page(t)
-	v.back(t, strings.Repeat("A", 43), "ann").paged(t, 403, "state_invalid")
-	v.back(t, v.leave(t, p), "ann", "Cookie", "").paged(t, 403, "state_foreign")
+	v.callback(t, strings.Repeat("A", 43), "ann").requirePage(t, 403, "state_invalid")
+	v.callback(t, v.startLogin(t, p), "ann", "Cookie", "").requirePage(t, 403, "state_foreign")
 	for name, code := range map[string]string{"code": "422 code_invalid", "blocked": "403 user_blocked", "misconfigured": "502 provider_misconfigured",
 		"unavailable": "503 provider_unavailable", "later": "503 provider_unavailable", "bug": "500 internal_error", "incomplete": "403 identity_incomplete"} {
 		var status int
@@ -185,55 +185,55 @@ func TestWebLoginCallback_Errors(t *testing.T) {
 		if _, err := fmt.Sscan(code, &status, &word); err != nil {
 			t.Fatal(err)
 		}
-		v.back(t, v.leave(t, p), name).paged(t, status, word)
+		v.callback(t, v.startLogin(t, p), name).requirePage(t, status, word)
 	}
-	v.back(t, v.leave(t, p), "ann", "X-Forwarded-For", "203.0.113.8").paged(t, 403, "address_mismatch")
+	v.callback(t, v.startLogin(t, p), "ann", "X-Forwarded-For", "203.0.113.8").requirePage(t, 403, "address_mismatch")
 
-	none, _ := stranger()
-	state := v.leave(t, p)
+	none, _ := unknownTicket()
+	state := v.startLogin(t, p)
 	v.vault.edit = func(b []byte) ([]byte, error) { return bytes.Replace(b, []byte(p.id), []byte(none), 1), nil }
-	v.back(t, state, "ann").paged(t, 404, "ticket_not_found")
-	state = v.leave(t, p)
+	v.callback(t, state, "ann").requirePage(t, 404, "ticket_not_found")
+	state = v.startLogin(t, p)
 	v.vault.edit = func(b []byte) ([]byte, error) { return bytes.Replace(b, []byte(`"demo"`), []byte(`"plain"`), 1), nil }
-	v.back(t, state, "ann").paged(t, 400, "invalid_request")
-	state = v.leave(t, p)
+	v.callback(t, state, "ann").requirePage(t, 400, "invalid_request")
+	state = v.startLogin(t, p)
 	v.vault.edit = func([]byte) ([]byte, error) { return nil, ticket.ErrStoreUnavailable }
-	v.back(t, state, "ann").paged(t, 503, "store_unavailable")
+	v.callback(t, state, "ann").requirePage(t, 503, "store_unavailable")
 	v.vault.edit = nil
 
-	first, second, third := v.leave(t, p), "", v.page(t)
+	first, second, third := v.startLogin(t, p), "", v.page(t)
 	firstCookie := v.cookie
-	second = v.leave(t, p)
-	if a := v.back(t, second, "ann"); a.status != http.StatusOK || !bytes.Contains(a.body, []byte("<html")) {
+	second = v.startLogin(t, p)
+	if a := v.callback(t, second, "ann"); a.status != http.StatusOK || !bytes.Contains(a.body, []byte("<html")) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	p.stands(t, "confirmed", 2)
+	p.requireState(t, "confirmed", 2)
 	v.cookie = firstCookie
-	v.back(t, first, "bob").paged(t, 409, "ticket_closed")
-	state = v.leave(t, third)
+	v.callback(t, first, "bob").requirePage(t, 409, "ticket_closed")
+	state = v.startLogin(t, third)
 	v.ask(t, "POST", third.path("scan"), v.phone("cat").body("user", nil), forwarded, "203.0.113.7").ok(t, 200)
-	v.back(t, state, "ann").paged(t, 409, "already_scanned")
-	state = v.leave(t, v.page(t))
-	must(t, v.hub.SetEnabled(v.soon(t), "demo", false, operator))
-	v.back(t, state, "ann").paged(t, 403, "login_disabled")
+	v.callback(t, state, "ann").requirePage(t, 409, "already_scanned")
+	state = v.startLogin(t, v.page(t))
+	must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
+	v.callback(t, state, "ann").requirePage(t, 403, "login_disabled")
 }
 
 func TestWebLogin_StateExpires(t *testing.T) {
 	t.Parallel()
-	v := visiting(t, 3*time.Second, nil)
+	v := startWebLogin(t, 3*time.Second, nil)
 	p := v.page(t)
-	state := v.leave(t, p)
-	hubtest.Eventually(t, patience, "the ticket expires", func() bool { return p.view(t)["state"] == "expired" })
-	v.back(t, state, "ann").paged(t, 410, "ticket_expired")
-	v.connect(t, "ticket="+p.id+"&secret="+p.secret).problem(t, 410, "ticket_expired")
+	state := v.startLogin(t, p)
+	hubtest.Eventually(t, stepTimeout, "the ticket expires", func() bool { return p.view(t)["state"] == "expired" })
+	v.callback(t, state, "ann").requirePage(t, 410, "ticket_expired")
+	v.postForm(t, "ticket="+p.id+"&secret="+p.secret).problem(t, 410, "ticket_expired")
 }
 
 // The state's life is in its value too: Redis may keep it longer, or give it back.
-func TestWebLogin_StateHasItsOwnEnd(t *testing.T) {
+func TestWebLogin_StateOwnExpiry(t *testing.T) {
 	t.Parallel()
-	v := visiting(t, time.Minute, nil)
+	v := startWebLogin(t, time.Minute, nil)
 	for left, status := range map[time.Duration]int{0: 403, -time.Second: 403, time.Minute: 200} {
-		state := v.leave(t, v.page(t))
+		state := v.startLogin(t, v.page(t))
 		v.vault.edit = func(value []byte) ([]byte, error) {
 			var kept map[string]any
 			must(t, json.Unmarshal(value, &kept))
@@ -245,12 +245,12 @@ func TestWebLogin_StateHasItsOwnEnd(t *testing.T) {
 			kept["until"] = v.vault.Now().Add(left).Format(time.RFC3339Nano)
 			return json.Marshal(kept)
 		}
-		a := v.back(t, state, "ann")
+		a := v.callback(t, state, "ann")
 		if status == 200 && a.status != 200 {
 			t.Errorf("%v before its end: %d %s", left, a.status, a.body)
 		}
 		if status == 403 {
-			a.paged(t, 403, "state_invalid")
+			a.requirePage(t, 403, "state_invalid")
 		}
 	}
 }
