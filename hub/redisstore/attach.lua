@@ -1,6 +1,6 @@
--- Reads a ticket and notes the node that waits for it. KEYS[1] the record.
--- ARGV[1] the node to note, or '' to look only.
--- Answers {sealed record or nil, now in ms}.
+-- Reads a ticket and records the node that waits for it. KEYS[1]: the record.
+-- ARGV[1]: the node, or '' to read only.
+-- Returns {sealed record or nil, now in ms}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local got = redis.call('HMGET', KEYS[1], 'rec', 'nodes')
@@ -12,7 +12,7 @@ if node ~= '' and not string.find(',' .. nodes .. ',', ',' .. node .. ',', 1, tr
   local list = {}
   for n in string.gmatch(nodes, '[^,]+') do list[#list + 1] = n end
   list[#list + 1] = node
-  -- At most four, oldest out: a page that wanders leaves notes behind.
+  -- At most four, the oldest is dropped: a page that changes nodes leaves records behind.
   redis.call('HSET', KEYS[1], 'nodes', table.concat(list, ',', math.max(1, #list - 3)))
 end
 return {got[1], now}

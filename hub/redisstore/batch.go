@@ -8,35 +8,36 @@ import (
 )
 
 const (
-	// maxInFlight is how many pipelines are under way at once. With two, one is
-	// filled while the other is on its way; more make each of them smaller.
+	// maxInFlight is how many pipelines may be in flight at once. With two, one collects
+	// calls while the other is on its way. More of them would only make each one
+	// smaller.
 	maxInFlight = 2
-	// batchLimit bounds one, so that Redis serves others in between.
+	// batchLimit is the most calls in one pipeline, so that Redis serves other clients
+	// in between.
 	batchLimit = 128
 )
 
-// batcher sends calls that come at the same time as one pipeline: one system
-// call each way in place of one per call. Nobody waits for company: who finds a
-// lane free sends at once, with whoever waits; only where all lanes are busy a
-// call waits, and goes with the next pipeline.
+// batcher sends concurrent calls as one pipeline: one system call each way, not one per
+// call. A call is sent immediately, together with those that wait, unless maxInFlight
+// pipelines are in flight. Then it waits and goes with the next pipeline.
 type batcher struct {
 	send func(until time.Time, batch []*call)
 
-	mu       sync.Mutex // guards what follows
-	inFlight int        // lanes
-	queue    []*call    // waiting, oldest first; empty while a lane is free
+	mu       sync.Mutex // guards the fields below
+	inFlight int        // pipelines
+	queue    []*call    // waiting calls, oldest first; empty while inFlight < maxInFlight
 }
 
-// what a waiting call is woken for.
+// wakeReason says why a waiting call is woken.
 type wakeReason int
 
 const (
-	done wakeReason = iota // it was sent with another's pipeline
-	lead                   // a lane is its own: it sends the next pipeline
+	done wakeReason = iota // another call's pipeline has sent it
+	lead                   // it sends the next pipeline
 )
 
-// do sends one call and returns when it is answered, or ctx ends while it still
-// waits for a lane; at the latest after callLimit.
+// do sends one call and returns when it is answered, or when ctx ends while it is still
+// in the queue; at the latest after callTimeout.
 func (b *batcher) do(ctx context.Context, c *call) error {
 	until := time.Now().Add(callTimeout)
 	b.mu.Lock()
@@ -50,7 +51,7 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 		if err != nil || t == done {
 			return err
 		}
-		b.mu.Lock() // the lane of who woke it is taken over
+		b.mu.Lock() // this call takes over the pipeline slot of the call that woke it
 	} else {
 		b.inFlight++
 	}
@@ -59,7 +60,7 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 	b.queue = slices.Delete(b.queue, 0, n)
 	b.mu.Unlock()
 
-	b.send(until, batch) // the one that leads is the oldest: nobody waits longer
+	b.send(until, batch) // this call is the oldest, so no other call has waited longer
 
 	b.mu.Lock()
 	if len(b.queue) > 0 {
@@ -75,8 +76,8 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 	return nil
 }
 
-// wait waits for a turn. A call that has left the queue is on its way, or leads
-// others: it is seen through.
+// wait waits until the call is woken. If ctx ends after the call has left the queue,
+// wait still waits: the call is being sent, or must send others.
 func (b *batcher) wait(ctx context.Context, c *call) (wakeReason, error) {
 	select {
 	case t := <-c.wake:

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// slow is a Redis that answers a pipeline after a millisecond.
+// slow imitates a Redis that answers a pipeline after a millisecond.
 type slow struct {
 	mu       sync.Mutex
-	now, max int // pipelines under way
+	now, max int // pipelines in flight
 	sent     map[*call]int
 	batches  []int // their sizes
 }
@@ -26,7 +26,7 @@ func (s *slow) send(_ time.Time, calls []*call) {
 		s.sent[c]++
 	}
 	s.mu.Unlock()
-	time.Sleep(time.Millisecond) // in a bubble: no time passes in truth
+	time.Sleep(time.Millisecond) // in a synctest bubble: no real time passes
 	s.mu.Lock()
 	s.now--
 	s.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 
 func isUnavailable(err error) bool { return errors.Is(err, ticket.ErrStoreUnavailable) }
 
-// everyCall are the calls of a store, one by one, and in batches.
+// everyCall returns all calls of a store, single and in batches.
 func everyCall(s *Store) map[string]func(context.Context) error {
 	one := ticket.Change{ID: newID(), BaseTag: tag(record(1, "a")), Sealed: record(2, "a"), ExpireAt: time.Now().Add(time.Minute)}
 	return map[string]func(context.Context) error{
@@ -37,11 +37,11 @@ func everyCall(s *Store) map[string]func(context.Context) error {
 	}
 }
 
-// refuses calls everything at once: each is to say within its limit that the
-// truth cannot be had.
+// refuses makes every call at once. Each must return ErrStoreUnavailable within its
+// limit.
 func refuses(t *testing.T, s *Store) {
 	t.Helper()
-	const slack = 1500 * time.Millisecond // of a busy machine; the next step of the library is later
+	const slack = 1500 * time.Millisecond // for a busy machine; the library's next attempt is later
 	var all sync.WaitGroup
 	defer all.Wait()
 	for name, do := range everyCall(s) {
@@ -72,7 +72,7 @@ func TestBroken_ConnectionRefused(t *testing.T) {
 	if err := r.Listen(limit(t), "N1", func() { t.Error("subscribed") }, nil); err == nil {
 		t.Error("Listen on a dead Redis ended without an error")
 	}
-	// And back again: the store needs nobody's help, only a moment.
+	// The store recovers by itself as soon as the server is back.
 	server.Start(t)
 	for name, do := range everyCall(r.Store) {
 		hubtest.Eventually(t, 5*time.Second, name+" on a Redis that is back", func() bool { return do(limit(t)) == nil })
@@ -95,7 +95,8 @@ func TestBroken_Timeout(t *testing.T) {
 	var both sync.WaitGroup
 	both.Go(func() { refuses(t, warm) })
 	both.Go(func() { refuses(t, cold) })
-	// A silent link looks like a quiet one; ending it does not wait for Redis.
+	// A silent connection looks like an idle one. Listen must end without waiting for
+	// Redis.
 	b.end()
 	if err := await(t, b.ended, "Listen returns"); err != nil {
 		t.Errorf("ended with %v", err)
@@ -103,8 +104,8 @@ func TestBroken_Timeout(t *testing.T) {
 	both.Wait()
 }
 
-// TestBroken_ContextCancelled: a call that is on its way with others is seen
-// through, but not beyond the limit of every call.
+// TestBroken_ContextCancelled checks that a call in flight with others is completed, but
+// not beyond callTimeout.
 func TestBroken_ContextCancelled(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	s := openStore(t, server.URL)
@@ -151,8 +152,8 @@ func TestBroken_OutOfMemory(t *testing.T) {
 	}
 }
 
-// lossy is a connection that loses one answer of Redis and breaks, each time
-// that it is armed: the call was made, and its caller does not know.
+// lossy is a connection that drops one reply of Redis and breaks, each time that it is
+// armed. The call was made, but its caller does not know.
 type lossy struct {
 	net.Conn
 	armed *atomic.Int32
@@ -167,11 +168,11 @@ func (l lossy) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestBroken_LostAnswerRepeated: the client library repeats a script
-// whose answer was lost, and nobody notices.
+// TestBroken_LostAnswerRepeated checks that the client library repeats a script whose
+// reply was lost, with the same result.
 func TestBroken_LostAnswerRepeated(t *testing.T) {
 	server := hubtest.StartRedis(t)
-	heard := newFixture(t, server.URL, 1) // through a link that loses nothing
+	heard := newFixture(t, server.URL, 1) // over a connection that loses nothing
 	b := heard.listen(t)
 	r, armed := heard.losing(t, server)
 
@@ -183,7 +184,7 @@ func TestBroken_LostAnswerRepeated(t *testing.T) {
 		}
 		armed.Store(lost)
 		if found := r.attach(t, b.node, id); string(found.Sealed) != string(sealed) || r.recordedNodes(t, id) != b.node {
-			t.Errorf("attach, %d answers lost: %+v, noted %q", lost, found, r.recordedNodes(t, id))
+			t.Errorf("attach, %d answers lost: %+v, recorded nodes %q", lost, found, r.recordedNodes(t, id))
 		}
 		c := ticket.Change{ID: id, BaseTag: tag(sealed), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline}
 		armed.Store(lost)
@@ -196,8 +197,8 @@ func TestBroken_LostAnswerRepeated(t *testing.T) {
 	}
 }
 
-// losing is a store on the same Redis over a link that loses as many answers as
-// armed says.
+// losing returns a store on the same Redis over a connection that loses as many replies
+// as armed says.
 func (r *fixture) losing(t *testing.T, server *hubtest.Redis) (*fixture, *atomic.Int32) {
 	t.Helper()
 	armed := &atomic.Int32{}

@@ -10,7 +10,7 @@ import (
 )
 
 var changeCases = map[string]func(*testing.T, *fixture){
-	"a change that fits replaces the record and when it is forgotten": func(t *testing.T, r *fixture) {
+	"a change replaces the record and its expiry": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.created(t, time.Minute)
 		r.attach(t, "N1", id)
 		next := record(2, "next")
@@ -23,12 +23,12 @@ var changeCases = map[string]func(*testing.T, *fixture){
 			t.Errorf("stored is %q", got)
 		}
 		if got := r.recordedNodes(t, id); got != "N1" {
-			t.Errorf("noted are %q", got)
+			t.Errorf("recorded nodes: %q", got)
 		}
 		r.assertExpiry(t, id, deadline.Add(time.Hour))
 	},
 
-	"a change decided on another version is not made, and learns what is stored": func(t *testing.T, r *fixture) {
+	"a change of another version returns the stored record": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.created(t, time.Minute)
 		b := r.listen(t)
 		r.attach(t, b.node, id)
@@ -55,9 +55,9 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		for _, window := range [][2]time.Time{
 			{now.Add(10 * time.Second), {}},                        // too early
 			{{}, now},                                              // too late
-			{{}, now.Add(-10 * time.Second)},                       // long so
-			{now.Add(-time.Second), now},                           // over
-			{now.Add(10 * time.Second), now.Add(20 * time.Second)}, // to come
+			{{}, now.Add(-10 * time.Second)},                       // far too late
+			{now.Add(-time.Second), now},                           // after the window
+			{now.Add(10 * time.Second), now.Add(20 * time.Second)}, // before the window
 		} {
 			out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotBefore: window[0], NotAfter: window[1], ExpireAt: now.Add(time.Hour)})
 			if out.Done || string(out.Sealed) != string(old) {
@@ -73,7 +73,7 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		}
 	},
 
-	"the window is Redis's, whatever this machine's clock says": func(t *testing.T, r *fixture) {
+	"the window is by Redis's clock, not this machine's": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.created(t, time.Minute)
 		right := r.offset.Load()
 		r.offset.Store(right + int64(time.Hour))
@@ -87,7 +87,7 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		id, old, deadline := r.created(t, time.Minute)
 		b := r.listen(t)
 		r.attach(t, b.node, id)
-		// The window may have closed, and the version is no longer the one it was decided on.
+		// The window may have closed, and the stored version is the new one.
 		c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: r.clock(t).Add(5 * time.Second), ExpireAt: deadline}
 		for range 3 {
 			if out := r.change(t, c); !out.Done || out.Now.IsZero() {
@@ -98,7 +98,7 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		if mail := b.drain(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 			t.Errorf("published %q", mail)
 		}
-		// Once another change has followed, the repetition is late.
+		// After another change, the repeated one no longer fits.
 		third := record(3, "last")
 		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(c.Sealed), Sealed: third, ExpireAt: deadline}); !out.Done {
 			t.Errorf("the third version became %+v", out)
@@ -108,7 +108,7 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		}
 	},
 
-	"a ticket that is gone is not changed": func(t *testing.T, r *fixture) {
+	"a deleted ticket is not changed": func(t *testing.T, r *fixture) {
 		id := newID()
 		out := r.change(t, ticket.Change{ID: id, BaseTag: tag(record(1, "a")), Sealed: record(2, "a"), ExpireAt: r.clock(t).Add(time.Hour)})
 		if out.Done || out.Sealed != nil || out.Now.IsZero() || r.storedRecord(t, id) != nil {
@@ -116,10 +116,10 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		}
 	},
 
-	"every noted node is told once, except the one that tells itself": func(t *testing.T, r *fixture) {
+	"every recorded node gets one message, except the excluded one": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.created(t, time.Minute)
 		var all []*inbox
-		for range 6 { // the first of five noted is pushed out; the last never attaches
+		for range 6 { // the first of five recorded nodes is dropped; the last never attaches
 			all = append(all, r.listen(t))
 		}
 		for _, b := range all[:5] {
@@ -132,12 +132,12 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		for i, want := range []int{0, 1, 0, 1, 1, 0} {
 			mail := all[i].drain(t, id)
 			if len(mail) != want || want == 1 && mail[0] != string(ticket.EncodeUpdate(id, c.Sealed)) {
-				t.Errorf("node %d was told %q", i, mail)
+				t.Errorf("node %d received %q", i, mail)
 			}
 		}
 	},
 
-	"many are changed at once, each on its own terms": func(t *testing.T, r *fixture) {
+	"changes of one batch are independent": func(t *testing.T, r *fixture) {
 		b := r.listen(t)
 		var changes []ticket.Change
 		for i := range 60 {
@@ -145,9 +145,9 @@ var changeCases = map[string]func(*testing.T, *fixture){
 			r.attach(t, b.node, id)
 			c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, fmt.Sprint("next", i, ".")), NotAfter: deadline, ExpireAt: deadline}
 			switch i % 3 {
-			case 1: // decided on another version
+			case 1: // based on another version
 				c.BaseTag = tag(record(1, "other"))
-			case 2: // gone meanwhile
+			case 2: // deleted meanwhile
 				if err := r.inspect.Del(limit(t), r.ticketKey(id)).Err(); err != nil {
 					t.Fatal(err)
 				}
@@ -159,7 +159,7 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		if err != nil || len(outcomes) != len(changes) {
 			t.Fatalf("%d outcomes, %v", len(outcomes), err)
 		}
-		var told, want []string
+		var sent, want []string
 		for i, out := range outcomes {
 			if out.Done != (i%3 == 0) || (out.Sealed != nil) != (i%3 == 1) {
 				t.Errorf("change %d became %+v", i, out)
@@ -167,12 +167,12 @@ var changeCases = map[string]func(*testing.T, *fixture){
 			if i%3 == 0 {
 				want = append(want, string(ticket.EncodeUpdate(changes[i].ID, changes[i].Sealed)))
 			}
-			told = append(told, b.drain(t, changes[i].ID)...)
+			sent = append(sent, b.drain(t, changes[i].ID)...)
 		}
-		slices.Sort(told)
+		slices.Sort(sent)
 		slices.Sort(want)
-		if !slices.Equal(told, want) {
-			t.Errorf("published are\n%q\nwant\n%q", told, want)
+		if !slices.Equal(sent, want) {
+			t.Errorf("published are\n%q\nwant\n%q", sent, want)
 		}
 	},
 }

@@ -16,7 +16,7 @@ import (
 
 func TestCluster_Slots(t *testing.T) {
 	c := hubtest.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", hubtest.FreePort(t)).Client
-	if got := crc16("123456789"); got != 0x31c3 { // the check value of Redis Cluster's specification
+	if got := crc16("123456789"); got != 0x31c3 { // the test value in the specification of Redis Cluster
 		t.Errorf("the check value is %#x", got)
 	}
 	for _, s := range []string{"", "0", "a", "foo", "16383", string(newID()), "小明", "\x00\xff"} {
@@ -29,7 +29,7 @@ func TestCluster_Slots(t *testing.T) {
 		{{Start: 0, End: 16383}}, {{Start: 0, End: 5460}}, {{Start: 5461, End: 10922}}, {{Start: 10923, End: 16383}},
 		{{Start: 42, End: 42}}, {{Start: 16383, End: 16383}}, {{Start: 7, End: 7}, {Start: 9000, End: 9001}},
 	} {
-		// The tag stands between braces, in the middle of a key.
+		// The tag is between braces, in the middle of a key.
 		name := fmt.Sprintf("loginhub:node:{%s}%s", tagForSlots(ranges), newID())
 		slot := c.ClusterKeySlot(limit(t), name).Val()
 		in := false
@@ -42,8 +42,8 @@ func TestCluster_Slots(t *testing.T) {
 	}
 }
 
-// TestCluster_ScriptsFlushedOnOneMaster: of one batch, the calls to
-// that master alone are repeated.
+// TestCluster_ScriptsFlushedOnOneMaster checks that only the calls to that master are
+// repeated.
 func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
@@ -79,7 +79,7 @@ func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 	if err != nil || len(found) != len(ids) {
 		t.Fatalf("%d found, %v", len(found), err)
 	}
-	// Nobody else has been sent a script's source.
+	// The other masters must not have received the source of a script.
 	for _, node := range cluster.Nodes {
 		stats := node.Client.Info(limit(t), "commandstats").Val()
 		if sent := strings.Contains(stats, "cmdstat_eval:"); sent != (node == cluster.MasterOf(t, r.ticketKey(ids[0]))) {
@@ -91,24 +91,24 @@ func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]int{}
+	sent := map[string]int{}
 	for i, o := range out {
 		if !o.Done {
 			t.Errorf("change %d became %+v", i, o)
 		}
 		for _, m := range b.drain(t, ids[i]) {
-			told[m]++
+			sent[m]++
 		}
 	}
 	for _, c := range changes {
-		if n := told[string(ticket.EncodeUpdate(c.ID, c.Sealed))]; n != 1 {
+		if n := sent[string(ticket.EncodeUpdate(c.ID, c.Sealed))]; n != 1 {
 			t.Errorf("a change was published %d times", n)
 		}
 	}
 }
 
-// TestCluster_ProbeFailsWithDeadMaster: a node that cannot vouch for one
-// master is not ready, though two are well.
+// TestCluster_ProbeFailsWithDeadMaster checks that a node is not ready if one master
+// does not answer, although two do.
 func TestCluster_ProbeFailsWithDeadMaster(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
@@ -124,16 +124,16 @@ func TestCluster_ProbeFailsWithDeadMaster(t *testing.T) {
 	}
 }
 
-// TestCluster_ProbeAfterFailover: its replica takes over, and the proof
-// goes there without anybody's help.
+// TestCluster_ProbeAfterFailover checks that the probe uses the new master without a
+// restart.
 func TestCluster_ProbeAfterFailover(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
 	r := newFixture(t, cluster.URL, 3)
 	id, old, deadline := r.created(t, time.Minute)
 	holder := cluster.MasterOf(t, r.ticketKey(id))
-	// What is acknowledged and not yet copied may be lost: that is Redis's promise.
-	// A write of this very connection, for WAIT speaks of no other.
+	// Redis may lose what it acknowledged and has not replicated. WAIT covers only
+	// writes of its own connection, so the write uses the same one.
 	conn := holder.Client.Conn()
 	defer conn.Close()
 	if err := conn.Set(limit(t), r.ticketKey(id)+"probe", 1, time.Minute).Err(); err != nil {

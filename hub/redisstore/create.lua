@@ -1,14 +1,14 @@
--- Makes a ticket. KEYS[1] the record.
--- ARGV: sealed record, its deadline, its life, when to forget it (all ms).
--- Answers {1 made | 0 the id is taken | -1 the caller's clock is off, now in ms}.
--- Equal bytes are the same call again (a client library repeats after a time-out).
+-- Creates a ticket. KEYS[1]: the record.
+-- ARGV: sealed record, its deadline, its lifetime, its time of expiry (all ms).
+-- Returns {1 created | 0 the id is taken | -1 the caller's clock is wrong, now in ms}.
+-- Equal bytes are a repeated call: a client library repeats a script after a timeout.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local old = redis.call('HGET', KEYS[1], 'rec')
 if old then
   return {old == ARGV[1] and 1 or 0, now}
 end
--- The deadline is sealed, so the caller had to guess this clock.
+-- The deadline is sealed, so the caller had to estimate this clock.
 if math.abs(ARGV[2] - ARGV[3] - now) > 1000 then
   return {-1, now}
 end

@@ -10,7 +10,7 @@ import (
 )
 
 var createCases = map[string]func(*testing.T, *fixture){
-	"a record is forgotten a minute after its deadline": func(t *testing.T, r *fixture) {
+	"a record expires a minute after its deadline": func(t *testing.T, r *fixture) {
 		id, sealed, deadline := r.created(t, 90*time.Second)
 		if got := r.storedRecord(t, id); string(got) != string(sealed) {
 			t.Errorf("stored is %q", got)
@@ -18,7 +18,7 @@ var createCases = map[string]func(*testing.T, *fixture){
 		r.assertExpiry(t, id, deadline.Add(time.Minute))
 	},
 
-	"the same bytes made twice are one ticket": func(t *testing.T, r *fixture) {
+	"the same bytes created twice are one ticket": func(t *testing.T, r *fixture) {
 		id, sealed, deadline := r.created(t, time.Minute)
 		r.attach(t, "N1", id)
 		if made, err := r.Create(limit(t), id, sealed, deadline, time.Minute); err != nil || !made {
@@ -29,7 +29,7 @@ var createCases = map[string]func(*testing.T, *fixture){
 		}
 	},
 
-	"nobody makes another ticket in a ticket's place": func(t *testing.T, r *fixture) {
+	"another ticket with the same id is refused": func(t *testing.T, r *fixture) {
 		id, sealed, deadline := r.created(t, time.Minute)
 		made, err := r.Create(limit(t), id, record(1, "other"), deadline.Add(time.Hour), time.Minute)
 		if made || err == nil {
@@ -47,7 +47,7 @@ var createCases = map[string]func(*testing.T, *fixture){
 		r.assertExpiry(t, id, deadline.Add(time.Minute))
 	},
 
-	"a deadline by a wrong clock is refused, and the clock is right after that": func(t *testing.T, r *fixture) {
+	"a deadline by a wrong clock is refused and corrects the clock": func(t *testing.T, r *fixture) {
 		for _, wrong := range []time.Duration{-24 * time.Hour, -2 * time.Second, 2 * time.Second, 24 * time.Hour} {
 			r.offset.Store(int64(wrong))
 			id, life := newID(), time.Minute
@@ -66,7 +66,7 @@ var createCases = map[string]func(*testing.T, *fixture){
 		}
 	},
 
-	"a little between the clocks is no reason to refuse": func(t *testing.T, r *fixture) {
+	"a small difference of the clocks is accepted": func(t *testing.T, r *fixture) {
 		for _, off := range []time.Duration{-300 * time.Millisecond, 300 * time.Millisecond} {
 			deadline := r.clock(t).Add(time.Minute + off)
 			if made, err := r.Create(limit(t), newID(), record(1, "a"), deadline, time.Minute); err != nil || !made {
@@ -77,7 +77,7 @@ var createCases = map[string]func(*testing.T, *fixture){
 }
 
 var attachCases = map[string]func(*testing.T, *fixture){
-	"a look gives the record and Redis's time, and leaves no trace": func(t *testing.T, r *fixture) {
+	"reading returns the record and Redis's time and records nothing": func(t *testing.T, r *fixture) {
 		id, sealed, deadline := r.created(t, time.Minute)
 		before := r.clock(t)
 		found := r.attach(t, "", id)
@@ -93,26 +93,26 @@ var attachCases = map[string]func(*testing.T, *fixture){
 		r.assertExpiry(t, id, deadline.Add(time.Minute))
 	},
 
-	"four nodes are noted at most, and the oldest goes": func(t *testing.T, r *fixture) {
+	"at most four nodes are recorded, the oldest is dropped": func(t *testing.T, r *fixture) {
 		id, _, deadline := r.created(t, time.Minute)
-		for _, step := range []struct{ node, noted string }{
+		for _, step := range []struct{ node, nodes string }{
 			{"N1", "N1"}, {"N2", "N1,N2"}, {"N1", "N1,N2"}, {"N3", "N1,N2,N3"}, {"N4", "N1,N2,N3,N4"},
-			{"N2", "N1,N2,N3,N4"}, // noted already: its place stays
-			{"", "N1,N2,N3,N4"},   // only looks
+			{"N2", "N1,N2,N3,N4"}, // already recorded: its position stays
+			{"", "N1,N2,N3,N4"},   // only reads
 			{"N5", "N2,N3,N4,N5"},
 			{"N1", "N3,N4,N5,N1"},
-			{"N", "N4,N5,N1,N"}, // the beginning of another's name is another name
-			{".", "N5,N1,N,."},  // and no pattern
+			{"N", "N4,N5,N1,N"}, // the beginning of another name is a name of its own
+			{".", "N5,N1,N,."},  // not a pattern
 		} {
 			r.attach(t, step.node, id)
-			if got := r.recordedNodes(t, id); got != step.noted {
-				t.Errorf("after %q noted are %q, want %q", step.node, got, step.noted)
+			if got := r.recordedNodes(t, id); got != step.nodes {
+				t.Errorf("after %q recorded nodes: %q, want %q", step.node, got, step.nodes)
 			}
 		}
-		r.assertExpiry(t, id, deadline.Add(time.Minute)) // attaching keeps nothing alive
+		r.assertExpiry(t, id, deadline.Add(time.Minute)) // attaching does not extend the lifetime
 	},
 
-	"an unknown ticket is found to be none, and is not made by asking": func(t *testing.T, r *fixture) {
+	"attaching an unknown ticket does not create it": func(t *testing.T, r *fixture) {
 		for _, node := range []string{"", "N1"} {
 			id := newID()
 			if found := r.attach(t, node, id); found.Sealed != nil || found.Now.IsZero() {
@@ -124,11 +124,11 @@ var attachCases = map[string]func(*testing.T, *fixture){
 		}
 	},
 
-	"many are attached at once, in order, also by a Redis that forgot the scripts": func(t *testing.T, r *fixture) {
+	"a batch is attached in order, also after SCRIPT FLUSH": func(t *testing.T, r *fixture) {
 		var ids []ticket.ID
 		for i := range 60 {
 			id := newID()
-			if i%3 > 0 { // the others are unknown
+			if i%3 > 0 { // the other ids are unknown
 				id, _, _ = r.created(t, time.Minute)
 			}
 			ids = append(ids, id)
@@ -149,7 +149,7 @@ var attachCases = map[string]func(*testing.T, *fixture){
 		}
 		for i, id := range ids {
 			if got := r.recordedNodes(t, id); (got == "N1") != (i%3 > 0) {
-				t.Errorf("ticket %d: noted are %q", i, got)
+				t.Errorf("ticket %d: recorded nodes: %q", i, got)
 			}
 		}
 		if found, err := r.Attach(limit(t), "N1"); err != nil || len(found) != 0 {
@@ -158,7 +158,7 @@ var attachCases = map[string]func(*testing.T, *fixture){
 	},
 }
 
-// forgetScripts does what a restart of Redis does to them.
+// forgetScripts removes all scripts, as a restart of Redis does.
 func (r *fixture) forgetScripts(t testing.TB) {
 	t.Helper()
 	if err := r.inspect.ScriptFlush(limit(t)).Err(); err != nil {

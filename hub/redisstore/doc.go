@@ -1,22 +1,34 @@
-// Package redisstore keeps tickets in Redis 7 or later, or Valkey: the sealed
-// record, three scripts on one key each, the mailbox subscription, and the
-// in-process Redis for a machine without one.
+// Package redisstore keeps tickets in Redis 7 or later, or Valkey. It contains the
+// scripts, the mailbox subscription, and the in-process Redis for a machine without
+// one.
 //
-// It does not know what a record says: the rules live in package hub/ticket,
-// and it never opens a seal. It does not decide when to subscribe anew or when
-// a node is deaf: package hub does.
+// It never opens a seal and does not know the rules of a login, which are in package
+// hub/ticket. Package hub decides when to subscribe again and when a node is stalled.
 //
-// What is in Redis, with the prefix as it is by default (Store.Prefix):
+// There are seven Lua scripts. Each uses one key, so that a Cluster accepts it:
+//
+//	create.lua      stores a new ticket
+//	attach.lua      reads a ticket and records the node that waits for it
+//	change.lua      replaces a ticket's record and publishes it to the recorded nodes
+//	probe.lua       writes a node's key and publishes its liveness probe
+//	killswitch.lua  writes one client's kill switch
+//	setnx.lua       sets a name once, and answers a repeated call as the first time
+//	take.lua        reads and removes a secret value
+//
+// Keys and channels, with the default prefix (Store.Prefix):
 //
 //	loginhub:{TICKET}       hash: rec (the sealed record), nodes (up to four node
-//	                        ids, oldest first); expires a minute after its deadline
-//	loginhub:node:{N}NODE   the node's proof that this master takes writes; 10 s
-//	loginhub:switches       hash: client to its sealed switch (hub/switches.go)
-//	loginhub:mail:NODE      pub/sub channel, the node's mailbox (hub/message.go)
-//	loginhub:vault:{NAME}   a small value for all nodes, encrypted, or a claim on a
-//	                        name (secrets.go): WeChat's access token, the state of a
-//	                        website login, the used-up id of an app's assertion
+//	                        ids, oldest first); expires a minute after the deadline
+//	loginhub:node:{N}NODE   the node's last probe; shows that this master accepts
+//	                        writes; expires after 10 s
+//	loginhub:switches       hash: client id to its sealed kill switch
+//	                        (hub/killswitch.go)
+//	loginhub:mail:NODE      pub/sub channel: the node's mailbox
+//	                        (hub/ticket/message.go)
+//	loginhub:vault:{NAME}   a small value for all nodes, encrypted, or a name that is
+//	                        set once (secrets.go): WeChat's access token, the state
+//	                        of a website login, the used id of an app's assertion
 //
-// Nothing beside the record is believed: version and deadline are compared with
-// what the caller read under its seal, not with a field that stands beside it.
+// Only the sealed record is trusted: a change compares the version and the deadline
+// that its caller read under the seal, not separate fields of the hash.
 package redisstore

@@ -10,15 +10,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Embedded is the URL of the Redis within the process.
+// Embedded is the URL of the in-process Redis.
 const Embedded = "embedded"
 
-// embeddedTick is how often the embedded Redis lets time pass. A tombstone that
-// stands a second longer hurts nobody, and each tick touches every key.
+// embeddedTick is how often the clock of the embedded Redis advances. Each tick visits
+// every key, and a tombstone that lives a second longer does no harm.
 const embeddedTick = time.Second
 
-// embedded starts an in-process Redis that no port leads to. The very same
-// scripts run in it; only its expiry has to be driven.
+// embedded starts an in-process Redis without a port. It runs the same scripts as a real
+// one. Only its expiry needs a clock from outside.
 func embedded() (redis.UniversalClient, func()) {
 	m := miniredis.NewMiniRedis()
 	o := &redis.Options{Dialer: func(context.Context, string, string) (net.Conn, error) { return m.Dial() }}

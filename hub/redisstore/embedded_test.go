@@ -8,7 +8,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// after lets time pass, with nothing else to do.
+// after advances the clock of the bubble.
 func after(d time.Duration) { <-time.After(d) }
 
 func TestEmbedded_Expiry(t *testing.T) {
@@ -17,7 +17,7 @@ func TestEmbedded_Expiry(t *testing.T) {
 		id, sealed, deadline := r.created(t, 2*time.Minute)
 		start := time.Now()
 
-		after(2*time.Minute + 59*time.Second) // a late phone still hears that it is expired
+		after(2*time.Minute + 59*time.Second) // a late phone still gets "expired"
 		if found := r.attach(t, "", id); string(found.Sealed) != string(sealed) || !found.Now.After(deadline) {
 			t.Errorf("found %+v after %v", found, time.Since(start))
 		}
@@ -47,8 +47,8 @@ func TestEmbedded_ChangeMovesExpiry(t *testing.T) {
 	})
 }
 
-// TestEmbedded_WindowExact: time stands still here between the
-// store's answers. From is within, Until is not.
+// TestEmbedded_WindowExact checks the bounds to the millisecond: the clock does not move
+// between calls. NotBefore is inside the window, NotAfter is outside.
 func TestEmbedded_WindowExact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ms = time.Millisecond
@@ -71,8 +71,8 @@ func TestEmbedded_WindowExact(t *testing.T) {
 				t.Errorf("from %v until %v: done %v", c.from, c.until, out.Done)
 			}
 		}
-		// Until this very moment is over already: what expires at a deadline and
-		// what may still be done before it never overlap, and leave no gap.
+		// NotAfter itself is outside. So an expiry at the deadline and a change before
+		// it never overlap and leave no gap.
 		r := newFixture(t, Embedded, 1)
 		id, old, _ := r.created(t, time.Minute)
 		now := r.clock(t)
@@ -85,8 +85,7 @@ func TestEmbedded_WindowExact(t *testing.T) {
 	})
 }
 
-// TestEmbedded_Clock: what was heard once is carried on by this
-// machine's monotonic clock.
+// TestEmbedded_Clock checks that the last known time is advanced by the monotonic clock.
 func TestEmbedded_Clock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newFixture(t, Embedded, 1)
@@ -97,7 +96,7 @@ func TestEmbedded_Clock(t *testing.T) {
 			}
 			after(time.Hour)
 		}
-		// An answer is as old as half its round trip.
+		// A reply is as old as half its round trip.
 		sent := time.Now()
 		after(2 * time.Second)
 		r.syncClock(sent.Add(time.Second), sent)

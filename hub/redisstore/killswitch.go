@@ -9,15 +9,16 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// switchesKey is the hash of the clients' switches: client id to a word of package
-// hub's. It is the only key that outlives tickets.
+// switchesKey returns the key of the hash of kill switches, by client id. The hash is
+// the only key that does not expire. Package hub writes and reads the values.
 func (s *Store) switchesKey() string { return s.keyName("switches") }
 
 //go:embed killswitch.lua
 var switchLua string
 
-// ReadSwitches is what stands there of each client, in their order; "" for nothing. It
-// asks for these alone, so that whoever fills the hash with others fills no node.
+// ReadSwitches returns the values of the given clients, in their order; "" means none.
+// It reads only these clients, so that a node's memory stays bounded whatever else is in
+// the hash.
 func (s *Store) ReadSwitches(ctx context.Context, clients []string) ([]string, error) {
 	if len(clients) == 0 {
 		return nil, nil
@@ -33,35 +34,36 @@ func (s *Store) ReadSwitches(ctx context.Context, clients []string) ([]string, e
 	if len(values) != len(clients) {
 		return nil, fmt.Errorf("redis: %d switches for %d clients: %w", len(values), len(clients), ticket.ErrStoreUnavailable)
 	}
-	words := make([]string, len(clients))
+	all := make([]string, len(clients))
 	for i, v := range values {
-		words[i], _ = v.(string)
+		all[i], _ = v.(string)
 	}
-	return words, nil
+	return all, nil
 }
 
-// WriteSwitch writes a client's word, for all nodes. Where Replicas are to have it and
-// have not said so, it is ticket.ErrNotLasting: written all the same.
-func (s *Store) WriteSwitch(ctx context.Context, client, word string) error {
-	_, err := s.write(ctx, s.Replicas > 0, client, word)
+// WriteSwitch writes a client's value, for all nodes. If fewer than Replicas replicas
+// have it in time, it returns ticket.ErrNotReplicated; the value is written all the
+// same.
+func (s *Store) WriteSwitch(ctx context.Context, client, value string) error {
+	_, err := s.write(ctx, s.Replicas > 0, client, value)
 	return err
 }
 
-// CompareAndSet writes a client's word where what stands there is still was, and says
-// whether it has. It waits for no replica: whoever restores looks again.
-func (s *Store) CompareAndSet(ctx context.Context, client, was, word string) (bool, error) {
-	return s.write(ctx, false, client, word, was)
+// CompareAndSet writes a client's value if the stored one is still was, and reports
+// whether it did. It does not wait for replicas: the caller reads again later.
+func (s *Store) CompareAndSet(ctx context.Context, client, was, value string) (bool, error) {
+	return s.write(ctx, false, client, value, was)
 }
 
-func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error) {
+func (s *Store) write(ctx context.Context, wait bool, args ...any) (bool, error) {
 	c := &call{script: s.scripts.setSwitch, key: s.switchesKey(), args: args}
 	start, send := time.Now(), func() error { return s.run(ctx, []*call{c}) }
-	if lasts {
+	if wait {
 		send = func() error { return s.runAndWait(ctx, c) }
 	}
 	err := send()
 	if err == nil {
-		err = unavailable(c.cmd.Err()) // that something else stands in the hash's place is no error to these two
+		err = unavailable(c.cmd.Err()) // parseReply ignores a key of another type, but here it is an error
 	}
 	s.observe(callSwitch, start, err)
 	if err != nil {
@@ -71,7 +73,8 @@ func (s *Store) write(ctx context.Context, lasts bool, args ...any) (bool, error
 	return status == 1, err
 }
 
-// DeleteSwitch removes a client's word: for `loginhub check`, which leaves nothing.
+// DeleteSwitch removes a client's value. Only `loginhub check` calls it, to leave
+// nothing behind.
 func (s *Store) DeleteSwitch(ctx context.Context, client string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

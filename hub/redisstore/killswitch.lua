@@ -1,6 +1,6 @@
--- Writes one client's switch. KEYS[1] the hash of all.
--- ARGV: client, word, and where it is to replace only what was read: that ('' for nothing).
--- Answers {1 written | 0 something else stands there, false, now in ms}.
+-- Writes one client's kill switch. KEYS[1]: the hash of all switches.
+-- ARGV: client, value, and optionally the value that it must replace ('' for none).
+-- Returns {1 written | 0 another value is stored, false, now in ms}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 if ARGV[3] and (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[3] then

@@ -9,21 +9,21 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// switchCases hold on every Redis.
+// switchCases run on every kind of Redis.
 var switchCases = map[string]func(*testing.T, *fixture){
-	"each client has the last word that was written": func(t *testing.T, r *fixture) {
+	"each client has its last value": func(t *testing.T, r *fixture) {
 		must(t, r.WriteSwitch(limit(t), "a", "off"))
 		must(t, r.WriteSwitch(limit(t), "b", "off"))
 		must(t, r.WriteSwitch(limit(t), "b", "on 1"))
 		r.assertSwitches(t, []string{"a", "b", "c"}, "off", "on 1", "")
 	},
-	"a word is restored where nobody was faster": func(t *testing.T, r *fixture) {
-		restore := func(was string, written bool, stands string) {
+	"a value is set only if no other was faster": func(t *testing.T, r *fixture) {
+		restore := func(was string, written bool, stored string) {
 			t.Helper()
 			if got, err := r.CompareAndSet(limit(t), "d", was, "off"); err != nil || got != written {
 				t.Errorf("in place of %q: %v %v", was, got, err)
 			}
-			r.assertSwitches(t, []string{"d"}, stands)
+			r.assertSwitches(t, []string{"d"}, stored)
 		}
 		restore("on 1", false, "")
 		restore("", true, "off")
@@ -32,7 +32,7 @@ var switchCases = map[string]func(*testing.T, *fixture){
 		restore("on 1", false, "on 2")
 		restore("on 2", true, "off")
 	},
-	"what is no hash is an error": func(t *testing.T, r *fixture) {
+	"a key of another type is an error": func(t *testing.T, r *fixture) {
 		must(t, r.inspect.Set(limit(t), r.switchesKey(), "x", 0).Err())
 		defer r.inspect.Del(limit(t), r.switchesKey())
 		_, restored := r.CompareAndSet(limit(t), "a", "", "off")
@@ -52,7 +52,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// assertSwitches checks the words of these clients.
+// assertSwitches checks the values of these clients.
 func (r *fixture) assertSwitches(t *testing.T, clients []string, want ...string) {
 	t.Helper()
 	if got, err := r.ReadSwitches(limit(t), clients); err != nil || !slices.Equal(got, want) {
@@ -76,12 +76,12 @@ func TestKillSwitch_WaitsForReplica(t *testing.T) {
 	}
 	must(t, replica.Stall())
 	t.Cleanup(func() { replica.Resume() })
-	for _, word := range []string{"off", "off"} { // repeated, it is no safer
+	for _, word := range []string{"off", "off"} { // a repeated call is refused too
 		if err := r.WriteSwitch(limit(t), "a", word); !errors.Is(err, ticket.ErrNotReplicated) {
-			t.Errorf("with a replica that stands still: %v", err)
+			t.Errorf("with a stalled replica: %v", err)
 		}
 	}
-	// A node that restores does not wait: it comes again every two seconds.
+	// CompareAndSet does not wait for replicas: its caller repeats it every two seconds.
 	if written, err := r.CompareAndSet(limit(t), "b", "", "off"); err != nil || !written {
 		t.Errorf("restored: %v %v", written, err)
 	}

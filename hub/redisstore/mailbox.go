@@ -12,21 +12,21 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// probeKeyTTL is how long a node's key outlives its last proof.
+// probeKeyTTL is how long a node's key is kept after its last liveness probe.
 const probeKeyTTL = 10 * time.Second
 
-// probeTimeout bounds one proof: the next is due by then.
+// probeTimeout is the limit of one liveness probe: the next one is due then.
 const probeTimeout = time.Second
 
 func (s *Store) mailbox(node string) string { return s.keyName("mail:" + node) }
 
-// Listen subscribes to the node's mailbox and reads it until ctx ends or the
-// link breaks in a way that the client library does not mend. subscribed is
-// called each time that the subscription stands, the first and every later time;
-// mail once per message, in order, from this goroutine: it must not block.
+// Listen subscribes to the node's mailbox and reads it until ctx ends or the connection
+// breaks and the client library cannot restore it. It calls subscribed after every
+// successful subscription, the first and all later ones. It calls mail once per message,
+// in order and from this goroutine, so mail must not block.
 func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
 	ps := s.client.Subscribe(ctx, s.mailbox(node))
-	// Receive does not look at ctx while it waits: closing is what ends it.
+	// Receive ignores ctx while it waits. Closing the subscription ends it.
 	stop := context.AfterFunc(ctx, func() { ps.Close() })
 	defer func() {
 		if stop() {
@@ -40,8 +40,8 @@ func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail
 			return nil
 		}
 		if err != nil {
-			// The library is connected anew by the next Receive. Repeated
-			// failures go to the caller, who waits before he comes back.
+			// The next Receive connects again. Repeated failures are returned to the
+			// caller, which waits before it calls Listen again.
 			if failures++; failures > 1 {
 				return fmt.Errorf("mailbox: %w", unavailable(err))
 			}
@@ -57,9 +57,9 @@ func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail
 	}
 }
 
-// Probe writes the node's key on every master and publishes a proof from there
-// to the node's own mailbox, one message per master (ticket.Proof of nonce and
-// a number from 0). It returns how many must arrive. It also sets the clock.
+// Probe writes the node's key on every master and publishes a liveness probe from there
+// to the node's own mailbox: one message per master (ticket.EncodeProbe of nonce and a
+// number from 0). It returns how many messages must arrive. It also sets the clock.
 func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -71,12 +71,12 @@ func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err
 	if err != nil {
 		return 0, err
 	}
-	// The masters are asked at once: a slow one must not use up the others' time.
+	// All masters are probed at once: a slow one must not use up the time of the others.
 	var all sync.WaitGroup
 	errs := make([]error, len(tags))
 	for i, tag := range tags {
 		all.Go(func() {
-			// Through the cluster client: the tag's slot leads to that master.
+			// The cluster client routes by the tag's slot, which belongs to that master.
 			errs[i] = s.probeMaster(ctx, cluster, tag, node, ticket.EncodeProbe(nonce, i))
 		})
 	}
@@ -89,10 +89,10 @@ func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err
 	return len(tags), nil
 }
 
-func (s *Store) probeMaster(ctx context.Context, c redis.Scripter, tag, node string, proof []byte) error {
+func (s *Store) probeMaster(ctx context.Context, c redis.Scripter, tag, node string, probe []byte) error {
 	sent := time.Now()
 	now, err := s.scripts.probe.Run(ctx, c, []string{s.keyName("node:{" + tag + "}" + node)},
-		probeKeyTTL.Milliseconds(), s.mailbox(node), proof).Int64()
+		probeKeyTTL.Milliseconds(), s.mailbox(node), probe).Int64()
 	s.observe(callProbe, sent, err)
 	if err != nil {
 		return unavailable(err)
@@ -101,9 +101,8 @@ func (s *Store) probeMaster(ctx context.Context, c redis.Scripter, tag, node str
 	return nil
 }
 
-// masterTags gives for each master of the Cluster a hash tag whose slot lies
-// there, as the Cluster stands now: after a failover or a resharding it stands
-// otherwise.
+// masterTags returns for each master of the Cluster a hash tag whose slot it serves at
+// present. A failover or a resharding changes that.
 func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]string, error) {
 	shards, err := c.ClusterShards(ctx).Result()
 	if err != nil {
@@ -116,12 +115,12 @@ func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]strin
 		}
 	}
 	if len(tags) == 0 {
-		return nil, fmt.Errorf("redis: cluster without slots: %w", ticket.ErrStoreUnavailable)
+		return nil, fmt.Errorf("redis: the cluster serves no slots: %w", ticket.ErrStoreUnavailable)
 	}
 	return tags, nil
 }
 
-// tagForSlots is the smallest number, as text, whose slot lies in one of the ranges.
+// tagForSlots returns the smallest number, as text, whose slot is in one of the ranges.
 func tagForSlots(ranges []redis.SlotRange) string {
 	for n := 0; ; n++ {
 		tag := strconv.Itoa(n)
@@ -134,7 +133,7 @@ func tagForSlots(ranges []redis.SlotRange) string {
 	}
 }
 
-// crc16 is the CRC16-CCITT (XMODEM) of Redis Cluster's key slots.
+// crc16 returns the CRC16-CCITT (XMODEM), which Redis Cluster uses for key slots.
 func crc16(s string) (crc uint16) {
 	for i := range len(s) {
 		crc ^= uint16(s[i]) << 8
@@ -149,7 +148,7 @@ func crc16(s string) (crc uint16) {
 	return crc
 }
 
-// Preload sends the scripts to every master.
+// Preload loads the scripts on every master.
 func (s *Store) Preload(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

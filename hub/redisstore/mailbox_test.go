@@ -12,7 +12,7 @@ import (
 )
 
 var mailboxCases = map[string]func(*testing.T, *fixture){
-	"mail arrives once and in order, and only in its own box": func(t *testing.T, r *fixture) {
+	"messages arrive once, in order, in their own mailbox": func(t *testing.T, r *fixture) {
 		mine, other := r.listen(t), r.listen(t)
 		var sent []string
 		id := newID()
@@ -33,19 +33,19 @@ var mailboxCases = map[string]func(*testing.T, *fixture){
 		}
 	},
 
-	"listening ends when it is told to": func(t *testing.T, r *fixture) {
+	"Listen ends with its context": func(t *testing.T, r *fixture) {
 		b := r.listen(t)
 		b.end()
 		if err := await(t, b.ended, "Listen returns"); err != nil {
 			t.Errorf("ended with %v", err)
 		}
-		hubtest.Eventually(t, 10*time.Second, "nobody subscribes", func() bool {
+		hubtest.Eventually(t, 10*time.Second, "no subscriber is left", func() bool {
 			n, err := r.inspect.PubSubNumSub(limit(t), r.mailbox(b.node)).Result()
 			return err == nil && n[r.mailbox(b.node)] == 0
 		})
 	},
 
-	"every master proves itself to the mailbox": func(t *testing.T, r *fixture) {
+	"every master publishes its probe": func(t *testing.T, r *fixture) {
 		b := r.listen(t)
 		right := r.offset.Load()
 		r.offset.Store(right + int64(time.Hour))
@@ -54,11 +54,11 @@ var mailboxCases = map[string]func(*testing.T, *fixture){
 			t.Fatalf("%d masters, %v", masters, err)
 		}
 		if off := r.Now().Sub(r.clock(t)); off.Abs() > 500*time.Millisecond {
-			t.Errorf("after a proof the clock is off by %v", off)
+			t.Errorf("after a probe the clock is off by %v", off)
 		}
 		heard := map[int]bool{}
 		for range masters {
-			nonce, master, ok := ticket.DecodeProbe([]byte(await(t, b.mail, "a proof")))
+			nonce, master, ok := ticket.DecodeProbe([]byte(await(t, b.mail, "a probe")))
 			if !ok || nonce != "nonce" || heard[master] || master < 0 || master >= masters {
 				t.Errorf("heard %q of master %d (%v)", nonce, master, ok)
 			}
@@ -75,8 +75,7 @@ var mailboxCases = map[string]func(*testing.T, *fixture){
 	},
 }
 
-// nodeKeys waits for the keys that prove a node's masters, by looking at every
-// small tag.
+// nodeKeys waits for a node's keys on all masters. It tries every small tag.
 func (r *fixture) nodeKeys(t *testing.T, node string, masters int) []string {
 	t.Helper()
 	var all []string
@@ -100,7 +99,7 @@ func TestMailbox_Resubscribes(t *testing.T) {
 		if n, err := server.Client.ClientKillByFilter(limit(t), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 			t.Fatalf("killed %d, %v", n, err)
 		}
-		await(t, b.subscribed, "subscribed anew")
+		await(t, b.subscribed, "subscribed again")
 		if err := r.inspect.Publish(limit(t), r.mailbox(b.node), "hello").Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -133,6 +132,6 @@ func TestMailbox_ProbeNeedsWrites(t *testing.T) {
 		if _, err := r.Probe(limit(t), b.node, "healthy"); err != nil {
 			t.Errorf("%s, after that: %v", setting, err)
 		}
-		await(t, b.mail, "the proof of a healthy master")
+		await(t, b.mail, "the probe of a healthy master")
 	}
 }

@@ -15,18 +15,18 @@ import (
 
 // TestMain fails a run that leaves goroutines behind.
 func TestMain(m *testing.M) {
-	// The library's look for a server that is gone ends within a second of Close.
+	// The library's search for a server that is gone ends within a second after Close.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// fixture is one kind of Redis under test.
+// fixture is a store on one kind of Redis.
 type fixture struct {
 	*Store
 	masters int
-	inspect redis.UniversalClient // the operator's
+	inspect redis.UniversalClient // with the operator's rights
 }
 
-// newFixture is a store on the Redis at url, which has so many masters.
+// newFixture returns a store on the Redis at url, which has the given number of masters.
 func newFixture(t testing.TB, url string, masters int) *fixture {
 	t.Helper()
 	r := &fixture{Store: openStore(t, url), masters: masters}
@@ -37,7 +37,7 @@ func newFixture(t testing.TB, url string, masters int) *fixture {
 	return r
 }
 
-// openStore is a store that ends with the test.
+// openStore opens a store and closes it with the test.
 func openStore(t testing.TB, url string) *Store {
 	t.Helper()
 	s, err := Open(url)
@@ -52,8 +52,8 @@ func openStore(t testing.TB, url string) *Store {
 	return s
 }
 
-// TestStore_EveryTopology tells every story on a redis-server, on
-// the embedded Redis and on a Cluster of three masters.
+// TestStore_EveryTopology runs every case on a redis-server, on the embedded Redis and
+// on a Cluster of three masters.
 func TestStore_EveryTopology(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) *fixture{
 		"embedded":     func(t *testing.T) *fixture { return newFixture(t, Embedded, 1) },
@@ -64,15 +64,15 @@ func TestStore_EveryTopology(t *testing.T) {
 			t.Parallel()
 			r := start(t)
 			for _, some := range []map[string]func(*testing.T, *fixture){createCases, attachCases, changeCases, mailboxCases, switchCases} {
-				for story, tell := range some {
-					t.Run(story, func(t *testing.T) { tell(t, r) })
+				for name, run := range some {
+					t.Run(name, func(t *testing.T) { run(t, r) })
 				}
 			}
 		})
 	}
 }
 
-// limit bounds one story.
+// limit returns the context of one case.
 func limit(t testing.TB) context.Context {
 	ctx, cancel := hubtest.WithTimeout(20 * time.Second)
 	t.Cleanup(cancel)
@@ -81,16 +81,16 @@ func limit(t testing.TB) context.Context {
 
 func newID() ticket.ID { return ticket.NewSecret().ID() }
 
-// record is bytes that look like a sealed record; the store does not care. The
-// tag is all before the JSON.
+// record returns bytes that look like a sealed record, which the store does not check.
+// The tag is the part before the JSON.
 func record(version int, tag string) []byte {
 	return fmt.Appendf(nil, `1.kid.%s%d.{"seq":%d}`, tag, version, version)
 }
 
-// tag is what a change of that version compares.
+// tag returns what a change of that version compares.
 func tag(sealed []byte) []byte { return sealed[:len(sealed)-len(`{"seq":1}`)] }
 
-// created is a new ticket in the store: its id, record and deadline.
+// created creates a ticket and returns its id, record and deadline.
 func (r *fixture) created(t testing.TB, life time.Duration) (ticket.ID, []byte, time.Time) {
 	t.Helper()
 	id, sealed := newID(), record(1, "made")
@@ -101,7 +101,7 @@ func (r *fixture) created(t testing.TB, life time.Duration) (ticket.ID, []byte, 
 	return id, sealed, deadline
 }
 
-// clock is Redis's, asked of Redis.
+// clock returns Redis's clock, read directly.
 func (r *fixture) clock(t testing.TB) time.Time {
 	t.Helper()
 	now, err := r.inspect.Time(limit(t)).Result()
@@ -111,7 +111,7 @@ func (r *fixture) clock(t testing.TB) time.Time {
 	return now.Truncate(time.Millisecond)
 }
 
-// storedRecord is the record as it stands in Redis; nil for none.
+// storedRecord returns the record as stored in Redis, or nil.
 func (r *fixture) storedRecord(t testing.TB, id ticket.ID) []byte {
 	t.Helper()
 	got, err := r.inspect.HGet(limit(t), r.ticketKey(id), "rec").Bytes()
@@ -121,7 +121,7 @@ func (r *fixture) storedRecord(t testing.TB, id ticket.ID) []byte {
 	return got
 }
 
-// recordedNodes are the nodes that stand on the record.
+// recordedNodes returns the nodes in the record.
 func (r *fixture) recordedNodes(t testing.TB, id ticket.ID) string {
 	t.Helper()
 	got, err := r.inspect.HGet(limit(t), r.ticketKey(id), "nodes").Result()
@@ -131,18 +131,18 @@ func (r *fixture) recordedNodes(t testing.TB, id ticket.ID) string {
 	return got
 }
 
-// assertExpiry fails where the record does not expire at about that time.
+// assertExpiry fails if the record does not expire at about that time.
 func (r *fixture) assertExpiry(t testing.TB, id ticket.ID, at time.Time) {
 	t.Helper()
 	before := r.clock(t)
 	left, err := r.inspect.PTTL(limit(t), r.ticketKey(id)).Result()
-	after := r.clock(t) // on a busy machine much later
+	after := r.clock(t) // much later on a busy machine
 	if err != nil || left < at.Sub(after)-500*time.Millisecond || left > at.Sub(before)+500*time.Millisecond {
-		t.Errorf("the record is forgotten in %v, want %v to %v (%v)", left, at.Sub(after), at.Sub(before), err)
+		t.Errorf("the record expires in %v, want %v to %v (%v)", left, at.Sub(after), at.Sub(before), err)
 	}
 }
 
-// attach notes node on one ticket, and gives what is found.
+// attach records node on one ticket, and returns what is stored.
 func (r *fixture) attach(t testing.TB, node string, id ticket.ID) ticket.Stored {
 	t.Helper()
 	found, err := r.Attach(limit(t), node, id)
@@ -152,7 +152,7 @@ func (r *fixture) attach(t testing.TB, node string, id ticket.ID) ticket.Stored 
 	return found[0]
 }
 
-// change makes one change, and gives what becomes of it.
+// change makes one change, and returns its outcome.
 func (r *fixture) change(t testing.TB, c ticket.Change) ticket.Outcome {
 	t.Helper()
 	out, err := r.Change(limit(t), c)
@@ -162,7 +162,7 @@ func (r *fixture) change(t testing.TB, c ticket.Change) ticket.Outcome {
 	return out[0]
 }
 
-// inbox is a mailbox that is listened to.
+// inbox is a subscribed mailbox.
 type inbox struct {
 	fixture    *fixture
 	node       string
@@ -172,8 +172,7 @@ type inbox struct {
 	ended      chan error // what Listen returned
 }
 
-// listen listens to a node's mailbox, from when the subscription stands until
-// the end of the test.
+// listen subscribes to a new node's mailbox until the end of the test.
 func (r *fixture) listen(t testing.TB) *inbox {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -191,7 +190,7 @@ func (r *fixture) listen(t testing.TB) *inbox {
 	return b
 }
 
-// await receives one value in time.
+// await receives one value, within ten seconds.
 func await[T any](t testing.TB, from <-chan T, what string) T {
 	t.Helper()
 	select {
@@ -203,12 +202,11 @@ func await[T any](t testing.TB, from <-chan T, what string) T {
 	}
 }
 
-// drain is all mail up to now: whatever the master that holds the ticket has
-// published before.
+// drain returns all messages that the master of the ticket has published up to now.
 func (b *inbox) drain(t testing.TB, id ticket.ID) []string {
 	t.Helper()
 	end := "end " + string(newID())
-	// By that very master: over several, a Cluster promises no order.
+	// The same master must publish it: a Cluster does not keep the order across masters.
 	if err := b.fixture.inspect.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{b.fixture.ticketKey(id)}, b.fixture.mailbox(b.node), end).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -8,23 +8,23 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Metrics hears how Redis does. Its methods are called from many goroutines and do
-// not block.
+// Metrics receives measurements of the calls to Redis. Its methods are called from many
+// goroutines and must not block.
 type Metrics interface {
-	// ObserveCall is one call, by one of Calls' names: how long its caller has
-	// waited, with all repeats of the client library and the wait for a lane, and
-	// whether it has failed. A caller that left is no failure.
+	// ObserveCall records one call with its name (see Calls): how long the caller
+	// waited, including repeats by the client library and the time in the queue, and
+	// whether the call failed. A call cancelled by its caller is not a failure.
 	ObserveCall(name string, took time.Duration, failed bool)
-	// DecryptFailed is a value of the vault that no key of ours has encrypted in that
-	// place: somebody writes in Redis.
+	// DecryptFailed counts a secret value that none of our keys has encrypted under that
+	// name: somebody else writes in Redis.
 	DecryptFailed()
-	// ReplicasMissing is a confirm or a switch that too few replicas had in time: it
+	// ReplicasMissing counts a confirm or a switch that too few replicas had in time. It
 	// was refused, although the master has it.
 	ReplicasMissing()
 }
 
-// The names of the calls. attach and change come from a page or a phone, the
-// others with _many from the sweep, up to 512 tickets in one pipeline.
+// Names of the calls. attach and change serve one page or phone. Those with _many come
+// from the sweep, with up to 512 tickets in one pipeline.
 const (
 	callCreate           = "create"
 	callAttach           = "attach"
@@ -41,13 +41,13 @@ const (
 	callSwitch           = "killswitch_write"
 )
 
-// Calls are all names of calls.
+// Calls returns the names of all calls.
 func Calls() []string {
 	return []string{callCreate, callAttach, callAttachMany, callChange, callChangeMany, callChangeReplicated, callProbe,
 		callSave, callLoad, callTake, callSetNX, callSwitchesRead, callSwitch}
 }
 
-// callName is the name of a call with so many tickets.
+// callName returns the name of a call with n tickets.
 func callName(n int, one, many string) string {
 	if n > 1 {
 		return many
@@ -55,7 +55,7 @@ func callName(n int, one, many string) string {
 	return one
 }
 
-// observe meters a call that began at start and has ended with err.
+// observe records a call that began at start and ended with err.
 func (s *Store) observe(name string, start time.Time, err error) {
 	if s.Metrics == nil {
 		return

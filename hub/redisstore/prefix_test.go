@@ -10,7 +10,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// TestPrefix_SharesNothing runs everything that two stores can do on one Redis.
+// TestPrefix_SharesNothing makes all calls through two stores on one Redis.
 func TestPrefix_SharesNothing(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
@@ -46,10 +46,10 @@ func TestPrefix_SharesNothing(t *testing.T) {
 			t.Errorf("%s: claim: %v %v", prefix, first, err)
 		}
 		if got, err := v.Load(limit(t), "x"); err != nil || string(got) != prefix {
-			t.Errorf("%s: the vault holds %q %v", prefix, got, err)
+			t.Errorf("%s: the secret store has %q %v", prefix, got, err)
 		}
 		if got, err := v.Take(limit(t), "x"); err != nil || string(got) != prefix {
-			t.Errorf("%s: the vault gives %q %v", prefix, got, err)
+			t.Errorf("%s: the secret store returns %q %v", prefix, got, err)
 		}
 	}
 	for prefix, r := range both {
@@ -64,7 +64,7 @@ func TestPrefix_SharesNothing(t *testing.T) {
 		t.Errorf("keys %q", keys)
 	}
 	published := strings.Join(monitor(), "\n")
-	for prefix := range both { // a change and a proof
+	for prefix := range both { // an update and a probe
 		if n := strings.Count(published, `"PUBLISH" "`+prefix+`:mail:N1"`); n != 2 {
 			t.Errorf("%d messages to %s:\n%s", n, prefix, published)
 		}

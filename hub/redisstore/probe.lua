@@ -1,8 +1,9 @@
--- Proves that this master takes writes and that the node's mailbox hears what is
--- published here. KEYS[1] the node's key on this master. ARGV: its life (ms),
--- the mailbox, the proof. The write comes first: a master that refuses writes
--- (NOREPLICAS, OOM, READONLY, CLUSTERDOWN) must not look healthy because PUBLISH
--- still works. Answers now in ms.
+-- Checks that this master accepts writes and that the node's mailbox receives what is
+-- published here. KEYS[1]: the node's key on this master.
+-- ARGV: lifetime of the key (ms), the mailbox, the liveness probe.
+-- The write comes first: a master that refuses writes (NOREPLICAS, OOM, READONLY,
+-- CLUSTERDOWN) must not look healthy because PUBLISH still works.
+-- Returns now in ms.
 local t = redis.call('TIME')
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[1])
 redis.call('PUBLISH', ARGV[2], ARGV[3])

@@ -11,10 +11,10 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// replicaOf starts a replica and waits until it follows.
+// replicaOf starts a replica and waits until it is in step.
 func replicaOf(t testing.TB, master *hubtest.Redis) *hubtest.Redis {
 	t.Helper()
-	// By default a master waits five seconds for more replicas to come.
+	// By default a master waits five seconds for more replicas.
 	if err := master.Client.ConfigSet(limit(t), "repl-diskless-sync-delay", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +27,8 @@ func replicaOf(t testing.TB, master *hubtest.Redis) *hubtest.Redis {
 	return replica
 }
 
-// TestWaitReplicas_Done: until then its caller is told to
-// come again, and what he comes again with is the same change.
+// TestWaitReplicas_Done checks that the caller is refused until the replica has the
+// change, and that the repeated change is the same one.
 func TestWaitReplicas_Done(t *testing.T) {
 	t.Parallel()
 	server := hubtest.StartRedis(t)
@@ -55,20 +55,21 @@ func TestWaitReplicas_Done(t *testing.T) {
 	}
 	r.assertExpiry(t, id, deadline)
 
-	// A replica that stands still has nothing.
+	// A stalled replica receives nothing.
 	if err := replica.Stall(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { replica.Resume() })
 	next := ticket.Change{ID: id, BaseTag: tag(c.Sealed), Sealed: record(3, "last"), ExpireAt: deadline, WaitReplicas: true}
 	if _, err := r.Change(limit(t), next); !isUnavailable(err) {
-		t.Errorf("with a replica that stands still: %v", err)
+		t.Errorf("with a stalled replica: %v", err)
 	}
-	// Nor does it get any because another node is asked, over a connection that has written nothing yet.
+	// A repeated call through another node, on a connection without a write, must be
+	// refused too.
 	other := newFixture(t, server.URL, 1)
 	other.Replicas = 1
 	if _, err := other.Change(limit(t), next); !isUnavailable(err) {
-		t.Errorf("from another node, with a replica that stands still: %v", err)
+		t.Errorf("from another node, with a stalled replica: %v", err)
 	}
 	if err := replica.Resume(); err != nil {
 		t.Fatal(err)
@@ -98,8 +99,8 @@ func TestWaitReplicas_OnlyIfAsked(t *testing.T) {
 	}
 }
 
-// TestWaitReplicas_NotReplicated: Redis may take the change and
-// say nothing of its replicas.
+// TestWaitReplicas_NotReplicated removes the right to WAIT: Redis makes the change and
+// then refuses WAIT.
 func TestWaitReplicas_NotReplicated(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	r := newFixture(t, server.URL, 1)
@@ -129,8 +130,8 @@ func TestWaitReplicas_Conflict(t *testing.T) {
 	}
 }
 
-// BenchmarkReplicatedChange is what LOGINHUB_REDIS_WAIT costs a confirm, with the
-// replica on the same machine.
+// BenchmarkReplicatedChange measures what LOGINHUB_REDIS_WAIT adds to a confirm, with
+// the replica on the same machine.
 func BenchmarkReplicatedChange(b *testing.B) {
 	server := hubtest.StartRedis(b)
 	replicaOf(b, server)

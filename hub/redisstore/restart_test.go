@@ -11,8 +11,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// TestRestart_KeepsTickets restarts the Redis as shipped. The log holds what
-// scripts wrote as MULTI/EXEC, which a server replays as its default user.
+// TestRestart_KeepsTickets restarts Redis with the shipped configuration. The
+// append-only file stores the writes of scripts as MULTI/EXEC, and a server replays them
+// as its default user.
 func TestRestart_KeepsTickets(t *testing.T) {
 	t.Parallel()
 	for _, program := range hubtest.ServerPrograms() {
@@ -50,8 +51,8 @@ func TestRestart_KeepsTickets(t *testing.T) {
 	}
 }
 
-// changed makes so many tickets, each changed once and attached, and gives what
-// Redis holds of them.
+// changed creates n tickets, each changed once and attached, and returns what Redis
+// stores of them.
 func (r *fixture) changed(t *testing.T, n int) map[ticket.ID][]byte {
 	t.Helper()
 	all := map[ticket.ID][]byte{}
@@ -67,7 +68,7 @@ func (r *fixture) changed(t *testing.T, n int) map[ticket.ID][]byte {
 	return all
 }
 
-// awaitInfo waits until INFO persistence has that line.
+// awaitInfo waits until INFO persistence contains that line.
 func awaitInfo(t *testing.T, r *fixture, line string) {
 	t.Helper()
 	hubtest.Eventually(t, 20*time.Second, line, func() bool {
@@ -76,8 +77,7 @@ func awaitInfo(t *testing.T, r *fixture, line string) {
 	})
 }
 
-// refusesDefault fails if the default user may do anything, with a password or
-// without one.
+// refusesDefault fails if the default user can do anything, with or without a password.
 func refusesDefault(t *testing.T, server *hubtest.Redis) {
 	t.Helper()
 	for _, password := range []string{"", "default", "nopass"} {

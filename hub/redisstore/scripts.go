@@ -27,8 +27,7 @@ var (
 	takeLua string
 )
 
-// scripts are the four of the record and the mailbox, and those of the switches and
-// of the vault, each on one key, so that a Cluster takes them.
+// scripts are the seven Lua scripts. Each uses one key, so that a Cluster accepts it.
 type scripts struct {
 	create, attach, change, probe, setSwitch, setNX, take *redis.Script
 }
@@ -45,8 +44,8 @@ func loadScripts() scripts {
 	}
 }
 
-// preload sends a login's scripts to one master, so that the first login does not
-// pay for it. EVALSHA falls back to EVAL anyway.
+// preload loads the scripts of a login on one master, so that the first login is not
+// slower. EVALSHA falls back to EVAL anyway.
 func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
 	for _, script := range []*redis.Script{s.create, s.attach, s.change, s.probe, s.setNX, s.take} {
 		if err := script.Load(ctx, c).Err(); err != nil {
@@ -62,12 +61,12 @@ type call struct {
 	key    string
 	args   []any
 
-	cmd  *redis.Cmd      // the answer
-	wake chan wakeReason // made where it has to wait for a lane
+	cmd  *redis.Cmd      // the reply
+	wake chan wakeReason // set if the call has to wait in the queue
 }
 
-// run makes all calls: one alone together with others of this moment, several
-// as a pipeline of their own. An error is that of any of them.
+// run makes all calls. A single call goes through the batcher, together with concurrent
+// ones. Several are sent as a pipeline of their own; the first error is returned.
 func (s *Store) run(ctx context.Context, calls []*call) error {
 	if len(calls) == 1 && s.batch != nil {
 		if err := s.batch.do(ctx, calls[0]); err != nil {
@@ -86,15 +85,14 @@ func (s *Store) run(ctx context.Context, calls []*call) error {
 	return nil
 }
 
-// isWrongType reports that something that is no record of ours stands in a ticket's
-// place: that is this ticket's matter, and not that of the others in its batch.
+// isWrongType reports whether the ticket's key holds something that is not a record.
+// Such an error concerns this ticket only, not the others in its batch.
 func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
-// send makes all calls as one pipeline. Calls whose script the server has
-// forgotten (restart, SCRIPT FLUSH) are repeated with its source: they have not
-// run.
+// send makes all calls as one pipeline. If the server does not have a script (restart,
+// SCRIPT FLUSH), the call has not run, and send repeats it with the source.
 func (s *Store) send(ctx context.Context, calls []*call) {
-	if len(calls) == 1 || s.oneByOne { // no pipeline for one: nothing to gain
+	if len(calls) == 1 || s.oneByOne { // a pipeline of one gains nothing
 		for _, c := range calls {
 			c.cmd = c.script.Run(ctx, s.client, []string{c.key}, c.args...)
 		}
@@ -116,40 +114,41 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 	pipe.Exec(ctx) // each call has its own error
 }
 
-// unavailable is any error of Redis as the one that the callers know. Whether it is
-// a lost link, a full memory or a missing replica: there is no truth to be had. What
-// an operator can do about it stands in the text.
+// unavailable wraps any error of Redis in ticket.ErrStoreUnavailable, the only one that
+// callers handle. A lost connection, a full memory and a missing replica all mean that
+// the state of the ticket is unknown. The text contains the advice for the operator, if
+// there is one.
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return nil
 	}
-	if mend := Advice(err); mend != "" {
-		return fmt.Errorf("redis: %w (%s): %w", err, mend, ticket.ErrStoreUnavailable)
+	if advice := Advice(err); advice != "" {
+		return fmt.Errorf("redis: %w (%s): %w", err, advice, ticket.ErrStoreUnavailable)
 	}
 	return fmt.Errorf("redis: %w: %w", err, ticket.ErrStoreUnavailable)
 }
 
-// parseReply reads {record or nil, now} from an answer's last two places.
+// parseReply reads {record or nil, now} from the last two values of a reply.
 func parseReply(cmd *redis.Cmd) (ticket.Stored, int64, error) {
-	answer, err := cmd.Slice()
+	reply, err := cmd.Slice()
 	if isWrongType(err) {
-		return ticket.Stored{Sealed: []byte{}}, 0, nil // broken to whoever opens it
+		return ticket.Stored{Sealed: []byte{}}, 0, nil // Keyring.Open rejects it
 	}
 	if err != nil {
 		return ticket.Stored{}, 0, unavailable(err)
 	}
-	if len(answer) < 2 {
-		return ticket.Stored{}, 0, fmt.Errorf("redis: answer of %d values: %w", len(answer), ticket.ErrStoreUnavailable)
+	if len(reply) < 2 {
+		return ticket.Stored{}, 0, fmt.Errorf("redis: reply of %d values, expected 2 or more: %w", len(reply), ticket.ErrStoreUnavailable)
 	}
 	var f ticket.Stored
-	if text, ok := answer[len(answer)-2].(string); ok {
+	if text, ok := reply[len(reply)-2].(string); ok {
 		f.Sealed = []byte(text)
 	}
-	now, ok := answer[len(answer)-1].(int64)
+	now, ok := reply[len(reply)-1].(int64)
 	if !ok {
-		return ticket.Stored{}, 0, fmt.Errorf("redis: answer without a time: %w", ticket.ErrStoreUnavailable)
+		return ticket.Stored{}, 0, fmt.Errorf("redis: reply without a time: %w", ticket.ErrStoreUnavailable)
 	}
 	f.Now = time.UnixMilli(now).UTC()
-	status, _ := answer[0].(int64) // absent in attach's answer
+	status, _ := reply[0].(int64) // absent in the reply of attach
 	return f, status, nil
 }

@@ -13,62 +13,62 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// SecretKey is one of the keys that a Vault encrypts with.
+// SecretKey is one of the keys that encrypt a SecretStore.
 type SecretKey struct {
-	ID  string // stands in clear in front of the value
+	ID  string // precedes the value, in clear
 	Key []byte // 32 bytes
 }
 
-// SecretStore keeps small values for all nodes, encrypted and bound to their names
-// (AES-256-GCM): who reads and writes in Redis learns none, can forge none and
-// can put none in another's place. What remains to him is to delete a value, or
-// to put an older one of the same name back. It is safe for concurrent use.
+// SecretStore keeps small values for all nodes. They are encrypted and bound to their
+// names (AES-256-GCM). Somebody who can read and write in Redis can neither read nor
+// forge a value, nor move one to another name. They can only delete a value, or restore
+// an older one of the same name. It is safe for concurrent use.
 type SecretStore struct {
 	store *Store
 	ring  atomic.Pointer[SecretKeyring]
 }
 
-// SecretKeyring encrypts with its first key and decrypts with all. It does not change.
+// SecretKeyring encrypts with its first key and decrypts with all keys. It is immutable.
 type SecretKeyring struct {
 	ids   []string // newest first
 	aeads map[string]cipher.AEAD
 }
 
-// NewSecretKeyring takes the keys newest first; there must be at least one.
+// NewSecretKeyring builds a keyring from at least one key, newest first.
 func NewSecretKeyring(keys []SecretKey) (*SecretKeyring, error) {
 	r := &SecretKeyring{aeads: map[string]cipher.AEAD{}}
 	for _, k := range keys {
 		block, err := aes.NewCipher(k.Key)
 		if err != nil {
-			return nil, fmt.Errorf("vault key: %w", err)
+			return nil, fmt.Errorf("secret store key: %w", err)
 		}
 		if r.aeads[k.ID], err = cipher.NewGCM(block); err != nil {
-			return nil, fmt.Errorf("vault key: %w", err)
+			return nil, fmt.Errorf("secret store key: %w", err)
 		}
 		r.ids = append(r.ids, k.ID)
 	}
 	if len(r.ids) == 0 {
-		return nil, errors.New("vault without a key")
+		return nil, errors.New("secret store: no keys")
 	}
 	return r, nil
 }
 
-// SecretStore makes a vault in the store.
+// SecretStore returns a SecretStore in this Redis.
 func (s *Store) SecretStore(ring *SecretKeyring) *SecretStore {
 	v := &SecretStore{store: s}
 	v.ring.Store(ring)
 	return v
 }
 
-// Reload replaces the keys, for every call that begins from now on.
+// Reload replaces the keys for all later calls.
 func (v *SecretStore) Reload(ring *SecretKeyring) { v.ring.Store(ring) }
 
 func (v *SecretStore) key(name string) string { return v.store.keyName("vault:{" + name + "}") }
 
-// Now is Redis's clock.
+// Now returns Redis's clock.
 func (v *SecretStore) Now() time.Time { return v.store.Now() }
 
-// Save stores a value for that long: one command.
+// Save stores a value for the given time. It costs one command.
 func (v *SecretStore) Save(ctx context.Context, name string, value []byte, life time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -78,8 +78,8 @@ func (v *SecretStore) Save(ctx context.Context, name string, value []byte, life 
 	return unavailable(err)
 }
 
-// Load gives a value; nil if there is none, or none under a key of this node: one
-// command.
+// Load returns a value, or nil if there is none, or none under a key of this node. It
+// costs one command.
 func (v *SecretStore) Load(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -93,9 +93,9 @@ func (v *SecretStore) Load(ctx context.Context, name string) ([]byte, error) {
 	return value, err
 }
 
-// Take gives a value and removes it, in one command: of any number of takers one
-// gets it; nil if there is none. If the answer is lost on its way, so is the value.
-// A value under a key that this node does not have stays, and is
+// Take returns a value and removes it in one command: of any number of concurrent calls,
+// one gets it. It returns nil if there is none. If the reply is lost, so is the value. A
+// value under a key that this node does not have is kept, and the error is
 // ticket.ErrUnknownKey: another node can take it.
 func (v *SecretStore) Take(ctx context.Context, name string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -107,8 +107,8 @@ func (v *SecretStore) Take(ctx context.Context, name string) ([]byte, error) {
 	return v.decrypt(ring, name, []byte(text), err)
 }
 
-// SetNX is true for the first of all nodes that asks for a name, until life is
-// over: one command.
+// SetNX reports whether this call is the first for the name among all nodes, until the
+// lifetime ends. It costs one command.
 func (v *SecretStore) SetNX(ctx context.Context, name string, life time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -118,8 +118,8 @@ func (v *SecretStore) SetNX(ctx context.Context, name string, life time.Duration
 	return first == 1, unavailable(err)
 }
 
-// encrypt is the key's id, a colon, the nonce and the ciphertext. With 96 random
-// bits of nonce a key is good for 2^32 values; at ten a second that is 13 years.
+// encrypt returns the key's id, a colon, the nonce and the ciphertext. A random nonce of
+// 96 bits is safe for 2^32 values per key: 13 years at ten values a second.
 func (r *SecretKeyring) encrypt(name string, value []byte) []byte {
 	id := r.ids[0]
 	nonce := make([]byte, r.aeads[id].NonceSize())
@@ -128,7 +128,7 @@ func (r *SecretKeyring) encrypt(name string, value []byte) []byte {
 	return r.aeads[id].Seal(out, nonce, value, []byte(name))
 }
 
-// prefixes are what values under the ring's keys begin with.
+// prefixes returns the beginnings of all values under the keyring's keys.
 func (r *SecretKeyring) prefixes() []any {
 	all := make([]any, len(r.ids))
 	for i, id := range r.ids {
@@ -139,7 +139,7 @@ func (r *SecretKeyring) prefixes() []any {
 
 func (v *SecretStore) decrypt(r *SecretKeyring, name string, text []byte, err error) ([]byte, error) {
 	if err != nil {
-		return nil, unavailable(err) // nil where there is nothing
+		return nil, unavailable(err) // nil if there is no value
 	}
 	for _, id := range r.ids {
 		seal := r.aeads[id]
@@ -148,7 +148,7 @@ func (v *SecretStore) decrypt(r *SecretKeyring, name string, text []byte, err er
 			continue
 		}
 		value, err := seal.Open(nil, text[len(id)+1:front], text[front:], []byte(name))
-		if err != nil { // somebody writes in Redis
+		if err != nil { // somebody else writes in Redis
 			if v.store.Metrics != nil {
 				v.store.Metrics.DecryptFailed()
 			}
@@ -156,5 +156,5 @@ func (v *SecretStore) decrypt(r *SecretKeyring, name string, text []byte, err er
 		}
 		return value, nil
 	}
-	return nil, fmt.Errorf("vault: %w", ticket.ErrUnknownKey)
+	return nil, fmt.Errorf("secret store: %w", ticket.ErrUnknownKey)
 }

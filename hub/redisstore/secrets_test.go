@@ -72,7 +72,8 @@ func TestSecretStore_KeyRequired(t *testing.T) {
 	}
 }
 
-// TestSecretStore_UnknownVersion: a later version's value is not taken, and stays.
+// TestSecretStore_UnknownVersion checks that a value of a later version is refused and
+// kept.
 func TestSecretStore_UnknownVersion(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	v, ctx := openSecretStore(t, redis.URL, "a1"), t.Context()

@@ -10,34 +10,33 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Server is one master as it speaks of itself (INFO). What it does not say is
-// empty or 0.
+// Server describes one master, from its INFO. Fields that INFO lacks are empty or 0.
 type Server struct {
 	Addr             string
-	Version          string // Redis's; a Valkey names the Redis that it is compatible with
-	Valkey           string // its own version; "" for a Redis
+	Version          string // of Redis; a Valkey reports the Redis version that it is compatible with
+	Valkey           string // Valkey's own version; "" for Redis
 	EvictionPolicy   string // maxmemory-policy
 	UsedMemory       int64  // bytes
 	MaxMemory        int64  // maxmemory in bytes; 0: no limit
-	AOF              bool   // the append-only file is written
+	AOF              bool   // whether the append-only file is on
 	PersistenceError string // what cannot be written to disk: "log" or "snapshot"
-	Loading          bool   // it reads its dataset and answers nobody
-	Replicas         int    // that are connected and in step
-	// Replay is what this server's default user may do of what its append-only
-	// file replays: RightsAll if there is no such file.
+	Loading          bool   // the server is loading its dataset and refuses commands
+	Replicas         int    // connected replicas that are in step
+	// Replay says whether the server's default user may run what the append-only file
+	// replays: RightsAll if there is no such file.
 	Replay Rights
 }
 
-// Rights is whether a Redis user may do something.
+// Rights says whether a Redis user may do something.
 type Rights int
 
 const (
-	RightsUnknown Rights = iota // the server does not answer the question
+	RightsUnknown Rights = iota // the server does not say
 	RightsAll
 	RightsMissing
 )
 
-// Servers asks every master; in a Cluster there are several.
+// Servers asks every master: one, or several in a Cluster.
 func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -69,9 +68,10 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 	return all, unavailable(ask(ctx, one))
 }
 
-// replayRights asks whether the default user may run what the scripts write. A
-// restarting server replays MULTI/EXEC, which is how its file holds a script's
-// writes, with that user's rights, also if the user is off (redis/redis#14541).
+// replayRights checks whether the default user may run what the scripts write. The
+// append-only file stores a script's writes as MULTI/EXEC. A restarting server replays
+// them with the rights of the default user, even if that user is off
+// (redis/redis#14541).
 func (s *Store) replayRights(ctx context.Context, c *redis.Client) Rights {
 	key := s.keyName("{}")
 	for _, command := range [][]any{
@@ -87,7 +87,7 @@ func (s *Store) replayRights(ctx context.Context, c *redis.Client) Rights {
 	return RightsAll
 }
 
-// readInfo reads INFO's lines NAME:VALUE.
+// readInfo parses the lines NAME:VALUE of INFO.
 func readInfo(addr, text string) Server {
 	said := map[string]string{}
 	s := Server{Addr: addr}

@@ -13,50 +13,48 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// callTimeout bounds one call with all repeats of the client library: a phone
-// waits for the answer.
+// callTimeout is the limit of one call, including repeats by the client library: a phone
+// waits for the result.
 const callTimeout = 3 * time.Second
 
-// Store is tickets in Redis. It is safe for concurrent use.
+// Store keeps tickets in Redis. It is safe for concurrent use.
 type Store struct {
-	// Replicas is how many replicas must have a lasting change before it is
-	// done; set it before the first call. Asynchronous replication otherwise
-	// loses what a master had acknowledged and not yet passed on when it died.
-	// Each such change costs one command (WAIT) and one round trip to the
-	// replicas more. The zero value waits for none.
+	// Replicas is how many replicas must have a Change with WaitReplicas before it
+	// succeeds. Set it before the first call. Without it, asynchronous replication loses
+	// changes that a master acknowledged but had not replicated when it died. Each such
+	// change costs one more command (WAIT) and one round trip to the replicas. Zero
+	// waits for no replica.
 	Replicas int
-	// Prefix begins every key and every channel; set it before the first call.
-	// Stores with different prefixes on one Redis share nothing. "" is
-	// DefaultPrefix.
+	// Prefix begins every key and channel. Set it before the first call. Stores with
+	// different prefixes share nothing on the same Redis. "" means DefaultPrefix.
 	Prefix string
-	// Metrics hears how Redis does; set it before the first call. nil: nobody does.
+	// Metrics receives measurements, if it is not nil. Set it before the first call.
 	Metrics Metrics
 
 	client  redis.UniversalClient
 	scripts scripts
-	// batch is nil with a Cluster, where one master that hangs would hold up the
-	// tickets of all, and with the embedded Redis, where nothing is to be gained.
+	// batch is nil with a Cluster: one hanging master would delay the tickets of all. It
+	// is nil with the embedded Redis too, which would gain nothing.
 	batch *batcher
-	// oneByOne is set with the embedded Redis: its connections are pipes without
-	// a buffer, where a long pipeline and its answers block each other.
+	// oneByOne is set with the embedded Redis. Its connections are pipes without a
+	// buffer, and a long pipeline and its replies would block each other.
 	oneByOne bool
 	stop     func() // ends the embedded Redis
 
-	start  time.Time    // with its monotonic reading
+	start  time.Time    // with a monotonic reading
 	offset atomic.Int64 // Redis's clock minus (start + time since start), ns
 }
 
-// Open makes a store on the Redis at url: go-redis's own forms (redis://,
+// Open returns a store on the Redis at url. It accepts go-redis's own forms (redis://,
 // rediss://, unix://, ?addr= for more addresses, ?master_name= for Sentinel),
-// ?cluster=true for a Cluster, or "embedded" for one within the process. It
-// does not connect: a node starts without its Redis, and says that it is not
-// ready.
+// ?cluster=true for a Cluster, and "embedded" for the in-process one. It does not
+// connect: a node starts without its Redis and reports that it is not ready.
 func Open(url string) (*Store, error) { return OpenTLS(url, nil) }
 
-// OpenTLS is Open with the authorities (RootCAs) and the client certificate
-// (GetClientCertificate) for a rediss:// URL; nil for the system's and none.
-// Every server of a Sentinel or a Cluster is held to the name or address that it
-// is reached by.
+// OpenTLS is Open with settings for a rediss:// URL: the certificate authorities
+// (RootCAs) and the client certificate (GetClientCertificate). nil means the system's
+// authorities and no certificate. Every server of a Sentinel or a Cluster must have a
+// certificate for the name or address that the client connects to.
 func OpenTLS(url string, secure *tls.Config) (*Store, error) {
 	s := &Store{scripts: loadScripts(), start: time.Now(), stop: func() {}}
 	var err error
@@ -68,8 +66,8 @@ func OpenTLS(url string, secure *tls.Config) (*Store, error) {
 	}
 	if _, one := s.client.(*redis.Client); one && url != Embedded {
 		s.batch = &batcher{send: func(until time.Time, calls []*call) {
-			// Not the context of one of them: whose page leaves must not take
-			// the others with it.
+			// The pipeline does not use the context of one call: if that page leaves,
+			// the other calls must still be sent.
 			ctx, cancel := context.WithDeadline(context.Background(), until)
 			defer cancel()
 			s.send(ctx, calls)
@@ -78,7 +76,7 @@ func OpenTLS(url string, secure *tls.Config) (*Store, error) {
 	return s, nil
 }
 
-// Close gives up the connections, and the tickets of an embedded Redis.
+// Close closes the connections. It also drops the tickets of an embedded Redis.
 func (s *Store) Close() error {
 	err := s.client.Close()
 	s.stop()
@@ -88,36 +86,35 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Now is Redis's clock, as last heard and run on by this machine's monotonic
-// one: a jump of the wall clock here does not move it.
+// Now returns Redis's clock: its last known reading, advanced by this machine's
+// monotonic clock. A jump of the wall clock here does not change it.
 func (s *Store) Now() time.Time {
 	return s.start.Add(time.Since(s.start)).Add(time.Duration(s.offset.Load())).UTC()
 }
 
-// syncClock sets the clock by an answer to a call that was sent at the given time.
-// Redis looked at its clock somewhere between then and now: a clock that fits
-// stays as it is, so that a slow answer spoils nothing; one that does not is set
-// to the middle.
+// syncClock sets the clock from a reply to a call that was sent at the given time. Redis
+// read its clock between then and now. If our clock is within that range, it stays as it
+// is, so that a slow reply does no harm. Otherwise it is set to the middle of the range.
 func (s *Store) syncClock(now, sent time.Time) {
-	heard := time.Now()
-	latest := now.Sub(s.start.Add(sent.Sub(s.start))) + time.Millisecond // Redis's answer is cut to milliseconds
-	earliest := now.Sub(s.start.Add(heard.Sub(s.start)))
+	received := time.Now()
+	latest := now.Sub(s.start.Add(sent.Sub(s.start))) + time.Millisecond // Redis's reply is truncated to milliseconds
+	earliest := now.Sub(s.start.Add(received.Sub(s.start)))
 	if offset := time.Duration(s.offset.Load()); offset < earliest || offset > latest {
 		s.offset.Store(int64(earliest + (latest-time.Millisecond-earliest)/2))
 	}
 }
 
-// DefaultPrefix is Store.Prefix if it is not set.
+// DefaultPrefix is used if Store.Prefix is "".
 const DefaultPrefix = "loginhub"
 
-// keyName is a key or a channel of the store's.
+// keyName returns the name of a key or channel of this store.
 func (s *Store) keyName(rest string) string { return cmp.Or(s.Prefix, DefaultPrefix) + ":" + rest }
 
 func (s *Store) ticketKey(id ticket.ID) string { return s.keyName("{" + string(id) + "}") }
 
-// Create stores a new ticket's sealed record. made is false where the deadline was
-// reckoned with a clock that is not Redis's: Now is right after that, and the
-// caller makes the record anew.
+// Create stores a new ticket's sealed record. made is false if the deadline was computed
+// with a clock that differs from Redis's. Now is correct after that, and the caller must
+// build the record again.
 func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
 	sent := time.Now()
 	c := &call{script: s.scripts.create, key: s.ticketKey(id), args: []any{
@@ -127,22 +124,22 @@ func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadlin
 	if err != nil {
 		return false, err
 	}
-	answer, err := c.cmd.Int64Slice()
-	if err != nil || len(answer) != 2 {
-		return false, fmt.Errorf("redis: make answered %v: %w", c.cmd.Val(), ticket.ErrStoreUnavailable)
+	reply, err := c.cmd.Int64Slice()
+	if err != nil || len(reply) != 2 {
+		return false, fmt.Errorf("redis: create script replied %v: %w", c.cmd.Val(), ticket.ErrStoreUnavailable)
 	}
-	switch answer[0] {
+	switch reply[0] {
 	case 1:
 		return true, nil
 	case 0:
 		return false, fmt.Errorf("redis: ticket id %s is taken", id.Short())
 	}
-	s.syncClock(time.UnixMilli(answer[1]), sent)
+	s.syncClock(time.UnixMilli(reply[1]), sent)
 	return false, nil
 }
 
-// Attach reads tickets and notes node as waiting for them; node "" only reads.
-// The answers stand in the order of ids.
+// Attach reads tickets and records node as waiting for them; node "" only reads. The
+// results are in the order of ids.
 func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	calls := make([]*call, len(ids))
 	for i, id := range ids {
@@ -163,8 +160,8 @@ func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ti
 	return all, nil
 }
 
-// Change makes changes, each in one atomic step, and tells the noted nodes. The
-// outcomes stand in the order of the changes.
+// Change makes changes, each in one atomic step, and publishes them to the recorded
+// nodes. The outcomes are in the order of the changes.
 func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
 	calls := make([]*call, len(changes))
 	for i, c := range changes {

@@ -10,7 +10,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// benchStore is a store on a redis-server of its own.
+// benchStore returns a store on its own redis-server.
 func benchStore(b *testing.B) *redisstore.Store {
 	b.Helper()
 	s, err := redisstore.Open(hubtest.StartRedis(b).URL)

@@ -11,25 +11,25 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Limits of one exchange with Redis. The library repeats a failed one, within
-// callLimit: every script answers a repetition as the first time.
+// Timeouts of one exchange with Redis. The client library repeats a failed one, within
+// callTimeout. A repeated script answers as it did the first time.
 const (
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 2 * time.Second
 	retries     = 2
 )
 
-// init keeps the client library from writing to standard error by itself: what
-// fails is returned, and its callers log it.
+// init stops the client library from writing to standard error. It returns all errors,
+// and the callers log them.
 func init() { redis.SetLogger(discardLogger{}) }
 
 type discardLogger struct{}
 
-// Printf implements go-redis's logger.
+// Printf implements the logger of go-redis.
 func (discardLogger) Printf(context.Context, string, ...any) {}
 
-// newClient makes a client for the URL; errors never hold the URL, it has a password.
-// secure, which may be nil, holds what a rediss:// URL cannot say.
+// newClient returns a client for the URL. Its errors never contain the URL, which
+// contains a password. secure adds what a rediss:// URL cannot say; it may be nil.
 func newClient(text string, secure *tls.Config) (redis.UniversalClient, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -48,8 +48,8 @@ func newClient(text string, secure *tls.Config) (redis.UniversalClient, error) {
 		}
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialTimeout, ioTimeout, ioTimeout, retries
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noMaintNotifications()
-		// After a failover the dead master is asked until the map is read anew;
-		// the library's minute is a minute of 503.
+		// After a failover the client uses the dead master until it reads the map again.
+		// The library's default of a minute would mean a minute of 503.
 		o.ClusterStateReloadInterval = time.Second
 		o.TLSConfig = perHostTLS(mergeTLS(o.TLSConfig, secure))
 		return redis.NewClusterClient(o), nil
@@ -72,8 +72,8 @@ func newClient(text string, secure *tls.Config) (redis.UniversalClient, error) {
 	return redis.NewClient(o), nil
 }
 
-// mergeTLS puts the operator's authorities and certificate into what the URL says;
-// nil stays nil: whoever writes redis:// gets no TLS.
+// mergeTLS adds the operator's authorities and certificate to the settings from the URL.
+// nil stays nil: a redis:// URL gets no TLS.
 func mergeTLS(url, secure *tls.Config) *tls.Config {
 	if url == nil || secure == nil {
 		return url
@@ -82,9 +82,9 @@ func mergeTLS(url, secure *tls.Config) *tls.Config {
 	return url
 }
 
-// perHostTLS leaves the name in a certificate to the address that is dialled: the
-// library would hold every server, the master behind a Sentinel too, to the
-// first one's name.
+// perHostTLS removes the server name, so that each certificate is checked against the
+// address that is dialled. Otherwise the library would check every server, also the
+// master behind a Sentinel, against the name of the first.
 func perHostTLS(c *tls.Config) *tls.Config {
 	if c != nil {
 		c.ServerName = ""
@@ -92,20 +92,22 @@ func perHostTLS(c *tls.Config) *tls.Config {
 	return c
 }
 
-// setTimeouts sets the limits for one server.
+// setTimeouts sets the timeouts for one server.
 func setTimeouts(o *redis.Options) {
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialTimeout, ioTimeout, ioTimeout, retries
 	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noMaintNotifications()
 }
 
-// noMaintNotifications turns off a handshake of Redis Enterprise that others answer with an error.
+// noMaintNotifications turns off a handshake of Redis Enterprise, which other servers
+// answer with an error.
 func noMaintNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
-// badURL says what is expected and nothing of what was given: go-redis repeats
-// parts of the URL in its errors, and a password with a slash in it is such a part.
+// badURL returns an error that says what is expected and contains nothing of the URL.
+// go-redis repeats parts of the URL in its errors, and a password with a slash in it
+// would be such a part.
 func badURL(error) error {
-	return errors.New("redis URL is none that can be used; expected redis://USER:PASSWORD@HOST:6379/0, rediss:// or unix://, " +
+	return errors.New("redis URL is invalid; expected redis://USER:PASSWORD@HOST:6379/0, rediss:// or unix://, " +
 		"with a password's / ? # @ and % written as %2F %3F %23 %40 and %25, and of options only those of go-redis")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// open is a store that is never connected.
+// open returns a client that never connects.
 func open(t *testing.T, url string) redis.UniversalClient {
 	t.Helper()
 	return openStore(t, url).client
@@ -45,7 +45,7 @@ func TestURL_Forms(t *testing.T) {
 		if got.TLSConfig != nil && (got.TLSConfig.InsecureSkipVerify || got.TLSConfig.ServerName != want.TLSConfig.ServerName) {
 			t.Errorf("%s verifies %+v", url, got.TLSConfig)
 		}
-		// A phone waits: how long is not the URL's to say.
+		// A phone waits, so the URL must not change the timeouts.
 		if got.DialTimeout != dialTimeout || got.ReadTimeout != ioTimeout || got.WriteTimeout != ioTimeout || got.MaxRetries != retries || !got.ContextTimeoutEnabled {
 			t.Errorf("%s has its own limits: %+v", url, got)
 		}
@@ -58,7 +58,7 @@ func TestURL_ClusterAndSentinel(t *testing.T) {
 		c.Options().ReadTimeout != ioTimeout || !c.Options().ContextTimeoutEnabled {
 		t.Errorf("a Cluster is %T", c)
 	}
-	// Before the @ stands what the Sentinels want; what Redis wants is in the query.
+	// The user before the @ is for the Sentinels; the one for Redis is in the query.
 	s, ok := open(t, "redis://watch:dog@a:1/2?master_name=hub&addr=b:2&username=user&password=pass").(*redis.Client)
 	if !ok || s.Options().Addr != "FailoverClient" || s.Options().DB != 2 || s.Options().Password != "pass" || s.Options().MaxRetries != retries ||
 		s.Options().ReadTimeout != ioTimeout || !s.Options().ContextTimeoutEnabled {
@@ -66,8 +66,8 @@ func TestURL_ClusterAndSentinel(t *testing.T) {
 	}
 }
 
-// TestURL_ErrorHidesPassword, not even where the text is so wrong
-// that the password is taken for something else.
+// TestURL_ErrorHidesPassword uses texts so wrong that the password is parsed as another
+// part of the URL.
 func TestURL_ErrorHidesPassword(t *testing.T) {
 	for _, url := range []string{
 		"", "://", "http://:hunter2@h:1", "hunter2@h:1", ":hunter2@h:1", "redis://:hunter2@h:port/0",
@@ -75,7 +75,7 @@ func TestURL_ErrorHidesPassword(t *testing.T) {
 		"redis://:%zzhunter2@h:1", "redis://:hunter2@[::1/0", "redis://:hunter2@h:1\x00/0", "unix://:hunter2@", "redis://h:1/0?addr=h:2",
 		"redis://:hunter2@h:1?master_name=hub&surprise=1", "redis://h:1?master_name=hub&password=hunter2&surprise=1", "redis://:hunter2@h:1/zero?master_name=hub", "http://:hunter2@h:1?master_name=hub",
 		"redis://:hunter2@h:1?cluster=true&surprise=1", "redis://:hunter2@h:1?cluster=true&addr=b:c:d", "http://:hunter2@h:1?cluster=true",
-		// A password with / ? or # in it that nobody has escaped.
+		// Passwords with an unescaped / ? or #.
 		"redis://:/hunter2@h:1/0", "redis://:12/hunter2@h:1/0", "redis://:12/hunter2@h:1", "redis://:12?hunter2@h:1/0",
 		"redis://:12/hunter2@h:1/0?master_name=hub", "redis://:12?hunter2@h:1/0&master_name=hub", "redis://:12?hunter2@h:1/0&cluster=true",
 	} {

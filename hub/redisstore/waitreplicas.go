@@ -12,15 +12,15 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// waitTimeout is how long replicas may take; beyond it the phone is told to come
+// waitTimeout is how long WAIT waits for replicas. After it, the phone is asked to try
 // again.
 const waitTimeout = time.Second
 
-// runAndWait runs one script and waits until its write has reached the replicas. Both
-// go as one pipeline, for WAIT speaks of its connection's own last write: sent
-// alone, a client library that repeats it on a fresh connection would be told
-// that nothing is missing. The script goes with its source: the master that a
-// moving slot leads to need not know it.
+// runAndWait runs one script and waits until its write has reached the replicas. Both go
+// in one pipeline, because WAIT is about the last write of its own connection. If WAIT
+// were sent alone, the client library could repeat it on a new connection, and it would
+// report that nothing is missing. The script is sent as source: a master that has just
+// received the slot may not have it loaded.
 func (s *Store) runAndWait(ctx context.Context, c *call) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -44,24 +44,24 @@ func (s *Store) runAndWait(ctx context.Context, c *call) error {
 			continue
 		}
 		if _, status, err := parseReply(c.cmd); err != nil || status != 1 {
-			return err // what was not changed need not last
+			return err // a change that was not made need not be replicated
 		}
 		n, err := reached.Int()
 		if err != nil {
-			return fmt.Errorf("redis: no word of the replicas: %w: %w", err, ticket.ErrNotReplicated)
+			return fmt.Errorf("redis: wait for replicas: %w: %w", err, ticket.ErrNotReplicated)
 		}
 		if n < s.Replicas {
 			return fmt.Errorf("redis: %d of %d replicas have the change: %w", n, s.Replicas, ticket.ErrNotReplicated)
 		}
 		return nil
 	}
-	return fmt.Errorf("redis: the slot moves on and on: %w", ticket.ErrStoreUnavailable)
+	return fmt.Errorf("redis: the slot moved more than %d times during one call: %w", maxRedirects, ticket.ErrStoreUnavailable)
 }
 
-// maxRedirects is how often one call follows a slot.
+// maxRedirects is how often one call follows a moving slot.
 const maxRedirects = 4
 
-// redirected reads a Cluster's MOVED or ASK: the address that it names.
+// redirected returns the address in a MOVED or ASK error of a Cluster.
 func redirected(err error) (addr string, ask bool) {
 	moved := redis.HasErrorPrefix(err, "MOVED")
 	ask = redis.HasErrorPrefix(err, "ASK ")
@@ -72,7 +72,7 @@ func redirected(err error) (addr string, ask bool) {
 	return words[len(words)-1], ask
 }
 
-// master is the server that holds the key.
+// master returns the server that holds the key.
 func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
 	switch c := s.client.(type) {
 	case *redis.Client:
@@ -83,8 +83,8 @@ func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
 	return nil, fmt.Errorf("no master in a %T", s.client)
 }
 
-// masterAt is the Cluster's master at that address, or where it is not known yet
-// the one that the key is now said to lie on.
+// masterAt returns the Cluster's master at that address. If the client does not know it
+// yet, it returns the master of the key after reloading the map.
 func (s *Store) masterAt(ctx context.Context, key, addr string) (*redis.Client, error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
