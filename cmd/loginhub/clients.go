@@ -192,3 +192,12 @@ func (s *settings) safeguardWarnings() (texts []string) {
 	}
 	return texts
 }
+
+// clientIDs are the clients' ids, in their order.
+func clientIDs(clients []*ticket.Client) []string {
+	ids := make([]string, len(clients))
+	for i, c := range clients {
+		ids[i] = c.ID
+	}
+	return ids
+}

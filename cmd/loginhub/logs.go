@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"loginhub/cmd/loginhub/logqueue"
+	"loginhub/hub/ticket"
 )
 
 // flushLimit bounds how long a stopping node writes what is queued: a log that no
@@ -133,6 +137,20 @@ func (a *auditLog) Write(line slog.Record, held bool) {
 	a.line.Reset()
 	_ = a.handler.Handle(context.Background(), line) // a buffer does not fail
 	a.queue.Put(a.line.Bytes(), held)
+}
+
+// who names users in the audit: nil for their identifiers as they are, otherwise
+// an HMAC of them, the same on all nodes as long as the first key is.
+func (s *settings) who() func(ticket.Identity) string {
+	if !s.AuditHash {
+		return nil
+	}
+	key := s.masters[0].Audit()
+	return func(by ticket.Identity) string {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(strings.Join([]string{by.Provider, by.AppID, by.Subject}, "\x00")))
+		return by.Provider + ":hmac:" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+	}
 }
 
 // serverErrors gives the errors of an HTTP server constant messages, by which they

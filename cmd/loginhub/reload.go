@@ -12,7 +12,6 @@ import (
 	"loginhub/api"
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
-	"loginhub/hub/ticket"
 )
 
 // watchEvery is how often the files are looked at. A change has to last from one
@@ -162,12 +161,4 @@ func (s *settings) kids() []string {
 // without is what stands in all and not in others.
 func without(all, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(others, s) })
-}
-
-func clientIDs(clients []*ticket.Client) []string {
-	ids := make([]string, len(clients))
-	for i, c := range clients {
-		ids[i] = c.ID
-	}
-	return ids
 }

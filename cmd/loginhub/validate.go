@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
-	"syscall"
 	"time"
 
 	"loginhub/api"
@@ -178,20 +177,3 @@ func prefixes(texts []string) ([]netip.Prefix, error) {
 	}
 	return all, nil
 }
-
-// fileLimit is how many file descriptors the process may have.
-func fileLimit() int {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 1250
-	}
-	return int(min(limit.Cur, 10_000_000))
-}
-
-// socketsFromFileLimit leaves a tenth, and some, of the file descriptors to
-// everything that is not a waiting page.
-func socketsFromFileLimit() int { return max(64, fileLimit()*9/10-128) }
-
-// connsFromFileLimit leaves half of that tenth to connections without a waiting
-// page. The rest is for the admin listener, Redis, the providers and files.
-func connsFromFileLimit() int { return max(64, fileLimit()*19/20-128) }

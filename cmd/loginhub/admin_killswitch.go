@@ -1,15 +1,11 @@
 package main
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"mime"
 	"net/http"
 	"net/netip"
-	"strings"
 
 	"loginhub/hub"
 	"loginhub/hub/ticket"
@@ -102,28 +98,4 @@ func peer(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return at.Addr().Unmap()
-}
-
-// seats is how many sockets and polls one address may hold: half of the node's,
-// so that one address alone does not fill it, but never below 1,000, for a
-// carrier's NAT on a small node. 0, no limit, where the limits are off.
-func (s *settings) seats() int {
-	if s.RateLimit == 0 {
-		return 0
-	}
-	return max(1000, s.MaxSockets/2)
-}
-
-// who names users in the audit: nil for their identifiers as they are, otherwise
-// an HMAC of them, the same on all nodes as long as the first key is.
-func (s *settings) who() func(ticket.Identity) string {
-	if !s.AuditHash {
-		return nil
-	}
-	key := s.masters[0].Audit()
-	return func(by ticket.Identity) string {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(strings.Join([]string{by.Provider, by.AppID, by.Subject}, "\x00")))
-		return by.Provider + ":hmac:" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
-	}
 }

@@ -8,90 +8,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"loginhub/api"
-	"loginhub/hub"
-	"loginhub/hub/redisstore"
 	"loginhub/wechat"
 )
 
-var (
-	// httpBuckets end where no poll waits any longer.
-	httpBuckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60}
-	// redisBuckets end where a call is given up.
-	redisBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
-	// wechatBuckets end where a call is given up.
-	wechatBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8}
-)
-
-// edgeMeter implements api.Meter.
-type edgeMeter struct {
-	requests *counterVec
-	duration *histogramVec
-	limited  *counterVec
-}
-
-func newEdgeMeter(m *metrics) edgeMeter {
-	e := edgeMeter{
-		requests: m.counter("loginhub_http_requests_total", "Requests answered, by the route's pattern and the status's class.", "route", "status"),
-		duration: m.histogram("loginhub_http_request_duration_seconds",
-			"Time to answer; a long poll's with its wait, a socket's up to its upgrade.", httpBuckets, "route"),
-		limited: m.counter("loginhub_rate_limited_total", "Hits on a limit.", "limit"),
-	}
-	for _, limit := range api.Limits() {
-		e.limited.start(labelValues{limit})
-	}
-	return e
-}
-
-// ObserveRequest implements api.Meter.
-func (e edgeMeter) ObserveRequest(route, class string, took time.Duration) {
-	e.requests.at(labelValues{route, class}).Inc()
-	e.duration.at(labelValues{route}).Observe(took.Seconds())
-}
-
-// IncLimited implements api.Meter.
-func (e edgeMeter) IncLimited(limit string) { e.limited.at(labelValues{limit}).Inc() }
-
-// redisMeter implements redisstore.Meter.
-type redisMeter struct {
-	duration *histogramVec
-	failed   *counterVec
-	missing  *counterVec
-	refused  *counterVec
-}
-
-func newRedisMeter(m *metrics, refused *counterVec) redisMeter {
-	r := redisMeter{
-		duration: m.histogram("loginhub_redis_call_duration_seconds",
-			"How long a caller waited for Redis, with the client library's repeats.", redisBuckets, "call"),
-		failed:  m.counter("loginhub_redis_errors_total", "Calls of Redis that have failed.", "call"),
-		missing: m.counter("loginhub_redis_replicas_missing_total", "Confirms and switches refused because too few replicas had them in time."),
-		refused: refused,
-	}
-	r.missing.start(labelValues{})
-	for _, call := range redisstore.Calls() {
-		r.duration.start(labelValues{call})
-		r.failed.start(labelValues{call})
-	}
-	refused.start(inSecret)
-	return r
-}
-
-// ObserveCall implements redisstore.Meter.
-func (r redisMeter) ObserveCall(name string, took time.Duration, failed bool) {
-	r.duration.at(labelValues{name}).Observe(took.Seconds())
-	if failed {
-		r.failed.at(labelValues{name}).Inc()
-	}
-}
-
-var inSecret = labelValues{"secret", hub.SealBroken}
-
-// DecryptFailed implements redisstore.Meter.
-func (r redisMeter) DecryptFailed() { r.refused.at(inSecret).Inc() }
-
-// ReplicasMissing implements redisstore.Meter.
-func (r redisMeter) ReplicasMissing() { r.missing.at(labelValues{}).Inc() }
+// wechatBuckets end where a call is given up.
+var wechatBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8}
 
 // wechatMeter hears of the calls of WeChat.
 type wechatMeter struct {
