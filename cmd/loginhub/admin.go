@@ -12,9 +12,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// admin starts the operator's listener. Its default address may be taken, by
+// startAdmin starts the operator's listener. Its default address may be taken, by
 // another node or another program; a chosen one must work.
-func (a *App) admin(node *hub.Hub, clients func() []*ticket.Client) (*http.Server, error) {
+func (a *App) startAdmin(node *hub.Hub, clients func() []*ticket.Client) (*http.Server, error) {
 	const standard = "127.0.0.1:9090"
 	if a.set.AdminListen == "" {
 		return nil, nil
@@ -29,13 +29,13 @@ func (a *App) admin(node *hub.Hub, clients func() []*ticket.Client) (*http.Serve
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.metrics.handler())
-	switches{node, clients}.mount(mux)
+	killSwitch{node, clients}.mount(mux)
 	// Not pprof.Cmdline: flags can hold secrets.
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: rejectBrowsers(mux, ownNames(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerLimit, ErrorLog: newServerErrors(a.log)}
+	server := &http.Server{Handler: rejectBrowsers(mux, allowedHosts(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerTimeout, ErrorLog: newServerErrors(a.log)}
 	go func() { // ends with admin.Close in live
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("admin listener", "error", err)
@@ -67,9 +67,9 @@ func rejectBrowsers(next http.Handler, names map[string]bool) http.Handler {
 	})
 }
 
-// ownNames are the hosts under which a listener on the loopback is asked for;
+// allowedHosts are the hosts under which a listener on the loopback is asked for;
 // nil for a listener elsewhere, which may have any name.
-func ownNames(bound net.Addr, configured string) map[string]bool {
+func allowedHosts(bound net.Addr, configured string) map[string]bool {
 	at, ok := bound.(*net.TCPAddr)
 	if !ok || !at.IP.IsLoopback() {
 		return nil

@@ -11,23 +11,23 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// switches is the kill switch on the operator's listener:
+// killSwitch is the kill switch on the operator's listener:
 //
 //	GET /clients               [{"id":"demo","label":"Demo","enabled":true}]
 //	PUT /clients/{id}/login    {"enabled":false}    204, and all nodes follow within seconds
 //
 // The listener has no users of its own: who reaches it is an operator (admin.go).
-type switches struct {
+type killSwitch struct {
 	hub     *hub.Hub
 	clients func() []*ticket.Client // that the node has now
 }
 
-func (s switches) mount(mux *http.ServeMux) {
+func (s killSwitch) mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET /clients", s.list)
 	mux.HandleFunc("PUT /clients/{id}/login", s.put)
 }
 
-type switchState struct {
+type loginState struct {
 	ID      string `json:"id"`
 	Label   string `json:"label"`
 	Enabled bool   `json:"enabled"`
@@ -35,11 +35,11 @@ type switchState struct {
 	Unreadable bool `json:"unreadable,omitempty"`
 }
 
-func (s switches) list(w http.ResponseWriter, _ *http.Request) {
-	all, unreadable := []switchState{}, 0
+func (s killSwitch) list(w http.ResponseWriter, _ *http.Request) {
+	all, unreadable := []loginState{}, 0
 	for _, c := range s.clients() {
 		err := s.hub.CheckEnabled(c.ID)
-		state := switchState{ID: c.ID, Label: c.Label("en"), Enabled: err == nil, Unreadable: errors.Is(err, ticket.ErrStoreUnavailable)}
+		state := loginState{ID: c.ID, Label: c.Label("en"), Enabled: err == nil, Unreadable: errors.Is(err, ticket.ErrStoreUnavailable)}
 		if state.Unreadable {
 			unreadable++
 		}
@@ -53,7 +53,7 @@ func (s switches) list(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(all)
 }
 
-func (s switches) put(w http.ResponseWriter, r *http.Request) {
+func (s killSwitch) put(w http.ResponseWriter, r *http.Request) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case err != nil || kind != "application/json":
@@ -71,7 +71,7 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 		if c.ID != r.PathValue("id") {
 			continue
 		}
-		err := s.hub.SetEnabled(r.Context(), c.ID, *in.Enabled, peer(r))
+		err := s.hub.SetEnabled(r.Context(), c.ID, *in.Enabled, peerOf(r))
 		if errors.Is(err, ticket.ErrNotReplicated) {
 			http.Error(w, "switched, but not enough replicas of Redis have said that they have it: a failover may undo it; try again", http.StatusServiceUnavailable)
 			return
@@ -90,9 +90,9 @@ func (s switches) put(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "no such client", http.StatusNotFound)
 }
 
-// peer is the address that the request comes from: the operator's machine, or his
+// peerOf is the address that the request comes from: the operator's machine, or his
 // proxy.
-func peer(r *http.Request) netip.Addr {
+func peerOf(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

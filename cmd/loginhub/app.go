@@ -17,15 +17,15 @@ import (
 
 // Limits of the public listener.
 const (
-	headerLimit = 10 * time.Second // to send the request's head
-	answerLimit = 75 * time.Second // to take the answer; above the longest poll
-	idleLimit   = 90 * time.Second // between two requests; above nginx's 60 s
-	headerBytes = 16 << 10
+	headerTimeout  = 10 * time.Second // to send the request's head
+	answerTimeout  = 75 * time.Second // to take the answer; above the longest poll
+	idleTimeout    = 90 * time.Second // between two requests; above nginx's 60 s
+	maxHeaderBytes = 16 << 10
 
-	// startLimit bounds how long a starting node waits for Redis. Then it serves,
+	// startTimeout bounds how long a starting node waits for Redis. Then it serves,
 	// so that health checks see it alive and not ready.
-	startLimit = 3 * time.Second
-	startCheck = 5 * time.Millisecond
+	startTimeout = 3 * time.Second
+	startPoll    = 5 * time.Millisecond
 )
 
 // App is one node, ready to run.
@@ -37,8 +37,8 @@ type App struct {
 	// line.
 	Started func(w endpoints)
 
-	given   Config  // the settings before their files were read into them
-	hangups hangups // each is a reload
+	original Config  // the settings before their files were read into them
+	sighups  sighups // each is a reload
 
 	metrics  *metrics  // made by Run
 	reloader *reloader // made by build
@@ -82,10 +82,10 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	public := newPublicServer(newHTTPServer(server, a.log), tcp, listener)
 	public.ConnState = func(conn net.Conn, state http.ConnState) {
-		public.conns.note(conn, state)
-		limiter.note(conn, state)
+		public.conns.connState(conn, state)
+		limiter.connState(conn, state)
 	}
-	admin, err := a.admin(node, server.Clients)
+	admin, err := a.startAdmin(node, server.Clients)
 	if err != nil {
 		return err
 	}
@@ -117,20 +117,20 @@ func (a *App) Run(ctx context.Context) error {
 // newHTTPServer serves strangers. Bodies have a limit of their own (package api), and so
 // have sockets, which leave these behind (package hub).
 func newHTTPServer(edge http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{Handler: edge, ReadHeaderTimeout: headerLimit, WriteTimeout: answerLimit,
-		IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ErrorLog: newServerErrors(log)}
+	return &http.Server{Handler: edge, ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: newServerErrors(log)}
 }
 
 // awaitReady returns once the node is ready, ctx ends, or startLimit is over.
 // Connections wait in the kernel's queue meanwhile: served before Redis is
 // proven, a phone would be refused.
 func (a *App) awaitReady(ctx context.Context, store *redisstore.Store, node *hub.Hub) {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := store.Preload(ctx); err != nil {
 		a.log.Warn("Redis does not answer yet; this node is not ready until it does", "error", err)
 	}
-	check := time.NewTicker(startCheck)
+	check := time.NewTicker(startPoll)
 	defer check.Stop()
 	for ctx.Err() == nil && node.Ready() != nil {
 		select {
@@ -155,11 +155,11 @@ func (a *App) drain(node *hub.Hub) {
 // build makes the node and its HTTP edge.
 func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Server, error) {
 	set := a.set
-	ring, err := set.vaultRing()
+	ring, err := set.secretRing()
 	if err != nil {
 		return nil, nil, err
 	}
-	a.reloader = &reloader{app: a, vault: store.SecretStore(ring), place: place, seen: set.files}
+	a.reloader = &reloader{app: a, secrets: store.SecretStore(ring), endpoints: place, lastSeen: set.files}
 	now, err := a.reloader.derive(set)
 	if err != nil {
 		return nil, nil, &usageError{err}
@@ -168,11 +168,11 @@ func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Se
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Replicated: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
 		KillSwitches: store, Metrics: a.metrics.hub})
-	a.metrics.watch(node)
-	a.metrics.certificates(set)
-	edge := api.Config{Hub: node, Reloadable: now.edge, PublicURL: place.link, StateStore: a.reloader.vault, QRLevel: set.QRLevel,
+	a.metrics.watchHub(node)
+	a.metrics.watchCertificates(set)
+	edge := api.Config{Hub: node, Reloadable: now.server, PublicURL: place.link, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.seats(), Log: a.log, Metrics: a.metrics.edge}
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.api}
 	if set.QRLogo != "" && set.QRLevel == "" {
 		edge.QRLevel = "H"
 	}
@@ -180,8 +180,8 @@ func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Se
 	if err != nil {
 		return nil, nil, err
 	}
-	a.reloader.node, a.reloader.edge = node, server
-	a.reloader.begin(now)
+	a.reloader.node, a.reloader.server = node, server
+	a.reloader.setCurrent(now)
 	return node, server, nil
 }
 

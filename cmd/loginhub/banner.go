@@ -25,9 +25,9 @@ type endpoints struct {
 // the same network needs its address there, and the page may be opened by any
 // of its names.
 func (s *settings) endpoints(addr net.Addr) endpoints {
-	w := endpoints{link: s.public, issuer: s.public, local: s.public, clients: s.clients}
-	origins := []string{s.public}
-	if s.public == "" {
+	w := endpoints{link: s.publicOrigin, issuer: s.publicOrigin, local: s.publicOrigin, clients: s.clients}
+	origins := []string{s.publicOrigin}
+	if s.publicOrigin == "" {
 		at := netip.MustParseAddrPort(addr.String())
 		lan := lanAddress(at.Addr())
 		port := at.Port()
@@ -45,8 +45,8 @@ func (s *settings) endpoints(addr net.Addr) endpoints {
 	return w
 }
 
-// show prints the screen that a newcomer sees; in production there is none.
-func (s *settings) show(out io.Writer, w endpoints) {
+// printBanner prints the screen that a newcomer sees; in production there is none.
+func (s *settings) printBanner(out io.Writer, w endpoints) {
 	var b strings.Builder
 	if !s.embedded() && !s.sandbox() {
 		return
@@ -64,7 +64,7 @@ func (s *settings) show(out io.Writer, w endpoints) {
 	if s.embedded() {
 		b.WriteString("  Tickets are kept in this process and gone when it stops.\n")
 	}
-	if missing := s.missing(); len(missing) > 0 {
+	if missing := s.missingSettings(); len(missing) > 0 {
 		b.WriteString("\n  For production set\n\n")
 		for _, line := range missing {
 			fmt.Fprintf(&b, "    %-28s%s\n", line[0], line[1])
@@ -74,9 +74,9 @@ func (s *settings) show(out io.Writer, w endpoints) {
 	fmt.Fprint(out, b.String())
 }
 
-// missing are the settings, with a hint each, that production needs and that are
+// missingSettings are the settings, with a hint each, that production needs and that are
 // not set.
-func (s *settings) missing() (lines [][2]string) {
+func (s *settings) missingSettings() (lines [][2]string) {
 	for _, setting := range []struct {
 		isSet      bool
 		name, hint string
@@ -115,7 +115,7 @@ func (s *settings) providers() []string {
 		return []string{"sandbox"}
 	}
 	names := s.credentials().providers()
-	for _, own := range s.own {
+	for _, own := range s.clientCredentials {
 		names = append(names, own.providers()...)
 	}
 	slices.Sort(names)

@@ -13,8 +13,8 @@ import (
 	"loginhub/hub/redisstore"
 )
 
-// checkupLimit bounds all of `loginhub check` but the socket that --hold holds.
-const checkupLimit = 30 * time.Second
+// checkTimeout bounds all of `loginhub check` but the socket that --hold holds.
+const checkTimeout = 30 * time.Second
 
 // checkCmd is `loginhub check`: the settings that a node would take, tried
 // against the world. It makes tickets of its own, which expire, and changes
@@ -35,30 +35,30 @@ const (
 
 // finding is one line.
 type finding struct {
-	grade severity
-	what  string // redis, wechat, public URL, …
-	text  string // what was found, and how to mend it; never a secret
+	severity severity
+	subject  string // redis, wechat, public URL, …
+	text     string // what was found, and how to mend it; never a secret
 }
 
 // checker collects the findings of one part, in their order.
 type checker struct {
-	set  *settings
-	hold time.Duration
-	all  []finding
+	set      *settings
+	hold     time.Duration
+	findings []finding
 }
 
-func (e *checker) note(g severity, what, format string, args ...any) {
-	e.all = append(e.all, finding{g, what, fmt.Sprintf(format, args...)})
+func (e *checker) add(g severity, what, format string, args ...any) {
+	e.findings = append(e.findings, finding{g, what, fmt.Sprintf(format, args...)})
 }
 
-// try notes what err says, with the way to mend it, or that it went well. It
+// addResult notes what err says, with the way to mend it, or that it went well. It
 // reports whether it did.
-func (e *checker) try(what string, err error, well, mend string) bool {
+func (e *checker) addResult(what string, err error, well, mend string) bool {
 	if err != nil {
-		e.note(severityFail, what, "%v%s", err, cond(mend != "", "; "+mend, ""))
+		e.add(severityFail, what, "%v%s", err, ifElse(mend != "", "; "+mend, ""))
 		return false
 	}
-	e.note(severityOK, what, "%s", well)
+	e.add(severityOK, what, "%s", well)
 	return true
 }
 
@@ -69,24 +69,24 @@ func (k checkCmd) Run(c *Config) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), checkupLimit+k.Hold)
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout+k.Hold)
 	defer cancel()
 	store, err := openStore(set)
 	if err != nil {
 		return &usageError{err}
 	}
 	defer store.Close()
-	return report(os.Stdout, k.examine(ctx, set, store))
+	return printFindings(os.Stdout, k.run(ctx, set, store))
 }
 
-// examine runs the parts at once. The public URL is looked at with the Redis in
+// run runs the parts at once. The public URL is looked at with the Redis in
 // hand, which tells what the hub has written.
-func (k checkCmd) examine(ctx context.Context, set *settings, store *redisstore.Store) []finding {
+func (k checkCmd) run(ctx context.Context, set *settings, store *redisstore.Store) []finding {
 	parts := []*checker{{set: set}, {set: set, hold: k.Hold}, {set: set}}
 	var all sync.WaitGroup
-	all.Go(func() { parts[0].redis(ctx, store) })
-	all.Go(func() { parts[1].public(ctx, store) })
-	all.Go(func() { parts[2].providers(ctx) })
+	all.Go(func() { parts[0].checkRedis(ctx, store) })
+	all.Go(func() { parts[1].checkPublic(ctx, store) })
+	all.Go(func() { parts[2].checkProviders(ctx) })
 	all.Wait()
 	found := []finding{{severityOK, "settings", "a node would start with them"}}
 	for _, text := range set.warnings(time.Now()) {
@@ -97,20 +97,20 @@ func (k checkCmd) examine(ctx context.Context, set *settings, store *redisstore.
 		found = append(found, finding{severityWarn, part, text})
 	}
 	for _, p := range parts {
-		found = append(found, p.all...)
+		found = append(found, p.findings...)
 	}
 	return found
 }
 
-// report prints the findings, one a line, and is an error where one is wrong.
-func report(out io.Writer, found []finding) error {
+// printFindings prints the findings, one a line, and is an error where one is wrong.
+func printFindings(out io.Writer, found []finding) error {
 	broken := 0
 	for _, f := range found {
-		if f.grade == severityFail {
+		if f.severity == severityFail {
 			broken++
 		}
 		text := strings.Join(strings.Fields(f.text), " ") // one line, whatever an error holds
-		if _, err := fmt.Fprintf(out, "%-4s  %-16s %s\n", f.grade, f.what, text); err != nil {
+		if _, err := fmt.Fprintf(out, "%-4s  %-16s %s\n", f.severity, f.subject, text); err != nil {
 			return fmt.Errorf("check: %w", err)
 		}
 	}
@@ -120,13 +120,13 @@ func report(out io.Writer, found []finding) error {
 	return nil
 }
 
-// errSlow is what remains where a part's time is over.
-var errSlow = errors.New("no answer in time")
+// errNoAnswer is what remains where a part's time is over.
+var errNoAnswer = errors.New("no answer in time")
 
 // timeoutError says of a context's end what it means.
 func timeoutError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return errSlow
+		return errNoAnswer
 	}
 	return err
 }

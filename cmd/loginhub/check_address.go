@@ -16,47 +16,47 @@ import (
 // believes what anybody says of himself.
 var spoofedAddr = netip.MustParseAddr("198.51.100.77")
 
-// addresses looks into the record of a ticket that came through the proxy, for
+// checkAddresses looks into the record of a ticket that came through the proxy, for
 // the address that the hub has seen. It opens only with the hub's own keys.
-func (e *checker) addresses(ctx context.Context, store *redisstore.Store, id ticket.ID) {
+func (e *checker) checkAddresses(ctx context.Context, store *redisstore.Store, id ticket.ID) {
 	const what, mend = "addresses", "LOGINHUB_TRUSTED_PROXIES must name the proxy and nothing else, and the proxy must overwrite X-Forwarded-For; "
 	if e.set.embedded() {
-		e.note(severityWarn, what, "cannot be told: an embedded store shows its tickets to nobody")
+		e.add(severityWarn, what, "cannot be told: an embedded store shows its tickets to nobody")
 		return
 	}
-	seen, err := e.observed(ctx, store, id)
+	seen, err := e.recordedAddress(ctx, store, id)
 	if err != nil {
-		e.note(severityFail, what, "%v; the nodes behind %s must have the same LOGINHUB_REDIS_URL and LOGINHUB_KEYS as these settings", err, e.set.public)
+		e.add(severityFail, what, "%v; the nodes behind %s must have the same LOGINHUB_REDIS_URL and LOGINHUB_KEYS as these settings", err, e.set.publicOrigin)
 		return
 	}
-	liar, err := e.ticket(ctx, "X-Forwarded-For", spoofedAddr.String())
+	liar, err := e.createTicket(ctx, "X-Forwarded-For", spoofedAddr.String())
 	if err == nil {
 		var believed netip.Addr
-		if believed, err = e.observed(ctx, store, liar.Ticket); believed == spoofedAddr {
-			e.note(severityFail, what, "the hub believes any X-Forwarded-For that a browser sends; %s%s", mend, proxyMend)
+		if believed, err = e.recordedAddress(ctx, store, liar.Ticket); believed == spoofedAddr {
+			e.add(severityFail, what, "the hub believes any X-Forwarded-For that a browser sends; %s%s", mend, proxyHint)
 			return
 		}
 	}
 	if err != nil {
-		e.note(severityWarn, what, "cannot be told: %v", err)
+		e.add(severityWarn, what, "cannot be told: %v", err)
 		return
 	}
 	switch {
 	case !seen.IsValid() && len(e.set.proxies) == 0:
-		e.note(severityWarn, what, "the hub shows none, and LOGINHUB_TRUSTED_PROXIES is not set: if there is a proxy, name it; if not, this machine's address is private")
+		e.add(severityWarn, what, "the hub shows none, and LOGINHUB_TRUSTED_PROXIES is not set: if there is a proxy, name it; if not, this machine's address is private")
 	case !seen.IsValid():
-		e.note(severityWarn, what, "the hub shows none: this machine's address is private, or the proxy is not in LOGINHUB_TRUSTED_PROXIES (then a node has logged its address as not trusted); run this from outside to know")
+		e.add(severityWarn, what, "the hub shows none: this machine's address is private, or the proxy is not in LOGINHUB_TRUSTED_PROXIES (then a node has logged its address as not trusted); run this from outside to know")
 	case slices.ContainsFunc(e.set.proxies, func(p netip.Prefix) bool { return p.Contains(seen) }):
-		e.note(severityFail, what, "the hub sees %s, a proxy of LOGINHUB_TRUSTED_PROXIES, and not this machine; %s%s", seen, mend, proxyMend)
-	case e.proxied(ctx, seen):
-		e.note(severityWarn, what, "the hub sees %s, which is the public URL's own address: right only if this is that machine; otherwise %s%s", seen, mend, proxyMend)
+		e.add(severityFail, what, "the hub sees %s, a proxy of LOGINHUB_TRUSTED_PROXIES, and not this machine; %s%s", seen, mend, proxyHint)
+	case e.isPublicAddress(ctx, seen):
+		e.add(severityWarn, what, "the hub sees %s, which is the public URL's own address: right only if this is that machine; otherwise %s%s", seen, mend, proxyHint)
 	default:
-		e.note(severityOK, what, "the hub sees this machine as %s (is it?), and believes no forged one", seen)
+		e.add(severityOK, what, "the hub sees this machine as %s (is it?), and believes no forged one", seen)
 	}
 }
 
-// observed is the address in the ticket's record; the zero Addr for none.
-func (e *checker) observed(ctx context.Context, store *redisstore.Store, id ticket.ID) (netip.Addr, error) {
+// recordedAddress is the address in the ticket's record; the zero Addr for none.
+func (e *checker) recordedAddress(ctx context.Context, store *redisstore.Store, id ticket.ID) (netip.Addr, error) {
 	ring, err := e.set.keyring()
 	if err != nil {
 		return netip.Addr{}, err
@@ -72,9 +72,9 @@ func (e *checker) observed(ctx context.Context, store *redisstore.Store, id tick
 	return t.Address, err
 }
 
-// proxied reports whether the public URL's name leads to that address.
-func (e *checker) proxied(ctx context.Context, seen netip.Addr) bool {
-	u, err := url.Parse(e.set.public)
+// isPublicAddress reports whether the public URL's name leads to that address.
+func (e *checker) isPublicAddress(ctx context.Context, seen netip.Addr) bool {
+	u, err := url.Parse(e.set.publicOrigin)
 	if err != nil {
 		return false
 	}

@@ -35,12 +35,12 @@ func TestCheck_RedisInfo(t *testing.T) {
 		server, config := good, &Config{}
 		c.change(&server, config)
 		e := &checker{set: &settings{Config: config}}
-		e.server(server)
+		e.checkServer(server)
 		worst := severityOK
 		var said []string
-		for _, f := range e.all {
-			if f.grade == severityFail || f.grade == severityWarn && worst == severityOK {
-				worst = f.grade
+		for _, f := range e.findings {
+			if f.severity == severityFail || f.severity == severityWarn && worst == severityOK {
+				worst = f.severity
 			}
 			said = append(said, f.text)
 		}
@@ -52,10 +52,10 @@ func TestCheck_RedisInfo(t *testing.T) {
 
 func TestCheck_Report(t *testing.T) {
 	var out bytes.Buffer
-	if err := report(&out, []finding{{severityOK, "a", "b"}, {severityWarn, "c", "two\nlines"}}); err != nil || strings.Count(out.String(), "\n") != 2 {
+	if err := printFindings(&out, []finding{{severityOK, "a", "b"}, {severityWarn, "c", "two\nlines"}}); err != nil || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("%v %q", err, out.String())
 	}
-	if err := report(&out, []finding{{severityFail, "a", "b"}}); err == nil {
+	if err := printFindings(&out, []finding{{severityFail, "a", "b"}}); err == nil {
 		t.Error("a wrong finding is no error")
 	}
 }

@@ -12,18 +12,18 @@ import (
 	"loginhub/wechat"
 )
 
-// noCode is what is shown to WeChat in place of a user's code: it refuses the
+// invalidCode is what is shown to WeChat in place of a user's code: it refuses the
 // code only after it has taken the application's id and secret.
-const noCode = "loginhub-check-is-no-code"
+const invalidCode = "loginhub-check-is-no-code"
 
-// providers examines who confirms: the deployment's, and the clients' own.
-func (e *checker) providers(ctx context.Context) {
+// checkProviders examines who confirms: the deployment's, and the clients' own.
+func (e *checker) checkProviders(ctx context.Context) {
 	if e.set.sandbox() {
-		e.note(severityWarn, "provider", "the sandbox: anybody logs in as anybody; set LOGINHUB_WECHAT_APP_ID for production")
+		e.add(severityWarn, "provider", "the sandbox: anybody logs in as anybody; set LOGINHUB_WECHAT_APP_ID for production")
 		return
 	}
 	sets := map[string]credentials{"": e.set.credentials()}
-	for id, own := range e.set.own {
+	for id, own := range e.set.clientCredentials {
 		sets[id] = own
 	}
 	var ids []string
@@ -35,20 +35,20 @@ func (e *checker) providers(ctx context.Context) {
 	first := func(a any) bool { was := seen[a]; seen[a] = true; return !was }
 	for _, id := range ids {
 		c := sets[id]
-		if c.program.id != "" && first(c.program) {
-			e.program(ctx, c.program, c.qr == "wxacode")
+		if c.miniProgram.id != "" && first(c.miniProgram) {
+			e.checkMiniProgram(ctx, c.miniProgram, c.qr == "wxacode")
 		}
-		if c.web.id != "" && first(webOf{c.web}) {
-			e.website(ctx, c.web)
+		if c.web.id != "" && first(websiteKey{c.web}) {
+			e.checkWebsite(ctx, c.web)
 		}
 		if c.jwksURL != "" && first(c.jwksURL) {
-			e.appKeys(ctx, c.jwksURL)
+			e.checkAppKeys(ctx, c.jwksURL)
 		}
 	}
 }
 
-// wechatMend is what to do about each kind of WeChat's refusals.
-func wechatMend(err error) string {
+// wechatHint is what to do about each kind of WeChat's refusals.
+func wechatHint(err error) string {
 	var e *wechat.Error
 	if errors.As(err, &e) && e.Kind == wechat.KindConfig {
 		return "compare AppID and AppSecret with WeChat's console, and put this machine's address on its list (IP白名单)"
@@ -56,47 +56,47 @@ func wechatMend(err error) string {
 	return "is WeChat reachable from here (a firewall, a proxy in LOGINHUB_WECHAT_API_URL)?"
 }
 
-// program examines a mini-program: its secret by a code that is none, and the
+// checkMiniProgram examines a mini-program: its secret by a code that is none, and the
 // access token, which needs this machine's address on WeChat's list.
-func (e *checker) program(ctx context.Context, a wechatApp, codes bool) {
+func (e *checker) checkMiniProgram(ctx context.Context, a wechatApp, codes bool) {
 	what := "wechat " + a.id
 	config := wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: e.set.WechatAPIURL}
 	program, err := wechat.NewMiniProgram(config)
 	if err != nil {
-		e.note(severityFail, what, "%v", err)
+		e.add(severityFail, what, "%v", err)
 		return
 	}
 	defer program.Close()
-	_, err = program.Session(ctx, noCode)
-	if !e.try(what, refusedCode(err), "WeChat takes AppID and AppSecret (jscode2session)", wechatMend(err)) {
+	_, err = program.Session(ctx, invalidCode)
+	if !e.addResult(what, errUnlessCodeRefused(err), "WeChat takes AppID and AppSecret (jscode2session)", wechatHint(err)) {
 		return
 	}
 	life, err := wechat.AccessToken(ctx, config)
 	switch {
 	case err == nil:
-		e.note(severityOK, what, "access token, good for %v", life)
+		e.add(severityOK, what, "access token, good for %v", life)
 	case codes:
-		e.note(severityFail, what, "access token: %v; %s; without it there are no mini-program codes (LOGINHUB_QR=wxacode)", err, wechatMend(err))
+		e.add(severityFail, what, "access token: %v; %s; without it there are no mini-program codes (LOGINHUB_QR=wxacode)", err, wechatHint(err))
 	default:
-		e.note(severityWarn, what, "access token: %v; logins do not need it, LOGINHUB_QR=wxacode would; %s", err, wechatMend(err))
+		e.add(severityWarn, what, "access token: %v; logins do not need it, LOGINHUB_QR=wxacode would; %s", err, wechatHint(err))
 	}
 }
 
-// website examines a website application in the same way.
-func (e *checker) website(ctx context.Context, a wechatApp) {
+// checkWebsite examines a website application in the same way.
+func (e *checker) checkWebsite(ctx context.Context, a wechatApp) {
 	what := "wechat web " + a.id
 	site, err := wechat.NewWebsite(wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: e.set.WechatAPIURL}, e.set.WechatOpenURL)
 	if err != nil {
-		e.note(severityFail, what, "%v", err)
+		e.add(severityFail, what, "%v", err)
 		return
 	}
 	defer site.Close()
-	_, err = site.Login(ctx, noCode)
-	e.try(what, refusedCode(err), "WeChat takes AppID and AppSecret; that the callback domain is "+e.set.public+"'s only its console shows", wechatMend(err))
+	_, err = site.Login(ctx, invalidCode)
+	e.addResult(what, errUnlessCodeRefused(err), "WeChat takes AppID and AppSecret; that the callback domain is "+e.set.publicOrigin+"'s only its console shows", wechatHint(err))
 }
 
-// refusedCode is nil where WeChat refuses just the code.
-func refusedCode(err error) error {
+// errUnlessCodeRefused is nil where WeChat refuses just the code.
+func errUnlessCodeRefused(err error) error {
 	var e *wechat.Error
 	if errors.As(err, &e) && e.Kind == wechat.KindCode {
 		return nil
@@ -107,8 +107,8 @@ func refusedCode(err error) error {
 	return err
 }
 
-// appKeys fetches the own app's keys as a node does at the first login.
-func (e *checker) appKeys(ctx context.Context, url string) {
+// checkAppKeys fetches the own app's keys as a node does at the first login.
+func (e *checker) checkAppKeys(ctx context.Context, url string) {
 	const mend = "LOGINHUB_APP_JWKS_URL must give the back end's public keys to this machine"
 	var usable int
 	err := fetch(ctx, url, func(r *http.Response) error {
@@ -126,5 +126,5 @@ func (e *checker) appKeys(ctx context.Context, url string) {
 	if err == nil && usable == 0 {
 		err = errors.New("no usable key in it: EC P-256, Ed25519, or RSA of 2048 bits or more, for signatures")
 	}
-	e.try("app keys", err, fmt.Sprintf("%d at %s", usable, url), mend)
+	e.addResult("app keys", err, fmt.Sprintf("%d at %s", usable, url), mend)
 }

@@ -20,38 +20,38 @@ import (
 )
 
 const (
-	fetchLimit = 10 * time.Second
-	firstView  = 2500 * time.Millisecond // the page tries the long poll then
-	renewal    = 21 * 24 * time.Hour     // renewals run a month ahead
+	fetchTimeout     = 10 * time.Second
+	firstViewTimeout = 2500 * time.Millisecond // the page tries the long poll then
+	renewalWarning   = 21 * 24 * time.Hour     // renewals run a month ahead
 )
 
-// proxyMend is where a proxy that passes everything on is to be found.
-const proxyMend = "deploy/nginx/loginhub.conf shows what a proxy has to pass on"
+// proxyHint is where a proxy that passes everything on is to be found.
+const proxyHint = "deploy/nginx/loginhub.conf shows what a proxy has to pass on"
 
-// public examines the way that browsers and phones take: the public URL, through
+// checkPublic examines the way that browsers and phones take: the public URL, through
 // whatever stands before the nodes.
-func (e *checker) public(ctx context.Context, store *redisstore.Store) {
-	if e.set.public == "" {
-		e.note(severityWarn, "public url", "LOGINHUB_PUBLIC_URL is not set: this is a machine for trying things out")
+func (e *checker) checkPublic(ctx context.Context, store *redisstore.Store) {
+	if e.set.publicOrigin == "" {
+		e.add(severityWarn, "public url", "LOGINHUB_PUBLIC_URL is not set: this is a machine for trying things out")
 		return
 	}
-	if !e.reached(ctx) {
+	if !e.checkReachable(ctx) {
 		return
 	}
-	e.keys(ctx)
-	e.verifyFile(ctx)
-	made, err := e.ticket(ctx)
-	if !e.try("tickets", err, "one was made", "its log says why") {
+	e.checkKeys(ctx)
+	e.checkVerifyFile(ctx)
+	made, err := e.createTicket(ctx)
+	if !e.addResult("tickets", err, "one was made", "its log says why") {
 		return
 	}
-	e.poll(ctx, made)
-	e.socket(ctx, made)
-	e.addresses(ctx, store, made.Ticket)
+	e.checkPoll(ctx, made)
+	e.checkSocket(ctx, made)
+	e.checkAddresses(ctx, store, made.Ticket)
 }
 
-// reached looks whether the hub answers there, ready, and how long its
+// checkReachable looks whether the hub answers there, ready, and how long its
 // certificate is good for.
-func (e *checker) reached(ctx context.Context) bool {
+func (e *checker) checkReachable(ctx context.Context) bool {
 	var secure *tls.ConnectionState
 	err := e.get(ctx, "/readyz", func(r *http.Response) error {
 		secure = r.TLS
@@ -68,23 +68,23 @@ func (e *checker) reached(ctx context.Context) bool {
 		}
 		return nil
 	})
-	if !e.try("public url", err, e.set.public+" answers and is ready", "the name must lead to the proxy, its certificate be valid, and the proxy pass everything on to the nodes; "+proxyMend) {
+	if !e.addResult("public url", err, e.set.publicOrigin+" answers and is ready", "the name must lead to the proxy, its certificate be valid, and the proxy pass everything on to the nodes; "+proxyHint) {
 		return false
 	}
 	if secure == nil {
-		e.note(cond(local(e.set.public), severityOK, severityFail), "tls", "none: whoever is on the way reads tokens; use https for everything but local addresses")
+		e.add(ifElse(isLocalURL(e.set.publicOrigin), severityOK, severityFail), "tls", "none: whoever is on the way reads tokens; use https for everything but local addresses")
 		return true
 	}
 	ends := secure.PeerCertificates[0].NotAfter
 	left := time.Until(ends)
-	e.note(cond(left < renewal, severityWarn, severityOK), "tls", "%s, certificate valid until %s%s", tls.VersionName(secure.Version), ends.Format(time.DateOnly),
-		cond(left < renewal, fmt.Sprintf(": %d days; is its renewal broken?", int(left.Hours()/24)), ""))
+	e.add(ifElse(left < renewalWarning, severityWarn, severityOK), "tls", "%s, certificate valid until %s%s", tls.VersionName(secure.Version), ends.Format(time.DateOnly),
+		ifElse(left < renewalWarning, fmt.Sprintf(": %d days; is its renewal broken?", int(left.Hours()/24)), ""))
 	return true
 }
 
-// keysAsked is how often the published keys are asked for: more often than there
+// keyRequests is how often the published keys are asked for: more often than there
 // usually are nodes behind the proxy.
-const keysAsked = 8
+const keyRequests = 8
 
 // publishedKeys are the ids of the keys that a node publishes. It is an error if one
 // of ours is missing.
@@ -113,35 +113,35 @@ func (e *checker) publishedKeys(ctx context.Context) ([]string, error) {
 	return published, nil
 }
 
-// keys compares the keys that the running nodes publish with those at hand.
-func (e *checker) keys(ctx context.Context) {
+// checkKeys compares the keys that the running nodes publish with those at hand.
+func (e *checker) checkKeys(ctx context.Context) {
 	var published []string
 	var err error
-	for range keysAsked { // the proxy leads to one node after the other
+	for range keyRequests { // the proxy leads to one node after the other
 		if published, err = e.publishedKeys(ctx); err != nil {
 			break
 		}
 	}
-	e.try("keys", err, fmt.Sprintf("%d published", len(published)), "every node must have the same LOGINHUB_KEYS, and the path /.well-known/ be passed on to them")
+	e.addResult("keys", err, fmt.Sprintf("%d published", len(published)), "every node must have the same LOGINHUB_KEYS, and the path /.well-known/ be passed on to them")
 }
 
-// verifyFile fetches WeChat's verification file as WeChat does.
-func (e *checker) verifyFile(ctx context.Context) {
+// checkVerifyFile fetches WeChat's verification file as WeChat does.
+func (e *checker) checkVerifyFile(ctx context.Context) {
 	name, text := e.set.verify[0], e.set.verify[1]
 	if name == "" {
 		if e.set.WechatAppID != "" && e.set.QR == "link" {
-			e.note(severityWarn, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE is not set; WeChat asks for it when the rule for %s/s/ is added", e.set.public)
+			e.add(severityWarn, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE is not set; WeChat asks for it when the rule for %s/s/ is added", e.set.publicOrigin)
 		}
 		return
 	}
 	err := e.get(ctx, "/s/"+name, func(r *http.Response) error {
 		got, err := io.ReadAll(io.LimitReader(r.Body, 4<<10))
 		if err == nil && (r.StatusCode != http.StatusOK || string(got) != text) {
-			err = fmt.Errorf("%s/s/%s: %s and other text", e.set.public, name, r.Status)
+			err = fmt.Errorf("%s/s/%s: %s and other text", e.set.publicOrigin, name, r.Status)
 		}
 		return err
 	})
-	e.try("wechat file", err, e.set.public+"/s/"+name+" is served", "every node needs LOGINHUB_WECHAT_VERIFY_FILE, and the proxy must pass /s/ on")
+	e.addResult("wechat file", err, e.set.publicOrigin+"/s/"+name+" is served", "every node needs LOGINHUB_WECHAT_VERIFY_FILE, and the proxy must pass /s/ on")
 }
 
 // testTicket is a ticket of our own.
@@ -150,15 +150,15 @@ type testTicket struct {
 	Secret string    `json:"secret"`
 }
 
-// ticket makes one as a page does; headers are pairs.
-func (e *checker) ticket(ctx context.Context, headers ...string) (made testTicket, err error) {
+// createTicket makes one as a page does; headers are pairs.
+func (e *checker) createTicket(ctx context.Context, headers ...string) (made testTicket, err error) {
 	body := []byte(`{}`)
 	if len(e.set.clients) > 0 {
 		if body, err = json.Marshal(map[string]string{"client_id": e.set.clients[0].ID}); err != nil {
 			return made, err
 		}
 	}
-	err = e.ask(ctx, http.MethodPost, "/api/login/tickets", body, func(r *http.Response) error {
+	err = e.request(ctx, http.MethodPost, "/api/login/tickets", body, func(r *http.Response) error {
 		text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
 		if err != nil {
 			return err
@@ -171,29 +171,29 @@ func (e *checker) ticket(ctx context.Context, headers ...string) (made testTicke
 	return made, err
 }
 
-func (e *checker) path(made testTicket, endpoint string) string {
+func (e *checker) ticketPath(made testTicket, endpoint string) string {
 	return "/api/login/tickets/" + string(made.Ticket) + "/" + endpoint
 }
 
-// poll holds a long poll for a second, with nothing to say.
-func (e *checker) poll(ctx context.Context, made testTicket) {
-	err := e.get(ctx, e.path(made, "poll?after=1&wait=1"), func(r *http.Response) error {
+// checkPoll holds a long poll for a second, with nothing to say.
+func (e *checker) checkPoll(ctx context.Context, made testTicket) {
+	err := e.get(ctx, e.ticketPath(made, "poll?after=1&wait=1"), func(r *http.Response) error {
 		if r.StatusCode != http.StatusNoContent {
 			return fmt.Errorf("a long poll: %s", r.Status)
 		}
 		return nil
 	}, "Authorization", "Bearer "+made.Secret)
-	e.try("long poll", err, "passes", "the proxy must pass on the Authorization header and wait longer than 55 s; "+proxyMend)
+	e.addResult("long poll", err, "passes", "the proxy must pass on the Authorization header and wait longer than 55 s; "+proxyHint)
 }
 
-// socket opens the ticket's WebSocket as a page does, and holds it.
-func (e *checker) socket(ctx context.Context, made testTicket) {
-	const mend = "the proxy must speak HTTP/1.1 to the nodes, pass on Upgrade, Connection and Sec-WebSocket-Protocol, and wait longer than the heartbeat of 20 s; " + proxyMend
+// checkSocket opens the ticket's WebSocket as a page does, and holds it.
+func (e *checker) checkSocket(ctx context.Context, made testTicket) {
+	const mend = "the proxy must speak HTTP/1.1 to the nodes, pass on Upgrade, Connection and Sec-WebSocket-Protocol, and wait longer than the heartbeat of 20 s; " + proxyHint
 	began := time.Now()
 	err := func() error {
-		dial, cancel := context.WithTimeout(ctx, fetchLimit)
+		dial, cancel := context.WithTimeout(ctx, fetchTimeout)
 		defer cancel()
-		conn, answer, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(e.set.public, "http")+e.path(made, "ws"),
+		conn, answer, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(e.set.publicOrigin, "http")+e.ticketPath(made, "ws"),
 			&websocket.DialOptions{Subprotocols: []string{"loginhub.v1", "loginhub.secret." + made.Secret}})
 		if err != nil && answer != nil {
 			return fmt.Errorf("the upgrade was answered with %s", answer.Status)
@@ -202,14 +202,14 @@ func (e *checker) socket(ctx context.Context, made testTicket) {
 			return timeoutError(err)
 		}
 		defer conn.CloseNow()
-		limit := firstView
+		limit := firstViewTimeout
 		for {
 			read, cancel := context.WithTimeout(ctx, limit)
 			_, _, err := conn.Read(read)
 			cancel()
 			switch {
-			case err != nil && limit == firstView:
-				return fmt.Errorf("upgraded, and no view within %v: %w", firstView, timeoutError(err))
+			case err != nil && limit == firstViewTimeout:
+				return fmt.Errorf("upgraded, and no view within %v: %w", firstViewTimeout, timeoutError(err))
 			case websocket.CloseStatus(err) == websocket.StatusNormalClosure:
 				return nil // the ticket is over
 			case err != nil:
@@ -224,19 +224,19 @@ func (e *checker) socket(ctx context.Context, made testTicket) {
 	if e.hold > 0 {
 		held = fmt.Sprintf(", and holds for %v", time.Since(began).Round(time.Second))
 	}
-	e.try("websocket", err, "the upgrade works, the first view came at once"+held, mend)
+	e.addResult("websocket", err, "the upgrade works, the first view came at once"+held, mend)
 }
 
 func (e *checker) get(ctx context.Context, path string, read func(*http.Response) error, headers ...string) error {
-	return e.ask(ctx, http.MethodGet, path, nil, read, headers...)
+	return e.request(ctx, http.MethodGet, path, nil, read, headers...)
 }
 
-// ask is one request to the public URL; headers are pairs. Redirects are not
+// request is one request to the public URL; headers are pairs. Redirects are not
 // followed: phones post.
-func (e *checker) ask(ctx context.Context, method, path string, body []byte, read func(*http.Response) error, headers ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
+func (e *checker) request(ctx context.Context, method, path string, body []byte, read func(*http.Response) error, headers ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, e.set.public+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, e.set.publicOrigin+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (e *checker) ask(ctx context.Context, method, path string, body []byte, rea
 
 // fetch is a GET of somebody else's page.
 func fetch(ctx context.Context, url string, read func(*http.Response) error) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -48,7 +48,7 @@ type label struct {
 // UnmarshalYAML keeps the line for errors.
 func (c *clientEntry) UnmarshalYAML(n *yaml.Node) error {
 	type plain clientEntry
-	if err := strictly(n, (*plain)(c), clientFields...); err != nil {
+	if err := decodeStrict(n, (*plain)(c), clientFields...); err != nil {
 		return err
 	}
 	c.line = n.Line
@@ -58,7 +58,7 @@ func (c *clientEntry) UnmarshalYAML(n *yaml.Node) error {
 // UnmarshalYAML refuses languages that nobody would be shown.
 func (l *label) UnmarshalYAML(n *yaml.Node) error {
 	type plain label
-	return strictly(n, (*plain)(l), "zh", "en")
+	return decodeStrict(n, (*plain)(l), "zh", "en")
 }
 
 var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch",
@@ -85,12 +85,12 @@ func readClients(path string, base credentials, read reader) (all []*ticket.Clie
 		if sandbox {
 			providers = []string{"sandbox"}
 		}
-		if entry.hasOwn() {
+		if entry.hasCredentials() {
 			own[entry.ID] = with
 		}
 		var client *ticket.Client
 		if err == nil {
-			client, err = entry.client(providers)
+			client, err = entry.toClient(providers)
 		}
 		if err == nil && slices.ContainsFunc(all, func(c *ticket.Client) bool { return c.ID == client.ID }) {
 			err = fmt.Errorf("id %s is there twice", client.ID)
@@ -106,7 +106,7 @@ func readClients(path string, base credentials, read reader) (all []*ticket.Clie
 // parseClients reads a clients file's text: one document with one client or more.
 func parseClients(text []byte) (file clientsFile, err error) {
 	const expected = "expected a list under 'clients', for example\nclients:\n  - id: demo\n    origins: [https://www.example.com]"
-	if text, err = plain(text); err != nil {
+	if text, err = decodeText(text); err != nil {
 		return file, err
 	}
 	d := yaml.NewDecoder(bytes.NewReader(text))
@@ -127,7 +127,7 @@ func parseClients(text []byte) (file clientsFile, err error) {
 
 var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-func (e clientEntry) client(providers []string) (*ticket.Client, error) {
+func (e clientEntry) toClient(providers []string) (*ticket.Client, error) {
 	c := &ticket.Client{ID: e.ID, LabelZH: e.Label.ZH, LabelEN: e.Label.EN, Providers: e.Providers,
 		Subject: e.Subject, NumberMatching: e.NumberMatching, AddressMismatch: e.Mismatch}
 	if !clientID.MatchString(e.ID) {
@@ -171,7 +171,7 @@ func (e clientEntry) client(providers []string) (*ticket.Client, error) {
 // attacker begins it himself and shows a victim WeChat's QR code.
 func (s *settings) safeguardWarnings() (texts []string) {
 	for _, c := range s.clients {
-		with, own := s.own[c.ID]
+		with, own := s.clientCredentials[c.ID]
 		if !own {
 			with = s.credentials()
 		}

@@ -22,7 +22,7 @@ func written(t *testing.T, text string) string {
 }
 
 // withWechat is a node that has a mini-program.
-var withWechat = credentials{program: wechatApp{id: "wx1", secret: "s3cret"}}
+var withWechat = credentials{miniProgram: wechatApp{id: "wx1", secret: "s3cret"}}
 
 func TestClients_DocumentedExample(t *testing.T) {
 	got, _, err := readClients(written(t, `

@@ -68,8 +68,8 @@ type Config struct {
 	AuditRequired  bool          `help:"Refuse tickets and calls with 503 overloaded while the audit's lines cannot be written, in place of dropping the lines."`
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error. The audit is written at any level."`
 
-	clientsOwn bool  // a client has a provider of its own: no sandbox
-	files      files // those that were read
+	clientsHaveProviders bool  // a client has a provider of its own: no sandbox
+	files                files // those that were read
 }
 
 // defaultPublicURL is the issuer where none is set: the same on all nodes.
@@ -83,10 +83,12 @@ func (c *Config) embedded() bool { return c.RedisURL == "" || c.RedisURL == redi
 
 // sandbox reports whether no provider is configured, so that the built-in
 // imitation takes its place.
-func (c *Config) sandbox() bool { return len(c.credentials().providers()) == 0 && !c.clientsOwn }
+func (c *Config) sandbox() bool {
+	return len(c.credentials().providers()) == 0 && !c.clientsHaveProviders
+}
 
-// secrets are the settings that can also be given as a file.
-func (c *Config) secrets() map[string][2]*string {
+// secretSettings are the settings that can also be given as a file.
+func (c *Config) secretSettings() map[string][2]*string {
 	return map[string][2]*string{
 		"LOGINHUB_REDIS_URL":             {&c.RedisURL, &c.RedisURLFile},
 		"LOGINHUB_KEYS":                  {&c.Keys, &c.KeysFile},
@@ -107,7 +109,7 @@ func (c *Config) load() (*settings, error) {
 // off what stands around those that are not.
 func (c *Config) readFiles() error {
 	var errs []error
-	for name, s := range c.secrets() {
+	for name, s := range c.secretSettings() {
 		value, path := s[0], s[1]
 		var err error
 		lines := value == &c.Keys
@@ -115,11 +117,11 @@ func (c *Config) readFiles() error {
 		case *path != "" && *value != "":
 			err = fmt.Errorf("%s and %s_FILE are both set; keep one", name, name)
 		case *path != "":
-			if *value, err = secretIn(*path, lines, c.read); err != nil {
+			if *value, err = readSecretFile(*path, lines, c.read); err != nil {
 				err = fmt.Errorf("%s_FILE: %w", name, err)
 			}
 		case *value != "":
-			if *value, err = secret(*value, lines); err != nil {
+			if *value, err = parseSecret(*value, lines); err != nil {
 				err = fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -157,9 +159,9 @@ func (c *Config) LogValue() slog.Value {
 		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))
 }
 
-// unknown are the environment variables with our prefix that are no setting: a
+// unknownEnv are the environment variables with our prefix that are no setting: a
 // misspelt name must not pass for the default in silence.
-func unknown(settings []*kong.Flag) (names []string) {
+func unknownEnv(settings []*kong.Flag) (names []string) {
 	known := map[string]bool{}
 	for _, f := range settings {
 		for _, name := range f.Envs {
@@ -175,11 +177,11 @@ func unknown(settings []*kong.Flag) (names []string) {
 	return names
 }
 
-// tidy takes the white space around settings off in the environment, for a secret
+// normalizeEnv takes the white space around settings off in the environment, for a secret
 // that was made with `echo` ends with a line break, and takes empty settings out:
 // compose files and charts set what they leave out to nothing. An empty admin
 // address means off.
-func tidy() error {
+func normalizeEnv() error {
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, "LOGINHUB_") {

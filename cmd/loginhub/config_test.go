@@ -39,7 +39,7 @@ func configured(t *testing.T, given ...string) (*settings, error) {
 		name, value, _ := strings.Cut(s, "=")
 		t.Setenv("LOGINHUB_"+name, value)
 	}
-	if err := tidy(); err != nil {
+	if err := normalizeEnv(); err != nil {
 		t.Fatal(err)
 	}
 	var cli commands
@@ -88,7 +88,7 @@ func TestConfig_Names(t *testing.T) {
 			t.Errorf("--help says nothing of LOGINHUB_%s", name)
 		}
 	}
-	for name := range (&Config{}).secrets() {
+	for name := range (&Config{}).secretSettings() {
 		if _, ok := help[name+"_FILE"]; !ok {
 			t.Errorf("there is no %s_FILE", name)
 		}
@@ -98,7 +98,7 @@ func TestConfig_Names(t *testing.T) {
 func TestConfig_Defaults(t *testing.T) {
 	s := configuredWell(t)
 	for _, c := range []struct{ name, got, want string }{
-		{"listen", s.Listen, ":8080"}, {"admin", s.AdminListen, "127.0.0.1:9090"}, {"public URL", s.public, ""},
+		{"listen", s.Listen, ":8080"}, {"admin", s.AdminListen, "127.0.0.1:9090"}, {"public URL", s.publicOrigin, ""},
 		{"default public URL", defaultPublicURL, "http://localhost:8080"}, {"QR", s.QR, "link"}, {"log", s.Log, "info"},
 		{"ticket", s.TicketTTL.String(), "2m0s"}, {"confirm", s.ConfirmTTL.String(), "1m0s"}, {"result", s.ResultTTL.String(), "1m0s"},
 		{"token", s.TokenTTL.String(), "5m0s"}, {"drain", s.Drain.String(), "10s"},
@@ -142,8 +142,8 @@ func TestConfig_Values(t *testing.T) {
 	for given, want := range map[string]string{
 		"HTTPS://Login.Example.com/": "https://login.example.com", "http://localhost:8080": "http://localhost:8080", "http://[::1]:80": "http://[::1]",
 	} {
-		if s := configuredWell(t, with(production, "PUBLIC_URL="+given)...); s.public != want {
-			t.Errorf("%s is %s", given, s.public)
+		if s := configuredWell(t, with(production, "PUBLIC_URL="+given)...); s.publicOrigin != want {
+			t.Errorf("%s is %s", given, s.publicOrigin)
 		}
 	}
 }
@@ -152,18 +152,18 @@ func TestConfig_Values(t *testing.T) {
 // runbook say.
 func TestConfig_WaitersPerAddress(t *testing.T) {
 	for sockets, want := range map[string]int{"1": 1000, "64": 1000, "1000": 1000, "2000": 1000, "2001": 1000, "2002": 1001, "100000": 50_000} {
-		if got := configuredWell(t, "MAX_SOCKETS="+sockets).seats(); got != want {
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets).maxWaitersPerAddr(); got != want {
 			t.Errorf("of %s an address holds %d, wanted %d", sockets, got, want)
 		}
-		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=1").seats(); got != want {
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=1").maxWaitersPerAddr(); got != want {
 			t.Errorf("of %s an address holds %d with another rate, wanted %d", sockets, got, want)
 		}
-		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=0").seats(); got != 0 {
+		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=0").maxWaitersPerAddr(); got != 0 {
 			t.Errorf("of %s an address holds %d with the limits off", sockets, got)
 		}
 	}
-	if s := configuredWell(t); s.seats() != max(1000, s.MaxSockets/2) {
-		t.Errorf("by the file limit %d of %d", s.seats(), s.MaxSockets)
+	if s := configuredWell(t); s.maxWaitersPerAddr() != max(1000, s.MaxSockets/2) {
+		t.Errorf("by the file limit %d of %d", s.maxWaitersPerAddr(), s.MaxSockets)
 	}
 }
 
@@ -309,7 +309,7 @@ func TestConfig_SecretFile(t *testing.T) {
 	if s := configuredWell(t, with(without("WECHAT_APP_SECRET"), "WECHAT_APP_SECRET_FILE="+file)...); s.WechatAppSecret != "hunter2" {
 		t.Errorf("the secret is %q", s.WechatAppSecret)
 	}
-	for name := range (&Config{}).secrets() {
+	for name := range (&Config{}).secretSettings() {
 		name = strings.TrimPrefix(name, "LOGINHUB_")
 		_, err := configured(t, with(without(name), name+"=hunter2", name+"_FILE="+file)...)
 		if err == nil || !strings.Contains(err.Error(), "LOGINHUB_"+name) || strings.Contains(err.Error(), "hunter2") {
@@ -338,7 +338,7 @@ func TestConfig_EmptyVariable(t *testing.T) {
 
 func TestConfig_LogHidesSecrets(t *testing.T) {
 	c := &Config{PublicURL: "https://login.example.com", WechatAppID: "wx0123456789abcdef"}
-	for name, s := range c.secrets() {
+	for name, s := range c.secretSettings() {
 		*s[0], *s[1] = "hunter2-"+name, "/run/secrets/"+name
 	}
 	var out bytes.Buffer

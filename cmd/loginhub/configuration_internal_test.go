@@ -78,8 +78,8 @@ func TestConfiguration_ClientsFileIsValid(t *testing.T) {
 	}
 	t.Setenv("SHOP_WECHAT_SECRET", "s3cret")
 	s := configuredWell(t, with(production, "CLIENTS="+path)...)
-	if !ended || len(s.clients) != 2 || len(s.own) != 1 {
-		t.Errorf("clients %+v, with applications of their own %v", s.clients, s.own)
+	if !ended || len(s.clients) != 2 || len(s.clientCredentials) != 1 {
+		t.Errorf("clients %+v, with applications of their own %v", s.clients, s.clientCredentials)
 	}
 	if examples := configuredWell(t, "CLIENTS=../../deploy/examples/clients.yaml"); len(examples.clients) != 2 {
 		t.Errorf("the examples' clients %+v", examples.clients)

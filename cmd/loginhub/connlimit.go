@@ -15,20 +15,20 @@ import (
 
 // Which limit a connection met, and what was closed for it: words of the metric.
 const (
-	connsOfAddress = "address" // one IPv4 address, one IPv6 /64
-	connsInAll     = "total"
-	connsByFiles   = "files" // the process has no file descriptor left
+	connLimitAddress = "address" // one IPv4 address, one IPv6 /64
+	connLimitTotal   = "total"
+	connLimitFiles   = "files" // the process has no file descriptor left
 
 	closedNew  = "new"
 	closedIdle = "idle"
 )
 
 const (
-	// probeReserve is how many connections this machine may open over the total:
+	// healthReserve is how many connections this machine may open over the total:
 	// `loginhub health` must not fail because a node is full.
-	probeReserve = 16
-	// connLogEvery is between two log lines of the limits.
-	connLogEvery = 30 * time.Second
+	healthReserve = 16
+	// connLogInterval is between two log lines of the limits.
+	connLogInterval = 30 * time.Second
 )
 
 // connLimiter is a listener that bounds the open connections of the public
@@ -42,7 +42,7 @@ type connLimiter struct {
 	perAddress int // 0: no limit
 	trusted    []netip.Prefix
 	log        *slog.Logger
-	count      func(limit, closed string) // for the metrics; may be nil
+	onLimit    func(limit, closed string) // for the metrics; may be nil
 
 	mu       sync.Mutex
 	open     int
@@ -62,10 +62,10 @@ type connSource struct {
 // limitedConn is one counted connection. The limiter's mu guards its fields.
 type limitedConn struct {
 	net.Conn
-	limiter      *connLimiter
-	source       *connSource
-	inAll, inOwn *list.Element // nil while a request is under way
-	released     bool
+	limiter               *connLimiter
+	source                *connSource
+	totalElem, sourceElem *list.Element // nil while a request is under way
+	released              bool
 }
 
 // limitConns bounds the connections of the public listener: in all by the file
@@ -73,7 +73,7 @@ type limitedConn struct {
 // address never holds more than three quarters of all.
 func (s *settings) limitConns(l net.Listener, log *slog.Logger) *connLimiter {
 	total := connsFromFileLimit()
-	return &connLimiter{Listener: l, total: total, perAddress: min(s.seats()*5/4, total*3/4),
+	return &connLimiter{Listener: l, total: total, perAddress: min(s.maxWaitersPerAddr()*5/4, total*3/4),
 		trusted: s.proxies, log: log, sources: map[netip.Prefix]*connSource{}}
 }
 
@@ -101,10 +101,10 @@ func (l *connLimiter) admit(conn net.Conn) net.Conn {
 	addr := peerAddr(conn)
 	l.mu.Lock()
 	source := l.source(addr)
-	limit, idle := l.over(addr, source)
+	limit, idle := l.exceededLimit(addr, source)
 	var oldest *limitedConn
 	if limit != "" {
-		oldest = take(idle)
+		oldest = releaseOldest(idle)
 		l.report(limit, source.from, oldest != nil)
 	}
 	var admitted *limitedConn
@@ -125,19 +125,19 @@ func (l *connLimiter) admit(conn net.Conn) net.Conn {
 	return admitted
 }
 
-// over is the limit that one more connection exceeds, "" for none, and the idle
+// exceededLimit is the limit that one more connection exceeds, "" for none, and the idle
 // connections that may be closed for it. Called with mu held.
-func (l *connLimiter) over(addr netip.Addr, source *connSource) (limit string, idle *list.List) {
+func (l *connLimiter) exceededLimit(addr netip.Addr, source *connSource) (limit string, idle *list.List) {
 	total := l.total
 	if addr.IsLoopback() {
-		total += probeReserve
+		total += healthReserve
 	}
 	trusted := slices.ContainsFunc(l.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 	switch {
 	case l.perAddress > 0 && !trusted && source.open >= l.perAddress:
-		return connsOfAddress, &source.idle
+		return connLimitAddress, &source.idle
 	case l.total > 0 && l.open >= total:
-		return connsInAll, &l.idle
+		return connLimitTotal, &l.idle
 	}
 	return "", nil
 }
@@ -146,8 +146,8 @@ func (l *connLimiter) over(addr netip.Addr, source *connSource) (limit string, i
 // descriptor left; false if there is none.
 func (l *connLimiter) closeOldest() bool {
 	l.mu.Lock()
-	oldest := take(&l.idle)
-	l.report(connsByFiles, netip.Prefix{}, oldest != nil)
+	oldest := releaseOldest(&l.idle)
+	l.report(connLimitFiles, netip.Prefix{}, oldest != nil)
 	l.mu.Unlock()
 	if oldest == nil {
 		return false
@@ -156,9 +156,9 @@ func (l *connLimiter) closeOldest() bool {
 	return true
 }
 
-// take releases the first connection of the list; nil if it is empty. Called with
+// releaseOldest releases the first connection of the list; nil if it is empty. Called with
 // mu held.
-func take(idle *list.List) *limitedConn {
+func releaseOldest(idle *list.List) *limitedConn {
 	first := idle.Front()
 	if first == nil {
 		return nil
@@ -175,11 +175,11 @@ func (l *connLimiter) report(limit string, from netip.Prefix, closesIdle bool) {
 	if closesIdle {
 		closed = closedIdle
 	}
-	if l.count != nil {
-		l.count(limit, closed)
+	if l.onLimit != nil {
+		l.onLimit(limit, closed)
 	}
 	l.unlogged++
-	if now := time.Now(); l.logged.IsZero() || now.Sub(l.logged) >= connLogEvery {
+	if now := time.Now(); l.logged.IsZero() || now.Sub(l.logged) >= connLogInterval {
 		l.log.Warn("connections are over a limit: those without a request are closed, oldest first, and new ones if there are none; "+
 			"see LoginhubNearFileLimit in deploy/RUNBOOK.md", "limit", limit, "from", from, "closed", closed, "count", l.unlogged,
 			"open", l.open, "max_open", l.total, "max_per_address", l.perAddress)
@@ -209,8 +209,8 @@ func peerAddr(conn net.Conn) netip.Addr {
 	return at.Addr().Unmap().WithZone("")
 }
 
-// note is the server's ConnState hook.
-func (l *connLimiter) note(conn net.Conn, state http.ConnState) {
+// connState is the server's ConnState hook.
+func (l *connLimiter) connState(conn net.Conn, state http.ConnState) {
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok { // a *tls.Conn
 		conn = secure.NetConn()
 	}
@@ -222,7 +222,7 @@ func (l *connLimiter) note(conn net.Conn, state http.ConnState) {
 	defer l.mu.Unlock()
 	c.leaveIdle()
 	if !c.released && (state == http.StateNew || state == http.StateIdle) {
-		c.inAll, c.inOwn = l.idle.PushBack(c), c.source.idle.PushBack(c)
+		c.totalElem, c.sourceElem = l.idle.PushBack(c), c.source.idle.PushBack(c)
 	}
 }
 
@@ -256,9 +256,9 @@ func (c *limitedConn) release() {
 
 // leaveIdle takes the connection off the lists. Called with mu held.
 func (c *limitedConn) leaveIdle() {
-	if c.inAll != nil {
-		c.limiter.idle.Remove(c.inAll)
-		c.source.idle.Remove(c.inOwn)
-		c.inAll, c.inOwn = nil, nil
+	if c.totalElem != nil {
+		c.limiter.idle.Remove(c.totalElem)
+		c.source.idle.Remove(c.sourceElem)
+		c.totalElem, c.sourceElem = nil, nil
 	}
 }

@@ -37,8 +37,8 @@ func limitedServer(t *testing.T, limiter *connLimiter, certificate *certificate)
 		}
 	}), limiter.log), tcp, listener)
 	p.ConnState = func(conn net.Conn, state http.ConnState) {
-		p.conns.note(conn, state)
-		limiter.note(conn, state)
+		p.conns.connState(conn, state)
+		limiter.connState(conn, state)
 	}
 	go p.serve()
 	t.Cleanup(func() { close(done); p.Close(); tcp.Close(); <-p.done })
@@ -103,7 +103,7 @@ func TestConnLimit_ClosesTheOldestIdle(t *testing.T) {
 func TestConnLimit_RefusesIfAllAreBusy(t *testing.T) {
 	var mu sync.Mutex
 	hits := map[string]int{}
-	l := &connLimiter{total: 100, perAddress: 2, count: func(limit, closed string) { mu.Lock(); hits[limit+" "+closed]++; mu.Unlock() }}
+	l := &connLimiter{total: 100, perAddress: 2, onLimit: func(limit, closed string) { mu.Lock(); hits[limit+" "+closed]++; mu.Unlock() }}
 	addr := limitedServer(t, l, nil)
 	for i := range 2 {
 		dialFrom(t, addr, "127.0.0.1", strings.Replace(keepAlive, "/", "/hold", 1))
@@ -122,13 +122,13 @@ func TestConnLimit_RefusesIfAllAreBusy(t *testing.T) {
 func TestConnLimit_TrustedProxiesAndTotal(t *testing.T) {
 	l := &connLimiter{total: 5, perAddress: 2, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}}
 	addr := limitedServer(t, l, nil)
-	for i := range 5 + probeReserve { // this machine may open some over the total
+	for i := range 5 + healthReserve { // this machine may open some over the total
 		answered(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
 		l.counted(t, i+1, i+1)
 	}
 	answered(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
 	answered(t, dialFrom(t, addr, "127.0.0.3", keepAlive))
-	l.counted(t, 5+probeReserve, 5+probeReserve)
+	l.counted(t, 5+healthReserve, 5+healthReserve)
 }
 
 func TestConnLimit_TLSAndHijack(t *testing.T) {
@@ -148,7 +148,7 @@ func TestConnLimit_TLSAndHijack(t *testing.T) {
 			hijacked <- conn
 		}
 	}), l.log)
-	server.ConnState = l.note
+	server.ConnState = l.connState
 	secure := &certificate{}
 	secure.current.Store(selfSigned(t))
 	go server.Serve(secure.listen(l))
@@ -204,7 +204,7 @@ func TestConnLimit_NoFilesAndLog(t *testing.T) {
 			conn, err := l.Accept()
 			if err == nil {
 				<-near
-				l.note(conn, http.StateNew)
+				l.connState(conn, http.StateNew)
 			}
 			return conn, err
 		}
@@ -220,7 +220,7 @@ func TestConnLimit_NoFilesAndLog(t *testing.T) {
 		if _, err := first.Write([]byte("x")); err == nil {
 			t.Error("the oldest is still open")
 		}
-		l.note(second, http.StateActive)
+		l.connState(second, http.StateActive)
 		e.left = 50
 		for range 50 {
 			if _, err := l.Accept(); err == nil {
@@ -230,7 +230,7 @@ func TestConnLimit_NoFilesAndLog(t *testing.T) {
 		if n := strings.Count(log.String(), "over a limit"); n != 1 {
 			t.Errorf("%d lines at once", n)
 		}
-		<-time.After(connLogEvery)
+		<-time.After(connLogInterval)
 		e.left = 1
 		l.Accept()
 		if n := strings.Count(log.String(), "over a limit"); n != 2 || !strings.Contains(log.String(), "count=51") || !strings.Contains(log.String(), "limit=files") {
@@ -248,7 +248,7 @@ func TestConnLimit_Numbers(t *testing.T) {
 			t.Errorf("%+v: %d per address, %d in all", c, l.perAddress, l.total)
 		}
 	}
-	if waiting := socketsFromFileLimit(); waiting > total && total > 64 {
+	if waiting := waitersFromFileLimit(); waiting > total && total > 64 {
 		t.Errorf("%d waiting pages on %d connections", waiting, total)
 	}
 }

@@ -18,11 +18,11 @@ import (
 // credentials are what a login goes by: the deployment's, or a client's own over
 // them. Two that are equal share their connections and tokens.
 type credentials struct {
-	program wechatApp
-	web     wechatApp
-	jwksURL string
-	issuer  string
-	qr      string // link, wxacode or a template
+	miniProgram wechatApp
+	web         wechatApp
+	jwksURL     string
+	issuer      string
+	qr          string // link, wxacode or a template
 }
 
 // wechatApp is a mini-program or a website application; the zero value is none.
@@ -40,15 +40,15 @@ func (a wechatApp) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.id) 
 // credentials are the deployment's.
 func (c *Config) credentials() credentials {
 	return credentials{
-		program: wechatApp{c.WechatAppID, c.WechatAppSecret, c.WechatPage},
-		web:     wechatApp{id: c.WechatWebAppID, secret: c.WechatWebAppSecret},
-		jwksURL: c.AppJWKSURL, issuer: c.AppIssuer, qr: c.QR,
+		miniProgram: wechatApp{c.WechatAppID, c.WechatAppSecret, c.WechatPage},
+		web:         wechatApp{id: c.WechatWebAppID, secret: c.WechatWebAppSecret},
+		jwksURL:     c.AppJWKSURL, issuer: c.AppIssuer, qr: c.QR,
 	}
 }
 
 // providers are the names of those that confirm with these credentials.
 func (c credentials) providers() (names []string) {
-	for name, has := range map[string]bool{"wechat": c.program.id != "", "wechat_web": c.web.id != "", "app": c.jwksURL != ""} {
+	for name, has := range map[string]bool{"wechat": c.miniProgram.id != "", "wechat_web": c.web.id != "", "app": c.jwksURL != ""} {
 		if has {
 			names = append(names, name)
 		}
@@ -59,7 +59,7 @@ func (c credentials) providers() (names []string) {
 // needsPublicURL reports whether anything names the hub to somebody else.
 func (s *settings) needsPublicURL() bool {
 	needs := func(c credentials) bool { return c.web.id != "" || c.jwksURL != "" }
-	for _, own := range s.own {
+	for _, own := range s.clientCredentials {
 		if needs(own) {
 			return true
 		}
@@ -102,9 +102,9 @@ func readLogo(path string, read reader) (*api.Logo, error) {
 	return api.NewLogo(text)
 }
 
-// secretFrom reads a secret from a variable of the environment or from a file,
+// secretSetting reads a secret from a variable of the environment or from a file,
 // of which exactly one is named.
-func secretFrom(env, file string, read reader) (string, error) {
+func secretSetting(env, file string, read reader) (string, error) {
 	switch {
 	case (env == "") == (file == ""):
 		return "", errors.New("app_secret_env (the name of a variable) or app_secret_file (a path) is required, one of both")
@@ -113,13 +113,13 @@ func secretFrom(env, file string, read reader) (string, error) {
 		if text == "" {
 			return "", fmt.Errorf("app_secret_env: the variable %.64q is not set", env)
 		}
-		text, err := secret(text, false)
+		text, err := parseSecret(text, false)
 		if err != nil {
 			return "", fmt.Errorf("app_secret_env: the variable %.64q: %w", env, err)
 		}
 		return text, nil
 	}
-	text, err := secretIn(file, false, read)
+	text, err := readSecretFile(file, false, read)
 	if err != nil {
 		return "", fmt.Errorf("app_secret_file: %w", err)
 	}
@@ -144,18 +144,18 @@ type issuerEntry struct {
 // UnmarshalYAML refuses unknown fields.
 func (a *appEntry) UnmarshalYAML(n *yaml.Node) error {
 	type plain appEntry
-	return strictly(n, (*plain)(a), "app_id", "app_secret_env", "app_secret_file", "page")
+	return decodeStrict(n, (*plain)(a), "app_id", "app_secret_env", "app_secret_file", "page")
 }
 
 // UnmarshalYAML refuses unknown fields.
 func (i *issuerEntry) UnmarshalYAML(n *yaml.Node) error {
 	type plain issuerEntry
-	return strictly(n, (*plain)(i), "jwks_url", "issuer")
+	return decodeStrict(n, (*plain)(i), "jwks_url", "issuer")
 }
 
-// strictly decodes a mapping that has no other fields: a node's own Decode
+// decodeStrict decodes a mapping that has no other fields: a node's own Decode
 // forgets KnownFields.
-func strictly(n *yaml.Node, into any, known ...string) error {
+func decodeStrict(n *yaml.Node, into any, known ...string) error {
 	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
 		if key := n.Content[i]; !slices.Contains(known, key.Value) {
 			return fmt.Errorf("line %d: unknown field %.40q; known are %s", key.Line, key.Value, strings.Join(known, ", "))
@@ -164,8 +164,8 @@ func strictly(n *yaml.Node, into any, known ...string) error {
 	return n.Decode(into)
 }
 
-// hasOwn reports whether the entry brings anything of its own.
-func (e clientEntry) hasOwn() bool {
+// hasCredentials reports whether the entry brings anything of its own.
+func (e clientEntry) hasCredentials() bool {
 	return e.QR != "" || e.Wechat != nil || e.WechatWeb != nil || e.App != nil
 }
 
@@ -173,12 +173,12 @@ func (e clientEntry) hasOwn() bool {
 func (e clientEntry) credentials(base credentials, read reader) (credentials, error) {
 	var err error
 	if e.Wechat != nil {
-		if base.program, err = e.Wechat.app(base.program.page, read); err != nil {
+		if base.miniProgram, err = e.Wechat.wechatApp(base.miniProgram.page, read); err != nil {
 			return base, fmt.Errorf("wechat: %w", err)
 		}
 	}
 	if e.WechatWeb != nil {
-		if base.web, err = e.WechatWeb.app("", read); err != nil {
+		if base.web, err = e.WechatWeb.wechatApp("", read); err != nil {
 			return base, fmt.Errorf("wechat_web: %w", err)
 		}
 	}
@@ -197,7 +197,7 @@ func (e clientEntry) credentials(base credentials, read reader) (credentials, er
 			return base, fmt.Errorf("qr %.80q: link, wxacode, or a URL with {ticket} in it", e.QR)
 		}
 	}
-	if e.QR == "wxacode" && base.program.id == "" {
+	if e.QR == "wxacode" && base.miniProgram.id == "" {
 		return base, errors.New("qr wxacode: needs a mini-program")
 	}
 	return base, nil
@@ -205,11 +205,11 @@ func (e clientEntry) credentials(base credentials, read reader) (credentials, er
 
 var appID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-func (a appEntry) app(page string, read reader) (wechatApp, error) {
+func (a appEntry) wechatApp(page string, read reader) (wechatApp, error) {
 	if !appID.MatchString(a.AppID) {
 		return wechatApp{}, errors.New("app_id: required, as WeChat's console shows it")
 	}
-	secret, err := secretFrom(a.SecretEnv, a.SecretFile, read)
+	secret, err := secretSetting(a.SecretEnv, a.SecretFile, read)
 	if err != nil {
 		return wechatApp{}, err
 	}

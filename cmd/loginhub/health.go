@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// healthLimit bounds the whole question. It is below the three seconds that a
+// healthTimeout bounds the whole question. It is below the three seconds that a
 // container's health check usually has.
-const healthLimit = 2 * time.Second
+const healthTimeout = 2 * time.Second
 
 // health is `loginhub health`: the health check of a container without a shell.
 // It needs LOGINHUB_LISTEN and LOGINHUB_TLS_CERT as the node has them.
@@ -30,11 +30,11 @@ func (h health) Run(c *Config) error {
 	if c.TLSCert != "" {
 		scheme = "https"
 	}
-	addr, err := ownAddress(c.Listen)
+	addr, err := dialAddress(c.Listen)
 	if err != nil {
 		return &usageError{fmt.Errorf("LOGINHUB_LISTEN: %w", err)}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), healthLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+addr+path, nil)
 	if err != nil {
@@ -59,8 +59,8 @@ func (h health) Run(c *Config) error {
 	return nil
 }
 
-// ownAddress is where this machine reaches a node that listens there.
-func ownAddress(listen string) (string, error) {
+// dialAddress is where this machine reaches a node that listens there.
+func dialAddress(listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "", err

@@ -44,7 +44,7 @@ func TestLAN_IsThatOfARealDevice(t *testing.T) {
 
 func TestWelcome_SaysHowToChooseAnotherAddress(t *testing.T) {
 	var said bytes.Buffer
-	configuredWell(t).show(&said, endpoints{local: "http://localhost:8081", link: "http://192.168.1.7:8081"})
+	configuredWell(t).printBanner(&said, endpoints{local: "http://localhost:8081", link: "http://192.168.1.7:8081"})
 	for _, want := range []string{"http://192.168.1.7:8081\n", "LOGINHUB_PUBLIC_URL=http://ADDRESS:8081\n"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("%q is missing in %s", want, &said)

@@ -2,10 +2,10 @@ package main
 
 import "syscall"
 
-// seats is how many sockets and polls one address may hold: half of the node's,
+// maxWaitersPerAddr is how many sockets and polls one address may hold: half of the node's,
 // so that one address alone does not fill it, but never below 1,000, for a
 // carrier's NAT on a small node. 0, no limit, where the limits are off.
-func (s *settings) seats() int {
+func (s *settings) maxWaitersPerAddr() int {
 	if s.RateLimit == 0 {
 		return 0
 	}
@@ -21,9 +21,9 @@ func fileLimit() int {
 	return int(min(limit.Cur, 10_000_000))
 }
 
-// socketsFromFileLimit leaves a tenth, and some, of the file descriptors to
+// waitersFromFileLimit leaves a tenth, and some, of the file descriptors to
 // everything that is not a waiting page.
-func socketsFromFileLimit() int { return max(64, fileLimit()*9/10-128) }
+func waitersFromFileLimit() int { return max(64, fileLimit()*9/10-128) }
 
 // connsFromFileLimit leaves half of that tenth to connections without a waiting
 // page. The rest is for the admin listener, Redis, the providers and files.

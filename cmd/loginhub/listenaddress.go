@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// listens reports whether the text is an address to listen on: HOST:PORT or :PORT.
-func listens(text string) bool {
+// isListenAddress reports whether the text is an address to listen on: HOST:PORT or :PORT.
+func isListenAddress(text string) bool {
 	_, port, err := net.SplitHostPort(text)
 	if err != nil || port == "" {
 		return false
@@ -17,8 +17,8 @@ func listens(text string) bool {
 	return err == nil
 }
 
-// listenForm says what to write in place of the text.
-func listenForm(text string) string {
+// listenHint says what to write in place of the text.
+func listenHint(text string) string {
 	example := ":8080"
 	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
 		example = ":" + text

@@ -22,9 +22,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// flushLimit bounds how long a stopping node writes what is queued: a log that no
+// flushTimeout bounds how long a stopping node writes what is queued: a log that no
 // program reads must not keep it from ending.
-const flushLimit = 2 * time.Second
+const flushTimeout = 2 * time.Second
 
 // logs are a node's outputs: the log on standard error, and the audit, which goes
 // there too or into a file of its own. None of them can hold up the node.
@@ -80,8 +80,8 @@ func (l *logs) Reopen() error {
 func (l *logs) Close() {
 	l.limit.Flush()
 	var both sync.WaitGroup
-	both.Go(func() { l.stderr.Close(flushLimit) })
-	both.Go(func() { l.audit.queue.Close(flushLimit) })
+	both.Go(func() { l.stderr.Close(flushTimeout) })
+	both.Go(func() { l.audit.queue.Close(flushTimeout) })
 	both.Wait()
 }
 
@@ -139,9 +139,9 @@ func (a *auditLog) Write(line slog.Record, held bool) {
 	a.queue.Put(a.line.Bytes(), held)
 }
 
-// who names users in the audit: nil for their identifiers as they are, otherwise
+// userLabel names users in the audit: nil for their identifiers as they are, otherwise
 // an HMAC of them, the same on all nodes as long as the first key is.
-func (s *settings) who() func(ticket.Identity) string {
+func (s *settings) userLabel() func(ticket.Identity) string {
 	if !s.AuditHash {
 		return nil
 	}
@@ -173,9 +173,9 @@ func (s serverErrors) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// printLast prints the program's last words. It does not wait for a standard error
+// printError prints the program's last words. It does not wait for a standard error
 // that no program reads.
-func printLast(err error) {
+func printError(err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -183,12 +183,12 @@ func printLast(err error) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(flushLimit):
+	case <-time.After(flushTimeout):
 	}
 }
 
-// ended logs how the node has ended; a wrong configuration is only printed.
-func (l *logs) ended(err error) {
+// logEnd logs how the node has ended; a wrong configuration is only printed.
+func (l *logs) logEnd(err error) {
 	var wrong *usageError
 	switch {
 	case err == nil:

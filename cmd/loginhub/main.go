@@ -28,50 +28,50 @@ const (
 type commands struct {
 	Config
 
-	Serve   serve    `cmd:"" default:"1" help:"Run a node (the default)."`
-	Check   checkCmd `cmd:"" help:"Try the configuration against the real Redis, WeChat and public URL, and say what to mend. Exit code 1 where something must be."`
-	Health  health   `cmd:"" help:"Ask the node on this machine whether it is alive. Exit code 0 or 1."`
-	Keygen  keygen   `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
-	Version showVer  `cmd:"" help:"Print version, commit and Go's version."`
+	Serve   serveCmd   `cmd:"" default:"1" help:"Run a node (the default)."`
+	Check   checkCmd   `cmd:"" help:"Try the configuration against the real Redis, WeChat and public URL, and say what to mend. Exit code 1 where something must be."`
+	Health  health     `cmd:"" help:"Ask the node on this machine whether it is alive. Exit code 0 or 1."`
+	Keygen  keygenCmd  `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
+	Version versionCmd `cmd:"" help:"Print version, commit and Go's version."`
 }
 
 type (
-	serve   struct{}
-	keygen  struct{}
-	showVer struct{}
+	serveCmd   struct{}
+	keygenCmd  struct{}
+	versionCmd struct{}
 )
 
 func main() {
-	hup := make(hangups, 1)
+	hup := make(sighups, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from the first moment on: by default it kills
-	if err := tidy(); err != nil {
-		fail(exitFailure, err)
+	if err := normalizeEnv(); err != nil {
+		exit(exitFailure, err)
 	}
 	var cli commands
 	parser, err := kong.New(&cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"),
 		kong.Description("Log a PC browser in with a phone. With nothing configured: a sandbox with an in-memory store on http://localhost:8080."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}))
 	if err != nil {
-		fail(exitFailure, err)
+		exit(exitFailure, err)
 	}
 	k, err := parser.Parse(os.Args[1:])
 	if err != nil {
-		fail(exitUsage, &usageError{err})
+		exit(exitUsage, &usageError{err})
 	}
-	for _, name := range unknown(k.Model.Flags) {
+	for _, name := range unknownEnv(k.Model.Flags) {
 		fmt.Fprintf(os.Stderr, "loginhub: %s is no setting and changes nothing; `loginhub --help` lists them\n", name)
 	}
 	if err := k.Run(&cli.Config, hup); err != nil {
 		var wrong *usageError
 		if errors.As(err, &wrong) {
-			fail(exitUsage, err)
+			exit(exitUsage, err)
 		}
-		fail(exitFailure, err)
+		exit(exitFailure, err)
 	}
 }
 
-func fail(code int, err error) {
-	printLast(err)
+func exit(code int, err error) {
+	printError(err)
 	os.Exit(code)
 }
 
@@ -85,7 +85,7 @@ func (e *usageError) Error() string {
 func (e *usageError) Unwrap() error { return e.err }
 
 // Run is `loginhub serve`.
-func (serve) Run(c *Config, hup hangups) error {
+func (serveCmd) Run(c *Config, hup sighups) error {
 	given := *c // before its files are read into it
 	set, err := c.load()
 	if err != nil {
@@ -102,23 +102,23 @@ func (serve) Run(c *Config, hup hangups) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	screen := logqueue.New(logqueue.Config{Out: os.Stdout})
-	app := &App{given: given, set: set, hangups: hup, logs: logs, log: logs.log, Started: func(w endpoints) {
-		set.show(screen, w)
-		screen.Close(flushLimit) // before the log's first line
+	app := &App{original: given, set: set, sighups: hup, logs: logs, log: logs.log, Started: func(w endpoints) {
+		set.printBanner(screen, w)
+		screen.Close(flushTimeout) // before the log's first line
 	}}
 	err = app.Run(ctx)
-	logs.ended(err)
+	logs.logEnd(err)
 	return err
 }
 
 // Run is `loginhub keygen`.
-func (keygen) Run() error {
+func (keygenCmd) Run() error {
 	fmt.Println(token.NewMasterKey().Reveal())
 	return nil
 }
 
 // Run is `loginhub version`.
-func (showVer) Run() error {
+func (versionCmd) Run() error {
 	fmt.Println("loginhub", version())
 	return nil
 }

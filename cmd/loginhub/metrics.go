@@ -21,10 +21,10 @@ import (
 // Prometheus.
 type metrics struct {
 	registry *prometheus.Registry
-	hub      hubMeter
-	edge     edgeMeter
-	redis    redisMeter
-	wechat   wechatMeter
+	hub      hubMetrics
+	api      apiMetrics
+	redis    redisMetrics
+	wechat   wechatMetrics
 }
 
 func newMetrics() *metrics {
@@ -32,10 +32,10 @@ func newMetrics() *metrics {
 	// How long goroutines wait for a processor: where it grows, the machine is full.
 	waits := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waits)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.hub = newHubMeter(m)
-	m.edge = newEdgeMeter(m)
-	m.redis = newRedisMeter(m, m.hub.refused)
-	m.wechat = newWechatMeter(m)
+	m.hub = newHubMetrics(m)
+	m.api = newAPIMetrics(m)
+	m.redis = newRedisMetrics(m, m.hub.sealFailures)
+	m.wechat = newWechatMetrics(m)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "loginhub_build_info",
 		Help: "What runs: always 1."}, []string{"version", "revision", "go_version"})
 	m.registry.MustRegister(build)
@@ -65,8 +65,8 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// watch adds what is read from the node at each scrape.
-func (m *metrics) watch(node *hub.Hub) {
+// watchHub adds what is read from the node at each scrape.
+func (m *metrics) watchHub(node *hub.Hub) {
 	gauge := func(name, help string, value func() float64, labels prometheus.Labels) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
 	}
@@ -117,9 +117,9 @@ func (m *metrics) watchLogs(l *logs) {
 	}
 }
 
-// certificates adds when each certificate of the settings expires, as it is in force
+// watchCertificates adds when each certificate of the settings expires, as it is in force
 // at each scrape.
-func (m *metrics) certificates(set *settings) {
+func (m *metrics) watchCertificates(set *settings) {
 	for i, c := range set.certificates() {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_certificate_expiry_timestamp_seconds",
 			Help: "When the certificate expires (Unix time).", ConstLabels: prometheus.Labels{"certificate": c.label}},
@@ -135,10 +135,10 @@ func (m *metrics) watchConns(l *connLimiter) {
 	gauge("loginhub_connections", "Open connections of the public listener, waiting sockets among them.", l.Open)
 	gauge("loginhub_connections_limit", "How many connections may be open, by the file limit.", func() int { return l.total })
 	refused := m.counter("loginhub_connections_refused_total", "Connections closed because of a limit of connections.", "limit", "closed")
-	for _, limit := range []string{connsOfAddress, connsInAll, connsByFiles} {
-		refused.start(labelValues{limit, closedNew}, labelValues{limit, closedIdle})
+	for _, limit := range []string{connLimitAddress, connLimitTotal, connLimitFiles} {
+		refused.init(labelValues{limit, closedNew}, labelValues{limit, closedIdle})
 	}
-	l.count = func(limit, closed string) { refused.at(labelValues{limit, closed}).Inc() }
+	l.onLimit = func(limit, closed string) { refused.get(labelValues{limit, closed}).Inc() }
 }
 
 // labelValues are up to three label values; the rest is empty.
@@ -155,7 +155,7 @@ type series[T any] struct {
 	known map[labelValues]T
 }
 
-func (s *series[T]) at(w labelValues) T {
+func (s *series[T]) get(w labelValues) T {
 	s.mu.RLock()
 	one, ok := s.known[w]
 	s.mu.RUnlock()
@@ -169,11 +169,11 @@ func (s *series[T]) at(w labelValues) T {
 	return one
 }
 
-// start makes series before their first event: a rate over one that appears with
+// init makes series before their first event: a rate over one that appears with
 // its first event misses that event.
-func (s *series[T]) start(all ...labelValues) {
+func (s *series[T]) init(all ...labelValues) {
 	for _, w := range all {
-		s.at(w)
+		s.get(w)
 	}
 }
 

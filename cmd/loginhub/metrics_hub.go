@@ -24,71 +24,71 @@ const (
 	noProvider  = "none"
 )
 
-// hubMeter implements hub.Meter.
-type hubMeter struct {
-	made, finished, transitions, calls *counterVec
-	began, ended                       *counterVec
-	delivered                          *counterVec
-	pushed                             *histogramVec
-	resyncs, resynced, refused         *counterVec
+// hubMetrics implements hub.Meter.
+type hubMetrics struct {
+	created, finished, transitions, calls *counterVec
+	started, ended                        *counterVec
+	delivered                             *counterVec
+	pushed                                *histogramVec
+	resyncs, resynced, sealFailures       *counterVec
 }
 
-func newHubMeter(m *metrics) hubMeter {
-	h := hubMeter{
-		made:        m.counter("loginhub_tickets_created_total", "Tickets that this node has made."),
+func newHubMetrics(m *metrics) hubMetrics {
+	h := hubMetrics{
+		created:     m.counter("loginhub_tickets_created_total", "Tickets that this node has made."),
 		finished:    m.counter("loginhub_tickets_finished_total", "Tickets whose end this node has written down.", "outcome", "provider"),
 		transitions: m.counter("loginhub_transitions_total", "Changes of tickets that this node has made, by the new state.", "state"),
 		calls:       m.counter("loginhub_phone_calls_total", "Phone calls that have named a ticket, by the contract's code.", "action", "outcome"),
-		began:       m.counter("loginhub_waits_started_total", "Sockets and long polls that have begun to wait.", "transport"),
+		started:     m.counter("loginhub_waits_started_total", "Sockets and long polls that have begun to wait.", "transport"),
 		ended:       m.counter("loginhub_waits_ended_total", "Sockets and long polls that no longer wait.", "transport", "reason"),
 		delivered:   m.counter("loginhub_tokens_delivered_total", "Tokens that were handed to a page, repetitions too.", "transport", "delivery"),
 		pushed: m.histogram("loginhub_confirm_to_push_seconds",
 			"From the confirm, as it was sent to Redis, to the token written to a page that waited.", pushBuckets, "transport"),
-		resyncs:  m.counter("loginhub_resyncs_total", "Looks at all waiting tickets, out of turn.", "cause"),
-		resynced: m.counter("loginhub_resynced_tickets_total", "Looks at one waiting ticket, in turn and out of turn.", "found"),
-		refused:  m.counter("loginhub_seal_failures_total", "Records, messages and shared values that this node does not accept.", "where", "reason"),
+		resyncs:      m.counter("loginhub_resyncs_total", "Looks at all waiting tickets, out of turn.", "cause"),
+		resynced:     m.counter("loginhub_resynced_tickets_total", "Looks at one waiting ticket, in turn and out of turn.", "found"),
+		sealFailures: m.counter("loginhub_seal_failures_total", "Records, messages and shared values that this node does not accept.", "where", "reason"),
 	}
-	h.made.start(labelValues{})
+	h.created.init(labelValues{})
 	for _, state := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {
-		h.transitions.start(labelValues{string(state)})
+		h.transitions.init(labelValues{string(state)})
 	}
 	for _, by := range transports {
-		h.began.start(labelValues{by})
-		h.pushed.start(labelValues{by})
+		h.started.init(labelValues{by})
+		h.pushed.init(labelValues{by})
 		for _, how := range deliveries {
-			h.delivered.start(labelValues{by, how})
+			h.delivered.init(labelValues{by, how})
 		}
 		for _, why := range hub.EndedReasons() {
-			h.ended.start(labelValues{by, why})
+			h.ended.init(labelValues{by, why})
 		}
 	}
 	for _, outcome := range []string{string(ticket.Consumed), string(ticket.Rejected), string(ticket.Expired), undelivered} {
 		for _, by := range append([]string{noProvider}, providers...) {
-			h.finished.start(labelValues{outcome, by})
+			h.finished.init(labelValues{outcome, by})
 		}
 	}
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		for _, outcome := range []string{"ok", "code_invalid", "provider_unavailable", "provider_misconfigured", "store_unavailable"} {
-			h.calls.start(labelValues{action, outcome})
+			h.calls.init(labelValues{action, outcome})
 		}
 	}
-	h.resyncs.start(labelValues{hub.ResyncSubscribed}, labelValues{hub.ResyncRecovered}, labelValues{hub.ResyncMissed})
+	h.resyncs.init(labelValues{hub.ResyncSubscribed}, labelValues{hub.ResyncRecovered}, labelValues{hub.ResyncMissed})
 	for _, found := range hub.ResyncResults() {
-		h.resynced.start(labelValues{found})
+		h.resynced.init(labelValues{found})
 	}
 	for _, where := range []string{hub.InRecord, hub.InMessage, hub.InSwitch} {
 		for _, why := range hub.SealFaults() {
-			h.refused.start(labelValues{where, why})
+			h.sealFailures.init(labelValues{where, why})
 		}
 	}
 	return h
 }
 
 // TicketChanged implements hub.Meter.
-func (h hubMeter) TicketChanged(t ticket.Ticket) {
-	h.transitions.at(labelValues{string(t.State)}).Inc()
+func (h hubMetrics) TicketChanged(t ticket.Ticket) {
+	h.transitions.get(labelValues{string(t.State)}).Inc()
 	if t.Seq == 1 {
-		h.made.at(labelValues{}).Inc()
+		h.created.get(labelValues{}).Inc()
 	}
 	if !t.State.Final() {
 		return
@@ -100,36 +100,38 @@ func (h hubMeter) TicketChanged(t ticket.Ticket) {
 	if !slices.Contains(providers, by) {
 		by = noProvider
 	}
-	h.finished.at(labelValues{outcome, by}).Inc()
+	h.finished.get(labelValues{outcome, by}).Inc()
 }
 
 // PhoneCallDone implements hub.Meter.
-func (h hubMeter) PhoneCallDone(action, outcome string) {
-	h.calls.at(labelValues{action, outcome}).Inc()
+func (h hubMetrics) PhoneCallDone(action, outcome string) {
+	h.calls.get(labelValues{action, outcome}).Inc()
 }
 
 // WaitStarted implements hub.Meter.
-func (h hubMeter) WaitStarted(by hub.Transport) { h.began.at(labelValues{transports[by]}).Inc() }
+func (h hubMetrics) WaitStarted(by hub.Transport) { h.started.get(labelValues{transports[by]}).Inc() }
 
 // WaitEnded implements hub.Meter.
-func (h hubMeter) WaitEnded(by hub.Transport, why string) {
-	h.ended.at(labelValues{transports[by], why}).Inc()
+func (h hubMetrics) WaitEnded(by hub.Transport, why string) {
+	h.ended.get(labelValues{transports[by], why}).Inc()
 }
 
 // Delivered implements hub.Meter. Only a page that waited says how long a push
 // takes: one that came back says how long it was away.
-func (h hubMeter) Delivered(by hub.Transport, how hub.Delivery, took time.Duration) {
-	h.delivered.at(labelValues{transports[by], deliveries[how]}).Inc()
+func (h hubMetrics) Delivered(by hub.Transport, how hub.Delivery, took time.Duration) {
+	h.delivered.get(labelValues{transports[by], deliveries[how]}).Inc()
 	if how == hub.Pushed && took > 0 {
-		h.pushed.at(labelValues{transports[by]}).Observe(took.Seconds())
+		h.pushed.get(labelValues{transports[by]}).Observe(took.Seconds())
 	}
 }
 
 // Resync implements hub.Meter.
-func (h hubMeter) Resync(cause string) { h.resyncs.at(labelValues{cause}).Inc() }
+func (h hubMetrics) Resync(cause string) { h.resyncs.get(labelValues{cause}).Inc() }
 
 // Resynced implements hub.Meter.
-func (h hubMeter) Resynced(found string) { h.resynced.at(labelValues{found}).Inc() }
+func (h hubMetrics) Resynced(found string) { h.resynced.get(labelValues{found}).Inc() }
 
 // SealRejected implements hub.Meter.
-func (h hubMeter) SealRejected(where, why string) { h.refused.at(labelValues{where, why}).Inc() }
+func (h hubMetrics) SealRejected(where, why string) {
+	h.sealFailures.get(labelValues{where, why}).Inc()
+}

@@ -19,8 +19,8 @@ func TestMetrics_NoAllocation(t *testing.T) {
 		"a push":           func() { m.hub.Delivered(hub.TransportPoll, hub.Pushed, time.Millisecond) },
 		"a sweep's look":   func() { m.hub.Resynced(hub.FoundSame) },
 		"a call of Redis":  func() { m.redis.ObserveCall("attach", time.Millisecond, true) },
-		"a request":        func() { m.edge.ObserveRequest("/", "2xx", time.Millisecond) },
-		"a hit on a limit": func() { m.edge.IncLimited("phones") },
+		"a request":        func() { m.api.ObserveRequest("/", "2xx", time.Millisecond) },
+		"a hit on a limit": func() { m.api.IncLimited("phones") },
 	}
 	for what, event := range events {
 		event() // the first of a histogram's bucket makes it
@@ -31,7 +31,7 @@ func TestMetrics_NoAllocation(t *testing.T) {
 }
 
 func TestMetrics_LabelsBounded(t *testing.T) {
-	if got := codeOf("userinfo", errors.New("no error of WeChat's")); got != (labelValues{"userinfo", "none", "busy"}) {
+	if got := callLabels("userinfo", errors.New("no error of WeChat's")); got != (labelValues{"userinfo", "none", "busy"}) {
 		t.Errorf("%v", got)
 	}
 	m := newMetrics()

@@ -10,43 +10,43 @@ import (
 // redisBuckets end where a call is given up.
 var redisBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
 
-// redisMeter implements redisstore.Meter.
-type redisMeter struct {
-	duration *histogramVec
-	failed   *counterVec
-	missing  *counterVec
-	refused  *counterVec
+// redisMetrics implements redisstore.Meter.
+type redisMetrics struct {
+	duration     *histogramVec
+	failed       *counterVec
+	missing      *counterVec
+	sealFailures *counterVec
 }
 
-func newRedisMeter(m *metrics, refused *counterVec) redisMeter {
-	r := redisMeter{
+func newRedisMetrics(m *metrics, refused *counterVec) redisMetrics {
+	r := redisMetrics{
 		duration: m.histogram("loginhub_redis_call_duration_seconds",
 			"How long a caller waited for Redis, with the client library's repeats.", redisBuckets, "call"),
-		failed:  m.counter("loginhub_redis_errors_total", "Calls of Redis that have failed.", "call"),
-		missing: m.counter("loginhub_redis_replicas_missing_total", "Confirms and switches refused because too few replicas had them in time."),
-		refused: refused,
+		failed:       m.counter("loginhub_redis_errors_total", "Calls of Redis that have failed.", "call"),
+		missing:      m.counter("loginhub_redis_replicas_missing_total", "Confirms and switches refused because too few replicas had them in time."),
+		sealFailures: refused,
 	}
-	r.missing.start(labelValues{})
+	r.missing.init(labelValues{})
 	for _, call := range redisstore.Calls() {
-		r.duration.start(labelValues{call})
-		r.failed.start(labelValues{call})
+		r.duration.init(labelValues{call})
+		r.failed.init(labelValues{call})
 	}
-	refused.start(inSecret)
+	refused.init(secretBroken)
 	return r
 }
 
 // ObserveCall implements redisstore.Meter.
-func (r redisMeter) ObserveCall(name string, took time.Duration, failed bool) {
-	r.duration.at(labelValues{name}).Observe(took.Seconds())
+func (r redisMetrics) ObserveCall(name string, took time.Duration, failed bool) {
+	r.duration.get(labelValues{name}).Observe(took.Seconds())
 	if failed {
-		r.failed.at(labelValues{name}).Inc()
+		r.failed.get(labelValues{name}).Inc()
 	}
 }
 
-var inSecret = labelValues{"secret", hub.SealBroken}
+var secretBroken = labelValues{"secret", hub.SealBroken}
 
 // DecryptFailed implements redisstore.Meter.
-func (r redisMeter) DecryptFailed() { r.refused.at(inSecret).Inc() }
+func (r redisMetrics) DecryptFailed() { r.sealFailures.get(secretBroken).Inc() }
 
 // ReplicasMissing implements redisstore.Meter.
-func (r redisMeter) ReplicasMissing() { r.missing.at(labelValues{}).Inc() }
+func (r redisMetrics) ReplicasMissing() { r.missing.get(labelValues{}).Inc() }

@@ -14,15 +14,15 @@ import (
 // wechatBuckets end where a call is given up.
 var wechatBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8}
 
-// wechatMeter hears of the calls of WeChat.
-type wechatMeter struct {
+// wechatMetrics hears of the calls of WeChat.
+type wechatMetrics struct {
 	calls    *counterVec
 	duration *histogramVec
 	tokens   *tokenAges
 }
 
-func newWechatMeter(m *metrics) wechatMeter {
-	w := wechatMeter{
+func newWechatMetrics(m *metrics) wechatMetrics {
+	w := wechatMetrics{
 		tokens:   newTokenAges(),
 		calls:    m.counter("loginhub_wechat_calls_total", "Calls of WeChat, by its errcode and by what is to be done about it.", "endpoint", "code", "kind"),
 		duration: m.histogram("loginhub_wechat_call_duration_seconds", "How long a call of WeChat took.", wechatBuckets, "endpoint"),
@@ -31,31 +31,31 @@ func newWechatMeter(m *metrics) wechatMeter {
 	return w
 }
 
-// usual are the errcodes that wechat/README.md names: what WeChat may well say.
-var usual = []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40013, 40125, 40164, 40243,
+// commonErrcodes are the errcodes that wechat/README.md names: what WeChat may well say.
+var commonErrcodes = []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40013, 40125, 40164, 40243,
 	40014, 42001, 41030}
 
 // start makes the series of these calls. A code that is not usual has its own from
 // its first time on, which a rate over it misses.
-func (w wechatMeter) start(ops ...string) {
+func (w wechatMetrics) start(ops ...string) {
 	for _, op := range ops {
-		w.duration.start(labelValues{op})
-		w.calls.start(codeOf(op, nil), codeOf(op, &wechat.Error{}), labelValues{op, "other", wechat.KindBusy.String()})
-		for _, code := range usual {
-			w.calls.start(codeOf(op, &wechat.Error{Code: code, Kind: wechat.KindOf(op, code)}))
+		w.duration.init(labelValues{op})
+		w.calls.init(callLabels(op, nil), callLabels(op, &wechat.Error{}), labelValues{op, "other", wechat.KindBusy.String()})
+		for _, code := range commonErrcodes {
+			w.calls.init(callLabels(op, &wechat.Error{Code: code, Kind: wechat.KindOf(op, code)}))
 		}
 	}
 }
 
 // observe is wechat.Config's.
-func (w wechatMeter) observe(op string, took time.Duration, err error) {
-	w.duration.at(labelValues{op}).Observe(took.Seconds())
-	w.calls.at(codeOf(op, err)).Inc()
+func (w wechatMetrics) observe(op string, took time.Duration, err error) {
+	w.duration.get(labelValues{op}).Observe(took.Seconds())
+	w.calls.get(callLabels(op, err)).Inc()
 }
 
-// codeOf labels a call: "ok", WeChat's number where it is a known one, "other",
+// callLabels labels a call: "ok", WeChat's number where it is a known one, "other",
 // or "none" where WeChat has said nothing that makes sense.
-func codeOf(op string, err error) labelValues {
+func callLabels(op string, err error) labelValues {
 	var e *wechat.Error
 	switch {
 	case err == nil:

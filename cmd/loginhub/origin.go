@@ -25,12 +25,12 @@ var numericHost = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
 var shellOrigin = regexp.MustCompile(`^((app|capacitor|chrome-extension|ionic|moz-extension|safari-web-extension|tauri)://[A-Za-z0-9._-]+|` +
 	`[a-z][a-z0-9+.-]*://[A-Za-z0-9_-]+)(:[0-9]{1,5})?$`)
 
-// notShell are schemes whose pages send no Origin of their own, or "null".
-var notShell = regexp.MustCompile(`^(about|blob|data|file|filesystem|ftp|https?|javascript|wss?):`)
+// noOwnOrigin are schemes whose pages send no Origin of their own, or "null".
+var noOwnOrigin = regexp.MustCompile(`^(about|blob|data|file|filesystem|ftp|https?|javascript|wss?):`)
 
-// hostProfile maps a name as browsers do: UTS #46, not transitional, without
+// idnaProfile maps a name as browsers do: UTS #46, not transitional, without
 // STD3's rules (URL standard, section 3.3).
-var hostProfile = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckJoiners(true),
+var idnaProfile = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckJoiners(true),
 	idna.CheckHyphens(false), idna.StrictDomainName(false), idna.VerifyDNSLength(false))
 
 // publicURL reads an http or https origin and gives the form that browsers send
@@ -80,7 +80,7 @@ func browserHost(host string) (string, error) {
 		}
 		return "[" + addr.String() + "]", nil
 	}
-	name, err := hostProfile.ToASCII(host)
+	name, err := idnaProfile.ToASCII(host)
 	if err != nil || !hostName.MatchString(name) {
 		return "", errors.New("the host is no name; write it as a browser's address bar shows it, or in punycode (xn--…)")
 	}
@@ -97,7 +97,7 @@ func browserHost(host string) (string, error) {
 // clientOrigin reads an origin of the clients file: as publicURL, or that of an
 // app's web view or an extension, which is compared exactly.
 func clientOrigin(text string) (string, error) {
-	if shellOrigin.MatchString(text) && !notShell.MatchString(text) {
+	if shellOrigin.MatchString(text) && !noOwnOrigin.MatchString(text) {
 		return text, nil
 	}
 	origin, err := publicURL(text)

@@ -17,14 +17,14 @@ import (
 // providerBuilder makes the providers and codes that the credentials call for. It makes no
 // call: a node starts without WeChat, and says so when it needs it.
 type providerBuilder struct {
-	set   *settings
-	vault *redisstore.SecretStore
-	log   *slog.Logger
-	meter wechatMeter
-	hub   string // the issuer: aud of the own app's assertions
-	made  map[any]any
-	// former is what was made before a reload, and is kept if it is still called for.
-	former map[any]any
+	set      *settings
+	secrets  *redisstore.SecretStore
+	log      *slog.Logger
+	metrics  wechatMetrics
+	audience string // the issuer: aud of the own app's assertions
+	cache    map[any]any
+	// previous is what was made before a reload, and is kept if it is still called for.
+	previous map[any]any
 }
 
 // providers fills in who confirms and what the codes are: the deployment's, and
@@ -34,7 +34,7 @@ func (b *providerBuilder) providers(c *api.Reloadable) error {
 		sandbox, _ := memoize(b, "sandbox", func(string) (api.Provider, error) { return api.NewSandbox(), nil })
 		c.Providers = map[string]api.Provider{"sandbox": sandbox}
 	}
-	site, err := b.site(b.set.credentials())
+	site, err := b.loginMethods(b.set.credentials())
 	if err != nil {
 		return err
 	}
@@ -43,8 +43,8 @@ func (b *providerBuilder) providers(c *api.Reloadable) error {
 		c.Providers = site.Providers
 	}
 	c.LoginMethods = map[string]api.LoginMethods{}
-	for id, own := range b.set.own {
-		if site, err = b.site(own); err != nil {
+	for id, own := range b.set.clientCredentials {
+		if site, err = b.loginMethods(own); err != nil {
 			return fmt.Errorf("client %s: %w", id, err)
 		}
 		if b.set.sandbox() {
@@ -55,36 +55,36 @@ func (b *providerBuilder) providers(c *api.Reloadable) error {
 	return nil
 }
 
-// site is what one set of credentials gives.
-func (b *providerBuilder) site(c credentials) (api.LoginMethods, error) {
+// loginMethods is what one set of credentials gives.
+func (b *providerBuilder) loginMethods(c credentials) (api.LoginMethods, error) {
 	site := api.LoginMethods{Providers: map[string]api.Provider{}, QR: c.qr}
 	if c.qr == "link" || c.qr == "wxacode" {
 		site.QR = ""
 	}
-	if c.program.id != "" {
-		provider, err := memoize(b, c.program, b.miniProgram)
+	if c.miniProgram.id != "" {
+		provider, err := memoize(b, c.miniProgram, b.miniProgram)
 		if err != nil {
 			return site, fmt.Errorf("LOGINHUB_WECHAT_…: %w", err)
 		}
 		site.Providers["wechat"] = provider
 		if b.set.WechatScheme {
-			site.LaunchURL = b.scheme(c.program)
+			site.LaunchURL = b.weixinScheme(c.miniProgram)
 		}
 		if c.qr == "wxacode" {
-			if site.MiniProgramCodes, err = memoize(b, codesOf{c.program}, b.codes); err != nil {
+			if site.MiniProgramCodes, err = memoize(b, wxacodeKey{c.miniProgram}, b.codes); err != nil {
 				return site, fmt.Errorf("LOGINHUB_WECHAT_…: %w", err)
 			}
 		}
 	}
 	if c.web.id != "" {
-		website, err := memoize(b, webOf{c.web}, b.website)
+		website, err := memoize(b, websiteKey{c.web}, b.website)
 		if err != nil {
 			return site, fmt.Errorf("LOGINHUB_WECHAT_WEB_…: %w", err)
 		}
 		site.WebLogin = website
 	}
 	if c.jwksURL != "" {
-		app, err := memoize(b, [2]string{c.jwksURL, c.issuer}, b.ownApp)
+		app, err := memoize(b, [2]string{c.jwksURL, c.issuer}, b.assertions)
 		if err != nil {
 			return site, fmt.Errorf("LOGINHUB_APP_…: %w", err)
 		}
@@ -95,36 +95,36 @@ func (b *providerBuilder) site(c credentials) (api.LoginMethods, error) {
 
 // codesOf and webOf set apart what is made from one application.
 type (
-	codesOf struct{ wechatApp }
-	webOf   struct{ wechatApp }
+	wxacodeKey struct{ wechatApp }
+	websiteKey struct{ wechatApp }
 )
 
 // memoize makes one thing for equal credentials: it has a connection pool, and the
 // codes a share in WeChat's quota.
 func memoize[K comparable, V any](b *providerBuilder, key K, make func(K) (V, error)) (V, error) {
-	if made, ok := b.made[key]; ok {
+	if made, ok := b.cache[key]; ok {
 		return made.(V), nil
 	}
-	if made, ok := b.former[key]; ok {
-		b.made[key] = made
+	if made, ok := b.previous[key]; ok {
+		b.cache[key] = made
 		return made.(V), nil
 	}
 	v, err := make(key)
 	if err == nil {
-		b.made[key] = v
+		b.cache[key] = v
 	}
 	return v, err
 }
 
 func (b *providerBuilder) config(a wechatApp) wechat.Config {
-	return wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: b.set.WechatAPIURL, Observe: b.meter.observe}
+	return wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: b.set.WechatAPIURL, Observe: b.metrics.observe}
 }
 
-// scheme opens the mini-program on the phone that follows it, without a call to
+// weixinScheme opens the mini-program on the phone that follows it, without a call to
 // WeChat. The page gets the ticket as query.scene, as from a mini-program code.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/url-scheme.html
-func (b *providerBuilder) scheme(a wechatApp) string {
+func (b *providerBuilder) weixinScheme(a wechatApp) string {
 	text := "weixin://dl/business/?appid=" + url.QueryEscape(a.id) + "&path=" + a.page + "&query=scene%3D{ticket}"
 	if v := b.set.WechatEnvVersion; v != "release" {
 		text += "&env_version=" + v
@@ -136,7 +136,7 @@ func (b *providerBuilder) scheme(a wechatApp) string {
 type miniProgram struct{ *wechat.MiniProgram }
 
 func (b *providerBuilder) miniProgram(a wechatApp) (api.Provider, error) {
-	b.meter.start(wechat.OpSession)
+	b.metrics.start(wechat.OpSession)
 	program, err := wechat.NewMiniProgram(b.config(a))
 	return miniProgram{program}, err
 }
@@ -156,21 +156,21 @@ type wxacodes struct {
 	options wechat.CodeOptions
 }
 
-func (b *providerBuilder) codes(a codesOf) (api.MiniProgramCodes, error) {
-	tokens, err := wechat.NewTokens(b.config(a.wechatApp), b.vault)
+func (b *providerBuilder) codes(a wxacodeKey) (api.MiniProgramCodes, error) {
+	tokens, err := wechat.NewTokens(b.config(a.wechatApp), b.secrets)
 	if err != nil {
 		return nil, err
 	}
 	tokens.Warn = func(err error) { b.log.Warn("the access token is not renewed", "app_id", a.id, "error", err) }
-	b.meter.start(wechat.OpToken, wechat.OpCode)
+	b.metrics.start(wechat.OpToken, wechat.OpCode)
 	return &wxacodes{tokens, wechat.CodeOptions{Page: a.page, EnvVersion: b.set.WechatEnvVersion, AnyPage: !b.set.WechatCheckPath}}, nil
 }
 
 // tokens are the access tokens in use, by AppID.
 func (b *providerBuilder) tokens() map[string][]*wechat.Tokens {
 	all := map[string][]*wechat.Tokens{}
-	for key, made := range b.made {
-		if app, ok := key.(codesOf); ok {
+	for key, made := range b.cache {
+		if app, ok := key.(wxacodeKey); ok {
 			all[app.id] = append(all[app.id], made.(*wxacodes).tokens)
 		}
 	}
@@ -189,8 +189,8 @@ func (s *wxacodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
 // website is WeChat's official website login.
 type website struct{ *wechat.Website }
 
-func (b *providerBuilder) website(a webOf) (api.RedirectProvider, error) {
-	b.meter.start(wechat.OpGrant, wechat.OpProfile)
+func (b *providerBuilder) website(a websiteKey) (api.RedirectProvider, error) {
+	b.metrics.start(wechat.OpGrant, wechat.OpProfile)
 	site, err := wechat.NewWebsite(b.config(a.wechatApp), b.set.WechatOpenURL)
 	if err != nil {
 		return nil, err
@@ -213,8 +213,8 @@ func (w website) Exchange(ctx context.Context, p api.Credential) (ticket.Identit
 // assertionProvider is a company's own app: the code is an assertion of its back end.
 type assertionProvider struct{ *assertion.Verifier }
 
-func (b *providerBuilder) ownApp(app [2]string) (api.Provider, error) {
-	v, err := assertion.New(assertion.Config{JWKSURL: app[0], Issuer: app[1], Audience: b.hub, Replays: b.vault})
+func (b *providerBuilder) assertions(app [2]string) (api.Provider, error) {
+	v, err := assertion.New(assertion.Config{JWKSURL: app[0], Issuer: app[1], Audience: b.audience, Replays: b.secrets})
 	return assertionProvider{v}, err
 }
 

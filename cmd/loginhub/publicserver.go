@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	lastLimit  = 12 * time.Second      // for what is under way when the listener closes; a provider may take ten
-	quietLimit = time.Second           // for connections that have not sent a request by then
-	quietCheck = 10 * time.Millisecond // how often they are counted
+	shutdownTimeout     = 12 * time.Second      // for what is under way when the listener closes; a provider may take ten
+	firstRequestTimeout = time.Second           // for connections that have not sent a request by then
+	busyPoll            = 10 * time.Millisecond // how often they are counted
 )
 
 // backlogListener is a TCP listener that can be closed without losing a
@@ -66,8 +66,8 @@ type connections struct {
 	open map[net.Conn]http.ConnState
 }
 
-// note is the server's ConnState hook.
-func (c *connections) note(conn net.Conn, state http.ConnState) {
+// connState is the server's ConnState hook.
+func (c *connections) connState(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch state {
@@ -103,7 +103,7 @@ type publicServer struct {
 func newPublicServer(server *http.Server, tcp *backlogListener, listener net.Listener) *publicServer {
 	p := &publicServer{Server: server, tcp: tcp, listener: listener, done: make(chan error, 1),
 		conns: connections{open: map[net.Conn]http.ConnState{}}}
-	server.ConnState = p.conns.note
+	server.ConnState = p.conns.connState
 	return p
 }
 
@@ -121,19 +121,19 @@ func (p *publicServer) serve() {
 func (p *publicServer) stop(ctx context.Context) error {
 	p.tcp.stop()
 	<-p.done // every connection is counted now
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	began := time.Now()
-	check := time.NewTicker(quietCheck)
+	check := time.NewTicker(busyPoll)
 	defer check.Stop()
-	for ctx.Err() == nil && p.conns.busy(time.Since(began) < quietLimit) {
+	for ctx.Err() == nil && p.conns.busy(time.Since(began) < firstRequestTimeout) {
 		select {
 		case <-ctx.Done():
 		case <-check.C:
 		}
 	}
 	if p.conns.busy(false) {
-		return errors.Join(fmt.Errorf("requests cut off after %v", lastLimit), p.Close())
+		return errors.Join(fmt.Errorf("requests cut off after %v", shutdownTimeout), p.Close())
 	}
 	return p.Close()
 }

@@ -72,10 +72,10 @@ func TestListener_Timeouts(t *testing.T) {
 			text string
 			most time.Duration
 		}{
-			"nothing is said":         {"", headerLimit},
-			"a head without an end":   {"GET / HTTP/1.1\r\nHost: x\r\nX-", headerLimit},
-			"nothing more is asked":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", idleLimit},
-			"a second head, and half": {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT", headerLimit},
+			"nothing is said":         {"", headerTimeout},
+			"a head without an end":   {"GET / HTTP/1.1\r\nHost: x\r\nX-", headerTimeout},
+			"nothing more is asked":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", idleTimeout},
+			"a second head, and half": {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT", headerTimeout},
 		} {
 			if took := held(knock(t, d, c.text)); took < c.most-time.Second || took > c.most+time.Second {
 				t.Errorf("%s: held for %v, not %v", name, took, c.most)
@@ -86,7 +86,7 @@ func TestListener_Timeouts(t *testing.T) {
 		for _, err := dripping.Write([]byte("a")); err == nil; _, err = dripping.Write([]byte("a")) {
 			<-time.After(time.Second)
 		}
-		if took := time.Since(began); took > headerLimit+2*time.Second {
+		if took := time.Since(began); took > headerTimeout+2*time.Second {
 			t.Errorf("a head that drips is waited for %v", took)
 		}
 	})
@@ -96,9 +96,9 @@ func TestListener_WriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := opened(t, nil)
 		conn := knock(t, d, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
-		<-time.After(answerLimit + time.Second)
+		<-time.After(answerTimeout + time.Second)
 		if got, _ := io.ReadAll(conn); len(got) >= 1<<20 {
-			t.Errorf("%d bytes came after %v", len(got), answerLimit)
+			t.Errorf("%d bytes came after %v", len(got), answerTimeout)
 		}
 	})
 }
@@ -106,7 +106,7 @@ func TestListener_WriteTimeout(t *testing.T) {
 func TestListener_HeaderSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := opened(t, nil)
-		for size, want := range map[int]int{headerBytes - 1000: http.StatusOK, 2 * headerBytes: http.StatusRequestHeaderFieldsTooLarge} {
+		for size, want := range map[int]int{maxHeaderBytes - 1000: http.StatusOK, 2 * maxHeaderBytes: http.StatusRequestHeaderFieldsTooLarge} {
 			conn := knock(t, d, "GET / HTTP/1.1\r\nHost: x\r\nX-a: "+strings.Repeat("a", size)+"\r\n\r\n")
 			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil || answer.StatusCode != want {
@@ -142,7 +142,7 @@ func TestListener_HandshakeTimeout(t *testing.T) {
 			"nothing is said":        "",
 			"a hello without an end": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 		} {
-			if took := held(knock(t, d, text)); took < headerLimit-time.Second || took > headerLimit+time.Second {
+			if took := held(knock(t, d, text)); took < headerTimeout-time.Second || took > headerTimeout+time.Second {
 				t.Errorf("%s: held for %v", name, took)
 			}
 		}
@@ -232,7 +232,7 @@ func TestStop_AnswersWhatArrivesOnOpenConnections(t *testing.T) {
 	answered(t, fresh)
 	close(finish)
 	answered(t, slow)
-	if took := held(silent); took > 2*quietLimit {
+	if took := held(silent); took > 2*firstRequestTimeout {
 		t.Errorf("a connection without a request is held for %v", took)
 	}
 	if err := <-stopped; err != nil {

@@ -14,53 +14,53 @@ import (
 	"loginhub/hub/redisstore"
 )
 
-// watchEvery is how often the files are looked at. A change has to last from one
+// watchInterval is how often the files are looked at. A change has to last from one
 // look to the next, so that a file in the middle of being written is not read.
-const watchEvery = 2 * time.Second
+const watchInterval = 2 * time.Second
 
-// hangups brings each SIGHUP. Its capacity is 1: one that comes during a reload is
+// sighups brings each SIGHUP. Its capacity is 1: one that comes during a reload is
 // one more reload.
-type hangups chan os.Signal
+type sighups chan os.Signal
 
 // reloader reads the settings' files again, at SIGHUP and when one of them has
 // changed (also by a renamed link, as Kubernetes changes mounted secrets), and
 // puts all of them into force, or none.
 type reloader struct {
 	// Fixed before run.
-	app   *App
-	vault *redisstore.SecretStore
-	place endpoints
-	node  *hub.Hub
-	edge  *api.Server
+	app       *App
+	secrets   *redisstore.SecretStore
+	endpoints endpoints
+	node      *hub.Hub
+	server    *api.Server
 
 	// Owned by run.
-	live *live
-	seen files // what the last try found
-	runs int   // how many there were
+	current  *reloadable
+	lastSeen files // what the last try found
+	count    int   // how many there were
 }
 
-// begin is at the start: now is in force already.
-func (r *reloader) begin(now *live) {
-	r.live = now
-	r.app.metrics.wechat.tokens.set(now.sites.tokens())
+// setCurrent is at the start: now is in force already.
+func (r *reloader) setCurrent(now *reloadable) {
+	r.current = now
+	r.app.metrics.wechat.tokens.set(now.providers.tokens())
 }
 
 // run reloads until ctx ends. A SIGHUP after that is taken and changes nothing.
 func (r *reloader) run(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for before := files(nil); ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.app.hangups:
+		case <-r.app.sighups:
 			if err := r.app.logs.Reopen(); err != nil {
 				r.app.log.Error("the audit's file cannot be opened again: the former one is written on", "error", err)
 			}
 			r.reload("SIGHUP")
 		case <-tick.C:
-			now := r.seen.again()
-			if !maps.Equal(now, r.seen) && maps.Equal(now, before) {
+			now := r.lastSeen.reread()
+			if !maps.Equal(now, r.lastSeen) && maps.Equal(now, before) {
 				r.reload("file changed")
 			}
 			before = now
@@ -70,45 +70,45 @@ func (r *reloader) run(ctx context.Context) {
 
 // reload reads and checks everything first; if anything is wrong, all stays as it is.
 func (r *reloader) reload(cause string) {
-	r.runs++
-	log := r.app.log.With("cause", cause, "reload", r.runs) // by its number each has a line
-	if len(r.seen) == 0 {
+	r.count++
+	log := r.app.log.With("cause", cause, "reload", r.count) // by its number each has a line
+	if len(r.lastSeen) == 0 {
 		log.Info("nothing to reload: no setting names a file")
 		return
 	}
-	given := r.app.given
+	given := r.app.original
 	set, err := given.load()
-	var next *live
+	var next *reloadable
 	if err == nil {
 		if given.Keys == "" { // of an embedded Redis
-			set.masters = r.live.set.masters
+			set.masters = r.current.set.masters
 		}
 		next, err = r.derive(set)
 	}
-	r.seen = maps.Clone(r.live.set.files)
-	maps.Copy(r.seen, given.files)
+	r.lastSeen = maps.Clone(r.current.set.files)
+	maps.Copy(r.lastSeen, given.files)
 	if err != nil {
 		log.Error("reload refused: all stays as it is", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	was := r.live.set
+	was := r.current.set
 	r.apply(next)
 	log.Info("reloaded", slog.Group("changed", was.changes(set)...))
-	for _, text := range append(was.rotation(set), set.warnings(time.Now())...) {
+	for _, text := range append(was.keyWarnings(set), set.warnings(time.Now())...) {
 		log.Warn(text)
 	}
 }
 
 // apply puts next into force. What the nodes write is readable before it is written.
-func (r *reloader) apply(next *live) {
-	was := r.live.set
+func (r *reloader) apply(next *reloadable) {
+	was := r.current.set
 	was.certificate.replace(next.set.certificate)
 	was.redisCert.replace(next.set.redisCert)
 	next.set.certificate, next.set.redisCert = was.certificate, was.redisCert
-	r.vault.Reload(next.vault)
+	r.secrets.Reload(next.secrets)
 	r.node.Reload(next.node)
-	r.edge.Reload(next.edge)
-	r.begin(next)
+	r.server.Reload(next.server)
+	r.setCurrent(next)
 }
 
 // changes are the fields that say what differs in next: files by their paths,
@@ -132,25 +132,25 @@ func (s *settings) changes(next *settings) (fields []any) {
 	}
 	note("files", changed)
 	note("needs_restart", late)
-	clients, keys := clientIDs(s.clients), s.kids()
+	clients, keys := clientIDs(s.clients), s.keyIDs()
 	note("clients_added", without(clientIDs(next.clients), clients))
 	note("clients_removed", without(clients, clientIDs(next.clients)))
-	note("keys_added", without(next.kids(), keys))
-	note("keys_removed", without(keys, next.kids()))
+	note("keys_added", without(next.keyIDs(), keys))
+	note("keys_removed", without(keys, next.keyIDs()))
 	return fields
 }
 
-// rotation warns of a first key that no site can know yet.
-func (s *settings) rotation(next *settings) []string {
-	if first := next.kids()[0]; !slices.Contains(s.kids(), first) {
+// keyWarnings warns of a first key that no site can know yet.
+func (s *settings) keyWarnings(next *settings) []string {
+	if first := next.keyIDs()[0]; !slices.Contains(s.keyIDs(), first) {
 		return []string{"the first key, " + first + ", is new: sites that hold the former JWKS refuse its tokens for up to five minutes, and nodes that do not have it yet answer 503; " +
 			"append a new key first, and move it to the front five minutes after all nodes have it"}
 	}
 	return nil
 }
 
-// kids are the ids of the master keys, newest first.
-func (s *settings) kids() []string {
+// keyIDs are the ids of the master keys, newest first.
+func (s *settings) keyIDs() []string {
 	ids := make([]string, len(s.masters))
 	for i, m := range s.masters {
 		ids[i] = m.ID()

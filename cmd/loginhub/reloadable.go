@@ -8,19 +8,19 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// live is all that a reload replaces. It is derived from settings in one place,
+// reloadable is all that a reload replaces. It is derived from settings in one place,
 // reloader.derive, and does not change.
-type live struct {
-	set   *settings
-	sites *providerBuilder
-	vault *redisstore.SecretKeyring
-	node  hub.Reloadable
-	edge  api.Reloadable
+type reloadable struct {
+	set       *settings
+	providers *providerBuilder
+	secrets   *redisstore.SecretKeyring
+	node      hub.Reloadable
+	server    api.Reloadable
 }
 
 // derive makes what is reloadable out of settings. It puts nothing into force.
 // Providers whose credentials are as before keep their connections and tokens.
-func (r *reloader) derive(set *settings) (*live, error) {
+func (r *reloader) derive(set *settings) (*reloadable, error) {
 	signer, err := token.NewSigner(set.masters)
 	if err != nil {
 		return nil, err
@@ -29,23 +29,23 @@ func (r *reloader) derive(set *settings) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring, err := set.vaultRing()
+	ring, err := set.secretRing()
 	if err != nil {
 		return nil, err
 	}
 	clients := set.clients
 	if clients == nil {
-		clients = r.place.clients
+		clients = r.endpoints.clients
 	}
-	l := &live{set: set, vault: ring,
-		sites: &providerBuilder{set: set, vault: r.vault, log: r.app.log, meter: r.app.metrics.wechat, hub: r.place.issuer, made: map[any]any{}},
-		node:  hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), UserLabel: set.who()},
-		edge:  api.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
-	if r.live != nil {
-		l.sites.former = r.live.sites.made
+	l := &reloadable{set: set, secrets: ring,
+		providers: &providerBuilder{set: set, secrets: r.secrets, log: r.app.log, metrics: r.app.metrics.wechat, audience: r.endpoints.issuer, cache: map[any]any{}},
+		node:      hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), UserLabel: set.userLabel()},
+		server:    api.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
+	if r.current != nil {
+		l.providers.previous = r.current.providers.cache
 	}
-	err = l.sites.providers(&l.edge)
-	l.sites.former = nil
+	err = l.providers.providers(&l.server)
+	l.providers.previous = nil
 	return l, err
 }
 
@@ -58,8 +58,8 @@ func (s *settings) keyring() (*ticket.Keyring, error) {
 	return ticket.NewKeyring(keys)
 }
 
-// vaultRing encrypts what nodes share beside the records.
-func (s *settings) vaultRing() (*redisstore.SecretKeyring, error) {
+// secretRing encrypts what nodes share beside the records.
+func (s *settings) secretRing() (*redisstore.SecretKeyring, error) {
 	var keys []redisstore.SecretKey
 	for _, m := range s.masters {
 		keys = append(keys, redisstore.SecretKey{ID: m.ID(), Key: m.SecretStore()})

@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxFile bounds what is read of a file that a setting names, in bytes.
-const maxFile = 1 << 20
+// maxSettingFile bounds what is read of a file that a setting names, in bytes.
+const maxSettingFile = 1 << 20
 
 // files are the files that settings were read from, with the SHA-256 of what they
 // held; zero if a file could not be read.
@@ -36,8 +36,8 @@ func (c *Config) read(path string) ([]byte, error) {
 	return text, err
 }
 
-// again is what the files hold now.
-func (f files) again() files {
+// reread is what the files hold now.
+func (f files) reread() files {
 	var now Config
 	for path := range f {
 		_, _ = now.read(path) // the zero sum says that it cannot be read
@@ -51,15 +51,15 @@ func readBounded(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+	text, err := io.ReadAll(io.LimitReader(f, maxSettingFile+1))
+	if err == nil && len(text) > maxSettingFile {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxSettingFile)
 	}
 	return text, err
 }
 
-// plain is a text file's content as UTF-8, without a byte order mark.
-func plain(text []byte) ([]byte, error) {
+// decodeText is a text file's content as UTF-8, without a byte order mark.
+func decodeText(text []byte) ([]byte, error) {
 	switch {
 	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text, 0) >= 0:
 		return nil, errors.New("the file is UTF-16 or binary; save it as UTF-8 (PowerShell: Set-Content -Encoding utf8)")
@@ -69,11 +69,11 @@ func plain(text []byte) ([]byte, error) {
 	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
 }
 
-// secret is a secret's text as a variable or file holds it, without the white space
+// parseSecret is a secret's text as a variable or file holds it, without the white space
 // around it: `echo` ends with a line break, which would be sent to WeChat or Redis.
 // lines says that it may have several, as keys do. Errors do not hold it.
-func secret(text string, lines bool) (string, error) {
-	raw, err := plain([]byte(text))
+func parseSecret(text string, lines bool) (string, error) {
+	raw, err := decodeText([]byte(text))
 	if err != nil {
 		return "", err
 	}
@@ -91,13 +91,13 @@ func secret(text string, lines bool) (string, error) {
 	return text, nil
 }
 
-// secretIn is the secret that a file holds.
-func secretIn(path string, lines bool, read reader) (string, error) {
+// readSecretFile is the secret that a file holds.
+func readSecretFile(path string, lines bool, read reader) (string, error) {
 	raw, err := read(path)
 	if err != nil {
 		return "", err
 	}
-	text, err := secret(string(raw), lines)
+	text, err := parseSecret(string(raw), lines)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}

@@ -84,9 +84,9 @@ func (s *settings) readRedisTLS() error {
 	return nil
 }
 
-// local reports whether a URL's host is this machine or a private network: its
+// isLocalURL reports whether a URL's host is this machine or a private network: its
 // own names (RFC 6761, RFC 6762, .internal by ICANN) and addresses.
-func local(text string) bool {
+func isLocalURL(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {
 		return false

@@ -19,23 +19,23 @@ import (
 // settings is a configuration that has passed every check.
 type settings struct {
 	*Config
-	public      string // public URL without a trailing slash; "" where none is set
-	masters     []token.MasterKey
-	proxies     []netip.Prefix
-	clients     []*ticket.Client       // nil: the default client
-	own         map[string]credentials // complete, of clients that have some of their own
-	logo        *api.Logo
-	verify      [2]string           // name and text of WeChat's verification file
-	certificate *certificate        // nil: a proxy ends TLS
-	redisCert   *certificate        // nil: none
-	redisCAs    []*x509.Certificate // authorities of Redis
-	redisTLS    *tls.Config         // nil: the URL says it all
+	publicOrigin      string // public URL without a trailing slash; "" where none is set
+	masters           []token.MasterKey
+	proxies           []netip.Prefix
+	clients           []*ticket.Client       // nil: the default client
+	clientCredentials map[string]credentials // complete, of clients that have some of their own
+	logo              *api.Logo
+	verify            [2]string           // name and text of WeChat's verification file
+	certificate       *certificate        // nil: a proxy ends TLS
+	redisCert         *certificate        // nil: none
+	redisCAs          []*x509.Certificate // authorities of Redis
+	redisTLS          *tls.Config         // nil: the URL says it all
 }
 
-// check is one row of the table: what is wrong, and how to mend it.
-type check struct {
+// rule is one row of the table: what is wrong, and how to mend it.
+type rule struct {
 	setting string
-	wrong   bool
+	broken  bool
 	hint    string
 }
 
@@ -49,7 +49,7 @@ func (c *Config) validate() (*settings, error) {
 		}
 	}
 	var err error
-	s.public, err = publicURL(c.PublicURL)
+	s.publicOrigin, err = publicURL(c.PublicURL)
 	note("LOGINHUB_PUBLIC_URL", err)
 	if c.Keys != "" {
 		s.masters, err = token.ParseMasterKeys(c.Keys)
@@ -64,10 +64,10 @@ func (c *Config) validate() (*settings, error) {
 	s.proxies, err = prefixes(c.TrustedProxies)
 	note("LOGINHUB_TRUSTED_PROXIES", err)
 	if c.Clients != "" {
-		s.clients, s.own, err = readClients(c.Clients, c.credentials(), c.read)
+		s.clients, s.clientCredentials, err = readClients(c.Clients, c.credentials(), c.read)
 		note("LOGINHUB_CLIENTS", err)
-		for _, own := range s.own {
-			c.clientsOwn = c.clientsOwn || len(own.providers()) > 0
+		for _, own := range s.clientCredentials {
+			c.clientsHaveProviders = c.clientsHaveProviders || len(own.providers()) > 0
 		}
 	}
 	s.verify, err = verifyFile(c.WechatVerifyFile)
@@ -78,7 +78,7 @@ func (c *Config) validate() (*settings, error) {
 		note("LOGINHUB_APP_JWKS_URL", assertion.CheckURL(c.AppJWKSURL))
 	}
 	if c.MaxSockets == 0 {
-		c.MaxSockets = socketsFromFileLimit()
+		c.MaxSockets = waitersFromFileLimit()
 	}
 	if c.TLSCert != "" && c.TLSKey != "" {
 		s.certificate, err = newCertificate(c.TLSCert, c.TLSKey, c.read)
@@ -86,7 +86,7 @@ func (c *Config) validate() (*settings, error) {
 	}
 	note("LOGINHUB_REDIS_CA", s.readRedisTLS())
 	for _, row := range s.rules() {
-		if row.wrong {
+		if row.broken {
 			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.hint))
 		}
 	}
@@ -94,12 +94,12 @@ func (c *Config) validate() (*settings, error) {
 }
 
 // rules is every check that is not parsing.
-func (s *settings) rules() []check {
+func (s *settings) rules() []rule {
 	c := s.Config
-	https := strings.HasPrefix(s.public, "https://")
-	rows := []check{
-		{"LOGINHUB_LISTEN", !listens(c.Listen), listenForm(c.Listen)},
-		{"LOGINHUB_ADMIN_LISTEN", c.AdminListen != "" && !listens(c.AdminListen), listenForm(c.AdminListen) + "; empty turns it off"},
+	https := strings.HasPrefix(s.publicOrigin, "https://")
+	rows := []rule{
+		{"LOGINHUB_LISTEN", !isListenAddress(c.Listen), listenHint(c.Listen)},
+		{"LOGINHUB_ADMIN_LISTEN", c.AdminListen != "" && !isListenAddress(c.AdminListen), listenHint(c.AdminListen) + "; empty turns it off"},
 		{"LOGINHUB_KEYS", c.Keys == "" && !c.embedded(),
 			"required with a Redis of your own; make one with `loginhub keygen` and give the same to every node"},
 		{"LOGINHUB_REDIS_URL", https && c.RedisURL == "",
@@ -112,15 +112,15 @@ func (s *settings) rules() []check {
 			"LOGINHUB_WECHAT_WEB_APP_ID and this one go together; the Open Platform's console shows both"},
 		{"LOGINHUB_APP_ISSUER", (c.AppJWKSURL == "") != (c.AppIssuer == ""),
 			"LOGINHUB_APP_JWKS_URL and this one go together"},
-		{"LOGINHUB_PUBLIC_URL", s.public == "" && s.needsPublicURL(),
+		{"LOGINHUB_PUBLIC_URL", s.publicOrigin == "" && s.needsPublicURL(),
 			"required: WeChat's website login comes back to it, and an app's assertions name it as their aud"},
 		{"LOGINHUB_WECHAT_PAGE", !pagePath.MatchString(c.WechatPage), "like pages/confirm/confirm: no leading slash, no query"},
-		{"LOGINHUB_QR", c.QR == "wxacode" && c.WechatAppID == "" && !c.clientsOwn,
+		{"LOGINHUB_QR", c.QR == "wxacode" && c.WechatAppID == "" && !c.clientsHaveProviders,
 			"wxacode is the code of a mini-program; set LOGINHUB_WECHAT_APP_ID, or use link"},
 		{"LOGINHUB_QR_LEVEL", c.QRLogo != "" && (c.QRLevel == "L" || c.QRLevel == "M"), "with a logo Q or H, or the code does not read"},
 		{"LOGINHUB_QR", !qrKind(c.QR),
 			"must be link, or a URL with {ticket} in it"},
-		{"LOGINHUB_PUBLIC_URL", strings.HasPrefix(s.public, "http://") && !local(s.public) && !c.InsecureHTTP,
+		{"LOGINHUB_PUBLIC_URL", strings.HasPrefix(s.publicOrigin, "http://") && !isLocalURL(s.publicOrigin) && !c.InsecureHTTP,
 			"http is for local addresses: whoever is on the way reads tokens; use https, or set LOGINHUB_INSECURE_HTTP=true if you mean it"},
 		{"LOGINHUB_TLS_CERT", (c.TLSCert == "") != (c.TLSKey == ""), "LOGINHUB_TLS_CERT and LOGINHUB_TLS_KEY go together"},
 		{"LOGINHUB_REDIS_CERT", (c.RedisCert == "") != (c.RedisKey == ""), "LOGINHUB_REDIS_CERT and LOGINHUB_REDIS_KEY go together"},
@@ -136,11 +136,11 @@ func (s *settings) rules() []check {
 			fmt.Sprintf("at least LOGINHUB_RESULT_TTL and a minute (%v), or a token that waits for its browser arrives expired", c.ResultTTL+time.Minute)},
 	}
 	for _, client := range s.clients {
-		rows = append(rows, check{"LOGINHUB_CLIENTS", client.TokenTTL > 0 && client.TokenTTL < c.ResultTTL+time.Minute,
+		rows = append(rows, rule{"LOGINHUB_CLIENTS", client.TokenTTL > 0 && client.TokenTTL < c.ResultTTL+time.Minute,
 			fmt.Sprintf("client %s: token_ttl is below LOGINHUB_RESULT_TTL and a minute (%v)", client.ID, c.ResultTTL+time.Minute)})
 	}
 	for name, ttl := range map[string]time.Duration{"TICKET": c.TicketTTL, "CONFIRM": c.ConfirmTTL, "RESULT": c.ResultTTL, "TOKEN": c.TokenTTL} {
-		rows = append(rows, check{"LOGINHUB_" + name + "_TTL", ttl < 100*time.Millisecond || ttl > 24*time.Hour, "from 100ms to 24h"})
+		rows = append(rows, rule{"LOGINHUB_" + name + "_TTL", ttl < 100*time.Millisecond || ttl > 24*time.Hour, "from 100ms to 24h"})
 	}
 	return rows
 }

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// comeBack is how long a page may need until it is back for its token: it takes
+	// reconnectTime is how long a page may need until it is back for its token: it takes
 	// a line for dead after 45 s of silence, connects again within 2 s, and if that
 	// fails once more within 10 s (frontend/client, api/PROTOCOL.md).
-	comeBack = 45*time.Second + 2*time.Second + 10*time.Second
+	reconnectTime = 45*time.Second + 2*time.Second + 10*time.Second
 	// providerCall is how long one call of a provider may take (package api).
 	providerCall = 10 * time.Second
-	// shortestStop is the least of the times after which what is shipped kills a
+	// shortestGrace is the least of the times after which what is shipped kills a
 	// node that stops: compose.yaml's stop_grace_period.
-	shortestStop = 25 * time.Second
-	// soonest is how long before its end a certificate is warned of; of one that
+	shortestGrace = 25 * time.Second
+	// expiryWarning is how long before its end a certificate is warned of; of one that
 	// lives shorter, a fifth of its life.
-	soonest = 14 * 24 * time.Hour
+	expiryWarning = 14 * 24 * time.Hour
 )
 
 // warnings are the settings that a node starts with and that are hardly meant, with
@@ -36,21 +36,21 @@ func (s *settings) warnings(now time.Time) []string {
 				"name the site under origins, for example [https://www.example.com]", c.ID))
 		}
 	}
-	texts = append(texts, s.plainOrigins()...)
-	texts = append(texts, s.hasty()...)
+	texts = append(texts, s.insecureOrigins()...)
+	texts = append(texts, s.durationWarnings()...)
 	for _, c := range s.certificates() {
-		if text := c.doubt(now, s.public); text != "" {
+		if text := c.warning(now, s.publicOrigin); text != "" {
 			texts = append(texts, text)
 		}
 	}
 	return texts
 }
 
-// plainOrigins are the http origins of clients under an https public URL: anybody on
+// insecureOrigins are the http origins of clients under an https public URL: anybody on
 // the way of such a page can change it, and so read its tokens. This machine's own
 // are exempt, for there is no way in between.
-func (s *settings) plainOrigins() (texts []string) {
-	if !strings.HasPrefix(s.public, "https://") {
+func (s *settings) insecureOrigins() (texts []string) {
+	if !strings.HasPrefix(s.publicOrigin, "https://") {
 		return nil
 	}
 	for _, c := range s.clients {
@@ -76,18 +76,18 @@ func loopbackOrigin(origin string) bool {
 	return err == nil && addr.Unmap().IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// hasty are the durations that do not fit together.
-func (s *settings) hasty() (texts []string) {
-	if s.ResultTTL < comeBack {
+// durationWarnings are the durations that do not fit together.
+func (s *settings) durationWarnings() (texts []string) {
+	if s.ResultTTL < reconnectTime {
 		texts = append(texts, fmt.Sprintf("LOGINHUB_RESULT_TTL is %v, and a page whose line breaks may need %v to come back for its token "+
-			"(45s of silence, up to 2s until it connects again, up to 10s until the next try): such logins are lost; set %v or more", s.ResultTTL, comeBack, comeBack))
+			"(45s of silence, up to 2s until it connects again, up to 10s until the next try): such logins are lost; set %v or more", s.ResultTTL, reconnectTime, reconnectTime))
 	}
 	for name, ttl := range map[string]time.Duration{"TICKET": s.TicketTTL, "CONFIRM": s.ConfirmTTL} {
 		if ttl <= providerCall {
 			texts = append(texts, fmt.Sprintf("LOGINHUB_%s_TTL is %v, and one call of a provider may take %v: the ticket may expire during the user's own call; set more", name, ttl, providerCall))
 		}
 	}
-	if all := s.Drain + lastLimit; all > shortestStop {
+	if all := s.Drain + shutdownTimeout; all > shortestGrace {
 		texts = append(texts, fmt.Sprintf("LOGINHUB_DRAIN is %v, so a stop takes up to %v: systemd's TimeoutStopSec (30s in the unit), Kubernetes' terminationGracePeriodSeconds "+
 			"and compose's stop_grace_period (25s) must be above that, or the node is killed while it drains", s.Drain, all))
 	}
@@ -117,11 +117,11 @@ func (s *settings) certificates() (all []namedCertificate) {
 	return all
 }
 
-// doubt is what is wrong with the certificate now, or soon; "" if nothing is.
-func (c namedCertificate) doubt(now time.Time, public string) string {
+// warning is what is wrong with the certificate now, or soon; "" if nothing is.
+func (c namedCertificate) warning(now time.Time, public string) string {
 	from, until := c.cert.NotBefore, c.cert.NotAfter
 	where := fmt.Sprintf("%s: %s: the certificate %.64q", c.setting, c.path, c.cert.Subject.CommonName)
-	soon := min(soonest, until.Sub(from)/5)
+	soon := min(expiryWarning, until.Sub(from)/5)
 	switch {
 	case now.After(until):
 		return fmt.Sprintf("%s has expired at %s, and is refused by whoever checks it; put a new one there, which is read without a restart", where, until.UTC().Format(time.RFC3339))

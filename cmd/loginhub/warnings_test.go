@@ -29,7 +29,7 @@ func TestCertificate_Doubts(t *testing.T) {
 	} {
 		one := namedCertificate{c.label, "LOGINHUB_X", "/x.pem", &x509.Certificate{NotBefore: c.from, NotAfter: c.until,
 			Subject: pkix.Name{CommonName: "x"}, DNSNames: []string{c.host}}}
-		text := one.doubt(now, "https://login.example.com")
+		text := one.warning(now, "https://login.example.com")
 		if (c.says == "") != (text == "") || !strings.Contains(text, c.says) || text != "" && !strings.Contains(text, "/x.pem") {
 			t.Errorf("%s: %q, wanted %q", name, text, c.says)
 		}
@@ -37,7 +37,7 @@ func TestCertificate_Doubts(t *testing.T) {
 }
 
 func TestWarnings_NameWhatIsHardlyMeant(t *testing.T) {
-	for file, line := range map[string]string{"compose.yaml": "stop_grace_period: " + shortestStop.String(), "systemd/loginhub.service": "TimeoutStopSec=30s"} {
+	for file, line := range map[string]string{"compose.yaml": "stop_grace_period: " + shortestGrace.String(), "systemd/loginhub.service": "TimeoutStopSec=30s"} {
 		if text, err := os.ReadFile("../../deploy/" + file); err != nil || !strings.Contains(string(text), line) {
 			t.Errorf("deploy/%s does not say %s, as the warning does: %v", file, line, err)
 		}
@@ -74,7 +74,7 @@ func TestSecret_AsFilesAndEnvironmentsHoldIt(t *testing.T) {
 		}
 		t.Setenv("SITE_SECRET", value)
 		s := configuredWell(t, with(production, "CLIENTS="+written(t, "clients: [{id: a, wechat: {app_id: wx1, app_secret_env: SITE_SECRET}}]"))...)
-		if got := s.own["a"].program.secret; got != hidden {
+		if got := s.clientCredentials["a"].miniProgram.secret; got != hidden {
 			t.Errorf("a client's %q is %q", value, got)
 		}
 	}
