@@ -14,45 +14,48 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// The audit. One line per change of a ticket that this node has made, and one per
-// phone call on a ticket that changed nothing: it was refused, or it repeated a call.
-// (If an answer was lost between Redis and a node, the repeat is the only line about
-// the change.) One line per browser request that was refused: a new ticket, the website
-// login, and a socket, poll or ack with a wrong secret or from a foreign origin. One
-// line per address that was given a token, and one per kill switch of an operator.
-// Requests over the limit of all requests make none.
+// The audit log has one line for each of these:
 //
-// The line of a change is reserved before the change, so that only the end of the
-// process loses it. Tokens, secrets and codes never reach this file.
+//   - a change of a ticket by this node;
+//   - a phone's call that changed nothing, because it was refused or repeated (if an
+//     answer was lost between Redis and a node, the repeat is the change's only line);
+//   - a refused browser request: a new ticket, the website login, and a socket, poll or
+//     ack with a wrong secret or from a foreign origin;
+//   - an address that was given a token;
+//   - a kill switch of an operator.
+//
+// Requests over the general rate limit write no line. The line of a change is reserved
+// before the change, so that only the end of the process can lose it. Tokens, secrets
+// and codes never reach this file.
 const (
 	outcomeOK      = "ok"
-	outcomeRefused = "refused" // if the caller gives no code of the contract
+	outcomeRefused = "refused" // if the caller gives no error code
 	maxReason      = 200       // bytes
 
-	// Of a switch: Redis, or a replica, has not confirmed it; or it was not tried.
+	// Of a switch: Redis or a replica has not confirmed it; it was not attempted.
 	outcomeUncertain  = "store_unavailable"
 	outcomeOverloaded = "overloaded"
 )
 
-// AuditLog writes the audit's lines in the order of its calls, and never blocks. Lines
-// without room are dropped and counted.
+// AuditLog writes the audit lines in the order of the calls and never blocks. It drops
+// and counts lines that have no room.
 type AuditLog interface {
-	// Reserve keeps room for one line and reports whether there was any. Every true
+	// Reserve reserves room for one line and reports whether there was any. Each true
 	// needs one Write or one Release.
 	Reserve() (held bool)
-	// Release gives up the room of one line, if it was held.
+	// Release gives up the room of one line, if held.
 	Release(held bool)
-	// Write writes a line, in its reserved room if that is held.
+	// Write writes a line; held says that its room was reserved.
 	Write(line slog.Record, held bool)
-	// Stalled reports whether lines wait and none was written for a while.
+	// Stalled reports whether lines are waiting and none was written for some time.
 	Stalled() bool
 }
 
-// ErrAuditStalled refuses a change that the audit could not note. It is a
+// ErrAuditStalled refuses a change whose audit line could not be written. It wraps
 // ticket.ErrOverloaded.
 var ErrAuditStalled = fmt.Errorf("the audit log takes no lines: %w", ticket.ErrOverloaded)
 
-// unboundedAudit writes the audit to the log, whatever the log's level.
+// unboundedAudit writes the audit lines to the log, at any level.
 type unboundedAudit struct{ slog.Handler }
 
 func (unboundedAudit) Reserve() bool { return true }
@@ -61,17 +64,17 @@ func (unboundedAudit) Stalled() bool { return false }
 
 // Write implements AuditLog.
 func (a unboundedAudit) Write(line slog.Record, _ bool) {
-	_ = a.Handle(context.Background(), line) // a log that fails is not reported in itself
+	_ = a.Handle(context.Background(), line) // an error of the log cannot be logged
 }
 
-// auditSlot is the room of one line.
+// auditSlot is the reserved room of one line.
 type auditSlot struct {
 	log  AuditLog
 	held bool
 }
 
-// reserveAudit keeps room for the line of a change that is about to be made. Without
-// room it fails if the audit is required. Release the slot when the work is over.
+// reserveAudit reserves room for the line of a change. Without room it returns
+// ErrAuditStalled if the audit is required. Release the slot in any case.
 func (h *Hub) reserveAudit() (auditSlot, error) {
 	if h.auditStalled() {
 		return auditSlot{log: h.Audit}, ErrAuditStalled
@@ -83,25 +86,25 @@ func (h *Hub) reserveAudit() (auditSlot, error) {
 	return slot, nil
 }
 
-// auditStalled reports whether this node makes no changes because of its audit.
+// auditStalled reports whether this node refuses changes because of its audit.
 func (h *Hub) auditStalled() bool { return h.AuditRequired && h.Audit.Stalled() }
 
-// release gives up the room if no line was written into it.
+// release gives up the room if no line was written.
 func (s *auditSlot) release() {
 	s.log.Release(s.held)
 	s.held = false
 }
 
-// auditEntry is one line of the audit.
+// auditEntry is one audit line.
 type auditEntry struct {
 	ticket   ticket.Ticket
-	by       ticket.Identity // zero if no user is known
-	phone    netip.Addr      // observed; zero if it is not known, or there is none
-	receiver netip.Addr      // observed, of the browser that took the token
-	action   string          // of a call or request that changed nothing
-	outcome  string          // the contract's code, or "ok"
+	by       ticket.Identity // zero if the user is not known
+	phone    netip.Addr      // observed; zero if unknown or no phone is involved
+	receiver netip.Addr      // observed; the browser that received the token
+	action   string          // set if the call or request changed nothing
+	outcome  string          // the error code of the answer, or "ok"
 	reason   error
-	// delivered: the line notes a delivery, not the ticket's state.
+	// delivered: the line is about a delivery, not the ticket's state.
 	delivered bool
 }
 
@@ -119,8 +122,8 @@ func (e *auditEntry) name() string {
 	return string(e.ticket.State)
 }
 
-// auditChange notes a change that no phone has made. receiver is the browser whose
-// ack it was.
+// auditChange writes the line of a change without a phone. receiver is the browser that
+// acknowledged the token.
 func (h *Hub) auditChange(slot *auditSlot, t ticket.Ticket, receiver netip.Addr) {
 	h.Metrics.TicketChanged(t)
 	h.writeAudit(slot, auditEntry{ticket: t, by: t.Identity, receiver: receiver, outcome: outcomeOK})
@@ -161,15 +164,15 @@ func (h *Hub) putAudit(slot *auditSlot, level slog.Level, message string, fields
 	slot.held = false
 }
 
-// userLabel names a user: provider, application and subject, or what the operator
-// wants instead.
+// userLabel returns provider, application and subject of a user, or the label that the
+// operator has configured instead.
 func (h *Hub) userLabel(by ticket.Identity) string {
-	named := h.current.Load().UserLabel
+	label := h.current.Load().UserLabel
 	switch {
 	case by == (ticket.Identity{}):
 		return ""
-	case named != nil:
-		return named(by)
+	case label != nil:
+		return label(by)
 	case by.AppID != "":
 		return by.Provider + ":" + by.AppID + ":" + by.Subject
 	}
@@ -183,14 +186,14 @@ func address(a netip.Addr) string {
 	return a.String()
 }
 
-// AuditRefusal notes a browser's request that was refused. action is its name, and
-// outcome the contract's code; t is what is known: the ticket and its client, or one
-// of them, or nothing, and as Address where the request came from.
+// AuditRefusal writes the line of a refused browser request. action is the request's
+// name and outcome the error code. t holds what is known: ticket and client, one of
+// them or neither, and in Address the browser's address.
 func (h *Hub) AuditRefusal(action string, t ticket.Ticket, outcome string, reason error) {
 	h.writeAudit(&auditSlot{log: h.Audit}, auditEntry{ticket: t, action: action, outcome: outcome, reason: reason})
 }
 
-// auditSwitch notes an operator's switch, on the node that took it: one line.
+// auditSwitch writes the line of an operator's switch, on the node that handled it.
 func (h *Hub) auditSwitch(slot *auditSlot, client string, on bool, operator netip.Addr, err error) {
 	fields := []slog.Attr{slog.String("event", "switched"), slog.String("client", client), slog.Bool("enabled", on),
 		slog.String("operator", address(operator))}
@@ -206,17 +209,17 @@ func (h *Hub) auditSwitch(slot *auditSlot, client string, on bool, operator neti
 	h.putAudit(slot, slog.LevelWarn, "login switched", fields)
 }
 
-// truncate is an error's text for one field of a line.
+// truncate returns an error's text, cut to maxReason bytes of valid UTF-8.
 func truncate(err error) string {
 	text := strings.ToValidUTF8(err.Error(), "?")
 	return text[:min(len(text), maxReason)]
 }
 
-// actionNames are the phone's, as the endpoints are called.
+// actionNames are the names of the phone's endpoints.
 var actionNames = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "confirm", ticket.Reject: "reject"}
 
-// auditCall notes how a phone's call ended. A wrong number is a change and a
-// refusal: one line; so is a confirm that no replica has yet.
+// auditCall writes the line of a phone's call. A wrong match number is a change and a
+// refusal in one line, as is a confirm that no replica has yet.
 func (h *Hub) auditCall(slot *auditSlot, a ticket.Action, c PhoneCall, r callResult) {
 	outcome := outcomeOK
 	switch {
@@ -239,7 +242,7 @@ func (h *Hub) auditCall(slot *auditSlot, a ticket.Action, c PhoneCall, r callRes
 	h.writeAudit(slot, e)
 }
 
-// callResult is how a phone's call ended.
+// callResult is the result of a phone's call.
 type callResult struct {
 	ticket  ticket.Ticket
 	by      ticket.Identity
@@ -247,9 +250,9 @@ type callResult struct {
 	err     error
 }
 
-// recentDeliveries remembers which address was given the token of which ticket, so
-// that a page that asks again, or a heartbeat, makes no further line. It forgets: a
-// line may come twice.
+// recentDeliveries records which address was given the token of which ticket, so that
+// a repeated poll or a heartbeat writes no second line. It has a fixed size and keeps
+// the latest: a line may come twice.
 type recentDeliveries struct {
 	mu   sync.Mutex
 	seed maphash.Seed
@@ -262,6 +265,7 @@ type deliveryKey struct {
 	to  netip.Addr
 }
 
+// recordNew records a delivery and reports whether it is not among the recent ones.
 func (r *recentDeliveries) recordNew(k deliveryKey) bool {
 	hash := maphash.Comparable(r.seed, k)
 	r.mu.Lock()
@@ -274,7 +278,7 @@ func (r *recentDeliveries) recordNew(k deliveryKey) bool {
 	return true
 }
 
-// auditDelivery notes which address was given a token.
+// auditDelivery writes the line of a token's delivery to an address.
 func (h *Hub) auditDelivery(t ticket.Ticket, to netip.Addr) {
 	if h.deliveries.recordNew(deliveryKey{t.ID, t.Seq, to}) {
 		h.writeAudit(&auditSlot{log: h.Audit}, auditEntry{ticket: t, by: t.Identity, receiver: to, outcome: outcomeOK, delivered: true})

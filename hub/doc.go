@@ -1,24 +1,24 @@
-// Package hub knows who on this node waits for which ticket, and carries every
-// change of a ticket from the phone to the waiting page.
+// Package hub is one node: it holds the waiting browsers and delivers every change
+// of a ticket from the phone to the browser.
 //
-// It owns the registry of waiters, the node's mailbox with its proof, the sweep
-// (heartbeat, resync and expiry are one), the sockets and long polls, and
-// draining. It does not know the rules (package hub/ticket), Redis (package
-// hub/redisstore), HTTP's addresses and errors (package api) or keys (package
+// It owns the registry of waiters, the node's mailbox and its liveness probe, the
+// sweep (heartbeat, resync and expiry in one), the sockets and long polls, and
+// draining. It does not own the rules of a ticket (package hub/ticket), Redis
+// (package hub/redisstore), HTTP routes and errors (package api) or keys (package
 // api/token).
 //
-// The road of one login:
+// The steps of one login, and their files:
 //
-//	login.go     a ticket is made; scan, confirm, reject and ack: look, decide, seal, change
-//	mailbox.go   the message of a change arrives, its seal is checked
-//	registry.go  the waiter is found, its slot takes the higher seq
-//	socket.go, poll.go   the view is written, the token signed
-//	audit.go     what was changed or refused is noted, one line each
-//	resync.go    what a message should have said and did not, Redis says
+//	login.go             create, scan, confirm, reject, ack: read, decide, seal, change
+//	mailbox.go           receive the message of a change and check its seal
+//	registry.go          find the waiters; their slot keeps the highest seq
+//	socket.go, poll.go   sign the token and write the view
+//	audit.go             write one line for each change and each refusal
+//	resync.go            read from Redis what a lost message did not deliver
 //
-// Beside the road: killswitch.go turns a client's login off, readlimit.go bounds what a
-// page sends that is no message.
+// Besides: killswitch.go switches a client's login off, readlimit.go limits the bytes
+// and pings of a socket, protocol.go describes the WebSocket protocol.
 //
-// Redis holds the truth and a message is only the wake-up: whatever is lost
-// between the two, the sweep finds.
+// Redis is the source of truth and a message is only a wake-up: the sweep finds every
+// change whose message was lost. DESIGN.md has the reasons.
 package hub

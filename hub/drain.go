@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// Draining reports whether the node stops: its answers say so to the load
-// balancer.
+// Draining reports whether the node is stopping, so that its readiness answers can say
+// so to the load balancer.
 func (h *Hub) Draining() bool { return h.draining.Load() }
 
-// Drain stops taking new pages, ends the polls at once and lets the sockets go
-// over the given time, so that their return does not fall on the other nodes in
-// one moment. It returns when that time is over or ctx ends. Everything else is
-// served on.
+// Drain refuses new waiters, ends the polls at once and closes the sockets spread over
+// the given time, so that they do not all reconnect to the other nodes at one moment.
+// It returns when that time is over or ctx ends. All other calls still work.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	h.draining.Store(true)
 	h.waiters.releasePolls()
@@ -21,14 +20,14 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	h.waiters.releaseAll(draining)
 }
 
-// releaseGradually releases all waiters in random order, evenly over the time, as long as
-// the reason holds.
-func (h *Hub) releaseGradually(ctx context.Context, why reason, over time.Duration, holds func() bool) {
+// releaseGradually releases all waiters in random order, spread evenly over the given
+// time. It stops early if stillNeeded returns false.
+func (h *Hub) releaseGradually(ctx context.Context, why reason, over time.Duration, stillNeeded func() bool) {
 	const pause = 50 * time.Millisecond
 	ids := h.waiters.ids()
 	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	start := time.Now()
-	for done := 0; ctx.Err() == nil && holds(); {
+	for done := 0; ctx.Err() == nil && stillNeeded(); {
 		elapsed := time.Since(start)
 		until := len(ids)
 		if elapsed < over {
@@ -38,14 +37,14 @@ func (h *Hub) releaseGradually(ctx context.Context, why reason, over time.Durati
 			h.waiters.releaseTicket(ids[done], why)
 		}
 		if elapsed >= over {
-			h.waiters.releaseAll(why) // who slipped in meanwhile
+			h.waiters.releaseAll(why) // waiters that were added meanwhile
 			return
 		}
 		sleepCtx(ctx, min(pause, over-elapsed))
 	}
 }
 
-// releasePolls takes the polls out and leaves the sockets.
+// releasePolls releases the polls and keeps the sockets.
 func (r *registry) releasePolls() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

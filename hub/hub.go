@@ -15,68 +15,68 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Store is the truth: package redisstore, or anything with the same promises.
-// Every error of it means that the truth cannot be had now.
+// Store holds the records of the tickets. Package redisstore implements it. Any error
+// means that the store is unavailable.
 type Store interface {
 	// Now is the store's clock.
 	Now() time.Time
-	// Create stores a new record; made is false where the deadline was reckoned
-	// with another clock than the store's, and Now has been set right.
+	// Create stores a new record. made is false if the deadline was computed with a
+	// clock that differs from the store's; Now is correct afterwards.
 	Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error)
-	// Attach reads records and notes the node on them ("" only reads).
+	// Attach reads records and adds the node to their list of waiting nodes; with
+	// node "" it only reads.
 	Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error)
-	// Change makes changes and tells the noted nodes. One that was made and may
-	// yet be lost is ticket.ErrNotLasting.
+	// Change applies changes and publishes them to the mailboxes of the waiting
+	// nodes. ticket.ErrNotReplicated: applied, but no replica has it yet.
 	Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error)
 }
 
-// Mailbox is the node's ear: also package redisstore.
+// Mailbox subscribes to a node's pub/sub channel. Package redisstore implements it.
 type Mailbox interface {
-	// Listen reads the node's mailbox until ctx ends or the link breaks.
+	// Listen passes the messages of the node's channel to mail until ctx ends or the
+	// connection breaks. It calls subscribed once the subscription is active.
 	Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error
-	// Probe publishes a proof to the mailbox from every master, and says how
-	// many must arrive.
+	// Probe publishes a liveness probe to the mailbox from every Redis master and
+	// returns the number of probes that must arrive.
 	Probe(ctx context.Context, node, nonce string) (masters int, err error)
 }
 
-// Signer makes the token of confirmed claims: package api/token. The same claims
-// and kid give the same bytes. It fails for a kid that it does not have, and for
-// nothing else.
+// Signer signs confirmed claims as a token. Package api/token implements it. The same
+// claims and kid give the same bytes. The only error is an unknown kid.
 type Signer interface {
 	Sign(kid string, claims []byte) (string, error)
 }
 
-// Config is what a Hub is made of. Every field is needed but Log and
-// the last four.
+// Config configures a Hub. All fields up to MaxWaiters are required.
 type Config struct {
 	Store      Store
 	Mailbox    Mailbox
 	Issuer     string     // the public URL, the same on all nodes
-	Reloadable Reloadable // at first
+	Reloadable Reloadable // initial values; Reload replaces them
 
 	TicketTTL  time.Duration // time to scan
-	ConfirmTTL time.Duration // at least so long to confirm after a scan
+	ConfirmTTL time.Duration // minimum time to confirm after a scan
 	ResultTTL  time.Duration // how long a confirmed ticket waits for its browser
-	TokenTTL   time.Duration // token life; at least ResultTTL and a minute
+	TokenTTL   time.Duration // lifetime of a token; at least ResultTTL plus a minute
 
-	MaxWaiters int // waiting sockets and polls on this node
-	// Replicated is set where the store makes a confirm survive the loss of its
-	// master: then a repeated confirm is made to last too, before it is answered.
+	MaxWaiters int // maximum of waiting sockets and polls on this node
+	// Replicated: the store waits until replicas have a confirm. A repeated confirm is
+	// then also replicated before it is answered.
 	Replicated bool
-	Log        *slog.Logger
+	Log        *slog.Logger // nil: no log
 
-	// KillSwitches is where clients are switched off and on; nil: nowhere.
+	// KillSwitches stores the kill switches of the clients; nil: no kill switch.
 	KillSwitches KillSwitchStore
-	// Audit takes the audit's lines; nil: Log's handler, whatever its level.
+	// Audit writes the audit lines; nil: Log's handler, at any level.
 	Audit AuditLog
-	// AuditRequired refuses every change whose line has no room in Audit, with
-	// ErrAuditStalled. While Audit is stalled the node is not ready.
+	// AuditRequired refuses a change with ErrAuditStalled if Audit has no room for its
+	// line. While Audit is stalled the node is not ready.
 	AuditRequired bool
-	// Metrics hears what happens; nil: nobody does.
+	// Metrics receives the node's events; nil: no metrics.
 	Metrics Metrics
 }
 
-// Hub is one node. It is safe for concurrent use.
+// Hub is one node. Its methods are safe for concurrent use.
 type Hub struct {
 	Config
 	node               string // 128 random bits, base64url
@@ -85,15 +85,15 @@ type Hub struct {
 	switches           killSwitch
 	current            atomic.Pointer[current]
 	deliveries         recentDeliveries
-	sweepsPerHeartbeat int // every so many sweeps of a ticket is a heartbeat
+	sweepsPerHeartbeat int // of one ticket
 
 	draining atomic.Bool
-	wg       sync.WaitGroup // the goroutines of the sockets
+	wg       sync.WaitGroup // goroutines of the sockets
 	ctx      context.Context
 	cancel   context.CancelFunc
 }
 
-// New makes a node; Run starts it.
+// New returns a node that is not running; Run runs it.
 func New(c Config) *Hub {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -109,12 +109,12 @@ func New(c Config) *Hub {
 	h.current.Store(newCurrent(c.Reloadable))
 	h.switches.readNow = make(chan struct{}, 1)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.switches.words, h.switches.refused = map[string]word{}, map[string]string{}
-	// A ticket is swept at least every half of the result's life; a heartbeat
-	// is every so-manieth sweep.
+	h.switches.values, h.switches.refused = map[string]switchValue{}, map[string]string{}
+	// A ticket is swept at least twice in ResultTTL, which can be more often than the
+	// heartbeat.
 	h.sweepsPerHeartbeat = int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))
 	h.waiters = newRegistry(c.MaxWaiters, heartbeat/time.Duration(h.sweepsPerHeartbeat))
-	h.liveness.lastComplete = time.Now() // a new node has its five seconds too
+	h.liveness.lastComplete = time.Now() // a new node is stalled after five seconds too
 	h.liveness.probeNow = make(chan struct{}, 1)
 	return h
 }
@@ -125,20 +125,20 @@ func newNodeID() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// Node is this node's id: the name of its mailbox.
+// Node returns the node's id, which also names its mailbox.
 func (h *Hub) Node() string { return h.node }
 
-// Waiting is how many sockets and polls wait on this node.
+// Waiting returns the number of sockets and polls that wait on this node.
 func (h *Hub) Waiting() int {
 	sockets, polls := h.waiters.count()
 	return sockets + polls
 }
 
-// WaitingBy is Waiting, by transport.
+// WaitingBy returns Waiting by transport.
 func (h *Hub) WaitingBy() (sockets, polls int) { return h.waiters.count() }
 
-// Run is the node's life: it listens, proves, and sweeps until ctx ends. The
-// sockets are to be let go before (Drain).
+// Run subscribes to the mailbox, probes it and sweeps until ctx ends. Then it closes
+// what still waits; call Drain before ctx ends to close the sockets gradually.
 func (h *Hub) Run(ctx context.Context) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { h.listen(ctx) })
@@ -152,31 +152,31 @@ func (h *Hub) Run(ctx context.Context) {
 	h.wg.Wait()
 }
 
-// open checks a record's seal; a broken one is logged, for somebody writes in
-// Redis, and is not found to the outside.
-func (h *Hub) open(id ticket.ID, sealed []byte, where string) (ticket.Ticket, error) {
+// open checks a record's seal and decodes it. A broken seal is logged, because it means
+// that someone else writes in Redis; callers treat it as not found.
+func (h *Hub) open(id ticket.ID, sealed []byte, source string) (ticket.Ticket, error) {
 	if sealed == nil {
 		return ticket.Ticket{}, ticket.ErrNotFound
 	}
 	t, err := h.current.Load().Keys.Open(id, sealed)
 	if err != nil {
 		h.Log.Error("record refused", "ticket", id, "error", err)
-		h.refusedSeal(where, err)
+		h.refusedSeal(source, err)
 	}
 	return t, err
 }
 
-// clockError is more than the store's clock is usually off by.
+// clockError exceeds the usual error of the store's clock.
 const clockError = 50 * time.Millisecond
 
-// view is what the browser is told now, with the token where there is one.
+// view returns what the browser gets now, with the token if the ticket is confirmed.
 func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
-	// The store's clock is known to some milliseconds, and a remaining time is
-	// rounded up: without this a full minute would at times show as 61 seconds.
-	// And where the clock is known badly, no ticket was there before it began.
+	// The store's clock is known to some milliseconds and a remaining time is rounded
+	// up: without clockError a full minute would sometimes show as 61 seconds. If the
+	// clock is off by more, now is at least the time when the state began.
 	now := h.Store.Now().Add(clockError)
-	if begun := h.startedAt(t); now.Before(begun) {
-		now = begun
+	if started := h.startedAt(t); now.Before(started) {
+		now = started
 	}
 	v := t.View(now)
 	if t.State != ticket.Confirmed {
@@ -186,23 +186,23 @@ func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
 	if err != nil {
 		return v, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
 	}
-	var life struct {
+	var claims struct {
 		Exp int64 `json:"exp"`
 	}
-	if err := json.Unmarshal(t.Claims, &life); err != nil {
+	if err := json.Unmarshal(t.Claims, &claims); err != nil {
 		return v, fmt.Errorf("read claims: %w", err)
 	}
 	v.Token, v.TokenType = token, "Bearer"
-	v.TokenExpiresIn = ticket.Seconds(time.Unix(life.Exp, 0).Sub(now))
+	v.TokenExpiresIn = ticket.Seconds(time.Unix(claims.Exp, 0).Sub(now))
 	return v, nil
 }
 
-// startedAt is when the time began to run that ends with the ticket's deadline.
+// startedAt returns the start of the period that ends with the ticket's deadline.
 func (h *Hub) startedAt(t ticket.Ticket) time.Time {
 	switch {
 	case t.State == ticket.Confirmed:
 		return t.Deadline.Add(-h.ResultTTL)
-	case t.State == ticket.Scanned && !t.Deadline.Equal(t.CreatedAt.Add(h.TicketTTL)): // the scan has moved it
+	case t.State == ticket.Scanned && !t.Deadline.Equal(t.CreatedAt.Add(h.TicketTTL)): // the scan moved the deadline
 		return t.Deadline.Add(-h.ConfirmTTL)
 	}
 	return t.CreatedAt

@@ -10,61 +10,60 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// The kill switch. Redis carries it from node to node, and the nodes remember it.
-// Of each client Redis holds one word, sealed as records are: off or on, and when
-// (ticket.SwitchWord). No word: the client was never switched, or Redis has lost it.
+// The kill switch switches a client's QR login off on all nodes. Redis holds one value
+// for each client, sealed like a record: off or on, and the time of the switch
+// (ticket.SwitchWord). No value: the client was never switched, or Redis lost it.
 //
-// The latest word that a node has read counts for it. If Redis holds an older one, a
-// forged one or none (FLUSHALL, a restart without a log, a failover that lost the
-// write, somebody who writes in Redis), the node writes the latest again, unless
-// another node was faster.
+// Each node keeps the latest value that it has read. If Redis holds an older value, a
+// forged one or none, the node writes the latest again, unless another node was first.
+// Causes are FLUSHALL, a restart without AOF, a failover that lost the write, or an
+// attacker who writes in Redis.
 //
-// A word under a key, or in a version, that the node does not have leaves it without
-// an answer: the client's logins get 503 here, for the word may say off. So does a
-// forged word, and the unsealed "off" of earlier versions, on a node that has read
-// no other since its start. Whoever writes in Redis can refuse logins in this way,
-// as by deleting tickets, but can switch no client on or off at a node that knows it.
+// A value under a key or in a version that the node lacks may say off: the client's
+// logins get 503 on this node. The same holds for a forged value, and for the unsealed
+// "off" of earlier versions, on a node that has read no other value since its start.
+// An attacker in Redis can refuse logins in this way, as by deleting tickets. They
+// cannot switch a client on or off on a node that has read its value.
 //
-// What remains: no node is left that knows. Redis has lost the word, or holds an
-// older one that somebody has put back, and every node that had read the latest is
-// gone or has restarted (a node reads every two seconds). LOGINHUB_REDIS_WAIT makes
-// the operator's call wait until replicas have the word.
+// A value can still be lost, or replaced by an older one, if every node that had read
+// the latest has stopped or restarted (a node reads every two seconds). With
+// LOGINHUB_REDIS_WAIT the operator's call waits until replicas have the value.
 
-// KillSwitchStore is where all nodes find their clients' words: package redisstore.
+// KillSwitchStore stores the switch values of all clients. Package redisstore
+// implements it.
 type KillSwitchStore interface {
-	// ReadSwitches is what stands there of each client, in their order; "" for nothing.
+	// ReadSwitches returns the value of each client, in their order; "" for none.
 	ReadSwitches(ctx context.Context, clients []string) ([]string, error)
-	// WriteSwitch writes a client's word. One that is written and may yet be lost is
-	// ticket.ErrNotReplicated.
-	WriteSwitch(ctx context.Context, client, word string) error
-	// CompareAndSet writes a client's word where what stands there is still was.
-	CompareAndSet(ctx context.Context, client, was, word string) (bool, error)
+	// WriteSwitch writes a client's value. ticket.ErrNotReplicated: written, but no
+	// replica has it yet.
+	WriteSwitch(ctx context.Context, client, value string) error
+	// CompareAndSet writes a client's value if the present one is still was.
+	CompareAndSet(ctx context.Context, client, was, value string) (bool, error)
 }
 
-// How often the switchboard is read; sooner where it has never been.
+// How often the switches are read, and how often until the first read succeeds.
 const (
 	switchInterval      = 2 * time.Second
 	switchFirstInterval = 250 * time.Millisecond
 )
 
-// killSwitch is what this node knows of the switchboard. What it has once read
-// holds until it reads something else: a Redis that does not answer switches
-// nobody on or off.
+// killSwitch holds the switches that this node has read. They stay valid until it reads
+// others: an unreachable Redis switches no client on or off.
 type killSwitch struct {
-	opMu     sync.Mutex        // one read or write at a time, so that none is undone by an older one
-	words    map[string]word   // guarded by opMu: the latest that was read or written, by client
-	refused  map[string]string // guarded by opMu: what was refused last, by client, to log it once
-	resealed time.Time         // guarded by opMu
+	opMu     sync.Mutex             // serializes reads and writes, so that no older one undoes a newer one
+	values   map[string]switchValue // guarded by opMu: the latest value, by client
+	refused  map[string]string      // guarded by opMu: the last unreadable value, by client, to log it once
+	resealed time.Time              // guarded by opMu
 
-	readNow chan struct{} // capacity 1: clients have come, read at once
+	readNow chan struct{} // capacity 1: Reload added clients, read at once
 
 	mu    sync.Mutex
-	known map[string]bool // whose word was read; nil: nobody's yet
+	known map[string]bool // clients whose value was read; nil: none read yet
 	off   map[string]bool
 }
 
-// CheckEnabled is nil where the client's QR login is on. A node that could not read
-// the client's word yet says that the store is unavailable.
+// CheckEnabled returns nil if the client's QR login is on, ticket.ErrLoginDisabled if it
+// is off, and ticket.ErrStoreUnavailable if its value could not be read.
 func (h *Hub) CheckEnabled(client string) error {
 	if h.KillSwitches == nil {
 		return nil
@@ -80,9 +79,9 @@ func (h *Hub) CheckEnabled(client string) error {
 	return nil
 }
 
-// SetEnabled turns the QR login of one of the node's clients on or off, on all nodes
-// within switchInterval and at once on this one, and notes who did: operator is the
-// address that it came from. ticket.ErrNotReplicated: done, but no replica has it yet. ErrAuditStalled: not done.
+// SetEnabled switches the QR login of a client on or off: at once on this node, within
+// switchInterval on the others. operator is the caller's address, for the audit.
+// ticket.ErrNotReplicated: done, but no replica has it yet. ErrAuditStalled: not done.
 func (h *Hub) SetEnabled(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
 	slot, err := h.reserveAudit()
 	defer func() { h.auditSwitch(&slot, client, on, operator, err) }()
@@ -91,8 +90,8 @@ func (h *Hub) SetEnabled(ctx context.Context, client string, on bool, operator n
 	}
 	h.switches.opMu.Lock()
 	defer h.switches.opMu.Unlock()
-	latest := h.switches.words[client]
-	next := word{SwitchWord: ticket.SwitchWord{Client: client, On: on, At: max(latest.At+1, h.Store.Now().UnixMilli())}}
+	latest := h.switches.values[client]
+	next := switchValue{SwitchWord: ticket.SwitchWord{Client: client, On: on, At: max(latest.At+1, h.Store.Now().UnixMilli())}}
 	keys := h.current.Load().Keys
 	sealed, err := keys.SealSwitch(next.SwitchWord)
 	if err != nil {
@@ -103,11 +102,11 @@ func (h *Hub) SetEnabled(ctx context.Context, client string, on bool, operator n
 	if err != nil && !errors.Is(err, ticket.ErrNotReplicated) {
 		return err
 	}
-	h.switches.words[client] = next
+	h.switches.values[client] = next
 	return errors.Join(err, h.readSwitches(ctx))
 }
 
-// pollSwitches keeps reading the switchboard.
+// pollSwitches reads the switches every switchInterval until ctx ends.
 func (h *Hub) pollSwitches(ctx context.Context) {
 	if h.KillSwitches == nil {
 		return
@@ -117,7 +116,7 @@ func (h *Hub) pollSwitches(ctx context.Context) {
 		err := h.readSwitches(ctx)
 		h.switches.opMu.Unlock()
 		if err != nil && !failed && ctx.Err() == nil {
-			h.Log.Warn("the switchboard cannot be read or written; what was last read holds", "error", err)
+			h.Log.Warn("read or restore kill switches; the last values stay valid", "error", err)
 		}
 		failed = err != nil
 		pause := switchInterval
@@ -140,21 +139,21 @@ func (s *killSwitch) loaded() bool {
 	return s.known != nil
 }
 
-// readSwitches takes the switchboard over, and writes again what Redis has lost.
-// The pages of a client that is now off, or whose word cannot be read, are let go;
-// what they ask next tells them why. Called with opMu held.
+// readSwitches reads the switches and writes again what Redis has lost. It releases the
+// waiters of each client that is off or whose value is unreadable; their next request
+// gets the reason. Called with opMu held.
 func (h *Hub) readSwitches(ctx context.Context) error {
 	s, current := &h.switches, h.current.Load()
-	words, err := h.KillSwitches.ReadSwitches(ctx, current.Clients)
+	values, err := h.KillSwitches.ReadSwitches(ctx, current.Clients)
 	if err != nil {
 		return err
 	}
 	off, known, unread, lost := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]string{}
 	for i, client := range current.Clients {
-		readable, restore, err := s.judge(current.Keys, client, words[i])
-		h.refuseWord(client, words[i], err)
+		readable, restore, err := s.resolve(current.Keys, client, values[i])
+		h.reportUnreadable(client, values[i], err)
 		known[client], unread[client] = readable, !readable
-		off[client] = readable && !s.words[client].On
+		off[client] = readable && !s.values[client].On
 		if restore != "" {
 			lost[client] = restore
 		}
@@ -172,15 +171,14 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 	h.waiters.releaseClients(unread, cannotServe)
 	for i, client := range current.Clients {
 		if lost[client] != "" {
-			err = errors.Join(err, h.restore(ctx, client, words[i], lost[client]))
+			err = errors.Join(err, h.restore(ctx, client, values[i], lost[client]))
 		}
 	}
 	return err
 }
 
-// refuseWord logs and meters a word that this node cannot read, each once in the
-// log.
-func (h *Hub) refuseWord(client, text string, err error) {
+// reportUnreadable counts a value that this node cannot read. It logs each value once.
+func (h *Hub) reportUnreadable(client, text string, err error) {
 	if err == nil {
 		delete(h.switches.refused, client)
 		return
@@ -188,27 +186,27 @@ func (h *Hub) refuseWord(client, text string, err error) {
 	h.refusedSeal(InSwitch, err)
 	if h.switches.refused[client] != text {
 		h.switches.refused[client] = text
-		h.Log.Error("the client's switch in Redis cannot be read; switch it again on the admin address", "client", client, "error", err)
+		h.Log.Error("the client's kill switch in Redis is unreadable; switch it again on the admin address", "client", client, "error", err)
 	}
 }
 
-// restore writes a client's latest word in place of what Redis says.
+// restore replaces a client's value in Redis with the latest one.
 func (h *Hub) restore(ctx context.Context, client, was, sealed string) error {
 	written, err := h.KillSwitches.CompareAndSet(ctx, client, was, sealed)
 	if !written {
 		return err
 	}
-	w := h.switches.words[client]
-	if w.sealed == was { // sealed again
+	v := h.switches.values[client]
+	if v.sealed == was { // sealed again
 		h.switches.resealed = time.Now()
 		return err
 	}
-	h.Log.Warn("Redis had lost this client's switch; it is written again", "client", client, "enabled", w.On)
+	h.Log.Warn("Redis had lost the client's kill switch; it is written again", "client", client, "enabled", v.On)
 	return err
 }
 
-// releaseClients lets go of all who wait for tickets of clients that are true. A waiter is
-// registered before it is admitted: it is found here, or finds itself refused.
+// releaseClients releases the waiters of all clients that are true in the map. A waiter
+// is registered before it is authorized, so it is either found here or refused there.
 func (r *registry) releaseClients(clients map[string]bool, why reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// liveness is what the node knows of its own hearing. Its lock guards all fields but
-// soon.
+// liveness records which liveness probes have arrived in the node's mailbox. mu guards
+// all fields except probeNow.
 type liveness struct {
 	mu           sync.Mutex
-	lastComplete time.Time // the last full proof
-	everComplete bool      // there has been one
+	lastComplete time.Time // when a probe last arrived from every master
+	everComplete bool      // lastComplete is such a time, not the node's start
 	stalled      bool
 
 	current, previous probeRound
-	missedIgnored     bool // what was missed has been asked for: a subscription was new
+	missedIgnored     bool // after a new subscription, which resyncs anyway
 
-	resubscribe     context.CancelFunc // ends the subscription; a new one follows
+	resubscribe     context.CancelFunc // ends the subscription; listen starts the next one
 	lastResubscribe time.Time
 	lastError       error
 
-	probeNow chan struct{} // of one: a proof is due now
+	probeNow chan struct{} // capacity 1: send a probe now
 }
 
-// probeRound is one proof, which every master publishes.
+// probeRound is one probe, which every master publishes.
 type probeRound struct {
 	nonce    string
-	masters  int          // how many masters must be heard; 0: not known yet, or not all could publish
-	arrived  map[int]bool // those heard
-	complete bool         // that all were
+	masters  int          // from how many a probe must arrive; 0: not known yet, or publishing failed
+	arrived  map[int]bool // by master
+	complete bool         // a probe arrived from every master
 }
 
 func (r *probeRound) allArrived() bool {
@@ -47,8 +47,8 @@ func (p *liveness) begin(nonce string) {
 	p.previous, p.current = p.current, probeRound{nonce: nonce, arrived: map[int]bool{}}
 }
 
-// received notes a proof that has arrived. Those of earlier rounds prove nothing now:
-// they say how it was.
+// received records a probe that has arrived. A late probe of the previous round counts
+// for that round only; it does not show that the mailbox works now.
 func (p *liveness) received(nonce string, master int) (missed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,7 +62,7 @@ func (p *liveness) received(nonce string, master int) (missed bool) {
 	return false
 }
 
-// published notes how many masters have published, or why not all did.
+// published records how many masters published the probe, or why not all of them did.
 func (p *liveness) published(nonce string, masters int, err error) (missed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,10 +74,11 @@ func (p *liveness) published(nonce string, masters int, err error) (missed bool)
 	return false
 }
 
-// checkComplete notes that a round is full. A mailbox keeps its order: where the round before
-// is not full by then, missed is true, for what came beside its proofs may have been
-// lost too, though the link never broke (a Cluster's masters pass messages on over
-// links of their own).
+// checkComplete records that the current round is complete. Messages arrive in order:
+// if the previous round is still incomplete, missed is true, because messages beside
+// its probes may be lost too. That can happen without a broken subscription: the
+// masters of a Cluster forward messages over connections of their own. Called with mu
+// held.
 func (p *liveness) checkComplete() (missed bool) {
 	if p.current.complete || !p.current.allArrived() {
 		return false
@@ -87,8 +88,8 @@ func (p *liveness) checkComplete() (missed bool) {
 	return missed
 }
 
-// ignoreMissed is called when a subscription has come to stand: proofs that were sent
-// before are not missed.
+// ignoreMissed is called when a subscription becomes active: probes that were sent
+// before it do not count as missed.
 func (p *liveness) ignoreMissed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,19 +10,20 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// maxTries is how often a change is decided anew because somebody else was
-// faster. Each time the ticket has moved on, and it has few states.
+// maxTries bounds how often a change is decided again after a concurrent change. Each
+// concurrent change moves the ticket on, and it has few states.
 const maxTries = 8
 
-// Created is what the browser gets when it makes a ticket.
+// Created is a new ticket, as the browser gets it.
 type Created struct {
 	Ticket    ticket.Ticket
 	Secret    ticket.Secret
 	ExpiresIn time.Duration
-	MatchCode string // "" where the client has no number matching
+	MatchCode string // "" if the client has no number matching
 }
 
-// Create makes a ticket.
+// Create creates a ticket. A ticket.ErrOverloaded is ErrAuditStalled; every other error
+// means that the store is unavailable or the ticket cannot be sealed.
 func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 	slot, err := h.reserveAudit()
 	if err != nil {
@@ -31,9 +32,9 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 	defer slot.release()
 	m := Created{Secret: ticket.NewSecret(), ExpiresIn: h.TicketTTL}
 	keys := h.current.Load().Keys
-	// The deadline is sealed, so Redis's clock has to be known beforehand. At
-	// the first call, or after a failover to a machine with another clock, it
-	// is not, and the answer sets it right.
+	// The deadline is sealed, so Redis's clock must be known before the call. It is
+	// unknown at the first call and after a failover to a machine with another clock;
+	// the answer then corrects it.
 	for range 3 {
 		m.Ticket = ticket.New(m.Secret.ID(), r, keys.Current(), h.Store.Now(), h.TicketTTL)
 		sealed, err := keys.Seal(m.Ticket)
@@ -55,43 +56,43 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 		h.auditChange(&slot, m.Ticket, netip.Addr{})
 		return m, nil
 	}
-	return Created{}, fmt.Errorf("the store's clock does not hold still: %w", ticket.ErrStoreUnavailable)
+	return Created{}, fmt.Errorf("create ticket: the store's clock keeps changing: %w", ticket.ErrStoreUnavailable)
 }
 
-// PhoneCall is a phone's call on a ticket.
+// PhoneCall is a scan, confirm or reject of a phone.
 type PhoneCall struct {
 	Ticket ticket.ID
-	User   ticket.User // what the phone says of its user, cleaned
-	Match  string      // the number that the user chose; only of a confirm
-	// SameBrowser says that the waiting browser itself has come back with the code,
-	// as its own state and cookie prove. Then there is no second screen to
-	// match numbers with. Never for a phone.
+	User   ticket.User // what the phone claims about its user, cleaned
+	Match  string      // the number that the user chose; only for a confirm
+	// SameBrowser: the waiting browser itself returned with the code, proven by its own
+	// state and cookie. There is no second screen to compare numbers with. Never set it
+	// for a phone.
 	SameBrowser bool
-	// Authorize refuses a provider that the ticket's client does not take.
+	// Authorize refuses a provider that the ticket's client does not allow.
 	Authorize func(ticket.Ticket) error
-	// Exchange turns the phone's code into an identity. It is called once at
-	// the most, and only where some user could succeed.
+	// Exchange exchanges the phone's code for an identity. It is called at most once,
+	// and only if some user could succeed.
 	Exchange func(context.Context) (ticket.Identity, error)
-	// Client gives the confirming client's settings; needed by Confirm and Scan.
+	// Client returns the settings of a client; needed by Confirm and Scan.
 	Client func(id string) *ticket.Client
-	// Phone is the address that the call comes from, for the audit.
+	// Phone is the address of the caller, for the audit.
 	Phone netip.Addr
-	// Done, where it is set, is told once how the call ended, by whom (zero
-	// where that is not known), and gives the word for it.
+	// OnResult, if not nil, is called once with the result and the user (zero if
+	// unknown). It returns the outcome's name for audit and metrics.
 	OnResult func(by ticket.Identity, err error) string
 }
 
-// ScanResult is what the phone is told after a scan.
+// ScanResult is the answer to a scan.
 type ScanResult struct {
 	Ticket    ticket.Ticket
 	Remaining time.Duration // until the deadline
-	Choices   []string      // the numbers to choose from; nil without number matching
+	Choices   []string      // numbers to choose from; nil without number matching
 }
 
-// Scan notes who scanned.
+// Scan records who scanned the ticket.
 func (h *Hub) Scan(ctx context.Context, c PhoneCall) (ScanResult, error) {
 	t, now, err := h.runPhoneCall(ctx, ticket.Scan, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
-		// Who could not confirm hears it before he is shown a consent screen.
+		// A user who could not confirm gets the error before the consent screen.
 		if _, err := by.Sub(c.Client(t.Client).Subject); err != nil {
 			return t, err
 		}
@@ -109,7 +110,7 @@ func (h *Hub) Scan(ctx context.Context, c PhoneCall) (ScanResult, error) {
 	return s, nil
 }
 
-// Confirm fixes the token's claims and tells the waiting page.
+// Confirm fixes the token's claims and notifies the waiting browser.
 func (h *Hub) Confirm(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
 	t, _, err := h.runPhoneCall(ctx, ticket.Confirm, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
 		want, _, err := h.current.Load().Keys.MatchNumbers(t)
@@ -125,7 +126,7 @@ func (h *Hub) Confirm(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
 	return t, err
 }
 
-// Reject ends the ticket at the user's wish.
+// Reject ends the ticket because the user declined.
 func (h *Hub) Reject(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
 	t, _, err := h.runPhoneCall(ctx, ticket.Reject, c, func(t ticket.Ticket, by ticket.Identity, _ time.Time) (ticket.Ticket, error) {
 		return t.Reject(by)
@@ -133,13 +134,13 @@ func (h *Hub) Reject(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
 	return t, err
 }
 
-// decideFunc decides the next version, or the same one for the same answer again. It
-// may return both a new version and an error: the version is stored first.
+// decideFunc returns the ticket's next version. The unchanged version means that the
+// call was repeated. With both a new version and an error, the version is stored before
+// the error is returned.
 type decideFunc func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error)
 
-// runPhoneCall is the road of every phone call: look, exchange the code, decide,
-// change; and where somebody was faster, decide anew on what he left, with the
-// identity already in hand.
+// runPhoneCall runs a phone's call: read, exchange the code, decide, change. After a
+// concurrent change it decides again on the new version, with the same identity.
 func (h *Hub) runPhoneCall(ctx context.Context, a ticket.Action, c PhoneCall, decide decideFunc) (t ticket.Ticket, now time.Time, err error) {
 	var by ticket.Identity
 	changed := false
@@ -158,9 +159,8 @@ func (h *Hub) runPhoneCall(ctx context.Context, a ticket.Action, c PhoneCall, de
 	if err := c.precheck(t, a); err != nil {
 		return t, now, err
 	}
-	// A code is spent by the exchange. If the phone hangs up from here on, what
-	// its user wanted is still done: he would only have to come again with
-	// another code.
+	// The exchange consumes the code. From here on the call is finished even if the
+	// phone disconnects: otherwise its user would need another code.
 	ctx = context.WithoutCancel(ctx)
 	if by, err = c.Exchange(ctx); err != nil {
 		return t, now, err
@@ -173,8 +173,8 @@ func (h *Hub) runPhoneCall(ctx context.Context, a ticket.Action, c PhoneCall, de
 		}
 		out, err := h.applyChange(ctx, t, next, "")
 		if errors.Is(err, ticket.ErrNotReplicated) {
-			// It stands there, and the page hears of it. A phone that comes again
-			// finds it made: only here can it be told as a change.
+			// The change is stored and published, but not replicated. A repeated call
+			// will find it unchanged, so the audit must count the change here.
 			changed = !same
 			return next, now, err
 		}
@@ -189,15 +189,18 @@ func (h *Hub) runPhoneCall(ctx context.Context, a ticket.Action, c PhoneCall, de
 			return t, now, err
 		}
 	}
-	return t, now, errors.New("the ticket never holds still")
+	return t, now, errTooManyUpdates
 }
 
-// Ack notes that the token of the version seq has arrived at the browser.
+// errTooManyUpdates ends a change after maxTries.
+var errTooManyUpdates = errors.New("change ticket: too many concurrent updates")
+
+// Ack records that the browser has received the token of version seq.
 func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) error {
 	t, known, _ := h.waiters.latest(id)
 	if !known || t.State != ticket.Confirmed {
-		// Only a confirmed slot is believed without a look: nothing but this
-		// ack, or the deadline, can follow it.
+		// Only a confirmed slot is used without reading Redis: only this ack or the
+		// deadline can follow it.
 		var err error
 		if t, _, err = h.read(ctx, id); err != nil {
 			return err
@@ -216,7 +219,7 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) er
 	}
 	defer slot.release()
 	for range maxTries {
-		// This node tells itself: the usual login needs no message for its ack.
+		// This node updates its own waiters, so the ack needs no message in most logins.
 		out, err := h.applyChange(ctx, t, next, h.node)
 		if err != nil {
 			return err
@@ -233,10 +236,29 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) er
 			return err
 		}
 	}
-	return errors.New("the ticket never holds still")
+	return errTooManyUpdates
 }
 
-// read reads a ticket as it stands.
+// Get reads a ticket. Like every read it records a passed deadline and changes nothing
+// else.
+func (h *Hub) Get(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
+	t, _, err := h.read(ctx, id)
+	return t, err
+}
+
+// CanConfirm returns the error that every user would get for a confirm by the waiting
+// browser itself (PhoneCall.SameBrowser); nil if some user could succeed.
+func CanConfirm(t ticket.Ticket) error {
+	return PhoneCall{SameBrowser: true}.precheck(t, ticket.Confirm)
+}
+
+// precheck returns the error that every user would get for the call.
+func (c PhoneCall) precheck(t ticket.Ticket, a ticket.Action) error {
+	t.NumberMatching = t.NumberMatching && !c.SameBrowser
+	return t.Precheck(a, c.Match)
+}
+
+// read reads a ticket and the store's time.
 func (h *Hub) read(ctx context.Context, id ticket.ID) (ticket.Ticket, time.Time, error) {
 	found, err := h.Store.Attach(ctx, "", id)
 	if err != nil {
@@ -245,7 +267,8 @@ func (h *Hub) read(ctx context.Context, id ticket.ID) (ticket.Ticket, time.Time,
 	return h.openAndExpire(ctx, id, found[0], "")
 }
 
-// attach notes this node on the ticket, and puts what it reads into the slot.
+// attach adds this node to the ticket's waiting nodes and stores the version that it
+// reads in the slot.
 func (h *Hub) attach(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
 	found, err := h.Store.Attach(ctx, h.node, id)
 	if err != nil {
@@ -259,8 +282,8 @@ func (h *Hub) attach(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
 	return t, nil
 }
 
-// openAndExpire opens what the store has found and writes down a deadline that has
-// passed. skip is this node where it tells its own waiters.
+// openAndExpire opens a stored record and records its deadline if that has passed. skip
+// is this node if it notifies its own waiters itself, otherwise "".
 func (h *Hub) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored, skip string) (ticket.Ticket, time.Time, error) {
 	for range maxTries {
 		t, err := h.open(id, f.Sealed, InRecord)
@@ -277,10 +300,10 @@ func (h *Hub) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored, 
 		}
 		f = out.Stored
 	}
-	return ticket.Ticket{}, f.Now, errors.New("the ticket never holds still")
+	return ticket.Ticket{}, f.Now, errTooManyUpdates
 }
 
-// recordExpiry makes the change to expired, and its line.
+// recordExpiry changes the ticket to expired and writes the audit line.
 func (h *Hub) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket, skip string) (ticket.Outcome, error) {
 	slot, err := h.reserveAudit()
 	if err != nil {
@@ -298,7 +321,7 @@ func (h *Hub) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket, skip 
 	return out, nil
 }
 
-// applyChange makes one change in the store.
+// applyChange applies one change in the store.
 func (h *Hub) applyChange(ctx context.Context, was, next ticket.Ticket, skip string) (ticket.Outcome, error) {
 	c, err := h.seal(was, next, skip)
 	if err != nil {
@@ -311,8 +334,8 @@ func (h *Hub) applyChange(ctx context.Context, was, next ticket.Ticket, skip str
 	return outcomes[0], nil
 }
 
-// seal is the change from was to next: expiry only after the deadline of was,
-// everything else only before it. The deadline is the one under the seal.
+// seal returns the store's change from was to next. An expiry applies only after the
+// deadline of was, every other change only before it. The deadline is the sealed one.
 func (h *Hub) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) {
 	sealed, err := h.current.Load().Keys.Seal(next)
 	if err != nil {

@@ -11,32 +11,32 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// The liveness probe of the mailbox: a pub/sub connection can be up and deliver
-// nothing, and no client library detects that.
+// Times of the liveness probe. A pub/sub connection can be up and deliver nothing, and
+// no client library detects that.
 const (
 	probeInterval    = time.Second
-	resubscribeAfter = 2 * time.Second // then the node subscribes anew
-	stalledAfter     = 5 * time.Second // then it lets its pages go
-	stalledDrain     = 3 * time.Second // over how long
+	resubscribeAfter = 2 * time.Second // without a probe: subscribe again
+	stalledAfter     = 5 * time.Second // without a probe: the node is stalled
+	stalledDrain     = 3 * time.Second // the waiters of a stalled node are released over this time
 	livenessInterval = 250 * time.Millisecond
 )
 
-// isStalled reports whether the node has let its pages go because it hears nothing.
+// isStalled reports whether liveness probes have not arrived for stalledAfter.
 func (h *Hub) isStalled() bool {
 	h.liveness.mu.Lock()
 	defer h.liveness.mu.Unlock()
 	return h.liveness.stalled
 }
 
-// LastProbeAge is how long ago the mailbox was last proven; of a node that has never
-// been, since it was made.
+// LastProbeAge returns the time since probes last arrived from all masters, or since
+// New if they never did.
 func (h *Hub) LastProbeAge() time.Duration {
 	h.liveness.mu.Lock()
 	defer h.liveness.mu.Unlock()
 	return time.Since(h.liveness.lastComplete)
 }
 
-// Why a node is not ready.
+// Reasons why a node is not ready.
 var (
 	errDraining = fmt.Errorf("this node is draining: %w", ticket.ErrOverloaded)
 	errNoProbe  = fmt.Errorf("no liveness probe has arrived yet: %w", ticket.ErrStoreUnavailable)
@@ -44,8 +44,9 @@ var (
 	errNoSwitch = fmt.Errorf("the kill switch was not read yet: %w", ticket.ErrStoreUnavailable)
 )
 
-// Ready is nil if this node may be sent pages: Redis and mailbox probed, the kill
-// switch read, the audit not stalled if it is required, and not draining.
+// Ready returns nil if a load balancer may send browsers to this node. Probes arrive,
+// the kill switch was read, a required audit is not stalled, and the node does not
+// drain.
 func (h *Hub) Ready() error {
 	h.liveness.mu.Lock()
 	defer h.liveness.mu.Unlock()
@@ -64,11 +65,11 @@ func (h *Hub) Ready() error {
 	return nil
 }
 
-// errNotChecked is the readiness of a node that was not checked yet.
+// errNotChecked is the readiness before the first check.
 var errNotChecked = errors.New("unknown")
 
-// logReadiness logs that the node has become ready, or is no longer, and gives the
-// state for the next call. Draining has a line of its own.
+// logReadiness logs a change of the readiness and returns it for the next call. It does
+// not log draining, which has a log line of its own.
 func (h *Hub) logReadiness(was error) (now error) {
 	now = h.Ready()
 	switch {
@@ -81,7 +82,7 @@ func (h *Hub) logReadiness(was error) (now error) {
 	return now
 }
 
-// listen keeps a subscription to the mailbox.
+// listen keeps the node subscribed to its mailbox until ctx ends.
 func (h *Hub) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithCancel(ctx)
@@ -91,15 +92,14 @@ func (h *Hub) listen(ctx context.Context) {
 		err := h.Mailbox.Listen(one, h.node, h.subscribed, h.receive)
 		cancel()
 		if err != nil {
-			h.Log.Warn("mailbox link broken, subscribing anew", "error", err)
+			h.Log.Warn("mailbox subscription lost, resubscribing", "error", err)
 			sleepCtx(ctx, 100*time.Millisecond+randomPart(200*time.Millisecond))
 		}
 	}
 }
 
-// subscribed is called each time that a subscription stands. What was published
-// while nobody listened, Redis tells; and a proof sent before it may be among
-// that, so another one is due.
+// subscribed is called for each new subscription. It resyncs, because messages may have
+// been published before. A probe may be among them, so it also sends another one.
 func (h *Hub) subscribed() {
 	h.liveness.ignoreMissed()
 	h.resync(ResyncSubscribed)
@@ -109,14 +109,14 @@ func (h *Hub) subscribed() {
 	}
 }
 
-// resync has all waiting tickets looked at soon.
+// resync schedules a read of all waiting tickets now.
 func (h *Hub) resync(cause string) {
 	h.Metrics.Resync(cause)
 	h.waiters.scheduleSoon(nil, 0)
 }
 
-// receive is called with every message, in order. It does not block: what it
-// wakes writes elsewhere.
+// receive handles the messages of the mailbox, in order. It does not block: the waiters
+// that it wakes write in their own goroutines.
 func (h *Hub) receive(m []byte) {
 	if nonce, master, ok := ticket.DecodeProbe(m); ok {
 		if h.liveness.received(nonce, master) {
@@ -128,9 +128,10 @@ func (h *Hub) receive(m []byte) {
 	if !ok || !h.waiters.waits(id) {
 		return
 	}
-	t, err := h.open(id, sealed, InMessage) // a broken seal is logged there
+	t, err := h.open(id, sealed, InMessage) // logs a broken seal
 	if errors.Is(err, ticket.ErrUnknownKey) {
-		// Redis has the truth: its pages go to a node that can read it, if it is so.
+		// Read the record from Redis. If it has an unknown key too, the waiters are
+		// released, so that they connect to a node that has the key.
 		h.waiters.scheduleSoon([]ticket.ID{id}, 0)
 	}
 	if err != nil {
@@ -139,7 +140,7 @@ func (h *Hub) receive(m []byte) {
 	h.waiters.apply(t, h.Store.Now())
 }
 
-// probe sends a proof every second, and whenever a subscription has come to stand.
+// probe sends a liveness probe every second, and one for each new subscription.
 func (h *Hub) probe(ctx context.Context) {
 	for ctx.Err() == nil {
 		var raw [9]byte
@@ -161,7 +162,7 @@ func (h *Hub) probe(ctx context.Context) {
 	}
 }
 
-// monitorLiveness acts on a mailbox that is silent.
+// monitorLiveness checks the liveness probes until ctx ends.
 func (h *Hub) monitorLiveness(ctx context.Context) {
 	for ready := errNotChecked; ctx.Err() == nil; {
 		sleepCtx(ctx, livenessInterval)
@@ -170,6 +171,7 @@ func (h *Hub) monitorLiveness(ctx context.Context) {
 	}
 }
 
+// checkLiveness ends a silent subscription, and marks the node as stalled or recovered.
 func (h *Hub) checkLiveness(ctx context.Context) {
 	p := &h.liveness
 	p.mu.Lock()
@@ -182,17 +184,17 @@ func (h *Hub) checkLiveness(ctx context.Context) {
 	switch {
 	case age >= stalledAfter && !p.stalled:
 		p.stalled = true
-		h.Log.Error("this node is deaf: Redis does not take or deliver its mailbox's proof; letting its pages go",
+		h.Log.Error("this node is stalled: liveness probes do not arrive through Redis; releasing its waiters",
 			"silent_for", age.Round(time.Millisecond), "error", p.lastError)
 		h.wg.Go(func() { h.releaseGradually(ctx, stalled, stalledDrain, h.isStalled) })
 	case age < resubscribeAfter && p.stalled:
 		p.stalled = false
-		h.Log.Info("this node hears again")
+		h.Log.Info("this node has recovered: liveness probes arrive again")
 		h.resync(ResyncRecovered)
 	}
 }
 
-// sleepCtx sleeps, or returns when ctx ends.
+// sleepCtx sleeps for d or until ctx ends.
 func sleepCtx(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return

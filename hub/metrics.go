@@ -10,33 +10,31 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Metrics hears what happens on a node, for its metrics. Its methods are called on
-// the hot path, from many goroutines, at times with the registry locked: they do
-// not block. Every word they get is one of those named here; none comes from
-// outside.
+// Metrics receives the events of a node. Its methods are called on the hot path, from
+// many goroutines, sometimes with the registry locked: they must not block. Every label
+// value is one of the constants here; none comes from a request.
 type Metrics interface {
-	// TicketChanged is a change of a ticket that this node has made; of a new ticket
-	// too, whose Seq is 1.
+	// TicketChanged: this node changed a ticket, or created one (Seq 1).
 	TicketChanged(t ticket.Ticket)
-	// PhoneCallDone is a phone's call: scan, confirm or reject, and the outcome as
-	// Call.Done names it.
+	// PhoneCallDone: a scan, confirm or reject ended, with the outcome of
+	// PhoneCall.OnResult.
 	PhoneCallDone(action, outcome string)
-	// WaitStarted is a socket or a poll that has begun to wait; Ended says why it no
-	// longer does.
+	// WaitStarted: a socket or poll started to wait. WaitEnded has the reason why it
+	// ended.
 	WaitStarted(by Transport)
 	WaitEnded(by Transport, why string)
-	// Delivered is a token that was handed to a page. took is the time since
-	// its confirm, 0 where that is not known.
+	// Delivered: a token was written to a browser. took is the time since its confirm,
+	// 0 if unknown.
 	Delivered(by Transport, how Delivery, took time.Duration)
-	// Resync is a look at all waiting tickets, out of turn.
+	// Resync: all waiting tickets are read from Redis outside the regular sweep.
 	Resync(cause string)
-	// Resynced is what a look at one waiting ticket has found.
+	// Resynced: one waiting ticket was read from Redis, with the given finding.
 	Resynced(found string)
-	// SealRejected is a record or message whose seal this node does not accept.
-	SealRejected(where, why string)
+	// SealRejected: the seal of a record, message or switch was not accepted.
+	SealRejected(source, why string)
 }
 
-// Transport is how a page waits.
+// Transport is how a browser waits.
 type Transport int
 
 // The transports.
@@ -45,83 +43,83 @@ const (
 	TransportPoll
 )
 
-// Delivery is what made a token go to its page.
+// Delivery is why a token was written to its browser.
 type Delivery int
 
 // The deliveries.
 const (
-	Pushed   Delivery = iota // the page was waiting when the ticket was confirmed
-	Resumed                  // the page came, or came back, to a confirmed ticket
-	Repeated                 // the page has it already and has not acknowledged it
+	Pushed   Delivery = iota // the browser was waiting when the ticket was confirmed
+	Resumed                  // the browser connected, or reconnected, after the confirm
+	Repeated                 // the browser was sent it before and has not acknowledged it
 )
 
-// Why a page no longer waits.
+// Why a wait ended.
 const (
-	EndedDone        = "done"         // 1000 after a final view; of a poll: it has its answer
-	EndedTimeout     = "timeout"      // a poll's time was over
-	EndedLeft        = "left"         // the page has closed the socket, or hung up on its poll
-	EndedLost        = "lost"         // the line broke, or nobody answered on it
+	EndedDone        = "done"         // 1000 after a final view; a poll was answered
+	EndedTimeout     = "timeout"      // a poll reached its maximum wait
+	EndedLeft        = "left"         // the browser closed the socket or cancelled its poll
+	EndedLost        = "lost"         // the connection broke
 	EndedSlow        = "slow"         // a view could not be written in time
 	EndedTooBig      = "too_big"      // 1009
 	EndedPolicy      = "policy"       // 1008
-	EndedFlood       = "read_limit"   // more bytes than a page can have to say
-	EndedBroken      = "error"        // 1011, or 1013 for a key or client that this node lacks
+	EndedFlood       = "read_limit"   // more than 64 KiB received in a minute
+	EndedBroken      = "error"        // 1011, or 1013 if this node lacks the ticket's key or client
 	EndedReplaced    = "replaced"     // 4001
 	EndedDraining    = "draining"     // 1012
-	EndedStalled     = "stalled"      // 1013
-	EndedSwitchedOff = "switched_off" // 1013
-	EndedShutdown    = "shutdown"     // the node's life was over first
+	EndedStalled     = "stalled"      // 1013: the node is stalled
+	EndedSwitchedOff = "switched_off" // 1013: the client's login was switched off
+	EndedShutdown    = "shutdown"     // the node stopped before the drain was over
 )
 
-// Why all waiting tickets are looked at, and what a look finds.
+// Why all waiting tickets are read, and what the read of one finds.
 const (
-	ResyncSubscribed = "subscribed" // the subscription stands: the first time, or again
-	ResyncRecovered  = "recovered"  // a stalled node receives its probes again
-	ResyncMissed     = "missed"     // a proof never came, and a later one did
+	ResyncSubscribed = "subscribed" // a subscription became active, also the first one
+	ResyncRecovered  = "recovered"  // a stalled node recovered
+	ResyncMissed     = "missed"     // a probe is missing, and a later one arrived
 
-	FoundSame    = "same"        // what is known here
-	FoundNewer   = "newer"       // a version of which no message has come (yet)
+	FoundSame    = "same"        // the version that the node has
+	FoundNewer   = "newer"       // a version whose message has not arrived (yet)
 	FoundExpired = "expired"     // the deadline has passed
-	FoundMissing = "missing"     // Redis has no such ticket any more
-	FoundBehind  = "older"       // Redis says less than is known here: it has fallen back, or a message overtook the look
+	FoundMissing = "missing"     // Redis no longer has the ticket
+	FoundBehind  = "older"       // an older version: Redis lost a write, or a message arrived before the read did
 	FoundRefused = "broken_seal" // the seal is not accepted
 	FoundUnknown = "unknown"     // Redis did not answer
 )
 
-// Where a seal was refused, and why.
+// Where a seal was not accepted, and why.
 const (
 	InRecord  = "record"
 	InMessage = "message"
 	InSwitch  = "killswitch"
 
-	SealBroken         = "broken"          // somebody writes in Redis
-	SealUnknownKey     = "unknown_key"     // a key rotation on its way, or keys that differ
-	SealUnknownVersion = "unknown_version" // a later version runs beside this one
+	SealBroken         = "broken"          // not written by a node: someone else writes in Redis
+	SealUnknownKey     = "unknown_key"     // a key rotation is in progress, or the nodes' keys differ
+	SealUnknownVersion = "unknown_version" // a newer version of the program also runs
 )
 
-// SealFaults are all reasons of Refused.
+// SealFaults returns all reasons of SealRejected.
 func SealFaults() []string { return []string{SealBroken, SealUnknownKey, SealUnknownVersion} }
 
-// EndedReasons are all of Ended's words.
+// EndedReasons returns all reasons of WaitEnded.
 func EndedReasons() []string {
 	return []string{EndedDone, EndedTimeout, EndedLeft, EndedLost, EndedSlow, EndedTooBig, EndedPolicy, EndedFlood, EndedBroken,
 		EndedReplaced, EndedDraining, EndedStalled, EndedSwitchedOff, EndedShutdown}
 }
 
-// ResyncResults are all of Resynced's words.
+// ResyncResults returns all findings of Resynced.
 func ResyncResults() []string {
 	return []string{FoundSame, FoundNewer, FoundExpired, FoundMissing, FoundBehind, FoundRefused, FoundUnknown}
 }
 
-// endedReasons are the words of the reasons to let a waiter go.
+// endedReasons maps the reason of a release to the one of WaitEnded.
 var endedReasons = map[reason]string{replaced: EndedReplaced, draining: EndedDraining, stalled: EndedStalled,
 	shutdown: EndedShutdown, switchedOff: EndedSwitchedOff, cannotServe: EndedBroken}
 
-// closeReasons are the words of what a socket is closed with by its own doing.
+// closeReasons maps the close code of a socket that was not released.
 var closeReasons = map[websocket.StatusCode]string{closeDone: EndedDone, closePolicy: EndedPolicy, closeBroken: EndedBroken,
-	closeTryAgain: EndedBroken} // a key that this node lacks; deafness itself is a release
+	closeTryAgain: EndedBroken} // this node lacks the ticket's key; a stalled node releases instead
 
-// readErrorReason says why a socket could not be read any further.
+// readErrorReason returns the reason of WaitEnded for a read error of a socket.
 func readErrorReason(err error) string {
 	switch {
 	case errors.Is(err, errFlood):
@@ -134,33 +132,34 @@ func readErrorReason(err error) string {
 	return EndedLost
 }
 
-// delivered meters a token that has left for its page.
+// delivered counts and audits a token that was written to its browser.
 func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Addr) {
 	if t.State != ticket.Confirmed {
 		return
 	}
 	var took time.Duration
 	if t.ConfirmedAt != 0 {
-		// Two nodes' ideas of one clock: never zero, which says "not known".
+		// At least 1 µs, because zero means unknown: the two nodes' readings of Redis's
+		// clock can differ.
 		took = max(h.Store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
 	}
 	h.Metrics.Delivered(by, how, took)
 	h.auditDelivery(t, to)
 }
 
-// refusedSeal meters a seal that was refused; other errors are none.
-func (h *Hub) refusedSeal(where string, err error) {
+// refusedSeal counts a seal that was not accepted.
+func (h *Hub) refusedSeal(source string, err error) {
 	switch {
 	case errors.Is(err, ticket.ErrUnknownVersion):
-		h.Metrics.SealRejected(where, SealUnknownVersion)
+		h.Metrics.SealRejected(source, SealUnknownVersion)
 	case errors.Is(err, ticket.ErrUnknownKey):
-		h.Metrics.SealRejected(where, SealUnknownKey)
+		h.Metrics.SealRejected(source, SealUnknownKey)
 	case err != nil:
-		h.Metrics.SealRejected(where, SealBroken)
+		h.Metrics.SealRejected(source, SealBroken)
 	}
 }
 
-// noopMetrics is the Meter of who wants none.
+// noopMetrics counts nothing.
 type noopMetrics struct{}
 
 func (noopMetrics) TicketChanged(ticket.Ticket)                  {}

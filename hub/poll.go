@@ -10,28 +10,28 @@ import (
 
 // Browser is a browser that waits for its ticket or acknowledges its token.
 type Browser struct {
-	// Authorize is called with the ticket before the browser is told anything of it.
+	// Authorize is called with the ticket before the browser gets anything of it.
 	Authorize func(ticket.Ticket) error
 	// Addr is the observed address, for the audit; zero if it is not known.
 	Addr netip.Addr
 }
 
-// poll is a waiting long poll. Its request's goroutine owns it.
+// poll is a waiting long poll. The goroutine of its request owns it.
 type poll struct {
-	wake     chan struct{} // capacity 1: a wake-up, not a queue
-	released chan reason   // capacity 1: released once
+	wake     chan struct{} // capacity 1: wake-ups are merged
+	released chan reason   // capacity 1: a poll is released at most once
 }
 
 func (p *poll) changed() {
 	select {
 	case p.wake <- struct{}{}:
-	default: // it has not looked at the last one yet
+	default: // the last wake-up is still pending
 	}
 }
 
 func (p *poll) release(why reason) { p.released <- why }
 
-// acceptsWaiters is nil where this node takes a new socket or poll.
+// acceptsWaiters returns an error if this node takes no new sockets and polls.
 func (h *Hub) acceptsWaiters() error {
 	if h.draining.Load() {
 		return ticket.ErrOverloaded
@@ -42,11 +42,11 @@ func (h *Hub) acceptsWaiters() error {
 	return nil
 }
 
-// refuseBusy says why there is no place here, but first what is wrong anyway: limits
-// come after ticket and origin.
+// refuseBusy returns full, the reason why this node takes no waiter. An error of the
+// ticket or its authorization comes first, because the wire contract checks limits last.
 func (h *Hub) refuseBusy(ctx context.Context, id ticket.ID, from Browser, full error) error {
 	if h.isStalled() {
-		return full // Redis would only be waited for
+		return full // reading from Redis would probably time out
 	}
 	t, _, err := h.read(ctx, id)
 	if err == nil {
@@ -58,10 +58,10 @@ func (h *Hub) refuseBusy(ctx context.Context, id ticket.ID, from Browser, full e
 	return full
 }
 
-// Poll waits until the ticket's seq differs from after, or it is final, for wait
-// at the most. news is false where there is none: the wait is over, a newer
-// waiter took the place, or the node drains.
-func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Duration, from Browser) (v ticket.View, news bool, err error) {
+// Poll waits at most wait until the ticket's seq differs from after or the ticket is
+// final. changed is false if there is no new view: the wait is over, a newer waiter
+// replaced this one, or the node drains.
+func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Duration, from Browser) (v ticket.View, changed bool, err error) {
 	if err := h.acceptsWaiters(); err != nil {
 		return v, false, h.refuseBusy(ctx, id, from, err)
 	}
@@ -74,7 +74,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	}
 	defer h.waiters.remove(id, p)
 	if err := h.acceptsWaiters(); err != nil {
-		return v, false, err // it began to drain meanwhile, and has let its polls go
+		return v, false, err // Drain may have released the polls before this one was added
 	}
 	t, err := h.attach(ctx, id)
 	if err != nil {
@@ -89,15 +89,15 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for seen := (ticket.State)(""); ; how = Pushed {
-		t, _, lost := h.waiters.latest(id)
-		if lost {
+		t, _, missing := h.waiters.latest(id)
+		if missing {
 			why = EndedDone
 			return expiredView(t), true, nil
 		}
 		if seen == "" {
 			seen = t.State
 		}
-		// A state can change and seq not, where Redis fell back (slot.settled).
+		// The state can change without seq if Redis lost a write (slot.supersedes).
 		if t.Seq != 0 && (t.Seq != after || t.State.Final() || t.State != seen) {
 			if v, err = h.view(t); err != nil {
 				return v, false, err
@@ -129,8 +129,8 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	}
 }
 
-// pollOnce is a poll that does not wait: it is noted nowhere.
-func (h *Hub) pollOnce(ctx context.Context, id ticket.ID, after int64, from Browser) (v ticket.View, news bool, err error) {
+// pollOnce answers a poll that does not wait. It registers no waiter.
+func (h *Hub) pollOnce(ctx context.Context, id ticket.ID, after int64, from Browser) (v ticket.View, changed bool, err error) {
 	t, _, err := h.read(ctx, id)
 	if err != nil {
 		return v, false, err
@@ -148,7 +148,7 @@ func (h *Hub) pollOnce(ctx context.Context, id ticket.ID, after int64, from Brow
 	return v, true, nil
 }
 
-// expiredView is the view of a ticket that Redis no longer has.
+// expiredView returns the view of a ticket that Redis no longer has.
 func expiredView(t ticket.Ticket) ticket.View {
 	return ticket.View{Ticket: t.ID, State: ticket.Expired, Seq: t.Seq + 1}
 }

@@ -8,27 +8,26 @@ import (
 	"time"
 )
 
-// What a page says is short and rare: an ack of some twenty bytes. Messages are
-// counted where they are read (socket.read); what never becomes a message, such
-// as pings, pongs, and frames of nothing that continue a message for ever, is
-// bounded here.
+// A browser sends little: an ack of some twenty bytes. socket.read counts messages. The
+// limits here bound what never becomes a message: pings, pongs, and empty frames that
+// continue a message without end.
 const (
-	maxPings     = 20       // per floodWindow; above: 1008
-	maxReadBytes = 64 << 10 // per floodWindow, of anything; above: the line is cut
+	maxPings     = 20       // per readWindow; above: 1008
+	maxReadBytes = 64 << 10 // per readWindow, of any frames; above: the connection is cut
 	readWindow   = time.Minute
 )
 
-var errFlood = errors.New("more bytes than a page can have to say")
+var errFlood = errors.New("read: the browser sent more than 64 KiB in a minute")
 
-// windowCounter counts events of one window after the other. It is owned by the
-// socket's reader.
+// windowCounter counts events in fixed time windows. Only the socket's reader uses it.
 type windowCounter struct {
 	since int64 // Unix time, in nanoseconds
 	count int
 }
 
+// add counts n events and reports whether the window's limit still holds.
 func (r *windowCounter) add(n, limit int) bool {
-	// Either way: the wall clock may be set back.
+	// Abs, because the wall clock may be set back.
 	if now := time.Now().UnixNano(); time.Duration(now-r.since).Abs() > readWindow {
 		r.since, r.count = now, 0
 	}
@@ -36,13 +35,13 @@ func (r *windowCounter) add(n, limit int) bool {
 	return r.count <= limit
 }
 
-// limitedConn is a connection whose peer may send so much and no more.
+// limitedConn is a connection that limits the bytes that its peer sends.
 type limitedConn struct {
 	net.Conn
 	windowCounter
 }
 
-// Read fails once the peer has sent too much.
+// Read returns errFlood once the peer has sent more than maxReadBytes in a window.
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err == nil && !c.add(n, maxReadBytes) {
@@ -51,8 +50,8 @@ func (c *limitedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// onPing answers so many pings, and then closes the socket. It is called by the
-// socket's reader.
+// onPing reports whether the library answers a ping. Above maxPings it closes the
+// socket. Called by the socket's reader.
 func (s *socket) onPing(context.Context, []byte) bool {
 	if s.pings.add(1, maxPings) {
 		return true
@@ -63,7 +62,7 @@ func (s *socket) onPing(context.Context, []byte) bool {
 	return false
 }
 
-// pingLimit keeps the count of a socket's pings.
+// pingLimit counts the pings of a socket.
 type pingLimit struct {
 	pings   windowCounter
 	flooded sync.Once

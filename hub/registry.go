@@ -10,28 +10,28 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// maxWaiters is how many sockets and polls may wait for one ticket on one node:
-// a page that reconnects leaves dead ones behind for a while, and who knows a
-// stolen secret must not fill the node.
+// maxWaiters is the maximum of sockets and polls for one ticket on one node. A browser
+// that reconnects leaves dead connections behind for some time. An attacker with a
+// stolen secret must not be able to fill the node.
 const maxWaiters = 4
 
-// reason is why a waiter is let go.
+// reason is why a waiter is released.
 type reason int
 
 const (
-	replaced    reason = iota // a fifth waiter came for the ticket
-	draining                  // the node stops
-	stalled                   // the node hears nothing
-	shutdown                  // the node's life is over: no farewell
-	switchedOff               // the operator has switched the client's login off
-	cannotServe               // a reload took the ticket's key or client from this node
+	replaced    reason = iota // a fifth waiter was added for the ticket
+	draining                  // the node is stopping
+	stalled                   // liveness probes do not arrive
+	shutdown                  // Run has ended: close without a close frame
+	switchedOff               // the operator switched the client's login off
+	cannotServe               // this node lacks the ticket's key or client, e.g. after a reload
 )
 
-// waiter is a waiting socket or poll. Its methods are called with the
-// registry locked: they neither block nor call back.
+// waiter is a waiting socket or poll. Its methods are called with the registry locked:
+// they must not block and must not call the registry.
 type waiter interface {
-	changed()           // the slot has a new version, or a heartbeat is due
-	release(why reason) // the waiter has been taken out
+	changed()           // the slot has a new version
+	release(why reason) // the waiter was removed from the registry
 }
 
 // slot is one waiting ticket on this node.
@@ -39,26 +39,26 @@ type slot struct {
 	id      ticket.ID
 	waiters []waiter // oldest first
 
-	known   bool          // latest is set: an attach or a message has told
-	latest  ticket.Ticket // the highest verified seq; never goes backwards
-	missing bool          // Redis no longer has it: the browser hears expired
-	sweeps  int           // how often swept; tells when a heartbeat is due
+	known   bool          // latest is set, by an attach or a message
+	latest  ticket.Ticket // the verified version with the highest seq
+	missing bool          // Redis no longer has the ticket: the browser gets expired
+	sweeps  int           // number of sweeps; every few sweeps are a heartbeat
 
 	due   time.Time // next sweep
-	index int       // in the heap
+	index int       // in registry.queue
 }
 
-// registry is who waits for what. Its lock guards every slot.
+// registry holds the waiters by ticket. mu guards every slot.
 type registry struct {
-	interval time.Duration // between two sweeps of a slot
+	interval time.Duration // time between two sweeps of a slot
 	max      int
-	wake     chan struct{} // a slot is due earlier than thought
+	wake     chan struct{} // capacity 1: the first due time has become earlier
 
 	mu    sync.Mutex
 	slots map[ticket.ID]*slot
 	queue dueHeap
-	size  int
-	polls int // of size
+	size  int // number of waiters
+	polls int // number of polls among them
 }
 
 func newRegistry(limit int, every time.Duration) *registry {
@@ -71,18 +71,18 @@ func (r *registry) count() (sockets, polls int) {
 	return r.size - r.polls, r.polls
 }
 
-// addCount changes the number of waiters, by one of this kind.
-func (r *registry) addCount(l waiter, by int) {
+// addCount changes the number of waiters of w's kind. Called with mu held.
+func (r *registry) addCount(w waiter, by int) {
 	r.size += by
-	if _, ok := l.(*poll); ok {
+	if _, ok := w.(*poll); ok {
 		r.polls += by
 	}
 }
 
-// add registers a waiter, before anything is asked of Redis: what happens from
-// here on wakes it. The oldest of too many is let go. A full node is
-// ErrOverloaded.
-func (r *registry) add(id ticket.ID, l waiter) error {
+// add registers a waiter. Call it before reading Redis, so that every later change
+// wakes the waiter. The oldest of more than maxWaiters is released. A full node returns
+// ticket.ErrOverloaded.
+func (r *registry) add(id ticket.ID, w waiter) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.size >= r.max {
@@ -95,8 +95,8 @@ func (r *registry) add(id ticket.ID, l waiter) error {
 		heap.Push(&r.queue, s)
 		r.wakeIfFirst(s)
 	}
-	s.waiters = append(s.waiters, l)
-	r.addCount(l, 1)
+	s.waiters = append(s.waiters, w)
+	r.addCount(w, 1)
 	if len(s.waiters) > maxWaiters {
 		oldest := s.waiters[0]
 		r.drop(s, oldest)
@@ -105,23 +105,24 @@ func (r *registry) add(id ticket.ID, l waiter) error {
 	return nil
 }
 
-// remove takes a waiter out; out is false where it was no longer in.
-func (r *registry) remove(id ticket.ID, l waiter) (out bool) {
+// remove removes a waiter and reports whether it was still registered.
+func (r *registry) remove(id ticket.ID, w waiter) (removed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.slots[id]; s != nil {
-		return r.drop(s, l)
+		return r.drop(s, w)
 	}
 	return false
 }
 
-func (r *registry) drop(s *slot, l waiter) (out bool) {
-	for i, w := range s.waiters {
-		if w != l {
+// drop is remove, called with mu held.
+func (r *registry) drop(s *slot, w waiter) (removed bool) {
+	for i, other := range s.waiters {
+		if other != w {
 			continue
 		}
 		s.waiters = append(s.waiters[:i:i], s.waiters[i+1:]...)
-		r.addCount(l, -1)
+		r.addCount(w, -1)
 		if len(s.waiters) == 0 {
 			delete(r.slots, s.id)
 			heap.Remove(&r.queue, s.index)
@@ -131,8 +132,9 @@ func (r *registry) drop(s *slot, l waiter) (out bool) {
 	return false
 }
 
-// latest is what the slot knows. lost says that Redis has the ticket no more.
-func (r *registry) latest(id ticket.ID) (t ticket.Ticket, known, lost bool) {
+// latest returns the slot's version, if it is known. missing: Redis no longer has the
+// ticket.
+func (r *registry) latest(id ticket.ID) (t ticket.Ticket, known, missing bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.slots[id]
@@ -142,18 +144,18 @@ func (r *registry) latest(id ticket.ID) (t ticket.Ticket, known, lost bool) {
 	return s.latest, s.known, s.missing
 }
 
-// waits reports whether anybody here waits for the ticket: only then is a
-// message worth opening.
+// waits reports whether the ticket has waiters on this node. Messages for other tickets
+// are not decoded.
 func (r *registry) waits(id ticket.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.slots[id] != nil
 }
 
-// apply puts a verified version into the slot and wakes its waiters; a version
-// that is not newer changes nothing, unless it stands in place of the slot's. now is
-// the store's clock: it tells when the deadline is. newer says that another one
-// stood there.
+// apply stores a verified version in the slot and wakes its waiters. A version that is
+// not newer changes nothing, unless it replaces one that Redis lost (supersedes). now
+// is the store's time, from which the time until the deadline follows. newer reports
+// whether t replaced another version.
 func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,7 +164,7 @@ func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
 		return false
 	}
 	if !t.State.Final() {
-		// Just past the deadline Redis is asked; it decides.
+		// Sweep the slot just after the deadline: Redis decides whether it has passed.
 		if at := time.Now().Add(t.Deadline.Sub(now) + deadlineGrace); at.Before(s.due) {
 			s.due = at
 			heap.Fix(&r.queue, s.index)
@@ -183,7 +185,7 @@ func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
 	return newer
 }
 
-// markMissing notes that Redis has the ticket no more.
+// markMissing records that Redis no longer has the ticket, and wakes the waiters.
 func (r *registry) markMissing(id ticket.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -193,22 +195,24 @@ func (r *registry) markMissing(id ticket.ID) {
 	}
 }
 
+// notify wakes every waiter. Called with mu held.
 func (s *slot) notify() {
 	for _, w := range s.waiters {
 		w.changed()
 	}
 }
 
-// supersedes reports whether t, of the slot's own seq, leaves the slot as it is. Mostly
-// it is the very version that stands there. But a master that fails can take the
-// last change with it, and then seq counts on from before: a scan that was lost,
-// and a confirm in one step, are both 2. Only what was promised stays: a token, or
-// an end.
+// supersedes reports whether the slot keeps its version although t has the same seq.
+// Usually both are the same version. But a master that fails before replication loses
+// the last change, and then a seq is used twice: a lost scan and a later confirm are
+// both 2. The slot keeps only what the browser may have seen as final: a token or an
+// end. Called with mu held.
 func (s *slot) supersedes(t ticket.Ticket) bool {
 	return s.latest.State == ticket.Confirmed || s.latest.State.Final() || bytes.Equal(t.Tag(), s.latest.Tag())
 }
 
-// notifyRepeat has every waiter look again, though seq has not moved.
+// notifyRepeat wakes every waiter for a changed version with an unchanged seq. A socket
+// writes a repeated seq only as a heartbeat. Called with mu held.
 func (s *slot) notifyRepeat() {
 	for _, w := range s.waiters {
 		if b, ok := w.(heartbeater); ok {
@@ -219,9 +223,9 @@ func (s *slot) notifyRepeat() {
 	}
 }
 
-// due returns the tickets that are due for a sweep, at most limit of them, and
-// how long until the next is. What it returns is due again after one interval,
-// or after its deadline.
+// due returns at most limit tickets that are due for a sweep, and the time until the
+// next one is due. The returned tickets are due again after one interval, or after
+// their deadline.
 func (r *registry) due(limit int, now time.Time) (due []ticket.ID, next time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -240,7 +244,8 @@ func (r *registry) due(limit int, now time.Time) (due []ticket.ID, next time.Dur
 	return due, time.Hour
 }
 
-// scheduleSoon makes tickets due within the given time, spread over it; nil means all.
+// scheduleSoon makes tickets due within the given time, spread over it; nil: all
+// tickets.
 func (r *registry) scheduleSoon(ids []ticket.ID, within time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -267,8 +272,8 @@ func (r *registry) scheduleSoon(ids []ticket.ID, within time.Duration) {
 	}
 }
 
-// heartbeat counts a sweep and reports whether it is a heartbeat, for which the
-// slot's waiters are then woken.
+// heartbeat counts a sweep of the ticket. Every so many sweeps its sockets repeat the
+// view.
 func (r *registry) heartbeat(id ticket.ID, every int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -285,17 +290,17 @@ func (r *registry) heartbeat(id ticket.ID, every int) {
 	}
 }
 
-// heartbeater is a listener that repeats the current view as a heartbeat.
+// heartbeater is a waiter that can repeat the current view.
 type heartbeater interface{ heartbeat() }
 
-// releaseAll takes everybody out.
+// releaseAll releases all waiters.
 func (r *registry) releaseAll(why reason) {
 	for _, id := range r.ids() {
 		r.releaseTicket(id, why)
 	}
 }
 
-// ids are the waiting tickets.
+// ids returns the tickets that have waiters.
 func (r *registry) ids() []ticket.ID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -306,7 +311,7 @@ func (r *registry) ids() []ticket.ID {
 	return ids
 }
 
-// releaseTicket takes out everybody who waits for the ticket.
+// releaseTicket releases all waiters of the ticket.
 func (r *registry) releaseTicket(id ticket.ID, why reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -320,11 +325,11 @@ func (r *registry) releaseTicket(id ticket.ID, why reason) {
 	}
 }
 
-// jitter is the time to a slot's next sweep: a tenth early at the most, so that
-// pages that came in one storm drift apart.
+// jitter returns the time until a slot's next sweep: the interval, or up to a tenth
+// less, so that browsers that connected at one moment are not swept at one moment.
 func (r *registry) jitter() time.Duration { return r.interval - randomPart(r.interval/10) }
 
-// randomPart is a random part of d.
+// randomPart returns a random duration below d.
 func randomPart(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
@@ -332,14 +337,14 @@ func randomPart(d time.Duration) time.Duration {
 	return rand.N(d)
 }
 
-// wakeIfFirst wakes the sweeper where the slot is now the first.
+// wakeIfFirst wakes the sweep if the slot is due first. Called with mu held.
 func (r *registry) wakeIfFirst(s *slot) {
 	if s.index != 0 {
 		return
 	}
 	select {
 	case r.wake <- struct{}{}:
-	default: // it is awake already
+	default: // a wake-up is already pending
 	}
 }
 
@@ -353,14 +358,14 @@ func (q dueHeap) Swap(i, j int) {
 	q[i].index, q[j].index = i, j
 }
 
-// Push is for container/heap.
+// Push implements heap.Interface.
 func (q *dueHeap) Push(x any) {
 	s := x.(*slot)
 	s.index = len(*q)
 	*q = append(*q, s)
 }
 
-// Pop is for container/heap.
+// Pop implements heap.Interface.
 func (q *dueHeap) Pop() any {
 	old := *q
 	s := old[len(old)-1]

@@ -2,15 +2,15 @@ package hub
 
 import "loginhub/hub/ticket"
 
-// Reloadable is the part of a Config that Reload replaces while the node runs. It
-// does not change once a Hub has it.
+// Reloadable is the part of a Config that Reload replaces while the node runs. Do not
+// change a value after passing it to a Hub.
 type Reloadable struct {
 	Keys   *ticket.Keyring
 	Signer Signer
-	// Clients are the ids of the clients whose kill switches the node follows and
-	// whose pages it holds; nil: no kill switch, and any client's.
+	// Clients are the ids of the clients that this node serves, with their kill
+	// switches; nil: all clients, without kill switches.
 	Clients []string
-	// UserLabel names a user in the audit; nil: by provider and subject.
+	// UserLabel names a user in the audit; nil: provider and subject.
 	UserLabel func(ticket.Identity) string
 }
 
@@ -28,10 +28,10 @@ func newCurrent(r Reloadable) *current {
 	return c
 }
 
-// Reload replaces what the node has of a Reloadable, for every operation that
-// begins from now on. Each waiting ticket is read again soon: if this node no
-// longer has its key or its client, its sockets are closed with 1013 and its polls
-// get ErrUnknownKey, so that their pages go to another node.
+// Reload replaces the node's Reloadable for every operation that starts afterwards.
+// Each waiting ticket is read again at once. If this node no longer has its key or
+// client, its sockets are closed with 1013 and its polls get ErrUnknownKey, so that
+// their browsers connect to another node.
 func (h *Hub) Reload(r Reloadable) {
 	h.current.Store(newCurrent(r))
 	select {
@@ -41,5 +41,5 @@ func (h *Hub) Reload(r Reloadable) {
 	h.waiters.scheduleSoon(nil, 0)
 }
 
-// hasClient reports whether this node has the ticket's client.
+// hasClient reports whether this node serves the client.
 func (c *current) hasClient(client string) bool { return c.Clients == nil || c.knownClients[client] }

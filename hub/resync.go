@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	// heartbeat is how often a socket's current view is repeated: a browser
-	// cannot see protocol pings.
+	// heartbeat is the interval at which a socket's current view is repeated. JavaScript
+	// cannot see WebSocket pings.
 	heartbeat = 20 * time.Second
-	// maxBatch bounds one pipeline, so that Redis serves others in between.
+	// maxBatch bounds one pipeline, so that Redis serves other calls in between.
 	maxBatch = 512
-	// batchDelay gathers tickets that are due almost together into one batch.
+	// batchDelay collects tickets that are due at almost the same time into one batch.
 	batchDelay = 50 * time.Millisecond
-	// deadlineGrace makes the look that finds a deadline passed come after it.
+	// deadlineGrace delays the sweep for a deadline, so that the deadline has passed.
 	deadlineGrace = 20 * time.Millisecond
-	// retrySweep is when tickets are swept again after a failure.
+	// retrySweep is the time until tickets are swept again after an error.
 	retrySweep = 2 * time.Second
 )
 
-// sweep attaches every waiting ticket anew from time to time. It is the
-// heartbeat, the resync after a broken link, and the expiry, all in one: each
-// asks Redis how the ticket stands.
+// sweep attaches every waiting ticket again at regular intervals until ctx ends. It
+// serves the heartbeat, the resync after a lost subscription and the expiry, because
+// each needs the ticket's version in Redis.
 func (h *Hub) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
 		ids, next := h.waiters.due(maxBatch, time.Now())
@@ -46,8 +46,8 @@ func (h *Hub) sweep(ctx context.Context) {
 	}
 }
 
-// resyncBatch attaches these tickets, writes down deadlines that have passed, and
-// puts what it learns into the slots.
+// resyncBatch attaches the tickets, records deadlines that have passed, and stores the
+// versions from Redis in the slots.
 func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 	found, err := h.Store.Attach(ctx, h.node, ids...)
 	if err != nil {
@@ -55,7 +55,7 @@ func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 			for range ids {
 				h.Metrics.Resynced(FoundUnknown)
 			}
-			h.Log.Debug("sweep put off", "tickets", len(ids), "error", err)
+			h.Log.Debug("sweep postponed: Redis is unavailable", "tickets", len(ids), "error", err)
 			h.waiters.scheduleSoon(ids, retrySweep)
 		}
 		return
@@ -72,7 +72,7 @@ func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 			h.Metrics.Resynced(findingOf(err))
 		case t.Overdue(found[i].Now):
 			if err := overdue.add(h, t); err != nil {
-				h.Log.Error("an expired ticket cannot be recorded", "ticket", id, "error", err)
+				h.Log.Error("record expiry", "ticket", id, "error", err)
 				h.waiters.scheduleSoon([]ticket.ID{id}, retrySweep)
 				continue
 			}
@@ -86,7 +86,7 @@ func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 				what = FoundBehind
 			}
 			h.Metrics.Resynced(what)
-			if what != FoundNewer { // its page has just been shown it
+			if what != FoundNewer { // a newer version was just sent
 				h.waiters.heartbeat(id, h.sweepsPerHeartbeat)
 			}
 		}
@@ -94,7 +94,7 @@ func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 	h.expire(ctx, overdue)
 }
 
-// findingOf is the finding of a ticket that could not be opened.
+// findingOf returns the finding for a ticket that could not be opened.
 func findingOf(err error) string {
 	if errors.Is(err, ticket.ErrNotFound) {
 		return FoundMissing
@@ -102,9 +102,9 @@ func findingOf(err error) string {
 	return FoundRefused
 }
 
-// handleMissing is a waiting ticket whose record is gone (a Redis that came back
-// empty, a tombstone dropped) or not ours. The page hears expired and makes a
-// new one. A forged record does not close a page before its time.
+// handleMissing handles a waiting ticket whose record is missing or forged. A missing
+// one (Redis restarted empty, or evicted it) ends: the browser gets expired and creates
+// a new ticket. A forged record ends the wait only after the deadline.
 func (h *Hub) handleMissing(id ticket.ID, err error, now time.Time) {
 	if errors.Is(err, ticket.ErrUnknownKey) {
 		h.waiters.releaseTicket(id, cannotServe) // another node can read it
@@ -116,9 +116,10 @@ func (h *Hub) handleMissing(id ticket.ID, err error, now time.Time) {
 	}
 }
 
-// storeRolledBack notices a Redis that fell back behind what this node has verified (a
-// failover that lost writes), or went on from there: such a ticket ends with its
-// deadline here, or when it has ended there, for Redis will not tell.
+// storeRolledBack reports whether Redis holds an older version than this node has
+// verified, because a failover lost writes, or a version that follows such an older one.
+// The ticket then ends on this node at its deadline, or once it has ended in Redis: no
+// message or read will end it otherwise.
 func (h *Hub) storeRolledBack(t ticket.Ticket, now time.Time) bool {
 	latest, known, _ := h.waiters.latest(t.ID)
 	over := t.State.Final() && !latest.State.Final()
@@ -138,7 +139,7 @@ type expiries struct {
 	slots   []auditSlot
 }
 
-// add seals the change of one ticket and reserves its line in the audit.
+// add seals the change of one ticket and reserves its audit line.
 func (e *expiries) add(h *Hub, t ticket.Ticket) error {
 	c, err := h.seal(t, t.Expire(), h.node)
 	if err != nil {
@@ -158,7 +159,7 @@ func (e *expiries) release() {
 	}
 }
 
-// expire writes passed deadlines down, in one batch.
+// expire records passed deadlines in one batch.
 func (h *Hub) expire(ctx context.Context, e expiries) {
 	if len(e.ids) == 0 {
 		return

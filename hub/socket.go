@@ -25,43 +25,41 @@ import (
 // Protocol is the subprotocol that the hub selects.
 const Protocol = "loginhub.v1"
 
-// writeLimit is how long one view may take to leave: a page that does not read
-// is closed, and nobody waits for it.
+// writeLimit is the maximum time to write one view. A browser that does not read is cut
+// off.
 const writeLimit = 10 * time.Second
 
-// socket is a waiting page. It costs one goroutine, which reads; views are
-// written by a second one that lives only while there is something to write, so
-// that a slow page holds up neither the mailbox nor the sweep.
+// socket is a waiting WebSocket. One goroutine reads. A second one runs only while there
+// is something to write, so that a slow browser delays neither mailbox nor sweep.
 type socket struct {
 	hub     *Hub
 	id      ticket.ID
 	conn    *websocket.Conn // set by start, before anything is written
-	netConn net.Conn        // below it
+	netConn net.Conn        // the connection under conn
 	addr16  [16]byte        // the observed address; zero if it is not known
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex // guards the fields up to why
 	started     bool       // upgraded
-	writing     bool       // a writer is at work
+	writing     bool       // the writer goroutine runs
 	pending     bool       // there may be something to write
 	repeat      bool       // a heartbeat is due
-	wasReleased bool       // released, for the reason why
-	hasToken    bool       // the view last written had one; owned by the writer
+	wasReleased bool       // released, with the reason why
+	hasToken    bool       // the last written view had a token; owned by the writer
 	why         reason
 
-	sentSeq int64 // seq last written; owned by the writer
+	sentSeq int64 // last written seq; owned by the writer
 
 	pingLimit // owned by the reader
 }
 
-// Socket attaches a page to its ticket and upgrades the connection. It returns
-// once the page is registered and upgraded, so that the request's goroutine and
-// buffers go free; an error is a refusal before the upgrade, still to be
-// answered.
+// Socket attaches a browser to its ticket and upgrades the connection. It returns after
+// the upgrade, so that the request's goroutine and buffers are freed. An error is a
+// refusal before the upgrade; the caller writes the answer.
 func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from Browser) error {
 	if err := h.acceptsWaiters(); err != nil {
 		return h.refuseBusy(r.Context(), id, from, err)
 	}
-	// A copy: the id is a part of the request's text, which would stay with it.
+	// Clone the id: it is a substring of the request, which would stay in memory.
 	id = ticket.ID(strings.Clone(string(id)))
 	s := &socket{hub: h, id: id}
 	if from.Addr.IsValid() {
@@ -78,35 +76,36 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 		h.waiters.remove(id, s)
 		return err
 	}
-	door := &hijacker{ResponseWriter: w}
-	conn, err := websocket.Accept(door, r, &websocket.AcceptOptions{
+	hijack := &hijacker{ResponseWriter: w}
+	conn, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Protocol},
-		InsecureSkipVerify: true, // the origin was checked by from.Admit, against the client's list
+		InsecureSkipVerify: true, // from.Authorize checked the origin against the client's list
 		CompressionMode:    websocket.CompressionDisabled,
 		OnPingReceived:     s.onPing,
 	})
 	if err != nil {
-		// Accept has answered. The handshake was checked before; what is left
-		// is a connection that broke.
+		// Accept has written the answer. The handshake was checked before, so the
+		// connection broke.
 		h.waiters.remove(id, s)
-		h.Log.Debug("upgrade failed", "ticket", id, "error", err)
+		h.Log.Debug("upgrade socket", "ticket", id, "error", err)
 		return nil
 	}
 	conn.SetReadLimit(maxMessage)
-	s.start(conn, door.netConn)
+	s.start(conn, hijack.netConn)
 	return nil
 }
 
-func (s *socket) start(conn *websocket.Conn, line net.Conn) {
+// start writes the first view and starts the reader.
+func (s *socket) start(conn *websocket.Conn, netConn net.Conn) {
 	s.mu.Lock()
-	s.conn, s.netConn, s.started, s.pending = conn, line, true, true
+	s.conn, s.netConn, s.started, s.pending = conn, netConn, true, true
 	s.startWriter()
 	s.mu.Unlock()
 	s.hub.Metrics.WaitStarted(TransportSocket)
 	s.hub.wg.Go(s.read)
 }
 
-// changed is for the registry.
+// changed implements waiter.
 func (s *socket) changed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +113,7 @@ func (s *socket) changed() {
 	s.startWriter()
 }
 
-// heartbeat is for the registry.
+// heartbeat implements heartbeater.
 func (s *socket) heartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +121,7 @@ func (s *socket) heartbeat() {
 	s.startWriter()
 }
 
-// release is for the registry.
+// release implements waiter.
 func (s *socket) release(why reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +129,8 @@ func (s *socket) release(why reason) {
 	s.startWriter()
 }
 
-// startWriter starts a writer where none is at work. Mail that comes before the
-// upgrade is finished waits for start.
+// startWriter starts the writer goroutine if none runs. Before the upgrade it does
+// nothing: start writes then. Called with mu held.
 func (s *socket) startWriter() {
 	if s.started && !s.writing {
 		s.writing = true
@@ -139,7 +138,7 @@ func (s *socket) startWriter() {
 	}
 }
 
-// write writes until there is nothing left to write.
+// write writes until nothing is pending.
 func (s *socket) write() {
 	for {
 		s.mu.Lock()
@@ -159,14 +158,14 @@ func (s *socket) write() {
 	}
 }
 
-// writeView writes the current view where it is news, or as a heartbeat.
+// writeView writes the current view if it is new or a heartbeat is due.
 func (s *socket) writeView(repeat bool) {
-	t, known, lost := s.hub.waiters.latest(s.id)
-	if !known || !lost && t.Seq <= s.sentSeq && !repeat {
+	t, known, missing := s.hub.waiters.latest(s.id)
+	if !known || !missing && t.Seq <= s.sentSeq && !repeat {
 		return
 	}
 	v, err := s.hub.view(t)
-	if lost {
+	if missing {
 		v, err = expiredView(t), nil
 	}
 	if err != nil {
@@ -194,7 +193,7 @@ func (s *socket) writeView(repeat bool) {
 		s.conn.CloseNow() // the reader notices and leaves
 		return
 	}
-	if !lost {
+	if !missing {
 		s.hub.delivered(TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == (v.Token != "")), t, s.addr())
 	}
 	s.sentSeq, s.hasToken = v.Seq, v.Token != ""
@@ -203,10 +202,9 @@ func (s *socket) writeView(repeat bool) {
 	}
 }
 
-// send writes one text frame (RFC 6455, section 5.2) with one call, past the
-// library: that would cut it at its buffer's 256 bytes, and keep a context for
-// each page. What the library itself writes, a pong or a close, is one call too,
-// so that frames never mix.
+// send writes one text frame (RFC 6455, section 5.2) with one call to the connection.
+// The library would split it at its small write buffer and keep a context for each
+// socket. The library writes each pong and close with one call too, so frames never mix.
 func (s *socket) send(text []byte) error {
 	const finalText, length16, length64 = 0x81, 126, 127
 	frame := make([]byte, 0, 10+len(text))
@@ -227,8 +225,9 @@ func (s *socket) send(text []byte) error {
 	return s.netConn.SetWriteDeadline(time.Time{})
 }
 
-// deliveryKind a view goes to a socket that has been shown the version sent; 0 for none. same
-// is false where one of the two has a token, for a seq can come twice (slot.settled).
+// deliveryKind returns the kind of a delivery to a socket whose last written seq is sent
+// (0: none). same is false if only one of the two views has a token, because a seq can
+// be used twice (slot.supersedes).
 func deliveryKind(sent, seq int64, same bool) Delivery {
 	switch {
 	case sent == 0:
@@ -239,14 +238,15 @@ func deliveryKind(sent, seq int64, same bool) Delivery {
 	return Pushed
 }
 
-// unregister takes the socket out of the registry. Whoever takes it out says why.
+// unregister removes the socket from the registry. If that was not done before, it
+// counts why the wait ended.
 func (s *socket) unregister(why string) {
 	if s.hub.waiters.remove(s.id, s) {
 		s.hub.Metrics.WaitEnded(TransportSocket, why)
 	}
 }
 
-// closeReleased closes a socket that was taken out of the registry.
+// closeReleased closes a socket that the registry has released.
 func (s *socket) closeReleased(why reason) {
 	s.hub.Metrics.WaitEnded(TransportSocket, endedReasons[why])
 	switch why {
@@ -255,8 +255,8 @@ func (s *socket) closeReleased(why reason) {
 	case draining:
 		s.close(closeRestart, "this node stops")
 	case stalled:
-		s.close(closeTryAgain, "this node cannot hear")
-	case switchedOff: // it comes back and is told
+		s.close(closeTryAgain, "this node is stalled")
+	case switchedOff: // the next request gets the error code
 		s.close(closeTryAgain, "login is switched off")
 	case cannotServe:
 		s.close(closeTryAgain, "this node lacks the ticket's key or client")
@@ -265,7 +265,7 @@ func (s *socket) closeReleased(why reason) {
 	}
 }
 
-// close says goodbye and waits a few seconds for the page's.
+// close sends a close frame and waits up to five seconds for the browser's.
 func (s *socket) close(code websocket.StatusCode, reason string) {
 	s.unregister(closeReasons[code])
 	if err := s.conn.Close(code, reason); err != nil {
@@ -273,8 +273,8 @@ func (s *socket) close(code websocket.StatusCode, reason string) {
 	}
 }
 
-// read takes acks until the connection ends. The library answers pings and the
-// page's close meanwhile.
+// read reads acks until the connection ends. Meanwhile the library answers pings and the
+// browser's close.
 func (s *socket) read() {
 	defer s.conn.CloseNow()
 	window, count := time.Now(), 0
@@ -299,7 +299,7 @@ func (s *socket) read() {
 	}
 }
 
-// discard reads on until the close handshake is through.
+// discard reads until the close handshake is complete.
 func (s *socket) discard() {
 	for {
 		if _, _, err := s.conn.Read(context.Background()); err != nil {
@@ -308,19 +308,19 @@ func (s *socket) discard() {
 	}
 }
 
-// ack passes an ack on. A failed one is not answered: the heartbeat repeats the
-// view, and the page acks again.
+// ack handles an ack. An error is not answered: the heartbeat repeats the view and the
+// browser sends its ack again.
 func (s *socket) ack(seq int64) {
 	ctx, cancel := context.WithTimeout(s.hub.ctx, writeLimit)
 	defer cancel()
-	from := Browser{Addr: s.addr(), Authorize: func(ticket.Ticket) error { return nil }} // admitted at the upgrade
+	from := Browser{Addr: s.addr(), Authorize: func(ticket.Ticket) error { return nil }} // authorized at the upgrade
 	if err := s.hub.Ack(ctx, s.id, seq, from); err != nil {
-		s.hub.Log.Debug("ack refused", "ticket", s.id, "seq", seq, "error", err)
+		s.hub.Log.Debug("socket ack", "ticket", s.id, "seq", seq, "error", err)
 	}
 }
 
-// addr is the browser's observed address. Its 16 bytes keep a waiting page in its
-// size class, which netip.Addr would not.
+// addr returns the browser's observed address. The socket stores 16 bytes, because
+// netip.Addr would move it to the next size class of the allocator.
 func (s *socket) addr() netip.Addr {
 	if s.addr16 == [16]byte{} {
 		return netip.Addr{}
@@ -328,8 +328,8 @@ func (s *socket) addr() netip.Addr {
 	return netip.AddrFrom16(s.addr16).Unmap()
 }
 
-// hijacker hands the connection over with small buffers in place of
-// net/http's 4 KiB each way: a waiting page is idle, and there are many.
+// hijacker hijacks the connection with small buffers instead of net/http's 4 KiB each
+// way, because many sockets are idle.
 type hijacker struct {
 	http.ResponseWriter
 	netConn net.Conn // set by Hijack
@@ -337,10 +337,10 @@ type hijacker struct {
 
 const (
 	readBuffer  = 64  // an ack is 16 bytes
-	writeBuffer = 128 // a pong or a close, whole
+	writeBuffer = 128 // a whole pong or close frame
 )
 
-// Hijack is for websocket.Accept.
+// Hijack implements http.Hijacker, for websocket.Accept.
 func (w *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
@@ -351,8 +351,8 @@ func (w *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
-	// Frames that were sent before the answer have to lie in the buffer: from
-	// there the library takes them.
+	// Frames that arrived before the answer must be in the buffer, because the library
+	// reads them from there.
 	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(readBuffer, len(early)))
 	if _, err := reader.Peek(len(early)); err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)

@@ -184,7 +184,7 @@ func TestLog_OutageIsOneLineInThirtySeconds(t *testing.T) {
 	redis.Start(t)
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
 	stops(t, n)
-	for message, most := range map[string]int{"mailbox link broken": 2, "request refused": 2, `"msg":"not ready"`: 1, `"msg":"draining"`: 1, `"msg":"stopped"`: 1} {
+	for message, most := range map[string]int{"mailbox subscription lost": 2, "request refused": 2, `"msg":"not ready"`: 1, `"msg":"draining"`: 1, `"msg":"stopped"`: 1} {
 		// The second is the end's, which writes what was held back.
 		if got := strings.Count(n.Log(), message); got < 1 || got > most {
 			t.Errorf("%d lines of %s:\n%s", got, message, n.Log())
