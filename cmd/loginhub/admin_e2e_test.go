@@ -15,8 +15,8 @@ import (
 func TestAdmin_RejectsBrowsers(t *testing.T) {
 	t.Parallel()
 	port := hubtest.FreePort(t)
-	near, far := metered(t), hubtest.StartNode(t, program, "ADMIN_LISTEN=0.0.0.0:"+port)
-	ctx := within(t, 30*time.Second)
+	near, far := startMetered(t), hubtest.StartNode(t, program, "ADMIN_LISTEN=0.0.0.0:"+port)
+	ctx := testContext(t, 30*time.Second)
 	ask := func(n *hubtest.Node, method, path, host string, headers ...string) (int, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(ctx, method, n.Admin+path, nil)

@@ -31,7 +31,7 @@ type assertionIssuer struct {
 	signer jose.Signer
 }
 
-func newBackEnd(t *testing.T) *assertionIssuer {
+func newAssertionIssuer(t *testing.T) *assertionIssuer {
 	t.Helper()
 	public, private, _ := ed25519.GenerateKey(rand.Reader)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: "k1"}}, nil)
@@ -56,8 +56,8 @@ func (b *assertionIssuer) assert(t *testing.T, ticket, user string) string {
 	return text
 }
 
-// call is a phone's with that provider and code.
-func call(ctx context.Context, t *testing.T, node *hubtest.Node, ticket *hubtest.Ticket, action, provider, code string) *hubtest.Response {
+// phoneCall is a phone's with that provider and code.
+func phoneCall(ctx context.Context, t *testing.T, node *hubtest.Node, ticket *hubtest.Ticket, action, provider, code string) *hubtest.Response {
 	t.Helper()
 	a, err := hubtest.Request(ctx, "POST", ticket.URL(node.URL, action), map[string]string{"provider": provider, "code": code})
 	if err != nil {
@@ -68,33 +68,33 @@ func call(ctx context.Context, t *testing.T, node *hubtest.Node, ticket *hubtest
 
 func TestAssertion_Login(t *testing.T) {
 	t.Parallel()
-	company := newBackEnd(t)
+	company := newAssertionIssuer(t)
 	redis := hubtest.StartRedis(t)
 	set := []string{"REDIS_URL=" + redis.URL, "APP_JWKS_URL=" + company.url, "APP_ISSUER=" + companyIssuer, "QR=myapp://login?t={ticket}"}
 	a, b := hubtest.StartNode(t, program, set...), hubtest.StartNode(t, program, set...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket, other := makeTicket(ctx, t, a, nil), makeTicket(ctx, t, a, nil)
 	if ticket.QRURL != "myapp://login?t="+ticket.ID {
 		t.Errorf("qr_url %s", ticket.QRURL)
 	}
-	page := wait(ctx, t, ticket, a)
+	page := dialSocket(ctx, t, ticket, a)
 	scan := company.assert(t, ticket.ID, "u-1")
-	if got := call(ctx, t, b, ticket, "scan", "app", scan); got.Status != 200 {
+	if got := phoneCall(ctx, t, b, ticket, "scan", "app", scan); got.Status != 200 {
 		t.Fatalf("scan: %d %s", got.Status, got.Body)
 	}
 	for what, c := range map[string]struct {
 		ticket *hubtest.Ticket
 		code   string
 	}{"the same again on another node": {ticket, scan}, "another ticket's": {other, company.assert(t, ticket.ID, "u-1")},
-		"a stranger's": {ticket, newBackEnd(t).assert(t, ticket.ID, "u-1")}, "the sandbox's": {ticket, "sandbox:u-1:1"}} {
-		if got := call(ctx, t, a, c.ticket, "confirm", "app", c.code); got.Status != 422 || got.Code != "code_invalid" {
+		"a stranger's": {ticket, newAssertionIssuer(t).assert(t, ticket.ID, "u-1")}, "the sandbox's": {ticket, "sandbox:u-1:1"}} {
+		if got := phoneCall(ctx, t, a, c.ticket, "confirm", "app", c.code); got.Status != 422 || got.Code != "code_invalid" {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}
 	}
-	if got := call(ctx, t, a, ticket, "confirm", "sandbox", "sandbox:u-1:2"); got.Status != 400 {
+	if got := phoneCall(ctx, t, a, ticket, "confirm", "sandbox", "sandbox:u-1:2"); got.Status != 400 {
 		t.Errorf("the sandbox lives on: %d", got.Status)
 	}
-	if got := call(ctx, t, a, ticket, "confirm", "app", company.assert(t, ticket.ID, "u-1")); got.Status != 200 {
+	if got := phoneCall(ctx, t, a, ticket, "confirm", "app", company.assert(t, ticket.ID, "u-1")); got.Status != 200 {
 		t.Fatalf("confirm: %d %s", got.Status, got.Body)
 	}
 	v, err := page.Until(ctx, "confirmed")
@@ -112,11 +112,11 @@ func TestAssertion_Login(t *testing.T) {
 
 func TestAssertion_KeysUnavailable(t *testing.T) {
 	t.Parallel()
-	company := newBackEnd(t)
+	company := newAssertionIssuer(t)
 	node := hubtest.StartNode(t, program, "APP_JWKS_URL=http://127.0.0.1:"+hubtest.FreePort(t)+"/jwks", "APP_ISSUER="+companyIssuer)
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, node, nil)
-	got := call(ctx, t, node, ticket, "scan", "app", company.assert(t, ticket.ID, "u-1"))
+	got := phoneCall(ctx, t, node, ticket, "scan", "app", company.assert(t, ticket.ID, "u-1"))
 	if got.Status != 503 || got.Code != "provider_unavailable" {
 		t.Errorf("%d %s\n%s", got.Status, got.Body, node.Log())
 	}
@@ -129,12 +129,12 @@ func TestStart_WeChatUnreachable(t *testing.T) {
 	t.Parallel()
 	nowhere := "http://127.0.0.1:" + hubtest.FreePort(t)
 	node := hubtest.StartNode(t, program, "WECHAT_APP_ID="+programID, "WECHAT_APP_SECRET="+programKey, "WECHAT_API_URL="+nowhere, "QR=wxacode")
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, node, nil)
 	if got, err := hubtest.Request(ctx, "GET", node.URL+ticket.QRImage, nil); err != nil || got.Status != 200 {
 		t.Errorf("qr: %+v %v", got, err)
 	}
-	got := call(ctx, t, node, ticket, "scan", "wechat", "0123456789abcdef")
+	got := phoneCall(ctx, t, node, ticket, "scan", "wechat", "0123456789abcdef")
 	if got.Status != 503 || got.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s\n%s", got.Status, got.Body, node.Log())
 	}
@@ -148,14 +148,14 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 	w := newWeChat(t)
 	const otherID, otherKey = "wx2222222222222222", "other-secret-0123456789abcdef"
 	w.Register(wechattest.App{ID: otherID, Secret: otherKey})
-	company := newBackEnd(t)
-	clients := write(t, "clients.yaml", `clients:
+	company := newAssertionIssuer(t)
+	clients := writeTestFile(t, "clients.yaml", `clients:
   - id: first
     origins: [`+ourOrigin+`]
   - id: second
     origins: [`+ourOrigin+`]
     qr: wxacode
-    wechat: {app_id: `+otherID+`, app_secret_file: `+write(t, "secret", otherKey+"\n")+`, page: pages/login/login}
+    wechat: {app_id: `+otherID+`, app_secret_file: `+writeTestFile(t, "secret", otherKey+"\n")+`, page: pages/login/login}
   - id: third
     origins: [`+ourOrigin+`]
     qr: "third://login/{ticket}"
@@ -163,7 +163,7 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
     providers: [app]
 `)
 	node := hubtest.StartNode(t, program, withWeChat(w, "CLIENTS="+clients)...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	subs := map[string]string{}
 	for id, app := range map[string]string{"first": programID, "second": otherID} {
 		ticket := makeTicket(ctx, t, node, map[string]string{"client_id": id})
@@ -171,10 +171,10 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 		if app == programID {
 			strange = otherID
 		}
-		if got := call(ctx, t, node, ticket, "confirm", "wechat", w.Code(strange, "alice")); got.Status != 422 {
+		if got := phoneCall(ctx, t, node, ticket, "confirm", "wechat", w.Code(strange, "alice")); got.Status != 422 {
 			t.Errorf("%s takes a code of the other mini-program: %d", id, got.Status)
 		}
-		if got := call(ctx, t, node, ticket, "confirm", "wechat", w.Code(app, "alice")); got.Status != 200 {
+		if got := phoneCall(ctx, t, node, ticket, "confirm", "wechat", w.Code(app, "alice")); got.Status != 200 {
 			t.Fatalf("%s: %d %s", id, got.Status, got.Body)
 		}
 		v, err := ticket.Poll(ctx, node.URL, 0, 0)
@@ -201,14 +201,14 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 	if third.QRURL != "third://login/"+third.ID {
 		t.Errorf("qr_url %s", third.QRURL)
 	}
-	if got := call(ctx, t, node, third, "confirm", "wechat", w.Code(programID, "alice")); got.Status != 400 {
+	if got := phoneCall(ctx, t, node, third, "confirm", "wechat", w.Code(programID, "alice")); got.Status != 400 {
 		t.Errorf("third takes WeChat: %d", got.Status)
 	}
-	if got := call(ctx, t, node, third, "confirm", "app", company.assert(t, third.ID, "u-1")); got.Status != 200 {
+	if got := phoneCall(ctx, t, node, third, "confirm", "app", company.assert(t, third.ID, "u-1")); got.Status != 200 {
 		t.Errorf("third: %d %s", got.Status, got.Body)
 	}
 	first := makeTicket(ctx, t, node, map[string]string{"client_id": "first"})
-	if got := call(ctx, t, node, first, "confirm", "app", company.assert(t, first.ID, "u-1")); got.Status != 400 {
+	if got := phoneCall(ctx, t, node, first, "confirm", "app", company.assert(t, first.ID, "u-1")); got.Status != 400 {
 		t.Errorf("first takes the third's app: %d", got.Status)
 	}
 	if strings.Contains(node.Log(), otherKey) {
@@ -244,7 +244,7 @@ func TestClients_OwnConfigErrors(t *testing.T) {
 	} {
 		set := append([]string{"LISTEN=127.0.0.1:0", "ADMIN_LISTEN="}, c.set...)
 		if c.clients != "" {
-			set = append(set, "CLIENTS="+write(t, "clients.yaml", c.clients))
+			set = append(set, "CLIENTS="+writeTestFile(t, "clients.yaml", c.clients))
 		}
 		printed, code := hubtest.Run(t, program, nil, set...)
 		if code != 2 || strings.Contains(printed, "hunter22") {
@@ -268,8 +268,8 @@ func TestQR_Logo(t *testing.T) {
 	if err := png.Encode(&b, red); err != nil {
 		t.Fatal(err)
 	}
-	node := hubtest.StartNode(t, program, "QR_LOGO="+write(t, "logo.png", b.String()))
-	ctx := one(t)
+	node := hubtest.StartNode(t, program, "QR_LOGO="+writeTestFile(t, "logo.png", b.String()))
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, node, nil)
 	svg, err := hubtest.Request(ctx, "GET", ticket.URL(node.URL, "qr.svg"), nil)
 	if err != nil || !bytes.Contains(svg.Body, []byte("data:image/png;base64,")) {
@@ -291,10 +291,10 @@ func TestQR_Logo(t *testing.T) {
 // The extra commands that the settings' help speaks of.
 func TestRedis_CommandsOfOtherProviders(t *testing.T) {
 	t.Parallel()
-	w, company := newWeChat(t), newBackEnd(t)
+	w, company := newWeChat(t), newAssertionIssuer(t)
 	redis := hubtest.StartRedis(t)
 	node := hubtest.StartNode(t, program, withWeChat(w, "REDIS_URL="+redis.URL, "APP_JWKS_URL="+company.url, "APP_ISSUER="+companyIssuer)...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	count := func(do func()) int {
 		stop := redis.Monitor(t)
 		do()
@@ -308,13 +308,13 @@ func TestRedis_CommandsOfOtherProviders(t *testing.T) {
 	}
 	ticket := makeTicket(ctx, t, node, nil)
 	window := newBrowser(t, node)
-	window.do("GET", w.Allow(window.press(makeTicket(ctx, t, node, nil)), "bob"), nil)                // the script is known
-	if n := count(func() { window.do("GET", w.Allow(window.press(ticket), "alice"), nil) }); n != 5 { // look, save; take, look, change
+	window.do("GET", w.Allow(window.startLogin(makeTicket(ctx, t, node, nil)), "bob"), nil)                // the script is known
+	if n := count(func() { window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil) }); n != 5 { // look, save; take, look, change
 		t.Errorf("a website login: %d commands", n)
 	}
 	other := makeTicket(ctx, t, node, nil)
-	call(ctx, t, node, makeTicket(ctx, t, node, nil), "reject", "app", company.assert(t, "x", "u")) // the script is known
-	if n := count(func() { call(ctx, t, node, other, "confirm", "app", company.assert(t, other.ID, "u-1")) }); n > 4 {
+	phoneCall(ctx, t, node, makeTicket(ctx, t, node, nil), "reject", "app", company.assert(t, "x", "u")) // the script is known
+	if n := count(func() { phoneCall(ctx, t, node, other, "confirm", "app", company.assert(t, other.ID, "u-1")) }); n > 4 {
 		t.Errorf("an assertion: %d commands", n)
 	}
 }

@@ -12,14 +12,14 @@ import (
 
 const certificateMetric = "loginhub_certificate_expiry_timestamp_seconds"
 
-// certified is what a node with a certificate of its own says to Prometheus. The
+// scrapeOwnCertificate is what a node with a certificate of its own says to Prometheus. The
 // certificate has an hour left and is replaced by one for another number: the node
 // warns of both.
-func certified(t *testing.T) string {
+func scrapeOwnCertificate(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	issue(t, cert, key, 1)
+	writeCertificate(t, cert, key, 1)
 	n := hubtest.LaunchNode(t, program, "TLS_CERT="+cert, "TLS_KEY="+key, "PUBLIC_URL=https://login.example.com", "REDIS_URL=embedded",
 		"SANDBOX=true", "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
 	var text string
@@ -36,9 +36,9 @@ func certified(t *testing.T) string {
 		return true
 	})
 	const soon = "LOGINHUB_TLS_CERT: %s: the certificate \\\"localhost\\\" expires at "
-	says(t, n, 1, fmt.Sprintf(soon, cert))
-	issue(t, cert, key, 2)
-	says(t, n, 1, reloadDone)
+	waitLog(t, n, 1, fmt.Sprintf(soon, cert))
+	writeCertificate(t, cert, key, 2)
+	waitLog(t, n, 1, reloadDone)
 	if !strings.Contains(n.Log(), `"files":["`+cert+`","`+key+`"]`) {
 		t.Errorf("the log:\n%s", n.Log())
 	}

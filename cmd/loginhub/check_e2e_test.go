@@ -15,9 +15,9 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// examined runs `loginhub check` with these settings, trusting that authority
+// runCheck runs `loginhub check` with these settings, trusting that authority
 // ("" for the system's), and gives what it has printed. No secret may stand in it.
-func examined(t *testing.T, ca string, args []string, settings ...string) (printed string, code int) {
+func runCheck(t *testing.T, ca string, args []string, settings ...string) (printed string, code int) {
 	t.Helper()
 	ctx, cancel := hubtest.WithTimeout(60 * time.Second)
 	defer cancel()
@@ -46,8 +46,8 @@ func examined(t *testing.T, ca string, args []string, settings ...string) (print
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// line is the first finding about that, with its grade.
-func line(printed, what string) string {
+// findLine is the first finding about that, with its grade.
+func findLine(printed, what string) string {
 	return regexp.MustCompile(`(?m)^(ok  |warn|FAIL)  ` + regexp.QuoteMeta(what) + `.*$`).FindString(printed)
 }
 
@@ -60,7 +60,7 @@ type deployment struct {
 	settings []string // of the nodes; the public URL comes on top
 }
 
-func deployed(t *testing.T) *deployment {
+func startDeployment(t *testing.T) *deployment {
 	t.Helper()
 	d := &deployment{}
 	d.redis = hubtest.StartRedis(t)
@@ -74,9 +74,9 @@ func deployed(t *testing.T) *deployment {
 	return d
 }
 
-// behind starts nginx as it is shipped, with edits, and gives its public URL. A
+// startNginx starts nginx as it is shipped, with edits, and gives its public URL. A
 // page far away is played by an address that nginx says it has.
-func (d *deployment) behind(t *testing.T, edits ...string) string {
+func (d *deployment) startNginx(t *testing.T, edits ...string) string {
 	t.Helper()
 	return hubtest.StartNginx(t, "../../deploy/nginx/loginhub.conf", d.nodes, func(text string) string {
 		for i := 0; i+1 < len(edits); i += 2 {
@@ -89,23 +89,23 @@ func (d *deployment) behind(t *testing.T, edits ...string) string {
 	})
 }
 
-const far = "203.0.113.9" // shown by the hub: documentation addresses count as public
+const farAddr = "203.0.113.9" // shown by the hub: documentation addresses count as public
 
 func TestCheck_Healthy(t *testing.T) {
 	t.Parallel()
-	d := deployed(t)
-	public := d.behind(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For "+far)
-	out, code := examined(t, "", []string{"--hold=3s"}, append(d.settings, "PUBLIC_URL="+public)...)
+	d := startDeployment(t)
+	public := d.startNginx(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For "+farAddr)
+	out, code := runCheck(t, "", []string{"--hold=3s"}, append(d.settings, "PUBLIC_URL="+public)...)
 	if code != 0 || strings.Contains(out, "FAIL") || strings.Contains(out, "warn") {
 		t.Errorf("%d:\n%s", code, out)
 	}
 	for _, what := range []string{"settings", "redis 127.0.0.1", "redis scripts", "redis mailbox", "clock", "redis tickets", "redis secrets", "redis killswitch",
 		"public url", "tls", "keys", "wechat file", "tickets", "long poll", "websocket", "addresses", "wechat " + appID} {
-		if !strings.HasPrefix(line(out, what), "ok") {
+		if !strings.HasPrefix(findLine(out, what), "ok") {
 			t.Errorf("nothing is said of %s:\n%s", what, out)
 		}
 	}
-	for _, word := range []string{far, "holds for", "access token, good for"} {
+	for _, word := range []string{farAddr, "holds for", "access token, good for"} {
 		if !strings.Contains(out, word) {
 			t.Errorf("%s is missing:\n%s", word, out)
 		}
@@ -119,8 +119,8 @@ func TestCheck_Healthy(t *testing.T) {
 // in the settings, and in the proxy.
 func TestCheck_Broken(t *testing.T) {
 	t.Parallel()
-	d := deployed(t)
-	good := d.behind(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For "+far)
+	d := startDeployment(t)
+	good := d.startNginx(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For "+farAddr)
 	do := func(args ...any) func(*testing.T) {
 		return func(t *testing.T) {
 			if err := d.redis.Client.Do(context.Background(), args...).Err(); err != nil {
@@ -162,12 +162,12 @@ func TestCheck_Broken(t *testing.T) {
 		{"another text", nothing, nothing, []string{"WECHAT_VERIFY_FILE=abc.txt:verification-text-2"}, "wechat file", "200 OK and other text", "FAIL"},
 		{"nobody there", nothing, nothing, []string{"PUBLIC_URL=http://127.0.0.1:" + port}, "public url", "refused", "FAIL"},
 		{"not the hub", nothing, nothing, []string{"PUBLIC_URL=" + d.wechat.URL}, "public url", "proxy", "FAIL"},
-		{"no upgrade", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "proxy_set_header Upgrade $http_upgrade;", "")}, "websocket", "pass on Upgrade", "FAIL"},
-		{"no secret", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "proxy_buffering off;", `proxy_set_header Authorization "";`)}, "long poll", "Authorization", "FAIL"},
-		{"a credulous proxy", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for")}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
-		{"too many are trusted", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1," + far + "/24"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
-		{"too many are trusted, in IPv6 form", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1,::ffff:" + far + "/120"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
-		{"a private address", nothing, nothing, []string{"PUBLIC_URL=" + d.behind(t)}, "addresses", "from outside", "warn"},
+		{"no upgrade", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_set_header Upgrade $http_upgrade;", "")}, "websocket", "pass on Upgrade", "FAIL"},
+		{"no secret", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_buffering off;", `proxy_set_header Authorization "";`)}, "long poll", "Authorization", "FAIL"},
+		{"a credulous proxy", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for")}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too many are trusted", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1," + farAddr + "/24"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too many are trusted, in IPv6 form", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1,::ffff:" + farAddr + "/120"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"a private address", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t)}, "addresses", "from outside", "warn"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// What was broken before has been noticed, and is mended.
@@ -177,10 +177,10 @@ func TestCheck_Broken(t *testing.T) {
 			c.breakIt(t)
 			defer c.mendIt(t)
 			settings := append(append([]string(nil), d.settings...), "PUBLIC_URL="+good)
-			out, code := examined(t, "", nil, append(settings, c.settings...)...)
-			got := line(out, c.what)
+			out, code := runCheck(t, "", nil, append(settings, c.settings...)...)
+			got := findLine(out, c.what)
 			for _, l := range strings.Split(out, "\n") { // of several the worst
-				if strings.HasPrefix(l, "FAIL") && line(l, c.what) != "" {
+				if strings.HasPrefix(l, "FAIL") && findLine(l, c.what) != "" {
 					got = l
 				}
 			}
@@ -197,10 +197,10 @@ func TestCheck_Broken(t *testing.T) {
 // TestCheck_NodeWithOtherKeys: one node of three has other keys.
 func TestCheck_NodeWithOtherKeys(t *testing.T) {
 	t.Parallel()
-	d := deployed(t)
+	d := startDeployment(t)
 	other := hubtest.StartNode(t, program, append(d.settings, "KEYS="+hubtest.OtherKey)...)
 	d.nodes = append(d.nodes, strings.TrimPrefix(other.URL, "http://"))
-	out, code := examined(t, "", nil, append(d.settings, "PUBLIC_URL="+d.behind(t))...)
+	out, code := runCheck(t, "", nil, append(d.settings, "PUBLIC_URL="+d.startNginx(t))...)
 	if code != 1 || !regexp.MustCompile(`(?m)^FAIL +keys .*LOGINHUB_KEYS`).MatchString(out) {
 		t.Errorf("%d:\n%s", code, out)
 	}
@@ -241,7 +241,7 @@ func TestCheck_ManagedRedis(t *testing.T) {
 				return ""
 			})
 			settings := []string{"REDIS_URL=" + url, "KEYS=" + hubtest.Key, "SANDBOX=true"}
-			out, _ := examined(t, "", nil, settings...)
+			out, _ := runCheck(t, "", nil, settings...)
 			found := regexp.MustCompile(`(?m)^` + c.grade + ` +` + regexp.QuoteMeta(c.what) + `.*` + regexp.QuoteMeta(c.says) + `.*$`).FindString(out)
 			if found == "" || strings.Contains(found, "users.acl") && c.grade == "FAIL" {
 				t.Errorf("%q in:\n%s", found, out)
@@ -257,7 +257,7 @@ func TestCheck_ManagedRedis(t *testing.T) {
 
 func TestCheck_Certificate(t *testing.T) {
 	t.Parallel()
-	d := deployed(t)
+	d := startDeployment(t)
 	ca, foreign := hubtest.NewCA(t), hubtest.NewCA(t)
 	for name, c := range map[string]struct {
 		left       time.Duration
@@ -273,12 +273,12 @@ func TestCheck_Certificate(t *testing.T) {
 	} {
 		port := hubtest.FreePort(t)
 		cert, key := ca.Issue(t, regexp.MustCompile(`\W`).ReplaceAllString(name, ""), time.Now().Add(c.left), c.host)
-		d.behind(t, "    client_max_body_size", "    listen 127.0.0.1:"+port+" ssl; ssl_certificate "+cert+"; ssl_certificate_key "+key+";\n    client_max_body_size")
-		out, code := examined(t, c.trusted, nil, append(d.settings, "PUBLIC_URL=https://localhost:"+port)...)
+		d.startNginx(t, "    client_max_body_size", "    listen 127.0.0.1:"+port+" ssl; ssl_certificate "+cert+"; ssl_certificate_key "+key+";\n    client_max_body_size")
+		out, code := runCheck(t, c.trusted, nil, append(d.settings, "PUBLIC_URL=https://localhost:"+port)...)
 		if !strings.Contains(out, c.what) || !strings.Contains(out, c.says) || (code == 1) != strings.HasPrefix(c.what, "FAIL") {
 			t.Errorf("%s: %d\n%s", name, code, out)
 		}
-		if (strings.HasPrefix(line(out, "websocket"), "ok")) == strings.HasPrefix(c.what, "FAIL") {
+		if (strings.HasPrefix(findLine(out, "websocket"), "ok")) == strings.HasPrefix(c.what, "FAIL") {
 			t.Errorf("%s: the socket over TLS:\n%s", name, out)
 		}
 	}

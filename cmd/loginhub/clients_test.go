@@ -11,8 +11,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// written is a clients file of that text.
-func written(t *testing.T, text string) string {
+// writeClients is a clients file of that text.
+func writeClients(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "clients.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -25,7 +25,7 @@ func written(t *testing.T, text string) string {
 var withWechat = credentials{miniProgram: wechatApp{id: "wx1", secret: "s3cret"}}
 
 func TestClients_DocumentedExample(t *testing.T) {
-	got, _, err := readClients(written(t, `
+	got, _, err := readClients(writeClients(t, `
     clients:
       - id: demo
         label: {zh: 演示, en: Demo}
@@ -43,7 +43,7 @@ func TestClients_DocumentedExample(t *testing.T) {
 }
 
 func TestClients_Minimal(t *testing.T) {
-	got, _, err := readClients(written(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), credentials{}, os.ReadFile)
+	got, _, err := readClients(writeClients(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), credentials{}, os.ReadFile)
 	want := []*ticket.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
@@ -79,7 +79,7 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		"nobody":                {"clients: []\n", []string{"there are no clients"}},
 		"an empty file":         {"", nil},
 	} {
-		path := written(t, c.text)
+		path := writeClients(t, c.text)
 		got, _, err := readClients(path, withWechat, os.ReadFile)
 		if err == nil {
 			t.Errorf("%s: read as %+v", name, got)
@@ -96,22 +96,22 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 // TestClients_TokenTTL: otherwise a token that waits for its
 // browser arrives expired.
 func TestClients_TokenTTL(t *testing.T) {
-	clients := func(ttl string) string { return written(t, "clients:\n  - id: demo\n    token_ttl: "+ttl+"\n") }
-	_, err := configured(t, "CLIENTS="+clients("119s"))
+	clients := func(ttl string) string { return writeClients(t, "clients:\n  - id: demo\n    token_ttl: "+ttl+"\n") }
+	_, err := parseSettings(t, "CLIENTS="+clients("119s"))
 	if err == nil || !strings.Contains(err.Error(), "LOGINHUB_CLIENTS") || !strings.Contains(err.Error(), "demo") || !strings.Contains(err.Error(), "token_ttl") {
 		t.Errorf("too short: %v", err)
 	}
-	if s := configuredWell(t, "CLIENTS="+clients("2m")); len(s.clients) != 1 || s.clients[0].TokenTTL != 2*time.Minute {
+	if s := mustParseSettings(t, "CLIENTS="+clients("2m")); len(s.clients) != 1 || s.clients[0].TokenTTL != 2*time.Minute {
 		t.Errorf("clients are %+v", s.clients)
 	}
 	// Which providers there are decides the rest of the configuration.
-	wechat := written(t, "clients:\n  - id: demo\n    providers: [wechat]\n")
-	if _, err := configured(t, "CLIENTS="+wechat); err == nil || !strings.Contains(err.Error(), "LOGINHUB_CLIENTS") || !strings.Contains(err.Error(), "sandbox") {
+	wechat := writeClients(t, "clients:\n  - id: demo\n    providers: [wechat]\n")
+	if _, err := parseSettings(t, "CLIENTS="+wechat); err == nil || !strings.Contains(err.Error(), "LOGINHUB_CLIENTS") || !strings.Contains(err.Error(), "sandbox") {
 		t.Errorf("wechat in the sandbox: %v", err)
 	}
-	configuredWell(t, with(production, "CLIENTS="+wechat)...)
-	sandbox := written(t, "clients:\n  - id: demo\n    providers: [sandbox]\n")
-	if _, err := configured(t, with(production, "CLIENTS="+sandbox)...); err == nil {
+	mustParseSettings(t, withSettings(production, "CLIENTS="+wechat)...)
+	sandbox := writeClients(t, "clients:\n  - id: demo\n    providers: [sandbox]\n")
+	if _, err := parseSettings(t, withSettings(production, "CLIENTS="+sandbox)...); err == nil {
 		t.Error("the sandbox is a provider beside another")
 	}
 }

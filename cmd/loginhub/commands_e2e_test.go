@@ -20,8 +20,8 @@ type goPackage struct {
 	text                      string // of all of them
 }
 
-// testsOf reads the tests of the packages that the patterns name.
-func testsOf(t *testing.T, patterns ...string) (all []goPackage) {
+// listTests reads the tests of the packages that the patterns name.
+func listTests(t *testing.T, patterns ...string) (all []goPackage) {
 	t.Helper()
 	list := exec.Command("go", append([]string{"list", "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles"}, patterns...)...)
 	list.Dir = "../.."
@@ -46,22 +46,22 @@ func testsOf(t *testing.T, patterns ...string) (all []goPackage) {
 	return all
 }
 
-// kinds are the flags of `go test` that choose functions, and their names' begin.
-var kinds = map[string]string{"-run": "(?:Test|Fuzz|Example)", "-bench": "Benchmark", "-fuzz": "Fuzz", "-list": "(?:Test|Benchmark|Fuzz|Example)"}
+// testFlags are the flags of `go test` that choose functions, and their names' begin.
+var testFlags = map[string]string{"-run": "(?:Test|Fuzz|Example)", "-bench": "Benchmark", "-fuzz": "Fuzz", "-list": "(?:Test|Benchmark|Fuzz|Example)"}
 
-// TestDocuments_TestRunsFindTests: in each package of its command line
+// TestDocuments_TestCommands: in each package of its command line
 // a pattern finds a function, and each variable before it is read by the tests.
-func TestDocuments_TestRunsFindTests(t *testing.T) {
+func TestDocuments_TestCommands(t *testing.T) {
 	t.Parallel()
 	seen := 0
-	for guide, lines := range inGuides(t, `((?:[A-Z_]+=\S+ )*)go ((?:-C \S+ )?)test ([^\n`+"`"+`|)]*)`) {
+	for guide, lines := range findInDocuments(t, `((?:[A-Z_]+=\S+ )*)go ((?:-C \S+ )?)test ([^\n`+"`"+`|)]*)`) {
 		for _, m := range lines {
 			args := strings.Fields(strings.NewReplacer("'", "", `"`, "").Replace(m[3]))
 			var places []string
 			patterns := map[string]string{}
 			for i := 0; i < len(args); i++ {
 				switch word := args[i]; {
-				case kinds[word] != "" && i+1 < len(args):
+				case testFlags[word] != "" && i+1 < len(args):
 					i++
 					patterns[word] = args[i]
 				case slices.Contains([]string{"-timeout", "-count", "-fuzztime"}, word):
@@ -81,7 +81,7 @@ func TestDocuments_TestRunsFindTests(t *testing.T) {
 				continue
 			}
 			seen++
-			packages, text := testsOf(t, places...), ""
+			packages, text := listTests(t, places...), ""
 			for _, p := range packages {
 				text += p.text
 			}
@@ -91,7 +91,7 @@ func TestDocuments_TestRunsFindTests(t *testing.T) {
 					continue
 				}
 				found := false
-				for _, f := range regexp.MustCompile(`(?m)^func (`+kinds[flag]+`\w*)\(`).FindAllStringSubmatch(text, -1) {
+				for _, f := range regexp.MustCompile(`(?m)^func (`+testFlags[flag]+`\w*)\(`).FindAllStringSubmatch(text, -1) {
 					found = found || regexp.MustCompile(top).MatchString(f[1])
 				}
 				if !found {
@@ -111,9 +111,9 @@ func TestDocuments_TestRunsFindTests(t *testing.T) {
 	}
 }
 
-// TestDocuments_VerbsAreInTheTaskfile, with the variables that it is given;
+// TestDocuments_TaskfileVerbs, with the variables that it is given;
 // and the Taskfile's own verbs lead somewhere.
-func TestDocuments_VerbsAreInTheTaskfile(t *testing.T) {
+func TestDocuments_TaskfileVerbs(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../Taskfile.yml")
 	if err != nil {
@@ -132,7 +132,7 @@ func TestDocuments_VerbsAreInTheTaskfile(t *testing.T) {
 		body[name] = string(one)
 	}
 	seen := 0
-	for guide, calls := range inGuides(t, "(?:(?:`|\\$\\{?)(?i:task)\\}?|cmd/task@\\S+|- task:) ([a-z0-9:-]+)((?: [A-Z_]+=\\S+)*)") {
+	for guide, calls := range findInDocuments(t, "(?:(?:`|\\$\\{?)(?i:task)\\}?|cmd/task@\\S+|- task:) ([a-z0-9:-]+)((?: [A-Z_]+=\\S+)*)") {
 		for _, m := range calls {
 			seen++
 			name, internal := m[1], strings.Contains(body[m[1]], "internal: true")
@@ -161,10 +161,10 @@ func TestDocuments_VerbsAreInTheTaskfile(t *testing.T) {
 	}
 }
 
-// TestVerifier_IsImportedAsDocumented: in both ways, in a module beside ours.
-func TestVerifier_IsImportedAsDocumented(t *testing.T) {
+// TestVerifier_DocumentedImport: in both ways, in a module beside ours.
+func TestVerifier_DocumentedImport(t *testing.T) {
 	t.Parallel()
-	edit := inGuides(t, "`(go mod edit [^`]*)`")["README.md"]
+	edit := findInDocuments(t, "`(go mod edit [^`]*)`")["README.md"]
 	top, err := filepath.Abs("../..")
 	if err != nil || len(edit) != 1 {
 		t.Fatal(edit, err)

@@ -25,9 +25,9 @@ const (
 var production = []string{"PUBLIC_URL=https://login.example.com", "REDIS_URL=redis://:hunter2@127.0.0.1:6379/0",
 	"KEYS=" + goodKey, "WECHAT_APP_ID=wx0123456789abcdef", "WECHAT_APP_SECRET=hunter2"}
 
-// configured goes the program's way from an environment of these settings alone,
+// parseSettings goes the program's way from an environment of these settings alone,
 // NAME=VALUE without the prefix, to the checked configuration.
-func configured(t *testing.T, given ...string) (*settings, error) {
+func parseSettings(t *testing.T, given ...string) (*settings, error) {
 	t.Helper()
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "LOGINHUB_") {
@@ -43,14 +43,14 @@ func configured(t *testing.T, given ...string) (*settings, error) {
 		t.Fatal(err)
 	}
 	var cli commands
-	if _, err := parser(t, &cli).Parse(nil); err != nil {
+	if _, err := newParser(t, &cli).Parse(nil); err != nil {
 		return nil, err
 	}
 	return cli.Config.load()
 }
 
-// parser reads settings as main does.
-func parser(t *testing.T, cli *commands) *kong.Kong {
+// newParser reads settings as main does.
+func newParser(t *testing.T, cli *commands) *kong.Kong {
 	t.Helper()
 	k, err := kong.New(cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"), kong.Exit(func(int) { t.Error("ended") }))
 	if err != nil {
@@ -59,23 +59,23 @@ func parser(t *testing.T, cli *commands) *kong.Kong {
 	return k
 }
 
-// configuredWell fails the test where the settings are refused.
-func configuredWell(t *testing.T, given ...string) *settings {
+// mustParseSettings fails the test where the settings are refused.
+func mustParseSettings(t *testing.T, given ...string) *settings {
 	t.Helper()
-	s, err := configured(t, given...)
+	s, err := parseSettings(t, given...)
 	if err != nil {
 		t.Fatalf("%q: %v", given, err)
 	}
 	return s
 }
 
-// with are settings over others.
-func with(base []string, more ...string) []string { return append(slices.Clone(base), more...) }
+// withSettings are settings over others.
+func withSettings(base []string, more ...string) []string { return append(slices.Clone(base), more...) }
 
 // TestConfig_Names: independent checks start nodes with these.
 func TestConfig_Names(t *testing.T) {
 	help := map[string]string{}
-	for _, f := range parser(t, &commands{}).Model.Flags {
+	for _, f := range newParser(t, &commands{}).Model.Flags {
 		for _, name := range f.Envs {
 			help[name] = f.Help
 		}
@@ -96,7 +96,7 @@ func TestConfig_Names(t *testing.T) {
 }
 
 func TestConfig_Defaults(t *testing.T) {
-	s := configuredWell(t)
+	s := mustParseSettings(t)
 	for _, c := range []struct{ name, got, want string }{
 		{"listen", s.Listen, ":8080"}, {"admin", s.AdminListen, "127.0.0.1:9090"}, {"public URL", s.publicOrigin, ""},
 		{"default public URL", defaultPublicURL, "http://localhost:8080"}, {"QR", s.QR, "link"}, {"log", s.Log, "info"},
@@ -113,23 +113,23 @@ func TestConfig_Defaults(t *testing.T) {
 	if s.MaxSockets < 64 {
 		t.Errorf("%d sockets by the file limit", s.MaxSockets)
 	}
-	if len(s.masters) != 1 || s.masters[0] == configuredWell(t).masters[0] {
+	if len(s.masters) != 1 || s.masters[0] == mustParseSettings(t).masters[0] {
 		t.Error("the keys of an embedded store are not random")
 	}
-	place := s.endpoints(listening("127.0.0.1:4711"))
+	place := s.endpoints(fixedAddr("127.0.0.1:4711"))
 	if len(place.clients) != 1 || place.clients[0].ID != "default" || !place.clients[0].AllowsOrigin("http://localhost:4711") || place.clients[0].AllowsOrigin("https://example.com") {
 		t.Errorf("the default client is %+v", place.clients)
 	}
 }
 
-// listening is a listener's address.
-type listening string
+// fixedAddr is a listener's address.
+type fixedAddr string
 
-func (listening) Network() string  { return "tcp" }
-func (l listening) String() string { return string(l) }
+func (fixedAddr) Network() string  { return "tcp" }
+func (l fixedAddr) String() string { return string(l) }
 
 func TestConfig_Values(t *testing.T) {
-	s := configuredWell(t, with(production, "TRUSTED_PROXIES=10.1.2.3/8, ::1 ,192.0.2.1", "RATE_LIMIT=0", "DRAIN=0s", "MAX_SOCKETS=7",
+	s := mustParseSettings(t, withSettings(production, "TRUSTED_PROXIES=10.1.2.3/8, ::1 ,192.0.2.1", "RATE_LIMIT=0", "DRAIN=0s", "MAX_SOCKETS=7",
 		"QR=https://t.example.com/{ticket}", "TICKET_TTL=30s", "CONFIRM_TTL=20s", "RESULT_TTL=2m", "TOKEN_TTL=3m", "REDIS_WAIT=1",
 		"LISTEN=127.0.0.1:0", "ADMIN_LISTEN=", "LOG=debug", "KEYS="+otherKey+","+goodKey)...)
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.1/32")}
@@ -142,7 +142,7 @@ func TestConfig_Values(t *testing.T) {
 	for given, want := range map[string]string{
 		"HTTPS://Login.Example.com/": "https://login.example.com", "http://localhost:8080": "http://localhost:8080", "http://[::1]:80": "http://[::1]",
 	} {
-		if s := configuredWell(t, with(production, "PUBLIC_URL="+given)...); s.publicOrigin != want {
+		if s := mustParseSettings(t, withSettings(production, "PUBLIC_URL="+given)...); s.publicOrigin != want {
 			t.Errorf("%s is %s", given, s.publicOrigin)
 		}
 	}
@@ -152,17 +152,17 @@ func TestConfig_Values(t *testing.T) {
 // runbook say.
 func TestConfig_WaitersPerAddress(t *testing.T) {
 	for sockets, want := range map[string]int{"1": 1000, "64": 1000, "1000": 1000, "2000": 1000, "2001": 1000, "2002": 1001, "100000": 50_000} {
-		if got := configuredWell(t, "MAX_SOCKETS="+sockets).maxWaitersPerAddr(); got != want {
+		if got := mustParseSettings(t, "MAX_SOCKETS="+sockets).maxWaitersPerAddr(); got != want {
 			t.Errorf("of %s an address holds %d, wanted %d", sockets, got, want)
 		}
-		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=1").maxWaitersPerAddr(); got != want {
+		if got := mustParseSettings(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=1").maxWaitersPerAddr(); got != want {
 			t.Errorf("of %s an address holds %d with another rate, wanted %d", sockets, got, want)
 		}
-		if got := configuredWell(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=0").maxWaitersPerAddr(); got != 0 {
+		if got := mustParseSettings(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=0").maxWaitersPerAddr(); got != 0 {
 			t.Errorf("of %s an address holds %d with the limits off", sockets, got)
 		}
 	}
-	if s := configuredWell(t); s.maxWaitersPerAddr() != max(1000, s.MaxSockets/2) {
+	if s := mustParseSettings(t); s.maxWaitersPerAddr() != max(1000, s.MaxSockets/2) {
 		t.Errorf("by the file limit %d of %d", s.maxWaitersPerAddr(), s.MaxSockets)
 	}
 }
@@ -173,12 +173,12 @@ func TestConfig_MappedProxy(t *testing.T) {
 		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.1.2.3/104": "10.0.0.0/8", "::ffff:192.0.2.1": "192.0.2.1/32",
 		"::ffff:192.0.2.1/128": "192.0.2.1/32", "::ffff:128.0.0.0/97": "128.0.0.0/1", "::fffe:0:0/104": "::fffe:0:0/104", "2001:db8::/32": "2001:db8::/32",
 	} {
-		got := configuredWell(t, with(production, "TRUSTED_PROXIES="+given)...).proxies
+		got := mustParseSettings(t, withSettings(production, "TRUSTED_PROXIES="+given)...).proxies
 		if !slices.Equal(got, []netip.Prefix{netip.MustParsePrefix(want)}) {
 			t.Errorf("%s is %v, wanted %s", given, got, want)
 		}
 	}
-	_, err := configured(t, with(production, "TRUSTED_PROXIES=0.0.0.0/0")...)
+	_, err := parseSettings(t, withSettings(production, "TRUSTED_PROXIES=0.0.0.0/0")...)
 	if err == nil || !strings.Contains(err.Error(), "name the proxy's own addresses") {
 		t.Errorf("everybody is trusted, or it is not said what to do instead: %v", err)
 	}
@@ -215,7 +215,7 @@ func TestConfig_Errors(t *testing.T) {
 		if name, _, _ := strings.Cut(c.setting, "="); strings.HasSuffix(name, "_FILE") && name != "WECHAT_VERIFY_FILE" {
 			settings = slices.DeleteFunc(slices.Clone(production), func(s string) bool { return strings.HasPrefix(s, strings.TrimSuffix(name, "_FILE")+"=") })
 		}
-		_, err := configured(t, with(settings, c.setting)...)
+		_, err := parseSettings(t, withSettings(settings, c.setting)...)
 		named := c.named
 		if named == "" {
 			named, _, _ = strings.Cut(c.setting, "=")
@@ -230,13 +230,13 @@ func TestConfig_Errors(t *testing.T) {
 			t.Errorf("%s: the secret shows in %v", c.setting, err)
 		}
 	}
-	if _, err := configured(t, "REDIS_WAIT=1"); err == nil || !strings.Contains(err.Error(), "LOGINHUB_REDIS_WAIT") {
+	if _, err := parseSettings(t, "REDIS_WAIT=1"); err == nil || !strings.Contains(err.Error(), "LOGINHUB_REDIS_WAIT") {
 		t.Errorf("waiting for replicas of the embedded store: %v", err)
 	}
 }
 
 func TestConfig_AllErrorsAtOnce(t *testing.T) {
-	_, err := configured(t, "PUBLIC_URL=nonsense", "KEYS=hunter2", "TRUSTED_PROXIES=x", "CLIENTS=/nowhere", "RATE_LIMIT=-1", "QR=x", "TICKET_TTL=0s")
+	_, err := parseSettings(t, "PUBLIC_URL=nonsense", "KEYS=hunter2", "TRUSTED_PROXIES=x", "CLIENTS=/nowhere", "RATE_LIMIT=-1", "QR=x", "TICKET_TTL=0s")
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the cause is lost: %v", err)
 	}
@@ -261,18 +261,18 @@ func TestConfig_HTTPSIsProduction(t *testing.T) {
 		{[]string{https, "REDIS_URL=embedded"}, "LOGINHUB_SANDBOX"},
 		{[]string{https, "SANDBOX=true"}, "LOGINHUB_REDIS_URL"},
 		{[]string{https, "REDIS_URL=embedded", "SANDBOX=true"}, ""},
-		{with(wechat, https), "LOGINHUB_REDIS_URL"},
-		{with(wechat, https, "REDIS_URL=embedded"), ""},
-		{with(redis, https), "LOGINHUB_SANDBOX"},
-		{with(redis, https, "SANDBOX=true"), ""},
-		{with(redis, https, "SANDBOX=false"), "LOGINHUB_SANDBOX"},
+		{withSettings(wechat, https), "LOGINHUB_REDIS_URL"},
+		{withSettings(wechat, https, "REDIS_URL=embedded"), ""},
+		{withSettings(redis, https), "LOGINHUB_SANDBOX"},
+		{withSettings(redis, https, "SANDBOX=true"), ""},
+		{withSettings(redis, https, "SANDBOX=false"), "LOGINHUB_SANDBOX"},
 		{production, ""},
 		{[]string{"PUBLIC_URL=HTTPS://LOGIN.EXAMPLE.COM"}, "LOGINHUB_REDIS_URL LOGINHUB_SANDBOX"},
 		{[]string{"PUBLIC_URL=http://login.example.com"}, "LOGINHUB_PUBLIC_URL"},
 		{[]string{"PUBLIC_URL=http://login.example.com", "INSECURE_HTTP=true"}, ""},
 		{redis, ""},
 	} {
-		_, err := configured(t, c.given...)
+		_, err := parseSettings(t, c.given...)
 		var names []string
 		if err != nil {
 			for _, line := range strings.Split(err.Error(), "\n") {
@@ -298,20 +298,20 @@ func TestConfig_SecretFile(t *testing.T) {
 		return slices.DeleteFunc(slices.Clone(production), func(s string) bool { return strings.HasPrefix(s, name+"=") })
 	}
 	write(goodKey + ",\n" + otherKey + "\n")
-	if s := configuredWell(t, with(without("KEYS"), "KEYS_FILE="+file)...); len(s.masters) != 2 || s.masters[1].Reveal() != otherKey {
+	if s := mustParseSettings(t, withSettings(without("KEYS"), "KEYS_FILE="+file)...); len(s.masters) != 2 || s.masters[1].Reveal() != otherKey {
 		t.Errorf("%d keys", len(s.masters))
 	}
 	write(" redis://:hunter2@127.0.0.1/0\r\n")
-	if s := configuredWell(t, with(without("REDIS_URL"), "REDIS_URL_FILE="+file)...); s.RedisURL != "redis://:hunter2@127.0.0.1/0" {
+	if s := mustParseSettings(t, withSettings(without("REDIS_URL"), "REDIS_URL_FILE="+file)...); s.RedisURL != "redis://:hunter2@127.0.0.1/0" {
 		t.Errorf("the URL is %q", s.RedisURL)
 	}
 	write("hunter2\n")
-	if s := configuredWell(t, with(without("WECHAT_APP_SECRET"), "WECHAT_APP_SECRET_FILE="+file)...); s.WechatAppSecret != "hunter2" {
+	if s := mustParseSettings(t, withSettings(without("WECHAT_APP_SECRET"), "WECHAT_APP_SECRET_FILE="+file)...); s.WechatAppSecret != "hunter2" {
 		t.Errorf("the secret is %q", s.WechatAppSecret)
 	}
 	for name := range (&Config{}).secretSettings() {
 		name = strings.TrimPrefix(name, "LOGINHUB_")
-		_, err := configured(t, with(without(name), name+"=hunter2", name+"_FILE="+file)...)
+		_, err := parseSettings(t, withSettings(without(name), name+"=hunter2", name+"_FILE="+file)...)
 		if err == nil || !strings.Contains(err.Error(), "LOGINHUB_"+name) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s twice: %v", name, err)
 		}
@@ -322,12 +322,12 @@ func TestConfig_SecretFile(t *testing.T) {
 // set. The admin address alone means something when it is empty.
 func TestConfig_EmptyVariable(t *testing.T) {
 	var all []string
-	for _, f := range parser(t, &commands{}).Model.Flags {
+	for _, f := range newParser(t, &commands{}).Model.Flags {
 		for _, name := range f.Envs {
 			all = append(all, strings.TrimPrefix(name, "LOGINHUB_")+"=")
 		}
 	}
-	s := configuredWell(t, all...)
+	s := mustParseSettings(t, all...)
 	if s.Listen != ":8080" || s.TicketTTL != 2*time.Minute || s.RateLimit != 600 || s.QR != "link" || s.Log != "info" || !s.embedded() {
 		t.Errorf("configured is %+v", s.Config)
 	}

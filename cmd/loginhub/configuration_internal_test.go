@@ -15,7 +15,7 @@ func settingsTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| variable | default | meaning |\n| --- | --- | --- |\n")
-	for _, f := range parser(t, &commands{}).Model.Flags {
+	for _, f := range newParser(t, &commands{}).Model.Flags {
 		if len(f.Envs) == 0 {
 			continue
 		}
@@ -77,11 +77,11 @@ func TestConfiguration_ClientsFileIsValid(t *testing.T) {
 		}
 	}
 	t.Setenv("SHOP_WECHAT_SECRET", "s3cret")
-	s := configuredWell(t, with(production, "CLIENTS="+path)...)
+	s := mustParseSettings(t, withSettings(production, "CLIENTS="+path)...)
 	if !ended || len(s.clients) != 2 || len(s.clientCredentials) != 1 {
 		t.Errorf("clients %+v, with applications of their own %v", s.clients, s.clientCredentials)
 	}
-	if examples := configuredWell(t, "CLIENTS=../../deploy/examples/clients.yaml"); len(examples.clients) != 2 {
+	if examples := mustParseSettings(t, "CLIENTS=../../deploy/examples/clients.yaml"); len(examples.clients) != 2 {
 		t.Errorf("the examples' clients %+v", examples.clients)
 	}
 }

@@ -60,8 +60,8 @@ func dialFrom(t *testing.T, addr, from, text string) net.Conn {
 
 const keepAlive = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
-// isClosed demands that the node has closed the connection.
-func isClosed(t *testing.T, conn net.Conn) {
+// requireClosed demands that the node has closed the connection.
+func requireClosed(t *testing.T, conn net.Conn) {
 	t.Helper()
 	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
@@ -69,8 +69,8 @@ func isClosed(t *testing.T, conn net.Conn) {
 	}
 }
 
-// counted waits until that many connections are open, of which so many have no request.
-func (l *connLimiter) counted(t *testing.T, open, idle int) {
+// waitCounts waits until that many connections are open, of which so many have no request.
+func (l *connLimiter) waitCounts(t *testing.T, open, idle int) {
 	t.Helper()
 	hubtest.Eventually(t, 5*time.Second, "the connections are counted", func() bool {
 		l.mu.Lock()
@@ -86,32 +86,32 @@ func TestConnLimit_ClosesTheOldestIdle(t *testing.T) {
 	for i, text := range []string{keepAlive, "GET / HT", ""} { // idle, half a head, nothing
 		conns = append(conns, dialFrom(t, addr, "127.0.0.1", text))
 		if i == 0 {
-			answered(t, conns[0])
+			requireAnswer(t, conns[0])
 		}
-		l.counted(t, i+1, i+1)
+		l.waitCounts(t, i+1, i+1)
 	}
 	for _, oldest := range conns {
 		fresh := dialFrom(t, addr, "127.0.0.1", keepAlive)
-		answered(t, fresh)
-		isClosed(t, oldest)
-		l.counted(t, 3, 3)
+		requireAnswer(t, fresh)
+		requireClosed(t, oldest)
+		l.waitCounts(t, 3, 3)
 	}
-	answered(t, dialFrom(t, addr, "127.0.0.2", keepAlive)) // another address has its own limit
-	l.counted(t, 4, 4)
+	requireAnswer(t, dialFrom(t, addr, "127.0.0.2", keepAlive)) // another address has its own limit
+	l.waitCounts(t, 4, 4)
 }
 
-func TestConnLimit_RefusesIfAllAreBusy(t *testing.T) {
+func TestConnLimit_AllBusy(t *testing.T) {
 	var mu sync.Mutex
 	hits := map[string]int{}
 	l := &connLimiter{total: 100, perAddress: 2, onLimit: func(limit, closed string) { mu.Lock(); hits[limit+" "+closed]++; mu.Unlock() }}
 	addr := limitedServer(t, l, nil)
 	for i := range 2 {
 		dialFrom(t, addr, "127.0.0.1", strings.Replace(keepAlive, "/", "/hold", 1))
-		l.counted(t, i+1, 0)
+		l.waitCounts(t, i+1, 0)
 	}
-	isClosed(t, dialFrom(t, addr, "127.0.0.1", keepAlive))
-	answered(t, dialFrom(t, addr, "127.0.0.2", keepAlive))
-	l.counted(t, 3, 1)
+	requireClosed(t, dialFrom(t, addr, "127.0.0.1", keepAlive))
+	requireAnswer(t, dialFrom(t, addr, "127.0.0.2", keepAlive))
+	l.waitCounts(t, 3, 1)
 	mu.Lock()
 	defer mu.Unlock()
 	if len(hits) != 1 || hits["address new"] != 1 {
@@ -123,12 +123,12 @@ func TestConnLimit_TrustedProxiesAndTotal(t *testing.T) {
 	l := &connLimiter{total: 5, perAddress: 2, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}}
 	addr := limitedServer(t, l, nil)
 	for i := range 5 + healthReserve { // this machine may open some over the total
-		answered(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
-		l.counted(t, i+1, i+1)
+		requireAnswer(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
+		l.waitCounts(t, i+1, i+1)
 	}
-	answered(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
-	answered(t, dialFrom(t, addr, "127.0.0.3", keepAlive))
-	l.counted(t, 5+healthReserve, 5+healthReserve)
+	requireAnswer(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
+	requireAnswer(t, dialFrom(t, addr, "127.0.0.3", keepAlive))
+	l.waitCounts(t, 5+healthReserve, 5+healthReserve)
 }
 
 func TestConnLimit_TLSAndHijack(t *testing.T) {
@@ -156,29 +156,29 @@ func TestConnLimit_TLSAndHijack(t *testing.T) {
 	addr := tcp.Addr().String()
 
 	silent := dialFrom(t, addr, "127.0.0.1", "") // a handshake that never begins
-	l.counted(t, 1, 1)
+	l.waitCounts(t, 1, 1)
 	conn := tls.Client(dialFrom(t, addr, "127.0.0.1", ""), &tls.Config{InsecureSkipVerify: true})
 	go io.WriteString(conn, strings.Replace(keepAlive, "/", "/hold", 1))
 	taken := <-hijacked
-	l.counted(t, 2, 1)
+	l.waitCounts(t, 2, 1)
 	third := tls.Client(dialFrom(t, addr, "127.0.0.1", ""), &tls.Config{InsecureSkipVerify: true})
 	go io.WriteString(third, keepAlive)
-	answered(t, third)
-	isClosed(t, silent)
-	l.counted(t, 2, 1) // the socket is not idle
+	requireAnswer(t, third)
+	requireClosed(t, silent)
+	l.waitCounts(t, 2, 1) // the socket is not idle
 	for range 2 {
 		taken.Close() // twice does no harm
 	}
-	l.counted(t, 1, 1)
+	l.waitCounts(t, 1, 1)
 }
 
-// exhausted is a listener that has no file descriptor for so many accepts.
-type exhausted struct {
+// exhaustedListener is a listener that has no file descriptor for so many accepts.
+type exhaustedListener struct {
 	net.Listener
 	left int
 }
 
-func (e *exhausted) Accept() (net.Conn, error) {
+func (e *exhaustedListener) Accept() (net.Conn, error) {
 	if e.left > 0 {
 		e.left--
 		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
@@ -190,7 +190,7 @@ func TestConnLimit_NoFilesAndLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		d := hubtest.NewPipeListener()
-		e := &exhausted{Listener: d}
+		e := &exhaustedListener{Listener: d}
 		l := &connLimiter{Listener: e, sources: map[netip.Prefix]*connSource{}, log: slog.New(slog.NewTextHandler(&log, nil))}
 		accept := func() (net.Conn, error) {
 			far, near := make(chan net.Conn, 1), make(chan struct{})

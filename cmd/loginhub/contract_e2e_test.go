@@ -14,13 +14,13 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// watched is a transport whose answers, the hub's, are held to the OpenAPI document.
-var watched http.RoundTripper
+// checkedTransport is a transport whose answers, the hub's, are held to the OpenAPI document.
+var checkedTransport http.RoundTripper
 
-// holdToContract holds to the document what all stories of this package hear from
+// checkContract holds to the document what all stories of this package hear from
 // nodes: every HTTP answer and every view of a socket. broken gives what was not in
 // it, and fails the run even where the story itself has not noticed.
-func holdToContract() (broken func() []error) {
+func checkContract() (broken func() []error) {
 	contract, err := apitest.Load("../../api/openapi.yaml")
 	if err != nil {
 		panic(err)
@@ -36,7 +36,7 @@ func holdToContract() (broken func() []error) {
 	around := func(next http.RoundTripper) http.RoundTripper {
 		return contract.Transport(next, func(r *http.Request) bool { return operators.MatchString(r.URL.Path) }, note)
 	}
-	watched = around(http.DefaultTransport)
+	checkedTransport = around(http.DefaultTransport)
 	hubtest.Intercept(around, func(text []byte) error {
 		err := contract.CheckView(text)
 		if err != nil {
@@ -63,7 +63,7 @@ func TestOpenAPI_RealNode(t *testing.T) {
 	}
 	front := httptest.NewServer(contract.Middleware(httputil.NewSingleHostReverseProxy(behind), func(err error) { t.Error(err) }))
 	t.Cleanup(front.Close)
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	if err := login(ctx, "ann", front.URL); err != nil {
 		t.Error(err)
 	}

@@ -11,13 +11,13 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// deadline is the ticket's, as its record says: by the clock of Redis, which
+// ticketDeadline is the ticket's, as its record says: by the clock of Redis, which
 // here is this machine's too.
-func deadline(ctx context.Context, redis *hubtest.Redis, id string) (time.Time, error) {
+func ticketDeadline(ctx context.Context, redis *hubtest.Redis, id string) (time.Time, error) {
 	var r struct {
 		Deadline time.Time `json:"deadline"`
 	}
-	_, body, err := record(ctx, redis, id)
+	_, body, err := readRecord(ctx, redis, id)
 	if err != nil {
 		return r.Deadline, err
 	}
@@ -25,8 +25,8 @@ func deadline(ctx context.Context, redis *hubtest.Redis, id string) (time.Time, 
 	return r.Deadline, err
 }
 
-// at waits until the moment.
-func at(ctx context.Context, moment time.Time) {
+// sleepUntil waits until the moment.
+func sleepUntil(ctx context.Context, moment time.Time) {
 	timer := time.NewTimer(time.Until(moment))
 	defer timer.Stop()
 	select {
@@ -38,36 +38,36 @@ func at(ctx context.Context, moment time.Time) {
 func TestDeadline_ConfirmRace(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "TICKET_TTL=1s", "CONFIRM_TTL=1s")
-	ctx := within(t, 40*time.Second)
+	ctx := testContext(t, 40*time.Second)
 	const tickets = 120
 	var mu sync.Mutex
 	heard := map[string]int{}
-	allOf(t, tickets, 40, func(i int) error {
-		p, err := open(ctx, nodes[0].URL, nodes[1].URL)
+	parallel(t, tickets, 40, func(i int) error {
+		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
 		}
 		defer p.socket.Conn.CloseNow()
 		phone := hubtest.NewPhone("eleventh hour")
 		if i%4 != 0 { // the others are scanned and confirmed in one step
-			if err := accepted(ctx, phone, nodes[0].URL, p.ID, "scan"); err != nil {
+			if err := callOK(ctx, phone, nodes[0].URL, p.ID, "scan"); err != nil {
 				return err
 			}
 		}
 		// Spread around the deadline; a little early, for the way takes its time.
 		offset := time.Duration(i%8-5) * 10 * time.Millisecond
-		due, err := deadline(ctx, redis, p.ID)
+		due, err := ticketDeadline(ctx, redis, p.ID)
 		if err != nil {
 			return err
 		}
-		at(ctx, due.Add(offset))
+		sleepUntil(ctx, due.Add(offset))
 		a, err := phone.Do(ctx, nodes[i%2].URL, p.ID, "confirm", nil)
 		if err != nil {
 			return err
 		}
 		state := "confirmed"
 		if a.Status != 200 {
-			if err := refused(a, nil, 410, "ticket_expired"); err != nil {
+			if err := checkRefusal(a, nil, 410, "ticket_expired"); err != nil {
 				return err
 			}
 			state = "expired"
@@ -75,7 +75,7 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 		mu.Lock()
 		heard[state]++
 		mu.Unlock()
-		if err := p.endsIn(ctx, nodes[0].URL, state, "sandbox:eleventh hour"); err != nil {
+		if err := p.waitDecision(ctx, nodes[0].URL, state, "sandbox:eleventh hour"); err != nil {
 			return fmt.Errorf("the phone hears %s: %w", state, err)
 		}
 		// And so does who asks afterwards.
@@ -94,11 +94,11 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 func TestDeadline_PageNotified(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "TICKET_TTL=1s", "CONFIRM_TTL=2s", "RESULT_TTL=2s")
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	// How far a login gets before its time is over, and the seq that expiry has.
 	steps := [][]string{nil, {"scan"}, {"scan", "confirm"}, {"confirm"}}
-	allOf(t, 12, 12, func(i int) error {
-		p, err := open(ctx, nodes[0].URL, nodes[1].URL)
+	parallel(t, 12, 12, func(i int) error {
+		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
 		}
@@ -106,15 +106,15 @@ func TestDeadline_PageNotified(t *testing.T) {
 		phone := hubtest.NewPhone("late")
 		seq := int64(1)
 		for _, action := range steps[i%4] {
-			if err := accepted(ctx, phone, nodes[0].URL, p.ID, action); err != nil {
+			if err := callOK(ctx, phone, nodes[0].URL, p.ID, action); err != nil {
 				return err
 			}
-			if _, err := p.news(ctx); err != nil {
+			if _, err := p.nextNew(ctx); err != nil {
 				return err
 			}
 			seq++
 		}
-		due, err := deadline(ctx, redis, p.ID)
+		due, err := ticketDeadline(ctx, redis, p.ID)
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func TestDeadline_PageNotified(t *testing.T) {
 			}
 			polled <- err
 		}()
-		v, err := p.next(ctx, "expired")
+		v, err := p.nextState(ctx, "expired")
 		if err != nil {
 			return err
 		}
@@ -139,52 +139,52 @@ func TestDeadline_PageNotified(t *testing.T) {
 		if err := <-polled; err != nil {
 			return err
 		}
-		return tooLate(ctx, p, nodes, v.Seq)
+		return checkExpired(ctx, p, nodes, v.Seq)
 	})
 }
 
 func TestDeadline_Tombstone(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "TICKET_TTL=1s", "CONFIRM_TTL=1s", "RESULT_TTL=2s")
-	ctx := within(t, 30*time.Second)
-	allOf(t, 8, 8, func(i int) error {
+	ctx := testContext(t, 30*time.Second)
+	parallel(t, 8, 8, func(i int) error {
 		ticket, err := hubtest.CreateTicket(ctx, nodes[0].URL, nil)
 		if err != nil {
 			return err
 		}
 		seq := int64(2)
 		if i%2 == 1 {
-			if err := accepted(ctx, hubtest.NewPhone("late"), nodes[1].URL, ticket.ID, "scan"); err != nil {
+			if err := callOK(ctx, hubtest.NewPhone("late"), nodes[1].URL, ticket.ID, "scan"); err != nil {
 				return err
 			}
 			seq = 3
 		}
-		due, err := deadline(ctx, redis, ticket.ID)
+		due, err := ticketDeadline(ctx, redis, ticket.ID)
 		if err != nil {
 			return err
 		}
-		at(ctx, due)
-		p := &page{Ticket: ticket}
+		sleepUntil(ctx, due)
+		p := &waiter{Ticket: ticket}
 		if i < 4 { // a phone comes first
 			a, err := hubtest.NewPhone("late").Do(ctx, nodes[0].URL, ticket.ID, []string{"scan", "reject", "confirm", "confirm"}[i], nil)
-			if err := refused(a, err, 410, "ticket_expired"); err != nil {
+			if err := checkRefusal(a, err, 410, "ticket_expired"); err != nil {
 				return err
 			}
 		}
-		return tooLate(ctx, p, nodes, seq)
+		return checkExpired(ctx, p, nodes, seq)
 	})
 }
 
-// tooLate demands that everybody who comes after the deadline hears so, and that
+// checkExpired demands that everybody who comes after the deadline hears so, and that
 // nothing moves the ticket any more.
-func tooLate(ctx context.Context, p *page, nodes []*hubtest.Node, seq int64) error {
+func checkExpired(ctx context.Context, p *waiter, nodes []*hubtest.Node, seq int64) error {
 	for i, n := range nodes {
 		for _, wait := range []int{0, 5} {
 			if v, err := p.Poll(ctx, n.URL, seq, wait); err != nil || v == nil || v.State != "expired" || v.Seq != seq || v.Token != "" {
 				return fmt.Errorf("a late poll on node %d: %+v %v", i, v, err)
 			}
 		}
-		late := &page{Ticket: p.Ticket}
+		late := &waiter{Ticket: p.Ticket}
 		if err := late.attach(ctx, n.URL, "expired"); err != nil {
 			return err
 		}
@@ -193,12 +193,12 @@ func tooLate(ctx context.Context, p *page, nodes []*hubtest.Node, seq int64) err
 		}
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			a, err := hubtest.NewPhone("late").Do(ctx, n.URL, p.ID, action, nil)
-			if err := refused(a, err, 410, "ticket_expired"); err != nil {
+			if err := checkRefusal(a, err, 410, "ticket_expired"); err != nil {
 				return fmt.Errorf("late %s on node %d: %w", action, i, err)
 			}
 		}
 		a, err := p.Ack(ctx, n.URL, seq-1)
-		if err := refused(a, err, 410, "ticket_expired"); err != nil {
+		if err := checkRefusal(a, err, 410, "ticket_expired"); err != nil {
 			return fmt.Errorf("late ack on node %d: %w", i, err)
 		}
 	}
@@ -208,9 +208,9 @@ func tooLate(ctx context.Context, p *page, nodes []*hubtest.Node, seq int64) err
 func TestDeadline_FinalStays(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "TICKET_TTL=1s", "CONFIRM_TTL=1s", "RESULT_TTL=1s")
-	ctx := within(t, 30*time.Second)
-	allOf(t, 4, 4, func(i int) error {
-		p, err := open(ctx, nodes[0].URL, nodes[1].URL)
+	ctx := testContext(t, 30*time.Second)
+	parallel(t, 4, 4, func(i int) error {
+		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
 		}
@@ -220,29 +220,29 @@ func TestDeadline_FinalStays(t *testing.T) {
 		if i%2 == 1 {
 			state, last, seq = "rejected", "reject", 2
 		}
-		if err := accepted(ctx, phone, nodes[0].URL, p.ID, last); err != nil {
+		if err := callOK(ctx, phone, nodes[0].URL, p.ID, last); err != nil {
 			return err
 		}
-		v, err := p.news(ctx)
+		v, err := p.nextNew(ctx)
 		if err != nil {
 			return err
 		}
 		if state == "consumed" {
-			if err := p.finish(ctx, v.Seq); err != nil {
+			if err := p.ackAndClose(ctx, v.Seq); err != nil {
 				return err
 			}
 		}
-		due, err := deadline(ctx, redis, p.ID)
+		due, err := ticketDeadline(ctx, redis, p.ID)
 		if err != nil {
 			return err
 		}
-		at(ctx, due.Add(100*time.Millisecond))
+		sleepUntil(ctx, due.Add(100*time.Millisecond))
 		for _, n := range nodes {
-			if err := accepted(ctx, phone, n.URL, p.ID, last); err != nil {
+			if err := callOK(ctx, phone, n.URL, p.ID, last); err != nil {
 				return fmt.Errorf("the same user again: %w", err)
 			}
 			a, err := hubtest.NewPhone("somebody").Do(ctx, n.URL, p.ID, last, nil)
-			if err := refused(a, err, 409, "ticket_closed"); err != nil {
+			if err := checkRefusal(a, err, 409, "ticket_closed"); err != nil {
 				return err
 			}
 			if v, err := p.Poll(ctx, n.URL, 0, 5); err != nil || v.State != state || v.Seq != seq || v.Token != "" {

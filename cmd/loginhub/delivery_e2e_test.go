@@ -9,9 +9,9 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// everywhere demands the same token by socket and by both kinds of poll on
+// checkTokenEverywhere demands the same token by socket and by both kinds of poll on
 // every node.
-func everywhere(t *testing.T, ctx context.Context, p *page, nodes []*hubtest.Node, token string) {
+func checkTokenEverywhere(t *testing.T, ctx context.Context, p *waiter, nodes []*hubtest.Node, token string) {
 	t.Helper()
 	for i, n := range nodes {
 		if n == nil {
@@ -29,8 +29,8 @@ func everywhere(t *testing.T, ctx context.Context, p *page, nodes []*hubtest.Nod
 	}
 }
 
-// nothingAfter demands that no node gives the token again.
-func nothingAfter(t *testing.T, ctx context.Context, p *page, nodes []*hubtest.Node) {
+// checkNoToken demands that no node gives the token again.
+func checkNoToken(t *testing.T, ctx context.Context, p *waiter, nodes []*hubtest.Node) {
 	t.Helper()
 	for i, n := range nodes {
 		if n == nil {
@@ -56,30 +56,30 @@ func TestDelivery_RedeliversSameToken(t *testing.T) {
 	_, nodes := cluster(t, 3)
 	for _, dropped := range []string{"before the scan", "before the confirm", "after the confirm"} {
 		t.Run(dropped, func(t *testing.T) {
-			ctx := within(t, 20*time.Second)
-			p := mustOpen(t, ctx, nodes[1].URL, nodes[0].URL)
+			ctx := testContext(t, 20*time.Second)
+			p := mustOpenWaiter(t, ctx, nodes[1].URL, nodes[0].URL)
 			phone := hubtest.NewPhone("小明")
 			if dropped == "before the scan" {
 				p.socket.Conn.CloseNow()
 			}
-			must(t, ctx, phone, nodes[2].URL, p.ID, "scan")
+			mustCall(t, ctx, phone, nodes[2].URL, p.ID, "scan")
 			if dropped == "before the confirm" {
 				p.socket.Conn.CloseNow()
 			}
-			must(t, ctx, phone, nodes[1].URL, p.ID, "confirm")
+			mustCall(t, ctx, phone, nodes[1].URL, p.ID, "confirm")
 			p.socket.Conn.CloseNow()
 
 			back, first := mustAttach(t, ctx, p, nodes[1].URL, "confirmed")
-			if err := isOf(ctx, nodes[2].URL, first.Token, "sandbox:小明"); err != nil {
+			if err := checkToken(ctx, nodes[2].URL, first.Token, "sandbox:小明"); err != nil {
 				t.Fatal(err)
 			}
-			everywhere(t, ctx, p, nodes, first.Token)
+			checkTokenEverywhere(t, ctx, p, nodes, first.Token)
 			// The phone says it again; that makes no other token.
-			must(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
-			everywhere(t, ctx, p, nodes, first.Token)
+			mustCall(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
+			checkTokenEverywhere(t, ctx, p, nodes, first.Token)
 
 			a, err := p.Ack(ctx, nodes[2].URL, 2)
-			mustRefuse(t, "ack of another version", a, err, 409, "not_confirmed")
+			wantRefusal(t, "ack of another version", a, err, 409, "not_confirmed")
 			for range 2 { // repeated too
 				if a, err := p.Ack(ctx, nodes[2].URL, 3); err != nil || a.Status != 204 {
 					t.Fatalf("ack on a third node: %+v %v", a, err)
@@ -91,7 +91,7 @@ func TestDelivery_RedeliversSameToken(t *testing.T) {
 			if code := back.socket.Closed(ctx); code != 1000 {
 				t.Errorf("closed with %d", code)
 			}
-			nothingAfter(t, ctx, p, nodes)
+			checkNoToken(t, ctx, p, nodes)
 		})
 	}
 }
@@ -99,7 +99,7 @@ func TestDelivery_RedeliversSameToken(t *testing.T) {
 func TestDelivery_Polling(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 3)
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	ticket, err := hubtest.CreateTicket(ctx, nodes[0].URL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -116,24 +116,24 @@ func TestDelivery_Polling(t *testing.T) {
 			}
 			seen <- v
 		}()
-		if err := noted(ctx, redis, nodes[i+1], ticket.ID); err != nil {
+		if err := waitSubscribed(ctx, redis, nodes[i+1], ticket.ID); err != nil {
 			t.Fatal(err)
 		}
-		must(t, ctx, phone, nodes[0].URL, ticket.ID, action)
+		mustCall(t, ctx, phone, nodes[0].URL, ticket.ID, action)
 		v := <-seen
 		if v == nil || v.Seq != seq+1 || v.State != map[string]string{"scan": "scanned", "confirm": "confirmed"}[action] {
 			t.Fatalf("after the %s: %+v", action, v)
 		}
 		seq, token = v.Seq, v.Token
 	}
-	if err := isOf(ctx, nodes[0].URL, token, "sandbox:polly"); err != nil {
+	if err := checkToken(ctx, nodes[0].URL, token, "sandbox:polly"); err != nil {
 		t.Fatal(err)
 	}
-	everywhere(t, ctx, &page{Ticket: ticket}, nodes, token)
+	checkTokenEverywhere(t, ctx, &waiter{Ticket: ticket}, nodes, token)
 	if a, err := ticket.Ack(ctx, nodes[0].URL, seq); err != nil || a.Status != 204 {
 		t.Fatalf("ack: %+v %v", a, err)
 	}
-	nothingAfter(t, ctx, &page{Ticket: ticket}, nodes)
+	checkNoToken(t, ctx, &waiter{Ticket: ticket}, nodes)
 }
 
 func TestDelivery_NodeKilled(t *testing.T) {
@@ -141,15 +141,15 @@ func TestDelivery_NodeKilled(t *testing.T) {
 	redis, nodes := cluster(t, 2)
 	for _, when := range []string{"between scan and confirm", "right after the confirm"} {
 		t.Run(when, func(t *testing.T) {
-			ctx := within(t, 20*time.Second)
+			ctx := testContext(t, 20*time.Second)
 			doomed := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
-			p := mustOpen(t, ctx, doomed.URL, doomed.URL)
+			p := mustOpenWaiter(t, ctx, doomed.URL, doomed.URL)
 			phone := hubtest.NewPhone("killed")
-			must(t, ctx, phone, doomed.URL, p.ID, "scan")
+			mustCall(t, ctx, phone, doomed.URL, p.ID, "scan")
 			if when == "between scan and confirm" {
 				doomed.Kill()
 			}
-			must(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
+			mustCall(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
 			doomed.Kill()
 			if code := p.socket.Closed(ctx); code != -1 {
 				t.Errorf("a killed node says goodbye with %d", code)
@@ -158,15 +158,15 @@ func TestDelivery_NodeKilled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := isOf(ctx, nodes[0].URL, v.Token, "sandbox:killed"); err != nil {
+			if err := checkToken(ctx, nodes[0].URL, v.Token, "sandbox:killed"); err != nil {
 				t.Fatal(err)
 			}
-			everywhere(t, ctx, p, nodes, v.Token)
+			checkTokenEverywhere(t, ctx, p, nodes, v.Token)
 			back, _ := mustAttach(t, ctx, p, nodes[1].URL, "confirmed")
-			if err := back.finish(ctx, v.Seq); err != nil {
+			if err := back.ackAndClose(ctx, v.Seq); err != nil {
 				t.Error(err)
 			}
-			nothingAfter(t, ctx, p, nodes)
+			checkNoToken(t, ctx, p, nodes)
 		})
 	}
 }
@@ -174,26 +174,26 @@ func TestDelivery_NodeKilled(t *testing.T) {
 func TestDelivery_ScriptsFlushed(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2)
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	forget := func() {
 		if err := redis.Client.ScriptFlush(ctx).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	forget()
-	p := mustOpen(t, ctx, nodes[0].URL, nodes[1].URL)
+	p := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[1].URL)
 	phone := hubtest.NewPhone("flush")
 	for _, action := range []string{"scan", "confirm"} {
 		forget()
-		must(t, ctx, phone, nodes[0].URL, p.ID, action)
+		mustCall(t, ctx, phone, nodes[0].URL, p.ID, action)
 	}
 	forget()
-	v, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:flush")
+	v, err := p.waitToken(ctx, nodes[0].URL, "sandbox:flush")
 	if err != nil {
 		t.Fatal(err)
 	}
 	forget()
-	if err := p.finish(ctx, v.Seq); err != nil {
+	if err := p.ackAndClose(ctx, v.Seq); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -203,17 +203,17 @@ func TestDelivery_MailboxBreaks(t *testing.T) {
 	redis, nodes := cluster(t, 2)
 	var slowest time.Duration
 	for i := range 50 {
-		ctx := within(t, 10*time.Second)
-		p := mustOpen(t, ctx, nodes[0].URL, nodes[i%2].URL)
+		ctx := testContext(t, 10*time.Second)
+		p := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[i%2].URL)
 		phone, name := hubtest.NewPhone(fmt.Sprint("link-", i)), fmt.Sprint("sandbox:link-", i)
-		must(t, ctx, phone, nodes[1].URL, p.ID, "scan")
+		mustCall(t, ctx, phone, nodes[1].URL, p.ID, "scan")
 		mustNext(t, ctx, p, "scanned")
 		if err := redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 			t.Fatal(err)
 		}
-		must(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
+		mustCall(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
 		told := time.Now()
-		v, err := p.tokenOf(ctx, nodes[0].URL, name)
+		v, err := p.waitToken(ctx, nodes[0].URL, name)
 		if err != nil {
 			t.Fatalf("login %d: %v", i, err)
 		}
@@ -222,7 +222,7 @@ func TestDelivery_MailboxBreaks(t *testing.T) {
 		} else if took > slowest {
 			slowest = took
 		}
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Errorf("login %d: %v", i, err)
 		}
 	}
@@ -235,28 +235,28 @@ func TestDelivery_MailboxSilent(t *testing.T) {
 	line := hubtest.StartPubSubProxy(t, redis)
 	well := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
 	node := hubtest.StartNode(t, program, "REDIS_URL="+line.URL)
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	phone := hubtest.NewPhone("mute")
-	var pages []*page
+	var pages []*waiter
 	for range 5 {
-		pages = append(pages, mustOpen(t, ctx, well.URL, node.URL))
+		pages = append(pages, mustOpenWaiter(t, ctx, well.URL, node.URL))
 	}
 	if n := line.Mute(); n != 1 {
 		t.Fatalf("%d subscriptions stood", n)
 	}
 	muted := time.Now()
 	for _, p := range pages {
-		must(t, ctx, phone, well.URL, p.ID, "scan", "confirm")
+		mustCall(t, ctx, phone, well.URL, p.ID, "scan", "confirm")
 	}
 	for i, p := range pages {
-		v, err := p.tokenOf(ctx, well.URL, "sandbox:mute")
+		v, err := p.waitToken(ctx, well.URL, "sandbox:mute")
 		if err != nil {
 			t.Fatalf("page %d: %v", i, err)
 		}
 		if took := time.Since(muted); took > deafAfter {
 			t.Errorf("page %d has its token after %v", i, took)
 		}
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Error(err)
 		}
 	}

@@ -84,8 +84,8 @@ func readCompose(t *testing.T) *compose {
 	return c
 }
 
-// settingsOf are the names of all settings, as --help has them.
-func settingsOf(t *testing.T) map[string]bool {
+// settingNames are the names of all settings, as --help has them.
+func settingNames(t *testing.T) map[string]bool {
 	t.Helper()
 	help, code := hubtest.Run(t, program, []string{"--help"})
 	names := map[string]bool{}
@@ -100,7 +100,7 @@ func settingsOf(t *testing.T) map[string]bool {
 
 func TestCompose_Consistent(t *testing.T) {
 	t.Parallel()
-	c, known := readCompose(t), settingsOf(t)
+	c, known := readCompose(t), settingNames(t)
 	for name, s := range c.Services {
 		if !regexp.MustCompile(`^[a-z/-]+:[\w.-]+$`).MatchString(s.Image) || strings.HasSuffix(s.Image, ":latest") {
 			t.Errorf("%s: image %q is of no version", name, s.Image)
@@ -248,14 +248,14 @@ func TestCompose_Login(t *testing.T) {
 		t.Fatalf("%v %s", err, out)
 	}
 	redis := hubtest.StartRedisAs(t, "health", "any", "../../deploy/redis/redis.conf", "--aclfile", filepath.Join(dir, "users.acl"))
-	if out := as(t, redis, "health", "any", "PING"); out != "PONG" {
+	if out := redisAs(t, redis, "health", "any", "PING"); out != "PONG" {
 		t.Errorf("the health check of Redis hears %s", out)
 	}
 	password, err := os.ReadFile(filepath.Join(dir, "redis-admin"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := as(t, redis, "admin", strings.TrimSpace(string(password)), "ACL", "WHOAMI"); out != "admin" {
+	if out := redisAs(t, redis, "admin", strings.TrimSpace(string(password)), "ACL", "WHOAMI"); out != "admin" {
 		t.Errorf("Redis's operator hears %s", out)
 	}
 	url, err := os.ReadFile(filepath.Join(dir, "redis-url"))
@@ -288,12 +288,12 @@ func TestCompose_Login(t *testing.T) {
 		n := hubtest.LaunchWithoutDefaults(t, program, settings...)
 		hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 		addrs = append(addrs, strings.TrimPrefix(n.URL, "http://"))
-		if a, err := hubtest.Request(within(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
+		if a, err := hubtest.Request(testContext(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
 			t.Errorf("a node with the first key and the appended one publishes %s %v", a.Body, err)
 		}
 	}
 	public := hubtest.StartNginxWithMain(t, "../../deploy/nginx/nginx.conf", "../../deploy/nginx/loginhub.conf", addrs, nil)
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	for _, user := range []string{"小明", "小红", "小刚"} {
 		if err := login(ctx, user, public); err != nil {
 			t.Error(err)
@@ -324,8 +324,8 @@ func TestNginx_DocumentedTLS(t *testing.T) {
 		text = strings.Replace(text, "    client_max_body_size", secure+"\n    client_max_body_size", 1)
 		return text + strings.Replace(redirect, "listen 80;", "listen 127.0.0.1:"+plain+";", 1)
 	})
-	out, code := examined(t, ca.CertFile, nil, "PUBLIC_URL=https://localhost:"+port, "REDIS_URL=embedded", "SANDBOX=true")
-	if code != 0 || !strings.HasPrefix(line(out, "websocket"), "ok") || !strings.Contains(out, "TLS 1.3") {
+	out, code := runCheck(t, ca.CertFile, nil, "PUBLIC_URL=https://localhost:"+port, "REDIS_URL=embedded", "SANDBOX=true")
+	if code != 0 || !strings.HasPrefix(findLine(out, "websocket"), "ok") || !strings.Contains(out, "TLS 1.3") {
 		t.Errorf("%d\n%s", code, out)
 	}
 	answer, err := http.DefaultTransport.RoundTrip(httptest.NewRequest("GET", "http://127.0.0.1:"+plain+"/s/x", nil)) // follows nothing

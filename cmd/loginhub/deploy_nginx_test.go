@@ -18,8 +18,8 @@ import (
 // nginxConf is the configuration that we ship.
 const nginxConf = "../../deploy/nginx/loginhub.conf"
 
-// front is two nodes behind the shipped nginx.
-type front struct {
+// nginxFront is two nodes behind the shipped nginx.
+type nginxFront struct {
 	url   string // nginx's
 	redis *hubtest.Redis
 	nodes []*hubtest.Node
@@ -27,9 +27,9 @@ type front struct {
 
 // startFront starts them; edits are pairs, old text and new, of nginx's
 // configuration.
-func startFront(t *testing.T, edits []string, settings ...string) *front {
+func startFront(t *testing.T, edits []string, settings ...string) *nginxFront {
 	t.Helper()
-	f := &front{}
+	f := &nginxFront{}
 	f.redis, f.nodes = cluster(t, 2, settings...)
 	var hosts []string
 	for _, n := range f.nodes {
@@ -46,7 +46,7 @@ func proxyAnswered(a *hubtest.Response) bool {
 
 // logInDuring has phones scan and confirm through nginx, so many at once, until
 // fault returns. Each call must be answered with success. It counts the calls.
-func (f *front) logInDuring(t *testing.T, ctx context.Context, atOnce int, fault func()) (calls int64) {
+func (f *nginxFront) logInDuring(t *testing.T, ctx context.Context, atOnce int, fault func()) (calls int64) {
 	t.Helper()
 	var done atomic.Bool
 	var count atomic.Int64
@@ -61,7 +61,7 @@ func (f *front) logInDuring(t *testing.T, ctx context.Context, atOnce int, fault
 					continue
 				}
 				for _, action := range []string{"scan", "confirm"} {
-					if err := accepted(ctx, phone, f.url, ticket.ID, action); err != nil {
+					if err := callOK(ctx, phone, f.url, ticket.ID, action); err != nil {
 						t.Error(err)
 					}
 				}
@@ -75,14 +75,14 @@ func (f *front) logInDuring(t *testing.T, ctx context.Context, atOnce int, fault
 	return count.Load()
 }
 
-func TestNginx_FloodOfPicturesStopsNoLogin(t *testing.T) {
+func TestNginx_QRFlood(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil)
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	ticket := mustMake(t, ctx, f.url)
 	var drawn, refusals atomic.Int64
 	calls := f.logInDuring(t, ctx, 4, func() {
-		allOf(t, 3*120, 120, func(int) error {
+		parallel(t, 3*120, 120, func(int) error {
 			a, err := hubtest.Request(ctx, "GET", ticket.URL(f.url, "qr.png")+"?size=1024", nil)
 			switch {
 			case err != nil:
@@ -102,13 +102,13 @@ func TestNginx_FloodOfPicturesStopsNoLogin(t *testing.T) {
 	}
 }
 
-func TestNginx_FullNodesStopNoLogin(t *testing.T) {
+func TestNginx_FullNodes(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil, "MAX_SOCKETS=4")
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	var held atomic.Int64
 	calls := f.logInDuring(t, ctx, 4, func() {
-		allOf(t, 60, 10, func(int) error {
+		parallel(t, 60, 10, func(int) error {
 			ticket, err := hubtest.CreateTicket(ctx, f.url, nil)
 			if err != nil {
 				return err
@@ -120,7 +120,7 @@ func TestNginx_FullNodesStopNoLogin(t *testing.T) {
 				return nil
 			}
 			a, err := socket.Rejection()
-			return refused(a, err, http.StatusServiceUnavailable, "overloaded")
+			return checkRefusal(a, err, http.StatusServiceUnavailable, "overloaded")
 		})
 	})
 	if held.Load() != 8 || calls < 30 {
@@ -128,17 +128,17 @@ func TestNginx_FullNodesStopNoLogin(t *testing.T) {
 	}
 }
 
-func TestNginx_PassesOnThatRedisIsDown(t *testing.T) {
+func TestNginx_RedisDown(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil)
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	ticket := mustMake(t, ctx, f.url)
 	f.redis.Kill(t)
 	for range 20 {
 		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
-		mustRefuse(t, "a ticket", a, err, http.StatusServiceUnavailable, "store_unavailable")
+		wantRefusal(t, "a ticket", a, err, http.StatusServiceUnavailable, "store_unavailable")
 		poll, err := ticket.PollResponse(ctx, f.url, 0, 0)
-		mustRefuse(t, "a poll", poll, err, http.StatusServiceUnavailable, "store_unavailable")
+		wantRefusal(t, "a poll", poll, err, http.StatusServiceUnavailable, "store_unavailable")
 		if err == nil && (proxyAnswered(a) || proxyAnswered(poll)) {
 			t.Errorf("nginx answers for the hub: %s %s", a.Body, poll.Body)
 		}
@@ -163,7 +163,7 @@ func TestNginx_PassesOnThatRedisIsDown(t *testing.T) {
 func TestNginx_RollingRestart(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil, "DRAIN=200ms")
-	ctx := within(t, 120*time.Second)
+	ctx := testContext(t, 120*time.Second)
 	began := time.Now()
 	calls := f.logInDuring(t, ctx, 8, func() {
 		for range 6 {
@@ -181,11 +181,11 @@ func TestNginx_RollingRestart(t *testing.T) {
 	t.Logf("12 restarts under %.0f calls a second", float64(calls)/time.Since(began).Seconds())
 }
 
-func TestNginx_HangingNodeHoldsNoCallForLong(t *testing.T) {
+func TestNginx_HangingNode(t *testing.T) {
 	t.Parallel()
 	const callLimit, slack = 11 * time.Second, 3 * time.Second // proxy_read_timeout of calls
 	f := startFront(t, nil)
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	if err := f.nodes[0].Stall(); err != nil {
 		t.Fatal(err)
 	}
@@ -201,19 +201,19 @@ func TestNginx_HangingNodeHoldsNoCallForLong(t *testing.T) {
 			return nil
 		}
 		late.Add(1)
-		return refused(a, err, http.StatusServiceUnavailable, "store_unavailable")
+		return checkRefusal(a, err, http.StatusServiceUnavailable, "store_unavailable")
 	}
-	allOf(t, 20, 20, call)
+	parallel(t, 20, 20, call)
 	if served.Load() == 0 || late.Load() == 0 {
 		t.Errorf("%d calls are served, %d are not: does the node hang?", served.Load(), late.Load())
 	}
 	// nginx knows now, and asks the node once in two seconds at most.
 	late.Store(0)
-	allOf(t, 40, 20, call)
+	parallel(t, 40, 20, call)
 	if late.Load() > 2 {
 		t.Errorf("%d of 40 calls still go to the node that hangs", late.Load())
 	}
-	allOf(t, 4, 4, func(int) error { // pages are asked of the other one
+	parallel(t, 4, 4, func(int) error { // pages are asked of the other one
 		if a, err := hubtest.Request(ctx, "GET", f.url+"/", nil); err != nil || a.Status != http.StatusOK {
 			return fmt.Errorf("the login page: %+v %w", a, err)
 		}
@@ -221,13 +221,13 @@ func TestNginx_HangingNodeHoldsNoCallForLong(t *testing.T) {
 	})
 }
 
-func TestNginx_AnswersItselfInProblems(t *testing.T) {
+func TestNginx_OwnErrors(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, []string{"loginhub_address 2000;", "loginhub_address 2;", "loginhub_pictures 100;", "loginhub_pictures 1;"})
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	ticket := mustMake(t, ctx, f.url)
 	a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", strings.Repeat(" ", 100<<10))
-	mustRefuse(t, "a large body", a, err, http.StatusRequestEntityTooLarge, "too_large")
+	wantRefusal(t, "a large body", a, err, http.StatusRequestEntityTooLarge, "too_large")
 	var sockets []*hubtest.Socket
 	for range 2 {
 		socket, err := ticket.Dial(ctx, f.url)
@@ -237,8 +237,8 @@ func TestNginx_AnswersItselfInProblems(t *testing.T) {
 		defer socket.Conn.CloseNow()
 		sockets = append(sockets, socket)
 	}
-	a, err = refusedSocket(ctx, ticket, f.url)
-	mustRefuse(t, "a third socket", a, err, http.StatusTooManyRequests, "rate_limited")
+	a, err = dialRefused(ctx, ticket, f.url)
+	wantRefusal(t, "a third socket", a, err, http.StatusTooManyRequests, "rate_limited")
 	if err == nil && a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -253,9 +253,9 @@ func TestNginx_AnswersItselfInProblems(t *testing.T) {
 		a, err = ticket.PollResponse(ctx, f.url, 0, 0)
 		return err == nil && a.Status != http.StatusTooManyRequests
 	})
-	mustRefuse(t, "a poll without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
+	wantRefusal(t, "a poll without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
 	a, err = hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
-	mustRefuse(t, "a call without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
+	wantRefusal(t, "a call without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
 	if err == nil && a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -263,7 +263,7 @@ func TestNginx_AnswersItselfInProblems(t *testing.T) {
 
 // A one-time code is spent once: by a POST, and by the GET with which a provider
 // sends the browser back.
-func TestNginx_RepeatsOnlyWhatSpendsNothing(t *testing.T) {
+func TestNginx_Retries(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
 	refuses := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -13,8 +13,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// as runs one command as that user and gives Redis's answer.
-func as(t *testing.T, redis *hubtest.Redis, user, password string, command ...string) string {
+// redisAs runs one command as that user and gives Redis's answer.
+func redisAs(t *testing.T, redis *hubtest.Redis, user, password string, command ...string) string {
 	t.Helper()
 	host, port, _ := strings.Cut(redis.Addr, ":")
 	args := []string{"-h", host, "-p", port}
@@ -28,14 +28,14 @@ func as(t *testing.T, redis *hubtest.Redis, user, password string, command ...st
 	return strings.TrimSpace(string(out))
 }
 
-// threeLogins logs in across three nodes on that Redis, over sockets and polls.
-func threeLogins(t *testing.T, redis *hubtest.Redis, settings ...string) []*hubtest.Node {
+// loginOnThreeNodes logs in across three nodes on that Redis, over sockets and polls.
+func loginOnThreeNodes(t *testing.T, redis *hubtest.Redis, settings ...string) []*hubtest.Node {
 	t.Helper()
 	var nodes []*hubtest.Node
 	for range 3 {
 		nodes = append(nodes, hubtest.StartNode(t, program, append([]string{"REDIS_URL=" + redis.URL}, settings...)...))
 	}
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	for i := range 3 {
 		at := func(n int) string { return nodes[(i+n)%3].URL }
 		if err := login(ctx, fmt.Sprintf("user %d", i), at(0), at(1), at(2), at(0)); err != nil {
@@ -48,7 +48,7 @@ func threeLogins(t *testing.T, redis *hubtest.Redis, settings ...string) []*hubt
 func TestShippedRedis_UserRights(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	threeLogins(t, redis)
+	loginOnThreeNodes(t, redis)
 
 	for setting, want := range map[string]string{"maxmemory-policy": "noeviction", "appendonly": "yes", "save": "", "protected-mode": "yes"} {
 		if got, err := redis.Client.ConfigGet(context.Background(), setting).Result(); err != nil || got[setting] != want {
@@ -63,21 +63,21 @@ func TestShippedRedis_UserRights(t *testing.T) {
 		"SCRIPT FLUSH", "SAVE", "CLIENT LIST", "REPLICAOF NO ONE", "DEL loginhub:switches", "EXPIRE loginhub:switches 1",
 		"GET other", "HGET session user", "SET other 1", "PUBLISH other 1", "SUBSCRIBE other", "PSUBSCRIBE loginhub:mail:*",
 		"EVAL return(redis.call('FLUSHALL')) 0", "EVAL return(redis.call('GET','other')) 0", "EVAL return(redis.call('PUBLISH','other','x')) 0"} {
-		out := as(t, redis, "loginhub", "hunter2", strings.Fields(command)...)
+		out := redisAs(t, redis, "loginhub", "hunter2", strings.Fields(command)...)
 		if !strings.Contains(out, "NOPERM") && !strings.Contains(out, "The user executing the script can't") && !strings.Contains(out, "command not allowed") {
 			t.Errorf("the hub may %s: %s", command, out)
 		}
 	}
 	for who, out := range map[string]string{
-		"nobody":            as(t, redis, "", "", "PING"),
-		"a wrong password":  as(t, redis, "loginhub", "hunter3", "PING"),
-		"health, curiously": as(t, redis, "health", "any", "GET", "loginhub:switches"),
+		"nobody":            redisAs(t, redis, "", "", "PING"),
+		"a wrong password":  redisAs(t, redis, "loginhub", "hunter3", "PING"),
+		"health, curiously": redisAs(t, redis, "health", "any", "GET", "loginhub:switches"),
 	} {
 		if !strings.Contains(out, "NOAUTH") && !strings.Contains(out, "WRONGPASS") && !strings.Contains(out, "NOPERM") {
 			t.Errorf("%s is let in: %s", who, out)
 		}
 	}
-	if out := as(t, redis, "health", "any", "PING"); out != "PONG" {
+	if out := redisAs(t, redis, "health", "any", "PING"); out != "PONG" {
 		t.Errorf("the health check hears %s", out)
 	}
 
@@ -108,15 +108,15 @@ func TestShippedRedis_WaitForReplica(t *testing.T) {
 		info, err := replica.Client.Info(context.Background(), "replication").Result()
 		return err == nil && strings.Contains(info, "master_link_status:up")
 	})
-	nodes := threeLogins(t, redis, "REDIS_WAIT=1")
+	nodes := loginOnThreeNodes(t, redis, "REDIS_WAIT=1")
 	if used, err := redis.Client.Info(context.Background(), "commandstats").Result(); err != nil || !strings.Contains(used, "cmdstat_wait:") {
 		t.Errorf("nobody has waited: %v", err)
 	}
 	replica.Kill(t)
-	ctx := within(t, 20*time.Second)
-	p := mustOpen(t, ctx, nodes[0].URL, nodes[1].URL)
+	ctx := testContext(t, 20*time.Second)
+	p := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[1].URL)
 	a, err := hubtest.NewPhone("alone").Do(ctx, nodes[2].URL, p.ID, "confirm", nil)
-	mustRefuse(t, "a confirm without the replica", a, err, 503, "store_unavailable")
+	wantRefusal(t, "a confirm without the replica", a, err, 503, "store_unavailable")
 }
 
 // TestShippedRedis_RunbookCommands, by the line that it names,
@@ -162,7 +162,7 @@ func TestShippedRedis_RunbookCommands(t *testing.T) {
 		if strings.HasPrefix(command, "INFO") || command == "PING" {
 			continue // those are the hub's too
 		}
-		if out := as(t, redis, "loginhub", "hunter2", strings.Fields(command)...); !strings.Contains(out, "NOPERM") && !strings.Contains(out, "wrong number of arguments") {
+		if out := redisAs(t, redis, "loginhub", "hunter2", strings.Fields(command)...); !strings.Contains(out, "NOPERM") && !strings.Contains(out, "wrong number of arguments") {
 			t.Errorf("the hub may %s: %s", command, out)
 		}
 	}
@@ -173,7 +173,7 @@ func TestShippedRedis_RunbookCommands(t *testing.T) {
 func TestShippedRedis_AOFRewrite(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	dir, err := redis.Client.ConfigGet(ctx, "dir").Result()
 	if err != nil {
 		t.Fatal(err)
@@ -199,5 +199,5 @@ func TestShippedRedis_AOFRewrite(t *testing.T) {
 // every server.
 func TestShippedRedis_Cluster(t *testing.T) {
 	t.Parallel()
-	threeLogins(t, &hubtest.Redis{URL: hubtest.StartCluster(t, 0).URL})
+	loginOnThreeNodes(t, &hubtest.Redis{URL: hubtest.StartCluster(t, 0).URL})
 }

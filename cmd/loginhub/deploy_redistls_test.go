@@ -14,9 +14,9 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// overTLS is a redis-server that takes only clients with a certificate of its
+// startRedisTLS is a redis-server that takes only clients with a certificate of its
 // authority; its plain port is for the test. secure is its TLS port.
-func overTLS(t *testing.T, ca *hubtest.CA, args ...string) (server *hubtest.Redis, secure string) {
+func startRedisTLS(t *testing.T, ca *hubtest.CA, args ...string) (server *hubtest.Redis, secure string) {
 	t.Helper()
 	cert, key := ca.Issue(t, "redis", time.Now().Add(time.Hour), "127.0.0.1")
 	secure = hubtest.FreePort(t)
@@ -24,9 +24,9 @@ func overTLS(t *testing.T, ca *hubtest.CA, args ...string) (server *hubtest.Redi
 		"--tls-ca-cert-file", ca.CertFile, "--tls-auth-clients", "yes", "--tls-replication", "yes"}, args...)...), secure
 }
 
-// refusedFor starts a node with settings that must not make it ready, and asks
+// requireNotReady starts a node with settings that must not make it ready, and asks
 // its log why.
-func refusedFor(t *testing.T, why string, settings ...string) {
+func requireNotReady(t *testing.T, why string, settings ...string) {
 	t.Helper()
 	t.Helper()
 	n := hubtest.LaunchNode(t, program, settings...)
@@ -39,18 +39,18 @@ func refusedFor(t *testing.T, why string, settings ...string) {
 func TestRedisTLS_ClientCertificate(t *testing.T) {
 	t.Parallel()
 	ca, foreign := hubtest.NewCA(t), hubtest.NewCA(t)
-	_, port := overTLS(t, ca)
+	_, port := startRedisTLS(t, ca)
 	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour))
 	wrong, wrongKey := foreign.Issue(t, "hub", time.Now().Add(time.Hour))
 	at := "rediss://loginhub:" + hubtest.HubPassword + "@127.0.0.1:" + port
 	url := "REDIS_URL=" + at
-	threeLogins(t, &hubtest.Redis{URL: at}, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	loginOnThreeNodes(t, &hubtest.Redis{URL: at}, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 
-	refusedFor(t, "unknown authority", url, "REDIS_CERT="+cert, "REDIS_KEY="+key)
-	refusedFor(t, "unknown authority", url, "REDIS_CA="+foreign.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
-	refusedFor(t, "certificate required", url, "REDIS_CA="+ca.CertFile)
-	refusedFor(t, "remote error: tls", url, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+wrong, "REDIS_KEY="+wrongKey)
-	refusedFor(t, "wanted to match localhost", strings.Replace(url, "127.0.0.1", "localhost", 1), "REDIS_CA="+ca.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	requireNotReady(t, "unknown authority", url, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	requireNotReady(t, "unknown authority", url, "REDIS_CA="+foreign.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
+	requireNotReady(t, "certificate required", url, "REDIS_CA="+ca.CertFile)
+	requireNotReady(t, "remote error: tls", url, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+wrong, "REDIS_KEY="+wrongKey)
+	requireNotReady(t, "wanted to match localhost", strings.Replace(url, "127.0.0.1", "localhost", 1), "REDIS_CA="+ca.CertFile, "REDIS_CERT="+cert, "REDIS_KEY="+key)
 }
 
 func TestRedisTLS_Errors(t *testing.T) {
@@ -79,7 +79,7 @@ func TestRedisTLS_Errors(t *testing.T) {
 func TestRedisTLS_Sentinel(t *testing.T) {
 	t.Parallel()
 	ca := hubtest.NewCA(t)
-	_, master := overTLS(t, ca)
+	_, master := startRedisTLS(t, ca)
 	cert, key := ca.Issue(t, "sentinel", time.Now().Add(time.Hour), "localhost")
 	own, ownKey := ca.Issue(t, "hub", time.Now().Add(time.Hour))
 	plain, secure, dir := hubtest.FreePort(t), hubtest.FreePort(t), t.TempDir()
@@ -98,13 +98,13 @@ func TestRedisTLS_Sentinel(t *testing.T) {
 	look := redis.NewSentinelClient(&redis.Options{Addr: "127.0.0.1:" + plain, Password: "watch", DisableIdentity: true})
 	t.Cleanup(func() { look.Close() })
 	hubtest.Eventually(t, 20*time.Second, "the sentinel finds the master", func() bool {
-		m, err := look.Master(within(t, 5*time.Second), "hub").Result()
+		m, err := look.Master(testContext(t, 5*time.Second), "hub").Result()
 		return err == nil && m["flags"] == "master"
 	})
 	// The Sentinel by a name, the master by an address: neither has the other's.
 	url := func(password string) string {
 		return "rediss://:" + password + "@localhost:" + secure + "/0?master_name=hub&username=loginhub&password=" + hubtest.HubPassword
 	}
-	threeLogins(t, &hubtest.Redis{URL: url("watch")}, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
-	refusedFor(t, "all sentinels", "REDIS_URL="+url("guess"), "REDIS_CA="+ca.CertFile, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
+	loginOnThreeNodes(t, &hubtest.Redis{URL: url("watch")}, "REDIS_CA="+ca.CertFile, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
+	requireNotReady(t, "all sentinels", "REDIS_URL="+url("guess"), "REDIS_CA="+ca.CertFile, "REDIS_CERT="+own, "REDIS_KEY="+ownKey)
 }

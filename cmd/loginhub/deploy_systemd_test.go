@@ -14,8 +14,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// unit gives every value of a setting of the shipped unit.
-func unit(t *testing.T, name string) (values []string) {
+// unitSetting gives every value of a setting of the shipped unit.
+func unitSetting(t *testing.T, name string) (values []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(readDeploy(t, "systemd/loginhub.service"), -1) {
 		values = append(values, m[1])
@@ -68,8 +68,8 @@ func TestSystemd_UnitVerified(t *testing.T) {
 
 func TestSystemd_UnitFitsProgram(t *testing.T) {
 	t.Parallel()
-	known, loaded := settingsOf(t), strings.Join(unit(t, "LoadCredential"), "\n")
-	settings := strings.Fields(strings.Join(unit(t, "Environment"), " "))
+	known, loaded := settingNames(t), strings.Join(unitSetting(t, "LoadCredential"), "\n")
+	settings := strings.Fields(strings.Join(unitSetting(t, "Environment"), " "))
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")
 		credential, ok := strings.CutPrefix(value, "%d/")
@@ -77,39 +77,39 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 			t.Errorf("%s is no setting, or nothing loads its credential", s)
 		}
 	}
-	stop, err := time.ParseDuration(unit(t, "TimeoutStopSec")[0])
+	stop, err := time.ParseDuration(unitSetting(t, "TimeoutStopSec")[0])
 	if err != nil || stop < 10*time.Second+10*time.Second {
 		t.Errorf("a node that drains is killed after %v %v", stop, err)
 	}
-	if reload, restart := unit(t, "ExecReload"), unit(t, "Restart"); !slices.Equal(reload, []string{"+/bin/kill -HUP $MAINPID"}) || !slices.Equal(restart, []string{"always"}) {
+	if reload, restart := unitSetting(t, "ExecReload"), unitSetting(t, "Restart"); !slices.Equal(reload, []string{"+/bin/kill -HUP $MAINPID"}) || !slices.Equal(restart, []string{"always"}) {
 		t.Errorf("reloads by %v, restarts %v", reload, restart)
 	}
 	// The node does not tell systemd that it is ready: notify would wait in vain.
-	if kind := unit(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
+	if kind := unitSetting(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
 		t.Errorf("type %v", kind)
 	}
 	readme, err := os.ReadFile("../../deploy/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range append(unit(t, "ExecStart"), unit(t, "EnvironmentFile")...) {
+	for _, path := range append(unitSetting(t, "ExecStart"), unitSetting(t, "EnvironmentFile")...) {
 		if !strings.Contains(string(readme), "`"+path+"`") {
 			t.Errorf("deploy/README.md does not name %s", path)
 		}
 	}
 	// Pages and Redis over both protocols, and a Redis by unix://.
 	for _, family := range []string{"AF_INET", "AF_INET6", "AF_UNIX"} {
-		if all := strings.Fields(strings.Join(unit(t, "RestrictAddressFamilies"), " ")); !slices.Contains(all, family) {
+		if all := strings.Fields(strings.Join(unitSetting(t, "RestrictAddressFamilies"), " ")); !slices.Contains(all, family) {
 			t.Errorf("no %s among %v", family, all)
 		}
 	}
-	if paths := strings.Fields(strings.Join(unit(t, "ExecPaths"), " ")); !slices.Contains(paths, unit(t, "ExecStart")[0]) {
+	if paths := strings.Fields(strings.Join(unitSetting(t, "ExecPaths"), " ")); !slices.Contains(paths, unitSetting(t, "ExecStart")[0]) {
 		t.Errorf("the program may not be executed: %v", paths)
 	}
-	if subset := unit(t, "ProcSubset"); len(subset) != 0 {
+	if subset := unitSetting(t, "ProcSubset"); len(subset) != 0 {
 		t.Errorf("ProcSubset=%s hides net.core.somaxconn from the listener", subset)
 	}
-	files, err := strconv.Atoi(unit(t, "LimitNOFILE")[0])
+	files, err := strconv.Atoi(unitSetting(t, "LimitNOFILE")[0])
 	if err != nil || files > sysctls(t)["fs.nr_open"][0] {
 		t.Errorf("LimitNOFILE=%d is above fs.nr_open: the unit would not start (%v)", files, err)
 	}
@@ -164,7 +164,7 @@ func TestSystemd_Check(t *testing.T) {
 	check.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "CREDENTIALS_DIRECTORY="+dir,
 		"LOGINHUB_WECHAT_APP_ID=wx0123456789abcdef", "LOGINHUB_WECHAT_API_URL="+nobody, "LOGINHUB_PUBLIC_URL="+nobody)
 	out, _ := check.CombinedOutput() // 1: neither WeChat nor a node is there
-	if !strings.HasPrefix(line(string(out), "settings"), "ok") || !strings.HasPrefix(line(string(out), "redis mailbox"), "ok") || check.ProcessState.ExitCode() != 1 {
+	if !strings.HasPrefix(findLine(string(out), "settings"), "ok") || !strings.HasPrefix(findLine(string(out), "redis mailbox"), "ok") || check.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v\n%s", check.ProcessState, out)
 	}
 }

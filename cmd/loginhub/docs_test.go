@@ -37,8 +37,8 @@ func documents(t *testing.T) map[string]string {
 	return all
 }
 
-// inGuides finds a pattern in all documents, in the Taskfile and in CI's workflow.
-func inGuides(t *testing.T, pattern string) map[string][][]string {
+// findInDocuments finds a pattern in all documents, in the Taskfile and in CI's workflow.
+func findInDocuments(t *testing.T, pattern string) map[string][][]string {
 	t.Helper()
 	guides := documents(t)
 	for _, name := range []string{"Taskfile.yml", ".github/workflows/ci.yml", ".ci/run"} {
@@ -75,11 +75,11 @@ func headings(text string) map[string]bool {
 	return anchors
 }
 
-// TestDocuments_LinksLead checks relative links with their anchors, pictures, and
+// TestDocuments_Links checks relative links with their anchors, pictures, and
 // the names of tests.
-func TestDocuments_LinksLead(t *testing.T) {
+func TestDocuments_Links(t *testing.T) {
 	t.Parallel()
-	goTests, _ := proofs(t, "../..")
+	goTests, _ := testNames(t, "../..")
 	all, seen := documents(t), 0
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)
 	for file, text := range all {
@@ -111,10 +111,10 @@ func TestDocuments_LinksLead(t *testing.T) {
 	}
 }
 
-// TestDocuments_NameSettingsThatExist, with or without _FILE.
-func TestDocuments_NameSettingsThatExist(t *testing.T) {
+// TestDocuments_Settings, with or without _FILE.
+func TestDocuments_Settings(t *testing.T) {
 	t.Parallel()
-	known := settingsOf(t)
+	known := settingNames(t)
 	for file, text := range documents(t) {
 		for _, name := range regexp.MustCompile(`LOGINHUB_[A-Z_]*[A-Z]`).FindAllString(text, -1) {
 			if !known[name] {
@@ -133,9 +133,9 @@ var translations = map[string]string{
 	"wechat/README.md#connect-wechat": "wechat/README.md#接入微信",
 }
 
-// TestDocuments_TranslationsAgree compares the code blocks of each pair, and the
+// TestDocuments_Translations compares the code blocks of each pair, and the
 // commands and settings in its sentences.
-func TestDocuments_TranslationsAgree(t *testing.T) {
+func TestDocuments_Translations(t *testing.T) {
 	t.Parallel()
 	all := documents(t)
 	part := func(name string) string {
@@ -159,7 +159,7 @@ func TestDocuments_TranslationsAgree(t *testing.T) {
 		}
 		var words []string
 		for _, m := range inline.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
-			if programs.MatchString(m[1]) || strings.Contains(m[1], "LOGINHUB_") {
+			if commandStart.MatchString(m[1]) || strings.Contains(m[1], "LOGINHUB_") {
 				words = append(words, m[1])
 			}
 		}
@@ -184,8 +184,8 @@ func TestDocuments_TranslationsAgree(t *testing.T) {
 	}
 }
 
-// TestREADME_IsShort: a newcomer reads it in five minutes.
-func TestREADME_IsShort(t *testing.T) {
+// TestREADME_Length: a newcomer reads it in five minutes.
+func TestREADME_Length(t *testing.T) {
 	if n := len(strings.Fields(documents(t)["README.md"])); n > 1200 {
 		t.Errorf("README.md has %d words; move what is longer beside what it documents", n)
 	}
@@ -204,9 +204,9 @@ var commands = map[string]string{
 	"loginbench ":                                                                       "cmd/loginbench: TestDocuments_CommandsRun",
 	"go run ./cmd/loginbench ":                                                          "the same",
 	"loginhub ":                                                                         "TestProgram_RunsDocumentedCalls",
-	"task ":                                                                             "TestDocuments_VerbsAreInTheTaskfile",
-	"go test ":                                                                          "TestDocuments_TestRunsFindTests",
-	"go mod edit ":                                                                      "TestVerifier_IsImportedAsDocumented",
+	"task ":                                                                             "TestDocuments_TaskfileVerbs",
+	"go test ":                                                                          "TestDocuments_TestCommands",
+	"go mod edit ":                                                                      "TestVerifier_DocumentedImport",
 	"curl -X PUT ":                                                                      "TestKillSwitch_DocumentedCall",
 	// No test runs these. deploy/kubernetes/check and the tests of compose file and
 	// unit compare what they name with the files.
@@ -216,9 +216,9 @@ var commands = map[string]string{
 	"journalctl ":     "not run",
 }
 
-// ours are the documents whose commands have to be in the table above. Those of
+// checkedDocuments are the documents whose commands have to be in the table above. Those of
 // the runbook and of the risk assessment are an operator's, for Redis and systemd.
-func ours(t *testing.T) map[string]string {
+func checkedDocuments(t *testing.T) map[string]string {
 	t.Helper()
 	all := documents(t)
 	for file := range all {
@@ -229,8 +229,8 @@ func ours(t *testing.T) map[string]string {
 	return all
 }
 
-// programs begin a command in a sentence.
-var programs = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*((?:go|task|loginhub|loginbench|curl|docker|kubectl|redis-cli|systemctl|nginx|npm|node|php|python3|sh|git|apt-get|deploy/\S+\.sh) .*)$`)
+// commandStart begin a command in a sentence.
+var commandStart = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*((?:go|task|loginhub|loginbench|curl|docker|kubectl|redis-cli|systemctl|nginx|npm|node|php|python3|sh|git|apt-get|deploy/\S+\.sh) .*)$`)
 
 // shellLines gives the lines of a document's shell blocks, without comments.
 func shellLines(text string) (lines []string) {
@@ -248,15 +248,15 @@ func shellLines(text string) (lines []string) {
 	return lines
 }
 
-// TestDocuments_CommandsAreKnown: what a reader pastes is run by a test, or is
+// TestDocuments_Commands: what a reader pastes is run by a test, or is
 // listed as not run.
-func TestDocuments_CommandsAreKnown(t *testing.T) {
+func TestDocuments_Commands(t *testing.T) {
 	t.Parallel()
 	found := map[string]bool{}
-	for file, text := range ours(t) {
+	for file, text := range checkedDocuments(t) {
 		said := slices.DeleteFunc(shellLines(text), func(line string) bool { return strings.HasPrefix(line, "LOGINHUB_") })
 		for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
-			if c := programs.FindStringSubmatch(m[1]); c != nil {
+			if c := commandStart.FindStringSubmatch(m[1]); c != nil {
 				said = append(said, c[1])
 			}
 		}
@@ -273,7 +273,7 @@ func TestDocuments_CommandsAreKnown(t *testing.T) {
 			}
 		}
 	}
-	tests, _ := proofs(t, "../..")
+	tests, _ := testNames(t, "../..")
 	for line, by := range commands {
 		if !found[line] {
 			t.Errorf("no document says %q", line)
@@ -295,7 +295,7 @@ func TestProgram_RunsDocumentedCalls(t *testing.T) {
 	node := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
 	settings := []string{"LISTEN=" + strings.TrimPrefix(node.URL, "http://"), "PUBLIC_URL=" + node.URL, "REDIS_URL=" + redis.URL, "KEYS=" + hubtest.Key}
 	seen := map[string]bool{}
-	for _, text := range ours(t) {
+	for _, text := range checkedDocuments(t) {
 		for _, m := range regexp.MustCompile("`loginhub( [^`]*)`").FindAllStringSubmatch(text, -1) {
 			seen[m[1]] = true
 		}
@@ -328,7 +328,7 @@ func TestKillSwitch_DocumentedCall(t *testing.T) {
 	if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %s %v", line, out, err)
 	}
-	if a, err := hubtest.Request(one(t), "POST", node.URL+"/api/login/tickets", map[string]string{}); err != nil || a.Status != 403 {
+	if a, err := hubtest.Request(loginContext(t), "POST", node.URL+"/api/login/tickets", map[string]string{}); err != nil || a.Status != 403 {
 		t.Errorf("still on: %+v %v", a, err)
 	}
 }

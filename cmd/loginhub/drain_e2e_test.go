@@ -16,7 +16,7 @@ func TestDrain_ServesWhileStopping(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	stays := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
 	stops := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "DRAIN=2s")
-	ctx := within(t, 40*time.Second)
+	ctx := testContext(t, 40*time.Second)
 	sockets := openMany(t, ctx, 40, stays.URL, stops.URL)
 	polled := make(chan error, 5)
 	for range cap(polled) {
@@ -29,9 +29,9 @@ func TestDrain_ServesWhileStopping(t *testing.T) {
 			if err == nil && !a.Close {
 				err = errors.New("no Connection: close, so the page comes back to this very node")
 			}
-			polled <- refused(a, err, 204, "")
+			polled <- checkRefusal(a, err, 204, "")
 		}()
-		if err := noted(ctx, redis, stops, ticket.ID); err != nil {
+		if err := waitSubscribed(ctx, redis, stops, ticket.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,12 +50,12 @@ func TestDrain_ServesWhileStopping(t *testing.T) {
 		t.Errorf("the polls were let go after %v", took)
 	}
 	hubtest.Eventually(t, drain/2, "readiness goes first", func() bool { return stops.Get("/readyz") == 503 })
-	if left := len(sockets.pages) - sockets.gone(); left < len(sockets.pages)/3 {
+	if left := len(sockets.pages) - sockets.closedCount(); left < len(sockets.pages)/3 {
 		t.Errorf("only %d sockets left after %v", left, time.Since(asked))
 	}
 	checkDraining(t, ctx, stops, waiting)
 	served := make(chan int, 1)
-	go func() { served <- serveOn(t, ctx, stops, asked.Add(drain-300*time.Millisecond)) }()
+	go func() { served <- loginUntil(t, ctx, stops, asked.Add(drain-300*time.Millisecond)) }()
 
 	first, last := sockets.wait(t, 1012)
 	if n := <-served; n < 3 {
@@ -78,9 +78,9 @@ func TestDrain_ServesWhileStopping(t *testing.T) {
 	}
 	phone := hubtest.NewPhone("drained")
 	for _, p := range sockets.pages[:10] {
-		must(t, ctx, phone, stays.URL, p.ID, "confirm")
+		mustCall(t, ctx, phone, stays.URL, p.ID, "confirm")
 	}
-	elsewhere(t, ctx, sockets.pages, phone, stays)
+	reconnectAll(t, ctx, sockets.pages, phone, stays)
 }
 
 // checkDraining demands that a stopping node takes nobody who wants to wait.
@@ -90,10 +90,10 @@ func checkDraining(t *testing.T, ctx context.Context, n *hubtest.Node, ticket *h
 		"readyz":            func() (*hubtest.Response, error) { return hubtest.Request(ctx, "GET", n.URL+"/readyz", nil) },
 		"a new poll":        func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, n.URL, 0, 20) },
 		"a poll of no wait": func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, n.URL, 0, 0) },
-		"a new socket":      func() (*hubtest.Response, error) { return refusedSocket(ctx, ticket, n.URL) },
+		"a new socket":      func() (*hubtest.Response, error) { return dialRefused(ctx, ticket, n.URL) },
 	} {
 		a, err := ask()
-		mustRefuse(t, what, a, err, 503, "overloaded")
+		wantRefusal(t, what, a, err, 503, "overloaded")
 		if err == nil && !a.Close {
 			t.Errorf("%s: no Connection: close", what)
 		}
@@ -103,9 +103,9 @@ func checkDraining(t *testing.T, ctx context.Context, n *hubtest.Node, ticket *h
 	}
 }
 
-// serveOn logs in on the stopping node, by everything that needs no waiting, and
+// loginUntil logs in on the stopping node, by everything that needs no waiting, and
 // counts; until the moment.
-func serveOn(t *testing.T, ctx context.Context, n *hubtest.Node, until time.Time) (served int) {
+func loginUntil(t *testing.T, ctx context.Context, n *hubtest.Node, until time.Time) (served int) {
 	for time.Now().Before(until) {
 		phone := hubtest.NewPhone("load")
 		ticket, err := hubtest.CreateTicket(ctx, n.URL, nil)
@@ -150,13 +150,13 @@ func mustMake(t testing.TB, ctx context.Context, url string) *hubtest.Ticket {
 func TestDrain_RollingRestart(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	one := func() *hubtest.Node { return metered(t, "REDIS_URL="+redis.URL, "DRAIN=500ms") }
+	one := func() *hubtest.Node { return startMetered(t, "REDIS_URL="+redis.URL, "DRAIN=500ms") }
 	nodes := []*hubtest.Node{one(), one()}
 	before := hubtest.MeasureUsage(t, nodes)
-	ctx := within(t, 40*time.Second)
-	var pages []*page // they wait through the whole restart
+	ctx := testContext(t, 40*time.Second)
+	var pages []*waiter // they wait through the whole restart
 	for i := range 12 {
-		pages = append(pages, mustOpen(t, ctx, nodes[i%2].URL, nodes[(i+1)%2].URL))
+		pages = append(pages, mustOpenWaiter(t, ctx, nodes[i%2].URL, nodes[(i+1)%2].URL))
 	}
 	phone := hubtest.NewPhone("rolling")
 	for i := range nodes {
@@ -165,41 +165,41 @@ func TestDrain_RollingRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range pages[i*4 : i*4+4] { // confirmed while their nodes drain
-			must(t, ctx, phone, next.URL, p.ID, "scan", "confirm")
+			mustCall(t, ctx, phone, next.URL, p.ID, "scan", "confirm")
 		}
 		// A page that its node lets go comes back on the next one.
-		allOf(t, len(pages), len(pages), func(j int) error {
+		parallel(t, len(pages), len(pages), func(j int) error {
 			if (j+1)%2 != i {
 				return nil // the other node holds it
 			}
-			return pages[j].follow(ctx, next.URL)
+			return pages[j].reconnect(ctx, next.URL)
 		})
 		if code, err := nodes[i].Wait(10 * time.Second); code != 0 || err != nil {
 			t.Errorf("node %d ends with %d %v", i, code, err)
 		}
 		nodes[i] = next
 	}
-	allOf(t, len(pages), 4, func(i int) error {
+	parallel(t, len(pages), 4, func(i int) error {
 		p := pages[i]
 		if p.seen.State != "confirmed" {
-			if err := accepted(ctx, phone, nodes[i%2].URL, p.ID, "confirm"); err != nil {
+			if err := callOK(ctx, phone, nodes[i%2].URL, p.ID, "confirm"); err != nil {
 				return err
 			}
-			if _, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:rolling"); err != nil {
+			if _, err := p.waitToken(ctx, nodes[0].URL, "sandbox:rolling"); err != nil {
 				return err
 			}
 		}
-		if err := isOf(ctx, nodes[i%2].URL, p.seen.Token, "sandbox:rolling"); err != nil {
+		if err := checkToken(ctx, nodes[i%2].URL, p.seen.Token, "sandbox:rolling"); err != nil {
 			return err
 		}
-		return p.finish(ctx, p.seen.Seq)
+		return p.ackAndClose(ctx, p.seen.Seq)
 	})
 	hubtest.AssertNoLeak(t, nodes, before) // those that came are as those that went
 }
 
-// follow waits until the page's node lets it go, and comes back on the other,
+// reconnect waits until the page's node lets it go, and comes back on the other,
 // where it must know no less.
-func (p *page) follow(ctx context.Context, other string) error {
+func (p *waiter) reconnect(ctx context.Context, other string) error {
 	before := p.seen
 	if code := p.socket.Closed(ctx); code != 1012 {
 		return fmt.Errorf("closed with %d", code)
@@ -221,8 +221,8 @@ func TestDrain_SecondSignal(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	n := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "DRAIN=30s")
-	ctx := within(t, 20*time.Second)
-	p := mustOpen(t, ctx, n.URL, n.URL)
+	ctx := testContext(t, 20*time.Second)
+	p := mustOpenWaiter(t, ctx, n.URL, n.URL)
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ type browserTab struct {
 
 func (b *browserTab) do(method, path, body string) (status int, text string) {
 	b.t.Helper()
-	r, err := http.NewRequestWithContext(one(b.t), method, b.site+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(loginContext(b.t), method, b.site+path, strings.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -86,8 +86,8 @@ func (b *browserTab) do(method, path, body string) (status int, text string) {
 
 var element = regexp.MustCompile(`<login-qr client="default" login-nonce="([\w-]{20,128})">`)
 
-// open opens the login page and gives the nonce that its widget takes.
-func (b *browserTab) open(hub string) (nonce string) {
+// openLogin opens the login page and gives the nonce that its widget takes.
+func (b *browserTab) openLogin(hub string) (nonce string) {
 	b.t.Helper()
 	status, text := b.do("GET", "/", "")
 	m := element.FindStringSubmatch(text)
@@ -128,8 +128,8 @@ func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd, po
 	return site
 }
 
-// example is a file below deploy/examples.
-func example(t *testing.T, name string) string {
+// readExample is a file below deploy/examples.
+func readExample(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs("../../deploy/examples/" + name)
 	if err != nil {
@@ -152,27 +152,27 @@ func TestExamples_Login(t *testing.T) {
 			return cmd
 		},
 		"node": func(port string) *exec.Cmd {
-			cmd := exec.Command("node", example(t, "node/site.mjs"))
+			cmd := exec.Command("node", readExample(t, "node/site.mjs"))
 			cmd.Env = []string{"PORT=" + port}
 			return cmd
 		},
 		"php": func(port string) *exec.Cmd {
-			cmd := exec.Command("php", "-S", "127.0.0.1:"+port, example(t, "php/index.php"))
+			cmd := exec.Command("php", "-S", "127.0.0.1:"+port, readExample(t, "php/index.php"))
 			cmd.Env = []string{"STORE=" + t.TempDir()}
 			return cmd
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			site := startSite(t, hub, command)
-			ctx := one(t)
+			ctx := loginContext(t)
 			alice := &browserTab{t, site, map[string]string{}}
 			mallory := &browserTab{t, site, map[string]string{}}
 			stranger := &browserTab{t, site, map[string]string{}}
-			nonce := alice.open(hub)
-			if again := alice.open(hub); again != nonce {
+			nonce := alice.openLogin(hub)
+			if again := alice.openLogin(hub); again != nonce {
 				t.Error("a second tab takes the first one's nonce away")
 			}
-			if mallory.open(hub) == nonce {
+			if mallory.openLogin(hub) == nonce {
 				t.Fatal("two browsers have one nonce")
 			}
 			good := tokenFor(ctx, t, hub, "alice", nonce)
@@ -203,7 +203,7 @@ func TestExamples_Login(t *testing.T) {
 				t.Error("the session keeps the id that it had before the login")
 			}
 			bob := &browserTab{t, site, map[string]string{}}
-			if status, text := bob.do("POST", "/session", tokenFor(ctx, t, hub, "bob", bob.open(hub))); status != http.StatusNoContent {
+			if status, text := bob.do("POST", "/session", tokenFor(ctx, t, hub, "bob", bob.openLogin(hub))); status != http.StatusNoContent {
 				t.Errorf("bob: %d %s", status, text)
 			}
 			for user, b := range map[string]*browserTab{"alice": alice, "bob": bob} {
@@ -215,29 +215,29 @@ func TestExamples_Login(t *testing.T) {
 			if status, _ := alice.do("POST", "/logout", ""); status != http.StatusSeeOther {
 				t.Errorf("logout: %d", status)
 			}
-			alice.open(hub)
+			alice.openLogin(hub)
 		})
 	}
 }
 
-// verifiers are the examples' own, in other languages than Go, run on the
+// verifierCommands are the examples' own, in other languages than Go, run on the
 // arguments HUB CLIENT_ID NONCE STORE TOKEN….
-func verifiers(t *testing.T) map[string][]string {
+func verifierCommands(t *testing.T) map[string][]string {
 	return map[string][]string{
 		"node": {"node", "--input-type=module", "-e", `import { writeFileSync } from "node:fs"
-			import { verifier } from "` + example(t, "node/verify.mjs") + `"
+			import { verifier } from "` + readExample(t, "node/verify.mjs") + `"
 			const [hub, clientId, nonce, store, ...tokens] = process.argv.slice(1)
 			const seen = async (jti) => { try { writeFileSync(store + "/" + jti, "", { flag: "wx" }); return true } catch { return false } }
 			const verify = verifier({ hub, clientId, seen })
 			for (const token of tokens) console.log(await verify(token, nonce).then((claims) => claims.sub, (error) => "no: " + error.message))`, "--"},
-		"php": {"php", "-r", `require "` + example(t, "php/verify.php") + `";
+		"php": {"php", "-r", `require "` + readExample(t, "php/verify.php") + `";
 			[, $hub, $id, $nonce, $store] = $argv;
 			$v = new Verifier($hub, $id, $store);
 			foreach (array_slice($argv, 5) as $token) {
 				try { echo $v->verify($token, $nonce)["sub"], "\n"; } catch (Refused $e) { echo "no: ", $e->getMessage(), "\n"; }
 			}`, "--"},
 		"python": {"python3", "-c", `import os, sys
-sys.path.insert(0, "` + example(t, "python") + `")
+sys.path.insert(0, "` + readExample(t, "python") + `")
 sys.dont_write_bytecode = True
 import verify
 hub, client, nonce, store, *tokens = sys.argv[2:]
@@ -256,7 +256,7 @@ for token in tokens:
 // runVerifier gives one line for each token.
 func runVerifier(t *testing.T, command []string, args ...string) []string {
 	t.Helper()
-	out, err := exec.CommandContext(one(t), command[0], append(slices.Clone(command[1:]), args...)...).CombinedOutput()
+	out, err := exec.CommandContext(loginContext(t), command[0], append(slices.Clone(command[1:]), args...)...).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -264,7 +264,7 @@ func runVerifier(t *testing.T, command []string, args ...string) []string {
 }
 
 // A key that a verifier does not understand disables no other (RFC 7517, section 5).
-func TestExamples_UnusableKeyDisablesNoOther(t *testing.T) {
+func TestExamples_UnusableKey(t *testing.T) {
 	t.Parallel()
 	masters, err := token.ParseMasterKeys(hubtest.Key)
 	if err != nil {
@@ -288,9 +288,9 @@ func TestExamples_UnusableKeyDisablesNoOther(t *testing.T) {
 		fmt.Fprintf(w, `{"keys":[%s,%s,%s]}`, odd, usable, odd)
 	}))
 	t.Cleanup(hub.Close)
-	for name, command := range verifiers(t) {
+	for name, command := range verifierCommands(t) {
 		t.Run(name, func(t *testing.T) {
-			if said := runVerifier(t, command, hub.URL, "default", "n-1", t.TempDir(), signed(t, hub.URL, "login+jwt", nil)); len(said) != 1 || said[0] != "sandbox:root" {
+			if said := runVerifier(t, command, hub.URL, "default", "n-1", t.TempDir(), signedToken(t, hub.URL, "login+jwt", nil)); len(said) != 1 || said[0] != "sandbox:root" {
 				t.Errorf("%.500q", said)
 			}
 		})
@@ -300,13 +300,13 @@ func TestExamples_UnusableKeyDisablesNoOther(t *testing.T) {
 func TestExamples_Verifiers(t *testing.T) {
 	t.Parallel()
 	hub := sandboxHub(t)
-	for name, command := range verifiers(t) {
+	for name, command := range verifierCommands(t) {
 		t.Run(name, func(t *testing.T) {
 			run := func(hub, client, nonce, store string, tokens ...string) []string {
 				t.Helper()
 				return runVerifier(t, command, append([]string{hub, client, nonce, store}, tokens...)...)
 			}
-			ctx := within(t, 2*time.Minute) // twenty programs are started meanwhile
+			ctx := testContext(t, 2*time.Minute) // twenty programs are started meanwhile
 			good := tokenFor(ctx, t, hub, "alice", "n-1")
 			no := func(what string, said []string) {
 				t.Helper()
@@ -317,10 +317,10 @@ func TestExamples_Verifiers(t *testing.T) {
 				}
 			}
 			store := t.TempDir()
-			if said := run(hub, "default", "n-1", t.TempDir(), signed(t, hub, "login+jwt", nil)); said[0] != "sandbox:root" {
+			if said := run(hub, "default", "n-1", t.TempDir(), signedToken(t, hub, "login+jwt", nil)); said[0] != "sandbox:root" {
 				t.Errorf("what the test signs is no token: %q", said)
 			}
-			for what, text := range hostile(ctx, t, hub, good) {
+			for what, text := range hostileTokens(ctx, t, hub, good) {
 				no(what, run(hub, "default", "n-1", store, text))
 			}
 			no("another hub", run(strings.Replace(hub, "127.0.0.1", "localhost", 1), "default", "n-1", store, good))
@@ -352,9 +352,9 @@ func TestExamples_Verifiers(t *testing.T) {
 	}
 }
 
-// signed is a token that the hub's own key has signed, with another type or
+// signedToken is a token that the hub's own key has signed, with another type or
 // other claims than it ever would; nil takes a claim away.
-func signed(t *testing.T, hub, kind string, changes map[string]any) string {
+func signedToken(t *testing.T, hub, kind string, changes map[string]any) string {
 	t.Helper()
 	masters, err := token.ParseMasterKeys(hubtest.Key)
 	if err != nil {
@@ -381,8 +381,8 @@ func signed(t *testing.T, hub, kind string, changes map[string]any) string {
 	return text + "." + b64(ed25519.Sign(ed25519.NewKeyFromSeed(seed), []byte(text)))
 }
 
-// hostile are texts that must not pass.
-func hostile(ctx context.Context, t *testing.T, hub, good string) map[string]string {
+// hostileTokens are texts that must not pass.
+func hostileTokens(ctx context.Context, t *testing.T, hub, good string) map[string]string {
 	t.Helper()
 	now := time.Now().Unix()
 	parts := strings.Split(good, ".")
@@ -403,16 +403,16 @@ func hostile(ctx context.Context, t *testing.T, hub, good string) map[string]str
 		"two parts":             parts[0] + "." + parts[1],
 		"four parts":            good + ".x",
 		"nothing":               "",
-		"of another purpose":    signed(t, hub, "at+jwt", nil),
-		"over":                  signed(t, hub, "login+jwt", map[string]any{"exp": now - 61}),
-		"without end":           signed(t, hub, "login+jwt", map[string]any{"exp": nil}),
-		"made tomorrow":         signed(t, hub, "login+jwt", map[string]any{"iat": now + 86400}),
-		"never made":            signed(t, hub, "login+jwt", map[string]any{"iat": nil}),
-		"without nonce":         signed(t, hub, "login+jwt", map[string]any{"nonce": nil}),
-		"without id":            signed(t, hub, "login+jwt", map[string]any{"jti": nil}),
-		"without user":          signed(t, hub, "login+jwt", map[string]any{"sub": nil}),
-		"without site":          signed(t, hub, "login+jwt", map[string]any{"aud": nil}),
-		"without hub":           signed(t, hub, "login+jwt", map[string]any{"iss": nil}),
+		"of another purpose":    signedToken(t, hub, "at+jwt", nil),
+		"over":                  signedToken(t, hub, "login+jwt", map[string]any{"exp": now - 61}),
+		"without end":           signedToken(t, hub, "login+jwt", map[string]any{"exp": nil}),
+		"made tomorrow":         signedToken(t, hub, "login+jwt", map[string]any{"iat": now + 86400}),
+		"never made":            signedToken(t, hub, "login+jwt", map[string]any{"iat": nil}),
+		"without nonce":         signedToken(t, hub, "login+jwt", map[string]any{"nonce": nil}),
+		"without id":            signedToken(t, hub, "login+jwt", map[string]any{"jti": nil}),
+		"without user":          signedToken(t, hub, "login+jwt", map[string]any{"sub": nil}),
+		"without site":          signedToken(t, hub, "login+jwt", map[string]any{"aud": nil}),
+		"without hub":           signedToken(t, hub, "login+jwt", map[string]any{"iss": nil}),
 		"long":                  good + strings.Repeat("A", 9000),
 	}
 }
@@ -451,7 +451,7 @@ func TestExamples_ReadmeCommands(t *testing.T) {
 	if m == nil {
 		t.Fatalf("no widget: %s", page)
 	}
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket, err := hubtest.CreateTicket(ctx, hub, map[string]string{"client_id": "demo", "nonce": m[1]}, "Origin", "http://localhost:"+port)
 	if err != nil {
 		t.Fatal(err)
@@ -481,7 +481,7 @@ func TestExamples_StaleKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, command := range map[string][]string{
-		"node": {"node", "--input-type=module", "-e", `import { verifier } from "` + example(t, "node/verify.mjs") + `"
+		"node": {"node", "--input-type=module", "-e", `import { verifier } from "` + readExample(t, "node/verify.mjs") + `"
 			const [hub, token, , hours] = process.argv.slice(1)
 			const verify = verifier({ hub, clientId: "default", seen: async () => true })
 			const say = () => verify(token, "n-1").then((claims) => claims.sub, (error) => error.message)
@@ -490,7 +490,7 @@ func TestExamples_StaleKeys(t *testing.T) {
 			const now = Date.now
 			Date.now = () => now() + hours * 3600_000
 			console.log(await say())`, "--"},
-		"php": {"php", "-r", `require "` + example(t, "php/verify.php") + `";
+		"php": {"php", "-r", `require "` + readExample(t, "php/verify.php") + `";
 			[, $hub, $token, $store, $hours] = $argv;
 			$say = function () use ($hub, $token, $store) {
 				array_map("unlink", glob("$store/used-*"));
@@ -516,8 +516,8 @@ func TestExamples_StaleKeys(t *testing.T) {
 				}
 			}))
 			t.Cleanup(hub.Close)
-			args := append(slices.Clone(command[1:]), hub.URL, signed(t, hub.URL, "login+jwt", nil), t.TempDir(), hours)
-			out, err := exec.CommandContext(one(t), command[0], args...).CombinedOutput()
+			args := append(slices.Clone(command[1:]), hub.URL, signedToken(t, hub.URL, "login+jwt", nil), t.TempDir(), hours)
+			out, err := exec.CommandContext(loginContext(t), command[0], args...).CombinedOutput()
 			if stale := strings.Contains(string(out), "cannot be had"); err != nil || stale != (want != "") || !strings.Contains(string(out), want) {
 				t.Errorf("%s, %s h: %v %s", name, hours, err, out)
 			}

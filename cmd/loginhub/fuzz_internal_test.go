@@ -9,7 +9,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-func FuzzAClientsFileIsReadOrRefused(f *testing.F) {
+func FuzzClientsFile(f *testing.F) {
 	for _, seed := range []string{"", "clients:", "clients: [{}]", "clients:\n  - id: demo\n    label: {zh: 演示, en: Demo}\n    origins: [https://www.example.com]\n    providers: [wechat]\n    subject: openid\n    number_matching: true\n    token_ttl: 5m\n    address_mismatch: warn\n",
 		"clients: [{id: a}, {id: a}]", "clients: &a [*a]", "a: &a [x,x]\nb: &b [*a,*a]\nclients: *b", "clients: [{id: a, origins: ['https://a;b']}]", "clients: [{id: a, origins: ['https://\"a']}]",
 		"clients: [{id: a, origins: ['app://-', 'https://例子.测试', 'https://[::FFFF:1.2.3.4]:0443']}]",
@@ -49,7 +49,7 @@ func FuzzAClientsFileIsReadOrRefused(f *testing.F) {
 	})
 }
 
-func FuzzAForwardingCIDRIsReadOrRefused(f *testing.F) {
+func FuzzForwardingCIDR(f *testing.F) {
 	for _, seed := range []string{"", "10.0.0.0/8", "10.1.2.3", "::1", "fe80::1%eth0", "10.0.0.0/33", "::ffff:10.0.0.0/104", " , ", "0.0.0.0/0", "::/0", "::ffff:0:0/96", "::ffff:10.0.0.0/8"} {
 		f.Add(seed)
 	}
@@ -66,7 +66,7 @@ func FuzzAForwardingCIDRIsReadOrRefused(f *testing.F) {
 	})
 }
 
-func FuzzALocalURLIsLocal(f *testing.F) {
+func FuzzLocalURL(f *testing.F) {
 	for _, seed := range []string{"http://localhost", "http://127.0.0.1:8080", "http://a.test", "http://login.example.com", "http://[::1]", "http://[::ffff:8.8.8.8]", "http://.test", "http://test"} {
 		f.Add(seed)
 	}

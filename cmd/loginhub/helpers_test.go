@@ -15,8 +15,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// within is a context for a part of a test.
-func within(t testing.TB, d time.Duration) context.Context {
+// testContext is a context for a part of a test.
+func testContext(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := hubtest.WithTimeout(d)
 	t.Cleanup(cancel)
 	return ctx
@@ -34,37 +34,37 @@ func cluster(t testing.TB, n int, settings ...string) (*hubtest.Redis, []*hubtes
 	return redis, nodes
 }
 
-// page is a browser's page: its ticket and its socket.
-type page struct {
+// waiter is a browser's page: its ticket and its socket.
+type waiter struct {
 	*hubtest.Ticket
 	socket *hubtest.Socket
 	seen   hubtest.View // the last one
 }
 
-// open makes a ticket on one node and opens its page on another.
-func open(ctx context.Context, makes, holds string) (*page, error) {
+// openWaiter makes a ticket on one node and opens its page on another.
+func openWaiter(ctx context.Context, makes, holds string) (*waiter, error) {
 	ticket, err := hubtest.CreateTicket(ctx, makes, nil)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{Ticket: ticket}
+	p := &waiter{Ticket: ticket}
 	return p, p.attach(ctx, holds, "pending")
 }
 
 // attach opens the page's socket; its first view must have the state.
-func (p *page) attach(ctx context.Context, holds, state string) error {
+func (p *waiter) attach(ctx context.Context, holds, state string) error {
 	socket, err := p.Dial(ctx, holds)
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
 	p.socket, p.seen = socket, hubtest.View{}
-	_, err = p.next(ctx, state)
+	_, err = p.nextState(ctx, state)
 	return err
 }
 
-// next is the next news, which must have the state.
-func (p *page) next(ctx context.Context, state string) (*hubtest.View, error) {
-	v, err := p.news(ctx)
+// nextState is the next news, which must have the state.
+func (p *waiter) nextState(ctx context.Context, state string) (*hubtest.View, error) {
+	v, err := p.nextNew(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("waiting for %s: %w", state, err)
 	}
@@ -74,9 +74,9 @@ func (p *page) next(ctx context.Context, state string) (*hubtest.View, error) {
 	return v, nil
 }
 
-// news is the next view that is no repetition of the last one. The ticket must
+// nextNew is the next view that is no repetition of the last one. The ticket must
 // never go back.
-func (p *page) news(ctx context.Context) (*hubtest.View, error) {
+func (p *waiter) nextNew(ctx context.Context) (*hubtest.View, error) {
 	for {
 		v, err := p.socket.Next(ctx)
 		if err != nil {
@@ -93,10 +93,10 @@ func (p *page) news(ctx context.Context) (*hubtest.View, error) {
 	}
 }
 
-// mustOpen is open, which must succeed.
-func mustOpen(t testing.TB, ctx context.Context, makes, holds string) *page {
+// mustOpenWaiter is open, which must succeed.
+func mustOpenWaiter(t testing.TB, ctx context.Context, makes, holds string) *waiter {
 	t.Helper()
-	p, err := open(ctx, makes, holds)
+	p, err := openWaiter(ctx, makes, holds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,9 +105,9 @@ func mustOpen(t testing.TB, ctx context.Context, makes, holds string) *page {
 }
 
 // mustAttach opens another socket of the page's ticket.
-func mustAttach(t testing.TB, ctx context.Context, p *page, holds, state string) (*page, *hubtest.View) {
+func mustAttach(t testing.TB, ctx context.Context, p *waiter, holds, state string) (*waiter, *hubtest.View) {
 	t.Helper()
-	other := &page{Ticket: p.Ticket}
+	other := &waiter{Ticket: p.Ticket}
 	if err := other.attach(ctx, holds, state); err != nil {
 		t.Fatal(err)
 	}
@@ -116,17 +116,17 @@ func mustAttach(t testing.TB, ctx context.Context, p *page, holds, state string)
 }
 
 // mustNext is the page's next view, which must have the state.
-func mustNext(t testing.TB, ctx context.Context, p *page, state string) *hubtest.View {
+func mustNext(t testing.TB, ctx context.Context, p *waiter, state string) *hubtest.View {
 	t.Helper()
-	v, err := p.next(ctx, state)
+	v, err := p.nextState(ctx, state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return v
 }
 
-// accepted makes the phone's call, which must be a 200.
-func accepted(ctx context.Context, phone *hubtest.Phone, url, id, action string) error {
+// callOK makes the phone's call, which must be a 200.
+func callOK(ctx context.Context, phone *hubtest.Phone, url, id, action string) error {
 	a, err := phone.Do(ctx, url, id, action, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", action, err)
@@ -137,18 +137,18 @@ func accepted(ctx context.Context, phone *hubtest.Phone, url, id, action string)
 	return nil
 }
 
-// must makes the phone's calls one after the other, which must all be a 200.
-func must(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id string, actions ...string) {
+// mustCall makes the phone's calls one after the other, which must all be a 200.
+func mustCall(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id string, actions ...string) {
 	t.Helper()
 	for _, action := range actions {
-		if err := accepted(ctx, phone, url, id, action); err != nil {
+		if err := callOK(ctx, phone, url, id, action); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// refused checks an answer's status and code.
-func refused(a *hubtest.Response, err error, status int, code string) error {
+// checkRefusal checks an answer's status and code.
+func checkRefusal(a *hubtest.Response, err error, status int, code string) error {
 	if err != nil {
 		return err
 	}
@@ -158,16 +158,16 @@ func refused(a *hubtest.Response, err error, status int, code string) error {
 	return nil
 }
 
-// mustRefuse is refused as a check of the test.
-func mustRefuse(t testing.TB, what string, a *hubtest.Response, err error, status int, code string) {
+// wantRefusal is refused as a check of the test.
+func wantRefusal(t testing.TB, what string, a *hubtest.Response, err error, status int, code string) {
 	t.Helper()
-	if err := refused(a, err, status, code); err != nil {
+	if err := checkRefusal(a, err, status, code); err != nil {
 		t.Errorf("%s: %v", what, err)
 	}
 }
 
-// refusedSocket is the answer to a handshake that must be refused.
-func refusedSocket(ctx context.Context, ticket *hubtest.Ticket, url string) (*hubtest.Response, error) {
+// dialRefused is the answer to a handshake that must be refused.
+func dialRefused(ctx context.Context, ticket *hubtest.Ticket, url string) (*hubtest.Response, error) {
 	socket, err := ticket.Dial(ctx, url)
 	if err == nil {
 		socket.Conn.CloseNow()
@@ -180,9 +180,9 @@ func refusedSocket(ctx context.Context, ticket *hubtest.Ticket, url string) (*hu
 	return a, e
 }
 
-// allOf runs the function for 0 to n-1 at once, at most so many at a time, and
+// parallel runs the function for 0 to n-1 at once, at most so many at a time, and
 // reports every error.
-func allOf(t testing.TB, n, atOnce int, f func(i int) error) {
+func parallel(t testing.TB, n, atOnce int, f func(i int) error) {
 	t.Helper()
 	var all sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
@@ -198,9 +198,9 @@ func allOf(t testing.TB, n, atOnce int, f func(i int) error) {
 	all.Wait()
 }
 
-// verified checks a token as a site's back end does, with the keys that the
+// verifyToken checks a token as a site's back end does, with the keys that the
 // node publishes, and gives its claims and its kid.
-func verified(ctx context.Context, url, token string) (claims map[string]any, kid string, err error) {
+func verifyToken(ctx context.Context, url, token string) (claims map[string]any, kid string, err error) {
 	a, err := hubtest.Request(ctx, "GET", url+"/.well-known/jwks.json", nil)
 	if err != nil {
 		return nil, "", err
@@ -219,9 +219,9 @@ func verified(ctx context.Context, url, token string) (claims map[string]any, ki
 	return claims, parsed.Headers[0].KeyID, parsed.Claims(keys, &claims)
 }
 
-// isOf checks that the token is valid and this user's.
-func isOf(ctx context.Context, url, token, subject string) error {
-	claims, _, err := verified(ctx, url, token)
+// checkToken checks that the token is valid and this user's.
+func checkToken(ctx context.Context, url, token, subject string) error {
+	claims, _, err := verifyToken(ctx, url, token)
 	if err != nil {
 		return err
 	}
@@ -231,26 +231,26 @@ func isOf(ctx context.Context, url, token, subject string) error {
 	return nil
 }
 
-// tokenOf reads the page until its token comes, which must be this user's.
-func (p *page) tokenOf(ctx context.Context, url, subject string) (*hubtest.View, error) {
+// waitToken reads the page until its token comes, which must be this user's.
+func (p *waiter) waitToken(ctx context.Context, url, subject string) (*hubtest.View, error) {
 	for {
-		v, err := p.news(ctx)
+		v, err := p.nextNew(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("waiting for the token: %w", err)
 		}
 		if v.State == "confirmed" {
-			return v, isOf(ctx, url, v.Token, subject)
+			return v, checkToken(ctx, url, v.Token, subject)
 		}
 	}
 }
 
-// finish acknowledges over the socket, hears consumed without a token, and is
+// ackAndClose acknowledges over the socket, hears consumed without a token, and is
 // let go with 1000.
-func (p *page) finish(ctx context.Context, seq int64) error {
+func (p *waiter) ackAndClose(ctx context.Context, seq int64) error {
 	if err := p.socket.Ack(ctx, seq); err != nil {
 		return fmt.Errorf("ack: %w", err)
 	}
-	v, err := p.next(ctx, "consumed")
+	v, err := p.nextState(ctx, "consumed")
 	if err != nil {
 		return err
 	}
@@ -267,29 +267,29 @@ func (p *page) finish(ctx context.Context, seq int64) error {
 // (the last serves for what is missing).
 func login(ctx context.Context, name string, urls ...string) error {
 	at := func(i int) string { return urls[min(i, len(urls)-1)] }
-	p, err := open(ctx, at(0), at(1))
+	p, err := openWaiter(ctx, at(0), at(1))
 	if err != nil {
 		return err
 	}
 	defer p.socket.Conn.CloseNow()
 	phone := hubtest.NewPhone(name)
-	if err := accepted(ctx, phone, at(2), p.ID, "scan"); err != nil {
+	if err := callOK(ctx, phone, at(2), p.ID, "scan"); err != nil {
 		return err
 	}
-	if err := accepted(ctx, phone, at(3), p.ID, "confirm"); err != nil {
+	if err := callOK(ctx, phone, at(3), p.ID, "confirm"); err != nil {
 		return err
 	}
-	v, err := p.tokenOf(ctx, at(0), "sandbox:"+name)
+	v, err := p.waitToken(ctx, at(0), "sandbox:"+name)
 	if err != nil {
 		return err
 	}
-	return p.finish(ctx, v.Seq)
+	return p.ackAndClose(ctx, v.Seq)
 }
 
-// record is the ticket's sealed record as it stands in Redis, in its two parts:
+// readRecord is the ticket's sealed record as it stands in Redis, in its two parts:
 // what stands before the JSON, and the JSON.
-func record(ctx context.Context, redis *hubtest.Redis, id string) (head, body string, err error) {
-	text, err := redis.Client.HGet(ctx, key(id), "rec").Result()
+func readRecord(ctx context.Context, redis *hubtest.Redis, id string) (head, body string, err error) {
+	text, err := redis.Client.HGet(ctx, ticketKey(id), "rec").Result()
 	if err != nil {
 		return "", "", fmt.Errorf("record of %s: %w", id, err)
 	}
@@ -300,12 +300,12 @@ func record(ctx context.Context, redis *hubtest.Redis, id string) (head, body st
 	return text[:at], text[at:], nil
 }
 
-// noted waits until the node's note stands on the ticket: it waits for it.
-func noted(ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, id string) error {
+// waitSubscribed waits until the node's note stands on the ticket: it waits for it.
+func waitSubscribed(ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, id string) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		notes, err := redis.Client.HGet(ctx, key(id), "nodes").Result()
+		notes, err := redis.Client.HGet(ctx, ticketKey(id), "nodes").Result()
 		if strings.Contains(notes, n.ID()) {
 			return nil
 		}
@@ -317,13 +317,13 @@ func noted(ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, id string
 	}
 }
 
-func key(id string) string { return "loginhub:{" + id + "}" }
+func ticketKey(id string) string { return "loginhub:{" + id + "}" }
 
-// endsIn reads the page until it hears of a decision, which must be this one:
+// waitDecision reads the page until it hears of a decision, which must be this one:
 // with its user's token, or with none.
-func (p *page) endsIn(ctx context.Context, url, state, subject string) error {
+func (p *waiter) waitDecision(ctx context.Context, url, state, subject string) error {
 	for {
-		v, err := p.news(ctx)
+		v, err := p.nextNew(ctx)
 		if err != nil {
 			return fmt.Errorf("waiting for %s: %w", state, err)
 		}
@@ -332,7 +332,7 @@ func (p *page) endsIn(ctx context.Context, url, state, subject string) error {
 		case v.State != state:
 			return fmt.Errorf("the page hears %s, not %s", v.State, state)
 		case state == "confirmed":
-			return isOf(ctx, url, v.Token, subject)
+			return checkToken(ctx, url, v.Token, subject)
 		case v.Token != "":
 			return fmt.Errorf("a token with %s", state)
 		default:

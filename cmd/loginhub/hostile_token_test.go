@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// forge is a token of any header and claims, signed by sign.
-func forge(t *testing.T, head, claims map[string]any, sign func([]byte) []byte) string {
+// forgeToken is a token of any header and claims, signed by sign.
+func forgeToken(t *testing.T, head, claims map[string]any, sign func([]byte) []byte) string {
 	t.Helper()
 	var parts []string
 	for _, part := range []map[string]any{head, claims} {
@@ -71,22 +71,22 @@ func TestVerifier_SnippetRefusesForgedTokens(t *testing.T) {
 		}
 	}
 	nothing := func([]byte) []byte { return nil }
-	good := forge(t, head, claims, ours)
+	good := forgeToken(t, head, claims, ours)
 	bad := map[string]string{
-		"no algorithm":                 forge(t, with(head, "alg", "none"), claims, nothing),
-		"no algorithm, signed":         forge(t, with(head, "alg", "none"), claims, ours),
-		"HS256 under the public key":   forge(t, with(head, "alg", "HS256"), claims, hs(public)),
-		"HS256 under its text":         forge(t, with(head, "alg", "HS256"), claims, hs([]byte(x))),
-		"EdDSA by another":             forge(t, head, claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
-		"a key of its own in the head": forge(t, with(head, "kid", "mine", "jwk", map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(other.Public().(ed25519.PublicKey)), "kid": "mine"}), claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
-		"another type":                 forge(t, with(head, "typ", "JWT"), claims, ours),
-		"no type":                      forge(t, map[string]any{"alg": "EdDSA", "kid": "k"}, claims, ours),
-		"an unknown key":               forge(t, with(head, "kid", "q"), claims, ours),
-		"another site":                 forge(t, head, with(claims, "aud", "other"), ours),
-		"expired":                      forge(t, head, with(claims, "exp", now-120), ours),
-		"another session":              forge(t, head, with(claims, "nonce", "m"), ours),
-		"no nonce":                     forge(t, head, with(claims, "nonce", ""), ours),
-		"claims changed afterwards":    strings.Replace(good, strings.Split(good, ".")[1], strings.Split(forge(t, head, with(claims, "sub", "sandbox:eve"), ours), ".")[1], 1),
+		"no algorithm":                 forgeToken(t, with(head, "alg", "none"), claims, nothing),
+		"no algorithm, signed":         forgeToken(t, with(head, "alg", "none"), claims, ours),
+		"HS256 under the public key":   forgeToken(t, with(head, "alg", "HS256"), claims, hs(public)),
+		"HS256 under its text":         forgeToken(t, with(head, "alg", "HS256"), claims, hs([]byte(x))),
+		"EdDSA by another":             forgeToken(t, head, claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
+		"a key of its own in the head": forgeToken(t, with(head, "kid", "mine", "jwk", map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(other.Public().(ed25519.PublicKey)), "kid": "mine"}), claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
+		"another type":                 forgeToken(t, with(head, "typ", "JWT"), claims, ours),
+		"no type":                      forgeToken(t, map[string]any{"alg": "EdDSA", "kid": "k"}, claims, ours),
+		"an unknown key":               forgeToken(t, with(head, "kid", "q"), claims, ours),
+		"another site":                 forgeToken(t, head, with(claims, "aud", "other"), ours),
+		"expired":                      forgeToken(t, head, with(claims, "exp", now-120), ours),
+		"another session":              forgeToken(t, head, with(claims, "nonce", "m"), ours),
+		"no nonce":                     forgeToken(t, head, with(claims, "nonce", ""), ours),
+		"claims changed afterwards":    strings.Replace(good, strings.Split(good, ".")[1], strings.Split(forgeToken(t, head, with(claims, "sub", "sandbox:eve"), ours), ".")[1], 1),
 		"a part more":                  good + ".x",
 		"a part less":                  good[:strings.LastIndex(good, ".")],
 		"nothing":                      "",

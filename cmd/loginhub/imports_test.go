@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// edges are the imports within the project that are allowed. A new one is a
+// allowedImports are the imports within the project that are allowed. A new one is a
 // decision, made here.
-var edges = map[string][]string{
+var allowedImports = map[string][]string{
 	"cmd/loginbench":        {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise an honest outsider
 	"cmd/loginbench/bare":   {},
 	"cmd/loginhub/logqueue": {},
@@ -32,8 +32,8 @@ var edges = map[string][]string{
 	"deploy/examples/go":    {"api/token/verify"},
 }
 
-// homes are the modules that only some packages may know.
-var homes = map[string][]string{
+// moduleUsers are the modules that only some packages may know.
+var moduleUsers = map[string][]string{
 	"github.com/labstack/echo/v4":              {"api", "cmd/loginbench/bare"},
 	"github.com/skip2/go-qrcode":               {"api"},
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
@@ -47,8 +47,8 @@ var homes = map[string][]string{
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/apitest"},
 }
 
-// bare are the packages that take the standard library only.
-var bare = []string{"hub/ticket", "api/token/verify"}
+// stdlibOnly are the packages that take the standard library only.
+var stdlibOnly = []string{"hub/ticket", "api/token/verify"}
 
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "loginhub/...").Output()
@@ -58,7 +58,7 @@ func TestImports(t *testing.T) {
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 		words := strings.Fields(line)
 		from := strings.TrimPrefix(words[0], "loginhub/")
-		allowed, known := edges[from]
+		allowed, known := allowedImports[from]
 		if !known {
 			t.Errorf("package %s is not in the table: say what it may import", from)
 		}
@@ -67,10 +67,10 @@ func TestImports(t *testing.T) {
 			if ours && !slices.Contains(allowed, to) {
 				t.Errorf("%s imports %s", from, to)
 			}
-			if !ours && slices.Contains(bare, from) && strings.Contains(path, ".") {
+			if !ours && slices.Contains(stdlibOnly, from) && strings.Contains(path, ".") {
 				t.Errorf("%s imports %s; it takes the standard library only", from, path)
 			}
-			for module, at := range homes {
+			for module, at := range moduleUsers {
 				if (path == module || strings.HasPrefix(path, module+"/")) && !slices.Contains(at, from) {
 					t.Errorf("%s imports %s, whose home is %v", from, path, at)
 				}

@@ -11,8 +11,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// kids are the keys that the node publishes, newest first.
-func kids(t testing.TB, ctx context.Context, url string) (all []string) {
+// publishedKIDs are the keys that the node publishes, newest first.
+func publishedKIDs(t testing.TB, ctx context.Context, url string) (all []string) {
 	t.Helper()
 	a, err := hubtest.Request(ctx, "GET", url+"/.well-known/jwks.json", nil)
 	if err != nil || a.Status != 200 || a.Header.Get("Cache-Control") != "public, max-age=300" {
@@ -55,17 +55,17 @@ func (r *rotation) restart(t *testing.T, i int, keys string) {
 	r.nodes[i] = hubtest.StartNode(t, program, "REDIS_URL="+r.redis.URL, "KEYS="+keys, "DRAIN=0s")
 }
 
-// work logs in over every combination of two nodes, and leaves one ticket behind
+// loginAll logs in over every combination of two nodes, and leaves one ticket behind
 // for later.
-func (r *rotation) work(t *testing.T, ctx context.Context, stage string) {
+func (r *rotation) loginAll(t *testing.T, ctx context.Context, stage string) {
 	t.Helper()
 	n := len(r.nodes)
-	allOf(t, n*n*n, 4, func(i int) error {
+	parallel(t, n*n*n, 4, func(i int) error {
 		return login(ctx, "rotation", r.nodes[i%n].URL, r.nodes[i/n%n].URL, r.nodes[i/n/n].URL)
 	})
 	for _, node := range r.nodes {
 		ticket := mustMake(t, ctx, node.URL)
-		must(t, ctx, r.phone, node.URL, ticket.ID, "scan")
+		mustCall(t, ctx, r.phone, node.URL, ticket.ID, "scan")
 		r.left = append(r.left, ticket)
 	}
 	if t.Failed() {
@@ -73,20 +73,20 @@ func (r *rotation) work(t *testing.T, ctx context.Context, stage string) {
 	}
 }
 
-// finishLeft confirms the tickets of earlier stages, each on another node than
+// confirmPending confirms the tickets of earlier stages, each on another node than
 // its page, and gives their kids. The tokens verify with every node's keys.
-func (r *rotation) finishLeft(t *testing.T, ctx context.Context) (used []string) {
+func (r *rotation) confirmPending(t *testing.T, ctx context.Context) (used []string) {
 	t.Helper()
 	n := len(r.nodes)
 	for i, ticket := range r.left {
-		p := &page{Ticket: ticket}
+		p := &waiter{Ticket: ticket}
 		if err := p.attach(ctx, r.nodes[i%n].URL, "scanned"); err != nil {
 			t.Fatalf("ticket %d: %v", i, err)
 		}
-		must(t, ctx, r.phone, r.nodes[(i+1)%n].URL, ticket.ID, "confirm")
+		mustCall(t, ctx, r.phone, r.nodes[(i+1)%n].URL, ticket.ID, "confirm")
 		v := mustNext(t, ctx, p, "confirmed")
 		for j, node := range r.nodes {
-			_, kid, err := verified(ctx, node.URL, v.Token)
+			_, kid, err := verifyToken(ctx, node.URL, v.Token)
 			if err != nil {
 				t.Errorf("ticket %d with node %d's keys: %v", i, j, err)
 			}
@@ -95,7 +95,7 @@ func (r *rotation) finishLeft(t *testing.T, ctx context.Context) (used []string)
 				t.Errorf("ticket %d on node %d: %+v %v", i, j, again, err)
 			}
 		}
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Error(err)
 		}
 	}
@@ -107,38 +107,38 @@ func (r *rotation) finishLeft(t *testing.T, ctx context.Context) (used []string)
 func TestKeys_Rotation(t *testing.T) {
 	t.Parallel()
 	const old, young = hubtest.Key, hubtest.OtherKey
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	r := &rotation{redis: hubtest.StartRedis(t), nodes: make([]*hubtest.Node, 2), phone: hubtest.NewPhone("rotation")}
 	for i := range r.nodes {
 		r.restart(t, i, old)
 	}
-	r.work(t, ctx, "before")
-	oldKid := kids(t, ctx, r.nodes[0].URL)
+	r.loginAll(t, ctx, "before")
+	oldKid := publishedKIDs(t, ctx, r.nodes[0].URL)
 	for _, keys := range []string{old + "," + young, young + "," + old} {
 		for i := range r.nodes {
 			r.restart(t, i, keys)
-			r.work(t, ctx, fmt.Sprintf("node %d has %s", i, keys))
+			r.loginAll(t, ctx, fmt.Sprintf("node %d has %s", i, keys))
 		}
 	}
-	both := kids(t, ctx, r.nodes[0].URL)
+	both := publishedKIDs(t, ctx, r.nodes[0].URL)
 	if len(oldKid) != 1 || len(both) != 2 || both[1] != oldKid[0] {
 		t.Fatalf("published: %v, then %v", oldKid, both)
 	}
 	// Tickets of every stage end under the key that they began with.
-	used := r.finishLeft(t, ctx)
+	used := r.confirmPending(t, ctx)
 	if want := slices.Sorted(slices.Values(both)); !slices.Equal(used, want) {
 		t.Errorf("signed with %v, published are %v", used, want)
 	}
 	// From here on all are new, and only then the old key goes.
 	for i := range r.nodes {
-		r.work(t, ctx, "new first everywhere")
+		r.loginAll(t, ctx, "new first everywhere")
 		r.restart(t, i, young)
 	}
-	r.work(t, ctx, "after")
-	if used := r.finishLeft(t, ctx); !slices.Equal(used, both[:1]) {
+	r.loginAll(t, ctx, "after")
+	if used := r.confirmPending(t, ctx); !slices.Equal(used, both[:1]) {
 		t.Errorf("signed with %v, the new key is %v", used, both[:1])
 	}
-	if last := kids(t, ctx, r.nodes[0].URL); !slices.Equal(last, both[:1]) {
+	if last := publishedKIDs(t, ctx, r.nodes[0].URL); !slices.Equal(last, both[:1]) {
 		t.Errorf("published at the end: %v", last)
 	}
 }
@@ -148,38 +148,38 @@ func TestKeys_NodeLacksKey(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	ahead := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "KEYS="+hubtest.OtherKey+","+hubtest.Key)
 	behind := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, "KEYS="+hubtest.Key)
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	phone := hubtest.NewPhone("ahead")
-	p := mustOpen(t, ctx, ahead.URL, ahead.URL)
+	p := mustOpenWaiter(t, ctx, ahead.URL, ahead.URL)
 	unknown := func(state string) {
 		t.Helper()
-		before := redis.Client.HGet(ctx, key(p.ID), "rec").Val()
+		before := redis.Client.HGet(ctx, ticketKey(p.ID), "rec").Val()
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			a, err := phone.Do(ctx, behind.URL, p.ID, action, nil)
-			mustRefuse(t, state+": "+action, a, err, 503, "store_unavailable")
+			wantRefusal(t, state+": "+action, a, err, 503, "store_unavailable")
 		}
 		for _, wait := range []int{0, 5} {
 			a, err := p.PollResponse(ctx, behind.URL, 0, wait)
-			mustRefuse(t, state+": poll", a, err, 503, "store_unavailable")
+			wantRefusal(t, state+": poll", a, err, 503, "store_unavailable")
 		}
-		a, err := refusedSocket(ctx, p.Ticket, behind.URL)
-		mustRefuse(t, state+": socket", a, err, 503, "store_unavailable")
+		a, err := dialRefused(ctx, p.Ticket, behind.URL)
+		wantRefusal(t, state+": socket", a, err, 503, "store_unavailable")
 		a, err = p.Ack(ctx, behind.URL, 3)
-		mustRefuse(t, state+": ack", a, err, 503, "store_unavailable")
-		if after := redis.Client.HGet(ctx, key(p.ID), "rec").Val(); after != before {
+		wantRefusal(t, state+": ack", a, err, 503, "store_unavailable")
+		if after := redis.Client.HGet(ctx, ticketKey(p.ID), "rec").Val(); after != before {
 			t.Errorf("%s: the record was\n%s\nand is\n%s", state, before, after)
 		}
 	}
 	unknown("pending")
-	must(t, ctx, phone, ahead.URL, p.ID, "scan")
+	mustCall(t, ctx, phone, ahead.URL, p.ID, "scan")
 	unknown("scanned")
-	must(t, ctx, phone, ahead.URL, p.ID, "confirm")
+	mustCall(t, ctx, phone, ahead.URL, p.ID, "confirm")
 	unknown("confirmed")
-	v, err := p.tokenOf(ctx, ahead.URL, "sandbox:ahead")
+	v, err := p.waitToken(ctx, ahead.URL, "sandbox:ahead")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.finish(ctx, v.Seq); err != nil {
+	if err := p.ackAndClose(ctx, v.Seq); err != nil {
 		t.Error(err)
 	}
 	// What is under its own key it serves as ever, also to the other.

@@ -35,7 +35,7 @@ func TestKillSwitch_OffAndOn(t *testing.T) {
 	settings := []string{"REDIS_URL=" + redis.URL, "CLIENTS=" + clients}
 	one := hubtest.StartNode(t, program, append(settings, "ADMIN_LISTEN="+admin)...)
 	two := hubtest.StartNode(t, program, settings...)
-	ctx := within(t, 40*time.Second)
+	ctx := testContext(t, 40*time.Second)
 	put := func(client, body string, headers ...string) int {
 		a, err := hubtest.Request(ctx, "PUT", one.Admin+"/clients/"+client+"/login", body, headers...)
 		if err != nil {
@@ -108,7 +108,7 @@ func TestKillSwitch_OffAndOn(t *testing.T) {
 	})
 	// The public listener knows nothing of it.
 	a, err := hubtest.Request(ctx, "PUT", one.URL+"/clients/shop/login", `{"enabled":false}`)
-	mustRefuse(t, "the public listener", a, err, 404, "not_found")
+	wantRefusal(t, "the public listener", a, err, 404, "not_found")
 }
 
 func TestAudit_HashSetting(t *testing.T) {
@@ -116,7 +116,7 @@ func TestAudit_HashSetting(t *testing.T) {
 	const name = "rumpelstiltskin"
 	for _, hashed := range []bool{false, true} {
 		n := hubtest.StartNode(t, program, fmt.Sprintf("AUDIT_HASH=%v", hashed), "LOG=debug")
-		if err := login(within(t, 20*time.Second), name, n.URL); err != nil {
+		if err := login(testContext(t, 20*time.Second), name, n.URL); err != nil {
 			t.Fatal(err)
 		}
 		hubtest.Eventually(t, 5*time.Second, "the last line", func() bool { return strings.Contains(n.Log(), `"event":"consumed"`) })
@@ -134,8 +134,8 @@ func TestAudit_HashSetting(t *testing.T) {
 func TestKillSwitch_SurvivesRestart(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	nodes := []*hubtest.Node{metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+redis.URL)}
-	ctx := within(t, 60*time.Second)
+	nodes := []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+redis.URL)}
+	ctx := testContext(t, 60*time.Second)
 	put := func(n *hubtest.Node, body string) {
 		t.Helper()
 		a, err := hubtest.Request(ctx, "PUT", n.Admin+"/clients/default/login", body)
@@ -178,7 +178,7 @@ func TestKillSwitch_SurvivesRestart(t *testing.T) {
 		return make(nodes[0]) == http.StatusCreated && make(nodes[1]) == http.StatusCreated
 	})
 	for i, enabled := range []bool{false, true} { // one line each, where it was done
-		lines := audited("switched", nodes[i])
+		lines := auditLines("switched", nodes[i])
 		if len(lines) != 1 || lines[0]["enabled"] != enabled || lines[0]["client"] != "default" ||
 			lines[0]["operator"] != "127.0.0.1" || lines[0]["outcome"] != "ok" {
 			t.Errorf("node %d has noted %v", i, lines)
@@ -190,15 +190,15 @@ func TestKillSwitch_SurvivesRestart(t *testing.T) {
 func TestKillSwitch_NoReplica(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	node := metered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1")
-	ctx := within(t, 30*time.Second)
+	node := startMetered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1")
+	ctx := testContext(t, 30*time.Second)
 	a, err := hubtest.Request(ctx, "PUT", node.Admin+"/clients/default/login", `{"enabled":false}`)
 	if err != nil || a.Status != http.StatusServiceUnavailable || !strings.Contains(string(a.Body), "replicas") {
 		t.Errorf("%+v %v", a, err)
 	}
 	a, err = hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil)
-	mustRefuse(t, "it is off all the same", a, err, 403, "login_disabled")
-	if lines := audited("switched", node); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" || lines[0]["enabled"] != false ||
+	wantRefusal(t, "it is off all the same", a, err, 403, "login_disabled")
+	if lines := auditLines("switched", node); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" || lines[0]["enabled"] != false ||
 		!strings.Contains(lines[0]["reason"].(string), "0 of 1 replicas") {
 		t.Errorf("noted %v", lines)
 	}

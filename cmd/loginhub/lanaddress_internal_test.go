@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestLAN_IsThatOfARealDevice(t *testing.T) {
+func TestLAN_RealDevice(t *testing.T) {
 	at := func(addr, device string, flags net.Flags, route bool) lanCandidate {
 		return lanCandidate{netip.MustParseAddr(addr), device, isVirtual(device, flags), route}
 	}
@@ -42,9 +42,9 @@ func TestLAN_IsThatOfARealDevice(t *testing.T) {
 	}
 }
 
-func TestWelcome_SaysHowToChooseAnotherAddress(t *testing.T) {
+func TestBanner_OtherAddress(t *testing.T) {
 	var said bytes.Buffer
-	configuredWell(t).printBanner(&said, endpoints{local: "http://localhost:8081", link: "http://192.168.1.7:8081"})
+	mustParseSettings(t).printBanner(&said, endpoints{local: "http://localhost:8081", link: "http://192.168.1.7:8081"})
 	for _, want := range []string{"http://192.168.1.7:8081\n", "LOGINHUB_PUBLIC_URL=http://ADDRESS:8081\n"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("%q is missing in %s", want, &said)

@@ -17,8 +17,8 @@ import (
 func TestLimits_MaxSockets(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 1, "MAX_SOCKETS=3")
-	ctx, n := within(t, 20*time.Second), nodes[0]
-	first, second := mustOpen(t, ctx, n.URL, n.URL), mustOpen(t, ctx, n.URL, n.URL)
+	ctx, n := testContext(t, 20*time.Second), nodes[0]
+	first, second := mustOpenWaiter(t, ctx, n.URL, n.URL), mustOpenWaiter(t, ctx, n.URL, n.URL)
 	third, err := hubtest.CreateTicket(ctx, n.URL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestLimits_MaxSockets(t *testing.T) {
 		}
 		polled <- v
 	}()
-	if err := noted(ctx, redis, n, third.ID); err != nil {
+	if err := waitSubscribed(ctx, redis, n, third.ID); err != nil {
 		t.Fatal(err)
 	}
 
@@ -41,47 +41,47 @@ func TestLimits_MaxSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, ask := range map[string]func() (*hubtest.Response, error){
-		"a fourth socket":          func() (*hubtest.Response, error) { return refusedSocket(ctx, fourth, n.URL) },
+		"a fourth socket":          func() (*hubtest.Response, error) { return dialRefused(ctx, fourth, n.URL) },
 		"a fourth poll":            func() (*hubtest.Response, error) { return fourth.PollResponse(ctx, n.URL, 1, 20) },
-		"one page's second socket": func() (*hubtest.Response, error) { return refusedSocket(ctx, first.Ticket, n.URL) },
+		"one page's second socket": func() (*hubtest.Response, error) { return dialRefused(ctx, first.Ticket, n.URL) },
 	} {
 		a, err := ask()
-		mustRefuse(t, what, a, err, 503, "overloaded")
+		wantRefusal(t, what, a, err, 503, "overloaded")
 		if err == nil && a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: no Retry-After", what)
 		}
 	}
 	phone := hubtest.NewPhone("full")
-	must(t, ctx, phone, n.URL, third.ID, "confirm")
-	if v := <-polled; v == nil || isOf(ctx, n.URL, v.Token, "sandbox:full") != nil {
+	mustCall(t, ctx, phone, n.URL, third.ID, "confirm")
+	if v := <-polled; v == nil || checkToken(ctx, n.URL, v.Token, "sandbox:full") != nil {
 		t.Errorf("the third page hears %+v", v)
 	}
-	for _, p := range []*page{first, second} {
-		must(t, ctx, phone, n.URL, p.ID, "scan", "confirm")
-		v, err := p.tokenOf(ctx, n.URL, "sandbox:full")
+	for _, p := range []*waiter{first, second} {
+		mustCall(t, ctx, phone, n.URL, p.ID, "scan", "confirm")
+		v, err := p.waitToken(ctx, n.URL, "sandbox:full")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Error(err)
 		}
 	}
 	// Whoever leaves makes room.
 	for range 3 {
 		hubtest.Eventually(t, 5*time.Second, "there is room again", func() bool {
-			p := &page{Ticket: fourth}
+			p := &waiter{Ticket: fourth}
 			err := p.attach(ctx, n.URL, "pending")
 			return err == nil
 		})
 	}
-	a, err := refusedSocket(ctx, fourth, n.URL)
-	mustRefuse(t, "full again", a, err, 503, "overloaded")
+	a, err := dialRefused(ctx, fourth, n.URL)
+	wantRefusal(t, "full again", a, err, 503, "overloaded")
 }
 
 func TestLimits_FifthWaiter(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 1)
-	ctx, n := within(t, 20*time.Second), nodes[0]
+	ctx, n := testContext(t, 20*time.Second), nodes[0]
 	ticket, err := hubtest.CreateTicket(ctx, n.URL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -89,13 +89,13 @@ func TestLimits_FifthWaiter(t *testing.T) {
 	polled := make(chan error, 1)
 	go func() {
 		a, err := ticket.PollResponse(ctx, n.URL, 1, 30)
-		polled <- refused(a, err, 204, "")
+		polled <- checkRefusal(a, err, 204, "")
 	}()
-	if err := noted(ctx, redis, n, ticket.ID); err != nil {
+	if err := waitSubscribed(ctx, redis, n, ticket.ID); err != nil {
 		t.Fatal(err)
 	}
-	p := &page{Ticket: ticket}
-	var sockets []*page
+	p := &waiter{Ticket: ticket}
+	var sockets []*waiter
 	for range 5 {
 		other, _ := mustAttach(t, ctx, p, n.URL, "pending")
 		sockets = append(sockets, other)
@@ -106,9 +106,9 @@ func TestLimits_FifthWaiter(t *testing.T) {
 	if code := sockets[0].socket.Closed(ctx); code != 4001 {
 		t.Errorf("the oldest socket is closed with %d", code)
 	}
-	must(t, ctx, hubtest.NewPhone("four"), n.URL, ticket.ID, "confirm")
+	mustCall(t, ctx, hubtest.NewPhone("four"), n.URL, ticket.ID, "confirm")
 	for _, s := range sockets[1:] {
-		if _, err := s.tokenOf(ctx, n.URL, "sandbox:four"); err != nil {
+		if _, err := s.waitToken(ctx, n.URL, "sandbox:four"); err != nil {
 			t.Error(err)
 		}
 	}
@@ -117,7 +117,7 @@ func TestLimits_FifthWaiter(t *testing.T) {
 func TestLimits_TicketsPerAddress(t *testing.T) {
 	t.Parallel()
 	_, nodes := cluster(t, 1, "RATE_LIMIT=5", "TRUSTED_PROXIES=127.0.0.1/32")
-	ctx, n := within(t, 20*time.Second), nodes[0]
+	ctx, n := testContext(t, 20*time.Second), nodes[0]
 	ask := func(from string) (*hubtest.Response, error) {
 		return hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil, "X-Forwarded-For", from)
 	}
@@ -133,13 +133,13 @@ func TestLimits_TicketsPerAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, err := ask("203.0.113.7")
-	mustRefuse(t, "the sixth", a, err, 429, "rate_limited")
+	wantRefusal(t, "the sixth", a, err, 429, "rate_limited")
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	// What an attacker writes to the left of the proxy's entry makes him nobody else.
 	a, err = ask("198.51.100.1, 203.0.113.7")
-	mustRefuse(t, "with a forged hop", a, err, 429, "rate_limited")
+	wantRefusal(t, "with a forged hop", a, err, 429, "rate_limited")
 	if err := use(ctx, "203.0.113.8", 5); err != nil {
 		t.Errorf("a neighbour: %v", err)
 	}
@@ -148,7 +148,7 @@ func TestLimits_TicketsPerAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, err = ask("2001:db8::ffff:1")
-	mustRefuse(t, "the same /64", a, err, 429, "rate_limited")
+	wantRefusal(t, "the same /64", a, err, 429, "rate_limited")
 	if err := use(ctx, "2001:db8:0:1::1", 5); err != nil {
 		t.Errorf("another /64: %v", err)
 	}
@@ -161,7 +161,7 @@ func TestConnLimit_IdleFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := hubtest.StartNode(t, small, "RATE_LIMIT=600", "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	flood := func(from string, many int, text string) {
 		t.Helper()
 		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}

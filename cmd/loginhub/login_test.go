@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	broken := holdToContract()
+	broken := checkContract()
 	code := m.Run()
 	for _, err := range broken() {
 		fmt.Fprintln(os.Stderr, "not in api/openapi.yaml:", err)
@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// one is a context for one login of a test.
-func one(t *testing.T) (ctx interface {
+// loginContext is a context for one login of a test.
+func loginContext(t *testing.T) (ctx interface {
 	Deadline() (time.Time, bool)
 	Done() <-chan struct{}
 	Err() error
@@ -58,7 +58,7 @@ func TestLogin_AcrossNodes(t *testing.T) {
 	for i := range 81 {
 		make, hold, scan, confirm := urls[i%3], urls[i/3%3], urls[i/9%3], urls[i/27]
 		t.Run(fmt.Sprintf("%04d", i), func(t *testing.T) {
-			ctx := one(t)
+			ctx := loginContext(t)
 			ticket, err := hubtest.CreateTicket(ctx, make, nil)
 			if err != nil {
 				t.Fatal(err)

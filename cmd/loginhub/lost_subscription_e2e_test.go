@@ -9,22 +9,22 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// sweptEvery is how often a node looks at its tickets again where a result
+// resyncInterval is how often a node looks at its tickets again where a result
 // lives for 4 s.
-const sweptEvery = 2 * time.Second
+const resyncInterval = 2 * time.Second
 
 func TestLostSubscription_NodeRecordDeleted(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "RESULT_TTL=4s")
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	const slack = time.Second // the tests share their processors
-	allOf(t, 24, 24, func(i int) error {
+	parallel(t, 24, 24, func(i int) error {
 		ticket, err := hubtest.CreateTicket(ctx, nodes[0].URL, nil)
 		if err != nil {
 			return err
 		}
 		phone, subject := hubtest.NewPhone(fmt.Sprint("note-", i)), fmt.Sprint("sandbox:note-", i)
-		if err := accepted(ctx, phone, nodes[0].URL, ticket.ID, "scan"); err != nil {
+		if err := callOK(ctx, phone, nodes[0].URL, ticket.ID, "scan"); err != nil {
 			return err
 		}
 		wait := waitBySocket
@@ -38,34 +38,34 @@ func TestLostSubscription_NodeRecordDeleted(t *testing.T) {
 			failed <- err
 			token <- text
 		}()
-		if err := noted(ctx, redis, nodes[1], ticket.ID); err != nil {
+		if err := waitSubscribed(ctx, redis, nodes[1], ticket.ID); err != nil {
 			return err
 		}
-		if n, err := redis.Client.HDel(ctx, key(ticket.ID), "nodes").Result(); n != 1 || err != nil {
+		if n, err := redis.Client.HDel(ctx, ticketKey(ticket.ID), "nodes").Result(); n != 1 || err != nil {
 			return fmt.Errorf("delete the note: %d %v", n, err)
 		}
-		if err := accepted(ctx, phone, nodes[0].URL, ticket.ID, "confirm"); err != nil {
+		if err := callOK(ctx, phone, nodes[0].URL, ticket.ID, "confirm"); err != nil {
 			return err
 		}
 		told := time.Now()
 		if err := <-failed; err != nil {
 			return err
 		}
-		if took := time.Since(told); took > sweptEvery+slack {
+		if took := time.Since(told); took > resyncInterval+slack {
 			return fmt.Errorf("the token took %v", took)
 		}
-		return isOf(ctx, nodes[0].URL, <-token, subject)
+		return checkToken(ctx, nodes[0].URL, <-token, subject)
 	})
 }
 
 // waitBySocket waits for a scanned ticket's token.
 func waitBySocket(ctx context.Context, ticket *hubtest.Ticket, url string) (string, error) {
-	p := &page{Ticket: ticket}
+	p := &waiter{Ticket: ticket}
 	if err := p.attach(ctx, url, "scanned"); err != nil {
 		return "", err
 	}
 	defer p.socket.Conn.CloseNow()
-	v, err := p.next(ctx, "confirmed")
+	v, err := p.nextState(ctx, "confirmed")
 	if err != nil {
 		return "", err
 	}
@@ -84,31 +84,31 @@ func waitByPoll(ctx context.Context, ticket *hubtest.Ticket, url string) (string
 func TestLostSubscription_NodeRecordForged(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "RESULT_TTL=4s")
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	long := make([]byte, 0, 300<<10)
 	for i := range 10000 {
 		long = fmt.Appendf(long, "%022d,", i)
 	}
 	notes := []string{"nobody", ",,,,,", string(long), "a,b,c,d", "\x00\xff", nodes[0].ID() + "," + nodes[0].ID()}
-	allOf(t, len(notes), len(notes), func(i int) error {
-		p, err := open(ctx, nodes[0].URL, nodes[1].URL)
+	parallel(t, len(notes), len(notes), func(i int) error {
+		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
 		}
 		defer p.socket.Conn.CloseNow()
 		phone := hubtest.NewPhone("forged")
-		if err := redis.Client.HSet(ctx, key(p.ID), "nodes", notes[i]).Err(); err != nil {
+		if err := redis.Client.HSet(ctx, ticketKey(p.ID), "nodes", notes[i]).Err(); err != nil {
 			return err
 		}
 		for _, action := range []string{"scan", "confirm"} {
-			if err := accepted(ctx, phone, nodes[0].URL, p.ID, action); err != nil {
+			if err := callOK(ctx, phone, nodes[0].URL, p.ID, action); err != nil {
 				return err
 			}
 		}
-		v, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:forged")
+		v, err := p.waitToken(ctx, nodes[0].URL, "sandbox:forged")
 		if err != nil {
 			return err
 		}
-		return p.finish(ctx, v.Seq)
+		return p.ackAndClose(ctx, v.Seq)
 	})
 }

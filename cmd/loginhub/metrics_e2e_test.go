@@ -11,12 +11,12 @@ import (
 func TestMetrics_WholeLogin(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	holds := metered(t, "REDIS_URL="+redis.URL)
-	decides := metered(t, "REDIS_URL="+redis.URL)
-	ctx := within(t, 30*time.Second)
+	holds := startMetered(t, "REDIS_URL="+redis.URL)
+	decides := startMetered(t, "REDIS_URL="+redis.URL)
+	ctx := testContext(t, 30*time.Second)
 	held, decided := scrape(t, holds), scrape(t, decides)
 
-	p := mustOpen(t, ctx, decides.URL, holds.URL)
+	p := mustOpenWaiter(t, ctx, decides.URL, holds.URL)
 	opened := map[string]float64{
 		`waiters{transport="socket"}`:                                                1,
 		`waits_started_total{transport="socket"}`:                                    1,
@@ -24,15 +24,15 @@ func TestMetrics_WholeLogin(t *testing.T) {
 		`http_requests_total{route="/api/login/tickets/:ticket/ws",status="1xx"}`:    1,
 		`http_request_duration_seconds_count{route="/api/login/tickets/:ticket/ws"}`: 1,
 	}
-	mustMove(t, holds, held, opened)
+	wantChanges(t, holds, held, opened)
 
 	phone := hubtest.NewPhone("counted")
-	must(t, ctx, phone, decides.URL, p.ID, "scan", "confirm")
-	v, err := p.tokenOf(ctx, holds.URL, "sandbox:counted")
+	mustCall(t, ctx, phone, decides.URL, p.ID, "scan", "confirm")
+	v, err := p.waitToken(ctx, holds.URL, "sandbox:counted")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.finish(ctx, v.Seq); err != nil {
+	if err := p.ackAndClose(ctx, v.Seq); err != nil {
 		t.Fatal(err)
 	}
 	want := maps.Clone(opened)
@@ -47,7 +47,7 @@ func TestMetrics_WholeLogin(t *testing.T) {
 		`http_requests_total{route="/.well-known/jwks.json",status="2xx"}`:    1, // tokenOf's
 		`http_request_duration_seconds_count{route="/.well-known/jwks.json"}`: 1,
 	})
-	mustMove(t, holds, held, want)
+	wantChanges(t, holds, held, want)
 	want = map[string]float64{
 		`tickets_created_total`:                            1,
 		`transitions_total{state="pending"}`:               1,
@@ -63,7 +63,7 @@ func TestMetrics_WholeLogin(t *testing.T) {
 		want[`http_requests_total{route="`+route+`",status="2xx"}`] = 1
 		want[`http_request_duration_seconds_count{route="`+route+`"}`] = 1
 	}
-	mustMove(t, decides, decided, want)
+	wantChanges(t, decides, decided, want)
 
 	// The time is that of the push, and not of the confirm's wait for anything.
 	if took := scrape(t, holds)[`loginhub_confirm_to_push_seconds_sum{transport="socket"}`]; took <= 0 || took > 5 {
@@ -73,8 +73,8 @@ func TestMetrics_WholeLogin(t *testing.T) {
 
 func TestMetrics_PollPush(t *testing.T) {
 	t.Parallel()
-	node := metered(t)
-	ctx := within(t, 30*time.Second)
+	node := startMetered(t)
+	ctx := testContext(t, 30*time.Second)
 	ticket := mustMake(t, ctx, node.URL)
 	before := scrape(t, node)
 	got := make(chan error, 1)
@@ -82,8 +82,8 @@ func TestMetrics_PollPush(t *testing.T) {
 		_, err := ticket.Poll(ctx, node.URL, 1, 30)
 		got <- err
 	}()
-	comes(t, node, before, `waiters{transport="poll"}`, 1)
-	must(t, ctx, hubtest.NewPhone("poller"), node.URL, ticket.ID, "confirm")
+	waitIncrease(t, node, before, `waiters{transport="poll"}`, 1)
+	mustCall(t, ctx, hubtest.NewPhone("poller"), node.URL, ticket.ID, "confirm")
 	if err := <-got; err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestMetrics_PollPush(t *testing.T) {
 			t.Fatalf("late poll %+v %v", v, err)
 		}
 	}
-	mustMove(t, node, before, map[string]float64{
+	wantChanges(t, node, before, map[string]float64{
 		`confirm_to_push_seconds_count{transport="poll"}`:                                 1,
 		`tokens_delivered_total{delivery="pushed",transport="poll"}`:                      1,
 		`tokens_delivered_total{delivery="resumed",transport="poll"}`:                     2,
@@ -113,23 +113,23 @@ func TestMetrics_LostMessageDelay(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	line := hubtest.StartPubSubProxy(t, redis)
-	well := metered(t, "REDIS_URL="+redis.URL)
-	node := metered(t, "REDIS_URL="+line.URL)
-	ctx := within(t, 30*time.Second)
-	p := mustOpen(t, ctx, well.URL, node.URL)
+	well := startMetered(t, "REDIS_URL="+redis.URL)
+	node := startMetered(t, "REDIS_URL="+line.URL)
+	ctx := testContext(t, 30*time.Second)
+	p := mustOpenWaiter(t, ctx, well.URL, node.URL)
 	before := scrape(t, node)
 	if n := line.Mute(); n != 1 {
 		t.Fatalf("%d subscriptions stood", n)
 	}
-	must(t, ctx, hubtest.NewPhone("late"), well.URL, p.ID, "confirm")
+	mustCall(t, ctx, hubtest.NewPhone("late"), well.URL, p.ID, "confirm")
 	told := time.Now()
-	if _, err := p.tokenOf(ctx, well.URL, "sandbox:late"); err != nil {
+	if _, err := p.waitToken(ctx, well.URL, "sandbox:late"); err != nil {
 		t.Fatal(err)
 	}
 	waited := time.Since(told).Seconds()
-	comes(t, node, before, `confirm_to_push_seconds_count{transport="socket"}`, 1)
-	comes(t, node, before, `resyncs_total{cause="subscribed"}`, 1)
-	comes(t, node, before, `resynced_tickets_total{found="newer"}`, 1)
+	waitIncrease(t, node, before, `confirm_to_push_seconds_count{transport="socket"}`, 1)
+	waitIncrease(t, node, before, `resyncs_total{cause="subscribed"}`, 1)
+	waitIncrease(t, node, before, `resynced_tickets_total{found="newer"}`, 1)
 	after := scrape(t, node)
 	// The page reads the token just after it was written; both clocks are Redis's.
 	if took := after[`loginhub_confirm_to_push_seconds_sum{transport="socket"}`]; took < waited-0.5 || took > waited+1.5 {
@@ -139,15 +139,15 @@ func TestMetrics_LostMessageDelay(t *testing.T) {
 
 func TestMetrics_Undelivered(t *testing.T) {
 	t.Parallel()
-	node := metered(t, "RESULT_TTL=1s")
-	ctx := within(t, 30*time.Second)
+	node := startMetered(t, "RESULT_TTL=1s")
+	ctx := testContext(t, 30*time.Second)
 	before := scrape(t, node)
-	p := mustOpen(t, ctx, node.URL, node.URL)
-	must(t, ctx, hubtest.NewPhone("closed"), node.URL, p.ID, "confirm")
+	p := mustOpenWaiter(t, ctx, node.URL, node.URL)
+	mustCall(t, ctx, hubtest.NewPhone("closed"), node.URL, p.ID, "confirm")
 	if _, err := p.socket.Until(ctx, "expired"); err != nil {
 		t.Fatal(err)
 	}
-	comes(t, node, before, `tickets_finished_total{outcome="undelivered",provider="sandbox"}`, 1)
+	waitIncrease(t, node, before, `tickets_finished_total{outcome="undelivered",provider="sandbox"}`, 1)
 	after := scrape(t, node)
 	for name, want := range map[string]float64{`transitions_total{state="confirmed"}`: 1, `transitions_total{state="consumed"}`: 0,
 		`transitions_total{state="expired"}`: 1, `tickets_finished_total{outcome="expired",provider="sandbox"}`: 0} {

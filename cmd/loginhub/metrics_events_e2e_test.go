@@ -14,9 +14,9 @@ import (
 
 func TestMetrics_WaitEndReasons(t *testing.T) {
 	t.Parallel()
-	node := metered(t, "DRAIN=8s") // the first of two tickets goes after four, and is counted in what is left
-	ctx := within(t, 60*time.Second)
-	write := func(p *page, kind websocket.MessageType, text string) {
+	node := startMetered(t, "DRAIN=8s") // the first of two tickets goes after four, and is counted in what is left
+	ctx := testContext(t, 60*time.Second)
+	write := func(p *waiter, kind websocket.MessageType, text string) {
 		if err := p.socket.Conn.Write(ctx, kind, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
@@ -24,17 +24,17 @@ func TestMetrics_WaitEndReasons(t *testing.T) {
 	ends := []struct {
 		reason string
 		pages  float64 // that begin to wait
-		end    func(p *page)
+		end    func(p *waiter)
 	}{
-		{"left", 1, func(p *page) { p.socket.Conn.Close(websocket.StatusNormalClosure, "") }},
-		{"lost", 1, func(p *page) { p.socket.Conn.CloseNow() }},
-		{"policy", 1, func(p *page) { write(p, websocket.MessageBinary, "x"); p.socket.Closed(ctx) }},
-		{"too_big", 1, func(p *page) { write(p, websocket.MessageText, strings.Repeat("x", 2<<10)); p.socket.Closed(ctx) }},
-		{"done", 1, func(p *page) {
-			must(t, ctx, hubtest.NewPhone("no"), node.URL, p.ID, "reject")
+		{"left", 1, func(p *waiter) { p.socket.Conn.Close(websocket.StatusNormalClosure, "") }},
+		{"lost", 1, func(p *waiter) { p.socket.Conn.CloseNow() }},
+		{"policy", 1, func(p *waiter) { write(p, websocket.MessageBinary, "x"); p.socket.Closed(ctx) }},
+		{"too_big", 1, func(p *waiter) { write(p, websocket.MessageText, strings.Repeat("x", 2<<10)); p.socket.Closed(ctx) }},
+		{"done", 1, func(p *waiter) {
+			mustCall(t, ctx, hubtest.NewPhone("no"), node.URL, p.ID, "reject")
 			p.socket.Closed(ctx)
 		}},
-		{"replaced", 5, func(p *page) {
+		{"replaced", 5, func(p *waiter) {
 			for range 4 {
 				mustAttach(t, ctx, p, node.URL, "pending")
 			}
@@ -42,7 +42,7 @@ func TestMetrics_WaitEndReasons(t *testing.T) {
 				t.Errorf("closed with %d", code)
 			}
 		}},
-		{"draining", 1, func(*page) {
+		{"draining", 1, func(*waiter) {
 			if err := node.Terminate(); err != nil {
 				t.Error(err)
 			}
@@ -51,8 +51,8 @@ func TestMetrics_WaitEndReasons(t *testing.T) {
 	const ended = `loginhub_waits_ended_total{`
 	for _, e := range ends {
 		before := scrape(t, node)
-		e.end(mustOpen(t, ctx, node.URL, node.URL))
-		comes(t, node, before, `waits_ended_total{reason="`+e.reason+`",transport="socket"}`, 1)
+		e.end(mustOpenWaiter(t, ctx, node.URL, node.URL))
+		waitIncrease(t, node, before, `waits_ended_total{reason="`+e.reason+`",transport="socket"}`, 1)
 		after := scrape(t, node)
 		all := sum(after, ended) - sum(before, ended)
 		if all != 1 && e.reason != "draining" { // which ends those of before too
@@ -80,24 +80,24 @@ func sum(samples map[string]float64, begin string) (all float64) {
 
 func TestMetrics_PollEnds(t *testing.T) {
 	t.Parallel()
-	node := metered(t)
-	ctx := within(t, 30*time.Second)
+	node := startMetered(t)
+	ctx := testContext(t, 30*time.Second)
 	ticket, before := mustMake(t, ctx, node.URL), scrape(t, node)
 	if v, err := ticket.Poll(ctx, node.URL, 1, 1); err != nil || v != nil {
 		t.Fatalf("%+v %v", v, err)
 	}
-	comes(t, node, before, `waits_ended_total{reason="timeout",transport="poll"}`, 1)
+	waitIncrease(t, node, before, `waits_ended_total{reason="timeout",transport="poll"}`, 1)
 	hasty, hangUp := context.WithCancel(ctx)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
 		_, _ = ticket.Poll(hasty, node.URL, 1, 30) // it is hung up on
 	}()
-	comes(t, node, before, `waiters{transport="poll"}`, 1)
+	waitIncrease(t, node, before, `waiters{transport="poll"}`, 1)
 	hangUp()
 	<-over
-	comes(t, node, before, `waits_ended_total{reason="left",transport="poll"}`, 1)
-	comes(t, node, scrape(t, node), `waiters{transport="poll"}`, 0)
+	waitIncrease(t, node, before, `waits_ended_total{reason="left",transport="poll"}`, 1)
+	waitIncrease(t, node, scrape(t, node), `waiters{transport="poll"}`, 0)
 	if n := scrape(t, node)[`loginhub_waiters{transport="poll"}`]; n != 0 {
 		t.Errorf("%v polls wait", n)
 	}
@@ -106,9 +106,9 @@ func TestMetrics_PollEnds(t *testing.T) {
 func TestMetrics_RedisDown(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	node := metered(t, "REDIS_URL="+redis.URL)
-	ctx := within(t, 60*time.Second)
-	mustOpen(t, ctx, node.URL, node.URL)
+	node := startMetered(t, "REDIS_URL="+redis.URL)
+	ctx := testContext(t, 60*time.Second)
+	mustOpenWaiter(t, ctx, node.URL, node.URL)
 	before := scrape(t, node)
 	if before["loginhub_ready"] != 1 || before["loginhub_mailbox_probe_age_seconds"] > 3 {
 		t.Errorf("at the start: ready %v, probe %v s", before["loginhub_ready"], before["loginhub_mailbox_probe_age_seconds"])
@@ -116,27 +116,27 @@ func TestMetrics_RedisDown(t *testing.T) {
 	if err := redis.Stall(); err != nil {
 		t.Fatal(err)
 	}
-	comes(t, node, before, `redis_errors_total{call="probe"}`, 2)
-	comes(t, node, before, `mailbox_probe_age_seconds`, 5)
-	comes(t, node, before, `waits_ended_total{reason="stalled",transport="socket"}`, 1)
+	waitIncrease(t, node, before, `redis_errors_total{call="probe"}`, 2)
+	waitIncrease(t, node, before, `mailbox_probe_age_seconds`, 5)
+	waitIncrease(t, node, before, `waits_ended_total{reason="stalled",transport="socket"}`, 1)
 	if ready := scrape(t, node)["loginhub_ready"]; ready != 0 {
 		t.Errorf("ready %v while stalled", ready)
 	}
 	if err := redis.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	comes(t, node, before, `resyncs_total{cause="recovered"}`, 1)
+	waitIncrease(t, node, before, `resyncs_total{cause="recovered"}`, 1)
 	hubtest.Eventually(t, 10*time.Second, "ready again", func() bool { return scrape(t, node)["loginhub_ready"] == 1 })
 }
 
 func TestMetrics_BrokenSeals(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	node := metered(t, "REDIS_URL="+redis.URL)
-	ctx := within(t, 30*time.Second)
+	node := startMetered(t, "REDIS_URL="+redis.URL)
+	ctx := testContext(t, 30*time.Second)
 	before := scrape(t, node)
-	p := mustOpen(t, ctx, node.URL, node.URL)
-	head, body, err := record(ctx, redis, p.ID)
+	p := mustOpenWaiter(t, ctx, node.URL, node.URL)
+	head, body, err := readRecord(ctx, redis, p.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,22 +146,22 @@ func TestMetrics_BrokenSeals(t *testing.T) {
 		if err := redis.Client.Publish(ctx, "loginhub:mail:"+node.ID(), "t"+p.ID+message).Err(); err != nil {
 			t.Fatal(err)
 		}
-		comes(t, node, before, `seal_failures_total{reason="`+reason+`",where="message"}`, 1)
+		waitIncrease(t, node, before, `seal_failures_total{reason="`+reason+`",where="message"}`, 1)
 	}
-	if err := redis.Client.HSet(ctx, key(p.ID), "rec", forged).Err(); err != nil {
+	if err := redis.Client.HSet(ctx, ticketKey(p.ID), "rec", forged).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if a, err := p.PollResponse(ctx, node.URL, 0, 0); err != nil || a.Status != 404 {
 		t.Errorf("a forged record: %+v %v", a, err)
 	}
-	comes(t, node, before, `seal_failures_total{reason="broken",where="record"}`, 1)
+	waitIncrease(t, node, before, `seal_failures_total{reason="broken",where="record"}`, 1)
 }
 
 func TestMetrics_ForgedAccessToken(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	redis := hubtest.StartRedis(t)
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	settings = append(settings, "REDIS_URL="+redis.URL, "QR=wxacode")
 	show := func(n *hubtest.Node) {
 		t.Helper()
@@ -169,7 +169,7 @@ func TestMetrics_ForgedAccessToken(t *testing.T) {
 			t.Fatalf("%+v %v", a, err)
 		}
 	}
-	show(metered(t, settings...))
+	show(startMetered(t, settings...))
 	name := "loginhub:vault:{wechat:token:" + appID + "}"
 	value, err := redis.Client.Get(ctx, name).Bytes()
 	if err != nil {
@@ -179,19 +179,19 @@ func TestMetrics_ForgedAccessToken(t *testing.T) {
 	if err := redis.Client.Set(ctx, name, value, time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
-	second := metered(t, settings...)
+	second := startMetered(t, settings...)
 	before := scrape(t, second)
 	w.Fail(wechattest.Fault{Errcode: 45011})
 	show(second) // the link, for WeChat has refused
-	comes(t, second, before, `seal_failures_total{reason="broken",where="secret"}`, 1)
-	comes(t, second, before, `wechat_calls_total{code="45011",endpoint="stable_token",kind="busy"}`, 1)
+	waitIncrease(t, second, before, `seal_failures_total{reason="broken",where="secret"}`, 1)
+	waitIncrease(t, second, before, `wechat_calls_total{code="45011",endpoint="stable_token",kind="busy"}`, 1)
 }
 
 func TestMetrics_WeChatErrors(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
-	node := metered(t, settings...)
-	ctx := within(t, 30*time.Second)
+	node := startMetered(t, settings...)
+	ctx := testContext(t, 30*time.Second)
 	user := weChatUser{"counted", w}
 	ticket, before := mustMake(t, ctx, node.URL), scrape(t, node)
 	for labels, f := range map[string]wechattest.Fault{
@@ -207,21 +207,21 @@ func TestMetrics_WeChatErrors(t *testing.T) {
 		if _, err := user.do(ctx, node.URL, ticket.ID, "scan", 1); err != nil && f.Errcode == 0 && f.Page == 0 {
 			t.Fatal(err)
 		}
-		comes(t, node, before, `wechat_calls_total{`+labels+`}`, 1)
+		waitIncrease(t, node, before, `wechat_calls_total{`+labels+`}`, 1)
 	}
-	comes(t, node, before, `wechat_call_duration_seconds_count{endpoint="jscode2session"}`, 7)
-	comes(t, node, before, `phone_calls_total{action="scan",outcome="code_invalid"}`, 1)
+	waitIncrease(t, node, before, `wechat_call_duration_seconds_count{endpoint="jscode2session"}`, 7)
+	waitIncrease(t, node, before, `phone_calls_total{action="scan",outcome="code_invalid"}`, 1)
 }
 
 func TestMetrics_Limits(t *testing.T) {
 	t.Parallel()
-	node := metered(t, "RATE_LIMIT=1")
-	ctx := within(t, 30*time.Second)
+	node := startMetered(t, "RATE_LIMIT=1")
+	ctx := testContext(t, 30*time.Second)
 	before := scrape(t, node)
 	mustMake(t, ctx, node.URL)
 	a, err := hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil)
-	mustRefuse(t, "a second ticket", a, err, 429, "rate_limited")
-	mustMove(t, node, before, map[string]float64{
+	wantRefusal(t, "a second ticket", a, err, 429, "rate_limited")
+	wantChanges(t, node, before, map[string]float64{
 		`rate_limited_total{limit="tickets"}`: 1, `tickets_created_total`: 1, `transitions_total{state="pending"}`: 1,
 		`redis_call_duration_seconds_count{call="create"}`:                1,
 		`http_requests_total{route="/api/login/tickets",status="2xx"}`:    1,

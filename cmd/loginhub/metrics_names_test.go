@@ -18,8 +18,8 @@ import (
 
 const deploy = "../../deploy/"
 
-// documented are the rows of deploy/METRICS.md: name to type and labels.
-func documented(t *testing.T) map[string][2]string {
+// documentedMetrics are the rows of deploy/METRICS.md: name to type and labels.
+func documentedMetrics(t *testing.T) map[string][2]string {
 	t.Helper()
 	text, err := os.ReadFile(deploy + "METRICS.md")
 	if err != nil {
@@ -38,19 +38,19 @@ func documented(t *testing.T) map[string][2]string {
 	return rows
 }
 
-// family is one metric of a scrape.
-type family struct {
+// metricFamily is one metric of a scrape.
+type metricFamily struct {
 	kind   string
 	help   bool
 	labels []string // of its samples, sorted, without le
 }
 
 // families reads the text format (Prometheus, exposition formats 0.0.4).
-func families(text string) map[string]*family {
-	all := map[string]*family{}
-	at := func(name string) *family {
+func families(text string) map[string]*metricFamily {
+	all := map[string]*metricFamily{}
+	at := func(name string) *metricFamily {
 		if all[name] == nil {
-			all[name] = &family{}
+			all[name] = &metricFamily{}
 		}
 		return all[name]
 	}
@@ -82,9 +82,9 @@ func families(text string) map[string]*family {
 	return all
 }
 
-// used are the metrics that expressions name; without what a histogram's parts
+// metricNames are the metrics that expressions name; without what a histogram's parts
 // are called.
-func used(expressions ...string) (names []string) {
+func metricNames(expressions ...string) (names []string) {
 	for _, e := range expressions {
 		for _, name := range regexp.MustCompile(`\b(?:loginhub|go|process)_\w+`).FindAllString(strings.ReplaceAll(e, "go_version", ""), -1) {
 			for _, end := range []string{"_bucket", "_sum", "_count"} {
@@ -96,8 +96,8 @@ func used(expressions ...string) (names []string) {
 	return names
 }
 
-// rules are the alerts' expressions.
-func rules(t *testing.T) (expressions []string) {
+// alertExpressions are the alerts' expressions.
+func alertExpressions(t *testing.T) (expressions []string) {
 	t.Helper()
 	text, err := os.ReadFile(deploy + "prometheus/alerts.yaml")
 	if err != nil {
@@ -168,7 +168,7 @@ func dashboard(t *testing.T) (panels []dashboardPanel) {
 
 func TestMetrics_Documented(t *testing.T) {
 	t.Parallel()
-	node, hidden, _ := busy(t, within(t, 60*time.Second))
+	node, hidden, _ := startBusyNode(t, testContext(t, 60*time.Second))
 	text, _, err := node.Scrape()
 	if err != nil {
 		t.Fatal(err)
@@ -177,8 +177,8 @@ func TestMetrics_Documented(t *testing.T) {
 	if strings.Contains(text, "127.0.0.1") || strings.Contains(text, hubtest.OtherKey) {
 		t.Error("the metrics name an address")
 	}
-	live, rows := families(text), documented(t)
-	live[certificateMetric] = families(certified(t))[certificateMetric]
+	live, rows := families(text), documentedMetrics(t)
+	live[certificateMetric] = families(scrapeOwnCertificate(t))[certificateMetric]
 	for name, f := range live {
 		if _, ok := rows[name]; !ok && strings.HasPrefix(name, "loginhub_") {
 			t.Errorf("%s is not in deploy/METRICS.md", name)
@@ -199,21 +199,21 @@ func TestMetrics_Documented(t *testing.T) {
 			t.Errorf("%s is documented as a %s with %v, and is a %s with %v", name, row[0], labels, f.kind, f.labels)
 		}
 	}
-	expressions := rules(t)
+	expressions := alertExpressions(t)
 	for _, p := range dashboard(t) {
 		for _, target := range p.Targets {
 			expressions = append(expressions, target.Expr)
 		}
 	}
-	for _, name := range used(expressions...) {
+	for _, name := range metricNames(expressions...) {
 		if live[name] == nil {
 			t.Errorf("an alert or the dashboard asks for %s, which does not exist", name)
 		}
 	}
 	named := 0
-	for guide, names := range inGuides(t, "`((?:loginhub|go|process)_\\w+)") {
+	for guide, names := range findInDocuments(t, "`((?:loginhub|go|process)_\\w+)") {
 		for _, m := range names {
-			for _, name := range used(m[1]) {
+			for _, name := range metricNames(m[1]) {
 				if named++; live[name] == nil {
 					t.Errorf("%s names %s, which does not exist", guide, name)
 				}

@@ -111,12 +111,12 @@ func (p *prometheus) query(expression string) (values []float64, err error) {
 	return values, nil
 }
 
-// onlyInTrouble are the panels that are empty where all is well.
-var onlyInTrouble = map[string]bool{"Phone calls refused": true, "Hits on limits": true}
+// emptyIfHealthy are the panels that are empty where all is well.
+var emptyIfHealthy = map[string]bool{"Phone calls refused": true, "Hits on limits": true}
 
 func TestMetrics_Prometheus(t *testing.T) {
 	t.Parallel()
-	node, _, login := busy(t, within(t, 120*time.Second))
+	node, _, login := startBusyNode(t, testContext(t, 120*time.Second))
 	servers := map[string]*prometheus{"native": startPrometheus(t, node, true, "1s"), "classic": startPrometheus(t, node, false, "1s")}
 	for range 3 {
 		login()
@@ -150,9 +150,9 @@ func TestMetrics_Prometheus(t *testing.T) {
 	}
 }
 
-func TestAlerts_NodeThatHangsWithinHalfAMinute(t *testing.T) {
+func TestAlerts_HangingNode(t *testing.T) {
 	t.Parallel()
-	node := metered(t)
+	node := startMetered(t)
 	p := startPrometheus(t, node, false, "")
 	if err := node.Stall(); err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func checkDashboard(t *testing.T, p *prometheus) {
 			}
 			found += len(values)
 		}
-		if (found == 0) != onlyInTrouble[panel.Title] {
+		if (found == 0) != emptyIfHealthy[panel.Title] {
 			t.Errorf("panel %q shows %d series", panel.Title, found)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// metered starts a node with an admin listener.
-func metered(t testing.TB, settings ...string) *hubtest.Node {
+// startMetered starts a node with an admin listener.
+func startMetered(t testing.TB, settings ...string) *hubtest.Node {
 	t.Helper()
 	return hubtest.StartNode(t, program, append([]string{"ADMIN_LISTEN=127.0.0.1:" + hubtest.FreePort(t)}, settings...)...)
 }
@@ -28,45 +28,45 @@ func scrape(t testing.TB, n *hubtest.Node) map[string]float64 {
 	return samples
 }
 
-// moves reports whether a sample moves without any login, or is not a count of
+// dependsOnTime reports whether a sample moves without any login, or is not a count of
 // events: a histogram's buckets and sum, what time itself moves.
-func moves(name string) bool {
+func dependsOnTime(name string) bool {
 	return !strings.HasPrefix(name, "loginhub_") || strings.Contains(name, "_bucket{") || strings.Contains(name, "_sum{") ||
 		strings.Contains(name, "probe_age") || strings.Contains(name, "resynced_tickets") ||
 		strings.Contains(name, `"probe"`) || strings.Contains(name, `"killswitch_read"`) || strings.Contains(name, `"attach_many"`) ||
 		strings.Contains(name, "/readyz") || name == "loginhub_connections"
 }
 
-// moved is what has changed between two scrapes, by sample without the prefix.
-func moved(before, after map[string]float64) map[string]float64 {
+// changedSamples is what has changed between two scrapes, by sample without the prefix.
+func changedSamples(before, after map[string]float64) map[string]float64 {
 	d := map[string]float64{}
 	for name, value := range after {
-		if by := value - before[name]; by != 0 && !moves(name) {
+		if by := value - before[name]; by != 0 && !dependsOnTime(name) {
 			d[strings.TrimPrefix(name, "loginhub_")] = by
 		}
 	}
 	return d
 }
 
-// stands checks that a sample was there before its first event, which a rate over
+// requirePreset checks that a sample was there before its first event, which a rate over
 // it would miss otherwise. Only of requests there is none without one.
-func stands(t *testing.T, before map[string]float64, name string) {
+func requirePreset(t *testing.T, before map[string]float64, name string) {
 	t.Helper()
 	if _, ok := before["loginhub_"+name]; !ok && !strings.HasPrefix(name, "http_") {
 		t.Errorf("%s begins with its first event", name)
 	}
 }
 
-// mustMove waits until exactly these samples have moved by so much since before:
+// wantChanges waits until exactly these samples have moved by so much since before:
 // what an answer is counted for may be counted after it has arrived.
-func mustMove(t *testing.T, n *hubtest.Node, before, want map[string]float64) {
+func wantChanges(t *testing.T, n *hubtest.Node, before, want map[string]float64) {
 	t.Helper()
 	for name := range want {
-		stands(t, before, name)
+		requirePreset(t, before, name)
 	}
 	var got map[string]float64
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
-		if got = moved(before, scrape(t, n)); maps.Equal(got, want) {
+		if got = changedSamples(before, scrape(t, n)); maps.Equal(got, want) {
 			return
 		}
 	}
@@ -82,22 +82,22 @@ func mustMove(t *testing.T, n *hubtest.Node, before, want map[string]float64) {
 	}
 }
 
-// comes waits until a sample has moved by so much at least.
-func comes(t *testing.T, n *hubtest.Node, before map[string]float64, name string, by float64) {
+// waitIncrease waits until a sample has moved by so much at least.
+func waitIncrease(t *testing.T, n *hubtest.Node, before map[string]float64, name string, by float64) {
 	t.Helper()
-	stands(t, before, name)
+	requirePreset(t, before, name)
 	hubtest.Eventually(t, 20*time.Second, name, func() bool { return scrape(t, n)["loginhub_"+name]-before["loginhub_"+name] >= by })
 }
 
-// busy is a node with a mini-program on which everything has happened that
+// startBusyNode is a node with a mini-program on which everything has happened that
 // brings a metric to life; what must not stand in a scrape; and one login more.
-func busy(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secrets, login func()) {
+func startBusyNode(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secrets, login func()) {
 	t.Helper()
 	w := wechattest.New(wechattest.Options{})
 	t.Cleanup(w.Close)
 	w.Register(wechattest.App{ID: appID, Secret: appSecret, OpenPlatform: "ours"})
 	redis := hubtest.StartRedis(t)
-	node = metered(t, "REDIS_URL="+redis.URL, "QR=wxacode", "WECHAT_APP_ID="+appID,
+	node = startMetered(t, "REDIS_URL="+redis.URL, "QR=wxacode", "WECHAT_APP_ID="+appID,
 		"WECHAT_APP_SECRET="+appSecret, "WECHAT_API_URL="+w.URL, "TRUSTED_PROXIES=127.0.0.1/32")
 	hidden = &secrets{}
 	hidden.add("master key", hubtest.Key)
@@ -111,20 +111,20 @@ func busy(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secret
 		return "wechat", code
 	}
 	login = func() {
-		p := mustOpen(t, ctx, node.URL, node.URL)
+		p := mustOpenWaiter(t, ctx, node.URL, node.URL)
 		hidden.add("ticket", p.ID)
-		hidden.secret(p.Secret)
+		hidden.addSecret(p.Secret)
 		if a, err := hubtest.Request(ctx, "GET", p.URL(node.URL, "qr.png"), nil, "X-Forwarded-For", "203.0.113.77"); err != nil || a.Status != 200 {
 			t.Fatalf("qr: %+v %v", a, err)
 		}
-		must(t, ctx, phone, node.URL, p.ID, "scan", "confirm")
+		mustCall(t, ctx, phone, node.URL, p.ID, "scan", "confirm")
 		v, err := p.socket.Until(ctx, "confirmed")
 		if err != nil {
 			t.Fatal(err)
 		}
-		hidden.token(v.Token)
+		hidden.addToken(v.Token)
 		p.seen = *v
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Fatal(err)
 		}
 	}

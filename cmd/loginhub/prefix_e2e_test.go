@@ -34,7 +34,7 @@ func TestPrefix_TwoDeployments(t *testing.T) {
 	for _, word := range append(strings.Fields("on >secret"), strings.Fields(rules)...) {
 		set = append(set, word)
 	}
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	if err := redis.Client.Do(ctx, set...).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -49,16 +49,16 @@ func TestPrefix_TwoDeployments(t *testing.T) {
 	// A ticket of one is none of the other's, and not one under a missing key.
 	p := mustMake(t, ctx, theirs.URL)
 	a, err := hubtest.NewPhone("bob").Do(ctx, ours.URL, p.ID, "scan", nil)
-	mustRefuse(t, "the other deployment's ticket", a, err, 404, "ticket_not_found")
+	wantRefusal(t, "the other deployment's ticket", a, err, 404, "ticket_not_found")
 	if a, err := hubtest.Request(ctx, "PUT", theirs.Admin+"/clients/default/login", `{"enabled":false}`); err != nil || a.Status != 204 {
 		t.Fatalf("switch: %+v %v", a, err)
 	}
 	mustMake(t, ctx, ours.URL)
 
-	if out, _ := examined(t, "", nil, team...); strings.Contains(out, "FAIL  redis") {
+	if out, _ := runCheck(t, "", nil, team...); strings.Contains(out, "FAIL  redis") {
 		t.Errorf("with its own prefix:\n%s", out)
 	}
-	out, code := examined(t, "", nil, append(team, "REDIS_PREFIX=team-b")...)
+	out, code := runCheck(t, "", nil, append(team, "REDIS_PREFIX=team-b")...)
 	if code != 1 || !strings.Contains(out, "~team-b:* &team-b:mail:*") {
 		t.Errorf("with another prefix: %d\n%s", code, out)
 	}

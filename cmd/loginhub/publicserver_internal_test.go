@@ -21,8 +21,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// knock is a new connection on which that has been written.
-func knock(t *testing.T, d *hubtest.PipeListener, text string) net.Conn {
+// dialAndWrite is a new connection on which that has been written.
+func dialAndWrite(t *testing.T, d *hubtest.PipeListener, text string) net.Conn {
 	t.Helper()
 	near, err := d.Dial(t.Context())
 	if err != nil {
@@ -33,8 +33,8 @@ func knock(t *testing.T, d *hubtest.PipeListener, text string) net.Conn {
 	return near
 }
 
-// opened is the public listener as Run makes it, within a bubble.
-func opened(t *testing.T, certificate *certificate) *hubtest.PipeListener {
+// startPublic is the public listener as Run makes it, within a bubble.
+func startPublic(t *testing.T, certificate *certificate) *hubtest.PipeListener {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	d := hubtest.NewPipeListener()
@@ -57,9 +57,9 @@ func opened(t *testing.T, certificate *certificate) *hubtest.PipeListener {
 	return d
 }
 
-// held is for how long the connection stays up while everything that comes is
+// readUntilClosed is for how long the connection stays up while everything that comes is
 // read.
-func held(conn net.Conn) time.Duration {
+func readUntilClosed(conn net.Conn) time.Duration {
 	began := time.Now()
 	io.Copy(io.Discard, conn)
 	return time.Since(began)
@@ -67,7 +67,7 @@ func held(conn net.Conn) time.Duration {
 
 func TestListener_Timeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := opened(t, nil)
+		d := startPublic(t, nil)
 		for name, c := range map[string]struct {
 			text string
 			most time.Duration
@@ -77,11 +77,11 @@ func TestListener_Timeouts(t *testing.T) {
 			"nothing more is asked":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", idleTimeout},
 			"a second head, and half": {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT", headerTimeout},
 		} {
-			if took := held(knock(t, d, c.text)); took < c.most-time.Second || took > c.most+time.Second {
+			if took := readUntilClosed(dialAndWrite(t, d, c.text)); took < c.most-time.Second || took > c.most+time.Second {
 				t.Errorf("%s: held for %v, not %v", name, took, c.most)
 			}
 		}
-		dripping := knock(t, d, "GET / HTTP/1.1\r\nHost: x\r\nX-a: ")
+		dripping := dialAndWrite(t, d, "GET / HTTP/1.1\r\nHost: x\r\nX-a: ")
 		began := time.Now()
 		for _, err := dripping.Write([]byte("a")); err == nil; _, err = dripping.Write([]byte("a")) {
 			<-time.After(time.Second)
@@ -94,8 +94,8 @@ func TestListener_Timeouts(t *testing.T) {
 
 func TestListener_WriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := opened(t, nil)
-		conn := knock(t, d, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+		d := startPublic(t, nil)
+		conn := dialAndWrite(t, d, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-time.After(answerTimeout + time.Second)
 		if got, _ := io.ReadAll(conn); len(got) >= 1<<20 {
 			t.Errorf("%d bytes came after %v", len(got), answerTimeout)
@@ -105,9 +105,9 @@ func TestListener_WriteTimeout(t *testing.T) {
 
 func TestListener_HeaderSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := opened(t, nil)
+		d := startPublic(t, nil)
 		for size, want := range map[int]int{maxHeaderBytes - 1000: http.StatusOK, 2 * maxHeaderBytes: http.StatusRequestHeaderFieldsTooLarge} {
-			conn := knock(t, d, "GET / HTTP/1.1\r\nHost: x\r\nX-a: "+strings.Repeat("a", size)+"\r\n\r\n")
+			conn := dialAndWrite(t, d, "GET / HTTP/1.1\r\nHost: x\r\nX-a: "+strings.Repeat("a", size)+"\r\n\r\n")
 			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil || answer.StatusCode != want {
 				t.Errorf("%d bytes: %+v %v", size, answer, err)
@@ -137,17 +137,17 @@ func TestListener_HandshakeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		own := &certificate{}
 		own.current.Store(pair)
-		d := opened(t, own)
+		d := startPublic(t, own)
 		for name, text := range map[string]string{
 			"nothing is said":        "",
 			"a hello without an end": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 		} {
-			if took := held(knock(t, d, text)); took < headerTimeout-time.Second || took > headerTimeout+time.Second {
+			if took := readUntilClosed(dialAndWrite(t, d, text)); took < headerTimeout-time.Second || took > headerTimeout+time.Second {
 				t.Errorf("%s: held for %v", name, took)
 			}
 		}
 		// Who finishes his is served.
-		conn := tls.Client(knock(t, d, ""), &tls.Config{InsecureSkipVerify: true})
+		conn := tls.Client(dialAndWrite(t, d, ""), &tls.Config{InsecureSkipVerify: true})
 		go io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != http.StatusOK {
 			t.Errorf("%+v %v", answer, err)
@@ -155,8 +155,8 @@ func TestListener_HandshakeTimeout(t *testing.T) {
 	})
 }
 
-// stopping is a public server on TCP, as Run makes it.
-func stopping(t *testing.T, handler http.HandlerFunc) *publicServer {
+// startPublicTCP is a public server on TCP, as Run makes it.
+func startPublicTCP(t *testing.T, handler http.HandlerFunc) *publicServer {
 	t.Helper()
 	tcp, err := listenTCP("127.0.0.1:0")
 	if err != nil {
@@ -167,8 +167,8 @@ func stopping(t *testing.T, handler http.HandlerFunc) *publicServer {
 	return p
 }
 
-// connected is a client's connection; the kernel has accepted it.
-func connected(t *testing.T, p *publicServer) net.Conn {
+// dialPublic is a client's connection; the kernel has accepted it.
+func dialPublic(t *testing.T, p *publicServer) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", p.tcp.Addr().String())
 	if err != nil {
@@ -178,8 +178,8 @@ func connected(t *testing.T, p *publicServer) net.Conn {
 	return conn
 }
 
-// answered demands the answer to what has been sent.
-func answered(t *testing.T, conn net.Conn) {
+// requireAnswer demands the answer to what has been sent.
+func requireAnswer(t *testing.T, conn net.Conn) {
 	t.Helper()
 	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -190,11 +190,11 @@ func answered(t *testing.T, conn net.Conn) {
 
 const stopRequest = "POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-func TestStop_AnswersTheQueuedConnections(t *testing.T) {
-	p := stopping(t, func(http.ResponseWriter, *http.Request) {})
+func TestStop_QueuedConnections(t *testing.T) {
+	p := startPublicTCP(t, func(http.ResponseWriter, *http.Request) {})
 	var conns []net.Conn
 	for range 50 { // nobody has called Accept yet
-		conn := connected(t, p)
+		conn := dialPublic(t, p)
 		io.WriteString(conn, stopRequest)
 		conns = append(conns, conn)
 	}
@@ -203,20 +203,20 @@ func TestStop_AnswersTheQueuedConnections(t *testing.T) {
 		t.Error(err)
 	}
 	for _, conn := range conns {
-		answered(t, conn)
+		requireAnswer(t, conn)
 	}
 }
 
-func TestStop_AnswersWhatArrivesOnOpenConnections(t *testing.T) {
+func TestStop_OpenConnections(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	p := stopping(t, func(_ http.ResponseWriter, r *http.Request) {
+	p := startPublicTCP(t, func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			close(begun)
 			<-finish
 		}
 	})
 	go p.serve()
-	slow, fresh, silent := connected(t, p), connected(t, p), connected(t, p)
+	slow, fresh, silent := dialPublic(t, p), dialPublic(t, p), dialPublic(t, p)
 	io.WriteString(slow, strings.Replace(stopRequest, "/x", "/slow", 1))
 	<-begun
 	stopped := make(chan error, 1)
@@ -229,10 +229,10 @@ func TestStop_AnswersWhatArrivesOnOpenConnections(t *testing.T) {
 		return err != nil
 	})
 	io.WriteString(fresh, stopRequest)
-	answered(t, fresh)
+	requireAnswer(t, fresh)
 	close(finish)
-	answered(t, slow)
-	if took := held(silent); took > 2*firstRequestTimeout {
+	requireAnswer(t, slow)
+	if took := readUntilClosed(silent); took > 2*firstRequestTimeout {
 		t.Errorf("a connection without a request is held for %v", took)
 	}
 	if err := <-stopped; err != nil {

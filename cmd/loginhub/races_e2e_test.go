@@ -14,8 +14,8 @@ func TestRace_FiftyPhones(t *testing.T) {
 	_, nodes := cluster(t, 3)
 	const phones = 50
 	for round := range 30 {
-		ctx := within(t, 20*time.Second)
-		p := mustOpen(t, ctx, nodes[round%3].URL, nodes[(round+1)%3].URL)
+		ctx := testContext(t, 20*time.Second)
+		p := mustOpenWaiter(t, ctx, nodes[round%3].URL, nodes[(round+1)%3].URL)
 		actions := []string{"scan", "confirm"}
 		if round%3 == 2 {
 			actions = []string{"confirm"} // scan and confirm in one step
@@ -56,14 +56,14 @@ func TestRace_FiftyPhones(t *testing.T) {
 		if len(winners) != 1 {
 			t.Fatalf("round %d: the winners are %v", round, winners)
 		}
-		v, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:"+winners[0])
+		v, err := p.waitToken(ctx, nodes[0].URL, "sandbox:"+winners[0])
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		if want := int64(len(actions) + 1); v.Seq != want {
 			t.Errorf("round %d: seq %d, wanted %d", round, v.Seq, want)
 		}
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Errorf("round %d: %v", round, err)
 		}
 	}
@@ -72,11 +72,11 @@ func TestRace_FiftyPhones(t *testing.T) {
 func TestRace_ConfirmAndReject(t *testing.T) {
 	t.Parallel()
 	_, nodes := cluster(t, 2)
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	var mu sync.Mutex
 	count := map[string]int{}
-	allOf(t, 60, 6, func(i int) error {
-		p, err := open(ctx, nodes[0].URL, nodes[i%2].URL)
+	parallel(t, 60, 6, func(i int) error {
+		p, err := openWaiter(ctx, nodes[0].URL, nodes[i%2].URL)
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 		yes, no := hubtest.NewPhone("ja"), hubtest.NewPhone("ja")
 		if i%3 == 0 {
 			no = hubtest.NewPhone("nein") // two users, and nobody has scanned
-		} else if err := accepted(ctx, yes, nodes[0].URL, p.ID, "scan"); err != nil {
+		} else if err := callOK(ctx, yes, nodes[0].URL, p.ID, "scan"); err != nil {
 			return err
 		}
 		answers := [2]*hubtest.Response{}
@@ -103,14 +103,14 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 		if answers[won].Status != 200 {
 			return fmt.Errorf("neither: %s %s", answers[0].Body, answers[1].Body)
 		}
-		if err := refused(answers[1-won], nil, 409, "ticket_closed"); err != nil {
+		if err := checkRefusal(answers[1-won], nil, 409, "ticket_closed"); err != nil {
 			return err
 		}
 		state := []string{"confirmed", "rejected"}[won]
 		mu.Lock()
 		count[state]++
 		mu.Unlock()
-		return p.endsIn(ctx, nodes[0].URL, state, "sandbox:ja")
+		return p.waitDecision(ctx, nodes[0].URL, state, "sandbox:ja")
 	})
 	t.Logf("of 60: %v", count)
 }
@@ -118,15 +118,15 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 func TestRace_SameUserTwice(t *testing.T) {
 	t.Parallel()
 	_, nodes := cluster(t, 2)
-	ctx := within(t, 30*time.Second)
-	allOf(t, 60, 6, func(i int) error {
-		p, err := open(ctx, nodes[0].URL, nodes[1].URL)
+	ctx := testContext(t, 30*time.Second)
+	parallel(t, 60, 6, func(i int) error {
+		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
 		}
 		defer p.socket.Conn.CloseNow()
 		if i%2 == 0 {
-			if err := accepted(ctx, hubtest.NewPhone("zwei"), nodes[0].URL, p.ID, "scan"); err != nil {
+			if err := callOK(ctx, hubtest.NewPhone("zwei"), nodes[0].URL, p.ID, "scan"); err != nil {
 				return err
 			}
 		}
@@ -146,7 +146,7 @@ func TestRace_SameUserTwice(t *testing.T) {
 		if errs[0] != nil || errs[1] != nil {
 			return fmt.Errorf("%v; %v", errs[0], errs[1])
 		}
-		v, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:zwei")
+		v, err := p.waitToken(ctx, nodes[0].URL, "sandbox:zwei")
 		if err != nil {
 			return err
 		}
@@ -155,6 +155,6 @@ func TestRace_SameUserTwice(t *testing.T) {
 				return fmt.Errorf("another token: %+v %v, first %+v", again, err, v)
 			}
 		}
-		return p.finish(ctx, v.Seq)
+		return p.ackAndClose(ctx, v.Seq)
 	})
 }

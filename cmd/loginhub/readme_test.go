@@ -55,7 +55,7 @@ func tokenFor(ctx context.Context, t *testing.T, url, user, nonce string) string
 func TestVerifier_SnippetRefusesWrongTokens(t *testing.T) {
 	t.Parallel()
 	hub := sandboxHub(t)
-	ctx := one(t)
+	ctx := loginContext(t)
 	token := tokenFor(ctx, t, hub, "alice", "n-1")
 	head, rest, _ := strings.Cut(token, ".")
 	body, signature, _ := strings.Cut(rest, ".")

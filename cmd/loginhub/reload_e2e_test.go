@@ -14,8 +14,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// put writes a file as programs do that replace settings: under another name first.
-func put(t *testing.T, path, text string) {
+// replaceFile writes a file as programs do that replace settings: under another name first.
+func replaceFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -25,14 +25,14 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-// says waits until the node has printed the text so many times.
-func says(t *testing.T, n *hubtest.Node, times int, text string) {
+// waitLog waits until the node has printed the text so many times.
+func waitLog(t *testing.T, n *hubtest.Node, times int, text string) {
 	t.Helper()
 	hubtest.Eventually(t, 15*time.Second, "the log says "+text, func() bool { return strings.Count(n.Log(), text) >= times })
 }
 
-// hangUp sends SIGHUP.
-func hangUp(t *testing.T, n *hubtest.Node) {
+// sendSIGHUP sends SIGHUP.
+func sendSIGHUP(t *testing.T, n *hubtest.Node) {
 	t.Helper()
 	if err := n.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -44,14 +44,14 @@ const (
 	reloadRefused = `"msg":"reload refused`
 )
 
-func TestReload_TakesAllOrNothing(t *testing.T) {
+func TestReload_AllOrNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	keys, clients := filepath.Join(dir, "keys"), filepath.Join(dir, "clients.yaml")
-	put(t, keys, hubtest.Key)
-	put(t, clients, "clients: [{id: a, origins: ['https://a.test']}]")
+	replaceFile(t, keys, hubtest.Key)
+	replaceFile(t, clients, "clients: [{id: a, origins: ['https://a.test']}]")
 	n := hubtest.StartNode(t, program, "REDIS_URL=embedded", "KEYS=", "KEYS_FILE="+keys, "CLIENTS="+clients)
-	ctx := within(t, 60*time.Second)
+	ctx := testContext(t, 60*time.Second)
 	makes := func(client string) int {
 		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", map[string]string{"client_id": client})
 		if err != nil {
@@ -59,13 +59,13 @@ func TestReload_TakesAllOrNothing(t *testing.T) {
 		}
 		return a.Status
 	}
-	first := kids(t, ctx, n.URL)
+	first := publishedKIDs(t, ctx, n.URL)
 	// Good keys beside clients that are wrong: neither is taken.
-	put(t, keys, hubtest.Key+","+hubtest.OtherKey)
-	put(t, clients, "clients:\n  - id: a\n    orgins: [https://a.test]\n")
-	hangUp(t, n)
-	says(t, n, 1, reloadRefused)
-	if got := kids(t, ctx, n.URL); !slices.Equal(got, first) || makes("a") != 201 {
+	replaceFile(t, keys, hubtest.Key+","+hubtest.OtherKey)
+	replaceFile(t, clients, "clients:\n  - id: a\n    orgins: [https://a.test]\n")
+	sendSIGHUP(t, n)
+	waitLog(t, n, 1, reloadRefused)
+	if got := publishedKIDs(t, ctx, n.URL); !slices.Equal(got, first) || makes("a") != 201 {
 		t.Errorf("a part of the wrong settings is in force: %v", got)
 	}
 	for _, text := range []string{clients, "line 3", "orgins"} {
@@ -73,12 +73,12 @@ func TestReload_TakesAllOrNothing(t *testing.T) {
 			t.Errorf("the line does not say %q:\n%s", text, n.Log())
 		}
 	}
-	hangUp(t, n)
-	says(t, n, 2, reloadRefused) // each time that an operator asks
-	put(t, clients, "clients: [{id: b, origins: ['https://b.test']}]")
-	hangUp(t, n)
-	says(t, n, 1, reloadDone)
-	if got := kids(t, ctx, n.URL); len(got) != 2 || got[0] != first[0] {
+	sendSIGHUP(t, n)
+	waitLog(t, n, 2, reloadRefused) // each time that an operator asks
+	replaceFile(t, clients, "clients: [{id: b, origins: ['https://b.test']}]")
+	sendSIGHUP(t, n)
+	waitLog(t, n, 1, reloadDone)
+	if got := publishedKIDs(t, ctx, n.URL); len(got) != 2 || got[0] != first[0] {
 		t.Errorf("published are %v, were %v", got, first)
 	}
 	if a, b := makes("a"), makes("b"); a != 400 || b != 201 {
@@ -89,16 +89,16 @@ func TestReload_TakesAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestReload_FollowsSwappedLinks: Kubernetes changes a mounted secret or config map
+// TestReload_SwappedLinks: Kubernetes changes a mounted secret or config map
 // by renaming the link ..data, and sends no signal.
-func TestReload_FollowsSwappedLinks(t *testing.T) {
+func TestReload_SwappedLinks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	mount := func(version, text string) {
 		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		put(t, filepath.Join(dir, version, "clients.yaml"), text)
+		replaceFile(t, filepath.Join(dir, version, "clients.yaml"), text)
 		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
 			t.Fatal(err)
 		}
@@ -113,14 +113,14 @@ func TestReload_FollowsSwappedLinks(t *testing.T) {
 	}
 	n := hubtest.StartNode(t, program, "REDIS_URL=embedded", "CLIENTS="+path)
 	mount("..2", "clients: [{id: b, origins: ['https://b.test']}]")
-	says(t, n, 1, reloadDone)
+	waitLog(t, n, 1, reloadDone)
 	if !strings.Contains(n.Log(), `"clients_added":["b"],"clients_removed":["a"]`) || !strings.Contains(n.Log(), `"cause":"file changed"`) {
 		t.Errorf("the log:\n%s", n.Log())
 	}
 	mount("..3", "clients: [") // is refused once, not at every look
-	says(t, n, 1, reloadRefused)
+	waitLog(t, n, 1, reloadRefused)
 	mount("..4", "clients: [{id: c, origins: ['https://c.test']}]")
-	says(t, n, 2, reloadDone)
+	waitLog(t, n, 2, reloadDone)
 	if strings.Count(n.Log(), reloadRefused) != 1 {
 		t.Errorf("the log:\n%s", n.Log())
 	}
@@ -136,32 +136,32 @@ func TestReload_NoSignalKills(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	says(t, n, 1, "nothing to reload: no setting names a file")
+	waitLog(t, n, 1, "nothing to reload: no setting names a file")
 	if n.Get("/readyz") != 200 {
 		t.Errorf("not ready any more:\n%s", n.Log())
 	}
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)
 	}
-	says(t, n, 1, `"msg":"draining"`)
-	hangUp(t, n)
+	waitLog(t, n, 1, `"msg":"draining"`)
+	sendSIGHUP(t, n)
 	if code, err := n.Wait(15 * time.Second); code != 0 || err != nil {
 		t.Errorf("after SIGHUP in the drain the node ends with %d %v", code, err)
 	}
 }
 
-// TestReload_NodesOneAfterTheOther: keys, clients and their secrets change on two
+// TestReload_RollingNodes: keys, clients and their secrets change on two
 // nodes, one after the other, while people log in; and no page or phone of a node
 // that is ahead is refused for good by the one that is behind.
-func TestReload_NodesOneAfterTheOther(t *testing.T) {
+func TestReload_RollingNodes(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	ctx := within(t, 90*time.Second)
+	ctx := testContext(t, 90*time.Second)
 	var nodes []*hubtest.Node
 	var dirs []string
 	set := func(i int, keys, clients string) {
-		put(t, filepath.Join(dirs[i], "keys"), keys)
-		put(t, filepath.Join(dirs[i], "clients.yaml"), clients)
+		replaceFile(t, filepath.Join(dirs[i], "keys"), keys)
+		replaceFile(t, filepath.Join(dirs[i], "clients.yaml"), clients)
 	}
 	const before, after = "clients: [{id: a, origins: ['https://a.test']}]", "clients: [{id: a, origins: ['https://a.test']}, {id: b, origins: ['https://b.test']}]"
 	for i := range 2 {
@@ -172,39 +172,39 @@ func TestReload_NodesOneAfterTheOther(t *testing.T) {
 	reload := func(i, times int, keys, clients string) {
 		t.Helper()
 		set(i, keys, clients)
-		hangUp(t, nodes[i])
-		says(t, nodes[i], times, reloadDone)
+		sendSIGHUP(t, nodes[i])
+		waitLog(t, nodes[i], times, reloadDone)
 	}
-	p := mustOpenOf(t, ctx, "a", nodes[0].URL)
+	p := mustOpenClient(t, ctx, "a", nodes[0].URL)
 	reload(0, 1, hubtest.OtherKey+","+hubtest.Key, after)
-	of := mustOpenOf(t, ctx, "b", nodes[0].URL)  // another client, under another key
-	own := mustOpenOf(t, ctx, "a", nodes[0].URL) // a known client, under another key
+	of := mustOpenClient(t, ctx, "b", nodes[0].URL)  // another client, under another key
+	own := mustOpenClient(t, ctx, "a", nodes[0].URL) // a known client, under another key
 	phone := hubtest.NewPhone("ann")
-	for name, page := range map[string]*page{"client and key": of, "key": own} {
+	for name, page := range map[string]*waiter{"client and key": of, "key": own} {
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			a, err := phone.Do(ctx, nodes[1].URL, page.ID, action, nil)
-			mustRefuse(t, name+": "+action, a, err, 503, "store_unavailable")
+			wantRefusal(t, name+": "+action, a, err, 503, "store_unavailable")
 		}
 	}
 	reload(1, 1, hubtest.Key+","+hubtest.OtherKey, before)
 	a, err := phone.Do(ctx, nodes[1].URL, of.ID, "scan", nil)
-	mustRefuse(t, "client: scan", a, err, 503, "store_unavailable")
-	a, err = refusedSocket(ctx, of.Ticket, nodes[1].URL)
-	mustRefuse(t, "client: socket", a, err, 503, "store_unavailable")
+	wantRefusal(t, "client: scan", a, err, 503, "store_unavailable")
+	a, err = dialRefused(ctx, of.Ticket, nodes[1].URL)
+	wantRefusal(t, "client: socket", a, err, 503, "store_unavailable")
 	reload(1, 2, hubtest.OtherKey+","+hubtest.Key, after)
-	for i, page := range []*page{p, of, own} {
+	for i, page := range []*waiter{p, of, own} {
 		name := fmt.Sprintf("user %d", i)
-		must(t, ctx, hubtest.NewPhone(name), nodes[1].URL, page.ID, "scan", "confirm")
-		v, err := page.tokenOf(ctx, nodes[1].URL, "sandbox:"+name)
+		mustCall(t, ctx, hubtest.NewPhone(name), nodes[1].URL, page.ID, "scan", "confirm")
+		v, err := page.waitToken(ctx, nodes[1].URL, "sandbox:"+name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := page.finish(ctx, v.Seq); err != nil {
+		if err := page.ackAndClose(ctx, v.Seq); err != nil {
 			t.Error(err)
 		}
 	}
 	// What is removed while a page waits sends the page to another node.
-	left := mustOpenOf(t, ctx, "b", nodes[0].URL)
+	left := mustOpenClient(t, ctx, "b", nodes[0].URL)
 	reload(0, 2, hubtest.OtherKey, before)
 	if code := left.socket.Closed(ctx); code != 1013 {
 		t.Errorf("the page of a removed client is closed with %d", code)
@@ -214,14 +214,14 @@ func TestReload_NodesOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// mustOpenOf opens a page of that client.
-func mustOpenOf(t *testing.T, ctx context.Context, client, url string) *page {
+// mustOpenClient opens a page of that client.
+func mustOpenClient(t *testing.T, ctx context.Context, client, url string) *waiter {
 	t.Helper()
 	ticket, err := hubtest.CreateTicket(ctx, url, map[string]string{"client_id": client})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &page{Ticket: ticket}
+	p := &waiter{Ticket: ticket}
 	if err := p.attach(ctx, url, "pending"); err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// audited are the nodes' audit lines of that event.
-func audited(event string, nodes ...*hubtest.Node) (lines []map[string]any) {
+// auditLines are the nodes' audit lines of that event.
+func auditLines(event string, nodes ...*hubtest.Node) (lines []map[string]any) {
 	for _, n := range nodes {
 		for _, text := range strings.Split(n.Log(), "\n") {
 			var line struct{ Audit map[string]any }
@@ -22,20 +22,20 @@ func audited(event string, nodes ...*hubtest.Node) (lines []map[string]any) {
 	return lines
 }
 
-// TestReplica_ConfirmIsOneEvent: it is stored and the page logs in,
+// TestReplica_OneAuditEvent: it is stored and the page logs in,
 // though the phone is told to come again; and it is the same event when it does.
-func TestReplica_ConfirmIsOneEvent(t *testing.T) {
+func TestReplica_OneAuditEvent(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	nodes := []*hubtest.Node{metered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1"), metered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1")}
-	ctx := within(t, 60*time.Second)
-	phone, p := hubtest.NewPhone("ann"), mustOpen(t, ctx, nodes[1].URL, nodes[1].URL)
-	must(t, ctx, phone, nodes[0].URL, p.ID, "scan")
+	nodes := []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1"), startMetered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1")}
+	ctx := testContext(t, 60*time.Second)
+	phone, p := hubtest.NewPhone("ann"), mustOpenWaiter(t, ctx, nodes[1].URL, nodes[1].URL)
+	mustCall(t, ctx, phone, nodes[0].URL, p.ID, "scan")
 	for _, node := range nodes { // the second call finds it made, and not safe yet either
 		a, err := phone.Do(ctx, node.URL, p.ID, "confirm", nil)
-		mustRefuse(t, "without a replica", a, err, 503, "store_unavailable")
+		wantRefusal(t, "without a replica", a, err, 503, "store_unavailable")
 	}
-	if _, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:ann"); err != nil {
+	if _, err := p.waitToken(ctx, nodes[0].URL, "sandbox:ann"); err != nil {
 		t.Error(err)
 	}
 	once := func(when string) {
@@ -46,7 +46,7 @@ func TestReplica_ConfirmIsOneEvent(t *testing.T) {
 			changes += counts[`loginhub_transitions_total{state="confirmed"}`]
 			missing += counts["loginhub_redis_replicas_missing_total"]
 		}
-		lines := audited("confirmed", nodes...)
+		lines := auditLines("confirmed", nodes...)
 		if changes != 1 || len(lines) != 1 || missing == 0 {
 			t.Fatalf("%s: %v changes and %v missing replicas counted, noted %q", when, changes, missing, lines)
 		}
@@ -56,7 +56,7 @@ func TestReplica_ConfirmIsOneEvent(t *testing.T) {
 		}
 	}
 	once("without a replica")
-	if lines := audited("refused", nodes...); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" {
+	if lines := auditLines("refused", nodes...); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" {
 		t.Errorf("the repeated call is noted as %v", lines)
 	}
 
@@ -66,14 +66,14 @@ func TestReplica_ConfirmIsOneEvent(t *testing.T) {
 		info, err := replica.Client.Info(ctx, "replication").Result()
 		return err == nil && strings.Contains(info, "master_link_status:up")
 	})
-	must(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
-	must(t, ctx, phone, nodes[1].URL, p.ID, "confirm")
+	mustCall(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
+	mustCall(t, ctx, phone, nodes[1].URL, p.ID, "confirm")
 	once("with a replica")
 
 	// With one from the start, it is an event like any other.
-	q := mustOpen(t, ctx, nodes[1].URL, nodes[1].URL)
-	must(t, ctx, phone, nodes[0].URL, q.ID, "confirm", "confirm")
-	if lines := audited("confirmed", nodes...); len(lines) != 2 || lines[1]["outcome"] != "ok" || lines[1]["seq"] != 2.0 {
+	q := mustOpenWaiter(t, ctx, nodes[1].URL, nodes[1].URL)
+	mustCall(t, ctx, phone, nodes[0].URL, q.ID, "confirm", "confirm")
+	if lines := auditLines("confirmed", nodes...); len(lines) != 2 || lines[1]["outcome"] != "ok" || lines[1]["seq"] != 2.0 {
 		t.Errorf("noted %v", lines)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// outflankable are clients with and without safeguards that WeChat's website
+// safeguardClients are clients with and without safeguards that WeChat's website
 // login goes around.
-const outflankable = `clients:
+const safeguardClients = `clients:
   - id: numbers
     number_matching: true
   - id: near
@@ -51,8 +51,8 @@ func TestSafeguardWarnings(t *testing.T) {
 		clients  string
 		weak     map[string]string // the client and what it asks for
 	}{
-		"a website for all":    {append(alone, website...), outflankable, map[string]string{"numbers": numbers, "near": near, "both": numbers + " and " + near, "own": numbers}},
-		"a website of its own": {alone, strings.Replace(outflankable, ", wechat_web]", "]", 1), map[string]string{"own": numbers}},
+		"a website for all":    {append(alone, website...), safeguardClients, map[string]string{"numbers": numbers, "near": near, "both": numbers + " and " + near, "own": numbers}},
+		"a website of its own": {alone, strings.Replace(safeguardClients, ", wechat_web]", "]", 1), map[string]string{"own": numbers}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := regexp.MustCompile(`client ([a-z]+): ([a-z_: ]+) does nothing against relayed codes of wechat_web,[^"]* providers`)
@@ -67,13 +67,13 @@ func TestSafeguardWarnings(t *testing.T) {
 				}
 				return all
 			}
-			settings := append([]string{"CLIENTS=" + write(t, "clients.yaml", c.clients)}, c.settings...)
+			settings := append([]string{"CLIENTS=" + writeTestFile(t, "clients.yaml", c.clients)}, c.settings...)
 			n := hubtest.StartNode(t, program, settings...)
 			hubtest.Eventually(t, 20*time.Second, "the start has said all", func() bool { return strings.Contains(n.Log(), "Stop: Ctrl-C") })
 			if got := warned(n.Log(), `"level":"WARN"`); !maps.Equal(got, c.weak) {
 				t.Errorf("the start warns of %v, wanted %v:\n%s", got, c.weak, n.Log())
 			}
-			out, code := examined(t, "", nil, append(settings, "PUBLIC_URL="+nobody.URL, "KEYS="+hubtest.Key)...)
+			out, code := runCheck(t, "", nil, append(settings, "PUBLIC_URL="+nobody.URL, "KEYS="+hubtest.Key)...)
 			if got := warned(out, "warn  clients"); code == 2 || !maps.Equal(got, c.weak) {
 				t.Errorf("check, ending with %d, warns of %v, wanted %v:\n%s", code, got, c.weak, out)
 			}

@@ -37,17 +37,17 @@ func (s *secrets) add(name, value string) {
 	s.all = append(s.all, struct{ name, value string }{name, value})
 }
 
-// token notes a token and the part of it that nobody can compute.
-func (s *secrets) token(value string) {
+// addToken notes a token and the part of it that nobody can compute.
+func (s *secrets) addToken(value string) {
 	s.add("token", value)
 	s.add("signature", value[strings.LastIndex(value, ".")+1:])
 }
 
-// secret notes a ticket's secret.
-func (s *secrets) secret(value string) { s.spelled("secret", value) }
+// addSecret notes a ticket's secret.
+func (s *secrets) addSecret(value string) { s.addEncodings("secret", value) }
 
-// spelled notes 256 bits, base64url, in every spelling, and half of them.
-func (s *secrets) spelled(name, value string) {
+// addEncodings notes 256 bits, base64url, in every spelling, and half of them.
+func (s *secrets) addEncodings(name, value string) {
 	raw, _ := base64.RawURLEncoding.DecodeString(value)
 	s.add(name, value)
 	s.add("half a "+name, value[:22])
@@ -66,8 +66,8 @@ func (s *secrets) findIn(t *testing.T, where, text string) {
 	}
 }
 
-// dump is everything that a Redis holds, by keys, values and raw bytes.
-func dump(t *testing.T, ctx context.Context, redis *hubtest.Redis) string {
+// dumpRedis is everything that a Redis holds, by keys, values and raw bytes.
+func dumpRedis(t *testing.T, ctx context.Context, redis *hubtest.Redis) string {
 	t.Helper()
 	var b strings.Builder
 	for _, k := range redis.Client.Keys(ctx, "*").Val() {
@@ -97,7 +97,7 @@ func TestSecrecy_RedisAndLogs(t *testing.T) {
 				code = func() string { return w.Code(appID, "whisper") }
 			}
 			redis, nodes := cluster(t, 2, settings...)
-			ctx := within(t, 30*time.Second)
+			ctx := testContext(t, 30*time.Second)
 			stop := redis.Monitor(t)
 			var dumps strings.Builder
 			var ids []string
@@ -107,29 +107,29 @@ func TestSecrecy_RedisAndLogs(t *testing.T) {
 				return phone.Do(ctx, url, id, action, map[string]any{"provider": provider, "code": c})
 			}
 			for i := range 4 {
-				p := mustOpen(t, ctx, nodes[0].URL, nodes[1].URL)
-				hidden.secret(p.Secret)
+				p := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[1].URL)
+				hidden.addSecret(p.Secret)
 				ids = append(ids, p.ID)
 				for _, action := range []string{"scan", "confirm"} {
 					if a, err := ask(nodes[0].URL, p.ID, action); err != nil || a.Status != 200 {
 						t.Fatalf("%s: %+v %v", action, a, err)
 					}
-					dumps.WriteString(dump(t, ctx, redis))
+					dumps.WriteString(dumpRedis(t, ctx, redis))
 				}
 				v, err := p.socket.Until(ctx, "confirmed")
 				if err != nil {
 					t.Fatal(err)
 				}
-				hidden.token(v.Token)
+				hidden.addToken(v.Token)
 				p.seen = *v
 				sendInvalid(t, ctx, p, nodes[i%2], hidden)
-				if err := p.finish(ctx, v.Seq); err != nil {
+				if err := p.ackAndClose(ctx, v.Seq); err != nil {
 					t.Fatal(err)
 				}
-				dumps.WriteString(dump(t, ctx, redis))
+				dumps.WriteString(dumpRedis(t, ctx, redis))
 			}
 			if provider == "wechat" {
-				everyFault(t, ctx, w, nodes[0], ask)
+				triggerWeChatFaults(t, ctx, w, nodes[0], ask)
 				if len(w.SessionKeys()) < 8 {
 					t.Errorf("only %d session keys were given out", len(w.SessionKeys()))
 				}
@@ -171,31 +171,31 @@ func TestSecrecy_RedisPassword(t *testing.T) {
 }
 
 // sendInvalid shows the ticket's secret where it is refused or does not belong.
-func sendInvalid(t *testing.T, ctx context.Context, p *page, n *hubtest.Node, hidden *secrets) {
+func sendInvalid(t *testing.T, ctx context.Context, p *waiter, n *hubtest.Node, hidden *secrets) {
 	t.Helper()
 	other := mustMake(t, ctx, n.URL)
-	hidden.secret(other.Secret)
+	hidden.addSecret(other.Secret)
 	wrong := &hubtest.Ticket{ID: other.ID, Secret: p.Secret}
 	a, err := wrong.PollResponse(ctx, n.URL, 0, 0)
-	mustRefuse(t, "poll with another's secret", a, err, 401, "invalid_secret")
+	wantRefusal(t, "poll with another's secret", a, err, 401, "invalid_secret")
 	a, err = wrong.Ack(ctx, n.URL, 1)
-	mustRefuse(t, "ack with another's secret", a, err, 401, "invalid_secret")
-	a, err = refusedSocket(ctx, wrong, n.URL)
-	mustRefuse(t, "socket with another's secret", a, err, 401, "invalid_secret")
+	wantRefusal(t, "ack with another's secret", a, err, 401, "invalid_secret")
+	a, err = dialRefused(ctx, wrong, n.URL)
+	wantRefusal(t, "socket with another's secret", a, err, 401, "invalid_secret")
 	for _, bad := range []string{`{"provider":"` + p.Secret + `","code":"x"}`, `{"code":"` + p.Secret, `{"code":["` + p.Secret + `"]}`} {
 		a, err := hubtest.Request(ctx, "POST", other.URL(n.URL, "scan"), bad)
-		mustRefuse(t, "malformed scan", a, err, 400, "invalid_request")
+		wantRefusal(t, "malformed scan", a, err, 400, "invalid_request")
 		if err == nil && strings.Contains(string(a.Body), p.Secret) {
 			t.Errorf("the refusal repeats it: %s", a.Body)
 		}
 	}
 }
 
-// everyFault runs into everything that goes wrong with WeChat, for the logs.
-func everyFault(t *testing.T, ctx context.Context, w *wechattest.Server, n *hubtest.Node, ask func(url, id, action string) (*hubtest.Response, error)) {
+// triggerWeChatFaults runs into everything that goes wrong with WeChat, for the logs.
+func triggerWeChatFaults(t *testing.T, ctx context.Context, w *wechattest.Server, n *hubtest.Node, ask func(url, id, action string) (*hubtest.Response, error)) {
 	t.Helper()
 	ticket := mustMake(t, ctx, n.URL)
-	for name, f := range faults {
+	for name, f := range weChatFaults {
 		w.Fail(f.fault)
 		if a, err := ask(n.URL, ticket.ID, "scan"); err != nil || a.Status < 400 {
 			t.Errorf("%s: %+v %v", name, a, err)
@@ -206,19 +206,19 @@ func everyFault(t *testing.T, ctx context.Context, w *wechattest.Server, n *hubt
 func TestRedis_CommandsPerLogin(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 3)
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	for name, at := range map[string][4]int{"on one node": {0, 0, 0, 0}, "on three nodes": {0, 1, 2, 0}, "confirmed where it waits": {1, 2, 0, 2}} {
 		t.Run(name, func(t *testing.T) {
 			stop, mail := redis.Monitor(t), redis.Subscribe(t)
-			p := mustOpen(t, ctx, nodes[at[0]].URL, nodes[at[1]].URL)
+			p := mustOpenWaiter(t, ctx, nodes[at[0]].URL, nodes[at[1]].URL)
 			phone := hubtest.NewPhone("thrifty")
-			must(t, ctx, phone, nodes[at[2]].URL, p.ID, "scan")
-			must(t, ctx, phone, nodes[at[3]].URL, p.ID, "confirm")
-			v, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:thrifty")
+			mustCall(t, ctx, phone, nodes[at[2]].URL, p.ID, "scan")
+			mustCall(t, ctx, phone, nodes[at[3]].URL, p.ID, "confirm")
+			v, err := p.waitToken(ctx, nodes[0].URL, "sandbox:thrifty")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := p.finish(ctx, v.Seq); err != nil {
+			if err := p.ackAndClose(ctx, v.Seq); err != nil {
 				t.Fatal(err)
 			}
 			var commands []string
@@ -233,7 +233,7 @@ func TestRedis_CommandsPerLogin(t *testing.T) {
 			if len(commands) < 7 {
 				t.Errorf("only %d commands seen: is this test blind?", len(commands))
 			}
-			sent := mailOf(mail(), p.ID)
+			sent := messagesFor(mail(), p.ID)
 			if want := map[string]int{nodes[at[1]].ID(): 2}; !sameCounts(sent, want) {
 				t.Errorf("messages %v, wanted %v", sent, want)
 			}
@@ -244,28 +244,28 @@ func TestRedis_CommandsPerLogin(t *testing.T) {
 func TestRedis_MessagesPerChange(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 3)
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	mail := redis.Subscribe(t)
-	p := mustOpen(t, ctx, nodes[2].URL, nodes[0].URL)
+	p := mustOpenWaiter(t, ctx, nodes[2].URL, nodes[0].URL)
 	mustAttach(t, ctx, p, nodes[1].URL, "pending")
 	phone := hubtest.NewPhone("two windows")
-	must(t, ctx, phone, nodes[2].URL, p.ID, "scan", "confirm")
-	v, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:two windows")
+	mustCall(t, ctx, phone, nodes[2].URL, p.ID, "scan", "confirm")
+	v, err := p.waitToken(ctx, nodes[0].URL, "sandbox:two windows")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.finish(ctx, v.Seq); err != nil {
+	if err := p.ackAndClose(ctx, v.Seq); err != nil {
 		t.Fatal(err)
 	}
 	// The node that took the ack tells itself; the other has to be told.
 	want := map[string]int{nodes[0].ID(): 2, nodes[1].ID(): 3}
-	if sent := mailOf(mail(), p.ID); !sameCounts(sent, want) {
+	if sent := messagesFor(mail(), p.ID); !sameCounts(sent, want) {
 		t.Errorf("messages %v, wanted %v", sent, want)
 	}
 }
 
-// mailOf counts the messages about the ticket, by node.
-func mailOf(all []*redis.Message, id string) map[string]int {
+// messagesFor counts the messages about the ticket, by node.
+func messagesFor(all []*redis.Message, id string) map[string]int {
 	count := map[string]int{}
 	for _, m := range all {
 		if strings.HasPrefix(m.Payload, "t"+id) {

@@ -13,9 +13,9 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// searched is a Redis with two nodes that log everything, and what must be found
+// secretSearch is a Redis with two nodes that log everything, and what must be found
 // neither in it, nor in what it was told, nor in their logs.
-type searched struct {
+type secretSearch struct {
 	*testing.T
 	ctx    context.Context
 	hidden secrets
@@ -26,8 +26,8 @@ type searched struct {
 	shown  []string        // tickets: no log may hold one
 }
 
-func search(t *testing.T, settings ...string) *searched {
-	s := &searched{T: t, ctx: within(t, 40*time.Second)}
+func startSearch(t *testing.T, settings ...string) *secretSearch {
+	s := &secretSearch{T: t, ctx: testContext(t, 40*time.Second)}
 	s.redis, s.nodes = cluster(t, 2, append(settings, "LOG=debug")...)
 	s.stop = s.redis.Monitor(t)
 	s.hidden.add("master key", hubtest.Key)
@@ -35,39 +35,39 @@ func search(t *testing.T, settings ...string) *searched {
 }
 
 // open makes a ticket on one node whose page waits on the other.
-func (s *searched) open() *page {
+func (s *secretSearch) open() *waiter {
 	s.Helper()
-	p := mustOpen(s.T, s.ctx, s.nodes[0].URL, s.nodes[1].URL)
-	s.hidden.secret(p.Secret)
+	p := mustOpenWaiter(s.T, s.ctx, s.nodes[0].URL, s.nodes[1].URL)
+	s.hidden.addSecret(p.Secret)
 	s.shown = append(s.shown, p.ID)
 	return p
 }
 
-// look keeps what Redis holds now.
-func (s *searched) look() {
+// snapshot keeps what Redis holds now.
+func (s *secretSearch) snapshot() {
 	s.Helper()
-	s.held.WriteString(dump(s.T, s.ctx, s.redis))
+	s.held.WriteString(dumpRedis(s.T, s.ctx, s.redis))
 }
 
-// arrives has the page get its token and put it away.
-func (s *searched) arrives(p *page) {
+// finishLogin has the page get its token and put it away.
+func (s *secretSearch) finishLogin(p *waiter) {
 	s.Helper()
 	v, err := p.socket.Until(s.ctx, "confirmed")
 	if err != nil {
 		s.Fatal(err)
 	}
-	s.hidden.token(v.Token)
+	s.hidden.addToken(v.Token)
 	p.seen = *v
-	s.look()
-	if err := p.finish(s.ctx, v.Seq); err != nil {
+	s.snapshot()
+	if err := p.ackAndClose(s.ctx, v.Seq); err != nil {
 		s.Fatal(err)
 	}
 }
 
-// end searches.
-func (s *searched) end() {
+// report searches.
+func (s *secretSearch) report() {
 	s.Helper()
-	s.look()
+	s.snapshot()
 	s.hidden.findIn(s.T, "Redis", s.held.String())
 	lines := strings.Join(s.stop(), "\n")
 	for _, id := range s.shown {
@@ -89,7 +89,7 @@ func (s *searched) end() {
 
 func TestSecrecy_OtherProviders(t *testing.T) {
 	t.Parallel()
-	for name, tell := range map[string]func(*testing.T){"WeChat on the computer": hiddenWebsite, "the own app": hiddenApp, "mini-program codes": hiddenCodes} {
+	for name, tell := range map[string]func(*testing.T){"WeChat on the computer": searchWebLogin, "the own app": searchAssertions, "mini-program codes": searchWxacodes} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tell(t)
@@ -97,17 +97,17 @@ func TestSecrecy_OtherProviders(t *testing.T) {
 	}
 }
 
-// hiddenWebsite is about the code, the state, the cookie and the tokens of a login
+// searchWebLogin is about the code, the state, the cookie and the tokens of a login
 // on the computer.
-func hiddenWebsite(t *testing.T) {
+func searchWebLogin(t *testing.T) {
 	w := newWeChat(t)
-	s := search(t, withWeChat(w)...)
+	s := startSearch(t, withWeChat(w)...)
 	s.hidden.add("app secret", webKey)
 	s.hidden.add("refresh token", wechattest.RefreshTokenPrefix)
-	away := func(p *page) (window *browser, back string) {
+	away := func(p *waiter) (window *browser, back string) {
 		window = newBrowser(t, s.nodes[0])
-		uuid := window.press(p.Ticket)
-		s.look() // the state stands there now
+		uuid := window.startLogin(p.Ticket)
+		s.snapshot() // the state stands there now
 		back = w.Allow(uuid, "whisper")
 		q, err := url.Parse(back)
 		if err != nil {
@@ -118,8 +118,8 @@ func hiddenWebsite(t *testing.T) {
 		if len(cookies) != 1 || len(q.Query().Get("code")) < 16 {
 			t.Fatalf("%d cookies, back to %s", len(cookies), back)
 		}
-		s.hidden.spelled("state", q.Query().Get("state"))
-		s.hidden.spelled("cookie", cookies[0].Value)
+		s.hidden.addEncodings("state", q.Query().Get("state"))
+		s.hidden.addEncodings("cookie", cookies[0].Value)
 		s.hidden.add("code", q.Query().Get("code"))
 		return window, back
 	}
@@ -137,7 +137,7 @@ func hiddenWebsite(t *testing.T) {
 		if a := window.do("GET", back, nil); a.Status != http.StatusOK {
 			t.Fatalf("callback: %d %s", a.Status, a.Body)
 		}
-		s.arrives(p)
+		s.finishLogin(p)
 		if a := window.do("GET", back, nil); a.Status != http.StatusForbidden {
 			t.Errorf("used: %d", a.Status)
 		}
@@ -147,7 +147,7 @@ func hiddenWebsite(t *testing.T) {
 		}
 	}
 	p := s.open()
-	for name, f := range faults {
+	for name, f := range weChatFaults {
 		window, back := away(p)
 		w.Fail(f.fault)
 		if a := window.do("GET", back, nil); a.Status < 400 {
@@ -167,24 +167,24 @@ func hiddenWebsite(t *testing.T) {
 	for _, token := range tokens {
 		s.hidden.add("WeChat's token", token)
 	}
-	s.end()
+	s.report()
 }
 
-// hiddenApp is about the assertions of a company's own back end.
-func hiddenApp(t *testing.T) {
-	company := newBackEnd(t)
-	s := search(t, "APP_JWKS_URL="+company.url, "APP_ISSUER="+companyIssuer)
-	say := func(p *page, action, code string, status int) {
+// searchAssertions is about the assertions of a company's own back end.
+func searchAssertions(t *testing.T) {
+	company := newAssertionIssuer(t)
+	s := startSearch(t, "APP_JWKS_URL="+company.url, "APP_ISSUER="+companyIssuer)
+	say := func(p *waiter, action, code string, status int) {
 		t.Helper()
 		for i, part := range strings.Split(code, ".") {
 			if i > 0 { // the head is no secret
 				s.hidden.add("assertion", part)
 			}
 		}
-		if a := call(s.ctx, t, s.nodes[0], p.Ticket, action, "app", code); a.Status != status {
+		if a := phoneCall(s.ctx, t, s.nodes[0], p.Ticket, action, "app", code); a.Status != status {
 			t.Errorf("%s: %d %s", action, a.Status, a.Body)
 		}
-		s.look()
+		s.snapshot()
 	}
 	for range 2 {
 		p := s.open()
@@ -192,28 +192,28 @@ func hiddenApp(t *testing.T) {
 		say(p, "scan", scan, 200)
 		say(p, "confirm", scan, 422) // used
 		say(p, "confirm", company.assert(t, strings.Repeat("A", 22), "u-1"), 422)
-		say(p, "confirm", newBackEnd(t).assert(t, p.ID, "u-1"), 422)
+		say(p, "confirm", newAssertionIssuer(t).assert(t, p.ID, "u-1"), 422)
 		say(p, "confirm", company.assert(t, p.ID, "u-1")+"AAAA", 422)
 		say(p, "confirm", company.assert(t, p.ID, "u-1"), 200)
-		s.arrives(p)
+		s.finishLogin(p)
 	}
-	s.end()
+	s.report()
 }
 
-// hiddenCodes is about the access token that draws mini-program codes, which all
+// searchWxacodes is about the access token that draws mini-program codes, which all
 // nodes share through Redis.
-func hiddenCodes(t *testing.T) {
+func searchWxacodes(t *testing.T) {
 	w := newWeChat(t)
-	s := search(t, withWeChat(w, "QR=wxacode")...)
+	s := startSearch(t, withWeChat(w, "QR=wxacode")...)
 	s.hidden.add("app secret", programKey)
-	draw := func(p *page) {
+	draw := func(p *waiter) {
 		t.Helper()
 		for _, n := range s.nodes {
 			if a, err := hubtest.Request(s.ctx, "GET", p.URL(n.URL, "qr.png"), nil); err != nil || a.Status != 200 {
 				t.Errorf("code: %+v %v", a, err)
 			}
 		}
-		s.look()
+		s.snapshot()
 		for _, token := range w.AccessTokens() {
 			s.hidden.add("access token", token)
 		}
@@ -234,11 +234,11 @@ func hiddenCodes(t *testing.T) {
 		return c
 	}
 	for _, action := range []string{"scan", "confirm"} {
-		if a := call(s.ctx, t, s.nodes[0], p.Ticket, action, "wechat", code()); a.Status != 200 {
+		if a := phoneCall(s.ctx, t, s.nodes[0], p.Ticket, action, "wechat", code()); a.Status != 200 {
 			t.Fatalf("%s: %d %s", action, a.Status, a.Body)
 		}
 	}
-	s.arrives(p)
+	s.finishLogin(p)
 	s.hidden.add("session key", wechattest.SessionKeyPrefix)
 	// One line breaks and one answer repeats what it was asked with, each on its node;
 	// both leave WeChat alone for a second after that.
@@ -249,8 +249,8 @@ func hiddenCodes(t *testing.T) {
 			t.Errorf("node %d has met no fault", i)
 		}
 	}
-	if a := call(s.ctx, t, s.nodes[0], p.Ticket, "scan", "wechat", code()); a.Status != 409 {
+	if a := phoneCall(s.ctx, t, s.nodes[0], p.Ticket, "scan", "wechat", code()); a.Status != 409 {
 		t.Errorf("a closed ticket: %d", a.Status)
 	}
-	s.end()
+	s.report()
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// proofs are the tests of the tree: Go's by name, Node's by title.
-func proofs(t *testing.T, root string) (goTests map[string]bool, titles []*regexp.Regexp) {
+// testNames are the tests of the tree: Go's by name, Node's by title.
+func testNames(t *testing.T, root string) (goTests map[string]bool, titles []*regexp.Regexp) {
 	t.Helper()
 	goTests = map[string]bool{}
 	blank := regexp.MustCompile(`\$\{.*?\}`)
@@ -53,13 +53,13 @@ func proofs(t *testing.T, root string) (goTests map[string]bool, titles []*regex
 	return goTests, titles
 }
 
-func TestRiskAssessment_IsCompleteAndTrue(t *testing.T) {
+func TestRiskAssessment_Complete(t *testing.T) {
 	const root = "../.."
 	text, err := os.ReadFile(root + "/deploy/SECURITY.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	goTests, titles := proofs(t, root)
+	goTests, titles := testNames(t, root)
 	if len(goTests) < 100 || len(titles) < 20 {
 		t.Fatalf("%d and %d tests found: is this test blind?", len(goTests), len(titles))
 	}
@@ -105,9 +105,9 @@ func TestRiskAssessment_IsCompleteAndTrue(t *testing.T) {
 	}
 }
 
-// TestRiskAssessment_NamesEveryFuzzTarget, and `task fuzz`, which lists the packages
+// TestRiskAssessment_FuzzTargets, and `task fuzz`, which lists the packages
 // of this module, finds them all.
-func TestRiskAssessment_NamesEveryFuzzTarget(t *testing.T) {
+func TestRiskAssessment_FuzzTargets(t *testing.T) {
 	const root = "../.."
 	text, err := os.ReadFile(root + "/deploy/SECURITY.md")
 	if err != nil {
@@ -117,13 +117,13 @@ func TestRiskAssessment_NamesEveryFuzzTarget(t *testing.T) {
 	for _, m := range regexp.MustCompile("`(Fuzz\\w+)`").FindAllStringSubmatch(string(text), -1) {
 		named[m[1]] = true
 	}
-	goTests, _ := proofs(t, root)
+	goTests, _ := testNames(t, root)
 	for name := range goTests {
 		if strings.HasPrefix(name, "Fuzz") && !named[name] {
 			t.Errorf("%s is not named", name)
 		}
 	}
-	others, _ := proofs(t, root+"/deploy/kubernetes/check") // another module
+	others, _ := testNames(t, root+"/deploy/kubernetes/check") // another module
 	for name := range others {
 		if strings.HasPrefix(name, "Fuzz") {
 			t.Errorf("task fuzz does not come to %s", name)

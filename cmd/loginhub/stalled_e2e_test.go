@@ -21,7 +21,7 @@ const (
 // closeCounter opens pages on a node, and gives for each when and how its socket was
 // closed.
 type closeCounter struct {
-	pages []*page
+	pages []*waiter
 	all   sync.WaitGroup
 
 	mu    sync.Mutex
@@ -33,7 +33,7 @@ func openMany(t *testing.T, ctx context.Context, n int, makes, holds string) *cl
 	t.Helper()
 	c := &closeCounter{codes: map[int]int{}}
 	for range n {
-		p := mustOpen(t, ctx, makes, holds)
+		p := mustOpenWaiter(t, ctx, makes, holds)
 		c.pages = append(c.pages, p)
 		c.all.Go(func() {
 			code := p.socket.Closed(ctx)
@@ -46,8 +46,8 @@ func openMany(t *testing.T, ctx context.Context, n int, makes, holds string) *cl
 	return c
 }
 
-// gone is how many sockets are closed by now.
-func (c *closeCounter) gone() int {
+// closedCount is how many sockets are closed by now.
+func (c *closeCounter) closedCount() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.times)
@@ -68,10 +68,10 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
-	well, deaf := metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+proxy.URL)
+	well, deaf := startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+proxy.URL)
 	both := []*hubtest.Node{well, deaf}
 	before := hubtest.MeasureUsage(t, both)
-	ctx := within(t, 40*time.Second)
+	ctx := testContext(t, 40*time.Second)
 	sockets := openMany(t, ctx, 30, well.URL, deaf.URL)
 	polling, err := hubtest.CreateTicket(ctx, well.URL, nil)
 	if err != nil {
@@ -80,9 +80,9 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	polled := make(chan error, 1)
 	go func() {
 		a, err := polling.PollResponse(ctx, deaf.URL, 1, 30)
-		polled <- refused(a, err, 503, "store_unavailable")
+		polled <- checkRefusal(a, err, 503, "store_unavailable")
 	}()
-	if err := noted(ctx, redis, deaf, polling.ID); err != nil {
+	if err := waitSubscribed(ctx, redis, deaf, polling.ID); err != nil {
 		t.Fatal(err)
 	}
 
@@ -90,13 +90,13 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	lost := time.Now()
 	phone := hubtest.NewPhone("elsewhere")
 	for _, p := range sockets.pages[:10] { // these are confirmed while nobody hears it
-		must(t, ctx, phone, well.URL, p.ID, "scan", "confirm")
+		mustCall(t, ctx, phone, well.URL, p.ID, "scan", "confirm")
 	}
 	hubtest.Eventually(t, deafAfter+deafSlack, "the deaf node is not ready", func() bool { return deaf.Get("/readyz") == 503 })
 	if age := time.Since(lost); age < deafAfter-time.Second-deafSlack/2 {
 		t.Errorf("deaf after %v already", age)
 	}
-	checkDeaf(t, ctx, deaf, polling)
+	checkStalled(t, ctx, deaf, polling)
 	first, last := sockets.wait(t, 1013)
 	if from, to := first.Sub(lost), last.Sub(lost); from < 3*time.Second || to > deafAfter+deafSpread+deafSlack {
 		t.Errorf("the sockets were closed from %v to %v after the silence began", from, to)
@@ -107,7 +107,7 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	if err := <-polled; err != nil {
 		t.Errorf("the waiting poll: %v", err)
 	}
-	elsewhere(t, ctx, sockets.pages, phone, well)
+	reconnectAll(t, ctx, sockets.pages, phone, well)
 
 	proxy.Resume()
 	hubtest.Eventually(t, 10*time.Second, "the node hears again", func() bool { return deaf.Get("/readyz") == 200 })
@@ -120,17 +120,17 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	hubtest.AssertNoLeak(t, both, before)
 }
 
-// checkDeaf demands that a deaf node says so to everybody who wants to wait.
-func checkDeaf(t *testing.T, ctx context.Context, deaf *hubtest.Node, ticket *hubtest.Ticket) {
+// checkStalled demands that a deaf node says so to everybody who wants to wait.
+func checkStalled(t *testing.T, ctx context.Context, deaf *hubtest.Node, ticket *hubtest.Ticket) {
 	t.Helper()
 	for what, ask := range map[string]func() (*hubtest.Response, error){
 		"readyz":            func() (*hubtest.Response, error) { return hubtest.Request(ctx, "GET", deaf.URL+"/readyz", nil) },
 		"a new poll":        func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, deaf.URL, 0, 20) },
 		"a poll of no wait": func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, deaf.URL, 0, 0) },
-		"a new socket":      func() (*hubtest.Response, error) { return refusedSocket(ctx, ticket, deaf.URL) },
+		"a new socket":      func() (*hubtest.Response, error) { return dialRefused(ctx, ticket, deaf.URL) },
 	} {
 		a, err := ask()
-		mustRefuse(t, what, a, err, 503, "store_unavailable")
+		wantRefusal(t, what, a, err, 503, "store_unavailable")
 		if err == nil && a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: no Retry-After", what)
 		}
@@ -140,11 +140,11 @@ func checkDeaf(t *testing.T, ctx context.Context, deaf *hubtest.Node, ticket *hu
 	}
 }
 
-// elsewhere lets the pages come back on another node; the first ten are
+// reconnectAll lets the pages come back on another node; the first ten are
 // confirmed already.
-func elsewhere(t *testing.T, ctx context.Context, pages []*page, phone *hubtest.Phone, n *hubtest.Node) {
+func reconnectAll(t *testing.T, ctx context.Context, pages []*waiter, phone *hubtest.Phone, n *hubtest.Node) {
 	t.Helper()
-	allOf(t, len(pages), 10, func(i int) error {
+	parallel(t, len(pages), 10, func(i int) error {
 		p := pages[i]
 		state := "pending"
 		if i < 10 {
@@ -155,40 +155,40 @@ func elsewhere(t *testing.T, ctx context.Context, pages []*page, phone *hubtest.
 		}
 		defer p.socket.Conn.CloseNow()
 		if state == "pending" {
-			if err := accepted(ctx, phone, n.URL, p.ID, "confirm"); err != nil {
+			if err := callOK(ctx, phone, n.URL, p.ID, "confirm"); err != nil {
 				return err
 			}
-			if _, err := p.next(ctx, "confirmed"); err != nil {
+			if _, err := p.nextState(ctx, "confirmed"); err != nil {
 				return err
 			}
 		}
-		if err := isOf(ctx, n.URL, p.seen.Token, "sandbox:"+phone.Name); err != nil {
+		if err := checkToken(ctx, n.URL, p.seen.Token, "sandbox:"+phone.Name); err != nil {
 			return err
 		}
-		return p.finish(ctx, p.seen.Seq)
+		return p.ackAndClose(ctx, p.seen.Seq)
 	})
 }
 
 func TestStalled_RedisRefusesWrites(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	nodes := []*hubtest.Node{metered(t, "REDIS_URL="+redis.URL), metered(t, "REDIS_URL="+redis.URL)}
+	nodes := []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+redis.URL)}
 	before := hubtest.MeasureUsage(t, nodes)
-	ctx := within(t, 40*time.Second)
+	ctx := testContext(t, 40*time.Second)
 	phone := hubtest.NewPhone("readonly")
 	sockets := openMany(t, ctx, 6, nodes[0].URL, nodes[1].URL)
-	must(t, ctx, phone, nodes[0].URL, sockets.pages[0].ID, "confirm")
+	mustCall(t, ctx, phone, nodes[0].URL, sockets.pages[0].ID, "confirm")
 	if err := redis.Client.ConfigSet(ctx, "min-replicas-to-write", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	a, err := hubtest.Request(ctx, "POST", nodes[0].URL+"/api/login/tickets", nil)
-	mustRefuse(t, "a new ticket", a, err, 503, "store_unavailable")
+	wantRefusal(t, "a new ticket", a, err, 503, "store_unavailable")
 	for _, n := range nodes {
 		hubtest.Eventually(t, deafAfter+deafSlack, "the node is not ready", func() bool { return n.Get("/readyz") == 503 })
-		checkDeaf(t, ctx, n, sockets.pages[1].Ticket)
+		checkStalled(t, ctx, n, sockets.pages[1].Ticket)
 	}
 	a, err = phone.Do(ctx, nodes[0].URL, sockets.pages[1].ID, "confirm", nil)
-	mustRefuse(t, "a confirm that cannot be written", a, err, 503, "store_unavailable")
+	wantRefusal(t, "a confirm that cannot be written", a, err, 503, "store_unavailable")
 	sockets.wait(t, 1013)
 	if err := redis.Client.ConfigSet(ctx, "min-replicas-to-write", "0").Err(); err != nil {
 		t.Fatal(err)
@@ -200,19 +200,19 @@ func TestStalled_RedisRefusesWrites(t *testing.T) {
 	if err := first.attach(ctx, nodes[0].URL, "confirmed"); err != nil {
 		t.Fatal(err)
 	}
-	if err := first.finish(ctx, 2); err != nil {
+	if err := first.ackAndClose(ctx, 2); err != nil {
 		t.Error(err)
 	}
 	for i, p := range sockets.pages[1:] {
 		if err := p.attach(ctx, nodes[i%2].URL, "pending"); err != nil {
 			t.Fatal(err)
 		}
-		must(t, ctx, phone, nodes[(i+1)%2].URL, p.ID, "confirm")
-		v, err := p.tokenOf(ctx, nodes[0].URL, "sandbox:readonly")
+		mustCall(t, ctx, phone, nodes[(i+1)%2].URL, p.ID, "confirm")
+		v, err := p.waitToken(ctx, nodes[0].URL, "sandbox:readonly")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Error(err)
 		}
 	}

@@ -18,12 +18,12 @@ func TestStart_RedisUnreachable(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	redis.Kill(t)
 	n := hubtest.LaunchNode(t, program, "REDIS_URL="+redis.URL)
-	ctx := within(t, 30*time.Second)
+	ctx := testContext(t, 30*time.Second)
 	hubtest.Eventually(t, 10*time.Second, "the node is alive", func() bool { return n.Get("/healthz") == 200 })
 	a, err := hubtest.Request(ctx, "GET", n.URL+"/readyz", nil)
-	mustRefuse(t, "readyz", a, err, 503, "store_unavailable")
+	wantRefusal(t, "readyz", a, err, 503, "store_unavailable")
 	a, err = hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
-	mustRefuse(t, "a ticket", a, err, 503, "store_unavailable")
+	wantRefusal(t, "a ticket", a, err, 503, "store_unavailable")
 
 	redis.Start(t)
 	hubtest.Eventually(t, 10*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
@@ -32,7 +32,7 @@ func TestStart_RedisUnreachable(t *testing.T) {
 	}
 }
 
-func TestStart_AnswersOnceRedisIsProven(t *testing.T) {
+func TestStart_WaitsForProbe(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	// Redis answers, and publishes nothing for so many milliseconds.
@@ -61,7 +61,7 @@ func TestServe_Defaults(t *testing.T) {
 	}
 	n := hubtest.LaunchWithoutDefaults(t, program)
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	if err := login(ctx, "小明", n.URL); err != nil {
 		t.Error(err)
 	}
@@ -86,13 +86,13 @@ func TestServe_EmbeddedExpiry(t *testing.T) {
 	t.Parallel()
 	n := hubtest.LaunchWithoutDefaults(t, program, "TICKET_TTL=1s", "ADMIN_LISTEN=")
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
-	ctx := within(t, 20*time.Second)
-	p := mustOpen(t, ctx, n.URL, n.URL)
+	ctx := testContext(t, 20*time.Second)
+	p := mustOpenWaiter(t, ctx, n.URL, n.URL)
 	if v := mustNext(t, ctx, p, "expired"); v.Seq != 2 {
 		t.Errorf("expired view %+v", v)
 	}
 	a, err := hubtest.NewPhone("late").Do(ctx, n.URL, p.ID, "confirm", nil)
-	mustRefuse(t, "a late confirm", a, err, 410, "ticket_expired")
+	wantRefusal(t, "a late confirm", a, err, 410, "ticket_expired")
 }
 
 func TestCommands_Output(t *testing.T) {
@@ -167,9 +167,9 @@ func TestStart_ConfigErrorExitCode(t *testing.T) {
 	}
 }
 
-// TestStart_LogsOneShortLine: the welcome comes before it, and the configuration
+// TestStart_LogLine: the welcome comes before it, and the configuration
 // only with the level debug.
-func TestStart_LogsOneShortLine(t *testing.T) {
+func TestStart_LogLine(t *testing.T) {
 	t.Parallel()
 	for level, configured := range map[string]int{"info": 0, "debug": 1} {
 		n := hubtest.LaunchWithoutDefaults(t, program, "ADMIN_LISTEN=", "LOG="+level, "RATE_LIMIT=77", "CLIENTS=../../deploy/examples/clients.yaml")

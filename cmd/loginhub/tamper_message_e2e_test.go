@@ -10,9 +10,9 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// forgedMail is what an attacker may publish into the mailbox of the victim's
+// forgedMessages is what an attacker may publish into the mailbox of the victim's
 // node. older are earlier sealed versions of the victim's ticket.
-func (s *tamperFixture) forgedMail(t *testing.T, ctx context.Context, older ...parts) map[string]string {
+func (s *tamperFixture) forgedMessages(t *testing.T, ctx context.Context, older ...sealedRecord) map[string]string {
 	t.Helper()
 	own, other := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
 	to := "t" + s.victim.ID
@@ -29,17 +29,17 @@ func (s *tamperFixture) forgedMail(t *testing.T, ctx context.Context, older ...p
 		"a forged proof":    "pAAAAAAAAAAAA.0",
 		"a proof of many":   "pAAAAAAAAAAAA.999999999",
 		"a broken proof":    "p.-1",
-		"30 KiB":            to + own.seal(own.mac, own.with("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
+		"30 KiB":            to + own.seal(own.mac, own.withField("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
 		"8 MiB":             to + strings.Repeat("x", 8<<20),
 	}
 	for _, state := range []string{"scanned", "confirmed", "consumed", "rejected", "expired"} {
 		forged := own
-		forged.body = own.with("state", json.RawMessage(`"`+state+`"`))
+		forged.body = own.withField("state", json.RawMessage(`"`+state+`"`))
 		if err := json.Unmarshal([]byte(forged.body), &forged.fields); err != nil {
 			t.Fatal(err)
 		}
-		all["forged "+state] = to + own.seal(own.mac, forged.with("seq", json.RawMessage("9")))
-		all["forged "+state+", the other's MAC"] = to + own.seal(other.mac, forged.with("seq", json.RawMessage("9")))
+		all["forged "+state] = to + own.seal(own.mac, forged.withField("seq", json.RawMessage("9")))
+		all["forged "+state+", the other's MAC"] = to + own.seal(other.mac, forged.withField("seq", json.RawMessage("9")))
 	}
 	for _, was := range older {
 		all["an older "+string(was.fields["state"])] = to + was.seal(was.mac, was.body)
@@ -51,7 +51,7 @@ func (s *tamperFixture) forgedMail(t *testing.T, ctx context.Context, older ...p
 // node of the pages has complained of those that are worth it.
 func (s *tamperFixture) publish(t *testing.T, ctx context.Context, mail map[string]string) {
 	t.Helper()
-	before := s.refused(t, "message")
+	before := s.refusedSeals(t, "message")
 	for range 3 {
 		for what, message := range mail {
 			for _, n := range s.nodes {
@@ -63,14 +63,14 @@ func (s *tamperFixture) publish(t *testing.T, ctx context.Context, mail map[stri
 	}
 	// Ten forged states, dirt, the other's and the foreign key: three times each.
 	hubtest.Eventually(t, 10*time.Second, "the node complains of forged mail", func() bool {
-		return s.refused(t, "message") >= before+39
+		return s.refusedSeals(t, "message") >= before+39
 	})
 }
 
 func TestTamper_Message(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, 40*time.Second)
-	s := newScene(t, ctx, "30s")
+	ctx := testContext(t, 40*time.Second)
+	s := newTamperFixture(t, ctx, "30s")
 	good, bad := hubtest.NewPhone("victim"), hubtest.NewPhone("mallory")
 	polled := make(chan *hubtest.View, 1)
 	go func() { // another window of the victim
@@ -84,10 +84,10 @@ func TestTamper_Message(t *testing.T) {
 		t.Fatalf("poll of a pending ticket: %+v", v)
 	}
 	pending := s.read(t, ctx, s.victim)
-	s.publish(t, ctx, s.forgedMail(t, ctx))
+	s.publish(t, ctx, s.forgedMessages(t, ctx))
 
-	must(t, ctx, good, s.nodes[0].URL, s.victim.ID, "scan")
-	must(t, ctx, bad, s.nodes[0].URL, s.attacker.ID, "scan", "confirm")
+	mustCall(t, ctx, good, s.nodes[0].URL, s.victim.ID, "scan")
+	mustCall(t, ctx, bad, s.nodes[0].URL, s.attacker.ID, "scan", "confirm")
 	if v := mustNext(t, ctx, s.victim, "scanned"); v.Seq != 2 {
 		t.Errorf("scanned view %+v", v)
 	}
@@ -98,67 +98,67 @@ func TestTamper_Message(t *testing.T) {
 		}
 		polled <- v
 	}()
-	if err := noted(ctx, s.redis, s.nodes[0], s.victim.ID); err != nil {
+	if err := waitSubscribed(ctx, s.redis, s.nodes[0], s.victim.ID); err != nil {
 		t.Fatal(err)
 	}
 	scanned := s.read(t, ctx, s.victim)
-	s.publish(t, ctx, s.forgedMail(t, ctx, pending))
+	s.publish(t, ctx, s.forgedMessages(t, ctx, pending))
 
-	must(t, ctx, good, s.nodes[0].URL, s.victim.ID, "confirm")
-	v, err := s.victim.tokenOf(ctx, s.nodes[0].URL, "sandbox:victim")
+	mustCall(t, ctx, good, s.nodes[0].URL, s.victim.ID, "confirm")
+	v, err := s.victim.waitToken(ctx, s.nodes[0].URL, "sandbox:victim")
 	if err != nil || v.Seq != 3 {
 		t.Fatalf("confirmed view %+v %v", v, err)
 	}
 	if also := <-polled; also == nil || also.Token != v.Token {
 		t.Errorf("the other window hears %+v", also)
 	}
-	s.publish(t, ctx, s.forgedMail(t, ctx, pending, scanned))
-	if err := s.victim.finish(ctx, v.Seq); err != nil {
+	s.publish(t, ctx, s.forgedMessages(t, ctx, pending, scanned))
+	if err := s.victim.ackAndClose(ctx, v.Seq); err != nil {
 		t.Error(err)
 	}
-	if v, err := s.attacker.tokenOf(ctx, s.nodes[0].URL, "sandbox:mallory"); err != nil {
+	if v, err := s.attacker.waitToken(ctx, s.nodes[0].URL, "sandbox:mallory"); err != nil {
 		t.Error(err)
-	} else if err := s.attacker.finish(ctx, v.Seq); err != nil {
+	} else if err := s.attacker.ackAndClose(ctx, v.Seq); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestTamper_WaitingPage(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, 40*time.Second)
-	s := newScene(t, ctx, "4s")
+	ctx := testContext(t, 40*time.Second)
+	s := newTamperFixture(t, ctx, "4s")
 	good, bad := hubtest.NewPhone("victim"), hubtest.NewPhone("mallory")
 	ofVictim, ofAttacker := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
 	s.write(t, ctx, s.victim, ofAttacker.seal(ofAttacker.mac, ofAttacker.body))
-	s.write(t, ctx, s.attacker, ofAttacker.seal(ofVictim.mac, ofAttacker.with("state", json.RawMessage(`"rejected"`))))
-	hubtest.Eventually(t, 10*time.Second, "two sweeps have found both forged records", func() bool { return s.refused(t, "record") >= 4 })
+	s.write(t, ctx, s.attacker, ofAttacker.seal(ofVictim.mac, ofAttacker.withField("state", json.RawMessage(`"rejected"`))))
+	hubtest.Eventually(t, 10*time.Second, "two sweeps have found both forged records", func() bool { return s.refusedSeals(t, "record") >= 4 })
 	s.write(t, ctx, s.victim, ofVictim.seal(ofVictim.mac, ofVictim.body))
 	s.write(t, ctx, s.attacker, ofAttacker.seal(ofAttacker.mac, ofAttacker.body))
-	s.finishBoth(t, ctx, good, bad)
+	s.confirmBoth(t, ctx, good, bad)
 }
 
 func TestTamper_WrongKeyType(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, 40*time.Second)
-	s := newScene(t, ctx, "4s")
+	ctx := testContext(t, 40*time.Second)
+	s := newTamperFixture(t, ctx, "4s")
 	good := hubtest.NewPhone("victim")
-	if err := s.redis.Client.Set(ctx, key(s.attacker.ID), "not a hash", time.Minute).Err(); err != nil {
+	if err := s.redis.Client.Set(ctx, ticketKey(s.attacker.ID), "not a hash", time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
 	// The victim's node is told nothing and has to look; after a broken link at
 	// all its tickets in one go.
-	if err := s.redis.Client.HDel(ctx, key(s.victim.ID), "nodes").Err(); err != nil {
+	if err := s.redis.Client.HDel(ctx, ticketKey(s.victim.ID), "nodes").Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 		t.Fatal(err)
 	}
-	must(t, ctx, good, s.nodes[0].URL, s.victim.ID, "confirm")
-	v, err := s.victim.tokenOf(ctx, s.nodes[0].URL, "sandbox:victim")
+	mustCall(t, ctx, good, s.nodes[0].URL, s.victim.ID, "confirm")
+	v, err := s.victim.waitToken(ctx, s.nodes[0].URL, "sandbox:victim")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.victim.finish(ctx, v.Seq); err != nil {
+	if err := s.victim.ackAndClose(ctx, v.Seq); err != nil {
 		t.Error(err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 type tamperFixture struct {
 	redis            *hubtest.Redis
 	nodes            []*hubtest.Node
-	victim, attacker *page
+	victim, attacker *waiter
 }
 
 // Where victim and attacker sit, as the hub observes it.
@@ -26,9 +26,9 @@ const (
 	attackerAddress, attackerAgent = "198.51.100.9", "Mozilla/5.0 (X11; Linux x86_64; rv:151.0) Gecko/20100101 Firefox/151.0"
 )
 
-// refused is how many seals the pages' node has refused there, in a record or a
+// refusedSeals is how many seals the pages' node has refused there, in a record or a
 // message: of log lines some are dropped.
-func (s *tamperFixture) refused(t *testing.T, where string) (n float64) {
+func (s *tamperFixture) refusedSeals(t *testing.T, where string) (n float64) {
 	t.Helper()
 	for series, count := range scrape(t, s.nodes[1]) {
 		if strings.HasPrefix(series, "loginhub_seal_failures_total{") && strings.Contains(series, `where="`+where+`"`) {
@@ -38,16 +38,16 @@ func (s *tamperFixture) refused(t *testing.T, where string) (n float64) {
 	return n
 }
 
-// newScene makes one. The second node holds the pages, and looks at them every
+// newTamperFixture makes one. The second node holds the pages, and looks at them every
 // half of the time that a result lives.
-func newScene(t *testing.T, ctx context.Context, result string) *tamperFixture {
+func newTamperFixture(t *testing.T, ctx context.Context, result string) *tamperFixture {
 	t.Helper()
 	s := &tamperFixture{redis: hubtest.StartRedis(t)}
 	for range 2 {
-		s.nodes = append(s.nodes, metered(t, "REDIS_URL="+s.redis.URL, "RESULT_TTL="+result, "TRUSTED_PROXIES=127.0.0.1/32"))
+		s.nodes = append(s.nodes, startMetered(t, "REDIS_URL="+s.redis.URL, "RESULT_TTL="+result, "TRUSTED_PROXIES=127.0.0.1/32"))
 	}
 	for _, who := range []struct {
-		page           **page
+		page           **waiter
 		address, agent string
 	}{{&s.victim, victimAddress, victimAgent}, {&s.attacker, attackerAddress, attackerAgent}} {
 		ticket, err := hubtest.CreateTicket(ctx, s.nodes[0].URL, map[string]string{"nonce": who.address},
@@ -55,7 +55,7 @@ func newScene(t *testing.T, ctx context.Context, result string) *tamperFixture {
 		if err != nil {
 			t.Fatal(err)
 		}
-		*who.page = &page{Ticket: ticket}
+		*who.page = &waiter{Ticket: ticket}
 		if err := (*who.page).attach(ctx, s.nodes[1].URL, "pending"); err != nil {
 			t.Fatal(err)
 		}
@@ -65,32 +65,34 @@ func newScene(t *testing.T, ctx context.Context, result string) *tamperFixture {
 	return s
 }
 
-// parts is a sealed record taken apart.
-type parts struct {
+// sealedRecord is a sealed record taken apart.
+type sealedRecord struct {
 	version, kid, mac string
 	fields            map[string]json.RawMessage
 	body              string
 }
 
-func (s *tamperFixture) read(t *testing.T, ctx context.Context, p *page) parts {
+func (s *tamperFixture) read(t *testing.T, ctx context.Context, p *waiter) sealedRecord {
 	t.Helper()
-	head, body, err := record(ctx, s.redis, p.ID)
+	head, body, err := readRecord(ctx, s.redis, p.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	split := strings.SplitN(head, ".", 4)
-	r := parts{version: split[0], kid: split[1], mac: split[2], body: body}
+	r := sealedRecord{version: split[0], kid: split[1], mac: split[2], body: body}
 	if err := json.Unmarshal([]byte(body), &r.fields); err != nil || len(split) != 4 {
 		t.Fatalf("record %s%s: %v", head, body, err)
 	}
 	return r
 }
 
-func (r parts) seal(mac, body string) string { return r.version + "." + r.kid + "." + mac + "." + body }
+func (r sealedRecord) seal(mac, body string) string {
+	return r.version + "." + r.kid + "." + mac + "." + body
+}
 
-// with is the JSON with one field set; in the order of the original, so that a
+// withField is the JSON with one field set; in the order of the original, so that a
 // field set to what it is gives the very same bytes.
-func (r parts) with(name string, value json.RawMessage) string {
+func (r sealedRecord) withField(name string, value json.RawMessage) string {
 	if was, ok := r.fields[name]; ok {
 		return strings.Replace(r.body, fmt.Sprintf(`"%s":%s`, name, was), fmt.Sprintf(`"%s":%s`, name, value), 1)
 	}
@@ -99,10 +101,10 @@ func (r parts) with(name string, value json.RawMessage) string {
 
 // forgeries are records for own's ticket, made of both and of nothing, that no
 // node has sealed.
-func forgeries(own, other parts) map[string]string {
+func forgeries(own, other sealedRecord) map[string]string {
 	all := map[string]string{
 		"the other's record":                   other.seal(other.mac, other.body),
-		"the other's, renamed":                 other.seal(other.mac, other.with("ticket", own.fields["ticket"])),
+		"the other's, renamed":                 other.seal(other.mac, other.withField("ticket", own.fields["ticket"])),
 		"the other's JSON under the own MAC":   own.seal(own.mac, other.body),
 		"the own JSON under the other's MAC":   own.seal(other.mac, own.body),
 		"no MAC":                               own.seal("", own.body),
@@ -116,7 +118,7 @@ func forgeries(own, other parts) map[string]string {
 		"an empty record":                      "",
 		"garbage":                              "\x00\xff\xfe garbage",
 		"dots":                                 "....",
-		"30 KiB":                               own.seal(own.mac, own.with("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
+		"30 KiB":                               own.seal(own.mac, own.withField("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
 		"a field twice":                        own.seal(own.mac, own.body[:len(own.body)-1]+`,"state":"confirmed"}`),
 		"the JSON spelt otherwise, same sense": own.seal(own.mac, strings.Replace(own.body, `","`, `", "`, 1)),
 	}
@@ -124,8 +126,8 @@ func forgeries(own, other parts) map[string]string {
 		if string(own.fields[name]) == string(value) {
 			continue
 		}
-		all["the other's "+name] = own.seal(own.mac, own.with(name, value))
-		all["the other's "+name+" and MAC"] = own.seal(other.mac, own.with(name, value))
+		all["the other's "+name] = own.seal(own.mac, own.withField(name, value))
+		all["the other's "+name+" and MAC"] = own.seal(other.mac, own.withField(name, value))
 	}
 	for name, value := range map[string]string{
 		"address": `"192.0.2.1"`, "browser": `"Edge 150"`, "os": `"Windows"`, "made_at": `"2026-01-01T00:00:00Z"`,
@@ -133,16 +135,16 @@ func forgeries(own, other parts) map[string]string {
 		"by": `{"provider":"sandbox","subject":"mallory"}`, "user": `{"nickname":"forged"}`, "match": `true`,
 		"claims": `{"iss":"http://login.test","aud":"default","sub":"sandbox:mallory","exp":9999999999}`,
 	} {
-		all["a rewritten "+name] = own.seal(own.mac, own.with(name, json.RawMessage(value)))
+		all["a rewritten "+name] = own.seal(own.mac, own.withField(name, json.RawMessage(value)))
 	}
 	// What says what the record says already is no forgery.
 	maps.DeleteFunc(all, func(_, forged string) bool { return forged == own.seal(own.mac, own.body) })
 	return all
 }
 
-// refuseForgeries puts every forgery in the page's record's place and demands
+// checkForgeriesRefused puts every forgery in the page's record's place and demands
 // that nobody is told anything of it. The record stands as before afterwards.
-func (s *tamperFixture) refuseForgeries(t *testing.T, ctx context.Context, p *page, own, other parts) {
+func (s *tamperFixture) checkForgeriesRefused(t *testing.T, ctx context.Context, p *waiter, own, other sealedRecord) {
 	t.Helper()
 	phone := hubtest.NewPhone("victim")
 	all := forgeries(own, other)
@@ -164,14 +166,14 @@ func (s *tamperFixture) refuseForgeries(t *testing.T, ctx context.Context, p *pa
 				"poll":    func() (*hubtest.Response, error) { return p.PollResponse(ctx, n.URL, 0, 0) },
 			} {
 				a, err := ask()
-				mustRefuse(t, fmt.Sprintf("%s, %s on node %d", name, what, i), a, err, status, code)
+				wantRefusal(t, fmt.Sprintf("%s, %s on node %d", name, what, i), a, err, status, code)
 			}
 		}
-		a, err := refusedSocket(ctx, p.Ticket, s.nodes[0].URL)
-		mustRefuse(t, name+", socket", a, err, status, code)
+		a, err := dialRefused(ctx, p.Ticket, s.nodes[0].URL)
+		wantRefusal(t, name+", socket", a, err, status, code)
 		a, err = p.Ack(ctx, s.nodes[0].URL, 3)
-		mustRefuse(t, name+", ack", a, err, status, code)
-		if after := s.redis.Client.HGet(ctx, key(p.ID), "rec").Val(); after != forged {
+		wantRefusal(t, name+", ack", a, err, status, code)
+		if after := s.redis.Client.HGet(ctx, ticketKey(p.ID), "rec").Val(); after != forged {
 			t.Errorf("%s: a node has written %s over it", name, after)
 		}
 		if t.Failed() {
@@ -181,9 +183,9 @@ func (s *tamperFixture) refuseForgeries(t *testing.T, ctx context.Context, p *pa
 	s.write(t, ctx, p, own.seal(own.mac, own.body))
 }
 
-func (s *tamperFixture) write(t *testing.T, ctx context.Context, p *page, rec string) {
+func (s *tamperFixture) write(t *testing.T, ctx context.Context, p *waiter, rec string) {
 	t.Helper()
-	if err := s.redis.Client.HSet(ctx, key(p.ID), "rec", rec).Err(); err != nil {
+	if err := s.redis.Client.HSet(ctx, ticketKey(p.ID), "rec", rec).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -193,34 +195,34 @@ func TestTamper_Record(t *testing.T) {
 	for _, state := range []string{"pending", "scanned", "confirmed"} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			ctx := within(t, 40*time.Second)
-			s := newScene(t, ctx, "30s")
+			ctx := testContext(t, 40*time.Second)
+			s := newTamperFixture(t, ctx, "30s")
 			good, bad := hubtest.NewPhone("victim"), hubtest.NewPhone("mallory")
 			steps := map[string][]string{"scanned": {"scan"}, "confirmed": {"scan", "confirm"}}[state]
-			must(t, ctx, good, s.nodes[0].URL, s.victim.ID, steps...)
-			must(t, ctx, bad, s.nodes[0].URL, s.attacker.ID, steps...)
+			mustCall(t, ctx, good, s.nodes[0].URL, s.victim.ID, steps...)
+			mustCall(t, ctx, bad, s.nodes[0].URL, s.attacker.ID, steps...)
 			ofVictim, ofAttacker := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
-			s.refuseForgeries(t, ctx, s.victim, ofVictim, ofAttacker)
-			s.refuseForgeries(t, ctx, s.attacker, ofAttacker, ofVictim)
+			s.checkForgeriesRefused(t, ctx, s.victim, ofVictim, ofAttacker)
+			s.checkForgeriesRefused(t, ctx, s.attacker, ofAttacker, ofVictim)
 			hubtest.Eventually(t, 10*time.Second, "the log says so", func() bool {
 				return strings.Contains(s.nodes[0].Log(), `"level":"ERROR","msg":"record refused"`)
 			})
-			s.finishBoth(t, ctx, good, bad)
+			s.confirmBoth(t, ctx, good, bad)
 		})
 	}
 }
 
-// finishBoth confirms both tickets. Both pages are still open, and each gets
+// confirmBoth confirms both tickets. Both pages are still open, and each gets
 // what is its own.
-func (s *tamperFixture) finishBoth(t *testing.T, ctx context.Context, good, bad *hubtest.Phone) {
+func (s *tamperFixture) confirmBoth(t *testing.T, ctx context.Context, good, bad *hubtest.Phone) {
 	t.Helper()
-	for phone, p := range map[*hubtest.Phone]*page{good: s.victim, bad: s.attacker} {
-		must(t, ctx, phone, s.nodes[0].URL, p.ID, "confirm")
-		v, err := p.tokenOf(ctx, s.nodes[0].URL, "sandbox:"+phone.Name)
+	for phone, p := range map[*hubtest.Phone]*waiter{good: s.victim, bad: s.attacker} {
+		mustCall(t, ctx, phone, s.nodes[0].URL, p.ID, "confirm")
+		v, err := p.waitToken(ctx, s.nodes[0].URL, "sandbox:"+phone.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Error(err)
 		}
 	}

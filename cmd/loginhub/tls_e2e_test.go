@@ -23,8 +23,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// issue writes a certificate of its own with that number into the files.
-func issue(t *testing.T, cert, key string, number int64) {
+// writeCertificate writes a certificate of its own with that number into the files.
+func writeCertificate(t *testing.T, cert, key string, number int64) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -54,7 +54,7 @@ func TestTLS_CertificateReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	issue(t, cert, key, 1)
+	writeCertificate(t, cert, key, 1)
 	n := hubtest.LaunchNode(t, program, "TLS_CERT="+cert, "TLS_KEY="+key, "PUBLIC_URL=https://localhost", "REDIS_URL=embedded", "SANDBOX=true")
 	addr := strings.TrimPrefix(n.URL, "http://")
 	// dial shakes hands with that version at most and gives the certificate's number.
@@ -87,7 +87,7 @@ func TestTLS_CertificateReload(t *testing.T) {
 		r.Body.Close()
 		return r.StatusCode == 200 && r.Header.Get("Strict-Transport-Security") != ""
 	})
-	issue(t, cert, key, 2)
+	writeCertificate(t, cert, key, 2)
 	hubtest.Eventually(t, 10*time.Second, "the new certificate", func() bool { number, err := dial(tls.VersionTLS13); return err == nil && number == 2 })
 	// A broken renewal leaves the one that works.
 	if err := os.WriteFile(cert, []byte("half a file"), 0o600); err != nil {
@@ -142,7 +142,7 @@ func TestTLS_HalfOpenHandshakes(t *testing.T) {
 	t.Parallel()
 	n := hubtest.StartNode(t, program, "RATE_LIMIT=600")
 	addr := strings.TrimPrefix(n.URL, "http://")
-	ctx := within(t, 90*time.Second)
+	ctx := testContext(t, 90*time.Second)
 	many := min(halfOpen, fileLimit(t)/2)
 	var conns []net.Conn
 	defer func() {
@@ -175,7 +175,7 @@ func TestTLS_HalfOpenHandshakes(t *testing.T) {
 	}
 	// One of them goes on dripping; it is cut off all the same.
 	cut := make(chan time.Duration, 1)
-	go drip(ctx, conns[0], cut)
+	go sendSlowly(ctx, conns[0], cut)
 	for i, conn := range conns[1:] {
 		conn.SetReadDeadline(time.Now().Add(45 * time.Second))
 		if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
@@ -191,8 +191,8 @@ func TestTLS_HalfOpenHandshakes(t *testing.T) {
 	}
 }
 
-// drip sends a byte of a header now and then until the connection is cut.
-func drip(ctx context.Context, conn net.Conn, cut chan<- time.Duration) {
+// sendSlowly sends a byte of a header now and then until the connection is cut.
+func sendSlowly(ctx context.Context, conn net.Conn, cut chan<- time.Duration) {
 	began := time.Now()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()

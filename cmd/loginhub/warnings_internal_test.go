@@ -18,7 +18,7 @@ func TestWarnings_PlainOrigins(t *testing.T) {
 	}
 	for public, want := range map[string]bool{"https://login.example.com": true, "http://login.internal": false} {
 		said := 0
-		for _, text := range configuredWell(t, "CLIENTS="+path, "PUBLIC_URL="+public, "REDIS_URL=embedded", "SANDBOX=true").warnings(time.Now()) {
+		for _, text := range mustParseSettings(t, "CLIENTS="+path, "PUBLIC_URL="+public, "REDIS_URL=embedded", "SANDBOX=true").warnings(time.Now()) {
 			if strings.Contains(text, "is not https") {
 				if said++; !strings.Contains(text, "client mixed: the origin http://shop.example.com ") {
 					t.Errorf("%s: %s", public, text)

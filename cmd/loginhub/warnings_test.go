@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestCertificate_Doubts(t *testing.T) {
+func TestCertificate_Warnings(t *testing.T) {
 	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	const day = 24 * time.Hour
 	for name, c := range map[string]struct {
@@ -36,7 +36,7 @@ func TestCertificate_Doubts(t *testing.T) {
 	}
 }
 
-func TestWarnings_NameWhatIsHardlyMeant(t *testing.T) {
+func TestWarnings_UnlikelySettings(t *testing.T) {
 	for file, line := range map[string]string{"compose.yaml": "stop_grace_period: " + shortestGrace.String(), "systemd/loginhub.service": "TimeoutStopSec=30s"} {
 		if text, err := os.ReadFile("../../deploy/" + file); err != nil || !strings.Contains(string(text), line) {
 			t.Errorf("deploy/%s does not say %s, as the warning does: %v", file, line, err)
@@ -46,34 +46,34 @@ func TestWarnings_NameWhatIsHardlyMeant(t *testing.T) {
 		"RESULT_TTL=5s": "LOGINHUB_RESULT_TTL is 5s, and a page whose line breaks may need 57s", "RESULT_TTL=57s": "",
 		"CONFIRM_TTL=10s": "LOGINHUB_CONFIRM_TTL is 10s", "TICKET_TTL=3s": "LOGINHUB_TICKET_TTL is 3s", "TICKET_TTL=11s": "",
 		"DRAIN=16s": "LOGINHUB_DRAIN is 16s, so a stop takes up to", "LOG=info": "",
-		"CLIENTS=" + written(t, "clients: [{id: a}]"):                              "client a: it has no origins",
-		"CLIENTS=" + written(t, "clients: [{id: a, origins: ['https://a.test']}]"): "",
+		"CLIENTS=" + writeClients(t, "clients: [{id: a}]"):                              "client a: it has no origins",
+		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['https://a.test']}]"): "",
 	} {
-		all := strings.Join(configuredWell(t, setting).warnings(time.Now()), "\n")
+		all := strings.Join(mustParseSettings(t, setting).warnings(time.Now()), "\n")
 		if (says == "") != (all == "") || !strings.Contains(all, says) {
 			t.Errorf("%s: %q, wanted %q", setting, all, says)
 		}
 	}
 }
 
-// TestSecret_AsFilesAndEnvironmentsHoldIt: what stands around a secret is taken off,
+// TestSecret_Cleaned: what stands around a secret is taken off,
 // everywhere; what cannot be a secret is refused with words, and not repeated.
-func TestSecret_AsFilesAndEnvironmentsHoldIt(t *testing.T) {
+func TestSecret_Cleaned(t *testing.T) {
 	const hidden = "hunter2"
 	wechat := func(value string) []string {
-		return with(production, "WECHAT_APP_SECRET="+value)
+		return withSettings(production, "WECHAT_APP_SECRET="+value)
 	}
 	file := func(value string) []string {
-		return with(production, "WECHAT_APP_SECRET=", "WECHAT_APP_SECRET_FILE="+written(t, value))
+		return withSettings(production, "WECHAT_APP_SECRET=", "WECHAT_APP_SECRET_FILE="+writeClients(t, value))
 	}
 	for _, value := range []string{hidden, hidden + "\n", hidden + "\r\n", " " + hidden + "\t", "\ufeff" + hidden + "\n"} {
 		for _, given := range [][]string{wechat(value), file(value)} {
-			if s := configuredWell(t, given...); s.WechatAppSecret != hidden {
+			if s := mustParseSettings(t, given...); s.WechatAppSecret != hidden {
 				t.Errorf("%q is %q", value, s.WechatAppSecret)
 			}
 		}
 		t.Setenv("SITE_SECRET", value)
-		s := configuredWell(t, with(production, "CLIENTS="+written(t, "clients: [{id: a, wechat: {app_id: wx1, app_secret_env: SITE_SECRET}}]"))...)
+		s := mustParseSettings(t, withSettings(production, "CLIENTS="+writeClients(t, "clients: [{id: a, wechat: {app_id: wx1, app_secret_env: SITE_SECRET}}]"))...)
 		if got := s.clientCredentials["a"].miniProgram.secret; got != hidden {
 			t.Errorf("a client's %q is %q", value, got)
 		}
@@ -82,17 +82,17 @@ func TestSecret_AsFilesAndEnvironmentsHoldIt(t *testing.T) {
 		`"` + hidden + `"`: "quotation marks", "'" + hidden + "'": "quotation marks", hidden + "\n" + hidden: "line break",
 	} {
 		for _, given := range [][]string{wechat(value), file(value)} {
-			_, err := configured(t, given...)
+			_, err := parseSettings(t, given...)
 			if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), hidden) {
 				t.Errorf("%q: %v", value, err)
 			}
 		}
 	}
 	url := "redis://:hunter2\n@127.0.0.1:6379/0" // as Kubernetes puts a password in
-	if _, err := configured(t, with(production, "REDIS_URL="+url)...); err == nil || !strings.Contains(err.Error(), "`echo`") || strings.Contains(err.Error(), hidden) {
+	if _, err := parseSettings(t, withSettings(production, "REDIS_URL="+url)...); err == nil || !strings.Contains(err.Error(), "`echo`") || strings.Contains(err.Error(), hidden) {
 		t.Errorf("a line break in the Redis URL: %v", err)
 	}
-	if s := configuredWell(t, with(production, "REDIS_URL=redis://:hunter2@127.0.0.1:6379/0\n", "KEYS="+goodKey+"\r\n", "WECHAT_APP_ID=wx1\n", "RATE_LIMIT=7\n")...); s.RedisURL != "redis://:hunter2@127.0.0.1:6379/0" || s.WechatAppID != "wx1" || s.RateLimit != 7 {
+	if s := mustParseSettings(t, withSettings(production, "REDIS_URL=redis://:hunter2@127.0.0.1:6379/0\n", "KEYS="+goodKey+"\r\n", "WECHAT_APP_ID=wx1\n", "RATE_LIMIT=7\n")...); s.RedisURL != "redis://:hunter2@127.0.0.1:6379/0" || s.WechatAppID != "wx1" || s.RateLimit != 7 {
 		t.Errorf("taken is %q %q %d", s.RedisURL, s.WechatAppID, s.RateLimit)
 	}
 	wide := func(text string) string {
@@ -103,39 +103,39 @@ func TestSecret_AsFilesAndEnvironmentsHoldIt(t *testing.T) {
 		return out
 	}
 	for _, text := range []string{wide(goodKey), wide(goodKey)[2:], "\xfe\xff\x00A"} {
-		_, err := configured(t, with(production, "KEYS=", "KEYS_FILE="+written(t, text))...)
+		_, err := parseSettings(t, withSettings(production, "KEYS=", "KEYS_FILE="+writeClients(t, text))...)
 		if err == nil || !strings.Contains(err.Error(), "LOGINHUB_KEYS_FILE") || !strings.Contains(err.Error(), "UTF-16") {
 			t.Errorf("keys in UTF-16: %v", err)
 		}
 	}
-	if _, err := configured(t, "CLIENTS="+written(t, wide("clients: [{id: a}]"))); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+	if _, err := parseSettings(t, "CLIENTS="+writeClients(t, wide("clients: [{id: a}]"))); err == nil || !strings.Contains(err.Error(), "UTF-16") {
 		t.Errorf("clients in UTF-16: %v", err)
 	}
-	if s := configuredWell(t, with(production, "KEYS=", "KEYS_FILE="+written(t, "\ufeff"+goodKey+"\r\n"+otherKey+"\r\n"))...); len(s.masters) != 2 {
+	if s := mustParseSettings(t, withSettings(production, "KEYS=", "KEYS_FILE="+writeClients(t, "\ufeff"+goodKey+"\r\n"+otherKey+"\r\n"))...); len(s.masters) != 2 {
 		t.Errorf("%d keys of a file with a byte order mark", len(s.masters))
 	}
 }
 
-func TestClientsFile_EmptySaysSo(t *testing.T) {
+func TestClients_EmptyFile(t *testing.T) {
 	for text, says := range map[string]string{
 		"": "the file is empty", "\n\n": "the file is empty", "# none yet\n": "holds only comments", "---\n": "no clients in the file",
 		"clients:\n": "no clients in the file", "clients: []\n": "no clients in the file", "{}": "no clients in the file",
 		"clients: [{id: a}]\n---\nclients: [{id: b}]\n": "a second document",
 	} {
-		path := written(t, text)
-		_, err := configured(t, "CLIENTS="+path)
+		path := writeClients(t, text)
+		_, err := parseSettings(t, "CLIENTS="+path)
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "EOF") {
 			t.Errorf("%q: %v, wanted %q", text, err, says)
 		}
 	}
 }
 
-func TestListen_WrongFormIsNamed(t *testing.T) {
+func TestListen_Malformed(t *testing.T) {
 	for given, says := range map[string]string{
 		"LISTEN=18421": "write HOST:PORT or :PORT, for example :18421", "ADMIN_LISTEN=19090": ":19090", "LISTEN=localhost": "HOST:PORT",
 		"LISTEN=http://127.0.0.1:8080": "HOST:PORT", "LISTEN=:808080": "HOST:PORT", "LISTEN=127.0.0.1:": "HOST:PORT", "LISTEN=:no-such-name": "HOST:PORT",
 	} {
-		_, err := configured(t, given)
+		_, err := parseSettings(t, given)
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", given, err)
 		}

@@ -73,7 +73,7 @@ func newBrowser(t *testing.T, node *hubtest.Node) *browser {
 // those of the name.
 func (b *browser) do(method, target string, form url.Values, headers ...string) *hubtest.Response {
 	b.t.Helper()
-	b.client.Transport = through(b.node)
+	b.client.Transport = routeTo(b.node)
 	r, err := http.NewRequest(method, target, strings.NewReader(form.Encode()))
 	if err != nil {
 		b.t.Fatal(err)
@@ -97,14 +97,14 @@ func (b *browser) do(method, target string, form url.Values, headers ...string) 
 	return &hubtest.Response{Status: resp.StatusCode, Header: resp.Header, Body: body}
 }
 
-// through sends what goes to login.test to the node instead.
-func through(node string) http.RoundTripper {
+// routeTo sends what goes to login.test to the node instead.
+func routeTo(node string) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Host == "login.test" {
 			r = r.Clone(r.Context())
 			r.URL.Host = strings.TrimPrefix(node, "http://")
 			r.Host = "login.test"
-			return watched.RoundTrip(r)
+			return checkedTransport.RoundTrip(r)
 		}
 		return http.DefaultTransport.RoundTrip(r)
 	})
@@ -114,8 +114,8 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// press is the login page's button: the form, and then WeChat's page.
-func (b *browser) press(ticket *hubtest.Ticket) (uuid string) {
+// startLogin is the login page's button: the form, and then WeChat's page.
+func (b *browser) startLogin(ticket *hubtest.Ticket) (uuid string) {
 	b.t.Helper()
 	a := b.do("POST", ourOrigin+"/api/wechat/qrconnect", url.Values{"ticket": {ticket.ID}, "secret": {ticket.Secret}}, "Origin", ourOrigin)
 	if a.Status != http.StatusSeeOther {
@@ -141,7 +141,7 @@ func makeTicket(ctx context.Context, t *testing.T, node *hubtest.Node, request a
 	return ticket
 }
 
-func wait(ctx context.Context, t *testing.T, ticket *hubtest.Ticket, node *hubtest.Node) *hubtest.Socket {
+func dialSocket(ctx context.Context, t *testing.T, ticket *hubtest.Ticket, node *hubtest.Node) *hubtest.Socket {
 	t.Helper()
 	page, err := ticket.Dial(ctx, node.URL)
 	if err != nil {
@@ -151,8 +151,8 @@ func wait(ctx context.Context, t *testing.T, ticket *hubtest.Ticket, node *hubte
 	return page
 }
 
-// state is the ticket's, as its browser is told.
-func state(ctx context.Context, t *testing.T, ticket *hubtest.Ticket, node *hubtest.Node) string {
+// ticketState is the ticket's, as its browser is told.
+func ticketState(ctx context.Context, t *testing.T, ticket *hubtest.Ticket, node *hubtest.Node) string {
 	t.Helper()
 	v, err := ticket.Poll(ctx, node.URL, 0, 0)
 	if err != nil || v == nil {
@@ -175,11 +175,11 @@ func TestWebLogin_AcrossNodes(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	a, b, redis := twoNodes(t, w)
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, a, nil)
-	page := wait(ctx, t, ticket, a)
+	page := dialSocket(ctx, t, ticket, a)
 	window := newBrowser(t, a)
-	uuid := window.press(ticket)
+	uuid := window.startLogin(ticket)
 	for _, key := range redis.Client.Keys(ctx, "loginhub:vault:*").Val() {
 		raw := redis.Client.Get(ctx, key).Val()
 		if strings.Contains(raw, ticket.ID) || strings.Contains(raw, "browser") {
@@ -221,7 +221,7 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	a, b, _ := twoNodes(t, w)
-	ctx := one(t)
+	ctx := loginContext(t)
 	path := ourOrigin + "/api/wechat/qrconnect"
 	ticket := makeTicket(ctx, t, a, nil)
 	form := url.Values{"ticket": {ticket.ID}, "secret": {ticket.Secret}}
@@ -244,8 +244,8 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 	// The attacker begins himself, and sends the victim to WeChat, or to the callback.
 	attacker := newBrowser(t, a)
 	for what, callback := range map[string]string{
-		"the attacker's state":       w.Allow(attacker.press(ticket), "victim"),
-		"the attacker's refusal":     w.Deny(attacker.press(ticket)),
+		"the attacker's state":       w.Allow(attacker.startLogin(ticket), "victim"),
+		"the attacker's refusal":     w.Deny(attacker.startLogin(ticket)),
 		"a state of nobody":          ourOrigin + "/api/wechat/callback?code=abc&state=" + strings.Repeat("A", 43),
 		"a state that is none":       ourOrigin + "/api/wechat/callback?code=abc&state=x",
 		"no state":                   ourOrigin + "/api/wechat/callback?code=abc",
@@ -253,8 +253,8 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 		"a cookie of another value":  "",
 	} {
 		if callback == "" { // a cookie of another attempt does not fit
-			victim.press(makeTicket(ctx, t, b, nil))
-			callback = w.Allow(attacker.press(ticket), "victim")
+			victim.startLogin(makeTicket(ctx, t, b, nil))
+			callback = w.Allow(attacker.startLogin(ticket), "victim")
 		}
 		if what == "a cookie of another value" {
 			at, _ := url.Parse(ourOrigin + "/api/wechat/callback")
@@ -272,11 +272,11 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 			t.Errorf("%s, then the attacker: %d", what, got.Status)
 		}
 	}
-	if s := state(ctx, t, ticket, a); s != "pending" {
+	if s := ticketState(ctx, t, ticket, a); s != "pending" {
 		t.Errorf("the attacker's ticket is %s", s)
 	}
 	// A code of the website is no code of a phone's.
-	code, _ := url.Parse(w.Allow(attacker.press(ticket), "victim"))
+	code, _ := url.Parse(w.Allow(attacker.startLogin(ticket), "victim"))
 	got, err := hubtest.Request(ctx, "POST", ticket.URL(a.URL, "confirm"),
 		map[string]string{"provider": "wechat_web", "code": code.Query().Get("code")})
 	if err != nil || got.Status != 400 {
@@ -288,7 +288,7 @@ func TestWebLogin_CheckOrder(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	node := hubtest.StartNode(t, program, withWeChat(w)...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket, other := makeTicket(ctx, t, node, nil), makeTicket(ctx, t, node, nil)
 	form := "ticket=" + ticket.ID + "&secret=" + ticket.Secret
 	const kind = "application/x-www-form-urlencoded"
@@ -314,7 +314,7 @@ func TestWebLogin_CheckOrder(t *testing.T) {
 			t.Errorf("%s: %d %s %v", what, a.Status, a.Code, err)
 		}
 	}
-	if s := state(ctx, t, ticket, node); s != "pending" || w.Calls() != 0 {
+	if s := ticketState(ctx, t, ticket, node); s != "pending" || w.Calls() != 0 {
 		t.Errorf("%s after %d calls", s, w.Calls())
 	}
 }
@@ -323,17 +323,17 @@ func TestWebLogin_Refused(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	a, b, _ := twoNodes(t, w)
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, a, nil)
-	page := wait(ctx, t, ticket, b)
+	page := dialSocket(ctx, t, ticket, b)
 	window := newBrowser(t, a)
-	uuid := window.press(ticket)
+	uuid := window.startLogin(ticket)
 	// By today's WeChat the browser stays there: nothing comes, and the ticket lives on.
 	w.Deny(uuid)
-	if s := state(ctx, t, ticket, a); s != "pending" {
+	if s := ticketState(ctx, t, ticket, a); s != "pending" {
 		t.Errorf("without a redirect: %s", s)
 	}
-	got := window.do("GET", w.Deny(window.press(ticket)), nil)
+	got := window.do("GET", w.Deny(window.startLogin(ticket)), nil)
 	if got.Status != 200 || !bytes.Contains(got.Body, []byte("已取消")) || !bytes.Contains(got.Body, []byte("Cancelled")) {
 		t.Errorf("refused: %d %s", got.Status, got.Body)
 	}
@@ -354,7 +354,7 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	node := hubtest.StartNode(t, program, withWeChat(w)...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, node, nil)
 	window := newBrowser(t, node)
 	for what, c := range map[string]struct {
@@ -374,7 +374,7 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 		"reset":  {wechattest.Fault{Break: wechattest.Reset}, 503, "provider_unavailable"},
 		"halved": {wechattest.Fault{Break: wechattest.Truncated}, 503, "provider_unavailable"},
 	} {
-		back := w.Allow(window.press(ticket), "alice")
+		back := w.Allow(window.startLogin(ticket), "alice")
 		u, _ := url.Parse(back)
 		w.Fail(c.fault)
 		got := window.do("GET", back, nil)
@@ -385,11 +385,11 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 			t.Errorf("%s: %d exchanges of one code", what, n)
 		}
 	}
-	if s := state(ctx, t, ticket, node); s != "pending" {
+	if s := ticketState(ctx, t, ticket, node); s != "pending" {
 		t.Errorf("the ticket is %s", s)
 	}
 	// The user may try again, and it works.
-	if got := window.do("GET", w.Allow(window.press(ticket), "alice"), nil); got.Status != 200 {
+	if got := window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil); got.Status != 200 {
 		t.Errorf("at last: %d %s", got.Status, got.Body)
 	}
 }
@@ -397,16 +397,16 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 func TestWebLogin_NoNumberMatching(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
-	clients := write(t, "clients.yaml", "clients:\n  - id: demo\n    origins: ["+ourOrigin+"]\n    number_matching: true\n    subject: unionid\n")
+	clients := writeTestFile(t, "clients.yaml", "clients:\n  - id: demo\n    origins: ["+ourOrigin+"]\n    number_matching: true\n    subject: unionid\n")
 	node := hubtest.StartNode(t, program, withWeChat(w, "CLIENTS="+clients)...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, node, nil)
 	a, err := hubtest.Request(ctx, "POST", ticket.URL(node.URL, "confirm"), map[string]string{"provider": "wechat", "code": w.Code(programID, "alice")})
 	if err != nil || a.Status != 409 || a.Code != "scan_required" {
 		t.Fatalf("a phone: %+v %v", a, err)
 	}
 	window := newBrowser(t, node)
-	if got := window.do("GET", w.Allow(window.press(ticket), "alice"), nil); got.Status != 200 {
+	if got := window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil); got.Status != 200 {
 		t.Fatalf("the browser itself: %d %s", got.Status, got.Body)
 	}
 	v, err := ticket.Poll(ctx, node.URL, 0, 0)
@@ -424,7 +424,7 @@ func TestWebLogin_NoNumberMatching(t *testing.T) {
 	}
 	// A unionid that is not there is refused, and no other subject given.
 	third := makeTicket(ctx, t, node, nil)
-	back := w.Allow(window.press(third), "carol")
+	back := w.Allow(window.startLogin(third), "carol")
 	w.Fail(wechattest.Fault{NoUnionID: true}, wechattest.Fault{NoUnionID: true})
 	if got := window.do("GET", back, nil); got.Status != 403 || !bytes.Contains(got.Body, []byte("identity_incomplete")) {
 		t.Errorf("without unionid: %d %s", got.Status, got.Body)
@@ -435,7 +435,7 @@ func TestWebLogin_Offered(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	node := hubtest.StartNode(t, program, withWeChat(w, "WECHAT_VERIFY_FILE=Abc123.txt:0123456789abcdef")...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	a, err := hubtest.Request(ctx, "GET", node.URL+"/", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -472,7 +472,7 @@ func TestWxacode_OneCall(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	a, b, redis := twoNodes(t, w, "QR=wxacode")
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, a, nil)
 	if ticket.QRImage != "/api/login/tickets/"+ticket.ID+"/qr.png" || ticket.QRURL != ourOrigin+"/s/"+ticket.ID {
 		t.Errorf("qr_image %s, qr_url %s", ticket.QRImage, ticket.QRURL)
@@ -528,7 +528,7 @@ func TestWxacode_FallbackToLink(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	node := hubtest.StartNode(t, program, withWeChat(w, "QR=wxacode")...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	w.FailAlways(wechattest.Fault{Errcode: 40164})
 	for range 3 {
 		ticket := makeTicket(ctx, t, node, nil)
@@ -548,8 +548,8 @@ func TestWxacode_FallbackToLink(t *testing.T) {
 	}
 }
 
-// write makes a file of the test's own.
-func write(t *testing.T, name, text string) string {
+// writeTestFile makes a file of the test's own.
+func writeTestFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -564,7 +564,7 @@ func TestWebLogin_StateCookie(t *testing.T) {
 	w.Register(wechattest.App{ID: webID, Secret: webKey, CallbackHost: "login.example.com"})
 	const origin = "https://login.example.com"
 	node := hubtest.StartNode(t, program, withWeChat(w, "PUBLIC_URL="+origin, "REDIS_URL=embedded")...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, node, nil)
 	b := newBrowser(t, node)
 	a := b.do("POST", node.URL+"/api/wechat/qrconnect", url.Values{"ticket": {ticket.ID}, "secret": {ticket.Secret}}, "Origin", origin)
@@ -588,9 +588,9 @@ func TestWebLogin_OwnOriginOnly(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)
 	const site = "https://www.example.com"
-	clients := write(t, "clients.yaml", "clients:\n  - {id: both, origins: ["+site+", "+ourOrigin+"]}\n  - {id: site, origins: ["+site+"]}\n")
+	clients := writeTestFile(t, "clients.yaml", "clients:\n  - {id: both, origins: ["+site+", "+ourOrigin+"]}\n  - {id: site, origins: ["+site+"]}\n")
 	node := hubtest.StartNode(t, program, withWeChat(w, "CLIENTS="+clients)...)
-	ctx := one(t)
+	ctx := loginContext(t)
 	for id, origin := range map[string]string{"both": site, "site": ourOrigin} {
 		ticket := makeTicket(ctx, t, node, map[string]string{"client_id": id})
 		got := newBrowser(t, node).do("POST", ourOrigin+"/api/wechat/qrconnect",

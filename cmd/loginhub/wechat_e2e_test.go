@@ -15,9 +15,9 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// faults is everything that goes wrong with WeChat at once, and what the phone
+// weChatFaults is everything that goes wrong with WeChat at once, and what the phone
 // hears of it. retry is the least Retry-After in seconds; 0: none is promised.
-var faults = map[string]struct {
+var weChatFaults = map[string]struct {
 	fault  wechattest.Fault
 	status int
 	code   string
@@ -64,31 +64,31 @@ func (u weChatUser) do(ctx context.Context, url, id, action string, exchanges in
 	return a, err
 }
 
-// must makes a call that has to be a 200.
-func (u weChatUser) must(ctx context.Context, url, id, action string) error {
+// mustCall makes a call that has to be a 200.
+func (u weChatUser) mustCall(ctx context.Context, url, id, action string) error {
 	a, err := u.do(ctx, url, id, action, 1)
-	return refused(a, err, 200, "")
+	return checkRefusal(a, err, 200, "")
 }
 
 func TestWeChat_Login(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	_, nodes := cluster(t, 2, settings...)
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	u := weChatUser{"alice", w}
 	for _, oddity := range []wechattest.Fault{{}, {ZeroErrcode: true}, {ZeroErrcode: true, StringErrcode: true}, {NoUnionID: true}} {
 		w.FailAlways(oddity)
-		p := mustOpen(t, ctx, nodes[0].URL, nodes[1].URL)
+		p := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[1].URL)
 		for i, action := range []string{"scan", "confirm"} {
-			if err := u.must(ctx, nodes[i].URL, p.ID, action); err != nil {
+			if err := u.mustCall(ctx, nodes[i].URL, p.ID, action); err != nil {
 				t.Fatal(err)
 			}
 		}
-		v, err := p.tokenOf(ctx, nodes[0].URL, u.subject())
+		v, err := p.waitToken(ctx, nodes[0].URL, u.subject())
 		if err != nil {
 			t.Fatal(err)
 		}
-		claims, _, err := verified(ctx, nodes[0].URL, v.Token)
+		claims, _, err := verifyToken(ctx, nodes[0].URL, v.Token)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,14 +99,14 @@ func TestWeChat_Login(t *testing.T) {
 		if claims["appid"] != appID || claims["openid"] != w.OpenID(appID, "alice") || claims["unionid"] != union || fmt.Sprint(claims["amr"]) != "[wechat]" {
 			t.Errorf("claims %v", claims)
 		}
-		if err := p.finish(ctx, v.Seq); err != nil {
+		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Error(err)
 		}
 	}
 	ticket := mustMake(t, ctx, nodes[0].URL)
 	calls := w.Calls()
 	a, err := hubtest.NewPhone("alice").Do(ctx, nodes[0].URL, ticket.ID, "scan", nil)
-	mustRefuse(t, "the sandbox beside WeChat", a, err, 400, "invalid_request")
+	wantRefusal(t, "the sandbox beside WeChat", a, err, 400, "invalid_request")
 	if w.Calls() != calls {
 		t.Error("WeChat was asked about the sandbox's code")
 	}
@@ -116,24 +116,24 @@ func TestWeChat_Faults(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	_, nodes := cluster(t, 1, settings...)
-	ctx, n := within(t, 40*time.Second), nodes[0]
+	ctx, n := testContext(t, 40*time.Second), nodes[0]
 	u := weChatUser{"bob", w}
-	for name, f := range faults {
+	for name, f := range weChatFaults {
 		for _, action := range []string{"scan", "confirm", "reject"} {
-			p := mustOpen(t, ctx, n.URL, n.URL)
+			p := mustOpenWaiter(t, ctx, n.URL, n.URL)
 			w.Fail(f.fault)
 			a, err := u.do(ctx, n.URL, p.ID, action, 1)
-			mustRefuse(t, name+" at the "+action, a, err, f.status, f.code)
+			wantRefusal(t, name+" at the "+action, a, err, f.status, f.code)
 			if err == nil {
 				if after, _ := strconv.Atoi(a.Header.Get("Retry-After")); after < f.retry || f.retry == 0 && after != 0 {
 					t.Errorf("%s: Retry-After %d, wanted at least %d", name, after, f.retry)
 				}
 			}
 			// With a fresh code it goes on as if nothing had been.
-			if err := u.must(ctx, n.URL, p.ID, "confirm"); err != nil {
+			if err := u.mustCall(ctx, n.URL, p.ID, "confirm"); err != nil {
 				t.Fatalf("after %s: %v", name, err)
 			}
-			if v, err := p.tokenOf(ctx, n.URL, u.subject()); err != nil || v.Seq != 2 {
+			if v, err := p.waitToken(ctx, n.URL, u.subject()); err != nil || v.Seq != 2 {
 				t.Errorf("after %s: %+v %v", name, v, err)
 			}
 		}
@@ -144,7 +144,7 @@ func TestWeChat_TimeoutAndDisconnect(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	_, nodes := cluster(t, 1, settings...)
-	ctx, n := within(t, 30*time.Second), nodes[0]
+	ctx, n := testContext(t, 30*time.Second), nodes[0]
 	u := weChatUser{"carol", w}
 	silent := make(chan error, 1)
 	ticket := mustMake(t, ctx, n.URL)
@@ -152,14 +152,14 @@ func TestWeChat_TimeoutAndDisconnect(t *testing.T) {
 	began := time.Now()
 	go func() {
 		a, err := u.do(ctx, n.URL, ticket.ID, "scan", 1)
-		silent <- refused(a, err, 503, "provider_unavailable")
+		silent <- checkRefusal(a, err, 503, "provider_unavailable")
 	}()
 	if err := w.AwaitCalls(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
 
 	// Meanwhile another phone confirms, and is gone before WeChat answers.
-	p := mustOpen(t, ctx, n.URL, n.URL)
+	p := mustOpenWaiter(t, ctx, n.URL, n.URL)
 	answer := make(chan struct{})
 	w.Fail(wechattest.Fault{Hold: answer})
 	impatient, hangUp := context.WithCancel(ctx)
@@ -176,7 +176,7 @@ func TestWeChat_TimeoutAndDisconnect(t *testing.T) {
 		t.Error("the phone has not hung up")
 	}
 	close(answer)
-	if _, err := p.tokenOf(ctx, n.URL, u.subject()); err != nil {
+	if _, err := p.waitToken(ctx, n.URL, u.subject()); err != nil {
 		t.Errorf("what the user wanted is not done: %v", err)
 	}
 	if err := <-silent; err != nil {
@@ -191,7 +191,7 @@ func TestWeChat_ConfirmAfterDeadline(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	redis, nodes := cluster(t, 1, append(settings, "TICKET_TTL=1s", "CONFIRM_TTL=1s")...)
-	ctx, n := within(t, 20*time.Second), nodes[0]
+	ctx, n := testContext(t, 20*time.Second), nodes[0]
 	u := weChatUser{"slow", w}
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		ticket := mustMake(t, ctx, n.URL) // nobody waits, so nobody writes the deadline down
@@ -201,16 +201,16 @@ func TestWeChat_ConfirmAfterDeadline(t *testing.T) {
 		heard := make(chan error, 1)
 		go func() {
 			a, err := u.do(ctx, n.URL, ticket.ID, action, 1)
-			heard <- refused(a, err, 410, "ticket_expired")
+			heard <- checkRefusal(a, err, 410, "ticket_expired")
 		}()
 		if err := w.AwaitCalls(ctx, calls+1); err != nil {
 			t.Fatal(err)
 		}
-		due, err := deadline(ctx, redis, ticket.ID)
+		due, err := ticketDeadline(ctx, redis, ticket.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		at(ctx, due)
+		sleepUntil(ctx, due)
 		close(answer)
 		if err := <-heard; err != nil {
 			t.Errorf("%s: %v", action, err)
@@ -225,12 +225,12 @@ func TestWeChat_CalledOnlyIfUseful(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	_, nodes := cluster(t, 1, append(settings, "TICKET_TTL=2s")...)
-	ctx, n := within(t, 30*time.Second), nodes[0]
+	ctx, n := testContext(t, 30*time.Second), nodes[0]
 	u, other := weChatUser{"dave", w}, weChatUser{"erin", w}
 	expect := func(what string, ticket *hubtest.Ticket, by weChatUser, action string, exchanges, status int, code string) {
 		t.Helper()
 		a, err := by.do(ctx, n.URL, ticket.ID, action, exchanges)
-		mustRefuse(t, what+", "+action, a, err, status, code)
+		wantRefusal(t, what+", "+action, a, err, status, code)
 	}
 	late, rejected := mustMake(t, ctx, n.URL), mustMake(t, ctx, n.URL)
 	expect("pending", rejected, u, "scan", 1, 200, "")
@@ -263,7 +263,7 @@ func TestWeChat_CalledOnlyIfUseful(t *testing.T) {
 	for _, body := range []string{`{"provider":"wechat"}`, `{"provider":"wechat","code":"` + string(make([]byte, 5000)) + `"}`,
 		`{"provider":"wechat","code":"x","user":{"avatar_url":"http://x"}}`, `{"provider":"wechat","code":7}`} {
 		a, err := hubtest.Request(ctx, http.MethodPost, late.URL(n.URL, "scan"), body)
-		mustRefuse(t, "malformed", a, err, 400, "invalid_request")
+		wantRefusal(t, "malformed", a, err, 400, "invalid_request")
 	}
 	if w.Calls() != calls {
 		t.Error("WeChat was asked for malformed calls")
@@ -274,12 +274,12 @@ func TestWeChat_RaceSpendsCodesOnce(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	_, nodes := cluster(t, 2, settings...)
-	ctx := within(t, 20*time.Second)
+	ctx := testContext(t, 20*time.Second)
 	for range 5 {
-		p := mustOpen(t, ctx, nodes[0].URL, nodes[1].URL)
+		p := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[1].URL)
 		var winners []weChatUser
 		var mu sync.Mutex
-		allOf(t, 20, 20, func(i int) error {
+		parallel(t, 20, 20, func(i int) error {
 			u := weChatUser{fmt.Sprint("racer-", i), w}
 			code := w.Code(appID, u.name)
 			a, err := hubtest.NewPhone(u.name).Do(ctx, nodes[i%2].URL, p.ID, "confirm", map[string]any{"provider": "wechat", "code": code})
@@ -295,12 +295,12 @@ func TestWeChat_RaceSpendsCodesOnce(t *testing.T) {
 				winners = append(winners, u)
 				return nil
 			}
-			return refused(a, nil, 409, "ticket_closed")
+			return checkRefusal(a, nil, 409, "ticket_closed")
 		})
 		if len(winners) != 1 {
 			t.Fatalf("winners %v", winners)
 		}
-		if _, err := p.tokenOf(ctx, nodes[0].URL, winners[0].subject()); err != nil {
+		if _, err := p.waitToken(ctx, nodes[0].URL, winners[0].subject()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -315,30 +315,30 @@ func TestWeChat_UnionIDRequired(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, nodes := cluster(t, 1, append(settings, "CLIENTS="+clients)...)
-	ctx, n := within(t, 20*time.Second), nodes[0]
+	ctx, n := testContext(t, 20*time.Second), nodes[0]
 	u := weChatUser{"frank", w}
-	make := func(client string) *page {
+	make := func(client string) *waiter {
 		ticket, err := hubtest.CreateTicket(ctx, n.URL, map[string]string{"client_id": client})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &page{Ticket: ticket}
+		return &waiter{Ticket: ticket}
 	}
 	p := make("union")
 	for _, action := range []string{"scan", "confirm"} {
 		w.Fail(wechattest.Fault{NoUnionID: true})
 		a, err := u.do(ctx, n.URL, p.ID, action, 1)
-		mustRefuse(t, action, a, err, 403, "identity_incomplete")
+		wantRefusal(t, action, a, err, 403, "identity_incomplete")
 	}
 	for client, subject := range map[string]string{"union": "wechat:unionid:" + w.UnionID(appID, "frank"), "open": u.subject()} {
 		p := make(client)
 		if err := p.attach(ctx, n.URL, "pending"); err != nil {
 			t.Fatal(err)
 		}
-		if err := u.must(ctx, n.URL, p.ID, "confirm"); err != nil {
+		if err := u.mustCall(ctx, n.URL, p.ID, "confirm"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.tokenOf(ctx, n.URL, subject); err != nil {
+		if _, err := p.waitToken(ctx, n.URL, subject); err != nil {
 			t.Error(err)
 		}
 		p.socket.Conn.CloseNow()
