@@ -12,14 +12,14 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// startGuarded is a stand with a provider that knows ann alone.
-func startGuarded(t *testing.T, rate int) (*testServer, *fakeProvider) {
-	t.Helper()
+// guarded returns options with a rate limit and a provider whose only user is ann.
+func guarded(rate int) (options, *fakeProvider) {
 	o := &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
-	return start(t, options{providers: map[string]api.Provider{"p": o}, api: withRateLimit(rate).api}), o
+	return options{providers: map[string]api.Provider{"p": o}, api: withRateLimit(rate).api}, o
 }
 
-// sendInvented sends that many invented codes at once and gives how many were answered 422.
+// sendInvented sends invented codes from 20 goroutines and returns how many were
+// answered with 422.
 func sendInvented(t *testing.T, s *testServer, many int, to func(i int) *browser, from ...string) (asked int) {
 	t.Helper()
 	var mu sync.Mutex
@@ -43,34 +43,35 @@ func sendInvented(t *testing.T, s *testServer, many int, to func(i int) *browser
 }
 
 func TestCodeGuard_InventedCodes(t *testing.T) {
-	t.Parallel()
-	s, o := startGuarded(t, 600)
-	p, q := s.createTicket(t, nil, fromAddress(0)...), s.createTicket(t, nil, fromAddress(0)...)
-	if asked := sendInvented(t, s, 400, func(int) *browser { return p }, fromAddress(1)...); asked < 10 || asked > 12 || o.calls() != asked {
-		t.Errorf("%d calls of the provider for %d answers, wanted 10 for 400 codes on one ticket", o.calls(), asked)
-	}
-	ann := &phone{s, "p", "ann"}
-	ann.via(t, 1, q, "scan").ok(t, 200) // another ticket from the same address
-	ann.via(t, 2, p, "scan").ok(t, 200) // the same ticket from another address
-	ann.via(t, 2, p, "confirm").ok(t, 200)
+	to, o := guarded(600)
+	runSynctest(t, behindProxy(to), func(t *testing.T, s *testServer) { // without refill: the clock does not advance
+		p, q := s.createTicket(t, nil, fromAddress(0)...), s.createTicket(t, nil, fromAddress(0)...)
+		if asked := sendInvented(t, s, 400, func(int) *browser { return p }, fromAddress(1)...); asked != 10 || o.calls() != asked {
+			t.Errorf("%d provider calls and %d answers 422, want 10 for 400 codes on one ticket", o.calls(), asked)
+		}
+		ann := &phone{s, "p", "ann"}
+		ann.via(t, 1, q, "scan").ok(t, 200) // another ticket from the same address
+		ann.via(t, 2, p, "scan").ok(t, 200) // the same ticket from another address
+		ann.via(t, 2, p, "confirm").ok(t, 200)
 
-	before, pages := o.calls(), make([]*browser, 40)
-	for i := range pages {
-		pages[i] = s.createTicket(t, nil, fromAddress(0)...)
-	}
-	sendInvented(t, s, 400, func(i int) *browser { return pages[i%40] }, fromAddress(3)...)
-	if asked := o.calls() - before; asked < 60 || asked > 65 {
-		t.Errorf("%d calls of the provider for 400 codes on 40 tickets, wanted 60", asked)
-	}
-	ann.via(t, 4, pages[0], "scan").ok(t, 200)
+		before, pages := o.calls(), make([]*browser, 40)
+		for i := range pages {
+			pages[i] = s.createTicket(t, nil, fromAddress(0)...)
+		}
+		sendInvented(t, s, 400, func(i int) *browser { return pages[i%40] }, fromAddress(3)...)
+		if asked := o.calls() - before; asked != 60 {
+			t.Errorf("%d provider calls for 400 codes on 40 tickets, want 60", asked)
+		}
+		ann.via(t, 4, pages[0], "scan").ok(t, 200)
 
-	before = o.calls()
-	for i := range 100 { // one /48 has eight times as much as one of its /64
-		sendInvented(t, s, 20, func(j int) *browser { return pages[j%40] }, forwarded, fmt.Sprintf("2001:db8:1:%x::1", i))
-	}
-	if asked := o.calls() - before; asked < 480 || asked > 520 {
-		t.Errorf("%d calls of the provider for one /48, wanted 480", asked)
-	}
+		before = o.calls()
+		for i := range 100 { // a /48 has eight times the limit of a /64
+			sendInvented(t, s, 20, func(j int) *browser { return pages[j%40] }, forwarded, fmt.Sprintf("2001:db8:1:%x::1", i))
+		}
+		if asked := o.calls() - before; asked != 480 {
+			t.Errorf("%d provider calls for one /48, want 480", asked)
+		}
+	})
 }
 
 func TestCodeGuard_GoodCodesCostNothing(t *testing.T) {
@@ -102,7 +103,8 @@ func TestCodeGuard_BudgetComesBack(t *testing.T) {
 func TestCodeGuard_DeadCodes(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []int{0, 600} {
-		s, o := startGuarded(t, rate)
+		to, o := guarded(rate)
+		s := start(t, to)
 		p, q := s.createTicket(t, nil, fromAddress(0)...), s.createTicket(t, nil, fromAddress(0)...)
 		dead := map[string]any{"provider": "p", "code": "p:x:dead"}
 		for i := range 5 {
