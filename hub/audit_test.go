@@ -14,7 +14,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// fakeAudit counts the lines that are reserved and not written.
+// fakeAudit counts the reserved and the written lines.
 type fakeAudit struct {
 	isFull   atomic.Bool
 	reserved atomic.Int64
@@ -44,7 +44,7 @@ func (a *fakeAudit) Write(_ slog.Record, held bool) {
 	}
 }
 
-// auditedStore fails the test if a change is made whose line is not reserved.
+// auditedStore fails the test if a change has no reserved line.
 type auditedStore struct {
 	hub.Store
 	t       *testing.T
@@ -117,7 +117,7 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 		if err := s.SetEnabled(ctx, "demo", false, netip.Addr{}); !errors.Is(err, hub.ErrAuditStalled) {
 			t.Errorf("a switch without a line: %v", err)
 		}
-		// Deadlines pass: of a page that waits, in the sweep, and of one that nobody looks at.
+		// Deadlines pass: of a waiting ticket, in the sweep, and of one that has no waiter.
 		v := make(chan ticket.View, 1)
 		go func() {
 			view, _, err := s.Poll(ctx, waits, 1, 5*time.Minute, anyBrowser)
@@ -132,7 +132,7 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 		}
 		audit.isFull.Store(false)
 		if view := <-v; view.State != ticket.Expired {
-			t.Errorf("the page is told %+v", view)
+			t.Errorf("the poll returns %+v", view)
 		}
 		synctest.Wait()
 		if n := audit.reserved.Load(); n != 0 {

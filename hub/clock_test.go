@@ -9,7 +9,7 @@ import (
 	"loginhub/hub"
 )
 
-// slowClock is a store whose clock this node believes to be behind.
+// slowClock is a store whose clock the node reads as too early.
 type slowClock struct {
 	hub.Store
 	behind atomic.Int64
@@ -26,20 +26,20 @@ func TestView_ExpiresInBounded(t *testing.T) {
 	}})
 	id := s.create(t)
 	clock.behind.Store(int64(10 * time.Second))
-	hear := func(state string, most int64) {
+	expect := func(state string, most int64) {
 		t.Helper()
 		v, _, err := s.Poll(context.Background(), id, 0, 0, anyBrowser)
 		if err != nil || string(v.State) != state || v.ExpiresIn > most || v.ExpiresIn < most-60 || v.TokenExpiresIn > 300 {
-			t.Errorf("%s, %d s left, the token's %d (%v); wanted %s with %d s at the most", v.State, v.ExpiresIn, v.TokenExpiresIn, err, state, most)
+			t.Errorf("%s, %d s left, the token's %d (%v); wanted %s with at most %d s", v.State, v.ExpiresIn, v.TokenExpiresIn, err, state, most)
 		}
 	}
-	hear("pending", 120)
+	expect("pending", 120)
 	if _, err := s.Scan(context.Background(), s.phoneCall(id, "ann")); err != nil {
 		t.Fatal(err)
 	}
-	hear("scanned", 180)
+	expect("scanned", 180)
 	if _, err := s.Confirm(context.Background(), s.phoneCall(id, "ann")); err != nil {
 		t.Fatal(err)
 	}
-	hear("confirmed", 60)
+	expect("confirmed", 60)
 }

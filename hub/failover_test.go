@@ -11,10 +11,11 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Redis can fall back: a master fails before its replica has the last change. Then
-// seq counts on from before, and two versions have the same.
+// Redis can lose the last change: a master fails before its replica has it. Then seq
+// continues from the older version, and two versions have the same seq.
 
-// saveRecord gives back the state of Redis of now for a ticket's record.
+// saveRecord returns a function that sets a ticket's record in Redis back to its present
+// value.
 func saveRecord(t *testing.T, redis *hubtest.Redis, id ticket.ID) (restore func()) {
 	t.Helper()
 	ctx, key := context.Background(), "loginhub:{"+string(id)+"}"
@@ -30,21 +31,21 @@ func saveRecord(t *testing.T, redis *hubtest.Redis, id ticket.ID) (restore func(
 	}
 }
 
-// onlyProbes keeps a node from hearing of tickets.
+// onlyProbes drops the updates of tickets.
 func onlyProbes(next func([]byte), m []byte) {
-	if _, _, mail := ticket.DecodeUpdate(m); !mail {
+	if _, _, update := ticket.DecodeUpdate(m); !update {
 		next(m)
 	}
 }
 
-// waitingBrowser is a page that waits at a node, and has been shown its ticket.
+// waitingBrowser is a browser that waits on a node and has received the first view.
 type waitingBrowser struct {
 	*testNode
 	redis    *hubtest.Redis
 	id       ticket.ID
 	socket   *hubtest.Socket
 	attaches *attachCounter
-	nextView func(state string, seq int64) *hubtest.View // the next one, which must be that
+	nextView func(state string, seq int64) *hubtest.View // reads the next view, which must match
 }
 
 func startWaiting(t *testing.T) (p waitingBrowser, ctx context.Context) {
@@ -68,7 +69,7 @@ func startWaiting(t *testing.T) (p waitingBrowser, ctx context.Context) {
 	return p, ctx
 }
 
-// attachCounter counts the looks at tickets that were answered.
+// attachCounter counts the finished attaches.
 type attachCounter struct {
 	hub.Store
 	done atomic.Int64
@@ -79,7 +80,7 @@ func (a *attachCounter) Attach(ctx context.Context, node string, ids ...ticket.I
 	return a.Store.Attach(ctx, node, ids...)
 }
 
-// viewReader reads the next view of a socket, which must be that one.
+// viewReader returns a function that reads the next view of a socket, which must match.
 func viewReader(t *testing.T, ctx context.Context, socket *hubtest.Socket) func(state string, seq int64) *hubtest.View {
 	return func(state string, seq int64) *hubtest.View {
 		t.Helper()
@@ -93,8 +94,8 @@ func viewReader(t *testing.T, ctx context.Context, socket *hubtest.Socket) func(
 
 func TestFailover_ConfirmReplacesLostScan(t *testing.T) {
 	t.Parallel()
-	for _, heard := range []bool{true, false} {
-		t.Run(map[bool]string{true: "by its message", false: "by a new subscription"}[heard], func(t *testing.T) {
+	for _, delivered := range []bool{true, false} {
+		t.Run(map[bool]string{true: "by message", false: "by resync"}[delivered], func(t *testing.T) {
 			t.Parallel()
 			s, ctx := startWaiting(t)
 			restore := saveRecord(t, s.redis, s.id)
@@ -104,20 +105,20 @@ func TestFailover_ConfirmReplacesLostScan(t *testing.T) {
 			s.nextView("scanned", 2)
 			restore()
 
-			polled := make(chan error, 1) // beside it, by one who has seen the scan
-			looks := s.attaches.done.Load()
+			polled := make(chan error, 1) // a second waiter, which has received the scan
+			before := s.attaches.done.Load()
 			go func() {
 				v, _, err := s.Poll(ctx, s.id, 2, soon, anyBrowser)
 				polled <- checkToken(v, err)
 			}()
-			hubtest.Eventually(t, soon, "the poll waits", func() bool { return s.attaches.done.Load() > looks })
-			if !heard {
+			hubtest.Eventually(t, soon, "the poll waits", func() bool { return s.attaches.done.Load() > before })
+			if !delivered {
 				s.mailbox.set(onlyProbes)
 			}
 			if _, err := s.Confirm(ctx, s.phoneCall(s.id, "alice")); err != nil {
 				t.Fatal(err)
 			}
-			if !heard {
+			if !delivered {
 				s.redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
 			}
 			if v := s.nextView("confirmed", 2); v.Token == "" {
@@ -134,8 +135,8 @@ func TestFailover_ConfirmReplacesLostScan(t *testing.T) {
 	}
 }
 
-// TestFailover_ScanReplacesLostScan: the page must not go on naming the
-// one whose scan was lost.
+// TestFailover_ScanReplacesLostScan: the browser must not show the user whose scan was
+// lost any longer.
 func TestFailover_ScanReplacesLostScan(t *testing.T) {
 	t.Parallel()
 	s, ctx := startWaiting(t)
@@ -147,14 +148,14 @@ func TestFailover_ScanReplacesLostScan(t *testing.T) {
 			t.Fatal(err)
 		}
 		if v := s.nextView("scanned", 2); v.User == nil || v.User.Nickname != name {
-			t.Errorf("%s scanned, and the page shows %+v", name, v.User)
+			t.Errorf("%s scanned, and the view shows %+v", name, v.User)
 		}
 		restore()
 	}
 }
 
-// TestFailover_TokenNotReplaced: what a Redis that fell back says of the same seq does
-// not take it back.
+// TestFailover_TokenNotReplaced: after Redis lost the confirm, another version with the
+// same seq does not replace the token.
 func TestFailover_TokenNotReplaced(t *testing.T) {
 	t.Parallel()
 	s, ctx := startWaiting(t)
@@ -167,7 +168,7 @@ func TestFailover_TokenNotReplaced(t *testing.T) {
 	if _, err := s.Scan(ctx, s.phoneCall(s.id, "alice")); err != nil {
 		t.Fatal(err)
 	}
-	// Who comes now is shown what this node was told first.
+	// A new waiter on this node also gets the confirmed version.
 	late, err := s.dial(ctx, s.id)
 	if err != nil {
 		t.Fatal(err)
@@ -180,8 +181,8 @@ func TestFailover_TokenNotReplaced(t *testing.T) {
 	}
 }
 
-// TestFailover_EndedBehindToken: Redis fell back behind a confirm
-// and went on to an end of the same seq, which only a look at it tells for sure.
+// TestFailover_EndedBehindToken: Redis lost a confirm, and the ticket then ended with the
+// same seq. Only a read from Redis shows that.
 func TestFailover_EndedBehindToken(t *testing.T) {
 	t.Parallel()
 	s, ctx := startWaiting(t)

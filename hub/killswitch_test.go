@@ -15,14 +15,14 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// switchboard is nodes with the kill switch on one embedded Redis.
-type switchboard struct {
+// switchCluster is some nodes with the kill switch on one embedded Redis.
+type switchCluster struct {
 	*redisstore.Store
 	keys *ticket.Keyring
 }
 
-// node starts a node for client demo on the switchboard, or on a new one.
-func (b *switchboard) node(t *testing.T) *testNode {
+// node starts a node for client demo; the first one starts the Redis.
+func (b *switchCluster) node(t *testing.T) *testNode {
 	t.Helper()
 	return start(t, options{tweak: func(c *hub.Config) {
 		if b.Store == nil {
@@ -32,37 +32,37 @@ func (b *switchboard) node(t *testing.T) *testNode {
 	}})
 }
 
-// sealed is a word as a node writes it.
-func (b *switchboard) sealed(t *testing.T, client string, on bool, at time.Time) string {
+// sealed returns a value as a node writes it.
+func (b *switchCluster) sealed(t *testing.T, client string, on bool, at time.Time) string {
 	t.Helper()
-	word, err := b.keys.SealSwitch(ticket.SwitchWord{Client: client, On: on, At: at.UnixMilli()})
+	value, err := b.keys.SealSwitch(ticket.SwitchWord{Client: client, On: on, At: at.UnixMilli()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(word)
+	return string(value)
 }
 
-// word is what Redis holds of client demo.
-func (b *switchboard) word(t *testing.T) string {
+// value returns the value of client demo in Redis.
+func (b *switchCluster) value(t *testing.T) string {
 	t.Helper()
-	words, err := b.ReadSwitches(t.Context(), []string{"demo"})
+	values, err := b.ReadSwitches(t.Context(), []string{"demo"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return words[0]
+	return values[0]
 }
 
-// write puts any word there, and waits until the nodes have read it.
-func (b *switchboard) write(t *testing.T, word string) {
+// write writes any value and waits until the nodes have read it.
+func (b *switchCluster) write(t *testing.T, value string) {
 	t.Helper()
-	if err := b.WriteSwitch(t.Context(), "demo", word); err != nil {
+	if err := b.WriteSwitch(t.Context(), "demo", value); err != nil {
 		t.Fatal(err)
 	}
-	settle(t)
+	waitRead(t)
 }
 
-// settle lets the nodes read the switchboard twice.
-func settle(t *testing.T) {
+// waitRead waits until the nodes have read the switches twice.
+func waitRead(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -70,28 +70,27 @@ func settle(t *testing.T) {
 	synctest.Wait()
 }
 
-func (s *testNode) turn(t *testing.T, on bool) {
+func (s *testNode) setEnabled(t *testing.T, on bool) {
 	t.Helper()
 	if err := s.SetEnabled(t.Context(), "demo", on, netip.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestSwitch_ForgedWords writes what somebody can write who has no key: a node that
-// knows the client keeps its answer and writes its word again, and one that does not
-// know it refuses logins until the operator has switched.
-func TestSwitch_ForgedWords(t *testing.T) {
-	for name, forge := range map[string]func(b *switchboard, old, latest string) string{
-		"nothing":        func(*switchboard, string, string) string { return "" },
-		"unsealed off":   func(*switchboard, string, string) string { return "off" },
-		"unsealed on":    func(*switchboard, string, string) string { return "on ABCDEF" },
-		"garbage":        func(*switchboard, string, string) string { return "\x00\xff" },
-		"a changed word": func(_ *switchboard, _, latest string) string { return strings.Replace(latest, `"on":`, `"on": `, 1) },
-		"another client's": func(b *switchboard, _, _ string) string {
+// TestSwitch_ForgedValues writes what an attacker without a key can write. A node that
+// has read the client's value keeps it and writes it again.
+func TestSwitch_ForgedValues(t *testing.T) {
+	for name, forge := range map[string]func(b *switchCluster, old, latest string) string{
+		"nothing":       func(*switchCluster, string, string) string { return "" },
+		"unsealed off":  func(*switchCluster, string, string) string { return "off" },
+		"unsealed on":   func(*switchCluster, string, string) string { return "on ABCDEF" },
+		"garbage":       func(*switchCluster, string, string) string { return "\x00\xff" },
+		"changed value": func(_ *switchCluster, _, latest string) string { return strings.Replace(latest, `"on":`, `"on": `, 1) },
+		"of another client": func(b *switchCluster, _, _ string) string {
 			return b.sealed(t, "other", false, time.Now().Add(time.Hour))
 		},
-		"an older word": func(_ *switchboard, old, _ string) string { return old },
-		"a ticket's record": func(b *switchboard, _, _ string) string {
+		"older value": func(_ *switchCluster, old, _ string) string { return old },
+		"ticket record": func(b *switchCluster, _, _ string) string {
 			sealed, err := b.keys.Seal(ticket.New(ticket.NewSecret().ID(), ticket.Request{Client: &ticket.Client{ID: "demo"}}, b.keys.Current(), time.Now(), time.Minute))
 			if err != nil {
 				panic(err)
@@ -102,12 +101,12 @@ func TestSwitch_ForgedWords(t *testing.T) {
 		for _, on := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					b := &switchboard{}
+					b := &switchCluster{}
 					s := b.node(t)
-					s.turn(t, !on)
-					old := b.word(t)
-					s.turn(t, on)
-					latest, was := b.word(t), s.CheckEnabled("demo")
+					s.setEnabled(t, !on)
+					old := b.value(t)
+					s.setEnabled(t, on)
+					latest, was := b.value(t), s.CheckEnabled("demo")
 					if (was == nil) != on {
 						t.Fatalf("switched to %v: %v", on, was)
 					}
@@ -115,8 +114,8 @@ func TestSwitch_ForgedWords(t *testing.T) {
 					if got := s.CheckEnabled("demo"); !errors.Is(got, was) {
 						t.Errorf("switched to %v, and after it: %v", on, got)
 					}
-					if got := b.word(t); got != latest {
-						t.Errorf("Redis says %q, not %q", got, latest)
+					if got := b.value(t); got != latest {
+						t.Errorf("Redis holds %q, not %q", got, latest)
 					}
 				})
 			})
@@ -124,38 +123,38 @@ func TestSwitch_ForgedWords(t *testing.T) {
 	}
 }
 
-// TestSwitch_UnreadableWords: a word under a missing key, in a later version, or, for
-// a node that has read no other, a forged one, is no answer: 503 until the operator
-// switches again.
-func TestSwitch_UnreadableWords(t *testing.T) {
+// TestSwitch_UnreadableValues: a value under a missing key or in a later version gives
+// 503 until the operator switches again. So does a forged one on a node that has read no
+// other.
+func TestSwitch_UnreadableValues(t *testing.T) {
 	for name, c := range map[string]struct {
-		word  string
-		known error // of a node that has read another word before
+		value string
+		known error // on a node that has read another value before
 	}{
 		"later version":    {"2.whatever", ticket.ErrStoreUnavailable},
 		"missing key":      {"1.k." + strings.Repeat("A", 43) + ".{}", ticket.ErrStoreUnavailable},
 		"unsealed off":     {"off", nil},
-		"a broken seal":    {"garbage", nil},
+		"broken seal":      {"garbage", nil},
 		"on before sealed": {"on ABCDEF", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &switchboard{}
+				b := &switchCluster{}
 				s := b.node(t)
-				b.write(t, c.word)
+				b.write(t, c.value)
 				if err := s.CheckEnabled("demo"); !errors.Is(err, c.known) {
-					t.Errorf("a node that knows: %v", err)
+					t.Errorf("a node that has read the value: %v", err)
 				}
 				fresh := b.node(t)
-				settle(t)
+				waitRead(t)
 				if err := fresh.CheckEnabled("demo"); name == "on before sealed" && err != nil || name != "on before sealed" && !errors.Is(err, ticket.ErrStoreUnavailable) {
-					t.Errorf("a node that does not know: %v", err)
+					t.Errorf("a node that has not read it: %v", err)
 				}
-				if b.word(t) != c.word {
+				if b.value(t) != c.value {
 					t.Error("it is overwritten")
 				}
-				fresh.turn(t, false)
-				settle(t)
+				fresh.setEnabled(t, false)
+				waitRead(t)
 				for _, n := range []*testNode{s, fresh} {
 					if err := n.CheckEnabled("demo"); !errors.Is(err, ticket.ErrLoginDisabled) {
 						t.Errorf("after the operator: %v", err)
@@ -166,24 +165,24 @@ func TestSwitch_UnreadableWords(t *testing.T) {
 	}
 }
 
-// TestSwitch_KeyRotation: a word goes over to the current key, so that the former
-// one can be removed.
+// TestSwitch_KeyRotation: a value is sealed again under the current key, so that the
+// former key can be removed.
 func TestSwitch_KeyRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &switchboard{}
+		b := &switchCluster{}
 		s := b.node(t)
-		s.turn(t, false)
+		s.setEnabled(t, false)
 		before, both, after := nodeKeysOf(t, hubtest.Key), nodeKeysOf(t, hubtest.OtherKey+","+hubtest.Key), nodeKeysOf(t, hubtest.OtherKey)
-		if !strings.HasPrefix(b.word(t), "1."+before.ring.Current()+".") {
-			t.Fatalf("not under the current key: %s", b.word(t))
+		if !strings.HasPrefix(b.value(t), "1."+before.ring.Current()+".") {
+			t.Fatalf("not under the current key: %s", b.value(t))
 		}
 		s.Reload(hub.Reloadable{Keys: both.ring, Signer: both.signer, Clients: []string{"demo"}})
-		settle(t)
-		if !strings.HasPrefix(b.word(t), "1."+after.ring.Current()+".") {
-			t.Errorf("still under the former key: %s", b.word(t))
+		waitRead(t)
+		if !strings.HasPrefix(b.value(t), "1."+after.ring.Current()+".") {
+			t.Errorf("still under the former key: %s", b.value(t))
 		}
 		s.Reload(hub.Reloadable{Keys: after.ring, Signer: after.signer, Clients: []string{"demo"}})
-		settle(t)
+		waitRead(t)
 		if err := s.CheckEnabled("demo"); !errors.Is(err, ticket.ErrLoginDisabled) {
 			t.Errorf("without the former key: %v", err)
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The test client's idle connections are not ours.
+	// The idle connections of the test client are not leaks of the hub.
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
@@ -28,13 +28,13 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// mailboxSpy lets a test stand between Redis and the node's mailbox.
+// mailboxSpy intercepts the messages between Redis and the node's mailbox.
 type mailboxSpy struct {
 	hub.Mailbox
-	delay      time.Duration // of proofs
+	delay      time.Duration // of probes
 	mu         sync.Mutex
-	intercept  func(next func([]byte), m []byte) // nil: pass on
-	subscribed int                               // how often the subscription stood
+	intercept  func(next func([]byte), m []byte) // nil: pass through
+	subscribed int                               // number of subscriptions
 }
 
 func (e *mailboxSpy) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
@@ -55,8 +55,8 @@ func (e *mailboxSpy) Listen(ctx context.Context, node string, subscribed func(),
 	})
 }
 
-// Probe takes a moment, as with every Redis: a proof is not heard on the very tick
-// on which it was sent, and looked at.
+// Probe is delayed as with a real Redis: a probe must not arrive at the same instant of
+// the fake clock at which it was sent and is checked.
 func (e *mailboxSpy) Probe(ctx context.Context, node, nonce string) (masters int, err error) {
 	time.Sleep(e.delay)
 	return e.Mailbox.Probe(ctx, node, nonce)
@@ -74,7 +74,7 @@ func (e *mailboxSpy) subscriptions() int {
 	return e.subscribed
 }
 
-// testNode is one node within the test.
+// testNode is one node in the test process.
 type testNode struct {
 	*hub.Hub
 	mailbox  *mailboxSpy
@@ -83,10 +83,10 @@ type testNode struct {
 }
 
 type options struct {
-	probeDelay time.Duration             // how long proofs take, in a bubble
-	url        string                    // of Redis; "" means embedded
-	wrap       func(hub.Store) hub.Store // stands between the hub and its store
-	tweak      func(*hub.Config)         // last word on the configuration
+	probeDelay time.Duration             // delay of probes, in synctest
+	url        string                    // of Redis; "": embedded
+	wrap       func(hub.Store) hub.Store // wraps the store
+	tweak      func(*hub.Config)         // changes the configuration
 }
 
 func start(t testing.TB, o options) *testNode {
@@ -121,8 +121,8 @@ func start(t testing.TB, o options) *testNode {
 	return s
 }
 
-// serve gives the node an HTTP door for sockets: any path is a ticket's id. The
-// connections are pipes, so that it works in a bubble of testing/synctest too.
+// serve starts an HTTP server for sockets: the path is the ticket's id. The connections
+// are pipes, so that it works with testing/synctest too.
 func (s *testNode) serve(t testing.TB) {
 	s.listener = hubtest.NewPipeListener()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -138,15 +138,15 @@ func (s *testNode) serve(t testing.TB) {
 	})
 }
 
-// dial opens a page's socket through the door.
+// dial opens a browser's socket.
 func (s *testNode) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error) {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.listener.Dial(ctx) }, DisableKeepAlives: true}
-	conn, resp, err := websocket.Dial(ctx, "ws://door/"+string(id), &websocket.DialOptions{
+	conn, resp, err := websocket.Dial(ctx, "ws://node/"+string(id), &websocket.DialOptions{
 		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: transport}})
 	return &hubtest.Socket{Conn: conn, HTTP: resp}, err
 }
 
-// anyBrowser is a browser that is always admitted.
+// anyBrowser is a browser that is always authorized.
 var anyBrowser = hub.Browser{Authorize: func(ticket.Ticket) error { return nil }}
 
 func (s *testNode) create(t testing.TB) ticket.ID {
@@ -158,7 +158,7 @@ func (s *testNode) create(t testing.TB) ticket.ID {
 	return m.Ticket.ID
 }
 
-// phoneCall is a phone's call of that user.
+// phoneCall returns a call of the user with that name.
 func (s *testNode) phoneCall(id ticket.ID, name string) hub.PhoneCall {
 	return hub.PhoneCall{Ticket: id, Authorize: anyBrowser.Authorize,
 		Client: func(string) *ticket.Client { return s.client },
@@ -173,7 +173,7 @@ func checkToken(v ticket.View, err error) error {
 		return err
 	}
 	if v.State != ticket.Confirmed || v.Token == "" {
-		return fmt.Errorf("view %+v carries no token", v)
+		return fmt.Errorf("view %+v has no token", v)
 	}
 	return nil
 }

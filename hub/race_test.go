@@ -11,16 +11,16 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// soon is far below the first sweep of a slot, which comes after 18 seconds: what
-// arrives by then did not need it.
+// soon is far below the first sweep of a slot after 18 seconds: what arrives before did
+// not need the sweep.
 const soon = 10 * time.Second
 
 func TestRace_AttachAndConfirm(t *testing.T) {
 	redis := hubtest.StartRedis(t)
-	page, phone := start(t, options{url: redis.URL}), start(t, options{url: redis.URL})
+	waiting, phone := start(t, options{url: redis.URL}), start(t, options{url: redis.URL})
 	const total, workers = 10_000, 32
 	race := func(i int) {
-		id := page.create(t)
+		id := waiting.create(t)
 		ctx, cancel := hubtest.WithTimeout(soon)
 		defer cancel()
 		var both sync.WaitGroup
@@ -29,7 +29,7 @@ func TestRace_AttachAndConfirm(t *testing.T) {
 				t.Errorf("%d: confirm: %v", i, err)
 			}
 		})
-		v, news, err := page.Poll(ctx, id, 1, soon, anyBrowser)
+		v, news, err := waiting.Poll(ctx, id, 1, soon, anyBrowser)
 		if err := checkToken(v, err); err != nil || !news {
 			t.Errorf("%d: the token did not arrive: %v", i, err)
 		}
@@ -46,12 +46,12 @@ func TestRace_AttachAndConfirm(t *testing.T) {
 	all.Wait()
 }
 
-// slowAttachStore answers an attach only after the message of the confirm has arrived
-// in the node's mailbox.
+// slowAttachStore returns from an attach only after the message of the confirm has
+// arrived in the node's mailbox.
 type slowAttachStore struct {
 	hub.Store
-	attached func(ticket.ID) // the attach has been done, its answer is held
-	release  func(ticket.ID) // returns once it may go on
+	attached func(ticket.ID) // called after the attach, before it returns
+	release  func(ticket.ID) // returns when the attach may return
 }
 
 func (s *slowAttachStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
@@ -63,8 +63,9 @@ func (s *slowAttachStore) Attach(ctx context.Context, node string, ids ...ticket
 	return found, err
 }
 
-// delayAttach holds every attach's answer back behind the mailbox message.
-func delayAttach(t *testing.T, url string) (page, phone *testNode) {
+// delayAttach starts two nodes. Each attach of the first returns only after the message
+// of a confirm on the second.
+func delayAttach(t *testing.T, url string) (waiting, phone *testNode) {
 	phone = start(t, options{url: url})
 	var mu sync.Mutex
 	arrived := map[ticket.ID]chan struct{}{}
@@ -76,7 +77,7 @@ func delayAttach(t *testing.T, url string) (page, phone *testNode) {
 		}
 		return arrived[id]
 	}
-	page = start(t, options{url: url, wrap: func(s hub.Store) hub.Store {
+	waiting = start(t, options{url: url, wrap: func(s hub.Store) hub.Store {
 		return &slowAttachStore{Store: s,
 			attached: func(id ticket.ID) {
 				if _, err := phone.Confirm(context.Background(), phone.phoneCall(id, "a")); err != nil {
@@ -91,23 +92,23 @@ func delayAttach(t *testing.T, url string) (page, phone *testNode) {
 				}
 			}}
 	}})
-	page.mailbox.set(func(next func([]byte), m []byte) {
+	waiting.mailbox.set(func(next func([]byte), m []byte) {
 		next(m)
 		if id, _, ok := ticket.DecodeUpdate(m); ok {
 			close(of(id))
 		}
 	})
-	return page, phone
+	return waiting, phone
 }
 
 func TestRace_AttachAfterMessage(t *testing.T) {
-	page, _ := delayAttach(t, hubtest.StartRedis(t).URL)
+	waiting, _ := delayAttach(t, hubtest.StartRedis(t).URL)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for range 125 {
 				ctx, cancel := hubtest.WithTimeout(soon)
-				v, news, err := page.Poll(ctx, page.create(t), 1, soon, anyBrowser)
+				v, news, err := waiting.Poll(ctx, waiting.create(t), 1, soon, anyBrowser)
 				cancel()
 				if err := checkToken(v, err); err != nil || !news {
 					t.Errorf("the token did not arrive: %v", err)
@@ -120,16 +121,16 @@ func TestRace_AttachAfterMessage(t *testing.T) {
 }
 
 func TestSocket_UpdateBeforeUpgrade(t *testing.T) {
-	page, _ := delayAttach(t, hubtest.StartRedis(t).URL)
-	page.serve(t)
+	waiting, _ := delayAttach(t, hubtest.StartRedis(t).URL)
+	waiting.serve(t)
 	for range 200 {
 		ctx, cancel := hubtest.WithTimeout(soon)
-		socket, err := page.dial(ctx, page.create(t))
+		socket, err := waiting.dial(ctx, waiting.create(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The first view is already the confirmed one: the slot never shows the
-		// older version that the late answer carries.
+		// The first view is the confirmed one: the slot does not go back to the older
+		// version of the late attach.
 		v, err := socket.Next(ctx)
 		if err != nil || v.State != "confirmed" || v.Token == "" || v.Seq != 2 {
 			t.Fatalf("first view %+v %v", v, err)

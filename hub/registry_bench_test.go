@@ -15,7 +15,7 @@ type idleWaiter struct{ _ int }
 func (*idleWaiter) changed()       {}
 func (*idleWaiter) release(reason) {}
 
-// fullRegistry is a registry in which so many wait.
+// fullRegistry returns a registry with n waiters.
 func fullRegistry(n int) *registry {
 	r := newRegistry(1<<30, 20*time.Second)
 	for i := range n {
@@ -25,8 +25,8 @@ func fullRegistry(n int) *registry {
 	return r
 }
 
-// BenchmarkRegistryLogin is what one login does to the registry, from all cores
-// at once, among 10,000 who wait.
+// BenchmarkRegistryLogin measures the registry calls of one login, on all cores, among
+// 10,000 waiters.
 func BenchmarkRegistryLogin(b *testing.B) {
 	r := fullRegistry(10_000)
 	var next atomic.Int64

@@ -12,8 +12,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// TestReload_ReleasesUnservedWaiters: a page whose ticket's key or client a
-// reload took from this node is sent to another node, at once.
+// TestReload_ReleasesUnservedWaiters: if a reload removes a ticket's key or client, the
+// waiters are released at once, so that they connect to another node.
 func TestReload_ReleasesUnservedWaiters(t *testing.T) {
 	had, others := newNodeKeys(t), nodeKeysOf(t, hubtest.OtherKey)
 	for name, reloaded := range map[string]hub.Reloadable{
@@ -57,8 +57,8 @@ func TestReload_ReleasesUnservedWaiters(t *testing.T) {
 	}
 }
 
-// TestReload_ReadsNewClientSwitch: a client that has come with the reload may
-// be switched off; until its word is read, nobody logs in there.
+// TestReload_ReadsNewClientSwitch: a client that a reload adds may be switched off. Until
+// its switch is read, its logins are refused.
 func TestReload_ReadsNewClientSwitch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys := newNodeKeys(t)
@@ -76,9 +76,9 @@ func TestReload_ReadsNewClientSwitch(t *testing.T) {
 		}
 		s.Reload(hub.Reloadable{Keys: keys.ring, Signer: keys.signer, Clients: []string{"demo", "new"}})
 		if err := s.CheckEnabled("new"); err == nil {
-			t.Error("a client whose word was never read is on")
+			t.Error("a client whose switch was never read is on")
 		}
-		synctest.Wait() // the read is due at once, not after two seconds
+		synctest.Wait() // the switch is read at once, not after two seconds
 		if err := s.CheckEnabled("new"); !errors.Is(err, ticket.ErrLoginDisabled) {
 			t.Errorf("the new client: %v", err)
 		}

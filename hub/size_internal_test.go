@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// A page that waits costs one slot and one socket. Go hands memory out in size
-// classes: one word above these and each page costs the next class.
+// TestSlot_SizeClass: a waiting browser costs one slot and one socket. Go allocates in
+// size classes: one word more, and each takes the next class.
 func TestSlot_SizeClass(t *testing.T) {
 	if n := unsafe.Sizeof(slot{}); n > 480 {
 		t.Errorf("a slot has %d bytes, and takes 512", n)

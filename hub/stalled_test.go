@@ -10,27 +10,27 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// dropAll is a mailbox link that is up and delivers nothing.
+// dropAll is a subscription that is up and delivers nothing.
 func dropAll(func([]byte), []byte) {}
 
-// What a silent mailbox may take: 2 s without a proof, a quarter of a second until
-// that is looked at, and 50 ms in which tickets are gathered for one batch.
+// Maximum times for a silent mailbox: 2 s without a probe, 250 ms until the next check,
+// and 50 ms to collect tickets for one batch.
 const (
 	resubscribeWithin = 2250 * time.Millisecond
 	foundWithin       = resubscribeWithin + 50*time.Millisecond
 )
 
-// muteAfter makes the mailbox deliver nothing from so long after a proof on.
+// muteAfter makes the mailbox deliver nothing, from offset after a probe on.
 func (s *testNode) muteAfter(offset time.Duration) {
-	proven := make(chan struct{}, 100)
+	probed := make(chan struct{}, 100)
 	s.mailbox.set(func(next func([]byte), m []byte) {
 		next(m)
 		if _, _, ok := ticket.DecodeProbe(m); ok {
-			proven <- struct{}{}
+			probed <- struct{}{}
 		}
 	})
-	<-proven
-	time.Sleep(offset) // the bubble's clock, as everywhere here
+	<-probed
+	time.Sleep(offset) // synctest's fake clock, as in the whole file
 	s.mailbox.set(dropAll)
 }
 
@@ -44,7 +44,7 @@ func TestMailbox_ResubscribesAfterSilence(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		if took := time.Since(begun); took < 2*time.Second || took > resubscribeWithin {
-			t.Errorf("subscribed anew %v after the last proof", took)
+			t.Errorf("resubscribed %v after the last probe", took)
 		}
 		time.Sleep(2 * time.Second)
 		if err := s.Ready(); err != nil {
@@ -57,19 +57,19 @@ func TestMailbox_ProbesNewSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		before := s.mailbox.subscriptions()
-		heard := make(chan struct{}, 100)
+		done := make(chan struct{}, 100)
 		s.mailbox.set(func(_ func([]byte), m []byte) { // all lost before the new subscription
 			if _, _, ok := ticket.DecodeProbe(m); ok && s.mailbox.subscriptions() > before {
-				heard <- struct{}{}
+				done <- struct{}{}
 			}
 		})
 		for s.mailbox.subscriptions() == before {
 			time.Sleep(time.Millisecond)
 		}
 		begun := time.Now()
-		<-heard
+		<-done
 		if took := time.Since(begun); took > 100*time.Millisecond {
-			t.Errorf("the new subscription was proven after %v", took)
+			t.Errorf("the new subscription was probed after %v", took)
 		}
 	})
 }
@@ -79,34 +79,34 @@ func TestMailbox_StalledReleasesWaiters(t *testing.T) {
 		s := start(t, options{})
 		id := s.create(t)
 		s.mailbox.set(dropAll)
-		heard := make(chan error, 1)
+		done := make(chan error, 1)
 		begun := time.Now()
 		go func() {
 			_, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
-			heard <- err
+			done <- err
 		}()
-		if err := <-heard; !errors.Is(err, ticket.ErrStoreUnavailable) {
+		if err := <-done; !errors.Is(err, ticket.ErrStoreUnavailable) {
 			t.Errorf("the waiting poll ended with %v", err)
 		}
 		if took := time.Since(begun); took < 4*time.Second || took > 9*time.Second {
-			t.Errorf("let go after %v; wanted 5 s and up to 3 more", took)
+			t.Errorf("released after %v; wanted 5 s and up to 3 more", took)
 		}
 		if err := s.Ready(); !errors.Is(err, ticket.ErrStoreUnavailable) {
-			t.Errorf("a deaf node is ready: %v", err)
+			t.Errorf("a stalled node is ready: %v", err)
 		}
 		if _, _, err := s.Poll(context.Background(), id, 1, time.Second, anyBrowser); !errors.Is(err, ticket.ErrStoreUnavailable) {
-			t.Errorf("a deaf node takes a new poll: %v", err)
+			t.Errorf("a stalled node accepts a new poll: %v", err)
 		}
 		s.mailbox.set(nil)
 		time.Sleep(2 * time.Second)
 		if err := s.Ready(); err != nil {
-			t.Errorf("it hears again and is not ready: %v", err)
+			t.Errorf("not ready after the recovery: %v", err)
 		}
 	})
 }
 
 func TestMailbox_ResyncAfterResubscribe(t *testing.T) {
-	// The mailbox falls silent anywhere between two proofs; right after one is worst.
+	// The mailbox goes silent at any time between two probes; right after one is worst.
 	for offset := time.Duration(0); offset < time.Second; offset += 50 * time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {
 			s := start(t, options{probeDelay: time.Millisecond})
@@ -124,20 +124,20 @@ func TestMailbox_ResyncAfterResubscribe(t *testing.T) {
 			if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
 				t.Fatal(err)
 			}
-			told := time.Now()
+			confirmedAt := time.Now()
 			if v := <-got; v.State != ticket.Confirmed {
 				t.Errorf("view %+v", v)
 			}
-			// Nobody can know before the next proof is missed.
-			if took := time.Since(told); took < time.Second || took > foundWithin {
-				t.Errorf("muted %v after a proof: it took %v", offset, took)
+			// The node can notice it only when the next probe is missing.
+			if took := time.Since(confirmedAt); took < time.Second || took > foundWithin {
+				t.Errorf("muted %v after a probe: it took %v", offset, took)
 			}
 		})
 	}
 }
 
-// TestResync_AfterLostProbe: the link never broke, and was not
-// silent for long enough to be given up.
+// TestResync_AfterLostProbe: the subscription did not break and was not silent for long
+// enough to subscribe again.
 func TestResync_AfterLostProbe(t *testing.T) {
 	for _, missed := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -156,12 +156,12 @@ func TestResync_AfterLostProbe(t *testing.T) {
 			if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Second) // one proof
+			time.Sleep(time.Second) // one probe
 			s.mailbox.set(nil)
 			if !missed {
 				time.Sleep(5 * time.Second)
 				if len(got) > 0 {
-					t.Error("found, though no proof was missed")
+					t.Error("found, although no probe was missing")
 				}
 				return
 			}
@@ -172,7 +172,7 @@ func TestResync_AfterLostProbe(t *testing.T) {
 				t.Errorf("found after %v", took)
 			}
 			if s.mailbox.subscriptions() != subscriptions {
-				t.Error("the link was given up")
+				t.Error("the node subscribed again")
 			}
 		})
 	}
@@ -182,7 +182,7 @@ func TestResync_LostSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		id := s.create(t)
-		// Proofs come through, messages do not: the node knows of nothing.
+		// Probes arrive, updates do not: the node cannot notice the loss.
 		s.mailbox.set(func(next func([]byte), m []byte) {
 			if _, _, ok := ticket.DecodeProbe(m); ok {
 				next(m)

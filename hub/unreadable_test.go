@@ -9,17 +9,17 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// TestUnreadable_ReleasesWaiters has another node write what this one cannot read:
-// its pages are sent to a node that can, and are never told that their ticket is
-// gone.
+// TestUnreadable_ReleasesWaiters: another node writes a record that this one cannot read.
+// The waiters are released, so that they connect to a node that can read it. They never
+// get "not found".
 func TestUnreadable_ReleasesWaiters(t *testing.T) {
 	t.Parallel()
 	for name, record := range map[string]string{
 		"later version": "2.whatever a later version is",
 		"missing key":   "1.bm9ib2R5aGFz.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.{}",
 	} {
-		for told, published := range map[string]bool{"by message": true, "by resync": false} {
-			t.Run(name+" "+told, func(t *testing.T) {
+		for by, published := range map[string]bool{"by message": true, "by resync": false} {
+			t.Run(name+" "+by, func(t *testing.T) {
 				t.Parallel()
 				redis := hubtest.StartRedis(t)
 				s := start(t, options{url: redis.URL})
@@ -38,7 +38,7 @@ func TestUnreadable_ReleasesWaiters(t *testing.T) {
 				go func() {
 					_, news, err := s.Poll(ctx, id, 1, 50*time.Second, anyBrowser)
 					if news {
-						err = errors.New("the poll is told something")
+						err = errors.New("the poll returned a view")
 					}
 					polled <- err
 				}()

@@ -43,7 +43,7 @@ func TestWaiters_FifthReplacesOldest(t *testing.T) {
 			synctest.Wait()
 		}
 		if first := <-ended; first != 0 {
-			t.Errorf("poll %d was let go, not the oldest", first)
+			t.Errorf("poll %d was released, not the oldest", first)
 		}
 		if n := s.Waiting(); n != 4 {
 			t.Errorf("%d wait", n)
@@ -52,7 +52,7 @@ func TestWaiters_FifthReplacesOldest(t *testing.T) {
 			<-ended
 		}
 		if n := s.Waiting(); n != 0 {
-			t.Errorf("%d wait after all have gone", n)
+			t.Errorf("%d wait after all were released", n)
 		}
 	})
 }
@@ -74,7 +74,7 @@ func TestHub_MaxWaiters(t *testing.T) {
 			t.Errorf("one too many: %v", err)
 		}
 		if _, _, err := s.Poll(context.Background(), second, 0, 0, anyBrowser); err != nil {
-			t.Errorf("a poll that does not wait takes no place: %v", err)
+			t.Errorf("a poll that does not wait must not count: %v", err)
 		}
 		if _, err := s.Confirm(context.Background(), s.phoneCall(first, "a")); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestWait_RecordEvicted(t *testing.T) {
 		t.Fatalf("first view %+v %v", v, err)
 	}
 	redis.Client.FlushAll(ctx)
-	// A new subscription asks for every waiting ticket.
+	// A new subscription reads every waiting ticket.
 	redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
 	if v, err := socket.Next(ctx); err != nil || v.State != "expired" || v.Seq != 2 {
 		t.Fatalf("view %+v %v", v, err)
@@ -111,7 +111,7 @@ func TestWait_RecordEvicted(t *testing.T) {
 }
 
 func TestSocket_HeartbeatInterval(t *testing.T) {
-	// Below a result life of 40 s tickets are swept more often than they beat.
+	// With a ResultTTL below 40 s tickets are swept more often than the heartbeat.
 	for _, life := range []time.Duration{3 * time.Second, time.Minute} {
 		t.Run(life.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -173,8 +173,8 @@ func TestSocket_RepeatsConfirmedView(t *testing.T) {
 	})
 }
 
-// TestSocket_UnknownKeyCloses: 1013, which every page comes
-// back from, and never 1011; by poll the error that is 503.
+// TestSocket_UnknownKeyCloses: the close code is 1013, after which a browser reconnects,
+// and not 1011. A poll gets the error that the API answers with 503.
 func TestSocket_UnknownKeyCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		others, err := token.NewSigner([]token.MasterKey{token.NewMasterKey()})
@@ -197,10 +197,10 @@ func TestSocket_UnknownKeyCloses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if code := socket.Closed(ctx); code != 1013 {
-			t.Errorf("the page is closed with %d", code)
+			t.Errorf("closed with %d", code)
 		}
 		if v, news, err := s.Poll(ctx, id, 1, 0, anyBrowser); !errors.Is(err, ticket.ErrUnknownKey) || news {
-			t.Errorf("the poll is told %+v %v %v", v, news, err)
+			t.Errorf("the poll returns %+v %v %v", v, news, err)
 		}
 	})
 }
@@ -211,14 +211,14 @@ func TestSocket_SlowReaderClosed(t *testing.T) {
 		s.serve(t)
 		ctx := t.Context()
 		id := s.create(t)
-		// A pipe has no buffer: the first view already cannot be written.
+		// A pipe has no buffer: even the first view cannot be written.
 		if _, err := s.dial(ctx, id); err != nil {
 			t.Fatal(err)
 		}
 		begun := time.Now()
 		v, _, err := s.Poll(ctx, id, 0, time.Second, anyBrowser)
 		if err != nil || v.State != ticket.Pending || time.Since(begun) > time.Second {
-			t.Errorf("the other page: %+v %v after %v", v, err, time.Since(begun))
+			t.Errorf("the other waiter: %+v %v after %v", v, err, time.Since(begun))
 		}
 		time.Sleep(11 * time.Second)
 		if n := s.Waiting(); n != 0 {
@@ -232,9 +232,9 @@ func TestDrain_SpreadsSockets(t *testing.T) {
 		s := start(t, options{})
 		s.serve(t)
 		ctx := t.Context()
-		const pages = 20
-		left := make(chan time.Time, pages)
-		for range pages {
+		const sockets = 20
+		left := make(chan time.Time, sockets)
+		for range sockets {
 			socket, err := s.dial(ctx, s.create(t))
 			if err != nil {
 				t.Fatal(err)
@@ -250,7 +250,7 @@ func TestDrain_SpreadsSockets(t *testing.T) {
 		begun := time.Now()
 		s.Drain(ctx, 10*time.Second)
 		var early, late int
-		for range pages {
+		for range sockets {
 			switch at := (<-left).Sub(begun); {
 			case at < 5*time.Second:
 				early++
@@ -285,7 +285,7 @@ func TestDrain_EndsPolls(t *testing.T) {
 			t.Errorf("a draining node is ready: %v", err)
 		}
 		if _, _, err := s.Poll(context.Background(), id, 1, time.Second, anyBrowser); !errors.Is(err, ticket.ErrOverloaded) {
-			t.Errorf("a draining node takes a poll: %v", err)
+			t.Errorf("a draining node accepts a poll: %v", err)
 		}
 		if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
 			t.Errorf("a draining node refuses a confirm: %v", err)
