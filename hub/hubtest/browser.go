@@ -13,7 +13,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// View is what the contract shows the browser (design 4.4).
+// View is the view that the wire contract gives the browser.
 type View struct {
 	Ticket         string `json:"ticket"`
 	State          string `json:"state"`
@@ -25,13 +25,13 @@ type View struct {
 	TokenExpiresIn int64  `json:"token_expires_in"`
 }
 
-// User is the claimed user.
+// User is the displayed user.
 type User struct {
 	Nickname  string `json:"nickname,omitempty"`
 	AvatarURL string `json:"avatar_url,omitempty"`
 }
 
-// Ticket is what the browser holds.
+// Ticket is the browser's ticket, with its secret.
 type Ticket struct {
 	ID        string `json:"ticket"`
 	Secret    string `json:"secret"`
@@ -43,30 +43,30 @@ type Ticket struct {
 	MatchCode string `json:"match_code"`
 }
 
-// Response is any HTTP answer, with its problem where it is one.
+// Response is an HTTP response. Code and Detail are set if it is a problem (RFC 9457).
 type Response struct {
 	Status int
 	Header http.Header
-	Close  bool // the node asks to close the connection
+	Close  bool // the node asks the client to close the connection
 	Body   []byte
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
 
-// client keeps enough connections for fifty phones at once.
+// client keeps enough connections for fifty concurrent phones.
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second}}
 
-// checkView is Watch's.
+// checkView is set by Intercept.
 var checkView = func([]byte) error { return nil }
 
-// Intercept has every HTTP exchange of this package go through a transport that
-// stands around its own, and every view of a socket through view, whose error is
-// the reader's. Call it in TestMain.
+// Intercept wraps the HTTP transport of this package with around, and passes every view
+// of a socket to view. An error of view is returned to the reader of the socket. Call it
+// in TestMain.
 func Intercept(around func(http.RoundTripper) http.RoundTripper, view func(text []byte) error) {
 	client.Transport, checkView = around(client.Transport), view
 }
 
-// Request is one HTTP request. A nil body sends none; headers are pairs.
+// Request makes one HTTP request. A nil body sends none; headers are pairs.
 func Request(ctx context.Context, method, url string, body any, headers ...string) (*Response, error) {
 	var in io.Reader
 	switch b := body.(type) {
@@ -113,7 +113,7 @@ func readResponse(resp *http.Response) (a *Response, err error) {
 	return a, nil
 }
 
-// Decode reads a JSON answer, which must have the status.
+// Decode parses a JSON response into v. It returns an error if the status differs.
 func (a *Response) Decode(status int, v any) error {
 	if a.Status != status {
 		return fmt.Errorf("status %d (%s), wanted %d: %s", a.Status, a.Code, status, a.Body)
@@ -121,7 +121,7 @@ func (a *Response) Decode(status int, v any) error {
 	return json.Unmarshal(a.Body, v)
 }
 
-// CreateTicket makes a ticket on the node at url; request may be nil.
+// CreateTicket creates a ticket on the node at url; request may be nil.
 func CreateTicket(ctx context.Context, url string, request any, headers ...string) (*Ticket, error) {
 	a, err := Request(ctx, "POST", url+"/api/login/tickets", request, headers...)
 	if err != nil {
@@ -131,12 +131,12 @@ func CreateTicket(ctx context.Context, url string, request any, headers ...strin
 	return t, a.Decode(http.StatusCreated, t)
 }
 
-// URL is an endpoint of the ticket on the node at url.
+// URL returns the URL of an endpoint of the ticket on the node at url.
 func (t *Ticket) URL(url, endpoint string) string {
 	return url + "/api/login/tickets/" + t.ID + "/" + endpoint
 }
 
-// Poll is one long poll. A nil view is a 204.
+// Poll makes one long poll. A nil view means 204.
 func (t *Ticket) Poll(ctx context.Context, url string, after int64, wait int) (*View, error) {
 	a, err := t.PollResponse(ctx, url, after, wait)
 	if err != nil || a.Status == http.StatusNoContent {
@@ -146,25 +146,25 @@ func (t *Ticket) Poll(ctx context.Context, url string, after int64, wait int) (*
 	return v, a.Decode(http.StatusOK, v)
 }
 
-// PollResponse is one long poll, with its answer as it is.
+// PollResponse makes one long poll and returns the raw response.
 func (t *Ticket) PollResponse(ctx context.Context, url string, after int64, wait int) (*Response, error) {
 	return Request(ctx, "GET", fmt.Sprintf("%s?after=%d&wait=%d", t.URL(url, "poll"), after, wait), nil,
 		"Authorization", "Bearer "+t.Secret)
 }
 
-// Ack acknowledges over HTTP.
+// Ack acknowledges the token over HTTP.
 func (t *Ticket) Ack(ctx context.Context, url string, seq int64) (*Response, error) {
 	return Request(ctx, "POST", t.URL(url, "ack"), map[string]int64{"seq": seq}, "Authorization", "Bearer "+t.Secret)
 }
 
-// Socket is a page's open line.
+// Socket is an open WebSocket of a page.
 type Socket struct {
 	Conn *websocket.Conn
 	HTTP *http.Response // of the handshake
 }
 
-// Dial opens the ticket's socket on the node at url. On a refusal the error is
-// set and so may be the socket, for its HTTP answer.
+// Dial opens the ticket's WebSocket on the node at url. If the node refuses it, the
+// error is not nil and the socket's HTTP may hold the response.
 func (t *Ticket) Dial(ctx context.Context, url string, headers ...string) (*Socket, error) {
 	h := http.Header{}
 	for i := 0; i+1 < len(headers); i += 2 {
@@ -175,8 +175,7 @@ func (t *Ticket) Dial(ctx context.Context, url string, headers ...string) (*Sock
 	return &Socket{Conn: conn, HTTP: resp}, err
 }
 
-// Rejection is the answer to a handshake that was refused; nil where there was
-// none.
+// Rejection returns the response that refused the handshake, or nil if there was none.
 func (s *Socket) Rejection() (*Response, error) {
 	if s.HTTP == nil {
 		return nil, nil
@@ -184,7 +183,7 @@ func (s *Socket) Rejection() (*Response, error) {
 	return readResponse(s.HTTP)
 }
 
-// Next is the next view.
+// Next returns the next view.
 func (s *Socket) Next(ctx context.Context) (*View, error) {
 	_, text, err := s.Conn.Read(ctx)
 	if err != nil {
@@ -197,7 +196,7 @@ func (s *Socket) Next(ctx context.Context) (*View, error) {
 	return v, json.Unmarshal(text, v)
 }
 
-// Until reads views until one has the state.
+// Until reads views until one has the given state.
 func (s *Socket) Until(ctx context.Context, state string) (*View, error) {
 	for {
 		v, err := s.Next(ctx)
@@ -210,12 +209,13 @@ func (s *Socket) Until(ctx context.Context, state string) (*View, error) {
 	}
 }
 
-// Ack acknowledges over the socket.
+// Ack acknowledges the token over the socket.
 func (s *Socket) Ack(ctx context.Context, seq int64) error {
 	return s.Conn.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"ack":%d}`, seq))
 }
 
-// Closed reads until the socket is closed and gives the code; -1 for none.
+// Closed reads until the socket is closed and returns the close code, or -1 if there was
+// none.
 func (s *Socket) Closed(ctx context.Context) int {
 	for {
 		if _, _, err := s.Conn.Read(ctx); err != nil {
@@ -224,7 +224,7 @@ func (s *Socket) Closed(ctx context.Context) int {
 	}
 }
 
-// WithTimeout is a context for one step of a test.
+// WithTimeout returns a context for one step of a test.
 func WithTimeout(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), d)
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// CA is a certificate authority of a test's own.
+// CA is a certificate authority for one test.
 type CA struct {
 	CertFile string // path of its certificate
 	dir      string
@@ -23,7 +23,7 @@ type CA struct {
 	key      *ecdsa.PrivateKey
 }
 
-// NewCA makes one whose files go with the test.
+// NewCA creates a CA. Its files are removed with the test.
 func NewCA(t testing.TB) *CA {
 	t.Helper()
 	a := &CA{dir: t.TempDir()}
@@ -33,8 +33,8 @@ func NewCA(t testing.TB) *CA {
 	return a
 }
 
-// Issue makes a certificate for the hosts (names and addresses), for servers and
-// clients, that ends then, and gives the paths of its files.
+// Issue creates a certificate for the hosts (names and addresses), valid until ends, for
+// servers and clients. It returns the paths of the certificate and the key.
 func (a *CA) Issue(t testing.TB, name string, ends time.Time, hosts ...string) (cert, key string) {
 	t.Helper()
 	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
@@ -50,7 +50,7 @@ func (a *CA) Issue(t testing.TB, name string, ends time.Time, hosts ...string) (
 	return a.write(t, name, c)
 }
 
-// write signs the certificate, the first by itself, and writes it with its key.
+// write signs the certificate and writes it with its key. The first one signs itself.
 func (a *CA) write(t testing.TB, name string, c *x509.Certificate) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

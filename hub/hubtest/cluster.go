@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// clusterMasters is how many masters a Cluster has: the least that elects.
+// clusterMasters is the number of masters in a Cluster: the fewest that can elect.
 const clusterMasters = 3
 
-// Cluster is a Redis Cluster of a test's own.
+// Cluster is a Redis Cluster for one test.
 type Cluster struct {
 	URL   string   // for LOGINHUB_REDIS_URL
-	Nodes []*Redis // all servers: masters at first, and then their replicas
+	Nodes []*Redis // all servers: first the initial masters, then their replicas
 }
 
-// StartCluster starts a Cluster of three masters, each with so many replicas,
-// and waits until every server knows that it stands. A master that is gone is
-// replaced, where it has a replica, after one to three seconds. More arguments go
-// to every redis-server as they are. It ends with the test.
+// StartCluster starts a Cluster of three masters, each with the given number of
+// replicas, and waits until every server reports it complete. A dead master is replaced
+// after one to three seconds if it has a replica. args are passed to every redis-server.
+// The Cluster ends with the test.
 func StartCluster(t testing.TB, replicas int, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{}
@@ -58,8 +58,7 @@ func clusterCommand(ctx context.Context, args ...string) ([]byte, error) {
 	return exec.CommandContext(ctx, "redis-cli", append(login, args...)...).CombinedOutput()
 }
 
-// WaitHealthy waits until every server that answers says that all slots are
-// served.
+// WaitHealthy waits until every server that answers reports that all slots are served.
 func (c *Cluster) WaitHealthy(t testing.TB) {
 	t.Helper()
 	Eventually(t, 30*time.Second, "the Cluster is whole", func() bool {
@@ -79,7 +78,8 @@ func (c *Cluster) WaitHealthy(t testing.TB) {
 	})
 }
 
-// MasterOf is the master that holds the key now, as the servers that answer say.
+// MasterOf returns the master that holds the key now, according to the servers that
+// answer.
 func (c *Cluster) MasterOf(t testing.TB, key string) *Redis {
 	t.Helper()
 	for _, asked := range c.Nodes {
@@ -94,7 +94,7 @@ func (c *Cluster) MasterOf(t testing.TB, key string) *Redis {
 			}
 		}
 	}
-	t.Fatalf("nobody holds the slot of %s", key)
+	t.Fatalf("no master holds the slot of %s", key)
 	return nil
 }
 
@@ -105,12 +105,12 @@ func (c *Cluster) at(t testing.TB, addr string) *Redis {
 			return r
 		}
 	}
-	t.Fatalf("%s is none of the Cluster's servers", addr)
+	t.Fatalf("%s is not a server of the Cluster", addr)
 	return nil
 }
 
-// slotRange is a line of CLUSTER SLOTS. CLUSTER SHARDS tells of shards, not of who
-// answers for a slot at the moment.
+// slotRange is an entry of CLUSTER SLOTS. CLUSTER SHARDS does not say which server
+// serves a slot at the moment.
 type slotRange struct {
 	first, last int64
 	master      string // host:port
@@ -125,13 +125,13 @@ func (r *Redis) slotRanges(ctx context.Context) ([]slotRange, error) {
 	for _, line := range lines {
 		parts, ok := line.([]any)
 		if !ok || len(parts) < 3 {
-			return nil, fmt.Errorf("CLUSTER SLOTS says %v", line)
+			return nil, fmt.Errorf("unexpected CLUSTER SLOTS entry %v", line)
 		}
 		node, _ := parts[2].([]any)
 		first, ok1 := parts[0].(int64)
 		last, ok2 := parts[1].(int64)
 		if !ok1 || !ok2 || len(node) < 2 {
-			return nil, fmt.Errorf("CLUSTER SLOTS says %v", line)
+			return nil, fmt.Errorf("unexpected CLUSTER SLOTS entry %v", line)
 		}
 		all = append(all, slotRange{first, last, fmt.Sprintf("%v:%v", node[0], node[1])})
 	}

@@ -1,7 +1,6 @@
-// Package hubtest is the test harness: real redis-servers, real nodes as
-// processes, and browsers and phones that speak the wire contract and know
-// nothing of the hub's insides.
+// Package hubtest is the test harness: real redis-servers, nodes as processes, and
+// browsers and phones that use only the wire contract.
 //
-// Only tests import it. It owns no expectations: stories stand beside what they
-// are about.
+// Only tests import it. It contains no tests: each test is in the package that it is
+// about.
 package hubtest

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// StartRestrictedRedis starts a proxy to the server that refuses commands as a managed
-// Redis does: refuse gives the error's text, or "" to let the command pass. It
-// returns the proxy's URL. The proxy ends with the test.
+// StartRestrictedRedis starts a proxy to the server that refuses commands like a managed
+// Redis. refuse returns the error's text, or "" to pass the command. It returns the
+// proxy's URL. The proxy ends with the test.
 func StartRestrictedRedis(t testing.TB, to *Redis, refuse func(command []string) string) (url string) {
 	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,8 +46,8 @@ func StartRestrictedRedis(t testing.TB, to *Redis, refuse func(command []string)
 	return to.URLVia(listen.Addr().String())
 }
 
-// passCommands passes a client's commands on. In place of a refused one the server
-// runs a script that answers with the error, so that answers stay in order.
+// passCommands forwards a client's commands. It replaces a refused one by a script that
+// returns the error, so that replies stay in order.
 func passCommands(from io.Reader, to io.Writer, refuse func([]string) string) {
 	in := bufio.NewReader(from)
 	for {

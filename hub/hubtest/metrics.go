@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Metric reads a metric without labels from the node's admin listener, which has
-// to be configured (ADMIN_LISTEN).
+// Metric reads a metric without labels from the node's admin listener. ADMIN_LISTEN must
+// be set.
 func (n *Node) Metric(name string) (float64, error) {
 	text, err := n.admin("/metrics")
 	if err != nil {
@@ -25,8 +25,8 @@ func (n *Node) Metric(name string) (float64, error) {
 	return 0, fmt.Errorf("no metric %s", name)
 }
 
-// Scrape is the node's metrics as text, and every sample in it by its name and
-// labels as they stand there.
+// Scrape returns the node's metrics as text, and the value of every sample by its name
+// with labels.
 func (n *Node) Scrape() (text string, samples map[string]float64, err error) {
 	if text, err = n.admin("/metrics"); err != nil {
 		return "", nil, err
@@ -44,12 +44,13 @@ func (n *Node) Scrape() (text string, samples map[string]float64, err error) {
 	return text, samples, nil
 }
 
-// ResourceUsage is what a node holds: it must come back after every fault.
+// ResourceUsage is what a node uses. It must return to its earlier level after every
+// fault.
 type ResourceUsage struct {
 	Goroutines int
 	Files      int // open file descriptors
 	Heap       int // bytes, after a garbage collection
-	Resident   int // bytes, as the system sees it
+	Resident   int // bytes, as reported by the system
 	Waiters    int // goroutines that serve a socket or a poll
 }
 
@@ -58,7 +59,7 @@ func (l ResourceUsage) String() string {
 		l.Goroutines, l.Files, float64(l.Heap)/(1<<20), float64(l.Resident)/(1<<20), l.Waiters)
 }
 
-// Usage collects the node's garbage and measures.
+// Usage runs a garbage collection on the node and measures.
 func (n *Node) Usage() (l ResourceUsage, err error) {
 	if _, err := n.admin("/debug/pprof/heap?gc=1"); err != nil {
 		return l, err
@@ -75,13 +76,13 @@ func (n *Node) Usage() (l ResourceUsage, err error) {
 	return l, err
 }
 
-// Stacks counts the node's goroutines whose stack holds one of the texts.
+// Stacks counts the node's goroutines whose stack contains one of the texts.
 func (n *Node) Stacks(texts ...string) (count int, err error) {
 	profile, err := n.admin("/debug/pprof/goroutine?debug=1")
 	if err != nil {
 		return 0, err
 	}
-	// Paragraphs of "N @ addresses", then one line per frame.
+	// The profile has paragraphs of "N @ addresses", then one line per frame.
 	for paragraph := range strings.SplitSeq(profile, "\n\n") {
 		for _, text := range texts {
 			if !strings.Contains(paragraph, text) {
@@ -99,7 +100,7 @@ func (n *Node) Stacks(texts ...string) (count int, err error) {
 	return count, nil
 }
 
-// admin gets a page of the admin listener.
+// admin fetches a page of the admin listener.
 func (n *Node) admin(path string) (string, error) {
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := client.Get(n.Admin + path)
@@ -114,5 +115,5 @@ func (n *Node) admin(path string) (string, error) {
 	return string(body), err
 }
 
-// CloseIdleConnections closes the connections that Request keeps for the next one.
+// CloseIdleConnections closes the connections that Request keeps for reuse.
 func CloseIdleConnections() { client.CloseIdleConnections() }

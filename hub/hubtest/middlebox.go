@@ -15,23 +15,22 @@ import (
 	"time"
 )
 
-// Middlebox is what stands between a browser and the hub in somebody's network:
-// an HTTP proxy that does not like WebSockets. The zero value of its knobs likes
-// them.
+// Middlebox is an HTTP proxy between a browser and the hub that breaks WebSockets. With
+// the zero value of its settings it passes them.
 type Middlebox struct {
 	URL string
 
-	Refuse   int           // the status that answers an upgrade
-	Swallow  bool          // an upgrade is taken and never answered
-	CutAfter time.Duration // how long a socket may live
-	CutIdle  time.Duration // how long a socket may be silent, both ways
+	Refuse   int           // status that answers an upgrade request
+	Swallow  bool          // accept an upgrade request and never answer it
+	CutAfter time.Duration // longest life of a socket
+	CutIdle  time.Duration // longest silence of a socket, in both directions
 
-	Upgrades atomic.Int64 // asked for
+	Upgrades atomic.Int64 // upgrade requests received
 	entry    func() string
 }
 
-// Start starts the box in front of what entry says for each request; it ends
-// with the test.
+// Start starts the proxy in front of the URL that entry returns for each request. It
+// ends with the test.
 func (m *Middlebox) Start(t testing.TB, entry func() string) *Middlebox {
 	t.Helper()
 	m.entry = entry
@@ -86,8 +85,8 @@ func (m *Middlebox) proxy(transport http.RoundTripper) *httputil.ReverseProxy {
 	}
 }
 
-// idleTimeoutConn is a connection that breaks where nothing goes either way for the
-// limit.
+// idleTimeoutConn is a connection that fails if nothing is sent in either direction for
+// the limit.
 type idleTimeoutConn struct {
 	net.Conn
 	limit time.Duration

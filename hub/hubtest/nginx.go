@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// StartNginx starts nginx with the configuration that we ship
-// (deploy/nginx/loginhub.conf; conf is its path), with its listener on a free
-// port and the given nodes (host:port) in its upstream. It returns nginx's URL.
-// edit, which may be nil, changes the configuration's text further.
+// StartNginx starts nginx with the shipped configuration (deploy/nginx/loginhub.conf;
+// conf is its path). It listens on a free port and uses the given nodes (host:port) as
+// upstream. edit, which may be nil, changes the configuration's text. It returns the URL
+// of nginx.
 func StartNginx(t testing.TB, conf string, nodes []string, edit func(string) string) string {
 	t.Helper()
 	return StartNginxWithMain(t, "", conf, nodes, edit)
 }
 
-// withNodes is the configuration with the given nodes in place of hub1, hub2 and
-// so on: in each upstream, with the parameters that hub1 has there.
+// withNodes replaces hub1, hub2 and so on in each upstream by the given nodes, with the
+// parameters of hub1.
 func withNodes(conf string, nodes []string) string {
 	server := regexp.MustCompile(`(?m)^ *server hub(\d+):8080 (.*;)\n`)
 	return server.ReplaceAllStringFunc(conf, func(line string) string {
@@ -37,8 +37,8 @@ func withNodes(conf string, nodes []string) string {
 	})
 }
 
-// StartNginxWithMain is StartNginx with the main configuration that we ship as well
-// (deploy/nginx/nginx.conf; main is its path), its files in a folder of the test's.
+// StartNginxWithMain is StartNginx with the shipped main configuration as well
+// (deploy/nginx/nginx.conf; main is its path). Its files are in a directory of the test.
 func StartNginxWithMain(t testing.TB, main, conf string, nodes []string, edit func(string) string) string {
 	t.Helper()
 	shipped, err := os.ReadFile(conf)
@@ -77,7 +77,7 @@ func StartNginxWithMain(t testing.TB, main, conf string, nodes []string, edit fu
 		t.Fatalf("start nginx: %v", err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) // the master takes its workers along
+		cmd.Process.Signal(syscall.SIGTERM) // the master process stops its workers
 		cmd.Wait()
 		if t.Failed() {
 			t.Logf("nginx: %s", log.String())

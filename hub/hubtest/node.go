@@ -17,15 +17,14 @@ import (
 	"time"
 )
 
-// Key is a master key for tests; OtherKey another.
+// Key is a master key for tests; OtherKey is another.
 const (
 	Key      = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 	OtherKey = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
 )
 
-// Build builds the program for tests that start nodes as processes, with the
-// race detector where the test itself has it. Call it in TestMain; remove
-// deletes the program.
+// Build builds the program for tests that start nodes as processes. It uses the race
+// detector if the test does. Call it in TestMain; remove deletes the program.
 func Build() (program string, remove func(), err error) {
 	if given := os.Getenv("LOGINHUB_BIN"); given != "" {
 		return given, func() {}, nil
@@ -49,18 +48,17 @@ func Build() (program string, remove func(), err error) {
 // Node is a hub process.
 type Node struct {
 	URL   string
-	Admin string // URL of the admin listener; "" where ADMIN_LISTEN names none
+	Admin string // URL of the admin listener; "" if ADMIN_LISTEN is not set
 	cmd   *exec.Cmd
 	log   *logBuffer
-	pipe  *os.File // takes the place of log; nil: none
+	pipe  *os.File // used instead of log if not nil
 	done  chan struct{}
 }
 
-// StartNode starts a node on a free port and waits until it is ready. Settings
-// are NAME=VALUE without the prefix LOGINHUB_; they come over the defaults for
-// tests: no admin listener, no rate limit, a public URL and keys that are the
-// same for all. The node ends with the test, which fails where the race
-// detector has spoken.
+// StartNode starts a node on a free port and waits until it is ready. Settings are
+// NAME=VALUE without the prefix LOGINHUB_. They override the defaults for tests: no
+// admin listener, no rate limit, and the same public URL and keys for all. The node ends
+// with the test, which fails if the race detector reported a race.
 func StartNode(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
 	n := LaunchNode(t, program, settings...)
@@ -75,7 +73,7 @@ func StartNode(t testing.TB, program string, settings ...string) *Node {
 	return n
 }
 
-// LaunchNode is StartNode without the waiting.
+// LaunchNode is StartNode without waiting.
 func LaunchNode(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
 	return LaunchWithoutDefaults(t, program, append(nodeDefaults(), settings...)...)
@@ -85,8 +83,8 @@ func nodeDefaults() []string {
 	return []string{"ADMIN_LISTEN=", "RATE_LIMIT=0", "PUBLIC_URL=http://login.test", "KEYS=" + Key, "DRAIN=1s"}
 }
 
-// LaunchWithoutDefaults is LaunchNode without its defaults: nothing is configured but
-// where to listen, and the settings.
+// LaunchWithoutDefaults is LaunchNode without the defaults for tests: only the listen
+// address and the given settings are set.
 func LaunchWithoutDefaults(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
 	port := FreePort(t)
@@ -95,8 +93,8 @@ func LaunchWithoutDefaults(t testing.TB, program string, settings ...string) *No
 	return n
 }
 
-// LaunchPiped is LaunchNode with a pipe as the node's output, which the test reads
-// or does not read. The node has no Log.
+// LaunchPiped is LaunchNode with a pipe as the node's output. The test may read it or
+// not. Log stays empty.
 func LaunchPiped(t testing.TB, program string, settings ...string) (n *Node, reader *os.File) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
@@ -111,7 +109,7 @@ func LaunchPiped(t testing.TB, program string, settings ...string) (n *Node, rea
 	return n, reader
 }
 
-// start starts the program, which ends with the test.
+// start starts the program and ends it with the test.
 func (n *Node) start(t testing.TB, program, port string, settings []string) {
 	t.Helper()
 	for _, s := range settings {
@@ -131,8 +129,8 @@ func (n *Node) start(t testing.TB, program, port string, settings []string) {
 	})
 }
 
-// Run runs a command of the program to its end, with settings as StartNode's
-// but no defaults, and gives what it has printed and its exit code.
+// Run runs a command of the program with the given settings, without defaults. It
+// returns the output and the exit code.
 func Run(t testing.TB, program string, args []string, settings ...string) (printed string, code int) {
 	t.Helper()
 	ctx, cancel := WithTimeout(20 * time.Second)
@@ -147,11 +145,11 @@ func Run(t testing.TB, program string, args []string, settings ...string) (print
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// environment is the test's own, without what it has of the program's settings,
-// and these settings.
+// environment returns the test's environment without LOGINHUB_ variables, plus these
+// settings.
 func environment(settings []string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "LOGINHUB_") })
-	env = append(env, "GORACE=halt_on_error=1 atexit_sleep_ms=0") // it would sleep a second at every exit
+	env = append(env, "GORACE=halt_on_error=1 atexit_sleep_ms=0") // the race detector would sleep a second at every exit
 	for _, s := range settings {
 		env = append(env, "LOGINHUB_"+s)
 	}
@@ -175,8 +173,8 @@ func (n *Node) launch(t testing.TB) {
 	}()
 }
 
-// Restart starts a node that has ended again, at the same place, and waits until
-// it is ready.
+// Restart starts a node that has ended again, on the same port, and waits until it is
+// ready.
 func (n *Node) Restart(t testing.TB) {
 	t.Helper()
 	old := n.cmd
@@ -186,7 +184,7 @@ func (n *Node) Restart(t testing.TB) {
 	Eventually(t, 20*time.Second, "node is ready again", func() bool { return n.Get("/readyz") == http.StatusOK })
 }
 
-// Get is the status of a GET, or 0.
+// Get returns the status of a GET, or 0 if it failed.
 func (n *Node) Get(path string) int {
 	client := http.Client{Timeout: 2 * time.Second}
 	r, err := client.Get(n.URL + path)
@@ -198,15 +196,15 @@ func (n *Node) Get(path string) int {
 	return r.StatusCode
 }
 
-// ID is the node's own id, the name of its mailbox, as its log says at the
-// start; "" where it has not said it yet.
+// ID returns the node's id, which is the name of its mailbox, from its log; "" if it is
+// not logged yet.
 func (n *Node) ID() string {
 	_, rest, _ := strings.Cut(n.Log(), `"node":"`)
 	id, _, _ := strings.Cut(rest, `"`)
 	return id
 }
 
-// Log is what the node has printed so far.
+// Log returns what the node has printed so far.
 func (n *Node) Log() string { return n.log.String() }
 
 // Kill ends the node at once.
@@ -216,7 +214,7 @@ func (n *Node) Kill() {
 	<-n.done
 }
 
-// Stall suspends the node: the kernel takes its connections and nothing answers.
+// Stall suspends the node: the kernel accepts connections and the node does not answer.
 func (n *Node) Stall() error { return n.cmd.Process.Signal(syscall.SIGSTOP) }
 
 // Resume ends Stall.
@@ -228,7 +226,7 @@ func (n *Node) Terminate() error { return n.cmd.Process.Signal(syscall.SIGTERM) 
 // Signal sends the node a signal.
 func (n *Node) Signal(s os.Signal) error { return n.cmd.Process.Signal(s) }
 
-// Wait waits for the node's end and gives its exit code.
+// Wait waits for the node's end and returns its exit code.
 func (n *Node) Wait(limit time.Duration) (int, error) {
 	select {
 	case <-n.done:
@@ -238,8 +236,8 @@ func (n *Node) Wait(limit time.Duration) (int, error) {
 	}
 }
 
-// ownGroup puts a process into a group of its own, so that Ctrl-C at a test
-// run does not reach it before its test has cleaned up.
+// ownGroup puts a process into its own group, so that Ctrl-C in a test run does not end
+// it before its test has cleaned up.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 type logBuffer struct {

@@ -12,40 +12,40 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Client rules (design 4.4; the same as in frontend/client).
+// Client rules of the wire contract, the same as in frontend/client.
 const (
-	firstView   = 2500 * time.Millisecond // without a view by then, the long poll is tried
-	silence     = 45 * time.Second        // then a socket is dead
+	firstView   = 2500 * time.Millisecond // after it without a view, the page tries the long poll
+	silence     = 45 * time.Second        // after it the page treats a socket as dead
 	pollWait    = 25                      // seconds
-	scannedWait = 10                      // seconds, once it has seen a scan
+	scannedWait = 10                      // seconds, after a scan
 )
 
-// Page is a browser's page that follows the documented client rules: WebSocket
-// first, long poll where that gives nothing, again with jitter after every
-// failure, an acknowledgement for the token, and an end only on the hub's word.
+// Page is a browser's page that follows the documented client rules. It opens a
+// WebSocket, or polls if that gives no view, and retries with jitter after every
+// failure. It acknowledges the token, and ends only if the hub says so.
 type Page struct {
-	Entry     func() string // the URL to use next: a load balancer's, or any node's
+	Entry     func() string // returns the URL to use next: a load balancer's, or any node's
 	Ticket    *Ticket
-	Headers   []string  // pairs, beside those of each request
-	CreatedAt time.Time // when the attempt that made its ticket began
-	Blocked   bool      // sockets gave nothing where a poll was answered, or that is known beforehand
+	Headers   []string  // pairs, added to each request
+	CreatedAt time.Time // when the successful attempt to create the ticket began
+	Blocked   bool      // WebSockets gave no view although a poll was answered; may be set beforehand
 
-	Token      string    // the first that came
-	TokenAt    time.Time // and when
-	Polled     bool      // by a long poll
-	Deliveries int       // confirmed views
-	Conflict   string    // a later token that was another one; must stay empty
+	Token      string    // the first one received
+	TokenAt    time.Time // when Token was received
+	Polled     bool      // Token came by a long poll
+	Deliveries int       // number of confirmed views
+	Conflict   string    // a later, different token; must stay empty
 	Acked      bool
 	End        string // consumed, rejected, expired, gone (404) or replaced
-	Sockets    int    // sockets that gave a view
+	Sockets    int    // sockets that delivered a view
 	Polls      int    // polls that were answered
-	Trace      Trace  // what came
+	Trace      Trace  // all events
 
 	failures int
-	seen     int64 // the highest seq
+	seen     int64 // the highest seq received
 }
 
-// CreateTicket makes the page's ticket, however often that fails.
+// CreateTicket creates the page's ticket. It retries until ctx ends.
 func (p *Page) CreateTicket(ctx context.Context) error {
 	for {
 		p.CreatedAt = time.Now()
@@ -60,14 +60,14 @@ func (p *Page) CreateTicket(ctx context.Context) error {
 	}
 }
 
-// Trace is what somebody saw, a line each: to be printed where it ends badly.
+// Trace is a log of events, one per line. Tests print it on failure.
 type Trace []string
 
 func (s *Trace) add(format string, values ...any) {
 	*s = append(*s, time.Now().UTC().Format("04:05.000 ")+fmt.Sprintf(format, values...))
 }
 
-// Wait holds the line until the ticket is over. Its only error is ctx's.
+// Wait stays connected until the ticket is over. It returns an error only if ctx ends.
 func (p *Page) Wait(ctx context.Context) error {
 	for p.End == "" {
 		again, err := p.attempt(ctx)
@@ -81,7 +81,7 @@ func (p *Page) Wait(ctx context.Context) error {
 	return nil
 }
 
-// attempt is one attempt; again is within which time to come back, 0 for backoff.
+// attempt makes one attempt. again is the time within which to come back, 0 for backoff.
 func (p *Page) attempt(ctx context.Context) (again time.Duration, err error) {
 	if p.Blocked {
 		return p.poll(ctx)
@@ -133,7 +133,7 @@ func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
 	}
 }
 
-// closed says when to come back after a close.
+// closed returns the time within which to come back after a close.
 func (p *Page) closed(code websocket.StatusCode) time.Duration {
 	switch code {
 	case 4001:
@@ -164,7 +164,7 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 		}
 		switch a.Status {
 		case http.StatusNoContent:
-			if scanned { // what was scanned is asked for anew: the number may have another version now
+			if scanned { // ask for the view again: another version of the ticket may have the same seq
 				seq = 0
 			}
 		case http.StatusNotFound:
@@ -196,11 +196,11 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 	return 0, ctx.Err()
 }
 
-// record notes a view and reports whether it is to be acknowledged.
+// record records a view and reports whether to acknowledge it.
 func (p *Page) record(v *View) (ack bool) {
 	p.Trace.add("%s, %d", v.State, v.Seq)
 	if v.Seq < p.seen {
-		return false // overtaken
+		return false // older than the last one
 	}
 	p.seen = v.Seq
 	switch v.State {
@@ -220,7 +220,8 @@ func (p *Page) record(v *View) (ack bool) {
 	return false
 }
 
-// backoff waits a random time: within the given one, or with full-jitter backoff.
+// backoff waits a random time: up to within, or exponential backoff with full jitter if
+// it is 0.
 func (p *Page) backoff(ctx context.Context, within time.Duration) error {
 	if within == 0 {
 		within = min(5*time.Second, 200*time.Millisecond<<min(p.failures, 10))
@@ -240,7 +241,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// retryAfter is the answer's Retry-After, or a second.
+// retryAfter returns the response's Retry-After, or a second.
 func retryAfter(a *Response) time.Duration {
 	if s, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil && s > 0 {
 		return time.Duration(s) * time.Second
@@ -248,12 +249,11 @@ func retryAfter(a *Response) time.Duration {
 	return time.Second
 }
 
-// ErrRefused is a phone that was refused for good.
+// ErrRefused means that the hub refused the phone for good.
 var ErrRefused = errors.New("the phone was refused")
 
-// Retry does what a person at the phone does: the action again with a fresh
-// code while the hub or the network fails, until it is answered. Errors counts
-// what the person saw meanwhile.
+// Retry repeats the action with a fresh code, as a person does, while the hub or the
+// network fails. errorsSeen counts the errors that the person saw.
 func (p *Phone) Retry(ctx context.Context, entry func() string, id, action string) (errorsSeen int, err error) {
 	for fresh := false; ; {
 		a, err := p.Do(ctx, entry(), id, action, nil)
@@ -268,7 +268,7 @@ func (p *Phone) Retry(ctx context.Context, entry func() string, id, action strin
 		case err == nil && a.Status == http.StatusOK:
 			return errorsSeen, nil
 		case err == nil && a.Code == "code_invalid" && !fresh:
-			fresh = true // the mini-program asks for another one, once
+			fresh = true // the mini-program asks for another code, once
 			continue
 		case err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests:
 			return errorsSeen, fmt.Errorf("%s: %d %s: %w", action, a.Status, a.Code, ErrRefused)

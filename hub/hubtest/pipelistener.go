@@ -6,20 +6,20 @@ import (
 	"sync"
 )
 
-// PipeListener is a listener of pipes: connections without a network, for a bubble
-// (testing/synctest) whose clock waits for nobody outside.
+// PipeListener is a listener for in-memory connections. A synctest bubble cannot use a
+// network, because its clock does not wait for one.
 type PipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
-// NewPipeListener makes an open one.
+// NewPipeListener returns an open listener.
 func NewPipeListener() *PipeListener {
 	return &PipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Dial is a new connection to whoever accepts.
+// Dial connects to the listener.
 func (d *PipeListener) Dial(ctx context.Context) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
@@ -49,4 +49,4 @@ func (d *PipeListener) Close() error {
 }
 
 // Addr implements net.Listener.
-func (d *PipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "pipe"} }
+func (d *PipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }

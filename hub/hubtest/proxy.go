@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Proxy is a network that can fail: between a node and its Redis, or between a
-// client and a node. It starts out passing everything on at once.
+// Proxy is a network that can fail, between a node and its Redis or between a client and
+// a node. At first it forwards everything at once.
 type Proxy struct {
-	URL    string // in place of the server's
+	URL    string // use it instead of the server's URL
 	target string
 	listen net.Listener
 	work   sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	paused  bool
 	latency time.Duration
 	loss    float64
@@ -25,7 +25,7 @@ type Proxy struct {
 	open    map[net.Conn]struct{}
 }
 
-// StartProxy starts a proxy to the server; it ends with the test.
+// StartProxy starts a proxy to the server. It ends with the test.
 func StartProxy(t testing.TB, to *Redis) *Proxy {
 	t.Helper()
 	p := startProxy(t, to.Addr)
@@ -33,8 +33,8 @@ func StartProxy(t testing.TB, to *Redis) *Proxy {
 	return p
 }
 
-// StartHTTPProxy starts a proxy between clients and the HTTP server at addr, host and
-// port; it ends with the test.
+// StartHTTPProxy starts a proxy to the HTTP server at addr (host:port). It ends with the
+// test.
 func StartHTTPProxy(t testing.TB, addr string) *Proxy {
 	t.Helper()
 	p := startProxy(t, addr)
@@ -61,19 +61,19 @@ func startProxy(t testing.TB, addr string) *Proxy {
 	return p
 }
 
-// Pause makes a black hole of the network: connections stay and new ones are
-// accepted, but what is sent is lost, both ways.
+// Pause drops everything that is sent in either direction. Connections stay open and new
+// ones are accepted.
 func (p *Proxy) Pause() { p.set(func() { p.paused = true }) }
 
-// Resume passes on what is sent from now on; what was lost stays lost.
+// Resume forwards what is sent from now on. What was dropped stays lost.
 func (p *Proxy) Resume() { p.set(func() { p.paused = false }) }
 
-// Latency makes everything from now on take so long each way. It costs no
+// Latency delays everything from now on by each, in each direction, without reducing the
 // throughput.
 func (p *Proxy) Latency(each time.Duration) { p.set(func() { p.latency = each }) }
 
-// Loss loses each packet with that probability, as TCP sees it: it is sent again
-// after 200 ms, then after 400 ms more, and so on, and what follows waits for it.
+// Loss drops each packet with that probability, as seen by TCP: it is sent again after
+// 200 ms, then after 400 ms more, and so on, and the following ones wait for it.
 func (p *Proxy) Loss(probability float64) { p.set(func() { p.loss = probability }) }
 
 func (p *Proxy) set(knob func()) {
@@ -82,7 +82,7 @@ func (p *Proxy) set(knob func()) {
 	knob()
 }
 
-// Cut ends every connection; new ones are accepted.
+// Cut closes every connection. New ones are accepted.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +99,7 @@ func (p *Proxy) accept() {
 		}
 		far, err := net.Dial("tcp", p.target)
 		if err != nil {
-			near.Close() // the server is down: so is the connection
+			near.Close() // the server is down, so the connection is closed
 			continue
 		}
 		if !p.add(near, far) {
@@ -110,7 +110,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// add notes a pair of connections; false, with both closed, once the proxy has
+// add records a pair of connections. It closes them and returns false if the proxy has
 // ended.
 func (p *Proxy) add(pair ...net.Conn) bool {
 	p.mu.Lock()
@@ -134,13 +134,13 @@ func (p *Proxy) end(pair ...net.Conn) {
 	}
 }
 
-// chunk is what was read at once, and when it is to arrive.
+// chunk is the data of one read, and the time of its delivery.
 type chunk struct {
 	data []byte
 	due  time.Time
 }
 
-// pump passes on what from sends, late or not at all, until either side ends.
+// pump forwards what from sends, late or not at all, until either side ends.
 func (p *Proxy) pump(from, to net.Conn) {
 	way, cut := make(chan chunk, 256), make(chan struct{})
 	p.work.Go(func() {
@@ -151,7 +151,7 @@ func (p *Proxy) pump(from, to net.Conn) {
 			case <-cut:
 			}
 			if _, err := to.Write(one.data); err != nil {
-				from.Close() // the reader ends, and with it the way
+				from.Close() // ends the reader, which closes the channel
 			}
 		}
 	})
@@ -163,15 +163,15 @@ func (p *Proxy) pump(from, to net.Conn) {
 			way <- chunk{append([]byte(nil), buffer[:n]...), time.Now().Add(late)}
 		}
 		if errors.Is(err, net.ErrClosed) {
-			close(cut) // what is still under way is lost
+			close(cut) // data in transit is lost
 		}
-		if err != nil { // io.EOF too: what is under way arrives
+		if err != nil { // after io.EOF, data in transit is still delivered
 			return
 		}
 	}
 }
 
-// delayFor draws what becomes of a packet.
+// delayFor returns the delay of a packet and whether it is lost.
 func (p *Proxy) delayFor() (late time.Duration, lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

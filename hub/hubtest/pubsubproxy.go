@@ -7,28 +7,28 @@ import (
 	"testing"
 )
 
-// PubSubProxy stands between nodes and their Redis and passes everything on, but
-// can make their subscriptions deliver nothing while the links are up: what a
-// firewall does that has forgotten them, and what no client library notices.
+// PubSubProxy is a proxy between nodes and their Redis. It can stop delivery to
+// subscriptions while their connections stay up, like a firewall that has dropped their
+// state. No client library notices that.
 type PubSubProxy struct {
-	URL    string // in place of the server's
+	URL    string // use it instead of the server's URL
 	target string
 	listen net.Listener
 	work   sync.WaitGroup
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	ended bool
-	hold  bool // later subscriptions deliver nothing either
+	hold  bool // later subscriptions are muted too
 	open  map[net.Conn]*proxyLink
 }
 
-// proxyLink is one connection of a node's.
+// proxyLink is one connection of a node.
 type proxyLink struct {
 	subscribed bool
 	mute       bool
 }
 
-// StartPubSubProxy starts one in front of the server; it ends with the test.
+// StartPubSubProxy starts a proxy in front of the server. It ends with the test.
 func StartPubSubProxy(t testing.TB, to *Redis) *PubSubProxy {
 	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
@@ -50,8 +50,8 @@ func StartPubSubProxy(t testing.TB, to *Redis) *PubSubProxy {
 	return m
 }
 
-// Mute makes every subscription that stands now deliver nothing any more, and
-// says how many those were. Later ones deliver.
+// Mute stops delivery to all present subscriptions and returns their number. Later ones
+// still deliver.
 func (m *PubSubProxy) Mute() (muted int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -72,15 +72,14 @@ func (m *PubSubProxy) MuteNew() (muted int) {
 	return m.Mute()
 }
 
-// Release lets later subscriptions deliver again; those that are mute stay so.
+// Release lets later subscriptions deliver again. Muted ones stay muted.
 func (m *PubSubProxy) Release() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.hold = false
 }
 
-// Links is how many subscriptions stand and deliver, and how many are up and
-// mute.
+// Links returns how many subscriptions deliver, and how many are connected and muted.
 func (m *PubSubProxy) Links() (deliver, mute int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -92,7 +91,7 @@ func (m *PubSubProxy) Links() (deliver, mute int) {
 			deliver++
 		}
 	}
-	return deliver / 2, mute / 2 // each link is there with both its ends
+	return deliver / 2, mute / 2 // the map has both ends of each connection
 }
 
 func (m *PubSubProxy) accept() {
@@ -103,7 +102,7 @@ func (m *PubSubProxy) accept() {
 		}
 		far, err := net.Dial("tcp", m.target)
 		if err != nil {
-			near.Close() // the server is down: so is the connection
+			near.Close() // the server is down, so the connection is closed
 			continue
 		}
 		l := &proxyLink{}
@@ -132,7 +131,7 @@ func (m *PubSubProxy) pump(from, to net.Conn, l *proxyLink) {
 	for {
 		n, err := from.Read(buffer)
 		m.mu.Lock()
-		if !l.subscribed && bytes.Contains(bytes.ToLower(buffer[:n]), []byte("subscribe\r")) { // SSUBSCRIBE too
+		if !l.subscribed && bytes.Contains(bytes.ToLower(buffer[:n]), []byte("subscribe\r")) { // matches SSUBSCRIBE too
 			l.subscribed = true
 			l.mute = m.hold
 		}

@@ -19,27 +19,26 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis is a redis-server of a test's own.
+// Redis is a redis-server for one test.
 type Redis struct {
 	URL     string
 	Addr    string
-	Client  *redis.Client // for looking and meddling
+	Client  *redis.Client // with the operator's rights
 	program string
 	args    []string
-	dir     string // of its append-only file
+	dir     string // directory of its append-only file
 	cmd     *exec.Cmd
 }
 
-// StartRedis starts a redis-server on a free port, with the configuration and the
-// users that deploy/redis ships; it ends with the test. URL is for the nodes' user,
-// Client is the operator's. More arguments, which win, go to redis-server as they
-// are.
+// StartRedis starts a redis-server on a free port with the configuration and the users
+// in deploy/redis. URL is for the nodes' user, Client for the operator. args are passed
+// to redis-server and override the configuration. The server ends with the test.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	return StartServer(t, "redis-server", args...)
 }
 
-// StartServer is StartRedis with one of Servers.
+// StartServer is StartRedis with one of ServerPrograms.
 func StartServer(t testing.TB, program string, args ...string) *Redis {
 	t.Helper()
 	conf, options := shippedRedis(t)
@@ -48,8 +47,8 @@ func StartServer(t testing.TB, program string, args ...string) *Redis {
 	return r
 }
 
-// StartRedisAs is StartRedis with a configuration of the test's own: the first
-// argument is its path. Client logs in as that user.
+// StartRedisAs is StartRedis with the configuration at the path in the first argument.
+// Client logs in as that user.
 func StartRedisAs(t testing.TB, user, password string, args ...string) *Redis {
 	t.Helper()
 	return start(t, "redis-server", user, password, args...)
@@ -69,12 +68,12 @@ func start(t testing.TB, program, user, password string, args ...string) *Redis 
 	return r
 }
 
-// AdminURL is the operator's URL of the server or Cluster at url.
+// AdminURL returns the operator's URL of the server or Cluster at url.
 func AdminURL(url string) string {
 	return strings.Replace(url, "loginhub:"+HubPassword+"@", "admin:"+adminPassword+"@", 1)
 }
 
-// URLVia is the URL of the nodes' user by way of another address.
+// URLVia returns the URL of the nodes' user at another address.
 func (r *Redis) URLVia(addr string) string {
 	return "redis://loginhub:" + HubPassword + "@" + addr + "/0"
 }
@@ -101,8 +100,8 @@ func (r *Redis) Stop(t testing.TB) {
 	}
 }
 
-// ServerPrograms are the programs on this machine that the hub works with: Redis's
-// server, and Valkey's if it is installed.
+// ServerPrograms returns the programs on this machine to test with: Redis's server, and
+// Valkey's if it is installed.
 func ServerPrograms() []string {
 	all := []string{"redis-server"}
 	if _, err := exec.LookPath("valkey-server"); err == nil {
@@ -111,7 +110,7 @@ func ServerPrograms() []string {
 	return all
 }
 
-// Wipe removes what a killed server has on its disk: the next Start finds nothing.
+// Wipe deletes the data of a killed server from disk.
 func (r *Redis) Wipe(t testing.TB) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(r.dir, "appendonlydir")); err != nil {
@@ -130,14 +129,14 @@ func (r *Redis) Kill(t testing.TB) {
 	r.cmd.Wait()
 }
 
-// Stall stops the server's process; Resume lets it go on.
+// Stall suspends the server's process.
 func (r *Redis) Stall() error { return r.cmd.Process.Signal(syscall.SIGSTOP) }
 
-// Resume lets a stalled server go on.
+// Resume continues a stalled server.
 func (r *Redis) Resume() error { return r.cmd.Process.Signal(syscall.SIGCONT) }
 
-// Monitor collects every command that the server runs, as MONITOR prints it,
-// until stop is called.
+// Monitor collects every command that the server runs, as MONITOR prints it, until stop
+// is called.
 func (r *Redis) Monitor(t testing.TB) (stop func() []string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", r.Addr)
@@ -177,7 +176,7 @@ func (r *Redis) Monitor(t testing.TB) (stop func() []string) {
 	return end
 }
 
-// Subscribe collects every message to a node's mailbox until stop is called.
+// Subscribe collects every message to any node's mailbox until stop is called.
 func (r *Redis) Subscribe(t testing.TB) (stop func() []*redis.Message) {
 	t.Helper()
 	const last = "loginhub:mail:end-of-mail"
@@ -207,16 +206,14 @@ func (r *Redis) Subscribe(t testing.TB) (stop func() []*redis.Message) {
 	}
 }
 
-// FreePort is a port that was free a moment ago. It lies below the range that
-// Linux takes for outgoing connections, so that none of those takes it before
-// the server does.
+// FreePort returns a port that was free a moment ago. It is below the range that Linux
+// uses for outgoing connections, so that none of those takes it first.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		port := strconv.Itoa(10000 + rand.IntN(22000))
-		// Nobody here speaks UDP: its port of the same number is the sign, to other
-		// tests and to those of other packages too, that this one is given away,
-		// also while its server is down.
+		// The UDP port of the same number reserves the port, also against tests of other
+		// packages and while its server is down. Nothing here uses UDP.
 		sign, err := net.ListenPacket("udp", "127.0.0.1:"+port)
 		if err != nil {
 			continue
@@ -232,7 +229,7 @@ func FreePort(t testing.TB) string {
 	return ""
 }
 
-// Eventually waits until ok, or fails the test.
+// Eventually waits until ok returns true. It fails the test after the limit.
 func Eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(limit)

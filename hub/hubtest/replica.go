@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// BreakReplication breaks the replica's link to its master and keeps it broken: what the
-// master takes from here on, the replica does not have.
+// BreakReplication cuts the replica off from its master for good: it does not receive
+// later changes.
 func (r *Redis) BreakReplication(t testing.TB, master *Redis) {
 	t.Helper()
 	ctx, cancel := WithTimeout(5 * time.Second)
 	defer cancel()
-	// A replica that cannot log in comes back every second, in vain.
-	if err := r.Client.ConfigSet(ctx, "masterauth", "nobody knows it").Err(); err != nil {
+	// The replica tries to log in again every second and is refused.
+	if err := r.Client.ConfigSet(ctx, "masterauth", "wrong password").Err(); err != nil {
 		t.Errorf("cut off: %v", err)
 	}
 	master.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "replica")
 }
 
-// Follow makes the server a replica of another, and waits until it is.
+// Follow makes the server a replica of another, and waits until they are connected.
 func (r *Redis) Follow(t testing.TB, master *Redis) {
 	t.Helper()
 	host, port, _ := strings.Cut(master.Addr, ":")
@@ -31,7 +31,7 @@ func (r *Redis) Follow(t testing.TB, master *Redis) {
 	r.WaitLinked(t)
 }
 
-// WaitLinked waits until the replica follows its master.
+// WaitLinked waits until the replica is connected to its master.
 func (r *Redis) WaitLinked(t testing.TB) {
 	t.Helper()
 	Eventually(t, 20*time.Second, "the replica follows", func() bool {
@@ -40,7 +40,7 @@ func (r *Redis) WaitLinked(t testing.TB) {
 	})
 }
 
-// ReplicaOf is the replica of a Cluster's master.
+// ReplicaOf returns the replica of a Cluster's master.
 func (c *Cluster) ReplicaOf(t testing.TB, master *Redis) *Redis {
 	t.Helper()
 	_, port, _ := strings.Cut(master.Addr, ":")
@@ -54,19 +54,19 @@ func (c *Cluster) ReplicaOf(t testing.TB, master *Redis) *Redis {
 	return master
 }
 
-// SetNodeTimeout lets the Cluster's servers be silent for so long before others take them
-// for gone: on a busy machine StartCluster's second is short.
+// SetNodeTimeout sets how long a server may be silent before the Cluster considers it
+// dead. On a busy machine StartCluster's second is short.
 func (c *Cluster) SetNodeTimeout(t testing.TB, d time.Duration) {
 	t.Helper()
 	for _, r := range c.Nodes {
 		ctx, cancel := WithTimeout(time.Second)
-		r.Client.ConfigSet(ctx, "cluster-node-timeout", fmt.Sprint(d.Milliseconds())) // one may be gone
+		r.Client.ConfigSet(ctx, "cluster-node-timeout", fmt.Sprint(d.Milliseconds())) // a dead server cannot be asked
 		cancel()
 	}
 }
 
-// FailOver waits until the Cluster is whole without that master, which has gone.
-// Later silences move nobody.
+// FailOver waits until the Cluster is complete without the dead master gone. It raises
+// the node timeout afterwards, so that no other failover follows.
 func (c *Cluster) FailOver(t testing.TB, gone *Redis) {
 	t.Helper()
 	c.SetNodeTimeout(t, time.Second)
@@ -94,8 +94,8 @@ func (c *Cluster) FailOver(t testing.TB, gone *Redis) {
 	})
 }
 
-// Reshard moves so many slots from one master of the Cluster to another, with
-// redis-cli, as an operator does.
+// Reshard moves slots from one master of the Cluster to another with redis-cli, as an
+// operator does.
 func (c *Cluster) Reshard(ctx context.Context, from, to *Redis, slots int) error {
 	ids := [2]string{}
 	for i, r := range []*Redis{from, to} {
@@ -112,7 +112,7 @@ func (c *Cluster) Reshard(ctx context.Context, from, to *Redis, slots int) error
 		case err == nil:
 			return nil
 		case ctx.Err() == nil && strings.Contains(string(out), "Nodes don't agree about configuration"):
-			// The gossip of the last move is still on its way; nothing was begun.
+			// The servers have not yet agreed on the last move, so nothing was started.
 			if err := wait(ctx, 100*time.Millisecond); err != nil {
 				return err
 			}
@@ -122,10 +122,9 @@ func (c *Cluster) Reshard(ctx context.Context, from, to *Redis, slots int) error
 	}
 }
 
-// StartSlotMigration takes the slot of a key half of the way from one master to another: the
-// slot is migrating and the key has gone over, as for a moment in every
-// resharding. Arrive ends it.
-func (c *Cluster) StartSlotMigration(ctx context.Context, key string, from, to *Redis) (arrive func() error, err error) {
+// StartSlotMigration moves a key to another master but leaves its slot in migration, as
+// happens for a moment in every resharding. finish completes the migration.
+func (c *Cluster) StartSlotMigration(ctx context.Context, key string, from, to *Redis) (finish func() error, err error) {
 	slot := from.Client.ClusterKeySlot(ctx, key).Val()
 	fromID, toID := from.Client.ClusterMyID(ctx).Val(), to.Client.ClusterMyID(ctx).Val()
 	host, port, _ := strings.Cut(to.Addr, ":")
@@ -142,8 +141,8 @@ func (c *Cluster) StartSlotMigration(ctx context.Context, key string, from, to *
 		}
 	}
 	return func() error {
-		// Whatever else has come into the slot meanwhile goes along, as redis-cli
-		// does it: the old master does not give up a slot that holds keys.
+		// Other keys that were added to the slot are moved too, as redis-cli does: the
+		// old master keeps a slot that has keys.
 		for {
 			rest, err := from.Client.ClusterGetKeysInSlot(ctx, int(slot), 100).Result()
 			if err != nil {
@@ -165,12 +164,12 @@ func (c *Cluster) StartSlotMigration(ctx context.Context, key string, from, to *
 	}, nil
 }
 
-// MasterAndOther is the master that holds the key, and another one. Only while the
-// Cluster's first servers are its masters: before any failover.
+// MasterAndOther returns the master that holds the key, and another one. It works only
+// before a failover, while the first servers are the masters.
 func (c *Cluster) MasterAndOther(key string) (holder, other *Redis) {
 	ctx := context.Background()
 	for i, r := range c.Nodes[:clusterMasters] {
-		// A server answers with MOVED for a key that is not its own.
+		// A server answers with MOVED for the keys of others.
 		if _, err := r.Client.Exists(ctx, key).Result(); err == nil {
 			return r, c.Nodes[(i+1)%clusterMasters]
 		}

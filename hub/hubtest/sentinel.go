@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Sentinel is a master with one replica, watched by three sentinels.
+// Sentinel is a master with one replica and three sentinels.
 type Sentinel struct {
 	URL       string // for LOGINHUB_REDIS_URL
 	Master    *Redis
@@ -22,12 +22,12 @@ type Sentinel struct {
 	sentinels []*redis.SentinelClient
 }
 
-// stableTimeout is how long a watched server may be silent while nobody is to fail: on a
+// stableTimeout is how long a server may be silent while no failover is wanted. On a
 // busy machine a second would be too short.
 const stableTimeout = 60 * time.Second
 
-// StartSentinel starts a master, a replica and three sentinels, which elect a
-// new master once FailOver is called.
+// StartSentinel starts a master, a replica and three sentinels. The sentinels elect a
+// new master only after FailOver is called.
 func StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	s := &Sentinel{Master: StartRedis(t)}
@@ -80,8 +80,8 @@ func (s *Sentinel) sentinel(t testing.TB, host, masterPort string) string {
 	return "127.0.0.1:" + port
 }
 
-// FailOver has the sentinels elect a new master, about a second after the old
-// one has gone, and waits until all know it. Later silences move nobody.
+// FailOver makes the sentinels elect a new master, about a second after the old one has
+// died, and waits until all have it. No other failover follows.
 func (s *Sentinel) FailOver(t testing.TB) {
 	t.Helper()
 	s.setDownAfter(t, time.Second)
@@ -94,7 +94,7 @@ func (s *Sentinel) FailOver(t testing.TB) {
 	s.setDownAfter(t, stableTimeout)
 }
 
-// setDownAfter sets after which silence the sentinels take a server for gone.
+// setDownAfter sets the silence after which the sentinels consider a server dead.
 func (s *Sentinel) setDownAfter(t testing.TB, d time.Duration) {
 	t.Helper()
 	for _, one := range s.sentinels {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// The passwords of the users in the tests' copy of deploy/redis/users.acl: the
-// nodes', the Sentinels', the operator's and the replicas'.
+// Passwords of the users in the tests' copy of deploy/redis/users.acl: for nodes,
+// Sentinels, the operator and replicas.
 const (
 	HubPassword      = "hunter2"
 	SentinelPassword = "watch"
@@ -20,10 +20,10 @@ const (
 	replicaPassword  = "copy"
 )
 
-// shippedRedis copies deploy/redis into a directory of the test, for the server
-// rewrites its configuration in a failover. Users get passwords, and the users of
-// replicas and Sentinels, which redis.conf names in a comment, are added. Its
-// result is the configuration's path and the options that go with it.
+// shippedRedis copies deploy/redis into a directory of the test, because a server
+// rewrites its configuration in a failover. It sets passwords and adds the users for
+// replicas and Sentinels from the comment in redis.conf. It returns the configuration's
+// path and the options that belong to it.
 func shippedRedis(t testing.TB) (conf string, options []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -52,7 +52,7 @@ func shippedRedis(t testing.TB) (conf string, options []string) {
 	return conf, []string{"--aclfile", acl, "--masteruser", "replica", "--masterauth", replicaPassword}
 }
 
-// shippedFile is a file of deploy/redis.
+// shippedFile returns a file of deploy/redis.
 func shippedFile(t testing.TB, name string) string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)

@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// SkewVariable says by how many seconds the wall clock of a program from
-// BuildSkewed is off.
+// SkewVariable is the environment variable with the error of the wall clock, in seconds,
+// for a program from BuildSkewed.
 const SkewVariable = "HUBTEST_CLOCK_SKEW"
 
-// skewed is what BuildSkewed adds to package time: the monotonic clock stays.
+// skewed is the code that BuildSkewed adds to package time. The monotonic clock is not
+// changed.
 const skewed = `
 var hubtestSkew = func() (seconds int64) {
 	text, _ := syscall.Getenv("` + SkewVariable + `")
@@ -30,10 +31,10 @@ var hubtestSkew = func() (seconds int64) {
 }()
 `
 
-// BuildSkewed builds the program on a standard library whose time.Now is off by
-// what SkewVariable says (go build -overlay); remove deletes it. The first build
-// takes a minute, for everything depends on package time; later ones come from
-// Go's cache. It is without the race detector, which would double that.
+// BuildSkewed builds the program with a standard library whose time.Now is wrong by
+// SkewVariable (go build -overlay). remove deletes the program. The first build takes a
+// minute, because everything depends on package time; later ones use Go's cache. It does
+// not use the race detector, which would double that.
 func BuildSkewed() (program string, remove func(), err error) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -70,7 +71,8 @@ func BuildSkewed() (program string, remove func(), err error) {
 	return program, remove, nil
 }
 
-// addSkew edits package time.
+// addSkew returns package time with the skew added; ok is false if the source is not as
+// expected.
 func addSkew(text string) (edited string, ok bool) {
 	const imported, begins = "\t\"math/bits\"\n", "\nfunc Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
 	if strings.Count(text, imported) != 1 || strings.Count(text, begins) != 1 {
@@ -80,5 +82,5 @@ func addSkew(text string) (edited string, ok bool) {
 	return strings.Replace(text, begins, begins+"\tsec += hubtestSkew\n", 1) + skewed, true
 }
 
-// Skewed is the line of shell before a program from BuildSkewed.
+// Skewed returns the shell command that sets the skew for a program from BuildSkewed.
 func Skewed(seconds int) string { return fmt.Sprintf("export %s=%d", SkewVariable, seconds) }

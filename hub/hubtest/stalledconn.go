@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// StalledConn is a browser's end of a socket that never reads, with as little room for
-// what comes as the system grants.
+// StalledConn is the browser's end of a WebSocket that is never read, with the smallest
+// receive buffer that the system allows.
 type StalledConn struct{ net.Conn }
 
-// DialStalled opens the ticket's socket and reads its handshake, and nothing after.
+// DialStalled opens the ticket's WebSocket and reads only the handshake.
 func DialStalled(ctx context.Context, node *Node, ticket *Ticket) (*StalledConn, error) {
 	small := func(_, _ string, raw syscall.RawConn) error {
 		var err error
@@ -44,9 +44,9 @@ func DialStalled(ctx context.Context, node *Node, ticket *Ticket) (*StalledConn,
 	return &StalledConn{conn}, nil
 }
 
-// Flood sends pings, each of which the node has to answer, until the node closes
-// the connection: that is nil. full is closed when the node takes no more. An end
-// of ctx before is an error.
+// Flood sends pings, which the node must answer, until the node closes the connection.
+// It returns nil then, and an error if ctx ends first. It closes full when the
+// connection accepts no more data.
 func (d *StalledConn) Flood(ctx context.Context, full chan<- struct{}) error {
 	// RFC 6455, 5.5.2: a ping of 125 bytes, masked with zeros.
 	ping := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, make([]byte, 125)...)
@@ -64,7 +64,7 @@ func (d *StalledConn) Flood(ctx context.Context, full chan<- struct{}) error {
 			}
 		case err != nil:
 			if full != nil {
-				close(full) // the node's ration of pings has ended it sooner
+				close(full) // the node's limit of pings has ended it sooner
 			}
 			return nil // reset: the node has closed it
 		}
