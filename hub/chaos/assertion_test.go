@@ -16,10 +16,11 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// appIssuer is the back end of a company's own app: it signs for its users.
+// appIssuer imitates the back end of a company's own app: it signs assertions for its
+// users.
 type appIssuer struct {
 	issuer string
-	keys   *httptest.Server // what LOGINHUB_APP_JWKS_URL names
+	keys   *httptest.Server // the URL is LOGINHUB_APP_JWKS_URL
 	key    ed25519.PrivateKey
 }
 
@@ -34,7 +35,7 @@ func startAppIssuer(t *testing.T) *appIssuer {
 	return c
 }
 
-// newPhone is for world: phones with the company's app.
+// newPhone implements scenario.newPhone: phones with the company's app.
 func (c *appIssuer) newPhone(user string) (*hubtest.Phone, string) {
 	phone := hubtest.NewPhone(user)
 	phone.Login = func(ticket string) (provider, code string) {
@@ -54,8 +55,8 @@ func TestWeChat_HangsOtherProviderWorks(t *testing.T) {
 	node := w.nodes[0]
 	w.server().FailAlways(wechattest.Fault{Delay: 20 * time.Second})
 	before := hubtest.MeasureUsage(t, w.nodes)
-	// More phones than a node asks WeChat for at once, and they do not give up: as
-	// one hears of WeChat's limit, another takes its place.
+	// There are more phones than a node's concurrent calls to WeChat, and they do not
+	// give up. When one call times out, another takes its slot.
 	const phones = 320
 	ctx, enough := hubtest.WithTimeout(5 * time.Minute)
 	defer enough()
@@ -88,7 +89,7 @@ func TestWeChat_HangsOtherProviderWorks(t *testing.T) {
 	if s.Errors > 0 {
 		t.Errorf("phones with the company's app saw %d errors", s.Errors)
 	}
-	hangs() // still
+	hangs() // still at the limit
 	enough()
 	hanging.Wait()
 	w.server().ClearFaults()

@@ -10,7 +10,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// skewed is the program with another wall clock, built once; TestMain deletes it.
+// skewed builds the program with another wall clock once; TestMain deletes it.
 var (
 	skewed       = sync.OnceValues(buildSkewed)
 	removeSkewed = func() {}
@@ -24,8 +24,8 @@ func buildSkewed() (program string, err error) {
 	return program, err
 }
 
-// startSkewedNodes are three nodes whose wall clocks are ten minutes apart; Redis's clock is
-// this test's too.
+// startSkewedNodes starts three nodes whose wall clocks are ten minutes apart. Redis and
+// this test share a clock.
 func startSkewedNodes(t *testing.T, settings ...string) []*hubtest.Node {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
@@ -44,7 +44,7 @@ func startSkewedNodes(t *testing.T, settings ...string) []*hubtest.Node {
 func TestClock_NodesTenMinutesApart(t *testing.T) {
 	t.Parallel()
 	nodes := startSkewedNodes(t)
-	for i, n := range nodes { // are they?
+	for i, n := range nodes { // check the skew
 		a, err := hubtest.Request(context.Background(), "GET", n.URL+"/healthz", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestClock_NodesTenMinutesApart(t *testing.T) {
 	ctx, cancel := hubtest.WithTimeout(2 * time.Minute)
 	defer cancel()
 	var last int64
-	for i := range 27 { // every node makes, takes the scan, takes the confirm
+	for i := range 27 { // every combination of nodes for create, scan and confirm
 		iat, err := sameToken(ctx, nodes, nodes[i%3].URL, nodes[i/3%3].URL, nodes[i/9].URL)
 		if err != nil {
 			t.Errorf("login %d: %v", i, err)
@@ -74,8 +74,8 @@ func TestClock_NodesTenMinutesApart(t *testing.T) {
 	}
 }
 
-// sameToken is one login with its steps on these nodes. Every node must give the
-// same token, with the times of Redis's clock, and say the same of what is left.
+// sameToken makes one login with its steps on these nodes. Every node must return the
+// same token, with times by Redis's clock, and the same remaining time.
 func sameToken(ctx context.Context, nodes []*hubtest.Node, makes, scans, confirms string) (iat int64, err error) {
 	ticket, err := hubtest.CreateTicket(ctx, makes, nil)
 	if err != nil {
@@ -98,7 +98,7 @@ func sameToken(ctx context.Context, nodes []*hubtest.Node, makes, scans, confirm
 		if token == "" {
 			token = v.Token
 		}
-		// The view says what is left by Redis's clock.
+		// The remaining time is by Redis's clock.
 		left := time.Until(time.Unix(claimsOf(token).Exp, 0)).Seconds()
 		if v.Token != token || v.ExpiresIn < 57 || v.ExpiresIn > 60 || float64(v.TokenExpiresIn) < left-1 || float64(v.TokenExpiresIn) > left+2 {
 			return 0, fmt.Errorf("view %+v; %v s are left", v, left)
@@ -115,10 +115,10 @@ func TestClock_DeadlinesFollowRedis(t *testing.T) {
 	t.Parallel()
 	const life = 4 * time.Second
 	nodes := startSkewedNodes(t, "TICKET_TTL="+life.String())
-	// Tickets that nobody scans end while others' logins go on.
+	// Tickets that are not scanned expire while other logins go on.
 	s := scenario{nodes: nodes}.run(t, logins(t, 200), 20, fault{interval: 500 * time.Millisecond, minTimes: 1, inject: func(ctx context.Context) {
 		ended := make(chan error)
-		for i := range 9 { // every node makes, every node holds
+		for i := range 9 { // every combination of nodes for create and socket
 			go func() { ended <- checkExpiry(ctx, nodes[i%3].URL, nodes[i/3].URL, life) }()
 		}
 		for range 9 {
@@ -133,7 +133,7 @@ func TestClock_DeadlinesFollowRedis(t *testing.T) {
 	}
 }
 
-// checkExpiry makes a ticket on one node and waits for its end on another.
+// checkExpiry creates a ticket on one node and waits for its expiry on another.
 func checkExpiry(ctx context.Context, makes, holds string, life time.Duration) error {
 	asked := time.Now()
 	ticket, err := hubtest.CreateTicket(ctx, makes, nil)

@@ -11,7 +11,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// replicaSettings are nodes that wait for no replica, and nodes that wait for one.
+// replicaSettings are the settings of nodes that do not wait for a replica, and of nodes
+// that do.
 var replicaSettings = map[string][]string{"asynchronous": nil, "with REDIS_WAIT": {"REDIS_WAIT=1"}}
 
 func TestCluster_Reshard(t *testing.T) {
@@ -24,7 +25,7 @@ func TestCluster_Reshard(t *testing.T) {
 			i := 0
 			w := scenario{nodes: startNodes(t, 2, cluster.URL, settings...)}
 			s := w.run(t, logins(t, 200), 30, fault{interval: 100 * time.Millisecond, minTimes: 3, inject: func(ctx context.Context) {
-				// round and round, 400 slots a time
+				// moves 400 slots from each master to the next
 				if err := cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400); err != nil {
 					t.Error(err)
 				}
@@ -38,8 +39,8 @@ func TestCluster_Reshard(t *testing.T) {
 	}
 }
 
-// A slot can stand half moved for long: redis-cli was interrupted, or a neighbour
-// in the slot is large.
+// TestCluster_MigratingSlots covers slots that stay in migration: redis-cli was
+// interrupted, or another key of the slot is large.
 func TestCluster_MigratingSlots(t *testing.T) {
 	t.Parallel()
 	for name, settings := range replicaSettings {
@@ -71,7 +72,7 @@ func TestCluster_MigratingSlots(t *testing.T) {
 }
 
 // slotMover moves one ticket at a time: two masters that send each other a key would
-// wait for each other.
+// block each other.
 type slotMover struct {
 	cluster   *hubtest.Cluster
 	mu        sync.Mutex
@@ -79,8 +80,8 @@ type slotMover struct {
 	sum       stats
 }
 
-// startMigration takes the ticket half of the way. alone is false, and nothing is done,
-// where another ticket's slot is the same.
+// startMigration moves the ticket but leaves its slot in migration. alone is false, and
+// nothing is done, if another ticket uses the same slot.
 func (r *slotMover) startMigration(ctx context.Context, id string) (arrive func() error, alone bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,8 +96,8 @@ func (r *slotMover) startMigration(ctx context.Context, id string) (arrive func(
 	return arrive, true, err
 }
 
-// login is one whose ticket's slot is half moved between its scan and its ack. The
-// page goes and comes back meanwhile.
+// login makes a login whose slot is in migration from the scan to the ack. The page
+// leaves and returns meanwhile.
 func (r *slotMover) login(entry func() string) error {
 	ctx, cancel := hubtest.WithTimeout(90 * time.Second)
 	defer cancel()
@@ -123,10 +124,10 @@ func (r *slotMover) login(entry func() string) error {
 	if err != nil || seen > 0 {
 		return errors.Join(err, fmt.Errorf("the phone saw %d errors while its ticket moved", seen))
 	}
-	told := time.Now()
+	confirmedAt := time.Now()
 	held.Wait()
 	r.mu.Lock()
-	r.sum.count(page, "sandbox:traveller", told)
+	r.sum.count(page, "sandbox:traveller", confirmedAt)
 	r.mu.Unlock()
 	if !page.Acked {
 		return errors.New("no acknowledged token while the ticket moved")
@@ -134,8 +135,8 @@ func (r *slotMover) login(entry func() string) error {
 	return arrive()
 }
 
-// The notes of pages that came within the last moments die with a master, and
-// the subscriptions, which are on another one, never break.
+// TestCluster_LostNodeRecords kills a master before it has replicated the latest node
+// records. The subscriptions are on another master and never break.
 func TestCluster_LostNodeRecords(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
@@ -170,7 +171,7 @@ func TestCluster_LostNodeRecords(t *testing.T) {
 	}
 	victim.Kill(t)
 	cluster.FailOver(t, victim)
-	told := time.Now()
+	confirmedAt := time.Now()
 	for _, page := range pages {
 		if _, err := hubtest.NewPhone("late").Retry(ctx, page.Entry, page.Ticket.ID, "confirm"); err != nil {
 			t.Error(err)
@@ -179,7 +180,7 @@ func TestCluster_LostNodeRecords(t *testing.T) {
 	held.Wait()
 	sum := &stats{}
 	for _, page := range pages {
-		sum.count(page, "sandbox:late", told)
+		sum.count(page, "sandbox:late", confirmedAt)
 	}
 	sum.assert(t, scenario{})
 	complete(t, sum)

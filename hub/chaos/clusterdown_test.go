@@ -10,8 +10,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// A Cluster that covers not every slot takes messages on every master that is
-// left, and writes on none (cluster-require-full-coverage, the default).
+// TestCluster_Down covers a Cluster that does not serve every slot. Its masters still
+// accept PUBLISH, but no writes (cluster-require-full-coverage, the default).
 func TestCluster_Down(t *testing.T) {
 	t.Parallel()
 	for name, way := range map[string]struct {
@@ -20,7 +20,7 @@ func TestCluster_Down(t *testing.T) {
 		"a master without a replica is gone": {
 			func(t *testing.T, c *hubtest.Cluster) { c.Nodes[0].Kill(t) },
 			func(t *testing.T, c *hubtest.Cluster) { c.Nodes[0].Start(t) }},
-		"a slot is nobody's": { // all masters are there and answer
+		"a slot is not served": { // all masters answer
 			func(t *testing.T, c *hubtest.Cluster) { changeSlot(t, c, "DELSLOTS", c.Nodes...) },
 			func(t *testing.T, c *hubtest.Cluster) { changeSlot(t, c, "ADDSLOTS", c.Nodes[0]) }},
 	} {
@@ -53,7 +53,7 @@ func TestCluster_Down(t *testing.T) {
 					t.Errorf("confirm, after all: %+v %v", a, err)
 				}
 			}})
-			completeWithin(t, s, 40*time.Second) // the Cluster's own 15 s, and nodes that have become deaf
+			completeWithin(t, s, 40*time.Second) // the Cluster's own 15 s, and stalled nodes
 			if s.Errors == 0 {
 				t.Error("no phone was asked to try again")
 			}
@@ -61,8 +61,7 @@ func TestCluster_Down(t *testing.T) {
 	}
 }
 
-// changeSlot takes a slot of the first master's out of the servers' knowledge, or gives
-// it to one again.
+// changeSlot removes slot 0 from the servers' maps, or assigns it again.
 func changeSlot(t *testing.T, c *hubtest.Cluster, does string, at ...*hubtest.Redis) {
 	t.Helper()
 	for _, r := range at {
@@ -72,7 +71,7 @@ func changeSlot(t *testing.T, c *hubtest.Cluster, does string, at ...*hubtest.Re
 	}
 }
 
-// ticketOnSecondMaster is a ticket that lies on the Cluster's second master.
+// ticketOnSecondMaster returns a ticket that is on the Cluster's second master.
 func ticketOnSecondMaster(t *testing.T, ctx context.Context, c *hubtest.Cluster, n *hubtest.Node) (id string) {
 	t.Helper()
 	for {

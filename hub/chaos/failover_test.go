@@ -8,14 +8,12 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// What asynchronous replication can lose is what the master had taken and its
-// replica had not yet when the master died: between two processes on one machine
-// next to nothing, on a network that has just broken everything since then. The
-// second is what "behind" imitates: the replica's link breaks so long before the
-// master dies.
+// replicaLag is how long the replica is cut off before its master dies. A failover loses
+// what the master accepted and had not replicated. That is almost nothing between two
+// processes on one machine, but everything since the break on a network that has failed.
 const replicaLag = 500 * time.Millisecond
 
-// durabilityMode is what an operator can do about it.
+// durabilityMode is one way to run Redis and the nodes.
 type durabilityMode struct {
 	name     string
 	master   [2]string // a setting of the master: name and value
@@ -29,8 +27,7 @@ var durabilityModes = []durabilityMode{
 	{name: "with REDIS_WAIT", settings: []string{"REDIS_WAIT=1"}},
 }
 
-// fastFailover are lives of a ticket that end within a test: a login that is lost waits
-// for its deadline.
+// fastFailover are short lifetimes: a login that is lost ends only at its deadline.
 var fastFailover = []string{"TICKET_TTL=30s", "CONFIRM_TTL=25s", "RESULT_TTL=16s"}
 
 func TestFailover_Sentinel(t *testing.T) {
@@ -50,7 +47,7 @@ func TestFailover_Sentinel(t *testing.T) {
 				s := w.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
 					killMaster(t, ctx, sentinel.Master, sentinel.Replica, lag)
 					sentinel.FailOver(t)
-					// Where confirms wait for a replica, there must be one again.
+					// Confirms that wait for a replica need one again.
 					sentinel.Master.Start(t)
 					sentinel.Master.Follow(t, sentinel.Replica)
 				}})
@@ -61,9 +58,8 @@ func TestFailover_Sentinel(t *testing.T) {
 	}
 }
 
-// assertRecovered checks what a failover may not do even where replication may lose:
-// leave a page without a word, take more than what was under way, or leave nodes
-// behind that ask the old master.
+// assertRecovered checks what even a lossy failover must not do: leave a page without an
+// end, lose more than the logins in progress, or leave nodes that use the old master.
 func assertRecovered(t *testing.T, w scenario, s *stats) {
 	t.Helper()
 	if s.Hung > 0 || s.Refused > s.Affected || s.Refused*4 > s.Begun || s.Lost*4 > s.Confirmed {
@@ -79,7 +75,7 @@ func describe(lag time.Duration) string {
 	return "killed " + lag.String() + " after its replica fell behind, "
 }
 
-// killMaster kills a master whose replica has not heard of it for so long.
+// killMaster kills a master after its replica was cut off for the given time.
 func killMaster(t *testing.T, ctx context.Context, master, replica *hubtest.Redis, lag time.Duration) {
 	t.Helper()
 	if lag > 0 {
@@ -102,7 +98,7 @@ func TestFailover_Cluster(t *testing.T) {
 				s := w.run(t, logins(t, 250), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
 					killMaster(t, ctx, master, cluster.ReplicaOf(t, master), lag)
 					cluster.FailOver(t, master)
-					master.Start(t) // it comes back as its successor's replica
+					master.Start(t) // it returns as a replica of the new master
 					master.WaitLinked(t)
 				}})
 				t.Logf("LOSS cluster, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Confirmed)

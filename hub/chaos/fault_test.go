@@ -8,44 +8,44 @@ import (
 	"time"
 )
 
-// fault is what goes wrong while logins go on. The zero value is none, or one that
-// stands during the whole run.
+// fault is what goes wrong during logins. The zero value means none, or a fault that
+// lasts the whole run.
 type fault struct {
-	interval time.Duration // from the first login to the first strike, and from the end of one to the next
-	minTimes int           // how often it must strike while logins are under way
-	maxTimes int           // how often it can; 0: until the wanted logins have ended
-	// inject is one from its beginning to its end. Its context is the run's, which
-	// ends early only where the run is far too late.
+	interval time.Duration // before the first injection, and between two
+	minTimes int           // required injections while logins are in progress
+	maxTimes int           // allowed injections; 0: until the wanted logins have ended
+	// inject makes the fault once, from beginning to end. Its context is that of the
+	// run, which ends early only if the run is far too late.
 	inject func(ctx context.Context)
 }
 
-// span is a time: of a login from its ticket to its end, of a strike.
+// span is the time of a login, from its ticket to its end, or of an injection.
 type span struct{ from, to time.Time }
 
 func (s span) overlaps(o span) bool { return s.from.Before(o.to) && o.from.Before(s.to) }
 
-// outcome is what became of one login, and when it was under way.
+// outcome is the result of one login, with its time.
 type outcome struct {
 	stats
 	span
-	end   string // the page's
-	trace string // of a login that was lost
+	end   string // state in which the page ended
+	trace string // only of a lost login
 }
 
-// run is a run under way.
+// run is the state of a run.
 type run struct {
 	wanted int // logins
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	begun      int
 	ended      []outcome
 	injections []span
-	over       bool // there will be no more strikes
+	over       bool // no more injections follow
 }
 
-// next begins a login: until all that were wanted are begun and the fault is over.
-// Beyond those wanted, a third of the people go on, so that a fault that takes its
-// time leaves the machine to others.
+// next begins a login, until all wanted ones have begun and the fault is over. After the
+// wanted ones only a third of the users go on, so that a long fault does not use the
+// whole machine.
 func (c *run) next(person int) (user string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,9 +69,10 @@ func (c *run) enough(f fault) bool {
 	return len(c.injections) >= f.minTimes && len(c.ended) >= c.wanted
 }
 
-// injectFault has the fault strike. One that finds no login under way does not count.
+// injectFault injects the fault repeatedly. An injection without a login in progress
+// does not count.
 func (c *run) injectFault(ctx context.Context, w scenario, f fault) {
-	defer func() { // also where a strike has failed the test
+	defer func() { // also if an injection has failed the test
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.over = true
@@ -91,23 +92,22 @@ func (c *run) injectFault(ctx context.Context, w scenario, f fault) {
 	}
 }
 
-// sum adds up, and checks that the fault and the logins met: that it struck as
-// often as it must, and that people came through from its first strike to the end
-// of its last.
+// sum adds up the outcomes. It checks that the fault was injected often enough during
+// logins, and that logins succeeded between the first and the last injection.
 func (c *run) sum(t *testing.T, w scenario, f fault) *stats {
 	t.Helper()
 	s := &stats{}
 	between := 0
 	for _, o := range c.ended {
-		for _, strike := range c.injections {
-			if !strike.overlaps(o.span) {
+		for _, injection := range c.injections {
+			if !injection.overlaps(o.span) {
 				continue
 			}
 			o.Affected = 1
 			if w.wiped && o.Delivered == 0 {
 				o.Wiped, o.Lost = 1, 0
 				if o.end != "expired" && o.end != "gone" {
-					t.Errorf("a page whose ticket was wiped heard %q", o.end)
+					t.Errorf("a page whose ticket was wiped ended as %q", o.end)
 				}
 			}
 		}
@@ -120,14 +120,14 @@ func (c *run) sum(t *testing.T, w scenario, f fault) *stats {
 		s.add(o.stats)
 	}
 	if w.polls > 0 && s.Delivered >= 100 && s.Polled == 0 {
-		t.Error("nobody has a token by a long poll")
+		t.Error("no page got its token by a long poll")
 	}
 	s.Injected = len(c.injections)
 	if s.Injected < f.minTimes || s.Affected < f.minTimes {
 		t.Errorf("the fault struck %d times while logins were under way, at %d of them; it must %d times", s.Injected, s.Affected, f.minTimes)
 	}
 	if f.minTimes > 1 && between == 0 {
-		t.Error("nobody got through between the first strike of the fault and the last")
+		t.Error("no login succeeded between the first and the last injection")
 	}
 	return s
 }
@@ -146,7 +146,7 @@ func repeat(ctx context.Context, every time.Duration, f func()) {
 	}
 }
 
-// pause waits within a fault.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

@@ -27,7 +27,7 @@ func TestMailbox_BlackHole(t *testing.T) {
 	proxy := hubtest.StartProxy(t, redis)
 	cut := startNode(t, proxy.URL)
 	well := startNode(t, redis.URL)
-	// Pages come to either node; phones to the one that is well.
+	// Pages use either node; phones use the healthy one.
 	w := scenario{nodes: []*hubtest.Node{cut, well}, phone: oneOf(well)}
 	s := w.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 2, inject: func(ctx context.Context) {
 		proxy.Pause()
@@ -38,7 +38,7 @@ func TestMailbox_BlackHole(t *testing.T) {
 	}})
 	complete(t, s)
 	if s.Closed == 0 {
-		t.Error("the deaf node let no page go")
+		t.Error("the stalled node closed no socket")
 	}
 }
 
@@ -56,7 +56,7 @@ func TestMailbox_MasterRefusesWrites(t *testing.T) {
 	complete(t, s)
 }
 
-// waitReadyz waits until the nodes say that they are ready, 200, or not, 503.
+// waitReadyz waits until /readyz of all nodes has that status.
 func waitReadyz(t *testing.T, status int, nodes ...*hubtest.Node) {
 	t.Helper()
 	for i, n := range nodes {

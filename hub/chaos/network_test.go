@@ -44,7 +44,7 @@ func TestNetwork_IdleTimeout(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := startNode(t, redis.URL)
 	before := hubtest.MeasureUsage(t, []*hubtest.Node{node})
-	// The shortest idle time that is met in the wild is half a minute.
+	// The shortest idle timeout known from practice is half a minute.
 	box := (&hubtest.Middlebox{CutIdle: 25 * time.Second}).Start(t, func() string { return node.URL })
 	ctx, cancel := hubtest.WithTimeout(90 * time.Second)
 	defer cancel()
@@ -64,14 +64,14 @@ func TestNetwork_IdleTimeout(t *testing.T) {
 			if _, err := hubtest.NewPhone("slow").Retry(ctx, func() string { return node.URL }, page.Ticket.ID, "confirm"); err != nil {
 				t.Error(err)
 			}
-			told := time.Now()
+			confirmedAt := time.Now()
 			held.Wait()
 			if page.Token == "" || page.Sockets != 1 || page.Polls != 0 {
 				t.Errorf("token %q after %d sockets and %d polls", page.Token, page.Sockets, page.Polls)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			sum.count(page, "sandbox:slow", told)
+			sum.count(page, "sandbox:slow", confirmedAt)
 		})
 	}
 	all.Wait()

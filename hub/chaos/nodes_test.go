@@ -33,7 +33,8 @@ func TestNodes_Killed(t *testing.T) {
 	}
 }
 
-// As the runbook has it: one node after the other, without a pause.
+// TestNodes_RollingRestart restarts one node after the other, without a pause, as in the
+// runbook.
 func TestNodes_RollingRestart(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int{2, 3} {
@@ -61,8 +62,8 @@ func TestNodes_RollingRestart(t *testing.T) {
 	}
 }
 
-// A node that is suspended takes connections and answers nothing: calls that reach
-// it wait for nginx, and pages that wait there come back.
+// TestNode_SuspendedWhileLoginsGoOn suspends a node, which then accepts connections and
+// does not answer. Calls to it wait for nginx, and its pages move to another node.
 func TestNode_SuspendedWhileLoginsGoOn(t *testing.T) {
 	t.Parallel()
 	nodes := startNodes(t, 2, hubtest.StartRedis(t).URL)

@@ -42,17 +42,17 @@ func TestOverload_TooManySockets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Those who are there are served as if nothing had been.
+	// Connected pages are served as before.
 	for i, page := range inside {
 		if _, err := hubtest.NewPhone(fmt.Sprint("inside-", i)).Retry(ctx, page.Entry, page.Ticket.ID, "confirm"); err != nil {
 			t.Error(err)
 		}
 	}
-	told := time.Now()
+	confirmedAt := time.Now()
 	held.Wait()
 	sum := &stats{}
 	for i, page := range inside {
-		sum.count(page, fmt.Sprint("sandbox:inside-", i), told)
+		sum.count(page, fmt.Sprint("sandbox:inside-", i), confirmedAt)
 		if page.Token == "" || page.Sockets != 1 || subjectOf(page.Token) != fmt.Sprint("sandbox:inside-", i) {
 			t.Errorf("page %d: token %q, %d sockets", i, page.Token, page.Sockets)
 		}
@@ -63,8 +63,8 @@ func TestOverload_TooManySockets(t *testing.T) {
 	hubtest.AssertNoLeak(t, nodes, before)
 }
 
-// checkRejected is a page for whom a full node has no place: it hears so before any
-// upgrade, and when to come again.
+// checkRejected checks that a full node refuses a page before any upgrade, with
+// Retry-After.
 func checkRejected(ctx context.Context, node *hubtest.Node, bySocket bool) error {
 	ticket, err := hubtest.CreateTicket(ctx, node.URL, nil)
 	if err != nil {
@@ -88,7 +88,7 @@ func TestOverload_TicketFlood(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	node := startNode(t, redis.URL, "TICKET_TTL=5s", "CONFIRM_TTL=5s")
 	w := scenario{nodes: []*hubtest.Node{node}}
-	complete(t, w.run(t, 50, 10, fault{})) // warm
+	complete(t, w.run(t, 50, 10, fault{})) // warm-up
 	before := hubtest.MeasureUsage(t, w.nodes)
 	total := 10_000
 	if os.Getenv("CHAOS_LOGINS") != "" {
@@ -182,7 +182,7 @@ func TestOverload_FileDescriptors(t *testing.T) {
 				greedy = append(greedy, conn)
 			}
 		}
-		hubtest.Eventually(t, 8*time.Second, "the node answers nobody new", func() bool { return !acceptsConnection(node) })
+		hubtest.Eventually(t, 8*time.Second, "the node answers no new connection", func() bool { return !acceptsConnection(node) })
 		for _, conn := range greedy {
 			conn.Close()
 		}
@@ -194,7 +194,7 @@ func TestOverload_FileDescriptors(t *testing.T) {
 	}
 	held.Wait()
 	if there.Token == "" || there.Sockets != 1 {
-		t.Errorf("who was there all the time: token %q, %d sockets", there.Token, there.Sockets)
+		t.Errorf("the page that was connected all the time: token %q, %d sockets", there.Token, there.Sockets)
 	}
 	hubtest.AssertNoLeak(t, w.nodes, before)
 }

@@ -44,7 +44,7 @@ func TestRedis_RestartedEmpty(t *testing.T) {
 		redis.Wipe(t)
 		redis.Start(t)
 	}})
-	// Whose ticket was not there any more was told so: by an end, not by a silence.
+	// Every page whose ticket was lost must have got an end.
 	if s.Hung > 0 || s.Delivered+s.Wiped != s.Begun || s.Wiped > s.Affected || s.Delivered < s.Begun-s.Affected {
 		t.Errorf("pages hang, or logins that no restart met did not come through: %s", s)
 	}
@@ -52,7 +52,7 @@ func TestRedis_RestartedEmpty(t *testing.T) {
 
 func TestRedis_RefusesWrites(t *testing.T) {
 	t.Parallel()
-	// Both ways out of which Redis says no: full, and no longer the master.
+	// Redis refuses writes if it is full, or if it is no longer the master.
 	for name, set := range map[string][2][]any{
 		"full":      {{"CONFIG", "SET", "maxmemory", "1"}, {"CONFIG", "SET", "maxmemory", "0"}},
 		"read-only": {{"REPLICAOF", "127.0.0.1", "1"}, {"REPLICAOF", "NO", "ONE"}},
@@ -92,10 +92,10 @@ func TestRedis_Slow(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
-	proxy.Latency(200 * time.Millisecond) // each way
+	proxy.Latency(200 * time.Millisecond) // in each direction
 	s := scenario{nodes: startNodes(t, 3, proxy.URL)}.run(t, logins(t, 200), 60, fault{})
 	complete(t, s)
-	// A confirm looks, changes and is published.
+	// A confirm needs a read, a change and a publication.
 	if s.waited(0) < 3*200*time.Millisecond {
 		t.Errorf("a token came %v after its confirm: was Redis slow?", s.waited(0))
 	}

@@ -23,7 +23,7 @@ import (
 // program is the node under test; TestMain builds it.
 var program string
 
-// atOnce is how many tests run beside each other: they mostly wait.
+// atOnce is how many tests run in parallel. They mostly wait.
 const atOnce = "5"
 
 func TestMain(m *testing.M) {
@@ -41,13 +41,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// conf is the nginx configuration that we ship.
+// conf is the shipped nginx configuration.
 const conf = "../../deploy/nginx/loginhub.conf"
 
-// logins is how many a test runs: some hundred, or what CHAOS_LOGINS says.
+// logins returns how many logins a test makes: CHAOS_LOGINS, or usual.
 func logins(t *testing.T, usual int) int { return intFromEnv(t, "CHAOS_LOGINS", usual) }
 
-// intFromEnv is the number in the environment's variable, or the usual one.
+// intFromEnv returns the number in the environment variable, or usual.
 func intFromEnv(t *testing.T, variable string, usual int) int {
 	t.Helper()
 	text := os.Getenv(variable)
@@ -61,50 +61,51 @@ func intFromEnv(t *testing.T, variable string, usual int) int {
 	return n
 }
 
-// scenario is what a run goes against.
+// scenario is the environment of a run.
 type scenario struct {
-	nodes []*hubtest.Node // whose levels must come back; the entry, where there is no other
-	entry func() string   // for pages; nil: the shipped nginx before the nodes, or the only node
-	phone func() string   // for phones; nil: the same
+	nodes []*hubtest.Node // checked for leaks; also the entry if there is no other
+	entry func() string   // URL for pages; nil: the shipped nginx in front of the nodes, or the only node
+	phone func() string   // URL for phones; nil: the same
 
-	// newPhone makes a user's phone, and says as whom the token must be; nil: the
-	// sandbox's.
+	// newPhone returns a user's phone, and the subject that the token must have; nil:
+	// the sandbox's.
 	newPhone func(user string) (phone *hubtest.Phone, subject string)
-	// thinkTime is how long people think at the most; 0: 300 ms, so that faults fall
-	// into every gap.
+	// thinkTime is the longest time that users think; 0: 300 ms, so that faults occur at
+	// every step.
 	thinkTime time.Duration
-	// away is the share of pages that are not there while their phones confirm,
-	// and come back up to three seconds later.
+	// away is the share of pages that leave before the confirm and return up to three
+	// seconds later.
 	away float64
-	// polls is the share of pages whose network breaks WebSockets; 0: a fifth; below: none.
+	// polls is the share of pages whose network breaks WebSockets; 0: a fifth; negative:
+	// none.
 	polls float64
-	// rivals is the share of logins in which somebody else scans and confirms the same
-	// code at the same time: one of the two may be told so, and the token must be his.
-	// 0: a tenth, where Redis keeps what it has and the users are the sandbox's.
+	// rivals is the share of logins in which another user scans and confirms the same
+	// code at the same time. At most one of the two may succeed, and the token must be
+	// for that user. 0: a tenth, if Redis loses no data and the users are the sandbox's.
 	rivals float64
-	// In forgetful worlds Redis itself forgets what it had taken (a failover). A
-	// page may then have a token that its phone was not told of, and another one
-	// when the phone confirms again. In lossy ones it forgets even what the phone
-	// was told: that is counted and does not fail.
+	// With dataLoss, Redis may lose writes that it accepted (failover). A page may then
+	// have a token although its phone got no answer, and another one after the phone has
+	// confirmed again. With loginLoss, Redis may even lose confirms that were answered:
+	// they are counted and do not fail the test.
 	dataLoss, loginLoss bool
-	// In wiped ones each strike empties Redis: logins that were under way then, and
-	// only those, may end without a token. Their pages must hear so.
+	// With wiped, each injection empties Redis. Only logins in progress then may end
+	// without a token, and their pages must get an end.
 	wiped bool
 
-	// In crowded worlds others come and go at the nodes beside the logins: there is no
-	// level to come back to until they have left, which is for the test to check.
+	// With extraWaiters, other clients use the nodes besides the logins, so that the
+	// test itself must check for leaks after they have left.
 	extraWaiters bool
 
-	from     func() string // the address that a user comes from, for a node that trusts us with it; nil: ours
+	from     func() string // client address, for a node that trusts this test as a proxy; nil: our own
 	underWay *atomic.Int64 // logins that have a ticket and have not ended
 }
 
-// oneOf takes one of the nodes at random.
+// oneOf returns a function that chooses one of the nodes at random.
 func oneOf(nodes ...*hubtest.Node) func() string {
 	return func() string { return nodes[rand.IntN(len(nodes))].URL }
 }
 
-// front is the entry to the nodes through the nginx that we ship.
+// front starts the shipped nginx in front of the nodes and returns its URL.
 func front(t *testing.T, nodes ...*hubtest.Node) func() string {
 	t.Helper()
 	var hosts []string
@@ -144,10 +145,9 @@ func (w *scenario) defaults(t *testing.T) {
 	}
 }
 
-// run begins logins, so many at once, until so many have been begun and the fault,
-// which goes on beside them, is over. It fails where the fault did not strike as
-// often as it must while logins were under way, where logins were lost, and where
-// a node does not come back to its level after all.
+// run makes logins, atOnce concurrent ones, until total have begun and the fault is
+// over. It fails if the fault was not injected often enough during logins, if logins
+// were lost, or if a node leaks.
 func (w scenario) run(t *testing.T, total, atOnce int, f fault) *stats {
 	t.Helper()
 	w.defaults(t)
@@ -173,8 +173,8 @@ func (w scenario) run(t *testing.T, total, atOnce int, f fault) *stats {
 	return s
 }
 
-// login is one user's: a page, and a phone that scans and confirms after short
-// thoughts.
+// login makes one user's login: a page, and a phone that scans and confirms after short
+// pauses.
 func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	page := &hubtest.Page{Entry: w.entry, Blocked: rand.Float64() < w.polls}
 	if w.from != nil {
@@ -199,9 +199,9 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	var race sync.WaitGroup
 	defer race.Wait()
 	var rival error = hubtest.ErrRefused
-	rivalSubject, rivalTold := "", time.Time{}
+	rivalSubject, rivalConfirmedAt := "", time.Time{}
 	if rand.Float64() < w.rivals {
-		race.Go(func() { rivalSubject, rivalTold, rival = w.compete(ctx, user, page) })
+		race.Go(func() { rivalSubject, rivalConfirmedAt, rival = w.compete(ctx, user, page) })
 	}
 	pause(ctx, rand.N(w.thinkTime))
 	err := o.retry(ctx, w, phone, page, "scan")
@@ -210,43 +210,43 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 		leave()
 		held.Wait()
 	}
-	told, back := time.Now(), time.Time{}
+	confirmedAt, back := time.Now(), time.Time{}
 	if err == nil {
 		pause(ctx, rand.N(w.thinkTime))
-		told = time.Now()
+		confirmedAt = time.Now()
 		before := o.Errors
 		err = o.retry(ctx, w, phone, page, "confirm")
 		if o.Errors > before {
-			told = time.Now()
+			confirmedAt = time.Now()
 		}
 	}
 	if away {
 		pause(ctx, rand.N(3*time.Second))
 		back = time.Now()
-		told = back
+		confirmedAt = back
 		hold(waiting)
 	}
 	race.Wait()
 	switch {
 	case rival == nil && err == nil:
-		o.WrongUser = 1 // both were told
+		o.WrongUser = 1 // both were answered with success
 	case rival == nil:
 		subject, err = rivalSubject, nil
-		if told = rivalTold; away {
-			told = back
+		if confirmedAt = rivalConfirmedAt; away {
+			confirmedAt = back
 		}
 	case err != nil:
-		told = time.Time{}
+		confirmedAt = time.Time{}
 	}
 	if errors.Is(err, hubtest.ErrRefused) {
 		o.Refused = 1
-		if !w.wiped && !w.dataLoss { // there the page must hear of its end by itself
-			enough() // nobody will confirm it any more
+		if !w.wiped && !w.dataLoss { // otherwise the page must get its end from the hub
+			enough() // no confirm will follow
 		}
 	}
 	held.Wait()
 	o.to = time.Now()
-	o.count(page, subject, told)
+	o.count(page, subject, confirmedAt)
 	o.end = page.End
 	if o.Lost > 0 {
 		o.trace = fmt.Sprintf("ticket %s ended as %q\n\tpage:  %s\n\tphone: %s", page.Ticket.ID, page.End,
@@ -255,21 +255,21 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	return o
 }
 
-// compete is somebody else's scan and confirm of a page's code. told is when the
-// confirm was sent, or where it was tried again answered.
-func (w scenario) compete(ctx context.Context, user string, page *hubtest.Page) (subject string, told time.Time, err error) {
+// compete is another user's scan and confirm of a page's code. confirmedAt is when the
+// confirm was sent, or answered if it was repeated.
+func (w scenario) compete(ctx context.Context, user string, page *hubtest.Page) (subject string, confirmedAt time.Time, err error) {
 	phone, subject := w.newPhone(user + "-rival")
 	phone.Headers = page.Headers
 	pause(ctx, rand.N(w.thinkTime))
 	if _, err = phone.Retry(ctx, w.phone, page.Ticket.ID, "scan"); err != nil {
-		return subject, told, err
+		return subject, confirmedAt, err
 	}
-	told = time.Now()
+	confirmedAt = time.Now()
 	seen, err := phone.Retry(ctx, w.phone, page.Ticket.ID, "confirm")
 	if seen > 0 {
-		told = time.Now()
+		confirmedAt = time.Now()
 	}
-	return subject, told, err
+	return subject, confirmedAt, err
 }
 
 func (s *stats) retry(ctx context.Context, w scenario, phone *hubtest.Phone, page *hubtest.Page, action string) error {
@@ -278,14 +278,14 @@ func (s *stats) retry(ctx context.Context, w scenario, phone *hubtest.Phone, pag
 	return err
 }
 
-// claims are those of a token; its signature is tested elsewhere.
+// claims are those of a token. Other tests check its signature.
 type claims struct {
 	Sub string `json:"sub"`
 	Iat int64  `json:"iat"`
 	Exp int64  `json:"exp"`
 }
 
-// claimsOf reads a token; none where it is not one.
+// claimsOf returns the claims of a token, or none if it is not one.
 func claimsOf(token string) (c claims) {
 	if parts := strings.Split(token, "."); len(parts) == 3 {
 		if body, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
@@ -297,7 +297,7 @@ func claimsOf(token string) (c claims) {
 
 func subjectOf(token string) string { return claimsOf(token).Sub }
 
-// wrapProgram is a program that starts another one after a line of shell.
+// wrapProgram returns a program that starts another after a line of shell.
 func wrapProgram(t *testing.T, line, program string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "wrapped")
@@ -307,13 +307,13 @@ func wrapProgram(t *testing.T, line, program string) string {
 	return path
 }
 
-// startNodes starts nodes on the Redis at url: so many, or what CHAOS_NODES says.
+// startNodes starts nodes on the Redis at url: CHAOS_NODES, or usual.
 func startNodes(t *testing.T, usual int, url string, settings ...string) []*hubtest.Node {
 	t.Helper()
 	return startNodeCount(t, intFromEnv(t, "CHAOS_NODES", usual), url, settings...)
 }
 
-// startNodeCount starts so many nodes on the Redis at url.
+// startNodeCount starts count nodes on the Redis at url.
 func startNodeCount(t *testing.T, count int, url string, settings ...string) (nodes []*hubtest.Node) {
 	t.Helper()
 	for range count {

@@ -8,8 +8,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// startProxiedNodes are nodes, each with a mail line of its own to the Redis: so many, or what
-// CHAOS_NODES says.
+// startProxiedNodes starts nodes, each with its own PubSubProxy: CHAOS_NODES, or usual.
 func startProxiedNodes(t *testing.T, usual int) (nodes []*hubtest.Node, all []*hubtest.PubSubProxy) {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
@@ -28,13 +27,13 @@ func TestSilence_ResubscribedBeforeStalled(t *testing.T) {
 	s := scenario{nodes: nodes}.run(t, logins(t, 300), 40, fault{interval: 1500 * time.Millisecond, minTimes: len(lines), inject: func(context.Context) {
 		line, node := lines[i%len(lines)], nodes[i%len(nodes)]
 		if n := line.Mute(); n != 1 {
-			t.Errorf("%d subscriptions stood", n)
+			t.Errorf("%d subscriptions were muted, want 1", n)
 		}
 		if _, mute := line.Links(); mute != 1 {
 			t.Errorf("%d mute links are up", mute)
 		}
-		// The node ends the mute link itself: nothing else here does.
-		hubtest.Eventually(t, 10*time.Second, "the node has subscribed anew", func() bool {
+		// Only the node itself ends the muted connection.
+		hubtest.Eventually(t, 10*time.Second, "the node has subscribed again", func() bool {
 			deliver, mute := line.Links()
 			return deliver == 1 && mute == 0
 		})
@@ -56,17 +55,17 @@ func TestSilence_StalledNode(t *testing.T) {
 	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 2, inject: func(ctx context.Context) {
 		line, node := lines[i%len(lines)], nodes[i%len(nodes)]
 		if n := line.MuteNew(); n != 1 {
-			t.Errorf("%d subscriptions stood", n)
+			t.Errorf("%d subscriptions were muted, want 1", n)
 		}
 		waitReadyz(t, 503, node)
-		pause(ctx, 3*time.Second) // over which it lets its pages go
+		pause(ctx, 3*time.Second) // while it closes its pages
 		line.Release()
 		waitReadyz(t, 200, node)
 		i++
 	}})
 	complete(t, s)
 	if s.Closed == 0 {
-		t.Error("the deaf node let no page go")
+		t.Error("the stalled node closed no socket")
 	}
 }
 
@@ -93,7 +92,7 @@ func TestSilence_Short(t *testing.T) {
 			redis := hubtest.StartRedis(t)
 			proxy := hubtest.StartProxy(t, redis)
 			well, node := startNode(t, redis.URL), startNode(t, proxy.URL)
-			// Pages come to either node; phones to the one that is well.
+			// Pages use either node; phones use the healthy one.
 			w := scenario{nodes: []*hubtest.Node{well, node}, phone: oneOf(well)}
 			s := w.run(t, logins(t, 200), 30, fault{interval: 3 * time.Second, minTimes: 2, inject: func(ctx context.Context) {
 				silence.begin(redis, proxy)

@@ -15,23 +15,22 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// soakRate is how many logins begin in a second.
+// soakRate is the number of logins that begin each second.
 const soakRate = 8
 
-// soak is steady logins through the shipped nginx, with one fault after the other.
+// soak makes steady logins through the shipped nginx, with one fault after the other.
 type soak struct {
 	scenario
 	redis *hubtest.Redis
 	proxy *hubtest.Proxy // between the nodes and Redis
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	sum    stats
 	begun  int
 	faults map[string]int
 }
 
-// TestSoak takes as long as SOAK says (30m in `task soak`), by default a quarter
-// of a minute.
+// TestSoak runs for the time in SOAK (30m in `task soak`), or 15 s.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	length, report := 15*time.Second, 5*time.Second
@@ -79,7 +78,8 @@ func TestSoak(t *testing.T) {
 	hubtest.AssertNoLeak(t, s.nodes, before)
 }
 
-// randomFault has one fault after the other, each kind as often, in random order.
+// randomFault injects one fault after the other, each kind equally often, in random
+// order.
 func (s *soak) randomFault(t *testing.T, ctx context.Context, rest time.Duration) {
 	kinds := s.faultKinds(t)
 	rest = min(rest, 20*time.Second)
@@ -102,7 +102,7 @@ func (s *soak) randomFault(t *testing.T, ctx context.Context, rest time.Duration
 	}
 }
 
-// faultKinds are the faults. Each has its end in itself, also when the soak is over.
+// faultKinds returns the faults. Each ends by itself, also after the soak is over.
 func (s *soak) faultKinds(t *testing.T) map[string]func() {
 	always := context.Background()
 	often := func(f func()) {
@@ -155,7 +155,7 @@ func (s *soak) progress() string {
 	return fmt.Sprintf("%d begun, %d faults; of those that ended: %s", s.begun, faults, &s.sum)
 }
 
-// table is the result, for README.md.
+// table returns the result for README.md.
 func (s *soak) table(length time.Duration) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,7 +192,7 @@ func (s *soak) redisVersion() string {
 	return "Redis " + version
 }
 
-// processor is the machine's, as Linux says.
+// processor returns the name of the machine's processor.
 func processor() string {
 	text, _ := os.ReadFile("/proc/cpuinfo")
 	_, rest, _ := strings.Cut(string(text), "model name")

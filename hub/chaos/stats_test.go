@@ -9,37 +9,37 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// stats is what became of the logins of a run.
+// stats counts the results of the logins of a run.
 type stats struct {
 	Begun      int // logins
 	Made       int // tickets
-	Confirmed  int // confirmed to the phone
+	Confirmed  int // answered to the phone with 200
 	Delivered  int // the page has the token
-	Polled     int // of those by a long poll
-	Acked      int // and the hub knows
+	Polled     int // of Delivered: by a long poll
+	Acked      int // acknowledged to the hub
 	Duplicated int // deliveries before the ack, beyond the first
-	Lost       int // told, and never delivered: must be 0
+	Lost       int // confirmed, and never delivered: must be 0
 	Wiped      int // never delivered, because Redis was emptied between ticket and token
 	WrongUser  int // an identity that is not the phone's: must be 0
-	OtherToken int // another token of the same identity: must be 0 unless Redis forgets
+	OtherToken int // another token of the same identity: must be 0 unless Redis loses data
 	Refused    int // the phone was refused for good: its ticket was gone or over
-	Hung       int // pages that heard of no end within their limit
-	Closed     int // sockets that had given a view and ended before the ticket did
-	Errors     int // what people at the phones saw and tried again
+	Hung       int // pages that got no end within their limit
+	Closed     int // sockets that gave a view and ended before the ticket did
+	Errors     int // errors that users saw at their phones, and tried again
 
-	Injected int // of the fault, while logins were under way
-	Affected int // logins that were under way when the fault struck
+	Injected int // injections while logins were in progress
+	Affected int // logins in progress during an injection
 
-	Waited []time.Duration // of each login: from the confirm, where it was tried again from its answer, to the token
+	Waited []time.Duration // of each login: from the confirm (if repeated, from its answer) to the token
 }
 
 func (s *stats) String() string {
-	return fmt.Sprintf("begun %d, made %d, told %d, delivered %d (%d by poll), acked %d, duplicated %d, lost %d, wiped %d, second identity %d, other token %d, refused %d, hung %d, sockets closed %d, errors at phones %d; %d strikes at %d of the logins; to the token median %v, longest %v",
+	return fmt.Sprintf("begun %d, made %d, confirmed %d, delivered %d (%d by poll), acked %d, duplicated %d, lost %d, wiped %d, second identity %d, other token %d, refused %d, hung %d, sockets closed %d, errors at phones %d; %d injections during %d of the logins; to the token median %v, longest %v",
 		s.Begun, s.Made, s.Confirmed, s.Delivered, s.Polled, s.Acked, s.Duplicated, s.Lost, s.Wiped, s.WrongUser, s.OtherToken, s.Refused, s.Hung, s.Closed, s.Errors,
 		s.Injected, s.Affected, s.waited(0.5), s.waited(1))
 }
 
-// waited is that share of all logins' way to the token.
+// waited returns that quantile of the times from confirm to token.
 func (s *stats) waited(share float64) time.Duration {
 	if len(s.Waited) == 0 {
 		return 0
@@ -69,11 +69,11 @@ func (s *stats) add(o stats) {
 	s.Waited = append(s.Waited, o.Waited...)
 }
 
-// count notes what became of a page whose phone confirmed as the subject, or was
-// not told so: then told is zero.
-func (s *stats) count(page *hubtest.Page, subject string, told time.Time) {
+// count adds the result of a page. subject is the phone's user; confirmedAt is zero if
+// the phone got no 200.
+func (s *stats) count(page *hubtest.Page, subject string, confirmedAt time.Time) {
 	one := stats{Begun: 1, Made: 1, Closed: max(0, page.Sockets-1)}
-	if !told.IsZero() {
+	if !confirmedAt.IsZero() {
 		one.Confirmed = 1
 	}
 	if page.Token != "" {
@@ -83,7 +83,7 @@ func (s *stats) count(page *hubtest.Page, subject string, told time.Time) {
 			one.Polled = 1
 		}
 		if one.Confirmed == 1 {
-			one.Waited = []time.Duration{max(0, page.TokenAt.Sub(told))}
+			one.Waited = []time.Duration{max(0, page.TokenAt.Sub(confirmedAt))}
 		}
 		if page.Conflict != "" {
 			one.OtherToken = 1
@@ -103,30 +103,30 @@ func (s *stats) count(page *hubtest.Page, subject string, told time.Time) {
 	s.add(one)
 }
 
-// assert fails the test where logins were lost or false.
+// assert fails the test if logins were lost or had a wrong user.
 func (s *stats) assert(t *testing.T, w scenario) {
 	t.Helper()
 	t.Log(s)
 	if s.Lost > 0 && !w.loginLoss || s.OtherToken > 0 && !w.dataLoss || s.WrongUser > 0 {
-		t.Errorf("lost or false logins: %s", s)
+		t.Errorf("logins lost or of a wrong user: %s", s)
 	}
 	if s.Wiped > 0 && !w.wiped {
 		t.Errorf("lost logins: %s", s)
 	}
 }
 
-// sweepDelay is when a page whose message was lost, and nobody noticed, has its token at
-// the earliest: its ticket is looked at every 18 to 20 s.
+// sweepDelay is the earliest time after which the sweep delivers a token whose message
+// was lost unnoticed: it reads every ticket each 18 to 20 s.
 const sweepDelay = 17 * time.Second
 
-// complete checks that every login of a run came through, was acknowledged, and did
-// not have to wait for the sweep: the fault was one that nobody need notice for long.
+// complete checks that every login succeeded and was acknowledged, and that no page had
+// to wait for the sweep.
 func complete(t *testing.T, s *stats) {
 	t.Helper()
 	completeWithin(t, s, sweepDelay)
 }
 
-// completeWithin is complete for a fault that itself keeps tokens for so long.
+// completeWithin is complete for a fault that itself delays tokens for up to limit.
 func completeWithin(t *testing.T, s *stats, limit time.Duration) {
 	t.Helper()
 	if s.Confirmed != s.Begun || s.Delivered != s.Begun || s.Acked != s.Begun || s.Hung > 0 || s.Begun == 0 {

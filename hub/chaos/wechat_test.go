@@ -12,18 +12,18 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// wechat is an imitation WeChat that can go and come back at its place, and the
-// nodes that ask it.
+// wechat is an imitation of WeChat that can stop and start again at the same address,
+// and the nodes that use it.
 type wechat struct {
 	addr  string
 	nodes []*hubtest.Node
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	current *wechattest.Server
 	codes   []issuedCode
 }
 
-// issuedCode is a code, and who gave it.
+// issuedCode is a code and the server that issued it.
 type issuedCode struct {
 	by   *wechattest.Server
 	code string
@@ -31,7 +31,7 @@ type issuedCode struct {
 
 const appID = "wx0123456789abcdef"
 
-// startWechat starts it and nodes, with more settings where they are given.
+// startWechat starts the imitation and three nodes.
 func startWechat(t *testing.T, settings ...string) *wechat {
 	t.Helper()
 	w := &wechat{addr: "127.0.0.1:" + hubtest.FreePort(t)}
@@ -42,7 +42,7 @@ func startWechat(t *testing.T, settings ...string) *wechat {
 	return w
 }
 
-// start starts it, again after a shut.
+// start starts the imitation, also again after stop.
 func (w *wechat) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -50,7 +50,7 @@ func (w *wechat) start() {
 	w.current.Register(wechattest.App{ID: appID, Secret: "not a secret"})
 }
 
-// stop ends it: connections to it are refused.
+// stop ends the imitation: connections are refused.
 func (w *wechat) stop() { w.server().Close() }
 
 func (w *wechat) server() *wechattest.Server {
@@ -59,7 +59,7 @@ func (w *wechat) server() *wechattest.Server {
 	return w.current
 }
 
-// newPhone is for world.
+// newPhone implements scenario.newPhone.
 func (w *wechat) newPhone(user string) (*hubtest.Phone, string) {
 	phone := hubtest.NewPhone(user)
 	phone.Login = func(string) (provider, code string) {
@@ -72,7 +72,7 @@ func (w *wechat) newPhone(user string) (*hubtest.Phone, string) {
 	return phone, "wechat:" + appID + ":" + w.server().OpenID(appID, user)
 }
 
-// assertCodesUsedOnce checks that no code was ever brought twice: the hub never repeats an
+// assertCodesUsedOnce checks that no code was exchanged twice: the hub never repeats an
 // exchange.
 func (w *wechat) assertCodesUsedOnce(t *testing.T) {
 	t.Helper()
@@ -110,9 +110,9 @@ func TestWeChat_Failing(t *testing.T) {
 	}
 }
 
-// assertPhonesRefused checks what people see while WeChat is out of order: a phone is told
-// within the limit to come again, and when; pages get tickets, sockets and polls
-// as ever.
+// assertPhonesRefused checks what users see while WeChat is out of order: a phone is
+// refused within the limit, with Retry-After. Pages still get tickets, sockets and
+// polls.
 func (w *wechat) assertPhonesRefused(t *testing.T, limit time.Duration) {
 	t.Helper()
 	ctx, cancel := hubtest.WithTimeout(30 * time.Second)
@@ -130,11 +130,11 @@ func (w *wechat) assertPhonesRefused(t *testing.T, limit time.Duration) {
 		t.Errorf("confirm: %d %s, Retry-After %q", a.Status, a.Code, a.Header.Get("Retry-After"))
 	}
 	if took := time.Since(begun); took > limit {
-		t.Errorf("the phone was told after %v", took)
+		t.Errorf("the phone was answered after %v", took)
 	}
 }
 
-// assertPagesServed makes a ticket and opens its page by both transports.
+// assertPagesServed creates a ticket and opens its page by both transports.
 func (w *wechat) assertPagesServed(t *testing.T) *hubtest.Ticket {
 	t.Helper()
 	ctx, cancel := hubtest.WithTimeout(5 * time.Second)
@@ -164,7 +164,7 @@ func TestWeChat_Slow(t *testing.T) {
 	w := startWechat(t)
 	before := hubtest.MeasureUsage(t, w.nodes)
 	w.server().FailAlways(wechattest.Fault{Delay: 20 * time.Second})
-	// More than a node asks WeChat for at once.
+	// More phones than a node's concurrent calls to WeChat.
 	const phones, calls = 400, 256
 	node := w.nodes[0]
 	ctx, cancel := hubtest.WithTimeout(60 * time.Second)
@@ -196,9 +196,9 @@ func TestWeChat_Slow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One for the request, one that reads its connection, two of the connection
-	// to WeChat: for each of the calls, and none for those beyond. And a few that this
-	// measuring takes.
+	// Each call needs one goroutine for the request, one that reads its connection and
+	// two for the connection to WeChat. Requests beyond the limit need none to WeChat.
+	// The measurement takes a few more.
 	if most := before[0].Goroutines + 4*calls + 2*(phones-calls) + 16; now.Goroutines > most {
 		t.Errorf("%v; expected at most %d goroutines", now, most)
 	}
