@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// trustedPrefixes are a load balancer's network, this machine, and an IPv6 proxy.
+// trustedPrefixes returns a load balancer's network, this machine, and an IPv6 proxy.
 func trustedPrefixes(t testing.TB) []netip.Prefix {
 	t.Helper()
 	var all []netip.Prefix
@@ -31,7 +31,8 @@ func requestFrom(peer string, headers ...string) *http.Request {
 const forwarded = "X-Forwarded-For"
 
 func TestClientAddr(t *testing.T) {
-	// The address is known here and not globally routable: it is not shown, and not hidden.
+	// The address is known but not globally routable: it is not displayed, and not
+	// unverified.
 	known := []string{"straight, with a zone", "straight from the house", "a private browser", "carrier NAT"}
 	for _, c := range []struct {
 		name           string
@@ -125,8 +126,8 @@ func TestClientAddr_NoTrustedProxies(t *testing.T) {
 	}
 }
 
-// Only what is globally routable says something to who reads it (IANA's
-// special-purpose registries). The documentation's ranges stand for the rest.
+// Only globally routable addresses are displayed (IANA's special-purpose registries).
+// The documentation ranges count as global, because tests use them.
 func TestClientAddr_GlobalOnly(t *testing.T) {
 	for text, want := range map[string]bool{
 		"8.8.8.8": true, "203.0.113.7": true, "198.51.100.1": true, "192.0.2.1": true, "1.0.0.0": true, "223.255.255.255": true,
@@ -139,7 +140,7 @@ func TestClientAddr_GlobalOnly(t *testing.T) {
 		"100::1": false, "64:ff9b:1::1": false,
 		"2001:2::1":  false, // benchmarks (RFC 5180), like 198.18.0.0/15
 		"5f00::1":    false, // segment routing (RFC 9602)
-		"2001:10::1": false, // ORCHID, of old (RFC 4843)
+		"2001:10::1": false, // ORCHID, deprecated (RFC 4843)
 	} {
 		if got := globalOnly(netip.MustParseAddr(text)).IsValid(); got != want {
 			t.Errorf("%s is shown: %v, wanted %v", text, got, want)
@@ -167,8 +168,8 @@ func TestClientAddr_UntrustedHeaderLoggedOnce(t *testing.T) {
 	}
 }
 
-// One that says nothing usable makes one address of all its users, and each for
-// itself is worth a line: the other warning does not use up this one.
+// All users behind a proxy that sends no usable header share one address. Its warning is
+// independent of the one about an untrusted header.
 func TestClientAddr_SilentProxyLoggedOnce(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"none": nil, "empty": {forwarded, ""}, "dirt": {forwarded, "198.51.100.1, unknown"}, "another header": {"X-Real-Ip", "198.51.100.1"},
@@ -199,7 +200,7 @@ func TestClientAddr_SameFamily(t *testing.T) {
 	for _, c := range []struct{ a, b, want string }{
 		{"203.0.113.7", "203.0.113.7", "same"},
 		{"203.0.113.7", "203.0.113.8", "other"},
-		{"2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "same"}, // one household's /64
+		{"2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "same"}, // one subscriber's /64
 		{"2001:db8:1:2::1", "2001:db8:1:3::1", "other"},
 		{"203.0.113.7", "2001:db8::7", ""},
 		{"203.0.113.7", "", ""},

@@ -22,7 +22,7 @@ const (
 )
 
 func TestScan_LoginInfo(t *testing.T) {
-	// The bubble's pipes have no address: nothing is known of it, so it is absent.
+	// The pipes of runSynctest have no address, so the address fields are absent.
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		advance(1700 * time.Millisecond)
 		asked := time.Now().UTC()
@@ -122,7 +122,7 @@ func TestScan_UserAgentBounded(t *testing.T) {
 		"Safari":  {"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15", "Safari 18", "macOS"},
 		"Edge":    {chrome + " Edg/150.0.0.0", "Edge 150", "Windows"},
 		"none":    {"", "", ""},
-		// Browsers that name an engine, or each other, beside themselves.
+		// Browsers whose header also names an engine or another browser.
 		"Opera":     {chrome + " OPR/120.0.0.0", "Opera 120", "Windows"},
 		"360":       {chrome + " QIHU 360SE", "Chrome 150", "Windows"},
 		"QQ":        {chrome + " Core/1.94.202.400 QQBrowser/12.1.5496.400", "QQ Browser 12", "Windows"},
@@ -132,7 +132,8 @@ func TestScan_UserAgentBounded(t *testing.T) {
 		"Huawei":    {"Mozilla/5.0 (Phone; OpenHarmony 5.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/114.0 Safari/537.36 ArkWeb/4.1.6.1 Mobile HuaweiBrowser/5.0.4.300", "Huawei Browser 5", "HarmonyOS"},
 		"an iPad":   {"Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1", "Safari 18", "iOS"},
 		"Chrome OS": {"Mozilla/5.0 (X11; CrOS x86_64 16181.61.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0 Safari/537.36", "Chrome 150", "ChromeOS"},
-		// What no browser is called reaches no screen: it is the attacker's prose.
+		// Unknown names are not displayed, because an attacker could write a message
+		// there.
 		"English":             {"Approved by your IT desk/1.0", "", ""},
 		"Chinese":             {"已通过安全检查，请放心确认/1.0", "", ""},
 		"without a version":   {"Please confirm now", "", ""},

@@ -12,7 +12,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// expectNewAudit is expectAudit for the lines since it was last asked.
+// expectNewAudit checks the audit lines written after the first *seen lines.
 func expectNewAudit(t *testing.T, s *testServer, seen *int, want ...map[string]string) {
 	t.Helper()
 	got := auditLines(s)[*seen:]
@@ -29,7 +29,7 @@ func expectNewAudit(t *testing.T, s *testServer, seen *int, want ...map[string]s
 	}
 }
 
-// refusedLine is an audit line of a refused request of the browser at 203.0.113.7.
+// refusedLine returns the audit line of a refused request of the browser at 203.0.113.7.
 func refusedLine(action, outcome, client string, p *browser) map[string]string {
 	fields := map[string]string{"event": "refused", "action": action, "outcome": outcome, "client": client, "ticket": "", "browser": "203.0.113.7", "who": "", "phone": ""}
 	if p != nil {
@@ -55,7 +55,7 @@ func TestAudit_CreateRefused(t *testing.T) {
 	untilRefused(t, func() *answer { return s.ask(t, "POST", ticketsPath, nil, here...) })
 	lines := auditLines(s)[seen:]
 	seen += len(lines)
-	for i, l := range lines { // one or more made, then the refusal
+	for i, l := range lines { // one or more tickets are created before the refusal
 		if last := i == len(lines)-1; last != (l["outcome"] == "rate_limited") || !last && l["event"] != "made" {
 			t.Errorf("line %d: %v", i, l)
 		}
@@ -71,7 +71,7 @@ func TestAudit_CreateRefused(t *testing.T) {
 	expectNewAudit(t, s, &seen, refusedLine("make", "login_disabled", "demo", nil))
 	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", true, operator))
 	expectNewAudit(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
-	// A flood from one address makes a few lines, and takes none from another address.
+	// A flood from one address writes few lines and does not suppress those of another.
 	untilRefused(t, func() *answer {
 		return s.ask(t, "POST", ticketsPath, nil, append(here, "Origin", "https://evil.example")...)
 	})
@@ -100,26 +100,26 @@ func TestAudit_WebLoginRefused(t *testing.T) {
 		v.postForm(t, c.form, append(here, c.headers...)...).problem(t, c.status, c.code)
 		expectNewAudit(t, v.testServer, &seen, refusedLine("qrconnect", c.code, c.client, p))
 	}
-	v.postForm(t, "ticket=x&secret=x", here...).problem(t, 404, "ticket_not_found") // names none: no line
+	v.postForm(t, "ticket=x&secret=x", here...).problem(t, 404, "ticket_not_found") // the ticket is malformed, so there is no line
 	expectNewAudit(t, v.testServer, &seen)
 
 	v.callback(t, "short", "ann").requirePage(t, 403, "state_invalid")
 	v.callback(t, strings.Repeat("A", 43), "ann").requirePage(t, 403, "state_invalid")
 	expectNewAudit(t, v.testServer, &seen, refusedLine("callback", "state_invalid", "", nil), refusedLine("callback", "state_invalid", "", nil))
-	// A link of the attacker's, in the browser of somebody else: the ticket that it
-	// was made for is named, and so is where it was opened.
+	// An attacker's link in another user's browser: the line names the ticket of the
+	// link and the address of that browser.
 	state, attacker := v.startLogin(t, p), v.cookie
 	v.callback(t, state, "ann", "Cookie", "", forwarded, "198.51.100.9").requirePage(t, 403, "state_foreign")
 	foreign := refusedLine("callback", "state_foreign", "demo", p)
 	foreign["browser"] = "198.51.100.9"
 	expectNewAudit(t, v.testServer, &seen, foreign)
-	v.callback(t, state, "ann", "Cookie", attacker).requirePage(t, 403, "state_invalid") // used
+	v.callback(t, state, "ann", "Cookie", attacker).requirePage(t, 403, "state_invalid") // the state is used
 	expectNewAudit(t, v.testServer, &seen, refusedLine("callback", "state_invalid", "", nil))
 	state = v.startLogin(t, p)
 	cookie, _, _ := strings.Cut(v.cookie, "=")
 	v.callback(t, state, "ann", "Cookie", cookie+"=forged").requirePage(t, 403, "state_foreign")
 	expectNewAudit(t, v.testServer, &seen, refusedLine("callback", "state_foreign", "demo", p))
-	// What gets further is the hub's line, and no second one.
+	// A request that reaches the hub writes one line, that of the hub.
 	v.callback(t, v.startLogin(t, p), "code").requirePage(t, 422, "code_invalid")
 	expectNewAudit(t, v.testServer, &seen, map[string]string{"event": "refused", "action": "confirm", "outcome": "code_invalid", "ticket": p.id[:8]})
 	v.callback(t, v.startLogin(t, p), "ann")
@@ -130,14 +130,13 @@ func TestAudit_WebLoginRefused(t *testing.T) {
 	expectNewAudit(t, v.testServer, &seen, refusedLine("qrconnect", "login_disabled", "demo", p))
 }
 
-// TestAudit_WebLoginLimited has a rate that is hit.
 func TestAudit_WebLoginLimited(t *testing.T) {
 	t.Parallel()
 	v := startWebLogin(t, 2*time.Minute, func(c *api.Config) { c.RateLimit = 1 })
 	p := v.page(t)
 	form, here := "ticket="+p.id+"&secret="+p.secret, []string{forwarded, "203.0.113.7"}
 	untilRefused(t, func() *answer { return v.postForm(t, form, here...) })
-	seen := 1 // made
+	seen := 1 // the created ticket
 	expectNewAudit(t, v.testServer, &seen, refusedLine("qrconnect", "rate_limited", "demo", p))
 }
 
@@ -172,15 +171,15 @@ func TestAudit_LimitAndKillSwitch(t *testing.T) {
 		seen = len(auditLines(s)) - 1
 		expectNewAudit(t, s, &seen, want)
 	}
-	// An address's phone calls: nobody has been asked who it is.
+	// The limit of an address: the user is not known yet.
 	untilRefused(t, func() *answer {
 		return scan(map[string]any{"provider": "sandbox", "code": "nonsense"}, "198.51.100.20")
 	})
 	last(map[string]string{"event": "refused", "action": "scan", "outcome": "rate_limited", "phone": "198.51.100.20", "who": "", "ticket": short})
-	// A user's, from where the browser is too: he is known by then.
+	// The limit of a user, from the browser's address: the user is known.
 	untilRefused(t, func() *answer { return scan(ann(), "203.0.113.7") })
 	last(map[string]string{"event": "refused", "action": "scan", "outcome": "rate_limited", "phone": "203.0.113.7", "who": "sandbox:ann", "ticket": short})
-	// The operator's switch.
+	// The kill switch.
 	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", false, operator))
 	seen = len(auditLines(s))
 	s.ask(t, "POST", p.path("scan"), s.phone("bob").body(), forwarded, "203.0.113.8").problem(t, 403, "login_disabled")

@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// auditLines are the audit's lines, each as its fields.
+// auditLines returns the lines of the audit log, each as its fields.
 func auditLines(s *testServer) (all []map[string]string) {
 	field := regexp.MustCompile(`audit\.(\w+)=("(?:[^"\\]|\\.)*"|\S*)`)
 	for _, line := range strings.Split(s.log.String(), "\n") {
@@ -41,7 +41,7 @@ func TestAudit_OneLinePerCall(t *testing.T) {
 		return s.ask(t, "POST", p.path(action), s.phone(name).body(more...), forwarded, "198.51.100.9")
 	}
 	call("ann", "scan").ok(t, 200)
-	call("ann", "scan").ok(t, 200) // no change, and told
+	call("ann", "scan").ok(t, 200) // no change, but one line
 	call("bob", "confirm", "match", p.match).problem(t, 409, "already_scanned")
 	s.ask(t, "POST", p.path("confirm"), `{"provider":"sandbox","code":"nonsense","match":"11"}`).problem(t, 422, "code_invalid")
 	call("ann", "confirm", "match", p.match).ok(t, 200)
@@ -100,8 +100,8 @@ func TestAudit_NoInjection(t *testing.T) {
 	}
 }
 
-// lossyStore is a store that makes changes to confirmed, and whose answer is lost on
-// the way: to the client library, which asks again, or to the hub.
+// lossyStore loses the answer to a change to confirmed. With retried, the client library
+// repeats the call; otherwise the hub gets the error.
 type lossyStore struct {
 	hub.Store
 	retried bool

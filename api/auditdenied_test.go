@@ -36,9 +36,9 @@ func TestAudit_DeniedBrowsers(t *testing.T) {
 		c.ask().problem(t, c.status, c.code)
 		expectNewAudit(t, s, &seen, refusedLine(c.action, c.code, "", p))
 	}
-	p.ack(t, 3, from...).problem(t, 409, "not_confirmed") // a page's own mistake
+	p.ack(t, 3, from...).problem(t, 409, "not_confirmed") // a mistake of the page itself is not audited
 	expectNewAudit(t, s, &seen)
-	// A flood of wrong secrets makes a few lines.
+	// A flood of wrong secrets writes few lines.
 	for range 200 {
 		s.ask(t, "GET", p.path("poll"), nil, stolen...)
 	}
@@ -61,7 +61,7 @@ func TestAudit_TokenReceiver(t *testing.T) {
 	}
 	hubtest.Eventually(t, stepTimeout, "the token's delivery is noted", func() bool { return len(auditLines(s)) == 3 })
 	lines := auditLines(s)
-	seen := 1 // made; the other two may change places
+	seen := 1 // the created ticket; the order of the other two is not fixed
 	if lines[1]["event"] == "confirmed" {
 		seen = 2
 	}
@@ -71,7 +71,7 @@ func TestAudit_TokenReceiver(t *testing.T) {
 			t.Errorf("%s is %q, wanted %q", name, lines[0][name], value)
 		}
 	}
-	for range 3 { // a page that asks again is noted once
+	for range 3 { // repeated polls write one line
 		p.poll(t, "after=0&wait=0", forwarded, "198.51.100.9").ok(t, 200)
 	}
 	expectNewAudit(t, s, &seen, took("delivered", "198.51.100.9", "2"))
@@ -88,7 +88,7 @@ func TestAudit_TokenReceiver(t *testing.T) {
 	expectNewAudit(t, s, &seen, map[string]string{"event": "consumed", "receiver": "198.51.100.7"})
 }
 
-// fullAudit is an audit that has no room while it is full; otherwise it logs.
+// fullAudit is an audit log that can be made full; otherwise it writes to the log.
 type fullAudit struct {
 	slog.Handler
 	full atomic.Bool
@@ -123,7 +123,7 @@ func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
 			t.Errorf("%s: Retry-After %q", what, a.header.Get("Retry-After"))
 		}
 	}
-	p.requireState(t, "scanned", 2) // nothing was done, and pages are served
+	p.requireState(t, "scanned", 2) // nothing has changed, and views are still served
 	audit.full.Store(false)
 	s.phone("ann").mustDo(t, p, "confirm")
 }
@@ -135,7 +135,7 @@ func TestAudit_RequiredEndsWebsiteLogin(t *testing.T) {
 	state := v.startLogin(t, p)
 	v.audit.full.Store(true)
 	v.callback(t, state, "ann").requirePage(t, 503, "overloaded")
-	var last *answer // once the ticket's end would have to be noted
+	var last *answer // when the ticket expires, its end must be audited
 	hubtest.Eventually(t, stepTimeout, "a form is refused", func() bool {
 		last = v.postForm(t, "ticket="+p.id+"&secret="+p.secret)
 		return last.status == 503

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// bodyOfSize is a good body of exactly so many bytes.
+// bodyOfSize returns a valid body of that many bytes.
 func bodyOfSize(size int) string {
 	const head, tail = `{"more":"`, `"}`
 	return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
@@ -51,7 +51,7 @@ func TestBody_MediaType(t *testing.T) {
 		"application/json; charset=utf-8":           true,
 		"application/json;charset=UTF-8":            true,
 		`application/json; charset="utf-8"`:         true,
-		"application/json; charset=Utf-8":           true, // names of charsets have no case (RFC 9110, 8.3.2)
+		"application/json; charset=Utf-8":           true, // names of charsets are case-insensitive (RFC 9110, 8.3.2)
 		"application/json; charset=gbk":             false,
 		"application/json; charset=iso-8859-1":      false,
 		"application/json; charset=utf-16":          false,
@@ -103,7 +103,7 @@ func TestBody_SizeLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s.ask(t, "POST", ticketsPath, wrap(bodyOfSize(16<<10))).ok(t, http.StatusCreated)
 			s.ask(t, "POST", ticketsPath, wrap(bodyOfSize(16<<10+1))).problem(t, 413, "too_large")
-			// Broken JSON, but nobody looks at it any more.
+			// The JSON is malformed, but the size is checked first.
 			s.ask(t, "POST", ticketsPath, wrap(strings.Repeat("x", 200<<10))).problem(t, 413, "too_large")
 		})
 	}
@@ -131,7 +131,7 @@ func TestBody_Malformed(t *testing.T) {
 		"UTF-16":                "\xff\xfe{\x00}\x00",
 		"invalid UTF-8":         "{\"nonce\":\"\xff\xfe\"}",
 		"invalid UTF-8 in name": "{\"\xc3\":1}",
-		"invalid UTF-8 beside":  "{\"more\":\"\xed\xa0\x80\"}", // half of a pair
+		"invalid UTF-8 beside":  "{\"more\":\"\xed\xa0\x80\"}", // half of a surrogate pair
 		"control character":     "{\"nonce\":\"a\nb\"}",
 		"a NUL":                 "{}\x00",
 		"NaN":                   `{"more":NaN}`,
@@ -200,7 +200,7 @@ func TestBody_FieldLimits(t *testing.T) {
 	cases := []struct {
 		name  string
 		more  []any
-		names string // what the detail must name; "" where it is good
+		names string // what the detail must name; "" if the body is valid
 	}{
 		{"a code of 4,096 bytes", []any{"code", long[:4096]}, ""},
 		{"a code of 4,097 bytes", []any{"code", long[:4097]}, "code"},
@@ -239,7 +239,7 @@ func TestBody_FieldLimits(t *testing.T) {
 			t.Run(action+", "+c.name, func(t *testing.T) {
 				p := s.createTicket(t, nil)
 				more := c.more
-				if c.name == "a code of 4,096 bytes" { // each call brings a fresh one
+				if c.name == "a code of 4,096 bytes" { // each call needs a code of its own
 					more = []any{"code", fmt.Sprintf("sandbox:ann:%s%04d%s", action, i, long)[:4096]}
 				}
 				a := s.phone("ann").do(t, p, action, more...)
@@ -250,7 +250,7 @@ func TestBody_FieldLimits(t *testing.T) {
 				if detail := a.problem(t, 400, "invalid_request"); !strings.Contains(detail, c.names) {
 					t.Errorf("detail %q does not name %s", detail, c.names)
 				}
-				p.requireState(t, "pending", 1) // it changes nothing
+				p.requireState(t, "pending", 1) // nothing changed
 			})
 		}
 	}
@@ -266,7 +266,7 @@ func TestBody_AckSeq(t *testing.T) {
 			t.Errorf("seq %s: detail %q does not name it", seq, detail)
 		}
 	}
-	for _, seq := range []string{`0`, `-1`, `9007199254740993`} { // whole numbers, and nobody's version
+	for _, seq := range []string{`0`, `-1`, `9007199254740993`} { // integers, but not the version of this ticket
 		s.ask(t, "POST", p.path("ack"), `{"seq":`+seq+`}`, p.bearer()...).problem(t, 409, "not_confirmed")
 	}
 }

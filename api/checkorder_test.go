@@ -13,27 +13,27 @@ import (
 	"loginhub/hub"
 )
 
-// attempt is a request that can be wrong in several ways at once.
+// attempt is a request that can be invalid in several ways at once.
 type attempt struct {
 	method, endpoint string
 	id, secret       string // "" for an endpoint without ticket
 	query, body      string
-	kind             string // Content-Type; "" where there is no body
+	kind             string // Content-Type; "" if there is no body
 	origin           string
 	protocols        []string // of a WebSocket handshake
-	plain            bool     // no handshake at all
+	plain            bool     // a GET without a handshake
 }
 
-// badInput is one way to be wrong, and what it is answered.
+// badInput is one way to be invalid, and the expected answer.
 type badInput struct {
 	name   string
-	rank   int // in the contract's order of checks; equal: either may be answered
+	rank   int // position in the order of checks; of equal ones either may answer
 	status int
 	code   string
 	do     func(*attempt)
 }
 
-// The contract's order (design 4.1).
+// The order of checks of the wire contract.
 const (
 	byRoute = iota
 	byMethod
@@ -76,14 +76,14 @@ func (f attempt) send(t *testing.T, s *testServer) *answer {
 	return s.ask(t, f.method, path, f.body, append(headers, "Content-Type", f.kind)...)
 }
 
-// handshake is the headers of a good WebSocket handshake; more come over them.
+// handshake returns the headers of a valid WebSocket handshake, followed by more.
 func handshake(more ...string) []string {
 	h := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13",
 		"Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw=="}
 	return append(h, more...)
 }
 
-// unknownTicket is a well-formed secret, and the ticket that nobody has made of it.
+// unknownTicket returns a well-formed secret and its ticket, which does not exist.
 func unknownTicket() (id, secret string) {
 	var raw [32]byte
 	rand.Read(raw[:])
@@ -91,7 +91,7 @@ func unknownTicket() (id, secret string) {
 	return base64.RawURLEncoding.EncodeToString(sum[:16]), base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// The faults that several endpoints share.
+// Invalid inputs that several endpoints share.
 var (
 	wrongRoute  = badInput{"route", byRoute, 404, "not_found", func(a *attempt) { a.endpoint += "/more" }}
 	wrongMethod = badInput{"method", byMethod, 405, "method_not_allowed", func(a *attempt) { a.method = "PUT" }}
@@ -106,8 +106,8 @@ var (
 	badOrigin   = badInput{"origin", byOrigin, 403, "origin_not_allowed", func(a *attempt) { a.origin = "https://evil.example" }}
 )
 
-// checkPairs sends every request that is wrong in one way or in two; the earlier
-// check must answer.
+// checkPairs sends each request that is invalid in one or two ways. The earlier check
+// must answer.
 func checkPairs(t *testing.T, s *testServer, good func() attempt, faults ...badInput) {
 	t.Helper()
 	for i, first := range faults {
@@ -129,8 +129,7 @@ func TestCheckOrder_Create(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{api: func(c *api.Config) { c.RateLimit = 1 }})
 	good := func() attempt { return attempt{method: "POST", body: "{}", kind: "application/json"} }
-	// The one ticket of this minute is made; whatever else is wrong, the limit
-	// comes last.
+	// The budget of one ticket a minute is used up. The limit is the last check.
 	if a := good().send(t, s); a.status != http.StatusCreated {
 		t.Fatalf("the good request: %d %s", a.status, a.body)
 	}
@@ -153,7 +152,7 @@ func TestCheckOrder_Poll(t *testing.T) {
 func TestCheckOrder_Ack(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	good := func() attempt { // but for its state
+	good := func() attempt { // except for the state
 		p := s.createTicket(t, nil)
 		return attempt{method: "POST", endpoint: "/ack", id: p.id, secret: p.secret, body: `{"seq":1}`, kind: "application/json"}
 	}
@@ -169,7 +168,7 @@ func TestCheckOrder_PhoneCall(t *testing.T) {
 	closed := badInput{"state", byState, 409, "ticket_closed", func(*attempt) {}}
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		t.Run(action, func(t *testing.T) {
-			good := func() attempt { // but for its state
+			good := func() attempt { // except for the state
 				p := s.createTicket(t, nil)
 				s.phone("bob").mustDo(t, p, "reject")
 				return attempt{method: "POST", endpoint: "/" + action, id: p.id, kind: "application/json",

@@ -10,7 +10,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// boundCodes is a provider whose codes name their ticket; plainCodes have none.
+// boundCodes is a provider whose codes name their ticket. The codes of plainCodes do
+// not.
 type (
 	boundCodes struct{ plainCodes }
 	plainCodes struct{ app string }
@@ -97,7 +98,7 @@ func TestTicketLimiter_NetworkAndNode(t *testing.T) {
 	if n := through(1500, func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }); n != networkFactor*rate-rate {
 		t.Errorf("%d more from its /48", n)
 	}
-	if n := through(10, func(int) string { return "2001:db8:2::1" }); n != rate { // a neighbour
+	if n := through(10, func(int) string { return "2001:db8:2::1" }); n != rate { // another network
 		t.Errorf("%d from another /48", n)
 	}
 	left := nodeFactor*rate - networkFactor*rate - rate

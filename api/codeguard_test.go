@@ -114,7 +114,8 @@ func TestCodeGuard_DeadCodes(t *testing.T) {
 		if o.calls() != 1 {
 			t.Errorf("with %d: the provider was asked %d times for one dead code", rate, o.calls())
 		}
-		// Only a refusal is final: what failed otherwise is asked again.
+		// Only a refused code is remembered. After other errors the provider is called
+		// again.
 		o.exchange = func(ctx context.Context, name string) (ticket.Identity, error) {
 			return ticket.Identity{}, ticket.ErrProviderUnavailable
 		}

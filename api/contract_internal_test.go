@@ -26,7 +26,7 @@ func load(t *testing.T) *apitest.Spec {
 	return c
 }
 
-// at is a part of the document.
+// at returns the part of the document at the path.
 func at(t *testing.T, v any, path ...string) any {
 	t.Helper()
 	for _, part := range path {
@@ -53,7 +53,7 @@ func TestOpenAPI_Routes(t *testing.T) {
 	}
 	for _, r := range load(t).Routes {
 		documented[r.Method+" "+r.Path] = true
-		// As the document's introduction says.
+		// The introduction of the document says so.
 		if r.Method == http.MethodGet && !strings.HasSuffix(r.Path, "/ws") && !strings.HasSuffix(r.Path, "/poll") && r.Path != callbackPath {
 			documented["HEAD "+r.Path] = true
 		}
@@ -101,7 +101,7 @@ func TestOpenAPI_Errors(t *testing.T) {
 			t.Errorf("the example of %s says %q, %q", code, title, text)
 		}
 	}
-	used := map[string]bool{"method_not_allowed": true} // of no route: it is what the others answer
+	used := map[string]bool{"method_not_allowed": true} // not part of a route: it answers the other methods
 	for _, r := range c.Routes {
 		for status, a := range r.Answers {
 			for _, code := range a.Codes {

@@ -14,7 +14,7 @@ import (
 	"loginhub/api/apitest"
 )
 
-// contract is openapi.yaml, to which every answer in every test is held.
+// contract is openapi.yaml. Every answer in every test is checked against it.
 var contract = func() *apitest.Spec {
 	c, err := apitest.Load("openapi.yaml")
 	if err != nil {
@@ -23,7 +23,7 @@ var contract = func() *apitest.Spec {
 	return c
 }()
 
-// suite is all tests. Run whole, they have to see every documented answer.
+// suite runs all tests. A run without filters must cover every documented answer.
 type suite struct{ *testing.M }
 
 func (s suite) Run() int {
@@ -35,7 +35,7 @@ func (s suite) Run() int {
 	}
 	for _, answer := range contract.Uncovered() {
 		if strings.HasSuffix(answer, " 500 internal_error") {
-			continue // a bug of ours, which no test can ask of every route
+			continue // no test can provoke an internal error on every route
 		}
 		fmt.Fprintln(os.Stderr, "openapi.yaml documents what no test has seen:", answer)
 		code = 1

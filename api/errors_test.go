@@ -18,7 +18,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// errorProvider is a provider that answers each name with its own error.
+// errorProvider returns a provider that answers each user name with an error of its own.
 func errorProvider() *fakeProvider {
 	return &fakeProvider{exchange: func(_ context.Context, name string) (ticket.Identity, error) {
 		const inside = "appsecret=hunter22 openid=o-victim"
@@ -41,7 +41,7 @@ func errorProvider() *fakeProvider {
 		case "panic":
 			panic(inside)
 		case "range":
-			return ticket.Identity{}, []error{}[len(name):][0] // a panic of the runtime
+			return ticket.Identity{}, []error{}[len(name):][0] // a runtime panic
 		}
 		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "o-" + name}, nil
 	}}
@@ -56,13 +56,13 @@ func TestErrors_Provider(t *testing.T) {
 		name   string
 		status int
 		code   string
-		retry  string // the least Retry-After; "" for none
+		retry  string // the smallest allowed Retry-After; "" for none
 	}{
 		{"code", 422, "code_invalid", ""},
 		{"blocked", 403, "user_blocked", ""},
 		{"misconfigured", 502, "provider_misconfigured", ""},
 		{"unavailable", 503, "provider_unavailable", "1"},
-		{"later", 503, "provider_unavailable", "62"}, // the provider's own word, rounded up
+		{"later", 503, "provider_unavailable", "62"}, // the delay of the provider, rounded up
 		{"bug", 500, "internal_error", ""},
 		{"panic", 500, "internal_error", ""},
 		{"range", 500, "internal_error", ""},
@@ -70,7 +70,7 @@ func TestErrors_Provider(t *testing.T) {
 	} {
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			if c.name == "ann" && action == "reject" {
-				continue // to refuse, nobody needs a unionid
+				continue // a reject does not need a unionid
 			}
 			t.Run(c.name+" at "+action, func(t *testing.T) {
 				p := s.createTicket(t, nil)
@@ -88,7 +88,7 @@ func TestErrors_Provider(t *testing.T) {
 	}
 }
 
-// retryAfter holds an answer to whole seconds from least on, or to none.
+// retryAfter requires a Retry-After of at least that many seconds; "" requires none.
 func retryAfter(t *testing.T, a *answer, least string) {
 	t.Helper()
 	got := a.header.Get("Retry-After")
@@ -122,7 +122,7 @@ func TestErrors_InternalErrorID(t *testing.T) {
 	if !strings.Contains(s.log.String(), "errors_test.go") {
 		t.Error("the log does not say where the panic was")
 	}
-	s.createTicket(t, nil) // and the node lives on
+	s.createTicket(t, nil) // the node keeps running
 }
 
 func TestErrors_ProviderMisconfiguredLogged(t *testing.T) {
@@ -161,7 +161,7 @@ func TestErrors_StoreUnavailable(t *testing.T) {
 			t.Errorf("%s: the answer shows the inside: %s", name, a.body)
 		}
 	}
-	// What needs no Redis works on.
+	// Requests that need no Redis still work.
 	s.ask(t, "GET", "/healthz", nil).ok(t, http.StatusOK)
 	s.ask(t, "GET", "/.well-known/jwks.json", nil).ok(t, http.StatusOK)
 	for _, path := range []string{"/", "/s/" + id, p.path("qr.svg"), p.path("qr.png")} {
@@ -183,7 +183,7 @@ func TestErrors_Overloaded(t *testing.T) {
 	a = s.ask(t, "GET", q.path("ws"), nil, handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+q.secret)...)
 	a.problem(t, 503, "overloaded")
 	retryAfter(t, a, "1")
-	// Nothing else needs the room.
+	// Requests that do not wait are still served.
 	q.requireState(t, "pending", 1)
 	s.phone("ann").mustDo(t, p, "confirm")
 	l.expect(t, "confirmed", 2)

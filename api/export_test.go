@@ -1,6 +1,6 @@
 package api
 
-// RenderLimiter is who draws codes and who waits to, for tests that take the places.
+// RenderLimiter returns the channels of render slots and of the queue. Tests fill them.
 func (s *Server) RenderLimiter() (places, line chan struct{}) {
 	return s.renderLimiter.slots, s.renderLimiter.queue
 }

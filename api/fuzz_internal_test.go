@@ -20,8 +20,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// requireKnownError holds an error to a row of the table: nothing that a stranger sends may
-// be a bug of ours.
+// requireKnownError fails the test if the error is not in the problem table: no input of
+// a client may cause an internal error.
 func requireKnownError(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
@@ -144,7 +144,7 @@ func FuzzClientAddr(f *testing.F) {
 		if got.display.IsValid() && (globalOnly(got.display) != got.display || got.display.Zone() != "" || got.display.Is4In6()) {
 			t.Errorf("%q: shown %v", header, got.display)
 		}
-		// What a stranger prepends changes nothing of a known answer.
+		// Entries added on the left must not change a displayed address.
 		if got.display.IsValid() && strings.Count(header, ",") < maxHops-2 {
 			if spoofed := p.clientAddr(requestFrom("10.1.1.1:1", forwarded, "1.2.3.4, "+header)); spoofed != got && !p.isTrusted(got.display) {
 				t.Errorf("%q: spoofed to %v from %v", header, spoofed, got)
@@ -180,7 +180,7 @@ func FuzzUserAgent(f *testing.F) {
 		"Windows", "Windows Phone", "macOS", "Linux", "FreeBSD", "ChromeOS", "Android", "iOS", "HarmonyOS", "BlackBerry"}
 	f.Fuzz(func(t *testing.T, header string) {
 		browser, system := parseUserAgent(header)
-		// Nothing of it is anybody's own words.
+		// Only known names are displayed, never text from the header.
 		name, version := browser, ""
 		if at := strings.LastIndexByte(browser, ' '); at >= 0 && strings.Trim(browser[at+1:], "0123456789") == "" {
 			name, version = browser[:at], browser[at+1:]
@@ -188,7 +188,7 @@ func FuzzUserAgent(f *testing.F) {
 		if !slices.Contains(shown, name) || len(version) > 4 || !slices.Contains(shown, system) {
 			t.Errorf("%q on %q", browser, system)
 		}
-		// What the page and the record get of it is clean.
+		// The record contains only clean text.
 		tk := ticket.New("x", ticket.Request{Client: &ticket.Client{}, Browser: browser, OS: system}, "k", noon, 1)
 		for _, text := range []string{tk.Browser, tk.OS} {
 			if !utf8.ValidString(text) || utf8.RuneCountInString(text) > 48 || ticket.CleanText(text, 48) != text {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// tryHandshake is a handshake by hand, with these headers over the good ones ("" takes
-// one away).
+// tryHandshake sends a handshake without a WebSocket library. Headers in more replace
+// the valid ones; "" removes one.
 func (p *browser) tryHandshake(t *testing.T, more ...string) *answer {
 	t.Helper()
 	h := map[string][]string{"Sec-Websocket-Protocol": {"loginhub.v1, loginhub.secret." + p.secret}}
@@ -97,7 +97,7 @@ func TestHandshake_PlainGet(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.createTicket(t, nil)
-	// By hand: a client takes the headers of one hop for its own.
+	// Go's client would treat these hop-by-hop headers as its own.
 	a := s.raw(t, "GET "+p.path("ws")+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	a.problem(t, 426, "upgrade_required")
 	if a.header.Get("Upgrade") != "websocket" || !strings.EqualFold(a.header.Get("Connection"), "upgrade") {
@@ -108,7 +108,7 @@ func TestHandshake_PlainGet(t *testing.T) {
 	}
 }
 
-// HTTP/1.0 knows no upgrade (RFC 9110, 7.8), and its refusal is one of ours too.
+// HTTP/1.0 has no upgrade (RFC 9110, 7.8). The answer is an error of this API too.
 func TestHandshake_HTTP10(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
@@ -148,7 +148,7 @@ func TestHandshake_HeaderLists(t *testing.T) {
 			if got := a.header.Values(protocol); len(got) != 1 || got[0] != "loginhub.v1" {
 				t.Errorf("selected %q", got)
 			}
-			// Compression beside a secret tells its length (CRIME's family).
+			// Compression next to a secret would reveal its length (as in CRIME).
 			if got := a.header.Get("Sec-WebSocket-Extensions"); got != "" {
 				t.Errorf("extensions %q", got)
 			}

@@ -33,8 +33,8 @@ func TestHardening_JSON(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
-	// Of duplicate keys the last one counts, in every check alike: what is
-	// looked at is what is used.
+	// Of duplicate keys the last one counts in all checks: the value that is checked is
+	// the value that is used.
 	code := s.phone("ann").code()
 	s.ask(t, "POST", p.path("scan"), fmt.Sprintf(`{"provider":"nobody","provider":"sandbox","code":"","code":%q,"user":{"nickname":%q},"user":{"nickname":"ann"}}`,
 		code, strings.Repeat("x", 65))).ok(t, 200)
@@ -57,7 +57,7 @@ func TestHardening_HeaderInjection(t *testing.T) {
 			t.Errorf("%s: %d %v", path, a.status, a.header)
 		}
 	}
-	// What is no HTTP is refused by net/http, and the connection closed.
+	// net/http refuses malformed HTTP and closes the connection.
 	for name, request := range map[string]string{
 		"a bare LF in a value":    "GET /healthz HTTP/1.1\r\nHost: x\r\nOrigin: a\nX-Injected: 1\r\rb\r\n\r\n",
 		"NUL in a value":          "GET /healthz HTTP/1.1\r\nHost: x\r\nOrigin: a\x00b\r\n\r\n",

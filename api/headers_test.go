@@ -68,9 +68,8 @@ func TestHeaders_NoCookies(t *testing.T) {
 	}
 }
 
-// Login CSRF and ticket fixation: whoever makes another browser wait for his
-// ticket needs that browser to hold his secret, which no link, form or cookie
-// can put there.
+// Login CSRF and ticket fixation: an attacker would need another browser to hold the
+// secret of the attacker's ticket. No link, form or cookie can put it there.
 func TestHeaders_CrossSite(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

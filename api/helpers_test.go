@@ -22,7 +22,7 @@ type browser struct {
 	created           map[string]any
 }
 
-// createTicket makes a ticket.
+// createTicket creates a ticket.
 func (s *testServer) createTicket(t testing.TB, body any, headers ...string) *browser {
 	t.Helper()
 	m := s.ask(t, "POST", ticketsPath, body, headers...).ok(t, http.StatusCreated)
@@ -34,19 +34,19 @@ func (s *testServer) createTicket(t testing.TB, body any, headers ...string) *br
 	return p
 }
 
-// path is one of the ticket's endpoints.
+// path returns the path of an endpoint of the ticket.
 func (p *browser) path(endpoint string) string { return ticketsPath + "/" + p.id + "/" + endpoint }
 
-// bearer is the header that shows the secret.
+// bearer returns the header with the secret.
 func (p *browser) bearer() []string { return []string{"Authorization", "Bearer " + p.secret} }
 
-// poll polls; the query is like "after=1&wait=0".
+// poll polls with a query like "after=1&wait=0".
 func (p *browser) poll(t testing.TB, query string, headers ...string) *answer {
 	t.Helper()
 	return p.s.ask(t, "GET", p.path("poll")+"?"+query, nil, append(p.bearer(), headers...)...)
 }
 
-// view is the current view.
+// view returns the current view.
 func (p *browser) view(t testing.TB) map[string]any {
 	t.Helper()
 	v := p.poll(t, "wait=0").ok(t, http.StatusOK)
@@ -54,14 +54,14 @@ func (p *browser) view(t testing.TB) map[string]any {
 	return v
 }
 
-// forbidToken remembers a token as something that no log may hold.
+// forbidToken adds the token of a view to the texts that no log may hold.
 func (p *browser) forbidToken(v map[string]any) {
 	if text, ok := v["token"].(string); ok {
 		p.s.forbidInLogs(text)
 	}
 }
 
-// requireState holds the ticket to a state and version.
+// requireState checks the state and version of the ticket and returns its view.
 func (p *browser) requireState(t testing.TB, state string, seq float64) map[string]any {
 	t.Helper()
 	v := p.view(t)
@@ -76,13 +76,13 @@ func (p *browser) ack(t testing.TB, seq any, headers ...string) *answer {
 	return p.s.ask(t, "POST", p.path("ack"), map[string]any{"seq": seq}, append(p.bearer(), headers...)...)
 }
 
-// wsConn is a page's open socket.
+// wsConn is the browser's open WebSocket.
 type wsConn struct {
 	page *browser
 	conn *websocket.Conn
 }
 
-// dial opens the socket, which must succeed.
+// dial opens the WebSocket, which must succeed.
 func (p *browser) dial(t testing.TB, headers ...string) *wsConn {
 	t.Helper()
 	h := http.Header{}
@@ -102,7 +102,7 @@ func (p *browser) dial(t testing.TB, headers ...string) *wsConn {
 	return &wsConn{page: p, conn: conn}
 }
 
-// next is the next view.
+// next returns the next view.
 func (l *wsConn) next(t testing.TB) map[string]any {
 	t.Helper()
 	kind, text, err := l.conn.Read(l.page.s.stepContext(t))
@@ -118,7 +118,7 @@ func (l *wsConn) next(t testing.TB) map[string]any {
 	return v
 }
 
-// expect is the next view, which must be this one.
+// expect returns the next view, which must have this state and version.
 func (l *wsConn) expect(t testing.TB, state string, seq float64) map[string]any {
 	t.Helper()
 	v := l.next(t)
@@ -133,7 +133,7 @@ func (l *wsConn) send(t testing.TB, text string) {
 	must(t, l.conn.Write(l.page.s.stepContext(t), websocket.MessageText, []byte(text)))
 }
 
-// requireClose holds the socket to its end: nothing more comes but the close.
+// requireClose requires that the next frame is a close with this code.
 func (l *wsConn) requireClose(t testing.TB, code websocket.StatusCode) {
 	t.Helper()
 	_, text, err := l.conn.Read(l.page.s.stepContext(t))
@@ -145,7 +145,7 @@ func (l *wsConn) requireClose(t testing.TB, code websocket.StatusCode) {
 	}
 }
 
-// requireCloseLater is closed for a socket that may say more before.
+// requireCloseLater requires a close with this code, possibly after other messages.
 func (l *wsConn) requireCloseLater(t testing.TB, code websocket.StatusCode) {
 	t.Helper()
 	for {
@@ -160,7 +160,7 @@ func (l *wsConn) requireCloseLater(t testing.TB, code websocket.StatusCode) {
 	}
 }
 
-// phone is one user's phone.
+// phone is the phone of one user.
 type phone struct {
 	s        *testServer
 	provider string
@@ -169,17 +169,17 @@ type phone struct {
 
 var codes atomic.Int64
 
-// phone is the sandbox's user of that name.
+// phone returns the phone of the sandbox's user of that name.
 func (s *testServer) phone(name string) *phone { return &phone{s, "sandbox", name} }
 
-// code is a fresh one.
+// code returns a new code.
 func (f *phone) code() string {
 	code := fmt.Sprintf("%s:%s:code%06d", f.provider, f.name, codes.Add(1))
 	f.s.forbidInLogs(code)
 	return code
 }
 
-// do scans, confirms or rejects; more are further fields.
+// do sends a scan, confirm or reject; more lists further fields.
 func (f *phone) do(t testing.TB, p *browser, action string, more ...any) *answer {
 	t.Helper()
 	return f.s.ask(t, "POST", p.path(action), f.body(more...))
@@ -193,17 +193,17 @@ func (f *phone) body(more ...any) map[string]any {
 	return body
 }
 
-// mustDo is do for what must succeed.
+// mustDo is do for a call that must succeed.
 func (f *phone) mustDo(t testing.TB, p *browser, action string, more ...any) map[string]any {
 	t.Helper()
 	return f.do(t, p, action, more...).ok(t, http.StatusOK)
 }
 
-// fakeProvider is a provider that says what a test wants, and remembers who asked. Its
-// codes are like the sandbox's: "PROVIDER:NAME:…".
+// fakeProvider knows the given users and records the codes that it gets. Codes have the
+// sandbox's form: "PROVIDER:NAME:…".
 type fakeProvider struct {
 	users    map[string]ticket.Identity
-	exchange func(ctx context.Context, name string) (ticket.Identity, error) // in place of who
+	exchange func(ctx context.Context, name string) (ticket.Identity, error) // used instead of users if it is set
 
 	mu    sync.Mutex
 	codes []string
@@ -225,7 +225,7 @@ func (o *fakeProvider) Exchange(ctx context.Context, p api.Credential) (ticket.I
 	return id, nil
 }
 
-// calls is how often it was asked.
+// calls returns the number of calls.
 func (o *fakeProvider) calls() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

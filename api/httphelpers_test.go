@@ -13,21 +13,21 @@ import (
 	"testing"
 )
 
-// chunkedBody is a body whose length nobody is told: it travels in chunks.
+// chunkedBody is a body without a known length: it is sent in chunks.
 type chunkedBody struct{ io.Reader }
 
 func chunked(text string) chunkedBody { return chunkedBody{strings.NewReader(text)} }
 
-// answer is one HTTP answer.
+// answer is the answer to one HTTP request.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// send is one request. A body is nil, text, a stream, or anything for JSON;
-// with a body comes the right Content-Type, unless the headers name another
-// ("" sends none). Headers are pairs; a name may come twice.
+// send sends one request. The body is nil, a string, a chunkedBody, or a value to encode
+// as JSON. A body gets the matching Content-Type unless the headers name another (""
+// sends none). Headers are pairs; a name may occur twice.
 func (s *testServer) send(ctx context.Context, method, path string, body any, headers ...string) (*answer, error) {
 	var in io.Reader
 	switch b := body.(type) {
@@ -71,14 +71,13 @@ func (s *testServer) send(ctx context.Context, method, path string, body any, he
 	}
 	defer resp.Body.Close()
 	a := &answer{status: resp.StatusCode, header: resp.Header}
-	if resp.StatusCode != http.StatusSwitchingProtocols { // what follows one never ends
+	if resp.StatusCode != http.StatusSwitchingProtocols { // after a 101 the body never ends
 		a.body, err = io.ReadAll(resp.Body)
 	}
 	return a, err
 }
 
-// ask is send for the test's own goroutine; it holds every answer to what all
-// answers have in common.
+// ask is send for the test's own goroutine. It checks what all answers have in common.
 func (s *testServer) ask(t testing.TB, method, path string, body any, headers ...string) *answer {
 	t.Helper()
 	a, err := s.send(s.stepContext(t), method, path, body, headers...)
@@ -95,7 +94,7 @@ func (s *testServer) ask(t testing.TB, method, path string, body any, headers ..
 	return a
 }
 
-// raw writes bytes to a connection of its own and reads one answer.
+// raw writes bytes to a new connection and reads one answer.
 func (s *testServer) raw(t testing.TB, request string) *answer {
 	t.Helper()
 	conn, err := s.dial(s.stepContext(t))
@@ -114,13 +113,13 @@ func (s *testServer) raw(t testing.TB, request string) *answer {
 	return a
 }
 
-// wantsHTML are the paths whose errors are pages.
+// wantsHTML reports whether errors of the path are HTML pages.
 func wantsHTML(path string) bool {
 	path, _, _ = strings.Cut(path, "?")
 	return path == "/" || strings.HasPrefix(path, "/s/")
 }
 
-// checkCommon is what every answer keeps to.
+// checkCommon checks what all answers have in common.
 func (a *answer) checkCommon(t testing.TB, method, path string) {
 	t.Helper()
 	if strings.HasPrefix(path, "/api/") && !slices.Equal(a.header["Cache-Control"], []string{"no-store"}) {
@@ -149,8 +148,7 @@ func (a *answer) checkCommon(t testing.TB, method, path string) {
 	}
 }
 
-// problem holds the answer to one error of the contract's table and returns its
-// detail.
+// problem requires an error with this status and code, and returns its detail.
 func (a *answer) problem(t testing.TB, status int, code string) (detail string) {
 	t.Helper()
 	if a.status != status {
@@ -175,7 +173,7 @@ func (a *answer) problem(t testing.TB, status int, code string) (detail string) 
 	return detail
 }
 
-// ok is the JSON of an answer that must have the status.
+// ok requires a JSON answer with this status and returns it.
 func (a *answer) ok(t testing.TB, status int) map[string]any {
 	t.Helper()
 	if a.status != status {
@@ -187,7 +185,7 @@ func (a *answer) ok(t testing.TB, status int) map[string]any {
 	return a.object(t)
 }
 
-// noContent is for answers without content.
+// noContent requires a 204.
 func (a *answer) noContent(t testing.TB) {
 	t.Helper()
 	if a.status != http.StatusNoContent {
@@ -209,7 +207,7 @@ func object(t testing.TB, text []byte) map[string]any {
 	return m
 }
 
-// fields holds an object to exactly these keys, none of them null.
+// fields requires that an object has exactly these keys, none of them null.
 func fields(t testing.TB, m map[string]any, want ...string) {
 	t.Helper()
 	var got []string
@@ -227,7 +225,8 @@ func fields(t testing.TB, m map[string]any, want ...string) {
 	}
 }
 
-// requireRange holds a number of seconds to a range: time passes while a test runs.
+// requireRange requires a whole number of seconds in a range, because time passes during
+// a test.
 func requireRange(t testing.TB, what string, v any, least, most float64) {
 	t.Helper()
 	n, ok := v.(float64)
@@ -236,5 +235,5 @@ func requireRange(t testing.TB, what string, v any, least, most float64) {
 	}
 }
 
-// equal compares decoded JSON.
+// equal reports whether two decoded JSON values are equal.
 func equal(a, b any) bool { return reflect.DeepEqual(a, b) }

@@ -9,22 +9,23 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// switchesKey is the hash of the switches.
+// switchesKey is the Redis hash of the kill switches.
 const switchesKey = "loginhub:switches"
 
-// isOff reports whether the node has demo's QR login switched off.
+// isOff reports whether demo's QR login is disabled on the node.
 func (s *testServer) isOff() bool {
 	return errors.Is(s.hub.CheckEnabled("demo"), ticket.ErrLoginDisabled)
 }
 
-// refreshSwitches has the node read the switches now: it does so after each of its own.
+// refreshSwitches makes the node read the kill switches now, as after each change of its
+// own.
 func (s *testServer) refreshSwitches(t *testing.T) {
 	t.Helper()
 	must(t, s.hub.SetEnabled(s.stepContext(t), "other", true, operator))
 }
 
-// TestKillSwitch_SurvivesDataLoss: what is switched off stays off on the nodes
-// that know it, stands in Redis again, and is turned on by the operator alone.
+// A client that was disabled stays disabled on the nodes that know it. They restore the
+// value in Redis. Only the operator enables it again.
 func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(t *testing.T, r *hubtest.Redis, old string){
@@ -55,7 +56,7 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 			off := redis.Client.HGet(t.Context(), switchesKey, "demo").Val()
 
 			lose(t, redis, old)
-			b.refreshSwitches(t) // now Redis has it again, from b or from a
+			b.refreshSwitches(t) // now b or a has restored the value in Redis
 			if got := redis.Client.HGet(t.Context(), switchesKey, "demo").Val(); got != off {
 				t.Errorf("Redis says %q", got)
 			}
@@ -65,7 +66,8 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 			for _, s := range []*testServer{a, b, late} {
 				s.ask(t, "POST", ticketsPath, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
 			}
-			// The word of the operator counts, on a node that remembers otherwise too.
+			// The operator's change takes effect, also against a node that remembers
+			// another value.
 			must(t, late.hub.SetEnabled(late.stepContext(t), "demo", true, operator))
 			for _, s := range []*testServer{a, b, late} {
 				s.refreshSwitches(t)
@@ -74,7 +76,7 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 			if got := redis.Client.HGet(t.Context(), switchesKey, "demo").Val(); got == off || got == old {
 				t.Errorf("on again, and Redis says %q", got)
 			}
-			// What is on and lost is on.
+			// A client that was enabled stays enabled if Redis loses the value.
 			must(t, redis.Client.FlushAll(t.Context()).Err())
 			a.refreshSwitches(t)
 			a.createTicket(t, map[string]string{"client_id": "demo"})
@@ -82,8 +84,8 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 	}
 }
 
-// TestKillSwitch_FollowsOtherNode: the node that started between the loss
-// and the writing again is on for that long and no longer.
+// A node that started after the loss enables the client only until another node has
+// restored the value.
 func TestKillSwitch_FollowsOtherNode(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)

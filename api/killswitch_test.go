@@ -12,10 +12,10 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// operator is where the switches of these tests come from.
+// operator is the address of the operator in these tests.
 var operator = netip.MustParseAddr("192.0.2.77")
 
-// withKillSwitch is a node whose clients can be switched off.
+// withKillSwitch returns options for a node whose clients can be disabled.
 func withKillSwitch(redis string) options {
 	other := &ticket.Client{ID: "other", Origins: []string{site}}
 	return options{redis: redis, clients: []*ticket.Client{demo(), other}, hub: func(c *hub.Config) {
@@ -50,7 +50,7 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 
 	before := time.Now()
 	must(t, a.hub.SetEnabled(a.stepContext(t), "demo", false, operator))
-	a.ask(t, "POST", ticketsPath, body).problem(t, 403, "login_disabled") // here at once
+	a.ask(t, "POST", ticketsPath, body).problem(t, 403, "login_disabled") // effective at once on this node
 	l.requireCloseLater(t, 1013)
 	(<-polled).problem(t, 403, "login_disabled")
 	if took := time.Since(before); took > 10*time.Second {
@@ -62,18 +62,17 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 	b.ask(t, "GET", fresh.path("ws"), nil, handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+fresh.secret)...).problem(t, 403, "login_disabled")
 	b.phone("ann").do(t, fresh, "scan").problem(t, 403, "login_disabled")
 	b.phone("ann").do(t, fresh, "confirm").problem(t, 403, "login_disabled")
-	// A wrong secret still hears nothing of it; to reject and to put away a
-	// token that has arrived is always possible.
+	// A wrong secret still gets 401. Reject and ack of a delivered token always work.
 	b.ask(t, "GET", fresh.path("poll"), nil).problem(t, 401, "invalid_secret")
 	b.phone("ann").mustDo(t, fresh, "reject")
 	if got := confirmed.ack(t, seq); got.status != http.StatusNoContent {
 		t.Errorf("ack: %d %s", got.status, got.body)
 	}
-	// The other client goes on.
+	// The other client is not affected.
 	b.phone("bob").mustDo(t, bystander, "confirm")
 	unhurt.expect(t, "confirmed", 2)
 
-	// A Redis that is gone switches nobody on.
+	// The loss of Redis enables no client.
 	redis.Kill(t)
 	if err := a.hub.SetEnabled(a.stepContext(t), "demo", true, operator); err == nil {
 		t.Error("switched without a Redis")
@@ -92,8 +91,8 @@ func TestKillSwitch_OnAgainAndForged(t *testing.T) {
 	s.ask(t, "POST", ticketsPath, map[string]string{"client_id": "demo"}).problem(t, 403, "login_disabled")
 	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", true, operator))
 	s.createTicket(t, map[string]string{"client_id": "demo"})
-	// Somebody who writes in Redis can make the hash anything: what was last
-	// read holds.
+	// An attacker with access to Redis can replace the hash. The last valid value stays
+	// in effect.
 	must(t, redis.Client.Set(s.stepContext(t), "loginhub:switches", "x", 0).Err())
 	if err := s.hub.SetEnabled(s.stepContext(t), "demo", false, operator); err == nil {
 		t.Error("switched in a key of another type")
@@ -106,7 +105,7 @@ func TestKillSwitch_NeverRead(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	must(t, redis.Client.Set(t.Context(), "loginhub:switches", "x", 0).Err())
 	o := withKillSwitch(redis.URL)
-	o.unready = true // it is not ready before it knows
+	o.unready = true // the node is not ready before it has read the switches
 	s := start(t, o)
 	s.ask(t, "POST", ticketsPath, map[string]string{"client_id": "demo"}).problem(t, 503, "store_unavailable")
 	s.ask(t, "GET", "/readyz", nil).problem(t, 503, "store_unavailable")

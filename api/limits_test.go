@@ -51,7 +51,7 @@ func TestTicketLimit_PerAddress(t *testing.T) {
 		for _, address := range []string{"203.0.113.7", "10.0.0.7", "203.0.113.7:99", "1.2.3.4, 203.0.113.7", "2001:db8:1:2:3:4:5:6"} {
 			s.ask(t, "POST", ticketsPath, nil, forwarded, address).problem(t, 429, "rate_limited")
 		}
-		// A forged chain counts for who really came.
+		// The limit counts the real address of a forged chain.
 		s.createTicket(t, nil, forwarded, "203.0.113.7, 198.51.100.1")
 	})
 }

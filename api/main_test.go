@@ -22,41 +22,41 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// TestMain fails a run that leaves goroutines behind.
+// TestMain fails a run that leaks goroutines.
 func TestMain(m *testing.M) {
-	// The Redis client's dialler looks once a second whether it has been closed.
+	// The dialler of the Redis client checks once a second whether its pool is closed.
 	goleak.VerifyTestMain(suite{m}, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// What the stands of all tests are called.
+// Values that all tests use.
 const (
 	public      = "https://login.example.com"
 	site        = "https://www.example.com" // the only origin of the client demo
 	ticketsPath = "/api/login/tickets"
 )
 
-// stepTimeout is for what must happen and takes no time worth naming.
+// stepTimeout bounds one step of a test. A passing step takes far less.
 const stepTimeout = 20 * time.Second
 
-// options of a stand; the zero value is one client, demo, and the sandbox.
+// options configure a testServer. The zero value has the client demo and the sandbox.
 type options struct {
 	clients   []*ticket.Client
 	providers map[string]api.Provider
-	api       func(*api.Config)               // the last word
-	hub       func(*hub.Config)               // the last word
+	api       func(*api.Config)               // changes the configuration last
+	hub       func(*hub.Config)               // changes the configuration last
 	redis     string                          // "" is embedded
 	unready   bool                            // do not wait until the node is ready
-	wrap      func(http.Handler) http.Handler // stands between the listener and the edge
-	// pipes in place of TCP: for a bubble of testing/synctest, where time
-	// passes as soon as everybody waits.
+	wrap      func(http.Handler) http.Handler // a handler around the server; nil for none
+	// pipes replaces TCP with in-memory pipes, for testing/synctest: its clock advances
+	// when all goroutines are blocked.
 	pipes bool
 }
 
-// testServer is one node within the test: a hub on a Redis of its own, and the HTTP
-// edge behind a listener.
+// testServer is one node in the test process: a hub with a Redis of its own, and the
+// HTTP server in front of it.
 type testServer struct {
 	url     string
-	host    string // what to dial
+	host    string // the address to dial
 	hub     *hub.Hub
 	server  *api.Server
 	signer  *token.Signer
@@ -66,11 +66,11 @@ type testServer struct {
 	timeout time.Duration // for one step
 
 	mu              sync.Mutex
-	forbiddenInLogs []string // secrets, codes and tokens that went over the wire
-	specViolations  []error  // answers that break the contract
+	forbiddenInLogs []string // secrets, codes and tokens that were sent
+	specViolations  []error  // answers that break the wire contract
 }
 
-// demo is the usual client.
+// demo returns the default client.
 func demo() *ticket.Client {
 	return &ticket.Client{ID: "demo", LabelEN: "Demo", LabelZH: "演示", Origins: []string{site}}
 }
@@ -92,7 +92,7 @@ func start(t testing.TB, o options) *testServer {
 	must(t, err)
 	s := &testServer{log: &logBuffer{}, timeout: stepTimeout}
 	if o.pipes {
-		s.timeout = time.Hour // which is no time at all
+		s.timeout = time.Hour // synctest's clock passes it at once
 	}
 	s.signer, err = token.NewSigner(masters)
 	must(t, err)
@@ -123,8 +123,7 @@ func start(t testing.TB, o options) *testServer {
 	return s
 }
 
-// serve starts everything, and at the end of the test takes it down and reads
-// the log.
+// serve starts the node. At the end of the test it stops the node and checks the log.
 func (s *testServer) serve(t testing.TB, store *redisstore.Store, o options) {
 	t.Helper()
 	listener := s.listen(t, o.pipes)
@@ -172,7 +171,7 @@ func (s *testServer) listen(t testing.TB, pipes bool) net.Listener {
 	return l
 }
 
-// forbidInLogs notes what must never stand in a log.
+// forbidInLogs adds texts that no log may contain.
 func (s *testServer) forbidInLogs(texts ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,8 +182,8 @@ func (s *testServer) forbidInLogs(texts ...string) {
 	}
 }
 
-// checkLogs fails the test whose node has logged what nobody may know, or has
-// answered what its contract does not say.
+// checkLogs fails the test if the node has logged a forbidden text or has broken the
+// wire contract.
 func (s *testServer) checkLogs(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
@@ -200,9 +199,8 @@ func (s *testServer) checkLogs(t testing.TB) {
 	}
 }
 
-// limitedStore keeps the client library's pool of connections from filling up in a
-// bubble: who waits for one there borrows a timer that the whole process shares,
-// and a bubble's timer outside of it is fatal.
+// limitedStore limits concurrent calls, so that the Redis client never waits for a free
+// connection. The client waits on a process-wide timer, which is fatal within synctest.
 type limitedStore struct {
 	hub.Store
 	slots chan struct{}
@@ -228,7 +226,7 @@ func (g *limitedStore) Change(ctx context.Context, changes ...ticket.Change) ([]
 	return g.Store.Change(ctx, changes...)
 }
 
-// logBuffer is what the node has logged.
+// logBuffer holds the node's log.
 type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -253,7 +251,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// runSynctest runs a story in which time passes as soon as everybody waits.
+// runSynctest runs a test with testing/synctest: the clock advances only when all
+// goroutines are blocked.
 func runSynctest(t *testing.T, o options, story func(t *testing.T, s *testServer)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -262,13 +261,13 @@ func runSynctest(t *testing.T, o options, story func(t *testing.T, s *testServer
 	})
 }
 
-// advance lets time pass in a bubble, and everybody do what it brings.
+// advance moves synctest's clock and waits until all goroutines are blocked again.
 func advance(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
 
-// stepContext is a context for one step of a test.
+// stepContext returns a context for one step of a test.
 func (s *testServer) stepContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	t.Cleanup(cancel)

@@ -9,8 +9,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// startMatching is a stand whose client has number matching on; its provider is there
-// twice, so that calls can be counted.
+// startMatching starts a server whose client has number matching, with a provider that
+// counts its calls.
 func startMatching(t *testing.T) (*testServer, *fakeProvider) {
 	client := demo()
 	client.NumberMatching = true
@@ -19,7 +19,7 @@ func startMatching(t *testing.T) (*testServer, *fakeProvider) {
 	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o}}), o
 }
 
-// choices are the numbers that a scan offers.
+// choices returns the numbers that a scan offers.
 func choices(t *testing.T, m map[string]any) (all []string) {
 	t.Helper()
 	list, _ := m["match_choices"].([]any)
@@ -47,7 +47,7 @@ func TestMatch_ChoicesContainCode(t *testing.T) {
 			t.Fatalf("choices %v for %s", all, p.match)
 		}
 		places[slices.Index(all, p.match)]++
-		// The same at every scan, so that a repeated one teaches nothing.
+		// Repeated scans return the same numbers, so that they reveal nothing.
 		if again := choices(t, ann.mustDo(t, p, "scan")); !slices.Equal(again, all) {
 			t.Fatalf("first %v, then %v", all, again)
 		}
@@ -67,7 +67,7 @@ func TestMatch_RightNumber(t *testing.T) {
 	if v := p.requireState(t, "confirmed", 3); v["token"] == nil {
 		t.Errorf("no token in %v", v)
 	}
-	// Whatever number the same user sends now, it is confirmed.
+	// Once it is confirmed, the same user may send any number.
 	ann.mustDo(t, p, "confirm", "match", "00")
 	ann.mustDo(t, p, "confirm")
 	p.requireState(t, "confirmed", 3)
@@ -77,7 +77,7 @@ func TestMatch_WrongNumber(t *testing.T) {
 	t.Parallel()
 	s, _ := startMatching(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
-	for _, wrong := range []string{"decoy", "00", "01"} { // numbers start at 10
+	for _, wrong := range []string{"decoy", "00", "01"} { // valid numbers start at 10
 		p := s.createTicket(t, nil)
 		l := p.dial(t)
 		l.expect(t, "pending", 1)
@@ -89,7 +89,7 @@ func TestMatch_WrongNumber(t *testing.T) {
 		ann.do(t, p, "confirm", "match", wrong).problem(t, 403, "match_failed")
 		fields(t, l.expect(t, "rejected", 3), "ticket", "state", "seq")
 		l.requireClose(t, 1000)
-		// There is no second try, with the right number either.
+		// A second attempt fails, even with the right number.
 		for _, f := range []*phone{ann, bob} {
 			f.do(t, p, "confirm", "match", p.match).problem(t, 409, "ticket_closed")
 			f.do(t, p, "scan").problem(t, 409, "ticket_closed")

@@ -13,13 +13,14 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// limitRecorder keeps the limits that were hit.
+// limitRecorder records the limits that were exceeded.
 type limitRecorder struct{ limits []string }
 
 func (*limitRecorder) ObserveRequest(string, string, time.Duration) {}
 func (h *limitRecorder) IncLimited(limit string)                    { h.limits = append(h.limits, limit) }
 
-// limitHits is an edge with that rate, and what hits each of its limits.
+// limitHits returns, for each limit of a server with this rate, a call that counts at
+// it.
 func limitHits(t *testing.T, rate int, h *limitRecorder) map[string]func() error {
 	t.Helper()
 	s, err := New(Config{Metrics: h, RateLimit: rate, MaxWaitersPerAddr: 1})
@@ -43,7 +44,7 @@ func limitHits(t *testing.T, rate int, h *limitRecorder) map[string]func() error
 		limitWebLogins:           func() error { return s.webLoginLimiter.allow(address, now) },
 		limitWxacodes:            func() error { return s.wxacodeLimiter.allow(address, now) },
 		limitWaiters:             func() error { _, err := s.waiterLimiter.acquire(address); return err },
-		limitCalls:               func() error { return s.withSlot(t.Context(), nil, nil) }, // no place at all
+		limitCalls:               func() error { return s.withSlot(t.Context(), nil, nil) }, // no slot at all
 		limitDrawings: func() error {
 			fillRenderQueue(s, address)
 			return s.renderLimiter.run(t.Context(), address, func() error { return nil })
@@ -51,7 +52,7 @@ func limitHits(t *testing.T, rate int, h *limitRecorder) map[string]func() error
 	}
 }
 
-// fillRenderQueue takes all places to draw, and the address's share of the line.
+// fillRenderQueue takes all render slots and the address's share of the queue.
 func fillRenderQueue(s *Server, address netip.Prefix) {
 	for len(s.renderLimiter.slots) < cap(s.renderLimiter.slots) {
 		s.renderLimiter.slots <- struct{}{}
@@ -87,8 +88,8 @@ func TestMetrics_LimitNames(t *testing.T) {
 	}
 }
 
-// TestLimits_Documented: operators size LOGINHUB_RATE_LIMIT
-// by the tables of deploy/CONFIGURATION.md, whose rows begin with a limit's label.
+// Operators choose LOGINHUB_RATE_LIMIT by the tables of deploy/CONFIGURATION.md. Each
+// row begins with the label of a limit.
 func TestLimits_Documented(t *testing.T) {
 	text, err := os.ReadFile("../deploy/CONFIGURATION.md")
 	if err != nil {
@@ -112,7 +113,7 @@ func TestLimits_Documented(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` (\\|.*)$").FindAllStringSubmatch(section, -1) {
 		rows[m[1]] = strings.Split(m[2], "|")
 	}
-	fixed := map[string][]int{ // in the last cell
+	fixed := map[string][]int{ // the numbers of the last cell
 		limitCalls: {maxProviderCalls}, limitDrawings: {maxRenderQueue, maxRenderQueuePerAddr, int(renderQueueTimeout.Seconds())}, limitWaiters: {1000}}
 	for _, limit := range Limits() {
 		cells := rows[limit]
@@ -135,14 +136,14 @@ func TestLimits_Documented(t *testing.T) {
 			t.Errorf("with 1, %s allows %d, documented %v", limit, n, last)
 		}
 	}
-	for _, rate := range []int{0, 2, 99, 6000, 100_000} { // guesses do not grow with the carriers' NATs, and 0 does not free them
+	for _, rate := range []int{0, 2, 99, 6000, 100_000} { // the number of guesses does not grow with the rate, and 0 does not turn it off
 		if n := allowed(limitWrong, rate); n != 6 {
 			t.Errorf("with %d, %s are %d", rate, limitWrong, n)
 		}
 	}
 	for limit, hit := range limitHits(t, 0, &limitRecorder{}) {
 		if slices.Contains([]string{limitWrong, limitWaiters, limitCalls, limitDrawings}, limit) {
-			continue // by other numbers
+			continue // they do not depend on the rate
 		}
 		for range 1000 {
 			if err := hit(); err != nil {

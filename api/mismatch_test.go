@@ -9,13 +9,13 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// trustLocalProxy trusts the test's own address as a proxy.
+// trustLocalProxy trusts the address of the test itself as a proxy.
 func trustLocalProxy(c *api.Config) {
 	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
 
-// Each row: where the browser and the phone come from, and whether the two are
-// known to differ.
+// addressPairs are the addresses of browser and phone, and whether they are known to
+// differ.
 var addressPairs = []struct {
 	name, browser, phone string
 	differ               bool
@@ -55,7 +55,7 @@ func TestAddressMismatch_WarnAndRefuse(t *testing.T) {
 						t.Error("a code was spent for nothing")
 					}
 					p.requireState(t, "pending", 1)
-					call("reject").ok(t, 200) // to end it is never refused
+					call("reject").ok(t, 200) // a reject is always allowed
 					return
 				}
 				login, _ := call("scan").ok(t, 200)["login"].(map[string]any)
@@ -81,7 +81,8 @@ func TestAddressMismatch_UntrustedProxy(t *testing.T) {
 	}
 }
 
-// hiddenAddresses are values of a trusted proxy's X-Forwarded-For that do not tell the address; "" sends none.
+// hiddenAddresses are values of a trusted proxy's X-Forwarded-For that hide the address;
+// "" sends none.
 var hiddenAddresses = []string{"", ",", "unknown", "_secret", "<b>", "203.0.113.7,", "203.0.113.7:", "203.0.113.7:x", "[203.0.113.7", "127.0.0.1", "127.0.0.9, 127.0.0.1",
 	"0.0.0.0", "203.0.113.7" + strings.Repeat(", 127.0.0.1", 40)}
 
@@ -93,7 +94,7 @@ func TestAddressMismatch_RefuseHidden(t *testing.T) {
 	for _, to := range []options{{clients: []*ticket.Client{c}}, {clients: []*ticket.Client{c}, api: trustLocalProxy}} {
 		s := start(t, to)
 		values, begin := hiddenAddresses, near
-		if to.api == nil { // no proxy is trusted: each header hides the address, none does not
+		if to.api == nil { // no proxy is trusted: any header hides the address, no header does not
 			values, begin = []string{"203.0.113.7"}, nil
 		}
 		p := s.createTicket(t, nil, begin...)

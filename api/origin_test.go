@@ -19,13 +19,13 @@ const (
 	extension = "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
 )
 
-// startTwoClients is a stand with two clients, each with an origin of its own.
+// startTwoClients starts a server with two clients, each with origins of its own.
 func startTwoClients(t *testing.T) *testServer {
 	return start(t, options{clients: []*ticket.Client{
 		{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB, "http://localhost:3000", shell, extension, "https://[::1]:8443"}}}})
 }
 
-// checkCORS are the CORS headers of an answer.
+// checkCORS checks the CORS headers for an allowed origin; "" requires none.
 func checkCORS(t *testing.T, a *answer, origin string) {
 	t.Helper()
 	if got := a.header.Values("Access-Control-Allow-Origin"); origin == "" && len(got) > 0 ||
@@ -49,13 +49,13 @@ func TestOrigin_PerClient(t *testing.T) {
 	s := startTwoClients(t)
 	for _, c := range []struct {
 		origin string
-		client string // whose list it is on
+		client string // the client that allows it
 	}{
 		{siteA, "a"}, {siteB, "b"}, {"http://localhost:3000", "b"}, {evil, ""}, {"null", ""}, {public, ""},
 		{shell, "b"}, {extension, "b"}, {"https://[::1]:8443", "b"},
 		{"capacitor://localhost:8080", ""}, {"ionic://localhost", ""}, {"Capacitor://localhost", ""}, {"capacitor://", ""}, {"http://localhost", ""}, {"file://", ""},
 		{"chrome-extension://bbcdefghijklmnopabcdefghijklmnop", ""}, {strings.ToUpper(extension), ""}, {extension + "/", ""},
-		{"", ""}, // sent, and empty
+		{"", ""}, // the header is sent and empty
 		{"https://a.example:443", ""}, {"http://a.example", ""}, {"https://a.example/", ""}, {"https://b.example", ""},
 		{"https://a.example.evil.example", ""}, {"https://evil-a.example", ""}, {"https://sub.a.example", ""}, {"*", ""},
 		{"https://a.example, https://evil.example", ""}, {"HTTPS://A.EXAMPLE", ""}, {"https://a.example\u200b", ""},
@@ -80,10 +80,10 @@ func TestOrigin_PerClient(t *testing.T) {
 					if c.client == "" {
 						told = ""
 					}
-					checkCORS(t, a, told) // errors too may be read by a page of ours
+					checkCORS(t, a, told) // a page of any client may read errors too
 				}
 				if c.origin == "" {
-					continue // no header at all, for the helper
+					continue // dial would send no header
 				}
 				socket := p.tryHandshake(t, "Origin", c.origin)
 				if !allowed {
@@ -153,8 +153,8 @@ func TestPreflight_AnyClientsOrigin(t *testing.T) {
 	}
 }
 
-// One header that is not allowed stops the whole request. Those of proxies and of
-// identity stay forbidden: a page must not write them.
+// One forbidden header fails the whole preflight. Headers of proxies and of identity
+// stay forbidden: a page must not set them.
 func TestPreflight_AllowsTracingHeaders(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)
@@ -195,7 +195,7 @@ func TestOrigin_PhoneEndpoints(t *testing.T) {
 			a := s.ask(t, "POST", p.path(action), s.phone("ann").body(), "Origin", origin)
 			a.ok(t, http.StatusOK)
 			noCORS(t, a)
-			// An answer that a page could read would let any site drive a phone.
+			// If a page could read this answer, any site could use a phone's code.
 			noCORS(t, s.ask(t, "POST", p.path(action), "{", "Origin", origin))
 			a = s.ask(t, "OPTIONS", p.path(action), nil, "Origin", origin, "Access-Control-Request-Method", "POST")
 			noCORS(t, a)
@@ -220,7 +220,7 @@ func TestPreflight_Routes(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/s/" + string(p.id)} { // people read these
+	for _, path := range []string{"/", "/s/" + string(p.id)} { // their errors are HTML
 		if a := s.ask(t, "OPTIONS", path, nil); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("OPTIONS %s: %d, Allow %q", path, a.status, a.header.Get("Allow"))
 		}
@@ -249,8 +249,8 @@ func TestOrigin_JWKS(t *testing.T) {
 	}
 }
 
-// TestReload_UnknownClientIs503: nodes are reloaded one after the other, and a
-// node that does not have a ticket's client refuses nothing for good.
+// Nodes are reloaded one after the other. A node that does not have a ticket's client
+// yet answers 503, which a client retries.
 func TestReload_UnknownClientIs503(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)
@@ -266,7 +266,7 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	}
 	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both[:1], Providers: sandbox})
 	for _, action := range []string{"scan", "confirm", "reject"} {
-		for _, provider := range []string{"sandbox", "app"} { // which this node does not have either
+		for _, provider := range []string{"sandbox", "app"} { // this node does not have app either
 			away(action+" by "+provider, s.ask(t, "POST", p.path(action), map[string]string{"provider": provider, "code": s.phone("ann").code()}))
 		}
 	}
@@ -277,9 +277,9 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	}
 	away("picture", s.ask(t, "GET", p.path("qr.svg?client_id=b"), nil))
 	away("picture", s.ask(t, "GET", p.path("qr.png?client_id=b"), nil))
-	s.ask(t, "GET", p.path("qr.svg?client_id=c"), nil).problem(t, 503, "store_unavailable") // of this ticket nothing is known for certain
+	s.ask(t, "GET", p.path("qr.svg?client_id=c"), nil).problem(t, 503, "store_unavailable") // the client of this ticket is unknown here
 	s.ask(t, "POST", "/api/login/tickets", map[string]string{"client_id": "b"}).problem(t, 400, "invalid_request")
-	// What this node does know it refuses as ever.
+	// Requests for known clients are refused as usual.
 	own := s.createTicket(t, map[string]string{"client_id": "a"})
 	s.ask(t, "GET", own.path("qr.svg?client_id=b"), nil).problem(t, 400, "invalid_request")
 	s.ask(t, "POST", own.path("scan"), map[string]string{"provider": "app", "code": "x"}).problem(t, 400, "invalid_request")
@@ -288,7 +288,7 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	s.phone("ann").mustDo(t, p, "scan")
 }
 
-// TestReload_OriginsNextRequest: of tickets that were made before, too.
+// The new origins also apply to tickets that already exist.
 func TestReload_OriginsNextRequest(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)

@@ -12,7 +12,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// cspOf takes a Content-Security-Policy apart.
+// cspOf parses the Content-Security-Policy.
 func cspOf(t *testing.T, a *answer) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -27,8 +27,8 @@ func cspOf(t *testing.T, a *answer) map[string][]string {
 	return all
 }
 
-// What would run or paint although the policy forbids it, so that the page is
-// broken where the policy is kept.
+// inline matches what the policy forbids. A page that needs it would be broken in a
+// browser.
 var inline = map[string]*regexp.Regexp{
 	"a script":  regexp.MustCompile(`(?is)<script[^>]*>[^<]*\S[^<]*</script>`),
 	"a style":   regexp.MustCompile(`(?i)<style|\sstyle\s*=`),
@@ -112,7 +112,7 @@ func TestPage_LandingSame(t *testing.T) {
 	if head := s.ask(t, "HEAD", "/s/"+p.id, nil); head.status != http.StatusOK || len(head.body) > 0 {
 		t.Errorf("HEAD: %d with %d bytes", head.status, len(head.body))
 	}
-	p.requireState(t, "pending", 1) // a link preview confirms nothing
+	p.requireState(t, "pending", 1) // a link preview changes nothing
 }
 
 func TestPage_AssetsETag(t *testing.T) {
@@ -145,8 +145,8 @@ func TestPage_AssetsETag(t *testing.T) {
 	}
 }
 
-// A proxy that compresses weakens the tag, and a browser may know several
-// (RFC 9110, 13.1.2: the comparison is weak, the field a list).
+// A compressing proxy makes the tag weak, and a browser may send several. The comparison
+// is weak and the field is a list (RFC 9110, 13.1.2).
 func TestPage_IfNoneMatch(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// ticketIn makes a ticket and brings it to the state, with ann as its user.
+// ticketIn creates a ticket and brings it to the state, with ann as its user.
 func ticketIn(t *testing.T, s *testServer, state string) *browser {
 	t.Helper()
 	p := s.createTicket(t, nil)
@@ -34,12 +34,12 @@ func ticketIn(t *testing.T, s *testServer, state string) *browser {
 	return p
 }
 
-// wantStates is the contract's table 4.3 without number matching: what ann, who is on
-// the ticket, and bob, who is not, are answered; "" is a 200.
+// wantStates is the transition table of the wire contract, without number matching: the
+// error for ann, who is the ticket's user, and for bob, who is not; "" is a 200.
 var wantStates = []struct {
 	state, action string
 	ann, bob      string
-	next          string // after ann's 200; "" where nothing changes
+	next          string // the state after ann's 200; "" if nothing changes
 }{
 	{"pending", "scan", "", "", "scanned"},
 	{"pending", "confirm", "", "", "confirmed"},
@@ -58,7 +58,7 @@ var wantStates = []struct {
 	{"rejected", "reject", "", "ticket_closed", ""},
 }
 
-// seqIn is the version in which reach leaves a ticket.
+// seqIn is the version of a ticket that ticketIn returns.
 var seqIn = map[string]float64{"pending": 1, "scanned": 2, "confirmed": 3, "consumed": 4, "rejected": 3}
 
 func TestPhoneCall_Transitions(t *testing.T) {
@@ -83,7 +83,7 @@ func TestPhoneCall_Transitions(t *testing.T) {
 				} else {
 					p.requireState(t, l.next, seqIn[l.state]+1)
 				}
-				// The same again is answered the same, by the table's next row.
+				// A repeated call gets the same answer.
 				s.phone(name).do(t, p, l.action).ok(t, http.StatusOK)
 			})
 		}
@@ -104,7 +104,7 @@ func TestPhoneCall_Expired(t *testing.T) {
 				p.ack(t, seqIn[from]).problem(t, 410, "ticket_expired")
 				v := p.requireState(t, "expired", seqIn[from]+1)
 				fields(t, v, "ticket", "state", "seq")
-				advance(time.Minute + 2*time.Second) // the tombstone's time is over too
+				advance(time.Minute + 2*time.Second) // the record of the expired ticket is gone too
 				for _, action := range []string{"scan", "confirm", "reject"} {
 					s.phone("ann").do(t, p, action).problem(t, 404, "ticket_not_found")
 				}
@@ -156,7 +156,7 @@ func TestPhoneCall_SameSubjectOtherProvider(t *testing.T) {
 	o := &fakeProvider{users: map[string]ticket.Identity{
 		"one":   {Provider: "wechat", AppID: "wx1", Subject: "o-1"},
 		"two":   {Provider: "wechat", AppID: "wx2", Subject: "o-1"},
-		"later": {Provider: "wechat", AppID: "wx1", Subject: "o-1", UnionID: "u-1"}, // the same, and now has a unionid
+		"later": {Provider: "wechat", AppID: "wx1", Subject: "o-1", UnionID: "u-1"}, // the same user, now with a unionid
 	}}
 	app := &fakeProvider{users: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
 	s := start(t, options{providers: map[string]api.Provider{"wechat": o, "app": app}})
@@ -261,7 +261,7 @@ func TestPhoneCall_NicknameCleaned(t *testing.T) {
 		"\u202eannA\u2066\u2069\u200f":  "annA",
 		"A\u200bn\u2060n\ufeff":         "Ann",
 		"line\u2028\u2029break":         "linebreak",
-		"👩\u200d👧":                      "👩\u200d👧", // a family is written with joiners
+		"👩\u200d👧":                      "👩\u200d👧", // a family emoji needs joiners
 		"小明 <b>&amp;</b>":               "小明 <b>&amp;</b>",
 		"\u202e\u202d":                  "",
 		strings.Repeat("\u202e", 64):    "",

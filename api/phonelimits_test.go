@@ -59,7 +59,8 @@ func behindProxy(o options) options {
 	return o
 }
 
-// fromAddress is the header of a request through the trusted proxy.
+// fromAddress returns the header of a request through the trusted proxy, from the i-th
+// address.
 func fromAddress(i int) []string {
 	return []string{forwarded, fmt.Sprintf("203.0.%d.%d", 113+i/250, 1+i%250)}
 }
@@ -74,19 +75,19 @@ func TestLimits_AllRequestsPerAddress(t *testing.T) {
 		until429(t, 600, func(int) *answer {
 			return s.ask(t, "GET", "/.well-known/jwks.json", nil, fromAddress(0)...)
 		})
-		// Not even the route matters any more; the page can read when to come back.
+		// The limit comes before routing. The page can read Retry-After.
 		untilRefused(t, func() *answer { return s.ask(t, "GET", "/nowhere", nil, fromAddress(0)...) })
 		a := untilRefused(t, func() *answer { return s.ask(t, "POST", ticketsPath, nil, append(fromAddress(0), "Origin", site)...) })
 		if a.header.Get("Access-Control-Allow-Origin") != site || a.header.Get("Access-Control-Expose-Headers") != "Retry-After" {
 			t.Errorf("the page cannot read it: %v", a.header)
 		}
-		// A probe through the same proxy still hears that the node is well.
+		// A health probe through the same proxy is not limited.
 		for _, path := range []string{"/healthz", "/readyz"} {
 			if a := s.ask(t, "GET", path, nil, fromAddress(0)...); a.status != http.StatusOK {
 				t.Errorf("%s: %d", path, a.status)
 			}
 		}
-		s.createTicket(t, nil, fromAddress(1)...) // and a neighbour feels nothing
+		s.createTicket(t, nil, fromAddress(1)...) // another address is not limited
 	})
 }
 
@@ -104,7 +105,7 @@ func TestLimits_PhoneCallsPerAddress(t *testing.T) {
 		if o.calls() != 60 {
 			t.Errorf("the provider was called %d times for 60 calls", o.calls())
 		}
-		// It is the address that has spent its calls, not the ticket.
+		// The limit counts the address, not the ticket.
 		(&phone{s, "p", "ann"}).via(t, 1, p, "scan").problem(t, 422, "code_invalid")
 	})
 }
@@ -122,7 +123,7 @@ func TestLimits_RefusedCallsPerUser(t *testing.T) {
 	runSynctest(t, behindProxy(withRateLimit(1)), func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil, fromAddress(0)...)
 		s.phone("ann").via(t, 0, p, "scan").ok(t, 200)
-		// The user's limit of all calls, 20, comes later.
+		// The limit of all calls of a user, 20, is larger.
 		until429(t, 10, func(i int) *answer {
 			a := s.phone("bob").via(t, i, p, "confirm")
 			if a.status != 429 {
@@ -130,7 +131,7 @@ func TestLimits_RefusedCallsPerUser(t *testing.T) {
 			}
 			return a
 		})
-		// Good calls spend nothing of it.
+		// Accepted calls do not count.
 		q := s.createTicket(t, nil, fromAddress(1)...)
 		for i := range 15 {
 			s.phone("eve").via(t, i, q, "scan").ok(t, 200)
@@ -236,12 +237,13 @@ func TestWaiterLimiter_PerAddress(t *testing.T) {
 		t.Fatal("a fourth has found a seat")
 	}
 	q.poll(t, "after=1&wait=50", fromAddress(0)...).problem(t, 429, "rate_limited")
-	// Who does not wait needs no seat; another address has its own.
+	// A request that does not wait needs no place. Another address has places of its
+	// own.
 	if a := q.poll(t, "wait=0", fromAddress(0)...); a.status != http.StatusOK {
 		t.Errorf("a glance: %d", a.status)
 	}
 	q.dial(t, fromAddress(1)...).expect(t, "pending", 1)
-	// A secret that is wrong takes none, and whoever leaves makes room.
+	// A wrong secret takes no place, and a waiter that leaves frees its place.
 	for range 10 {
 		s.ask(t, "GET", p.path("poll")+"?after=1&wait=5", nil, append(fromAddress(2), "Authorization", "Bearer "+q.secret)...).problem(t, 401, "invalid_secret")
 	}
@@ -253,7 +255,7 @@ func TestWaiterLimiter_PerAddress(t *testing.T) {
 		l.conn.CloseNow()
 	}
 	hubtest.Eventually(t, stepTimeout, "all seats are free", func() bool { return s.hub.Waiting() == 1 })
-	for range 20 { // and a seat is left once
+	for range 20 { // a place is freed once only
 		a := q.dial(t, fromAddress(0)...)
 		a.expect(t, "pending", 1)
 		a.conn.CloseNow()
@@ -265,7 +267,7 @@ func TestLimits_NotKeyedByTicket(t *testing.T) {
 	t.Parallel()
 	s := start(t, withRateLimit(1))
 	p := s.createTicket(t, nil, fromAddress(0)...)
-	for i := range 100 { // as many attackers, each from his own address
+	for i := range 100 { // as many attackers, each from an address of its own
 		switch i % 4 {
 		case 0:
 			s.ask(t, "GET", p.path("poll"), nil, append(fromAddress(1+i), "Authorization", "Bearer "+p.secret[:42]+"A")...)

@@ -13,14 +13,14 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// pollResult is how a poll ended that ran beside the test.
+// pollResult is the result of a poll in the background.
 type pollResult struct {
 	*answer
 	err  error
 	took time.Duration
 }
 
-// startPoll polls beside the test.
+// startPoll polls in the background.
 func (p *browser) startPoll(t *testing.T, query string) chan pollResult {
 	t.Helper()
 	ctx := p.s.stepContext(t)
@@ -33,7 +33,7 @@ func (p *browser) startPoll(t *testing.T, query string) chan pollResult {
 	return done
 }
 
-// awaitWaiters waits until so many wait on the node.
+// awaitWaiters waits until the node has n waiters.
 func (s *testServer) awaitWaiters(t *testing.T, n int) {
 	t.Helper()
 	hubtest.Eventually(t, stepTimeout, fmt.Sprint(n, " waiters"), func() bool { return s.hub.Waiting() == n })
@@ -161,7 +161,7 @@ func TestPoll_ExpiresIn(t *testing.T) {
 		v := p.requireState(t, "confirmed", 2)
 		requireRange(t, "expires_in", v["expires_in"], 31, 31) // 30.5 s, rounded up
 		requireRange(t, "token_expires_in", first["token_expires_in"], 300, 300)
-		// The token names whole seconds, so up to one of its life is rounded away.
+		// The token has whole seconds, so up to one second is rounded off.
 		requireRange(t, "token_expires_in", v["token_expires_in"], 270, 271)
 	})
 }
@@ -179,7 +179,7 @@ func TestPoll_FifthReplacesOldest(t *testing.T) {
 	end := <-polls[0]
 	must(t, end.err)
 	end.noContent(t)
-	// Sockets and polls share the four places.
+	// WebSockets and polls share the four places.
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
 	end = <-polls[1]
@@ -256,7 +256,7 @@ func TestPoll_Draining(t *testing.T) {
 			t.Errorf("the socket was let go after %v", took)
 		}
 		<-gone
-		// Everything else is served until the listener closes.
+		// Other requests are served until the listener closes.
 		r := s.createTicket(t, nil)
 		s.phone("ann").mustDo(t, r, "scan")
 		s.phone("ann").mustDo(t, r, "confirm")
@@ -265,7 +265,7 @@ func TestPoll_Draining(t *testing.T) {
 	})
 }
 
-// silentMailbox is a mailbox that hears nothing any more once the node was ready.
+// silentMailbox is a mailbox that receives nothing after the node's first two seconds.
 type silentMailbox struct {
 	hub.Mailbox
 	begun time.Time
@@ -294,6 +294,6 @@ func TestPoll_StalledNode(t *testing.T) {
 			retryAfter(t, a, "1")
 		}
 		l.requireCloseLater(t, 1013)
-		s.phone("ann").mustDo(t, p, "confirm") // Redis is there, and holds the truth
+		s.phone("ann").mustDo(t, p, "confirm") // Redis is available
 	})
 }

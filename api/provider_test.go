@@ -14,8 +14,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// startCounting is a stand with a provider that counts, and another that nobody may
-// use here.
+// startCounting starts a server with a provider that counts its calls, and one that the
+// client does not allow.
 func startCounting(t *testing.T) (s *testServer, o, other *fakeProvider) {
 	t.Helper()
 	o = &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"},
@@ -143,8 +143,8 @@ func TestProvider_RaceOneExchange(t *testing.T) {
 	}
 }
 
-// A spent code cannot be repeated: what the user wanted is done, though his
-// phone has hung up.
+// A used code cannot be used again, so the call is finished although the phone has
+// disconnected.
 func TestProvider_PhoneDisconnects(t *testing.T) {
 	t.Parallel()
 	asked, noticed := make(chan struct{}), make(chan struct{})
@@ -213,8 +213,8 @@ func TestSandbox_CodeOnce(t *testing.T) {
 	}
 }
 
-// The record keeps what a provider vouches for, and its size is bounded: a record
-// over the bound cannot be read by any node, and its login would be lost.
+// The record stores the provider's profile, and its size is bounded: nodes refuse to
+// read a larger record, and the login would be lost.
 func TestProvider_LongName(t *testing.T) {
 	t.Parallel()
 	o := &fakeProvider{users: map[string]ticket.Identity{

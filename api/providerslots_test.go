@@ -16,10 +16,10 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// maxCalls is how many calls to one provider are under way at once.
+// maxCalls is the limit of concurrent calls to one provider.
 const maxCalls = 256
 
-// slowProvider is a provider that names "quick" at once, and nobody else at all.
+// slowProvider returns a provider that answers for the user quick only.
 func slowProvider() *fakeProvider {
 	return &fakeProvider{exchange: func(ctx context.Context, name string) (ticket.Identity, error) {
 		if name == "quick" {
@@ -30,8 +30,8 @@ func slowProvider() *fakeProvider {
 	}}
 }
 
-// fillSlots has as many phones as there are places wait for the provider called
-// wechat; the caller may wait for their end.
+// fillSlots takes all slots of the provider wechat with calls that do not return. The
+// caller may wait for their end.
 func fillSlots(t *testing.T, s *testServer, p *browser) *sync.WaitGroup {
 	t.Helper()
 	all, ctx := &sync.WaitGroup{}, s.stepContext(t)
@@ -39,12 +39,12 @@ func fillSlots(t *testing.T, s *testServer, p *browser) *sync.WaitGroup {
 		body := (&phone{s, "wechat", "slow"}).body()
 		all.Go(func() { s.send(ctx, "POST", p.path("scan"), body) })
 	}
-	t.Cleanup(all.Wait) // nobody is left behind where the test ends early
+	t.Cleanup(all.Wait) // also if the test ends early
 	synctest.Wait()
 	return all
 }
 
-// fakeCodes makes mini-program codes, or hangs.
+// fakeCodes makes mini-program codes; with hangs it never answers.
 type fakeCodes struct {
 	calls atomic.Int64
 	hangs bool
@@ -94,12 +94,12 @@ func TestProviderSlots_PerProvider(t *testing.T) {
 		p := s.createTicket(t, map[string]string{"client_id": "demo"})
 		all := fillSlots(t, s, p)
 		(&phone{s, "wechat", "quick"}).do(t, p, "confirm").problem(t, 503, "provider_unavailable")
-		// Another client of the same mini-program has no places of its own.
+		// Another client of the same mini-program shares the slots.
 		same := s.createTicket(t, map[string]string{"client_id": "same"})
 		retryAfter(t, (&phone{s, "wechat", "quick"}).do(t, same, "confirm"), "1")
 		same.requireState(t, "pending", 1)
 
-		// The own app goes on, so does another mini-program, so do the pictures.
+		// The own app, another mini-program and the pictures are not affected.
 		(&phone{s, "app", "quick"}).mustDo(t, p, "confirm")
 		(&phone{s, "wechat", "quick"}).mustDo(t, s.createTicket(t, map[string]string{"client_id": "shop"}), "confirm")
 		q := s.createTicket(t, map[string]string{"client_id": "demo"})
@@ -122,7 +122,7 @@ func TestProviderSlots_Wxacode(t *testing.T) {
 		}
 		synctest.Wait()
 		p := s.createTicket(t, nil)
-		if a := s.ask(t, "GET", p.path("qr.png"), nil); a.status != http.StatusOK { // the link is drawn
+		if a := s.ask(t, "GET", p.path("qr.png"), nil); a.status != http.StatusOK { // the QR code of the link is drawn instead
 			t.Errorf("picture: %d", a.status)
 		}
 		if n := codes.calls.Load(); n != maxCalls {

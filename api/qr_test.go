@@ -17,8 +17,8 @@ import (
 
 func qrTemplate(text string) func(*api.Config) { return func(c *api.Config) { c.Reloadable.QR = text } }
 
-// modules is the QR code of a text as the library that drew it sees it, with its
-// quiet zone of four modules.
+// modules returns the QR code of a text as drawn by the library, with its quiet zone of
+// four modules.
 func modules(t *testing.T, text string) [][]bool {
 	t.Helper()
 	code, err := qrcode.New(text, qrcode.Medium)
@@ -32,7 +32,7 @@ var (
 	dark = regexp.MustCompile(`<path d="([^"]*)"/>`)
 )
 
-// readSVG takes an SVG of runs apart.
+// readSVG returns the modules of an SVG that is drawn in runs.
 func readSVG(t *testing.T, svg []byte) [][]bool {
 	t.Helper()
 	size := box.FindSubmatch(svg)
@@ -125,7 +125,7 @@ func TestQR_NoStoreAccess(t *testing.T) {
 	if got := readSVG(t, a.body); !slices.EqualFunc(got, modules(t, public+"/s/"+id), slices.Equal[[]bool]) {
 		t.Error("it is another code's drawing")
 	}
-	// Pages of other origins show it, and no script of theirs reads it.
+	// Pages of other origins may display it, but not read it.
 	if a.header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
 		t.Error("a site's page cannot show it")
 	}

@@ -20,7 +20,7 @@ import (
 	"loginhub/api"
 )
 
-// decodeQR is what a reader finds in a picture; "" if nothing.
+// decodeQR returns the text that a QR reader finds in a picture; "" if none.
 func decodeQR(t *testing.T, picture image.Image) string {
 	t.Helper()
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(picture)
@@ -33,7 +33,7 @@ func decodeQR(t *testing.T, picture image.Image) string {
 	return result.GetText()
 }
 
-// blackLogo covers what it lies on with the opposite of most of it.
+// blackLogo returns a logo that inverts most of what it covers.
 func blackLogo(t *testing.T) *api.Logo {
 	t.Helper()
 	var b bytes.Buffer
@@ -43,7 +43,7 @@ func blackLogo(t *testing.T) *api.Logo {
 	return logo
 }
 
-// eachCode runs a test with all kinds of codes: level, logo, and what they hold.
+// eachCode runs a test for all kinds of codes: each level, with and without a logo.
 func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *browser, logo bool)) {
 	for name, c := range map[string]struct {
 		level string
@@ -64,7 +64,7 @@ func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *browser, l
 	}
 }
 
-// sizes are of PNGs: the smallest, and some of the others up to the largest.
+// sizes returns sizes of PNGs: the smallest, the largest and some between.
 func sizes() []int {
 	all := []int{1023, 1024}
 	for size := 128; size < 1024; size += 1 + size/4 {
@@ -111,7 +111,7 @@ func checkModules(t *testing.T, picture image.Image, want [][]bool) {
 	size := picture.Bounds().Dx()
 	module := size / len(want)
 	margin := (size - module*len(want)) / 2
-	at := func(i int) int { return min(max(0, i-margin)/module, len(want)-1) } // beyond the quiet zone as in it
+	at := func(i int) int { return min(max(0, i-margin)/module, len(want)-1) } // pixels outside count as quiet zone
 	for y := range size {
 		for x := range size {
 			if black := color.GrayModel.Convert(picture.At(x, y)).(color.Gray).Y < 128; black != want[at(y)][at(x)] {

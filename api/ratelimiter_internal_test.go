@@ -15,7 +15,7 @@ var (
 	here = netip.MustParsePrefix("203.0.113.7/32")
 )
 
-// retryIn is how long a refused one is told to wait; 0 is allowed.
+// retryIn returns the retry delay of a refused request; 0 if it is allowed.
 func retryIn(t *testing.T, err error) time.Duration {
 	t.Helper()
 	if err == nil {
@@ -41,7 +41,7 @@ func TestRateLimiter_Burst(t *testing.T) {
 		if wait == 0 || wait > step {
 			t.Fatalf("%d a minute: one more is told to wait %v, wanted up to %v", rate, wait, step)
 		}
-		for range 100 { // being refused costs nothing
+		for range 100 { // refused requests do not count
 			l.allow(here, noon)
 		}
 		if retryIn(t, l.allow(here, noon.Add(wait-time.Nanosecond))) == 0 || retryIn(t, l.allow(here, noon.Add(wait))) != 0 {
@@ -52,7 +52,7 @@ func TestRateLimiter_Burst(t *testing.T) {
 
 func TestRateLimiter_Refill(t *testing.T) {
 	const rate = 60
-	for i, want := range map[int]int{10: 10, 40: 40, 100: 60, 1000: 60} { // seconds later: how many
+	for i, want := range map[int]int{10: 10, 40: 40, 100: 60, 1000: 60} { // seconds later: number allowed
 		l := newAddrLimiter(rate)
 		for range rate {
 			l.allow(here, noon)
@@ -74,12 +74,12 @@ func TestRateLimiter_KeysIndependent(t *testing.T) {
 			t.Errorf("%s pays for another", text)
 		}
 	}
-	for _, text := range []string{"203.0.113.7", "2001:db8:1:2:ffff::9"} { // the whole /64 is one subscriber
+	for _, text := range []string{"203.0.113.7", "2001:db8:1:2:ffff::9"} { // a /64 is one subscriber
 		if l.allow(rateKey(netip.MustParseAddr(text)), noon) == nil {
 			t.Errorf("%s spends twice", text)
 		}
 	}
-	// Who has no address shares one minute with all who have none.
+	// All clients without an address share one budget.
 	if l.allow(rateKey(netip.Addr{}), noon) != nil || l.allow(rateKey(netip.Addr{}), noon) == nil {
 		t.Error("no address is no limit")
 	}
@@ -97,7 +97,7 @@ func TestRateLimiter_Zero(t *testing.T) {
 	}
 }
 
-// addressNumber is one of very many addresses.
+// addressNumber returns the i-th of very many addresses.
 func addressNumber(i uint32) netip.Prefix {
 	var raw [4]byte
 	binary.BigEndian.PutUint32(raw[:], i)
@@ -116,14 +116,14 @@ func TestRateLimiter_TableFull(t *testing.T) {
 	if len(l.tat) > maxRateKeys+1 {
 		t.Errorf("%d buckets", len(l.tat))
 	}
-	// The late ones shared one bucket of ten.
+	// Addresses that do not fit share one budget of ten.
 	if refused < 40 {
 		t.Errorf("beyond the table only %d are refused", refused)
 	}
 	if l.allow(here, noon) != nil {
 		t.Error("one who was known before the flood is refused")
 	}
-	// A minute later all of that is forgotten.
+	// After a minute the table is empty again.
 	later := noon.Add(time.Minute + time.Second)
 	if l.allow(addressNumber(1<<30), later) != nil || len(l.tat) > 2 {
 		t.Errorf("after the flood there are %d buckets", len(l.tat))
@@ -131,7 +131,7 @@ func TestRateLimiter_TableFull(t *testing.T) {
 }
 
 func TestRateLimiter_SweepInterval(t *testing.T) {
-	l := newAddrLimiter(600) // an address is forgotten after a tenth of a second
+	l := newAddrLimiter(600) // an address is removed after a tenth of a second
 	for i := range uint32(maxRateKeys) {
 		l.allow(addressNumber(i), noon)
 	}

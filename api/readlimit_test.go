@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// rawConn is a socket without a library: it sends what no library would.
+// rawConn is a WebSocket without a library: it can send invalid frames.
 type rawConn struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -37,7 +37,7 @@ func (p *browser) dialRaw(t *testing.T) *rawConn {
 	return w
 }
 
-// frame is one masked frame whose mask is zero.
+// frame returns one masked frame whose mask is zero.
 func frame(first byte, length uint64, payload string) []byte {
 	b := []byte{first}
 	switch {
@@ -51,8 +51,8 @@ func frame(first byte, length uint64, payload string) []byte {
 	return append(append(b, 0, 0, 0, 0), payload...)
 }
 
-// readToEnd reads to the end of the line and gives the close code, 0 where the line
-// is cut without one, and how many pongs came before.
+// readToEnd reads until the connection ends. It returns the close code, 0 if there is
+// none, and the number of pongs.
 func (w *rawConn) readToEnd(t *testing.T) (code, pongs int) {
 	t.Helper()
 	for {
@@ -82,7 +82,7 @@ func (w *rawConn) readToEnd(t *testing.T) (code, pongs int) {
 
 const (
 	frameText, frameMore, frameLast, framePing, framePong = 0x81, 0x00, 0x80, 0x89, 0x8a
-	frameBegin                                            = 0x01 // a text that goes on
+	frameBegin                                            = 0x01 // a text frame without FIN
 )
 
 func TestSocket_FrameFlood(t *testing.T) {

@@ -11,12 +11,11 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// delayProxy is a network to Redis whose answers are late while it is wet; what is
-// asked arrives at once. So the middle of a round trip is not when Redis looked
-// at its clock.
+// delayProxy is a TCP proxy to Redis that can delay answers, but not requests. With it,
+// Redis reads its clock long before the middle of a round trip.
 type delayProxy struct {
 	delaying atomic.Bool
-	answered atomic.Int64 // answers passed on
+	answered atomic.Int64 // number of forwarded answers
 	delay    time.Duration
 	to       string
 	jobs     sync.WaitGroup
@@ -71,16 +70,16 @@ func (m *delayProxy) forwardAnswers(near, far net.Conn) {
 	}
 }
 
-// However a node reckons Redis's clock, it does not reckon it behind what Redis
-// has said: a page would be told of more time than there ever was.
+// A node's estimate of Redis's clock must not be behind a time that Redis has returned:
+// a page would show more time than the ticket's lifetime.
 func TestRemaining_AtMostLifetime(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	m := startDelayProxy(t, redis.Addr, 200*time.Millisecond)
 	m.delaying.Store(true)
 	s := start(t, options{redis: redis.URLVia(m.addr)})
-	// The next proof, with its message, is one round trip of a late answer. Until
-	// the one after it, that is the node's clock.
+	// The next probe measures the clock in one round trip with a delayed answer. Its
+	// result is used until the probe after it.
 	before := m.answered.Load()
 	hubtest.Eventually(t, stepTimeout, "another proof", func() bool { return m.answered.Load() >= before+3 })
 	m.delaying.Store(false)

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 )
 
-// testAddress is the address of that number.
+// testAddress returns the i-th address.
 func testAddress(i int) netip.Prefix {
 	return rateKey(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
 }
@@ -34,11 +34,11 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 				}
 				done.Add(1)
 			}()
-			synctest.Wait() // each comes after the one before it
+			synctest.Wait() // each request comes after the one before it
 		}
 		all := cap(e.slots) + maxRenderQueue
 		for i := range all {
-			ask(i / 8) // each address within its share
+			ask(i / 8) // each address stays within its share
 		}
 		if len(e.queue) != maxRenderQueue || int(drawing.Load()) != cap(e.slots) {
 			t.Fatalf("%d draw, %d in the line", drawing.Load(), len(e.queue))

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// occupySlots takes all places to draw; free gives one back.
+// occupySlots takes all render slots; free releases one.
 func occupySlots(s *testServer) (free func()) {
 	places, _ := s.server.RenderLimiter()
 	for len(places) < cap(places) {
@@ -18,7 +18,7 @@ func occupySlots(s *testServer) (free func()) {
 	return func() { <-places }
 }
 
-// requestPicture asks for a picture in the background.
+// requestPicture requests a picture in the background.
 func (p *browser) requestPicture(ctx context.Context, picture string) chan *answer {
 	got := make(chan *answer, 1)
 	go func() {
@@ -43,7 +43,7 @@ func TestRenderLimiter_Queues(t *testing.T) {
 		}
 		began := time.Now()
 		q := s.createTicket(t, nil)
-		if a := s.ask(t, "GET", q.path("qr.svg"), nil); a.status != http.StatusOK { // costs less, and waits for nobody
+		if a := s.ask(t, "GET", q.path("qr.svg"), nil); a.status != http.StatusOK { // an SVG needs no slot
 			t.Errorf("svg: %d", a.status)
 		}
 		l := q.dial(t)
@@ -78,10 +78,10 @@ func TestRenderLimiter_RetryAfter(t *testing.T) {
 		if strings.Contains(s.log.String(), "refused") {
 			t.Errorf("whoever floods fills the log: %s", s.log)
 		}
-		if waited := time.Since(began); waited != 2*time.Second { // the bubble's clock
+		if waited := time.Since(began); waited != 2*time.Second { // synctest's clock
 			t.Errorf("refused after %v", waited)
 		}
-		// What is wrong is said without a place.
+		// Invalid requests are answered without a slot.
 		s.ask(t, "GET", p.path("qr.png")+"?size=7", nil).problem(t, 400, "invalid_request")
 		if len(line) != 0 {
 			t.Errorf("%d are still in the line", len(line))
@@ -98,7 +98,7 @@ func TestRenderLimiter_CancelInQueue(t *testing.T) {
 		p := s.createTicket(t, nil)
 		places, line := s.server.RenderLimiter()
 		free := occupySlots(s)
-		for range 3 * 32 { // more than an address's share of the line
+		for range 3 * 32 { // more than the address's share of the queue
 			ctx, hangUp := context.WithCancel(s.stepContext(t))
 			got := p.requestPicture(ctx, "qr.png")
 			if len(line) != 1 {
@@ -134,7 +134,7 @@ func TestRenderLimiter_PerAddress(t *testing.T) {
 		if time.Since(began) > 0 {
 			t.Error("it has waited for its refusal")
 		}
-		free() // one place is enough for all, one after the other
+		free() // one slot serves all, one after the other
 		for _, got := range all {
 			if a := <-got; a == nil || a.status != http.StatusOK {
 				t.Errorf("one that waited: %+v", a)

@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// wrongSecrets are all the wrong ways to show a secret; p is the victim.
+// wrongSecrets returns all the wrong ways to send the secret of p.
 func wrongSecrets(p, other *browser) map[string][]string {
 	raw, _ := base64.RawURLEncoding.DecodeString(p.secret)
 	std := base64.RawStdEncoding.EncodeToString(raw)
 	if std == p.secret {
-		std += "=" // no letter differs: the padding does
+		std += "=" // both alphabets give the same text: use padding
 	}
 	last := p.secret[:42] + string(equivalentEncoding(p.secret[42]))
 	_, random := unknownTicket()
@@ -51,7 +51,8 @@ func wrongSecrets(p, other *browser) map[string][]string {
 	}
 }
 
-// equivalentEncoding is another letter of base64url that differs in the unused last bits only.
+// equivalentEncoding returns a base64url letter that differs only in the unused last
+// bits.
 func equivalentEncoding(c byte) byte {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return letters[strings.IndexByte(letters, c)^1]
@@ -100,7 +101,7 @@ func TestSecret_Required(t *testing.T) {
 	}
 }
 
-// Whether there is such a ticket, nobody learns without its secret.
+// Without the secret, the answer does not reveal whether the ticket exists.
 func TestSecret_WrongRevealsNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
@@ -137,7 +138,7 @@ func TestSecret_InURL(t *testing.T) {
 	}
 }
 
-// The phone's endpoints are for who has scanned: a secret opens nothing there.
+// The phone's endpoints need a code: the secret is not one.
 func TestSecret_AsCode(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

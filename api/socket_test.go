@@ -47,7 +47,7 @@ func TestSocket_FirstView(t *testing.T) {
 	s := start(t, options{})
 	for state, want := range map[string][]string{
 		"pending":   {"ticket", "state", "seq", "expires_in"},
-		"scanned":   {"ticket", "state", "seq", "expires_in"}, // a user who says nothing of himself is absent
+		"scanned":   {"ticket", "state", "seq", "expires_in"}, // the phone has sent no profile
 		"confirmed": {"ticket", "state", "seq", "expires_in", "token", "token_type", "token_expires_in"},
 		"consumed":  {"ticket", "state", "seq"},
 		"rejected":  {"ticket", "state", "seq"},
@@ -58,7 +58,7 @@ func TestSocket_FirstView(t *testing.T) {
 			v := l.expect(t, state, seqIn[state])
 			fields(t, v, want...)
 			polled := p.view(t)
-			for _, m := range []map[string]any{v, polled} { // one shape over both
+			for _, m := range []map[string]any{v, polled} { // both have the same fields
 				delete(m, "expires_in")
 				delete(m, "token_expires_in")
 			}
@@ -157,7 +157,7 @@ func TestSocket_UnknownText(t *testing.T) {
 	}
 	p.requireState(t, "confirmed", 3)
 	l.send(t, `{"more":[1],"ack":3}`)
-	l.expect(t, "consumed", 4) // and nothing came before it
+	l.expect(t, "consumed", 4) // no other message came before it
 	l.requireClose(t, websocket.StatusNormalClosure)
 }
 
@@ -174,7 +174,7 @@ func TestSocket_EarlyAck(t *testing.T) {
 		_, text, _ := l.conn.Read(s.stepContext(t))
 		next <- text
 	}()
-	must(t, l.conn.Ping(s.stepContext(t))) // the acks are read before it is answered
+	must(t, l.conn.Ping(s.stepContext(t))) // the acks are processed before the pong
 	s.phone("ann").mustDo(t, p, "confirm")
 	if v := object(t, <-next); v["state"] != "confirmed" || v["seq"] != 2.0 {
 		t.Errorf("view %v", v)
@@ -204,7 +204,7 @@ func TestSocket_MessageTooLarge(t *testing.T) {
 			p := s.createTicket(t, nil)
 			l := p.dial(t)
 			l.expect(t, "pending", 1)
-			// The hub need not take all of it.
+			// The hub may close before it has read everything.
 			l.conn.Write(s.stepContext(t), websocket.MessageText, []byte(strings.Repeat("x", size)))
 			l.requireClose(t, websocket.StatusMessageTooBig)
 		}
@@ -231,7 +231,7 @@ func TestSocket_MessageRate(t *testing.T) {
 		l := p.dial(t)
 		l.expect(t, "pending", 1)
 		views := make(chan error, 1)
-		go func() { // heartbeats are to be read, or nothing moves in a pipe
+		go func() { // a pipe blocks until heartbeats are read
 			for {
 				if _, _, err := l.conn.Read(context.Background()); err != nil {
 					views <- err

@@ -94,7 +94,7 @@ func TestCreate_ClientRequired(t *testing.T) {
 		`{}`:                                  "client_id",
 		``:                                    "client_id",
 		`{"client_id":"nobody"}`:              "client_id",
-		`{"client_id":""}`:                    "client_id", // named, and nobody's name
+		`{"client_id":""}`:                    "client_id", // present, but no client's id
 		`{"client_id":"Demo"}`:                "client_id",
 		`{"client_id":7}`:                     "client_id",
 		`{"client_id":["demo"]}`:              "client_id",
@@ -124,7 +124,7 @@ func TestCreate_NonceLength(t *testing.T) {
 		strings.Repeat("国", 128):             true, // 384 bytes
 		strings.Repeat("国", 129):             false,
 		strings.Repeat("😀", 128):             true, // 256 units of UTF-16
-		"\u0000\u0007\"\\<>&\u2028\u202e ok": true, // the site's business
+		"\u0000\u0007\"\\<>&\u2028\u202e ok": true, // any text is allowed
 	} {
 		a := s.ask(t, "POST", ticketsPath, map[string]string{"nonce": nonce})
 		if fits {

@@ -13,8 +13,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// verifyToken does what a site's back end does, with nothing but the published keys
-// and the standards (RFC 7515, 8037); it returns header and claims.
+// verifyToken verifies a token as a site's back end does, with only the published keys
+// and the standards (RFC 7515, RFC 8037). It returns header and claims.
 func verifyToken(t *testing.T, s *testServer, token any) (header, claims map[string]any) {
 	t.Helper()
 	text, _ := token.(string)
@@ -46,7 +46,7 @@ func verifyToken(t *testing.T, s *testServer, token any) (header, claims map[str
 	return nil, nil
 }
 
-// login makes a ticket, confirms it in one step and returns the confirmed view.
+// login creates a ticket, confirms it in one step and returns the confirmed view.
 func (f *phone) login(t *testing.T, body any, more ...any) (*browser, map[string]any) {
 	t.Helper()
 	p := f.s.createTicket(t, body)
@@ -59,7 +59,7 @@ func TestJWKS_PublicOnly(t *testing.T) {
 	s := start(t, options{})
 	a := s.ask(t, "GET", "/.well-known/jwks.json", nil)
 	keys, _ := a.ok(t, http.StatusOK)["keys"].([]any)
-	if len(keys) != 2 { // the older one too: its tokens may still be on their way
+	if len(keys) != 2 { // the older one too: sites may still verify its tokens
 		t.Fatalf("%d keys", len(keys))
 	}
 	seen := map[any]bool{}
@@ -114,7 +114,7 @@ func TestToken_AbsentClaims(t *testing.T) {
 	fields(t, claims, "iss", "aud", "sub", "iat", "auth_time", "exp", "jti", "amr")
 }
 
-// identities are users as a real provider gives them.
+// identities are users as a real provider returns them.
 var identities = map[string]ticket.Identity{
 	"full":  {Provider: "wechat", AppID: "wx01", Subject: "oABC-_9", UnionID: "uXYZ"},
 	"bare":  {Provider: "wechat", AppID: "wx01", Subject: "oDEF"},
@@ -143,7 +143,7 @@ func TestToken_Subject(t *testing.T) {
 		{"open", "bare", "wechat", "wechat:wx01:oDEF"},
 		{"union", "bare", "wechat", ""},
 		{"open", "web", "wechat_web", "wechat:wx02:oWEB"},
-		{"union", "web", "wechat_web", "wechat:unionid:uXYZ"}, // one account through both doors
+		{"union", "web", "wechat_web", "wechat:unionid:uXYZ"}, // the same account through both providers
 		{"open", "own", "app", "app:employee-7"},
 		{"union", "own", "app", "app:employee-7"},
 		{"open", "long", "app", "app:" + strings.Repeat("x", 251)}, // 255 bytes
@@ -194,7 +194,7 @@ func TestToken_VouchedName(t *testing.T) {
 	if claims["nickname"] != "小明" || claims["picture"] != "https://thirdwx.qlogo.cn/a" || !equal(claims["claimed"], claim) {
 		t.Errorf("claims %v", claims)
 	}
-	// What the phone says of itself never stands where a provider's word would.
+	// The phone's own claims never appear in place of the provider's.
 	_, v = (&phone{s, "wechat", "bare"}).login(t, nil, "user", claim)
 	_, claims = verifyToken(t, s, v["token"])
 	if claims["nickname"] != nil || claims["picture"] != nil || !equal(claims["claimed"], claim) || !equal(v["user"], claim) {

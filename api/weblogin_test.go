@@ -21,7 +21,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// website is WeChat's page, and what trouble says of its codes.
+// website is a website login provider; errorProvider answers for its codes.
 type website struct{ *fakeProvider }
 
 func (website) Authorize(redirect, state, lang string) string {
@@ -30,7 +30,7 @@ func (website) Authorize(redirect, state, lang string) string {
 
 func (website) Origin() string { return "https://open.test" }
 
-// memStateStore is a vault within the test; edit changes what it gives.
+// memStateStore is a state store in memory; edit changes what it returns.
 type memStateStore struct {
 	mu   sync.Mutex
 	held map[string][]byte
@@ -57,7 +57,7 @@ func (d *memStateStore) Take(_ context.Context, name string) ([]byte, error) {
 	return value, nil
 }
 
-// webLogin is a stand whose login page offers WeChat, and a browser there.
+// webLogin is a server whose login page offers WeChat, and a browser on that page.
 type webLogin struct {
 	*testServer
 	vault  *memStateStore
@@ -93,7 +93,7 @@ func (v *webLogin) page(t *testing.T) *browser {
 	return v.createTicket(t, map[string]string{"client_id": "demo"}, "X-Forwarded-For", "203.0.113.7")
 }
 
-// withDefaults is the headers, and of the usual ones those that they do not have.
+// withDefaults returns the headers with those of usual that they do not name.
 func withDefaults(headers []string, usual ...string) []string {
 	for i := 0; i < len(usual); i += 2 {
 		if !slices.Contains(headers, usual[i]) {
@@ -103,7 +103,7 @@ func withDefaults(headers []string, usual ...string) []string {
 	return headers
 }
 
-// postForm sends the page's form; more headers come over the usual ones.
+// postForm sends the page's form; headers replace the default ones.
 func (v *webLogin) postForm(t *testing.T, form string, headers ...string) *answer {
 	t.Helper()
 	a, err := v.send(v.stepContext(t), "POST", "/api/wechat/qrconnect", form,
@@ -112,7 +112,7 @@ func (v *webLogin) postForm(t *testing.T, form string, headers ...string) *answe
 	return a
 }
 
-// startLogin goes to WeChat with a good form and gives the state.
+// startLogin sends a valid form and returns the state of the redirect.
 func (v *webLogin) startLogin(t *testing.T, p *browser) (state string) {
 	t.Helper()
 	a := v.postForm(t, "ticket="+p.id+"&secret="+p.secret)
@@ -124,7 +124,7 @@ func (v *webLogin) startLogin(t *testing.T, p *browser) (state string) {
 	return to.Query().Get("state")
 }
 
-// callback comes back from WeChat as the user name.
+// callback returns from WeChat as the user of that name.
 func (v *webLogin) callback(t *testing.T, state, name string, headers ...string) *answer {
 	t.Helper()
 	a, err := v.send(v.stepContext(t), "GET", "/api/wechat/callback?state="+state+"&code=wechat_web:"+name+":1", nil,
@@ -133,7 +133,7 @@ func (v *webLogin) callback(t *testing.T, state, name string, headers ...string)
 	return a
 }
 
-// requirePage holds an answer to a page for people that names the code.
+// requirePage requires an HTML error page with this status and code.
 func (a *answer) requirePage(t *testing.T, status int, code string) {
 	t.Helper()
 	if a.status != status || !bytes.Contains(a.body, fmt.Appendf(nil, "data-code=%q", code)) {
@@ -228,7 +228,7 @@ func TestWebLogin_StateExpires(t *testing.T) {
 	v.postForm(t, "ticket="+p.id+"&secret="+p.secret).problem(t, 410, "ticket_expired")
 }
 
-// The state's life is in its value too: Redis may keep it longer, or give it back.
+// The value stores its own expiry: Redis may keep it longer, or restore it.
 func TestWebLogin_StateOwnExpiry(t *testing.T) {
 	t.Parallel()
 	v := startWebLogin(t, time.Minute, nil)
