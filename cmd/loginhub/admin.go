@@ -12,8 +12,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// startAdmin starts the operator's listener. Its default address may be taken, by
-// another node or another program; a chosen one must work.
+// startAdmin starts the operator's listener. If the default address is in use, by
+// another node or another program, the node runs without the listener. An address
+// that was set must work.
 func (a *App) startAdmin(node *hub.Hub, clients func() []*ticket.Client) (*http.Server, error) {
 	const standard = "127.0.0.1:9090"
 	if a.set.AdminListen == "" {
@@ -36,7 +37,7 @@ func (a *App) startAdmin(node *hub.Hub, clients func() []*ticket.Client) (*http.
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	server := &http.Server{Handler: rejectBrowsers(mux, allowedHosts(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerTimeout, ErrorLog: newServerErrors(a.log)}
-	go func() { // ends with admin.Close in live
+	go func() { // ends with admin.Close in App.Run
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("admin listener", "error", err)
 		}
@@ -44,13 +45,16 @@ func (a *App) startAdmin(node *hub.Hub, clients func() []*ticket.Client) (*http.
 	return server, nil
 }
 
-// rejectBrowsers refuses what pages in a browser send: whoever reaches the listener
-// is an operator, and a page that an operator looks at is none. A browser says so
-// by Origin or Sec-Fetch-Site; it may still show what a person has typed into its
-// address bar, which is a GET from "none". Towards a plain http address a GET may
-// bear neither: the page of another site then cannot read the answer, unless its
-// name has been made to lead here (DNS rebinding), which the Host gives away.
-// names are the hosts that are ours; nil for any.
+// rejectBrowsers refuses requests that pages in a browser send. Each client that
+// reaches this listener has an operator's rights, but a page that an operator opens
+// must not have them. Browsers mark their requests with Origin or Sec-Fetch-Site. A
+// GET that a person types into the address bar is allowed; its Sec-Fetch-Site is
+// "none".
+//
+// To a plain http address a browser may send a GET without either header. The page of
+// another site cannot read that response, unless its host name resolves to this
+// address (DNS rebinding). The Host header reveals that case. names are the allowed
+// hosts; nil allows any.
 func rejectBrowsers(next http.Handler, names map[string]bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, origin := r.Header["Origin"]
@@ -67,7 +71,7 @@ func rejectBrowsers(next http.Handler, names map[string]bool) http.Handler {
 	})
 }
 
-// allowedHosts are the hosts under which a listener on the loopback is asked for;
+// allowedHosts returns the host names of a listener on a loopback address. It returns
 // nil for a listener elsewhere, which may have any name.
 func allowedHosts(bound net.Addr, configured string) map[string]bool {
 	at, ok := bound.(*net.TCPAddr)
@@ -77,5 +81,5 @@ func allowedHosts(bound net.Addr, configured string) map[string]bool {
 	return map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true, at.IP.String(): true, hostname(configured): true}
 }
 
-// hostname is the host of a Host header or an address, without port and brackets.
+// hostname returns the host of a Host header or address, without port and brackets.
 func hostname(host string) string { return strings.ToLower((&url.URL{Host: host}).Hostname()) }

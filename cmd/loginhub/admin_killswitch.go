@@ -11,15 +11,15 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// killSwitch is the kill switch on the operator's listener:
+// killSwitch serves the kill switch on the operator's listener:
 //
 //	GET /clients               [{"id":"demo","label":"Demo","enabled":true}]
-//	PUT /clients/{id}/login    {"enabled":false}    204, and all nodes follow within seconds
+//	PUT /clients/{id}/login    {"enabled":false}    204; all nodes follow within seconds
 //
-// The listener has no users of its own: who reaches it is an operator (admin.go).
+// The listener has no users: each client that reaches it is an operator (admin.go).
 type killSwitch struct {
 	hub     *hub.Hub
-	clients func() []*ticket.Client // that the node has now
+	clients func() []*ticket.Client // the node's current clients
 }
 
 func (s killSwitch) mount(mux *http.ServeMux) {
@@ -31,7 +31,8 @@ type loginState struct {
 	ID      string `json:"id"`
 	Label   string `json:"label"`
 	Enabled bool   `json:"enabled"`
-	// Unreadable: its logins get 503 on this node until it is switched again.
+	// Unreadable means that this node answers the client's logins with 503 until an
+	// operator switches it again.
 	Unreadable bool `json:"unreadable,omitempty"`
 }
 
@@ -90,8 +91,8 @@ func (s killSwitch) put(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "no such client", http.StatusNotFound)
 }
 
-// peerOf is the address that the request comes from: the operator's machine, or his
-// proxy.
+// peerOf returns the address that the request comes from: the operator's machine, or
+// a proxy of theirs.
 func peerOf(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 	maxHeaderBytes = 16 << 10
 
 	// startTimeout bounds how long a starting node waits for Redis. Then it serves,
-	// so that health checks see it alive and not ready.
+	// so that health checks find it alive and not ready.
 	startTimeout = 3 * time.Second
 	startPoll    = 5 * time.Millisecond
 )
@@ -32,20 +32,20 @@ const (
 type App struct {
 	set  *settings
 	logs *logs
-	log  *slog.Logger // of logs
-	// Started is called once the node's address is known, before the log's first
+	log  *slog.Logger // logs.log
+	// Started is called after the node's address is known and before the first log
 	// line.
 	Started func(w endpoints)
 
-	original Config  // the settings before their files were read into them
-	sighups  sighups // each is a reload
+	original Config  // the settings before files were read into them
+	sighups  sighups // each causes a reload
 
-	metrics  *metrics  // made by Run
-	reloader *reloader // made by build
+	metrics  *metrics  // set by Run
+	reloader *reloader // set by build
 }
 
-// Run is the node's life. It ends when ctx does, after draining, with nil; any
-// other end is an error.
+// Run runs the node until ctx ends, then drains it and returns nil. Any other end is
+// an error.
 func (a *App) Run(ctx context.Context) error {
 	tcp, err := listenTCP(a.set.Listen)
 	if err != nil {
@@ -95,13 +95,13 @@ func (a *App) Run(ctx context.Context) error {
 	hubLife, endHub := context.WithCancel(context.WithoutCancel(ctx))
 	var hubs sync.WaitGroup
 	defer hubs.Wait()
-	defer endHub() // the mailbox is the last thing to close
+	defer endHub() // the mailbox closes last
 	hubs.Go(func() { node.Run(hubLife) })
 	watching, endWatch := context.WithCancel(ctx)
 	defer endWatch()
 	hubs.Go(func() { a.reloader.run(watching) })
 	a.awaitReady(ctx, store, node)
-	go public.serve() // stop waits for it
+	go public.serve() // public.stop waits for it
 	select {
 	case err := <-public.done:
 		return fmt.Errorf("public listener: %w", err)
@@ -114,16 +114,17 @@ func (a *App) Run(ctx context.Context) error {
 	return nil
 }
 
-// newHTTPServer serves strangers. Bodies have a limit of their own (package api), and so
-// have sockets, which leave these behind (package hub).
+// newHTTPServer returns the server of the public listener, with time-outs and a
+// header limit. Package api limits bodies; package hub limits sockets, which leave
+// this server.
 func newHTTPServer(edge http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{Handler: edge, ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: newServerErrors(log)}
 }
 
-// awaitReady returns once the node is ready, ctx ends, or startLimit is over.
-// Connections wait in the kernel's queue meanwhile: served before Redis is
-// proven, a phone would be refused.
+// awaitReady returns if the node is ready, ctx ends, or startTimeout has passed.
+// Connections wait in the kernel's queue until then. A node that served before Redis
+// and its mailbox work would refuse phones.
 func (a *App) awaitReady(ctx context.Context, store *redisstore.Store, node *hub.Hub) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -140,9 +141,9 @@ func (a *App) awaitReady(ctx context.Context, store *redisstore.Store, node *hub
 	}
 }
 
-// drain lets the pages go. An embedded Redis dies with the node: there is no
-// other that they could come back to, so unless a time was asked for, Ctrl-C
-// takes none.
+// drain releases the waiting pages. An embedded Redis ends with the node, so pages
+// could not reconnect to another node: unless LOGINHUB_DRAIN is set, the drain then
+// takes no time.
 func (a *App) drain(node *hub.Hub) {
 	over := a.set.Drain
 	if a.set.embedded() && over == defaultDrain {
@@ -152,7 +153,7 @@ func (a *App) drain(node *hub.Hub) {
 	node.Drain(context.Background(), over)
 }
 
-// build makes the node and its HTTP edge.
+// build creates the hub and its HTTP server.
 func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Server, error) {
 	set := a.set
 	ring, err := set.secretRing()
@@ -185,7 +186,7 @@ func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Se
 	return node, server, nil
 }
 
-// openStore is the store as the settings want it; not connected yet.
+// openStore returns the store of the settings, without connecting to it.
 func openStore(s *settings) (*redisstore.Store, error) {
 	store, err := redisstore.OpenTLS(s.redisURL(), s.redisTLS)
 	if err != nil {
@@ -195,7 +196,7 @@ func openStore(s *settings) (*redisstore.Store, error) {
 	return store, nil
 }
 
-// redisURL is the store's.
+// redisURL returns the store's URL.
 func (s *settings) redisURL() string {
 	if s.embedded() {
 		return redisstore.Embedded

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// takeBacklog empties the listener's queue and closes the socket for new
-// connections right after the last one, so that no connection is reset.
+// takeBacklog accepts all connections in the listener's queue. Directly after the
+// last one it closes the socket for new connections, so that no connection is reset.
 func takeBacklog(l *net.TCPListener) (queued []net.Conn) {
 	raw, err := l.SyscallConn()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// endpoints is where a node is to be found.
+// endpoints are the URLs under which a node is reached, and its clients.
 type endpoints struct {
 	local   string // the login page on this machine
 	link    string // what the QR code's link begins with
@@ -20,10 +20,10 @@ type endpoints struct {
 	clients []*ticket.Client
 }
 
-// endpoints says where the node that listens there is found. With a public URL that
-// is the only way in. Without one this is somebody's own machine: a phone in
-// the same network needs its address there, and the page may be opened by any
-// of its names.
+// endpoints returns the URLs of the node that listens at addr. A public URL is the
+// only one. Without it, the node runs on a developer's machine: a phone needs the
+// machine's address in the local network, and the page may be opened under any of the
+// machine's names.
 func (s *settings) endpoints(addr net.Addr) endpoints {
 	w := endpoints{link: s.publicOrigin, issuer: s.publicOrigin, local: s.publicOrigin, clients: s.clients}
 	origins := []string{s.publicOrigin}
@@ -45,7 +45,8 @@ func (s *settings) endpoints(addr net.Addr) endpoints {
 	return w
 }
 
-// printBanner prints the screen that a newcomer sees; in production there is none.
+// printBanner prints the first instructions for a new user. It prints nothing if
+// neither the embedded Redis nor the sandbox is used, as in production.
 func (s *settings) printBanner(out io.Writer, w endpoints) {
 	var b strings.Builder
 	if !s.embedded() && !s.sandbox() {
@@ -74,8 +75,8 @@ func (s *settings) printBanner(out io.Writer, w endpoints) {
 	fmt.Fprint(out, b.String())
 }
 
-// missingSettings are the settings, with a hint each, that production needs and that are
-// not set.
+// missingSettings returns the settings that production needs and that are not set,
+// with a hint for each.
 func (s *settings) missingSettings() (lines [][2]string) {
 	for _, setting := range []struct {
 		isSet      bool
@@ -95,7 +96,7 @@ func (s *settings) missingSettings() (lines [][2]string) {
 	return lines
 }
 
-// storeKind says which kind of Redis keeps the tickets.
+// storeKind names the kind of Redis that keeps the tickets.
 func (s *settings) storeKind() string {
 	u, err := url.Parse(s.redisURL())
 	switch {
@@ -109,7 +110,7 @@ func (s *settings) storeKind() string {
 	return "redis"
 }
 
-// providers are those of the deployment and of all clients.
+// providers returns the providers of the deployment and of all clients.
 func (s *settings) providers() []string {
 	if s.sandbox() {
 		return []string{"sandbox"}

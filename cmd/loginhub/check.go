@@ -13,34 +13,35 @@ import (
 	"loginhub/hub/redisstore"
 )
 
-// checkTimeout bounds all of `loginhub check` but the socket that --hold holds.
+// checkTimeout bounds `loginhub check`, except the time for which --hold keeps the
+// socket open.
 const checkTimeout = 30 * time.Second
 
-// checkCmd is `loginhub check`: the settings that a node would take, tried
-// against the world. It makes tickets of its own, which expire, and changes
-// nothing else. Run it where a node runs, with a node's settings, while nodes
-// run.
+// checkCmd is `loginhub check`. It tests the settings of a node against Redis, the
+// providers and the public URL. It creates tickets of its own, which expire, and
+// changes nothing else. Run it on a node's machine, with the node's settings, while
+// the nodes run.
 type checkCmd struct {
-	Hold time.Duration `env:"-" help:"Hold the socket through the proxy so long, to see that nothing on the way cuts it: 70s is more than an idle limit of 60s." placeholder:"DURATION"`
+	Hold time.Duration `env:"-" help:"How long to keep the WebSocket through the proxy open. 70s detects an idle timeout of 60s." placeholder:"DURATION"`
 }
 
-// A grade says whether something has to be mended.
+// severity says whether a finding needs a change.
 type severity string
 
 const (
 	severityOK   severity = "ok"
-	severityWarn severity = "warn" // works, or cannot be told; better to look
-	severityFail severity = "FAIL" // has to be mended
+	severityWarn severity = "warn" // works, or is not known; look at it
+	severityFail severity = "FAIL" // needs a change
 )
 
-// finding is one line.
+// finding is one line of the output.
 type finding struct {
 	severity severity
 	subject  string // redis, wechat, public URL, …
-	text     string // what was found, and how to mend it; never a secret
+	text     string // what was found and what to do; never a secret
 }
 
-// checker collects the findings of one part, in their order.
+// checker collects the findings of one part, in order.
 type checker struct {
 	set      *settings
 	hold     time.Duration
@@ -51,8 +52,8 @@ func (e *checker) add(g severity, what, format string, args ...any) {
 	e.findings = append(e.findings, finding{g, what, fmt.Sprintf(format, args...)})
 }
 
-// addResult notes what err says, with the way to mend it, or that it went well. It
-// reports whether it did.
+// addResult adds err with the hint as a failure, or the text well if err is nil. It
+// reports whether err is nil.
 func (e *checker) addResult(what string, err error, well, mend string) bool {
 	if err != nil {
 		e.add(severityFail, what, "%v%s", err, ifElse(mend != "", "; "+mend, ""))
@@ -62,8 +63,8 @@ func (e *checker) addResult(what string, err error, well, mend string) bool {
 	return true
 }
 
-// Run examines everything and is an error where something has to be mended. A
-// configuration that no node would start with is one as it is for `serve`.
+// Run runs all checks. It returns an error if a finding is a failure, and a
+// usageError if the settings are invalid, as `serve` does.
 func (k checkCmd) Run(c *Config) error {
 	set, err := c.load()
 	if err != nil {
@@ -79,8 +80,8 @@ func (k checkCmd) Run(c *Config) error {
 	return printFindings(os.Stdout, k.run(ctx, set, store))
 }
 
-// run runs the parts at once. The public URL is looked at with the Redis in
-// hand, which tells what the hub has written.
+// run runs the three parts at the same time. The check of the public URL uses the
+// store to read what the nodes have written.
 func (k checkCmd) run(ctx context.Context, set *settings, store *redisstore.Store) []finding {
 	parts := []*checker{{set: set}, {set: set, hold: k.Hold}, {set: set}}
 	var all sync.WaitGroup
@@ -102,28 +103,28 @@ func (k checkCmd) run(ctx context.Context, set *settings, store *redisstore.Stor
 	return found
 }
 
-// printFindings prints the findings, one a line, and is an error where one is wrong.
+// printFindings prints one finding a line. It returns an error if one is a failure.
 func printFindings(out io.Writer, found []finding) error {
 	broken := 0
 	for _, f := range found {
 		if f.severity == severityFail {
 			broken++
 		}
-		text := strings.Join(strings.Fields(f.text), " ") // one line, whatever an error holds
+		text := strings.Join(strings.Fields(f.text), " ") // an error may have several lines
 		if _, err := fmt.Fprintf(out, "%-4s  %-16s %s\n", f.severity, f.subject, text); err != nil {
 			return fmt.Errorf("check: %w", err)
 		}
 	}
 	if broken > 0 {
-		return fmt.Errorf("%d to mend", broken)
+		return fmt.Errorf("%d checks failed", broken)
 	}
 	return nil
 }
 
-// errNoAnswer is what remains where a part's time is over.
+// errNoAnswer replaces the error of a context whose time is over.
 var errNoAnswer = errors.New("no answer in time")
 
-// timeoutError says of a context's end what it means.
+// timeoutError replaces context.DeadlineExceeded by errNoAnswer.
 func timeoutError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errNoAnswer

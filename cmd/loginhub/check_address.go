@@ -12,16 +12,16 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// spoofedAddr is an address that nobody has (RFC 5737). A hub that writes it down
-// believes what anybody says of himself.
+// spoofedAddr is an address for documentation (RFC 5737), which no machine has. A hub
+// that records it trusts any X-Forwarded-For.
 var spoofedAddr = netip.MustParseAddr("198.51.100.77")
 
-// checkAddresses looks into the record of a ticket that came through the proxy, for
-// the address that the hub has seen. It opens only with the hub's own keys.
+// checkAddresses reads the record of a ticket that was created through the proxy, and
+// checks the browser's address in it. Opening the record needs the nodes' keys.
 func (e *checker) checkAddresses(ctx context.Context, store *redisstore.Store, id ticket.ID) {
 	const what, mend = "addresses", "LOGINHUB_TRUSTED_PROXIES must name the proxy and nothing else, and the proxy must overwrite X-Forwarded-For; "
 	if e.set.embedded() {
-		e.add(severityWarn, what, "cannot be told: an embedded store shows its tickets to nobody")
+		e.add(severityWarn, what, "not known: the tickets of an embedded store cannot be read from outside")
 		return
 	}
 	seen, err := e.recordedAddress(ctx, store, id)
@@ -33,29 +33,30 @@ func (e *checker) checkAddresses(ctx context.Context, store *redisstore.Store, i
 	if err == nil {
 		var believed netip.Addr
 		if believed, err = e.recordedAddress(ctx, store, liar.Ticket); believed == spoofedAddr {
-			e.add(severityFail, what, "the hub believes any X-Forwarded-For that a browser sends; %s%s", mend, proxyHint)
+			e.add(severityFail, what, "the hub trusts any X-Forwarded-For that a browser sends; %s%s", mend, proxyHint)
 			return
 		}
 	}
 	if err != nil {
-		e.add(severityWarn, what, "cannot be told: %v", err)
+		e.add(severityWarn, what, "not known: %v", err)
 		return
 	}
 	switch {
 	case !seen.IsValid() && len(e.set.proxies) == 0:
-		e.add(severityWarn, what, "the hub shows none, and LOGINHUB_TRUSTED_PROXIES is not set: if there is a proxy, name it; if not, this machine's address is private")
+		e.add(severityWarn, what, "the hub shows no address, and LOGINHUB_TRUSTED_PROXIES is not set: if there is a proxy, name it; if not, this machine's address is private")
 	case !seen.IsValid():
-		e.add(severityWarn, what, "the hub shows none: this machine's address is private, or the proxy is not in LOGINHUB_TRUSTED_PROXIES (then a node has logged its address as not trusted); run this from outside to know")
+		e.add(severityWarn, what, "the hub shows no address: this machine's address is private, or the proxy is not in LOGINHUB_TRUSTED_PROXIES (then a node has logged its address as not trusted); run this from outside to know")
 	case slices.ContainsFunc(e.set.proxies, func(p netip.Prefix) bool { return p.Contains(seen) }):
 		e.add(severityFail, what, "the hub sees %s, a proxy of LOGINHUB_TRUSTED_PROXIES, and not this machine; %s%s", seen, mend, proxyHint)
 	case e.isPublicAddress(ctx, seen):
 		e.add(severityWarn, what, "the hub sees %s, which is the public URL's own address: right only if this is that machine; otherwise %s%s", seen, mend, proxyHint)
 	default:
-		e.add(severityOK, what, "the hub sees this machine as %s (is it?), and believes no forged one", seen)
+		e.add(severityOK, what, "the hub sees this machine as %s (compare), and does not trust a forged one", seen)
 	}
 }
 
-// recordedAddress is the address in the ticket's record; the zero Addr for none.
+// recordedAddress returns the address in the ticket's record; the zero Addr if there
+// is none.
 func (e *checker) recordedAddress(ctx context.Context, store *redisstore.Store, id ticket.ID) (netip.Addr, error) {
 	ring, err := e.set.keyring()
 	if err != nil {
@@ -72,7 +73,8 @@ func (e *checker) recordedAddress(ctx context.Context, store *redisstore.Store, 
 	return t.Address, err
 }
 
-// isPublicAddress reports whether the public URL's name leads to that address.
+// isPublicAddress reports whether the public URL's host name resolves to that
+// address.
 func (e *checker) isPublicAddress(ctx context.Context, seen netip.Addr) bool {
 	u, err := url.Parse(e.set.publicOrigin)
 	if err != nil {

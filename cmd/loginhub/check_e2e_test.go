@@ -105,7 +105,7 @@ func TestCheck_Healthy(t *testing.T) {
 			t.Errorf("nothing is said of %s:\n%s", what, out)
 		}
 	}
-	for _, word := range []string{farAddr, "holds for", "access token, good for"} {
+	for _, word := range []string{farAddr, "stayed open for", "access token, good for"} {
 		if !strings.Contains(out, word) {
 			t.Errorf("%s is missing:\n%s", word, out)
 		}
@@ -159,7 +159,7 @@ func TestCheck_Broken(t *testing.T) {
 		{"not on WeChat's list", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, nil, "wechat " + appID, "jscode2session", "ok"},
 		{"not on WeChat's list, with codes", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, []string{"QR=wxacode"}, "wechat " + appID, "jscode2session", "FAIL"},
 		{"another file", nothing, nothing, []string{"WECHAT_VERIFY_FILE=other.txt:verification-text"}, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE", "FAIL"},
-		{"another text", nothing, nothing, []string{"WECHAT_VERIFY_FILE=abc.txt:verification-text-2"}, "wechat file", "200 OK and other text", "FAIL"},
+		{"another text", nothing, nothing, []string{"WECHAT_VERIFY_FILE=abc.txt:verification-text-2"}, "wechat file", "200 OK with another text", "FAIL"},
 		{"nobody there", nothing, nothing, []string{"PUBLIC_URL=http://127.0.0.1:" + port}, "public url", "refused", "FAIL"},
 		{"not the hub", nothing, nothing, []string{"PUBLIC_URL=" + d.wechat.URL}, "public url", "proxy", "FAIL"},
 		{"no upgrade", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_set_header Upgrade $http_upgrade;", "")}, "websocket", "pass on Upgrade", "FAIL"},
@@ -303,7 +303,7 @@ func TestHealthCommand(t *testing.T) {
 	ask(1, "503 store_unavailable", []string{"--ready"}, listen)
 	ask(0, "/healthz", nil, listen)
 	n.Kill()
-	ask(1, "nobody answers", nil, listen)
+	ask(1, "no answer at", nil, listen)
 	ask(2, "LOGINHUB_LISTEN", nil, "LISTEN=nowhere")
 
 	ca := hubtest.NewCA(t)

@@ -12,14 +12,14 @@ import (
 	"loginhub/wechat"
 )
 
-// invalidCode is what is shown to WeChat in place of a user's code: it refuses the
-// code only after it has taken the application's id and secret.
+// invalidCode is sent to WeChat instead of a user's code. WeChat checks the
+// application's id and secret before it refuses the code.
 const invalidCode = "loginhub-check-is-no-code"
 
-// checkProviders examines who confirms: the deployment's, and the clients' own.
+// checkProviders checks the providers of the deployment and those of clients.
 func (e *checker) checkProviders(ctx context.Context) {
 	if e.set.sandbox() {
-		e.add(severityWarn, "provider", "the sandbox: anybody logs in as anybody; set LOGINHUB_WECHAT_APP_ID for production")
+		e.add(severityWarn, "provider", "the sandbox is on: anyone can log in as anyone; set LOGINHUB_WECHAT_APP_ID for production")
 		return
 	}
 	sets := map[string]credentials{"": e.set.credentials()}
@@ -47,17 +47,17 @@ func (e *checker) checkProviders(ctx context.Context) {
 	}
 }
 
-// wechatHint is what to do about each kind of WeChat's refusals.
+// wechatHint says what to do about an error of WeChat.
 func wechatHint(err error) string {
 	var e *wechat.Error
 	if errors.As(err, &e) && e.Kind == wechat.KindConfig {
 		return "compare AppID and AppSecret with WeChat's console, and put this machine's address on its list (IP白名单)"
 	}
-	return "is WeChat reachable from here (a firewall, a proxy in LOGINHUB_WECHAT_API_URL)?"
+	return "check that WeChat is reachable from this machine (firewall, LOGINHUB_WECHAT_API_URL)"
 }
 
-// checkMiniProgram examines a mini-program: its secret by a code that is none, and the
-// access token, which needs this machine's address on WeChat's list.
+// checkMiniProgram checks a mini-program's secret, with an invalid code, and its
+// access token, for which this machine's address must be on WeChat's allow-list.
 func (e *checker) checkMiniProgram(ctx context.Context, a wechatApp, codes bool) {
 	what := "wechat " + a.id
 	config := wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: e.set.WechatAPIURL}
@@ -68,7 +68,7 @@ func (e *checker) checkMiniProgram(ctx context.Context, a wechatApp, codes bool)
 	}
 	defer program.Close()
 	_, err = program.Session(ctx, invalidCode)
-	if !e.addResult(what, errUnlessCodeRefused(err), "WeChat takes AppID and AppSecret (jscode2session)", wechatHint(err)) {
+	if !e.addResult(what, errUnlessCodeRefused(err), "WeChat accepts AppID and AppSecret (jscode2session)", wechatHint(err)) {
 		return
 	}
 	life, err := wechat.AccessToken(ctx, config)
@@ -82,7 +82,7 @@ func (e *checker) checkMiniProgram(ctx context.Context, a wechatApp, codes bool)
 	}
 }
 
-// checkWebsite examines a website application in the same way.
+// checkWebsite checks a website application's secret in the same way.
 func (e *checker) checkWebsite(ctx context.Context, a wechatApp) {
 	what := "wechat web " + a.id
 	site, err := wechat.NewWebsite(wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: e.set.WechatAPIURL}, e.set.WechatOpenURL)
@@ -92,28 +92,28 @@ func (e *checker) checkWebsite(ctx context.Context, a wechatApp) {
 	}
 	defer site.Close()
 	_, err = site.Login(ctx, invalidCode)
-	e.addResult(what, errUnlessCodeRefused(err), "WeChat takes AppID and AppSecret; that the callback domain is "+e.set.publicOrigin+"'s only its console shows", wechatHint(err))
+	e.addResult(what, errUnlessCodeRefused(err), "WeChat accepts AppID and AppSecret; whether the callback domain is that of "+e.set.publicOrigin+", only its console shows", wechatHint(err))
 }
 
-// errUnlessCodeRefused is nil where WeChat refuses just the code.
+// errUnlessCodeRefused returns nil if WeChat refuses only the code.
 func errUnlessCodeRefused(err error) error {
 	var e *wechat.Error
 	if errors.As(err, &e) && e.Kind == wechat.KindCode {
 		return nil
 	}
 	if err == nil {
-		return errors.New("takes a code that is none: is LOGINHUB_WECHAT_API_URL WeChat's?")
+		return errors.New("WeChat accepted an invalid code; check LOGINHUB_WECHAT_API_URL")
 	}
 	return err
 }
 
-// checkAppKeys fetches the own app's keys as a node does at the first login.
+// checkAppKeys fetches the own app's keys, as a node does at the first login.
 func (e *checker) checkAppKeys(ctx context.Context, url string) {
 	const mend = "LOGINHUB_APP_JWKS_URL must give the back end's public keys to this machine"
 	var usable int
 	err := fetch(ctx, url, func(r *http.Response) error {
 		if r.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s says %s", url, r.Status)
+			return fmt.Errorf("%s answers %s", url, r.Status)
 		}
 		text, err := io.ReadAll(io.LimitReader(r.Body, assertion.MaxJWKSBytes))
 		if err != nil {
@@ -124,7 +124,7 @@ func (e *checker) checkAppKeys(ctx context.Context, url string) {
 		return err
 	})
 	if err == nil && usable == 0 {
-		err = errors.New("no usable key in it: EC P-256, Ed25519, or RSA of 2048 bits or more, for signatures")
+		err = errors.New("no usable key in the set; it needs EC P-256, Ed25519, or RSA of 2048 bits or more, for signatures")
 	}
 	e.addResult("app keys", err, fmt.Sprintf("%d at %s", usable, url), mend)
 }

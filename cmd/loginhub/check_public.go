@@ -21,18 +21,18 @@ import (
 
 const (
 	fetchTimeout     = 10 * time.Second
-	firstViewTimeout = 2500 * time.Millisecond // the page tries the long poll then
+	firstViewTimeout = 2500 * time.Millisecond // then a page tries the long poll
 	renewalWarning   = 21 * 24 * time.Hour     // renewals run a month ahead
 )
 
-// proxyHint is where a proxy that passes everything on is to be found.
+// proxyHint names an example of a complete proxy configuration.
 const proxyHint = "deploy/nginx/loginhub.conf shows what a proxy has to pass on"
 
-// checkPublic examines the way that browsers and phones take: the public URL, through
-// whatever stands before the nodes.
+// checkPublic checks the public URL as browsers and phones use it, with all proxies
+// in front of the nodes.
 func (e *checker) checkPublic(ctx context.Context, store *redisstore.Store) {
 	if e.set.publicOrigin == "" {
-		e.add(severityWarn, "public url", "LOGINHUB_PUBLIC_URL is not set: this is a machine for trying things out")
+		e.add(severityWarn, "public url", "LOGINHUB_PUBLIC_URL is not set, which is only for trying out; set it for production")
 		return
 	}
 	if !e.checkReachable(ctx) {
@@ -41,7 +41,7 @@ func (e *checker) checkPublic(ctx context.Context, store *redisstore.Store) {
 	e.checkKeys(ctx)
 	e.checkVerifyFile(ctx)
 	made, err := e.createTicket(ctx)
-	if !e.addResult("tickets", err, "one was made", "its log says why") {
+	if !e.addResult("tickets", err, "a ticket was created", "the node's log says why") {
 		return
 	}
 	e.checkPoll(ctx, made)
@@ -49,8 +49,8 @@ func (e *checker) checkPublic(ctx context.Context, store *redisstore.Store) {
 	e.checkAddresses(ctx, store, made.Ticket)
 }
 
-// checkReachable looks whether the hub answers there, ready, and how long its
-// certificate is good for.
+// checkReachable checks that a ready hub answers at the public URL, and how long its
+// certificate is valid.
 func (e *checker) checkReachable(ctx context.Context) bool {
 	var secure *tls.ConnectionState
 	err := e.get(ctx, "/readyz", func(r *http.Response) error {
@@ -62,32 +62,32 @@ func (e *checker) checkReachable(ctx context.Context) bool {
 		case r.StatusCode/100 == 3:
 			return fmt.Errorf("it redirects to %s", r.Header.Get("Location"))
 		case r.StatusCode != http.StatusOK:
-			return fmt.Errorf("/readyz says %s: %.200q", r.Status, text)
+			return fmt.Errorf("/readyz answers %s: %.200q", r.Status, text)
 		case !strings.Contains(string(text), `"ready"`):
-			return errors.New("something answers /readyz that is no hub")
+			return errors.New("the server that answers /readyz is not a hub")
 		}
 		return nil
 	})
-	if !e.addResult("public url", err, e.set.publicOrigin+" answers and is ready", "the name must lead to the proxy, its certificate be valid, and the proxy pass everything on to the nodes; "+proxyHint) {
+	if !e.addResult("public url", err, e.set.publicOrigin+" answers and is ready", "the name must resolve to the proxy, its certificate must be valid, and the proxy must pass all requests on to the nodes; "+proxyHint) {
 		return false
 	}
 	if secure == nil {
-		e.add(ifElse(isLocalURL(e.set.publicOrigin), severityOK, severityFail), "tls", "none: whoever is on the way reads tokens; use https for everything but local addresses")
+		e.add(ifElse(isLocalURL(e.set.publicOrigin), severityOK, severityFail), "tls", "no TLS: anyone on the network path can read tokens; use https except for local addresses")
 		return true
 	}
 	ends := secure.PeerCertificates[0].NotAfter
 	left := time.Until(ends)
 	e.add(ifElse(left < renewalWarning, severityWarn, severityOK), "tls", "%s, certificate valid until %s%s", tls.VersionName(secure.Version), ends.Format(time.DateOnly),
-		ifElse(left < renewalWarning, fmt.Sprintf(": %d days; is its renewal broken?", int(left.Hours()/24)), ""))
+		ifElse(left < renewalWarning, fmt.Sprintf(": %d days; check its automatic renewal", int(left.Hours()/24)), ""))
 	return true
 }
 
-// keyRequests is how often the published keys are asked for: more often than there
-// usually are nodes behind the proxy.
+// keyRequests is the number of requests for the published keys. It is higher than the
+// usual number of nodes behind the proxy, so that each node answers one.
 const keyRequests = 8
 
-// publishedKeys are the ids of the keys that a node publishes. It is an error if one
-// of ours is missing.
+// publishedKeys returns the ids of the keys that a node publishes. It returns an
+// error if a key of LOGINHUB_KEYS is missing.
 func (e *checker) publishedKeys(ctx context.Context) ([]string, error) {
 	var set struct {
 		Keys []struct{ Kid string }
@@ -103,7 +103,7 @@ func (e *checker) publishedKeys(ctx context.Context) ([]string, error) {
 		published = append(published, k.Kid)
 	}
 	if e.set.embedded() {
-		return published, nil // the check has made keys of its own
+		return published, nil // this process has its own random keys
 	}
 	for _, m := range e.set.masters {
 		if !slices.Contains(published, m.ID()) {
@@ -113,11 +113,11 @@ func (e *checker) publishedKeys(ctx context.Context) ([]string, error) {
 	return published, nil
 }
 
-// checkKeys compares the keys that the running nodes publish with those at hand.
+// checkKeys compares the keys that the running nodes publish with LOGINHUB_KEYS.
 func (e *checker) checkKeys(ctx context.Context) {
 	var published []string
 	var err error
-	for range keyRequests { // the proxy leads to one node after the other
+	for range keyRequests { // the proxy selects one node after the other
 		if published, err = e.publishedKeys(ctx); err != nil {
 			break
 		}
@@ -125,7 +125,7 @@ func (e *checker) checkKeys(ctx context.Context) {
 	e.addResult("keys", err, fmt.Sprintf("%d published", len(published)), "every node must have the same LOGINHUB_KEYS, and the path /.well-known/ be passed on to them")
 }
 
-// checkVerifyFile fetches WeChat's verification file as WeChat does.
+// checkVerifyFile fetches WeChat's verification file, as WeChat does.
 func (e *checker) checkVerifyFile(ctx context.Context) {
 	name, text := e.set.verify[0], e.set.verify[1]
 	if name == "" {
@@ -137,20 +137,20 @@ func (e *checker) checkVerifyFile(ctx context.Context) {
 	err := e.get(ctx, "/s/"+name, func(r *http.Response) error {
 		got, err := io.ReadAll(io.LimitReader(r.Body, 4<<10))
 		if err == nil && (r.StatusCode != http.StatusOK || string(got) != text) {
-			err = fmt.Errorf("%s/s/%s: %s and other text", e.set.publicOrigin, name, r.Status)
+			err = fmt.Errorf("%s/s/%s: answers %s with another text", e.set.publicOrigin, name, r.Status)
 		}
 		return err
 	})
 	e.addResult("wechat file", err, e.set.publicOrigin+"/s/"+name+" is served", "every node needs LOGINHUB_WECHAT_VERIFY_FILE, and the proxy must pass /s/ on")
 }
 
-// testTicket is a ticket of our own.
+// testTicket is a ticket that the check has created.
 type testTicket struct {
 	Ticket ticket.ID `json:"ticket"`
 	Secret string    `json:"secret"`
 }
 
-// createTicket makes one as a page does; headers are pairs.
+// createTicket creates a ticket as a page does. headers are pairs of name and value.
 func (e *checker) createTicket(ctx context.Context, headers ...string) (made testTicket, err error) {
 	body := []byte(`{}`)
 	if len(e.set.clients) > 0 {
@@ -164,7 +164,7 @@ func (e *checker) createTicket(ctx context.Context, headers ...string) (made tes
 			return err
 		}
 		if r.StatusCode != http.StatusCreated {
-			return fmt.Errorf("a new ticket: %s: %.300q", r.Status, text)
+			return fmt.Errorf("create a ticket: %s: %.300q", r.Status, text)
 		}
 		return json.Unmarshal(text, &made)
 	}, append(headers, "Content-Type", "application/json")...)
@@ -175,7 +175,7 @@ func (e *checker) ticketPath(made testTicket, endpoint string) string {
 	return "/api/login/tickets/" + string(made.Ticket) + "/" + endpoint
 }
 
-// checkPoll holds a long poll for a second, with nothing to say.
+// checkPoll runs a long poll of one second, which ends without a change.
 func (e *checker) checkPoll(ctx context.Context, made testTicket) {
 	err := e.get(ctx, e.ticketPath(made, "poll?after=1&wait=1"), func(r *http.Response) error {
 		if r.StatusCode != http.StatusNoContent {
@@ -183,10 +183,10 @@ func (e *checker) checkPoll(ctx context.Context, made testTicket) {
 		}
 		return nil
 	}, "Authorization", "Bearer "+made.Secret)
-	e.addResult("long poll", err, "passes", "the proxy must pass on the Authorization header and wait longer than 55 s; "+proxyHint)
+	e.addResult("long poll", err, "works", "the proxy must pass on the Authorization header and wait longer than 55 s; "+proxyHint)
 }
 
-// checkSocket opens the ticket's WebSocket as a page does, and holds it.
+// checkSocket opens the ticket's WebSocket as a page does, and keeps it open.
 func (e *checker) checkSocket(ctx context.Context, made testTicket) {
 	const mend = "the proxy must speak HTTP/1.1 to the nodes, pass on Upgrade, Connection and Sec-WebSocket-Protocol, and wait longer than the heartbeat of 20 s; " + proxyHint
 	began := time.Now()
@@ -209,30 +209,30 @@ func (e *checker) checkSocket(ctx context.Context, made testTicket) {
 			cancel()
 			switch {
 			case err != nil && limit == firstViewTimeout:
-				return fmt.Errorf("upgraded, and no view within %v: %w", firstViewTimeout, timeoutError(err))
+				return fmt.Errorf("no view within %v after the upgrade: %w", firstViewTimeout, timeoutError(err))
 			case websocket.CloseStatus(err) == websocket.StatusNormalClosure:
-				return nil // the ticket is over
+				return nil // the ticket has expired
 			case err != nil:
-				return fmt.Errorf("cut after %v: %w", time.Since(began).Round(time.Second), timeoutError(err))
+				return fmt.Errorf("closed after %v: %w", time.Since(began).Round(time.Second), timeoutError(err))
 			case time.Since(began) >= e.hold:
 				return conn.Close(websocket.StatusNormalClosure, "")
 			}
-			limit = 45 * time.Second // the page's own
+			limit = 45 * time.Second // the same as a page's
 		}
 	}()
 	held := ""
 	if e.hold > 0 {
-		held = fmt.Sprintf(", and holds for %v", time.Since(began).Round(time.Second))
+		held = fmt.Sprintf(", and stayed open for %v", time.Since(began).Round(time.Second))
 	}
-	e.addResult("websocket", err, "the upgrade works, the first view came at once"+held, mend)
+	e.addResult("websocket", err, "the upgrade works and the first view arrived"+held, mend)
 }
 
 func (e *checker) get(ctx context.Context, path string, read func(*http.Response) error, headers ...string) error {
 	return e.request(ctx, http.MethodGet, path, nil, read, headers...)
 }
 
-// request is one request to the public URL; headers are pairs. Redirects are not
-// followed: phones post.
+// request sends one request to the public URL. headers are pairs of name and value.
+// It does not follow redirects, because phones send POST.
 func (e *checker) request(ctx context.Context, method, path string, body []byte, read func(*http.Response) error, headers ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -240,7 +240,7 @@ func (e *checker) request(ctx context.Context, method, path string, body []byte,
 	if err != nil {
 		return err
 	}
-	r.Close = true // a balancer of connections leads the next one to another node
+	r.Close = true // a balancer of connections selects another node next time
 	r.Header.Set("User-Agent", "loginhub check")
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -248,7 +248,7 @@ func (e *checker) request(ctx context.Context, method, path string, body []byte,
 	return send(r, read)
 }
 
-// fetch is a GET of somebody else's page.
+// fetch gets a page of another server.
 func fetch(ctx context.Context, url string, read func(*http.Response) error) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()

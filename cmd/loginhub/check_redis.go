@@ -14,15 +14,15 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// How far Redis's clock may be from this machine's: tokens bear its time, and
-// sites that verify them allow about a minute.
+// The allowed difference between Redis's clock and this machine's. Tokens carry
+// Redis's time, and sites that verify tokens allow about a minute.
 const (
 	clockWarn = 2 * time.Second
 	clockFail = 30 * time.Second
 )
 
-// rightsHint is what to do about a refusal that does not say it itself: the user's
-// rights, with the prefix that they are for.
+// rightsHint says which rights the Redis user needs. It returns "" if err has its own
+// hint.
 func (e *checker) rightsHint(err error) string {
 	if err == nil || redisstore.Advice(err) != "" && !redisstore.IsMissingRight(err) {
 		return ""
@@ -31,16 +31,16 @@ func (e *checker) rightsHint(err error) string {
 	return fmt.Sprintf("the user needs the commands in deploy/redis/users.acl and ~%s:* &%s:mail:* (LOGINHUB_REDIS_PREFIX); Redis 7 gives a user no channels by default", prefix, prefix)
 }
 
-// addRedisResult is try for a call of Redis.
+// addRedisResult is addResult for a call of Redis.
 func (e *checker) addRedisResult(what string, err error, well string) bool {
 	return e.addResult(what, err, well, e.rightsHint(err))
 }
 
-// checkRedis examines the store: what it is, and whether its user may do everything
-// that a node does.
+// checkRedis checks the Redis servers, and whether the user has all rights that a
+// node needs.
 func (e *checker) checkRedis(ctx context.Context, store *redisstore.Store) {
 	if e.set.embedded() {
-		e.add(severityWarn, "redis", "embedded: tickets stay in one process and go with it; set LOGINHUB_REDIS_URL for production")
+		e.add(severityWarn, "redis", "embedded: tickets are lost when the process ends; set LOGINHUB_REDIS_URL for production")
 		return
 	}
 	servers, err := store.Servers(ctx)
@@ -49,7 +49,7 @@ func (e *checker) checkRedis(ctx context.Context, store *redisstore.Store) {
 		return
 	}
 	if err != nil {
-		e.add(severityWarn, "redis", "its version and settings are not told: %v; +info for the user would show them", err)
+		e.add(severityWarn, "redis", "its version and settings are not known: %v; give the user +info", err)
 	}
 	for _, s := range servers {
 		e.checkServer(s)
@@ -57,7 +57,7 @@ func (e *checker) checkRedis(ctx context.Context, store *redisstore.Store) {
 	e.checkRights(ctx, store)
 }
 
-// checkServer judges what one master says of itself.
+// checkServer checks what one master reports about itself.
 func (e *checker) checkServer(s redisstore.Server) {
 	what := "redis " + s.Addr
 	if major, err := strconv.Atoi(strings.Split(s.Version, ".")[0]); s.Valkey == "" && (err != nil || major < 7) {
@@ -71,7 +71,7 @@ func (e *checker) checkServer(s redisstore.Server) {
 	case s.MaxMemory == 0:
 		e.add(severityWarn, what, "noeviction, and no maxmemory: a flood of tickets takes all of the machine's memory; set it (deploy/redis/redis.conf)")
 	case s.UsedMemory > s.MaxMemory/10*8:
-		e.add(severityWarn, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes deaf; raise maxmemory", s.UsedMemory>>20, s.MaxMemory>>20)
+		e.add(severityWarn, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes lose their subscriptions; raise maxmemory", s.UsedMemory>>20, s.MaxMemory>>20)
 	default:
 		e.add(severityOK, what, "noeviction, %d of %d MB used", s.UsedMemory>>20, s.MaxMemory>>20)
 	}
@@ -94,16 +94,16 @@ func (e *checker) checkServer(s redisstore.Server) {
 	case want > s.Replicas:
 		e.add(severityFail, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; mend the replicas or lower it", want, s.Replicas)
 	case want == 0 && s.Replicas > 0:
-		e.add(severityWarn, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone has been told of; 1 is the usual number", s.Replicas)
+		e.add(severityWarn, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone was answered for; 1 is the usual number", s.Replicas)
 	default:
 		e.add(severityOK, what, "%d replicas in step, LOGINHUB_REDIS_WAIT=%d", s.Replicas, want)
 	}
 }
 
-// checkRights does each thing that a node does once, on a ticket that nobody has.
+// checkRights runs each operation of a node once, on a ticket of its own.
 func (e *checker) checkRights(ctx context.Context, store *redisstore.Store) {
 	node := "check" + rand.Text()
-	if !e.addRedisResult("redis scripts", store.Preload(ctx), "can be loaded") {
+	if !e.addRedisResult("redis scripts", store.Preload(ctx), "loaded") {
 		return
 	}
 	began := time.Now()
@@ -118,38 +118,39 @@ func (e *checker) checkRights(ctx context.Context, store *redisstore.Store) {
 	if off.Abs() > clockFail {
 		g = severityFail
 	}
-	e.add(g, "clock", "Redis's is %v from this machine's%s", off, ifElse(g != severityOK, "; tokens bear Redis's time: set both by NTP", ""))
-	e.addRedisResult("redis tickets", tryTicket(ctx, store), "made, attached, changed"+ifElse(e.set.RedisWait > 0, ", and on the replicas", ""))
-	e.addRedisResult("redis secrets", e.trySecrets(ctx, store), "saved, loaded, taken, claimed")
-	// No client's id has a blank.
-	const nobody = "loginhub check"
-	_, err := store.ReadSwitches(ctx, []string{nobody})
-	_, written := store.CompareAndSet(ctx, nobody, "", "off")
-	err = errors.Join(err, written, store.DeleteSwitch(ctx, nobody))
+	e.add(g, "clock", "Redis's is %v from this machine's%s", off, ifElse(g != severityOK, "; tokens carry Redis's time: synchronize both clocks with NTP", ""))
+	e.addRedisResult("redis tickets", tryTicket(ctx, store), "created, attached, changed"+ifElse(e.set.RedisWait > 0, ", and on the replicas", ""))
+	e.addRedisResult("redis secrets", e.trySecrets(ctx, store), "saved, loaded, taken, set once")
+	// A client's id has no blank, so this one is unused.
+	const unused = "loginhub check"
+	_, err := store.ReadSwitches(ctx, []string{unused})
+	_, written := store.CompareAndSet(ctx, unused, "", "off")
+	err = errors.Join(err, written, store.DeleteSwitch(ctx, unused))
 	e.addRedisResult("redis killswitch", err, "read and written")
 }
 
-// probeMailbox proves the mailbox once, as a node does every second.
+// probeMailbox publishes one liveness probe and waits for it, as a node does each
+// second.
 func (e *checker) probeMailbox(ctx context.Context, store *redisstore.Store, node string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	stands, proofs, broken := make(chan struct{}, 1), make(chan struct{}, 64), make(chan error, 1)
+	subscribed, probes, broken := make(chan struct{}, 1), make(chan struct{}, 64), make(chan error, 1)
 	go func() { // ends with ctx
 		broken <- store.Listen(ctx, node, func() {
 			select {
-			case stands <- struct{}{}:
+			case subscribed <- struct{}{}:
 			default:
 			}
 		}, func(mail []byte) {
 			if nonce, _, ok := ticket.DecodeProbe(mail); ok && nonce == node {
-				proofs <- struct{}{}
+				probes <- struct{}{}
 			}
 		})
 	}()
 	select {
 	case err := <-broken:
 		return errOr(err, errNoAnswer)
-	case <-stands:
+	case <-subscribed:
 	}
 	masters, err := store.Probe(ctx, node, node)
 	if err != nil {
@@ -157,21 +158,21 @@ func (e *checker) probeMailbox(ctx context.Context, store *redisstore.Store, nod
 	}
 	for range masters {
 		select {
-		case <-proofs:
+		case <-probes:
 		case err := <-broken:
-			return errOr(err, errors.New("published, and never heard"))
+			return errOr(err, errors.New("the probe was published, but not received"))
 		}
 	}
 	return nil
 }
 
-// tryTicket makes a ticket, attaches to it and changes it, with the wait for
-// replicas. It is gone after a minute.
+// tryTicket creates a ticket, attaches to it and changes it, and waits for the
+// replicas. The ticket expires after a minute.
 func tryTicket(ctx context.Context, store *redisstore.Store) error {
 	id, first, next := ticket.NewSecret().ID(), []byte("check.1"), []byte("check.2")
 	until := store.Now().Add(time.Second)
 	if made, err := store.Create(ctx, id, first, until, time.Second); err != nil || !made {
-		return fmt.Errorf("make: %w", errOr(err, errors.New("the clock of Redis moves")))
+		return fmt.Errorf("create: %w", errOr(err, errors.New("Redis refused the new ticket; check its clock")))
 	}
 	found, err := store.Attach(ctx, "check", id)
 	if err != nil || !bytes.Equal(found[0].Sealed, first) {
@@ -179,12 +180,12 @@ func tryTicket(ctx context.Context, store *redisstore.Store) error {
 	}
 	done, err := store.Change(ctx, ticket.Change{ID: id, BaseTag: first, Sealed: next, ExpireAt: until.Add(ticket.Tombstone), WaitReplicas: true})
 	if err != nil || !done[0].Done {
-		return fmt.Errorf("change: %w", errOr(err, errors.New("not taken")))
+		return fmt.Errorf("change: %w", errOr(err, errors.New("the change was not applied")))
 	}
 	return nil
 }
 
-// trySecrets keeps a value as nodes do for each other.
+// trySecrets stores and reads a secret, as nodes do to share it.
 func (e *checker) trySecrets(ctx context.Context, store *redisstore.Store) error {
 	ring, err := e.set.secretRing()
 	if err != nil {
@@ -202,12 +203,12 @@ func (e *checker) trySecrets(ctx context.Context, store *redisstore.Store) error
 	}
 	first, err := vault.SetNX(ctx, name, time.Second)
 	if err != nil || !first {
-		return errOr(err, errors.New("a new name is claimed already"))
+		return errOr(err, errors.New("a new name is in use already"))
 	}
 	return nil
 }
 
-// errOr is the first that is one.
+// errOr returns err if it is not nil, and otherwise the other error.
 func errOr(err, otherwise error) error {
 	if err != nil {
 		return timeoutError(err)

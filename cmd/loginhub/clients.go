@@ -15,8 +15,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// clientsFile is the clients file's shape. Unknown fields are refused: a
-// misspelt option must not silently mean its default.
+// clientsFile is the format of the clients file. Unknown fields are errors: a
+// misspelt option must not silently have its default.
 type clientsFile struct {
 	Clients []clientEntry `yaml:"clients"`
 }
@@ -31,7 +31,7 @@ type clientEntry struct {
 	TokenTTL       string   `yaml:"token_ttl"`
 	Mismatch       string   `yaml:"address_mismatch"`
 
-	// Its own in place of the deployment's.
+	// The client's own values, instead of the deployment's.
 	QR        string       `yaml:"qr"`
 	Wechat    *appEntry    `yaml:"wechat"`
 	WechatWeb *appEntry    `yaml:"wechat_web"`
@@ -45,7 +45,7 @@ type label struct {
 	EN string `yaml:"en"`
 }
 
-// UnmarshalYAML keeps the line for errors.
+// UnmarshalYAML keeps the line number for errors.
 func (c *clientEntry) UnmarshalYAML(n *yaml.Node) error {
 	type plain clientEntry
 	if err := decodeStrict(n, (*plain)(c), clientFields...); err != nil {
@@ -55,7 +55,7 @@ func (c *clientEntry) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// UnmarshalYAML refuses languages that nobody would be shown.
+// UnmarshalYAML refuses languages that the pages do not have.
 func (l *label) UnmarshalYAML(n *yaml.Node) error {
 	type plain label
 	return decodeStrict(n, (*plain)(l), "zh", "en")
@@ -64,8 +64,8 @@ func (l *label) UnmarshalYAML(n *yaml.Node) error {
 var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch",
 	"qr", "wechat", "wechat_web", "app"}
 
-// readClients reads the clients file. own are the complete credentials of the
-// clients that bring some of their own over base, the deployment's.
+// readClients reads the clients file. own holds the complete credentials of clients
+// with credentials of their own; base are the deployment's.
 func readClients(path string, base credentials, read reader) (all []*ticket.Client, own map[string]credentials, err error) {
 	text, err := read(path)
 	if err != nil {
@@ -93,7 +93,7 @@ func readClients(path string, base credentials, read reader) (all []*ticket.Clie
 			client, err = entry.toClient(providers)
 		}
 		if err == nil && slices.ContainsFunc(all, func(c *ticket.Client) bool { return c.ID == client.ID }) {
-			err = fmt.Errorf("id %s is there twice", client.ID)
+			err = fmt.Errorf("id %s is used twice; each client needs its own", client.ID)
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: line %d: %w", path, entry.line, err)
@@ -103,7 +103,7 @@ func readClients(path string, base credentials, read reader) (all []*ticket.Clie
 	return all, own, nil
 }
 
-// parseClients reads a clients file's text: one document with one client or more.
+// parseClients parses a clients file: one document with at least one client.
 func parseClients(text []byte) (file clientsFile, err error) {
 	const expected = "expected a list under 'clients', for example\nclients:\n  - id: demo\n    origins: [https://www.example.com]"
 	if text, err = decodeText(text); err != nil {
@@ -164,11 +164,11 @@ func (e clientEntry) toClient(providers []string) (*ticket.Client, error) {
 	return c, nil
 }
 
-// safeguardWarnings are the clients, with what to do, that ask for a safeguard against
-// relayed codes and take, without having named it, a way of logging in that goes
-// around it. WeChat's website login is bound to the browser that began, so no
-// number is chosen there and the addresses compared are the browser's own: an
-// attacker begins it himself and shows a victim WeChat's QR code.
+// safeguardWarnings warns of each client that asks for a protection against relayed
+// codes and that accepts wechat_web without naming it. WeChat's website login
+// bypasses both protections. It is bound to the browser that started it: no number is
+// chosen, and the compared addresses are both the browser's. An attacker starts it
+// themselves and shows a victim WeChat's QR code.
 func (s *settings) safeguardWarnings() (texts []string) {
 	for _, c := range s.clients {
 		with, own := s.clientCredentials[c.ID]
@@ -193,7 +193,7 @@ func (s *settings) safeguardWarnings() (texts []string) {
 	return texts
 }
 
-// clientIDs are the clients' ids, in their order.
+// clientIDs returns the clients' ids, in order.
 func clientIDs(clients []*ticket.Client) []string {
 	ids := make([]string, len(clients))
 	for i, c := range clients {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Which limit a connection met, and what was closed for it: words of the metric.
+// Labels of the metric: the exceeded limit, and the connection that was closed.
 const (
 	connLimitAddress = "address" // one IPv4 address, one IPv6 /64
 	connLimitTotal   = "total"
@@ -24,18 +24,18 @@ const (
 )
 
 const (
-	// healthReserve is how many connections this machine may open over the total:
-	// `loginhub health` must not fail because a node is full.
+	// healthReserve is how many connections this machine may open over the total, so
+	// that `loginhub health` works on a full node.
 	healthReserve = 16
-	// connLogInterval is between two log lines of the limits.
+	// connLogInterval is the minimum time between two log lines about the limits.
 	connLogInterval = 30 * time.Second
 )
 
-// connLimiter is a listener that bounds the open connections of the public
-// listener, from accept to close: those without a request, which no other limit
-// counts, too. Over a limit, the connection that has been without a request for
-// longest is closed: a keep-alive one, an unfinished head or TLS handshake. If
-// there is none, the new connection is closed at once.
+// connLimiter bounds the open connections of the public listener, from accept to
+// close. It also counts connections without a request, which no other limit counts.
+// Over a limit, it closes the connection that has been without a request for longest:
+// a keep-alive connection, or an unfinished header or TLS handshake. If there is
+// none, it closes the new connection.
 type connLimiter struct {
 	net.Listener
 	total      int // 0: no limit
@@ -52,7 +52,7 @@ type connLimiter struct {
 	unlogged int // since logged
 }
 
-// connSource are the connections of one address.
+// connSource holds the connections of one address.
 type connSource struct {
 	from netip.Prefix
 	open int
@@ -68,9 +68,9 @@ type limitedConn struct {
 	released              bool
 }
 
-// limitConns bounds the connections of the public listener: in all by the file
-// limit, per address by its waiting pages and a quarter more for their requests. One
-// address never holds more than three quarters of all.
+// limitConns bounds the connections of the public listener. The file limit sets the
+// total. An address may have its waiting pages and a quarter more, for their
+// requests, but never more than three quarters of the total.
 func (s *settings) limitConns(l net.Listener, log *slog.Logger) *connLimiter {
 	total := connsFromFileLimit()
 	return &connLimiter{Listener: l, total: total, perAddress: min(s.maxWaitersPerAddr()*5/4, total*3/4),
@@ -96,7 +96,7 @@ func (l *connLimiter) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts the connection; nil if a limit has refused and closed it.
+// admit counts the connection. It returns nil if a limit has refused and closed it.
 func (l *connLimiter) admit(conn net.Conn) net.Conn {
 	addr := peerAddr(conn)
 	l.mu.Lock()
@@ -125,8 +125,8 @@ func (l *connLimiter) admit(conn net.Conn) net.Conn {
 	return admitted
 }
 
-// exceededLimit is the limit that one more connection exceeds, "" for none, and the idle
-// connections that may be closed for it. Called with mu held.
+// exceededLimit returns the limit that one more connection exceeds, or "", and the
+// idle connections that may be closed. Called with mu held.
 func (l *connLimiter) exceededLimit(addr netip.Addr, source *connSource) (limit string, idle *list.List) {
 	total := l.total
 	if addr.IsLoopback() {
@@ -142,8 +142,8 @@ func (l *connLimiter) exceededLimit(addr netip.Addr, source *connSource) (limit 
 	return "", nil
 }
 
-// closeOldest closes the oldest idle connection because the process has no file
-// descriptor left; false if there is none.
+// closeOldest closes the oldest idle connection, because the process has no file
+// descriptor left. It returns false if there is none.
 func (l *connLimiter) closeOldest() bool {
 	l.mu.Lock()
 	oldest := releaseOldest(&l.idle)
@@ -156,8 +156,8 @@ func (l *connLimiter) closeOldest() bool {
 	return true
 }
 
-// releaseOldest releases the first connection of the list; nil if it is empty. Called with
-// mu held.
+// releaseOldest releases the first connection of the list. It returns nil if the list
+// is empty. Called with mu held.
 func releaseOldest(idle *list.List) *limitedConn {
 	first := idle.Front()
 	if first == nil {
@@ -168,8 +168,8 @@ func releaseOldest(idle *list.List) *limitedConn {
 	return c
 }
 
-// report counts and logs one hit on a limit: the first, then at most one line per
-// connLogEvery. Called with mu held.
+// report counts one hit on a limit. It logs the first one, then at most one line per
+// connLogInterval. Called with mu held.
 func (l *connLimiter) report(limit string, from netip.Prefix, closesIdle bool) {
 	closed := closedNew
 	if closesIdle {
@@ -187,7 +187,7 @@ func (l *connLimiter) report(limit string, from netip.Prefix, closesIdle bool) {
 	}
 }
 
-// source gives the address's connections. Called with mu held.
+// source returns the connections of the address. Called with mu held.
 func (l *connLimiter) source(addr netip.Addr) *connSource {
 	bits := 32
 	if addr.Is6() {
@@ -200,7 +200,8 @@ func (l *connLimiter) source(addr netip.Addr) *connSource {
 	return &connSource{from: from}
 }
 
-// peerAddr is the connection's other end; the zero Addr if that is no IP address.
+// peerAddr returns the address of the other end; the zero Addr if that is no IP
+// address.
 func peerAddr(conn net.Conn) netip.Addr {
 	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
@@ -226,7 +227,7 @@ func (l *connLimiter) connState(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// Open is how many connections are open.
+// Open returns how many connections are open.
 func (l *connLimiter) Open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -241,7 +242,7 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// release counts the connection out, once. Called with mu held.
+// release removes the connection from the counts, once. Called with mu held.
 func (c *limitedConn) release() {
 	if c.released {
 		return
@@ -254,7 +255,7 @@ func (c *limitedConn) release() {
 	}
 }
 
-// leaveIdle takes the connection off the lists. Called with mu held.
+// leaveIdle removes the connection from the idle lists. Called with mu held.
 func (c *limitedConn) leaveIdle() {
 	if c.totalElem != nil {
 		c.limiter.idle.Remove(c.totalElem)

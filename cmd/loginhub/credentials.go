@@ -15,8 +15,8 @@ import (
 	"loginhub/api/assertion"
 )
 
-// credentials are what a login goes by: the deployment's, or a client's own over
-// them. Two that are equal share their connections and tokens.
+// credentials are the accounts that logins use: the deployment's, or a client's own.
+// Equal credentials share connections and tokens.
 type credentials struct {
 	miniProgram wechatApp
 	web         wechatApp
@@ -25,19 +25,19 @@ type credentials struct {
 	qr          string // link, wxacode or a template
 }
 
-// wechatApp is a mini-program or a website application; the zero value is none.
+// wechatApp is a mini-program or a website application. The zero value means none.
 type wechatApp struct {
 	id, secret string
 	page       string // of a mini-program
 }
 
-// LogValue is what of it may stand in a log.
+// String returns the AppID, without the secret.
 func (a wechatApp) String() string { return a.id }
 
-// Format keeps the secret out of every verb.
+// Format prints the AppID for every verb, so that no verb prints the secret.
 func (a wechatApp) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.id) }
 
-// credentials are the deployment's.
+// credentials returns the deployment's credentials.
 func (c *Config) credentials() credentials {
 	return credentials{
 		miniProgram: wechatApp{c.WechatAppID, c.WechatAppSecret, c.WechatPage},
@@ -46,7 +46,7 @@ func (c *Config) credentials() credentials {
 	}
 }
 
-// providers are the names of those that confirm with these credentials.
+// providers returns the names of the providers that these credentials configure.
 func (c credentials) providers() (names []string) {
 	for name, has := range map[string]bool{"wechat": c.miniProgram.id != "", "wechat_web": c.web.id != "", "app": c.jwksURL != ""} {
 		if has {
@@ -56,7 +56,7 @@ func (c credentials) providers() (names []string) {
 	return names
 }
 
-// needsPublicURL reports whether anything names the hub to somebody else.
+// needsPublicURL reports whether a provider must know the hub's URL.
 func (s *settings) needsPublicURL() bool {
 	needs := func(c credentials) bool { return c.web.id != "" || c.jwksURL != "" }
 	for _, own := range s.clientCredentials {
@@ -72,13 +72,14 @@ var (
 	verifyName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}\.txt$`)
 )
 
-// qrKind reports whether the text says what a code holds.
+// qrKind reports whether the text is a valid content of a QR code.
 func qrKind(text string) bool {
 	return text == "link" || text == "wxacode" ||
 		strings.Contains(text, "{ticket}") && strings.Contains(text, ":") && len(text) <= 512
 }
 
-// verifyFile reads NAME:CONTENT. The name ends in .txt, so no ticket has it.
+// verifyFile parses NAME:CONTENT. The name ends in .txt, so it is never a ticket's
+// id.
 func verifyFile(text string) (file [2]string, err error) {
 	if text == "" {
 		return file, nil
@@ -90,7 +91,7 @@ func verifyFile(text string) (file [2]string, err error) {
 	return [2]string{name, content}, nil
 }
 
-// readLogo reads the logo's file; none without a path.
+// readLogo reads the logo. It returns nil if path is empty.
 func readLogo(path string, read reader) (*api.Logo, error) {
 	if path == "" {
 		return nil, nil
@@ -102,8 +103,8 @@ func readLogo(path string, read reader) (*api.Logo, error) {
 	return api.NewLogo(text)
 }
 
-// secretSetting reads a secret from a variable of the environment or from a file,
-// of which exactly one is named.
+// secretSetting reads a secret from an environment variable or a file. Exactly one
+// must be named.
 func secretSetting(env, file string, read reader) (string, error) {
 	switch {
 	case (env == "") == (file == ""):
@@ -126,8 +127,8 @@ func secretSetting(env, file string, read reader) (string, error) {
 	return text, nil
 }
 
-// appEntry is a client's own mini-program or website application. Its secret
-// never stands in the file itself.
+// appEntry is a client's own mini-program or website application. The clients file
+// never contains the secret.
 type appEntry struct {
 	AppID      string `yaml:"app_id"`
 	SecretEnv  string `yaml:"app_secret_env"`
@@ -153,8 +154,8 @@ func (i *issuerEntry) UnmarshalYAML(n *yaml.Node) error {
 	return decodeStrict(n, (*plain)(i), "jwks_url", "issuer")
 }
 
-// decodeStrict decodes a mapping that has no other fields: a node's own Decode
-// forgets KnownFields.
+// decodeStrict decodes a mapping and refuses unknown fields. yaml.Node.Decode ignores
+// KnownFields.
 func decodeStrict(n *yaml.Node, into any, known ...string) error {
 	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
 		if key := n.Content[i]; !slices.Contains(known, key.Value) {
@@ -164,12 +165,12 @@ func decodeStrict(n *yaml.Node, into any, known ...string) error {
 	return n.Decode(into)
 }
 
-// hasCredentials reports whether the entry brings anything of its own.
+// hasCredentials reports whether the entry has a provider or QR code of its own.
 func (e clientEntry) hasCredentials() bool {
 	return e.QR != "" || e.Wechat != nil || e.WechatWeb != nil || e.App != nil
 }
 
-// credentials are the client's own over the deployment's.
+// credentials returns the client's own credentials; what it does not set is base.
 func (e clientEntry) credentials(base credentials, read reader) (credentials, error) {
 	var err error
 	if e.Wechat != nil {

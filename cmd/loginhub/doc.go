@@ -1,12 +1,20 @@
-// Command loginhub is one node of the hub.
+// Command loginhub runs one node of the hub.
 //
-//	main.go       signals, exit code, the small commands (keygen, version)
-//	config.go     every setting: the only place that knows flags and environment
-//	check.go      what a setting must be, and how to mend it
-//	checkup*.go   `loginhub check`: the settings tried against the world
-//	health.go     `loginhub health`: a container's health check
-//	clients.go    the clients file
-//	providers.go  the wechat package as a provider of package api
-//	app.go        wires everything; App.Run is a node's life
-//	banner.go     the screen that a newcomer sees
+//	main.go           signals, exit codes, small commands (keygen, version)
+//	config.go         all settings; the only file with flags and environment variables
+//	validate.go       the rules for settings, with a hint for each
+//	warnings.go       settings that work but are probably a mistake
+//	clients.go        the clients file
+//	credentials.go    accounts of the deployment and of clients
+//	check*.go         `loginhub check`: tests settings against Redis, WeChat and the public URL
+//	health.go         `loginhub health`: the health check of a container
+//	app.go            connects all parts; App.Run runs a node
+//	providers.go      adapts package wechat to package api
+//	reload.go         reads files again on SIGHUP or after a change
+//	publicserver.go   the public listener, and how it stops
+//	connlimit.go      the limits of connections
+//	admin.go          the operator's listener; admin_killswitch.go the kill switch
+//	metrics*.go       Prometheus metrics
+//	logs.go           the log and the audit log
+//	banner.go         the first instructions for a new user
 package main

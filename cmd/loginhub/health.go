@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// healthTimeout bounds the whole question. It is below the three seconds that a
-// container's health check usually has.
+// healthTimeout bounds the whole request. It is below the three seconds of a usual
+// container health check.
 const healthTimeout = 2 * time.Second
 
-// health is `loginhub health`: the health check of a container without a shell.
-// It needs LOGINHUB_LISTEN and LOGINHUB_TLS_CERT as the node has them.
+// health is `loginhub health`: the health check of a container without a shell. It
+// needs the node's LOGINHUB_LISTEN and LOGINHUB_TLS_CERT.
 type health struct {
-	Ready bool `env:"-" help:"Ask whether the node may be sent pages (/readyz): Redis and mailbox proven, not draining. Without it: whether the process answers (/healthz). A restart mends only the second."`
+	Ready bool `env:"-" help:"Check that the node is ready (/readyz): Redis and mailbox work, and it does not drain. Otherwise only that the process answers (/healthz). A restart helps only against the second."`
 }
 
-// Run asks the node on this machine. An error is exit code 1.
+// Run sends the request to the node on this machine. An error is exit code 1.
 func (h health) Run(c *Config) error {
 	path, scheme := "/healthz", "http"
 	if h.Ready {
@@ -40,26 +40,27 @@ func (h health) Run(c *Config) error {
 	if err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
-	// Whoever has this machine's port is the node: the certificate names the
-	// public host, and in the middle of its renewal it is another one.
+	// The certificate is not verified: it names the public host, and during a renewal
+	// it may be another one. The port of this machine is the node's.
 	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	answer, err := client.Do(ask)
 	if err != nil {
-		return fmt.Errorf("not healthy: nobody answers at %s: %w", addr, err)
+		return fmt.Errorf("not healthy: no answer at %s: %w", addr, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		var problem struct{ Code, Detail string }
 		if text, err := io.ReadAll(io.LimitReader(answer.Body, 4<<10)); err == nil {
-			_ = json.Unmarshal(text, &problem) // a stranger's answer has none
+			_ = json.Unmarshal(text, &problem) // another server's response has none
 		}
-		return fmt.Errorf("not healthy: GET %s at %s says %d %s %s", path, addr, answer.StatusCode, problem.Code, problem.Detail)
+		return fmt.Errorf("not healthy: GET %s at %s answered %d %s %s", path, addr, answer.StatusCode, problem.Code, problem.Detail)
 	}
 	fmt.Printf("ok: GET %s at %s\n", path, addr)
 	return nil
 }
 
-// dialAddress is where this machine reaches a node that listens there.
+// dialAddress returns the address under which this machine reaches a node that
+// listens there.
 func dialAddress(listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {

@@ -12,18 +12,18 @@ import (
 type lanCandidate struct {
 	addr    netip.Addr
 	device  string
-	virtual bool // of a VPN, a container or a virtual machine, by all appearance
-	route   bool // of the default route
+	virtual bool // probably of a VPN, a container or a virtual machine
+	route   bool // has the default route
 }
 
-// virtualDevices are beginnings of device names on Linux, macOS and Windows, in
-// lower case. A bridge that an operator made, as br0, is none of them.
+// virtualDevices are prefixes of device names on Linux, macOS and Windows, in lower
+// case. They do not include bridges of an operator, such as br0.
 var virtualDevices = []string{"docker", "podman", "br-", "veth", "virbr", "vmnet", "vboxnet", "virtualbox", "vmware", "bridge1",
 	"cni", "flannel", "cali", "cilium", "kube", "lxc", "lxd", "dummy", "ifb", "tun", "tap", "utun", "wg", "ipsec", "ppp",
 	"tailscale", "zt", "nebula", "nordlynx", "proton", "mullvad", "awdl", "llw"}
 
-// lanAddress is this machine's address in its network, if the listener can be
-// reached there; otherwise the loopback.
+// lanAddress returns this machine's address in the local network if the listener is
+// reachable there, otherwise the loopback address.
 func lanAddress(listening netip.Addr) netip.Addr {
 	if !listening.IsUnspecified() {
 		return listening.Unmap()
@@ -31,8 +31,8 @@ func lanAddress(listening netip.Addr) netip.Addr {
 	return chooseLAN(lanCandidates())
 }
 
-// chooseLAN prefers real devices, then the default route, which alone may be a
-// VPN's.
+// chooseLAN prefers physical devices, then the default route. The default route alone
+// may be a VPN's.
 func chooseLAN(all []lanCandidate) netip.Addr {
 	rank := func(c lanCandidate) int {
 		n := 0
@@ -50,7 +50,7 @@ func chooseLAN(all []lanCandidate) netip.Addr {
 	return slices.MinFunc(all, func(a, b lanCandidate) int { return cmp.Compare(rank(a), rank(b)) }).addr
 }
 
-// lanCandidates are in the system's order.
+// lanCandidates returns the private addresses in the system's order.
 func lanCandidates() (all []lanCandidate) {
 	devices, err := net.Interfaces()
 	if err != nil {
@@ -77,8 +77,8 @@ func isVirtual(device string, flags net.Flags) bool {
 	return named || flags&net.FlagPointToPoint != 0
 }
 
-// routeAddress is this machine's address on the default route. UDP's connect sends
-// nothing.
+// routeAddress returns this machine's address on the default route. Connecting a UDP
+// socket sends no packet.
 func routeAddress() netip.Addr {
 	c, err := net.Dial("udp4", "192.0.2.1:9") // TEST-NET-1 (RFC 5737)
 	if err != nil {

@@ -2,9 +2,10 @@ package main
 
 import "syscall"
 
-// maxWaitersPerAddr is how many sockets and polls one address may hold: half of the node's,
-// so that one address alone does not fill it, but never below 1,000, for a
-// carrier's NAT on a small node. 0, no limit, where the limits are off.
+// maxWaitersPerAddr returns how many sockets and polls one address may hold: half of
+// the node's, so that one address cannot fill the node. It is at least 1,000, for a
+// carrier's NAT in front of a small node. 0 means no limit, if LOGINHUB_RATE_LIMIT is
+// 0.
 func (s *settings) maxWaitersPerAddr() int {
 	if s.RateLimit == 0 {
 		return 0
@@ -12,7 +13,7 @@ func (s *settings) maxWaitersPerAddr() int {
 	return max(1000, s.MaxSockets/2)
 }
 
-// fileLimit is how many file descriptors the process may have.
+// fileLimit returns how many file descriptors the process may have.
 func fileLimit() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -21,10 +22,10 @@ func fileLimit() int {
 	return int(min(limit.Cur, 10_000_000))
 }
 
-// waitersFromFileLimit leaves a tenth, and some, of the file descriptors to
-// everything that is not a waiting page.
+// waitersFromFileLimit leaves a tenth of the file descriptors, and 128, to everything
+// that is not a waiting page.
 func waitersFromFileLimit() int { return max(64, fileLimit()*9/10-128) }
 
-// connsFromFileLimit leaves half of that tenth to connections without a waiting
-// page. The rest is for the admin listener, Redis, the providers and files.
+// connsFromFileLimit gives half of that tenth to connections without a waiting page.
+// The rest is for the admin listener, Redis, the providers and files.
 func connsFromFileLimit() int { return max(64, fileLimit()*19/20-128) }

@@ -17,17 +17,18 @@ func isListenAddress(text string) bool {
 	return err == nil
 }
 
-// listenHint says what to write in place of the text.
+// listenHint says what to write instead of the text.
 func listenHint(text string) string {
 	example := ":8080"
 	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
 		example = ":" + text
 	}
-	return fmt.Sprintf("%.64q is no address to listen on; write HOST:PORT or :PORT, for example %s", text, example)
+	return fmt.Sprintf("%.64q is not an address to listen on; write HOST:PORT or :PORT, for example %s", text, example)
 }
 
-// listenError is why a setting's address cannot be listened on. A host that does not
-// exist is a wrong setting; an address in use may be free at the next start.
+// listenError returns the error of listening on a setting's address. An unknown host
+// is a usageError. An address in use is not, because it may be free at the next
+// start.
 func listenError(setting string, err error) error {
 	err = fmt.Errorf("%s: %w", setting, err)
 	var name *net.DNSError
