@@ -60,10 +60,10 @@ func (s *settings) printBanner(out io.Writer, w endpoints) {
 	}
 	b.WriteString("\n")
 	if s.sandbox() {
-		b.WriteString("  This is a sandbox: there is no WeChat, and anybody logs in as anybody.\n")
+		b.WriteString("  This is a sandbox: there is no WeChat, and anyone can log in as anyone.\n")
 	}
 	if s.embedded() {
-		b.WriteString("  Tickets are kept in this process and gone when it stops.\n")
+		b.WriteString("  Tickets are kept in this process and lost when it stops.\n")
 	}
 	if missing := s.missingSettings(); len(missing) > 0 {
 		b.WriteString("\n  For production set\n\n")

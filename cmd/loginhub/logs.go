@@ -22,23 +22,23 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// flushTimeout bounds how long a stopping node writes what is queued: a log that no
-// program reads must not keep it from ending.
+// flushTimeout bounds how long a stopping node writes queued lines. A log that no
+// program reads must not keep the node from ending.
 const flushTimeout = 2 * time.Second
 
-// logs are a node's outputs: the log on standard error, and the audit, which goes
-// there too or into a file of its own. None of them can hold up the node.
+// logs are a node's outputs: the log on standard error, and the audit log, there or
+// in its own file. Neither can block the node.
 type logs struct {
 	log   *slog.Logger
-	level *slog.LevelVar // of log; the audit has none
+	level *slog.LevelVar // level of log; the audit log has none
 	audit *auditLog
 
 	limit  *logqueue.Limit
 	stderr *logqueue.Queue
-	file   *logqueue.File // the audit's own; nil: standard error
+	file   *logqueue.File // the audit file; nil: standard error
 }
 
-// openLogs opens the outputs that the settings name.
+// openLogs opens the outputs of the settings.
 func openLogs(c *Config) (*logs, error) {
 	l := &logs{level: new(slog.LevelVar)}
 	if err := l.level.UnmarshalText([]byte(c.Log)); err != nil {
@@ -67,8 +67,8 @@ func openLogs(c *Config) (*logs, error) {
 	return l, nil
 }
 
-// Reopen opens the audit's file again, after it was moved. On an error the file in
-// use stays.
+// Reopen opens the audit file again, after it was moved. On an error the open file
+// stays in use.
 func (l *logs) Reopen() error {
 	if l.file == nil {
 		return nil
@@ -76,7 +76,7 @@ func (l *logs) Reopen() error {
 	return l.file.Reopen()
 }
 
-// Close writes what is queued, within flushLimit.
+// Close writes the queued lines, within flushTimeout.
 func (l *logs) Close() {
 	l.limit.Flush()
 	var both sync.WaitGroup
@@ -85,10 +85,10 @@ func (l *logs) Close() {
 	both.Wait()
 }
 
-// lineFormat makes the handler that formats lines. A nil level lets all pass.
+// lineFormat returns the handler that formats lines. A nil level passes all lines.
 type lineFormat func(out io.Writer, level slog.Leveler) slog.Handler
 
-// jsonLines is for programs, textLines for a person at a terminal.
+// jsonLines is for programs, textLines for a terminal.
 var (
 	jsonLines lineFormat = func(out io.Writer, level slog.Leveler) slog.Handler {
 		return slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})
@@ -98,15 +98,15 @@ var (
 	}
 )
 
-// notice is the line that follows lines that were dropped.
+// notice returns the line that reports dropped lines.
 func (f lineFormat) notice(lines int64) []byte {
 	var b bytes.Buffer
 	slog.New(f(&b, nil)).Warn("log lines were dropped: nothing read the log, or its disk was full", "lines", lines)
 	return b.Bytes()
 }
 
-// auditLog implements hub.AuditLog. It is the one place where lines of the audit get
-// their order and their bytes.
+// auditLog implements hub.AuditLog. It alone orders and formats the lines of the
+// audit log.
 type auditLog struct {
 	queue *logqueue.Queue
 
@@ -135,12 +135,13 @@ func (a *auditLog) Write(line slog.Record, held bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.line.Reset()
-	_ = a.handler.Handle(context.Background(), line) // a buffer does not fail
+	_ = a.handler.Handle(context.Background(), line) // writing to a buffer cannot fail
 	a.queue.Put(a.line.Bytes(), held)
 }
 
-// userLabel names users in the audit: nil for their identifiers as they are, otherwise
-// an HMAC of them, the same on all nodes as long as the first key is.
+// userLabel returns the function that names users in the audit log. It is nil for
+// plain identifiers. Otherwise it is an HMAC of them, equal on all nodes while the
+// first key stays the same.
 func (s *settings) userLabel() func(ticket.Identity) string {
 	if !s.AuditHash {
 		return nil
@@ -153,8 +154,9 @@ func (s *settings) userLabel() func(ticket.Identity) string {
 	}
 }
 
-// serverErrors gives the errors of an HTTP server constant messages, by which they
-// are limited: its own texts begin with a stranger's address.
+// serverErrors logs the errors of an HTTP server with constant messages, so that
+// repeated lines can be limited. The server's own texts begin with a client's
+// address.
 type serverErrors struct{ log *slog.Logger }
 
 func newServerErrors(l *slog.Logger) *log.Logger { return log.New(serverErrors{l}, "", 0) }
@@ -173,8 +175,8 @@ func (s serverErrors) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// printError prints the program's last words. It does not wait for a standard error
-// that no program reads.
+// printError prints the error on which the program ends. It does not wait for a
+// standard error that no program reads.
 func printError(err error) {
 	done := make(chan struct{})
 	go func() {
@@ -187,7 +189,7 @@ func printError(err error) {
 	}
 }
 
-// logEnd logs how the node has ended; a wrong configuration is only printed.
+// logEnd logs how the node has ended. A wrong configuration is only printed.
 func (l *logs) logEnd(err error) {
 	var wrong *usageError
 	switch {

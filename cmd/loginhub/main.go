@@ -20,17 +20,18 @@ import (
 
 // Exit codes.
 const (
-	exitFailure = 1 // the node could not start or broke
+	exitFailure = 1 // the node could not start, or failed
 	exitUsage   = 2 // the configuration is wrong
 )
 
-// The settings stand beside the commands, so that --help shows them all.
+// commands are the commands and the settings. The settings are here, so that --help
+// of each command shows them.
 type commands struct {
 	Config
 
 	Serve   serveCmd   `cmd:"" default:"1" help:"Run a node (the default)."`
-	Check   checkCmd   `cmd:"" help:"Try the configuration against the real Redis, WeChat and public URL, and say what to mend. Exit code 1 where something must be."`
-	Health  health     `cmd:"" help:"Ask the node on this machine whether it is alive. Exit code 0 or 1."`
+	Check   checkCmd   `cmd:"" help:"Test the settings against the real Redis, WeChat and public URL. Exit code 1 if a check fails."`
+	Health  health     `cmd:"" help:"Check that the node on this machine is alive. Exit code 0 or 1."`
 	Keygen  keygenCmd  `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
 	Version versionCmd `cmd:"" help:"Print version, commit and Go's version."`
 }
@@ -43,7 +44,7 @@ type (
 
 func main() {
 	hup := make(sighups, 1)
-	signal.Notify(hup, syscall.SIGHUP) // from the first moment on: by default it kills
+	signal.Notify(hup, syscall.SIGHUP) // first, because by default SIGHUP ends the process
 	if err := normalizeEnv(); err != nil {
 		exit(exitFailure, err)
 	}
@@ -59,7 +60,7 @@ func main() {
 		exit(exitUsage, &usageError{err})
 	}
 	for _, name := range unknownEnv(k.Model.Flags) {
-		fmt.Fprintf(os.Stderr, "loginhub: %s is no setting and changes nothing; `loginhub --help` lists them\n", name)
+		fmt.Fprintf(os.Stderr, "loginhub: %s is not a setting and is ignored; `loginhub --help` lists them\n", name)
 	}
 	if err := k.Run(&cli.Config, hup); err != nil {
 		var wrong *usageError
@@ -75,7 +76,7 @@ func exit(code int, err error) {
 	os.Exit(code)
 }
 
-// usageError is a configuration that the operator has to mend.
+// usageError is a configuration that the operator must correct.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string {
@@ -84,9 +85,9 @@ func (e *usageError) Error() string {
 
 func (e *usageError) Unwrap() error { return e.err }
 
-// Run is `loginhub serve`.
+// Run implements `loginhub serve`.
 func (serveCmd) Run(c *Config, hup sighups) error {
-	given := *c // before its files are read into it
+	given := *c // before files are read into it
 	set, err := c.load()
 	if err != nil {
 		return &usageError{err}
@@ -97,7 +98,7 @@ func (serveCmd) Run(c *Config, hup sighups) error {
 		return &usageError{err}
 	}
 	defer logs.Close()
-	slog.SetDefault(logs.log) // libraries log there
+	slog.SetDefault(logs.log) // for libraries
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -111,24 +112,24 @@ func (serveCmd) Run(c *Config, hup sighups) error {
 	return err
 }
 
-// Run is `loginhub keygen`.
+// Run implements `loginhub keygen`.
 func (keygenCmd) Run() error {
 	fmt.Println(token.NewMasterKey().Reveal())
 	return nil
 }
 
-// Run is `loginhub version`.
+// Run implements `loginhub version`.
 func (versionCmd) Run() error {
 	fmt.Println("loginhub", version())
 	return nil
 }
 
-// releaseVersion is the release's version, as a build without Git's history is told it:
-// -ldflags "-X main.releaseVersion=v1.2.3 -X main.commit=0123456789ab".
+// releaseVersion and commit are set in builds without Git's history: -ldflags "-X
+// main.releaseVersion=v1.2.3 -X main.commit=0123456789ab".
 var releaseVersion, commit string
 
-// version is what the build knows of itself: version, commit, whether its tree
-// was changed, Go's version, and the platform.
+// version returns version, commit, whether the tree was changed, Go's version, and
+// the platform.
 func version() string {
 	text, from, dirty := "unknown", commit, ""
 	if info, ok := debug.ReadBuildInfo(); ok {

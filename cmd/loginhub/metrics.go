@@ -16,9 +16,8 @@ import (
 	"loginhub/hub"
 )
 
-// metrics are this process's, as deploy/METRICS.md lists them. Other packages
-// tell them what happens by small interfaces of their own and know nothing of
-// Prometheus.
+// metrics are the process's metrics, as in deploy/METRICS.md. Other packages report
+// events through small interfaces of their own and do not depend on Prometheus.
 type metrics struct {
 	registry *prometheus.Registry
 	hub      hubMetrics
@@ -29,7 +28,8 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
-	// How long goroutines wait for a processor: where it grows, the machine is full.
+	// How long runnable goroutines wait for a processor: it grows on a machine
+	// without free CPU.
 	waits := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waits)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.hub = newHubMetrics(m)
@@ -43,7 +43,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-// buildInfo is what the build knows of itself.
+// buildInfo returns the version data of the build.
 func buildInfo() (version, revision, goVersion string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -55,17 +55,17 @@ func buildInfo() (version, revision, goVersion string) {
 			revision = s.Value
 		}
 	}
-	// What the build was told comes first, as in `loginhub version`.
+	// Values of -ldflags come first, as in `loginhub version`.
 	return cmp.Or(releaseVersion, version), cmp.Or(commit, revision), info.GoVersion
 }
 
-// handler answers in text, or in protobuf to a Prometheus that asks for it
-// because it takes native histograms.
+// handler responds in text, or in protobuf if Prometheus requests it for native
+// histograms.
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// watchHub adds what is read from the node at each scrape.
+// watchHub adds gauges that are read from the node at each scrape.
 func (m *metrics) watchHub(node *hub.Hub) {
 	gauge := func(name, help string, value func() float64, labels prometheus.Labels) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
@@ -91,8 +91,8 @@ func (m *metrics) watchHub(node *hub.Hub) {
 	}, nil)
 }
 
-// watchLogs adds what is read from the log and the audit at each scrape. Without a
-// file of its own the audit shares the log's queue.
+// watchLogs adds what is read from the log and the audit log at each scrape. Without
+// an audit file both share one queue.
 func (m *metrics) watchLogs(l *logs) {
 	for stream, of := range map[string]struct {
 		queue *logqueue.Queue
@@ -117,8 +117,7 @@ func (m *metrics) watchLogs(l *logs) {
 	}
 }
 
-// watchCertificates adds when each certificate of the settings expires, as it is in force
-// at each scrape.
+// watchCertificates adds the expiry time of each certificate in use.
 func (m *metrics) watchCertificates(set *settings) {
 	for i, c := range set.certificates() {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_certificate_expiry_timestamp_seconds",
@@ -127,7 +126,7 @@ func (m *metrics) watchCertificates(set *settings) {
 	}
 }
 
-// watchConns adds what the public listener's connections do.
+// watchConns adds the metrics of the public listener's connections.
 func (m *metrics) watchConns(l *connLimiter) {
 	gauge := func(name, help string, value func() int) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
@@ -141,12 +140,12 @@ func (m *metrics) watchConns(l *connLimiter) {
 	l.onLimit = func(limit, closed string) { refused.get(labelValues{limit, closed}).Inc() }
 }
 
-// labelValues are up to three label values; the rest is empty.
+// labelValues are up to three label values; unused ones are empty.
 type labelValues [3]string
 
-// series are the handles of one metric, each resolved once: an event costs a
-// look into a small map and an atomic addition, and no allocation. The words are
-// bounded by whoever tells them.
+// series caches the handles of one metric, so that an event costs a map lookup and an
+// atomic addition, without an allocation. The callers keep the number of label values
+// small.
 type series[T any] struct {
 	labels  int
 	resolve func(labels ...string) T
@@ -169,7 +168,7 @@ func (s *series[T]) get(w labelValues) T {
 	return one
 }
 
-// init makes series before their first event: a rate over one that appears with
+// init creates series before their first event. A rate over a series that begins with
 // its first event misses that event.
 func (s *series[T]) init(all ...labelValues) {
 	for _, w := range all {
@@ -177,7 +176,7 @@ func (s *series[T]) init(all ...labelValues) {
 	}
 }
 
-// counterVec are the counters of one name.
+// counterVec are the counters of one metric.
 type counterVec = series[prometheus.Counter]
 
 func (m *metrics) counter(name, help string, labels ...string) *counterVec {
@@ -186,11 +185,11 @@ func (m *metrics) counter(name, help string, labels ...string) *counterVec {
 	return &counterVec{labels: len(labels), known: map[labelValues]prometheus.Counter{}, resolve: vec.WithLabelValues}
 }
 
-// histogramVec are the histograms of one name, in seconds.
+// histogramVec are the histograms of one metric, in seconds.
 type histogramVec = series[prometheus.Observer]
 
-// histogram has native buckets, a tenth wide each, and beside them classic ones
-// for whoever does not scrape protobuf.
+// histogram has native buckets, each a tenth wide, and classic buckets for scrapes
+// without protobuf.
 func (m *metrics) histogram(name, help string, classic []float64, labels ...string) *histogramVec {
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: classic,
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}, labels)

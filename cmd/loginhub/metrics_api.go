@@ -6,10 +6,10 @@ import (
 	"loginhub/api"
 )
 
-// httpBuckets end where no poll waits any longer.
+// httpBuckets end above the longest poll.
 var httpBuckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60}
 
-// apiMetrics implements api.Meter.
+// apiMetrics implements api.Metrics.
 type apiMetrics struct {
 	requests *counterVec
 	duration *histogramVec
@@ -29,11 +29,11 @@ func newAPIMetrics(m *metrics) apiMetrics {
 	return e
 }
 
-// ObserveRequest implements api.Meter.
+// ObserveRequest implements api.Metrics.
 func (e apiMetrics) ObserveRequest(route, class string, took time.Duration) {
 	e.requests.get(labelValues{route, class}).Inc()
 	e.duration.get(labelValues{route}).Observe(took.Seconds())
 }
 
-// IncLimited implements api.Meter.
+// IncLimited implements api.Metrics.
 func (e apiMetrics) IncLimited(limit string) { e.limited.get(labelValues{limit}).Inc() }

@@ -8,7 +8,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// pushBuckets reach from a node's own work to a lost message that a sweep found.
+// pushBuckets reach from a fast push to a lost message that only the resync finds.
 var pushBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
 var (
@@ -17,14 +17,14 @@ var (
 	providers  = []string{"wechat", "wechat_web", "app", "sandbox"}
 )
 
-// The outcome of a ticket that expired after its confirm: its page never said
-// that it has the token. Who nobody knows is of the provider "none".
+// undelivered is the outcome of a ticket that expired after its confirm, without an
+// acknowledgement of its page. noProvider is the provider if the user is unknown.
 const (
 	undelivered = "undelivered"
 	noProvider  = "none"
 )
 
-// hubMetrics implements hub.Meter.
+// hubMetrics implements hub.Metrics.
 type hubMetrics struct {
 	created, finished, transitions, calls *counterVec
 	started, ended                        *counterVec
@@ -84,7 +84,7 @@ func newHubMetrics(m *metrics) hubMetrics {
 	return h
 }
 
-// TicketChanged implements hub.Meter.
+// TicketChanged implements hub.Metrics.
 func (h hubMetrics) TicketChanged(t ticket.Ticket) {
 	h.transitions.get(labelValues{string(t.State)}).Inc()
 	if t.Seq == 1 {
@@ -103,21 +103,21 @@ func (h hubMetrics) TicketChanged(t ticket.Ticket) {
 	h.finished.get(labelValues{outcome, by}).Inc()
 }
 
-// PhoneCallDone implements hub.Meter.
+// PhoneCallDone implements hub.Metrics.
 func (h hubMetrics) PhoneCallDone(action, outcome string) {
 	h.calls.get(labelValues{action, outcome}).Inc()
 }
 
-// WaitStarted implements hub.Meter.
+// WaitStarted implements hub.Metrics.
 func (h hubMetrics) WaitStarted(by hub.Transport) { h.started.get(labelValues{transports[by]}).Inc() }
 
-// WaitEnded implements hub.Meter.
+// WaitEnded implements hub.Metrics.
 func (h hubMetrics) WaitEnded(by hub.Transport, why string) {
 	h.ended.get(labelValues{transports[by], why}).Inc()
 }
 
-// Delivered implements hub.Meter. Only a page that waited says how long a push
-// takes: one that came back says how long it was away.
+// Delivered implements hub.Metrics. Only a page that was waiting measures the time of
+// a push. A page that reconnected would measure its own absence.
 func (h hubMetrics) Delivered(by hub.Transport, how hub.Delivery, took time.Duration) {
 	h.delivered.get(labelValues{transports[by], deliveries[how]}).Inc()
 	if how == hub.Pushed && took > 0 {
@@ -125,13 +125,13 @@ func (h hubMetrics) Delivered(by hub.Transport, how hub.Delivery, took time.Dura
 	}
 }
 
-// Resync implements hub.Meter.
+// Resync implements hub.Metrics.
 func (h hubMetrics) Resync(cause string) { h.resyncs.get(labelValues{cause}).Inc() }
 
-// Resynced implements hub.Meter.
+// Resynced implements hub.Metrics.
 func (h hubMetrics) Resynced(found string) { h.resynced.get(labelValues{found}).Inc() }
 
-// SealRejected implements hub.Meter.
+// SealRejected implements hub.Metrics.
 func (h hubMetrics) SealRejected(where, why string) {
 	h.sealFailures.get(labelValues{where, why}).Inc()
 }

@@ -7,10 +7,10 @@ import (
 	"loginhub/hub/redisstore"
 )
 
-// redisBuckets end where a call is given up.
+// redisBuckets end at the time-out of a call.
 var redisBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
 
-// redisMetrics implements redisstore.Meter.
+// redisMetrics implements redisstore.Metrics.
 type redisMetrics struct {
 	duration     *histogramVec
 	failed       *counterVec
@@ -35,7 +35,7 @@ func newRedisMetrics(m *metrics, refused *counterVec) redisMetrics {
 	return r
 }
 
-// ObserveCall implements redisstore.Meter.
+// ObserveCall implements redisstore.Metrics.
 func (r redisMetrics) ObserveCall(name string, took time.Duration, failed bool) {
 	r.duration.get(labelValues{name}).Observe(took.Seconds())
 	if failed {
@@ -45,8 +45,8 @@ func (r redisMetrics) ObserveCall(name string, took time.Duration, failed bool) 
 
 var secretBroken = labelValues{"secret", hub.SealBroken}
 
-// DecryptFailed implements redisstore.Meter.
+// DecryptFailed implements redisstore.Metrics.
 func (r redisMetrics) DecryptFailed() { r.sealFailures.get(secretBroken).Inc() }
 
-// ReplicasMissing implements redisstore.Meter.
+// ReplicasMissing implements redisstore.Metrics.
 func (r redisMetrics) ReplicasMissing() { r.missing.get(labelValues{}).Inc() }

@@ -11,10 +11,10 @@ import (
 	"loginhub/wechat"
 )
 
-// wechatBuckets end where a call is given up.
+// wechatBuckets end at the time-out of a call.
 var wechatBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2, 4, 8}
 
-// wechatMetrics hears of the calls of WeChat.
+// wechatMetrics observes the requests to WeChat.
 type wechatMetrics struct {
 	calls    *counterVec
 	duration *histogramVec
@@ -31,12 +31,12 @@ func newWechatMetrics(m *metrics) wechatMetrics {
 	return w
 }
 
-// commonErrcodes are the errcodes that wechat/README.md names: what WeChat may well say.
+// commonErrcodes are the errcodes that wechat/README.md names.
 var commonErrcodes = []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40013, 40125, 40164, 40243,
 	40014, 42001, 41030}
 
-// start makes the series of these calls. A code that is not usual has its own from
-// its first time on, which a rate over it misses.
+// start creates the series of these requests. An uncommon errcode gets its series
+// with its first event, which a rate misses.
 func (w wechatMetrics) start(ops ...string) {
 	for _, op := range ops {
 		w.duration.init(labelValues{op})
@@ -47,14 +47,14 @@ func (w wechatMetrics) start(ops ...string) {
 	}
 }
 
-// observe is wechat.Config's.
+// observe is the function for wechat.Config.Observe.
 func (w wechatMetrics) observe(op string, took time.Duration, err error) {
 	w.duration.get(labelValues{op}).Observe(took.Seconds())
 	w.calls.get(callLabels(op, err)).Inc()
 }
 
-// callLabels labels a call: "ok", WeChat's number where it is a known one, "other",
-// or "none" where WeChat has said nothing that makes sense.
+// callLabels returns the labels of a request: "ok", a known errcode, "other", or
+// "none" without a valid response of WeChat.
 func callLabels(op string, err error) labelValues {
 	var e *wechat.Error
 	switch {
@@ -68,12 +68,12 @@ func callLabels(op string, err error) labelValues {
 	return labelValues{op, "other", e.Kind.String()}
 }
 
-// tokenAges is a collector, for without a token there is no age.
+// tokenAges is a collector, because without a token there is no age.
 type tokenAges struct {
 	age, left *prometheus.Desc
 
 	mu sync.Mutex
-	of map[string][]*wechat.Tokens // by AppID: one for each page of its codes
+	of map[string][]*wechat.Tokens // by AppID: one for each mini-program page
 }
 
 func newTokenAges() *tokenAges {
@@ -83,7 +83,7 @@ func newTokenAges() *tokenAges {
 		left: prometheus.NewDesc("loginhub_wechat_token_remaining_seconds", "Time until the access token in use ends.", labels, nil)}
 }
 
-// set watches the access tokens of these applications, and no others.
+// set replaces the observed applications.
 func (t *tokenAges) set(of map[string][]*wechat.Tokens) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -93,7 +93,8 @@ func (t *tokenAges) set(of map[string][]*wechat.Tokens) {
 // Describe implements prometheus.Collector.
 func (t *tokenAges) Describe(to chan<- *prometheus.Desc) { to <- t.age; to <- t.left }
 
-// Collect implements prometheus.Collector. Of several the freshest counts.
+// Collect implements prometheus.Collector. Of several tokens of an application it
+// reports the newest.
 func (t *tokenAges) Collect(to chan<- prometheus.Metric) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

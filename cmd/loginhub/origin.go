@@ -12,30 +12,30 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// hostName is a host in ASCII. (* is refused where it matters, by its own words.)
+// hostName matches a host in ASCII. It allows *, which has its own error later.
 var hostName = regexp.MustCompile(`^[0-9a-z*._-]{1,253}$`)
 
-// numericHost is a host that browsers read as an IPv4 address, whatever it looks
-// like (URL standard, section 3.5).
+// numericHost matches a host that browsers parse as an IPv4 address (URL standard,
+// section 3.5).
 var numericHost = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
 
-// shellOrigin is what an app's web view or a browser extension sends as Origin. A
-// scheme that is not listed needs a host without a dot: htps://www.example.com is
-// a mistake.
+// shellOrigin matches the Origin of an app's web view or a browser extension. A
+// scheme that is not listed needs a host without a dot, because
+// htps://www.example.com is a mistake.
 var shellOrigin = regexp.MustCompile(`^((app|capacitor|chrome-extension|ionic|moz-extension|safari-web-extension|tauri)://[A-Za-z0-9._-]+|` +
 	`[a-z][a-z0-9+.-]*://[A-Za-z0-9_-]+)(:[0-9]{1,5})?$`)
 
-// noOwnOrigin are schemes whose pages send no Origin of their own, or "null".
+// noOwnOrigin matches schemes whose pages send no Origin, or "null".
 var noOwnOrigin = regexp.MustCompile(`^(about|blob|data|file|filesystem|ftp|https?|javascript|wss?):`)
 
-// idnaProfile maps a name as browsers do: UTS #46, not transitional, without
-// STD3's rules (URL standard, section 3.3).
+// idnaProfile maps names as browsers do: UTS #46, not transitional, without STD3's
+// rules (URL standard, section 3.3).
 var idnaProfile = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckJoiners(true),
 	idna.CheckHyphens(false), idna.StrictDomainName(false), idna.VerifyDNSLength(false))
 
-// publicURL reads an http or https origin and gives the form that browsers send
-// (URL standard, section 4.5). There is no path, because the hub owns its host's
-// root.
+// publicURL parses an http or https origin and returns the form that browsers send
+// (URL standard, section 4.5). A path is an error, because the hub uses the root of
+// its host.
 func publicURL(text string) (string, error) {
 	if text == "" {
 		return "", nil
@@ -66,7 +66,7 @@ func publicURL(text string) (string, error) {
 	return u.Scheme + "://" + host, nil
 }
 
-// browserHost is a host as browsers write it in an Origin: an IPv6 address
+// browserHost returns the host as browsers write it in an Origin: an IPv6 address
 // compressed and in brackets, a name in lower case and punycode.
 func browserHost(host string) (string, error) {
 	if strings.Contains(host, ":") {
@@ -82,7 +82,7 @@ func browserHost(host string) (string, error) {
 	}
 	name, err := idnaProfile.ToASCII(host)
 	if err != nil || !hostName.MatchString(name) {
-		return "", errors.New("the host is no name; write it as a browser's address bar shows it, or in punycode (xn--…)")
+		return "", errors.New("the host is not a valid name; write it as a browser's address bar shows it, or in punycode (xn--…)")
 	}
 	if dotted := strings.TrimSuffix(name, "."); numericHost.MatchString(dotted) {
 		addr, err := netip.ParseAddr(dotted)
@@ -94,8 +94,8 @@ func browserHost(host string) (string, error) {
 	return name, nil
 }
 
-// clientOrigin reads an origin of the clients file: as publicURL, or that of an
-// app's web view or an extension, which is compared exactly.
+// clientOrigin parses an origin of the clients file: one that publicURL accepts, or
+// that of an app's web view or an extension, which is compared exactly.
 func clientOrigin(text string) (string, error) {
 	if shellOrigin.MatchString(text) && !noOwnOrigin.MatchString(text) {
 		return text, nil
@@ -109,7 +109,7 @@ func clientOrigin(text string) (string, error) {
 	case strings.HasSuffix(text, "/"):
 		return "", fmt.Errorf("origin %.80q: write %s, without a path", text, origin)
 	case strings.Contains(origin, "*"):
-		return "", fmt.Errorf("origin %.80q: each origin by its full name", text)
+		return "", fmt.Errorf("origin %.80q: wildcards are not supported; list each origin by its full name", text)
 	}
 	return origin, nil
 }

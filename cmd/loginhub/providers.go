@@ -14,21 +14,22 @@ import (
 	"loginhub/wechat"
 )
 
-// providerBuilder makes the providers and codes that the credentials call for. It makes no
-// call: a node starts without WeChat, and says so when it needs it.
+// providerBuilder creates the providers and QR codes that the credentials configure.
+// It sends no request: a node starts without WeChat and reports errors at the first
+// login.
 type providerBuilder struct {
 	set      *settings
 	secrets  *redisstore.SecretStore
 	log      *slog.Logger
 	metrics  wechatMetrics
-	audience string // the issuer: aud of the own app's assertions
+	audience string // the issuer; aud of an own app's assertions
 	cache    map[any]any
-	// previous is what was made before a reload, and is kept if it is still called for.
+	// previous is the cache before a reload. Entries that are still needed are kept.
 	previous map[any]any
 }
 
-// providers fills in who confirms and what the codes are: the deployment's, and
-// those of the clients that have some of their own.
+// providers sets the providers and QR codes of the deployment and of clients with
+// credentials of their own.
 func (b *providerBuilder) providers(c *api.Reloadable) error {
 	if b.set.sandbox() {
 		sandbox, _ := memoize(b, "sandbox", func(string) (api.Provider, error) { return api.NewSandbox(), nil })
@@ -48,14 +49,14 @@ func (b *providerBuilder) providers(c *api.Reloadable) error {
 			return fmt.Errorf("client %s: %w", id, err)
 		}
 		if b.set.sandbox() {
-			site.Providers = c.Providers // only the QR code is its own
+			site.Providers = c.Providers // only the QR code is the client's own
 		}
 		c.LoginMethods[id] = site
 	}
 	return nil
 }
 
-// loginMethods is what one set of credentials gives.
+// loginMethods returns the providers and QR codes of one set of credentials.
 func (b *providerBuilder) loginMethods(c credentials) (api.LoginMethods, error) {
 	site := api.LoginMethods{Providers: map[string]api.Provider{}, QR: c.qr}
 	if c.qr == "link" || c.qr == "wxacode" {
@@ -93,14 +94,14 @@ func (b *providerBuilder) loginMethods(c credentials) (api.LoginMethods, error) 
 	return site, nil
 }
 
-// codesOf and webOf set apart what is made from one application.
+// wxacodeKey and websiteKey are the cache keys of what one application has.
 type (
 	wxacodeKey struct{ wechatApp }
 	websiteKey struct{ wechatApp }
 )
 
-// memoize makes one thing for equal credentials: it has a connection pool, and the
-// codes a share in WeChat's quota.
+// memoize creates one value for equal credentials, so that they share a connection
+// pool and WeChat's quota for codes.
 func memoize[K comparable, V any](b *providerBuilder, key K, make func(K) (V, error)) (V, error) {
 	if made, ok := b.cache[key]; ok {
 		return made.(V), nil
@@ -120,8 +121,9 @@ func (b *providerBuilder) config(a wechatApp) wechat.Config {
 	return wechat.Config{AppID: a.id, Secret: a.secret, BaseURL: b.set.WechatAPIURL, Observe: b.metrics.observe}
 }
 
-// weixinScheme opens the mini-program on the phone that follows it, without a call to
-// WeChat. The page gets the ticket as query.scene, as from a mini-program code.
+// weixinScheme returns the link that opens the mini-program on a phone, without a
+// request to WeChat. The page gets the ticket as query.scene, as from a mini-program
+// code.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/url-scheme.html
 func (b *providerBuilder) weixinScheme(a wechatApp) string {
@@ -132,7 +134,7 @@ func (b *providerBuilder) weixinScheme(a wechatApp) string {
 	return text
 }
 
-// miniProgram is WeChat's mini-program as a provider.
+// miniProgram adapts WeChat's mini-program to api.Provider.
 type miniProgram struct{ *wechat.MiniProgram }
 
 func (b *providerBuilder) miniProgram(a wechatApp) (api.Provider, error) {
@@ -150,7 +152,7 @@ func (m miniProgram) Exchange(ctx context.Context, p api.Credential) (ticket.Ide
 	return ticket.Identity{Provider: "wechat", AppID: who.AppID, Subject: who.OpenID, UnionID: who.UnionID}, nil
 }
 
-// wxacodes are a mini-program's codes.
+// wxacodes fetches a mini-program's codes.
 type wxacodes struct {
 	tokens  *wechat.Tokens
 	options wechat.CodeOptions
@@ -166,7 +168,7 @@ func (b *providerBuilder) codes(a wxacodeKey) (api.MiniProgramCodes, error) {
 	return &wxacodes{tokens, wechat.CodeOptions{Page: a.page, EnvVersion: b.set.WechatEnvVersion, AnyPage: !b.set.WechatCheckPath}}, nil
 }
 
-// tokens are the access tokens in use, by AppID.
+// tokens returns the access tokens in use, by AppID.
 func (b *providerBuilder) tokens() map[string][]*wechat.Tokens {
 	all := map[string][]*wechat.Tokens{}
 	for key, made := range b.cache {
@@ -177,7 +179,7 @@ func (b *providerBuilder) tokens() map[string][]*wechat.Tokens {
 	return all
 }
 
-// Code implements api.Codes.
+// Code implements api.MiniProgramCodes.
 func (s *wxacodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
 	picture, err := s.tokens.Code(ctx, string(id), s.options)
 	if err != nil {
@@ -186,7 +188,7 @@ func (s *wxacodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
 	return picture, nil
 }
 
-// website is WeChat's official website login.
+// website adapts WeChat's website login to api.RedirectProvider.
 type website struct{ *wechat.Website }
 
 func (b *providerBuilder) website(a websiteKey) (api.RedirectProvider, error) {
@@ -195,7 +197,9 @@ func (b *providerBuilder) website(a websiteKey) (api.RedirectProvider, error) {
 	if err != nil {
 		return nil, err
 	}
-	site.Warn = func(err error) { b.log.Warn("a website login goes without its name", "app_id", a.id, "error", err) }
+	site.Warn = func(err error) {
+		b.log.Warn("a website login has no nickname, because its profile could not be read", "app_id", a.id, "error", err)
+	}
 	return website{site}, nil
 }
 
@@ -210,7 +214,8 @@ func (w website) Exchange(ctx context.Context, p api.Credential) (ticket.Identit
 		Nickname: name, Picture: picture}, nil
 }
 
-// assertionProvider is a company's own app: the code is an assertion of its back end.
+// assertionProvider adapts a company's own app: the code is an assertion of its back
+// end.
 type assertionProvider struct{ *assertion.Verifier }
 
 func (b *providerBuilder) assertions(app [2]string) (api.Provider, error) {
@@ -238,8 +243,8 @@ func (a assertionProvider) Exchange(ctx context.Context, p api.Credential) (tick
 // TicketBound implements api.TicketBound: an assertion names its ticket.
 func (assertionProvider) TicketBound() {}
 
-// cleanProfile makes a provider's names fit for pages and tokens: what does not fit
-// is left out, for nobody's login hangs on it.
+// cleanProfile makes a provider's profile valid for pages and tokens. Invalid parts
+// are left out, because a login does not depend on them.
 func cleanProfile(name, picture string) (string, string) {
 	name = ticket.CleanText(name, ticket.MaxNickname)
 	user, err := ticket.User{AvatarURL: picture}.Clean()
@@ -249,7 +254,7 @@ func cleanProfile(name, picture string) (string, string) {
 	return name, user.AvatarURL
 }
 
-// mapError gives WeChat's error the meaning that the contract has for it.
+// mapError maps an error of WeChat to an error of the wire contract.
 func mapError(err error) error {
 	var e *wechat.Error
 	if !errors.As(err, &e) {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	shutdownTimeout     = 12 * time.Second      // for what is under way when the listener closes; a provider may take ten
-	firstRequestTimeout = time.Second           // for connections that have not sent a request by then
-	busyPoll            = 10 * time.Millisecond // how often they are counted
+	shutdownTimeout     = 12 * time.Second      // for running requests after the listener closes; a provider may take 10 s
+	firstRequestTimeout = time.Second           // for connections without a request
+	busyPoll            = 10 * time.Millisecond // between two checks for running requests
 )
 
-// backlogListener is a TCP listener that can be closed without losing a
-// connection. The kernel completes handshakes before Accept returns them;
-// closing the socket resets those that are still queued, request and all.
+// backlogListener is a TCP listener that closes without losing a connection. The
+// kernel completes handshakes before Accept returns them. Closing the socket resets
+// those that are still queued, with their requests.
 type backlogListener struct {
 	*net.TCPListener
 	stopping atomic.Bool
@@ -51,16 +51,16 @@ func (l *backlogListener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// stop refuses new connections and hands the queued ones to Accept.
+// stop refuses new connections and passes the queued ones to Accept.
 func (l *backlogListener) stop() {
 	l.stopping.Store(true)
 	l.queued = takeBacklog(l.TCPListener)
 	close(l.stopped)
 }
 
-// connections counts the open connections of a server by their state. Shutdown
-// alone does not do: net/http drops a request that it reads after Shutdown has
-// begun, without an answer (golang/go#65802).
+// connections tracks the open connections of a server by state. Shutdown alone is not
+// enough: net/http drops a request without a response if it reads it after Shutdown
+// has begun (golang/go#65802).
 type connections struct {
 	mu   sync.Mutex
 	open map[net.Conn]http.ConnState
@@ -78,8 +78,8 @@ func (c *connections) connState(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// busy reports whether requests are under way; with fresh also whether a new
-// connection may still send its first one.
+// busy reports whether requests are running. With fresh it also counts new
+// connections that may still send their first request.
 func (c *connections) busy(fresh bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,7 +97,7 @@ type publicServer struct {
 	tcp      *backlogListener
 	listener net.Listener // tcp, or TLS over it
 	conns    connections
-	done     chan error // the end of serve
+	done     chan error // result of serve
 }
 
 func newPublicServer(server *http.Server, tcp *backlogListener, listener net.Listener) *publicServer {
@@ -107,7 +107,7 @@ func newPublicServer(server *http.Server, tcp *backlogListener, listener net.Lis
 	return p
 }
 
-// serve answers until stop; any other end is sent to done.
+// serve serves until stop. It sends any other end to done.
 func (p *publicServer) serve() {
 	err := p.Serve(p.listener)
 	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
@@ -116,8 +116,8 @@ func (p *publicServer) serve() {
 	p.done <- err
 }
 
-// stop refuses new connections, answers what has been sent on the others, and
-// then closes them. An error means that requests were cut off.
+// stop refuses new connections, responds to the requests on open ones, and closes
+// them. An error means that requests were cut off.
 func (p *publicServer) stop(ctx context.Context) error {
 	p.tcp.stop()
 	<-p.done // every connection is counted now

@@ -14,17 +14,17 @@ import (
 	"loginhub/hub/redisstore"
 )
 
-// watchInterval is how often the files are looked at. A change has to last from one
-// look to the next, so that a file in the middle of being written is not read.
+// watchInterval is the time between two checks of the files. A change must be the
+// same in two checks, so that a half-written file is not read.
 const watchInterval = 2 * time.Second
 
-// sighups brings each SIGHUP. Its capacity is 1: one that comes during a reload is
-// one more reload.
+// sighups receives each SIGHUP. With capacity 1, a signal during a reload causes one
+// more reload.
 type sighups chan os.Signal
 
-// reloader reads the settings' files again, at SIGHUP and when one of them has
-// changed (also by a renamed link, as Kubernetes changes mounted secrets), and
-// puts all of them into force, or none.
+// reloader reads the settings' files again on SIGHUP and after a change, also of a
+// link, as in Kubernetes' mounted secrets. It applies all of the new contents, or
+// none.
 type reloader struct {
 	// Fixed before run.
 	app       *App
@@ -35,17 +35,17 @@ type reloader struct {
 
 	// Owned by run.
 	current  *reloadable
-	lastSeen files // what the last try found
-	count    int   // how many there were
+	lastSeen files // contents at the last reload
+	count    int   // number of reloads
 }
 
-// setCurrent is at the start: now is in force already.
+// setCurrent records what is in use.
 func (r *reloader) setCurrent(now *reloadable) {
 	r.current = now
 	r.app.metrics.wechat.tokens.set(now.providers.tokens())
 }
 
-// run reloads until ctx ends. A SIGHUP after that is taken and changes nothing.
+// run reloads until ctx ends. A later SIGHUP is ignored.
 func (r *reloader) run(ctx context.Context) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -68,10 +68,10 @@ func (r *reloader) run(ctx context.Context) {
 	}
 }
 
-// reload reads and checks everything first; if anything is wrong, all stays as it is.
+// reload reads and validates everything first. On any error nothing changes.
 func (r *reloader) reload(cause string) {
 	r.count++
-	log := r.app.log.With("cause", cause, "reload", r.count) // by its number each has a line
+	log := r.app.log.With("cause", cause, "reload", r.count) // the number gives each reload its own line
 	if len(r.lastSeen) == 0 {
 		log.Info("nothing to reload: no setting names a file")
 		return
@@ -80,7 +80,7 @@ func (r *reloader) reload(cause string) {
 	set, err := given.load()
 	var next *reloadable
 	if err == nil {
-		if given.Keys == "" { // of an embedded Redis
+		if given.Keys == "" { // random, with the embedded Redis
 			set.masters = r.current.set.masters
 		}
 		next, err = r.derive(set)
@@ -99,7 +99,8 @@ func (r *reloader) reload(cause string) {
 	}
 }
 
-// apply puts next into force. What the nodes write is readable before it is written.
+// apply replaces what is in use. Readers change before writers, so that each value a
+// node writes can be read.
 func (r *reloader) apply(next *reloadable) {
 	was := r.current.set
 	was.certificate.replace(next.set.certificate)
@@ -111,8 +112,8 @@ func (r *reloader) apply(next *reloadable) {
 	r.setCurrent(next)
 }
 
-// changes are the fields that say what differs in next: files by their paths,
-// clients and keys by their ids.
+// changes returns log fields for what differs in next: files by path, clients and
+// keys by id.
 func (s *settings) changes(next *settings) (fields []any) {
 	note := func(name string, list []string) {
 		if len(list) > 0 {
@@ -140,7 +141,7 @@ func (s *settings) changes(next *settings) (fields []any) {
 	return fields
 }
 
-// keyWarnings warns of a first key that no site can know yet.
+// keyWarnings warns if the first key is new, because no site can know it yet.
 func (s *settings) keyWarnings(next *settings) []string {
 	if first := next.keyIDs()[0]; !slices.Contains(s.keyIDs(), first) {
 		return []string{"the first key, " + first + ", is new: sites that hold the former JWKS refuse its tokens for up to five minutes, and nodes that do not have it yet answer 503; " +
@@ -149,7 +150,7 @@ func (s *settings) keyWarnings(next *settings) []string {
 	return nil
 }
 
-// keyIDs are the ids of the master keys, newest first.
+// keyIDs returns the ids of the master keys, newest first.
 func (s *settings) keyIDs() []string {
 	ids := make([]string, len(s.masters))
 	for i, m := range s.masters {
@@ -158,7 +159,7 @@ func (s *settings) keyIDs() []string {
 	return ids
 }
 
-// without is what stands in all and not in others.
+// without returns the elements of all that are not in others.
 func without(all, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(others, s) })
 }

@@ -8,8 +8,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// reloadable is all that a reload replaces. It is derived from settings in one place,
-// reloader.derive, and does not change.
+// reloadable is everything that a reload replaces. reloader.derive creates it from
+// settings; it does not change afterwards.
 type reloadable struct {
 	set       *settings
 	providers *providerBuilder
@@ -18,8 +18,8 @@ type reloadable struct {
 	server    api.Reloadable
 }
 
-// derive makes what is reloadable out of settings. It puts nothing into force.
-// Providers whose credentials are as before keep their connections and tokens.
+// derive creates the reloadable values of settings, without applying them. Providers
+// with unchanged credentials keep their connections and tokens.
 func (r *reloader) derive(set *settings) (*reloadable, error) {
 	signer, err := token.NewSigner(set.masters)
 	if err != nil {
@@ -49,7 +49,7 @@ func (r *reloader) derive(set *settings) (*reloadable, error) {
 	return l, err
 }
 
-// keyring is what seals and opens records.
+// keyring returns the keys that seal and open records.
 func (s *settings) keyring() (*ticket.Keyring, error) {
 	var keys []ticket.Key
 	for _, m := range s.masters {
@@ -58,7 +58,7 @@ func (s *settings) keyring() (*ticket.Keyring, error) {
 	return ticket.NewKeyring(keys)
 }
 
-// secretRing encrypts what nodes share beside the records.
+// secretRing returns the keys that encrypt what nodes share besides records.
 func (s *settings) secretRing() (*redisstore.SecretKeyring, error) {
 	var keys []redisstore.SecretKey
 	for _, m := range s.masters {

@@ -12,18 +12,17 @@ import (
 	"unicode/utf8"
 )
 
-// maxSettingFile bounds what is read of a file that a setting names, in bytes.
+// maxSettingFile is the maximum size of a file that a setting names, in bytes.
 const maxSettingFile = 1 << 20
 
-// files are the files that settings were read from, with the SHA-256 of what they
-// held; zero if a file could not be read.
+// files are the files that settings were read from, with the SHA-256 of their
+// contents; zero if a file was not readable.
 type files map[string][sha256.Size]byte
 
 // reader reads a file that a setting names.
 type reader func(path string) ([]byte, error)
 
-// read is the Config's reader: what a file held is noted, so that a reload finds
-// the change.
+// read reads a file and records its hash, so that a reload finds a change.
 func (c *Config) read(path string) ([]byte, error) {
 	if c.files == nil {
 		c.files = files{}
@@ -36,11 +35,11 @@ func (c *Config) read(path string) ([]byte, error) {
 	return text, err
 }
 
-// reread is what the files hold now.
+// reread returns the current contents of the files.
 func (f files) reread() files {
 	var now Config
 	for path := range f {
-		_, _ = now.read(path) // the zero sum says that it cannot be read
+		_, _ = now.read(path) // an error leaves a zero hash
 	}
 	return now.files
 }
@@ -58,7 +57,7 @@ func readBounded(path string) ([]byte, error) {
 	return text, err
 }
 
-// decodeText is a text file's content as UTF-8, without a byte order mark.
+// decodeText returns a text file's content as UTF-8, without a byte order mark.
 func decodeText(text []byte) ([]byte, error) {
 	switch {
 	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text, 0) >= 0:
@@ -69,9 +68,9 @@ func decodeText(text []byte) ([]byte, error) {
 	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
 }
 
-// parseSecret is a secret's text as a variable or file holds it, without the white space
-// around it: `echo` ends with a line break, which would be sent to WeChat or Redis.
-// lines says that it may have several, as keys do. Errors do not hold it.
+// parseSecret returns a secret without white space around it: `echo` adds a line
+// break, which would be sent to WeChat or Redis. lines allows several lines, for
+// keys. Errors do not contain the secret.
 func parseSecret(text string, lines bool) (string, error) {
 	raw, err := decodeText([]byte(text))
 	if err != nil {
@@ -91,7 +90,7 @@ func parseSecret(text string, lines bool) (string, error) {
 	return text, nil
 }
 
-// readSecretFile is the secret that a file holds.
+// readSecretFile returns the secret in a file.
 func readSecretFile(path string, lines bool, read reader) (string, error) {
 	raw, err := read(path)
 	if err != nil {

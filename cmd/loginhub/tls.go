@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// certificate is a certificate with its key, both from files. A reload replaces it,
-// so that a renewal needs no restart.
+// certificate is a certificate with its key, from two files. A reload replaces it, so
+// that a renewal needs no restart.
 type certificate struct {
 	current atomic.Pointer[tls.Certificate]
 }
@@ -35,15 +35,15 @@ func newCertificate(cert, key string, read reader) (*certificate, error) {
 	return c, nil
 }
 
-// replace takes over what next holds. Both may be nil.
+// replace takes the value of next. Both may be nil.
 func (c *certificate) replace(next *certificate) {
 	if c != nil && next != nil {
 		c.current.Store(next.current.Load())
 	}
 }
 
-// listen puts TLS 1.2 or later before the listener. HTTP/1.1 alone is offered: a
-// WebSocket needs it, and HTTP/2 brings floods of its own.
+// listen wraps the listener in TLS 1.2 or later. It offers only HTTP/1.1, which
+// WebSockets need; HTTP/2 has flooding attacks of its own.
 func (c *certificate) listen(l net.Listener) net.Listener {
 	return tls.NewListener(l, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
@@ -51,8 +51,8 @@ func (c *certificate) listen(l net.Listener) net.Listener {
 	})
 }
 
-// readRedisTLS reads what the settings say about TLS to Redis. A reload replaces
-// the certificate; the authorities last as long as the node.
+// readRedisTLS reads the TLS settings for Redis. A reload replaces the certificate;
+// the authorities stay until a restart.
 func (s *settings) readRedisTLS() error {
 	if s.RedisCA == "" && s.RedisCert == "" {
 		return nil
@@ -84,8 +84,8 @@ func (s *settings) readRedisTLS() error {
 	return nil
 }
 
-// isLocalURL reports whether a URL's host is this machine or a private network: its
-// own names (RFC 6761, RFC 6762, .internal by ICANN) and addresses.
+// isLocalURL reports whether a URL's host is this machine or in a private network, by
+// name (RFC 6761, RFC 6762, .internal by ICANN) or address.
 func isLocalURL(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {

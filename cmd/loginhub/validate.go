@@ -16,30 +16,30 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// settings is a configuration that has passed every check.
+// settings is a valid configuration.
 type settings struct {
 	*Config
-	publicOrigin      string // public URL without a trailing slash; "" where none is set
+	publicOrigin      string // public URL without a trailing slash; "" if none is set
 	masters           []token.MasterKey
 	proxies           []netip.Prefix
 	clients           []*ticket.Client       // nil: the default client
-	clientCredentials map[string]credentials // complete, of clients that have some of their own
+	clientCredentials map[string]credentials // complete, by client with its own
 	logo              *api.Logo
 	verify            [2]string           // name and text of WeChat's verification file
 	certificate       *certificate        // nil: a proxy ends TLS
 	redisCert         *certificate        // nil: none
 	redisCAs          []*x509.Certificate // authorities of Redis
-	redisTLS          *tls.Config         // nil: the URL says it all
+	redisTLS          *tls.Config         // nil: Go's defaults
 }
 
-// rule is one row of the table: what is wrong, and how to mend it.
+// rule is one check of the settings: what is wrong, and how to correct it.
 type rule struct {
 	setting string
 	broken  bool
 	hint    string
 }
 
-// validate parses and checks everything and names all that is wrong at once.
+// validate parses and checks all settings. Its error lists everything that is wrong.
 func (c *Config) validate() (*settings, error) {
 	s := &settings{Config: c}
 	var errs []error
@@ -93,7 +93,7 @@ func (c *Config) validate() (*settings, error) {
 	return s, errors.Join(errs...)
 }
 
-// rules is every check that is not parsing.
+// rules returns all checks except parsing.
 func (s *settings) rules() []rule {
 	c := s.Config
 	https := strings.HasPrefix(s.publicOrigin, "https://")
@@ -105,7 +105,7 @@ func (s *settings) rules() []rule {
 		{"LOGINHUB_REDIS_URL", https && c.RedisURL == "",
 			"an https public URL is production, and the embedded Redis forgets everything at a restart; set the URL of a Redis, or 'embedded' if you mean it"},
 		{"LOGINHUB_SANDBOX", https && c.sandbox() && !c.Sandbox,
-			"an https public URL is production, and in the sandbox anybody logs in as anybody; configure a provider (LOGINHUB_WECHAT_APP_ID), or set it to true if you mean it"},
+			"an https public URL is production, and in the sandbox anyone can log in as anyone; configure a provider (LOGINHUB_WECHAT_APP_ID), or set it to true if you mean it"},
 		{"LOGINHUB_WECHAT_APP_SECRET", (c.WechatAppID == "") != (c.WechatAppSecret == ""),
 			"LOGINHUB_WECHAT_APP_ID and this one go together; WeChat's console shows both"},
 		{"LOGINHUB_WECHAT_WEB_APP_SECRET", (c.WechatWebAppID == "") != (c.WechatWebAppSecret == ""),
@@ -113,7 +113,7 @@ func (s *settings) rules() []rule {
 		{"LOGINHUB_APP_ISSUER", (c.AppJWKSURL == "") != (c.AppIssuer == ""),
 			"LOGINHUB_APP_JWKS_URL and this one go together"},
 		{"LOGINHUB_PUBLIC_URL", s.publicOrigin == "" && s.needsPublicURL(),
-			"required: WeChat's website login comes back to it, and an app's assertions name it as their aud"},
+			"required, because WeChat's website login redirects to it, and an app's assertions name it as their aud"},
 		{"LOGINHUB_WECHAT_PAGE", !pagePath.MatchString(c.WechatPage), "like pages/confirm/confirm: no leading slash, no query"},
 		{"LOGINHUB_QR", c.QR == "wxacode" && c.WechatAppID == "" && !c.clientsHaveProviders,
 			"wxacode is the code of a mini-program; set LOGINHUB_WECHAT_APP_ID, or use link"},
@@ -121,7 +121,7 @@ func (s *settings) rules() []rule {
 		{"LOGINHUB_QR", !qrKind(c.QR),
 			"must be link, or a URL with {ticket} in it"},
 		{"LOGINHUB_PUBLIC_URL", strings.HasPrefix(s.publicOrigin, "http://") && !isLocalURL(s.publicOrigin) && !c.InsecureHTTP,
-			"http is for local addresses: whoever is on the way reads tokens; use https, or set LOGINHUB_INSECURE_HTTP=true if you mean it"},
+			"http is for local addresses only, because anyone on the network path can read tokens; use https, or set LOGINHUB_INSECURE_HTTP=true if you mean it"},
 		{"LOGINHUB_TLS_CERT", (c.TLSCert == "") != (c.TLSKey == ""), "LOGINHUB_TLS_CERT and LOGINHUB_TLS_KEY go together"},
 		{"LOGINHUB_REDIS_CERT", (c.RedisCert == "") != (c.RedisKey == ""), "LOGINHUB_REDIS_CERT and LOGINHUB_REDIS_KEY go together"},
 		{"LOGINHUB_REDIS_URL", c.RedisCA+c.RedisCert != "" && !strings.HasPrefix(c.RedisURL, "rediss://"),
@@ -145,13 +145,13 @@ func (s *settings) rules() []rule {
 	return rows
 }
 
-// redisPrefix has no colon inside, so that no prefix's keys are among another's; no
-// brace, which would place all keys on one master of a Cluster; and nothing that is
-// a pattern in users.acl.
+// redisPrefix allows no colon inside, so that the keys of one prefix never include
+// those of another. It allows no brace, which would place all keys on one master of a
+// Cluster, and no pattern characters of users.acl.
 var redisPrefix = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}:?$`)
 
-// prefixes reads CIDRs; a single address is one too. Those of IPv4 in IPv6 form
-// become IPv4's, as the addresses do that they are compared with.
+// prefixes parses CIDRs and single addresses. IPv4-mapped IPv6 prefixes become IPv4,
+// as the compared addresses do.
 func prefixes(texts []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range texts {
@@ -162,15 +162,15 @@ func prefixes(texts []string) ([]netip.Prefix, error) {
 		if err != nil {
 			addr, err := netip.ParseAddr(text)
 			if err != nil {
-				return nil, fmt.Errorf("%.64q is no CIDR; expected for example 10.0.0.0/8", text)
+				return nil, fmt.Errorf("%.64q is not a CIDR; expected for example 10.0.0.0/8", text)
 			}
 			p = netip.PrefixFrom(addr, addr.BitLen())
 		}
-		if p.Addr().Is4In6() { // below 96 bits it would be more than all of IPv4
+		if p.Addr().Is4In6() { // fewer than 96 bits would cover more than IPv4
 			p = netip.PrefixFrom(p.Addr().Unmap(), max(0, p.Bits()-96))
 		}
 		if p.Bits() == 0 {
-			return nil, fmt.Errorf("%.64q is every address there is: whatever a browser writes into X-Forwarded-For would be believed; "+
+			return nil, fmt.Errorf("%.64q is every address, so any X-Forwarded-For of a browser would be trusted; "+
 				"name the proxy's own addresses or its network, for example 10.0.0.0/8", text)
 		}
 		all = append(all, p.Masked())

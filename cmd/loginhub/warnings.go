@@ -12,22 +12,21 @@ import (
 )
 
 const (
-	// reconnectTime is how long a page may need until it is back for its token: it takes
-	// a line for dead after 45 s of silence, connects again within 2 s, and if that
-	// fails once more within 10 s (frontend/client, api/PROTOCOL.md).
+	// reconnectTime is how long a page may need to reconnect for its token. It closes
+	// a silent connection after 45 s, reconnects within 2 s, and tries again within
+	// 10 s (frontend/client, api/PROTOCOL.md).
 	reconnectTime = 45*time.Second + 2*time.Second + 10*time.Second
-	// providerCall is how long one call of a provider may take (package api).
+	// providerCall is the time-out of one call of a provider (package api).
 	providerCall = 10 * time.Second
-	// shortestGrace is the least of the times after which what is shipped kills a
-	// node that stops: compose.yaml's stop_grace_period.
+	// shortestGrace is the shortest time after which a shipped configuration kills a
+	// stopping node: compose.yaml's stop_grace_period.
 	shortestGrace = 25 * time.Second
-	// expiryWarning is how long before its end a certificate is warned of; of one that
-	// lives shorter, a fifth of its life.
+	// expiryWarning is the time before a certificate's end from which the node warns.
+	// For short-lived certificates it is a fifth of their life.
 	expiryWarning = 14 * 24 * time.Hour
 )
 
-// warnings are the settings that a node starts with and that are hardly meant, with
-// what to do.
+// warnings returns settings that are valid but probably a mistake, with what to do.
 func (s *settings) warnings(now time.Time) []string {
 	texts := s.safeguardWarnings()
 	for _, c := range s.clients {
@@ -46,9 +45,9 @@ func (s *settings) warnings(now time.Time) []string {
 	return texts
 }
 
-// insecureOrigins are the http origins of clients under an https public URL: anybody on
-// the way of such a page can change it, and so read its tokens. This machine's own
-// are exempt, for there is no way in between.
+// insecureOrigins warns of http origins under an https public URL: anyone on the
+// network path can change such a page and read its tokens. Loopback origins are
+// exempt, because they have no network path.
 func (s *settings) insecureOrigins() (texts []string) {
 	if !strings.HasPrefix(s.publicOrigin, "https://") {
 		return nil
@@ -56,7 +55,7 @@ func (s *settings) insecureOrigins() (texts []string) {
 	for _, c := range s.clients {
 		for _, origin := range c.Origins {
 			if strings.HasPrefix(origin, "http://") && !loopbackOrigin(origin) {
-				texts = append(texts, fmt.Sprintf("client %s: the origin %s is not https, so anybody between that page and its browser can read its tokens; "+
+				texts = append(texts, fmt.Sprintf("client %s: the origin %s is not https, so anyone on the network path can read its tokens; "+
 					"serve the site over https and change origins in the clients file", c.ID, origin))
 			}
 		}
@@ -76,15 +75,15 @@ func loopbackOrigin(origin string) bool {
 	return err == nil && addr.Unmap().IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// durationWarnings are the durations that do not fit together.
+// durationWarnings returns durations that do not fit together.
 func (s *settings) durationWarnings() (texts []string) {
 	if s.ResultTTL < reconnectTime {
-		texts = append(texts, fmt.Sprintf("LOGINHUB_RESULT_TTL is %v, and a page whose line breaks may need %v to come back for its token "+
+		texts = append(texts, fmt.Sprintf("LOGINHUB_RESULT_TTL is %v, and a page that loses its connection may need %v to come back for its token "+
 			"(45s of silence, up to 2s until it connects again, up to 10s until the next try): such logins are lost; set %v or more", s.ResultTTL, reconnectTime, reconnectTime))
 	}
 	for name, ttl := range map[string]time.Duration{"TICKET": s.TicketTTL, "CONFIRM": s.ConfirmTTL} {
 		if ttl <= providerCall {
-			texts = append(texts, fmt.Sprintf("LOGINHUB_%s_TTL is %v, and one call of a provider may take %v: the ticket may expire during the user's own call; set more", name, ttl, providerCall))
+			texts = append(texts, fmt.Sprintf("LOGINHUB_%s_TTL is %v, but one call of a provider may take %v: the ticket may expire during the user's own call; set more", name, ttl, providerCall))
 		}
 	}
 	if all := s.Drain + shutdownTimeout; all > shortestGrace {
@@ -94,15 +93,15 @@ func (s *settings) durationWarnings() (texts []string) {
 	return texts
 }
 
-// namedCertificate is a certificate that the settings name.
+// namedCertificate is a certificate in a file that a setting names.
 type namedCertificate struct {
-	label   string // of the metric
+	label   string // label of the metric
 	setting string
 	path    string
 	cert    *x509.Certificate
 }
 
-// certificates are all that the settings name, as they are in force.
+// certificates returns all certificates of the settings that are in use.
 func (s *settings) certificates() (all []namedCertificate) {
 	if s.certificate != nil {
 		all = append(all, namedCertificate{"public", "LOGINHUB_TLS_CERT", s.TLSCert, s.certificate.current.Load().Leaf})
@@ -117,16 +116,16 @@ func (s *settings) certificates() (all []namedCertificate) {
 	return all
 }
 
-// warning is what is wrong with the certificate now, or soon; "" if nothing is.
+// warning says what is wrong with the certificate now or soon; "" if nothing is.
 func (c namedCertificate) warning(now time.Time, public string) string {
 	from, until := c.cert.NotBefore, c.cert.NotAfter
 	where := fmt.Sprintf("%s: %s: the certificate %.64q", c.setting, c.path, c.cert.Subject.CommonName)
 	soon := min(expiryWarning, until.Sub(from)/5)
 	switch {
 	case now.After(until):
-		return fmt.Sprintf("%s has expired at %s, and is refused by whoever checks it; put a new one there, which is read without a restart", where, until.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s has expired at %s, so its peers refuse it; replace the file, which is read without a restart", where, until.UTC().Format(time.RFC3339))
 	case now.Before(from):
-		return fmt.Sprintf("%s is not valid before %s; is this machine's clock right?", where, from.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s is not valid before %s; check this machine's clock", where, from.UTC().Format(time.RFC3339))
 	case now.Add(soon).After(until):
 		return fmt.Sprintf("%s expires at %s; renew it", where, until.UTC().Format(time.RFC3339))
 	case c.label != "public" || !strings.HasPrefix(public, "https://"):
@@ -142,8 +141,8 @@ func (c namedCertificate) warning(now time.Time, public string) string {
 	return ""
 }
 
-// pemCertificates are the certificates of a PEM file. One that Go cannot read is
-// left out, as x509.CertPool does: bundles of systems hold such.
+// pemCertificates returns the certificates of a PEM file. It skips certificates that
+// Go cannot parse, as x509.CertPool does: system bundles contain some.
 func pemCertificates(text []byte) (all []*x509.Certificate) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == "CERTIFICATE" {

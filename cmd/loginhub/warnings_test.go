@@ -43,7 +43,7 @@ func TestWarnings_UnlikelySettings(t *testing.T) {
 		}
 	}
 	for setting, says := range map[string]string{
-		"RESULT_TTL=5s": "LOGINHUB_RESULT_TTL is 5s, and a page whose line breaks may need 57s", "RESULT_TTL=57s": "",
+		"RESULT_TTL=5s": "LOGINHUB_RESULT_TTL is 5s, and a page that loses its connection may need 57s", "RESULT_TTL=57s": "",
 		"CONFIRM_TTL=10s": "LOGINHUB_CONFIRM_TTL is 10s", "TICKET_TTL=3s": "LOGINHUB_TICKET_TTL is 3s", "TICKET_TTL=11s": "",
 		"DRAIN=16s": "LOGINHUB_DRAIN is 16s, so a stop takes up to", "LOG=info": "",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a}]"):                              "client a: it has no origins",
