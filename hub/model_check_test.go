@@ -14,18 +14,18 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// What is left to the sweep, every 20 s, is there by slow; everything else by soon:
-// a proof that does not come (2 s and the way back), a page that comes again (2 s),
-// a sweep that failed (2 s). When all is well again, it takes no longer than a
-// page that is just between two lines.
+// Maximum times from the end of the faults to the token. modelSweep: only the sweep,
+// every 20 s, can find the change. modelSoon: a missing probe (2 s and the resync), a
+// reconnecting browser (2 s) and a failed sweep (2 s). modelHealthy: without faults, a
+// browser that is between two connections.
 const (
 	modelSweep   = 24 * time.Second
 	modelSoon    = 7 * time.Second
 	modelHealthy = 2500 * time.Millisecond
 )
 
-// check ends the faults, lets the time run on, and says what did not happen. A
-// mute link stays as it is: the node has to notice.
+// check ends the faults, lets time pass, and returns the first promise that was not
+// kept. A muted subscription stays muted: the node has to notice it.
 func (w *modelState) check(rng *rand.Rand, late bool) error {
 	w.net.finishAll(rng)
 	for i := range w.nodes {
@@ -46,7 +46,7 @@ func (w *modelState) check(rng *rand.Rand, late bool) error {
 				w.confirmLate(i)
 			}
 		}
-		time.Sleep(quantum) // the bubble's clock
+		time.Sleep(quantum) // fake clock
 		for i := range w.nodes {
 			w.restart(i)
 		}
@@ -54,7 +54,7 @@ func (w *modelState) check(rng *rand.Rand, late bool) error {
 	}
 	for i, p := range w.browsers {
 		if err := w.verdict(i, p); err != nil && w.failure() == nil {
-			return fmt.Errorf("page %s: %w", modelName(p.id), err)
+			return fmt.Errorf("browser %s: %w", modelName(p.id), err)
 		}
 	}
 	return w.failure()
@@ -66,7 +66,7 @@ func (w *modelState) failure() error {
 	return w.firstError
 }
 
-// confirmLate has a ticket that is still open confirmed.
+// confirmLate confirms a ticket that is still open.
 func (w *modelState) confirmLate(i int) {
 	all := w.net.versions(w.browsers[i].id)
 	last := all[len(all)-1]
@@ -82,8 +82,8 @@ func (w *modelState) confirmLate(i int) {
 	w.phone(nodes[i%len(nodes)], last.ID, user, ticket.Confirm)
 }
 
-// verdict is what must hold in the end, beside what every answer and view was
-// held against (modelPage.check, modelWorld.phone).
+// verdict checks what must hold at the end. modelBrowser.check and modelState.phone check
+// every view and answer before.
 func (w *modelState) verdict(i int, p *modelBrowser) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,26 +109,26 @@ func (w *modelState) verdict(i int, p *modelBrowser) error {
 	case p.end == "":
 		return fmt.Errorf("it still waits; it is %s", last.State)
 	case fell && p.token != "" && !w.hasToken(rec.versions, p.token):
-		return nil // it is of a confirm that was lost, told nobody, and whose ack fits nothing
+		return nil // its confirm was lost before any phone got an answer, and its ack matches no version
 	case fell && !confirmed && len(told) == 0 && (p.token != "" || p.end == ticket.Expired && last.Overdue(time.Now())):
 		return nil
 	case last.State != p.end:
 		return fmt.Errorf("it ends as %s, and is %s", p.end, last.State)
 	case !confirmed && len(told) > 0:
-		return fmt.Errorf("%s was told confirmed, and that was lost", told)
+		return fmt.Errorf("%s got confirmed, and that was lost", told)
 	case confirmed && p.token == "":
-		return fmt.Errorf("confirmed, and it never got its token; told: %s", told)
+		return fmt.Errorf("confirmed, and it never got its token; answered: %s", told)
 	case confirmed && p.tokenAt.Sub(from) > patience:
-		return fmt.Errorf("it got its token after %v; told: %s", p.tokenAt.Sub(from), told)
+		return fmt.Errorf("it got its token after %v; answered: %s", p.tokenAt.Sub(from), told)
 	case confirmed && p.end != ticket.Consumed:
 		return fmt.Errorf("it acknowledged, and ends as %s", p.end)
 	case confirmed && min(p.endAt.Sub(from), p.endAt.Sub(p.tokenAt)) > patience, !confirmed && p.endAt.Sub(rec.changedAt) > patience && p.endAt.Sub(from) > patience:
-		return fmt.Errorf("it heard %s after %v", p.end, p.endAt.Sub(from))
+		return fmt.Errorf("it got %s after %v", p.end, p.endAt.Sub(from))
 	}
 	return nil
 }
 
-// hasToken reports whether the token is that of one of the versions.
+// hasToken reports whether the token belongs to one of the versions.
 func (w *modelState) hasToken(all []ticket.Ticket, token string) bool {
 	return slices.ContainsFunc(all, func(v ticket.Ticket) bool {
 		want, err := w.signer.Sign(v.Key, v.Claims)
@@ -136,7 +136,7 @@ func (w *modelState) hasToken(all []ticket.Ticket, token string) bool {
 	})
 }
 
-// phone is a user's call on a node, and what its answer must be worth.
+// phone makes a user's call on a node and checks its answer.
 func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Action) {
 	before, _ := w.net.allVersions(id)
 	failures := n.failures()
@@ -154,7 +154,7 @@ func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 		_, err = n.Reject(ctx, call)
 	}
 	if n.dead() || w.ctx.Err() != nil {
-		return // the answer never left
+		return // the phone got no answer
 	}
 	all, fell := w.net.allVersions(id)
 	if err == nil {
@@ -169,13 +169,13 @@ func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 				return
 			}
 		}
-		w.fail(fmt.Errorf("%s was told %s of %s, and that was never stored", user, state, modelName(id)))
+		w.fail(fmt.Errorf("%s got %s for %s, and that was never stored", user, state, modelName(id)))
 		return
 	}
 	if errors.Is(err, ticket.ErrStoreUnavailable) && n.failures() > failures {
 		return
 	}
-	if !fell { // what stood there since the call began
+	if !fell { // versions since the start of the call
 		all = all[len(before)-1:]
 	}
 	for _, v := range all {
@@ -183,10 +183,10 @@ func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 			return
 		}
 	}
-	w.fail(fmt.Errorf("%s heard %q of %s, and no rule says so", user, err, modelName(id)))
+	w.fail(fmt.Errorf("%s got %q for %s, and no rule gives that", user, err, modelName(id)))
 }
 
-// validTransition is what the law says of an action on a version.
+// validTransition returns the result of an action on a version by the rules of hub/ticket.
 func validTransition(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err error) {
 	switch a {
 	case ticket.Scan:
@@ -202,7 +202,7 @@ func validTransition(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err 
 
 func (w *modelState) index(id ticket.ID) int { return int(id[1] - '0') }
 
-// modelStats counts what walks have seen.
+// modelStats counts what happened in the traces.
 type modelStats struct {
 	mu   sync.Mutex
 	seen map[string]int
@@ -220,9 +220,9 @@ func (c *modelStats) add(w *modelState) {
 	for i, p := range w.browsers {
 		for what, so := range map[string]bool{
 			"delivered by socket": p.token != "" && !p.polled, "delivered by poll": p.token != "" && p.polled,
-			"told, then delivered": p.token != "" && len(w.confirmedTo[i]) > 0, "never told, and delivered": p.token != "" && len(w.confirmedTo[i]) == 0,
-			"consumed": p.end == ticket.Consumed, "fell back": w.net.rolledBack(p.id), "expired": p.end == ticket.Expired, "rejected": p.end == ticket.Rejected,
-			"confirmed late": !w.confirmedLate[i].IsZero(), "silent loss": !w.net.silentLoss.IsZero(), "sharp": p.token != "" && w.net.silentLoss.IsZero() && w.confirmedLate[i].IsZero() && p.tokenAt.After(w.healed),
+			"answered, then delivered": p.token != "" && len(w.confirmedTo[i]) > 0, "never answered, and delivered": p.token != "" && len(w.confirmedTo[i]) == 0,
+			"consumed": p.end == ticket.Consumed, "rolled back": w.net.rolledBack(p.id), "expired": p.end == ticket.Expired, "rejected": p.end == ticket.Rejected,
+			"confirmed late": !w.confirmedLate[i].IsZero(), "silent loss": !w.net.silentLoss.IsZero(), "within the short limit": p.token != "" && w.net.silentLoss.IsZero() && w.confirmedLate[i].IsZero() && p.tokenAt.After(w.healed),
 		} {
 			c.seen[what] += 0
 			if so {

@@ -15,27 +15,27 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// modelNet is what lies between the nodes and Redis: a call or a message stays on
-// its way until a step says what becomes of it, or until the net is calm.
+// modelNet is the network between the nodes and Redis. A call or message is in transit
+// until a step decides about it, or until the faults are over.
 type modelNet struct {
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	redis      modelRedis
 	healed     bool
 	calls      []*modelCall
 	messages   []*modelMessage
-	links      map[string]*modelLink // the subscriptions that stand, by node
-	silentLoss time.Time             // when something was last lost that nobody can notice
+	links      map[string]*modelLink // active subscriptions, by node
+	silentLoss time.Time             // when a loss last happened that only the sweep can find
 }
 
-// modelCall is a node's call on its way.
+// modelCall is a node's call in transit.
 type modelCall struct {
 	label  string
 	effect func()
-	done   bool       // Redis has done it; the answer is on its way
+	done   bool       // Redis has executed it; the reply is in transit
 	answer chan error // capacity 1
 }
 
-// modelMessage is a message on its way.
+// modelMessage is a message in transit.
 type modelMessage struct {
 	label string
 	text  []byte
@@ -44,9 +44,9 @@ type modelMessage struct {
 
 // modelLink is a subscription.
 type modelLink struct {
-	messages chan []byte // buffered: a publish waits for nobody
+	messages chan []byte // buffered, so that a publish does not block
 	end      chan struct{}
-	muted    bool // it stands, and delivers nothing any more
+	muted    bool // it is active and delivers nothing
 }
 
 func newModelNet(ring *ticket.Keyring) *modelNet {
@@ -59,7 +59,7 @@ func newModelNet(ring *ticket.Keyring) *modelNet {
 	return n
 }
 
-// publish sends a message off; who is not subscribed never gets it.
+// publish sends a message to a node; without a subscription it is lost.
 func (n *modelNet) publish(node string, message []byte) {
 	link := n.links[node]
 	if link == nil || link.muted {
@@ -74,13 +74,13 @@ func (n *modelNet) publish(node string, message []byte) {
 	if err != nil {
 		panic(err)
 	}
-	n.messages = append(n.messages, &modelMessage{label: fmt.Sprintf("mail %s %s #%d", node, modelName(id), t.Seq), text: message, link: link})
+	n.messages = append(n.messages, &modelMessage{label: fmt.Sprintf("message %s %s #%d", node, modelName(id), t.Seq), text: message, link: link})
 }
 
-// callLimit is how long package redisstore waits for an answer.
+// callLimit is the time-out of package redisstore for a reply.
 const callLimit = 3 * time.Second
 
-// call sends a call off and waits for its answer. away ends the wait early.
+// call sends a call and waits for its reply. away ends the wait early.
 func (n *modelNet) call(ctx context.Context, label string, away <-chan struct{}, effect func()) error {
 	c := &modelCall{label: label, effect: effect, answer: make(chan error, 1)}
 	n.mu.Lock()
@@ -96,29 +96,29 @@ func (n *modelNet) call(ctx context.Context, label string, away <-chan struct{},
 	select {
 	case err := <-c.answer:
 		return err
-	case <-over.C: // it may still arrive at Redis
+	case <-over.C: // it may still reach Redis
 	case <-away:
 	case <-ctx.Done():
 	}
 	return ticket.ErrStoreUnavailable
 }
 
-// replyPending reports whether Redis has done the change of a ticket to that state, and
-// its answer is on its way. The lock is held.
+// replyPending reports whether Redis has executed a ticket's change to that state and the
+// reply is in transit. Called with mu held.
 func (n *modelNet) replyPending(name string, s ticket.State) bool {
 	return slices.ContainsFunc(n.calls, func(c *modelCall) bool {
 		return c.done && strings.HasSuffix(c.label, " change "+name+" "+string(s))
 	})
 }
 
-// noteSilentLoss notes a loss that nobody can notice.
+// noteSilentLoss records a loss that only the sweep can find.
 func (n *modelNet) noteSilentLoss() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.silentLoss = time.Now()
 }
 
-// pending are the labels of all that is on its way, in a fixed order.
+// pending returns the labels of everything in transit, in a fixed order.
 func (n *modelNet) pending() (calls, answers, mail []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -138,8 +138,8 @@ func (n *modelNet) pending() (calls, answers, mail []string) {
 	return calls, answers, mail
 }
 
-// resolve decides over a call on its way: whether Redis does it now, whether it is
-// answered, and with what. False where there is none of that label.
+// resolve decides about a call in transit: whether Redis executes it now, whether it is
+// answered, and with which error. It returns false if there is no such call.
 func (n *modelNet) resolve(label string, done, effect, answer bool, err error) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -160,8 +160,8 @@ func (n *modelNet) resolve(label string, done, effect, answer bool, err error) b
 	return false
 }
 
-// deliver decides over a message on its way: whether it arrives, and whether it
-// stays on its way too.
+// deliver decides about a message in transit: whether it arrives, and whether a copy
+// stays in transit.
 func (n *modelNet) deliver(label string, arrives, stays bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -182,8 +182,7 @@ func (n *modelNet) deliver(label string, arrives, stays bool) bool {
 	return false
 }
 
-// finishAll ends the faults: what is on its way arrives, one after the other, in an
-// order that rng draws.
+// finishAll ends the faults: everything in transit arrives, in a random order.
 func (n *modelNet) finishAll(rng *rand.Rand) {
 	for range 1000 {
 		calls, answers, mail := n.pending()
@@ -204,7 +203,7 @@ func (n *modelNet) finishAll(rng *rand.Rand) {
 		}
 		synctest.Wait()
 	}
-	panic("the nodes never stop asking")
+	panic("the nodes never stop calling")
 }
 
 // subscribe replaces a node's subscription.
@@ -216,7 +215,7 @@ func (n *modelNet) subscribe(node string) *modelLink {
 	return link
 }
 
-// unsubscribe breaks a subscription; what was on its way over it is lost.
+// unsubscribe ends a subscription; its messages in transit are lost.
 func (n *modelNet) unsubscribe(node string, link *modelLink) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -231,7 +230,7 @@ func (n *modelNet) unsubscribe(node string, link *modelLink) {
 	n.messages = slices.DeleteFunc(n.messages, func(m *modelMessage) bool { return m.link == link })
 }
 
-// mute makes a subscription deliver nothing any more.
+// mute stops the deliveries of a subscription without ending it.
 func (n *modelNet) mute(node string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -241,22 +240,21 @@ func (n *modelNet) mute(node string) {
 	}
 }
 
-// versions are all versions that a ticket had, oldest first.
+// versions returns the versions of a ticket that were not lost, oldest first.
 func (n *modelNet) versions(id ticket.ID) []ticket.Ticket {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.redis.records[id].versions)
 }
 
-// dropNodes drops the notes of a ticket, as a failover can.
+// dropNodes deletes a ticket's waiting nodes, as a failover can.
 func (n *modelNet) dropNodes(id ticket.ID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.redis.records[id].nodes, n.silentLoss = nil, time.Now()
 }
 
-// allVersions is all versions that a ticket ever had, those lost by a Redis that fell
-// back too.
+// allVersions returns every version that a ticket ever had, also those that Redis lost.
 func (n *modelNet) allVersions(id ticket.ID) (all []ticket.Ticket, fell bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -269,10 +267,10 @@ func (n *modelNet) rolledBack(id ticket.ID) bool {
 	return fell
 }
 
-// modelName is a ticket's name in the steps: the ids of a model begin with it.
+// modelName returns a ticket's name in the steps: the first two letters of its id.
 func modelName(id ticket.ID) string { return strings.ToLower(string(id[:2])) }
 
-// modelMailbox is the mailbox as a node sees it.
+// modelMailbox is the hub.Mailbox of a node.
 type modelMailbox struct{ *modelNode }
 
 func (m modelMailbox) Listen(ctx context.Context, _ string, subscribed func(), mail func([]byte)) error {
@@ -306,7 +304,7 @@ func (m modelMailbox) Probe(_ context.Context, _, nonce string) (int, error) {
 	return 1, nil
 }
 
-// sleepCtx sleeps, on the bubble's clock, until ctx ends.
+// sleepCtx sleeps on the fake clock for d or until ctx ends.
 func sleepCtx(ctx context.Context, d time.Duration) {
 	one, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

@@ -20,26 +20,26 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// modelBrowser is a page. While the faults last it connects when a step says so,
-// afterwards by the client rules; it notes what must not be.
+// modelBrowser is a waiting browser. During the faults it connects when a step says so,
+// afterwards by the client's rules. It checks every view.
 type modelBrowser struct {
 	state *modelState
 	id    ticket.ID
-	rng   *rand.Rand // of the keeper
+	rng   *rand.Rand // of keepConnected
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	conn    *modelConn // nil: none
 	dropAck bool       // its next ack is lost
-	seq     int64      // the highest that it has seen
+	seq     int64      // the highest one received
 	token   string
 	tokenAt time.Time
-	polled  bool // the token came by a poll
-	acked   bool // an ack has left
+	polled  bool // the token arrived by a poll
+	acked   bool // it has sent an ack
 	end     ticket.State
 	endAt   time.Time
 }
 
-// modelConn is a page's connection with a node.
+// modelConn is a browser's connection to a node.
 type modelConn struct {
 	browser *modelBrowser
 	node    *modelNode
@@ -51,11 +51,11 @@ type modelConn struct {
 	waiting atomic.Bool // the node has it as a waiter
 }
 
-// connect leaves the line of before and takes a new one.
+// connect closes the former connection and opens a new one.
 func (p *modelBrowser) connect(n *modelNode, poll bool) *modelConn {
 	p.leave(true)
 	l := &modelConn{browser: p, node: n, isPoll: poll, done: make(chan struct{})}
-	ctx := context.WithValue(p.state.ctx, callerKey{}, "page")
+	ctx := context.WithValue(p.state.ctx, callerKey{}, "browser")
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	context.AfterFunc(n.ctx, l.cancel)
 	p.mu.Lock()
@@ -81,8 +81,8 @@ func (p *modelBrowser) connect(n *modelNode, poll bool) *modelConn {
 	return l
 }
 
-// leave gives the line up; where the node is not to notice, it stays open there
-// and what comes over it is lost.
+// leave gives up the connection. If the node must not notice, it stays open there and
+// what the node sends is lost.
 func (p *modelBrowser) leave(noticed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +92,7 @@ func (p *modelBrowser) leave(noticed bool) {
 	p.conn = nil
 }
 
-// setDropAck is false where the hub will not hear the page's next ack.
+// setDropAck says whether the browser's next ack is lost.
 func (p *modelBrowser) setDropAck(so bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +105,7 @@ func (p *modelBrowser) endState() ticket.State {
 	return p.end
 }
 
-// keepConnected holds a line until the ticket is over, by the client rules.
+// keepConnected stays connected until the ticket is final, by the client's rules.
 func (p *modelBrowser) keepConnected() {
 	for p.endState() == "" && p.state.ctx.Err() == nil {
 		p.mu.Lock()
@@ -114,13 +114,13 @@ func (p *modelBrowser) keepConnected() {
 		if l == nil {
 			nodes := p.state.serving()
 			if len(nodes) == 0 {
-				return // the walk has just been given up
+				return // the trace has ended
 			}
 			l = p.connect(nodes[p.rng.IntN(len(nodes))], p.rng.IntN(2) == 0)
 		}
 		<-l.done
 		if p.endState() == "" {
-			time.Sleep(time.Duration(p.rng.Int64N(int64(2 * time.Second)))) // the bubble's clock
+			time.Sleep(time.Duration(p.rng.Int64N(int64(2 * time.Second)))) // fake clock
 		}
 	}
 }
@@ -141,7 +141,7 @@ func (l *modelConn) socket() {
 		read, cancel := context.WithTimeout(l.ctx, limit)
 		v, err := socket.Next(read)
 		if limit == firstView && errors.Is(read.Err(), context.DeadlineExceeded) && l.ctx.Err() == nil {
-			l.browser.state.fail(errors.New("an accepted socket gives no view"))
+			l.browser.state.fail(errors.New("an accepted socket sends no view"))
 		}
 		cancel()
 		if err != nil {
@@ -183,24 +183,24 @@ func (l *modelConn) poll() {
 		if l.receive(v.State, v.Seq, v.Token) && l.node.Ack(l.ctx, l.browser.id, v.Seq, anyBrowser) == nil && l.ctx.Err() == nil {
 			l.receive(ticket.Consumed, v.Seq+1, "")
 		}
-		return // not answered: from the beginning
+		return // no answer: connect again
 	}
 }
 
-// receive notes a view and reports whether an ack is to leave.
+// receive records a view and reports whether to send an ack.
 func (l *modelConn) receive(state ticket.State, seq int64, token string) (ack bool) {
 	p := l.browser
 	all, fell := p.state.net.allVersions(p.id)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn != l {
-		return false // lost on its way
+		return false // lost in transit
 	}
 	if err := p.check(all, fell, state, seq, token); err != nil {
-		p.state.fail(fmt.Errorf("page %s: %w", modelName(p.id), err))
+		p.state.fail(fmt.Errorf("browser %s: %w", modelName(p.id), err))
 	}
 	if seq < p.seq {
-		return false // the client takes it for overtaken
+		return false // the client ignores an older view
 	}
 	p.seq = max(p.seq, seq)
 	if state == ticket.Confirmed && p.token == "" {
@@ -220,14 +220,14 @@ func (l *modelConn) receive(state ticket.State, seq int64, token string) (ack bo
 	return true
 }
 
-// check holds a view against all that was ever stored.
+// check compares a view with all versions that were ever stored.
 func (p *modelBrowser) check(all []ticket.Ticket, fell bool, state ticket.State, seq int64, token string) error {
 	same := slices.DeleteFunc(slices.Clone(all), func(v ticket.Ticket) bool { return v.State != state || v.Seq != seq })
 	switch {
 	case seq < p.seq && !fell:
-		return fmt.Errorf("it saw seq %d, and now %d", p.seq, seq)
-	case len(same) == 0 && !(fell && state == ticket.Expired): // the hub's word where Redis fell back
-		return fmt.Errorf("it is shown %s with seq %d, and that was never stored", state, seq)
+		return fmt.Errorf("it received seq %d, and now %d", p.seq, seq)
+	case len(same) == 0 && !(fell && state == ticket.Expired): // the hub ends a ticket that Redis rolled back
+		return fmt.Errorf("it received %s with seq %d, and that was never stored", state, seq)
 	case state == ticket.Consumed && !p.acked:
 		return errors.New("consumed before any ack")
 	case state == ticket.Confirmed && (p.token == "" || token != p.token):
@@ -235,16 +235,16 @@ func (p *modelBrowser) check(all []ticket.Ticket, fell bool, state ticket.State,
 			want, err := p.state.signer.Sign(v.Key, v.Claims)
 			return err == nil && token == want
 		}) {
-			return errors.New("its token is not the one of the confirm")
+			return errors.New("its token is not that of the confirm")
 		}
 	}
 	return nil
 }
 
-// modelTransport takes a page's handshake straight to its node.
+// modelTransport passes a browser's handshake directly to its node.
 type modelTransport struct{ *modelConn }
 
-// RoundTrip is for http.Client.
+// RoundTrip implements http.RoundTripper.
 func (d modelTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if d.node.dead() {
 		return nil, net.ErrClosed
@@ -271,7 +271,7 @@ func (d modelTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// modelResponse is the answer to a handshake.
+// modelResponse is the http.ResponseWriter of a handshake.
 type modelResponse struct {
 	header http.Header
 	status int
@@ -282,7 +282,7 @@ func (a *modelResponse) Header() http.Header            { return a.header }
 func (a *modelResponse) WriteHeader(status int)         { a.status = status }
 func (a *modelResponse) Write(text []byte) (int, error) { return len(text), nil }
 
-// Hijack is for websocket.Accept.
+// Hijack implements http.Hijacker, for websocket.Accept.
 func (a *modelResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return a.conn, bufio.NewReadWriter(bufio.NewReader(a.conn), bufio.NewWriter(a.conn)), nil
 }

@@ -16,29 +16,28 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// modelRedis does in memory what the Lua scripts of package redisstore do
-// (TestModel_StoreMatchesRedis holds the two together). Not safe for
-// concurrent use: the network's lock guards it.
+// modelRedis does in memory what the Lua scripts of package redisstore do;
+// TestModel_StoreMatchesRedis compares the two. It is guarded by modelNet.mu.
 type modelRedis struct {
 	records map[ticket.ID]*modelRecord
 	open    func(ticket.ID, []byte) (ticket.Ticket, error)
 	publish func(node string, message []byte)
-	evicted func(node string) // its note made room for a newer one
+	evicted func(node string) // called when a fifth node replaces the oldest
 }
 
 type modelRecord struct {
 	sealed         []byte
 	nodes          []string
 	expireAt       time.Time
-	versions       []ticket.Ticket // every version that stands, oldest first; each follows the one before
-	sealedVersions [][]byte        // theirs
-	lostVersions   []ticket.Ticket // those that stood here until Redis fell back
-	changedAt      time.Time       // when the last of them came
+	versions       []ticket.Ticket // every version that was not lost, oldest first
+	sealedVersions [][]byte        // the sealed bytes of versions
+	lostVersions   []ticket.Ticket // versions that Redis lost
+	changedAt      time.Time       // when the last version was stored or lost
 }
 
 func (r *modelRedis) now() time.Time { return time.UnixMilli(time.Now().UnixMilli()).UTC() }
 
-// find is the record, where it has not been forgotten.
+// find returns a record that has not expired.
 func (r *modelRedis) find(id ticket.ID) *modelRecord {
 	if rec := r.records[id]; rec != nil && r.now().Before(rec.expireAt) {
 		return rec
@@ -62,16 +61,16 @@ func (r *modelRedis) create(id ticket.ID, sealed []byte, deadline time.Time, lif
 	return true, nil
 }
 
-// record remembers the version that stands there now.
+// record adds the present version to the history.
 func (r *modelRedis) record(rec *modelRecord, id ticket.ID) {
 	t, err := r.open(id, rec.sealed)
 	if err != nil {
-		panic(err) // whoever changes a ticket here seals with the same ring
+		panic(err) // every node of the model has the same keys
 	}
 	rec.versions, rec.sealedVersions, rec.changedAt = append(rec.versions, t), append(rec.sealedVersions, rec.sealed), time.Now()
 }
 
-// rollBack takes the last change back, as where a master fails before its replica has it.
+// rollBack undoes the last change, as if a master failed before its replica had it.
 func (r *modelRedis) rollBack(rec *modelRecord) {
 	last := len(rec.versions) - 1
 	rec.lostVersions = append(rec.lostVersions, rec.versions[last])
@@ -116,8 +115,8 @@ func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
 	return ticket.Outcome{Done: true, Stored: ticket.Stored{Now: now}}
 }
 
-// TestModel_StoreMatchesRedis makes the same calls, drawn at random, of
-// the model's store and of the Lua scripts.
+// TestModel_StoreMatchesRedis makes the same random calls to the model's store and to the
+// Lua scripts.
 func TestModel_StoreMatchesRedis(t *testing.T) {
 	keys := newNodeKeys(t)
 	real, err := redisstore.Open(redisstore.Embedded)
@@ -209,7 +208,7 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 		}
 	}
 	if done < 300 || refused < 300 || len(want) != len(nodes) {
-		t.Errorf("%d changes done, %d refused, %d nodes told: too few to compare", done, refused, len(want))
+		t.Errorf("%d changes done, %d refused, %d nodes notified: too few to compare", done, refused, len(want))
 	}
 	hubtest.Eventually(t, 10*time.Second, "the same messages to the same nodes", func() bool {
 		mu.Lock()

@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// The model: real nodes, whose every call of Redis and every message lies on its
-// way until a step says what becomes of it; the steps are drawn at random, by a
-// seed. When the faults are over, what was promised must come (modelWorld.judge).
-// A walk that fails is cut down to the steps that it needs.
+// The model runs real nodes on a simulated network: each Redis call and each message is
+// in transit until a step decides about it. A trace is a sequence of random steps from a
+// seed. After the faults, everything promised must happen (modelState.check). A failing
+// trace is reduced to the steps that it needs.
 var (
-	modelSeed  = flag.Uint64("model.seed", 0, "make only the walk of this seed, and print its steps")
-	modelSteps = flag.String("model.keep", "", "of that walk keep only these steps: 1,4,7")
+	modelSeed  = flag.Uint64("model.seed", 0, "run only the trace of this seed, and print its steps")
+	modelSteps = flag.String("model.keep", "", "of that trace run only these steps: 1,4,7")
 )
 
-// defaultTraces is how many walks are made where MODEL_WALKS does not say so.
+// defaultTraces is the number of traces if MODEL_TRACES is not set.
 const defaultTraces = 400
 
 func TestModel_RandomTraces(t *testing.T) {
@@ -28,14 +28,14 @@ func TestModel_RandomTraces(t *testing.T) {
 		repeatTrace(t, r)
 		return
 	}
-	walks := traceCount(t)
+	traces := traceCount(t)
 	const groups = 4
 	var all modelStats
-	t.Run("walks", func(t *testing.T) {
+	t.Run("traces", func(t *testing.T) {
 		for group := range uint64(groups) {
 			t.Run(fmt.Sprint("group ", group), func(t *testing.T) {
 				t.Parallel()
-				for seed := 1 + group; seed <= walks; seed += groups {
+				for seed := 1 + group; seed <= traces; seed += groups {
 					r := r
 					r.seed, r.confirmLate = seed, seed%4 > 0
 					steps, err := r.random(t, &all)
@@ -46,28 +46,28 @@ func TestModel_RandomTraces(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d walks: %v", walks, all.seen)
+	t.Logf("%d traces: %v", traces, all.seen)
 	for what, n := range all.seen {
-		if uint64(n) < walks/100 {
-			t.Errorf("the walks have hardly seen %q: %v", what, all.seen)
+		if uint64(n) < traces/100 {
+			t.Errorf("the traces have hardly reached %q: %v", what, all.seen)
 		}
 	}
 }
 
-// traceCount is how many walks are wanted.
+// traceCount returns the number of traces to run.
 func traceCount(t *testing.T) uint64 {
-	text := os.Getenv("MODEL_WALKS")
+	text := os.Getenv("MODEL_TRACES")
 	if text == "" {
 		return defaultTraces
 	}
-	walks, err := strconv.ParseUint(text, 10, 64)
+	traces, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		t.Fatalf("MODEL_WALKS must be a number: %v", err)
+		t.Fatalf("MODEL_TRACES must be a number: %v", err)
 	}
-	return walks
+	return traces
 }
 
-// report is a failed walk, cut down, and how to have it again.
+// report describes a failed trace, reduced, and the flags that repeat it.
 func (r modelRun) report(t *testing.T, steps []step) string {
 	kept := r.shrink(t, steps)
 	var keep []string
@@ -77,7 +77,7 @@ func (r modelRun) report(t *testing.T, steps []step) string {
 	return fmt.Sprintf("again: -model.seed=%d -model.keep=%s%s", r.seed, strings.Join(keep, ","), describe(kept))
 }
 
-// repeatTrace makes one walk again.
+// repeatTrace runs one trace again.
 func repeatTrace(t *testing.T, r modelRun) {
 	r.seed, r.confirmLate = *modelSeed, *modelSeed%4 > 0
 	steps, err := r.random(t, nil)
@@ -86,7 +86,7 @@ func repeatTrace(t *testing.T, r modelRun) {
 		for _, text := range strings.Split(*modelSteps, ",") {
 			i, bad := strconv.Atoi(text)
 			if bad != nil || i < 1 || i > len(steps) {
-				t.Fatalf("-model.keep: the walk has no step %q", text)
+				t.Fatalf("-model.keep: the trace has no step %q", text)
 			}
 			kept = append(kept, steps[i-1])
 		}
@@ -103,12 +103,12 @@ func TestModel_DetectsMutations(t *testing.T) {
 	for _, b := range []struct {
 		bent  mutation
 		what  string
-		steps int // at the most, once cut down
+		steps int // maximum after the reduction
 	}{
-		{fakeConfirm, "a confirm is answered as done though the store never got it", 3},
-		{noResync, "a new subscription does not ask for the waiting tickets", 9},
-		{noAttachNode, "attaching does not note the node", 7},
-		{noSweep, "nobody looks at the waiting tickets again", 20},
+		{fakeConfirm, "a confirm is answered but never stored", 3},
+		{noResync, "a new subscription does not resync", 9},
+		{noAttachNode, "an attach does not record the node", 7},
+		{noSweep, "no sweep reads the waiting tickets", 20},
 	} {
 		t.Run(b.what, func(t *testing.T) {
 			t.Parallel()
@@ -122,48 +122,47 @@ func TestModel_DetectsMutations(t *testing.T) {
 				kept := r.shrink(t, steps)
 				t.Logf("seed %d: %v; %d of %d steps:%s", seed, err, len(kept), len(steps), describe(kept))
 				if len(kept) > b.steps {
-					t.Errorf("%d steps are left; wanted %d at the most", len(kept), b.steps)
+					t.Errorf("%d steps are left; wanted at most %d", len(kept), b.steps)
 				}
 				if (modelRun{keys: keys, seed: seed, nodes: 3, tickets: 2}).replay(t, kept) != nil {
-					t.Error("these steps fail without the break too")
+					t.Error("these steps fail without the mutation too")
 				}
 				return
 			}
-			t.Error("no walk noticed it")
+			t.Error("no trace found it")
 		})
 	}
 }
 
-// TestModel_AllOrders takes every
-// interleaving of a page's attach (done by Redis, answered), a confirm (done by
-// Redis, its message there or lost), a link that breaks (subscribed anew, asked
-// for what was missed), and a node's death.
+// TestModel_AllOrders runs every interleaving of an attach (executed, answered), a confirm
+// (executed, its message delivered or lost), a lost subscription (resubscribed, resynced)
+// and a node's crash.
 func TestModel_AllOrders(t *testing.T) {
 	r := modelRun{keys: newNodeKeys(t), nodes: 2, tickets: 1}
-	look := []step{{op: confirms, node: 1, label: "alice"}, {op: completes, label: "n1 look alice t0"}}
-	socket := append(slices.Clone(look), step{op: connects})
-	// A first poll is answered at once; what matters is the second, which waits.
-	poll := append(slices.Clone(look), step{op: polls}, step{op: completes, label: "n0 attach page t0"})
-	attach := []step{{op: executes, label: "n0 attach page t0"}, {op: replies, label: "n0 attach page t0"}}
-	message := "mail n0 t0 #2"
+	read := []step{{op: confirms, node: 1, label: "alice"}, {op: completes, label: "n1 read alice t0"}}
+	socket := append(slices.Clone(read), step{op: connects})
+	// The first poll is answered at once; the second one waits.
+	poll := append(slices.Clone(read), step{op: polls}, step{op: completes, label: "n0 attach browser t0"})
+	attach := []step{{op: executes, label: "n0 attach browser t0"}, {op: replies, label: "n0 attach browser t0"}}
+	message := "message n0 t0 #2"
 	change := step{op: completes, label: "n1 change t0 confirmed"}
 	confirm := []step{change, {op: delivers, label: message}}
 	link := []step{{op: unsubscribes}, {op: passes}, {op: completes, label: "n0 sweep t0"}}
 	failed := []step{{op: unsubscribes}, {op: passes}, {op: fails, label: "n0 sweep t0"}}
 	death, phones := []step{{op: crashes}}, []step{{op: crashes, node: 1}}
-	// A scan that Redis loses, and a confirm in its place: both are version 2.
-	scan := []step{{op: scans, node: 1, label: "alice"}, {op: completes, label: "n1 look alice t0"}}
-	seen := append([]step{{op: connects}, {op: completes, label: "n0 attach page t0"}}, scan...)
-	asks := append([]step{{op: polls}, {op: completes, label: "n0 attach page t0"}, {op: completes, label: "n0 attach page t0"}}, scan...)
+	// Redis loses a scan, and a confirm follows: both are version 2.
+	scan := []step{{op: scans, node: 1, label: "alice"}, {op: completes, label: "n1 read alice t0"}}
+	seen := append([]step{{op: connects}, {op: completes, label: "n0 attach browser t0"}}, scan...)
+	asks := append([]step{{op: polls}, {op: completes, label: "n0 attach browser t0"}, {op: completes, label: "n0 attach browser t0"}}, scan...)
 	scanned, fall := []step{{op: completes, label: "n1 change t0 scanned"}, {op: delivers, label: message}}, []step{{op: rollsBack}}
-	again := append(slices.Clone(look), confirm...)
+	again := append(slices.Clone(read), confirm...)
 	for _, each := range []struct {
 		name   string
 		begin  []step
 		lists  [][]step
 		end    []step
 		orders int  // n! / (a! b! …)
-		long   bool // only in the long form
+		long   bool // only in the long run
 	}{
 		{"socket", socket, [][]step{attach, confirm, link}, nil, 210, false},
 		{"poll", poll, [][]step{attach, confirm, link}, nil, 210, false},
@@ -202,7 +201,7 @@ func TestModel_AllOrders(t *testing.T) {
 	}
 }
 
-// interleave gives every order of the steps that keeps each list's own.
+// interleave calls each with every order of the steps that keeps the order of each list.
 func interleave(sofar []step, lists [][]step, each func([]step)) {
 	over := true
 	for i, list := range lists {

@@ -12,50 +12,50 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// op is what happens in a step. A step that does not fit any more (a call that
-// is not on its way, a node that is dead) does nothing, so that steps can be left
-// out.
+// op is the kind of a step. A step that does not apply (to a call that is not in transit
+// or a dead node) does nothing, so that steps can be removed from a trace.
 type op int
 
 const (
-	passes       op = iota // some time
-	connects               // a page, by socket
-	polls                  // a page, by long poll
-	disconnects            // a page's line breaks
-	abandons               // a page leaves its line, and the node does not notice
-	losesAck               // a page's next ack is lost, if it leaves before the faults end
+	passes       op = iota // time passes
+	connects               // a browser, by socket
+	polls                  // a browser, by long poll
+	disconnects            // a browser's connection breaks
+	abandons               // a browser leaves its connection, and the node does not notice
+	losesAck               // a browser's next ack is lost, if it is sent during the faults
 	scans                  // a user
 	confirms               // a user
 	rejects                // a user
 	completes              // a call reaches Redis and is answered
-	executes               // a call reaches Redis; the answer is on its way
-	replies                // a held answer arrives
-	fails                  // a call never reaches Redis, or a held answer is lost
-	losesReply             // a call reaches Redis, and the answer is lost
+	executes               // a call reaches Redis; the reply is in transit
+	replies                // a reply arrives
+	fails                  // a call never reaches Redis, or its reply is lost
+	losesReply             // a call reaches Redis, and its reply is lost
 	delivers               // a message arrives
-	duplicates             // a message arrives and will arrive again
+	duplicates             // a message arrives, and a copy stays in transit
 	drops                  // a message is lost
-	dropsNodes             // Redis loses the notes of a ticket
-	rollsBack              // Redis loses a ticket's last change, as far as it was not promised
+	dropsNodes             // Redis loses the waiting nodes of a ticket
+	rollsBack              // Redis loses a ticket's last change, if no phone was answered
 	unsubscribes           // a node's subscription ends
-	mutes                  // a node's subscription stands and delivers nothing
+	mutes                  // a node's subscription is active and delivers nothing
 	partitions             // a node cannot reach Redis
-	reconnects             // it can again
-	crashes                // a node dies
-	drains                 // a node is stopped
-	restarts               // a new node comes in a dead one's place
+	reconnects             // a node can reach Redis again
+	crashes                // a node is killed
+	drains                 // a node drains and stops
+	restarts               // a new node replaces a dead one
 )
 
-var opNames = []string{"passes", "connects", "polls", "cuts", "wanders", "mishears", "scans", "confirms", "rejects",
-	"serves", "holds", "answers", "loses", "swallows", "delivers", "doubles", "drops",
-	"forgets", "falls", "breaks", "mutes", "parts", "joins", "dies", "drains", "restarts"}
+var opNames = []string{"passes", "connects", "polls", "disconnects", "abandons its connection", "loses its next ack",
+	"scans", "confirms", "rejects", "completes", "executes", "replies to", "fails", "loses the reply of",
+	"delivers", "duplicates", "drops", "drops nodes", "rolls back", "loses its subscription", "is muted",
+	"is cut off", "is reconnected", "crashes", "drains", "restarts"}
 
-// step is one thing that happens.
+// step is one event of a trace.
 type step struct {
 	op            op
 	browser, node int
 	label         string // a user, or the label of a call or message
-	number        int    // in the walk that drew it
+	number        int    // position in the random trace
 }
 
 func (s step) String() string {
@@ -63,31 +63,31 @@ func (s step) String() string {
 	case s.op == passes:
 		return "time passes"
 	case s.op <= polls:
-		return fmt.Sprintf("page t%d %s to node %d", s.browser, opNames[s.op], s.node)
+		return fmt.Sprintf("browser t%d %s to node %d", s.browser, opNames[s.op], s.node)
 	case s.op <= losesAck:
-		return fmt.Sprintf("page t%d %s", s.browser, opNames[s.op])
+		return fmt.Sprintf("browser t%d %s", s.browser, opNames[s.op])
 	case s.op <= rejects:
 		return fmt.Sprintf("%s %s t%d on node %d", s.label, opNames[s.op], s.browser, s.node)
 	case s.op <= drops:
 		return fmt.Sprintf("net %s %q", opNames[s.op], s.label)
 	case s.op == dropsNodes:
-		return fmt.Sprintf("Redis forgets who waits for t%d", s.browser)
+		return fmt.Sprintf("Redis loses the waiting nodes of t%d", s.browser)
 	case s.op == rollsBack:
-		return fmt.Sprintf("Redis falls back with t%d", s.browser)
+		return fmt.Sprintf("Redis loses the last change of t%d", s.browser)
 	}
 	return fmt.Sprintf("node %d %s", s.node, opNames[s.op])
 }
 
-// quantum is the time that passes at once; no timer of the hub falls on it.
+// quantum is the duration of passes; no timer of the hub is a multiple of it.
 const quantum = 470 * time.Millisecond
 
-// apply makes a step.
+// apply runs a step.
 func (w *modelState) apply(s step) {
 	p, n := w.browsers[s.browser%len(w.browsers)], w.nodeAt(s.node)
 	alive := !n.dead()
 	switch s.op {
 	case passes:
-		time.Sleep(quantum) // the bubble's clock
+		time.Sleep(quantum) // fake clock
 	case connects, polls:
 		if p.endState() == "" {
 			p.connect(n, s.op == polls)
@@ -136,8 +136,8 @@ func (w *modelState) apply(s step) {
 	synctest.Wait()
 }
 
-// randomStep is a random step that fits now. quiet walks lose no message of a link
-// that stands: then everything has to be noticed soon.
+// randomStep returns a random step that applies now. quiet traces lose no message of an
+// active subscription, so the node must notice every loss soon.
 func (w *modelState) randomStep(rng *rand.Rand, quiet bool) step {
 	calls, held, mail := w.net.pending()
 	if n := len(calls) + len(held) + len(mail); n > 0 && rng.IntN(100) < 65 {
@@ -175,24 +175,24 @@ func (w *modelState) randomStep(rng *rand.Rand, quiet bool) step {
 	return s
 }
 
-// maxPasses keeps the deadline of a new ticket out of the faults.
+// maxPasses keeps the faults shorter than a new ticket's lifetime.
 const maxPasses = 24
 
-// modelRun is how a walk is made.
+// modelRun configures a trace.
 type modelRun struct {
 	keys        nodeKeys
 	seed        uint64
 	mutation    mutation
 	nodes       int
 	tickets     int
-	confirmLate bool // a ticket that is still open when all is well again is confirmed then
+	confirmLate bool // confirm open tickets after the faults
 }
 
-// random makes the walk of the seed and gives the steps that it took.
+// random runs the trace of the seed and returns its steps.
 func (r modelRun) random(t *testing.T, tally *modelStats) (steps []step, err error) {
 	rng := rand.New(rand.NewPCG(r.seed, 1))
 	length, quiet, passed := 10+rng.IntN(50), rng.IntN(2) == 0, 0
-	early := make([]step, 0, r.tickets) // half of the pages are there when it begins
+	early := make([]step, 0, r.tickets) // about half of the browsers connect first
 	for page := range r.tickets {
 		if rng.IntN(2) == 0 {
 			early = append(early, step{op: connects + op(rng.IntN(2)), browser: page, node: rng.IntN(r.nodes)})
@@ -217,7 +217,7 @@ func (r modelRun) random(t *testing.T, tally *modelStats) (steps []step, err err
 	return steps, err
 }
 
-// replay takes the given steps.
+// replay runs the given steps.
 func (r modelRun) replay(t *testing.T, steps []step) error {
 	return r.runTrace(t, nil, func(w *modelState) {
 		for _, s := range steps {
@@ -228,8 +228,8 @@ func (r modelRun) replay(t *testing.T, steps []step) error {
 	})
 }
 
-// runTrace makes a world in a bubble of its own, has the steps taken, ends the
-// faults and judges.
+// runTrace runs the steps on a new modelState under synctest, ends the faults and checks
+// the result.
 func (r modelRun) runTrace(t *testing.T, tally *modelStats, take func(*modelState)) (err error) {
 	synctest.Test(t, func(*testing.T) {
 		w := newModelState(r.keys, r.nodes, r.tickets, r.mutation)
@@ -244,7 +244,7 @@ func (r modelRun) runTrace(t *testing.T, tally *modelStats, take func(*modelStat
 	return err
 }
 
-// close ends everything, so that the bubble can.
+// close stops all goroutines, so that synctest can end.
 func (w *modelState) close() {
 	w.cancel()
 	for _, n := range w.nodes {
@@ -254,9 +254,9 @@ func (w *modelState) close() {
 	w.wg.Wait()
 }
 
-// shrink leaves out steps, in halves and at last one by one, as long as the walk
-// still fails. The hub draws times of its own, which no seed holds: what is left
-// must fail twice running.
+// shrink removes steps, in halves and finally one by one, as long as the trace still
+// fails. The hub's own random times do not depend on the seed, so the remaining steps
+// must fail twice in a row.
 func (r modelRun) shrink(t *testing.T, steps []step) []step {
 	fails := func(steps []step) bool {
 		first := r.replay(t, steps)

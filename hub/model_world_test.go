@@ -17,19 +17,19 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// mutation is a break of the protocol, made on purpose by what stands around the
-// nodes; 0 is none.
+// mutation is a deliberate fault in the environment of the nodes, which the model must
+// detect.
 type mutation int
 
 const (
 	noMutation   mutation = iota
-	fakeConfirm           // a confirm is answered as done though the store never got it
-	noResync              // a new subscription does not ask for the waiting tickets
-	noAttachNode          // attaching does not note the node
-	noSweep               // nor does anybody ask later
+	fakeConfirm           // a confirm is answered but never stored
+	noResync              // a new subscription does not resync
+	noAttachNode          // an attach does not record the node
+	noSweep               // and the sweep reads nothing
 )
 
-// nodeKeys are what nodes share: they have no state.
+// nodeKeys are the keys, which all nodes share.
 type nodeKeys struct {
 	ring   *ticket.Keyring
 	signer *token.Signer
@@ -57,27 +57,27 @@ func nodeKeysOf(t testing.TB, text string) nodeKeys {
 	return nodeKeys{ring, signer}
 }
 
-// modelState is some nodes on one Redis, and tickets with their pages.
+// modelState is some nodes on one Redis, and tickets with their browsers.
 type modelState struct {
 	nodeKeys
 	net      *modelNet
 	mutation mutation
 	client   *ticket.Client
 	healed   time.Time          // when the faults ended
-	cancel   context.CancelFunc // ends every page and phone
+	cancel   context.CancelFunc // ends every browser and phone
 	ctx      context.Context
-	wg       sync.WaitGroup // pages, phones, nodes
+	wg       sync.WaitGroup // browsers, phones, nodes
 
-	mu            sync.Mutex // guards what follows
+	mu            sync.Mutex // guards the fields below
 	nodes         []*modelNode
 	browsers      []*modelBrowser
-	confirmedTo   [][]string  // by ticket: the users who were told "confirmed"
-	confirmedLate []time.Time // by ticket: when it was confirmed after all faults
-	firstError    error       // the first that must not be
+	confirmedTo   [][]string  // by ticket: the users whose confirm succeeded
+	confirmedLate []time.Time // by ticket: when it was confirmed after the faults
+	firstError    error       // the first violation
 }
 
-// The lives are short, so that a walk that ends with a deadline is; the sweep is
-// every 20 s.
+// Short lifetimes keep a trace short that ends with a deadline. They exceed the sweep's
+// 20 s.
 const (
 	modelTTL    = 45 * time.Second
 	modelResult = time.Minute
@@ -93,7 +93,7 @@ func newModelState(keys nodeKeys, nodes, tickets int, bent mutation) *modelState
 		t := ticket.New(ticket.ID(fmt.Sprintf("T%d01234567890123456789", i)), ticket.Request{Client: w.client}, w.ring.Current(), w.net.redis.now(), modelTTL)
 		sealed, err := w.ring.Seal(t)
 		if err != nil {
-			panic(err) // a ticket that cannot be sealed is a mistake in this file
+			panic(err) // cannot happen with valid keys
 		}
 		if made, err := w.net.redis.create(t.ID, sealed, t.Deadline, modelTTL); err != nil || !made {
 			panic(fmt.Sprint(made, err))
@@ -103,7 +103,7 @@ func newModelState(keys nodeKeys, nodes, tickets int, bent mutation) *modelState
 	return w
 }
 
-// fail notes what must not be.
+// fail records the first violation.
 func (w *modelState) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -112,18 +112,18 @@ func (w *modelState) fail(err error) {
 	}
 }
 
-// modelNode is one life of a node.
+// modelNode is one process of a node.
 type modelNode struct {
 	*hub.Hub
 	name  string
 	state *modelState
 	ctx   context.Context
-	kill  context.CancelFunc // as kill -9 does
+	kill  context.CancelFunc // like kill -9
 	ended chan struct{}
 
-	mu     sync.Mutex // guards what follows
-	cutOff bool       // it cannot reach Redis
-	failed int        // calls that came to nothing
+	mu     sync.Mutex // guards the fields below
+	cutOff bool       // from Redis
+	failed int        // failed calls
 	conns  []*modelConn
 }
 
@@ -140,14 +140,14 @@ func (w *modelState) startNode(name string) *modelNode {
 	return n
 }
 
-// nodeAt is a node by its number.
+// nodeAt returns a node by its number.
 func (w *modelState) nodeAt(i int) *modelNode {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.nodes[i%len(w.nodes)]
 }
 
-// restart puts a new node in the place of a dead one.
+// restart replaces a dead node by a new one.
 func (w *modelState) restart(i int) {
 	if old := w.nodeAt(i); old.dead() {
 		n := w.startNode(old.name + "'")
@@ -157,15 +157,15 @@ func (w *modelState) restart(i int) {
 	}
 }
 
-// serving are the nodes that a load balancer sends a new page to.
+// serving returns the nodes to which a load balancer sends new browsers.
 func (w *modelState) serving() []*modelNode {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(w.nodes), func(n *modelNode) bool { return n.dead() || n.Draining() })
 }
 
-// isDraining reports whether a node drains: one after the other, as a rolling
-// restart does.
+// isDraining reports whether some node drains. A rolling restart drains one node at a
+// time.
 func (w *modelState) isDraining() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -181,7 +181,7 @@ func (n *modelNode) reachesRedis() bool {
 	return !n.cutOff && !n.dead()
 }
 
-// setCutOff separates the node from Redis, or joins it again.
+// setCutOff disconnects the node from Redis, or reconnects it.
 func (n *modelNode) setCutOff(away bool) {
 	n.mu.Lock()
 	n.cutOff = away
@@ -191,8 +191,8 @@ func (n *modelNode) setCutOff(away bool) {
 	}
 }
 
-// stop is a drain and then the process's end. Whoever waited is to be let go by
-// then; a call of the store may hold him up for its limit.
+// stop drains the node and then kills it. All waiters must be released before; a store
+// call may delay that by callLimit.
 func (n *modelNode) stop(over time.Duration) {
 	n.mu.Lock()
 	waiting := slices.Clone(n.conns)
@@ -201,18 +201,18 @@ func (n *modelNode) stop(over time.Duration) {
 	sleepCtx(n.ctx, callLimit+100*time.Millisecond)
 	for _, l := range waiting {
 		if l.waiting.Load() && l.ctx.Err() == nil && !n.dead() {
-			n.state.fail(fmt.Errorf("%s drained, and page %s was not let go", n.name, modelName(l.browser.id)))
+			n.state.fail(fmt.Errorf("%s drained, and browser %s was not released", n.name, modelName(l.browser.id)))
 		}
 	}
 	n.kill()
 }
 
-// callerKey is the context's key for who makes a call.
+// callerKey is the context key of a call's caller.
 type callerKey struct{}
 
-// rollBack has Redis lose a ticket's last change, where nobody was promised that it
-// lasts: a scan, or a confirm whose phone has no answer yet and whose node will get
-// none (redisstore waits for the replica first).
+// rollBack makes Redis lose a ticket's last change, if no phone was promised that it
+// persists: a scan, or a confirm without an answer, whose node will get no reply either
+// (redisstore waits for the replica first).
 func (w *modelState) rollBack(id ticket.ID) {
 	w.mu.Lock()
 	told := len(w.confirmedTo[w.index(id)])
@@ -227,7 +227,7 @@ func (w *modelState) rollBack(id ticket.ID) {
 	}
 }
 
-// call is a call of the store by this node.
+// call sends a store call of this node.
 func (n *modelNode) call(ctx context.Context, label string, effect func()) error {
 	err := ticket.ErrStoreUnavailable
 	if n.reachesRedis() {
@@ -235,7 +235,7 @@ func (n *modelNode) call(ctx context.Context, label string, effect func()) error
 	}
 	if err != nil {
 		if strings.HasSuffix(label, string(ticket.Consumed)) {
-			n.state.net.noteSilentLoss() // the node tells itself, and now nobody does
+			n.state.net.noteSilentLoss() // the node would have updated its own waiters; now only the sweep does
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -250,13 +250,13 @@ func (n *modelNode) failures() int {
 	return n.failed
 }
 
-// modelStore is the store as a node sees it.
+// modelStore is the hub.Store of a node.
 type modelStore struct{ *modelNode }
 
 func (s modelStore) Now() time.Time { return time.Now().UTC() }
 
 func (s modelStore) Create(context.Context, ticket.ID, []byte, time.Time, time.Duration) (bool, error) {
-	return false, errors.New("the model makes its tickets itself")
+	return false, errors.New("the model creates its tickets itself")
 }
 
 func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
@@ -264,7 +264,7 @@ func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) (
 	kind := "attach " + who
 	switch {
 	case node == "":
-		kind = "look " + who
+		kind = "read " + who
 	case !known:
 		kind = "sweep"
 	}
@@ -294,7 +294,7 @@ func (s modelStore) Change(ctx context.Context, changes ...ticket.Change) ([]tic
 	for i, c := range changes {
 		next, err := s.state.ring.Open(c.ID, c.Sealed)
 		if err != nil {
-			return nil, fmt.Errorf("a change to what cannot be opened: %w", err)
+			return nil, fmt.Errorf("open changed ticket: %w", err)
 		}
 		if c.ExcludeNode != "" {
 			changes[i].ExcludeNode = s.name
