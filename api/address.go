@@ -92,14 +92,14 @@ func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
 
 // parseHop reads one entry: an address, or one with a port, as some proxies write. An
 // address that no machine has is none.
-func parseHop(text string) (netip.Addr, bool) {
-	bare := text
-	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
-		bare = text[1 : len(text)-1]
+func parseHop(entry string) (netip.Addr, bool) {
+	bare := entry
+	if strings.HasPrefix(entry, "[") && strings.HasSuffix(entry, "]") {
+		bare = entry[1 : len(entry)-1]
 	}
 	addr, err := netip.ParseAddr(bare)
 	if err != nil {
-		ap, err := netip.ParseAddrPort(text)
+		ap, err := netip.ParseAddrPort(entry)
 		if err != nil {
 			return netip.Addr{}, false
 		}

@@ -8,38 +8,39 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// phoneAdmission is what a phone's call meets beside the rules of the ticket: the
-// operator's switch, the limits, and the comparison of addresses.
+// phoneAdmission checks what a phone call has to pass besides the ticket's
+// rules: the kill switch, the limits, and the comparison of addresses.
 type phoneAdmission struct {
 	server       *Server
 	cfg          *activeConfig
 	from         clientAddr
 	action       ticket.Action
-	hasMatchCode bool // it names a number
+	hasMatchCode bool // the call carries a match code
 	attempt      *userAttempt
 }
 
-// check is asked before the provider is, of a ticket whose client is known. A reject ends a login and is never
-// switched off, nor does it matter where it comes from.
-func (v *phoneAdmission) check(t ticket.Ticket) error {
-	s := v.server
-	if v.action != ticket.Reject {
+// check runs before the provider is called. The client of the ticket is known
+// by then. A reject ends a login, so neither the kill switch nor the address
+// comparison applies to it.
+func (a *phoneAdmission) check(t ticket.Ticket) error {
+	s := a.server
+	if a.action != ticket.Reject {
 		if err := s.Hub.CheckEnabled(t.Client); err != nil {
 			return err
 		}
 	}
-	if err := s.limits.phones.allow(v.from.rateKey, time.Now()); err != nil {
+	if err := s.limits.phones.allow(a.from.rateKey, time.Now()); err != nil {
 		return err
 	}
-	if client := v.cfg.clients[t.Client]; v.action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
-		return s.requireSameAddress(t, client, v.from)
+	if client := a.cfg.clients[t.Client]; a.action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
+		return s.requireSameAddress(t, client, a.from)
 	}
 	return nil
 }
 
-// requireSameAddress refuses a phone that is known to be elsewhere than the browser, and one whose
-// address is hidden. Families that differ, and addresses of private networks, tell
-// nothing.
+// requireSameAddress refuses a phone that is known to have another address than
+// the browser, and one whose address is unverified. Addresses of different
+// families or of private networks cannot be compared; the phone passes then.
 func (s *Server) requireSameAddress(t ticket.Ticket, client *ticket.Client, phone clientAddr) error {
 	if err := s.requireKnownAddress(client, phone); err != nil {
 		return err
@@ -50,9 +51,9 @@ func (s *Server) requireSameAddress(t ticket.Ticket, client *ticket.Client, phon
 	return nil
 }
 
-// requireKnownAddress refuses a browser or phone whose address is hidden, if the client
-// wants phones to be near: the comparison must not be avoided by a header, nor end
-// in silence because a proxy sends none.
+// requireKnownAddress refuses a browser or phone whose address is unverified,
+// if the client refuses different addresses. A forwarding header must not
+// disable the comparison, nor may a proxy that sends none.
 func (s *Server) requireKnownAddress(client *ticket.Client, from clientAddr) error {
 	if client.AddressMismatch != ticket.MismatchRefuse || !from.unverified {
 		return nil
@@ -66,34 +67,36 @@ func (s *Server) requireKnownAddress(client *ticket.Client, from clientAddr) err
 	return fmt.Errorf("the address is hidden: %w", ticket.ErrAddressMismatch)
 }
 
-// exchange asks the provider for the user, and counts the user's call.
-func (v *phoneAdmission) exchange(ctx context.Context, p Provider, proof Credential) (ticket.Identity, error) {
-	ask := func(ctx context.Context, p Provider, proof Credential) (ticket.Identity, error) {
-		return v.server.exchange(ctx, v.cfg, p, proof)
+// exchange asks the provider for the user and counts the call of this user.
+func (a *phoneAdmission) exchange(ctx context.Context, p Provider, credential Credential) (ticket.Identity, error) {
+	call := func(ctx context.Context, p Provider, credential Credential) (ticket.Identity, error) {
+		return a.server.exchange(ctx, a.cfg, p, credential)
 	}
-	return v.countUser(v.server.codeGuard.exchange(ctx, v.from.rateKey, p, proof, ask))
+	return a.countUser(a.server.codeGuard.exchange(ctx, a.from.rateKey, p, credential, call))
 }
 
-// countUser counts the call of a user whom the provider has named.
-func (v *phoneAdmission) countUser(by ticket.Identity, err error) (ticket.Identity, error) {
+// countUser counts the call of a user whom the provider has identified.
+func (a *phoneAdmission) countUser(by ticket.Identity, err error) (ticket.Identity, error) {
 	if err != nil {
 		return by, err
 	}
-	v.attempt = &userAttempt{limits: v.server.limits}
-	return by, v.attempt.begin(by, v.hasMatchCode && v.action == ticket.Confirm)
+	a.attempt = &userAttempt{limits: a.server.limits}
+	return by, a.attempt.begin(by, a.hasMatchCode && a.action == ticket.Confirm)
 }
 
-// onResult settles the limits and gives the outcome's word.
-func (v *phoneAdmission) onResult(_ ticket.Identity, err error) string {
+// onResult refunds the limits by the outcome of the call and returns its code
+// for the audit log and the metrics.
+func (a *phoneAdmission) onResult(_ ticket.Identity, err error) string {
 	status, code := outcome(err)
-	if v.attempt != nil {
-		v.attempt.end(status, code)
+	if a.attempt != nil {
+		a.attempt.end(status, code)
 	}
 	return code
 }
 
-// requireEnabled admits what admit admits, while the client's login is switched on. An
-// ack does not pass here: what is confirmed may be put away.
+// requireEnabled adds the kill switch to the check authorize. An ack does not
+// pass here: a confirmed ticket may be consumed although the login is switched
+// off.
 func (s *Server) requireEnabled(admit func(ticket.Ticket) error) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
 		if err := admit(t); err != nil {

@@ -43,9 +43,9 @@ func readBody(c echo.Context) ([]byte, error) {
 	if r.ContentLength == 0 {
 		return []byte("{}"), nil
 	}
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := params["charset"]
-	isJSON := err == nil && kind == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+	isJSON := err == nil && mediaType == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
 	if !isJSON && r.ContentLength > 0 {
 		return nil, errMediaType
 	}

@@ -14,11 +14,11 @@ import (
 )
 
 // codeGuard keeps invented codes away from the providers: each costs a call of
-// the quota that all users share. A refused code is counted by the caller's address and the
-// provider, and by the address and the ticket. The second limit is lower, so that
-// a flood on one ticket leaves the other users of a carrier's NAT their calls.
-// Nothing is counted by the ticket alone: its id is public, so anyone could lock its
-// user out.
+// the quota that all users share. A refused code is counted by the caller's
+// address and the provider, and by the address and the ticket. The second limit
+// is lower, so that a flood on one ticket leaves the other users of a carrier's
+// NAT their calls. Nothing is counted by ticket alone: its id is public, so
+// anyone could lock its user out.
 type codeGuard struct {
 	networks  *rateLimiter[codeSource] // IPv6 /48
 	addresses *rateLimiter[codeSource]
@@ -39,40 +39,43 @@ type ticketSource struct {
 }
 
 const (
-	// refusedPerTicket is how many refused codes a minute one address may bring
-	// for one ticket. A phone that is refused asks for one fresh code.
+	// refusedPerTicket is how many refused codes per minute one address may
+	// send for one ticket. A phone whose code is refused gets one fresh code.
 	refusedPerTicket = 10
-	// networkFactor is how many times an address's limit a whole IPv6 /48 has.
+	// networkFactor is the limit of an IPv6 /48 as a multiple of an address's
+	// limit.
 	networkFactor = 8
 )
 
+// newCodeGuard derives the limits from the rate; 0 turns them off, but refused
+// codes are still remembered.
 func newCodeGuard(rate int) *codeGuard {
 	g := &codeGuard{networks: newRateLimiter[codeSource](0), addresses: newRateLimiter[codeSource](0), tickets: newRateLimiter[ticketSource](0)}
 	if rate > 0 {
-		each := max(rate/10, 60)
-		g.networks, g.addresses = newRateLimiter[codeSource](networkFactor*each), newRateLimiter[codeSource](each)
+		perAddress := max(rate/10, 60)
+		g.networks, g.addresses = newRateLimiter[codeSource](networkFactor*perAddress), newRateLimiter[codeSource](perAddress)
 		g.tickets = newRateLimiter[ticketSource](refusedPerTicket)
 	}
 	rand.Read(g.refused.key[:])
 	return g
 }
 
-// exchange calls the provider, unless it has refused the code a moment ago or the
-// caller has brought too many refused ones. A call is counted before its outcome
-// is known, which is what holds against calls at once, and refunded if the code
-// was not refused. A caller who hangs up meanwhile gets nothing back.
-func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider, proof Credential,
+// exchange calls the provider, unless it has just refused the same code or the
+// caller has sent too many refused ones. A call is counted before its outcome
+// is known, so that concurrent calls cannot exceed the limit. It is refunded if
+// the code was not refused. A caller that hangs up meanwhile gets no refund.
+func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider, credential Credential,
 	call func(context.Context, Provider, Credential) (ticket.Identity, error)) (ticket.Identity, error) {
 	now := time.Now()
-	code := g.refused.hash(p, proof)
+	code := g.refused.hash(p, credential)
 	if g.refused.has(code, now) {
 		return ticket.Identity{}, errCodeRefusedBefore
 	}
-	refund, err := g.count(from, p, proof.Ticket, now)
+	refund, err := g.count(from, p, credential.Ticket, now)
 	if err != nil {
 		return ticket.Identity{}, err
 	}
-	by, err := call(ctx, p, proof)
+	by, err := call(ctx, p, credential)
 	refused := errors.Is(err, ticket.ErrCodeInvalid)
 	if refused {
 		g.refused.add(code, time.Now())
@@ -83,59 +86,65 @@ func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider,
 	return by, err
 }
 
-// count counts one call at every limit, or at none. The widest comes first: it
-// keeps one network from filling the tables of the others.
+// count counts one call at every limit, or at none. The widest limit comes
+// first: it prevents one network from filling the tables of the others.
 func (g *codeGuard) count(from netip.Prefix, p Provider, id ticket.ID, now time.Time) (refund func(), err error) {
 	source := codeSource{from, p}
 	steps := []takeStep{
 		func() (func(), error) { return g.addresses.take(source, now) },
 		func() (func(), error) { return g.tickets.take(ticketSource{source, id}, now) },
 	}
-	if wide, ok := network48(from); ok {
-		wider := func() (func(), error) { return g.networks.take(codeSource{wide, p}, now) }
-		steps = append([]takeStep{wider}, steps...)
+	if net48, ok := network48(from); ok {
+		network := func() (func(), error) { return g.networks.take(codeSource{net48, p}, now) }
+		steps = append([]takeStep{network}, steps...)
 	}
 	return takeAll(steps...)
 }
 
-// TicketBound is implemented by a Provider whose codes name the ticket that they
-// confirm: a code that is refused for one ticket may be good for another.
+// TicketBound is implemented by a Provider whose codes name the ticket that
+// they confirm: a code that is refused for one ticket may be valid for another.
 type TicketBound interface{ TicketBound() }
 
 const (
-	refusedFor      = time.Minute // at least so long a refused code is remembered, at most twice
+	refusedFor      = time.Minute // a refused code is remembered for at least this long, at most twice as long
 	maxRefused      = 1 << 14     // codes per generation; about 1 MiB
 	refusedHashSize = 16          // bytes
 )
 
-// errCodeRefusedBefore is a code that its provider has refused before.
-var errCodeRefusedBefore = fmt.Errorf("refused before, so the provider is not asked: %w", ticket.ErrCodeInvalid)
+// errCodeRefusedBefore is the error of a code that its provider has refused
+// before.
+var errCodeRefusedBefore = fmt.Errorf("the provider has refused this code before and is not called again: %w", ticket.ErrCodeInvalid)
 
-// refusedCodes remembers refused codes by a keyed hash, in two generations of bounded
-// size. The zero value with a random key is empty.
+// refusedCodes remembers refused codes by a keyed hash, in two generations of
+// bounded size. The zero value with a random key is empty.
 type refusedCodes struct {
 	key [32]byte
 
 	mu                sync.Mutex
 	current, previous map[refusedCode]struct{}
-	rotatedAt         time.Time // when old was new
+	rotatedAt         time.Time // when current began
 }
 
+// refusedCode is the keyed hash of a code, and the provider that refused it.
 type refusedCode struct {
 	provider Provider
 	hash     [refusedHashSize]byte
 }
 
-func (d *refusedCodes) hash(p Provider, proof Credential) refusedCode {
+// hash returns the key of a code. The ticket is part of it if the provider is
+// TicketBound.
+func (d *refusedCodes) hash(p Provider, credential Credential) refusedCode {
 	h := sha256.New()
 	h.Write(d.key[:])
 	if _, bound := p.(TicketBound); bound {
-		h.Write([]byte(proof.Ticket))
+		h.Write([]byte(credential.Ticket))
 	}
-	h.Write([]byte(proof.Code))
+	h.Write([]byte(credential.Code))
 	return refusedCode{p, [refusedHashSize]byte(h.Sum(nil))}
 }
 
+// has reports whether the code was refused recently: within refusedFor, and at
+// most twice as long ago.
 func (d *refusedCodes) has(code refusedCode, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -147,6 +156,7 @@ func (d *refusedCodes) has(code refusedCode, now time.Time) bool {
 	return ok
 }
 
+// add remembers a refused code.
 func (d *refusedCodes) add(code refusedCode, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -154,8 +164,8 @@ func (d *refusedCodes) add(code refusedCode, now time.Time) {
 	d.current[code] = struct{}{}
 }
 
-// rotate begins a new generation if the newest is old enough, or full. Called with
-// mu held.
+// rotate starts a new generation if the current one is old enough, or full.
+// Called with mu held.
 func (d *refusedCodes) rotate(now time.Time, full bool) {
 	age := now.Sub(d.rotatedAt)
 	if age < refusedFor && !full && d.current != nil {

@@ -116,9 +116,9 @@ func (s *Server) handleError(err error, c echo.Context) {
 	}
 	p := s.problem(err, c)
 	h := c.Response().Header()
-	var again *ticket.RetryError
-	if errors.As(err, &again) {
-		p.retryAfter = again.After
+	var retry *ticket.RetryError
+	if errors.As(err, &retry) {
+		p.retryAfter = retry.After
 	}
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(ticket.Seconds(p.retryAfter), 10))

@@ -7,63 +7,68 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// LoginMethods is how a client's logins look and who confirms them.
+// LoginMethods is what a client's login page offers: its QR codes, the link for
+// phones, and the providers that can confirm.
 type LoginMethods struct {
-	// QR is what the code holds, with {ticket} in it; "" means the link
-	// PublicURL/s/{ticket}.
+	// QR is the content of the QR code, with the placeholder {ticket}. "" means
+	// the link PublicURL/s/{ticket}.
 	QR string
-	// MiniProgramCodes makes mini-program codes in place of QR; nil: QR is drawn.
+	// MiniProgramCodes makes mini-program codes, which replace the QR code;
+	// nil: none.
 	MiniProgramCodes MiniProgramCodes
-	// LaunchURL is the link, with {ticket} in it, by which a phone opens the
-	// mini-program without scanning; "" for none.
+	// LaunchURL is the link, with the placeholder {ticket}, that opens the
+	// mini-program on a phone without a scan; "" for none.
 	LaunchURL string
-	Providers map[string]Provider // of phones
-	WebLogin  RedirectProvider    // WeChat's official website login; nil: none
+	Providers map[string]Provider // of phones, by name
+	WebLogin  RedirectProvider    // nil: none
 }
 
 // MiniProgramCodes makes mini-program codes.
 type MiniProgramCodes interface {
-	// Code gives a picture, JPEG or PNG; errors are as a Provider's.
+	// Code returns a picture, JPEG or PNG. Its errors are those of a Provider.
 	Code(ctx context.Context, id ticket.ID) ([]byte, error)
 }
 
-// RedirectProvider is WeChat's official website login.
+// RedirectProvider is WeChat's official website login (OAuth 2.0).
 type RedirectProvider interface {
-	// Authorize is the URL of WeChat's page that comes back to redirect.
+	// Authorize returns the URL of WeChat's page, which sends the browser back
+	// to redirect.
 	Authorize(redirect, state, lang string) string
-	// Origin is that page's.
+	// Origin returns the origin of WeChat's page.
 	Origin() string
-	// Provider takes the code that the browser brings back.
+	// Provider exchanges the code that the browser brings back.
 	Provider
 }
 
-// StateStore keeps small values for all nodes, secret and unforgeable.
+// StateStore stores small values for all nodes. They are encrypted and
+// authenticated.
 type StateStore interface {
-	Now() time.Time // the nodes' common clock
+	Now() time.Time // the clock that all nodes share
 	Save(ctx context.Context, name string, value []byte, life time.Duration) error
-	// Take gives a value to one taker; nil where there is none.
+	// Take returns a value and deletes it, so that one caller gets it; nil if
+	// there is none.
 	Take(ctx context.Context, name string) ([]byte, error)
 }
 
-// loginMethods is the client's own, or the deployment's.
-func (now *activeConfig) loginMethods(client string) LoginMethods {
-	site, own := now.LoginMethods[client]
+// loginMethods returns the client's own methods, or those of the deployment.
+func (cfg *activeConfig) loginMethods(client string) LoginMethods {
+	methods, own := cfg.LoginMethods[client]
 	if !own {
-		site = LoginMethods{QR: now.QR, MiniProgramCodes: now.MiniProgramCodes, LaunchURL: now.LaunchURL, Providers: now.Providers, WebLogin: now.WebLogin}
+		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, WebLogin: cfg.WebLogin}
 	}
-	if site.QR == "" {
-		site.QR = now.publicURL + "/s/{ticket}"
+	if methods.QR == "" {
+		methods.QR = cfg.publicURL + "/s/{ticket}"
 	}
-	return site
+	return methods
 }
 
-// hasProvider reports whether any client has that provider for its phones.
-func (now *activeConfig) hasProvider(provider string) bool {
-	if now.Providers[provider] != nil {
+// hasProvider reports whether any client accepts that provider from its phones.
+func (cfg *activeConfig) hasProvider(provider string) bool {
+	if cfg.Providers[provider] != nil {
 		return true
 	}
-	for _, site := range now.LoginMethods {
-		if site.Providers[provider] != nil {
+	for _, methods := range cfg.LoginMethods {
+		if methods.Providers[provider] != nil {
 			return true
 		}
 	}

@@ -47,22 +47,22 @@ func Limits() []string {
 
 // instrumentLimits has every limit tell the meter of its hits.
 func (s *Server) instrumentLimits() {
-	told := func(limit string) func() { return func() { s.countLimitHit(limit) } }
-	s.limits.requests.onReject = told(limitRequests)
-	s.limits.phones.onReject = told(limitPhones)
-	s.limits.users.onReject = told(limitUsers)
-	s.limits.refusedCalls.onReject = told(limitRefused)
-	s.limits.wrongMatches.onReject = told(limitWrong)
-	s.ticketLimiter.addresses.onReject = told(limitTickets)
-	s.ticketLimiter.networks.onReject = told(limitTicketsNetwork)
-	s.ticketLimiter.node.onReject = told(limitTicketsNode)
-	s.codeGuard.addresses.onReject = told(limitRefusedCodes)
-	s.codeGuard.networks.onReject = told(limitRefusedCodesNetwork)
-	s.codeGuard.tickets.onReject = told(limitRefusedCodesTicket)
-	s.webLoginLimiter.onReject = told(limitWebLogins)
-	s.wxacodeLimiter.onReject = told(limitWxacodes)
-	s.waiterLimiter.onReject = told(limitWaiters)
-	s.renderLimiter.onReject = told(limitDrawings)
+	count := func(limit string) func() { return func() { s.countLimitHit(limit) } }
+	s.limits.requests.onReject = count(limitRequests)
+	s.limits.phones.onReject = count(limitPhones)
+	s.limits.users.onReject = count(limitUsers)
+	s.limits.refusedCalls.onReject = count(limitRefused)
+	s.limits.wrongMatches.onReject = count(limitWrong)
+	s.ticketLimiter.addresses.onReject = count(limitTickets)
+	s.ticketLimiter.networks.onReject = count(limitTicketsNetwork)
+	s.ticketLimiter.node.onReject = count(limitTicketsNode)
+	s.codeGuard.addresses.onReject = count(limitRefusedCodes)
+	s.codeGuard.networks.onReject = count(limitRefusedCodesNetwork)
+	s.codeGuard.tickets.onReject = count(limitRefusedCodesTicket)
+	s.webLoginLimiter.onReject = count(limitWebLogins)
+	s.wxacodeLimiter.onReject = count(limitWxacodes)
+	s.waiterLimiter.onReject = count(limitWaiters)
+	s.renderLimiter.onReject = count(limitDrawings)
 }
 
 func (s *Server) countLimitHit(limit string) {

@@ -23,17 +23,17 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 
 // page is GET /, the login page.
 func (s *Server) page(c echo.Context) error {
-	now := activeConfigOf(c)
-	client := now.Clients[0]
+	cfg := activeConfigOf(c)
+	client := cfg.Clients[0]
 	if id := c.QueryParam("client_id"); id != "" {
-		if client = now.clients[id]; client == nil {
+		if client = cfg.clients[id]; client == nil {
 			return invalid("client_id: no such client")
 		}
 	}
-	site := now.loginMethods(client.ID)
-	index := frontend.Index{Sandbox: now.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, LaunchURL: site.LaunchURL,
+	methods := cfg.loginMethods(client.ID)
+	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, LaunchURL: methods.LaunchURL,
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
-		WeChatWeb: site.WebLogin != nil && client.AllowsProvider("wechat_web")}
+		WeChatWeb: methods.WebLogin != nil && client.AllowsProvider("wechat_web")}
 	if !client.AllowsProvider("wechat") {
 		index.LaunchURL = ""
 	}
@@ -41,7 +41,7 @@ func (s *Server) page(c echo.Context) error {
 	h.Set("Content-Security-Policy", csp)
 	if index.WeChatWeb {
 		// Browsers apply form-action to where the form is redirected, too.
-		h.Set("Content-Security-Policy", csp+" "+site.WebLogin.Origin())
+		h.Set("Content-Security-Policy", csp+" "+methods.WebLogin.Origin())
 		// With no-referrer the form would be sent with "Origin: null".
 		h.Set("Referrer-Policy", "same-origin")
 	}
@@ -76,18 +76,18 @@ func (s *Server) landing(c echo.Context) error {
 // where there is none, or it cannot be told. Only where clients differ is the
 // ticket looked at.
 func (s *Server) launchURL(c echo.Context, id ticket.ID) string {
-	now := activeConfigOf(c)
-	if len(now.LoginMethods) == 0 {
-		return now.LaunchURL
+	cfg := activeConfigOf(c)
+	if len(cfg.LoginMethods) == 0 {
+		return cfg.LaunchURL
 	}
 	t, err := s.Hub.Get(c.Request().Context(), id)
 	if err == nil {
-		_, err = now.clientOf(t)
+		_, err = cfg.clientOf(t)
 	}
 	if err != nil {
 		return ""
 	}
-	return now.loginMethods(t.Client).LaunchURL
+	return cfg.loginMethods(t.Client).LaunchURL
 }
 
 // isPhone reports whether a browser claims to be a phone's and not WeChat's own:

@@ -123,11 +123,11 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 	if err := parse(body, &in); err != nil {
 		return hub.PhoneCall{}, err
 	}
-	now := activeConfigOf(c)
+	cfg := activeConfigOf(c)
 	switch {
 	case in.Provider == "":
 		return hub.PhoneCall{}, invalid("provider: required")
-	case !now.hasProvider(in.Provider):
+	case !cfg.hasProvider(in.Provider):
 		return hub.PhoneCall{}, s.refuseUnlessUnknown(c, id, invalid("provider: no such provider here"))
 	case in.Code == "" || len(in.Code) > maxAuthCode:
 		return hub.PhoneCall{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
@@ -139,21 +139,21 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 		return hub.PhoneCall{}, invalid(err.Error())
 	}
 	var provider Provider // the client's own, once the ticket has been looked at
-	v := &phoneAdmission{server: s, cfg: now, from: s.proxies.clientAddr(c.Request()), action: a, hasMatchCode: in.Match != ""}
-	return hub.PhoneCall{Phone: v.from.auditAddr, OnResult: v.onResult, Ticket: id, User: user, Match: in.Match, Client: now.clientByID,
+	admission := &phoneAdmission{server: s, cfg: cfg, from: s.proxies.clientAddr(c.Request()), action: a, hasMatchCode: in.Match != ""}
+	return hub.PhoneCall{Phone: admission.from.auditAddr, OnResult: admission.onResult, Ticket: id, User: user, Match: in.Match, Client: cfg.clientByID,
 		Authorize: func(t ticket.Ticket) error {
-			client, err := now.clientOf(t)
+			client, err := cfg.clientOf(t)
 			if err != nil {
 				return err
 			}
-			provider = now.loginMethods(t.Client).Providers[in.Provider]
+			provider = cfg.loginMethods(t.Client).Providers[in.Provider]
 			if provider == nil || !client.AllowsProvider(in.Provider) {
 				return invalid("provider: this client does not take it")
 			}
-			return v.check(t)
+			return admission.check(t)
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
-			return v.exchange(ctx, provider, Credential{Code: in.Code, Ticket: id})
+			return admission.exchange(ctx, provider, Credential{Code: in.Code, Ticket: id})
 		}}, nil
 }
 

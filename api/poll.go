@@ -31,12 +31,12 @@ func (s *Server) poll(c echo.Context) error {
 	if err := bearer(c.Request(), id); err != nil {
 		return s.auditDenied("poll", id, c.Request(), err)
 	}
-	leave, admit := func() {}, s.requireEnabled(s.checkOrigin(c))
+	release, authorize := func() {}, s.requireEnabled(s.checkOrigin(c))
 	if wait > 0 {
-		admit = s.admitWaiter(c, &leave)
+		authorize = s.admitWaiter(c, &release)
 	}
-	defer func() { leave() }()
-	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, s.browser(c, admit))
+	defer func() { release() }()
+	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, s.browser(c, authorize))
 	if err != nil {
 		return s.auditDenied("poll", id, c.Request(), err)
 	}
@@ -47,14 +47,14 @@ func (s *Server) poll(c echo.Context) error {
 }
 
 // queryInt reads a whole number from the query.
-func queryInt(c echo.Context, name string, absent, most int64) (int64, error) {
+func queryInt(c echo.Context, name string, absent, max int64) (int64, error) {
 	values, ok := c.QueryParams()[name]
 	if !ok {
 		return absent, nil
 	}
 	n, err := strconv.ParseInt(values[0], 10, 64)
-	if err != nil || n < 0 || n > most || len(values) > 1 {
-		return 0, invalid(name + ": a whole number from 0 to " + strconv.FormatInt(most, 10))
+	if err != nil || n < 0 || n > max || len(values) > 1 {
+		return 0, invalid(name + ": a whole number from 0 to " + strconv.FormatInt(max, 10))
 	}
 	return n, nil
 }

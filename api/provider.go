@@ -9,79 +9,87 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Credential is what a phone, or the browser that comes back from WeChat, brings.
+// Credential is what a phone, or the browser that returns from WeChat, sends to
+// prove who its user is.
 type Credential struct {
-	Code   string    // one-time; 1 to 4,096 bytes of anything
-	Ticket ticket.ID // what it is meant to confirm, for a code that is bound to it
+	Code   string    // one-time; 1 to 4,096 bytes, any content
+	Ticket ticket.ID // the ticket to confirm, for a code that is bound to it
 }
 
 // Provider turns a one-time code into an identity.
 //
-// Exchange is called once per code at the most, and only where some user could
-// get a 200. Its errors wrap ticket.ErrCodeInvalid, ErrUserBlocked,
-// ErrProviderMisconfigured or ErrProviderUnavailable (within a
-// ticket.RetryError where it is known when to try again) and hold neither code
-// nor credentials.
+// Exchange is called at most once per code, and only if the state of the ticket
+// permits success. Its errors wrap ticket.ErrCodeInvalid, ErrUserBlocked,
+// ErrProviderMisconfigured or ErrProviderUnavailable. They are inside a
+// ticket.RetryError if the time of the next try is known. They contain neither
+// the code nor credentials.
 //
-// It is comparable, a pointer for instance: its calls under way are counted by it.
+// A Provider must be comparable, for example a pointer: its concurrent calls
+// are counted by it.
 //
-// A new provider is one file beside the others of cmd/loginhub: a type with this
-// method, whose identity names the provider, and a line in providers(). WeCom
-// (企业微信): the code of wx.qy.login or of its web login is asked at
-// /cgi-bin/auth/getuserinfo with the corp's access_token, shared like WeChat's;
-// a member's userid is the Subject, the corpid the AppID, and an answer without
-// userid (a stranger to the corp) is ErrIdentityIncomplete. Alipay: my.getAuthCode's code
-// goes to alipay.system.oauth.token, signed with RSA2, the answer's signature
-// checked over its raw bytes; open_id is the Subject, the app_id the AppID. For
-// the form of the token's sub see ticket.Identity.Sub.
+// A new provider is one file beside the others in cmd/loginhub: a type with
+// this method, whose identity names the provider, and a line in providers().
+//
+// WeCom (企业微信): the code of wx.qy.login or of its web login is exchanged at
+// /cgi-bin/auth/getuserinfo with the corp's access_token, which is shared like
+// WeChat's. The Subject is the member's userid, the AppID is the corpid. An
+// answer without userid (the user is not a member of the corp) is
+// ErrIdentityIncomplete.
+//
+// Alipay: the code of my.getAuthCode is exchanged at alipay.system.oauth.token,
+// signed with RSA2. The signature of the answer is checked over its raw bytes.
+// The Subject is the open_id, the AppID is the app_id.
+//
+// For the form of the token's sub see ticket.Identity.Sub.
 type Provider interface {
 	Exchange(ctx context.Context, p Credential) (ticket.Identity, error)
 }
 
 const (
-	// maxProviderCalls bounds the calls under way on this node to each provider, and to
-	// each mini-program for its codes: a slow one must neither pile up
-	// goroutines nor take the places of the others.
+	// maxProviderCalls bounds the concurrent calls of this node to each
+	// provider, and to each mini-program for its codes. A slow provider must
+	// neither accumulate goroutines nor use the slots of the others.
 	maxProviderCalls = 256
 	// providerTimeout ends a call that its provider does not end itself.
 	providerTimeout = 10 * time.Second
 )
 
-// slots are the calls under way, by the Provider, Website or Codes that is
-// called. The map does not change once it is made.
+// slots holds the concurrent calls by the Provider, RedirectProvider or
+// MiniProgramCodes that is called. The map is not changed after newSlots.
 type slots map[any]chan struct{}
 
-// newSlots makes room for everybody who is called. Sites that share a provider
-// share its places.
-// Who was called before the reload keeps its places.
-func newSlots(r Reloadable, former slots) slots {
+// newSlots makes the slots of all providers. Clients that share a provider
+// share its slots. A provider that is also in previous keeps its slots, so that
+// a reload does not reset the bound.
+func newSlots(r Reloadable, previous slots) slots {
 	all := slots{}
 	add := func(called any) {
 		if called == nil || all[called] != nil {
 			return
 		}
-		if all[called] = former[called]; all[called] == nil {
+		if all[called] = previous[called]; all[called] == nil {
 			all[called] = make(chan struct{}, maxProviderCalls)
 		}
 	}
-	site := func(s LoginMethods) {
+	addAll := func(s LoginMethods) {
 		for _, p := range s.Providers {
 			add(p)
 		}
 		add(s.WebLogin)
 		add(s.MiniProgramCodes)
 	}
-	site(LoginMethods{Providers: r.Providers, WebLogin: r.WebLogin, MiniProgramCodes: r.MiniProgramCodes})
+	addAll(LoginMethods{Providers: r.Providers, WebLogin: r.WebLogin, MiniProgramCodes: r.MiniProgramCodes})
 	for _, s := range r.LoginMethods {
-		site(s)
+		addAll(s)
 	}
 	return all
 }
 
-// exchange is the one way to a provider.
-func (s *Server) exchange(ctx context.Context, now *activeConfig, p Provider, proof Credential) (by ticket.Identity, err error) {
-	err = s.withSlot(ctx, now.providerSlots[p], func(ctx context.Context) (err error) {
-		by, err = p.Exchange(ctx, proof)
+// exchange calls a provider within its slots and cleans the identity. All
+// provider calls go through it.
+func (s *Server) exchange(ctx context.Context, cfg *activeConfig, p Provider, credential Credential) (by ticket.Identity, err error) {
+	err = s.withSlot(ctx, cfg.providerSlots[p], func(ctx context.Context) (err error) {
+		by, err = p.Exchange(ctx, credential)
 		return err
 	})
 	if err != nil {
@@ -90,12 +98,12 @@ func (s *Server) exchange(ctx context.Context, now *activeConfig, p Provider, pr
 	return by.Clean()
 }
 
-// withSlot makes a call outwards within the node's limits; under has the places of
-// who is called.
-func (s *Server) withSlot(ctx context.Context, under chan struct{}, call func(context.Context) error) error {
+// withSlot runs an outgoing call within providerTimeout if one of the slots is
+// free. Otherwise it returns ticket.ErrProviderUnavailable at once.
+func (s *Server) withSlot(ctx context.Context, slots chan struct{}, call func(context.Context) error) error {
 	select {
-	case under <- struct{}{}:
-		defer func() { <-under }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	default:
 		s.countLimitHit(limitCalls)
 		return fmt.Errorf("%d provider calls under way: %w", maxProviderCalls, ticket.ErrProviderUnavailable)

@@ -45,21 +45,21 @@ func recoveryLevel(name string) qrcode.RecoveryLevel {
 }
 
 // qrText is what the code holds. Nothing is asked of Redis for it.
-func (now *activeConfig) qrText(client string, id ticket.ID) string {
-	return strings.ReplaceAll(now.loginMethods(client).QR, "{ticket}", string(id))
+func (cfg *activeConfig) qrText(client string, id ticket.ID) string {
+	return strings.ReplaceAll(cfg.loginMethods(client).QR, "{ticket}", string(id))
 }
 
 // qrImage is where the code's picture is. The endpoint does not ask Redis whose
 // ticket it is, so a client whose codes are its own is named; a mini-program
 // code is no vector graphic to begin with.
-func (now *activeConfig) qrImage(client string, id ticket.ID) string {
+func (cfg *activeConfig) qrImage(client string, id ticket.ID) string {
 	path := "/api/login/tickets/" + string(id) + "/qr."
-	if now.loginMethods(client).MiniProgramCodes != nil {
+	if cfg.loginMethods(client).MiniProgramCodes != nil {
 		path += "png"
 	} else {
 		path += "svg"
 	}
-	if _, own := now.LoginMethods[client]; own {
+	if _, own := cfg.LoginMethods[client]; own {
 		path += "?client_id=" + url.QueryEscape(client)
 	}
 	return path
@@ -80,8 +80,8 @@ func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 }
 
 // qrCode is the QR code of a ticket.
-func (s *Server) qrCode(now *activeConfig, client string, id ticket.ID) (*qrcode.QRCode, error) {
-	code, err := qrcode.New(now.qrText(client, id), recoveryLevel(s.QRLevel))
+func (s *Server) qrCode(cfg *activeConfig, client string, id ticket.ID) (*qrcode.QRCode, error) {
+	code, err := qrcode.New(cfg.qrText(client, id), recoveryLevel(s.QRLevel))
 	if err != nil {
 		return nil, fmt.Errorf("qr code: %w", err)
 	}
@@ -90,22 +90,22 @@ func (s *Server) qrCode(now *activeConfig, client string, id ticket.ID) (*qrcode
 
 // renderPNG gives the code as pixels, which waits for a place to draw; the answer is sent
 // without one.
-func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int) (picture []byte, err error) {
+func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
 	r := c.Request()
 	err = s.renderLimiter.run(r.Context(), s.proxies.clientAddr(r).rateKey, func() error {
 		code, err := s.qrCode(activeConfigOf(c), client, id)
 		if err != nil {
 			return err
 		}
-		if least := minModule * modulesWide(code); size < least {
-			return invalid(fmt.Sprintf("size: from %d for this code, or it cannot be read", least))
+		if smallest := minModule * modulesWide(code); size < smallest {
+			return invalid(fmt.Sprintf("size: from %d for this code, or it cannot be read", smallest))
 		}
-		if picture, err = raster(code, activeConfigOf(c).QRLogo, size); err != nil {
+		if img, err = raster(code, activeConfigOf(c).QRLogo, size); err != nil {
 			return fmt.Errorf("qr code: %w", err)
 		}
 		return nil
 	})
-	return picture, err
+	return img, err
 }
 
 // modulesWide is how many modules wide a code is, with its quiet zone.
@@ -116,11 +116,11 @@ func modulesWide(code *qrcode.QRCode) int { return 17 + 4*code.VersionNumber + 2
 func raster(code *qrcode.QRCode, logo *Logo, size int) ([]byte, error) {
 	rows := code.Bitmap() // with its quiet zone
 	module := size / len(rows)
-	edge := module * len(rows)
-	at := (size - edge) / 2
-	picture := image.NewPaletted(image.Rect(0, 0, size, size), color.Palette{color.White, color.Black})
+	width := module * len(rows)
+	at := (size - width) / 2
+	img := image.NewPaletted(image.Rect(0, 0, size, size), color.Palette{color.White, color.Black})
 	for y, row := range rows {
-		first := picture.Pix[(at+y*module)*size:][:size]
+		first := img.Pix[(at+y*module)*size:][:size]
 		for x, dark := range row {
 			for i := range module {
 				if dark {
@@ -129,16 +129,16 @@ func raster(code *qrcode.QRCode, logo *Logo, size int) ([]byte, error) {
 			}
 		}
 		for i := range module {
-			copy(picture.Pix[(at+y*module+i)*size:], first)
+			copy(img.Pix[(at+y*module+i)*size:], first)
 		}
 	}
 	var b bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.BestCompression}
 	if logo == nil {
-		err := encoder.Encode(&b, picture)
+		err := encoder.Encode(&b, img)
 		return b.Bytes(), err
 	}
-	err := png.Encode(&b, logo.drawOn(picture, image.Rect(at, at, at+edge, at+edge)))
+	err := png.Encode(&b, logo.drawOn(img, image.Rect(at, at, at+width, at+width)))
 	return b.Bytes(), err
 }
 
@@ -155,8 +155,8 @@ func (s *Server) qrPNG(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if sun := s.wxacodePNG(c, client, id); sun != nil {
-		return sendImage(c, "image/png", sun)
+	if wxacode := s.wxacodePNG(c, client, id); wxacode != nil {
+		return sendImage(c, "image/png", wxacode)
 	}
 	png, err := s.renderPNG(c, client, id, int(size))
 	if err != nil {
@@ -173,9 +173,9 @@ func (s *Server) qrSVG(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if sun := s.wxacodePNG(c, client, id); sun != nil {
+	if wxacode := s.wxacodePNG(c, client, id); wxacode != nil {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
-			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(sun)))
+			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(wxacode)))
 	}
 	code, err := s.qrCode(activeConfigOf(c), client, id)
 	if err != nil {

@@ -11,25 +11,31 @@ import (
 // maxRateKeys bounds the memory of a limiter: about 4 MiB.
 const maxRateKeys = 1 << 16
 
-// rateLimiter allows so many events per minute and key, all of them at once if need
-// be (generic cell rate algorithm: one time per key is its whole state). It is
-// per node and in bounded memory: many keys beyond the table share one bucket.
+// rateLimiter allows a number of events per minute and key, in a burst if need
+// be. It is the generic cell rate algorithm (GCRA): one time per key is the
+// whole state. It is per node and of bounded memory: keys beyond the table
+// share one bucket.
 type rateLimiter[K comparable] struct {
 	interval time.Duration // between two events at the steady rate; 0: no limit
-	onReject func()        // told of every refusal; may be nil
+	onReject func()        // called at every refusal, with mu held; may be nil
 
 	mu        sync.Mutex
-	tat       map[K]time.Time // when the bucket is empty again
-	lastSweep time.Time       // when a full table was last gone through
+	tat       map[K]time.Time // theoretical arrival time: when the bucket is empty again
+	lastSweep time.Time       // the last sweep of a full table
 }
 
-// addrLimiter is by address.
+// addrLimiter counts by address.
 type addrLimiter = rateLimiter[netip.Prefix]
 
+// window is the period of all limits.
 const window = time.Minute
 
+// newAddrLimiter returns a limiter of perMinute events for each address; 0: no
+// limit.
 func newAddrLimiter(perMinute int) *addrLimiter { return newRateLimiter[netip.Prefix](perMinute) }
 
+// newRateLimiter returns a limiter of perMinute events for each key; 0: no
+// limit.
 func newRateLimiter[K comparable](perMinute int) *rateLimiter[K] {
 	l := &rateLimiter[K]{tat: map[K]time.Time{}}
 	if perMinute > 0 {
@@ -38,55 +44,60 @@ func newRateLimiter[K comparable](perMinute int) *rateLimiter[K] {
 	return l
 }
 
-// allow counts one event, or refuses it and says when to try again.
-func (l *rateLimiter[K]) allow(who K, now time.Time) error {
-	_, err := l.take(who, now)
+// allow counts one event. If the key is over its limit, it returns a
+// *ticket.RetryError with the time until the next event is allowed.
+func (l *rateLimiter[K]) allow(key K, now time.Time) error {
+	_, err := l.take(key, now)
 	return err
 }
 
-// take is allow with the way to take the event back, which is called once at most.
-func (l *rateLimiter[K]) take(who K, now time.Time) (refund func(), err error) {
+// take is allow that also returns a function to refund the event. Call refund
+// at most once.
+func (l *rateLimiter[K]) take(key K, now time.Time) (refund func(), err error) {
 	if l.interval == 0 {
 		return func() {}, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	until, known := l.tat[who]
+	tat, known := l.tat[key]
 	if !known && len(l.tat) >= maxRateKeys {
 		if l.sweepFull(now); len(l.tat) >= maxRateKeys {
 			var shared K
-			who = shared
-			until = l.tat[who]
+			key = shared
+			tat = l.tat[key]
 		}
 	}
-	if until.Before(now) {
-		until = now
+	if tat.Before(now) {
+		tat = now
 	}
-	// Half a step of tolerance: window may not divide by the rate.
-	if early := until.Add(l.interval).Sub(now) - window - l.interval/2; early > 0 {
+	// The window may not be a multiple of the interval, so half an interval is
+	// tolerated.
+	if early := tat.Add(l.interval).Sub(now) - window - l.interval/2; early > 0 {
 		if l.onReject != nil {
 			l.onReject()
 		}
 		return nil, &ticket.RetryError{After: early, Err: errRateLimited}
 	}
-	l.tat[who] = until.Add(l.interval)
-	return func() { l.refund(who) }, nil
+	l.tat[key] = tat.Add(l.interval)
+	return func() { l.refund(key) }, nil
 }
 
-// refund takes one event back that was counted before its outcome was known.
-// Counting first is what holds against calls that race each other.
-func (l *rateLimiter[K]) refund(who K) {
+// refund takes back one event that was counted before its outcome was known.
+// Events are counted first, so that concurrent calls cannot exceed the limit.
+func (l *rateLimiter[K]) refund(key K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if until, known := l.tat[who]; known {
-		l.tat[who] = until.Add(-l.interval)
+	if tat, known := l.tat[key]; known {
+		l.tat[key] = tat.Add(-l.interval)
 	}
 }
 
-// sweepEvery is between two goes through a full table: a flood from ever new
-// addresses must not cost one each.
+// sweepEvery is the minimum time between two sweeps of a full table: a flood
+// from new addresses must not cost one sweep for each event.
 const sweepEvery = time.Second
 
+// sweepFull sweeps a full table, unless the last sweep was less than sweepEvery
+// ago. Called with mu held.
 func (l *rateLimiter[K]) sweepFull(now time.Time) {
 	if now.Sub(l.lastSweep).Abs() >= sweepEvery {
 		l.lastSweep = now
@@ -94,11 +105,11 @@ func (l *rateLimiter[K]) sweepFull(now time.Time) {
 	}
 }
 
-// sweep forgets buckets that are empty.
+// sweep deletes the buckets that are empty. Called with mu held.
 func (l *rateLimiter[K]) sweep(now time.Time) {
-	for who, until := range l.tat {
-		if until.Before(now) {
-			delete(l.tat, who)
+	for key, tat := range l.tat {
+		if tat.Before(now) {
+			delete(l.tat, key)
 		}
 	}
 }

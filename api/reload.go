@@ -37,11 +37,11 @@ type activeConfig struct {
 // begins from now on.
 func (s *Server) Reload(r Reloadable) {
 	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*ticket.Client{}, origins: map[string]bool{}}
-	var former slots
-	if old := s.active.Load(); old != nil {
-		former = old.providerSlots
+	var previous slots
+	if before := s.active.Load(); before != nil {
+		previous = before.providerSlots
 	}
-	c.providerSlots = newSlots(r, former)
+	c.providerSlots = newSlots(r, previous)
 	for _, client := range r.Clients {
 		c.clients[client.ID] = client
 		for _, origin := range client.Origins {
@@ -69,8 +69,8 @@ func activeConfigOf(c echo.Context) *activeConfig { return c.Get(activeConfigKey
 
 // clientOf finds a ticket's client. ErrUnknownClient: this node does not have it,
 // and another may, while nodes are reloaded one after the other.
-func (now *activeConfig) clientOf(t ticket.Ticket) (*ticket.Client, error) {
-	if client := now.clients[t.Client]; client != nil {
+func (cfg *activeConfig) clientOf(t ticket.Ticket) (*ticket.Client, error) {
+	if client := cfg.clients[t.Client]; client != nil {
 		return client, nil
 	}
 	return nil, ticket.ErrUnknownClient
@@ -91,4 +91,4 @@ func (s *Server) refuseUnlessUnknown(c echo.Context, id ticket.ID, refusal error
 }
 
 // clientByID is hub.Call's Client, of tickets that were admitted.
-func (now *activeConfig) clientByID(id string) *ticket.Client { return now.clients[id] }
+func (cfg *activeConfig) clientByID(id string) *ticket.Client { return cfg.clients[id] }

@@ -8,72 +8,76 @@ import (
 	"time"
 )
 
-// Bounds of drawing codes as PNG. One costs milliseconds of a core (some ten for the
-// largest; an SVG half a one), and everybody may ask for one, of an id that he has
-// made up: the general limit allows an address 200 a second. Drawings that take all
-// cores starve the mailbox's proof, and a node that takes itself for deaf lets all
-// its pages go. So half of the cores draw, and who finds no place waits in a line.
+// Bounds of QR codes that are rendered as PNG. A PNG costs milliseconds of a
+// core (some ten for the largest; an SVG half a millisecond). Anyone may
+// request one, also of an invented id: the general limit allows 200 a second
+// for each address.
+//
+// Renderings on all cores delay the mailbox's liveness probe, and a node whose
+// probe is late releases all its waiters. So half of the cores render, and
+// further requests wait in a queue.
 const (
-	maxRenderQueue        = 64              // that wait on this node
-	maxRenderQueuePerAddr = 32              // of these, from one address: it does not fill the line alone
-	renderQueueTimeout    = 2 * time.Second // in the line, at most
+	maxRenderQueue        = 64              // requests that wait on this node
+	maxRenderQueuePerAddr = 32              // of these, from one address, so that it cannot fill the queue alone
+	renderQueueTimeout    = 2 * time.Second // the longest wait in the queue
 )
 
-// errRenderBusy is no place to draw a code, nor one in the line.
+// errRenderBusy means that no slot became free, or that the queue is full.
 var errRenderBusy = errors.New("too many codes are being drawn")
 
-// renderLimiter bounds the drawings at once on this node.
+// renderLimiter bounds the concurrent renderings on this node.
 type renderLimiter struct {
-	slots    chan struct{}  // taken by who draws
-	queue    chan struct{}  // taken by who waits
-	perAddr  *waiterLimiter // of the line, by address
-	onReject func()         // told of every refusal; may be nil
+	slots    chan struct{}  // one element for each rendering
+	queue    chan struct{}  // one element for each waiting request
+	perAddr  *waiterLimiter // bounds the queue by address
+	onReject func()         // called at every refusal; may be nil
 }
 
-// newRenderLimiter has places for half of the cores.
+// newRenderLimiter returns a limiter with a slot for half of the cores.
 func newRenderLimiter(cores int) *renderLimiter {
 	return &renderLimiter{slots: make(chan struct{}, max(1, cores/2)),
 		queue: make(chan struct{}, maxRenderQueue), perAddr: newWaiterLimiter(maxRenderQueuePerAddr)}
 }
 
-// run runs job, which is not interrupted, once there is a place. It gives job's
-// error, or errDrawing where the line is full, the wait too long or ctx over.
-func (e *renderLimiter) run(ctx context.Context, who netip.Prefix, job func() error) error {
-	if err := e.acquire(ctx, who); err != nil {
-		if e.onReject != nil && ctx.Err() == nil { // who has left has hit no limit
-			e.onReject()
+// run waits for a slot and runs job, which is not interrupted. It returns the
+// error of job, or errRenderBusy if the queue is full, the wait too long or ctx
+// done.
+func (l *renderLimiter) run(ctx context.Context, addr netip.Prefix, job func() error) error {
+	if err := l.acquire(ctx, addr); err != nil {
+		if l.onReject != nil && ctx.Err() == nil { // a client that hung up has hit no limit
+			l.onReject()
 		}
 		return err
 	}
-	defer func() { <-e.slots }()
+	defer func() { <-l.slots }()
 	return job()
 }
 
-// acquire waits for a place. Who came first is served first: a channel gives what
-// comes free to the one who has waited longest, before anybody who comes anew.
-func (e *renderLimiter) acquire(ctx context.Context, who netip.Prefix) error {
+// acquire waits for a slot. Requests are served in order: a channel gives a
+// free place to the sender that has waited longest.
+func (l *renderLimiter) acquire(ctx context.Context, addr netip.Prefix) error {
 	select {
-	case e.slots <- struct{}{}:
+	case l.slots <- struct{}{}:
 		return nil
 	default:
 	}
-	leave, err := e.perAddr.acquire(who)
+	release, err := l.perAddr.acquire(addr)
 	if err != nil {
 		return fmt.Errorf("%w: %d of one address wait", errRenderBusy, maxRenderQueuePerAddr)
 	}
-	defer leave()
+	defer release()
 	select {
-	case e.queue <- struct{}{}:
-		defer func() { <-e.queue }()
+	case l.queue <- struct{}{}:
+		defer func() { <-l.queue }()
 	default:
 		return fmt.Errorf("%w: %d wait", errRenderBusy, maxRenderQueue)
 	}
-	patience := time.NewTimer(renderQueueTimeout)
-	defer patience.Stop()
+	timeout := time.NewTimer(renderQueueTimeout)
+	defer timeout.Stop()
 	select {
-	case e.slots <- struct{}{}:
+	case l.slots <- struct{}{}:
 		return nil
-	case <-patience.C:
+	case <-timeout.C:
 		return fmt.Errorf("%w: no place in %v", errRenderBusy, renderQueueTimeout)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", errRenderBusy, ctx.Err())

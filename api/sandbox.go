@@ -10,10 +10,10 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Sandbox is the built-in imitation of a provider, for development: the code
-// "sandbox:NAME:NONCE" is the user NAME. NONCE is any characters; each code works
-// once. Used codes are remembered by this node alone, the last 65,536 of them:
-// shared memory would cost every login of the sandbox two commands more.
+// Sandbox is a built-in imitation of a provider, for development: the code
+// "sandbox:NAME:NONCE" is the user NAME. NONCE is any text; each code works
+// once. Only this node remembers used codes, the last 65,536 of them: shared
+// memory would cost each sandbox login two Redis commands more.
 type Sandbox struct {
 	mu   sync.Mutex
 	used map[[16]byte]struct{}
@@ -21,7 +21,7 @@ type Sandbox struct {
 	next int
 }
 
-// NewSandbox makes one.
+// NewSandbox returns a Sandbox without used codes.
 func NewSandbox() *Sandbox {
 	return &Sandbox{used: make(map[[16]byte]struct{}, 1<<16), ring: make([][16]byte, 1<<16)}
 }
@@ -32,14 +32,14 @@ func (s *Sandbox) Exchange(_ context.Context, p Credential) (ticket.Identity, er
 	rest, ok := strings.CutPrefix(code, "sandbox:")
 	name, nonce, ok2 := strings.Cut(rest, ":")
 	if !ok || !ok2 || name == "" || nonce == "" {
-		return ticket.Identity{}, fmt.Errorf("sandbox: not sandbox:NAME:NONCE: %w", ticket.ErrCodeInvalid)
+		return ticket.Identity{}, fmt.Errorf("sandbox: the code is not sandbox:NAME:NONCE: %w", ticket.ErrCodeInvalid)
 	}
 	if ticket.CleanText(name, ticket.MaxNickname) != name {
-		return ticket.Identity{}, fmt.Errorf("sandbox: unusable name: %w", ticket.ErrCodeInvalid)
+		return ticket.Identity{}, fmt.Errorf("sandbox: the name is too long or has characters that are not allowed: %w", ticket.ErrCodeInvalid)
 	}
 	sum := sha256.Sum256([]byte(code))
 	if !s.markUsed([16]byte(sum[:16])) {
-		return ticket.Identity{}, fmt.Errorf("sandbox: used before: %w", ticket.ErrCodeInvalid)
+		return ticket.Identity{}, fmt.Errorf("sandbox: the code was used before: %w", ticket.ErrCodeInvalid)
 	}
 	return ticket.Identity{Provider: "sandbox", Subject: name}, nil
 }

@@ -16,32 +16,33 @@ import (
 	"loginhub/hub"
 )
 
-// Config is what a Server is made of. Every field is needed unless it says
+// Config configures a Server. Every field is required unless its comment says
 // otherwise.
 type Config struct {
 	Hub        *hub.Hub
-	Reloadable Reloadable // at first
+	Reloadable Reloadable // initial value; Server.Reload replaces it
 	PublicURL  string     // without a trailing slash
-	StateStore StateStore // needed for a Website
-	QRLevel    string     // L, M ("" too), Q or H
-	// VerifyName is a file below /s/ with the text VerifyText: WeChat's check
-	// of the ordinary-link rule. "" for none.
+	StateStore StateStore // required if a WebLogin is configured
+	QRLevel    string     // error correction level: L, M, Q or H; "" is M
+	// VerifyName is a file served below /s/ with the content VerifyText:
+	// WeChat's ownership check for ordinary-link QR codes. "" for none.
 	VerifyName, VerifyText string
-	TrustedProxies         []netip.Prefix // whose X-Forwarded-For is believed; none by default
-	RateLimit              int            // new tickets per minute and address, and all else by it (limits.go); 0: no limit
-	MaxWaitersPerAddr      int            // sockets and polls that wait from one address; 0: no limit
+	TrustedProxies         []netip.Prefix // peers whose X-Forwarded-For is used; none by default
+	RateLimit              int            // new tickets per minute and address; other limits derive from it (limits.go); 0: no limit
+	MaxWaitersPerAddr      int            // waiting sockets and polls of one address; 0: no limit
 	Log                    *slog.Logger
-	Metrics                Metrics // nil: nobody hears
+	Metrics                Metrics // nil: no metrics
 }
 
-// Server answers HTTP. It is safe for concurrent use.
+// Server is the http.Handler of the public listener. It is safe for concurrent
+// use.
 type Server struct {
 	Config
 	active          atomic.Pointer[activeConfig]
 	proxies         *proxies
 	ticketLimiter   *ticketLimiter
-	wxacodeLimiter  *addrLimiter // of mini-program codes
-	webLoginLimiter *addrLimiter // of WeChat's website login
+	wxacodeLimiter  *addrLimiter // calls for mini-program codes
+	webLoginLimiter *addrLimiter // WeChat website logins that begin
 	wxacodes        *wxacodeCache
 	renderLimiter   *renderLimiter
 	limits          *limits
@@ -51,7 +52,8 @@ type Server struct {
 	router          *echo.Echo
 }
 
-// New makes the server of one node.
+// New returns the server of one node. It fails if the embedded pages, assets or
+// API description cannot be read.
 func New(c Config) (*Server, error) {
 	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), ticketLimiter: newTicketLimiter(c.RateLimit),
 		wxacodeLimiter: newAddrLimiter(c.RateLimit), webLoginLimiter: newAddrLimiter(c.RateLimit), wxacodes: newWxacodeCache(), renderLimiter: newRenderLimiter(runtime.GOMAXPROCS(0)),
@@ -68,17 +70,17 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP is the public listener's.
+// ServeHTTP implements http.Handler for the public listener.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
-// ticketPath is a ticket's own path.
+// ticketPath is the common part of the routes of one ticket.
 const ticketPath = "/api/login/tickets/:ticket"
 
-// crossOriginPaths are what pages of other origins call: only there is a
-// preflight.
+// crossOriginPaths are the routes that pages of other origins call. Only these
+// answer a CORS preflight.
 var crossOriginPaths = []string{"/api/login/tickets", ticketPath + "/ws", ticketPath + "/poll", ticketPath + "/ack"}
 
-// routes is every route that there is.
+// routes registers all routes.
 func (s *Server) routes() (*echo.Echo, error) {
 	assets, err := newAssets(frontend.FS())
 	if err != nil {
@@ -104,8 +106,9 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/openapi.json", doc.json.serve)
 	e.Match(read, "/docs", s.docs)
 
-	// Not by a Group: echo's answers every other method on these paths, and on
-	// all others, with 404 in place of 405.
+	// Routes are registered one by one, not in an echo Group. A Group answers
+	// all other methods on its paths, and on all other paths, with 404 instead
+	// of 405.
 	e.POST("/api/login/tickets", s.createTicket, s.cors)
 	e.GET(ticketPath+"/ws", s.socket, s.cors)
 	e.GET(ticketPath+"/poll", s.poll, s.cors)
@@ -121,11 +124,12 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST(ticketPath+"/reject", s.reject)
 
 	e.POST(connectPath, s.qrconnect)
-	e.GET(callbackPath, s.callback) // no HEAD: it spends the state
+	e.GET(callbackPath, s.callback) // no HEAD: the request consumes the state
 	return e, nil
 }
 
-// baseMiddleware stands around every request: headers that all answers carry, and panics.
+// baseMiddleware sets the headers that all answers have, bounds the time of the
+// body, and turns a panic into an error.
 func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		h := c.Response().Header()
@@ -134,8 +138,9 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if strings.HasPrefix(c.Request().URL.Path, "/api/") {
 			h.Set("Cache-Control", "no-store")
 		}
-		// Decided when the answer leaves: a poll may have waited until now. The
-		// load balancer, or the page, then looks for another node.
+		// Checked when the answer is sent, because a long poll may have waited
+		// until now. "Connection: close" makes the load balancer or the page
+		// open its next connection to another node.
 		c.Response().Before(func() {
 			if s.Hub.Draining() {
 				h.Set("Connection", "close")

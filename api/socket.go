@@ -31,10 +31,10 @@ func (s *Server) socket(c echo.Context) error {
 	}
 	// The bare ResponseWriter: the hub takes the connection over, and echo's
 	// wrapper would stay alive with it.
-	leave := func() {}
-	w := &hijackTracker{ResponseWriter: c.Response().Writer, release: &leave}
+	release := func() {}
+	w := &hijackTracker{ResponseWriter: c.Response().Writer, release: &release}
 	defer w.releaseUnlessHijacked()
-	err = s.Hub.Socket(w, c.Request(), id, s.browser(c, s.admitWaiter(c, &leave)))
+	err = s.Hub.Socket(w, c.Request(), id, s.browser(c, s.admitWaiter(c, &release)))
 	return s.auditDenied("socket", id, c.Request(), err)
 }
 

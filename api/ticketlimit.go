@@ -5,46 +5,50 @@ import (
 	"time"
 )
 
-// ticketLimiter bounds new tickets by address, by IPv6 /48 (one customer of a
-// provider often holds one, with 65,536 addresses by which limits are counted),
-// and on the whole node. IPv4 has no level between: a /24 belongs to many.
+// ticketLimiter bounds new tickets by address, by IPv6 /48, and on the whole
+// node. One customer of an internet provider often has a /48, which is 65,536
+// addresses of our limits. IPv4 has no such level: a /24 belongs to many
+// customers.
 type ticketLimiter struct {
 	addresses, networks *addrLimiter
 	node                *rateLimiter[struct{}]
 }
 
-// nodeFactor is how many times an address's limit the node has.
+// nodeFactor is the node's limit as a multiple of an address's limit.
 const nodeFactor = 100
 
+// newTicketLimiter returns a limiter of rate tickets per minute and address; 0:
+// no limit.
 func newTicketLimiter(rate int) *ticketLimiter {
 	return &ticketLimiter{newAddrLimiter(rate), newAddrLimiter(networkFactor * rate), newRateLimiter[struct{}](nodeFactor * rate)}
 }
 
 // allow counts a new ticket at every limit, or at none: an address over its own
-// limit uses up nothing of the others'. The widest comes first, so that a flood
-// fills no table of addresses.
-func (l *ticketLimiter) allow(who netip.Prefix, now time.Time) error {
+// limit uses nothing of the others. The widest limit comes first, so that a
+// flood does not fill the table of addresses.
+func (l *ticketLimiter) allow(addr netip.Prefix, now time.Time) error {
 	steps := []takeStep{func() (func(), error) { return l.node.take(struct{}{}, now) }}
-	if wide, ok := network48(who); ok {
-		steps = append(steps, func() (func(), error) { return l.networks.take(wide, now) })
+	if net48, ok := network48(addr); ok {
+		steps = append(steps, func() (func(), error) { return l.networks.take(net48, now) })
 	}
-	_, err := takeAll(append(steps, func() (func(), error) { return l.addresses.take(who, now) })...)
+	_, err := takeAll(append(steps, func() (func(), error) { return l.addresses.take(addr, now) })...)
 	return err
 }
 
-// network48 is the IPv6 /48 of an address's /64; false for IPv4 and for no address.
-func network48(who netip.Prefix) (netip.Prefix, bool) {
-	if !who.Addr().Is6() {
+// network48 returns the IPv6 /48 that contains the /64 of an address. It
+// returns false for IPv4 and for no address.
+func network48(addr netip.Prefix) (netip.Prefix, bool) {
+	if !addr.Addr().Is6() {
 		return netip.Prefix{}, false
 	}
-	wide, err := who.Addr().Prefix(48)
-	return wide, err == nil
+	net48, err := addr.Addr().Prefix(48)
+	return net48, err == nil
 }
 
 // takeStep counts one event at one limit.
 type takeStep func() (refund func(), err error)
 
-// takeAll takes every step, or refunds those before the one that refuses.
+// takeAll runs all steps. If one refuses, it refunds those before it.
 func takeAll(steps ...takeStep) (refund func(), err error) {
 	var taken []func()
 	refund = func() {

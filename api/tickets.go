@@ -35,8 +35,8 @@ func (s *Server) createTicket(c echo.Context) error {
 	if err := parse(body, &in); err != nil {
 		return err
 	}
-	now := activeConfigOf(c)
-	client, err := now.requestedClient(in.ClientID)
+	cfg := activeConfigOf(c)
+	client, err := cfg.requestedClient(in.ClientID)
 	if err != nil {
 		return err
 	}
@@ -53,15 +53,15 @@ func (s *Server) createTicket(c echo.Context) error {
 		return s.auditRefusal("make", ticket.Ticket{Client: client.ID}, r, err)
 	}
 	browser, system := parseUserAgent(r.UserAgent())
-	m, err := s.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
+	created, err := s.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
 		Address: from.display, Browser: browser, OS: system})
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusCreated, createTicketResponse{
-		Ticket: m.Ticket.ID, Secret: m.Secret.Reveal(), State: m.Ticket.State, Seq: m.Ticket.Seq,
-		ExpiresIn: ticket.Seconds(m.ExpiresIn), QRURL: now.qrText(client.ID, m.Ticket.ID),
-		QRImage: now.qrImage(client.ID, m.Ticket.ID), MatchCode: m.MatchCode})
+		Ticket: created.Ticket.ID, Secret: created.Secret.Reveal(), State: created.Ticket.State, Seq: created.Ticket.Seq,
+		ExpiresIn: ticket.Seconds(created.ExpiresIn), QRURL: cfg.qrText(client.ID, created.Ticket.ID),
+		QRImage: cfg.qrImage(client.ID, created.Ticket.ID), MatchCode: created.MatchCode})
 }
 
 // checkCreate is what a new ticket meets: the origin, the operator's switch, the limit.
@@ -76,14 +76,14 @@ func (s *Server) checkCreate(client *ticket.Client, r *http.Request, from client
 }
 
 // requestedClient finds the client that a page names, or the only one.
-func (now *activeConfig) requestedClient(id *string) (*ticket.Client, error) {
+func (cfg *activeConfig) requestedClient(id *string) (*ticket.Client, error) {
 	if id == nil {
-		if len(now.Clients) == 1 {
-			return now.Clients[0], nil
+		if len(cfg.Clients) == 1 {
+			return cfg.Clients[0], nil
 		}
 		return nil, invalid("client_id: required, for several clients are configured")
 	}
-	if client := now.clients[*id]; client != nil {
+	if client := cfg.clients[*id]; client != nil {
 		return client, nil
 	}
 	return nil, invalid("client_id: no such client")

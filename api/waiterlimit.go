@@ -14,92 +14,100 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// waiterLimiter bounds how many sockets and polls wait from one address. Their number
-// is bounded by the node's, and so is the table.
+// waiterLimiter bounds how many sockets and polls of one address wait at the
+// same time. The node's own limit of waiters bounds the size of the table.
 type waiterLimiter struct {
 	max      int    // 0: no limit
-	onReject func() // told of every refusal; may be nil
+	onReject func() // called at every refusal, with mu held; may be nil
 
 	mu      sync.Mutex
 	waiting map[netip.Prefix]int
 }
 
-// waiterRetryAfter is when a page without a seat is told to try again.
+// waiterRetryAfter is the Retry-After of a refused waiter.
 const waiterRetryAfter = 10 * time.Second
 
-func newWaiterLimiter(most int) *waiterLimiter {
-	return &waiterLimiter{max: most, waiting: map[netip.Prefix]int{}}
+// newWaiterLimiter returns a limiter of limit waiters for each address; 0: no
+// limit.
+func newWaiterLimiter(limit int) *waiterLimiter {
+	return &waiterLimiter{max: limit, waiting: map[netip.Prefix]int{}}
 }
 
-// acquire gives a seat, and how to leave it; leaving twice does no harm.
-func (s *waiterLimiter) acquire(who netip.Prefix) (leave func(), err error) {
-	if s.max == 0 {
+// acquire counts one waiter and returns the function that ends it. A second
+// call of release has no effect. Errors: a *ticket.RetryError if the address
+// has reached the limit.
+func (l *waiterLimiter) acquire(addr netip.Prefix) (release func(), err error) {
+	if l.max == 0 {
 		return func() {}, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.waiting[who] >= s.max {
-		if s.onReject != nil {
-			s.onReject()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting[addr] >= l.max {
+		if l.onReject != nil {
+			l.onReject()
 		}
 		return nil, &ticket.RetryError{After: waiterRetryAfter, Err: errRateLimited}
 	}
-	s.waiting[who]++
+	l.waiting[addr]++
 	return sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.waiting[who]--; s.waiting[who] <= 0 {
-			delete(s.waiting, who)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.waiting[addr]--; l.waiting[addr] <= 0 {
+			delete(l.waiting, addr)
 		}
 	}), nil
 }
 
-// admitWaiter admits a waiting page and keeps its seat in leave.
-func (s *Server) admitWaiter(c echo.Context, leave *func()) func(ticket.Ticket) error {
+// admitWaiter returns the check of a browser that wants to wait: its origin,
+// the kill switch and the limit of waiters. If the check passes, it sets
+// *release.
+func (s *Server) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket) error {
 	admit := s.requireEnabled(s.checkOrigin(c))
 	return func(t ticket.Ticket) error {
 		if err := admit(t); err != nil {
 			return err
 		}
-		got, err := s.waiterLimiter.acquire(s.proxies.clientAddr(c.Request()).rateKey)
+		acquired, err := s.waiterLimiter.acquire(s.proxies.clientAddr(c.Request()).rateKey)
 		if err == nil {
-			*leave = got
+			*release = acquired
 		}
 		return err
 	}
 }
 
-// hijackTracker is the ResponseWriter of a page that asks for a socket: the seat is
-// left when the connection that was taken over closes.
+// hijackTracker is the ResponseWriter of a request for a socket. It ends the
+// waiter when the hijacked connection closes, because the request itself ends
+// at the upgrade.
 type hijackTracker struct {
 	http.ResponseWriter
-	release  *func() // set once the page is admitted
-	hijacked bool    // taken over: the connection leaves, not the request
+	release  *func() // set when the waiter is admitted
+	hijacked bool    // the connection calls release, not the request
 }
 
-// Hijack is for the upgrade.
-func (k *hijackTracker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(k.ResponseWriter).Hijack()
+// Hijack implements http.Hijacker for the upgrade.
+func (t *hijackTracker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(t.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
-	k.hijacked = true
-	return &trackedConn{conn, *k.release}, rw, nil
+	t.hijacked = true
+	return &trackedConn{conn, *t.release}, rw, nil
 }
 
-// releaseUnlessHijacked leaves the seat of a page that was not upgraded.
-func (k *hijackTracker) releaseUnlessHijacked() {
-	if !k.hijacked {
-		(*k.release)()
+// releaseUnlessHijacked ends the waiter if the request was not upgraded.
+func (t *hijackTracker) releaseUnlessHijacked() {
+	if !t.hijacked {
+		(*t.release)()
 	}
 }
 
+// trackedConn is a hijacked connection that ends its waiter on Close.
 type trackedConn struct {
 	net.Conn
 	release func()
 }
 
-// Close ends the connection and leaves its seat.
+// Close ends the waiter and closes the connection.
 func (c *trackedConn) Close() error {
 	c.release()
 	return c.Conn.Close()

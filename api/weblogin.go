@@ -79,7 +79,7 @@ func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t t
 	if t, err = s.Hub.Get(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
-	website, err := s.checkWebLogin(r, activeConfigOf(c), t)
+	webLogin, err := s.checkWebLogin(r, activeConfigOf(c), t)
 	if err != nil {
 		return t, "", nil, err
 	}
@@ -96,12 +96,12 @@ func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t t
 	if language(r) == "zh" {
 		lang = "cn"
 	}
-	return t, website.Authorize(s.PublicURL+callbackPath, state, lang), s.stateCookie(state, browser, int(stateLife/time.Second)), nil
+	return t, webLogin.Authorize(s.PublicURL+callbackPath, state, lang), s.stateCookie(state, browser, int(stateLife/time.Second)), nil
 }
 
 // checkWebLogin gives the ticket's website, where its browser may go there.
-func (s *Server) checkWebLogin(r *http.Request, now *activeConfig, t ticket.Ticket) (RedirectProvider, error) {
-	client, err := now.clientOf(t)
+func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Ticket) (RedirectProvider, error) {
+	client, err := cfg.clientOf(t)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,8 @@ func (s *Server) checkWebLogin(r *http.Request, now *activeConfig, t ticket.Tick
 	if err := s.Hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
-	website := now.loginMethods(t.Client).WebLogin
-	if website == nil || !client.AllowsProvider("wechat_web") {
+	webLogin := cfg.loginMethods(t.Client).WebLogin
+	if webLogin == nil || !client.AllowsProvider("wechat_web") {
 		return nil, invalid("ticket: its client does not take wechat_web")
 	}
 	if err := s.webLoginLimiter.allow(s.proxies.clientAddr(r).rateKey, time.Now()); err != nil {
@@ -121,7 +121,7 @@ func (s *Server) checkWebLogin(r *http.Request, now *activeConfig, t ticket.Tick
 	if t.State == ticket.Scanned {
 		return nil, ticket.ErrScanned // by a phone, which now decides
 	}
-	return website, hub.CanConfirm(t)
+	return webLogin, hub.CanConfirm(t)
 }
 
 // requireOwnOrigin demands the Origin that a browser sends with a form: of the hub's own
@@ -140,7 +140,7 @@ func (s *Server) requireOwnOrigin(r *http.Request, client *ticket.Client) error 
 // readForm reads the one body that is not JSON.
 func readForm(c echo.Context) (url.Values, error) {
 	r := c.Request()
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
 		return nil, errForm
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
@@ -206,29 +206,29 @@ func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
 
 // finishWebLogin confirms the visit's ticket; without a code, the user has refused.
 func (s *Server) finishWebLogin(c echo.Context, v webLoginState, code string) error {
-	now := activeConfigOf(c)
-	website := now.loginMethods(v.Client).WebLogin
-	guest := &phoneAdmission{server: s, cfg: now, from: s.proxies.clientAddr(c.Request()), action: ticket.Confirm}
+	cfg := activeConfigOf(c)
+	webLogin := cfg.loginMethods(v.Client).WebLogin
+	admission := &phoneAdmission{server: s, cfg: cfg, from: s.proxies.clientAddr(c.Request()), action: ticket.Confirm}
 	if code == "" {
-		guest.action = ticket.Reject
+		admission.action = ticket.Reject
 	}
 	ctx := c.Request().Context()
-	call := hub.PhoneCall{Phone: guest.from.auditAddr, OnResult: guest.onResult, Ticket: v.Ticket, SameBrowser: true, Client: now.clientByID,
+	call := hub.PhoneCall{Phone: admission.from.auditAddr, OnResult: admission.onResult, Ticket: v.Ticket, SameBrowser: true, Client: cfg.clientByID,
 		Authorize: func(t ticket.Ticket) error {
-			client, err := now.clientOf(t)
+			client, err := cfg.clientOf(t)
 			if err != nil {
 				return err
 			}
-			if website == nil || t.Client != v.Client || !client.AllowsProvider("wechat_web") {
+			if webLogin == nil || t.Client != v.Client || !client.AllowsProvider("wechat_web") {
 				return invalid("provider: this client does not take wechat_web")
 			}
-			return guest.check(t)
+			return admission.check(t)
 		},
 		Exchange: func(ctx context.Context) (ticket.Identity, error) {
 			if code == "" {
 				return ticket.Identity{Provider: "wechat_web"}, nil
 			}
-			return guest.exchange(ctx, website, Credential{Code: code, Ticket: v.Ticket})
+			return admission.exchange(ctx, webLogin, Credential{Code: code, Ticket: v.Ticket})
 		}}
 	if code == "" {
 		_, err := s.Hub.Reject(ctx, call)

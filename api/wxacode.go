@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	_ "image/jpeg" // WeChat's usual
+	_ "image/jpeg" // the usual format of WeChat
 	"image/png"
 	"maps"
 	"sync"
@@ -17,19 +17,20 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Bounds of mini-program codes. Each costs a call, of 5,000 a minute for the
-// whole mini-program, and everybody may ask for a picture: so only a ticket that
-// exists and waits for its scan is worth one, one call per ticket and node
-// whoever asks how often, and no more calls per address than tickets.
+// Bounds of mini-program codes (wxacode: WeChat's QR codes). Each costs a call,
+// of 5,000 a minute for the whole mini-program, and anyone may request a
+// picture. Therefore the hub calls WeChat only for a ticket that exists and is
+// pending, once per ticket and node, and for an address at most as often as it
+// may create tickets.
 const (
-	maxCachedCodes = 256 // pictures kept; a page fetches its own once
+	maxCachedCodes = 256 // a page requests its code once
 	maxCodeEdge    = 1280
-	// codeBackoff is how long WeChat is left alone after a refusal that does not
-	// pass by itself.
+	// codeBackoff is how long WeChat is not called after a refusal that only
+	// the operator can end.
 	codeBackoff = time.Minute
 )
 
-// wxacodeCache are the mini-program codes of this node.
+// wxacodeCache holds the mini-program codes of this node.
 type wxacodeCache struct {
 	mu           sync.Mutex
 	entries      map[ticket.ID]*wxacodeEntry
@@ -37,40 +38,42 @@ type wxacodeCache struct {
 	backoffUntil map[MiniProgramCodes]time.Time
 }
 
-// wxacodeEntry is one code, or the call for it.
+// wxacodeEntry is one code, or the pending call for it.
 type wxacodeEntry struct {
 	done chan struct{} // closed when png or its absence is known
 	png  []byte
 }
 
+// newWxacodeCache returns an empty cache.
 func newWxacodeCache() *wxacodeCache {
 	return &wxacodeCache{entries: map[ticket.ID]*wxacodeEntry{}, backoffUntil: map[MiniProgramCodes]time.Time{}}
 }
 
-// wxacodePNG is the ticket's mini-program code as a PNG; nil where the client has
-// none, where the ticket is not worth a call, and where WeChat refuses. Then the
-// link is drawn in its place.
+// wxacodePNG returns the mini-program code of a ticket as a PNG. It returns nil
+// if the client has none, if the ticket is not worth a call, or if WeChat
+// refuses. The caller then renders a QR code with the link.
 func (s *Server) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
 	if activeConfigOf(c).loginMethods(client).MiniProgramCodes == nil {
 		return nil
 	}
-	one, first := s.wxacodes.startOrJoin(id)
+	entry, created := s.wxacodes.startOrJoin(id)
 	ctx := c.Request().Context()
-	if !first {
+	if !created {
 		select {
-		case <-one.done:
-			return one.png
+		case <-entry.done:
+			return entry.png
 		case <-ctx.Done():
 			return nil
 		}
 	}
-	// Others may wait for this one: it does not end with its own request.
-	defer func() { s.wxacodes.finish(id, one) }()
-	one.png = s.fetchWxacode(context.WithoutCancel(ctx), c, id)
-	return one.png
+	// Other requests may wait for this code, so its call does not end with this
+	// request.
+	defer func() { s.wxacodes.finish(id, entry) }()
+	entry.png = s.fetchWxacode(context.WithoutCancel(ctx), c, id)
+	return entry.png
 }
 
-// fetchWxacode looks at the ticket and asks WeChat.
+// fetchWxacode reads the ticket and asks WeChat for its code.
 func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
 	now := time.Now()
 	if s.wxacodeLimiter.allow(s.proxies.clientAddr(c.Request()).rateKey, now) != nil {
@@ -80,7 +83,7 @@ func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID)
 	if err != nil || t.State != ticket.Pending {
 		return nil
 	}
-	codes := activeConfigOf(c).loginMethods(t.Client).MiniProgramCodes // of the ticket's client, whatever the request says
+	codes := activeConfigOf(c).loginMethods(t.Client).MiniProgramCodes // of the ticket's client, whatever client the request names
 	if codes == nil || s.wxacodes.backingOff(codes, now) {
 		return nil
 	}
@@ -92,23 +95,23 @@ func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID)
 		return err
 	})
 	if err != nil {
-		rest := time.Second
-		var again *ticket.RetryError
+		backoff := time.Second
+		var retry *ticket.RetryError
 		switch {
-		case errors.As(err, &again):
-			rest = min(again.After, codeBackoff)
+		case errors.As(err, &retry):
+			backoff = min(retry.After, codeBackoff)
 		case errors.Is(err, ticket.ErrProviderMisconfigured):
-			rest = codeBackoff
+			backoff = codeBackoff
 		}
-		s.wxacodes.backOff(codes, now.Add(rest))
-		s.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", rest, "error", err)
+		s.wxacodes.backOff(codes, now.Add(backoff))
+		s.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
 		return nil
 	}
 	return picture
 }
 
-// asPNG decodes what WeChat sent and makes the file anew: what pages show is a
-// picture and nothing else.
+// asPNG decodes the picture from WeChat and encodes it again, so that pages
+// show a picture and nothing else.
 func asPNG(picture []byte) ([]byte, error) {
 	size, _, err := image.DecodeConfig(bytes.NewReader(picture))
 	if err != nil || size.Width > maxCodeEdge || size.Height > maxCodeEdge {
@@ -125,44 +128,47 @@ func asPNG(picture []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// startOrJoin gives the ticket's code; first is true for the one who has to make it
-// and settle it.
-func (u *wxacodeCache) startOrJoin(id ticket.ID) (one *wxacodeEntry, first bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if one := u.entries[id]; one != nil {
-		return one, false
+// startOrJoin returns the ticket's entry. If created is true, the caller has to
+// fetch the code and call finish.
+func (w *wxacodeCache) startOrJoin(id ticket.ID) (entry *wxacodeEntry, created bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if entry := w.entries[id]; entry != nil {
+		return entry, false
 	}
-	one = &wxacodeEntry{done: make(chan struct{})}
-	u.entries[id] = one
-	return one, true
+	entry = &wxacodeEntry{done: make(chan struct{})}
+	w.entries[id] = entry
+	return entry, true
 }
 
-// finish lets the others see it, and keeps it, or not: a later request may fare
-// better. What nobody could get never pushes out what somebody has.
-func (u *wxacodeCache) finish(id ticket.ID, one *wxacodeEntry) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	close(one.done)
-	if one.png == nil {
-		delete(u.entries, id)
+// finish wakes the requests that wait for the entry. An entry without a code is
+// dropped, so that a later request can try again; it never displaces a code.
+func (w *wxacodeCache) finish(id ticket.ID, entry *wxacodeEntry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(entry.done)
+	if entry.png == nil {
+		delete(w.entries, id)
 		return
 	}
-	if u.order = append(u.order, id); len(u.order) > maxCachedCodes {
-		delete(u.entries, u.order[0])
-		u.order = u.order[1:]
+	if w.order = append(w.order, id); len(w.order) > maxCachedCodes {
+		delete(w.entries, w.order[0])
+		w.order = w.order[1:]
 	}
 }
 
-func (u *wxacodeCache) backingOff(c MiniProgramCodes, now time.Time) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return now.Before(u.backoffUntil[c])
+// backingOff reports whether c must not be called now.
+func (w *wxacodeCache) backingOff(c MiniProgramCodes, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return now.Before(w.backoffUntil[c])
 }
 
-func (u *wxacodeCache) backOff(c MiniProgramCodes, until time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	maps.DeleteFunc(u.backoffUntil, func(_ MiniProgramCodes, until time.Time) bool { return until.Before(time.Now()) }) // also of credentials that a reload has replaced
-	u.backoffUntil[c] = until
+// backOff stops calls of c until a time. It also deletes old entries, among
+// them those of credentials that a reload has replaced.
+func (w *wxacodeCache) backOff(c MiniProgramCodes, until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.backoffUntil, func(_ MiniProgramCodes, until time.Time) bool { return until.Before(time.Now()) })
+	w.backoffUntil[c] = until
 }
