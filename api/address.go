@@ -9,39 +9,43 @@ import (
 	"sync"
 )
 
-// proxies finds the address that a request comes from. Only a trusted proxy's
-// forwarding header counts, because anyone can send one.
+// proxies finds the address that a request comes from. It uses the forwarding
+// header of a trusted proxy only, because anyone can send one.
 type proxies struct {
 	trusted           []netip.Prefix
 	log               *slog.Logger
-	warnUntrustedOnce sync.Once // of a peer that is not trusted
-	warnNoXFFOnce     sync.Once // of a proxy that does not say for whom it asks
-	warnHiddenOnce    sync.Once // of the first call that address_mismatch: refuse ended because of either
+	warnUntrustedOnce sync.Once // an untrusted peer sent a forwarding header
+	warnNoXFFOnce     sync.Once // a trusted proxy sent no usable X-Forwarded-For
+	warnHiddenOnce    sync.Once // address_mismatch: refuse ended a call because of either
 }
 
 func newProxies(trusted []netip.Prefix, log *slog.Logger) *proxies {
 	return &proxies{trusted: trusted, log: log}
 }
 
-// origin of a request, as observed.
+// clientAddr is the address that a request comes from, for each use of it.
 type clientAddr struct {
-	// display is the address to show to a person; the zero Addr where it is not
-	// known for certain to be the browser's or phone's own.
+	// display is the address to show to a person. It is the zero Addr unless it
+	// is certainly the browser's or phone's own.
 	display netip.Addr
-	// auditAddr is shown, or an address of a private network; for the audit.
+	// auditAddr is display, or an address of a private network; for the audit
+	// log.
 	auditAddr netip.Addr
-	// rateKey is what limits are counted by: one IPv4 address, one IPv6 /64.
+	// rateKey is the key of the rate limits: one IPv4 address, or one IPv6 /64.
 	rateKey netip.Prefix
-	// unverified is set if the address cannot be known although it could be: an
-	// untrusted peer sent a forwarding header (a proxy that is not named, or a
-	// browser that hides its address), or a trusted proxy sent no usable one.
-	// A client with address_mismatch: refuse is not served then.
+	// unverified means that the address is unknown although it could be known.
+	// Either an untrusted peer sent a forwarding header (a proxy that is not
+	// configured, or a browser that hides its address), or a trusted proxy sent
+	// no usable one. A client with address_mismatch: refuse refuses such a
+	// request.
 	unverified bool
 }
 
-// maxHops bounds how much of a forwarded chain is read.
+// maxHops bounds how many entries of X-Forwarded-For are read.
 const maxHops = 32
 
+// clientAddr returns the address that r comes from. It warns once of each kind
+// of misconfigured proxy.
 func (p *proxies) clientAddr(r *http.Request) clientAddr {
 	peer := netip.Addr{}
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -53,8 +57,8 @@ func (p *proxies) clientAddr(r *http.Request) clientAddr {
 				continue
 			}
 			p.warnUntrustedOnce.Do(func() {
-				p.log.Warn("a peer that is not trusted sends a forwarding header, so the addresses of browsers are not known; "+
-					"if it is your proxy, set LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
+				p.log.Warn("an untrusted peer sent a forwarding header, so the addresses of browsers are unknown; "+
+					"if the peer is your proxy, add it to LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
 			})
 			return clientAddr{rateKey: rateKey(peer), unverified: true}
 		}
@@ -63,18 +67,18 @@ func (p *proxies) clientAddr(r *http.Request) clientAddr {
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
 		p.warnNoXFFOnce.Do(func() {
-			p.log.Warn("a trusted proxy sends no usable X-Forwarded-For, so all its users share its address and its limits, and their own is not known; "+
-				"have it set X-Forwarded-For to the address that it sees, or name in LOGINHUB_TRUSTED_PROXIES only what is a proxy", "peer", peer)
+			p.log.Warn("a trusted proxy sent no usable X-Forwarded-For, so all its users share its address and its limits; "+
+				"configure the proxy to set X-Forwarded-For to its peer's address, or remove from LOGINHUB_TRUSTED_PROXIES what is not a proxy", "peer", peer)
 		})
 		return clientAddr{rateKey: rateKey(cmp.Or(client, peer)), unverified: true}
 	}
 	return clientAddr{display: globalOnly(client), auditAddr: client, rateKey: rateKey(client)}
 }
 
-// forwarded reads the chain from the right to the first hop that is not trusted:
-// anybody can have written what is left of it. The result is false if there is no
-// such hop. A chain of trusted hops alone still gives its first one, which the
-// limits are counted by: it is a machine of the operator's.
+// forwarded reads the chain from the right to the first hop that is not
+// trusted. Anyone can have written what is left of it. The result is false if
+// there is no such hop. If all hops are trusted, it still returns the first one
+// as the key of the limits: it is a machine of the operator.
 func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
 	hops := strings.Split(strings.Join(headers, ","), ",")
 	var last netip.Addr
@@ -90,8 +94,8 @@ func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
 	return last, false
 }
 
-// parseHop reads one entry: an address, or one with a port, as some proxies write. An
-// address that no machine has is none.
+// parseHop reads one entry: an address, or an address with a port, which some
+// proxies write. It refuses addresses that no machine has.
 func parseHop(entry string) (netip.Addr, bool) {
 	bare := entry
 	if strings.HasPrefix(entry, "[") && strings.HasSuffix(entry, "]") {
@@ -109,6 +113,7 @@ func parseHop(entry string) (netip.Addr, bool) {
 	return addr, !addr.IsUnspecified() && !addr.IsMulticast()
 }
 
+// isTrusted reports whether addr is a configured proxy.
 func (p *proxies) isTrusted(addr netip.Addr) bool {
 	for _, prefix := range p.trusted {
 		if prefix.Contains(addr) {
@@ -118,9 +123,9 @@ func (p *proxies) isTrusted(addr netip.Addr) bool {
 	return false
 }
 
-// nonGlobalPrefixes are unicast ranges that are not globally routable and that package
-// netip does not tell apart (IANA special-purpose registries). The documentation
-// ranges are left out: they occur in examples and nowhere else.
+// nonGlobalPrefixes are unicast ranges that are not globally routable and that
+// package netip does not report (IANA special-purpose address registries). The
+// documentation ranges are missing on purpose: they occur only in examples.
 var nonGlobalPrefixes = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"), // carrier NAT
@@ -135,8 +140,8 @@ var nonGlobalPrefixes = []netip.Prefix{
 	netip.MustParsePrefix("fec0::/10"),
 }
 
-// globalOnly is the address where it is globally routable, otherwise none: a
-// private one says nothing to the person who reads it.
+// globalOnly returns the address if it is globally routable, otherwise the zero
+// Addr: a private address has no meaning for the person who reads it.
 func globalOnly(addr netip.Addr) netip.Addr {
 	if !addr.IsGlobalUnicast() || addr.IsPrivate() {
 		return netip.Addr{}
@@ -149,7 +154,8 @@ func globalOnly(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// rateKey is what one subscriber holds: an IPv4 address, or an IPv6 /64.
+// rateKey returns the prefix that one subscriber usually has: an IPv4 address,
+// or an IPv6 /64.
 func rateKey(addr netip.Addr) netip.Prefix {
 	bits := 32
 	if addr.Is6() {
@@ -157,13 +163,14 @@ func rateKey(addr netip.Addr) netip.Prefix {
 	}
 	prefix, err := addr.Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // no address: all of those share one bucket
+		return netip.Prefix{} // all requests without an address share one bucket
 	}
 	return prefix
 }
 
-// sameAddress compares two shown addresses; nil where it cannot be told. Within
-// one IPv6 /64 the phone and the PC of one household have different addresses.
+// sameAddress compares two display addresses; nil if they cannot be compared.
+// Within one IPv6 /64 it returns true, because the phone and the PC of one
+// household have different addresses.
 func sameAddress(a, b netip.Addr) *bool {
 	if !a.IsValid() || !b.IsValid() || a.Is4() != b.Is4() {
 		return nil

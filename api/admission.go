@@ -97,9 +97,9 @@ func (a *phoneAdmission) onResult(_ ticket.Identity, err error) string {
 // requireEnabled adds the kill switch to the check authorize. An ack does not
 // pass here: a confirmed ticket may be consumed although the login is switched
 // off.
-func (s *Server) requireEnabled(admit func(ticket.Ticket) error) func(ticket.Ticket) error {
+func (s *Server) requireEnabled(authorize func(ticket.Ticket) error) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
-		if err := admit(t); err != nil {
+		if err := authorize(t); err != nil {
 			return err
 		}
 		return s.Hub.CheckEnabled(t.Client)

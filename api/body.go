@@ -15,29 +15,29 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// maxBody bounds every request body.
+// maxBody bounds every request body, in bytes.
 const maxBody = 16 << 10
 
-// bodyLimit is how long a request with a body may take in all. Without it a body
-// that drips holds a connection for ever, also where nobody reads it; and it
-// leaves the slowest provider its time.
-const bodyLimit = 20 * time.Second
+// bodyReadTimeout is how long a whole request body may take to arrive. Without
+// it a body sent byte by byte keeps a connection open for ever, also if no
+// handler reads it. It leaves enough time for the slowest provider.
+const bodyReadTimeout = 20 * time.Second
 
-// byteOrderMark is what some platforms write before UTF-8. A parser may ignore it
-// (RFC 8259, section 8.1).
+// byteOrderMark is what some platforms write before UTF-8. A parser may ignore
+// it (RFC 8259, section 8.1).
 var byteOrderMark = []byte("\ufeff")
 
-// boundBody sets the time for a body. What takes longer is cut off.
+// boundBody sets the read deadline of a request with a body.
 func boundBody(c echo.Context) {
 	if c.Request().ContentLength == 0 {
 		return // a long poll has none, and may wait
 	}
-	// It fails where the connection is gone; then there is nothing to bound.
-	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(bodyLimit))
+	// An error means that the connection is closed; then no deadline is needed.
+	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(bodyReadTimeout))
 }
 
-// readBody checks media type and size, in that order, before anything else is
-// looked at. No body is an empty object.
+// readBody checks media type and size, in that order, before anything else. It
+// returns "{}" if there is no body.
 func readBody(c echo.Context) ([]byte, error) {
 	r := c.Request()
 	if r.ContentLength == 0 {
@@ -54,18 +54,19 @@ func readBody(c echo.Context) ([]byte, error) {
 	var large *http.MaxBytesError
 	switch {
 	case len(body) == 0 && err == nil:
-		return []byte("{}"), nil // chunked, and nothing came
+		return []byte("{}"), nil // chunked and empty
 	case !isJSON:
 		return nil, errMediaType
 	case errors.As(err, &large):
 		return nil, errTooLarge
 	case err != nil:
-		return nil, invalid("body: it ended early")
+		return nil, invalid("body: incomplete")
 	}
 	return body, nil
 }
 
-// parse reads a body into v. Unknown fields are ignored, wrong types refused.
+// parse decodes a JSON object into v. It ignores unknown fields and refuses
+// wrong types.
 func parse(body []byte, v any) error {
 	if !utf8.Valid(body) {
 		return invalid("body: not UTF-8")
@@ -77,7 +78,7 @@ func parse(body []byte, v any) error {
 	err := json.Unmarshal(body, v)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return invalid(fmt.Sprintf("%s: %s is not what belongs here", wrong.Field, wrong.Value))
+		return invalid(fmt.Sprintf("%s: %s is the wrong type", wrong.Field, wrong.Value))
 	}
 	if err != nil {
 		return invalid("body: not valid JSON")

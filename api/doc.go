@@ -1,10 +1,11 @@
-// Package api is the HTTP edge: it parses and bounds what strangers send, checks
-// secrets, origins and limits, and turns every error into problem+json or a page.
+// Package api is the HTTP interface of the hub. It parses and bounds what
+// clients send, checks secrets, origins and limits, and turns every error into
+// problem+json or a page.
 //
-// It does not know the rules of a login (package hub/ticket), who waits (package
-// hub), Redis, or how a provider is called: providers are handed in. All routes
-// stand in server.go; every error's status and text in errors.go.
+// Other packages hold the rules of a login (hub/ticket), the waiting browsers
+// (hub) and the storage (hub/redisstore). Providers are passed in. All routes are
+// in server.go; the status and text of every error are in errors.go.
 //
-// Order of checks, everywhere: route, method, media type, size, syntax, secret,
-// ticket, origin, limits, state.
+// Every request is checked in this order: route, method, media type, size,
+// syntax, secret, ticket, origin, limits, state.
 package api

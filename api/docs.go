@@ -16,14 +16,14 @@ import (
 	"loginhub/frontend"
 )
 
-// openAPISpec is the wire contract as OpenAPI 3.1, by hand. The tests hold every
-// answer of theirs to it, and it to the routes and the table of errors.
+// openAPISpec is the wire contract as OpenAPI 3.1, written by hand. The tests
+// compare every answer with it, and it with the routes and the error table.
 //
 //go:embed openapi.yaml
 var openAPISpec []byte
 
-// openAPIDocuments are the contract in all its forms. They are the same in every
-// process, so they are made once.
+// openAPIDocuments are all forms of the API description. They are built once,
+// because they are the same in every process.
 var openAPIDocuments = sync.OnceValues(func() (d struct {
 	yaml, json asset
 	page       frontend.Docs
@@ -41,7 +41,7 @@ var openAPIDocuments = sync.OnceValues(func() (d struct {
 	return d, err
 })
 
-// docs is GET /docs, the contract to be read.
+// docs is GET /docs, the API description as a page.
 func (s *Server) docs(c echo.Context) error {
 	d, err := openAPIDocuments()
 	if err != nil {
@@ -50,12 +50,13 @@ func (s *Server) docs(c echo.Context) error {
 	return s.render(c, http.StatusOK, "docs.html", d.page)
 }
 
+// newAsset returns a file with its ETag, a hash of the body.
 func newAsset(kind string, body []byte) asset {
 	sum := sha256.Sum256(body)
 	return asset{kind, `"` + hex.EncodeToString(sum[:8]) + `"`, body}
 }
 
-// toJSON writes a node with its keys in their order, which maps would lose.
+// toJSON encodes a node with its keys in their order, which Go maps would lose.
 func toJSON(n *yaml.Node) ([]byte, error) {
 	var b bytes.Buffer
 	switch n.Kind {
@@ -95,10 +96,11 @@ func toJSON(n *yaml.Node) ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), nil
 }
 
+// indent indents a JSON text.
 func indent(text []byte) []byte {
 	var b bytes.Buffer
 	if json.Indent(&b, text, "", "  ") != nil {
-		return text // it is JSON: toJSON made it
+		return text // cannot happen: toJSON returns valid JSON
 	}
 	return b.Bytes()
 }

@@ -9,12 +9,12 @@ import (
 	"loginhub/frontend"
 )
 
-// The parts of the contract that its page shows.
+// The parts of the API description that its page shows.
 type (
 	openAPI struct {
 		Info struct{ Title, Version, Summary, Description string }
 		Tags []struct{ Name, Description string }
-		// Nodes, for the order of their keys.
+		// Nodes keep the order of their keys.
 		Paths      yaml.Node
 		Components struct {
 			Parameters map[string]openAPIParameter
@@ -63,9 +63,10 @@ type (
 	}
 )
 
-// openAPIType is a type, or several: one and null.
+// openAPIType is a type. Of a list, such as a type and null, it is the first.
 type openAPIType string
 
+// UnmarshalYAML implements yaml.Unmarshaler.
 func (t *openAPIType) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.SequenceNode {
 		n = n.Content[0]
@@ -74,20 +75,20 @@ func (t *openAPIType) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// eachPair calls back for every key of a mapping, in order.
-func eachPair(n *yaml.Node, each func(key string, value *yaml.Node) error) error {
+// eachPair calls fn for every key of a mapping, in order.
+func eachPair(n *yaml.Node, fn func(key string, value *yaml.Node) error) error {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if err := each(n.Content[i].Value, n.Content[i+1]); err != nil {
+		if err := fn(n.Content[i].Value, n.Content[i+1]); err != nil {
 			return fmt.Errorf("%s: %w", n.Content[i].Value, err)
 		}
 	}
 	return nil
 }
 
-// docsPage makes the page's data.
+// docsPage returns the data of the page.
 func docsPage(root *yaml.Node) (frontend.Docs, error) {
 	var doc openAPI
 	if err := root.Decode(&doc); err != nil {
@@ -137,6 +138,7 @@ func docsPage(root *yaml.Node) (frontend.Docs, error) {
 	return d, err
 }
 
+// operation returns one operation for the page, and its tag.
 func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAPIParameter) (o frontend.DocsOperation, tag string, err error) {
 	var op openAPIOperation
 	if err := n.Decode(&op); err != nil {
@@ -182,6 +184,7 @@ func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAP
 	return o, op.Tags[0], err
 }
 
+// bodies returns the media types, schemas and examples of a body.
 func bodies(content *yaml.Node) (all []frontend.DocsBody, err error) {
 	err = eachPair(content, func(kind string, n *yaml.Node) error {
 		var in openAPIBody

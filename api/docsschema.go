@@ -11,7 +11,7 @@ import (
 	"loginhub/frontend"
 )
 
-// typeText is a schema in words: "string, at most 128 characters".
+// typeText describes a schema in words: "string, at most 128 characters".
 func (s openAPISchema) typeText() string {
 	var words []string
 	switch {
@@ -45,7 +45,7 @@ func (s openAPISchema) typeText() string {
 	return strings.Join(words, ", ")
 }
 
-// fields are the properties of an object, and of those within it.
+// fields returns the properties of an object and of the objects inside it.
 func (s openAPISchema) fields(prefix string) (all []frontend.DocsField, err error) {
 	err = eachPair(&s.Properties, func(name string, n *yaml.Node) error {
 		var p openAPISchema
@@ -66,10 +66,10 @@ func (s openAPISchema) fields(prefix string) (all []frontend.DocsField, err erro
 	return all, err
 }
 
-// refName is the last part of a reference.
+// refName returns the last part of a reference.
 func refName(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
 
-// anchor is a name as a fragment of the page's URL.
+// anchor returns a name as a fragment of the page's URL.
 func anchor(name string) string {
 	return strings.Trim(strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -79,8 +79,8 @@ func anchor(name string) string {
 	}, strings.ToLower(name)), "-")
 }
 
-// parseMarkdown reads the little of CommonMark that the contract uses: paragraphs,
-// `code` and **strong**.
+// parseMarkdown parses the part of CommonMark that the API description uses:
+// paragraphs, `code` and **strong**.
 func parseMarkdown(text string) (all []frontend.DocsText) {
 	for _, paragraph := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		if paragraph == "" {

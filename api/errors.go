@@ -35,19 +35,20 @@ var (
 	errNoOrigin     = errors.New("no Origin")
 )
 
-// problem is one error as callers receive it (RFC 9457). Programs switch on code.
+// problem is one error as callers receive it (RFC 9457). Programs switch on
+// code.
 type problem struct {
 	err    error
 	status int
 	code   string
 	title  string
-	// detail says what to do. An error of errRequest names the field instead.
+	// detail says what to do. For errRequest it names the wrong field instead.
 	detail     string
-	retryAfter time.Duration // Retry-After where the error itself names none; 0: none
+	retryAfter time.Duration // Retry-After if the error is not a ticket.RetryError; 0: none
 }
 
-// problems is the only place that knows both our errors and HTTP. The first that
-// fits is taken.
+// problems maps errors to HTTP; no other code does. The first row that matches
+// is used.
 var problems = []problem{
 	{errRequest, 400, "invalid_request", "The request is malformed", "", 0},
 	{ticket.ErrMatchMissing, 400, "invalid_request", "The request is malformed", "match: the number that the page shows is required here", 0},
@@ -55,39 +56,39 @@ var problems = []problem{
 	{errOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Add the page's origin to the client's list of origins.", 0},
 	{errNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
 	{errStateInvalid, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
-	{errStateForeign, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing has happened. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
+	{errStateForeign, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing was confirmed. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
 	{ticket.ErrLoginDisabled, 403, "login_disabled", "QR login is switched off here", "The operator has switched it off; use another way to log in.", 0},
 	{ticket.ErrAddressMismatch, 403, "address_mismatch", "The phone and the browser are not known to share a network", "Connect both to the same network and load a new code.", 0},
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
 	{ticket.ErrUserBlocked, 403, "user_blocked", "The provider flags this user as high risk", "Use another way to log in.", 0},
 	{ticket.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
-	{ticket.ErrNotFound, 404, "ticket_not_found", "There is no such ticket", "Make a new one.", 0},
-	{ticket.ErrBrokenSeal, 404, "ticket_not_found", "There is no such ticket", "Make a new one.", 0},
-	{errRoute, 404, "not_found", "There is nothing here", "See the list of endpoints in the documentation.", 0},
+	{ticket.ErrNotFound, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},
+	{ticket.ErrBrokenSeal, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},
+	{errRoute, 404, "not_found", "This page does not exist", "See the list of endpoints in the documentation.", 0},
 	{errMethod, 405, "method_not_allowed", "This method does not exist here", "See the Allow header.", 0},
 	{ticket.ErrScanned, 409, "already_scanned", "Another user has scanned this code", "Load a new code on the page.", 0},
 	{ticket.ErrScanRequired, 409, "scan_required", "The code has to be scanned first", "Scan, let the user choose the number, then confirm.", 0},
-	{ticket.ErrClosed, 409, "ticket_closed", "This ticket can no longer take this", "Load a new code on the page.", 0},
-	{ticket.ErrNotConfirmed, 409, "not_confirmed", "This ticket is not confirmed, or not in this version", "Send the seq of the confirmed view.", 0},
+	{ticket.ErrClosed, 409, "ticket_closed", "This ticket does not accept this call any more", "Load a new code on the page.", 0},
+	{ticket.ErrNotConfirmed, 409, "not_confirmed", "This ticket is not confirmed, or has another seq", "Send the seq of the confirmed view.", 0},
 	{ticket.ErrExpired, 410, "ticket_expired", "This ticket has expired", "Load a new code on the page.", 0},
 	{errTooLarge, 413, "too_large", "The body is over 16 KiB", "Send less.", 0},
 	{errMediaType, 415, "unsupported_media_type", "The body is not JSON", "Send Content-Type: application/json.", 0},
 	{errForm, 415, "unsupported_media_type", "The body is not a form", "Send Content-Type: application/x-www-form-urlencoded.", 0},
-	{ticket.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, once.", 0},
+	{ticket.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, and try once more.", 0},
 	{errUpgrade, 426, "upgrade_required", "This is a WebSocket endpoint", "Connect with the WebSocket protocol, version 13.", 0},
 	{errRateLimited, 429, "rate_limited", "Too many requests", "Wait as long as Retry-After says.", time.Second},
 	{ticket.ErrProviderMisconfigured, 502, "provider_misconfigured", "The provider refuses this service", "The operator must act; the log says what the provider answered.", 0},
 	{ticket.ErrProviderUnavailable, 503, "provider_unavailable", "The provider does not answer", "Try again with a fresh code.", 2 * time.Second},
-	{ticket.ErrStoreUnavailable, 503, "store_unavailable", "This node cannot reach its store", "Try again; another node may be better off.", 2 * time.Second},
-	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
-	{ticket.ErrUnknownClient, 503, "store_unavailable", "This node does not have the ticket's client yet", "Try again; another node may be better off.", 2 * time.Second},
-	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be better off.", 2 * time.Second},
-	{hub.ErrAuditStalled, 503, "overloaded", "This node's audit log takes no lines", "Try again; another node may be better off.", 2 * time.Second},
-	{ticket.ErrOverloaded, 503, "overloaded", "This node takes no more pages", "Try again; another node may have room.", 2 * time.Second},
-	{errRenderBusy, 503, "overloaded", "This node draws no more codes at the moment", "Try again; another node may have room.", 2 * time.Second},
+	{ticket.ErrStoreUnavailable, 503, "store_unavailable", "This node cannot reach its store", "Try again; another node may be available.", 2 * time.Second},
+	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be available.", 2 * time.Second},
+	{ticket.ErrUnknownClient, 503, "store_unavailable", "This node does not have the ticket's client yet", "Try again; another node may be available.", 2 * time.Second},
+	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be available.", 2 * time.Second},
+	{hub.ErrAuditStalled, 503, "overloaded", "This node's audit log does not accept records", "Try again; another node may be available.", 2 * time.Second},
+	{ticket.ErrOverloaded, 503, "overloaded", "This node accepts no more browsers", "Try again; another node may have capacity.", 2 * time.Second},
+	{errRenderBusy, 503, "overloaded", "This node is rendering too many codes", "Try again; another node may have capacity.", 2 * time.Second},
 }
 
-// invalid is a malformed request; detail names the field.
+// invalid returns an error of a malformed request; detail names the field.
 func invalid(detail string) error { return &invalidError{detail} }
 
 type invalidError struct{ detail string }
@@ -95,7 +96,7 @@ type invalidError struct{ detail string }
 func (e *invalidError) Error() string { return e.detail }
 func (e *invalidError) Unwrap() error { return errRequest }
 
-// panicError is a bug that stopped a request.
+// panicError is a panic that ended a request.
 type panicError struct {
 	value any
 	stack []byte
@@ -105,12 +106,12 @@ func newPanic(value any) error { return &panicError{value, debug.Stack()} }
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
 
-// handleError turns every error into problem+json, or into a page where a person
-// reads it.
+// handleError answers an error as problem+json, or as a page if a person reads
+// it.
 func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		if err != nil {
-			s.Log.Error("after the answer began", "path", c.Path(), "error", err)
+			s.Log.Error("request failed after the answer had begun", "path", c.Path(), "error", err)
 		}
 		return
 	}
@@ -142,16 +143,16 @@ func (s *Server) handleError(err error, c echo.Context) {
 	}
 }
 
-// wantsHTML are the requests whose errors are pages. WeChat's website login
-// begins with a form that opens a window: a person looks at what comes of it.
+// wantsHTML reports whether errors of the request are pages. WeChat's website
+// login begins with a form that opens a window, so a person reads the result.
 func wantsHTML(r *http.Request) bool {
 	path := r.URL.Path
 	return path == "/" || strings.HasPrefix(path, "/s/") || path == callbackPath ||
 		path == connectPath && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// problem finds the error's row. What has none is a bug of ours: logged with an
-// id, which is all that the outside gets.
+// problem returns the row of an error. An error without a row is a bug. It is
+// logged with an id, and the caller receives only the id.
 func (s *Server) problem(err error, c echo.Context) problem {
 	var framework *echo.HTTPError
 	if errors.As(err, &framework) {
@@ -170,17 +171,18 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		if errors.As(err, &field) {
 			p.detail = field.detail
 		}
-		if p.status >= 500 && p.err != errRenderBusy { // of which a stranger makes any number; the metric counts them
+		if p.status >= 500 && p.err != errRenderBusy { // errRenderBusy is not logged: anyone can cause any number; the metric counts them
 			s.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p
 	}
 	id := uuid.NewString()
 	s.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
-	return problem{status: 500, code: "internal_error", title: "Something is broken here",
+	return problem{status: 500, code: "internal_error", title: "Internal error",
 		detail: "Tell the operator this id: " + id}
 }
 
+// writeProblem answers with problem+json.
 func writeProblem(c echo.Context, p problem) error {
 	body, err := json.Marshal(map[string]any{
 		"type": "urn:loginhub:problem:" + p.code, "title": p.title, "status": p.status, "detail": p.detail, "code": p.code})
@@ -190,8 +192,8 @@ func writeProblem(c echo.Context, p problem) error {
 	return c.Blob(p.status, "application/problem+json", body)
 }
 
-// auditDenied notes in the audit that a browser showed no secret of the ticket, or
-// comes from an origin that is not allowed. It gives every error back.
+// auditDenied records in the audit log that a browser did not send the ticket's
+// secret, or has an origin that is not allowed. It returns err unchanged.
 func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err error) error {
 	if errors.Is(err, ticket.ErrInvalidSecret) || errors.Is(err, errOrigin) {
 		return s.auditRefusal(action, ticket.Ticket{ID: id}, r, err)
@@ -199,9 +201,9 @@ func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err e
 	return err
 }
 
-// auditRefusal notes in the audit that a browser's request is refused with err, which it
-// gives back. t is what is known of its ticket. An address makes a bounded number of
-// such lines.
+// auditRefusal records in the audit log that a browser's request is refused
+// with err, and returns err. t holds what is known of the ticket.
+// maxAuditDenials bounds the records of one address.
 func (s *Server) auditRefusal(action string, t ticket.Ticket, r *http.Request, err error) error {
 	_, code := outcome(err)
 	from := s.proxies.clientAddr(r)
@@ -213,7 +215,8 @@ func (s *Server) auditRefusal(action string, t ticket.Ticket, r *http.Request, e
 	return err
 }
 
-// outcome is an error's status and code, for who counts or notes it.
+// outcome returns the status and code of an error, for limits, metrics and the
+// audit log.
 func outcome(err error) (status int, code string) {
 	if err == nil {
 		return http.StatusOK, "ok"

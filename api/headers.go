@@ -9,23 +9,25 @@ import (
 )
 
 const (
-	// hsts keeps browsers on https for a year (RFC 6797). Nothing is said of
-	// other hosts of the domain: they are not the hub's.
+	// hsts makes browsers use https for a year (RFC 6797). It does not include
+	// subdomains: those are not the hub's.
 	hsts = "max-age=31536000"
-	// permissionsPolicy takes from pages, and from what frames them, what no login
-	// needs (Permissions Policy, W3C).
+	// permissionsPolicy disables the browser features that no login needs, for
+	// pages and for what they frame (Permissions Policy, W3C).
 	permissionsPolicy = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), " +
 		"gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(), serial=(), usb=()"
 )
 
-// frameAncestorsSelf is the directive of the policy that says who may frame a page.
+// frameAncestorsSelf is the directive of csp that says which sites may frame a
+// page.
 const frameAncestorsSelf = "frame-ancestors 'self'"
 
-// originPattern is an origin without a character that means something in a policy.
+// originPattern matches an origin without a character that has a meaning in a
+// Content-Security-Policy.
 var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+$`)
 
-// allowFraming lets the client's own sites frame its login page, besides the hub
-// itself: who could frame it elsewhere could hide what is confirmed.
+// allowFraming lets the client's own sites frame its login page, besides the
+// hub itself. Any other site could use a frame to hide what the user confirms.
 func allowFraming(h http.Header, client *ticket.Client) {
 	sources := []string{frameAncestorsSelf}
 	for _, origin := range client.Origins {
@@ -37,9 +39,9 @@ func allowFraming(h http.Header, client *ticket.Client) {
 	h.Set("Content-Security-Policy", strings.Replace(csp, frameAncestorsSelf, strings.Join(sources, " "), 1))
 }
 
-// denyFraming keeps a page out of every frame: on the phone's page a person decides.
+// denyFraming forbids all frames, because on the phone's page a person decides.
 func denyFraming(h http.Header) {
 	csp := h.Get("Content-Security-Policy")
 	h.Set("Content-Security-Policy", strings.Replace(csp, frameAncestorsSelf, "frame-ancestors 'none'", 1))
-	h.Set("X-Frame-Options", "DENY") // browsers before CSP level 2
+	h.Set("X-Frame-Options", "DENY") // for browsers without CSP level 2
 }

@@ -6,13 +6,15 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// healthz is GET /healthz: the process answers. It does not ask Redis, for a
-// restart would not mend that.
+// healthz is GET /healthz, the liveness check: the process answers. It does not
+// ask Redis, because a restart would not repair Redis.
 func (s *Server) healthz(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// readyz is GET /readyz: Redis and mailbox proven, not draining.
+// readyz is GET /readyz, the readiness check. It fails if Redis or the mailbox
+// do not work, if a required audit log does not accept records, or if the node
+// is draining.
 func (s *Server) readyz(c echo.Context) error {
 	if err := s.Hub.Ready(); err != nil {
 		return err

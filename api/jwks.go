@@ -6,8 +6,9 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// jwks is GET /.well-known/jwks.json. Every key, also an older one, for tokens
-// that are still on their way; cached shorter than a rotation's wait.
+// jwks is GET /.well-known/jwks.json (RFC 7517). It contains older keys too,
+// because tokens signed with them may still be valid. Caches keep it for a
+// shorter time than a key rotation waits.
 func (s *Server) jwks(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
 	c.Response().Header().Set("Access-Control-Allow-Origin", "*")

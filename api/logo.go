@@ -11,25 +11,26 @@ import (
 	"image/png"
 )
 
-// Bounds of a logo: it stands in every code that is drawn.
+// Bounds of a logo, which is part of every QR code that is rendered.
 const (
 	MaxLogo     = 64 << 10 // bytes
 	maxLogoEdge = 1024     // pixels
 	minLogoEdge = 16
-	logoPart    = 5 // the code's edge is so many times the logo's; with its border 6 % of the area
-	logoBorders = 8 // the logo's edge is so many times its white border
+	logoPart    = 5 // width of the code divided by the logo's; with its border the logo covers 6 % of the area
+	logoBorders = 8 // width of the logo divided by its white border's
 )
 
-// Logo is a picture in the middle of the codes. They need level Q or H then.
+// Logo is a picture in the middle of the QR codes. It covers part of the code,
+// which then needs error correction level Q or H.
 type Logo struct {
 	picture image.Image
 	data    string // base64 of the PNG
 }
 
-// ErrLogo is a file that is no usable logo.
+// ErrLogo means that a file is not a usable logo. Its text names the bounds.
 var ErrLogo = errors.New("a square PNG of 16 to 1024 pixels and at most 64 KiB")
 
-// NewLogo reads a PNG.
+// NewLogo decodes a PNG file.
 func NewLogo(file []byte) (*Logo, error) {
 	if len(file) > MaxLogo {
 		return nil, ErrLogo
@@ -45,7 +46,7 @@ func NewLogo(file []byte) (*Logo, error) {
 	return &Logo{picture, base64.StdEncoding.EncodeToString(file)}, nil
 }
 
-// svg is the logo as a part of an SVG with that edge.
+// svg returns the logo as elements of an SVG that is edge units wide.
 func (l *Logo) svg(edge int) string {
 	side := float64(edge) / logoPart
 	border := side / logoBorders
@@ -55,7 +56,8 @@ func (l *Logo) svg(edge int) string {
 		at-border, side+2*border, at, side, l.data)
 }
 
-// drawOn draws the logo over the middle of the code, by the nearest pixel.
+// drawOn returns the picture with the logo in the middle of the code, scaled by
+// nearest neighbor.
 func (l *Logo) drawOn(picture image.Image, code image.Rectangle) image.Image {
 	out := image.NewRGBA(picture.Bounds())
 	draw.Draw(out, out.Bounds(), picture, out.Bounds().Min, draw.Src)

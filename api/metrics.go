@@ -7,18 +7,21 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Metrics hears what the edge does, for the metrics. Its methods are called from
-// many goroutines and do not block. Every word they get is one of ours.
+// Metrics receives the events that the api counts. Its methods are called from
+// many goroutines and must not block. All strings are from fixed sets, so the
+// number of label values is bounded.
 type Metrics interface {
-	// ObserveRequest is one request: the route's pattern ("other" for none of ours),
-	// the status's class, such as "4xx", and how long it took, a long poll with
-	// its wait, a socket (1xx) up to its upgrade.
+	// ObserveRequest reports one request: the route's pattern ("other" for
+	// none), the status class such as "4xx", and its duration. The duration of
+	// a long poll includes its wait; that of a socket (1xx) ends at the
+	// upgrade.
 	ObserveRequest(route, class string, took time.Duration)
-	// IncLimited is one hit on a limit, by one of Limits' names.
+	// IncLimited reports one hit on a limit; limit is one of Limits.
 	IncLimited(limit string)
 }
 
-// The limits' names (limits.go, ticketlimit.go, codeguard.go, wxacode.go, renderlimit.go).
+// The names of the limits. See limits.go, ticketlimit.go, codeguard.go,
+// wxacode.go and renderlimit.go.
 const (
 	limitRequests            = "requests"
 	limitTickets             = "tickets"
@@ -32,20 +35,20 @@ const (
 	limitRefused             = "refused_calls"
 	limitWrong               = "wrong_matches"
 	limitWebLogins           = "website_logins"
-	limitWxacodes            = "wxacodes" // of mini-program codes: the link is shown instead
+	limitWxacodes            = "wxacodes" // calls for mini-program codes: the link is shown instead
 	limitWaiters             = "waiters"
-	limitCalls               = "provider_calls" // maxCalls at once to one of them: 503 in place of 429
-	limitDrawings            = "qr_renders"     // of codes, at once on this node: 503
+	limitCalls               = "provider_calls" // maxProviderCalls concurrent calls to one provider: 503, not 429
+	limitQRRenders           = "qr_renders"     // concurrent renderings of QR codes on this node: 503
 )
 
-// Limits are all limits' names.
+// Limits returns the names of all limits.
 func Limits() []string {
 	return []string{limitRequests, limitTickets, limitTicketsNetwork, limitTicketsNode, limitPhones,
 		limitRefusedCodes, limitRefusedCodesNetwork, limitRefusedCodesTicket, limitUsers, limitRefused, limitWrong, limitWebLogins,
-		limitWxacodes, limitWaiters, limitCalls, limitDrawings}
+		limitWxacodes, limitWaiters, limitCalls, limitQRRenders}
 }
 
-// instrumentLimits has every limit tell the meter of its hits.
+// instrumentLimits makes every limit count its hits in the metrics.
 func (s *Server) instrumentLimits() {
 	count := func(limit string) func() { return func() { s.countLimitHit(limit) } }
 	s.limits.requests.onReject = count(limitRequests)
@@ -62,19 +65,21 @@ func (s *Server) instrumentLimits() {
 	s.webLoginLimiter.onReject = count(limitWebLogins)
 	s.wxacodeLimiter.onReject = count(limitWxacodes)
 	s.waiterLimiter.onReject = count(limitWaiters)
-	s.renderLimiter.onReject = count(limitDrawings)
+	s.renderLimiter.onReject = count(limitQRRenders)
 }
 
+// countLimitHit counts one hit on a limit.
 func (s *Server) countLimitHit(limit string) {
 	if s.Metrics != nil {
 		s.Metrics.IncLimited(limit)
 	}
 }
 
-// classes of statuses, by their first digit.
+// classes are the status classes by first digit.
 var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// metricsMiddleware stands around everything else, so that it sees the answer as it left.
+// metricsMiddleware observes requests. It is outside of the other middleware,
+// so that it sees the final status.
 func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	if s.Metrics == nil {
 		return next
@@ -83,14 +88,14 @@ func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		start := time.Now()
 		err := next(c)
 		if err != nil {
-			c.Error(err) // answered here; nobody answers it again
+			c.Error(err) // answers with the error; no other middleware may answer it again
 		}
 		route, status := c.Path(), c.Response().Status
 		if route == "" {
 			route = "other"
 		}
 		if err == nil && !c.Response().Committed {
-			status = http.StatusSwitchingProtocols // the hub has taken the connection over
+			status = http.StatusSwitchingProtocols // the connection was hijacked for a socket
 		}
 		s.Metrics.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(start))
 		return nil

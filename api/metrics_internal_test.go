@@ -45,7 +45,7 @@ func limitHits(t *testing.T, rate int, h *limitRecorder) map[string]func() error
 		limitWxacodes:            func() error { return s.wxacodeLimiter.allow(address, now) },
 		limitWaiters:             func() error { _, err := s.waiterLimiter.acquire(address); return err },
 		limitCalls:               func() error { return s.withSlot(t.Context(), nil, nil) }, // no slot at all
-		limitDrawings: func() error {
+		limitQRRenders: func() error {
 			fillRenderQueue(s, address)
 			return s.renderLimiter.run(t.Context(), address, func() error { return nil })
 		},
@@ -114,7 +114,7 @@ func TestLimits_Documented(t *testing.T) {
 		rows[m[1]] = strings.Split(m[2], "|")
 	}
 	fixed := map[string][]int{ // the numbers of the last cell
-		limitCalls: {maxProviderCalls}, limitDrawings: {maxRenderQueue, maxRenderQueuePerAddr, int(renderQueueTimeout.Seconds())}, limitWaiters: {1000}}
+		limitCalls: {maxProviderCalls}, limitQRRenders: {maxRenderQueue, maxRenderQueuePerAddr, int(renderQueueTimeout.Seconds())}, limitWaiters: {1000}}
 	for _, limit := range Limits() {
 		cells := rows[limit]
 		delete(rows, limit)
@@ -142,7 +142,7 @@ func TestLimits_Documented(t *testing.T) {
 		}
 	}
 	for limit, hit := range limitHits(t, 0, &limitRecorder{}) {
-		if slices.Contains([]string{limitWrong, limitWaiters, limitCalls, limitDrawings}, limit) {
+		if slices.Contains([]string{limitWrong, limitWaiters, limitCalls, limitQRRenders}, limit) {
 			continue // they do not depend on the rate
 		}
 		for range 1000 {

@@ -11,9 +11,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// cors lets pages of allowed origins read the answers of browser endpoints,
-// errors included. Whether the origin may use this ticket is decided later,
-// against its client's own list.
+// cors lets pages of allowed origins read the answers, errors included. Whether
+// the origin may use this ticket is decided later, by the list of the ticket's
+// client.
 func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		s.crossOrigin(c)
@@ -21,6 +21,7 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// crossOrigin sets the CORS headers of an answer.
 func (s *Server) crossOrigin(c echo.Context) {
 	h := c.Response().Header()
 	h.Add("Vary", "Origin")
@@ -30,9 +31,10 @@ func (s *Server) crossOrigin(c echo.Context) {
 	}
 }
 
-// allowedHeaders are those that the hub reads, and then those that tracing adds to
-// every request of a site's page: they are ignored, but a refusal would stop the
-// request. Browsers compare names without case (Fetch standard, section 4.8).
+// allowedHeaders are those that the hub reads, and those that tracing libraries
+// add to every request of a site's page. The hub ignores the latter, but
+// without them in this list the browser would block the request. Browsers
+// compare names without case (Fetch standard, section 4.8).
 const allowedHeaders = "Authorization, Content-Type, " +
 	"traceparent, tracestate, baggage, " + // W3C, OpenTelemetry
 	"sentry-trace, newrelic, elastic-apm-traceparent, uber-trace-id, sw8, x-honeycomb-trace, x-dtpc, " +
@@ -42,7 +44,8 @@ const allowedHeaders = "Authorization, Content-Type, " +
 	"eagleeye-traceid, eagleeye-sessionid, eagleeye-pappname, " + // Alibaba
 	"x-request-id, x-correlation-id, x-trace-id"
 
-// preflight answers OPTIONS for an origin on any client's list.
+// preflight is OPTIONS: it permits the request if the origin is on the list of
+// any client.
 func (s *Server) preflight(c echo.Context) error {
 	if !activeConfigOf(c).origins[c.Request().Header.Get("Origin")] {
 		return errOrigin
@@ -54,8 +57,8 @@ func (s *Server) preflight(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// methodNotAllowed refuses what a route does not take. echo by itself answers OPTIONS on
-// every route with 204, and names it as allowed.
+// methodNotAllowed answers a wrong method with 405. echo itself answers OPTIONS
+// on every route with 204, and lists it in Allow.
 func methodNotAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		allow, refused := c.Get(echo.ContextKeyHeaderAllow).(string)
@@ -70,7 +73,8 @@ func methodNotAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// checkOrigin checks the request's origin against the list of the ticket's client.
+// checkOrigin returns a check of the request's origin against the list of the
+// ticket's client.
 func (s *Server) checkOrigin(c echo.Context) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
 		client, err := activeConfigOf(c).clientOf(t)
@@ -81,13 +85,14 @@ func (s *Server) checkOrigin(c echo.Context) func(ticket.Ticket) error {
 	}
 }
 
-// browser is the request's browser, as admit admits it.
-func (s *Server) browser(c echo.Context, admit func(ticket.Ticket) error) hub.Browser {
-	return hub.Browser{Authorize: admit, Addr: s.proxies.clientAddr(c.Request()).auditAddr}
+// browser returns the request's browser with its check authorize.
+func (s *Server) browser(c echo.Context, authorize func(ticket.Ticket) error) hub.Browser {
+	return hub.Browser{Authorize: authorize, Addr: s.proxies.clientAddr(c.Request()).auditAddr}
 }
 
-// originAllowed treats every Origin header that was sent; none at all is no cross-site
-// request of a browser.
+// originAllowed reports whether the client allows every Origin header of the
+// request. A request without one is not a cross-site request of a browser and
+// is allowed.
 func originAllowed(client *ticket.Client, r *http.Request) bool {
 	for _, origin := range r.Header.Values("Origin") {
 		if origin == "" || !client.AllowsOrigin(origin) {

@@ -16,8 +16,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// csp is the pages' Content-Security-Policy (CSP level 3): nothing inline,
-// nothing from elsewhere. 'self' includes the socket.
+// csp is the Content-Security-Policy of the pages (CSP level 3): nothing
+// inline, nothing from other hosts. 'self' includes the WebSocket.
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'"
 
@@ -40,17 +40,18 @@ func (s *Server) page(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", csp)
 	if index.WeChatWeb {
-		// Browsers apply form-action to where the form is redirected, too.
+		// Browsers apply form-action also to the redirect that answers the
+		// form.
 		h.Set("Content-Security-Policy", csp+" "+methods.WebLogin.Origin())
-		// With no-referrer the form would be sent with "Origin: null".
+		// With no-referrer browsers send the form with "Origin: null".
 		h.Set("Referrer-Policy", "same-origin")
 	}
 	allowFraming(h, client)
 	return s.render(c, http.StatusOK, "index.html", index)
 }
 
-// landing is GET /s/{ticket}: what a scan outside the mini-program opens, and in
-// the sandbox the phone itself.
+// landing is GET /s/{ticket}, which a scan outside of the mini-program opens.
+// In the sandbox it is the phone.
 func (s *Server) landing(c echo.Context) error {
 	if s.VerifyName != "" && c.Param("ticket") == s.VerifyName {
 		return c.String(http.StatusOK, s.VerifyText)
@@ -72,9 +73,9 @@ func (s *Server) landing(c echo.Context) error {
 	return s.render(c, http.StatusOK, "landing.html", scan)
 }
 
-// launchURL is the link that opens the mini-program of the ticket's client; ""
-// where there is none, or it cannot be told. Only where clients differ is the
-// ticket looked at.
+// launchURL returns the link that opens the mini-program of the ticket's
+// client; "" if there is none or it is not known. It reads the ticket only if
+// clients have different login methods.
 func (s *Server) launchURL(c echo.Context, id ticket.ID) string {
 	cfg := activeConfigOf(c)
 	if len(cfg.LoginMethods) == 0 {
@@ -90,8 +91,8 @@ func (s *Server) launchURL(c echo.Context, id ticket.ID) string {
 	return cfg.loginMethods(t.Client).LaunchURL
 }
 
-// isPhone reports whether a browser claims to be a phone's and not WeChat's own:
-// that one cannot follow a link into WeChat.
+// isPhone reports whether a User-Agent claims to be a phone's browser other
+// than WeChat's own, which cannot follow a link into WeChat.
 func isPhone(agent string) bool {
 	if strings.Contains(agent, "MicroMessenger") {
 		return false
@@ -104,6 +105,8 @@ func isPhone(agent string) bool {
 	return false
 }
 
+// render answers with a page. Its headers forbid frames and caching, unless the
+// handler has set a Content-Security-Policy.
 func (s *Server) render(c echo.Context, status int, name string, data any) error {
 	var b bytes.Buffer
 	if err := s.templates.ExecuteTemplate(&b, name, data); err != nil {
@@ -124,17 +127,19 @@ type assets struct {
 	files map[string]asset // by path below /assets/
 }
 
+// asset is one file with its media type and ETag.
 type asset struct {
 	kind, tag string
 	body      []byte
 }
 
-// mimeTypes are the files that are served at all.
+// mimeTypes are the media types by extension. Other files are not served.
 var mimeTypes = map[string]string{
 	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
 	".svg": "image/svg+xml", ".png": "image/png",
 }
 
+// newAssets reads all files of the known media types.
 func newAssets(files fs.FS) (*assets, error) {
 	a := &assets{files: map[string]asset{}}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
@@ -155,7 +160,8 @@ func newAssets(files fs.FS) (*assets, error) {
 	return a, nil
 }
 
-// serve is GET /assets/…. Sites load the client from here, hence for all origins.
+// serve is GET /assets/…. Sites load the client module from here, so all
+// origins may read it.
 func (a *assets) serve(c echo.Context) error {
 	file, ok := a.files[c.Param("*")]
 	if !ok {
@@ -164,10 +170,11 @@ func (a *assets) serve(c echo.Context) error {
 	return file.serve(c)
 }
 
+// serve answers with the file, or with 304 if the ETag matches.
 func (file asset) serve(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("ETag", file.tag)
-	h.Set("Cache-Control", "no-cache") // ask each time; the tag makes that cheap
+	h.Set("Cache-Control", "no-cache") // revalidate each time; the ETag makes that cheap
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	h.Set("Content-Type", file.kind)

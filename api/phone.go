@@ -15,11 +15,12 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// maxAuthCode bounds a provider's code, in bytes: an own app's is a JWT.
+// maxAuthCode bounds a provider's code, in bytes. An own app's code is a JWT.
 const maxAuthCode = 4096
 
 var twoDigits = regexp.MustCompile(`^[0-9]{2}$`)
 
+// scanResponse is the answer to a scan.
 type scanResponse struct {
 	State     ticket.State     `json:"state"`
 	ExpiresIn int64            `json:"expires_in"`
@@ -27,9 +28,9 @@ type scanResponse struct {
 	Choices   []string         `json:"match_choices,omitempty"`
 }
 
-// loginRequestInfo is what the person who decides is shown. Hosts: where the site may be,
-// by its configuration; address: observed by the hub; browser and system: claimed
-// by the browser.
+// loginRequestInfo is what the phone displays to the person who decides. Hosts
+// are from the client's configuration, the address is observed by the hub,
+// browser and system are claimed by the browser.
 type loginRequestInfo struct {
 	Client      string    `json:"client"`
 	Hosts       []string  `json:"hosts,omitempty"`
@@ -38,7 +39,8 @@ type loginRequestInfo struct {
 	OS          string    `json:"os"`
 	SameIP      *bool     `json:"same_ip,omitempty"`
 	RequestedAt time.Time `json:"requested_at"`
-	// AddressWarning: the client wants the person warned that the addresses differ.
+	// AddressWarning asks the phone to warn: the addresses differ, and the
+	// client is configured so.
 	AddressWarning bool `json:"address_warning,omitempty"`
 }
 
@@ -65,8 +67,9 @@ func (s *Server) scan(c echo.Context) error {
 	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(r.Remaining), Login: l, Choices: r.Choices})
 }
 
-// displayHosts of origins, each once, a few: a person reads them. The scheme is part of
-// what an app or extension is named by.
+// displayHosts returns the hosts of the origins without duplicates, at most
+// four, because a person reads them. It keeps the scheme of an app's or
+// extension's origin, which identifies it.
 func displayHosts(origins []string) []string {
 	var all []string
 	for _, origin := range origins {
@@ -78,8 +81,8 @@ func displayHosts(origins []string) []string {
 	return all
 }
 
-// confirm is POST …/confirm. The state that it answers is what the phone has
-// done, also where the browser has long acknowledged it.
+// confirm is POST …/confirm. The answer is the state that the call produced,
+// also if the browser has already acknowledged it.
 func (s *Server) confirm(c echo.Context) error {
 	call, err := s.parsePhoneCall(c, ticket.Confirm)
 	if err != nil {
@@ -103,8 +106,8 @@ func (s *Server) reject(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Rejected})
 }
 
-// parsePhoneCall reads a phone's call. One body serves all three: a field that a call does
-// not need is checked all the same.
+// parsePhoneCall reads the body of a phone call. The three calls have the same
+// body; a field that a call does not need is checked too.
 func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall, error) {
 	body, err := readBody(c)
 	if err != nil {
@@ -128,7 +131,7 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 	case in.Provider == "":
 		return hub.PhoneCall{}, invalid("provider: required")
 	case !cfg.hasProvider(in.Provider):
-		return hub.PhoneCall{}, s.refuseUnlessUnknown(c, id, invalid("provider: no such provider here"))
+		return hub.PhoneCall{}, s.refuseUnlessUnknown(c, id, invalid("provider: unknown provider"))
 	case in.Code == "" || len(in.Code) > maxAuthCode:
 		return hub.PhoneCall{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
@@ -138,7 +141,7 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 	if err != nil {
 		return hub.PhoneCall{}, invalid(err.Error())
 	}
-	var provider Provider // the client's own, once the ticket has been looked at
+	var provider Provider // set by Authorize, when the ticket's client is known
 	admission := &phoneAdmission{server: s, cfg: cfg, from: s.proxies.clientAddr(c.Request()), action: a, hasMatchCode: in.Match != ""}
 	return hub.PhoneCall{Phone: admission.from.auditAddr, OnResult: admission.onResult, Ticket: id, User: user, Match: in.Match, Client: cfg.clientByID,
 		Authorize: func(t ticket.Ticket) error {
@@ -148,7 +151,7 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 			}
 			provider = cfg.loginMethods(t.Client).Providers[in.Provider]
 			if provider == nil || !client.AllowsProvider(in.Provider) {
-				return invalid("provider: this client does not take it")
+				return invalid("provider: this client does not accept it")
 			}
 			return admission.check(t)
 		},
@@ -157,7 +160,8 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 		}}, nil
 }
 
-// language is "zh" for a reader whose first language is Chinese, otherwise "en".
+// language returns "zh" if the first language of Accept-Language is Chinese,
+// otherwise "en".
 func language(r *http.Request) string {
 	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(r.Header.Get("Accept-Language"))), "zh") {
 		return "zh"

@@ -8,7 +8,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Bounds of a long poll's wait, in seconds: below the minute that proxies grant.
+// Bounds of the wait of a long poll, in seconds. They are below the 60 s after
+// which proxies end a request.
 const (
 	defaultWait = 25
 	maxWait     = 55
@@ -46,7 +47,8 @@ func (s *Server) poll(c echo.Context) error {
 	return c.JSON(http.StatusOK, view)
 }
 
-// queryInt reads a whole number from the query.
+// queryInt reads a whole number from 0 to max from the query; absent is its
+// value if it is missing.
 func queryInt(c echo.Context, name string, absent, max int64) (int64, error) {
 	values, ok := c.QueryParams()[name]
 	if !ok {

@@ -30,8 +30,8 @@ const (
 	minModule = 2
 )
 
-// recoveryLevel is the error-correction level of that name: how much of the code may be
-// covered and it still reads (7, 15, 25, 30 %).
+// recoveryLevel returns the error correction level of that name: which part of
+// the code may be covered (7, 15, 25, 30 %).
 func recoveryLevel(name string) qrcode.RecoveryLevel {
 	switch name {
 	case "L":
@@ -44,14 +44,14 @@ func recoveryLevel(name string) qrcode.RecoveryLevel {
 	return qrcode.Medium
 }
 
-// qrText is what the code holds. Nothing is asked of Redis for it.
+// qrText returns the content of the QR code. It does not read Redis.
 func (cfg *activeConfig) qrText(client string, id ticket.ID) string {
 	return strings.ReplaceAll(cfg.loginMethods(client).QR, "{ticket}", string(id))
 }
 
-// qrImage is where the code's picture is. The endpoint does not ask Redis whose
-// ticket it is, so a client whose codes are its own is named; a mini-program
-// code is no vector graphic to begin with.
+// qrImage returns the path of the code's picture. The endpoint does not read
+// the ticket, so the path names a client that has its own codes. A mini-program
+// code is a PNG, because it is not a vector graphic.
 func (cfg *activeConfig) qrImage(client string, id ticket.ID) string {
 	path := "/api/login/tickets/" + string(id) + "/qr."
 	if cfg.loginMethods(client).MiniProgramCodes != nil {
@@ -65,8 +65,8 @@ func (cfg *activeConfig) qrImage(client string, id ticket.ID) string {
 	return path
 }
 
-// parseQRRequest reads what a request for a code asks for: the ticket and the client,
-// whose codes look so; without one, the deployment's.
+// parseQRRequest reads the ticket and the client of a request for a code.
+// Without a client the code is that of the deployment.
 func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 	id, err := ticketID(c)
 	if err != nil {
@@ -76,10 +76,10 @@ func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 	if client == "" || activeConfigOf(c).clients[client] != nil {
 		return id, client, nil
 	}
-	return "", "", s.refuseUnlessUnknown(c, id, invalid("client_id: no such client"))
+	return "", "", s.refuseUnlessUnknown(c, id, invalid("client_id: unknown client"))
 }
 
-// qrCode is the QR code of a ticket.
+// qrCode returns the QR code of a ticket.
 func (s *Server) qrCode(cfg *activeConfig, client string, id ticket.ID) (*qrcode.QRCode, error) {
 	code, err := qrcode.New(cfg.qrText(client, id), recoveryLevel(s.QRLevel))
 	if err != nil {
@@ -88,8 +88,8 @@ func (s *Server) qrCode(cfg *activeConfig, client string, id ticket.ID) (*qrcode
 	return code, nil
 }
 
-// renderPNG gives the code as pixels, which waits for a place to draw; the answer is sent
-// without one.
+// renderPNG returns the code as a PNG. It waits for a slot of the renderLimiter
+// and frees it before the answer is sent.
 func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
 	r := c.Request()
 	err = s.renderLimiter.run(r.Context(), s.proxies.clientAddr(r).rateKey, func() error {
@@ -98,7 +98,7 @@ func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int
 			return err
 		}
 		if smallest := minModule * modulesWide(code); size < smallest {
-			return invalid(fmt.Sprintf("size: from %d for this code, or it cannot be read", smallest))
+			return invalid(fmt.Sprintf("size: at least %d for this code, otherwise it cannot be read", smallest))
 		}
 		if img, err = raster(code, activeConfigOf(c).QRLogo, size); err != nil {
 			return fmt.Errorf("qr code: %w", err)
@@ -108,11 +108,11 @@ func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int
 	return img, err
 }
 
-// modulesWide is how many modules wide a code is, with its quiet zone.
+// modulesWide returns the width of a code in modules, with its quiet zone.
 func modulesWide(code *qrcode.QRCode) int { return 17 + 4*code.VersionNumber + 2*quietZone }
 
-// raster is the code as a PNG: each module has the same whole number of pixels, and
-// what is left of the size is white around it.
+// raster returns the code as a PNG. Each module has the same whole number of
+// pixels; the rest of the size is a white border.
 func raster(code *qrcode.QRCode, logo *Logo, size int) ([]byte, error) {
 	rows := code.Bitmap() // with its quiet zone
 	module := size / len(rows)
@@ -142,7 +142,7 @@ func raster(code *qrcode.QRCode, logo *Logo, size int) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// qrPNG is GET …/qr.png?size=PIXELS. A mini-program code has one size only.
+// qrPNG is GET …/qr.png?size=PIXELS. A mini-program code ignores the size.
 func (s *Server) qrPNG(c echo.Context) error {
 	size, err := queryInt(c, "size", defaultSize, maxSize)
 	if err != nil {
@@ -165,9 +165,9 @@ func (s *Server) qrPNG(c echo.Context) error {
 	return sendImage(c, "image/png", png)
 }
 
-// qrSVG is GET …/qr.svg: one path of horizontal runs, crisp at every size. Its
-// natural size is one pixel a module, so that a page can scale it evenly. A
-// mini-program code is a raster in it.
+// qrSVG is GET …/qr.svg: one path of horizontal runs, sharp at every size. Its
+// natural size is one pixel for each module, so that a page can scale it
+// evenly. A mini-program code is embedded as a PNG.
 func (s *Server) qrSVG(c echo.Context) error {
 	id, client, err := s.parseQRRequest(c)
 	if err != nil {
@@ -184,7 +184,7 @@ func (s *Server) qrSVG(c echo.Context) error {
 	return sendImage(c, "image/svg+xml", renderSVG(code, activeConfigOf(c).QRLogo))
 }
 
-// renderSVG is the code as an SVG, with a logo if there is one.
+// renderSVG returns the code as an SVG, with the logo if there is one.
 func renderSVG(code *qrcode.QRCode, logo *Logo) []byte {
 	rows := code.Bitmap() // with its quiet zone
 	var b bytes.Buffer

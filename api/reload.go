@@ -7,34 +7,34 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Reloadable is the part of a Config that Reload replaces while the node runs. It
-// does not change once a Server has it.
+// Reloadable is the part of a Config that Server.Reload replaces at run time.
+// It must not be changed after it was passed to a Server.
 type Reloadable struct {
 	Signer    *token.Signer
-	Clients   []*ticket.Client // the first is the login page's if none is named
+	Clients   []*ticket.Client // the login page uses the first if the request names none
 	Providers map[string]Provider
-	// The deployment's own Site, for clients that are not in Sites; see there.
+	// The login methods of clients that are not in LoginMethods; see type
+	// LoginMethods.
 	QR               string
 	MiniProgramCodes MiniProgramCodes
 	LaunchURL        string
 	WebLogin         RedirectProvider
-	LoginMethods     map[string]LoginMethods // complete, by client id
+	LoginMethods     map[string]LoginMethods // by client id; each is complete
 	QRLogo           *Logo                   // nil: none
-	Sandbox          bool                    // /s/ is the sandbox's phone
+	Sandbox          bool                    // /s/ serves the phone of the sandbox
 }
 
-// activeConfig is a Reloadable in use. A request finds it once, at its beginning
-// (Server.resolve), and keeps it to its end.
+// activeConfig is a Reloadable in use, with its indexes. A request loads it
+// once at its start (Server.pinConfig) and uses it to its end.
 type activeConfig struct {
 	Reloadable
 	publicURL     string // the public URL
 	clients       map[string]*ticket.Client
-	origins       map[string]bool // on any client's list
+	origins       map[string]bool // of all clients
 	providerSlots slots
 }
 
-// Reload replaces what the server has of a Reloadable, for every request that
-// begins from now on.
+// Reload replaces the Reloadable for all requests that start from now on.
 func (s *Server) Reload(r Reloadable) {
 	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*ticket.Client{}, origins: map[string]bool{}}
 	var previous slots
@@ -51,12 +51,14 @@ func (s *Server) Reload(r Reloadable) {
 	s.active.Store(c)
 }
 
-// Clients are the clients that the node has now.
+// Clients returns the current clients.
 func (s *Server) Clients() []*ticket.Client { return s.active.Load().Clients }
 
+// activeConfigKey is the key of the activeConfig in the echo.Context.
 const activeConfigKey = "current"
 
-// pinConfig gives the request what is in force at its beginning.
+// pinConfig stores the current activeConfig in the request, so that a reload
+// does not change it in between.
 func (s *Server) pinConfig(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Set(activeConfigKey, s.active.Load())
@@ -64,11 +66,12 @@ func (s *Server) pinConfig(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// activeConfigOf is what the request goes by.
+// activeConfigOf returns the activeConfig of a request.
 func activeConfigOf(c echo.Context) *activeConfig { return c.Get(activeConfigKey).(*activeConfig) }
 
-// clientOf finds a ticket's client. ErrUnknownClient: this node does not have it,
-// and another may, while nodes are reloaded one after the other.
+// clientOf returns the ticket's client. ErrUnknownClient means that this node
+// does not have it; another node may, while nodes are reloaded one after the
+// other.
 func (cfg *activeConfig) clientOf(t ticket.Ticket) (*ticket.Client, error) {
 	if client := cfg.clients[t.Client]; client != nil {
 		return client, nil
@@ -76,9 +79,10 @@ func (cfg *activeConfig) clientOf(t ticket.Ticket) (*ticket.Client, error) {
 	return nil, ticket.ErrUnknownClient
 }
 
-// refuseUnlessUnknown is the refusal of a request that names what this node does not have,
-// or ErrUnknownClient if its ticket is of a client that this node does not have: the
-// node that made the ticket has both.
+// refuseUnlessUnknown returns refusal, the error of a request that names an
+// unknown client or provider. It returns ErrUnknownClient instead if this node
+// does not know the ticket's client either: then the node that created the
+// ticket knows both.
 func (s *Server) refuseUnlessUnknown(c echo.Context, id ticket.ID, refusal error) error {
 	t, err := s.Hub.Get(c.Request().Context(), id)
 	if err != nil {
@@ -90,5 +94,6 @@ func (s *Server) refuseUnlessUnknown(c echo.Context, id ticket.ID, refusal error
 	return refusal
 }
 
-// clientByID is hub.Call's Client, of tickets that were admitted.
+// clientByID is the Client function of hub.PhoneCall. Authorize has accepted
+// the ticket before, so the client exists.
 func (cfg *activeConfig) clientByID(id string) *ticket.Client { return cfg.clients[id] }

@@ -9,11 +9,11 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// ticketID reads the path's ticket.
+// ticketID returns the ticket id of the path.
 func ticketID(c echo.Context) (ticket.ID, error) { return ticket.ParseID(c.Param("ticket")) }
 
-// bearer checks that the request shows the ticket's secret in its Authorization
-// header (RFC 6750, section 2.1).
+// bearer checks the ticket's secret in the Authorization header (RFC 6750,
+// section 2.1).
 func bearer(r *http.Request, id ticket.ID) error {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
@@ -26,6 +26,8 @@ func bearer(r *http.Request, id ticket.ID) error {
 	return checkSecret(strings.TrimSpace(text), id)
 }
 
+// checkSecret checks that text is the secret of the ticket. It compares in
+// constant time.
 func checkSecret(text string, id ticket.ID) error {
 	secret, err := ticket.ParseSecret(text)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// secretProtocol carries the secret: a browser cannot set a header on a
-// WebSocket, and a URL ends up in logs.
+// secretProtocol is the prefix of the subprotocol that carries the secret. A
+// browser cannot set a header on a WebSocket, and a URL ends up in logs.
 const secretProtocol = "loginhub.secret."
 
 // socket is GET …/ws.
@@ -29,8 +29,8 @@ func (s *Server) socket(c echo.Context) error {
 	if err := checkOfferedSecret(offered, id); err != nil {
 		return s.auditDenied("socket", id, c.Request(), err)
 	}
-	// The bare ResponseWriter: the hub takes the connection over, and echo's
-	// wrapper would stay alive with it.
+	// The hub gets the plain ResponseWriter. It hijacks the connection, and
+	// echo's wrapper would stay in memory with it.
 	release := func() {}
 	w := &hijackTracker{ResponseWriter: c.Response().Writer, release: &release}
 	defer w.releaseUnlessHijacked()
@@ -38,8 +38,9 @@ func (s *Server) socket(c echo.Context) error {
 	return s.auditDenied("socket", id, c.Request(), err)
 }
 
-// handshake checks the opening handshake (RFC 6455, section 4.2.1), so that
-// every refusal is one of ours, and returns the subprotocols on offer.
+// handshake checks the opening handshake (RFC 6455, section 4.2.1) and returns
+// the offered subprotocols. Checking here makes every refusal one of our
+// errors.
 func handshake(r *http.Request) ([]string, error) {
 	if !r.ProtoAtLeast(1, 1) || !slices.ContainsFunc(headerList(r.Header, "Connection"), equalsFold("upgrade")) ||
 		!slices.ContainsFunc(headerList(r.Header, "Upgrade"), equalsFold("websocket")) ||
@@ -60,6 +61,7 @@ func handshake(r *http.Request) ([]string, error) {
 	return offered, nil
 }
 
+// checkOfferedSecret checks the ticket's secret in the offered subprotocols.
 func checkOfferedSecret(offered []string, id ticket.ID) error {
 	for _, p := range offered {
 		if text, ok := strings.CutPrefix(p, secretProtocol); ok {
@@ -69,7 +71,8 @@ func checkOfferedSecret(offered []string, id ticket.ID) error {
 	return ticket.ErrInvalidSecret
 }
 
-// headerList is a header's comma-separated values over all its lines.
+// headerList returns the comma-separated values of a header, over all of its
+// lines.
 func headerList(h http.Header, name string) []string {
 	parts := strings.Split(strings.Join(h.Values(name), ","), ",")
 	for i := range parts {
@@ -78,6 +81,7 @@ func headerList(h http.Header, name string) []string {
 	return parts
 }
 
+// equalsFold returns a function that compares with word without case.
 func equalsFold(word string) func(string) bool {
 	return func(s string) bool { return strings.EqualFold(s, word) }
 }

@@ -11,6 +11,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
+// createTicketResponse is the answer to a new ticket.
 type createTicketResponse struct {
 	Ticket    ticket.ID    `json:"ticket"`
 	Secret    string       `json:"secret"`
@@ -64,7 +65,7 @@ func (s *Server) createTicket(c echo.Context) error {
 		QRImage: cfg.qrImage(client.ID, created.Ticket.ID), MatchCode: created.MatchCode})
 }
 
-// checkCreate is what a new ticket meets: the origin, the operator's switch, the limit.
+// checkCreate checks the origin, the kill switch and the limit of new tickets.
 func (s *Server) checkCreate(client *ticket.Client, r *http.Request, from clientAddr) error {
 	if !originAllowed(client, r) {
 		return errOrigin
@@ -75,21 +76,21 @@ func (s *Server) checkCreate(client *ticket.Client, r *http.Request, from client
 	return s.ticketLimiter.allow(from.rateKey, time.Now())
 }
 
-// requestedClient finds the client that a page names, or the only one.
+// requestedClient returns the client that a page names, or the only one.
 func (cfg *activeConfig) requestedClient(id *string) (*ticket.Client, error) {
 	if id == nil {
 		if len(cfg.Clients) == 1 {
 			return cfg.Clients[0], nil
 		}
-		return nil, invalid("client_id: required, for several clients are configured")
+		return nil, invalid("client_id: required, because several clients are configured")
 	}
 	if client := cfg.clients[*id]; client != nil {
 		return client, nil
 	}
-	return nil, invalid("client_id: no such client")
+	return nil, invalid("client_id: unknown client")
 }
 
-// ack is POST …/ack: the token has arrived.
+// ack is POST …/ack: the page has received the token.
 func (s *Server) ack(c echo.Context) error {
 	body, err := readBody(c)
 	if err != nil {

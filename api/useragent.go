@@ -7,13 +7,13 @@ import (
 	"github.com/mileusna/useragent"
 )
 
-// maxUserAgent bounds how much of a User-Agent is looked at.
+// maxUserAgent bounds how many bytes of a User-Agent are parsed.
 const maxUserAgent = 512
 
-// browsers are the names of the library that are shown, and how. A page that is
-// not a browser writes what it likes into its User-Agent, and the library takes
-// any word of it for a name: "Approved by your IT desk/1.0" would stand on the
-// screen where a person decides. So nothing but these is ever shown.
+// browsers maps the library's browser names to the displayed names; other names
+// are never displayed. A client that is not a browser can write any text into
+// its User-Agent, and the library takes any word of it for a name. "Approved by
+// your IT desk/1.0" would then be on the screen on which a person decides.
 var browsers = map[string]string{
 	useragent.Chrome: "Chrome", useragent.HeadlessChrome: "Headless Chrome", useragent.Edge: "Edge",
 	useragent.Firefox: "Firefox", useragent.Safari: "Safari", useragent.InternetExplorer: "Internet Explorer",
@@ -22,8 +22,8 @@ var browsers = map[string]string{
 	"Huawei Browser": "Huawei Browser", "Miui Browser": "Miui Browser", "Android browser": "Android browser",
 }
 
-// uaTokens are those of browsers that the library does not find, in the order in
-// which they are looked for: WeChat's own names QQ's as well.
+// uaTokens identify browsers that the library does not know. They are tried in
+// this order, because WeChat's User-Agent also contains QQ's token.
 var uaTokens = []struct{ token, name string }{
 	{"MicroMessenger/", "WeChat"},
 	{"QQBrowser/", "QQ Browser"}, // MQQBrowser too
@@ -33,24 +33,24 @@ var uaTokens = []struct{ token, name string }{
 	{"360SE/", "360 Browser"},
 	{"QuarkPC/", "Quark"},
 	{"Quark/", "Quark"},
-	{"HuaweiBrowser/", "Huawei Browser"}, // where the library sees "Mobile HuaweiBrowser"
+	{"HuaweiBrowser/", "Huawei Browser"}, // the library reports "Mobile HuaweiBrowser"
 	{"YaBrowser/", "Yandex Browser"},
 	{"Maxthon/", "Maxthon"},
 }
 
-// systems are the library's names of systems, and how they are shown.
+// systems maps the library's names of operating systems to the displayed names.
 var systems = map[string]string{
 	useragent.Windows: "Windows", useragent.WindowsPhone: "Windows Phone", useragent.MacOS: "macOS",
 	useragent.Linux: "Linux", useragent.FreeBSD: "FreeBSD", useragent.ChromeOS: "ChromeOS",
 	useragent.Android: "Android", useragent.IOS: "iOS", useragent.Harmony: "HarmonyOS", useragent.BlackBerry: "BlackBerry",
 }
 
-// majorVersion is a version up to its first dot. Longer than any browser's it could be
-// a telephone number.
+// majorVersion matches a version up to its first dot. A number with more digits
+// than a browser version has could be a telephone number.
 var majorVersion = regexp.MustCompile(`^([0-9]{1,4})(?:[^0-9]|$)`)
 
-// parseUserAgent names browser and system as the User-Agent claims them, "" where it
-// claims none that is known: "Chrome 150", "Windows".
+// parseUserAgent returns the browser and system that a User-Agent claims, for
+// example "Chrome 150" and "Windows"; "" if it is not a known one.
 func parseUserAgent(header string) (browser, system string) {
 	header = header[:min(len(header), maxUserAgent)]
 	ua := useragent.Parse(header)

@@ -62,9 +62,9 @@ func (l *waiterLimiter) acquire(addr netip.Prefix) (release func(), err error) {
 // the kill switch and the limit of waiters. If the check passes, it sets
 // *release.
 func (s *Server) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket) error {
-	admit := s.requireEnabled(s.checkOrigin(c))
+	authorize := s.requireEnabled(s.checkOrigin(c))
 	return func(t ticket.Ticket) error {
-		if err := admit(t); err != nil {
+		if err := authorize(t); err != nil {
 			return err
 		}
 		acquired, err := s.waiterLimiter.acquire(s.proxies.clientAddr(c.Request()).rateKey)

@@ -23,25 +23,28 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// WeChat's official website login for a ticket of this hub (OAuth 2.0, RFC 6749,
-// section 4.1).
+// WeChat's official website login for a ticket of this hub (OAuth 2.0, RFC
+// 6749, section 4.1).
 //
-// The danger is a victim's browser that is led to confirm an attacker's ticket.
-// To begin takes the ticket's secret, which the attacker has, and a form that a
-// page of the hub itself has sent, which he cannot make a victim's browser do. To
-// end takes a state that was begun in this very browser: an attacker's link to
-// WeChat, or his callback URL, meets a browser without the state's cookie.
+// The threat is that an attacker makes a victim's browser confirm the
+// attacker's ticket. The start needs the ticket's secret, which the attacker
+// has, and a form sent by a page of the hub, which the attacker cannot make the
+// victim's browser send. The end needs a state that was started in the same
+// browser. If a victim opens the attacker's link to WeChat, or the attacker's
+// callback URL, their browser does not have the state's cookie.
 const (
 	connectPath  = "/api/wechat/qrconnect"
 	callbackPath = "/api/wechat/callback"
 
-	// stateLife is how long a person may take at WeChat: as its codes live.
+	// stateLife is how long a person may take at WeChat: the lifetime of its
+	// codes.
 	stateLife = 10 * time.Minute
-	// maxWebAuthCode bounds a website's code. Those seen have 32 characters.
+	// maxWebAuthCode bounds the code of a website login. Those observed have 32
+	// characters.
 	maxWebAuthCode = 512
 )
 
-// webLoginState is one trip to WeChat's page, as the vault keeps it.
+// webLoginState is one visit to WeChat's page, as the StateStore keeps it.
 type webLoginState struct {
 	Ticket  ticket.ID `json:"ticket"`
 	Client  string    `json:"client"`
@@ -49,8 +52,8 @@ type webLoginState struct {
 	Until   time.Time `json:"until"`
 }
 
-// qrconnect is POST /api/wechat/qrconnect, the form of the login page: it sends
-// the browser to WeChat.
+// qrconnect is POST /api/wechat/qrconnect, the form of the login page. It
+// redirects the browser to WeChat.
 func (s *Server) qrconnect(c echo.Context) error {
 	form, err := readForm(c)
 	if err != nil {
@@ -69,8 +72,9 @@ func (s *Server) qrconnect(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, to)
 }
 
-// startWebLogin is where the browser is sent, with the cookie that it comes back with. The
-// ticket is given as far as it is known.
+// startWebLogin stores a state and returns the URL of the redirect and the
+// cookie of the state. If it fails, t holds what is known of the ticket, for
+// the audit log.
 func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
 	r := c.Request()
 	if err = checkSecret(secret, id); err != nil {
@@ -99,7 +103,8 @@ func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t t
 	return t, webLogin.Authorize(s.PublicURL+callbackPath, state, lang), s.stateCookie(state, browser, int(stateLife/time.Second)), nil
 }
 
-// checkWebLogin gives the ticket's website, where its browser may go there.
+// checkWebLogin returns the provider of the ticket's website login, if this
+// browser may start it.
 func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Ticket) (RedirectProvider, error) {
 	client, err := cfg.clientOf(t)
 	if err != nil {
@@ -113,19 +118,19 @@ func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Tick
 	}
 	webLogin := cfg.loginMethods(t.Client).WebLogin
 	if webLogin == nil || !client.AllowsProvider("wechat_web") {
-		return nil, invalid("ticket: its client does not take wechat_web")
+		return nil, invalid("ticket: its client does not accept wechat_web")
 	}
 	if err := s.webLoginLimiter.allow(s.proxies.clientAddr(r).rateKey, time.Now()); err != nil {
 		return nil, err
 	}
 	if t.State == ticket.Scanned {
-		return nil, ticket.ErrScanned // by a phone, which now decides
+		return nil, ticket.ErrScanned // the phone that scanned decides now
 	}
 	return webLogin, hub.CanConfirm(t)
 }
 
-// requireOwnOrigin demands the Origin that a browser sends with a form: of the hub's own
-// page, and on the list of the ticket's client.
+// requireOwnOrigin checks the Origin that a browser sends with a form: it must
+// be the hub's own page, and on the list of the ticket's client.
 func (s *Server) requireOwnOrigin(r *http.Request, client *ticket.Client) error {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
@@ -137,7 +142,7 @@ func (s *Server) requireOwnOrigin(r *http.Request, client *ticket.Client) error 
 	return nil
 }
 
-// readForm reads the one body that is not JSON.
+// readForm reads the one request body that is not JSON.
 func readForm(c echo.Context) (url.Values, error) {
 	r := c.Request()
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
@@ -149,7 +154,7 @@ func readForm(c echo.Context) (url.Values, error) {
 		return nil, errTooLarge
 	}
 	if err != nil {
-		return nil, invalid("body: it ended early")
+		return nil, invalid("body: incomplete")
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -166,7 +171,7 @@ func readForm(c echo.Context) (url.Values, error) {
 // callback is GET /api/wechat/callback: WeChat sends the browser back.
 func (s *Server) callback(c echo.Context) error {
 	v, err := s.consumeState(c)
-	if err != nil { // from here on the audit is the hub's
+	if err != nil { // after this the hub writes the audit log
 		return s.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c.Request(), err)
 	}
 	code := c.QueryParam("code")
@@ -177,8 +182,9 @@ func (s *Server) callback(c echo.Context) error {
 	return s.render(c, http.StatusOK, "wechat.html", outcome)
 }
 
-// consumeState takes the state, whatever comes of it, and gives its trip where it began in
-// this browser; of another browser's or a late one, what it was.
+// consumeState deletes the state in every case and returns it if this browser
+// started it. If another browser did, or the state is too old, it returns the
+// state with an error, for the audit log.
 func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
 	q := c.QueryParams()
 	state, code := q.Get("state"), q.Get("code")
@@ -204,7 +210,8 @@ func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
 	return v, nil
 }
 
-// finishWebLogin confirms the visit's ticket; without a code, the user has refused.
+// finishWebLogin confirms the ticket of the state. Without a code the user has
+// refused, and it rejects the ticket.
 func (s *Server) finishWebLogin(c echo.Context, v webLoginState, code string) error {
 	cfg := activeConfigOf(c)
 	webLogin := cfg.loginMethods(v.Client).WebLogin
@@ -220,7 +227,7 @@ func (s *Server) finishWebLogin(c echo.Context, v webLoginState, code string) er
 				return err
 			}
 			if webLogin == nil || t.Client != v.Client || !client.AllowsProvider("wechat_web") {
-				return invalid("provider: this client does not take wechat_web")
+				return invalid("provider: this client does not accept wechat_web")
 			}
 			return admission.check(t)
 		},
@@ -238,26 +245,28 @@ func (s *Server) finishWebLogin(c echo.Context, v webLoginState, code string) er
 	return err
 }
 
-// stateLength is that of random's text.
+// stateLength is the length of newState's text.
 const stateLength = 43
 
-// newState is 256 bits, base64url.
+// newState returns 256 random bits, base64url.
 func newState() string {
 	var raw [32]byte
 	rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// stateHash names a state without telling it.
+// stateHash identifies a state without revealing it.
 func stateHash(state string) string {
 	sum := sha256.Sum256([]byte(state))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
+// stateKey returns the name of a state in the StateStore.
 func stateKey(state string) string { return "state:" + stateHash(state) }
 
-// cookieName has a name for every visit, so that two windows do not take each
-// other's. With __Host- no other host of the domain can set it (RFC 6265bis).
+// cookieName returns a different name for each state, so that two windows do
+// not overwrite the cookie of each other. With __Host- no other host of the
+// domain can set it (RFC 6265bis).
 func (s *Server) cookieName(state string) string {
 	name := "loginhub-" + stateHash(state)[:8]
 	if strings.HasPrefix(s.PublicURL, "https://") {
@@ -266,8 +275,8 @@ func (s *Server) cookieName(state string) string {
 	return name
 }
 
-// stateCookie is for this browser alone. Lax: WeChat's page comes back from
-// another site, by a top-level GET.
+// stateCookie binds a state to this browser. It is SameSite=Lax because
+// WeChat's page returns from another site by a top-level GET.
 func (s *Server) stateCookie(state, value string, age int) *http.Cookie {
 	return &http.Cookie{Name: s.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
 		Secure: strings.HasPrefix(s.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}
