@@ -81,7 +81,7 @@ func TestQRPNG_AllSizes(t *testing.T) {
 		for _, size := range sizes() {
 			a := s.ask(t, "GET", p.path("qr.png")+"?size="+strconv.Itoa(size), nil)
 			if size < 2*len(want) {
-				if detail := a.problem(t, 400, "invalid_request"); !strings.Contains(detail, fmt.Sprintf("size: from %d ", 2*len(want))) {
+				if detail := a.problem(t, 400, "invalid_request"); !strings.Contains(detail, fmt.Sprintf("size: at least %d ", 2*len(want))) {
 					t.Errorf("%d pixels for %d modules: %s", size, len(want), detail)
 				}
 				continue
