@@ -78,7 +78,7 @@ func (s killSwitch) put(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if errors.Is(err, hub.ErrAuditStalled) {
-			http.Error(w, "not switched: the audit log takes no lines, and LOGINHUB_AUDIT_REQUIRED is set; ask another node, or mend the log", http.StatusServiceUnavailable)
+			http.Error(w, "not switched: the audit log takes no lines, and LOGINHUB_AUDIT_REQUIRED is set; use another node, or make the audit log writable", http.StatusServiceUnavailable)
 			return
 		}
 		if err != nil {

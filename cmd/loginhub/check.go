@@ -54,9 +54,9 @@ func (e *checker) add(g severity, what, format string, args ...any) {
 
 // addResult adds err with the hint as a failure, or the text well if err is nil. It
 // reports whether err is nil.
-func (e *checker) addResult(what string, err error, well, mend string) bool {
+func (e *checker) addResult(what string, err error, well, hint string) bool {
 	if err != nil {
-		e.add(severityFail, what, "%v%s", err, ifElse(mend != "", "; "+mend, ""))
+		e.add(severityFail, what, "%v%s", err, ifElse(hint != "", "; "+hint, ""))
 		return false
 	}
 	e.add(severityOK, what, "%s", well)

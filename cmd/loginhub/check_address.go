@@ -19,7 +19,7 @@ var spoofedAddr = netip.MustParseAddr("198.51.100.77")
 // checkAddresses reads the record of a ticket that was created through the proxy, and
 // checks the browser's address in it. Opening the record needs the nodes' keys.
 func (e *checker) checkAddresses(ctx context.Context, store *redisstore.Store, id ticket.ID) {
-	const what, mend = "addresses", "LOGINHUB_TRUSTED_PROXIES must name the proxy and nothing else, and the proxy must overwrite X-Forwarded-For; "
+	const what, hint = "addresses", "LOGINHUB_TRUSTED_PROXIES must name the proxy and nothing else, and the proxy must overwrite X-Forwarded-For; "
 	if e.set.embedded() {
 		e.add(severityWarn, what, "not known: the tickets of an embedded store cannot be read from outside")
 		return
@@ -33,7 +33,7 @@ func (e *checker) checkAddresses(ctx context.Context, store *redisstore.Store, i
 	if err == nil {
 		var believed netip.Addr
 		if believed, err = e.recordedAddress(ctx, store, liar.Ticket); believed == spoofedAddr {
-			e.add(severityFail, what, "the hub trusts any X-Forwarded-For that a browser sends; %s%s", mend, proxyHint)
+			e.add(severityFail, what, "the hub trusts any X-Forwarded-For that a browser sends; %s%s", hint, proxyHint)
 			return
 		}
 	}
@@ -47,9 +47,9 @@ func (e *checker) checkAddresses(ctx context.Context, store *redisstore.Store, i
 	case !seen.IsValid():
 		e.add(severityWarn, what, "the hub shows no address: this machine's address is private, or the proxy is not in LOGINHUB_TRUSTED_PROXIES (then a node has logged its address as not trusted); run this from outside to know")
 	case slices.ContainsFunc(e.set.proxies, func(p netip.Prefix) bool { return p.Contains(seen) }):
-		e.add(severityFail, what, "the hub sees %s, a proxy of LOGINHUB_TRUSTED_PROXIES, and not this machine; %s%s", seen, mend, proxyHint)
+		e.add(severityFail, what, "the hub sees %s, a proxy of LOGINHUB_TRUSTED_PROXIES, and not this machine; %s%s", seen, hint, proxyHint)
 	case e.isPublicAddress(ctx, seen):
-		e.add(severityWarn, what, "the hub sees %s, which is the public URL's own address: right only if this is that machine; otherwise %s%s", seen, mend, proxyHint)
+		e.add(severityWarn, what, "the hub sees %s, which is the public URL's own address: right only if this is that machine; otherwise %s%s", seen, hint, proxyHint)
 	default:
 		e.add(severityOK, what, "the hub sees this machine as %s (compare), and does not trust a forged one", seen)
 	}

@@ -109,7 +109,7 @@ func errUnlessCodeRefused(err error) error {
 
 // checkAppKeys fetches the own app's keys, as a node does at the first login.
 func (e *checker) checkAppKeys(ctx context.Context, url string) {
-	const mend = "LOGINHUB_APP_JWKS_URL must give the back end's public keys to this machine"
+	const hint = "LOGINHUB_APP_JWKS_URL must give the back end's public keys to this machine"
 	var usable int
 	err := fetch(ctx, url, func(r *http.Response) error {
 		if r.StatusCode != http.StatusOK {
@@ -126,5 +126,5 @@ func (e *checker) checkAppKeys(ctx context.Context, url string) {
 	if err == nil && usable == 0 {
 		err = errors.New("no usable key in the set; it needs EC P-256, Ed25519, or RSA of 2048 bits or more, for signatures")
 	}
-	e.addResult("app keys", err, fmt.Sprintf("%d at %s", usable, url), mend)
+	e.addResult("app keys", err, fmt.Sprintf("%d at %s", usable, url), hint)
 }

@@ -188,7 +188,7 @@ func (e *checker) checkPoll(ctx context.Context, made testTicket) {
 
 // checkSocket opens the ticket's WebSocket as a page does, and keeps it open.
 func (e *checker) checkSocket(ctx context.Context, made testTicket) {
-	const mend = "the proxy must speak HTTP/1.1 to the nodes, pass on Upgrade, Connection and Sec-WebSocket-Protocol, and wait longer than the heartbeat of 20 s; " + proxyHint
+	const hint = "the proxy must speak HTTP/1.1 to the nodes, pass on Upgrade, Connection and Sec-WebSocket-Protocol, and wait longer than the heartbeat of 20 s; " + proxyHint
 	began := time.Now()
 	err := func() error {
 		dial, cancel := context.WithTimeout(ctx, fetchTimeout)
@@ -224,7 +224,7 @@ func (e *checker) checkSocket(ctx context.Context, made testTicket) {
 	if e.hold > 0 {
 		held = fmt.Sprintf(", and stayed open for %v", time.Since(began).Round(time.Second))
 	}
-	e.addResult("websocket", err, "the upgrade works and the first view arrived"+held, mend)
+	e.addResult("websocket", err, "the upgrade works and the first view arrived"+held, hint)
 }
 
 func (e *checker) get(ctx context.Context, path string, read func(*http.Response) error, headers ...string) error {

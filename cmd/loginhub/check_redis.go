@@ -92,7 +92,7 @@ func (e *checker) checkServer(s redisstore.Server) {
 	}
 	switch want := e.set.RedisWait; {
 	case want > s.Replicas:
-		e.add(severityFail, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; mend the replicas or lower it", want, s.Replicas)
+		e.add(severityFail, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; restore the replicas or lower it", want, s.Replicas)
 	case want == 0 && s.Replicas > 0:
 		e.add(severityWarn, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone was answered for; 1 is the usual number", s.Replicas)
 	default:

@@ -37,7 +37,7 @@ func newMetrics() *metrics {
 	m.redis = newRedisMetrics(m, m.hub.sealFailures)
 	m.wechat = newWechatMetrics(m)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "loginhub_build_info",
-		Help: "What runs: always 1."}, []string{"version", "revision", "go_version"})
+		Help: "Version of the program; always 1."}, []string{"version", "revision", "go_version"})
 	m.registry.MustRegister(build)
 	build.WithLabelValues(buildInfo()).Set(1)
 	return m

@@ -35,18 +35,18 @@ type hubMetrics struct {
 
 func newHubMetrics(m *metrics) hubMetrics {
 	h := hubMetrics{
-		created:     m.counter("loginhub_tickets_created_total", "Tickets that this node has made."),
-		finished:    m.counter("loginhub_tickets_finished_total", "Tickets whose end this node has written down.", "outcome", "provider"),
+		created:     m.counter("loginhub_tickets_created_total", "Tickets that this node has created."),
+		finished:    m.counter("loginhub_tickets_finished_total", "Tickets whose final state this node has recorded.", "outcome", "provider"),
 		transitions: m.counter("loginhub_transitions_total", "Changes of tickets that this node has made, by the new state.", "state"),
-		calls:       m.counter("loginhub_phone_calls_total", "Phone calls that have named a ticket, by the contract's code.", "action", "outcome"),
+		calls:       m.counter("loginhub_phone_calls_total", "Phone calls that named a ticket, by error code.", "action", "outcome"),
 		started:     m.counter("loginhub_waits_started_total", "Sockets and long polls that have begun to wait.", "transport"),
 		ended:       m.counter("loginhub_waits_ended_total", "Sockets and long polls that no longer wait.", "transport", "reason"),
-		delivered:   m.counter("loginhub_tokens_delivered_total", "Tokens that were handed to a page, repetitions too.", "transport", "delivery"),
+		delivered:   m.counter("loginhub_tokens_delivered_total", "Tokens written to a page, with repetitions.", "transport", "delivery"),
 		pushed: m.histogram("loginhub_confirm_to_push_seconds",
-			"From the confirm, as it was sent to Redis, to the token written to a page that waited.", pushBuckets, "transport"),
-		resyncs:      m.counter("loginhub_resyncs_total", "Looks at all waiting tickets, out of turn.", "cause"),
-		resynced:     m.counter("loginhub_resynced_tickets_total", "Looks at one waiting ticket, in turn and out of turn.", "found"),
-		sealFailures: m.counter("loginhub_seal_failures_total", "Records, messages and shared values that this node does not accept.", "where", "reason"),
+			"From sending the confirm to Redis to writing the token to a waiting page.", pushBuckets, "transport"),
+		resyncs:      m.counter("loginhub_resyncs_total", "Resyncs of all waiting tickets, outside of the regular sweep.", "cause"),
+		resynced:     m.counter("loginhub_resynced_tickets_total", "Resyncs of one waiting ticket.", "found"),
+		sealFailures: m.counter("loginhub_seal_failures_total", "Records, messages and secrets whose seal this node does not accept.", "where", "reason"),
 	}
 	h.created.init(labelValues{})
 	for _, state := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {

@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// followEvery is how often a File checks whether its path is still the same file.
-const followEvery = time.Second
+// checkInterval is the time between two checks that path still names the open file.
+const checkInterval = time.Second
 
-// File appends to the file at a path. It follows the path: if the file was moved or
-// removed, as logrotate does, the next write goes to a new one. Write is for one
-// goroutine; Reopen may be called from any.
+// File appends to the file at a path. If the file was moved or removed, as by
+// logrotate, the next write goes to a new file at the path. Only one goroutine may
+// call Write; any may call Reopen.
 type File struct {
 	path    string
 	current *os.File  // owned by Write
-	checked time.Time // owned by Write: when the path was last compared
+	checked time.Time // owned by Write: time of the last check of the path
 
 	mu   sync.Mutex
-	next *os.File // guarded by mu: takes the place of current at the next write; nil: none
+	next *os.File // guarded by mu: replaces current at the next write; may be nil
 }
 
-// OpenFile opens the file, which is made with mode 0600 if there is none.
+// OpenFile opens the file, and creates it with mode 0600 if it does not exist.
 func OpenFile(path string) (*File, error) {
 	f, err := openAppend(path)
 	if err != nil {
@@ -32,12 +32,12 @@ func OpenFile(path string) (*File, error) {
 	return &File{path: path, current: f, checked: time.Now()}, nil
 }
 
-// openAppend does not block on a named pipe that no program reads.
+// openAppend opens a file without blocking on a named pipe that has no reader.
 func openAppend(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 }
 
-// Reopen opens the path again. On an error the file in use stays.
+// Reopen opens the path again. On an error the open file stays in use.
 func (f *File) Reopen() error {
 	next, err := openAppend(f.path)
 	if err != nil {
@@ -54,7 +54,7 @@ func (f *File) Reopen() error {
 
 // Write appends to the file.
 func (f *File) Write(p []byte) (int, error) {
-	if time.Since(f.checked) >= followEvery {
+	if time.Since(f.checked) >= checkInterval {
 		f.checked = time.Now()
 		if f.moved() {
 			if err := f.Reopen(); err != nil {
@@ -73,7 +73,7 @@ func (f *File) Write(p []byte) (int, error) {
 	return f.current.Write(p)
 }
 
-// moved reports whether the path no longer names the file in use.
+// moved reports whether the path no longer names the open file.
 func (f *File) moved() bool {
 	named, err := os.Stat(f.path)
 	if err != nil {

@@ -61,13 +61,13 @@ func TestFile_AppendsWithModeAndReopens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.Reopen(); err == nil {
-		t.Error("reopened in a folder that is gone")
+		t.Error("Reopen succeeded in a deleted folder")
 	}
 	write("three")
 }
 
-// TestFile_RecoversFromFullDisk has a path on a full device until it names another
-// file: the queue keeps its lines, and the file follows its path.
+// TestFile_RecoversFromFullDisk: the path is on a full device until it names another
+// file. The queue keeps its lines, and File follows its path.
 func TestFile_RecoversFromFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	if err := os.Symlink("/dev/full", path); err != nil {
@@ -86,7 +86,7 @@ func TestFile_RecoversFromFullDisk(t *testing.T) {
 	}})
 	put(t, q, "one", "two")
 	if err := <-failed; !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("a full disk fails with %v", err)
+		t.Errorf("write to a full disk: %v", err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)

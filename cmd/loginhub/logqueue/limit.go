@@ -9,38 +9,38 @@ import (
 )
 
 const (
-	// repeatEvery is the least time between two lines with the same key.
+	// repeatEvery is the minimum time between two lines with the same key.
 	repeatEvery = 30 * time.Second
-	// maxKeys bounds the table. Keys beyond it share one entry.
+	// maxKeys bounds the table. Further keys share one entry.
 	maxKeys = 256
 )
 
-// keyed are the attributes that are part of a line's key: their values are set by
-// the configuration or the program, never by a request.
+// keyed are the attributes that are part of a line's key. The configuration or the
+// program sets their values, never a request.
 var keyed = map[string]bool{"client": true, "app_id": true, "code": true, "id": true, "setting": true, "reload": true}
 
-// Limit is a slog.Handler that passes the first warning or error with a key, and
-// then at most one each 30 seconds, with the number of lines that it replaces as
-// "repeated". The key is the message with the attributes of keyed. Lines below
-// slog.LevelWarn pass unlimited.
+// Limit is a slog.Handler that limits repeated warnings and errors. It passes the
+// first line with a key, then at most one in 30 seconds, with the number of
+// suppressed lines as "repeated". The key is the message and the keyed attributes.
+// Lines below slog.LevelWarn are not limited.
 type Limit struct {
 	slog.Handler
 	table  *table
-	prefix string // the keyed attributes of With
+	prefix string // the keyed attributes of WithAttrs
 }
 
-// NewLimit limits what goes to next.
+// NewLimit returns a Limit in front of next.
 func NewLimit(next slog.Handler) *Limit {
 	return &Limit{Handler: next, table: &table{entries: map[string]*entry{}}}
 }
 
-// table is shared by all handlers that With derives.
+// table is shared by all handlers that WithAttrs derives.
 type table struct {
 	mu      sync.Mutex
 	entries map[string]*entry
 }
 
-// entry is one key that was logged within the last 30 seconds.
+// entry is a key that was logged in the last 30 seconds.
 type entry struct {
 	repeated int
 	last     slog.Record
@@ -76,7 +76,7 @@ func (l *Limit) WithGroup(name string) slog.Handler {
 	return &next
 }
 
-// Flush writes the lines that are held back, without waiting for their time.
+// Flush writes the suppressed lines immediately.
 func (l *Limit) Flush() {
 	t := l.table
 	t.mu.Lock()
@@ -106,8 +106,8 @@ func keyOf(a slog.Attr) string {
 	return "\x00" + a.Key + "=" + a.Value.String()
 }
 
-// suppress reports whether the line is held back. The last of those that are held
-// back is written when its time has come.
+// suppress reports whether the line is held back. The last held line of a key is
+// written when its interval ends.
 func (t *table) suppress(key string, r slog.Record, h slog.Handler) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -127,7 +127,7 @@ func (t *table) suppress(key string, r slog.Record, h slog.Handler) bool {
 	return false
 }
 
-// due writes the entry's line if there is one, and forgets a key without.
+// due writes the entry's held line, or deletes a key without one.
 func (t *table) due(key string, e *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -141,12 +141,12 @@ func (t *table) due(key string, e *entry) {
 	}
 }
 
-// emit writes the last line that was held back.
+// emit writes the last held line.
 func (e *entry) emit() {
 	if e.repeated == 0 {
 		return
 	}
 	e.last.AddAttrs(slog.Int("repeated", e.repeated))
-	_ = e.handler.Handle(context.Background(), e.last) // a Queue does not fail
+	_ = e.handler.Handle(context.Background(), e.last) // writing to a Queue cannot fail
 	e.repeated = 0
 }

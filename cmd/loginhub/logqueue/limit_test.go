@@ -12,7 +12,8 @@ import (
 	"loginhub/cmd/loginhub/logqueue"
 )
 
-// limited is a log without times, with what it has written since the last call.
+// limited returns a log without times, and a function that returns the lines since
+// its last call.
 func limited() (log *slog.Logger, limit *logqueue.Limit, news func() []string) {
 	out := newGate(false)
 	limit = logqueue.NewLimit(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug,
@@ -49,7 +50,7 @@ func TestLimit_FirstThenOnceInThirtySeconds(t *testing.T) {
 		<-time.After(21 * time.Second)
 		expect(t, news(), `msg="link broken" error=refused try=99 repeated=99`)
 		<-time.After(31 * time.Second)
-		log.Warn("link broken", "try", 100) // it was quiet: as the first time
+		log.Warn("link broken", "try", 100) // after a quiet time the line counts as the first
 		expect(t, news(), `msg="link broken" try=100`)
 		log.Warn("link broken", "try", 101)
 		limit.Flush()
@@ -62,7 +63,7 @@ func TestLimit_KeysByMessageAndConfiguredValues(t *testing.T) {
 		log, limit, news := limited()
 		log.Warn("refused", "code", "a", "path", "/1")
 		log.With("code", "b").Error("refused", "path", "/2")
-		log.Warn("refused", "code", "a", "path", "/3") // strangers choose paths
+		log.Warn("refused", "code", "a", "path", "/3") // clients choose paths
 		log.Info("refused", "code", "a")
 		log.Info("refused", "code", "a")
 		expect(t, news(), "msg=refused code=a path=/1", "msg=refused code=b path=/2", "msg=refused code=a", "msg=refused code=a")

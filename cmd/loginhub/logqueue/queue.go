@@ -1,10 +1,10 @@
-// Package logqueue writes log lines without ever blocking the goroutine that logs.
+// Package logqueue writes log lines without blocking the goroutine that logs.
 //
-// A Queue takes whole lines into bounded memory, and one goroutine of its own writes
-// them in order. If the output fails or nothing reads it, the lines wait; if the
-// memory is full, further lines are dropped and counted, and a notice with the count
-// follows as soon as there is room again. A line can be reserved before the work that
-// it reports, so that only the end of the process loses it.
+// A Queue holds whole lines in bounded memory, and its own goroutine writes them in
+// order. If the output fails or is not read, the lines wait. If the memory is full,
+// further lines are dropped and counted; a notice with the count follows as soon as
+// there is room. A caller can reserve room for a line before the work that the line
+// reports. A reserved line is lost only if the process ends.
 package logqueue
 
 import (
@@ -30,14 +30,14 @@ const (
 
 var newline = []byte{'\n'}
 
-// Config is what a Queue is made of.
+// Config is the configuration of a Queue.
 type Config struct {
 	Out io.Writer
-	// Notice formats the line that says how many lines were dropped. It is called
-	// with the queue locked.
+	// Notice formats the line that reports dropped lines. It is called with the queue
+	// locked and must not use the queue.
 	Notice func(lines int64) []byte
-	// OnError is called at every write that fails; nil: failures are not reported.
-	// The lines are kept, and the write is repeated.
+	// OnError is called after each write that fails; it may be nil. The lines are
+	// kept, and the write is repeated.
 	OnError func(error)
 }
 
@@ -49,22 +49,22 @@ type Queue struct {
 	done    chan struct{} // closed when the writing goroutine has ended
 
 	mu            sync.Mutex // guards what follows
-	pending       []byte     // lines that the writing goroutine has not taken yet
+	pending       []byte     // lines that are not yet taken by run
 	lines, bytes  int        // queued and not written, pending or taken
 	reserved      int        // lines
 	gap           int64      // lines dropped since the last notice
-	dropped       [2]int64   // ordinary and audit lines, ever
-	writing       time.Time  // since when the current write is tried; zero: none
+	dropped       [2]int64   // ordinary and audit lines, since the start
+	writing       time.Time  // start of the current write; zero: none
 	closed, ended bool
 }
 
-// The kinds of lines, as Dropped counts them.
+// The kinds of lines, for Dropped.
 const (
 	Ordinary = iota
 	Audit
 )
 
-// New makes a queue and starts its goroutine, which ends with Close.
+// New returns a queue and starts its goroutine, which ends after Close.
 func New(c Config) *Queue {
 	q := &Queue{Config: c, wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{})}
 	go q.run()
@@ -72,7 +72,8 @@ func New(c Config) *Queue {
 }
 
 // Write queues one ordinary line, or drops and counts it. It never blocks and never
-// fails. Ordinary lines take at most half of the queue; the rest is the audit's.
+// fails. Ordinary lines use at most half of the queue; the rest is reserved for the
+// audit log.
 func (q *Queue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,8 +85,8 @@ func (q *Queue) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Reserve keeps room for one audit line and reports whether there was any. Every
-// true needs one Put or one Release.
+// Reserve reserves room for one audit line and reports whether there was room. Each
+// true result needs one Put or one Release.
 func (q *Queue) Reserve() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -96,7 +97,7 @@ func (q *Queue) Reserve() bool {
 	return true
 }
 
-// Release gives up the room of one line, if it was held.
+// Release frees the room of one line, if held is true.
 func (q *Queue) Release(held bool) {
 	if !held {
 		return
@@ -106,8 +107,8 @@ func (q *Queue) Release(held bool) {
 	q.reserved--
 }
 
-// Put queues one audit line: in its reserved room if that is held, otherwise if
-// there is room. It reports whether the line was queued. It never blocks.
+// Put queues one audit line, in its reserved room if held is true. It reports whether
+// the line was queued. It never blocks.
 func (q *Queue) Put(line []byte, held bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -120,30 +121,29 @@ func (q *Queue) Put(line []byte, held bool) bool {
 	return q.push(line, Audit)
 }
 
-// Stalled reports whether the output has taken nothing for a second although there
-// are lines to write.
+// Stalled reports whether lines wait and the output has accepted none for a second.
 func (q *Queue) Stalled() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return !q.writing.IsZero() && time.Since(q.writing) >= stalledAfter
 }
 
-// Queued is the number of lines that wait to be written.
+// Queued returns the number of lines that wait to be written.
 func (q *Queue) Queued() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.lines
 }
 
-// Dropped is how many lines of the kind, Ordinary or Audit, were dropped so far.
+// Dropped returns how many lines of the kind, Ordinary or Audit, were dropped so far.
 func (q *Queue) Dropped(kind int) int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped[kind]
 }
 
-// Close writes what is queued, for at most the given time, and reports whether all
-// of it was written. Lines that come later are dropped.
+// Close writes the queued lines, for at most the given time, and reports whether all
+// were written. Later lines are dropped.
 func (q *Queue) Close(limit time.Duration) bool {
 	q.mu.Lock()
 	if !q.closed {
@@ -167,7 +167,7 @@ func (q *Queue) drop(kind int) {
 	q.gap++
 }
 
-// push appends the line, and before it the notice of lines that were dropped there.
+// push appends the line, after the notice of lines that were dropped before it.
 func (q *Queue) push(line []byte, kind int) bool {
 	if q.ended {
 		q.drop(kind)
@@ -194,7 +194,7 @@ func (q *Queue) add(line []byte) {
 	}
 }
 
-// run writes what is queued until the queue is closed and empty, or closed and its
+// run writes queued lines until the queue is closed and empty, or closed and its
 // output fails.
 func (q *Queue) run() {
 	defer close(q.done)
@@ -216,8 +216,8 @@ func (q *Queue) run() {
 	}
 }
 
-// take waits for lines and takes them all; spare is the buffer for the next ones.
-// It gives none if the queue is closed and empty.
+// take waits for lines and returns all of them; spare is the buffer for the next
+// ones. It returns none if the queue is closed and empty.
 func (q *Queue) take(spare []byte) []byte {
 	for closed := false; ; {
 		q.mu.Lock()
@@ -245,8 +245,8 @@ func (q *Queue) end() {
 	q.ended = true
 }
 
-// wholeLines is the beginning of a batch: as many whole lines as fit into one write,
-// at least one.
+// wholeLines returns the beginning of a batch: as many whole lines as fit into one
+// write, at least one.
 func wholeLines(batch []byte) []byte {
 	if len(batch) <= maxWrite {
 		return batch
@@ -257,8 +257,8 @@ func wholeLines(batch []byte) []byte {
 	return batch[:bytes.IndexByte(batch, '\n')+1]
 }
 
-// write writes the lines, however long that takes. It reports false if the output
-// fails once more after the queue was closed.
+// write writes the lines and repeats failed writes. It returns false if the output
+// fails after the queue was closed.
 func (q *Queue) write(lines []byte) bool {
 	q.begin(time.Now())
 	for rest := lines; ; {
@@ -271,7 +271,7 @@ func (q *Queue) write(lines []byte) bool {
 		if n > 0 {
 			q.begin(time.Now())
 		}
-		if errors.Is(err, syscall.EPIPE) { // the next reader has not seen the beginning of the line
+		if errors.Is(err, syscall.EPIPE) { // the next reader did not get the beginning of the line
 			cut := len(lines) - len(rest)
 			rest = lines[bytes.LastIndexByte(lines[:cut], '\n')+1:]
 		}
@@ -296,7 +296,7 @@ func (q *Queue) begin(at time.Time) {
 	q.writing = at
 }
 
-// written gives back the room of these lines.
+// written frees the room of these lines.
 func (q *Queue) written(lines []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// gate is an output that can be held up, as a pipe that no program reads.
+// gate is an output that can be blocked, as a pipe that no program reads.
 type gate struct {
 	mu   sync.Mutex
 	open *sync.Cond
@@ -74,7 +74,7 @@ func TestQueue_WritesInOrderAndInBatches(t *testing.T) {
 		g := newGate(true)
 		q := start(g)
 		q.Write([]byte("line 0\n"))
-		synctest.Wait() // the first write is held up, with one line
+		synctest.Wait() // the first write, with one line, is blocked
 		for i := 1; i < 5000; i++ {
 			if line := fmt.Appendf(nil, "line %d\n", i); i%2 == 0 {
 				q.Write(line)
@@ -130,7 +130,8 @@ func TestQueue_DropsAndCountsWhileStalled(t *testing.T) {
 		q.Write([]byte("after\n"))
 		closed(t, q)
 		lines := g.lines()
-		// Each notice is where its lines are missing: before the next one that had room.
+		// Each notice is at the place of its lines: before the next line that had
+		// room.
 		if lines[ordinary-1] != "dropped 1" {
 			t.Errorf("after the ordinary lines comes %s", lines[ordinary-1])
 		}
@@ -199,8 +200,8 @@ func TestQueue_CloseIsBounded(t *testing.T) {
 	})
 }
 
-// TestQueue_KeepsLinesWithoutReader has a named pipe whose reader goes and comes
-// again, as a log collector that restarts.
+// TestQueue_KeepsLinesWithoutReader: the reader of a named pipe ends and a new one
+// starts, as with a log collector that restarts.
 func TestQueue_KeepsLinesWithoutReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
