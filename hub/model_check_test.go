@@ -89,7 +89,7 @@ func (w *modelState) verdict(i int, p *modelBrowser) error {
 	defer p.mu.Unlock()
 	w.net.mu.Lock()
 	defer w.net.mu.Unlock()
-	rec, told := w.net.redis.records[p.id], w.confirmedTo[i]
+	rec, answered := w.net.redis.records[p.id], w.confirmedTo[i]
 	last, fell := rec.versions[len(rec.versions)-1], len(rec.lostVersions) > 0
 	confirmed := slices.ContainsFunc(rec.versions, func(v ticket.Ticket) bool { return v.State == ticket.Confirmed })
 	from, patience := w.healed, modelSoon
@@ -110,16 +110,16 @@ func (w *modelState) verdict(i int, p *modelBrowser) error {
 		return fmt.Errorf("it still waits; it is %s", last.State)
 	case fell && p.token != "" && !w.hasToken(rec.versions, p.token):
 		return nil // its confirm was lost before any phone got an answer, and its ack matches no version
-	case fell && !confirmed && len(told) == 0 && (p.token != "" || p.end == ticket.Expired && last.Overdue(time.Now())):
+	case fell && !confirmed && len(answered) == 0 && (p.token != "" || p.end == ticket.Expired && last.Overdue(time.Now())):
 		return nil
 	case last.State != p.end:
 		return fmt.Errorf("it ends as %s, and is %s", p.end, last.State)
-	case !confirmed && len(told) > 0:
-		return fmt.Errorf("%s got confirmed, and that was lost", told)
+	case !confirmed && len(answered) > 0:
+		return fmt.Errorf("%s got confirmed, and that was lost", answered)
 	case confirmed && p.token == "":
-		return fmt.Errorf("confirmed, and it never got its token; answered: %s", told)
+		return fmt.Errorf("confirmed, and it never got its token; answered: %s", answered)
 	case confirmed && p.tokenAt.Sub(from) > patience:
-		return fmt.Errorf("it got its token after %v; answered: %s", p.tokenAt.Sub(from), told)
+		return fmt.Errorf("it got its token after %v; answered: %s", p.tokenAt.Sub(from), answered)
 	case confirmed && p.end != ticket.Consumed:
 		return fmt.Errorf("it acknowledged, and ends as %s", p.end)
 	case confirmed && min(p.endAt.Sub(from), p.endAt.Sub(p.tokenAt)) > patience, !confirmed && p.endAt.Sub(rec.changedAt) > patience && p.endAt.Sub(from) > patience:

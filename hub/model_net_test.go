@@ -65,7 +65,7 @@ func (n *modelNet) publish(node string, message []byte) {
 	if link == nil || link.muted {
 		return
 	}
-	if _, _, proof := ticket.DecodeProbe(message); proof || n.healed {
+	if _, _, probe := ticket.DecodeProbe(message); probe || n.healed {
 		link.messages <- message
 		return
 	}

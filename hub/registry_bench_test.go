@@ -50,7 +50,7 @@ func BenchmarkRegistryLogin(b *testing.B) {
 	})
 }
 
-// BenchmarkRegistryApply is one change of a ticket that somebody waits for. It
+// BenchmarkRegistryApply measures one change of a ticket with a waiter. It
 // allocates nothing.
 func BenchmarkRegistryApply(b *testing.B) {
 	r := fullRegistry(10_000)

@@ -215,13 +215,13 @@ type callerKey struct{}
 // (redisstore waits for the replica first).
 func (w *modelState) rollBack(id ticket.ID) {
 	w.mu.Lock()
-	told := len(w.confirmedTo[w.index(id)])
+	answered := len(w.confirmedTo[w.index(id)])
 	w.mu.Unlock()
 	w.net.mu.Lock()
 	defer w.net.mu.Unlock()
 	rec := w.net.redis.records[id]
 	state := rec.versions[len(rec.versions)-1].State
-	if state == ticket.Scanned || state == ticket.Confirmed && told == 0 && !w.net.replyPending(modelName(id), ticket.Confirmed) {
+	if state == ticket.Scanned || state == ticket.Confirmed && answered == 0 && !w.net.replyPending(modelName(id), ticket.Confirmed) {
 		w.net.redis.rollBack(rec)
 		w.net.silentLoss = time.Now()
 	}
