@@ -1,15 +1,15 @@
 #!/bin/sh
-# Builds the program for an image without a libc: build.sh OUT. The Dockerfile
-# runs this, and so does a test without Docker. VERSION and COMMIT are stamped;
-# where they are empty and Git is at hand, it is asked.
+# Builds the program for an image without a libc: build.sh OUT. The Dockerfile runs
+# this, and so does a test without Docker. VERSION and COMMIT are stamped into it; if
+# they are empty, they come from Git.
 set -eu
 cd "$(dirname "$0")/../.."
 out=${1:?usage: build.sh OUT}
 version=${VERSION:-$(git describe --tags --always 2>/dev/null || echo devel)}
 commit=${COMMIT:-$(git rev-parse HEAD 2>/dev/null || true)}
 
-# No cgo: names are resolved and certificates verified by Go, nothing is linked
-# at the start. No paths of this machine, no symbols.
+# No cgo: Go resolves names and verifies certificates, and nothing is linked at the
+# start. No paths of this machine, no symbols.
 export CGO_ENABLED=0
 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.releaseVersion=$version -X main.commit=$commit" -o "$out" ./cmd/loginhub
 
@@ -17,4 +17,4 @@ if grep -q '/ld-linux\|/ld-musl' "$out"; then
 	echo "build.sh: $out asks for a loader; it is not static" >&2
 	exit 1
 fi
-"$out" version # it starts, and says what it is
+"$out" version # the program starts and prints its version

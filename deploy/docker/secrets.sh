@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the secrets that compose.yaml reads: secrets.sh [DIR], by default
-# deploy/secrets, which Git ignores. What is there stays as it is. With
-# LOGINHUB_REDIS_PREFIX the Redis user's rights are for that prefix.
+# Creates the secrets that compose.yaml reads: secrets.sh [DIR], by default
+# deploy/secrets, which Git ignores. Existing secrets are kept. With
+# LOGINHUB_REDIS_PREFIX the Redis user gets the rights of that prefix.
 set -eu
 prefix=${LOGINHUB_REDIS_PREFIX:-loginhub}
 prefix=${prefix%:}
@@ -16,7 +16,7 @@ dir=${1:-$here/secrets}
 umask 077
 mkdir -p "$dir"
 if [ -e "$dir/keys" ]; then
-	echo "secrets.sh: $dir has its secrets already" >&2
+	echo "secrets.sh: $dir already has its secrets" >&2
 	exit 0
 fi
 
@@ -27,14 +27,14 @@ hash() { printf %s "$1" | sha256sum | cut -d ' ' -f 1; }
 
 password=$(random)
 admin=$(random)
-nobody=0000000000000000000000000000000000000000000000000000000000000000
+unset_hash=0000000000000000000000000000000000000000000000000000000000000000
 sed -e "/^user loginhub /s/ ~loginhub:/ ~$prefix:/" -e "/^user loginhub /s/ &loginhub:/ \\&$prefix:/" \
-	-e "/^user loginhub /s/#$nobody/#$(hash "$password")/" -e "/^user admin /s/#$nobody/#$(hash "$admin")/" \
+	-e "/^user loginhub /s/#$unset_hash/#$(hash "$password")/" -e "/^user admin /s/#$unset_hash/#$(hash "$admin")/" \
 	"$here/redis/users.acl" >"$dir/users.acl"
 printf 'redis://loginhub:%s@redis:6379/0\n' "$password" >"$dir/redis-url"
-# The operator's, for redis-cli --user admin --askpass: no container sees it.
+# For the operator, with redis-cli --user admin --askpass. No container gets it.
 printf '%s\n' "$admin" >"$dir/redis-admin"
-# A line of its own: a new key is appended as the next one.
+# One key a line: a new key is appended as the next line.
 printf '%s\n' "$(random)" >"$dir/keys"
-# The containers' users read them; the folder keeps this machine's others out.
+# The containers' users read them. The folder is closed to this machine's other users.
 chmod 644 "$dir/users.acl" "$dir/redis-url" "$dir/keys"
