@@ -19,12 +19,12 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Errors of the edge itself.
+// Errors of package api.
 var (
 	errRequest      = errors.New("malformed request")
 	errOrigin       = errors.New("origin not allowed")
 	errRoute        = errors.New("no such route")
-	errMethod       = errors.New("no such method here")
+	errMethod       = errors.New("method not allowed")
 	errTooLarge     = errors.New("body over 16 KiB")
 	errMediaType    = errors.New("body is not application/json")
 	errUpgrade      = errors.New("not a WebSocket handshake")
