@@ -33,33 +33,33 @@ const forwarded = "X-Forwarded-For"
 func TestClientAddr(t *testing.T) {
 	// The address is known but not globally routable: it is not displayed, and not
 	// unverified.
-	known := []string{"straight, with a zone", "straight from the house", "a private browser", "carrier NAT"}
+	known := []string{"straight, with a zone", "straight, private network", "a private browser", "carrier NAT"}
 	for _, c := range []struct {
-		name           string
-		peer           string
-		headers        []string
-		shown, counted string // "" is none
+		name             string
+		peer             string
+		headers          []string
+		display, rateKey string // "" is none
 	}{
 		{"straight from the internet", "203.0.113.7:1234", nil, "203.0.113.7", "203.0.113.7/32"},
 		{"straight, IPv6", "[2001:db8::7]:1234", nil, "2001:db8::7", "2001:db8::/64"},
 		{"straight, with a zone", "[fe80::1%eth0]:1234", nil, "", "fe80::/64"},
 		{"straight, mapped", "[::ffff:203.0.113.7]:1234", nil, "203.0.113.7", "203.0.113.7/32"},
-		{"straight from the house", "192.168.1.5:1234", nil, "", "192.168.1.5/32"},
+		{"straight, private network", "192.168.1.5:1234", nil, "", "192.168.1.5/32"},
 		{"no address", "@", nil, "", ""},
 		{"a pipe", "pipe", nil, "", ""},
 
-		{"a stranger's word", "203.0.113.7:1", []string{forwarded, "198.51.100.1"}, "", "203.0.113.7/32"},
-		{"a stranger's Forwarded", "203.0.113.7:1", []string{"Forwarded", "for=198.51.100.1"}, "", "203.0.113.7/32"},
-		{"a stranger's X-Real-IP", "203.0.113.7:1", []string{"X-Real-IP", "198.51.100.1"}, "", "203.0.113.7/32"},
-		{"a neighbour's word", "192.168.1.5:1", []string{forwarded, "198.51.100.1"}, "", "192.168.1.5/32"},
+		{"untrusted peer, X-Forwarded-For", "203.0.113.7:1", []string{forwarded, "198.51.100.1"}, "", "203.0.113.7/32"},
+		{"untrusted peer, Forwarded", "203.0.113.7:1", []string{"Forwarded", "for=198.51.100.1"}, "", "203.0.113.7/32"},
+		{"untrusted peer, X-Real-IP", "203.0.113.7:1", []string{"X-Real-IP", "198.51.100.1"}, "", "203.0.113.7/32"},
+		{"untrusted private peer", "192.168.1.5:1", []string{forwarded, "198.51.100.1"}, "", "192.168.1.5/32"},
 
 		{"one proxy", "10.1.1.1:1", []string{forwarded, "198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
 		{"one proxy, mapped", "[::ffff:10.1.1.1]:1", []string{forwarded, "198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
 		{"one proxy, IPv6", "[2001:db8:ffff::1]:1", []string{forwarded, "2001:db8:1:2:3::4"}, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"},
 		{"two proxies", "10.1.1.1:1", []string{forwarded, "198.51.100.1, 10.2.2.2"}, "198.51.100.1", "198.51.100.1/32"},
 		{"spoofed on the left", "10.1.1.1:1", []string{forwarded, "1.1.1.1, 198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
-		{"spoofed with ours on the left", "10.1.1.1:1", []string{forwarded, "8.8.8.8, 10.9.9.9, 198.51.100.1, 10.2.2.2"}, "198.51.100.1", "198.51.100.1/32"},
-		{"spoofed with dirt on the left", "10.1.1.1:1", []string{forwarded, "<script>,,, 198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
+		{"spoofed trusted hop on the left", "10.1.1.1:1", []string{forwarded, "8.8.8.8, 10.9.9.9, 198.51.100.1, 10.2.2.2"}, "198.51.100.1", "198.51.100.1/32"},
+		{"spoofed garbage on the left", "10.1.1.1:1", []string{forwarded, "<script>,,, 198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
 		{"over two lines", "10.1.1.1:1", []string{forwarded, "1.1.1.1", forwarded, "198.51.100.1,10.2.2.2"}, "198.51.100.1", "198.51.100.1/32"},
 		{"other headers beside it", "10.1.1.1:1", []string{forwarded, "198.51.100.1", "X-Real-IP", "1.1.1.1", "Forwarded", "for=1.1.1.1"}, "198.51.100.1", "198.51.100.1/32"},
 		{"only the other headers", "10.1.1.1:1", []string{"X-Real-IP", "1.1.1.1", "Forwarded", "for=1.1.1.1"}, "", "10.1.1.1/32"},
@@ -68,13 +68,13 @@ func TestClientAddr(t *testing.T) {
 		{"IPv6 with a port", "10.1.1.1:1", []string{forwarded, "[2001:db8::7]:4711"}, "2001:db8::7", "2001:db8::/64"},
 		{"IPv6 in brackets", "10.1.1.1:1", []string{forwarded, "[2001:db8::7]"}, "2001:db8::7", "2001:db8::/64"},
 		{"mapped", "10.1.1.1:1", []string{forwarded, "::ffff:198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
-		{"mapped, of ours", "10.1.1.1:1", []string{forwarded, "198.51.100.1, ::ffff:10.2.2.2"}, "198.51.100.1", "198.51.100.1/32"},
+		{"mapped, trusted", "10.1.1.1:1", []string{forwarded, "198.51.100.1, ::ffff:10.2.2.2"}, "198.51.100.1", "198.51.100.1/32"},
 		{"a private browser", "10.1.1.1:1", []string{forwarded, "192.168.1.5"}, "", "192.168.1.5/32"},
 		{"carrier NAT", "10.1.1.1:1", []string{forwarded, "100.64.3.4"}, "", "100.64.3.4/32"},
 
 		{"no header", "10.1.1.1:1", nil, "", "10.1.1.1/32"},
 		{"an empty one", "10.1.1.1:1", []string{forwarded, ""}, "", "10.1.1.1/32"},
-		{"dirt", "10.1.1.1:1", []string{forwarded, "unknown"}, "", "10.1.1.1/32"},
+		{"garbage", "10.1.1.1:1", []string{forwarded, "unknown"}, "", "10.1.1.1/32"},
 		{"an obfuscated name", "10.1.1.1:1", []string{forwarded, "198.51.100.1, _hidden"}, "", "10.1.1.1/32"},
 		{"a trailing comma", "10.1.1.1:1", []string{forwarded, "198.51.100.1,"}, "", "10.1.1.1/32"},
 		{"an address with more", "10.1.1.1:1", []string{forwarded, "198.51.100.1 x"}, "", "10.1.1.1/32"},
@@ -84,8 +84,8 @@ func TestClientAddr(t *testing.T) {
 
 		{"all trusted", "10.1.1.1:1", []string{forwarded, "10.3.3.3, 10.2.2.2"}, "", "10.3.3.3/32"},
 		{"as many hops as are read", "10.1.1.1:1", []string{forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 31)}, "198.51.100.1", "198.51.100.1/32"},
-		{"an address that no machine has", "10.1.1.1:1", []string{forwarded, "0.0.0.0"}, "", "10.1.1.1/32"},
-		{"a group's address", "10.1.1.1:1", []string{forwarded, "ff02::1"}, "", "10.1.1.1/32"},
+		{"unspecified address", "10.1.1.1:1", []string{forwarded, "0.0.0.0"}, "", "10.1.1.1/32"},
+		{"multicast address", "10.1.1.1:1", []string{forwarded, "ff02::1"}, "", "10.1.1.1/32"},
 		{"half a port", "10.1.1.1:1", []string{forwarded, "198.51.100.1:"}, "", "10.1.1.1/32"},
 		{"too many hops", "10.1.1.1:1", []string{forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 32)}, "", "10.1.1.1/32"},
 		{"too many trusted hops", "10.1.1.1:1", []string{forwarded, strings.Repeat("10.2.2.2, ", 999) + "10.2.2.2"}, "", "10.1.1.1/32"},
@@ -93,18 +93,18 @@ func TestClientAddr(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := newProxies(trustedPrefixes(t), slog.New(slog.DiscardHandler)).clientAddr(requestFrom(c.peer, c.headers...))
-			if text := addrText(got.display); text != c.shown {
-				t.Errorf("shown %q, wanted %q", text, c.shown)
+			if text := addrText(got.display); text != c.display {
+				t.Errorf("displayed as %q, want %q", text, c.display)
 			}
-			if want := c.shown == "" && !slices.Contains(known, c.name); got.unverified != want {
-				t.Errorf("hidden %v, wanted %v", got.unverified, want)
+			if want := c.display == "" && !slices.Contains(known, c.name); got.unverified != want {
+				t.Errorf("unverified %v, want %v", got.unverified, want)
 			}
-			counted := ""
+			rateKey := ""
 			if got.rateKey.IsValid() {
-				counted = got.rateKey.String()
+				rateKey = got.rateKey.String()
 			}
-			if counted != c.counted {
-				t.Errorf("counted by %q, wanted %q", counted, c.counted)
+			if rateKey != c.rateKey {
+				t.Errorf("rate key %q, want %q", rateKey, c.rateKey)
 			}
 		})
 	}
@@ -121,7 +121,7 @@ func TestClientAddr_NoTrustedProxies(t *testing.T) {
 	p := newProxies(nil, slog.New(slog.DiscardHandler))
 	for _, peer := range []string{"127.0.0.1:1", "10.1.1.1:1", "[::1]:1", "203.0.113.7:1"} {
 		if got := p.clientAddr(requestFrom(peer, forwarded, "198.51.100.1")); got.display.IsValid() {
-			t.Errorf("%s: shown %v", peer, got.display)
+			t.Errorf("%s: displayed as %v", peer, got.display)
 		}
 	}
 }
@@ -143,11 +143,11 @@ func TestClientAddr_GlobalOnly(t *testing.T) {
 		"2001:10::1": false, // ORCHID, deprecated (RFC 4843)
 	} {
 		if got := globalOnly(netip.MustParseAddr(text)).IsValid(); got != want {
-			t.Errorf("%s is shown: %v, wanted %v", text, got, want)
+			t.Errorf("%s is displayed: %v, want %v", text, got, want)
 		}
 	}
 	if globalOnly(netip.Addr{}).IsValid() {
-		t.Error("no address is shown")
+		t.Error("a missing address is displayed")
 	}
 }
 
@@ -157,7 +157,7 @@ func TestClientAddr_UntrustedHeaderLoggedOnce(t *testing.T) {
 	p.clientAddr(requestFrom("203.0.113.7:1"))
 	p.clientAddr(requestFrom("10.1.1.1:1", forwarded, "198.51.100.1"))
 	if log.Len() > 0 {
-		t.Errorf("logged without need: %s", &log)
+		t.Errorf("logged without a reason: %s", &log)
 	}
 	for range 5 {
 		p.clientAddr(requestFrom("203.0.113.7:1", forwarded, "198.51.100.1"))
@@ -172,7 +172,7 @@ func TestClientAddr_UntrustedHeaderLoggedOnce(t *testing.T) {
 // independent of the one about an untrusted header.
 func TestClientAddr_SilentProxyLoggedOnce(t *testing.T) {
 	for name, headers := range map[string][]string{
-		"none": nil, "empty": {forwarded, ""}, "dirt": {forwarded, "198.51.100.1, unknown"}, "another header": {"X-Real-Ip", "198.51.100.1"},
+		"none": nil, "empty": {forwarded, ""}, "garbage": {forwarded, "198.51.100.1, unknown"}, "another header": {"X-Real-Ip", "198.51.100.1"},
 		"too many hops": {forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 32)},
 	} {
 		var log bytes.Buffer
@@ -180,7 +180,7 @@ func TestClientAddr_SilentProxyLoggedOnce(t *testing.T) {
 		p.clientAddr(requestFrom("10.1.1.1:1", forwarded, "198.51.100.1"))
 		p.clientAddr(requestFrom("203.0.113.7:1"))
 		if log.Len() > 0 {
-			t.Errorf("%s: logged without need: %s", name, &log)
+			t.Errorf("%s: logged without a reason: %s", name, &log)
 		}
 		p.clientAddr(requestFrom("203.0.113.7:1", forwarded, "198.51.100.1"))
 		log.Reset()
@@ -188,10 +188,10 @@ func TestClientAddr_SilentProxyLoggedOnce(t *testing.T) {
 			p.clientAddr(requestFrom("10.1.1.1:1", headers...))
 			p.clientAddr(requestFrom("10.1.1.2:1"))
 		}
-		said := log.String()
-		if strings.Count(said, "\n") != 1 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "LOGINHUB_TRUSTED_PROXIES") ||
-			!strings.Contains(said, "peer=10.1.1.1") {
-			t.Errorf("%s: logged %q", name, said)
+		text := log.String()
+		if strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") || !strings.Contains(text, "LOGINHUB_TRUSTED_PROXIES") ||
+			!strings.Contains(text, "peer=10.1.1.1") {
+			t.Errorf("%s: logged %q", name, text)
 		}
 	}
 }
@@ -218,7 +218,7 @@ func TestClientAddr_SameFamily(t *testing.T) {
 			got = map[bool]string{true: "same", false: "other"}[*same]
 		}
 		if got != c.want {
-			t.Errorf("%s and %s: %q, wanted %q", c.a, c.b, got, c.want)
+			t.Errorf("%s and %s: %q, want %q", c.a, c.b, got, c.want)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func TestScan_LoginInfo(t *testing.T) {
 		for name, want := range map[string]any{"client": "Demo", "browser": "Chrome 150", "os": "Windows",
 			"requested_at": asked.Truncate(time.Second).Format(time.RFC3339)} {
 			if login[name] != want {
-				t.Errorf("%s is %v, wanted %v", name, login[name], want)
+				t.Errorf("%s is %v, want %v", name, login[name], want)
 			}
 		}
 		if text, _ := login["requested_at"].(string); !strings.HasSuffix(text, "Z") {
@@ -57,17 +57,17 @@ func TestScan_Addresses(t *testing.T) {
 		{"one IPv6 network", "2001:db8::1", "2001:db8::2", "2001:db8::1", true},
 		{"two IPv6 networks", "2001:db8::1", "2001:db8:0:1::1", "2001:db8::1", false},
 		{"two families", "203.0.113.7", "2001:db8::2", "203.0.113.7", nil},
-		{"two families, turned", "2001:db8::2", "203.0.113.7", "2001:db8::2", nil},
-		{"a PC in the house", "10.0.0.5", "203.0.113.7", nil, nil},
-		{"both in the house", "192.168.1.5", "192.168.1.5", nil, nil},
-		{"a phone in the house", "203.0.113.7", "192.168.1.5", "203.0.113.7", nil},
+		{"two families, reversed", "2001:db8::2", "203.0.113.7", "2001:db8::2", nil},
+		{"PC in a private network", "10.0.0.5", "203.0.113.7", nil, nil},
+		{"both in a private network", "192.168.1.5", "192.168.1.5", nil, nil},
+		{"phone in a private network", "203.0.113.7", "192.168.1.5", "203.0.113.7", nil},
 		{"a mapped PC", "::ffff:203.0.113.7", "203.0.113.7", "203.0.113.7", true},
 		{"a PC with a port", "203.0.113.7:4711", "203.0.113.7", "203.0.113.7", true},
-		{"a PC that spoofs", "198.51.100.9, 203.0.113.7", "198.51.100.9", "203.0.113.7", false},
-		{"a PC behind two of ours", "203.0.113.7, 127.0.0.2", "203.0.113.7", "203.0.113.7", true},
+		{"PC with a spoofed hop", "198.51.100.9, 203.0.113.7", "198.51.100.9", "203.0.113.7", false},
+		{"PC behind two trusted proxies", "203.0.113.7, 127.0.0.2", "203.0.113.7", "203.0.113.7", true},
 		{"a PC without header", "", "203.0.113.7", nil, nil},
 		{"a phone without header", "203.0.113.7", "", "203.0.113.7", nil},
-		{"a PC of dirt", "<b>", "203.0.113.7", nil, nil},
+		{"PC with garbage", "<b>", "203.0.113.7", nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			header := func(value string) (pair []string) {
@@ -82,7 +82,7 @@ func TestScan_Addresses(t *testing.T) {
 			for name, want := range map[string]any{"ip": c.ip, "same_ip": c.sameIP} {
 				got, there := login[name]
 				if there != (want != nil) || got != want {
-					t.Errorf("%s is %v (there: %v), wanted %v", name, got, there, want)
+					t.Errorf("%s is %v (present: %v), want %v", name, got, there, want)
 				}
 			}
 		})
@@ -98,7 +98,7 @@ func TestScan_UntrustedHeaderHidesAddress(t *testing.T) {
 		fields(t, m["login"].(map[string]any), "client", "hosts", "browser", "os", "requested_at")
 	}
 	if n := strings.Count(s.log.String(), "LOGINHUB_TRUSTED_PROXIES"); n != 1 {
-		t.Errorf("the setting that mends it is logged %d times", n)
+		t.Errorf("the setting is logged %d times", n)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestScan_ClientLabelLanguage(t *testing.T) {
 		"zh-CN,zh;q=0.9,en;q=0.8": "演示", "ZH-tw": "演示", "en,zh;q=0.9": "Demo"} {
 		m := s.ask(t, "POST", s.createTicket(t, nil).path("scan"), s.phone("ann").body(), "Accept-Language", accept).ok(t, http.StatusOK)
 		if got := m["login"].(map[string]any)["client"]; got != want {
-			t.Errorf("%q reads %v, wanted %s", accept, got, want)
+			t.Errorf("Accept-Language %q: %v, want %s", accept, got, want)
 		}
 	}
 }
@@ -150,7 +150,7 @@ func TestScan_UserAgentBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			login := s.phone("ann").mustDo(t, s.createTicket(t, nil, "User-Agent", c.agent), "scan")["login"].(map[string]any)
 			if login["browser"] != c.browser || login["os"] != c.system {
-				t.Errorf("%v on %v, wanted %s on %s", login["browser"], login["os"], c.browser, c.system)
+				t.Errorf("%v on %v, want %s on %s", login["browser"], login["os"], c.browser, c.system)
 			}
 		})
 	}
@@ -182,7 +182,7 @@ func TestScan_Hosts(t *testing.T) {
 			s := start(t, options{clients: []*ticket.Client{client}})
 			login := s.phone("ann").mustDo(t, s.createTicket(t, nil), "scan")["login"].(map[string]any)
 			if hosts, there := login["hosts"]; there != (c.hosts != nil) || there && !equal(hosts, c.hosts) {
-				t.Errorf("hosts %v, wanted %v", hosts, c.hosts)
+				t.Errorf("hosts %v, want %v", hosts, c.hosts)
 			}
 		})
 	}

@@ -18,12 +18,12 @@ func expectNewAudit(t *testing.T, s *testServer, seen *int, want ...map[string]s
 	got := auditLines(s)[*seen:]
 	*seen += len(got)
 	if len(got) != len(want) {
-		t.Fatalf("%d lines, wanted %d: %v", len(got), len(want), got)
+		t.Fatalf("%d lines, want %d: %v", len(got), len(want), got)
 	}
 	for i, fields := range want {
 		for name, value := range fields {
 			if got[i][name] != value {
-				t.Errorf("line %d: %s is %q, wanted %q (%v)", i, name, got[i][name], value, got[i])
+				t.Errorf("line %d: %s is %q, want %q (%v)", i, name, got[i][name], value, got[i])
 			}
 		}
 	}
@@ -62,7 +62,7 @@ func TestAudit_CreateRefused(t *testing.T) {
 	}
 	for name, value := range refusedLine("make", "rate_limited", "demo", nil) {
 		if got := lines[len(lines)-1][name]; got != value {
-			t.Errorf("%s is %q, wanted %q", name, got, value)
+			t.Errorf("%s is %q, want %q", name, got, value)
 		}
 	}
 	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", false, operator))
@@ -76,7 +76,7 @@ func TestAudit_CreateRefused(t *testing.T) {
 		return s.ask(t, "POST", ticketsPath, nil, append(here, "Origin", "https://evil.example")...)
 	})
 	if lines := len(auditLines(s)) - seen; lines < 30 || lines > 90 {
-		t.Errorf("%d lines of a flood", lines)
+		t.Errorf("%d lines for a flood", lines)
 	}
 	seen = len(auditLines(s))
 	s.ask(t, "POST", ticketsPath, nil, forwarded, "198.51.100.1", "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")

@@ -66,7 +66,7 @@ func TestAudit_OneLinePerCall(t *testing.T) {
 	)
 	for _, id := range []string{p.id, q.id} {
 		if strings.Contains(s.log.String(), id) {
-			t.Error("a log line has the whole ticket")
+			t.Error("a log line contains a whole ticket id")
 		}
 	}
 }
@@ -125,9 +125,9 @@ func TestAudit_LostAnswer(t *testing.T) {
 		first   int
 		events  []map[string]string
 	}{
-		"and the store was asked again": {true, 200, []map[string]string{
+		"client library retries": {true, 200, []map[string]string{
 			{"event": "confirmed", "who": "sandbox:ann", "outcome": "ok"}, {"event": "repeated", "who": "sandbox:ann", "action": "confirm"}}},
-		"for good": {false, 503, []map[string]string{
+		"no retry": {false, 503, []map[string]string{
 			{"event": "refused", "action": "confirm", "who": "sandbox:ann", "outcome": "store_unavailable"},
 			{"event": "repeated", "action": "confirm", "who": "sandbox:ann", "outcome": "ok", "seq": "2"}}},
 	} {

@@ -43,7 +43,7 @@ func TestAudit_DeniedBrowsers(t *testing.T) {
 		s.ask(t, "GET", p.path("poll"), nil, stolen...)
 	}
 	if lines := len(auditLines(s)) - seen; lines < 30 || lines > 60 {
-		t.Errorf("%d lines of a flood", lines)
+		t.Errorf("%d lines for a flood", lines)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestAudit_TokenReceiver(t *testing.T) {
 		return map[string]string{"event": event, "ticket": p.id[:8], "client": "demo", "seq": seq, "who": "sandbox:ann",
 			"browser": "203.0.113.7", "receiver": receiver, "outcome": "ok"}
 	}
-	hubtest.Eventually(t, stepTimeout, "the token's delivery is noted", func() bool { return len(auditLines(s)) == 3 })
+	hubtest.Eventually(t, stepTimeout, "the token's delivery is audited", func() bool { return len(auditLines(s)) == 3 })
 	lines := auditLines(s)
 	seen := 1 // the created ticket; the order of the other two is not fixed
 	if lines[1]["event"] == "confirmed" {
@@ -68,7 +68,7 @@ func TestAudit_TokenReceiver(t *testing.T) {
 	lines, seen = lines[seen:seen+1], 3
 	for name, value := range took("delivered", "203.0.113.8", "2") {
 		if lines[0][name] != value {
-			t.Errorf("%s is %q, wanted %q", name, lines[0][name], value)
+			t.Errorf("%s is %q, want %q", name, lines[0][name], value)
 		}
 	}
 	for range 3 { // repeated polls write one line

@@ -131,7 +131,7 @@ func TestCheckOrder_Create(t *testing.T) {
 	good := func() attempt { return attempt{method: "POST", body: "{}", kind: "application/json"} }
 	// The budget of one ticket a minute is used up. The limit is the last check.
 	if a := good().send(t, s); a.status != http.StatusCreated {
-		t.Fatalf("the good request: %d %s", a.status, a.body)
+		t.Fatalf("the valid request: %d %s", a.status, a.body)
 	}
 	limited := badInput{"limit", byLimit, 429, "rate_limited", func(*attempt) {}}
 	noClient := badInput{"unknown client", bySyntax, 400, "invalid_request", func(a *attempt) { a.body = `{"client_id":"nobody"}` }}

@@ -46,7 +46,7 @@ func TestDeadCodes_KeyAndLife(t *testing.T) {
 		}
 	}
 	if !d.has(d.hash(first, here), noon.Add(refusedFor)) || d.has(d.hash(first, here), noon.Add(2*refusedFor+time.Second)) {
-		t.Error("not remembered for a minute, or for more than two")
+		t.Error("stored for less than a minute or more than two")
 	}
 }
 
@@ -56,10 +56,10 @@ func TestDeadCodes_Bounded(t *testing.T) {
 		d.add(d.hash(plainCodes{}, Credential{Code: fmt.Sprint(i)}), noon)
 	}
 	if n := len(d.current) + len(d.previous); n > 2*maxRefused {
-		t.Errorf("%d codes are remembered", n)
+		t.Errorf("%d codes are stored", n)
 	}
 	if !d.has(d.hash(plainCodes{}, Credential{Code: fmt.Sprint(3 * maxRefused)}), noon) {
-		t.Error("the newest is forgotten")
+		t.Error("the newest is not stored")
 	}
 }
 
@@ -77,7 +77,7 @@ func TestCodeGuard_HangingUpRefundsNothing(t *testing.T) {
 	}
 	_, err := g.exchange(ctx, here, plainCodes{}, Credential{Code: "one more"}, busy)
 	if retryIn(t, err) == 0 {
-		t.Error("whoever hangs up is not counted")
+		t.Error("a call of a phone that disconnects is not counted")
 	}
 }
 
@@ -103,15 +103,15 @@ func TestTicketLimiter_NetworkAndNode(t *testing.T) {
 	}
 	left := nodeFactor*rate - networkFactor*rate - rate
 	if n := through(1000, func(i int) string { return fmt.Sprintf("203.0.%d.%d", i/250, i%250) }); n != left {
-		t.Errorf("%d from as many addresses, wanted %d", n, left)
+		t.Errorf("%d from as many addresses, want %d", n, left)
 	}
 	if len(l.addresses.tat) > nodeFactor*rate+1 {
-		t.Errorf("%d addresses are remembered for %d tickets", len(l.addresses.tat), nodeFactor*rate)
+		t.Errorf("%d addresses are stored for %d tickets", len(l.addresses.tat), nodeFactor*rate)
 	}
 	off := newTicketLimiter(0)
 	for range 1000 {
 		if off.allow(here, noon) != nil {
-			t.Fatal("0 is a limit")
+			t.Fatal("0 must be no limit")
 		}
 	}
 }

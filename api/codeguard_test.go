@@ -112,7 +112,7 @@ func TestCodeGuard_DeadCodes(t *testing.T) {
 			s.ask(t, "POST", q.path("confirm"), dead, fromAddress(i)...).problem(t, 422, "code_invalid")
 		}
 		if o.calls() != 1 {
-			t.Errorf("with %d: the provider was asked %d times for one dead code", rate, o.calls())
+			t.Errorf("with %d: the provider was called %d times for one dead code", rate, o.calls())
 		}
 		// Only a refused code is remembered. After other errors the provider is called
 		// again.
@@ -124,7 +124,7 @@ func TestCodeGuard_DeadCodes(t *testing.T) {
 			s.ask(t, "POST", p.path("scan"), busy, fromAddress(0)...).problem(t, 503, "provider_unavailable")
 		}
 		if o.calls() != 3 {
-			t.Errorf("with %d: a provider that was busy is not asked again", rate)
+			t.Errorf("with %d: an unavailable provider is not called again", rate)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func TestOpenAPI_Errors(t *testing.T) {
 	slices.Sort(listed)
 	for what, codes := range map[string][]string{"examples": slices.Sorted(maps.Keys(examples)), "codes of Problem": listed} {
 		if want := slices.Sorted(maps.Keys(table)); !slices.Equal(codes, want) {
-			t.Errorf("%s are %v, wanted %v", what, codes, want)
+			t.Errorf("%s are %v, want %v", what, codes, want)
 		}
 	}
 	for code, e := range examples {
@@ -115,7 +115,7 @@ func TestOpenAPI_Errors(t *testing.T) {
 			}
 		}
 		if r.Answers[500] == nil || r.Answers[429] == nil != (r.Path == "/healthz" || r.Path == "/readyz") {
-			t.Errorf("%s %s: every route can break, and all but the probes are limited", r.Method, r.Path)
+			t.Errorf("%s %s: needs a 500, and a 429 unless it is a health check", r.Method, r.Path)
 		}
 	}
 	for code := range table {

@@ -81,7 +81,7 @@ func TestOpenAPI_Served(t *testing.T) {
 	must(t, err)
 	must(t, json.Unmarshal(raw, &loaded))
 	if !equal(document, loaded) {
-		t.Error("the JSON says something else than the YAML")
+		t.Error("the JSON and the YAML differ")
 	}
 	for _, path := range []string{"/openapi.yaml", "/openapi.json", "/assets/page/docs.css"} {
 		tag := s.ask(t, "GET", path, nil).header.Get("ETag")
@@ -127,7 +127,7 @@ func TestOpenAPI_DocsPage(t *testing.T) {
 	}
 	for _, link := range fragment.FindAllStringSubmatch(body, -1) {
 		if !strings.Contains(body, `id="`+link[1]+`"`) {
-			t.Errorf("a link leads to #%s, which is nowhere", link[1])
+			t.Errorf("the target of link #%s is missing", link[1])
 		}
 	}
 }

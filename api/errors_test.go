@@ -94,14 +94,14 @@ func retryAfter(t *testing.T, a *answer, least string) {
 	got := a.header.Get("Retry-After")
 	if least == "" {
 		if got != "" {
-			t.Errorf("Retry-After %q where waiting does not help", got)
+			t.Errorf("unexpected Retry-After %q", got)
 		}
 		return
 	}
 	n, err := strconv.Atoi(got)
 	want, _ := strconv.Atoi(least)
 	if err != nil || n < want || n > want+60 {
-		t.Errorf("Retry-After %q, wanted %s seconds or a little more", got, least)
+		t.Errorf("Retry-After %q, want %s seconds or a little more", got, least)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestErrors_InternalErrorID(t *testing.T) {
 		seen[id] = true
 	}
 	if !strings.Contains(s.log.String(), "errors_test.go") {
-		t.Error("the log does not say where the panic was")
+		t.Error("the log has no stack of the panic")
 	}
 	s.createTicket(t, nil) // the node keeps running
 }
@@ -130,7 +130,7 @@ func TestErrors_ProviderMisconfiguredLogged(t *testing.T) {
 	s := start(t, options{providers: map[string]api.Provider{"wechat": errorProvider()}})
 	(&phone{s, "wechat", "misconfigured"}).do(t, s.createTicket(t, nil), "scan").problem(t, 502, "provider_misconfigured")
 	if !strings.Contains(s.log.String(), "provider_misconfigured") {
-		t.Error("the log does not say that the operator must act")
+		t.Error("the log has no line for the operator")
 	}
 }
 
@@ -142,15 +142,15 @@ func TestErrors_StoreUnavailable(t *testing.T) {
 	p := &browser{s: s, id: id, secret: secret}
 	ws := handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+secret)
 	for name, ask := range map[string]func() *answer{
-		"make":    func() *answer { return s.ask(t, "POST", ticketsPath, nil) },
-		"poll":    func() *answer { return p.poll(t, "wait=5") },
-		"glance":  func() *answer { return p.poll(t, "wait=0") },
-		"ack":     func() *answer { return p.ack(t, 3) },
-		"socket":  func() *answer { return s.ask(t, "GET", p.path("ws"), nil, ws...) },
-		"scan":    func() *answer { return s.phone("ann").do(t, p, "scan") },
-		"confirm": func() *answer { return s.phone("ann").do(t, p, "confirm") },
-		"reject":  func() *answer { return s.phone("ann").do(t, p, "reject") },
-		"ready":   func() *answer { return s.ask(t, "GET", "/readyz", nil) },
+		"create":            func() *answer { return s.ask(t, "POST", ticketsPath, nil) },
+		"poll":              func() *answer { return p.poll(t, "wait=5") },
+		"poll without wait": func() *answer { return p.poll(t, "wait=0") },
+		"ack":               func() *answer { return p.ack(t, 3) },
+		"socket":            func() *answer { return s.ask(t, "GET", p.path("ws"), nil, ws...) },
+		"scan":              func() *answer { return s.phone("ann").do(t, p, "scan") },
+		"confirm":           func() *answer { return s.phone("ann").do(t, p, "confirm") },
+		"reject":            func() *answer { return s.phone("ann").do(t, p, "reject") },
+		"ready":             func() *answer { return s.ask(t, "GET", "/readyz", nil) },
 	} {
 		a := ask()
 		if a.problem(t, 503, "store_unavailable"); t.Failed() {
@@ -158,7 +158,7 @@ func TestErrors_StoreUnavailable(t *testing.T) {
 		}
 		retryAfter(t, a, "1")
 		if strings.Contains(string(a.body), "127.0.0.1") || strings.Contains(string(a.body), "refused") {
-			t.Errorf("%s: the answer shows the inside: %s", name, a.body)
+			t.Errorf("%s: the answer reveals internals: %s", name, a.body)
 		}
 	}
 	// Requests that need no Redis still work.
@@ -190,7 +190,7 @@ func TestErrors_Overloaded(t *testing.T) {
 	l.send(t, `{"ack":2}`)
 	l.expect(t, "consumed", 3)
 	l.requireClose(t, 1000)
-	hubtest.Eventually(t, stepTimeout, "the place is free", func() bool { return s.hub.Waiting() == 0 })
+	hubtest.Eventually(t, stepTimeout, "the waiter has left", func() bool { return s.hub.Waiting() == 0 })
 	q.dial(t).expect(t, "pending", 1)
 }
 
@@ -226,14 +226,14 @@ func TestErrors_MethodNotAllowed(t *testing.T) {
 				a := s.ask(t, method, path, nil)
 				if wantsHTML(path) {
 					if a.status != 405 {
-						t.Errorf("status %d, wanted 405", a.status)
+						t.Errorf("status %d, want 405", a.status)
 					}
 				} else {
 					a.problem(t, 405, "method_not_allowed")
 				}
 				list := strings.Split(strings.ReplaceAll(a.header.Get("Allow"), " ", ""), ",")
 				if !slices.Contains(list, allow) || slices.Contains(list, method) {
-					t.Errorf("Allow: %q, wanted %s", a.header.Get("Allow"), allow)
+					t.Errorf("Allow: %q, want %s", a.header.Get("Allow"), allow)
 				}
 			})
 		}
@@ -248,7 +248,7 @@ func TestErrors_HTMLPage(t *testing.T) {
 		"/s/AAAA": 404, "/s/AAAA/": 404, "/s/": 404, "/s//": 404, "/s/AAAAAAAAAAAAAAAAAAAAAA//": 404, "/s/AAAAAAAAAAAAAAAAAAAAA.": 404, "/s/AAAAAAAAAAAAAAAAAAAAAA/more": 404} {
 		a := s.ask(t, "GET", path, nil)
 		if a.status != status || a.header.Get("Content-Type") != "text/html; charset=UTF-8" {
-			t.Errorf("%s: %d as %q, wanted %d as a page", path, a.status, a.header.Get("Content-Type"), status)
+			t.Errorf("%s: %d as %q, want %d as HTML", path, a.status, a.header.Get("Content-Type"), status)
 		}
 		if a.header.Get("Content-Security-Policy") == "" || strings.Contains(string(a.body), "<script>") {
 			t.Errorf("%s: an unsafe page: %s", path, a.body)

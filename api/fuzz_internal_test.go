@@ -28,11 +28,11 @@ func requireKnownError(t *testing.T, err error) {
 		return
 	}
 	if !slices.ContainsFunc(problems, func(p problem) bool { return errors.Is(err, p.err) }) {
-		t.Errorf("an error without a row: %v", err)
+		t.Errorf("not in the problem table: %v", err)
 	}
 	var field *invalidError
 	if errors.As(err, &field) && field.detail == "" {
-		t.Error("a malformed request whose fault is not named")
+		t.Error("the error does not name what is malformed")
 	}
 }
 
@@ -70,7 +70,7 @@ func FuzzReadBody(f *testing.F) {
 		}
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(got, &object); err != nil || object == nil || !utf8.Valid(got) {
-			t.Errorf("%q was taken: %v", got, err)
+			t.Errorf("%q was accepted: %v", got, err)
 		}
 		if user, err := in.User.Clean(); err == nil &&
 			(utf8.RuneCountInString(user.Nickname) > ticket.MaxNickname || len(user.AvatarURL) > ticket.MaxAvatar) {
@@ -97,7 +97,7 @@ func FuzzBearer(f *testing.F) {
 		opened := err == nil
 		want := len(header) >= 6 && strings.EqualFold(header[:6], "bearer") && strings.TrimSpace(header[6:]) == text && header[6:7] == " "
 		if opened != want {
-			t.Errorf("%q opens: %v", header, opened)
+			t.Errorf("%q is accepted: %v", header, opened)
 		}
 	})
 }
@@ -120,12 +120,12 @@ func FuzzHandshake(f *testing.F) {
 			return
 		}
 		if !slices.Contains(offered, hub.Protocol) || version != "13" {
-			t.Errorf("%q with version %q was taken", protocols, version)
+			t.Errorf("%q with version %q was accepted", protocols, version)
 		}
 		err = checkOfferedSecret(offered, parsed.ID())
 		requireKnownError(t, err)
 		if err == nil && !slices.Contains(offered, secretProtocol+secret) {
-			t.Errorf("%q opens", protocols)
+			t.Errorf("%q is accepted", protocols)
 		}
 	})
 }
@@ -139,10 +139,10 @@ func FuzzClientAddr(f *testing.F) {
 		p := newProxies(trustedPrefixes(t), slog.New(slog.DiscardHandler))
 		got := p.clientAddr(requestFrom("10.1.1.1:1", forwarded, header))
 		if !got.rateKey.IsValid() {
-			t.Errorf("%q: counted by nobody", header)
+			t.Errorf("%q: no rate key", header)
 		}
 		if got.display.IsValid() && (globalOnly(got.display) != got.display || got.display.Zone() != "" || got.display.Is4In6()) {
-			t.Errorf("%q: shown %v", header, got.display)
+			t.Errorf("%q: displayed as %v", header, got.display)
 		}
 		// Entries added on the left must not change a displayed address.
 		if got.display.IsValid() && strings.Count(header, ",") < maxHops-2 {

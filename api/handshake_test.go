@@ -58,7 +58,7 @@ func TestHandshake_RefusedBeforeUpgrade(t *testing.T) {
 		{"no version", p, []string{"Sec-WebSocket-Version", ""}, 426, "upgrade_required"},
 		{"no key", p, []string{"Sec-WebSocket-Key", ""}, 400, "invalid_request"},
 		{"a short key", p, []string{"Sec-WebSocket-Key", "AAECAwQ="}, 400, "invalid_request"},
-		{"a key of dirt", p, []string{"Sec-WebSocket-Key", "!!!!"}, 400, "invalid_request"},
+		{"key not base64", p, []string{"Sec-WebSocket-Key", "!!!!"}, 400, "invalid_request"},
 		{"two keys", p, []string{"Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw==", "Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw=="}, 400, "invalid_request"},
 		{"no protocol at all", p, offer(""), 400, "invalid_request"},
 		{"only the secret", p, offer("loginhub.secret." + p.secret), 400, "invalid_request"},
@@ -84,12 +84,12 @@ func TestHandshake_RefusedBeforeUpgrade(t *testing.T) {
 				t.Error("the answer repeats the secret")
 			}
 			if a.header.Get("Sec-WebSocket-Accept") != "" {
-				t.Error("a refusal that accepts")
+				t.Error("Sec-WebSocket-Accept on an error")
 			}
 		})
 	}
 	if n := s.hub.Waiting(); n != 0 {
-		t.Errorf("%d refused pages wait", n)
+		t.Errorf("%d refused waiters are registered", n)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestHandshake_PlainGet(t *testing.T) {
 		t.Errorf("Upgrade %q, Connection %q (RFC 9110, 15.5.22)", a.header.Get("Upgrade"), a.header.Get("Connection"))
 	}
 	if a.header.Get("Sec-WebSocket-Version") != "13" {
-		t.Errorf("the version is not told (RFC 6455, 4.4)")
+		t.Errorf("Sec-WebSocket-Version is missing (RFC 6455, 4.4)")
 	}
 }
 

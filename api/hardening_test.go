@@ -78,10 +78,10 @@ func TestHardening_SlowBody(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)
 		for name, head := range map[string]string{
-			"a body that is read":      "POST " + ticketsPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n{",
-			"chunks that are read":     "POST " + ticketsPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
-			"a body that nobody reads": "POST " + p.path("scan") + "/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx",
-			"a body of a GET":          "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx",
+			"read body":       "POST " + ticketsPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n{",
+			"read chunks":     "POST " + ticketsPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+			"unread body":     "POST " + p.path("scan") + "/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx",
+			"a body of a GET": "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nx",
 		} {
 			conn, err := s.dial(s.stepContext(t))
 			must(t, err)

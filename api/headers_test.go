@@ -29,7 +29,7 @@ func TestHeaders_PermissionsPolicy(t *testing.T) {
 		got := s.ask(t, "GET", path, nil).header.Get("Permissions-Policy")
 		for _, feature := range []string{"camera", "microphone", "geolocation", "payment", "usb", "clipboard-read"} {
 			if !strings.Contains(got, feature+"=()") {
-				t.Errorf("%s: %s is not taken away: %q", path, feature, got)
+				t.Errorf("%s: %s is not disabled: %q", path, feature, got)
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func TestHeaders_FrameAncestors(t *testing.T) {
 	} {
 		a := s.ask(t, "GET", path, nil)
 		if got := cspOf(t, a)["frame-ancestors"]; !slices.Equal(got, want) {
-			t.Errorf("%s is framed by %v, wanted %v", path, got, want)
+			t.Errorf("%s allows framing by %v, want %v", path, got, want)
 		}
 		if deny := a.header.Get("X-Frame-Options") == "DENY"; deny != (want[0] == "'none'") {
 			t.Errorf("%s: X-Frame-Options %q", path, a.header.Get("X-Frame-Options"))

@@ -66,7 +66,7 @@ func (p *browser) requireState(t testing.TB, state string, seq float64) map[stri
 	t.Helper()
 	v := p.view(t)
 	if v["state"] != state || v["seq"] != seq {
-		t.Errorf("the ticket is %v with seq %v, wanted %s %v", v["state"], v["seq"], state, seq)
+		t.Errorf("the ticket is %v with seq %v, want %s %v", v["state"], v["seq"], state, seq)
 	}
 	return v
 }
@@ -123,7 +123,7 @@ func (l *wsConn) expect(t testing.TB, state string, seq float64) map[string]any 
 	t.Helper()
 	v := l.next(t)
 	if v["state"] != state || v["seq"] != seq {
-		t.Fatalf("view %v, wanted %s with seq %v", v, state, seq)
+		t.Fatalf("view %v, want %s with seq %v", v, state, seq)
 	}
 	return v
 }
@@ -138,10 +138,10 @@ func (l *wsConn) requireClose(t testing.TB, code websocket.StatusCode) {
 	t.Helper()
 	_, text, err := l.conn.Read(l.page.s.stepContext(t))
 	if err == nil {
-		t.Fatalf("%s comes in place of the close", text)
+		t.Fatalf("%s instead of a close", text)
 	}
 	if got := websocket.CloseStatus(err); got != code {
-		t.Errorf("closed with %d, wanted %d (%v)", got, code, err)
+		t.Errorf("closed with %d, want %d (%v)", got, code, err)
 	}
 }
 
@@ -154,7 +154,7 @@ func (l *wsConn) requireCloseLater(t testing.TB, code websocket.StatusCode) {
 			continue
 		}
 		if got := websocket.CloseStatus(err); got != code {
-			t.Errorf("closed with %d, wanted %d (%v)", got, code, err)
+			t.Errorf("closed with %d, want %d (%v)", got, code, err)
 		}
 		return
 	}

@@ -126,7 +126,7 @@ func (a *answer) checkCommon(t testing.TB, method, path string) {
 		t.Errorf("%s %s: Cache-Control %q", method, path, a.header["Cache-Control"])
 	}
 	if a.header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Errorf("%s %s: a browser may guess the type", method, path)
+		t.Errorf("%s %s: no nosniff", method, path)
 	}
 	for _, name := range []string{"Location", "Set-Cookie"} {
 		if a.header.Get(name) != "" {
@@ -144,7 +144,7 @@ func (a *answer) checkCommon(t testing.TB, method, path string) {
 		kind = "text/html"
 	}
 	if !strings.HasPrefix(a.header.Get("Content-Type"), kind) {
-		t.Errorf("%s %s: error %d as %q, wanted %s", method, path, a.status, a.header.Get("Content-Type"), kind)
+		t.Errorf("%s %s: error %d as %q, want %s", method, path, a.status, a.header.Get("Content-Type"), kind)
 	}
 }
 
@@ -152,23 +152,23 @@ func (a *answer) checkCommon(t testing.TB, method, path string) {
 func (a *answer) problem(t testing.TB, status int, code string) (detail string) {
 	t.Helper()
 	if a.status != status {
-		t.Errorf("status %d, wanted %d %s: %s", a.status, status, code, a.body)
+		t.Errorf("status %d, want %d %s: %s", a.status, status, code, a.body)
 		return ""
 	}
 	if kind := a.header.Get("Content-Type"); kind != "application/problem+json" {
-		t.Errorf("a problem as %q: %s", kind, a.body)
+		t.Errorf("a problem of type %q: %s", kind, a.body)
 		return ""
 	}
 	m := a.object(t)
 	fields(t, m, "type", "title", "status", "detail", "code")
 	if m["code"] != code || m["status"] != float64(status) {
-		t.Errorf("code %v status %v, wanted %s %d", m["code"], m["status"], code, status)
+		t.Errorf("code %v status %v, want %s %d", m["code"], m["status"], code, status)
 	}
 	kind, _ := m["type"].(string)
 	title, _ := m["title"].(string)
 	detail, _ = m["detail"].(string)
 	if !strings.Contains(kind, ":") || title == "" || detail == "" {
-		t.Errorf("a problem that says too little: %s", a.body)
+		t.Errorf("a problem without type, title or detail: %s", a.body)
 	}
 	return detail
 }
@@ -177,10 +177,10 @@ func (a *answer) problem(t testing.TB, status int, code string) (detail string) 
 func (a *answer) ok(t testing.TB, status int) map[string]any {
 	t.Helper()
 	if a.status != status {
-		t.Fatalf("status %d, wanted %d: %s", a.status, status, a.body)
+		t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
 	}
 	if kind := a.header.Get("Content-Type"); kind != "application/json" {
-		t.Errorf("JSON as %q", kind)
+		t.Errorf("JSON of type %q", kind)
 	}
 	return a.object(t)
 }
@@ -189,7 +189,7 @@ func (a *answer) ok(t testing.TB, status int) map[string]any {
 func (a *answer) noContent(t testing.TB) {
 	t.Helper()
 	if a.status != http.StatusNoContent {
-		t.Errorf("status %d, wanted 204: %s", a.status, a.body)
+		t.Errorf("status %d, want 204: %s", a.status, a.body)
 	}
 }
 
@@ -221,7 +221,7 @@ func fields(t testing.TB, m map[string]any, want ...string) {
 	want = slices.Clone(want)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("fields %q, wanted %q", got, want)
+		t.Errorf("fields %q, want %q", got, want)
 	}
 }
 
@@ -231,7 +231,7 @@ func requireRange(t testing.TB, what string, v any, least, most float64) {
 	t.Helper()
 	n, ok := v.(float64)
 	if !ok || n < least || n > most || n != float64(int64(n)) {
-		t.Errorf("%s is %v, wanted %v to %v whole seconds", what, v, least, most)
+		t.Errorf("%s is %v, want %v to %v whole seconds", what, v, least, most)
 	}
 }
 

@@ -30,13 +30,13 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(t *testing.T, r *hubtest.Redis, old string){
 		"everything": func(t *testing.T, r *hubtest.Redis, _ string) { must(t, r.Client.FlushAll(t.Context()).Err()) },
-		"the word": func(t *testing.T, r *hubtest.Redis, _ string) {
+		"one value": func(t *testing.T, r *hubtest.Redis, _ string) {
 			must(t, r.Client.HDel(t.Context(), switchesKey, "demo").Err())
 		},
-		"the last word: the one before it is back": func(t *testing.T, r *hubtest.Redis, old string) {
+		"the last value, an older one is back": func(t *testing.T, r *hubtest.Redis, old string) {
 			must(t, r.Client.HSet(t.Context(), switchesKey, "demo", old).Err())
 		},
-		"its mind": func(t *testing.T, r *hubtest.Redis, _ string) {
+		"a valid value": func(t *testing.T, r *hubtest.Redis, _ string) {
 			must(t, r.Client.HSet(t.Context(), switchesKey, "demo", "on "+strings.Repeat("x", 100)).Err())
 		},
 	} {
@@ -58,7 +58,7 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 			lose(t, redis, old)
 			b.refreshSwitches(t) // now b or a has restored the value in Redis
 			if got := redis.Client.HGet(t.Context(), switchesKey, "demo").Val(); got != off {
-				t.Errorf("Redis says %q", got)
+				t.Errorf("the value in Redis is %q", got)
 			}
 			a.refreshSwitches(t)
 			late := start(t, withKillSwitch(redis.URL))
@@ -74,7 +74,7 @@ func TestKillSwitch_SurvivesDataLoss(t *testing.T) {
 				s.createTicket(t, map[string]string{"client_id": "demo"})
 			}
 			if got := redis.Client.HGet(t.Context(), switchesKey, "demo").Val(); got == off || got == old {
-				t.Errorf("on again, and Redis says %q", got)
+				t.Errorf("on again, and the value in Redis is %q", got)
 			}
 			// A client that was enabled stays enabled if Redis loses the value.
 			must(t, redis.Client.FlushAll(t.Context()).Err())
@@ -96,6 +96,6 @@ func TestKillSwitch_FollowsOtherNode(t *testing.T) {
 	news := start(t, withKillSwitch(redis.URL))
 	hubtest.Eventually(t, stepTimeout, "the new node is off too", news.isOff)
 	if !knows.isOff() {
-		t.Error("it has forgotten it")
+		t.Error("the node has lost the change")
 	}
 }

@@ -75,10 +75,10 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 	// The loss of Redis enables no client.
 	redis.Kill(t)
 	if err := a.hub.SetEnabled(a.stepContext(t), "demo", true, operator); err == nil {
-		t.Error("switched without a Redis")
+		t.Error("SetEnabled succeeds without Redis")
 	}
 	if a.hub.CheckEnabled("demo") == nil || a.hub.CheckEnabled("other") != nil {
-		t.Error("a dead Redis has switched something")
+		t.Error("the loss of Redis has changed a switch")
 	}
 }
 
@@ -95,7 +95,7 @@ func TestKillSwitch_OnAgainAndForged(t *testing.T) {
 	// in effect.
 	must(t, redis.Client.Set(s.stepContext(t), "loginhub:switches", "x", 0).Err())
 	if err := s.hub.SetEnabled(s.stepContext(t), "demo", false, operator); err == nil {
-		t.Error("switched in a key of another type")
+		t.Error("SetEnabled succeeds with a key of another type")
 	}
 	s.createTicket(t, map[string]string{"client_id": "demo"})
 }

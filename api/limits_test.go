@@ -25,11 +25,11 @@ func TestTicketLimit_RetryAfter(t *testing.T) {
 		a := s.ask(t, "POST", ticketsPath, nil, "Origin", site)
 		a.problem(t, 429, "rate_limited")
 		if a.header.Get("Access-Control-Allow-Origin") != site || a.header.Get("Access-Control-Expose-Headers") != "Retry-After" {
-			t.Error("the page cannot read when to come back")
+			t.Error("the page cannot read Retry-After")
 		}
 		wait, err := strconv.Atoi(a.header.Get("Retry-After"))
 		if err != nil || wait < 1 || wait > 20 {
-			t.Fatalf("Retry-After %q, wanted up to 20 s", a.header.Get("Retry-After"))
+			t.Fatalf("Retry-After %q, want up to 20 s", a.header.Get("Retry-After"))
 		}
 		advance(time.Duration(wait) * time.Second)
 		s.createTicket(t, nil)

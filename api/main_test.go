@@ -159,7 +159,7 @@ func (s *testServer) listen(t testing.TB, pipes bool) net.Listener {
 	t.Helper()
 	if pipes {
 		d := hubtest.NewPipeListener()
-		s.host, s.dial = "door", d.Dial
+		s.host, s.dial = "pipe", d.Dial
 		s.url = "http://" + s.host
 		return d
 	}
@@ -191,7 +191,7 @@ func (s *testServer) checkLogs(t testing.TB) {
 	all := s.log.String()
 	for _, text := range s.forbiddenInLogs {
 		if strings.Contains(all, text) {
-			t.Errorf("the log holds %q", text)
+			t.Errorf("the log contains %q", text)
 		}
 	}
 	for _, err := range s.specViolations {
@@ -253,11 +253,11 @@ func must(t testing.TB, err error) {
 
 // runSynctest runs a test with testing/synctest: the clock advances only when all
 // goroutines are blocked.
-func runSynctest(t *testing.T, o options, story func(t *testing.T, s *testServer)) {
+func runSynctest(t *testing.T, o options, test func(t *testing.T, s *testServer)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o.pipes = true
-		story(t, start(t, o))
+		test(t, start(t, o))
 	})
 }
 

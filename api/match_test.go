@@ -53,7 +53,7 @@ func TestMatch_ChoicesContainCode(t *testing.T) {
 		}
 	}
 	if len(places) != 3 {
-		t.Errorf("in 60 tickets the right number stood only at %v", places)
+		t.Errorf("in 60 tickets the right number was only at positions %v", places)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestMatch_ScanRequired(t *testing.T) {
 	ann.do(t, p, "confirm", "match", p.match).problem(t, 409, "scan_required")
 	ann.do(t, p, "confirm", "match", "00").problem(t, 409, "scan_required")
 	if o.calls() != 0 {
-		t.Errorf("the provider was called %d times for nothing", o.calls())
+		t.Errorf("the provider was called %d times", o.calls())
 	}
 	p.requireState(t, "pending", 1)
 	ann.mustDo(t, p, "reject")

@@ -80,7 +80,7 @@ func TestMetrics_LimitNames(t *testing.T) {
 			}
 		}
 		if !slices.Equal(h.limits, []string{limit}) {
-			t.Errorf("a hit on %s is told as %v", limit, h.limits)
+			t.Errorf("limit %s is reported as %v", limit, h.limits)
 		}
 	}
 	if len(hits) != len(Limits()) {

@@ -30,7 +30,7 @@ func checkCORS(t *testing.T, a *answer, origin string) {
 	t.Helper()
 	if got := a.header.Values("Access-Control-Allow-Origin"); origin == "" && len(got) > 0 ||
 		origin != "" && !slices.Equal(got, []string{origin}) {
-		t.Errorf("Access-Control-Allow-Origin %q, wanted %q", got, origin)
+		t.Errorf("Access-Control-Allow-Origin %q, want %q", got, origin)
 	}
 	if !strings.Contains(strings.ToLower(strings.Join(a.header.Values("Vary"), ",")), "origin") {
 		t.Error("caches may mix up origins: no Vary")
@@ -216,7 +216,7 @@ func TestPreflight_Routes(t *testing.T) {
 			a := s.ask(t, method, path, nil, "Origin", siteA, "Access-Control-Request-Method", "GET")
 			a.problem(t, http.StatusMethodNotAllowed, "method_not_allowed")
 			if got := a.header.Get("Allow"); got != allow {
-				t.Errorf("%s %s: Allow %q, wanted %q", method, path, got, allow)
+				t.Errorf("%s %s: Allow %q, want %q", method, path, got, allow)
 			}
 		}
 	}

@@ -55,7 +55,7 @@ func TestPage_ContentSecurityPolicy(t *testing.T) {
 			p := cspOf(t, a)
 			for _, name := range []string{"default-src", "script-src", "style-src", "connect-src", "base-uri", "form-action", "frame-ancestors"} {
 				if p[name] == nil {
-					t.Errorf("%s: the policy says nothing of %s", path, name)
+					t.Errorf("%s: the policy has no %s", path, name)
 				}
 				for _, source := range p[name] {
 					framed := name == "frame-ancestors" && !strings.HasPrefix(path, "/s/") && source == site
@@ -101,13 +101,13 @@ func TestPage_LandingSame(t *testing.T) {
 	id, _ := unknownTicket()
 	there, gone := s.ask(t, "GET", "/s/"+p.id, nil), s.ask(t, "GET", "/s/"+id, nil)
 	if !bytes.Equal(bytes.ReplaceAll(there.body, []byte(p.id), nil), bytes.ReplaceAll(gone.body, []byte(id), nil)) {
-		t.Error("it tells whether there is one")
+		t.Error("the page reveals whether the ticket exists")
 	}
 	if slash := s.ask(t, "GET", "/s/"+p.id+"/?from=scan", nil); slash.status != http.StatusOK || !bytes.Equal(slash.body, there.body) {
 		t.Errorf("with a slash at the end: %d", slash.status)
 	}
 	if !bytes.Contains(there.body, []byte(p.id)) {
-		t.Error("the page does not know its ticket")
+		t.Error("the page does not contain its ticket")
 	}
 	if head := s.ask(t, "HEAD", "/s/"+p.id, nil); head.status != http.StatusOK || len(head.body) > 0 {
 		t.Errorf("HEAD: %d with %d bytes", head.status, len(head.body))
@@ -186,7 +186,7 @@ func TestPage_PathTraversal(t *testing.T) {
 				t.Fatalf("status %d, Location %q: %.80s", a.status, a.header.Get("Location"), a.body)
 			}
 			if bytes.Contains(a.body, []byte("package")) || bytes.Contains(a.body, []byte("root:")) {
-				t.Errorf("it leads somewhere: %s", a.body)
+				t.Errorf("the answer has a file: %s", a.body)
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func TestPhoneCall_Transitions(t *testing.T) {
 				}
 				done := map[string]string{"scan": "scanned", "confirm": "confirmed", "reject": "rejected"}[l.action]
 				if m := a.ok(t, http.StatusOK); m["state"] != done {
-					t.Errorf("answered %v, wanted %s", m, done)
+					t.Errorf("answered %v, want %s", m, done)
 				}
 				if l.next == "" {
 					p.requireState(t, l.state, seqIn[l.state])
@@ -234,9 +234,9 @@ func TestPhoneCall_ConfirmUserReplacesScan(t *testing.T) {
 	s := start(t, options{})
 	scan := map[string]any{"nickname": "Ann", "avatar_url": "https://example.com/a"}
 	for name, c := range map[string]struct{ confirm, want map[string]any }{
-		"none":         {nil, scan},
-		"an empty one": {map[string]any{}, scan},
-		"a whole one":  {map[string]any{"nickname": "安"}, map[string]any{"nickname": "安"}},
+		"none":     {nil, scan},
+		"empty":    {map[string]any{}, scan},
+		"nickname": {map[string]any{"nickname": "安"}, map[string]any{"nickname": "安"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := s.createTicket(t, nil)
@@ -246,7 +246,7 @@ func TestPhoneCall_ConfirmUserReplacesScan(t *testing.T) {
 			}
 			s.phone("ann").mustDo(t, p, "confirm", "user", c.confirm)
 			if got := p.requireState(t, "confirmed", 3)["user"]; !equal(got, c.want) {
-				t.Errorf("after the confirm %v, wanted %v", got, c.want)
+				t.Errorf("after the confirm %v, want %v", got, c.want)
 			}
 		})
 	}
@@ -271,7 +271,7 @@ func TestPhoneCall_NicknameCleaned(t *testing.T) {
 		s.phone("ann").mustDo(t, p, "scan", "user", map[string]any{"nickname": given})
 		user, _ := p.requireState(t, "scanned", 2)["user"].(map[string]any)
 		if want == "" && user != nil || want != "" && user["nickname"] != want {
-			t.Errorf("%q is shown as %v, wanted %q", given, user, want)
+			t.Errorf("%q becomes %v, want %q", given, user, want)
 		}
 	}
 }
@@ -289,6 +289,6 @@ func TestPhoneCall_LoggedOnce(t *testing.T) {
 		}
 	}
 	if strings.Contains(s.log.String(), p.id) {
-		t.Error("a log line can be scanned")
+		t.Error("the log contains a whole ticket id")
 	}
 }

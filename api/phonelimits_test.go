@@ -79,7 +79,7 @@ func TestLimits_AllRequestsPerAddress(t *testing.T) {
 		untilRefused(t, func() *answer { return s.ask(t, "GET", "/nowhere", nil, fromAddress(0)...) })
 		a := untilRefused(t, func() *answer { return s.ask(t, "POST", ticketsPath, nil, append(fromAddress(0), "Origin", site)...) })
 		if a.header.Get("Access-Control-Allow-Origin") != site || a.header.Get("Access-Control-Expose-Headers") != "Retry-After" {
-			t.Errorf("the page cannot read it: %v", a.header)
+			t.Errorf("the page cannot read Retry-After: %v", a.header)
 		}
 		// A health probe through the same proxy is not limited.
 		for _, path := range []string{"/healthz", "/readyz"} {
@@ -234,13 +234,13 @@ func TestWaiterLimiter_PerAddress(t *testing.T) {
 		return a.status == 429
 	}
 	if !full() {
-		t.Fatal("a fourth has found a seat")
+		t.Fatal("a fourth waiter is admitted")
 	}
 	q.poll(t, "after=1&wait=50", fromAddress(0)...).problem(t, 429, "rate_limited")
 	// A request that does not wait needs no place. Another address has places of its
 	// own.
 	if a := q.poll(t, "wait=0", fromAddress(0)...); a.status != http.StatusOK {
-		t.Errorf("a glance: %d", a.status)
+		t.Errorf("poll without wait: %d", a.status)
 	}
 	q.dial(t, fromAddress(1)...).expect(t, "pending", 1)
 	// A wrong secret takes no place, and a waiter that leaves frees its place.
@@ -254,7 +254,7 @@ func TestWaiterLimiter_PerAddress(t *testing.T) {
 	for _, l := range lines {
 		l.conn.CloseNow()
 	}
-	hubtest.Eventually(t, stepTimeout, "all seats are free", func() bool { return s.hub.Waiting() == 1 })
+	hubtest.Eventually(t, stepTimeout, "all places are free", func() bool { return s.hub.Waiting() == 1 })
 	for range 20 { // a place is freed once only
 		a := q.dial(t, fromAddress(0)...)
 		a.expect(t, "pending", 1)

@@ -96,7 +96,7 @@ func TestPoll_Wait(t *testing.T) {
 				must(t, end.err)
 				end.noContent(t)
 				if end.took < want || end.took > want+time.Second/2 {
-					t.Errorf("204 after %v, wanted %v", end.took, want)
+					t.Errorf("204 after %v, want %v", end.took, want)
 				}
 				if n := s.hub.Waiting(); n != 0 {
 					t.Errorf("%d still wait", n)
@@ -126,7 +126,7 @@ func TestPoll_Change(t *testing.T) {
 		v := end.ok(t, http.StatusOK)
 		p.forbidToken(v)
 		if v["state"] != step.state || v["seq"] != float64(i+2) {
-			t.Errorf("view %v, wanted %s", v, step.state)
+			t.Errorf("view %v, want %s", v, step.state)
 		}
 		if end.took > 5*time.Second {
 			t.Errorf("%s after %v", step.state, end.took)
@@ -243,7 +243,7 @@ func TestPoll_Draining(t *testing.T) {
 		must(t, end.err)
 		end.noContent(t)
 		if end.took > time.Second/2 {
-			t.Errorf("the poll was let go after %v", end.took)
+			t.Errorf("the poll was released after %v", end.took)
 		}
 		for _, ask := range []*answer{p.poll(t, "after=1"), p.tryHandshake(t)} {
 			ask.problem(t, 503, "overloaded")
@@ -253,7 +253,7 @@ func TestPoll_Draining(t *testing.T) {
 		s.ask(t, "GET", "/healthz", nil).ok(t, http.StatusOK)
 		l.requireClose(t, 1012)
 		if took := time.Since(begun); took > 5*time.Second {
-			t.Errorf("the socket was let go after %v", took)
+			t.Errorf("the socket was released after %v", took)
 		}
 		<-gone
 		// Other requests are served until the listener closes.

@@ -30,7 +30,7 @@ func TestProvider_CalledOnce(t *testing.T) {
 	t.Parallel()
 	s, o, _ := startCounting(t)
 	ann, bob := &phone{s, "wechat", "ann"}, &phone{s, "wechat", "bob"}
-	hopeless := map[string]string{"confirmed": "scan reject", "consumed": "scan reject", "rejected": "scan confirm"}
+	precheckFails := map[string]string{"confirmed": "scan reject", "consumed": "scan reject", "rejected": "scan confirm"}
 	for _, state := range []string{"pending", "scanned", "confirmed", "consumed", "rejected"} {
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			for _, f := range []*phone{ann, bob} {
@@ -42,13 +42,13 @@ func TestProvider_CalledOnce(t *testing.T) {
 					p.ack(t, 2).noContent(t)
 				}
 				want := 1
-				if strings.Contains(hopeless[state], action) {
+				if strings.Contains(precheckFails[state], action) {
 					want = 0
 				}
 				before := o.calls()
 				f.do(t, p, action)
 				if got := o.calls() - before; got != want {
-					t.Errorf("%s, %s by %s: %d calls, wanted %d", state, action, f.name, got, want)
+					t.Errorf("%s, %s by %s: %d calls, want %d", state, action, f.name, got, want)
 				}
 			}
 		}
@@ -131,7 +131,7 @@ func TestProvider_RaceOneExchange(t *testing.T) {
 	_, claims := verifyToken(t, s, p.requireState(t, "confirmed", 2)["token"])
 	for name := range won {
 		if claims["openid"] != "o-"+name {
-			t.Errorf("%s was told confirmed, and the token is %v's", name, claims["openid"])
+			t.Errorf("%s got confirmed, but the token is for %v", name, claims["openid"])
 		}
 	}
 	seen := map[string]bool{}
@@ -218,18 +218,18 @@ func TestSandbox_CodeOnce(t *testing.T) {
 func TestProvider_LongName(t *testing.T) {
 	t.Parallel()
 	o := &fakeProvider{users: map[string]ticket.Identity{
-		"nickname": {Provider: "app", Subject: "ann", Nickname: strings.Repeat("<", 4000)},
-		"disguise": {Provider: "app", Subject: "ann", Nickname: "\u202e Ann\n", Picture: "http://example.com/a"},
-		"picture":  {Provider: "app", Subject: "ann", Nickname: "Ann", Picture: "https://example.com/?" + strings.Repeat("&", 4000)},
+		"nickname":  {Provider: "app", Subject: "ann", Nickname: strings.Repeat("<", 4000)},
+		"invisible": {Provider: "app", Subject: "ann", Nickname: "\u202e Ann\n", Picture: "http://example.com/a"},
+		"picture":   {Provider: "app", Subject: "ann", Nickname: "Ann", Picture: "https://example.com/?" + strings.Repeat("&", 4000)},
 	}}
 	s := start(t, options{providers: map[string]api.Provider{"app": o}})
 	for name, want := range map[string]map[string]any{
-		"nickname": {"nickname": strings.Repeat("<", 64)}, "disguise": {"nickname": "Ann"}, "picture": {"nickname": "Ann"},
+		"nickname": {"nickname": strings.Repeat("<", 64)}, "invisible": {"nickname": "Ann"}, "picture": {"nickname": "Ann"},
 	} {
 		_, v := (&phone{s, "app", name}).login(t, nil)
 		_, claims := verifyToken(t, s, v["token"])
 		if !equal(v["user"], want) || claims["nickname"] != want["nickname"] || claims["picture"] != nil {
-			t.Errorf("%s: the page is told %v, the site %v", name, v["user"], claims)
+			t.Errorf("%s: view %v, claims %v", name, v["user"], claims)
 		}
 	}
 }

@@ -81,10 +81,10 @@ func TestQR_SVG(t *testing.T) {
 			}
 			got, want := readSVG(t, a.body), modules(t, p.created["qr_url"].(string))
 			if !slices.EqualFunc(got, want, slices.Equal[[]bool]) {
-				t.Error("it is another code's drawing")
+				t.Error("the QR code is another one")
 			}
 			if !bytes.Contains(a.body, []byte(`fill="#fff"`)) {
-				t.Error("without its white ground a dark page eats the code")
+				t.Error("no white background: unreadable on a dark page")
 			}
 			for _, active := range []string{"<script", "onload", "href", "<style", "http:", "https:"} {
 				if bytes.Contains(bytes.ReplaceAll(a.body, []byte("http://www.w3.org/2000/svg"), nil), []byte(active)) {
@@ -123,11 +123,11 @@ func TestQR_NoStoreAccess(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	if got := readSVG(t, a.body); !slices.EqualFunc(got, modules(t, public+"/s/"+id), slices.Equal[[]bool]) {
-		t.Error("it is another code's drawing")
+		t.Error("the QR code is another one")
 	}
 	// Pages of other origins may display it, but not read it.
 	if a.header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
-		t.Error("a site's page cannot show it")
+		t.Error("a site's page cannot display it")
 	}
 	noCORS(t, a)
 	again := s.ask(t, "GET", gone.path("qr.svg"), nil)

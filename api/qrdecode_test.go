@@ -92,7 +92,7 @@ func TestQRPNG_AllSizes(t *testing.T) {
 			picture, err := png.Decode(bytes.NewReader(a.body))
 			must(t, err)
 			if edge := picture.Bounds(); edge.Dx() != size || edge.Dy() != size {
-				t.Fatalf("%d by %d pixels, wanted %d", edge.Dx(), edge.Dy(), size)
+				t.Fatalf("%d by %d pixels, want %d", edge.Dx(), edge.Dy(), size)
 			}
 			if got := decodeQR(t, picture); got != text {
 				t.Errorf("size %d is read as %q", size, got)

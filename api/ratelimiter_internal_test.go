@@ -33,19 +33,19 @@ func TestRateLimiter_Burst(t *testing.T) {
 		l := newAddrLimiter(rate)
 		for i := range rate {
 			if err := l.allow(here, noon); err != nil {
-				t.Fatalf("%d a minute: the %d. is refused", rate, i+1)
+				t.Fatalf("%d a minute: request %d is refused", rate, i+1)
 			}
 		}
 		wait := retryIn(t, l.allow(here, noon))
 		step := time.Minute / time.Duration(rate)
 		if wait == 0 || wait > step {
-			t.Fatalf("%d a minute: one more is told to wait %v, wanted up to %v", rate, wait, step)
+			t.Fatalf("%d a minute: one more has to wait %v, want up to %v", rate, wait, step)
 		}
 		for range 100 { // refused requests do not count
 			l.allow(here, noon)
 		}
 		if retryIn(t, l.allow(here, noon.Add(wait-time.Nanosecond))) == 0 || retryIn(t, l.allow(here, noon.Add(wait))) != 0 {
-			t.Errorf("%d a minute: %v was not how long to wait", rate, wait)
+			t.Errorf("%d a minute: %v was the wrong delay", rate, wait)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func TestRateLimiter_Refill(t *testing.T) {
 			got++
 		}
 		if got != want {
-			t.Errorf("%d s later %d are allowed, wanted %d", i, got, want)
+			t.Errorf("%d s later %d are allowed, want %d", i, got, want)
 		}
 	}
 }
@@ -71,17 +71,17 @@ func TestRateLimiter_KeysIndependent(t *testing.T) {
 	l := newAddrLimiter(1)
 	for _, text := range []string{"203.0.113.7", "203.0.113.8", "2001:db8:1:2::1", "2001:db8:1:3::1"} {
 		if l.allow(rateKey(netip.MustParseAddr(text)), noon) != nil {
-			t.Errorf("%s pays for another", text)
+			t.Errorf("%s shares a budget", text)
 		}
 	}
 	for _, text := range []string{"203.0.113.7", "2001:db8:1:2:ffff::9"} { // a /64 is one subscriber
 		if l.allow(rateKey(netip.MustParseAddr(text)), noon) == nil {
-			t.Errorf("%s spends twice", text)
+			t.Errorf("%s has two budgets", text)
 		}
 	}
 	// All clients without an address share one budget.
 	if l.allow(rateKey(netip.Addr{}), noon) != nil || l.allow(rateKey(netip.Addr{}), noon) == nil {
-		t.Error("no address is no limit")
+		t.Error("wrong limit without an address")
 	}
 }
 
@@ -93,7 +93,7 @@ func TestRateLimiter_Zero(t *testing.T) {
 		}
 	}
 	if len(l.tat) != 0 {
-		t.Error("it keeps books for nothing")
+		t.Error("entries are stored without a limit")
 	}
 }
 
@@ -114,19 +114,19 @@ func TestRateLimiter_TableFull(t *testing.T) {
 		}
 	}
 	if len(l.tat) > maxRateKeys+1 {
-		t.Errorf("%d buckets", len(l.tat))
+		t.Errorf("%d entries", len(l.tat))
 	}
 	// Addresses that do not fit share one budget of ten.
 	if refused < 40 {
 		t.Errorf("beyond the table only %d are refused", refused)
 	}
 	if l.allow(here, noon) != nil {
-		t.Error("one who was known before the flood is refused")
+		t.Error("an address from before the flood is refused")
 	}
 	// After a minute the table is empty again.
 	later := noon.Add(time.Minute + time.Second)
 	if l.allow(addressNumber(1<<30), later) != nil || len(l.tat) > 2 {
-		t.Errorf("after the flood there are %d buckets", len(l.tat))
+		t.Errorf("after the flood there are %d entries", len(l.tat))
 	}
 }
 
@@ -143,7 +143,7 @@ func TestRateLimiter_SweepInterval(t *testing.T) {
 			t.Errorf("%v later: %v", at.later, err)
 		}
 		if len(l.tat) != at.kept {
-			t.Errorf("%v later there are %d buckets, wanted %d", at.later, len(l.tat), at.kept)
+			t.Errorf("%v later there are %d entries, want %d", at.later, len(l.tat), at.kept)
 		}
 	}
 }
@@ -154,6 +154,6 @@ func TestRateLimiter_ClockStepsBack(t *testing.T) {
 		l.allow(here, noon)
 	}
 	if wait := retryIn(t, l.allow(here, noon.Add(-time.Second))); wait > 3*time.Second {
-		t.Errorf("a second back costs %v", wait)
+		t.Errorf("after a step back of 1 s the delay is %v", wait)
 	}
 }

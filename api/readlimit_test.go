@@ -59,7 +59,7 @@ func (w *rawConn) readToEnd(t *testing.T) (code, pongs int) {
 		head := make([]byte, 2)
 		if _, err := io.ReadFull(w.in, head); err != nil {
 			if e, ok := err.(net.Error); ok && e.Timeout() {
-				t.Error("the line is still up")
+				t.Error("the connection is still open")
 			}
 			return code, pongs
 		}
@@ -88,8 +88,8 @@ const (
 func TestSocket_FrameFlood(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	neighbour := s.createTicket(t, nil)
-	line := neighbour.dial(t)
+	other := s.createTicket(t, nil)
+	line := other.dial(t)
 	line.expect(t, "pending", 1)
 	repeat := func(b []byte, n int) []byte { return []byte(strings.Repeat(string(b), n)) }
 	var all sync.WaitGroup
@@ -120,11 +120,11 @@ func TestSocket_FrameFlood(t *testing.T) {
 				good = good || code == want
 			}
 			if !good || pongs > 20 {
-				t.Errorf("%s: ends with %d after %d pongs, wanted one of %v", name, code, pongs, flood.codes)
+				t.Errorf("%s: ends with %d after %d pongs, want one of %v", name, code, pongs, flood.codes)
 			}
 		})
 	}
-	s.phone("ann").mustDo(t, neighbour, "confirm")
+	s.phone("ann").mustDo(t, other, "confirm")
 	line.expect(t, "confirmed", 2)
 	all.Wait()
 	s.createTicket(t, nil).dial(t).expect(t, "pending", 1)

@@ -81,7 +81,7 @@ func TestRemaining_AtMostLifetime(t *testing.T) {
 	// The next probe measures the clock in one round trip with a delayed answer. Its
 	// result is used until the probe after it.
 	before := m.answered.Load()
-	hubtest.Eventually(t, stepTimeout, "another proof", func() bool { return m.answered.Load() >= before+3 })
+	hubtest.Eventually(t, stepTimeout, "another probe", func() bool { return m.answered.Load() >= before+3 })
 	m.delaying.Store(false)
 	p := s.createTicket(t, nil)
 	most := map[string]float64{"pending": 120, "scanned": 120, "confirmed": 60}

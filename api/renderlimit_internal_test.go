@@ -41,11 +41,11 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 			ask(i / 8) // each address stays within its share
 		}
 		if len(e.queue) != maxRenderQueue || int(drawing.Load()) != cap(e.slots) {
-			t.Fatalf("%d draw, %d in the line", drawing.Load(), len(e.queue))
+			t.Fatalf("%d running, %d queued", drawing.Load(), len(e.queue))
 		}
 		err := e.run(t.Context(), testAddress(200), func() error { t.Error("drawn"); return nil })
 		if !errors.Is(err, errRenderBusy) || refusals != 1 {
-			t.Errorf("with a full line: %v, %d refusals told", err, refusals)
+			t.Errorf("with a full queue: %v, %d rejections counted", err, refusals)
 		}
 		for range all {
 			finish <- struct{}{}
@@ -60,7 +60,7 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 func TestRenderLimiter_HalfOfCores(t *testing.T) {
 	for cores, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 64: 32} {
 		if got := cap(newRenderLimiter(cores).slots); got != want {
-			t.Errorf("of %d cores %d draw, wanted %d", cores, got, want)
+			t.Errorf("%d cores: %d slots, want %d", cores, got, want)
 		}
 	}
 	s, err := New(Config{})
@@ -68,7 +68,7 @@ func TestRenderLimiter_HalfOfCores(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := cap(s.renderLimiter.slots), max(1, runtime.GOMAXPROCS(0)/2); got != want {
-		t.Errorf("%d draw here, wanted %d", got, want)
+		t.Errorf("%d slots here, want %d", got, want)
 	}
 }
 
@@ -83,6 +83,6 @@ func TestRenderLimiter_PanicReleasesSlot(t *testing.T) {
 		e.run(t.Context(), testAddress(1), func() error { panic("a bug") })
 	}()
 	if len(e.slots) != 0 {
-		t.Errorf("%d places are taken", len(e.slots))
+		t.Errorf("%d slots are taken", len(e.slots))
 	}
 }

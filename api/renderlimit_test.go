@@ -11,11 +11,11 @@ import (
 
 // occupySlots takes all render slots; free releases one.
 func occupySlots(s *testServer) (free func()) {
-	places, _ := s.server.RenderLimiter()
-	for len(places) < cap(places) {
-		places <- struct{}{}
+	slots, _ := s.server.RenderLimiter()
+	for len(slots) < cap(slots) {
+		slots <- struct{}{}
 	}
-	return func() { <-places }
+	return func() { <-slots }
 }
 
 // requestPicture requests a picture in the background.
@@ -35,11 +35,11 @@ func (p *browser) requestPicture(ctx context.Context, picture string) chan *answ
 func TestRenderLimiter_Queues(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)
-		places, line := s.server.RenderLimiter()
+		slots, queue := s.server.RenderLimiter()
 		free := occupySlots(s)
 		got := p.requestPicture(s.stepContext(t), "qr.png?size=1024")
-		if len(got) != 0 || len(line) != 1 {
-			t.Fatalf("%d answers with all places taken, %d in the line", len(got), len(line))
+		if len(got) != 0 || len(queue) != 1 {
+			t.Fatalf("%d answers with all slots taken, %d queued", len(got), len(queue))
 		}
 		began := time.Now()
 		q := s.createTicket(t, nil)
@@ -53,15 +53,15 @@ func TestRenderLimiter_Queues(t *testing.T) {
 		s.phone("ann").mustDo(t, q, "confirm")
 		l.expect(t, "confirmed", 3)
 		if took := time.Since(began); took > 0 {
-			t.Errorf("a login waited %v for the drawings", took)
+			t.Errorf("a login waited %v for the render queue", took)
 		}
 		free()
 		if a := <-got; a == nil || a.status != http.StatusOK || len(a.body) == 0 {
-			t.Fatalf("once there is a place: %+v", a)
+			t.Fatalf("with a free slot: %+v", a)
 		}
 		synctest.Wait()
-		if len(places) != cap(places)-1 || len(line) != 0 {
-			t.Errorf("%d of %d places are taken, %d in the line", len(places), cap(places), len(line))
+		if len(slots) != cap(slots)-1 || len(queue) != 0 {
+			t.Errorf("%d of %d slots are taken, %d queued", len(slots), cap(slots), len(queue))
 		}
 	})
 }
@@ -69,26 +69,26 @@ func TestRenderLimiter_Queues(t *testing.T) {
 func TestRenderLimiter_RetryAfter(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)
-		_, line := s.server.RenderLimiter()
+		_, queue := s.server.RenderLimiter()
 		free := occupySlots(s)
 		began := time.Now()
 		a := s.ask(t, "GET", p.path("qr.png"), nil)
 		a.problem(t, 503, "overloaded")
 		retryAfter(t, a, "2")
 		if strings.Contains(s.log.String(), "refused") {
-			t.Errorf("whoever floods fills the log: %s", s.log)
+			t.Errorf("rejections are logged: %s", s.log)
 		}
 		if waited := time.Since(began); waited != 2*time.Second { // synctest's clock
 			t.Errorf("refused after %v", waited)
 		}
 		// Invalid requests are answered without a slot.
 		s.ask(t, "GET", p.path("qr.png")+"?size=7", nil).problem(t, 400, "invalid_request")
-		if len(line) != 0 {
-			t.Errorf("%d are still in the line", len(line))
+		if len(queue) != 0 {
+			t.Errorf("%d are still queued", len(queue))
 		}
 		free()
 		if a := s.ask(t, "GET", p.path("qr.png"), nil); a.status != http.StatusOK {
-			t.Errorf("with a place: %d", a.status)
+			t.Errorf("with a free slot: %d", a.status)
 		}
 	})
 }
@@ -96,27 +96,27 @@ func TestRenderLimiter_RetryAfter(t *testing.T) {
 func TestRenderLimiter_CancelInQueue(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)
-		places, line := s.server.RenderLimiter()
+		slots, queue := s.server.RenderLimiter()
 		free := occupySlots(s)
 		for range 3 * 32 { // more than the address's share of the queue
 			ctx, hangUp := context.WithCancel(s.stepContext(t))
 			got := p.requestPicture(ctx, "qr.png")
-			if len(line) != 1 {
-				t.Fatalf("%d in the line", len(line))
+			if len(queue) != 1 {
+				t.Fatalf("%d queued", len(queue))
 			}
 			hangUp()
 			if a := <-got; a != nil {
 				t.Fatalf("answered: %d", a.status)
 			}
 			synctest.Wait()
-			if len(line) != 0 {
-				t.Fatal("it is in the line still")
+			if len(queue) != 0 {
+				t.Fatal("it is still queued")
 			}
 		}
 		free()
 		synctest.Wait()
-		if len(places) != cap(places)-1 {
-			t.Errorf("%d of %d places are taken", len(places), cap(places))
+		if len(slots) != cap(slots)-1 {
+			t.Errorf("%d of %d slots are taken", len(slots), cap(slots))
 		}
 	})
 }
@@ -132,7 +132,7 @@ func TestRenderLimiter_PerAddress(t *testing.T) {
 		began := time.Now()
 		s.ask(t, "GET", p.path("qr.png"), nil).problem(t, 503, "overloaded")
 		if time.Since(began) > 0 {
-			t.Error("it has waited for its refusal")
+			t.Error("the rejection was delayed")
 		}
 		free() // one slot serves all, one after the other
 		for _, got := range all {

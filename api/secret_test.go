@@ -36,9 +36,9 @@ func wrongSecrets(p, other *browser) map[string][]string {
 		"with more":                h("Bearer " + p.secret + "A"),
 		"padded":                   h("Bearer " + p.secret + "="),
 		"twice":                    h("Bearer " + p.secret + p.secret),
-		"in another alphabet":      h("Bearer " + std),
-		"spelt with stray bits":    h("Bearer " + last),
-		"turned":                   h("Bearer " + swapCase(p.secret)),
+		"in the standard alphabet": h("Bearer " + std),
+		"with unused bits set":     h("Bearer " + last),
+		"case swapped":             h("Bearer " + swapCase(p.secret)),
 		"in quotes":                h(`Bearer "` + p.secret + `"`),
 		"in a list":                h("Bearer " + p.secret + ", Bearer " + other.secret),
 		"two headers, right first": append(h("Bearer "+p.secret), h("Bearer "+other.secret)...),
@@ -46,7 +46,7 @@ func wrongSecrets(p, other *browser) map[string][]string {
 		"two headers, both right":  append(h("Bearer "+p.secret), h("Bearer "+p.secret)...),
 		"in a cookie":              {"Cookie", "secret=" + p.secret},
 		"in the proxy's header":    {"Proxy-Authorization", "Bearer " + p.secret},
-		"in the socket's place":    {"Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret." + p.secret},
+		"in the socket's header":   {"Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret." + p.secret},
 		"very long":                h("Bearer " + strings.Repeat(p.secret, 100)),
 	}
 }
@@ -97,7 +97,7 @@ func TestSecret_Required(t *testing.T) {
 		p.requireState(t, state, seqIn[state])
 	}
 	if s.hub.Waiting() != 0 {
-		t.Error("somebody without the secret waits")
+		t.Error("a request without the secret waits")
 	}
 }
 
@@ -161,7 +161,7 @@ func TestSecret_MalformedTicket(t *testing.T) {
 		"a blank":         "%20" + p.id[1:],
 		"a NUL":           p.id[:21] + "%00",
 		"a brace":         p.id[:21] + "}",
-		"stray last bits": p.id[:21] + string(equivalentEncoding(p.id[21])),
+		"unused bits set": p.id[:21] + string(equivalentEncoding(p.id[21])),
 		"another script":  "%E5%9B%BD" + p.id[3:],
 		"a secret":        p.secret,
 		"padding":         p.id + "==",

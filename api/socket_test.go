@@ -63,7 +63,7 @@ func TestSocket_FirstView(t *testing.T) {
 				delete(m, "token_expires_in")
 			}
 			if !equal(v, polled) {
-				t.Errorf("the socket says %v, the poll %v", v, polled)
+				t.Errorf("socket view %v, poll view %v", v, polled)
 			}
 			if state == "consumed" || state == "rejected" {
 				l.requireClose(t, websocket.StatusNormalClosure)
@@ -101,7 +101,7 @@ func TestSocket_Deadline(t *testing.T) {
 		}
 		l.requireClose(t, websocket.StatusNormalClosure)
 		if took := time.Since(begun); took < 2*time.Minute || took > 2*time.Minute+time.Second {
-			t.Errorf("it heard of it after %v", took)
+			t.Errorf("expired view after %v", took)
 		}
 	})
 }
@@ -209,7 +209,7 @@ func TestSocket_MessageTooLarge(t *testing.T) {
 			l.requireClose(t, websocket.StatusMessageTooBig)
 		}
 	}
-	hubtest.Eventually(t, stepTimeout, "nobody waits", func() bool { return s.hub.Waiting() == 0 })
+	hubtest.Eventually(t, stepTimeout, "all waiters have left", func() bool { return s.hub.Waiting() == 0 })
 }
 
 func TestSocket_Binary(t *testing.T) {

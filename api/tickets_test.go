@@ -33,7 +33,7 @@ func TestCreate_Answer(t *testing.T) {
 		"qr_url": public + "/s/" + id, "qr_image": ticketsPath + "/" + id + "/qr.svg"}
 	for k, v := range want {
 		if m[k] != v {
-			t.Errorf("%s is %v, wanted %v", k, m[k], v)
+			t.Errorf("%s is %v, want %v", k, m[k], v)
 		}
 	}
 	if strings.Contains(m["qr_url"].(string)+m["qr_image"].(string), secret) {
@@ -55,7 +55,7 @@ func TestCreate_MatchCode(t *testing.T) {
 		t.Errorf("match_code %v is not two digits", m["match_code"])
 	}
 	if p := s.createTicket(t, map[string]string{"client_id": "demo"}); p.created["match_code"] != nil {
-		t.Error("match_code where matching is off")
+		t.Error("match_code although matching is off")
 	}
 }
 
@@ -64,7 +64,7 @@ func TestCreate_Unique(t *testing.T) {
 	s := start(t, options{})
 	one, two := s.createTicket(t, nil), s.createTicket(t, nil)
 	if one.id == two.id || one.secret == two.secret {
-		t.Error("two tickets are one")
+		t.Error("two tickets are equal")
 	}
 }
 

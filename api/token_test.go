@@ -38,7 +38,7 @@ func verifyToken(t *testing.T, s *testServer, token any) (header, claims map[str
 		x, err := base64.RawURLEncoding.DecodeString(key["x"].(string))
 		must(t, err)
 		if !ed25519.Verify(x, []byte(parts[0]+"."+parts[1]), raw[2]) {
-			t.Error("the signature does not fit")
+			t.Error("the signature is invalid")
 		}
 		return header, object(t, raw[1])
 	}
@@ -97,7 +97,7 @@ func TestToken_SandboxClaims(t *testing.T) {
 			"iat": confirmed, "auth_time": confirmed, "exp": confirmed + 300, "claimed": user,
 		} {
 			if !equal(claims[name], want) {
-				t.Errorf("%s is %v, wanted %v", name, claims[name], want)
+				t.Errorf("%s is %v, want %v", name, claims[name], want)
 			}
 		}
 		if jti, _ := claims["jti"].(string); !strings.Contains(jti, p.id) {
@@ -135,10 +135,10 @@ func TestToken_Subject(t *testing.T) {
 	open, union := demo(), demo()
 	open.ID, open.Subject = "open", ticket.SubjectOpenID
 	union.ID, union.Subject = "union", ticket.SubjectUnionID
-	s := start(t, withPeople(open, union, &ticket.Client{ID: "silent"}))
+	s := start(t, withPeople(open, union, &ticket.Client{ID: "default"}))
 	for _, c := range []struct{ client, name, provider, sub string }{
 		{"open", "full", "wechat", "wechat:wx01:oABC-_9"},
-		{"silent", "full", "wechat", "wechat:wx01:oABC-_9"},
+		{"default", "full", "wechat", "wechat:wx01:oABC-_9"},
 		{"union", "full", "wechat", "wechat:unionid:uXYZ"},
 		{"open", "bare", "wechat", "wechat:wx01:oDEF"},
 		{"union", "bare", "wechat", ""},
@@ -175,7 +175,7 @@ func TestToken_Subject(t *testing.T) {
 			fields(t, claims, names...)
 			for name, value := range want {
 				if !equal(claims[name], value) {
-					t.Errorf("%s is %v, wanted %v", name, claims[name], value)
+					t.Errorf("%s is %v, want %v", name, claims[name], value)
 				}
 			}
 		})
@@ -188,7 +188,7 @@ func TestToken_VouchedName(t *testing.T) {
 	claim := map[string]any{"nickname": "Der Kaiser", "avatar_url": "https://evil.example/x"}
 	_, v := (&phone{s, "wechat_web", "web"}).login(t, nil, "user", claim)
 	if !equal(v["user"], map[string]any{"nickname": "小明", "avatar_url": "https://thirdwx.qlogo.cn/a"}) {
-		t.Errorf("the page is shown %v", v["user"])
+		t.Errorf("the view has user %v", v["user"])
 	}
 	_, claims := verifyToken(t, s, v["token"])
 	if claims["nickname"] != "小明" || claims["picture"] != "https://thirdwx.qlogo.cn/a" || !equal(claims["claimed"], claim) {

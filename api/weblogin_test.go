@@ -137,7 +137,7 @@ func (v *webLogin) callback(t *testing.T, state, name string, headers ...string)
 func (a *answer) requirePage(t *testing.T, status int, code string) {
 	t.Helper()
 	if a.status != status || !bytes.Contains(a.body, fmt.Appendf(nil, "data-code=%q", code)) {
-		t.Errorf("%d, wanted a page of %d %s: %.300s", a.status, status, code, a.body)
+		t.Errorf("%d, want an HTML page of %d %s: %.300s", a.status, status, code, a.body)
 	}
 }
 
@@ -240,14 +240,14 @@ func TestWebLogin_StateOwnExpiry(t *testing.T) {
 			until, err := time.Parse(time.RFC3339Nano, kept["until"].(string))
 			must(t, err)
 			if life := until.Sub(v.vault.Now()); life > 10*time.Minute || life < 9*time.Minute {
-				t.Errorf("a state lives %v", life)
+				t.Errorf("a state is valid for %v", life)
 			}
 			kept["until"] = v.vault.Now().Add(left).Format(time.RFC3339Nano)
 			return json.Marshal(kept)
 		}
 		a := v.callback(t, state, "ann")
 		if status == 200 && a.status != 200 {
-			t.Errorf("%v before its end: %d %s", left, a.status, a.body)
+			t.Errorf("%v before its expiry: %d %s", left, a.status, a.body)
 		}
 		if status == 403 {
 			a.requirePage(t, 403, "state_invalid")
