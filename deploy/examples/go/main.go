@@ -1,5 +1,5 @@
-// A site whose users log in with their phone, whole: a page with the widget, and
-// a back end that verifies the token and makes its own session.
+// A whole site whose users log in with their phone: a page with the widget, and a
+// back end that verifies the token and creates its own session.
 //
 //	HUB=https://login.example.com CLIENT_ID=demo LISTEN=:3000 go run .
 package main
@@ -39,8 +39,8 @@ var page = template.Must(template.New("").Parse(`<!doctype html>
 type site struct {
 	hub, client string
 	verifier    *verify.Verifier
-	seen        verify.MemoryStore // with several processes: Redis, see the package's example
-	sessions    sync.Map           // id to user; in production a store that forgets them again
+	seen        verify.MemoryStore // with several processes use Redis: see the package's example
+	sessions    sync.Map           // id to user; in production use a store whose sessions expire
 }
 
 func main() {
@@ -52,7 +52,7 @@ func main() {
 	log.Fatal(http.ListenAndServe(os.Getenv("LISTEN"), nil))
 }
 
-// show is the page. A browser that is not logged in gets its nonce, in a cookie
+// show serves the page. A browser that is not logged in gets its nonce, in a cookie
 // that no other site, and no other host of this domain, can set.
 func (s *site) show(w http.ResponseWriter, r *http.Request) {
 	nonce := cookie(r, "nonce")
@@ -67,7 +67,7 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// login takes the token that the page has got.
+// login accepts the token that the page received.
 func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	token, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8<<10))
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "login refused", http.StatusUnauthorized)
 		return
 	}
-	id := rand.Text() // a new one: who knew an old one knows nothing
+	id := rand.Text() // a new id: an attacker may know the old one
 	s.sessions.Store(id, claims.Subject)
 	set(w, "session", id)
 	set(w, "nonce", "")
@@ -101,7 +101,7 @@ func cookie(r *http.Request, name string) string {
 	return c.Value
 }
 
-// set sets a cookie of the browser's session; no value takes it away.
+// set sets a cookie for the browser's session; an empty value deletes it.
 func set(w http.ResponseWriter, name, value string) {
 	age := 0
 	if value == "" {

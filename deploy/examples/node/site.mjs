@@ -1,4 +1,4 @@
-// A site whose users log in with their phone, whole. No dependency.
+// A whole site whose users log in with their phone. No dependencies.
 //
 //   HUB=https://login.example.com CLIENT_ID=demo PORT=3000 node site.mjs
 import { randomBytes } from "node:crypto";
@@ -7,8 +7,8 @@ import { Refused, verifier } from "./verify.mjs";
 
 const { HUB, CLIENT_ID: clientId, PORT: port, HOST: host = "127.0.0.1" } = process.env;
 const hub = HUB.replace(/\/+$/, "");
-const sessions = new Map(); // id to user; in production a store that forgets them again
-const used = new Map(); // jti to its end; with several processes: Redis
+const sessions = new Map(); // id to user; in production use a store whose sessions expire
+const used = new Map(); // jti to its end; with several processes use Redis
 
 const verify = verifier({
   hub,
@@ -74,7 +74,7 @@ async function answer(request, response) {
     }
     case "POST /session": {
       const claims = await verify(await bodyOf(request), nonce);
-      const id = random(); // a new one: who knew an old one knows nothing
+      const id = random(); // a new id: an attacker may know the old one
       sessions.set(id, claims.sub);
       response.setHeader("Set-Cookie", [cookie("session", id), cookie("nonce", "")]);
       return response.writeHead(204).end();

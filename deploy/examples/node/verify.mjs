@@ -1,4 +1,4 @@
-// Verifies the hub's tokens. No dependency.
+// Verifies the hub's tokens. No dependencies.
 import { createPublicKey, verify as verifySignature } from "node:crypto";
 
 const leeway = 60; // seconds by which the clocks may differ
@@ -6,8 +6,8 @@ const leeway = 60; // seconds by which the clocks may differ
 export class Refused extends Error {}
 
 /**
- * Makes the verifier of one site. `seen(jti, until)` notes a token's id until that time (Unix
- * seconds) and resolves to true the first time only; in Redis: SET jti 1 NX EXAT until. `keysMaxAge`:
+ * Creates the verifier of one site. `seen(jti, until)` stores a token's id until that time (Unix
+ * seconds) and resolves to true only the first time; in Redis: SET jti 1 NX EXAT until. `keysMaxAge`:
  * how many seconds the hub's keys are used if it cannot be reached; then every token is an error.
  */
 export function verifier({ hub: url, clientId, seen, keysMaxAge = 86_400 }) {
@@ -23,7 +23,7 @@ export function verifier({ hub: url, clientId, seen, keysMaxAge = 86_400 }) {
       const answer = await fetch(`${hub}/.well-known/jwks.json`, { redirect: "error", signal: AbortSignal.timeout(5000) });
       if (!answer.ok) throw new Error(`the hub answers ${answer.status}`);
       const found = (await answer.json()).keys.map(readKey).filter(Boolean);
-      if (found.length === 0) throw new Error("the hub names no key that this understands");
+      if (found.length === 0) throw new Error("the hub publishes no key that this verifier can use");
       keys = new Map(found);
       fetched = Date.now();
       failure = null;
@@ -36,7 +36,7 @@ export function verifier({ hub: url, clientId, seen, keysMaxAge = 86_400 }) {
     }
   }
 
-  // Cached five minutes; for an unknown kid asked again, at most every ten seconds.
+  // Cached five minutes; fetched again for an unknown kid, at most every ten seconds.
   async function keyOf(kid) {
     const fresh = Date.now() - fetched < 300_000;
     if (!(keys.has(kid) && fresh) && (keys.size === 0 || Date.now() - tried > 10_000)) await (fetching ??= fetchKeys());
@@ -64,13 +64,13 @@ export function verifier({ hub: url, clientId, seen, keysMaxAge = 86_400 }) {
     if (!(claims.iat - leeway <= now)) throw new Refused("not valid yet");
     if (claims.nonce !== nonce) throw new Refused("made for another browser session");
     if (!claims.jti || !claims.sub) throw new Refused("incomplete");
-    // Last of all, and for longer than it would be taken.
+    // Last, and stored for longer than the token is accepted.
     if (!(await seen(claims.jti, claims.exp + leeway + 60))) throw new Refused("used before");
     return claims;
   };
 }
 
-/** One key of a JWKS as [kid, key]; null if it is none of ours, which disables no other (RFC 7517, section 5). */
+/** One key of a JWKS as [kid, key]; null if this verifier cannot use it; the others still count (RFC 7517, section 5). */
 function readKey(jwk) {
   try {
     const { kty, crv, kid, x, use = "sig", key_ops = ["verify"] } = jwk;

@@ -1,5 +1,5 @@
 <?php
-// A site whose users log in with their phone, whole.
+// A whole site whose users log in with their phone.
 //
 //   HUB=https://login.example.com CLIENT_ID=demo php -S 127.0.0.1:3000 index.php
 declare(strict_types=1);
@@ -31,7 +31,7 @@ switch ($_SERVER['REQUEST_METHOD'] . ' ' . parse_url($_SERVER['REQUEST_URI'], PH
             http_response_code(401);
             exit('login refused');
         }
-        session_regenerate_id(true); // a new one: who knew the old one knows nothing
+        session_regenerate_id(true); // a new id: an attacker may know the old one
         $_SESSION = ['user' => $claims['sub']];
         http_response_code(204);
         exit;

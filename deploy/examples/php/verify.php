@@ -1,5 +1,5 @@
 <?php
-// Verifies the hub's tokens. Needs the extension sodium, which PHP 7.2 and later bring along.
+// Verifies the hub's tokens. Needs the extension sodium, which PHP 7.2 and later include.
 declare(strict_types=1);
 
 const LEEWAY = 60; // seconds by which the clocks may differ
@@ -8,7 +8,7 @@ final class Refused extends RuntimeException {}
 
 final class Verifier
 {
-    /** @param string $store a directory of this site alone: the hub's keys, and which tokens were used
+    /** @param string $store a directory for this site only: the hub's keys and the used tokens
      *  @param int $keysMaxAge how many seconds the hub's keys are used if it cannot be reached; then every token is an error */
     public function __construct(private string $hub, private string $clientId, private string $store, private int $keysMaxAge = 86400)
     {
@@ -43,7 +43,7 @@ final class Verifier
             !(($claims['iat'] ?? PHP_INT_MAX) - LEEWAY <= time()) => 'not valid yet',
             !hash_equals($nonce, (string) ($claims['nonce'] ?? '')) => 'made for another browser session',
             !is_string($claims['jti'] ?? null) || !is_string($claims['sub'] ?? null) => 'incomplete',
-            !$this->first($claims['jti'], $claims['exp'] + LEEWAY + 60) => 'used before', // last of all
+            !$this->first($claims['jti'], $claims['exp'] + LEEWAY + 60) => 'used before', // last
             default => null,
         };
         if ($reason !== null) {
@@ -52,26 +52,26 @@ final class Verifier
         return $claims;
     }
 
-    /** Notes a token's id; true the first time only. With several machines: Redis, SET jti 1 NX EXAT until. */
+    /** Stores a token's id; true only the first time. With several machines use Redis, SET jti 1 NX EXAT until. */
     private function first(string $jti, int $until): bool
     {
         foreach (glob("$this->store/used-*") ?: [] as $file) {
-            if ((int) @filemtime($file) < time() - 60) { // one that is being made has the time of now
+            if ((int) @filemtime($file) < time() - 60) { // a file that is being created has the current time
                 @unlink($file);
             }
         }
-        $file = @fopen($name = "$this->store/used-" . hash('sha256', $jti), 'x'); // one of all makes it
+        $file = @fopen($name = "$this->store/used-" . hash('sha256', $jti), 'x'); // exactly one process creates it
         return $file !== false && touch($name, $until);
     }
 
-    /** The hub's key of that name: cached five minutes, for an unknown one asked again at most every ten seconds. */
+    /** The hub's key with that kid: cached five minutes; fetched again for an unknown one, at most every ten seconds. */
     private function key(string $kid): string
     {
         $file = "$this->store/jwks.json";
         $keys = self::keys(@file_get_contents($file) ?: '');
         clearstatcache();
         $age = time() - (int) @filemtime($file);
-        $rest = time() - (int) @filemtime("$file.tried"); // since a fetch has failed
+        $rest = time() - (int) @filemtime("$file.tried"); // since the last failed fetch
         if ($keys === [] || ($rest > 10 && ($age > 300 || (!isset($keys[$kid]) && $age > 10)))) {
             $context = stream_context_create(['http' => ['timeout' => 5, 'follow_location' => 0]]);
             $text = @file_get_contents("$this->hub/.well-known/jwks.json", false, $context, 0, 524288) ?: '';
@@ -93,7 +93,7 @@ final class Verifier
     }
 
     /**
-     * The keys of a JWKS by their kid. One that is not understood disables no other (RFC 7517, section 5).
+     * The keys of a JWKS by their kid. Keys that this verifier cannot use are ignored (RFC 7517, section 5).
      * @return array<string, string>
      */
     private static function keys(string $text): array

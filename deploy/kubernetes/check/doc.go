@@ -1,3 +1,4 @@
-// Package check holds the manifests beside it to the Kubernetes API's own types,
-// and to the program. It is a module of its own: the hub needs none of this.
+// Package check tests the manifests beside it against the Kubernetes API's own types
+// and against the program. It is a separate module, because the hub needs none of its
+// dependencies.
 package check

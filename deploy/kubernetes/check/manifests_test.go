@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// manifests are what one folder renders to, by kind; one of each but ConfigMaps.
+// manifests are the objects of one folder, by kind; one of each kind, except ConfigMaps.
 type manifests struct {
 	Namespace               corev1.Namespace
 	Deployment              appsv1.Deployment
@@ -60,7 +60,7 @@ func render(t *testing.T, folder string) *manifests {
 			"policy/v1 PodDisruptionBudget": &m.PodDisruptionBudget, "autoscaling/v2 HorizontalPodAutoscaler": &m.HorizontalPodAutoscaler,
 		}[kind]
 		if into == nil {
-			t.Fatalf("%s: a %s that nobody checks:\n%s", folder, kind, text)
+			t.Fatalf("%s: a %s that no test checks:\n%s", folder, kind, text)
 		}
 		if err := yaml.UnmarshalStrict(text, into); err != nil {
 			t.Errorf("%s: %s %s: %v", folder, kind, o.GetName(), err)
@@ -86,8 +86,8 @@ func each(t *testing.T, tell func(*testing.T, *manifests)) {
 	}
 }
 
-// TestManifests_Settings starts it with each folder's settings and clients,
-// and one that is wrong, so that it ends: only that one may be complained of.
+// TestManifests_Settings starts the program with each folder's settings and clients,
+// and one wrong setting, so that it exits. Only that one may be an error.
 func TestManifests_Settings(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		run := exec.Command("go", "run", "./cmd/loginhub")
@@ -103,7 +103,7 @@ func TestManifests_Settings(t *testing.T) {
 						t.Fatal(err)
 					}
 					run.Env = append(run.Env, "LOGINHUB_CLIENTS="+path)
-				case !strings.HasPrefix(value, "/"): // of files there is only the clients'
+				case !strings.HasPrefix(value, "/"): // the only file is the clients file
 					run.Env = append(run.Env, name+"="+value)
 				}
 			}
@@ -115,7 +115,7 @@ func TestManifests_Settings(t *testing.T) {
 	})
 }
 
-// hub runs the program from its source.
+// hub runs the program from source.
 func hub(t *testing.T, args ...string) string {
 	t.Helper()
 	run := exec.Command("go", append([]string{"run", "./cmd/loginhub"}, args...)...)
@@ -183,11 +183,11 @@ func TestManifests_References(t *testing.T) {
 				t.Errorf("a changed clients file is no rolling restart: %s", volume.ConfigMap.Name)
 			}
 		}
-		// Secrets come by reference only.
+		// Secrets are only referenced.
 		for name := range settings {
 			for _, secret := range []string{"KEYS", "REDIS_URL", "WECHAT_APP_SECRET", "WECHAT_WEB_APP_SECRET"} {
 				if name == "LOGINHUB_"+secret {
-					t.Errorf("%s stands in a manifest", name)
+					t.Errorf("%s is in a manifest", name)
 				}
 			}
 		}
@@ -202,7 +202,7 @@ func TestManifests_References(t *testing.T) {
 	})
 }
 
-// labels are the pods'; a selector that does not match them selects nobody.
+// matches reports whether the selector selects pods with the labels.
 func matches(selector, labels map[string]string) bool {
 	for name, value := range selector {
 		if labels[name] != value {
@@ -312,8 +312,8 @@ func TestManifests_Pod(t *testing.T) {
 		if pages == 0 || pages*page > limit.Value()*6/10 {
 			t.Errorf("%d pages in %v: killed for its memory before it says 503", pages, &limit)
 		}
-		// Pods that are full of pages must be more than the autoscaler wants, or it
-		// never makes another: at the least a fifth more.
+		// Pods that are full of pages must use more than the autoscaler's target, at least
+		// a fifth more. Otherwise it never starts another one.
 		for _, metric := range m.HorizontalPodAutoscaler.Spec.Metrics {
 			if metric.Resource.Name != corev1.ResourceMemory {
 				continue
@@ -409,7 +409,7 @@ func TestManifests_FitTheDocumentedCommands(t *testing.T) {
 	}
 }
 
-// mountOf is where the hub's container sees a volume.
+// mountOf is the path of a volume in the hub's container.
 func mountOf(pod corev1.PodSpec, volume string) string {
 	for _, v := range pod.Containers[0].VolumeMounts {
 		if v.Name == volume {
