@@ -30,6 +30,7 @@ var allowedImports = map[string][]string{
 	"frontend/e2e/wechat":   {"wechat/wechattest"},
 	"frontend/e2e/contract": {"api/apitest"},
 	"deploy/examples/go":    {"api/token/verify"},
+	"deploy/deploytest":     {},
 }
 
 // moduleUsers are the modules that only some packages may know.
