@@ -83,7 +83,7 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 		defer p.socket.Conn.CloseNow()
 		yes, no := hubtest.NewPhone("ja"), hubtest.NewPhone("ja")
 		if i%3 == 0 {
-			no = hubtest.NewPhone("nein") // two users, and nobody has scanned
+			no = hubtest.NewPhone("nein") // two users, without a scan
 		} else if err := callOK(ctx, yes, nodes[0].URL, p.ID, "scan"); err != nil {
 			return err
 		}

@@ -194,7 +194,7 @@ func TestWeChat_ConfirmAfterDeadline(t *testing.T) {
 	ctx, n := testContext(t, 20*time.Second), nodes[0]
 	u := weChatUser{"slow", w}
 	for _, action := range []string{"scan", "confirm", "reject"} {
-		ticket := mustMake(t, ctx, n.URL) // nobody waits, so nobody writes the deadline down
+		ticket := mustMake(t, ctx, n.URL) // without a waiter no node stores the expiry
 		answer := make(chan struct{})
 		calls := w.Calls()
 		w.Fail(wechattest.Fault{Hold: answer})
