@@ -10,8 +10,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// TestAdmin_RejectsBrowsers: on the loopback and
-// elsewhere, for what reads and what changes.
+// TestAdmin_RejectsBrowsers covers reads and changes, on the loopback address and on another
+// address.
 func TestAdmin_RejectsBrowsers(t *testing.T) {
 	t.Parallel()
 	port := hubtest.FreePort(t)
@@ -47,26 +47,26 @@ func TestAdmin_RejectsBrowsers(t *testing.T) {
 		what     string
 		host     string
 		headers  []string
-		get, put bool // let through, on the loopback
-		far      bool // the same elsewhere: the Host says nothing there
+		get, put bool // accepted on the loopback address
+		far      bool // get and put apply to another address too: Host is not checked there
 	}{
 		{"curl", "", nil, get, put, true},
 		{"by name", "localhost:9090", nil, get, put, true},
-		{"by another case", "LocalHost", nil, get, put, true},
+		{"by name, mixed case", "LocalHost", nil, get, put, true},
 		{"by IPv6", "[::1]:9090", nil, get, put, true},
 		{"a forwarded port", "127.0.0.1:19090", nil, get, put, true},
 		{"typed into a browser", "", []string{"Sec-Fetch-Site", "none"}, get, !put, true},
 		{"a page of this origin", "", []string{"Sec-Fetch-Site", "same-origin"}, !get, !put, true},
 		{"a page of another port", "", []string{"Sec-Fetch-Site", "same-site"}, !get, !put, true},
 		{"a page of another site", "", []string{"Sec-Fetch-Site", "cross-site"}, !get, !put, true},
-		{"two words", "", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, !get, !put, true},
+		{"two Sec-Fetch-Site headers", "", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, !get, !put, true},
 		{"an origin", "", []string{"Origin", "http://127.0.0.1:9090"}, !get, !put, true},
-		{"an origin without a name", "", []string{"Origin", "null"}, !get, !put, true},
+		{"an opaque origin", "", []string{"Origin", "null"}, !get, !put, true},
 		{"an empty origin", "", []string{"Origin", ""}, !get, !put, true},
-		{"typed, and an origin", "", []string{"Sec-Fetch-Site", "none", "Origin", "null"}, !get, !put, true},
-		{"a name that was made to lead here", "evil.example.net:9090", nil, !get, !put, false},
+		{"typed, with an origin", "", []string{"Sec-Fetch-Site", "none", "Origin", "null"}, !get, !put, true},
+		{"DNS rebinding", "evil.example.net:9090", nil, !get, !put, false},
 		{"a name that looks like ours", "127.0.0.1.evil.example.net", nil, !get, !put, false},
-		{"the node's address elsewhere", "10.0.0.1:9090", nil, !get, !put, false},
+		{"the node's other address", "10.0.0.1:9090", nil, !get, !put, false},
 	} {
 		for _, path := range []string{"/metrics", "/clients", "/debug/pprof/", "/debug/pprof/heap", "/nothing"} {
 			want := http.StatusForbidden
@@ -95,14 +95,14 @@ func TestAdmin_RejectsBrowsers(t *testing.T) {
 			changed = http.StatusNoContent
 		}
 		if status, body := ask(far, "GET", "/metrics", c.host, c.headers...); status != read {
-			t.Errorf("%s, elsewhere: GET: %d %.80q", c.what, status, body)
+			t.Errorf("%s, another address: GET: %d %.80q", c.what, status, body)
 		}
 		if status, body := ask(far, "PUT", "/clients/default/login", c.host, c.headers...); status != changed {
-			t.Errorf("%s, elsewhere: PUT: %d %.80q", c.what, status, body)
+			t.Errorf("%s, another address: PUT: %d %.80q", c.what, status, body)
 		}
 	}
-	// A command line may hold secrets.
+	// A command line may contain secrets.
 	if status, body := ask(near, "GET", "/debug/pprof/cmdline", ""); status != http.StatusNotFound {
-		t.Errorf("the command line: %d %q", status, body)
+		t.Errorf("pprof's command line: %d %q", status, body)
 	}
 }

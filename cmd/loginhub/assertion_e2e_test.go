@@ -25,7 +25,7 @@ import (
 
 const companyIssuer = "https://sso.example.com"
 
-// assertionIssuer is a company's own: it signs for its users.
+// assertionIssuer is a company's back end that signs assertions for its users.
 type assertionIssuer struct {
 	url    string
 	signer jose.Signer
@@ -56,7 +56,7 @@ func (b *assertionIssuer) assert(t *testing.T, ticket, user string) string {
 	return text
 }
 
-// phoneCall is a phone's with that provider and code.
+// phoneCall makes a phone's call with that provider and code.
 func phoneCall(ctx context.Context, t *testing.T, node *hubtest.Node, ticket *hubtest.Ticket, action, provider, code string) *hubtest.Response {
 	t.Helper()
 	a, err := hubtest.Request(ctx, "POST", ticket.URL(node.URL, action), map[string]string{"provider": provider, "code": code})
@@ -86,13 +86,13 @@ func TestAssertion_Login(t *testing.T) {
 		ticket *hubtest.Ticket
 		code   string
 	}{"the same again on another node": {ticket, scan}, "another ticket's": {other, company.assert(t, ticket.ID, "u-1")},
-		"a stranger's": {ticket, newAssertionIssuer(t).assert(t, ticket.ID, "u-1")}, "the sandbox's": {ticket, "sandbox:u-1:1"}} {
+		"another issuer's": {ticket, newAssertionIssuer(t).assert(t, ticket.ID, "u-1")}, "the sandbox's": {ticket, "sandbox:u-1:1"}} {
 		if got := phoneCall(ctx, t, a, c.ticket, "confirm", "app", c.code); got.Status != 422 || got.Code != "code_invalid" {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}
 	}
 	if got := phoneCall(ctx, t, a, ticket, "confirm", "sandbox", "sandbox:u-1:2"); got.Status != 400 {
-		t.Errorf("the sandbox lives on: %d", got.Status)
+		t.Errorf("the sandbox is still offered: %d", got.Status)
 	}
 	if got := phoneCall(ctx, t, a, ticket, "confirm", "app", company.assert(t, ticket.ID, "u-1")); got.Status != 200 {
 		t.Fatalf("confirm: %d %s", got.Status, got.Body)
@@ -106,7 +106,7 @@ func TestAssertion_Login(t *testing.T) {
 		t.Errorf("claims %v", claims)
 	}
 	if log := a.Log() + b.Log(); strings.Contains(log, scan) {
-		t.Error("a log holds the assertion")
+		t.Error("a log contains the assertion")
 	}
 }
 
@@ -120,11 +120,11 @@ func TestAssertion_KeysUnavailable(t *testing.T) {
 	if got.Status != 503 || got.Code != "provider_unavailable" {
 		t.Errorf("%d %s\n%s", got.Status, got.Body, node.Log())
 	}
-	hubtest.Eventually(t, 10*time.Second, "the log says so", func() bool { return strings.Contains(node.Log(), "keys cannot be fetched") })
+	hubtest.Eventually(t, 10*time.Second, "the log reports the keys", func() bool { return strings.Contains(node.Log(), "keys cannot be fetched") })
 }
 
-// No network to WeChat: the node starts, everything that needs no WeChat works,
-// and the log says what is missing when it is needed.
+// TestStart_WeChatUnreachable: the node starts without WeChat, everything that does not need WeChat
+// works, and the log reports the failure when WeChat is needed.
 func TestStart_WeChatUnreachable(t *testing.T) {
 	t.Parallel()
 	nowhere := "http://127.0.0.1:" + hubtest.FreePort(t)
@@ -138,7 +138,7 @@ func TestStart_WeChatUnreachable(t *testing.T) {
 	if got.Status != 503 || got.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s\n%s", got.Status, got.Body, node.Log())
 	}
-	hubtest.Eventually(t, 10*time.Second, "the log says what is missing", func() bool {
+	hubtest.Eventually(t, 10*time.Second, "the log reports both failed requests", func() bool {
 		return strings.Contains(node.Log(), "stable_token") && strings.Contains(node.Log(), "jscode2session")
 	})
 }
@@ -172,7 +172,7 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 			strange = otherID
 		}
 		if got := phoneCall(ctx, t, node, ticket, "confirm", "wechat", w.Code(strange, "alice")); got.Status != 422 {
-			t.Errorf("%s takes a code of the other mini-program: %d", id, got.Status)
+			t.Errorf("%s accepts a code of the other mini-program: %d", id, got.Status)
 		}
 		if got := phoneCall(ctx, t, node, ticket, "confirm", "wechat", w.Code(app, "alice")); got.Status != 200 {
 			t.Fatalf("%s: %d %s", id, got.Status, got.Body)
@@ -202,17 +202,17 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 		t.Errorf("qr_url %s", third.QRURL)
 	}
 	if got := phoneCall(ctx, t, node, third, "confirm", "wechat", w.Code(programID, "alice")); got.Status != 400 {
-		t.Errorf("third takes WeChat: %d", got.Status)
+		t.Errorf("third accepts WeChat: %d", got.Status)
 	}
 	if got := phoneCall(ctx, t, node, third, "confirm", "app", company.assert(t, third.ID, "u-1")); got.Status != 200 {
 		t.Errorf("third: %d %s", got.Status, got.Body)
 	}
 	first := makeTicket(ctx, t, node, map[string]string{"client_id": "first"})
 	if got := phoneCall(ctx, t, node, first, "confirm", "app", company.assert(t, first.ID, "u-1")); got.Status != 400 {
-		t.Errorf("first takes the third's app: %d", got.Status)
+		t.Errorf("first accepts the third's app: %d", got.Status)
 	}
 	if strings.Contains(node.Log(), otherKey) {
-		t.Error("the log holds a secret")
+		t.Error("the log contains a secret")
 	}
 }
 
@@ -221,26 +221,26 @@ func TestClients_OwnConfigErrors(t *testing.T) {
 	entry := "clients:\n  - id: demo\n    origins: [" + ourOrigin + "]\n"
 	wechatOn := []string{"WECHAT_APP_ID=" + programID, "WECHAT_APP_SECRET=" + programKey}
 	for what, c := range map[string]struct {
-		clients string
-		set     []string
-		says    []string
+		clients  string
+		set      []string
+		wantText []string
 	}{
-		"an inline secret":      {entry + "    wechat:\n      app_id: wx1\n      app_secret: hunter22hunter22\n", nil, []string{"line 6", "app_secret_env"}},
-		"no secret":             {entry + "    wechat: {app_id: wx1}\n", nil, []string{"line 2", "app_secret_file"}},
-		"an unset variable":     {entry + "    wechat: {app_id: wx1, app_secret_env: NO_SUCH_SECRET}\n", nil, []string{"line 2", "NO_SUCH_SECRET"}},
-		"a missing file":        {entry + "    wechat_web: {app_id: wx1, app_secret_file: /no/such/file}\n", nil, []string{"wechat_web", "/no/such/file"}},
-		"keys in clear":         {entry + "    app: {jwks_url: 'http://sso.example.com/', issuer: x}\n", nil, []string{"jwks_url", "https"}},
-		"an unknown QR kind":    {entry + "    qr: sun\n", wechatOn, []string{"line 2", "wxacode"}},
-		"a misspelt field":      {entry + "    app: {jwks: x}\n", nil, []string{"line 4", "jwks_url"}},
-		"a provider not there":  {entry + "    providers: [wechat_web]\n", wechatOn, []string{"wechat_web", "there is wechat"}},
-		"no public URL":         {"", []string{"APP_JWKS_URL=https://x.example/", "APP_ISSUER=x"}, []string{"LOGINHUB_PUBLIC_URL"}},
-		"an app without issuer": {"", []string{"APP_JWKS_URL=https://x.example/"}, []string{"LOGINHUB_APP_ISSUER"}},
-		"half a website":        {"", []string{"WECHAT_WEB_APP_ID=wx1"}, []string{"LOGINHUB_WECHAT_WEB_APP_SECRET"}},
-		"wxacode without one":   {"", []string{"QR=wxacode"}, []string{"LOGINHUB_QR"}},
-		"a template without":    {"", []string{"QR=https://x.example/"}, []string{"{ticket}"}},
-		"a verification file":   {"", []string{"WECHAT_VERIFY_FILE=../x:y"}, []string{"LOGINHUB_WECHAT_VERIFY_FILE"}},
-		"a logo not there":      {"", []string{"QR_LOGO=/no/such/logo.png"}, []string{"LOGINHUB_QR_LOGO"}},
-		"a page with a slash":   {"", []string{"WECHAT_PAGE=/pages/x"}, []string{"LOGINHUB_WECHAT_PAGE"}},
+		"an inline secret":             {entry + "    wechat:\n      app_id: wx1\n      app_secret: hunter22hunter22\n", nil, []string{"line 6", "app_secret_env"}},
+		"no secret":                    {entry + "    wechat: {app_id: wx1}\n", nil, []string{"line 2", "app_secret_file"}},
+		"an unset variable":            {entry + "    wechat: {app_id: wx1, app_secret_env: NO_SUCH_SECRET}\n", nil, []string{"line 2", "NO_SUCH_SECRET"}},
+		"a missing file":               {entry + "    wechat_web: {app_id: wx1, app_secret_file: /no/such/file}\n", nil, []string{"wechat_web", "/no/such/file"}},
+		"jwks_url over http":           {entry + "    app: {jwks_url: 'http://sso.example.com/', issuer: x}\n", nil, []string{"jwks_url", "https"}},
+		"an unknown QR kind":           {entry + "    qr: sun\n", wechatOn, []string{"line 2", "wxacode"}},
+		"a misspelt field":             {entry + "    app: {jwks: x}\n", nil, []string{"line 4", "jwks_url"}},
+		"a provider not configured":    {entry + "    providers: [wechat_web]\n", wechatOn, []string{"wechat_web", "there is wechat"}},
+		"no public URL":                {"", []string{"APP_JWKS_URL=https://x.example/", "APP_ISSUER=x"}, []string{"LOGINHUB_PUBLIC_URL"}},
+		"an app without issuer":        {"", []string{"APP_JWKS_URL=https://x.example/"}, []string{"LOGINHUB_APP_ISSUER"}},
+		"a website without secret":     {"", []string{"WECHAT_WEB_APP_ID=wx1"}, []string{"LOGINHUB_WECHAT_WEB_APP_SECRET"}},
+		"wxacode without WeChat":       {"", []string{"QR=wxacode"}, []string{"LOGINHUB_QR"}},
+		"a template without {ticket}":  {"", []string{"QR=https://x.example/"}, []string{"{ticket}"}},
+		"an invalid verification file": {"", []string{"WECHAT_VERIFY_FILE=../x:y"}, []string{"LOGINHUB_WECHAT_VERIFY_FILE"}},
+		"a missing logo":               {"", []string{"QR_LOGO=/no/such/logo.png"}, []string{"LOGINHUB_QR_LOGO"}},
+		"a page with a slash":          {"", []string{"WECHAT_PAGE=/pages/x"}, []string{"LOGINHUB_WECHAT_PAGE"}},
 	} {
 		set := append([]string{"LISTEN=127.0.0.1:0", "ADMIN_LISTEN="}, c.set...)
 		if c.clients != "" {
@@ -250,9 +250,9 @@ func TestClients_OwnConfigErrors(t *testing.T) {
 		if code != 2 || strings.Contains(printed, "hunter22") {
 			t.Errorf("%s: code %d: %s", what, code, printed)
 		}
-		for _, text := range c.says {
+		for _, text := range c.wantText {
 			if !strings.Contains(printed, text) {
-				t.Errorf("%s: says nothing of %q: %s", what, text, printed)
+				t.Errorf("%s: %q is missing in: %s", what, text, printed)
 			}
 		}
 	}
@@ -284,11 +284,11 @@ func TestQR_Logo(t *testing.T) {
 		t.Fatalf("png: %v", err)
 	}
 	if r, g, _, _ := m.At(250, 250).RGBA(); r != 0xffff || g != 0 {
-		t.Errorf("the middle is %v", m.At(250, 250))
+		t.Errorf("the pixel in the middle is %v", m.At(250, 250))
 	}
 }
 
-// The extra commands that the settings' help speaks of.
+// TestRedis_CommandsOfOtherProviders counts the extra commands that the settings' help names.
 func TestRedis_CommandsOfOtherProviders(t *testing.T) {
 	t.Parallel()
 	w, company := newWeChat(t), newAssertionIssuer(t)
@@ -308,12 +308,12 @@ func TestRedis_CommandsOfOtherProviders(t *testing.T) {
 	}
 	ticket := makeTicket(ctx, t, node, nil)
 	window := newBrowser(t, node)
-	window.do("GET", w.Allow(window.startLogin(makeTicket(ctx, t, node, nil)), "bob"), nil)                // the script is known
-	if n := count(func() { window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil) }); n != 5 { // look, save; take, look, change
+	window.do("GET", w.Allow(window.startLogin(makeTicket(ctx, t, node, nil)), "bob"), nil)                // loads the script
+	if n := count(func() { window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil) }); n != 5 { // read, save state; take state, read, change
 		t.Errorf("a website login: %d commands", n)
 	}
 	other := makeTicket(ctx, t, node, nil)
-	phoneCall(ctx, t, node, makeTicket(ctx, t, node, nil), "reject", "app", company.assert(t, "x", "u")) // the script is known
+	phoneCall(ctx, t, node, makeTicket(ctx, t, node, nil), "reject", "app", company.assert(t, "x", "u")) // loads the script
 	if n := count(func() { phoneCall(ctx, t, node, other, "confirm", "app", company.assert(t, other.ID, "u-1")) }); n > 4 {
 		t.Errorf("an assertion: %d commands", n)
 	}

@@ -12,9 +12,8 @@ import (
 
 const certificateMetric = "loginhub_certificate_expiry_timestamp_seconds"
 
-// scrapeOwnCertificate is what a node with a certificate of its own says to Prometheus. The
-// certificate has an hour left and is replaced by one for another number: the node
-// warns of both.
+// scrapeOwnCertificate returns the metrics of a node with its own certificate. The certificate has
+// an hour left and is replaced by one with another number. The node warns of both.
 func scrapeOwnCertificate(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

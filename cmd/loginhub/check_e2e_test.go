@@ -15,8 +15,8 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// runCheck runs `loginhub check` with these settings, trusting that authority
-// ("" for the system's), and gives what it has printed. No secret may stand in it.
+// runCheck runs `loginhub check` with these settings and returns its output and exit code. It
+// trusts the CA file ("" for the system's). The output must contain no secret.
 func runCheck(t *testing.T, ca string, args []string, settings ...string) (printed string, code int) {
 	t.Helper()
 	ctx, cancel := hubtest.WithTimeout(60 * time.Second)
@@ -46,18 +46,18 @@ func runCheck(t *testing.T, ca string, args []string, settings ...string) (print
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// findLine is the first finding about that, with its grade.
+// findLine returns the first line about that, with its severity.
 func findLine(printed, what string) string {
 	return regexp.MustCompile(`(?m)^(ok  |warn|FAIL)  ` + regexp.QuoteMeta(what) + `.*$`).FindString(printed)
 }
 
-// A deployment with all that we ship: a guarded Redis, two nodes, WeChat, and
-// nginx before them, once over TLS.
+// deployment is what the repository ships: a Redis with users.acl, two nodes, WeChat, and nginx
+// before them.
 type deployment struct {
 	redis    *hubtest.Redis
 	wechat   *wechattest.Server
 	nodes    []string // host:port
-	settings []string // of the nodes; the public URL comes on top
+	settings []string // of the nodes, without the public URL
 }
 
 func startDeployment(t *testing.T) *deployment {
@@ -74,8 +74,8 @@ func startDeployment(t *testing.T) *deployment {
 	return d
 }
 
-// startNginx starts nginx as it is shipped, with edits, and gives its public URL. A
-// page far away is played by an address that nginx says it has.
+// startNginx starts the shipped nginx configuration, with edits, and returns its public URL. A
+// remote browser is simulated by the address that nginx reports.
 func (d *deployment) startNginx(t *testing.T, edits ...string) string {
 	t.Helper()
 	return hubtest.StartNginx(t, "../../deploy/nginx/loginhub.conf", d.nodes, func(text string) string {
@@ -89,7 +89,7 @@ func (d *deployment) startNginx(t *testing.T, edits ...string) string {
 	})
 }
 
-const farAddr = "203.0.113.9" // shown by the hub: documentation addresses count as public
+const farAddr = "203.0.113.9" // the hub displays it: documentation addresses count as public
 
 func TestCheck_Healthy(t *testing.T) {
 	t.Parallel()
@@ -102,7 +102,7 @@ func TestCheck_Healthy(t *testing.T) {
 	for _, what := range []string{"settings", "redis 127.0.0.1", "redis scripts", "redis mailbox", "clock", "redis tickets", "redis secrets", "redis killswitch",
 		"public url", "tls", "keys", "wechat file", "tickets", "long poll", "websocket", "addresses", "wechat " + appID} {
 		if !strings.HasPrefix(findLine(out, what), "ok") {
-			t.Errorf("nothing is said of %s:\n%s", what, out)
+			t.Errorf("no line about %s:\n%s", what, out)
 		}
 	}
 	for _, word := range []string{farAddr, "stayed open for", "access token, good for"} {
@@ -111,12 +111,11 @@ func TestCheck_Healthy(t *testing.T) {
 		}
 	}
 	if left, err := d.redis.Client.Exists(context.Background(), "loginhub:switches").Result(); err != nil || left != 0 {
-		t.Errorf("it leaves a switch behind: %d %v", left, err)
+		t.Errorf("a kill switch is left in Redis: %d %v", left, err)
 	}
 }
 
-// TestCheck_Broken breaks one thing at a time, in Redis, at WeChat,
-// in the settings, and in the proxy.
+// TestCheck_Broken breaks one thing at a time: in Redis, WeChat, the settings and the proxy.
 func TestCheck_Broken(t *testing.T) {
 	t.Parallel()
 	d := startDeployment(t)
@@ -134,12 +133,12 @@ func TestCheck_Broken(t *testing.T) {
 	nothing := func(*testing.T) {}
 	port := hubtest.FreePort(t)
 	for _, c := range []struct {
-		name       string
-		breakIt    func(*testing.T)
-		mendIt     func(*testing.T)
-		settings   []string
-		what, says string
-		grade      string
+		name           string
+		breakIt        func(*testing.T)
+		mendIt         func(*testing.T)
+		settings       []string
+		what, wantText string
+		grade          string
 	}{
 		{"eviction", do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), do("CONFIG", "SET", "maxmemory-policy", "noeviction"), nil, "redis 127.0.0.1", "noeviction", "FAIL"},
 		{"no channel", user("resetchannels"), user("&loginhub:mail:*"), nil, "redis mailbox", "users.acl", "FAIL"},
@@ -160,17 +159,17 @@ func TestCheck_Broken(t *testing.T) {
 		{"not on WeChat's list, with codes", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, []string{"QR=wxacode"}, "wechat " + appID, "jscode2session", "FAIL"},
 		{"another file", nothing, nothing, []string{"WECHAT_VERIFY_FILE=other.txt:verification-text"}, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE", "FAIL"},
 		{"another text", nothing, nothing, []string{"WECHAT_VERIFY_FILE=abc.txt:verification-text-2"}, "wechat file", "200 OK with another text", "FAIL"},
-		{"nobody there", nothing, nothing, []string{"PUBLIC_URL=http://127.0.0.1:" + port}, "public url", "refused", "FAIL"},
+		{"no server", nothing, nothing, []string{"PUBLIC_URL=http://127.0.0.1:" + port}, "public url", "refused", "FAIL"},
 		{"not the hub", nothing, nothing, []string{"PUBLIC_URL=" + d.wechat.URL}, "public url", "proxy", "FAIL"},
 		{"no upgrade", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_set_header Upgrade $http_upgrade;", "")}, "websocket", "pass on Upgrade", "FAIL"},
 		{"no secret", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_buffering off;", `proxy_set_header Authorization "";`)}, "long poll", "Authorization", "FAIL"},
-		{"a credulous proxy", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for")}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
-		{"too many are trusted", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1," + farAddr + "/24"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
-		{"too many are trusted, in IPv6 form", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1,::ffff:" + farAddr + "/120"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"a proxy that trusts X-Forwarded-For", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for")}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too wide TRUSTED_PROXIES", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1," + farAddr + "/24"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too wide TRUSTED_PROXIES, IPv6 form", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1,::ffff:" + farAddr + "/120"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
 		{"a private address", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t)}, "addresses", "from outside", "warn"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// What was broken before has been noticed, and is mended.
+			// The previous case is repaired and the node has noticed.
 			for _, url := range []string{"http://" + d.nodes[0], "http://" + d.nodes[1], good} {
 				hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return (&hubtest.Node{URL: url}).Get("/readyz") == 200 })
 			}
@@ -179,13 +178,13 @@ func TestCheck_Broken(t *testing.T) {
 			settings := append(append([]string(nil), d.settings...), "PUBLIC_URL="+good)
 			out, code := runCheck(t, "", nil, append(settings, c.settings...)...)
 			got := findLine(out, c.what)
-			for _, l := range strings.Split(out, "\n") { // of several the worst
+			for _, l := range strings.Split(out, "\n") { // the worst of several
 				if strings.HasPrefix(l, "FAIL") && findLine(l, c.what) != "" {
 					got = l
 				}
 			}
-			if !strings.HasPrefix(got, c.grade) || c.grade != "FAIL" && !strings.Contains(got, c.says) || !strings.Contains(out, c.says) {
-				t.Errorf("%s, and it should be %s and say %s; all of it:\n%s", got, c.grade, c.says, out)
+			if !strings.HasPrefix(got, c.grade) || c.grade != "FAIL" && !strings.Contains(got, c.wantText) || !strings.Contains(out, c.wantText) {
+				t.Errorf("%s, wanted %s with %s; output:\n%s", got, c.grade, c.wantText, out)
 			}
 			if (code == 1) != (c.grade == "FAIL") || code > 1 {
 				t.Errorf("exit code %d:\n%s", code, out)
@@ -206,8 +205,8 @@ func TestCheck_NodeWithOtherKeys(t *testing.T) {
 	}
 }
 
-// TestCheck_ManagedRedis has a proxy refuse what managed services refuse: the check
-// and the node's log name what to set there, and not users.acl.
+// TestCheck_ManagedRedis uses a proxy that refuses what managed Redis services refuse. The check
+// and the node's log name the setting of that service, not users.acl.
 func TestCheck_ManagedRedis(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -218,10 +217,10 @@ func TestCheck_ManagedRedis(t *testing.T) {
 		return func(command []string) bool { return strings.EqualFold(command[0], name) }
 	}
 	for name, c := range map[string]struct {
-		refuses    func(command []string) bool
-		with       string // the error
-		what, says string
-		grade      string
+		refuses        func(command []string) bool
+		with           string // Redis's error
+		what, wantText string
+		grade          string
 	}{
 		"Alibaba Cloud's proxy": {publishes, "ERR bad lua script for redis cluster, all the keys that the script uses should be passed using the KEYS array, and KEYS should not be in expression",
 			"redis scripts", "script_check_enable to 0", "FAIL"},
@@ -242,7 +241,7 @@ func TestCheck_ManagedRedis(t *testing.T) {
 			})
 			settings := []string{"REDIS_URL=" + url, "KEYS=" + hubtest.Key, "SANDBOX=true"}
 			out, _ := runCheck(t, "", nil, settings...)
-			found := regexp.MustCompile(`(?m)^` + c.grade + ` +` + regexp.QuoteMeta(c.what) + `.*` + regexp.QuoteMeta(c.says) + `.*$`).FindString(out)
+			found := regexp.MustCompile(`(?m)^` + c.grade + ` +` + regexp.QuoteMeta(c.what) + `.*` + regexp.QuoteMeta(c.wantText) + `.*$`).FindString(out)
 			if found == "" || strings.Contains(found, "users.acl") && c.grade == "FAIL" {
 				t.Errorf("%q in:\n%s", found, out)
 			}
@@ -250,7 +249,7 @@ func TestCheck_ManagedRedis(t *testing.T) {
 				return
 			}
 			n := hubtest.LaunchNode(t, program, settings...)
-			hubtest.Eventually(t, 20*time.Second, "the node's log says "+c.says, func() bool { return strings.Contains(n.Log(), c.says) })
+			hubtest.Eventually(t, 20*time.Second, "the node's log has "+c.wantText, func() bool { return strings.Contains(n.Log(), c.wantText) })
 		})
 	}
 }
@@ -260,26 +259,26 @@ func TestCheck_Certificate(t *testing.T) {
 	d := startDeployment(t)
 	ca, foreign := hubtest.NewCA(t), hubtest.NewCA(t)
 	for name, c := range map[string]struct {
-		left       time.Duration
-		host       string
-		trusted    string
-		what, says string
+		left           time.Duration
+		host           string
+		trusted        string
+		what, wantText string
 	}{
-		"good":            {60 * 24 * time.Hour, "localhost", ca.CertFile, "ok    tls", "valid until"},
-		"soon over":       {5*24*time.Hour + time.Hour, "localhost", ca.CertFile, "warn  tls", "5 days"},
-		"over":            {-time.Minute, "localhost", ca.CertFile, "FAIL  public url", "expired"},
-		"another's":       {60 * 24 * time.Hour, "login.example.com", ca.CertFile, "FAIL  public url", "valid for login.example.com"},
-		"nobody knows it": {60 * 24 * time.Hour, "localhost", foreign.CertFile, "FAIL  public url", "unknown authority"},
+		"good":              {60 * 24 * time.Hour, "localhost", ca.CertFile, "ok    tls", "valid until"},
+		"expires soon":      {5*24*time.Hour + time.Hour, "localhost", ca.CertFile, "warn  tls", "5 days"},
+		"expired":           {-time.Minute, "localhost", ca.CertFile, "FAIL  public url", "expired"},
+		"another host":      {60 * 24 * time.Hour, "login.example.com", ca.CertFile, "FAIL  public url", "valid for login.example.com"},
+		"unknown authority": {60 * 24 * time.Hour, "localhost", foreign.CertFile, "FAIL  public url", "unknown authority"},
 	} {
 		port := hubtest.FreePort(t)
 		cert, key := ca.Issue(t, regexp.MustCompile(`\W`).ReplaceAllString(name, ""), time.Now().Add(c.left), c.host)
 		d.startNginx(t, "    client_max_body_size", "    listen 127.0.0.1:"+port+" ssl; ssl_certificate "+cert+"; ssl_certificate_key "+key+";\n    client_max_body_size")
 		out, code := runCheck(t, c.trusted, nil, append(d.settings, "PUBLIC_URL=https://localhost:"+port)...)
-		if !strings.Contains(out, c.what) || !strings.Contains(out, c.says) || (code == 1) != strings.HasPrefix(c.what, "FAIL") {
+		if !strings.Contains(out, c.what) || !strings.Contains(out, c.wantText) || (code == 1) != strings.HasPrefix(c.what, "FAIL") {
 			t.Errorf("%s: %d\n%s", name, code, out)
 		}
 		if (strings.HasPrefix(findLine(out, "websocket"), "ok")) == strings.HasPrefix(c.what, "FAIL") {
-			t.Errorf("%s: the socket over TLS:\n%s", name, out)
+			t.Errorf("%s: no socket over TLS:\n%s", name, out)
 		}
 	}
 }
@@ -289,17 +288,17 @@ func TestHealthCommand(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	n := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
 	listen := "LISTEN=:" + n.URL[strings.LastIndex(n.URL, ":")+1:]
-	ask := func(want int, says string, args []string, settings ...string) {
+	ask := func(want int, wantText string, args []string, settings ...string) {
 		t.Helper()
-		hubtest.Eventually(t, 20*time.Second, says, func() bool {
+		hubtest.Eventually(t, 20*time.Second, wantText, func() bool {
 			out, code := hubtest.Run(t, program, append([]string{"health"}, args...), settings...)
-			return code == want && strings.Contains(out, says)
+			return code == want && strings.Contains(out, wantText)
 		})
 	}
 	ask(0, "/healthz", nil, listen)
 	ask(0, "/readyz", []string{"--ready"}, listen)
 	redis.Kill(t)
-	// A restart would not mend Redis: alive, and not ready.
+	// A restart would not repair Redis, so the node is alive and not ready.
 	ask(1, "503 store_unavailable", []string{"--ready"}, listen)
 	ask(0, "/healthz", nil, listen)
 	n.Kill()

@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// writeClients is a clients file of that text.
+// writeClients writes a clients file and returns its path.
 func writeClients(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "clients.yaml")
@@ -21,7 +21,7 @@ func writeClients(t *testing.T, text string) string {
 	return path
 }
 
-// withWechat is a node that has a mini-program.
+// withWechat are the credentials of a node with a mini-program.
 var withWechat = credentials{miniProgram: wechatApp{id: "wx1", secret: "s3cret"}}
 
 func TestClients_DocumentedExample(t *testing.T) {
@@ -50,17 +50,16 @@ func TestClients_Minimal(t *testing.T) {
 	}
 }
 
-// TestClients_ErrorsNameLine: nothing is guessed, and a
-// misspelt option does not mean its default.
+// TestClients_ErrorsNameLine: a misspelt option is an error, not its default.
 func TestClients_ErrorsNameLine(t *testing.T) {
 	for name, c := range map[string]struct {
-		text string
-		says []string
+		text     string
+		wantText []string
 	}{
 		"unknown field":         {"clients:\n  - id: demo\n    number_maching: true\n", []string{"line 3", "number_maching", "number_matching"}},
 		"unknown outer field":   {"client:\n  - id: demo\n", []string{"line 1", "client"}},
 		"unknown language":      {"clients:\n  - id: demo\n    label: {de: Vorführung}\n", []string{"line 3", "de"}},
-		"twice":                 {"clients:\n  - id: demo\n  - id: other\n  - id: demo\n", []string{"line 4", "demo"}},
+		"an id twice":           {"clients:\n  - id: demo\n  - id: other\n  - id: demo\n", []string{"line 4", "demo"}},
 		"a field twice":         {"clients:\n  - id: demo\n    id: other\n", []string{"line 3"}},
 		"no id":                 {"clients:\n  - origins: []\n", []string{"line 2", "id"}},
 		"an id with a blank":    {"clients:\n\n  - id: de mo\n", []string{"line 3", "de mo"}},
@@ -76,16 +75,16 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		"clients without list":  {"clients:\n  id: demo\n", []string{"line 2"}},
 		"a client that is text": {"clients:\n  - demo\n", []string{"line 2"}},
 		"no YAML":               {"clients: [\n", []string{"line"}},
-		"nobody":                {"clients: []\n", []string{"there are no clients"}},
+		"no client":             {"clients: []\n", []string{"there are no clients"}},
 		"an empty file":         {"", nil},
 	} {
 		path := writeClients(t, c.text)
 		got, _, err := readClients(path, withWechat, os.ReadFile)
 		if err == nil {
-			t.Errorf("%s: read as %+v", name, got)
+			t.Errorf("%s: accepted as %+v", name, got)
 			continue
 		}
-		for _, word := range append(c.says, path) {
+		for _, word := range append(c.wantText, path) {
 			if !strings.Contains(err.Error(), word) {
 				t.Errorf("%s: %q is missing in: %v", name, word, err)
 			}
@@ -93,8 +92,7 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 	}
 }
 
-// TestClients_TokenTTL: otherwise a token that waits for its
-// browser arrives expired.
+// TestClients_TokenTTL: a token that waits for its browser would otherwise arrive expired.
 func TestClients_TokenTTL(t *testing.T) {
 	clients := func(ttl string) string { return writeClients(t, "clients:\n  - id: demo\n    token_ttl: "+ttl+"\n") }
 	_, err := parseSettings(t, "CLIENTS="+clients("119s"))
@@ -104,7 +102,7 @@ func TestClients_TokenTTL(t *testing.T) {
 	if s := mustParseSettings(t, "CLIENTS="+clients("2m")); len(s.clients) != 1 || s.clients[0].TokenTTL != 2*time.Minute {
 		t.Errorf("clients are %+v", s.clients)
 	}
-	// Which providers there are decides the rest of the configuration.
+	// The configured providers decide the rest of the configuration.
 	wechat := writeClients(t, "clients:\n  - id: demo\n    providers: [wechat]\n")
 	if _, err := parseSettings(t, "CLIENTS="+wechat); err == nil || !strings.Contains(err.Error(), "LOGINHUB_CLIENTS") || !strings.Contains(err.Error(), "sandbox") {
 		t.Errorf("wechat in the sandbox: %v", err)
@@ -112,6 +110,6 @@ func TestClients_TokenTTL(t *testing.T) {
 	mustParseSettings(t, withSettings(production, "CLIENTS="+wechat)...)
 	sandbox := writeClients(t, "clients:\n  - id: demo\n    providers: [sandbox]\n")
 	if _, err := parseSettings(t, withSettings(production, "CLIENTS="+sandbox)...); err == nil {
-		t.Error("the sandbox is a provider beside another")
+		t.Error("the sandbox is offered beside another provider")
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// goPackage is what `go list` says of a package's tests.
+// goPackage is the output of `go list` for a package's tests.
 type goPackage struct {
 	Dir, ImportPath           string
 	TestGoFiles, XTestGoFiles []string
-	text                      string // of all of them
+	text                      string // of all test files
 }
 
-// listTests reads the tests of the packages that the patterns name.
+// listTests reads the tests of the packages that the patterns match.
 func listTests(t *testing.T, patterns ...string) (all []goPackage) {
 	t.Helper()
 	list := exec.Command("go", append([]string{"list", "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles"}, patterns...)...)
@@ -46,11 +46,12 @@ func listTests(t *testing.T, patterns ...string) (all []goPackage) {
 	return all
 }
 
-// testFlags are the flags of `go test` that choose functions, and their names' begin.
+// testFlags maps the flags of `go test` that choose functions to the prefix of those functions'
+// names.
 var testFlags = map[string]string{"-run": "(?:Test|Fuzz|Example)", "-bench": "Benchmark", "-fuzz": "Fuzz", "-list": "(?:Test|Benchmark|Fuzz|Example)"}
 
-// TestDocuments_TestCommands: in each package of its command line
-// a pattern finds a function, and each variable before it is read by the tests.
+// TestDocuments_TestCommands checks the `go test` command lines of the documents. Each pattern must
+// match a function in each package, and the tests must read each variable.
 func TestDocuments_TestCommands(t *testing.T) {
 	t.Parallel()
 	seen := 0
@@ -76,7 +77,7 @@ func TestDocuments_TestCommands(t *testing.T) {
 			}
 			if m[2] != "" || len(places) == 0 {
 				if len(patterns) > 0 {
-					t.Errorf("%s: %s: which package is that?", guide, m[0])
+					t.Errorf("%s: %s: no such package", guide, m[0])
 				}
 				continue
 			}
@@ -95,7 +96,7 @@ func TestDocuments_TestCommands(t *testing.T) {
 					found = found || regexp.MustCompile(top).MatchString(f[1])
 				}
 				if !found {
-					t.Errorf("%s: %s: %s finds nothing", guide, m[0], pattern)
+					t.Errorf("%s: %s: %s matches no test", guide, m[0], pattern)
 				}
 			}
 			for _, setting := range strings.Fields(m[1]) {
@@ -107,12 +108,12 @@ func TestDocuments_TestCommands(t *testing.T) {
 		}
 	}
 	if seen < 7 {
-		t.Errorf("%d command lines: is this test blind?", seen)
+		t.Errorf("only %d command lines found: the pattern is wrong", seen)
 	}
 }
 
-// TestDocuments_TaskfileVerbs, with the variables that it is given;
-// and the Taskfile's own verbs lead somewhere.
+// TestDocuments_TaskfileVerbs checks each `task VERB` of the documents, with its variables, and the
+// Taskfile's own dependencies.
 func TestDocuments_TaskfileVerbs(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../Taskfile.yml")
@@ -137,12 +138,12 @@ func TestDocuments_TaskfileVerbs(t *testing.T) {
 			seen++
 			name, internal := m[1], strings.Contains(body[m[1]], "internal: true")
 			if body[name] == "" || internal && guide != "Taskfile.yml" {
-				t.Errorf("%s: there is no verb %s", guide, m[0])
+				t.Errorf("%s: the Taskfile has no verb %s", guide, m[0])
 			}
 			for _, setting := range strings.Fields(m[2]) {
 				variable, _, _ := strings.Cut(setting, "=")
 				if !strings.Contains(body[name], "{{."+variable) {
-					t.Errorf("%s: %s takes no %s", guide, name, variable)
+					t.Errorf("%s: %s does not use the variable %s", guide, name, variable)
 				}
 			}
 		}
@@ -151,17 +152,18 @@ func TestDocuments_TaskfileVerbs(t *testing.T) {
 		for _, deps := range regexp.MustCompile(`(?m)^deps: \[(.*)\]$`).FindAllStringSubmatch(text, -1) {
 			for _, dep := range strings.Split(deps[1], ", ") {
 				if body[dep] == "" {
-					t.Errorf("%s needs %s, which is not there", name, dep)
+					t.Errorf("%s needs %s, which does not exist", name, dep)
 				}
 			}
 		}
 	}
 	if seen < 12 {
-		t.Errorf("%d verbs: is this test blind?", seen)
+		t.Errorf("only %d verbs found: the pattern is wrong", seen)
 	}
 }
 
-// TestVerifier_DocumentedImport: in both ways, in a module beside ours.
+// TestVerifier_DocumentedImport builds another module that imports the verifier in both documented
+// ways.
 func TestVerifier_DocumentedImport(t *testing.T) {
 	t.Parallel()
 	edit := findInDocuments(t, "`(go mod edit [^`]*)`")["README.md"]

@@ -16,7 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Two good keys, and a production with everything that it needs.
+// Two valid keys, and a valid production configuration.
 const (
 	goodKey  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 	otherKey = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
@@ -25,13 +25,13 @@ const (
 var production = []string{"PUBLIC_URL=https://login.example.com", "REDIS_URL=redis://:hunter2@127.0.0.1:6379/0",
 	"KEYS=" + goodKey, "WECHAT_APP_ID=wx0123456789abcdef", "WECHAT_APP_SECRET=hunter2"}
 
-// parseSettings goes the program's way from an environment of these settings alone,
-// NAME=VALUE without the prefix, to the checked configuration.
+// parseSettings parses and checks the settings as the program does. The environment has only these
+// settings, NAME=VALUE without the prefix.
 func parseSettings(t *testing.T, given ...string) (*settings, error) {
 	t.Helper()
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "LOGINHUB_") {
-			t.Setenv(name, "") // puts it back after the test
+			t.Setenv(name, "") // restores it after the test
 			os.Unsetenv(name)
 		}
 	}
@@ -52,14 +52,14 @@ func parseSettings(t *testing.T, given ...string) (*settings, error) {
 // newParser reads settings as main does.
 func newParser(t *testing.T, cli *commands) *kong.Kong {
 	t.Helper()
-	k, err := kong.New(cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"), kong.Exit(func(int) { t.Error("ended") }))
+	k, err := kong.New(cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"), kong.Exit(func(int) { t.Error("kong called exit") }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
 
-// mustParseSettings fails the test where the settings are refused.
+// mustParseSettings fails the test if the settings are refused.
 func mustParseSettings(t *testing.T, given ...string) *settings {
 	t.Helper()
 	s, err := parseSettings(t, given...)
@@ -69,10 +69,10 @@ func mustParseSettings(t *testing.T, given ...string) *settings {
 	return s
 }
 
-// withSettings are settings over others.
+// withSettings returns base with more settings appended.
 func withSettings(base []string, more ...string) []string { return append(slices.Clone(base), more...) }
 
-// TestConfig_Names: independent checks start nodes with these.
+// TestConfig_Names: these names are public and must not change.
 func TestConfig_Names(t *testing.T) {
 	help := map[string]string{}
 	for _, f := range newParser(t, &commands{}).Model.Flags {
@@ -85,12 +85,12 @@ func TestConfig_Names(t *testing.T) {
 		WECHAT_API_URL WECHAT_OPEN_URL WECHAT_VERIFY_FILE APP_JWKS_URL APP_ISSUER QR TICKET_TTL CONFIRM_TTL RESULT_TTL TOKEN_TTL
 		TRUSTED_PROXIES RATE_LIMIT MAX_SOCKETS DRAIN SANDBOX LOG`) {
 		if help["LOGINHUB_"+name] == "" {
-			t.Errorf("--help says nothing of LOGINHUB_%s", name)
+			t.Errorf("--help does not list LOGINHUB_%s", name)
 		}
 	}
 	for name := range (&Config{}).secretSettings() {
 		if _, ok := help[name+"_FILE"]; !ok {
-			t.Errorf("there is no %s_FILE", name)
+			t.Errorf("no setting %s_FILE", name)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func TestConfig_Defaults(t *testing.T) {
 		t.Errorf("the default is %+v", s.Config)
 	}
 	if s.MaxSockets < 64 {
-		t.Errorf("%d sockets by the file limit", s.MaxSockets)
+		t.Errorf("MAX_SOCKETS from the file limit is %d", s.MaxSockets)
 	}
 	if len(s.masters) != 1 || s.masters[0] == mustParseSettings(t).masters[0] {
 		t.Error("the keys of an embedded store are not random")
@@ -137,7 +137,7 @@ func TestConfig_Values(t *testing.T) {
 		[4]time.Duration{s.TicketTTL, s.ConfirmTTL, s.ResultTTL, s.TokenTTL} != [4]time.Duration{30 * time.Second, 20 * time.Second, 2 * time.Minute, 3 * time.Minute} ||
 		s.RedisWait != 1 || s.Listen != "127.0.0.1:0" || s.AdminListen != "" || s.Log != "debug" || len(s.masters) != 2 || s.masters[0].Reveal() != otherKey ||
 		s.embedded() || s.sandbox() {
-		t.Errorf("taken is %+v %v", s.Config, s.proxies)
+		t.Errorf("parsed %+v %v", s.Config, s.proxies)
 	}
 	for given, want := range map[string]string{
 		"HTTPS://Login.Example.com/": "https://login.example.com", "http://localhost:8080": "http://localhost:8080", "http://[::1]:80": "http://[::1]",
@@ -148,26 +148,25 @@ func TestConfig_Values(t *testing.T) {
 	}
 }
 
-// TestConfig_WaitersPerAddress, as deploy/CONFIGURATION.md and the
-// runbook say.
+// TestConfig_WaitersPerAddress checks the numbers of deploy/CONFIGURATION.md and the runbook.
 func TestConfig_WaitersPerAddress(t *testing.T) {
 	for sockets, want := range map[string]int{"1": 1000, "64": 1000, "1000": 1000, "2000": 1000, "2001": 1000, "2002": 1001, "100000": 50_000} {
 		if got := mustParseSettings(t, "MAX_SOCKETS="+sockets).maxWaitersPerAddr(); got != want {
-			t.Errorf("of %s an address holds %d, wanted %d", sockets, got, want)
+			t.Errorf("MAX_SOCKETS %s: %d per address, wanted %d", sockets, got, want)
 		}
 		if got := mustParseSettings(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=1").maxWaitersPerAddr(); got != want {
-			t.Errorf("of %s an address holds %d with another rate, wanted %d", sockets, got, want)
+			t.Errorf("MAX_SOCKETS %s, another rate: %d per address, wanted %d", sockets, got, want)
 		}
 		if got := mustParseSettings(t, "MAX_SOCKETS="+sockets, "RATE_LIMIT=0").maxWaitersPerAddr(); got != 0 {
-			t.Errorf("of %s an address holds %d with the limits off", sockets, got)
+			t.Errorf("MAX_SOCKETS %s, limits off: %d per address", sockets, got)
 		}
 	}
 	if s := mustParseSettings(t); s.maxWaitersPerAddr() != max(1000, s.MaxSockets/2) {
-		t.Errorf("by the file limit %d of %d", s.maxWaitersPerAddr(), s.MaxSockets)
+		t.Errorf("from the file limit: %d per address of %d", s.maxWaitersPerAddr(), s.MaxSockets)
 	}
 }
 
-// TestConfig_MappedProxy: what it is compared with has the IPv4 form.
+// TestConfig_MappedProxy: an IPv4-mapped prefix matches the IPv4 form of an address.
 func TestConfig_MappedProxy(t *testing.T) {
 	for given, want := range map[string]string{
 		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.1.2.3/104": "10.0.0.0/8", "::ffff:192.0.2.1": "192.0.2.1/32",
@@ -180,22 +179,22 @@ func TestConfig_MappedProxy(t *testing.T) {
 	}
 	_, err := parseSettings(t, withSettings(production, "TRUSTED_PROXIES=0.0.0.0/0")...)
 	if err == nil || !strings.Contains(err.Error(), "name the proxy's own addresses") {
-		t.Errorf("everybody is trusted, or it is not said what to do instead: %v", err)
+		t.Errorf("::/0 is accepted, or the error has no hint: %v", err)
 	}
 }
 
-// TestConfig_Errors: by its variable, so that the operator finds it.
+// TestConfig_Errors: each error names the variable.
 func TestConfig_Errors(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, c := range []struct {
-		setting string // over a good production
-		named   string // "" is the setting's own name
+		setting string // added to a valid production configuration
+		named   string // the variable in the error; "" for the setting's own
 	}{
 		{"PUBLIC_URL=login.example.com", ""}, {"PUBLIC_URL=ftp://login.example.com", ""}, {"PUBLIC_URL=https://", ""},
 		{"PUBLIC_URL=https://user:hunter2@login.example.com", ""}, {"PUBLIC_URL=https://login.example.com/path", ""},
 		{"PUBLIC_URL=https://login.example.com?x=1", ""}, {"PUBLIC_URL=https://login.example.com#x", ""},
 		{"PUBLIC_URL=//login.example.com", ""}, {"PUBLIC_URL=https://hunter2 x", ""},
-		{"REDIS_URL=", ""}, // the embedded one, on https
+		{"REDIS_URL=", ""}, // means the embedded store, which is not for production
 		{"KEYS=", ""}, {"KEYS=hunter2", ""}, {"KEYS=" + goodKey + "," + goodKey, ""}, {"KEYS=" + goodKey + ",hunter2", ""}, {"KEYS=" + goodKey[1:], ""},
 		{"KEYS_FILE=" + missing, ""}, {"REDIS_URL_FILE=" + missing, "REDIS_URL"}, {"WECHAT_APP_SECRET_FILE=" + missing, "WECHAT_APP_SECRET"},
 		{"CLIENTS=" + missing, ""},
@@ -224,38 +223,37 @@ func TestConfig_Errors(t *testing.T) {
 			named = "LOGINHUB_" + named
 		}
 		if err == nil || !strings.Contains(err.Error(), named) {
-			t.Errorf("%s: %v, want %s named", c.setting, err, named)
+			t.Errorf("%s: %v does not name %s", c.setting, err, named)
 		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: the secret shows in %v", c.setting, err)
+			t.Errorf("%s: the error contains the secret: %v", c.setting, err)
 		}
 	}
 	if _, err := parseSettings(t, "REDIS_WAIT=1"); err == nil || !strings.Contains(err.Error(), "LOGINHUB_REDIS_WAIT") {
-		t.Errorf("waiting for replicas of the embedded store: %v", err)
+		t.Errorf("REDIS_WAIT with the embedded store: %v", err)
 	}
 }
 
 func TestConfig_AllErrorsAtOnce(t *testing.T) {
 	_, err := parseSettings(t, "PUBLIC_URL=nonsense", "KEYS=hunter2", "TRUSTED_PROXIES=x", "CLIENTS=/nowhere", "RATE_LIMIT=-1", "QR=x", "TICKET_TTL=0s")
 	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the cause is lost: %v", err)
+		t.Errorf("the cause is missing: %v", err)
 	}
 	for _, name := range strings.Fields("PUBLIC_URL KEYS TRUSTED_PROXIES CLIENTS RATE_LIMIT QR TICKET_TTL") {
 		if err == nil || strings.Count(err.Error(), "LOGINHUB_"+name+":") != 1 {
-			t.Errorf("LOGINHUB_%s is not named once: %v", name, err)
+			t.Errorf("LOGINHUB_%s is not named exactly once: %v", name, err)
 		}
 	}
 }
 
-// TestConfig_HTTPSIsProduction: what is only for trying has to be asked for,
-// each by itself.
+// TestConfig_HTTPSIsProduction: on https each insecure default must be asked for.
 func TestConfig_HTTPSIsProduction(t *testing.T) {
 	https := "PUBLIC_URL=https://login.example.com"
 	wechat := []string{"WECHAT_APP_ID=wx1", "WECHAT_APP_SECRET=s"}
 	redis := []string{"REDIS_URL=redis://127.0.0.1", "KEYS=" + goodKey}
 	for _, c := range []struct {
 		given   []string
-		refused string // names, in their order
+		refused string // names of the settings, in order
 	}{
 		{[]string{https}, "LOGINHUB_REDIS_URL LOGINHUB_SANDBOX"},
 		{[]string{https, "REDIS_URL=embedded"}, "LOGINHUB_SANDBOX"},
@@ -281,7 +279,7 @@ func TestConfig_HTTPSIsProduction(t *testing.T) {
 			}
 		}
 		if got := strings.Join(names, " "); got != c.refused {
-			t.Errorf("%q: refused are %q, want %q", c.given, got, c.refused)
+			t.Errorf("%q: refused %q, wanted %q", c.given, got, c.refused)
 		}
 	}
 }
@@ -313,13 +311,13 @@ func TestConfig_SecretFile(t *testing.T) {
 		name = strings.TrimPrefix(name, "LOGINHUB_")
 		_, err := parseSettings(t, withSettings(without(name), name+"=hunter2", name+"_FILE="+file)...)
 		if err == nil || !strings.Contains(err.Error(), "LOGINHUB_"+name) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s twice: %v", name, err)
+			t.Errorf("%s set twice: %v", name, err)
 		}
 	}
 }
 
-// TestConfig_EmptyVariable: compose files and charts pass on what nobody has
-// set. The admin address alone means something when it is empty.
+// TestConfig_EmptyVariable: compose files and charts pass on unset variables as empty ones. Only
+// the admin address has a meaning if it is empty.
 func TestConfig_EmptyVariable(t *testing.T) {
 	var all []string
 	for _, f := range newParser(t, &commands{}).Model.Flags {
@@ -329,7 +327,7 @@ func TestConfig_EmptyVariable(t *testing.T) {
 	}
 	s := mustParseSettings(t, all...)
 	if s.Listen != ":8080" || s.TicketTTL != 2*time.Minute || s.RateLimit != 600 || s.QR != "link" || s.Log != "info" || !s.embedded() {
-		t.Errorf("configured is %+v", s.Config)
+		t.Errorf("parsed %+v", s.Config)
 	}
 	if s.AdminListen != "" {
 		t.Errorf("the admin address is %q", s.AdminListen)
@@ -348,7 +346,7 @@ func TestConfig_LogHidesSecrets(t *testing.T) {
 		slog.New(h).Info("starting", "settings", &settings{Config: c})
 	}
 	if strings.Contains(out.String(), "hunter2") {
-		t.Errorf("a secret shows in\n%s", out.String())
+		t.Errorf("a secret is in\n%s", out.String())
 	}
 	for _, word := range []string{"https://login.example.com", "wx0123456789abcdef", "[set]"} {
 		if strings.Count(out.String(), word) < 6 {

@@ -10,7 +10,7 @@ import (
 
 const configurationMD = "../../deploy/CONFIGURATION.md"
 
-// settingsTable renders what --help knows as a Markdown table.
+// settingsTable renders the settings of --help as a Markdown table.
 func settingsTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -54,8 +54,8 @@ func TestConfiguration_IsCurrent(t *testing.T) {
 	}
 }
 
-// TestConfiguration_ClientsFileIsValid reads the document's example, which has a row
-// for every field.
+// TestConfiguration_ClientsFileIsValid reads the document's example and demands a row for every
+// field.
 func TestConfiguration_ClientsFileIsValid(t *testing.T) {
 	text, err := os.ReadFile(configurationMD)
 	if err != nil {
@@ -63,7 +63,7 @@ func TestConfiguration_ClientsFileIsValid(t *testing.T) {
 	}
 	for _, field := range clientFields {
 		if !strings.Contains(string(text), "\n| `"+field+"` |") {
-			t.Errorf("there is no row for %s", field)
+			t.Errorf("no row for %s", field)
 		}
 	}
 	_, example, _ := strings.Cut(string(text), "<!-- clients.yaml -->\n```yaml\n")
@@ -79,7 +79,7 @@ func TestConfiguration_ClientsFileIsValid(t *testing.T) {
 	t.Setenv("SHOP_WECHAT_SECRET", "s3cret")
 	s := mustParseSettings(t, withSettings(production, "CLIENTS="+path)...)
 	if !ended || len(s.clients) != 2 || len(s.clientCredentials) != 1 {
-		t.Errorf("clients %+v, with applications of their own %v", s.clients, s.clientCredentials)
+		t.Errorf("clients %+v, own applications %v", s.clients, s.clientCredentials)
 	}
 	if examples := mustParseSettings(t, "CLIENTS=../../deploy/examples/clients.yaml"); len(examples.clients) != 2 {
 		t.Errorf("the examples' clients %+v", examples.clients)

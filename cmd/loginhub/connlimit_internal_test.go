@@ -18,7 +18,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// limitedServer is a public server behind a limiter. Its handler holds /hold until the test ends.
+// limitedServer is a public server behind a limiter. Its handler blocks /hold until the test ends.
 func limitedServer(t *testing.T, limiter *connLimiter, certificate *certificate) (addr string) {
 	t.Helper()
 	tcp, err := listenTCP("127.0.0.1:0")
@@ -45,7 +45,7 @@ func limitedServer(t *testing.T, limiter *connLimiter, certificate *certificate)
 	return tcp.Addr().String()
 }
 
-// dialFrom opens a connection from that address of this machine, and sends the text.
+// dialFrom opens a connection from that address of this machine and sends the text.
 func dialFrom(t *testing.T, addr, from, text string) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
@@ -69,7 +69,7 @@ func requireClosed(t *testing.T, conn net.Conn) {
 	}
 }
 
-// waitCounts waits until that many connections are open, of which so many have no request.
+// waitCounts waits until that many connections are open and that many of them are idle.
 func (l *connLimiter) waitCounts(t *testing.T, open, idle int) {
 	t.Helper()
 	hubtest.Eventually(t, 5*time.Second, "the connections are counted", func() bool {
@@ -83,7 +83,7 @@ func TestConnLimit_ClosesTheOldestIdle(t *testing.T) {
 	l := &connLimiter{total: 100, perAddress: 3}
 	addr := limitedServer(t, l, nil)
 	var conns []net.Conn
-	for i, text := range []string{keepAlive, "GET / HT", ""} { // idle, half a head, nothing
+	for i, text := range []string{keepAlive, "GET / HT", ""} { // idle, half a header, nothing
 		conns = append(conns, dialFrom(t, addr, "127.0.0.1", text))
 		if i == 0 {
 			requireAnswer(t, conns[0])
@@ -115,14 +115,14 @@ func TestConnLimit_AllBusy(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if len(hits) != 1 || hits["address new"] != 1 {
-		t.Errorf("counted as %v", hits)
+		t.Errorf("metrics are %v", hits)
 	}
 }
 
 func TestConnLimit_TrustedProxiesAndTotal(t *testing.T) {
 	l := &connLimiter{total: 5, perAddress: 2, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}}
 	addr := limitedServer(t, l, nil)
-	for i := range 5 + healthReserve { // this machine may open some over the total
+	for i := range 5 + healthReserve { // this machine may open some more than the total
 		requireAnswer(t, dialFrom(t, addr, "127.0.0.9", keepAlive))
 		l.waitCounts(t, i+1, i+1)
 	}
@@ -155,7 +155,7 @@ func TestConnLimit_TLSAndHijack(t *testing.T) {
 	t.Cleanup(func() { server.Close() })
 	addr := tcp.Addr().String()
 
-	silent := dialFrom(t, addr, "127.0.0.1", "") // a handshake that never begins
+	silent := dialFrom(t, addr, "127.0.0.1", "") // sends no TLS handshake
 	l.waitCounts(t, 1, 1)
 	conn := tls.Client(dialFrom(t, addr, "127.0.0.1", ""), &tls.Config{InsecureSkipVerify: true})
 	go io.WriteString(conn, strings.Replace(keepAlive, "/", "/hold", 1))
@@ -167,12 +167,12 @@ func TestConnLimit_TLSAndHijack(t *testing.T) {
 	requireClosed(t, silent)
 	l.waitCounts(t, 2, 1) // the socket is not idle
 	for range 2 {
-		taken.Close() // twice does no harm
+		taken.Close() // a second Close has no effect
 	}
 	l.waitCounts(t, 1, 1)
 }
 
-// exhaustedListener is a listener that has no file descriptor for so many accepts.
+// exhaustedListener has no file descriptor for its first accepts.
 type exhaustedListener struct {
 	net.Listener
 	left int
@@ -213,22 +213,22 @@ func TestConnLimit_NoFilesAndLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.left = 1
-		second, err := accept() // in place of the first
+		second, err := accept() // replaces the first
 		if err != nil || l.Open() != 1 {
 			t.Fatalf("%v, %d open", err, l.Open())
 		}
 		if _, err := first.Write([]byte("x")); err == nil {
-			t.Error("the oldest is still open")
+			t.Error("the oldest connection is still open")
 		}
 		l.connState(second, http.StateActive)
 		e.left = 50
 		for range 50 {
 			if _, err := l.Accept(); err == nil {
-				t.Fatal("accepted without a file descriptor")
+				t.Fatal("accepted a connection without a file descriptor")
 			}
 		}
 		if n := strings.Count(log.String(), "over a limit"); n != 1 {
-			t.Errorf("%d lines at once", n)
+			t.Errorf("%d log lines at once", n)
 		}
 		<-time.After(connLogInterval)
 		e.left = 1
@@ -249,6 +249,6 @@ func TestConnLimit_Numbers(t *testing.T) {
 		}
 	}
 	if waiting := waitersFromFileLimit(); waiting > total && total > 64 {
-		t.Errorf("%d waiting pages on %d connections", waiting, total)
+		t.Errorf("%d waiters on %d connections", waiting, total)
 	}
 }

@@ -14,12 +14,12 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// checkedTransport is a transport whose answers, the hub's, are held to the OpenAPI document.
+// checkedTransport checks the hub's responses against the OpenAPI document.
 var checkedTransport http.RoundTripper
 
-// checkContract holds to the document what all stories of this package hear from
-// nodes: every HTTP answer and every view of a socket. broken gives what was not in
-// it, and fails the run even where the story itself has not noticed.
+// checkContract checks every HTTP response and socket view in this package's tests against the
+// OpenAPI document. broken returns the violations. They fail the run even if the test itself
+// passes.
 func checkContract() (broken func() []error) {
 	contract, err := apitest.Load("../../api/openapi.yaml")
 	if err != nil {
@@ -32,7 +32,7 @@ func checkContract() (broken func() []error) {
 		defer mu.Unlock()
 		all = append(all, err)
 	}
-	operators := regexp.MustCompile(`^/(metrics|clients|debug)\b`) // the admin listener, and WeChat's imitation
+	operators := regexp.MustCompile(`^/(metrics|clients|debug)\b`) // the admin listener and the fake WeChat
 	around := func(next http.RoundTripper) http.RoundTripper {
 		return contract.Transport(next, func(r *http.Request) bool { return operators.MatchString(r.URL.Path) }, note)
 	}
@@ -47,9 +47,8 @@ func checkContract() (broken func() []error) {
 	return func() []error { return all }
 }
 
-// TestOpenAPI_RealNode: the program itself, whole logins and
-// what goes wrong, through a proxy that holds every answer to the OpenAPI
-// document. (All answers of the HTTP side are held to it in package api.)
+// TestOpenAPI_RealNode runs whole logins and errors against the real program, through a proxy that
+// checks every response against the OpenAPI document. Package api checks all HTTP responses.
 func TestOpenAPI_RealNode(t *testing.T) {
 	t.Parallel()
 	contract, err := apitest.Load("../../api/openapi.yaml")

@@ -11,8 +11,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// ticketDeadline is the ticket's, as its record says: by the clock of Redis, which
-// here is this machine's too.
+// ticketDeadline reads the deadline from the ticket's record. It is in Redis's time, which here is
+// also this machine's.
 func ticketDeadline(ctx context.Context, redis *hubtest.Redis, id string) (time.Time, error) {
 	var r struct {
 		Deadline time.Time `json:"deadline"`
@@ -41,7 +41,7 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 	ctx := testContext(t, 40*time.Second)
 	const tickets = 120
 	var mu sync.Mutex
-	heard := map[string]int{}
+	states := map[string]int{}
 	parallel(t, tickets, 40, func(i int) error {
 		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
@@ -49,12 +49,13 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 		}
 		defer p.socket.Conn.CloseNow()
 		phone := hubtest.NewPhone("eleventh hour")
-		if i%4 != 0 { // the others are scanned and confirmed in one step
+		if i%4 != 0 { // the others confirm without a separate scan
 			if err := callOK(ctx, phone, nodes[0].URL, p.ID, "scan"); err != nil {
 				return err
 			}
 		}
-		// Spread around the deadline; a little early, for the way takes its time.
+		// The calls are spread around the deadline, and start a little early for the network's
+		// delay.
 		offset := time.Duration(i%8-5) * 10 * time.Millisecond
 		due, err := ticketDeadline(ctx, redis, p.ID)
 		if err != nil {
@@ -73,21 +74,21 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 			state = "expired"
 		}
 		mu.Lock()
-		heard[state]++
+		states[state]++
 		mu.Unlock()
 		if err := p.waitDecision(ctx, nodes[0].URL, state, "sandbox:eleventh hour"); err != nil {
-			return fmt.Errorf("the phone hears %s: %w", state, err)
+			return fmt.Errorf("the phone's state is %s: %w", state, err)
 		}
-		// And so does who asks afterwards.
+		// A later poll returns the same state.
 		v, err := p.Poll(ctx, nodes[0].URL, 0, 0)
 		if err != nil || v.State != state || (v.Token != "") != (state == "confirmed") {
-			return fmt.Errorf("the phone hears %s, a late poll %+v %v", state, v, err)
+			return fmt.Errorf("the phone's state is %s, a late poll's %+v %v", state, v, err)
 		}
 		return nil
 	})
-	t.Logf("of %d: %v", tickets, heard)
-	if heard["confirmed"] == 0 || heard["expired"] == 0 {
-		t.Error("the deadline was not hit")
+	t.Logf("of %d: %v", tickets, states)
+	if states["confirmed"] == 0 || states["expired"] == 0 {
+		t.Error("no call was close to the deadline")
 	}
 }
 
@@ -95,7 +96,7 @@ func TestDeadline_PageNotified(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "TICKET_TTL=1s", "CONFIRM_TTL=2s", "RESULT_TTL=2s")
 	ctx := testContext(t, 30*time.Second)
-	// How far a login gets before its time is over, and the seq that expiry has.
+	// The state of the login at the deadline, and the seq of the expiry.
 	steps := [][]string{nil, {"scan"}, {"scan", "confirm"}, {"confirm"}}
 	parallel(t, 12, 12, func(i int) error {
 		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
@@ -122,7 +123,7 @@ func TestDeadline_PageNotified(t *testing.T) {
 		go func() {
 			v, err := p.Poll(ctx, nodes[0].URL, seq, 10)
 			if err == nil && (v == nil || v.State != "expired" || v.Seq != seq+1) {
-				err = fmt.Errorf("the poll hears %+v", v)
+				err = fmt.Errorf("the poll returned %+v", v)
 			}
 			polled <- err
 		}()
@@ -165,7 +166,7 @@ func TestDeadline_Tombstone(t *testing.T) {
 		}
 		sleepUntil(ctx, due)
 		p := &waiter{Ticket: ticket}
-		if i < 4 { // a phone comes first
+		if i < 4 { // a phone scans first
 			a, err := hubtest.NewPhone("late").Do(ctx, nodes[0].URL, ticket.ID, []string{"scan", "reject", "confirm", "confirm"}[i], nil)
 			if err := checkRefusal(a, err, 410, "ticket_expired"); err != nil {
 				return err
@@ -175,8 +176,8 @@ func TestDeadline_Tombstone(t *testing.T) {
 	})
 }
 
-// checkExpired demands that everybody who comes after the deadline hears so, and that
-// nothing moves the ticket any more.
+// checkExpired demands that every call after the deadline gets "expired" and that the ticket does
+// not change.
 func checkExpired(ctx context.Context, p *waiter, nodes []*hubtest.Node, seq int64) error {
 	for i, n := range nodes {
 		for _, wait := range []int{0, 5} {
@@ -239,14 +240,14 @@ func TestDeadline_FinalStays(t *testing.T) {
 		sleepUntil(ctx, due.Add(100*time.Millisecond))
 		for _, n := range nodes {
 			if err := callOK(ctx, phone, n.URL, p.ID, last); err != nil {
-				return fmt.Errorf("the same user again: %w", err)
+				return fmt.Errorf("the same user's second confirm: %w", err)
 			}
 			a, err := hubtest.NewPhone("somebody").Do(ctx, n.URL, p.ID, last, nil)
 			if err := checkRefusal(a, err, 409, "ticket_closed"); err != nil {
 				return err
 			}
 			if v, err := p.Poll(ctx, n.URL, 0, 5); err != nil || v.State != state || v.Seq != seq || v.Token != "" {
-				return fmt.Errorf("after its time: %+v %v", v, err)
+				return fmt.Errorf("after the deadline: %+v %v", v, err)
 			}
 		}
 		return nil

@@ -9,8 +9,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// checkTokenEverywhere demands the same token by socket and by both kinds of poll on
-// every node.
+// checkTokenEverywhere demands the same token on every node, by socket and by both kinds of poll.
 func checkTokenEverywhere(t *testing.T, ctx context.Context, p *waiter, nodes []*hubtest.Node, token string) {
 	t.Helper()
 	for i, n := range nodes {
@@ -29,7 +28,7 @@ func checkTokenEverywhere(t *testing.T, ctx context.Context, p *waiter, nodes []
 	}
 }
 
-// checkNoToken demands that no node gives the token again.
+// checkNoToken demands that no node returns the token.
 func checkNoToken(t *testing.T, ctx context.Context, p *waiter, nodes []*hubtest.Node) {
 	t.Helper()
 	for i, n := range nodes {
@@ -46,7 +45,7 @@ func checkNoToken(t *testing.T, ctx context.Context, p *waiter, nodes []*hubtest
 			t.Errorf("socket on node %d after the ack: %+v", i, v)
 		}
 		if code := late.socket.Closed(ctx); code != 1000 {
-			t.Errorf("node %d closes a consumed ticket's socket with %d", i, code)
+			t.Errorf("node %d closed a consumed ticket's socket with %d", i, code)
 		}
 	}
 }
@@ -74,13 +73,13 @@ func TestDelivery_RedeliversSameToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkTokenEverywhere(t, ctx, p, nodes, first.Token)
-			// The phone says it again; that makes no other token.
+			// The phone repeats its confirm. That creates no second token.
 			mustCall(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
 			checkTokenEverywhere(t, ctx, p, nodes, first.Token)
 
 			a, err := p.Ack(ctx, nodes[2].URL, 2)
 			wantRefusal(t, "ack of another version", a, err, 409, "not_confirmed")
-			for range 2 { // repeated too
+			for range 2 { // a repeated ack is accepted
 				if a, err := p.Ack(ctx, nodes[2].URL, 3); err != nil || a.Status != 204 {
 					t.Fatalf("ack on a third node: %+v %v", a, err)
 				}
@@ -152,7 +151,7 @@ func TestDelivery_NodeKilled(t *testing.T) {
 			mustCall(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
 			doomed.Kill()
 			if code := p.socket.Closed(ctx); code != -1 {
-				t.Errorf("a killed node says goodbye with %d", code)
+				t.Errorf("a killed node closed the socket with %d", code)
 			}
 			v, err := p.Poll(ctx, nodes[0].URL, 2, 10)
 			if err != nil {
@@ -212,12 +211,12 @@ func TestDelivery_MailboxBreaks(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustCall(t, ctx, phone, nodes[0].URL, p.ID, "confirm")
-		told := time.Now()
+		began := time.Now()
 		v, err := p.waitToken(ctx, nodes[0].URL, name)
 		if err != nil {
 			t.Fatalf("login %d: %v", i, err)
 		}
-		if took := time.Since(told); took > 2*time.Second {
+		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("login %d: the token took %v", i, took)
 		} else if took > slowest {
 			slowest = took
@@ -242,7 +241,7 @@ func TestDelivery_MailboxSilent(t *testing.T) {
 		pages = append(pages, mustOpenWaiter(t, ctx, well.URL, node.URL))
 	}
 	if n := line.Mute(); n != 1 {
-		t.Fatalf("%d subscriptions stood", n)
+		t.Fatalf("%d subscriptions were removed", n)
 	}
 	muted := time.Now()
 	for _, p := range pages {
@@ -253,8 +252,8 @@ func TestDelivery_MailboxSilent(t *testing.T) {
 		if err != nil {
 			t.Fatalf("page %d: %v", i, err)
 		}
-		if took := time.Since(muted); took > deafAfter {
-			t.Errorf("page %d has its token after %v", i, took)
+		if took := time.Since(muted); took > stalledAfter {
+			t.Errorf("waiter %d received its token after %v", i, took)
 		}
 		if err := p.ackAndClose(ctx, v.Seq); err != nil {
 			t.Error(err)

@@ -21,8 +21,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// The part of the Compose specification that compose.yaml uses; anything else in
-// it is an error. https://github.com/compose-spec/compose-spec
+// The types hold the part of the Compose specification that compose.yaml uses. Anything else in the
+// file is an error. https://github.com/compose-spec/compose-spec
 type (
 	compose struct {
 		Name     string
@@ -63,7 +63,7 @@ type (
 	composeSecret struct{ Source, Target string }
 )
 
-// UnmarshalYAML takes the short form, a name.
+// UnmarshalYAML also accepts the short form, a name.
 func (s *composeSecret) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.ScalarNode {
 		s.Source = n.Value
@@ -84,7 +84,7 @@ func readCompose(t *testing.T) *compose {
 	return c
 }
 
-// settingNames are the names of all settings, as --help has them.
+// settingNames returns the names of all settings in --help.
 func settingNames(t *testing.T) map[string]bool {
 	t.Helper()
 	help, code := hubtest.Run(t, program, []string{"--help"})
@@ -103,11 +103,11 @@ func TestCompose_Consistent(t *testing.T) {
 	c, known := readCompose(t), settingNames(t)
 	for name, s := range c.Services {
 		if !regexp.MustCompile(`^[a-z/-]+:[\w.-]+$`).MatchString(s.Image) || strings.HasSuffix(s.Image, ":latest") {
-			t.Errorf("%s: image %q is of no version", name, s.Image)
+			t.Errorf("%s: image %q has no version", name, s.Image)
 		}
 		if !s.ReadOnly || !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(s.User) || !slices.Equal(s.CapDrop, []string{"ALL"}) ||
 			!slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) || len(s.Healthcheck.Test) < 2 || s.Healthcheck.Interval == 0 || s.Restart == "" {
-			t.Errorf("%s is not confined, or nobody asks for its health: %+v", name, s)
+			t.Errorf("%s is not confined or has no health check: %+v", name, s)
 		}
 		for _, v := range s.Volumes {
 			source, _, _ := strings.Cut(v, ":")
@@ -120,13 +120,13 @@ func TestCompose_Consistent(t *testing.T) {
 		}
 		for _, secret := range s.Secrets {
 			if _, ok := c.Secrets[secret.Source]; !ok {
-				t.Errorf("%s has a secret %s that is not declared", name, secret.Source)
+				t.Errorf("%s uses a secret %s that is not declared", name, secret.Source)
 			}
 		}
 		for network, at := range s.Networks {
 			declared, ok := c.Networks[network]
 			if !ok {
-				t.Errorf("%s is in a network %s that is not declared", name, network)
+				t.Errorf("%s uses a network %s that is not declared", name, network)
 			}
 			if at.Address != "" && !netip.MustParsePrefix(declared.Ipam.Config[0].Subnet).Contains(netip.MustParseAddr(at.Address)) {
 				t.Errorf("%s: %s is not in %s", name, at.Address, network)
@@ -154,18 +154,17 @@ func TestCompose_Consistent(t *testing.T) {
 			t.Errorf("%s: %+v %v", name, s, err)
 		}
 		if !slices.Equal(s.Healthcheck.Test, []string{"CMD", "/loginhub", "health"}) {
-			t.Errorf("%s is asked by %q", name, s.Healthcheck.Test)
+			t.Errorf("%s has the health check %q", name, s.Healthcheck.Test)
 		}
 		proxy := c.Services["nginx"].Networks["front"].Address
 		if s.Environment["LOGINHUB_TRUSTED_PROXIES"] != proxy+"/32" {
 			t.Errorf("%s trusts %s; nginx is %s", name, s.Environment["LOGINHUB_TRUSTED_PROXIES"], proxy)
 		}
 	}
-	// Where the runbook's kill switch is: at an address that the world does not
-	// come to, nor nginx.
+	// The runbook's kill switch is at an address that neither the world nor nginx can reach.
 	for name := range c.Services["nginx"].Networks {
 		if c.Networks[name].Internal {
-			t.Errorf("nginx is in the network %s, and so before the kill switch", name)
+			t.Errorf("nginx is in the network %s and can reach the kill switch", name)
 		}
 	}
 	for i := 1; i <= 3; i++ {
@@ -178,10 +177,10 @@ func TestCompose_Consistent(t *testing.T) {
 	book := readDeploy(t, "RUNBOOK.md")
 	for _, m := range regexp.MustCompile(`docker run --rm --network (\w+) `).FindAllStringSubmatch(book, -1) {
 		if network, ok := strings.CutPrefix(m[1], c.Name+"_"); !ok || !c.Networks[network].Internal {
-			t.Errorf("the runbook's %s is no network of the file", m[0])
+			t.Errorf("the runbook's %s is not a network of the file", m[0])
 		}
 	}
-	// nginx's own limits hold its pages, two descriptors each.
+	// nginx's own limits must be enough for its sockets, two descriptors each.
 	main, nginx := readDeploy(t, "nginx/nginx.conf"), c.Services["nginx"]
 	most := func(name string) (n int) {
 		if m := regexp.MustCompile(name + ` (\d+);`).FindStringSubmatch(main); m != nil {
@@ -193,10 +192,10 @@ func TestCompose_Consistent(t *testing.T) {
 		!slices.Contains(nginx.Volumes, "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro") {
 		t.Errorf("nginx: %d connections, %d files a worker, %+v", most("worker_connections"), files, nginx)
 	}
-	// A query has WeChat's one-time codes; what names the browser is not needed.
+	// nginx must not log a query, which has WeChat's one-time codes, nor what names the browser.
 	if logged := regexp.MustCompile(`(?s)log_format .*?;`).FindString(main); !strings.Contains(logged, "$uri") ||
 		regexp.MustCompile(`\$(request|request_uri|args|query_string|http_\w+)\W`).MatchString(logged) {
-		t.Errorf("nginx logs more than who came for what: %s", logged)
+		t.Errorf("nginx logs more than address, path and result: %s", logged)
 	}
 	slices.Sort(hubs)
 	upstreams := regexp.MustCompile(`(?s)upstream (\w+) \{.*?\n\}`).FindAllStringSubmatch(readDeploy(t, "nginx/loginhub.conf"), -1)
@@ -204,7 +203,7 @@ func TestCompose_Consistent(t *testing.T) {
 		t.Errorf("%d hubs, %d upstreams", len(hubs), len(upstreams))
 	}
 	for _, u := range upstreams {
-		named := map[string][]string{} // by their parameters
+		named := map[string][]string{} // key: their parameters
 		for _, m := range regexp.MustCompile(`(?m)^    server (\S+) (.*);$`).FindAllStringSubmatch(u[0], -1) {
 			named[m[2]] = append(named[m[2]], m[1])
 		}
@@ -216,9 +215,8 @@ func TestCompose_Consistent(t *testing.T) {
 	}
 }
 
-// TestCompose_Login runs what compose.yaml describes without
-// Docker: the secrets that secrets.sh makes, Redis and nginx with the mounted
-// files, three hubs with the file's environment.
+// TestCompose_Login runs what compose.yaml describes without Docker: the secrets of secrets.sh,
+// Redis and nginx with the mounted files, and three hubs with the file's environment.
 func TestCompose_Login(t *testing.T) {
 	t.Parallel()
 	c, dir := readCompose(t), t.TempDir()
@@ -236,10 +234,10 @@ func TestCompose_Login(t *testing.T) {
 		return all
 	}
 	if first := make(); first != make() {
-		t.Error("a second run replaces the secrets that are in use")
+		t.Error("a second run replaced the secrets")
 	}
-	// A new key is appended, as the runbook has it: by the owner, to a file that
-	// the containers' users can read.
+	// The owner appends a new key, as the runbook describes. The containers' users can read the
+	// file.
 	file := filepath.Join(dir, "keys")
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("keys: %v %v", info.Mode(), err)
@@ -249,14 +247,14 @@ func TestCompose_Login(t *testing.T) {
 	}
 	redis := hubtest.StartRedisAs(t, "health", "any", "../../deploy/redis/redis.conf", "--aclfile", filepath.Join(dir, "users.acl"))
 	if out := redisAs(t, redis, "health", "any", "PING"); out != "PONG" {
-		t.Errorf("the health check of Redis hears %s", out)
+		t.Errorf("the health check of Redis got %s", out)
 	}
 	password, err := os.ReadFile(filepath.Join(dir, "redis-admin"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if out := redisAs(t, redis, "admin", strings.TrimSpace(string(password)), "ACL", "WHOAMI"); out != "admin" {
-		t.Errorf("Redis's operator hears %s", out)
+		t.Errorf("Redis's operator got %s", out)
 	}
 	url, err := os.ReadFile(filepath.Join(dir, "redis-url"))
 	if err != nil {
@@ -289,7 +287,7 @@ func TestCompose_Login(t *testing.T) {
 		hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 		addrs = append(addrs, strings.TrimPrefix(n.URL, "http://"))
 		if a, err := hubtest.Request(testContext(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
-			t.Errorf("a node with the first key and the appended one publishes %s %v", a.Body, err)
+			t.Errorf("a node with both keys publishes %s %v", a.Body, err)
 		}
 	}
 	public := hubtest.StartNginxWithMain(t, "../../deploy/nginx/nginx.conf", "../../deploy/nginx/loginhub.conf", addrs, nil)
@@ -301,7 +299,7 @@ func TestCompose_Login(t *testing.T) {
 	}
 }
 
-// TestNginx_DocumentedTLS.
+// TestNginx_DocumentedTLS enables the TLS lines of nginx's comments.
 func TestNginx_DocumentedTLS(t *testing.T) {
 	t.Parallel()
 	ca := hubtest.NewCA(t)
@@ -328,7 +326,7 @@ func TestNginx_DocumentedTLS(t *testing.T) {
 	if code != 0 || !strings.HasPrefix(findLine(out, "websocket"), "ok") || !strings.Contains(out, "TLS 1.3") {
 		t.Errorf("%d\n%s", code, out)
 	}
-	answer, err := http.DefaultTransport.RoundTrip(httptest.NewRequest("GET", "http://127.0.0.1:"+plain+"/s/x", nil)) // follows nothing
+	answer, err := http.DefaultTransport.RoundTrip(httptest.NewRequest("GET", "http://127.0.0.1:"+plain+"/s/x", nil)) // does not follow redirects
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// readDeploy is a file of deploy/.
+// readDeploy reads a file of deploy/.
 func readDeploy(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/" + name)
@@ -24,10 +24,9 @@ func readDeploy(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestImage_EmptyRoot builds it as the Dockerfile does, by the
-// same script, and runs it as the image's user where there is nothing else: no
-// libc, no shell, nothing that could be written to. Not as root, who alone may
-// change the root, it runs in an environment that is empty.
+// TestImage_EmptyRoot builds the program with the Dockerfile's script and runs it as the image's
+// user in an empty root: no libc, no shell, nothing writable. Only root may change the root
+// directory. Other users run it in an empty environment.
 func TestImage_EmptyRoot(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -48,7 +47,7 @@ func TestImage_EmptyRoot(t *testing.T) {
 		}
 	}
 	for path := root; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
-		if err := os.Chmod(path, 0o755); err != nil { // the other user goes through
+		if err := os.Chmod(path, 0o755); err != nil { // the other user must enter it
 			t.Fatal(err)
 		}
 	}
@@ -71,8 +70,8 @@ func TestImage_EmptyRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { node.Process.Kill(); node.Wait() })
-	hubtest.Eventually(t, 20*time.Second, "its health check finds it", func() bool { return in("health", "--ready").Run() == nil })
-	if err := login(testContext(t, 20*time.Second), "nobody", "http://127.0.0.1:"+port); err != nil {
+	hubtest.Eventually(t, 20*time.Second, "its health check succeeds", func() bool { return in("health", "--ready").Run() == nil })
+	if err := login(testContext(t, 20*time.Second), "user", "http://127.0.0.1:"+port); err != nil {
 		t.Error(err)
 	}
 	metrics, err := hubtest.Request(testContext(t, 20*time.Second), "GET", "http://127.0.0.1:"+admin+"/metrics", nil)
@@ -83,10 +82,10 @@ func TestImage_EmptyRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := node.Wait(); err != nil {
-		t.Errorf("stops with %v", err)
+		t.Errorf("the node ended with %v", err)
 	}
 	if err := in("health").Run(); err == nil {
-		t.Error("the health check finds a node that is gone")
+		t.Error("the health check succeeds after the node has ended")
 	}
 }
 
@@ -98,7 +97,7 @@ func TestImage_Dockerfile(t *testing.T) {
 		t.Fatalf("not two stages:\n%s", text)
 	}
 	if !regexp.MustCompile(`(?m)^RUN VERSION="\$VERSION" COMMIT="\$COMMIT" sh deploy/docker/build\.sh /out/loginhub$`).MatchString(build) || strings.Count(build, "\nRUN ") != 2 {
-		t.Errorf("builds in another way than build.sh:\n%s", build)
+		t.Errorf("does not build by build.sh:\n%s", build)
 	}
 	mod, err := os.ReadFile("../../go.mod")
 	if err != nil {
@@ -106,7 +105,7 @@ func TestImage_Dockerfile(t *testing.T) {
 	}
 	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(string(mod))
 	if !strings.Contains(build, "FROM golang:"+version[1]+"-") {
-		t.Errorf("go.mod wants Go %s:\n%s", version[1], build)
+		t.Errorf("go.mod requires Go %s:\n%s", version[1], build)
 	}
 	for what, pattern := range map[string]string{
 		"a user by number, not root": `(?m)^USER [1-9]\d*:[1-9]\d*$`,
@@ -118,7 +117,7 @@ func TestImage_Dockerfile(t *testing.T) {
 			t.Errorf("the image lacks %s:\n%s", what, image)
 		}
 	}
-	// What Docker is not shown, the build must not need.
+	// The build must not need any file that .dockerignore hides.
 	ignored, err := os.ReadFile("../../.dockerignore")
 	if err != nil {
 		t.Fatal(err)
@@ -147,6 +146,6 @@ func TestImage_Dockerfile(t *testing.T) {
 		}
 	}
 	if seen < 50 {
-		t.Errorf("%d files: is this test blind?", seen)
+		t.Errorf("only %d files found: the pattern is wrong", seen)
 	}
 }

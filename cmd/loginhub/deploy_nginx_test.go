@@ -15,18 +15,17 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// nginxConf is the configuration that we ship.
+// nginxConf is the shipped configuration.
 const nginxConf = "../../deploy/nginx/loginhub.conf"
 
 // nginxFront is two nodes behind the shipped nginx.
 type nginxFront struct {
-	url   string // nginx's
+	url   string // of nginx
 	redis *hubtest.Redis
 	nodes []*hubtest.Node
 }
 
-// startFront starts them; edits are pairs, old text and new, of nginx's
-// configuration.
+// startFront starts them. edits are pairs of old and new text in nginx's configuration.
 func startFront(t *testing.T, edits []string, settings ...string) *nginxFront {
 	t.Helper()
 	f := &nginxFront{}
@@ -39,13 +38,13 @@ func startFront(t *testing.T, edits []string, settings ...string) *nginxFront {
 	return f
 }
 
-// proxyAnswered reports whether nginx has answered by itself for want of a node.
+// proxyAnswered reports whether nginx answered itself because no node was available.
 func proxyAnswered(a *hubtest.Response) bool {
 	return bytes.Contains(a.Body, []byte("No node answers")) || bytes.Contains(a.Body, []byte("<center>nginx"))
 }
 
-// logInDuring has phones scan and confirm through nginx, so many at once, until
-// fault returns. Each call must be answered with success. It counts the calls.
+// logInDuring makes phones scan and confirm through nginx, atOnce at a time, until fault returns.
+// Each call must succeed. It returns the number of calls.
 func (f *nginxFront) logInDuring(t *testing.T, ctx context.Context, atOnce int, fault func()) (calls int64) {
 	t.Helper()
 	var done atomic.Bool
@@ -90,7 +89,7 @@ func TestNginx_QRFlood(t *testing.T) {
 			case a.Status == http.StatusOK:
 				drawn.Add(1)
 			case proxyAnswered(a) || a.Code != "overloaded" && a.Code != "rate_limited":
-				return fmt.Errorf("a picture: %d %s", a.Status, a.Body)
+				return fmt.Errorf("QR picture: %d %s", a.Status, a.Body)
 			default:
 				refusals.Add(1)
 			}
@@ -98,7 +97,7 @@ func TestNginx_QRFlood(t *testing.T) {
 		})
 	})
 	if calls < 30 || drawn.Load() == 0 || refusals.Load() == 0 {
-		t.Errorf("%d calls, %d pictures, %d refused", calls, drawn.Load(), refusals.Load())
+		t.Errorf("%d calls, %d QR pictures, %d refused", calls, drawn.Load(), refusals.Load())
 	}
 }
 
@@ -124,7 +123,7 @@ func TestNginx_FullNodes(t *testing.T) {
 		})
 	})
 	if held.Load() != 8 || calls < 30 {
-		t.Errorf("%d sockets are held, %d calls", held.Load(), calls)
+		t.Errorf("%d sockets are open, %d calls", held.Load(), calls)
 	}
 }
 
@@ -140,7 +139,7 @@ func TestNginx_RedisDown(t *testing.T) {
 		poll, err := ticket.PollResponse(ctx, f.url, 0, 0)
 		wantRefusal(t, "a poll", poll, err, http.StatusServiceUnavailable, "store_unavailable")
 		if err == nil && (proxyAnswered(a) || proxyAnswered(poll)) {
-			t.Errorf("nginx answers for the hub: %s %s", a.Body, poll.Body)
+			t.Errorf("nginx answered instead of the hub: %s %s", a.Body, poll.Body)
 		}
 		for _, path := range []string{"/", "/api/login/tickets/" + ticket.ID + "/qr.svg"} {
 			if a, err := hubtest.Request(ctx, "GET", f.url+path, nil); err != nil || a.Status != http.StatusOK {
@@ -152,14 +151,15 @@ func TestNginx_RedisDown(t *testing.T) {
 	for _, n := range f.nodes {
 		hubtest.Eventually(t, 20*time.Second, "the nodes are ready", func() bool { return n.Get("/readyz") == http.StatusOK })
 	}
-	for range 20 { // at once, not when nginx has come back to them
+	for range 20 { // at once, without nginx's fail_timeout
 		if _, err := hubtest.CreateTicket(ctx, f.url, nil); err != nil {
 			t.Errorf("after Redis is back: %v", err)
 		}
 	}
 }
 
-// The runbook's rolling restart: one node after the other, without a pause.
+// TestNginx_RollingRestart runs the runbook's rolling restart: one node after the other, without a
+// pause.
 func TestNginx_RollingRestart(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil, "DRAIN=200ms")
@@ -183,7 +183,7 @@ func TestNginx_RollingRestart(t *testing.T) {
 
 func TestNginx_HangingNode(t *testing.T) {
 	t.Parallel()
-	const callLimit, slack = 11 * time.Second, 3 * time.Second // proxy_read_timeout of calls
+	const callLimit, slack = 11 * time.Second, 3 * time.Second // the calls' proxy_read_timeout
 	f := startFront(t, nil)
 	ctx := testContext(t, 60*time.Second)
 	if err := f.nodes[0].Stall(); err != nil {
@@ -194,7 +194,7 @@ func TestNginx_HangingNode(t *testing.T) {
 		began := time.Now()
 		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
 		if took := time.Since(began); took > callLimit+slack {
-			return fmt.Errorf("a call is held for %v", took)
+			return fmt.Errorf("a call took %v", took)
 		}
 		if err == nil && a.Status == http.StatusCreated {
 			served.Add(1)
@@ -205,15 +205,15 @@ func TestNginx_HangingNode(t *testing.T) {
 	}
 	parallel(t, 20, 20, call)
 	if served.Load() == 0 || late.Load() == 0 {
-		t.Errorf("%d calls are served, %d are not: does the node hang?", served.Load(), late.Load())
+		t.Errorf("%d calls were served, %d were not: the node does not hang", served.Load(), late.Load())
 	}
-	// nginx knows now, and asks the node once in two seconds at most.
+	// nginx has marked the node as failed, and tries it once in two seconds at most.
 	late.Store(0)
 	parallel(t, 40, 20, call)
 	if late.Load() > 2 {
-		t.Errorf("%d of 40 calls still go to the node that hangs", late.Load())
+		t.Errorf("%d of 40 calls still went to the hanging node", late.Load())
 	}
-	parallel(t, 4, 4, func(int) error { // pages are asked of the other one
+	parallel(t, 4, 4, func(int) error { // the other node serves pages
 		if a, err := hubtest.Request(ctx, "GET", f.url+"/", nil); err != nil || a.Status != http.StatusOK {
 			return fmt.Errorf("the login page: %+v %w", a, err)
 		}
@@ -243,13 +243,13 @@ func TestNginx_OwnErrors(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	if a, err := hubtest.Request(ctx, "GET", ticket.URL(f.url, "qr.svg"), nil); err != nil || a.Status != http.StatusOK {
-		t.Errorf("a picture, which has a zone of its own: %+v %v", a, err)
+		t.Errorf("a QR picture, which has its own zone: %+v %v", a, err)
 	}
 	for i, n := range f.nodes {
 		sockets[i].Conn.CloseNow()
 		n.Kill()
 	}
-	hubtest.Eventually(t, 10*time.Second, "nginx says that no node answers", func() bool {
+	hubtest.Eventually(t, 10*time.Second, "nginx answers that no node is available", func() bool {
 		a, err = ticket.PollResponse(ctx, f.url, 0, 0)
 		return err == nil && a.Status != http.StatusTooManyRequests
 	})
@@ -261,8 +261,8 @@ func TestNginx_OwnErrors(t *testing.T) {
 	}
 }
 
-// A one-time code is spent once: by a POST, and by the GET with which a provider
-// sends the browser back.
+// TestNginx_Retries: nginx repeats no request that consumes a one-time code: a POST, or the GET
+// with which a provider returns the browser.
 func TestNginx_Retries(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
@@ -300,7 +300,7 @@ func TestNginx_Retries(t *testing.T) {
 		}
 		a.Body.Close()
 		if a.StatusCode != http.StatusServiceUnavailable || asked.Load() != c.times {
-			t.Errorf("%s %s: %d after %d nodes were asked, not %d", c.method, c.path, a.StatusCode, asked.Load(), c.times)
+			t.Errorf("%s %s: %d after %d nodes were tried, wanted %d", c.method, c.path, a.StatusCode, asked.Load(), c.times)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// redisAs runs one command as that user and gives Redis's answer.
+// redisAs runs one command as that user and returns Redis's answer.
 func redisAs(t *testing.T, redis *hubtest.Redis, user, password string, command ...string) string {
 	t.Helper()
 	host, port, _ := strings.Cut(redis.Addr, ":")
@@ -28,7 +28,7 @@ func redisAs(t *testing.T, redis *hubtest.Redis, user, password string, command 
 	return strings.TrimSpace(string(out))
 }
 
-// loginOnThreeNodes logs in across three nodes on that Redis, over sockets and polls.
+// loginOnThreeNodes logs in on three nodes with that Redis, over sockets and polls.
 func loginOnThreeNodes(t *testing.T, redis *hubtest.Redis, settings ...string) []*hubtest.Node {
 	t.Helper()
 	var nodes []*hubtest.Node
@@ -57,7 +57,7 @@ func TestShippedRedis_UserRights(t *testing.T) {
 	}
 	limits, err := redis.Client.ConfigGet(context.Background(), "client-output-buffer-limit").Result()
 	if err != nil || !strings.Contains(limits["client-output-buffer-limit"], "pubsub 67108864 16777216 10") {
-		t.Errorf("buffers of subscribers: %v %v", limits, err)
+		t.Errorf("client-output-buffer-limit pubsub: %v %v", limits, err)
 	}
 	for _, command := range []string{"FLUSHALL", "FLUSHDB", "KEYS *", "SCAN 0", "CONFIG GET *", "ACL LIST", "MONITOR", "SHUTDOWN", "DEBUG SLEEP 0",
 		"SCRIPT FLUSH", "SAVE", "CLIENT LIST", "REPLICAOF NO ONE", "DEL loginhub:switches", "EXPIRE loginhub:switches 1",
@@ -69,19 +69,19 @@ func TestShippedRedis_UserRights(t *testing.T) {
 		}
 	}
 	for who, out := range map[string]string{
-		"nobody":            redisAs(t, redis, "", "", "PING"),
-		"a wrong password":  redisAs(t, redis, "loginhub", "hunter3", "PING"),
-		"health, curiously": redisAs(t, redis, "health", "any", "GET", "loginhub:switches"),
+		"no user":                     redisAs(t, redis, "", "", "PING"),
+		"a wrong password":            redisAs(t, redis, "loginhub", "hunter3", "PING"),
+		"health with another command": redisAs(t, redis, "health", "any", "GET", "loginhub:switches"),
 	} {
 		if !strings.Contains(out, "NOAUTH") && !strings.Contains(out, "WRONGPASS") && !strings.Contains(out, "NOPERM") {
-			t.Errorf("%s is let in: %s", who, out)
+			t.Errorf("%s is accepted: %s", who, out)
 		}
 	}
 	if out := redisAs(t, redis, "health", "any", "PING"); out != "PONG" {
-		t.Errorf("the health check hears %s", out)
+		t.Errorf("the health check got %s", out)
 	}
 
-	// Least: every command that is granted has its reason.
+	// Least privilege: every granted command has a reason.
 	used, err := redis.Client.Info(context.Background(), "commandstats").Result()
 	if err != nil {
 		t.Fatal(err)
@@ -91,11 +91,11 @@ func TestShippedRedis_UserRights(t *testing.T) {
 	granted := regexp.MustCompile(`\+(\S+)`).FindAllStringSubmatch(line, -1)
 	for _, g := range granted {
 		if !strings.Contains(used, "cmdstat_"+g[1]+":") && !slices.Contains(elsewhere, g[1]) {
-			t.Errorf("the hub's user may %s, and nobody knows what for", g[1])
+			t.Errorf("the hub's user may %s, which the hub does not use", g[1])
 		}
 	}
 	if len(granted) < 15 {
-		t.Errorf("%d commands are granted in %q: is this test blind?", len(granted), line)
+		t.Errorf("only %d commands found in %q: the pattern is wrong", len(granted), line)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestShippedRedis_WaitForReplica(t *testing.T) {
 	})
 	nodes := loginOnThreeNodes(t, redis, "REDIS_WAIT=1")
 	if used, err := redis.Client.Info(context.Background(), "commandstats").Result(); err != nil || !strings.Contains(used, "cmdstat_wait:") {
-		t.Errorf("nobody has waited: %v", err)
+		t.Errorf("no WAIT was sent: %v", err)
 	}
 	replica.Kill(t)
 	ctx := testContext(t, 20*time.Second)
@@ -119,8 +119,8 @@ func TestShippedRedis_WaitForReplica(t *testing.T) {
 	wantRefusal(t, "a confirm without the replica", a, err, 503, "store_unavailable")
 }
 
-// TestShippedRedis_RunbookCommands, by the line that it names,
-// and the hub's user none of those that are no question.
+// TestShippedRedis_RunbookCommands runs the runbook's Redis commands with the command line that it
+// names. The hub's user may run none of those that change something.
 func TestShippedRedis_RunbookCommands(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -128,7 +128,7 @@ func TestShippedRedis_RunbookCommands(t *testing.T) {
 	host, port, _ := strings.Cut(redis.Addr, ":")
 	line := regexp.MustCompile("(?m)^redis-cli -h HOST .*$").FindString(book)
 	if line == "" || !strings.Contains(book, "docker compose -f deploy/compose.yaml exec redis redis-cli"+strings.TrimPrefix(line, "redis-cli -h HOST")+"`") {
-		t.Fatalf("the runbook does not say how to talk to Redis, in compose and elsewhere: %q", line)
+		t.Fatalf("the runbook does not name a redis-cli line for compose and for other deployments: %q", line)
 	}
 	admin := func(command string) string {
 		call := strings.Fields(strings.Replace(line, "HOST", host+" -p "+port, 1) + " " + command)
@@ -146,13 +146,13 @@ func TestShippedRedis_RunbookCommands(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range regexp.MustCompile("`([A-Z]+)((?: [a-zA-Z0-9-]+)*)`").FindAllStringSubmatch(book, -1) {
 		if known, err := redis.Client.Do(context.Background(), "COMMAND", "INFO", m[1]).Slice(); err != nil || known[0] == nil {
-			continue // a word of Redis's errors, or a method of HTTP
+			continue // a word of Redis's errors, or an HTTP method
 		}
 		seen[m[1]+m[2]] = true
 	}
 	for _, command := range []string{"PING", "SLOWLOG GET", "LATENCY DOCTOR", "INFO persistence", "INFO memory", "CLUSTER INFO", "ACL LOAD", "CONFIG SET maxmemory 4gb", "BGREWRITEAOF"} {
 		if !seen[command] {
-			t.Errorf("the runbook no longer says %s: is this test blind?", command)
+			t.Errorf("the runbook has no %s: the pattern is wrong", command)
 		}
 	}
 	for command := range seen {
@@ -160,7 +160,7 @@ func TestShippedRedis_RunbookCommands(t *testing.T) {
 			t.Errorf("%s: %s", command, out)
 		}
 		if strings.HasPrefix(command, "INFO") || command == "PING" {
-			continue // those are the hub's too
+			continue // the hub needs them too
 		}
 		if out := redisAs(t, redis, "loginhub", "hunter2", strings.Fields(command)...); !strings.Contains(out, "NOPERM") && !strings.Contains(out, "wrong number of arguments") {
 			t.Errorf("the hub may %s: %s", command, out)
@@ -168,8 +168,8 @@ func TestShippedRedis_RunbookCommands(t *testing.T) {
 	}
 }
 
-// TestShippedRedis_AOFRewrite: what has expired is gone from
-// the log after 256 KiB of other writes, with the settings that we ship.
+// TestShippedRedis_AOFRewrite: with the shipped settings expired tickets are removed from the AOF
+// after 256 KiB of other writes.
 func TestShippedRedis_AOFRewrite(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -178,25 +178,24 @@ func TestShippedRedis_AOFRewrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stands := func() bool { return exec.Command("grep", "-rq", "openid-of-somebody", dir["dir"]).Run() == nil }
+	inAOF := func() bool { return exec.Command("grep", "-rq", "openid-of-somebody", dir["dir"]).Run() == nil }
 	if err := redis.Client.Set(ctx, "loginhub:{ticket}", "openid-of-somebody", time.Second).Err(); err != nil {
 		t.Fatal(err)
 	}
-	hubtest.Eventually(t, 20*time.Second, "the log is written", stands)
+	hubtest.Eventually(t, 20*time.Second, "the AOF is written", inAOF)
 	hubtest.Eventually(t, 20*time.Second, "the ticket expires", func() bool { return redis.Client.DBSize(ctx).Val() == 0 })
-	if !stands() {
-		t.Error("an expired ticket leaves the log by itself: is this test blind?")
+	if !inAOF() {
+		t.Error("an expired ticket leaves the AOF without a rewrite: the test shows nothing")
 	}
 	for range 300 {
 		if err := redis.Client.Set(ctx, "loginhub:{other}", strings.Repeat("x", 1<<10), time.Second).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	hubtest.Eventually(t, 20*time.Second, "the log is written anew", func() bool { return !stands() })
+	hubtest.Eventually(t, 20*time.Second, "the AOF is rewritten", func() bool { return !inAOF() })
 }
 
-// TestShippedRedis_Cluster: in a Cluster the same line holds on
-// every server.
+// TestShippedRedis_Cluster: the same users.acl line works on every server of a Cluster.
 func TestShippedRedis_Cluster(t *testing.T) {
 	t.Parallel()
 	loginOnThreeNodes(t, &hubtest.Redis{URL: hubtest.StartCluster(t, 0).URL})

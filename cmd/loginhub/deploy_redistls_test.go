@@ -14,8 +14,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// startRedisTLS is a redis-server that takes only clients with a certificate of its
-// authority; its plain port is for the test. secure is its TLS port.
+// startRedisTLS starts a redis-server that accepts only clients with a certificate of that CA. Its
+// plain port is for the test. secure is its TLS port.
 func startRedisTLS(t *testing.T, ca *hubtest.CA, args ...string) (server *hubtest.Redis, secure string) {
 	t.Helper()
 	cert, key := ca.Issue(t, "redis", time.Now().Add(time.Hour), "127.0.0.1")
@@ -24,15 +24,15 @@ func startRedisTLS(t *testing.T, ca *hubtest.CA, args ...string) (server *hubtes
 		"--tls-ca-cert-file", ca.CertFile, "--tls-auth-clients", "yes", "--tls-replication", "yes"}, args...)...), secure
 }
 
-// requireNotReady starts a node with settings that must not make it ready, and asks
-// its log why.
+// requireNotReady starts a node with settings that must not make it ready, and waits for the reason
+// in its log.
 func requireNotReady(t *testing.T, why string, settings ...string) {
 	t.Helper()
 	t.Helper()
 	n := hubtest.LaunchNode(t, program, settings...)
-	hubtest.Eventually(t, 20*time.Second, "the log says "+why, func() bool { return strings.Contains(n.Log(), why) })
+	hubtest.Eventually(t, 20*time.Second, "the log has "+why, func() bool { return strings.Contains(n.Log(), why) })
 	if n.Get("/readyz") == 200 {
-		t.Errorf("ready, in spite of %s", why)
+		t.Errorf("the node is ready despite %s", why)
 	}
 }
 
@@ -57,25 +57,25 @@ func TestRedisTLS_Errors(t *testing.T) {
 	t.Parallel()
 	ca := hubtest.NewCA(t)
 	cert, key := ca.Issue(t, "hub", time.Now().Add(time.Hour))
-	for name, c := range map[string]struct{ says, settings string }{
-		"half a pair":      {"LOGINHUB_REDIS_KEY", "REDIS_URL=rediss://h REDIS_CERT=" + cert},
-		"no TLS":           {"rediss://", "REDIS_URL=redis://h REDIS_CA=" + ca.CertFile},
-		"no TLS, a pair":   {"rediss://", "REDIS_URL=redis://h REDIS_CERT=" + cert + " REDIS_KEY=" + key},
-		"no such file":     {"/nowhere/ca.pem", "REDIS_URL=rediss://h REDIS_CA=/nowhere/ca.pem"},
-		"no authority":     {"no PEM certificate", "REDIS_URL=rediss://h REDIS_CA=" + key},
-		"another's key":    {"LOGINHUB_REDIS_CERT", "REDIS_URL=rediss://h REDIS_CERT=" + cert + " REDIS_KEY=" + ca.CertFile},
-		"no Redis at all":  {"rediss://", "REDIS_CA=" + ca.CertFile},
-		"TLS by the cover": {"rediss://", "REDIS_URL=rediss-not://h REDIS_CA=" + ca.CertFile},
+	for name, c := range map[string]struct{ wantText, settings string }{
+		"certificate without key":   {"LOGINHUB_REDIS_KEY", "REDIS_URL=rediss://h REDIS_CERT=" + cert},
+		"no TLS":                    {"rediss://", "REDIS_URL=redis://h REDIS_CA=" + ca.CertFile},
+		"a certificate without TLS": {"rediss://", "REDIS_URL=redis://h REDIS_CERT=" + cert + " REDIS_KEY=" + key},
+		"no such file":              {"/nowhere/ca.pem", "REDIS_URL=rediss://h REDIS_CA=/nowhere/ca.pem"},
+		"no CA":                     {"no PEM certificate", "REDIS_URL=rediss://h REDIS_CA=" + key},
+		"another certificate's key": {"LOGINHUB_REDIS_CERT", "REDIS_URL=rediss://h REDIS_CERT=" + cert + " REDIS_KEY=" + ca.CertFile},
+		"embedded store":            {"rediss://", "REDIS_CA=" + ca.CertFile},
+		"an invalid scheme":         {"rediss://", "REDIS_URL=rediss-not://h REDIS_CA=" + ca.CertFile},
 	} {
 		out, code := hubtest.Run(t, program, nil, append(strings.Fields(c.settings), "KEYS="+hubtest.Key)...)
-		if code != 2 || !strings.Contains(out, c.says) {
+		if code != 2 || !strings.Contains(out, c.wantText) {
 			t.Errorf("%s: %d %s", name, code, out)
 		}
 	}
 }
 
-// TestRedisTLS_Sentinel: the Sentinel has a password,
-// the master another user and another one, and each is held to its own address.
+// TestRedisTLS_Sentinel: the Sentinel has a password, the master has another user and password.
+// Each certificate is checked against the server's own address.
 func TestRedisTLS_Sentinel(t *testing.T) {
 	t.Parallel()
 	ca := hubtest.NewCA(t)
@@ -101,7 +101,7 @@ func TestRedisTLS_Sentinel(t *testing.T) {
 		m, err := look.Master(testContext(t, 5*time.Second), "hub").Result()
 		return err == nil && m["flags"] == "master"
 	})
-	// The Sentinel by a name, the master by an address: neither has the other's.
+	// The Sentinel's certificate has a name, the master's an address. Neither has both.
 	url := func(password string) string {
 		return "rediss://:" + password + "@localhost:" + secure + "/0?master_name=hub&username=loginhub&password=" + hubtest.HubPassword
 	}

@@ -14,7 +14,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// unitSetting gives every value of a setting of the shipped unit.
+// unitSetting returns every value of a setting of the shipped unit.
 func unitSetting(t *testing.T, name string) (values []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(readDeploy(t, "systemd/loginhub.service"), -1) {
@@ -23,14 +23,14 @@ func unitSetting(t *testing.T, name string) (values []string) {
 	return values
 }
 
-// analyze runs systemd-analyze on the shipped unit, in a root that has it, the
-// program, and the targets that every system has.
+// analyze runs systemd-analyze on the shipped unit, in a root directory with the unit, the program
+// and the standard targets.
 func analyze(t *testing.T, edit func(string) string, args ...string) (printed string, err error) {
 	t.Helper()
 	root := t.TempDir()
 	files := map[string]string{"etc/systemd/system/loginhub.service": edit(readDeploy(t, "systemd/loginhub.service")), "usr/local/bin/loginhub": "#!/bin/sh\n", "bin/kill": "#!/bin/sh\n"}
 	for _, target := range strings.Fields("sysinit basic shutdown network network-online multi-user") {
-		files["etc/systemd/system/"+target+".target"] = "[Unit]\nDescription=stands for the system's\n"
+		files["etc/systemd/system/"+target+".target"] = "[Unit]\nDescription=placeholder\n"
 	}
 	for path, text := range files {
 		path = filepath.Join(root, path)
@@ -58,9 +58,9 @@ func TestSystemd_UnitVerified(t *testing.T) {
 	}
 	typo := func(text string) string { return strings.Replace(text, "NoNewPrivileges=", "NoNewPriviliges=", 1) }
 	if out, err := analyze(t, typo, "verify", "--man=no"); err == nil && !strings.Contains(out, "NoNewPriviliges") {
-		t.Errorf("verify takes anything: is this test blind? %s", out)
+		t.Errorf("verify accepts a broken unit, so the test shows nothing: %s", out)
 	}
-	// Of 100; 20 and less is what systemd shows as good. An unhardened unit has 96.
+	// The threshold is of 100: systemd shows 20 and less as good. An unhardened unit has 96.
 	if out, err := analyze(t, same, "security", "--offline=yes", "--threshold=12"); err != nil {
 		t.Errorf("security: %v %s", err, out)
 	}
@@ -74,17 +74,17 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 		name, value, _ := strings.Cut(s, "=")
 		credential, ok := strings.CutPrefix(value, "%d/")
 		if !known[name] || !ok || !regexp.MustCompile(`(?m)^`+credential+`:/etc/loginhub/secrets/`).MatchString(loaded) {
-			t.Errorf("%s is no setting, or nothing loads its credential", s)
+			t.Errorf("%s is not a setting, or no LoadCredential has it", s)
 		}
 	}
 	stop, err := time.ParseDuration(unitSetting(t, "TimeoutStopSec")[0])
 	if err != nil || stop < 10*time.Second+10*time.Second {
-		t.Errorf("a node that drains is killed after %v %v", stop, err)
+		t.Errorf("TimeoutStopSec %v is shorter than the drain: %v", stop, err)
 	}
 	if reload, restart := unitSetting(t, "ExecReload"), unitSetting(t, "Restart"); !slices.Equal(reload, []string{"+/bin/kill -HUP $MAINPID"}) || !slices.Equal(restart, []string{"always"}) {
-		t.Errorf("reloads by %v, restarts %v", reload, restart)
+		t.Errorf("ExecReload %v, Restart %v", reload, restart)
 	}
-	// The node does not tell systemd that it is ready: notify would wait in vain.
+	// The node does not send sd_notify, so Type=notify would time out.
 	if kind := unitSetting(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
 		t.Errorf("type %v", kind)
 	}
@@ -97,14 +97,14 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 			t.Errorf("deploy/README.md does not name %s", path)
 		}
 	}
-	// Pages and Redis over both protocols, and a Redis by unix://.
+	// The node needs IPv4 and IPv6, and AF_UNIX for a Redis at unix://.
 	for _, family := range []string{"AF_INET", "AF_INET6", "AF_UNIX"} {
 		if all := strings.Fields(strings.Join(unitSetting(t, "RestrictAddressFamilies"), " ")); !slices.Contains(all, family) {
 			t.Errorf("no %s among %v", family, all)
 		}
 	}
 	if paths := strings.Fields(strings.Join(unitSetting(t, "ExecPaths"), " ")); !slices.Contains(paths, unitSetting(t, "ExecStart")[0]) {
-		t.Errorf("the program may not be executed: %v", paths)
+		t.Errorf("the unit forbids executing the program: %v", paths)
 	}
 	if subset := unitSetting(t, "ProcSubset"); len(subset) != 0 {
 		t.Errorf("ProcSubset=%s hides net.core.somaxconn from the listener", subset)
@@ -114,8 +114,8 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 		t.Errorf("LimitNOFILE=%d is above fs.nr_open: the unit would not start (%v)", files, err)
 	}
 
-	// As the unit starts it: secrets as files of the credentials' directory, no
-	// file of its own, the exit code of a stop.
+	// The node starts as the unit starts it: secrets are files of the credentials' directory, it
+	// has no file of its own. A stop ends with exit code 0.
 	dir := t.TempDir()
 	redis := hubtest.StartRedis(t)
 	var given []string
@@ -133,25 +133,25 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
-		t.Errorf("a stop ends with %d %v", code, err)
+		t.Errorf("the stop ended with %d %v", code, err)
 	}
 }
 
-// TestSystemd_Check runs the shell line of its comment, with
-// credentials as systemd lays them out and WeChat set up as the unit says.
+// TestSystemd_Check runs the shell line of the unit's comment, with credentials as systemd lays
+// them out and WeChat configured as the unit says.
 func TestSystemd_Check(t *testing.T) {
 	t.Parallel()
 	text := readDeploy(t, "systemd/loginhub.service")
 	call := regexp.MustCompile(`(?m)^#   systemd-run (?s:.*?)sh -c '([^']*)'$`).FindStringSubmatch(text)
 	if call == nil {
-		t.Fatal("the unit shows no check")
+		t.Fatal("the unit has no check command")
 	}
 	dir := t.TempDir()
 	redis := hubtest.StartRedis(t)
 	secrets := map[string]string{"keys": hubtest.Key, "redis-url": redis.URL, "wechat": "a-secret"}
 	for _, m := range regexp.MustCompile(`LoadCredential=([\w-]+):/etc/loginhub/secrets/([\w-]+)`).FindAllStringSubmatch(text, -1) {
 		if secrets[m[1]] == "" || !strings.Contains(call[0], "-p "+m[0]) {
-			t.Errorf("the unit loads %s, and its check does not", m[1])
+			t.Errorf("the unit loads %s, but its check does not", m[1])
 		}
 	}
 	for _, m := range regexp.MustCompile(`-p LoadCredential=([\w-]+):`).FindAllStringSubmatch(call[0], -1) {
@@ -159,17 +159,17 @@ func TestSystemd_Check(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	nobody := "http://127.0.0.1:" + hubtest.FreePort(t)
+	down := "http://127.0.0.1:" + hubtest.FreePort(t)
 	check := exec.Command("sh", "-c", call[1])
 	check.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "CREDENTIALS_DIRECTORY="+dir,
-		"LOGINHUB_WECHAT_APP_ID=wx0123456789abcdef", "LOGINHUB_WECHAT_API_URL="+nobody, "LOGINHUB_PUBLIC_URL="+nobody)
-	out, _ := check.CombinedOutput() // 1: neither WeChat nor a node is there
+		"LOGINHUB_WECHAT_APP_ID=wx0123456789abcdef", "LOGINHUB_WECHAT_API_URL="+down, "LOGINHUB_PUBLIC_URL="+down)
+	out, _ := check.CombinedOutput() // exit code 1: neither WeChat nor a node runs
 	if !strings.HasPrefix(findLine(string(out), "settings"), "ok") || !strings.HasPrefix(findLine(string(out), "redis mailbox"), "ok") || check.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v\n%s", check.ProcessState, out)
 	}
 }
 
-// sysctls are the settings of 99-loginhub.conf: each has one to four numbers.
+// sysctls returns the settings of 99-loginhub.conf: each has one to four numbers.
 func sysctls(t *testing.T) map[string][]int {
 	t.Helper()
 	all := map[string][]int{}
@@ -189,16 +189,16 @@ func TestSysctl_Exist(t *testing.T) {
 	t.Parallel()
 	all := sysctls(t)
 	if len(all) < 15 {
-		t.Errorf("%d settings: is this test blind?", len(all))
+		t.Errorf("only %d settings found: the pattern is wrong", len(all))
 	}
 	for key, values := range all {
 		now, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
-		list := strings.HasSuffix(key, "_ports") // may be empty, and of any length
+		list := strings.HasSuffix(key, "_ports") // may be empty and of any length
 		if err != nil || !list && len(strings.Fields(string(now))) != len(values) {
 			t.Errorf("%s = %v, the kernel has %q %v", key, values, now, err)
 		}
 	}
-	// No connection takes a port that something of ours listens on.
+	// No outgoing connection may use a port that a shipped server listens on.
 	low, high := all["net.ipv4.ip_local_port_range"][0], all["net.ipv4.ip_local_port_range"][1]
 	help, _ := hubtest.Run(t, program, []string{"--help"})
 	ports := map[string]bool{"6379": true, "26379": true} // Redis and Sentinel
@@ -206,15 +206,15 @@ func TestSysctl_Exist(t *testing.T) {
 		ports[m[1]] = true
 	}
 	if len(ports) != 4 {
-		t.Errorf("ports %v: is this test blind?", ports)
+		t.Errorf("ports %v: the pattern is wrong", ports)
 	}
 	for port := range ports {
 		if n, _ := strconv.Atoi(port); n >= low && n <= high && !slices.Contains(all["net.ipv4.ip_local_reserved_ports"], n) {
-			t.Errorf("port %s may be taken by a connection before its server has it", port)
+			t.Errorf("an outgoing connection may use port %s before its server starts", port)
 		}
 	}
 	const pages = 1_000_000
 	if all["fs.nr_open"][0]*9/10-128 < pages || all["fs.file-max"][0] < all["fs.nr_open"][0] {
-		t.Errorf("%v descriptors do not do for %d pages", all["fs.nr_open"], pages)
+		t.Errorf("%v descriptors are too few for %d waiters", all["fs.nr_open"], pages)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// documents are all Markdown files of the repository, by their path from its top.
+// documents returns all Markdown files of the repository, by path from its top.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -37,7 +37,7 @@ func documents(t *testing.T) map[string]string {
 	return all
 }
 
-// findInDocuments finds a pattern in all documents, in the Taskfile and in CI's workflow.
+// findInDocuments finds a pattern in all documents, in the Taskfile and in the CI workflow.
 func findInDocuments(t *testing.T, pattern string) map[string][][]string {
 	t.Helper()
 	guides := documents(t)
@@ -55,10 +55,10 @@ func findInDocuments(t *testing.T, pattern string) map[string][][]string {
 	return found
 }
 
-// fence is a code block: its language, and its text.
+// fence matches a code block: its language and its text.
 var fence = regexp.MustCompile("(?ms)^ *```(\\w*)\n(.*?)^ *```")
 
-// headings gives the anchors of a document as GitHub makes them.
+// headings returns the anchors of a document as GitHub makes them.
 func headings(text string) map[string]bool {
 	anchors := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
@@ -75,8 +75,7 @@ func headings(text string) map[string]bool {
 	return anchors
 }
 
-// TestDocuments_Links checks relative links with their anchors, pictures, and
-// the names of tests.
+// TestDocuments_Links checks relative links with their anchors, pictures, and the names of tests.
 func TestDocuments_Links(t *testing.T) {
 	t.Parallel()
 	goTests, _ := testNames(t, "../..")
@@ -85,7 +84,7 @@ func TestDocuments_Links(t *testing.T) {
 	for file, text := range all {
 		for _, name := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(text, -1) {
 			if !goTests[name[1]] {
-				t.Errorf("%s: there is no %s", file, name[1])
+				t.Errorf("%s: no test %s", file, name[1])
 			}
 		}
 		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
@@ -111,20 +110,20 @@ func TestDocuments_Links(t *testing.T) {
 	}
 }
 
-// TestDocuments_Settings, with or without _FILE.
+// TestDocuments_Settings: each LOGINHUB_ name in the documents is a setting, with or without _FILE.
 func TestDocuments_Settings(t *testing.T) {
 	t.Parallel()
 	known := settingNames(t)
 	for file, text := range documents(t) {
 		for _, name := range regexp.MustCompile(`LOGINHUB_[A-Z_]*[A-Z]`).FindAllString(text, -1) {
 			if !known[name] {
-				t.Errorf("%s names %s, which is no setting", file, name)
+				t.Errorf("%s names %s, which is not a setting", file, name)
 			}
 		}
 	}
 }
 
-// translations are the documents that are there in English and in Chinese.
+// translations are the documents that exist in English and in Chinese.
 var translations = map[string]string{
 	"README.md":                       "deploy/zh-CN/README.md",
 	"deploy/README.md":                "deploy/zh-CN/operations.md",
@@ -133,8 +132,8 @@ var translations = map[string]string{
 	"wechat/README.md#connect-wechat": "wechat/README.md#接入微信",
 }
 
-// TestDocuments_Translations compares the code blocks of each pair, and the
-// commands and settings in its sentences.
+// TestDocuments_Translations compares the code blocks of each pair, and the commands and settings
+// in its sentences.
 func TestDocuments_Translations(t *testing.T) {
 	t.Parallel()
 	all := documents(t)
@@ -151,10 +150,10 @@ func TestDocuments_Translations(t *testing.T) {
 		return ""
 	}
 	inline := regexp.MustCompile("`([^`\n]+)`")
-	commandsOf := func(text string) (said []string) {
+	commandsOf := func(text string) (lines []string) {
 		for _, block := range fence.FindAllStringSubmatch(text, -1) {
 			if block[1] != "mermaid" {
-				said = append(said, block[0])
+				lines = append(lines, block[0])
 			}
 		}
 		var words []string
@@ -164,35 +163,35 @@ func TestDocuments_Translations(t *testing.T) {
 			}
 		}
 		slices.Sort(words)
-		return append(said, slices.Compact(words)...)
+		return append(lines, slices.Compact(words)...)
 	}
 	for english, chinese := range translations {
 		a, b := commandsOf(part(english)), commandsOf(part(chinese))
 		if part(english) == "" || part(chinese) == "" {
 			t.Errorf("%s or %s is missing", english, chinese)
 		}
-		for _, said := range a {
-			if !slices.Contains(b, said) {
-				t.Errorf("%s lacks what %s says:\n%s", chinese, english, said)
+		for _, lines := range a {
+			if !slices.Contains(b, lines) {
+				t.Errorf("%s does not have this text of %s:\n%s", chinese, english, lines)
 			}
 		}
-		for _, said := range b {
-			if !slices.Contains(a, said) {
-				t.Errorf("%s lacks what %s says:\n%s", english, chinese, said)
+		for _, lines := range b {
+			if !slices.Contains(a, lines) {
+				t.Errorf("%s does not have this text of %s:\n%s", english, chinese, lines)
 			}
 		}
 	}
 }
 
-// TestREADME_Length: a newcomer reads it in five minutes.
+// TestREADME_Length: a newcomer reads README.md in five minutes.
 func TestREADME_Length(t *testing.T) {
 	if n := len(strings.Fields(documents(t)["README.md"])); n > 1200 {
-		t.Errorf("README.md has %d words; move what is longer beside what it documents", n)
+		t.Errorf("README.md has %d words; move details to the directory that they document", n)
 	}
 }
 
-// commands are those of the documents, in shell blocks and in sentences, with the
-// test that runs each. One that ends with a space covers all that begin so.
+// commands maps the commands of the documents, in shell blocks and in sentences, to the test that
+// runs each. A key that ends with a space is a prefix.
 var commands = map[string]string{
 	"go run ./cmd/loginhub": "hubtest.StartNode, in most tests",
 	"go run ./cmd/loginhub --clients deploy/examples/clients.yaml":                      "TestExamples_ReadmeCommands",
@@ -208,16 +207,16 @@ var commands = map[string]string{
 	"go test ":                                                                          "TestDocuments_TestCommands",
 	"go mod edit ":                                                                      "TestVerifier_DocumentedImport",
 	"curl -X PUT ":                                                                      "TestKillSwitch_DocumentedCall",
-	// No test runs these. deploy/kubernetes/check and the tests of compose file and
-	// unit compare what they name with the files.
+	// No test runs these. deploy/kubernetes/check and the tests of compose file and unit compare
+	// the names in them with the files.
 	"docker compose ": "not run",
 	"kubectl ":        "not run",
 	"systemctl ":      "not run",
 	"journalctl ":     "not run",
 }
 
-// checkedDocuments are the documents whose commands have to be in the table above. Those of
-// the runbook and of the risk assessment are an operator's, for Redis and systemd.
+// checkedDocuments are the documents whose commands must be in the table above. The commands of the
+// runbook and of the risk assessment are an operator's, for Redis and systemd.
 func checkedDocuments(t *testing.T) map[string]string {
 	t.Helper()
 	all := documents(t)
@@ -229,10 +228,10 @@ func checkedDocuments(t *testing.T) map[string]string {
 	return all
 }
 
-// commandStart begin a command in a sentence.
+// commandStart matches a command in a sentence.
 var commandStart = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*((?:go|task|loginhub|loginbench|curl|docker|kubectl|redis-cli|systemctl|nginx|npm|node|php|python3|sh|git|apt-get|deploy/\S+\.sh) .*)$`)
 
-// shellLines gives the lines of a document's shell blocks, without comments.
+// shellLines returns the lines of a document's shell blocks, without comments.
 func shellLines(text string) (lines []string) {
 	for _, block := range fence.FindAllStringSubmatch(text, -1) {
 		if block[1] != "sh" {
@@ -248,19 +247,18 @@ func shellLines(text string) (lines []string) {
 	return lines
 }
 
-// TestDocuments_Commands: what a reader pastes is run by a test, or is
-// listed as not run.
+// TestDocuments_Commands: a test runs each documented command, or the table lists it as not run.
 func TestDocuments_Commands(t *testing.T) {
 	t.Parallel()
 	found := map[string]bool{}
 	for file, text := range checkedDocuments(t) {
-		said := slices.DeleteFunc(shellLines(text), func(line string) bool { return strings.HasPrefix(line, "LOGINHUB_") })
+		lines := slices.DeleteFunc(shellLines(text), func(line string) bool { return strings.HasPrefix(line, "LOGINHUB_") })
 		for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
 			if c := commandStart.FindStringSubmatch(m[1]); c != nil {
-				said = append(said, c[1])
+				lines = append(lines, c[1])
 			}
 		}
-		for _, line := range said {
+		for _, line := range lines {
 			known := ""
 			for one := range commands {
 				bare := regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*`).ReplaceAllString(line, "")
@@ -269,17 +267,17 @@ func TestDocuments_Commands(t *testing.T) {
 				}
 			}
 			if found[known] = true; known == "" {
-				t.Errorf("%s: which test runs %q?", file, line)
+				t.Errorf("%s: no test runs %q; add it to the table", file, line)
 			}
 		}
 	}
 	tests, _ := testNames(t, "../..")
 	for line, by := range commands {
 		if !found[line] {
-			t.Errorf("no document says %q", line)
+			t.Errorf("no document has %q", line)
 		}
 		if name := regexp.MustCompile(`Test\w+`).FindString(by); name != "" && !tests[name] {
-			t.Errorf("%q: there is no %s", line, name)
+			t.Errorf("%q: no test %s", line, name)
 		}
 	}
 	if run, err := os.ReadFile("../../.ci/run"); err != nil || !strings.Contains(string(run), "exec "+shellLines(documents(t)["README.md"])[1]+"\n") {
@@ -287,8 +285,8 @@ func TestDocuments_Commands(t *testing.T) {
 	}
 }
 
-// TestProgram_RunsDocumentedCalls runs each `loginhub …` of the documents beside a
-// node and with its settings. The socket is not held: that takes a minute.
+// TestProgram_RunsDocumentedCalls runs each `loginhub …` of the documents beside a node, with its
+// settings. It sets --hold=0s, because the default takes a minute.
 func TestProgram_RunsDocumentedCalls(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)

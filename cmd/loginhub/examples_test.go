@@ -30,7 +30,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// sandboxHub is a node in sandbox mode under the URL that its tokens name.
+// sandboxHub is a node in sandbox mode at the URL that its tokens name.
 func sandboxHub(t *testing.T) (hub string) {
 	t.Helper()
 	var node *hubtest.Node
@@ -46,8 +46,8 @@ func sandboxHub(t *testing.T) (hub string) {
 	return door.URL
 }
 
-// browserTab is a browser at a site. Its cookies are kept by hand: they are Secure, and
-// the test speaks http.
+// browserTab is a browser at a site. The test keeps its cookies itself: they are Secure, and the
+// test uses http.
 type browserTab struct {
 	t       *testing.T
 	site    string
@@ -70,7 +70,7 @@ func (b *browserTab) do(method, path, body string) (status int, text string) {
 	defer answer.Body.Close()
 	for _, c := range answer.Cookies() {
 		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
-			b.t.Errorf("%s %s sets %s", method, path, c)
+			b.t.Errorf("%s %s set the cookie %s", method, path, c)
 		}
 		b.cookies[c.Name] = c.Value
 		if c.MaxAge < 0 || c.Value == "" {
@@ -86,7 +86,7 @@ func (b *browserTab) do(method, path, body string) (status int, text string) {
 
 var element = regexp.MustCompile(`<login-qr client="default" login-nonce="([\w-]{20,128})">`)
 
-// openLogin opens the login page and gives the nonce that its widget takes.
+// openLogin opens the login page and returns the nonce for its widget.
 func (b *browserTab) openLogin(hub string) (nonce string) {
 	b.t.Helper()
 	status, text := b.do("GET", "/", "")
@@ -102,8 +102,8 @@ func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd, po
 	t.Helper()
 	port := append(ports, hubtest.FreePort(t))[0]
 	cmd := command(port)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // `go run` has a child
 	cmd.Env = append(os.Environ(), append([]string{"HUB=" + hub + "/", "CLIENT_ID=default"}, cmd.Env...)...)
 	if err := cmd.Start(); err != nil {
@@ -113,7 +113,7 @@ func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd, po
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		cmd.Wait()
 		if t.Failed() {
-			t.Logf("the site said: %s", &said)
+			t.Logf("the site printed: %s", &output)
 		}
 	})
 	site = "http://127.0.0.1:" + port
@@ -128,7 +128,7 @@ func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd, po
 	return site
 }
 
-// readExample is a file below deploy/examples.
+// readExample reads a file below deploy/examples.
 func readExample(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs("../../deploy/examples/" + name)
@@ -170,10 +170,10 @@ func TestExamples_Login(t *testing.T) {
 			stranger := &browserTab{t, site, map[string]string{}}
 			nonce := alice.openLogin(hub)
 			if again := alice.openLogin(hub); again != nonce {
-				t.Error("a second tab takes the first one's nonce away")
+				t.Error("a second tab invalidates the first one's nonce")
 			}
 			if mallory.openLogin(hub) == nonce {
-				t.Fatal("two browsers have one nonce")
+				t.Fatal("two browsers have the same nonce")
 			}
 			good := tokenFor(ctx, t, hub, "alice", nonce)
 			refused := func(what string, b *browserTab, text string) {
@@ -200,7 +200,7 @@ func TestExamples_Login(t *testing.T) {
 				t.Errorf("alice is not logged in: %s", page)
 			}
 			if alice.cookies["__Host-session"] == before["__Host-session"] {
-				t.Error("the session keeps the id that it had before the login")
+				t.Error("the session has the same id after the login")
 			}
 			bob := &browserTab{t, site, map[string]string{}}
 			if status, text := bob.do("POST", "/session", tokenFor(ctx, t, hub, "bob", bob.openLogin(hub))); status != http.StatusNoContent {
@@ -220,8 +220,8 @@ func TestExamples_Login(t *testing.T) {
 	}
 }
 
-// verifierCommands are the examples' own, in other languages than Go, run on the
-// arguments HUB CLIENT_ID NONCE STORE TOKEN….
+// verifierCommands are the examples' verifiers in other languages than Go. Their arguments are HUB
+// CLIENT_ID NONCE STORE TOKEN….
 func verifierCommands(t *testing.T) map[string][]string {
 	return map[string][]string{
 		"node": {"node", "--input-type=module", "-e", `import { writeFileSync } from "node:fs"
@@ -253,7 +253,7 @@ for token in tokens:
 	}
 }
 
-// runVerifier gives one line for each token.
+// runVerifier returns one line per token.
 func runVerifier(t *testing.T, command []string, args ...string) []string {
 	t.Helper()
 	out, err := exec.CommandContext(loginContext(t), command[0], append(slices.Clone(command[1:]), args...)...).CombinedOutput()
@@ -263,7 +263,8 @@ func runVerifier(t *testing.T, command []string, args ...string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-// A key that a verifier does not understand disables no other (RFC 7517, section 5).
+// TestExamples_UnusableKey: an unknown kind of key does not affect the other keys (RFC 7517,
+// section 5).
 func TestExamples_UnusableKey(t *testing.T) {
 	t.Parallel()
 	masters, err := token.ParseMasterKeys(hubtest.Key)
@@ -290,8 +291,8 @@ func TestExamples_UnusableKey(t *testing.T) {
 	t.Cleanup(hub.Close)
 	for name, command := range verifierCommands(t) {
 		t.Run(name, func(t *testing.T) {
-			if said := runVerifier(t, command, hub.URL, "default", "n-1", t.TempDir(), signedToken(t, hub.URL, "login+jwt", nil)); len(said) != 1 || said[0] != "sandbox:root" {
-				t.Errorf("%.500q", said)
+			if lines := runVerifier(t, command, hub.URL, "default", "n-1", t.TempDir(), signedToken(t, hub.URL, "login+jwt", nil)); len(lines) != 1 || lines[0] != "sandbox:root" {
+				t.Errorf("%.500q", lines)
 			}
 		})
 	}
@@ -306,19 +307,19 @@ func TestExamples_Verifiers(t *testing.T) {
 				t.Helper()
 				return runVerifier(t, command, append([]string{hub, client, nonce, store}, tokens...)...)
 			}
-			ctx := testContext(t, 2*time.Minute) // twenty programs are started meanwhile
+			ctx := testContext(t, 2*time.Minute) // twenty programs are started in this time
 			good := tokenFor(ctx, t, hub, "alice", "n-1")
-			no := func(what string, said []string) {
+			no := func(what string, lines []string) {
 				t.Helper()
-				for _, line := range said {
+				for _, line := range lines {
 					if !strings.HasPrefix(line, "no: ") {
-						t.Errorf("%s: %q", what, said)
+						t.Errorf("%s: %q", what, lines)
 					}
 				}
 			}
 			store := t.TempDir()
-			if said := run(hub, "default", "n-1", t.TempDir(), signedToken(t, hub, "login+jwt", nil)); said[0] != "sandbox:root" {
-				t.Errorf("what the test signs is no token: %q", said)
+			if lines := run(hub, "default", "n-1", t.TempDir(), signedToken(t, hub, "login+jwt", nil)); lines[0] != "sandbox:root" {
+				t.Errorf("the test's own signed token is refused: %q", lines)
 			}
 			for what, text := range hostileTokens(ctx, t, hub, good) {
 				no(what, run(hub, "default", "n-1", store, text))
@@ -327,10 +328,10 @@ func TestExamples_Verifiers(t *testing.T) {
 			no("another session", run(hub, "default", "n-2", store, good))
 			no("no nonce", run(hub, "default", "", store, good, tokenFor(ctx, t, hub, "alice", "")))
 			no("another site", run(hub, "other", "n-1", store, good))
-			if said := run(hub+"/", "default", "n-1", store, good, good); said[0] != "sandbox:alice" || !strings.HasPrefix(said[1], "no: used before") && name != "python" || !strings.HasPrefix(said[1], "no: ") {
-				t.Errorf("twice: %q", said)
+			if lines := run(hub+"/", "default", "n-1", store, good, good); lines[0] != "sandbox:alice" || !strings.HasPrefix(lines[1], "no: used before") && name != "python" || !strings.HasPrefix(lines[1], "no: ") {
+				t.Errorf("used twice: %q", lines)
 			}
-			// And of several processes at once one wins.
+			// Exactly one of several concurrent processes accepts the token.
 			other := tokenFor(ctx, t, hub, "bob", "n-1")
 			won := make(chan bool, 5)
 			var all sync.WaitGroup
@@ -346,14 +347,14 @@ func TestExamples_Verifiers(t *testing.T) {
 				}
 			}
 			if n != 1 {
-				t.Errorf("%d of %d processes take the token", n, cap(won))
+				t.Errorf("%d of %d processes accepted the token", n, cap(won))
 			}
 		})
 	}
 }
 
-// signedToken is a token that the hub's own key has signed, with another type or
-// other claims than it ever would; nil takes a claim away.
+// signedToken is signed with the hub's own key, with another type or with claims that the hub never
+// issues. A nil value removes the claim.
 func signedToken(t *testing.T, hub, kind string, changes map[string]any) string {
 	t.Helper()
 	masters, err := token.ParseMasterKeys(hubtest.Key)
@@ -381,7 +382,7 @@ func signedToken(t *testing.T, hub, kind string, changes map[string]any) string 
 	return text + "." + b64(ed25519.Sign(ed25519.NewKeyFromSeed(seed), []byte(text)))
 }
 
-// hostileTokens are texts that must not pass.
+// hostileTokens must all be refused.
 func hostileTokens(ctx context.Context, t *testing.T, hub, good string) map[string]string {
 	t.Helper()
 	now := time.Now().Unix()
@@ -392,40 +393,39 @@ func hostileTokens(ctx context.Context, t *testing.T, hub, good string) map[stri
 	}
 	return map[string]string{
 		"another user's claims": parts[0] + "." + other[1] + "." + parts[2],
-		"a cut signature":       good[:len(good)-20],
+		"a truncated signature": good[:len(good)-20],
 		"no signature":          parts[0] + "." + parts[1] + ".",
 		"alg none":              head(`{"alg":"none","typ":"login+jwt"}`),
 		"HS256":                 head(`{"alg":"HS256","typ":"login+jwt","kid":"x"}`) + parts[2],
 		"another type":          head(`{"alg":"EdDSA","typ":"JWT","kid":"x"}`) + parts[2],
 		"an unknown key":        head(`{"alg":"EdDSA","typ":"login+jwt","kid":"x"}`) + parts[2],
-		"no object":             head(`7`) + parts[2],
+		"claims not an object":  head(`7`) + parts[2],
 		"null":                  head(`null`) + parts[2],
 		"two parts":             parts[0] + "." + parts[1],
 		"four parts":            good + ".x",
-		"nothing":               "",
-		"of another purpose":    signedToken(t, hub, "at+jwt", nil),
-		"over":                  signedToken(t, hub, "login+jwt", map[string]any{"exp": now - 61}),
-		"without end":           signedToken(t, hub, "login+jwt", map[string]any{"exp": nil}),
-		"made tomorrow":         signedToken(t, hub, "login+jwt", map[string]any{"iat": now + 86400}),
-		"never made":            signedToken(t, hub, "login+jwt", map[string]any{"iat": nil}),
-		"without nonce":         signedToken(t, hub, "login+jwt", map[string]any{"nonce": nil}),
-		"without id":            signedToken(t, hub, "login+jwt", map[string]any{"jti": nil}),
-		"without user":          signedToken(t, hub, "login+jwt", map[string]any{"sub": nil}),
-		"without site":          signedToken(t, hub, "login+jwt", map[string]any{"aud": nil}),
-		"without hub":           signedToken(t, hub, "login+jwt", map[string]any{"iss": nil}),
-		"long":                  good + strings.Repeat("A", 9000),
+		"an empty token":        "",
+		"another use":           signedToken(t, hub, "at+jwt", nil),
+		"expired":               signedToken(t, hub, "login+jwt", map[string]any{"exp": now - 61}),
+		"no exp":                signedToken(t, hub, "login+jwt", map[string]any{"exp": nil}),
+		"issued tomorrow":       signedToken(t, hub, "login+jwt", map[string]any{"iat": now + 86400}),
+		"no iat":                signedToken(t, hub, "login+jwt", map[string]any{"iat": nil}),
+		"no nonce":              signedToken(t, hub, "login+jwt", map[string]any{"nonce": nil}),
+		"no jti":                signedToken(t, hub, "login+jwt", map[string]any{"jti": nil}),
+		"no sub":                signedToken(t, hub, "login+jwt", map[string]any{"sub": nil}),
+		"no aud":                signedToken(t, hub, "login+jwt", map[string]any{"aud": nil}),
+		"no iss":                signedToken(t, hub, "login+jwt", map[string]any{"iss": nil}),
+		"too long":              good + strings.Repeat("A", 9000),
 	}
 }
 
-// TestExamples_ReadmeCommands runs README.md's hub and site, on other ports, and
-// logs a user in there.
+// TestExamples_ReadmeCommands runs README.md's hub and site on other ports, and logs a user in.
 func TestExamples_ReadmeCommands(t *testing.T) {
 	t.Parallel()
 	lines := shellLines(documents(t)["README.md"])
 	at := slices.IndexFunc(lines, func(line string) bool { return strings.HasSuffix(line, "go run ./deploy/examples/go") })
 	clients, isHub := strings.CutPrefix(lines[max(at-1, 0)], "go run ./cmd/loginhub --clients ")
 	if !isHub {
-		t.Fatalf("no hub and site in %q", lines)
+		t.Fatalf("no command for hub and site in %q", lines)
 	}
 	port := hubtest.FreePort(t)
 	text, err := os.ReadFile("../../" + clients)
@@ -468,7 +468,8 @@ func TestExamples_ReadmeCommands(t *testing.T) {
 	}
 }
 
-// A hub that cannot be reached has perhaps withdrawn a key: the last keys are used for a day.
+// TestExamples_StaleKeys: while the hub cannot be reached, the last keys are used for a day. The
+// hub may have withdrawn a key.
 func TestExamples_StaleKeys(t *testing.T) {
 	t.Parallel()
 	jwks, err := http.Get(sandboxHub(t) + "/.well-known/jwks.json")

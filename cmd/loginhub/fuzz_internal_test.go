@@ -25,14 +25,14 @@ func FuzzClientsFile(f *testing.F) {
 		all, _, err := readClients(path, withWechat, os.ReadFile)
 		if err != nil {
 			if !strings.Contains(err.Error(), path) {
-				t.Errorf("an error that does not name the file: %v", err)
+				t.Errorf("the error does not name the file: %v", err)
 			}
 			return
 		}
 		seen := map[string]bool{}
 		for _, c := range all {
 			if !clientID.MatchString(c.ID) || seen[c.ID] || c.TokenTTL < 0 {
-				t.Errorf("taken: %+v", c)
+				t.Errorf("accepted: %+v", c)
 			}
 			seen[c.ID] = true
 			for _, o := range c.Origins {

@@ -22,7 +22,7 @@ func testContext(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// cluster is a redis-server and n nodes on it.
+// cluster is a redis-server and n nodes that use it.
 func cluster(t testing.TB, n int, settings ...string) (*hubtest.Redis, []*hubtest.Node) {
 	t.Helper()
 	redis := hubtest.StartRedis(t)
@@ -34,26 +34,26 @@ func cluster(t testing.TB, n int, settings ...string) (*hubtest.Redis, []*hubtes
 	return redis, nodes
 }
 
-// waiter is a browser's page: its ticket and its socket.
+// waiter is a browser's login page: its ticket and its socket.
 type waiter struct {
 	*hubtest.Ticket
 	socket *hubtest.Socket
-	seen   hubtest.View // the last one
+	seen   hubtest.View // the last view
 }
 
-// openWaiter makes a ticket on one node and opens its page on another.
-func openWaiter(ctx context.Context, makes, holds string) (*waiter, error) {
-	ticket, err := hubtest.CreateTicket(ctx, makes, nil)
+// openWaiter creates a ticket on one node and opens its socket on another.
+func openWaiter(ctx context.Context, createURL, socketURL string) (*waiter, error) {
+	ticket, err := hubtest.CreateTicket(ctx, createURL, nil)
 	if err != nil {
 		return nil, err
 	}
 	p := &waiter{Ticket: ticket}
-	return p, p.attach(ctx, holds, "pending")
+	return p, p.attach(ctx, socketURL, "pending")
 }
 
-// attach opens the page's socket; its first view must have the state.
-func (p *waiter) attach(ctx context.Context, holds, state string) error {
-	socket, err := p.Dial(ctx, holds)
+// attach opens the socket; its first view must have the state.
+func (p *waiter) attach(ctx context.Context, socketURL, state string) error {
+	socket, err := p.Dial(ctx, socketURL)
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
@@ -62,20 +62,19 @@ func (p *waiter) attach(ctx context.Context, holds, state string) error {
 	return err
 }
 
-// nextState is the next news, which must have the state.
+// nextState reads the next new view, which must have the state.
 func (p *waiter) nextState(ctx context.Context, state string) (*hubtest.View, error) {
 	v, err := p.nextNew(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("waiting for %s: %w", state, err)
 	}
 	if v.State != state {
-		return nil, fmt.Errorf("the page hears %+v, not %s", v, state)
+		return nil, fmt.Errorf("the view is %+v, wanted %s", v, state)
 	}
 	return v, nil
 }
 
-// nextNew is the next view that is no repetition of the last one. The ticket must
-// never go back.
+// nextNew reads the next view that does not repeat the last one. The ticket must never go back.
 func (p *waiter) nextNew(ctx context.Context) (*hubtest.View, error) {
 	for {
 		v, err := p.socket.Next(ctx)
@@ -84,7 +83,7 @@ func (p *waiter) nextNew(ctx context.Context) (*hubtest.View, error) {
 		}
 		same := v.Seq == p.seen.Seq && v.State == p.seen.State && v.Token == p.seen.Token
 		if !same && v.Seq <= p.seen.Seq || v.Ticket != p.ID {
-			return nil, fmt.Errorf("after %+v comes %+v", p.seen, v)
+			return nil, fmt.Errorf("%+v is followed by %+v", p.seen, v)
 		}
 		if !same {
 			p.seen = *v
@@ -93,10 +92,10 @@ func (p *waiter) nextNew(ctx context.Context) (*hubtest.View, error) {
 	}
 }
 
-// mustOpenWaiter is open, which must succeed.
-func mustOpenWaiter(t testing.TB, ctx context.Context, makes, holds string) *waiter {
+// mustOpenWaiter is openWaiter; an error ends the test.
+func mustOpenWaiter(t testing.TB, ctx context.Context, createURL, socketURL string) *waiter {
 	t.Helper()
-	p, err := openWaiter(ctx, makes, holds)
+	p, err := openWaiter(ctx, createURL, socketURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,18 +103,18 @@ func mustOpenWaiter(t testing.TB, ctx context.Context, makes, holds string) *wai
 	return p
 }
 
-// mustAttach opens another socket of the page's ticket.
-func mustAttach(t testing.TB, ctx context.Context, p *waiter, holds, state string) (*waiter, *hubtest.View) {
+// mustAttach opens another socket of the ticket.
+func mustAttach(t testing.TB, ctx context.Context, p *waiter, socketURL, state string) (*waiter, *hubtest.View) {
 	t.Helper()
 	other := &waiter{Ticket: p.Ticket}
-	if err := other.attach(ctx, holds, state); err != nil {
+	if err := other.attach(ctx, socketURL, state); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { other.socket.Conn.CloseNow() })
 	return other, &other.seen
 }
 
-// mustNext is the page's next view, which must have the state.
+// mustNext is nextState; an error ends the test.
 func mustNext(t testing.TB, ctx context.Context, p *waiter, state string) *hubtest.View {
 	t.Helper()
 	v, err := p.nextState(ctx, state)
@@ -125,7 +124,7 @@ func mustNext(t testing.TB, ctx context.Context, p *waiter, state string) *hubte
 	return v
 }
 
-// callOK makes the phone's call, which must be a 200.
+// callOK makes the phone's call, which must return 200.
 func callOK(ctx context.Context, phone *hubtest.Phone, url, id, action string) error {
 	a, err := phone.Do(ctx, url, id, action, nil)
 	if err != nil {
@@ -137,7 +136,7 @@ func callOK(ctx context.Context, phone *hubtest.Phone, url, id, action string) e
 	return nil
 }
 
-// mustCall makes the phone's calls one after the other, which must all be a 200.
+// mustCall makes the phone's calls in order; each must return 200.
 func mustCall(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id string, actions ...string) {
 	t.Helper()
 	for _, action := range actions {
@@ -147,7 +146,7 @@ func mustCall(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id s
 	}
 }
 
-// checkRefusal checks an answer's status and code.
+// checkRefusal checks an answer's status and error code.
 func checkRefusal(a *hubtest.Response, err error, status int, code string) error {
 	if err != nil {
 		return err
@@ -158,7 +157,7 @@ func checkRefusal(a *hubtest.Response, err error, status int, code string) error
 	return nil
 }
 
-// wantRefusal is refused as a check of the test.
+// wantRefusal is checkRefusal as a check of the test.
 func wantRefusal(t testing.TB, what string, a *hubtest.Response, err error, status int, code string) {
 	t.Helper()
 	if err := checkRefusal(a, err, status, code); err != nil {
@@ -166,7 +165,7 @@ func wantRefusal(t testing.TB, what string, a *hubtest.Response, err error, stat
 	}
 }
 
-// dialRefused is the answer to a handshake that must be refused.
+// dialRefused returns the answer to a WebSocket handshake that must be refused.
 func dialRefused(ctx context.Context, ticket *hubtest.Ticket, url string) (*hubtest.Response, error) {
 	socket, err := ticket.Dial(ctx, url)
 	if err == nil {
@@ -180,8 +179,7 @@ func dialRefused(ctx context.Context, ticket *hubtest.Ticket, url string) (*hubt
 	return a, e
 }
 
-// parallel runs the function for 0 to n-1 at once, at most so many at a time, and
-// reports every error.
+// parallel runs the function for 0 to n-1, atOnce at a time, and reports every error.
 func parallel(t testing.TB, n, atOnce int, f func(i int) error) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -198,8 +196,8 @@ func parallel(t testing.TB, n, atOnce int, f func(i int) error) {
 	all.Wait()
 }
 
-// verifyToken checks a token as a site's back end does, with the keys that the
-// node publishes, and gives its claims and its kid.
+// verifyToken checks a token as a site's back end does, with the node's published keys. It returns
+// the claims and the kid.
 func verifyToken(ctx context.Context, url, token string) (claims map[string]any, kid string, err error) {
 	a, err := hubtest.Request(ctx, "GET", url+"/.well-known/jwks.json", nil)
 	if err != nil {
@@ -219,19 +217,19 @@ func verifyToken(ctx context.Context, url, token string) (claims map[string]any,
 	return claims, parsed.Headers[0].KeyID, parsed.Claims(keys, &claims)
 }
 
-// checkToken checks that the token is valid and this user's.
+// checkToken checks that the token is valid and is this user's.
 func checkToken(ctx context.Context, url, token, subject string) error {
 	claims, _, err := verifyToken(ctx, url, token)
 	if err != nil {
 		return err
 	}
 	if claims["sub"] != subject {
-		return fmt.Errorf("the token is %v's, not %s's", claims["sub"], subject)
+		return fmt.Errorf("the token's sub is %v, wanted %s", claims["sub"], subject)
 	}
 	return nil
 }
 
-// waitToken reads the page until its token comes, which must be this user's.
+// waitToken reads views until the token arrives, which must be this user's.
 func (p *waiter) waitToken(ctx context.Context, url, subject string) (*hubtest.View, error) {
 	for {
 		v, err := p.nextNew(ctx)
@@ -244,8 +242,8 @@ func (p *waiter) waitToken(ctx context.Context, url, subject string) (*hubtest.V
 	}
 }
 
-// ackAndClose acknowledges over the socket, hears consumed without a token, and is
-// let go with 1000.
+// ackAndClose acknowledges over the socket, and expects the consumed view without a token and close
+// code 1000.
 func (p *waiter) ackAndClose(ctx context.Context, seq int64) error {
 	if err := p.socket.Ack(ctx, seq); err != nil {
 		return fmt.Errorf("ack: %w", err)
@@ -263,8 +261,8 @@ func (p *waiter) ackAndClose(ctx context.Context, seq int64) error {
 	return nil
 }
 
-// login is one whole login: ticket, socket, scan and confirm on the nodes given
-// (the last serves for what is missing).
+// login runs a whole login: ticket, socket, scan and confirm on the given nodes. The last node is
+// used for the rest.
 func login(ctx context.Context, name string, urls ...string) error {
 	at := func(i int) string { return urls[min(i, len(urls)-1)] }
 	p, err := openWaiter(ctx, at(0), at(1))
@@ -286,8 +284,8 @@ func login(ctx context.Context, name string, urls ...string) error {
 	return p.ackAndClose(ctx, v.Seq)
 }
 
-// readRecord is the ticket's sealed record as it stands in Redis, in its two parts:
-// what stands before the JSON, and the JSON.
+// readRecord returns the ticket's sealed record from Redis in two parts: head, before the JSON, and
+// body, the JSON.
 func readRecord(ctx context.Context, redis *hubtest.Redis, id string) (head, body string, err error) {
 	text, err := redis.Client.HGet(ctx, ticketKey(id), "rec").Result()
 	if err != nil {
@@ -295,12 +293,12 @@ func readRecord(ctx context.Context, redis *hubtest.Redis, id string) (head, bod
 	}
 	at := strings.Index(text, "{")
 	if at < 0 || !json.Valid([]byte(text[at:])) {
-		return "", "", fmt.Errorf("a record without JSON: %s", text)
+		return "", "", fmt.Errorf("the record has no JSON: %s", text)
 	}
 	return text[:at], text[at:], nil
 }
 
-// waitSubscribed waits until the node's note stands on the ticket: it waits for it.
+// waitSubscribed waits until the ticket's node record names the node.
 func waitSubscribed(ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, id string) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -312,15 +310,15 @@ func waitSubscribed(ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, 
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the node is never noted: %q %v", notes, err)
+			return fmt.Errorf("the node is not in the ticket's node record: %q %v", notes, err)
 		}
 	}
 }
 
 func ticketKey(id string) string { return "loginhub:{" + id + "}" }
 
-// waitDecision reads the page until it hears of a decision, which must be this one:
-// with its user's token, or with none.
+// waitDecision reads views until a decision arrives, which must have this state. It must have the
+// user's token if subject is set, and no token otherwise.
 func (p *waiter) waitDecision(ctx context.Context, url, state, subject string) error {
 	for {
 		v, err := p.nextNew(ctx)
@@ -330,7 +328,7 @@ func (p *waiter) waitDecision(ctx context.Context, url, state, subject string) e
 		switch {
 		case v.State == "pending" || v.State == "scanned":
 		case v.State != state:
-			return fmt.Errorf("the page hears %s, not %s", v.State, state)
+			return fmt.Errorf("the state is %s, wanted %s", v.State, state)
 		case state == "confirmed":
 			return checkToken(ctx, url, v.Token, subject)
 		case v.Token != "":

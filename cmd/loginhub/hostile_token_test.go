@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// forgeToken is a token of any header and claims, signed by sign.
+// forgeToken makes a token of any header and claims; sign signs it.
 func forgeToken(t *testing.T, head, claims map[string]any, sign func([]byte) []byte) string {
 	t.Helper()
 	var parts []string
@@ -42,8 +42,8 @@ func with(m map[string]any, pairs ...any) map[string]any {
 	return out
 }
 
-// The README's snippets against a signer who makes every mistake, or who is the
-// attacker: the hub's own tokens are in readme_test.go.
+// TestVerifier_SnippetRefusesForgedTokens runs the README's snippets against forged tokens and a
+// signer with mistakes. readme_test.go tests the hub's own tokens.
 func TestVerifier_SnippetRefusesForgedTokens(t *testing.T) {
 	t.Parallel()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -73,23 +73,23 @@ func TestVerifier_SnippetRefusesForgedTokens(t *testing.T) {
 	nothing := func([]byte) []byte { return nil }
 	good := forgeToken(t, head, claims, ours)
 	bad := map[string]string{
-		"no algorithm":                 forgeToken(t, with(head, "alg", "none"), claims, nothing),
-		"no algorithm, signed":         forgeToken(t, with(head, "alg", "none"), claims, ours),
-		"HS256 under the public key":   forgeToken(t, with(head, "alg", "HS256"), claims, hs(public)),
-		"HS256 under its text":         forgeToken(t, with(head, "alg", "HS256"), claims, hs([]byte(x))),
-		"EdDSA by another":             forgeToken(t, head, claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
-		"a key of its own in the head": forgeToken(t, with(head, "kid", "mine", "jwk", map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(other.Public().(ed25519.PublicKey)), "kid": "mine"}), claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
-		"another type":                 forgeToken(t, with(head, "typ", "JWT"), claims, ours),
-		"no type":                      forgeToken(t, map[string]any{"alg": "EdDSA", "kid": "k"}, claims, ours),
-		"an unknown key":               forgeToken(t, with(head, "kid", "q"), claims, ours),
-		"another site":                 forgeToken(t, head, with(claims, "aud", "other"), ours),
-		"expired":                      forgeToken(t, head, with(claims, "exp", now-120), ours),
-		"another session":              forgeToken(t, head, with(claims, "nonce", "m"), ours),
-		"no nonce":                     forgeToken(t, head, with(claims, "nonce", ""), ours),
-		"claims changed afterwards":    strings.Replace(good, strings.Split(good, ".")[1], strings.Split(forgeToken(t, head, with(claims, "sub", "sandbox:eve"), ours), ".")[1], 1),
-		"a part more":                  good + ".x",
-		"a part less":                  good[:strings.LastIndex(good, ".")],
-		"nothing":                      "",
+		"alg none":                            forgeToken(t, with(head, "alg", "none"), claims, nothing),
+		"alg none, signed":                    forgeToken(t, with(head, "alg", "none"), claims, ours),
+		"HS256 with the public key as secret": forgeToken(t, with(head, "alg", "HS256"), claims, hs(public)),
+		"HS256 with the key's text as secret": forgeToken(t, with(head, "alg", "HS256"), claims, hs([]byte(x))),
+		"EdDSA by another key":                forgeToken(t, head, claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
+		"its own key in the header":           forgeToken(t, with(head, "kid", "mine", "jwk", map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(other.Public().(ed25519.PublicKey)), "kid": "mine"}), claims, func(b []byte) []byte { return ed25519.Sign(other, b) }),
+		"another type":                        forgeToken(t, with(head, "typ", "JWT"), claims, ours),
+		"no type":                             forgeToken(t, map[string]any{"alg": "EdDSA", "kid": "k"}, claims, ours),
+		"an unknown key":                      forgeToken(t, with(head, "kid", "q"), claims, ours),
+		"another site":                        forgeToken(t, head, with(claims, "aud", "other"), ours),
+		"expired":                             forgeToken(t, head, with(claims, "exp", now-120), ours),
+		"another session":                     forgeToken(t, head, with(claims, "nonce", "m"), ours),
+		"no nonce":                            forgeToken(t, head, with(claims, "nonce", ""), ours),
+		"claims changed after signing":        strings.Replace(good, strings.Split(good, ".")[1], strings.Split(forgeToken(t, head, with(claims, "sub", "sandbox:eve"), ours), ".")[1], 1),
+		"an extra part":                       good + ".x",
+		"a missing part":                      good[:strings.LastIndex(good, ".")],
+		"an empty token":                      "",
 	}
 	program := filepath.Join(t.TempDir(), "verify")
 	if out, err := exec.Command("go", "build", "-o", program, snippet(t, "verify.go")).CombinedOutput(); err != nil {
@@ -101,7 +101,7 @@ func TestVerifier_SnippetRefusesForgedTokens(t *testing.T) {
 	}
 	for name, token := range bad {
 		if call(token) == nil {
-			t.Errorf("taken: a token with %s", name)
+			t.Errorf("accepted: a token with %s", name)
 		}
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// allowedImports are the imports within the project that are allowed. A new one is a
-// decision, made here.
+// allowedImports lists the allowed imports within the project. A new import is a design decision
+// and is added here.
 var allowedImports = map[string][]string{
-	"cmd/loginbench":        {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise an honest outsider
+	"cmd/loginbench":        {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
 	"cmd/loginbench/bare":   {},
 	"cmd/loginhub/logqueue": {},
 	"cmd/loginhub":          {"api", "api/assertion", "api/token", "cmd/loginhub/logqueue", "hub", "hub/redisstore", "hub/ticket", "wechat"},
@@ -18,7 +18,7 @@ var allowedImports = map[string][]string{
 	"api/apitest":           {},
 	"api/assertion":         {},
 	"api/token":             {},
-	"api/token/verify":      {}, // sites import it
+	"api/token/verify":      {}, // imported by relying parties
 	"hub":                   {"hub/ticket"},
 	"hub/redisstore":        {"hub/ticket"},
 	"hub/ticket":            {},
@@ -33,13 +33,13 @@ var allowedImports = map[string][]string{
 	"deploy/deploytest":     {},
 }
 
-// moduleUsers are the modules that only some packages may know.
+// moduleUsers lists the modules that only some packages may import.
 var moduleUsers = map[string][]string{
 	"github.com/labstack/echo/v4":              {"api", "cmd/loginbench/bare"},
 	"github.com/skip2/go-qrcode":               {"api"},
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
 	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
-	"github.com/coder/websocket":               {"cmd/loginhub", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // cmd: `loginhub check` is a page
+	"github.com/coder/websocket":               {"cmd/loginhub", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // cmd: `loginhub check` opens a socket
 	"github.com/go-jose/go-jose/v4":            {"api/token", "api/assertion"},
 	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
 	"github.com/mileusna/useragent":            {"api"},
@@ -48,7 +48,7 @@ var moduleUsers = map[string][]string{
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/apitest"},
 }
 
-// stdlibOnly are the packages that take the standard library only.
+// stdlibOnly lists the packages that import only the standard library.
 var stdlibOnly = []string{"hub/ticket", "api/token/verify"}
 
 func TestImports(t *testing.T) {
@@ -61,7 +61,7 @@ func TestImports(t *testing.T) {
 		from := strings.TrimPrefix(words[0], "loginhub/")
 		allowed, known := allowedImports[from]
 		if !known {
-			t.Errorf("package %s is not in the table: say what it may import", from)
+			t.Errorf("package %s is not in the table: add what it may import", from)
 		}
 		for _, path := range words[1:] {
 			to, ours := strings.CutPrefix(path, "loginhub/")
@@ -69,11 +69,11 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s", from, to)
 			}
 			if !ours && slices.Contains(stdlibOnly, from) && strings.Contains(path, ".") {
-				t.Errorf("%s imports %s; it takes the standard library only", from, path)
+				t.Errorf("%s imports %s; it may import the standard library only", from, path)
 			}
 			for module, at := range moduleUsers {
 				if (path == module || strings.HasPrefix(path, module+"/")) && !slices.Contains(at, from) {
-					t.Errorf("%s imports %s, whose home is %v", from, path, at)
+					t.Errorf("%s imports %s, which only %v may import", from, path, at)
 				}
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// publishedKIDs are the keys that the node publishes, newest first.
+// publishedKIDs returns the kids of the keys that the node publishes, newest first.
 func publishedKIDs(t testing.TB, ctx context.Context, url string) (all []string) {
 	t.Helper()
 	a, err := hubtest.Request(ctx, "GET", url+"/.well-known/jwks.json", nil)
@@ -37,7 +37,7 @@ func publishedKIDs(t testing.TB, ctx context.Context, url string) (all []string)
 type rotation struct {
 	redis *hubtest.Redis
 	nodes []*hubtest.Node
-	left  []*hubtest.Ticket // scanned, and waiting for their confirm
+	left  []*hubtest.Ticket // scanned, not confirmed
 	phone *hubtest.Phone
 }
 
@@ -49,14 +49,13 @@ func (r *rotation) restart(t *testing.T, i int, keys string) {
 			t.Fatal(err)
 		}
 		if code, err := old.Wait(15 * time.Second); code != 0 || err != nil {
-			t.Fatalf("node ends with %d %v", code, err)
+			t.Fatalf("node ended with %d %v", code, err)
 		}
 	}
 	r.nodes[i] = hubtest.StartNode(t, program, "REDIS_URL="+r.redis.URL, "KEYS="+keys, "DRAIN=0s")
 }
 
-// loginAll logs in over every combination of two nodes, and leaves one ticket behind
-// for later.
+// loginAll logs in over every combination of two nodes, and leaves one scanned ticket pending.
 func (r *rotation) loginAll(t *testing.T, ctx context.Context, stage string) {
 	t.Helper()
 	n := len(r.nodes)
@@ -73,8 +72,8 @@ func (r *rotation) loginAll(t *testing.T, ctx context.Context, stage string) {
 	}
 }
 
-// confirmPending confirms the tickets of earlier stages, each on another node than
-// its page, and gives their kids. The tokens verify with every node's keys.
+// confirmPending confirms the tickets of earlier stages, each on another node than its socket. It
+// returns the kids of the tokens. Every node's keys must verify them.
 func (r *rotation) confirmPending(t *testing.T, ctx context.Context) (used []string) {
 	t.Helper()
 	n := len(r.nodes)
@@ -124,12 +123,12 @@ func TestKeys_Rotation(t *testing.T) {
 	if len(oldKid) != 1 || len(both) != 2 || both[1] != oldKid[0] {
 		t.Fatalf("published: %v, then %v", oldKid, both)
 	}
-	// Tickets of every stage end under the key that they began with.
+	// The tickets of every stage are signed with the key that they began with.
 	used := r.confirmPending(t, ctx)
 	if want := slices.Sorted(slices.Values(both)); !slices.Equal(used, want) {
-		t.Errorf("signed with %v, published are %v", used, want)
+		t.Errorf("signed with %v, published %v", used, want)
 	}
-	// From here on all are new, and only then the old key goes.
+	// From here on all nodes have the new key first. Only then is the old key removed.
 	for i := range r.nodes {
 		r.loginAll(t, ctx, "new first everywhere")
 		r.restart(t, i, young)
@@ -182,7 +181,7 @@ func TestKeys_NodeLacksKey(t *testing.T) {
 	if err := p.ackAndClose(ctx, v.Seq); err != nil {
 		t.Error(err)
 	}
-	// What is under its own key it serves as ever, also to the other.
+	// It still serves tickets under its own key, for the other node too.
 	if err := login(ctx, "behind", behind.URL, ahead.URL, behind.URL, ahead.URL); err != nil {
 		t.Error(err)
 	}

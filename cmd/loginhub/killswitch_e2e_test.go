@@ -14,7 +14,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// fileLimit is how many files this process may open.
+// fileLimit returns the number of files that this process may open.
 func fileLimit(t *testing.T) int {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -67,13 +67,13 @@ func TestKillSwitch_OffAndOn(t *testing.T) {
 	if got := states(); got != "[{shop Shop true} {wiki wiki true}]" {
 		t.Errorf("at first: %s", got)
 	}
-	// What a page in the operator's own browser could send, and what is wrong.
+	// Requests that a web page in the operator's browser could send, and malformed ones.
 	for what, status := range map[string]int{
-		"an origin":    put("shop", `{"enabled":false}`, "Origin", "http://127.0.0.1:9090"),
-		"a fetch":      put("shop", `{"enabled":false}`, "Sec-Fetch-Site", "same-origin"),
-		"a form":       put("shop", `{"enabled":false}`, "Content-Type", "text/plain"),
-		"nothing said": put("shop", `{}`),
-		"a stranger":   put("nobody", `{"enabled":false}`),
+		"an origin":         put("shop", `{"enabled":false}`, "Origin", "http://127.0.0.1:9090"),
+		"a fetch":           put("shop", `{"enabled":false}`, "Sec-Fetch-Site", "same-origin"),
+		"a form":            put("shop", `{"enabled":false}`, "Content-Type", "text/plain"),
+		"an empty object":   put("shop", `{}`),
+		"an unknown client": put("unknown", `{"enabled":false}`),
 	} {
 		if status/100 != 4 {
 			t.Errorf("%s: %d", what, status)
@@ -86,16 +86,16 @@ func TestKillSwitch_OffAndOn(t *testing.T) {
 		t.Fatalf("put: %d", status)
 	}
 	if make(one.URL, "shop") != http.StatusForbidden {
-		t.Error("still on where it was switched off")
+		t.Error("still on at the node that switched it off")
 	}
-	hubtest.Eventually(t, 10*time.Second, "the other node follows", func() bool { return make(two.URL, "shop") == http.StatusForbidden })
+	hubtest.Eventually(t, 10*time.Second, "the other node has the change", func() bool { return make(two.URL, "shop") == http.StatusForbidden })
 	if make(two.URL, "wiki") != http.StatusCreated {
 		t.Error("wiki is off too")
 	}
 	if got := states(); got != "[{shop Shop false} {wiki wiki true}]" {
 		t.Errorf("off: %s", got)
 	}
-	// A node that starts now knows it from its first ticket on.
+	// A node that starts now applies it from its first ticket.
 	three := hubtest.StartNode(t, program, settings...)
 	if status := make(three.URL, "shop"); status != http.StatusForbidden {
 		t.Errorf("a new node: %d", status)
@@ -103,10 +103,10 @@ func TestKillSwitch_OffAndOn(t *testing.T) {
 	if status := put("shop", `{"enabled":true}`); status != http.StatusNoContent {
 		t.Fatalf("put: %d", status)
 	}
-	hubtest.Eventually(t, 10*time.Second, "all are on again", func() bool {
+	hubtest.Eventually(t, 10*time.Second, "all clients are on again", func() bool {
 		return make(two.URL, "shop") == http.StatusCreated && make(three.URL, "shop") == http.StatusCreated
 	})
-	// The public listener knows nothing of it.
+	// The public listener does not have the route.
 	a, err := hubtest.Request(ctx, "PUT", one.URL+"/clients/shop/login", `{"enabled":false}`)
 	wantRefusal(t, "the public listener", a, err, 404, "not_found")
 }
@@ -119,7 +119,7 @@ func TestAudit_HashSetting(t *testing.T) {
 		if err := login(testContext(t, 20*time.Second), name, n.URL); err != nil {
 			t.Fatal(err)
 		}
-		hubtest.Eventually(t, 5*time.Second, "the last line", func() bool { return strings.Contains(n.Log(), `"event":"consumed"`) })
+		hubtest.Eventually(t, 5*time.Second, "the last audit line", func() bool { return strings.Contains(n.Log(), `"event":"consumed"`) })
 		if got := strings.Contains(n.Log(), name); got == hashed {
 			t.Errorf("hashed %v: the log names the user: %v", hashed, got)
 		}
@@ -129,8 +129,8 @@ func TestAudit_HashSetting(t *testing.T) {
 	}
 }
 
-// TestKillSwitch_SurvivesRestart: the nodes remember what Redis
-// forgets, and tell the nodes that come after them.
+// TestKillSwitch_SurvivesRestart: nodes keep a kill switch that Redis loses, and restore it for new
+// nodes.
 func TestKillSwitch_SurvivesRestart(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -154,18 +154,18 @@ func TestKillSwitch_SurvivesRestart(t *testing.T) {
 		t.Helper()
 		for i, n := range nodes {
 			if status := make(n); status != http.StatusForbidden {
-				t.Errorf("%s: node %d makes tickets: %d", when, i, status)
+				t.Errorf("%s: node %d creates tickets: %d", when, i, status)
 			}
 		}
 	}
 	put(nodes[0], `{"enabled":false}`)
-	hubtest.Eventually(t, 10*time.Second, "the other node follows", func() bool { return make(nodes[1]) == http.StatusForbidden })
+	hubtest.Eventually(t, 10*time.Second, "the other node has the change", func() bool { return make(nodes[1]) == http.StatusForbidden })
 	word := redis.Client.HGet(ctx, "loginhub:switches", "default").Val()
 	if err := redis.Client.FlushAll(ctx).Err(); err != nil {
 		t.Fatal(err)
 	}
 	off("right after the loss")
-	hubtest.Eventually(t, 20*time.Second, "Redis has it again", func() bool {
+	hubtest.Eventually(t, 20*time.Second, "Redis has the kill switch again", func() bool {
 		return redis.Client.HGet(ctx, "loginhub:switches", "default").Val() == word
 	})
 	off("written again")
@@ -174,19 +174,19 @@ func TestKillSwitch_SurvivesRestart(t *testing.T) {
 		off("in the rolling restart")
 	}
 	put(nodes[1], `{"enabled":true}`)
-	hubtest.Eventually(t, 10*time.Second, "all are on again", func() bool {
+	hubtest.Eventually(t, 10*time.Second, "all clients are on again", func() bool {
 		return make(nodes[0]) == http.StatusCreated && make(nodes[1]) == http.StatusCreated
 	})
-	for i, enabled := range []bool{false, true} { // one line each, where it was done
+	for i, enabled := range []bool{false, true} { // one audit line each, on the node that was called
 		lines := auditLines("switched", nodes[i])
 		if len(lines) != 1 || lines[0]["enabled"] != enabled || lines[0]["client"] != "default" ||
 			lines[0]["operator"] != "127.0.0.1" || lines[0]["outcome"] != "ok" {
-			t.Errorf("node %d has noted %v", i, lines)
+			t.Errorf("node %d has the audit lines %v", i, lines)
 		}
 	}
 }
 
-// TestKillSwitch_NoReplica: it counts, and may be lost.
+// TestKillSwitch_NoReplica: the change applies, and the answer warns that it may be lost.
 func TestKillSwitch_NoReplica(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -197,9 +197,9 @@ func TestKillSwitch_NoReplica(t *testing.T) {
 		t.Errorf("%+v %v", a, err)
 	}
 	a, err = hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil)
-	wantRefusal(t, "it is off all the same", a, err, 403, "login_disabled")
+	wantRefusal(t, "the client is off despite the missing replica", a, err, 403, "login_disabled")
 	if lines := auditLines("switched", node); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" || lines[0]["enabled"] != false ||
 		!strings.Contains(lines[0]["reason"].(string), "0 of 1 replicas") {
-		t.Errorf("noted %v", lines)
+		t.Errorf("audit lines %v", lines)
 	}
 }

@@ -22,12 +22,12 @@ func TestLAN_RealDevice(t *testing.T) {
 		"none":                     {nil, "127.0.0.1"},
 		"docker first":             {[]lanCandidate{docker, bridge, wifi}, "192.168.1.7"},
 		"a VPN's default route":    {[]lanCandidate{at("10.8.0.2", "tun0", net.FlagPointToPoint, true), wifi}, "192.168.1.7"},
-		"WireGuard's":              {[]lanCandidate{at("10.66.0.2", "wg0", 0, true), wire}, "10.0.0.7"},
-		"macOS's VPN":              {[]lanCandidate{at("10.9.0.2", "utun4", 0, true), at("192.168.1.8", "en0", 0, false)}, "192.168.1.8"},
-		"a company's, ppp":         {[]lanCandidate{at("10.9.0.2", "corp0", net.FlagPointToPoint, true), wifi}, "192.168.1.7"},
+		"WireGuard":                {[]lanCandidate{at("10.66.0.2", "wg0", 0, true), wire}, "10.0.0.7"},
+		"a macOS VPN":              {[]lanCandidate{at("10.9.0.2", "utun4", 0, true), at("192.168.1.8", "en0", 0, false)}, "192.168.1.8"},
+		"a company VPN, ppp":       {[]lanCandidate{at("10.9.0.2", "corp0", net.FlagPointToPoint, true), wifi}, "192.168.1.7"},
 		"Windows":                  {[]lanCandidate{at("172.28.0.1", "vEthernet (WSL)", 0, false), at("192.168.1.9", "Wi-Fi", 0, true)}, "192.168.1.9"},
 		"two, one routed":          {[]lanCandidate{wifi, routed}, "10.0.0.7"},
-		"two, as they come":        {[]lanCandidate{wifi, wire}, "192.168.1.7"},
+		"two, none routed":         {[]lanCandidate{wifi, wire}, "192.168.1.7"},
 		"an operator's own bridge": {[]lanCandidate{docker, at("192.168.1.2", "br0", 0, true)}, "192.168.1.2"},
 		"nothing better":           {[]lanCandidate{docker}, "172.17.0.1"},
 	} {
@@ -43,11 +43,11 @@ func TestLAN_RealDevice(t *testing.T) {
 }
 
 func TestBanner_OtherAddress(t *testing.T) {
-	var said bytes.Buffer
-	mustParseSettings(t).printBanner(&said, endpoints{local: "http://localhost:8081", link: "http://192.168.1.7:8081"})
+	var printed bytes.Buffer
+	mustParseSettings(t).printBanner(&printed, endpoints{local: "http://localhost:8081", link: "http://192.168.1.7:8081"})
 	for _, want := range []string{"http://192.168.1.7:8081\n", "LOGINHUB_PUBLIC_URL=http://ADDRESS:8081\n"} {
-		if !strings.Contains(said.String(), want) {
-			t.Errorf("%q is missing in %s", want, &said)
+		if !strings.Contains(printed.String(), want) {
+			t.Errorf("%q is missing in %s", want, &printed)
 		}
 	}
 }

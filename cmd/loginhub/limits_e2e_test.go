@@ -27,7 +27,7 @@ func TestLimits_MaxSockets(t *testing.T) {
 	go func() {
 		v, err := third.Poll(ctx, n.URL, 1, 30)
 		if err != nil {
-			t.Errorf("the third page: %v", err)
+			t.Errorf("the third socket: %v", err)
 		}
 		polled <- v
 	}()
@@ -35,15 +35,15 @@ func TestLimits_MaxSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Tickets are made, decided and looked at as before; only waiting is not.
+	// Tickets can still be created, decided and polled without waiting.
 	fourth, err := hubtest.CreateTicket(ctx, n.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for what, ask := range map[string]func() (*hubtest.Response, error){
-		"a fourth socket":          func() (*hubtest.Response, error) { return dialRefused(ctx, fourth, n.URL) },
-		"a fourth poll":            func() (*hubtest.Response, error) { return fourth.PollResponse(ctx, n.URL, 1, 20) },
-		"one page's second socket": func() (*hubtest.Response, error) { return dialRefused(ctx, first.Ticket, n.URL) },
+		"a fourth socket":                  func() (*hubtest.Response, error) { return dialRefused(ctx, fourth, n.URL) },
+		"a fourth poll":                    func() (*hubtest.Response, error) { return fourth.PollResponse(ctx, n.URL, 1, 20) },
+		"the first ticket's second socket": func() (*hubtest.Response, error) { return dialRefused(ctx, first.Ticket, n.URL) },
 	} {
 		a, err := ask()
 		wantRefusal(t, what, a, err, 503, "overloaded")
@@ -54,7 +54,7 @@ func TestLimits_MaxSockets(t *testing.T) {
 	phone := hubtest.NewPhone("full")
 	mustCall(t, ctx, phone, n.URL, third.ID, "confirm")
 	if v := <-polled; v == nil || checkToken(ctx, n.URL, v.Token, "sandbox:full") != nil {
-		t.Errorf("the third page hears %+v", v)
+		t.Errorf("the third browser received %+v", v)
 	}
 	for _, p := range []*waiter{first, second} {
 		mustCall(t, ctx, phone, n.URL, p.ID, "scan", "confirm")
@@ -66,16 +66,16 @@ func TestLimits_MaxSockets(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Whoever leaves makes room.
+	// A waiter that leaves frees its place.
 	for range 3 {
-		hubtest.Eventually(t, 5*time.Second, "there is room again", func() bool {
+		hubtest.Eventually(t, 5*time.Second, "a place is free", func() bool {
 			p := &waiter{Ticket: fourth}
 			err := p.attach(ctx, n.URL, "pending")
 			return err == nil
 		})
 	}
 	a, err := dialRefused(ctx, fourth, n.URL)
-	wantRefusal(t, "full again", a, err, 503, "overloaded")
+	wantRefusal(t, "at the limit again", a, err, 503, "overloaded")
 }
 
 func TestLimits_FifthWaiter(t *testing.T) {
@@ -104,7 +104,7 @@ func TestLimits_FifthWaiter(t *testing.T) {
 		t.Errorf("the oldest, a poll: %v", err)
 	}
 	if code := sockets[0].socket.Closed(ctx); code != 4001 {
-		t.Errorf("the oldest socket is closed with %d", code)
+		t.Errorf("the oldest socket was closed with %d", code)
 	}
 	mustCall(t, ctx, hubtest.NewPhone("four"), n.URL, ticket.ID, "confirm")
 	for _, s := range sockets[1:] {
@@ -133,17 +133,17 @@ func TestLimits_TicketsPerAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, err := ask("203.0.113.7")
-	wantRefusal(t, "the sixth", a, err, 429, "rate_limited")
+	wantRefusal(t, "the sixth ticket", a, err, 429, "rate_limited")
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	// What an attacker writes to the left of the proxy's entry makes him nobody else.
+	// Text that an attacker adds left of the proxy's entry does not change their address.
 	a, err = ask("198.51.100.1, 203.0.113.7")
 	wantRefusal(t, "with a forged hop", a, err, 429, "rate_limited")
 	if err := use(ctx, "203.0.113.8", 5); err != nil {
 		t.Errorf("a neighbour: %v", err)
 	}
-	// One subscriber holds a whole /64.
+	// One subscriber has a whole /64.
 	if err := use(ctx, "2001:db8::1", 5); err != nil {
 		t.Fatal(err)
 	}
@@ -192,11 +192,11 @@ func TestConnLimit_IdleFlood(t *testing.T) {
 	m := scrape(t, n) // the admin listener still answers
 	limit := m["loginhub_connections_limit"]
 	if limit != 400*19/20-128 || m["loginhub_connections"] > limit+16 || m["process_open_fds"] >= m["process_max_fds"] {
-		t.Errorf("%v connections of %v, %v descriptors of %v", m["loginhub_connections"], limit, m["process_open_fds"], m["process_max_fds"])
+		t.Errorf("%v of %v connections, %v of %v descriptors", m["loginhub_connections"], limit, m["process_open_fds"], m["process_max_fds"])
 	}
 	for _, by := range []string{"address", "total"} {
 		if m[`loginhub_connections_refused_total{closed="idle",limit="`+by+`"}`] < 100 {
-			t.Errorf("by %s only %v were closed", by, m[`loginhub_connections_refused_total{closed="idle",limit="`+by+`"}`])
+			t.Errorf("limit %s closed only %v connections", by, m[`loginhub_connections_refused_total{closed="idle",limit="`+by+`"}`])
 		}
 	}
 	if lines := strings.Count(n.Log(), "connections are over a limit"); lines < 1 || lines > 3 {

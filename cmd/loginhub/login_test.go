@@ -10,7 +10,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// program is the binary under test, built once; TestMain sets it.
+// program is the path of the tested binary. TestMain builds it once.
 var program string
 
 func TestMain(m *testing.M) {
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	}
 	program = path
 	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil { // these tests mostly wait
+	if err := flag.Set("test.parallel", "6"); err != nil { // these tests mostly wait, so more can run at once
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -53,8 +53,7 @@ func TestLogin_AcrossNodes(t *testing.T) {
 	for range 3 {
 		urls = append(urls, hubtest.StartNode(t, program, "REDIS_URL="+redis.URL).URL)
 	}
-	// Every combination of where the ticket is made, the socket held, the scan
-	// and the confirm done.
+	// Every combination of the nodes for ticket, socket, scan and confirm.
 	for i := range 81 {
 		make, hold, scan, confirm := urls[i%3], urls[i/3%3], urls[i/9%3], urls[i/27]
 		t.Run(fmt.Sprintf("%04d", i), func(t *testing.T) {

@@ -27,16 +27,16 @@ func requireCleanStop(t *testing.T, n *hubtest.Node) {
 		t.Fatal(err)
 	}
 	if code, err := n.Wait(10 * time.Second); code != 0 || err != nil {
-		t.Errorf("the node ends with %d %v", code, err)
+		t.Errorf("the node ended with %d %v", code, err)
 	}
 }
 
-// pipeLines is more audit lines than a pipe of 64 KiB holds.
+// pipeLines is more audit lines than a pipe of 64 KiB contains.
 const pipeLines = 600
 
 func TestLog_StoppedReader(t *testing.T) {
 	t.Parallel()
-	n, _ := startPiped(t, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t)) // never read
+	n, _ := startPiped(t, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t)) // the pipe is never read
 	ctx := testContext(t, 60*time.Second)
 	for range pipeLines {
 		mustMake(t, ctx, n.URL)
@@ -67,10 +67,10 @@ func TestLog_ClosedReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code := p.socket.Closed(ctx); code != 1012 {
-		t.Errorf("the page is closed with %d, not drained", code)
+		t.Errorf("the socket was closed with %d, not drained", code)
 	}
 	if code, err := n.Wait(10 * time.Second); code != 0 || err != nil {
-		t.Errorf("the node ends with %d %v", code, err)
+		t.Errorf("the node ended with %d %v", code, err)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestLog_AuditRequired(t *testing.T) {
 	t.Parallel()
 	n, reader := startPiped(t, "AUDIT_REQUIRED=true")
 	ctx := testContext(t, 60*time.Second)
-	made := map[string]bool{} // by the ticket's short name
+	made := map[string]bool{} // key: the ticket's short name
 	var refusal *hubtest.Response
 	hubtest.Eventually(t, 30*time.Second, "a ticket is refused", func() bool {
 		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
@@ -101,12 +101,12 @@ func TestLog_AuditRequired(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	if n.Get("/readyz") != 503 {
-		t.Error("ready, although no call is served")
+		t.Error("ready, although calls are refused")
 	}
 
 	lines := bufio.NewReader(reader)
 	read := make(chan int, 1)
-	go func() { // the log is read again, and every ticket that was made is in it
+	go func() { // reads the log again, which must have a line for every ticket
 		for {
 			line, err := lines.ReadBytes('\n')
 			if err != nil {
@@ -127,7 +127,7 @@ func TestLog_AuditRequired(t *testing.T) {
 	}
 	requireCleanStop(t, n)
 	if missing := <-read; missing > 0 {
-		t.Errorf("%d tickets were made without a line", missing)
+		t.Errorf("%d tickets were created without an audit line", missing)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestLog_AuditFileAtAnyLevel(t *testing.T) {
 	n := hubtest.LaunchNode(t, program, "LOG=error", "AUDIT_FILE="+path)
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
 	ctx := testContext(t, 30*time.Second)
-	holds := func(path string, texts ...string) func() bool {
+	contains := func(path string, texts ...string) func() bool {
 		return func() bool {
 			text, _ := os.ReadFile(path)
 			for _, want := range texts {
@@ -151,7 +151,7 @@ func TestLog_AuditFileAtAnyLevel(t *testing.T) {
 	if err := login(ctx, "first", n.URL); err != nil {
 		t.Fatal(err)
 	}
-	hubtest.Eventually(t, 10*time.Second, "the file has the login", holds(path, `"login made"`, `"login scanned"`, `"login confirmed"`,
+	hubtest.Eventually(t, 10*time.Second, "the file has the login", contains(path, `"login made"`, `"login scanned"`, `"login confirmed"`,
 		`"login delivered"`, `"receiver":"127.0.0.1"`, `"login consumed"`))
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v %v", info.Mode(), err)
@@ -159,13 +159,13 @@ func TestLog_AuditFileAtAnyLevel(t *testing.T) {
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	hubtest.Eventually(t, 10*time.Second, "a new file takes the place of a moved one", func() bool {
+	hubtest.Eventually(t, 10*time.Second, "a new file replaces the moved one", func() bool {
 		mustMake(t, ctx, n.URL)
-		return holds(path, `"login made"`)()
+		return contains(path, `"login made"`)()
 	})
 	requireCleanStop(t, n)
 	if strings.Contains(n.Log(), "login made") {
-		t.Errorf("the log has audit lines too:\n%s", n.Log())
+		t.Errorf("the log contains audit lines:\n%s", n.Log())
 	}
 }
 
@@ -185,13 +185,13 @@ func TestLog_OutageRateLimited(t *testing.T) {
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
 	requireCleanStop(t, n)
 	for message, most := range map[string]int{"mailbox subscription lost": 2, "request refused": 2, `"msg":"not ready"`: 1, `"msg":"draining"`: 1, `"msg":"stopped"`: 1} {
-		// The second is the end's, which writes what was held back.
+		// The second line is written when the outage ends, with the count of suppressed lines.
 		if got := strings.Count(n.Log(), message); got < 1 || got > most {
 			t.Errorf("%d lines of %s:\n%s", got, message, n.Log())
 		}
 	}
 	if got := strings.Count(n.Log(), `"msg":"ready"`); got != 2 {
-		t.Errorf("%d lines say ready:\n%s", got, n.Log())
+		t.Errorf("%d lines with ready:\n%s", got, n.Log())
 	}
 	if !strings.Contains(n.Log(), `"repeated":`) {
 		t.Errorf("no count of repeated lines:\n%s", n.Log())

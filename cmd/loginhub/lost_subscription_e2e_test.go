@@ -9,15 +9,14 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// resyncInterval is how often a node looks at its tickets again where a result
-// lives for 4 s.
+// resyncInterval is the time between a node's resyncs if a result lives for 4 s.
 const resyncInterval = 2 * time.Second
 
 func TestLostSubscription_NodeRecordDeleted(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "RESULT_TTL=4s")
 	ctx := testContext(t, 30*time.Second)
-	const slack = time.Second // the tests share their processors
+	const slack = time.Second // other tests use the processors too
 	parallel(t, 24, 24, func(i int) error {
 		ticket, err := hubtest.CreateTicket(ctx, nodes[0].URL, nil)
 		if err != nil {
@@ -42,23 +41,23 @@ func TestLostSubscription_NodeRecordDeleted(t *testing.T) {
 			return err
 		}
 		if n, err := redis.Client.HDel(ctx, ticketKey(ticket.ID), "nodes").Result(); n != 1 || err != nil {
-			return fmt.Errorf("delete the note: %d %v", n, err)
+			return fmt.Errorf("delete the node record: %d %v", n, err)
 		}
 		if err := callOK(ctx, phone, nodes[0].URL, ticket.ID, "confirm"); err != nil {
 			return err
 		}
-		told := time.Now()
+		began := time.Now()
 		if err := <-failed; err != nil {
 			return err
 		}
-		if took := time.Since(told); took > resyncInterval+slack {
+		if took := time.Since(began); took > resyncInterval+slack {
 			return fmt.Errorf("the token took %v", took)
 		}
 		return checkToken(ctx, nodes[0].URL, <-token, subject)
 	})
 }
 
-// waitBySocket waits for a scanned ticket's token.
+// waitBySocket waits for a scanned ticket's token over a socket.
 func waitBySocket(ctx context.Context, ticket *hubtest.Ticket, url string) (string, error) {
 	p := &waiter{Ticket: ticket}
 	if err := p.attach(ctx, url, "scanned"); err != nil {
@@ -72,11 +71,11 @@ func waitBySocket(ctx context.Context, ticket *hubtest.Ticket, url string) (stri
 	return v.Token, nil
 }
 
-// waitByPoll waits for a scanned ticket's token.
+// waitByPoll waits for a scanned ticket's token by long poll.
 func waitByPoll(ctx context.Context, ticket *hubtest.Ticket, url string) (string, error) {
 	v, err := ticket.Poll(ctx, url, 2, 10)
 	if err != nil || v == nil {
-		return "", fmt.Errorf("the poll hears %+v: %w", v, err)
+		return "", fmt.Errorf("the poll returned %+v: %w", v, err)
 	}
 	return v.Token, nil
 }
@@ -89,15 +88,15 @@ func TestLostSubscription_NodeRecordForged(t *testing.T) {
 	for i := range 10000 {
 		long = fmt.Appendf(long, "%022d,", i)
 	}
-	notes := []string{"nobody", ",,,,,", string(long), "a,b,c,d", "\x00\xff", nodes[0].ID() + "," + nodes[0].ID()}
-	parallel(t, len(notes), len(notes), func(i int) error {
+	records := []string{"unknown", ",,,,,", string(long), "a,b,c,d", "\x00\xff", nodes[0].ID() + "," + nodes[0].ID()}
+	parallel(t, len(records), len(records), func(i int) error {
 		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
 		}
 		defer p.socket.Conn.CloseNow()
 		phone := hubtest.NewPhone("forged")
-		if err := redis.Client.HSet(ctx, ticketKey(p.ID), "nodes", notes[i]).Err(); err != nil {
+		if err := redis.Client.HSet(ctx, ticketKey(p.ID), "nodes", records[i]).Err(); err != nil {
 			return err
 		}
 		for _, action := range []string{"scan", "confirm"} {

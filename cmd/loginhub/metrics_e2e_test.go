@@ -11,12 +11,12 @@ import (
 func TestMetrics_WholeLogin(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	holds := startMetered(t, "REDIS_URL="+redis.URL)
+	waiterNode := startMetered(t, "REDIS_URL="+redis.URL)
 	decides := startMetered(t, "REDIS_URL="+redis.URL)
 	ctx := testContext(t, 30*time.Second)
-	held, decided := scrape(t, holds), scrape(t, decides)
+	before, decided := scrape(t, waiterNode), scrape(t, decides)
 
-	p := mustOpenWaiter(t, ctx, decides.URL, holds.URL)
+	p := mustOpenWaiter(t, ctx, decides.URL, waiterNode.URL)
 	opened := map[string]float64{
 		`waiters{transport="socket"}`:                                                1,
 		`waits_started_total{transport="socket"}`:                                    1,
@@ -24,11 +24,11 @@ func TestMetrics_WholeLogin(t *testing.T) {
 		`http_requests_total{route="/api/login/tickets/:ticket/ws",status="1xx"}`:    1,
 		`http_request_duration_seconds_count{route="/api/login/tickets/:ticket/ws"}`: 1,
 	}
-	wantChanges(t, holds, held, opened)
+	wantChanges(t, waiterNode, before, opened)
 
 	phone := hubtest.NewPhone("counted")
 	mustCall(t, ctx, phone, decides.URL, p.ID, "scan", "confirm")
-	v, err := p.waitToken(ctx, holds.URL, "sandbox:counted")
+	v, err := p.waitToken(ctx, waiterNode.URL, "sandbox:counted")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,11 +43,11 @@ func TestMetrics_WholeLogin(t *testing.T) {
 		`transitions_total{state="consumed"}`:                                 1,
 		`tickets_finished_total{outcome="consumed",provider="sandbox"}`:       1,
 		`waits_ended_total{reason="done",transport="socket"}`:                 1,
-		`redis_call_duration_seconds_count{call="change"}`:                    1, // the ack
-		`http_requests_total{route="/.well-known/jwks.json",status="2xx"}`:    1, // tokenOf's
+		`redis_call_duration_seconds_count{call="change"}`:                    1, // for the ack
+		`http_requests_total{route="/.well-known/jwks.json",status="2xx"}`:    1, // by waitToken
 		`http_request_duration_seconds_count{route="/.well-known/jwks.json"}`: 1,
 	})
-	wantChanges(t, holds, held, want)
+	wantChanges(t, waiterNode, before, want)
 	want = map[string]float64{
 		`tickets_created_total`:                            1,
 		`transitions_total{state="pending"}`:               1,
@@ -56,7 +56,7 @@ func TestMetrics_WholeLogin(t *testing.T) {
 		`phone_calls_total{action="scan",outcome="ok"}`:    1,
 		`phone_calls_total{action="confirm",outcome="ok"}`: 1,
 		`redis_call_duration_seconds_count{call="create"}`: 1,
-		`redis_call_duration_seconds_count{call="attach"}`: 2, // the looks before
+		`redis_call_duration_seconds_count{call="attach"}`: 2, // the reads before
 		`redis_call_duration_seconds_count{call="change"}`: 2,
 	}
 	for _, route := range []string{"/api/login/tickets", "/api/login/tickets/:ticket/scan", "/api/login/tickets/:ticket/confirm"} {
@@ -65,8 +65,8 @@ func TestMetrics_WholeLogin(t *testing.T) {
 	}
 	wantChanges(t, decides, decided, want)
 
-	// The time is that of the push, and not of the confirm's wait for anything.
-	if took := scrape(t, holds)[`loginhub_confirm_to_push_seconds_sum{transport="socket"}`]; took <= 0 || took > 5 {
+	// The time is measured for the push only, without the confirm's own waits.
+	if took := scrape(t, waiterNode)[`loginhub_confirm_to_push_seconds_sum{transport="socket"}`]; took <= 0 || took > 5 {
 		t.Errorf("the push took %v s", took)
 	}
 }
@@ -96,7 +96,7 @@ func TestMetrics_PollPush(t *testing.T) {
 		`confirm_to_push_seconds_count{transport="poll"}`:                                 1,
 		`tokens_delivered_total{delivery="pushed",transport="poll"}`:                      1,
 		`tokens_delivered_total{delivery="resumed",transport="poll"}`:                     2,
-		`waits_started_total{transport="poll"}`:                                           2, // one did not wait
+		`waits_started_total{transport="poll"}`:                                           2, // one returned at once
 		`waits_ended_total{reason="done",transport="poll"}`:                               2,
 		`transitions_total{state="confirmed"}`:                                            1,
 		`phone_calls_total{action="confirm",outcome="ok"}`:                                1,
@@ -119,19 +119,19 @@ func TestMetrics_LostMessageDelay(t *testing.T) {
 	p := mustOpenWaiter(t, ctx, well.URL, node.URL)
 	before := scrape(t, node)
 	if n := line.Mute(); n != 1 {
-		t.Fatalf("%d subscriptions stood", n)
+		t.Fatalf("%d subscriptions were removed", n)
 	}
 	mustCall(t, ctx, hubtest.NewPhone("late"), well.URL, p.ID, "confirm")
-	told := time.Now()
+	began := time.Now()
 	if _, err := p.waitToken(ctx, well.URL, "sandbox:late"); err != nil {
 		t.Fatal(err)
 	}
-	waited := time.Since(told).Seconds()
+	waited := time.Since(began).Seconds()
 	waitIncrease(t, node, before, `confirm_to_push_seconds_count{transport="socket"}`, 1)
 	waitIncrease(t, node, before, `resyncs_total{cause="subscribed"}`, 1)
 	waitIncrease(t, node, before, `resynced_tickets_total{found="newer"}`, 1)
 	after := scrape(t, node)
-	// The page reads the token just after it was written; both clocks are Redis's.
+	// The browser reads the token just after it was written. Both times are from Redis's clock.
 	if took := after[`loginhub_confirm_to_push_seconds_sum{transport="socket"}`]; took < waited-0.5 || took > waited+1.5 {
 		t.Errorf("measured %v s, waited %v s", took, waited)
 	}

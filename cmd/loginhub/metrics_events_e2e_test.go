@@ -14,7 +14,7 @@ import (
 
 func TestMetrics_WaitEndReasons(t *testing.T) {
 	t.Parallel()
-	node := startMetered(t, "DRAIN=8s") // the first of two tickets goes after four, and is counted in what is left
+	node := startMetered(t, "DRAIN=8s") // the first of two tickets is released after 4 s, and counted in the rest
 	ctx := testContext(t, 60*time.Second)
 	write := func(p *waiter, kind websocket.MessageType, text string) {
 		if err := p.socket.Conn.Write(ctx, kind, []byte(text)); err != nil {
@@ -23,7 +23,7 @@ func TestMetrics_WaitEndReasons(t *testing.T) {
 	}
 	ends := []struct {
 		reason string
-		pages  float64 // that begin to wait
+		pages  float64 // number of waiters that start
 		end    func(p *waiter)
 	}{
 		{"left", 1, func(p *waiter) { p.socket.Conn.Close(websocket.StatusNormalClosure, "") }},
@@ -39,7 +39,7 @@ func TestMetrics_WaitEndReasons(t *testing.T) {
 				mustAttach(t, ctx, p, node.URL, "pending")
 			}
 			if code := p.socket.Closed(ctx); code != 4001 {
-				t.Errorf("closed with %d", code)
+				t.Errorf("the socket was closed with %d", code)
 			}
 		}},
 		{"draining", 1, func(*waiter) {
@@ -55,20 +55,20 @@ func TestMetrics_WaitEndReasons(t *testing.T) {
 		waitIncrease(t, node, before, `waits_ended_total{reason="`+e.reason+`",transport="socket"}`, 1)
 		after := scrape(t, node)
 		all := sum(after, ended) - sum(before, ended)
-		if all != 1 && e.reason != "draining" { // which ends those of before too
+		if all != 1 && e.reason != "draining" { // draining ends the earlier waits too
 			t.Errorf("%s: %v waits ended", e.reason, all)
 		}
 		const started = `loginhub_waits_started_total{transport="socket"}`
 		if n := after[started] - before[started]; n != e.pages {
-			t.Errorf("%s: %v began, not %v", e.reason, n, e.pages)
+			t.Errorf("%s: %v waits started, wanted %v", e.reason, n, e.pages)
 		}
 		if waiting := after[`loginhub_waiters{transport="socket"}`]; after[started]-sum(after, ended) != waiting && e.reason != "draining" {
-			t.Errorf("%s: %v began and %v ended, but %v wait", e.reason, after[started], sum(after, ended), waiting)
+			t.Errorf("%s: %v waits started and %v ended, but %v are open", e.reason, after[started], sum(after, ended), waiting)
 		}
 	}
 }
 
-// sum is that of all samples that begin so.
+// sum adds all samples whose names have the prefix.
 func sum(samples map[string]float64, begin string) (all float64) {
 	for name, n := range samples {
 		if strings.HasPrefix(name, begin) {
@@ -91,7 +91,7 @@ func TestMetrics_PollEnds(t *testing.T) {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		_, _ = ticket.Poll(hasty, node.URL, 1, 30) // it is hung up on
+		_, _ = ticket.Poll(hasty, node.URL, 1, 30) // the client disconnects
 	}()
 	waitIncrease(t, node, before, `waiters{transport="poll"}`, 1)
 	hangUp()
@@ -99,7 +99,7 @@ func TestMetrics_PollEnds(t *testing.T) {
 	waitIncrease(t, node, before, `waits_ended_total{reason="left",transport="poll"}`, 1)
 	waitIncrease(t, node, scrape(t, node), `waiters{transport="poll"}`, 0)
 	if n := scrape(t, node)[`loginhub_waiters{transport="poll"}`]; n != 0 {
-		t.Errorf("%v polls wait", n)
+		t.Errorf("%v polls are open", n)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestMetrics_ForgedAccessToken(t *testing.T) {
 	second := startMetered(t, settings...)
 	before := scrape(t, second)
 	w.Fail(wechattest.Fault{Errcode: 45011})
-	show(second) // the link, for WeChat has refused
+	show(second) // shows the link, because WeChat refused
 	waitIncrease(t, second, before, `seal_failures_total{reason="broken",where="secret"}`, 1)
 	waitIncrease(t, second, before, `wechat_calls_total{code="45011",endpoint="stable_token",kind="busy"}`, 1)
 }

@@ -17,13 +17,13 @@ func TestMetrics_NoAllocation(t *testing.T) {
 		"a phone's call":   func() { m.hub.PhoneCallDone("confirm", "ok") },
 		"a wait":           func() { m.hub.WaitStarted(hub.TransportSocket); m.hub.WaitEnded(hub.TransportSocket, hub.EndedDone) },
 		"a push":           func() { m.hub.Delivered(hub.TransportPoll, hub.Pushed, time.Millisecond) },
-		"a sweep's look":   func() { m.hub.Resynced(hub.FoundSame) },
-		"a call of Redis":  func() { m.redis.ObserveCall("attach", time.Millisecond, true) },
+		"a resync read":    func() { m.hub.Resynced(hub.FoundSame) },
+		"a Redis call":     func() { m.redis.ObserveCall("attach", time.Millisecond, true) },
 		"a request":        func() { m.api.ObserveRequest("/", "2xx", time.Millisecond) },
 		"a hit on a limit": func() { m.api.IncLimited("phones") },
 	}
 	for what, event := range events {
-		event() // the first of a histogram's bucket makes it
+		event() // the first observation allocates the bucket
 		if n := testing.AllocsPerRun(1000, event); n != 0 {
 			t.Errorf("%s costs %v allocations", what, n)
 		}

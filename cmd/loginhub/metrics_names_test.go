@@ -18,7 +18,7 @@ import (
 
 const deploy = "../../deploy/"
 
-// documentedMetrics are the rows of deploy/METRICS.md: name to type and labels.
+// documentedMetrics reads the rows of deploy/METRICS.md: name to type and labels.
 func documentedMetrics(t *testing.T) map[string][2]string {
 	t.Helper()
 	text, err := os.ReadFile(deploy + "METRICS.md")
@@ -33,7 +33,7 @@ func documentedMetrics(t *testing.T) map[string][2]string {
 		rows[m[1]] = [2]string{m[2], m[3]}
 	}
 	if len(rows) < 20 {
-		t.Fatalf("%d rows: is this test blind?", len(rows))
+		t.Fatalf("only %d rows found: the pattern is wrong", len(rows))
 	}
 	return rows
 }
@@ -45,7 +45,7 @@ type metricFamily struct {
 	labels []string // of its samples, sorted, without le
 }
 
-// families reads the text format (Prometheus, exposition formats 0.0.4).
+// families parses the text format (Prometheus exposition format 0.0.4).
 func families(text string) map[string]*metricFamily {
 	all := map[string]*metricFamily{}
 	at := func(name string) *metricFamily {
@@ -82,8 +82,7 @@ func families(text string) map[string]*metricFamily {
 	return all
 }
 
-// metricNames are the metrics that expressions name; without what a histogram's parts
-// are called.
+// metricNames returns the metrics that PromQL expressions use, without a histogram's suffixes.
 func metricNames(expressions ...string) (names []string) {
 	for _, e := range expressions {
 		for _, name := range regexp.MustCompile(`\b(?:loginhub|go|process)_\w+`).FindAllString(strings.ReplaceAll(e, "go_version", ""), -1) {
@@ -96,7 +95,7 @@ func metricNames(expressions ...string) (names []string) {
 	return names
 }
 
-// alertExpressions are the alerts' expressions.
+// alertExpressions returns the expressions of alerts.yaml.
 func alertExpressions(t *testing.T) (expressions []string) {
 	t.Helper()
 	text, err := os.ReadFile(deploy + "prometheus/alerts.yaml")
@@ -122,20 +121,20 @@ func alertExpressions(t *testing.T) (expressions []string) {
 				t.Errorf("%s: runbook %q, not %q", r.Alert, r.Annotations["runbook"], want)
 			}
 			if !strings.Contains(book, "\n### "+r.Alert+"\n") {
-				t.Errorf("the runbook has no section on %s", r.Alert)
+				t.Errorf("the runbook has no section for %s", r.Alert)
 			}
 			if r.Annotations["summary"] == "" || len(r.Annotations["description"]) < 50 {
-				t.Errorf("%s does not say what it means: %v", r.Alert, r.Annotations)
+				t.Errorf("%s has no summary or description: %v", r.Alert, r.Annotations)
 			}
 		}
 	}
 	if len(expressions) == 0 {
-		t.Error("no alert was found in alerts.yaml")
+		t.Error("no alert found in alerts.yaml")
 	}
 	return expressions
 }
 
-// dashboardPanel is what a test asks of a panel.
+// dashboardPanel has the fields of a panel that the tests check.
 type dashboardPanel struct {
 	ID          int
 	Type, Title string
@@ -145,7 +144,7 @@ type dashboardPanel struct {
 	Targets     []struct{ Expr, RefID, LegendFormat string }
 }
 
-// dashboard is Grafana's dashboard.
+// dashboard reads Grafana's dashboard.
 func dashboard(t *testing.T) (panels []dashboardPanel) {
 	t.Helper()
 	text, err := os.ReadFile(deploy + "grafana/loginhub.json")
@@ -175,7 +174,7 @@ func TestMetrics_Documented(t *testing.T) {
 	}
 	hidden.findIn(t, "the metrics", text)
 	if strings.Contains(text, "127.0.0.1") || strings.Contains(text, hubtest.OtherKey) {
-		t.Error("the metrics name an address")
+		t.Error("the metrics contain an address")
 	}
 	live, rows := families(text), documentedMetrics(t)
 	live[certificateMetric] = families(scrapeOwnCertificate(t))[certificateMetric]
@@ -184,19 +183,19 @@ func TestMetrics_Documented(t *testing.T) {
 			t.Errorf("%s is not in deploy/METRICS.md", name)
 		}
 		if !f.help || f.kind == "" {
-			t.Errorf("%s without help or type", name)
+			t.Errorf("%s has no help or type", name)
 		}
 	}
 	for name, row := range rows {
 		f := live[name]
 		if f == nil {
-			t.Errorf("%s is documented and does not exist", name)
+			t.Errorf("%s is documented but does not exist", name)
 			continue
 		}
 		labels := regexp.MustCompile(`\w+`).FindAllString(row[1], -1)
 		slices.Sort(labels)
 		if f.kind != row[0] || !slices.Equal(f.labels, labels) {
-			t.Errorf("%s is documented as a %s with %v, and is a %s with %v", name, row[0], labels, f.kind, f.labels)
+			t.Errorf("%s is documented as a %s with %v, but is a %s with %v", name, row[0], labels, f.kind, f.labels)
 		}
 	}
 	expressions := alertExpressions(t)
@@ -207,7 +206,7 @@ func TestMetrics_Documented(t *testing.T) {
 	}
 	for _, name := range metricNames(expressions...) {
 		if live[name] == nil {
-			t.Errorf("an alert or the dashboard asks for %s, which does not exist", name)
+			t.Errorf("an alert or the dashboard uses %s, which does not exist", name)
 		}
 	}
 	named := 0
@@ -221,9 +220,9 @@ func TestMetrics_Documented(t *testing.T) {
 		}
 	}
 	if named < 30 {
-		t.Errorf("%d names in the guides: is this test blind?", named)
+		t.Errorf("only %d names in the documents: the pattern is wrong", named)
 	}
-	// Its linter: names, units, suffixes.
+	// promtool checks names, units and suffixes.
 	lint := exec.Command("promtool", "check", "metrics")
 	lint.Stdin = strings.NewReader(text)
 	if out, err := lint.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
@@ -270,7 +269,7 @@ func TestAlerts_Rules(t *testing.T) {
 			}
 		}
 		if !fires || !rests {
-			t.Errorf("%s: a case that fires: %v, one that does not: %v", m[1], fires, rests)
+			t.Errorf("%s: has a case that fires: %v, has one that does not: %v", m[1], fires, rests)
 		}
 	}
 }

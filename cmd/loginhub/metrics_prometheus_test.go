@@ -21,12 +21,11 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// prometheus is a server of a test's own.
+// prometheus is a server for one test.
 type prometheus struct{ url string }
 
-// startPrometheus starts one with deploy's configuration and alerts that scrapes
-// the node; native is whether it takes native histograms, every how often it does
-// all it does, "" as deploy's configuration says.
+// startPrometheus starts a server with deploy's configuration and alerts that scrapes the node.
+// native enables native histograms. every is the scrape and evaluation interval, "" for deploy's.
 func startPrometheus(t *testing.T, node *hubtest.Node, native bool, every string) *prometheus {
 	t.Helper()
 	dir, port := t.TempDir(), hubtest.FreePort(t)
@@ -54,7 +53,7 @@ func startPrometheus(t *testing.T, node *hubtest.Node, native bool, every string
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Process.Kill() // it may have ended already
 		_ = cmd.Wait()         // killed
 		if t.Failed() {
 			t.Logf("prometheus:\n%s", log.String())
@@ -68,7 +67,7 @@ func startPrometheus(t *testing.T, node *hubtest.Node, native bool, every string
 	return p
 }
 
-// get asks its HTTP API; an answer without success is an error.
+// get calls Prometheus's HTTP API; an answer without success is an error.
 func (p *prometheus) get(path string, data any) error {
 	r, err := http.Get(p.url + path)
 	if err != nil {
@@ -89,7 +88,7 @@ func (p *prometheus) get(path string, data any) error {
 	return json.Unmarshal(answer.Data, data)
 }
 
-// query is the values of an expression, now.
+// query returns the current values of an expression.
 func (p *prometheus) query(expression string) (values []float64, err error) {
 	var data struct {
 		Result []struct{ Value [2]any }
@@ -100,7 +99,7 @@ func (p *prometheus) query(expression string) (values []float64, err error) {
 	for _, r := range data.Result {
 		text, ok := r.Value[1].(string)
 		if !ok {
-			return nil, fmt.Errorf("%s: a value %v", expression, r.Value)
+			return nil, fmt.Errorf("%s: invalid value %v", expression, r.Value)
 		}
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil {
@@ -111,7 +110,7 @@ func (p *prometheus) query(expression string) (values []float64, err error) {
 	return values, nil
 }
 
-// emptyIfHealthy are the panels that are empty where all is well.
+// emptyIfHealthy lists the panels that have no data if the node is healthy.
 var emptyIfHealthy = map[string]bool{"Phone calls refused": true, "Hits on limits": true}
 
 func TestMetrics_Prometheus(t *testing.T) {
@@ -128,13 +127,13 @@ func TestMetrics_Prometheus(t *testing.T) {
 	}
 	for name, p := range servers {
 		t.Run(name, func(t *testing.T) {
-			hubtest.Eventually(t, 30*time.Second, "the p99 of the push", func() bool {
+			hubtest.Eventually(t, 30*time.Second, "the p99 of pushes", func() bool {
 				v, err := p.query(p99[name])
 				return err == nil && len(v) == 1 && v[0] > 0 && v[0] < 10 && !math.IsNaN(v[0])
 			})
 			v, err := p.query("loginhub_mailbox_probe_age_seconds")
 			if err != nil || len(v) != 1 || v[0] <= 0 || v[0] > 10 {
-				t.Errorf("the proof's age is %v %v", v, err)
+				t.Errorf("the probe's age is %v %v", v, err)
 			}
 			var pushes []float64
 			hubtest.Eventually(t, 30*time.Second, "all four pushes are scraped", func() bool {
@@ -142,7 +141,7 @@ func TestMetrics_Prometheus(t *testing.T) {
 				return err == nil && len(pushes) == 1 && pushes[0] >= 4
 			})
 			if len(pushes) == 1 && pushes[0] != 4 {
-				t.Errorf("%v pushes, not 4", pushes)
+				t.Errorf("%v pushes, wanted 4", pushes)
 			}
 			checkDashboard(t, p)
 			checkAlerts(t, p)
@@ -163,7 +162,7 @@ func TestAlerts_HangingNode(t *testing.T) {
 	})
 }
 
-// checkDashboard asks for what every panel asks.
+// checkDashboard runs the query of every panel.
 func checkDashboard(t *testing.T, p *prometheus) {
 	t.Helper()
 	variables := strings.NewReplacer("$instance", ".*", "$job", "loginhub", "$__rate_interval", "1m")
@@ -171,14 +170,14 @@ func checkDashboard(t *testing.T, p *prometheus) {
 	for _, panel := range dashboard(t) {
 		g := panel.GridPos
 		if panel.Title == "" || ids[panel.ID] || titles[panel.Title] || g.W < 1 || g.X+g.W > 24 || g.H < 1 {
-			t.Errorf("panel %d %q: without a title, or twice, or out of the grid %+v", panel.ID, panel.Title, g)
+			t.Errorf("panel %d %q: no title, a duplicate, or outside the grid: %+v", panel.ID, panel.Title, g)
 		}
 		ids[panel.ID], titles[panel.Title] = true, true
 		if panel.Type == "row" {
 			continue
 		}
 		if panel.FieldConfig.Defaults.Unit == "" || panel.Description == "" || len(panel.Targets) == 0 {
-			t.Errorf("panel %q has no unit, no description or nothing to show", panel.Title)
+			t.Errorf("panel %q has no unit, no description or no query", panel.Title)
 		}
 		found := 0
 		for _, target := range panel.Targets {
@@ -194,8 +193,8 @@ func checkDashboard(t *testing.T, p *prometheus) {
 	}
 }
 
-// checkAlerts demands that every rule is evaluated without an error, and that
-// none fires on a node that is well, but the one that says that it is alone.
+// checkAlerts demands that every rule is evaluated without an error. Only the alert for a single
+// node may fire on a healthy node.
 func checkAlerts(t *testing.T, p *prometheus) {
 	t.Helper()
 	hubtest.Eventually(t, 30*time.Second, "all rules are evaluated", func() bool {

@@ -18,7 +18,7 @@ func startMetered(t testing.TB, settings ...string) *hubtest.Node {
 	return hubtest.StartNode(t, program, append([]string{"ADMIN_LISTEN=127.0.0.1:" + hubtest.FreePort(t)}, settings...)...)
 }
 
-// scrape is the node's metrics.
+// scrape returns the node's metrics.
 func scrape(t testing.TB, n *hubtest.Node) map[string]float64 {
 	t.Helper()
 	_, samples, err := n.Scrape()
@@ -28,8 +28,8 @@ func scrape(t testing.TB, n *hubtest.Node) map[string]float64 {
 	return samples
 }
 
-// dependsOnTime reports whether a sample moves without any login, or is not a count of
-// events: a histogram's buckets and sum, what time itself moves.
+// dependsOnTime reports whether a sample changes without a login, or is not an event count (a
+// histogram's buckets and sum).
 func dependsOnTime(name string) bool {
 	return !strings.HasPrefix(name, "loginhub_") || strings.Contains(name, "_bucket{") || strings.Contains(name, "_sum{") ||
 		strings.Contains(name, "probe_age") || strings.Contains(name, "resynced_tickets") ||
@@ -37,7 +37,7 @@ func dependsOnTime(name string) bool {
 		strings.Contains(name, "/readyz") || name == "loginhub_connections"
 }
 
-// changedSamples is what has changed between two scrapes, by sample without the prefix.
+// changedSamples returns the differences between two scrapes, by sample without the prefix.
 func changedSamples(before, after map[string]float64) map[string]float64 {
 	d := map[string]float64{}
 	for name, value := range after {
@@ -48,17 +48,17 @@ func changedSamples(before, after map[string]float64) map[string]float64 {
 	return d
 }
 
-// requirePreset checks that a sample was there before its first event, which a rate over
-// it would miss otherwise. Only of requests there is none without one.
+// requirePreset checks that a sample exists before its first event; rate() would miss that event
+// otherwise. Only request counts are exempt.
 func requirePreset(t *testing.T, before map[string]float64, name string) {
 	t.Helper()
 	if _, ok := before["loginhub_"+name]; !ok && !strings.HasPrefix(name, "http_") {
-		t.Errorf("%s begins with its first event", name)
+		t.Errorf("%s does not exist before its first event", name)
 	}
 }
 
-// wantChanges waits until exactly these samples have moved by so much since before:
-// what an answer is counted for may be counted after it has arrived.
+// wantChanges waits until exactly these samples have changed by these amounts since before. It
+// waits because a request may be counted after its answer arrives.
 func wantChanges(t *testing.T, n *hubtest.Node, before, want map[string]float64) {
 	t.Helper()
 	for name := range want {
@@ -72,25 +72,25 @@ func wantChanges(t *testing.T, n *hubtest.Node, before, want map[string]float64)
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		if got[name] != want[name] {
-			t.Errorf("%s moved by %v, wanted %v", name, got[name], want[name])
+			t.Errorf("%s changed by %v, wanted %v", name, got[name], want[name])
 		}
 	}
 	for name, by := range want {
 		if got[name] == 0 {
-			t.Errorf("%s did not move, wanted %v", name, by)
+			t.Errorf("%s did not change, wanted %v", name, by)
 		}
 	}
 }
 
-// waitIncrease waits until a sample has moved by so much at least.
+// waitIncrease waits until a sample has grown by at least that amount.
 func waitIncrease(t *testing.T, n *hubtest.Node, before map[string]float64, name string, by float64) {
 	t.Helper()
 	requirePreset(t, before, name)
 	hubtest.Eventually(t, 20*time.Second, name, func() bool { return scrape(t, n)["loginhub_"+name]-before["loginhub_"+name] >= by })
 }
 
-// startBusyNode is a node with a mini-program on which everything has happened that
-// brings a metric to life; what must not stand in a scrape; and one login more.
+// startBusyNode returns a node with a mini-program on which every kind of event has happened, the
+// secrets that a scrape must not contain, and a function that logs in once more.
 func startBusyNode(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secrets, login func()) {
 	t.Helper()
 	w := wechattest.New(wechattest.Options{})

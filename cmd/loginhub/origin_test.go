@@ -19,7 +19,7 @@ var browserForms = []string{
 	"https://[2001:db8:0:0:1:0:0:1]", "https://[2001:db8:0:1:1:1:1:1]", "https://[::ffff:192.0.2.1]", "https://[::FFFF:C000:0201]", "https://[64:ff9b::192.0.2.33]", "https://[::]",
 }
 
-// Node implements the URL standard as browsers do.
+// TestOrigin_BrowserForm compares with Node.js, which implements the URL standard as browsers do.
 func TestOrigin_BrowserForm(t *testing.T) {
 	list, err := json.Marshal(browserForms)
 	if err != nil {
@@ -36,11 +36,11 @@ func TestOrigin_BrowserForm(t *testing.T) {
 	for i, text := range browserForms {
 		got, err := clientOrigin(text)
 		if err != nil || got != want[i] {
-			t.Errorf("%s is %s (%v), in a browser %s", text, got, err, want[i])
+			t.Errorf("%s becomes %s (%v), in a browser %s", text, got, err, want[i])
 		}
 		public, err := publicURL(text + "/")
 		if err != nil || public != want[i] {
-			t.Errorf("public URL %s/ is %s (%v), in a browser %s", text, public, err, want[i])
+			t.Errorf("public URL %s/ becomes %s (%v), in a browser %s", text, public, err, want[i])
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestOrigin_ShellExact(t *testing.T) {
 		}
 	}
 	if _, err := publicURL("capacitor://localhost"); err == nil {
-		t.Error("a public URL of an app's web view")
+		t.Error("a web view's origin is accepted as public URL")
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// TestPrefix_TwoDeployments runs two on one Redis, each with the rights that
-// secrets.sh gives it: they log in side by side, and neither may touch the other's.
+// TestPrefix_TwoDeployments runs two deployments on one Redis, each with the rights that secrets.sh
+// gives it. Both log in, and neither may access the other's keys.
 func TestPrefix_TwoDeployments(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -46,7 +46,7 @@ func TestPrefix_TwoDeployments(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// A ticket of one is none of the other's, and not one under a missing key.
+	// One deployment's ticket is unknown to the other: the answer is not that a key is missing.
 	p := mustMake(t, ctx, theirs.URL)
 	a, err := hubtest.NewPhone("bob").Do(ctx, ours.URL, p.ID, "scan", nil)
 	wantRefusal(t, "the other deployment's ticket", a, err, 404, "ticket_not_found")

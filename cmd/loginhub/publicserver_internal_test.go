@@ -21,7 +21,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// dialAndWrite is a new connection on which that has been written.
+// dialAndWrite opens a connection and writes the text on it.
 func dialAndWrite(t *testing.T, d *hubtest.PipeListener, text string) net.Conn {
 	t.Helper()
 	near, err := d.Dial(t.Context())
@@ -33,7 +33,7 @@ func dialAndWrite(t *testing.T, d *hubtest.PipeListener, text string) net.Conn {
 	return near
 }
 
-// startPublic is the public listener as Run makes it, within a bubble.
+// startPublic serves the public listener as Run does, inside a synctest bubble.
 func startPublic(t *testing.T, certificate *certificate) *hubtest.PipeListener {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -52,13 +52,12 @@ func startPublic(t *testing.T, certificate *certificate) *hubtest.PipeListener {
 	t.Cleanup(func() {
 		server.Close()
 		life.Wait()
-		<-time.After(time.Second) // net/http lingers for half of one after a refusal
+		<-time.After(time.Second) // net/http lingers for half a second after a refusal
 	})
 	return d
 }
 
-// readUntilClosed is for how long the connection stays up while everything that comes is
-// read.
+// readUntilClosed reads until the server closes the connection, and returns how long that took.
 func readUntilClosed(conn net.Conn) time.Duration {
 	began := time.Now()
 	io.Copy(io.Discard, conn)
@@ -72,13 +71,13 @@ func TestListener_Timeouts(t *testing.T) {
 			text string
 			most time.Duration
 		}{
-			"nothing is said":         {"", headerTimeout},
-			"a head without an end":   {"GET / HTTP/1.1\r\nHost: x\r\nX-", headerTimeout},
-			"nothing more is asked":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", idleTimeout},
-			"a second head, and half": {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT", headerTimeout},
+			"nothing sent":         {"", headerTimeout},
+			"an unfinished header": {"GET / HTTP/1.1\r\nHost: x\r\nX-", headerTimeout},
+			"idle after a request": {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", idleTimeout},
+			"half a second header": {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT", headerTimeout},
 		} {
 			if took := readUntilClosed(dialAndWrite(t, d, c.text)); took < c.most-time.Second || took > c.most+time.Second {
-				t.Errorf("%s: held for %v, not %v", name, took, c.most)
+				t.Errorf("%s: open for %v, wanted %v", name, took, c.most)
 			}
 		}
 		dripping := dialAndWrite(t, d, "GET / HTTP/1.1\r\nHost: x\r\nX-a: ")
@@ -87,7 +86,7 @@ func TestListener_Timeouts(t *testing.T) {
 			<-time.After(time.Second)
 		}
 		if took := time.Since(began); took > headerTimeout+2*time.Second {
-			t.Errorf("a head that drips is waited for %v", took)
+			t.Errorf("a slowly sent header was open for %v", took)
 		}
 	})
 }
@@ -98,7 +97,7 @@ func TestListener_WriteTimeout(t *testing.T) {
 		conn := dialAndWrite(t, d, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-time.After(answerTimeout + time.Second)
 		if got, _ := io.ReadAll(conn); len(got) >= 1<<20 {
-			t.Errorf("%d bytes came after %v", len(got), answerTimeout)
+			t.Errorf("received %d bytes after %v", len(got), answerTimeout)
 		}
 	})
 }
@@ -117,7 +116,7 @@ func TestListener_HeaderSize(t *testing.T) {
 	})
 }
 
-// selfSigned is a certificate of nobody's.
+// selfSigned is a certificate without a CA.
 func selfSigned(t *testing.T) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -139,14 +138,14 @@ func TestListener_HandshakeTimeout(t *testing.T) {
 		own.current.Store(pair)
 		d := startPublic(t, own)
 		for name, text := range map[string]string{
-			"nothing is said":        "",
-			"a hello without an end": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+			"nothing sent":        "",
+			"an unfinished hello": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 		} {
 			if took := readUntilClosed(dialAndWrite(t, d, text)); took < headerTimeout-time.Second || took > headerTimeout+time.Second {
-				t.Errorf("%s: held for %v", name, took)
+				t.Errorf("%s: open for %v", name, took)
 			}
 		}
-		// Who finishes his is served.
+		// A connection that completes its handshake is served.
 		conn := tls.Client(dialAndWrite(t, d, ""), &tls.Config{InsecureSkipVerify: true})
 		go io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != http.StatusOK {
@@ -167,7 +166,7 @@ func startPublicTCP(t *testing.T, handler http.HandlerFunc) *publicServer {
 	return p
 }
 
-// dialPublic is a client's connection; the kernel has accepted it.
+// dialPublic opens a connection that the kernel has accepted.
 func dialPublic(t *testing.T, p *publicServer) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", p.tcp.Addr().String())
@@ -178,7 +177,7 @@ func dialPublic(t *testing.T, p *publicServer) net.Conn {
 	return conn
 }
 
-// requireAnswer demands the answer to what has been sent.
+// requireAnswer demands the answer to the request sent.
 func requireAnswer(t *testing.T, conn net.Conn) {
 	t.Helper()
 	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -193,7 +192,7 @@ const stopRequest = "POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent
 func TestStop_QueuedConnections(t *testing.T) {
 	p := startPublicTCP(t, func(http.ResponseWriter, *http.Request) {})
 	var conns []net.Conn
-	for range 50 { // nobody has called Accept yet
+	for range 50 { // Accept has not been called yet
 		conn := dialPublic(t, p)
 		io.WriteString(conn, stopRequest)
 		conns = append(conns, conn)
@@ -233,7 +232,7 @@ func TestStop_OpenConnections(t *testing.T) {
 	close(finish)
 	requireAnswer(t, slow)
 	if took := readUntilClosed(silent); took > 2*firstRequestTimeout {
-		t.Errorf("a connection without a request is held for %v", took)
+		t.Errorf("a connection without a request was open for %v", took)
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)

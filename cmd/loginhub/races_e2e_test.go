@@ -18,7 +18,7 @@ func TestRace_FiftyPhones(t *testing.T) {
 		p := mustOpenWaiter(t, ctx, nodes[round%3].URL, nodes[(round+1)%3].URL)
 		actions := []string{"scan", "confirm"}
 		if round%3 == 2 {
-			actions = []string{"confirm"} // scan and confirm in one step
+			actions = []string{"confirm"} // without a separate scan
 		}
 		var mu sync.Mutex
 		var winners []string
@@ -54,7 +54,7 @@ func TestRace_FiftyPhones(t *testing.T) {
 		close(start)
 		all.Wait()
 		if len(winners) != 1 {
-			t.Fatalf("round %d: the winners are %v", round, winners)
+			t.Fatalf("round %d: winners %v", round, winners)
 		}
 		v, err := p.waitToken(ctx, nodes[0].URL, "sandbox:"+winners[0])
 		if err != nil {
@@ -101,7 +101,7 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 			won = 1
 		}
 		if answers[won].Status != 200 {
-			return fmt.Errorf("neither: %s %s", answers[0].Body, answers[1].Body)
+			return fmt.Errorf("neither call won: %s %s", answers[0].Body, answers[1].Body)
 		}
 		if err := checkRefusal(answers[1-won], nil, 409, "ticket_closed"); err != nil {
 			return err
@@ -134,7 +134,7 @@ func TestRace_SameUserTwice(t *testing.T) {
 		var both sync.WaitGroup
 		for j := range errs {
 			both.Go(func() {
-				// Two tabs of one user do not even agree on his nickname.
+				// Two tabs of one user send different nicknames.
 				a, err := hubtest.NewPhone("zwei").Do(ctx, nodes[j].URL, p.ID, "confirm",
 					map[string]any{"user": hubtest.User{Nickname: fmt.Sprint("Tab ", j)}})
 				if errs[j] = err; err == nil && a.Status != 200 {

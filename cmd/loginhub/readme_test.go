@@ -11,8 +11,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// snippet writes the README's code block that follows <!-- name --> to a file of
-// that name.
+// snippet writes the README's code block after <!-- name --> to a file of that name.
 func snippet(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
@@ -21,7 +20,7 @@ func snippet(t *testing.T, name string) string {
 	}
 	_, rest, found := strings.Cut(string(text), "<!-- "+name+" -->\n```")
 	if !found {
-		t.Fatalf("no block %s in the README", name)
+		t.Fatalf("the README has no block %s", name)
 	}
 	_, rest, _ = strings.Cut(rest, "\n")
 	code, _, found := strings.Cut(rest, "\n```")
@@ -35,7 +34,7 @@ func snippet(t *testing.T, name string) string {
 	return path
 }
 
-// tokenFor logs the user in and gives the token that the page gets.
+// tokenFor logs the user in and returns the token that the browser gets.
 func tokenFor(ctx context.Context, t *testing.T, url, user, nonce string) string {
 	t.Helper()
 	ticket, err := hubtest.CreateTicket(ctx, url, map[string]string{"nonce": nonce})
@@ -74,10 +73,10 @@ func TestVerifier_SnippetRefusesWrongTokens(t *testing.T) {
 			"another session's nonce": {hub, "default", "n-2", token},
 			"another site":            {hub, "other", "n-1", token},
 			"another user's claims":   {hub, "default", "n-1", head + "." + other + "." + signature},
-			"a cut signature":         {hub, "default", "n-1", head + "." + body + "." + signature[:20]},
+			"a truncated signature":   {hub, "default", "n-1", head + "." + body + "." + signature[:20]},
 		} {
 			if out, err := call(args...); err == nil {
-				t.Errorf("%v takes %s: %s", run, what, out)
+				t.Errorf("%v accepts %s: %s", run, what, out)
 			}
 		}
 	}

@@ -14,7 +14,8 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// replaceFile writes a file as programs do that replace settings: under another name first.
+// replaceFile writes a file under another name and renames it, as programs do that replace
+// settings.
 func replaceFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
@@ -25,10 +26,10 @@ func replaceFile(t *testing.T, path, text string) {
 	}
 }
 
-// waitLog waits until the node has printed the text so many times.
+// waitLog waits until the node has logged the text that many times.
 func waitLog(t *testing.T, n *hubtest.Node, times int, text string) {
 	t.Helper()
-	hubtest.Eventually(t, 15*time.Second, "the log says "+text, func() bool { return strings.Count(n.Log(), text) >= times })
+	hubtest.Eventually(t, 15*time.Second, "the log has "+text, func() bool { return strings.Count(n.Log(), text) >= times })
 }
 
 // sendSIGHUP sends SIGHUP.
@@ -60,37 +61,37 @@ func TestReload_AllOrNothing(t *testing.T) {
 		return a.Status
 	}
 	first := publishedKIDs(t, ctx, n.URL)
-	// Good keys beside clients that are wrong: neither is taken.
+	// Valid keys with invalid clients: neither is applied.
 	replaceFile(t, keys, hubtest.Key+","+hubtest.OtherKey)
 	replaceFile(t, clients, "clients:\n  - id: a\n    orgins: [https://a.test]\n")
 	sendSIGHUP(t, n)
 	waitLog(t, n, 1, reloadRefused)
 	if got := publishedKIDs(t, ctx, n.URL); !slices.Equal(got, first) || makes("a") != 201 {
-		t.Errorf("a part of the wrong settings is in force: %v", got)
+		t.Errorf("a part of the invalid settings is applied: %v", got)
 	}
 	for _, text := range []string{clients, "line 3", "orgins"} {
 		if !strings.Contains(n.Log(), text) {
-			t.Errorf("the line does not say %q:\n%s", text, n.Log())
+			t.Errorf("the line has no %q:\n%s", text, n.Log())
 		}
 	}
 	sendSIGHUP(t, n)
-	waitLog(t, n, 2, reloadRefused) // each time that an operator asks
+	waitLog(t, n, 2, reloadRefused) // each SIGHUP logs
 	replaceFile(t, clients, "clients: [{id: b, origins: ['https://b.test']}]")
 	sendSIGHUP(t, n)
 	waitLog(t, n, 1, reloadDone)
 	if got := publishedKIDs(t, ctx, n.URL); len(got) != 2 || got[0] != first[0] {
-		t.Errorf("published are %v, were %v", got, first)
+		t.Errorf("published %v, before %v", got, first)
 	}
 	if a, b := makes("a"), makes("b"); a != 400 || b != 201 {
-		t.Errorf("the former client %d, the new one %d", a, b)
+		t.Errorf("the removed client %d, the new one %d", a, b)
 	}
 	if !strings.Contains(n.Log(), `"clients_added":["b"],"clients_removed":["a"],"keys_added"`) {
-		t.Errorf("what has changed is not said:\n%s", n.Log())
+		t.Errorf("the changes are not in the log:\n%s", n.Log())
 	}
 }
 
-// TestReload_SwappedLinks: Kubernetes changes a mounted secret or config map
-// by renaming the link ..data, and sends no signal.
+// TestReload_SwappedLinks: Kubernetes updates a mounted secret or config map by renaming the link
+// ..data, and sends no signal.
 func TestReload_SwappedLinks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -117,7 +118,7 @@ func TestReload_SwappedLinks(t *testing.T) {
 	if !strings.Contains(n.Log(), `"clients_added":["b"],"clients_removed":["a"]`) || !strings.Contains(n.Log(), `"cause":"file changed"`) {
 		t.Errorf("the log:\n%s", n.Log())
 	}
-	mount("..3", "clients: [") // is refused once, not at every look
+	mount("..3", "clients: [") // is refused once, not at every check
 	waitLog(t, n, 1, reloadRefused)
 	mount("..4", "clients: [{id: c, origins: ['https://c.test']}]")
 	waitLog(t, n, 2, reloadDone)
@@ -126,8 +127,8 @@ func TestReload_SwappedLinks(t *testing.T) {
 	}
 }
 
-// TestReload_NoSignalKills: neither SIGHUP at any time, nor those that a program
-// ends by if it does nothing about them.
+// TestReload_NoSignalKills: neither SIGHUP at any time nor the signals that end a program by
+// default end the node.
 func TestReload_NoSignalKills(t *testing.T) {
 	t.Parallel()
 	n := hubtest.StartNode(t, program, "REDIS_URL=embedded", "DRAIN=1s")
@@ -138,7 +139,7 @@ func TestReload_NoSignalKills(t *testing.T) {
 	}
 	waitLog(t, n, 1, "nothing to reload: no setting names a file")
 	if n.Get("/readyz") != 200 {
-		t.Errorf("not ready any more:\n%s", n.Log())
+		t.Errorf("no longer ready:\n%s", n.Log())
 	}
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)
@@ -146,13 +147,13 @@ func TestReload_NoSignalKills(t *testing.T) {
 	waitLog(t, n, 1, `"msg":"draining"`)
 	sendSIGHUP(t, n)
 	if code, err := n.Wait(15 * time.Second); code != 0 || err != nil {
-		t.Errorf("after SIGHUP in the drain the node ends with %d %v", code, err)
+		t.Errorf("after SIGHUP during the drain the node ended with %d %v", code, err)
 	}
 }
 
-// TestReload_RollingNodes: keys, clients and their secrets change on two
-// nodes, one after the other, while people log in; and no page or phone of a node
-// that is ahead is refused for good by the one that is behind.
+// TestReload_RollingNodes changes keys, clients and their secrets on two nodes, one after the
+// other, during logins. The node that is not updated yet must not refuse a browser or phone of the
+// updated node permanently.
 func TestReload_RollingNodes(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -203,18 +204,18 @@ func TestReload_RollingNodes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// What is removed while a page waits sends the page to another node.
+	// A removed client's waiter is sent to another node.
 	left := mustOpenClient(t, ctx, "b", nodes[0].URL)
 	reload(0, 2, hubtest.OtherKey, before)
 	if code := left.socket.Closed(ctx); code != 1013 {
-		t.Errorf("the page of a removed client is closed with %d", code)
+		t.Errorf("a removed client's socket was closed with %d", code)
 	}
 	if err := left.attach(ctx, nodes[1].URL, "pending"); err != nil {
 		t.Errorf("on the other node: %v", err)
 	}
 }
 
-// mustOpenClient opens a page of that client.
+// mustOpenClient opens a socket for a ticket of that client.
 func mustOpenClient(t *testing.T, ctx context.Context, client, url string) *waiter {
 	t.Helper()
 	ticket, err := hubtest.CreateTicket(ctx, url, map[string]string{"client_id": client})

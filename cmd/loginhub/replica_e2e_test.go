@@ -9,7 +9,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// auditLines are the nodes' audit lines of that event.
+// auditLines returns the nodes' audit lines of that event.
 func auditLines(event string, nodes ...*hubtest.Node) (lines []map[string]any) {
 	for _, n := range nodes {
 		for _, text := range strings.Split(n.Log(), "\n") {
@@ -22,8 +22,8 @@ func auditLines(event string, nodes ...*hubtest.Node) (lines []map[string]any) {
 	return lines
 }
 
-// TestReplica_OneAuditEvent: it is stored and the page logs in,
-// though the phone is told to come again; and it is the same event when it does.
+// TestReplica_OneAuditEvent: a confirm without a replica is stored and the browser logs in, but the
+// phone is asked to repeat. The repeated call is the same event.
 func TestReplica_OneAuditEvent(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -31,7 +31,7 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 	ctx := testContext(t, 60*time.Second)
 	phone, p := hubtest.NewPhone("ann"), mustOpenWaiter(t, ctx, nodes[1].URL, nodes[1].URL)
 	mustCall(t, ctx, phone, nodes[0].URL, p.ID, "scan")
-	for _, node := range nodes { // the second call finds it made, and not safe yet either
+	for _, node := range nodes { // the second call finds the change stored, still without a replica
 		a, err := phone.Do(ctx, node.URL, p.ID, "confirm", nil)
 		wantRefusal(t, "without a replica", a, err, 503, "store_unavailable")
 	}
@@ -48,7 +48,7 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 		}
 		lines := auditLines("confirmed", nodes...)
 		if changes != 1 || len(lines) != 1 || missing == 0 {
-			t.Fatalf("%s: %v changes and %v missing replicas counted, noted %q", when, changes, missing, lines)
+			t.Fatalf("%s: %v changes and %v missing replicas counted, audit lines %q", when, changes, missing, lines)
 		}
 		reason, _ := lines[0]["reason"].(string)
 		if l := lines[0]; l["who"] != "sandbox:ann" || l["outcome"] != "store_unavailable" || l["seq"] != 3.0 || !strings.Contains(reason, "0 of 1 replicas") {
@@ -57,7 +57,7 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 	}
 	once("without a replica")
 	if lines := auditLines("refused", nodes...); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" {
-		t.Errorf("the repeated call is noted as %v", lines)
+		t.Errorf("the repeated call has the audit line %v", lines)
 	}
 
 	host, port, _ := strings.Cut(redis.Addr, ":")
@@ -70,10 +70,10 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 	mustCall(t, ctx, phone, nodes[1].URL, p.ID, "confirm")
 	once("with a replica")
 
-	// With one from the start, it is an event like any other.
+	// With a replica from the start, it is a normal event.
 	q := mustOpenWaiter(t, ctx, nodes[1].URL, nodes[1].URL)
 	mustCall(t, ctx, phone, nodes[0].URL, q.ID, "confirm", "confirm")
 	if lines := auditLines("confirmed", nodes...); len(lines) != 2 || lines[1]["outcome"] != "ok" || lines[1]["seq"] != 2.0 {
-		t.Errorf("noted %v", lines)
+		t.Errorf("audit lines %v", lines)
 	}
 }

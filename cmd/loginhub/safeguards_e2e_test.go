@@ -12,8 +12,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// safeguardClients are clients with and without safeguards that WeChat's website
-// login goes around.
+// safeguardClients are clients with and without safeguards that WeChat's website login bypasses.
 const safeguardClients = `clients:
   - id: numbers
     number_matching: true
@@ -36,20 +35,19 @@ const safeguardClients = `clients:
     address_mismatch: warn
 `
 
-// TestSafeguardWarnings, by the log of
-// the start and by `loginhub check`, and no other is.
+// TestSafeguardWarnings: the start's log and `loginhub check` warn of exactly these clients.
 func TestSafeguardWarnings(t *testing.T) {
 	t.Setenv("OUTFLANKED_SECRET", "hunter2")
-	nobody := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(nobody.Close)
-	alone := []string{"REDIS_URL=embedded", "WECHAT_API_URL=" + nobody.URL, "WECHAT_OPEN_URL=" + nobody.URL,
+	down := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(down.Close)
+	alone := []string{"REDIS_URL=embedded", "WECHAT_API_URL=" + down.URL, "WECHAT_OPEN_URL=" + down.URL,
 		"WECHAT_APP_ID=" + programID, "WECHAT_APP_SECRET=" + programKey}
 	website := []string{"WECHAT_WEB_APP_ID=" + webID, "WECHAT_WEB_APP_SECRET=" + webKey}
 	numbers, near := "number_matching", "address_mismatch: refuse"
 	for name, c := range map[string]struct {
 		settings []string
 		clients  string
-		weak     map[string]string // the client and what it asks for
+		weak     map[string]string // the client and its safeguards
 	}{
 		"a website for all":    {append(alone, website...), safeguardClients, map[string]string{"numbers": numbers, "near": near, "both": numbers + " and " + near, "own": numbers}},
 		"a website of its own": {alone, strings.Replace(safeguardClients, ", wechat_web]", "]", 1), map[string]string{"own": numbers}},
@@ -69,13 +67,13 @@ func TestSafeguardWarnings(t *testing.T) {
 			}
 			settings := append([]string{"CLIENTS=" + writeTestFile(t, "clients.yaml", c.clients)}, c.settings...)
 			n := hubtest.StartNode(t, program, settings...)
-			hubtest.Eventually(t, 20*time.Second, "the start has said all", func() bool { return strings.Contains(n.Log(), "Stop: Ctrl-C") })
+			hubtest.Eventually(t, 20*time.Second, "the start has logged everything", func() bool { return strings.Contains(n.Log(), "Stop: Ctrl-C") })
 			if got := warned(n.Log(), `"level":"WARN"`); !maps.Equal(got, c.weak) {
-				t.Errorf("the start warns of %v, wanted %v:\n%s", got, c.weak, n.Log())
+				t.Errorf("the start warned of %v, wanted %v:\n%s", got, c.weak, n.Log())
 			}
-			out, code := runCheck(t, "", nil, append(settings, "PUBLIC_URL="+nobody.URL, "KEYS="+hubtest.Key)...)
+			out, code := runCheck(t, "", nil, append(settings, "PUBLIC_URL="+down.URL, "KEYS="+hubtest.Key)...)
 			if got := warned(out, "warn  clients"); code == 2 || !maps.Equal(got, c.weak) {
-				t.Errorf("check, ending with %d, warns of %v, wanted %v:\n%s", code, got, c.weak, out)
+				t.Errorf("check, exit code %d, warned of %v, wanted %v:\n%s", code, got, c.weak, out)
 			}
 		})
 	}

@@ -15,11 +15,11 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// The imitation's mini-program.
+// The fake WeChat's mini-program.
 const appID, appSecret = "wx0123456789abcdef", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
-// startWeChat starts an imitation WeChat that knows the mini-program, and gives
-// the settings of a node that uses it.
+// startWeChat starts a fake WeChat with the mini-program, and returns the settings of a node that
+// uses it.
 func startWeChat(t testing.TB) (*wechattest.Server, []string) {
 	t.Helper()
 	w := wechattest.New(wechattest.Options{})
@@ -28,7 +28,7 @@ func startWeChat(t testing.TB) (*wechattest.Server, []string) {
 	return w, []string{"WECHAT_APP_ID=" + appID, "WECHAT_APP_SECRET=" + appSecret, "WECHAT_API_URL=" + w.URL}
 }
 
-// secrets is what must be found nowhere, each with a name for the report.
+// secrets are the values that must not appear anywhere, each with a name for the report.
 type secrets struct {
 	all []struct{ name, value string }
 }
@@ -37,16 +37,16 @@ func (s *secrets) add(name, value string) {
 	s.all = append(s.all, struct{ name, value string }{name, value})
 }
 
-// addToken notes a token and the part of it that nobody can compute.
+// addToken adds a token and its signature.
 func (s *secrets) addToken(value string) {
 	s.add("token", value)
 	s.add("signature", value[strings.LastIndex(value, ".")+1:])
 }
 
-// addSecret notes a ticket's secret.
+// addSecret adds a ticket's secret.
 func (s *secrets) addSecret(value string) { s.addEncodings("secret", value) }
 
-// addEncodings notes 256 bits, base64url, in every spelling, and half of them.
+// addEncodings adds 256 bits, given as base64url, in every encoding, and half of them.
 func (s *secrets) addEncodings(name, value string) {
 	raw, _ := base64.RawURLEncoding.DecodeString(value)
 	s.add(name, value)
@@ -56,7 +56,7 @@ func (s *secrets) addEncodings(name, value string) {
 	s.add(name+" in base64", base64.StdEncoding.EncodeToString(raw))
 }
 
-// findIn reports every secret that stands in the text.
+// findIn reports every secret that is in the text.
 func (s *secrets) findIn(t *testing.T, where, text string) {
 	t.Helper()
 	for _, one := range s.all {
@@ -66,7 +66,7 @@ func (s *secrets) findIn(t *testing.T, where, text string) {
 	}
 }
 
-// dumpRedis is everything that a Redis holds, by keys, values and raw bytes.
+// dumpRedis returns the content of a Redis: keys, values and raw bytes.
 func dumpRedis(t *testing.T, ctx context.Context, redis *hubtest.Redis) string {
 	t.Helper()
 	var b strings.Builder
@@ -131,20 +131,20 @@ func TestSecrecy_RedisAndLogs(t *testing.T) {
 			if provider == "wechat" {
 				triggerWeChatFaults(t, ctx, w, nodes[0], ask)
 				if len(w.SessionKeys()) < 8 {
-					t.Errorf("only %d session keys were given out", len(w.SessionKeys()))
+					t.Errorf("only %d session keys were issued", len(w.SessionKeys()))
 				}
 				hidden.add("session key", wechattest.SessionKeyPrefix)
 			}
 			hidden.findIn(t, "Redis", dumps.String())
 			lines := strings.Join(stop(), "\n")
 			if strings.Count(strings.ToLower(lines), `"evalsha"`) < 4*7 {
-				t.Errorf("MONITOR has seen too little:\n%s", lines)
+				t.Errorf("MONITOR recorded too little:\n%s", lines)
 			}
 			hidden.findIn(t, "MONITOR", lines)
 			for _, id := range ids {
 				hidden.add("ticket", id)
 			}
-			// Nobody who reads a log can scan what he reads of.
+			// A reader of the log must not be able to scan the tickets in it.
 			for i, n := range nodes {
 				hidden.findIn(t, fmt.Sprintf("the log of node %d", i), n.Log())
 				if !strings.Contains(n.Log(), `"level":"INFO"`) {
@@ -161,37 +161,38 @@ func TestSecrecy_RedisPassword(t *testing.T) {
 	const password = "hush-hush-0123456789"
 	at := strings.Replace(redis.URL, hubtest.HubPassword, password, 1)
 	n := hubtest.LaunchNode(t, program, "LOG=debug", "REDIS_URL="+at)
-	hubtest.Eventually(t, 10*time.Second, "the node says that Redis does not let it in", func() bool {
+	hubtest.Eventually(t, 10*time.Second, "the node logs that Redis refuses the password", func() bool {
 		return strings.Contains(n.Log(), "Redis does not answer yet")
 	})
-	hubtest.Eventually(t, 10*time.Second, "it runs and is not ready", func() bool { return n.Get("/readyz") == 503 })
+	hubtest.Eventually(t, 10*time.Second, "the node runs and is not ready", func() bool { return n.Get("/readyz") == 503 })
 	if strings.Contains(n.Log(), password) {
-		t.Errorf("the log has the password:\n%s", n.Log())
+		t.Errorf("the log contains the password:\n%s", n.Log())
 	}
 }
 
-// sendInvalid shows the ticket's secret where it is refused or does not belong.
+// sendInvalid sends the ticket's secret in calls that are refused and in places where it does not
+// belong.
 func sendInvalid(t *testing.T, ctx context.Context, p *waiter, n *hubtest.Node, hidden *secrets) {
 	t.Helper()
 	other := mustMake(t, ctx, n.URL)
 	hidden.addSecret(other.Secret)
 	wrong := &hubtest.Ticket{ID: other.ID, Secret: p.Secret}
 	a, err := wrong.PollResponse(ctx, n.URL, 0, 0)
-	wantRefusal(t, "poll with another's secret", a, err, 401, "invalid_secret")
+	wantRefusal(t, "poll with another ticket's secret", a, err, 401, "invalid_secret")
 	a, err = wrong.Ack(ctx, n.URL, 1)
-	wantRefusal(t, "ack with another's secret", a, err, 401, "invalid_secret")
+	wantRefusal(t, "ack with another ticket's secret", a, err, 401, "invalid_secret")
 	a, err = dialRefused(ctx, wrong, n.URL)
-	wantRefusal(t, "socket with another's secret", a, err, 401, "invalid_secret")
+	wantRefusal(t, "socket with another ticket's secret", a, err, 401, "invalid_secret")
 	for _, bad := range []string{`{"provider":"` + p.Secret + `","code":"x"}`, `{"code":"` + p.Secret, `{"code":["` + p.Secret + `"]}`} {
 		a, err := hubtest.Request(ctx, "POST", other.URL(n.URL, "scan"), bad)
 		wantRefusal(t, "malformed scan", a, err, 400, "invalid_request")
 		if err == nil && strings.Contains(string(a.Body), p.Secret) {
-			t.Errorf("the refusal repeats it: %s", a.Body)
+			t.Errorf("the answer contains the secret: %s", a.Body)
 		}
 	}
 }
 
-// triggerWeChatFaults runs into everything that goes wrong with WeChat, for the logs.
+// triggerWeChatFaults makes WeChat fail in every way, for the logs.
 func triggerWeChatFaults(t *testing.T, ctx context.Context, w *wechattest.Server, n *hubtest.Node, ask func(url, id, action string) (*hubtest.Response, error)) {
 	t.Helper()
 	ticket := mustMake(t, ctx, n.URL)
@@ -231,7 +232,7 @@ func TestRedis_CommandsPerLogin(t *testing.T) {
 				t.Errorf("%d commands:\n%s", len(commands), strings.Join(commands, "\n"))
 			}
 			if len(commands) < 7 {
-				t.Errorf("only %d commands seen: is this test blind?", len(commands))
+				t.Errorf("only %d commands seen: MONITOR missed some", len(commands))
 			}
 			sent := messagesFor(mail(), p.ID)
 			if want := map[string]int{nodes[at[1]].ID(): 2}; !sameCounts(sent, want) {
@@ -257,7 +258,7 @@ func TestRedis_MessagesPerChange(t *testing.T) {
 	if err := p.ackAndClose(ctx, v.Seq); err != nil {
 		t.Fatal(err)
 	}
-	// The node that took the ack tells itself; the other has to be told.
+	// The node that handled the ack notifies its own waiters. The other node needs a message.
 	want := map[string]int{nodes[0].ID(): 2, nodes[1].ID(): 3}
 	if sent := messagesFor(mail(), p.ID); !sameCounts(sent, want) {
 		t.Errorf("messages %v, wanted %v", sent, want)

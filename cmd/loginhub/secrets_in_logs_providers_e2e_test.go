@@ -13,17 +13,17 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// secretSearch is a Redis with two nodes that log everything, and what must be found
-// neither in it, nor in what it was told, nor in their logs.
+// secretSearch is a Redis and two nodes that log everything, and the secrets that must not be in
+// Redis, in its commands or in the logs.
 type secretSearch struct {
 	*testing.T
 	ctx    context.Context
 	hidden secrets
 	redis  *hubtest.Redis
 	nodes  []*hubtest.Node
-	stop   func() []string // ends MONITOR
-	held   strings.Builder // what Redis held, again and again
-	shown  []string        // tickets: no log may hold one
+	stop   func() []string // stops MONITOR
+	held   strings.Builder // snapshots of Redis
+	shown  []string        // tickets, which no log may contain
 }
 
 func startSearch(t *testing.T, settings ...string) *secretSearch {
@@ -34,7 +34,7 @@ func startSearch(t *testing.T, settings ...string) *secretSearch {
 	return s
 }
 
-// open makes a ticket on one node whose page waits on the other.
+// open creates a ticket on one node and opens its socket on the other.
 func (s *secretSearch) open() *waiter {
 	s.Helper()
 	p := mustOpenWaiter(s.T, s.ctx, s.nodes[0].URL, s.nodes[1].URL)
@@ -43,13 +43,13 @@ func (s *secretSearch) open() *waiter {
 	return p
 }
 
-// snapshot keeps what Redis holds now.
+// snapshot saves the current content of Redis.
 func (s *secretSearch) snapshot() {
 	s.Helper()
 	s.held.WriteString(dumpRedis(s.T, s.ctx, s.redis))
 }
 
-// finishLogin has the page get its token and put it away.
+// finishLogin reads and acknowledges the token.
 func (s *secretSearch) finishLogin(p *waiter) {
 	s.Helper()
 	v, err := p.socket.Until(s.ctx, "confirmed")
@@ -64,7 +64,7 @@ func (s *secretSearch) finishLogin(p *waiter) {
 	}
 }
 
-// report searches.
+// report searches everything for the secrets.
 func (s *secretSearch) report() {
 	s.Helper()
 	s.snapshot()
@@ -72,7 +72,7 @@ func (s *secretSearch) report() {
 	lines := strings.Join(s.stop(), "\n")
 	for _, id := range s.shown {
 		if !strings.Contains(lines, id) {
-			s.Errorf("MONITOR has not seen %s: is it blind?", id)
+			s.Errorf("MONITOR has not recorded %s", id)
 		}
 	}
 	s.hidden.findIn(s.T, "MONITOR", lines)
@@ -83,7 +83,7 @@ func (s *secretSearch) report() {
 		s.hidden.findIn(s.T, fmt.Sprintf("the log of node %d", i), n.Log())
 	}
 	if !strings.Contains(s.nodes[0].Log()+s.nodes[1].Log(), `"event":"refused"`) {
-		s.Error("no call was refused, or nobody has noted it")
+		s.Error("no refused call is in the audit log")
 	}
 }
 
@@ -97,8 +97,7 @@ func TestSecrecy_OtherProviders(t *testing.T) {
 	}
 }
 
-// searchWebLogin is about the code, the state, the cookie and the tokens of a login
-// on the computer.
+// searchWebLogin covers the code, state, cookie and tokens of a WeChat website login.
 func searchWebLogin(t *testing.T) {
 	w := newWeChat(t)
 	s := startSearch(t, withWeChat(w)...)
@@ -107,7 +106,7 @@ func searchWebLogin(t *testing.T) {
 	away := func(p *waiter) (window *browser, back string) {
 		window = newBrowser(t, s.nodes[0])
 		uuid := window.startLogin(p.Ticket)
-		s.snapshot() // the state stands there now
+		s.snapshot() // the state is in Redis now
 		back = w.Allow(uuid, "whisper")
 		q, err := url.Parse(back)
 		if err != nil {
@@ -127,7 +126,7 @@ func searchWebLogin(t *testing.T) {
 		p := s.open()
 		window, back := away(p)
 		stranger := newBrowser(t, s.nodes[i])
-		if i == 1 { // another's link, and then nobody's
+		if i == 1 { // another user's link, then a made-up one
 			if a := stranger.do("GET", back, nil); a.Status != http.StatusForbidden {
 				t.Errorf("in another browser: %d", a.Status)
 			}
@@ -139,7 +138,7 @@ func searchWebLogin(t *testing.T) {
 		}
 		s.finishLogin(p)
 		if a := window.do("GET", back, nil); a.Status != http.StatusForbidden {
-			t.Errorf("used: %d", a.Status)
+			t.Errorf("used again: %d", a.Status)
 		}
 		a := stranger.do("POST", ourOrigin+"/api/wechat/qrconnect", url.Values{"ticket": {p.ID}, "secret": {p.Secret}}, "Origin", "https://evil.example")
 		if a.Status != http.StatusForbidden {
@@ -156,13 +155,13 @@ func searchWebLogin(t *testing.T) {
 	}
 	window, back := away(p)
 	q, _ := url.Parse(back)
-	w.Fail(wechattest.Fault{Errcode: -1, Errmsg: "for " + q.Query().Get("code")}) // what it was asked with
+	w.Fail(wechattest.Fault{Errcode: -1, Errmsg: "for " + q.Query().Get("code")}) // repeats the request's code
 	if a := window.do("GET", back, nil); a.Status != http.StatusServiceUnavailable {
 		t.Errorf("an answer that repeats the code: %d", a.Status)
 	}
 	tokens := w.AccessTokens()
 	if len(tokens) < 2 {
-		t.Errorf("only %d tokens were given out", len(tokens))
+		t.Errorf("only %d tokens were issued", len(tokens))
 	}
 	for _, token := range tokens {
 		s.hidden.add("WeChat's token", token)
@@ -170,14 +169,14 @@ func searchWebLogin(t *testing.T) {
 	s.report()
 }
 
-// searchAssertions is about the assertions of a company's own back end.
+// searchAssertions covers the assertions of a company's back end.
 func searchAssertions(t *testing.T) {
 	company := newAssertionIssuer(t)
 	s := startSearch(t, "APP_JWKS_URL="+company.url, "APP_ISSUER="+companyIssuer)
 	say := func(p *waiter, action, code string, status int) {
 		t.Helper()
 		for i, part := range strings.Split(code, ".") {
-			if i > 0 { // the head is no secret
+			if i > 0 { // the header is not secret
 				s.hidden.add("assertion", part)
 			}
 		}
@@ -190,7 +189,7 @@ func searchAssertions(t *testing.T) {
 		p := s.open()
 		scan := company.assert(t, p.ID, "u-1")
 		say(p, "scan", scan, 200)
-		say(p, "confirm", scan, 422) // used
+		say(p, "confirm", scan, 422) // used before
 		say(p, "confirm", company.assert(t, strings.Repeat("A", 22), "u-1"), 422)
 		say(p, "confirm", newAssertionIssuer(t).assert(t, p.ID, "u-1"), 422)
 		say(p, "confirm", company.assert(t, p.ID, "u-1")+"AAAA", 422)
@@ -200,8 +199,8 @@ func searchAssertions(t *testing.T) {
 	s.report()
 }
 
-// searchWxacodes is about the access token that draws mini-program codes, which all
-// nodes share through Redis.
+// searchWxacodes covers the access token for mini-program codes, which all nodes share through
+// Redis.
 func searchWxacodes(t *testing.T) {
 	w := newWeChat(t)
 	s := startSearch(t, withWeChat(w, "QR=wxacode")...)
@@ -223,10 +222,10 @@ func searchWxacodes(t *testing.T) {
 	if n := len(w.AccessTokens()); n != 1 || len(w.Scenes()) != 2 {
 		t.Errorf("%d access tokens, codes for %q", n, w.Scenes())
 	}
-	w.Supersede(programID) // a refused one is renewed
+	w.Supersede(programID) // a refused token is renewed
 	draw(s.open())
 	if n := w.CallsTo("/cgi-bin/stable_token"); n < 2 {
-		t.Errorf("%d access tokens were asked for", n)
+		t.Errorf("%d access tokens were requested", n)
 	}
 	code := func() string {
 		c := w.Code(programID, "whisper")
@@ -240,13 +239,13 @@ func searchWxacodes(t *testing.T) {
 	}
 	s.finishLogin(p)
 	s.hidden.add("session key", wechattest.SessionKeyPrefix)
-	// One line breaks and one answer repeats what it was asked with, each on its node;
-	// both leave WeChat alone for a second after that.
+	// On one node the connection breaks, on the other the answer repeats the request. Both nodes
+	// then do not call WeChat for a second.
 	w.Fail(wechattest.Fault{Break: wechattest.HangUp}, wechattest.Fault{Errcode: -1, Errmsg: "for " + w.AccessTokens()[0]})
 	draw(s.open())
 	for i, n := range s.nodes {
 		if !strings.Contains(n.Log(), "no mini-program code") {
-			t.Errorf("node %d has met no fault", i)
+			t.Errorf("node %d logged no fault", i)
 		}
 	}
 	if a := phoneCall(s.ctx, t, s.nodes[0], p.Ticket, "scan", "wechat", code()); a.Status != 409 {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// testNames are the tests of the tree: Go's by name, Node's by title.
+// testNames returns the tests of the tree: Go's by name, Node's by title.
 func testNames(t *testing.T, root string) (goTests map[string]bool, titles []*regexp.Regexp) {
 	t.Helper()
 	goTests = map[string]bool{}
@@ -38,7 +38,7 @@ func testNames(t *testing.T, root string) (goTests map[string]bool, titles []*re
 			return nil
 		}
 		for _, m := range title.FindAllSubmatch(text, -1) {
-			// A title that is made for each of a list stands for all of them.
+			// A generated title is matched as a pattern.
 			parts := blank.Split(string(m[1])+string(m[2]), -1)
 			for i := range parts {
 				parts[i] = regexp.QuoteMeta(parts[i])
@@ -61,11 +61,11 @@ func TestRiskAssessment_Complete(t *testing.T) {
 	}
 	goTests, titles := testNames(t, root)
 	if len(goTests) < 100 || len(titles) < 20 {
-		t.Fatalf("%d and %d tests found: is this test blind?", len(goTests), len(titles))
+		t.Fatalf("only %d and %d tests found: the pattern is wrong", len(goTests), len(titles))
 	}
 	for _, name := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1) {
 		if !goTests[name[1]] {
-			t.Errorf("there is no %s", name[1])
+			t.Errorf("no test %s", name[1])
 		}
 	}
 	quoted := regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
@@ -77,7 +77,7 @@ func TestRiskAssessment_Complete(t *testing.T) {
 			continue
 		}
 		if seen[number] || len(cells) != 6 {
-			t.Errorf("row %d: twice, or of %d cells", number, len(cells))
+			t.Errorf("row %d: a duplicate, or %d cells", number, len(cells))
 			continue
 		}
 		seen[number] = true
@@ -91,11 +91,11 @@ func TestRiskAssessment_Complete(t *testing.T) {
 		for _, m := range quoted.FindAllStringSubmatch(proof, -1) {
 			name := strings.ReplaceAll(m[1], `\"`, `"`)
 			if found = true; !slices.ContainsFunc(titles, func(r *regexp.Regexp) bool { return r.MatchString(name) }) {
-				t.Errorf("row %d: there is no test %q", number, name)
+				t.Errorf("row %d: no test %q", number, name)
 			}
 		}
 		if !found || remains == "" || strings.TrimSpace(cells[2]) == "" {
-			t.Errorf("row %d has no proof, or does not say what remains", number)
+			t.Errorf("row %d names no test or no remaining risk", number)
 		}
 	}
 	for number := 1; number <= 53; number++ {
@@ -105,8 +105,8 @@ func TestRiskAssessment_Complete(t *testing.T) {
 	}
 }
 
-// TestRiskAssessment_FuzzTargets, and `task fuzz`, which lists the packages
-// of this module, finds them all.
+// TestRiskAssessment_FuzzTargets: SECURITY.md names every fuzz target. `task fuzz`, which lists the
+// packages of this module, runs them all.
 func TestRiskAssessment_FuzzTargets(t *testing.T) {
 	const root = "../.."
 	text, err := os.ReadFile(root + "/deploy/SECURITY.md")
@@ -126,7 +126,7 @@ func TestRiskAssessment_FuzzTargets(t *testing.T) {
 	others, _ := testNames(t, root+"/deploy/kubernetes/check") // another module
 	for name := range others {
 		if strings.HasPrefix(name, "Fuzz") {
-			t.Errorf("task fuzz does not come to %s", name)
+			t.Errorf("task fuzz does not run %s", name)
 		}
 	}
 }

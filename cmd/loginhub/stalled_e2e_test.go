@@ -10,16 +10,15 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// When a stalled node gives up its sockets, over how long it closes them, and what
-// a busy machine may add.
+// A stalled node closes its sockets after stalledAfter, spread over stalledDrain. stalledSlack is
+// for a busy machine.
 const (
-	deafAfter  = 5 * time.Second
-	deafSpread = 3 * time.Second
-	deafSlack  = 1500 * time.Millisecond
+	stalledAfter = 5 * time.Second
+	stalledDrain = 3 * time.Second
+	stalledSlack = 1500 * time.Millisecond
 )
 
-// closeCounter opens pages on a node, and gives for each when and how its socket was
-// closed.
+// closeCounter opens sockets on a node, and records when and with what code each was closed.
 type closeCounter struct {
 	pages []*waiter
 	all   sync.WaitGroup
@@ -29,11 +28,11 @@ type closeCounter struct {
 	times []time.Time
 }
 
-func openMany(t *testing.T, ctx context.Context, n int, makes, holds string) *closeCounter {
+func openMany(t *testing.T, ctx context.Context, n int, createURL, socketURL string) *closeCounter {
 	t.Helper()
 	c := &closeCounter{codes: map[int]int{}}
 	for range n {
-		p := mustOpenWaiter(t, ctx, makes, holds)
+		p := mustOpenWaiter(t, ctx, createURL, socketURL)
 		c.pages = append(c.pages, p)
 		c.all.Go(func() {
 			code := p.socket.Closed(ctx)
@@ -46,19 +45,19 @@ func openMany(t *testing.T, ctx context.Context, n int, makes, holds string) *cl
 	return c
 }
 
-// closedCount is how many sockets are closed by now.
+// closedCount is the number of sockets closed so far.
 func (c *closeCounter) closedCount() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.times)
 }
 
-// wait waits for all and gives the first and the last moment.
+// wait waits for all sockets and returns the first and the last moment.
 func (c *closeCounter) wait(t *testing.T, code int) (first, last time.Time) {
 	t.Helper()
 	c.all.Wait()
 	if c.codes[code] != len(c.pages) {
-		t.Errorf("closed with %v, all %d should be %d", c.codes, len(c.pages), code)
+		t.Errorf("closed with %v, wanted all %d with %d", c.codes, len(c.pages), code)
 	}
 	slices.SortFunc(c.times, time.Time.Compare)
 	return c.times[0], c.times[len(c.times)-1]
@@ -68,41 +67,41 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
-	well, deaf := startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+proxy.URL)
-	both := []*hubtest.Node{well, deaf}
+	well, stalled := startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+proxy.URL)
+	both := []*hubtest.Node{well, stalled}
 	before := hubtest.MeasureUsage(t, both)
 	ctx := testContext(t, 40*time.Second)
-	sockets := openMany(t, ctx, 30, well.URL, deaf.URL)
+	sockets := openMany(t, ctx, 30, well.URL, stalled.URL)
 	polling, err := hubtest.CreateTicket(ctx, well.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	polled := make(chan error, 1)
 	go func() {
-		a, err := polling.PollResponse(ctx, deaf.URL, 1, 30)
+		a, err := polling.PollResponse(ctx, stalled.URL, 1, 30)
 		polled <- checkRefusal(a, err, 503, "store_unavailable")
 	}()
-	if err := waitSubscribed(ctx, redis, deaf, polling.ID); err != nil {
+	if err := waitSubscribed(ctx, redis, stalled, polling.ID); err != nil {
 		t.Fatal(err)
 	}
 
 	proxy.Pause()
 	lost := time.Now()
 	phone := hubtest.NewPhone("elsewhere")
-	for _, p := range sockets.pages[:10] { // these are confirmed while nobody hears it
+	for _, p := range sockets.pages[:10] { // confirmed while the node receives no messages
 		mustCall(t, ctx, phone, well.URL, p.ID, "scan", "confirm")
 	}
-	hubtest.Eventually(t, deafAfter+deafSlack, "the deaf node is not ready", func() bool { return deaf.Get("/readyz") == 503 })
-	if age := time.Since(lost); age < deafAfter-time.Second-deafSlack/2 {
-		t.Errorf("deaf after %v already", age)
+	hubtest.Eventually(t, stalledAfter+stalledSlack, "the stalled node is not ready", func() bool { return stalled.Get("/readyz") == 503 })
+	if age := time.Since(lost); age < stalledAfter-time.Second-stalledSlack/2 {
+		t.Errorf("stalled after only %v", age)
 	}
-	checkStalled(t, ctx, deaf, polling)
+	checkStalled(t, ctx, stalled, polling)
 	first, last := sockets.wait(t, 1013)
-	if from, to := first.Sub(lost), last.Sub(lost); from < 3*time.Second || to > deafAfter+deafSpread+deafSlack {
-		t.Errorf("the sockets were closed from %v to %v after the silence began", from, to)
+	if from, to := first.Sub(lost), last.Sub(lost); from < 3*time.Second || to > stalledAfter+stalledDrain+stalledSlack {
+		t.Errorf("the sockets were closed from %v to %v after Redis stopped", from, to)
 	}
-	if last.Sub(first) < deafSpread/2 {
-		t.Errorf("all sockets were closed within %v", last.Sub(first))
+	if last.Sub(first) < stalledDrain/2 {
+		t.Errorf("all sockets were closed within only %v", last.Sub(first))
 	}
 	if err := <-polled; err != nil {
 		t.Errorf("the waiting poll: %v", err)
@@ -110,24 +109,24 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	reconnectAll(t, ctx, sockets.pages, phone, well)
 
 	proxy.Resume()
-	hubtest.Eventually(t, 10*time.Second, "the node hears again", func() bool { return deaf.Get("/readyz") == 200 })
-	if err := login(ctx, "again", deaf.URL); err != nil {
+	hubtest.Eventually(t, 10*time.Second, "the node receives messages again", func() bool { return stalled.Get("/readyz") == 200 })
+	if err := login(ctx, "again", stalled.URL); err != nil {
 		t.Error(err)
 	}
-	if err := login(ctx, "again", well.URL, deaf.URL, well.URL); err != nil {
+	if err := login(ctx, "again", well.URL, stalled.URL, well.URL); err != nil {
 		t.Error(err)
 	}
 	hubtest.AssertNoLeak(t, both, before)
 }
 
-// checkStalled demands that a deaf node says so to everybody who wants to wait.
-func checkStalled(t *testing.T, ctx context.Context, deaf *hubtest.Node, ticket *hubtest.Ticket) {
+// checkStalled demands that a stalled node refuses every call that waits.
+func checkStalled(t *testing.T, ctx context.Context, stalled *hubtest.Node, ticket *hubtest.Ticket) {
 	t.Helper()
 	for what, ask := range map[string]func() (*hubtest.Response, error){
-		"readyz":            func() (*hubtest.Response, error) { return hubtest.Request(ctx, "GET", deaf.URL+"/readyz", nil) },
-		"a new poll":        func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, deaf.URL, 0, 20) },
-		"a poll of no wait": func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, deaf.URL, 0, 0) },
-		"a new socket":      func() (*hubtest.Response, error) { return dialRefused(ctx, ticket, deaf.URL) },
+		"readyz":              func() (*hubtest.Response, error) { return hubtest.Request(ctx, "GET", stalled.URL+"/readyz", nil) },
+		"a new poll":          func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, stalled.URL, 0, 20) },
+		"a poll without wait": func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, stalled.URL, 0, 0) },
+		"a new socket":        func() (*hubtest.Response, error) { return dialRefused(ctx, ticket, stalled.URL) },
 	} {
 		a, err := ask()
 		wantRefusal(t, what, a, err, 503, "store_unavailable")
@@ -135,13 +134,12 @@ func checkStalled(t *testing.T, ctx context.Context, deaf *hubtest.Node, ticket 
 			t.Errorf("%s: no Retry-After", what)
 		}
 	}
-	if status := deaf.Get("/healthz"); status != 200 {
-		t.Errorf("healthz of a deaf node: %d; a restart would not help", status)
+	if status := stalled.Get("/healthz"); status != 200 {
+		t.Errorf("healthz of a stalled node: %d, but a restart would not help", status)
 	}
 }
 
-// reconnectAll lets the pages come back on another node; the first ten are
-// confirmed already.
+// reconnectAll reconnects the browsers to another node. The first ten are confirmed already.
 func reconnectAll(t *testing.T, ctx context.Context, pages []*waiter, phone *hubtest.Phone, n *hubtest.Node) {
 	t.Helper()
 	parallel(t, len(pages), 10, func(i int) error {
@@ -184,7 +182,7 @@ func TestStalled_RedisRefusesWrites(t *testing.T) {
 	a, err := hubtest.Request(ctx, "POST", nodes[0].URL+"/api/login/tickets", nil)
 	wantRefusal(t, "a new ticket", a, err, 503, "store_unavailable")
 	for _, n := range nodes {
-		hubtest.Eventually(t, deafAfter+deafSlack, "the node is not ready", func() bool { return n.Get("/readyz") == 503 })
+		hubtest.Eventually(t, stalledAfter+stalledSlack, "the node is not ready", func() bool { return n.Get("/readyz") == 503 })
 		checkStalled(t, ctx, n, sockets.pages[1].Ticket)
 	}
 	a, err = phone.Do(ctx, nodes[0].URL, sockets.pages[1].ID, "confirm", nil)
@@ -194,7 +192,7 @@ func TestStalled_RedisRefusesWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range nodes {
-		hubtest.Eventually(t, 10*time.Second, "the node is well again", func() bool { return n.Get("/readyz") == 200 })
+		hubtest.Eventually(t, 10*time.Second, "the node is ready again", func() bool { return n.Get("/readyz") == 200 })
 	}
 	first := sockets.pages[0]
 	if err := first.attach(ctx, nodes[0].URL, "confirmed"); err != nil {

@@ -35,7 +35,7 @@ func TestStart_RedisUnreachable(t *testing.T) {
 func TestStart_WaitsForProbe(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	// Redis answers, and publishes nothing for so many milliseconds.
+	// Redis answers, but does not publish for that many milliseconds.
 	if err := redis.Client.Do(t.Context(), "CLIENT", "PAUSE", 1500, "WRITE").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +49,13 @@ func TestStart_WaitsForProbe(t *testing.T) {
 	defer conn.Close()
 	io.WriteString(conn, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if first, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(first), "HTTP/1.1 200 ") {
-		t.Errorf("the first answer of a node: %s %v", first, err)
+		t.Errorf("the node's first answer: %s %v", first, err)
 	}
 }
 
 func TestServe_Defaults(t *testing.T) {
 	t.Parallel()
-	// Somebody, perhaps another node, has the admin listener's default address.
+	// Another process, perhaps a node, may use the admin listener's default address.
 	if l, err := net.Listen("tcp", "127.0.0.1:9090"); err == nil {
 		defer l.Close()
 	}
@@ -65,20 +65,20 @@ func TestServe_Defaults(t *testing.T) {
 	if err := login(ctx, "小明", n.URL); err != nil {
 		t.Error(err)
 	}
-	for path, holds := range map[string]string{"/": "<html", "/s/AAAAAAAAAAAAAAAAAAAAAA": "<html"} {
+	for path, wantText := range map[string]string{"/": "<html", "/s/AAAAAAAAAAAAAAAAAAAAAA": "<html"} {
 		a, err := hubtest.Request(ctx, "GET", n.URL+path, nil)
-		if err != nil || a.Status != 200 || !strings.Contains(string(a.Body), holds) {
+		if err != nil || a.Status != 200 || !strings.Contains(string(a.Body), wantText) {
 			t.Errorf("GET %s: %+v %v", path, a, err)
 		}
 	}
 	for _, word := range []string{"LOGINHUB_REDIS_URL", "LOGINHUB_KEYS", "sandbox", "admin address is taken"} {
-		hubtest.Eventually(t, 10*time.Second, "the screen says "+word, func() bool { return strings.Contains(n.Log(), word) })
+		hubtest.Eventually(t, 10*time.Second, "the output has "+word, func() bool { return strings.Contains(n.Log(), word) })
 	}
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)
 	}
 	if code, err := n.Wait(10 * time.Second); code != 0 || err != nil {
-		t.Errorf("ends with %d %v", code, err)
+		t.Errorf("ended with %d %v", code, err)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestCommands_Output(t *testing.T) {
 	}
 	text, code := hubtest.Run(t, program, []string{"--help"})
 	if code != 0 {
-		t.Errorf("--help ends with %d", code)
+		t.Errorf("--help exits with %d", code)
 	}
 	for _, name := range []string{"LISTEN", "ADMIN_LISTEN", "PUBLIC_URL", "REDIS_URL", "REDIS_URL_FILE", "KEYS", "KEYS_FILE", "CLIENTS",
 		"WECHAT_APP_ID", "WECHAT_APP_SECRET", "WECHAT_APP_SECRET_FILE", "WECHAT_WEB_APP_ID", "WECHAT_WEB_APP_SECRET",
@@ -128,47 +128,46 @@ func TestStart_ConfigErrorExitCode(t *testing.T) {
 	const secret = "do-not-print-me-0123456789"
 	for name, c := range map[string]struct {
 		settings []string
-		says     []string
+		wantText []string
 	}{
-		"no keys":          {[]string{"REDIS_URL=redis://127.0.0.1:1/0"}, []string{"LOGINHUB_KEYS", "keygen"}},
-		"a short key":      {[]string{"KEYS=" + secret}, []string{"LOGINHUB_KEYS"}},
-		"one key twice":    {[]string{"KEYS=" + hubtest.Key + "," + hubtest.Key}, []string{"LOGINHUB_KEYS", "key 2"}},
-		"production alone": {[]string{"PUBLIC_URL=https://login.test"}, []string{"LOGINHUB_REDIS_URL", "LOGINHUB_SANDBOX"}},
-		"a public path":    {[]string{"PUBLIC_URL=https://login.test/path", "TOKEN_TTL=1s"}, []string{"LOGINHUB_PUBLIC_URL", "LOGINHUB_TOKEN_TTL"}},
-		"half of WeChat":   {[]string{"WECHAT_APP_ID=wx1"}, []string{"LOGINHUB_WECHAT_APP_SECRET"}},
-		"proxies":          {[]string{"TRUSTED_PROXIES=10.0.0.0/33"}, []string{"LOGINHUB_TRUSTED_PROXIES"}},
-		"everybody":        {[]string{"TRUSTED_PROXIES=10.0.0.0/8,::/0"}, []string{"LOGINHUB_TRUSTED_PROXIES", "::/0", "the proxy's own addresses"}},
-		"the QR code":      {[]string{"QR=https://login.test/"}, []string{"LOGINHUB_QR"}},
-		"limits":           {[]string{"RATE_LIMIT=-1", "MAX_SOCKETS=-1", "DRAIN=-1s"}, []string{"LOGINHUB_RATE_LIMIT", "LOGINHUB_MAX_SOCKETS", "LOGINHUB_DRAIN"}},
-		"a misspelt field": {[]string{"CLIENTS=" + clients}, []string{"LOGINHUB_CLIENTS", "number_maching", "line 3"}},
-		"no such file":     {[]string{"KEYS_FILE=/nowhere/keys"}, []string{"LOGINHUB_KEYS_FILE"}},
-		"both":             {[]string{"KEYS=" + hubtest.Key, "KEYS_FILE=" + clients}, []string{"LOGINHUB_KEYS", "LOGINHUB_KEYS_FILE"}},
-		"half of others":   {[]string{"WECHAT_WEB_APP_ID=wx1", "APP_ISSUER=me"}, []string{"LOGINHUB_WECHAT_WEB_APP", "LOGINHUB_APP_JWKS_URL"}},
-		"no duration":      {[]string{"TICKET_TTL=soon"}, []string{"LOGINHUB_TICKET_TTL"}},
-		"no such level":    {[]string{"LOG=loud"}, []string{"log", "debug"}},
-		"no Redis URL":     {[]string{"REDIS_URL=http://:" + secret + "@127.0.0.1", "KEYS=" + hubtest.Key}, []string{"LOGINHUB_REDIS_URL"}},
+		"no keys":                     {[]string{"REDIS_URL=redis://127.0.0.1:1/0"}, []string{"LOGINHUB_KEYS", "keygen"}},
+		"a short key":                 {[]string{"KEYS=" + secret}, []string{"LOGINHUB_KEYS"}},
+		"one key twice":               {[]string{"KEYS=" + hubtest.Key + "," + hubtest.Key}, []string{"LOGINHUB_KEYS", "key 2"}},
+		"production without settings": {[]string{"PUBLIC_URL=https://login.test"}, []string{"LOGINHUB_REDIS_URL", "LOGINHUB_SANDBOX"}},
+		"a path in the public URL":    {[]string{"PUBLIC_URL=https://login.test/path", "TOKEN_TTL=1s"}, []string{"LOGINHUB_PUBLIC_URL", "LOGINHUB_TOKEN_TTL"}},
+		"no WeChat secret":            {[]string{"WECHAT_APP_ID=wx1"}, []string{"LOGINHUB_WECHAT_APP_SECRET"}},
+		"an invalid proxy prefix":     {[]string{"TRUSTED_PROXIES=10.0.0.0/33"}, []string{"LOGINHUB_TRUSTED_PROXIES"}},
+		"all addresses trusted":       {[]string{"TRUSTED_PROXIES=10.0.0.0/8,::/0"}, []string{"LOGINHUB_TRUSTED_PROXIES", "::/0", "the proxy's own addresses"}},
+		"an invalid QR URL":           {[]string{"QR=https://login.test/"}, []string{"LOGINHUB_QR"}},
+		"negative limits":             {[]string{"RATE_LIMIT=-1", "MAX_SOCKETS=-1", "DRAIN=-1s"}, []string{"LOGINHUB_RATE_LIMIT", "LOGINHUB_MAX_SOCKETS", "LOGINHUB_DRAIN"}},
+		"a misspelt field":            {[]string{"CLIENTS=" + clients}, []string{"LOGINHUB_CLIENTS", "number_maching", "line 3"}},
+		"no such file":                {[]string{"KEYS_FILE=/nowhere/keys"}, []string{"LOGINHUB_KEYS_FILE"}},
+		"variable and file":           {[]string{"KEYS=" + hubtest.Key, "KEYS_FILE=" + clients}, []string{"LOGINHUB_KEYS", "LOGINHUB_KEYS_FILE"}},
+		"incomplete providers":        {[]string{"WECHAT_WEB_APP_ID=wx1", "APP_ISSUER=me"}, []string{"LOGINHUB_WECHAT_WEB_APP", "LOGINHUB_APP_JWKS_URL"}},
+		"an invalid duration":         {[]string{"TICKET_TTL=soon"}, []string{"LOGINHUB_TICKET_TTL"}},
+		"an unknown log level":        {[]string{"LOG=loud"}, []string{"log", "debug"}},
+		"no Redis URL":                {[]string{"REDIS_URL=http://:" + secret + "@127.0.0.1", "KEYS=" + hubtest.Key}, []string{"LOGINHUB_REDIS_URL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, args := range [][]string{nil, {"check"}} { // which a node would not start with, check does not pass
+			for _, args := range [][]string{nil, {"check"}} { // check refuses what a node does not start with
 				text, code := hubtest.Run(t, program, args, append([]string{"LISTEN=127.0.0.1:0", "ADMIN_LISTEN="}, c.settings...)...)
 				if code != 2 {
 					t.Errorf("%v: exit code %d", args, code)
 				}
-				for _, word := range c.says {
+				for _, word := range c.wantText {
 					if !strings.Contains(text, word) {
-						t.Errorf("%v: does not name %s:\n%s", args, word, text)
+						t.Errorf("%v: %s is missing in:\n%s", args, word, text)
 					}
 				}
 				if strings.Contains(text, secret) {
-					t.Errorf("%v: shows a secret:\n%s", args, text)
+					t.Errorf("%v: a secret is in:\n%s", args, text)
 				}
 			}
 		})
 	}
 }
 
-// TestStart_LogLine: the welcome comes before it, and the configuration
-// only with the level debug.
+// TestStart_LogLine: the banner comes first, and the configuration is logged only at level debug.
 func TestStart_LogLine(t *testing.T) {
 	t.Parallel()
 	for level, configured := range map[string]int{"info": 0, "debug": 1} {
@@ -180,10 +179,10 @@ func TestStart_LogLine(t *testing.T) {
 		if _, err := n.Wait(10 * time.Second); err != nil {
 			t.Fatal(err)
 		}
-		welcome, log, found := strings.Cut(n.Log(), `"msg":"starting"`)
+		banner, log, found := strings.Cut(n.Log(), `"msg":"starting"`)
 		line, _, _ := strings.Cut(log, "\n")
-		if !found || !strings.Contains(welcome, "Open   http://localhost:") {
-			t.Fatalf("%s: no welcome before the first line of the log:\n%s", level, n.Log())
+		if !found || !strings.Contains(banner, "Open   http://localhost:") {
+			t.Fatalf("%s: no banner before the first log line:\n%s", level, n.Log())
 		}
 		for _, name := range []string{"version", "node", "listen", "public_url", "store\":\"embedded", "providers\":[\"sandbox"} {
 			if !strings.Contains(line, `"`+name+`"`) {
@@ -194,10 +193,10 @@ func TestStart_LogLine(t *testing.T) {
 			t.Errorf("%s: the configuration is in\n%s", level, log)
 		}
 		if strings.Contains(log, `"level":"WARN"`) {
-			t.Errorf("%s: the defaults are warned of:\n%s", level, log)
+			t.Errorf("%s: there is a warning about defaults:\n%s", level, log)
 		}
-		if strings.Contains(welcome, "LOGINHUB_CLIENTS") || !strings.Contains(welcome, "LOGINHUB_REDIS_URL") {
-			t.Errorf("%s: the welcome asks for what is set, or not for what is missing:\n%s", level, welcome)
+		if strings.Contains(banner, "LOGINHUB_CLIENTS") || !strings.Contains(banner, "LOGINHUB_REDIS_URL") {
+			t.Errorf("%s: the banner asks for a setting that is set, or not for a missing one:\n%s", level, banner)
 		}
 	}
 }

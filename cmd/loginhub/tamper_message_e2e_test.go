@@ -10,27 +10,27 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// forgedMessages is what an attacker may publish into the mailbox of the victim's
-// node. older are earlier sealed versions of the victim's ticket.
+// forgedMessages are what an attacker may publish to the channel of the victim's node. older are
+// earlier sealed versions of the victim's ticket.
 func (s *tamperFixture) forgedMessages(t *testing.T, ctx context.Context, older ...sealedRecord) map[string]string {
 	t.Helper()
 	own, other := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
 	to := "t" + s.victim.ID
 	all := map[string]string{
-		"nothing":           "",
-		"garbage":           "\x00\xff garbage",
-		"a lone t":          "t",
-		"a ticket alone":    to,
-		"a ticket and dirt": to + "dirt",
-		"an unknown kind":   "x" + s.victim.ID + own.seal(own.mac, own.body),
-		"the other's":       to + other.seal(other.mac, other.body),
-		"an unknown ticket": "tAAAAAAAAAAAAAAAAAAAAAA" + own.seal(own.mac, own.body),
-		"a foreign key":     to + "1.bm9ib2R5aGFz." + own.mac + "." + own.body,
-		"a forged proof":    "pAAAAAAAAAAAA.0",
-		"a proof of many":   "pAAAAAAAAAAAA.999999999",
-		"a broken proof":    "p.-1",
-		"30 KiB":            to + own.seal(own.mac, own.withField("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
-		"8 MiB":             to + strings.Repeat("x", 8<<20),
+		"nothing":                 "",
+		"garbage":                 "\x00\xff garbage",
+		"a kind alone":            "t",
+		"a ticket alone":          to,
+		"a ticket and garbage":    to + "dirt",
+		"an unknown kind":         "x" + s.victim.ID + own.seal(own.mac, own.body),
+		"the other ticket's":      to + other.seal(other.mac, other.body),
+		"an unknown ticket":       "tAAAAAAAAAAAAAAAAAAAAAA" + own.seal(own.mac, own.body),
+		"a foreign key":           to + "1.bm9ib2R5aGFz." + own.mac + "." + own.body,
+		"a forged probe":          "pAAAAAAAAAAAA.0",
+		"a probe of a high round": "pAAAAAAAAAAAA.999999999",
+		"a malformed probe":       "p.-1",
+		"30 KiB":                  to + own.seal(own.mac, own.withField("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
+		"8 MiB":                   to + strings.Repeat("x", 8<<20),
 	}
 	for _, state := range []string{"scanned", "confirmed", "consumed", "rejected", "expired"} {
 		forged := own
@@ -47,13 +47,13 @@ func (s *tamperFixture) forgedMessages(t *testing.T, ctx context.Context, older 
 	return all
 }
 
-// publish sends the messages to both nodes, several times, and waits until the
-// node of the pages has complained of those that are worth it.
-func (s *tamperFixture) publish(t *testing.T, ctx context.Context, mail map[string]string) {
+// publish sends the messages to both nodes, several times. It waits until the waiters' node has
+// counted the refused seals.
+func (s *tamperFixture) publish(t *testing.T, ctx context.Context, messages map[string]string) {
 	t.Helper()
 	before := s.refusedSeals(t, "message")
 	for range 3 {
-		for what, message := range mail {
+		for what, message := range messages {
 			for _, n := range s.nodes {
 				if err := s.redis.Client.Publish(ctx, "loginhub:mail:"+n.ID(), message).Err(); err != nil {
 					t.Fatalf("%s: %v", what, err)
@@ -61,8 +61,8 @@ func (s *tamperFixture) publish(t *testing.T, ctx context.Context, mail map[stri
 			}
 		}
 	}
-	// Ten forged states, dirt, the other's and the foreign key: three times each.
-	hubtest.Eventually(t, 10*time.Second, "the node complains of forged mail", func() bool {
+	// Ten forged states, garbage, the other ticket's record and a foreign key, three times each.
+	hubtest.Eventually(t, 10*time.Second, "the node has counted the forged messages", func() bool {
 		return s.refusedSeals(t, "message") >= before+39
 	})
 }
@@ -73,7 +73,7 @@ func TestTamper_Message(t *testing.T) {
 	s := newTamperFixture(t, ctx, "30s")
 	good, bad := hubtest.NewPhone("victim"), hubtest.NewPhone("mallory")
 	polled := make(chan *hubtest.View, 1)
-	go func() { // another window of the victim
+	go func() { // another window of the victim's browser
 		v, err := s.victim.Poll(ctx, s.nodes[0].URL, 2, 50)
 		if err != nil {
 			t.Errorf("poll: %v", err)
@@ -110,7 +110,7 @@ func TestTamper_Message(t *testing.T) {
 		t.Fatalf("confirmed view %+v %v", v, err)
 	}
 	if also := <-polled; also == nil || also.Token != v.Token {
-		t.Errorf("the other window hears %+v", also)
+		t.Errorf("the other window received %+v", also)
 	}
 	s.publish(t, ctx, s.forgedMessages(t, ctx, pending, scanned))
 	if err := s.victim.ackAndClose(ctx, v.Seq); err != nil {
@@ -131,7 +131,7 @@ func TestTamper_WaitingPage(t *testing.T) {
 	ofVictim, ofAttacker := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
 	s.write(t, ctx, s.victim, ofAttacker.seal(ofAttacker.mac, ofAttacker.body))
 	s.write(t, ctx, s.attacker, ofAttacker.seal(ofVictim.mac, ofAttacker.withField("state", json.RawMessage(`"rejected"`))))
-	hubtest.Eventually(t, 10*time.Second, "two sweeps have found both forged records", func() bool { return s.refusedSeals(t, "record") >= 4 })
+	hubtest.Eventually(t, 10*time.Second, "two resyncs have found both forged records", func() bool { return s.refusedSeals(t, "record") >= 4 })
 	s.write(t, ctx, s.victim, ofVictim.seal(ofVictim.mac, ofVictim.body))
 	s.write(t, ctx, s.attacker, ofAttacker.seal(ofAttacker.mac, ofAttacker.body))
 	s.confirmBoth(t, ctx, good, bad)
@@ -145,8 +145,8 @@ func TestTamper_WrongKeyType(t *testing.T) {
 	if err := s.redis.Client.Set(ctx, ticketKey(s.attacker.ID), "not a hash", time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
-	// The victim's node is told nothing and has to look; after a broken link at
-	// all its tickets in one go.
+	// The victim's node gets no message and must read the ticket. After a broken connection it
+	// reads all its tickets in one batch.
 	if err := s.redis.Client.HDel(ctx, ticketKey(s.victim.ID), "nodes").Err(); err != nil {
 		t.Fatal(err)
 	}

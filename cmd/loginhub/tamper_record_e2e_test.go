@@ -12,22 +12,22 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// tamperFixture is a victim and an attacker, each with a ticket and an open page, on a
-// Redis that the attacker can read, write and publish in.
+// tamperFixture is a victim and an attacker, each with a ticket and a socket, on a Redis that the
+// attacker can read, write and publish to.
 type tamperFixture struct {
 	redis            *hubtest.Redis
 	nodes            []*hubtest.Node
 	victim, attacker *waiter
 }
 
-// Where victim and attacker sit, as the hub observes it.
+// The addresses of victim and attacker, as the hub sees them.
 const (
 	victimAddress, victimAgent     = "203.0.113.7", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
 	attackerAddress, attackerAgent = "198.51.100.9", "Mozilla/5.0 (X11; Linux x86_64; rv:151.0) Gecko/20100101 Firefox/151.0"
 )
 
-// refusedSeals is how many seals the pages' node has refused there, in a record or a
-// message: of log lines some are dropped.
+// refusedSeals is the number of seals that the waiters' node has refused in records or messages
+// (where). The metric is exact; log lines are rate-limited.
 func (s *tamperFixture) refusedSeals(t *testing.T, where string) (n float64) {
 	t.Helper()
 	for series, count := range scrape(t, s.nodes[1]) {
@@ -38,8 +38,8 @@ func (s *tamperFixture) refusedSeals(t *testing.T, where string) (n float64) {
 	return n
 }
 
-// newTamperFixture makes one. The second node holds the pages, and looks at them every
-// half of the time that a result lives.
+// newTamperFixture starts a fixture. The second node holds the sockets, and resyncs every half of
+// RESULT_TTL.
 func newTamperFixture(t *testing.T, ctx context.Context, result string) *tamperFixture {
 	t.Helper()
 	s := &tamperFixture{redis: hubtest.StartRedis(t)}
@@ -65,7 +65,7 @@ func newTamperFixture(t *testing.T, ctx context.Context, result string) *tamperF
 	return s
 }
 
-// sealedRecord is a sealed record taken apart.
+// sealedRecord is a sealed record in its parts.
 type sealedRecord struct {
 	version, kid, mac string
 	fields            map[string]json.RawMessage
@@ -90,8 +90,8 @@ func (r sealedRecord) seal(mac, body string) string {
 	return r.version + "." + r.kid + "." + mac + "." + body
 }
 
-// withField is the JSON with one field set; in the order of the original, so that a
-// field set to what it is gives the very same bytes.
+// withField returns the JSON with one field set. It keeps the order, so that an unchanged value
+// gives the same bytes.
 func (r sealedRecord) withField(name string, value json.RawMessage) string {
 	if was, ok := r.fields[name]; ok {
 		return strings.Replace(r.body, fmt.Sprintf(`"%s":%s`, name, was), fmt.Sprintf(`"%s":%s`, name, value), 1)
@@ -99,28 +99,28 @@ func (r sealedRecord) withField(name string, value json.RawMessage) string {
 	return fmt.Sprintf(`%s,"%s":%s}`, strings.TrimSuffix(r.body, "}"), name, value)
 }
 
-// forgeries are records for own's ticket, made of both and of nothing, that no
-// node has sealed.
+// forgeries are records for own's ticket, made of both records or of garbage. No node has sealed
+// them.
 func forgeries(own, other sealedRecord) map[string]string {
 	all := map[string]string{
-		"the other's record":                   other.seal(other.mac, other.body),
-		"the other's, renamed":                 other.seal(other.mac, other.withField("ticket", own.fields["ticket"])),
-		"the other's JSON under the own MAC":   own.seal(own.mac, other.body),
-		"the own JSON under the other's MAC":   own.seal(other.mac, own.body),
-		"no MAC":                               own.seal("", own.body),
-		"half a MAC":                           own.seal(own.mac[:21], own.body),
-		"a MAC of zeros":                       own.seal(strings.Repeat("A", 43), own.body),
-		"the first half":                       own.seal(own.mac, own.body[:len(own.body)/2]),
-		"all but the last byte":                own.seal(own.mac, own.body[:len(own.body)-1]),
-		"one byte more":                        own.seal(own.mac, own.body+" "),
-		"only the head":                        own.seal(own.mac, ""),
-		"only JSON":                            own.body,
-		"an empty record":                      "",
-		"garbage":                              "\x00\xff\xfe garbage",
-		"dots":                                 "....",
-		"30 KiB":                               own.seal(own.mac, own.withField("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
-		"a field twice":                        own.seal(own.mac, own.body[:len(own.body)-1]+`,"state":"confirmed"}`),
-		"the JSON spelt otherwise, same sense": own.seal(own.mac, strings.Replace(own.body, `","`, `", "`, 1)),
+		"the other ticket's record":          other.seal(other.mac, other.body),
+		"the other ticket's record, renamed": other.seal(other.mac, other.withField("ticket", own.fields["ticket"])),
+		"the other's JSON with its own MAC":  own.seal(own.mac, other.body),
+		"its own JSON with the other's MAC":  own.seal(other.mac, own.body),
+		"no MAC":                             own.seal("", own.body),
+		"half a MAC":                         own.seal(own.mac[:21], own.body),
+		"a MAC of zeros":                     own.seal(strings.Repeat("A", 43), own.body),
+		"the first half":                     own.seal(own.mac, own.body[:len(own.body)/2]),
+		"all but the last byte":              own.seal(own.mac, own.body[:len(own.body)-1]),
+		"one byte more":                      own.seal(own.mac, own.body+" "),
+		"only the header":                    own.seal(own.mac, ""),
+		"only JSON":                          own.body,
+		"an empty record":                    "",
+		"garbage":                            "\x00\xff\xfe garbage",
+		"dots":                               "....",
+		"30 KiB":                             own.seal(own.mac, own.withField("nonce", json.RawMessage(`"`+strings.Repeat("x", 30<<10)+`"`))),
+		"a field twice":                      own.seal(own.mac, own.body[:len(own.body)-1]+`,"state":"confirmed"}`),
+		"the same JSON with other spacing":   own.seal(own.mac, strings.Replace(own.body, `","`, `", "`, 1)),
 	}
 	for name, value := range other.fields {
 		if string(own.fields[name]) == string(value) {
@@ -137,19 +137,18 @@ func forgeries(own, other sealedRecord) map[string]string {
 	} {
 		all["a rewritten "+name] = own.seal(own.mac, own.withField(name, json.RawMessage(value)))
 	}
-	// What says what the record says already is no forgery.
+	// A record with the same content is not a forgery.
 	maps.DeleteFunc(all, func(_, forged string) bool { return forged == own.seal(own.mac, own.body) })
 	return all
 }
 
-// checkForgeriesRefused puts every forgery in the page's record's place and demands
-// that nobody is told anything of it. The record stands as before afterwards.
+// checkForgeriesRefused stores every forgery as the ticket's record and demands that no browser or
+// phone gets anything from it. Afterwards the original record is restored.
 func (s *tamperFixture) checkForgeriesRefused(t *testing.T, ctx context.Context, p *waiter, own, other sealedRecord) {
 	t.Helper()
 	phone := hubtest.NewPhone("victim")
 	all := forgeries(own, other)
-	// Under a key that nobody has, or in a later version, a node cannot tell whether
-	// it only lacks it.
+	// A node cannot distinguish an unknown key or a later version from a key that it lacks.
 	foreign, later := "1.bm9ib2R5aGFz."+own.mac+"."+own.body, "2."+own.kid+"."+own.mac+"."+own.body
 	all["a foreign key"], all["another version"] = foreign, later
 	for name, forged := range all {
@@ -174,7 +173,7 @@ func (s *tamperFixture) checkForgeriesRefused(t *testing.T, ctx context.Context,
 		a, err = p.Ack(ctx, s.nodes[0].URL, 3)
 		wantRefusal(t, name+", ack", a, err, status, code)
 		if after := s.redis.Client.HGet(ctx, ticketKey(p.ID), "rec").Val(); after != forged {
-			t.Errorf("%s: a node has written %s over it", name, after)
+			t.Errorf("%s: a node overwrote it with %s", name, after)
 		}
 		if t.Failed() {
 			t.FailNow()
@@ -204,7 +203,7 @@ func TestTamper_Record(t *testing.T) {
 			ofVictim, ofAttacker := s.read(t, ctx, s.victim), s.read(t, ctx, s.attacker)
 			s.checkForgeriesRefused(t, ctx, s.victim, ofVictim, ofAttacker)
 			s.checkForgeriesRefused(t, ctx, s.attacker, ofAttacker, ofVictim)
-			hubtest.Eventually(t, 10*time.Second, "the log says so", func() bool {
+			hubtest.Eventually(t, 10*time.Second, "the log reports the refused record", func() bool {
 				return strings.Contains(s.nodes[0].Log(), `"level":"ERROR","msg":"record refused"`)
 			})
 			s.confirmBoth(t, ctx, good, bad)
@@ -212,8 +211,7 @@ func TestTamper_Record(t *testing.T) {
 	}
 }
 
-// confirmBoth confirms both tickets. Both pages are still open, and each gets
-// what is its own.
+// confirmBoth confirms both tickets. Both sockets are still open, and each gets its own token.
 func (s *tamperFixture) confirmBoth(t *testing.T, ctx context.Context, good, bad *hubtest.Phone) {
 	t.Helper()
 	for phone, p := range map[*hubtest.Phone]*waiter{good: s.victim, bad: s.attacker} {

@@ -23,7 +23,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// writeCertificate writes a certificate of its own with that number into the files.
+// writeCertificate writes a new certificate with that serial number.
 func writeCertificate(t *testing.T, cert, key string, number int64) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -40,7 +40,7 @@ func writeCertificate(t *testing.T, cert, key string, number int64) {
 		t.Fatal(err)
 	}
 	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "EC PRIVATE KEY", Bytes: raw}} {
-		// Renamed into place, as renewing programs do.
+		// The files are renamed into place, as renewal programs do.
 		if err := os.WriteFile(path+".new", pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestTLS_CertificateReload(t *testing.T) {
 	writeCertificate(t, cert, key, 1)
 	n := hubtest.LaunchNode(t, program, "TLS_CERT="+cert, "TLS_KEY="+key, "PUBLIC_URL=https://localhost", "REDIS_URL=embedded", "SANDBOX=true")
 	addr := strings.TrimPrefix(n.URL, "http://")
-	// dial shakes hands with that version at most and gives the certificate's number.
+	// dial makes a handshake with at most that version and returns the certificate's serial number.
 	dial := func(most uint16) (int64, error) {
 		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: most, NextProtos: []string{"h2", "http/1.1"}})
 		if err != nil {
@@ -65,7 +65,7 @@ func TestTLS_CertificateReload(t *testing.T) {
 		}
 		defer conn.Close()
 		if got := conn.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
-			t.Errorf("speaks %s", got)
+			t.Errorf("negotiated %s", got)
 		}
 		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), nil
 	}
@@ -74,7 +74,7 @@ func TestTLS_CertificateReload(t *testing.T) {
 		t.Errorf("TLS 1.2: %v", err)
 	}
 	if _, err := dial(tls.VersionTLS11); err == nil {
-		t.Error("TLS 1.1 is taken")
+		t.Error("TLS 1.1 is accepted")
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
@@ -89,11 +89,11 @@ func TestTLS_CertificateReload(t *testing.T) {
 	})
 	writeCertificate(t, cert, key, 2)
 	hubtest.Eventually(t, 10*time.Second, "the new certificate", func() bool { number, err := dial(tls.VersionTLS13); return err == nil && number == 2 })
-	// A broken renewal leaves the one that works.
+	// A broken renewal keeps the working certificate.
 	if err := os.WriteFile(cert, []byte("half a file"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	hubtest.Eventually(t, 10*time.Second, "the log says so", func() bool {
+	hubtest.Eventually(t, 10*time.Second, "the log reports the refused reload", func() bool {
 		number, err := dial(tls.VersionTLS13)
 		if err != nil || number != 2 {
 			t.Fatalf("certificate %d %v", number, err)
@@ -113,7 +113,7 @@ func TestTLS_PublicHTTPRefused(t *testing.T) {
 	} {
 		t.Run(url, func(t *testing.T) {
 			t.Parallel()
-			// RATE_LIMIT=-1 is wrong in any case, so that no node stays up.
+			// RATE_LIMIT=-1 is always invalid, so that no node stays up.
 			out, code := hubtest.Run(t, program, nil, "PUBLIC_URL="+url, "RATE_LIMIT=-1")
 			if refused := strings.Contains(out, "LOGINHUB_INSECURE_HTTP"); code != 2 || refused == local {
 				t.Errorf("%d: %s", code, out)
@@ -130,12 +130,12 @@ func TestTLS_PublicHTTPRefused(t *testing.T) {
 	}
 	out, code = hubtest.Run(t, program, nil, "TLS_CERT=/nowhere/cert.pem", "TLS_KEY=/nowhere/key.pem")
 	if code != 2 || !strings.Contains(out, "/nowhere/cert.pem") {
-		t.Errorf("a certificate that is not there: %d %s", code, out)
+		t.Errorf("a missing certificate: %d %s", code, out)
 	}
 }
 
-// How many connections the attacker opens at most; fewer where the file limit
-// of test or node is lower.
+// halfOpen is the most connections that the attacker opens. It is fewer if the file limit of the
+// test or the node is lower.
 const halfOpen = 10000
 
 func TestTLS_HalfOpenHandshakes(t *testing.T) {
@@ -171,19 +171,19 @@ func TestTLS_HalfOpenHandshakes(t *testing.T) {
 		}
 	}
 	if n.Get("/readyz") != 200 {
-		t.Error("the node is not ready any more")
+		t.Error("the node is no longer ready")
 	}
-	// One of them goes on dripping; it is cut off all the same.
+	// One of them keeps sending slowly. It is closed all the same.
 	cut := make(chan time.Duration, 1)
 	go sendSlowly(ctx, conns[0], cut)
 	for i, conn := range conns[1:] {
 		conn.SetReadDeadline(time.Now().Add(45 * time.Second))
 		if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
-			t.Fatalf("connection %d is still held after %v", i, time.Since(began))
+			t.Fatalf("connection %d is still open after %v", i, time.Since(began))
 		}
 	}
 	if took := <-cut; took > 45*time.Second {
-		t.Errorf("a header that drips was waited for %v", took)
+		t.Errorf("a slowly sent header was open for %v", took)
 	}
 	t.Logf("%d half-open connections", many)
 	if err := login(ctx, "afterwards", n.URL); err != nil {
@@ -191,7 +191,7 @@ func TestTLS_HalfOpenHandshakes(t *testing.T) {
 	}
 }
 
-// sendSlowly sends a byte of a header now and then until the connection is cut.
+// sendSlowly sends a byte of a header now and then until the connection is closed.
 func sendSlowly(ctx context.Context, conn net.Conn, cut chan<- time.Duration) {
 	began := time.Now()
 	tick := time.NewTicker(200 * time.Millisecond)

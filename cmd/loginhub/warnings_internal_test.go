@@ -17,16 +17,16 @@ func TestWarnings_PlainOrigins(t *testing.T) {
 		t.Fatal(err)
 	}
 	for public, want := range map[string]bool{"https://login.example.com": true, "http://login.internal": false} {
-		said := 0
+		count := 0
 		for _, text := range mustParseSettings(t, "CLIENTS="+path, "PUBLIC_URL="+public, "REDIS_URL=embedded", "SANDBOX=true").warnings(time.Now()) {
 			if strings.Contains(text, "is not https") {
-				if said++; !strings.Contains(text, "client mixed: the origin http://shop.example.com ") {
+				if count++; !strings.Contains(text, "client mixed: the origin http://shop.example.com ") {
 					t.Errorf("%s: %s", public, text)
 				}
 			}
 		}
-		if said != 0 != want || said > 1 {
-			t.Errorf("%s: %d warnings", public, said)
+		if count != 0 != want || count > 1 {
+			t.Errorf("%s: %d warnings", public, count)
 		}
 	}
 }

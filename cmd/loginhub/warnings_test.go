@@ -15,23 +15,23 @@ func TestCertificate_Warnings(t *testing.T) {
 	for name, c := range map[string]struct {
 		from, until time.Time
 		label, host string
-		says        string // "" for nothing
+		wantText    string // "" for no warning
 	}{
-		"good":             {now.Add(-30 * day), now.Add(60 * day), "public", "login.example.com", ""},
-		"expired":          {now.Add(-90 * day), now.Add(-time.Second), "public", "login.example.com", "has expired at 2026-05-31T23:59:59Z"},
-		"not yet valid":    {now.Add(time.Hour), now.Add(60 * day), "public", "login.example.com", "is not valid before 2026-06-01T01:00:00Z"},
-		"last two weeks":   {now.Add(-80 * day), now.Add(13 * day), "public", "login.example.com", "expires at 2026-06-14"},
-		"a short one":      {now.Add(-1 * day), now.Add(5 * day), "public", "login.example.com", ""},
-		"its last fifth":   {now.Add(-5 * day), now.Add(1 * day), "public", "login.example.com", "expires at 2026-06-02"},
-		"another host":     {now.Add(-30 * day), now.Add(60 * day), "public", "other.example.com", "is not for the host of LOGINHUB_PUBLIC_URL"},
-		"Redis's any host": {now.Add(-30 * day), now.Add(60 * day), "redis_client", "other.example.com", ""},
-		"Redis's expired":  {now.Add(-30 * day), now.Add(-day), "redis_client", "other.example.com", "has expired"},
+		"good":                   {now.Add(-30 * day), now.Add(60 * day), "public", "login.example.com", ""},
+		"expired":                {now.Add(-90 * day), now.Add(-time.Second), "public", "login.example.com", "has expired at 2026-05-31T23:59:59Z"},
+		"not yet valid":          {now.Add(time.Hour), now.Add(60 * day), "public", "login.example.com", "is not valid before 2026-06-01T01:00:00Z"},
+		"last two weeks":         {now.Add(-80 * day), now.Add(13 * day), "public", "login.example.com", "expires at 2026-06-14"},
+		"a short lifetime":       {now.Add(-1 * day), now.Add(5 * day), "public", "login.example.com", ""},
+		"its last fifth":         {now.Add(-5 * day), now.Add(1 * day), "public", "login.example.com", "expires at 2026-06-02"},
+		"another host":           {now.Add(-30 * day), now.Add(60 * day), "public", "other.example.com", "is not for the host of LOGINHUB_PUBLIC_URL"},
+		"redis_client, any host": {now.Add(-30 * day), now.Add(60 * day), "redis_client", "other.example.com", ""},
+		"redis_client, expired":  {now.Add(-30 * day), now.Add(-day), "redis_client", "other.example.com", "has expired"},
 	} {
 		one := namedCertificate{c.label, "LOGINHUB_X", "/x.pem", &x509.Certificate{NotBefore: c.from, NotAfter: c.until,
 			Subject: pkix.Name{CommonName: "x"}, DNSNames: []string{c.host}}}
 		text := one.warning(now, "https://login.example.com")
-		if (c.says == "") != (text == "") || !strings.Contains(text, c.says) || text != "" && !strings.Contains(text, "/x.pem") {
-			t.Errorf("%s: %q, wanted %q", name, text, c.says)
+		if (c.wantText == "") != (text == "") || !strings.Contains(text, c.wantText) || text != "" && !strings.Contains(text, "/x.pem") {
+			t.Errorf("%s: %q, wanted %q", name, text, c.wantText)
 		}
 	}
 }
@@ -39,10 +39,10 @@ func TestCertificate_Warnings(t *testing.T) {
 func TestWarnings_UnlikelySettings(t *testing.T) {
 	for file, line := range map[string]string{"compose.yaml": "stop_grace_period: " + shortestGrace.String(), "systemd/loginhub.service": "TimeoutStopSec=30s"} {
 		if text, err := os.ReadFile("../../deploy/" + file); err != nil || !strings.Contains(string(text), line) {
-			t.Errorf("deploy/%s does not say %s, as the warning does: %v", file, line, err)
+			t.Errorf("deploy/%s does not have %s, which the warning names: %v", file, line, err)
 		}
 	}
-	for setting, says := range map[string]string{
+	for setting, wantText := range map[string]string{
 		"RESULT_TTL=5s": "LOGINHUB_RESULT_TTL is 5s, and a page that loses its connection may need 57s", "RESULT_TTL=57s": "",
 		"CONFIRM_TTL=10s": "LOGINHUB_CONFIRM_TTL is 10s", "TICKET_TTL=3s": "LOGINHUB_TICKET_TTL is 3s", "TICKET_TTL=11s": "",
 		"DRAIN=16s": "LOGINHUB_DRAIN is 16s, so a stop takes up to", "LOG=info": "",
@@ -50,14 +50,14 @@ func TestWarnings_UnlikelySettings(t *testing.T) {
 		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['https://a.test']}]"): "",
 	} {
 		all := strings.Join(mustParseSettings(t, setting).warnings(time.Now()), "\n")
-		if (says == "") != (all == "") || !strings.Contains(all, says) {
-			t.Errorf("%s: %q, wanted %q", setting, all, says)
+		if (wantText == "") != (all == "") || !strings.Contains(all, wantText) {
+			t.Errorf("%s: %q, wanted %q", setting, all, wantText)
 		}
 	}
 }
 
-// TestSecret_Cleaned: what stands around a secret is taken off,
-// everywhere; what cannot be a secret is refused with words, and not repeated.
+// TestSecret_Cleaned: blanks and line breaks around a secret are removed, everywhere. A value that
+// cannot be a secret is refused with a reason, and not repeated.
 func TestSecret_Cleaned(t *testing.T) {
 	const hidden = "hunter2"
 	wechat := func(value string) []string {
@@ -78,22 +78,22 @@ func TestSecret_Cleaned(t *testing.T) {
 			t.Errorf("a client's %q is %q", value, got)
 		}
 	}
-	for value, says := range map[string]string{
+	for value, wantText := range map[string]string{
 		`"` + hidden + `"`: "quotation marks", "'" + hidden + "'": "quotation marks", hidden + "\n" + hidden: "line break",
 	} {
 		for _, given := range [][]string{wechat(value), file(value)} {
 			_, err := parseSettings(t, given...)
-			if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), hidden) {
+			if err == nil || !strings.Contains(err.Error(), wantText) || strings.Contains(err.Error(), hidden) {
 				t.Errorf("%q: %v", value, err)
 			}
 		}
 	}
-	url := "redis://:hunter2\n@127.0.0.1:6379/0" // as Kubernetes puts a password in
+	url := "redis://:hunter2\n@127.0.0.1:6379/0" // as Kubernetes expands a password
 	if _, err := parseSettings(t, withSettings(production, "REDIS_URL="+url)...); err == nil || !strings.Contains(err.Error(), "`echo`") || strings.Contains(err.Error(), hidden) {
 		t.Errorf("a line break in the Redis URL: %v", err)
 	}
 	if s := mustParseSettings(t, withSettings(production, "REDIS_URL=redis://:hunter2@127.0.0.1:6379/0\n", "KEYS="+goodKey+"\r\n", "WECHAT_APP_ID=wx1\n", "RATE_LIMIT=7\n")...); s.RedisURL != "redis://:hunter2@127.0.0.1:6379/0" || s.WechatAppID != "wx1" || s.RateLimit != 7 {
-		t.Errorf("taken is %q %q %d", s.RedisURL, s.WechatAppID, s.RateLimit)
+		t.Errorf("parsed %q %q %d", s.RedisURL, s.WechatAppID, s.RateLimit)
 	}
 	wide := func(text string) string {
 		out := "\xff\xfe"
@@ -117,26 +117,26 @@ func TestSecret_Cleaned(t *testing.T) {
 }
 
 func TestClients_EmptyFile(t *testing.T) {
-	for text, says := range map[string]string{
+	for text, wantText := range map[string]string{
 		"": "the file is empty", "\n\n": "the file is empty", "# none yet\n": "holds only comments", "---\n": "no clients in the file",
 		"clients:\n": "no clients in the file", "clients: []\n": "no clients in the file", "{}": "no clients in the file",
 		"clients: [{id: a}]\n---\nclients: [{id: b}]\n": "a second document",
 	} {
 		path := writeClients(t, text)
 		_, err := parseSettings(t, "CLIENTS="+path)
-		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "EOF") {
-			t.Errorf("%q: %v, wanted %q", text, err, says)
+		if err == nil || !strings.Contains(err.Error(), wantText) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "EOF") {
+			t.Errorf("%q: %v, wanted %q", text, err, wantText)
 		}
 	}
 }
 
 func TestListen_Malformed(t *testing.T) {
-	for given, says := range map[string]string{
+	for given, wantText := range map[string]string{
 		"LISTEN=18421": "write HOST:PORT or :PORT, for example :18421", "ADMIN_LISTEN=19090": ":19090", "LISTEN=localhost": "HOST:PORT",
 		"LISTEN=http://127.0.0.1:8080": "HOST:PORT", "LISTEN=:808080": "HOST:PORT", "LISTEN=127.0.0.1:": "HOST:PORT", "LISTEN=:no-such-name": "HOST:PORT",
 	} {
 		_, err := parseSettings(t, given)
-		if err == nil || !strings.Contains(err.Error(), says) {
+		if err == nil || !strings.Contains(err.Error(), wantText) {
 			t.Errorf("%s: %v", given, err)
 		}
 	}

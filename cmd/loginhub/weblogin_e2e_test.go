@@ -21,14 +21,14 @@ import (
 )
 
 const (
-	ourOrigin  = "http://login.test" // hubtest.StartNode's
+	ourOrigin  = "http://login.test" // the public URL of hubtest.StartNode
 	programID  = "wx0123456789abcdef"
 	programKey = "program-secret-0123456789abcdef"
 	webID      = "wxfedcba9876543210"
 	webKey     = "website-secret-0123456789abcdef"
 )
 
-// newWeChat is a WeChat that knows the mini-program and the website.
+// newWeChat is a fake WeChat with the mini-program and the website.
 func newWeChat(t *testing.T) *wechattest.Server {
 	t.Helper()
 	w := wechattest.New(wechattest.Options{})
@@ -38,13 +38,13 @@ func newWeChat(t *testing.T) *wechattest.Server {
 	return w
 }
 
-// withWeChat are the settings of nodes that use it.
+// withWeChat returns the settings of nodes that use it.
 func withWeChat(w *wechattest.Server, more ...string) []string {
 	return append([]string{"WECHAT_API_URL=" + w.URL, "WECHAT_OPEN_URL=" + w.URL, "WECHAT_APP_ID=" + programID,
 		"WECHAT_APP_SECRET=" + programKey, "WECHAT_WEB_APP_ID=" + webID, "WECHAT_WEB_APP_SECRET=" + webKey}, more...)
 }
 
-// twoNodes share a Redis and a WeChat.
+// twoNodes share a Redis and a fake WeChat.
 func twoNodes(t *testing.T, w *wechattest.Server, more ...string) (a, b *hubtest.Node, redis *hubtest.Redis) {
 	t.Helper()
 	redis = hubtest.StartRedis(t)
@@ -52,7 +52,7 @@ func twoNodes(t *testing.T, w *wechattest.Server, more ...string) (a, b *hubtest
 	return hubtest.StartNode(t, program, set...), hubtest.StartNode(t, program, set...), redis
 }
 
-// browser is a person's, with cookies; it goes to login.test at any node.
+// browser is a person's browser with cookies. It reaches login.test at any node.
 type browser struct {
 	t      *testing.T
 	client *http.Client
@@ -69,8 +69,8 @@ func newBrowser(t *testing.T, node *hubtest.Node) *browser {
 	return b
 }
 
-// do sends a request for login.test to the browser's node: cookies and Host are
-// those of the name.
+// do sends a request for login.test to the browser's node. Cookies and Host are those of
+// login.test.
 func (b *browser) do(method, target string, form url.Values, headers ...string) *hubtest.Response {
 	b.t.Helper()
 	b.client.Transport = routeTo(b.node)
@@ -97,7 +97,7 @@ func (b *browser) do(method, target string, form url.Values, headers ...string) 
 	return &hubtest.Response{Status: resp.StatusCode, Header: resp.Header, Body: body}
 }
 
-// routeTo sends what goes to login.test to the node instead.
+// routeTo sends requests for login.test to the node.
 func routeTo(node string) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Host == "login.test" {
@@ -114,7 +114,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// startLogin is the login page's button: the form, and then WeChat's page.
+// startLogin presses the login page's button: it sends the form and opens WeChat's page.
 func (b *browser) startLogin(ticket *hubtest.Ticket) (uuid string) {
 	b.t.Helper()
 	a := b.do("POST", ourOrigin+"/api/wechat/qrconnect", url.Values{"ticket": {ticket.ID}, "secret": {ticket.Secret}}, "Origin", ourOrigin)
@@ -151,7 +151,7 @@ func dialSocket(ctx context.Context, t *testing.T, ticket *hubtest.Ticket, node 
 	return page
 }
 
-// ticketState is the ticket's, as its browser is told.
+// ticketState is the ticket's state, as its browser gets it.
 func ticketState(ctx context.Context, t *testing.T, ticket *hubtest.Ticket, node *hubtest.Node) string {
 	t.Helper()
 	v, err := ticket.Poll(ctx, node.URL, 0, 0)
@@ -183,10 +183,10 @@ func TestWebLogin_AcrossNodes(t *testing.T) {
 	for _, key := range redis.Client.Keys(ctx, "loginhub:vault:*").Val() {
 		raw := redis.Client.Get(ctx, key).Val()
 		if strings.Contains(raw, ticket.ID) || strings.Contains(raw, "browser") {
-			t.Errorf("the state stands in clear: %q", raw)
+			t.Errorf("the state is stored in clear: %q", raw)
 		}
 	}
-	window.node = b.URL // WeChat's page comes back to another node
+	window.node = b.URL // WeChat returns the browser to another node
 	back := w.Allow(uuid, "小明")
 	done := window.do("GET", back, nil)
 	if done.Status != 200 || !bytes.Contains(done.Body, []byte("已登录")) || !bytes.Contains(done.Body, []byte("You are logged in")) {
@@ -201,17 +201,17 @@ func TestWebLogin_AcrossNodes(t *testing.T) {
 		claims["unionid"] != w.UnionID(programID, "小明") || !strings.HasPrefix(claims["picture"].(string), "https://") {
 		t.Errorf("claims %v", claims)
 	}
-	// The callback again, as by the back button: a clear page, and no exchange.
+	// The repeated callback, as by the back button, shows a clear page and exchanges no code.
 	calls := w.Calls()
 	again := window.do("GET", back, nil)
 	if again.Status != 403 || !bytes.Contains(again.Body, []byte("state_invalid")) || !bytes.Contains(again.Body, []byte("已失效")) || w.Calls() != calls {
-		t.Errorf("again: %d %s", again.Status, again.Body)
+		t.Errorf("repeated: %d %s", again.Status, again.Body)
 	}
 	q, _ := url.Parse(back)
 	for _, node := range []*hubtest.Node{a, b} {
-		for _, taboo := range []string{webKey, q.Query().Get("code"), q.Query().Get("state"), ticket.Secret, v.Token} {
-			if strings.Contains(node.Log(), taboo) {
-				t.Errorf("a log holds %q", taboo)
+		for _, forbidden := range []string{webKey, q.Query().Get("code"), q.Query().Get("state"), ticket.Secret, v.Token} {
+			if strings.Contains(node.Log(), forbidden) {
+				t.Errorf("a log contains %q", forbidden)
 			}
 		}
 	}
@@ -241,18 +241,18 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 	if got := victim.do("GET", path+"?"+form.Encode(), nil); got.Status != 405 {
 		t.Errorf("a link: %d", got.Status)
 	}
-	// The attacker begins himself, and sends the victim to WeChat, or to the callback.
+	// The attacker starts a login and sends the victim to WeChat or to the callback.
 	attacker := newBrowser(t, a)
 	for what, callback := range map[string]string{
 		"the attacker's state":       w.Allow(attacker.startLogin(ticket), "victim"),
 		"the attacker's refusal":     w.Deny(attacker.startLogin(ticket)),
-		"a state of nobody":          ourOrigin + "/api/wechat/callback?code=abc&state=" + strings.Repeat("A", 43),
-		"a state that is none":       ourOrigin + "/api/wechat/callback?code=abc&state=x",
+		"an unknown state":           ourOrigin + "/api/wechat/callback?code=abc&state=" + strings.Repeat("A", 43),
+		"a malformed state":          ourOrigin + "/api/wechat/callback?code=abc&state=x",
 		"no state":                   ourOrigin + "/api/wechat/callback?code=abc",
 		"the victim's other attempt": "",
 		"a cookie of another value":  "",
 	} {
-		if callback == "" { // a cookie of another attempt does not fit
+		if callback == "" { // the cookie of another attempt does not match
 			victim.startLogin(makeTicket(ctx, t, b, nil))
 			callback = w.Allow(attacker.startLogin(ticket), "victim")
 		}
@@ -267,7 +267,7 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 		if got.Status != 403 || !bytes.Contains(got.Body, []byte("state_")) || w.CallsTo("/sns/oauth2/access_token") != calls {
 			t.Errorf("%s: %d after %d exchanges: %s", what, got.Status, w.Calls()-calls, got.Body)
 		}
-		// And it is spent: the attacker cannot use it either.
+		// The state is consumed: the attacker cannot use it either.
 		if got := attacker.do("GET", callback, nil); got.Status != 403 {
 			t.Errorf("%s, then the attacker: %d", what, got.Status)
 		}
@@ -275,7 +275,7 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 	if s := ticketState(ctx, t, ticket, a); s != "pending" {
 		t.Errorf("the attacker's ticket is %s", s)
 	}
-	// A code of the website is no code of a phone's.
+	// A phone cannot use a code of the website.
 	code, _ := url.Parse(w.Allow(attacker.startLogin(ticket), "victim"))
 	got, err := hubtest.Request(ctx, "POST", ticket.URL(a.URL, "confirm"),
 		map[string]string{"provider": "wechat_web", "code": code.Query().Get("code")})
@@ -297,17 +297,17 @@ func TestWebLogin_CheckOrder(t *testing.T) {
 		status             int
 		code               string
 	}{
-		"JSON":                 {"application/json", `{}`, ourOrigin, 415, "unsupported_media_type"},
-		"multipart":            {"multipart/form-data; boundary=x", form, ourOrigin, 415, "unsupported_media_type"},
-		"large":                {kind, form + strings.Repeat("&x=y", 5000), ourOrigin, 413, "too_large"},
-		"malformed":            {kind, "ticket=%zz", ourOrigin, 400, "invalid_request"},
-		"twice":                {kind, form + "&secret=x", ourOrigin, 400, "invalid_request"},
-		"no ticket":            {kind, "secret=" + ticket.Secret, ourOrigin, 404, "ticket_not_found"},
-		"no secret":            {kind, "ticket=" + ticket.ID, ourOrigin, 401, "invalid_secret"},
-		"another's secret":     {kind, "ticket=" + ticket.ID + "&secret=" + other.Secret, ourOrigin, 401, "invalid_secret"},
-		"secret before origin": {kind, "ticket=" + ticket.ID + "&secret=" + other.Secret, "https://evil.example.net", 401, "invalid_secret"},
-		"foreign origin":       {kind, form, "https://evil.example.net", 403, "origin_not_allowed"},
-		"the node's own name":  {kind, form, node.URL, 403, "origin_not_allowed"},
+		"JSON":                    {"application/json", `{}`, ourOrigin, 415, "unsupported_media_type"},
+		"multipart":               {"multipart/form-data; boundary=x", form, ourOrigin, 415, "unsupported_media_type"},
+		"large":                   {kind, form + strings.Repeat("&x=y", 5000), ourOrigin, 413, "too_large"},
+		"malformed":               {kind, "ticket=%zz", ourOrigin, 400, "invalid_request"},
+		"a field twice":           {kind, form + "&secret=x", ourOrigin, 400, "invalid_request"},
+		"no ticket":               {kind, "secret=" + ticket.Secret, ourOrigin, 404, "ticket_not_found"},
+		"no secret":               {kind, "ticket=" + ticket.ID, ourOrigin, 401, "invalid_secret"},
+		"another ticket's secret": {kind, "ticket=" + ticket.ID + "&secret=" + other.Secret, ourOrigin, 401, "invalid_secret"},
+		"secret before origin":    {kind, "ticket=" + ticket.ID + "&secret=" + other.Secret, "https://evil.example.net", 401, "invalid_secret"},
+		"foreign origin":          {kind, form, "https://evil.example.net", 403, "origin_not_allowed"},
+		"the node's own name":     {kind, form, node.URL, 403, "origin_not_allowed"},
 	} {
 		a, err := hubtest.Request(ctx, "POST", node.URL+"/api/wechat/qrconnect", c.body, "Content-Type", c.kind, "Origin", c.origin)
 		if err != nil || a.Status != c.status || a.Code != c.code {
@@ -328,7 +328,7 @@ func TestWebLogin_Refused(t *testing.T) {
 	page := dialSocket(ctx, t, ticket, b)
 	window := newBrowser(t, a)
 	uuid := window.startLogin(ticket)
-	// By today's WeChat the browser stays there: nothing comes, and the ticket lives on.
+	// Today's WeChat does not redirect: no callback arrives, and the ticket stays open.
 	w.Deny(uuid)
 	if s := ticketState(ctx, t, ticket, a); s != "pending" {
 		t.Errorf("without a redirect: %s", s)
@@ -341,9 +341,9 @@ func TestWebLogin_Refused(t *testing.T) {
 		t.Error(err)
 	}
 	if w.Calls() != 0 {
-		t.Errorf("%d calls for nothing", w.Calls())
+		t.Errorf("%d needless calls", w.Calls())
 	}
-	// And the other visit, allowed after all, comes too late.
+	// The other attempt is allowed, but too late.
 	late := window.do("GET", w.Allow(uuid, "alice"), nil)
 	if late.Status != 409 || w.Calls() != 0 {
 		t.Errorf("late: %d after %d calls", late.Status, w.Calls())
@@ -362,17 +362,17 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 		status int
 		code   string
 	}{
-		"40029":  {wechattest.Fault{Errcode: 40029}, 422, "code_invalid"},
-		"40163":  {wechattest.Fault{Errcode: 40163, StringErrcode: true}, 422, "code_invalid"},
-		"40226":  {wechattest.Fault{Errcode: 40226}, 403, "user_blocked"},
-		"45011":  {wechattest.Fault{Errcode: 45011}, 503, "provider_unavailable"},
-		"-1":     {wechattest.Fault{Errcode: -1}, 503, "provider_unavailable"},
-		"40125":  {wechattest.Fault{Errcode: 40125}, 502, "provider_misconfigured"},
-		"empty":  {wechattest.Fault{Page: wechattest.EmptyPage}, 503, "provider_unavailable"},
-		"HTML":   {wechattest.Fault{Page: wechattest.HTMLPage}, 503, "provider_unavailable"},
-		"502":    {wechattest.Fault{Page: wechattest.BadGatewayPage}, 503, "provider_unavailable"},
-		"reset":  {wechattest.Fault{Break: wechattest.Reset}, 503, "provider_unavailable"},
-		"halved": {wechattest.Fault{Break: wechattest.Truncated}, 503, "provider_unavailable"},
+		"40029":              {wechattest.Fault{Errcode: 40029}, 422, "code_invalid"},
+		"40163":              {wechattest.Fault{Errcode: 40163, StringErrcode: true}, 422, "code_invalid"},
+		"40226":              {wechattest.Fault{Errcode: 40226}, 403, "user_blocked"},
+		"45011":              {wechattest.Fault{Errcode: 45011}, 503, "provider_unavailable"},
+		"-1":                 {wechattest.Fault{Errcode: -1}, 503, "provider_unavailable"},
+		"40125":              {wechattest.Fault{Errcode: 40125}, 502, "provider_misconfigured"},
+		"empty":              {wechattest.Fault{Page: wechattest.EmptyPage}, 503, "provider_unavailable"},
+		"HTML":               {wechattest.Fault{Page: wechattest.HTMLPage}, 503, "provider_unavailable"},
+		"502":                {wechattest.Fault{Page: wechattest.BadGatewayPage}, 503, "provider_unavailable"},
+		"reset":              {wechattest.Fault{Break: wechattest.Reset}, 503, "provider_unavailable"},
+		"a truncated answer": {wechattest.Fault{Break: wechattest.Truncated}, 503, "provider_unavailable"},
 	} {
 		back := w.Allow(window.startLogin(ticket), "alice")
 		u, _ := url.Parse(back)
@@ -388,9 +388,9 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 	if s := ticketState(ctx, t, ticket, node); s != "pending" {
 		t.Errorf("the ticket is %s", s)
 	}
-	// The user may try again, and it works.
+	// The user may try again.
 	if got := window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil); got.Status != 200 {
-		t.Errorf("at last: %d %s", got.Status, got.Body)
+		t.Errorf("second try: %d %s", got.Status, got.Body)
 	}
 }
 
@@ -413,7 +413,7 @@ func TestWebLogin_NoNumberMatching(t *testing.T) {
 	if err != nil || claimsOf(t, v.Token)["sub"] != "wechat:unionid:"+w.UnionID(webID, "alice") {
 		t.Errorf("%+v %v", v, err)
 	}
-	// Who has scanned with a phone decides there.
+	// A user who has scanned with a phone must decide there.
 	scanned := makeTicket(ctx, t, node, nil)
 	if a, err := hubtest.Request(ctx, "POST", scanned.URL(node.URL, "scan"), map[string]string{"provider": "wechat", "code": w.Code(programID, "bob")}); err != nil || a.Status != 200 {
 		t.Fatalf("scan: %+v %v", a, err)
@@ -422,7 +422,7 @@ func TestWebLogin_NoNumberMatching(t *testing.T) {
 	if got.Status != 409 {
 		t.Errorf("after a scan: %d", got.Status)
 	}
-	// A unionid that is not there is refused, and no other subject given.
+	// A missing unionid is refused. No other subject replaces it.
 	third := makeTicket(ctx, t, node, nil)
 	back := w.Allow(window.startLogin(third), "carol")
 	w.Fail(wechattest.Fault{NoUnionID: true}, wechattest.Fault{NoUnionID: true})
@@ -446,7 +446,7 @@ func TestWebLogin_Offered(t *testing.T) {
 	}
 	for _, text := range []string{`action="/api/wechat/qrconnect"`, `target="_blank"`, "weixin://dl/business/?appid=" + programID} {
 		if !bytes.Contains(a.Body, []byte(text)) {
-			t.Errorf("the page lacks %s", text)
+			t.Errorf("%s is missing in the page", text)
 		}
 	}
 	file, err := hubtest.Request(ctx, "GET", node.URL+"/s/Abc123.txt", nil)
@@ -502,10 +502,10 @@ func TestWxacode_OneCall(t *testing.T) {
 	}
 	for _, key := range redis.Client.Keys(ctx, "loginhub:vault:*").Val() {
 		if raw := redis.Client.Get(ctx, key).Val(); strings.Contains(raw, "-stable") {
-			t.Errorf("the access token stands in clear under %s", key)
+			t.Errorf("the access token is stored in clear under %s", key)
 		}
 	}
-	// Nobody spends WeChat's quota on tickets that do not exist, or wait no more.
+	// Unknown and closed tickets use no WeChat quota.
 	calls := w.Calls()
 	done := makeTicket(ctx, t, a, nil)
 	if a, err := hubtest.Request(ctx, "POST", done.URL(a.URL, "confirm"), map[string]string{"provider": "wechat", "code": w.Code(programID, "alice")}); err != nil || a.Status != 200 {
@@ -519,7 +519,7 @@ func TestWxacode_OneCall(t *testing.T) {
 			}
 		}
 	}
-	if w.Calls() != calls+1 { // the confirm's own
+	if w.Calls() != calls+1 { // one for the confirm
 		t.Errorf("%d calls", w.Calls()-calls)
 	}
 }
@@ -544,11 +544,11 @@ func TestWxacode_FallbackToLink(t *testing.T) {
 		t.Errorf("%d calls; the log: %s", w.Calls(), node.Log())
 	}
 	if strings.Contains(node.Log(), programKey) {
-		t.Error("the log holds the secret")
+		t.Error("the log contains the secret")
 	}
 }
 
-// writeTestFile makes a file of the test's own.
+// writeTestFile writes a file for the test.
 func writeTestFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -571,7 +571,7 @@ func TestWebLogin_StateCookie(t *testing.T) {
 	cookie := a.Header.Get("Set-Cookie")
 	for _, part := range []string{"__Host-loginhub-", "; Path=/", "; Max-Age=600", "; HttpOnly", "; Secure", "; SameSite=Lax"} {
 		if !strings.Contains(cookie, part) {
-			t.Errorf("the cookie %q lacks %q", cookie, part)
+			t.Errorf("the cookie %q has no %q", cookie, part)
 		}
 	}
 	if a.Status != 303 || strings.Contains(cookie, "Domain") {
@@ -582,8 +582,8 @@ func TestWebLogin_StateCookie(t *testing.T) {
 	}
 }
 
-// A site's own page may wait for its tickets; to begin a login on the computer
-// is for the hub's page alone.
+// TestWebLogin_OwnOriginOnly: a site's page may wait for its tickets. Only the hub's own page may
+// start a website login.
 func TestWebLogin_OwnOriginOnly(t *testing.T) {
 	t.Parallel()
 	w := newWeChat(t)

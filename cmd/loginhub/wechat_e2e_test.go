@@ -15,34 +15,34 @@ import (
 	"loginhub/wechat/wechattest"
 )
 
-// weChatFaults is everything that goes wrong with WeChat at once, and what the phone
-// hears of it. retry is the least Retry-After in seconds; 0: none is promised.
+// weChatFaults are all faults of WeChat, with the phone's answer. retry is the smallest Retry-After
+// in seconds, 0 for none.
 var weChatFaults = map[string]struct {
 	fault  wechattest.Fault
 	status int
 	code   string
 	retry  int
 }{
-	"system error":        {wechattest.Fault{Errcode: -1}, 503, "provider_unavailable", 1},
-	"an unknown code":     {wechattest.Fault{Errcode: 40029}, 422, "code_invalid", 0},
-	"a used code":         {wechattest.Fault{Errcode: 40163}, 422, "code_invalid", 0},
-	"a blocked user":      {wechattest.Fault{Errcode: 40226}, 403, "user_blocked", 0},
-	"a wrong appid":       {wechattest.Fault{Errcode: 40013}, 502, "provider_misconfigured", 0},
-	"a wrong secret":      {wechattest.Fault{Errcode: 40125}, 502, "provider_misconfigured", 0},
-	"a frozen secret":     {wechattest.Fault{Errcode: 40243}, 502, "provider_misconfigured", 0},
-	"not on the list":     {wechattest.Fault{Errcode: 40164}, 502, "provider_misconfigured", 0},
-	"a quota a minute":    {wechattest.Fault{Errcode: 45011}, 503, "provider_unavailable", 60},
-	"a quota a day":       {wechattest.Fault{Errcode: 45009}, 503, "provider_unavailable", 60},
-	"a number as a text":  {wechattest.Fault{Errcode: 40226, StringErrcode: true}, 403, "user_blocked", 0},
-	"an unknown number":   {wechattest.Fault{Errcode: 99999}, 503, "provider_unavailable", 1},
-	"an empty page":       {wechattest.Fault{Page: wechattest.EmptyPage}, 503, "provider_unavailable", 1},
-	"a page of HTML":      {wechattest.Fault{Page: wechattest.HTMLPage}, 503, "provider_unavailable", 1},
-	"a gateway's page":    {wechattest.Fault{Page: wechattest.BadGatewayPage}, 503, "provider_unavailable", 1},
-	"half an answer":      {wechattest.Fault{Break: wechattest.Truncated}, 503, "provider_unavailable", 1},
-	"an answer cut off":   {wechattest.Fault{Break: wechattest.CutOff}, 503, "provider_unavailable", 1},
-	"hung up":             {wechattest.Fault{Break: wechattest.HangUp}, 503, "provider_unavailable", 1},
-	"a reset connection":  {wechattest.Fault{Break: wechattest.Reset}, 503, "provider_unavailable", 1},
-	"a text in an errmsg": {wechattest.Fault{Errcode: -1, Errmsg: "<script>" + appSecret}, 503, "provider_unavailable", 1},
+	"system error":             {wechattest.Fault{Errcode: -1}, 503, "provider_unavailable", 1},
+	"an unknown code":          {wechattest.Fault{Errcode: 40029}, 422, "code_invalid", 0},
+	"a used code":              {wechattest.Fault{Errcode: 40163}, 422, "code_invalid", 0},
+	"a blocked user":           {wechattest.Fault{Errcode: 40226}, 403, "user_blocked", 0},
+	"a wrong appid":            {wechattest.Fault{Errcode: 40013}, 502, "provider_misconfigured", 0},
+	"a wrong secret":           {wechattest.Fault{Errcode: 40125}, 502, "provider_misconfigured", 0},
+	"a frozen secret":          {wechattest.Fault{Errcode: 40243}, 502, "provider_misconfigured", 0},
+	"not on the IP allowlist":  {wechattest.Fault{Errcode: 40164}, 502, "provider_misconfigured", 0},
+	"a quota per minute":       {wechattest.Fault{Errcode: 45011}, 503, "provider_unavailable", 60},
+	"a quota per day":          {wechattest.Fault{Errcode: 45009}, 503, "provider_unavailable", 60},
+	"a number as text":         {wechattest.Fault{Errcode: 40226, StringErrcode: true}, 403, "user_blocked", 0},
+	"an unknown number":        {wechattest.Fault{Errcode: 99999}, 503, "provider_unavailable", 1},
+	"an empty body":            {wechattest.Fault{Page: wechattest.EmptyPage}, 503, "provider_unavailable", 1},
+	"an HTML page":             {wechattest.Fault{Page: wechattest.HTMLPage}, 503, "provider_unavailable", 1},
+	"a gateway's error page":   {wechattest.Fault{Page: wechattest.BadGatewayPage}, 503, "provider_unavailable", 1},
+	"half of the JSON":         {wechattest.Fault{Break: wechattest.Truncated}, 503, "provider_unavailable", 1},
+	"a truncated body":         {wechattest.Fault{Break: wechattest.CutOff}, 503, "provider_unavailable", 1},
+	"a closed connection":      {wechattest.Fault{Break: wechattest.HangUp}, 503, "provider_unavailable", 1},
+	"a reset connection":       {wechattest.Fault{Break: wechattest.Reset}, 503, "provider_unavailable", 1},
+	"a request text in errmsg": {wechattest.Fault{Errcode: -1, Errmsg: "<script>" + appSecret}, 503, "provider_unavailable", 1},
 }
 
 // weChatUser is a phone with the mini-program.
@@ -53,8 +53,7 @@ type weChatUser struct {
 
 func (u weChatUser) subject() string { return "wechat:" + appID + ":" + u.w.OpenID(appID, u.name) }
 
-// do makes a call with a code of its own, and demands that WeChat has heard of
-// that code so many times.
+// do makes a call with its own code, and demands that WeChat received that code `exchanges` times.
 func (u weChatUser) do(ctx context.Context, url, id, action string, exchanges int) (*hubtest.Response, error) {
 	code := u.w.Code(appID, u.name)
 	a, err := hubtest.NewPhone(u.name).Do(ctx, url, id, action, map[string]any{"provider": "wechat", "code": code})
@@ -64,7 +63,7 @@ func (u weChatUser) do(ctx context.Context, url, id, action string, exchanges in
 	return a, err
 }
 
-// mustCall makes a call that has to be a 200.
+// mustCall makes a call that must return 200.
 func (u weChatUser) mustCall(ctx context.Context, url, id, action string) error {
 	a, err := u.do(ctx, url, id, action, 1)
 	return checkRefusal(a, err, 200, "")
@@ -108,7 +107,7 @@ func TestWeChat_Login(t *testing.T) {
 	a, err := hubtest.NewPhone("alice").Do(ctx, nodes[0].URL, ticket.ID, "scan", nil)
 	wantRefusal(t, "the sandbox beside WeChat", a, err, 400, "invalid_request")
 	if w.Calls() != calls {
-		t.Error("WeChat was asked about the sandbox's code")
+		t.Error("WeChat received the sandbox's code")
 	}
 }
 
@@ -129,7 +128,7 @@ func TestWeChat_Faults(t *testing.T) {
 					t.Errorf("%s: Retry-After %d, wanted at least %d", name, after, f.retry)
 				}
 			}
-			// With a fresh code it goes on as if nothing had been.
+			// With a fresh code the login continues normally.
 			if err := u.mustCall(ctx, n.URL, p.ID, "confirm"); err != nil {
 				t.Fatalf("after %s: %v", name, err)
 			}
@@ -158,7 +157,7 @@ func TestWeChat_TimeoutAndDisconnect(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Meanwhile another phone confirms, and is gone before WeChat answers.
+	// Meanwhile another phone confirms, and disconnects before WeChat answers.
 	p := mustOpenWaiter(t, ctx, n.URL, n.URL)
 	answer := make(chan struct{})
 	w.Fail(wechattest.Fault{Hold: answer})
@@ -173,11 +172,11 @@ func TestWeChat_TimeoutAndDisconnect(t *testing.T) {
 	}
 	hangUp()
 	if err := <-left; err == nil {
-		t.Error("the phone has not hung up")
+		t.Error("the phone has not disconnected")
 	}
 	close(answer)
 	if _, err := p.waitToken(ctx, n.URL, u.subject()); err != nil {
-		t.Errorf("what the user wanted is not done: %v", err)
+		t.Errorf("the user's confirm is not stored: %v", err)
 	}
 	if err := <-silent; err != nil {
 		t.Error(err)
@@ -198,10 +197,10 @@ func TestWeChat_ConfirmAfterDeadline(t *testing.T) {
 		answer := make(chan struct{})
 		calls := w.Calls()
 		w.Fail(wechattest.Fault{Hold: answer})
-		heard := make(chan error, 1)
+		result := make(chan error, 1)
 		go func() {
 			a, err := u.do(ctx, n.URL, ticket.ID, action, 1)
-			heard <- checkRefusal(a, err, 410, "ticket_expired")
+			result <- checkRefusal(a, err, 410, "ticket_expired")
 		}()
 		if err := w.AwaitCalls(ctx, calls+1); err != nil {
 			t.Fatal(err)
@@ -212,11 +211,11 @@ func TestWeChat_ConfirmAfterDeadline(t *testing.T) {
 		}
 		sleepUntil(ctx, due)
 		close(answer)
-		if err := <-heard; err != nil {
+		if err := <-result; err != nil {
 			t.Errorf("%s: %v", action, err)
 		}
 		if v, err := ticket.Poll(ctx, n.URL, 0, 0); err != nil || v.State != "expired" || v.Seq != 2 || v.Token != "" {
-			t.Errorf("the page hears %+v %v", v, err)
+			t.Errorf("the view is %+v %v", v, err)
 		}
 	}
 }
@@ -246,7 +245,7 @@ func TestWeChat_CalledOnlyIfUseful(t *testing.T) {
 	expect("confirmed", confirmed, u, "reject", 0, 409, "ticket_closed")
 	expect("confirmed", confirmed, u, "confirm", 1, 200, "")
 	expect("confirmed, another", confirmed, other, "confirm", 1, 409, "ticket_closed")
-	nobody := &hubtest.Ticket{ID: "AAAAAAAAAAAAAAAAAAAAAA"}
+	unknown := &hubtest.Ticket{ID: "AAAAAAAAAAAAAAAAAAAAAA"}
 	v := &hubtest.View{}
 	for v != nil && v.State != "expired" {
 		var err error
@@ -255,10 +254,10 @@ func TestWeChat_CalledOnlyIfUseful(t *testing.T) {
 		}
 	}
 	for _, action := range []string{"scan", "confirm", "reject"} {
-		expect("unknown", nobody, u, action, 0, 404, "ticket_not_found")
+		expect("unknown", unknown, u, action, 0, 404, "ticket_not_found")
 		expect("expired", late, u, action, 0, 410, "ticket_expired")
 	}
-	// What is malformed costs no call either.
+	// A malformed call causes no request to WeChat.
 	calls := w.Calls()
 	for _, body := range []string{`{"provider":"wechat"}`, `{"provider":"wechat","code":"` + string(make([]byte, 5000)) + `"}`,
 		`{"provider":"wechat","code":"x","user":{"avatar_url":"http://x"}}`, `{"provider":"wechat","code":7}`} {
@@ -266,7 +265,7 @@ func TestWeChat_CalledOnlyIfUseful(t *testing.T) {
 		wantRefusal(t, "malformed", a, err, 400, "invalid_request")
 	}
 	if w.Calls() != calls {
-		t.Error("WeChat was asked for malformed calls")
+		t.Error("malformed calls caused requests to WeChat")
 	}
 }
 
