@@ -60,16 +60,16 @@ func (a *App) Run(ctx context.Context) error {
 	a.metrics.watchLogs(a.logs)
 	store.Metrics = a.metrics.redis
 	defer store.Close()
-	place := a.set.endpoints(tcp.Addr())
-	node, server, err := a.build(store, place)
+	urls := a.set.endpoints(tcp.Addr())
+	node, server, err := a.build(store, urls)
 	if err != nil {
 		return err
 	}
 	if a.Started != nil {
-		a.Started(place)
+		a.Started(urls)
 	}
 	a.log.Info("starting", "version", version(), "node", node.Node(), "listen", tcp.Addr().String(),
-		"public_url", place.issuer, "store", a.set.storeKind(), "providers", a.set.providers())
+		"public_url", urls.issuer, "store", a.set.storeKind(), "providers", a.set.providers())
 	a.log.Debug("configuration", "config", a.set.Config)
 	for _, text := range a.set.warnings(time.Now()) {
 		a.log.Warn(text)
@@ -145,33 +145,33 @@ func (a *App) awaitReady(ctx context.Context, store *redisstore.Store, node *hub
 // could not reconnect to another node: unless LOGINHUB_DRAIN is set, the drain then
 // takes no time.
 func (a *App) drain(node *hub.Hub) {
-	over := a.set.Drain
-	if a.set.embedded() && over == defaultDrain {
-		over = 0
+	duration := a.set.Drain
+	if a.set.embedded() && duration == defaultDrain {
+		duration = 0
 	}
-	a.log.Info("draining", "waiters", node.Waiting(), "duration", over)
-	node.Drain(context.Background(), over)
+	a.log.Info("draining", "waiters", node.Waiting(), "duration", duration)
+	node.Drain(context.Background(), duration)
 }
 
 // build creates the hub and its HTTP server.
-func (a *App) build(store *redisstore.Store, place endpoints) (*hub.Hub, *api.Server, error) {
+func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Server, error) {
 	set := a.set
 	ring, err := set.secretRing()
 	if err != nil {
 		return nil, nil, err
 	}
-	a.reloader = &reloader{app: a, secrets: store.SecretStore(ring), endpoints: place, lastSeen: set.files}
+	a.reloader = &reloader{app: a, secrets: store.SecretStore(ring), endpoints: urls, lastSeen: set.files}
 	now, err := a.reloader.derive(set)
 	if err != nil {
 		return nil, nil, &usageError{err}
 	}
-	node := hub.New(hub.Config{Store: store, Mailbox: store, Issuer: place.issuer, Reloadable: now.node,
+	node := hub.New(hub.Config{Store: store, Mailbox: store, Issuer: urls.issuer, Reloadable: now.node,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Replicated: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
 		KillSwitches: store, Metrics: a.metrics.hub})
 	a.metrics.watchHub(node)
 	a.metrics.watchCertificates(set)
-	edge := api.Config{Hub: node, Reloadable: now.server, PublicURL: place.link, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
+	edge := api.Config{Hub: node, Reloadable: now.server, PublicURL: urls.link, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
 		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.api}
 	if set.QRLogo != "" && set.QRLevel == "" {

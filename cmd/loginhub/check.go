@@ -52,14 +52,14 @@ func (e *checker) add(g severity, what, format string, args ...any) {
 	e.findings = append(e.findings, finding{g, what, fmt.Sprintf(format, args...)})
 }
 
-// addResult adds err with the hint as a failure, or the text well if err is nil. It
+// addResult adds err with the hint as a failure, or the text success if err is nil. It
 // reports whether err is nil.
-func (e *checker) addResult(what string, err error, well, hint string) bool {
+func (e *checker) addResult(what string, err error, success, hint string) bool {
 	if err != nil {
 		e.add(severityFail, what, "%v%s", err, ifElse(hint != "", "; "+hint, ""))
 		return false
 	}
-	e.add(severityOK, what, "%s", well)
+	e.add(severityOK, what, "%s", success)
 	return true
 }
 

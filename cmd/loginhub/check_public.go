@@ -40,13 +40,13 @@ func (e *checker) checkPublic(ctx context.Context, store *redisstore.Store) {
 	}
 	e.checkKeys(ctx)
 	e.checkVerifyFile(ctx)
-	made, err := e.createTicket(ctx)
+	created, err := e.createTicket(ctx)
 	if !e.addResult("tickets", err, "a ticket was created", "the node's log says why") {
 		return
 	}
-	e.checkPoll(ctx, made)
-	e.checkSocket(ctx, made)
-	e.checkAddresses(ctx, store, made.Ticket)
+	e.checkPoll(ctx, created)
+	e.checkSocket(ctx, created)
+	e.checkAddresses(ctx, store, created.Ticket)
 }
 
 // checkReachable checks that a ready hub answers at the public URL, and how long its
@@ -151,11 +151,11 @@ type testTicket struct {
 }
 
 // createTicket creates a ticket as a page does. headers are pairs of name and value.
-func (e *checker) createTicket(ctx context.Context, headers ...string) (made testTicket, err error) {
+func (e *checker) createTicket(ctx context.Context, headers ...string) (created testTicket, err error) {
 	body := []byte(`{}`)
 	if len(e.set.clients) > 0 {
 		if body, err = json.Marshal(map[string]string{"client_id": e.set.clients[0].ID}); err != nil {
-			return made, err
+			return created, err
 		}
 	}
 	err = e.request(ctx, http.MethodPost, "/api/login/tickets", body, func(r *http.Response) error {
@@ -166,35 +166,35 @@ func (e *checker) createTicket(ctx context.Context, headers ...string) (made tes
 		if r.StatusCode != http.StatusCreated {
 			return fmt.Errorf("create a ticket: %s: %.300q", r.Status, text)
 		}
-		return json.Unmarshal(text, &made)
+		return json.Unmarshal(text, &created)
 	}, append(headers, "Content-Type", "application/json")...)
-	return made, err
+	return created, err
 }
 
-func (e *checker) ticketPath(made testTicket, endpoint string) string {
-	return "/api/login/tickets/" + string(made.Ticket) + "/" + endpoint
+func (e *checker) ticketPath(created testTicket, endpoint string) string {
+	return "/api/login/tickets/" + string(created.Ticket) + "/" + endpoint
 }
 
 // checkPoll runs a long poll of one second, which ends without a change.
-func (e *checker) checkPoll(ctx context.Context, made testTicket) {
-	err := e.get(ctx, e.ticketPath(made, "poll?after=1&wait=1"), func(r *http.Response) error {
+func (e *checker) checkPoll(ctx context.Context, created testTicket) {
+	err := e.get(ctx, e.ticketPath(created, "poll?after=1&wait=1"), func(r *http.Response) error {
 		if r.StatusCode != http.StatusNoContent {
 			return fmt.Errorf("a long poll: %s", r.Status)
 		}
 		return nil
-	}, "Authorization", "Bearer "+made.Secret)
+	}, "Authorization", "Bearer "+created.Secret)
 	e.addResult("long poll", err, "works", "the proxy must pass on the Authorization header and wait longer than 55 s; "+proxyHint)
 }
 
 // checkSocket opens the ticket's WebSocket as a page does, and keeps it open.
-func (e *checker) checkSocket(ctx context.Context, made testTicket) {
+func (e *checker) checkSocket(ctx context.Context, created testTicket) {
 	const hint = "the proxy must speak HTTP/1.1 to the nodes, pass on Upgrade, Connection and Sec-WebSocket-Protocol, and wait longer than the heartbeat of 20 s; " + proxyHint
-	began := time.Now()
+	start := time.Now()
 	err := func() error {
 		dial, cancel := context.WithTimeout(ctx, fetchTimeout)
 		defer cancel()
-		conn, answer, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(e.set.publicOrigin, "http")+e.ticketPath(made, "ws"),
-			&websocket.DialOptions{Subprotocols: []string{"loginhub.v1", "loginhub.secret." + made.Secret}})
+		conn, answer, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(e.set.publicOrigin, "http")+e.ticketPath(created, "ws"),
+			&websocket.DialOptions{Subprotocols: []string{"loginhub.v1", "loginhub.secret." + created.Secret}})
 		if err != nil && answer != nil {
 			return fmt.Errorf("the upgrade was answered with %s", answer.Status)
 		}
@@ -213,18 +213,18 @@ func (e *checker) checkSocket(ctx context.Context, made testTicket) {
 			case websocket.CloseStatus(err) == websocket.StatusNormalClosure:
 				return nil // the ticket has expired
 			case err != nil:
-				return fmt.Errorf("closed after %v: %w", time.Since(began).Round(time.Second), timeoutError(err))
-			case time.Since(began) >= e.hold:
+				return fmt.Errorf("closed after %v: %w", time.Since(start).Round(time.Second), timeoutError(err))
+			case time.Since(start) >= e.hold:
 				return conn.Close(websocket.StatusNormalClosure, "")
 			}
 			limit = 45 * time.Second // the same as a page's
 		}
 	}()
-	held := ""
+	stayedOpen := ""
 	if e.hold > 0 {
-		held = fmt.Sprintf(", and stayed open for %v", time.Since(began).Round(time.Second))
+		stayedOpen = fmt.Sprintf(", and stayed open for %v", time.Since(start).Round(time.Second))
 	}
-	e.addResult("websocket", err, "the upgrade works and the first view arrived"+held, hint)
+	e.addResult("websocket", err, "the upgrade works and the first view arrived"+stayedOpen, hint)
 }
 
 func (e *checker) get(ctx context.Context, path string, read func(*http.Response) error, headers ...string) error {

@@ -32,8 +32,8 @@ func (e *checker) rightsHint(err error) string {
 }
 
 // addRedisResult is addResult for a call of Redis.
-func (e *checker) addRedisResult(what string, err error, well string) bool {
-	return e.addResult(what, err, well, e.rightsHint(err))
+func (e *checker) addRedisResult(what string, err error, success string) bool {
+	return e.addResult(what, err, success, e.rightsHint(err))
 }
 
 // checkRedis checks the Redis servers, and whether the user has all rights that a
@@ -106,13 +106,13 @@ func (e *checker) checkRights(ctx context.Context, store *redisstore.Store) {
 	if !e.addRedisResult("redis scripts", store.Preload(ctx), "loaded") {
 		return
 	}
-	began := time.Now()
+	start := time.Now()
 	if err := e.probeMailbox(ctx, store, node); !e.addRedisResult("redis mailbox", err, "a probe was published and received") {
 		return
 	}
 	off := time.Until(store.Now()).Round(time.Millisecond)
 	g := severityOK
-	if off.Abs() > clockWarn+time.Since(began) {
+	if off.Abs() > clockWarn+time.Since(start) {
 		g = severityWarn
 	}
 	if off.Abs() > clockFail {
@@ -171,7 +171,7 @@ func (e *checker) probeMailbox(ctx context.Context, store *redisstore.Store, nod
 func tryTicket(ctx context.Context, store *redisstore.Store) error {
 	id, first, next := ticket.NewSecret().ID(), []byte("check.1"), []byte("check.2")
 	until := store.Now().Add(time.Second)
-	if made, err := store.Create(ctx, id, first, until, time.Second); err != nil || !made {
+	if created, err := store.Create(ctx, id, first, until, time.Second); err != nil || !created {
 		return fmt.Errorf("create: %w", errOr(err, errors.New("Redis refused the new ticket; check its clock")))
 	}
 	found, err := store.Attach(ctx, "check", id)

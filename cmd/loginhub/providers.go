@@ -103,12 +103,12 @@ type (
 // memoize creates one value for equal credentials, so that they share a connection
 // pool and WeChat's quota for codes.
 func memoize[K comparable, V any](b *providerBuilder, key K, make func(K) (V, error)) (V, error) {
-	if made, ok := b.cache[key]; ok {
-		return made.(V), nil
+	if entry, ok := b.cache[key]; ok {
+		return entry.(V), nil
 	}
-	if made, ok := b.previous[key]; ok {
-		b.cache[key] = made
-		return made.(V), nil
+	if entry, ok := b.previous[key]; ok {
+		b.cache[key] = entry
+		return entry.(V), nil
 	}
 	v, err := make(key)
 	if err == nil {
@@ -145,11 +145,11 @@ func (b *providerBuilder) miniProgram(a wechatApp) (api.Provider, error) {
 
 // Exchange implements api.Provider.
 func (m miniProgram) Exchange(ctx context.Context, p api.Credential) (ticket.Identity, error) {
-	who, err := m.Session(ctx, p.Code)
+	user, err := m.Session(ctx, p.Code)
 	if err != nil {
 		return ticket.Identity{}, mapError(err)
 	}
-	return ticket.Identity{Provider: "wechat", AppID: who.AppID, Subject: who.OpenID, UnionID: who.UnionID}, nil
+	return ticket.Identity{Provider: "wechat", AppID: user.AppID, Subject: user.OpenID, UnionID: user.UnionID}, nil
 }
 
 // wxacodes fetches a mini-program's codes.
@@ -171,9 +171,9 @@ func (b *providerBuilder) codes(a wxacodeKey) (api.MiniProgramCodes, error) {
 // tokens returns the access tokens in use, by AppID.
 func (b *providerBuilder) tokens() map[string][]*wechat.Tokens {
 	all := map[string][]*wechat.Tokens{}
-	for key, made := range b.cache {
+	for key, entry := range b.cache {
 		if app, ok := key.(wxacodeKey); ok {
-			all[app.id] = append(all[app.id], made.(*wxacodes).tokens)
+			all[app.id] = append(all[app.id], entry.(*wxacodes).tokens)
 		}
 	}
 	return all
@@ -205,12 +205,12 @@ func (b *providerBuilder) website(a websiteKey) (api.RedirectProvider, error) {
 
 // Exchange implements api.Provider.
 func (w website) Exchange(ctx context.Context, p api.Credential) (ticket.Identity, error) {
-	who, err := w.Login(ctx, p.Code)
+	user, err := w.Login(ctx, p.Code)
 	if err != nil {
 		return ticket.Identity{}, mapError(err)
 	}
-	name, picture := cleanProfile(who.Nickname, who.Avatar)
-	return ticket.Identity{Provider: "wechat_web", AppID: who.AppID, Subject: who.OpenID, UnionID: who.UnionID,
+	name, picture := cleanProfile(user.Nickname, user.Avatar)
+	return ticket.Identity{Provider: "wechat_web", AppID: user.AppID, Subject: user.OpenID, UnionID: user.UnionID,
 		Nickname: name, Picture: picture}, nil
 }
 

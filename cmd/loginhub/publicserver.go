@@ -123,10 +123,10 @@ func (p *publicServer) stop(ctx context.Context) error {
 	<-p.done // every connection is counted now
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	began := time.Now()
+	start := time.Now()
 	check := time.NewTicker(busyPoll)
 	defer check.Stop()
-	for ctx.Err() == nil && p.conns.busy(time.Since(began) < firstRequestTimeout) {
+	for ctx.Err() == nil && p.conns.busy(time.Since(start) < firstRequestTimeout) {
 		select {
 		case <-ctx.Done():
 		case <-check.C:

@@ -55,7 +55,7 @@ func (r *reloader) run(ctx context.Context) {
 			return
 		case <-r.app.sighups:
 			if err := r.app.logs.Reopen(); err != nil {
-				r.app.log.Error("the audit's file cannot be opened again: the former one is written on", "error", err)
+				r.app.log.Error("the audit file cannot be opened again; the node writes on to the former one", "error", err)
 			}
 			r.reload("SIGHUP")
 		case <-tick.C:
@@ -88,7 +88,7 @@ func (r *reloader) reload(cause string) {
 	r.lastSeen = maps.Clone(r.current.set.files)
 	maps.Copy(r.lastSeen, given.files)
 	if err != nil {
-		log.Error("reload refused: all stays as it is", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
+		log.Error("reload refused: nothing was changed", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
 	was := r.current.set

@@ -98,7 +98,7 @@ func TestTLS_CertificateReload(t *testing.T) {
 		if err != nil || number != 2 {
 			t.Fatalf("certificate %d %v", number, err)
 		}
-		return strings.Contains(n.Log(), "reload refused: all stays as it is")
+		return strings.Contains(n.Log(), "reload refused: nothing was changed")
 	})
 }
 
