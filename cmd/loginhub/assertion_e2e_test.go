@@ -307,9 +307,9 @@ func TestRedis_CommandsOfOtherProviders(t *testing.T) {
 		return int(n.Load())
 	}
 	ticket := makeTicket(ctx, t, node, nil)
-	window := newBrowser(t, node)
-	window.do("GET", w.Allow(window.startLogin(makeTicket(ctx, t, node, nil)), "bob"), nil)                // loads the script
-	if n := count(func() { window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil) }); n != 5 { // read, save state; take state, read, change
+	tab := newBrowser(t, node)
+	tab.do("GET", w.Allow(tab.startLogin(makeTicket(ctx, t, node, nil)), "bob"), nil)                // loads the script
+	if n := count(func() { tab.do("GET", w.Allow(tab.startLogin(ticket), "alice"), nil) }); n != 5 { // read, save state; take state, read, change
 		t.Errorf("a website login: %d commands", n)
 	}
 	other := makeTicket(ctx, t, node, nil)

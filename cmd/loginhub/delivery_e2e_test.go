@@ -232,23 +232,23 @@ func TestDelivery_MailboxSilent(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	line := hubtest.StartPubSubProxy(t, redis)
-	well := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
+	other := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL)
 	node := hubtest.StartNode(t, program, "REDIS_URL="+line.URL)
 	ctx := testContext(t, 20*time.Second)
 	phone := hubtest.NewPhone("mute")
 	var pages []*waiter
 	for range 5 {
-		pages = append(pages, mustOpenWaiter(t, ctx, well.URL, node.URL))
+		pages = append(pages, mustOpenWaiter(t, ctx, other.URL, node.URL))
 	}
 	if n := line.Mute(); n != 1 {
 		t.Fatalf("%d subscriptions were removed", n)
 	}
 	muted := time.Now()
 	for _, p := range pages {
-		mustCall(t, ctx, phone, well.URL, p.ID, "scan", "confirm")
+		mustCall(t, ctx, phone, other.URL, p.ID, "scan", "confirm")
 	}
 	for i, p := range pages {
-		v, err := p.waitToken(ctx, well.URL, "sandbox:mute")
+		v, err := p.waitToken(ctx, other.URL, "sandbox:mute")
 		if err != nil {
 			t.Fatalf("page %d: %v", i, err)
 		}
@@ -262,7 +262,7 @@ func TestDelivery_MailboxSilent(t *testing.T) {
 	if status := node.Get("/readyz"); status != 200 {
 		t.Errorf("readyz %d", status)
 	}
-	if err := login(ctx, "after", well.URL, node.URL, well.URL); err != nil {
+	if err := login(ctx, "after", other.URL, node.URL, other.URL); err != nil {
 		t.Error(err)
 	}
 }

@@ -35,10 +35,10 @@ func publishedKIDs(t testing.TB, ctx context.Context, url string) (all []string)
 
 // rotation is the nodes while their keys change.
 type rotation struct {
-	redis *hubtest.Redis
-	nodes []*hubtest.Node
-	left  []*hubtest.Ticket // scanned, not confirmed
-	phone *hubtest.Phone
+	redis   *hubtest.Redis
+	nodes   []*hubtest.Node
+	pending []*hubtest.Ticket // scanned, not confirmed
+	phone   *hubtest.Phone
 }
 
 // restart gives node i other keys, as a rolling restart does.
@@ -65,7 +65,7 @@ func (r *rotation) loginAll(t *testing.T, ctx context.Context, stage string) {
 	for _, node := range r.nodes {
 		ticket := mustMake(t, ctx, node.URL)
 		mustCall(t, ctx, r.phone, node.URL, ticket.ID, "scan")
-		r.left = append(r.left, ticket)
+		r.pending = append(r.pending, ticket)
 	}
 	if t.Failed() {
 		t.Fatalf("stage: %s", stage)
@@ -77,7 +77,7 @@ func (r *rotation) loginAll(t *testing.T, ctx context.Context, stage string) {
 func (r *rotation) confirmPending(t *testing.T, ctx context.Context) (used []string) {
 	t.Helper()
 	n := len(r.nodes)
-	for i, ticket := range r.left {
+	for i, ticket := range r.pending {
 		p := &waiter{Ticket: ticket}
 		if err := p.attach(ctx, r.nodes[i%n].URL, "scanned"); err != nil {
 			t.Fatalf("ticket %d: %v", i, err)
@@ -98,7 +98,7 @@ func (r *rotation) confirmPending(t *testing.T, ctx context.Context) (used []str
 			t.Error(err)
 		}
 	}
-	r.left = nil
+	r.pending = nil
 	slices.Sort(used)
 	return slices.Compact(used)
 }

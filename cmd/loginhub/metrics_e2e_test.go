@@ -113,17 +113,17 @@ func TestMetrics_LostMessageDelay(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	line := hubtest.StartPubSubProxy(t, redis)
-	well := startMetered(t, "REDIS_URL="+redis.URL)
+	other := startMetered(t, "REDIS_URL="+redis.URL)
 	node := startMetered(t, "REDIS_URL="+line.URL)
 	ctx := testContext(t, 30*time.Second)
-	p := mustOpenWaiter(t, ctx, well.URL, node.URL)
+	p := mustOpenWaiter(t, ctx, other.URL, node.URL)
 	before := scrape(t, node)
 	if n := line.Mute(); n != 1 {
 		t.Fatalf("%d subscriptions were removed", n)
 	}
-	mustCall(t, ctx, hubtest.NewPhone("late"), well.URL, p.ID, "confirm")
+	mustCall(t, ctx, hubtest.NewPhone("late"), other.URL, p.ID, "confirm")
 	began := time.Now()
-	if _, err := p.waitToken(ctx, well.URL, "sandbox:late"); err != nil {
+	if _, err := p.waitToken(ctx, other.URL, "sandbox:late"); err != nil {
 		t.Fatal(err)
 	}
 	waited := time.Since(began).Seconds()

@@ -87,14 +87,14 @@ func TestMetrics_PollEnds(t *testing.T) {
 		t.Fatalf("%+v %v", v, err)
 	}
 	waitIncrease(t, node, before, `waits_ended_total{reason="timeout",transport="poll"}`, 1)
-	hasty, hangUp := context.WithCancel(ctx)
+	cancelled, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		_, _ = ticket.Poll(hasty, node.URL, 1, 30) // the client disconnects
+		_, _ = ticket.Poll(cancelled, node.URL, 1, 30) // the client disconnects
 	}()
 	waitIncrease(t, node, before, `waiters{transport="poll"}`, 1)
-	hangUp()
+	cancel()
 	<-over
 	waitIncrease(t, node, before, `waits_ended_total{reason="left",transport="poll"}`, 1)
 	waitIncrease(t, node, scrape(t, node), `waiters{transport="poll"}`, 0)

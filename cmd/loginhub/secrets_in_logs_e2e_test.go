@@ -210,7 +210,7 @@ func TestRedis_CommandsPerLogin(t *testing.T) {
 	ctx := testContext(t, 20*time.Second)
 	for name, at := range map[string][4]int{"on one node": {0, 0, 0, 0}, "on three nodes": {0, 1, 2, 0}, "confirmed where it waits": {1, 2, 0, 2}} {
 		t.Run(name, func(t *testing.T) {
-			stop, mail := redis.Monitor(t), redis.Subscribe(t)
+			stop, messages := redis.Monitor(t), redis.Subscribe(t)
 			p := mustOpenWaiter(t, ctx, nodes[at[0]].URL, nodes[at[1]].URL)
 			phone := hubtest.NewPhone("thrifty")
 			mustCall(t, ctx, phone, nodes[at[2]].URL, p.ID, "scan")
@@ -234,7 +234,7 @@ func TestRedis_CommandsPerLogin(t *testing.T) {
 			if len(commands) < 7 {
 				t.Errorf("only %d commands seen: MONITOR missed some", len(commands))
 			}
-			sent := messagesFor(mail(), p.ID)
+			sent := messagesFor(messages(), p.ID)
 			if want := map[string]int{nodes[at[1]].ID(): 2}; !sameCounts(sent, want) {
 				t.Errorf("messages %v, wanted %v", sent, want)
 			}
@@ -246,7 +246,7 @@ func TestRedis_MessagesPerChange(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 3)
 	ctx := testContext(t, 20*time.Second)
-	mail := redis.Subscribe(t)
+	messages := redis.Subscribe(t)
 	p := mustOpenWaiter(t, ctx, nodes[2].URL, nodes[0].URL)
 	mustAttach(t, ctx, p, nodes[1].URL, "pending")
 	phone := hubtest.NewPhone("two windows")
@@ -260,7 +260,7 @@ func TestRedis_MessagesPerChange(t *testing.T) {
 	}
 	// The node that handled the ack notifies its own waiters. The other node needs a message.
 	want := map[string]int{nodes[0].ID(): 2, nodes[1].ID(): 3}
-	if sent := messagesFor(mail(), p.ID); !sameCounts(sent, want) {
+	if sent := messagesFor(messages(), p.ID); !sameCounts(sent, want) {
 		t.Errorf("messages %v, wanted %v", sent, want)
 	}
 }

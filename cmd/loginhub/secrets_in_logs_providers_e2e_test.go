@@ -17,13 +17,13 @@ import (
 // Redis, in its commands or in the logs.
 type secretSearch struct {
 	*testing.T
-	ctx    context.Context
-	hidden secrets
-	redis  *hubtest.Redis
-	nodes  []*hubtest.Node
-	stop   func() []string // stops MONITOR
-	held   strings.Builder // snapshots of Redis
-	shown  []string        // tickets, which no log may contain
+	ctx       context.Context
+	hidden    secrets
+	redis     *hubtest.Redis
+	nodes     []*hubtest.Node
+	stop      func() []string // stops MONITOR
+	snapshots strings.Builder // the content of Redis, several times
+	tickets   []string        // ids, which no log may contain
 }
 
 func startSearch(t *testing.T, settings ...string) *secretSearch {
@@ -39,14 +39,14 @@ func (s *secretSearch) open() *waiter {
 	s.Helper()
 	p := mustOpenWaiter(s.T, s.ctx, s.nodes[0].URL, s.nodes[1].URL)
 	s.hidden.addSecret(p.Secret)
-	s.shown = append(s.shown, p.ID)
+	s.tickets = append(s.tickets, p.ID)
 	return p
 }
 
 // snapshot saves the current content of Redis.
 func (s *secretSearch) snapshot() {
 	s.Helper()
-	s.held.WriteString(dumpRedis(s.T, s.ctx, s.redis))
+	s.snapshots.WriteString(dumpRedis(s.T, s.ctx, s.redis))
 }
 
 // finishLogin reads and acknowledges the token.
@@ -68,15 +68,15 @@ func (s *secretSearch) finishLogin(p *waiter) {
 func (s *secretSearch) report() {
 	s.Helper()
 	s.snapshot()
-	s.hidden.findIn(s.T, "Redis", s.held.String())
+	s.hidden.findIn(s.T, "Redis", s.snapshots.String())
 	lines := strings.Join(s.stop(), "\n")
-	for _, id := range s.shown {
+	for _, id := range s.tickets {
 		if !strings.Contains(lines, id) {
 			s.Errorf("MONITOR has not recorded %s", id)
 		}
 	}
 	s.hidden.findIn(s.T, "MONITOR", lines)
-	for _, id := range s.shown {
+	for _, id := range s.tickets {
 		s.hidden.add("ticket", id)
 	}
 	for i, n := range s.nodes {
@@ -103,9 +103,9 @@ func searchWebLogin(t *testing.T) {
 	s := startSearch(t, withWeChat(w)...)
 	s.hidden.add("app secret", webKey)
 	s.hidden.add("refresh token", wechattest.RefreshTokenPrefix)
-	away := func(p *waiter) (window *browser, back string) {
-		window = newBrowser(t, s.nodes[0])
-		uuid := window.startLogin(p.Ticket)
+	startAtWeChat := func(p *waiter) (tab *browser, back string) {
+		tab = newBrowser(t, s.nodes[0])
+		uuid := tab.startLogin(p.Ticket)
 		s.snapshot() // the state is in Redis now
 		back = w.Allow(uuid, "whisper")
 		q, err := url.Parse(back)
@@ -113,31 +113,31 @@ func searchWebLogin(t *testing.T) {
 			t.Fatal(err)
 		}
 		at, _ := url.Parse(ourOrigin)
-		cookies := window.client.Jar.Cookies(at)
+		cookies := tab.client.Jar.Cookies(at)
 		if len(cookies) != 1 || len(q.Query().Get("code")) < 16 {
 			t.Fatalf("%d cookies, back to %s", len(cookies), back)
 		}
 		s.hidden.addEncodings("state", q.Query().Get("state"))
 		s.hidden.addEncodings("cookie", cookies[0].Value)
 		s.hidden.add("code", q.Query().Get("code"))
-		return window, back
+		return tab, back
 	}
 	for i := range 2 {
 		p := s.open()
-		window, back := away(p)
+		tab, back := startAtWeChat(p)
 		stranger := newBrowser(t, s.nodes[i])
 		if i == 1 { // another user's link, then a made-up one
 			if a := stranger.do("GET", back, nil); a.Status != http.StatusForbidden {
 				t.Errorf("in another browser: %d", a.Status)
 			}
-			window, back = away(p)
+			tab, back = startAtWeChat(p)
 		}
-		window.node = s.nodes[1].URL
-		if a := window.do("GET", back, nil); a.Status != http.StatusOK {
+		tab.node = s.nodes[1].URL
+		if a := tab.do("GET", back, nil); a.Status != http.StatusOK {
 			t.Fatalf("callback: %d %s", a.Status, a.Body)
 		}
 		s.finishLogin(p)
-		if a := window.do("GET", back, nil); a.Status != http.StatusForbidden {
+		if a := tab.do("GET", back, nil); a.Status != http.StatusForbidden {
 			t.Errorf("used again: %d", a.Status)
 		}
 		a := stranger.do("POST", ourOrigin+"/api/wechat/qrconnect", url.Values{"ticket": {p.ID}, "secret": {p.Secret}}, "Origin", "https://evil.example")
@@ -147,16 +147,16 @@ func searchWebLogin(t *testing.T) {
 	}
 	p := s.open()
 	for name, f := range weChatFaults {
-		window, back := away(p)
+		tab, back := startAtWeChat(p)
 		w.Fail(f.fault)
-		if a := window.do("GET", back, nil); a.Status < 400 {
+		if a := tab.do("GET", back, nil); a.Status < 400 {
 			t.Errorf("%s: %d", name, a.Status)
 		}
 	}
-	window, back := away(p)
+	tab, back := startAtWeChat(p)
 	q, _ := url.Parse(back)
 	w.Fail(wechattest.Fault{Errcode: -1, Errmsg: "for " + q.Query().Get("code")}) // repeats the request's code
-	if a := window.do("GET", back, nil); a.Status != http.StatusServiceUnavailable {
+	if a := tab.do("GET", back, nil); a.Status != http.StatusServiceUnavailable {
 		t.Errorf("an answer that repeats the code: %d", a.Status)
 	}
 	tokens := w.AccessTokens()

@@ -67,12 +67,12 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	proxy := hubtest.StartProxy(t, redis)
-	well, stalled := startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+proxy.URL)
-	both := []*hubtest.Node{well, stalled}
+	other, stalled := startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+proxy.URL)
+	both := []*hubtest.Node{other, stalled}
 	before := hubtest.MeasureUsage(t, both)
 	ctx := testContext(t, 40*time.Second)
-	sockets := openMany(t, ctx, 30, well.URL, stalled.URL)
-	polling, err := hubtest.CreateTicket(ctx, well.URL, nil)
+	sockets := openMany(t, ctx, 30, other.URL, stalled.URL)
+	polling, err := hubtest.CreateTicket(ctx, other.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	lost := time.Now()
 	phone := hubtest.NewPhone("elsewhere")
 	for _, p := range sockets.pages[:10] { // confirmed while the node receives no messages
-		mustCall(t, ctx, phone, well.URL, p.ID, "scan", "confirm")
+		mustCall(t, ctx, phone, other.URL, p.ID, "scan", "confirm")
 	}
 	hubtest.Eventually(t, stalledAfter+stalledSlack, "the stalled node is not ready", func() bool { return stalled.Get("/readyz") == 503 })
 	if age := time.Since(lost); age < stalledAfter-time.Second-stalledSlack/2 {
@@ -106,14 +106,14 @@ func TestStalled_RedisBlackHole(t *testing.T) {
 	if err := <-polled; err != nil {
 		t.Errorf("the waiting poll: %v", err)
 	}
-	reconnectAll(t, ctx, sockets.pages, phone, well)
+	reconnectAll(t, ctx, sockets.pages, phone, other)
 
 	proxy.Resume()
 	hubtest.Eventually(t, 10*time.Second, "the node receives messages again", func() bool { return stalled.Get("/readyz") == 200 })
 	if err := login(ctx, "again", stalled.URL); err != nil {
 		t.Error(err)
 	}
-	if err := login(ctx, "again", well.URL, stalled.URL, well.URL); err != nil {
+	if err := login(ctx, "again", other.URL, stalled.URL, other.URL); err != nil {
 		t.Error(err)
 	}
 	hubtest.AssertNoLeak(t, both, before)

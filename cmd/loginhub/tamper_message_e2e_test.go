@@ -21,7 +21,7 @@ func (s *tamperFixture) forgedMessages(t *testing.T, ctx context.Context, older 
 		"garbage":                 "\x00\xff garbage",
 		"a kind alone":            "t",
 		"a ticket alone":          to,
-		"a ticket and garbage":    to + "dirt",
+		"a ticket and garbage":    to + "garbage",
 		"an unknown kind":         "x" + s.victim.ID + own.seal(own.mac, own.body),
 		"the other ticket's":      to + other.seal(other.mac, other.body),
 		"an unknown ticket":       "tAAAAAAAAAAAAAAAAAAAAAA" + own.seal(own.mac, own.body),

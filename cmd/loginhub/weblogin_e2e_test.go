@@ -178,17 +178,17 @@ func TestWebLogin_AcrossNodes(t *testing.T) {
 	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, a, nil)
 	page := dialSocket(ctx, t, ticket, a)
-	window := newBrowser(t, a)
-	uuid := window.startLogin(ticket)
+	tab := newBrowser(t, a)
+	uuid := tab.startLogin(ticket)
 	for _, key := range redis.Client.Keys(ctx, "loginhub:vault:*").Val() {
 		raw := redis.Client.Get(ctx, key).Val()
 		if strings.Contains(raw, ticket.ID) || strings.Contains(raw, "browser") {
 			t.Errorf("the state is stored in clear: %q", raw)
 		}
 	}
-	window.node = b.URL // WeChat returns the browser to another node
+	tab.node = b.URL // WeChat returns the browser to another node
 	back := w.Allow(uuid, "小明")
-	done := window.do("GET", back, nil)
+	done := tab.do("GET", back, nil)
 	if done.Status != 200 || !bytes.Contains(done.Body, []byte("已登录")) || !bytes.Contains(done.Body, []byte("You are logged in")) {
 		t.Fatalf("callback: %d %s", done.Status, done.Body)
 	}
@@ -203,7 +203,7 @@ func TestWebLogin_AcrossNodes(t *testing.T) {
 	}
 	// The repeated callback, as by the back button, shows a clear page and exchanges no code.
 	calls := w.Calls()
-	again := window.do("GET", back, nil)
+	again := tab.do("GET", back, nil)
 	if again.Status != 403 || !bytes.Contains(again.Body, []byte("state_invalid")) || !bytes.Contains(again.Body, []byte("已失效")) || w.Calls() != calls {
 		t.Errorf("repeated: %d %s", again.Status, again.Body)
 	}
@@ -326,14 +326,14 @@ func TestWebLogin_Refused(t *testing.T) {
 	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, a, nil)
 	page := dialSocket(ctx, t, ticket, b)
-	window := newBrowser(t, a)
-	uuid := window.startLogin(ticket)
+	tab := newBrowser(t, a)
+	uuid := tab.startLogin(ticket)
 	// Today's WeChat does not redirect: no callback arrives, and the ticket stays open.
 	w.Deny(uuid)
 	if s := ticketState(ctx, t, ticket, a); s != "pending" {
 		t.Errorf("without a redirect: %s", s)
 	}
-	got := window.do("GET", w.Deny(window.startLogin(ticket)), nil)
+	got := tab.do("GET", w.Deny(tab.startLogin(ticket)), nil)
 	if got.Status != 200 || !bytes.Contains(got.Body, []byte("已取消")) || !bytes.Contains(got.Body, []byte("Cancelled")) {
 		t.Errorf("refused: %d %s", got.Status, got.Body)
 	}
@@ -344,7 +344,7 @@ func TestWebLogin_Refused(t *testing.T) {
 		t.Errorf("%d needless calls", w.Calls())
 	}
 	// The other attempt is allowed, but too late.
-	late := window.do("GET", w.Allow(uuid, "alice"), nil)
+	late := tab.do("GET", w.Allow(uuid, "alice"), nil)
 	if late.Status != 409 || w.Calls() != 0 {
 		t.Errorf("late: %d after %d calls", late.Status, w.Calls())
 	}
@@ -356,7 +356,7 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 	node := hubtest.StartNode(t, program, withWeChat(w)...)
 	ctx := loginContext(t)
 	ticket := makeTicket(ctx, t, node, nil)
-	window := newBrowser(t, node)
+	tab := newBrowser(t, node)
 	for what, c := range map[string]struct {
 		fault  wechattest.Fault
 		status int
@@ -374,10 +374,10 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 		"reset":              {wechattest.Fault{Break: wechattest.Reset}, 503, "provider_unavailable"},
 		"a truncated answer": {wechattest.Fault{Break: wechattest.Truncated}, 503, "provider_unavailable"},
 	} {
-		back := w.Allow(window.startLogin(ticket), "alice")
+		back := w.Allow(tab.startLogin(ticket), "alice")
 		u, _ := url.Parse(back)
 		w.Fail(c.fault)
-		got := window.do("GET", back, nil)
+		got := tab.do("GET", back, nil)
 		if got.Status != c.status || !bytes.Contains(got.Body, []byte(`data-code="`+c.code+`"`)) || !bytes.Contains(got.Body, []byte(`lang="zh-CN"`)) {
 			t.Errorf("%s: %d %s", what, got.Status, got.Body)
 		}
@@ -389,7 +389,7 @@ func TestWebLogin_ErrorPages(t *testing.T) {
 		t.Errorf("the ticket is %s", s)
 	}
 	// The user may try again.
-	if got := window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil); got.Status != 200 {
+	if got := tab.do("GET", w.Allow(tab.startLogin(ticket), "alice"), nil); got.Status != 200 {
 		t.Errorf("second try: %d %s", got.Status, got.Body)
 	}
 }
@@ -405,8 +405,8 @@ func TestWebLogin_NoNumberMatching(t *testing.T) {
 	if err != nil || a.Status != 409 || a.Code != "scan_required" {
 		t.Fatalf("a phone: %+v %v", a, err)
 	}
-	window := newBrowser(t, node)
-	if got := window.do("GET", w.Allow(window.startLogin(ticket), "alice"), nil); got.Status != 200 {
+	tab := newBrowser(t, node)
+	if got := tab.do("GET", w.Allow(tab.startLogin(ticket), "alice"), nil); got.Status != 200 {
 		t.Fatalf("the browser itself: %d %s", got.Status, got.Body)
 	}
 	v, err := ticket.Poll(ctx, node.URL, 0, 0)
@@ -418,15 +418,15 @@ func TestWebLogin_NoNumberMatching(t *testing.T) {
 	if a, err := hubtest.Request(ctx, "POST", scanned.URL(node.URL, "scan"), map[string]string{"provider": "wechat", "code": w.Code(programID, "bob")}); err != nil || a.Status != 200 {
 		t.Fatalf("scan: %+v %v", a, err)
 	}
-	got := window.do("POST", ourOrigin+"/api/wechat/qrconnect", url.Values{"ticket": {scanned.ID}, "secret": {scanned.Secret}}, "Origin", ourOrigin)
+	got := tab.do("POST", ourOrigin+"/api/wechat/qrconnect", url.Values{"ticket": {scanned.ID}, "secret": {scanned.Secret}}, "Origin", ourOrigin)
 	if got.Status != 409 {
 		t.Errorf("after a scan: %d", got.Status)
 	}
 	// A missing unionid is refused. No other subject replaces it.
 	third := makeTicket(ctx, t, node, nil)
-	back := w.Allow(window.startLogin(third), "carol")
+	back := w.Allow(tab.startLogin(third), "carol")
 	w.Fail(wechattest.Fault{NoUnionID: true}, wechattest.Fault{NoUnionID: true})
-	if got := window.do("GET", back, nil); got.Status != 403 || !bytes.Contains(got.Body, []byte("identity_incomplete")) {
+	if got := tab.do("GET", back, nil); got.Status != 403 || !bytes.Contains(got.Body, []byte("identity_incomplete")) {
 		t.Errorf("without unionid: %d %s", got.Status, got.Body)
 	}
 }
