@@ -172,7 +172,7 @@ func tryTicket(ctx context.Context, store *redisstore.Store) error {
 	id, first, next := ticket.NewSecret().ID(), []byte("check.1"), []byte("check.2")
 	until := store.Now().Add(time.Second)
 	if created, err := store.Create(ctx, id, first, until, time.Second); err != nil || !created {
-		return fmt.Errorf("create: %w", errOr(err, errors.New("Redis refused the new ticket; check its clock")))
+		return fmt.Errorf("create: %w", errOr(err, errors.New("the ticket was refused; check the clock of Redis")))
 	}
 	found, err := store.Attach(ctx, "check", id)
 	if err != nil || !bytes.Equal(found[0].Sealed, first) {
