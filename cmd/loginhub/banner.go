@@ -54,9 +54,14 @@ func (s *settings) printBanner(out io.Writer, w endpoints) {
 	}
 	fmt.Fprintf(&b, "\n  loginhub %s\n\n  Open   %s\n", version(), w.local)
 	if w.link != w.local {
-		fmt.Fprintf(&b, "         and scan with a phone in the same network; its page is at %s\n", w.link)
-		fmt.Fprintf(&b, "         If the phone does not reach that, set this machine's address in its network:\n"+
-			"         LOGINHUB_PUBLIC_URL=http://ADDRESS:%s\n", w.link[strings.LastIndex(w.link, ":")+1:])
+		if loopbackOrigin(w.link) {
+			fmt.Fprintf(&b, "         A phone cannot open the code's link, %s: this node has no address in\n"+
+				"         a local network. Set one:\n", w.link)
+		} else {
+			fmt.Fprintf(&b, "         and scan with a phone in the same network; its page is at %s\n", w.link)
+			b.WriteString("         If the phone does not reach that, set this machine's address in its network:\n")
+		}
+		fmt.Fprintf(&b, "         LOGINHUB_PUBLIC_URL=http://ADDRESS:%s\n", w.link[strings.LastIndex(w.link, ":")+1:])
 	}
 	b.WriteString("\n")
 	if s.sandbox() {
@@ -68,7 +73,7 @@ func (s *settings) printBanner(out io.Writer, w endpoints) {
 	if missing := s.missingSettings(); len(missing) > 0 {
 		b.WriteString("\n  For production set\n\n")
 		for _, line := range missing {
-			fmt.Fprintf(&b, "    %-28s%s\n", line[0], line[1])
+			fmt.Fprintf(&b, "    %-34s%s\n", line[0], line[1])
 		}
 	}
 	b.WriteString("\n  All settings: loginhub --help      Stop: Ctrl-C\n\n")
@@ -83,11 +88,12 @@ func (s *settings) missingSettings() (lines [][2]string) {
 		name, hint string
 	}{
 		{s.PublicURL != "", "LOGINHUB_PUBLIC_URL", "https://login.example.com"},
-		{!s.embedded(), "LOGINHUB_REDIS_URL", "redis://:PASSWORD@HOST:6379/0"},
-		{s.Keys != "", "LOGINHUB_KEYS", "what `loginhub keygen` prints, the same on every node"},
-		{!s.sandbox(), "LOGINHUB_WECHAT_APP_ID", "your mini-program's"},
-		{!s.sandbox(), "LOGINHUB_WECHAT_APP_SECRET", "your mini-program's"},
+		{!s.embedded(), "LOGINHUB_REDIS_URL", "redis://loginhub:PASSWORD@HOST:6379/0"},
+		{s.Keys != "", "LOGINHUB_KEYS_FILE", "a file with what `loginhub keygen` prints, the same on every node"},
+		{!s.sandbox(), "LOGINHUB_WECHAT_APP_ID", "your mini-program's AppID"},
+		{!s.sandbox(), "LOGINHUB_WECHAT_APP_SECRET_FILE", "a file with your mini-program's AppSecret"},
 		{s.Clients != "", "LOGINHUB_CLIENTS", "the file of your sites"},
+		{len(s.TrustedProxies) > 0 || s.TLSCert != "", "LOGINHUB_TRUSTED_PROXIES", "your proxy's own address: 10.0.0.7/32"},
 	} {
 		if !setting.isSet {
 			lines = append(lines, [2]string{setting.name, setting.hint})

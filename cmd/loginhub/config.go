@@ -18,7 +18,7 @@ import (
 type Config struct {
 	Listen      string `default:":8080" help:"Address of the public listener."`
 	AdminListen string `default:"127.0.0.1:9090" help:"Address of the metrics, pprof and the kill switch, for operators only. Empty turns it off."`
-	PublicURL   string `help:"URL that browsers and phones use, for example https://login.example.com; issuer of the tokens. Default: http://localhost:8080."`
+	PublicURL   string `help:"URL that browsers and phones use, for example https://login.example.com; issuer of the tokens. Default: http://localhost with the port of LOGINHUB_LISTEN; with a Redis server http://localhost:8080."`
 
 	RedisURL     string `help:"redis://, rediss:// or unix:// URL. ?addr= adds addresses, ?cluster=true is for Cluster, ?master_name= for Sentinel (user and password before the @ are Sentinel's, ?username=&password= are Redis's). 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
 	RedisURLFile string `help:"Path of a file with the Redis URL; read only at the start." placeholder:"PATH"`
@@ -56,7 +56,7 @@ type Config struct {
 	TokenTTL   time.Duration `name:"token-ttl" default:"5m" help:"Lifetime of a token; at least result-ttl and a minute."`
 
 	TrustedProxies []string      `help:"CIDRs of the proxies whose X-Forwarded-For is trusted, comma-separated." placeholder:"CIDR"`
-	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64) on this node. The other limits are multiples of it: see deploy/CONFIGURATION.md. 0 turns them off, except 6 wrong numbers a minute per user."`
+	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64) on this node. Most other limits are multiples of it: see deploy/CONFIGURATION.md. 0 turns them off."`
 	MaxSockets     int           `help:"Maximum of waiting sockets and polls on this node. Default: from the file limit."`
 	Drain          time.Duration `default:"10s" help:"Time over which a stopping node closes its sockets."`
 	Sandbox        bool          `help:"Allow the sandbox with an https public URL: in it anyone can log in as anyone."`

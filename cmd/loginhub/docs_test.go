@@ -239,7 +239,7 @@ func shellLines(text string) (lines []string) {
 		}
 		for line := range strings.Lines(block[2]) {
 			line, _, _ = strings.Cut(line, "  #")
-			if line = strings.TrimSpace(line); line != "" {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 				lines = append(lines, line)
 			}
 		}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,12 +45,43 @@ func TestLAN_RealDevice(t *testing.T) {
 	}
 }
 
-func TestBanner_OtherAddress(t *testing.T) {
-	var printed bytes.Buffer
-	mustParseSettings(t).printBanner(&printed, endpoints{local: "http://localhost:8081", link: "http://192.168.1.7:8081"})
-	for _, want := range []string{"http://192.168.1.7:8081\n", "LOGINHUB_PUBLIC_URL=http://ADDRESS:8081\n"} {
-		if !strings.Contains(printed.String(), want) {
-			t.Errorf("%q is missing in %s", want, &printed)
+func TestBanner_Addresses(t *testing.T) {
+	for name, c := range map[string]struct {
+		link        string
+		want, never string
+	}{
+		"another address": {"http://192.168.1.7:8081", "its page is at http://192.168.1.7:8081\n", "cannot"},
+		"no address":      {"http://127.0.0.1:8081", "A phone cannot open the code's link, http://127.0.0.1:8081", "same network"},
+	} {
+		var printed bytes.Buffer
+		mustParseSettings(t).printBanner(&printed, endpoints{local: "http://localhost:8081", link: c.link})
+		for _, want := range []string{c.want, "LOGINHUB_PUBLIC_URL=http://ADDRESS:8081\n"} {
+			if !strings.Contains(printed.String(), want) {
+				t.Errorf("%s: %q is missing in %s", name, want, &printed)
+			}
 		}
+		if strings.Contains(printed.String(), c.never) {
+			t.Errorf("%s: %q in %s", name, c.never, &printed)
+		}
+	}
+}
+
+// TestBanner_ProductionSettings: the banner lists the settings of README.md's production node.
+func TestBanner_ProductionSettings(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "## What a production node needs")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	var want, got []string
+	for _, m := range regexp.MustCompile(`(?m)^(LOGINHUB_\w+)=`).FindAllStringSubmatch(section, -1) {
+		want = append(want, m[1])
+	}
+	for _, line := range mustParseSettings(t).missingSettings() {
+		got = append(got, line[0])
+	}
+	if slices.Sort(want); len(want) < 7 || !slices.Equal(want, slices.Sorted(slices.Values(got))) {
+		t.Errorf("the banner lists %v, README.md %v", got, want)
 	}
 }

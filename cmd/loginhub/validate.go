@@ -162,7 +162,7 @@ func prefixes(texts []string) ([]netip.Prefix, error) {
 		if err != nil {
 			addr, err := netip.ParseAddr(text)
 			if err != nil {
-				return nil, fmt.Errorf("%.64q is not a CIDR; expected for example 10.0.0.0/8", text)
+				return nil, fmt.Errorf("%.64q is not a CIDR; expected for example 10.0.0.7/32", text)
 			}
 			p = netip.PrefixFrom(addr, addr.BitLen())
 		}
@@ -171,7 +171,7 @@ func prefixes(texts []string) ([]netip.Prefix, error) {
 		}
 		if p.Bits() == 0 {
 			return nil, fmt.Errorf("%.64q is every address, so any X-Forwarded-For of a browser would be trusted; "+
-				"name the proxy's own addresses or its network, for example 10.0.0.0/8", text)
+				"name the proxy's own addresses, for example 10.0.0.7/32", text)
 		}
 		all = append(all, p.Masked())
 	}
