@@ -299,6 +299,26 @@ func TestCompose_Login(t *testing.T) {
 	}
 }
 
+// TestNginx_DocumentedTwoNodes runs deploy/README.md's sed: each node is in the file three times.
+func TestNginx_DocumentedTwoNodes(t *testing.T) {
+	t.Parallel()
+	line := regexp.MustCompile(`(?m)^(sed .* deploy/nginx/loginhub\.conf) > /etc/nginx/conf\.d/`).FindStringSubmatch(readDeploy(t, "README.md"))
+	if line == nil {
+		t.Fatal("deploy/README.md has no sed for nginx")
+	}
+	run := exec.Command("sh", "-c", line[1])
+	run.Dir = "../.."
+	out, err := run.CombinedOutput()
+	servers := regexp.MustCompile(`(?m)^ *server (\S+) max_fails`).FindAllStringSubmatch(string(out), -1)
+	count := map[string]int{}
+	for _, m := range servers {
+		count[m[1]]++
+	}
+	if want := map[string]int{"10.0.0.11:8080": 3, "10.0.0.12:8080": 3}; err != nil || !maps.Equal(count, want) {
+		t.Errorf("%v %v", count, err)
+	}
+}
+
 // TestNginx_DocumentedTLS enables the TLS lines of nginx's comments.
 func TestNginx_DocumentedTLS(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,6 +44,28 @@ func loginOnThreeNodes(t *testing.T, redis *hubtest.Redis, settings ...string) [
 		}
 	}
 	return nodes
+}
+
+// TestShippedRedis_DocumentedInstall runs deploy/redis/README.md's commands in a directory of the
+// test, and uses the URL that they print.
+func TestShippedRedis_DocumentedInstall(t *testing.T) {
+	t.Parallel()
+	_, rest, _ := strings.Cut(readDeploy(t, "redis/README.md"), "<!-- install -->\n")
+	dir := t.TempDir()
+	text := strings.NewReplacer("/etc/redis", dir, "/var/lib/redis", dir).Replace(fence.FindStringSubmatch(rest)[2])
+	run := exec.Command("sh", "-ec", text)
+	run.Dir = "../.."
+	out, err := run.CombinedOutput()
+	printed := regexp.MustCompile(`admin's password: (\w+); the nodes: redis://loginhub:(\w+)@HOST:6379/0`).FindStringSubmatch(string(out))
+	if err != nil || printed == nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	redis := hubtest.StartRedisAs(t, "health", "any", filepath.Join(dir, "redis.conf"))
+	for user, password := range map[string]string{"admin": printed[1], "loginhub": printed[2]} {
+		if got := redisAs(t, redis, user, password, "PING"); got != "PONG" {
+			t.Errorf("%s: %s", user, got)
+		}
+	}
 }
 
 func TestShippedRedis_UserRights(t *testing.T) {

@@ -14,10 +14,27 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// unitSetting returns every value of a setting of the shipped unit.
+// deployBlock returns the code block of deploy/README.md after <!-- name -->.
+func deployBlock(t *testing.T, name string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(readDeploy(t, "README.md"), "<!-- "+name+" -->\n")
+	block := fence.FindStringSubmatch(rest)
+	if !found || !strings.HasPrefix(rest, "```") {
+		t.Fatalf("deploy/README.md has no block %s", name)
+	}
+	return block[2]
+}
+
+// unitText returns the shipped unit and deploy/README.md's drop-in for WeChat.
+func unitText(t *testing.T) string {
+	t.Helper()
+	return readDeploy(t, "systemd/loginhub.service") + deployBlock(t, "wechat.conf")
+}
+
+// unitSetting returns every value of a setting of the unit with the drop-in.
 func unitSetting(t *testing.T, name string) (values []string) {
 	t.Helper()
-	for _, m := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(readDeploy(t, "systemd/loginhub.service"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(unitText(t), -1) {
 		values = append(values, m[1])
 	}
 	return values
@@ -88,12 +105,8 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 	if kind := unitSetting(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
 		t.Errorf("type %v", kind)
 	}
-	readme, err := os.ReadFile("../../deploy/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, path := range append(unitSetting(t, "ExecStart"), unitSetting(t, "EnvironmentFile")...) {
-		if !strings.Contains(string(readme), "`"+path+"`") {
+		if !strings.Contains(readDeploy(t, "README.md"), "`"+path+"`") {
 			t.Errorf("deploy/README.md does not name %s", path)
 		}
 	}
@@ -114,15 +127,18 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 		t.Errorf("LimitNOFILE=%d is above fs.nr_open: the unit would not start (%v)", files, err)
 	}
 
-	// The node starts as the unit starts it: secrets are files of the credentials' directory, it
-	// has no file of its own. A stop ends with exit code 0.
+	// The node starts as the unit starts it, with the documented settings: secrets are files of the
+	// credentials' directory, it has no file of its own. A stop ends with exit code 0.
 	dir := t.TempDir()
 	redis := hubtest.StartRedis(t)
 	var given []string
 	for _, s := range settings {
 		given = append(given, strings.TrimPrefix(strings.Replace(s, "%d", dir, 1), "LOGINHUB_"))
 	}
-	for name, secret := range map[string]string{"keys": hubtest.Key, "redis-url": redis.URL} {
+	for _, line := range shellLines("```sh\n" + deployBlock(t, "env") + "```") {
+		given = append(given, strings.TrimPrefix(strings.Replace(line, "/etc/loginhub", dir, 1), "LOGINHUB_"))
+	}
+	for name, secret := range map[string]string{"keys": hubtest.Key, "redis-url": redis.URL, "wechat": "a-secret", "clients.yaml": deployBlock(t, "clients.yaml")} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret+"\n"), 0o400); err != nil {
 			t.Fatal(err)
 		}
@@ -137,19 +153,18 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 	}
 }
 
-// TestSystemd_Check runs the shell line of the unit's comment, with credentials as systemd lays
-// them out and WeChat configured as the unit says.
+// TestSystemd_Check runs the shell line of deploy/README.md, with credentials as systemd lays them
+// out and WeChat configured as the drop-in says.
 func TestSystemd_Check(t *testing.T) {
 	t.Parallel()
-	text := readDeploy(t, "systemd/loginhub.service")
-	call := regexp.MustCompile(`(?m)^#   systemd-run (?s:.*?)sh -c '([^']*)'$`).FindStringSubmatch(text)
+	call := regexp.MustCompile(`(?m)^systemd-run (?s:.*?)sh -c '([^']*)'$`).FindStringSubmatch(readDeploy(t, "README.md"))
 	if call == nil {
-		t.Fatal("the unit has no check command")
+		t.Fatal("deploy/README.md has no check command")
 	}
 	dir := t.TempDir()
 	redis := hubtest.StartRedis(t)
 	secrets := map[string]string{"keys": hubtest.Key, "redis-url": redis.URL, "wechat": "a-secret"}
-	for _, m := range regexp.MustCompile(`LoadCredential=([\w-]+):/etc/loginhub/secrets/([\w-]+)`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`LoadCredential=([\w-]+):/etc/loginhub/secrets/([\w-]+)`).FindAllStringSubmatch(unitText(t), -1) {
 		if secrets[m[1]] == "" || !strings.Contains(call[0], "-p "+m[0]) {
 			t.Errorf("the unit loads %s, but its check does not", m[1])
 		}

@@ -199,20 +199,27 @@ var commands = map[string]string{
 	"go run github.com/go-task/task/v3/cmd/task@v3.20.0 test":                           "CI",
 	"go install github.com/go-task/task/v3/cmd/task@v3.20.0":                            "not run",
 	"deploy/docker/secrets.sh":                                                          "TestCompose_Login, without Docker",
-	`printf %s "$PASSWORD" | sha256sum`:                                                 "not run",
+	"deploy/docker/build.sh ":                                                           "TestImage_EmptyRoot",
 	"loginbench ":                                                                       "cmd/loginbench: TestDocuments_CommandsRun",
 	"go run ./cmd/loginbench ":                                                          "the same",
 	"loginhub ":                                                                         "TestProgram_RunsDocumentedCalls",
 	"task ":                                                                             "TestDocuments_TaskfileVerbs",
-	"go test ":                                                                          "TestDocuments_TestCommands",
-	"go mod edit ":                                                                      "TestVerifier_DocumentedImport",
-	"curl -X PUT ":                                                                      "TestKillSwitch_DocumentedCall",
+	"PASSWORD=$(openssl rand -hex 32) ADMIN=$(openssl rand -hex 32)":                    "TestShippedRedis_DocumentedInstall",
+	"hash() ":      "TestShippedRedis_DocumentedInstall",
+	"sed ":         "TestShippedRedis_DocumentedInstall, TestNginx_DocumentedTwoNodes",
+	"echo ":        "TestShippedRedis_DocumentedInstall",
+	"systemd-run ": "TestSystemd_Check",
+	"go test ":     "TestDocuments_TestCommands",
+	"go mod edit ": "TestVerifier_DocumentedImport",
+	"curl -X PUT ": "TestKillSwitch_DocumentedCall",
 	// No test runs these. deploy/kubernetes/check and the tests of compose file and unit compare
 	// the names in them with the files.
 	"docker compose ": "not run",
 	"kubectl ":        "not run",
 	"systemctl ":      "not run",
 	"journalctl ":     "not run",
+	"install ":        "not run",
+	"nginx -t":        "not run",
 }
 
 // checkedDocuments are the documents whose commands must be in the table above. The commands of the
@@ -231,13 +238,13 @@ func checkedDocuments(t *testing.T) map[string]string {
 // commandStart matches a command in a sentence.
 var commandStart = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*((?:go|task|loginhub|loginbench|curl|docker|kubectl|redis-cli|systemctl|nginx|npm|node|php|python3|sh|git|apt-get|deploy/\S+\.sh) .*)$`)
 
-// shellLines returns the lines of a document's shell blocks, without comments.
+// shellLines returns the commands of a document's shell blocks, without comments.
 func shellLines(text string) (lines []string) {
 	for _, block := range fence.FindAllStringSubmatch(text, -1) {
 		if block[1] != "sh" {
 			continue
 		}
-		for line := range strings.Lines(block[2]) {
+		for line := range strings.Lines(strings.ReplaceAll(block[2], "\\\n", "")) {
 			line, _, _ = strings.Cut(line, "  #")
 			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 				lines = append(lines, line)
