@@ -74,7 +74,7 @@ export class Connection {
    */
   wake({ reconnect = false, stale = false } = {}) {
     const env = this.#env
-    if (elapsed(env, this.#refusedAt) < this.#pause) return
+    if (this.#phase === 'retrying' && elapsed(env, this.#refusedAt) < this.#pause) return
     const checking = this.#phase === 'checking' || this.#phase === 'connecting'
     if (checking && !stale && elapsed(env, this.#checkStartedAt) < CHECK_TIMEOUT) return
     const socketLost = this.#socket ? elapsed(env, this.#socketActiveAt) > SOCKET_MAX_SILENCE : !this.#polls.length

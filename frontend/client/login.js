@@ -71,7 +71,7 @@ class Login {
     this.#confirmedAt = readClocks(env)
     const { signal } = this.#stopped
     for (const target of [env.win, env.doc]) {
-      for (const type of LIFECYCLE) target?.addEventListener(type, (event) => this.#lifecycle(event), { signal })
+      for (const type of LIFECYCLE) target?.addEventListener(type, (event) => this.#lifecycle(type, event?.persisted), { signal })
     }
     queueMicrotask(() => signal.aborted || this.refresh())
   }
@@ -98,8 +98,11 @@ class Login {
     this.#reset()
   }
 
-  /** @param {{type: string, persisted?: boolean}} event */
-  #lifecycle({ type, persisted }) {
+  /**
+   * @param {string} type
+   * @param {boolean=} persisted
+   */
+  #lifecycle(type, persisted) {
     const hidden = type === 'visibilitychange' && this.#env.doc?.hidden
     if (type === 'pagehide') this.#connection?.close() // otherwise the browser does not cache the page
     if (hidden || type === 'pagehide' || type === 'freeze') this.#stale = true

@@ -237,3 +237,21 @@ test('wake: the default wall clock is the system’s', async (t) => {
   await l.clock.advance(1000)
   assert.equal(l.hub.requests('poll').length, 1)
 })
+
+test('wake: from the cache during a Retry-After', async (t) => {
+  const l = await login(t)
+  l.hub.socket.closeWith(1006)
+  l.hub.requests('poll')[0].answer(503, { code: 'store_unavailable' }, { 'Retry-After': '10' })
+  await settle()
+  wakeEvents['pageshow from the cache'](l)
+  assert.equal(l.hub.requests('poll').length, 2, 'the closed connection is not opened again')
+})
+
+test('wake: targets that pass no event', async (t) => {
+  const listeners = {}
+  const target = { addEventListener: (type, run) => { listeners[type] = run } }
+  const l = await login(t, { win: target, doc: { ...target, hidden: false } })
+  l.hub.socket.sendView(pending)
+  for (const type of ['pagehide', 'pageshow', 'online', 'visibilitychange']) listeners[type]()
+  assert.equal(l.hub.requests('poll').length, 1)
+})
