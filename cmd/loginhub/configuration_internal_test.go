@@ -81,6 +81,11 @@ func TestConfiguration_ClientsFileIsValid(t *testing.T) {
 	if !ended || len(s.clients) != 2 || len(s.clientCredentials) != 1 {
 		t.Errorf("clients %+v, own applications %v", s.clients, s.clientCredentials)
 	}
+	_, minimal, _ := strings.Cut(string(text), "<!-- minimal.yaml -->\n```yaml\n")
+	minimal, _, ended = strings.Cut(minimal, "\n```")
+	if inSandbox := mustParseSettings(t, "CLIENTS="+writeClients(t, minimal)); !ended || len(inSandbox.clients) != 1 {
+		t.Errorf("the minimal file %q: %+v", minimal, inSandbox.clients)
+	}
 	if examples := mustParseSettings(t, "CLIENTS=../../deploy/examples/clients.yaml"); len(examples.clients) != 2 {
 		t.Errorf("the examples' clients %+v", examples.clients)
 	}
