@@ -46,8 +46,8 @@ func sandboxHub(t *testing.T) (hub string) {
 	return door.URL
 }
 
-// browserTab is a browser at a site. The test keeps its cookies itself: they are Secure, and the
-// test uses http.
+// browserTab is a browser at a site. The test keeps its cookies itself: those of a site with an
+// https hub are Secure, and the test uses http.
 type browserTab struct {
 	t       *testing.T
 	site    string
@@ -69,7 +69,7 @@ func (b *browserTab) do(method, path, body string) (status int, text string) {
 	}
 	defer answer.Body.Close()
 	for _, c := range answer.Cookies() {
-		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
+		if strings.HasPrefix(c.Name, "__Host-") != c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
 			b.t.Errorf("%s %s set the cookie %s", method, path, c)
 		}
 		b.cookies[c.Name] = c.Value
@@ -199,7 +199,7 @@ func TestExamples_Login(t *testing.T) {
 			if _, page := alice.do("GET", "/", ""); !strings.Contains(page, `<strong id="user">sandbox:alice</strong>`) {
 				t.Errorf("alice is not logged in: %s", page)
 			}
-			if alice.cookies["__Host-session"] == before["__Host-session"] {
+			if alice.cookies["session"] == before["session"] {
 				t.Error("the session has the same id after the login")
 			}
 			bob := &browserTab{t, site, map[string]string{}}
@@ -212,6 +212,18 @@ func TestExamples_Login(t *testing.T) {
 				}
 			}
 			refused("a token used before", &browserTab{t, site, before}, good)
+			production := &browserTab{t, startSite(t, "https://login.example.com", command), map[string]string{}}
+			production.do("GET", "/", "")
+			for host, b := range map[bool]*browserTab{false: bob, true: production} {
+				for name := range b.cookies {
+					if strings.HasPrefix(name, "__Host-") != host {
+						t.Errorf("%s: the cookie %s", b.site, name)
+					}
+				}
+				if len(b.cookies) == 0 {
+					t.Errorf("%s: no cookie", b.site)
+				}
+			}
 			if status, _ := alice.do("POST", "/logout", ""); status != http.StatusSeeOther {
 				t.Errorf("logout: %d", status)
 			}

@@ -38,6 +38,7 @@ var page = template.Must(template.New("").Parse(`<!doctype html>
 
 type site struct {
 	hub, client string
+	prefix      string // of the cookies' names
 	verifier    *verify.Verifier
 	seen        verify.MemoryStore // with several processes use Redis: see the package's example
 	sessions    sync.Map           // id to user; in production use a store whose sessions expire
@@ -45,6 +46,9 @@ type site struct {
 
 func main() {
 	s := &site{hub: strings.TrimRight(os.Getenv("HUB"), "/"), client: os.Getenv("CLIENT_ID")}
+	if !strings.HasPrefix(s.hub, "http://") { // with a local hub the site is local: Safari has no Secure cookies on http
+		s.prefix = "__Host-"
+	}
 	s.verifier = verify.New(s.hub, s.client, verify.Options{})
 	http.HandleFunc("GET /{$}", s.show)
 	http.HandleFunc("POST /session", s.login)
@@ -52,15 +56,14 @@ func main() {
 	log.Fatal(http.ListenAndServe(os.Getenv("LISTEN"), nil))
 }
 
-// show serves the page. A browser that is not logged in gets its nonce, in a cookie
-// that no other site, and no other host of this domain, can set.
+// show serves the page. A browser that is not logged in gets its nonce in a cookie.
 func (s *site) show(w http.ResponseWriter, r *http.Request) {
-	nonce := cookie(r, "nonce")
+	nonce := s.cookie(r, "nonce")
 	if nonce == "" {
 		nonce = rand.Text()
-		set(w, "nonce", nonce)
+		s.set(w, "nonce", nonce)
 	}
-	user, _ := s.sessions.Load(cookie(r, "session"))
+	user, _ := s.sessions.Load(s.cookie(r, "session"))
 	w.Header().Set("Cache-Control", "no-store")
 	if err := page.Execute(w, map[string]any{"User": user, "Hub": s.hub, "Client": s.client, "Nonce": nonce}); err != nil {
 		log.Print(err)
@@ -74,7 +77,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too long for a token", http.StatusRequestEntityTooLarge)
 		return
 	}
-	claims, err := s.verifier.Verify(r.Context(), string(token), cookie(r, "nonce"), &s.seen)
+	claims, err := s.verifier.Verify(r.Context(), string(token), s.cookie(r, "nonce"), &s.seen)
 	if err != nil {
 		log.Print("login refused: ", err)
 		http.Error(w, "login refused", http.StatusUnauthorized)
@@ -82,31 +85,32 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	}
 	id := rand.Text() // a new id: an attacker may know the old one
 	s.sessions.Store(id, claims.Subject)
-	set(w, "session", id)
-	set(w, "nonce", "")
+	s.set(w, "session", id)
+	s.set(w, "nonce", "")
 	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
-	s.sessions.Delete(cookie(r, "session"))
-	set(w, "session", "")
+	s.sessions.Delete(s.cookie(r, "session"))
+	s.set(w, "session", "")
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-func cookie(r *http.Request, name string) string {
-	c, err := r.Cookie("__Host-" + name)
+func (s *site) cookie(r *http.Request, name string) string {
+	c, err := r.Cookie(s.prefix + name)
 	if err != nil {
 		return ""
 	}
 	return c.Value
 }
 
-// set sets a cookie for the browser's session; an empty value deletes it.
-func set(w http.ResponseWriter, name, value string) {
+// set sets a cookie for the browser's session; an empty value deletes it. No other
+// site, and no other host of this domain, can set a Secure cookie named __Host-.
+func (s *site) set(w http.ResponseWriter, name, value string) {
 	age := 0
 	if value == "" {
 		age = -1
 	}
-	http.SetCookie(w, &http.Cookie{Name: "__Host-" + name, Value: value, Path: "/", MaxAge: age,
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{Name: s.prefix + name, Value: value, Path: "/", MaxAge: age,
+		Secure: s.prefix != "", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }

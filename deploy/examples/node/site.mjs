@@ -7,6 +7,8 @@ import { Refused, verifier } from "./verify.mjs";
 
 const { HUB, CLIENT_ID: clientId, PORT: port, HOST: host = "127.0.0.1" } = process.env;
 const hub = HUB.replace(/\/+$/, "");
+// With a local hub the site is local too: Safari has no Secure cookies on http.
+const prefix = hub.startsWith("http://") ? "" : "__Host-";
 const sessions = new Map(); // id to user; in production use a store whose sessions expire
 const used = new Map(); // jti to its end; with several processes use Redis
 
@@ -43,14 +45,15 @@ const login = (nonce) => page(`<script type="module" src="${escape(hub)}/assets/
   widget.addEventListener("state", ({ detail }) => { if (detail.state === "consumed") location.reload() })
 </script>`);
 
-// A cookie of the browser's session that no other site, and no other host of this domain, can set.
+// A cookie of the browser's session. No other site, and no other host of this domain, can set a
+// Secure cookie named __Host-.
 const cookie = (name, value) =>
-  `__Host-${name}=${value}; Path=/; Secure; HttpOnly; SameSite=Lax${value === "" ? "; Max-Age=0" : ""}`;
+  `${prefix}${name}=${value}; Path=/; ${prefix && "Secure; "}HttpOnly; SameSite=Lax${value === "" ? "; Max-Age=0" : ""}`;
 
 function cookies(request) {
   const pairs = (request.headers.cookie ?? "").split(/; */).map((pair) => pair.split("="));
   const all = new Map(pairs);
-  return { session: all.get("__Host-session") ?? "", nonce: all.get("__Host-nonce") ?? "" };
+  return { session: all.get(`${prefix}session`) ?? "", nonce: all.get(`${prefix}nonce`) ?? "" };
 }
 
 async function bodyOf(request) {

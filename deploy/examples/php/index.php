@@ -11,10 +11,12 @@ $clientId = getenv('CLIENT_ID');
 $store = getenv('STORE') ?: sys_get_temp_dir() . '/loginhub-example';
 $verifier = new Verifier($hub, $clientId, $store);
 
-// A cookie that no other site, and no other host of this domain, can set.
-session_name('__Host-session');
+// A cookie that no other site, and no other host of this domain, can set. With a local hub the site
+// is local too: Safari has no Secure cookies on http.
+$secure = !str_starts_with($hub, 'http://');
+session_name($secure ? '__Host-session' : 'session');
 session_save_path($store);
-session_start(['cookie_path' => '/', 'cookie_secure' => true, 'cookie_httponly' => true,
+session_start(['cookie_path' => '/', 'cookie_secure' => $secure, 'cookie_httponly' => true,
     'cookie_samesite' => 'Lax', 'use_strict_mode' => true]);
 header('Cache-Control: no-store');
 
