@@ -145,11 +145,8 @@ func raster(code *qrcode.QRCode, logo *Logo, size int) ([]byte, error) {
 // qrPNG is GET …/qr.png?size=PIXELS. A mini-program code ignores the size.
 func (s *Server) qrPNG(c echo.Context) error {
 	size, err := queryInt(c, "size", defaultSize, maxSize)
-	if err != nil {
-		return err
-	}
-	if size < minSize {
-		return invalid(fmt.Sprintf("size: from %d to %d", minSize, maxSize))
+	if err != nil || size < minSize {
+		return invalid(fmt.Sprintf("size: a whole number from %d to %d", minSize, maxSize))
 	}
 	id, client, err := s.parseQRRequest(c)
 	if err != nil {
