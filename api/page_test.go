@@ -115,6 +115,19 @@ func TestPage_LandingSame(t *testing.T) {
 	p.requireState(t, "pending", 1) // a link preview changes nothing
 }
 
+// TestPage_LandingSaysWhatToDo checks the text for a person whose own camera app opened the code.
+func TestPage_LandingSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	id, _ := unknownTicket()
+	page := s.ask(t, "GET", "/s/"+id, nil).body
+	for _, text := range []string{"进入小程序，再次扫描电脑上的二维码", "关闭此页即可", "go to the mini-program and scan the code on the computer once more", "Just close this page"} {
+		if !bytes.Contains(page, []byte(text)) {
+			t.Errorf("the landing page does not say %q", text)
+		}
+	}
+}
+
 func TestPage_AssetsETag(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

@@ -9,6 +9,9 @@ const shape = (value) => (typeof value === 'object'
   ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)]).sort())
   : [...value.matchAll(/\{\w+\}/g)].map(([gap]) => gap).sort().join())
 
+// The texts that protect the reader: a page without them is a risk, not a matter of style.
+const required = { 'index.html': ['safe'], 'phone.html': ['asks', 'warning', 'reject', 'confirm'] }
+
 for (const [page, all] of [['index.html', messages], ['phone.html', phoneMessages]]) {
   test(`${page}: all messages in all languages`, () => {
     assert.deepEqual(shape(all.en), shape(all.zh))
@@ -17,6 +20,10 @@ for (const [page, all] of [['index.html', messages], ['phone.html', phoneMessage
     const keys = [...html.matchAll(/data-t="(\w+)"/g)].map(([, key]) => key)
     assert.ok(keys.length > 0)
     for (const key of keys) assert.equal(typeof all.en[key], 'string', key)
+    for (const key of required[page]) {
+      assert.ok(keys.includes(key), `${page} does not show ${key}`)
+      for (const [language, texts] of Object.entries(all)) assert.ok(texts[key].trim(), `${key} is empty in ${language}`)
+    }
   })
 }
 
