@@ -3,6 +3,7 @@ package api_test
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +109,10 @@ func TestKillSwitch_NeverRead(t *testing.T) {
 	o.unready = true // the node is not ready before it has read the switches
 	s := start(t, o)
 	s.ask(t, "POST", ticketsPath, map[string]string{"client_id": "demo"}).problem(t, 503, "store_unavailable")
+	hubtest.Eventually(t, stepTimeout, "only the kill switch is missing", func() bool {
+		err := s.hub.Ready()
+		return err != nil && strings.Contains(err.Error(), "kill switch")
+	})
 	s.ask(t, "GET", "/readyz", nil).problem(t, 503, "store_unavailable")
 	must(t, redis.Client.Del(t.Context(), "loginhub:switches").Err())
 	hubtest.Eventually(t, stepTimeout, "it serves once it has read them", func() bool { return s.hub.CheckEnabled("demo") == nil })

@@ -66,6 +66,29 @@ func TestFile_AppendsWithModeAndReopens(t *testing.T) {
 	write("three")
 }
 
+// TestFile_FollowsReplacedPath moves the file and puts a new one at its path, as
+// logrotate's "create" does. No program calls Reopen.
+func TestFile_FollowsReplacedPath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	f, err := logqueue.OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hubtest.Eventually(t, 10*time.Second, "a line is in the new file", func() bool {
+		if _, err := f.Write([]byte("line\n")); err != nil {
+			t.Error(err)
+		}
+		info, err := os.Stat(path)
+		return err == nil && info.Size() > 0
+	})
+}
+
 // TestFile_RecoversFromFullDisk: the path is on a full device until it names another
 // file. The queue keeps its lines, and File follows its path.
 func TestFile_RecoversFromFullDisk(t *testing.T) {
