@@ -29,10 +29,10 @@ func TestDeadCodes_KeyAndLife(t *testing.T) {
 	d.add(d.hash(first, here), noon)
 	d.add(d.hash(bound, here), noon)
 	for name, c := range map[string]struct {
-		p     Provider
-		proof Credential
-		later time.Duration
-		want  bool
+		p          Provider
+		credential Credential
+		later      time.Duration
+		want       bool
 	}{
 		"the same":              {first, here, 0, true},
 		"on another ticket":     {first, there, 0, true},
@@ -41,7 +41,7 @@ func TestDeadCodes_KeyAndLife(t *testing.T) {
 		"bound, the same":       {bound, here, 0, true},
 		"bound, another ticket": {bound, there, 0, false},
 	} {
-		if got := d.has(d.hash(c.p, c.proof), noon.Add(c.later)); got != c.want {
+		if got := d.has(d.hash(c.p, c.credential), noon.Add(c.later)); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -49,7 +49,7 @@ func TestModel_RandomTraces(t *testing.T) {
 	t.Logf("%d traces: %v", traces, all.seen)
 	for what, n := range all.seen {
 		if uint64(n) < traces/100 {
-			t.Errorf("the traces have hardly reached %q: %v", what, all.seen)
+			t.Errorf("too few traces reach %q: %v", what, all.seen)
 		}
 	}
 }

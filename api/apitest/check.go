@@ -24,15 +24,15 @@ type Exchange struct {
 }
 
 // Check checks an exchange against the contract and marks its answer as covered.
-func (c *Spec) Check(x Exchange) error {
-	if err := c.check(x); err != nil {
+func (s *Spec) Check(x Exchange) error {
+	if err := s.check(x); err != nil {
 		return fmt.Errorf("%s %s answers %d: %w", x.Method, x.Path, x.Status, err)
 	}
 	return nil
 }
 
-func (c *Spec) check(x Exchange) error {
-	route, path := c.findRoute(x.Method, x.Path)
+func (s *Spec) check(x Exchange) error {
+	route, path := s.findRoute(x.Method, x.Path)
 	code, err := x.code()
 	if err != nil {
 		return err
@@ -47,9 +47,9 @@ func (c *Spec) check(x Exchange) error {
 	if code != "" && !slices.Contains(a.Codes, code) {
 		return fmt.Errorf("undocumented code %s, not of %v", code, a.Codes)
 	}
-	c.mu.Lock()
-	c.covered[answerKey(route, x.Status, code)] = true
-	c.mu.Unlock()
+	s.mu.Lock()
+	s.covered[answerKey(route, x.Status, code)] = true
+	s.mu.Unlock()
 	if err := a.checkHeaders(x.Header); err != nil {
 		return err
 	}
@@ -77,17 +77,17 @@ func answerKey(r *Route, status int, code string) string {
 
 // Uncovered returns the documented answers that no checked exchange has had, each as
 // method, path, status and code, like "GET /docs 429 rate_limited".
-func (c *Spec) Uncovered() (all []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.Routes {
+func (s *Spec) Uncovered() (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.Routes {
 		for status, a := range r.Answers {
 			for _, code := range append([]string(nil), a.Codes...) {
-				if n := answerKey(r, status, code); !c.covered[n] {
+				if n := answerKey(r, status, code); !s.covered[n] {
 					all = append(all, n)
 				}
 			}
-			if n := answerKey(r, status, ""); len(a.Codes) == 0 && !c.covered[n] {
+			if n := answerKey(r, status, ""); len(a.Codes) == 0 && !s.covered[n] {
 				all = append(all, n)
 			}
 		}
@@ -97,17 +97,17 @@ func (c *Spec) Uncovered() (all []string) {
 }
 
 // CheckView checks a WebSocket message against the contract.
-func (c *Spec) CheckView(text []byte) error {
-	return validateBody(map[string]*jsonschema.Schema{"application/json": c.view}, "application/json", text)
+func (s *Spec) CheckView(text []byte) error {
+	return validateBody(map[string]*jsonschema.Schema{"application/json": s.view}, "application/json", text)
 }
 
 // findRoute returns the route of a request, or nil; known reports whether the path is
 // documented for any method.
-func (c *Spec) findRoute(method, path string) (route *Route, known bool) {
+func (s *Spec) findRoute(method, path string) (route *Route, known bool) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	for _, r := range c.Routes {
+	for _, r := range s.Routes {
 		if r.path.MatchString(path) {
 			known = true
 			if r.Method == method {

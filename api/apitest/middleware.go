@@ -9,7 +9,7 @@ import (
 // Middleware returns a handler that checks each exchange of next against the contract
 // and calls report for each violation, in the goroutine of the request. Answers that a
 // proxy has written are not checked.
-func (c *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
+func (s *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var request bytes.Buffer
 		recorded := &recordingWriter{ResponseWriter: w}
@@ -27,7 +27,7 @@ func (c *Spec) Middleware(next http.Handler, report func(error)) http.Handler {
 		if x.Status == 0 {
 			return // the connection ended before an answer
 		}
-		if err := c.Check(x); err != nil && !x.fromOtherHost() {
+		if err := s.Check(x); err != nil && !x.fromOtherHost() {
 			report(err)
 		}
 	})

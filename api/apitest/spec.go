@@ -53,34 +53,37 @@ const documentURL = "https://hub.test/openapi.json"
 func Load(file string) (*Spec, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("contract: %w", err)
+		return nil, fmt.Errorf("load the contract %s: %w", file, err)
 	}
 	var raw any
 	if err := yaml.Unmarshal(text, &raw); err != nil {
-		return nil, fmt.Errorf("contract: %w", err)
+		return nil, fmt.Errorf("load the contract %s: %w", file, err)
 	}
 	if text, err = json.Marshal(raw); err != nil {
-		return nil, fmt.Errorf("contract: %w", err)
+		return nil, fmt.Errorf("load the contract %s: %w", file, err)
 	}
-	c := &Spec{covered: map[string]bool{}}
-	if c.Document, err = jsonschema.UnmarshalJSON(strings.NewReader(string(text))); err != nil {
-		return nil, fmt.Errorf("contract: %w", err)
+	s := &Spec{covered: map[string]bool{}}
+	if s.Document, err = jsonschema.UnmarshalJSON(strings.NewReader(string(text))); err != nil {
+		return nil, fmt.Errorf("load the contract %s: %w", file, err)
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	if err := compiler.AddResource(documentURL, c.Document); err != nil {
-		return nil, fmt.Errorf("contract: %w", err)
+	if err := compiler.AddResource(documentURL, s.Document); err != nil {
+		return nil, fmt.Errorf("load the contract %s: %w", file, err)
 	}
-	r := &reader{compiler: compiler, root: c.Document}
-	c.view = r.schema("/components/schemas/View")
+	r := &reader{compiler: compiler, root: s.Document}
+	s.view = r.schema("/components/schemas/View")
 	for path, item := range r.object("/paths") {
 		for method := range item.(map[string]any) {
 			if method != "parameters" {
-				c.Routes = append(c.Routes, r.route(path, method))
+				s.Routes = append(s.Routes, r.route(path, method))
 			}
 		}
 	}
-	return c, r.err
+	if r.err != nil {
+		return nil, fmt.Errorf("load the contract %s: %w", file, r.err)
+	}
+	return s, nil
 }
 
 // reader reads the document by JSON pointers (RFC 6901). err keeps the first error.
@@ -119,7 +122,7 @@ func (r *reader) resolve(pointer string) string {
 
 func (r *reader) fail(err error) {
 	if r.err == nil && err != nil {
-		r.err = fmt.Errorf("contract: %w", err)
+		r.err = err
 	}
 }
 

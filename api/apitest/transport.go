@@ -11,7 +11,7 @@ import (
 // and calls report for each violation, in the goroutine of the request. The client
 // still gets the answer. Requests for which skip returns true, and answers that a
 // proxy has written, are not checked.
-func (c *Spec) Transport(next http.RoundTripper, skip func(*http.Request) bool, report func(error)) http.RoundTripper {
+func (s *Spec) Transport(next http.RoundTripper, skip func(*http.Request) bool, report func(error)) http.RoundTripper {
 	return transport(func(r *http.Request) (*http.Response, error) {
 		x := Exchange{Method: r.Method, Path: r.URL.EscapedPath(), ContentType: r.Header.Get("Content-Type")}
 		if r.GetBody != nil {
@@ -40,7 +40,7 @@ func (c *Spec) Transport(next http.RoundTripper, skip func(*http.Request) bool, 
 			}
 			answer.Body = io.NopCloser(bytes.NewReader(x.Body))
 		}
-		if err := c.Check(x); err != nil && !x.fromOtherHost() {
+		if err := s.Check(x); err != nil && !x.fromOtherHost() {
 			report(err)
 		}
 		return answer, nil

@@ -42,9 +42,9 @@ func (s *cluster) since(m usageSnapshot) usage {
 	delta := func(command string) int64 { return now.calls[command] - m.calls[command] }
 	// A liveness probe is one script that sets the node's key and publishes
 	// once. No other script calls SET.
-	proofs := delta("set")
-	u.Commands = delta("evalsha") + delta("eval") - proofs
-	u.Messages = delta("publish") - proofs
+	probes := delta("set")
+	u.Commands = delta("evalsha") + delta("eval") - probes
+	u.Messages = delta("publish") - probes
 	u.Counted = true
 	return u
 }

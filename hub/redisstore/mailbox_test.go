@@ -70,7 +70,7 @@ var mailboxCases = map[string]func(*testing.T, *fixture){
 			}
 		}
 		if got := b.drain(t, newID()); len(got) != 0 {
-			t.Errorf("beside the proofs came %q", got)
+			t.Errorf("received besides the probes: %q", got)
 		}
 	},
 }

@@ -33,10 +33,10 @@ func TestProbe_RoundTrip(t *testing.T) {
 func TestMessage_KindsDistinct(t *testing.T) {
 	id := ticket.NewSecret().ID()
 	if nonce, _, ok := ticket.DecodeProbe(ticket.EncodeUpdate(id, []byte("1.k.m.{}"))); ok {
-		t.Errorf("mail is a proof of %q", nonce)
+		t.Errorf("an update decodes as a probe with nonce %q", nonce)
 	}
 	if got, _, ok := ticket.DecodeUpdate(ticket.EncodeProbe("a-nonce-that-is-as-long-as-an-id-is", 0)); ok {
-		t.Errorf("a proof is mail of %q", got)
+		t.Errorf("a probe decodes as an update of %q", got)
 	}
 }
 
@@ -46,18 +46,18 @@ func TestMessage_Invalid(t *testing.T) {
 		"", "t", "t" + id, "T" + id + "x", id + "x", "x" + id + "record", " t" + id + "record",
 	} {
 		if got, _, ok := ticket.DecodeUpdate([]byte(bad)); ok {
-			t.Errorf("%.60q is mail of %q", bad, got)
+			t.Errorf("%.60q decodes as an update of %q", bad, got)
 		}
 	}
 	if _, _, ok := ticket.DecodeUpdate([]byte("t" + id + "2." + strings.Repeat("x", 2*ticket.MaxSealed))); !ok {
-		t.Error("mail of a later version, which may be longer, is not read")
+		t.Error("an update of a later version, which may be longer, is refused")
 	}
 	for _, bad := range []string{
 		"", "p", "pnonce", "pnonce.", "pnonce.x", "pnonce.-1", "pnonce.1.2", "pnonce. 1", "pnonce.1 ", "P" + "nonce.1", "nonce.1",
 		"pnonce.99999999999999999999", "p" + strings.Repeat("n", 62) + ".1",
 	} {
 		if nonce, n, ok := ticket.DecodeProbe([]byte(bad)); ok {
-			t.Errorf("%q is a proof of %q from %d", bad, nonce, n)
+			t.Errorf("%q decodes as a probe with nonce %q of master %d", bad, nonce, n)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestTicket_RandomSequences(t *testing.T) {
 	}
 	for _, s := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {
 		if reached[s] < 300 {
-			t.Errorf("the walks have hardly seen %s: %v", s, reached)
+			t.Errorf("too few walks reach %s: %v", s, reached)
 		}
 	}
 }
