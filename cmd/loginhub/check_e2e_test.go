@@ -198,10 +198,13 @@ func TestCheck_NodeWithOtherKeys(t *testing.T) {
 	t.Parallel()
 	d := startDeployment(t)
 	other := hubtest.StartNode(t, program, append(d.settings, "KEYS="+hubtest.OtherKey)...)
-	d.nodes = append(d.nodes, strings.TrimPrefix(other.URL, "http://"))
-	out, code := runCheck(t, "", nil, append(d.settings, "PUBLIC_URL="+d.startNginx(t))...)
-	if code != 1 || !regexp.MustCompile(`(?m)^FAIL +keys .*LOGINHUB_KEYS`).MatchString(out) {
-		t.Errorf("%d:\n%s", code, out)
+	right := d.nodes
+	for at := range len(right) + 1 { // wherever the proxy begins
+		d.nodes = slices.Insert(slices.Clone(right), at, strings.TrimPrefix(other.URL, "http://"))
+		out, code := runCheck(t, "", nil, append(d.settings, "PUBLIC_URL="+d.startNginx(t))...)
+		if code != 1 || !regexp.MustCompile(`(?m)^FAIL +keys .*LOGINHUB_KEYS`).MatchString(out) {
+			t.Errorf("as node %d: %d:\n%s", at, code, out)
+		}
 	}
 }
 
