@@ -170,6 +170,12 @@ func TestKillSwitch_SurvivesRestart(t *testing.T) {
 	})
 	off("written again")
 	for _, n := range nodes {
+		if err := n.Terminate(); err != nil {
+			t.Fatal(err)
+		}
+		if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
+			t.Fatalf("the node ended with %d, %v:\n%s", code, err, n.Log())
+		}
 		n.Restart(t)
 		off("in the rolling restart")
 	}

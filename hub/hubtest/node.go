@@ -177,6 +177,11 @@ func (n *Node) launch(t testing.TB) {
 // ready.
 func (n *Node) Restart(t testing.TB) {
 	t.Helper()
+	select {
+	case <-n.done:
+	default:
+		t.Fatal("restart node: it still runs; stop it first (Kill, or Terminate and Wait)")
+	}
 	old := n.cmd
 	n.cmd = exec.Command(old.Path, old.Args[1:]...)
 	n.cmd.SysProcAttr, n.cmd.Env = ownGroup(), old.Env
