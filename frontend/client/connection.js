@@ -75,7 +75,7 @@ export class Connection {
   wake({ reconnect = false, stale = false } = {}) {
     const env = this.#env
     if (this.#phase === 'retrying' && elapsed(env, this.#refusedAt) < this.#pause) return
-    const checking = this.#phase === 'checking' || this.#phase === 'connecting'
+    const checking = this.#phase === 'checking' || (this.#phase === 'connecting' && !reconnect)
     if (checking && !stale && elapsed(env, this.#checkStartedAt) < CHECK_TIMEOUT) return
     const socketLost = this.#socket ? elapsed(env, this.#socketActiveAt) > SOCKET_MAX_SILENCE : !this.#polls.length
     this.#failures = 0
@@ -256,12 +256,12 @@ export class Connection {
 }
 
 /**
- * Calls `use` with the storage. Storage may be forbidden: then the result is undefined.
+ * Calls `use` with the storage, which may be forbidden.
  *
  * @type {T.WithStorage}
  */
 function withStorage(env, use) {
   try {
     return use(env.storage())
-  } catch { /* as if nothing were stored */ }
+  } catch { /* nothing is stored */ }
 }

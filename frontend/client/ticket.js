@@ -85,6 +85,8 @@ export const hubURL = (env, path) => new URL(path.replace(/^\/+/, ''), env.hub)
 export async function request(env, path, { secret, body, timeout = 5000, signal }) {
   const abort = new AbortController()
   const stop = () => abort.abort()
+  // A site's own `fetch` may ignore the signal.
+  const stopped = new Promise((_, reject) => abort.signal.addEventListener('abort', reject))
   const timer = env.clock.setTimeout(stop, timeout)
   signal?.addEventListener('abort', stop)
   /** @type {Record<string, string>} */
@@ -92,10 +94,10 @@ export async function request(env, path, { secret, body, timeout = 5000, signal 
   if (secret) headers.Authorization = `Bearer ${secret}`
   if (body) headers['Content-Type'] = 'application/json'
   try {
-    const answer = await env.fetch(hubURL(env, path).href, {
+    const answer = await Promise.race([stopped, env.fetch(hubURL(env, path).href, {
       method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body),
       cache: 'no-store', credentials: 'omit', redirect: 'error', signal: abort.signal,
-    })
+    })])
     if (!answer.ok) throw await refusal(answer)
     return answer.status === 204 ? null : await answer.json() ?? {}
   } catch (err) {

@@ -182,3 +182,11 @@ test('acknowledgement: without the hub an accepted login ends with the ticket', 
   await l.clock.advance(20000)
   assert.equal(l.now.state, 'consumed')
 })
+
+test('request: ends in time if fetch ignores the signal', async (t) => {
+  const l = await login(t)
+  l.hub.refuse = () => new Promise(() => {})
+  l.page.refresh()
+  await l.clock.advance(5000)
+  assert.deepEqual([l.now.state, l.now.error?.code], ['error', 'network'])
+})

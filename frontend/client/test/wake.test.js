@@ -255,3 +255,10 @@ test('wake: targets that pass no event', async (t) => {
   for (const type of ['pagehide', 'pageshow', 'online', 'visibilitychange']) listeners[type]()
   assert.equal(l.hub.requests('poll').length, 1)
 })
+
+test('online: a poll at once beside a socket from just before', async (t) => {
+  const l = await login(t)
+  await l.clock.advance(100)
+  l.win.dispatchEvent(new Event('online'))
+  assert.equal(l.hub.requests('poll').length, 1)
+})
