@@ -76,11 +76,11 @@ func TestOrigin_PerClient(t *testing.T) {
 					} else if a.status != good[name] {
 						t.Errorf("%s: %d", name, a.status)
 					}
-					told := c.origin
+					wantOrigin := c.origin
 					if c.client == "" {
-						told = ""
+						wantOrigin = ""
 					}
-					checkCORS(t, a, told) // a page of any client may read errors too
+					checkCORS(t, a, wantOrigin) // a page of any client may read errors too
 				}
 				if c.origin == "" {
 					continue // dial would send no header

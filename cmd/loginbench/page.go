@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// handshakeKey may be constant: no cache stands between the generator and the hub.
+// handshakeKey may be constant: there is no cache between the generator and the hub.
 const handshakeKey = "bG9naW5iZW5jaCBsb2dpbg=="
 
 // page is one browser: a ticket, and the socket that waits for it.
