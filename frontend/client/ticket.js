@@ -6,6 +6,8 @@ const FINAL = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'login
   'upgrade_required']
 // Error codes of the hub after which the same request may succeed.
 const TEMPORARY = ['rate_limited', 'internal_error', 'store_unavailable', 'overloaded']
+const ACK_STEP = 250 // ms
+const ACK_TRIES = 6
 const STATES = ['pending', 'scanned', 'confirmed', 'consumed', 'rejected', 'expired']
 
 /**
@@ -52,12 +54,33 @@ export async function createTicket(env, signal) {
 }
 
 /**
- * Acknowledges the token by a request. It may be repeated.
+ * Acknowledges the token by a request. It may be repeated: a request on a dead connection hangs, so
+ * another follows every ACK_STEP until one is answered. The first ones end early, to free their
+ * connections: a browser keeps at most six to one host.
  *
  * @type {T.AckTicket}
  */
-export async function ackTicket(env, ticket, seq) {
-  if (await request(env, ticketPath(ticket, 'ack'), { secret: ticket.secret, body: { seq }, timeout: 3000 })) throw notFromHub()
+export function ackTicket(env, ticket, seq) {
+  const abort = new AbortController()
+  let open = 0
+  let timer = 0
+  return /** @type {Promise<void>} */ (new Promise((resolve, reject) => {
+    /** @param {number} attempt */
+    const send = async (attempt) => {
+      open++
+      if (attempt < ACK_TRIES) timer = env.clock.setTimeout(() => send(attempt + 1), ACK_STEP)
+      try {
+        if (await request(env, ticketPath(ticket, 'ack'), { secret: ticket.secret, body: { seq }, timeout: attempt < 5 ? 1000 : 3000, signal: abort.signal })) throw notFromHub()
+        resolve()
+      } catch (problem) {
+        if (!--open || !/** @type {Problem} */ (problem).foreign) reject(problem)
+      }
+    }
+    send(1)
+  })).finally(() => {
+    env.clock.clearTimeout(timer)
+    abort.abort()
+  })
 }
 
 /**

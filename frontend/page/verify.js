@@ -7,12 +7,12 @@ const LEEWAY = 60 // seconds
  * `unverified` (this browser cannot check signatures: no secure context, or no Ed25519) or
  * `failed`. Throws if the keys cannot be fetched.
  */
-export async function verifyToken(token, expected, { fetch = globalThis.fetch, subtle = globalThis.crypto?.subtle } = {}) {
+export async function verifyToken(token, expected, { fetch = globalThis.fetch, subtle = globalThis.crypto?.subtle, step = 250 } = {}) {
   const parts = token.split('.')
   const header = decodeJSON(parts[0])
   const claims = decodeJSON(parts[1])
   if (parts.length !== 3 || !header || !claims) return { result: 'failed', reason: 'form', header: {}, claims: {} }
-  const answer = await fetchKeys(fetch)
+  const answer = await fetchKeys(fetch, step)
   if (!answer.ok) throw new Error(`keys: status ${answer.status}`)
   const { keys } = await answer.json()
   const now = (Date.parse(answer.headers.get('Date')) || Date.now()) / 1000
@@ -24,15 +24,19 @@ export async function verifyToken(token, expected, { fetch = globalThis.fetch, s
   return { result, reason: result === 'failed' ? 'signature' : '', header, claims }
 }
 
-// A request may hang on a connection that died while the page was hidden. The next one takes another.
-async function fetchKeys(fetch) {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await fetch('/.well-known/jwks.json', { cache: 'no-store', signal: AbortSignal.timeout(tries * 1000) })
-    } catch (err) {
-      if (err.name !== 'TimeoutError' || tries === 4) throw err
-    }
-  }
+// A request on a connection that died while the page was hidden hangs. Until one is answered, another
+// follows. A browser keeps at most six connections to one host: six requests end early, so that the
+// last two get new connections.
+async function fetchKeys(fetch, step) {
+  let answered = false
+  const attempts = Array.from({ length: 8 }, async (_, i) => {
+    await new Promise((done) => setTimeout(done, i * step))
+    if (answered) return
+    const answer = await fetch('/.well-known/jwks.json', { cache: 'no-store', signal: AbortSignal.timeout(i < 6 ? 1000 : 5000) })
+    answered = true
+    return answer
+  })
+  return Promise.any(attempts).catch((err) => { throw err.errors[0] })
 }
 
 function checkClaims(header, claims, expected, now) {

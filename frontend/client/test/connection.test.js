@@ -209,6 +209,20 @@ test('poll: acknowledges by a request, repeated until answered', async (t) => {
   assert.equal(l.now.state, 'consumed')
 })
 
+test('acknowledgement: hanging requests, repeated on other connections', async (t) => {
+  const l = await login(t, { onToken() {} })
+  l.hub.socket.closeWith(1006)
+  l.hub.requests('poll')[0].answer(200, confirmed)
+  await l.clock.advance(500)
+  const acks = l.hub.requests('ack')
+  assert.equal(acks.length, 3)
+  acks[0].fail()
+  acks[2].answer(204)
+  await l.clock.advance(1000)
+  assert.equal(l.hub.requests('ack').length, 3, 'repeated after the answer')
+  assert.ok(acks[1].aborted)
+})
+
 test('poll: follows Retry-After, also when the network returns', async (t) => {
   const l = await login(t)
   l.hub.socket.closeWith(1006)
