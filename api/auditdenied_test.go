@@ -34,7 +34,8 @@ func TestAudit_DeniedBrowsers(t *testing.T) {
 		{"socket", "origin_not_allowed", 403, func() *answer { return p.tryHandshake(t, evil...) }},
 	} {
 		c.ask().problem(t, c.status, c.code)
-		expectNewAudit(t, s, &seen, refusedLine(c.action, c.code, "", p))
+		client := map[int]string{401: "", 403: "demo"}[c.status]
+		expectNewAudit(t, s, &seen, refusedLine(c.action, c.code, client, p))
 	}
 	p.ack(t, 3, from...).problem(t, 409, "not_confirmed") // a mistake of the page itself is not audited
 	expectNewAudit(t, s, &seen)

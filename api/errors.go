@@ -33,6 +33,7 @@ var (
 	errStateForeign = errors.New("the state belongs to another browser")
 	errForm         = errors.New("body is not a form")
 	errNoOrigin     = errors.New("no Origin")
+	errNotOwnPage   = errors.New("not a page of the hub")
 )
 
 // problem is one error as callers receive it (RFC 9457). Programs switch on
@@ -53,7 +54,8 @@ var problems = []problem{
 	{errRequest, 400, "invalid_request", "The request is malformed", "", 0},
 	{ticket.ErrMatchMissing, 400, "invalid_request", "The request is malformed", "match: the number that the page shows is required here", 0},
 	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
-	{errOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Add the page's origin to the client's list of origins.", 0},
+	{errOrigin, 403, "origin_not_allowed", "This origin may not use this client", "A page without an origin of its own, such as a sandboxed frame or a file, cannot log in.", 0},
+	{errNotOwnPage, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the hub's own login page.", 0},
 	{errNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
 	{errStateInvalid, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
 	{errStateForeign, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing was confirmed. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
@@ -171,6 +173,11 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		if errors.As(err, &field) {
 			p.detail = field.detail
 		}
+		var origin *originError
+		if errors.As(err, &origin) && originText.MatchString(origin.origin) {
+			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.origin, origin.client)
+			s.refusedOrigins.log(s.Log, *origin)
+		}
 		if p.status >= 500 && p.err != errRenderBusy { // errRenderBusy is not logged: anyone can cause any number; the metric counts them
 			s.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
@@ -195,7 +202,11 @@ func writeProblem(c echo.Context, p problem) error {
 // auditDenied records in the audit log that a browser did not send the ticket's
 // secret, or has an origin that is not allowed. It returns err unchanged.
 func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err error) error {
-	if errors.Is(err, ticket.ErrInvalidSecret) || errors.Is(err, errOrigin) {
+	var origin *originError
+	switch {
+	case errors.As(err, &origin):
+		return s.auditRefusal(action, ticket.Ticket{ID: id, Client: origin.client}, r, err)
+	case errors.Is(err, ticket.ErrInvalidSecret):
 		return s.auditRefusal(action, ticket.Ticket{ID: id}, r, err)
 	}
 	return err

@@ -157,7 +157,7 @@ func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if err := s.limits.requests.allow(s.proxies.clientAddr(c.Request()).rateKey, time.Now()); err != nil {
 			if strings.HasPrefix(path, "/api/login/tickets") {
-				s.crossOrigin(c) // lets the page read Retry-After
+				crossOrigin(c) // lets the page read Retry-After
 			}
 			return err
 		}

@@ -1,9 +1,13 @@
 package api
 
 import (
+	"fmt"
+	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -11,24 +15,31 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// cors lets pages of allowed origins read the answers, errors included. Whether
-// the origin may use this ticket is decided later, by the list of the ticket's
-// client.
+// cors lets a page of any origin read why it was refused. The handlers send data
+// only after allowsOrigin has accepted the origin for the ticket's client.
 func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		s.crossOrigin(c)
+		crossOrigin(c)
 		return next(c)
 	}
 }
 
-// crossOrigin sets the CORS headers of an answer.
-func (s *Server) crossOrigin(c echo.Context) {
+// originText matches what a browser sends as Origin, but not "null": sandboxed
+// frames of every site share it.
+var originText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^\s"',;<>\\]{0,300}$`)
+
+// crossOrigin sets the CORS headers of an answer. It reports whether the page
+// may read the answer.
+func crossOrigin(c echo.Context) bool {
 	h := c.Response().Header()
 	h.Add("Vary", "Origin")
-	if origin := c.Request().Header.Get("Origin"); origin != "" && activeConfigOf(c).origins[origin] {
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "Retry-After")
+	origins := c.Request().Header.Values("Origin")
+	if len(origins) != 1 || !originText.MatchString(origins[0]) {
+		return false
 	}
+	h.Set("Access-Control-Allow-Origin", origins[0])
+	h.Set("Access-Control-Expose-Headers", "Retry-After")
+	return true
 }
 
 // allowedHeaders are those that the hub reads, and those that tracing libraries
@@ -44,10 +55,10 @@ const allowedHeaders = "Authorization, Content-Type, " +
 	"eagleeye-traceid, eagleeye-sessionid, eagleeye-pappname, " + // Alibaba
 	"x-request-id, x-correlation-id, x-trace-id"
 
-// preflight is OPTIONS: it permits the request if the origin is on the list of
-// any client.
+// preflight is OPTIONS. It permits the request of every origin but "null", because
+// a page cannot read a refused preflight. The request itself is refused.
 func (s *Server) preflight(c echo.Context) error {
-	if !activeConfigOf(c).origins[c.Request().Header.Get("Origin")] {
+	if !crossOrigin(c) {
 		return errOrigin
 	}
 	h := c.Response().Header()
@@ -77,11 +88,12 @@ func methodNotAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 // ticket's client.
 func (s *Server) checkOrigin(c echo.Context) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
-		client, err := activeConfigOf(c).clientOf(t)
-		if err == nil && !originAllowed(client, c.Request()) {
-			err = errOrigin
+		cfg := activeConfigOf(c)
+		client, err := cfg.clientOf(t)
+		if err != nil {
+			return err
 		}
-		return err
+		return cfg.checkOrigin(client, c.Request())
 	}
 }
 
@@ -90,14 +102,51 @@ func (s *Server) browser(c echo.Context, authorize func(ticket.Ticket) error) hu
 	return hub.Browser{Authorize: authorize, Addr: s.proxies.clientAddr(c.Request()).auditAddr}
 }
 
-// originAllowed reports whether the client allows every Origin header of the
-// request. A request without one is not a cross-site request of a browser and
-// is allowed.
-func originAllowed(client *ticket.Client, r *http.Request) bool {
+// loopbackOrigin matches the origins that the sandbox always allows: a site that
+// is developed on the same machine.
+var loopbackOrigin = regexp.MustCompile(`^https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$`)
+
+// checkOrigin returns an *originError unless the client allows every Origin
+// header of the request. A request without one is not a cross-site request of a
+// browser and is allowed.
+func (cfg *activeConfig) checkOrigin(client *ticket.Client, r *http.Request) error {
 	for _, origin := range r.Header.Values("Origin") {
-		if origin == "" || !client.AllowsOrigin(origin) {
-			return false
+		allowed := origin != "" && client.AllowsOrigin(origin) || cfg.ownOrigins[origin] ||
+			cfg.Sandbox && loopbackOrigin.MatchString(origin)
+		if !allowed {
+			return &originError{client.ID, origin[:min(len(origin), maxLoggedOrigin)]}
 		}
 	}
-	return true
+	return nil
+}
+
+// originError is errOrigin with the names that the operator needs.
+type originError struct{ client, origin string }
+
+func (e *originError) Error() string {
+	return fmt.Sprintf("origin %q is not on the list of client %s", e.origin, e.client)
+}
+func (e *originError) Unwrap() error { return errOrigin }
+
+const (
+	maxLoggedOrigin   = 200  // bytes
+	maxRefusedOrigins = 1000 // then the log is quiet, because strangers choose the names
+)
+
+// refusedOrigins logs each refused origin once: the developer of a site looks
+// there for the reason. The audit log has a line for each refusal.
+type refusedOrigins struct {
+	mu   sync.Mutex
+	seen map[originError]bool
+}
+
+func (o *refusedOrigins) log(to *slog.Logger, refused originError) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.seen[refused] || len(o.seen) >= maxRefusedOrigins {
+		return
+	}
+	o.seen[refused] = true
+	to.Warn("a page was refused: its origin is not on the client's list; add it to origins in the clients file",
+		"code", "origin_not_allowed", "origin", refused.origin, "client", refused.client)
 }

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,7 +52,7 @@ func TestOrigin_PerClient(t *testing.T) {
 		origin string
 		client string // the client that allows it
 	}{
-		{siteA, "a"}, {siteB, "b"}, {"http://localhost:3000", "b"}, {evil, ""}, {"null", ""}, {public, ""},
+		{siteA, "a"}, {siteB, "b"}, {"http://localhost:3000", "b"}, {evil, ""}, {"null", ""}, {public, "both"},
 		{shell, "b"}, {extension, "b"}, {"https://[::1]:8443", "b"},
 		{"capacitor://localhost:8080", ""}, {"ionic://localhost", ""}, {"Capacitor://localhost", ""}, {"capacitor://", ""}, {"http://localhost", ""}, {"file://", ""},
 		{"chrome-extension://bbcdefghijklmnopabcdefghijklmnop", ""}, {strings.ToUpper(extension), ""}, {extension + "/", ""},
@@ -63,7 +64,7 @@ func TestOrigin_PerClient(t *testing.T) {
 		t.Run(c.origin, func(t *testing.T) {
 			for _, id := range []string{"a", "b"} {
 				p := s.createTicket(t, map[string]string{"client_id": id})
-				allowed := c.client == id
+				allowed := c.client == id || c.client == "both"
 				answers := map[string]*answer{
 					"make": s.ask(t, "POST", ticketsPath, map[string]string{"client_id": id}, "Origin", c.origin),
 					"poll": p.poll(t, "wait=0", "Origin", c.origin),
@@ -76,11 +77,7 @@ func TestOrigin_PerClient(t *testing.T) {
 					} else if a.status != good[name] {
 						t.Errorf("%s: %d", name, a.status)
 					}
-					wantOrigin := c.origin
-					if c.client == "" {
-						wantOrigin = ""
-					}
-					checkCORS(t, a, wantOrigin) // a page of any client may read errors too
+					checkCORS(t, a, readable(c.origin)) // the page can read why it is refused
 				}
 				if c.origin == "" {
 					continue // dial would send no header
@@ -93,6 +90,57 @@ func TestOrigin_PerClient(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// readable returns the origin that the answers to it name: "" for what no browser sends.
+func readable(origin string) string {
+	if origin == "null" || !strings.Contains(origin, "://") || strings.Contains(origin, ",") {
+		return ""
+	}
+	return origin
+}
+
+func TestOrigin_RefusalNamesIt(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{clients: []*ticket.Client{{ID: "a", Origins: []string{siteA}}}})
+	p := s.createTicket(t, nil)
+	for range 3 {
+		for _, a := range []*answer{s.ask(t, "POST", ticketsPath, nil, "Origin", evil), p.poll(t, "wait=0", "Origin", evil), p.ack(t, 2, "Origin", evil)} {
+			a.problem(t, 403, "origin_not_allowed")
+			if !strings.Contains(string(a.body), "Add "+evil+" to the origins of client a") {
+				t.Errorf("the detail does not say what to write: %s", a.body)
+			}
+		}
+	}
+	lines := auditLines(s)
+	if last := lines[len(lines)-1]; last["client"] != "a" || !strings.Contains(last["reason"], evil) {
+		t.Errorf("the audit line %v does not name origin and client", last)
+	}
+	if n := strings.Count(s.log.String(), "origin="+evil+" client=a"); n != 1 {
+		t.Errorf("%d log lines for one origin", n)
+	}
+	for i := range 1100 {
+		s.ask(t, "POST", ticketsPath, nil, "Origin", fmt.Sprintf("https://n%d.example", i)).problem(t, 403, "origin_not_allowed")
+	}
+	if n := strings.Count(s.log.String(), "code=origin_not_allowed origin="); n != 1000 {
+		t.Errorf("%d log lines for a flood", n)
+	}
+}
+
+func TestOrigin_SandboxLoopback(t *testing.T) {
+	t.Parallel()
+	for _, sandbox := range []bool{true, false} {
+		s := start(t, options{api: func(c *api.Config) { c.Reloadable.Sandbox, c.OwnOrigins = sandbox, []string{"http://localhost:8080"} }})
+		for origin, everywhere := range map[string]bool{"http://localhost:8080": true, "http://localhost": false, "https://localhost:3000": false,
+			"http://127.0.0.1:5173": false, "http://[::1]:3000": false} {
+			if a := s.ask(t, "POST", ticketsPath, nil, "Origin", origin); (a.status == 201) != (everywhere || sandbox) {
+				t.Errorf("sandbox %v, %s: %d", sandbox, origin, a.status)
+			}
+		}
+		for _, origin := range []string{"http://localhost.evil.example:3000", "http://localhost:3000.evil.example", "http://evil.example/localhost", "ftp://localhost", "http://127.0.0.2", "null"} {
+			s.ask(t, "POST", ticketsPath, nil, "Origin", origin).problem(t, 403, "origin_not_allowed")
+		}
 	}
 }
 
@@ -122,7 +170,7 @@ func TestOrigin_NoneConfigured(t *testing.T) {
 	p.requireState(t, "pending", 1)
 }
 
-func TestPreflight_AnyClientsOrigin(t *testing.T) {
+func TestPreflight_EveryOrigin(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)
 	p := s.createTicket(t, map[string]string{"client_id": "a"})
@@ -131,7 +179,7 @@ func TestPreflight_AnyClientsOrigin(t *testing.T) {
 			return s.ask(t, "OPTIONS", path, nil, "Origin", origin,
 				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,baggage,content-type,sentry-trace")
 		}
-		for _, origin := range []string{siteA, siteB, shell, extension} {
+		for _, origin := range []string{siteA, siteB, shell, extension, evil, "http://localhost:3000", "https://​x.example"} {
 			a := ask(origin)
 			a.noContent(t)
 			checkCORS(t, a, origin)
@@ -142,7 +190,7 @@ func TestPreflight_AnyClientsOrigin(t *testing.T) {
 				t.Errorf("%s: Max-Age %q", path, a.header.Get("Access-Control-Max-Age"))
 			}
 		}
-		for _, origin := range []string{evil, "null", ""} {
+		for _, origin := range []string{"null", "", siteA + ", " + evil} {
 			a := ask(origin)
 			a.problem(t, 403, "origin_not_allowed")
 			checkCORS(t, a, "")

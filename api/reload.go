@@ -30,13 +30,13 @@ type activeConfig struct {
 	Reloadable
 	publicURL     string // the public URL
 	clients       map[string]*ticket.Client
-	origins       map[string]bool // of all clients
+	ownOrigins    map[string]bool // of the hub's own page
 	providerSlots slots
 }
 
 // Reload replaces the Reloadable for all requests that start from now on.
 func (s *Server) Reload(r Reloadable) {
-	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*ticket.Client{}, origins: map[string]bool{}}
+	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*ticket.Client{}, ownOrigins: map[string]bool{s.PublicURL: true}}
 	var previous slots
 	if before := s.active.Load(); before != nil {
 		previous = before.providerSlots
@@ -44,9 +44,9 @@ func (s *Server) Reload(r Reloadable) {
 	c.providerSlots = newSlots(r, previous)
 	for _, client := range r.Clients {
 		c.clients[client.ID] = client
-		for _, origin := range client.Origins {
-			c.origins[origin] = true
-		}
+	}
+	for _, origin := range s.OwnOrigins {
+		c.ownOrigins[origin] = true
 	}
 	s.active.Store(c)
 }

@@ -22,6 +22,9 @@ type Config struct {
 	Hub        *hub.Hub
 	Reloadable Reloadable // initial value; Server.Reload replaces it
 	PublicURL  string     // without a trailing slash
+	// OwnOrigins are further origins under which the hub's own page is opened, such
+	// as localhost. They and PublicURL may use every client.
+	OwnOrigins []string
 	StateStore StateStore // required if a WebLogin is configured
 	QRLevel    string     // error correction level: L, M, Q or H; "" is M
 	// VerifyName is a file served below /s/ with the content VerifyText:
@@ -48,6 +51,7 @@ type Server struct {
 	limits          *limits
 	waiterLimiter   *waiterLimiter
 	codeGuard       *codeGuard
+	refusedOrigins  refusedOrigins
 	templates       *template.Template
 	router          *echo.Echo
 }
@@ -57,7 +61,8 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), ticketLimiter: newTicketLimiter(c.RateLimit),
 		wxacodeLimiter: newAddrLimiter(c.RateLimit), webLoginLimiter: newAddrLimiter(c.RateLimit), wxacodes: newWxacodeCache(), renderLimiter: newRenderLimiter(runtime.GOMAXPROCS(0)),
-		limits: newLimits(c.RateLimit), waiterLimiter: newWaiterLimiter(c.MaxWaitersPerAddr), codeGuard: newCodeGuard(c.RateLimit)}
+		limits: newLimits(c.RateLimit), waiterLimiter: newWaiterLimiter(c.MaxWaitersPerAddr), codeGuard: newCodeGuard(c.RateLimit),
+		refusedOrigins: refusedOrigins{seen: map[originError]bool{}}}
 	s.instrumentLimits()
 	s.Reload(c.Reloadable)
 	var err error
@@ -114,7 +119,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.GET(ticketPath+"/poll", s.poll, s.cors)
 	e.POST(ticketPath+"/ack", s.ack, s.cors)
 	for _, path := range crossOriginPaths {
-		e.OPTIONS(path, s.preflight, s.cors)
+		e.OPTIONS(path, s.preflight)
 	}
 	e.Match(read, ticketPath+"/qr.svg", s.qrSVG)
 	e.Match(read, ticketPath+"/qr.png", s.qrPNG)

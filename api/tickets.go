@@ -46,7 +46,7 @@ func (s *Server) createTicket(c echo.Context) error {
 	}
 	r := c.Request()
 	from := s.proxies.clientAddr(r)
-	err = s.checkCreate(client, r, from)
+	err = s.checkCreate(cfg, client, r, from)
 	if err == nil {
 		err = s.requireKnownAddress(client, from)
 	}
@@ -66,9 +66,9 @@ func (s *Server) createTicket(c echo.Context) error {
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.
-func (s *Server) checkCreate(client *ticket.Client, r *http.Request, from clientAddr) error {
-	if !originAllowed(client, r) {
-		return errOrigin
+func (s *Server) checkCreate(cfg *activeConfig, client *ticket.Client, r *http.Request, from clientAddr) error {
+	if err := cfg.checkOrigin(client, r); err != nil {
+		return err
 	}
 	if err := s.Hub.CheckEnabled(client.ID); err != nil {
 		return err

@@ -110,7 +110,7 @@ func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Tick
 	if err != nil {
 		return nil, err
 	}
-	if err := s.requireOwnOrigin(r, client); err != nil {
+	if err := s.requireOwnOrigin(r); err != nil {
 		return nil, err
 	}
 	if err := s.Hub.CheckEnabled(t.Client); err != nil {
@@ -129,15 +129,15 @@ func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Tick
 	return webLogin, hub.CanConfirm(t)
 }
 
-// requireOwnOrigin checks the Origin that a browser sends with a form: it must
-// be the hub's own page, and on the list of the ticket's client.
-func (s *Server) requireOwnOrigin(r *http.Request, client *ticket.Client) error {
+// requireOwnOrigin checks the Origin that a browser sends with a form: only the
+// hub's own page may send it.
+func (s *Server) requireOwnOrigin(r *http.Request) error {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
 		return errNoOrigin
 	}
-	if len(origins) > 1 || origins[0] != s.PublicURL || !originAllowed(client, r) {
-		return errOrigin
+	if len(origins) > 1 || origins[0] != s.PublicURL {
+		return errNotOwnPage
 	}
 	return nil
 }

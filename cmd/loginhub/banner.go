@@ -14,9 +14,10 @@ import (
 
 // endpoints are the URLs under which a node is reached, and its clients.
 type endpoints struct {
-	local   string // the login page on this machine
-	link    string // what the QR code's link begins with
-	issuer  string // of the tokens
+	local   string   // the login page on this machine
+	link    string   // what the QR code's link begins with
+	issuer  string   // of the tokens
+	origins []string // of the hub's own page
 	clients []*ticket.Client
 }
 
@@ -26,7 +27,7 @@ type endpoints struct {
 // machine's names.
 func (s *settings) endpoints(addr net.Addr) endpoints {
 	w := endpoints{link: s.publicOrigin, issuer: s.publicOrigin, local: s.publicOrigin, clients: s.clients}
-	origins := []string{s.publicOrigin}
+	w.origins = []string{s.publicOrigin}
 	if s.publicOrigin == "" {
 		at := netip.MustParseAddrPort(addr.String())
 		lan := lanAddress(at.Addr())
@@ -37,10 +38,10 @@ func (s *settings) endpoints(addr net.Addr) endpoints {
 		if !s.embedded() {
 			w.issuer = defaultPublicURL // several nodes, one issuer
 		}
-		origins = []string{w.local, fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://[::1]:%d", port), w.link, defaultPublicURL}
+		w.origins = []string{w.local, fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://[::1]:%d", port), w.link, defaultPublicURL}
 	}
 	if w.clients == nil {
-		w.clients = []*ticket.Client{{ID: "default", LabelZH: "登录演示", LabelEN: "Login demo", Origins: origins}}
+		w.clients = []*ticket.Client{{ID: "default", LabelZH: "登录演示", LabelEN: "Login demo", Origins: w.origins}}
 	}
 	return w
 }

@@ -120,6 +120,9 @@ func TestConfig_Defaults(t *testing.T) {
 	if len(place.clients) != 1 || place.clients[0].ID != "default" || !place.clients[0].AllowsOrigin("http://localhost:4711") || place.clients[0].AllowsOrigin("https://example.com") {
 		t.Errorf("the default client is %+v", place.clients)
 	}
+	if own := place.origins; !slices.Contains(own, "http://localhost:4711") || !slices.Contains(own, place.link) {
+		t.Errorf("the hub's own origins are %q", own)
+	}
 }
 
 // fixedAddr is a listener's address.

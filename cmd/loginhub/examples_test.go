@@ -468,6 +468,9 @@ func TestExamples_ReadmeCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := hubtest.CreateTicket(ctx, hub, map[string]string{"client_id": "default"}, "Origin", node.URL); err != nil {
+		t.Errorf("the hub's own page, on another port than the file names: %v", err)
+	}
 	if a, err := hubtest.NewPhone("alice").Do(ctx, hub, ticket.ID, "confirm", nil); err != nil || a.Status != 200 {
 		t.Fatalf("confirm: %+v %v", a, err)
 	}

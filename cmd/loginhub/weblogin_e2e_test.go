@@ -591,12 +591,17 @@ func TestWebLogin_OwnOriginOnly(t *testing.T) {
 	clients := writeTestFile(t, "clients.yaml", "clients:\n  - {id: both, origins: ["+site+", "+ourOrigin+"]}\n  - {id: site, origins: ["+site+"]}\n")
 	node := hubtest.StartNode(t, program, withWeChat(w, "CLIENTS="+clients)...)
 	ctx := loginContext(t)
-	for id, origin := range map[string]string{"both": site, "site": ourOrigin} {
+	for id, origin := range map[string]string{"both": site, "site": site} {
 		ticket := makeTicket(ctx, t, node, map[string]string{"client_id": id})
 		got := newBrowser(t, node).do("POST", ourOrigin+"/api/wechat/qrconnect",
 			url.Values{"ticket": {ticket.ID}, "secret": {ticket.Secret}}, "Origin", origin)
 		if got.Status != 403 || !bytes.Contains(got.Body, []byte("origin_not_allowed")) || len(got.Header.Values("Set-Cookie")) != 0 {
 			t.Errorf("%s from %s: %d %s", id, origin, got.Status, got.Body)
 		}
+	}
+	own := makeTicket(ctx, t, node, map[string]string{"client_id": "site"}) // the list does not name the hub
+	if got := newBrowser(t, node).do("POST", ourOrigin+"/api/wechat/qrconnect",
+		url.Values{"ticket": {own.ID}, "secret": {own.Secret}}, "Origin", ourOrigin); got.Status != 303 {
+		t.Errorf("the hub's own page: %d %s", got.Status, got.Body)
 	}
 }

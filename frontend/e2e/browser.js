@@ -9,7 +9,7 @@ import { startSite } from './site.js'
 
 const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  '--host-resolver-rules=MAP hub.test 127.0.0.1']
+  '--host-resolver-rules=MAP *.test 127.0.0.1']
 const axe = readFileSync(fileURLToPath(new URL('node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8')
 let browser
 
@@ -27,13 +27,13 @@ after(() => browser?.close())
  * The test fails if a page had a console error, a policy violation or a request to another host.
  * `expected` matches the console errors that are part of the test.
  */
-export function browserTest(name, { proxy, site: withSite, expected, clients, ...options }, run) {
+export function browserTest(name, { proxy, site: withSite, siteHost, expected, clients, ...options }, run) {
   test(name, { timeout: 60000 }, async (t) => {
     if (proxy) {
       await proxy.listen()
       t.after(() => proxy.close())
     }
-    const site = withSite && await startSite(t)
+    const site = withSite && await startSite(t, siteHost)
     const hub = await startHub({ publicURL: proxy?.url, clients: clients?.replaceAll('SITE', site?.url), ...options })
     t.after(() => hub.stop())
     if (proxy) proxy.target = hub.listen

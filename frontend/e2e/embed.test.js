@@ -12,7 +12,7 @@ const path = (name) => fileURLToPath(new URL(name, import.meta.url))
 const clients = `
 clients:
   - id: other
-    origins: [ORIGIN]
+    origins: [https://www.example.com]
   - id: demo
     label: {zh: 演示, en: Demo}
     origins: [SITE]
@@ -100,12 +100,14 @@ for (const attributes of ['client="demo" hub="HUB/"', 'client="demo"']) {
   })
 }
 
-browserTest('widget: an origin that is not listed gets an error text', { site: true, clients, expected: /status of 403/ }, async ({ hub, site, visit }) => {
+browserTest('widget: an origin that is not listed gets an error text', { host: 'hub.test', site: true, siteHost: 'site.test', clients, expected: /status of 403/ }, async ({ hub, site, visit }) => {
   embed(site, hub, { attributes: 'client="other"' })
   const page = await visit(site.url)
   await inState(page, 'error')
   assert.match(await page.textContent('login-qr .hint'), /proper address/)
   assert.deepEqual(await page.evaluate('events.errors'), ['origin_not_allowed'])
+  const own = await visit('/?client_id=other')
+  await own.waitForSelector('#login[data-state="pending"]') // the hub's own page needs no entry
   await accessible(page)
 })
 

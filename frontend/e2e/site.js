@@ -10,9 +10,9 @@ export function sitePolicy(hubURL) {
 
 /**
  * Serves `files` (path to text) until the test ends. `policy`, `files` and `embedder`, the
- * Cross-Origin-Embedder-Policy, may be set later.
+ * Cross-Origin-Embedder-Policy, may be set later. `host` is its name for browsers.
  */
-export async function startSite(t) {
+export async function startSite(t, host = '127.0.0.1') {
   const site = { files: {}, policy: '', embedder: 'require-corp' }
   const server = createServer((req, res) => {
     const path = req.url.split('?')[0]
@@ -30,6 +30,6 @@ export async function startSite(t) {
     server.closeAllConnections()
     server.close()
   })
-  site.url = `http://127.0.0.1:${server.address().port}`
+  site.url = `http://${host}:${server.address().port}`
   return site
 }
