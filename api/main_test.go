@@ -18,6 +18,7 @@ import (
 	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/hubtest"
+	"loginhub/hub/keys"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -82,13 +83,13 @@ func start(t testing.TB, o options) *testServer {
 	}
 	store, err := redisstore.Open(o.redis)
 	must(t, err)
-	masters, err := token.ParseMasterKeys(hubtest.Key + "," + hubtest.OtherKey)
+	masters, err := keys.ParseMasterKeys(hubtest.Key + "," + hubtest.OtherKey)
 	must(t, err)
-	var keys []ticket.Key
+	var seals []ticket.Key
 	for _, m := range masters {
-		keys = append(keys, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+		seals = append(seals, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
 	}
-	ring, err := ticket.NewKeyring(keys)
+	ring, err := ticket.NewKeyring(seals)
 	must(t, err)
 	s := &testServer{log: &logBuffer{}, timeout: stepTimeout}
 	if o.pipes {

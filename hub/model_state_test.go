@@ -2,6 +2,8 @@ package hub_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/hubtest"
+	"loginhub/hub/keys"
 	"loginhub/hub/ticket"
 )
 
@@ -32,29 +34,39 @@ const (
 // nodeKeys are the keys, which all nodes share.
 type nodeKeys struct {
 	ring   *ticket.Keyring
-	signer *token.Signer
+	signer testSigner
 }
 
 func newNodeKeys(t testing.TB) nodeKeys { return nodeKeysOf(t, hubtest.Key) }
 
 func nodeKeysOf(t testing.TB, text string) nodeKeys {
-	masters, err := token.ParseMasterKeys(text)
+	masters, err := keys.ParseMasterKeys(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var keys []ticket.Key
+	var seals []ticket.Key
+	signer := testSigner{}
 	for _, m := range masters {
-		keys = append(keys, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+		seals = append(seals, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+		signer[m.ID()] = ed25519.NewKeyFromSeed(m.SigningSeed())
 	}
-	ring, err := ticket.NewKeyring(keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := token.NewSigner(masters)
+	ring, err := ticket.NewKeyring(seals)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return nodeKeys{ring, signer}
+}
+
+// testSigner signs with private keys by kid. Its tokens are a JWT without header.
+type testSigner map[string]ed25519.PrivateKey
+
+func (s testSigner) Sign(kid string, claims []byte) (string, error) {
+	key, ok := s[kid]
+	if !ok {
+		return "", errors.New("no such key")
+	}
+	b64 := base64.RawURLEncoding
+	return "." + b64.EncodeToString(claims) + "." + b64.EncodeToString(ed25519.Sign(key, claims)), nil
 }
 
 // modelState is some nodes on one Redis, and tickets with their browsers.

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/ticket"
@@ -177,11 +176,8 @@ func TestSocket_RepeatsConfirmedView(t *testing.T) {
 // and not 1011. A poll gets the error that the API answers with 503.
 func TestSocket_UnknownKeyCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		others, err := token.NewSigner([]token.MasterKey{token.NewMasterKey()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := start(t, options{tweak: func(c *hub.Config) { c.Reloadable.Signer = others }})
+		others := nodeKeysOf(t, hubtest.OtherKey)
+		s := start(t, options{tweak: func(c *hub.Config) { c.Reloadable.Signer = others.signer }})
 		s.serve(t)
 		ctx := t.Context()
 		id := s.create(t)

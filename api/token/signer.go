@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"loginhub/hub/keys"
 )
 
 // Type is the typ of the tokens. It keeps a JWT of another purpose from being accepted
@@ -30,10 +32,10 @@ type signingKey struct {
 var ErrUnknownKey = errors.New("no such signing key")
 
 // NewSigner returns a signer with these keys, newest first.
-func NewSigner(masters []MasterKey) (*Signer, error) {
+func NewSigner(masters []keys.MasterKey) (*Signer, error) {
 	s := &Signer{keys: map[string]signingKey{}}
 	for _, m := range masters {
-		private := ed25519.NewKeyFromSeed(m.derive("sign", ed25519.SeedSize))
+		private := ed25519.NewKeyFromSeed(m.SigningSeed())
 		head, err := json.Marshal(map[string]string{"alg": string(jose.EdDSA), "kid": m.ID(), "typ": Type})
 		if err != nil {
 			return nil, fmt.Errorf("signing key: %w", err)

@@ -4,11 +4,12 @@ import (
 	"testing"
 
 	"loginhub/api/token"
+	"loginhub/hub/keys"
 )
 
 func BenchmarkSign(b *testing.B) {
-	m := token.NewMasterKey()
-	s, err := token.NewSigner([]token.MasterKey{m})
+	m := keys.NewMasterKey()
+	s, err := token.NewSigner([]keys.MasterKey{m})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -12,7 +12,24 @@ import (
 	"testing"
 
 	"loginhub/api/token"
+	"loginhub/hub/keys"
 )
+
+// Two master keys: the bytes 0 to 31, and 32 to 63.
+const (
+	first  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+	second = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+)
+
+// parseKeys parses master keys; an error fails the test.
+func parseKeys(t testing.TB, text string) []keys.MasterKey {
+	t.Helper()
+	all, err := keys.ParseMasterKeys(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
 
 // claims are signed in these tests. Sign must keep their order and spaces.
 const claims = `{"sub":"wechat:wx1:alice", "aud":"demo","exp":1772366700,"claimed":{"nickname":"小明 <b>"}}`

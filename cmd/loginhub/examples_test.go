@@ -28,6 +28,7 @@ import (
 
 	"loginhub/api/token"
 	"loginhub/hub/hubtest"
+	"loginhub/hub/keys"
 )
 
 // sandboxHub is a node in sandbox mode at the URL that its tokens name.
@@ -279,7 +280,7 @@ func runVerifier(t *testing.T, command []string, args ...string) []string {
 // section 5).
 func TestExamples_UnusableKey(t *testing.T) {
 	t.Parallel()
-	masters, err := token.ParseMasterKeys(hubtest.Key)
+	masters, err := keys.ParseMasterKeys(hubtest.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +370,7 @@ func TestExamples_Verifiers(t *testing.T) {
 // issues. A nil value removes the claim.
 func signedToken(t *testing.T, hub, kind string, changes map[string]any) string {
 	t.Helper()
-	masters, err := token.ParseMasterKeys(hubtest.Key)
+	masters, err := keys.ParseMasterKeys(hubtest.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,7 +378,7 @@ func signedToken(t *testing.T, hub, kind string, changes map[string]any) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, err := hkdf.Key(sha256.New, raw, nil, "loginhub v1 sign", ed25519.SeedSize) // as api/token derives it
+	seed, err := hkdf.Key(sha256.New, raw, nil, "loginhub v1 sign", ed25519.SeedSize) // as hub/keys derives it
 	if err != nil {
 		t.Fatal(err)
 	}

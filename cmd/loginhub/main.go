@@ -14,8 +14,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"loginhub/api/token"
 	"loginhub/cmd/loginhub/logqueue"
+	"loginhub/hub/keys"
 )
 
 // Exit codes.
@@ -114,7 +114,7 @@ func (serveCmd) Run(c *Config, hup sighups) error {
 
 // Run implements `loginhub keygen`.
 func (keygenCmd) Run() error {
-	fmt.Println(token.NewMasterKey().Reveal())
+	fmt.Println(keys.NewMasterKey().Reveal())
 	return nil
 }
 

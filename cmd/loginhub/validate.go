@@ -12,7 +12,7 @@ import (
 
 	"loginhub/api"
 	"loginhub/api/assertion"
-	"loginhub/api/token"
+	"loginhub/hub/keys"
 	"loginhub/hub/ticket"
 )
 
@@ -20,7 +20,7 @@ import (
 type settings struct {
 	*Config
 	publicOrigin      string // public URL without a trailing slash; "" if none is set
-	masters           []token.MasterKey
+	masters           []keys.MasterKey
 	proxies           []netip.Prefix
 	clients           []*ticket.Client       // nil: the default client
 	clientCredentials map[string]credentials // complete, by client with its own
@@ -52,14 +52,14 @@ func (c *Config) validate() (*settings, error) {
 	s.publicOrigin, err = publicURL(c.PublicURL)
 	note("LOGINHUB_PUBLIC_URL", err)
 	if c.Keys != "" {
-		s.masters, err = token.ParseMasterKeys(c.Keys)
+		s.masters, err = keys.ParseMasterKeys(c.Keys)
 		if c.KeysFile != "" {
 			note("LOGINHUB_KEYS_FILE: "+c.KeysFile, err)
 		} else {
 			note("LOGINHUB_KEYS", err)
 		}
 	} else if c.embedded() {
-		s.masters = []token.MasterKey{token.NewMasterKey()}
+		s.masters = []keys.MasterKey{keys.NewMasterKey()}
 	}
 	s.proxies, err = prefixes(c.TrustedProxies)
 	note("LOGINHUB_TRUSTED_PROXIES", err)

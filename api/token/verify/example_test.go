@@ -15,13 +15,14 @@ import (
 
 	"loginhub/api/token"
 	"loginhub/api/token/verify"
+	"loginhub/hub/keys"
 )
 
 // fakeHub starts a server that publishes the keys of a hub, and returns a token signed
 // with them.
 func fakeHub(nonce string) (hub *httptest.Server, text string) {
-	master := token.NewMasterKey()
-	signer, err := token.NewSigner([]token.MasterKey{master})
+	master := keys.NewMasterKey()
+	signer, err := token.NewSigner([]keys.MasterKey{master})
 	if err != nil {
 		log.Fatal(err)
 	}

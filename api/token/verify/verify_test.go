@@ -19,6 +19,7 @@ import (
 
 	"loginhub/api/token"
 	"loginhub/api/token/verify"
+	"loginhub/hub/keys"
 )
 
 const nonce = "n-1"
@@ -63,9 +64,9 @@ func newHub(t testing.TB) *hub {
 // rotate replaces the hub's key.
 func (h *hub) rotate(t testing.TB) {
 	t.Helper()
-	master := token.NewMasterKey()
+	master := keys.NewMasterKey()
 	var err error
-	if h.signer, err = token.NewSigner([]token.MasterKey{master}); err != nil {
+	if h.signer, err = token.NewSigner([]keys.MasterKey{master}); err != nil {
 		t.Fatal(err)
 	}
 	h.kid = master.ID()

@@ -1,4 +1,4 @@
-package token_test
+package keys_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"loginhub/api/token"
+	"loginhub/hub/keys"
 )
 
 // Two master keys: the bytes 0 to 31, and 32 to 63.
@@ -21,9 +21,9 @@ const (
 )
 
 // parseKeys parses master keys; an error fails the test.
-func parseKeys(t testing.TB, text string) []token.MasterKey {
+func parseKeys(t testing.TB, text string) []keys.MasterKey {
 	t.Helper()
-	all, err := token.ParseMasterKeys(text)
+	all, err := keys.ParseMasterKeys(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +42,8 @@ func TestMasterKeys_Order(t *testing.T) {
 			t.Errorf("%q is %d keys", text, len(all))
 		}
 	}
-	fresh := token.NewMasterKey()
-	if again := parseKeys(t, fresh.Reveal()); again[0] != fresh || fresh == token.NewMasterKey() {
+	fresh := keys.NewMasterKey()
+	if again := parseKeys(t, fresh.Reveal()); again[0] != fresh || fresh == keys.NewMasterKey() {
 		t.Error("a new key is parsed as another, or two new keys are equal")
 	}
 }
@@ -69,7 +69,7 @@ func TestMasterKeys_Errors(t *testing.T) {
 		first + "," + second + "," + first: "key 3", // a duplicate
 		first + "," + first + "=":          "key 2",
 	} {
-		all, err := token.ParseMasterKeys(text)
+		all, err := keys.ParseMasterKeys(text)
 		if err == nil || all != nil {
 			t.Errorf("%q is parsed as %d keys", text, len(all))
 			continue
@@ -77,7 +77,7 @@ func TestMasterKeys_Errors(t *testing.T) {
 		if !strings.HasPrefix(err.Error(), place+" ") && !strings.HasPrefix(err.Error(), place+":") {
 			t.Errorf("%q: %v, want %s", text, err, place)
 		}
-		if !errors.Is(err, token.ErrMasterKey) && !strings.Contains(err.Error(), "duplicate") {
+		if !errors.Is(err, keys.ErrMasterKey) && !strings.Contains(err.Error(), "duplicate") {
 			t.Errorf("%q: %v", text, err)
 		}
 		for _, part := range []string{first[4:16], first[24:36], second[4:16], long[4:16]} {
@@ -107,7 +107,7 @@ func TestMasterKey_Deterministic(t *testing.T) {
 
 func TestMasterKey_PurposesDiffer(t *testing.T) {
 	for range 10 {
-		m := token.NewMasterKey()
+		m := keys.NewMasterKey()
 		id, err := base64.RawURLEncoding.DecodeString(m.ID())
 		if err != nil || len(id) != 9 {
 			t.Fatalf("the id is %q (%v)", m.ID(), err)
@@ -116,11 +116,7 @@ func TestMasterKey_PurposesDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, err := token.NewSigner([]token.MasterKey{m})
-		if err != nil {
-			t.Fatal(err)
-		}
-		all := [][]byte{raw, id, m.Seal(), m.Match(), publicKeys(t, signer)[m.ID()]}
+		all := [][]byte{raw, id, m.Seal(), m.Match(), m.SecretStore(), m.Audit(), m.SigningSeed()}
 		for i, one := range all {
 			for _, other := range all[i+1:] {
 				if bytes.HasPrefix(one, other[:9]) || bytes.HasPrefix(other, one[:9]) {
@@ -133,16 +129,16 @@ func TestMasterKey_PurposesDiffer(t *testing.T) {
 
 func TestMasterKey_Redacted(t *testing.T) {
 	m := parseKeys(t, second)[0]
-	type holder struct{ Key token.MasterKey }
+	type holder struct{ Key keys.MasterKey }
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
 		fmt.Fprintf(&out, verb+"\n", m)
 		fmt.Fprintf(&out, verb+"\n", &m)
 		fmt.Fprintf(&out, verb+"\n", holder{m})
-		fmt.Fprintf(&out, verb+"\n", []any{m, []token.MasterKey{m}, map[token.MasterKey]int{m: 1}})
+		fmt.Fprintf(&out, verb+"\n", []any{m, []keys.MasterKey{m}, map[keys.MasterKey]int{m: 1}})
 	}
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-		slog.New(h).Info("keys", "key", m, "at", &m, "in", holder{m}, "all", []token.MasterKey{m})
+		slog.New(h).Info("keys", "key", m, "at", &m, "in", holder{m}, "all", []keys.MasterKey{m})
 	}
 	if err := json.NewEncoder(&out).Encode(holder{m}); err != nil {
 		t.Fatal(err)
@@ -164,7 +160,7 @@ func FuzzParseMasterKeys(f *testing.F) {
 	f.Add(first[:42] + "9," + second)
 	f.Add(",,,")
 	f.Fuzz(func(t *testing.T, text string) {
-		all, err := token.ParseMasterKeys(text)
+		all, err := keys.ParseMasterKeys(text)
 		if err != nil {
 			if all != nil {
 				t.Errorf("%q returns an error and %d keys", text, len(all))

@@ -1,6 +1,7 @@
-package token
+package keys
 
 import (
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -88,9 +89,14 @@ func (m MasterKey) SecretStore() []byte { return m.derive("vault", 32) }
 // Match returns the HMAC key of number matching.
 func (m MasterKey) Match() []byte { return m.derive("match", 32) }
 
+// SigningSeed returns the seed of the Ed25519 key that signs tokens (RFC 8032).
+func (m MasterKey) SigningSeed() []byte { return m.derive("sign", ed25519.SeedSize) }
+
 // Audit returns the HMAC key of the user names in the audit log.
 func (m MasterKey) Audit() []byte { return m.derive("audit", 32) }
 
+// derive is called once per purpose. A purpose and the bytes derived for it never change:
+// records and tokens outlive a release.
 func (m MasterKey) derive(purpose string, length int) []byte {
 	key, err := hkdf.Key(sha256.New, m.raw[:], nil, "loginhub v1 "+purpose, length)
 	if err != nil {
