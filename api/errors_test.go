@@ -43,7 +43,7 @@ func errorProvider() *fakeProvider {
 		case "range":
 			return ticket.Identity{}, []error{}[len(name):][0] // a runtime panic
 		}
-		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "o-" + name}, nil
+		return ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: "o-" + name}, nil
 	}}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"loginhub/api"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -216,13 +217,23 @@ func (o *fakeProvider) Exchange(ctx context.Context, p api.Credential) (ticket.I
 	o.mu.Unlock()
 	name := strings.SplitN(code+"::", ":", 3)[1]
 	if o.exchange != nil {
-		return o.exchange(ctx, name)
+		by, err := o.exchange(ctx, name)
+		return withForm(by), err
 	}
-	id, ok := o.users[name]
+	by, ok := o.users[name]
 	if !ok {
 		return ticket.Identity{}, ticket.ErrCodeInvalid
 	}
-	return id, nil
+	return withForm(by), nil
+}
+
+// withForm adds the token's form, which only those of wechat and wechat_web share.
+func withForm(by ticket.Identity) ticket.Identity {
+	by.Token = &provider.TokenForm{AMR: by.Provider, Prefix: by.Provider}
+	if strings.HasPrefix(by.Provider, "wechat") {
+		by.Token.Prefix, by.Token.UnionPrefix, by.Token.OpenID = "wechat", "wechat:unionid", true
+	}
+	return by
 }
 
 // calls returns the number of calls.

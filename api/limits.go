@@ -94,7 +94,7 @@ func newLimits(rate int) *limits {
 func (l *limits) userKey(user ticket.Identity) userKey {
 	h := sha256.New()
 	h.Write(l.salt[:])
-	for _, part := range []string{user.Provider, user.AppID, user.Subject} {
+	for _, part := range []string{user.Provider, user.Realm, user.Subject} {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}

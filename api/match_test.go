@@ -15,7 +15,7 @@ func startMatching(t *testing.T) (*testServer, *fakeProvider) {
 	client := demo()
 	client.NumberMatching = true
 	o := &fakeProvider{users: map[string]ticket.Identity{
-		"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"}, "bob": {Provider: "wechat", AppID: "wx1", Subject: "o-bob"}}}
+		"ann": {Provider: "wechat", Realm: "wx1", Subject: "o-ann"}, "bob": {Provider: "wechat", Realm: "wx1", Subject: "o-bob"}}}
 	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o}}), o
 }
 

@@ -154,9 +154,9 @@ func TestPhoneCall_ConfirmAnswer(t *testing.T) {
 func TestPhoneCall_SameSubjectOtherProvider(t *testing.T) {
 	t.Parallel()
 	o := &fakeProvider{users: map[string]ticket.Identity{
-		"one":   {Provider: "wechat", AppID: "wx1", Subject: "o-1"},
-		"two":   {Provider: "wechat", AppID: "wx2", Subject: "o-1"},
-		"later": {Provider: "wechat", AppID: "wx1", Subject: "o-1", UnionID: "u-1"}, // the same user, now with a unionid
+		"one":   {Provider: "wechat", Realm: "wx1", Subject: "o-1"},
+		"two":   {Provider: "wechat", Realm: "wx2", Subject: "o-1"},
+		"later": {Provider: "wechat", Realm: "wx1", Subject: "o-1", Union: "u-1"}, // the same user, now with a unionid
 	}}
 	app := &fakeProvider{users: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
 	s := start(t, options{providers: map[string]api.Provider{"wechat": o, "app": app}})

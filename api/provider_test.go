@@ -18,8 +18,8 @@ import (
 // client does not allow.
 func startCounting(t *testing.T) (s *testServer, o, other *fakeProvider) {
 	t.Helper()
-	o = &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "wechat", AppID: "wx1", Subject: "o-ann"},
-		"bob": {Provider: "wechat", AppID: "wx1", Subject: "o-bob"}}}
+	o = &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "wechat", Realm: "wx1", Subject: "o-ann"},
+		"bob": {Provider: "wechat", Realm: "wx1", Subject: "o-bob"}}}
 	other = &fakeProvider{}
 	client := demo()
 	client.Providers = []string{"wechat"}
@@ -151,7 +151,7 @@ func TestProvider_PhoneDisconnects(t *testing.T) {
 	o := &fakeProvider{exchange: func(ctx context.Context, name string) (ticket.Identity, error) {
 		close(asked)
 		<-noticed
-		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, ctx.Err()
+		return ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: name}, ctx.Err()
 	}}
 	watch := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -238,9 +238,9 @@ func TestProvider_InvalidID(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("u", 20000)
 	o := &fakeProvider{users: map[string]ticket.Identity{
-		"unionid": {Provider: "wechat", AppID: "wx1", Subject: "ann", UnionID: long},
-		"appid":   {Provider: "wechat", AppID: long, Subject: "ann"},
-		"openid":  {Provider: "wechat", AppID: "wx1", Subject: long},
+		"unionid": {Provider: "wechat", Realm: "wx1", Subject: "ann", Union: long},
+		"appid":   {Provider: "wechat", Realm: long, Subject: "ann"},
+		"openid":  {Provider: "wechat", Realm: "wx1", Subject: long},
 	}}
 	s := start(t, options{providers: map[string]api.Provider{"wechat": o}})
 	p := s.createTicket(t, nil)

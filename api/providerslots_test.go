@@ -23,7 +23,7 @@ const maxCalls = 256
 func slowProvider() *fakeProvider {
 	return &fakeProvider{exchange: func(ctx context.Context, name string) (ticket.Identity, error) {
 		if name == "quick" {
-			return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: name}, nil
+			return ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: name}, nil
 		}
 		<-ctx.Done()
 		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, ctx.Err())

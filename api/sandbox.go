@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -41,7 +42,7 @@ func (s *Sandbox) Exchange(_ context.Context, p Credential) (ticket.Identity, er
 	if !s.markUsed([16]byte(sum[:16])) {
 		return ticket.Identity{}, fmt.Errorf("sandbox: the code was used before: %w", ticket.ErrCodeInvalid)
 	}
-	return ticket.Identity{Provider: "sandbox", Subject: name}, nil
+	return ticket.Identity{Provider: "sandbox", Subject: name, Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}}, nil
 }
 
 // markUsed remembers a code and reports whether it is new.

@@ -116,9 +116,9 @@ func TestToken_AbsentClaims(t *testing.T) {
 
 // identities are users as a real provider returns them.
 var identities = map[string]ticket.Identity{
-	"full":  {Provider: "wechat", AppID: "wx01", Subject: "oABC-_9", UnionID: "uXYZ"},
-	"bare":  {Provider: "wechat", AppID: "wx01", Subject: "oDEF"},
-	"web":   {Provider: "wechat_web", AppID: "wx02", Subject: "oWEB", UnionID: "uXYZ", Nickname: "小明", Picture: "https://thirdwx.qlogo.cn/a"},
+	"full":  {Provider: "wechat", Realm: "wx01", Subject: "oABC-_9", Union: "uXYZ"},
+	"bare":  {Provider: "wechat", Realm: "wx01", Subject: "oDEF"},
+	"web":   {Provider: "wechat_web", Realm: "wx02", Subject: "oWEB", Union: "uXYZ", Nickname: "小明", Picture: "https://thirdwx.qlogo.cn/a"},
 	"own":   {Provider: "app", Subject: "employee-7", Nickname: "Ming"},
 	"long":  {Provider: "app", Subject: strings.Repeat("x", 251)},
 	"long+": {Provider: "app", Subject: strings.Repeat("x", 252)},
@@ -164,12 +164,12 @@ func TestToken_Subject(t *testing.T) {
 			id := identities[c.name]
 			want := map[string]any{"iss": public, "aud": c.client, "sub": c.sub, "amr": []any{c.provider}}
 			names := []string{"iss", "aud", "sub", "iat", "auth_time", "exp", "jti", "amr"}
-			for name, value := range map[string]string{"appid": id.AppID, "unionid": id.UnionID, "nickname": id.Nickname, "picture": id.Picture} {
+			for name, value := range map[string]string{"appid": id.Realm, "unionid": id.Union, "nickname": id.Nickname, "picture": id.Picture} {
 				if value != "" {
 					want[name], names = value, append(names, name)
 				}
 			}
-			if id.AppID != "" {
+			if id.Realm != "" {
 				want["openid"], names = id.Subject, append(names, "openid")
 			}
 			fields(t, claims, names...)

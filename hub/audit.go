@@ -173,8 +173,8 @@ func (h *Hub) userLabel(by ticket.Identity) string {
 		return ""
 	case label != nil:
 		return label(by)
-	case by.AppID != "":
-		return by.Provider + ":" + by.AppID + ":" + by.Subject
+	case by.Realm != "":
+		return by.Provider + ":" + by.Realm + ":" + by.Subject
 	}
 	return by.Provider + ":" + by.Subject
 }

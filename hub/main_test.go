@@ -15,6 +15,7 @@ import (
 
 	"loginhub/hub"
 	"loginhub/hub/hubtest"
+	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -163,7 +164,7 @@ func (s *testNode) phoneCall(id ticket.ID, name string) hub.PhoneCall {
 	return hub.PhoneCall{Ticket: id, Authorize: anyBrowser.Authorize,
 		Client: func(string) *ticket.Client { return s.client },
 		Exchange: func(context.Context) (ticket.Identity, error) {
-			return ticket.Identity{Provider: "sandbox", Subject: name}, nil
+			return ticket.Identity{Provider: "sandbox", Subject: name, Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}}, nil
 		}}
 }
 

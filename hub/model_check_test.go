@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -140,7 +141,7 @@ func (w *modelState) hasToken(all []ticket.Ticket, token string) bool {
 func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Action) {
 	before, _ := w.net.allVersions(id)
 	failures := n.failures()
-	by := ticket.Identity{Provider: "sandbox", Subject: user}
+	by := ticket.Identity{Provider: "sandbox", Subject: user, Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}}
 	call := hub.PhoneCall{Ticket: id, Authorize: anyBrowser.Authorize, Client: func(string) *ticket.Client { return w.client },
 		Exchange: func(context.Context) (ticket.Identity, error) { return by, nil }}
 	ctx := context.WithValue(w.ctx, callerKey{}, user)

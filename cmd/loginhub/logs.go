@@ -149,7 +149,7 @@ func (s *settings) userLabel() func(ticket.Identity) string {
 	key := s.masters[0].Audit()
 	return func(by ticket.Identity) string {
 		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(strings.Join([]string{by.Provider, by.AppID, by.Subject}, "\x00")))
+		mac.Write([]byte(strings.Join([]string{by.Provider, by.Realm, by.Subject}, "\x00")))
 		return by.Provider + ":hmac:" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 	}
 }

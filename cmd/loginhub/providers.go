@@ -9,6 +9,7 @@ import (
 
 	"loginhub/api"
 	"loginhub/api/assertion"
+	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 	"loginhub/wechat"
@@ -149,7 +150,7 @@ func (m miniProgram) Exchange(ctx context.Context, p api.Credential) (ticket.Ide
 	if err != nil {
 		return ticket.Identity{}, mapError(err)
 	}
-	return ticket.Identity{Provider: "wechat", AppID: user.AppID, Subject: user.OpenID, UnionID: user.UnionID}, nil
+	return ticket.Identity{Provider: "wechat", Realm: user.AppID, Subject: user.OpenID, Union: user.UnionID, Token: wechatForm("wechat")}, nil
 }
 
 // wxacodes fetches a mini-program's codes.
@@ -188,6 +189,12 @@ func (s *wxacodes) Code(ctx context.Context, id ticket.ID) ([]byte, error) {
 	return picture, nil
 }
 
+// wechatForm is of both WeChat providers. They share one prefix: the account belongs to
+// the user, whichever way they log in. The appid keeps openids apart.
+func wechatForm(amr string) *provider.TokenForm {
+	return &provider.TokenForm{AMR: amr, Prefix: "wechat", UnionPrefix: "wechat:unionid", OpenID: true}
+}
+
 // website adapts WeChat's website login to api.RedirectProvider.
 type website struct{ *wechat.Website }
 
@@ -210,8 +217,8 @@ func (w website) Exchange(ctx context.Context, p api.Credential) (ticket.Identit
 		return ticket.Identity{}, mapError(err)
 	}
 	name, picture := cleanProfile(user.Nickname, user.Avatar)
-	return ticket.Identity{Provider: "wechat_web", AppID: user.AppID, Subject: user.OpenID, UnionID: user.UnionID,
-		Nickname: name, Picture: picture}, nil
+	return ticket.Identity{Provider: "wechat_web", Realm: user.AppID, Subject: user.OpenID, Union: user.UnionID,
+		Nickname: name, Picture: picture, Token: wechatForm("wechat_web")}, nil
 }
 
 // assertionProvider adapts a company's own app: the code is an assertion of its back
@@ -237,7 +244,7 @@ func (a assertionProvider) Exchange(ctx context.Context, p api.Credential) (tick
 		return ticket.Identity{}, err
 	}
 	name, picture := cleanProfile(c.Name, c.Picture)
-	return ticket.Identity{Provider: "app", Subject: c.Subject, Nickname: name, Picture: picture}, nil
+	return ticket.Identity{Provider: "app", Subject: c.Subject, Nickname: name, Picture: picture, Token: &provider.TokenForm{AMR: "app", Prefix: "app"}}, nil
 }
 
 // TicketBound implements api.TicketBound: an assertion names its ticket.

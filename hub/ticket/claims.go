@@ -47,11 +47,11 @@ func (is TokenParams) claims(t Ticket, by Identity, user User, now time.Time) (j
 	c := Claims{
 		Issuer: is.Issuer, Audience: t.Client, Subject: sub,
 		IssuedAt: now.Unix(), AuthTime: now.Unix(), Expires: now.Add(ttl).Unix(),
-		ID: string(t.ID), Nonce: t.Nonce, AMR: []string{by.Provider},
-		AppID: by.AppID, UnionID: by.UnionID, Nickname: by.Nickname, Picture: by.Picture,
+		ID: string(t.ID), Nonce: t.Nonce, AMR: []string{by.Token.AMR},
+		UnionID: by.Union, Nickname: by.Nickname, Picture: by.Picture,
 	}
-	if by.AppID != "" {
-		c.OpenID = by.Subject
+	if by.Token.OpenID {
+		c.AppID, c.OpenID = by.Realm, by.Subject
 	}
 	if user != (User{}) {
 		c.Claimed = &user

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -86,7 +85,7 @@ func TestClaims_ClientTTL(t *testing.T) {
 func TestClaims_UnionIDMissing(t *testing.T) {
 	c := &ticket.Client{ID: "demo", Subject: ticket.SubjectUnionID}
 	poor := alice
-	poor.UnionID = ""
+	poor.Union = ""
 	for _, v := range []ticket.Ticket{newTicket(t, c), must(t)(newTicket(t, c).Scan(poor, ticket.User{}, noon, confirmTTL))} {
 		next, err := v.Confirm(confirmation(poor, c))
 		if !errors.Is(err, ticket.ErrIdentityIncomplete) || !reflect.DeepEqual(next, v) {
@@ -112,51 +111,5 @@ func TestClaims_Deterministic(t *testing.T) {
 	opened, err := ring.Open(one.ID, seal(t, ring, one))
 	if err != nil || string(opened.Claims) != string(one.Claims) {
 		t.Errorf("%v\n%s\n%s", err, opened.Claims, one.Claims)
-	}
-}
-
-// TestIdentity_Sub checks the subject for each provider and each kind that a client may
-// choose.
-func TestIdentity_Sub(t *testing.T) {
-	wechat := func(openid, unionid string) ticket.Identity {
-		return ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: openid, UnionID: unionid}
-	}
-	web := wechat("o1", "u1")
-	web.Provider = "wechat_web"
-	app := ticket.Identity{Provider: "app", Subject: "42"}
-	long := func(n int) ticket.Identity { return ticket.Identity{Provider: "app", Subject: strings.Repeat("x", n)} }
-	for _, c := range []struct {
-		who  ticket.Identity
-		kind string
-		want string // "" means an error
-	}{
-		{wechat("o1", "u1"), "", "wechat:wx1:o1"},
-		{wechat("o1", "u1"), "openid", "wechat:wx1:o1"},
-		{wechat("o1", "u1"), "unionid", "wechat:unionid:u1"},
-		{wechat("o1", ""), "openid", "wechat:wx1:o1"},
-		{wechat("o1", ""), "unionid", ""},
-		{wechat("", "u1"), "openid", ""},
-		{wechat("", "u1"), "unionid", "wechat:unionid:u1"},
-		{web, "unionid", "wechat:unionid:u1"}, // both providers give the same account
-		{web, "openid", "wechat:wx1:o1"},
-		{app, "openid", "app:42"},
-		{app, "unionid", "app:42"}, // only WeChat has two kinds
-		{carol, "", "sandbox:alice"},
-		{ticket.Identity{Provider: "app"}, "", ""},
-		{ticket.Identity{Provider: "sandbox"}, "unionid", ""},
-		{ticket.Identity{}, "", ""},
-		{long(251), "", "app:" + strings.Repeat("x", 251)}, // 255 bytes
-		{long(252), "", ""},
-		{ticket.Identity{Provider: "app", Subject: strings.Repeat("明", 84)}, "", ""}, // 256 bytes of 88 characters
-		{wechat("o1", strings.Repeat("u", 240)), "unionid", "wechat:unionid:" + strings.Repeat("u", 240)},
-		{wechat("o1", strings.Repeat("u", 241)), "unionid", ""},
-	} {
-		got, err := c.who.Sub(c.kind)
-		if got != c.want || (err == nil) != (c.want != "") || err != nil && !errors.Is(err, ticket.ErrIdentityIncomplete) {
-			t.Errorf("%+v as %q: %q, %v", c.who, c.kind, got, err)
-		}
-		if err != nil && c.who.Subject != "" && strings.Contains(err.Error(), c.who.Subject) {
-			t.Errorf("the error names the user: %v", err)
-		}
 	}
 }

@@ -3,7 +3,6 @@ package ticket
 import (
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Results of a login that is not successful. The table in api/errors.go gives each its
@@ -21,12 +20,6 @@ var (
 
 	ErrLoginDisabled   = errors.New("the operator has switched this client's QR login off")
 	ErrAddressMismatch = errors.New("phone and browser do not share a known address")
-
-	ErrIdentityIncomplete    = errors.New("the provider did not return the id that the client needs")
-	ErrUserBlocked           = errors.New("the provider flags the user as high risk")
-	ErrCodeInvalid           = errors.New("the provider refused the code")
-	ErrProviderMisconfigured = errors.New("the provider refused our credentials")
-	ErrProviderUnavailable   = errors.New("the provider did not answer")
 
 	ErrStoreUnavailable = errors.New("the store is unreachable or this node is stalled")
 	// ErrNotReplicated is returned for a Change that was made but would be undone by the
@@ -55,15 +48,3 @@ func (unknownVersion) Error() string { return "sealed in a version that this nod
 
 // Is reports whether target is ErrUnknownKey: an unknown version counts as one.
 func (unknownVersion) Is(target error) bool { return target == ErrUnknownKey }
-
-// RetryError is a temporary error. After is the time to wait before the next attempt.
-type RetryError struct {
-	After time.Duration
-	Err   error
-}
-
-// Error returns the text of the cause.
-func (e *RetryError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *RetryError) Unwrap() error { return e.Err }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -20,11 +21,13 @@ const (
 // noon is when these tests create their tickets.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+var wechatForm = &provider.TokenForm{AMR: "wechat", Prefix: "wechat", UnionPrefix: "wechat:unionid", OpenID: true}
+
 // Users in these tests.
 var (
-	alice = ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "alice", UnionID: "union-alice"}
-	bob   = ticket.Identity{Provider: "wechat", AppID: "wx1", Subject: "bob", UnionID: "union-bob"}
-	carol = ticket.Identity{Provider: "sandbox", Subject: "alice"} // another user with alice's name
+	alice = ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: "alice", Union: "union-alice", Token: wechatForm}
+	bob   = ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: "bob", Union: "union-bob", Token: wechatForm}
+	carol = ticket.Identity{Provider: "sandbox", Subject: "alice", Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}} // another user with alice's name
 )
 
 var demo = &ticket.Client{ID: "demo"}

@@ -125,7 +125,7 @@ func (w *fuzzDriver) check(next ticket.Ticket, err error) {
 	w.checkChange(was, next)
 	opened, err := w.ring.Open(next.ID, seal(w.t, w.ring, next))
 	if err != nil || !reflect.DeepEqual(opened.View(w.now), next.View(w.now)) || !bytes.Equal(opened.Claims, next.Claims) ||
-		!opened.Deadline.Equal(next.Deadline) || opened.Identity != next.Identity {
+		!opened.Deadline.Equal(next.Deadline) || !opened.Identity.Same(next.Identity) {
 		w.t.Errorf("sealed and opened it is another ticket (%v):\n%+v\n%+v", err, next, opened)
 	}
 }

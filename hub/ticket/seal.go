@@ -170,6 +170,6 @@ func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
 	}
 	// The bytes before the JSON are unique to this version. They are copied, so that the
 	// slot that keeps them does not keep the whole record in memory.
-	t.tag = bytes.Clone(sealed[:len(sealed)-len(body)])
+	t.tag = string(sealed[:len(sealed)-len(body)])
 	return t, nil
 }

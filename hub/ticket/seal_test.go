@@ -229,7 +229,7 @@ func TestSeal_LongestRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := ticket.Identity{Provider: "wechat", AppID: strings.Repeat("a", 32), Subject: strings.Repeat(worst, 200), UnionID: strings.Repeat(worst, 240)}
+	by := ticket.Identity{Provider: "wechat", Realm: strings.Repeat("a", 32), Subject: strings.Repeat(worst, 200), Union: strings.Repeat(worst, 240), Token: wechatForm}
 	in := confirmation(by, c)
 	in.User, in.Token.Issuer = user, "https://"+strings.Repeat("l", 253)
 	v = must(t)(v.Confirm(in))

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"loginhub/hub/provider"
 )
 
 // State is the state of a login attempt.
@@ -52,12 +54,12 @@ type Ticket struct {
 	// number to save memory: every waiting ticket has one.
 	ConfirmedAt int64 `json:"confirmed_us,omitempty"`
 
-	tag []byte // of the sealed bytes that this ticket was opened from
+	tag string // of the sealed bytes that this ticket was opened from
 }
 
 // Tag identifies the sealed version that this ticket was opened from. A change succeeds
 // only if that version is still the stored one.
-func (t Ticket) Tag() []byte { return t.tag }
+func (t Ticket) Tag() []byte { return []byte(t.tag) }
 
 // Request describes a browser that asks for a ticket.
 type Request struct {
@@ -73,7 +75,7 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 	now = now.UTC().Truncate(time.Millisecond)
 	return Ticket{
 		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address,
-		Browser: CleanText(r.Browser, maxAgent), OS: CleanText(r.OS, maxAgent),
+		Browser: provider.CleanText(r.Browser, maxAgent), OS: provider.CleanText(r.OS, maxAgent),
 		NumberMatching: r.Client.NumberMatching, Key: key,
 		CreatedAt: now, State: Pending, Seq: 1, Deadline: now.Add(ttl),
 	}

@@ -74,7 +74,7 @@ func TestTicket_LogValue(t *testing.T) {
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 		slog.New(h).Info("login", "ticket", v, "id", v.ID)
 	}
-	for _, word := range []string{string(v.ID), v.Nonce, "小明", alice.Subject, alice.UnionID, "203.0.113.7"} {
+	for _, word := range []string{string(v.ID), v.Nonce, "小明", alice.Subject, alice.Union, "203.0.113.7"} {
 		if strings.Contains(out.String(), word) {
 			t.Errorf("%q is in\n%s", word, out.String())
 		}

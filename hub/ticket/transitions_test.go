@@ -114,11 +114,11 @@ func callers(recorded bool) []ticket.Identity {
 	if recorded {
 		// A name, or a unionid that was added later, does not make another user.
 		renamed := alice
-		renamed.Nickname, renamed.UnionID = "小红", "union-new"
+		renamed.Nickname, renamed.Union = "小红", "union-new"
 		return []ticket.Identity{alice, renamed}
 	}
 	elsewhere := alice
-	elsewhere.AppID = "wx2" // the same openid under another application is another user
+	elsewhere.Realm = "wx2" // the same openid under another application is another user
 	return []ticket.Identity{bob, carol, elsewhere}
 }
 
