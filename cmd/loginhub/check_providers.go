@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"sort"
 
-	"loginhub/api/assertion"
+	"loginhub/hub/provider/app/assertion"
 	"loginhub/wechat"
 )
 

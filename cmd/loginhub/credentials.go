@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"loginhub/api"
-	"loginhub/api/assertion"
+	"loginhub/hub/provider/app/assertion"
 )
 
 // credentials are the accounts that logins use: the deployment's, or a client's own.

@@ -10,29 +10,29 @@ import (
 // allowedImports lists the allowed imports within the project. A new import is a design decision
 // and is added here.
 var allowedImports = map[string][]string{
-	"cmd/loginbench":        {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
-	"cmd/loginbench/bare":   {},
-	"cmd/loginhub/logqueue": {},
-	"cmd/loginhub":          {"api", "api/assertion", "api/token", "cmd/loginhub/logqueue", "hub", "hub/keys", "hub/provider", "hub/redisstore", "hub/ticket", "wechat"},
-	"api":                   {"api/token", "frontend", "hub", "hub/provider", "hub/ticket"},
-	"api/apitest":           {},
-	"api/assertion":         {},
-	"api/token":             {"hub/keys"},
-	"api/token/verify":      {}, // imported by relying parties
-	"hub":                   {"hub/ticket"},
-	"hub/redisstore":        {"hub/ticket"},
-	"hub/keys":              {},
-	"hub/ticket":            {"hub/provider"},
-	"hub/provider":          {},
-	"hub/hubtest":           {},
-	"hub/chaos":             {},
-	"wechat":                {},
-	"wechat/wechattest":     {},
-	"frontend":              {},
-	"frontend/e2e/wechat":   {"wechat/wechattest"},
-	"frontend/e2e/contract": {"api/apitest"},
-	"deploy/examples/go":    {"api/token/verify"},
-	"deploy/deploytest":     {},
+	"cmd/loginbench":             {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
+	"cmd/loginbench/bare":        {},
+	"cmd/loginhub/logqueue":      {},
+	"cmd/loginhub":               {"api", "hub/provider/app/assertion", "api/token", "cmd/loginhub/logqueue", "hub", "hub/keys", "hub/provider", "hub/redisstore", "hub/ticket", "wechat"},
+	"api":                        {"api/token", "frontend", "hub", "hub/provider", "hub/ticket"},
+	"api/apitest":                {},
+	"hub/provider/app/assertion": {},
+	"api/token":                  {"hub/keys"},
+	"api/token/verify":           {}, // imported by relying parties
+	"hub":                        {"hub/ticket"},
+	"hub/redisstore":             {"hub/ticket"},
+	"hub/keys":                   {},
+	"hub/ticket":                 {"hub/provider"},
+	"hub/provider":               {},
+	"hub/hubtest":                {},
+	"hub/chaos":                  {},
+	"wechat":                     {},
+	"wechat/wechattest":          {},
+	"frontend":                   {},
+	"frontend/e2e/wechat":        {"wechat/wechattest"},
+	"frontend/e2e/contract":      {"api/apitest"},
+	"deploy/examples/go":         {"api/token/verify"},
+	"deploy/deploytest":          {},
 }
 
 // moduleUsers lists the modules that only some packages may import.
@@ -42,7 +42,7 @@ var moduleUsers = map[string][]string{
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
 	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
 	"github.com/coder/websocket":               {"cmd/loginhub", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // cmd: `loginhub check` opens a socket
-	"github.com/go-jose/go-jose/v4":            {"api/token", "api/assertion"},
+	"github.com/go-jose/go-jose/v4":            {"api/token", "hub/provider/app/assertion"},
 	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
 	"github.com/mileusna/useragent":            {"api"},
 	"go.yaml.in/yaml/v3":                       {"api", "api/apitest", "cmd/loginhub"},

@@ -8,8 +8,8 @@ import (
 	"net/url"
 
 	"loginhub/api"
-	"loginhub/api/assertion"
 	"loginhub/hub/provider"
+	"loginhub/hub/provider/app/assertion"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 	"loginhub/wechat"

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"loginhub/api"
-	"loginhub/api/assertion"
 	"loginhub/hub/keys"
+	"loginhub/hub/provider/app/assertion"
 	"loginhub/hub/ticket"
 )
 

@@ -20,7 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"go.uber.org/goleak"
 
-	"loginhub/api/assertion"
+	"loginhub/hub/provider/app/assertion"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"loginhub/api/assertion"
+	"loginhub/hub/provider/app/assertion"
 )
 
 func serveKeys(text string) http.HandlerFunc {

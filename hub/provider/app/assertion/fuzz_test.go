@@ -16,7 +16,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"loginhub/api/assertion"
+	"loginhub/hub/provider/app/assertion"
 )
 
 // fixedClockStore is a replay store with a fixed clock: the times in a stored corpus
