@@ -151,7 +151,10 @@ func TestWebLogin_StartErrors(t *testing.T) {
 	v.postForm(t, good+"&secret=x").problem(t, 400, "invalid_request")
 	plain := v.createTicket(t, map[string]string{"client_id": "plain"})
 	v.postForm(t, "ticket="+plain.id+"&secret="+plain.secret).problem(t, 400, "invalid_request")
-	v.postForm(t, "ticket="+p.id+"&secret="+other).problem(t, 401, "invalid_secret")
+	for _, form := range []string{"ticket=" + p.id + "&secret=" + other, "ticket=" + p.id} { // before the origin
+		v.postForm(t, form, "Origin", "https://evil.example").problem(t, 401, "invalid_secret")
+	}
+	v.postForm(t, "ticket=%zz").problem(t, 400, "invalid_request")
 	v.postForm(t, good, "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
 	v.postForm(t, "ticket="+none+"&secret="+other).problem(t, 404, "ticket_not_found")
 	v.postForm(t, good+"&x="+strings.Repeat("x", 17<<10)).problem(t, 413, "too_large")

@@ -113,3 +113,49 @@ func TestClients_TokenTTL(t *testing.T) {
 		t.Error("the sandbox is offered beside another provider")
 	}
 }
+
+// TestClients_OwnCredentials: errors in a client's own applications, and in the settings that
+// belong to the common ones.
+func TestClients_OwnCredentials(t *testing.T) {
+	const entry = "clients:\n  - id: demo\n    origins: ['http://login.test']\n"
+	for what, c := range map[string]struct {
+		clients  string
+		setting  string
+		wantText []string
+	}{
+		"an inline secret":             {entry + "    wechat:\n      app_id: wx1\n      app_secret: hunter22hunter22\n", "", []string{"line 6", "app_secret_env"}},
+		"no secret":                    {entry + "    wechat: {app_id: wx1}\n", "", []string{"line 2", "app_secret_file"}},
+		"an unset variable":            {entry + "    wechat: {app_id: wx1, app_secret_env: NO_SUCH_SECRET}\n", "", []string{"line 2", "NO_SUCH_SECRET"}},
+		"a missing file":               {entry + "    wechat_web: {app_id: wx1, app_secret_file: /no/such/file}\n", "", []string{"wechat_web", "/no/such/file"}},
+		"jwks_url over http":           {entry + "    app: {jwks_url: 'http://sso.example.com/', issuer: x}\n", "", []string{"jwks_url", "https"}},
+		"an unknown QR kind":           {entry + "    qr: sun\n", "", []string{"line 2", "wxacode"}},
+		"a misspelt field":             {entry + "    app: {jwks: x}\n", "", []string{"line 4", "jwks_url"}},
+		"a provider not configured":    {entry + "    providers: [wechat_web]\n", "", []string{"wechat_web", "there is wechat"}},
+		"an app without issuer":        {"", "APP_JWKS_URL=https://x.example/", []string{"LOGINHUB_APP_ISSUER"}},
+		"a website without secret":     {"", "WECHAT_WEB_APP_ID=wx1", []string{"LOGINHUB_WECHAT_WEB_APP_SECRET"}},
+		"a template without {ticket}":  {"", "QR=https://x.example/", []string{"{ticket}"}},
+		"an invalid verification file": {"", "WECHAT_VERIFY_FILE=../x:y", []string{"LOGINHUB_WECHAT_VERIFY_FILE"}},
+		"a missing logo":               {"", "QR_LOGO=/no/such/logo.png", []string{"LOGINHUB_QR_LOGO"}},
+		"a page with a slash":          {"", "WECHAT_PAGE=/pages/x", []string{"LOGINHUB_WECHAT_PAGE"}},
+	} {
+		given := withSettings(production, c.setting)
+		if c.clients != "" {
+			given = withSettings(production, "CLIENTS="+writeClients(t, c.clients))
+		}
+		_, err := parseSettings(t, given...)
+		if err == nil || strings.Contains(err.Error(), "hunter22") {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		for _, text := range c.wantText {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %q is missing in: %v", what, text, err)
+			}
+		}
+	}
+	for wantText, given := range map[string][]string{"LOGINHUB_PUBLIC_URL": {"APP_JWKS_URL=https://x.example/", "APP_ISSUER=x"}, "LOGINHUB_QR": {"QR=wxacode"}} {
+		if _, err := parseSettings(t, given...); err == nil || !strings.Contains(err.Error(), wantText) {
+			t.Errorf("%v: %v", given, err)
+		}
+	}
+}

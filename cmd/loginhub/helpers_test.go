@@ -2,8 +2,9 @@ package main_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,16 @@ func mustNext(t testing.TB, ctx context.Context, p *waiter, state string) *hubte
 		t.Fatal(err)
 	}
 	return v
+}
+
+// mustMake creates a ticket; request may be left out.
+func mustMake(t testing.TB, ctx context.Context, url string, request ...any) *hubtest.Ticket {
+	t.Helper()
+	ticket, err := hubtest.CreateTicket(ctx, url, append(request, nil)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticket
 }
 
 // callOK makes the phone's call, which must return 200.
@@ -284,20 +295,6 @@ func login(ctx context.Context, name string, urls ...string) error {
 	return p.ackAndClose(ctx, v.Seq)
 }
 
-// readRecord returns the ticket's sealed record from Redis in two parts: head, before the JSON, and
-// body, the JSON.
-func readRecord(ctx context.Context, redis *hubtest.Redis, id string) (head, body string, err error) {
-	text, err := redis.Client.HGet(ctx, ticketKey(id), "rec").Result()
-	if err != nil {
-		return "", "", fmt.Errorf("record of %s: %w", id, err)
-	}
-	at := strings.Index(text, "{")
-	if at < 0 || !json.Valid([]byte(text[at:])) {
-		return "", "", fmt.Errorf("the record has no JSON: %s", text)
-	}
-	return text[:at], text[at:], nil
-}
-
 // waitSubscribed waits until the ticket's node record names the node.
 func waitSubscribed(ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, id string) error {
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -337,4 +334,14 @@ func (p *waiter) waitDecision(ctx context.Context, url, state, subject string) e
 			return nil
 		}
 	}
+}
+
+// writeTestFile writes a file for the test.
+func writeTestFile(t testing.TB, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -7,22 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"loginhub/hub/hubtest"
 )
-
-// fileLimit returns the number of files that this process may open.
-func fileLimit(t *testing.T) int {
-	t.Helper()
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	return int(min(limit.Cur, 1<<20))
-}
 
 func TestKillSwitch_OffAndOn(t *testing.T) {
 	t.Parallel()

@@ -1,11 +1,17 @@
 package main_test
 
 import (
+	"context"
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"loginhub/hub/hubtest"
+	"loginhub/wechat/wechattest"
 )
 
 func TestMetrics_WholeLogin(t *testing.T) {
@@ -71,44 +77,6 @@ func TestMetrics_WholeLogin(t *testing.T) {
 	}
 }
 
-func TestMetrics_PollPush(t *testing.T) {
-	t.Parallel()
-	node := startMetered(t)
-	ctx := testContext(t, 30*time.Second)
-	ticket := mustMake(t, ctx, node.URL)
-	before := scrape(t, node)
-	got := make(chan error, 1)
-	go func() {
-		_, err := ticket.Poll(ctx, node.URL, 1, 30)
-		got <- err
-	}()
-	waitIncrease(t, node, before, `waiters{transport="poll"}`, 1)
-	mustCall(t, ctx, hubtest.NewPhone("poller"), node.URL, ticket.ID, "confirm")
-	if err := <-got; err != nil {
-		t.Fatal(err)
-	}
-	for _, wait := range []int{0, 5} {
-		if v, err := ticket.Poll(ctx, node.URL, 1, wait); err != nil || v == nil || v.Token == "" {
-			t.Fatalf("late poll %+v %v", v, err)
-		}
-	}
-	wantChanges(t, node, before, map[string]float64{
-		`confirm_to_push_seconds_count{transport="poll"}`:                                 1,
-		`tokens_delivered_total{delivery="pushed",transport="poll"}`:                      1,
-		`tokens_delivered_total{delivery="resumed",transport="poll"}`:                     2,
-		`waits_started_total{transport="poll"}`:                                           2, // one returned at once
-		`waits_ended_total{reason="done",transport="poll"}`:                               2,
-		`transitions_total{state="confirmed"}`:                                            1,
-		`phone_calls_total{action="confirm",outcome="ok"}`:                                1,
-		`redis_call_duration_seconds_count{call="attach"}`:                                4,
-		`redis_call_duration_seconds_count{call="change"}`:                                1,
-		`http_requests_total{route="/api/login/tickets/:ticket/poll",status="2xx"}`:       3,
-		`http_request_duration_seconds_count{route="/api/login/tickets/:ticket/poll"}`:    3,
-		`http_requests_total{route="/api/login/tickets/:ticket/confirm",status="2xx"}`:    1,
-		`http_request_duration_seconds_count{route="/api/login/tickets/:ticket/confirm"}`: 1,
-	})
-}
-
 func TestMetrics_LostMessageDelay(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
@@ -137,22 +105,225 @@ func TestMetrics_LostMessageDelay(t *testing.T) {
 	}
 }
 
-func TestMetrics_Undelivered(t *testing.T) {
+// metricsFixture is a node with WeChat that counts, and its Redis.
+type metricsFixture struct {
+	*testing.T
+	ctx   context.Context
+	w     *wechattest.Server
+	redis *hubtest.Redis
+	node  *hubtest.Node
+	phone *hubtest.Phone
+}
+
+// event is something that a node counts: samples without the prefix, and by how much they grow.
+type event struct {
+	what string
+	do   func()
+	want map[string]float64
+}
+
+func TestMetrics_Events(t *testing.T) {
 	t.Parallel()
-	node := startMetered(t, "RESULT_TTL=1s")
-	ctx := testContext(t, 30*time.Second)
-	before := scrape(t, node)
-	p := mustOpenWaiter(t, ctx, node.URL, node.URL)
-	mustCall(t, ctx, hubtest.NewPhone("closed"), node.URL, p.ID, "confirm")
-	if _, err := p.socket.Until(ctx, "expired"); err != nil {
+	w, settings := startWeChat(t)
+	s := &metricsFixture{T: t, ctx: testContext(t, 60*time.Second), w: w, redis: hubtest.StartRedis(t), phone: weChatPhone(w, "counted")}
+	s.node = startMetered(t, append(settings, "REDIS_URL="+s.redis.URL, "RESULT_TTL=3s", "DRAIN=8s")...)
+	for _, e := range slices.Concat(s.weChatErrors(), s.brokenSeals(), s.polls(), s.socketEnds()) {
+		before := scrape(t, s.node)
+		e.do()
+		for name, by := range e.want {
+			waitIncrease(t, s.node, before, name, by)
+		}
+		after := scrape(t, s.node)
+		for name, by := range e.want {
+			if grown := after["loginhub_"+name] - before["loginhub_"+name]; grown != by {
+				t.Errorf("%s: %s grew by %v, wanted %v", e.what, name, grown, by)
+			}
+		}
+	}
+	before := scrape(t, s.node)
+	mustOpenWaiter(t, s.ctx, s.node.URL, s.node.URL)
+	if err := s.node.Terminate(); err != nil {
 		t.Fatal(err)
 	}
-	waitIncrease(t, node, before, `tickets_finished_total{outcome="undelivered",provider="sandbox"}`, 1)
-	after := scrape(t, node)
-	for name, want := range map[string]float64{`transitions_total{state="confirmed"}`: 1, `transitions_total{state="consumed"}`: 0,
-		`transitions_total{state="expired"}`: 1, `tickets_finished_total{outcome="expired",provider="sandbox"}`: 0} {
-		if got := after["loginhub_"+name] - before["loginhub_"+name]; got != want {
-			t.Errorf("%s moved by %v, not %v", name, got, want)
+	waitIncrease(t, s.node, before, `waits_ended_total{reason="draining",transport="socket"}`, 1)
+}
+
+// socketEnds are the ways in which the wait of a socket ends.
+func (s *metricsFixture) socketEnds() (all []event) {
+	write := func(p *waiter, kind websocket.MessageType, text string) {
+		if err := p.socket.Conn.Write(s.ctx, kind, []byte(text)); err != nil {
+			s.Fatal(err)
 		}
+		p.socket.Closed(s.ctx)
+	}
+	for _, e := range []struct {
+		reason string
+		starts float64
+		end    func(p *waiter)
+	}{
+		{"left", 1, func(p *waiter) { p.socket.Conn.Close(websocket.StatusNormalClosure, "") }},
+		{"lost", 1, func(p *waiter) { p.socket.Conn.CloseNow() }},
+		{"policy", 1, func(p *waiter) { write(p, websocket.MessageBinary, "x") }},
+		{"too_big", 1, func(p *waiter) { write(p, websocket.MessageText, strings.Repeat("x", 2<<10)) }},
+		{"done", 1, func(p *waiter) { mustCall(s.T, s.ctx, s.phone, s.node.URL, p.ID, "reject") }},
+		{"replaced", 5, func(p *waiter) {
+			for range 4 {
+				mustAttach(s.T, s.ctx, p, s.node.URL, "pending")
+			}
+		}},
+	} {
+		ended := map[string]float64{`waits_started_total{transport="socket"}`: e.starts, `waits_ended_total{reason="` + e.reason + `",transport="socket"}`: 1}
+		all = append(all, event{e.reason, func() { e.end(mustOpenWaiter(s.T, s.ctx, s.node.URL, s.node.URL)) }, ended})
+	}
+	return all
+}
+
+// polls are deliveries by poll, and the ways in which the wait of a poll ends.
+func (s *metricsFixture) polls() []event {
+	url := s.node.URL
+	poll := func(ctx context.Context, ticket *hubtest.Ticket, wait int, meanwhile func()) {
+		before, ended := scrape(s.T, s.node), make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = ticket.Poll(ctx, url, 1, wait) // the metrics show how it ends
+		}()
+		if meanwhile != nil {
+			waitIncrease(s.T, s.node, before, `waiters{transport="poll"}`, 1)
+			meanwhile()
+		}
+		<-ended
+	}
+	return []event{
+		{"pushed, then resumed", func() {
+			ticket := mustMake(s.T, s.ctx, url)
+			poll(s.ctx, ticket, 30, func() { mustCall(s.T, s.ctx, s.phone, url, ticket.ID, "confirm") })
+			poll(s.ctx, ticket, 0, nil)
+			poll(s.ctx, ticket, 5, nil)
+		}, map[string]float64{
+			`confirm_to_push_seconds_count{transport="poll"}`: 1, `tokens_delivered_total{delivery="pushed",transport="poll"}`: 1,
+			`tokens_delivered_total{delivery="resumed",transport="poll"}`: 2, `waits_started_total{transport="poll"}`: 2, // one returned at once
+			`waits_ended_total{reason="done",transport="poll"}`: 2, `redis_call_duration_seconds_count{call="attach"}`: 4,
+		}},
+		{"a time-out", func() { poll(s.ctx, mustMake(s.T, s.ctx, url), 1, nil) }, map[string]float64{`waits_ended_total{reason="timeout",transport="poll"}`: 1}},
+		{"a client that disconnects", func() {
+			ctx, cancel := context.WithCancel(s.ctx)
+			poll(ctx, mustMake(s.T, s.ctx, url), 30, cancel)
+		}, map[string]float64{`waits_ended_total{reason="left",transport="poll"}`: 1, `waiters{transport="poll"}`: 0}},
+		{"a token that nobody fetches", func() {
+			p := mustOpenWaiter(s.T, s.ctx, url, url)
+			mustCall(s.T, s.ctx, s.phone, url, p.ID, "confirm")
+			if _, err := p.socket.Until(s.ctx, "expired"); err != nil {
+				s.Error(err)
+			}
+		}, map[string]float64{`tickets_finished_total{outcome="undelivered",provider="wechat"}`: 1, `transitions_total{state="confirmed"}`: 1,
+			`transitions_total{state="expired"}`: 1, `transitions_total{state="consumed"}`: 0, `tickets_finished_total{outcome="expired",provider="wechat"}`: 0}},
+	}
+}
+
+// brokenSeals are forged messages and records.
+func (s *metricsFixture) brokenSeals() []event {
+	p := mustOpenWaiter(s.T, s.ctx, s.node.URL, s.node.URL)
+	version, kid, rest := readRecord(s.ctx, s, s.redis, p.ID)
+	forged := version + "." + kid + "." + flip(rest, -1)
+	publish := func(message string) func() {
+		return func() {
+			if err := s.redis.Client.Publish(s.ctx, "loginhub:mail:"+s.node.ID(), "t"+p.ID+message).Err(); err != nil {
+				s.Error(err)
+			}
+		}
+	}
+	return []event{
+		{"a forged message", publish(forged), map[string]float64{`seal_failures_total{reason="broken",where="message"}`: 1}},
+		{"a foreign key", publish(version + ".bm9ib2R5aGFz." + rest), map[string]float64{`seal_failures_total{reason="unknown_key",where="message"}`: 1}},
+		{"a forged record", func() {
+			if err := s.redis.Client.HSet(s.ctx, ticketKey(p.ID), "rec", forged).Err(); err != nil {
+				s.Error(err)
+			}
+			a, err := p.PollResponse(s.ctx, s.node.URL, 0, 0)
+			wantRefusal(s.T, "a forged record", a, err, 404, "ticket_not_found")
+			p.socket.Conn.CloseNow()
+		}, map[string]float64{`seal_failures_total{reason="broken",where="record"}`: 1}},
+	}
+}
+
+// weChatErrors are calls that WeChat refuses, and one that it accepts.
+func (s *metricsFixture) weChatErrors() (all []event) {
+	ticket := mustMake(s.T, s.ctx, s.node.URL)
+	for labels, f := range map[string]wechattest.Fault{
+		`code="40163",endpoint="jscode2session",kind="code"`:   {Errcode: 40163},
+		`code="40164",endpoint="jscode2session",kind="config"`: {Errcode: 40164},
+		`code="45009",endpoint="jscode2session",kind="quota"`:  {Errcode: 45009},
+		`code="-1",endpoint="jscode2session",kind="busy"`:      {Errcode: -1},
+		`code="other",endpoint="jscode2session",kind="busy"`:   {Errcode: 99999},
+		`code="none",endpoint="jscode2session",kind="busy"`:    {Page: wechattest.HTMLPage},
+		`code="ok",endpoint="jscode2session",kind="ok"`:        {},
+	} {
+		want := map[string]float64{`wechat_calls_total{` + labels + `}`: 1, `wechat_call_duration_seconds_count{endpoint="jscode2session"}`: 1}
+		if f.Errcode == 40163 {
+			want[`phone_calls_total{action="scan",outcome="code_invalid"}`] = 1
+		}
+		all = append(all, event{labels, func() {
+			s.w.Fail(f)
+			if _, err := s.phone.Do(s.ctx, s.node.URL, ticket.ID, "scan", nil); err != nil {
+				s.Error(err)
+			}
+		}, want})
+	}
+	return all
+}
+
+func TestMetrics_RedisDown(t *testing.T) {
+	t.Parallel()
+	redis := hubtest.StartRedis(t)
+	node := startMetered(t, "REDIS_URL="+redis.URL)
+	ctx := testContext(t, 60*time.Second)
+	mustOpenWaiter(t, ctx, node.URL, node.URL)
+	before := scrape(t, node)
+	if before["loginhub_ready"] != 1 || before["loginhub_mailbox_probe_age_seconds"] > 3 {
+		t.Errorf("at the start: ready %v, probe %v s", before["loginhub_ready"], before["loginhub_mailbox_probe_age_seconds"])
+	}
+	if err := redis.Stall(); err != nil {
+		t.Fatal(err)
+	}
+	waitIncrease(t, node, before, `redis_errors_total{call="probe"}`, 2)
+	waitIncrease(t, node, before, `mailbox_probe_age_seconds`, 5)
+	waitIncrease(t, node, before, `waits_ended_total{reason="stalled",transport="socket"}`, 1)
+	if ready := scrape(t, node)["loginhub_ready"]; ready != 0 {
+		t.Errorf("ready %v while stalled", ready)
+	}
+	if err := redis.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	waitIncrease(t, node, before, `resyncs_total{cause="recovered"}`, 1)
+	hubtest.Eventually(t, 10*time.Second, "ready again", func() bool { return scrape(t, node)["loginhub_ready"] == 1 })
+}
+
+// TestMetrics_ForgedAccessToken: WeChat's access token in Redis is sealed too. The second ticket of
+// the node is over a limit.
+func TestMetrics_ForgedAccessToken(t *testing.T) {
+	t.Parallel()
+	w, settings := startWeChat(t)
+	redis := hubtest.StartRedis(t)
+	ctx := testContext(t, 30*time.Second)
+	settings = append(settings, "REDIS_URL="+redis.URL, "QR=wxacode", "RATE_LIMIT=1")
+	first := startMetered(t, settings...)
+	pngAt(t, mustMake(t, ctx, first.URL).URL(first.URL, "qr.png"))
+	name := "loginhub:vault:{wechat:token:" + appID + "}"
+	value, err := redis.Client.Get(ctx, name).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := redis.Client.Set(ctx, name, flip(value, -1), time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	second := startMetered(t, settings...)
+	before := scrape(t, second)
+	w.Fail(wechattest.Fault{Errcode: 45011})
+	pngAt(t, mustMake(t, ctx, second.URL).URL(second.URL, "qr.png")) // shows the link, because WeChat refused
+	a, err := hubtest.Request(ctx, "POST", second.URL+"/api/login/tickets", nil)
+	wantRefusal(t, "a second ticket", a, err, 429, "rate_limited")
+	for _, name := range []string{`seal_failures_total{reason="broken",where="secret"}`, `rate_limited_total{limit="tickets"}`,
+		`wechat_calls_total{code="45011",endpoint="stable_token",kind="busy"}`} {
+		waitIncrease(t, second, before, name, 1)
 	}
 }

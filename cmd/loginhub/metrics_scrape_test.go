@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"loginhub/hub/hubtest"
-	"loginhub/wechat/wechattest"
 )
 
 // startMetered starts a node with an admin listener.
@@ -93,12 +92,8 @@ func waitIncrease(t *testing.T, n *hubtest.Node, before map[string]float64, name
 // secrets that a scrape must not contain, and a function that logs in once more.
 func startBusyNode(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secrets, login func()) {
 	t.Helper()
-	w := wechattest.New(wechattest.Options{})
-	t.Cleanup(w.Close)
-	w.Register(wechattest.App{ID: appID, Secret: appSecret, OpenPlatform: "ours"})
-	redis := hubtest.StartRedis(t)
-	node = startMetered(t, "REDIS_URL="+redis.URL, "QR=wxacode", "WECHAT_APP_ID="+appID,
-		"WECHAT_APP_SECRET="+appSecret, "WECHAT_API_URL="+w.URL, "TRUSTED_PROXIES=127.0.0.1/32")
+	w, settings := startWeChat(t)
+	node = startMetered(t, append(settings, "REDIS_URL="+hubtest.StartRedis(t).URL, "QR=wxacode", "TRUSTED_PROXIES=127.0.0.1/32")...)
 	hidden = &secrets{}
 	hidden.add("master key", hubtest.Key)
 	hidden.add("app secret", appSecret)
@@ -113,7 +108,7 @@ func startBusyNode(t testing.TB, ctx context.Context) (node *hubtest.Node, hidde
 	login = func() {
 		p := mustOpenWaiter(t, ctx, node.URL, node.URL)
 		hidden.add("ticket", p.ID)
-		hidden.addSecret(p.Secret)
+		hidden.addEncodings("secret", p.Secret)
 		if a, err := hubtest.Request(ctx, "GET", p.URL(node.URL, "qr.png"), nil, "X-Forwarded-For", "203.0.113.77"); err != nil || a.Status != 200 {
 			t.Fatalf("qr: %+v %v", a, err)
 		}

@@ -41,8 +41,8 @@ func TestSafeguardWarnings(t *testing.T) {
 	down := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(down.Close)
 	alone := []string{"REDIS_URL=embedded", "WECHAT_API_URL=" + down.URL, "WECHAT_OPEN_URL=" + down.URL,
-		"WECHAT_APP_ID=" + programID, "WECHAT_APP_SECRET=" + programKey}
-	website := []string{"WECHAT_WEB_APP_ID=" + webID, "WECHAT_WEB_APP_SECRET=" + webKey}
+		"WECHAT_APP_ID=" + appID, "WECHAT_APP_SECRET=" + appSecret}
+	website := []string{"WECHAT_WEB_APP_ID=" + webID, "WECHAT_WEB_APP_SECRET=" + webSecret}
 	numbers, near := "number_matching", "address_mismatch: refuse"
 	for name, c := range map[string]struct {
 		settings []string

@@ -102,48 +102,12 @@ func TestTLS_CertificateReload(t *testing.T) {
 	})
 }
 
-func TestTLS_PublicHTTPRefused(t *testing.T) {
-	t.Parallel()
-	for url, local := range map[string]bool{
-		"http://login.example.com": false, "http://203.0.113.7": false, "http://localhost.example.com": false, "http://[2001:db8::1]:80": false,
-		"http://local": false, "http://10.example.com": false,
-		"http://localhost:8080": true, "http://a.localhost": true, "http://127.0.0.2": true, "http://[::1]": true, "http://192.168.1.7:8080": true,
-		"http://10.1.2.3": true, "http://[fd00::1]": true, "http://hub.test": true, "http://printer.local": true, "http://hub.corp.internal": true,
-		"http://LOCALHOST": true,
-	} {
-		t.Run(url, func(t *testing.T) {
-			t.Parallel()
-			// RATE_LIMIT=-1 is always invalid, so that no node stays up.
-			out, code := hubtest.Run(t, program, nil, "PUBLIC_URL="+url, "RATE_LIMIT=-1")
-			if refused := strings.Contains(out, "LOGINHUB_INSECURE_HTTP"); code != 2 || refused == local {
-				t.Errorf("%d: %s", code, out)
-			}
-			out, _ = hubtest.Run(t, program, nil, "PUBLIC_URL="+url, "RATE_LIMIT=-1", "INSECURE_HTTP=true")
-			if strings.Contains(out, "LOGINHUB_PUBLIC_URL") {
-				t.Errorf("forced: %s", out)
-			}
-		})
-	}
-	out, code := hubtest.Run(t, program, nil, "TLS_CERT=/nowhere/cert.pem")
-	if code != 2 || !strings.Contains(out, "LOGINHUB_TLS_KEY") {
-		t.Errorf("a certificate without a key: %d %s", code, out)
-	}
-	out, code = hubtest.Run(t, program, nil, "TLS_CERT=/nowhere/cert.pem", "TLS_KEY=/nowhere/key.pem")
-	if code != 2 || !strings.Contains(out, "/nowhere/cert.pem") {
-		t.Errorf("a missing certificate: %d %s", code, out)
-	}
-}
-
-// halfOpen is the most connections that the attacker opens. It is fewer if the file limit of the
-// test or the node is lower.
-const halfOpen = 10000
-
 func TestTLS_HalfOpenHandshakes(t *testing.T) {
 	t.Parallel()
 	n := hubtest.StartNode(t, program, "RATE_LIMIT=600")
 	addr := strings.TrimPrefix(n.URL, "http://")
 	ctx := testContext(t, 90*time.Second)
-	many := min(halfOpen, fileLimit(t)/2)
+	const many = 2000
 	var conns []net.Conn
 	defer func() {
 		for _, c := range conns {
