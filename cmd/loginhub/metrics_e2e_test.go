@@ -80,7 +80,7 @@ func TestMetrics_WholeLogin(t *testing.T) {
 func TestMetrics_LostMessageDelay(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	line := hubtest.StartPubSubProxy(t, redis)
+	line := hubtest.StartProxy(t, redis)
 	other := startMetered(t, "REDIS_URL="+redis.URL)
 	node := startMetered(t, "REDIS_URL="+line.URL)
 	ctx := testContext(t, 30*time.Second)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,54 +13,32 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// replicaSettings are the settings of nodes that do not wait for a replica, and of nodes
-// that do.
-var replicaSettings = map[string][]string{"asynchronous": nil, "with REDIS_WAIT": {"REDIS_WAIT=1"}}
-
-func TestCluster_Reshard(t *testing.T) {
+// TestCluster_Slots moves slots with live tickets. Some slots stay in migration: then
+// redis-cli was interrupted, or another key of the slot is large.
+func TestCluster_Slots(t *testing.T) {
 	t.Parallel()
-	for name, settings := range replicaSettings {
+	for name, settings := range map[string][]string{"asynchronous": nil, "with REDIS_WAIT": {"REDIS_WAIT=1"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := hubtest.StartCluster(t, len(settings))
 			cluster.SetNodeTimeout(t, time.Minute)
 			i := 0
-			w := scenario{nodes: startNodes(t, 2, cluster.URL, settings...)}
-			s := w.run(t, logins(t, 200), 30, fault{interval: 100 * time.Millisecond, minTimes: 3, inject: func(ctx context.Context) {
+			nodes := startNodes(t, 2, cluster.URL, settings...)
+			w := scenario{nodes: nodes, entry: front(t, nodes...)}
+			s := w.run(t, logins(t), fault{interval: 100 * time.Millisecond, minTimes: 2, inject: func(t *testing.T, ctx context.Context) {
 				// moves 400 slots from each master to the next
-				if err := cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400); err != nil {
-					t.Error(err)
-				}
+				check(t, cluster.Reshard(ctx, cluster.Nodes[i%3], cluster.Nodes[(i+1)%3], 400))
 				i++
 			}})
 			complete(t, s)
 			if s.Errors > 0 {
 				t.Errorf("phones saw %d errors", s.Errors)
 			}
-		})
-	}
-}
-
-// TestCluster_MigratingSlots covers slots that stay in migration: redis-cli was
-// interrupted, or another key of the slot is large.
-func TestCluster_MigratingSlots(t *testing.T) {
-	t.Parallel()
-	for name, settings := range replicaSettings {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			cluster := hubtest.StartCluster(t, len(settings))
-			cluster.SetNodeTimeout(t, time.Minute)
-			nodes := startNodes(t, 3, cluster.URL, settings...)
 			before := hubtest.MeasureUsage(t, nodes)
 			var all sync.WaitGroup
-			entry := front(t, nodes...)
 			road := slotMover{cluster: cluster, busySlots: map[int64]bool{}}
-			for range 60 {
-				all.Go(func() {
-					if err := road.login(entry); err != nil {
-						t.Error(err)
-					}
-				})
+			for range 50 {
+				all.Go(func() { check(t, road.login(w.entry)) })
 			}
 			all.Wait()
 			road.sum.assert(t, scenario{})
@@ -76,7 +56,7 @@ func TestCluster_MigratingSlots(t *testing.T) {
 type slotMover struct {
 	cluster   *hubtest.Cluster
 	mu        sync.Mutex
-	busySlots map[int64]bool // slots
+	busySlots map[int64]bool
 	sum       stats
 }
 
@@ -185,4 +165,64 @@ func TestCluster_LostNodeRecords(t *testing.T) {
 	sum.assert(t, scenario{})
 	complete(t, sum)
 	hubtest.AssertNoLeak(t, nodes, before)
+}
+
+// TestCluster_Down covers a Cluster that does not serve every slot. Its masters still
+// accept PUBLISH, but no writes (cluster-require-full-coverage, the default).
+func TestCluster_Down(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 0, "--appendfsync", "always")
+	nodes := startNodes(t, 2, cluster.URL, "TICKET_TTL=10m")
+	w := scenario{nodes: nodes, entry: front(t, nodes...)}
+	slot := func(does string, at ...*hubtest.Redis) {
+		for _, r := range at {
+			check(t, r.Client.Do(context.Background(), "CLUSTER", does, 0).Err())
+		}
+	}
+	for name, way := range map[string][2]func(){
+		"a master without a replica is gone": {func() { cluster.Nodes[0].Kill(t) }, func() { cluster.Nodes[0].Start(t) }},
+		"a slot is not served":               {func() { slot("DELSLOTS", cluster.Nodes...) }, func() { slot("ADDSLOTS", cluster.Nodes[0]) }}, // all masters answer
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := w.run(t, logins(t), fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+				id := ticketOn(t, ctx, cluster, cluster.Nodes[1], w.entry())
+				way[0]()
+				left := cluster.Nodes[1]
+				hubtest.Eventually(t, 15*time.Second, "a master that is left refuses writes", func() bool {
+					err := left.Client.Set(ctx, "{"+id+"}", "", time.Second).Err()
+					return err != nil && strings.Contains(err.Error(), "CLUSTERDOWN")
+				})
+				check(t, left.Client.Publish(ctx, "anything", "").Err())
+				waitReadyz(t, http.StatusServiceUnavailable, nodes...)
+				phone := hubtest.NewPhone("waits")
+				for _, n := range nodes {
+					if a, err := phone.Do(ctx, n.URL, id, "confirm", nil); err != nil || a.Code != "store_unavailable" || a.Header.Get("Retry-After") == "" {
+						t.Errorf("confirm: %+v %v", a, err)
+					}
+				}
+				way[1]()
+				cluster.WaitHealthy(t)
+				waitReadyz(t, http.StatusOK, nodes...)
+				if a, err := phone.Do(ctx, nodes[1].URL, id, "confirm", nil); err != nil || a.Status != http.StatusOK {
+					t.Errorf("confirm, after all: %+v %v", a, err)
+				}
+			}})
+			completeWithin(t, s, 40*time.Second) // the Cluster's own 15 s, and stalled nodes
+			sawErrors(t, s)
+		})
+	}
+}
+
+// ticketOn returns a ticket that is on that master of the Cluster.
+func ticketOn(t *testing.T, ctx context.Context, c *hubtest.Cluster, master *hubtest.Redis, url string) (id string) {
+	t.Helper()
+	for {
+		ticket, err := hubtest.CreateTicket(ctx, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if holder, _ := c.MasterAndOther("loginhub:{" + ticket.ID + "}"); holder == master {
+			return ticket.ID
+		}
+	}
 }

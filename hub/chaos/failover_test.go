@@ -16,63 +16,79 @@ const replicaLag = 500 * time.Millisecond
 // durabilityMode is one way to run Redis and the nodes.
 type durabilityMode struct {
 	name     string
-	master   [2]string // a setting of the master: name and value
-	settings []string  // of the nodes
+	lag      time.Duration // of the replica when its master dies
+	settings []string      // of the nodes
 	lossy    bool
+	long     bool // counts losses, in the long form only
 }
 
 var durabilityModes = []durabilityMode{
 	{name: "asynchronous", lossy: true},
-	{name: "with min-replicas-to-write", master: [2]string{"min-replicas-to-write", "1"}, lossy: true},
-	{name: "with REDIS_WAIT", settings: []string{"REDIS_WAIT=1"}},
+	{name: "asynchronous, replica behind", lag: replicaLag, lossy: true, long: true},
+	{name: "with REDIS_WAIT", settings: []string{"REDIS_WAIT=1"}, long: true},
+	{name: "with REDIS_WAIT, replica behind", lag: replicaLag, settings: []string{"REDIS_WAIT=1"}},
 }
+
+// minReplicas is another mode, which a Cluster does not need.
+var minReplicas = durabilityMode{name: "with min-replicas-to-write, replica behind", lag: replicaLag, lossy: true, long: true}
 
 // fastFailover are short lifetimes: a login that is lost ends only at its deadline.
 var fastFailover = []string{"TICKET_TTL=30s", "CONFIRM_TTL=25s", "RESULT_TTL=16s"}
 
 func TestFailover_Sentinel(t *testing.T) {
 	t.Parallel()
-	for _, lag := range []time.Duration{0, replicaLag} {
-		for _, with := range durabilityModes {
-			if lag == 0 && with.lossy && with.master[0] != "" {
-				continue
-			}
-			t.Run(describe(lag)+with.name, func(t *testing.T) {
-				t.Parallel()
-				sentinel := hubtest.StartSentinel(t)
-				if with.master[0] != "" {
-					sentinel.Master.Client.ConfigSet(context.Background(), with.master[0], with.master[1])
-				}
-				w := scenario{nodes: startNodes(t, 3, sentinel.URL, append(with.settings, fastFailover...)...), away: 0.3, dataLoss: true, loginLoss: with.lossy}
-				s := w.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
-					killMaster(t, ctx, sentinel.Master, sentinel.Replica, lag)
-					sentinel.FailOver(t)
-					// Confirms that wait for a replica need one again.
-					sentinel.Master.Start(t)
-					sentinel.Master.Follow(t, sentinel.Replica)
-				}})
-				t.Logf("LOSS sentinel, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Confirmed)
-				assertRecovered(t, w, s)
-			})
+	testFailover(t, append(durabilityModes, minReplicas), func(t *testing.T, with durabilityMode) (string, func(*testing.T, context.Context)) {
+		s := hubtest.StartSentinel(t)
+		if with.name == minReplicas.name {
+			check(t, s.Master.Client.ConfigSet(context.Background(), "min-replicas-to-write", "1").Err())
 		}
-	}
+		return s.URL, func(t *testing.T, ctx context.Context) {
+			killMaster(t, ctx, s.Master, s.Replica, with.lag)
+			s.FailOver(t)
+			// Confirms that wait for a replica need one again.
+			s.Master.Start(t)
+			s.Master.Follow(t, s.Replica)
+		}
+	})
 }
 
-// assertRecovered checks what even a lossy failover must not do: leave a page without an
-// end, lose more than the logins in progress, or leave nodes that use the old master.
-func assertRecovered(t *testing.T, w scenario, s *stats) {
-	t.Helper()
-	if s.Hung > 0 || s.Refused > s.Affected || s.Refused*4 > s.Begun || s.Lost*4 > s.Confirmed {
-		t.Errorf("pages hang, or too much was lost: %s", s)
-	}
-	complete(t, scenario{nodes: w.nodes}.run(t, 40, 20, fault{}))
+func TestFailover_Cluster(t *testing.T) {
+	t.Parallel()
+	testFailover(t, durabilityModes, func(t *testing.T, with durabilityMode) (string, func(*testing.T, context.Context)) {
+		c := hubtest.StartCluster(t, 1)
+		c.SetNodeTimeout(t, time.Minute)
+		master := c.Nodes[0]
+		return c.URL, func(t *testing.T, ctx context.Context) {
+			killMaster(t, ctx, master, c.ReplicaOf(t, master), with.lag)
+			c.FailOver(t, master)
+			master.Start(t) // it returns as a replica of the new master
+			master.WaitLinked(t)
+		}
+	})
 }
 
-func describe(lag time.Duration) string {
-	if lag == 0 {
-		return "killed, "
+// testFailover makes logins while a master dies. start returns the URL of Redis, and the
+// fault.
+func testFailover(t *testing.T, modes []durabilityMode, start func(*testing.T, durabilityMode) (url string, fail func(*testing.T, context.Context))) {
+	for _, with := range modes {
+		if with.long && !long() {
+			continue
+		}
+		t.Run(with.name, func(t *testing.T) {
+			t.Parallel()
+			url, fail := start(t, with)
+			nodes := startNodes(t, 2, url, append(with.settings, fastFailover...)...)
+			w := scenario{nodes: nodes, entry: front(t, nodes...), away: 0.3, dataLoss: true, loginLoss: with.lossy}
+			s := w.run(t, logins(t), fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: fail})
+			t.Logf("LOSS: %d of %d", s.Lost, s.Confirmed)
+			// Even a lossy failover must not leave a page without an end, lose more than
+			// the logins in progress, or leave nodes that use the old master.
+			if s.Hung > 0 || s.Refused > s.Affected || s.Refused*4 > s.Begun+40 || s.Lost*4 > s.Confirmed+40 {
+				t.Errorf("pages hang, or too much was lost: %s", s)
+			}
+			complete(t, scenario{nodes: nodes, entry: w.entry}.run(t, 40, fault{}))
+		})
 	}
-	return "killed " + lag.String() + " after its replica fell behind, "
 }
 
 // killMaster kills a master after its replica was cut off for the given time.
@@ -83,27 +99,4 @@ func killMaster(t *testing.T, ctx context.Context, master, replica *hubtest.Redi
 		pause(ctx, lag)
 	}
 	master.Kill(t)
-}
-
-func TestFailover_Cluster(t *testing.T) {
-	t.Parallel()
-	for _, lag := range []time.Duration{0, replicaLag} {
-		for _, with := range []durabilityMode{durabilityModes[0], durabilityModes[2]} {
-			t.Run(describe(lag)+with.name, func(t *testing.T) {
-				t.Parallel()
-				cluster := hubtest.StartCluster(t, 1)
-				cluster.SetNodeTimeout(t, time.Minute)
-				w := scenario{nodes: startNodes(t, 2, cluster.URL, append(with.settings, fastFailover...)...), away: 0.3, dataLoss: true, loginLoss: with.lossy}
-				master := cluster.Nodes[0]
-				s := w.run(t, logins(t, 250), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
-					killMaster(t, ctx, master, cluster.ReplicaOf(t, master), lag)
-					cluster.FailOver(t, master)
-					master.Start(t) // it returns as a replica of the new master
-					master.WaitLinked(t)
-				}})
-				t.Logf("LOSS cluster, %s%s: %d of %d", describe(lag), with.name, s.Lost, s.Confirmed)
-				assertRecovered(t, w, s)
-			})
-		}
-	}
 }

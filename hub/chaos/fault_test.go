@@ -16,7 +16,7 @@ type fault struct {
 	maxTimes int           // allowed injections; 0: until the wanted logins have ended
 	// inject makes the fault once, from beginning to end. Its context is that of the
 	// run, which ends early only if the run is far too late.
-	inject func(ctx context.Context)
+	inject func(t *testing.T, ctx context.Context)
 }
 
 // span is the time of a login, from its ticket to its end, or of an injection.
@@ -71,7 +71,7 @@ func (c *run) enough(f fault) bool {
 
 // injectFault injects the fault repeatedly. An injection without a login in progress
 // does not count.
-func (c *run) injectFault(ctx context.Context, w scenario, f fault) {
+func (c *run) injectFault(t *testing.T, ctx context.Context, w scenario, f fault) {
 	defer func() { // also if an injection has failed the test
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (c *run) injectFault(ctx context.Context, w scenario, f fault) {
 			return
 		}
 		hit, from := w.underWay.Load() > 0, time.Now()
-		f.inject(ctx)
+		f.inject(t, ctx)
 		if hit {
 			c.mu.Lock()
 			c.injections = append(c.injections, span{from, time.Now()})
@@ -119,12 +119,12 @@ func (c *run) sum(t *testing.T, w scenario, f fault) *stats {
 		}
 		s.add(o.stats)
 	}
-	if w.polls > 0 && s.Delivered >= 100 && s.Polled == 0 {
+	if w.polls > 0 && s.Delivered >= 60 && s.Polled == 0 {
 		t.Error("no page got its token by a long poll")
 	}
 	s.Injected = len(c.injections)
-	if s.Injected < f.minTimes || s.Affected < f.minTimes {
-		t.Errorf("the fault struck %d times while logins were under way, at %d of them; it must %d times", s.Injected, s.Affected, f.minTimes)
+	if s.Injected < f.minTimes || s.Affected < min(f.minTimes, c.wanted/2) {
+		t.Errorf("the fault struck %d times during logins, %d of them; it must %d times", s.Injected, s.Affected, f.minTimes)
 	}
 	if f.minTimes > 1 && between == 0 {
 		t.Error("no login succeeded between the first and the last injection")

@@ -2,64 +2,82 @@ package chaos_test
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
 	"loginhub/hub/hubtest"
 )
 
-func TestMailbox_SubscriptionsKilled(t *testing.T) {
+// TestMailbox_Subscriptions covers subscriptions that break, and those that are up and deliver nothing.
+func TestMailbox_Subscriptions(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	w := scenario{nodes: startNodes(t, 3, redis.URL)}
-	s := w.run(t, logins(t, 300), 30, fault{interval: 50 * time.Millisecond, minTimes: 60, inject: func(ctx context.Context) {
-		if err := redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
-			t.Errorf("client kill: %v", err)
-		}
-	}})
-	complete(t, s)
+	f := startFleet(t)
+	i := 0
+	line, node := f.lines[0], f.nodes[0]
+	f.run(t, []faultCase{
+		{name: "subscriptions killed", phoneErrors: true,
+			fault: fault{interval: 50 * time.Millisecond, minTimes: 30, inject: func(t *testing.T, ctx context.Context) {
+				f.command(t, ctx, "CLIENT", "KILL", "TYPE", "pubsub")
+			}}},
+		{name: "one muted", check: keptSockets, // noticed before the node is stalled
+			fault: fault{interval: 1500 * time.Millisecond, minTimes: len(f.lines), inject: func(t *testing.T, _ context.Context) {
+				i++
+				mute(t, f.lines[i%len(f.lines)], f.nodes[i%len(f.nodes)])
+			}}},
+		{name: "every new one muted", phoneErrors: true, check: closedSockets,
+			fault: fault{interval: time.Second, minTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+				if n := line.MuteNew(); n != 1 {
+					t.Errorf("%d subscriptions were muted, want 1", n)
+				}
+				waitReadyz(t, 503, node)
+				pause(ctx, 3*time.Second) // while it closes its pages
+				line.Release()
+				waitReadyz(t, 200, node)
+			}}},
+		{name: "black hole", phoneErrors: true, ways: f.elsewhere, check: closedSockets,
+			fault: fault{interval: time.Second, minTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+				line.Pause()
+				waitReadyz(t, 503, node)
+				pause(ctx, 4*time.Second)
+				line.Resume()
+				waitReadyz(t, 200, node)
+			}}},
+	})
 }
 
-func TestMailbox_BlackHole(t *testing.T) {
+// TestMailbox_BriefSilence covers silence that is too short for a node to be stalled.
+func TestMailbox_BriefSilence(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	proxy := hubtest.StartProxy(t, redis)
-	cut := startNode(t, proxy.URL)
-	well := startNode(t, redis.URL)
-	// Pages use either node; phones use the healthy one.
-	w := scenario{nodes: []*hubtest.Node{cut, well}, phone: oneOf(well)}
-	s := w.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 2, inject: func(ctx context.Context) {
-		proxy.Pause()
-		waitReadyz(t, 503, cut)
-		pause(ctx, 4*time.Second)
-		proxy.Resume()
-		waitReadyz(t, 200, cut)
-	}})
-	complete(t, s)
-	if s.Closed == 0 {
-		t.Error("the stalled node closed no socket")
+	f := startFleet(t)
+	brief := func(begin, end func()) fault {
+		return fault{interval: 2 * time.Second, minTimes: 1, inject: func(_ *testing.T, ctx context.Context) {
+			begin()
+			pause(ctx, 1500*time.Millisecond)
+			end()
+		}}
 	}
+	line := f.lines[0]
+	f.run(t, []faultCase{
+		{name: "what is sent is lost", phoneErrors: true, ways: f.elsewhere, check: keptSockets, fault: brief(line.Pause, line.Resume)},
+		{name: "connections are cut", phoneErrors: true, ways: f.elsewhere, check: keptSockets, fault: brief(line.Cut, line.Cut)},
+		{name: "cut and nothing passes", phoneErrors: true, ways: f.elsewhere, check: keptSockets,
+			fault: brief(func() { line.Pause(); line.Cut() }, line.Resume)},
+		{name: "Redis stalls", phoneErrors: true, check: keptSockets,
+			fault: brief(func() { f.redis.Stall() }, func() { f.redis.Resume() })},
+	})
 }
 
-func TestMailbox_MasterRefusesWrites(t *testing.T) {
-	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	nodes := startNodes(t, 2, redis.URL)
-	w := scenario{nodes: nodes}
-	s := w.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 2, inject: func(ctx context.Context) {
-		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "1")
-		waitReadyz(t, 503, nodes...)
-		redis.Client.ConfigSet(ctx, "min-replicas-to-write", "0")
-		waitReadyz(t, 200, nodes...)
-	}})
-	complete(t, s)
-}
-
-// waitReadyz waits until /readyz of all nodes has that status.
-func waitReadyz(t *testing.T, status int, nodes ...*hubtest.Node) {
-	t.Helper()
-	for i, n := range nodes {
-		hubtest.Eventually(t, 15*time.Second, fmt.Sprintf("/readyz of node %d is %d", i, status), func() bool { return n.Get("/readyz") == status })
+// mute mutes the node's subscription and waits until the node has subscribed again. Only
+// the node itself ends the muted connection.
+func mute(t *testing.T, line *hubtest.Proxy, node *hubtest.Node) {
+	if n := line.Mute(); n != 1 {
+		t.Errorf("%d subscriptions were muted, want 1", n)
+	}
+	hubtest.Eventually(t, 10*time.Second, "the node has subscribed again", func() bool {
+		deliver, mute := line.Subscriptions()
+		return deliver == 1 && mute == 0
+	})
+	if status := node.Get("/readyz"); status != 200 {
+		t.Errorf("readyz %d", status)
 	}
 }

@@ -2,79 +2,56 @@ package chaos_test
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
 	"loginhub/hub/hubtest"
 )
 
-func TestNodes_Killed(t *testing.T) {
+// TestNodes_DieStopHang covers nodes that die, stop and hang.
+func TestNodes_DieStopHang(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ nodes, victims int }{{2, 1}, {3, 1}, {3, 2}} {
-		t.Run(fmt.Sprintf("%d of %d", c.victims, c.nodes), func(t *testing.T) {
-			nodes := startNodeCount(t, c.nodes, hubtest.StartRedis(t).URL)
-			i := 0
-			s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{
-				interval: time.Second,
-				minTimes: len(nodes), // every node once
-				inject: func(ctx context.Context) {
-					for v := range c.victims {
-						nodes[(i+v)%c.nodes].Kill()
-					}
-					pause(ctx, time.Second)
-					for v := range c.victims {
-						nodes[(i+v)%c.nodes].Restart(t)
-					}
-					i++
-				}})
-			complete(t, s)
-		})
+	f := startFleet(t)
+	i := 0
+	next := func() *hubtest.Node {
+		i++
+		return f.nodes[i%len(f.nodes)]
 	}
-}
-
-// TestNodes_RollingRestart restarts one node after the other, without a pause, as in the
-// runbook.
-func TestNodes_RollingRestart(t *testing.T) {
-	t.Parallel()
-	for _, count := range []int{2, 3} {
-		t.Run(fmt.Sprint(count, " nodes"), func(t *testing.T) {
-			nodes := startNodeCount(t, count, hubtest.StartRedis(t).URL, "DRAIN=2s")
-			i := 0
-			s := scenario{nodes: nodes}.run(t, logins(t, 200), 20, fault{
-				minTimes: 2 * count, // every node twice
-				inject: func(context.Context) {
-					n := nodes[i%count]
-					if err := n.Terminate(); err != nil {
-						t.Errorf("terminate: %v", err)
-					}
-					if code, err := n.Wait(15 * time.Second); code != 0 || err != nil {
-						t.Errorf("the node ended with %d, %v:\n%s", code, err, n.Log())
-					}
-					n.Restart(t)
-					i++
-				}})
-			complete(t, s)
-			if s.Errors > 0 {
-				t.Errorf("phones saw %d errors", s.Errors)
+	// kill kills so many nodes at once for a second.
+	kill := func(victims int) func(*testing.T, context.Context) {
+		return func(t *testing.T, ctx context.Context) {
+			var dead []*hubtest.Node
+			for range min(victims, len(f.nodes)-1) {
+				dead = append(dead, next())
+				dead[len(dead)-1].Kill()
 			}
-		})
+			pause(ctx, time.Second)
+			for _, n := range dead {
+				n.Restart(t)
+			}
+		}
 	}
+	f.run(t, []faultCase{
+		{name: "one killed", phoneErrors: true,
+			fault: fault{interval: 500 * time.Millisecond, minTimes: len(f.nodes), inject: kill(1)}},
+		{name: "two killed", phoneErrors: true,
+			fault: fault{interval: 500 * time.Millisecond, minTimes: 2, inject: kill(2)}},
+		{name: "rolling restart", // without a pause, as in the runbook
+			fault: fault{minTimes: len(f.nodes), inject: func(t *testing.T, _ context.Context) { restart(t, next()) }}},
+		{name: "one suspended", phoneErrors: true, // it accepts connections and does not answer
+			fault: fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+				check(t, f.nodes[0].Stall())
+				pause(ctx, 12*time.Second)
+				check(t, f.nodes[0].Resume())
+			}}},
+	})
 }
 
-// TestNode_SuspendedWhileLoginsGoOn suspends a node, which then accepts connections and
-// does not answer. Calls to it wait for nginx, and its pages move to another node.
-func TestNode_SuspendedWhileLoginsGoOn(t *testing.T) {
-	t.Parallel()
-	nodes := startNodes(t, 2, hubtest.StartRedis(t).URL)
-	s := scenario{nodes: nodes}.run(t, logins(t, 200), 40, fault{interval: time.Second, minTimes: 1, maxTimes: 1, inject: func(ctx context.Context) {
-		if err := nodes[0].Stall(); err != nil {
-			t.Errorf("stall: %v", err)
-		}
-		pause(ctx, 12*time.Second)
-		if err := nodes[0].Resume(); err != nil {
-			t.Errorf("resume: %v", err)
-		}
-	}})
-	complete(t, s)
+// restart stops a node as an init system does, and starts it again.
+func restart(t *testing.T, n *hubtest.Node) {
+	check(t, n.Terminate())
+	if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
+		t.Errorf("the node ended with %d, %v:\n%s", code, err, n.Log())
+	}
+	n.Restart(t)
 }

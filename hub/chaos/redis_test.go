@@ -8,98 +8,70 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-func TestRedis_Stalled(t *testing.T) {
+// TestRedis_Away covers a Redis that stalls or restarts.
+func TestRedis_Away(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	w := scenario{nodes: startNodes(t, 2, redis.URL)}
-	s := w.run(t, logins(t, 200), 40, fault{interval: 2 * time.Second, minTimes: 1, inject: func(ctx context.Context) {
-		if err := redis.Stall(); err != nil {
-			t.Errorf("stall: %v", err)
-		}
-		pause(ctx, 5*time.Second)
-		if err := redis.Resume(); err != nil {
-			t.Errorf("resume: %v", err)
-		}
-	}})
-	complete(t, s)
+	f := startFleet(t)
+	f.run(t, []faultCase{
+		{name: "stalled for 5 s", phoneErrors: true,
+			fault: fault{interval: time.Second, minTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+				check(t, f.redis.Stall())
+				pause(ctx, 5*time.Second)
+				check(t, f.redis.Resume())
+			}}},
+		{name: "restarted with data", phoneErrors: true,
+			fault: fault{interval: 700 * time.Millisecond, minTimes: 3, inject: func(t *testing.T, _ context.Context) {
+				f.redis.Kill(t)
+				f.redis.Start(t)
+			}}},
+		{name: "restarted empty", phoneErrors: true, ways: func(w *scenario) { w.wiped = true },
+			fault: fault{interval: time.Second, minTimes: 2, inject: func(t *testing.T, _ context.Context) {
+				f.redis.Kill(t)
+				f.redis.Wipe(t)
+				f.redis.Start(t)
+			}},
+			check: func(t *testing.T, s *stats) { // every page whose ticket was lost has an end
+				if s.Hung > 0 || s.Delivered+s.Wiped != s.Begun || s.Wiped > s.Affected || s.Delivered < s.Begun-s.Affected {
+					t.Errorf("pages hang, or logins that no restart met did not come through: %s", s)
+				}
+			}},
+	})
 }
 
-func TestRedis_RestartedWithData(t *testing.T) {
+// TestRedis_Answers covers a Redis that refuses writes, forgets its scripts or is slow.
+func TestRedis_Answers(t *testing.T) {
 	t.Parallel()
-	redis := hubtest.StartRedis(t, "--appendfsync", "always")
-	w := scenario{nodes: startNodes(t, 3, redis.URL)}
-	s := w.run(t, logins(t, 200), 40, fault{interval: 700 * time.Millisecond, minTimes: 3, inject: func(context.Context) {
-		redis.Kill(t)
-		redis.Start(t)
-	}})
-	complete(t, s)
-}
-
-func TestRedis_RestartedEmpty(t *testing.T) {
-	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	w := scenario{nodes: startNodes(t, 2, redis.URL), wiped: true}
-	s := w.run(t, logins(t, 300), 40, fault{interval: time.Second, minTimes: 3, inject: func(context.Context) {
-		redis.Kill(t)
-		redis.Wipe(t)
-		redis.Start(t)
-	}})
-	// Every page whose ticket was lost must have got an end.
-	if s.Hung > 0 || s.Delivered+s.Wiped != s.Begun || s.Wiped > s.Affected || s.Delivered < s.Begun-s.Affected {
-		t.Errorf("pages hang, or logins that no restart met did not come through: %s", s)
+	f := startFleet(t)
+	// refuse makes Redis refuse writes until the nodes have noticed.
+	refuse := func(begin, end []any) fault {
+		return fault{interval: time.Second, minTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+			f.command(t, ctx, begin...)
+			waitReadyz(t, 503, f.nodes...)
+			f.command(t, ctx, end...)
+			waitReadyz(t, 200, f.nodes...)
+		}}
 	}
-}
-
-func TestRedis_RefusesWrites(t *testing.T) {
-	t.Parallel()
-	// Redis refuses writes if it is full, or if it is no longer the master.
-	for name, set := range map[string][2][]any{
-		"full":      {{"CONFIG", "SET", "maxmemory", "1"}, {"CONFIG", "SET", "maxmemory", "0"}},
-		"read-only": {{"REPLICAOF", "127.0.0.1", "1"}, {"REPLICAOF", "NO", "ONE"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			redis := hubtest.StartRedis(t)
-			w := scenario{nodes: startNodes(t, 3, redis.URL)}
-			s := w.run(t, logins(t, 200), 40, fault{interval: 2 * time.Second, minTimes: 2, inject: func(ctx context.Context) {
-				redis.Client.Do(ctx, set[0]...)
+	f.run(t, []faultCase{
+		{name: "full", phoneErrors: true, check: sawErrors,
+			fault: refuse([]any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"})},
+		{name: "read-only", phoneErrors: true, check: sawErrors,
+			fault: refuse([]any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"})},
+		{name: "too few replicas", phoneErrors: true, check: sawErrors,
+			fault: refuse([]any{"CONFIG", "SET", "min-replicas-to-write", "1"}, []any{"CONFIG", "SET", "min-replicas-to-write", "0"})},
+		{name: "scripts flushed",
+			fault: fault{interval: 20 * time.Millisecond, minTimes: 50, inject: func(t *testing.T, ctx context.Context) {
+				f.command(t, ctx, "SCRIPT", "FLUSH")
+			}}},
+		{name: "200 ms late each way",
+			fault: fault{interval: 500 * time.Millisecond, minTimes: 1, maxTimes: 1, inject: func(_ *testing.T, ctx context.Context) {
+				f.each(func(p *hubtest.Proxy) { p.Latency(200 * time.Millisecond) })
 				pause(ctx, 3*time.Second)
-				redis.Client.Do(ctx, set[1]...)
-			}})
-			complete(t, s)
-			if s.Errors == 0 {
-				t.Error("no phone was asked to try again: did Redis refuse anything?")
-			}
-		})
-	}
-}
-
-func TestRedis_ScriptsFlushed(t *testing.T) {
-	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	w := scenario{nodes: startNodes(t, 2, redis.URL)}
-	s := w.run(t, logins(t, 200), 30, fault{interval: 20 * time.Millisecond, minTimes: 100, inject: func(ctx context.Context) {
-		if err := redis.Client.ScriptFlush(ctx).Err(); err != nil {
-			t.Errorf("script flush: %v", err)
-		}
-	}})
-	complete(t, s)
-	if s.Errors > 0 {
-		t.Errorf("phones saw %d errors", s.Errors)
-	}
-}
-
-func TestRedis_Slow(t *testing.T) {
-	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	proxy := hubtest.StartProxy(t, redis)
-	proxy.Latency(200 * time.Millisecond) // in each direction
-	s := scenario{nodes: startNodes(t, 3, proxy.URL)}.run(t, logins(t, 200), 60, fault{})
-	complete(t, s)
-	// A confirm needs a read, a change and a publication.
-	if s.waited(0) < 3*200*time.Millisecond {
-		t.Errorf("a token came %v after its confirm: was Redis slow?", s.waited(0))
-	}
-	if s.Errors > 0 {
-		t.Errorf("phones saw %d errors", s.Errors)
-	}
+				f.each(func(p *hubtest.Proxy) { p.Latency(0) })
+			}},
+			check: func(t *testing.T, s *stats) { // a confirm needs a read, a change and a publication
+				if s.waited(1) < 3*200*time.Millisecond {
+					t.Errorf("every token came within %v: was Redis slow?", s.waited(1))
+				}
+			}},
+	})
 }

@@ -21,8 +21,7 @@ const soakRate = 8
 // soak makes steady logins through the shipped nginx, with one fault after the other.
 type soak struct {
 	scenario
-	redis *hubtest.Redis
-	proxy *hubtest.Proxy // between the nodes and Redis
+	*fleet
 
 	mu     sync.Mutex // guards the fields below
 	sum    stats
@@ -30,10 +29,10 @@ type soak struct {
 	faults map[string]int
 }
 
-// TestSoak runs for the time in SOAK (30m in `task soak`), or 15 s.
+// TestSoak runs for the time in SOAK (30m in `task soak`), or 10 s.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	length, report := 15*time.Second, 5*time.Second
+	length, report := 10*time.Second, 5*time.Second
 	if text := os.Getenv("SOAK"); text != "" {
 		var err error
 		if length, err = time.ParseDuration(text); err != nil {
@@ -41,12 +40,10 @@ func TestSoak(t *testing.T) {
 		}
 		report = min(time.Minute, length)
 	}
-	redis := hubtest.StartRedis(t)
-	proxy := hubtest.StartProxy(t, redis)
-	s := &soak{redis: redis, proxy: proxy, faults: map[string]int{}}
-	s.scenario = scenario{nodes: startNodes(t, 3, proxy.URL)}
+	s := &soak{fleet: startFleet(t), faults: map[string]int{}}
+	s.scenario = scenario{nodes: s.fleet.nodes, entry: s.front}
 	s.defaults(t)
-	before := hubtest.MeasureUsage(t, s.nodes)
+	before := hubtest.MeasureUsage(t, s.fleet.nodes)
 	begun := time.Now()
 	during, over := context.WithTimeout(context.Background(), length)
 	defer over()
@@ -75,7 +72,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("%s\n\n%s", s.progress(), s.table(length))
 	s.sum.assert(t, s.scenario)
 	complete(t, &s.sum)
-	hubtest.AssertNoLeak(t, s.nodes, before)
+	hubtest.AssertNoLeak(t, s.fleet.nodes, before)
 }
 
 // randomFault injects one fault after the other, each kind equally often, in random
@@ -113,23 +110,19 @@ func (s *soak) faultKinds(t *testing.T) map[string]func() {
 	}
 	return map[string]func(){
 		"every subscription killed, 20 times in a second": func() {
-			often(func() { s.redis.Client.Do(always, "CLIENT", "KILL", "TYPE", "pubsub") })
+			often(func() { s.command(t, always, "CLIENT", "KILL", "TYPE", "pubsub") })
 		},
-		"scripts flushed, 20 times in a second": func() { often(func() { s.redis.Client.ScriptFlush(always) }) },
-		"every link to Redis cut":               s.proxy.Cut,
+		"scripts flushed, 20 times in a second": func() { often(func() { s.command(t, always, "SCRIPT", "FLUSH") }) },
+		"every link to Redis cut":               func() { s.each((*hubtest.Proxy).Cut) },
 		"a node killed with -9 and started again after a second": func() {
-			n := s.nodes[rand.IntN(len(s.nodes))]
+			n := s.fleet.nodes[rand.IntN(len(s.fleet.nodes))]
 			n.Kill()
 			pause(always, time.Second)
 			n.Restart(t)
 		},
 		"rolling restart of all nodes": func() {
-			for _, n := range s.nodes {
-				n.Terminate()
-				if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
-					t.Errorf("the node ended with %d, %v", code, err)
-				}
-				n.Restart(t)
+			for _, n := range s.fleet.nodes {
+				restart(t, n)
 			}
 		},
 		"Redis stalled for one to five seconds": func() {
@@ -138,9 +131,9 @@ func (s *soak) faultKinds(t *testing.T) map[string]func() {
 			s.redis.Resume()
 		},
 		"200 ms more to Redis each way, for three seconds": func() {
-			s.proxy.Latency(200 * time.Millisecond)
+			s.each(func(p *hubtest.Proxy) { p.Latency(200 * time.Millisecond) })
 			pause(always, 3*time.Second)
-			s.proxy.Latency(0)
+			s.each(func(p *hubtest.Proxy) { p.Latency(0) })
 		},
 	}
 }

@@ -25,6 +25,7 @@ type stats struct {
 	Refused    int // the phone was refused for good: its ticket was gone or over
 	Hung       int // pages that got no end within their limit
 	Closed     int // sockets that gave a view and ended before the ticket did
+	Overloaded int // pages that a full node refused
 	Errors     int // errors that users saw at their phones, and tried again
 
 	Injected int // injections while logins were in progress
@@ -63,6 +64,7 @@ func (s *stats) add(o stats) {
 	s.Refused += o.Refused
 	s.Hung += o.Hung
 	s.Closed += o.Closed
+	s.Overloaded += o.Overloaded
 	s.Errors += o.Errors
 	s.Injected += o.Injected
 	s.Affected += o.Affected
@@ -93,6 +95,9 @@ func (s *stats) count(page *hubtest.Page, subject string, confirmedAt time.Time)
 		}
 	} else {
 		one.Lost = one.Confirmed
+	}
+	if page.Overloaded {
+		one.Overloaded = 1
 	}
 	if page.Acked {
 		one.Acked = 1

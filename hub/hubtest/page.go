@@ -39,6 +39,7 @@ type Page struct {
 	End        string // consumed, rejected, expired, gone (404) or replaced
 	Sockets    int    // sockets that delivered a view
 	Polls      int    // polls that were answered
+	Overloaded bool   // a full node refused a poll
 	Trace      Trace  // all events
 
 	failures int
@@ -185,6 +186,7 @@ func (p *Page) poll(ctx context.Context) (again time.Duration, err error) {
 				return 0, ctx.Err()
 			}
 		default:
+			p.Overloaded = p.Overloaded || a.Code == "overloaded"
 			return retryAfter(a), ctx.Err()
 		}
 		p.Polls++

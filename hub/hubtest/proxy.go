@@ -1,7 +1,9 @@
 package hubtest
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -16,19 +18,27 @@ type Proxy struct {
 	target string
 	listen net.Listener
 	work   sync.WaitGroup
+	refuse func(command []string) string // of StartRestrictedRedis
 
 	mu      sync.Mutex // guards the fields below
 	paused  bool
+	muteNew bool // later subscriptions are muted too
 	latency time.Duration
 	loss    float64
 	ended   bool
-	open    map[net.Conn]struct{}
+	links   map[*proxyLink]struct{}
+}
+
+// proxyLink is one connection and its counterpart on the other side of the proxy.
+type proxyLink struct {
+	near, far        net.Conn
+	subscribed, mute bool // guarded by Proxy.mu
 }
 
 // StartProxy starts a proxy to the server. It ends with the test.
 func StartProxy(t testing.TB, to *Redis) *Proxy {
 	t.Helper()
-	p := startProxy(t, to.Addr)
+	p := startProxy(t, to.Addr, nil)
 	p.URL = to.URLVia(p.listen.Addr().String())
 	return p
 }
@@ -37,23 +47,21 @@ func StartProxy(t testing.TB, to *Redis) *Proxy {
 // test.
 func StartHTTPProxy(t testing.TB, addr string) *Proxy {
 	t.Helper()
-	p := startProxy(t, addr)
+	p := startProxy(t, addr, nil)
 	p.URL = "http://" + p.listen.Addr().String()
 	return p
 }
 
-func startProxy(t testing.TB, addr string) *Proxy {
+func startProxy(t testing.TB, addr string, refuse func([]string) string) *Proxy {
 	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("proxy: %v", err)
 	}
-	p := &Proxy{target: addr, listen: listen, open: map[net.Conn]struct{}{}}
+	p := &Proxy{target: addr, listen: listen, refuse: refuse, links: map[*proxyLink]struct{}{}}
 	p.work.Go(p.accept)
 	t.Cleanup(func() {
-		p.mu.Lock()
-		p.ended = true
-		p.mu.Unlock()
+		p.set(func() { p.ended = true })
 		listen.Close()
 		p.Cut()
 		p.work.Wait()
@@ -76,19 +84,60 @@ func (p *Proxy) Latency(each time.Duration) { p.set(func() { p.latency = each })
 // 200 ms, then after 400 ms more, and so on, and the following ones wait for it.
 func (p *Proxy) Loss(probability float64) { p.set(func() { p.loss = probability }) }
 
+// Cut closes every connection. New ones are accepted.
+func (p *Proxy) Cut() {
+	p.set(func() {
+		for l := range p.links {
+			l.near.Close()
+			l.far.Close()
+		}
+	})
+}
+
+// Mute stops delivery to all present subscriptions and returns their number. Their
+// connections stay up, as with a firewall that has dropped their state: no client library
+// notices that. Later subscriptions still deliver.
+func (p *Proxy) Mute() (muted int) {
+	p.set(func() {
+		for l := range p.links {
+			if l.subscribed && !l.mute {
+				l.mute = true
+				muted++
+			}
+		}
+	})
+	return muted
+}
+
+// MuteNew is Mute for later subscriptions too, until Release.
+func (p *Proxy) MuteNew() (muted int) {
+	p.set(func() { p.muteNew = true })
+	return p.Mute()
+}
+
+// Release lets later subscriptions deliver again. Muted ones stay muted.
+func (p *Proxy) Release() { p.set(func() { p.muteNew = false }) }
+
+// Subscriptions returns how many subscriptions deliver, and how many are connected and
+// muted.
+func (p *Proxy) Subscriptions() (deliver, mute int) {
+	p.set(func() {
+		for l := range p.links {
+			switch {
+			case l.mute:
+				mute++
+			case l.subscribed:
+				deliver++
+			}
+		}
+	})
+	return deliver, mute
+}
+
 func (p *Proxy) set(knob func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	knob()
-}
-
-// Cut closes every connection. New ones are accepted.
-func (p *Proxy) Cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.open {
-		c.Close()
-	}
 }
 
 func (p *Proxy) accept() {
@@ -102,36 +151,28 @@ func (p *Proxy) accept() {
 			near.Close() // the server is down, so the connection is closed
 			continue
 		}
-		if !p.add(near, far) {
-			return
+		l := &proxyLink{near: near, far: far}
+		p.set(func() { p.links[l] = struct{}{} })
+		if p.refuse != nil {
+			p.work.Go(func() { passCommands(near, far, p.refuse); p.end(l) })
+		} else {
+			p.work.Go(func() { p.pump(l, near, far) })
 		}
-		p.work.Go(func() { p.pump(near, far) })
-		p.work.Go(func() { p.pump(far, near) })
+		p.work.Go(func() { p.pump(l, far, near) })
+		p.set(func() {
+			if p.ended {
+				near.Close()
+				far.Close()
+			}
+		})
 	}
 }
 
-// add records a pair of connections. It closes them and returns false if the proxy has
-// ended.
-func (p *Proxy) add(pair ...net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range pair {
-		if p.ended {
-			c.Close()
-			continue
-		}
-		p.open[c] = struct{}{}
-	}
-	return !p.ended
-}
-
-func (p *Proxy) end(pair ...net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range pair {
-		c.Close()
-		delete(p.open, c)
-	}
+// end closes a link.
+func (p *Proxy) end(l *proxyLink) {
+	p.set(func() { delete(p.links, l) })
+	l.near.Close()
+	l.far.Close()
 }
 
 // chunk is the data of one read, and the time of its delivery.
@@ -141,17 +182,18 @@ type chunk struct {
 }
 
 // pump forwards what from sends, late or not at all, until either side ends.
-func (p *Proxy) pump(from, to net.Conn) {
+func (p *Proxy) pump(l *proxyLink, from io.Reader, to io.Writer) {
 	way, cut := make(chan chunk, 256), make(chan struct{})
 	p.work.Go(func() {
-		defer p.end(from, to)
+		defer p.end(l)
 		for one := range way {
 			select {
 			case <-time.After(time.Until(one.due)):
 			case <-cut:
 			}
 			if _, err := to.Write(one.data); err != nil {
-				from.Close() // ends the reader, which closes the channel
+				l.near.Close() // ends the readers, which close the channel
+				l.far.Close()
 			}
 		}
 	})
@@ -159,8 +201,8 @@ func (p *Proxy) pump(from, to net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if late, lost := p.delayFor(); n > 0 && !lost {
-			way <- chunk{append([]byte(nil), buffer[:n]...), time.Now().Add(late)}
+		if late, lost := p.fate(l, buffer[:n]); n > 0 && !lost {
+			way <- chunk{bytes.Clone(buffer[:n]), time.Now().Add(late)}
 		}
 		if errors.Is(err, net.ErrClosed) {
 			close(cut) // data in transit is lost
@@ -171,13 +213,17 @@ func (p *Proxy) pump(from, to net.Conn) {
 	}
 }
 
-// delayFor returns the delay of a packet and whether it is lost.
-func (p *Proxy) delayFor() (late time.Duration, lost bool) {
+// fate returns the delay of a packet and whether it is lost. It notes a link that
+// subscribes, with SUBSCRIBE or SSUBSCRIBE.
+func (p *Proxy) fate(l *proxyLink, packet []byte) (late time.Duration, lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !l.subscribed && bytes.Contains(bytes.ToLower(packet), []byte("subscribe\r")) {
+		l.subscribed, l.mute = true, p.muteNew
+	}
 	late = p.latency
 	for again := 200 * time.Millisecond; rand.Float64() < p.loss && again < 10*time.Second; again *= 2 {
 		late += again
 	}
-	return late, p.paused
+	return late, p.paused || l.mute
 }

@@ -45,9 +45,8 @@ func DialStalled(ctx context.Context, node *Node, ticket *Ticket) (*StalledConn,
 }
 
 // Flood sends pings, which the node must answer, until the node closes the connection.
-// It returns nil then, and an error if ctx ends first. It closes full when the
-// connection accepts no more data.
-func (d *StalledConn) Flood(ctx context.Context, full chan<- struct{}) error {
+// It returns an error if ctx ends first.
+func (d *StalledConn) Flood(ctx context.Context) error {
 	// RFC 6455, 5.5.2: a ping of 125 bytes, masked with zeros.
 	ping := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, make([]byte, 125)...)
 	for rest := ping; ctx.Err() == nil; {
@@ -56,17 +55,8 @@ func (d *StalledConn) Flood(ctx context.Context, full chan<- struct{}) error {
 		if rest = rest[n:]; len(rest) == 0 {
 			rest = ping
 		}
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if full != nil {
-				close(full)
-				full = nil
-			}
-		case err != nil:
-			if full != nil {
-				close(full) // the node's limit of pings has ended it sooner
-			}
-			return nil // reset: the node has closed it
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil // the node has closed it
 		}
 	}
 	return errors.New("the node does not close a page that never reads")

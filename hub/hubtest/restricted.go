@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -16,34 +14,7 @@ import (
 // proxy's URL. The proxy ends with the test.
 func StartRestrictedRedis(t testing.TB, to *Redis, refuse func(command []string) string) (url string) {
 	t.Helper()
-	listen, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("managed redis: %v", err)
-	}
-	var work sync.WaitGroup
-	done := make(chan struct{})
-	work.Go(func() {
-		for {
-			near, err := listen.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to.Addr)
-			if err != nil {
-				near.Close()
-				continue
-			}
-			work.Go(func() { <-done; near.Close(); far.Close() })
-			work.Go(func() { io.Copy(near, far); near.Close() })
-			work.Go(func() { passCommands(near, far, refuse); far.Close() })
-		}
-	})
-	t.Cleanup(func() {
-		listen.Close()
-		close(done)
-		work.Wait()
-	})
-	return to.URLVia(listen.Addr().String())
+	return to.URLVia(startProxy(t, to.Addr, refuse).listen.Addr().String())
 }
 
 // passCommands forwards a client's commands. It replaces a refused one by a script that
