@@ -3,54 +3,17 @@ package main_test
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
 
 	"loginhub/hub/hubtest"
 	"loginhub/wechat/wechattest"
 )
 
-const companyIssuer = "https://sso.example.com"
-
-// assertionIssuer is a company's back end that signs assertions for its users.
-type assertionIssuer struct {
-	url      string
-	settings []string
-	signer   jose.Signer
-}
-
-func newAssertionIssuer(t testing.TB) *assertionIssuer {
-	t.Helper()
-	public, private, _ := ed25519.GenerateKey(rand.Reader)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: "k1"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: "k1"}}})
-	}))
-	t.Cleanup(s.Close)
-	return &assertionIssuer{s.URL, []string{"APP_JWKS_URL=" + s.URL, "APP_ISSUER=" + companyIssuer}, signer}
-}
-
-func (b *assertionIssuer) assert(t testing.TB, ticket, user string) string {
-	t.Helper()
-	now := time.Now()
-	text, err := jwt.Signed(b.signer).Claims(map[string]any{"iss": companyIssuer, "aud": ourOrigin, "sub": user, "jti": rand.Text(),
-		"ticket": ticket, "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "name": "小红\u202e", "picture": "http://plain.example/1"}).Serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+// assertion returns an assertion for the user, with a name to clean and a picture to drop.
+func assertion(company *hubtest.AppIssuer, ticket, user string) string {
+	return company.Assert(ticket, user, map[string]any{"name": "小红\u202e", "picture": "http://plain.example/1"})
 }
 
 // phoneCall makes a phone's call with that provider and code.
@@ -60,27 +23,27 @@ func phoneCall(ctx context.Context, url string, ticket *hubtest.Ticket, action, 
 
 func TestAssertion_Login(t *testing.T) {
 	t.Parallel()
-	company := newAssertionIssuer(t)
-	_, nodes := cluster(t, 2, append(company.settings, "QR=myapp://login?t={ticket}")...)
+	company := hubtest.StartAppIssuer(t)
+	_, nodes := cluster(t, 2, append(company.Settings, "QR=myapp://login?t={ticket}")...)
 	ctx, a, b := testContext(t, 20*time.Second), nodes[0].URL, nodes[1].URL
 	ticket, other := mustMake(t, ctx, a), mustMake(t, ctx, a)
 	if ticket.QRURL != "myapp://login?t="+ticket.ID {
 		t.Errorf("qr_url %s", ticket.QRURL)
 	}
-	scan := company.assert(t, ticket.ID, "u-1")
+	scan := assertion(company, ticket.ID, "u-1")
 	got, err := phoneCall(ctx, b, ticket, "scan", "app", scan)
 	wantRefusal(t, "scan", got, err, 200, "")
 	for what, c := range map[string]struct {
 		ticket *hubtest.Ticket
 		code   string
-	}{"the same again on another node": {ticket, scan}, "another ticket's": {other, company.assert(t, ticket.ID, "u-1")},
-		"another issuer's": {ticket, newAssertionIssuer(t).assert(t, ticket.ID, "u-1")}, "the sandbox's": {ticket, "sandbox:u-1:1"}} {
+	}{"the same again on another node": {ticket, scan}, "another ticket's": {other, assertion(company, ticket.ID, "u-1")},
+		"another issuer's": {ticket, assertion(hubtest.StartAppIssuer(t), ticket.ID, "u-1")}, "the sandbox's": {ticket, "sandbox:u-1:1"}} {
 		got, err := phoneCall(ctx, a, c.ticket, "confirm", "app", c.code)
 		wantRefusal(t, what, got, err, 422, "code_invalid")
 	}
 	got, err = phoneCall(ctx, a, ticket, "confirm", "sandbox", "sandbox:u-1:2")
 	wantRefusal(t, "the sandbox is still offered", got, err, 400, "invalid_request")
-	got, err = phoneCall(ctx, a, ticket, "confirm", "app", company.assert(t, ticket.ID, "u-1"))
+	got, err = phoneCall(ctx, a, ticket, "confirm", "app", assertion(company, ticket.ID, "u-1"))
 	wantRefusal(t, "confirm", got, err, 200, "")
 	claims, _, err := verifyToken(ctx, a, mustToken(t, ctx, b, ticket))
 	if err != nil || claims["sub"] != "app:u-1" || claims["nickname"] != "小红" || claims["picture"] != nil || claims["appid"] != nil {
@@ -94,11 +57,11 @@ func TestStart_ProvidersUnreachable(t *testing.T) {
 	t.Parallel()
 	nowhere := "http://127.0.0.1:" + hubtest.FreePort(t)
 	node := hubtest.StartNode(t, program, "WECHAT_APP_ID="+appID, "WECHAT_APP_SECRET="+appSecret, "WECHAT_API_URL="+nowhere, "QR=wxacode",
-		"APP_JWKS_URL="+nowhere+"/jwks", "APP_ISSUER="+companyIssuer)
+		"APP_JWKS_URL="+nowhere+"/jwks", "APP_ISSUER="+hubtest.AppIssuerName)
 	ctx := testContext(t, 20*time.Second)
 	ticket := mustMake(t, ctx, node.URL)
 	pngAt(t, node.URL+ticket.QRImage)
-	for provider, code := range map[string]string{"wechat": "0123456789abcdef", "app": newAssertionIssuer(t).assert(t, ticket.ID, "u-1")} {
+	for provider, code := range map[string]string{"wechat": "0123456789abcdef", "app": assertion(hubtest.StartAppIssuer(t), ticket.ID, "u-1")} {
 		a, err := phoneCall(ctx, node.URL, ticket, "scan", provider, code)
 		wantRefusal(t, provider, a, err, 503, "provider_unavailable")
 		if a.Header.Get("Retry-After") == "" {
@@ -113,7 +76,7 @@ func TestStart_ProvidersUnreachable(t *testing.T) {
 func TestClients_OwnMiniPrograms(t *testing.T) {
 	t.Parallel()
 	const otherID, otherKey = "wx2222222222222222", "other-secret-0123456789abcdef"
-	company := newAssertionIssuer(t)
+	company := hubtest.StartAppIssuer(t)
 	clients := writeTestFile(t, "clients.yaml", `clients:
   - id: first
     origins: [`+ourOrigin+`]
@@ -124,7 +87,7 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
   - id: third
     origins: [`+ourOrigin+`]
     qr: "third://login/{ticket}"
-    app: {jwks_url: "`+company.url+`", issuer: "`+companyIssuer+`"}
+    app: {jwks_url: "`+company.URL+`", issuer: "`+hubtest.AppIssuerName+`"}
     providers: [app]
 `)
 	w, settings := startWeChat(t)
@@ -163,9 +126,9 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 		t.Errorf("qr_url %s", third.QRURL)
 	}
 	confirm(third, "wechat", w.Code(appID, "alice"), 400, "invalid_request")
-	confirm(third, "app", company.assert(t, third.ID, "u-1"), 200, "")
+	confirm(third, "app", assertion(company, third.ID, "u-1"), 200, "")
 	first := create("first")
-	confirm(first, "app", company.assert(t, first.ID, "u-1"), 400, "invalid_request")
+	confirm(first, "app", assertion(company, first.ID, "u-1"), 400, "invalid_request")
 	if strings.Contains(node.Log(), otherKey) {
 		t.Error("the log contains a secret")
 	}

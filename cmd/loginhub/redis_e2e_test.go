@@ -75,14 +75,14 @@ func ticketCommands(lines []string, text string) (commands []string) {
 // TestRedis_CommandsOfOtherProviders counts the extra commands that the settings' help names.
 func TestRedis_CommandsOfOtherProviders(t *testing.T) {
 	t.Parallel()
-	company := newAssertionIssuer(t)
-	w, settings := startWebsite(t, company.settings...)
+	company := hubtest.StartAppIssuer(t)
+	w, settings := startWebsite(t, company.Settings...)
 	redis, nodes := cluster(t, 1, settings...)
 	ctx, url, tab := testContext(t, 20*time.Second), nodes[0].URL, newBrowser(t, nodes[0])
 	website := func() { tab.do("GET", w.Allow(tab.startLogin(mustMake(t, ctx, url)), "alice"), nil) }
 	assertion := func() {
 		ticket := mustMake(t, ctx, url)
-		a, err := phoneCall(ctx, url, ticket, "confirm", "app", company.assert(t, ticket.ID, "u-1"))
+		a, err := phoneCall(ctx, url, ticket, "confirm", "app", assertion(company, ticket.ID, "u-1"))
 		wantRefusal(t, "assertion", a, err, 200, "")
 	}
 	for what, c := range map[string]struct {

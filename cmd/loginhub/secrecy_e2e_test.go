@@ -254,19 +254,19 @@ func searchWebsite(t *testing.T) {
 
 // searchAssertions covers the assertions of a company's back end.
 func searchAssertions(t *testing.T) {
-	company := newAssertionIssuer(t)
-	s := startSearch(t, appSecret, company.settings...)
+	company := hubtest.StartAppIssuer(t)
+	s := startSearch(t, appSecret, company.Settings...)
 	p := s.open()
-	scan := company.assert(t, p.ID, "u-1")
+	scan := assertion(company, p.ID, "u-1")
 	for _, c := range []struct {
 		action, code string
 		status       int
 	}{
 		{"scan", scan, 200}, {"confirm", scan, 422}, // used before
-		{"confirm", company.assert(t, strings.Repeat("A", 22), "u-1"), 422},
-		{"confirm", newAssertionIssuer(t).assert(t, p.ID, "u-1"), 422},
-		{"confirm", company.assert(t, p.ID, "u-1") + "AAAA", 422},
-		{"confirm", company.assert(t, p.ID, "u-1"), 200},
+		{"confirm", assertion(company, strings.Repeat("A", 22), "u-1"), 422},
+		{"confirm", assertion(hubtest.StartAppIssuer(t), p.ID, "u-1"), 422},
+		{"confirm", assertion(company, p.ID, "u-1") + "AAAA", 422},
+		{"confirm", assertion(company, p.ID, "u-1"), 200},
 	} {
 		for _, part := range strings.Split(c.code, ".")[1:] { // the header is not secret
 			s.hidden.add("assertion", part)

@@ -16,11 +16,13 @@ import (
 // AppIssuer imitates the back end of a company's own app: it signs assertions for its
 // users and serves its public key.
 type AppIssuer struct {
+	URL      string   // of its keys
 	Settings []string // of a node that accepts its assertions
 	key      ed25519.PrivateKey
 }
 
-const appIssuer = "https://sso.example.com"
+// AppIssuerName is the issuer in its assertions.
+const AppIssuerName = "https://sso.example.com"
 
 // StartAppIssuer starts the issuer. It ends with the test.
 func StartAppIssuer(t testing.TB) *AppIssuer {
@@ -30,14 +32,14 @@ func StartAppIssuer(t testing.TB) *AppIssuer {
 		fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"%s"}]}`, base64.RawURLEncoding.EncodeToString(public))
 	}))
 	t.Cleanup(keys.Close)
-	return &AppIssuer{[]string{"APP_JWKS_URL=" + keys.URL, "APP_ISSUER=" + appIssuer}, private}
+	return &AppIssuer{keys.URL, []string{"APP_JWKS_URL=" + keys.URL, "APP_ISSUER=" + AppIssuerName}, private}
 }
 
 // Assert returns an assertion that the user approves the ticket, for a hub with the
 // tests' public URL. more contains additional claims.
 func (a *AppIssuer) Assert(ticket, user string, more map[string]any) string {
 	now := time.Now()
-	claims := map[string]any{"iss": appIssuer, "aud": "http://login.test", "sub": user, "jti": rand.Text(),
+	claims := map[string]any{"iss": AppIssuerName, "aud": "http://login.test", "sub": user, "jti": rand.Text(),
 		"ticket": ticket, "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
 	maps.Copy(claims, more)
 	body, err := json.Marshal(claims)
