@@ -5,37 +5,54 @@ import (
 	"fmt"
 	"time"
 
+	"loginhub/hub"
 	"loginhub/hub/ticket"
 )
 
 // phoneAdmission checks what a phone call has to pass besides the ticket's
-// rules: the kill switch, the limits, and the comparison of addresses.
+// rules: the provider, the kill switch, the limits, and the comparison of
+// addresses.
 type phoneAdmission struct {
-	server       *Server
-	cfg          *activeConfig
-	from         clientAddr
-	action       ticket.Action
-	hasMatchCode bool // the call carries a match code
-	attempt      *userAttempt
+	hub.PhoneCall
+	provider string
+	code     string // "" if the user has declined at a RedirectProvider
+	client   string // only a ticket of this client; "" for any
+
+	server  *Server
+	cfg     *activeConfig
+	from    clientAddr
+	attempt *userAttempt
 }
 
-// check runs before the provider is called. The client of the ticket is known
-// by then. A reject ends a login, so neither the kill switch nor the address
-// comparison applies to it.
-func (a *phoneAdmission) check(t ticket.Ticket) error {
+// check runs before the provider is called. It returns the ticket's client and
+// the provider. A reject ends a login, so neither the kill switch nor the
+// address comparison applies to it.
+func (a *phoneAdmission) check(t ticket.Ticket) (*ticket.Client, Provider, error) {
 	s := a.server
-	if a.action != ticket.Reject {
+	client, err := a.cfg.clientOf(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	methods := a.cfg.loginMethods(t.Client)
+	provider := methods.Providers[a.provider]
+	if a.SameBrowser && methods.WebLogin != nil {
+		provider = methods.WebLogin
+	}
+	if provider == nil || !client.AllowsProvider(a.provider) || a.client != "" && a.client != t.Client {
+		return nil, nil, invalid("provider: this client does not accept it")
+	}
+	if a.Action != ticket.Reject {
 		if err := s.Hub.CheckEnabled(t.Client); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	if err := s.limits.phones.allow(a.from.rateKey, time.Now()); err != nil {
-		return err
+		return nil, nil, err
 	}
-	if client := a.cfg.clients[t.Client]; a.action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
-		return s.requireSameAddress(t, client, a.from)
+	if a.Action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
+		err = s.requireSameAddress(t, client, a.from)
 	}
-	return nil
+	return client, provider, err
 }
 
 // requireSameAddress refuses a phone that is known to have another address than
@@ -68,11 +85,14 @@ func (s *Server) requireKnownAddress(client *ticket.Client, from clientAddr) err
 }
 
 // exchange asks the provider for the user and counts the call of this user.
-func (a *phoneAdmission) exchange(ctx context.Context, p Provider, credential Credential) (ticket.Identity, error) {
+func (a *phoneAdmission) exchange(ctx context.Context, p Provider) (ticket.Identity, error) {
+	if a.code == "" {
+		return ticket.Identity{Provider: a.provider}, nil
+	}
 	call := func(ctx context.Context, p Provider, credential Credential) (ticket.Identity, error) {
 		return a.server.exchange(ctx, a.cfg, p, credential)
 	}
-	return a.countUser(a.server.codeGuard.exchange(ctx, a.from.rateKey, p, credential, call))
+	return a.countUser(a.server.codeGuard.exchange(ctx, a.from.rateKey, p, Credential{Code: a.code, Ticket: a.Ticket}, call))
 }
 
 // countUser counts the call of a user whom the provider has identified.
@@ -81,12 +101,12 @@ func (a *phoneAdmission) countUser(by ticket.Identity, err error) (ticket.Identi
 		return by, err
 	}
 	a.attempt = &userAttempt{limits: a.server.limits}
-	return by, a.attempt.begin(by, a.hasMatchCode && a.action == ticket.Confirm)
+	return by, a.attempt.begin(by, a.Match != "" && a.Action == ticket.Confirm)
 }
 
-// onResult refunds the limits by the outcome of the call and returns its code
-// for the audit log and the metrics.
-func (a *phoneAdmission) onResult(_ ticket.Identity, err error) string {
+// end refunds the limits by the outcome of the call and returns its code for
+// the audit log and the metrics.
+func (a *phoneAdmission) end(err error) (code string) {
 	status, code := outcome(err)
 	if a.attempt != nil {
 		a.attempt.end(status, code)

@@ -46,15 +46,16 @@ type loginRequestInfo struct {
 
 // scan is POST …/scan.
 func (s *Server) scan(c echo.Context) error {
-	call, err := s.parsePhoneCall(c, ticket.Scan)
+	call, err := s.phoneCall(c, ticket.Scan)
 	if err != nil {
 		return err
 	}
-	r, err := s.Hub.Scan(c.Request().Context(), call)
+	choices, err := call.MatchChoices()
 	if err != nil {
 		return err
 	}
-	t, client := r.Ticket, activeConfigOf(c).clients[r.Ticket.Client]
+	t := call.Current()
+	client := activeConfigOf(c).clients[t.Client]
 	l := loginRequestInfo{
 		Client: client.Label(language(c.Request())), Hosts: displayHosts(client.Origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
@@ -64,7 +65,7 @@ func (s *Server) scan(c echo.Context) error {
 	if t.Address.IsValid() {
 		l.IP = t.Address.String()
 	}
-	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(r.Remaining), Login: l, Choices: r.Choices})
+	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: l, Choices: choices})
 }
 
 // displayHosts returns the hosts of the origins without duplicates, at most
@@ -84,11 +85,7 @@ func displayHosts(origins []string) []string {
 // confirm is POST …/confirm. The answer is the state that the call produced,
 // also if the browser has already acknowledged it.
 func (s *Server) confirm(c echo.Context) error {
-	call, err := s.parsePhoneCall(c, ticket.Confirm)
-	if err != nil {
-		return err
-	}
-	if _, err := s.Hub.Confirm(c.Request().Context(), call); err != nil {
+	if _, err := s.phoneCall(c, ticket.Confirm); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Confirmed})
@@ -96,26 +93,22 @@ func (s *Server) confirm(c echo.Context) error {
 
 // reject is POST …/reject.
 func (s *Server) reject(c echo.Context) error {
-	call, err := s.parsePhoneCall(c, ticket.Reject)
-	if err != nil {
-		return err
-	}
-	if _, err := s.Hub.Reject(c.Request().Context(), call); err != nil {
+	if _, err := s.phoneCall(c, ticket.Reject); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Rejected})
 }
 
-// parsePhoneCall reads the body of a phone call. The three calls have the same
-// body; a field that a call does not need is checked too.
-func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall, error) {
+// phoneCall reads the body of a phone's call and runs the call. The three calls
+// have the same body; a field that a call does not need is checked too.
+func (s *Server) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
 	body, err := readBody(c)
 	if err != nil {
-		return hub.PhoneCall{}, err
+		return nil, err
 	}
 	id, err := ticketID(c)
 	if err != nil {
-		return hub.PhoneCall{}, err
+		return nil, err
 	}
 	var in struct {
 		Provider string      `json:"provider"`
@@ -124,40 +117,51 @@ func (s *Server) parsePhoneCall(c echo.Context, a ticket.Action) (hub.PhoneCall,
 		User     ticket.User `json:"user"`
 	}
 	if err := parse(body, &in); err != nil {
-		return hub.PhoneCall{}, err
+		return nil, err
 	}
-	cfg := activeConfigOf(c)
 	switch {
 	case in.Provider == "":
-		return hub.PhoneCall{}, invalid("provider: required")
-	case !cfg.hasProvider(in.Provider):
-		return hub.PhoneCall{}, s.refuseUnlessUnknown(c, id, invalid("provider: unknown provider"))
+		return nil, invalid("provider: required")
+	case !activeConfigOf(c).hasProvider(in.Provider):
+		return nil, s.refuseUnlessUnknown(c, id, invalid("provider: unknown provider"))
 	case in.Code == "" || len(in.Code) > maxAuthCode:
-		return hub.PhoneCall{}, invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
+		return nil, invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
-		return hub.PhoneCall{}, invalid("match: two digits")
+		return nil, invalid("match: two digits")
 	}
 	user, err := in.User.Clean()
 	if err != nil {
-		return hub.PhoneCall{}, invalid(err.Error())
+		return nil, invalid(err.Error())
 	}
-	var provider Provider // set by Authorize, when the ticket's client is known
-	admission := &phoneAdmission{server: s, cfg: cfg, from: s.proxies.clientAddr(c.Request()), action: a, hasMatchCode: in.Match != ""}
-	return hub.PhoneCall{Phone: admission.from.auditAddr, OnResult: admission.onResult, Ticket: id, User: user, Match: in.Match, Client: cfg.clientByID,
-		Authorize: func(t ticket.Ticket) error {
-			client, err := cfg.clientOf(t)
-			if err != nil {
-				return err
-			}
-			provider = cfg.loginMethods(t.Client).Providers[in.Provider]
-			if provider == nil || !client.AllowsProvider(in.Provider) {
-				return invalid("provider: this client does not accept it")
-			}
-			return admission.check(t)
-		},
-		Exchange: func(ctx context.Context) (ticket.Identity, error) {
-			return admission.exchange(ctx, provider, Credential{Code: in.Code, Ticket: id})
-		}}, nil
+	return s.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
+		provider: in.Provider, code: in.Code})
+}
+
+// runCall runs a call: read the ticket, authorize, exchange the code for an
+// identity, apply.
+func (s *Server) runCall(c echo.Context, a *phoneAdmission) (_ *hub.Call, err error) {
+	a.server, a.cfg, a.from = s, activeConfigOf(c), s.proxies.clientAddr(c.Request())
+	a.Phone = a.from.auditAddr
+	var by ticket.Identity
+	ctx := c.Request().Context()
+	call, err := s.Hub.Begin(ctx, a.PhoneCall)
+	defer func() { call.End(by, a.end(err), err) }()
+	if err != nil {
+		return nil, err
+	}
+	client, provider, err := a.check(call.Current())
+	if err != nil {
+		return nil, err
+	}
+	if err := call.Precheck(); err != nil {
+		return nil, err
+	}
+	// The exchange consumes the code: a phone that disconnects must not end it.
+	ctx = context.WithoutCancel(ctx)
+	if by, err = a.exchange(ctx, provider); err != nil {
+		return nil, err
+	}
+	return call, call.Apply(ctx, by, client)
 }
 
 // language returns "zh" if the first language of Accept-Language is Chinese,

@@ -93,7 +93,3 @@ func (s *Server) refuseUnlessUnknown(c echo.Context, id ticket.ID, refusal error
 	}
 	return refusal
 }
-
-// clientByID is the Client function of hub.PhoneCall. Authorize has accepted
-// the ticket before, so the client exists.
-func (cfg *activeConfig) clientByID(id string) *ticket.Client { return cfg.clients[id] }

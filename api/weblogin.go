@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -174,12 +173,16 @@ func (s *Server) callback(c echo.Context) error {
 	if err != nil { // after this the hub writes the audit log
 		return s.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c.Request(), err)
 	}
-	code := c.QueryParam("code")
-	outcome := frontend.WebLoginResult{Confirmed: code != ""}
-	if err := s.finishWebLogin(c, v, code); err != nil {
+	// Without a code the user has declined.
+	code, action := c.QueryParam("code"), ticket.Confirm
+	if code == "" {
+		action = ticket.Reject
+	}
+	if _, err := s.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
+		provider: "wechat_web", code: code, client: v.Client}); err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "wechat.html", outcome)
+	return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: code != ""})
 }
 
 // consumeState deletes the state in every case and returns it if this browser
@@ -208,41 +211,6 @@ func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
 		return v, errStateForeign
 	}
 	return v, nil
-}
-
-// finishWebLogin confirms the ticket of the state. Without a code the user has
-// refused, and it rejects the ticket.
-func (s *Server) finishWebLogin(c echo.Context, v webLoginState, code string) error {
-	cfg := activeConfigOf(c)
-	webLogin := cfg.loginMethods(v.Client).WebLogin
-	admission := &phoneAdmission{server: s, cfg: cfg, from: s.proxies.clientAddr(c.Request()), action: ticket.Confirm}
-	if code == "" {
-		admission.action = ticket.Reject
-	}
-	ctx := c.Request().Context()
-	call := hub.PhoneCall{Phone: admission.from.auditAddr, OnResult: admission.onResult, Ticket: v.Ticket, SameBrowser: true, Client: cfg.clientByID,
-		Authorize: func(t ticket.Ticket) error {
-			client, err := cfg.clientOf(t)
-			if err != nil {
-				return err
-			}
-			if webLogin == nil || t.Client != v.Client || !client.AllowsProvider("wechat_web") {
-				return invalid("provider: this client does not accept wechat_web")
-			}
-			return admission.check(t)
-		},
-		Exchange: func(ctx context.Context) (ticket.Identity, error) {
-			if code == "" {
-				return ticket.Identity{Provider: "wechat_web"}, nil
-			}
-			return admission.exchange(ctx, webLogin, Credential{Code: code, Ticket: v.Ticket})
-		}}
-	if code == "" {
-		_, err := s.Hub.Reject(ctx, call)
-		return err
-	}
-	_, err := s.Hub.Confirm(ctx, call)
-	return err
 }
 
 // stateLength is the length of newState's text.

@@ -28,9 +28,9 @@ import (
 // before the change, so that only the end of the process can lose it. Tokens, secrets
 // and codes never reach this file.
 const (
-	outcomeOK      = "ok"
-	outcomeRefused = "refused" // if the caller gives no error code
-	maxReason      = 200       // bytes
+	outcomeOK       = "ok"
+	outcomeInternal = "internal_error" // of a call that ended without a result
+	maxReason       = 200              // bytes
 
 	// Of a switch: Redis or a replica has not confirmed it; it was not attempted.
 	outcomeUncertain  = "store_unavailable"
@@ -220,34 +220,18 @@ var actionNames = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: 
 
 // auditCall writes the line of a phone's call. A wrong match number is a change and a
 // refusal in one line, as is a confirm that no replica has yet.
-func (h *Hub) auditCall(slot *auditSlot, a ticket.Action, c PhoneCall, r callResult) {
-	outcome := outcomeOK
-	switch {
-	case c.OnResult != nil:
-		outcome = c.OnResult(r.by, r.err)
-	case r.err != nil:
-		outcome = outcomeRefused
-	}
-	h.Metrics.PhoneCallDone(actionNames[a], outcome)
-	if r.changed {
-		h.Metrics.TicketChanged(r.ticket)
-	}
-	e := auditEntry{ticket: r.ticket, by: r.by, phone: c.Phone, outcome: outcome, reason: r.err}
+func (h *Hub) auditCall(c *Call, outcome string, err error) {
+	h.Metrics.PhoneCallDone(actionNames[c.Action], outcome)
+	e := auditEntry{ticket: c.ticket, by: c.by, phone: c.Phone, outcome: outcome, reason: err}
 	if e.ticket.ID == "" {
 		e.ticket.ID = c.Ticket
 	}
-	if !r.changed {
-		e.action = actionNames[a]
+	if c.changed {
+		h.Metrics.TicketChanged(c.ticket)
+	} else {
+		e.action = actionNames[c.Action]
 	}
-	h.writeAudit(slot, e)
-}
-
-// callResult is the result of a phone's call.
-type callResult struct {
-	ticket  ticket.Ticket
-	by      ticket.Identity
-	changed bool
-	err     error
+	h.writeAudit(&c.slot, e)
 }
 
 // recentDeliveries records which address was given the token of which ticket, so that

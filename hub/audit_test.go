@@ -93,6 +93,10 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 		s.Confirm(ctx, s.phoneCall(id, "ann"))
 		s.Confirm(ctx, s.phoneCall(id, "ann")) // repeated
 		s.Reject(ctx, s.phoneCall(rejected, "ann"))
+		for _, err := range []error{ticket.ErrProviderUnavailable, nil} { // between the phases: refused, aborted
+			call, _ := s.Begin(ctx, hub.PhoneCall{Action: ticket.Confirm, Ticket: waits})
+			call.End(ticket.Identity{}, "ok", err)
+		}
 		s.Ack(ctx, id, 9, anyBrowser) // another seq
 		store.fails.Store(true)
 		if _, err := s.Create(ctx, ticket.Request{Client: s.client}); !errors.Is(err, ticket.ErrStoreUnavailable) {
@@ -138,8 +142,8 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 		if n := audit.reserved.Load(); n != 0 {
 			t.Errorf("%d lines stay reserved", n)
 		}
-		// Four tickets, scan, confirm, reject, ack, one end; and three calls that changed nothing.
-		if n, lines := store.changes.Load(), audit.written.Load(); n != 9 || lines != 9+3 {
+		// Four tickets, scan, confirm, reject, ack, one end; and five calls that changed nothing.
+		if n, lines := store.changes.Load(), audit.written.Load(); n != 9 || lines != 9+5 {
 			t.Errorf("%d changes and %d lines", n, lines)
 		}
 	})

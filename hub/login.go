@@ -61,6 +61,7 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 
 // PhoneCall is a scan, confirm or reject of a phone.
 type PhoneCall struct {
+	Action ticket.Action // Scan, Confirm or Reject
 	Ticket ticket.ID
 	User   ticket.User // what the phone claims about its user, cleaned
 	Match  string      // the number that the user chose; only for a confirm
@@ -68,129 +69,126 @@ type PhoneCall struct {
 	// state and cookie. There is no second screen to compare numbers with. Never set it
 	// for a phone.
 	SameBrowser bool
-	// Authorize refuses a provider that the ticket's client does not allow.
-	Authorize func(ticket.Ticket) error
-	// Exchange exchanges the phone's code for an identity. It is called at most once,
-	// and only if some user could succeed.
-	Exchange func(context.Context) (ticket.Identity, error)
-	// Client returns the settings of a client; needed by Confirm and Scan.
-	Client func(id string) *ticket.Client
-	// Phone is the address of the caller, for the audit.
-	Phone netip.Addr
-	// OnResult, if not nil, is called once with the result and the user (zero if
-	// unknown). It returns the outcome's name for audit and metrics.
-	OnResult func(by ticket.Identity, err error) string
+	Phone       netip.Addr // observed address of the caller, for the audit; zero if unknown
 }
 
-// ScanResult is the answer to a scan.
-type ScanResult struct {
-	Ticket    ticket.Ticket
-	Remaining time.Duration // until the deadline
-	Choices   []string      // numbers to choose from; nil without number matching
+// Call is a PhoneCall between its two phases. Begin reads the ticket. The caller then
+// authorizes the call, calls Precheck, and exchanges the code for an identity. Apply
+// applies the call for that identity, and End ends it. Only one goroutine uses a Call.
+type Call struct {
+	PhoneCall
+	hub     *Hub
+	slot    auditSlot
+	now     time.Time       // the store's time when ticket was read
+	ticket  ticket.Ticket   // the latest version
+	by      ticket.Identity // set by Apply
+	applied bool            // Apply succeeded
+	changed bool            // Apply changed the ticket
 }
 
-// Scan records who scanned the ticket.
-func (h *Hub) Scan(ctx context.Context, c PhoneCall) (ScanResult, error) {
-	t, now, err := h.runPhoneCall(ctx, ticket.Scan, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
+// Begin reserves the audit line of a call and reads its ticket. The Call is never nil:
+// call End in any case. ErrAuditStalled: the line has no room, and the call must not
+// consume the code.
+func (h *Hub) Begin(ctx context.Context, p PhoneCall) (*Call, error) {
+	c := &Call{PhoneCall: p, hub: h}
+	var err error
+	if c.slot, err = h.reserveAudit(); err != nil {
+		return c, err
+	}
+	c.ticket, c.now, err = h.read(ctx, p.Ticket)
+	return c, err
+}
+
+// Current returns the ticket as Begin read it, or its next version after Apply.
+func (c *Call) Current() ticket.Ticket { return c.ticket }
+
+// Remaining returns the time from Begin to the ticket's deadline.
+func (c *Call) Remaining() time.Duration { return c.ticket.Deadline.Sub(c.now) }
+
+// MatchChoices returns the numbers to choose from after a scan; nil without number
+// matching.
+func (c *Call) MatchChoices() (choices []string, err error) {
+	if c.ticket.NumberMatching {
+		_, choices, err = c.hub.current.Load().Keys.MatchNumbers(c.ticket)
+	}
+	return choices, err
+}
+
+// Precheck returns the error that every user would get. Only if it is nil may the
+// caller exchange the code.
+func (c *Call) Precheck() error { return precheck(c.ticket, c.Action, c.Match, c.SameBrowser) }
+
+// Apply applies the call for a user whom the provider has identified. client is the
+// ticket's. After a concurrent change Apply decides again on the new version, with the
+// same identity. It does not stop if ctx is canceled: the provider has consumed the
+// code, and a phone that disconnects would need another one.
+func (c *Call) Apply(ctx context.Context, by ticket.Identity, client *ticket.Client) error {
+	ctx, c.by = context.WithoutCancel(ctx), by
+	for range maxTries {
+		next, refusal := c.next(client)
+		same := next.Seq == c.ticket.Seq
+		if same && (refusal != nil || c.Action != ticket.Confirm || !c.hub.Replicated) {
+			c.applied = refusal == nil
+			return refusal
+		}
+		out, err := c.hub.applyChange(ctx, c.ticket, next, "")
+		if out.Done || errors.Is(err, ticket.ErrNotReplicated) {
+			// Without a replica the change is still stored and published. A repeated call
+			// will find it unchanged, so the audit must count the change here.
+			c.ticket, c.changed = next, !same
+		}
+		if err != nil {
+			return err
+		}
+		if out.Done {
+			c.applied = refusal == nil
+			return refusal
+		}
+		if c.ticket, c.now, err = c.hub.openAndExpire(ctx, c.Ticket, out.Stored, ""); err != nil {
+			return err
+		}
+	}
+	return errTooManyUpdates
+}
+
+// next returns the ticket's next version. The unchanged version means that the call was
+// repeated. With both a new version and an error, the version must be stored before the
+// error is returned.
+func (c *Call) next(client *ticket.Client) (ticket.Ticket, error) {
+	h, t := c.hub, c.ticket
+	switch c.Action {
+	case ticket.Scan:
 		// A user who could not confirm gets the error before the consent screen.
-		if _, err := by.Sub(c.Client(t.Client).Subject); err != nil {
+		if _, err := c.by.Sub(client.Subject); err != nil {
 			return t, err
 		}
-		return t.Scan(by, c.User, now, h.ConfirmTTL)
-	})
-	if err != nil {
-		return ScanResult{}, err
-	}
-	s := ScanResult{Ticket: t, Remaining: t.Deadline.Sub(now)}
-	if t.NumberMatching {
-		if _, s.Choices, err = h.current.Load().Keys.MatchNumbers(t); err != nil {
-			return ScanResult{}, err
-		}
-	}
-	return s, nil
-}
-
-// Confirm fixes the token's claims and notifies the waiting browser.
-func (h *Hub) Confirm(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
-	t, _, err := h.runPhoneCall(ctx, ticket.Confirm, c, func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error) {
+		return t.Scan(c.by, c.User, c.now, h.ConfirmTTL)
+	case ticket.Confirm:
 		want, _, err := h.current.Load().Keys.MatchNumbers(t)
 		if err != nil {
 			return t, err
 		}
 		return t.Confirm(ticket.Confirmation{
-			Identity: by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: now, ResultTTL: h.ResultTTL,
-			Token: ticket.TokenParams{Issuer: h.Issuer, Client: c.Client(t.Client), TTL: h.TokenTTL},
+			Identity: c.by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.ResultTTL,
+			Token: ticket.TokenParams{Issuer: h.Issuer, Client: client, TTL: h.TokenTTL},
 			Sent:  h.Store.Now(),
 		})
-	})
-	return t, err
+	}
+	return t.Reject(c.by)
 }
 
-// Reject ends the ticket because the user declined.
-func (h *Hub) Reject(ctx context.Context, c PhoneCall) (ticket.Ticket, error) {
-	t, _, err := h.runPhoneCall(ctx, ticket.Reject, c, func(t ticket.Ticket, by ticket.Identity, _ time.Time) (ticket.Ticket, error) {
-		return t.Reject(by)
-	})
-	return t, err
+// End writes the call's audit line and counts its result: the user (zero if unknown),
+// the error code of the answer ("ok" for none) and the error.
+func (c *Call) End(by ticket.Identity, outcome string, err error) {
+	if err == nil && !c.applied {
+		outcome, err = outcomeInternal, errCallAborted
+	}
+	c.by = by
+	c.hub.auditCall(c, outcome, err)
 }
 
-// decideFunc returns the ticket's next version. The unchanged version means that the
-// call was repeated. With both a new version and an error, the version is stored before
-// the error is returned.
-type decideFunc func(t ticket.Ticket, by ticket.Identity, now time.Time) (ticket.Ticket, error)
-
-// runPhoneCall runs a phone's call: read, exchange the code, decide, change. After a
-// concurrent change it decides again on the new version, with the same identity.
-func (h *Hub) runPhoneCall(ctx context.Context, a ticket.Action, c PhoneCall, decide decideFunc) (t ticket.Ticket, now time.Time, err error) {
-	var by ticket.Identity
-	changed := false
-	slot, err := h.reserveAudit()
-	defer func() { h.auditCall(&slot, a, c, callResult{t, by, changed, err}) }()
-	if err != nil {
-		return t, now, err
-	}
-	t, now, err = h.read(ctx, c.Ticket)
-	if err != nil {
-		return t, now, err
-	}
-	if err := c.Authorize(t); err != nil {
-		return t, now, err
-	}
-	if err := c.precheck(t, a); err != nil {
-		return t, now, err
-	}
-	// The exchange consumes the code. From here on the call is finished even if the
-	// phone disconnects: otherwise its user would need another code.
-	ctx = context.WithoutCancel(ctx)
-	if by, err = c.Exchange(ctx); err != nil {
-		return t, now, err
-	}
-	for range maxTries {
-		next, refusal := decide(t, by, now)
-		same := next.Seq == t.Seq
-		if same && (refusal != nil || a != ticket.Confirm || !h.Replicated) {
-			return next, now, refusal
-		}
-		out, err := h.applyChange(ctx, t, next, "")
-		if errors.Is(err, ticket.ErrNotReplicated) {
-			// The change is stored and published, but not replicated. A repeated call
-			// will find it unchanged, so the audit must count the change here.
-			changed = !same
-			return next, now, err
-		}
-		if err != nil {
-			return t, now, err
-		}
-		if out.Done {
-			changed = !same
-			return next, now, refusal
-		}
-		if t, now, err = h.openAndExpire(ctx, c.Ticket, out.Stored, ""); err != nil {
-			return t, now, err
-		}
-	}
-	return t, now, errTooManyUpdates
-}
+// errCallAborted is the audited error of a call that ended before Apply without one.
+var errCallAborted = errors.New("the call was aborted")
 
 // errTooManyUpdates ends a change after maxTries.
 var errTooManyUpdates = errors.New("change ticket: too many concurrent updates")
@@ -248,14 +246,11 @@ func (h *Hub) Get(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
 
 // CanConfirm returns the error that every user would get for a confirm by the waiting
 // browser itself (PhoneCall.SameBrowser); nil if some user could succeed.
-func CanConfirm(t ticket.Ticket) error {
-	return PhoneCall{SameBrowser: true}.precheck(t, ticket.Confirm)
-}
+func CanConfirm(t ticket.Ticket) error { return precheck(t, ticket.Confirm, "", true) }
 
-// precheck returns the error that every user would get for the call.
-func (c PhoneCall) precheck(t ticket.Ticket, a ticket.Action) error {
-	t.NumberMatching = t.NumberMatching && !c.SameBrowser
-	return t.Precheck(a, c.Match)
+func precheck(t ticket.Ticket, a ticket.Action, match string, sameBrowser bool) error {
+	t.NumberMatching = t.NumberMatching && !sameBrowser
+	return t.Precheck(a, match)
 }
 
 // read reads a ticket and the store's time.

@@ -159,13 +159,49 @@ func (s *testNode) create(t testing.TB) ticket.ID {
 	return m.Ticket.ID
 }
 
+// testCall is a phone's call, with the name of its user.
+type testCall struct {
+	hub.PhoneCall
+	name string
+}
+
 // phoneCall returns a call of the user with that name.
-func (s *testNode) phoneCall(id ticket.ID, name string) hub.PhoneCall {
-	return hub.PhoneCall{Ticket: id, Authorize: anyBrowser.Authorize,
-		Client: func(string) *ticket.Client { return s.client },
-		Exchange: func(context.Context) (ticket.Identity, error) {
-			return ticket.Identity{Provider: "sandbox", Subject: name, Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}}, nil
-		}}
+func (s *testNode) phoneCall(id ticket.ID, name string) testCall {
+	return testCall{hub.PhoneCall{Ticket: id}, name}
+}
+
+// sandboxUser returns the sandbox's user with that name.
+func sandboxUser(name string) ticket.Identity {
+	return ticket.Identity{Provider: "sandbox", Subject: name, Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}}
+}
+
+// runCall runs both phases of a call and ends it.
+func runCall(ctx context.Context, h *hub.Hub, p testCall, client *ticket.Client) (ticket.Ticket, error) {
+	call, err := h.Begin(ctx, p.PhoneCall)
+	if err == nil {
+		err = call.Precheck()
+	}
+	by := sandboxUser(p.name)
+	if err == nil {
+		err = call.Apply(ctx, by, client)
+	}
+	call.End(by, "", err)
+	return call.Current(), err
+}
+
+func (s *testNode) Scan(ctx context.Context, p testCall) (ticket.Ticket, error) {
+	p.Action = ticket.Scan
+	return runCall(ctx, s.Hub, p, s.client)
+}
+
+func (s *testNode) Confirm(ctx context.Context, p testCall) (ticket.Ticket, error) {
+	p.Action = ticket.Confirm
+	return runCall(ctx, s.Hub, p, s.client)
+}
+
+func (s *testNode) Reject(ctx context.Context, p testCall) (ticket.Ticket, error) {
+	p.Action = ticket.Reject
+	return runCall(ctx, s.Hub, p, s.client)
 }
 
 // checkToken checks a view that must carry the token.

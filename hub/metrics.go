@@ -16,8 +16,7 @@ import (
 type Metrics interface {
 	// TicketChanged: this node changed a ticket, or created one (Seq 1).
 	TicketChanged(t ticket.Ticket)
-	// PhoneCallDone: a scan, confirm or reject ended, with the outcome of
-	// PhoneCall.OnResult.
+	// PhoneCallDone: a scan, confirm or reject ended, with the outcome of Call.End.
 	PhoneCallDone(action, outcome string)
 	// WaitStarted: a socket or poll started to wait. WaitEnded has the reason why it
 	// ended.

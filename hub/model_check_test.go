@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"loginhub/hub"
-	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -141,19 +140,9 @@ func (w *modelState) hasToken(all []ticket.Ticket, token string) bool {
 func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Action) {
 	before, _ := w.net.allVersions(id)
 	failures := n.failures()
-	by := ticket.Identity{Provider: "sandbox", Subject: user, Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}}
-	call := hub.PhoneCall{Ticket: id, Authorize: anyBrowser.Authorize, Client: func(string) *ticket.Client { return w.client },
-		Exchange: func(context.Context) (ticket.Identity, error) { return by, nil }}
+	by := sandboxUser(user)
 	ctx := context.WithValue(w.ctx, callerKey{}, user)
-	var err error
-	switch a {
-	case ticket.Scan:
-		_, err = n.Scan(ctx, call)
-	case ticket.Confirm:
-		_, err = n.Confirm(ctx, call)
-	case ticket.Reject:
-		_, err = n.Reject(ctx, call)
-	}
+	_, err := runCall(ctx, n.Hub, testCall{hub.PhoneCall{Action: a, Ticket: id}, user}, w.client)
 	if n.dead() || w.ctx.Err() != nil {
 		return // the phone got no answer
 	}
