@@ -81,8 +81,10 @@ func (s step) String() string {
 // quantum is the duration of passes; no timer of the hub is a multiple of it.
 const quantum = 470 * time.Millisecond
 
-// apply runs a step.
-func (w *modelState) apply(s step) {
+// apply runs a step. matched is false if the step names a call or message that is not in
+// transit.
+func (w *modelState) apply(s step) (matched bool) {
+	matched = true
 	p, n := w.browsers[s.browser%len(w.browsers)], w.nodeAt(s.node)
 	alive := !n.dead()
 	switch s.op {
@@ -101,19 +103,18 @@ func (w *modelState) apply(s step) {
 			w.wg.Go(func() { w.phone(n, p.id, s.label, ticket.Action(s.op-scans)) })
 		}
 	case completes:
-		w.net.resolve(s.label, false, true, true, nil)
+		matched = w.net.resolve(s.label, false, true, true, nil)
 	case executes:
-		w.net.resolve(s.label, false, true, false, nil)
+		matched = w.net.resolve(s.label, false, true, false, nil)
 	case replies:
-		w.net.resolve(s.label, true, false, true, nil)
+		matched = w.net.resolve(s.label, true, false, true, nil)
 	case fails:
-		if !w.net.resolve(s.label, false, false, true, ticket.ErrStoreUnavailable) {
+		matched = w.net.resolve(s.label, false, false, true, ticket.ErrStoreUnavailable) ||
 			w.net.resolve(s.label, true, false, true, ticket.ErrStoreUnavailable)
-		}
 	case losesReply:
-		w.net.resolve(s.label, false, true, true, ticket.ErrStoreUnavailable)
+		matched = w.net.resolve(s.label, false, true, true, ticket.ErrStoreUnavailable)
 	case delivers, duplicates, drops:
-		w.net.deliver(s.label, s.op != drops, s.op == duplicates)
+		matched = w.net.deliver(s.label, s.op != drops, s.op == duplicates)
 	case dropsNodes:
 		w.net.dropNodes(p.id)
 	case rollsBack:
@@ -134,6 +135,7 @@ func (w *modelState) apply(s step) {
 		w.restart(s.node)
 	}
 	synctest.Wait()
+	return matched
 }
 
 // randomStep returns a random step that applies now. quiet traces lose no message of an
@@ -185,7 +187,8 @@ type modelRun struct {
 	mutation    mutation
 	nodes       int
 	tickets     int
-	confirmLate bool // confirm open tickets after the faults
+	confirmLate bool       // confirm open tickets after the faults
+	matched     func(step) // called by replay for each step that matched; nil: not called
 }
 
 // random runs the trace of the seed and returns its steps.
@@ -221,7 +224,10 @@ func (r modelRun) random(t *testing.T, tally *modelStats) (steps []step, err err
 func (r modelRun) replay(t *testing.T, steps []step) error {
 	return r.runTrace(t, nil, func(w *modelState) {
 		for _, s := range steps {
-			if w.apply(s); w.failure() != nil {
+			if w.apply(s) && r.matched != nil {
+				r.matched(s)
+			}
+			if w.failure() != nil {
 				return
 			}
 		}
