@@ -42,8 +42,8 @@ func StartCluster(t testing.TB, replicas int, args ...string) *Cluster {
 	c.WaitHealthy(t)
 	Eventually(t, 20*time.Second, "every replica follows its master", func() bool {
 		for _, r := range c.Nodes {
-			info, err := r.Client.Info(ctx, "replication").Result()
-			if err != nil || strings.Contains(info, "role:slave") && !strings.Contains(info, "master_link_status:up") {
+			info := r.replication()
+			if info == "" || strings.Contains(info, "role:slave") && !strings.Contains(info, "master_link_status:up") {
 				return false
 			}
 		}

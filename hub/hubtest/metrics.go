@@ -10,21 +10,6 @@ import (
 	"time"
 )
 
-// Metric reads a metric without labels from the node's admin listener. ADMIN_LISTEN must
-// be set.
-func (n *Node) Metric(name string) (float64, error) {
-	text, err := n.admin("/metrics")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
-		}
-	}
-	return 0, fmt.Errorf("no metric %s", name)
-}
-
 // Scrape returns the node's metrics as text, and the value of every sample by its name
 // with labels.
 func (n *Node) Scrape() (text string, samples map[string]float64, err error) {
@@ -64,11 +49,15 @@ func (n *Node) Usage() (l ResourceUsage, err error) {
 	if _, err := n.admin("/debug/pprof/heap?gc=1"); err != nil {
 		return l, err
 	}
+	_, samples, err := n.Scrape()
+	if err != nil {
+		return l, err
+	}
 	for name, place := range map[string]*int{"go_goroutines": &l.Goroutines, "process_open_fds": &l.Files,
 		"go_memstats_heap_alloc_bytes": &l.Heap, "process_resident_memory_bytes": &l.Resident} {
-		value, err := n.Metric(name)
-		if err != nil {
-			return l, err
+		value, ok := samples[name]
+		if !ok {
+			return l, fmt.Errorf("no metric %s", name)
 		}
 		*place = int(value)
 	}

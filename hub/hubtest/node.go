@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ func Build() (program string, remove func(), err error) {
 	}
 	program = filepath.Join(dir, "loginhub")
 	args := []string{"build", "-o", program}
-	if raceEnabled {
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, "loginhub/cmd/loginhub")...).CombinedOutput()

@@ -8,6 +8,19 @@ import (
 	"time"
 )
 
+// StartReplica starts a replica of the server and waits until it is in step.
+func StartReplica(t testing.TB, master *Redis) *Redis {
+	t.Helper()
+	// By default a master waits five seconds for more replicas.
+	if err := master.Client.ConfigSet(context.Background(), "repl-diskless-sync-delay", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := strings.Cut(master.Addr, ":")
+	replica := StartRedis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	replica.WaitLinked(t)
+	return replica
+}
+
 // BreakReplication cuts the replica off from its master for good: it does not receive
 // later changes.
 func (r *Redis) BreakReplication(t testing.TB, master *Redis) {
@@ -35,9 +48,13 @@ func (r *Redis) Follow(t testing.TB, master *Redis) {
 func (r *Redis) WaitLinked(t testing.TB) {
 	t.Helper()
 	Eventually(t, 20*time.Second, "the replica follows", func() bool {
-		info, err := r.Client.Info(context.Background(), "replication").Result()
-		return err == nil && strings.Contains(info, "master_link_status:up")
+		return strings.Contains(r.replication(), "master_link_status:up")
 	})
+}
+
+// replication returns the server's INFO replication, or "" if it does not answer.
+func (r *Redis) replication() string {
+	return r.Client.Info(context.Background(), "replication").Val()
 }
 
 // ReplicaOf returns the replica of a Cluster's master.
@@ -45,8 +62,8 @@ func (c *Cluster) ReplicaOf(t testing.TB, master *Redis) *Redis {
 	t.Helper()
 	_, port, _ := strings.Cut(master.Addr, ":")
 	for _, r := range c.Nodes {
-		info, err := r.Client.Info(context.Background(), "replication").Result()
-		if err == nil && strings.Contains(info, "role:slave") && strings.Contains(info, "master_port:"+port) {
+		info := r.replication()
+		if strings.Contains(info, "role:slave") && strings.Contains(info, "master_port:"+port) {
 			return r
 		}
 	}

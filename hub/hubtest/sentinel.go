@@ -32,11 +32,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	s := &Sentinel{Master: StartRedis(t)}
 	host, port, _ := strings.Cut(s.Master.Addr, ":")
-	s.Replica = StartRedis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
-	Eventually(t, 10*time.Second, "the replica follows", func() bool {
-		info, err := s.Replica.Client.Info(context.Background(), "replication").Result()
-		return err == nil && strings.Contains(info, "master_link_status:up")
-	})
+	s.Replica = StartReplica(t, s.Master)
 	var addrs []string
 	for range 3 {
 		addrs = append(addrs, s.sentinel(t, host, port))

@@ -1,9 +1,7 @@
 package redisstore
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,56 +102,5 @@ func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
 		if n := sent[string(ticket.EncodeUpdate(c.ID, c.Sealed))]; n != 1 {
 			t.Errorf("a change was published %d times", n)
 		}
-	}
-}
-
-// TestCluster_ProbeFailsWithDeadMaster checks that a node is not ready if one master
-// does not answer, although two do.
-func TestCluster_ProbeFailsWithDeadMaster(t *testing.T) {
-	t.Parallel()
-	cluster := hubtest.StartCluster(t, 0)
-	r := newFixture(t, cluster.URL, 3)
-	if _, err := r.Probe(limit(t), "N1", "nonce"); err != nil {
-		t.Fatal(err)
-	}
-	cluster.Nodes[2].Kill(t)
-	start := time.Now()
-	masters, err := r.Probe(context.Background(), "N1", "nonce")
-	if took := time.Since(start); masters != 0 || !isUnavailable(err) || took > probeTimeout+1500*time.Millisecond {
-		t.Errorf("%d masters, %v after %v", masters, err, took)
-	}
-}
-
-// TestCluster_ProbeAfterFailover checks that the probe uses the new master without a
-// restart.
-func TestCluster_ProbeAfterFailover(t *testing.T) {
-	t.Parallel()
-	cluster := hubtest.StartCluster(t, 1)
-	r := newFixture(t, cluster.URL, 3)
-	id, old, deadline := r.created(t, time.Minute)
-	holder := cluster.MasterOf(t, r.ticketKey(id))
-	// Redis may lose what it acknowledged and has not replicated. WAIT covers only
-	// writes of its own connection, so the write uses the same one.
-	conn := holder.Client.Conn()
-	defer conn.Close()
-	if err := conn.Set(limit(t), r.ticketKey(id)+"probe", 1, time.Minute).Err(); err != nil {
-		t.Fatal(err)
-	}
-	hubtest.Eventually(t, 10*time.Second, "the replica has it", func() bool {
-		return conn.Wait(limit(t), 1, time.Second).Val() == 1
-	})
-	holder.Kill(t)
-	hubtest.Eventually(t, 40*time.Second, "three masters prove themselves again", func() bool {
-		masters, err := r.Probe(limit(t), "N1", "nonce")
-		return err == nil && masters == 3
-	})
-	b := r.listen(t)
-	r.attach(t, b.node, id)
-	c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline}
-	if out := r.change(t, c); !out.Done {
-		t.Errorf("on the new master the change became %+v", out)
-	}
-	if mail := b.drain(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
-		t.Errorf("the new master published %q", mail)
 	}
 }

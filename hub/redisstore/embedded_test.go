@@ -28,25 +28,6 @@ func TestEmbedded_Expiry(t *testing.T) {
 	})
 }
 
-func TestEmbedded_ChangeMovesExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newFixture(t, Embedded, 1)
-		id, old, deadline := r.created(t, time.Minute)
-		next := record(2, "next")
-		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: next, NotAfter: deadline, ExpireAt: deadline.Add(time.Hour)}); !out.Done {
-			t.Fatalf("became %+v", out)
-		}
-		after(30 * time.Minute)
-		if found := r.attach(t, "", id); string(found.Sealed) != string(next) {
-			t.Errorf("half an hour later found %+v", found)
-		}
-		after(time.Hour)
-		if found := r.attach(t, "", id); found.Sealed != nil {
-			t.Errorf("an hour and a half later found %+v", found)
-		}
-	})
-}
-
 // TestEmbedded_WindowExact checks the bounds to the millisecond: the clock does not move
 // between calls. NotBefore is inside the window, NotAfter is outside.
 func TestEmbedded_WindowExact(t *testing.T) {

@@ -69,7 +69,7 @@ func TestKillSwitch_WaitsForReplica(t *testing.T) {
 		t.Errorf("without a replica: %v", err)
 	}
 	r.assertSwitches(t, []string{"a"}, "off") // written all the same
-	replica := replicaOf(t, server)
+	replica := hubtest.StartReplica(t, server)
 	must(t, r.WriteSwitch(limit(t), "a", "on 1"))
 	if got := replica.Client.HGet(limit(t), r.switchesKey(), "a").Val(); got != "on 1" {
 		t.Errorf("it is done, and the replica has %q", got)

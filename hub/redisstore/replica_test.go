@@ -11,22 +11,6 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// replicaOf starts a replica and waits until it is in step.
-func replicaOf(t testing.TB, master *hubtest.Redis) *hubtest.Redis {
-	t.Helper()
-	// By default a master waits five seconds for more replicas.
-	if err := master.Client.ConfigSet(limit(t), "repl-diskless-sync-delay", "0").Err(); err != nil {
-		t.Fatal(err)
-	}
-	host, port, _ := strings.Cut(master.Addr, ":")
-	replica := hubtest.StartRedis(t, "--replicaof", host+" "+port)
-	hubtest.Eventually(t, 10*time.Second, "the replica follows", func() bool {
-		info, err := replica.Client.Info(limit(t), "replication").Result()
-		return err == nil && strings.Contains(info, "master_link_status:up")
-	})
-	return replica
-}
-
 // TestWaitReplicas_Done checks that the caller is refused until the replica has the
 // change, and that the repeated change is the same one.
 func TestWaitReplicas_Done(t *testing.T) {
@@ -43,7 +27,7 @@ func TestWaitReplicas_Done(t *testing.T) {
 	if _, err := r.Change(limit(t), c); !isUnavailable(err) || !errors.Is(err, ticket.ErrNotReplicated) || time.Since(start) > waitTimeout+time.Second {
 		t.Errorf("without a replica: %v after %v", err, time.Since(start))
 	}
-	replica := replicaOf(t, server)
+	replica := hubtest.StartReplica(t, server)
 	if out := r.change(t, c); !out.Done {
 		t.Errorf("with a replica it became %+v", out)
 	}
@@ -54,6 +38,10 @@ func TestWaitReplicas_Done(t *testing.T) {
 		t.Errorf("published %q", mail)
 	}
 	r.assertExpiry(t, id, deadline)
+	conflict := ticket.Change{ID: id, BaseTag: []byte("1.kid.other."), Sealed: record(3, "other"), ExpireAt: deadline, WaitReplicas: true}
+	if out := r.change(t, conflict); out.Done || string(out.Sealed) != string(c.Sealed) {
+		t.Errorf("a change of another version became %+v", out)
+	}
 
 	// A stalled replica receives nothing.
 	if err := replica.Stall(); err != nil {
@@ -118,23 +106,11 @@ func TestWaitReplicas_NotReplicated(t *testing.T) {
 	}
 }
 
-func TestWaitReplicas_Conflict(t *testing.T) {
-	server := hubtest.StartRedis(t)
-	replicaOf(t, server)
-	r := newFixture(t, server.URL, 1)
-	r.Replicas = 1
-	id, old, deadline := r.created(t, time.Minute)
-	out := r.change(t, ticket.Change{ID: id, BaseTag: []byte("1.kid.other."), Sealed: record(2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: true})
-	if out.Done || string(out.Sealed) != string(old) {
-		t.Errorf("became %+v", out)
-	}
-}
-
 // BenchmarkReplicatedChange measures what LOGINHUB_REDIS_WAIT adds to a confirm, with
 // the replica on the same machine.
 func BenchmarkReplicatedChange(b *testing.B) {
 	server := hubtest.StartRedis(b)
-	replicaOf(b, server)
+	hubtest.StartReplica(b, server)
 	s, err := Open(server.URL)
 	if err != nil {
 		b.Fatal(err)

@@ -36,12 +36,12 @@ func createOne(ctx context.Context, b *testing.B, s *redisstore.Store) ticket.ID
 	return id
 }
 
-func BenchmarkCreate(b *testing.B) {
-	s := benchStore(b)
+// benchBoth runs f one after the other, and 64 at once.
+func benchBoth(b *testing.B, f func()) {
 	b.Run("alone", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			createOne(b.Context(), b, s)
+			f()
 		}
 	})
 	b.Run("64 at once", func(b *testing.B) {
@@ -49,10 +49,15 @@ func BenchmarkCreate(b *testing.B) {
 		b.SetParallelism(32)
 		b.RunParallel(func(p *testing.PB) {
 			for p.Next() {
-				createOne(context.Background(), b, s)
+				f()
 			}
 		})
 	})
+}
+
+func BenchmarkCreate(b *testing.B) {
+	s := benchStore(b)
+	benchBoth(b, func() { createOne(context.Background(), b, s) })
 }
 
 func BenchmarkAttach(b *testing.B) {
@@ -66,21 +71,7 @@ func BenchmarkAttach(b *testing.B) {
 			b.Error(err)
 		}
 	}
-	b.Run("alone", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			attach(ids[0])
-		}
-	})
-	b.Run("64 at once", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetParallelism(32)
-		b.RunParallel(func(p *testing.PB) {
-			for p.Next() {
-				attach(ids[0])
-			}
-		})
-	})
+	benchBoth(b, func() { attach(ids[0]) })
 	b.Run("sweep of 512", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
