@@ -130,7 +130,6 @@ func TestCheck_Broken(t *testing.T) {
 	user := func(rules ...any) func(*testing.T) {
 		return do(append([]any{"ACL", "SETUSER", "loginhub"}, rules...)...)
 	}
-	nothing := func(*testing.T) {}
 	port := hubtest.FreePort(t)
 	for _, c := range []struct {
 		name           string
@@ -149,32 +148,39 @@ func TestCheck_Broken(t *testing.T) {
 		{"no replay", do("ACL", "SETUSER", "default", "-@all"), do("ACL", "SETUSER", "default", "+@all"), nil, "redis 127.0.0.1", "user default off resetpass", "FAIL"},
 		{"no keys to replay", do("ACL", "SETUSER", "default", "resetkeys"), do("ACL", "SETUSER", "default", "~*"), nil, "redis 127.0.0.1", "user default off resetpass", "FAIL"},
 		{"no INFO", user("-info"), user("+info"), nil, "redis", "+info", "warn"},
-		{"no Redis", nothing, nothing, []string{"REDIS_URL=redis://127.0.0.1:" + port}, "redis", "LOGINHUB_REDIS_URL", "FAIL"},
-		{"another Redis", nothing, nothing, []string{"REDIS_URL=" + strings.TrimSuffix(d.redis.URL, "0") + "1"}, "addresses", "not in this Redis", "FAIL"},
-		{"no replica", nothing, nothing, []string{"REDIS_WAIT=1"}, "redis tickets", "0 of 1 replicas", "FAIL"},
-		{"other keys", nothing, nothing, []string{"KEYS=" + hubtest.OtherKey}, "keys", "LOGINHUB_KEYS", "FAIL"},
-		{"a wrong secret", nothing, nothing, []string{"WECHAT_APP_SECRET=another"}, "wechat " + appID, "40125", "FAIL"},
-		{"no WeChat", nothing, nothing, []string{"WECHAT_API_URL=http://127.0.0.1:" + port}, "wechat " + appID, "reachable", "FAIL"},
-		{"not on WeChat's list", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, nil, "wechat " + appID, "jscode2session", "ok"},
-		{"not on WeChat's list, with codes", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nothing, []string{"QR=wxacode"}, "wechat " + appID, "jscode2session", "FAIL"},
-		{"another file", nothing, nothing, []string{"WECHAT_VERIFY_FILE=other.txt:verification-text"}, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE", "FAIL"},
-		{"another text", nothing, nothing, []string{"WECHAT_VERIFY_FILE=abc.txt:verification-text-2"}, "wechat file", "200 OK with another text", "FAIL"},
-		{"no server", nothing, nothing, []string{"PUBLIC_URL=http://127.0.0.1:" + port}, "public url", "refused", "FAIL"},
-		{"not the hub", nothing, nothing, []string{"PUBLIC_URL=" + d.wechat.URL}, "public url", "proxy", "FAIL"},
-		{"no upgrade", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_set_header Upgrade $http_upgrade;", "")}, "websocket", "pass on Upgrade", "FAIL"},
-		{"no secret", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_buffering off;", `proxy_set_header Authorization "";`)}, "long poll", "Authorization", "FAIL"},
-		{"a proxy that trusts X-Forwarded-For", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for")}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
-		{"too wide TRUSTED_PROXIES", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1," + farAddr + "/24"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
-		{"too wide TRUSTED_PROXIES, IPv6 form", nothing, nothing, []string{"TRUSTED_PROXIES=127.0.0.1,::ffff:" + farAddr + "/120"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
-		{"a private address", nothing, nothing, []string{"PUBLIC_URL=" + d.startNginx(t)}, "addresses", "from outside", "warn"},
+		{"no Redis", nil, nil, []string{"REDIS_URL=redis://127.0.0.1:" + port}, "redis", "LOGINHUB_REDIS_URL", "FAIL"},
+		{"another Redis", nil, nil, []string{"REDIS_URL=" + strings.TrimSuffix(d.redis.URL, "0") + "1"}, "addresses", "not in this Redis", "FAIL"},
+		{"no replica", nil, nil, []string{"REDIS_WAIT=1"}, "redis tickets", "0 of 1 replicas", "FAIL"},
+		{"other keys", nil, nil, []string{"KEYS=" + hubtest.OtherKey}, "keys", "LOGINHUB_KEYS", "FAIL"},
+		{"a wrong secret", nil, nil, []string{"WECHAT_APP_SECRET=another"}, "wechat " + appID, "40125", "FAIL"},
+		{"no WeChat", nil, nil, []string{"WECHAT_API_URL=http://127.0.0.1:" + port}, "wechat " + appID, "reachable", "FAIL"},
+		{"not on WeChat's list", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nil, nil, "wechat " + appID, "jscode2session", "ok"},
+		{"not on WeChat's list, with codes", func(*testing.T) { d.wechat.Fail(wechattest.Fault{}, wechattest.Fault{Errcode: 40164}) }, nil, []string{"QR=wxacode"}, "wechat " + appID, "jscode2session", "FAIL"},
+		{"another file", nil, nil, []string{"WECHAT_VERIFY_FILE=other.txt:verification-text"}, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE", "FAIL"},
+		{"another text", nil, nil, []string{"WECHAT_VERIFY_FILE=abc.txt:verification-text-2"}, "wechat file", "200 OK with another text", "FAIL"},
+		{"no server", nil, nil, []string{"PUBLIC_URL=http://127.0.0.1:" + port}, "public url", "refused", "FAIL"},
+		{"not the hub", nil, nil, []string{"PUBLIC_URL=" + d.wechat.URL}, "public url", "proxy", "FAIL"},
+		{"no upgrade", nil, nil, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_set_header Upgrade $http_upgrade;", "")}, "websocket", "pass on Upgrade", "FAIL"},
+		{"no secret", nil, nil, []string{"PUBLIC_URL=" + d.startNginx(t, "proxy_buffering off;", `proxy_set_header Authorization "";`)}, "long poll", "Authorization", "FAIL"},
+		{"a proxy that trusts X-Forwarded-For", nil, nil, []string{"PUBLIC_URL=" + d.startNginx(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For $http_x_forwarded_for")}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too wide TRUSTED_PROXIES", nil, nil, []string{"TRUSTED_PROXIES=127.0.0.1," + farAddr + "/24"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"too wide TRUSTED_PROXIES, IPv6 form", nil, nil, []string{"TRUSTED_PROXIES=127.0.0.1,::ffff:" + farAddr + "/120"}, "addresses", "LOGINHUB_TRUSTED_PROXIES", "FAIL"},
+		{"a private address", nil, nil, []string{"PUBLIC_URL=" + d.startNginx(t)}, "addresses", "from outside", "warn"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.breakIt == nil {
+				t.Parallel() // after those that break what all use
+			}
 			// The previous case is repaired and the node has noticed.
 			for _, url := range []string{"http://" + d.nodes[0], "http://" + d.nodes[1], good} {
 				hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return (&hubtest.Node{URL: url}).Get("/readyz") == 200 })
 			}
-			c.breakIt(t)
-			defer c.mendIt(t)
+			if c.breakIt != nil {
+				c.breakIt(t)
+			}
+			if c.mendIt != nil {
+				defer c.mendIt(t)
+			}
 			settings := append(append([]string(nil), d.settings...), "PUBLIC_URL="+good)
 			out, code := runCheck(t, "", nil, append(settings, c.settings...)...)
 			got := findLine(out, c.what)

@@ -202,22 +202,27 @@ func (e *checker) checkSocket(ctx context.Context, created testTicket) {
 			return timeoutError(err)
 		}
 		defer conn.CloseNow()
-		limit := firstViewTimeout
+		first, cancel := context.WithTimeout(ctx, firstViewTimeout)
+		defer cancel()
+		if _, _, err := conn.Read(first); err != nil {
+			return fmt.Errorf("no view within %v after the upgrade: %w", firstViewTimeout, timeoutError(err))
+		}
 		for {
-			read, cancel := context.WithTimeout(ctx, limit)
+			left := e.hold - time.Since(start)
+			if left <= 0 {
+				return conn.Close(websocket.StatusNormalClosure, "")
+			}
+			read, cancel := context.WithTimeout(ctx, min(left, 45*time.Second)) // 45 s is a page's limit
 			_, _, err := conn.Read(read)
 			cancel()
 			switch {
-			case err != nil && limit == firstViewTimeout:
-				return fmt.Errorf("no view within %v after the upgrade: %w", firstViewTimeout, timeoutError(err))
 			case websocket.CloseStatus(err) == websocket.StatusNormalClosure:
 				return nil // the ticket has expired
-			case err != nil:
+			case err != nil && time.Since(start) < e.hold:
 				return fmt.Errorf("closed after %v: %w", time.Since(start).Round(time.Second), timeoutError(err))
-			case time.Since(start) >= e.hold:
-				return conn.Close(websocket.StatusNormalClosure, "")
+			case err != nil:
+				return nil // the time is up
 			}
-			limit = 45 * time.Second // the same as a page's
 		}
 	}()
 	stayedOpen := ""

@@ -23,6 +23,9 @@ func testContext(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
+// loginContext is a context for one login of a test.
+func loginContext(t testing.TB) context.Context { return testContext(t, 20*time.Second) }
+
 // cluster is a redis-server and n nodes that use it.
 func cluster(t testing.TB, n int, settings ...string) (*hubtest.Redis, []*hubtest.Node) {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"loginhub/hub/hubtest"
 )
@@ -21,7 +20,7 @@ func TestMain(m *testing.M) {
 	}
 	program = path
 	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil { // these tests mostly wait, so more can run at once
+	if err := flag.Set("test.parallel", "12"); err != nil { // these tests mostly wait, so more can run at once
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -33,18 +32,6 @@ func TestMain(m *testing.M) {
 	}
 	remove()
 	os.Exit(code)
-}
-
-// loginContext is a context for one login of a test.
-func loginContext(t *testing.T) (ctx interface {
-	Deadline() (time.Time, bool)
-	Done() <-chan struct{}
-	Err() error
-	Value(any) any
-}) {
-	c, cancel := hubtest.WithTimeout(20 * time.Second)
-	t.Cleanup(cancel)
-	return c
 }
 
 func TestLogin_AcrossNodes(t *testing.T) {

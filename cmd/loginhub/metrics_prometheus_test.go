@@ -152,7 +152,7 @@ func TestMetrics_Prometheus(t *testing.T) {
 func TestAlerts_HangingNode(t *testing.T) {
 	t.Parallel()
 	node := startMetered(t)
-	p := startPrometheus(t, node, false, "")
+	p := startPrometheus(t, node, false, "1s")
 	if err := node.Stall(); err != nil {
 		t.Fatal(err)
 	}
