@@ -40,11 +40,26 @@ func TestCluster_Slots(t *testing.T) {
 	}
 }
 
-// TestCluster_ScriptsFlushedOnOneMaster checks that only the calls to that master are
-// repeated.
-func TestCluster_ScriptsFlushedOnOneMaster(t *testing.T) {
+// TestCluster_OneMaster flushes the scripts of one master: only the calls to that master
+// are repeated. Then it kills a master: the probe fails, although the others answer.
+func TestCluster_OneMaster(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 0)
+	checkScriptsFlushed(t, cluster)
+	r := newFixture(t, cluster.URL, 3)
+	if _, err := r.Probe(limit(t), "N1", "nonce"); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Nodes[2].Kill(t)
+	start := time.Now()
+	masters, err := r.Probe(t.Context(), "N1", "nonce")
+	if took := time.Since(start); masters != 0 || !isUnavailable(err) || took > probeTimeout+1500*time.Millisecond {
+		t.Errorf("%d masters, %v after %v", masters, err, took)
+	}
+}
+
+func checkScriptsFlushed(t *testing.T, cluster *hubtest.Cluster) {
+	t.Helper()
 	r := newFixture(t, cluster.URL, 3)
 	if err := r.Preload(limit(t)); err != nil {
 		t.Fatal(err)
