@@ -14,6 +14,10 @@ import (
 // Redis can lose the last change: a master fails before its replica has it. Then seq
 // continues from the older version, and two versions have the same seq.
 
+// soon is far below the first sweep of a slot after 18 seconds: what arrives before did
+// not need the sweep.
+const soon = 10 * time.Second
+
 // saveRecord returns a function that sets a ticket's record in Redis back to its present
 // value.
 func saveRecord(t *testing.T, redis *hubtest.Redis, id ticket.ID) (restore func()) {
@@ -56,16 +60,11 @@ func startWaiting(t *testing.T) (p waitingBrowser, ctx context.Context) {
 		p.attaches.Store = s
 		return p.attaches
 	}})
-	p.serve(t)
 	ctx, cancel := hubtest.WithTimeout(soon)
 	t.Cleanup(cancel)
 	p.id = p.create(t)
-	socket, err := p.dial(ctx, p.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.socket, p.nextView = socket, viewReader(t, ctx, socket)
-	p.nextView("pending", 1)
+	p.socket = p.open(t, ctx, p.id)
+	p.nextView = viewReader(t, ctx, p.socket)
 	return p, ctx
 }
 
@@ -99,7 +98,7 @@ func TestFailover_ConfirmReplacesLostScan(t *testing.T) {
 			t.Parallel()
 			s, ctx := startWaiting(t)
 			restore := saveRecord(t, s.redis, s.id)
-			if _, err := s.Scan(ctx, s.phoneCall(s.id, "alice")); err != nil {
+			if _, err := s.Scan(ctx, s.phoneCall(s.id, "a")); err != nil {
 				t.Fatal(err)
 			}
 			s.nextView("scanned", 2)
@@ -115,9 +114,7 @@ func TestFailover_ConfirmReplacesLostScan(t *testing.T) {
 			if !delivered {
 				s.mailbox.set(onlyProbes)
 			}
-			if _, err := s.Confirm(ctx, s.phoneCall(s.id, "alice")); err != nil {
-				t.Fatal(err)
-			}
+			s.confirm(t, s.id)
 			if !delivered {
 				s.redis.Client.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
 			}
@@ -160,12 +157,10 @@ func TestFailover_TokenNotReplaced(t *testing.T) {
 	t.Parallel()
 	s, ctx := startWaiting(t)
 	restore := saveRecord(t, s.redis, s.id)
-	if _, err := s.Confirm(ctx, s.phoneCall(s.id, "alice")); err != nil {
-		t.Fatal(err)
-	}
+	s.confirm(t, s.id)
 	first := s.nextView("confirmed", 2)
 	restore()
-	if _, err := s.Scan(ctx, s.phoneCall(s.id, "alice")); err != nil {
+	if _, err := s.Scan(ctx, s.phoneCall(s.id, "a")); err != nil {
 		t.Fatal(err)
 	}
 	// A new waiter on this node also gets the confirmed version.
@@ -176,8 +171,8 @@ func TestFailover_TokenNotReplaced(t *testing.T) {
 	if v := viewReader(t, ctx, late)("confirmed", 2); v.Token != first.Token {
 		t.Error("another token")
 	}
-	if v, _, err := s.Poll(ctx, s.id, 0, time.Second, anyBrowser); checkToken(v, err) != nil || v.Token != first.Token {
-		t.Errorf("long poll: %+v %v", v, err)
+	if a := <-s.poll(s.id, time.Second); checkToken(a.view, a.err) != nil || a.view.Token != first.Token {
+		t.Errorf("long poll: %+v", a)
 	}
 }
 
@@ -187,9 +182,7 @@ func TestFailover_EndedBehindToken(t *testing.T) {
 	t.Parallel()
 	s, ctx := startWaiting(t)
 	restore := saveRecord(t, s.redis, s.id)
-	if _, err := s.Confirm(ctx, s.phoneCall(s.id, "alice")); err != nil {
-		t.Fatal(err)
-	}
+	s.confirm(t, s.id)
 	s.nextView("confirmed", 2)
 	restore()
 	if _, err := s.Reject(ctx, s.phoneCall(s.id, "alice")); err != nil {

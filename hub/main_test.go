@@ -159,6 +159,49 @@ func (s *testNode) create(t testing.TB) ticket.ID {
 	return m.Ticket.ID
 }
 
+// polled is the answer to a long poll.
+type polled struct {
+	view ticket.View
+	news bool
+	err  error
+	took time.Duration
+}
+
+// poll starts a long poll for another version than the first.
+func (s *testNode) poll(id ticket.ID, wait time.Duration) <-chan polled {
+	answer, begun := make(chan polled, 1), time.Now()
+	go func() {
+		v, news, err := s.Poll(context.Background(), id, 1, wait, anyBrowser)
+		answer <- polled{v, news, err, time.Since(begun)}
+	}()
+	return answer
+}
+
+// open opens a browser's socket, which must get the first version.
+func (s *testNode) open(t testing.TB, ctx context.Context, id ticket.ID) *hubtest.Socket {
+	t.Helper()
+	if s.listener == nil {
+		s.serve(t)
+	}
+	socket, err := s.dial(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Conn.CloseNow() })
+	if v, err := socket.Next(ctx); err != nil || v.State != "pending" || v.Seq != 1 {
+		t.Fatalf("first view %+v %v", v, err)
+	}
+	return socket
+}
+
+// confirm confirms the ticket in one step.
+func (s *testNode) confirm(t testing.TB, id ticket.ID) {
+	t.Helper()
+	if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // testCall is a phone's call, with the name of its user.
 type testCall struct {
 	hub.PhoneCall

@@ -25,32 +25,16 @@ func TestReload_ReleasesUnservedWaiters(t *testing.T) {
 				s := start(t, options{tweak: func(c *hub.Config) {
 					c.Reloadable = hub.Reloadable{Keys: had.ring, Signer: had.signer, Clients: []string{"demo"}}
 				}})
-				s.serve(t)
 				id := s.create(t)
-				socket, err := s.dial(t.Context(), id)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer socket.Conn.CloseNow()
-				if v, err := socket.Next(t.Context()); err != nil || v.State != "pending" {
-					t.Fatalf("view %+v %v", v, err)
-				}
-				polled := make(chan error, 1)
-				go func() {
-					_, _, err := s.Poll(t.Context(), id, 1, time.Minute, anyBrowser)
-					polled <- err
-				}()
+				socket, waits := s.open(t, t.Context(), id), s.poll(id, time.Minute)
 				synctest.Wait()
 				began := time.Now()
 				s.Reload(reloaded)
-				if code := socket.Closed(t.Context()); code != 1013 {
-					t.Errorf("the socket is closed with %d", code)
+				if code := socket.Closed(t.Context()); code != 1013 || time.Since(began) > time.Second {
+					t.Errorf("the socket is closed with %d after %v", code, time.Since(began))
 				}
-				if err := <-polled; !errors.Is(err, ticket.ErrUnknownKey) {
-					t.Errorf("the poll ends with %v", err)
-				}
-				if took := time.Since(began); took > time.Second {
-					t.Errorf("that took %v", took)
+				if a := <-waits; !errors.Is(a.err, ticket.ErrUnknownKey) {
+					t.Errorf("the poll ends with %+v", a)
 				}
 			})
 		})

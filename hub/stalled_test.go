@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -34,17 +33,29 @@ func (s *testNode) muteAfter(offset time.Duration) {
 	s.mailbox.set(dropAll)
 }
 
+// resubscribed waits for the next subscription and returns how long that took.
+func (s *testNode) resubscribed() time.Duration {
+	before, begun := s.mailbox.subscriptions(), time.Now()
+	for s.mailbox.subscriptions() == before && time.Since(begun) < 10*time.Second {
+		time.Sleep(time.Millisecond)
+	}
+	return time.Since(begun)
+}
+
 func TestMailbox_ResubscribesAfterSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{probeDelay: time.Millisecond})
 		s.muteAfter(0)
-		before := s.mailbox.subscriptions()
-		begun := time.Now()
-		for s.mailbox.subscriptions() == before && time.Since(begun) < 10*time.Second {
-			time.Sleep(time.Millisecond)
-		}
-		if took := time.Since(begun); took < 2*time.Second || took > resubscribeWithin {
+		if took := s.resubscribed(); took < 2*time.Second || took > resubscribeWithin {
 			t.Errorf("resubscribed %v after the last probe", took)
+		}
+		// All is lost on the new subscription too.
+		probed := make(chan struct{}, 100)
+		s.mailbox.set(func(func([]byte), []byte) { probed <- struct{}{} })
+		begun := time.Now()
+		<-probed
+		if took := time.Since(begun); took > 100*time.Millisecond {
+			t.Errorf("the new subscription was probed after %v", took)
 		}
 		time.Sleep(2 * time.Second)
 		if err := s.Ready(); err != nil {
@@ -53,49 +64,25 @@ func TestMailbox_ResubscribesAfterSilence(t *testing.T) {
 	})
 }
 
-func TestMailbox_ProbesNewSubscription(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := start(t, options{})
-		before := s.mailbox.subscriptions()
-		done := make(chan struct{}, 100)
-		s.mailbox.set(func(_ func([]byte), m []byte) { // all lost before the new subscription
-			if _, _, ok := ticket.DecodeProbe(m); ok && s.mailbox.subscriptions() > before {
-				done <- struct{}{}
-			}
-		})
-		for s.mailbox.subscriptions() == before {
-			time.Sleep(time.Millisecond)
-		}
-		begun := time.Now()
-		<-done
-		if took := time.Since(begun); took > 100*time.Millisecond {
-			t.Errorf("the new subscription was probed after %v", took)
-		}
-	})
-}
-
 func TestMailbox_StalledReleasesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		id := s.create(t)
+		socket := s.open(t, t.Context(), id)
 		s.mailbox.set(dropAll)
-		done := make(chan error, 1)
 		begun := time.Now()
-		go func() {
-			_, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
-			done <- err
-		}()
-		if err := <-done; !errors.Is(err, ticket.ErrStoreUnavailable) {
-			t.Errorf("the waiting poll ended with %v", err)
+		waits := s.poll(id, 55*time.Second)
+		if code, took := socket.Closed(t.Context()), time.Since(begun); code != 1013 || took < 4*time.Second || took > 9*time.Second {
+			t.Errorf("the socket is closed with %d after %v; wanted 5 s and up to 3 more", code, took)
 		}
-		if took := time.Since(begun); took < 4*time.Second || took > 9*time.Second {
-			t.Errorf("released after %v; wanted 5 s and up to 3 more", took)
+		if a := <-waits; !errors.Is(a.err, ticket.ErrStoreUnavailable) || a.took < 4*time.Second || a.took > 9*time.Second {
+			t.Errorf("the waiting poll ended with %+v", a)
 		}
 		if err := s.Ready(); !errors.Is(err, ticket.ErrStoreUnavailable) {
 			t.Errorf("a stalled node is ready: %v", err)
 		}
-		if _, _, err := s.Poll(context.Background(), id, 1, time.Second, anyBrowser); !errors.Is(err, ticket.ErrStoreUnavailable) {
-			t.Errorf("a stalled node accepts a new poll: %v", err)
+		if a := <-s.poll(id, time.Second); !errors.Is(a.err, ticket.ErrStoreUnavailable) {
+			t.Errorf("a stalled node accepts a new poll: %v", a.err)
 		}
 		s.mailbox.set(nil)
 		time.Sleep(2 * time.Second)
@@ -111,26 +98,15 @@ func TestMailbox_ResyncAfterResubscribe(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := start(t, options{probeDelay: time.Millisecond})
 			id := s.create(t)
-			got := make(chan ticket.View, 1)
-			go func() {
-				v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
-				if err != nil {
-					t.Errorf("poll: %v", err)
-				}
-				got <- v
-			}()
+			waits := s.poll(id, 55*time.Second)
 			s.muteAfter(offset)
 			synctest.Wait()
-			if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
-				t.Fatal(err)
-			}
+			s.confirm(t, id)
 			confirmedAt := time.Now()
-			if v := <-got; v.State != ticket.Confirmed {
-				t.Errorf("view %+v", v)
-			}
+			a := <-waits
 			// The node can notice it only when the next probe is missing.
-			if took := time.Since(confirmedAt); took < time.Second || took > foundWithin {
-				t.Errorf("muted %v after a probe: it took %v", offset, took)
+			if took := time.Since(confirmedAt); checkToken(a.view, a.err) != nil || took < time.Second || took > foundWithin {
+				t.Errorf("muted %v after a probe: it took %v: %+v", offset, took, a)
 			}
 		})
 	}
@@ -139,73 +115,36 @@ func TestMailbox_ResyncAfterResubscribe(t *testing.T) {
 // TestResync_AfterLostProbe: the subscription did not break and was not silent for long
 // enough to subscribe again.
 func TestResync_AfterLostProbe(t *testing.T) {
-	for _, missed := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			s := start(t, options{probeDelay: time.Millisecond})
-			id := s.create(t)
-			got := make(chan error, 1)
-			go func() {
-				v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
-				got <- checkToken(v, err)
-			}()
-			s.muteAfter(100 * time.Millisecond)
-			if !missed {
-				s.mailbox.set(onlyProbes)
-			}
-			subscriptions, begun := s.mailbox.subscriptions(), time.Now()
-			if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Second) // one probe
-			s.mailbox.set(nil)
-			if !missed {
-				time.Sleep(5 * time.Second)
-				if len(got) > 0 {
-					t.Error("found, although no probe was missing")
-				}
-				return
-			}
-			if err := <-got; err != nil {
-				t.Error(err)
-			}
-			if took := time.Since(begun); took > 2100*time.Millisecond {
-				t.Errorf("found after %v", took)
-			}
-			if s.mailbox.subscriptions() != subscriptions {
-				t.Error("the node subscribed again")
-			}
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, options{probeDelay: time.Millisecond})
+		id := s.create(t)
+		waits := s.poll(id, 55*time.Second)
+		s.muteAfter(100 * time.Millisecond)
+		subscriptions, begun := s.mailbox.subscriptions(), time.Now()
+		s.confirm(t, id)
+		time.Sleep(time.Second) // one probe
+		s.mailbox.set(nil)
+		if a := <-waits; checkToken(a.view, a.err) != nil || time.Since(begun) > 2100*time.Millisecond {
+			t.Errorf("found after %v: %+v", time.Since(begun), a)
+		}
+		if s.mailbox.subscriptions() != subscriptions {
+			t.Error("the node subscribed again")
+		}
+	})
 }
 
+// TestResync_LostSubscription: probes arrive and updates do not, so that the node cannot
+// notice the loss before the sweep.
 func TestResync_LostSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
 		id := s.create(t)
-		// Probes arrive, updates do not: the node cannot notice the loss.
-		s.mailbox.set(func(next func([]byte), m []byte) {
-			if _, _, ok := ticket.DecodeProbe(m); ok {
-				next(m)
-			}
-		})
-		begun := time.Now()
-		got := make(chan ticket.View, 1)
-		go func() {
-			v, _, err := s.Poll(context.Background(), id, 1, 55*time.Second, anyBrowser)
-			if err != nil {
-				t.Errorf("poll: %v", err)
-			}
-			got <- v
-		}()
+		s.mailbox.set(onlyProbes)
+		waits := s.poll(id, 55*time.Second)
 		synctest.Wait()
-		if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
-			t.Fatal(err)
-		}
-		if v := <-got; v.State != ticket.Confirmed {
-			t.Errorf("view %+v", v)
-		}
-		if took := time.Since(begun); took < 10*time.Second || took > 21*time.Second {
-			t.Errorf("it took %v; wanted one sweep of 20 s", took)
+		s.confirm(t, id)
+		if a := <-waits; checkToken(a.view, a.err) != nil || a.took < 10*time.Second || a.took > 21*time.Second {
+			t.Errorf("wanted one sweep of 20 s: %+v", a)
 		}
 	})
 }
