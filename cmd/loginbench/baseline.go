@@ -23,6 +23,9 @@ type floorScenario struct {
 // measure runs attach, logins and push against the hub and a bare hub of the same
 // libraries in turns, so that the ratio does not depend on the machine.
 func (c *floorScenario) measure(ctx context.Context, b *bench) ([]result, error) {
+	if err := b.build(ctx); err != nil {
+		return nil, err
+	}
 	values := map[string]map[bool][]float64{} // by figure, then true for the hub and false for bare
 	var order []figure
 	for range c.Rounds {

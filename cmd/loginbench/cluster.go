@@ -200,7 +200,7 @@ func (s *cluster) stop() {
 
 // build compiles the hub, once.
 func (b *bench) build(ctx context.Context) error {
-	if b.Bin != "" {
+	if b.Bin != "" || len(b.Hub) > 0 {
 		return nil
 	}
 	dir, err := os.MkdirTemp("", "loginbench-bin-")

@@ -27,5 +27,5 @@
 //	idlepages.go  many idle pages   idle.go, push.go, logins.go, nchan.go, baseline.go  the scenarios
 //	proc.go    CPU and memory of a process, Redis's commands
 //	usage.go   differences of those
-//	stats.go, report.go  quantiles; table, JSON, progress bar
+//	stats.go, report.go  quantiles; table, JSON
 package main

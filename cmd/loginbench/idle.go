@@ -27,7 +27,7 @@ func (c *idleScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	}
 	begin := s.mark()
 	views, renewed := s.lost.views.Load(), s.lost.renewed.Load()
-	if err := b.sleep(ctx, "wait", c.For); err != nil {
+	if err := sleep(ctx, c.For); err != nil {
 		return nil, err
 	}
 	u := s.since(begin)

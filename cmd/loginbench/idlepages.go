@@ -15,7 +15,7 @@ type lost struct {
 
 // each calls do for 0 to n-1, at most atOnce in parallel, and stops at the first
 // error.
-func each(ctx context.Context, n, atOnce int, bar *bar, do func(ctx context.Context, i int) error) error {
+func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
@@ -31,7 +31,6 @@ func each(ctx context.Context, n, atOnce int, bar *bar, do func(ctx context.Cont
 					cancel(err)
 					return
 				}
-				bar.add(1)
 			}
 		})
 	}
@@ -42,7 +41,7 @@ func each(ctx context.Context, n, atOnce int, bar *bar, do func(ctx context.Cont
 // make creates n tickets, spread over the nodes.
 func (b *bench) make(ctx context.Context, s *cluster, n int) error {
 	s.waiting = make([]*page, n)
-	return each(ctx, n, b.AtOnce, b.bar("make tickets", n), func(ctx context.Context, i int) (err error) {
+	return each(ctx, n, b.AtOnce, func(ctx context.Context, i int) (err error) {
 		s.waiting[i], err = newPage(ctx, s.nodes[i%len(s.nodes)].target)
 		return err
 	})
@@ -50,7 +49,7 @@ func (b *bench) make(ctx context.Context, s *cluster, n int) error {
 
 // attach opens the sockets of all pages and starts their readers.
 func (b *bench) attach(ctx context.Context, s *cluster) error {
-	return each(ctx, len(s.waiting), b.AtOnce, b.bar("attach", len(s.waiting)), func(ctx context.Context, i int) error {
+	return each(ctx, len(s.waiting), b.AtOnce, func(ctx context.Context, i int) error {
 		p := s.waiting[i]
 		if _, err := p.attach(ctx); err != nil {
 			return err

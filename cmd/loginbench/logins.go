@@ -23,14 +23,14 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 	if err := b.idlePages(ctx, s, c.Pages); err != nil {
 		return nil, err
 	}
-	idle, err := c.watch(ctx, b, s)
+	idle, err := c.watch(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	tenth := c.Count / 10
 	pushes := make([]time.Duration, c.Count)
 	some := func(from, to int) error {
-		return each(ctx, to-from, b.AtOnce, b.bar("logins", to-from), func(ctx context.Context, i int) error {
+		return each(ctx, to-from, b.AtOnce, func(ctx context.Context, i int) error {
 			l, err := s.whole(ctx, from+i)
 			pushes[from+i] = l.pushed.Sub(l.sent)
 			return err
@@ -62,12 +62,12 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 }
 
 // watch returns the nodes' CPU while their pages are idle, in seconds per second.
-func (c *loginsScenario) watch(ctx context.Context, b *bench, s *cluster) (float64, error) {
+func (c *loginsScenario) watch(ctx context.Context, s *cluster) (float64, error) {
 	if c.Pages == 0 {
 		return 0, nil
 	}
 	begin := s.mark()
-	if err := b.sleep(ctx, "wait", c.Wait); err != nil {
+	if err := sleep(ctx, c.Wait); err != nil {
 		return 0, err
 	}
 	u := s.since(begin)
@@ -89,42 +89,20 @@ type nodesScenario struct {
 // measure runs the same logins on 1, 2, 4 and 8 nodes. The cost of a login in Redis
 // must not grow with the nodes.
 func (c *nodesScenario) measure(ctx context.Context, b *bench) ([]result, error) {
+	if err := b.build(ctx); err != nil {
+		return nil, err
+	}
 	var all []result
 	for _, n := range c.Counts {
-		r, err := c.one(ctx, b, n)
+		with := *b
+		with.Nodes = n
+		r, err := (&loginsScenario{Count: c.Count}).measure(ctx, &with)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, r)
+		all = append(all, r...)
 	}
 	return all, nil
-}
-
-func (c *nodesScenario) one(ctx context.Context, b *bench, nodes int) (result, error) {
-	r := result{Scenario: "nodes", Nodes: nodes}
-	s, err := b.start(ctx, nodes, time.Hour)
-	if err != nil {
-		return r, err
-	}
-	defer s.stop()
-	run := func(n int) error {
-		return each(ctx, n, b.AtOnce, b.bar("logins", n), func(ctx context.Context, i int) error {
-			_, err := s.whole(ctx, i)
-			return err
-		})
-	}
-	if err := run(max(c.Count/10, nodes)); err != nil { // warm-up
-		return r, err
-	}
-	begin := s.mark()
-	if err := run(c.Count); err != nil {
-		return r, err
-	}
-	u, n := s.since(begin), float64(c.Count)
-	r.add(figure{"logins", n / u.Seconds, "/s"},
-		figure{"scripts per login", float64(u.Commands) / n, ""}, figure{"messages per login", float64(u.Messages) / n, ""})
-	r.add(u.per(n/1000, 1, "CPU-s/1,000 logins")...)
-	return r, nil
 }
 
 type pollScenario struct {
@@ -150,9 +128,8 @@ func (c *pollScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	var requests atomic.Int64
 	begin := s.mark()
 	end := time.Now().Add(c.For)
-	go b.sleep(ctx, "poll", c.For) // for its bar
 	// One worker per page, and one that confirms.
-	err = each(ctx, c.Pages+1, c.Pages+1, nil, func(ctx context.Context, i int) error {
+	err = each(ctx, c.Pages+1, c.Pages+1, func(ctx context.Context, i int) error {
 		if i == c.Pages {
 			return c.confirmSome(ctx, s, answered, confirmed)
 		}

@@ -60,7 +60,7 @@ func (c *peersScenario) nchan(ctx context.Context, b *bench) (result, error) {
 	d := s.nodes[0].target
 	empty := s.nchanRSS()
 	s.waiting = make([]*page, c.Pages)
-	if err := each(ctx, c.Pages, b.AtOnce, b.bar("subscribe", c.Pages), func(ctx context.Context, i int) error {
+	if err := each(ctx, c.Pages, b.AtOnce, func(ctx context.Context, i int) error {
 		p := &page{target: d}
 		s.waiting[i] = p
 		if err := p.subscribe(ctx, "idle"+strconv.Itoa(i)); err != nil {
@@ -76,13 +76,11 @@ func (c *peersScenario) nchan(ctx context.Context, b *bench) (result, error) {
 	samples := make([]sample, int(float64(c.Rate)*c.For.Seconds()))
 	begin := s.mark()
 	before := s.nchanCPU()
-	bar := b.bar("publish", len(samples))
 	var all sync.WaitGroup
 	pace(len(samples), c.Rate, func(i int, at time.Time) func() {
 		now := make(chan struct{})
 		samples[i].intended, samples[i].login = at, &login{}
 		all.Go(func() {
-			defer bar.add(1)
 			samples[i].err = relay(ctx, d, "c"+strconv.Itoa(i), samples[i].login, now)
 		})
 		return func() { close(now) }

@@ -46,14 +46,12 @@ func (c *pushScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	n := int(float64(c.Rate) * c.For.Seconds())
 	samples := make([]sample, n)
 	begin := s.mark()
-	bar := b.bar("logins", n)
 	var logins sync.WaitGroup
 	pace(n, c.Rate, func(i int, at time.Time) func() {
 		l, node := s.newLogin(i)
 		samples[i].intended, samples[i].login = at, l
 		now := make(chan struct{})
 		logins.Go(func() {
-			defer bar.add(1)
 			err := l.prepare(ctx, node)
 			<-now
 			if err == nil {

@@ -6,12 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // figure is one number of a result.
@@ -56,51 +52,6 @@ func number(v float64) string {
 		return fmt.Sprintf("%.0f", v)
 	}
 	return fmt.Sprintf("%.3g", v)
-}
-
-// bar shows progress on a terminal. A nil bar shows nothing.
-type bar struct {
-	name  string
-	total int64
-	done  atomic.Int64
-}
-
-// bar returns a progress bar, or nil if the output is not a terminal.
-func (b *bench) bar(name string, total int) *bar {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return nil
-	}
-	return &bar{name: name, total: int64(total)}
-}
-
-// add advances the bar and draws every hundredth.
-func (b *bar) add(n int64) {
-	if b == nil || b.total == 0 {
-		return
-	}
-	const width = 40
-	done := b.done.Add(n)
-	if done*100/b.total == (done-n)*100/b.total {
-		return
-	}
-	full := int(done * width / b.total)
-	fmt.Fprintf(os.Stderr, "\r\033[K%-14s [%s%s] %d/%d", b.name, strings.Repeat("=", full), strings.Repeat(" ", width-full), done, b.total)
-	if done == b.total {
-		fmt.Fprint(os.Stderr, "\r\033[K")
-	}
-}
-
-// sleep waits for d and shows a bar.
-func (b *bench) sleep(ctx context.Context, name string, d time.Duration) error {
-	const steps = 100
-	bar := b.bar(name, steps)
-	for range steps {
-		if err := sleep(ctx, d/steps); err != nil {
-			return err
-		}
-		bar.add(1)
-	}
-	return nil
 }
 
 // sleep waits for d. It returns ctx's error if ctx ends first.

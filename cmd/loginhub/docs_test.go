@@ -200,7 +200,7 @@ var commands = map[string]string{
 	"go install github.com/go-task/task/v3/cmd/task@v3.20.0":                            "not run",
 	"deploy/docker/secrets.sh":                                                          "TestCompose_Login, without Docker",
 	"deploy/docker/build.sh ":                                                           "TestImage_EmptyRoot",
-	"loginbench ":                                                                       "cmd/loginbench: TestDocuments_CommandsRun",
+	"loginbench ":                                                                       "cmd/loginbench: TestScenarios",
 	"go run ./cmd/loginbench ":                                                          "the same",
 	"loginhub ":                                                                         "TestProgram_RunsDocumentedCalls",
 	"task ":                                                                             "TestDocuments_TaskfileVerbs",

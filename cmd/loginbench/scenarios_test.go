@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "bare" { // started by the floor scenario as a bare hub
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// tiny is each flag's value in a run that only shows that its command works. It
+// comes last on the command line and replaces the documented value.
+var tiny = map[string]string{"pages": "10", "count": "20", "counts": "1,2", "rate": "50", "for": "500ms", "every": "100ms",
+	"rounds": "1", "many": "2", "wait": "100ms"}
+
+// figures are, by scenario, those that must not be zero.
+var figures = map[string][]string{
+	"peers":  {"confirm sent to token p50"},
+	"idle":   {"goroutines per page", "RSS, the program's own share included"},
+	"attach": {"attached"},
+	"storm":  {"all back after", "scripts per page"},
+	"push":   {"confirm due to token p50", "confirm sent to token p99"},
+	"logins": {"logins"},
+	"floor":  {"attach: attached", "logins: logins", "logins on 2 nodes: logins", "push: confirm sent to token p50"},
+	"nodes":  {"logins", "scripts per login", "messages per login", "live heap after all"},
+	"poll":   {"requests", "confirm answered to token, mean"},
+}
+
+// span matches inline code in Markdown. After a command, a scenario may follow
+// alone: `loginbench idle`, `poll`.
+var span = regexp.MustCompile("(, )?`([^`]+)`")
+
+// documented returns the command lines of a document, without the program's name.
+func documented(t *testing.T, file string) (lines []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := func(words string) (args string, ours bool) {
+		for _, program := range []string{"loginbench", "go run ./cmd/loginbench"} {
+			if args, ours = strings.CutPrefix(words+" ", program+" "); ours {
+				break
+			}
+		}
+		args, _, _ = strings.Cut(args, "{{") // Task's template
+		return strings.TrimSpace(args), ours && args != "SCENARIO "
+	}
+	for row := range strings.Lines(string(text)) {
+		after := false
+		for _, m := range span.FindAllStringSubmatch(row, -1) {
+			args, ours := line(m[2])
+			if more := after && m[1] != "" && !strings.Contains(m[2], "/"); more {
+				args, ours = m[2], true
+			}
+			if after = ours; ours {
+				lines = append(lines, args)
+			}
+		}
+		if args, ours := line(strings.TrimPrefix(strings.TrimSpace(row), "- ")); ours {
+			lines = append(lines, args) // in a code block
+		}
+	}
+	return lines
+}
+
+// TestScenarios runs the command lines of the documents, each made small, with nodes and
+// a Redis of its own: a flag or scenario that is renamed, or that no longer takes such a
+// value, fails.
+func TestScenarios(t *testing.T) {
+	hub := filepath.Join(t.TempDir(), "loginhub")
+	if out, err := exec.Command("go", "build", "-o", hub, "loginhub/cmd/loginhub").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	files, err := raiseFileLimit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{"attach", "logins --provider wechat"}
+	for _, file := range []string{"cmd/loginbench/README.md", "deploy/RUNBOOK.md", "Taskfile.yml"} {
+		lines = append(lines, documented(t, file)...)
+	}
+	slices.Sort(lines)
+	ran := map[string]bool{}
+	for _, line := range slices.Compact(lines) {
+		var cli commands
+		parser, err := kong.New(&cli, kong.Name("loginbench"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := strings.Fields(line)
+		k, err := parser.Parse(args)
+		if err != nil {
+			t.Errorf("the documents say `loginbench %s`: %v", line, err)
+			continue
+		}
+		name := k.Selected().Name
+		if name == "standard" { // runs the others
+			continue
+		}
+		for _, f := range k.Selected().Flags { // flags that tiny lacks keep the documented value
+			if small, ok := tiny[f.Name]; ok {
+				args = append(args, "--"+f.Name+"="+small)
+			}
+		}
+		if k, err = parser.Parse(append(args, "--bin="+hub, "--at-once=8", "--sources=2")); err != nil {
+			t.Fatal(err)
+		}
+		ran[name], cli.files = true, files
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			checkScenario(t, name, k.Selected().Target.Addr().Interface().(scenario), &cli.bench)
+		})
+	}
+	if len(ran) != len(figures) {
+		t.Errorf("ran %v", ran)
+	}
+}
+
+func checkScenario(t *testing.T, name string, s scenario, b *bench) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	all, err := s.measure(ctx, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name == "floor" {
+		const scripts = "logins: scripts per login" // bare has none
+		if figureOf(all[0], scripts) <= 0 || figureOf(all[1], scripts) != 0 {
+			t.Errorf("ours and bare are not apart: %+v", all)
+		}
+	}
+	for _, r := range all {
+		for _, f := range figures[name] {
+			if figureOf(r, f) <= 0 {
+				t.Errorf("%s is %v in %+v", f, figureOf(r, f), r)
+			}
+		}
+		if lost := figureOf(r, "pages lost") + figureOf(r, "failed") + figureOf(r, "push: failed"); lost > 0 {
+			t.Errorf("lost %v", lost)
+		}
+	}
+}
+
+func figureOf(r result, name string) float64 {
+	for _, f := range r.Figures {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return 0
+}
+
+func TestReport_Formats(t *testing.T) {
+	all := []result{{Scenario: "push", Nodes: 2, Figures: []figure{{"p50", 0.51234, "ms"}}}}
+	var table, machine bytes.Buffer
+	if err := report(&table, all, false); err != nil || !strings.Contains(table.String(), "0.512  ms") {
+		t.Errorf("%v: %s", err, table.String())
+	}
+	var back []result
+	if err := report(&machine, all, true); err != nil || json.Unmarshal(machine.Bytes(), &back) != nil || back[0].Figures[0].Value != 0.51234 {
+		t.Errorf("%v: %s", err, machine.String())
+	}
+}
