@@ -46,15 +46,17 @@ func TestMailbox_ResubscribesAfterSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{probeDelay: time.Millisecond})
 		s.muteAfter(0)
+		before, probed := s.mailbox.subscriptions(), make(chan time.Time, 100)
+		s.mailbox.set(func(func([]byte), []byte) { // all is lost, on the new subscription too
+			if s.mailbox.subscriptions() > before {
+				probed <- time.Now()
+			}
+		})
 		if took := s.resubscribed(); took < 2*time.Second || took > resubscribeWithin {
 			t.Errorf("resubscribed %v after the last probe", took)
 		}
-		// All is lost on the new subscription too.
-		probed := make(chan struct{}, 100)
-		s.mailbox.set(func(func([]byte), []byte) { probed <- struct{}{} })
-		begun := time.Now()
-		<-probed
-		if took := time.Since(begun); took > 100*time.Millisecond {
+		subscribed := time.Now()
+		if took := (<-probed).Sub(subscribed); took > 100*time.Millisecond {
 			t.Errorf("the new subscription was probed after %v", took)
 		}
 		time.Sleep(2 * time.Second)

@@ -82,58 +82,17 @@ func (c *Cluster) WaitHealthy(t testing.TB) {
 // answer.
 func (c *Cluster) MasterOf(t testing.TB, key string) *Redis {
 	t.Helper()
+	ctx := context.Background()
 	for _, asked := range c.Nodes {
-		ranges, err := asked.slotRanges(context.Background())
-		if err != nil {
-			continue
-		}
-		slot := asked.Client.ClusterKeySlot(context.Background(), key).Val()
-		for _, s := range ranges {
-			if s.first <= slot && slot <= s.last {
-				return c.at(t, s.master)
+		slot := int(asked.Client.ClusterKeySlot(ctx, key).Val())
+		for _, s := range asked.Client.ClusterSlots(ctx).Val() {
+			for _, r := range c.Nodes {
+				if s.Start <= slot && slot <= s.End && s.Nodes[0].Addr == r.Addr {
+					return r
+				}
 			}
 		}
 	}
 	t.Fatalf("no master holds the slot of %s", key)
 	return nil
-}
-
-func (c *Cluster) at(t testing.TB, addr string) *Redis {
-	t.Helper()
-	for _, r := range c.Nodes {
-		if r.Addr == addr {
-			return r
-		}
-	}
-	t.Fatalf("%s is not a server of the Cluster", addr)
-	return nil
-}
-
-// slotRange is an entry of CLUSTER SLOTS. CLUSTER SHARDS does not say which server
-// serves a slot at the moment.
-type slotRange struct {
-	first, last int64
-	master      string // host:port
-}
-
-func (r *Redis) slotRanges(ctx context.Context) ([]slotRange, error) {
-	lines, err := r.Client.Do(ctx, "CLUSTER", "SLOTS").Slice()
-	if err != nil {
-		return nil, err
-	}
-	var all []slotRange
-	for _, line := range lines {
-		parts, ok := line.([]any)
-		if !ok || len(parts) < 3 {
-			return nil, fmt.Errorf("unexpected CLUSTER SLOTS entry %v", line)
-		}
-		node, _ := parts[2].([]any)
-		first, ok1 := parts[0].(int64)
-		last, ok2 := parts[1].(int64)
-		if !ok1 || !ok2 || len(node) < 2 {
-			return nil, fmt.Errorf("unexpected CLUSTER SLOTS entry %v", line)
-		}
-		all = append(all, slotRange{first, last, fmt.Sprintf("%v:%v", node[0], node[1])})
-	}
-	return all, nil
 }

@@ -3,9 +3,12 @@ package hubtest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // StartReplica starts a replica of the server and waits until it is in step.
@@ -88,23 +91,18 @@ func (c *Cluster) FailOver(t testing.TB, gone *Redis) {
 	t.Helper()
 	c.SetNodeTimeout(t, time.Second)
 	defer c.SetNodeTimeout(t, stableTimeout)
-	_, port, _ := strings.Cut(gone.Addr, ":")
 	Eventually(t, 30*time.Second, "the Cluster is whole without its old master", func() bool {
 		for _, r := range c.Nodes {
 			if r == gone {
 				continue
 			}
 			ctx, cancel := WithTimeout(time.Second)
-			ranges, err := r.slotRanges(ctx)
-			info, err2 := r.Client.ClusterInfo(ctx).Result()
+			slots := r.Client.ClusterSlots(ctx).Val()
+			info := r.Client.ClusterInfo(ctx).Val()
 			cancel()
-			if err != nil || err2 != nil || !strings.Contains(info, "cluster_state:ok") {
+			if !strings.Contains(info, "cluster_state:ok") || len(slots) == 0 ||
+				slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool { return s.Nodes[0].Addr == gone.Addr }) {
 				return false
-			}
-			for _, s := range ranges {
-				if strings.HasSuffix(s.master, ":"+port) {
-					return false
-				}
 			}
 		}
 		return true
@@ -179,17 +177,4 @@ func (c *Cluster) StartSlotMigration(ctx context.Context, key string, from, to *
 			}
 		}
 	}, nil
-}
-
-// MasterAndOther returns the master that holds the key, and another one. It works only
-// before a failover, while the first servers are the masters.
-func (c *Cluster) MasterAndOther(key string) (holder, other *Redis) {
-	ctx := context.Background()
-	for i, r := range c.Nodes[:clusterMasters] {
-		// A server answers with MOVED for the keys of others.
-		if _, err := r.Client.Exists(ctx, key).Result(); err == nil {
-			return r, c.Nodes[(i+1)%clusterMasters]
-		}
-	}
-	return c.Nodes[0], c.Nodes[1]
 }

@@ -119,3 +119,41 @@ func checkScriptsFlushed(t *testing.T, cluster *hubtest.Cluster) {
 		}
 	}
 }
+
+// TestCluster_MigratingSlots covers a slot that stays in migration: redis-cli was
+// interrupted, or another key of the slot is large.
+func TestCluster_MigratingSlots(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 1)
+	cluster.SetNodeTimeout(t, time.Minute)
+	for _, replicas := range []int{0, 1} {
+		r := newFixture(t, cluster.URL, 3)
+		r.Replicas = replicas
+		id, old, deadline := r.created(t, time.Minute)
+		b, from := r.listen(t), cluster.MasterOf(t, r.ticketKey(id))
+		to := cluster.Nodes[0]
+		if to == from {
+			to = cluster.Nodes[1]
+		}
+		finish, err := cluster.StartSlotMigration(limit(t), r.ticketKey(id), from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for version, step := range []func() error{func() error { return nil }, finish} { // during the migration, and after it
+			if err := step(); err != nil {
+				t.Fatal(err)
+			}
+			if found := r.attach(t, b.node, id); string(found.Sealed) != string(old) {
+				t.Errorf("found %+v", found)
+			}
+			c := ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(version+2, "next"), NotAfter: deadline, ExpireAt: deadline, WaitReplicas: true}
+			if out := r.change(t, c); !out.Done {
+				t.Errorf("the change became %+v", out)
+			}
+			if m := await(t, b.mail, "the message"); m != string(ticket.EncodeUpdate(id, c.Sealed)) {
+				t.Errorf("published %q", m)
+			}
+			old = c.Sealed
+		}
+	}
+}
