@@ -2,13 +2,10 @@ package wechat_test
 
 import (
 	"context"
-	"flag"
-	"fmt"
 	"net/http"
-	"os"
-	"runtime"
 	"testing"
-	"time"
+
+	"go.uber.org/goleak"
 
 	"loginhub/wechat"
 	"loginhub/wechat/wechattest"
@@ -22,30 +19,7 @@ const (
 	secret     = secretCore + "&a=b+c%41/é"
 )
 
-// TestMain fails a run that leaves goroutines behind.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	before := runtime.NumGoroutine()
-	code := m.Run()
-	if fuzzing := flag.Lookup("test.fuzz").Value.String() != ""; code == 0 && !fuzzing {
-		code = awaitGoroutines(before)
-	}
-	os.Exit(code)
-}
-
-func awaitGoroutines(most int) int {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for range 300 {
-		if runtime.NumGoroutine() <= most {
-			return 0
-		}
-		<-tick.C
-	}
-	stacks := make([]byte, 1<<20)
-	fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", stacks[:runtime.Stack(stacks, true)])
-	return 1
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newWeChat returns an imitation of WeChat with the test mini-program.
 func newWeChat(t *testing.T) *wechattest.Server {

@@ -3,9 +3,11 @@ package wechat_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -38,8 +40,8 @@ func TestSession_BrokenConnection(t *testing.T) {
 			w.Fail(fault)
 			code := w.Code(appID, "bob")
 			e := refusal(t.Context(), t, m, code)
-			if e.Kind != wechat.KindBusy {
-				t.Errorf("kind %v: %v", e.Kind, e)
+			if noTrace(t, e); e.Kind != wechat.KindBusy || strings.Contains(fmt.Sprintf("%+v %#v", e, e), code) {
+				t.Errorf("kind %v: %#v", e.Kind, e)
 			}
 			if w.CallsFor(code) != 1 || w.Calls() != 2 {
 				t.Errorf("%d exchanges of one code, %d of two", w.CallsFor(code), w.Calls())
@@ -81,6 +83,7 @@ func TestSession_Cancelled(t *testing.T) {
 	}()
 	code := w.Code(appID, "alice")
 	e := refusal(ctx, t, m, code)
+	noTrace(t, e)
 	if !errors.Is(e, context.Canceled) || e.Kind != wechat.KindBusy || w.CallsFor(code) != 1 {
 		t.Errorf("got %v (%v) after %d exchanges", e, e.Kind, w.CallsFor(code))
 	}

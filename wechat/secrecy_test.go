@@ -2,7 +2,6 @@ package wechat_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"loginhub/wechat"
 	"loginhub/wechat/wechattest"
@@ -112,39 +110,6 @@ func TestSecrecy_Errors(t *testing.T) {
 func TestSecrecy_ControlCharacters(t *testing.T) {
 	echo := answering(200, `{"errcode":40029,"errmsg":"invalid `+codeCore+`\u0001tail"}`)
 	noTrace(t, refusal(t.Context(), t, newClientVia(t, "", echo), codeCore+"\x01tail"))
-}
-
-func TestSecrecy_Faults(t *testing.T) {
-	for name, fault := range map[string]wechattest.Fault{
-		"timeout":     {Hold: make(chan struct{})},
-		"cut off":     {Break: wechattest.CutOff},
-		"half JSON":   {Break: wechattest.Truncated},
-		"hang up":     {Break: wechattest.HangUp},
-		"reset":       {Break: wechattest.Reset},
-		"empty":       {Page: wechattest.EmptyPage},
-		"bad gateway": {Page: wechattest.BadGatewayPage},
-		"used":        {Errcode: 40163},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWeChat(t)
-			w.Fail(fault)
-			ctx := t.Context()
-			if fault.Hold != nil {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
-				defer cancel()
-			}
-			code := w.Code(appID, "alice")
-			e := refusal(ctx, t, newClient(t, w.URL), code)
-			noTrace(t, e)
-			if strings.Contains(fmt.Sprintf("%+v %#v", e, e), code) {
-				t.Errorf("the code shows in %#v", e)
-			}
-			if errors.Is(e, context.DeadlineExceeded) != (fault.Hold != nil) {
-				t.Errorf("cause %v", e.Err)
-			}
-		})
-	}
 }
 
 func TestSecrecy_RoundTripperQuotesURL(t *testing.T) {

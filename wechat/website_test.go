@@ -1,7 +1,6 @@
 package wechat_test
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -134,21 +133,5 @@ func TestWebsite_WrongAuthorizeLink(t *testing.T) {
 	link := site.Authorize("https://login.example.com/cb", "s", "en")
 	if !strings.HasSuffix(link, "&lang=en#wechat_redirect") || strings.Contains(link, secretCore) {
 		t.Errorf("link %s", link)
-	}
-}
-
-func TestWebsite_Cancelled(t *testing.T) {
-	w := newWeChat(t)
-	site := newWebsite(t, w)
-	code := webCode(t, w, site, "alice")
-	w.Fail(wechattest.Fault{Hold: make(chan struct{})})
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		_ = w.AwaitCalls(t.Context(), 1)
-		cancel()
-	}()
-	_, err := site.Login(ctx, code)
-	if e := asError(t, err); e.Kind != wechat.KindBusy || w.CallsFor(code) != 1 {
-		t.Errorf("%v after %d exchanges", e, w.CallsFor(code))
 	}
 }

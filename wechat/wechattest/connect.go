@@ -14,18 +14,14 @@ type Attempt struct {
 	UUID            string
 	appID           string
 	redirect, state string
-	errcode         int // of the long poll: 408 waiting, 404 scanned, 405 allowed, 403 denied
-	code            string
 }
 
-// connect serves open.weixin.qq.com: the authorize page and its long poll.
+// connect serves open.weixin.qq.com: the authorize page.
 func (s *Server) connect(r *http.Request) answer {
 	q := r.URL.Query()
 	switch r.URL.Path {
 	case "/connect/qrconnect":
 		return s.authorizePage(q)
-	case "/connect/l/qrconnect":
-		return s.attemptState(q.Get("uuid"))
 	case "/connect/decide": // an addition: the user's phone, for a test in a browser
 		return s.decidePage(q)
 	}
@@ -50,7 +46,7 @@ func (s *Server) authorizePage(q url.Values) answer {
 	case len(q.Get("state")) > 128:
 		return page("state 参数错误")
 	}
-	a := &Attempt{UUID: rand.Text()[:16], appID: app.ID, redirect: q.Get("redirect_uri"), state: q.Get("state"), errcode: 408}
+	a := &Attempt{UUID: rand.Text()[:16], appID: app.ID, redirect: q.Get("redirect_uri"), state: q.Get("state")}
 	s.attempts[a.UUID] = a
 	return page(fmt.Sprintf(`<img src="/connect/qrcode/%[1]s" alt=""><a id="allow" href="/connect/decide?uuid=%[1]s&amp;user=alice">allow</a>`+
 		` <a id="deny" href="/connect/decide?uuid=%[1]s">deny</a>`, a.UUID))
@@ -59,18 +55,6 @@ func (s *Server) authorizePage(q url.Values) answer {
 func page(text string) answer {
 	return answer{status: http.StatusOK, contentType: "text/html; charset=utf-8",
 		body: []byte("<!doctype html><title>微信登录</title><body>" + text)}
-}
-
-// attemptState is the page's long poll, here without the waiting.
-func (s *Server) attemptState(uuid string) answer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.attempts[uuid]
-	if a == nil {
-		return answer{status: http.StatusOK, contentType: "text/javascript", body: []byte("window.wx_errcode=402;window.wx_code='';")}
-	}
-	return answer{status: http.StatusOK, contentType: "text/javascript",
-		body: fmt.Appendf(nil, "window.wx_errcode=%d;window.wx_code='%s';", a.errcode, a.code)}
 }
 
 // decidePage redirects the browser as WeChat's page does.
@@ -96,15 +80,6 @@ func UUID(page string) string {
 	return uuid
 }
 
-// Scan scans the page's code with the user's phone.
-func (s *Server) Scan(uuid string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a := s.attempts[uuid]; a != nil {
-		a.errcode = 404
-	}
-}
-
 // Allow consents and returns the URL of the browser's redirect, or "" for an
 // unknown attempt.
 func (s *Server) Allow(uuid, user string) (callback string) {
@@ -114,9 +89,8 @@ func (s *Server) Allow(uuid, user string) (callback string) {
 	if a == nil {
 		return ""
 	}
-	a.errcode = 405
-	a.code = s.issue(issued{appID: a.appID, user: user, web: true, expires: s.now().Add(WebCodeLife)})
-	return a.back("code=" + a.code + "&")
+	code := s.issue(issued{appID: a.appID, user: user, web: true, expires: s.now().Add(WebCodeLife)})
+	return a.back("code=" + code + "&")
 }
 
 // Deny refuses. Since 2022 the browser then stays on the page; before, it was
@@ -128,7 +102,6 @@ func (s *Server) Deny(uuid string) (callback string) {
 	if a == nil {
 		return ""
 	}
-	a.errcode = 403
 	return a.back("")
 }
 

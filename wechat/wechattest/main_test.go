@@ -6,52 +6,22 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"runtime"
-	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"loginhub/wechat/wechattest"
 )
 
 const appID, secret = "wx0123456789abcdef", "0123456789abcdef0123456789abcdef"
 
-// TestMain fails a run that leaves goroutines behind.
-func TestMain(m *testing.M) {
-	before := runtime.NumGoroutine()
-	code := m.Run()
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	tick := time.NewTicker(10 * time.Millisecond)
-	for left := 300; code == 0 && runtime.NumGoroutine() > before; left-- {
-		if left == 0 {
-			stacks := make([]byte, 1<<20)
-			fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", stacks[:runtime.Stack(stacks, true)])
-			code = 1
-		}
-		<-tick.C
-	}
-	tick.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock is a manual clock.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
+// clock is a manual clock. It is set between calls, not during one.
+type clock struct{ now time.Time }
 
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+func (c *clock) Now() time.Time { return c.now }
 
 // newServer returns a WeChat with one application, and its clock.
 func newServer(t *testing.T) (*wechattest.Server, *clock) {
