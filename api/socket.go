@@ -29,12 +29,12 @@ func (s *Server) socket(c echo.Context) error {
 	if err := checkOfferedSecret(offered, id); err != nil {
 		return s.auditDenied("socket", id, c.Request(), err)
 	}
+	release := func() {}
+	browser := s.browser(c, s.admitWaiter(c, &release))
+	browser.Closed = func() { release() } // the request ends at the upgrade, the waiter later
 	// The hub gets the plain ResponseWriter. It hijacks the connection, and
 	// echo's wrapper would stay in memory with it.
-	release := func() {}
-	w := &hijackTracker{ResponseWriter: c.Response().Writer, release: &release}
-	defer w.releaseUnlessHijacked()
-	err = s.Hub.Socket(w, c.Request(), id, s.browser(c, s.admitWaiter(c, &release)))
+	err = s.Hub.Socket(c.Response().Writer, c.Request(), id, browser)
 	return s.auditDenied("socket", id, c.Request(), err)
 }
 

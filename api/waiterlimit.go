@@ -1,10 +1,6 @@
 package api
 
 import (
-	"bufio"
-	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -73,42 +69,4 @@ func (s *Server) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket
 		}
 		return err
 	}
-}
-
-// hijackTracker is the ResponseWriter of a request for a socket. It ends the
-// waiter when the hijacked connection closes, because the request itself ends
-// at the upgrade.
-type hijackTracker struct {
-	http.ResponseWriter
-	release  *func() // set when the waiter is admitted
-	hijacked bool    // the connection calls release, not the request
-}
-
-// Hijack implements http.Hijacker for the upgrade.
-func (t *hijackTracker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(t.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, fmt.Errorf("hijack: %w", err)
-	}
-	t.hijacked = true
-	return &trackedConn{conn, *t.release}, rw, nil
-}
-
-// releaseUnlessHijacked ends the waiter if the request was not upgraded.
-func (t *hijackTracker) releaseUnlessHijacked() {
-	if !t.hijacked {
-		(*t.release)()
-	}
-}
-
-// trackedConn is a hijacked connection that ends its waiter on Close.
-type trackedConn struct {
-	net.Conn
-	release func()
-}
-
-// Close ends the waiter and closes the connection.
-func (c *trackedConn) Close() error {
-	c.release()
-	return c.Conn.Close()
 }

@@ -50,9 +50,9 @@ func (r *registry) releasePolls() {
 	defer r.mu.Unlock()
 	for _, s := range r.slots {
 		for _, w := range append([]waiter(nil), s.waiters...) {
-			if p, ok := w.(*poll); ok {
-				r.drop(s, p)
-				p.release(draining)
+			if w.transport() == TransportPoll {
+				r.drop(s, w)
+				w.release(draining)
 			}
 		}
 	}

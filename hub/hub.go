@@ -88,7 +88,7 @@ type Hub struct {
 	sweepsPerHeartbeat int // of one ticket
 
 	draining atomic.Bool
-	wg       sync.WaitGroup // goroutines of the sockets
+	conns    conns
 	ctx      context.Context
 	cancel   context.CancelFunc
 }
@@ -149,7 +149,7 @@ func (h *Hub) Run(ctx context.Context) {
 	jobs.Wait()
 	h.cancel()
 	h.waiters.releaseAll(shutdown)
-	h.wg.Wait()
+	h.conns.wg.Wait()
 }
 
 // open checks a record's seal and decodes it. A broken seal is logged, because it means

@@ -211,7 +211,7 @@ func (r *registry) releaseClients(clients map[string]bool, why reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.slots {
-		if !s.known || !clients[s.latest.Client] {
+		if s.latest == nil || !clients[s.latest.Client] {
 			continue
 		}
 		for _, w := range append([]waiter(nil), s.waiters...) {

@@ -194,15 +194,14 @@ var errCallAborted = errors.New("the call was aborted")
 var errTooManyUpdates = errors.New("change ticket: too many concurrent updates")
 
 // Ack records that the browser has received the token of version seq.
-func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) error {
-	t, known, _ := h.waiters.latest(id)
-	if !known || t.State != ticket.Confirmed {
+func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) (err error) {
+	var t ticket.Ticket
+	if latest := h.waiters.latest(id); latest != nil && latest.State == ticket.Confirmed {
 		// Only a confirmed slot is used without reading Redis: only this ack or the
 		// deadline can follow it.
-		var err error
-		if t, _, err = h.read(ctx, id); err != nil {
-			return err
-		}
+		t = latest.Ticket
+	} else if t, _, err = h.read(ctx, id); err != nil {
+		return err
 	}
 	if err := from.Authorize(t); err != nil {
 		return err
@@ -263,18 +262,20 @@ func (h *Hub) read(ctx context.Context, id ticket.ID) (ticket.Ticket, time.Time,
 }
 
 // attach adds this node to the ticket's waiting nodes and stores the version that it
-// reads in the slot.
-func (h *Hub) attach(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
+// reads in the slot. It returns the slot's version, which may be a later one.
+func (h *Hub) attach(ctx context.Context, id ticket.ID) (*version, error) {
 	found, err := h.Store.Attach(ctx, h.node, id)
 	if err != nil {
-		return ticket.Ticket{}, err
+		return nil, err
 	}
 	t, now, err := h.openAndExpire(ctx, id, found[0], h.node)
 	if err != nil {
-		return t, err
+		return nil, err
 	}
-	h.waiters.apply(t, now)
-	return t, nil
+	if latest, _ := h.waiters.apply(t, now); latest != nil {
+		return latest, nil
+	}
+	return &version{Ticket: t}, nil // the waiter was released meanwhile
 }
 
 // openAndExpire opens a stored record and records its deadline if that has passed. skip

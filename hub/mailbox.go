@@ -125,7 +125,7 @@ func (h *Hub) receive(m []byte) {
 		return
 	}
 	id, sealed, ok := ticket.DecodeUpdate(m)
-	if !ok || !h.waiters.waits(id) {
+	if !ok {
 		return
 	}
 	t, err := h.open(id, sealed, InMessage) // logs a broken seal
@@ -186,7 +186,7 @@ func (h *Hub) checkLiveness(ctx context.Context) {
 		p.stalled = true
 		h.Log.Error("this node is stalled: liveness probes do not arrive through Redis; releasing its waiters",
 			"silent_for", age.Round(time.Millisecond), "error", p.lastError)
-		h.wg.Go(func() { h.releaseGradually(ctx, stalled, stalledDrain, h.isStalled) })
+		h.conns.wg.Go(func() { h.releaseGradually(ctx, stalled, stalledDrain, h.isStalled) })
 	case age < resubscribeAfter && p.stalled:
 		p.stalled = false
 		h.Log.Info("this node has recovered: liveness probes arrive again")

@@ -42,13 +42,6 @@ const (
 	closeReplaced = websocket.StatusCode(4001)      // a newer waiter replaced this one: do not reconnect
 )
 
-// Limits on what a browser may send.
-const (
-	maxMessage    = 1 << 10 // bytes; above: 1009
-	maxMessages   = 20      // per messageWindow; above: 1008 (readlimit.go limits pings and bytes)
-	messageWindow = 60      // seconds
-)
-
 // parseAck parses {"ack":SEQ}; ok is false for every other text.
 func parseAck(text []byte) (seq int64, ok bool) {
 	var m struct {

@@ -16,33 +16,40 @@ import (
 const maxWaiters = 4
 
 // reason is why a waiter is released.
-type reason int
+type reason uint8
 
 const (
-	replaced    reason = iota // a fifth waiter was added for the ticket
-	draining                  // the node is stopping
-	stalled                   // liveness probes do not arrive
-	shutdown                  // Run has ended: close without a close frame
-	switchedOff               // the operator switched the client's login off
-	cannotServe               // this node lacks the ticket's key or client, e.g. after a reload
+	notReleased reason = iota
+	replaced           // a fifth waiter was added for the ticket
+	draining           // the node is stopping
+	stalled            // liveness probes do not arrive
+	shutdown           // Run has ended: close without a close frame
+	switchedOff        // the operator switched the client's login off
+	cannotServe        // this node lacks the ticket's key or client, e.g. after a reload
 )
 
 // waiter is a waiting socket or poll. Its methods are called with the registry locked:
 // they must not block and must not call the registry.
 type waiter interface {
-	changed()           // the slot has a new version
+	transport() Transport
+	// changed passes the slot's version to the waiter. repeat: write it although its seq
+	// is not new.
+	changed(v *version, repeat bool)
 	release(why reason) // the waiter was removed from the registry
+}
+
+// version is a verified version of a ticket. It is not changed after it was made.
+type version struct {
+	ticket.Ticket
+	missing bool // Redis no longer has the ticket: the browser gets expired
 }
 
 // slot is one waiting ticket on this node.
 type slot struct {
 	id      ticket.ID
 	waiters []waiter // oldest first
-
-	known   bool          // latest is set, by an attach or a message
-	latest  ticket.Ticket // the verified version with the highest seq
-	missing bool          // Redis no longer has the ticket: the browser gets expired
-	sweeps  int           // number of sweeps; every few sweeps are a heartbeat
+	latest  *version // the one with the highest seq; nil before the first attach or message
+	sweeps  int      // number of sweeps; every few sweeps are a heartbeat
 
 	due   time.Time // next sweep
 	index int       // in registry.queue
@@ -74,7 +81,7 @@ func (r *registry) count() (sockets, polls int) {
 // addCount changes the number of waiters of w's kind. Called with mu held.
 func (r *registry) addCount(w waiter, by int) {
 	r.size += by
-	if _, ok := w.(*poll); ok {
+	if w.transport() == TransportPoll {
 		r.polls += by
 	}
 }
@@ -132,36 +139,31 @@ func (r *registry) drop(s *slot, w waiter) (removed bool) {
 	return false
 }
 
-// latest returns the slot's version, if it is known. missing: Redis no longer has the
-// ticket.
-func (r *registry) latest(id ticket.ID) (t ticket.Ticket, known, missing bool) {
+// latest returns the slot's version; nil if it is not known.
+func (r *registry) latest(id ticket.ID) *version {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.slots[id]
-	if s == nil {
-		return ticket.Ticket{}, false, false
+	if s := r.slots[id]; s != nil {
+		return s.latest
 	}
-	return s.latest, s.known, s.missing
+	return nil
 }
 
-// waits reports whether the ticket has waiters on this node. Messages for other tickets
-// are not decoded.
-func (r *registry) waits(id ticket.ID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.slots[id] != nil
-}
-
-// apply stores a verified version in the slot and wakes its waiters. A version that is
-// not newer changes nothing, unless it replaces one that Redis lost (supersedes). now
-// is the store's time, from which the time until the deadline follows. newer reports
-// whether t replaced another version.
-func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
+// apply stores a verified version in the slot and passes it to the waiters. A version
+// that is not newer changes nothing, unless it replaces one that Redis lost
+// (supersedes). now is the store's time, from which the time until the deadline follows.
+// apply returns the slot's version, nil without waiters. newer reports whether t
+// replaced another version.
+func (r *registry) apply(t ticket.Ticket, now time.Time) (latest *version, newer bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.slots[t.ID]
-	if s == nil || s.known && t.Seq < s.latest.Seq {
-		return false
+	if s == nil {
+		return nil, false
+	}
+	was := s.latest
+	if was != nil && t.Seq < was.Seq {
+		return was, false
 	}
 	if !t.State.Final() {
 		// Sweep the slot just after the deadline: Redis decides whether it has passed.
@@ -171,34 +173,38 @@ func (r *registry) apply(t ticket.Ticket, now time.Time) (newer bool) {
 			r.wakeIfFirst(s)
 		}
 	}
-	if s.known && t.Seq == s.latest.Seq {
-		if s.supersedes(t) {
-			return false
-		}
-		s.latest = t
-		s.notifyRepeat()
-		return true
+	if was == nil {
+		s.set(&version{Ticket: t}, false)
+		return s.latest, false
 	}
-	newer = s.known
-	s.latest, s.known = t, true
-	s.notify()
-	return newer
+	sameSeq := t.Seq == was.Seq
+	if sameSeq && s.supersedes(t) {
+		return was, false
+	}
+	// A socket writes a repeated seq only if it is asked to.
+	s.set(&version{Ticket: t, missing: was.missing}, sameSeq)
+	return s.latest, true
 }
 
-// markMissing records that Redis no longer has the ticket, and wakes the waiters.
+// markMissing records that Redis no longer has the ticket.
 func (r *registry) markMissing(id ticket.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.slots[id]; s != nil && s.known && !s.missing {
-		s.missing = true
-		s.notify()
+	if s := r.slots[id]; s != nil && s.latest != nil && !s.latest.missing {
+		s.set(&version{Ticket: s.latest.Ticket, missing: true}, false)
 	}
 }
 
-// notify wakes every waiter. Called with mu held.
-func (s *slot) notify() {
+// set stores a version and passes it to every waiter. Called with mu held.
+func (s *slot) set(v *version, repeat bool) {
+	s.latest = v
+	s.notify(repeat)
+}
+
+// notify passes the version to every waiter. Called with mu held.
+func (s *slot) notify(repeat bool) {
 	for _, w := range s.waiters {
-		w.changed()
+		w.changed(s.latest, repeat)
 	}
 }
 
@@ -209,18 +215,6 @@ func (s *slot) notify() {
 // end. Called with mu held.
 func (s *slot) supersedes(t ticket.Ticket) bool {
 	return s.latest.State == ticket.Confirmed || s.latest.State.Final() || bytes.Equal(t.Tag(), s.latest.Tag())
-}
-
-// notifyRepeat wakes every waiter for a changed version with an unchanged seq. A socket
-// writes a repeated seq only as a heartbeat. Called with mu held.
-func (s *slot) notifyRepeat() {
-	for _, w := range s.waiters {
-		if b, ok := w.(heartbeater); ok {
-			b.heartbeat()
-		} else {
-			w.changed()
-		}
-	}
 }
 
 // due returns at most limit tickets that are due for a sweep, and the time until the
@@ -278,20 +272,13 @@ func (r *registry) heartbeat(id ticket.ID, every int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.slots[id]
-	if s == nil {
+	if s == nil || s.latest == nil {
 		return
 	}
 	if s.sweeps++; s.sweeps%every == 0 {
-		for _, w := range s.waiters {
-			if b, ok := w.(heartbeater); ok {
-				b.heartbeat()
-			}
-		}
+		s.notify(true)
 	}
 }
-
-// heartbeater is a waiter that can repeat the current view.
-type heartbeater interface{ heartbeat() }
 
 // releaseAll releases all waiters.
 func (r *registry) releaseAll(why reason) {

@@ -79,10 +79,11 @@ func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
 			h.Metrics.Resynced(FoundExpired)
 		default:
 			what := FoundSame
-			if h.waiters.apply(t, found[i].Now) {
+			latest, newer := h.waiters.apply(t, found[i].Now)
+			if newer {
 				what = FoundNewer
 			}
-			if h.storeRolledBack(t, found[i].Now) {
+			if h.storeRolledBack(t, latest, found[i].Now) {
 				what = FoundBehind
 			}
 			h.Metrics.Resynced(what)
@@ -110,20 +111,22 @@ func (h *Hub) handleMissing(id ticket.ID, err error, now time.Time) {
 		h.waiters.releaseTicket(id, cannotServe) // another node can read it
 		return
 	}
-	t, known, _ := h.waiters.latest(id)
-	if errors.Is(err, ticket.ErrNotFound) || known && !now.Before(t.Deadline) {
+	t := h.waiters.latest(id)
+	if errors.Is(err, ticket.ErrNotFound) || t != nil && !now.Before(t.Deadline) {
 		h.waiters.markMissing(id)
 	}
 }
 
-// storeRolledBack reports whether Redis holds an older version than this node has
-// verified, because a failover lost writes, or a version that follows such an older one.
+// storeRolledBack reports whether t, which Redis holds, is older than latest, which this
+// node has verified, because a failover lost writes, or a version that follows such an older one.
 // The ticket then ends on this node at its deadline, or once it has ended in Redis: no
 // message or read will end it otherwise.
-func (h *Hub) storeRolledBack(t ticket.Ticket, now time.Time) bool {
-	latest, known, _ := h.waiters.latest(t.ID)
+func (h *Hub) storeRolledBack(t ticket.Ticket, latest *version, now time.Time) bool {
+	if latest == nil {
+		return false
+	}
 	over := t.State.Final() && !latest.State.Final()
-	if !known || latest.Seq < t.Seq || latest.Seq == t.Seq && !over {
+	if latest.Seq < t.Seq || latest.Seq == t.Seq && !over {
 		return false
 	}
 	if over || latest.Overdue(now) {

@@ -1,21 +1,14 @@
 package hub
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -25,99 +18,74 @@ import (
 // Protocol is the subprotocol that the hub selects.
 const Protocol = "loginhub.v1"
 
-// writeLimit is the maximum time to write one view. A browser that does not read is cut
-// off.
-const writeLimit = 10 * time.Second
-
-// socket is a waiting WebSocket. One goroutine reads. A second one runs only while there
-// is something to write, so that a slow browser delays neither mailbox nor sweep.
+// socket is a waiting WebSocket. Its conn reads. A writer goroutine runs only while
+// there is something to write, so that a slow browser delays neither mailbox nor sweep.
 type socket struct {
-	hub     *Hub
-	id      ticket.ID
-	conn    *websocket.Conn // set by start, before anything is written
-	netConn net.Conn        // the connection under conn
-	addr16  [16]byte        // the observed address; zero if it is not known
+	hub    *Hub
+	id     ticket.ID
+	conn   conn     // set by start, before anything is written
+	closed func()   // Browser.Closed
+	addr16 [16]byte // the observed address; zero if it is not known
 
-	mu          sync.Mutex // guards the fields up to why
-	started     bool       // upgraded
-	writing     bool       // the writer goroutine runs
-	pending     bool       // there may be something to write
-	repeat      bool       // a heartbeat is due
-	wasReleased bool       // released, with the reason why
-	hasToken    bool       // the last written view had a token; owned by the writer
-	why         reason
+	mu       sync.Mutex // guards the fields up to released
+	next     *version   // to write; nil: none
+	started  bool       // upgraded
+	writing  bool       // the writer goroutine runs
+	repeat   bool       // write next although its seq was written: a heartbeat is due
+	released reason     // set by release, until the writer closes the connection
 
-	sentSeq int64 // last written seq; owned by the writer
-
-	pingLimit // owned by the reader
+	hasToken bool  // the last written view had a token; owned by the writer
+	sentSeq  int64 // last written seq; owned by the writer
 }
 
 // Socket attaches a browser to its ticket and upgrades the connection. It returns after
 // the upgrade, so that the request's goroutine and buffers are freed. An error is a
 // refusal before the upgrade; the caller writes the answer.
 func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from Browser) error {
-	if err := h.acceptsWaiters(); err != nil {
-		return h.refuseBusy(r.Context(), id, from, err)
-	}
 	// Clone the id: it is a substring of the request, which would stay in memory.
-	id = ticket.ID(strings.Clone(string(id)))
-	s := &socket{hub: h, id: id}
+	s := &socket{hub: h, id: ticket.ID(strings.Clone(string(id))), closed: from.Closed}
 	if from.Addr.IsValid() {
 		s.addr16 = from.Addr.As16()
 	}
-	if err := h.waiters.add(id, s); err != nil {
-		return h.refuseBusy(r.Context(), id, from, err)
-	}
-	t, err := h.attach(r.Context(), id)
-	if err == nil {
-		err = from.Authorize(t)
-	}
+	first, err := h.admit(r.Context(), s.id, s, from)
 	if err != nil {
-		h.waiters.remove(id, s)
+		s.onClosed()
 		return err
 	}
-	hijack := &hijacker{ResponseWriter: w}
-	conn, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{Protocol},
-		InsecureSkipVerify: true, // from.Authorize checked the origin against the client's list
-		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     s.onPing,
-	})
+	conn, err := h.conns.upgrade(w, r)
 	if err != nil {
-		// Accept has written the answer. The handshake was checked before, so the
-		// connection broke.
-		h.waiters.remove(id, s)
-		h.Log.Debug("upgrade socket", "ticket", id, "error", err)
+		// The answer is written. The handshake was checked before, so the connection
+		// broke.
+		h.waiters.remove(s.id, s)
+		s.onClosed()
+		h.Log.Debug("upgrade socket", "ticket", s.id, "error", err)
 		return nil
 	}
-	conn.SetReadLimit(maxMessage)
-	s.start(conn, hijack.netConn)
+	s.start(conn, first)
 	return nil
 }
 
-// start writes the first view and starts the reader.
-func (s *socket) start(conn *websocket.Conn, netConn net.Conn) {
+// start writes the first view and starts to read.
+func (s *socket) start(conn conn, first *version) {
 	s.mu.Lock()
-	s.conn, s.netConn, s.started, s.pending = conn, netConn, true, true
+	s.conn, s.started = conn, true
+	if s.next == nil {
+		s.next = first
+	}
 	s.startWriter()
 	s.mu.Unlock()
 	s.hub.Metrics.WaitStarted(TransportSocket)
-	s.hub.wg.Go(s.read)
+	conn.start(s)
 }
+
+// transport implements waiter.
+func (s *socket) transport() Transport { return TransportSocket }
 
 // changed implements waiter.
-func (s *socket) changed() {
+func (s *socket) changed(v *version, repeat bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending = true
-	s.startWriter()
-}
-
-// heartbeat implements heartbeater.
-func (s *socket) heartbeat() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pending, s.repeat = true, true
+	s.next, s.repeat = v, s.repeat || repeat
 	s.startWriter()
 }
 
@@ -125,7 +93,7 @@ func (s *socket) heartbeat() {
 func (s *socket) release(why reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending, s.wasReleased, s.why = true, true, why
+	s.released = why
 	s.startWriter()
 }
 
@@ -134,7 +102,7 @@ func (s *socket) release(why reason) {
 func (s *socket) startWriter() {
 	if s.started && !s.writing {
 		s.writing = true
-		s.hub.wg.Go(s.write)
+		s.hub.conns.wg.Go(s.write)
 	}
 }
 
@@ -142,31 +110,29 @@ func (s *socket) startWriter() {
 func (s *socket) write() {
 	for {
 		s.mu.Lock()
-		if !s.pending {
-			s.writing = false
-			s.mu.Unlock()
+		next, repeat, why := s.next, s.repeat, s.released
+		s.next, s.repeat, s.released = nil, false, notReleased
+		s.writing = next != nil || why != notReleased
+		s.mu.Unlock()
+		switch {
+		case why != notReleased:
+			s.closeReleased(why)
+		case next != nil:
+			s.writeView(next, repeat)
+		default:
 			return
 		}
-		repeat, out, why := s.repeat, s.wasReleased, s.why
-		s.pending, s.repeat = false, false
-		s.mu.Unlock()
-		if out {
-			s.closeReleased(why)
-			continue
-		}
-		s.writeView(repeat)
 	}
 }
 
-// writeView writes the current view if it is new or a heartbeat is due.
-func (s *socket) writeView(repeat bool) {
-	t, known, missing := s.hub.waiters.latest(s.id)
-	if !known || !missing && t.Seq <= s.sentSeq && !repeat {
+// writeView writes a version if it is new or a heartbeat is due.
+func (s *socket) writeView(t *version, repeat bool) {
+	if !t.missing && t.Seq <= s.sentSeq && !repeat {
 		return
 	}
-	v, err := s.hub.view(t)
-	if missing {
-		v, err = expiredView(t), nil
+	v, err := s.hub.view(t.Ticket)
+	if t.missing {
+		v, err = expiredView(t.Ticket), nil
 	}
 	if err != nil {
 		s.hub.Log.Error("socket", "ticket", s.id, "error", err)
@@ -183,46 +149,23 @@ func (s *socket) writeView(repeat bool) {
 		s.close(closeBroken, "")
 		return
 	}
-	if err := s.send(text); err != nil {
+	if err := s.conn.send(text); err != nil {
 		s.hub.Log.Debug("socket write", "ticket", s.id, "error", err)
 		why := EndedLost
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			why = EndedSlow
 		}
-		s.unregister(why)
-		s.conn.CloseNow() // the reader notices and leaves
+		s.onEnd(why)
+		s.conn.cut()
 		return
 	}
-	if !missing {
-		s.hub.delivered(TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == (v.Token != "")), t, s.addr())
+	if !t.missing {
+		s.hub.delivered(TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == (v.Token != "")), t.Ticket, s.addr())
 	}
 	s.sentSeq, s.hasToken = v.Seq, v.Token != ""
 	if v.State.Final() {
 		s.close(closeDone, string(v.State))
 	}
-}
-
-// send writes one text frame (RFC 6455, section 5.2) with one call to the connection.
-// The library would split it at its small write buffer and keep a context for each
-// socket. The library writes each pong and close with one call too, so frames never mix.
-func (s *socket) send(text []byte) error {
-	const finalText, length16, length64 = 0x81, 126, 127
-	frame := make([]byte, 0, 10+len(text))
-	switch n := len(text); {
-	case n < length16:
-		frame = append(frame, finalText, byte(n))
-	case n < 1<<16:
-		frame = binary.BigEndian.AppendUint16(append(frame, finalText, length16), uint16(n))
-	default:
-		frame = binary.BigEndian.AppendUint64(append(frame, finalText, length64), uint64(n))
-	}
-	if err := s.netConn.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
-		return err
-	}
-	if _, err := s.netConn.Write(append(frame, text...)); err != nil {
-		return err
-	}
-	return s.netConn.SetWriteDeadline(time.Time{})
 }
 
 // deliveryKind returns the kind of a delivery to a socket whose last written seq is sent
@@ -238,11 +181,18 @@ func deliveryKind(sent, seq int64, same bool) Delivery {
 	return Pushed
 }
 
-// unregister removes the socket from the registry. If that was not done before, it
-// counts why the wait ended.
-func (s *socket) unregister(why string) {
+// onEnd implements receiver: it removes the socket from the registry. If that was not
+// done before, it counts why the wait ended.
+func (s *socket) onEnd(why string) {
 	if s.hub.waiters.remove(s.id, s) {
 		s.hub.Metrics.WaitEnded(TransportSocket, why)
+	}
+}
+
+// onClosed implements receiver.
+func (s *socket) onClosed() {
+	if s.closed != nil {
+		s.closed()
 	}
 }
 
@@ -261,56 +211,25 @@ func (s *socket) closeReleased(why reason) {
 	case cannotServe:
 		s.close(closeTryAgain, "this node lacks the ticket's key or client")
 	default:
-		s.conn.CloseNow()
+		s.conn.cut()
 	}
 }
 
 // close sends a close frame and waits up to five seconds for the browser's.
 func (s *socket) close(code websocket.StatusCode, reason string) {
-	s.unregister(closeReasons[code])
-	if err := s.conn.Close(code, reason); err != nil {
+	s.onEnd(closeReasons[code])
+	if err := s.conn.close(code, reason); err != nil {
 		s.hub.Log.Debug("socket close", "ticket", s.id, "error", err)
 	}
 }
 
-// read reads acks until the connection ends. Meanwhile the library answers pings and the
-// browser's close.
-func (s *socket) read() {
-	defer s.conn.CloseNow()
-	window, count := time.Now(), 0
-	for {
-		kind, text, err := s.conn.Read(context.Background())
-		if err != nil {
-			s.unregister(readErrorReason(err))
-			return
-		}
-		if now := time.Now(); now.Sub(window) > messageWindow*time.Second {
-			window, count = now, 0
-		}
-		if count++; kind != websocket.MessageText || count > maxMessages {
-			s.unregister(EndedPolicy)
-			s.hub.wg.Go(func() { s.close(closePolicy, "text only, at most 20 messages a minute") })
-			s.discard()
-			return
-		}
-		if seq, ok := parseAck(text); ok {
-			s.ack(seq)
-		}
+// onMessage implements receiver: it handles an ack. An error is not answered: the
+// heartbeat repeats the view and the browser sends its ack again.
+func (s *socket) onMessage(text []byte) {
+	seq, ok := parseAck(text)
+	if !ok {
+		return
 	}
-}
-
-// discard reads until the close handshake is complete.
-func (s *socket) discard() {
-	for {
-		if _, _, err := s.conn.Read(context.Background()); err != nil {
-			return
-		}
-	}
-}
-
-// ack handles an ack. An error is not answered: the heartbeat repeats the view and the
-// browser sends its ack again.
-func (s *socket) ack(seq int64) {
 	ctx, cancel := context.WithTimeout(s.hub.ctx, writeLimit)
 	defer cancel()
 	from := Browser{Addr: s.addr(), Authorize: func(ticket.Ticket) error { return nil }} // authorized at the upgrade
@@ -326,36 +245,4 @@ func (s *socket) addr() netip.Addr {
 		return netip.Addr{}
 	}
 	return netip.AddrFrom16(s.addr16).Unmap()
-}
-
-// hijacker hijacks the connection with small buffers instead of net/http's 4 KiB each
-// way, because many sockets are idle.
-type hijacker struct {
-	http.ResponseWriter
-	netConn net.Conn // set by Hijack
-}
-
-const (
-	readBuffer  = 64  // an ack is 16 bytes
-	writeBuffer = 128 // a whole pong or close frame
-)
-
-// Hijack implements http.Hijacker, for websocket.Accept.
-func (w *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, fmt.Errorf("hijack: %w", err)
-	}
-	w.netConn = conn
-	early, err := rw.Reader.Peek(rw.Reader.Buffered())
-	if err != nil {
-		return nil, nil, fmt.Errorf("hijack: %w", err)
-	}
-	// Frames that arrived before the answer must be in the buffer, because the library
-	// reads them from there.
-	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(readBuffer, len(early)))
-	if _, err := reader.Peek(len(early)); err != nil {
-		return nil, nil, fmt.Errorf("hijack: %w", err)
-	}
-	return &limitedConn{Conn: conn}, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, writeBuffer)), nil
 }
