@@ -13,11 +13,12 @@
 //	mailbox.go           receive the message of a change and check its seal
 //	registry.go          find the waiters; their slot keeps the highest seq
 //	socket.go, poll.go   sign the token and write the view
+//	conn.go              frame, read and limit what the browser sends
 //	audit.go             write one line for each change and each refusal
 //	resync.go            read from Redis what a lost message did not deliver
 //
-// Besides: killswitch.go switches a client's login off, readlimit.go limits the bytes
-// and pings of a socket, protocol.go describes the WebSocket protocol.
+// Besides: admission.go admits waiters, killswitch.go switches a client's login off,
+// protocol.go describes the WebSocket protocol.
 //
 // Redis is the source of truth and a message is only a wake-up: the sweep finds every
 // change whose message was lost. DESIGN.md has the reasons.
