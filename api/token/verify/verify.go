@@ -169,7 +169,7 @@ func (v *Verifier) checkClaims(c *Claims, nonce string) (until time.Time, err er
 		return until, ErrIssuer
 	case c.Audience != v.clientID:
 		return until, ErrAudience
-	case c.Subject == "" || c.ID == "" || len(c.ID) > maxIDBytes:
+	case c.Subject == "" || c.ID == "" || len(c.ID) > maxIDBytes || c.IssuedAt <= 0:
 		return until, ErrMalformed
 	case !now.Before(until): // also a token without exp
 		return until, ErrExpired

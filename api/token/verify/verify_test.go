@@ -199,6 +199,7 @@ func TestVerify_OtherTokens(t *testing.T) {
 		"exp a text":          {map[string]any{"exp": "tomorrow"}, verify.ErrMalformed},
 		"iat ahead":           {map[string]any{"iat": now + 61}, verify.ErrNotYetValid},
 		"nbf ahead":           {map[string]any{"nbf": now + 61}, verify.ErrNotYetValid},
+		"no iat":              {map[string]any{"iat": nil}, verify.ErrMalformed},
 		"sub a number":        {map[string]any{"sub": 7}, verify.ErrMalformed},
 		"token too long":      {map[string]any{"claimed": map[string]string{"nickname": strings.Repeat("a", 9000)}}, verify.ErrMalformed},
 	} {
