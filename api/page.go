@@ -31,7 +31,7 @@ func (s *Server) page(c echo.Context) error {
 		}
 	}
 	methods := cfg.loginMethods(client.ID)
-	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer, LaunchURL: methods.LaunchURL,
+	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer(), LaunchURL: methods.LaunchURL,
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
 		WeChatWeb: methods.WebLogin != nil && client.AllowsProvider("wechat_web")}
 	if !client.AllowsProvider("wechat") {

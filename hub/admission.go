@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 
 	"loginhub/hub/ticket"
 )
@@ -18,34 +19,42 @@ type Browser struct {
 	Closed func()
 }
 
+// admission decides whether this node takes a waiter.
+type admission struct {
+	draining atomic.Bool
+	liveness *liveness
+	waiters  *registry
+	records  *records
+}
+
 // admit registers a waiter, attaches its ticket and authorizes the browser, in this
 // order: no change of the ticket falls between. It returns the version to begin with.
 // After an error the waiter is not registered.
-func (h *Hub) admit(ctx context.Context, id ticket.ID, w waiter, from Browser) (first *version, err error) {
-	if err = h.acceptsWaiters(); err == nil {
-		err = h.waiters.add(id, w)
+func (a *admission) admit(ctx context.Context, id ticket.ID, w waiter, from Browser) (first *version, err error) {
+	if err = a.accepts(); err == nil {
+		err = a.waiters.add(id, w)
 	}
 	if err != nil {
-		return nil, h.refuseBusy(ctx, id, from, err)
+		return nil, a.refuseBusy(ctx, id, from, err)
 	}
-	if first, err = h.attach(ctx, id); err == nil {
+	if first, err = a.records.attach(ctx, id); err == nil {
 		err = from.Authorize(first.Ticket)
 	}
 	if err == nil {
-		err = h.acceptsWaiters() // Drain may have released all waiters before this one was added
+		err = a.accepts() // Drain may have released all waiters before this one was added
 	}
 	if err != nil {
-		h.waiters.remove(id, w)
+		a.waiters.remove(id, w)
 	}
 	return first, err
 }
 
-// acceptsWaiters returns an error if this node takes no new sockets and polls.
-func (h *Hub) acceptsWaiters() error {
-	if h.draining.Load() {
+// accepts returns an error if this node takes no new sockets and polls.
+func (a *admission) accepts() error {
+	if a.draining.Load() {
 		return ticket.ErrOverloaded
 	}
-	if h.isStalled() {
+	if a.liveness.isStalled() {
 		return ticket.ErrStoreUnavailable
 	}
 	return nil
@@ -53,11 +62,11 @@ func (h *Hub) acceptsWaiters() error {
 
 // refuseBusy returns full, the reason why this node takes no waiter. An error of the
 // ticket or its authorization comes first, because the wire contract checks limits last.
-func (h *Hub) refuseBusy(ctx context.Context, id ticket.ID, from Browser, full error) error {
-	if h.isStalled() {
+func (a *admission) refuseBusy(ctx context.Context, id ticket.ID, from Browser, full error) error {
+	if a.liveness.isStalled() {
 		return full // reading from Redis would probably time out
 	}
-	t, _, err := h.read(ctx, id)
+	t, _, err := a.records.read(ctx, id)
 	if err == nil {
 		err = from.Authorize(t)
 	}

@@ -73,21 +73,30 @@ type auditSlot struct {
 	held bool
 }
 
-// reserveAudit reserves room for the line of a change. Without room it returns
+// auditor writes the audit lines of a node.
+type auditor struct {
+	log        AuditLog
+	required   bool
+	metrics    Metrics
+	current    *reloadable
+	deliveries recentDeliveries
+}
+
+// reserve reserves room for the line of a change. Without room it returns
 // ErrAuditStalled if the audit is required. Release the slot in any case.
-func (h *Hub) reserveAudit() (auditSlot, error) {
-	if h.auditStalled() {
-		return auditSlot{log: h.Audit}, ErrAuditStalled
+func (a *auditor) reserve() (auditSlot, error) {
+	if a.stalled() {
+		return auditSlot{log: a.log}, ErrAuditStalled
 	}
-	slot := auditSlot{log: h.Audit, held: h.Audit.Reserve()}
-	if !slot.held && h.AuditRequired {
+	slot := auditSlot{log: a.log, held: a.log.Reserve()}
+	if !slot.held && a.required {
 		return slot, ErrAuditStalled
 	}
 	return slot, nil
 }
 
-// auditStalled reports whether this node refuses changes because of its audit.
-func (h *Hub) auditStalled() bool { return h.AuditRequired && h.Audit.Stalled() }
+// stalled reports whether this node refuses changes because of its audit.
+func (a *auditor) stalled() bool { return a.required && a.log.Stalled() }
 
 // release gives up the room if no line was written.
 func (s *auditSlot) release() {
@@ -122,14 +131,14 @@ func (e *auditEntry) name() string {
 	return string(e.ticket.State)
 }
 
-// auditChange writes the line of a change without a phone. receiver is the browser that
+// change writes the line of a change without a phone. receiver is the browser that
 // acknowledged the token.
-func (h *Hub) auditChange(slot *auditSlot, t ticket.Ticket, receiver netip.Addr) {
-	h.Metrics.TicketChanged(t)
-	h.writeAudit(slot, auditEntry{ticket: t, by: t.Identity, receiver: receiver, outcome: outcomeOK})
+func (a *auditor) change(slot *auditSlot, t ticket.Ticket, receiver netip.Addr) {
+	a.metrics.TicketChanged(t)
+	a.write(slot, auditEntry{ticket: t, by: t.Identity, receiver: receiver, outcome: outcomeOK})
 }
 
-func (h *Hub) writeAudit(slot *auditSlot, e auditEntry) {
+func (a *auditor) write(slot *auditSlot, e auditEntry) {
 	t, name := e.ticket, e.name()
 	fields := make([]slog.Attr, 0, 12)
 	text := func(key, value string) {
@@ -146,7 +155,7 @@ func (h *Hub) writeAudit(slot *auditSlot, e auditEntry) {
 		fields = append(fields, slog.Int64("seq", t.Seq))
 	}
 	text("action", e.action)
-	text("who", h.userLabel(e.by))
+	text("who", a.userLabel(e.by))
 	text("phone", address(e.phone))
 	text("browser", address(t.Address))
 	text("receiver", address(e.receiver))
@@ -154,20 +163,20 @@ func (h *Hub) writeAudit(slot *auditSlot, e auditEntry) {
 	if e.reason != nil {
 		text("reason", truncate(e.reason))
 	}
-	h.putAudit(slot, slog.LevelInfo, "login "+name, fields)
+	a.put(slot, slog.LevelInfo, "login "+name, fields)
 }
 
-func (h *Hub) putAudit(slot *auditSlot, level slog.Level, message string, fields []slog.Attr) {
+func (a *auditor) put(slot *auditSlot, level slog.Level, message string, fields []slog.Attr) {
 	line := slog.NewRecord(time.Now(), level, message, 0)
 	line.AddAttrs(slog.Attr{Key: "audit", Value: slog.GroupValue(fields...)})
-	h.Audit.Write(line, slot.held)
+	a.log.Write(line, slot.held)
 	slot.held = false
 }
 
 // userLabel returns provider, application and subject of a user, or the label that the
 // operator has configured instead.
-func (h *Hub) userLabel(by ticket.Identity) string {
-	label := h.current.Load().UserLabel
+func (a *auditor) userLabel(by ticket.Identity) string {
+	label := a.current.Load().UserLabel
 	switch {
 	case by == (ticket.Identity{}):
 		return ""
@@ -186,15 +195,13 @@ func address(a netip.Addr) string {
 	return a.String()
 }
 
-// AuditRefusal writes the line of a refused browser request. action is the request's
-// name and outcome the error code. t holds what is known: ticket and client, one of
-// them or neither, and in Address the browser's address.
-func (h *Hub) AuditRefusal(action string, t ticket.Ticket, outcome string, reason error) {
-	h.writeAudit(&auditSlot{log: h.Audit}, auditEntry{ticket: t, action: action, outcome: outcome, reason: reason})
+// refusal writes the line of a refused browser request. See Hub.AuditRefusal.
+func (a *auditor) refusal(action string, t ticket.Ticket, outcome string, reason error) {
+	a.write(&auditSlot{log: a.log}, auditEntry{ticket: t, action: action, outcome: outcome, reason: reason})
 }
 
-// auditSwitch writes the line of an operator's switch, on the node that handled it.
-func (h *Hub) auditSwitch(slot *auditSlot, client string, on bool, operator netip.Addr, err error) {
+// switched writes the line of an operator's switch, on the node that handled it.
+func (a *auditor) switched(slot *auditSlot, client string, on bool, operator netip.Addr, err error) {
 	fields := []slog.Attr{slog.String("event", "switched"), slog.String("client", client), slog.Bool("enabled", on),
 		slog.String("operator", address(operator))}
 	if err == nil {
@@ -206,7 +213,7 @@ func (h *Hub) auditSwitch(slot *auditSlot, client string, on bool, operator neti
 		}
 		fields = append(fields, slog.String("outcome", outcome), slog.String("reason", truncate(err)))
 	}
-	h.putAudit(slot, slog.LevelWarn, "login switched", fields)
+	a.put(slot, slog.LevelWarn, "login switched", fields)
 }
 
 // truncate returns an error's text, cut to maxReason bytes of valid UTF-8.
@@ -218,20 +225,20 @@ func truncate(err error) string {
 // actionNames are the names of the phone's endpoints.
 var actionNames = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: "confirm", ticket.Reject: "reject"}
 
-// auditCall writes the line of a phone's call. A wrong match number is a change and a
+// call writes the line of a phone's call. A wrong match number is a change and a
 // refusal in one line, as is a confirm that no replica has yet.
-func (h *Hub) auditCall(c *Call, outcome string, err error) {
-	h.Metrics.PhoneCallDone(actionNames[c.Action], outcome)
+func (a *auditor) call(c *Call, outcome string, err error) {
+	a.metrics.PhoneCallDone(actionNames[c.Action], outcome)
 	e := auditEntry{ticket: c.ticket, by: c.by, phone: c.Phone, outcome: outcome, reason: err}
 	if e.ticket.ID == "" {
 		e.ticket.ID = c.Ticket
 	}
 	if c.changed {
-		h.Metrics.TicketChanged(c.ticket)
+		a.metrics.TicketChanged(c.ticket)
 	} else {
 		e.action = actionNames[c.Action]
 	}
-	h.writeAudit(&c.slot, e)
+	a.write(&c.slot, e)
 }
 
 // recentDeliveries records which address was given the token of which ticket, so that
@@ -262,9 +269,9 @@ func (r *recentDeliveries) recordNew(k deliveryKey) bool {
 	return true
 }
 
-// auditDelivery writes the line of a token's delivery to an address.
-func (h *Hub) auditDelivery(t ticket.Ticket, to netip.Addr) {
-	if h.deliveries.recordNew(deliveryKey{t.ID, t.Seq, to}) {
-		h.writeAudit(&auditSlot{log: h.Audit}, auditEntry{ticket: t, by: t.Identity, receiver: to, outcome: outcomeOK, delivered: true})
+// delivery writes the line of a token's delivery to an address.
+func (a *auditor) delivery(t ticket.Ticket, to netip.Addr) {
+	if a.deliveries.recordNew(deliveryKey{t.ID, t.Seq, to}) {
+		a.write(&auditSlot{log: a.log}, auditEntry{ticket: t, by: t.Identity, receiver: to, outcome: outcomeOK, delivered: true})
 	}
 }

@@ -9,7 +9,8 @@
 //
 // The steps of one login, and their files:
 //
-//	login.go             create, scan, confirm, reject, ack: read, decide, seal, change
+//	login.go             create, scan, confirm, reject, ack: the steps
+//	records.go           read a record, check its seal, seal and store the next version
 //	mailbox.go           receive the message of a change and check its seal
 //	registry.go          find the waiters; their slot keeps the highest seq
 //	socket.go, poll.go   sign the token and write the view

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -78,19 +78,24 @@ type Config struct {
 
 // Hub is one node. Its methods are safe for concurrent use.
 type Hub struct {
-	Config
-	node               string // 128 random bits, base64url
-	waiters            *registry
-	liveness           liveness
-	switches           killSwitch
-	current            atomic.Pointer[current]
-	deliveries         recentDeliveries
-	sweepsPerHeartbeat int // of one ticket
+	config  Config
+	node    string // 128 random bits, base64url
+	log     *slog.Logger
+	metrics Metrics
+	current reloadable
 
-	draining atomic.Bool
-	conns    conns
-	ctx      context.Context
-	cancel   context.CancelFunc
+	waiters   *registry
+	liveness  *liveness
+	audit     *auditor
+	records   *records
+	admission *admission
+	mailbox   *mailbox
+	resync    *resyncer
+	switches  *killSwitch
+	conns     conns
+
+	ctx    context.Context // of the calls of sockets
+	cancel context.CancelFunc
 }
 
 // New returns a node that is not running; Run runs it.
@@ -104,18 +109,22 @@ func New(c Config) *Hub {
 	if c.Audit == nil {
 		c.Audit = unboundedAudit{c.Log.Handler()}
 	}
-	h := &Hub{Config: c, node: newNodeID()}
-	h.deliveries.seed = maphash.MakeSeed()
+	h := &Hub{config: c, node: newNodeID(), log: c.Log, metrics: c.Metrics}
 	h.current.Store(newCurrent(c.Reloadable))
-	h.switches.readNow = make(chan struct{}, 1)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.switches.values, h.switches.refused = map[string]switchValue{}, map[string]string{}
 	// A ticket is swept at least twice in ResultTTL, which can be more often than the
 	// heartbeat.
-	h.sweepsPerHeartbeat = int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))
-	h.waiters = newRegistry(c.MaxWaiters, heartbeat/time.Duration(h.sweepsPerHeartbeat))
-	h.liveness.lastComplete = time.Now() // a new node is stalled after five seconds too
-	h.liveness.probeNow = make(chan struct{}, 1)
+	sweeps := int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))
+	h.waiters = newRegistry(c.MaxWaiters, heartbeat/time.Duration(sweeps))
+	h.liveness = newLiveness()
+	h.audit = &auditor{log: c.Audit, required: c.AuditRequired, metrics: c.Metrics, current: &h.current}
+	h.audit.deliveries.seed = maphash.MakeSeed()
+	h.records = &records{store: c.Store, node: h.node, current: &h.current, waiters: h.waiters, audit: h.audit, metrics: c.Metrics, log: c.Log,
+		ticketTTL: c.TicketTTL, confirmTTL: c.ConfirmTTL, resultTTL: c.ResultTTL}
+	h.admission = &admission{liveness: h.liveness, waiters: h.waiters, records: h.records}
+	h.mailbox = &mailbox{channel: c.Mailbox, node: h.node, liveness: h.liveness, records: h.records, waiters: h.waiters, metrics: c.Metrics, log: c.Log}
+	h.resync = &resyncer{records: h.records, waiters: h.waiters, metrics: c.Metrics, log: c.Log, sweepsPerHeartbeat: sweeps}
+	h.switches = newKillSwitch(c, &h.current, h.audit, h.waiters)
 	return h
 }
 
@@ -137,73 +146,99 @@ func (h *Hub) Waiting() int {
 // WaitingBy returns Waiting by transport.
 func (h *Hub) WaitingBy() (sockets, polls int) { return h.waiters.count() }
 
+// MaxWaiters returns the limit of Waiting.
+func (h *Hub) MaxWaiters() int { return h.config.MaxWaiters }
+
+// Issuer returns the issuer of the tokens.
+func (h *Hub) Issuer() string { return h.config.Issuer }
+
+// LastProbeAge returns the time since liveness probes last arrived from all masters, or
+// since New if they never did.
+func (h *Hub) LastProbeAge() time.Duration { return h.liveness.age() }
+
+// AuditRefusal writes the line of a refused browser request. action is the request's
+// name and outcome the error code. t holds what is known: ticket and client, one of
+// them or neither, and in Address the browser's address.
+func (h *Hub) AuditRefusal(action string, t ticket.Ticket, outcome string, reason error) {
+	h.audit.refusal(action, t, outcome, reason)
+}
+
+// CheckEnabled returns nil if the client's QR login is on, ticket.ErrLoginDisabled if it
+// is off, and ticket.ErrStoreUnavailable if its value could not be read.
+func (h *Hub) CheckEnabled(client string) error { return h.switches.check(client) }
+
+// SetEnabled switches the QR login of a client on or off: at once on this node, within
+// switchInterval on the others. operator is the caller's address, for the audit.
+// ticket.ErrNotReplicated: done, but no replica has it yet. ErrAuditStalled: not done.
+func (h *Hub) SetEnabled(ctx context.Context, client string, on bool, operator netip.Addr) error {
+	return h.switches.set(ctx, client, on, operator)
+}
+
 // Run subscribes to the mailbox, probes it and sweeps until ctx ends. Then it closes
 // what still waits; call Drain before ctx ends to close the sockets gradually.
 func (h *Hub) Run(ctx context.Context) {
 	var jobs sync.WaitGroup
-	jobs.Go(func() { h.listen(ctx) })
-	jobs.Go(func() { h.probe(ctx) })
-	jobs.Go(func() { h.monitorLiveness(ctx) })
-	jobs.Go(func() { h.sweep(ctx) })
-	jobs.Go(func() { h.pollSwitches(ctx) })
+	jobs.Go(func() { h.mailbox.listen(ctx) })
+	jobs.Go(func() { h.mailbox.probe(ctx) })
+	jobs.Go(func() { h.monitor(ctx) })
+	jobs.Go(func() { h.resync.sweep(ctx) })
+	jobs.Go(func() { h.switches.poll(ctx) })
 	jobs.Wait()
+	h.mailbox.releasing.Wait()
 	h.cancel()
 	h.waiters.releaseAll(shutdown)
 	h.conns.wg.Wait()
 }
 
-// open checks a record's seal and decodes it. A broken seal is logged, because it means
-// that someone else writes in Redis; callers treat it as not found.
-func (h *Hub) open(id ticket.ID, sealed []byte, source string) (ticket.Ticket, error) {
-	if sealed == nil {
-		return ticket.Ticket{}, ticket.ErrNotFound
-	}
-	t, err := h.current.Load().Keys.Open(id, sealed)
-	if err != nil {
-		h.Log.Error("record refused", "ticket", id, "error", err)
-		h.refusedSeal(source, err)
-	}
-	return t, err
-}
+// Reasons why a node is not ready.
+var (
+	errDraining = fmt.Errorf("this node is draining: %w", ticket.ErrOverloaded)
+	errNoProbe  = fmt.Errorf("no liveness probe has arrived yet: %w", ticket.ErrStoreUnavailable)
+	errStalled  = fmt.Errorf("liveness probes do not arrive: %w", ticket.ErrStoreUnavailable)
+	errNoSwitch = fmt.Errorf("the kill switch was not read yet: %w", ticket.ErrStoreUnavailable)
+)
 
-// clockError exceeds the usual error of the store's clock.
-const clockError = 50 * time.Millisecond
-
-// view returns what the browser gets now, with the token if the ticket is confirmed.
-func (h *Hub) view(t ticket.Ticket) (ticket.View, error) {
-	// The store's clock is known to some milliseconds and a remaining time is rounded
-	// up: without clockError a full minute would sometimes show as 61 seconds. If the
-	// clock is off by more, now is at least the time when the state began.
-	now := h.Store.Now().Add(clockError)
-	if started := h.startedAt(t); now.Before(started) {
-		now = started
+// Ready returns nil if a load balancer may send browsers to this node. Probes arrive,
+// the kill switch was read, a required audit is not stalled, and the node does not
+// drain.
+func (h *Hub) Ready() error {
+	if h.Draining() {
+		return errDraining
 	}
-	v := t.View(now)
-	if t.State != ticket.Confirmed {
-		return v, nil
+	if err := h.liveness.ready(); err != nil {
+		return err
 	}
-	token, err := h.current.Load().Signer.Sign(t.Key, t.Claims)
-	if err != nil {
-		return v, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
-	}
-	var claims struct {
-		Exp int64 `json:"exp"`
-	}
-	if err := json.Unmarshal(t.Claims, &claims); err != nil {
-		return v, fmt.Errorf("read claims: %w", err)
-	}
-	v.Token, v.TokenType = token, "Bearer"
-	v.TokenExpiresIn = ticket.Seconds(time.Unix(claims.Exp, 0).Sub(now))
-	return v, nil
-}
-
-// startedAt returns the start of the period that ends with the ticket's deadline.
-func (h *Hub) startedAt(t ticket.Ticket) time.Time {
 	switch {
-	case t.State == ticket.Confirmed:
-		return t.Deadline.Add(-h.ResultTTL)
-	case t.State == ticket.Scanned && !t.Deadline.Equal(t.CreatedAt.Add(h.TicketTTL)): // the scan moved the deadline
-		return t.Deadline.Add(-h.ConfirmTTL)
+	case !h.switches.loaded():
+		return errNoSwitch
+	case h.audit.stalled():
+		return ErrAuditStalled
 	}
-	return t.CreatedAt
+	return nil
+}
+
+// errNotChecked is the readiness before the first check.
+var errNotChecked = errors.New("unknown")
+
+// logReadiness logs a change of the readiness and returns it for the next call. It does
+// not log draining, which has a log line of its own.
+func (h *Hub) logReadiness(was error) (now error) {
+	now = h.Ready()
+	switch {
+	case now == was || now == errDraining:
+	case now == nil:
+		h.log.Info("ready", "node", h.node)
+	default:
+		h.log.Warn("not ready", "node", h.node, "reason", now)
+	}
+	return now
+}
+
+// monitor checks the liveness probes and logs changes of the readiness until ctx ends.
+func (h *Hub) monitor(ctx context.Context) {
+	for ready := errNotChecked; ctx.Err() == nil; {
+		sleepCtx(ctx, livenessInterval)
+		h.mailbox.checkLiveness(ctx)
+		ready = h.logReadiness(ready)
+	}
 }

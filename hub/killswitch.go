@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -50,6 +51,14 @@ const (
 // killSwitch holds the switches that this node has read. They stay valid until it reads
 // others: an unreachable Redis switches no client on or off.
 type killSwitch struct {
+	store   KillSwitchStore  // nil: no kill switch
+	now     func() time.Time // the store's clock
+	current *reloadable
+	audit   *auditor
+	waiters *registry
+	metrics Metrics
+	log     *slog.Logger
+
 	opMu     sync.Mutex             // serializes reads and writes, so that no older one undoes a newer one
 	values   map[string]switchValue // guarded by opMu: the latest value, by client
 	refused  map[string]string      // guarded by opMu: the last unreadable value, by client, to log it once
@@ -62,96 +71,103 @@ type killSwitch struct {
 	off   map[string]bool
 }
 
-// CheckEnabled returns nil if the client's QR login is on, ticket.ErrLoginDisabled if it
+func newKillSwitch(c Config, current *reloadable, audit *auditor, waiters *registry) *killSwitch {
+	return &killSwitch{store: c.KillSwitches, now: c.Store.Now, current: current, audit: audit, waiters: waiters, metrics: c.Metrics, log: c.Log,
+		values: map[string]switchValue{}, refused: map[string]string{}, readNow: make(chan struct{}, 1)}
+}
+
+// check returns nil if the client's QR login is on, ticket.ErrLoginDisabled if it
 // is off, and ticket.ErrStoreUnavailable if its value could not be read.
-func (h *Hub) CheckEnabled(client string) error {
-	if h.KillSwitches == nil {
+func (s *killSwitch) check(client string) error {
+	if s.store == nil {
 		return nil
 	}
-	h.switches.mu.Lock()
-	defer h.switches.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
-	case !h.switches.known[client]:
+	case !s.known[client]:
 		return ticket.ErrStoreUnavailable
-	case h.switches.off[client]:
+	case s.off[client]:
 		return ticket.ErrLoginDisabled
 	}
 	return nil
 }
 
-// SetEnabled switches the QR login of a client on or off: at once on this node, within
-// switchInterval on the others. operator is the caller's address, for the audit.
-// ticket.ErrNotReplicated: done, but no replica has it yet. ErrAuditStalled: not done.
-func (h *Hub) SetEnabled(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
-	slot, err := h.reserveAudit()
-	defer func() { h.auditSwitch(&slot, client, on, operator, err) }()
+// set switches the QR login of a client on or off. See Hub.SetEnabled.
+func (s *killSwitch) set(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
+	slot, err := s.audit.reserve()
+	defer func() { s.audit.switched(&slot, client, on, operator, err) }()
 	if err != nil {
 		return err
 	}
-	h.switches.opMu.Lock()
-	defer h.switches.opMu.Unlock()
-	latest := h.switches.values[client]
-	next := switchValue{SwitchWord: ticket.SwitchWord{Client: client, On: on, At: max(latest.At+1, h.Store.Now().UnixMilli())}}
-	keys := h.current.Load().Keys
+	s.opMu.Lock()
+	defer s.opMu.Unlock()
+	latest := s.values[client]
+	next := switchValue{SwitchWord: ticket.SwitchWord{Client: client, On: on, At: max(latest.At+1, s.now().UnixMilli())}}
+	keys := s.current.Load().Keys
 	sealed, err := keys.SealSwitch(next.SwitchWord)
 	if err != nil {
 		return err
 	}
 	next.sealed, next.key = string(sealed), keys.Current()
-	err = h.KillSwitches.WriteSwitch(ctx, client, next.sealed)
+	err = s.store.WriteSwitch(ctx, client, next.sealed)
 	if err != nil && !errors.Is(err, ticket.ErrNotReplicated) {
 		return err
 	}
-	h.switches.values[client] = next
-	return errors.Join(err, h.readSwitches(ctx))
+	s.values[client] = next
+	return errors.Join(err, s.read(ctx))
 }
 
-// pollSwitches reads the switches every switchInterval until ctx ends.
-func (h *Hub) pollSwitches(ctx context.Context) {
-	if h.KillSwitches == nil {
+// poll reads the switches every switchInterval until ctx ends.
+func (s *killSwitch) poll(ctx context.Context) {
+	if s.store == nil {
 		return
 	}
 	for failed := false; ctx.Err() == nil; {
-		h.switches.opMu.Lock()
-		err := h.readSwitches(ctx)
-		h.switches.opMu.Unlock()
+		s.opMu.Lock()
+		err := s.read(ctx)
+		s.opMu.Unlock()
 		if err != nil && !failed && ctx.Err() == nil {
-			h.Log.Warn("read or restore kill switches; the last values stay valid", "error", err)
+			s.log.Warn("read or restore kill switches; the last values stay valid", "error", err)
 		}
 		failed = err != nil
 		pause := switchInterval
-		if !h.switches.loaded() {
+		if !s.loaded() {
 			pause = switchFirstInterval
 		}
 		due := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 		case <-due.C:
-		case <-h.switches.readNow:
+		case <-s.readNow:
 		}
 		due.Stop()
 	}
 }
 
+// loaded reports whether the switches were read, or there are none.
 func (s *killSwitch) loaded() bool {
+	if s.store == nil {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.known != nil
 }
 
-// readSwitches reads the switches and writes again what Redis has lost. It releases the
+// read reads the switches and writes again what Redis has lost. It releases the
 // waiters of each client that is off or whose value is unreadable; their next request
 // gets the reason. Called with opMu held.
-func (h *Hub) readSwitches(ctx context.Context) error {
-	s, current := &h.switches, h.current.Load()
-	values, err := h.KillSwitches.ReadSwitches(ctx, current.Clients)
+func (s *killSwitch) read(ctx context.Context) error {
+	current := s.current.Load()
+	values, err := s.store.ReadSwitches(ctx, current.Clients)
 	if err != nil {
 		return err
 	}
 	off, known, unread, lost := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]string{}
 	for i, client := range current.Clients {
 		readable, restore, err := s.resolve(current.Keys, client, values[i])
-		h.reportUnreadable(client, values[i], err)
+		s.reportUnreadable(client, values[i], err)
 		known[client], unread[client] = readable, !readable
 		off[client] = readable && !s.values[client].On
 		if restore != "" {
@@ -164,44 +180,44 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 	s.mu.Unlock()
 	for _, client := range current.Clients {
 		if known[client] && off[client] != was[client] {
-			h.Log.Warn("QR login switched", "client", client, "enabled", !off[client])
+			s.log.Warn("QR login switched", "client", client, "enabled", !off[client])
 		}
 	}
-	h.waiters.releaseClients(off, switchedOff)
-	h.waiters.releaseClients(unread, cannotServe)
+	s.waiters.releaseClients(off, switchedOff)
+	s.waiters.releaseClients(unread, cannotServe)
 	for i, client := range current.Clients {
 		if lost[client] != "" {
-			err = errors.Join(err, h.restore(ctx, client, values[i], lost[client]))
+			err = errors.Join(err, s.restore(ctx, client, values[i], lost[client]))
 		}
 	}
 	return err
 }
 
 // reportUnreadable counts a value that this node cannot read. It logs each value once.
-func (h *Hub) reportUnreadable(client, text string, err error) {
+func (s *killSwitch) reportUnreadable(client, text string, err error) {
 	if err == nil {
-		delete(h.switches.refused, client)
+		delete(s.refused, client)
 		return
 	}
-	h.refusedSeal(InSwitch, err)
-	if h.switches.refused[client] != text {
-		h.switches.refused[client] = text
-		h.Log.Error("the client's kill switch in Redis is unreadable; switch it again on the admin address", "client", client, "error", err)
+	rejectSeal(s.metrics, InSwitch, err)
+	if s.refused[client] != text {
+		s.refused[client] = text
+		s.log.Error("the client's kill switch in Redis is unreadable; switch it again on the admin address", "client", client, "error", err)
 	}
 }
 
 // restore replaces a client's value in Redis with the latest one.
-func (h *Hub) restore(ctx context.Context, client, was, sealed string) error {
-	written, err := h.KillSwitches.CompareAndSet(ctx, client, was, sealed)
+func (s *killSwitch) restore(ctx context.Context, client, was, sealed string) error {
+	written, err := s.store.CompareAndSet(ctx, client, was, sealed)
 	if !written {
 		return err
 	}
-	v := h.switches.values[client]
+	v := s.values[client]
 	if v.sealed == was { // sealed again
-		h.switches.resealed = time.Now()
+		s.resealed = time.Now()
 		return err
 	}
-	h.Log.Warn("Redis had lost the client's kill switch; it is written again", "client", client, "enabled", v.On)
+	s.log.Warn("Redis had lost the client's kill switch; it is written again", "client", client, "enabled", v.On)
 	return err
 }
 

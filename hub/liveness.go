@@ -41,6 +41,10 @@ func (r *probeRound) allArrived() bool {
 	return r.masters > 0
 }
 
+func newLiveness() *liveness {
+	return &liveness{lastComplete: time.Now(), probeNow: make(chan struct{}, 1)} // a new node is stalled after five seconds too
+}
+
 func (p *liveness) begin(nonce string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,4 +98,32 @@ func (p *liveness) ignoreMissed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.missedIgnored = true
+}
+
+// isStalled reports whether liveness probes have not arrived for stalledAfter.
+func (p *liveness) isStalled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stalled
+}
+
+// age returns the time since probes last arrived from all masters, or since New if they
+// never did.
+func (p *liveness) age() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.lastComplete)
+}
+
+// ready returns the reason why the node is not ready; nil: probes arrive.
+func (p *liveness) ready() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !p.everComplete:
+		return errNoProbe
+	case p.stalled:
+		return errStalled
+	}
+	return nil
 }

@@ -10,10 +10,6 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// maxTries bounds how often a change is decided again after a concurrent change. Each
-// concurrent change moves the ticket on, and it has few states.
-const maxTries = 8
-
 // Created is a new ticket, as the browser gets it.
 type Created struct {
 	Ticket    ticket.Ticket
@@ -25,23 +21,23 @@ type Created struct {
 // Create creates a ticket. A ticket.ErrOverloaded is ErrAuditStalled; every other error
 // means that the store is unavailable or the ticket cannot be sealed.
 func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
-	slot, err := h.reserveAudit()
+	slot, err := h.audit.reserve()
 	if err != nil {
 		return Created{}, err
 	}
 	defer slot.release()
-	m := Created{Secret: ticket.NewSecret(), ExpiresIn: h.TicketTTL}
+	m := Created{Secret: ticket.NewSecret(), ExpiresIn: h.config.TicketTTL}
 	keys := h.current.Load().Keys
 	// The deadline is sealed, so Redis's clock must be known before the call. It is
 	// unknown at the first call and after a failover to a machine with another clock;
 	// the answer then corrects it.
 	for range 3 {
-		m.Ticket = ticket.New(m.Secret.ID(), r, keys.Current(), h.Store.Now(), h.TicketTTL)
+		m.Ticket = ticket.New(m.Secret.ID(), r, keys.Current(), h.config.Store.Now(), h.config.TicketTTL)
 		sealed, err := keys.Seal(m.Ticket)
 		if err != nil {
 			return Created{}, err
 		}
-		made, err := h.Store.Create(ctx, m.Ticket.ID, sealed, m.Ticket.Deadline, h.TicketTTL)
+		made, err := h.config.Store.Create(ctx, m.Ticket.ID, sealed, m.Ticket.Deadline, h.config.TicketTTL)
 		if err != nil {
 			return Created{}, err
 		}
@@ -53,7 +49,7 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 				return Created{}, err
 			}
 		}
-		h.auditChange(&slot, m.Ticket, netip.Addr{})
+		h.audit.change(&slot, m.Ticket, netip.Addr{})
 		return m, nil
 	}
 	return Created{}, fmt.Errorf("create ticket: the store's clock keeps changing: %w", ticket.ErrStoreUnavailable)
@@ -92,10 +88,10 @@ type Call struct {
 func (h *Hub) Begin(ctx context.Context, p PhoneCall) (*Call, error) {
 	c := &Call{PhoneCall: p, hub: h}
 	var err error
-	if c.slot, err = h.reserveAudit(); err != nil {
+	if c.slot, err = h.audit.reserve(); err != nil {
 		return c, err
 	}
-	c.ticket, c.now, err = h.read(ctx, p.Ticket)
+	c.ticket, c.now, err = h.records.read(ctx, p.Ticket)
 	return c, err
 }
 
@@ -127,11 +123,11 @@ func (c *Call) Apply(ctx context.Context, by ticket.Identity, client *ticket.Cli
 	for range maxTries {
 		next, refusal := c.next(client)
 		same := next.Seq == c.ticket.Seq
-		if same && (refusal != nil || c.Action != ticket.Confirm || !c.hub.Replicated) {
+		if same && (refusal != nil || c.Action != ticket.Confirm || !c.hub.config.Replicated) {
 			c.applied = refusal == nil
 			return refusal
 		}
-		out, err := c.hub.applyChange(ctx, c.ticket, next, "")
+		out, err := c.hub.records.applyChange(ctx, c.ticket, next, "")
 		if out.Done || errors.Is(err, ticket.ErrNotReplicated) {
 			// Without a replica the change is still stored and published. A repeated call
 			// will find it unchanged, so the audit must count the change here.
@@ -144,7 +140,7 @@ func (c *Call) Apply(ctx context.Context, by ticket.Identity, client *ticket.Cli
 			c.applied = refusal == nil
 			return refusal
 		}
-		if c.ticket, c.now, err = c.hub.openAndExpire(ctx, c.Ticket, out.Stored, ""); err != nil {
+		if c.ticket, c.now, err = c.hub.records.openAndExpire(ctx, c.Ticket, out.Stored, ""); err != nil {
 			return err
 		}
 	}
@@ -162,16 +158,16 @@ func (c *Call) next(client *ticket.Client) (ticket.Ticket, error) {
 		if _, err := c.by.Sub(client.Subject); err != nil {
 			return t, err
 		}
-		return t.Scan(c.by, c.User, c.now, h.ConfirmTTL)
+		return t.Scan(c.by, c.User, c.now, h.config.ConfirmTTL)
 	case ticket.Confirm:
 		want, _, err := h.current.Load().Keys.MatchNumbers(t)
 		if err != nil {
 			return t, err
 		}
 		return t.Confirm(ticket.Confirmation{
-			Identity: c.by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.ResultTTL,
-			Token: ticket.TokenParams{Issuer: h.Issuer, Client: client, TTL: h.TokenTTL},
-			Sent:  h.Store.Now(),
+			Identity: c.by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
+			Token: ticket.TokenParams{Issuer: h.config.Issuer, Client: client, TTL: h.config.TokenTTL},
+			Sent:  h.config.Store.Now(),
 		})
 	}
 	return t.Reject(c.by)
@@ -184,14 +180,11 @@ func (c *Call) End(by ticket.Identity, outcome string, err error) {
 		outcome, err = outcomeInternal, errCallAborted
 	}
 	c.by = by
-	c.hub.auditCall(c, outcome, err)
+	c.hub.audit.call(c, outcome, err)
 }
 
 // errCallAborted is the audited error of a call that ended before Apply without one.
 var errCallAborted = errors.New("the call was aborted")
-
-// errTooManyUpdates ends a change after maxTries.
-var errTooManyUpdates = errors.New("change ticket: too many concurrent updates")
 
 // Ack records that the browser has received the token of version seq.
 func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) (err error) {
@@ -200,7 +193,7 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) (e
 		// Only a confirmed slot is used without reading Redis: only this ack or the
 		// deadline can follow it.
 		t = latest.Ticket
-	} else if t, _, err = h.read(ctx, id); err != nil {
+	} else if t, _, err = h.records.read(ctx, id); err != nil {
 		return err
 	}
 	if err := from.Authorize(t); err != nil {
@@ -210,23 +203,23 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) (e
 	if err != nil || next.Seq == t.Seq {
 		return err
 	}
-	slot, err := h.reserveAudit()
+	slot, err := h.audit.reserve()
 	if err != nil {
 		return err
 	}
 	defer slot.release()
 	for range maxTries {
 		// This node updates its own waiters, so the ack needs no message in most logins.
-		out, err := h.applyChange(ctx, t, next, h.node)
+		out, err := h.records.applyChange(ctx, t, next, h.node)
 		if err != nil {
 			return err
 		}
 		if out.Done {
-			h.auditChange(&slot, next, from.Addr)
+			h.audit.change(&slot, next, from.Addr)
 			h.waiters.apply(next, out.Now)
 			return nil
 		}
-		if t, _, err = h.openAndExpire(ctx, id, out.Stored, h.node); err != nil {
+		if t, _, err = h.records.openAndExpire(ctx, id, out.Stored, h.node); err != nil {
 			return err
 		}
 		if next, err = t.Ack(seq); err != nil || next.Seq == t.Seq {
@@ -239,7 +232,7 @@ func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) (e
 // Get reads a ticket. Like every read it records a passed deadline and changes nothing
 // else.
 func (h *Hub) Get(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
-	t, _, err := h.read(ctx, id)
+	t, _, err := h.records.read(ctx, id)
 	return t, err
 }
 
@@ -250,100 +243,4 @@ func CanConfirm(t ticket.Ticket) error { return precheck(t, ticket.Confirm, "", 
 func precheck(t ticket.Ticket, a ticket.Action, match string, sameBrowser bool) error {
 	t.NumberMatching = t.NumberMatching && !sameBrowser
 	return t.Precheck(a, match)
-}
-
-// read reads a ticket and the store's time.
-func (h *Hub) read(ctx context.Context, id ticket.ID) (ticket.Ticket, time.Time, error) {
-	found, err := h.Store.Attach(ctx, "", id)
-	if err != nil {
-		return ticket.Ticket{}, time.Time{}, err
-	}
-	return h.openAndExpire(ctx, id, found[0], "")
-}
-
-// attach adds this node to the ticket's waiting nodes and stores the version that it
-// reads in the slot. It returns the slot's version, which may be a later one.
-func (h *Hub) attach(ctx context.Context, id ticket.ID) (*version, error) {
-	found, err := h.Store.Attach(ctx, h.node, id)
-	if err != nil {
-		return nil, err
-	}
-	t, now, err := h.openAndExpire(ctx, id, found[0], h.node)
-	if err != nil {
-		return nil, err
-	}
-	if latest, _ := h.waiters.apply(t, now); latest != nil {
-		return latest, nil
-	}
-	return &version{Ticket: t}, nil // the waiter was released meanwhile
-}
-
-// openAndExpire opens a stored record and records its deadline if that has passed. skip
-// is this node if it notifies its own waiters itself, otherwise "".
-func (h *Hub) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored, skip string) (ticket.Ticket, time.Time, error) {
-	for range maxTries {
-		t, err := h.open(id, f.Sealed, InRecord)
-		if err != nil || !t.Overdue(f.Now) {
-			return t, f.Now, err
-		}
-		lapsed := t.Expire()
-		out, err := h.recordExpiry(ctx, t, lapsed, skip)
-		if err != nil {
-			return t, f.Now, err
-		}
-		if out.Done {
-			return lapsed, out.Now, nil
-		}
-		f = out.Stored
-	}
-	return ticket.Ticket{}, f.Now, errTooManyUpdates
-}
-
-// recordExpiry changes the ticket to expired and writes the audit line.
-func (h *Hub) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket, skip string) (ticket.Outcome, error) {
-	slot, err := h.reserveAudit()
-	if err != nil {
-		return ticket.Outcome{}, err
-	}
-	defer slot.release()
-	out, err := h.applyChange(ctx, was, lapsed, skip)
-	if err != nil || !out.Done {
-		return out, err
-	}
-	h.auditChange(&slot, lapsed, netip.Addr{})
-	if skip == h.node {
-		h.waiters.apply(lapsed, out.Now)
-	}
-	return out, nil
-}
-
-// applyChange applies one change in the store.
-func (h *Hub) applyChange(ctx context.Context, was, next ticket.Ticket, skip string) (ticket.Outcome, error) {
-	c, err := h.seal(was, next, skip)
-	if err != nil {
-		return ticket.Outcome{}, err
-	}
-	outcomes, err := h.Store.Change(ctx, c)
-	if err != nil {
-		return ticket.Outcome{}, err
-	}
-	return outcomes[0], nil
-}
-
-// seal returns the store's change from was to next. An expiry applies only after the
-// deadline of was, every other change only before it. The deadline is the sealed one.
-func (h *Hub) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) {
-	sealed, err := h.current.Load().Keys.Seal(next)
-	if err != nil {
-		return ticket.Change{}, err
-	}
-	c := ticket.Change{ID: next.ID, BaseTag: was.Tag(), Sealed: sealed,
-		ExpireAt: next.Deadline.Add(ticket.Tombstone), ExcludeNode: skip,
-		WaitReplicas: next.State == ticket.Confirmed}
-	if next.State == ticket.Expired {
-		c.NotBefore = was.Deadline
-	} else {
-		c.NotAfter = was.Deadline
-	}
-	return c, nil
 }

@@ -140,21 +140,21 @@ func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Ad
 	if t.ConfirmedAt != 0 {
 		// At least 1 µs, because zero means unknown: the two nodes' readings of Redis's
 		// clock can differ.
-		took = max(h.Store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
+		took = max(h.records.store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
 	}
-	h.Metrics.Delivered(by, how, took)
-	h.auditDelivery(t, to)
+	h.metrics.Delivered(by, how, took)
+	h.audit.delivery(t, to)
 }
 
-// refusedSeal counts a seal that was not accepted.
-func (h *Hub) refusedSeal(source string, err error) {
+// rejectSeal counts a seal that was not accepted.
+func rejectSeal(m Metrics, source string, err error) {
 	switch {
 	case errors.Is(err, ticket.ErrUnknownVersion):
-		h.Metrics.SealRejected(source, SealUnknownVersion)
+		m.SealRejected(source, SealUnknownVersion)
 	case errors.Is(err, ticket.ErrUnknownKey):
-		h.Metrics.SealRejected(source, SealUnknownKey)
+		m.SealRejected(source, SealUnknownKey)
 	case err != nil:
-		h.Metrics.SealRejected(source, SealBroken)
+		m.SealRejected(source, SealBroken)
 	}
 }
 

@@ -36,14 +36,14 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 		return h.pollOnce(ctx, id, after, from)
 	}
 	p := &poll{next: make(chan *version, 1), released: make(chan reason, 1)}
-	t, err := h.admit(ctx, id, p, from)
+	t, err := h.admission.admit(ctx, id, p, from)
 	if err != nil {
 		return v, false, err
 	}
 	defer h.waiters.remove(id, p)
-	h.Metrics.WaitStarted(TransportPoll)
+	h.metrics.WaitStarted(TransportPoll)
 	why, how := EndedBroken, Resumed
-	defer func() { h.Metrics.WaitEnded(TransportPoll, why) }()
+	defer func() { h.metrics.WaitEnded(TransportPoll, why) }()
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for seen := t.State; ; how = Pushed {
@@ -53,7 +53,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 		}
 		// The state can change without seq if Redis lost a write (slot.supersedes).
 		if t.Seq != after || t.State.Final() || t.State != seen {
-			if v, err = h.view(t.Ticket); err != nil {
+			if v, err = h.records.view(t.Ticket); err != nil {
 				return v, false, err
 			}
 			why = EndedDone
@@ -85,10 +85,10 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 
 // pollOnce answers a poll that does not wait. It registers no waiter.
 func (h *Hub) pollOnce(ctx context.Context, id ticket.ID, after int64, from Browser) (v ticket.View, changed bool, err error) {
-	if err := h.acceptsWaiters(); err != nil {
-		return v, false, h.refuseBusy(ctx, id, from, err)
+	if err := h.admission.accepts(); err != nil {
+		return v, false, h.admission.refuseBusy(ctx, id, from, err)
 	}
-	t, _, err := h.read(ctx, id)
+	t, _, err := h.records.read(ctx, id)
 	if err != nil {
 		return v, false, err
 	}
@@ -98,7 +98,7 @@ func (h *Hub) pollOnce(ctx context.Context, id ticket.ID, after int64, from Brow
 	if t.Seq == after && !t.State.Final() {
 		return v, false, nil
 	}
-	if v, err = h.view(t); err != nil {
+	if v, err = h.records.view(t); err != nil {
 		return v, false, err
 	}
 	h.delivered(TransportPoll, Resumed, t, from.Addr)

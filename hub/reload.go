@@ -1,6 +1,10 @@
 package hub
 
-import "loginhub/hub/ticket"
+import (
+	"sync/atomic"
+
+	"loginhub/hub/ticket"
+)
 
 // Reloadable is the part of a Config that Reload replaces while the node runs. Do not
 // change a value after passing it to a Hub.
@@ -27,6 +31,9 @@ func newCurrent(r Reloadable) *current {
 	}
 	return c
 }
+
+// reloadable holds the Reloadable in use. An operation loads it once.
+type reloadable = atomic.Pointer[current]
 
 // Reload replaces the node's Reloadable for every operation that starts afterwards.
 // Each waiting ticket is read again at once. If this node no longer has its key or

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -23,14 +24,23 @@ const (
 	retrySweep = 2 * time.Second
 )
 
+// resyncer reads the waiting tickets from the store at regular intervals.
+type resyncer struct {
+	records            *records
+	waiters            *registry
+	metrics            Metrics
+	log                *slog.Logger
+	sweepsPerHeartbeat int // of one ticket
+}
+
 // sweep attaches every waiting ticket again at regular intervals until ctx ends. It
 // serves the heartbeat, the resync after a lost subscription and the expiry, because
 // each needs the ticket's version in Redis.
-func (h *Hub) sweep(ctx context.Context) {
+func (r *resyncer) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		ids, next := h.waiters.due(maxBatch, time.Now())
+		ids, next := r.waiters.due(maxBatch, time.Now())
 		if len(ids) > 0 {
-			h.resyncBatch(ctx, ids)
+			r.resyncBatch(ctx, ids)
 		}
 		if next <= 0 {
 			continue
@@ -39,7 +49,7 @@ func (h *Hub) sweep(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-h.waiters.wake:
+		case <-r.waiters.wake:
 			sleepCtx(ctx, batchDelay)
 		}
 		timer.Stop()
@@ -48,51 +58,51 @@ func (h *Hub) sweep(ctx context.Context) {
 
 // resyncBatch attaches the tickets, records deadlines that have passed, and stores the
 // versions from Redis in the slots.
-func (h *Hub) resyncBatch(ctx context.Context, ids []ticket.ID) {
-	found, err := h.Store.Attach(ctx, h.node, ids...)
+func (r *resyncer) resyncBatch(ctx context.Context, ids []ticket.ID) {
+	found, err := r.records.store.Attach(ctx, r.records.node, ids...)
 	if err != nil {
 		if ctx.Err() == nil {
 			for range ids {
-				h.Metrics.Resynced(FoundUnknown)
+				r.metrics.Resynced(FoundUnknown)
 			}
-			h.Log.Debug("sweep postponed: Redis is unavailable", "tickets", len(ids), "error", err)
-			h.waiters.scheduleSoon(ids, retrySweep)
+			r.log.Debug("sweep postponed: Redis is unavailable", "tickets", len(ids), "error", err)
+			r.waiters.scheduleSoon(ids, retrySweep)
 		}
 		return
 	}
 	var overdue expiries
 	for i, id := range ids {
-		t, err := h.open(id, found[i].Sealed, InRecord)
+		t, err := r.records.open(id, found[i].Sealed, InRecord)
 		switch {
-		case errors.Is(err, ticket.ErrUnknownKey), err == nil && !h.current.Load().hasClient(t.Client):
-			h.waiters.releaseTicket(id, cannotServe)
-			h.Metrics.Resynced(FoundRefused)
+		case errors.Is(err, ticket.ErrUnknownKey), err == nil && !r.records.current.Load().hasClient(t.Client):
+			r.waiters.releaseTicket(id, cannotServe)
+			r.metrics.Resynced(FoundRefused)
 		case err != nil:
-			h.handleMissing(id, err, found[i].Now)
-			h.Metrics.Resynced(findingOf(err))
+			r.handleMissing(id, err, found[i].Now)
+			r.metrics.Resynced(findingOf(err))
 		case t.Overdue(found[i].Now):
-			if err := overdue.add(h, t); err != nil {
-				h.Log.Error("record expiry", "ticket", id, "error", err)
-				h.waiters.scheduleSoon([]ticket.ID{id}, retrySweep)
+			if err := overdue.add(r.records, t); err != nil {
+				r.log.Error("record expiry", "ticket", id, "error", err)
+				r.waiters.scheduleSoon([]ticket.ID{id}, retrySweep)
 				continue
 			}
-			h.Metrics.Resynced(FoundExpired)
+			r.metrics.Resynced(FoundExpired)
 		default:
 			what := FoundSame
-			latest, newer := h.waiters.apply(t, found[i].Now)
+			latest, newer := r.waiters.apply(t, found[i].Now)
 			if newer {
 				what = FoundNewer
 			}
-			if h.storeRolledBack(t, latest, found[i].Now) {
+			if r.storeRolledBack(t, latest, found[i].Now) {
 				what = FoundBehind
 			}
-			h.Metrics.Resynced(what)
+			r.metrics.Resynced(what)
 			if what != FoundNewer { // a newer version was just sent
-				h.waiters.heartbeat(id, h.sweepsPerHeartbeat)
+				r.waiters.heartbeat(id, r.sweepsPerHeartbeat)
 			}
 		}
 	}
-	h.expire(ctx, overdue)
+	r.expire(ctx, overdue)
 }
 
 // findingOf returns the finding for a ticket that could not be opened.
@@ -106,14 +116,14 @@ func findingOf(err error) string {
 // handleMissing handles a waiting ticket whose record is missing or forged. A missing
 // one (Redis restarted empty, or evicted it) ends: the browser gets expired and creates
 // a new ticket. A forged record ends the wait only after the deadline.
-func (h *Hub) handleMissing(id ticket.ID, err error, now time.Time) {
+func (r *resyncer) handleMissing(id ticket.ID, err error, now time.Time) {
 	if errors.Is(err, ticket.ErrUnknownKey) {
-		h.waiters.releaseTicket(id, cannotServe) // another node can read it
+		r.waiters.releaseTicket(id, cannotServe) // another node can read it
 		return
 	}
-	t := h.waiters.latest(id)
+	t := r.waiters.latest(id)
 	if errors.Is(err, ticket.ErrNotFound) || t != nil && !now.Before(t.Deadline) {
-		h.waiters.markMissing(id)
+		r.waiters.markMissing(id)
 	}
 }
 
@@ -121,7 +131,7 @@ func (h *Hub) handleMissing(id ticket.ID, err error, now time.Time) {
 // node has verified, because a failover lost writes, or a version that follows such an older one.
 // The ticket then ends on this node at its deadline, or once it has ended in Redis: no
 // message or read will end it otherwise.
-func (h *Hub) storeRolledBack(t ticket.Ticket, latest *version, now time.Time) bool {
+func (r *resyncer) storeRolledBack(t ticket.Ticket, latest *version, now time.Time) bool {
 	if latest == nil {
 		return false
 	}
@@ -130,7 +140,7 @@ func (h *Hub) storeRolledBack(t ticket.Ticket, latest *version, now time.Time) b
 		return false
 	}
 	if over || latest.Overdue(now) {
-		h.waiters.markMissing(t.ID)
+		r.waiters.markMissing(t.ID)
 	}
 	return true
 }
@@ -143,12 +153,12 @@ type expiries struct {
 }
 
 // add seals the change of one ticket and reserves its audit line.
-func (e *expiries) add(h *Hub, t ticket.Ticket) error {
-	c, err := h.seal(t, t.Expire(), h.node)
+func (e *expiries) add(r *records, t ticket.Ticket) error {
+	c, err := r.seal(t, t.Expire(), r.node)
 	if err != nil {
 		return err
 	}
-	slot, err := h.reserveAudit()
+	slot, err := r.audit.reserve()
 	if err != nil {
 		return err
 	}
@@ -163,14 +173,14 @@ func (e *expiries) release() {
 }
 
 // expire records passed deadlines in one batch.
-func (h *Hub) expire(ctx context.Context, e expiries) {
+func (r *resyncer) expire(ctx context.Context, e expiries) {
 	if len(e.ids) == 0 {
 		return
 	}
 	defer e.release()
-	outcomes, err := h.Store.Change(ctx, e.changes...)
+	outcomes, err := r.records.store.Change(ctx, e.changes...)
 	if err != nil {
-		h.waiters.scheduleSoon(e.ids, retrySweep)
+		r.waiters.scheduleSoon(e.ids, retrySweep)
 		return
 	}
 	for i, out := range outcomes {
@@ -178,18 +188,18 @@ func (h *Hub) expire(ctx context.Context, e expiries) {
 		if out.Done {
 			found.Sealed = e.changes[i].Sealed
 		}
-		t, now, err := h.openAndExpire(ctx, e.ids[i], found, h.node)
+		t, now, err := r.records.openAndExpire(ctx, e.ids[i], found, r.records.node)
 		if errors.Is(err, ErrAuditStalled) {
-			h.waiters.scheduleSoon(e.ids[i:i+1], retrySweep)
+			r.waiters.scheduleSoon(e.ids[i:i+1], retrySweep)
 			continue
 		}
 		if err != nil {
-			h.handleMissing(e.ids[i], err, found.Now)
+			r.handleMissing(e.ids[i], err, found.Now)
 			continue
 		}
 		if out.Done {
-			h.auditChange(&e.slots[i], t, netip.Addr{})
+			r.records.audit.change(&e.slots[i], t, netip.Addr{})
 		}
-		h.waiters.apply(t, now)
+		r.waiters.apply(t, now)
 	}
 }

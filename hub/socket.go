@@ -47,7 +47,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 	if from.Addr.IsValid() {
 		s.addr16 = from.Addr.As16()
 	}
-	first, err := h.admit(r.Context(), s.id, s, from)
+	first, err := h.admission.admit(r.Context(), s.id, s, from)
 	if err != nil {
 		s.onClosed()
 		return err
@@ -58,7 +58,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 		// broke.
 		h.waiters.remove(s.id, s)
 		s.onClosed()
-		h.Log.Debug("upgrade socket", "ticket", s.id, "error", err)
+		h.log.Debug("upgrade socket", "ticket", s.id, "error", err)
 		return nil
 	}
 	s.start(conn, first)
@@ -74,7 +74,7 @@ func (s *socket) start(conn conn, first *version) {
 	}
 	s.startWriter()
 	s.mu.Unlock()
-	s.hub.Metrics.WaitStarted(TransportSocket)
+	s.hub.metrics.WaitStarted(TransportSocket)
 	conn.start(s)
 }
 
@@ -130,12 +130,12 @@ func (s *socket) writeView(t *version, repeat bool) {
 	if !t.missing && t.Seq <= s.sentSeq && !repeat {
 		return
 	}
-	v, err := s.hub.view(t.Ticket)
+	v, err := s.hub.records.view(t.Ticket)
 	if t.missing {
 		v, err = expiredView(t.Ticket), nil
 	}
 	if err != nil {
-		s.hub.Log.Error("socket", "ticket", s.id, "error", err)
+		s.hub.log.Error("socket", "ticket", s.id, "error", err)
 		if errors.Is(err, ticket.ErrUnknownKey) {
 			s.close(closeTryAgain, "this node lacks the ticket's key") // another may have it
 			return
@@ -145,12 +145,12 @@ func (s *socket) writeView(t *version, repeat bool) {
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
-		s.hub.Log.Error("socket", "ticket", s.id, "error", err)
+		s.hub.log.Error("socket", "ticket", s.id, "error", err)
 		s.close(closeBroken, "")
 		return
 	}
 	if err := s.conn.send(text); err != nil {
-		s.hub.Log.Debug("socket write", "ticket", s.id, "error", err)
+		s.hub.log.Debug("socket write", "ticket", s.id, "error", err)
 		why := EndedLost
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			why = EndedSlow
@@ -185,7 +185,7 @@ func deliveryKind(sent, seq int64, same bool) Delivery {
 // done before, it counts why the wait ended.
 func (s *socket) onEnd(why string) {
 	if s.hub.waiters.remove(s.id, s) {
-		s.hub.Metrics.WaitEnded(TransportSocket, why)
+		s.hub.metrics.WaitEnded(TransportSocket, why)
 	}
 }
 
@@ -198,7 +198,7 @@ func (s *socket) onClosed() {
 
 // closeReleased closes a socket that the registry has released.
 func (s *socket) closeReleased(why reason) {
-	s.hub.Metrics.WaitEnded(TransportSocket, endedReasons[why])
+	s.hub.metrics.WaitEnded(TransportSocket, endedReasons[why])
 	switch why {
 	case replaced:
 		s.close(closeReplaced, "replaced by a newer waiter")
@@ -219,7 +219,7 @@ func (s *socket) closeReleased(why reason) {
 func (s *socket) close(code websocket.StatusCode, reason string) {
 	s.onEnd(closeReasons[code])
 	if err := s.conn.close(code, reason); err != nil {
-		s.hub.Log.Debug("socket close", "ticket", s.id, "error", err)
+		s.hub.log.Debug("socket close", "ticket", s.id, "error", err)
 	}
 }
 
@@ -234,7 +234,7 @@ func (s *socket) onMessage(text []byte) {
 	defer cancel()
 	from := Browser{Addr: s.addr(), Authorize: func(ticket.Ticket) error { return nil }} // authorized at the upgrade
 	if err := s.hub.Ack(ctx, s.id, seq, from); err != nil {
-		s.hub.Log.Debug("socket ack", "ticket", s.id, "seq", seq, "error", err)
+		s.hub.log.Debug("socket ack", "ticket", s.id, "seq", seq, "error", err)
 	}
 }
 

@@ -80,7 +80,7 @@ func (m *metrics) watchHub(node *hub.Hub) {
 		return float64(polls)
 	}, prometheus.Labels{"transport": transports[hub.TransportPoll]})
 	gauge("loginhub_waiters_limit", "How many pages may wait on this node (LOGINHUB_MAX_SOCKETS).",
-		func() float64 { return float64(node.MaxWaiters) }, nil)
+		func() float64 { return float64(node.MaxWaiters()) }, nil)
 	gauge("loginhub_mailbox_probe_age_seconds", "Time since Redis last delivered this node's liveness probe to its mailbox.",
 		func() float64 { return node.LastProbeAge().Seconds() }, nil)
 	gauge("loginhub_ready", "1 if GET /readyz answers 200.", func() float64 {

@@ -1,0 +1,186 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// maxTries bounds how often a change is decided again after a concurrent change. Each
+// concurrent change moves the ticket on, and it has few states.
+const maxTries = 8
+
+// records reads and changes the tickets in the store. It checks the seal of every record
+// before any part is used, and seals every version that it writes.
+type records struct {
+	store   Store
+	node    string
+	current *reloadable
+	waiters *registry
+	audit   *auditor
+	metrics Metrics
+	log     *slog.Logger
+
+	ticketTTL, confirmTTL, resultTTL time.Duration
+}
+
+// read reads a ticket and the store's time.
+func (r *records) read(ctx context.Context, id ticket.ID) (ticket.Ticket, time.Time, error) {
+	found, err := r.store.Attach(ctx, "", id)
+	if err != nil {
+		return ticket.Ticket{}, time.Time{}, err
+	}
+	return r.openAndExpire(ctx, id, found[0], "")
+}
+
+// attach adds this node to the ticket's waiting nodes and stores the version that it
+// reads in the slot. It returns the slot's version, which may be a later one.
+func (r *records) attach(ctx context.Context, id ticket.ID) (*version, error) {
+	found, err := r.store.Attach(ctx, r.node, id)
+	if err != nil {
+		return nil, err
+	}
+	t, now, err := r.openAndExpire(ctx, id, found[0], r.node)
+	if err != nil {
+		return nil, err
+	}
+	if latest, _ := r.waiters.apply(t, now); latest != nil {
+		return latest, nil
+	}
+	return &version{Ticket: t}, nil // the waiter was released meanwhile
+}
+
+// openAndExpire opens a stored record and records its deadline if that has passed. skip
+// is this node if it notifies its own waiters itself, otherwise "".
+func (r *records) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored, skip string) (ticket.Ticket, time.Time, error) {
+	for range maxTries {
+		t, err := r.open(id, f.Sealed, InRecord)
+		if err != nil || !t.Overdue(f.Now) {
+			return t, f.Now, err
+		}
+		lapsed := t.Expire()
+		out, err := r.recordExpiry(ctx, t, lapsed, skip)
+		if err != nil {
+			return t, f.Now, err
+		}
+		if out.Done {
+			return lapsed, out.Now, nil
+		}
+		f = out.Stored
+	}
+	return ticket.Ticket{}, f.Now, errTooManyUpdates
+}
+
+// recordExpiry changes the ticket to expired and writes the audit line.
+func (r *records) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket, skip string) (ticket.Outcome, error) {
+	slot, err := r.audit.reserve()
+	if err != nil {
+		return ticket.Outcome{}, err
+	}
+	defer slot.release()
+	out, err := r.applyChange(ctx, was, lapsed, skip)
+	if err != nil || !out.Done {
+		return out, err
+	}
+	r.audit.change(&slot, lapsed, netip.Addr{})
+	if skip == r.node {
+		r.waiters.apply(lapsed, out.Now)
+	}
+	return out, nil
+}
+
+// applyChange applies one change in the store.
+func (r *records) applyChange(ctx context.Context, was, next ticket.Ticket, skip string) (ticket.Outcome, error) {
+	c, err := r.seal(was, next, skip)
+	if err != nil {
+		return ticket.Outcome{}, err
+	}
+	outcomes, err := r.store.Change(ctx, c)
+	if err != nil {
+		return ticket.Outcome{}, err
+	}
+	return outcomes[0], nil
+}
+
+// seal returns the store's change from was to next. An expiry applies only after the
+// deadline of was, every other change only before it. The deadline is the sealed one.
+func (r *records) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) {
+	sealed, err := r.current.Load().Keys.Seal(next)
+	if err != nil {
+		return ticket.Change{}, err
+	}
+	c := ticket.Change{ID: next.ID, BaseTag: was.Tag(), Sealed: sealed,
+		ExpireAt: next.Deadline.Add(ticket.Tombstone), ExcludeNode: skip,
+		WaitReplicas: next.State == ticket.Confirmed}
+	if next.State == ticket.Expired {
+		c.NotBefore = was.Deadline
+	} else {
+		c.NotAfter = was.Deadline
+	}
+	return c, nil
+}
+
+// errTooManyUpdates ends a change after maxTries.
+var errTooManyUpdates = errors.New("change ticket: too many concurrent updates")
+
+// open checks a record's seal and decodes it. A broken seal is logged, because it means
+// that someone else writes in Redis; callers treat it as not found.
+func (r *records) open(id ticket.ID, sealed []byte, source string) (ticket.Ticket, error) {
+	if sealed == nil {
+		return ticket.Ticket{}, ticket.ErrNotFound
+	}
+	t, err := r.current.Load().Keys.Open(id, sealed)
+	if err != nil {
+		r.log.Error("record refused", "ticket", id, "error", err)
+		rejectSeal(r.metrics, source, err)
+	}
+	return t, err
+}
+
+// clockError exceeds the usual error of the store's clock.
+const clockError = 50 * time.Millisecond
+
+// view returns what the browser gets now, with the token if the ticket is confirmed.
+func (r *records) view(t ticket.Ticket) (ticket.View, error) {
+	// The store's clock is known to some milliseconds and a remaining time is rounded
+	// up: without clockError a full minute would sometimes show as 61 seconds. If the
+	// clock is off by more, now is at least the time when the state began.
+	now := r.store.Now().Add(clockError)
+	if started := r.startedAt(t); now.Before(started) {
+		now = started
+	}
+	v := t.View(now)
+	if t.State != ticket.Confirmed {
+		return v, nil
+	}
+	token, err := r.current.Load().Signer.Sign(t.Key, t.Claims)
+	if err != nil {
+		return v, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
+	}
+	var claims struct {
+		Exp int64 `json:"exp"`
+	}
+	if err := json.Unmarshal(t.Claims, &claims); err != nil {
+		return v, fmt.Errorf("read claims: %w", err)
+	}
+	v.Token, v.TokenType = token, "Bearer"
+	v.TokenExpiresIn = ticket.Seconds(time.Unix(claims.Exp, 0).Sub(now))
+	return v, nil
+}
+
+// startedAt returns the start of the period that ends with the ticket's deadline.
+func (r *records) startedAt(t ticket.Ticket) time.Time {
+	switch {
+	case t.State == ticket.Confirmed:
+		return t.Deadline.Add(-r.resultTTL)
+	case t.State == ticket.Scanned && !t.Deadline.Equal(t.CreatedAt.Add(r.ticketTTL)): // the scan moved the deadline
+		return t.Deadline.Add(-r.confirmTTL)
+	}
+	return t.CreatedAt
+}
