@@ -181,21 +181,26 @@ func TestCheck_Broken(t *testing.T) {
 			if c.mendIt != nil {
 				defer c.mendIt(t)
 			}
-			settings := append(append([]string(nil), d.settings...), "PUBLIC_URL="+good)
-			out, code := runCheck(t, "", nil, append(settings, c.settings...)...)
-			got := findLine(out, c.what)
-			for _, l := range strings.Split(out, "\n") { // the worst of several
-				if strings.HasPrefix(l, "FAIL") && findLine(l, c.what) != "" {
-					got = l
-				}
-			}
-			if !strings.HasPrefix(got, c.grade) || c.grade != "FAIL" && !strings.Contains(got, c.wantText) || !strings.Contains(out, c.wantText) {
-				t.Errorf("%s, wanted %s with %s; output:\n%s", got, c.grade, c.wantText, out)
-			}
-			if (code == 1) != (c.grade == "FAIL") || code > 1 {
-				t.Errorf("exit code %d:\n%s", code, out)
-			}
+			out, code := runCheck(t, "", nil, slices.Concat(d.settings, []string{"PUBLIC_URL=" + good}, c.settings)...)
+			requireGrade(t, out, code, c.grade, c.what, c.wantText)
 		})
+	}
+}
+
+// requireGrade demands a line about that with this grade and text, and the exit code that fits.
+func requireGrade(t *testing.T, out string, code int, grade, what, wantText string) {
+	t.Helper()
+	got := findLine(out, what)
+	for _, l := range strings.Split(out, "\n") { // the worst of several
+		if strings.HasPrefix(l, "FAIL") && findLine(l, what) != "" {
+			got = l
+		}
+	}
+	if !strings.HasPrefix(got, grade) || grade != "FAIL" && !strings.Contains(got, wantText) || !strings.Contains(out, wantText) {
+		t.Errorf("%s, wanted %s with %s; output:\n%s", got, grade, wantText, out)
+	}
+	if (code == 1) != (grade == "FAIL") || code > 1 {
+		t.Errorf("exit code %d:\n%s", code, out)
 	}
 }
 

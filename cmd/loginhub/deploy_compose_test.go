@@ -143,6 +143,12 @@ func TestCompose_Consistent(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCompose_Hubs compares the hubs with nginx and with the runbook.
+func TestCompose_Hubs(t *testing.T) {
+	t.Parallel()
+	c, book := readCompose(t), readDeploy(t, "RUNBOOK.md")
 	var hubs []string
 	for name, s := range c.Services {
 		if !strings.HasPrefix(name, "hub") {
@@ -170,32 +176,14 @@ func TestCompose_Consistent(t *testing.T) {
 	for i := 1; i <= 3; i++ {
 		s := c.Services[fmt.Sprint("hub", i)]
 		at := s.Networks["back"].Address + ":9090"
-		if !c.Networks["back"].Internal || s.Environment["LOGINHUB_ADMIN_LISTEN"] != at || !strings.Contains(readDeploy(t, "RUNBOOK.md"), at) {
+		if !c.Networks["back"].Internal || s.Environment["LOGINHUB_ADMIN_LISTEN"] != at || !strings.Contains(book, at) {
 			t.Errorf("hub%d's admin address is %s, not %s, or the runbook does not name it", i, s.Environment["LOGINHUB_ADMIN_LISTEN"], at)
 		}
 	}
-	book := readDeploy(t, "RUNBOOK.md")
 	for _, m := range regexp.MustCompile(`docker run --rm --network (\w+) `).FindAllStringSubmatch(book, -1) {
 		if network, ok := strings.CutPrefix(m[1], c.Name+"_"); !ok || !c.Networks[network].Internal {
 			t.Errorf("the runbook's %s is not a network of the file", m[0])
 		}
-	}
-	// nginx's own limits must be enough for its sockets, two descriptors each.
-	main, nginx := readDeploy(t, "nginx/nginx.conf"), c.Services["nginx"]
-	most := func(name string) (n int) {
-		if m := regexp.MustCompile(name + ` (\d+);`).FindStringSubmatch(main); m != nil {
-			n, _ = strconv.Atoi(m[1]) // digits
-		}
-		return n
-	}
-	if files := most("worker_rlimit_nofile"); most("worker_connections") < 10_000 || files < 2*most("worker_connections") || nginx.Ulimits["nofile"].Hard < files ||
-		!slices.Contains(nginx.Volumes, "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro") {
-		t.Errorf("nginx: %d connections, %d files a worker, %+v", most("worker_connections"), files, nginx)
-	}
-	// nginx must not log a query, which has WeChat's one-time codes, nor what names the browser.
-	if logged := regexp.MustCompile(`(?s)log_format .*?;`).FindString(main); !strings.Contains(logged, "$uri") ||
-		regexp.MustCompile(`\$(request|request_uri|args|query_string|http_\w+)\W`).MatchString(logged) {
-		t.Errorf("nginx logs more than address, path and result: %s", logged)
 	}
 	slices.Sort(hubs)
 	upstreams := regexp.MustCompile(`(?s)upstream (\w+) \{.*?\n\}`).FindAllStringSubmatch(readDeploy(t, "nginx/loginhub.conf"), -1)
@@ -215,25 +203,54 @@ func TestCompose_Consistent(t *testing.T) {
 	}
 }
 
+func TestCompose_NginxLimitsAndLog(t *testing.T) {
+	t.Parallel()
+	// nginx's own limits must be enough for its sockets, two descriptors each.
+	main, nginx := readDeploy(t, "nginx/nginx.conf"), readCompose(t).Services["nginx"]
+	most := func(name string) (n int) {
+		if m := regexp.MustCompile(name + ` (\d+);`).FindStringSubmatch(main); m != nil {
+			n, _ = strconv.Atoi(m[1]) // digits
+		}
+		return n
+	}
+	if files := most("worker_rlimit_nofile"); most("worker_connections") < 10_000 || files < 2*most("worker_connections") || nginx.Ulimits["nofile"].Hard < files ||
+		!slices.Contains(nginx.Volumes, "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro") {
+		t.Errorf("nginx: %d connections, %d files a worker, %+v", most("worker_connections"), files, nginx)
+	}
+	// nginx must not log a query, which has WeChat's one-time codes, nor what names the browser.
+	if logged := regexp.MustCompile(`(?s)log_format .*?;`).FindString(main); !strings.Contains(logged, "$uri") ||
+		regexp.MustCompile(`\$(request|request_uri|args|query_string|http_\w+)\W`).MatchString(logged) {
+		t.Errorf("nginx logs more than address, path and result: %s", logged)
+	}
+}
+
+// makeSecrets runs secrets.sh and returns all secrets.
+func makeSecrets(t *testing.T, c *compose, dir string) (all string) {
+	t.Helper()
+	if out, err := exec.Command("sh", "../../deploy/docker/secrets.sh", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		all += readFile(t, filepath.Join(dir, filepath.Base(c.Secrets[name].File)))
+	}
+	return all
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestCompose_Login runs what compose.yaml describes without Docker: the secrets of secrets.sh,
 // Redis and nginx with the mounted files, and three hubs with the file's environment.
 func TestCompose_Login(t *testing.T) {
 	t.Parallel()
 	c, dir := readCompose(t), t.TempDir()
-	make := func() (all string) {
-		if out, err := exec.Command("sh", "../../deploy/docker/secrets.sh", dir).CombinedOutput(); err != nil {
-			t.Fatalf("%v %s", err, out)
-		}
-		for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-			text, err := os.ReadFile(filepath.Join(dir, filepath.Base(c.Secrets[name].File)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			all += string(text) + "\n"
-		}
-		return all
-	}
-	if first := make(); first != make() {
+	if makeSecrets(t, c, dir) != makeSecrets(t, c, dir) {
 		t.Error("a second run replaced the secrets")
 	}
 	// The owner appends a new key, as the runbook describes. The containers' users can read the
@@ -249,21 +266,10 @@ func TestCompose_Login(t *testing.T) {
 	if out := redisAs(t, redis, "health", "any", "PING"); out != "PONG" {
 		t.Errorf("the health check of Redis got %s", out)
 	}
-	password, err := os.ReadFile(filepath.Join(dir, "redis-admin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out := redisAs(t, redis, "admin", strings.TrimSpace(string(password)), "ACL", "WHOAMI"); out != "admin" {
+	if out := redisAs(t, redis, "admin", strings.TrimSpace(readFile(t, filepath.Join(dir, "redis-admin"))), "ACL", "WHOAMI"); out != "admin" {
 		t.Errorf("Redis's operator got %s", out)
 	}
-	url, err := os.ReadFile(filepath.Join(dir, "redis-url"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	here := filepath.Join(t.TempDir(), "redis-url")
-	if err := os.WriteFile(here, []byte(strings.Replace(string(url), "redis:6379", redis.Addr, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	here := writeTestFile(t, "redis-url", strings.Replace(readFile(t, filepath.Join(dir, "redis-url")), "redis:6379", redis.Addr, 1))
 	var addrs []string
 	for name, s := range c.Services {
 		if !strings.HasPrefix(name, "hub") {

@@ -1,11 +1,9 @@
 package main_test
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,90 +11,88 @@ import (
 	"loginhub/hub/hubtest"
 )
 
+// switches is nodes with a kill switch, of which the first has an admin listener.
+type switches struct {
+	*testing.T
+	ctx   context.Context
+	nodes []*hubtest.Node
+}
+
+// put switches a client on the node.
+func (s *switches) put(n int, client, body string, headers ...string) (status int) {
+	s.Helper()
+	a, err := hubtest.Request(s.ctx, "PUT", s.nodes[n].Admin+"/clients/"+client+"/login", body, headers...)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return a.Status
+}
+
+// create creates a ticket on the node.
+func (s *switches) create(n int, client string) (status int) {
+	s.Helper()
+	a, err := hubtest.Request(s.ctx, "POST", s.nodes[n].URL+"/api/login/tickets", map[string]string{"client_id": client})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return a.Status
+}
+
+// await waits until a new ticket has that status on all nodes.
+func (s *switches) await(client string, status int) {
+	s.Helper()
+	for n := range s.nodes {
+		hubtest.Eventually(s.T, 10*time.Second, fmt.Sprintf("node %d answers %d", n, status), func() bool { return s.create(n, client) == status })
+	}
+}
+
+func (s *switches) wantStates(want string) {
+	s.Helper()
+	var all []struct {
+		ID, Label string
+		Enabled   bool
+	}
+	a, err := hubtest.Request(s.ctx, "GET", s.nodes[0].Admin+"/clients", nil)
+	if err != nil || a.Decode(200, &all) != nil || fmt.Sprint(all) != want {
+		s.Errorf("%v %v, wanted %s", all, err, want)
+	}
+}
+
 func TestKillSwitch_OffAndOn(t *testing.T) {
 	t.Parallel()
-	clients := filepath.Join(t.TempDir(), "clients.yaml")
-	if err := os.WriteFile(clients, []byte("clients:\n  - {id: shop, label: {en: Shop}}\n  - {id: wiki}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	clients := writeTestFile(t, "clients.yaml", "clients:\n  - {id: shop, label: {en: Shop}}\n  - {id: wiki}\n")
 	redis := hubtest.StartRedis(t)
-	admin := "127.0.0.1:" + hubtest.FreePort(t)
 	settings := []string{"REDIS_URL=" + redis.URL, "CLIENTS=" + clients}
-	one := hubtest.StartNode(t, program, append(settings, "ADMIN_LISTEN="+admin)...)
-	two := hubtest.StartNode(t, program, settings...)
-	ctx := testContext(t, 40*time.Second)
-	put := func(client, body string, headers ...string) int {
-		a, err := hubtest.Request(ctx, "PUT", one.Admin+"/clients/"+client+"/login", body, headers...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.Status
-	}
-	states := func() string {
-		a, err := hubtest.Request(ctx, "GET", one.Admin+"/clients", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var all []struct {
-			ID, Label string
-			Enabled   bool
-		}
-		if err := json.Unmarshal(a.Body, &all); err != nil {
-			t.Fatalf("%s: %v", a.Body, err)
-		}
-		return fmt.Sprint(all)
-	}
-	make := func(url, client string) int {
-		a, err := hubtest.Request(ctx, "POST", url+"/api/login/tickets", map[string]string{"client_id": client})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.Status
-	}
-	if got := states(); got != "[{shop Shop true} {wiki wiki true}]" {
-		t.Errorf("at first: %s", got)
-	}
-	// Requests that a web page in the operator's browser could send, and malformed ones.
-	for what, status := range map[string]int{
-		"an origin":         put("shop", `{"enabled":false}`, "Origin", "http://127.0.0.1:9090"),
-		"a fetch":           put("shop", `{"enabled":false}`, "Sec-Fetch-Site", "same-origin"),
-		"a form":            put("shop", `{"enabled":false}`, "Content-Type", "text/plain"),
-		"an empty object":   put("shop", `{}`),
-		"an unknown client": put("unknown", `{"enabled":false}`),
+	s := &switches{t, testContext(t, 40*time.Second), []*hubtest.Node{startMetered(t, settings...), hubtest.StartNode(t, program, settings...)}}
+	s.wantStates("[{shop Shop true} {wiki wiki true}]")
+	for what, status := range map[string]int{ // TestAdmin_RejectsBrowsers has what browsers send
+		"a form":            s.put(0, "shop", `{"enabled":false}`, "Content-Type", "text/plain"),
+		"an empty object":   s.put(0, "shop", `{}`),
+		"an unknown client": s.put(0, "unknown", `{"enabled":false}`),
 	} {
 		if status/100 != 4 {
 			t.Errorf("%s: %d", what, status)
 		}
 	}
-	if make(one.URL, "shop") != http.StatusCreated {
-		t.Error("shop is off")
+	if s.create(0, "shop") != http.StatusCreated || s.put(0, "shop", `{"enabled":false}`) != http.StatusNoContent || s.create(0, "shop") != http.StatusForbidden {
+		t.Error("shop is off too early, or not at the node that switches it off")
 	}
-	if status := put("shop", `{"enabled":false}`); status != http.StatusNoContent {
-		t.Fatalf("put: %d", status)
-	}
-	if make(one.URL, "shop") != http.StatusForbidden {
-		t.Error("still on at the node that switched it off")
-	}
-	hubtest.Eventually(t, 10*time.Second, "the other node has the change", func() bool { return make(two.URL, "shop") == http.StatusForbidden })
-	if make(two.URL, "wiki") != http.StatusCreated {
+	s.await("shop", http.StatusForbidden)
+	if s.create(1, "wiki") != http.StatusCreated {
 		t.Error("wiki is off too")
 	}
-	if got := states(); got != "[{shop Shop false} {wiki wiki true}]" {
-		t.Errorf("off: %s", got)
-	}
+	s.wantStates("[{shop Shop false} {wiki wiki true}]")
 	// A node that starts now applies it from its first ticket.
-	three := hubtest.StartNode(t, program, settings...)
-	if status := make(three.URL, "shop"); status != http.StatusForbidden {
+	s.nodes = append(s.nodes, hubtest.StartNode(t, program, settings...))
+	if status := s.create(2, "shop"); status != http.StatusForbidden {
 		t.Errorf("a new node: %d", status)
 	}
-	if status := put("shop", `{"enabled":true}`); status != http.StatusNoContent {
+	if status := s.put(0, "shop", `{"enabled":true}`); status != http.StatusNoContent {
 		t.Fatalf("put: %d", status)
 	}
-	hubtest.Eventually(t, 10*time.Second, "all clients are on again", func() bool {
-		return make(two.URL, "shop") == http.StatusCreated && make(three.URL, "shop") == http.StatusCreated
-	})
+	s.await("shop", http.StatusCreated)
 	// The public listener does not have the route.
-	a, err := hubtest.Request(ctx, "PUT", one.URL+"/clients/shop/login", `{"enabled":false}`)
+	a, err := hubtest.Request(s.ctx, "PUT", s.nodes[0].URL+"/clients/shop/login", `{"enabled":false}`)
 	wantRefusal(t, "the public listener", a, err, 404, "not_found")
 }
 
@@ -123,57 +119,39 @@ func TestAudit_HashSetting(t *testing.T) {
 func TestKillSwitch_SurvivesRestart(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	nodes := []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+redis.URL)}
-	ctx := testContext(t, 60*time.Second)
-	put := func(n *hubtest.Node, body string) {
-		t.Helper()
-		a, err := hubtest.Request(ctx, "PUT", n.Admin+"/clients/default/login", body)
-		if err != nil || a.Status != http.StatusNoContent {
-			t.Fatalf("put: %+v %v", a, err)
-		}
-	}
-	make := func(n *hubtest.Node) int {
-		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.Status
-	}
+	s := &switches{t, testContext(t, 60*time.Second), []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+redis.URL)}}
 	off := func(when string) {
 		t.Helper()
-		for i, n := range nodes {
-			if status := make(n); status != http.StatusForbidden {
+		for i := range s.nodes {
+			if status := s.create(i, "default"); status != http.StatusForbidden {
 				t.Errorf("%s: node %d creates tickets: %d", when, i, status)
 			}
 		}
 	}
-	put(nodes[0], `{"enabled":false}`)
-	hubtest.Eventually(t, 10*time.Second, "the other node has the change", func() bool { return make(nodes[1]) == http.StatusForbidden })
-	word := redis.Client.HGet(ctx, "loginhub:switches", "default").Val()
-	if err := redis.Client.FlushAll(ctx).Err(); err != nil {
+	if status := s.put(0, "default", `{"enabled":false}`); status != http.StatusNoContent {
+		t.Fatalf("put: %d", status)
+	}
+	s.await("default", http.StatusForbidden)
+	word := redis.Client.HGet(s.ctx, "loginhub:switches", "default").Val()
+	if err := redis.Client.FlushAll(s.ctx).Err(); err != nil {
 		t.Fatal(err)
 	}
 	off("right after the loss")
 	hubtest.Eventually(t, 20*time.Second, "Redis has the kill switch again", func() bool {
-		return redis.Client.HGet(ctx, "loginhub:switches", "default").Val() == word
+		return redis.Client.HGet(s.ctx, "loginhub:switches", "default").Val() == word
 	})
 	off("written again")
-	for _, n := range nodes {
-		if err := n.Terminate(); err != nil {
-			t.Fatal(err)
-		}
-		if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
-			t.Fatalf("the node ended with %d, %v:\n%s", code, err, n.Log())
-		}
+	for _, n := range s.nodes {
+		requireCleanStop(t, n)
 		n.Restart(t)
 		off("in the rolling restart")
 	}
-	put(nodes[1], `{"enabled":true}`)
-	hubtest.Eventually(t, 10*time.Second, "all clients are on again", func() bool {
-		return make(nodes[0]) == http.StatusCreated && make(nodes[1]) == http.StatusCreated
-	})
+	if status := s.put(1, "default", `{"enabled":true}`); status != http.StatusNoContent {
+		t.Fatalf("put: %d", status)
+	}
+	s.await("default", http.StatusCreated)
 	for i, enabled := range []bool{false, true} { // one audit line each, on the node that was called
-		lines := auditLines("switched", nodes[i])
+		lines := auditLines("switched", s.nodes[i])
 		if len(lines) != 1 || lines[0]["enabled"] != enabled || lines[0]["client"] != "default" ||
 			lines[0]["operator"] != "127.0.0.1" || lines[0]["outcome"] != "ok" {
 			t.Errorf("node %d has the audit lines %v", i, lines)
