@@ -9,7 +9,7 @@ import (
 	"unicode"
 
 	"loginhub/api"
-	"loginhub/hub/ticket"
+	"loginhub/hub/client"
 )
 
 func trusting(text string) options {
@@ -177,9 +177,9 @@ func TestScan_Hosts(t *testing.T) {
 		"a few of many": {[]string{"https://a", "https://b", "https://c", "https://d", "https://e"}, []any{"a", "b", "c", "d"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := demo()
-			client.Origins = c.origins
-			s := start(t, options{clients: []*ticket.Client{client}})
+			site := demo()
+			site.Origins = c.origins
+			s := start(t, options{clients: []*client.Client{site}})
 			login := s.phone("ann").mustDo(t, s.createTicket(t, nil), "scan")["login"].(map[string]any)
 			if hosts, there := login["hosts"]; there != (c.hosts != nil) || there && !equal(hosts, c.hosts) {
 				t.Errorf("hosts %v, want %v", hosts, c.hosts)

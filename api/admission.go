@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -27,7 +28,7 @@ type phoneAdmission struct {
 // check runs before the provider is called. It returns the ticket's client and
 // the provider. A reject ends a login, so neither the kill switch nor the
 // address comparison applies to it.
-func (a *phoneAdmission) check(t ticket.Ticket) (*ticket.Client, Provider, error) {
+func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error) {
 	s := a.server
 	client, err := a.cfg.clientOf(t)
 	if err != nil {
@@ -49,7 +50,7 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*ticket.Client, Provider, error
 	if err := s.limits.phones.allow(a.from.rateKey, time.Now()); err != nil {
 		return nil, nil, err
 	}
-	if a.Action != ticket.Reject && client.AddressMismatch == ticket.MismatchRefuse {
+	if a.Action != ticket.Reject && client.RefusesMismatch() {
 		err = s.requireSameAddress(t, client, a.from)
 	}
 	return client, provider, err
@@ -58,7 +59,7 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*ticket.Client, Provider, error
 // requireSameAddress refuses a phone that is known to have another address than
 // the browser, and one whose address is unverified. Addresses of different
 // families or of private networks cannot be compared; the phone passes then.
-func (s *Server) requireSameAddress(t ticket.Ticket, client *ticket.Client, phone clientAddr) error {
+func (s *Server) requireSameAddress(t ticket.Ticket, client *client.Client, phone clientAddr) error {
 	if err := s.requireKnownAddress(client, phone); err != nil {
 		return err
 	}
@@ -71,8 +72,8 @@ func (s *Server) requireSameAddress(t ticket.Ticket, client *ticket.Client, phon
 // requireKnownAddress refuses a browser or phone whose address is unverified,
 // if the client refuses different addresses. A forwarding header must not
 // disable the comparison, nor may a proxy that sends none.
-func (s *Server) requireKnownAddress(client *ticket.Client, from clientAddr) error {
-	if client.AddressMismatch != ticket.MismatchRefuse || !from.unverified {
+func (s *Server) requireKnownAddress(client *client.Client, from clientAddr) error {
+	if !client.RefusesMismatch() || !from.unverified {
 		return nil
 	}
 	s.proxies.warnHiddenOnce.Do(func() {

@@ -7,9 +7,9 @@ import (
 
 	"loginhub/api"
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
-	"loginhub/hub/ticket"
 )
 
 // expectNewAudit checks the audit lines written after the first *seen lines.
@@ -143,8 +143,8 @@ func TestAudit_WebLoginLimited(t *testing.T) {
 func TestAudit_LimitAndKillSwitch(t *testing.T) {
 	t.Parallel()
 	c := demo()
-	c.AddressMismatch = ticket.MismatchRefuse
-	s := start(t, options{clients: []*ticket.Client{c},
+	c.AddressMismatch = client.MismatchRefuse
+	s := start(t, options{clients: []*client.Client{c},
 		hub: func(c *hub.Config) {
 			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"}
 		},

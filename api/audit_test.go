@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -35,7 +36,7 @@ func expectAudit(t *testing.T, s *testServer, want ...map[string]string) {
 
 func TestAudit_OneLinePerCall(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{clients: []*ticket.Client{matching()}, api: trustLocalProxy})
+	s := start(t, options{clients: []*client.Client{matching()}, api: trustLocalProxy})
 	p := s.createTicket(t, nil, forwarded, "203.0.113.7")
 	call := func(name, action string, more ...any) *answer {
 		return s.ask(t, "POST", p.path(action), s.phone(name).body(more...), forwarded, "198.51.100.9")

@@ -14,6 +14,7 @@ import (
 
 	"loginhub/api"
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/ticket"
 )
@@ -49,9 +50,9 @@ func errorProvider() *fakeProvider {
 
 func TestErrors_Provider(t *testing.T) {
 	t.Parallel()
-	client := demo()
-	client.Subject = ticket.SubjectUnionID
-	s := start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": errorProvider()}})
+	site := demo()
+	site.Subject = ticket.SubjectUnionID
+	s := start(t, options{clients: []*client.Client{site}, providers: map[string]api.Provider{"wechat": errorProvider()}})
 	for _, c := range []struct {
 		name   string
 		status int

@@ -1,11 +1,10 @@
 package api
 
 import (
+	"loginhub/hub/client"
 	"net/http"
 	"regexp"
 	"strings"
-
-	"loginhub/hub/ticket"
 )
 
 const (
@@ -28,7 +27,7 @@ var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]
 
 // allowFraming lets the client's own sites frame its login page, besides the
 // hub itself. Any other site could use a frame to hide what the user confirms.
-func allowFraming(h http.Header, client *ticket.Client) {
+func allowFraming(h http.Header, client *client.Client) {
 	sources := []string{frameAncestorsSelf}
 	for _, origin := range client.Origins {
 		if originPattern.MatchString(origin) {

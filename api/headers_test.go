@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"loginhub/api"
-	"loginhub/hub/ticket"
+	"loginhub/hub/client"
 )
 
 func TestHeaders_HSTS(t *testing.T) {
@@ -37,8 +37,8 @@ func TestHeaders_PermissionsPolicy(t *testing.T) {
 
 func TestHeaders_FrameAncestors(t *testing.T) {
 	t.Parallel()
-	odd := &ticket.Client{ID: "odd", Origins: []string{"https://a;script-src*", "https://b.example:8443", "https://[2001:db8::1]", extension, "tauri://a b", "app://-"}}
-	s := start(t, options{clients: []*ticket.Client{demo(), odd}})
+	odd := &client.Client{ID: "odd", Origins: []string{"https://a;script-src*", "https://b.example:8443", "https://[2001:db8::1]", extension, "tauri://a b", "app://-"}}
+	s := start(t, options{clients: []*client.Client{demo(), odd}})
 	id, _ := unknownTicket()
 	for path, want := range map[string][]string{
 		"/":               {"'self'", site},

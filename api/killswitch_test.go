@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
-	"loginhub/hub/ticket"
 )
 
 // operator is the address of the operator in these tests.
@@ -18,8 +18,8 @@ var operator = netip.MustParseAddr("192.0.2.77")
 
 // withKillSwitch returns options for a node whose clients can be disabled.
 func withKillSwitch(redis string) options {
-	other := &ticket.Client{ID: "other", Origins: []string{site}}
-	return options{redis: redis, clients: []*ticket.Client{demo(), other}, hub: func(c *hub.Config) {
+	other := &client.Client{ID: "other", Origins: []string{site}}
+	return options{redis: redis, clients: []*client.Client{demo(), other}, hub: func(c *hub.Config) {
 		c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "other"}
 	}}
 }

@@ -17,6 +17,7 @@ import (
 	"loginhub/api"
 	"loginhub/api/token"
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/keys"
 	"loginhub/hub/redisstore"
@@ -41,7 +42,7 @@ const stepTimeout = 20 * time.Second
 
 // options configure a testServer. The zero value has the client demo and the sandbox.
 type options struct {
-	clients   []*ticket.Client
+	clients   []*client.Client
 	providers map[string]api.Provider
 	api       func(*api.Config)               // changes the configuration last
 	hub       func(*hub.Config)               // changes the configuration last
@@ -72,8 +73,8 @@ type testServer struct {
 }
 
 // demo returns the default client.
-func demo() *ticket.Client {
-	return &ticket.Client{ID: "demo", LabelEN: "Demo", LabelZH: "演示", Origins: []string{site}}
+func demo() *client.Client {
+	return &client.Client{ID: "demo", LabelEN: "Demo", LabelZH: "演示", Origins: []string{site}}
 }
 
 func start(t testing.TB, o options) *testServer {
@@ -109,7 +110,7 @@ func start(t testing.TB, o options) *testServer {
 	}
 	s.hub = hub.New(h)
 	if o.clients == nil {
-		o.clients = []*ticket.Client{demo()}
+		o.clients = []*client.Client{demo()}
 	}
 	if o.providers == nil {
 		o.providers = map[string]api.Provider{"sandbox": api.NewSandbox()}

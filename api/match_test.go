@@ -6,17 +6,18 @@ import (
 	"testing"
 
 	"loginhub/api"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
 // startMatching starts a server whose client has number matching, with a provider that
 // counts its calls.
 func startMatching(t *testing.T) (*testServer, *fakeProvider) {
-	client := demo()
-	client.NumberMatching = true
+	site := demo()
+	site.NumberMatching = true
 	o := &fakeProvider{users: map[string]ticket.Identity{
 		"ann": {Provider: "wechat", Realm: "wx1", Subject: "o-ann"}, "bob": {Provider: "wechat", Realm: "wx1", Subject: "o-bob"}}}
-	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o}}), o
+	return start(t, options{clients: []*client.Client{site}, providers: map[string]api.Provider{"wechat": o}}), o
 }
 
 // choices returns the numbers that a scan offers.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"loginhub/api"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -33,12 +34,12 @@ var addressPairs = []struct {
 
 func TestAddressMismatch_WarnAndRefuse(t *testing.T) {
 	t.Parallel()
-	of := func(id, mismatch string) *ticket.Client {
-		return &ticket.Client{ID: id, Origins: []string{site}, AddressMismatch: mismatch}
+	of := func(id, mismatch string) *client.Client {
+		return &client.Client{ID: id, Origins: []string{site}, AddressMismatch: mismatch}
 	}
 	o := &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
 	s := start(t, options{api: trustLocalProxy, providers: map[string]api.Provider{"p": o},
-		clients: []*ticket.Client{of("nothing", ""), of("ignore", ticket.MismatchIgnore), of("warn", ticket.MismatchWarn), of("refuse", ticket.MismatchRefuse)}})
+		clients: []*client.Client{of("nothing", ""), of("ignore", client.MismatchIgnore), of("warn", client.MismatchWarn), of("refuse", client.MismatchRefuse)}})
 	ann := &phone{s, "p", "ann"}
 	for _, pair := range addressPairs {
 		for _, client := range []string{"nothing", "ignore", "warn", "refuse"} {
@@ -72,8 +73,8 @@ func TestAddressMismatch_WarnAndRefuse(t *testing.T) {
 func TestAddressMismatch_UntrustedProxy(t *testing.T) {
 	t.Parallel()
 	c := demo()
-	c.AddressMismatch = ticket.MismatchWarn
-	s := start(t, options{clients: []*ticket.Client{c}})
+	c.AddressMismatch = client.MismatchWarn
+	s := start(t, options{clients: []*client.Client{c}})
 	p := s.createTicket(t, nil, forwarded, "203.0.113.7")
 	login, _ := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), forwarded, "198.51.100.9").ok(t, 200)["login"].(map[string]any)
 	if warned, there := login["address_warning"]; there {
@@ -90,8 +91,8 @@ func TestAddressMismatch_RefuseHidden(t *testing.T) {
 	t.Parallel()
 	near := []string{forwarded, "203.0.113.7"}
 	c := demo()
-	c.AddressMismatch = ticket.MismatchRefuse
-	for _, to := range []options{{clients: []*ticket.Client{c}}, {clients: []*ticket.Client{c}, api: trustLocalProxy}} {
+	c.AddressMismatch = client.MismatchRefuse
+	for _, to := range []options{{clients: []*client.Client{c}}, {clients: []*client.Client{c}, api: trustLocalProxy}} {
 		s := start(t, to)
 		values, begin := hiddenAddresses, near
 		if to.api == nil { // no proxy is trusted: any header hides the address, no header does not
@@ -128,8 +129,8 @@ func TestAddressMismatch_RefuseHidden(t *testing.T) {
 func TestAddressMismatch_RefuseEveryHeader(t *testing.T) {
 	t.Parallel()
 	c := demo()
-	c.AddressMismatch = ticket.MismatchRefuse
-	s := start(t, options{clients: []*ticket.Client{c}})
+	c.AddressMismatch = client.MismatchRefuse
+	s := start(t, options{clients: []*client.Client{c}})
 	for _, header := range []string{forwarded, "Forwarded", "X-Real-Ip"} {
 		s.ask(t, "POST", ticketsPath, nil, header, "203.0.113.7").problem(t, 403, "address_mismatch")
 	}

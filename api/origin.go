@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -109,7 +110,7 @@ var loopbackOrigin = regexp.MustCompile(`^https?://(localhost|127\.0\.0\.1|\[::1
 // checkOrigin returns an *originError unless the client allows every Origin
 // header of the request. A request without one is not a cross-site request of a
 // browser and is allowed.
-func (cfg *activeConfig) checkOrigin(client *ticket.Client, r *http.Request) error {
+func (cfg *activeConfig) checkOrigin(client *client.Client, r *http.Request) error {
 	for _, origin := range r.Header.Values("Origin") {
 		allowed := origin != "" && client.AllowsOrigin(origin) || cfg.ownOrigins[origin] ||
 			cfg.Sandbox && loopbackOrigin.MatchString(origin)

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"loginhub/api"
-	"loginhub/hub/ticket"
+	"loginhub/hub/client"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 
 // startTwoClients starts a server with two clients, each with origins of its own.
 func startTwoClients(t *testing.T) *testServer {
-	return start(t, options{clients: []*ticket.Client{
+	return start(t, options{clients: []*client.Client{
 		{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB, "http://localhost:3000", shell, extension, "https://[::1]:8443"}}}})
 }
 
@@ -103,7 +103,7 @@ func readable(origin string) string {
 
 func TestOrigin_RefusalNamesIt(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{clients: []*ticket.Client{{ID: "a", Origins: []string{siteA}}}})
+	s := start(t, options{clients: []*client.Client{{ID: "a", Origins: []string{siteA}}}})
 	p := s.createTicket(t, nil)
 	for range 3 {
 		for _, a := range []*answer{s.ask(t, "POST", ticketsPath, nil, "Origin", evil), p.poll(t, "wait=0", "Origin", evil), p.ack(t, 2, "Origin", evil)} {
@@ -164,7 +164,7 @@ func TestOrigin_Absent(t *testing.T) {
 
 func TestOrigin_NoneConfigured(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{clients: []*ticket.Client{{ID: "cli"}}})
+	s := start(t, options{clients: []*client.Client{{ID: "cli"}}})
 	p := s.createTicket(t, nil)
 	p.poll(t, "wait=0", "Origin", "null").problem(t, 403, "origin_not_allowed")
 	p.requireState(t, "pending", 1)
@@ -302,7 +302,7 @@ func TestOrigin_JWKS(t *testing.T) {
 func TestReload_UnknownClientIs503(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)
-	both := []*ticket.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
+	both := []*client.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
 	sandbox := map[string]api.Provider{"sandbox": api.NewSandbox()}
 	sites := map[string]api.LoginMethods{"b": {Providers: map[string]api.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
 	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
@@ -345,7 +345,7 @@ func TestReload_OriginsNextRequest(t *testing.T) {
 		return s.ask(t, "GET", p.path("poll?wait=0"), nil, "Authorization", "Bearer "+p.secret, "Origin", origin)
 	}
 	poll(siteB).ok(t, 200)
-	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: []*ticket.Client{{ID: "b", Origins: []string{evil}}},
+	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: []*client.Client{{ID: "b", Origins: []string{evil}}},
 		Providers: map[string]api.Provider{"sandbox": api.NewSandbox()}})
 	poll(siteB).problem(t, 403, "origin_not_allowed")
 	a := poll(evil)

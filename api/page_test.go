@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"loginhub/api"
-	"loginhub/hub/ticket"
+	"loginhub/hub/client"
 )
 
 // cspOf parses the Content-Security-Policy.
@@ -83,8 +83,8 @@ func TestPage_ContentSecurityPolicy(t *testing.T) {
 
 func TestPage_Client(t *testing.T) {
 	t.Parallel()
-	hostile := &ticket.Client{ID: "b", LabelZH: `"><script>alert(1)</script>`, LabelEN: `'; alert(1)//`}
-	s := start(t, options{clients: []*ticket.Client{demo(), hostile}})
+	hostile := &client.Client{ID: "b", LabelZH: `"><script>alert(1)</script>`, LabelEN: `'; alert(1)//`}
+	s := start(t, options{clients: []*client.Client{demo(), hostile}})
 	if a := s.ask(t, "GET", "/", nil); !bytes.Contains(a.body, []byte("演示")) || !bytes.Contains(a.body, []byte("Demo")) {
 		t.Error("the first client's page does not name it")
 	}

@@ -61,7 +61,7 @@ func (s *Server) scan(c echo.Context) error {
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
 		SameIP: sameAddress(t.Address, s.proxies.clientAddr(c.Request()).display),
 	}
-	l.AddressWarning = client.AddressMismatch == ticket.MismatchWarn && l.SameIP != nil && !*l.SameIP
+	l.AddressWarning = client.WarnsMismatch() && l.SameIP != nil && !*l.SameIP
 	if t.Address.IsValid() {
 		l.IP = t.Address.String()
 	}

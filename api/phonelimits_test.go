@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"loginhub/api"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/ticket"
 )
@@ -140,7 +141,7 @@ func TestLimits_RefusedCallsPerUser(t *testing.T) {
 	})
 }
 
-func matching() *ticket.Client {
+func matching() *client.Client {
 	c := demo()
 	c.NumberMatching = true
 	return c
@@ -149,7 +150,7 @@ func matching() *ticket.Client {
 func TestLimits_WrongNumbers(t *testing.T) {
 	for _, rate := range []int{1, 0} { // 0 turns off the other limits, not this one
 		t.Run(fmt.Sprint("rate ", rate), func(t *testing.T) {
-			to := options{clients: []*ticket.Client{matching()}, api: withRateLimit(rate).api}
+			to := options{clients: []*client.Client{matching()}, api: withRateLimit(rate).api}
 			runSynctest(t, behindProxy(to), func(t *testing.T, s *testServer) {
 				wrong := 0
 				until429(t, 6, func(i int) *answer {
@@ -179,7 +180,7 @@ func TestLimits_WrongNumbers(t *testing.T) {
 }
 
 func TestLimits_ConcurrentGuesses(t *testing.T) {
-	to := options{clients: []*ticket.Client{matching()}, api: withRateLimit(1).api}
+	to := options{clients: []*client.Client{matching()}, api: withRateLimit(1).api}
 	runSynctest(t, behindProxy(to), func(t *testing.T, s *testServer) {
 		const many = 30
 		var pages [many]*browser

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"loginhub/api"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -21,9 +22,9 @@ func startCounting(t *testing.T) (s *testServer, o, other *fakeProvider) {
 	o = &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "wechat", Realm: "wx1", Subject: "o-ann"},
 		"bob": {Provider: "wechat", Realm: "wx1", Subject: "o-bob"}}}
 	other = &fakeProvider{}
-	client := demo()
-	client.Providers = []string{"wechat"}
-	return start(t, options{clients: []*ticket.Client{client}, providers: map[string]api.Provider{"wechat": o, "app": other}}), o, other
+	site := demo()
+	site.Providers = []string{"wechat"}
+	return start(t, options{clients: []*client.Client{site}, providers: map[string]api.Provider{"wechat": o, "app": other}}), o, other
 }
 
 func TestProvider_CalledOnce(t *testing.T) {

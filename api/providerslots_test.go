@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 
 	"loginhub/api"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -86,7 +87,7 @@ func TestProviderSlots_PerProvider(t *testing.T) {
 	site := func(wechat api.Provider) api.LoginMethods {
 		return api.LoginMethods{Providers: map[string]api.Provider{"wechat": wechat, "app": app}, MiniProgramCodes: codes}
 	}
-	clients := []*ticket.Client{demo(), {ID: "same", LabelEN: "Same", LabelZH: "同"}, {ID: "shop", LabelEN: "Shop", LabelZH: "店"}}
+	clients := []*client.Client{demo(), {ID: "same", LabelEN: "Same", LabelZH: "同"}, {ID: "shop", LabelEN: "Shop", LabelZH: "店"}}
 	runSynctest(t, options{clients: clients, providers: site(wechat).Providers, api: func(c *api.Config) {
 		c.Reloadable.MiniProgramCodes = codes
 		c.Reloadable.LoginMethods = map[string]api.LoginMethods{"same": site(wechat), "shop": site(own)}

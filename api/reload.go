@@ -4,6 +4,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/token"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -11,7 +12,7 @@ import (
 // It must not be changed after it was passed to a Server.
 type Reloadable struct {
 	Signer    *token.Signer
-	Clients   []*ticket.Client // the login page uses the first if the request names none
+	Clients   []*client.Client // the login page uses the first if the request names none
 	Providers map[string]Provider
 	// The login methods of clients that are not in LoginMethods; see type
 	// LoginMethods.
@@ -29,14 +30,14 @@ type Reloadable struct {
 type activeConfig struct {
 	Reloadable
 	publicURL     string // the public URL
-	clients       map[string]*ticket.Client
+	clients       map[string]*client.Client
 	ownOrigins    map[string]bool // of the hub's own page
 	providerSlots slots
 }
 
 // Reload replaces the Reloadable for all requests that start from now on.
 func (s *Server) Reload(r Reloadable) {
-	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*ticket.Client{}, ownOrigins: map[string]bool{s.PublicURL: true}}
+	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*client.Client{}, ownOrigins: map[string]bool{s.PublicURL: true}}
 	var previous slots
 	if before := s.active.Load(); before != nil {
 		previous = before.providerSlots
@@ -52,7 +53,7 @@ func (s *Server) Reload(r Reloadable) {
 }
 
 // Clients returns the current clients.
-func (s *Server) Clients() []*ticket.Client { return s.active.Load().Clients }
+func (s *Server) Clients() []*client.Client { return s.active.Load().Clients }
 
 // activeConfigKey is the key of the activeConfig in the echo.Context.
 const activeConfigKey = "current"
@@ -72,7 +73,7 @@ func activeConfigOf(c echo.Context) *activeConfig { return c.Get(activeConfigKey
 // clientOf returns the ticket's client. ErrUnknownClient means that this node
 // does not have it; another node may, while nodes are reloaded one after the
 // other.
-func (cfg *activeConfig) clientOf(t ticket.Ticket) (*ticket.Client, error) {
+func (cfg *activeConfig) clientOf(t ticket.Ticket) (*client.Client, error) {
 	if client := cfg.clients[t.Client]; client != nil {
 		return client, nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -66,7 +67,7 @@ func (s *Server) createTicket(c echo.Context) error {
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.
-func (s *Server) checkCreate(cfg *activeConfig, client *ticket.Client, r *http.Request, from clientAddr) error {
+func (s *Server) checkCreate(cfg *activeConfig, client *client.Client, r *http.Request, from clientAddr) error {
 	if err := cfg.checkOrigin(client, r); err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (s *Server) checkCreate(cfg *activeConfig, client *ticket.Client, r *http.R
 }
 
 // requestedClient returns the client that a page names, or the only one.
-func (cfg *activeConfig) requestedClient(id *string) (*ticket.Client, error) {
+func (cfg *activeConfig) requestedClient(id *string) (*client.Client, error) {
 	if id == nil {
 		if len(cfg.Clients) == 1 {
 			return cfg.Clients[0], nil

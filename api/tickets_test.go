@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"loginhub/hub"
-	"loginhub/hub/ticket"
+	"loginhub/hub/client"
 )
 
 func TestCreate_Answer(t *testing.T) {
@@ -48,7 +48,7 @@ func TestCreate_MatchCode(t *testing.T) {
 	t.Parallel()
 	matching := demo()
 	matching.ID, matching.NumberMatching = "careful", true
-	s := start(t, options{clients: []*ticket.Client{demo(), matching}})
+	s := start(t, options{clients: []*client.Client{demo(), matching}})
 	m := s.createTicket(t, map[string]string{"client_id": "careful"}).created
 	fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image", "match_code")
 	if code, _ := m["match_code"].(string); len(code) != 2 || strings.Trim(code, "0123456789") != "" {
@@ -89,7 +89,7 @@ func TestCreate_ClientRequired(t *testing.T) {
 	t.Parallel()
 	other := demo()
 	other.ID = "other"
-	s := start(t, options{clients: []*ticket.Client{demo(), other}})
+	s := start(t, options{clients: []*client.Client{demo(), other}})
 	for body, detail := range map[string]string{
 		`{}`:                                  "client_id",
 		``:                                    "client_id",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"loginhub/api"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -125,7 +126,7 @@ var identities = map[string]ticket.Identity{
 	"empty": {Provider: "app"},
 }
 
-func withPeople(clients ...*ticket.Client) options {
+func withPeople(clients ...*client.Client) options {
 	o := &fakeProvider{users: identities}
 	return options{clients: clients, providers: map[string]api.Provider{"wechat": o, "wechat_web": o, "app": o}}
 }
@@ -135,7 +136,7 @@ func TestToken_Subject(t *testing.T) {
 	open, union := demo(), demo()
 	open.ID, open.Subject = "open", ticket.SubjectOpenID
 	union.ID, union.Subject = "union", ticket.SubjectUnionID
-	s := start(t, withPeople(open, union, &ticket.Client{ID: "default"}))
+	s := start(t, withPeople(open, union, &client.Client{ID: "default"}))
 	for _, c := range []struct{ client, name, provider, sub string }{
 		{"open", "full", "wechat", "wechat:wx01:oABC-_9"},
 		{"default", "full", "wechat", "wechat:wx01:oABC-_9"},
@@ -204,9 +205,9 @@ func TestToken_VouchedName(t *testing.T) {
 
 func TestToken_ClientTTL(t *testing.T) {
 	t.Parallel()
-	client := demo()
-	client.TokenTTL = time.Hour
-	s := start(t, options{clients: []*ticket.Client{client}})
+	site := demo()
+	site.TokenTTL = time.Hour
+	s := start(t, options{clients: []*client.Client{site}})
 	_, v := s.phone("ann").login(t, nil)
 	_, claims := verifyToken(t, s, v["token"])
 	if claims["exp"].(float64)-claims["iat"].(float64) != 3600 {

@@ -16,6 +16,7 @@ import (
 
 	"loginhub/api"
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
@@ -67,10 +68,10 @@ type webLogin struct {
 
 func startWebLogin(t *testing.T, ttl time.Duration, change func(*api.Config)) *webLogin {
 	v := &webLogin{vault: &memStateStore{held: map[string][]byte{}}, audit: &fullAudit{}}
-	client := demo()
-	client.Origins = append(client.Origins, public)
-	client.AddressMismatch = ticket.MismatchRefuse
-	v.testServer = start(t, options{clients: []*ticket.Client{client, {ID: "plain", Origins: []string{public}, Providers: []string{"sandbox"}}},
+	site := demo()
+	site.Origins = append(site.Origins, public)
+	site.AddressMismatch = client.MismatchRefuse
+	v.testServer = start(t, options{clients: []*client.Client{site, {ID: "plain", Origins: []string{public}, Providers: []string{"sandbox"}}},
 		hub: func(c *hub.Config) {
 			c.TicketTTL, c.ConfirmTTL = ttl, ttl
 			v.audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), v.audit, true

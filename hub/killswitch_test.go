@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
@@ -91,7 +92,7 @@ func TestSwitch_ForgedValues(t *testing.T) {
 		},
 		"older value": func(_ *switchCluster, old, _ string) string { return old },
 		"ticket record": func(b *switchCluster, _, _ string) string {
-			sealed, err := b.keys.Seal(ticket.New(ticket.NewSecret().ID(), ticket.Request{Client: &ticket.Client{ID: "demo"}}, b.keys.Current(), time.Now(), time.Minute))
+			sealed, err := b.keys.Seal(ticket.New(ticket.NewSecret().ID(), ticket.Request{Client: &client.Client{ID: "demo"}}, b.keys.Current(), time.Now(), time.Minute))
 			if err != nil {
 				panic(err)
 			}

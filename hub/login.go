@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -118,7 +119,7 @@ func (c *Call) Precheck() error { return precheck(c.ticket, c.Action, c.Match, c
 // ticket's. After a concurrent change Apply decides again on the new version, with the
 // same identity. It does not stop if ctx is canceled: the provider has consumed the
 // code, and a phone that disconnects would need another one.
-func (c *Call) Apply(ctx context.Context, by ticket.Identity, client *ticket.Client) error {
+func (c *Call) Apply(ctx context.Context, by ticket.Identity, client *client.Client) error {
 	ctx, c.by = context.WithoutCancel(ctx), by
 	for range maxTries {
 		next, refusal := c.next(client)
@@ -150,7 +151,7 @@ func (c *Call) Apply(ctx context.Context, by ticket.Identity, client *ticket.Cli
 // next returns the ticket's next version. The unchanged version means that the call was
 // repeated. With both a new version and an error, the version must be stored before the
 // error is returned.
-func (c *Call) next(client *ticket.Client) (ticket.Ticket, error) {
+func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 	h, t := c.hub, c.ticket
 	switch c.Action {
 	case ticket.Scan:

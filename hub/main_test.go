@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
@@ -79,7 +80,7 @@ func (e *mailboxSpy) subscriptions() int {
 type testNode struct {
 	*hub.Hub
 	mailbox  *mailboxSpy
-	client   *ticket.Client
+	client   *client.Client
 	listener *hubtest.PipeListener
 }
 
@@ -100,7 +101,7 @@ func start(t testing.TB, o options) *testNode {
 		t.Fatal(err)
 	}
 	keys := newNodeKeys(t)
-	s := &testNode{mailbox: &mailboxSpy{Mailbox: store, delay: o.probeDelay}, client: &ticket.Client{ID: "demo"}}
+	s := &testNode{mailbox: &mailboxSpy{Mailbox: store, delay: o.probeDelay}, client: &client.Client{ID: "demo"}}
 	c := hub.Config{Store: store, Mailbox: s.mailbox, Reloadable: hub.Reloadable{Keys: keys.ring, Signer: keys.signer}, Issuer: "http://login.test",
 		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute, MaxWaiters: 10000}
 	if o.wrap != nil {
@@ -219,7 +220,7 @@ func sandboxUser(name string) ticket.Identity {
 }
 
 // runCall runs both phases of a call and ends it.
-func runCall(ctx context.Context, h *hub.Hub, p testCall, client *ticket.Client) (ticket.Ticket, error) {
+func runCall(ctx context.Context, h *hub.Hub, p testCall, client *client.Client) (ticket.Ticket, error) {
 	call, err := h.Begin(ctx, p.PhoneCall)
 	if err == nil {
 		err = call.Precheck()

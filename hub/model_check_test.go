@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -182,7 +183,7 @@ func validTransition(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err 
 	case ticket.Scan:
 		_, err = v.Scan(by, ticket.User{}, time.Now(), modelTTL)
 	case ticket.Confirm:
-		c := ticket.Confirmation{Identity: by, Now: time.Now(), ResultTTL: modelResult, Token: ticket.TokenParams{Client: &ticket.Client{ID: "demo"}, TTL: modelResult}}
+		c := ticket.Confirmation{Identity: by, Now: time.Now(), ResultTTL: modelResult, Token: ticket.TokenParams{Client: &client.Client{ID: "demo"}, TTL: modelResult}}
 		_, err = v.Confirm(c)
 	case ticket.Reject:
 		_, err = v.Reject(by)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
@@ -149,7 +150,7 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 	for i := range 3000 {
 		id := ticket.ID(fmt.Sprintf("T%d%020d", i%2, i/60)) // a new pair every 60 calls
 		version := func(n int) ticket.Ticket {
-			v := ticket.New(id, ticket.Request{Client: &ticket.Client{ID: "demo"}}, keys.ring.Current(), time.Unix(2e9, 0), time.Hour)
+			v := ticket.New(id, ticket.Request{Client: &client.Client{ID: "demo"}}, keys.ring.Current(), time.Unix(2e9, 0), time.Hour)
 			v.Seq += int64(n)
 			return v
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/keys"
 	"loginhub/hub/ticket"
@@ -74,7 +75,7 @@ type modelState struct {
 	nodeKeys
 	net      *modelNet
 	mutation mutation
-	client   *ticket.Client
+	client   *client.Client
 	healed   time.Time          // when the faults ended
 	cancel   context.CancelFunc // ends every browser and phone
 	ctx      context.Context
@@ -96,7 +97,7 @@ const (
 )
 
 func newModelState(keys nodeKeys, nodes, tickets int, bent mutation) *modelState {
-	w := &modelState{nodeKeys: keys, net: newModelNet(keys.ring), mutation: bent, client: &ticket.Client{ID: "demo"}, confirmedTo: make([][]string, tickets), confirmedLate: make([]time.Time, tickets)}
+	w := &modelState{nodeKeys: keys, net: newModelNet(keys.ring), mutation: bent, client: &client.Client{ID: "demo"}, confirmedTo: make([][]string, tickets), confirmedLate: make([]time.Time, tickets)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	for i := range nodes {
 		w.nodes = append(w.nodes, w.startNode(fmt.Sprint("n", i)))

@@ -9,13 +9,13 @@ import (
 	"strings"
 
 	"loginhub/hub"
-	"loginhub/hub/ticket"
+	"loginhub/hub/client"
 )
 
 // startAdmin starts the operator's listener. If the default address is in use, by
 // another node or another program, the node runs without the listener. An address
 // that was set must work.
-func (a *App) startAdmin(node *hub.Hub, clients func() []*ticket.Client) (*http.Server, error) {
+func (a *App) startAdmin(node *hub.Hub, clients func() []*client.Client) (*http.Server, error) {
 	const standard = "127.0.0.1:9090"
 	if a.set.AdminListen == "" {
 		return nil, nil

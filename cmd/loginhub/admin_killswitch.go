@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -19,7 +20,7 @@ import (
 // The listener has no users: each client that reaches it is an operator (admin.go).
 type killSwitch struct {
 	hub     *hub.Hub
-	clients func() []*ticket.Client // the node's current clients
+	clients func() []*client.Client // the node's current clients
 }
 
 func (s killSwitch) mount(mux *http.ServeMux) {

@@ -3,13 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"loginhub/hub/client"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-
-	"loginhub/hub/ticket"
 )
 
 // endpoints are the URLs under which a node is reached, and its clients.
@@ -18,7 +17,7 @@ type endpoints struct {
 	link    string   // what the QR code's link begins with
 	issuer  string   // of the tokens
 	origins []string // of the hub's own page
-	clients []*ticket.Client
+	clients []*client.Client
 }
 
 // endpoints returns the URLs of the node that listens at addr. A public URL is the
@@ -41,7 +40,7 @@ func (s *settings) endpoints(addr net.Addr) endpoints {
 		w.origins = []string{w.local, fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://[::1]:%d", port), w.link, defaultPublicURL}
 	}
 	if w.clients == nil {
-		w.clients = []*ticket.Client{{ID: "default", LabelZH: "登录演示", LabelEN: "Login demo", Origins: w.origins}}
+		w.clients = []*client.Client{{ID: "default", LabelZH: "登录演示", LabelEN: "Login demo", Origins: w.origins}}
 	}
 	return w
 }

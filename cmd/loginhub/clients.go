@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -66,7 +67,7 @@ var clientFields = []string{"id", "label", "origins", "providers", "subject", "n
 
 // readClients reads the clients file. own holds the complete credentials of clients
 // with credentials of their own; base are the deployment's.
-func readClients(path string, base credentials, read reader) (all []*ticket.Client, own map[string]credentials, err error) {
+func readClients(path string, base credentials, read reader) (all []*client.Client, own map[string]credentials, err error) {
 	text, err := read(path)
 	if err != nil {
 		return nil, nil, err
@@ -88,17 +89,17 @@ func readClients(path string, base credentials, read reader) (all []*ticket.Clie
 		if entry.hasCredentials() {
 			own[entry.ID] = with
 		}
-		var client *ticket.Client
+		var site *client.Client
 		if err == nil {
-			client, err = entry.toClient(providers)
+			site, err = entry.toClient(providers)
 		}
-		if err == nil && slices.ContainsFunc(all, func(c *ticket.Client) bool { return c.ID == client.ID }) {
-			err = fmt.Errorf("id %s is used twice; each client needs its own", client.ID)
+		if err == nil && slices.ContainsFunc(all, func(c *client.Client) bool { return c.ID == site.ID }) {
+			err = fmt.Errorf("id %s is used twice; each client needs its own", site.ID)
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: line %d: %w", path, entry.line, err)
 		}
-		all = append(all, client)
+		all = append(all, site)
 	}
 	return all, own, nil
 }
@@ -127,8 +128,8 @@ func parseClients(text []byte) (file clientsFile, err error) {
 
 var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-func (e clientEntry) toClient(providers []string) (*ticket.Client, error) {
-	c := &ticket.Client{ID: e.ID, LabelZH: e.Label.ZH, LabelEN: e.Label.EN, Providers: e.Providers,
+func (e clientEntry) toClient(providers []string) (*client.Client, error) {
+	c := &client.Client{ID: e.ID, LabelZH: e.Label.ZH, LabelEN: e.Label.EN, Providers: e.Providers,
 		Subject: e.Subject, NumberMatching: e.NumberMatching, AddressMismatch: e.Mismatch}
 	if !clientID.MatchString(e.ID) {
 		return nil, fmt.Errorf("id %.80q: 1 to 64 letters, digits, dots, dashes and underscores", e.ID)
@@ -151,7 +152,7 @@ func (e clientEntry) toClient(providers []string) (*ticket.Client, error) {
 	if !slices.Contains([]string{"", ticket.SubjectOpenID, ticket.SubjectUnionID}, e.Subject) {
 		return nil, fmt.Errorf("subject %.40q: openid or unionid", e.Subject)
 	}
-	if !slices.Contains([]string{"", ticket.MismatchIgnore, ticket.MismatchWarn, ticket.MismatchRefuse}, e.Mismatch) {
+	if !slices.Contains([]string{"", client.MismatchIgnore, client.MismatchWarn, client.MismatchRefuse}, e.Mismatch) {
 		return nil, fmt.Errorf("address_mismatch %.40q: ignore, warn or refuse", e.Mismatch)
 	}
 	if e.TokenTTL != "" {
@@ -182,7 +183,7 @@ func (s *settings) safeguardWarnings() (texts []string) {
 		if c.NumberMatching {
 			safeguards = append(safeguards, "number_matching")
 		}
-		if c.AddressMismatch == ticket.MismatchRefuse {
+		if c.AddressMismatch == client.MismatchRefuse {
 			safeguards = append(safeguards, "address_mismatch: refuse")
 		}
 		if len(safeguards) > 0 {
@@ -194,7 +195,7 @@ func (s *settings) safeguardWarnings() (texts []string) {
 }
 
 // clientIDs returns the clients' ids, in order.
-func clientIDs(clients []*ticket.Client) []string {
+func clientIDs(clients []*client.Client) []string {
 	ids := make([]string, len(clients))
 	for i, c := range clients {
 		ids[i] = c.ID

@@ -1,14 +1,13 @@
 package main
 
 import (
+	"loginhub/hub/client"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	"loginhub/hub/ticket"
 )
 
 // writeClients writes a clients file and returns its path.
@@ -35,7 +34,7 @@ func TestClients_DocumentedExample(t *testing.T) {
         number_matching: false
         token_ttl: 5m
 `), withWechat, os.ReadFile)
-	want := []*ticket.Client{{ID: "demo", LabelZH: "演示", LabelEN: "Demo", Origins: []string{"https://www.example.com"},
+	want := []*client.Client{{ID: "demo", LabelZH: "演示", LabelEN: "Demo", Origins: []string{"https://www.example.com"},
 		Providers: []string{"wechat"}, Subject: "openid", TokenTTL: 5 * time.Minute}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
@@ -44,7 +43,7 @@ func TestClients_DocumentedExample(t *testing.T) {
 
 func TestClients_Minimal(t *testing.T) {
 	got, _, err := readClients(writeClients(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), credentials{}, os.ReadFile)
-	want := []*ticket.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
+	want := []*client.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
 	}

@@ -1,12 +1,11 @@
 package main
 
 import (
+	"loginhub/hub/client"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"loginhub/hub/ticket"
 )
 
 func FuzzClientsFile(f *testing.F) {
@@ -41,7 +40,7 @@ func FuzzClientsFile(f *testing.F) {
 				}
 			}
 			switch c.AddressMismatch {
-			case "", ticket.MismatchIgnore, ticket.MismatchWarn, ticket.MismatchRefuse:
+			case "", client.MismatchIgnore, client.MismatchWarn, client.MismatchRefuse:
 			default:
 				t.Errorf("address_mismatch %q", c.AddressMismatch)
 			}

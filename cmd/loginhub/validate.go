@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"loginhub/api"
+	"loginhub/hub/client"
 	"loginhub/hub/keys"
 	"loginhub/hub/provider/app/assertion"
-	"loginhub/hub/ticket"
 )
 
 // settings is a valid configuration.
@@ -22,7 +22,7 @@ type settings struct {
 	publicOrigin      string // public URL without a trailing slash; "" if none is set
 	masters           []keys.MasterKey
 	proxies           []netip.Prefix
-	clients           []*ticket.Client       // nil: the default client
+	clients           []*client.Client       // nil: the default client
 	clientCredentials map[string]credentials // complete, by client with its own
 	logo              *api.Logo
 	verify            [2]string           // name and text of WeChat's verification file

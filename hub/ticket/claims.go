@@ -3,6 +3,7 @@ package ticket
 import (
 	"encoding/json"
 	"fmt"
+	"loginhub/hub/client"
 	"time"
 )
 
@@ -29,7 +30,7 @@ type Claims struct {
 // TokenParams is what the confirming node adds to a ticket to build the token's claims.
 type TokenParams struct {
 	Issuer string // the public URL
-	Client *Client
+	Client *client.Client
 	TTL    time.Duration // used if the client sets none
 }
 

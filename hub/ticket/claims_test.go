@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -76,14 +77,14 @@ func TestClaims_ConfirmUserReplacesScan(t *testing.T) {
 }
 
 func TestClaims_ClientTTL(t *testing.T) {
-	c := &ticket.Client{ID: "demo", TokenTTL: 10 * time.Minute}
+	c := &client.Client{ID: "demo", TokenTTL: 10 * time.Minute}
 	if got := claimsOf(t, confirmation(alice, c), newTicket(t, c))["exp"]; got != float64(at12+600) {
 		t.Errorf("expires %v", got)
 	}
 }
 
 func TestClaims_UnionIDMissing(t *testing.T) {
-	c := &ticket.Client{ID: "demo", Subject: ticket.SubjectUnionID}
+	c := &client.Client{ID: "demo", Subject: ticket.SubjectUnionID}
 	poor := alice
 	poor.Union = ""
 	for _, v := range []ticket.Ticket{newTicket(t, c), must(t)(newTicket(t, c).Scan(poor, ticket.User{}, noon, confirmTTL))} {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
@@ -30,10 +31,10 @@ var (
 	carol = ticket.Identity{Provider: "sandbox", Subject: "alice", Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}} // another user with alice's name
 )
 
-var demo = &ticket.Client{ID: "demo"}
+var demo = &client.Client{ID: "demo"}
 
 // newTicket returns a pending ticket under the first key of newRing.
-func newTicket(t testing.TB, c *ticket.Client) ticket.Ticket {
+func newTicket(t testing.TB, c *client.Client) ticket.Ticket {
 	t.Helper()
 	return ticket.New(ticket.NewSecret().ID(), ticket.Request{
 		Client: c, Nonce: "n-0S6_WzA2Mj", Address: netip.MustParseAddr("203.0.113.7"), Browser: "Chrome 150", OS: "Windows",
@@ -70,7 +71,7 @@ func seal(t testing.TB, ring *ticket.Keyring, v ticket.Ticket) []byte {
 }
 
 // confirmation returns a confirm by that user at noon with the right number.
-func confirmation(by ticket.Identity, c *ticket.Client) ticket.Confirmation {
+func confirmation(by ticket.Identity, c *client.Client) ticket.Confirmation {
 	return ticket.Confirmation{Identity: by, Match: "47", ExpectedMatch: "47", Now: noon, ResultTTL: resultTTL,
 		Token: ticket.TokenParams{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
 }
@@ -88,7 +89,7 @@ func must(t testing.TB) func(ticket.Ticket, error) ticket.Ticket {
 
 // paths returns tickets in each state, one for each way to get there. If a user is
 // recorded on the ticket, it is alice.
-func paths(t testing.TB, c *ticket.Client) map[ticket.State][]ticket.Ticket {
+func paths(t testing.TB, c *client.Client) map[ticket.State][]ticket.Ticket {
 	t.Helper()
 	ok := must(t)
 	pending := newTicket(t, c)

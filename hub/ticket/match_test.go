@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -19,7 +20,7 @@ func numbersOf(t *testing.T, ring *ticket.Keyring, v ticket.Ticket) (string, []s
 }
 
 func TestMatchNumbers_Deterministic(t *testing.T) {
-	c := &ticket.Client{ID: "demo", NumberMatching: true}
+	c := &client.Client{ID: "demo", NumberMatching: true}
 	for _, all := range paths(t, c) {
 		for _, v := range all {
 			code, offered := numbersOf(t, newRing(t), v)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -22,7 +23,7 @@ var follows = map[ticket.State][]ticket.State{
 type fuzzDriver struct {
 	t      *testing.T
 	random *rand.Rand
-	client *ticket.Client
+	client *client.Client
 	now    time.Time
 	at     ticket.Ticket
 	ring   *ticket.Keyring
@@ -34,7 +35,7 @@ func TestTicket_RandomSequences(t *testing.T) {
 	reached := map[ticket.State]int{}
 	for walk := range uint64(1500) {
 		w := &fuzzDriver{t: t, random: rand.New(rand.NewPCG(20260301, walk)), ring: newRing(t), now: noon,
-			client: &ticket.Client{ID: "demo", NumberMatching: walk%2 == 1}}
+			client: &client.Client{ID: "demo", NumberMatching: walk%2 == 1}}
 		w.at = newTicket(t, w.client)
 		for range 16 {
 			w.now = w.now.Add(time.Duration(w.random.Int64N(int64(30 * time.Second))))

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -218,7 +219,7 @@ func TestKeyring_DuplicateKeys(t *testing.T) {
 func TestSeal_LongestRecord(t *testing.T) {
 	ring := newRing(t)
 	const worst = "<" // JSON escapes it with six bytes
-	c := &ticket.Client{ID: strings.Repeat("c", 64)}
+	c := &client.Client{ID: strings.Repeat("c", 64)}
 	v := ticket.New(ticket.NewSecret().ID(), ticket.Request{
 		Client: c, Nonce: strings.Repeat(worst, ticket.MaxNonce), Address: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"),
 		Browser: strings.Repeat(worst, 100), OS: strings.Repeat(worst, 100),

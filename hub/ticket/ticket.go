@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/provider"
 )
 
@@ -63,7 +64,7 @@ func (t Ticket) Tag() []byte { return []byte(t.tag) }
 
 // Request describes a browser that asks for a ticket.
 type Request struct {
-	Client      *Client
+	Client      *client.Client
 	Nonce       string
 	Address     netip.Addr // observed by the hub; zero if unknown
 	Browser, OS string     // claimed by the browser

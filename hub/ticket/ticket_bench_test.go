@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -17,7 +18,7 @@ func scannedTicket(b *testing.B) (*ticket.Keyring, ticket.Ticket, []byte) {
 		b.Fatal(err)
 	}
 	now := time.Now()
-	t := ticket.New(ticket.NewSecret().ID(), ticket.Request{Client: &ticket.Client{ID: "demo"}, Nonce: "A1b2C3d4E5f6",
+	t := ticket.New(ticket.NewSecret().ID(), ticket.Request{Client: &client.Client{ID: "demo"}, Nonce: "A1b2C3d4E5f6",
 		Address: netip.MustParseAddr("203.0.113.7"), Browser: "Chrome 150", OS: "Windows"}, ring.Current(), now, time.Minute)
 	by := ticket.Identity{Provider: "wechat", Realm: "wx0123456789abcdef", Subject: "oABCDEFGHIJKLMNOPQRSTUVWXYZ0", Token: wechatForm}
 	if t, err = t.Scan(by, ticket.User{Nickname: "小明"}, now, time.Minute); err != nil {

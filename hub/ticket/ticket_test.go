@@ -8,13 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
 func TestTicket_New(t *testing.T) {
 	zone := time.FixedZone("Shanghai", 8*3600)
 	made := noon.In(zone).Add(1234567 * time.Nanosecond)
-	v := ticket.New("id", ticket.Request{Client: &ticket.Client{ID: "demo", NumberMatching: true}, Nonce: "n"}, "kid", made, ticketTTL)
+	v := ticket.New("id", ticket.Request{Client: &client.Client{ID: "demo", NumberMatching: true}, Nonce: "n"}, "kid", made, ticketTTL)
 	// The store counts in milliseconds, and so does the record.
 	at := noon.Add(time.Millisecond)
 	if v.State != ticket.Pending || v.Seq != 1 || v.Client != "demo" || !v.NumberMatching || v.Key != "kid" || v.Nonce != "n" ||
@@ -88,14 +89,14 @@ func TestTicket_LogValue(t *testing.T) {
 }
 
 func TestClient_Label(t *testing.T) {
-	both := &ticket.Client{ID: "demo", LabelZH: "演示", LabelEN: "Demo"}
+	both := &client.Client{ID: "demo", LabelZH: "演示", LabelEN: "Demo"}
 	for _, c := range []struct {
-		client *ticket.Client
+		client *client.Client
 		zh, en string
 	}{
 		{both, "演示", "Demo"},
-		{&ticket.Client{ID: "demo", LabelZH: "演示"}, "演示", "演示"},
-		{&ticket.Client{ID: "demo", LabelEN: "Demo"}, "Demo", "Demo"},
+		{&client.Client{ID: "demo", LabelZH: "演示"}, "演示", "演示"},
+		{&client.Client{ID: "demo", LabelEN: "Demo"}, "Demo", "Demo"},
 		{demo, "demo", "demo"},
 	} {
 		if zh, en := c.client.Label("zh"), c.client.Label("en"); zh != c.zh || en != c.en {
@@ -105,7 +106,7 @@ func TestClient_Label(t *testing.T) {
 }
 
 func TestClient_Allows(t *testing.T) {
-	c := &ticket.Client{ID: "demo", Origins: []string{"https://www.example.com"}, Providers: []string{"wechat"}}
+	c := &client.Client{ID: "demo", Origins: []string{"https://www.example.com"}, Providers: []string{"wechat"}}
 	for origin, want := range map[string]bool{
 		"https://www.example.com":      true,
 		"":                             true, // not a cross-site request of a browser

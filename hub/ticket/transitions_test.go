@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -70,7 +71,7 @@ var matching = []struct {
 
 // act does what a node does with a phone's call: it checks whether any user could
 // succeed before it checks the user.
-func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client) (ticket.Ticket, error) {
+func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *client.Client) (ticket.Ticket, error) {
 	if err := v.Precheck(a, match); err != nil {
 		return v, err
 	}
@@ -86,7 +87,7 @@ func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *
 }
 
 // assertOutcome checks one cell for one ticket and caller.
-func assertOutcome(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *ticket.Client, want outcome) {
+func assertOutcome(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *client.Client, want outcome) {
 	t.Helper()
 	next, err := act(v, a, by, match, c)
 	switch refused := refusals[want]; {
@@ -146,7 +147,7 @@ func TestTransitions(t *testing.T) {
 }
 
 func TestTransitions_NumberMatching(t *testing.T) {
-	c := &ticket.Client{ID: "demo", NumberMatching: true}
+	c := &client.Client{ID: "demo", NumberMatching: true}
 	all := paths(t, c)
 	for _, row := range matching {
 		for _, v := range all[row.state] {
@@ -175,7 +176,7 @@ func TestPrecheck_MatchesTransitions(t *testing.T) {
 		a     ticket.Action
 		match string
 	}
-	check := func(c *ticket.Client, hope map[cell]bool) {
+	check := func(c *client.Client, hope map[cell]bool) {
 		all := paths(t, c)
 		for at, some := range hope {
 			for _, v := range all[at.state] {
@@ -201,7 +202,7 @@ func TestPrecheck_MatchesTransitions(t *testing.T) {
 		note(matched, cell{row.state, ticket.Confirm, ""}, row.missing)
 	}
 	check(demo, plain)
-	check(&ticket.Client{ID: "demo", NumberMatching: true}, matched)
+	check(&client.Client{ID: "demo", NumberMatching: true}, matched)
 }
 
 func TestAck_ConfirmedVersionOnly(t *testing.T) {

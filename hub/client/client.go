@@ -1,4 +1,7 @@
-package ticket
+// Package client describes the sites that use the hub, the relying parties: who they
+// are, which origins and providers they accept, and their limits. It reads no file;
+// package main does.
+package client
 
 import (
 	"slices"
@@ -28,6 +31,12 @@ const (
 	MismatchWarn   = "warn"
 	MismatchRefuse = "refuse"
 )
+
+// WarnsMismatch reports whether the phone warns if the addresses differ.
+func (c *Client) WarnsMismatch() bool { return c.AddressMismatch == MismatchWarn }
+
+// RefusesMismatch reports whether phone and browser must have the same, known address.
+func (c *Client) RefusesMismatch() bool { return c.AddressMismatch == MismatchRefuse }
 
 // Label returns the client's name in the given language ("zh" or anything else).
 func (c *Client) Label(lang string) string {
