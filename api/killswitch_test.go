@@ -74,7 +74,7 @@ func TestKillSwitch_AllNodes(t *testing.T) {
 	unhurt.expect(t, "confirmed", 2)
 
 	// The loss of Redis enables no client.
-	redis.Kill(t)
+	redis.Kill()
 	if err := a.hub.SetEnabled(a.stepContext(t), "demo", true, operator); err == nil {
 		t.Error("SetEnabled succeeds without Redis")
 	}

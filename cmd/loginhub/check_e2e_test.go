@@ -311,7 +311,7 @@ func TestHealthCommand(t *testing.T) {
 	}
 	ask(0, "/healthz", nil, listen)
 	ask(0, "/readyz", []string{"--ready"}, listen)
-	redis.Kill(t)
+	redis.Kill()
 	// A restart would not repair Redis, so the node is alive and not ready.
 	ask(1, "503 store_unavailable", []string{"--ready"}, listen)
 	ask(0, "/healthz", nil, listen)

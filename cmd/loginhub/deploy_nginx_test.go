@@ -132,7 +132,7 @@ func TestNginx_RedisDown(t *testing.T) {
 	f := startFront(t, nil)
 	ctx := testContext(t, 60*time.Second)
 	ticket := mustMake(t, ctx, f.url)
-	f.redis.Kill(t)
+	f.redis.Kill()
 	for range 20 {
 		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
 		wantRefusal(t, "a ticket", a, err, http.StatusServiceUnavailable, "store_unavailable")

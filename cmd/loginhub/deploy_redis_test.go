@@ -135,7 +135,7 @@ func TestShippedRedis_WaitForReplica(t *testing.T) {
 	if used, err := redis.Client.Info(context.Background(), "commandstats").Result(); err != nil || !strings.Contains(used, "cmdstat_wait:") {
 		t.Errorf("no WAIT was sent: %v", err)
 	}
-	replica.Kill(t)
+	replica.Kill()
 	ctx := testContext(t, 20*time.Second)
 	p := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[1].URL)
 	a, err := hubtest.NewPhone("alone").Do(ctx, nodes[2].URL, p.ID, "confirm", nil)

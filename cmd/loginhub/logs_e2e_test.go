@@ -173,7 +173,7 @@ func TestLog_OutageRateLimited(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 1)
 	n := nodes[0]
-	redis.Kill(t)
+	redis.Kill()
 	ctx := testContext(t, 40*time.Second)
 	hubtest.Eventually(t, 20*time.Second, "the node is not ready", func() bool { return n.Get("/readyz") == 503 })
 	for range 20 {

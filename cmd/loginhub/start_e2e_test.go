@@ -14,7 +14,7 @@ import (
 func TestStart_RedisUnreachable(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	redis.Kill(t)
+	redis.Kill()
 	n := hubtest.LaunchNode(t, program, "REDIS_URL="+redis.URL)
 	ctx := testContext(t, 30*time.Second)
 	hubtest.Eventually(t, 10*time.Second, "the node is alive", func() bool { return n.Get("/healthz") == 200 })

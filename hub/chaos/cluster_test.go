@@ -63,7 +63,7 @@ func TestCluster_LostNodeRecords(t *testing.T) {
 			return victim.Client.HExists(ctx, "loginhub:{"+page.Ticket.ID+"}", "nodes").Val()
 		})
 	}
-	victim.Kill(t)
+	victim.Kill()
 	cluster.FailOver(t, victim)
 	confirmedAt := time.Now()
 	for _, page := range pages {
@@ -94,7 +94,7 @@ func TestCluster_Down(t *testing.T) {
 		}
 	}
 	for name, way := range map[string][2]func(){
-		"a master without a replica is gone": {func() { cluster.Nodes[0].Kill(t) }, func() { cluster.Nodes[0].Start(t) }},
+		"a master without a replica is gone": {func() { cluster.Nodes[0].Kill() }, func() { cluster.Nodes[0].Start(t) }},
 		"a slot is not served":               {func() { slot("DELSLOTS", cluster.Nodes...) }, func() { slot("ADDSLOTS", cluster.Nodes[0]) }}, // all masters answer
 	} {
 		t.Run(name, func(t *testing.T) {

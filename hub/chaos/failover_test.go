@@ -98,5 +98,5 @@ func killMaster(t *testing.T, ctx context.Context, master, replica *hubtest.Redi
 		replica.BreakReplication(t, master)
 		pause(ctx, lag)
 	}
-	master.Kill(t)
+	master.Kill()
 }

@@ -21,12 +21,12 @@ func TestRedis_Away(t *testing.T) {
 			}}},
 		{name: "restarted with data", phoneErrors: true,
 			fault: fault{interval: 700 * time.Millisecond, minTimes: 3, inject: func(t *testing.T, _ context.Context) {
-				f.redis.Kill(t)
+				f.redis.Kill()
 				f.redis.Start(t)
 			}}},
 		{name: "restarted empty", phoneErrors: true, ways: func(w *scenario) { w.wiped = true },
 			fault: fault{interval: time.Second, minTimes: 2, inject: func(t *testing.T, _ context.Context) {
-				f.redis.Kill(t)
+				f.redis.Kill()
 				f.redis.Wipe(t)
 				f.redis.Start(t)
 			}},

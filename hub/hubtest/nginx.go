@@ -2,11 +2,9 @@ package hubtest
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -69,18 +67,13 @@ func StartNginxWithMain(t testing.TB, main, conf string, nodes []string, edit fu
 		t.Fatal(err)
 	}
 	os.Chmod(dir, 0o755) // the workers run as another user
-	log := &logBuffer{}
-	cmd := exec.Command("nginx", "-p", dir, "-c", path, "-e", "stderr")
-	cmd.SysProcAttr = ownGroup()
-	cmd.Stderr, cmd.Stdout = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start nginx: %v", err)
-	}
+	var p process
+	p.run(t, nil, "nginx", "-p", dir, "-c", path, "-e", "stderr")
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) // the master process stops its workers
-		cmd.Wait()
+		p.Terminate() // the master process stops its workers
+		<-p.done
 		if t.Failed() {
-			t.Logf("nginx: %s", log.String())
+			t.Logf("nginx: %s", p.Log())
 		}
 	})
 	n := &Node{URL: "http://127.0.0.1:" + port}

@@ -1,7 +1,6 @@
 package hubtest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +11,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -48,12 +45,9 @@ func Build() (program string, remove func(), err error) {
 
 // Node is a hub process.
 type Node struct {
+	process
 	URL   string
 	Admin string // URL of the admin listener; "" if ADMIN_LISTEN is not set
-	cmd   *exec.Cmd
-	log   *logBuffer
-	pipe  *os.File // used instead of log if not nil
-	done  chan struct{}
 }
 
 // StartNode starts a node on a free port and waits until it is ready. Settings are
@@ -88,9 +82,8 @@ func nodeDefaults() []string {
 // address and the given settings are set.
 func LaunchWithoutDefaults(t testing.TB, program string, settings ...string) *Node {
 	t.Helper()
-	port := FreePort(t)
-	n := &Node{URL: "http://127.0.0.1:" + port, log: &logBuffer{}, done: make(chan struct{})}
-	n.start(t, program, port, settings)
+	n := &Node{}
+	n.start(t, program, settings)
 	return n
 }
 
@@ -103,25 +96,23 @@ func LaunchPiped(t testing.TB, program string, settings ...string) (n *Node, rea
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { reader.Close() })
-	port := FreePort(t)
-	n = &Node{URL: "http://127.0.0.1:" + port, log: &logBuffer{}, pipe: writer, done: make(chan struct{})}
-	n.start(t, program, port, append(nodeDefaults(), settings...))
+	n = &Node{process: process{pipe: writer}}
+	n.start(t, program, append(nodeDefaults(), settings...))
 	writer.Close()
 	return n, reader
 }
 
-// start starts the program and ends it with the test.
-func (n *Node) start(t testing.TB, program, port string, settings []string) {
+// start starts the program on a free port and ends it with the test.
+func (n *Node) start(t testing.TB, program string, settings []string) {
 	t.Helper()
 	for _, s := range settings {
 		if addr, ok := strings.CutPrefix(s, "ADMIN_LISTEN="); ok && addr != "" {
 			n.Admin = "http://" + addr
 		}
 	}
-	n.cmd = exec.Command(program)
-	n.cmd.SysProcAttr = ownGroup()
-	n.cmd.Env = environment(append([]string{"LISTEN=127.0.0.1:" + port}, settings...))
-	n.launch(t)
+	addr := "127.0.0.1:" + FreePort(t)
+	n.URL = "http://" + addr
+	n.run(t, environment(append([]string{"LISTEN=" + addr}, settings...)), program)
 	t.Cleanup(func() {
 		n.Kill()
 		if strings.Contains(n.Log(), "DATA RACE") {
@@ -157,23 +148,6 @@ func environment(settings []string) []string {
 	return env
 }
 
-func (n *Node) launch(t testing.TB) {
-	t.Helper()
-	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
-	if n.pipe != nil {
-		n.cmd.Stderr, n.cmd.Stdout = n.pipe, n.pipe
-	}
-	if err := n.cmd.Start(); err != nil {
-		t.Fatalf("start node: %v", err)
-	}
-	cmd, done := n.cmd, make(chan struct{})
-	n.done = done
-	go func() {
-		cmd.Wait()
-		close(done)
-	}()
-}
-
 // Restart starts a node that has ended again, on the same port, and waits until it is
 // ready.
 func (n *Node) Restart(t testing.TB) {
@@ -183,10 +157,7 @@ func (n *Node) Restart(t testing.TB) {
 	default:
 		t.Fatal("restart node: it still runs; stop it first (Kill, or Terminate and Wait)")
 	}
-	old := n.cmd
-	n.cmd = exec.Command(old.Path, old.Args[1:]...)
-	n.cmd.SysProcAttr, n.cmd.Env = ownGroup(), old.Env
-	n.launch(t)
+	n.run(t, n.cmd.Env, n.cmd.Path)
 	Eventually(t, 20*time.Second, "node is ready again", func() bool { return n.Get("/readyz") == http.StatusOK })
 }
 
@@ -208,57 +179,4 @@ func (n *Node) ID() string {
 	_, rest, _ := strings.Cut(n.Log(), `"node":"`)
 	id, _, _ := strings.Cut(rest, `"`)
 	return id
-}
-
-// Log returns what the node has printed so far.
-func (n *Node) Log() string { return n.log.String() }
-
-// Kill ends the node at once.
-func (n *Node) Kill() {
-	n.cmd.Process.Signal(syscall.SIGCONT)
-	n.cmd.Process.Kill()
-	<-n.done
-}
-
-// Stall suspends the node: the kernel accepts connections and the node does not answer.
-func (n *Node) Stall() error { return n.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Resume ends Stall.
-func (n *Node) Resume() error { return n.cmd.Process.Signal(syscall.SIGCONT) }
-
-// Terminate asks the node to stop, as an init system does.
-func (n *Node) Terminate() error { return n.cmd.Process.Signal(syscall.SIGTERM) }
-
-// Signal sends the node a signal.
-func (n *Node) Signal(s os.Signal) error { return n.cmd.Process.Signal(s) }
-
-// Wait waits for the node's end and returns its exit code.
-func (n *Node) Wait(limit time.Duration) (int, error) {
-	select {
-	case <-n.done:
-		return n.cmd.ProcessState.ExitCode(), nil
-	case <-time.After(limit):
-		return 0, errors.New("the node does not stop")
-	}
-}
-
-// ownGroup puts a process into its own group, so that Ctrl-C in a test run does not end
-// it before its test has cleaned up.
-func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,13 +20,13 @@ import (
 
 // Redis is a redis-server for one test.
 type Redis struct {
+	process
 	URL     string
 	Addr    string
 	Client  *redis.Client // with the operator's rights
 	program string
 	args    []string
 	dir     string // directory of its append-only file
-	cmd     *exec.Cmd
 }
 
 // StartRedis starts a redis-server on a free port with the configuration and the users
@@ -63,7 +62,7 @@ func start(t testing.TB, program, user, password string, args ...string) *Redis 
 	r.Start(t)
 	t.Cleanup(func() {
 		r.Client.Close()
-		r.Kill(t)
+		r.Kill()
 	})
 	return r
 }
@@ -81,23 +80,10 @@ func (r *Redis) URLVia(addr string) string {
 // Start starts the server (again) and waits until it answers.
 func (r *Redis) Start(t testing.TB) {
 	t.Helper()
-	r.cmd = exec.Command(r.program, r.args...)
-	r.cmd.SysProcAttr = ownGroup()
-	if err := r.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", r.program, err)
-	}
+	r.run(t, nil, r.program, r.args...)
 	Eventually(t, 10*time.Second, "redis-server answers", func() bool {
 		return r.Client.Ping(context.Background()).Err() == nil
 	})
-}
-
-// Stop ends the server as an init system does.
-func (r *Redis) Stop(t testing.TB) {
-	t.Helper()
-	r.cmd.Process.Signal(syscall.SIGTERM)
-	if err := r.cmd.Wait(); err != nil {
-		t.Errorf("stop %s: %v", r.program, err)
-	}
 }
 
 // ServerPrograms returns the programs on this machine to test with: Redis's server, and
@@ -117,23 +103,6 @@ func (r *Redis) Wipe(t testing.TB) {
 		t.Errorf("wipe: %v", err)
 	}
 }
-
-// Kill ends the server at once.
-func (r *Redis) Kill(t testing.TB) {
-	t.Helper()
-	if r.cmd.ProcessState != nil {
-		return
-	}
-	r.cmd.Process.Signal(syscall.SIGCONT)
-	r.cmd.Process.Kill()
-	r.cmd.Wait()
-}
-
-// Stall suspends the server's process.
-func (r *Redis) Stall() error { return r.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Resume continues a stalled server.
-func (r *Redis) Resume() error { return r.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Monitor collects every command that the server runs, as MONITOR prints it, until stop
 // is called.

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -60,17 +58,12 @@ func (s *Sentinel) sentinel(t testing.TB, host, masterPort string) string {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := &logBuffer{}
-	cmd := exec.Command("redis-server", path, "--sentinel")
-	cmd.SysProcAttr, cmd.Stdout = ownGroup(), log
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start sentinel: %v", err)
-	}
+	var p process
+	p.run(t, nil, "redis-server", path, "--sentinel")
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGKILL)
-		cmd.Wait()
+		p.Kill()
 		if t.Failed() {
-			t.Logf("sentinel %s: %s", port, log.String())
+			t.Logf("sentinel %s: %s", port, p.Log())
 		}
 	})
 	return "127.0.0.1:" + port

@@ -67,7 +67,7 @@ func TestBroken_ConnectionRefused(t *testing.T) {
 	server := hubtest.StartRedis(t)
 	r := newFixture(t, server.URL, 1)
 	b := r.listen(t)
-	server.Kill(t)
+	server.Kill()
 	refuses(t, r.Store, time.Minute)
 	if err := await(t, b.ended, "Listen gives up"); err == nil {
 		t.Error("Listen ended without an error")

@@ -50,7 +50,7 @@ func TestCluster_OneMaster(t *testing.T) {
 	if _, err := r.Probe(limit(t), "N1", "nonce"); err != nil {
 		t.Fatal(err)
 	}
-	cluster.Nodes[2].Kill(t)
+	cluster.Nodes[2].Kill()
 	start := time.Now()
 	masters, err := r.Probe(t.Context(), "N1", "nonce")
 	if took := time.Since(start); masters != 0 || !isUnavailable(err) || took > probeTimeout+1500*time.Millisecond {

@@ -18,8 +18,13 @@ func TestRestart_KeepsTickets(t *testing.T) {
 	t.Parallel()
 	for _, program := range hubtest.ServerPrograms() {
 		for name, restart := range map[string]func(*testing.T, *hubtest.Redis){
-			"clean": func(t *testing.T, server *hubtest.Redis) { server.Stop(t) },
-			"crash": func(t *testing.T, server *hubtest.Redis) { server.Kill(t) },
+			"clean": func(t *testing.T, server *hubtest.Redis) {
+				server.Terminate()
+				if code, err := server.Wait(20 * time.Second); code != 0 || err != nil {
+					t.Errorf("redis-server ended with %d, %v", code, err)
+				}
+			},
+			"crash": func(_ *testing.T, server *hubtest.Redis) { server.Kill() },
 		} {
 			t.Run(program+" "+name, func(t *testing.T) {
 				t.Parallel()
