@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,10 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
-	"io"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -100,71 +96,4 @@ func TestTLS_CertificateReload(t *testing.T) {
 		}
 		return strings.Contains(n.Log(), "reload refused: nothing was changed")
 	})
-}
-
-func TestTLS_HalfOpenHandshakes(t *testing.T) {
-	t.Parallel()
-	n := hubtest.StartNode(t, program, "RATE_LIMIT=600")
-	addr := strings.TrimPrefix(n.URL, "http://")
-	ctx := testContext(t, 90*time.Second)
-	const many = 2000
-	var conns []net.Conn
-	defer func() {
-		for _, c := range conns {
-			c.Close()
-		}
-	}()
-	began := time.Now()
-	for i := range many {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatalf("connection %d: %v", i, err)
-		}
-		conns = append(conns, conn)
-		head := "GET /api/login/tickets/AAAAAAAAAAAAAAAAAAAAAA/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Up"
-		if i%2 == 0 {
-			head = "POST /api/login/tickets HTTP/1.1\r\nHost: x\r\nX-a: "
-		}
-		if _, err := io.WriteString(conn, head); err != nil {
-			t.Fatalf("connection %d: %v", i, err)
-		}
-	}
-	for i := range 3 {
-		if err := login(ctx, fmt.Sprintf("patient %d", i), n.URL); err != nil {
-			t.Errorf("with %d half-open connections: %v", many, err)
-		}
-	}
-	if n.Get("/readyz") != 200 {
-		t.Error("the node is no longer ready")
-	}
-	// One of them keeps sending slowly. It is closed all the same.
-	cut := make(chan time.Duration, 1)
-	go sendSlowly(ctx, conns[0], cut)
-	for i, conn := range conns[1:] {
-		conn.SetReadDeadline(time.Now().Add(45 * time.Second))
-		if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
-			t.Fatalf("connection %d is still open after %v", i, time.Since(began))
-		}
-	}
-	if took := <-cut; took > 45*time.Second {
-		t.Errorf("a slowly sent header was open for %v", took)
-	}
-	t.Logf("%d half-open connections", many)
-	if err := login(ctx, "afterwards", n.URL); err != nil {
-		t.Error(err)
-	}
-}
-
-// sendSlowly sends a byte of a header now and then until the connection is closed.
-func sendSlowly(ctx context.Context, conn net.Conn, cut chan<- time.Duration) {
-	began := time.Now()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		if _, err := conn.Write([]byte("a")); err != nil {
-			break
-		}
-		<-tick.C
-	}
-	cut <- time.Since(began)
 }
