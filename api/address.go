@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+
+	"loginhub/api/ratelimit"
 )
 
 // proxies finds the address that a request comes from. It uses the forwarding
@@ -60,9 +62,9 @@ func (p *proxies) clientAddr(r *http.Request) clientAddr {
 				p.log.Warn("an untrusted peer sent a forwarding header, so the addresses of browsers are unknown; "+
 					"if the peer is your proxy, add it to LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
 			})
-			return clientAddr{rateKey: rateKey(peer), unverified: true}
+			return clientAddr{rateKey: ratelimit.Key(peer), unverified: true}
 		}
-		return clientAddr{display: globalOnly(peer), auditAddr: peer, rateKey: rateKey(peer), unverified: !peer.IsValid()}
+		return clientAddr{display: globalOnly(peer), auditAddr: peer, rateKey: ratelimit.Key(peer), unverified: !peer.IsValid()}
 	}
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
@@ -70,9 +72,9 @@ func (p *proxies) clientAddr(r *http.Request) clientAddr {
 			p.log.Warn("a trusted proxy sent no usable X-Forwarded-For, so all its users share its address and its limits; "+
 				"configure the proxy to set X-Forwarded-For to its peer's address, or remove from LOGINHUB_TRUSTED_PROXIES what is not a proxy", "peer", peer)
 		})
-		return clientAddr{rateKey: rateKey(cmp.Or(client, peer)), unverified: true}
+		return clientAddr{rateKey: ratelimit.Key(cmp.Or(client, peer)), unverified: true}
 	}
-	return clientAddr{display: globalOnly(client), auditAddr: client, rateKey: rateKey(client)}
+	return clientAddr{display: globalOnly(client), auditAddr: client, rateKey: ratelimit.Key(client)}
 }
 
 // forwarded reads the chain from the right to the first hop that is not
@@ -154,20 +156,6 @@ func globalOnly(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// rateKey returns the prefix that one subscriber usually has: an IPv4 address,
-// or an IPv6 /64.
-func rateKey(addr netip.Addr) netip.Prefix {
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // all requests without an address share one bucket
-	}
-	return prefix
-}
-
 // sameAddress compares two display addresses; nil if they cannot be compared.
 // Within one IPv6 /64 it returns true, because the phone and the PC of one
 // household have different addresses.
@@ -175,6 +163,6 @@ func sameAddress(a, b netip.Addr) *bool {
 	if !a.IsValid() || !b.IsValid() || a.Is4() != b.Is4() {
 		return nil
 	}
-	same := rateKey(a) == rateKey(b)
+	same := ratelimit.Key(a) == ratelimit.Key(b)
 	return &same
 }

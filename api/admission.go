@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
+	"loginhub/api/ratelimit"
 	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -22,7 +25,7 @@ type phoneAdmission struct {
 	server  *Server
 	cfg     *activeConfig
 	from    clientAddr
-	attempt *userAttempt
+	attempt *ratelimit.UserAttempt
 }
 
 // check runs before the provider is called. It returns the ticket's client and
@@ -47,7 +50,7 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error
 			return nil, nil, err
 		}
 	}
-	if err := s.limits.phones.allow(a.from.rateKey, time.Now()); err != nil {
+	if err := s.limits.Phones.Allow(a.from.rateKey, time.Now()); err != nil {
 		return nil, nil, err
 	}
 	if a.Action != ticket.Reject && client.RefusesMismatch() {
@@ -90,28 +93,23 @@ func (a *phoneAdmission) exchange(ctx context.Context, p Provider) (ticket.Ident
 	if a.code == "" {
 		return ticket.Identity{Provider: a.provider}, nil
 	}
-	call := func(ctx context.Context, p Provider, credential Credential) (ticket.Identity, error) {
-		return a.server.exchange(ctx, a.cfg, p, credential)
-	}
-	return a.countUser(a.server.codeGuard.exchange(ctx, a.from.rateKey, p, Credential{Code: a.code, Ticket: a.Ticket}, call))
-}
-
-// countUser counts the call of a user whom the provider has identified.
-func (a *phoneAdmission) countUser(by ticket.Identity, err error) (ticket.Identity, error) {
+	_, bound := p.(TicketBound)
+	attempt := ratelimit.Attempt{From: a.from.rateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: bound}
+	by, err := a.server.limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
+		return a.server.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: a.Ticket})
+	})
 	if err != nil {
 		return by, err
 	}
-	a.attempt = &userAttempt{limits: a.server.limits}
-	return by, a.attempt.begin(by, a.Match != "" && a.Action == ticket.Confirm)
+	a.attempt, err = a.server.limits.Begin(by, a.Match != "" && a.Action == ticket.Confirm)
+	return by, err
 }
 
 // end refunds the limits by the outcome of the call and returns its code for
 // the audit log and the metrics.
 func (a *phoneAdmission) end(err error) (code string) {
 	status, code := outcome(err)
-	if a.attempt != nil {
-		a.attempt.end(status, code)
-	}
+	a.attempt.End(status, code)
 	return code
 }
 
@@ -124,5 +122,22 @@ func (s *Server) requireEnabled(authorize func(ticket.Ticket) error) func(ticket
 			return err
 		}
 		return s.Hub.CheckEnabled(t.Client)
+	}
+}
+
+// admitWaiter returns the check of a browser that wants to wait: its origin,
+// the kill switch and the limit of waiters. If the check passes, it sets
+// *release.
+func (s *Server) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket) error {
+	authorize := s.requireEnabled(s.checkOrigin(c))
+	return func(t ticket.Ticket) error {
+		if err := authorize(t); err != nil {
+			return err
+		}
+		acquired, err := s.limits.Waiters.Acquire(s.proxies.clientAddr(c.Request()).rateKey)
+		if err == nil {
+			*release = acquired
+		}
+		return err
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/ratelimit"
 	"loginhub/api/token"
 	"loginhub/frontend"
 	"loginhub/hub"
@@ -28,7 +29,6 @@ var (
 	errTooLarge     = errors.New("body over 16 KiB")
 	errMediaType    = errors.New("body is not application/json")
 	errUpgrade      = errors.New("not a WebSocket handshake")
-	errRateLimited  = errors.New("rate limited")
 	errStateInvalid = errors.New("unknown, used or expired state")
 	errStateForeign = errors.New("the state belongs to another browser")
 	errForm         = errors.New("body is not a form")
@@ -78,7 +78,7 @@ var problems = []problem{
 	{errForm, 415, "unsupported_media_type", "The body is not a form", "Send Content-Type: application/x-www-form-urlencoded.", 0},
 	{ticket.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, and try once more.", 0},
 	{errUpgrade, 426, "upgrade_required", "This is a WebSocket endpoint", "Connect with the WebSocket protocol, version 13.", 0},
-	{errRateLimited, 429, "rate_limited", "Too many requests", "Wait as long as Retry-After says.", time.Second},
+	{ratelimit.ErrRateLimited, 429, "rate_limited", "Too many requests", "Wait as long as Retry-After says.", time.Second},
 	{ticket.ErrProviderMisconfigured, 502, "provider_misconfigured", "The provider refuses this service", "The operator must act; the log says what the provider answered.", 0},
 	{ticket.ErrProviderUnavailable, 503, "provider_unavailable", "The provider does not answer", "Try again with a fresh code.", 2 * time.Second},
 	{ticket.ErrStoreUnavailable, 503, "store_unavailable", "This node cannot reach its store", "Try again; another node may be available.", 2 * time.Second},
@@ -218,7 +218,7 @@ func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err e
 func (s *Server) auditRefusal(action string, t ticket.Ticket, r *http.Request, err error) error {
 	_, code := outcome(err)
 	from := s.proxies.clientAddr(r)
-	if s.limits.auditDenials.allow(from.rateKey, time.Now()) != nil {
+	if s.limits.AuditDenials.Allow(from.rateKey, time.Now()) != nil {
 		return err
 	}
 	t.Address = from.auditAddr

@@ -16,56 +16,8 @@ type Metrics interface {
 	// a long poll includes its wait; that of a socket (1xx) ends at the
 	// upgrade.
 	ObserveRequest(route, class string, took time.Duration)
-	// IncLimited reports one hit on a limit; limit is one of Limits.
+	// IncLimited reports one hit on a limit; limit is one of ratelimit.Names.
 	IncLimited(limit string)
-}
-
-// The names of the limits. See limits.go, ticketlimit.go, codeguard.go,
-// wxacode.go and renderlimit.go.
-const (
-	limitRequests            = "requests"
-	limitTickets             = "tickets"
-	limitTicketsNetwork      = "tickets_network" // of an IPv6 /48
-	limitTicketsNode         = "tickets_node"    // of all addresses
-	limitPhones              = "phones"
-	limitRefusedCodes        = "refused_auth_codes"         // of an address, by provider
-	limitRefusedCodesNetwork = "refused_auth_codes_network" // of an IPv6 /48
-	limitRefusedCodesTicket  = "refused_auth_codes_ticket"  // of an address, by ticket
-	limitUsers               = "users"
-	limitRefused             = "refused_calls"
-	limitWrong               = "wrong_matches"
-	limitWebLogins           = "website_logins"
-	limitWxacodes            = "wxacodes" // calls for mini-program codes: the link is shown instead
-	limitWaiters             = "waiters"
-	limitCalls               = "provider_calls" // maxProviderCalls concurrent calls to one provider: 503, not 429
-	limitQRRenders           = "qr_renders"     // concurrent renderings of QR codes on this node: 503
-)
-
-// Limits returns the names of all limits.
-func Limits() []string {
-	return []string{limitRequests, limitTickets, limitTicketsNetwork, limitTicketsNode, limitPhones,
-		limitRefusedCodes, limitRefusedCodesNetwork, limitRefusedCodesTicket, limitUsers, limitRefused, limitWrong, limitWebLogins,
-		limitWxacodes, limitWaiters, limitCalls, limitQRRenders}
-}
-
-// instrumentLimits makes every limit count its hits in the metrics.
-func (s *Server) instrumentLimits() {
-	count := func(limit string) func() { return func() { s.countLimitHit(limit) } }
-	s.limits.requests.onReject = count(limitRequests)
-	s.limits.phones.onReject = count(limitPhones)
-	s.limits.users.onReject = count(limitUsers)
-	s.limits.refusedCalls.onReject = count(limitRefused)
-	s.limits.wrongMatches.onReject = count(limitWrong)
-	s.ticketLimiter.addresses.onReject = count(limitTickets)
-	s.ticketLimiter.networks.onReject = count(limitTicketsNetwork)
-	s.ticketLimiter.node.onReject = count(limitTicketsNode)
-	s.codeGuard.addresses.onReject = count(limitRefusedCodes)
-	s.codeGuard.networks.onReject = count(limitRefusedCodesNetwork)
-	s.codeGuard.tickets.onReject = count(limitRefusedCodesTicket)
-	s.webLoginLimiter.onReject = count(limitWebLogins)
-	s.wxacodeLimiter.onReject = count(limitWxacodes)
-	s.waiterLimiter.onReject = count(limitWaiters)
-	s.renderLimiter.onReject = count(limitQRRenders)
 }
 
 // countLimitHit counts one hit on a limit.

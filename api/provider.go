@@ -2,9 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"loginhub/hub/ticket"
 )
@@ -45,42 +42,21 @@ type Provider interface {
 	Exchange(ctx context.Context, p Credential) (ticket.Identity, error)
 }
 
-const (
-	// maxProviderCalls bounds the concurrent calls of this node to each
-	// provider, and to each mini-program for its codes. A slow provider must
-	// neither accumulate goroutines nor use the slots of the others.
-	maxProviderCalls = 256
-	// providerTimeout ends a call that its provider does not end itself.
-	providerTimeout = 10 * time.Second
-)
+// TicketBound is implemented by a Provider whose codes name the ticket that
+// they confirm: a code that is refused for one ticket may be valid for another.
+type TicketBound interface{ TicketBound() }
 
-// slots holds the concurrent calls by the Provider, RedirectProvider or
-// MiniProgramCodes that is called. The map is not changed after newSlots.
-type slots map[any]chan struct{}
-
-// newSlots makes the slots of all providers. Clients that share a provider
-// share its slots. A provider that is also in previous keeps its slots, so that
-// a reload does not reset the bound.
-func newSlots(r Reloadable, previous slots) slots {
-	all := slots{}
-	add := func(called any) {
-		if called == nil || all[called] != nil {
-			return
-		}
-		if all[called] = previous[called]; all[called] == nil {
-			all[called] = make(chan struct{}, maxProviderCalls)
-		}
-	}
-	addAll := func(s LoginMethods) {
+// called returns everything that makes calls of a provider.
+func (r Reloadable) called() (all []any) {
+	add := func(s LoginMethods) {
 		for _, p := range s.Providers {
-			add(p)
+			all = append(all, p)
 		}
-		add(s.WebLogin)
-		add(s.MiniProgramCodes)
+		all = append(all, s.WebLogin, s.MiniProgramCodes)
 	}
-	addAll(LoginMethods{Providers: r.Providers, WebLogin: r.WebLogin, MiniProgramCodes: r.MiniProgramCodes})
+	add(LoginMethods{Providers: r.Providers, WebLogin: r.WebLogin, MiniProgramCodes: r.MiniProgramCodes})
 	for _, s := range r.LoginMethods {
-		addAll(s)
+		add(s)
 	}
 	return all
 }
@@ -88,7 +64,7 @@ func newSlots(r Reloadable, previous slots) slots {
 // exchange calls a provider within its slots and cleans the identity. All
 // provider calls go through it.
 func (s *Server) exchange(ctx context.Context, cfg *activeConfig, p Provider, credential Credential) (by ticket.Identity, err error) {
-	err = s.withSlot(ctx, cfg.providerSlots[p], func(ctx context.Context) (err error) {
+	err = s.limits.Call(ctx, cfg.providerSlots[p], func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, credential)
 		return err
 	})
@@ -96,23 +72,4 @@ func (s *Server) exchange(ctx context.Context, cfg *activeConfig, p Provider, cr
 		return by, err
 	}
 	return by.Clean()
-}
-
-// withSlot runs an outgoing call within providerTimeout if one of the slots is
-// free. Otherwise it returns ticket.ErrProviderUnavailable at once.
-func (s *Server) withSlot(ctx context.Context, slots chan struct{}, call func(context.Context) error) error {
-	select {
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	default:
-		s.countLimitHit(limitCalls)
-		return fmt.Errorf("%d provider calls under way: %w", maxProviderCalls, ticket.ErrProviderUnavailable)
-	}
-	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
-	defer cancel()
-	err := call(ctx)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, err)
-	}
-	return err
 }

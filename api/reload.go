@@ -3,6 +3,7 @@ package api
 import (
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/ratelimit"
 	"loginhub/api/token"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -32,17 +33,17 @@ type activeConfig struct {
 	publicURL     string // the public URL
 	clients       map[string]*client.Client
 	ownOrigins    map[string]bool // of the hub's own page
-	providerSlots slots
+	providerSlots ratelimit.Slots
 }
 
 // Reload replaces the Reloadable for all requests that start from now on.
 func (s *Server) Reload(r Reloadable) {
 	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*client.Client{}, ownOrigins: map[string]bool{s.PublicURL: true}}
-	var previous slots
+	var previous ratelimit.Slots
 	if before := s.active.Load(); before != nil {
 		previous = before.providerSlots
 	}
-	c.providerSlots = newSlots(r, previous)
+	c.providerSlots = ratelimit.NewSlots(previous, r.called()...)
 	for _, client := range r.Clients {
 		c.clients[client.ID] = client
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"loginhub/api/ratelimit"
 )
 
 // Bounds of QR codes that are rendered as PNG. A PNG costs milliseconds of a
@@ -27,16 +29,16 @@ var errRenderBusy = errors.New("too many codes are being drawn")
 
 // renderLimiter bounds the concurrent renderings on this node.
 type renderLimiter struct {
-	slots    chan struct{}  // one element for each rendering
-	queue    chan struct{}  // one element for each waiting request
-	perAddr  *waiterLimiter // bounds the queue by address
-	onReject func()         // called at every refusal; may be nil
+	slots    chan struct{}            // one element for each rendering
+	queue    chan struct{}            // one element for each waiting request
+	perAddr  *ratelimit.WaiterLimiter // bounds the queue by address
+	onReject func()                   // called at every refusal; may be nil
 }
 
 // newRenderLimiter returns a limiter with a slot for half of the cores.
 func newRenderLimiter(cores int) *renderLimiter {
 	return &renderLimiter{slots: make(chan struct{}, max(1, cores/2)),
-		queue: make(chan struct{}, maxRenderQueue), perAddr: newWaiterLimiter(maxRenderQueuePerAddr)}
+		queue: make(chan struct{}, maxRenderQueue), perAddr: ratelimit.NewWaiterLimiter(maxRenderQueuePerAddr)}
 }
 
 // run waits for a slot and runs job, which is not interrupted. It returns the
@@ -61,7 +63,7 @@ func (l *renderLimiter) acquire(ctx context.Context, addr netip.Prefix) error {
 		return nil
 	default:
 	}
-	release, err := l.perAddr.acquire(addr)
+	release, err := l.perAddr.Acquire(addr)
 	if err != nil {
 		return fmt.Errorf("%w: %d of one address wait", errRenderBusy, maxRenderQueuePerAddr)
 	}

@@ -7,11 +7,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"loginhub/api/ratelimit"
 )
 
 // testAddress returns the i-th address.
 func testAddress(i int) netip.Prefix {
-	return rateKey(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+	return ratelimit.Key(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
 }
 
 func TestRenderLimiter_Bounded(t *testing.T) {
@@ -51,8 +53,8 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 			finish <- struct{}{}
 			synctest.Wait()
 		}
-		if int(done.Load()) != all || int(most.Load()) != cap(e.slots) || len(e.slots)+len(e.queue)+len(e.perAddr.waiting) > 0 {
-			t.Errorf("%d of %d are drawn, %d at once; left: %d, %d, %d", done.Load(), all, most.Load(), len(e.slots), len(e.queue), len(e.perAddr.waiting))
+		if int(done.Load()) != all || int(most.Load()) != cap(e.slots) || len(e.slots)+len(e.queue)+e.perAddr.Waiting() > 0 {
+			t.Errorf("%d of %d are drawn, %d at once; left: %d, %d, %d", done.Load(), all, most.Load(), len(e.slots), len(e.queue), e.perAddr.Waiting())
 		}
 	})
 }

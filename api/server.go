@@ -9,9 +9,11 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/ratelimit"
 	"loginhub/frontend"
 	"loginhub/hub"
 )
@@ -31,7 +33,7 @@ type Config struct {
 	// WeChat's ownership check for ordinary-link QR codes. "" for none.
 	VerifyName, VerifyText string
 	TrustedProxies         []netip.Prefix // peers whose X-Forwarded-For is used; none by default
-	RateLimit              int            // new tickets per minute and address; other limits derive from it (limits.go); 0: no limit
+	RateLimit              int            // new tickets per minute and address; other limits derive from it (ratelimit.Limits); 0: no limit
 	MaxWaitersPerAddr      int            // waiting sockets and polls of one address; 0: no limit
 	Log                    *slog.Logger
 	Metrics                Metrics // nil: no metrics
@@ -41,29 +43,23 @@ type Config struct {
 // use.
 type Server struct {
 	Config
-	active          atomic.Pointer[activeConfig]
-	proxies         *proxies
-	ticketLimiter   *ticketLimiter
-	wxacodeLimiter  *addrLimiter // calls for mini-program codes
-	webLoginLimiter *addrLimiter // WeChat website logins that begin
-	wxacodes        *wxacodeCache
-	renderLimiter   *renderLimiter
-	limits          *limits
-	waiterLimiter   *waiterLimiter
-	codeGuard       *codeGuard
-	refusedOrigins  refusedOrigins
-	templates       *template.Template
-	router          *echo.Echo
+	active         atomic.Pointer[activeConfig]
+	proxies        *proxies
+	limits         *ratelimit.Limits
+	wxacodes       *wxacodeCache
+	renderLimiter  *renderLimiter
+	refusedOrigins refusedOrigins
+	templates      *template.Template
+	router         *echo.Echo
 }
 
 // New returns the server of one node. It fails if the embedded pages, assets or
 // API description cannot be read.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), ticketLimiter: newTicketLimiter(c.RateLimit),
-		wxacodeLimiter: newAddrLimiter(c.RateLimit), webLoginLimiter: newAddrLimiter(c.RateLimit), wxacodes: newWxacodeCache(), renderLimiter: newRenderLimiter(runtime.GOMAXPROCS(0)),
-		limits: newLimits(c.RateLimit), waiterLimiter: newWaiterLimiter(c.MaxWaitersPerAddr), codeGuard: newCodeGuard(c.RateLimit),
+	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), wxacodes: newWxacodeCache(), renderLimiter: newRenderLimiter(runtime.GOMAXPROCS(0)),
 		refusedOrigins: refusedOrigins{seen: map[originError]bool{}}}
-	s.instrumentLimits()
+	s.limits = ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit)
+	s.renderLimiter.onReject = func() { s.countLimitHit(ratelimit.QRRenders) }
 	s.Reload(c.Reloadable)
 	var err error
 	if s.templates, err = frontend.Templates(); err != nil {
@@ -160,6 +156,25 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 				err = newPanic(p)
 			}
 		}()
+		return next(c)
+	}
+}
+
+// rateLimitMiddleware applies the limit of all requests, before every other
+// check. Health checks are exempt: if they were refused, the load balancer
+// would take the node out of service.
+func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		path := c.Request().URL.Path
+		if path == "/healthz" || path == "/readyz" {
+			return next(c)
+		}
+		if err := s.limits.Requests.Allow(s.proxies.clientAddr(c.Request()).rateKey, time.Now()); err != nil {
+			if strings.HasPrefix(path, "/api/login/tickets") {
+				crossOrigin(c) // lets the page read Retry-After
+			}
+			return err
+		}
 		return next(c)
 	}
 }

@@ -74,7 +74,7 @@ func (s *Server) checkCreate(cfg *activeConfig, client *client.Client, r *http.R
 	if err := s.Hub.CheckEnabled(client.ID); err != nil {
 		return err
 	}
-	return s.ticketLimiter.allow(from.rateKey, time.Now())
+	return s.limits.Tickets.Allow(from.rateKey, time.Now())
 }
 
 // requestedClient returns the client that a page names, or the only one.

@@ -119,7 +119,7 @@ func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Tick
 	if webLogin == nil || !client.AllowsProvider("wechat_web") {
 		return nil, invalid("ticket: its client does not accept wechat_web")
 	}
-	if err := s.webLoginLimiter.allow(s.proxies.clientAddr(r).rateKey, time.Now()); err != nil {
+	if err := s.limits.WebLogins.Allow(s.proxies.clientAddr(r).rateKey, time.Now()); err != nil {
 		return nil, err
 	}
 	if t.State == ticket.Scanned {

@@ -76,7 +76,7 @@ func (s *Server) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte 
 // fetchWxacode reads the ticket and asks WeChat for its code.
 func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
 	now := time.Now()
-	if s.wxacodeLimiter.allow(s.proxies.clientAddr(c.Request()).rateKey, now) != nil {
+	if s.limits.Wxacodes.Allow(s.proxies.clientAddr(c.Request()).rateKey, now) != nil {
 		return nil
 	}
 	t, err := s.Hub.Get(ctx, id)
@@ -88,7 +88,7 @@ func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID)
 		return nil
 	}
 	var picture []byte
-	err = s.withSlot(ctx, activeConfigOf(c).providerSlots[codes], func(ctx context.Context) (err error) {
+	err = s.limits.Call(ctx, activeConfigOf(c).providerSlots[codes], func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, id); err == nil {
 			picture, err = asPNG(picture)
 		}

@@ -13,9 +13,10 @@ var allowedImports = map[string][]string{
 	"cmd/loginbench":             {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
 	"cmd/loginbench/bare":        {},
 	"cmd/loginhub/logqueue":      {},
-	"cmd/loginhub":               {"api", "hub/provider/app/assertion", "api/token", "cmd/loginhub/logqueue", "hub", "hub/client", "hub/keys", "hub/provider", "hub/redisstore", "hub/ticket", "wechat"},
-	"api":                        {"api/token", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
+	"cmd/loginhub":               {"api", "api/ratelimit", "hub/provider/app/assertion", "api/token", "cmd/loginhub/logqueue", "hub", "hub/client", "hub/keys", "hub/provider", "hub/redisstore", "hub/ticket", "wechat"},
+	"api":                        {"api/ratelimit", "api/token", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/apitest":                {},
+	"api/ratelimit":              {"hub/provider", "hub/ticket"},
 	"hub/provider/app/assertion": {},
 	"api/token":                  {"hub/keys"},
 	"api/token/verify":           {}, // imported by relying parties

@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"loginhub/api"
+	"loginhub/api/ratelimit"
 )
 
 // httpBuckets end above the longest poll.
@@ -23,7 +23,7 @@ func newAPIMetrics(m *metrics) apiMetrics {
 			"Time to answer; a long poll's with its wait, a socket's up to its upgrade.", httpBuckets, "route"),
 		limited: m.counter("loginhub_rate_limited_total", "Hits on a limit.", "limit"),
 	}
-	for _, limit := range api.Limits() {
+	for _, limit := range ratelimit.Names() {
 		e.limited.init(labelValues{limit})
 	}
 	return e

@@ -1,4 +1,4 @@
-package api
+package ratelimit
 
 import (
 	"encoding/binary"
@@ -22,7 +22,7 @@ func retryIn(t *testing.T, err error) time.Duration {
 		return 0
 	}
 	var again *ticket.RetryError
-	if !errors.As(err, &again) || !errors.Is(err, errRateLimited) || again.After <= 0 {
+	if !errors.As(err, &again) || !errors.Is(err, ErrRateLimited) || again.After <= 0 {
 		t.Fatalf("refused with %v", err)
 	}
 	return again.After
@@ -32,19 +32,19 @@ func TestRateLimiter_Burst(t *testing.T) {
 	for _, rate := range []int{1, 2, 3, 7, 59, 60, 61, 600, 1000, 7777, 60000} {
 		l := newAddrLimiter(rate)
 		for i := range rate {
-			if err := l.allow(here, noon); err != nil {
+			if err := l.Allow(here, noon); err != nil {
 				t.Fatalf("%d a minute: request %d is refused", rate, i+1)
 			}
 		}
-		wait := retryIn(t, l.allow(here, noon))
+		wait := retryIn(t, l.Allow(here, noon))
 		step := time.Minute / time.Duration(rate)
 		if wait == 0 || wait > step {
 			t.Fatalf("%d a minute: one more has to wait %v, want up to %v", rate, wait, step)
 		}
 		for range 100 { // refused requests do not count
-			l.allow(here, noon)
+			l.Allow(here, noon)
 		}
-		if retryIn(t, l.allow(here, noon.Add(wait-time.Nanosecond))) == 0 || retryIn(t, l.allow(here, noon.Add(wait))) != 0 {
+		if retryIn(t, l.Allow(here, noon.Add(wait-time.Nanosecond))) == 0 || retryIn(t, l.Allow(here, noon.Add(wait))) != 0 {
 			t.Errorf("%d a minute: %v was the wrong delay", rate, wait)
 		}
 	}
@@ -55,10 +55,10 @@ func TestRateLimiter_Refill(t *testing.T) {
 	for i, want := range map[int]int{10: 10, 40: 40, 100: 60, 1000: 60} { // seconds later: number allowed
 		l := newAddrLimiter(rate)
 		for range rate {
-			l.allow(here, noon)
+			l.Allow(here, noon)
 		}
 		now, got := noon.Add(time.Duration(i)*time.Second), 0
-		for l.allow(here, now) == nil {
+		for l.Allow(here, now) == nil {
 			got++
 		}
 		if got != want {
@@ -70,17 +70,17 @@ func TestRateLimiter_Refill(t *testing.T) {
 func TestRateLimiter_KeysIndependent(t *testing.T) {
 	l := newAddrLimiter(1)
 	for _, text := range []string{"203.0.113.7", "203.0.113.8", "2001:db8:1:2::1", "2001:db8:1:3::1"} {
-		if l.allow(rateKey(netip.MustParseAddr(text)), noon) != nil {
+		if l.Allow(Key(netip.MustParseAddr(text)), noon) != nil {
 			t.Errorf("%s shares a budget", text)
 		}
 	}
 	for _, text := range []string{"203.0.113.7", "2001:db8:1:2:ffff::9"} { // a /64 is one subscriber
-		if l.allow(rateKey(netip.MustParseAddr(text)), noon) == nil {
+		if l.Allow(Key(netip.MustParseAddr(text)), noon) == nil {
 			t.Errorf("%s has two budgets", text)
 		}
 	}
 	// All clients without an address share one budget.
-	if l.allow(rateKey(netip.Addr{}), noon) != nil || l.allow(rateKey(netip.Addr{}), noon) == nil {
+	if l.Allow(Key(netip.Addr{}), noon) != nil || l.Allow(Key(netip.Addr{}), noon) == nil {
 		t.Error("wrong limit without an address")
 	}
 }
@@ -88,7 +88,7 @@ func TestRateLimiter_KeysIndependent(t *testing.T) {
 func TestRateLimiter_Zero(t *testing.T) {
 	l := newAddrLimiter(0)
 	for range 10000 {
-		if l.allow(here, noon) != nil {
+		if l.Allow(here, noon) != nil {
 			t.Fatal("refused")
 		}
 	}
@@ -106,10 +106,10 @@ func addressNumber(i uint32) netip.Prefix {
 
 func TestRateLimiter_TableFull(t *testing.T) {
 	l := newAddrLimiter(10)
-	l.allow(here, noon)
+	l.Allow(here, noon)
 	refused := 0
 	for i := range uint32(maxRateKeys + 50) {
-		if l.allow(addressNumber(i), noon) != nil {
+		if l.Allow(addressNumber(i), noon) != nil {
 			refused++
 		}
 	}
@@ -120,12 +120,12 @@ func TestRateLimiter_TableFull(t *testing.T) {
 	if refused < 40 {
 		t.Errorf("beyond the table only %d are refused", refused)
 	}
-	if l.allow(here, noon) != nil {
+	if l.Allow(here, noon) != nil {
 		t.Error("an address from before the flood is refused")
 	}
 	// After a minute the table is empty again.
 	later := noon.Add(time.Minute + time.Second)
-	if l.allow(addressNumber(1<<30), later) != nil || len(l.tat) > 2 {
+	if l.Allow(addressNumber(1<<30), later) != nil || len(l.tat) > 2 {
 		t.Errorf("after the flood there are %d entries", len(l.tat))
 	}
 }
@@ -133,13 +133,13 @@ func TestRateLimiter_TableFull(t *testing.T) {
 func TestRateLimiter_SweepInterval(t *testing.T) {
 	l := newAddrLimiter(600) // an address is removed after a tenth of a second
 	for i := range uint32(maxRateKeys) {
-		l.allow(addressNumber(i), noon)
+		l.Allow(addressNumber(i), noon)
 	}
 	for i, at := range []struct {
 		later time.Duration
 		kept  int
 	}{{0, maxRateKeys + 1}, {500 * time.Millisecond, maxRateKeys + 1}, {time.Second, 1}} {
-		if err := l.allow(addressNumber(uint32(maxRateKeys+i)), noon.Add(at.later)); err != nil {
+		if err := l.Allow(addressNumber(uint32(maxRateKeys+i)), noon.Add(at.later)); err != nil {
 			t.Errorf("%v later: %v", at.later, err)
 		}
 		if len(l.tat) != at.kept {
@@ -151,9 +151,9 @@ func TestRateLimiter_SweepInterval(t *testing.T) {
 func TestRateLimiter_ClockStepsBack(t *testing.T) {
 	l := newAddrLimiter(60)
 	for range 60 {
-		l.allow(here, noon)
+		l.Allow(here, noon)
 	}
-	if wait := retryIn(t, l.allow(here, noon.Add(-time.Second))); wait > 3*time.Second {
+	if wait := retryIn(t, l.Allow(here, noon.Add(-time.Second))); wait > 3*time.Second {
 		t.Errorf("after a step back of 1 s the delay is %v", wait)
 	}
 }

@@ -1,18 +1,20 @@
-package api
+package ratelimit
 
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"net/http"
-	"strings"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"loginhub/hub/ticket"
 )
 
-// limits are the rate limits of one node. All derive from one number that an
+// ErrRateLimited means that a limit is exceeded. It is inside a
+// *ticket.RetryError with the time of the next try.
+var ErrRateLimited = errors.New("rate limited")
+
+// Limits are the limits of one node. All derive from one number that an
 // operator sets: new tickets per minute and address (600 by default). No limit
 // is counted by ticket alone: anyone who knows the public id could lock its
 // user out. The minimum of each is more than one person with one phone and one
@@ -45,18 +47,24 @@ import (
 // It is the only one that a rate of 0 does not turn off.
 //
 // Three more bounds do not depend on the rate: waiting sockets and polls of an
-// address (waiterLimiter), maxProviderCalls concurrent calls to each provider,
+// address (WaiterLimiter), maxProviderCalls concurrent calls to each provider,
 // and concurrent QR renderings (renderLimiter).
 //
 // The limits are per node: n nodes allow n times as much. An attacker with many
 // addresses gets the limit of each. The load balancer has to bound both.
-type limits struct {
-	requests, phones *addrLimiter
-	users            *rateLimiter[userKey]
-	refusedCalls     *rateLimiter[userKey]
-	wrongMatches     *rateLimiter[userKey]
-	auditDenials     *addrLimiter // audit records of refused browser requests
+type Limits struct {
+	Requests, Phones *AddrLimiter
+	WebLogins        *AddrLimiter // website logins that begin
+	Wxacodes         *AddrLimiter // calls for mini-program codes
+	AuditDenials     *AddrLimiter // audit records of refused browser requests
+	Tickets          *TicketLimiter
+	Waiters          *WaiterLimiter
+	Codes            *CodeGuard
+	users            *Limiter[userKey]
+	refusedCalls     *Limiter[userKey]
+	wrongMatches     *Limiter[userKey]
 	salt             [16]byte
+	onReject         func(name string)
 }
 
 // maxWrongMatches is how many wrong numbers a user may choose per minute, also
@@ -71,27 +79,36 @@ const maxAuditDenials = 60
 // the table is bounded.
 type userKey [16]byte
 
-// newLimits derives all limits from the rate. See limits.
-func newLimits(rate int) *limits {
+// New derives all limits from the rate: new tickets per minute and address; 0
+// turns them off. See Limits. waiters is how many sockets and polls of one
+// address may wait; 0: no limit. onReject is called with the name of a limit
+// at every refusal and must not block; nil: not reported.
+func New(rate, waiters int, onReject func(name string)) *Limits {
 	share := func(n, minimum int) int {
 		if rate <= 0 {
 			return 0
 		}
 		return max(n, minimum)
 	}
-	l := &limits{
-		requests: newAddrLimiter(share(20*rate, 600)), phones: newAddrLimiter(share(10*rate, 60)),
-		users:        newRateLimiter[userKey](share(2*rate, 20)),
-		refusedCalls: newRateLimiter[userKey](share(rate/10, 10)), wrongMatches: newRateLimiter[userKey](maxWrongMatches),
-		auditDenials: newAddrLimiter(maxAuditDenials),
+	if onReject == nil {
+		onReject = func(string) {}
+	}
+	l := &Limits{
+		Requests: newAddrLimiter(share(20*rate, 600)), Phones: newAddrLimiter(share(10*rate, 60)),
+		WebLogins: newAddrLimiter(rate), Wxacodes: newAddrLimiter(rate), AuditDenials: newAddrLimiter(maxAuditDenials),
+		Tickets: newTicketLimiter(rate), Waiters: NewWaiterLimiter(waiters), Codes: newCodeGuard(rate),
+		users:        newLimiter[userKey](share(2*rate, 20)),
+		refusedCalls: newLimiter[userKey](share(rate/10, 10)), wrongMatches: newLimiter[userKey](maxWrongMatches),
+		onReject: onReject,
 	}
 	rand.Read(l.salt[:])
+	l.instrument()
 	return l
 }
 
 // userKey returns the key of an identity. The salt makes the hash useless
 // outside of this process.
-func (l *limits) userKey(user ticket.Identity) userKey {
+func (l *Limits) userKey(user ticket.Identity) userKey {
 	h := sha256.New()
 	h.Write(l.salt[:])
 	for _, part := range []string{user.Provider, user.Realm, user.Subject} {
@@ -101,41 +118,42 @@ func (l *limits) userKey(user ticket.Identity) userKey {
 	return userKey(h.Sum(nil)[:16])
 }
 
-// userAttempt is one phone call whose user is known. begin counts every outcome
-// that the call can still have: refused, or a wrong number. end refunds the
+// UserAttempt is one phone call whose user is known. Begin counts every outcome
+// that the call can still have: refused, or a wrong number. End refunds the
 // outcomes that did not happen.
-type userAttempt struct {
-	limits       *limits
+type UserAttempt struct {
+	limits       *Limits
 	user         userKey
 	hasMatchCode bool // the call carries a match code
 	counted      bool
 }
 
-// begin counts a call of the user. A call that a limit of refused calls or
-// wrong numbers stops still counts as a call.
-func (a *userAttempt) begin(user ticket.Identity, hasMatchCode bool) error {
-	a.user, a.hasMatchCode = a.limits.userKey(user), hasMatchCode
+// Begin counts a call of the user; hasMatchCode means that it carries a match
+// code. A call that a limit of refused calls or wrong numbers stops still
+// counts as a call. The caller must call End, also after an error.
+func (l *Limits) Begin(user ticket.Identity, hasMatchCode bool) (*UserAttempt, error) {
+	a := &UserAttempt{limits: l, user: l.userKey(user), hasMatchCode: hasMatchCode}
 	now := time.Now()
-	if err := a.limits.users.allow(a.user, now); err != nil {
-		return err
+	if err := l.users.Allow(a.user, now); err != nil {
+		return a, err
 	}
-	if err := a.limits.refusedCalls.allow(a.user, now); err != nil {
-		return err
+	if err := l.refusedCalls.Allow(a.user, now); err != nil {
+		return a, err
 	}
 	if hasMatchCode {
-		if err := a.limits.wrongMatches.allow(a.user, now); err != nil {
-			a.limits.refusedCalls.refund(a.user)
-			return err
+		if err := l.wrongMatches.Allow(a.user, now); err != nil {
+			l.refusedCalls.refund(a.user)
+			return a, err
 		}
 	}
 	a.counted = true
-	return nil
+	return a, nil
 }
 
-// end refunds the outcomes that did not happen, by the status and error code of
+// End refunds the outcomes that did not happen, by the status and error code of
 // the answer.
-func (a *userAttempt) end(status int, code string) {
-	if !a.counted {
+func (a *UserAttempt) End(status int, code string) {
+	if a == nil || !a.counted {
 		return
 	}
 	if status != http.StatusForbidden && status != http.StatusConflict {
@@ -143,24 +161,5 @@ func (a *userAttempt) end(status int, code string) {
 	}
 	if a.hasMatchCode && code != "match_failed" {
 		a.limits.wrongMatches.refund(a.user)
-	}
-}
-
-// rateLimitMiddleware applies the limit of all requests, before every other
-// check. Health checks are exempt: if they were refused, the load balancer
-// would take the node out of service.
-func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		path := c.Request().URL.Path
-		if path == "/healthz" || path == "/readyz" {
-			return next(c)
-		}
-		if err := s.limits.requests.allow(s.proxies.clientAddr(c.Request()).rateKey, time.Now()); err != nil {
-			if strings.HasPrefix(path, "/api/login/tickets") {
-				crossOrigin(c) // lets the page read Retry-After
-			}
-			return err
-		}
-		return next(c)
 	}
 }

@@ -1,4 +1,4 @@
-package api
+package ratelimit
 
 import (
 	"net/netip"
@@ -11,11 +11,11 @@ import (
 // maxRateKeys bounds the memory of a limiter: about 4 MiB.
 const maxRateKeys = 1 << 16
 
-// rateLimiter allows a number of events per minute and key, in a burst if need
+// Limiter allows a number of events per minute and key, in a burst if need
 // be. It is the generic cell rate algorithm (GCRA): one time per key is the
 // whole state. It is per node and of bounded memory: keys beyond the table
 // share one bucket.
-type rateLimiter[K comparable] struct {
+type Limiter[K comparable] struct {
 	interval time.Duration // between two events at the steady rate; 0: no limit
 	onReject func()        // called at every refusal, with mu held; may be nil
 
@@ -24,36 +24,50 @@ type rateLimiter[K comparable] struct {
 	lastSweep time.Time       // the last sweep of a full table
 }
 
-// addrLimiter counts by address.
-type addrLimiter = rateLimiter[netip.Prefix]
+// AddrLimiter counts by address.
+type AddrLimiter = Limiter[netip.Prefix]
+
+// Key returns the prefix that one subscriber usually has: an IPv4 address,
+// or an IPv6 /64.
+func Key(addr netip.Addr) netip.Prefix {
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // all requests without an address share one bucket
+	}
+	return prefix
+}
 
 // window is the period of all limits.
 const window = time.Minute
 
 // newAddrLimiter returns a limiter of perMinute events for each address; 0: no
 // limit.
-func newAddrLimiter(perMinute int) *addrLimiter { return newRateLimiter[netip.Prefix](perMinute) }
+func newAddrLimiter(perMinute int) *AddrLimiter { return newLimiter[netip.Prefix](perMinute) }
 
-// newRateLimiter returns a limiter of perMinute events for each key; 0: no
+// newLimiter returns a limiter of perMinute events for each key; 0: no
 // limit.
-func newRateLimiter[K comparable](perMinute int) *rateLimiter[K] {
-	l := &rateLimiter[K]{tat: map[K]time.Time{}}
+func newLimiter[K comparable](perMinute int) *Limiter[K] {
+	l := &Limiter[K]{tat: map[K]time.Time{}}
 	if perMinute > 0 {
 		l.interval = window / time.Duration(perMinute)
 	}
 	return l
 }
 
-// allow counts one event. If the key is over its limit, it returns a
+// Allow counts one event. If the key is over its limit, it returns a
 // *ticket.RetryError with the time until the next event is allowed.
-func (l *rateLimiter[K]) allow(key K, now time.Time) error {
+func (l *Limiter[K]) Allow(key K, now time.Time) error {
 	_, err := l.take(key, now)
 	return err
 }
 
-// take is allow that also returns a function to refund the event. Call refund
+// take is Allow that also returns a function to refund the event. Call refund
 // at most once.
-func (l *rateLimiter[K]) take(key K, now time.Time) (refund func(), err error) {
+func (l *Limiter[K]) take(key K, now time.Time) (refund func(), err error) {
 	if l.interval == 0 {
 		return func() {}, nil
 	}
@@ -76,7 +90,7 @@ func (l *rateLimiter[K]) take(key K, now time.Time) (refund func(), err error) {
 		if l.onReject != nil {
 			l.onReject()
 		}
-		return nil, &ticket.RetryError{After: early, Err: errRateLimited}
+		return nil, &ticket.RetryError{After: early, Err: ErrRateLimited}
 	}
 	l.tat[key] = tat.Add(l.interval)
 	return func() { l.refund(key) }, nil
@@ -84,7 +98,7 @@ func (l *rateLimiter[K]) take(key K, now time.Time) (refund func(), err error) {
 
 // refund takes back one event that was counted before its outcome was known.
 // Events are counted first, so that concurrent calls cannot exceed the limit.
-func (l *rateLimiter[K]) refund(key K) {
+func (l *Limiter[K]) refund(key K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if tat, known := l.tat[key]; known {
@@ -98,7 +112,7 @@ const sweepEvery = time.Second
 
 // sweepFull sweeps a full table, unless the last sweep was less than sweepEvery
 // ago. Called with mu held.
-func (l *rateLimiter[K]) sweepFull(now time.Time) {
+func (l *Limiter[K]) sweepFull(now time.Time) {
 	if now.Sub(l.lastSweep).Abs() >= sweepEvery {
 		l.lastSweep = now
 		l.sweep(now)
@@ -106,7 +120,7 @@ func (l *rateLimiter[K]) sweepFull(now time.Time) {
 }
 
 // sweep deletes the buckets that are empty. Called with mu held.
-func (l *rateLimiter[K]) sweep(now time.Time) {
+func (l *Limiter[K]) sweep(now time.Time) {
 	for key, tat := range l.tat {
 		if tat.Before(now) {
 			delete(l.tat, key)

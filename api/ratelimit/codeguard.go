@@ -1,4 +1,4 @@
-package api
+package ratelimit
 
 import (
 	"context"
@@ -13,23 +13,23 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// codeGuard keeps invented codes away from the providers: each costs a call of
+// CodeGuard keeps invented codes away from the providers: each costs a call of
 // the quota that all users share. A refused code is counted by the caller's
 // address and the provider, and by the address and the ticket. The second limit
 // is lower, so that a flood on one ticket leaves the other users of a carrier's
 // NAT their calls. Nothing is counted by ticket alone: its id is public, so
 // anyone could lock its user out.
-type codeGuard struct {
-	networks  *rateLimiter[codeSource] // IPv6 /48
-	addresses *rateLimiter[codeSource]
-	tickets   *rateLimiter[ticketSource]
+type CodeGuard struct {
+	networks  *Limiter[codeSource] // IPv6 /48
+	addresses *Limiter[codeSource]
+	tickets   *Limiter[ticketSource]
 	refused   refusedCodes
 }
 
 // codeSource is an address or network, and the provider that it calls.
 type codeSource struct {
 	from     netip.Prefix
-	provider Provider
+	provider any
 }
 
 // ticketSource is an address, and the ticket and provider that it calls.
@@ -49,33 +49,43 @@ const (
 
 // newCodeGuard derives the limits from the rate; 0 turns them off, but refused
 // codes are still remembered.
-func newCodeGuard(rate int) *codeGuard {
-	g := &codeGuard{networks: newRateLimiter[codeSource](0), addresses: newRateLimiter[codeSource](0), tickets: newRateLimiter[ticketSource](0)}
+func newCodeGuard(rate int) *CodeGuard {
+	g := &CodeGuard{networks: newLimiter[codeSource](0), addresses: newLimiter[codeSource](0), tickets: newLimiter[ticketSource](0)}
 	if rate > 0 {
 		perAddress := max(rate/10, 60)
-		g.networks, g.addresses = newRateLimiter[codeSource](networkFactor*perAddress), newRateLimiter[codeSource](perAddress)
-		g.tickets = newRateLimiter[ticketSource](refusedPerTicket)
+		g.networks, g.addresses = newLimiter[codeSource](networkFactor*perAddress), newLimiter[codeSource](perAddress)
+		g.tickets = newLimiter[ticketSource](refusedPerTicket)
 	}
 	rand.Read(g.refused.key[:])
 	return g
 }
 
-// exchange calls the provider, unless it has just refused the same code or the
+// Attempt is one call with a code to a provider.
+type Attempt struct {
+	From     netip.Prefix // rate key of the caller's address
+	Provider any          // comparable
+	Code     string
+	Ticket   ticket.ID
+	// TicketBound means that the provider's codes name the ticket that they
+	// confirm: a code that is refused for one ticket may be valid for another.
+	TicketBound bool
+}
+
+// Exchange runs call, unless the provider has just refused the same code or the
 // caller has sent too many refused ones. A call is counted before its outcome
 // is known, so that concurrent calls cannot exceed the limit. It is refunded if
 // the code was not refused. A caller that hangs up meanwhile gets no refund.
-func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider, credential Credential,
-	call func(context.Context, Provider, Credential) (ticket.Identity, error)) (ticket.Identity, error) {
+func (g *CodeGuard) Exchange(ctx context.Context, a Attempt, call func(context.Context) (ticket.Identity, error)) (ticket.Identity, error) {
 	now := time.Now()
-	code := g.refused.hash(p, credential)
+	code := g.refused.hash(a)
 	if g.refused.has(code, now) {
 		return ticket.Identity{}, errCodeRefusedBefore
 	}
-	refund, err := g.count(from, p, credential.Ticket, now)
+	refund, err := g.count(a, now)
 	if err != nil {
 		return ticket.Identity{}, err
 	}
-	by, err := call(ctx, p, credential)
+	by, err := call(ctx)
 	refused := errors.Is(err, ticket.ErrCodeInvalid)
 	if refused {
 		g.refused.add(code, time.Now())
@@ -88,22 +98,18 @@ func (g *codeGuard) exchange(ctx context.Context, from netip.Prefix, p Provider,
 
 // count counts one call at every limit, or at none. The widest limit comes
 // first: it prevents one network from filling the tables of the others.
-func (g *codeGuard) count(from netip.Prefix, p Provider, id ticket.ID, now time.Time) (refund func(), err error) {
-	source := codeSource{from, p}
+func (g *CodeGuard) count(a Attempt, now time.Time) (refund func(), err error) {
+	source := codeSource{a.From, a.Provider}
 	steps := []takeStep{
 		func() (func(), error) { return g.addresses.take(source, now) },
-		func() (func(), error) { return g.tickets.take(ticketSource{source, id}, now) },
+		func() (func(), error) { return g.tickets.take(ticketSource{source, a.Ticket}, now) },
 	}
-	if net48, ok := network48(from); ok {
-		network := func() (func(), error) { return g.networks.take(codeSource{net48, p}, now) }
+	if net48, ok := network48(a.From); ok {
+		network := func() (func(), error) { return g.networks.take(codeSource{net48, a.Provider}, now) }
 		steps = append([]takeStep{network}, steps...)
 	}
 	return takeAll(steps...)
 }
-
-// TicketBound is implemented by a Provider whose codes name the ticket that
-// they confirm: a code that is refused for one ticket may be valid for another.
-type TicketBound interface{ TicketBound() }
 
 const (
 	refusedFor      = time.Minute // a refused code is remembered for at least this long, at most twice as long
@@ -127,20 +133,20 @@ type refusedCodes struct {
 
 // refusedCode is the keyed hash of a code, and the provider that refused it.
 type refusedCode struct {
-	provider Provider
+	provider any
 	hash     [refusedHashSize]byte
 }
 
-// hash returns the key of a code. The ticket is part of it if the provider is
-// TicketBound.
-func (d *refusedCodes) hash(p Provider, credential Credential) refusedCode {
+// hash returns the key of a code. The ticket is part of it if the provider's
+// codes are bound to tickets.
+func (d *refusedCodes) hash(a Attempt) refusedCode {
 	h := sha256.New()
 	h.Write(d.key[:])
-	if _, bound := p.(TicketBound); bound {
-		h.Write([]byte(credential.Ticket))
+	if a.TicketBound {
+		h.Write([]byte(a.Ticket))
 	}
-	h.Write([]byte(credential.Code))
-	return refusedCode{p, [refusedHashSize]byte(h.Sum(nil))}
+	h.Write([]byte(a.Code))
+	return refusedCode{a.Provider, [refusedHashSize]byte(h.Sum(nil))}
 }
 
 // has reports whether the code was refused recently: within refusedFor, and at

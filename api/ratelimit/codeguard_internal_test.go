@@ -1,4 +1,4 @@
-package api
+package ratelimit
 
 import (
 	"context"
@@ -10,42 +10,27 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// boundCodes is a provider whose codes name their ticket. The codes of plainCodes do
-// not.
-type (
-	boundCodes struct{ plainCodes }
-	plainCodes struct{ app string }
-)
-
-func (plainCodes) Exchange(context.Context, Credential) (ticket.Identity, error) {
-	return ticket.Identity{}, ticket.ErrCodeInvalid
-}
-func (boundCodes) TicketBound() {}
-
 func TestDeadCodes_KeyAndLife(t *testing.T) {
 	d := &newCodeGuard(1).refused
-	here, there := Credential{Code: "c", Ticket: "t1"}, Credential{Code: "c", Ticket: "t2"}
-	first, second, bound := plainCodes{"a"}, plainCodes{"b"}, boundCodes{}
-	d.add(d.hash(first, here), noon)
-	d.add(d.hash(bound, here), noon)
+	first, bound := Attempt{Provider: "a", Code: "c", Ticket: "t1"}, Attempt{Provider: "c", Code: "c", Ticket: "t1", TicketBound: true}
+	d.add(d.hash(first), noon)
+	d.add(d.hash(bound), noon)
 	for name, c := range map[string]struct {
-		p          Provider
-		credential Credential
-		later      time.Duration
-		want       bool
+		a    Attempt
+		want bool
 	}{
-		"the same":              {first, here, 0, true},
-		"on another ticket":     {first, there, 0, true},
-		"another code":          {first, Credential{Code: "d", Ticket: "t1"}, 0, false},
-		"another provider":      {second, here, 0, false},
-		"bound, the same":       {bound, here, 0, true},
-		"bound, another ticket": {bound, there, 0, false},
+		"the same":              {first, true},
+		"on another ticket":     {Attempt{Provider: "a", Code: "c", Ticket: "t2"}, true},
+		"another code":          {Attempt{Provider: "a", Code: "d", Ticket: "t1"}, false},
+		"another provider":      {Attempt{Provider: "b", Code: "c", Ticket: "t1"}, false},
+		"bound, the same":       {bound, true},
+		"bound, another ticket": {Attempt{Provider: "c", Code: "c", Ticket: "t2", TicketBound: true}, false},
 	} {
-		if got := d.has(d.hash(c.p, c.credential), noon.Add(c.later)); got != c.want {
+		if got := d.has(d.hash(c.a), noon); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if !d.has(d.hash(first, here), noon.Add(refusedFor)) || d.has(d.hash(first, here), noon.Add(2*refusedFor+time.Second)) {
+	if !d.has(d.hash(first), noon.Add(refusedFor)) || d.has(d.hash(first), noon.Add(2*refusedFor+time.Second)) {
 		t.Error("stored for less than a minute or more than two")
 	}
 }
@@ -53,12 +38,12 @@ func TestDeadCodes_KeyAndLife(t *testing.T) {
 func TestDeadCodes_Bounded(t *testing.T) {
 	d := &newCodeGuard(1).refused
 	for i := range 3*maxRefused + 1 {
-		d.add(d.hash(plainCodes{}, Credential{Code: fmt.Sprint(i)}), noon)
+		d.add(d.hash(Attempt{Code: fmt.Sprint(i)}), noon)
 	}
 	if n := len(d.current) + len(d.previous); n > 2*maxRefused {
 		t.Errorf("%d codes are stored", n)
 	}
-	if !d.has(d.hash(plainCodes{}, Credential{Code: fmt.Sprint(3 * maxRefused)}), noon) {
+	if !d.has(d.hash(Attempt{Code: fmt.Sprint(3 * maxRefused)}), noon) {
 		t.Error("the newest is not stored")
 	}
 }
@@ -66,16 +51,16 @@ func TestDeadCodes_Bounded(t *testing.T) {
 func TestCodeGuard_HangingUpRefundsNothing(t *testing.T) {
 	g := newCodeGuard(600)
 	ctx, hangUp := context.WithCancel(t.Context())
-	busy := func(context.Context, Provider, Credential) (ticket.Identity, error) {
+	busy := func(context.Context) (ticket.Identity, error) {
 		hangUp()
 		return ticket.Identity{}, ticket.ErrProviderUnavailable
 	}
 	for i := range refusedPerTicket {
-		if _, err := g.exchange(ctx, here, plainCodes{}, Credential{Code: fmt.Sprint(i)}, busy); err != ticket.ErrProviderUnavailable {
+		if _, err := g.Exchange(ctx, Attempt{From: here, Code: fmt.Sprint(i)}, busy); err != ticket.ErrProviderUnavailable {
 			t.Fatal(err)
 		}
 	}
-	_, err := g.exchange(ctx, here, plainCodes{}, Credential{Code: "one more"}, busy)
+	_, err := g.Exchange(ctx, Attempt{From: here, Code: "one more"}, busy)
 	if retryIn(t, err) == 0 {
 		t.Error("a call of a phone that disconnects is not counted")
 	}
@@ -86,7 +71,7 @@ func TestTicketLimiter_NetworkAndNode(t *testing.T) {
 	l := newTicketLimiter(rate)
 	through := func(many int, address func(i int) string) (n int) {
 		for i := range many {
-			if l.allow(rateKey(netip.MustParseAddr(address(i))), noon) == nil {
+			if l.Allow(Key(netip.MustParseAddr(address(i))), noon) == nil {
 				n++
 			}
 		}
@@ -110,7 +95,7 @@ func TestTicketLimiter_NetworkAndNode(t *testing.T) {
 	}
 	off := newTicketLimiter(0)
 	for range 1000 {
-		if off.allow(here, noon) != nil {
+		if off.Allow(here, noon) != nil {
 			t.Fatal("0 must be no limit")
 		}
 	}

@@ -1,17 +1,17 @@
-package api
+package ratelimit
 
 import (
 	"net/netip"
 	"time"
 )
 
-// ticketLimiter bounds new tickets by address, by IPv6 /48, and on the whole
+// TicketLimiter bounds new tickets by address, by IPv6 /48, and on the whole
 // node. One customer of an internet provider often has a /48, which is 65,536
 // addresses of our limits. IPv4 has no such level: a /24 belongs to many
 // customers.
-type ticketLimiter struct {
-	addresses, networks *addrLimiter
-	node                *rateLimiter[struct{}]
+type TicketLimiter struct {
+	addresses, networks *AddrLimiter
+	node                *Limiter[struct{}]
 }
 
 // nodeFactor is the node's limit as a multiple of an address's limit.
@@ -19,14 +19,14 @@ const nodeFactor = 100
 
 // newTicketLimiter returns a limiter of rate tickets per minute and address; 0:
 // no limit.
-func newTicketLimiter(rate int) *ticketLimiter {
-	return &ticketLimiter{newAddrLimiter(rate), newAddrLimiter(networkFactor * rate), newRateLimiter[struct{}](nodeFactor * rate)}
+func newTicketLimiter(rate int) *TicketLimiter {
+	return &TicketLimiter{newAddrLimiter(rate), newAddrLimiter(networkFactor * rate), newLimiter[struct{}](nodeFactor * rate)}
 }
 
-// allow counts a new ticket at every limit, or at none: an address over its own
+// Allow counts a new ticket at every limit, or at none: an address over its own
 // limit uses nothing of the others. The widest limit comes first, so that a
 // flood does not fill the table of addresses.
-func (l *ticketLimiter) allow(addr netip.Prefix, now time.Time) error {
+func (l *TicketLimiter) Allow(addr netip.Prefix, now time.Time) error {
 	steps := []takeStep{func() (func(), error) { return l.node.take(struct{}{}, now) }}
 	if net48, ok := network48(addr); ok {
 		steps = append(steps, func() (func(), error) { return l.networks.take(net48, now) })

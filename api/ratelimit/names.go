@@ -1,0 +1,49 @@
+package ratelimit
+
+// The names of the limits, as metrics and documents use them.
+const (
+	nameRequests            = "requests"
+	nameTickets             = "tickets"
+	nameTicketsNetwork      = "tickets_network" // of an IPv6 /48
+	nameTicketsNode         = "tickets_node"    // of all addresses
+	namePhones              = "phones"
+	nameRefusedCodes        = "refused_auth_codes"         // of an address, by provider
+	nameRefusedCodesNetwork = "refused_auth_codes_network" // of an IPv6 /48
+	nameRefusedCodesTicket  = "refused_auth_codes_ticket"  // of an address, by ticket
+	nameUsers               = "users"
+	nameRefused             = "refused_calls"
+	nameWrong               = "wrong_matches"
+	nameWebLogins           = "website_logins"
+	nameWxacodes            = "wxacodes" // calls for mini-program codes: the link is shown instead
+	nameWaiters             = "waiters"
+	nameCalls               = "provider_calls" // maxProviderCalls concurrent calls to one provider: 503, not 429
+	// QRRenders is the limit of concurrent renderings of QR codes on this node:
+	// 503. Package qr holds it.
+	QRRenders = "qr_renders"
+)
+
+// Names returns the names of all limits.
+func Names() []string {
+	return []string{nameRequests, nameTickets, nameTicketsNetwork, nameTicketsNode, namePhones,
+		nameRefusedCodes, nameRefusedCodesNetwork, nameRefusedCodesTicket, nameUsers, nameRefused, nameWrong, nameWebLogins,
+		nameWxacodes, nameWaiters, nameCalls, QRRenders}
+}
+
+// instrument makes every limit report its refusals by name.
+func (l *Limits) instrument() {
+	report := func(name string) func() { return func() { l.onReject(name) } }
+	l.Requests.onReject = report(nameRequests)
+	l.Phones.onReject = report(namePhones)
+	l.users.onReject = report(nameUsers)
+	l.refusedCalls.onReject = report(nameRefused)
+	l.wrongMatches.onReject = report(nameWrong)
+	l.Tickets.addresses.onReject = report(nameTickets)
+	l.Tickets.networks.onReject = report(nameTicketsNetwork)
+	l.Tickets.node.onReject = report(nameTicketsNode)
+	l.Codes.addresses.onReject = report(nameRefusedCodes)
+	l.Codes.networks.onReject = report(nameRefusedCodesNetwork)
+	l.Codes.tickets.onReject = report(nameRefusedCodesTicket)
+	l.WebLogins.onReject = report(nameWebLogins)
+	l.Wxacodes.onReject = report(nameWxacodes)
+	l.Waiters.onReject = report(nameWaiters)
+}
