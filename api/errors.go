@@ -48,6 +48,13 @@ type problem struct {
 	retryAfter time.Duration // Retry-After if the error is not a ticket.RetryError; 0: none
 }
 
+// rejectedDetails are the details of ticket_closed for a rejected ticket.
+var rejectedDetails = map[ticket.Reason]string{
+	ticket.ReasonUser:        "The user declined on the phone. Load a new code on the page.",
+	ticket.ReasonWrongNumber: "A wrong number was chosen on the phone. Load a new code on the page.",
+	ticket.ReasonCancelled:   "The browser that shows the code cancelled the login. Load a new code on the page.",
+}
+
 // problems maps errors to HTTP; no other code does. The first row that matches
 // is used.
 var problems = []problem{
@@ -138,7 +145,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 		err = s.render(c, p.status, "error.html", frontend.Failure{
 			Status: p.status, Code: p.code, Title: p.title, Detail: p.detail})
 	} else {
-		err = writeProblem(c, p)
+		err = writeProblem(c, p, err)
 	}
 	if err != nil {
 		s.Log.Debug("answer not delivered", "error", err)
@@ -173,6 +180,10 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		if errors.As(err, &field) {
 			p.detail = field.detail
 		}
+		var rejected ticket.RejectedError
+		if errors.As(err, &rejected) {
+			p.detail = rejectedDetails[rejected.Reason]
+		}
 		var origin *originError
 		if errors.As(err, &origin) && originText.MatchString(origin.origin) {
 			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.origin, origin.client)
@@ -189,10 +200,16 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		detail: "Tell the operator this id: " + id}
 }
 
-// writeProblem answers with problem+json.
-func writeProblem(c echo.Context, p problem) error {
-	body, err := json.Marshal(map[string]any{
-		"type": "urn:loginhub:problem:" + p.code, "title": p.title, "status": p.status, "detail": p.detail, "code": p.code})
+// writeProblem answers err, whose row is p, with problem+json.
+func writeProblem(c echo.Context, p problem, err error) error {
+	var rejected ticket.RejectedError
+	errors.As(err, &rejected)
+	fields := map[string]any{
+		"type": "urn:loginhub:problem:" + p.code, "title": p.title, "status": p.status, "detail": p.detail, "code": p.code}
+	if rejected.Reason != 0 {
+		fields["reason"] = rejected.Reason
+	}
+	body, err := json.Marshal(fields)
 	if err != nil {
 		return fmt.Errorf("encode problem: %w", err)
 	}

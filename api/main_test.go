@@ -88,7 +88,7 @@ func start(t testing.TB, o options) *testServer {
 	must(t, err)
 	var seals []ticket.Key
 	for _, m := range masters {
-		seals = append(seals, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+		seals = append(seals, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match()})
 	}
 	ring, err := ticket.NewKeyring(seals)
 	must(t, err)

@@ -29,8 +29,9 @@ type scanResponse struct {
 }
 
 // loginRequestInfo is what the phone displays to the person who decides. Hosts
-// are from the client's configuration, the address is observed by the hub,
-// browser and system are claimed by the browser.
+// has the host of the page that asked; if its browser sent no Origin, those of
+// the client's configuration. The address is observed by the hub, browser and
+// system are claimed by the browser.
 type loginRequestInfo struct {
 	Client      string    `json:"client"`
 	Hosts       []string  `json:"hosts,omitempty"`
@@ -56,8 +57,12 @@ func (s *Server) scan(c echo.Context) error {
 	}
 	t := call.Current()
 	client := activeConfigOf(c).clients[t.Client]
+	origins := client.Origins
+	if t.Origin != "" {
+		origins = []string{t.Origin}
+	}
 	l := loginRequestInfo{
-		Client: client.Label(language(c.Request())), Hosts: displayHosts(client.Origins),
+		Client: client.Label(language(c.Request())), Hosts: displayHosts(origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
 		SameIP: sameAddress(t.Address, s.proxies.clientAddr(c.Request()).display),
 	}

@@ -79,7 +79,7 @@ const ticketPath = "/api/login/tickets/:ticket"
 
 // crossOriginPaths are the routes that pages of other origins call. Only these
 // answer a CORS preflight.
-var crossOriginPaths = []string{"/api/login/tickets", ticketPath + "/ws", ticketPath + "/poll", ticketPath + "/ack"}
+var crossOriginPaths = []string{"/api/login/tickets", ticketPath + "/ws", ticketPath + "/poll", ticketPath + "/ack", ticketPath + "/cancel"}
 
 // routes registers all routes.
 func (s *Server) routes() (*echo.Echo, error) {
@@ -114,6 +114,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.GET(ticketPath+"/ws", s.socket, s.cors)
 	e.GET(ticketPath+"/poll", s.poll, s.cors)
 	e.POST(ticketPath+"/ack", s.ack, s.cors)
+	e.POST(ticketPath+"/cancel", s.cancel, s.cors)
 	for _, path := range crossOriginPaths {
 		e.OPTIONS(path, s.preflight)
 	}

@@ -56,7 +56,7 @@ func (s *Server) createTicket(c echo.Context) error {
 	}
 	browser, system := parseUserAgent(r.UserAgent())
 	created, err := s.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
-		Address: from.display, Browser: browser, OS: system})
+		Address: from.display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system})
 	if err != nil {
 		return err
 	}
@@ -118,4 +118,38 @@ func (s *Server) ack(c echo.Context) error {
 		return s.auditDenied("ack", id, c.Request(), err)
 	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+// cancelResponse is the answer to a cancel.
+type cancelResponse struct {
+	State ticket.State `json:"state"`
+	Was   ticket.State `json:"was,omitempty"` // confirmed, if the cancel ended a confirmed ticket
+}
+
+// cancel is POST …/cancel: the browser no longer wants the ticket.
+func (s *Server) cancel(c echo.Context) error {
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	id, err := ticketID(c)
+	if err != nil {
+		return err
+	}
+	if err := parse(body, &struct{}{}); err != nil {
+		return err
+	}
+	err = bearer(c.Request(), id)
+	var t ticket.Ticket
+	if err == nil {
+		t, err = s.Hub.Cancel(c.Request().Context(), id, s.browser(c, s.checkOrigin(c)))
+	}
+	if err != nil {
+		return s.auditDenied("cancel", id, c.Request(), err)
+	}
+	out := cancelResponse{State: t.State}
+	if t.WasConfirmed() {
+		out.Was = ticket.Confirmed
+	}
+	return c.JSON(http.StatusOK, out)
 }

@@ -127,12 +127,14 @@ func (e *auditEntry) name() string {
 		return "repeated"
 	case e.ticket.Seq == 1:
 		return "made"
+	case e.ticket.Reason == ticket.ReasonCancelled:
+		return "cancelled"
 	}
 	return string(e.ticket.State)
 }
 
 // change writes the line of a change without a phone. receiver is the browser that
-// acknowledged the token.
+// acknowledged the token, or cancelled.
 func (a *auditor) change(slot *auditSlot, t ticket.Ticket, receiver netip.Addr) {
 	a.metrics.TicketChanged(t)
 	a.write(slot, auditEntry{ticket: t, by: t.Identity, receiver: receiver, outcome: outcomeOK})

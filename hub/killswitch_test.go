@@ -132,7 +132,7 @@ func TestSwitch_UnreadableValues(t *testing.T) {
 		value string
 		known error // on a node that has read another value before
 	}{
-		"later version":    {"2.whatever", ticket.ErrStoreUnavailable},
+		"later version":    {"3.whatever", ticket.ErrStoreUnavailable},
 		"missing key":      {"1.k." + strings.Repeat("A", 43) + ".{}", ticket.ErrStoreUnavailable},
 		"unsealed off":     {"off", nil},
 		"broken seal":      {"garbage", nil},

@@ -188,46 +188,59 @@ func (c *Call) End(by ticket.Identity, outcome string, err error) {
 var errCallAborted = errors.New("the call was aborted")
 
 // Ack records that the browser has received the token of version seq.
-func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) (err error) {
-	var t ticket.Ticket
+func (h *Hub) Ack(ctx context.Context, id ticket.ID, seq int64, from Browser) error {
+	_, err := h.runBrowserCall(ctx, id, from, func(t ticket.Ticket) (ticket.Ticket, error) { return t.Ack(seq) })
+	return err
+}
+
+// Cancel ends a ticket because its browser no longer wants it. It returns the rejected
+// ticket, also if the call is repeated.
+func (h *Hub) Cancel(ctx context.Context, id ticket.ID, from Browser) (ticket.Ticket, error) {
+	return h.runBrowserCall(ctx, id, from, ticket.Ticket.Cancel)
+}
+
+// runBrowserCall runs an ack or a cancel: read, decide, change. After a concurrent change
+// it decides again on the new version. decide returns the unchanged version if the call
+// is repeated.
+func (h *Hub) runBrowserCall(ctx context.Context, id ticket.ID, from Browser, decide func(ticket.Ticket) (ticket.Ticket, error)) (t ticket.Ticket, err error) {
 	if latest := h.waiters.latest(id); latest != nil && latest.State == ticket.Confirmed {
-		// Only a confirmed slot is used without reading Redis: only this ack or the
-		// deadline can follow it.
+		// Only a confirmed slot is used without reading Redis: only an ack, a cancel or
+		// the deadline can follow it.
 		t = latest.Ticket
 	} else if t, _, err = h.records.read(ctx, id); err != nil {
-		return err
+		return t, err
 	}
 	if err := from.Authorize(t); err != nil {
-		return err
+		return t, err
 	}
-	next, err := t.Ack(seq)
+	next, err := decide(t)
 	if err != nil || next.Seq == t.Seq {
-		return err
+		return next, err
 	}
 	slot, err := h.audit.reserve()
 	if err != nil {
-		return err
+		return t, err
 	}
 	defer slot.release()
 	for range maxTries {
-		// This node updates its own waiters, so the ack needs no message in most logins.
+		// This node updates its own waiters, so the call needs no message in most logins.
 		out, err := h.records.applyChange(ctx, t, next, h.node)
 		if err != nil {
-			return err
+			return t, err
 		}
 		if out.Done {
 			h.audit.change(&slot, next, from.Addr)
 			h.waiters.apply(next, out.Now)
-			return nil
+			return next, nil
 		}
 		if t, _, err = h.records.openAndExpire(ctx, id, out.Stored, h.node); err != nil {
-			return err
+			return t, err
 		}
-		if next, err = t.Ack(seq); err != nil || next.Seq == t.Seq {
-			return err
+		if next, err = decide(t); err != nil || next.Seq == t.Seq {
+			return next, err
 		}
 	}
-	return errTooManyUpdates
+	return t, errTooManyUpdates
 }
 
 // Get reads a ticket. Like every read it records a passed deadline and changes nothing

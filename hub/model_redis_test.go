@@ -96,13 +96,15 @@ func (r *modelRedis) attach(node string, id ticket.ID) ticket.Stored {
 
 func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
 	rec, now := r.find(c.ID), r.now()
-	switch {
-	case rec == nil:
+	if rec == nil {
 		return ticket.Outcome{Stored: ticket.Stored{Now: now}}
-	case bytes.Equal(rec.sealed, c.Sealed):
+	}
+	tagged := len(c.BaseTag) > 0 && bytes.HasPrefix(rec.sealed, c.BaseTag)
+	switch repeat := len(c.Sealed) == 0; {
+	case bytes.Equal(rec.sealed, c.Sealed), repeat && tagged:
 		rec.expireAt = c.ExpireAt
 		return ticket.Outcome{Done: true, Stored: ticket.Stored{Now: now}}
-	case len(c.BaseTag) == 0, !bytes.HasPrefix(rec.sealed, c.BaseTag),
+	case repeat, !tagged,
 		now.Before(c.NotBefore), !c.NotAfter.IsZero() && !now.Before(c.NotAfter):
 		return ticket.Outcome{Stored: ticket.Stored{Sealed: rec.sealed, Now: now}}
 	}
@@ -147,6 +149,7 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 	ready.Wait()
 	rng := rand.New(rand.NewPCG(20260301, 3))
 	done, refused := 0, 0
+	seals := map[string][]byte{}
 	for i := range 3000 {
 		id := ticket.ID(fmt.Sprintf("T%d%020d", i%2, i/60)) // a new pair every 60 calls
 		version := func(n int) ticket.Ticket {
@@ -155,11 +158,14 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 			return v
 		}
 		seal := func(n int) []byte {
-			sealed, err := keys.ring.Seal(version(n))
-			if err != nil {
-				t.Fatal(err)
+			at := fmt.Sprint(id, n)
+			if seals[at] == nil {
+				var err error
+				if seals[at], err = keys.ring.Seal(version(n)); err != nil {
+					t.Fatal(err)
+				}
 			}
-			return sealed
+			return seals[at]
 		}
 		now := time.Now()
 		switch rng.IntN(6) {
@@ -193,6 +199,9 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 			}
 			c.NotBefore = []time.Time{{}, {}, now.Add(-time.Hour), now.Add(time.Hour)}[rng.IntN(4)]
 			c.NotAfter = []time.Time{{}, {}, now.Add(time.Hour), now.Add(-time.Hour)}[rng.IntN(4)]
+			if rng.IntN(8) == 0 {
+				c.Sealed = nil
+			}
 			if rng.IntN(20) == 0 {
 				c.ExpireAt = now.Add(-time.Hour)
 			}

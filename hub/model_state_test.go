@@ -48,7 +48,7 @@ func nodeKeysOf(t testing.TB, text string) nodeKeys {
 	var seals []ticket.Key
 	signer := testSigner{}
 	for _, m := range masters {
-		seals = append(seals, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+		seals = append(seals, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match()})
 		signer[m.ID()] = ed25519.NewKeyFromSeed(m.SigningSeed())
 	}
 	ring, err := ticket.NewKeyring(seals)
@@ -305,14 +305,19 @@ func (s modelStore) Attach(ctx context.Context, node string, ids ...ticket.ID) (
 func (s modelStore) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
 	kind := "change"
 	for i, c := range changes {
+		if c.ExcludeNode != "" {
+			changes[i].ExcludeNode = s.name
+		}
+		kind += " " + modelName(c.ID)
+		if len(c.Sealed) == 0 {
+			kind += " repeated"
+			continue
+		}
 		next, err := s.state.ring.Open(c.ID, c.Sealed)
 		if err != nil {
 			return nil, fmt.Errorf("open changed ticket: %w", err)
 		}
-		if c.ExcludeNode != "" {
-			changes[i].ExcludeNode = s.name
-		}
-		kind += fmt.Sprintf(" %s %s", modelName(c.ID), next.State)
+		kind += " " + string(next.State)
 	}
 	var all []ticket.Outcome
 	err := s.call(ctx, kind, func() {

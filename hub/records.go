@@ -109,11 +109,15 @@ func (r *records) applyChange(ctx context.Context, was, next ticket.Ticket, skip
 }
 
 // seal returns the store's change from was to next. An expiry applies only after the
-// deadline of was, every other change only before it. The deadline is the sealed one.
+// deadline of was, every other change only before it. The deadline is the sealed one. If
+// next is the same version, the change repeats it: sealed again it would differ.
 func (r *records) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) {
-	sealed, err := r.current.Load().Keys.Seal(next)
-	if err != nil {
-		return ticket.Change{}, err
+	var sealed []byte
+	if next.Seq != was.Seq {
+		var err error
+		if sealed, err = r.current.Load().Keys.Seal(next); err != nil {
+			return ticket.Change{}, err
+		}
 	}
 	c := ticket.Change{ID: next.ID, BaseTag: was.Tag(), Sealed: sealed,
 		ExpireAt: next.Deadline.Add(ticket.Tombstone), ExcludeNode: skip,

@@ -20,16 +20,17 @@ type Config struct {
 	AdminListen string `default:"127.0.0.1:9090" help:"Address of the metrics, pprof and the kill switch, for operators only. Empty turns it off."`
 	PublicURL   string `help:"URL that browsers and phones use, for example https://login.example.com; issuer of the tokens. Default: http://localhost with the port of LOGINHUB_LISTEN; with a Redis server http://localhost:8080."`
 
-	RedisURL     string `help:"redis://, rediss:// or unix:// URL. ?addr= adds addresses, ?cluster=true is for Cluster, ?master_name= for Sentinel (user and password before the @ are Sentinel's, ?username=&password= are Redis's). 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
-	RedisURLFile string `help:"Path of a file with the Redis URL; read only at the start." placeholder:"PATH"`
-	RedisWait    int    `help:"How many replicas must have a confirm before the phone is answered, so that a failover cannot lose it. Each confirm costs one more command (WAIT). N needs N+1 replicas: with fewer than N in step every confirm is refused. Default: none."`
-	RedisPrefix  string `default:"loginhub" help:"Prefix of every key and channel in Redis, before a colon; deployments with different prefixes can use one Redis. At most 32 letters, digits, dots, dashes and underscores. Change it in the Redis user's rights (users.acl) too." placeholder:"PREFIX"`
-	RedisCA      string `name:"redis-ca" help:"Path of the PEM certificates of the authorities for a rediss:// Redis and its Sentinels, instead of the system's." placeholder:"PATH"`
-	RedisCert    string `help:"Path of the PEM client certificate for a rediss:// Redis; read again when it changes." placeholder:"PATH"`
-	RedisKey     string `help:"Path of the PEM key of that certificate." placeholder:"PATH"`
-	Keys         string `help:"Master keys as 'loginhub keygen' prints them, comma-separated, newest first. Random with the embedded Redis, otherwise required." placeholder:"KEY,..."`
-	KeysFile     string `help:"Path of a file with the keys; read again when it changes." placeholder:"PATH"`
-	Clients      string `help:"Path of the clients file (YAML); read again when it changes. Default: one client 'default' with the public URL's own origin." placeholder:"PATH"`
+	RedisURL      string `help:"redis://, rediss:// or unix:// URL. ?addr= adds addresses, ?cluster=true is for Cluster, ?master_name= for Sentinel (user and password before the @ are Sentinel's, ?username=&password= are Redis's). 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
+	RedisURLFile  string `help:"Path of a file with the Redis URL; read only at the start." placeholder:"PATH"`
+	RedisWait     int    `help:"How many replicas must have a confirm before the phone is answered, so that a failover cannot lose it. Each confirm costs one more command (WAIT). N needs N+1 replicas: with fewer than N in step every confirm is refused. Default: none."`
+	RedisPrefix   string `default:"loginhub" help:"Prefix of every key and channel in Redis, before a colon; deployments with different prefixes can use one Redis. At most 32 letters, digits, dots, dashes and underscores. Change it in the Redis user's rights (users.acl) too." placeholder:"PREFIX"`
+	RecordVersion int    `enum:"1,2" default:"2" help:"Version of the ticket records that this node writes: 2, encrypted, or 1 while nodes of a release that reads only version 1 run (deploy/RUNBOOK.md, upgrade). Every node reads both."`
+	RedisCA       string `name:"redis-ca" help:"Path of the PEM certificates of the authorities for a rediss:// Redis and its Sentinels, instead of the system's." placeholder:"PATH"`
+	RedisCert     string `help:"Path of the PEM client certificate for a rediss:// Redis; read again when it changes." placeholder:"PATH"`
+	RedisKey      string `help:"Path of the PEM key of that certificate." placeholder:"PATH"`
+	Keys          string `help:"Master keys as 'loginhub keygen' prints them, comma-separated, newest first. Random with the embedded Redis, otherwise required." placeholder:"KEY,..."`
+	KeysFile      string `help:"Path of a file with the keys; read again when it changes." placeholder:"PATH"`
+	Clients       string `help:"Path of the clients file (YAML); read again when it changes. Default: one client 'default' with the public URL's own origin." placeholder:"PATH"`
 
 	WechatAppID            string `name:"wechat-app-id" help:"The mini-program's AppID. If no provider is set, the sandbox is used."`
 	WechatAppSecret        string `help:"The mini-program's AppSecret." placeholder:"SECRET"`
@@ -142,6 +143,7 @@ func (c *Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
 		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait), slog.String("redis_prefix", c.RedisPrefix),
+		slog.Int("record_version", c.RecordVersion),
 		slog.String("redis_ca", c.RedisCA), slog.String("redis_cert", c.RedisCert),
 		slog.String("keys", set(c.Keys)), slog.String("clients", c.Clients),
 		slog.String("wechat_app_id", c.WechatAppID), slog.String("wechat_app_secret", set(c.WechatAppSecret)),

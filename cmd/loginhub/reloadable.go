@@ -53,16 +53,24 @@ func (r *reloader) derive(set *settings) (*reloadable, error) {
 func (s *settings) keyring() (*ticket.Keyring, error) {
 	var keys []ticket.Key
 	for _, m := range s.masters {
-		keys = append(keys, ticket.Key{ID: m.ID(), Seal: m.Seal(), Match: m.Match()})
+		keys = append(keys, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match()})
 	}
-	return ticket.NewKeyring(keys)
+	ring, err := ticket.NewKeyring(keys)
+	if err != nil {
+		return nil, err
+	}
+	return ring.WithVersion(s.RecordVersion)
 }
 
 // secretRing returns the keys that encrypt what nodes share besides records.
 func (s *settings) secretRing() (*redisstore.SecretKeyring, error) {
 	var keys []redisstore.SecretKey
 	for _, m := range s.masters {
-		keys = append(keys, redisstore.SecretKey{ID: m.ID(), Key: m.SecretStore()})
+		keys = append(keys, redisstore.SecretKey{ID: m.ID(), Key: m.SecretStore(), AES: m.SecretStoreAES()})
 	}
-	return redisstore.NewSecretKeyring(keys)
+	ring, err := redisstore.NewSecretKeyring(keys)
+	if err != nil {
+		return nil, err
+	}
+	return ring.WithVersion(s.RecordVersion), nil
 }

@@ -79,12 +79,18 @@ func (m MasterKey) ID() string {
 	return base64.RawURLEncoding.EncodeToString(m.derive("kid", 9))
 }
 
-// Seal returns the HMAC key of the ticket records.
+// Encrypt returns the XChaCha20-Poly1305 key of the ticket records.
+func (m MasterKey) Encrypt() []byte { return m.derive("encrypt", 32) }
+
+// Seal returns the HMAC key of the kill switches, and of ticket records of version 1.
 func (m MasterKey) Seal() []byte { return m.derive("seal", 32) }
 
-// SecretStore returns the AES-256 key for the values that nodes share in Redis beside
-// the ticket records.
-func (m MasterKey) SecretStore() []byte { return m.derive("vault", 32) }
+// SecretStore returns the XChaCha20-Poly1305 key for the values that nodes share in Redis
+// beside the ticket records.
+func (m MasterKey) SecretStore() []byte { return m.derive("secrets", 32) }
+
+// SecretStoreAES returns the AES-256 key for those values in version 1.
+func (m MasterKey) SecretStoreAES() []byte { return m.derive("vault", 32) }
 
 // Match returns the HMAC key of number matching.
 func (m MasterKey) Match() []byte { return m.derive("match", 32) }

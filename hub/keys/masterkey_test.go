@@ -92,14 +92,16 @@ func TestMasterKeys_Errors(t *testing.T) {
 // without salt, with the info "loginhub v1 PURPOSE". They must never change: records
 // and tokens outlive a release, and old nodes run beside new ones.
 func TestMasterKey_Deterministic(t *testing.T) {
-	for master, want := range map[string][3]string{
-		first: {"-BzmErR0bt9Y", "9adf8c59dc1e99a1baa1e3887bd054902daaba316df56f6846f63f6e1ef30203",
+	for master, want := range map[string][4]string{
+		first: {"-BzmErR0bt9Y", "48cc0930612c60aedc59780d7032f61d49e690c8e4e26d093dfede2d3f2cdf53",
+			"9adf8c59dc1e99a1baa1e3887bd054902daaba316df56f6846f63f6e1ef30203",
 			"d2ddcc6a505fdce5dbb3c4818d8e9355194b3f5f82c4af970656451f848545b8"},
-		second: {"Ceqwc3QN_FPw", "d94fd335321d88d3df26812810fb8b1eb5732b0e7f3ead1f705c2f9cf9cd285a",
+		second: {"Ceqwc3QN_FPw", "7e370ec1fe004c2a88e2f28c30177e8b135a5f064fe3fef525376bbc3483e5ab",
+			"d94fd335321d88d3df26812810fb8b1eb5732b0e7f3ead1f705c2f9cf9cd285a",
 			"79329849f527e71914605c78cde7f9c17d730688cd5767e8050f2170d7a3561a"},
 	} {
 		m := parseKeys(t, master)[0]
-		if got := [3]string{m.ID(), hex.EncodeToString(m.Seal()), hex.EncodeToString(m.Match())}; got != want {
+		if got := [4]string{m.ID(), hex.EncodeToString(m.Encrypt()), hex.EncodeToString(m.Seal()), hex.EncodeToString(m.Match())}; got != want {
 			t.Errorf("%s derives\n%q, want\n%q", master, got, want)
 		}
 	}
@@ -116,7 +118,7 @@ func TestMasterKey_PurposesDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := [][]byte{raw, id, m.Seal(), m.Match(), m.SecretStore(), m.Audit(), m.SigningSeed()}
+		all := [][]byte{raw, id, m.Encrypt(), m.Seal(), m.Match(), m.SecretStore(), m.SecretStoreAES(), m.Audit(), m.SigningSeed()}
 		for i, one := range all {
 			for _, other := range all[i+1:] {
 				if bytes.HasPrefix(one, other[:9]) || bytes.HasPrefix(other, one[:9]) {

@@ -1,5 +1,6 @@
 -- Replaces a ticket's record. KEYS[1]: the record.
--- ARGV: tag of the version that the change is based on, next sealed record,
+-- ARGV: tag of the version that the change is based on, next sealed record
+--       ('': repeat the change that made the tagged version),
 --       not before and not after (ms; 0: no bound), time of expiry (ms),
 --       node to exclude, message to publish, prefix of the mailboxes' names.
 -- Returns {1 done | 0 not done, the stored record if not done, now in ms}.
@@ -10,14 +11,16 @@ local rec = got[1]
 if not rec then
   return {0, false, now}
 end
--- The stored record equals the offered one: a repeated call, answered as the first
--- time. It writes the expiry again, so that a following WAIT has a write to wait for.
-if rec == ARGV[2] then
+local tagged = ARGV[1] ~= '' and string.sub(rec, 1, #ARGV[1]) == ARGV[1]
+-- The stored record equals the offered one, or is the tagged one: a repeated call,
+-- answered as the first time. It writes the expiry again, so that a following WAIT has a
+-- write to wait for.
+if rec == ARGV[2] or ARGV[2] == '' and tagged then
   redis.call('PEXPIREAT', KEYS[1], ARGV[5])
   return {1, false, now}
 end
 local from, till = tonumber(ARGV[3]), tonumber(ARGV[4])
-if ARGV[1] == '' or string.sub(rec, 1, #ARGV[1]) ~= ARGV[1] or now < from or (till > 0 and now >= till) then
+if ARGV[2] == '' or not tagged or now < from or (till > 0 and now >= till) then
   return {0, rec, now}
 end
 redis.call('HSET', KEYS[1], 'rec', ARGV[2])

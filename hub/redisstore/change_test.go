@@ -98,6 +98,16 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		if mail := b.drain(t, id); !slices.Equal(mail, []string{string(ticket.EncodeUpdate(id, c.Sealed))}) {
 			t.Errorf("published %q", mail)
 		}
+		// Without the bytes, the tag of the new version repeats the change.
+		for base, done := range map[string]bool{string(tag(c.Sealed)): true, string(tag(old)): false, "": false} {
+			if out := r.change(t, ticket.Change{ID: id, BaseTag: []byte(base), ExpireAt: deadline.Add(time.Hour)}); out.Done != done {
+				t.Errorf("repeated by the tag %q it became %+v", base, out)
+			}
+		}
+		r.assertExpiry(t, id, deadline.Add(time.Hour))
+		if mail := b.drain(t, id); len(mail) != 0 || string(r.storedRecord(t, id)) != string(c.Sealed) {
+			t.Errorf("stored %q and published %q", r.storedRecord(t, id), mail)
+		}
 		// After another change, the repeated one no longer fits.
 		third := record(3, "last")
 		if out := r.change(t, ticket.Change{ID: id, BaseTag: tag(c.Sealed), Sealed: third, ExpireAt: deadline}); !out.Done {

@@ -38,7 +38,7 @@ func TestPrefix_SharesNothing(t *testing.T) {
 		r.assertSwitches(t, []string{"demo"}, "")
 		must(t, r.WriteSwitch(limit(t), "demo", prefix))
 		r.assertSwitches(t, []string{"demo"}, prefix)
-		ring, err := NewSecretKeyring([]SecretKey{{ID: "k", Key: make([]byte, 32)}})
+		ring, err := NewSecretKeyring([]SecretKey{{ID: "k", Key: make([]byte, 32), AES: make([]byte, 32)}})
 		must(t, err)
 		v := r.SecretStore(ring)
 		must(t, v.Save(limit(t), "x", []byte(prefix), time.Minute))

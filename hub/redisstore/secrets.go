@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -10,19 +11,27 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/crypto/chacha20poly1305"
+
 	"loginhub/hub/ticket"
 )
 
 // SecretKey is one of the keys that encrypt a SecretStore.
 type SecretKey struct {
 	ID  string // precedes the value, in clear
-	Key []byte // 32 bytes
+	Key []byte // XChaCha20-Poly1305 key of values of version 2, 32 bytes
+	AES []byte // AES-256-GCM key of values of version 1
 }
 
 // SecretStore keeps small values for all nodes. They are encrypted and bound to their
-// names (AES-256-GCM). Somebody who can read and write in Redis can neither read nor
-// forge a value, nor move one to another name. They can only delete a value, or restore
-// an older one of the same name. It is safe for concurrent use.
+// names. Somebody who can read and write in Redis can neither read nor forge a value,
+// nor move one to another name. They can only delete a value, or restore an older one of
+// the same name. It is safe for concurrent use.
+//
+// A value is its head, a random nonce and the ciphertext. The head is "2.KID:" for
+// XChaCha20-Poly1305, and "KID:" for AES-256-GCM (version 1). Random nonces of 96 bits
+// are safe for 2^32 values a key, which 1,000 website logins a second use up in 50 days;
+// version 2 has nonces of 192 bits.
 type SecretStore struct {
 	store *Store
 	ring  atomic.Pointer[SecretKeyring]
@@ -30,27 +39,44 @@ type SecretStore struct {
 
 // SecretKeyring encrypts with its first key and decrypts with all keys. It is immutable.
 type SecretKeyring struct {
-	ids   []string // newest first
-	aeads map[string]cipher.AEAD
+	writes  int // index in sealers
+	sealers []sealer
+}
+
+// sealer encrypts the values that begin with head.
+type sealer struct {
+	head string
+	cipher.AEAD
 }
 
 // NewSecretKeyring builds a keyring from at least one key, newest first.
 func NewSecretKeyring(keys []SecretKey) (*SecretKeyring, error) {
-	r := &SecretKeyring{aeads: map[string]cipher.AEAD{}}
+	r := &SecretKeyring{}
 	for _, k := range keys {
-		block, err := aes.NewCipher(k.Key)
+		second, err := chacha20poly1305.NewX(k.Key)
 		if err != nil {
 			return nil, fmt.Errorf("secret store key: %w", err)
 		}
-		if r.aeads[k.ID], err = cipher.NewGCM(block); err != nil {
+		block, err := aes.NewCipher(k.AES)
+		if err != nil {
 			return nil, fmt.Errorf("secret store key: %w", err)
 		}
-		r.ids = append(r.ids, k.ID)
+		first, err := cipher.NewGCM(block)
+		if err != nil {
+			return nil, fmt.Errorf("secret store key: %w", err)
+		}
+		r.sealers = append(r.sealers, sealer{"2." + k.ID + ":", second}, sealer{k.ID + ":", first})
 	}
-	if len(r.ids) == 0 {
+	if len(r.sealers) == 0 {
 		return nil, errors.New("secret store: no keys")
 	}
 	return r, nil
+}
+
+// WithVersion returns a keyring with the same keys that writes values of that version, 1
+// or 2. It reads both (ticket.Keyring.WithVersion).
+func (r *SecretKeyring) WithVersion(version int) *SecretKeyring {
+	return &SecretKeyring{writes: ticket.RecordVersion - version, sealers: r.sealers}
 }
 
 // SecretStore returns a SecretStore in this Redis.
@@ -118,21 +144,19 @@ func (v *SecretStore) SetNX(ctx context.Context, name string, life time.Duration
 	return first == 1, unavailable(err)
 }
 
-// encrypt returns the key's id, a colon, the nonce and the ciphertext. A random nonce of
-// 96 bits is safe for 2^32 values per key: 13 years at ten values a second.
+// encrypt returns the value as it is stored.
 func (r *SecretKeyring) encrypt(name string, value []byte) []byte {
-	id := r.ids[0]
-	nonce := make([]byte, r.aeads[id].NonceSize())
+	seal := r.sealers[r.writes]
+	nonce := make([]byte, seal.NonceSize())
 	rand.Read(nonce) // never fails (crypto/rand, Go 1.24)
-	out := append([]byte(id+":"), nonce...)
-	return r.aeads[id].Seal(out, nonce, value, []byte(name))
+	return seal.Seal(append([]byte(seal.head), nonce...), nonce, value, []byte(name))
 }
 
 // prefixes returns the beginnings of all values under the keyring's keys.
 func (r *SecretKeyring) prefixes() []any {
-	all := make([]any, len(r.ids))
-	for i, id := range r.ids {
-		all[i] = id + ":"
+	all := make([]any, len(r.sealers))
+	for i, s := range r.sealers {
+		all[i] = s.head
 	}
 	return all
 }
@@ -141,13 +165,12 @@ func (v *SecretStore) decrypt(r *SecretKeyring, name string, text []byte, err er
 	if err != nil {
 		return nil, unavailable(err) // nil if there is no value
 	}
-	for _, id := range r.ids {
-		seal := r.aeads[id]
-		front := len(id) + 1 + seal.NonceSize()
-		if len(text) < front || string(text[:len(id)+1]) != id+":" {
+	for _, seal := range r.sealers {
+		sealed, found := bytes.CutPrefix(text, []byte(seal.head))
+		if !found || len(sealed) < seal.NonceSize() {
 			continue
 		}
-		value, err := seal.Open(nil, text[len(id)+1:front], text[front:], []byte(name))
+		value, err := seal.Open(nil, sealed[:seal.NonceSize()], sealed[seal.NonceSize():], []byte(name))
 		if err != nil { // somebody else writes in Redis
 			if v.store.Metrics != nil {
 				v.store.Metrics.DecryptFailed()

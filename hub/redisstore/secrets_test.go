@@ -17,7 +17,7 @@ import (
 func secretKeys(ids ...string) []redisstore.SecretKey {
 	var all []redisstore.SecretKey
 	for _, id := range ids {
-		all = append(all, redisstore.SecretKey{ID: id, Key: bytes.Repeat([]byte(id[:1]), 32)})
+		all = append(all, redisstore.SecretKey{ID: id, Key: bytes.Repeat([]byte(id[:1]), 32), AES: bytes.Repeat([]byte(id[1:]), 32)})
 	}
 	return all
 }
@@ -77,7 +77,7 @@ func TestSecretStore_KeyRequired(t *testing.T) {
 func TestSecretStore_UnknownVersion(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	v, ctx := openSecretStore(t, redis.URL, "a1"), t.Context()
-	for _, later := range []string{"2.a1:" + strings.Repeat("x", 40), "2.", "10.\x00"} {
+	for _, later := range []string{"3.a1:" + strings.Repeat("x", 40), "3.", "10.\x00"} {
 		redis.Client.Set(ctx, "loginhub:vault:{x}", later, time.Minute)
 		if got, err := v.Take(ctx, "x"); !errors.Is(err, ticket.ErrUnknownKey) || got != nil {
 			t.Errorf("of %q: %q %v", later, got, err)

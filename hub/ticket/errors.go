@@ -48,3 +48,14 @@ func (unknownVersion) Error() string { return "sealed in a version that this nod
 
 // Is reports whether target is ErrUnknownKey: an unknown version counts as one.
 func (unknownVersion) Is(target error) bool { return target == ErrUnknownKey }
+
+// RejectedError is the ErrClosed of a ticket that was rejected.
+type RejectedError struct{ Reason Reason }
+
+// Error implements error.
+func (e RejectedError) Error() string {
+	return ErrClosed.Error() + ": rejected (" + e.Reason.String() + ")"
+}
+
+// Unwrap returns ErrClosed.
+func (RejectedError) Unwrap() error { return ErrClosed }

@@ -2,6 +2,7 @@ package ticket_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"net/netip"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ var demo = &client.Client{ID: "demo"}
 func newTicket(t testing.TB, c *client.Client) ticket.Ticket {
 	t.Helper()
 	return ticket.New(ticket.NewSecret().ID(), ticket.Request{
-		Client: c, Nonce: "n-0S6_WzA2Mj", Address: netip.MustParseAddr("203.0.113.7"), Browser: "Chrome 150", OS: "Windows",
+		Client: c, Nonce: "n-0S6_WzA2Mj", Address: netip.MustParseAddr("203.0.113.7"), Origin: "https://www.example.com", Browser: "Chrome 150", OS: "Windows",
 	}, "new", noon, ticketTTL)
 }
 
@@ -51,9 +52,25 @@ func newRing(t testing.TB, ids ...string) *ticket.Keyring {
 	for _, id := range ids {
 		// The key's bytes derive from its id, so that the same id is the same key in
 		// every ring.
-		keys = append(keys, ticket.Key{ID: id, Seal: bytes.Repeat([]byte("s"+id), 8), Match: bytes.Repeat([]byte("m"+id), 8)})
+		keys = append(keys, ticket.Key{ID: id, Seal: bytes.Repeat([]byte("s"+id), 8), Encrypt: encryptionKey(id), Match: bytes.Repeat([]byte("m"+id), 8)})
 	}
 	ring, err := ticket.NewKeyring(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// encryptionKey derives 32 bytes from a key's id.
+func encryptionKey(id string) []byte {
+	key := sha256.Sum256([]byte(id))
+	return key[:]
+}
+
+// atVersion returns the ring, which writes records of that version.
+func atVersion(t testing.TB, ring *ticket.Keyring, version int) *ticket.Keyring {
+	t.Helper()
+	ring, err := ring.WithVersion(version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +89,7 @@ func seal(t testing.TB, ring *ticket.Keyring, v ticket.Ticket) []byte {
 
 // confirmation returns a confirm by that user at noon with the right number.
 func confirmation(by ticket.Identity, c *client.Client) ticket.Confirmation {
-	return ticket.Confirmation{Identity: by, Match: "47", ExpectedMatch: "47", Now: noon, ResultTTL: resultTTL,
+	return ticket.Confirmation{Identity: by, Match: "47", ExpectedMatch: "47", Now: noon, Sent: noon, ResultTTL: resultTTL,
 		Token: ticket.TokenParams{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
 }
 
@@ -95,7 +112,7 @@ func paths(t testing.TB, c *client.Client) map[ticket.State][]ticket.Ticket {
 	pending := newTicket(t, c)
 	scanned := ok(pending.Scan(alice, ticket.User{Nickname: "小明"}, noon, confirmTTL))
 	confirmed := []ticket.Ticket{ok(scanned.Confirm(confirmation(alice, c)))}
-	rejected := []ticket.Ticket{ok(pending.Reject(alice)), ok(scanned.Reject(alice))}
+	rejected := []ticket.Ticket{ok(pending.Reject(alice)), ok(scanned.Reject(alice)), ok(scanned.Cancel()), ok(confirmed[0].Cancel())}
 	if c.NumberMatching {
 		wrong := confirmation(alice, c)
 		wrong.Match = "12"

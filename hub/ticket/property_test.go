@@ -16,7 +16,7 @@ import (
 var follows = map[ticket.State][]ticket.State{
 	ticket.Pending:   {ticket.Scanned, ticket.Confirmed, ticket.Rejected, ticket.Expired},
 	ticket.Scanned:   {ticket.Confirmed, ticket.Rejected, ticket.Expired},
-	ticket.Confirmed: {ticket.Consumed, ticket.Expired},
+	ticket.Confirmed: {ticket.Consumed, ticket.Rejected, ticket.Expired}, // rejected: by a cancel
 }
 
 // fuzzDriver makes random calls of several users on one ticket.
@@ -73,11 +73,11 @@ func (w *fuzzDriver) step() {
 	}
 }
 
-// likely are the actions to choose from. Reject is rare: a sequence that ends early
-// tests little.
+// likely are the actions to choose from. Reject and Cancel are rare: a sequence that ends
+// early tests little.
 var likely = []ticket.Action{
 	ticket.Scan, ticket.Scan, ticket.Scan, ticket.Scan, ticket.Confirm, ticket.Confirm, ticket.Confirm,
-	ticket.Ack, ticket.Ack, ticket.Ack, ticket.Ack, ticket.Reject,
+	ticket.Ack, ticket.Ack, ticket.Ack, ticket.Ack, ticket.Reject, ticket.Cancel,
 }
 
 // call returns a random call in which everything but the time is fixed.
@@ -88,8 +88,11 @@ func (w *fuzzDriver) call() func(ticket.Ticket) (ticket.Ticket, error) {
 	a := likely[w.random.IntN(len(likely))]
 	seq := int64(w.random.IntN(5))
 	return func(v ticket.Ticket) (ticket.Ticket, error) {
-		if a == ticket.Ack {
+		switch a {
+		case ticket.Ack:
 			return v.Ack(seq)
+		case ticket.Cancel:
+			return v.Cancel()
 		}
 		if err := v.Precheck(a, match); err != nil {
 			return v, err
@@ -144,10 +147,13 @@ func (w *fuzzDriver) checkChange(was, next ticket.Ticket) {
 	if was.Identity != (ticket.Identity{}) && !next.Identity.Same(was.Identity) {
 		w.t.Errorf("%s to %s: %+v took over from %+v", was.State, next.State, next.Identity, was.Identity)
 	}
-	if hasClaims := next.Claims != nil; hasClaims != (was.Claims != nil || next.State == ticket.Confirmed) {
+	if hasClaims := next.Claims != nil; hasClaims != (next.State != ticket.Rejected && (was.Claims != nil || next.State == ticket.Confirmed)) {
 		w.t.Errorf("%s to %s: claims %s", was.State, next.State, next.Claims)
 	}
-	if was.Claims != nil && !bytes.Equal(was.Claims, next.Claims) {
+	if (next.Reason != 0) != (next.State == ticket.Rejected) || next.State == ticket.Rejected && next.WasConfirmed() != (was.State == ticket.Confirmed) {
+		w.t.Errorf("%s to %s: reason %q, was confirmed %v", was.State, next.State, next.Reason, next.WasConfirmed())
+	}
+	if was.Claims != nil && next.Claims != nil && !bytes.Equal(was.Claims, next.Claims) {
 		w.t.Errorf("%s to %s: claims were %s and are %s", was.State, next.State, was.Claims, next.Claims)
 	}
 	if next.State == ticket.Confirmed {
@@ -159,6 +165,7 @@ func (w *fuzzDriver) checkChange(was, next ticket.Ticket) {
 	}
 	// All other fields stay as the browser's request set them.
 	was.State, was.Seq, was.Deadline, was.Identity, was.User, was.Claims = next.State, next.Seq, next.Deadline, next.Identity, next.User, next.Claims
+	was.Reason, was.ConfirmedAt = next.Reason, next.ConfirmedAt
 	if !reflect.DeepEqual(was, next) {
 		w.t.Errorf("a change touched more than it may:\n%+v\n%+v", was, next)
 	}

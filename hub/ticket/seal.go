@@ -2,26 +2,42 @@ package ticket
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// sealVersion is the version of sealed bytes. They are text, so that an operator
-// can read them in redis-cli:
+// Versions of sealed bytes:
 //
-//	1.KID.MAC.JSON
+//	1.KID.MAC.JSON          HMAC-SHA256, JSON in clear
+//	2.KID.NONCE.CIPHERTEXT  XChaCha20-Poly1305 of the same JSON
 //
-// MAC is the HMAC-SHA256 of "loginhub WHAT 1.KID.JSON" under the nodes' key KID,
-// in base64url. WHAT is "record" or "switch". The JSON repeats the ticket (or the
-// client) and the key, so that a record copied to another ticket is rejected.
+// MAC is over "loginhub WHAT 1.KID.JSON", in base64url. WHAT is "record" or "switch".
+// NONCE is 24 random bytes in base64url: 192 bits, so random nonces do not repeat under
+// one key. CIPHERTEXT is binary and includes the tag. Its associated data is
+// "loginhub record TICKET 2.KID.NONCE.".
+//
+// The JSON repeats the ticket (or the client) and the key, so that a record copied to
+// another ticket is rejected.
+//
+// Records are of version 2, because they say who logs in. Kill switches stay at version
+// 1: they contain no personal data, and operators and nodes of earlier releases read
+// them.
 //
 // Bytes of every version, also of later ones, begin with the version's number and
 // a dot. What follows is up to the version, including its length: a node that does
 // not support the version reads nothing of it (ErrUnknownVersion).
-const sealVersion = "1"
+const (
+	versionMAC  = "1"
+	versionAEAD = "2"
+)
 
 // maxVersion is the length of the longest version number, in digits.
 const maxVersion = 4
@@ -41,14 +57,20 @@ func CutVersion(written []byte) (version string, rest []byte, ok bool) {
 // with every field at its limit and escaped, is shorter.
 const MaxSealed = 24 << 10
 
-// macLength is the length of 32 bytes in base64url.
-const macLength = 43
+// Lengths of MAC and nonce in base64url.
+const (
+	macLength   = 43 // of 32 bytes
+	nonceLength = 32 // of 24 bytes
+)
 
 // Key is one of the nodes' shared keys, derived for this package.
 type Key struct {
-	ID    string // the kid; letters, digits, - and _
-	Seal  []byte // HMAC key of the records
-	Match []byte // HMAC key of number matching
+	ID      string // the kid; letters, digits, - and _
+	Seal    []byte // HMAC key of the kill switches, and of records of version 1
+	Encrypt []byte // XChaCha20-Poly1305 key of the records, 32 bytes
+	Match   []byte // HMAC key of number matching
+
+	aead cipher.AEAD // of Encrypt
 }
 
 // Keyring seals with its first key and opens with all keys. It is safe for concurrent
@@ -56,6 +78,7 @@ type Key struct {
 type Keyring struct {
 	current string
 	keys    map[string]Key
+	version string // of the records that it seals
 }
 
 // NewKeyring builds a keyring from at least one key, newest first.
@@ -63,14 +86,33 @@ func NewKeyring(keys []Key) (*Keyring, error) {
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("keyring: no keys")
 	}
-	r := &Keyring{current: keys[0].ID, keys: make(map[string]Key, len(keys))}
+	r := &Keyring{current: keys[0].ID, keys: make(map[string]Key, len(keys)), version: versionAEAD}
 	for _, k := range keys {
 		if _, twice := r.keys[k.ID]; twice {
 			return nil, fmt.Errorf("keyring: key %s is given twice", k.ID)
 		}
+		var err error
+		if k.aead, err = chacha20poly1305.NewX(k.Encrypt); err != nil {
+			return nil, fmt.Errorf("keyring: key %s: %w", k.ID, err)
+		}
 		r.keys[k.ID] = k
 	}
 	return r, nil
+}
+
+// RecordVersion is the version of the records that nodes write unless they are
+// configured otherwise.
+const RecordVersion = 2
+
+// WithVersion returns a keyring with the same keys that seals records in that version, 1
+// or 2. It opens both. Nodes write version 1 while nodes run that cannot open version 2.
+func (r *Keyring) WithVersion(version int) (*Keyring, error) {
+	if version < 1 || version > RecordVersion {
+		return nil, fmt.Errorf("keyring: record version %d, want 1 to %d", version, RecordVersion)
+	}
+	other := *r
+	other.version = strconv.Itoa(version)
+	return &other, nil
 }
 
 // Current returns the id of the key that seals new tickets.
@@ -88,17 +130,23 @@ func (r *Keyring) MatchNumbers(t Ticket) (code string, offered []string, err err
 }
 
 // Seal returns the ticket as bytes to store and to publish, sealed under the ticket's
-// own key.
+// own key. Two calls give different bytes, except in version 1.
 func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	k, ok := r.keys[t.Key]
 	if !ok {
 		return nil, fmt.Errorf("seal: %w", ErrUnknownKey)
 	}
+	if r.version == versionMAC {
+		t.Origin, t.Reason = "", 0 // nodes that read only version 1 would drop them
+	}
 	body, err := json.Marshal(t)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return k.seal(sealRecord, body)
+	if r.version == versionMAC {
+		return k.authenticate(sealRecord, body)
+	}
+	return k.encrypt(t.ID, body)
 }
 
 // Kinds of sealed values. A seal of one kind is not valid for the other.
@@ -107,57 +155,116 @@ const (
 	sealSwitch = "switch"
 )
 
-func (k Key) seal(what string, body []byte) ([]byte, error) {
-	out := make([]byte, 0, len(sealVersion)+len(k.ID)+macLength+len(body)+3)
-	out = append(out, sealVersion+"."+k.ID+"."...)
+// authenticate returns the body in version 1.
+func (k Key) authenticate(what string, body []byte) ([]byte, error) {
+	out := make([]byte, 0, len(versionMAC)+len(k.ID)+macLength+len(body)+3)
+	out = append(out, versionMAC+"."+k.ID+"."...)
 	out = base64.RawURLEncoding.AppendEncode(out, k.mac(what, body))
 	out = append(out, '.')
-	if out = append(out, body...); len(out) > MaxSealed {
-		return nil, fmt.Errorf("seal: %s of %d bytes, at most %d can be read again", what, len(out), MaxSealed)
+	return checkLength(what, append(out, body...))
+}
+
+// encrypt returns the body of a ticket's record in version 2.
+func (k Key) encrypt(id ID, body []byte) ([]byte, error) {
+	var nonce [chacha20poly1305.NonceSizeX]byte
+	rand.Read(nonce[:]) // never fails (crypto/rand, Go 1.24)
+	out := make([]byte, 0, len(versionAEAD)+len(k.ID)+nonceLength+len(body)+chacha20poly1305.Overhead+3)
+	out = append(out, versionAEAD+"."+k.ID+"."...)
+	out = base64.RawURLEncoding.AppendEncode(out, nonce[:])
+	out = append(out, '.')
+	return checkLength(sealRecord, k.aead.Seal(out, nonce[:], body, associated(id, out)))
+}
+
+// associated returns the associated data of a record that begins with head.
+func associated(id ID, head []byte) []byte {
+	return append([]byte("loginhub "+sealRecord+" "+string(id)+" "), head...)
+}
+
+func checkLength(what string, sealed []byte) ([]byte, error) {
+	if len(sealed) > MaxSealed {
+		return nil, fmt.Errorf("seal: %s of %d bytes, at most %d can be read again", what, len(sealed), MaxSealed)
 	}
-	return out, nil
+	return sealed, nil
 }
 
 func (k Key) mac(what string, body []byte) []byte {
 	mac := hmac.New(sha256.New, k.Seal)
-	mac.Write([]byte("loginhub " + what + " " + sealVersion + "." + k.ID + "."))
+	mac.Write([]byte("loginhub " + what + " " + versionMAC + "." + k.ID + "."))
 	mac.Write(body)
 	return mac.Sum(nil)
 }
 
-// unseal checks a seal. It returns the key and the sealed body.
-func (r *Keyring) unseal(what string, sealed []byte) (Key, []byte, error) {
+// parts are sealed bytes in their parts: VERSION.KID.PROOF.BODY.
+type parts struct {
+	version     string
+	key         Key
+	head        []byte // everything before the body
+	proof, body []byte // MAC or nonce, and JSON or ciphertext
+}
+
+// split returns the parts of sealed bytes whose version and key this node has.
+func (r *Keyring) split(what string, sealed []byte) (p parts, err error) {
 	version, rest, ok := CutVersion(sealed)
 	switch {
 	case !ok:
-		return Key{}, nil, fmt.Errorf("%s without a version: %w", what, ErrBrokenSeal)
-	case version != sealVersion: // checked before the length, which each version limits itself
-		return Key{}, nil, fmt.Errorf("%s of version %s: %w", what, version, ErrUnknownVersion)
+		return p, fmt.Errorf("%s without a version: %w", what, ErrBrokenSeal)
+	case version != versionMAC && version != versionAEAD: // checked before the length, which each version limits itself
+		return p, fmt.Errorf("%s of version %s: %w", what, version, ErrUnknownVersion)
 	case len(sealed) > MaxSealed:
-		return Key{}, nil, fmt.Errorf("%s of %d bytes: %w", what, len(sealed), ErrBrokenSeal)
+		return p, fmt.Errorf("%s of %d bytes: %w", what, len(sealed), ErrBrokenSeal)
 	}
 	kid, rest, _ := bytes.Cut(rest, []byte("."))
-	mac, body, ok := bytes.Cut(rest, []byte("."))
-	if !ok || len(mac) != macLength {
-		return Key{}, nil, fmt.Errorf("malformed %s: %w", what, ErrBrokenSeal)
+	p.version = version
+	if p.proof, p.body, ok = bytes.Cut(rest, []byte(".")); !ok {
+		return p, fmt.Errorf("malformed %s: %w", what, ErrBrokenSeal)
 	}
-	k, ok := r.keys[string(kid)]
-	if !ok {
-		return Key{}, nil, fmt.Errorf("%s under key %.32q: %w", what, kid, ErrUnknownKey)
+	if p.key, ok = r.keys[string(kid)]; !ok {
+		return p, fmt.Errorf("%s under key %.32q: %w", what, kid, ErrUnknownKey)
 	}
+	p.head = sealed[:len(sealed)-len(p.body)]
+	return p, nil
+}
+
+// verify checks the MAC of version 1 and returns the body.
+func (p parts) verify(what string) ([]byte, error) {
 	var want [macLength]byte
-	base64.RawURLEncoding.Encode(want[:], k.mac(what, body))
-	if !hmac.Equal(mac, want[:]) {
-		return Key{}, nil, fmt.Errorf("wrong MAC: %w", ErrBrokenSeal)
+	base64.RawURLEncoding.Encode(want[:], p.key.mac(what, p.body))
+	if !hmac.Equal(p.proof, want[:]) {
+		return nil, fmt.Errorf("wrong MAC: %w", ErrBrokenSeal)
 	}
-	return k, body, nil
+	return p.body, nil
+}
+
+// decrypt returns the body of a ticket's record of version 2.
+func (p parts) decrypt(id ID) ([]byte, error) {
+	var nonce [chacha20poly1305.NonceSizeX]byte
+	if len(p.proof) != nonceLength {
+		return nil, fmt.Errorf("nonce of %d characters: %w", len(p.proof), ErrBrokenSeal)
+	}
+	if n, err := strict.Decode(nonce[:], p.proof); err != nil || n != len(nonce) {
+		return nil, fmt.Errorf("malformed nonce: %w", ErrBrokenSeal)
+	}
+	body, err := p.key.aead.Open(nil, nonce[:], p.body, associated(id, p.head))
+	if err != nil {
+		return nil, fmt.Errorf("decrypt: %w: %w", err, ErrBrokenSeal)
+	}
+	return body, nil
 }
 
 // Open returns the ticket in the sealed bytes, if a node sealed them for exactly this
 // ticket, else ErrBrokenSeal. It returns ErrUnknownKey if this node lacks the key or
 // does not support the version. No other function turns bytes into a ticket.
 func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
-	k, body, err := r.unseal(sealRecord, sealed)
+	p, err := r.split(sealRecord, sealed)
+	if err != nil {
+		return Ticket{}, err
+	}
+	body := []byte(nil)
+	if p.version == versionMAC {
+		body, err = p.verify(sealRecord)
+	} else {
+		body, err = p.decrypt(id)
+	}
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -165,11 +272,11 @@ func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
 	if err := json.Unmarshal(body, &t); err != nil {
 		return Ticket{}, fmt.Errorf("sealed record: %w: %w", err, ErrBrokenSeal)
 	}
-	if t.ID != id || t.Key != k.ID {
+	if t.ID != id || t.Key != p.key.ID {
 		return Ticket{}, fmt.Errorf("sealed for another ticket: %w", ErrBrokenSeal)
 	}
-	// The bytes before the JSON are unique to this version. They are copied, so that the
-	// slot that keeps them does not keep the whole record in memory.
-	t.tag = string(sealed[:len(sealed)-len(body)])
+	// The head is unique to this version. It is copied, so that the slot that keeps it
+	// does not keep the whole record in memory.
+	t.tag = string(p.head)
 	return t, nil
 }

@@ -7,11 +7,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -40,48 +43,88 @@ func refused(t testing.TB, ring *ticket.Keyring, id ticket.ID, sealed []byte, wh
 }
 
 func TestSeal_RoundTrip(t *testing.T) {
-	ring := newRing(t)
-	for _, all := range paths(t, demo) {
-		for _, v := range append(all, full(t)) {
-			sealed := seal(t, ring, v)
-			got, err := ring.Open(v.ID, sealed)
-			if err != nil {
-				t.Fatal(err)
+	for version, proof := range map[int]int{1: 43, 2: 32} {
+		ring := atVersion(t, newRing(t), version)
+		for _, all := range paths(t, demo) {
+			for _, v := range append(all, full(t)) {
+				sealed := seal(t, ring, v)
+				got, err := newRing(t).Open(v.ID, sealed) // every node opens both versions
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tag := got.Tag(); !bytes.HasPrefix(sealed, tag) || len(tag) != len("1.new.")+proof+1 {
+					t.Errorf("the tag %q does not name %.60q", tag, sealed)
+				}
+				if version == 1 { // nodes of earlier releases would drop them
+					v.Origin, v.Reason = "", 0
+				}
+				if a, b := encoded(t, v), encoded(t, got); a != b {
+					t.Errorf("version %d: comes back as\n%s\ninstead of\n%s", version, b, a)
+				}
 			}
-			if tag := got.Tag(); !bytes.HasPrefix(sealed, tag) || len(tag) != len("1.new.")+43+1 {
-				t.Errorf("the tag %q does not name %q", tag, sealed)
-			}
-			// Sealing the opened ticket gives the same bytes, so no field was lost or
-			// changed.
-			if again := seal(t, ring, got); !bytes.Equal(again, sealed) {
-				t.Errorf("comes back as\n%s\ninstead of\n%s", again, sealed)
-			}
+		}
+	}
+	for _, version := range []int{-1, 0, 3} {
+		if _, err := newRing(t).WithVersion(version); err == nil {
+			t.Errorf("there is a version %d", version)
 		}
 	}
 }
 
-// TestSeal_Format fixes the format: old nodes read what new ones write, so it may never
-// change under the same version. The test computes the MAC itself.
-func TestSeal_Format(t *testing.T) {
-	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "kid", Seal: []byte("a key"), Match: []byte("another")}})
+// encoded returns the ticket's fields as JSON.
+func encoded(t testing.TB, v ticket.Ticket) string {
+	t.Helper()
+	text, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := ticket.New("Zmh6rfhivXdsj8GLjp-OIA", ticket.Request{Client: demo, Nonce: "n"}, "kid", noon, ticketTTL)
-	const body = `{"ticket":"Zmh6rfhivXdsj8GLjp-OIA","client":"demo","nonce":"n","made_at":"2026-03-01T12:00:00Z","kid":"kid",` +
+	return string(text)
+}
+
+// TestSeal_Format fixes the formats: old nodes read what new ones write, so a format may
+// never change under the same version. The test computes MAC and ciphertext itself.
+func TestSeal_Format(t *testing.T) {
+	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "kid", Seal: []byte("a key"), Encrypt: encryptionKey("kid"), Match: []byte("another")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "Zmh6rfhivXdsj8GLjp-OIA"
+	v := ticket.New(id, ticket.Request{Client: demo, Nonce: "n", Origin: "https://a.example"}, "kid", noon, ticketTTL)
+	const body = `{"ticket":"Zmh6rfhivXdsj8GLjp-OIA","client":"demo","nonce":"n",%s"made_at":"2026-03-01T12:00:00Z","kid":"kid",` +
 		`"state":"pending","seq":1,"deadline":"2026-03-01T12:02:00Z"}`
+	first := fmt.Sprintf(body, "")
 	mac := hmac.New(sha256.New, []byte("a key"))
-	mac.Write([]byte("loginhub record 1.kid." + body))
-	if got, want := string(seal(t, ring, v)), "1.kid."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil))+"."+body; got != want {
+	mac.Write([]byte("loginhub record 1.kid." + first))
+	if got, want := string(seal(t, atVersion(t, ring, 1), v)), "1.kid."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil))+"."+first; got != want {
 		t.Errorf("written\n%s, want\n%s", got, want)
 	}
+	sealed := seal(t, ring, v)
+	head, ciphertext := split(sealed)
+	nonce, err := base64.RawURLEncoding.DecodeString(strings.Split(head, ".")[2])
+	if err != nil || !strings.HasPrefix(head, "2.kid.") {
+		t.Fatalf("head %q: %v", head, err)
+	}
+	aead, err := chacha20poly1305.NewX(encryptionKey("kid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := aead.Open(nil, nonce, ciphertext, []byte("loginhub record "+id+" "+head))
+	if want := fmt.Sprintf(body, `"origin":"https://a.example",`); err != nil || string(text) != want {
+		t.Errorf("encrypted\n%s, want\n%s (%v)", text, want, err)
+	}
+}
+
+// split returns a sealed record's head, up to the third dot, and its body.
+func split(sealed []byte) (head string, body []byte) {
+	parts := bytes.SplitAfterN(sealed, []byte("."), 4)
+	return string(bytes.Join(parts[:3], nil)), parts[3]
 }
 
 func TestSeal_TagUnique(t *testing.T) {
 	ring := newRing(t)
 	v := newTicket(t, demo)
 	seen := map[string]bool{}
-	for _, each := range []ticket.Ticket{v, v.Expire(), must(t)(v.Reject(alice)), must(t)(v.Reject(bob)), full(t)} {
+	for _, each := range []ticket.Ticket{v, v.Expire(), must(t)(v.Reject(alice)), must(t)(v.Reject(bob)), full(t), v, v} {
 		opened, err := ring.Open(each.ID, seal(t, ring, each))
 		if err != nil || seen[string(opened.Tag())] {
 			t.Errorf("%+v has the tag %q of another (%v)", each, opened.Tag(), err)
@@ -91,31 +134,33 @@ func TestSeal_TagUnique(t *testing.T) {
 }
 
 func TestOpen_RejectsTampering(t *testing.T) {
-	ring := newRing(t)
-	v := full(t)
-	sealed := seal(t, ring, v)
-	head := bytes.IndexByte(sealed, '{')
-	for i := range sealed {
-		was := sealed[i]
-		step := 1 // every value in the head
-		if i >= head {
-			step = 37 // some values in the JSON: the MAC covers all of it alike
+	for version := 1; version <= ticket.RecordVersion; version++ {
+		ring := atVersion(t, newRing(t), version)
+		v := full(t)
+		sealed := seal(t, ring, v)
+		head, _ := split(sealed)
+		for i := range sealed {
+			was := sealed[i]
+			step := 1 // every value in the head
+			if i >= len(head) {
+				step = 37 // some values in the body, which is authenticated as a whole
+			}
+			for x := 1; x < 256; x += step {
+				sealed[i] = was ^ byte(x)
+				refused(t, ring, v.ID, sealed, string(sealed), ticket.ErrBrokenSeal, ticket.ErrUnknownKey)
+			}
+			sealed[i] = was
 		}
-		for x := 1; x < 256; x += step {
-			sealed[i] = was ^ byte(x)
-			refused(t, ring, v.ID, sealed, string(sealed), ticket.ErrBrokenSeal, ticket.ErrUnknownKey)
+		for i := range sealed {
+			refused(t, ring, v.ID, sealed[:i], "truncated", ticket.ErrBrokenSeal)
+			refused(t, ring, v.ID, sealed[i+1:], "beheaded", ticket.ErrBrokenSeal, ticket.ErrUnknownKey)
 		}
-		sealed[i] = was
+		for _, more := range []string{" ", "\n", "{}", "\x00", string(sealed)} {
+			refused(t, ring, v.ID, []byte(string(sealed)+more), "extended", ticket.ErrBrokenSeal)
+			refused(t, ring, v.ID, []byte(more+string(sealed)), "preceded", ticket.ErrBrokenSeal)
+		}
+		refused(t, ring, v.ID, nil, "nothing", ticket.ErrBrokenSeal)
 	}
-	for i := range sealed {
-		refused(t, ring, v.ID, sealed[:i], "truncated", ticket.ErrBrokenSeal)
-		refused(t, ring, v.ID, sealed[i+1:], "beheaded", ticket.ErrBrokenSeal, ticket.ErrUnknownKey)
-	}
-	for _, more := range []string{" ", "\n", "{}", "\x00", string(sealed)} {
-		refused(t, ring, v.ID, []byte(string(sealed)+more), "extended", ticket.ErrBrokenSeal)
-		refused(t, ring, v.ID, []byte(more+string(sealed)), "preceded", ticket.ErrBrokenSeal)
-	}
-	refused(t, ring, v.ID, nil, "nothing", ticket.ErrBrokenSeal)
 }
 
 // TestOpen_UnknownVersion checks that bytes that begin with a later version's number are
@@ -125,13 +170,13 @@ func TestOpen_UnknownVersion(t *testing.T) {
 	ring := newRing(t)
 	v := full(t)
 	rest := string(seal(t, ring, v)[1:])
-	for _, later := range []string{"2" + rest, "2.", "9999.x", "10" + rest, "2.\x00\xff", "3." + strings.Repeat("x", 2*ticket.MaxSealed)} {
+	for _, later := range []string{"3" + rest, "3.", "9999.x", "10" + rest, "3.\x00\xff", "3." + strings.Repeat("x", 2*ticket.MaxSealed)} {
 		_, err := ring.Open(v.ID, []byte(later))
 		if !errors.Is(err, ticket.ErrUnknownVersion) || !errors.Is(err, ticket.ErrUnknownKey) || errors.Is(err, ticket.ErrBrokenSeal) {
 			t.Errorf("%.40q: %v", later, err)
 		}
 	}
-	for _, broken := range []string{"", "2", ".", "..", "0.", "0" + rest, "01" + rest, "12345" + rest, "v2.", "-1" + rest, " 2" + rest, "{}"} {
+	for _, broken := range []string{"", "3", "1.", "2.", ".", "..", "0.", "0" + rest, "01" + rest, "12345" + rest, "v2.", "-1" + rest, " 3" + rest, "{}"} {
 		_, err := ring.Open(v.ID, []byte(broken))
 		if !errors.Is(err, ticket.ErrBrokenSeal) || errors.Is(err, ticket.ErrUnknownKey) {
 			t.Errorf("%.40q: %v", broken, err)
@@ -140,21 +185,25 @@ func TestOpen_UnknownVersion(t *testing.T) {
 }
 
 func TestOpen_OtherTicket(t *testing.T) {
-	ring := newRing(t)
-	victim, attacker := full(t), newTicket(t, demo)
-	refused(t, ring, attacker.ID, seal(t, ring, victim), "the victim's at the attacker's", ticket.ErrBrokenSeal)
-	refused(t, ring, victim.ID, seal(t, ring, attacker), "the attacker's at the victim's", ticket.ErrBrokenSeal)
-	refused(t, ring, "", seal(t, ring, victim), "the victim's at none", ticket.ErrBrokenSeal)
-	// The head of one record does not fit the body of another.
-	one, other := seal(t, ring, victim), seal(t, ring, attacker)
-	head := bytes.IndexByte(one, '{')
-	mixed := append(bytes.Clone(one[:head]), other[bytes.IndexByte(other, '{'):]...)
-	refused(t, ring, attacker.ID, mixed, "mixed", ticket.ErrBrokenSeal)
-	// A body that an attacker has changed does not fit the old MAC.
-	renamed := bytes.Replace(one, []byte(victim.ID), []byte(attacker.ID), -1)
-	refused(t, ring, attacker.ID, renamed, "renamed", ticket.ErrBrokenSeal)
-	moved := bytes.Replace(other, []byte("203.0.113.7"), []byte("203.0.113.8"), 1)
-	refused(t, ring, attacker.ID, moved, "another requester", ticket.ErrBrokenSeal)
+	for version := 1; version <= ticket.RecordVersion; version++ {
+		ring := atVersion(t, newRing(t), version)
+		victim, attacker := full(t), newTicket(t, demo)
+		refused(t, ring, attacker.ID, seal(t, ring, victim), "the victim's at the attacker's", ticket.ErrBrokenSeal)
+		refused(t, ring, victim.ID, seal(t, ring, attacker), "the attacker's at the victim's", ticket.ErrBrokenSeal)
+		refused(t, ring, "", seal(t, ring, victim), "the victim's at none", ticket.ErrBrokenSeal)
+		// The head of one record does not fit the body of another.
+		one, other := seal(t, ring, victim), seal(t, ring, attacker)
+		head, _ := split(one)
+		_, body := split(other)
+		refused(t, ring, attacker.ID, append([]byte(head), body...), "mixed", ticket.ErrBrokenSeal)
+		if version == 1 {
+			// A body that an attacker has changed does not fit the old MAC.
+			renamed := bytes.ReplaceAll(one, []byte(victim.ID), []byte(attacker.ID))
+			refused(t, ring, attacker.ID, renamed, "renamed", ticket.ErrBrokenSeal)
+			moved := bytes.Replace(other, []byte("203.0.113.7"), []byte("203.0.113.8"), 1)
+			refused(t, ring, attacker.ID, moved, "another requester", ticket.ErrBrokenSeal)
+		}
+	}
 }
 
 func TestOpen_OldKey(t *testing.T) {
@@ -184,15 +233,19 @@ func TestOpen_UnknownKey(t *testing.T) {
 	sealed := seal(t, newRing(t, "other"), v)
 	refused(t, newRing(t), v.ID, sealed, "a key that we lack", ticket.ErrUnknownKey)
 	// Another key under the same name does not open the record.
-	posing, err := ticket.NewKeyring([]ticket.Key{{ID: "other", Seal: []byte("guessed"), Match: []byte("guessed")}})
+	posing, err := ticket.NewKeyring([]ticket.Key{{ID: "other", Seal: []byte("guessed"), Encrypt: encryptionKey("guessed"), Match: []byte("guessed")}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused(t, newRing(t, "other"), v.ID, seal(t, posing, v), "a key of the same name", ticket.ErrBrokenSeal)
 	// The key inside the record must be the key in the head.
 	v.Key = "new"
-	inside := bytes.Replace(seal(t, newRing(t), v), []byte("1.new."), []byte("1.old."), 1)
-	refused(t, newRing(t), v.ID, inside, "two keys", ticket.ErrBrokenSeal)
+	for version, head := range []string{1: "1.", 2: "2."} {
+		if head != "" {
+			inside := bytes.Replace(seal(t, atVersion(t, newRing(t), version), v), []byte(head+"new."), []byte(head+"old."), 1)
+			refused(t, newRing(t), v.ID, inside, "two keys", ticket.ErrBrokenSeal)
+		}
+	}
 }
 
 func TestSeal_UnknownKey(t *testing.T) {
@@ -211,8 +264,11 @@ func TestKeyring_DuplicateKeys(t *testing.T) {
 	if _, err := ticket.NewKeyring(nil); err == nil {
 		t.Error("there is a keyring without keys")
 	}
-	if _, err := ticket.NewKeyring([]ticket.Key{{ID: "a"}, {ID: "b"}, {ID: "a"}}); err == nil {
+	if _, err := ticket.NewKeyring([]ticket.Key{{ID: "a", Encrypt: encryptionKey("a")}, {ID: "a", Encrypt: encryptionKey("a")}}); err == nil {
 		t.Error("there is a keyring with a key twice")
+	}
+	if _, err := ticket.NewKeyring([]ticket.Key{{ID: "a", Encrypt: []byte("short")}}); err == nil {
+		t.Error("there is a keyring with a key that cannot encrypt")
 	}
 }
 
@@ -221,7 +277,7 @@ func TestSeal_LongestRecord(t *testing.T) {
 	const worst = "<" // JSON escapes it with six bytes
 	c := &client.Client{ID: strings.Repeat("c", 64)}
 	v := ticket.New(ticket.NewSecret().ID(), ticket.Request{
-		Client: c, Nonce: strings.Repeat(worst, ticket.MaxNonce), Address: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"),
+		Client: c, Nonce: strings.Repeat(worst, ticket.MaxNonce), Origin: "https://" + strings.Repeat("o", 253) + ":65535", Address: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"),
 		Browser: strings.Repeat(worst, 100), OS: strings.Repeat(worst, 100),
 	}, "new", noon, ticketTTL)
 	const link = "https://example.com/"
@@ -244,7 +300,7 @@ func TestSeal_LongestRecord(t *testing.T) {
 }
 
 func TestSeal_Oversize(t *testing.T) {
-	ring := newRing(t)
+	ring := atVersion(t, newRing(t), 1)
 	v := newTicket(t, demo)
 	good := seal(t, ring, v)
 	// The MAC is valid, so that only the length is wrong.
@@ -255,8 +311,10 @@ func TestSeal_Oversize(t *testing.T) {
 	long := append([]byte("1.new."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil))+"."), padded...)
 	refused(t, ring, v.ID, long, "too long", ticket.ErrBrokenSeal)
 	v.Claims = json.RawMessage(`"` + strings.Repeat("x", ticket.MaxSealed) + `"`)
-	if _, err := ring.Seal(v); err == nil {
-		t.Error("Seal accepted a record that is too long for Open")
+	for _, ring := range []*ticket.Keyring{ring, newRing(t)} {
+		if _, err := ring.Seal(v); err == nil {
+			t.Error("Seal accepted a record that is too long for Open")
+		}
 	}
 }
 
@@ -265,9 +323,11 @@ func FuzzOpen(f *testing.F) {
 	v := full(f)
 	good := string(seal(f, ring, v))
 	pending := newTicket(f, demo)
+	first := string(seal(f, atVersion(f, ring, 1), v))
 	f.Add(good)
+	f.Add(first)
 	f.Add(string(seal(f, ring, pending)))
-	for _, seed := range []string{"", ".", "...", "1", "1.", "1.new", "1.new.", "1.new..{}", "2" + good[1:], strings.ToUpper(good),
+	for _, seed := range []string{"", ".", "...", "1", "1.", "1.new", "1.new.", "1.new..{}", "2.new." + strings.Repeat("A", 32) + ".", "3" + good[1:], strings.ToUpper(good),
 		"1.new." + strings.Repeat("A", 43) + ".{}", "1.gone." + strings.Repeat("A", 43) + ".{}", "1..." + good, good[:60], good + good} {
 		f.Add(seed)
 	}
@@ -280,7 +340,7 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string) {
 		got, err := ring.Open(v.ID, []byte(in))
 		switch {
-		case in == good:
+		case in == good, in == first:
 			if err != nil {
 				t.Error(err)
 			}

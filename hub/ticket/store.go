@@ -10,11 +10,11 @@ type Stored struct {
 
 // Change is one change of state, made in one atomic step. The store makes it only if the
 // stored version is the one of BaseTag, and only between NotBefore and NotAfter by the
-// store's clock.
+// store's clock. A repeated change is not bound to a time.
 type Change struct {
 	ID           ID
 	BaseTag      []byte    // Ticket.Tag of the version that the change is based on
-	Sealed       []byte    // the next version
+	Sealed       []byte    // the next version; empty: repeat the change that made BaseTag's version
 	NotBefore    time.Time // earliest time; zero: no bound
 	NotAfter     time.Time // must be before this; zero: no bound
 	ExpireAt     time.Time // when the store may delete the record

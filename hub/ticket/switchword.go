@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// SwitchWord is the kill switch of one client as stored in Redis. It is sealed like a
-// record.
+// SwitchWord is the kill switch of one client as stored in Redis, sealed in version 1.
 type SwitchWord struct {
 	Client string `json:"client"`
 	On     bool   `json:"on"`
@@ -26,13 +25,20 @@ func (r *Keyring) SealSwitch(w SwitchWord) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal switch: %w", err)
 	}
-	return r.keys[r.current].seal(sealSwitch, body)
+	return r.keys[r.current].authenticate(sealSwitch, body)
 }
 
 // OpenSwitch opens a client's value. It returns the value and the id of its key. The
 // errors are those of Open.
 func (r *Keyring) OpenSwitch(client string, sealed []byte) (w SwitchWord, key string, err error) {
-	k, body, err := r.unseal(sealSwitch, sealed)
+	p, err := r.split(sealSwitch, sealed)
+	if err != nil {
+		return SwitchWord{}, "", err
+	}
+	if p.version != versionMAC {
+		return SwitchWord{}, "", fmt.Errorf("switch of version %s: %w", p.version, ErrBrokenSeal)
+	}
+	body, err := p.verify(sealSwitch)
 	if err != nil {
 		return SwitchWord{}, "", err
 	}
@@ -42,5 +48,5 @@ func (r *Keyring) OpenSwitch(client string, sealed []byte) (w SwitchWord, key st
 	if w.Client != client {
 		return SwitchWord{}, "", fmt.Errorf("sealed for another client: %w", ErrBrokenSeal)
 	}
-	return w, k.ID, nil
+	return w, p.key.ID, nil
 }

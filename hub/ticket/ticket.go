@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"loginhub/hub/client"
@@ -26,6 +27,33 @@ const (
 // Final reports whether the state cannot change any more.
 func (s State) Final() bool { return s == Consumed || s == Rejected || s == Expired }
 
+// Reason says why a ticket was rejected. It is a number to save memory.
+type Reason uint8
+
+// Reasons of a rejected ticket. A record of version 1 has none.
+const (
+	_                 Reason = iota // not rejected, or not known
+	ReasonUser                      // the user declined on the phone
+	ReasonWrongNumber               // the user chose a wrong number
+	ReasonCancelled                 // the browser cancelled
+)
+
+// reasons are the names in views and records.
+var reasons = [...]string{"", "user", "wrong_number", "cancelled_here"}
+
+// String implements fmt.Stringer.
+func (r Reason) String() string { return reasons[int(r)%len(reasons)] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. A name that this node does not
+// know counts as no reason.
+func (r *Reason) UnmarshalText(text []byte) error {
+	*r = Reason(max(0, slices.Index(reasons[:], string(text))))
+	return nil
+}
+
 // Limits on what a browser sends when it creates a ticket.
 const (
 	MaxNonce = 128 // characters
@@ -39,9 +67,11 @@ type Ticket struct {
 	Client         string          `json:"client"`
 	Nonce          string          `json:"nonce,omitempty"`
 	Address        netip.Addr      `json:"address,omitzero"` // observed by the hub; zero if unknown
+	Origin         string          `json:"origin,omitempty"` // of the page that asked; "" if its browser sent none
 	Browser        string          `json:"browser,omitempty"`
 	OS             string          `json:"os,omitempty"`
 	NumberMatching bool            `json:"match,omitempty"` // of the client, when the ticket was created
+	Reason         Reason          `json:"reason,omitempty"`
 	CreatedAt      time.Time       `json:"made_at"`
 	Key            string          `json:"kid"` // seals and signs this ticket for its whole life
 	State          State           `json:"state"`
@@ -51,8 +81,9 @@ type Ticket struct {
 	User           User            `json:"user,omitzero"` // as the phone describes them: a claim
 	Claims         json.RawMessage `json:"claims,omitempty"`
 	// ConfirmedAt is when the confirming node sent the confirm to the store, in
-	// microseconds of the store's clock; 0 before. Only metrics use it. It is a plain
-	// number to save memory: every waiting ticket has one.
+	// microseconds of the store's clock; 0 before. It is for the metrics, and remains after
+	// a cancel (WasConfirmed). It is a plain number to save memory: every waiting ticket
+	// has one.
 	ConfirmedAt int64 `json:"confirmed_us,omitempty"`
 
 	tag string // of the sealed bytes that this ticket was opened from
@@ -67,6 +98,7 @@ type Request struct {
 	Client      *client.Client
 	Nonce       string
 	Address     netip.Addr // observed by the hub; zero if unknown
+	Origin      string     // of the page, on the client's list; "" if the browser sent none
 	Browser, OS string     // claimed by the browser
 }
 
@@ -75,7 +107,7 @@ type Request struct {
 func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket {
 	now = now.UTC().Truncate(time.Millisecond)
 	return Ticket{
-		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address,
+		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address, Origin: r.Origin,
 		Browser: provider.CleanText(r.Browser, maxAgent), OS: provider.CleanText(r.OS, maxAgent),
 		NumberMatching: r.Client.NumberMatching, Key: key,
 		CreatedAt: now, State: Pending, Seq: 1, Deadline: now.Add(ttl),

@@ -13,7 +13,7 @@ import (
 // scannedTicket returns a ticket in the state in which nodes read it most often.
 func scannedTicket(b *testing.B) (*ticket.Keyring, ticket.Ticket, []byte) {
 	b.Helper()
-	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "0123456789ab", Seal: make([]byte, 32), Match: make([]byte, 32)}})
+	ring, err := ticket.NewKeyring([]ticket.Key{{ID: "0123456789ab", Seal: make([]byte, 32), Encrypt: make([]byte, 32), Match: make([]byte, 32)}})
 	if err != nil {
 		b.Fatal(err)
 	}

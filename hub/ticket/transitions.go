@@ -11,6 +11,7 @@ const (
 	Confirm
 	Reject
 	Ack
+	Cancel // by the browser
 )
 
 // outcome is the result of an action in a state: the next state, no change (the same
@@ -20,8 +21,8 @@ type outcome struct {
 	err  error
 }
 
-// outcomes has two results: same for the user recorded on the ticket, or for any user
-// while none is recorded; other for every other user.
+// outcomes has two results: same for the user recorded on the ticket, other for every
+// other user, and for every user while none is recorded.
 type outcomes struct{ same, other outcome }
 
 func to(s State) outcome       { return outcome{next: s} }
@@ -39,36 +40,42 @@ var transitions = map[State]map[Action]outcomes{
 		Confirm: anyUser(to(Confirmed)), // scan and confirm in one step
 		Reject:  anyUser(to(Rejected)),
 		Ack:     anyUser(refuse(ErrNotConfirmed)),
+		Cancel:  anyUser(to(Rejected)),
 	},
 	Scanned: {
 		Scan:    {noChange, refuse(ErrScanned)},
 		Confirm: {to(Confirmed), refuse(ErrScanned)},
 		Reject:  {to(Rejected), refuse(ErrScanned)},
 		Ack:     anyUser(refuse(ErrNotConfirmed)),
+		Cancel:  anyUser(to(Rejected)),
 	},
 	Confirmed: {
 		Scan:    anyUser(refuse(ErrClosed)),
 		Confirm: {noChange, refuse(ErrClosed)},
 		Reject:  anyUser(refuse(ErrClosed)),
 		Ack:     anyUser(to(Consumed)),
+		Cancel:  anyUser(to(Rejected)),
 	},
 	Consumed: {
 		Scan:    anyUser(refuse(ErrClosed)),
 		Confirm: {noChange, refuse(ErrClosed)},
 		Reject:  anyUser(refuse(ErrClosed)),
 		Ack:     anyUser(noChange),
+		Cancel:  anyUser(refuse(ErrClosed)),
 	},
 	Rejected: {
 		Scan:    anyUser(refuse(ErrClosed)),
 		Confirm: anyUser(refuse(ErrClosed)),
 		Reject:  {noChange, refuse(ErrClosed)},
 		Ack:     anyUser(refuse(ErrNotConfirmed)),
+		Cancel:  anyUser(noChange),
 	},
 	Expired: {
 		Scan:    anyUser(refuse(ErrExpired)),
 		Confirm: anyUser(refuse(ErrExpired)),
 		Reject:  anyUser(refuse(ErrExpired)),
 		Ack:     anyUser(refuse(ErrExpired)),
+		Cancel:  anyUser(refuse(ErrExpired)),
 	},
 }
 
@@ -77,8 +84,8 @@ var transitions = map[State]map[Action]outcomes{
 // sent, "" for none.
 func (t Ticket) Precheck(a Action, match string) error {
 	v := transitions[t.State][a]
-	if v.same.err != nil && v.other.err != nil {
-		return v.same.err
+	if v.other.err != nil && (v.same.err != nil || t.Identity == (Identity{})) {
+		return t.refusal(v.other.err)
 	}
 	if a == Confirm && t.NumberMatching {
 		if t.State == Pending {
@@ -96,10 +103,18 @@ func (t Ticket) Precheck(a Action, match string) error {
 func (t Ticket) decide(a Action, by Identity) (next State, changed bool, err error) {
 	v := transitions[t.State][a]
 	r := v.same
-	if t.Identity != (Identity{}) && !t.Identity.Same(by) {
+	if !t.Identity.Same(by) {
 		r = v.other
 	}
-	return r.next, r.next != "", r.err
+	return r.next, r.next != "", t.refusal(r.err)
+}
+
+// refusal adds to ErrClosed why the ticket was rejected, if it was.
+func (t Ticket) refusal(err error) error {
+	if err != ErrClosed || t.Reason == 0 {
+		return err
+	}
+	return RejectedError{t.Reason}
 }
 
 // step returns the ticket's next version, in that state.
@@ -140,7 +155,7 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 		case c.Match == "":
 			return t, ErrMatchMissing
 		case c.Match != c.ExpectedMatch:
-			return t.step(Rejected), ErrMatchFailed
+			return t.reject(ReasonWrongNumber), ErrMatchFailed
 		}
 	}
 	user := t.User
@@ -153,9 +168,7 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 	}
 	t = t.step(next)
 	t.Identity, t.User, t.Claims, t.Deadline = c.Identity, user, claims, c.Now.Add(c.ResultTTL)
-	if !c.Sent.IsZero() {
-		t.ConfirmedAt = c.Sent.UnixMicro()
-	}
+	t.ConfirmedAt = c.Sent.UnixMicro()
 	return t, nil
 }
 
@@ -169,19 +182,40 @@ type Confirmation struct {
 	Token         TokenParams
 	Now           time.Time     // the store's clock
 	ResultTTL     time.Duration // how long the result waits for its browser
-	Sent          time.Time     // the store's clock when the provider answered; zero if metrics are off
+	Sent          time.Time     // the store's clock when the provider answered
 }
 
 // Reject returns the ticket after a reject by that user.
 func (t Ticket) Reject(by Identity) (Ticket, error) {
-	next, changed, err := t.decide(Reject, by)
+	_, changed, err := t.decide(Reject, by)
 	if err != nil || !changed {
 		return t, err
 	}
-	t = t.step(next)
+	t = t.reject(ReasonUser)
 	t.Identity = by
 	return t, nil
 }
+
+// reject returns the rejected ticket.
+func (t Ticket) reject(why Reason) Ticket {
+	t = t.step(Rejected)
+	t.Reason, t.Claims = why, nil
+	return t
+}
+
+// Cancel returns the ticket after its browser has cancelled it. The claims of a
+// confirmed ticket are dropped: no node can sign its token any more. A cancelled or
+// rejected ticket is returned unchanged.
+func (t Ticket) Cancel() (Ticket, error) {
+	v := transitions[t.State][Cancel].same
+	if v.err != nil || v.next == "" {
+		return t, v.err
+	}
+	return t.reject(ReasonCancelled), nil
+}
+
+// WasConfirmed reports whether the ticket was confirmed, whatever its state is now.
+func (t Ticket) WasConfirmed() bool { return t.ConfirmedAt != 0 }
 
 // Ack returns the ticket after its browser has acknowledged the token of version seq. A
 // repeated ack returns the ticket unchanged.

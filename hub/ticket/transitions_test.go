@@ -237,3 +237,36 @@ func TestAck_ConfirmedVersionOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestCancel has the browser's row of the contract's table of states, and what a phone
+// gets afterwards.
+func TestCancel(t *testing.T) {
+	all := paths(t, demo)
+	for state, refused := range map[ticket.State]error{ticket.Consumed: ticket.ErrClosed, ticket.Expired: ticket.ErrExpired} {
+		for _, v := range all[state] {
+			if next, err := v.Cancel(); !errors.Is(err, refused) || !reflect.DeepEqual(next, v) {
+				t.Errorf("%s: %v and %+v, want %v", state, err, next, refused)
+			}
+		}
+	}
+	for _, v := range all[ticket.Rejected] {
+		if again, err := v.Cancel(); err != nil || !reflect.DeepEqual(again, v) {
+			t.Errorf("rejected, then cancelled: %v and %+v", err, again)
+		}
+	}
+	for _, state := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed} {
+		for _, v := range all[state] {
+			next := must(t)(v.Cancel())
+			if next.State != ticket.Rejected || next.Seq != v.Seq+1 || next.Reason != ticket.ReasonCancelled || next.Claims != nil ||
+				next.WasConfirmed() != (state == ticket.Confirmed) {
+				t.Errorf("a cancel of %s made %+v", state, next)
+			}
+			var why ticket.RejectedError
+			if err := next.Precheck(ticket.Confirm, ""); !errors.As(err, &why) || why.Reason != ticket.ReasonCancelled || !errors.Is(err, ticket.ErrClosed) {
+				t.Errorf("a confirm after the cancel: %v", err)
+			}
+		}
+	}
+	// Nobody has scanned: no user can reject it once more, and no provider is called.
+	assertOutcome(t, must(t)(all[ticket.Pending][0].Cancel()), ticket.Reject, alice, "", demo, "ticket_closed")
+}

@@ -9,6 +9,7 @@ type View struct {
 	State          State  `json:"state"`
 	Seq            int64  `json:"seq"`
 	ExpiresIn      int64  `json:"expires_in,omitempty"` // seconds, rounded up; absent in a final state
+	Reason         Reason `json:"reason,omitempty"`     // only if rejected
 	User           *User  `json:"user,omitempty"`
 	Token          string `json:"token,omitempty"`
 	TokenType      string `json:"token_type,omitempty"`
@@ -18,7 +19,7 @@ type View struct {
 // View returns the ticket as its browser sees it at now (the store's clock), without the
 // token. The delivering node adds the token.
 func (t Ticket) View(now time.Time) View {
-	v := View{Ticket: t.ID, State: t.State, Seq: t.Seq}
+	v := View{Ticket: t.ID, State: t.State, Seq: t.Seq, Reason: t.Reason}
 	if t.State.Final() {
 		return v
 	}

@@ -38,7 +38,7 @@ func TestView_Fields(t *testing.T) {
 		{scanned, `{"ticket":"…","state":"scanned","seq":2,"expires_in":148,` + user + `}`},
 		// The view has no token: the delivering node adds it.
 		{confirmed, `{"ticket":"…","state":"confirmed","seq":3,"expires_in":58,` + user + `}`},
-		{ok(scanned.Reject(alice)), `{"ticket":"…","state":"rejected","seq":3}`},
+		{ok(scanned.Reject(alice)), `{"ticket":"…","state":"rejected","seq":3,"reason":"user"}`},
 		{pending.Expire(), `{"ticket":"…","state":"expired","seq":2}`},
 		{scanned.Expire(), `{"ticket":"…","state":"expired","seq":3}`},
 		{ok(confirmed.Ack(3)), `{"ticket":"…","state":"consumed","seq":4}`},
