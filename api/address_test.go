@@ -168,19 +168,27 @@ func TestScan_Hosts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		origins []string
-		hosts   any // nil: absent
+		hosts   any    // nil: absent
+		from    string // Origin of the page
 	}{
-		"one":           {[]string{site}, []any{"www.example.com"}},
-		"with a port":   {[]string{"http://localhost:3000"}, []any{"localhost:3000"}},
-		"each once":     {[]string{"http://a.example", "https://a.example", "https://b.example"}, []any{"a.example", "b.example"}},
-		"none":          {nil, nil},
-		"a few of many": {[]string{"https://a", "https://b", "https://c", "https://d", "https://e"}, []any{"a", "b", "c", "d"}},
+		"of the page":      {[]string{site, "https://b.example:8443"}, []any{"b.example:8443"}, "https://b.example:8443"},
+		"of an app":        {[]string{site, "app://com.example"}, []any{"app://com.example"}, "app://com.example"},
+		"of the hub's own": {[]string{site}, []any{strings.TrimPrefix(public, "https://")}, public},
+		"one":              {[]string{site}, []any{"www.example.com"}, ""},
+		"with a port":      {[]string{"http://localhost:3000"}, []any{"localhost:3000"}, ""},
+		"each once":        {[]string{"http://a.example", "https://a.example", "https://b.example"}, []any{"a.example", "b.example"}, ""},
+		"none":             {nil, nil, ""},
+		"a few of many":    {[]string{"https://a", "https://b", "https://c", "https://d", "https://e"}, []any{"a", "b", "c", "d"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			site := demo()
 			site.Origins = c.origins
 			s := start(t, options{clients: []*client.Client{site}})
-			login := s.phone("ann").mustDo(t, s.createTicket(t, nil), "scan")["login"].(map[string]any)
+			var from []string
+			if c.from != "" {
+				from = []string{"Origin", c.from}
+			}
+			login := s.phone("ann").mustDo(t, s.createTicket(t, nil, from...), "scan")["login"].(map[string]any)
 			if hosts, there := login["hosts"]; there != (c.hosts != nil) || there && !equal(hosts, c.hosts) {
 				t.Errorf("hosts %v, want %v", hosts, c.hosts)
 			}

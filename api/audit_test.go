@@ -51,6 +51,10 @@ func TestAudit_OneLinePerCall(t *testing.T) {
 	q := s.createTicket(t, nil)
 	s.phone("eve").mustDo(t, q, "scan")
 	s.phone("eve").do(t, q, "confirm", "match", "00").problem(t, 403, "match_failed")
+	gone := s.createTicket(t, nil, forwarded, "203.0.113.7")
+	for range 2 { // the second changes nothing
+		gone.cancel(t, forwarded, "203.0.113.8").ok(t, 200)
+	}
 	short := p.id[:8]
 	phone, browser := "198.51.100.9", "203.0.113.7"
 	expectAudit(t, s,
@@ -64,6 +68,8 @@ func TestAudit_OneLinePerCall(t *testing.T) {
 		map[string]string{"event": "made", "ticket": q.id[:8]},
 		map[string]string{"event": "scanned", "who": "sandbox:eve"},
 		map[string]string{"event": "rejected", "who": "sandbox:eve", "outcome": "match_failed"},
+		map[string]string{"event": "made", "ticket": gone.id[:8]},
+		map[string]string{"event": "cancelled", "ticket": gone.id[:8], "browser": browser, "caller": "203.0.113.8", "receiver": "", "outcome": "ok"},
 	)
 	for _, id := range []string{p.id, q.id} {
 		if strings.Contains(s.log.String(), id) {

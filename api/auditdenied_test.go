@@ -27,10 +27,12 @@ func TestAudit_DeniedBrowsers(t *testing.T) {
 	}{
 		{"poll", "invalid_secret", 401, func() *answer { return s.ask(t, "GET", p.path("poll"), nil, stolen...) }},
 		{"ack", "invalid_secret", 401, func() *answer { return s.ask(t, "POST", p.path("ack"), `{"seq":3}`, stolen...) }},
+		{"cancel", "invalid_secret", 401, func() *answer { return s.ask(t, "POST", p.path("cancel"), nil, stolen...) }},
 		{"socket", "invalid_secret", 401, func() *answer { return p.tryHandshake(t, wrong...) }},
 		{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=0", evil...) }},
 		{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=9", evil...) }},
 		{"ack", "origin_not_allowed", 403, func() *answer { return p.ack(t, 3, evil...) }},
+		{"cancel", "origin_not_allowed", 403, func() *answer { return p.cancel(t, evil...) }},
 		{"socket", "origin_not_allowed", 403, func() *answer { return p.tryHandshake(t, evil...) }},
 	} {
 		c.ask().problem(t, c.status, c.code)
@@ -114,7 +116,7 @@ func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
 	s.phone("ann").mustDo(t, p, "scan")
 	s.phone("eve").mustDo(t, q, "confirm")
 	audit.full.Store(true)
-	refusals := map[string]*answer{"make": s.ask(t, "POST", ticketsPath, nil), "ack": q.ack(t, 2)}
+	refusals := map[string]*answer{"make": s.ask(t, "POST", ticketsPath, nil), "ack": q.ack(t, 2), "cancel": q.cancel(t)}
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		refusals[action] = s.phone("ann").do(t, p, action)
 	}

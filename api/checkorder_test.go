@@ -161,6 +161,17 @@ func TestCheckOrder_Ack(t *testing.T) {
 	checkPairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noSeq, noSecret, wrongSecret, noTicket, badOrigin, early)
 }
 
+func TestCheckOrder_Cancel(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	consumed := ticketIn(t, s, "consumed")
+	good := func() attempt { // except for the state
+		return attempt{method: "POST", endpoint: "/cancel", id: consumed.id, secret: consumed.secret, body: `{}`, kind: "application/json"}
+	}
+	late := badInput{"state", byState, 409, "ticket_closed", func(*attempt) {}}
+	checkPairs(t, s, good, wrongRoute, wrongMethod, wrongType, tooLarge, noTicketID, noJSON, noSecret, wrongSecret, noTicket, badOrigin, late)
+}
+
 func TestCheckOrder_PhoneCall(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

@@ -147,6 +147,7 @@ func TestErrors_StoreUnavailable(t *testing.T) {
 		"poll":              func() *answer { return p.poll(t, "wait=5") },
 		"poll without wait": func() *answer { return p.poll(t, "wait=0") },
 		"ack":               func() *answer { return p.ack(t, 3) },
+		"cancel":            func() *answer { return p.cancel(t) },
 		"socket":            func() *answer { return s.ask(t, "GET", p.path("ws"), nil, ws...) },
 		"scan":              func() *answer { return s.phone("ann").do(t, p, "scan") },
 		"confirm":           func() *answer { return s.phone("ann").do(t, p, "confirm") },
@@ -205,7 +206,7 @@ func TestErrors_NotFound(t *testing.T) {
 		s.ask(t, "GET", path, nil).problem(t, 404, "not_found")
 	}
 	s.ask(t, "DELETE", ticketsPath+"/"+p.id, nil).problem(t, 404, "not_found")
-	s.ask(t, "POST", p.path("cancel"), "{}").problem(t, 404, "not_found")
+	s.ask(t, "POST", p.path("approve"), "{}").problem(t, 404, "not_found")
 	p.requireState(t, "pending", 1)
 }
 
@@ -214,7 +215,7 @@ func TestErrors_MethodNotAllowed(t *testing.T) {
 	s := start(t, options{})
 	p := s.createTicket(t, nil)
 	for path, allow := range map[string]string{
-		ticketsPath: "POST", p.path("ws"): "GET", p.path("poll"): "GET", p.path("ack"): "POST",
+		ticketsPath: "POST", p.path("ws"): "GET", p.path("poll"): "GET", p.path("ack"): "POST", p.path("cancel"): "POST",
 		p.path("scan"): "POST", p.path("confirm"): "POST", p.path("reject"): "POST",
 		p.path("qr.svg"): "GET", p.path("qr.png"): "GET", "/.well-known/jwks.json": "GET", "/healthz": "GET", "/readyz": "GET",
 		"/assets/page/base.css": "GET", "/": "GET", "/s/" + p.id: "GET",

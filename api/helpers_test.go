@@ -77,6 +77,11 @@ func (p *browser) ack(t testing.TB, seq any, headers ...string) *answer {
 	return p.s.ask(t, "POST", p.path("ack"), map[string]any{"seq": seq}, append(p.bearer(), headers...)...)
 }
 
+func (p *browser) cancel(t testing.TB, headers ...string) *answer {
+	t.Helper()
+	return p.s.ask(t, "POST", p.path("cancel"), nil, append(p.bearer(), headers...)...)
+}
+
 // wsConn is the browser's open WebSocket.
 type wsConn struct {
 	page *browser

@@ -160,7 +160,11 @@ func (a *answer) problem(t testing.TB, status int, code string) (detail string) 
 		return ""
 	}
 	m := a.object(t)
-	fields(t, m, "type", "title", "status", "detail", "code")
+	if names := []string{"type", "title", "status", "detail", "code"}; m["reason"] == nil {
+		fields(t, m, names...)
+	} else { // of a rejected ticket
+		fields(t, m, append(names, "reason")...)
+	}
 	if m["code"] != code || m["status"] != float64(status) {
 		t.Errorf("code %v status %v, want %s %d", m["code"], m["status"], code, status)
 	}

@@ -88,7 +88,9 @@ func TestMatch_WrongNumber(t *testing.T) {
 			wrong = all[(slices.Index(all, p.match)+1)%3]
 		}
 		ann.do(t, p, "confirm", "match", wrong).problem(t, 403, "match_failed")
-		fields(t, l.expect(t, "rejected", 3), "ticket", "state", "seq")
+		if v := l.expect(t, "rejected", 3); v["reason"] != "wrong_number" {
+			t.Errorf("rejected because of %v", v["reason"])
+		}
 		l.requireClose(t, 1000)
 		// A second attempt fails, even with the right number.
 		for _, f := range []*phone{ann, bob} {

@@ -70,7 +70,8 @@ func TestOrigin_PerClient(t *testing.T) {
 					"poll": p.poll(t, "wait=0", "Origin", c.origin),
 					"ack":  p.ack(t, 1, "Origin", c.origin),
 				}
-				good := map[string]int{"make": 201, "poll": 200, "ack": 409}
+				answers["cancel"] = s.createTicket(t, map[string]string{"client_id": id}).cancel(t, "Origin", c.origin)
+				good := map[string]int{"make": 201, "poll": 200, "ack": 409, "cancel": 200}
 				for name, a := range answers {
 					if !allowed {
 						a.problem(t, 403, "origin_not_allowed")
@@ -174,7 +175,7 @@ func TestPreflight_EveryOrigin(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)
 	p := s.createTicket(t, map[string]string{"client_id": "a"})
-	for _, path := range []string{ticketsPath, p.path("ws"), p.path("poll"), p.path("ack")} {
+	for _, path := range []string{ticketsPath, p.path("ws"), p.path("poll"), p.path("ack"), p.path("cancel")} {
 		ask := func(origin string) *answer {
 			return s.ask(t, "OPTIONS", path, nil, "Origin", origin,
 				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,baggage,content-type,sentry-trace")

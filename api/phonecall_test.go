@@ -102,6 +102,7 @@ func TestPhoneCall_Expired(t *testing.T) {
 					s.phone("bob").do(t, p, action).problem(t, 410, "ticket_expired")
 				}
 				p.ack(t, seqIn[from]).problem(t, 410, "ticket_expired")
+				p.cancel(t).problem(t, 410, "ticket_expired")
 				v := p.requireState(t, "expired", seqIn[from]+1)
 				fields(t, v, "ticket", "state", "seq")
 				advance(time.Minute + 2*time.Second) // the record of the expired ticket is gone too
@@ -133,7 +134,9 @@ func TestPhoneCall_RejectPending(t *testing.T) {
 	p := s.createTicket(t, nil)
 	m := s.phone("bob").mustDo(t, p, "reject")
 	fields(t, m, "state")
-	fields(t, p.requireState(t, "rejected", 2), "ticket", "state", "seq")
+	if v := p.requireState(t, "rejected", 2); v["reason"] != "user" {
+		t.Errorf("rejected because of %v", v["reason"])
+	}
 	s.phone("ann").do(t, p, "reject").problem(t, 409, "ticket_closed")
 	s.phone("bob").mustDo(t, p, "reject")
 	p.requireState(t, "rejected", 2)
@@ -203,6 +206,43 @@ func TestPhoneCall_LateScan(t *testing.T) {
 		s.phone("ann").mustDo(t, p, "confirm")
 		requireRange(t, "expires_in", p.requireState(t, "confirmed", 3)["expires_in"], 60, 60)
 	})
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, state := range []string{"pending", "scanned", "confirmed", "rejected"} {
+		t.Run(state, func(t *testing.T) {
+			p := ticketIn(t, s, state)
+			var waiting *wsConn // another window of the same browser
+			if state != "rejected" {
+				waiting = p.dial(t)
+				waiting.expect(t, state, seqIn[state])
+			}
+			for range 2 { // a repeated call gets the same answer
+				m := p.cancel(t).ok(t, http.StatusOK)
+				if was := m["was"]; m["state"] != "rejected" || (was == "confirmed") != (state == "confirmed") || (was != nil) != (was == "confirmed") {
+					t.Errorf("answered %v", m)
+				}
+			}
+			if state == "rejected" {
+				return
+			}
+			v := waiting.expect(t, "rejected", seqIn[state]+1)
+			waiting.requireClose(t, 1000)
+			fields(t, v, "ticket", "state", "seq", "reason")
+			if polled := p.requireState(t, "rejected", seqIn[state]+1); v["reason"] != "cancelled_here" || !equal(polled, v) {
+				t.Errorf("the socket received %v, the poll %v", v, polled)
+			}
+			for _, action := range []string{"scan", "confirm"} {
+				a := s.phone("ann").do(t, p, action)
+				if a.problem(t, 409, "ticket_closed"); a.object(t)["reason"] != "cancelled_here" {
+					t.Errorf("%s afterwards: %s", action, a.body)
+				}
+			}
+			p.ack(t, seqIn[state]).problem(t, 409, "not_confirmed")
+		})
+	}
 }
 
 func TestAck_ConfirmedVersionOnly(t *testing.T) {

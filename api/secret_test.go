@@ -80,7 +80,8 @@ func TestSecret_Required(t *testing.T) {
 			t.Run(state+", "+name, func(t *testing.T) {
 				poll := s.ask(t, "GET", p.path("poll")+"?wait=0", nil, headers...)
 				ack := s.ask(t, "POST", p.path("ack"), map[string]int{"seq": 3}, headers...)
-				for _, a := range []*answer{poll, ack} {
+				cancel := s.ask(t, "POST", p.path("cancel"), nil, headers...)
+				for _, a := range []*answer{poll, ack, cancel} {
 					a.problem(t, 401, "invalid_secret")
 					if a.header.Get("WWW-Authenticate") == "" {
 						t.Error("401 without WWW-Authenticate (RFC 9110, 15.5.2)")

@@ -50,7 +50,7 @@ func TestSocket_FirstView(t *testing.T) {
 		"scanned":   {"ticket", "state", "seq", "expires_in"}, // the phone has sent no profile
 		"confirmed": {"ticket", "state", "seq", "expires_in", "token", "token_type", "token_expires_in"},
 		"consumed":  {"ticket", "state", "seq"},
-		"rejected":  {"ticket", "state", "seq"},
+		"rejected":  {"ticket", "state", "seq", "reason"},
 	} {
 		t.Run(state, func(t *testing.T) {
 			p := ticketIn(t, s, state)
@@ -79,7 +79,7 @@ func TestSocket_Rejected(t *testing.T) {
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
 	s.phone("ann").mustDo(t, p, "reject")
-	fields(t, l.expect(t, "rejected", 2), "ticket", "state", "seq")
+	fields(t, l.expect(t, "rejected", 2), "ticket", "state", "seq", "reason")
 	l.requireClose(t, websocket.StatusNormalClosure)
 }
 

@@ -109,7 +109,7 @@ type auditEntry struct {
 	ticket   ticket.Ticket
 	by       ticket.Identity // zero if the user is not known
 	phone    netip.Addr      // observed; zero if unknown or no phone is involved
-	receiver netip.Addr      // observed; the browser that received the token
+	receiver netip.Addr      // observed; the browser that received the token, or cancelled
 	action   string          // set if the call or request changed nothing
 	outcome  string          // the error code of the answer, or "ok"
 	reason   error
@@ -160,7 +160,11 @@ func (a *auditor) write(slot *auditSlot, e auditEntry) {
 	text("who", a.userLabel(e.by))
 	text("phone", address(e.phone))
 	text("browser", address(t.Address))
-	text("receiver", address(e.receiver))
+	if name == "cancelled" {
+		text("caller", address(e.receiver))
+	} else {
+		text("receiver", address(e.receiver))
+	}
 	text("outcome", e.outcome)
 	if e.reason != nil {
 		text("reason", truncate(e.reason))
