@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/ratelimit"
+	"loginhub/api/request"
 	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -24,7 +25,7 @@ type phoneAdmission struct {
 
 	server  *Server
 	cfg     *activeConfig
-	from    clientAddr
+	from    request.Addr
 	attempt *ratelimit.UserAttempt
 }
 
@@ -43,14 +44,14 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error
 		provider = methods.WebLogin
 	}
 	if provider == nil || !client.AllowsProvider(a.provider) || a.client != "" && a.client != t.Client {
-		return nil, nil, invalid("provider: this client does not accept it")
+		return nil, nil, request.Invalid("provider: this client does not accept it")
 	}
 	if a.Action != ticket.Reject {
 		if err := s.Hub.CheckEnabled(t.Client); err != nil {
 			return nil, nil, err
 		}
 	}
-	if err := s.limits.Phones.Allow(a.from.rateKey, time.Now()); err != nil {
+	if err := s.limits.Phones.Allow(a.from.RateKey, time.Now()); err != nil {
 		return nil, nil, err
 	}
 	if a.Action != ticket.Reject && client.RefusesMismatch() {
@@ -62,11 +63,11 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error
 // requireSameAddress refuses a phone that is known to have another address than
 // the browser, and one whose address is unverified. Addresses of different
 // families or of private networks cannot be compared; the phone passes then.
-func (s *Server) requireSameAddress(t ticket.Ticket, client *client.Client, phone clientAddr) error {
+func (s *Server) requireSameAddress(t ticket.Ticket, client *client.Client, phone request.Addr) error {
 	if err := s.requireKnownAddress(client, phone); err != nil {
 		return err
 	}
-	if same := sameAddress(t.Address, phone.display); same != nil && !*same {
+	if same := request.SameAddress(t.Address, phone.Display); same != nil && !*same {
 		return ticket.ErrAddressMismatch
 	}
 	return nil
@@ -75,11 +76,11 @@ func (s *Server) requireSameAddress(t ticket.Ticket, client *client.Client, phon
 // requireKnownAddress refuses a browser or phone whose address is unverified,
 // if the client refuses different addresses. A forwarding header must not
 // disable the comparison, nor may a proxy that sends none.
-func (s *Server) requireKnownAddress(client *client.Client, from clientAddr) error {
-	if !client.RefusesMismatch() || !from.unverified {
+func (s *Server) requireKnownAddress(client *client.Client, from request.Addr) error {
+	if !client.RefusesMismatch() || !from.Unverified {
 		return nil
 	}
-	s.proxies.warnHiddenOnce.Do(func() {
+	s.proxies.WarnHiddenOnce.Do(func() {
 		s.Log.Warn("address_mismatch: refuse has refused a call because the caller's address is not known: "+
 			"an untrusted peer sent a forwarding header (if it is your proxy, name it in LOGINHUB_TRUSTED_PROXIES), "+
 			"or a proxy of LOGINHUB_TRUSTED_PROXIES sent no usable X-Forwarded-For (have it set the header); until then no login of this client succeeds",
@@ -94,7 +95,7 @@ func (a *phoneAdmission) exchange(ctx context.Context, p Provider) (ticket.Ident
 		return ticket.Identity{Provider: a.provider}, nil
 	}
 	_, bound := p.(TicketBound)
-	attempt := ratelimit.Attempt{From: a.from.rateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: bound}
+	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: bound}
 	by, err := a.server.limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
 		return a.server.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: a.Ticket})
 	})
@@ -134,7 +135,7 @@ func (s *Server) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket
 		if err := authorize(t); err != nil {
 			return err
 		}
-		acquired, err := s.limits.Waiters.Acquire(s.proxies.clientAddr(c.Request()).rateKey)
+		acquired, err := s.limits.Waiters.Acquire(s.proxies.Addr(c.Request()).RateKey)
 		if err == nil {
 			*release = acquired
 		}

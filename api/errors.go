@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/ratelimit"
+	"loginhub/api/request"
 	"loginhub/api/token"
 	"loginhub/frontend"
 	"loginhub/hub"
@@ -22,16 +23,12 @@ import (
 
 // Errors of package api.
 var (
-	errRequest      = errors.New("malformed request")
 	errOrigin       = errors.New("origin not allowed")
 	errRoute        = errors.New("no such route")
 	errMethod       = errors.New("method not allowed")
-	errTooLarge     = errors.New("body over 16 KiB")
-	errMediaType    = errors.New("body is not application/json")
 	errUpgrade      = errors.New("not a WebSocket handshake")
 	errStateInvalid = errors.New("unknown, used or expired state")
 	errStateForeign = errors.New("the state belongs to another browser")
-	errForm         = errors.New("body is not a form")
 	errNoOrigin     = errors.New("no Origin")
 	errNotOwnPage   = errors.New("not a page of the hub")
 )
@@ -58,7 +55,7 @@ var rejectedDetails = map[ticket.Reason]string{
 // problems maps errors to HTTP; no other code does. The first row that matches
 // is used.
 var problems = []problem{
-	{errRequest, 400, "invalid_request", "The request is malformed", "", 0},
+	{request.ErrRequest, 400, "invalid_request", "The request is malformed", "", 0},
 	{ticket.ErrMatchMissing, 400, "invalid_request", "The request is malformed", "match: the number that the page shows is required here", 0},
 	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
 	{errOrigin, 403, "origin_not_allowed", "This origin may not use this client", "A page without an origin of its own, such as a sandboxed frame or a file, cannot log in.", 0},
@@ -80,9 +77,9 @@ var problems = []problem{
 	{ticket.ErrClosed, 409, "ticket_closed", "This ticket does not accept this call any more", "Load a new code on the page.", 0},
 	{ticket.ErrNotConfirmed, 409, "not_confirmed", "This ticket is not confirmed, or has another seq", "Send the seq of the confirmed view.", 0},
 	{ticket.ErrExpired, 410, "ticket_expired", "This ticket has expired", "Load a new code on the page.", 0},
-	{errTooLarge, 413, "too_large", "The body is over 16 KiB", "Send less.", 0},
-	{errMediaType, 415, "unsupported_media_type", "The body is not JSON", "Send Content-Type: application/json.", 0},
-	{errForm, 415, "unsupported_media_type", "The body is not a form", "Send Content-Type: application/x-www-form-urlencoded.", 0},
+	{request.ErrTooLarge, 413, "too_large", "The body is over 16 KiB", "Send less.", 0},
+	{request.ErrMediaType, 415, "unsupported_media_type", "The body is not JSON", "Send Content-Type: application/json.", 0},
+	{request.ErrForm, 415, "unsupported_media_type", "The body is not a form", "Send Content-Type: application/x-www-form-urlencoded.", 0},
 	{ticket.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, and try once more.", 0},
 	{errUpgrade, 426, "upgrade_required", "This is a WebSocket endpoint", "Connect with the WebSocket protocol, version 13.", 0},
 	{ratelimit.ErrRateLimited, 429, "rate_limited", "Too many requests", "Wait as long as Retry-After says.", time.Second},
@@ -96,14 +93,6 @@ var problems = []problem{
 	{ticket.ErrOverloaded, 503, "overloaded", "This node accepts no more browsers", "Try again; another node may have capacity.", 2 * time.Second},
 	{errRenderBusy, 503, "overloaded", "This node is rendering too many codes", "Try again; another node may have capacity.", 2 * time.Second},
 }
-
-// invalid returns an error of a malformed request; detail names the field.
-func invalid(detail string) error { return &invalidError{detail} }
-
-type invalidError struct{ detail string }
-
-func (e *invalidError) Error() string { return e.detail }
-func (e *invalidError) Unwrap() error { return errRequest }
 
 // panicError is a panic that ended a request.
 type panicError struct {
@@ -176,9 +165,9 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		if !errors.Is(err, p.err) {
 			continue
 		}
-		var field *invalidError
+		var field *request.InvalidError
 		if errors.As(err, &field) {
-			p.detail = field.detail
+			p.detail = field.Detail
 		}
 		var rejected ticket.RejectedError
 		if errors.As(err, &rejected) {
@@ -234,11 +223,11 @@ func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err e
 // maxAuditDenials bounds the records of one address.
 func (s *Server) auditRefusal(action string, t ticket.Ticket, r *http.Request, err error) error {
 	_, code := outcome(err)
-	from := s.proxies.clientAddr(r)
-	if s.limits.AuditDenials.Allow(from.rateKey, time.Now()) != nil {
+	from := s.proxies.Addr(r)
+	if s.limits.AuditDenials.Allow(from.RateKey, time.Now()) != nil {
 		return err
 	}
-	t.Address = from.auditAddr
+	t.Address = from.AuditAddr
 	s.Hub.AuditRefusal(action, t, code, err)
 	return err
 }

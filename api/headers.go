@@ -1,10 +1,11 @@
 package api
 
 import (
-	"loginhub/hub/client"
 	"net/http"
 	"regexp"
 	"strings"
+
+	"loginhub/hub/client"
 )
 
 const (

@@ -100,7 +100,7 @@ func (s *Server) checkOrigin(c echo.Context) func(ticket.Ticket) error {
 
 // browser returns the request's browser with its check authorize.
 func (s *Server) browser(c echo.Context, authorize func(ticket.Ticket) error) hub.Browser {
-	return hub.Browser{Authorize: authorize, Addr: s.proxies.clientAddr(c.Request()).auditAddr}
+	return hub.Browser{Authorize: authorize, Addr: s.proxies.Addr(c.Request()).AuditAddr}
 }
 
 // loopbackOrigin matches the origins that the sandbox always allows: a site that

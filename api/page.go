@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/request"
 	"loginhub/frontend"
 	"loginhub/hub/ticket"
 )
@@ -27,7 +28,7 @@ func (s *Server) page(c echo.Context) error {
 	client := cfg.Clients[0]
 	if id := c.QueryParam("client_id"); id != "" {
 		if client = cfg.clients[id]; client == nil {
-			return invalid("client_id: no such client")
+			return request.Invalid("client_id: no such client")
 		}
 	}
 	methods := cfg.loginMethods(client.ID)
@@ -56,7 +57,7 @@ func (s *Server) landing(c echo.Context) error {
 	if s.VerifyName != "" && c.Param("ticket") == s.VerifyName {
 		return c.String(http.StatusOK, s.VerifyText)
 	}
-	id, err := ticketID(c)
+	id, err := request.TicketID(c)
 	if err != nil {
 		return err
 	}

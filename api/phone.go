@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/request"
 	"loginhub/hub"
 	"loginhub/hub/ticket"
 )
@@ -62,9 +63,9 @@ func (s *Server) scan(c echo.Context) error {
 		origins = []string{t.Origin}
 	}
 	l := loginRequestInfo{
-		Client: client.Label(language(c.Request())), Hosts: displayHosts(origins),
+		Client: client.Label(request.Language(c.Request())), Hosts: displayHosts(origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
-		SameIP: sameAddress(t.Address, s.proxies.clientAddr(c.Request()).display),
+		SameIP: request.SameAddress(t.Address, s.proxies.Addr(c.Request()).Display),
 	}
 	l.AddressWarning = client.WarnsMismatch() && l.SameIP != nil && !*l.SameIP
 	if t.Address.IsValid() {
@@ -107,11 +108,11 @@ func (s *Server) reject(c echo.Context) error {
 // phoneCall reads the body of a phone's call and runs the call. The three calls
 // have the same body; a field that a call does not need is checked too.
 func (s *Server) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
-	body, err := readBody(c)
+	body, err := request.ReadBody(c)
 	if err != nil {
 		return nil, err
 	}
-	id, err := ticketID(c)
+	id, err := request.TicketID(c)
 	if err != nil {
 		return nil, err
 	}
@@ -121,22 +122,22 @@ func (s *Server) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
 		Match    string      `json:"match"`
 		User     ticket.User `json:"user"`
 	}
-	if err := parse(body, &in); err != nil {
+	if err := request.DecodeBody(body, &in); err != nil {
 		return nil, err
 	}
 	switch {
 	case in.Provider == "":
-		return nil, invalid("provider: required")
+		return nil, request.Invalid("provider: required")
 	case !activeConfigOf(c).hasProvider(in.Provider):
-		return nil, s.refuseUnlessUnknown(c, id, invalid("provider: unknown provider"))
+		return nil, s.refuseUnlessUnknown(c, id, request.Invalid("provider: unknown provider"))
 	case in.Code == "" || len(in.Code) > maxAuthCode:
-		return nil, invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
+		return nil, request.Invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
-		return nil, invalid("match: two digits")
+		return nil, request.Invalid("match: two digits")
 	}
 	user, err := in.User.Clean()
 	if err != nil {
-		return nil, invalid(err.Error())
+		return nil, request.Invalid(err.Error())
 	}
 	return s.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
 		provider: in.Provider, code: in.Code})
@@ -145,8 +146,8 @@ func (s *Server) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
 // runCall runs a call: read the ticket, authorize, exchange the code for an
 // identity, apply.
 func (s *Server) runCall(c echo.Context, a *phoneAdmission) (_ *hub.Call, err error) {
-	a.server, a.cfg, a.from = s, activeConfigOf(c), s.proxies.clientAddr(c.Request())
-	a.Phone = a.from.auditAddr
+	a.server, a.cfg, a.from = s, activeConfigOf(c), s.proxies.Addr(c.Request())
+	a.Phone = a.from.AuditAddr
 	var by ticket.Identity
 	ctx := c.Request().Context()
 	call, err := s.Hub.Begin(ctx, a.PhoneCall)
@@ -167,13 +168,4 @@ func (s *Server) runCall(c echo.Context, a *phoneAdmission) (_ *hub.Call, err er
 		return nil, err
 	}
 	return call, call.Apply(ctx, by, client)
-}
-
-// language returns "zh" if the first language of Accept-Language is Chinese,
-// otherwise "en".
-func language(r *http.Request) string {
-	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(r.Header.Get("Accept-Language"))), "zh") {
-		return "zh"
-	}
-	return "en"
 }

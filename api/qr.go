@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/skip2/go-qrcode"
 
+	"loginhub/api/request"
 	"loginhub/hub/ticket"
 )
 
@@ -68,7 +69,7 @@ func (cfg *activeConfig) qrImage(client string, id ticket.ID) string {
 // parseQRRequest reads the ticket and the client of a request for a code.
 // Without a client the code is that of the deployment.
 func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
-	id, err := ticketID(c)
+	id, err := request.TicketID(c)
 	if err != nil {
 		return "", "", err
 	}
@@ -76,7 +77,7 @@ func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 	if client == "" || activeConfigOf(c).clients[client] != nil {
 		return id, client, nil
 	}
-	return "", "", s.refuseUnlessUnknown(c, id, invalid("client_id: unknown client"))
+	return "", "", s.refuseUnlessUnknown(c, id, request.Invalid("client_id: unknown client"))
 }
 
 // qrCode returns the QR code of a ticket.
@@ -92,13 +93,13 @@ func (s *Server) qrCode(cfg *activeConfig, client string, id ticket.ID) (*qrcode
 // and frees it before the answer is sent.
 func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
 	r := c.Request()
-	err = s.renderLimiter.run(r.Context(), s.proxies.clientAddr(r).rateKey, func() error {
+	err = s.renderLimiter.run(r.Context(), s.proxies.Addr(r).RateKey, func() error {
 		code, err := s.qrCode(activeConfigOf(c), client, id)
 		if err != nil {
 			return err
 		}
 		if smallest := minModule * modulesWide(code); size < smallest {
-			return invalid(fmt.Sprintf("size: at least %d for this code, otherwise it cannot be read", smallest))
+			return request.Invalid(fmt.Sprintf("size: at least %d for this code, otherwise it cannot be read", smallest))
 		}
 		if img, err = raster(code, activeConfigOf(c).QRLogo, size); err != nil {
 			return fmt.Errorf("qr code: %w", err)
@@ -144,9 +145,9 @@ func raster(code *qrcode.QRCode, logo *Logo, size int) ([]byte, error) {
 
 // qrPNG is GET …/qr.png?size=PIXELS. A mini-program code ignores the size.
 func (s *Server) qrPNG(c echo.Context) error {
-	size, err := queryInt(c, "size", defaultSize, maxSize)
+	size, err := request.QueryInt(c, "size", defaultSize, maxSize)
 	if err != nil || size < minSize {
-		return invalid(fmt.Sprintf("size: a whole number from %d to %d", minSize, maxSize))
+		return request.Invalid(fmt.Sprintf("size: a whole number from %d to %d", minSize, maxSize))
 	}
 	id, client, err := s.parseQRRequest(c)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/ratelimit"
+	"loginhub/api/request"
 	"loginhub/frontend"
 	"loginhub/hub"
 )
@@ -44,7 +45,7 @@ type Config struct {
 type Server struct {
 	Config
 	active         atomic.Pointer[activeConfig]
-	proxies        *proxies
+	proxies        *request.Proxies
 	limits         *ratelimit.Limits
 	wxacodes       *wxacodeCache
 	renderLimiter  *renderLimiter
@@ -56,7 +57,7 @@ type Server struct {
 // New returns the server of one node. It fails if the embedded pages, assets or
 // API description cannot be read.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, proxies: newProxies(c.TrustedProxies, c.Log), wxacodes: newWxacodeCache(), renderLimiter: newRenderLimiter(runtime.GOMAXPROCS(0)),
+	s := &Server{Config: c, proxies: request.NewProxies(c.TrustedProxies, c.Log), wxacodes: newWxacodeCache(), renderLimiter: newRenderLimiter(runtime.GOMAXPROCS(0)),
 		refusedOrigins: refusedOrigins{seen: map[originError]bool{}}}
 	s.limits = ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit)
 	s.renderLimiter.onReject = func() { s.countLimitHit(ratelimit.QRRenders) }
@@ -151,7 +152,7 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if strings.HasPrefix(s.PublicURL, "https://") {
 			h.Set("Strict-Transport-Security", hsts)
 		}
-		boundBody(c)
+		request.BoundBody(c)
 		defer func() {
 			if p := recover(); p != nil {
 				err = newPanic(p)
@@ -170,7 +171,7 @@ func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if path == "/healthz" || path == "/readyz" {
 			return next(c)
 		}
-		if err := s.limits.Requests.Allow(s.proxies.clientAddr(c.Request()).rateKey, time.Now()); err != nil {
+		if err := s.limits.Requests.Allow(s.proxies.Addr(c.Request()).RateKey, time.Now()); err != nil {
 			if strings.HasPrefix(path, "/api/login/tickets") {
 				crossOrigin(c) // lets the page read Retry-After
 			}

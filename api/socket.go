@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/request"
 	"loginhub/hub"
 	"loginhub/hub/ticket"
 )
@@ -18,7 +19,7 @@ const secretProtocol = "loginhub.secret."
 
 // socket is GET …/ws.
 func (s *Server) socket(c echo.Context) error {
-	id, err := ticketID(c)
+	id, err := request.TicketID(c)
 	if err != nil {
 		return err
 	}
@@ -49,14 +50,14 @@ func handshake(r *http.Request) ([]string, error) {
 	}
 	keys := r.Header.Values("Sec-WebSocket-Key")
 	if len(keys) != 1 {
-		return nil, invalid("Sec-WebSocket-Key: exactly one is required")
+		return nil, request.Invalid("Sec-WebSocket-Key: exactly one is required")
 	}
 	if raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0])); err != nil || len(raw) != 16 {
-		return nil, invalid("Sec-WebSocket-Key: not 16 bytes of base64")
+		return nil, request.Invalid("Sec-WebSocket-Key: not 16 bytes of base64")
 	}
 	offered := headerList(r.Header, "Sec-WebSocket-Protocol")
 	if !slices.Contains(offered, hub.Protocol) {
-		return nil, invalid("Sec-WebSocket-Protocol: " + hub.Protocol + " is not offered")
+		return nil, request.Invalid("Sec-WebSocket-Protocol: " + hub.Protocol + " is not offered")
 	}
 	return offered, nil
 }
@@ -65,7 +66,7 @@ func handshake(r *http.Request) ([]string, error) {
 func checkOfferedSecret(offered []string, id ticket.ID) error {
 	for _, p := range offered {
 		if text, ok := strings.CutPrefix(p, secretProtocol); ok {
-			return checkSecret(text, id)
+			return request.CheckSecret(text, id)
 		}
 	}
 	return ticket.ErrInvalidSecret

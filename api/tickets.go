@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/request"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
@@ -26,7 +27,7 @@ type createTicketResponse struct {
 
 // createTicket is POST /api/login/tickets.
 func (s *Server) createTicket(c echo.Context) error {
-	body, err := readBody(c)
+	body, err := request.ReadBody(c)
 	if err != nil {
 		return err
 	}
@@ -34,7 +35,7 @@ func (s *Server) createTicket(c echo.Context) error {
 		ClientID *string `json:"client_id"`
 		Nonce    string  `json:"nonce"`
 	}
-	if err := parse(body, &in); err != nil {
+	if err := request.DecodeBody(body, &in); err != nil {
 		return err
 	}
 	cfg := activeConfigOf(c)
@@ -43,10 +44,10 @@ func (s *Server) createTicket(c echo.Context) error {
 		return err
 	}
 	if utf8.RuneCountInString(in.Nonce) > ticket.MaxNonce {
-		return invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
+		return request.Invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}
 	r := c.Request()
-	from := s.proxies.clientAddr(r)
+	from := s.proxies.Addr(r)
 	err = s.checkCreate(cfg, client, r, from)
 	if err == nil {
 		err = s.requireKnownAddress(client, from)
@@ -54,9 +55,9 @@ func (s *Server) createTicket(c echo.Context) error {
 	if err != nil {
 		return s.auditRefusal("make", ticket.Ticket{Client: client.ID}, r, err)
 	}
-	browser, system := parseUserAgent(r.UserAgent())
+	browser, system := request.UserAgent(r.UserAgent())
 	created, err := s.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
-		Address: from.display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system})
+		Address: from.Display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system})
 	if err != nil {
 		return err
 	}
@@ -67,14 +68,14 @@ func (s *Server) createTicket(c echo.Context) error {
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.
-func (s *Server) checkCreate(cfg *activeConfig, client *client.Client, r *http.Request, from clientAddr) error {
+func (s *Server) checkCreate(cfg *activeConfig, client *client.Client, r *http.Request, from request.Addr) error {
 	if err := cfg.checkOrigin(client, r); err != nil {
 		return err
 	}
 	if err := s.Hub.CheckEnabled(client.ID); err != nil {
 		return err
 	}
-	return s.limits.Tickets.Allow(from.rateKey, time.Now())
+	return s.limits.Tickets.Allow(from.RateKey, time.Now())
 }
 
 // requestedClient returns the client that a page names, or the only one.
@@ -83,34 +84,34 @@ func (cfg *activeConfig) requestedClient(id *string) (*client.Client, error) {
 		if len(cfg.Clients) == 1 {
 			return cfg.Clients[0], nil
 		}
-		return nil, invalid("client_id: required, because several clients are configured")
+		return nil, request.Invalid("client_id: required, because several clients are configured")
 	}
 	if client := cfg.clients[*id]; client != nil {
 		return client, nil
 	}
-	return nil, invalid("client_id: unknown client")
+	return nil, request.Invalid("client_id: unknown client")
 }
 
 // ack is POST …/ack: the page has received the token.
 func (s *Server) ack(c echo.Context) error {
-	body, err := readBody(c)
+	body, err := request.ReadBody(c)
 	if err != nil {
 		return err
 	}
-	id, err := ticketID(c)
+	id, err := request.TicketID(c)
 	if err != nil {
 		return err
 	}
 	var in struct {
 		Seq *int64 `json:"seq"`
 	}
-	if err := parse(body, &in); err != nil {
+	if err := request.DecodeBody(body, &in); err != nil {
 		return err
 	}
 	if in.Seq == nil {
-		return invalid("seq: required, the seq of the confirmed view")
+		return request.Invalid("seq: required, the seq of the confirmed view")
 	}
-	err = bearer(c.Request(), id)
+	err = request.CheckBearer(c.Request(), id)
 	if err == nil {
 		err = s.Hub.Ack(c.Request().Context(), id, *in.Seq, s.browser(c, s.checkOrigin(c)))
 	}
@@ -128,18 +129,18 @@ type cancelResponse struct {
 
 // cancel is POST …/cancel: the browser no longer wants the ticket.
 func (s *Server) cancel(c echo.Context) error {
-	body, err := readBody(c)
+	body, err := request.ReadBody(c)
 	if err != nil {
 		return err
 	}
-	id, err := ticketID(c)
+	id, err := request.TicketID(c)
 	if err != nil {
 		return err
 	}
-	if err := parse(body, &struct{}{}); err != nil {
+	if err := request.DecodeBody(body, &struct{}{}); err != nil {
 		return err
 	}
-	err = bearer(c.Request(), id)
+	err = request.CheckBearer(c.Request(), id)
 	var t ticket.Ticket
 	if err == nil {
 		t, err = s.Hub.Cancel(c.Request().Context(), id, s.browser(c, s.checkOrigin(c)))

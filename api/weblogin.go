@@ -6,17 +6,14 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/request"
 	"loginhub/frontend"
 	"loginhub/hub"
 	"loginhub/hub/ticket"
@@ -54,7 +51,7 @@ type webLoginState struct {
 // qrconnect is POST /api/wechat/qrconnect, the form of the login page. It
 // redirects the browser to WeChat.
 func (s *Server) qrconnect(c echo.Context) error {
-	form, err := readForm(c)
+	form, err := request.ReadForm(c, "ticket", "secret")
 	if err != nil {
 		return err
 	}
@@ -76,7 +73,7 @@ func (s *Server) qrconnect(c echo.Context) error {
 // the audit log.
 func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
 	r := c.Request()
-	if err = checkSecret(secret, id); err != nil {
+	if err = request.CheckSecret(secret, id); err != nil {
 		return t, "", nil, err
 	}
 	if t, err = s.Hub.Get(r.Context(), id); err != nil {
@@ -96,7 +93,7 @@ func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t t
 		return t, "", nil, err
 	}
 	lang := "en"
-	if language(r) == "zh" {
+	if request.Language(r) == "zh" {
 		lang = "cn"
 	}
 	return t, webLogin.Authorize(s.PublicURL+callbackPath, state, lang), s.stateCookie(state, browser, int(stateLife/time.Second)), nil
@@ -117,9 +114,9 @@ func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Tick
 	}
 	webLogin := cfg.loginMethods(t.Client).WebLogin
 	if webLogin == nil || !client.AllowsProvider("wechat_web") {
-		return nil, invalid("ticket: its client does not accept wechat_web")
+		return nil, request.Invalid("ticket: its client does not accept wechat_web")
 	}
-	if err := s.limits.WebLogins.Allow(s.proxies.clientAddr(r).rateKey, time.Now()); err != nil {
+	if err := s.limits.WebLogins.Allow(s.proxies.Addr(r).RateKey, time.Now()); err != nil {
 		return nil, err
 	}
 	if t.State == ticket.Scanned {
@@ -139,32 +136,6 @@ func (s *Server) requireOwnOrigin(r *http.Request) error {
 		return errNotOwnPage
 	}
 	return nil
-}
-
-// readForm reads the one request body that is not JSON.
-func readForm(c echo.Context) (url.Values, error) {
-	r := c.Request()
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
-		return nil, errForm
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return nil, errTooLarge
-	}
-	if err != nil {
-		return nil, invalid("body: incomplete")
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, invalid("body: not a form")
-	}
-	for _, name := range []string{"ticket", "secret"} {
-		if len(form[name]) > 1 {
-			return nil, invalid(name + ": given twice")
-		}
-	}
-	return form, nil
 }
 
 // callback is GET /api/wechat/callback: WeChat sends the browser back.

@@ -76,7 +76,7 @@ func (s *Server) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte 
 // fetchWxacode reads the ticket and asks WeChat for its code.
 func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
 	now := time.Now()
-	if s.limits.Wxacodes.Allow(s.proxies.clientAddr(c.Request()).rateKey, now) != nil {
+	if s.limits.Wxacodes.Allow(s.proxies.Addr(c.Request()).RateKey, now) != nil {
 		return nil
 	}
 	t, err := s.Hub.Get(ctx, id)

@@ -14,8 +14,9 @@ var allowedImports = map[string][]string{
 	"cmd/loginbench/bare":        {},
 	"cmd/loginhub/logqueue":      {},
 	"cmd/loginhub":               {"api", "api/ratelimit", "hub/provider/app/assertion", "api/token", "cmd/loginhub/logqueue", "hub", "hub/client", "hub/keys", "hub/provider", "hub/redisstore", "hub/ticket", "wechat"},
-	"api":                        {"api/ratelimit", "api/token", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
+	"api":                        {"api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/apitest":                {},
+	"api/request":                {"api/ratelimit", "hub/ticket"},
 	"api/ratelimit":              {"hub/provider", "hub/ticket"},
 	"hub/provider/app/assertion": {},
 	"api/token":                  {"hub/keys"},
@@ -39,14 +40,14 @@ var allowedImports = map[string][]string{
 
 // moduleUsers lists the modules that only some packages may import.
 var moduleUsers = map[string][]string{
-	"github.com/labstack/echo/v4":              {"api", "cmd/loginbench/bare"},
+	"github.com/labstack/echo/v4":              {"api", "api/request", "cmd/loginbench/bare"},
 	"github.com/skip2/go-qrcode":               {"api"},
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
 	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
 	"github.com/coder/websocket":               {"cmd/loginhub", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // cmd: `loginhub check` opens a socket
 	"github.com/go-jose/go-jose/v4":            {"api/token", "hub/provider/app/assertion"},
 	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
-	"github.com/mileusna/useragent":            {"api"},
+	"github.com/mileusna/useragent":            {"api/request"},
 	"go.yaml.in/yaml/v3":                       {"api", "api/apitest", "cmd/loginhub"},
 	"github.com/prometheus/client_golang":      {"cmd/loginhub"},
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/apitest"},

@@ -1,4 +1,4 @@
-package api
+package request
 
 import (
 	"regexp"
@@ -49,9 +49,9 @@ var systems = map[string]string{
 // than a browser version has could be a telephone number.
 var majorVersion = regexp.MustCompile(`^([0-9]{1,4})(?:[^0-9]|$)`)
 
-// parseUserAgent returns the browser and system that a User-Agent claims, for
+// UserAgent returns the browser and system that a User-Agent claims, for
 // example "Chrome 150" and "Windows"; "" if it is not a known one.
-func parseUserAgent(header string) (browser, system string) {
+func UserAgent(header string) (browser, system string) {
 	header = header[:min(len(header), maxUserAgent)]
 	ua := useragent.Parse(header)
 	browser, version := browsers[ua.Name], ua.Version

@@ -1,4 +1,4 @@
-package api
+package request
 
 import (
 	"bytes"
@@ -92,16 +92,16 @@ func TestClientAddr(t *testing.T) {
 		{"far left does not matter", "10.1.1.1:1", []string{forwarded, strings.Repeat("x,", 999) + "198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := newProxies(trustedPrefixes(t), slog.New(slog.DiscardHandler)).clientAddr(requestFrom(c.peer, c.headers...))
-			if text := addrText(got.display); text != c.display {
+			got := NewProxies(trustedPrefixes(t), slog.New(slog.DiscardHandler)).Addr(requestFrom(c.peer, c.headers...))
+			if text := addrText(got.Display); text != c.display {
 				t.Errorf("displayed as %q, want %q", text, c.display)
 			}
-			if want := c.display == "" && !slices.Contains(known, c.name); got.unverified != want {
-				t.Errorf("unverified %v, want %v", got.unverified, want)
+			if want := c.display == "" && !slices.Contains(known, c.name); got.Unverified != want {
+				t.Errorf("unverified %v, want %v", got.Unverified, want)
 			}
 			rateKey := ""
-			if got.rateKey.IsValid() {
-				rateKey = got.rateKey.String()
+			if got.RateKey.IsValid() {
+				rateKey = got.RateKey.String()
 			}
 			if rateKey != c.rateKey {
 				t.Errorf("rate key %q, want %q", rateKey, c.rateKey)
@@ -118,10 +118,10 @@ func addrText(a netip.Addr) string {
 }
 
 func TestClientAddr_NoTrustedProxies(t *testing.T) {
-	p := newProxies(nil, slog.New(slog.DiscardHandler))
+	p := NewProxies(nil, slog.New(slog.DiscardHandler))
 	for _, peer := range []string{"127.0.0.1:1", "10.1.1.1:1", "[::1]:1", "203.0.113.7:1"} {
-		if got := p.clientAddr(requestFrom(peer, forwarded, "198.51.100.1")); got.display.IsValid() {
-			t.Errorf("%s: displayed as %v", peer, got.display)
+		if got := p.Addr(requestFrom(peer, forwarded, "198.51.100.1")); got.Display.IsValid() {
+			t.Errorf("%s: displayed as %v", peer, got.Display)
 		}
 	}
 }
@@ -153,15 +153,15 @@ func TestClientAddr_GlobalOnly(t *testing.T) {
 
 func TestClientAddr_UntrustedHeaderLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
-	p := newProxies(trustedPrefixes(t), slog.New(slog.NewTextHandler(&log, nil)))
-	p.clientAddr(requestFrom("203.0.113.7:1"))
-	p.clientAddr(requestFrom("10.1.1.1:1", forwarded, "198.51.100.1"))
+	p := NewProxies(trustedPrefixes(t), slog.New(slog.NewTextHandler(&log, nil)))
+	p.Addr(requestFrom("203.0.113.7:1"))
+	p.Addr(requestFrom("10.1.1.1:1", forwarded, "198.51.100.1"))
 	if log.Len() > 0 {
 		t.Errorf("logged without a reason: %s", &log)
 	}
 	for range 5 {
-		p.clientAddr(requestFrom("203.0.113.7:1", forwarded, "198.51.100.1"))
-		p.clientAddr(requestFrom("203.0.113.8:1", "Forwarded", "for=198.51.100.1"))
+		p.Addr(requestFrom("203.0.113.7:1", forwarded, "198.51.100.1"))
+		p.Addr(requestFrom("203.0.113.8:1", "Forwarded", "for=198.51.100.1"))
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "LOGINHUB_TRUSTED_PROXIES") {
 		t.Errorf("logged %d times: %s", n, &log)
@@ -176,17 +176,17 @@ func TestClientAddr_SilentProxyLoggedOnce(t *testing.T) {
 		"too many hops": {forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 32)},
 	} {
 		var log bytes.Buffer
-		p := newProxies(trustedPrefixes(t), slog.New(slog.NewTextHandler(&log, nil)))
-		p.clientAddr(requestFrom("10.1.1.1:1", forwarded, "198.51.100.1"))
-		p.clientAddr(requestFrom("203.0.113.7:1"))
+		p := NewProxies(trustedPrefixes(t), slog.New(slog.NewTextHandler(&log, nil)))
+		p.Addr(requestFrom("10.1.1.1:1", forwarded, "198.51.100.1"))
+		p.Addr(requestFrom("203.0.113.7:1"))
 		if log.Len() > 0 {
 			t.Errorf("%s: logged without a reason: %s", name, &log)
 		}
-		p.clientAddr(requestFrom("203.0.113.7:1", forwarded, "198.51.100.1"))
+		p.Addr(requestFrom("203.0.113.7:1", forwarded, "198.51.100.1"))
 		log.Reset()
 		for range 3 {
-			p.clientAddr(requestFrom("10.1.1.1:1", headers...))
-			p.clientAddr(requestFrom("10.1.1.2:1"))
+			p.Addr(requestFrom("10.1.1.1:1", headers...))
+			p.Addr(requestFrom("10.1.1.2:1"))
 		}
 		text := log.String()
 		if strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") || !strings.Contains(text, "LOGINHUB_TRUSTED_PROXIES") ||
@@ -214,7 +214,7 @@ func TestClientAddr_SameFamily(t *testing.T) {
 			}
 		}
 		got := ""
-		if same := sameAddress(addrs[0], addrs[1]); same != nil {
+		if same := SameAddress(addrs[0], addrs[1]); same != nil {
 			got = map[bool]string{true: "same", false: "other"}[*same]
 		}
 		if got != c.want {

@@ -1,4 +1,4 @@
-package api
+package request
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -27,8 +28,8 @@ const bodyReadTimeout = 20 * time.Second
 // it (RFC 8259, section 8.1).
 var byteOrderMark = []byte("\ufeff")
 
-// boundBody sets the read deadline of a request with a body.
-func boundBody(c echo.Context) {
+// BoundBody sets the read deadline of a request with a body.
+func BoundBody(c echo.Context) {
 	if c.Request().ContentLength == 0 {
 		return // a long poll has none, and may wait
 	}
@@ -36,9 +37,9 @@ func boundBody(c echo.Context) {
 	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(bodyReadTimeout))
 }
 
-// readBody checks media type and size, in that order, before anything else. It
+// ReadBody checks media type and size, in that order, before anything else. It
 // returns "{}" if there is no body.
-func readBody(c echo.Context) ([]byte, error) {
+func ReadBody(c echo.Context) ([]byte, error) {
 	r := c.Request()
 	if r.ContentLength == 0 {
 		return []byte("{}"), nil
@@ -47,7 +48,7 @@ func readBody(c echo.Context) ([]byte, error) {
 	charset := params["charset"]
 	isJSON := err == nil && mediaType == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
 	if !isJSON && r.ContentLength > 0 {
-		return nil, errMediaType
+		return nil, ErrMediaType
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
 	body = bytes.TrimPrefix(body, byteOrderMark)
@@ -56,32 +57,58 @@ func readBody(c echo.Context) ([]byte, error) {
 	case len(body) == 0 && err == nil:
 		return []byte("{}"), nil // chunked and empty
 	case !isJSON:
-		return nil, errMediaType
+		return nil, ErrMediaType
 	case errors.As(err, &large):
-		return nil, errTooLarge
+		return nil, ErrTooLarge
 	case err != nil:
-		return nil, invalid("body: incomplete")
+		return nil, Invalid("body: incomplete")
 	}
 	return body, nil
 }
 
-// parse decodes a JSON object into v. It ignores unknown fields and refuses
+// DecodeBody decodes a JSON object into v. It ignores unknown fields and refuses
 // wrong types.
-func parse(body []byte, v any) error {
+func DecodeBody(body []byte, v any) error {
 	if !utf8.Valid(body) {
-		return invalid("body: not UTF-8")
+		return Invalid("body: not UTF-8")
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(body, &object); err != nil || object == nil {
-		return invalid("body: not a JSON object")
+		return Invalid("body: not a JSON object")
 	}
 	err := json.Unmarshal(body, v)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return invalid(fmt.Sprintf("%s: %s is the wrong type", wrong.Field, wrong.Value))
+		return Invalid(fmt.Sprintf("%s: %s is the wrong type", wrong.Field, wrong.Value))
 	}
 	if err != nil {
-		return invalid("body: not valid JSON")
+		return Invalid("body: not valid JSON")
 	}
 	return nil
+}
+
+// ReadForm reads a body that is a form. Each field of once may be given once.
+func ReadForm(c echo.Context, once ...string) (url.Values, error) {
+	r := c.Request()
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
+		return nil, ErrForm
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, ErrTooLarge
+	}
+	if err != nil {
+		return nil, Invalid("body: incomplete")
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, Invalid("body: not a form")
+	}
+	for _, name := range once {
+		if len(form[name]) > 1 {
+			return nil, Invalid(name + ": given twice")
+		}
+	}
+	return form, nil
 }

@@ -1,4 +1,4 @@
-package api
+package request
 
 import (
 	"cmp"
@@ -11,44 +11,44 @@ import (
 	"loginhub/api/ratelimit"
 )
 
-// proxies finds the address that a request comes from. It uses the forwarding
+// Proxies finds the address that a request comes from. It uses the forwarding
 // header of a trusted proxy only, because anyone can send one.
-type proxies struct {
+type Proxies struct {
 	trusted           []netip.Prefix
 	log               *slog.Logger
 	warnUntrustedOnce sync.Once // an untrusted peer sent a forwarding header
 	warnNoXFFOnce     sync.Once // a trusted proxy sent no usable X-Forwarded-For
-	warnHiddenOnce    sync.Once // address_mismatch: refuse ended a call because of either
+	WarnHiddenOnce    sync.Once // address_mismatch: refuse ended a call because of either
 }
 
-func newProxies(trusted []netip.Prefix, log *slog.Logger) *proxies {
-	return &proxies{trusted: trusted, log: log}
+func NewProxies(trusted []netip.Prefix, log *slog.Logger) *Proxies {
+	return &Proxies{trusted: trusted, log: log}
 }
 
-// clientAddr is the address that a request comes from, for each use of it.
-type clientAddr struct {
-	// display is the address to show to a person. It is the zero Addr unless it
+// Addr is the address that a request comes from, for each use of it.
+type Addr struct {
+	// Display is the address to show to a person. It is the zero Addr unless it
 	// is certainly the browser's or phone's own.
-	display netip.Addr
-	// auditAddr is display, or an address of a private network; for the audit
+	Display netip.Addr
+	// AuditAddr is display, or an address of a private network; for the audit
 	// log.
-	auditAddr netip.Addr
-	// rateKey is the key of the rate limits: one IPv4 address, or one IPv6 /64.
-	rateKey netip.Prefix
-	// unverified means that the address is unknown although it could be known.
+	AuditAddr netip.Addr
+	// RateKey is the key of the rate limits: one IPv4 address, or one IPv6 /64.
+	RateKey netip.Prefix
+	// Unverified means that the address is unknown although it could be known.
 	// Either an untrusted peer sent a forwarding header (a proxy that is not
 	// configured, or a browser that hides its address), or a trusted proxy sent
 	// no usable one. A client with address_mismatch: refuse refuses such a
 	// request.
-	unverified bool
+	Unverified bool
 }
 
 // maxHops bounds how many entries of X-Forwarded-For are read.
 const maxHops = 32
 
-// clientAddr returns the address that r comes from. It warns once of each kind
+// Addr returns the address that r comes from. It warns once of each kind
 // of misconfigured proxy.
-func (p *proxies) clientAddr(r *http.Request) clientAddr {
+func (p *Proxies) Addr(r *http.Request) Addr {
 	peer := netip.Addr{}
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = ap.Addr().Unmap().WithZone("")
@@ -62,9 +62,9 @@ func (p *proxies) clientAddr(r *http.Request) clientAddr {
 				p.log.Warn("an untrusted peer sent a forwarding header, so the addresses of browsers are unknown; "+
 					"if the peer is your proxy, add it to LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
 			})
-			return clientAddr{rateKey: ratelimit.Key(peer), unverified: true}
+			return Addr{RateKey: ratelimit.Key(peer), Unverified: true}
 		}
-		return clientAddr{display: globalOnly(peer), auditAddr: peer, rateKey: ratelimit.Key(peer), unverified: !peer.IsValid()}
+		return Addr{Display: globalOnly(peer), AuditAddr: peer, RateKey: ratelimit.Key(peer), Unverified: !peer.IsValid()}
 	}
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
@@ -72,16 +72,16 @@ func (p *proxies) clientAddr(r *http.Request) clientAddr {
 			p.log.Warn("a trusted proxy sent no usable X-Forwarded-For, so all its users share its address and its limits; "+
 				"configure the proxy to set X-Forwarded-For to its peer's address, or remove from LOGINHUB_TRUSTED_PROXIES what is not a proxy", "peer", peer)
 		})
-		return clientAddr{rateKey: ratelimit.Key(cmp.Or(client, peer)), unverified: true}
+		return Addr{RateKey: ratelimit.Key(cmp.Or(client, peer)), Unverified: true}
 	}
-	return clientAddr{display: globalOnly(client), auditAddr: client, rateKey: ratelimit.Key(client)}
+	return Addr{Display: globalOnly(client), AuditAddr: client, RateKey: ratelimit.Key(client)}
 }
 
 // forwarded reads the chain from the right to the first hop that is not
 // trusted. Anyone can have written what is left of it. The result is false if
 // there is no such hop. If all hops are trusted, it still returns the first one
 // as the key of the limits: it is a machine of the operator.
-func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
+func (p *Proxies) forwarded(headers []string) (netip.Addr, bool) {
 	hops := strings.Split(strings.Join(headers, ","), ",")
 	var last netip.Addr
 	for i := len(hops) - 1; i >= 0; i-- {
@@ -97,7 +97,7 @@ func (p *proxies) forwarded(headers []string) (netip.Addr, bool) {
 }
 
 // parseHop reads one entry: an address, or an address with a port, which some
-// proxies write. It refuses addresses that no machine has.
+// Proxies write. It refuses addresses that no machine has.
 func parseHop(entry string) (netip.Addr, bool) {
 	bare := entry
 	if strings.HasPrefix(entry, "[") && strings.HasSuffix(entry, "]") {
@@ -116,7 +116,7 @@ func parseHop(entry string) (netip.Addr, bool) {
 }
 
 // isTrusted reports whether addr is a configured proxy.
-func (p *proxies) isTrusted(addr netip.Addr) bool {
+func (p *Proxies) isTrusted(addr netip.Addr) bool {
 	for _, prefix := range p.trusted {
 		if prefix.Contains(addr) {
 			return true
@@ -156,10 +156,10 @@ func globalOnly(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// sameAddress compares two display addresses; nil if they cannot be compared.
+// SameAddress compares two display addresses; nil if they cannot be compared.
 // Within one IPv6 /64 it returns true, because the phone and the PC of one
 // household have different addresses.
-func sameAddress(a, b netip.Addr) *bool {
+func SameAddress(a, b netip.Addr) *bool {
 	if !a.IsValid() || !b.IsValid() || a.Is4() != b.Is4() {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package api
+package request
 
 import (
 	"net/http"
@@ -9,12 +9,12 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// ticketID returns the ticket id of the path.
-func ticketID(c echo.Context) (ticket.ID, error) { return ticket.ParseID(c.Param("ticket")) }
+// TicketID returns the ticket id of the path.
+func TicketID(c echo.Context) (ticket.ID, error) { return ticket.ParseID(c.Param("ticket")) }
 
-// bearer checks the ticket's secret in the Authorization header (RFC 6750,
+// CheckBearer checks the ticket's secret in the Authorization header (RFC 6750,
 // section 2.1).
-func bearer(r *http.Request, id ticket.ID) error {
+func CheckBearer(r *http.Request, id ticket.ID) error {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
 		return ticket.ErrInvalidSecret
@@ -23,12 +23,12 @@ func bearer(r *http.Request, id ticket.ID) error {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return ticket.ErrInvalidSecret
 	}
-	return checkSecret(strings.TrimSpace(text), id)
+	return CheckSecret(strings.TrimSpace(text), id)
 }
 
-// checkSecret checks that text is the secret of the ticket. It compares in
+// CheckSecret checks that text is the secret of the ticket. It compares in
 // constant time.
-func checkSecret(text string, id ticket.ID) error {
+func CheckSecret(text string, id ticket.ID) error {
 	secret, err := ticket.ParseSecret(text)
 	if err != nil {
 		return err
