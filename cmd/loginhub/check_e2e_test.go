@@ -105,7 +105,7 @@ func TestCheck_Healthy(t *testing.T) {
 			t.Errorf("no line about %s:\n%s", what, out)
 		}
 	}
-	for _, word := range []string{farAddr, "stayed open for", "access token, good for"} {
+	for _, word := range []string{farAddr, "stayed open for 3s", "access token, good for"} {
 		if !strings.Contains(out, word) {
 			t.Errorf("%s is missing:\n%s", word, out)
 		}
