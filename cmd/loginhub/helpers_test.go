@@ -3,10 +3,7 @@ package main_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,27 +13,24 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// testContext is a context for a part of a test.
-func testContext(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := hubtest.WithTimeout(d)
-	t.Cleanup(cancel)
-	return ctx
+// The steps that the tests of deploy share.
+var (
+	testContext   = hubtest.Context
+	callOK        = hubtest.CallOK
+	checkRefusal  = hubtest.CheckRefusal
+	wantRefusal   = hubtest.AssertRefusal
+	dialRefused   = hubtest.DialRefused
+	parallel      = hubtest.Parallel
+	mustMake      = hubtest.MustCreateTicket
+	writeTestFile = hubtest.WriteFile
+)
+
+func cluster(t testing.TB, n int, settings ...string) (*hubtest.Redis, []*hubtest.Node) {
+	return hubtest.StartNodes(t, program, n, settings...)
 }
 
 // loginContext is a context for one login of a test.
 func loginContext(t testing.TB) context.Context { return testContext(t, 20*time.Second) }
-
-// cluster is a redis-server and n nodes that use it.
-func cluster(t testing.TB, n int, settings ...string) (*hubtest.Redis, []*hubtest.Node) {
-	t.Helper()
-	redis := hubtest.StartRedis(t)
-	settings = append([]string{"REDIS_URL=" + redis.URL}, settings...)
-	nodes := make([]*hubtest.Node, n)
-	for i := range nodes {
-		nodes[i] = hubtest.StartNode(t, program, settings...)
-	}
-	return redis, nodes
-}
 
 // waiter is a browser's login page: its ticket and its socket.
 type waiter struct {
@@ -128,28 +122,6 @@ func mustNext(t testing.TB, ctx context.Context, p *waiter, state string) *hubte
 	return v
 }
 
-// mustMake creates a ticket; request may be left out.
-func mustMake(t testing.TB, ctx context.Context, url string, request ...any) *hubtest.Ticket {
-	t.Helper()
-	ticket, err := hubtest.CreateTicket(ctx, url, append(request, nil)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ticket
-}
-
-// callOK makes the phone's call, which must return 200.
-func callOK(ctx context.Context, phone *hubtest.Phone, url, id, action string) error {
-	a, err := phone.Do(ctx, url, id, action, nil)
-	if err != nil {
-		return fmt.Errorf("%s: %w", action, err)
-	}
-	if a.Status != 200 {
-		return fmt.Errorf("%s by %s: %d %s", action, phone.Name, a.Status, a.Body)
-	}
-	return nil
-}
-
 // mustCall makes the phone's calls in order; each must return 200.
 func mustCall(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id string, actions ...string) {
 	t.Helper()
@@ -158,56 +130,6 @@ func mustCall(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id s
 			t.Fatal(err)
 		}
 	}
-}
-
-// checkRefusal checks an answer's status and error code.
-func checkRefusal(a *hubtest.Response, err error, status int, code string) error {
-	if err != nil {
-		return err
-	}
-	if a.Status != status || a.Code != code {
-		return fmt.Errorf("answer %d %s, wanted %d %s: %s", a.Status, a.Code, status, code, a.Body)
-	}
-	return nil
-}
-
-// wantRefusal is checkRefusal as a check of the test.
-func wantRefusal(t testing.TB, what string, a *hubtest.Response, err error, status int, code string) {
-	t.Helper()
-	if err := checkRefusal(a, err, status, code); err != nil {
-		t.Errorf("%s: %v", what, err)
-	}
-}
-
-// dialRefused returns the answer to a WebSocket handshake that must be refused.
-func dialRefused(ctx context.Context, ticket *hubtest.Ticket, url string) (*hubtest.Response, error) {
-	socket, err := ticket.Dial(ctx, url)
-	if err == nil {
-		socket.Conn.CloseNow()
-		return nil, fmt.Errorf("the socket was accepted")
-	}
-	a, e := socket.Rejection()
-	if a == nil && e == nil {
-		return nil, err
-	}
-	return a, e
-}
-
-// parallel runs the function for 0 to n-1, atOnce at a time, and reports every error.
-func parallel(t testing.TB, n, atOnce int, f func(i int) error) {
-	t.Helper()
-	var all sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	for i := range n {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			if err := f(i); err != nil {
-				t.Errorf("%d: %v", i, err)
-			}
-		})
-	}
-	all.Wait()
 }
 
 // verifyToken checks a token as a site's back end does, with the node's published keys. It returns
@@ -337,14 +259,4 @@ func (p *waiter) waitDecision(ctx context.Context, url, state, subject string) e
 			return nil
 		}
 	}
-}
-
-// writeTestFile writes a file for the test.
-func writeTestFile(t testing.TB, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

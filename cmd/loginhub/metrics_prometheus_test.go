@@ -33,7 +33,7 @@ func startPrometheus(t *testing.T, node *hubtest.Node, native bool, every string
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := strings.Replace(readDeploy(t, "prometheus/prometheus.yml"), "  - alerts.yaml", "  - "+alerts, 1)
+	config := strings.Replace(readFile(t, deploy+"prometheus/prometheus.yml"), "  - alerts.yaml", "  - "+alerts, 1)
 	config = regexp.MustCompile(`targets: \[.*\]`).ReplaceAllString(config, "targets: ["+strings.TrimPrefix(node.Admin, "http://")+"]")
 	if every != "" {
 		config = regexp.MustCompile(`(?m)^  (\w+_(?:interval|timeout)): .*$`).ReplaceAllString(config, "  $1: "+every)
@@ -221,4 +221,13 @@ func checkAlerts(t *testing.T, p *prometheus) {
 		}
 		return good == all && all > 0
 	})
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

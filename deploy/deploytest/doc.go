@@ -1,3 +1,4 @@
-// Package deploytest tests the language of the whole tree: comments, errors, log texts
-// and documents. It exports nothing.
+// Package deploytest tests what deploy ships (images, proxies, Redis, units), the
+// documents with their commands, and the examples. Directory sources tests the source
+// text itself: its language, imports and sizes. It exports nothing.
 package deploytest

@@ -125,10 +125,20 @@ func (n *Node) start(t testing.TB, program string, settings []string) {
 // returns the output and the exit code.
 func Run(t testing.TB, program string, args []string, settings ...string) (printed string, code int) {
 	t.Helper()
-	ctx, cancel := WithTimeout(20 * time.Second)
+	return RunTrusting(t, program, "", args, settings...)
+}
+
+// RunTrusting is Run of a program that trusts the authorities of this file; "" means the
+// system's.
+func RunTrusting(t testing.TB, program, ca string, args []string, settings ...string) (printed string, code int) {
+	t.Helper()
+	ctx, cancel := WithTimeout(60 * time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = environment(settings)
+	if ca != "" {
+		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+ca)
+	}
 	out, err := cmd.CombinedOutput()
 	var ended *exec.ExitError
 	if err != nil && !errors.As(err, &ended) {

@@ -1,4 +1,4 @@
-package main_test
+package sources_test
 
 import (
 	"os/exec"
@@ -36,6 +36,7 @@ var allowedImports = map[string][]string{
 	"frontend/e2e/contract":      {"api/apitest"},
 	"deploy/examples/go":         {"api/token/verify"},
 	"deploy/deploytest":          {},
+	"deploy/deploytest/sources":  {},
 }
 
 // moduleUsers lists the modules that only some packages may import.

@@ -1,4 +1,4 @@
-package deploytest_test
+package sources_test
 
 import (
 	"fmt"
@@ -81,7 +81,7 @@ func TestWords_Density(t *testing.T) {
 // files returns the paths of all files with the suffix, from the root.
 func files(t *testing.T, suffix string) []string {
 	t.Helper()
-	const root = "../.."
+	const root = "../../.."
 	var found []string
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

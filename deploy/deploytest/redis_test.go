@@ -1,4 +1,4 @@
-package main_test
+package deploytest_test
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func loginOnThreeNodes(t *testing.T, redis *hubtest.Redis, settings ...string) [
 	for range 3 {
 		nodes = append(nodes, hubtest.StartNode(t, program, append([]string{"REDIS_URL=" + redis.URL}, settings...)...))
 	}
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	for i := range 3 {
 		at := func(n int) string { return nodes[(i+n)%3].URL }
 		if err := login(ctx, fmt.Sprintf("user %d", i), at(0), at(1), at(2), at(0)); err != nil {
@@ -136,10 +136,10 @@ func TestShippedRedis_WaitForReplica(t *testing.T) {
 		t.Errorf("no WAIT was sent: %v", err)
 	}
 	replica.Kill()
-	ctx := testContext(t, 20*time.Second)
-	p := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[1].URL)
+	ctx := hubtest.Context(t, 20*time.Second)
+	p := hubtest.MustCreateTicket(t, ctx, nodes[0].URL)
 	a, err := hubtest.NewPhone("alone").Do(ctx, nodes[2].URL, p.ID, "confirm", nil)
-	wantRefusal(t, "a confirm without the replica", a, err, 503, "store_unavailable")
+	hubtest.AssertRefusal(t, "a confirm without the replica", a, err, 503, "store_unavailable")
 }
 
 // TestShippedRedis_RunbookCommands runs the runbook's Redis commands with the command line that it
@@ -196,7 +196,7 @@ func TestShippedRedis_RunbookCommands(t *testing.T) {
 func TestShippedRedis_AOFRewrite(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	dir, err := redis.Client.ConfigGet(ctx, "dir").Result()
 	if err != nil {
 		t.Fatal(err)

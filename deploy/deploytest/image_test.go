@@ -1,4 +1,4 @@
-package main_test
+package deploytest_test
 
 import (
 	"debug/elf"
@@ -71,10 +71,10 @@ func TestImage_EmptyRoot(t *testing.T) {
 	}
 	t.Cleanup(func() { node.Process.Kill(); node.Wait() })
 	hubtest.Eventually(t, 20*time.Second, "its health check succeeds", func() bool { return in("health", "--ready").Run() == nil })
-	if err := login(testContext(t, 20*time.Second), "user", "http://127.0.0.1:"+port); err != nil {
+	if err := login(hubtest.Context(t, 20*time.Second), "user", "http://127.0.0.1:"+port); err != nil {
 		t.Error(err)
 	}
-	metrics, err := hubtest.Request(testContext(t, 20*time.Second), "GET", "http://127.0.0.1:"+admin+"/metrics", nil)
+	metrics, err := hubtest.Request(hubtest.Context(t, 20*time.Second), "GET", "http://127.0.0.1:"+admin+"/metrics", nil)
 	if err != nil || !strings.Contains(string(metrics.Body), `revision="fedcba987654`) || !strings.Contains(string(metrics.Body), `version="v9.8.7"`) {
 		t.Errorf("the metrics do not name the release: %v", err)
 	}

@@ -1,4 +1,4 @@
-package main_test
+package deploytest_test
 
 import (
 	"fmt"
@@ -269,7 +269,7 @@ func TestCompose_Login(t *testing.T) {
 	if out := redisAs(t, redis, "admin", strings.TrimSpace(readFile(t, filepath.Join(dir, "redis-admin"))), "ACL", "WHOAMI"); out != "admin" {
 		t.Errorf("Redis's operator got %s", out)
 	}
-	here := writeTestFile(t, "redis-url", strings.Replace(readFile(t, filepath.Join(dir, "redis-url")), "redis:6379", redis.Addr, 1))
+	here := hubtest.WriteFile(t, "redis-url", strings.Replace(readFile(t, filepath.Join(dir, "redis-url")), "redis:6379", redis.Addr, 1))
 	var addrs []string
 	for name, s := range c.Services {
 		if !strings.HasPrefix(name, "hub") {
@@ -292,12 +292,12 @@ func TestCompose_Login(t *testing.T) {
 		n := hubtest.LaunchWithoutDefaults(t, program, settings...)
 		hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 		addrs = append(addrs, strings.TrimPrefix(n.URL, "http://"))
-		if a, err := hubtest.Request(testContext(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
+		if a, err := hubtest.Request(hubtest.Context(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
 			t.Errorf("a node with both keys publishes %s %v", a.Body, err)
 		}
 	}
 	public := hubtest.StartNginxWithMain(t, "../../deploy/nginx/nginx.conf", "../../deploy/nginx/loginhub.conf", addrs, nil)
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	for _, user := range []string{"小明", "小红", "小刚"} {
 		if err := login(ctx, user, public); err != nil {
 			t.Error(err)
@@ -348,7 +348,7 @@ func TestNginx_DocumentedTLS(t *testing.T) {
 		text = strings.Replace(text, "    client_max_body_size", secure+"\n    client_max_body_size", 1)
 		return text + strings.Replace(redirect, "listen 80;", "listen 127.0.0.1:"+plain+";", 1)
 	})
-	out, code := runCheck(t, ca.CertFile, nil, "PUBLIC_URL=https://localhost:"+port, "REDIS_URL=embedded", "SANDBOX=true")
+	out, code := hubtest.RunTrusting(t, program, ca.CertFile, []string{"check"}, "PUBLIC_URL=https://localhost:"+port, "REDIS_URL=embedded", "SANDBOX=true")
 	if code != 0 || !strings.HasPrefix(findLine(out, "websocket"), "ok") || !strings.Contains(out, "TLS 1.3") {
 		t.Errorf("%d\n%s", code, out)
 	}

@@ -1,4 +1,4 @@
-package main_test
+package deploytest_test
 
 import (
 	"context"

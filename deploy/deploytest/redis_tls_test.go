@@ -1,4 +1,4 @@
-package main_test
+package deploytest_test
 
 import (
 	"fmt"
@@ -98,7 +98,7 @@ func TestRedisTLS_Sentinel(t *testing.T) {
 	look := redis.NewSentinelClient(&redis.Options{Addr: "127.0.0.1:" + plain, Password: "watch", DisableIdentity: true})
 	t.Cleanup(func() { look.Close() })
 	hubtest.Eventually(t, 20*time.Second, "the sentinel finds the master", func() bool {
-		m, err := look.Master(testContext(t, 5*time.Second), "hub").Result()
+		m, err := look.Master(hubtest.Context(t, 5*time.Second), "hub").Result()
 		return err == nil && m["flags"] == "master"
 	})
 	// The Sentinel's certificate has a name, the master's an address. Neither has both.

@@ -1,4 +1,4 @@
-package main_test
+package deploytest_test
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ type nginxFront struct {
 func startFront(t *testing.T, edits []string, settings ...string) *nginxFront {
 	t.Helper()
 	f := &nginxFront{}
-	f.redis, f.nodes = cluster(t, 2, settings...)
+	f.redis, f.nodes = hubtest.StartNodes(t, program, 2, settings...)
 	var hosts []string
 	for _, n := range f.nodes {
 		hosts = append(hosts, strings.TrimPrefix(n.URL, "http://"))
@@ -60,7 +60,7 @@ func (f *nginxFront) logInDuring(t *testing.T, ctx context.Context, atOnce int, 
 					continue
 				}
 				for _, action := range []string{"scan", "confirm"} {
-					if err := callOK(ctx, phone, f.url, ticket.ID, action); err != nil {
+					if err := hubtest.CallOK(ctx, phone, f.url, ticket.ID, action); err != nil {
 						t.Error(err)
 					}
 				}
@@ -77,11 +77,11 @@ func (f *nginxFront) logInDuring(t *testing.T, ctx context.Context, atOnce int, 
 func TestNginx_QRFlood(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil)
-	ctx := testContext(t, 60*time.Second)
-	ticket := mustMake(t, ctx, f.url)
+	ctx := hubtest.Context(t, 60*time.Second)
+	ticket := hubtest.MustCreateTicket(t, ctx, f.url)
 	var drawn, refusals atomic.Int64
 	calls := f.logInDuring(t, ctx, 4, func() {
-		parallel(t, 3*120, 120, func(int) error {
+		hubtest.Parallel(t, 3*120, 120, func(int) error {
 			a, err := hubtest.Request(ctx, "GET", ticket.URL(f.url, "qr.png")+"?size=1024", nil)
 			switch {
 			case err != nil:
@@ -104,10 +104,10 @@ func TestNginx_QRFlood(t *testing.T) {
 func TestNginx_FullNodes(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil, "MAX_SOCKETS=4")
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	var held atomic.Int64
 	calls := f.logInDuring(t, ctx, 4, func() {
-		parallel(t, 60, 10, func(int) error {
+		hubtest.Parallel(t, 60, 10, func(int) error {
 			ticket, err := hubtest.CreateTicket(ctx, f.url, nil)
 			if err != nil {
 				return err
@@ -119,7 +119,7 @@ func TestNginx_FullNodes(t *testing.T) {
 				return nil
 			}
 			a, err := socket.Rejection()
-			return checkRefusal(a, err, http.StatusServiceUnavailable, "overloaded")
+			return hubtest.CheckRefusal(a, err, http.StatusServiceUnavailable, "overloaded")
 		})
 	})
 	if held.Load() != 8 || calls < 30 {
@@ -130,14 +130,14 @@ func TestNginx_FullNodes(t *testing.T) {
 func TestNginx_RedisDown(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil)
-	ctx := testContext(t, 60*time.Second)
-	ticket := mustMake(t, ctx, f.url)
+	ctx := hubtest.Context(t, 60*time.Second)
+	ticket := hubtest.MustCreateTicket(t, ctx, f.url)
 	f.redis.Kill()
 	for range 20 {
 		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
-		wantRefusal(t, "a ticket", a, err, http.StatusServiceUnavailable, "store_unavailable")
+		hubtest.AssertRefusal(t, "a ticket", a, err, http.StatusServiceUnavailable, "store_unavailable")
 		poll, err := ticket.PollResponse(ctx, f.url, 0, 0)
-		wantRefusal(t, "a poll", poll, err, http.StatusServiceUnavailable, "store_unavailable")
+		hubtest.AssertRefusal(t, "a poll", poll, err, http.StatusServiceUnavailable, "store_unavailable")
 		if err == nil && (proxyAnswered(a) || proxyAnswered(poll)) {
 			t.Errorf("nginx answered instead of the hub: %s %s", a.Body, poll.Body)
 		}
@@ -163,7 +163,7 @@ func TestNginx_RedisDown(t *testing.T) {
 func TestNginx_RollingRestart(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, nil, "DRAIN=200ms")
-	ctx := testContext(t, 120*time.Second)
+	ctx := hubtest.Context(t, 120*time.Second)
 	began := time.Now()
 	calls := f.logInDuring(t, ctx, 8, func() {
 		for range 6 {
@@ -185,7 +185,7 @@ func TestNginx_HangingNode(t *testing.T) {
 	t.Parallel()
 	const callLimit, slack = 11 * time.Second, 3 * time.Second // the calls' proxy_read_timeout
 	f := startFront(t, nil)
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	if err := f.nodes[0].Stall(); err != nil {
 		t.Fatal(err)
 	}
@@ -201,19 +201,19 @@ func TestNginx_HangingNode(t *testing.T) {
 			return nil
 		}
 		late.Add(1)
-		return checkRefusal(a, err, http.StatusServiceUnavailable, "store_unavailable")
+		return hubtest.CheckRefusal(a, err, http.StatusServiceUnavailable, "store_unavailable")
 	}
-	parallel(t, 20, 20, call)
+	hubtest.Parallel(t, 20, 20, call)
 	if served.Load() == 0 || late.Load() == 0 {
 		t.Errorf("%d calls were served, %d were not: the node does not hang", served.Load(), late.Load())
 	}
 	// nginx has marked the node as failed, and tries it once in two seconds at most.
 	late.Store(0)
-	parallel(t, 40, 20, call)
+	hubtest.Parallel(t, 40, 20, call)
 	if late.Load() > 2 {
 		t.Errorf("%d of 40 calls still went to the hanging node", late.Load())
 	}
-	parallel(t, 4, 4, func(int) error { // the other node serves pages
+	hubtest.Parallel(t, 4, 4, func(int) error { // the other node serves pages
 		if a, err := hubtest.Request(ctx, "GET", f.url+"/", nil); err != nil || a.Status != http.StatusOK {
 			return fmt.Errorf("the login page: %+v %w", a, err)
 		}
@@ -224,10 +224,10 @@ func TestNginx_HangingNode(t *testing.T) {
 func TestNginx_OwnErrors(t *testing.T) {
 	t.Parallel()
 	f := startFront(t, []string{"loginhub_address 2000;", "loginhub_address 2;", "loginhub_pictures 100;", "loginhub_pictures 1;"})
-	ctx := testContext(t, 60*time.Second)
-	ticket := mustMake(t, ctx, f.url)
+	ctx := hubtest.Context(t, 60*time.Second)
+	ticket := hubtest.MustCreateTicket(t, ctx, f.url)
 	a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", strings.Repeat(" ", 100<<10))
-	wantRefusal(t, "a large body", a, err, http.StatusRequestEntityTooLarge, "too_large")
+	hubtest.AssertRefusal(t, "a large body", a, err, http.StatusRequestEntityTooLarge, "too_large")
 	var sockets []*hubtest.Socket
 	for range 2 {
 		socket, err := ticket.Dial(ctx, f.url)
@@ -237,8 +237,8 @@ func TestNginx_OwnErrors(t *testing.T) {
 		defer socket.Conn.CloseNow()
 		sockets = append(sockets, socket)
 	}
-	a, err = dialRefused(ctx, ticket, f.url)
-	wantRefusal(t, "a third socket", a, err, http.StatusTooManyRequests, "rate_limited")
+	a, err = hubtest.DialRefused(ctx, ticket, f.url)
+	hubtest.AssertRefusal(t, "a third socket", a, err, http.StatusTooManyRequests, "rate_limited")
 	if err == nil && a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -253,9 +253,9 @@ func TestNginx_OwnErrors(t *testing.T) {
 		a, err = ticket.PollResponse(ctx, f.url, 0, 0)
 		return err == nil && a.Status != http.StatusTooManyRequests
 	})
-	wantRefusal(t, "a poll without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
+	hubtest.AssertRefusal(t, "a poll without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
 	a, err = hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", nil)
-	wantRefusal(t, "a call without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
+	hubtest.AssertRefusal(t, "a call without nodes", a, err, http.StatusServiceUnavailable, "store_unavailable")
 	if err == nil && a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
