@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
@@ -119,26 +118,47 @@ func (r *modelRedis) change(c ticket.Change) ticket.Outcome {
 }
 
 // TestModel_StoreMatchesRedis makes the same random calls to the model's store and to the
-// Lua scripts.
+// Lua scripts, in the embedded Redis and in redis-server.
 func TestModel_StoreMatchesRedis(t *testing.T) {
-	keys := newNodeKeys(t)
-	real, err := redisstore.Open(redisstore.Embedded)
-	if err != nil {
-		t.Fatal(err)
+	for name, url := range map[string]string{"embedded": redisstore.Embedded, "redis-server": hubtest.StartRedis(t).URL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, err := redisstore.Open(url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { store.Close() })
+			compareStores(t, store)
+		})
 	}
-	defer real.Close()
-	var mu sync.Mutex
-	var want, got = map[string][]string{}, map[string][]string{}
-	model := modelRedis{records: map[ticket.ID]*modelRecord{}, open: keys.ring.Open, evicted: func(string) {},
+}
+
+// storePair is the model's store and a real one, which gets the same calls.
+type storePair struct {
+	t             *testing.T
+	model         modelRedis
+	real          *redisstore.Store
+	rng           *rand.Rand
+	done, refused int // changes
+}
+
+// pairNodes are the nodes of a storePair; "" stands for none.
+var pairNodes = []string{"a", "b", "c", "d", "e", "f", ""}
+
+func compareStores(t *testing.T, real *redisstore.Store) {
+	var mu sync.Mutex // guards got
+	want, got := map[string][]string{}, map[string][]string{}
+	p := &storePair{t: t, real: real, rng: rand.New(rand.NewPCG(20260301, 3))}
+	p.model = modelRedis{records: map[ticket.ID]*modelRecord{}, evicted: func(string) {},
+		open:    func(ticket.ID, []byte) (ticket.Ticket, error) { return ticket.Ticket{}, nil },
 		publish: func(node string, m []byte) { want[node] = append(want[node], string(m)) }}
-	nodes := []string{"a", "b", "c", "d", "e", "f"}
 	ctx, cancel := context.WithCancel(context.Background())
-	var ears, ready sync.WaitGroup
-	defer ears.Wait()
+	var listening, ready sync.WaitGroup
+	defer listening.Wait()
 	defer cancel()
-	for _, node := range nodes {
+	for _, node := range pairNodes[:6] {
 		ready.Add(1)
-		ears.Go(func() {
+		listening.Go(func() {
 			real.Listen(ctx, node, sync.OnceFunc(ready.Done), func(m []byte) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -147,82 +167,78 @@ func TestModel_StoreMatchesRedis(t *testing.T) {
 		})
 	}
 	ready.Wait()
-	rng := rand.New(rand.NewPCG(20260301, 3))
-	done, refused := 0, 0
-	seals := map[string][]byte{}
 	for i := range 3000 {
 		id := ticket.ID(fmt.Sprintf("T%d%020d", i%2, i/60)) // a new pair every 60 calls
-		version := func(n int) ticket.Ticket {
-			v := ticket.New(id, ticket.Request{Client: &client.Client{ID: "demo"}}, keys.ring.Current(), time.Unix(2e9, 0), time.Hour)
-			v.Seq += int64(n)
-			return v
-		}
-		seal := func(n int) []byte {
-			at := fmt.Sprint(id, n)
-			if seals[at] == nil {
-				var err error
-				if seals[at], err = keys.ring.Seal(version(n)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			return seals[at]
-		}
-		now := time.Now()
-		switch rng.IntN(6) {
+		switch p.rng.IntN(6) {
 		case 0:
-			deadline := now.Add(time.Hour + time.Duration(rng.IntN(3)-1)*10*time.Second)
-			sealed := seal(rng.IntN(2))
-			a, aErr := model.create(id, sealed, deadline, time.Hour)
-			b, bErr := real.Create(ctx, id, sealed, deadline, time.Hour)
-			if a != b || (aErr == nil) != (bErr == nil) {
-				t.Fatalf("make %d: %v %v, Redis %v %v", i, a, aErr, b, bErr)
-			}
+			p.create(id)
 		case 1, 2:
-			node := append(nodes, "")[rng.IntN(len(nodes)+1)]
-			a := model.attach(node, id)
-			b, err := real.Attach(ctx, node, id)
-			if err != nil || string(a.Sealed) != string(b[0].Sealed) {
-				t.Fatalf("attach %d: %q, Redis %q %v", i, a.Sealed, b[0].Sealed, err)
-			}
+			p.attach(id)
 		default:
-			c := ticket.Change{ID: id, Sealed: seal(rng.IntN(4)), ExpireAt: now.Add(time.Hour), ExcludeNode: append(nodes, "")[rng.IntN(len(nodes)+1)]}
-			if rng.IntN(10) > 0 {
-				was := seal(rng.IntN(4))
-				if rec := model.find(id); rec != nil && rng.IntN(2) == 0 {
-					was = rec.sealed
-				}
-				v, err := keys.ring.Open(id, was)
-				if err != nil {
-					t.Fatal(err)
-				}
-				c.BaseTag = v.Tag()
-			}
-			c.NotBefore = []time.Time{{}, {}, now.Add(-time.Hour), now.Add(time.Hour)}[rng.IntN(4)]
-			c.NotAfter = []time.Time{{}, {}, now.Add(time.Hour), now.Add(-time.Hour)}[rng.IntN(4)]
-			if rng.IntN(8) == 0 {
-				c.Sealed = nil
-			}
-			if rng.IntN(20) == 0 {
-				c.ExpireAt = now.Add(-time.Hour)
-			}
-			a := model.change(c)
-			b, err := real.Change(ctx, c)
-			if err != nil || a.Done != b[0].Done || string(a.Sealed) != string(b[0].Sealed) {
-				t.Fatalf("change %d: %v %q, Redis %v %q %v", i, a.Done, a.Sealed, b[0].Done, b[0].Sealed, err)
-			}
-			if a.Done {
-				done++
-			} else {
-				refused++
-			}
+			p.change(id)
 		}
 	}
-	if done < 300 || refused < 300 || len(want) != len(nodes) {
-		t.Errorf("%d changes done, %d refused, %d nodes notified: too few to compare", done, refused, len(want))
+	if p.done < 300 || p.refused < 300 || len(want) != 6 {
+		t.Errorf("%d changes done, %d refused, %d nodes notified: too few to compare", p.done, p.refused, len(want))
 	}
 	hubtest.Eventually(t, 10*time.Second, "the same messages to the same nodes", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return reflect.DeepEqual(want, got)
 	})
+}
+
+// sealed returns the bytes of one of n versions.
+func (p *storePair) sealed(n int) []byte {
+	return fmt.Appendf(nil, `1.kid.%d.{"seq":1}`, p.rng.IntN(n))
+}
+
+func (p *storePair) node() string { return pairNodes[p.rng.IntN(len(pairNodes))] }
+
+func (p *storePair) create(id ticket.ID) {
+	deadline, sealed := time.Now().Add(time.Hour+time.Duration(p.rng.IntN(3)-1)*10*time.Second), p.sealed(2)
+	a, aErr := p.model.create(id, sealed, deadline, time.Hour)
+	b, bErr := p.real.Create(context.Background(), id, sealed, deadline, time.Hour)
+	if a != b || (aErr == nil) != (bErr == nil) {
+		p.t.Fatalf("create: %v %v, Redis %v %v", a, aErr, b, bErr)
+	}
+}
+
+func (p *storePair) attach(id ticket.ID) {
+	node := p.node()
+	a := p.model.attach(node, id)
+	b, err := p.real.Attach(context.Background(), node, id)
+	if err != nil || string(a.Sealed) != string(b[0].Sealed) {
+		p.t.Fatalf("attach %q: %q, Redis %q %v", node, a.Sealed, b[0].Sealed, err)
+	}
+}
+
+func (p *storePair) change(id ticket.ID) {
+	now := time.Now()
+	past, future := now.Add(-time.Hour), now.Add(time.Hour)
+	c := ticket.Change{ID: id, Sealed: p.sealed(4), ExpireAt: future, ExcludeNode: p.node(),
+		NotBefore: []time.Time{{}, {}, past, future}[p.rng.IntN(4)], NotAfter: []time.Time{{}, {}, future, past}[p.rng.IntN(4)]}
+	was := p.sealed(4)
+	if rec := p.model.find(id); rec != nil && p.rng.IntN(2) == 0 {
+		was = rec.sealed
+	}
+	if p.rng.IntN(10) > 0 {
+		c.BaseTag = was[:bytes.IndexByte(was, '{')]
+	}
+	if p.rng.IntN(8) == 0 {
+		c.Sealed = nil
+	}
+	if p.rng.IntN(20) == 0 {
+		c.ExpireAt = past
+	}
+	a := p.model.change(c)
+	b, err := p.real.Change(context.Background(), c)
+	if err != nil || a.Done != b[0].Done || string(a.Sealed) != string(b[0].Sealed) {
+		p.t.Fatalf("change %+v: %v %q, Redis %v %q %v", c, a.Done, a.Sealed, b[0].Done, b[0].Sealed, err)
+	}
+	if a.Done {
+		p.done++
+	} else {
+		p.refused++
+	}
 }

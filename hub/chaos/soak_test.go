@@ -3,9 +3,9 @@ package chaos_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -81,10 +81,7 @@ func (s *soak) randomFault(t *testing.T, ctx context.Context, rest time.Duration
 	kinds := s.faultKinds(t)
 	rest = min(rest, 20*time.Second)
 	for {
-		names := make([]string, 0, len(kinds))
-		for name := range kinds {
-			names = append(names, name)
-		}
+		names := slices.Collect(maps.Keys(kinds))
 		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		for _, name := range names {
 			pause(ctx, rest/2+rand.N(rest))
@@ -141,11 +138,7 @@ func (s *soak) faultKinds(t *testing.T) map[string]func() {
 func (s *soak) progress() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	faults := 0
-	for _, n := range s.faults {
-		faults += n
-	}
-	return fmt.Sprintf("%d begun, %d faults; of those that ended: %s", s.begun, faults, &s.sum)
+	return fmt.Sprintf("%d begun, %d kinds of faults; of those that ended: %s", s.begun, len(s.faults), &s.sum)
 }
 
 // table returns the result for README.md.
@@ -154,9 +147,7 @@ func (s *soak) table(length time.Duration) string {
 	defer s.mu.Unlock()
 	var b strings.Builder
 	row := func(what string, number any) { fmt.Fprintf(&b, "| %s | %v |\n", what, number) }
-	fmt.Fprintf(&b, "%s, %d × %s, %s/%s, %s, %s; `SOAK=%v go test -run TestSoak ./hub/chaos`\n\n| what | number |\n| --- | --- |\n",
-		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, runtime.Version(),
-		s.redisVersion(), length)
+	fmt.Fprintf(&b, "`SOAK=%v go test -run TestSoak ./hub/chaos`\n\n| what | number |\n| --- | --- |\n", length)
 	row("logins begun, at "+fmt.Sprint(soakRate)+" a second", s.begun)
 	row("confirmed to the phone", s.sum.Confirmed)
 	row("token delivered to the page", s.sum.Delivered)
@@ -167,28 +158,8 @@ func (s *soak) table(length time.Duration) string {
 	row("errors that phones saw and repeated", s.sum.Errors)
 	row("from the phone's confirm to the page's token: median, 99 %, longest",
 		fmt.Sprint(s.sum.waited(0.5), ", ", s.sum.waited(0.99), ", ", s.sum.waited(1)))
-	names := make([]string, 0, len(s.faults))
-	for name := range s.faults {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(s.faults)) {
 		row("fault: "+name, s.faults[name])
 	}
 	return b.String()
-}
-
-func (s *soak) redisVersion() string {
-	info, _ := s.redis.Client.Info(context.Background(), "server").Result()
-	_, rest, _ := strings.Cut(info, "redis_version:")
-	version, _, _ := strings.Cut(rest, "\r")
-	return "Redis " + version
-}
-
-// processor returns the name of the machine's processor.
-func processor() string {
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	_, rest, _ := strings.Cut(string(text), "model name")
-	name, _, _ := strings.Cut(rest, "\n")
-	return strings.TrimSpace(strings.Trim(name, "\t :"))
 }

@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -35,9 +36,10 @@ type stats struct {
 }
 
 func (s *stats) String() string {
-	return fmt.Sprintf("begun %d, made %d, confirmed %d, delivered %d (%d by poll), acked %d, duplicated %d, lost %d, wiped %d, second identity %d, other token %d, refused %d, hung %d, sockets closed %d, errors at phones %d; %d injections during %d of the logins; to the token median %v, longest %v",
-		s.Begun, s.Made, s.Confirmed, s.Delivered, s.Polled, s.Acked, s.Duplicated, s.Lost, s.Wiped, s.WrongUser, s.OtherToken, s.Refused, s.Hung, s.Closed, s.Errors,
-		s.Injected, s.Affected, s.waited(0.5), s.waited(1))
+	type plain stats // without this method
+	short := plain(*s)
+	short.Waited = nil
+	return fmt.Sprintf("%+v; to the token median %v, longest %v", short, s.waited(0.5), s.waited(1))
 }
 
 // waited returns that quantile of the times from confirm to token.
@@ -49,63 +51,41 @@ func (s *stats) waited(share float64) time.Duration {
 	return s.Waited[int(share*float64(len(s.Waited)-1))].Round(time.Millisecond)
 }
 
+// add adds the numbers of o.
 func (s *stats) add(o stats) {
-	s.Begun += o.Begun
-	s.Made += o.Made
-	s.Confirmed += o.Confirmed
-	s.Delivered += o.Delivered
-	s.Polled += o.Polled
-	s.Acked += o.Acked
-	s.Duplicated += o.Duplicated
-	s.Lost += o.Lost
-	s.Wiped += o.Wiped
-	s.WrongUser += o.WrongUser
-	s.OtherToken += o.OtherToken
-	s.Refused += o.Refused
-	s.Hung += o.Hung
-	s.Closed += o.Closed
-	s.Overloaded += o.Overloaded
-	s.Errors += o.Errors
-	s.Injected += o.Injected
-	s.Affected += o.Affected
+	sum, more := reflect.ValueOf(s).Elem(), reflect.ValueOf(o)
+	for i := range sum.NumField() {
+		if n := sum.Field(i); n.CanInt() {
+			n.SetInt(n.Int() + more.Field(i).Int())
+		}
+	}
 	s.Waited = append(s.Waited, o.Waited...)
 }
 
 // count adds the result of a page. subject is the phone's user; confirmedAt is zero if
 // the phone got no 200.
 func (s *stats) count(page *hubtest.Page, subject string, confirmedAt time.Time) {
-	one := stats{Begun: 1, Made: 1, Closed: max(0, page.Sockets-1)}
-	if !confirmedAt.IsZero() {
-		one.Confirmed = 1
-	}
-	if page.Token != "" {
-		one.Delivered = 1
-		one.Duplicated = page.Deliveries - 1
-		if page.Polled {
-			one.Polled = 1
-		}
+	one := stats{Begun: 1, Made: 1, Closed: max(0, page.Sockets-1), Confirmed: number(!confirmedAt.IsZero()),
+		Acked: number(page.Acked), Hung: number(page.End == ""), Overloaded: number(page.Overloaded)}
+	if page.Token == "" {
+		one.Lost = one.Confirmed
+	} else {
+		one.Delivered, one.Duplicated, one.Polled = 1, page.Deliveries-1, number(page.Polled)
+		one.OtherToken = number(page.Conflict != "")
+		one.WrongUser = number(subjectOf(page.Token) != subject || page.Conflict != "" && subjectOf(page.Conflict) != subject)
 		if one.Confirmed == 1 {
 			one.Waited = []time.Duration{max(0, page.TokenAt.Sub(confirmedAt))}
 		}
-		if page.Conflict != "" {
-			one.OtherToken = 1
-		}
-		if subjectOf(page.Token) != subject || one.OtherToken > 0 && subjectOf(page.Conflict) != subject {
-			one.WrongUser = 1
-		}
-	} else {
-		one.Lost = one.Confirmed
-	}
-	if page.Overloaded {
-		one.Overloaded = 1
-	}
-	if page.Acked {
-		one.Acked = 1
-	}
-	if page.End == "" {
-		one.Hung = 1
 	}
 	s.add(one)
+}
+
+// number returns 1 for true.
+func number(so bool) int {
+	if so {
+		return 1
+	}
+	return 0
 }
 
 // assert fails the test if logins were lost or had a wrong user.

@@ -28,51 +28,6 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		r.assertExpiry(t, id, deadline.Add(time.Hour))
 	},
 
-	"a change of another version returns the stored record": func(t *testing.T, r *fixture) {
-		id, old, deadline := r.created(t, time.Minute)
-		b := r.listen(t)
-		r.attach(t, b.node, id)
-		for _, was := range [][]byte{tag(record(1, "other")), tag(record(2, "made")), append(slices.Clone(old), 'x'), old[1:]} {
-			out := r.change(t, ticket.Change{ID: id, BaseTag: was, Sealed: record(2, "next"), ExpireAt: deadline.Add(time.Hour)})
-			if out.Done || string(out.Sealed) != string(old) || out.Now.IsZero() {
-				t.Errorf("on %q it became %+v", was, out)
-			}
-		}
-		if got := r.storedRecord(t, id); string(got) != string(old) {
-			t.Errorf("stored is %q", got)
-		}
-		r.assertExpiry(t, id, deadline.Add(time.Minute))
-		if mail := b.drain(t, id); len(mail) != 0 {
-			t.Errorf("published %q", mail)
-		}
-	},
-
-	"a change outside its window is not made": func(t *testing.T, r *fixture) {
-		id, old, _ := r.created(t, time.Minute)
-		b := r.listen(t)
-		r.attach(t, b.node, id)
-		now := r.clock(t)
-		for _, window := range [][2]time.Time{
-			{now.Add(10 * time.Second), {}},                        // too early
-			{{}, now},                                              // too late
-			{{}, now.Add(-10 * time.Second)},                       // far too late
-			{now.Add(-time.Second), now},                           // after the window
-			{now.Add(10 * time.Second), now.Add(20 * time.Second)}, // before the window
-		} {
-			out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotBefore: window[0], NotAfter: window[1], ExpireAt: now.Add(time.Hour)})
-			if out.Done || string(out.Sealed) != string(old) {
-				t.Errorf("from %v until %v it became %+v", window[0], window[1], out)
-			}
-		}
-		if mail := b.drain(t, id); len(mail) != 0 || string(r.storedRecord(t, id)) != string(old) {
-			t.Errorf("stored %q and published %q", r.storedRecord(t, id), mail)
-		}
-		out := r.change(t, ticket.Change{ID: id, BaseTag: tag(old), Sealed: record(2, "next"), NotBefore: now, NotAfter: now.Add(10 * time.Second), ExpireAt: now.Add(time.Hour)})
-		if !out.Done {
-			t.Errorf("within the window it became %+v", out)
-		}
-	},
-
 	"the window is by Redis's clock, not this machine's": func(t *testing.T, r *fixture) {
 		id, old, deadline := r.created(t, time.Minute)
 		right := r.offset.Load()
@@ -115,14 +70,6 @@ var changeCases = map[string]func(*testing.T, *fixture){
 		}
 		if out := r.change(t, c); out.Done || string(out.Sealed) != string(third) {
 			t.Errorf("the late repetition became %+v", out)
-		}
-	},
-
-	"a deleted ticket is not changed": func(t *testing.T, r *fixture) {
-		id := newID()
-		out := r.change(t, ticket.Change{ID: id, BaseTag: tag(record(1, "a")), Sealed: record(2, "a"), ExpireAt: r.clock(t).Add(time.Hour)})
-		if out.Done || out.Sealed != nil || out.Now.IsZero() || r.storedRecord(t, id) != nil {
-			t.Errorf("became %+v", out)
 		}
 	},
 

@@ -112,18 +112,6 @@ var attachCases = map[string]func(*testing.T, *fixture){
 		r.assertExpiry(t, id, deadline.Add(time.Minute)) // attaching does not extend the lifetime
 	},
 
-	"attaching an unknown ticket does not create it": func(t *testing.T, r *fixture) {
-		for _, node := range []string{"", "N1"} {
-			id := newID()
-			if found := r.attach(t, node, id); found.Sealed != nil || found.Now.IsZero() {
-				t.Errorf("found %+v", found)
-			}
-			if n, err := r.inspect.Exists(limit(t), r.ticketKey(id)).Result(); err != nil || n != 0 {
-				t.Errorf("there is a key now (%v)", err)
-			}
-		}
-	},
-
 	"a batch is attached in order, also after SCRIPT FLUSH": func(t *testing.T, r *fixture) {
 		var ids []ticket.ID
 		for i := range 60 {
