@@ -162,12 +162,22 @@ func environment(settings []string) []string {
 // ready.
 func (n *Node) Restart(t testing.TB) {
 	t.Helper()
+	n.RestartAs(t, n.cmd.Path)
+}
+
+// RestartAs is Restart with another program, and with more settings.
+func (n *Node) RestartAs(t testing.TB, program string, settings ...string) {
+	t.Helper()
 	select {
 	case <-n.done:
 	default:
 		t.Fatal("restart node: it still runs; stop it first (Kill, or Terminate and Wait)")
 	}
-	n.run(t, n.cmd.Env, n.cmd.Path)
+	env := slices.Clone(n.cmd.Env)
+	for _, s := range settings {
+		env = append(env, "LOGINHUB_"+s)
+	}
+	n.run(t, env, program)
 	Eventually(t, 20*time.Second, "node is ready again", func() bool { return n.Get("/readyz") == http.StatusOK })
 }
 
