@@ -56,6 +56,7 @@ type secretSearch struct {
 	*testing.T
 	ctx       context.Context
 	hidden    secrets
+	personal  secrets // who logs in, from where: must not be in Redis or on its disk in clear
 	redis     *hubtest.Redis
 	nodes     []*hubtest.Node
 	stop      func() []string // stops MONITOR
@@ -66,19 +67,39 @@ type secretSearch struct {
 // startSearch starts a search for the application's secret and for what all have.
 func startSearch(t *testing.T, secret string, settings ...string) *secretSearch {
 	s := &secretSearch{T: t, ctx: testContext(t, 40*time.Second)}
-	s.redis, s.nodes = cluster(t, 2, append(settings, "LOG=debug")...)
+	s.redis, s.nodes = cluster(t, 2, append(settings, "LOG=debug", "TRUSTED_PROXIES=127.0.0.1/32")...)
 	s.stop = s.redis.Monitor(t)
 	for name, value := range map[string]string{"master key": hubtest.Key, "app secret": secret,
 		"session key": wechattest.SessionKeyPrefix, "refresh token": wechattest.RefreshTokenPrefix} {
 		s.hidden.add(name, value)
 	}
+	for name, value := range map[string]string{"claimed name": claimedName, "address": visitorAddress, "nonce": visitorNonce,
+		"browser": "Firefox 151", "origin": ourOrigin, "user": "whisper"} {
+		s.personal.add(name, value)
+	}
 	return s
 }
+
+// What every ticket and phone of a search sends.
+const (
+	claimedName    = "王小明"
+	visitorAddress = "203.0.113.77"
+	visitorNonce   = "nonce-of-the-session"
+)
 
 // open creates a ticket on one node and opens its socket on the other.
 func (s *secretSearch) open() *waiter {
 	s.Helper()
-	p := mustOpenWaiter(s.T, s.ctx, s.nodes[0].URL, s.nodes[1].URL)
+	ticket, err := hubtest.CreateTicket(s.ctx, s.nodes[0].URL, map[string]string{"nonce": visitorNonce}, "X-Forwarded-For", visitorAddress,
+		"Origin", ourOrigin, "User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:151.0) Gecko/20100101 Firefox/151.0")
+	if err != nil {
+		s.Fatal(err)
+	}
+	p := &waiter{Ticket: ticket}
+	if err := p.attach(s.ctx, s.nodes[1].URL, "pending"); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { p.socket.Conn.CloseNow() })
 	s.hidden.addEncodings("secret", p.Secret)
 	s.tickets = append(s.tickets, p.ID)
 	return p
@@ -97,7 +118,8 @@ func (s *secretSearch) snapshot() {
 func (s *secretSearch) call(p *waiter, action, provider, code string, status int) {
 	s.Helper()
 	s.hidden.add("code", code)
-	if a, err := phoneCall(s.ctx, s.nodes[0].URL, p.Ticket, action, provider, code); err != nil || a.Status != status {
+	body := map[string]any{"provider": provider, "code": code, "user": map[string]string{"nickname": claimedName}}
+	if a, err := hubtest.Request(s.ctx, "POST", p.URL(s.nodes[0].URL, action), body); err != nil || a.Status != status {
 		s.Errorf("%s: %+v %v", action, a, err)
 	}
 	s.snapshot()
@@ -125,7 +147,14 @@ func (s *secretSearch) report() {
 	if !strings.Contains(s.snapshots.String(), "loginhub:{") {
 		s.Error("the dump has no ticket")
 	}
-	s.hidden.findIn(s.T, "Redis", s.snapshots.String())
+	disk := s.redis.Disk(s.T, s.ctx)
+	if !strings.Contains(disk, "loginhub:{") {
+		s.Error("Redis has written no ticket to its disk")
+	}
+	for where, text := range map[string]string{"Redis": s.snapshots.String(), "Redis's files": disk} {
+		s.hidden.findIn(s.T, where, text)
+		s.personal.findIn(s.T, where, text)
+	}
 	lines := strings.Join(s.stop(), "\n")
 	for _, id := range s.tickets {
 		if !strings.Contains(lines, id) {
@@ -184,6 +213,8 @@ func searchSandbox(t *testing.T) {
 func searchMiniProgram(t *testing.T) {
 	w, settings := startWeChat(t)
 	s := startSearch(t, appSecret, settings...)
+	s.personal.add("openid", w.OpenID(appID, "whisper"))
+	s.personal.add("unionid", w.UnionID(appID, "whisper"))
 	p := s.open()
 	for _, action := range []string{"scan", "confirm"} {
 		s.call(p, action, "wechat", w.Code(appID, "whisper"), 200)
@@ -204,6 +235,8 @@ func searchMiniProgram(t *testing.T) {
 func searchWebsite(t *testing.T) {
 	w, settings := startWebsite(t)
 	s := startSearch(t, webSecret, settings...)
+	s.personal.add("openid", w.OpenID(webID, "whisper"))
+	s.personal.add("unionid", w.UnionID(webID, "whisper"))
 	startAtWeChat := func(p *waiter) (tab *browser, back, code string) {
 		tab = newBrowser(t, s.nodes[0])
 		uuid := tab.startLogin(p.Ticket)
@@ -256,17 +289,19 @@ func searchWebsite(t *testing.T) {
 func searchAssertions(t *testing.T) {
 	company := hubtest.StartAppIssuer(t)
 	s := startSearch(t, appSecret, company.Settings...)
+	s.personal.add("subject", "user-of-the-company")
+	s.personal.add("vouched name", "小红")
 	p := s.open()
-	scan := assertion(company, p.ID, "u-1")
+	scan := assertion(company, p.ID, "user-of-the-company")
 	for _, c := range []struct {
 		action, code string
 		status       int
 	}{
 		{"scan", scan, 200}, {"confirm", scan, 422}, // used before
-		{"confirm", assertion(company, strings.Repeat("A", 22), "u-1"), 422},
-		{"confirm", assertion(hubtest.StartAppIssuer(t), p.ID, "u-1"), 422},
-		{"confirm", assertion(company, p.ID, "u-1") + "AAAA", 422},
-		{"confirm", assertion(company, p.ID, "u-1"), 200},
+		{"confirm", assertion(company, strings.Repeat("A", 22), "user-of-the-company"), 422},
+		{"confirm", assertion(hubtest.StartAppIssuer(t), p.ID, "user-of-the-company"), 422},
+		{"confirm", assertion(company, p.ID, "user-of-the-company") + "AAAA", 422},
+		{"confirm", assertion(company, p.ID, "user-of-the-company"), 200},
 	} {
 		for _, part := range strings.Split(c.code, ".")[1:] { // the header is not secret
 			s.hidden.add("assertion", part)

@@ -3,7 +3,9 @@ package hubtest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -94,6 +96,28 @@ func ServerPrograms() []string {
 		all = append(all, "valkey-server")
 	}
 	return all
+}
+
+// Disk returns the content of all files that the server has written: its append-only
+// log and a snapshot, which is not compressed.
+func (r *Redis) Disk(t testing.TB, ctx context.Context) string {
+	t.Helper()
+	if err := errors.Join(r.Client.ConfigSet(ctx, "rdbcompression", "no").Err(), r.Client.Save(ctx).Err()); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	err := filepath.WalkDir(r.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		all.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
 }
 
 // Wipe deletes the data of a killed server from disk.
