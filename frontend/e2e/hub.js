@@ -129,7 +129,7 @@ export async function startHub({ publicURL, host = '127.0.0.1', env = {}, client
     running.push(...started)
     await Promise.all(started.map((node) => node.start()))
     running.push(await startNginx(dir, behind, ports, nginx))
-    contract = await start(binary('CONTRACT_BIN', './frontend/e2e/contract'), [join(root, 'api/openapi.yaml'), `127.0.0.1:${front}`, `http://127.0.0.1:${behind}`], { ready: isListening(front) })
+    contract = await start(binary('CONTRACT_BIN', './api/apitest/contract'), [join(root, 'api/openapi.yaml'), `127.0.0.1:${front}`, `http://127.0.0.1:${behind}`], { ready: isListening(front) })
     return { listen: `127.0.0.1:${front}`, url: settings.LOGINHUB_PUBLIC_URL, admin: `http://127.0.0.1:${admin}`, nodes: started, stop }
   } catch (err) {
     await stop()

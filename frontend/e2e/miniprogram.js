@@ -12,7 +12,7 @@ const require = createRequire(import.meta.url)
 
 /** Starts a node whose provider is an imitation of WeChat. `code(user)` returns a code as wx.login does. */
 export async function startWeChat({ clients, env } = {}) {
-  const wechat = spawn(build('./frontend/e2e/wechat'), ['wxtest', 'secret'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const wechat = spawn(build('./wechat/wechattest/server'), ['wxtest', 'secret'], { stdio: ['pipe', 'pipe', 'inherit'] })
   const [line] = await once(createInterface(wechat.stdout), 'line')
   const { api, control } = JSON.parse(line)
   const port = await freePort()

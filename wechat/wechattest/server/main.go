@@ -1,4 +1,4 @@
-// Command wechat runs an imitation of WeChat for tests that are not written in Go. It prints
+// Command server runs an imitation of WeChat for tests that are not written in Go. It prints
 // {"api":URL,"control":URL} and runs until its standard input ends. The control URL has three routes:
 // POST /code?user=NAME returns a code as wx.login does, POST /fail?errcode=N makes the next exchange
 // fail with that errcode, and GET /calls returns the number of exchanges.
