@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/api/token"
@@ -91,7 +92,7 @@ var problems = []problem{
 	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be available.", 2 * time.Second},
 	{hub.ErrAuditStalled, 503, "overloaded", "This node's audit log does not accept records", "Try again; another node may be available.", 2 * time.Second},
 	{ticket.ErrOverloaded, 503, "overloaded", "This node accepts no more browsers", "Try again; another node may have capacity.", 2 * time.Second},
-	{errRenderBusy, 503, "overloaded", "This node is rendering too many codes", "Try again; another node may have capacity.", 2 * time.Second},
+	{qr.ErrBusy, 503, "overloaded", "This node is rendering too many codes", "Try again; another node may have capacity.", 2 * time.Second},
 }
 
 // panicError is a panic that ended a request.
@@ -178,7 +179,7 @@ func (s *Server) problem(err error, c echo.Context) problem {
 			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.origin, origin.client)
 			s.refusedOrigins.log(s.Log, *origin)
 		}
-		if p.status >= 500 && p.err != errRenderBusy { // errRenderBusy is not logged: anyone can cause any number; the metric counts them
+		if p.status >= 500 && p.err != qr.ErrBusy { // errRenderBusy is not logged: anyone can cause any number; the metric counts them
 			s.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p

@@ -1,6 +1,6 @@
 package api
 
-// RenderLimiter returns the channels of render slots and of the queue. Tests fill them.
-func (s *Server) RenderLimiter() (slots, queue chan struct{}) {
-	return s.renderLimiter.slots, s.renderLimiter.queue
-}
+import "loginhub/api/qr"
+
+// RenderLimiter returns the limiter of renderings. Tests take its slots.
+func (s *Server) RenderLimiter() *qr.RenderLimiter { return s.renderLimiter }

@@ -2,16 +2,21 @@ package api
 
 import (
 	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/apidocs"
 	"loginhub/api/request"
 	"loginhub/frontend"
 	"loginhub/hub/ticket"
@@ -181,4 +186,28 @@ func (file asset) serve(c echo.Context) error {
 	h.Set("Content-Type", file.kind)
 	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(file.body))
 	return nil
+}
+
+// newAsset returns a file with its ETag, a hash of the body.
+func newAsset(kind string, body []byte) asset {
+	sum := sha256.Sum256(body)
+	return asset{kind, `"` + hex.EncodeToString(sum[:8]) + `"`, body}
+}
+
+// openAPISpec is the wire contract as OpenAPI 3.1, written by hand. The tests
+// compare every answer with it, and it with the routes and the error table.
+//
+//go:embed openapi.yaml
+var openAPISpec []byte
+
+// openAPIDocuments is parsed once, because it is the same in every process.
+var openAPIDocuments = sync.OnceValues(func() (apidocs.Documents, error) { return apidocs.Parse(openAPISpec) })
+
+// docs is GET /docs, the API description as a page.
+func (s *Server) docs(c echo.Context) error {
+	d, err := openAPIDocuments()
+	if err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "docs.html", d.Page)
 }

@@ -18,6 +18,7 @@ import (
 	zxing "github.com/makiuchi-d/gozxing/qrcode"
 
 	"loginhub/api"
+	"loginhub/api/qr"
 )
 
 // decodeQR returns the text that a QR reader finds in a picture; "" if none. The
@@ -42,11 +43,11 @@ func decodeQR(t *testing.T, picture image.Image) string {
 }
 
 // blackLogo returns a logo that inverts most of what it covers.
-func blackLogo(t *testing.T) *api.Logo {
+func blackLogo(t *testing.T) *qr.Logo {
 	t.Helper()
 	var b bytes.Buffer
 	must(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 64, 64))))
-	logo, err := api.NewLogo(b.Bytes())
+	logo, err := qr.NewLogo(b.Bytes())
 	must(t, err)
 	return logo
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/token"
 	"loginhub/hub/client"
@@ -22,7 +23,7 @@ type Reloadable struct {
 	LaunchURL        string
 	WebLogin         RedirectProvider
 	LoginMethods     map[string]LoginMethods // by client id; each is complete
-	QRLogo           *Logo                   // nil: none
+	QRLogo           *qr.Logo                // nil: none
 	Sandbox          bool                    // /s/ serves the phone of the sandbox
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/frontend"
@@ -47,8 +48,8 @@ type Server struct {
 	active         atomic.Pointer[activeConfig]
 	proxies        *request.Proxies
 	limits         *ratelimit.Limits
-	wxacodes       *wxacodeCache
-	renderLimiter  *renderLimiter
+	wxacodes       *qr.WxacodeCache
+	renderLimiter  *qr.RenderLimiter
 	refusedOrigins refusedOrigins
 	templates      *template.Template
 	router         *echo.Echo
@@ -57,10 +58,10 @@ type Server struct {
 // New returns the server of one node. It fails if the embedded pages, assets or
 // API description cannot be read.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, proxies: request.NewProxies(c.TrustedProxies, c.Log), wxacodes: newWxacodeCache(), renderLimiter: newRenderLimiter(runtime.GOMAXPROCS(0)),
+	s := &Server{Config: c, proxies: request.NewProxies(c.TrustedProxies, c.Log), wxacodes: qr.NewWxacodeCache(), renderLimiter: qr.NewRenderLimiter(runtime.GOMAXPROCS(0)),
 		refusedOrigins: refusedOrigins{seen: map[originError]bool{}}}
 	s.limits = ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit)
-	s.renderLimiter.onReject = func() { s.countLimitHit(ratelimit.QRRenders) }
+	s.renderLimiter.OnReject = func() { s.countLimitHit(ratelimit.QRRenders) }
 	s.Reload(c.Reloadable)
 	var err error
 	if s.templates, err = frontend.Templates(); err != nil {
@@ -104,8 +105,8 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/.well-known/jwks.json", s.jwks)
 	e.Match(read, "/healthz", s.healthz)
 	e.Match(read, "/readyz", s.readyz)
-	e.Match(read, "/openapi.yaml", doc.yaml.serve)
-	e.Match(read, "/openapi.json", doc.json.serve)
+	e.Match(read, "/openapi.yaml", newAsset("application/yaml", openAPISpec).serve)
+	e.Match(read, "/openapi.json", newAsset("application/json", doc.Json).serve)
 	e.Match(read, "/docs", s.docs)
 
 	// Routes are registered one by one, not in an echo Group. A Group answers

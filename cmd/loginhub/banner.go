@@ -3,12 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"loginhub/hub/client"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+
+	"loginhub/hub/client"
 )
 
 // endpoints are the URLs under which a node is reached, and its clients.

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"loginhub/hub/client"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"loginhub/hub/client"
 )
 
 // writeClients writes a clients file and returns its path.

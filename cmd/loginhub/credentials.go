@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"loginhub/api"
+	"loginhub/api/qr"
 	"loginhub/hub/provider/app/assertion"
 )
 
@@ -92,7 +92,7 @@ func verifyFile(text string) (file [2]string, err error) {
 }
 
 // readLogo reads the logo. It returns nil if path is empty.
-func readLogo(path string, read reader) (*api.Logo, error) {
+func readLogo(path string, read reader) (*qr.Logo, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -100,7 +100,7 @@ func readLogo(path string, read reader) (*api.Logo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.NewLogo(text)
+	return qr.NewLogo(text)
 }
 
 // secretSetting reads a secret from an environment variable or a file. Exactly one

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"loginhub/hub/client"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"loginhub/hub/client"
 )
 
 func FuzzClientsFile(f *testing.F) {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"loginhub/api"
+	"loginhub/api/qr"
 	"loginhub/hub/client"
 	"loginhub/hub/keys"
 	"loginhub/hub/provider/app/assertion"
@@ -24,7 +24,7 @@ type settings struct {
 	proxies           []netip.Prefix
 	clients           []*client.Client       // nil: the default client
 	clientCredentials map[string]credentials // complete, by client with its own
-	logo              *api.Logo
+	logo              *qr.Logo
 	verify            [2]string           // name and text of WeChat's verification file
 	certificate       *certificate        // nil: a proxy ends TLS
 	redisCert         *certificate        // nil: none

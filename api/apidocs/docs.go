@@ -1,59 +1,37 @@
-package api
+// Package apidocs turns an OpenAPI 3.1 document into JSON and into the data of the
+// page that shows it. Which document, and how it is served, is up to the caller.
+package apidocs
 
 import (
 	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"sync"
 
-	"github.com/labstack/echo/v4"
 	"go.yaml.in/yaml/v3"
 
 	"loginhub/frontend"
 )
 
-// openAPISpec is the wire contract as OpenAPI 3.1, written by hand. The tests
-// compare every answer with it, and it with the routes and the error table.
-//
-//go:embed openapi.yaml
-var openAPISpec []byte
+// Documents are all forms of an API description.
+type Documents struct {
+	Json []byte
+	Page frontend.Docs
+}
 
-// openAPIDocuments are all forms of the API description. They are built once,
-// because they are the same in every process.
-var openAPIDocuments = sync.OnceValues(func() (d struct {
-	yaml, json asset
-	page       frontend.Docs
-}, err error) {
+// Parse reads an OpenAPI 3.1 document in YAML.
+func Parse(spec []byte) (d Documents, err error) {
 	var root yaml.Node
-	if err := yaml.Unmarshal(openAPISpec, &root); err != nil {
+	if err := yaml.Unmarshal(spec, &root); err != nil {
 		return d, fmt.Errorf("openapi.yaml: %w", err)
 	}
 	text, err := toJSON(root.Content[0])
 	if err != nil {
 		return d, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	d.yaml, d.json = newAsset("application/yaml", openAPISpec), newAsset("application/json", indent(text))
-	d.page, err = docsPage(&root)
+	d.Json = indent(text)
+	d.Page, err = docsPage(&root)
 	return d, err
-})
-
-// docs is GET /docs, the API description as a page.
-func (s *Server) docs(c echo.Context) error {
-	d, err := openAPIDocuments()
-	if err != nil {
-		return err
-	}
-	return s.render(c, http.StatusOK, "docs.html", d.page)
-}
-
-// newAsset returns a file with its ETag, a hash of the body.
-func newAsset(kind string, body []byte) asset {
-	sum := sha256.Sum256(body)
-	return asset{kind, `"` + hex.EncodeToString(sum[:8]) + `"`, body}
 }
 
 // toJSON encodes a node with its keys in their order, which Go maps would lose.

@@ -1,9 +1,9 @@
-package api
+package qr
 
 import (
+	"context"
 	"errors"
 	"net/netip"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,14 +18,14 @@ func testAddress(i int) netip.Prefix {
 
 func TestRenderLimiter_Bounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newRenderLimiter(8)
+		e := NewRenderLimiter(8)
 		refusals := 0
-		e.onReject = func() { refusals++ }
+		e.OnReject = func() { refusals++ }
 		var done, drawing, most atomic.Int64
 		finish := make(chan struct{})
 		ask := func(i int) {
 			go func() {
-				err := e.run(t.Context(), testAddress(i), func() error {
+				err := e.Run(t.Context(), testAddress(i), func() error {
 					most.Store(max(most.Load(), drawing.Add(1)))
 					<-finish
 					drawing.Add(-1)
@@ -45,8 +45,8 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 		if len(e.queue) != maxRenderQueue || int(drawing.Load()) != cap(e.slots) {
 			t.Fatalf("%d running, %d queued", drawing.Load(), len(e.queue))
 		}
-		err := e.run(t.Context(), testAddress(200), func() error { t.Error("drawn"); return nil })
-		if !errors.Is(err, errRenderBusy) || refusals != 1 {
+		err := e.Run(t.Context(), testAddress(200), func() error { t.Error("drawn"); return nil })
+		if !errors.Is(err, ErrBusy) || refusals != 1 {
 			t.Errorf("with a full queue: %v, %d rejections counted", err, refusals)
 		}
 		for range all {
@@ -61,30 +61,49 @@ func TestRenderLimiter_Bounded(t *testing.T) {
 
 func TestRenderLimiter_HalfOfCores(t *testing.T) {
 	for cores, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 64: 32} {
-		if got := cap(newRenderLimiter(cores).slots); got != want {
+		if got := cap(NewRenderLimiter(cores).slots); got != want {
 			t.Errorf("%d cores: %d slots, want %d", cores, got, want)
 		}
-	}
-	s, err := New(Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := cap(s.renderLimiter.slots), max(1, runtime.GOMAXPROCS(0)/2); got != want {
-		t.Errorf("%d slots here, want %d", got, want)
 	}
 }
 
 func TestRenderLimiter_PanicReleasesSlot(t *testing.T) {
-	e := newRenderLimiter(1)
+	e := NewRenderLimiter(1)
 	broken := errors.New("broken")
-	if err := e.run(t.Context(), testAddress(1), func() error { return broken }); !errors.Is(err, broken) {
+	if err := e.Run(t.Context(), testAddress(1), func() error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	func() {
 		defer func() { _ = recover() }()
-		e.run(t.Context(), testAddress(1), func() error { panic("a bug") })
+		e.Run(t.Context(), testAddress(1), func() error { panic("a bug") })
 	}()
 	if len(e.slots) != 0 {
 		t.Errorf("%d slots are taken", len(e.slots))
 	}
+}
+
+// A client that hangs up leaves the queue and frees its address's share.
+func TestRenderLimiter_CancelInQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := NewRenderLimiter(1)
+		release, err := e.Acquire(t.Context(), testAddress(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 * maxRenderQueuePerAddr {
+			ctx, hangUp := context.WithCancel(t.Context())
+			refused := make(chan error)
+			go func() { _, err := e.Acquire(ctx, testAddress(1)); refused <- err }()
+			if synctest.Wait(); len(e.queue) != 1 {
+				t.Fatalf("%d queued", len(e.queue))
+			}
+			hangUp()
+			if err := <-refused; !errors.Is(err, context.Canceled) || len(e.queue)+e.perAddr.Waiting() != 0 {
+				t.Fatalf("%v, %d queued", err, len(e.queue))
+			}
+		}
+		if release(); len(e.slots) != 0 {
+			t.Errorf("%d slots are taken", len(e.slots))
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package api
+package qr
 
 import (
 	"bytes"
@@ -46,7 +46,7 @@ func NewLogo(file []byte) (*Logo, error) {
 	return &Logo{picture, base64.StdEncoding.EncodeToString(file)}, nil
 }
 
-// svg returns the logo as elements of an SVG that is edge units wide.
+// SVG returns the logo as elements of an SVG that is edge units wide.
 func (l *Logo) svg(edge int) string {
 	side := float64(edge) / logoPart
 	border := side / logoBorders
