@@ -206,51 +206,37 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	present, leave := context.WithCancel(waiting)
 	defer leave()
 	hold(present)
-	phone, subject := w.newPhone(user)
-	phone.Headers = page.Headers
 	var race sync.WaitGroup
-	defer race.Wait()
-	var rival error = hubtest.ErrRefused
-	rivalSubject, rivalConfirmedAt := "", time.Time{}
+	rival := person{err: hubtest.ErrRefused}
 	if rand.Float64() < w.rivals {
-		race.Go(func() { rivalSubject, rivalConfirmedAt, rival = w.compete(ctx, user, page) })
+		race.Go(func() { rival = w.confirm(ctx, user+"-rival", page, func() {}) })
 	}
-	pause(ctx, w.patience+rand.N(w.thinkTime))
-	err := o.retry(ctx, w, phone, page, "scan")
 	away := rand.Float64() < w.away
-	if away {
-		leave()
-		held.Wait()
-	}
-	confirmedAt, back := time.Now(), time.Time{}
-	if err == nil {
-		pause(ctx, rand.N(w.thinkTime))
-		confirmedAt = time.Now()
-		before := o.Errors
-		err = o.retry(ctx, w, phone, page, "confirm")
-		if o.Errors > before {
-			confirmedAt = time.Now()
+	winner := w.confirm(ctx, user, page, func() {
+		if away {
+			leave()
+			held.Wait()
 		}
-	}
+	})
+	o.Errors = winner.errors
+	back := time.Time{}
 	if away {
 		pause(ctx, rand.N(3*time.Second))
 		back = time.Now()
-		confirmedAt = back
 		hold(waiting)
 	}
 	race.Wait()
-	switch {
-	case rival == nil && err == nil:
-		o.WrongUser = 1 // both were answered with success
-	case rival == nil:
-		subject, err = rivalSubject, nil
-		if confirmedAt = rivalConfirmedAt; away {
-			confirmedAt = back
-		}
-	case err != nil:
-		confirmedAt = time.Time{}
+	if rival.err == nil {
+		o.WrongUser = number(winner.err == nil) // both were answered with success
+		winner = rival
 	}
-	if errors.Is(err, hubtest.ErrRefused) {
+	switch {
+	case winner.err != nil:
+		winner.confirmedAt = time.Time{}
+	case away:
+		winner.confirmedAt = back
+	}
+	if errors.Is(winner.err, hubtest.ErrRefused) {
 		o.Refused = 1
 		if !w.wiped && !w.dataLoss { // otherwise the page must get its end from the hub
 			enough() // no confirm will follow
@@ -258,36 +244,42 @@ func (w scenario) login(ctx context.Context, user string) (o outcome) {
 	}
 	held.Wait()
 	o.to = time.Now()
-	o.count(page, subject, confirmedAt)
+	o.count(page, winner.subject, winner.confirmedAt)
 	o.end = page.End
 	if o.Lost > 0 {
 		o.trace = fmt.Sprintf("ticket %s ended as %q\n\tpage:  %s\n\tphone: %s", page.Ticket.ID, page.End,
-			strings.Join(page.Trace, "\n\t       "), strings.Join(phone.Trace, "\n\t       "))
+			strings.Join(page.Trace, "\n\t       "), strings.Join(winner.phone.Trace, "\n\t       "))
 	}
 	return o
 }
 
-// compete is another user's scan and confirm of a page's code. confirmedAt is when the
-// confirm was sent, or answered if it was repeated.
-func (w scenario) compete(ctx context.Context, user string, page *hubtest.Page) (subject string, confirmedAt time.Time, err error) {
-	phone, subject := w.newPhone(user + "-rival")
-	phone.Headers = page.Headers
-	pause(ctx, rand.N(w.thinkTime))
-	if _, err = phone.Retry(ctx, w.phone, page.Ticket.ID, "scan"); err != nil {
-		return subject, confirmedAt, err
-	}
-	confirmedAt = time.Now()
-	seen, err := phone.Retry(ctx, w.phone, page.Ticket.ID, "confirm")
-	if seen > 0 {
-		confirmedAt = time.Now()
-	}
-	return subject, confirmedAt, err
+// person is a user who scanned and confirmed a code, or tried to.
+type person struct {
+	phone       *hubtest.Phone
+	subject     string    // that the token must have
+	confirmedAt time.Time // when the confirm was sent, or answered if it was repeated
+	errors      int       // that the user saw
+	err         error
 }
 
-func (s *stats) retry(ctx context.Context, w scenario, phone *hubtest.Phone, page *hubtest.Page, action string) error {
-	seen, err := phone.Retry(ctx, w.phone, page.Ticket.ID, action)
-	s.Errors += seen
-	return err
+// confirm scans and confirms a page's code. It calls scanned after the scan.
+func (w scenario) confirm(ctx context.Context, user string, page *hubtest.Page, scanned func()) (p person) {
+	p.phone, p.subject = w.newPhone(user)
+	p.phone.Headers = page.Headers
+	pause(ctx, w.patience+rand.N(w.thinkTime))
+	p.errors, p.err = p.phone.Retry(ctx, w.phone, page.Ticket.ID, "scan")
+	scanned()
+	if p.err != nil {
+		return p
+	}
+	pause(ctx, rand.N(w.thinkTime))
+	p.confirmedAt = time.Now()
+	seen, err := p.phone.Retry(ctx, w.phone, page.Ticket.ID, "confirm")
+	if seen > 0 {
+		p.confirmedAt = time.Now()
+	}
+	p.errors, p.err = p.errors+seen, err
+	return p
 }
 
 // claims are those of a token. Other tests check its signature.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"loginhub/hub/hubtest"
 	"loginhub/hub/ticket"
@@ -86,5 +87,5 @@ func TestKillSwitch_WaitsForReplica(t *testing.T) {
 		t.Errorf("restored: %v %v", written, err)
 	}
 	must(t, replica.Resume())
-	must(t, r.WriteSwitch(limit(t), "a", "off"))
+	hubtest.Eventually(t, 10*time.Second, "a switch with the replica that is back", func() bool { return r.WriteSwitch(limit(t), "a", "off") == nil })
 }
