@@ -163,8 +163,7 @@ func (s *Server) runCall(c echo.Context, a *phoneAdmission) (_ *hub.Call, err er
 		return nil, err
 	}
 	// The exchange consumes the code: a phone that disconnects must not end it.
-	ctx = context.WithoutCancel(ctx)
-	if by, err = a.exchange(ctx, provider); err != nil {
+	if by, err = a.exchange(context.WithoutCancel(ctx), provider); err != nil {
 		return nil, err
 	}
 	return call, call.Apply(ctx, by, client)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,7 @@ type fakeAudit struct {
 	isFull   atomic.Bool
 	reserved atomic.Int64
 	written  atomic.Int64
+	aborted  atomic.Int64 // lines of calls that ended without a result
 }
 
 func (a *fakeAudit) Stalled() bool { return false }
@@ -37,8 +39,14 @@ func (a *fakeAudit) Release(held bool) {
 	}
 }
 
-func (a *fakeAudit) Write(_ slog.Record, held bool) {
+func (a *fakeAudit) Write(line slog.Record, held bool) {
 	a.Release(held)
+	line.Attrs(func(all slog.Attr) bool {
+		if strings.Contains(all.String(), "outcome=internal_error") {
+			a.aborted.Add(1)
+		}
+		return true
+	})
 	if held {
 		a.written.Add(1)
 	}
@@ -143,8 +151,8 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 			t.Errorf("%d lines stay reserved", n)
 		}
 		// Four tickets, scan, confirm, reject, ack, one end; and five calls that changed nothing.
-		if n, lines := store.changes.Load(), audit.written.Load(); n != 9 || lines != 9+5 {
-			t.Errorf("%d changes and %d lines", n, lines)
+		if n, lines, aborted := store.changes.Load(), audit.written.Load(), audit.aborted.Load(); n != 9 || lines != 9+5 || aborted != 1 {
+			t.Errorf("%d changes, %d lines, %d aborted calls", n, lines, aborted)
 		}
 	})
 }

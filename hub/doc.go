@@ -5,7 +5,7 @@
 // sweep (heartbeat, resync and expiry in one), the sockets and long polls, and
 // draining. It does not own the rules of a ticket (package hub/ticket), Redis
 // (package hub/redisstore), HTTP routes and errors (package api) or keys (package
-// api/token).
+// hub/keys).
 //
 // The steps of one login, and their files:
 //
