@@ -18,7 +18,8 @@ type rawConn struct {
 	in   *bufio.Reader
 }
 
-func (p *browser) dialRaw(t *testing.T) *rawConn {
+// dialRaw opens a socket. early is sent with the handshake.
+func (p *browser) dialRaw(t *testing.T, early ...byte) *rawConn {
 	t.Helper()
 	conn, err := p.s.dial(p.s.stepContext(t))
 	must(t, err)
@@ -26,7 +27,7 @@ func (p *browser) dialRaw(t *testing.T) *rawConn {
 	must(t, conn.SetDeadline(time.Now().Add(stepTimeout)))
 	_, err = io.WriteString(conn, "GET "+p.path("ws")+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n"+
-		"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: loginhub.v1, loginhub.secret."+p.secret+"\r\n\r\n")
+		"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: loginhub.v1, loginhub.secret."+p.secret+"\r\n\r\n"+string(early))
 	must(t, err)
 	w := &rawConn{conn, bufio.NewReader(conn)}
 	resp, err := http.ReadResponse(w.in, nil)
@@ -84,6 +85,14 @@ const (
 	frameText, frameMore, frameLast, framePing, framePong = 0x81, 0x00, 0x80, 0x89, 0x8a
 	frameBegin                                            = 0x01 // a text frame without FIN
 )
+
+func TestSocket_EarlyFrames(t *testing.T) {
+	t.Parallel()
+	early := append(frame(framePing, 1, "p"), frame(0x88, 2, "\x03\xe8")...) // close with 1000
+	if code, pongs := start(t, options{}).createTicket(t, nil).dialRaw(t, early...).readToEnd(t); code != 1000 || pongs != 1 {
+		t.Errorf("closed with %d after %d pongs", code, pongs)
+	}
+}
 
 func TestSocket_FrameFlood(t *testing.T) {
 	t.Parallel()
