@@ -2,6 +2,8 @@ package redisstore_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"errors"
 	"strings"
 	"sync"
@@ -85,6 +87,38 @@ func TestSecretStore_UnknownVersion(t *testing.T) {
 		if stays := redis.Client.Get(ctx, "loginhub:vault:{x}").Val(); stays != later {
 			t.Errorf("%q became %q", later, stays)
 		}
+	}
+}
+
+// TestSecretStore_Versions: every node reads both versions, and writes the configured one.
+// The value of version 1 is as nodes of earlier releases write it.
+func TestSecretStore_Versions(t *testing.T) {
+	redis := hubtest.StartRedis(t)
+	v, ctx := openSecretStore(t, redis.URL, "a1"), t.Context()
+	ring, err := redisstore.NewSecretKeyring(secretKeys("a1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version, head := range map[int]string{1: "a1:", 2: "2.a1:"} {
+		v.Reload(ring.WithVersion(version))
+		if err := v.Save(ctx, "x", []byte(valuable), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := redis.Client.Get(ctx, "loginhub:vault:{x}").Result()
+		if err != nil || !strings.HasPrefix(raw, head) {
+			t.Errorf("version %d begins with %.6q (%v)", version, raw, err)
+		}
+		v.Reload(ring.WithVersion(3 - version))
+		if got, err := v.Take(ctx, "x"); err != nil || string(got) != valuable {
+			t.Errorf("version %d is read as %q %v", version, got, err)
+		}
+	}
+	block, _ := aes.NewCipher(secretKeys("a1")[0].AES)
+	gcm, _ := cipher.NewGCM(block)
+	nonce := []byte("twelve bytes")
+	redis.Client.Set(ctx, "loginhub:vault:{x}", append([]byte("a1:"), gcm.Seal(nonce, nonce, []byte(valuable), []byte("x"))...), time.Minute)
+	if got, err := v.Load(ctx, "x"); err != nil || string(got) != valuable {
+		t.Errorf("an earlier release's value is read as %q %v", got, err)
 	}
 }
 
