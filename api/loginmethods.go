@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -60,6 +63,33 @@ func (cfg *activeConfig) loginMethods(client string) LoginMethods {
 		methods.QR = cfg.publicURL + "/s/{ticket}"
 	}
 	return methods
+}
+
+// launchURL returns the link that opens the app of the client's logins on the
+// phone that shows the page: the mini-program, the own app by the URL of its QR
+// code, or the sandbox's phone; "" if there is none.
+func (cfg *activeConfig) launchURL(site *client.Client, id ticket.ID) string {
+	methods := cfg.loginMethods(site.ID)
+	link := ""
+	switch {
+	case methods.LaunchURL != "" && site.AllowsProvider("wechat"):
+		link = methods.LaunchURL
+	case cfg.Sandbox || !strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && methods.MiniProgramCodes == nil:
+		link = methods.QR
+	}
+	return strings.ReplaceAll(link, "{ticket}", string(id))
+}
+
+// scanWith returns the names of the providers whose app scans the client's code,
+// in order.
+func (cfg *activeConfig) scanWith(site *client.Client) (names []string) {
+	for name := range cfg.loginMethods(site.ID).Providers {
+		if site.AllowsProvider(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // hasProvider reports whether any client accepts that provider from its phones.

@@ -37,12 +37,9 @@ func (s *Server) page(c echo.Context) error {
 		}
 	}
 	methods := cfg.loginMethods(client.ID)
-	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer(), LaunchURL: methods.LaunchURL,
+	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer(),
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
 		WeChatWeb: methods.WebLogin != nil && client.AllowsProvider("wechat_web")}
-	if !client.AllowsProvider("wechat") {
-		index.LaunchURL = ""
-	}
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", csp)
 	if index.WeChatWeb {

@@ -33,7 +33,6 @@ type Index struct {
 	Label, LabelEn string // the site's name in Chinese and English
 	PublicURL      string // the issuer of the tokens
 	WeChatWeb      bool   // shows WeChat's website login
-	LaunchURL      string // opens the mini-program on a phone, with {ticket} as a placeholder; "" for none
 }
 
 // Scan is the data of the pages that the QR code links to.
