@@ -21,6 +21,7 @@ var (
 // acknowledgement of its page. noProvider is the provider if the user is unknown.
 const (
 	undelivered = "undelivered"
+	cancelled   = "cancelled" // rejected by the browser: a page that was left, or "not me"
 	noProvider  = "none"
 )
 
@@ -62,7 +63,7 @@ func newHubMetrics(m *metrics) hubMetrics {
 			h.ended.init(labelValues{by, why})
 		}
 	}
-	for _, outcome := range []string{string(ticket.Consumed), string(ticket.Rejected), string(ticket.Expired), undelivered} {
+	for _, outcome := range []string{string(ticket.Consumed), string(ticket.Rejected), string(ticket.Expired), undelivered, cancelled} {
 		for _, by := range append([]string{noProvider}, providers...) {
 			h.finished.init(labelValues{outcome, by})
 		}
@@ -96,6 +97,9 @@ func (h hubMetrics) TicketChanged(t ticket.Ticket) {
 	outcome, by := string(t.State), t.Identity.Provider
 	if t.State == ticket.Expired && len(t.Claims) > 0 {
 		outcome = undelivered
+	}
+	if t.Reason == ticket.ReasonCancelled {
+		outcome = cancelled
 	}
 	if !slices.Contains(providers, by) {
 		by = noProvider
