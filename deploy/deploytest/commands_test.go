@@ -177,7 +177,7 @@ func TestVerifier_DocumentedImport(t *testing.T) {
 	}
 	for name, one := range map[string]struct{ imported, steps string }{
 		"beside": {"loginhub/api/token/verify", "ln -s " + top + " ../loginhub && " + edit[0][1]},
-		"copied": {"example.com/site/verify", "cp -r " + top + "/api/token/verify . && rm verify/*_test.go"},
+		"copied": {"example.com/site/verify", "cp -r " + top + "/api/token/verify . && rm verify/*_test.go verify/go.mod"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			site := filepath.Join(t.TempDir(), "site")

@@ -133,7 +133,7 @@ func TestExamples_Login(t *testing.T) {
 	t.Parallel()
 	hub := sandboxHub(t)
 	goSite := filepath.Join(t.TempDir(), "site")
-	if out, err := exec.Command("go", "build", "-o", goSite, "loginhub/deploy/examples/go").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "-C", "../examples/go", "build", "-o", goSite).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for name, command := range map[string]func(port string) *exec.Cmd{
@@ -235,7 +235,7 @@ func checkSite(t *testing.T, hub, site string) {
 func TestExamples_ReadmeCommands(t *testing.T) {
 	t.Parallel()
 	lines := shellLines(documents(t)["README.md"])
-	at := slices.IndexFunc(lines, func(line string) bool { return strings.HasSuffix(line, "go run ./deploy/examples/go") })
+	at := slices.IndexFunc(lines, func(line string) bool { return strings.HasSuffix(line, "go -C deploy/examples/go run .") })
 	clients, isHub := strings.CutPrefix(lines[max(at-1, 0)], "go run ./cmd/loginhub --clients ")
 	if !isHub {
 		t.Fatalf("no command for hub and site in %q", lines)

@@ -58,7 +58,7 @@ func TestVerifier_SnippetRefusesWrongTokens(t *testing.T) {
 	ctx := loginContext(t)
 	good := tokenFor(ctx, t, hub, "alice", "n-1")
 	verifier := filepath.Join(t.TempDir(), "verify")
-	if out, err := exec.Command("go", "build", "-o", verifier, snippet(t, "verify.go")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "-C", "../../api/token/verify", "build", "-o", verifier, snippet(t, "verify.go")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	call := func(args ...string) (string, error) {

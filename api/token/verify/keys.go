@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -62,8 +61,11 @@ func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if age := k.now().Sub(k.lastSuccess); k.byKID != nil && age >= k.maxAge {
-		return nil, fmt.Errorf("%w: the cached ones are %v old, Options.KeysMaxAge is %v: %w", ErrKeys, age.Round(time.Second), k.maxAge,
-			cmp.Or(k.lastErr, errTooSoon))
+		cause := k.lastErr
+		if cause == nil {
+			cause = errTooSoon
+		}
+		return nil, fmt.Errorf("%w: the cached ones are %v old, Options.KeysMaxAge is %v: %w", ErrKeys, age.Round(time.Second), k.maxAge, cause)
 	}
 	if key, ok := k.byKID[kid]; ok {
 		return key, nil

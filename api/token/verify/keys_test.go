@@ -1,3 +1,5 @@
+//go:build go1.25
+
 package verify_test
 
 import (
@@ -144,17 +146,17 @@ func TestKeys_HubDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHub(t)
-			h.jwks.Store(&text)
+			h.answer.Store(&text)
 			v := h.verifier()
 			wantError(t, v, h.token(t, nil), h.memoryStore(), verify.ErrKeys)
 			wantError(t, v, h.token(t, nil), h.memoryStore(), verify.ErrKeys)
 			h.wantFetches(t, 1) // a failed fetch is not repeated for each token
-			h.jwks.Store(nil)
+			h.answer.Store(nil)
 			h.advance(time.Second)
 			if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 				t.Fatalf("the hub is back: %v", err)
 			}
-			h.jwks.Store(&text)
+			h.answer.Store(&text)
 			for range 3 {
 				h.advance(time.Hour)
 				if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
@@ -180,10 +182,7 @@ func TestKeys_HubDown(t *testing.T) {
 func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	public, err := h.signer.JWKS().Keys[0].MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
+	public := h.jwk()
 	point := strings.Repeat("A", 43)
 	odd := func(member, value string) string {
 		m := map[string]string{"kty": `"OKP"`, "crv": `"Ed25519"`, "kid": `"` + h.kid + `"`, "x": `"` + point + `"`}
@@ -216,7 +215,7 @@ func TestJWKS_UnusableKeyDisablesNoOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := `{"keys":[` + text + "," + string(public) + "," + text + `]}`
-			h.jwks.Store(&set)
+			h.answer.Store(&set)
 			if _, err := verifyToken(t, h.verifier(), h.token(t, nil), h.memoryStore()); err != nil {
 				t.Error(err)
 			}
@@ -232,7 +231,7 @@ func TestKeys_StaleAreRefused(t *testing.T) {
 		if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 			t.Fatal(err)
 		}
-		h.jwks.Store(&wrong)
+		h.answer.Store(&wrong)
 		h.advance(usable)
 		if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 			t.Errorf("keys %v old: %v", usable, err)
@@ -242,7 +241,7 @@ func TestKeys_StaleAreRefused(t *testing.T) {
 		if !errors.Is(err, verify.ErrKeys) || !strings.Contains(err.Error(), "KeysMaxAge") || !strings.Contains(err.Error(), "not a JWKS") {
 			t.Errorf("keys %v old: %v", usable+time.Hour, err)
 		}
-		h.jwks.Store(nil)
+		h.answer.Store(nil)
 		h.advance(10 * time.Second)
 		if _, err := verifyToken(t, v, h.token(t, nil), h.memoryStore()); err != nil {
 			t.Errorf("the hub is back: %v", err)

@@ -13,7 +13,8 @@ type ReplayStore interface {
 	// recorded before. Of concurrent calls for an id, in all processes that share the
 	// store, exactly one returns true. If it returns an error, the token is refused.
 	//
-	// In Redis it is SET KEY 1 NX EXAT UNTIL; see the example.
+	// In Redis it is SET KEY 1 NX EXAT UNTIL. With go-redis: redis.Nil from SetArgs with
+	// Mode "NX" and ExpireAt until means that the id was recorded before.
 	MarkUsed(ctx context.Context, id string, until time.Time) (bool, error)
 }
 

@@ -1,3 +1,5 @@
+//go:build go1.25
+
 package verify_test
 
 import (
@@ -17,9 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api/token"
 	"loginhub/api/token/verify"
-	"loginhub/hub/keys"
 )
 
 const nonce = "n-1"
@@ -27,10 +27,9 @@ const nonce = "n-1"
 // hub serves the keys of a hub and has a clock that the test sets.
 type hub struct {
 	*httptest.Server
-	signer *token.Signer
-	kid    string
+	*signer
 
-	jwks    atomic.Pointer[string] // answered instead of the keys; nil is the keys
+	answer  atomic.Pointer[string] // answered instead of the keys; nil is the keys
 	status  atomic.Int64           // 0: 200
 	gate    chan struct{}          // answers wait until it is closed; nil does not wait
 	fetches atomic.Int64
@@ -51,11 +50,11 @@ func newHub(t testing.TB) *hub {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(int(status)) // the body still has the keys
 		}
-		if text := h.jwks.Load(); text != nil {
+		if text := h.answer.Load(); text != nil {
 			w.Write([]byte(*text))
 			return
 		}
-		json.NewEncoder(w).Encode(h.signer.JWKS())
+		json.NewEncoder(w).Encode(h.jwks())
 	}))
 	t.Cleanup(h.Close)
 	return h
@@ -64,12 +63,10 @@ func newHub(t testing.TB) *hub {
 // rotate replaces the hub's key.
 func (h *hub) rotate(t testing.TB) {
 	t.Helper()
-	master := keys.NewMasterKey()
 	var err error
-	if h.signer, err = token.NewSigner([]keys.MasterKey{master}); err != nil {
+	if h.signer, err = newSigner(); err != nil {
 		t.Fatal(err)
 	}
-	h.kid = master.ID()
 }
 
 func (h *hub) now() time.Time { return time.Unix(h.clock.Load(), 0) }
@@ -93,11 +90,7 @@ func (h *hub) claims(changes map[string]any) map[string]any {
 // token returns a token signed by the hub.
 func (h *hub) token(t testing.TB, changes map[string]any) string {
 	t.Helper()
-	text, err := h.signer.Sign(h.kid, encode(t, h.claims(changes)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return h.sign(encode(t, h.claims(changes)))
 }
 
 func encode(t testing.TB, v any) []byte {
@@ -225,7 +218,7 @@ func TestVerify_Forged(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	v := h.verifier()
-	public := h.signer.JWKS().Keys[0].Key.(ed25519.PublicKey)
+	public := h.public()
 	_, mine, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)

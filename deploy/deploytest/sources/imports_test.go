@@ -23,7 +23,6 @@ var allowedImports = map[string][]string{
 	"api/ratelimit":              {"hub/provider", "hub/ticket"},
 	"hub/provider/app/assertion": {},
 	"api/token":                  {"hub/keys"},
-	"api/token/verify":           {}, // imported by relying parties
 	"hub":                        {"hub/client", "hub/ticket"},
 	"hub/redisstore":             {"hub/ticket"},
 	"hub/keys":                   {},
@@ -36,7 +35,6 @@ var allowedImports = map[string][]string{
 	"wechat/wechattest":          {},
 	"wechat/wechattest/server":   {"wechat/wechattest"},
 	"frontend":                   {},
-	"deploy/examples/go":         {"api/token/verify"},
 	"deploy/deploytest":          {},
 	"deploy/deploytest/sources":  {},
 }
@@ -59,14 +57,13 @@ var moduleUsers = map[string][]string{
 
 // stdlibOnly lists the packages that import only the standard library and the modules
 // that moduleUsers names for them.
-var stdlibOnly = []string{"hub/client", "hub/keys", "hub/provider", "hub/ticket", "api/token/verify"}
+var stdlibOnly = []string{"hub/client", "hub/keys", "hub/provider", "hub/ticket"}
 
 // testImports lists what the tests of a package may import beside the package itself and
 // its own imports. Nothing here is above the package.
 var testImports = map[string][]string{
 	"api":                   {"api/apitest", "hub/hubtest", "hub/keys", "hub/redisstore"},
 	"api/request":           {"hub/client"},
-	"api/token/verify":      {"api/token", "hub/keys"},
 	"cmd/loginhub":          {"api/apitest", "hub/hubtest", "wechat/wechattest"},
 	"cmd/loginhub/logqueue": {"hub/hubtest"},
 	"deploy/deploytest":     {"api/token", "hub/hubtest", "hub/keys"},

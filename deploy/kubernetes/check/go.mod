@@ -1,6 +1,8 @@
 module loginhub/deploy/kubernetes/check
 
-go 1.26.8
+go 1.26
+
+toolchain go1.26.8
 
 require (
 	k8s.io/api v0.34.2

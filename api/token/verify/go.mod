@@ -1,0 +1,3 @@
+module loginhub/api/token/verify
+
+go 1.21
