@@ -7,6 +7,7 @@ import (
 	"loginhub/api/ratelimit"
 	"loginhub/api/token"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -21,7 +22,8 @@ type Reloadable struct {
 	QR               string
 	MiniProgramCodes MiniProgramCodes
 	LaunchURL        string
-	WebLogin         RedirectProvider
+	LaunchBy         string
+	Redirects        []*provider.Provider
 	LoginMethods     map[string]LoginMethods // by client id; each is complete
 	QRLogo           *qr.Logo                // nil: none
 	Sandbox          bool                    // /s/ serves the phone of the sandbox

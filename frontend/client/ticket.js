@@ -1,13 +1,13 @@
 /** @import * as T from './types.js' */
 
-// Codes of the hub that the same request gets again.
+// Error codes of the hub that the same request always gets again.
 const FINAL = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'login_disabled', 'ticket_not_found', 'not_found',
   'method_not_allowed', 'ticket_closed', 'not_confirmed', 'ticket_expired', 'too_large', 'unsupported_media_type',
   'upgrade_required']
-// Codes of the hub after which it may succeed.
+// Error codes of the hub after which the same request may succeed.
 const TEMPORARY = ['rate_limited', 'internal_error', 'store_unavailable', 'overloaded']
-const POST_STEP = 250 // ms
-const POST_TRIES = 6
+const ACK_STEP = 250 // ms
+const ACK_TRIES = 6
 const STATES = ['pending', 'scanned', 'confirmed', 'consumed', 'rejected', 'expired']
 
 /**
@@ -36,7 +36,7 @@ export class Problem extends Error {
   }
 }
 
-/** For a success that does not come from the hub. */
+/** For an answer with a status of success that does not come from the hub. */
 export const notFromHub = () => new Problem('network', 0, 'The answer does not come from the hub.')
 
 /**
@@ -53,23 +53,14 @@ export async function createTicket(env, signal) {
   return { ...ticket, qr_image: hubURL(env, ticket.qr_image).href }
 }
 
-/** @type {T.AckTicket} */
-export const ackTicket = (env, ticket, seq) => post(env, ticket, 'ack', { body: { seq } })
-
 /**
- * Cancels the ticket, even if the page closes, with `keepalive`.
+ * Acknowledges the token by a request. It may be repeated: a request on a dead connection hangs, so
+ * another follows every ACK_STEP until one is answered. The first ones end early, to free their
+ * connections: a browser keeps at most six to one host.
  *
- * @type {T.CancelTicket}
+ * @type {T.AckTicket}
  */
-export const cancelTicket = (env, ticket, keepalive) => post(env, ticket, 'cancel', { body: {}, keepalive })
-
-/**
- * Sends a request that may be repeated. One on a dead connection hangs, so others follow until one
- * is answered. The first ones end early: a browser keeps at most six connections to one host.
- *
- * @type {T.Post}
- */
-function post(env, ticket, action, options) {
+export function ackTicket(env, ticket, seq) {
   const abort = new AbortController()
   let open = 0
   let timer = 0
@@ -77,10 +68,9 @@ function post(env, ticket, action, options) {
     /** @param {number} attempt */
     const send = async (attempt) => {
       open++
-      if (attempt < POST_TRIES) timer = env.clock.setTimeout(() => send(attempt + 1), POST_STEP)
+      if (attempt < ACK_TRIES) timer = env.clock.setTimeout(() => send(attempt + 1), ACK_STEP)
       try {
-        const answer = await request(env, ticketPath(ticket, action), { ...options, secret: ticket.secret, timeout: attempt < 5 ? 1000 : 3000, signal: abort.signal })
-        if (answer && answer.state !== 'rejected') throw notFromHub()
+        if (await request(env, ticketPath(ticket, 'ack'), { secret: ticket.secret, body: { seq }, timeout: attempt < 5 ? 1000 : 3000, signal: abort.signal })) throw notFromHub()
         resolve()
       } catch (problem) {
         if (!--open || !/** @type {Problem} */ (problem).foreign) reject(problem)
@@ -115,7 +105,7 @@ export const hubURL = (env, path) => new URL(path.replace(/^\/+/, ''), env.hub)
  *
  * @type {T.Request}
  */
-export async function request(env, path, { secret, body, timeout = 5000, signal, keepalive }) {
+export async function request(env, path, { secret, body, timeout = 5000, signal }) {
   const abort = new AbortController()
   const stop = () => abort.abort()
   // A site's own `fetch` may ignore the signal.
@@ -129,7 +119,7 @@ export async function request(env, path, { secret, body, timeout = 5000, signal,
   try {
     const answer = await Promise.race([stopped, env.fetch(hubURL(env, path).href, {
       method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body),
-      cache: 'no-store', credentials: 'omit', redirect: 'error', signal: abort.signal, keepalive,
+      cache: 'no-store', credentials: 'omit', redirect: 'error', signal: abort.signal,
     })])
     if (!answer.ok) throw await refusal(answer)
     return answer.status === 204 ? null : await answer.json() ?? {}
