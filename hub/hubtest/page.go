@@ -276,6 +276,7 @@ func (p *Phone) Retry(ctx context.Context, entry func() string, id, action strin
 			return errorsSeen, fmt.Errorf("%s: %d %s: %w", action, a.Status, a.Code, ErrRefused)
 		}
 		errorsSeen++
+		fresh = false // the person scans again
 		if err := wait(ctx, 50*time.Millisecond+rand.N(250*time.Millisecond)); err != nil {
 			return errorsSeen, err
 		}
