@@ -11,7 +11,6 @@ import (
 	"loginhub/api/request"
 	"loginhub/hub"
 	"loginhub/hub/client"
-	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -21,8 +20,7 @@ import (
 type phoneAdmission struct {
 	hub.PhoneCall
 	provider string
-	code     string // "" if the user has declined at the provider's page
-	visit    provider.Visit
+	code     string // "" if the user has declined at a RedirectProvider
 	client   string // only a ticket of this client; "" for any
 
 	server  *Server
@@ -42,11 +40,8 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error
 	}
 	methods := a.cfg.loginMethods(t.Client)
 	provider := methods.Providers[a.provider]
-	if a.SameBrowser {
-		provider = nil
-		if p := methods.redirect(a.provider); p != nil {
-			provider = p.Redirect
-		}
+	if a.SameBrowser && methods.WebLogin != nil {
+		provider = methods.WebLogin
 	}
 	if provider == nil || !client.AllowsProvider(a.provider) || a.client != "" && a.client != t.Client {
 		return nil, nil, request.Invalid("provider: this client does not accept it")
@@ -99,10 +94,10 @@ func (a *phoneAdmission) exchange(ctx context.Context, p Provider) (ticket.Ident
 	if a.code == "" {
 		return ticket.Identity{Provider: a.provider}, nil
 	}
-	b, ok := p.(ticketBound)
-	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: ok && b.TicketBound()}
+	_, bound := p.(TicketBound)
+	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: bound}
 	by, err := a.server.limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
-		return a.server.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: string(a.Ticket), Visit: a.visit})
+		return a.server.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: a.Ticket})
 	})
 	if err != nil {
 		return by, err

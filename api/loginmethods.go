@@ -2,9 +2,12 @@ package api
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
-	"loginhub/hub/provider"
+	"loginhub/hub/client"
+	"loginhub/hub/ticket"
 )
 
 // LoginMethods is what a client's login page offers: its QR codes, the link for
@@ -16,11 +19,28 @@ type LoginMethods struct {
 	// MiniProgramCodes makes mini-program codes, which replace the QR code;
 	// nil: none.
 	MiniProgramCodes MiniProgramCodes
-	// LaunchURL is the link, with the placeholder {ticket}, that opens the app of
-	// the provider LaunchBy on a phone without a scan; "" for none.
-	LaunchURL, LaunchBy string
-	Providers           map[string]Provider  // of phones, by id
-	Redirects           []*provider.Provider // with a page of their own, in the order of the configuration
+	// LaunchURL is the link, with the placeholder {ticket}, that opens the
+	// mini-program on a phone without a scan; "" for none.
+	LaunchURL string
+	Providers map[string]Provider // of phones, by name
+	WebLogin  RedirectProvider    // nil: none
+}
+
+// MiniProgramCodes makes mini-program codes.
+type MiniProgramCodes interface {
+	// Code returns a picture, JPEG or PNG. Its errors are those of a Provider.
+	Code(ctx context.Context, id ticket.ID) ([]byte, error)
+}
+
+// RedirectProvider is WeChat's official website login (OAuth 2.0).
+type RedirectProvider interface {
+	// Authorize returns the URL of WeChat's page, which sends the browser back
+	// to redirect.
+	Authorize(redirect, state, lang string) string
+	// Origin returns the origin of WeChat's page.
+	Origin() string
+	// Provider exchanges the code that the browser brings back.
+	Provider
 }
 
 // StateStore stores small values for all nodes. They are encrypted and
@@ -37,7 +57,7 @@ type StateStore interface {
 func (cfg *activeConfig) loginMethods(client string) LoginMethods {
 	methods, own := cfg.LoginMethods[client]
 	if !own {
-		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, LaunchBy: cfg.LaunchBy, Redirects: cfg.Redirects}
+		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, WebLogin: cfg.WebLogin}
 	}
 	if methods.QR == "" {
 		methods.QR = cfg.publicURL + "/s/{ticket}"
@@ -45,33 +65,31 @@ func (cfg *activeConfig) loginMethods(client string) LoginMethods {
 	return methods
 }
 
-// redirect returns the provider with that id that has a page of its own; nil if
-// there is none.
-func (m LoginMethods) redirect(id string) *provider.Provider {
-	for _, p := range m.Redirects {
-		if p.ID == id {
-			return p
-		}
+// launchURL returns the link that opens the app of the client's logins on the
+// phone that shows the page: the mini-program, the own app by the URL of its QR
+// code, or the sandbox's phone; "" if there is none.
+func (cfg *activeConfig) launchURL(site *client.Client, id ticket.ID) string {
+	methods := cfg.loginMethods(site.ID)
+	link := ""
+	switch {
+	case methods.LaunchURL != "" && site.AllowsProvider("wechat"):
+		link = methods.LaunchURL
+	case cfg.Sandbox || !strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && methods.MiniProgramCodes == nil:
+		link = methods.QR
 	}
-	return nil
+	return strings.ReplaceAll(link, "{ticket}", string(id))
 }
 
-// findRedirect returns the provider of the website login whose start or callback
-// has this route; id is the route's parameter, "" if it has none. Clients with
-// credentials of their own have providers of the same id and kind.
-func (cfg *activeConfig) findRedirect(route, id string) *provider.Provider {
-	all := []LoginMethods{{Redirects: cfg.Redirects}}
-	for _, methods := range cfg.LoginMethods {
-		all = append(all, methods)
-	}
-	for _, methods := range all {
-		for _, p := range methods.Redirects {
-			if start, callback := p.FixedPaths(); p.ID == id || id == "" && (route == start || route == callback) {
-				return p
-			}
+// scanWith returns the names of the providers whose app scans the client's code,
+// in order.
+func (cfg *activeConfig) scanWith(site *client.Client) (names []string) {
+	for name := range cfg.loginMethods(site.ID).Providers {
+		if site.AllowsProvider(name) {
+			names = append(names, name)
 		}
 	}
-	return nil
+	slices.Sort(names)
+	return names
 }
 
 // hasProvider reports whether any client accepts that provider from its phones.

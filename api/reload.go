@@ -7,7 +7,6 @@ import (
 	"loginhub/api/ratelimit"
 	"loginhub/api/token"
 	"loginhub/hub/client"
-	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -22,8 +21,7 @@ type Reloadable struct {
 	QR               string
 	MiniProgramCodes MiniProgramCodes
 	LaunchURL        string
-	LaunchBy         string
-	Redirects        []*provider.Provider
+	WebLogin         RedirectProvider
 	LoginMethods     map[string]LoginMethods // by client id; each is complete
 	QRLogo           *qr.Logo                // nil: none
 	Sandbox          bool                    // /s/ serves the phone of the sandbox

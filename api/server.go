@@ -29,7 +29,7 @@ type Config struct {
 	// OwnOrigins are further origins under which the hub's own page is opened, such
 	// as localhost. They and PublicURL may use every client.
 	OwnOrigins []string
-	StateStore StateStore // required if Redirects are configured
+	StateStore StateStore // required if a WebLogin is configured
 	QRLevel    string     // error correction level: L, M, Q or H; "" is M
 	// VerifyName is a file served below /s/ with the content VerifyText:
 	// WeChat's ownership check for ordinary-link QR codes. "" for none.
@@ -127,10 +127,8 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST(ticketPath+"/confirm", s.confirm)
 	e.POST(ticketPath+"/reject", s.reject)
 
-	for start, callback := range connectRoutes() {
-		e.POST(start, s.connect)
-		e.GET(callback, s.callback) // no HEAD: the request consumes the state
-	}
+	e.POST(connectPath, s.qrconnect)
+	e.GET(callbackPath, s.callback) // no HEAD: the request consumes the state
 	return e, nil
 }
 

@@ -23,6 +23,8 @@ type createTicketResponse struct {
 	QRURL     string       `json:"qr_url"`
 	QRImage   string       `json:"qr_image"`
 	MatchCode string       `json:"match_code,omitempty"`
+	LaunchURL string       `json:"launch_url,omitempty"`
+	ScanWith  []string     `json:"scan_with,omitempty"`
 }
 
 // createTicket is POST /api/login/tickets.
@@ -64,7 +66,8 @@ func (s *Server) createTicket(c echo.Context) error {
 	return c.JSON(http.StatusCreated, createTicketResponse{
 		Ticket: created.Ticket.ID, Secret: created.Secret.Reveal(), State: created.Ticket.State, Seq: created.Ticket.Seq,
 		ExpiresIn: ticket.Seconds(created.ExpiresIn), QRURL: cfg.qrText(client.ID, created.Ticket.ID),
-		QRImage: cfg.qrImage(client.ID, created.Ticket.ID), MatchCode: created.MatchCode})
+		QRImage: cfg.qrImage(client.ID, created.Ticket.ID), MatchCode: created.MatchCode,
+		LaunchURL: cfg.launchURL(client, created.Ticket.ID), ScanWith: cfg.scanWith(client)})
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.

@@ -17,7 +17,7 @@ func TestCreate_Answer(t *testing.T) {
 	s := start(t, options{})
 	a := s.ask(t, "POST", ticketsPath, map[string]any{"client_id": "demo", "nonce": "n"})
 	m := a.ok(t, http.StatusCreated)
-	fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image")
+	fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image", "scan_with")
 	id, _ := m["ticket"].(string)
 	secret, _ := m["secret"].(string)
 	s.forbidInLogs(secret)
@@ -50,7 +50,7 @@ func TestCreate_MatchCode(t *testing.T) {
 	matching.ID, matching.NumberMatching = "careful", true
 	s := start(t, options{clients: []*client.Client{demo(), matching}})
 	m := s.createTicket(t, map[string]string{"client_id": "careful"}).created
-	fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image", "match_code")
+	fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image", "match_code", "scan_with")
 	if code, _ := m["match_code"].(string); len(code) != 2 || strings.Trim(code, "0123456789") != "" {
 		t.Errorf("match_code %v is not two digits", m["match_code"])
 	}
@@ -72,8 +72,10 @@ func TestCreate_QRURL(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{api: qrTemplate("https://m.example.com/go?t={ticket}")})
 	p := s.createTicket(t, nil)
-	if p.created["qr_url"] != "https://m.example.com/go?t="+p.id {
-		t.Errorf("qr_url %v", p.created["qr_url"])
+	for _, field := range []string{"qr_url", "launch_url"} { // on the phone itself the link opens the app
+		if p.created[field] != "https://m.example.com/go?t="+p.id {
+			t.Errorf("%s %v", field, p.created[field])
+		}
 	}
 }
 

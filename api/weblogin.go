@@ -16,64 +16,41 @@ import (
 	"loginhub/api/request"
 	"loginhub/frontend"
 	"loginhub/hub"
-	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
-// The login at a provider's page for a ticket of this hub, such as WeChat's
-// official website login (OAuth 2.0, RFC 6749, section 4.1).
+// WeChat's official website login for a ticket of this hub (OAuth 2.0, RFC
+// 6749, section 4.1).
 //
 // The threat is that an attacker makes a victim's browser confirm the
 // attacker's ticket. The start needs the ticket's secret, which the attacker
 // has, and a form sent by a page of the hub, which the attacker cannot make the
 // victim's browser send. The end needs a state that was started in the same
-// browser. If a victim opens the attacker's link to the provider, or the attacker's
+// browser. If a victim opens the attacker's link to WeChat, or the attacker's
 // callback URL, their browser does not have the state's cookie.
 const (
-	connectPath  = "/api/connect/"
-	callbackPath = "/callback" // after the start's path
+	connectPath  = "/api/wechat/qrconnect"
+	callbackPath = "/api/wechat/callback"
 
-	// stateLife is how long a person may take at the provider: the lifetime of
-	// WeChat's codes.
+	// stateLife is how long a person may take at WeChat: the lifetime of its
+	// codes.
 	stateLife = 10 * time.Minute
 	// maxWebAuthCode bounds the code of a website login. Those observed have 32
 	// characters.
 	maxWebAuthCode = 512
 )
 
-// connectRoutes returns the routes of the starts with those of their callbacks.
-// The second is older, and is that of one provider only (Provider.FixedPaths).
-func connectRoutes() map[string]string {
-	return map[string]string{
-		connectPath + ":provider": connectPath + ":provider" + callbackPath,
-		"/api/wechat/qrconnect":   "/api/wechat/callback",
-	}
-}
-
-// redirectPaths returns the paths of a provider's start and callback.
-func redirectPaths(p *provider.Provider) (start, callback string) {
-	if start, callback = p.FixedPaths(); start != "" {
-		return start, callback
-	}
-	start = connectPath + p.ID
-	return start, start + callbackPath
-}
-
-// webLoginState is one visit to the provider's page, as the StateStore keeps it.
+// webLoginState is one visit to WeChat's page, as the StateStore keeps it.
 type webLoginState struct {
 	Ticket  ticket.ID `json:"ticket"`
 	Client  string    `json:"client"`
 	Browser []byte    `json:"browser"` // SHA-256 of the cookie's value
 	Until   time.Time `json:"until"`
-	// Provider and Verifier are absent in states of earlier versions, which have
-	// one provider.
-	Provider string `json:"provider,omitempty"`
-	Verifier string `json:"verifier,omitempty"` // see provider.Visit
 }
 
-// connect is POST /api/connect/{provider}, the form of the login page. It
-// redirects the browser to the provider.
-func (s *Server) connect(c echo.Context) error {
+// qrconnect is POST /api/wechat/qrconnect, the form of the login page. It
+// redirects the browser to WeChat.
+func (s *Server) qrconnect(c echo.Context) error {
 	form, err := request.ReadForm(c, "ticket", "secret")
 	if err != nil {
 		return err
@@ -102,32 +79,29 @@ func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t t
 	if t, err = s.Hub.Get(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
-	p, err := s.checkWebLogin(c, t)
+	webLogin, err := s.checkWebLogin(r, activeConfigOf(c), t)
 	if err != nil {
 		return t, "", nil, err
 	}
-	state, browser, verifier := newState(), newState(), newState()
+	state, browser := newState(), newState()
 	sum := sha256.Sum256([]byte(browser))
-	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.StateStore.Now().Add(stateLife),
-		Provider: p.ID, Verifier: verifier})
+	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.StateStore.Now().Add(stateLife)})
 	if err != nil {
 		return t, "", nil, fmt.Errorf("encode state: %w", err)
-	}
-	_, callback := redirectPaths(p)
-	to, err = p.Redirect.Authorize(r.Context(), provider.Visit{Callback: s.PublicURL + callback, State: state, Verifier: verifier, Lang: request.Language(r)})
-	if err != nil {
-		return t, "", nil, err
 	}
 	if err := s.StateStore.Save(r.Context(), stateKey(state), text, stateLife); err != nil {
 		return t, "", nil, err
 	}
-	return t, to, s.stateCookie(state, browser, int(stateLife/time.Second)), nil
+	lang := "en"
+	if request.Language(r) == "zh" {
+		lang = "cn"
+	}
+	return t, webLogin.Authorize(s.PublicURL+callbackPath, state, lang), s.stateCookie(state, browser, int(stateLife/time.Second)), nil
 }
 
 // checkWebLogin returns the provider of the ticket's website login, if this
 // browser may start it.
-func (s *Server) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Provider, error) {
-	r, cfg := c.Request(), activeConfigOf(c)
+func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Ticket) (RedirectProvider, error) {
 	client, err := cfg.clientOf(t)
 	if err != nil {
 		return nil, err
@@ -138,12 +112,9 @@ func (s *Server) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Provi
 	if err := s.Hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
-	p := cfg.findRedirect(c.Path(), c.Param("provider"))
-	if p != nil {
-		p = cfg.loginMethods(t.Client).redirect(p.ID)
-	}
-	if p == nil || !client.AllowsProvider(p.ID) {
-		return nil, request.Invalid("ticket: its client does not accept this provider")
+	webLogin := cfg.loginMethods(t.Client).WebLogin
+	if webLogin == nil || !client.AllowsProvider("wechat_web") {
+		return nil, request.Invalid("ticket: its client does not accept wechat_web")
 	}
 	if err := s.limits.WebLogins.Allow(s.proxies.Addr(r).RateKey, time.Now()); err != nil {
 		return nil, err
@@ -151,7 +122,7 @@ func (s *Server) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Provi
 	if t.State == ticket.Scanned {
 		return nil, ticket.ErrScanned // the phone that scanned decides now
 	}
-	return p, hub.CanConfirm(t)
+	return webLogin, hub.CanConfirm(t)
 }
 
 // requireOwnOrigin checks the Origin that a browser sends with a form: only the
@@ -167,28 +138,19 @@ func (s *Server) requireOwnOrigin(r *http.Request) error {
 	return nil
 }
 
-// callback is GET /api/connect/{provider}/callback: the provider sends the
-// browser back.
+// callback is GET /api/wechat/callback: WeChat sends the browser back.
 func (s *Server) callback(c echo.Context) error {
-	id, param := c.Param("provider"), "code"
-	if p := activeConfigOf(c).findRedirect(c.Path(), id); p != nil {
-		id = p.ID
-		if p.CodeParam != "" {
-			param = p.CodeParam
-		}
-	}
-	v, err := s.consumeState(c, id, param)
+	v, err := s.consumeState(c)
 	if err != nil { // after this the hub writes the audit log
 		return s.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c.Request(), err)
 	}
 	// Without a code the user has declined.
-	code, action := c.QueryParam(param), ticket.Confirm
+	code, action := c.QueryParam("code"), ticket.Confirm
 	if code == "" {
 		action = ticket.Reject
 	}
 	if _, err := s.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
-		provider: id, code: code, client: v.Client,
-		visit: provider.Visit{Callback: s.PublicURL + c.Request().URL.Path, State: c.QueryParam("state"), Verifier: v.Verifier}}); err != nil {
+		provider: "wechat_web", code: code, client: v.Client}); err != nil {
 		return err
 	}
 	return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: code != ""})
@@ -197,10 +159,10 @@ func (s *Server) callback(c echo.Context) error {
 // consumeState deletes the state in every case and returns it if this browser
 // started it. If another browser did, or the state is too old, it returns the
 // state with an error, for the audit log.
-func (s *Server) consumeState(c echo.Context, provider, codeParam string) (v webLoginState, err error) {
+func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
 	q := c.QueryParams()
-	state, code := q.Get("state"), q.Get(codeParam)
-	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q[codeParam]) > 1 || s.StateStore == nil {
+	state, code := q.Get("state"), q.Get("code")
+	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q["code"]) > 1 || s.StateStore == nil {
 		return v, errStateInvalid
 	}
 	r := c.Request()
@@ -209,9 +171,6 @@ func (s *Server) consumeState(c echo.Context, provider, codeParam string) (v web
 		return v, err
 	}
 	if text == nil || json.Unmarshal(text, &v) != nil || !s.StateStore.Now().Before(v.Until) {
-		return v, errStateInvalid
-	}
-	if v.Provider != "" && v.Provider != provider {
 		return v, errStateInvalid
 	}
 	cookie, err := r.Cookie(s.cookieName(state))
@@ -256,7 +215,7 @@ func (s *Server) cookieName(state string) string {
 }
 
 // stateCookie binds a state to this browser. It is SameSite=Lax because
-// the provider's page returns from another site by a top-level GET.
+// WeChat's page returns from another site by a top-level GET.
 func (s *Server) stateCookie(state, value string, age int) *http.Cookie {
 	return &http.Cookie{Name: s.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
 		Secure: strings.HasPrefix(s.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	}
 	program = path
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil { // these tests mostly wait, so more can run at once
+	if err := flag.Set("test.parallel", "8"); err != nil { // these tests mostly wait, so more can run at once
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

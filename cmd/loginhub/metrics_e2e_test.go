@@ -209,6 +209,11 @@ func (s *metricsFixture) polls() []event {
 			ctx, cancel := context.WithCancel(s.ctx)
 			poll(ctx, mustMake(s.T, s.ctx, url), 30, cancel)
 		}, map[string]float64{`waits_ended_total{reason="left",transport="poll"}`: 1, `waiters{transport="poll"}`: 0}},
+		{"a cancel", func() {
+			ticket := mustMake(s.T, s.ctx, url)
+			a, err := hubtest.Request(s.ctx, "POST", ticket.URL(url, "cancel"), nil, "Authorization", "Bearer "+ticket.Secret)
+			wantRefusal(s.T, "cancel", a, err, 200, "")
+		}, map[string]float64{`tickets_finished_total{outcome="cancelled",provider="none"}`: 1, `transitions_total{state="rejected"}`: 1}},
 		{"a token that nobody fetches", func() {
 			p := mustOpenWaiter(s.T, s.ctx, url, url)
 			mustCall(s.T, s.ctx, s.phone, url, p.ID, "confirm")

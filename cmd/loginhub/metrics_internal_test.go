@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 
 func TestMetrics_NoAllocation(t *testing.T) {
 	m := newMetrics()
-	m.hub.setProviders([]string{"wechat"})
 	done := ticket.Ticket{State: ticket.Consumed, Seq: 4, Identity: ticket.Identity{Provider: "wechat"}}
 	events := map[string]func(){
 		"a change":         func() { m.hub.TicketChanged(done) },
@@ -31,8 +31,10 @@ func TestMetrics_NoAllocation(t *testing.T) {
 }
 
 func TestMetrics_LabelsBounded(t *testing.T) {
+	if got := callLabels("userinfo", errors.New("no error of WeChat's")); got != (labelValues{"userinfo", "none", "busy"}) {
+		t.Errorf("%v", got)
+	}
 	m := newMetrics()
-	m.hub.setProviders([]string{"wechat"})
 	before := len(m.hub.finished.known)
 	for _, provider := range []string{"", "oidc", "x"} {
 		m.hub.TicketChanged(ticket.Ticket{State: ticket.Rejected, Seq: 2, Identity: ticket.Identity{Provider: provider}})

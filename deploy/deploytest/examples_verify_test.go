@@ -113,7 +113,7 @@ func TestExamples_Verifiers(t *testing.T) {
 				t.Helper()
 				return runVerifier(t, command, append([]string{hub, client, nonce, store}, tokens...)...)
 			}
-			ctx := loginContext(t)
+			ctx := hubtest.Context(t, 2*time.Minute)
 			good := tokenFor(ctx, t, hub, "alice", "n-1")
 			no := func(what string, lines []string) {
 				t.Helper()

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	program = path
+	if err := flag.Set("test.parallel", "8"); err != nil { // these tests mostly wait, so more can run at once
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	remove()
 	os.Exit(code)

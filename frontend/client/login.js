@@ -1,6 +1,6 @@
 import { Connection } from './connection.js'
 import { backoff, elapsed, readClocks } from './elapsed.js'
-import { createTicket, Problem } from './ticket.js'
+import { cancelTicket, createTicket, Problem } from './ticket.js'
 
 export { Problem } from './ticket.js'
 
@@ -61,7 +61,7 @@ class Login {
   #confirmedAt
   #attempt = new AbortController() // aborted when another ticket replaces this one
   #seq = 0; #deadline = 0; #renewals = 0; #failures = 0; #retryTimer = 0
-  #creating = false; #delivering = false; #accepted = false; #renewalPending = false
+  #creating = false; #delivering = false; #accepted = false; #renewalPending = false; #kept = false
   #stale = false // the page was hidden since the last wake, so requests sent before may be lost
   #stopped = new AbortController()
 
@@ -86,14 +86,27 @@ class Login {
     return this.#ticket
   }
 
-  /** Gets a new QR code, as the user asked. */
+  /** Gets a new QR code, as the user asked, and cancels the former one. */
   refresh() {
+    this.#cancelTicket()
     this.#renewals = this.#failures = 0
     this.#createTicket('making')
   }
 
+  /** Cancels the login, for the phone too. */
+  cancel() {
+    this.#cancelTicket()
+    this.#end({ ...this.#snapshot, state: 'rejected', reason: 'cancelled_here' })
+  }
+
+  /** Keeps this ticket if the page closes: the user follows a link into an app. */
+  keepTicket() {
+    this.#kept = true
+  }
+
   /** Ends the login. No callback is called any more. */
   stop() {
+    if (!this.#kept) this.#cancelTicket()
     this.#stopped.abort()
     this.#reset()
   }
@@ -104,9 +117,17 @@ class Login {
    */
   #lifecycle(type, persisted) {
     const hidden = type === 'visibilitychange' && this.#env.doc?.hidden
-    if (type === 'pagehide') this.#connection?.close() // otherwise the browser does not cache the page
+    if (type === 'pagehide') {
+      this.#connection?.close() // otherwise the browser does not cache the page
+      if (persisted === false && !this.#kept) this.#cancelTicket(true)
+    }
     if (hidden || type === 'pagehide' || type === 'freeze') this.#stale = true
     else this.#wake(type === 'online' || persisted)
+  }
+
+  /** @param {boolean=} keepalive */
+  #cancelTicket(keepalive) {
+    if (this.#ticket && ['pending', 'scanned'].includes(this.#snapshot.state)) cancelTicket(this.#env, this.#ticket, keepalive).catch(() => {})
   }
 
   /** @param {boolean=} reconnect */
@@ -148,7 +169,7 @@ class Login {
    * @param {AbortSignal} signal
    */
   #connect(ticket, signal) {
-    this.#creating = false
+    this.#creating = this.#kept = false
     this.#ticket = ticket
     this.#seq = this.#failures = 0
     this.#view(ticket)
@@ -176,11 +197,11 @@ class Login {
   #view(view) {
     if (view.seq < this.#seq) return // the other transport brought a newer view
     this.#seq = view.seq
-    const { state, user, expires_in: left } = view
+    const { state, user, reason, expires_in: left } = view
     if (left !== undefined) this.#deadline = this.#env.clock.now() + left * 1000
     if (state === 'expired') return this.#expired()
-    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode } = /** @type {T.Ticket} */ (this.#ticket)
-    const snapshot = { state, live: true, qrUrl, qrImage, matchCode, user }
+    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode, launch_url: launchUrl, scan_with: scanWith } = /** @type {T.Ticket} */ (this.#ticket)
+    const snapshot = { state, live: true, qrUrl, qrImage, matchCode, launchUrl, scanWith, user, reason }
     if (state === 'consumed' || state === 'rejected') return this.#end(snapshot)
     const { signal } = this.#attempt
     this.#report(snapshot)

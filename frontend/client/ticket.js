@@ -1,13 +1,13 @@
 /** @import * as T from './types.js' */
 
-// Error codes of the hub that the same request always gets again.
+// Codes of the hub that the same request gets again.
 const FINAL = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'login_disabled', 'ticket_not_found', 'not_found',
   'method_not_allowed', 'ticket_closed', 'not_confirmed', 'ticket_expired', 'too_large', 'unsupported_media_type',
   'upgrade_required']
-// Error codes of the hub after which the same request may succeed.
+// Codes of the hub after which it may succeed.
 const TEMPORARY = ['rate_limited', 'internal_error', 'store_unavailable', 'overloaded']
-const ACK_STEP = 250 // ms
-const ACK_TRIES = 6
+const POST_STEP = 250 // ms
+const POST_TRIES = 6
 const STATES = ['pending', 'scanned', 'confirmed', 'consumed', 'rejected', 'expired']
 
 /**
@@ -36,7 +36,7 @@ export class Problem extends Error {
   }
 }
 
-/** For an answer with a status of success that does not come from the hub. */
+/** For a success that does not come from the hub. */
 export const notFromHub = () => new Problem('network', 0, 'The answer does not come from the hub.')
 
 /**
@@ -53,14 +53,23 @@ export async function createTicket(env, signal) {
   return { ...ticket, qr_image: hubURL(env, ticket.qr_image).href }
 }
 
+/** @type {T.AckTicket} */
+export const ackTicket = (env, ticket, seq) => post(env, ticket, 'ack', { body: { seq } })
+
 /**
- * Acknowledges the token by a request. It may be repeated: a request on a dead connection hangs, so
- * another follows every ACK_STEP until one is answered. The first ones end early, to free their
- * connections: a browser keeps at most six to one host.
+ * Cancels the ticket, even if the page closes, with `keepalive`.
  *
- * @type {T.AckTicket}
+ * @type {T.CancelTicket}
  */
-export function ackTicket(env, ticket, seq) {
+export const cancelTicket = (env, ticket, keepalive) => post(env, ticket, 'cancel', { body: {}, keepalive })
+
+/**
+ * Sends a request that may be repeated. One on a dead connection hangs, so others follow until one
+ * is answered. The first ones end early: a browser keeps at most six connections to one host.
+ *
+ * @type {T.Post}
+ */
+function post(env, ticket, action, options) {
   const abort = new AbortController()
   let open = 0
   let timer = 0
@@ -68,9 +77,10 @@ export function ackTicket(env, ticket, seq) {
     /** @param {number} attempt */
     const send = async (attempt) => {
       open++
-      if (attempt < ACK_TRIES) timer = env.clock.setTimeout(() => send(attempt + 1), ACK_STEP)
+      if (attempt < POST_TRIES) timer = env.clock.setTimeout(() => send(attempt + 1), POST_STEP)
       try {
-        if (await request(env, ticketPath(ticket, 'ack'), { secret: ticket.secret, body: { seq }, timeout: attempt < 5 ? 1000 : 3000, signal: abort.signal })) throw notFromHub()
+        const answer = await request(env, ticketPath(ticket, action), { ...options, secret: ticket.secret, timeout: attempt < 5 ? 1000 : 3000, signal: abort.signal })
+        if (answer && answer.state !== 'rejected') throw notFromHub()
         resolve()
       } catch (problem) {
         if (!--open || !/** @type {Problem} */ (problem).foreign) reject(problem)
@@ -105,7 +115,7 @@ export const hubURL = (env, path) => new URL(path.replace(/^\/+/, ''), env.hub)
  *
  * @type {T.Request}
  */
-export async function request(env, path, { secret, body, timeout = 5000, signal }) {
+export async function request(env, path, { secret, body, timeout = 5000, signal, keepalive }) {
   const abort = new AbortController()
   const stop = () => abort.abort()
   // A site's own `fetch` may ignore the signal.
@@ -119,7 +129,7 @@ export async function request(env, path, { secret, body, timeout = 5000, signal 
   try {
     const answer = await Promise.race([stopped, env.fetch(hubURL(env, path).href, {
       method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body),
-      cache: 'no-store', credentials: 'omit', redirect: 'error', signal: abort.signal,
+      cache: 'no-store', credentials: 'omit', redirect: 'error', signal: abort.signal, keepalive,
     })])
     if (!answer.ok) throw await refusal(answer)
     return answer.status === 204 ? null : await answer.json() ?? {}

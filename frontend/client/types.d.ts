@@ -28,8 +28,14 @@ export interface Snapshot {
   qrImage?: string
   /** With number matching: the number that the user must choose on the phone. */
   matchCode?: string
+  /** On a phone: the link that opens the app of this login. It may leave the page; call `keepTicket()` then. */
+  launchUrl?: string
+  /** What scans the code: `wechat`, `app`, `sandbox`, or a kind that a later hub has. */
+  scanWith?: string[]
   /** The user who scanned, as the phone claims. */
   user?: User
+  /** Why it was `rejected`: `user`, `wrong_number`, `cancelled_here`. A later hub may give others. */
+  reason?: string
   error?: Problem
   /** Seconds until the login retries by itself after an error. */
   retryIn?: number
@@ -48,6 +54,7 @@ export interface View {
   seq: number
   expires_in?: number
   user?: User
+  reason?: string
   token?: string
   token_type?: string
   token_expires_in?: number
@@ -59,6 +66,8 @@ export interface Ticket extends View {
   qr_url: string
   qr_image: string
   match_code?: string
+  launch_url?: string
+  scan_with?: string[]
 }
 
 export interface Options {
@@ -143,10 +152,14 @@ interface RequestOptions {
   /** Milliseconds, 5,000 by default. */
   timeout?: number
   signal?: AbortSignal
+  /** The browser sends the request even if the page closes. */
+  keepalive?: boolean
 }
 
 export type Request = (env: Env, path: string, options: RequestOptions) => Promise<any>
 export type CreateTicket = (env: Env, signal: AbortSignal) => Promise<Ticket>
+export type CancelTicket = (env: Env, ticket: Ticket, keepalive?: boolean) => Promise<void>
+export type Post = (env: Env, ticket: Ticket, action: string, options: RequestOptions) => Promise<void>
 export type AckTicket = (env: Env, ticket: Ticket, seq: number) => Promise<void>
 export type IsView = (value: any, ticket: Pick<Ticket, 'ticket'>) => boolean
 export type HubURL = (env: Env, path: string) => URL

@@ -5,7 +5,8 @@ import { build } from 'esbuild'
 import { callAsPhone } from './phone.js'
 import { Proxy } from './proxy.js'
 import { sitePolicy } from './site.js'
-import { accessible, browserTest } from './browser.js'
+import { waitFor } from './hub.js'
+import { PHONE, accessible, browserTest, scanAs } from './browser.js'
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url))
 
@@ -72,7 +73,7 @@ browserTest('widget: logs in under the strictest policy', { site: true, clients 
   await callAsPhone(hub.url, ticket, 'scan', 'Ann')
   await inState(page, 'scanned')
   await accessible(page)
-  await page.click('login-qr .button')
+  await page.click('login-qr .button:visible')
   assert.notEqual(await ticketOf(page), ticket, '"not me" keeps the ticket')
   await logIn(page, hub, 'Bob')
   await accessible(page)
@@ -104,7 +105,7 @@ browserTest('widget: an origin that is not listed gets an error text', { host: '
   embed(site, hub, { attributes: 'client="other"' })
   const page = await visit(site.url)
   await inState(page, 'error')
-  assert.match(await page.textContent('login-qr .hint'), /proper address/)
+  assert.match(await page.textContent('login-qr .hint'), new RegExp(`clients file:\nid: other\norigins: \\[${site.url}\\]$`))
   assert.deepEqual(await page.evaluate('events.errors'), ['origin_not_allowed'])
   const own = await visit('/?client_id=other')
   await own.waitForSelector('#login[data-state="pending"]') // the hub's own page needs no entry
@@ -158,6 +159,29 @@ browserTest('widget: keeps its ticket in the back/forward cache', { site: true, 
   await page.waitForFunction('events.persisted === true')
   assert.equal(await ticketOf(page), ticket)
   await logIn(page, hub, 'Ann')
+})
+
+browserTest('widget: a page that goes for good cancels its ticket', { site: true, clients }, async ({ hub, site, visit }) => {
+  embed(site, hub)
+  const page = await visit(site.url)
+  const ticket = await ticketOf(page)
+  await page.evaluate(() => addEventListener('unload', () => {})) // keeps the page out of the back/forward cache
+  await page.goto(`${site.url}/elsewhere`)
+  await waitFor(async () => (await callAsPhone(hub.url, ticket, 'scan', 'Ann')).reason === 'cancelled_here')
+})
+
+browserTest('widget: on a phone a button opens the app in place of the code', { site: true, clients }, async ({ hub, site, visit }) => {
+  embed(site, hub)
+  const userAgent = 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1'
+  const page = await visit(site.url, { ...PHONE, userAgent })
+  await inState(page, 'pending')
+  assert.ok(await page.isHidden('login-qr .code'))
+  await accessible(page)
+  const [app] = await Promise.all([page.context().waitForEvent('page'), page.click('login-qr a.button')])
+  await scanAs(app, 'Ann')
+  await app.click(`#numbers label:has-text("${await page.textContent('login-qr .match strong')}")`)
+  await app.click('#confirm')
+  await inState(page, 'consumed')
 })
 
 /** Returns a snippet of a document, for the hub at `hubURL`. */

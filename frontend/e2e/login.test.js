@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { PHONE, browserTest, inState, logIn, onScreen, phonePath, scanAs } from './browser.js'
+import { waitFor } from './hub.js'
+import { callAsPhone } from './phone.js'
 
 browserTest('login: the page shows the user of a verified token', {}, async ({ hub, visit }) => {
   let created
@@ -55,7 +57,7 @@ browserTest('reject: the page offers another login', {}, async ({ visit }) => {
   assert.notEqual(await phonePath(page), path)
 })
 
-browserTest('"not me": a confirm of the old ticket does not log the page in', {}, async ({ visit }) => {
+browserTest('"not me": the other phone cannot confirm, and shows who cancelled', { expected: /status of 409/ }, async ({ visit }) => {
   const page = await visit('/')
   const path = await phonePath(page)
   const otherPhone = await visit(path, PHONE)
@@ -66,10 +68,26 @@ browserTest('"not me": a confirm of the old ticket does not log the page in', {}
   const newPath = await phonePath(page)
   assert.notEqual(newPath, path)
   await otherPhone.click('#confirm')
-  await onScreen(otherPhone, 'confirmed')
+  await onScreen(otherPhone, 'cancelled')
+  assert.equal(await otherPhone.textContent('#outcome'), '电脑端已取消')
   const phone = await visit(newPath, PHONE)
   await logIn(phone, page, 'Ann')
 })
+
+for (const [name, leave] of [
+  ['is closed', (page) => page.close({ runBeforeUnload: true })],
+  ['is reloaded', (page) => page.reload()],
+]) {
+  browserTest(`cancel: a page with a scanned code that ${name}`, {}, async ({ hub, visit }) => {
+    const page = await visit('/')
+    const [ticket] = (await phonePath(page)).match(/[\w-]{22}/)
+    await callAsPhone(hub.url, ticket, 'scan', 'Ann')
+    await inState(page, 'scanned')
+    await leave(page)
+    await waitFor(async () => (await callAsPhone(hub.url, ticket, 'scan', 'Ann')).code === 'ticket_closed')
+    assert.equal((await callAsPhone(hub.url, ticket, 'confirm', 'Ann')).reason, 'cancelled_here')
+  })
+}
 
 browserTest('reload: the page shows a new code that works', {}, async ({ visit }) => {
   const page = await visit('/')

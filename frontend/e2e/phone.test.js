@@ -101,6 +101,15 @@ browserTest('address_mismatch refuse: the phone shows it, and the page keeps wai
   await inState(page, 'done')
 })
 
+browserTest('consent: at 0:00 the phone shows that the code has expired', { env: { LOGINHUB_TICKET_TTL: '2s', LOGINHUB_CONFIRM_TTL: '2s' } }, async ({ visit }) => {
+  const page = await visit('/')
+  const phone = await visit(await phonePath(page), PHONE)
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  await onScreen(phone, 'expired')
+  assert.ok(await phone.isHidden('#confirm') && await phone.isHidden('#reject'))
+})
+
 browserTest('phone offline: shown, and a retry repeats the call', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), PHONE)
@@ -148,4 +157,5 @@ browserTest('number matching: a wrong number rejects', { clients, expected: /sta
   await phone.click('#confirm')
   await onScreen(phone, 'mismatch')
   await inState(page, 'rejected')
+  assert.equal(await page.textContent('#status'), '手机上选错了数字，本次登录已取消')
 })

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { callAsPhone } from './phone.js'
+import { sitePolicy } from './site.js'
 import { PHONE, accessible, browserTest, inState, onScreen, phonePath, scanAs } from './browser.js'
 
-// The directory of the screenshots. The environment variable SCREENS keeps them.
-const directory = process.env.SCREENS || mkdtempSync(join(tmpdir(), 'loginhub-screens-'))
-mkdirSync(directory, { recursive: true })
-if (!process.env.SCREENS) process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
+// The directory of the screenshots. Without it none are taken.
+const directory = process.env.SCREENS
+if (directory) mkdirSync(directory, { recursive: true })
 
-/** Takes screenshots in every width, colour scheme and language. The page must not be wider than the window. */
-async function takeScreenshots(page, name, widths = [360, 768, 1440]) {
+/** Checks every language, colour scheme and width: the page is accessible and not wider than the window. */
+async function checkScreens(page, name, widths = [360, 768, 1440]) {
   for (const language of ['zh-CN', 'en']) {
     while (await page.getAttribute('html', 'lang') !== language && await page.$('#language')) await page.click('#language')
     await accessible(page)
@@ -21,7 +21,7 @@ async function takeScreenshots(page, name, widths = [360, 768, 1440]) {
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
         const picture = `${name}-${width}-${colorScheme}-${language.slice(0, 2)}.png`
         assert.ok(overflow <= 0, `${picture} is ${overflow} px too wide`)
-        await page.screenshot({ path: join(directory, picture), fullPage: true })
+        if (directory) await page.screenshot({ path: join(directory, picture), fullPage: true })
       }
     }
   }
@@ -31,18 +31,18 @@ browserTest('screens: every state of a login', {}, async ({ visit }) => {
   const page = await visit('/')
   const phone = await visit(await phonePath(page), { ...PHONE, isMobile: false, deviceScaleFactor: 1 })
   await page.$eval('#qr', (img) => img.decode())
-  await takeScreenshots(page, 'pending')
-  await takeScreenshots(phone, 'phone-name', [360, 768])
+  await checkScreens(page, 'pending')
+  await checkScreens(phone, 'phone-name', [360, 768])
   await scanAs(phone, '小明')
   await onScreen(phone, 'consent')
   await inState(page, 'scanned')
-  await takeScreenshots(page, 'scanned')
-  await takeScreenshots(phone, 'phone-consent', [360, 768])
+  await checkScreens(page, 'scanned')
+  await checkScreens(phone, 'phone-consent', [360, 768])
   await phone.click('#confirm')
   await onScreen(phone, 'confirmed')
   await inState(page, 'done')
-  await takeScreenshots(page, 'done')
-  await takeScreenshots(phone, 'phone-confirmed', [360, 768])
+  await checkScreens(page, 'done')
+  await checkScreens(phone, 'phone-confirmed', [360, 768])
 })
 
 browserTest('screens: rejected', {}, async ({ visit }) => {
@@ -53,14 +53,14 @@ browserTest('screens: rejected', {}, async ({ visit }) => {
   await phone.click('#reject')
   await onScreen(phone, 'rejected')
   await inState(page, 'rejected')
-  await takeScreenshots(page, 'rejected')
-  await takeScreenshots(phone, 'phone-rejected', [360, 768])
+  await checkScreens(page, 'rejected')
+  await checkScreens(phone, 'phone-rejected', [360, 768])
 })
 
 browserTest('screens: expired', { env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ visit }) => {
   const page = await visit('/')
   await page.waitForSelector('#renew', { state: 'visible', timeout: 30000 })
-  await takeScreenshots(page, 'expired')
+  await checkScreens(page, 'expired')
 })
 
 browserTest('screens: error', { expected: /status of 403/ }, async ({ visit }) => {
@@ -72,10 +72,65 @@ browserTest('screens: error', { expected: /status of 403/ }, async ({ visit }) =
   }))
   await page.reload()
   await inState(page, 'error')
-  await takeScreenshots(page, 'error')
+  await checkScreens(page, 'error')
   assert.equal(await page.textContent('#status'), 'QR login is switched off')
 })
 
+// Texts from outside: names, a label and a site's address, at the hub's limit of 64 characters.
+const NAMES = ['王'.repeat(16), 'W'.repeat(32), 'ض'.repeat(32), 'W'.repeat(64), '國'.repeat(64), 'سلام عليكم '.repeat(5)]
+const longClients = `clients: [{id: demo, label: {zh: ${'國'.repeat(60)}, en: ${'W'.repeat(60)}}, origins: [SITE]}]
+`
+
+/** Lists what leaves the card, the avatar's circle, or the screen. */
+const overflowing = (page, selector) => page.evaluate((selector) => {
+  const host = document.querySelector(selector)
+  const card = host.shadowRoot?.querySelector('.card') ?? host
+  const box = card.getBoundingClientRect()
+  const found = document.documentElement.scrollWidth > innerWidth ? ['the page is too wide'] : []
+  for (const element of card.querySelectorAll('*')) {
+    const { left, right, top, bottom, width } = element.getBoundingClientRect()
+    if (!width || !element.checkVisibility()) continue
+    if (left < box.left - 1 || right > box.right + 1 || top < box.top - 1 || bottom > box.bottom + 1) found.push(`${element.localName}.${element.className}`)
+    const tile = element.closest('.tile')?.getBoundingClientRect()
+    if (tile && (left < tile.left - 1 || right > tile.right + 1 || top < tile.top - 1 || bottom > tile.bottom + 1)) found.push(`${element.localName}.${element.className} leaves the tile`)
+  }
+  return found
+}, selector)
+
+browserTest('long names: nothing leaves the card, in either direction', { site: true, clients: longClients }, async ({ hub, site, visit }) => {
+  site.policy = sitePolicy(hub.url)
+  site.files = { '/': `<!doctype html><html lang="en"><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><login-qr client="demo"></login-qr></html>` }
+  const [page, embedded] = [await visit('/?lang=en'), await visit(site.url)]
+  const phone = await visit(await phonePath(page), { ...PHONE, locale: 'en' })
+  await scanAs(phone, 'W'.repeat(32))
+  await onScreen(phone, 'consent')
+  const check = async (shown, selector, what) => {
+    for (const dir of ['ltr', 'rtl']) {
+      for (const width of [320, 768, 1440]) {
+        await shown.setViewportSize({ width, height: 900 })
+        await shown.evaluate((value) => { document.dir = value }, dir)
+        assert.deepEqual(await overflowing(shown, selector), [], `${what} at ${width} px, ${dir}`)
+      }
+    }
+  }
+  await check(phone, '#phone', 'consent')
+  for (const nickname of NAMES) {
+    for (const [shown, selector, state, again] of [[page, '#login', '#login[data-state=', '#not-me'], [embedded, 'login-qr', 'login-qr .card[data-state=', 'login-qr .button:visible']]) {
+      if (await shown.$(`${state}scanned]`)) await shown.click(again)
+      await shown.waitForSelector(`${state}pending]`)
+      const src = await shown.$eval(selector, (card) => (card.shadowRoot ?? card).querySelector('.tile img').src)
+      const ticket = src.split('/').at(-2)
+      await callAsPhone(hub.url, ticket, 'scan', 'Ann', { user: { nickname } })
+      await shown.waitForSelector(`${state}scanned]`)
+      await check(shown, selector, `${selector} with ${nickname}`)
+      if (nickname !== NAMES.at(-1) || shown !== page) continue
+      await callAsPhone(hub.url, ticket, 'confirm', 'Ann', { user: { nickname } })
+      await inState(page, 'done')
+      await check(page, '#login', 'the result')
+    }
+  }
+})
+
 browserTest('screens: API documentation', {}, async ({ visit }) => {
-  await takeScreenshots(await visit('/docs'), 'docs', [360, 1440])
+  await checkScreens(await visit('/docs'), 'docs', [360, 1440])
 })

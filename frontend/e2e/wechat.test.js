@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { after } from 'node:test'
+import { sitePolicy } from './site.js'
 import { PHONE, browserTest, inState } from './browser.js'
 
 /** Imitates the part of WeChat that a browser uses: the authorize page and the two calls behind it. */
@@ -48,10 +49,26 @@ browserTest('login page on a phone: offers WeChat instead of the code', { env },
   assert.ok(await page.isVisible('#open'))
   assert.ok(!await page.isVisible('#qr'))
   assert.ok(!await page.isVisible('#wechat-web'))
+  assert.ok(!await page.isVisible('#with'))
   const inside = await visit('/', { ...PHONE, userAgent: `${userAgent} MicroMessenger/8.0.50` })
   await inState(inside, 'pending')
   assert.ok(await inside.isVisible('#qr'))
   assert.ok(!await inside.isVisible('#open'))
+})
+
+browserTest('computer: page and widget say to scan with WeChat', {
+  env, site: true, clients: 'clients: [{id: demo, origins: [SITE], providers: [wechat]}]\n',
+}, async ({ hub, site, visit }) => {
+  const page = await visit('/')
+  await inState(page, 'pending')
+  assert.equal(await page.textContent('#with-text:visible'), '微信扫一扫')
+  assert.ok(await page.isVisible('#wechat-mark'))
+  site.policy = sitePolicy(hub.url)
+  site.files = { '/': `<!doctype html><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><login-qr client="demo" lang="en"></login-qr>` }
+  const embedded = await visit(site.url)
+  await embedded.waitForSelector('login-qr .card[data-state=pending]')
+  assert.equal(await embedded.textContent('login-qr .status'), 'Scan with WeChat')
+  assert.ok(await embedded.isVisible('login-qr .status svg'))
 })
 
 after(() => {

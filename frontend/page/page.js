@@ -44,15 +44,15 @@ setInterval(tick, 250)
 for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
   $(id).addEventListener('click', () => login.refresh())
 }
+for (const id of ['open', 'phone']) $(id)?.addEventListener('click', () => login.keepTicket())
 
 function render() {
   const site = language === 'en' ? labelEn : labelZh
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
   const state = verification ? 'done' : snapshot.state
-  const onPhone = weChatLogin.show(state)
+  weChatLogin.show(state)
   view.show({
-    ...snapshot, site, state,
-    messages: onPhone ? { ...messages, pending: messages.pendingHere } : messages,
+    ...snapshot, site, state, messages,
     phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',
   })
   if (verification) showResult(verification, snapshot.user, messages)

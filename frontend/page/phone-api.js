@@ -17,6 +17,8 @@ export const SCREENS = {
   timeout: 'timeout',
   network: 'offline',
 }
+// The screen for `ticket_closed`, by the reason for the ticket's end.
+export const CLOSED_SCREENS = { cancelled_here: 'cancelled', user: 'withdrawn', wrong_number: 'mismatch' }
 // The other error codes of the hub. The screen shows the hub's own text.
 const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
   'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
@@ -76,9 +78,10 @@ function parse(text) {
 }
 
 function screen(answer) {
-  const { state, login, match_choices: choices, expires_in: expiresIn, code, detail, retryAfter } = answer
+  const { state, login, match_choices: choices, expires_in: expiresIn, code, reason, detail, retryAfter } = answer
   if (state === 'scanned') return { screen: 'consent', login, choices, expiresIn }
   if (state) return { screen: state }
+  if (code === 'ticket_closed') return { screen: CLOSED_SCREENS[reason] ?? 'closed', detail: detail ?? code, retryAfter }
   return { screen: SCREENS[code] ?? 'refused', detail: detail ?? code, retryAfter }
 }
 

@@ -1,3 +1,4 @@
+import { elapsed, readClocks } from '../client/elapsed.js'
 import { fill, setUpLanguage } from './i18n.js'
 import { cleanName, createPhone } from './phone-api.js'
 import { messages as allMessages } from './phone-messages.js'
@@ -8,11 +9,12 @@ const NAME_KEY = 'loginhub.sandbox.name'
 const RETRY_SCREENS = ['busy', 'trouble', 'timeout', 'offline']
 const BACK_SCREENS = ['taken', 'refused']
 
+const CLOCKS = { clock: performance }
 const phone = createPhone({ ticket: document.body.dataset.ticket })
 let messages
 let current = { screen: 'name' } // the answer on the screen
 let lastCall // repeated by a retry
-let deadline // of the consent, by this page's clock
+let shownAt // when the consent arrived, by both clocks: one stops while the phone sleeps
 
 setUpLanguage(allMessages, $('language'), (chosenMessages) => {
   const untouched = !messages || $('name').value === messages.defaultName
@@ -50,7 +52,7 @@ function setBusy(now) {
 function show(answer) {
   current = answer
   if (current.screen === 'consent') {
-    deadline = performance.now() + current.expiresIn * 1000
+    shownAt = readClocks(CLOCKS)
     renderChoices()
   }
   render()
@@ -96,7 +98,9 @@ function renderConsent() {
 
 function renderLeft() {
   if (current.screen !== 'consent') return
-  const seconds = Math.max(0, Math.ceil((deadline - performance.now()) / 1000))
+  const seconds = Math.max(0, Math.ceil(current.expiresIn - elapsed(CLOCKS, shownAt) / 1000))
+  // A call under way decides by itself: it may have arrived in time.
+  if (!seconds && $('phone').getAttribute('aria-busy') !== 'true') return show({ screen: 'expired' })
   $('left').textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
 }
 

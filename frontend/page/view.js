@@ -1,3 +1,4 @@
+import { clientsEntry, launchKey, scanKey, setLaunchLink } from '../client/widget/hints.js'
 import { fill } from './i18n.js'
 import { showUser } from './user.js'
 
@@ -24,10 +25,20 @@ export function createView() {
   }
 }
 
-function show({ state, messages, site, qrImage, matchCode, user, phone, live, error }) {
+function show(snapshot) {
+  const { state, messages, site, qrImage, matchCode, user, phone, live, error, reason } = snapshot
   const login = $('login')
   login.dataset.state = state
   const parts = new Set([state])
+  const launch = state === 'pending' ? launchKey(snapshot) : ''
+  const scan = state === 'pending' && !launch ? scanKey(snapshot.scanWith) : ''
+  login.classList.toggle('here', Boolean(launch))
+  $('open').hidden = !launch
+  setLaunchLink($('open'), snapshot.launchUrl)
+  setText($('open'), messages.open[launch] ?? '')
+  if (scan) parts.add('with')
+  setText($('with-text'), messages.scanWith[scan] ?? '')
+  $('wechat-mark').toggleAttribute('hidden', scan === 'app')
   if (matchCode && (state === 'pending' || state === 'scanned')) parts.add('match')
   for (const element of document.querySelectorAll('[data-when]')) {
     element.hidden = !element.dataset.when.split(' ').some((part) => parts.has(part))
@@ -40,7 +51,7 @@ function show({ state, messages, site, qrImage, matchCode, user, phone, live, er
   $('match').textContent = matchCode ?? ''
   if (phone && $('phone')) $('phone').href = phone
   if (state === 'scanned' || state === 'confirmed') showUser($('face'), user, messages.someone)
-  setText($('status'), status(state, messages, error))
+  setText($('status'), messages.pendingHere[launch] ?? status(state, messages, { error, reason }))
   $('status').lang = document.documentElement.lang
   setText($('hint'), hint(state, messages, live))
 }
@@ -57,8 +68,9 @@ function setQRImage(qr, src) {
   qr.src = src
 }
 
-function status(state, messages, error) {
+function status(state, messages, { error, reason }) {
   if (state === 'error') return errorMessages(messages, error)[0]
+  if (state === 'rejected') return messages.rejectedBy[reason] ?? messages.rejected
   return state === 'done' ? '' : messages[state] ?? ''
 }
 
@@ -72,7 +84,8 @@ function hint(state, messages, live) {
 function errorHint({ error }, messages, retry) {
   const [, hintText] = errorMessages(messages, error)
   const parts = [hintText]
-  if (error.detail && error.code !== 'network') parts.push(`${error.detail} (${error.code})`)
+  if (error.code === 'origin_not_allowed') parts.push(clientsEntry(document.body.dataset.client))
+  else if (error.detail && error.code !== 'network') parts.push(`${error.detail} (${error.code})`)
   if (retry) parts.push(fill(messages.retryIn, { n: retry }))
   return parts.join('\n')
 }

@@ -37,10 +37,11 @@ export class Clock {
 /** Waits until all microtasks have run. */
 export const settle = () => new Promise((done) => setImmediate(done))
 
-/** A fake hub: `sockets` are the WebSockets, `calls` the requests that it received. */
+/** A fake hub: `sockets` are the WebSockets, `calls` the requests that it received, `cancels` those that cancel. */
 export class Hub {
   sockets = []
   calls = []
+  cancels = []
   created = 0
   refuse // if set, answers the creation of tickets: () => Response
 
@@ -72,7 +73,7 @@ export class Hub {
 
   fetch = (url, init) => {
     const call = { url, init, path: new URL(url).pathname, aborted: false }
-    this.calls.push(call)
+    ;(call.path.endsWith('/cancel') ? this.cancels : this.calls).push(call)
     if (call.path === '/api/login/tickets') return Promise.resolve(this.refuse?.() ?? json(201, this.#ticket()))
     return new Promise((resolve, reject) => {
       call.answer = (status, body, headers) => resolve(json(status, body, headers))

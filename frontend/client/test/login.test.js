@@ -232,6 +232,52 @@ test('creation: a final refusal is not repeated', async (t) => {
   assert.equal(l.hub.calls.length, 2)
 })
 
+const pagehide = (persisted) => (l) => l.win.dispatchEvent(Object.assign(new Event('pagehide'), { persisted }))
+const kept = (leave) => (l) => { l.page.keepTicket(); leave(l) }
+for (const [name, view, leave, cancelled] of [
+  ['"not me"', scanned, (l) => l.page.refresh(), 'now'],
+  ['cancel() while pending', pending, (l) => l.page.cancel(), 'now'],
+  ['cancel() after a link into an app', scanned, kept((l) => l.page.cancel()), 'now'],
+  ['stop()', scanned, (l) => l.page.stop(), 'now'],
+  ['the page closes while pending', pending, pagehide(false), 'keepalive'],
+  ['the page closes while scanned', scanned, pagehide(false), 'keepalive'],
+  ['the page goes to the back/forward cache', scanned, pagehide(true)],
+  ['a page hides without saying how', scanned, pagehide(undefined)],
+  ['the page closes after a link into an app', scanned, kept(pagehide(false))],
+  ['stop() after a link into an app', scanned, kept((l) => l.page.stop())],
+  ['the page closes while confirmed', confirmed, pagehide(false)],
+  ['refresh() while confirmed', confirmed, (l) => l.page.refresh()],
+  ['the page closes after a rejection', { state: 'rejected', seq: 3 }, pagehide(false)],
+]) {
+  test(`cancel: ${name}: ${cancelled ?? 'no'}`, async (t) => {
+    const l = await login(t, { onToken() {} })
+    l.hub.socket.sendView(view)
+    await settle()
+    leave(l)
+    await settle()
+    assert.deepEqual(l.hub.cancels.map(({ path, init }) => [path, init.method, init.body, init.headers.Authorization, Boolean(init.keepalive)]),
+      cancelled ? [['/api/login/tickets/ticket1/cancel', 'POST', '{}', 'Bearer secret1', cancelled === 'keepalive']] : [])
+  })
+}
+
+test('cancel: repeated until it is answered; the state says who ended it', async (t) => {
+  const l = await login(t)
+  l.page.cancel()
+  assert.deepEqual([l.now.state, l.now.reason], ['rejected', 'cancelled_here'])
+  await l.clock.advance(250)
+  assert.equal(l.hub.cancels.length, 2)
+  l.hub.cancels[1].answer(200, { state: 'rejected' })
+  await l.clock.advance(600000)
+  assert.equal(l.hub.cancels.length, 2)
+  assert.equal(l.hub.created, 1)
+})
+
+test('view: why the ticket ended, and what the code is for', async (t) => {
+  const l = await login(t)
+  l.hub.socket.sendView({ state: 'rejected', seq: 2, reason: 'wrong_number' })
+  assert.deepEqual([l.now.state, l.now.reason], ['rejected', 'wrong_number'])
+})
+
 test('"not me": the old ticket’s messages are ignored', async (t) => {
   const tokens = []
   const l = await login(t, { onToken: (token) => tokens.push(token) })

@@ -29,7 +29,7 @@ const Base = globalThis.HTMLElement ?? class {}
  *
  * Events, none of which bubbles: `login` (LoginDetail), `state` (Snapshot), `error` (Problem).
  * Slots: `title`, `footer`. Parts: card, title, tile, code, user, initial, name, sign, refresh,
- * match, status, hint, time, button. Custom properties: --login-qr-accent, --login-qr-on-accent,
+ * match, status, hint, open, time, button. Custom properties: --login-qr-accent, --login-qr-on-accent,
  * --login-qr-background, --login-qr-color.
  */
 export class LoginQR extends Base {
@@ -64,8 +64,17 @@ export class LoginQR extends Base {
     this.#login?.refresh()
   }
 
+  /** Cancels the login, for the phone too. */
+  cancel() {
+    this.#login?.cancel()
+  }
+
   connectedCallback() {
-    this.#view ??= new View(this.shadowRoot ?? this.attachShadow({ mode: 'open' }), () => this.refresh(), messages.en)
+    this.#view ??= new View(this.shadowRoot ?? this.attachShadow({ mode: 'open' }), {
+      refresh: () => this.refresh(),
+      keepTicket: () => this.#login?.keepTicket(),
+      client: () => this.getAttribute('client'),
+    }, messages.en)
     this.#setLanguage()
     this.#timer ??= setInterval(() => this.#tick(), 250)
     // Frameworks set attributes one by one, and move elements. The login starts once, after that.

@@ -38,7 +38,7 @@ p { margin: 0; }
 }
 .title { font-size: 1.125em; font-weight: 650; overflow-wrap: anywhere; }
 .tile {
-  position: relative; display: grid; place-items: center;
+  position: relative; display: grid; grid-template-columns: minmax(0, 1fr); place-items: center;
   width: min(232px, 100%); aspect-ratio: 1; margin: 4px 0;
   border: 1px solid var(--line); border-radius: 14px; background: var(--fill);
 }
@@ -50,19 +50,21 @@ p { margin: 0; }
   border: 0; border-radius: 13px; background: none; color: #0b3d30; font: inherit; font-weight: 600; cursor: pointer;
 }
 .veil::before { content: "\\21bb"; display: grid; place-items: center; width: 56px; height: 56px; border-radius: 50%; background: #0a7a5c; color: #fff; font-size: 30px; }
-.user { display: grid; justify-items: center; gap: 10px; max-width: 100%; padding: 0 14px; }
+.user { display: grid; grid-template-columns: minmax(0, 1fr); justify-items: center; gap: 10px; max-width: 100%; padding: 0 14px; }
 .initial { display: grid; place-items: center; width: 76px; height: 76px; border-radius: 50%; background: #0a6c6a; color: #fff; font-size: 2em; font-weight: 600; animation: arrive .35s ease-out; }
-.name { overflow: hidden; max-width: 100%; font-weight: 650; text-overflow: ellipsis; white-space: nowrap; }
+.name { display: -webkit-box; overflow: hidden; max-width: 100%; font-weight: 650; line-height: 1.3; overflow-wrap: anywhere; unicode-bidi: plaintext; -webkit-box-orient: vertical; -webkit-line-clamp: 5; }
 .sign { font-size: 72px; line-height: 1; color: var(--warn); }
 .card[data-state="consumed"] .sign { color: var(--brand); }
 .wait { width: 40px; height: 40px; border: 4px solid var(--line); border-top-color: var(--brand); border-radius: 50%; animation: turn 1s linear infinite; }
 .match { display: flex; align-items: center; gap: 12px; padding: 4px 14px; border: 1px solid var(--line); border-radius: 12px; background: var(--fill); text-align: left; }
 .match strong { color: var(--brand); font-size: 1.9em; font-variant-numeric: tabular-nums; }
-.status { font-weight: 600; }
-.hint, .time { color: var(--soft); font-size: .875em; }
+.status { max-width: 100%; font-weight: 600; overflow-wrap: anywhere; }
+.status svg { width: 1.4em; height: 1.4em; margin-inline-end: .4em; fill: #07c160; vertical-align: -.35em; }
+.hint, .time { max-width: 100%; color: var(--soft); font-size: .875em; white-space: pre-line; overflow-wrap: anywhere; }
+.here .tile { display: none; }
 .hint:empty, .time:empty { display: none; }
 .time { font-variant-numeric: tabular-nums; }
-.button { min-height: 44px; padding: 6px 22px; border: 0; border-radius: 11px; background: var(--brand); color: var(--on-brand); font: inherit; font-weight: 600; cursor: pointer; }
+.button { min-height: 44px; padding: 6px 22px; border: 0; border-radius: 11px; background: var(--brand); color: var(--on-brand); font: inherit; font-weight: 600; line-height: 32px; text-decoration: none; cursor: pointer; }
 .card[data-state="scanned"] .button { border: 1px solid var(--line); background: var(--fill); color: var(--ink); }
 :focus-visible { outline: 3px solid var(--brand); outline-offset: 2px; }
 @keyframes arrive { from { transform: scale(.7); opacity: 0; } }

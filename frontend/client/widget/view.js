@@ -1,5 +1,6 @@
 /** @import { Snapshot } from '../types.js' */
 /** @import { Messages } from './messages.js' */
+import { clientsEntry, launchKey, scanKey, setLaunchLink } from './hints.js'
 import { style } from './style.js'
 
 const TILE = 230 // pixels inside the tile's border
@@ -11,16 +12,17 @@ const TILE = 230 // pixels inside the tile's border
 export class View {
   /** @type {Snapshot} */
   #snapshot = { state: 'making' }
-  #title; #code; #user; #initial; #name; #sign; #spinner; #match; #number; #status; #hint; #time; #messages
-  #card; #veil; #button
+  #title; #code; #user; #initial; #name; #sign; #spinner; #match; #number; #mark; #text; #status; #hint; #time; #messages
+  #card; #veil; #open; #button; #client
 
   /**
    * @param {ShadowRoot} root
-   * @param {() => void} refresh gets a new QR code
+   * @param {{refresh(): void, keepTicket(): void, client(): string | null}} login
    * @param {Messages} messages
    */
-  constructor(root, refresh, messages) {
+  constructor(root, login, messages) {
     this.#messages = messages
+    this.#client = login.client
     const sheet = new CSSStyleSheet()
     sheet.replaceSync(style)
     root.adoptedStyleSheets = [sheet]
@@ -34,19 +36,23 @@ export class View {
     this.#veil = createElement('button', { class: 'veil', part: 'refresh', type: 'button' })
     this.#number = createElement('strong', {})
     this.#match = createElement('p', { class: 'match', part: 'match' }, createElement('span', {}), this.#number)
-    this.#status = createElement('p', { class: 'status', part: 'status', role: 'status', 'aria-live': 'polite' })
+    this.#mark = weChatMark()
+    this.#text = createElement('span', {})
+    this.#status = createElement('p', { class: 'status', part: 'status', role: 'status', 'aria-live': 'polite' }, this.#mark, this.#text)
+    this.#open = createElement('a', { class: 'button', part: 'open', rel: 'noopener' })
+    this.#open.addEventListener('click', () => login.keepTicket())
     this.#hint = createElement('p', { class: 'hint', part: 'hint' })
     this.#time = createElement('p', { class: 'time', part: 'time', role: 'timer', 'aria-live': 'off' })
     this.#button = createElement('button', { class: 'button', part: 'button', type: 'button' })
     this.#card = createElement('div', { class: 'card', part: 'card', role: 'group', 'aria-labelledby': 'title', tabindex: '-1' },
       createElement('div', { class: 'title', part: 'title', id: 'title' }, this.#title),
       createElement('div', { class: 'tile', part: 'tile' }, this.#code, this.#user, this.#sign, this.#spinner, this.#veil),
-      this.#match, this.#status, this.#hint, this.#time, this.#button, createElement('slot', { name: 'footer' }))
+      this.#match, this.#status, this.#hint, this.#open, this.#time, this.#button, createElement('slot', { name: 'footer' }))
     root.replaceChildren(this.#card)
     for (const button of [this.#veil, this.#button]) {
       button.addEventListener('click', () => {
         this.#card.focus() // the button disappears, and would take the keyboard focus with it
-        refresh()
+        login.refresh()
       })
     }
     this.#code.addEventListener('load', () => {
@@ -71,6 +77,11 @@ export class View {
     setText(this.#title, messages.title)
     this.#code.alt = messages.alt
     if (qrImage && this.#code.getAttribute('src') !== qrImage) this.#code.src = qrImage
+    const launch = state === 'pending' ? launchKey(snapshot) : ''
+    this.#card.classList.toggle('here', Boolean(launch))
+    this.#open.hidden = !launch
+    setLaunchLink(this.#open, snapshot.launchUrl)
+    setText(this.#open, messages.open[launch] ?? '')
     this.#code.hidden = !['pending', 'expired'].includes(state)
     this.#spinner.hidden = state !== 'making'
     const name = user?.nickname || messages.someone
@@ -85,8 +96,11 @@ export class View {
     this.#match.hidden = !matchCode || !['pending', 'scanned'].includes(state)
     setText(/** @type {HTMLElement} */ (this.#match.firstChild), messages.match)
     setText(this.#number, matchCode ?? '')
-    setText(this.#status, messages[state])
-    setText(this.#hint, hint(snapshot, messages))
+    const scan = state === 'pending' && !launch ? scanKey(snapshot.scanWith) : ''
+    this.#mark.toggleAttribute('hidden', !['wechat', 'both'].includes(scan))
+    const rejected = state === 'rejected' && messages.rejectedBy[snapshot.reason ?? '']
+    setText(this.#text, launch ? messages.here : messages.scanWith[scan] ?? (rejected || messages[state]))
+    setText(this.#hint, hint(snapshot, messages, this.#client()))
     const action = { scanned: messages.notMe, rejected: messages.again, error: messages.retry }[/** @type {string} */ (state)]
     this.#button.hidden = !action
     setText(this.#button, action ?? '')
@@ -102,12 +116,29 @@ export class View {
   }
 }
 
-/** @param {Snapshot} snapshot @param {Messages} messages */
-function hint({ state, live, error }, messages) {
+/** @param {Snapshot} snapshot @param {Messages} messages @param {string | null} client */
+function hint({ state, live, error }, messages, client) {
   if (live === false && ['pending', 'scanned', 'confirmed'].includes(state)) return messages.offline
   if (state === 'scanned') return messages.claimed
+  if (error?.code === 'origin_not_allowed') return `${messages.errors.origin_not_allowed}\n${clientsEntry(client)}`
   if (state === 'error') return messages.errors[error?.code ?? ''] ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
   return ''
+}
+
+/** Two speech bubbles: the mark beside texts that name WeChat. */
+function weChatMark() {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
+  svg.setAttribute('viewBox', '0 0 24 24')
+  svg.setAttribute('aria-hidden', 'true')
+  for (const d of [
+    'M9.2 4C5 4 1.8 6.7 1.8 10c0 1.9 1 3.5 2.7 4.6L3.9 17l2.6-1.4c.6.2 1.2.3 1.9.3-.1-.4-.1-.7-.1-1.1 0-3.3 3.1-5.8 6.9-5.8h.8C15.3 6.1 12.6 4 9.2 4z',
+    'M22.2 14.8c0-2.7-2.7-4.9-6-4.9s-6 2.2-6 4.9 2.7 4.9 6 4.9c.7 0 1.3-.1 1.9-.3l2.2 1.2-.6-2c1.5-.9 2.5-2.3 2.5-3.8z',
+  ]) {
+    const path = document.createElementNS('http://www.w3.org/2000/svg', 'path')
+    path.setAttribute('d', d)
+    svg.append(path)
+  }
+  return svg
 }
 
 /**

@@ -17,6 +17,8 @@ const SCREENS = {
   timeout: 'timeout',
   network: 'offline',
 }
+// The screen for `ticket_closed`, by the reason for the ticket's end.
+const CLOSED_SCREENS = { cancelled_here: 'cancelled', user: 'withdrawn', wrong_number: 'mismatch' }
 // The other error codes of the hub. The screen shows the hub's own text.
 const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
   'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
@@ -92,10 +94,11 @@ function field(header, wantedName) {
   return name ? String(header[name]) : ''
 }
 
-function screen({ state, login: loginRequest, match_choices: choices, expires_in: expiresIn, code, detail, retryAfter }) {
+function screen({ state, login: loginRequest, match_choices: choices, expires_in: expiresIn, code, reason, detail, retryAfter }) {
   if (state === 'scanned') return { screen: 'consent', login: loginRequest, choices: choices || [], expiresIn }
   if (state) return { screen: state }
+  if (code === 'ticket_closed') return { screen: CLOSED_SCREENS[reason] || 'closed', detail: detail || code, retryAfter }
   return { screen: SCREENS[code] || 'refused', detail: detail || code, retryAfter }
 }
 
-module.exports = { createApi, SCREENS }
+module.exports = { createApi, CLOSED_SCREENS, SCREENS }

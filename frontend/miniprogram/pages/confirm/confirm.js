@@ -39,6 +39,7 @@ Page({
   },
 
   confirm() {
+    if (this.data.screen !== 'consent') return undefined
     if (this.data.choices.length && !this.data.chosen) return undefined
     return this.run(() => this.api.confirm(loadProfile(wx), this.data.chosen || undefined))
   },
@@ -83,8 +84,17 @@ Page({
       warning: messages.risks[warning] || '',
       strong: /Strong$/.test(warning),
     }, formatLogin(login, messages)))
-    const end = Date.now() + expiresIn * 1000
-    const tick = () => this.setData({ left: formatSeconds(Math.max(0, Math.ceil((end - Date.now()) / 1000))) })
+    let left = expiresIn * 1000
+    let before = Date.now()
+    const tick = () => {
+      // The timer stops while WeChat is in the background. The clock may be set back, and it counts for a second then.
+      const now = Date.now()
+      left -= now < before ? 1000 : now - before
+      before = now
+      this.setData({ left: formatSeconds(Math.max(0, Math.ceil(left / 1000))) })
+      // A call under way decides by itself: it may have arrived in time.
+      if (left <= 0 && !this.data.busy) this.show({ screen: 'expired' })
+    }
     tick()
     this.countdown = setInterval(tick, 1000)
   },

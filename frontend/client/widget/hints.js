@@ -1,0 +1,50 @@
+// What the widget and the hub's own page both tell their reader.
+
+/**
+ * Returns what the hub's clients file needs for a login from this page.
+ *
+ * @param {string | null=} client
+ */
+export function clientsEntry(client) {
+  return `${client ? `id: ${client}\n` : ''}origins: [${location.origin}]`
+}
+
+/**
+ * Returns which app scans the code: `wechat`, `app`, `both`, or '' if the hub does not say.
+ *
+ * @param {string[]=} scanWith
+ */
+export function scanKey(scanWith = []) {
+  const wechat = scanWith.includes('wechat')
+  const app = scanWith.includes('app')
+  return wechat && app ? 'both' : wechat ? 'wechat' : app ? 'app' : ''
+}
+
+/**
+ * Returns which app a phone opens in place of a scan, by the link that does so: `wechat`, `app`,
+ * `sandbox`, or '' on a computer and without a link. WeChat's own browser cannot open a link into
+ * WeChat, but reads the code at a long press.
+ *
+ * @param {{launchUrl?: string, scanWith?: string[]}} snapshot
+ */
+export function launchKey({ launchUrl, scanWith = [] }, userAgent = navigator.userAgent) {
+  if (!launchUrl || !isPhone(userAgent)) return ''
+  if (/^weixin:/.test(launchUrl)) return /MicroMessenger/i.test(userAgent) ? '' : 'wechat'
+  return scanWith.includes('sandbox') ? 'sandbox' : 'app'
+}
+
+/** @param {string} userAgent */
+export const isPhone = (userAgent) => /Android|iPhone|iPad|Mobile/i.test(userAgent)
+
+/**
+ * Prepares a link for `launchUrl`. A web address opens beside the page: the page must stay for the
+ * token.
+ *
+ * @param {HTMLAnchorElement} link
+ * @param {string=} launchUrl
+ */
+export function setLaunchLink(link, launchUrl = '') {
+  if (link.getAttribute('href') === launchUrl) return
+  link.href = launchUrl
+  link.target = /^https?:/.test(launchUrl) ? '_blank' : ''
+}
