@@ -23,7 +23,7 @@ type phoneAdmission struct {
 	code     string // "" if the user has declined at a RedirectProvider
 	client   string // only a ticket of this client; "" for any
 
-	server  *Server
+	gate    *gate
 	cfg     *activeConfig
 	from    request.Addr
 	attempt *ratelimit.UserAttempt
@@ -33,7 +33,7 @@ type phoneAdmission struct {
 // the provider. A reject ends a login, so neither the kill switch nor the
 // address comparison applies to it.
 func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error) {
-	s := a.server
+	g := a.gate
 	client, err := a.cfg.clientOf(t)
 	if err != nil {
 		return nil, nil, err
@@ -47,15 +47,15 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error
 		return nil, nil, request.Invalid("provider: this client does not accept it")
 	}
 	if a.Action != ticket.Reject {
-		if err := s.Hub.CheckEnabled(t.Client); err != nil {
+		if err := g.hub.CheckEnabled(t.Client); err != nil {
 			return nil, nil, err
 		}
 	}
-	if err := s.limits.Phones.Allow(a.from.RateKey, time.Now()); err != nil {
+	if err := g.limits.Phones.Allow(a.from.RateKey, time.Now()); err != nil {
 		return nil, nil, err
 	}
 	if a.Action != ticket.Reject && client.RefusesMismatch() {
-		err = s.requireSameAddress(t, client, a.from)
+		err = g.requireSameAddress(t, client, a.from)
 	}
 	return client, provider, err
 }
@@ -63,8 +63,8 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error
 // requireSameAddress refuses a phone that is known to have another address than
 // the browser, and one whose address is unverified. Addresses of different
 // families or of private networks cannot be compared; the phone passes then.
-func (s *Server) requireSameAddress(t ticket.Ticket, client *client.Client, phone request.Addr) error {
-	if err := s.requireKnownAddress(client, phone); err != nil {
+func (g *gate) requireSameAddress(t ticket.Ticket, client *client.Client, phone request.Addr) error {
+	if err := g.requireKnownAddress(client, phone); err != nil {
 		return err
 	}
 	if same := request.SameAddress(t.Address, phone.Display); same != nil && !*same {
@@ -76,12 +76,12 @@ func (s *Server) requireSameAddress(t ticket.Ticket, client *client.Client, phon
 // requireKnownAddress refuses a browser or phone whose address is unverified,
 // if the client refuses different addresses. A forwarding header must not
 // disable the comparison, nor may a proxy that sends none.
-func (s *Server) requireKnownAddress(client *client.Client, from request.Addr) error {
+func (g *gate) requireKnownAddress(client *client.Client, from request.Addr) error {
 	if !client.RefusesMismatch() || !from.Unverified {
 		return nil
 	}
-	s.proxies.WarnHiddenOnce.Do(func() {
-		s.Log.Warn("address_mismatch: refuse has refused a call because the caller's address is not known: "+
+	g.proxies.WarnHiddenOnce.Do(func() {
+		g.log.Warn("address_mismatch: refuse has refused a call because the caller's address is not known: "+
 			"an untrusted peer sent a forwarding header (if it is your proxy, name it in LOGINHUB_TRUSTED_PROXIES), "+
 			"or a proxy of LOGINHUB_TRUSTED_PROXIES sent no usable X-Forwarded-For (have it set the header); until then no login of this client succeeds",
 			"client", client.ID)
@@ -96,20 +96,20 @@ func (a *phoneAdmission) exchange(ctx context.Context, p Provider) (ticket.Ident
 	}
 	_, bound := p.(TicketBound)
 	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: bound}
-	by, err := a.server.limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
-		return a.server.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: a.Ticket})
+	by, err := a.gate.limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
+		return a.gate.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: a.Ticket})
 	})
 	if err != nil {
 		return by, err
 	}
-	a.attempt, err = a.server.limits.Begin(by, a.Match != "" && a.Action == ticket.Confirm)
+	a.attempt, err = a.gate.limits.Begin(by, a.Match != "" && a.Action == ticket.Confirm)
 	return by, err
 }
 
 // end refunds the limits by the outcome of the call and returns its code for
 // the audit log and the metrics.
 func (a *phoneAdmission) end(err error) (code string) {
-	status, code := outcome(err)
+	status, code := a.gate.outcome(err)
 	a.attempt.End(status, code)
 	return code
 }
@@ -117,28 +117,54 @@ func (a *phoneAdmission) end(err error) (code string) {
 // requireEnabled adds the kill switch to the check authorize. An ack does not
 // pass here: a confirmed ticket may be consumed although the login is switched
 // off.
-func (s *Server) requireEnabled(authorize func(ticket.Ticket) error) func(ticket.Ticket) error {
+func (g *gate) requireEnabled(authorize func(ticket.Ticket) error) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
 		if err := authorize(t); err != nil {
 			return err
 		}
-		return s.Hub.CheckEnabled(t.Client)
+		return g.hub.CheckEnabled(t.Client)
 	}
 }
 
 // admitWaiter returns the check of a browser that wants to wait: its origin,
 // the kill switch and the limit of waiters. If the check passes, it sets
 // *release.
-func (s *Server) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket) error {
-	authorize := s.requireEnabled(s.checkOrigin(c))
+func (g *gate) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket) error {
+	authorize := g.requireEnabled(g.checkOrigin(c))
 	return func(t ticket.Ticket) error {
 		if err := authorize(t); err != nil {
 			return err
 		}
-		acquired, err := s.limits.Waiters.Acquire(s.proxies.Addr(c.Request()).RateKey)
+		acquired, err := g.limits.Waiters.Acquire(g.addr(c).RateKey)
 		if err == nil {
 			*release = acquired
 		}
 		return err
 	}
+}
+
+// runCall runs a call: read the ticket, authorize, exchange the code for an
+// identity, apply.
+func (g *gate) runCall(c echo.Context, a *phoneAdmission) (_ *hub.Call, err error) {
+	a.gate, a.cfg, a.from = g, activeConfigOf(c), g.addr(c)
+	a.Phone = a.from.AuditAddr
+	var by ticket.Identity
+	ctx := c.Request().Context()
+	call, err := g.hub.Begin(ctx, a.PhoneCall)
+	defer func() { call.End(by, a.end(err), err) }()
+	if err != nil {
+		return nil, err
+	}
+	client, provider, err := a.check(call.Current())
+	if err != nil {
+		return nil, err
+	}
+	if err := call.Precheck(); err != nil {
+		return nil, err
+	}
+	// The exchange consumes the code: a phone that disconnects must not end it.
+	if by, err = a.exchange(context.WithoutCancel(ctx), provider); err != nil {
+		return nil, err
+	}
+	return call, call.Apply(ctx, by, client)
 }

@@ -24,14 +24,9 @@ import (
 
 // Errors of package api.
 var (
-	errOrigin       = errors.New("origin not allowed")
-	errRoute        = errors.New("no such route")
-	errMethod       = errors.New("method not allowed")
-	errUpgrade      = errors.New("not a WebSocket handshake")
-	errStateInvalid = errors.New("unknown, used or expired state")
-	errStateForeign = errors.New("the state belongs to another browser")
-	errNoOrigin     = errors.New("no Origin")
-	errNotOwnPage   = errors.New("not a page of the hub")
+	errRoute   = errors.New("no such route")
+	errMethod  = errors.New("method not allowed")
+	errUpgrade = errors.New("not a WebSocket handshake")
 )
 
 // problem is one error as callers receive it (RFC 9457). Programs switch on
@@ -110,7 +105,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		if err != nil {
-			s.Log.Error("request failed after the answer had begun", "path", c.Path(), "error", err)
+			s.log.Error("request failed after the answer had begun", "path", c.Path(), "error", err)
 		}
 		return
 	}
@@ -138,7 +133,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 		err = writeProblem(c, p, err)
 	}
 	if err != nil {
-		s.Log.Debug("answer not delivered", "error", err)
+		s.log.Debug("answer not delivered", "error", err)
 	}
 }
 
@@ -177,15 +172,15 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		var origin *originError
 		if errors.As(err, &origin) && originText.MatchString(origin.origin) {
 			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.origin, origin.client)
-			s.refusedOrigins.log(s.Log, *origin)
+			s.refusedOrigins.log(s.log, *origin)
 		}
 		if p.status >= 500 && p.err != qr.ErrBusy { // errRenderBusy is not logged: anyone can cause any number; the metric counts them
-			s.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
+			s.log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p
 	}
 	id := uuid.NewString()
-	s.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
+	s.log.Error("internal error", "id", id, "path", c.Path(), "error", err)
 	return problem{status: 500, code: "internal_error", title: "Internal error",
 		detail: "Tell the operator this id: " + id}
 }
@@ -204,33 +199,6 @@ func writeProblem(c echo.Context, p problem, err error) error {
 		return fmt.Errorf("encode problem: %w", err)
 	}
 	return c.Blob(p.status, "application/problem+json", body)
-}
-
-// auditDenied records in the audit log that a browser did not send the ticket's
-// secret, or has an origin that is not allowed. It returns err unchanged.
-func (s *Server) auditDenied(action string, id ticket.ID, r *http.Request, err error) error {
-	var origin *originError
-	switch {
-	case errors.As(err, &origin):
-		return s.auditRefusal(action, ticket.Ticket{ID: id, Client: origin.client}, r, err)
-	case errors.Is(err, ticket.ErrInvalidSecret):
-		return s.auditRefusal(action, ticket.Ticket{ID: id}, r, err)
-	}
-	return err
-}
-
-// auditRefusal records in the audit log that a browser's request is refused
-// with err, and returns err. t holds what is known of the ticket.
-// maxAuditDenials bounds the records of one address.
-func (s *Server) auditRefusal(action string, t ticket.Ticket, r *http.Request, err error) error {
-	_, code := outcome(err)
-	from := s.proxies.Addr(r)
-	if s.limits.AuditDenials.Allow(from.RateKey, time.Now()) != nil {
-		return err
-	}
-	t.Address = from.AuditAddr
-	s.Hub.AuditRefusal(action, t, code, err)
-	return err
 }
 
 // outcome returns the status and code of an error, for limits, metrics and the

@@ -115,7 +115,7 @@ func start(t testing.TB, o options) *testServer {
 	if o.providers == nil {
 		o.providers = map[string]api.Provider{"sandbox": api.NewSandbox()}
 	}
-	a := api.Config{Hub: s.hub, Reloadable: api.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Log: log}
+	a := api.Config{Hub: s.hub, Reloadable: api.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, WebLoginProvider: "wechat_web", Log: log}
 	if o.api != nil {
 		o.api(&a)
 	}

@@ -22,8 +22,8 @@ type Metrics interface {
 
 // countLimitHit counts one hit on a limit.
 func (s *Server) countLimitHit(limit string) {
-	if s.Metrics != nil {
-		s.Metrics.IncLimited(limit)
+	if s.metrics != nil {
+		s.metrics.IncLimited(limit)
 	}
 }
 
@@ -33,7 +33,7 @@ var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
 // metricsMiddleware observes requests. It is outside of the other middleware,
 // so that it sees the final status.
 func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
-	if s.Metrics == nil {
+	if s.metrics == nil {
 		return next
 	}
 	return func(c echo.Context) error {
@@ -49,7 +49,7 @@ func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if err == nil && !c.Response().Committed {
 			status = http.StatusSwitchingProtocols // the connection was hijacked for a socket
 		}
-		s.Metrics.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(start))
+		s.metrics.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(start))
 		return nil
 	}
 }

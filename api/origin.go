@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -10,10 +9,6 @@ import (
 	"sync"
 
 	"github.com/labstack/echo/v4"
-
-	"loginhub/hub"
-	"loginhub/hub/client"
-	"loginhub/hub/ticket"
 )
 
 // cors lets a page of any origin read why it was refused. The handlers send data
@@ -85,52 +80,7 @@ func methodNotAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// checkOrigin returns a check of the request's origin against the list of the
-// ticket's client.
-func (s *Server) checkOrigin(c echo.Context) func(ticket.Ticket) error {
-	return func(t ticket.Ticket) error {
-		cfg := activeConfigOf(c)
-		client, err := cfg.clientOf(t)
-		if err != nil {
-			return err
-		}
-		return cfg.checkOrigin(client, c.Request())
-	}
-}
-
-// browser returns the request's browser with its check authorize.
-func (s *Server) browser(c echo.Context, authorize func(ticket.Ticket) error) hub.Browser {
-	return hub.Browser{Authorize: authorize, Addr: s.proxies.Addr(c.Request()).AuditAddr}
-}
-
-// loopbackOrigin matches the origins that the sandbox always allows: a site that
-// is developed on the same machine.
-var loopbackOrigin = regexp.MustCompile(`^https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$`)
-
-// checkOrigin returns an *originError unless the client allows every Origin
-// header of the request. A request without one is not a cross-site request of a
-// browser and is allowed.
-func (cfg *activeConfig) checkOrigin(client *client.Client, r *http.Request) error {
-	for _, origin := range r.Header.Values("Origin") {
-		allowed := origin != "" && client.AllowsOrigin(origin) || cfg.ownOrigins[origin] ||
-			cfg.Sandbox && loopbackOrigin.MatchString(origin)
-		if !allowed {
-			return &originError{client.ID, origin[:min(len(origin), maxLoggedOrigin)]}
-		}
-	}
-	return nil
-}
-
-// originError is errOrigin with the names that the operator needs.
-type originError struct{ client, origin string }
-
-func (e *originError) Error() string {
-	return fmt.Sprintf("origin %q is not on the list of client %s", e.origin, e.client)
-}
-func (e *originError) Unwrap() error { return errOrigin }
-
 const (
-	maxLoggedOrigin   = 200  // bytes
 	maxRefusedOrigins = 1000 // then the log is quiet, because strangers choose the names
 )
 

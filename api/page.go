@@ -37,9 +37,9 @@ func (s *Server) page(c echo.Context) error {
 		}
 	}
 	methods := cfg.loginMethods(client.ID)
-	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer(),
+	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.hub.Issuer(),
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
-		WeChatWeb: methods.WebLogin != nil && client.AllowsProvider("wechat_web")}
+		WeChatWeb: methods.WebLogin != nil && client.AllowsProvider(s.webLogin.provider)}
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", csp)
 	if index.WeChatWeb {
@@ -56,8 +56,8 @@ func (s *Server) page(c echo.Context) error {
 // landing is GET /s/{ticket}, which a scan outside of the mini-program opens.
 // In the sandbox it is the phone.
 func (s *Server) landing(c echo.Context) error {
-	if s.VerifyName != "" && c.Param("ticket") == s.VerifyName {
-		return c.String(http.StatusOK, s.VerifyText)
+	if s.verifyName != "" && c.Param("ticket") == s.verifyName {
+		return c.String(http.StatusOK, s.verifyText)
 	}
 	id, err := request.TicketID(c)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Server) launchURL(c echo.Context, id ticket.ID) string {
 	if len(cfg.LoginMethods) == 0 {
 		return cfg.LaunchURL
 	}
-	t, err := s.Hub.Get(c.Request().Context(), id)
+	t, err := s.hub.Get(c.Request().Context(), id)
 	if err == nil {
 		_, err = cfg.clientOf(t)
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -47,8 +46,8 @@ type loginRequestInfo struct {
 }
 
 // scan is POST …/scan.
-func (s *Server) scan(c echo.Context) error {
-	call, err := s.phoneCall(c, ticket.Scan)
+func (l *loginHandlers) scan(c echo.Context) error {
+	call, err := l.phoneCall(c, ticket.Scan)
 	if err != nil {
 		return err
 	}
@@ -62,16 +61,16 @@ func (s *Server) scan(c echo.Context) error {
 	if t.Origin != "" {
 		origins = []string{t.Origin}
 	}
-	l := loginRequestInfo{
+	info := loginRequestInfo{
 		Client: client.Label(request.Language(c.Request())), Hosts: displayHosts(origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
-		SameIP: request.SameAddress(t.Address, s.proxies.Addr(c.Request()).Display),
+		SameIP: request.SameAddress(t.Address, l.addr(c).Display),
 	}
-	l.AddressWarning = client.WarnsMismatch() && l.SameIP != nil && !*l.SameIP
+	info.AddressWarning = client.WarnsMismatch() && info.SameIP != nil && !*info.SameIP
 	if t.Address.IsValid() {
-		l.IP = t.Address.String()
+		info.IP = t.Address.String()
 	}
-	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: l, Choices: choices})
+	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: info, Choices: choices})
 }
 
 // displayHosts returns the hosts of the origins without duplicates, at most
@@ -90,16 +89,16 @@ func displayHosts(origins []string) []string {
 
 // confirm is POST …/confirm. The answer is the state that the call produced,
 // also if the browser has already acknowledged it.
-func (s *Server) confirm(c echo.Context) error {
-	if _, err := s.phoneCall(c, ticket.Confirm); err != nil {
+func (l *loginHandlers) confirm(c echo.Context) error {
+	if _, err := l.phoneCall(c, ticket.Confirm); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Confirmed})
 }
 
 // reject is POST …/reject.
-func (s *Server) reject(c echo.Context) error {
-	if _, err := s.phoneCall(c, ticket.Reject); err != nil {
+func (l *loginHandlers) reject(c echo.Context) error {
+	if _, err := l.phoneCall(c, ticket.Reject); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Rejected})
@@ -107,7 +106,7 @@ func (s *Server) reject(c echo.Context) error {
 
 // phoneCall reads the body of a phone's call and runs the call. The three calls
 // have the same body; a field that a call does not need is checked too.
-func (s *Server) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
+func (l *loginHandlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return nil, err
@@ -129,7 +128,7 @@ func (s *Server) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
 	case in.Provider == "":
 		return nil, request.Invalid("provider: required")
 	case !activeConfigOf(c).hasProvider(in.Provider):
-		return nil, s.refuseUnlessUnknown(c, id, request.Invalid("provider: unknown provider"))
+		return nil, l.refuseUnlessUnknown(c, id, request.Invalid("provider: unknown provider"))
 	case in.Code == "" || len(in.Code) > maxAuthCode:
 		return nil, request.Invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
@@ -139,32 +138,6 @@ func (s *Server) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
 	if err != nil {
 		return nil, request.Invalid(err.Error())
 	}
-	return s.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
+	return l.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
 		provider: in.Provider, code: in.Code})
-}
-
-// runCall runs a call: read the ticket, authorize, exchange the code for an
-// identity, apply.
-func (s *Server) runCall(c echo.Context, a *phoneAdmission) (_ *hub.Call, err error) {
-	a.server, a.cfg, a.from = s, activeConfigOf(c), s.proxies.Addr(c.Request())
-	a.Phone = a.from.AuditAddr
-	var by ticket.Identity
-	ctx := c.Request().Context()
-	call, err := s.Hub.Begin(ctx, a.PhoneCall)
-	defer func() { call.End(by, a.end(err), err) }()
-	if err != nil {
-		return nil, err
-	}
-	client, provider, err := a.check(call.Current())
-	if err != nil {
-		return nil, err
-	}
-	if err := call.Precheck(); err != nil {
-		return nil, err
-	}
-	// The exchange consumes the code: a phone that disconnects must not end it.
-	if by, err = a.exchange(context.WithoutCancel(ctx), provider); err != nil {
-		return nil, err
-	}
-	return call, call.Apply(ctx, by, client)
 }

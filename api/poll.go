@@ -17,7 +17,7 @@ const (
 )
 
 // poll is GET …/poll?after=SEQ&wait=SECONDS.
-func (s *Server) poll(c echo.Context) error {
+func (l *loginHandlers) poll(c echo.Context) error {
 	id, err := request.TicketID(c)
 	if err != nil {
 		return err
@@ -31,16 +31,16 @@ func (s *Server) poll(c echo.Context) error {
 		return err
 	}
 	if err := request.CheckBearer(c.Request(), id); err != nil {
-		return s.auditDenied("poll", id, c.Request(), err)
+		return l.auditDenied("poll", id, c, err)
 	}
-	release, authorize := func() {}, s.requireEnabled(s.checkOrigin(c))
+	release, authorize := func() {}, l.requireEnabled(l.checkOrigin(c))
 	if wait > 0 {
-		authorize = s.admitWaiter(c, &release)
+		authorize = l.admitWaiter(c, &release)
 	}
 	defer func() { release() }()
-	view, news, err := s.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, s.browser(c, authorize))
+	view, news, err := l.hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, l.browser(c, authorize))
 	if err != nil {
-		return s.auditDenied("poll", id, c.Request(), err)
+		return l.auditDenied("poll", id, c, err)
 	}
 	if !news {
 		return c.NoContent(http.StatusNoContent)

@@ -63,8 +63,8 @@ func (r Reloadable) called() (all []any) {
 
 // exchange calls a provider within its slots and cleans the identity. All
 // provider calls go through it.
-func (s *Server) exchange(ctx context.Context, cfg *activeConfig, p Provider, credential Credential) (by ticket.Identity, err error) {
-	err = s.limits.Call(ctx, cfg.providerSlots[p], func(ctx context.Context) (err error) {
+func (g *gate) exchange(ctx context.Context, cfg *activeConfig, p Provider, credential Credential) (by ticket.Identity, err error) {
+	err = g.limits.Call(ctx, cfg.providerSlots[p], func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, credential)
 		return err
 	})

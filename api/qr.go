@@ -47,7 +47,7 @@ func (cfg *activeConfig) qrImage(client string, id ticket.ID) string {
 
 // parseQRRequest reads the ticket and the client of a request for a code.
 // Without a client the code is that of the deployment.
-func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
+func (l *loginHandlers) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 	id, err := request.TicketID(c)
 	if err != nil {
 		return "", "", err
@@ -56,15 +56,15 @@ func (s *Server) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 	if client == "" || activeConfigOf(c).clients[client] != nil {
 		return id, client, nil
 	}
-	return "", "", s.refuseUnlessUnknown(c, id, request.Invalid("client_id: unknown client"))
+	return "", "", l.refuseUnlessUnknown(c, id, request.Invalid("client_id: unknown client"))
 }
 
 // renderPNG returns the code as a PNG. It waits for a slot of the renderLimiter
 // and frees it before the answer is sent.
-func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
+func (l *loginHandlers) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
 	r, cfg := c.Request(), activeConfigOf(c)
-	err = s.renderLimiter.Run(r.Context(), s.proxies.Addr(r).RateKey, func() error {
-		code, err := qr.New(cfg.qrText(client, id), s.QRLevel, cfg.QRLogo)
+	err = l.renderLimiter.Run(r.Context(), l.addr(c).RateKey, func() error {
+		code, err := qr.New(cfg.qrText(client, id), l.qrLevel, cfg.QRLogo)
 		if err != nil {
 			return err
 		}
@@ -78,19 +78,19 @@ func (s *Server) renderPNG(c echo.Context, client string, id ticket.ID, size int
 }
 
 // qrPNG is GET …/qr.png?size=PIXELS. A mini-program code ignores the size.
-func (s *Server) qrPNG(c echo.Context) error {
+func (l *loginHandlers) qrPNG(c echo.Context) error {
 	size, err := request.QueryInt(c, "size", defaultSize, maxSize)
 	if err != nil || size < minSize {
 		return request.Invalid(fmt.Sprintf("size: a whole number from %d to %d", minSize, maxSize))
 	}
-	id, client, err := s.parseQRRequest(c)
+	id, client, err := l.parseQRRequest(c)
 	if err != nil {
 		return err
 	}
-	if wxacode := s.wxacodePNG(c, client, id); wxacode != nil {
+	if wxacode := l.wxacodePNG(c, client, id); wxacode != nil {
 		return sendImage(c, "image/png", wxacode)
 	}
-	png, err := s.renderPNG(c, client, id, int(size))
+	png, err := l.renderPNG(c, client, id, int(size))
 	if err != nil {
 		return err
 	}
@@ -98,17 +98,17 @@ func (s *Server) qrPNG(c echo.Context) error {
 }
 
 // qrSVG is GET …/qr.svg. A mini-program code is embedded as a PNG.
-func (s *Server) qrSVG(c echo.Context) error {
-	id, client, err := s.parseQRRequest(c)
+func (l *loginHandlers) qrSVG(c echo.Context) error {
+	id, client, err := l.parseQRRequest(c)
 	if err != nil {
 		return err
 	}
-	if wxacode := s.wxacodePNG(c, client, id); wxacode != nil {
+	if wxacode := l.wxacodePNG(c, client, id); wxacode != nil {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
 			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(wxacode)))
 	}
 	cfg := activeConfigOf(c)
-	code, err := qr.New(cfg.qrText(client, id), s.QRLevel, cfg.QRLogo)
+	code, err := qr.New(cfg.qrText(client, id), l.qrLevel, cfg.QRLogo)
 	if err != nil {
 		return err
 	}
@@ -128,29 +128,29 @@ const codeBackoff = time.Minute
 // wxacodePNG returns the mini-program code of a ticket as a PNG. It returns nil
 // if the client has none, if the ticket is not worth a call, or if WeChat
 // refuses. The caller then renders a QR code with the link.
-func (s *Server) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
+func (l *loginHandlers) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
 	if activeConfigOf(c).loginMethods(client).MiniProgramCodes == nil {
 		return nil
 	}
-	return s.wxacodes.Get(c.Request().Context(), id, func(ctx context.Context) []byte { return s.fetchWxacode(ctx, c, id) })
+	return l.wxacodes.Get(c.Request().Context(), id, func(ctx context.Context) []byte { return l.fetchWxacode(ctx, c, id) })
 }
 
 // fetchWxacode reads the ticket and asks WeChat for its code.
-func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
+func (l *loginHandlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
 	now := time.Now()
-	if s.limits.Wxacodes.Allow(s.proxies.Addr(c.Request()).RateKey, now) != nil {
+	if l.limits.Wxacodes.Allow(l.addr(c).RateKey, now) != nil {
 		return nil
 	}
-	t, err := s.Hub.Get(ctx, id)
+	t, err := l.hub.Get(ctx, id)
 	if err != nil || t.State != ticket.Pending {
 		return nil
 	}
 	codes := activeConfigOf(c).loginMethods(t.Client).MiniProgramCodes // of the ticket's client, whatever client the request names
-	if codes == nil || s.wxacodes.BackingOff(codes, now) {
+	if codes == nil || l.wxacodes.BackingOff(codes, now) {
 		return nil
 	}
 	var picture []byte
-	err = s.limits.Call(ctx, activeConfigOf(c).providerSlots[codes], func(ctx context.Context) (err error) {
+	err = l.limits.Call(ctx, activeConfigOf(c).providerSlots[codes], func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, id); err == nil {
 			picture, err = qr.AsPNG(picture)
 		}
@@ -165,8 +165,8 @@ func (s *Server) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID)
 		case errors.Is(err, ticket.ErrProviderMisconfigured):
 			backoff = codeBackoff
 		}
-		s.wxacodes.BackOff(codes, now.Add(backoff))
-		s.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
+		l.wxacodes.BackOff(codes, now.Add(backoff))
+		l.log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
 		return nil
 	}
 	return picture

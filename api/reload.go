@@ -5,13 +5,14 @@ import (
 
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
+	"loginhub/api/request"
 	"loginhub/api/token"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
-// Reloadable is the part of a Config that Server.Reload replaces at run time.
-// It must not be changed after it was passed to a Server.
+// Reloadable is the part of a Config that Reload replaces at run time.
+// It must not be changed after it was passed to it.
 type Reloadable struct {
 	Signer    *token.Signer
 	Clients   []*client.Client // the login page uses the first if the request names none
@@ -28,7 +29,7 @@ type Reloadable struct {
 }
 
 // activeConfig is a Reloadable in use, with its indexes. A request loads it
-// once at its start (Server.pinConfig) and uses it to its end.
+// once at its start (pin) and uses it to its end.
 type activeConfig struct {
 	Reloadable
 	publicURL     string // the public URL
@@ -38,39 +39,56 @@ type activeConfig struct {
 }
 
 // Reload replaces the Reloadable for all requests that start from now on.
-func (s *Server) Reload(r Reloadable) {
-	c := &activeConfig{Reloadable: r, publicURL: s.PublicURL, clients: map[string]*client.Client{}, ownOrigins: map[string]bool{s.PublicURL: true}}
+func (g *gate) Reload(r Reloadable) {
+	c := &activeConfig{Reloadable: r, publicURL: g.publicURL, clients: map[string]*client.Client{}, ownOrigins: map[string]bool{g.publicURL: true}}
 	var previous ratelimit.Slots
-	if before := s.active.Load(); before != nil {
+	if before := g.active.Load(); before != nil {
 		previous = before.providerSlots
 	}
 	c.providerSlots = ratelimit.NewSlots(previous, r.called()...)
 	for _, client := range r.Clients {
 		c.clients[client.ID] = client
 	}
-	for _, origin := range s.OwnOrigins {
+	for _, origin := range g.ownOrigins {
 		c.ownOrigins[origin] = true
 	}
-	s.active.Store(c)
+	g.active.Store(c)
 }
 
 // Clients returns the current clients.
-func (s *Server) Clients() []*client.Client { return s.active.Load().Clients }
+func (g *gate) Clients() []*client.Client { return g.active.Load().Clients }
 
-// activeConfigKey is the key of the activeConfig in the echo.Context.
-const activeConfigKey = "current"
+// contextKey is the key of the incoming in the echo.Context.
+const contextKey = "incoming"
 
-// pinConfig stores the current activeConfig in the request, so that a reload
-// does not change it in between.
-func (s *Server) pinConfig(next echo.HandlerFunc) echo.HandlerFunc {
+// incoming is what is resolved once per request.
+type incoming struct {
+	cfg  *activeConfig
+	from *request.Addr // nil: not needed yet
+}
+
+// pin stores the current activeConfig in the request, so that a reload does not
+// change it in between.
+func (g *gate) pin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		c.Set(activeConfigKey, s.active.Load())
+		c.Set(contextKey, &incoming{cfg: g.active.Load()})
 		return next(c)
 	}
 }
 
 // activeConfigOf returns the activeConfig of a request.
-func activeConfigOf(c echo.Context) *activeConfig { return c.Get(activeConfigKey).(*activeConfig) }
+func activeConfigOf(c echo.Context) *activeConfig { return c.Get(contextKey).(*incoming).cfg }
+
+// addr returns the address that a request comes from. It is resolved at the
+// first use, so that a health check without a forwarding header logs nothing.
+func (g *gate) addr(c echo.Context) request.Addr {
+	in := c.Get(contextKey).(*incoming)
+	if in.from == nil {
+		from := g.proxies.Addr(c.Request())
+		in.from = &from
+	}
+	return *in.from
+}
 
 // clientOf returns the ticket's client. ErrUnknownClient means that this node
 // does not have it; another node may, while nodes are reloaded one after the
@@ -86,8 +104,8 @@ func (cfg *activeConfig) clientOf(t ticket.Ticket) (*client.Client, error) {
 // unknown client or provider. It returns ErrUnknownClient instead if this node
 // does not know the ticket's client either: then the node that created the
 // ticket knows both.
-func (s *Server) refuseUnlessUnknown(c echo.Context, id ticket.ID, refusal error) error {
-	t, err := s.Hub.Get(c.Request().Context(), id)
+func (g *gate) refuseUnlessUnknown(c echo.Context, id ticket.ID, refusal error) error {
+	t, err := g.hub.Get(c.Request().Context(), id)
 	if err != nil {
 		return refusal
 	}

@@ -6,14 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"runtime"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/frontend"
@@ -29,8 +26,11 @@ type Config struct {
 	// OwnOrigins are further origins under which the hub's own page is opened, such
 	// as localhost. They and PublicURL may use every client.
 	OwnOrigins []string
-	StateStore StateStore // required if a WebLogin is configured
-	QRLevel    string     // error correction level: L, M, Q or H; "" is M
+	// WebLoginProvider is the id of the provider that the WebLogin of every client
+	// is. It and StateStore are required if a WebLogin is configured.
+	WebLoginProvider string
+	StateStore       StateStore
+	QRLevel          string // error correction level: L, M, Q or H; "" is M
 	// VerifyName is a file served below /s/ with the content VerifyText:
 	// WeChat's ownership check for ordinary-link QR codes. "" for none.
 	VerifyName, VerifyText string
@@ -44,24 +44,34 @@ type Config struct {
 // Server is the http.Handler of the public listener. It is safe for concurrent
 // use.
 type Server struct {
-	Config
-	active         atomic.Pointer[activeConfig]
-	proxies        *request.Proxies
-	limits         *ratelimit.Limits
-	wxacodes       *qr.WxacodeCache
-	renderLimiter  *qr.RenderLimiter
-	refusedOrigins refusedOrigins
-	templates      *template.Template
-	router         *echo.Echo
+	*gate
+	login                  *loginHandlers
+	webLogin               *webLogin
+	metrics                Metrics
+	verifyName, verifyText string
+	refusedOrigins         refusedOrigins
+	templates              *template.Template
+	router                 *echo.Echo
 }
+
+// The paths of WeChat's website login.
+const (
+	connectPath  = "/api/wechat/qrconnect"
+	callbackPath = "/api/wechat/callback"
+)
 
 // New returns the server of one node. It fails if the embedded pages, assets or
 // API description cannot be read.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, proxies: request.NewProxies(c.TrustedProxies, c.Log), wxacodes: qr.NewWxacodeCache(), renderLimiter: qr.NewRenderLimiter(runtime.GOMAXPROCS(0)),
+	s := &Server{metrics: c.Metrics, verifyName: c.VerifyName, verifyText: c.VerifyText,
 		refusedOrigins: refusedOrigins{seen: map[originError]bool{}}}
-	s.limits = ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit)
-	s.renderLimiter.OnReject = func() { s.countLimitHit(ratelimit.QRRenders) }
+	s.gate = newGate(gateOptions{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
+		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
+	s.login = newLoginHandlers(s.gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
+	s.webLogin = newWebLogin(s.gate, webLoginOptions{Provider: c.WebLoginProvider, CallbackPath: callbackPath, States: c.StateStore,
+		Done: func(c echo.Context, confirmed bool) error {
+			return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: confirmed})
+		}})
 	s.Reload(c.Reloadable)
 	var err error
 	if s.templates, err = frontend.Templates(); err != nil {
@@ -95,7 +105,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.handleError
-	e.Use(s.pinConfig, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
+	e.Use(s.pin, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)
@@ -112,23 +122,23 @@ func (s *Server) routes() (*echo.Echo, error) {
 	// Routes are registered one by one, not in an echo Group. A Group answers
 	// all other methods on its paths, and on all other paths, with 404 instead
 	// of 405.
-	e.POST("/api/login/tickets", s.createTicket, s.cors)
-	e.GET(ticketPath+"/ws", s.socket, s.cors)
-	e.GET(ticketPath+"/poll", s.poll, s.cors)
-	e.POST(ticketPath+"/ack", s.ack, s.cors)
-	e.POST(ticketPath+"/cancel", s.cancel, s.cors)
+	e.POST("/api/login/tickets", s.login.createTicket, s.cors)
+	e.GET(ticketPath+"/ws", s.login.socket, s.cors)
+	e.GET(ticketPath+"/poll", s.login.poll, s.cors)
+	e.POST(ticketPath+"/ack", s.login.ack, s.cors)
+	e.POST(ticketPath+"/cancel", s.login.cancel, s.cors)
 	for _, path := range crossOriginPaths {
 		e.OPTIONS(path, s.preflight)
 	}
-	e.Match(read, ticketPath+"/qr.svg", s.qrSVG)
-	e.Match(read, ticketPath+"/qr.png", s.qrPNG)
+	e.Match(read, ticketPath+"/qr.svg", s.login.qrSVG)
+	e.Match(read, ticketPath+"/qr.png", s.login.qrPNG)
 
-	e.POST(ticketPath+"/scan", s.scan)
-	e.POST(ticketPath+"/confirm", s.confirm)
-	e.POST(ticketPath+"/reject", s.reject)
+	e.POST(ticketPath+"/scan", s.login.scan)
+	e.POST(ticketPath+"/confirm", s.login.confirm)
+	e.POST(ticketPath+"/reject", s.login.reject)
 
-	e.POST(connectPath, s.qrconnect)
-	e.GET(callbackPath, s.callback) // no HEAD: the request consumes the state
+	e.POST(connectPath, s.webLogin.start)
+	e.GET(callbackPath, s.webLogin.callback) // no HEAD: the request consumes the state
 	return e, nil
 }
 
@@ -146,11 +156,11 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		// until now. "Connection: close" makes the load balancer or the page
 		// open its next connection to another node.
 		c.Response().Before(func() {
-			if s.Hub.Draining() {
+			if s.hub.Draining() {
 				h.Set("Connection", "close")
 			}
 		})
-		if strings.HasPrefix(s.PublicURL, "https://") {
+		if strings.HasPrefix(s.publicURL, "https://") {
 			h.Set("Strict-Transport-Security", hsts)
 		}
 		request.BoundBody(c)
@@ -172,7 +182,7 @@ func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if path == "/healthz" || path == "/readyz" {
 			return next(c)
 		}
-		if err := s.limits.Requests.Allow(s.proxies.Addr(c.Request()).RateKey, time.Now()); err != nil {
+		if err := s.limits.Requests.Allow(s.addr(c).RateKey, time.Now()); err != nil {
 			if strings.HasPrefix(path, "/api/login/tickets") {
 				crossOrigin(c) // lets the page read Retry-After
 			}

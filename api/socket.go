@@ -18,7 +18,7 @@ import (
 const secretProtocol = "loginhub.secret."
 
 // socket is GET …/ws.
-func (s *Server) socket(c echo.Context) error {
+func (l *loginHandlers) socket(c echo.Context) error {
 	id, err := request.TicketID(c)
 	if err != nil {
 		return err
@@ -28,15 +28,15 @@ func (s *Server) socket(c echo.Context) error {
 		return err
 	}
 	if err := checkOfferedSecret(offered, id); err != nil {
-		return s.auditDenied("socket", id, c.Request(), err)
+		return l.auditDenied("socket", id, c, err)
 	}
 	release := func() {}
-	browser := s.browser(c, s.admitWaiter(c, &release))
+	browser := l.browser(c, l.admitWaiter(c, &release))
 	browser.Closed = func() { release() } // the request ends at the upgrade, the waiter later
 	// The hub gets the plain ResponseWriter. It hijacks the connection, and
 	// echo's wrapper would stay in memory with it.
-	err = s.Hub.Socket(c.Response().Writer, c.Request(), id, browser)
-	return s.auditDenied("socket", id, c.Request(), err)
+	err = l.hub.Socket(c.Response().Writer, c.Request(), id, browser)
+	return l.auditDenied("socket", id, c, err)
 }
 
 // handshake checks the opening handshake (RFC 6455, section 4.2.1) and returns

@@ -28,7 +28,7 @@ type createTicketResponse struct {
 }
 
 // createTicket is POST /api/login/tickets.
-func (s *Server) createTicket(c echo.Context) error {
+func (l *loginHandlers) createTicket(c echo.Context) error {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return err
@@ -49,16 +49,16 @@ func (s *Server) createTicket(c echo.Context) error {
 		return request.Invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}
 	r := c.Request()
-	from := s.proxies.Addr(r)
-	err = s.checkCreate(cfg, client, r, from)
+	from := l.addr(c)
+	err = l.checkCreate(cfg, client, r, from)
 	if err == nil {
-		err = s.requireKnownAddress(client, from)
+		err = l.requireKnownAddress(client, from)
 	}
 	if err != nil {
-		return s.auditRefusal("make", ticket.Ticket{Client: client.ID}, r, err)
+		return l.auditRefusal("make", ticket.Ticket{Client: client.ID}, c, err)
 	}
 	browser, system := request.UserAgent(r.UserAgent())
-	created, err := s.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
+	created, err := l.hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
 		Address: from.Display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system})
 	if err != nil {
 		return err
@@ -71,14 +71,14 @@ func (s *Server) createTicket(c echo.Context) error {
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.
-func (s *Server) checkCreate(cfg *activeConfig, client *client.Client, r *http.Request, from request.Addr) error {
+func (l *loginHandlers) checkCreate(cfg *activeConfig, client *client.Client, r *http.Request, from request.Addr) error {
 	if err := cfg.checkOrigin(client, r); err != nil {
 		return err
 	}
-	if err := s.Hub.CheckEnabled(client.ID); err != nil {
+	if err := l.hub.CheckEnabled(client.ID); err != nil {
 		return err
 	}
-	return s.limits.Tickets.Allow(from.RateKey, time.Now())
+	return l.limits.Tickets.Allow(from.RateKey, time.Now())
 }
 
 // requestedClient returns the client that a page names, or the only one.
@@ -96,7 +96,7 @@ func (cfg *activeConfig) requestedClient(id *string) (*client.Client, error) {
 }
 
 // ack is POST …/ack: the page has received the token.
-func (s *Server) ack(c echo.Context) error {
+func (l *loginHandlers) ack(c echo.Context) error {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return err
@@ -116,10 +116,10 @@ func (s *Server) ack(c echo.Context) error {
 	}
 	err = request.CheckBearer(c.Request(), id)
 	if err == nil {
-		err = s.Hub.Ack(c.Request().Context(), id, *in.Seq, s.browser(c, s.checkOrigin(c)))
+		err = l.hub.Ack(c.Request().Context(), id, *in.Seq, l.browser(c, l.checkOrigin(c)))
 	}
 	if err != nil {
-		return s.auditDenied("ack", id, c.Request(), err)
+		return l.auditDenied("ack", id, c, err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
@@ -131,7 +131,7 @@ type cancelResponse struct {
 }
 
 // cancel is POST …/cancel: the browser no longer wants the ticket.
-func (s *Server) cancel(c echo.Context) error {
+func (l *loginHandlers) cancel(c echo.Context) error {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return err
@@ -146,10 +146,10 @@ func (s *Server) cancel(c echo.Context) error {
 	err = request.CheckBearer(c.Request(), id)
 	var t ticket.Ticket
 	if err == nil {
-		t, err = s.Hub.Cancel(c.Request().Context(), id, s.browser(c, s.checkOrigin(c)))
+		t, err = l.hub.Cancel(c.Request().Context(), id, l.browser(c, l.checkOrigin(c)))
 	}
 	if err != nil {
-		return s.auditDenied("cancel", id, c.Request(), err)
+		return l.auditDenied("cancel", id, c, err)
 	}
 	out := cancelResponse{State: t.State}
 	if t.WasConfirmed() {

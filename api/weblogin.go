@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,7 +15,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/request"
-	"loginhub/frontend"
 	"loginhub/hub"
 	"loginhub/hub/ticket"
 )
@@ -29,9 +29,6 @@ import (
 // browser. If a victim opens the attacker's link to WeChat, or the attacker's
 // callback URL, their browser does not have the state's cookie.
 const (
-	connectPath  = "/api/wechat/qrconnect"
-	callbackPath = "/api/wechat/callback"
-
 	// stateLife is how long a person may take at WeChat: the lifetime of its
 	// codes.
 	stateLife = 10 * time.Minute
@@ -39,6 +36,38 @@ const (
 	// characters.
 	maxWebAuthCode = 512
 )
+
+// Errors of a website login.
+var (
+	errStateInvalid = errors.New("unknown, used or expired state")
+	errStateForeign = errors.New("the state belongs to another browser")
+	errNoOrigin     = errors.New("no Origin")
+	errNotOwnPage   = errors.New("not a page of the hub")
+)
+
+// webLoginOptions configure a webLogin.
+type webLoginOptions struct {
+	Provider     string // the provider's id
+	CallbackPath string // of this hub, where the provider sends the browser back
+	States       StateStore
+	// Done answers the browser that has come back; confirmed is false if the user
+	// has declined.
+	Done func(c echo.Context, confirmed bool) error
+}
+
+// webLogin are the endpoints of one RedirectProvider.
+type webLogin struct {
+	*gate
+	provider     string
+	callbackPath string
+	states       StateStore
+	done         func(c echo.Context, confirmed bool) error
+}
+
+// newWebLogin returns the endpoints of one RedirectProvider.
+func newWebLogin(g *gate, o webLoginOptions) *webLogin {
+	return &webLogin{gate: g, provider: o.Provider, callbackPath: o.CallbackPath, states: o.States, done: o.Done}
+}
 
 // webLoginState is one visit to WeChat's page, as the StateStore keeps it.
 type webLoginState struct {
@@ -48,9 +77,9 @@ type webLoginState struct {
 	Until   time.Time `json:"until"`
 }
 
-// qrconnect is POST /api/wechat/qrconnect, the form of the login page. It
+// start is POST /api/wechat/qrconnect, the form of the login page. It
 // redirects the browser to WeChat.
-func (s *Server) qrconnect(c echo.Context) error {
+func (h *webLogin) start(c echo.Context) error {
 	form, err := request.ReadForm(c, "ticket", "secret")
 	if err != nil {
 		return err
@@ -59,10 +88,9 @@ func (s *Server) qrconnect(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r := c.Request()
-	t, to, cookie, err := s.startWebLogin(c, id, form.Get("secret"))
+	t, to, cookie, err := h.startWebLogin(c, id, form.Get("secret"))
 	if err != nil {
-		return s.auditRefusal("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, r, err)
+		return h.auditRefusal("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, c, err)
 	}
 	c.SetCookie(cookie)
 	return c.Redirect(http.StatusSeeOther, to)
@@ -71,52 +99,53 @@ func (s *Server) qrconnect(c echo.Context) error {
 // startWebLogin stores a state and returns the URL of the redirect and the
 // cookie of the state. If it fails, t holds what is known of the ticket, for
 // the audit log.
-func (s *Server) startWebLogin(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
+func (h *webLogin) startWebLogin(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
 	r := c.Request()
 	if err = request.CheckSecret(secret, id); err != nil {
 		return t, "", nil, err
 	}
-	if t, err = s.Hub.Get(r.Context(), id); err != nil {
+	if t, err = h.hub.Get(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
-	webLogin, err := s.checkWebLogin(r, activeConfigOf(c), t)
+	webLogin, err := h.checkWebLogin(c, t)
 	if err != nil {
 		return t, "", nil, err
 	}
 	state, browser := newState(), newState()
 	sum := sha256.Sum256([]byte(browser))
-	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: s.StateStore.Now().Add(stateLife)})
+	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: h.states.Now().Add(stateLife)})
 	if err != nil {
 		return t, "", nil, fmt.Errorf("encode state: %w", err)
 	}
-	if err := s.StateStore.Save(r.Context(), stateKey(state), text, stateLife); err != nil {
+	if err := h.states.Save(r.Context(), stateKey(state), text, stateLife); err != nil {
 		return t, "", nil, err
 	}
 	lang := "en"
 	if request.Language(r) == "zh" {
 		lang = "cn"
 	}
-	return t, webLogin.Authorize(s.PublicURL+callbackPath, state, lang), s.stateCookie(state, browser, int(stateLife/time.Second)), nil
+	return t, webLogin.Authorize(h.publicURL+h.callbackPath, state, lang), h.stateCookie(state, browser, int(stateLife/time.Second)), nil
 }
 
 // checkWebLogin returns the provider of the ticket's website login, if this
 // browser may start it.
-func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Ticket) (RedirectProvider, error) {
+func (h *webLogin) checkWebLogin(c echo.Context, t ticket.Ticket) (RedirectProvider, error) {
+	cfg := activeConfigOf(c)
 	client, err := cfg.clientOf(t)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.requireOwnOrigin(r); err != nil {
+	if err := h.requireOwnOrigin(c.Request()); err != nil {
 		return nil, err
 	}
-	if err := s.Hub.CheckEnabled(t.Client); err != nil {
+	if err := h.hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
 	webLogin := cfg.loginMethods(t.Client).WebLogin
-	if webLogin == nil || !client.AllowsProvider("wechat_web") {
-		return nil, request.Invalid("ticket: its client does not accept wechat_web")
+	if webLogin == nil || !client.AllowsProvider(h.provider) {
+		return nil, request.Invalid("ticket: its client does not accept " + h.provider)
 	}
-	if err := s.limits.WebLogins.Allow(s.proxies.Addr(r).RateKey, time.Now()); err != nil {
+	if err := h.limits.WebLogins.Allow(h.addr(c).RateKey, time.Now()); err != nil {
 		return nil, err
 	}
 	if t.State == ticket.Scanned {
@@ -127,57 +156,57 @@ func (s *Server) checkWebLogin(r *http.Request, cfg *activeConfig, t ticket.Tick
 
 // requireOwnOrigin checks the Origin that a browser sends with a form: only the
 // hub's own page may send it.
-func (s *Server) requireOwnOrigin(r *http.Request) error {
+func (h *webLogin) requireOwnOrigin(r *http.Request) error {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
 		return errNoOrigin
 	}
-	if len(origins) > 1 || origins[0] != s.PublicURL {
+	if len(origins) > 1 || origins[0] != h.publicURL {
 		return errNotOwnPage
 	}
 	return nil
 }
 
 // callback is GET /api/wechat/callback: WeChat sends the browser back.
-func (s *Server) callback(c echo.Context) error {
-	v, err := s.consumeState(c)
+func (h *webLogin) callback(c echo.Context) error {
+	v, err := h.consumeState(c)
 	if err != nil { // after this the hub writes the audit log
-		return s.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c.Request(), err)
+		return h.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c, err)
 	}
 	// Without a code the user has declined.
 	code, action := c.QueryParam("code"), ticket.Confirm
 	if code == "" {
 		action = ticket.Reject
 	}
-	if _, err := s.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
-		provider: "wechat_web", code: code, client: v.Client}); err != nil {
+	if _, err := h.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
+		provider: h.provider, code: code, client: v.Client}); err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: code != ""})
+	return h.done(c, code != "")
 }
 
 // consumeState deletes the state in every case and returns it if this browser
 // started it. If another browser did, or the state is too old, it returns the
 // state with an error, for the audit log.
-func (s *Server) consumeState(c echo.Context) (v webLoginState, err error) {
+func (h *webLogin) consumeState(c echo.Context) (v webLoginState, err error) {
 	q := c.QueryParams()
 	state, code := q.Get("state"), q.Get("code")
-	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q["code"]) > 1 || s.StateStore == nil {
+	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q["code"]) > 1 || h.states == nil {
 		return v, errStateInvalid
 	}
 	r := c.Request()
-	text, err := s.StateStore.Take(r.Context(), stateKey(state))
+	text, err := h.states.Take(r.Context(), stateKey(state))
 	if err != nil {
 		return v, err
 	}
-	if text == nil || json.Unmarshal(text, &v) != nil || !s.StateStore.Now().Before(v.Until) {
+	if text == nil || json.Unmarshal(text, &v) != nil || !h.states.Now().Before(v.Until) {
 		return v, errStateInvalid
 	}
-	cookie, err := r.Cookie(s.cookieName(state))
+	cookie, err := r.Cookie(h.cookieName(state))
 	if err != nil {
 		return v, fmt.Errorf("no cookie: %w", errStateForeign)
 	}
-	c.SetCookie(s.stateCookie(state, "", -1))
+	c.SetCookie(h.stateCookie(state, "", -1))
 	if sum := sha256.Sum256([]byte(cookie.Value)); subtle.ConstantTimeCompare(sum[:], v.Browser) != 1 {
 		return v, errStateForeign
 	}
@@ -206,9 +235,9 @@ func stateKey(state string) string { return "state:" + stateHash(state) }
 // cookieName returns a different name for each state, so that two windows do
 // not overwrite the cookie of each other. With __Host- no other host of the
 // domain can set it (RFC 6265bis).
-func (s *Server) cookieName(state string) string {
+func (h *webLogin) cookieName(state string) string {
 	name := "loginhub-" + stateHash(state)[:8]
-	if strings.HasPrefix(s.PublicURL, "https://") {
+	if strings.HasPrefix(h.publicURL, "https://") {
 		name = "__Host-" + name
 	}
 	return name
@@ -216,7 +245,7 @@ func (s *Server) cookieName(state string) string {
 
 // stateCookie binds a state to this browser. It is SameSite=Lax because
 // WeChat's page returns from another site by a top-level GET.
-func (s *Server) stateCookie(state, value string, age int) *http.Cookie {
-	return &http.Cookie{Name: s.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
-		Secure: strings.HasPrefix(s.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}
+func (h *webLogin) stateCookie(state, value string, age int) *http.Cookie {
+	return &http.Cookie{Name: h.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
+		Secure: strings.HasPrefix(h.publicURL, "https://"), SameSite: http.SameSiteLaxMode}
 }

@@ -1,0 +1,37 @@
+package api
+
+import (
+	"errors"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/hub/ticket"
+)
+
+// auditDenied records in the audit log that a browser did not send the ticket's
+// secret, or has an origin that is not allowed. It returns err unchanged.
+func (g *gate) auditDenied(action string, id ticket.ID, c echo.Context, err error) error {
+	var origin *originError
+	switch {
+	case errors.As(err, &origin):
+		return g.auditRefusal(action, ticket.Ticket{ID: id, Client: origin.client}, c, err)
+	case errors.Is(err, ticket.ErrInvalidSecret):
+		return g.auditRefusal(action, ticket.Ticket{ID: id}, c, err)
+	}
+	return err
+}
+
+// auditRefusal records in the audit log that a browser's request is refused
+// with err, and returns err. t holds what is known of the ticket.
+// maxAuditDenials bounds the records of one address.
+func (g *gate) auditRefusal(action string, t ticket.Ticket, c echo.Context, err error) error {
+	_, code := g.outcome(err)
+	from := g.addr(c)
+	if g.limits.AuditDenials.Allow(from.RateKey, time.Now()) != nil {
+		return err
+	}
+	t.Address = from.AuditAddr
+	g.hub.AuditRefusal(action, t, code, err)
+	return err
+}
