@@ -174,7 +174,7 @@ func (s *Server) problem(err error, c echo.Context) problem {
 			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.origin, origin.client)
 			s.refusedOrigins.log(s.log, *origin)
 		}
-		if p.status >= 500 && p.err != qr.ErrBusy { // errRenderBusy is not logged: anyone can cause any number; the metric counts them
+		if p.status >= 500 && p.err != qr.ErrBusy { // ErrBusy is not logged: anyone can cause any number; the metric counts them
 			s.log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p

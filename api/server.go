@@ -116,7 +116,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/healthz", s.healthz)
 	e.Match(read, "/readyz", s.readyz)
 	e.Match(read, "/openapi.yaml", newAsset("application/yaml", openAPISpec).serve)
-	e.Match(read, "/openapi.json", newAsset("application/json", doc.Json).serve)
+	e.Match(read, "/openapi.json", newAsset("application/json", doc.JSON).serve)
 	e.Match(read, "/docs", s.docs)
 
 	// Routes are registered one by one, not in an echo Group. A Group answers

@@ -15,7 +15,7 @@ import (
 
 // Documents are all forms of an API description.
 type Documents struct {
-	Json []byte
+	JSON []byte
 	Page frontend.Docs
 }
 
@@ -29,7 +29,7 @@ func Parse(spec []byte) (d Documents, err error) {
 	if err != nil {
 		return d, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	d.Json = indent(text)
+	d.JSON = indent(text)
 	d.Page, err = docsPage(&root)
 	return d, err
 }
