@@ -18,12 +18,33 @@ async function launch() {
   const executablePath = process.env.CHROMIUM || execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'], { encoding: 'utf8' }).trim()
   return browser ??= await chromium.launch({ executablePath, args: ARGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] })
 }
-after(() => browser?.close())
+const hubs = {} // the hubs that the tests of a file share, by their options
+const sites = {}
+const cleanups = []
+after(async () => {
+  await browser?.close()
+  for (const clean of cleanups) clean()
+  for (const hub of Object.values(hubs)) await (await hub).stop()
+})
+
+// Returns the hub of a test. Its start takes longer than most tests, so those with the same options share it.
+async function hubFor(t, { ownHub, ...options }) {
+  if (!ownHub) return hubs[JSON.stringify(options, (_, value) => (typeof value === 'function' ? String(value) : value))] ??= startHub(options)
+  const hub = await startHub(options)
+  t.after(() => hub.stop())
+  return hub
+}
+
+async function siteFor(host) {
+  const site = await (sites[host ?? ''] ??= startSite({ after: (clean) => cleanups.push(clean) }, host))
+  return Object.assign(site, { files: {}, policy: '', embedder: 'require-corp' })
+}
 
 /**
  * Defines a test in the browser, against nodes behind nginx. `run` gets the hub and `visit(path,
  * options)`, which opens a page, in a new context unless one is given; `prepare(page)` runs before the
  * first request. With `site` the test also gets another site; SITE in `clients` is replaced by its URL.
+ * Tests of one file with the same options share a hub, unless `ownHub` is set: a test that changes it needs its own.
  * The test fails if a page had a console error, a policy violation or a request to another host.
  * `expected` matches the console errors that are part of the test.
  */
@@ -33,9 +54,8 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
       await proxy.listen()
       t.after(() => proxy.close())
     }
-    const site = withSite && await startSite(t, siteHost)
-    const hub = await startHub({ publicURL: proxy?.url, clients: clients?.replaceAll('SITE', site?.url), ...options })
-    t.after(() => hub.stop())
+    const site = withSite && await siteFor(siteHost)
+    const hub = await hubFor(t, { publicURL: proxy?.url, ownHub: Boolean(proxy), clients: clients?.replaceAll('SITE', site?.url), ...options })
     if (proxy) proxy.target = hub.listen
     const chrome = await launch()
     const problems = []

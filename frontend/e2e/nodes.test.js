@@ -17,7 +17,7 @@ async function loggedIn(page, name = 'Ann') {
   assert.equal(await page.textContent('[data-claim=sub]'), `sandbox:${name}`)
 }
 
-browserTest('killed node: another node delivers', { expected: /WebSocket connection|status of 50[24]/ }, async ({ hub, visit }) => {
+browserTest('killed node: another node delivers', { ownHub: true, expected: /WebSocket connection|status of 50[24]/ }, async ({ hub, visit }) => {
   await hub.nodes[1].stop() // so that the page connects to the other one
   const page = await visit('/')
   const phone = await visit(await phonePath(page), PHONE)

@@ -101,11 +101,12 @@ browserTest('address_mismatch refuse: the phone shows it, and the page keeps wai
   await inState(page, 'done')
 })
 
-browserTest('consent: at 0:00 the phone shows that the code has expired', { env: { LOGINHUB_TICKET_TTL: '2s', LOGINHUB_CONFIRM_TTL: '2s' } }, async ({ visit }) => {
+browserTest('consent: at 0:00 the phone shows that the code has expired', {}, async ({ visit }) => {
   const page = await visit('/')
-  const phone = await visit(await phonePath(page), PHONE)
+  const phone = await visit(await phonePath(page), { ...PHONE, prepare: (opened) => opened.clock.install() })
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')
+  await phone.clock.fastForward(121000)
   await onScreen(phone, 'expired')
   assert.ok(await phone.isHidden('#confirm') && await phone.isHidden('#reject'))
 })
