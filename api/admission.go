@@ -11,6 +11,7 @@ import (
 	"loginhub/api/request"
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -20,7 +21,8 @@ import (
 type phoneAdmission struct {
 	hub.PhoneCall
 	provider string
-	code     string // "" if the user has declined at a RedirectProvider
+	code     string // "" if the user has declined at the provider's page
+	visit    provider.Visit
 	client   string // only a ticket of this client; "" for any
 
 	gate    *gate
@@ -40,8 +42,11 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error
 	}
 	methods := a.cfg.loginMethods(t.Client)
 	provider := methods.Providers[a.provider]
-	if a.SameBrowser && methods.WebLogin != nil {
-		provider = methods.WebLogin
+	if a.SameBrowser {
+		provider = nil
+		if p := methods.redirect(a.provider); p != nil {
+			provider = p.Redirect
+		}
 	}
 	if provider == nil || !client.AllowsProvider(a.provider) || a.client != "" && a.client != t.Client {
 		return nil, nil, request.Invalid("provider: this client does not accept it")
@@ -94,10 +99,10 @@ func (a *phoneAdmission) exchange(ctx context.Context, p Provider) (ticket.Ident
 	if a.code == "" {
 		return ticket.Identity{Provider: a.provider}, nil
 	}
-	_, bound := p.(TicketBound)
-	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: bound}
+	b, ok := p.(ticketBound)
+	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: ok && b.TicketBound()}
 	by, err := a.gate.limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
-		return a.gate.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: a.Ticket})
+		return a.gate.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: string(a.Ticket), Visit: a.visit})
 	})
 	if err != nil {
 		return by, err

@@ -126,7 +126,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 		h.Set("Connection", "Upgrade")
 		h.Set("Sec-WebSocket-Version", "13")
 	}
-	if wantsHTML(c.Request()) {
+	if wantsHTML(c) {
 		err = s.render(c, p.status, "error.html", frontend.Failure{
 			Status: p.status, Code: p.code, Title: p.title, Detail: p.detail})
 	} else {
@@ -137,12 +137,20 @@ func (s *Server) handleError(err error, c echo.Context) {
 	}
 }
 
-// wantsHTML reports whether errors of the request are pages. WeChat's website
-// login begins with a form that opens a window, so a person reads the result.
-func wantsHTML(r *http.Request) bool {
-	path := r.URL.Path
-	return path == "/" || strings.HasPrefix(path, "/s/") || path == callbackPath ||
-		path == connectPath && strings.Contains(r.Header.Get("Accept"), "text/html")
+// wantsHTML reports whether errors of the request are pages. The login at a
+// provider's page begins with a form that opens a window, so a person reads the
+// result.
+func wantsHTML(c echo.Context) bool {
+	path := c.Request().URL.Path
+	if path == "/" || strings.HasPrefix(path, "/s/") {
+		return true
+	}
+	for start, callback := range connectRoutes() {
+		if c.Path() == callback || c.Path() == start && strings.Contains(c.Request().Header.Get("Accept"), "text/html") {
+			return true
+		}
+	}
+	return false
 }
 
 // problem returns the row of an error. An error without a row is a bug. It is

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -19,28 +20,11 @@ type LoginMethods struct {
 	// MiniProgramCodes makes mini-program codes, which replace the QR code;
 	// nil: none.
 	MiniProgramCodes MiniProgramCodes
-	// LaunchURL is the link, with the placeholder {ticket}, that opens the
-	// mini-program on a phone without a scan; "" for none.
-	LaunchURL string
-	Providers map[string]Provider // of phones, by name
-	WebLogin  RedirectProvider    // nil: none
-}
-
-// MiniProgramCodes makes mini-program codes.
-type MiniProgramCodes interface {
-	// Code returns a picture, JPEG or PNG. Its errors are those of a Provider.
-	Code(ctx context.Context, id ticket.ID) ([]byte, error)
-}
-
-// RedirectProvider is WeChat's official website login (OAuth 2.0).
-type RedirectProvider interface {
-	// Authorize returns the URL of WeChat's page, which sends the browser back
-	// to redirect.
-	Authorize(redirect, state, lang string) string
-	// Origin returns the origin of WeChat's page.
-	Origin() string
-	// Provider exchanges the code that the browser brings back.
-	Provider
+	// LaunchURL is the link, with the placeholder {ticket}, that opens the app of
+	// the provider LaunchBy on a phone without a scan; "" for none.
+	LaunchURL, LaunchBy string
+	Providers           map[string]Provider  // of phones, by id
+	Redirects           []*provider.Provider // with a page of their own, in the order of the configuration
 }
 
 // StateStore stores small values for all nodes. They are encrypted and
@@ -57,7 +41,7 @@ type StateStore interface {
 func (cfg *activeConfig) loginMethods(client string) LoginMethods {
 	methods, own := cfg.LoginMethods[client]
 	if !own {
-		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, WebLogin: cfg.WebLogin}
+		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, LaunchBy: cfg.LaunchBy, Redirects: cfg.Redirects}
 	}
 	if methods.QR == "" {
 		methods.QR = cfg.publicURL + "/s/{ticket}"
@@ -72,7 +56,7 @@ func (cfg *activeConfig) launchURL(site *client.Client, id ticket.ID) string {
 	methods := cfg.loginMethods(site.ID)
 	link := ""
 	switch {
-	case methods.LaunchURL != "" && site.AllowsProvider("wechat"):
+	case methods.LaunchURL != "" && site.AllowsProvider(methods.LaunchBy):
 		link = methods.LaunchURL
 	case cfg.Sandbox || !strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && methods.MiniProgramCodes == nil:
 		link = methods.QR
@@ -90,6 +74,35 @@ func (cfg *activeConfig) scanWith(site *client.Client) (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// redirect returns the provider with that id that has a page of its own; nil if
+// there is none.
+func (m LoginMethods) redirect(id string) *provider.Provider {
+	for _, p := range m.Redirects {
+		if p.ID == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// findRedirect returns the provider of the website login whose start or callback
+// has this route; id is the route's parameter, "" if it has none. Clients with
+// credentials of their own have providers of the same id and kind.
+func (cfg *activeConfig) findRedirect(route, id string) *provider.Provider {
+	all := []LoginMethods{{Redirects: cfg.Redirects}}
+	for _, methods := range cfg.LoginMethods {
+		all = append(all, methods)
+	}
+	for _, methods := range all {
+		for _, p := range methods.Redirects {
+			if start, callback := p.FixedPaths(); p.ID == id || id == "" && (route == start || route == callback) {
+				return p
+			}
+		}
+	}
+	return nil
 }
 
 // hasProvider reports whether any client accepts that provider from its phones.

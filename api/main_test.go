@@ -20,6 +20,8 @@ import (
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/keys"
+	"loginhub/hub/provider"
+	"loginhub/hub/provider/sandbox"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -113,9 +115,9 @@ func start(t testing.TB, o options) *testServer {
 		o.clients = []*client.Client{demo()}
 	}
 	if o.providers == nil {
-		o.providers = map[string]api.Provider{"sandbox": api.NewSandbox()}
+		o.providers = map[string]api.Provider{"sandbox": sandboxProvider()}
 	}
-	a := api.Config{Hub: s.hub, Reloadable: api.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, WebLoginProvider: "wechat_web", Log: log}
+	a := api.Config{Hub: s.hub, Reloadable: api.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Log: log}
 	if o.api != nil {
 		o.api(&a)
 	}
@@ -274,4 +276,13 @@ func (s *testServer) stepContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// sandboxProvider returns the exchange of codes of the sandbox.
+func sandboxProvider() provider.Exchanger {
+	p, err := sandbox.Kind().Open(sandbox.Kind().Read(&provider.Fields{}), provider.Env{ID: "sandbox"})
+	if err != nil {
+		panic(err)
+	}
+	return p.Code
 }

@@ -304,7 +304,7 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)
 	both := []*client.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
-	sandbox := map[string]api.Provider{"sandbox": api.NewSandbox()}
+	sandbox := map[string]api.Provider{"sandbox": sandboxProvider()}
 	sites := map[string]api.LoginMethods{"b": {Providers: map[string]api.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
 	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
 	p := s.createTicket(t, map[string]string{"client_id": "b"})
@@ -347,7 +347,7 @@ func TestReload_OriginsNextRequest(t *testing.T) {
 	}
 	poll(siteB).ok(t, 200)
 	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: []*client.Client{{ID: "b", Origins: []string{evil}}},
-		Providers: map[string]api.Provider{"sandbox": api.NewSandbox()}})
+		Providers: map[string]api.Provider{"sandbox": sandboxProvider()}})
 	poll(siteB).problem(t, 403, "origin_not_allowed")
 	a := poll(evil)
 	a.ok(t, 200)

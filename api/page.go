@@ -19,6 +19,7 @@ import (
 	"loginhub/api/apidocs"
 	"loginhub/api/request"
 	"loginhub/frontend"
+	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -39,18 +40,34 @@ func (s *Server) page(c echo.Context) error {
 	methods := cfg.loginMethods(client.ID)
 	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.hub.Issuer(),
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
-		WeChatWeb: methods.WebLogin != nil && client.AllowsProvider(s.webLogin.provider)}
+		Redirects: redirectButtons(methods, client)}
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", csp)
-	if index.WeChatWeb {
+	if len(index.Redirects) > 0 {
 		// Browsers apply form-action also to the redirect that answers the
 		// form.
-		h.Set("Content-Security-Policy", csp+" "+methods.WebLogin.Origin())
+		policy := csp
+		for _, p := range methods.Redirects {
+			policy += " " + p.Redirect.Origin()
+		}
+		h.Set("Content-Security-Policy", policy)
 		// With no-referrer browsers send the form with "Origin: null".
 		h.Set("Referrer-Policy", "same-origin")
 	}
 	allowFraming(h, client)
 	return s.render(c, http.StatusOK, "index.html", index)
+}
+
+// redirectButtons returns the buttons of the website logins that the client
+// accepts.
+func redirectButtons(methods LoginMethods, client *client.Client) (all []frontend.Redirect) {
+	for _, p := range methods.Redirects {
+		if client.AllowsProvider(p.ID) {
+			start, _ := redirectPaths(p)
+			all = append(all, frontend.Redirect{Start: start, LabelZH: p.Label.ZH, LabelEN: p.Label.EN})
+		}
+	}
+	return all
 }
 
 // landing is GET /s/{ticket}, which a scan outside of the mini-program opens.

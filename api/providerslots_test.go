@@ -51,7 +51,7 @@ type fakeCodes struct {
 	hangs bool
 }
 
-func (p *fakeCodes) Code(ctx context.Context, _ ticket.ID) ([]byte, error) {
+func (p *fakeCodes) Code(ctx context.Context, _ string) ([]byte, error) {
 	p.calls.Add(1)
 	if p.hangs {
 		<-ctx.Done()

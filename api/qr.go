@@ -151,7 +151,7 @@ func (l *loginHandlers) fetchWxacode(ctx context.Context, c echo.Context, id tic
 	}
 	var picture []byte
 	err = l.limits.Call(ctx, activeConfigOf(c).providerSlots[codes], func(ctx context.Context) (err error) {
-		if picture, err = codes.Code(ctx, id); err == nil {
+		if picture, err = codes.Code(ctx, string(id)); err == nil {
 			picture, err = qr.AsPNG(picture)
 		}
 		return err

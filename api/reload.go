@@ -8,6 +8,7 @@ import (
 	"loginhub/api/request"
 	"loginhub/api/token"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -22,7 +23,8 @@ type Reloadable struct {
 	QR               string
 	MiniProgramCodes MiniProgramCodes
 	LaunchURL        string
-	WebLogin         RedirectProvider
+	LaunchBy         string
+	Redirects        []*provider.Provider
 	LoginMethods     map[string]LoginMethods // by client id; each is complete
 	QRLogo           *qr.Logo                // nil: none
 	Sandbox          bool                    // /s/ serves the phone of the sandbox

@@ -26,11 +26,8 @@ type Config struct {
 	// OwnOrigins are further origins under which the hub's own page is opened, such
 	// as localhost. They and PublicURL may use every client.
 	OwnOrigins []string
-	// WebLoginProvider is the id of the provider that the WebLogin of every client
-	// is. It and StateStore are required if a WebLogin is configured.
-	WebLoginProvider string
-	StateStore       StateStore
-	QRLevel          string // error correction level: L, M, Q or H; "" is M
+	StateStore StateStore // required if Redirects are configured
+	QRLevel    string     // error correction level: L, M, Q or H; "" is M
 	// VerifyName is a file served below /s/ with the content VerifyText:
 	// WeChat's ownership check for ordinary-link QR codes. "" for none.
 	VerifyName, VerifyText string
@@ -54,12 +51,6 @@ type Server struct {
 	router                 *echo.Echo
 }
 
-// The paths of WeChat's website login.
-const (
-	connectPath  = "/api/wechat/qrconnect"
-	callbackPath = "/api/wechat/callback"
-)
-
 // New returns the server of one node. It fails if the embedded pages, assets or
 // API description cannot be read.
 func New(c Config) (*Server, error) {
@@ -68,7 +59,7 @@ func New(c Config) (*Server, error) {
 	s.gate = newGate(gateOptions{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
 	s.login = newLoginHandlers(s.gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
-	s.webLogin = newWebLogin(s.gate, webLoginOptions{Provider: c.WebLoginProvider, CallbackPath: callbackPath, States: c.StateStore,
+	s.webLogin = newWebLogin(s.gate, webLoginOptions{States: c.StateStore,
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: confirmed})
 		}})
@@ -137,8 +128,10 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST(ticketPath+"/confirm", s.login.confirm)
 	e.POST(ticketPath+"/reject", s.login.reject)
 
-	e.POST(connectPath, s.webLogin.start)
-	e.GET(callbackPath, s.webLogin.callback) // no HEAD: the request consumes the state
+	for start, callback := range connectRoutes() {
+		e.POST(start, s.webLogin.start)
+		e.GET(callback, s.webLogin.callback) // no HEAD: the request consumes the state
+	}
 	return e, nil
 }
 

@@ -16,21 +16,25 @@ import (
 
 	"loginhub/api/request"
 	"loginhub/hub"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
-// WeChat's official website login for a ticket of this hub (OAuth 2.0, RFC
-// 6749, section 4.1).
+// The login at a provider's page for a ticket of this hub, such as WeChat's
+// official website login (OAuth 2.0, RFC 6749, section 4.1).
 //
 // The threat is that an attacker makes a victim's browser confirm the
 // attacker's ticket. The start needs the ticket's secret, which the attacker
 // has, and a form sent by a page of the hub, which the attacker cannot make the
 // victim's browser send. The end needs a state that was started in the same
-// browser. If a victim opens the attacker's link to WeChat, or the attacker's
+// browser. If a victim opens the attacker's link to the provider, or the attacker's
 // callback URL, their browser does not have the state's cookie.
 const (
-	// stateLife is how long a person may take at WeChat: the lifetime of its
-	// codes.
+	connectPath  = "/api/connect/"
+	callbackPath = "/callback" // after the start's path
+
+	// stateLife is how long a person may take at the provider: the lifetime of
+	// WeChat's codes.
 	stateLife = 10 * time.Minute
 	// maxWebAuthCode bounds the code of a website login. Those observed have 32
 	// characters.
@@ -47,38 +51,56 @@ var (
 
 // webLoginOptions configure a webLogin.
 type webLoginOptions struct {
-	Provider     string // the provider's id
-	CallbackPath string // of this hub, where the provider sends the browser back
-	States       StateStore
+	States StateStore
 	// Done answers the browser that has come back; confirmed is false if the user
 	// has declined.
 	Done func(c echo.Context, confirmed bool) error
 }
 
-// webLogin are the endpoints of one RedirectProvider.
+// webLogin are the endpoints of the logins at the pages of providers.
 type webLogin struct {
 	*gate
-	provider     string
-	callbackPath string
-	states       StateStore
-	done         func(c echo.Context, confirmed bool) error
+	states StateStore
+	done   func(c echo.Context, confirmed bool) error
 }
 
-// newWebLogin returns the endpoints of one RedirectProvider.
+// newWebLogin returns the endpoints of the logins at the pages of providers.
 func newWebLogin(g *gate, o webLoginOptions) *webLogin {
-	return &webLogin{gate: g, provider: o.Provider, callbackPath: o.CallbackPath, states: o.States, done: o.Done}
+	return &webLogin{gate: g, states: o.States, done: o.Done}
 }
 
-// webLoginState is one visit to WeChat's page, as the StateStore keeps it.
+// connectRoutes returns the routes of the starts with those of their callbacks.
+// The second is older, and is that of one provider only (Provider.FixedPaths).
+func connectRoutes() map[string]string {
+	return map[string]string{
+		connectPath + ":provider": connectPath + ":provider" + callbackPath,
+		"/api/wechat/qrconnect":   "/api/wechat/callback",
+	}
+}
+
+// redirectPaths returns the paths of a provider's start and callback.
+func redirectPaths(p *provider.Provider) (start, callback string) {
+	if start, callback = p.FixedPaths(); start != "" {
+		return start, callback
+	}
+	start = connectPath + p.ID
+	return start, start + callbackPath
+}
+
+// webLoginState is one visit to the provider's page, as the StateStore keeps it.
 type webLoginState struct {
 	Ticket  ticket.ID `json:"ticket"`
 	Client  string    `json:"client"`
 	Browser []byte    `json:"browser"` // SHA-256 of the cookie's value
 	Until   time.Time `json:"until"`
+	// Provider and Verifier are absent in states of earlier versions, which have
+	// one provider.
+	Provider string `json:"provider,omitempty"`
+	Verifier string `json:"verifier,omitempty"` // see provider.Visit
 }
 
-// start is POST /api/wechat/qrconnect, the form of the login page. It
-// redirects the browser to WeChat.
+// start is POST /api/connect/{provider}, the form of the login page. It
+// redirects the browser to the provider.
 func (h *webLogin) start(c echo.Context) error {
 	form, err := request.ReadForm(c, "ticket", "secret")
 	if err != nil {
@@ -107,29 +129,31 @@ func (h *webLogin) startWebLogin(c echo.Context, id ticket.ID, secret string) (t
 	if t, err = h.hub.Get(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
-	webLogin, err := h.checkWebLogin(c, t)
+	p, err := h.checkWebLogin(c, t)
 	if err != nil {
 		return t, "", nil, err
 	}
-	state, browser := newState(), newState()
+	state, browser, verifier := newState(), newState(), newState()
 	sum := sha256.Sum256([]byte(browser))
-	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: h.states.Now().Add(stateLife)})
+	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: h.states.Now().Add(stateLife),
+		Provider: p.ID, Verifier: verifier})
 	if err != nil {
 		return t, "", nil, fmt.Errorf("encode state: %w", err)
+	}
+	_, callback := redirectPaths(p)
+	to, err = p.Redirect.Authorize(r.Context(), provider.Visit{Callback: h.publicURL + callback, State: state, Verifier: verifier, Lang: request.Language(r)})
+	if err != nil {
+		return t, "", nil, err
 	}
 	if err := h.states.Save(r.Context(), stateKey(state), text, stateLife); err != nil {
 		return t, "", nil, err
 	}
-	lang := "en"
-	if request.Language(r) == "zh" {
-		lang = "cn"
-	}
-	return t, webLogin.Authorize(h.publicURL+h.callbackPath, state, lang), h.stateCookie(state, browser, int(stateLife/time.Second)), nil
+	return t, to, h.stateCookie(state, browser, int(stateLife/time.Second)), nil
 }
 
 // checkWebLogin returns the provider of the ticket's website login, if this
 // browser may start it.
-func (h *webLogin) checkWebLogin(c echo.Context, t ticket.Ticket) (RedirectProvider, error) {
+func (h *webLogin) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Provider, error) {
 	cfg := activeConfigOf(c)
 	client, err := cfg.clientOf(t)
 	if err != nil {
@@ -141,9 +165,12 @@ func (h *webLogin) checkWebLogin(c echo.Context, t ticket.Ticket) (RedirectProvi
 	if err := h.hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
-	webLogin := cfg.loginMethods(t.Client).WebLogin
-	if webLogin == nil || !client.AllowsProvider(h.provider) {
-		return nil, request.Invalid("ticket: its client does not accept " + h.provider)
+	p := cfg.findRedirect(c.Path(), c.Param("provider"))
+	if p != nil {
+		p = cfg.loginMethods(t.Client).redirect(p.ID)
+	}
+	if p == nil || !client.AllowsProvider(p.ID) {
+		return nil, request.Invalid("ticket: its client does not accept this provider")
 	}
 	if err := h.limits.WebLogins.Allow(h.addr(c).RateKey, time.Now()); err != nil {
 		return nil, err
@@ -151,7 +178,7 @@ func (h *webLogin) checkWebLogin(c echo.Context, t ticket.Ticket) (RedirectProvi
 	if t.State == ticket.Scanned {
 		return nil, ticket.ErrScanned // the phone that scanned decides now
 	}
-	return webLogin, hub.CanConfirm(t)
+	return p, hub.CanConfirm(t)
 }
 
 // requireOwnOrigin checks the Origin that a browser sends with a form: only the
@@ -167,19 +194,28 @@ func (h *webLogin) requireOwnOrigin(r *http.Request) error {
 	return nil
 }
 
-// callback is GET /api/wechat/callback: WeChat sends the browser back.
+// callback is GET /api/connect/{provider}/callback: the provider sends the
+// browser back.
 func (h *webLogin) callback(c echo.Context) error {
-	v, err := h.consumeState(c)
+	id, param := c.Param("provider"), "code"
+	if p := activeConfigOf(c).findRedirect(c.Path(), id); p != nil {
+		id = p.ID
+		if p.CodeParam != "" {
+			param = p.CodeParam
+		}
+	}
+	v, err := h.consumeState(c, id, param)
 	if err != nil { // after this the hub writes the audit log
 		return h.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c, err)
 	}
 	// Without a code the user has declined.
-	code, action := c.QueryParam("code"), ticket.Confirm
+	code, action := c.QueryParam(param), ticket.Confirm
 	if code == "" {
 		action = ticket.Reject
 	}
 	if _, err := h.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
-		provider: h.provider, code: code, client: v.Client}); err != nil {
+		provider: id, code: code, client: v.Client,
+		visit: provider.Visit{Callback: h.publicURL + c.Request().URL.Path, State: c.QueryParam("state"), Verifier: v.Verifier}}); err != nil {
 		return err
 	}
 	return h.done(c, code != "")
@@ -188,10 +224,10 @@ func (h *webLogin) callback(c echo.Context) error {
 // consumeState deletes the state in every case and returns it if this browser
 // started it. If another browser did, or the state is too old, it returns the
 // state with an error, for the audit log.
-func (h *webLogin) consumeState(c echo.Context) (v webLoginState, err error) {
+func (h *webLogin) consumeState(c echo.Context, provider, codeParam string) (v webLoginState, err error) {
 	q := c.QueryParams()
-	state, code := q.Get("state"), q.Get("code")
-	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q["code"]) > 1 || h.states == nil {
+	state, code := q.Get("state"), q.Get(codeParam)
+	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q[codeParam]) > 1 || h.states == nil {
 		return v, errStateInvalid
 	}
 	r := c.Request()
@@ -200,6 +236,9 @@ func (h *webLogin) consumeState(c echo.Context) (v webLoginState, err error) {
 		return v, err
 	}
 	if text == nil || json.Unmarshal(text, &v) != nil || !h.states.Now().Before(v.Until) {
+		return v, errStateInvalid
+	}
+	if v.Provider != "" && v.Provider != provider {
 		return v, errStateInvalid
 	}
 	cookie, err := r.Cookie(h.cookieName(state))
@@ -244,7 +283,7 @@ func (h *webLogin) cookieName(state string) string {
 }
 
 // stateCookie binds a state to this browser. It is SameSite=Lax because
-// WeChat's page returns from another site by a top-level GET.
+// the provider's page returns from another site by a top-level GET.
 func (h *webLogin) stateCookie(state, value string, age int) *http.Cookie {
 	return &http.Cookie{Name: h.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
 		Secure: strings.HasPrefix(h.publicURL, "https://"), SameSite: http.SameSiteLaxMode}

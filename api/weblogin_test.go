@@ -18,15 +18,22 @@ import (
 	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
+	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
 
-// website is a website login provider; errorProvider answers for its codes.
+// websiteProvider returns the provider of a website login; errorProvider answers for its
+// codes.
+func websiteProvider() *provider.Provider {
+	kind := provider.Kind{Name: "wechat_web", StartPath: "/api/wechat/qrconnect", CallbackPath: "/api/wechat/callback"}
+	return &provider.Provider{ID: "wechat_web", Kind: kind, Access: provider.Access{Redirect: website{errorProvider()}}}
+}
+
 type website struct{ *fakeProvider }
 
-func (website) Authorize(redirect, state, lang string) string {
-	return "https://open.test/?" + url.Values{"redirect_uri": {redirect}, "state": {state}, "lang": {lang}}.Encode()
+func (website) Authorize(_ context.Context, v provider.Visit) (string, error) {
+	return "https://open.test/?" + url.Values{"redirect_uri": {v.Callback}, "state": {v.State}, "lang": {v.Lang}}.Encode(), nil
 }
 
 func (website) Origin() string { return "https://open.test" }
@@ -78,7 +85,7 @@ func startWebLogin(t *testing.T, ttl time.Duration, change func(*api.Config)) *w
 			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
 		},
 		api: func(c *api.Config) {
-			c.Reloadable.WebLogin, c.StateStore = website{errorProvider()}, v.vault
+			c.Reloadable.Redirects, c.StateStore = []*provider.Provider{websiteProvider()}, v.vault
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			if change != nil {
 				change(c)

@@ -28,17 +28,23 @@ func Templates() (*template.Template, error) {
 
 // Index is the data of the login page.
 type Index struct {
-	Sandbox        bool   // shows a link to the sandbox's phone, and that this is a sandbox
-	Client         string // client_id
-	Label, LabelEn string // the site's name in Chinese and English
-	PublicURL      string // the issuer of the tokens
-	WeChatWeb      bool   // shows WeChat's website login
+	Sandbox        bool       // shows a link to the sandbox's phone, and that this is a sandbox
+	Client         string     // client_id
+	Label, LabelEn string     // the site's name in Chinese and English
+	PublicURL      string     // the issuer of the tokens
+	Redirects      []Redirect // logins at a provider's page
 }
 
 // Scan is the data of the pages that the QR code links to.
 type Scan struct {
 	Ticket    string
 	LaunchURL template.URL // opens the mini-program on this phone; "" for none
+}
+
+// Redirect is the button of a login at a provider's page.
+type Redirect struct {
+	Start            string // path of the form's action
+	LabelZH, LabelEN string // the provider
 }
 
 // WebLoginResult is the data of the last page of WeChat's website login.

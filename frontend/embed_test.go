@@ -28,7 +28,7 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 	const hostile = `"><script>alert(1)</script>`
 	data := map[string]any{
 		"index.html": Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
-			WeChatWeb: true},
+			Redirects: []Redirect{{Start: "/api/connect/x", LabelZH: hostile, LabelEN: hostile}}},
 		"phone.html":   Scan{Ticket: hostile},
 		"landing.html": Scan{Ticket: hostile, LaunchURL: "weixin://dl/business/?appid=wx1"},
 		"wechat.html":  WebLoginResult{Confirmed: true},

@@ -171,7 +171,7 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 		KillSwitches: store, Metrics: a.metrics.hub})
 	a.metrics.watchHub(node)
 	a.metrics.watchCertificates(set)
-	edge := api.Config{Hub: node, Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, WebLoginProvider: "wechat_web", StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
+	edge := api.Config{Hub: node, Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
 		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.api}
 	if set.QRLogo != "" && set.QRLevel == "" {

@@ -117,15 +117,15 @@ func (s *settings) storeKind() string {
 	return "redis"
 }
 
-// providers returns the providers of the deployment and of all clients.
+// providers returns the ids of the providers of the deployment and of all clients.
 func (s *settings) providers() []string {
 	if s.sandbox() {
-		return []string{"sandbox"}
+		return []string{developmentKind().Name}
 	}
-	names := s.credentials().providers()
-	for _, own := range s.clientCredentials {
-		names = append(names, own.providers()...)
+	var ids []string
+	for _, c := range s.allCredentials() {
+		ids = append(ids, c.ids()...)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }

@@ -19,7 +19,8 @@ import (
 // clientsFile is the format of the clients file. Unknown fields are errors: a
 // misspelt option must not silently have its default.
 type clientsFile struct {
-	Clients []clientEntry `yaml:"clients"`
+	Providers []rawProvider `yaml:"providers"`
+	Clients   []clientEntry `yaml:"clients"`
 }
 
 type clientEntry struct {
@@ -65,43 +66,69 @@ func (l *label) UnmarshalYAML(n *yaml.Node) error {
 var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch",
 	"qr", "wechat", "wechat_web", "app"}
 
-// readClients reads the clients file. own holds the complete credentials of clients
-// with credentials of their own; base are the deployment's.
-func readClients(path string, base credentials, read reader) (all []*client.Client, own map[string]credentials, err error) {
-	text, err := read(path)
+// clientsConfig is what the clients file configures.
+type clientsConfig struct {
+	clients []*client.Client
+	site    credentials            // the deployment's, with the file's own providers
+	own     map[string]credentials // complete, by client with credentials of its own
+}
+
+// readClients reads the clients file. c has the values that mini-programs and website
+// applications of clients share; base are the credentials of the variables.
+func (c *Config) readClients(path string, base credentials) (clientsConfig, error) {
+	with := clientsConfig{site: base, own: map[string]credentials{}}
+	text, err := c.read(path)
 	if err != nil {
-		return nil, nil, err
+		return with, err
 	}
 	file, err := parseClients(text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return with, fmt.Errorf("%s: %w", path, err)
 	}
-	own = map[string]credentials{}
-	sandbox := len(base.providers()) == 0 && !slices.ContainsFunc(file.Clients, func(e clientEntry) bool {
+	for _, raw := range file.Providers {
+		e, err := raw.listed(c.read)
+		if err == nil && slices.Contains(with.site.ids(), e.id) {
+			err = fmt.Errorf("line %d: provider id %s is used twice, or a variable configures it too; each provider needs its own", raw.line, e.id)
+		}
+		if err != nil {
+			return with, fmt.Errorf("%s: %w", path, err)
+		}
+		with.site.providers = append(with.site.providers, e)
+	}
+	sandbox := len(with.site.providers) == 0 && !slices.ContainsFunc(file.Clients, func(e clientEntry) bool {
 		return e.Wechat != nil || e.WechatWeb != nil || e.App != nil
 	})
 	for _, entry := range file.Clients {
-		with, err := entry.credentials(base, read)
-		providers := with.providers()
-		if sandbox {
-			providers = []string{"sandbox"}
-		}
-		if entry.hasCredentials() {
-			own[entry.ID] = with
-		}
-		var site *client.Client
-		if err == nil {
-			site, err = entry.toClient(providers)
-		}
-		if err == nil && slices.ContainsFunc(all, func(c *client.Client) bool { return c.ID == site.ID }) {
-			err = fmt.Errorf("id %s is used twice; each client needs its own", site.ID)
-		}
+		err := c.addClient(&with, entry, sandbox)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: line %d: %w", path, entry.line, err)
+			return with, fmt.Errorf("%s: line %d: %w", path, entry.line, err)
 		}
-		all = append(all, site)
 	}
-	return all, own, nil
+	return with, nil
+}
+
+// addClient adds the client of an entry.
+func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool) error {
+	own, err := c.clientCredentials(entry, with.site)
+	if err != nil {
+		return err
+	}
+	providers := own.ids()
+	if sandbox {
+		providers = []string{developmentKind().Name}
+	}
+	if entry.hasCredentials() {
+		with.own[entry.ID] = own
+	}
+	site, err := entry.toClient(providers)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(with.clients, func(c *client.Client) bool { return c.ID == site.ID }) {
+		return fmt.Errorf("id %s is used twice; each client needs its own", site.ID)
+	}
+	with.clients = append(with.clients, site)
+	return nil
 }
 
 // parseClients parses a clients file: one document with at least one client.
@@ -166,17 +193,18 @@ func (e clientEntry) toClient(providers []string) (*client.Client, error) {
 }
 
 // safeguardWarnings warns of each client that asks for a protection against relayed
-// codes and that accepts wechat_web without naming it. WeChat's website login
-// bypasses both protections. It is bound to the browser that started it: no number is
-// chosen, and the compared addresses are both the browser's. An attacker starts it
-// themselves and shows a victim WeChat's QR code.
+// codes and that accepts a provider with a page of its own without naming it. Such a
+// login bypasses both protections. It is bound to the browser that started it: no number
+// is chosen, and the compared addresses are both the browser's. An attacker starts it
+// themselves and shows a victim the provider's QR code.
 func (s *settings) safeguardWarnings() (texts []string) {
 	for _, c := range s.clients {
 		with, own := s.clientCredentials[c.ID]
 		if !own {
-			with = s.credentials()
+			with = s.site
 		}
-		if with.web.id == "" || len(c.Providers) > 0 {
+		i := slices.IndexFunc(with.providers, func(e providerEntry) bool { return e.kind.ByRedirect })
+		if i < 0 || len(c.Providers) > 0 {
 			continue
 		}
 		var safeguards []string
@@ -186,9 +214,9 @@ func (s *settings) safeguardWarnings() (texts []string) {
 		if c.AddressMismatch == client.MismatchRefuse {
 			safeguards = append(safeguards, "address_mismatch: refuse")
 		}
-		if len(safeguards) > 0 {
-			texts = append(texts, fmt.Sprintf("client %s: %s does nothing against relayed codes of wechat_web, which it takes because its providers are not named; "+
-				"name them in the clients file, wechat_web too only if you mean it", c.ID, strings.Join(safeguards, " and ")))
+		if id := with.providers[i].id; len(safeguards) > 0 {
+			texts = append(texts, fmt.Sprintf("client %s: %s does nothing against relayed codes of %s, which it takes because its providers are not named; "+
+				"name them in the clients file, %s too only if you mean it", c.ID, strings.Join(safeguards, " and "), id, id))
 		}
 	}
 	return texts

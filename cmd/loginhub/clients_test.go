@@ -21,11 +21,21 @@ func writeClients(t *testing.T, text string) string {
 	return path
 }
 
-// withWechat are the credentials of a node with a mini-program.
-var withWechat = credentials{miniProgram: wechatApp{id: "wx1", secret: "s3cret"}}
+// withWechat is the configuration of a node with a mini-program.
+var withWechat = Config{WechatAppID: "wx1", WechatAppSecret: "s3cret", WechatEnvVersion: "release", WechatPage: "pages/confirm/confirm"}
+
+// loadClients reads a clients file as a node with that configuration does.
+func loadClients(path string, c Config) ([]*client.Client, error) {
+	base, err := c.credentials()
+	if err != nil {
+		return nil, err
+	}
+	with, err := c.readClients(path, base)
+	return with.clients, err
+}
 
 func TestClients_DocumentedExample(t *testing.T) {
-	got, _, err := readClients(writeClients(t, `
+	got, err := loadClients(writeClients(t, `
     clients:
       - id: demo
         label: {zh: 演示, en: Demo}
@@ -34,7 +44,7 @@ func TestClients_DocumentedExample(t *testing.T) {
         subject: openid          # or unionid
         number_matching: false
         token_ttl: 5m
-`), withWechat, os.ReadFile)
+`), withWechat)
 	want := []*client.Client{{ID: "demo", LabelZH: "演示", LabelEN: "Demo", Origins: []string{"https://www.example.com"},
 		Providers: []string{"wechat"}, Subject: "openid", TokenTTL: 5 * time.Minute}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -43,7 +53,7 @@ func TestClients_DocumentedExample(t *testing.T) {
 }
 
 func TestClients_Minimal(t *testing.T) {
-	got, _, err := readClients(writeClients(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), credentials{}, os.ReadFile)
+	got, err := loadClients(writeClients(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), Config{})
 	want := []*client.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
@@ -77,9 +87,17 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		"no YAML":               {"clients: [\n", []string{"line"}},
 		"no client":             {"clients: []\n", []string{"there are no clients"}},
 		"an empty file":         {"", nil},
+		"an unknown kind":       {"providers:\n  - {id: a, kind: wecom9}\nclients: [{id: demo}]\n", []string{"line 2", "wecom9", "wechat_web", "app"}},
+		"a development kind":    {"providers:\n  - {id: a, kind: sandbox}\nclients: [{id: demo}]\n", []string{"line 2", "sandbox"}},
+		"a provider's id twice": {"providers:\n  - {id: a, kind: app, jwks_url: 'https://x.example/', issuer: x}\n  - {id: a, kind: app, jwks_url: 'https://x.example/', issuer: x}\nclients: [{id: demo}]\n", []string{"line 3", "id a"}},
+		"id of a variable":      {"providers:\n  - {id: wechat, kind: app, jwks_url: 'https://x.example/', issuer: x}\nclients: [{id: demo}]\n", []string{"line 2", "wechat", "variable"}},
+		"a provider's field":    {"providers:\n  - id: a\n    kind: app\n    jwks: x\nclients: [{id: demo}]\n", []string{"line 4", "jwks", "jwks_url, issuer"}},
+		"a provider's secret":   {"providers:\n  - id: a\n    kind: wechat\n    app_id: wx2\n    app_secret: hunter2\nclients: [{id: demo}]\n", []string{"line 5", "app_secret_file"}},
+		"a provider's list":     {"providers:\n  - {id: a, kind: app, issuer: [x]}\nclients: [{id: demo}]\n", []string{"line 2", "issuer"}},
+		"a provider's id":       {"providers:\n  - {id: A B, kind: app}\nclients: [{id: demo}]\n", []string{"line 2", "A B"}},
 	} {
 		path := writeClients(t, c.text)
-		got, _, err := readClients(path, withWechat, os.ReadFile)
+		got, err := loadClients(path, withWechat)
 		if err == nil {
 			t.Errorf("%s: accepted as %+v", name, got)
 			continue

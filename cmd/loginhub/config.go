@@ -69,8 +69,8 @@ type Config struct {
 	AuditRequired  bool          `help:"Refuse tickets and calls with 503 overloaded while the audit log cannot be written, instead of dropping lines."`
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"Log level: debug, info, warn or error. The audit log is written at any level."`
 
-	clientsHaveProviders bool  // a client has a provider of its own: no sandbox
-	files                files // the files that were read
+	hasProviders bool  // set by validate: a provider is configured, so there is no sandbox
+	files        files // the files that were read
 }
 
 // defaultPublicURL is the issuer if none is set: the same on all nodes.
@@ -85,7 +85,7 @@ func (c *Config) embedded() bool { return c.RedisURL == "" || c.RedisURL == redi
 // sandbox reports whether no provider is configured, so that the built-in sandbox is
 // used.
 func (c *Config) sandbox() bool {
-	return len(c.credentials().providers()) == 0 && !c.clientsHaveProviders
+	return !c.hasProviders
 }
 
 // secretSettings returns the settings that can also be read from a file.

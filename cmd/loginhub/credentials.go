@@ -1,76 +1,187 @@
 package main
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"loginhub/api/qr"
-	"loginhub/hub/provider/app/assertion"
+	"loginhub/hub/provider"
 )
 
-// credentials are the accounts that logins use: the deployment's, or a client's own.
-// Equal credentials share connections and tokens.
+// credentials are the providers and the QR code that logins use: the deployment's, or a
+// client's own. Equal providers share connections and tokens.
 type credentials struct {
-	miniProgram wechatApp
-	web         wechatApp
-	jwksURL     string
-	issuer      string
-	qr          string // link, wxacode or a template
+	providers []providerEntry // in the order of the configuration
+	qr        string          // link, wxacode or a template
 }
 
-// wechatApp is a mini-program or a website application. The zero value means none.
-type wechatApp struct {
-	id, secret string
-	page       string // of a mini-program
+// providerEntry is one configured provider.
+type providerEntry struct {
+	id     string
+	kind   provider.Kind
+	config provider.Config
+	key    providerKey
 }
 
-// String returns the AppID, without the secret.
-func (a wechatApp) String() string { return a.id }
-
-// Format prints the AppID for every verb, so that no verb prints the secret.
-func (a wechatApp) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.id) }
-
-// credentials returns the deployment's credentials.
-func (c *Config) credentials() credentials {
-	return credentials{
-		miniProgram: wechatApp{c.WechatAppID, c.WechatAppSecret, c.WechatPage},
-		web:         wechatApp{id: c.WechatWebAppID, secret: c.WechatWebAppSecret},
-		jwksURL:     c.AppJWKSURL, issuer: c.AppIssuer, qr: c.QR,
-	}
+// providerKey is equal for equal configurations, which share a provider.
+type providerKey struct {
+	kind   string
+	digest [sha256.Size]byte
 }
 
-// providers returns the names of the providers that these credentials configure.
-func (c credentials) providers() (names []string) {
-	for name, has := range map[string]bool{"wechat": c.miniProgram.id != "", "wechat_web": c.web.id != "", "app": c.jwksURL != ""} {
-		if has {
-			names = append(names, name)
+// Format prints the id for every verb, so that no verb prints a secret.
+func (e providerEntry) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.id) }
+
+// rawProvider is a provider as it is written down, not checked.
+type rawProvider struct {
+	id, kind string
+	values   map[string]string
+	lines    map[string]int // of the fields in the clients file; nil for the short form
+	line     int
+}
+
+// entry checks a provider. read reads its secrets; nil if the values contain them.
+func (r rawProvider) entry(read reader) (providerEntry, error) {
+	var names []string
+	for _, kind := range kinds() {
+		if kind.Name == r.kind {
+			f := &provider.Fields{ID: r.id, Values: r.values}
+			if read != nil {
+				f.ReadSecret = func(variable, file string) (string, error) { return readSecret(variable, file, read) }
+			}
+			e := providerEntry{id: r.id, kind: kind, config: kind.Read(f)}
+			e.key = providerKey{kind.Name, f.Digest()}
+			return e, f.Err()
+		}
+		if !kind.Development {
+			names = append(names, kind.Name)
 		}
 	}
-	return names
+	return providerEntry{}, fmt.Errorf("kind %.40q is unknown; there is %s", r.kind, strings.Join(names, ", "))
+}
+
+// shortForms returns the providers that variables configure. variables has the variable
+// of each field.
+func (c *Config) shortForms() (all []rawProvider, variables map[string]map[string]string) {
+	variables = map[string]map[string]string{
+		"wechat":     {"app_id": "LOGINHUB_WECHAT_APP_ID", "app_secret": "LOGINHUB_WECHAT_APP_SECRET", "page": "LOGINHUB_WECHAT_PAGE", "api_url": "LOGINHUB_WECHAT_API_URL"},
+		"wechat_web": {"app_id": "LOGINHUB_WECHAT_WEB_APP_ID", "app_secret": "LOGINHUB_WECHAT_WEB_APP_SECRET", "api_url": "LOGINHUB_WECHAT_API_URL", "authorize_url": "LOGINHUB_WECHAT_OPEN_URL"},
+		"app":        {"jwks_url": "LOGINHUB_APP_JWKS_URL", "issuer": "LOGINHUB_APP_ISSUER"},
+	}
+	add := func(id string, values map[string]string) {
+		all = append(all, rawProvider{id: id, kind: id, values: values})
+	}
+	if c.WechatAppID != "" {
+		values := c.miniProgramValues()
+		values["app_id"], values["app_secret"] = c.WechatAppID, c.WechatAppSecret
+		add("wechat", values)
+	}
+	if c.WechatWebAppID != "" {
+		values := c.websiteValues()
+		values["app_id"], values["app_secret"] = c.WechatWebAppID, c.WechatWebAppSecret
+		add("wechat_web", values)
+	}
+	if c.AppJWKSURL != "" {
+		add("app", map[string]string{"jwks_url": c.AppJWKSURL, "issuer": c.AppIssuer})
+	}
+	return all, variables
+}
+
+// miniProgramValues returns what all mini-programs share unless they set it themselves.
+func (c *Config) miniProgramValues() map[string]string {
+	return map[string]string{"page": c.WechatPage, "env_version": c.WechatEnvVersion, "api_url": c.WechatAPIURL,
+		"check_path": strconv.FormatBool(c.WechatCheckPath), "scheme": strconv.FormatBool(c.WechatScheme)}
+}
+
+// websiteValues returns what all website applications share.
+func (c *Config) websiteValues() map[string]string {
+	return map[string]string{"api_url": c.WechatAPIURL, "authorize_url": c.WechatOpenURL}
+}
+
+// credentials returns what variables configure. Errors name the variable. A missing
+// value is no error here: validate's rules name both variables of a pair.
+func (c *Config) credentials() (credentials, error) {
+	set := credentials{qr: c.QR}
+	var errs []error
+	raws, variables := c.shortForms()
+	for _, raw := range raws {
+		e, err := raw.entry(nil)
+		for _, err := range fieldErrors(err) {
+			if raw.values[err.Field] != "" {
+				errs = append(errs, fmt.Errorf("%s: %w", cmp.Or(variables[raw.id][err.Field], err.Field), err.Err))
+			}
+		}
+		set.providers = append(set.providers, e)
+	}
+	return set, errors.Join(errs...)
+}
+
+// fieldErrors returns the errors that Fields.Err has joined.
+func fieldErrors(err error) (all []*provider.FieldError) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	for _, one := range joined.Unwrap() {
+		var e *provider.FieldError
+		if errors.As(one, &e) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// ids returns the ids of the providers.
+func (c credentials) ids() (ids []string) {
+	for _, e := range c.providers {
+		ids = append(ids, e.id)
+	}
+	return ids
+}
+
+// with returns the credentials with one provider more, in place of one with its id.
+func (c credentials) with(e providerEntry) credentials {
+	c.providers = slices.Clone(c.providers)
+	if i := slices.Index(c.ids(), e.id); i >= 0 {
+		c.providers[i] = e
+	} else {
+		c.providers = append(c.providers, e)
+	}
+	return c
+}
+
+// all returns the deployment's credentials ("") and those of clients with their own.
+func (s *settings) allCredentials() map[string]credentials {
+	all := maps.Clone(s.clientCredentials)
+	if all == nil {
+		all = map[string]credentials{}
+	}
+	all[""] = s.site
+	return all
 }
 
 // needsPublicURL reports whether a provider must know the hub's URL.
 func (s *settings) needsPublicURL() bool {
-	needs := func(c credentials) bool { return c.web.id != "" || c.jwksURL != "" }
-	for _, own := range s.clientCredentials {
-		if needs(own) {
+	for _, c := range s.allCredentials() {
+		if slices.ContainsFunc(c.providers, func(e providerEntry) bool { return e.kind.PublicURL }) {
 			return true
 		}
 	}
-	return needs(s.credentials())
+	return false
 }
 
-var (
-	pagePath   = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$`)
-	verifyName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}\.txt$`)
-)
+var verifyName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}\.txt$`)
 
 // qrKind reports whether the text is a valid content of a QR code.
 func qrKind(text string) bool {
@@ -103,122 +214,65 @@ func readLogo(path string, read reader) (*qr.Logo, error) {
 	return qr.NewLogo(text)
 }
 
-// secretSetting reads a secret from an environment variable or a file. Exactly one
-// must be named.
-func secretSetting(env, file string, read reader) (string, error) {
-	switch {
-	case (env == "") == (file == ""):
-		return "", errors.New("app_secret_env (the name of a variable) or app_secret_file (a path) is required, one of both")
-	case env != "":
-		text := os.Getenv(env)
-		if text == "" {
-			return "", fmt.Errorf("app_secret_env: the variable %.64q is not set", env)
-		}
-		text, err := parseSecret(text, false)
-		if err != nil {
-			return "", fmt.Errorf("app_secret_env: the variable %.64q: %w", env, err)
-		}
-		return text, nil
+// readSecret reads a secret from an environment variable or a file; one of both is "".
+func readSecret(env, file string, read reader) (string, error) {
+	if env == "" {
+		return readSecretFile(file, false, read)
 	}
-	text, err := readSecretFile(file, false, read)
+	text := os.Getenv(env)
+	if text == "" {
+		return "", fmt.Errorf("the variable %.64q is not set", env)
+	}
+	text, err := parseSecret(text, false)
 	if err != nil {
-		return "", fmt.Errorf("app_secret_file: %w", err)
+		return "", fmt.Errorf("the variable %.64q: %w", env, err)
 	}
 	return text, nil
 }
 
-// appEntry is a client's own mini-program or website application. The clients file
-// never contains the secret.
-type appEntry struct {
-	AppID      string `yaml:"app_id"`
-	SecretEnv  string `yaml:"app_secret_env"`
-	SecretFile string `yaml:"app_secret_file"`
-	Page       string `yaml:"page"` // of a mini-program
-}
+var providerID = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
-// issuerEntry is a client's own app.
-type issuerEntry struct {
-	JWKSURL string `yaml:"jwks_url"`
-	Issuer  string `yaml:"issuer"`
-}
-
-// UnmarshalYAML refuses unknown fields.
-func (a *appEntry) UnmarshalYAML(n *yaml.Node) error {
-	type plain appEntry
-	return decodeStrict(n, (*plain)(a), "app_id", "app_secret_env", "app_secret_file", "page")
-}
-
-// UnmarshalYAML refuses unknown fields.
-func (i *issuerEntry) UnmarshalYAML(n *yaml.Node) error {
-	type plain issuerEntry
-	return decodeStrict(n, (*plain)(i), "jwks_url", "issuer")
-}
-
-// decodeStrict decodes a mapping and refuses unknown fields. yaml.Node.Decode ignores
-// KnownFields.
-func decodeStrict(n *yaml.Node, into any, known ...string) error {
-	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
-		if key := n.Content[i]; !slices.Contains(known, key.Value) {
-			return fmt.Errorf("line %d: unknown field %.40q; known are %s", key.Line, key.Value, strings.Join(known, ", "))
+// UnmarshalYAML reads the fields of a provider, which its kind knows.
+func (r *rawProvider) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: a provider has fields: id, kind and those of its kind", n.Line)
+	}
+	r.values, r.lines, r.line = map[string]string{}, map[string]int{}, n.Line
+	for i := 0; i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if value.Kind != yaml.ScalarNode {
+			return fmt.Errorf("line %d: %.40q must be one value, no list and no mapping", value.Line, key.Value)
 		}
+		if _, twice := r.lines[key.Value]; twice {
+			return fmt.Errorf("line %d: %.40q is set twice", key.Line, key.Value)
+		}
+		r.values[key.Value], r.lines[key.Value] = value.Value, key.Line
 	}
-	return n.Decode(into)
+	r.id, r.kind = r.values["id"], r.values["kind"]
+	delete(r.values, "id")
+	delete(r.values, "kind")
+	return nil
 }
 
-// hasCredentials reports whether the entry has a provider or QR code of its own.
-func (e clientEntry) hasCredentials() bool {
-	return e.QR != "" || e.Wechat != nil || e.WechatWeb != nil || e.App != nil
-}
-
-// credentials returns the client's own credentials; what it does not set is base.
-func (e clientEntry) credentials(base credentials, read reader) (credentials, error) {
-	var err error
-	if e.Wechat != nil {
-		if base.miniProgram, err = e.Wechat.wechatApp(base.miniProgram.page, read); err != nil {
-			return base, fmt.Errorf("wechat: %w", err)
+// listed returns the provider of an entry in the clients file. Errors name the line.
+func (r rawProvider) listed(read reader) (providerEntry, error) {
+	if !providerID.MatchString(r.id) {
+		return providerEntry{}, fmt.Errorf("line %d: provider id %.40q: 1 to 32 lower-case letters, digits, dashes and underscores, a letter or digit first", r.line, r.id)
+	}
+	e, err := r.entry(read)
+	if err == nil && e.kind.Development {
+		err = fmt.Errorf("kind %s is used only if no provider is configured", r.kind)
+	}
+	var errs []error
+	for _, err := range fieldErrors(err) {
+		line := r.line
+		if at := r.lines[err.Field]; at > 0 {
+			line = at
 		}
+		errs = append(errs, fmt.Errorf("line %d: provider %s: %w", line, r.id, err))
 	}
-	if e.WechatWeb != nil {
-		if base.web, err = e.WechatWeb.wechatApp("", read); err != nil {
-			return base, fmt.Errorf("wechat_web: %w", err)
-		}
+	if err != nil && errs == nil {
+		errs = append(errs, fmt.Errorf("line %d: provider %s: %w", r.line, r.id, err))
 	}
-	if e.App != nil {
-		base.jwksURL, base.issuer = e.App.JWKSURL, e.App.Issuer
-		if err := assertion.CheckURL(base.jwksURL); err != nil {
-			return base, fmt.Errorf("app: jwks_url: %w", err)
-		}
-		if base.issuer == "" {
-			return base, errors.New("app: issuer: required")
-		}
-	}
-	if e.QR != "" {
-		base.qr = e.QR
-		if !qrKind(e.QR) {
-			return base, fmt.Errorf("qr %.80q: link, wxacode, or a URL with {ticket} in it", e.QR)
-		}
-	}
-	if e.QR == "wxacode" && base.miniProgram.id == "" {
-		return base, errors.New("qr wxacode: needs a mini-program")
-	}
-	return base, nil
-}
-
-var appID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-func (a appEntry) wechatApp(page string, read reader) (wechatApp, error) {
-	if !appID.MatchString(a.AppID) {
-		return wechatApp{}, errors.New("app_id: required, as WeChat's console shows it")
-	}
-	secret, err := secretSetting(a.SecretEnv, a.SecretFile, read)
-	if err != nil {
-		return wechatApp{}, err
-	}
-	if a.Page != "" {
-		page = a.Page
-	}
-	if page != "" && !pagePath.MatchString(page) {
-		return wechatApp{}, errors.New("page: like pages/confirm/confirm, no leading slash, no query")
-	}
-	return wechatApp{a.AppID, secret, page}, nil
+	return e, errors.Join(errs...)
 }

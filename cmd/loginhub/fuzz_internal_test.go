@@ -22,7 +22,7 @@ func FuzzClientsFile(f *testing.F) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		all, _, err := readClients(path, withWechat, os.ReadFile)
+		all, err := loadClients(path, withWechat)
 		if err != nil {
 			if !strings.Contains(err.Error(), path) {
 				t.Errorf("the error does not name the file: %v", err)

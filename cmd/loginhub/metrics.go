@@ -23,7 +23,7 @@ type metrics struct {
 	hub      hubMetrics
 	api      apiMetrics
 	redis    redisMetrics
-	wechat   wechatMetrics
+	services map[string]*callMetrics // by Kind.Calls
 }
 
 func newMetrics() *metrics {
@@ -35,7 +35,7 @@ func newMetrics() *metrics {
 	m.hub = newHubMetrics(m)
 	m.api = newAPIMetrics(m)
 	m.redis = newRedisMetrics(m, m.hub.sealFailures)
-	m.wechat = newWechatMetrics(m)
+	m.services = newCallMetrics(m)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "loginhub_build_info",
 		Help: "Version of the program; always 1."}, []string{"version", "revision", "go_version"})
 	m.registry.MustRegister(build)

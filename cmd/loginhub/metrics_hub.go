@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"loginhub/hub"
@@ -14,7 +15,6 @@ var pushBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2
 var (
 	transports = [...]string{hub.TransportSocket: "socket", hub.TransportPoll: "poll"}
 	deliveries = [...]string{hub.Pushed: "pushed", hub.Resumed: "resumed", hub.Repeated: "repeated"}
-	providers  = []string{"wechat", "wechat_web", "app", "sandbox"}
 )
 
 // undelivered is the outcome of a ticket that expired after its confirm, without an
@@ -32,10 +32,12 @@ type hubMetrics struct {
 	delivered                             *counterVec
 	pushed                                *histogramVec
 	resyncs, resynced, sealFailures       *counterVec
+	providers                             *atomic.Pointer[[]string] // ids in the configuration: values of a label
 }
 
 func newHubMetrics(m *metrics) hubMetrics {
 	h := hubMetrics{
+		providers:   &atomic.Pointer[[]string]{},
 		created:     m.counter("loginhub_tickets_created_total", "Tickets that this node has created."),
 		finished:    m.counter("loginhub_tickets_finished_total", "Tickets whose final state this node has recorded.", "outcome", "provider"),
 		transitions: m.counter("loginhub_transitions_total", "Changes of tickets that this node has made, by the new state.", "state"),
@@ -63,11 +65,7 @@ func newHubMetrics(m *metrics) hubMetrics {
 			h.ended.init(labelValues{by, why})
 		}
 	}
-	for _, outcome := range []string{string(ticket.Consumed), string(ticket.Rejected), string(ticket.Expired), undelivered, cancelled} {
-		for _, by := range append([]string{noProvider}, providers...) {
-			h.finished.init(labelValues{outcome, by})
-		}
-	}
+	h.setProviders(nil)
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		for _, outcome := range []string{"ok", "code_invalid", "provider_unavailable", "provider_misconfigured", "store_unavailable"} {
 			h.calls.init(labelValues{action, outcome})
@@ -83,6 +81,16 @@ func newHubMetrics(m *metrics) hubMetrics {
 		}
 	}
 	return h
+}
+
+// setProviders sets the providers that have series of their own.
+func (h hubMetrics) setProviders(ids []string) {
+	h.providers.Store(&ids)
+	for _, outcome := range []string{string(ticket.Consumed), string(ticket.Rejected), string(ticket.Expired), undelivered, cancelled} {
+		for _, by := range append([]string{noProvider}, ids...) {
+			h.finished.init(labelValues{outcome, by})
+		}
+	}
 }
 
 // TicketChanged implements hub.Metrics.
@@ -101,7 +109,7 @@ func (h hubMetrics) TicketChanged(t ticket.Ticket) {
 	if t.Reason == ticket.ReasonCancelled {
 		outcome = cancelled
 	}
-	if !slices.Contains(providers, by) {
+	if !slices.Contains(*h.providers.Load(), by) {
 		by = noProvider
 	}
 	h.finished.get(labelValues{outcome, by}).Inc()

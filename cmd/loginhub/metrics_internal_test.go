@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 func TestMetrics_NoAllocation(t *testing.T) {
 	m := newMetrics()
+	m.hub.setProviders([]string{"wechat"})
 	done := ticket.Ticket{State: ticket.Consumed, Seq: 4, Identity: ticket.Identity{Provider: "wechat"}}
 	events := map[string]func(){
 		"a change":         func() { m.hub.TicketChanged(done) },
@@ -31,10 +31,8 @@ func TestMetrics_NoAllocation(t *testing.T) {
 }
 
 func TestMetrics_LabelsBounded(t *testing.T) {
-	if got := callLabels("userinfo", errors.New("no error of WeChat's")); got != (labelValues{"userinfo", "none", "busy"}) {
-		t.Errorf("%v", got)
-	}
 	m := newMetrics()
+	m.hub.setProviders([]string{"wechat"})
 	before := len(m.hub.finished.known)
 	for _, provider := range []string{"", "oidc", "x"} {
 		m.hub.TicketChanged(ticket.Ticket{State: ticket.Rejected, Seq: 2, Identity: ticket.Identity{Provider: provider}})

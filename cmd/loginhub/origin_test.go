@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -51,7 +50,7 @@ func TestOrigin_ShellExact(t *testing.T) {
 		"chrome-extension://abcdefghijklmnopabcdefghijklmnop", "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc",
 		"safari-web-extension://2C127FA4-62C7-7E4F-90E5-472B45EECFDC", "https://tauri.localhost", "https://localhost",
 	} {
-		got, _, err := readClients(writeClients(t, "clients:\n  - id: demo\n    origins: ['"+origin+"']\n"), credentials{}, os.ReadFile)
+		got, err := loadClients(writeClients(t, "clients:\n  - id: demo\n    origins: ['"+origin+"']\n"), Config{})
 		if err != nil || len(got[0].Origins) != 1 || got[0].Origins[0] != origin {
 			t.Errorf("%s: %v %v", origin, got, err)
 		}
@@ -73,7 +72,7 @@ func TestOrigin_NoPath(t *testing.T) {
 		"https://[fe80::1%25eth0]", "https://[::1", "https://::1", "https://[::1]x", "https://127.1", "https://0x7f.0.0.1", "https://010.0.0.1", "https://1.2.3.4.5", "https://256.0.0.1",
 		"https://xn--a.example", "https://exa mple.com", "https://a,b.example", "https://%zz.example",
 	} {
-		got, _, err := readClients(writeClients(t, "clients:\n  - id: demo\n    origins: ['"+bad+"']\n"), credentials{}, os.ReadFile)
+		got, err := loadClients(writeClients(t, "clients:\n  - id: demo\n    origins: ['"+bad+"']\n"), Config{})
 		if err == nil || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "origin") {
 			t.Errorf("%s: %v and %+v", bad, err, got)
 		}

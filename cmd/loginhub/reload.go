@@ -42,7 +42,7 @@ type reloader struct {
 // setCurrent records what is in use.
 func (r *reloader) setCurrent(now *reloadable) {
 	r.current = now
-	r.app.metrics.wechat.tokens.set(now.providers.tokens())
+	r.app.metrics.watchProviders(now.set.providers(), now.providers.cache)
 }
 
 // run reloads until ctx ends. A later SIGHUP is ignored.

@@ -38,7 +38,7 @@ func (r *reloader) derive(set *settings) (*reloadable, error) {
 		clients = r.endpoints.clients
 	}
 	l := &reloadable{set: set, secrets: ring,
-		providers: &providerBuilder{set: set, secrets: r.secrets, log: r.app.log, metrics: r.app.metrics.wechat, audience: r.endpoints.issuer, cache: map[any]any{}},
+		providers: &providerBuilder{set: set, secrets: r.secrets, log: r.app.log, metrics: r.app.metrics, endpoints: r.endpoints, cache: providerCache{}},
 		node:      hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), UserLabel: set.userLabel()},
 		server:    api.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
 	if r.current != nil {

@@ -13,7 +13,6 @@ import (
 	"loginhub/api/qr"
 	"loginhub/hub/client"
 	"loginhub/hub/keys"
-	"loginhub/hub/provider/app/assertion"
 )
 
 // settings is a valid configuration.
@@ -23,6 +22,7 @@ type settings struct {
 	masters           []keys.MasterKey
 	proxies           []netip.Prefix
 	clients           []*client.Client       // nil: the default client
+	site              credentials            // of all clients without their own
 	clientCredentials map[string]credentials // complete, by client with its own
 	logo              *qr.Logo
 	verify            [2]string           // name and text of WeChat's verification file
@@ -63,20 +63,20 @@ func (c *Config) validate() (*settings, error) {
 	}
 	s.proxies, err = prefixes(c.TrustedProxies)
 	note("LOGINHUB_TRUSTED_PROXIES", err)
+	s.site, err = c.credentials()
+	errs = append(errs, err)
 	if c.Clients != "" {
-		s.clients, s.clientCredentials, err = readClients(c.Clients, c.credentials(), c.read)
+		with, err := c.readClients(c.Clients, s.site)
 		note("LOGINHUB_CLIENTS", err)
-		for _, own := range s.clientCredentials {
-			c.clientsHaveProviders = c.clientsHaveProviders || len(own.providers()) > 0
-		}
+		s.clients, s.site, s.clientCredentials = with.clients, with.site, with.own
+	}
+	for _, with := range s.allCredentials() {
+		c.hasProviders = c.hasProviders || len(with.providers) > 0
 	}
 	s.verify, err = verifyFile(c.WechatVerifyFile)
 	note("LOGINHUB_WECHAT_VERIFY_FILE", err)
 	s.logo, err = readLogo(c.QRLogo, c.read)
 	note("LOGINHUB_QR_LOGO", err)
-	if c.AppJWKSURL != "" {
-		note("LOGINHUB_APP_JWKS_URL", assertion.CheckURL(c.AppJWKSURL))
-	}
 	if c.MaxSockets == 0 {
 		c.MaxSockets = waitersFromFileLimit()
 	}
@@ -114,8 +114,7 @@ func (s *settings) rules() []rule {
 			"LOGINHUB_APP_JWKS_URL and this one go together"},
 		{"LOGINHUB_PUBLIC_URL", s.publicOrigin == "" && s.needsPublicURL(),
 			"required, because WeChat's website login redirects to it, and an app's assertions name it as their aud"},
-		{"LOGINHUB_WECHAT_PAGE", !pagePath.MatchString(c.WechatPage), "like pages/confirm/confirm: no leading slash, no query"},
-		{"LOGINHUB_QR", c.QR == "wxacode" && c.WechatAppID == "" && !c.clientsHaveProviders,
+		{"LOGINHUB_QR", c.QR == "wxacode" && !s.site.hasPictures() && len(s.clientCredentials) == 0,
 			"wxacode is the code of a mini-program; set LOGINHUB_WECHAT_APP_ID, or use link"},
 		{"LOGINHUB_QR_LEVEL", c.QRLogo != "" && (c.QRLevel == "L" || c.QRLevel == "M"), "with a logo Q or H, or the code does not read"},
 		{"LOGINHUB_QR", !qrKind(c.QR),

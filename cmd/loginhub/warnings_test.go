@@ -66,6 +66,7 @@ func TestSecret_Cleaned(t *testing.T) {
 	file := func(value string) []string {
 		return withSettings(production, "WECHAT_APP_SECRET=", "WECHAT_APP_SECRET_FILE="+writeClients(t, value))
 	}
+	var want providerKey
 	for _, value := range []string{hidden, hidden + "\n", hidden + "\r\n", " " + hidden + "\t", "\ufeff" + hidden + "\n"} {
 		for _, given := range [][]string{wechat(value), file(value)} {
 			if s := mustParseSettings(t, given...); s.WechatAppSecret != hidden {
@@ -74,8 +75,12 @@ func TestSecret_Cleaned(t *testing.T) {
 		}
 		t.Setenv("SITE_SECRET", value)
 		s := mustParseSettings(t, withSettings(production, "CLIENTS="+writeClients(t, "clients: [{id: a, wechat: {app_id: wx1, app_secret_env: SITE_SECRET}}]"))...)
-		if got := s.clientCredentials["a"].miniProgram.secret; got != hidden {
-			t.Errorf("a client's %q is %q", value, got)
+		got := s.clientCredentials["a"].providers[0].key
+		if value == hidden {
+			want = got
+		}
+		if got != want {
+			t.Errorf("a client's %q is not cleaned", value)
 		}
 	}
 	for value, wantText := range map[string]string{

@@ -13,7 +13,7 @@ var allowedImports = map[string][]string{
 	"cmd/loginbench":             {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
 	"cmd/loginbench/bare":        {},
 	"cmd/loginhub/logqueue":      {},
-	"cmd/loginhub":               {"api", "api/qr", "api/ratelimit", "hub/provider/app/assertion", "api/token", "cmd/loginhub/logqueue", "hub", "hub/client", "hub/keys", "hub/provider", "hub/redisstore", "hub/ticket", "wechat"},
+	"cmd/loginhub":               {"api", "api/qr", "api/ratelimit", "api/token", "cmd/loginhub/logqueue", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
 	"api":                        {"api/apidocs", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/apitest":                {},
 	"api/apitest/contract":       {"api/apitest"},
@@ -29,6 +29,9 @@ var allowedImports = map[string][]string{
 	"hub/ticket":                 {"hub/client", "hub/provider"},
 	"hub/client":                 {},
 	"hub/provider":               {},
+	"hub/provider/app":           {"hub/provider", "hub/provider/app/assertion"},
+	"hub/provider/sandbox":       {"hub/provider"},
+	"hub/provider/wechat":        {"hub/provider", "wechat"},
 	"hub/hubtest":                {},
 	"hub/chaos":                  {},
 	"wechat":                     {},
@@ -62,7 +65,7 @@ var stdlibOnly = []string{"hub/client", "hub/keys", "hub/provider", "hub/ticket"
 // testImports lists what the tests of a package may import beside the package itself and
 // its own imports. Nothing here is above the package.
 var testImports = map[string][]string{
-	"api":                   {"api/apitest", "hub/hubtest", "hub/keys", "hub/redisstore"},
+	"api":                   {"api/apitest", "hub/hubtest", "hub/keys", "hub/provider/sandbox", "hub/redisstore"},
 	"api/request":           {"hub/client"},
 	"cmd/loginhub":          {"api/apitest", "hub/hubtest", "wechat/wechattest"},
 	"cmd/loginhub/logqueue": {"hub/hubtest"},

@@ -133,13 +133,20 @@ func (s *keySet) usable(kid string) []jose.JSONWebKey {
 func (k *keys) fetch(ctx context.Context) {
 	k.lastFetch = time.Now()
 	found, err := k.download(ctx)
-	if err == nil {
+	if err == nil || errors.Is(err, errNoKey) {
 		k.current.Store(&keySet{found, k.lastFetch})
-		if len(found) == 0 {
-			err = fmt.Errorf("%w: no usable key in the set; it needs a public key for signatures: EC P-256, Ed25519, or RSA of %d bits or more", ErrConfig, minRSABits)
-		}
 	}
 	k.lastErr = err
+}
+
+// errNoKey is an ErrConfig.
+var errNoKey = fmt.Errorf("%w: no usable key in the set; it needs a public key for signatures: EC P-256, Ed25519, or RSA of %d bits or more", ErrConfig, minRSABits)
+
+// CountKeys fetches the keys, without a cache, and returns how many are usable. Without
+// a usable key it returns ErrConfig.
+func (v *Verifier) CountKeys(ctx context.Context) (int, error) {
+	found, err := v.keys.download(ctx)
+	return len(found), err
 }
 
 func (k *keys) download(ctx context.Context) ([]jose.JSONWebKey, error) {
@@ -172,6 +179,9 @@ func (k *keys) download(ctx context.Context) ([]jose.JSONWebKey, error) {
 	found, err := ParseJWKS(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if len(found) == 0 {
+		return nil, errNoKey
 	}
 	return found, nil
 }

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"slices"
+
+	"loginhub/hub/provider"
+	"loginhub/hub/provider/app"
+	"loginhub/hub/provider/sandbox"
+	"loginhub/hub/provider/wechat"
+)
+
+// kinds are all kinds of providers. A new one is a package and a line here.
+func kinds() []provider.Kind {
+	return []provider.Kind{
+		wechat.MiniProgram(),
+		wechat.Website(),
+		app.Kind(),
+		sandbox.Kind(),
+	}
+}
+
+// developmentKind returns the kind that is used if no provider is configured.
+func developmentKind() provider.Kind {
+	return kinds()[slices.IndexFunc(kinds(), func(k provider.Kind) bool { return k.Development })]
+}

@@ -1,0 +1,110 @@
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Kind is a kind of provider. One table lists all kinds (cmd/loginhub); everything that
+// the program knows of a provider comes from here.
+type Kind struct {
+	Name  string    // value of `kind` in the clients file
+	Label Label     // what people call it
+	Token TokenForm // how tokens name its users
+
+	// How its users log in: a phone brings a code of the provider's app to the hub, a
+	// browser brings one back from the provider's page, or both.
+	ByPhone, ByRedirect bool
+	// CodeParam is the query parameter in which a browser brings the code back;
+	// "" means code (RFC 6749, section 4.1.2).
+	CodeParam string
+	// StartPath and CallbackPath are the paths of a website login that is older than
+	// /api/connect/ID, for the provider whose id is Name; "" for none.
+	StartPath, CallbackPath string
+	// DrawsCodes means that the provider draws QR codes that its app opens
+	// (Access.Pictures), with Env.Pictures.
+	DrawsCodes bool
+	// TicketBound means that a code names the ticket that it confirms. A code that is
+	// refused for one ticket may be valid for another.
+	TicketBound bool
+	// PublicURL means that the provider must know the hub's public URL.
+	PublicURL bool
+	// Development means that anyone can log in as anyone. Such a provider is used if no
+	// other is configured; the clients file cannot name it.
+	Development bool
+	// Calls is the name of the service in metrics, loginhub_CALLS_calls_total; "" means
+	// that its calls are not counted. Kinds of one service share it.
+	Calls string
+
+	// Read reads the configuration. Missing and invalid fields are recorded in f.
+	Read func(f *Fields) Config
+}
+
+// Label is a name for people, in two languages.
+type Label struct{ ZH, EN string }
+
+// Config is the valid configuration of one provider.
+type Config interface {
+	// Open creates what the configuration needs. It sends no request: a node starts
+	// without the provider, and reports errors at the first login.
+	Open(Env) (Access, error)
+	// Check tries the configuration against the provider, for `loginhub check`. Env has
+	// no Store then.
+	Check(context.Context, Env) []Finding
+}
+
+// Env is what the program gives to a provider.
+type Env struct {
+	ID        string      // of the provider in the configuration
+	PublicURL string      // what browsers see; "" if none is configured
+	Audience  string      // the issuer of the hub's tokens
+	Store     SharedStore // nil in a check
+	Log       *slog.Logger
+	Calls     CallMetrics // nil: calls are not counted
+	// Pictures means that some QR code is to be a picture of the provider's.
+	Pictures bool
+}
+
+// SharedStore keeps small values for all nodes. They are encrypted and bound to their
+// names.
+type SharedStore interface {
+	// Now returns the time of a clock that all nodes share.
+	Now() time.Time
+	// Load returns the value of a name, or nil if there is none.
+	Load(ctx context.Context, name string) ([]byte, error)
+	// Save stores a value that expires after life.
+	Save(ctx context.Context, name string, value []byte, life time.Duration) error
+	// SetNX returns true for the first of all nodes that sets the name, until life is
+	// over.
+	SetNX(ctx context.Context, name string, life time.Duration) (bool, error)
+}
+
+// CallResult is how a call of a provider ended: its error code and what is to be done
+// about it. Both are from a fixed set, because they are labels of a metric.
+type CallResult struct{ Code, Reaction string }
+
+// CallMetrics counts the calls of one service.
+type CallMetrics interface {
+	// Start creates the series of a call, so that a rate sees their first event.
+	Start(call string, results []CallResult)
+	// Observe counts one call.
+	Observe(call string, r CallResult, took time.Duration)
+}
+
+// Severity says whether a finding needs a change.
+type Severity string
+
+// The severities.
+const (
+	OK   Severity = "ok"
+	Warn Severity = "warn" // works, or is not known; look at it
+	Fail Severity = "FAIL" // needs a change
+)
+
+// Finding is one line of `loginhub check`. Text says what was found and what to do; it
+// contains no secret.
+type Finding struct {
+	Severity      Severity
+	Subject, Text string
+}

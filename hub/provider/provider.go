@@ -1,0 +1,134 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Provider is a configured provider, ready for logins.
+type Provider struct {
+	ID string // in the configuration: what phones send as provider
+	Kind
+	Access
+}
+
+// Access is what an opened provider offers. A kind sets what it has.
+type Access struct {
+	Code     Exchanger   // exchanges the codes that phones bring; nil: none do
+	Redirect Redirector  // for a browser that logs in at the provider's page; nil: none
+	Pictures Pictures    // draws the QR code instead of the hub; nil: the hub draws it
+	Launch   string      // link that opens the provider's app on a phone, with {ticket}; "" for none
+	Calling  AccessToken // used by the provider's calls, for metrics; zero: none
+}
+
+// Credential is the one-time code with which somebody proves who they are.
+type Credential struct {
+	Code   string // 1 to 4,096 bytes, any content
+	Ticket string // the ticket to confirm, for a code that is bound to it
+	Visit  Visit  // of the browser that brings the code; zero for a phone
+}
+
+// Exchanger turns a one-time code into an identity.
+//
+// Exchange is called at most once per code, and only if the state of the ticket permits
+// success. It sets Realm, Subject and, if there are any, Union and the names that the
+// provider vouches for. Its errors wrap ErrCodeInvalid, ErrUserBlocked,
+// ErrIdentityIncomplete, ErrProviderMisconfigured or ErrProviderUnavailable. They are
+// inside a RetryError if the time of the next try is known. They contain neither the
+// code nor credentials.
+//
+// An Exchanger must be comparable, for example a pointer: its concurrent calls are
+// counted by it.
+type Exchanger interface {
+	Exchange(ctx context.Context, c Credential) (Identity, error)
+}
+
+// Redirector sends a browser to the provider's page and exchanges the code with which it
+// returns (OAuth 2.0, RFC 6749, section 4.1).
+type Redirector interface {
+	Exchanger
+	// Authorize returns the URL of the provider's page.
+	Authorize(ctx context.Context, v Visit) (string, error)
+	// Origin returns the origin of that page, for a Content-Security-Policy.
+	Origin() string
+}
+
+// Visit is one visit of a browser to a provider's page. The hub makes it, and binds it
+// to the browser and the ticket.
+type Visit struct {
+	Callback string // where the page sends the browser back to
+	State    string // sent back unchanged
+	Verifier string // 43 characters that only the hub knows, for PKCE (RFC 7636) or a nonce
+	Lang     string // of the browser: zh or en
+}
+
+// Pictures draws QR codes that the provider's app opens.
+type Pictures interface {
+	// Code returns a picture, JPEG or PNG. Its errors are those of an Exchanger.
+	Code(ctx context.Context, ticket string) ([]byte, error)
+}
+
+// AccessToken describes the access token that a provider's calls carry.
+type AccessToken struct {
+	AppID string // whose token it is
+	// Age returns the time since the token in use was asked for and until it ends; ok is
+	// false if there is none. nil: the provider has no access token.
+	Age func() (age, left time.Duration, ok bool)
+}
+
+// Open opens a provider of the kind.
+func (k Kind) Open(c Config, e Env) (*Provider, error) {
+	a, err := c.Open(e)
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: %w", e.ID, err)
+	}
+	p := &Provider{ID: e.ID, Kind: k}
+	if a.Code != nil {
+		a.Code = &exchanger{p, a.Code}
+	}
+	if a.Redirect != nil {
+		a.Redirect = &redirector{a.Redirect, exchanger{p, a.Redirect}}
+	}
+	p.Access = a
+	return p, nil
+}
+
+// exchanger completes the identities of a provider. The caller cleans them.
+type exchanger struct {
+	provider *Provider
+	next     Exchanger
+}
+
+// Exchange implements Exchanger.
+func (x *exchanger) Exchange(ctx context.Context, c Credential) (Identity, error) {
+	by, err := x.next.Exchange(ctx, c)
+	if err != nil {
+		return Identity{}, err
+	}
+	by.Provider, by.Token = x.provider.ID, &x.provider.Kind.Token
+	return by, nil
+}
+
+// TicketBound reports whether a code names the ticket that it confirms.
+func (x *exchanger) TicketBound() bool { return x.provider.Kind.TicketBound }
+
+// FixedPaths returns the paths of a website login that began before each provider had
+// its own under /api/connect; "" for none. Only the provider whose id is the kind's name
+// has them.
+func (p *Provider) FixedPaths() (start, callback string) {
+	if p.ID != p.Kind.Name {
+		return "", ""
+	}
+	return p.StartPath, p.CallbackPath
+}
+
+type redirector struct {
+	Redirector
+	exchanger
+}
+
+// Exchange implements Exchanger.
+func (r *redirector) Exchange(ctx context.Context, c Credential) (Identity, error) {
+	return r.exchanger.Exchange(ctx, c)
+}
