@@ -81,7 +81,7 @@ func methodNotAllowed(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 const (
-	maxRefusedOrigins = 1000 // then the log is quiet, because strangers choose the names
+	maxRefusedOrigins = 100 // then the log is quiet, because strangers choose the names
 )
 
 // refusedOrigins logs each refused origin once: the developer of a site looks
