@@ -222,7 +222,7 @@ func TestWebLogin_Offered(t *testing.T) {
 		return a
 	}
 	page := get("/", "")
-	wantPage(t, "the login page", page, 200, `action="/api/wechat/qrconnect"`, `target="_blank"`, "weixin://dl/business/?appid="+appID)
+	wantPage(t, "the login page", page, 200, `action="/api/wechat/qrconnect"`, `target="_blank"`)
 	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' "+w.URL) {
 		t.Errorf("policy %q", csp)
 	}
