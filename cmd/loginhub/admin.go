@@ -29,7 +29,7 @@ func (a *App) startAdmin(node *hub.Hub, clients func() []*client.Client) (*http.
 		return nil, listenError("LOGINHUB_ADMIN_LISTEN", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", a.metrics.handler())
+	mux.Handle("GET /metrics", a.metrics.Handler())
 	killSwitch{node, clients}.mount(mux)
 	// Not pprof.Cmdline: flags can hold secrets.
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

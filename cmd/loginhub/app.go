@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"loginhub/api"
+	"loginhub/cmd/loginhub/logqueue"
+	"loginhub/cmd/loginhub/metrics"
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
 )
@@ -40,8 +42,8 @@ type App struct {
 	original Config  // the settings before files were read into them
 	sighups  sighups // each causes a reload
 
-	metrics  *metrics  // set by Run
-	reloader *reloader // set by build
+	metrics  *metrics.Metrics // set by Run
+	reloader *reloader        // set by build
 }
 
 // Run runs the node until ctx ends, then drains it and returns nil. Any other end is
@@ -56,9 +58,10 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	a.metrics = newMetrics()
-	a.metrics.watchLogs(a.logs)
-	store.Metrics = a.metrics.redis
+	a.metrics = metrics.New(releaseVersion, commit, kinds())
+	a.metrics.WatchLog("log", a.logs.stderr, logqueue.Ordinary)
+	a.metrics.WatchLog("audit", a.logs.audit.queue, logqueue.Audit)
+	store.Metrics = a.metrics.Redis
 	defer store.Close()
 	urls := a.set.endpoints(tcp.Addr())
 	node, server, err := a.build(store, urls)
@@ -75,7 +78,7 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Warn(text)
 	}
 	limiter := a.set.limitConns(tcp, a.log)
-	a.metrics.watchConns(limiter)
+	limiter.onLimit = a.metrics.WatchConns(limiter.Open, func() int { return limiter.total }, connRefusals())
 	var listener net.Listener = limiter
 	if a.set.certificate != nil {
 		listener = a.set.certificate.listen(limiter)
@@ -168,12 +171,14 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Issuer: urls.issuer, Reloadable: now.node,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Replicated: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
-		KillSwitches: store, Metrics: a.metrics.hub})
-	a.metrics.watchHub(node)
-	a.metrics.watchCertificates(set)
+		KillSwitches: store, Metrics: a.metrics.Hub})
+	a.metrics.WatchHub(node)
+	for i, c := range set.certificates() {
+		a.metrics.WatchCertificate(c.label, func() time.Time { return set.certificates()[i].cert.NotAfter })
+	}
 	edge := api.Config{Hub: node, Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.api}
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API}
 	if set.QRLogo != "" && set.QRLevel == "" {
 		edge.QRLevel = "H"
 	}

@@ -23,6 +23,14 @@ const (
 	closedIdle = "idle"
 )
 
+// connRefusals are the pairs of limit and closed that connLimiter.onLimit gets.
+func connRefusals() (all [][2]string) {
+	for _, limit := range []string{connLimitAddress, connLimitTotal, connLimitFiles} {
+		all = append(all, [2]string{limit, closedNew}, [2]string{limit, closedIdle})
+	}
+	return all
+}
+
 const (
 	// healthReserve is how many connections this machine may open over the total, so
 	// that `loginhub health` works on a full node.

@@ -14,7 +14,7 @@
 //	publicserver.go   the public listener, and how it stops
 //	connlimit.go      the limits of connections
 //	admin.go          the operator's listener; admin_killswitch.go the kill switch
-//	metrics*.go       Prometheus metrics
+//	metrics/          Prometheus metrics
 //	logs.go           the log and the audit log
 //	banner.go         the first instructions for a new user
 package main

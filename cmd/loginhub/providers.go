@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"loginhub/api"
+	"loginhub/cmd/loginhub/metrics"
 	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
 )
@@ -15,7 +16,7 @@ type providerBuilder struct {
 	set       *settings
 	secrets   *redisstore.SecretStore
 	log       *slog.Logger
-	metrics   *metrics
+	metrics   *metrics.Metrics
 	endpoints endpoints
 	cache     providerCache
 	// previous is the cache before a reload. Providers that are still needed are kept,
@@ -99,7 +100,7 @@ func (b *providerBuilder) open(e providerEntry) (*provider.Provider, error) {
 	if p == nil {
 		var err error
 		if p, err = e.kind.Open(e.config, provider.Env{ID: e.id, PublicURL: b.set.publicOrigin, Audience: b.endpoints.issuer,
-			Store: b.secrets, Log: b.log, Calls: b.metrics.calls(e.kind.Calls), Pictures: key.pictures}); err != nil {
+			Store: b.secrets, Log: b.log, Calls: b.metrics.Calls(e.kind.Calls), Pictures: key.pictures}); err != nil {
 			return nil, err
 		}
 	}

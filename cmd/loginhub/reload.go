@@ -42,7 +42,7 @@ type reloader struct {
 // setCurrent records what is in use.
 func (r *reloader) setCurrent(now *reloadable) {
 	r.current = now
-	r.app.metrics.watchProviders(now.set.providers(), now.providers.cache)
+	r.app.metrics.WatchProviders(now.set.providers(), slices.Collect(maps.Values(now.providers.cache)))
 }
 
 // run reloads until ctx ends. A later SIGHUP is ignored.

@@ -13,7 +13,8 @@ var allowedImports = map[string][]string{
 	"cmd/loginbench":             {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
 	"cmd/loginbench/bare":        {},
 	"cmd/loginhub/logqueue":      {},
-	"cmd/loginhub":               {"api", "api/qr", "api/ratelimit", "api/token", "cmd/loginhub/logqueue", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
+	"cmd/loginhub/metrics":       {"api/ratelimit", "cmd/loginhub/logqueue", "hub", "hub/provider", "hub/redisstore", "hub/ticket"},
+	"cmd/loginhub":               {"api", "api/qr", "api/token", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
 	"api":                        {"api/apidocs", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/apitest":                {},
 	"api/apitest/contract":       {"api/apitest"},
@@ -54,7 +55,7 @@ var moduleUsers = map[string][]string{
 	"github.com/mileusna/useragent":            {"api/request"},
 	"golang.org/x/crypto":                      {"hub/redisstore", "hub/ticket"},
 	"go.yaml.in/yaml/v3":                       {"api/apidocs", "api/apitest", "cmd/loginhub"},
-	"github.com/prometheus/client_golang":      {"cmd/loginhub"},
+	"github.com/prometheus/client_golang":      {"cmd/loginhub/metrics"},
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/apitest"},
 }
 

@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"slices"
@@ -35,7 +35,7 @@ type hubMetrics struct {
 	providers                             *atomic.Pointer[[]string] // ids in the configuration: values of a label
 }
 
-func newHubMetrics(m *metrics) hubMetrics {
+func newHubMetrics(m *Metrics) hubMetrics {
 	h := hubMetrics{
 		providers:   &atomic.Pointer[[]string]{},
 		created:     m.counter("loginhub_tickets_created_total", "Tickets that this node has created."),

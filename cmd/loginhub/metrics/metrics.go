@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"cmp"
@@ -14,32 +14,38 @@ import (
 
 	"loginhub/cmd/loginhub/logqueue"
 	"loginhub/hub"
+	"loginhub/hub/provider"
 )
 
-// metrics are the process's metrics, as in deploy/METRICS.md. Other packages report
+// Metrics are the process's metrics, as in deploy/METRICS.md. Other packages report
 // events through small interfaces of their own and do not depend on Prometheus.
-type metrics struct {
+type Metrics struct {
+	Hub   hubMetrics   // implements hub.Metrics
+	API   apiMetrics   // implements api.Metrics
+	Redis redisMetrics // implements redisstore.Metrics
+
 	registry *prometheus.Registry
-	hub      hubMetrics
-	api      apiMetrics
-	redis    redisMetrics
 	services map[string]*callMetrics // by Kind.Calls
 }
 
-func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
+// New returns the metrics of one process. releaseVersion and commit are those of the
+// release, or empty for those of the build. kinds are all kinds of providers.
+func New(releaseVersion, commit string, kinds []provider.Kind) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
 	// How long runnable goroutines wait for a processor: it grows on a machine
 	// without free CPU.
 	waits := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waits)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.hub = newHubMetrics(m)
-	m.api = newAPIMetrics(m)
-	m.redis = newRedisMetrics(m, m.hub.sealFailures)
-	m.services = newCallMetrics(m)
+	m.Hub = newHubMetrics(m)
+	m.API = newAPIMetrics(m)
+	m.Redis = newRedisMetrics(m, m.Hub.sealFailures)
+	m.services = newCallMetrics(m, kinds)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "loginhub_build_info",
 		Help: "Version of the program; always 1."}, []string{"version", "revision", "go_version"})
 	m.registry.MustRegister(build)
-	build.WithLabelValues(buildInfo()).Set(1)
+	version, revision, goVersion := buildInfo()
+	// The release's values come first, as in `loginhub version`.
+	build.WithLabelValues(cmp.Or(releaseVersion, version), cmp.Or(commit, revision), goVersion).Set(1)
 	return m
 }
 
@@ -55,18 +61,17 @@ func buildInfo() (version, revision, goVersion string) {
 			revision = s.Value
 		}
 	}
-	// Values of -ldflags come first, as in `loginhub version`.
-	return cmp.Or(releaseVersion, version), cmp.Or(commit, revision), info.GoVersion
+	return version, revision, info.GoVersion
 }
 
-// handler responds in text, or in protobuf if Prometheus requests it for native
+// Handler responds in text, or in protobuf if Prometheus requests it for native
 // histograms.
-func (m *metrics) handler() http.Handler {
+func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// watchHub adds gauges that are read from the node at each scrape.
-func (m *metrics) watchHub(node *hub.Hub) {
+// WatchHub adds gauges that are read from the node at each scrape.
+func (m *Metrics) WatchHub(node *hub.Hub) {
 	gauge := func(name, help string, value func() float64, labels prometheus.Labels) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
 	}
@@ -91,53 +96,49 @@ func (m *metrics) watchHub(node *hub.Hub) {
 	}, nil)
 }
 
-// watchLogs adds what is read from the log and the audit log at each scrape. Without
-// an audit file both share one queue.
-func (m *metrics) watchLogs(l *logs) {
-	for stream, of := range map[string]struct {
-		queue *logqueue.Queue
-		kind  int
-	}{"log": {l.stderr, logqueue.Ordinary}, "audit": {l.audit.queue, logqueue.Audit}} {
-		labels := prometheus.Labels{"stream": stream}
-		m.registry.MustRegister(
-			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "loginhub_log_lines_dropped_total",
-				Help: "Lines that were dropped because the log was not read or could not be written.", ConstLabels: labels},
-				func() float64 { return float64(of.queue.Dropped(of.kind)) }),
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_log_lines_queued",
-				Help: "Lines that wait to be written.", ConstLabels: labels},
-				func() float64 { return float64(of.queue.Queued()) }),
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_log_stalled",
-				Help: "1 if lines wait and none was written for a second.", ConstLabels: labels},
-				func() float64 {
-					if of.queue.Stalled() {
-						return 1
-					}
-					return 0
-				}))
-	}
+// WatchLog adds what is read from a log's queue at each scrape. stream is "log" or
+// "audit"; kind is the kind of its lines. Both streams may share one queue.
+func (m *Metrics) WatchLog(stream string, queue *logqueue.Queue, kind int) {
+	labels := prometheus.Labels{"stream": stream}
+	m.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "loginhub_log_lines_dropped_total",
+			Help: "Lines that were dropped because the log was not read or could not be written.", ConstLabels: labels},
+			func() float64 { return float64(queue.Dropped(kind)) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_log_lines_queued",
+			Help: "Lines that wait to be written.", ConstLabels: labels},
+			func() float64 { return float64(queue.Queued()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_log_stalled",
+			Help: "1 if lines wait and none was written for a second.", ConstLabels: labels},
+			func() float64 {
+				if queue.Stalled() {
+					return 1
+				}
+				return 0
+			}))
 }
 
-// watchCertificates adds the expiry time of each certificate in use.
-func (m *metrics) watchCertificates(set *settings) {
-	for i, c := range set.certificates() {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_certificate_expiry_timestamp_seconds",
-			Help: "When the certificate expires (Unix time).", ConstLabels: prometheus.Labels{"certificate": c.label}},
-			func() float64 { return float64(set.certificates()[i].cert.NotAfter.Unix()) }))
-	}
+// WatchCertificate adds the expiry time of a certificate in use, which is read at each
+// scrape.
+func (m *Metrics) WatchCertificate(label string, expiry func() time.Time) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_certificate_expiry_timestamp_seconds",
+		Help: "When the certificate expires (Unix time).", ConstLabels: prometheus.Labels{"certificate": label}},
+		func() float64 { return float64(expiry().Unix()) }))
 }
 
-// watchConns adds the metrics of the public listener's connections.
-func (m *metrics) watchConns(l *connLimiter) {
+// WatchConns adds the metrics of the public listener's connections. It returns the
+// function that counts a connection closed because of a limit; refusals are the pairs
+// of limit and closed that it is called with.
+func (m *Metrics) WatchConns(open, limit func() int, refusals [][2]string) (refused func(limit, closed string)) {
 	gauge := func(name, help string, value func() int) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
 	}
-	gauge("loginhub_connections", "Open connections of the public listener, waiting sockets among them.", l.Open)
-	gauge("loginhub_connections_limit", "How many connections may be open, by the file limit.", func() int { return l.total })
-	refused := m.counter("loginhub_connections_refused_total", "Connections closed because of a limit of connections.", "limit", "closed")
-	for _, limit := range []string{connLimitAddress, connLimitTotal, connLimitFiles} {
-		refused.init(labelValues{limit, closedNew}, labelValues{limit, closedIdle})
+	gauge("loginhub_connections", "Open connections of the public listener, waiting sockets among them.", open)
+	gauge("loginhub_connections_limit", "How many connections may be open, by the file limit.", limit)
+	closed := m.counter("loginhub_connections_refused_total", "Connections closed because of a limit of connections.", "limit", "closed")
+	for _, r := range refusals {
+		closed.init(labelValues{r[0], r[1]})
 	}
-	l.onLimit = func(limit, closed string) { refused.get(labelValues{limit, closed}).Inc() }
+	return func(limit, how string) { closed.get(labelValues{limit, how}).Inc() }
 }
 
 // labelValues are up to three label values; unused ones are empty.
@@ -179,7 +180,7 @@ func (s *series[T]) init(all ...labelValues) {
 // counterVec are the counters of one metric.
 type counterVec = series[prometheus.Counter]
 
-func (m *metrics) counter(name, help string, labels ...string) *counterVec {
+func (m *Metrics) counter(name, help string, labels ...string) *counterVec {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(vec)
 	return &counterVec{labels: len(labels), known: map[labelValues]prometheus.Counter{}, resolve: vec.WithLabelValues}
@@ -190,7 +191,7 @@ type histogramVec = series[prometheus.Observer]
 
 // histogram has native buckets, each a tenth wide, and classic buckets for scrapes
 // without protobuf.
-func (m *metrics) histogram(name, help string, classic []float64, labels ...string) *histogramVec {
+func (m *Metrics) histogram(name, help string, classic []float64, labels ...string) *histogramVec {
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: classic,
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}, labels)
 	m.registry.MustRegister(vec)

@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"time"
@@ -18,7 +18,7 @@ type redisMetrics struct {
 	sealFailures *counterVec
 }
 
-func newRedisMetrics(m *metrics, refused *counterVec) redisMetrics {
+func newRedisMetrics(m *Metrics, refused *counterVec) redisMetrics {
 	r := redisMetrics{
 		duration: m.histogram("loginhub_redis_call_duration_seconds",
 			"How long a caller waited for Redis, with the client library's repeats.", redisBuckets, "call"),

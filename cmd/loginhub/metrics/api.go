@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"time"
@@ -16,7 +16,7 @@ type apiMetrics struct {
 	limited  *counterVec
 }
 
-func newAPIMetrics(m *metrics) apiMetrics {
+func newAPIMetrics(m *Metrics) apiMetrics {
 	e := apiMetrics{
 		requests: m.counter("loginhub_http_requests_total", "Requests answered, by the route's pattern and the status's class.", "route", "status"),
 		duration: m.histogram("loginhub_http_request_duration_seconds",

@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"sync"
@@ -20,9 +20,9 @@ type callMetrics struct {
 }
 
 // newCallMetrics returns the metrics of each service that kinds call.
-func newCallMetrics(m *metrics) map[string]*callMetrics {
+func newCallMetrics(m *Metrics, kinds []provider.Kind) map[string]*callMetrics {
 	all := map[string]*callMetrics{}
-	for _, kind := range kinds() {
+	for _, kind := range kinds {
 		name := kind.Calls
 		if name == "" || all[name] != nil {
 			continue
@@ -37,17 +37,17 @@ func newCallMetrics(m *metrics) map[string]*callMetrics {
 	return all
 }
 
-// calls returns the metrics of a service, or nil for "".
-func (m *metrics) calls(service string) provider.CallMetrics {
+// Calls returns the metrics of a service, or nil for "".
+func (m *Metrics) Calls(service string) provider.CallMetrics {
 	if c := m.services[service]; c != nil {
 		return c
 	}
 	return nil
 }
 
-// watchProviders observes the providers in use.
-func (m *metrics) watchProviders(ids []string, open providerCache) {
-	m.hub.setProviders(ids)
+// WatchProviders observes the providers in use. ids are those of the configuration.
+func (m *Metrics) WatchProviders(ids []string, open []*provider.Provider) {
+	m.Hub.setProviders(ids)
 	for service, c := range m.services {
 		of := map[string][]provider.AccessToken{}
 		for _, p := range open {
