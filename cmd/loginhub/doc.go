@@ -6,7 +6,7 @@
 //	warnings.go       settings that work but are probably a mistake
 //	clients.go        the clients file
 //	credentials.go    accounts of the deployment and of clients
-//	check*.go         `loginhub check`: tests settings against Redis, WeChat and the public URL
+//	check/            `loginhub check`: tests settings against Redis, providers and the public URL; check.go gives it their values
 //	health.go         `loginhub health`: the health check of a container
 //	app.go            connects all parts; App.Run runs a node
 //	providers.go      adapts package wechat to package api

@@ -12,9 +12,10 @@ import (
 var allowedImports = map[string][]string{
 	"cmd/loginbench":             {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
 	"cmd/loginbench/bare":        {},
+	"cmd/loginhub/check":         {"hub/provider", "hub/redisstore", "hub/ticket"},
 	"cmd/loginhub/logqueue":      {},
 	"cmd/loginhub/metrics":       {"api/ratelimit", "cmd/loginhub/logqueue", "hub", "hub/provider", "hub/redisstore", "hub/ticket"},
-	"cmd/loginhub":               {"api", "api/qr", "api/token", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
+	"cmd/loginhub":               {"api", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
 	"api":                        {"api/apidocs", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/apitest":                {},
 	"api/apitest/contract":       {"api/apitest"},
@@ -49,7 +50,7 @@ var moduleUsers = map[string][]string{
 	"github.com/skip2/go-qrcode":               {"api/qr"},
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
 	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
-	"github.com/coder/websocket":               {"cmd/loginhub", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // cmd: `loginhub check` opens a socket
+	"github.com/coder/websocket":               {"cmd/loginhub/check", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // check: `loginhub check` opens a socket
 	"github.com/go-jose/go-jose/v4":            {"api/token", "hub/provider/app/assertion"},
 	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
 	"github.com/mileusna/useragent":            {"api/request"},

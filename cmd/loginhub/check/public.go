@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -31,8 +32,8 @@ const proxyHint = "deploy/nginx/loginhub.conf shows what a proxy has to pass on"
 // checkPublic checks the public URL as browsers and phones use it, with all proxies
 // in front of the nodes.
 func (e *checker) checkPublic(ctx context.Context, store *redisstore.Store) {
-	if e.set.publicOrigin == "" {
-		e.add(severityWarn, "public url", "LOGINHUB_PUBLIC_URL is not set, which is only for trying out; set it for production")
+	if e.set.PublicURL == "" {
+		e.add(provider.Warn, "public url", "LOGINHUB_PUBLIC_URL is not set, which is only for trying out; set it for production")
 		return
 	}
 	if !e.checkReachable(ctx) {
@@ -68,16 +69,16 @@ func (e *checker) checkReachable(ctx context.Context) bool {
 		}
 		return nil
 	})
-	if !e.addResult("public url", err, e.set.publicOrigin+" answers and is ready", "the name must resolve to the proxy, its certificate must be valid, and the proxy must pass all requests on to the nodes; "+proxyHint) {
+	if !e.addResult("public url", err, e.set.PublicURL+" answers and is ready", "the name must resolve to the proxy, its certificate must be valid, and the proxy must pass all requests on to the nodes; "+proxyHint) {
 		return false
 	}
 	if secure == nil {
-		e.add(ifElse(isLocalURL(e.set.publicOrigin), severityOK, severityFail), "tls", "no TLS: anyone on the network path can read tokens; use https except for local addresses")
+		e.add(ifElse(e.set.Local, provider.OK, provider.Fail), "tls", "no TLS: anyone on the network path can read tokens; use https except for local addresses")
 		return true
 	}
 	ends := secure.PeerCertificates[0].NotAfter
 	left := time.Until(ends)
-	e.add(ifElse(left < renewalWarning, severityWarn, severityOK), "tls", "%s, certificate valid until %s%s", tls.VersionName(secure.Version), ends.Format(time.DateOnly),
+	e.add(ifElse(left < renewalWarning, provider.Warn, provider.OK), "tls", "%s, certificate valid until %s%s", tls.VersionName(secure.Version), ends.Format(time.DateOnly),
 		ifElse(left < renewalWarning, fmt.Sprintf(": %d days; check its automatic renewal", int(left.Hours()/24)), ""))
 	return true
 }
@@ -102,12 +103,12 @@ func (e *checker) publishedKeys(ctx context.Context) ([]string, error) {
 	for _, k := range set.Keys {
 		published = append(published, k.Kid)
 	}
-	if e.set.embedded() {
+	if e.set.Embedded {
 		return published, nil // this process has its own random keys
 	}
-	for _, m := range e.set.masters {
-		if !slices.Contains(published, m.ID()) {
-			return published, fmt.Errorf("a node does not publish a key of LOGINHUB_KEYS (%s)", m.ID())
+	for _, m := range e.set.Keys {
+		if !slices.Contains(published, m) {
+			return published, fmt.Errorf("a node does not publish a key of LOGINHUB_KEYS (%s)", m)
 		}
 	}
 	return published, nil
@@ -127,21 +128,21 @@ func (e *checker) checkKeys(ctx context.Context) {
 
 // checkVerifyFile fetches WeChat's verification file, as WeChat does.
 func (e *checker) checkVerifyFile(ctx context.Context) {
-	name, text := e.set.verify[0], e.set.verify[1]
+	name, text := e.set.VerifyFile[0], e.set.VerifyFile[1]
 	if name == "" {
-		if e.set.WechatAppID != "" && e.set.QR == "link" {
-			e.add(severityWarn, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE is not set; WeChat asks for it when the rule for %s/s/ is added", e.set.publicOrigin)
+		if e.set.NeedVerifyFile {
+			e.add(provider.Warn, "wechat file", "LOGINHUB_WECHAT_VERIFY_FILE is not set; WeChat asks for it when the rule for %s/s/ is added", e.set.PublicURL)
 		}
 		return
 	}
 	err := e.get(ctx, "/s/"+name, func(r *http.Response) error {
 		got, err := io.ReadAll(io.LimitReader(r.Body, 4<<10))
 		if err == nil && (r.StatusCode != http.StatusOK || string(got) != text) {
-			err = fmt.Errorf("%s/s/%s: answers %s with another text", e.set.publicOrigin, name, r.Status)
+			err = fmt.Errorf("%s/s/%s: answers %s with another text", e.set.PublicURL, name, r.Status)
 		}
 		return err
 	})
-	e.addResult("wechat file", err, e.set.publicOrigin+"/s/"+name+" is served", "every node needs LOGINHUB_WECHAT_VERIFY_FILE, and the proxy must pass /s/ on")
+	e.addResult("wechat file", err, e.set.PublicURL+"/s/"+name+" is served", "every node needs LOGINHUB_WECHAT_VERIFY_FILE, and the proxy must pass /s/ on")
 }
 
 // testTicket is a ticket that the check has created.
@@ -153,8 +154,8 @@ type testTicket struct {
 // createTicket creates a ticket as a page does. headers are pairs of name and value.
 func (e *checker) createTicket(ctx context.Context, headers ...string) (created testTicket, err error) {
 	body := []byte(`{}`)
-	if len(e.set.clients) > 0 {
-		if body, err = json.Marshal(map[string]string{"client_id": e.set.clients[0].ID}); err != nil {
+	if e.set.ClientID != "" {
+		if body, err = json.Marshal(map[string]string{"client_id": e.set.ClientID}); err != nil {
 			return created, err
 		}
 	}
@@ -193,7 +194,7 @@ func (e *checker) checkSocket(ctx context.Context, created testTicket) {
 	err := func() error {
 		dial, cancel := context.WithTimeout(ctx, fetchTimeout)
 		defer cancel()
-		conn, answer, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(e.set.publicOrigin, "http")+e.ticketPath(created, "ws"),
+		conn, answer, err := websocket.Dial(dial, "ws"+strings.TrimPrefix(e.set.PublicURL, "http")+e.ticketPath(created, "ws"),
 			&websocket.DialOptions{Subprotocols: []string{"loginhub.v1", "loginhub.secret." + created.Secret}})
 		if err != nil && answer != nil {
 			return fmt.Errorf("the upgrade was answered with %s", answer.Status)
@@ -241,7 +242,7 @@ func (e *checker) get(ctx context.Context, path string, read func(*http.Response
 func (e *checker) request(ctx context.Context, method, path string, body []byte, read func(*http.Response) error, headers ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, e.set.publicOrigin+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, e.set.PublicURL+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -249,17 +250,6 @@ func (e *checker) request(ctx context.Context, method, path string, body []byte,
 	r.Header.Set("User-Agent", "loginhub check")
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
-	}
-	return send(r, read)
-}
-
-// fetch gets a page of another server.
-func fetch(ctx context.Context, url string, read func(*http.Response) error) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
 	}
 	return send(r, read)
 }

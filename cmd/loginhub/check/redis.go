@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -27,8 +28,7 @@ func (e *checker) rightsHint(err error) string {
 	if err == nil || redisstore.Advice(err) != "" && !redisstore.IsMissingRight(err) {
 		return ""
 	}
-	prefix := strings.TrimSuffix(e.set.RedisPrefix, ":")
-	return fmt.Sprintf("the user needs the commands in deploy/redis/users.acl and ~%s:* &%s:mail:* (LOGINHUB_REDIS_PREFIX); Redis 7 gives a user no channels by default", prefix, prefix)
+	return fmt.Sprintf("the user needs the commands in deploy/redis/users.acl and ~%s:* &%s:mail:* (LOGINHUB_REDIS_PREFIX); Redis 7 gives a user no channels by default", e.set.RedisPrefix, e.set.RedisPrefix)
 }
 
 // addRedisResult is addResult for a call of Redis.
@@ -39,17 +39,17 @@ func (e *checker) addRedisResult(what string, err error, success string) bool {
 // checkRedis checks the Redis servers, and whether the user has all rights that a
 // node needs.
 func (e *checker) checkRedis(ctx context.Context, store *redisstore.Store) {
-	if e.set.embedded() {
-		e.add(severityWarn, "redis", "embedded: tickets are lost when the process ends; set LOGINHUB_REDIS_URL for production")
+	if e.set.Embedded {
+		e.add(provider.Warn, "redis", "embedded: tickets are lost when the process ends; set LOGINHUB_REDIS_URL for production")
 		return
 	}
 	servers, err := store.Servers(ctx)
 	if err != nil && !strings.Contains(err.Error(), "NOPERM") && !strings.Contains(err.Error(), "unknown command") {
-		e.add(severityFail, "redis", "%v; is it running, reachable from here, and LOGINHUB_REDIS_URL right (user, password, rediss:// for TLS)?", timeoutError(err))
+		e.add(provider.Fail, "redis", "%v; is it running, reachable from here, and LOGINHUB_REDIS_URL right (user, password, rediss:// for TLS)?", timeoutError(err))
 		return
 	}
 	if err != nil {
-		e.add(severityWarn, "redis", "its version and settings are not known: %v; give the user +info", err)
+		e.add(provider.Warn, "redis", "its version and settings are not known: %v; give the user +info", err)
 	}
 	for _, s := range servers {
 		e.checkServer(s)
@@ -61,42 +61,42 @@ func (e *checker) checkRedis(ctx context.Context, store *redisstore.Store) {
 func (e *checker) checkServer(s redisstore.Server) {
 	what := "redis " + s.Addr
 	if major, err := strconv.Atoi(strings.Split(s.Version, ".")[0]); s.Valkey == "" && (err != nil || major < 7) {
-		e.add(severityFail, what, "version %q; 7 or later is needed, or Valkey", s.Version)
+		e.add(provider.Fail, what, "version %q; 7 or later is needed, or Valkey", s.Version)
 	} else {
-		e.add(severityOK, what, "reachable, version %s", ifElse(s.Valkey != "", "Valkey "+s.Valkey, s.Version))
+		e.add(provider.OK, what, "reachable, version %s", ifElse(s.Valkey != "", "Valkey "+s.Valkey, s.Version))
 	}
 	switch {
 	case s.EvictionPolicy != "noeviction":
-		e.add(severityFail, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction, as Redis's admin user, and the same in redis.conf", s.EvictionPolicy)
+		e.add(provider.Fail, what, "maxmemory-policy %s drops logins that are under way; CONFIG SET maxmemory-policy noeviction, as Redis's admin user, and the same in redis.conf", s.EvictionPolicy)
 	case s.MaxMemory == 0:
-		e.add(severityWarn, what, "noeviction, and no maxmemory: a flood of tickets takes all of the machine's memory; set it (deploy/redis/redis.conf)")
+		e.add(provider.Warn, what, "noeviction, and no maxmemory: a flood of tickets takes all of the machine's memory; set it (deploy/redis/redis.conf)")
 	case s.UsedMemory > s.MaxMemory/10*8:
-		e.add(severityWarn, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes lose their subscriptions; raise maxmemory", s.UsedMemory>>20, s.MaxMemory>>20)
+		e.add(provider.Warn, what, "%d of %d MB are used; when it is full, no login works: no new ticket, no confirm, and all nodes lose their subscriptions; raise maxmemory", s.UsedMemory>>20, s.MaxMemory>>20)
 	default:
-		e.add(severityOK, what, "noeviction, %d of %d MB used", s.UsedMemory>>20, s.MaxMemory>>20)
+		e.add(provider.OK, what, "noeviction, %d of %d MB used", s.UsedMemory>>20, s.MaxMemory>>20)
 	}
 	switch {
 	case s.Loading:
-		e.add(severityFail, what, "it is loading its dataset; wait until it is done")
+		e.add(provider.Fail, what, "it is loading its dataset; wait until it is done")
 	case s.PersistenceError != "":
-		e.add(severityFail, what, "its %s cannot be written, so it may refuse writes; look at its disk and log", s.PersistenceError)
+		e.add(provider.Fail, what, "its %s cannot be written, so it may refuse writes; look at its disk and log", s.PersistenceError)
 	case !s.AOF:
-		e.add(severityWarn, what, "no append-only file: a restart costs the logins under way, and together with one of all nodes it switches sites on that were off; appendonly yes (deploy/redis/redis.conf)")
+		e.add(provider.Warn, what, "no append-only file: a restart costs the logins under way, and together with one of all nodes it switches sites on that were off; appendonly yes (deploy/redis/redis.conf)")
 	case s.Replay == redisstore.RightsMissing:
-		e.add(severityFail, what, "its default user may not write: a restart loses every ticket, because Redis replays the append-only file with that user's rights, "+
+		e.add(provider.Fail, what, "its default user may not write: a restart loses every ticket, because Redis replays the append-only file with that user's rights, "+
 			"also if the user is off; make `user default off resetpass ~* &* +@all` the first line of users.acl, then ACL LOAD")
 	case s.Replay == redisstore.RightsUnknown:
-		e.add(severityWarn, what, "append-only file is written; whether a restart can read it is not known: +acl|dryrun for the user (deploy/redis/users.acl) shows it")
+		e.add(provider.Warn, what, "append-only file is written; whether a restart can read it is not known: +acl|dryrun for the user (deploy/redis/users.acl) shows it")
 	default:
-		e.add(severityOK, what, "append-only file is written, and a restart can read it")
+		e.add(provider.OK, what, "append-only file is written, and a restart can read it")
 	}
 	switch want := e.set.RedisWait; {
 	case want > s.Replicas:
-		e.add(severityFail, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; restore the replicas or lower it", want, s.Replicas)
+		e.add(provider.Fail, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; restore the replicas or lower it", want, s.Replicas)
 	case want == 0 && s.Replicas > 0:
-		e.add(severityWarn, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone was answered for; 1 is the usual number", s.Replicas)
+		e.add(provider.Warn, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone was answered for; 1 is the usual number", s.Replicas)
 	default:
-		e.add(severityOK, what, "%d replicas in step, LOGINHUB_REDIS_WAIT=%d", s.Replicas, want)
+		e.add(provider.OK, what, "%d replicas in step, LOGINHUB_REDIS_WAIT=%d", s.Replicas, want)
 	}
 }
 
@@ -111,14 +111,14 @@ func (e *checker) checkRights(ctx context.Context, store *redisstore.Store) {
 		return
 	}
 	off := time.Until(store.Now()).Round(time.Millisecond)
-	g := severityOK
+	g := provider.OK
 	if off.Abs() > clockWarn+time.Since(start) {
-		g = severityWarn
+		g = provider.Warn
 	}
 	if off.Abs() > clockFail {
-		g = severityFail
+		g = provider.Fail
 	}
-	e.add(g, "clock", "Redis's is %v from this machine's%s", off, ifElse(g != severityOK, "; tokens carry Redis's time: synchronize both clocks with NTP", ""))
+	e.add(g, "clock", "Redis's is %v from this machine's%s", off, ifElse(g != provider.OK, "; tokens carry Redis's time: synchronize both clocks with NTP", ""))
 	e.addRedisResult("redis tickets", tryTicket(ctx, store), "created, attached, changed"+ifElse(e.set.RedisWait > 0, ", and on the replicas", ""))
 	e.addRedisResult("redis secrets", e.trySecrets(ctx, store), "saved, loaded, taken, set once")
 	// A client's id has no blank, so this one is unused.
@@ -187,11 +187,7 @@ func tryTicket(ctx context.Context, store *redisstore.Store) error {
 
 // trySecrets stores and reads a secret, as nodes do to share it.
 func (e *checker) trySecrets(ctx context.Context, store *redisstore.Store) error {
-	ring, err := e.set.secretRing()
-	if err != nil {
-		return err
-	}
-	vault := store.SecretStore(ring)
+	vault := store.SecretStore(e.set.Secrets)
 	name, value := "check:"+rand.Text(), []byte("check")
 	if err := vault.Save(ctx, name, value, time.Minute); err != nil {
 		return err

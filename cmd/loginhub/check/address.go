@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -20,48 +21,44 @@ var spoofedAddr = netip.MustParseAddr("198.51.100.77")
 // checks the browser's address in it. Opening the record needs the nodes' keys.
 func (e *checker) checkAddresses(ctx context.Context, store *redisstore.Store, id ticket.ID) {
 	const what, hint = "addresses", "LOGINHUB_TRUSTED_PROXIES must name the proxy and nothing else, and the proxy must overwrite X-Forwarded-For; "
-	if e.set.embedded() {
-		e.add(severityWarn, what, "not known: the tickets of an embedded store cannot be read from outside")
+	if e.set.Embedded {
+		e.add(provider.Warn, what, "not known: the tickets of an embedded store cannot be read from outside")
 		return
 	}
 	seen, err := e.recordedAddress(ctx, store, id)
 	if err != nil {
-		e.add(severityFail, what, "%v; the nodes behind %s must have the same LOGINHUB_REDIS_URL and LOGINHUB_KEYS as these settings", err, e.set.publicOrigin)
+		e.add(provider.Fail, what, "%v; the nodes behind %s must have the same LOGINHUB_REDIS_URL and LOGINHUB_KEYS as these settings", err, e.set.PublicURL)
 		return
 	}
 	liar, err := e.createTicket(ctx, "X-Forwarded-For", spoofedAddr.String())
 	if err == nil {
 		var believed netip.Addr
 		if believed, err = e.recordedAddress(ctx, store, liar.Ticket); believed == spoofedAddr {
-			e.add(severityFail, what, "the hub trusts any X-Forwarded-For that a browser sends; %s%s", hint, proxyHint)
+			e.add(provider.Fail, what, "the hub trusts any X-Forwarded-For that a browser sends; %s%s", hint, proxyHint)
 			return
 		}
 	}
 	if err != nil {
-		e.add(severityWarn, what, "not known: %v", err)
+		e.add(provider.Warn, what, "not known: %v", err)
 		return
 	}
 	switch {
-	case !seen.IsValid() && len(e.set.proxies) == 0:
-		e.add(severityWarn, what, "the hub shows no address, and LOGINHUB_TRUSTED_PROXIES is not set: if there is a proxy, name it; if not, this machine's address is private")
+	case !seen.IsValid() && len(e.set.Proxies) == 0:
+		e.add(provider.Warn, what, "the hub shows no address, and LOGINHUB_TRUSTED_PROXIES is not set: if there is a proxy, name it; if not, this machine's address is private")
 	case !seen.IsValid():
-		e.add(severityWarn, what, "the hub shows no address: this machine's address is private, or the proxy is not in LOGINHUB_TRUSTED_PROXIES (then a node has logged its address as not trusted); run this from outside to know")
-	case slices.ContainsFunc(e.set.proxies, func(p netip.Prefix) bool { return p.Contains(seen) }):
-		e.add(severityFail, what, "the hub sees %s, a proxy of LOGINHUB_TRUSTED_PROXIES, and not this machine; %s%s", seen, hint, proxyHint)
+		e.add(provider.Warn, what, "the hub shows no address: this machine's address is private, or the proxy is not in LOGINHUB_TRUSTED_PROXIES (then a node has logged its address as not trusted); run this from outside to know")
+	case slices.ContainsFunc(e.set.Proxies, func(p netip.Prefix) bool { return p.Contains(seen) }):
+		e.add(provider.Fail, what, "the hub sees %s, a proxy of LOGINHUB_TRUSTED_PROXIES, and not this machine; %s%s", seen, hint, proxyHint)
 	case e.isPublicAddress(ctx, seen):
-		e.add(severityWarn, what, "the hub sees %s, which is the public URL's own address: right only if this is that machine; otherwise %s%s", seen, hint, proxyHint)
+		e.add(provider.Warn, what, "the hub sees %s, which is the public URL's own address: right only if this is that machine; otherwise %s%s", seen, hint, proxyHint)
 	default:
-		e.add(severityOK, what, "the hub sees this machine as %s (compare), and does not trust a forged one", seen)
+		e.add(provider.OK, what, "the hub sees this machine as %s (compare), and does not trust a forged one", seen)
 	}
 }
 
 // recordedAddress returns the address in the ticket's record; the zero Addr if there
 // is none.
 func (e *checker) recordedAddress(ctx context.Context, store *redisstore.Store, id ticket.ID) (netip.Addr, error) {
-	ring, err := e.set.keyring()
-	if err != nil {
-		return netip.Addr{}, err
-	}
 	found, err := store.Attach(ctx, "", id)
 	if err != nil {
 		return netip.Addr{}, timeoutError(err)
@@ -69,14 +66,14 @@ func (e *checker) recordedAddress(ctx context.Context, store *redisstore.Store, 
 	if found[0].Sealed == nil {
 		return netip.Addr{}, errors.New("the ticket is not in this Redis")
 	}
-	t, err := ring.Open(id, found[0].Sealed)
+	t, err := e.set.Records.Open(id, found[0].Sealed)
 	return t.Address, err
 }
 
 // isPublicAddress reports whether the public URL's host name resolves to that
 // address.
 func (e *checker) isPublicAddress(ctx context.Context, seen netip.Addr) bool {
-	u, err := url.Parse(e.set.publicOrigin)
+	u, err := url.Parse(e.set.PublicURL)
 	if err != nil {
 		return false
 	}
