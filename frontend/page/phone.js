@@ -1,4 +1,5 @@
 import { elapsed, readClocks } from '../client/elapsed.js'
+import { textFor } from '../client/widget/hints.js'
 import { fill, setUpLanguage } from './i18n.js'
 import { cleanName, createPhone } from './phone-api.js'
 import { messages as allMessages } from './phone-messages.js'
@@ -86,7 +87,7 @@ function renderConsent() {
   $('host').hidden = !hosts
   $('hosts').textContent = hosts?.join(', ')
   $('ip').textContent = ip || messages.unknown
-  $('same').textContent = messages.same[sameAddress]
+  $('same').textContent = textFor(messages.same, sameAddress)
   $('same').dataset.same = String(sameAddress)
   $('browser').textContent = browser || messages.unknown
   $('os').textContent = os || messages.unknown

@@ -1,5 +1,7 @@
-// The phone's screen for each error code that its user can meet.
+// The phone's screen for each error code that its user can meet. The code comes from outside: without a
+// prototype it finds no built-in, such as `constructor`.
 const SCREENS = {
+  __proto__: null,
   already_scanned: 'taken',
   ticket_closed: 'closed',
   ticket_expired: 'expired',
@@ -18,7 +20,7 @@ const SCREENS = {
   network: 'offline',
 }
 // The screen for `ticket_closed`, by the reason for the ticket's end.
-const CLOSED_SCREENS = { cancelled_here: 'cancelled', user: 'withdrawn', wrong_number: 'mismatch' }
+const CLOSED_SCREENS = { __proto__: null, cancelled_here: 'cancelled', user: 'withdrawn', wrong_number: 'mismatch' }
 // The other error codes of the hub. The screen shows the hub's own text.
 const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
   'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']

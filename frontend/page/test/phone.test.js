@@ -72,6 +72,12 @@ test('phone: media type with parameters, bounded Retry-After', async () => {
   assert.deepEqual([screen, retryAfter], ['busy', 60])
 })
 
+// The mini-program's tests have the same for every reason, and compare both tables.
+test('phone screens: a reason or code that is a built-in’s name', async () => {
+  assert.equal((await phoneAPI({ code: 'ticket_closed', reason: 'constructor' }).scan('A')).screen, 'closed')
+  assert.equal((await phoneAPI({ code: 'constructor' }).scan('A')).screen, 'trouble')
+})
+
 test('phone screens: offline', async () => {
   assert.equal((await phoneAPI().scan('A')).screen, 'offline')
 })
