@@ -56,6 +56,7 @@ func (cfg *activeConfig) launchURL(site *client.Client, id ticket.ID) string {
 	methods := cfg.loginMethods(site.ID)
 	link := ""
 	switch {
+	case len(cfg.scanWith(site)) == 0: // no phone can confirm
 	case methods.LaunchURL != "" && site.AllowsProvider(methods.LaunchBy):
 		link = methods.LaunchURL
 	case cfg.Sandbox || !strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && methods.MiniProgramCodes == nil:
@@ -64,16 +65,17 @@ func (cfg *activeConfig) launchURL(site *client.Client, id ticket.ID) string {
 	return strings.ReplaceAll(link, "{ticket}", string(id))
 }
 
-// scanWith returns the names of the providers whose app scans the client's code,
-// in order.
-func (cfg *activeConfig) scanWith(site *client.Client) (names []string) {
-	for name := range cfg.loginMethods(site.ID).Providers {
-		if site.AllowsProvider(name) {
-			names = append(names, name)
+// scanWith returns the kinds of the providers whose app scans the client's code, in
+// order; empty, not nil, if no phone can confirm.
+func (cfg *activeConfig) scanWith(site *client.Client) []string {
+	kinds := []string{}
+	for id, p := range cfg.loginMethods(site.ID).Providers {
+		if site.AllowsProvider(id) {
+			kinds = append(kinds, kindOf(id, p))
 		}
 	}
-	slices.Sort(names)
-	return names
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
 }
 
 // redirect returns the provider with that id that has a page of its own; nil if

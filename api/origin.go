@@ -52,9 +52,10 @@ const allowedHeaders = "Authorization, Content-Type, " +
 	"x-request-id, x-correlation-id, x-trace-id"
 
 // preflight is OPTIONS. It permits the request of every origin but "null", because
-// a page cannot read a refused preflight. The request itself is refused.
+// a page cannot read a refused preflight. The request itself is refused. Without
+// an Origin it is no browser's request, and is answered as well.
 func (s *Server) preflight(c echo.Context) error {
-	if !crossOrigin(c) {
+	if !crossOrigin(c) && len(c.Request().Header.Values("Origin")) > 0 {
 		return errOrigin
 	}
 	h := c.Response().Header()

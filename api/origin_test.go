@@ -191,6 +191,7 @@ func TestPreflight_EveryOrigin(t *testing.T) {
 				t.Errorf("%s: Max-Age %q", path, a.header.Get("Access-Control-Max-Age"))
 			}
 		}
+		s.ask(t, "OPTIONS", path, nil).noContent(t) // without an Origin
 		for _, origin := range []string{"null", "", siteA + ", " + evil} {
 			a := ask(origin)
 			a.problem(t, 403, "origin_not_allowed")

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -86,29 +87,31 @@ func (s *Server) landing(c echo.Context) error {
 	if activeConfigOf(c).Sandbox {
 		return s.render(c, http.StatusOK, "phone.html", frontend.Scan{Ticket: string(id)})
 	}
-	scan := frontend.Scan{Ticket: string(id)}
-	if isPhone(c.Request().UserAgent()) {
-		scan.LaunchURL = template.URL(strings.ReplaceAll(s.launchURL(c, id), "{ticket}", string(id)))
-	}
-	return s.render(c, http.StatusOK, "landing.html", scan)
+	return s.render(c, http.StatusOK, "landing.html", s.scanned(c, id))
 }
 
-// launchURL returns the link that opens the mini-program of the ticket's
-// client; "" if there is none or it is not known. It reads the ticket only if
-// clients have different login methods.
-func (s *Server) launchURL(c echo.Context, id ticket.ID) string {
-	cfg := activeConfigOf(c)
-	if len(cfg.LoginMethods) == 0 {
-		return cfg.LaunchURL
+// scanned returns what the landing page says: the apps that the ticket's client
+// takes, and the link that opens one on this phone. It reads the ticket only if
+// there are several clients; it names every app if the client is not known.
+func (s *Server) scanned(c echo.Context, id ticket.ID) frontend.Scan {
+	cfg, scan := activeConfigOf(c), frontend.Scan{Ticket: string(id)}
+	site := cfg.Clients[0]
+	if len(cfg.Clients) > 1 {
+		t, err := s.hub.Get(c.Request().Context(), id)
+		if err == nil {
+			site, err = cfg.clientOf(t)
+		}
+		if err != nil {
+			scan.WeChat, scan.App = true, true
+			return scan
+		}
 	}
-	t, err := s.hub.Get(c.Request().Context(), id)
-	if err == nil {
-		_, err = cfg.clientOf(t)
+	kinds := cfg.scanWith(site)
+	scan.WeChat, scan.App = slices.Contains(kinds, "wechat"), slices.Contains(kinds, "app")
+	if isPhone(c.Request().UserAgent()) {
+		scan.LaunchURL = template.URL(cfg.launchURL(site, id))
 	}
-	if err != nil {
-		return ""
-	}
-	return cfg.loginMethods(t.Client).LaunchURL
+	return scan
 }
 
 // isPhone reports whether a User-Agent claims to be a phone's browser other

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -118,15 +119,43 @@ func TestPage_LandingSame(t *testing.T) {
 // TestPage_LandingSaysWhatToDo checks the text for a person whose own camera app opened the code.
 func TestPage_LandingSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{})
-	id, _ := unknownTicket()
-	page := s.ask(t, "GET", "/s/"+id, nil).body
-	for _, text := range []string{"进入小程序，再次扫描电脑上的二维码", "关闭此页即可", "go to the mini-program and scan the code on the computer once more", "Just close this page"} {
-		if !bytes.Contains(page, []byte(text)) {
-			t.Errorf("the landing page does not say %q", text)
+	app, web := demo(), demo()
+	app.ID, app.Providers = "app", []string{"app"}
+	web.ID, web.Providers = "web", []string{"wechat_web"} // no phone can confirm
+	providers := map[string]api.Provider{"company": ofKind{sandboxProvider(), "wechat"}, "app": ofKind{sandboxProvider(), "app"}}
+	s := start(t, options{clients: []*client.Client{demo(), app, web}, providers: providers, api: qrTemplate("corp://go?t={ticket}")})
+	for client, want := range map[string]struct {
+		zh, en   string
+		scanWith []any
+		launch   bool
+	}{
+		"demo": {"微信小程序或网站的 App", "WeChat mini-program or the site’s app", []any{"app", "wechat"}, true},
+		"app":  {"网站的 App", "site’s app", []any{"app"}, true},
+		"web":  {"微信小程序或网站的 App", "WeChat mini-program or the site’s app", []any{}, false},
+	} {
+		p := s.createTicket(t, map[string]string{"client_id": client})
+		if got := p.created["scan_with"]; !reflect.DeepEqual(got, want.scanWith) {
+			t.Errorf("%s: scan_with %v", client, got)
+		}
+		page := s.ask(t, "GET", "/s/"+p.id, nil, "User-Agent", "iPhone").body
+		if got := bytes.Contains(page, []byte("corp://go?t="+p.id)); got != want.launch || got != (p.created["launch_url"] != nil) {
+			t.Errorf("%s: link into the app %v", client, got)
+		}
+		for _, text := range []string{"请打开" + want.zh + "，再次扫描电脑上的二维码", "关闭此页即可", "Open the " + want.en + " and scan the code on the computer once more", "Just close this page"} {
+			if !bytes.Contains(page, []byte(text)) {
+				t.Errorf("%s: the landing page does not say %q", client, text)
+			}
 		}
 	}
 }
+
+// ofKind is a provider whose id is not the name of its kind.
+type ofKind struct {
+	api.Provider
+	kind string
+}
+
+func (p ofKind) KindName() string { return p.kind }
 
 func TestPage_AssetsETag(t *testing.T) {
 	t.Parallel()

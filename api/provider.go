@@ -18,6 +18,15 @@ type (
 // they confirm: a code that is refused for one ticket may be valid for another.
 type ticketBound interface{ TicketBound() bool }
 
+// kindOf returns the name of the kind of a provider, which is its id if the
+// provider does not tell.
+func kindOf(id string, p Provider) string {
+	if k, ok := p.(interface{ KindName() string }); ok {
+		return k.KindName()
+	}
+	return id
+}
+
 // called returns everything that makes calls of a provider.
 func (r Reloadable) called() (all []any) {
 	add := func(s LoginMethods) {

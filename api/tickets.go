@@ -24,7 +24,7 @@ type createTicketResponse struct {
 	QRImage   string       `json:"qr_image"`
 	MatchCode string       `json:"match_code,omitempty"`
 	LaunchURL string       `json:"launch_url,omitempty"`
-	ScanWith  []string     `json:"scan_with,omitempty"`
+	ScanWith  []string     `json:"scan_with"`
 }
 
 // createTicket is POST /api/login/tickets.

@@ -37,8 +37,9 @@ type Index struct {
 
 // Scan is the data of the pages that the QR code links to.
 type Scan struct {
-	Ticket    string
-	LaunchURL template.URL // opens the mini-program on this phone; "" for none
+	Ticket      string
+	WeChat, App bool         // what the client takes; neither and both: either
+	LaunchURL   template.URL // opens the app on this phone; "" for none
 }
 
 // Redirect is the button of a login at a provider's page.

@@ -50,7 +50,7 @@ function render() {
   const site = language === 'en' ? labelEn : labelZh
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
   const state = verification ? 'done' : snapshot.state
-  weChatLogin.show(state)
+  weChatLogin.show(state, snapshot)
   view.show({
     ...snapshot, site, state, messages,
     phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',

@@ -1,4 +1,4 @@
-import { clientsEntry, launchKey, scanKey, setLaunchLink } from '../client/widget/hints.js'
+import { clientsEntry, isCodeless, launchKey, scanKey, setLaunchLink, textFor } from '../client/widget/hints.js'
 import { fill } from './i18n.js'
 import { showUser } from './user.js'
 
@@ -30,10 +30,12 @@ function show(snapshot) {
   const login = $('login')
   login.dataset.state = state
   const parts = new Set([state])
-  const launch = state === 'pending' ? launchKey(snapshot) : ''
+  const codeless = state === 'pending' && isCodeless(snapshot)
+  const launch = codeless ? 'web' : state === 'pending' ? launchKey(snapshot) : ''
   const scan = state === 'pending' && !launch ? scanKey(snapshot.scanWith) : ''
   login.classList.toggle('here', Boolean(launch))
-  $('open').hidden = !launch
+  $('open').hidden = !launch || codeless
+  login.classList.toggle('codeless', isCodeless(snapshot))
   setLaunchLink($('open'), snapshot.launchUrl)
   setText($('open'), messages.open[launch] ?? '')
   if (scan) parts.add('with')
@@ -70,7 +72,7 @@ function setQRImage(qr, src) {
 
 function status(state, messages, { error, reason }) {
   if (state === 'error') return errorMessages(messages, error)[0]
-  if (state === 'rejected') return messages.rejectedBy[reason] ?? messages.rejected
+  if (state === 'rejected') return textFor(messages.rejectedBy, reason) ?? messages.rejected
   return state === 'done' ? '' : messages[state] ?? ''
 }
 
@@ -91,7 +93,7 @@ function errorHint({ error }, messages, retry) {
 }
 
 function errorMessages(messages, error) {
-  return messages.errors[error?.code] ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
+  return textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
 }
 
 // Sets a text, unless it is the same: a screen reader reads a live region again at every write.

@@ -1,8 +1,8 @@
-import { isPhone } from '../client/widget/hints.js'
+import { isCodeless, isPhone } from '../client/widget/hints.js'
 
 /**
- * The forms of a computer's login page that open a provider's page in a new window. `ticket`
- * returns the current {ticket, secret}.
+ * The forms of a computer's login page that open a provider's page in a new window. A phone has them
+ * if no app of it can confirm. `ticket` returns the current {ticket, secret}.
  */
 export function createWeChatLogin(ticket, userAgent = navigator.userAgent) {
   const forms = [...document.querySelectorAll('form.redirect')]
@@ -17,8 +17,9 @@ export function createWeChatLogin(ticket, userAgent = navigator.userAgent) {
     })
   }
   return {
-    show(state) {
-      const hidden = (isPhone(userAgent) && !/MicroMessenger/i.test(userAgent)) || state !== 'pending'
+    show(state, snapshot) {
+      const onPhone = isPhone(userAgent) && !/MicroMessenger/i.test(userAgent) && !isCodeless(snapshot)
+      const hidden = onPhone || state !== 'pending'
       for (const form of forms) form.hidden = hidden
     },
   }

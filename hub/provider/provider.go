@@ -113,6 +113,9 @@ func (x *exchanger) Exchange(ctx context.Context, c Credential) (Identity, error
 // TicketBound reports whether a code names the ticket that it confirms.
 func (x *exchanger) TicketBound() bool { return x.provider.Kind.TicketBound }
 
+// KindName returns the name of the provider's kind.
+func (x *exchanger) KindName() string { return x.provider.Kind.Name }
+
 // FixedPaths returns the paths of a website login that began before each provider had
 // its own under /api/connect; "" for none. Only the provider whose id is the kind's name
 // has them.

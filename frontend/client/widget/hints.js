@@ -10,6 +10,23 @@ export function clientsEntry(client) {
 }
 
 /**
+ * Returns the text for a word from outside, such as a `reason`, if there is one. A plain lookup finds
+ * built-ins too, such as `constructor`.
+ *
+ * @template T
+ * @param {Record<string, T>} texts
+ * @param {string=} word
+ */
+export const textFor = (texts, word = '') => (Object.hasOwn(texts, word) ? texts[word] : undefined)
+
+/**
+ * Reports whether no phone can confirm the login, so that a code leads nowhere.
+ *
+ * @param {{scanWith?: string[]}} snapshot
+ */
+export const isCodeless = ({ scanWith }) => scanWith?.length === 0
+
+/**
  * Returns which app scans the code: `wechat`, `app`, `both`, or '' if the hub does not say.
  *
  * @param {string[]=} scanWith

@@ -1,6 +1,6 @@
 /** @import { Snapshot } from '../types.js' */
 /** @import { Messages } from './messages.js' */
-import { clientsEntry, launchKey, scanKey, setLaunchLink } from './hints.js'
+import { clientsEntry, isCodeless, launchKey, scanKey, setLaunchLink, textFor } from './hints.js'
 import { style } from './style.js'
 
 const TILE = 230 // pixels inside the tile's border
@@ -78,7 +78,8 @@ export class View {
     this.#code.alt = messages.alt
     if (qrImage && this.#code.getAttribute('src') !== qrImage) this.#code.src = qrImage
     const launch = state === 'pending' ? launchKey(snapshot) : ''
-    this.#card.classList.toggle('here', Boolean(launch))
+    const codeless = state === 'pending' && isCodeless(snapshot)
+    this.#card.classList.toggle('here', Boolean(launch) || codeless)
     this.#open.hidden = !launch
     setLaunchLink(this.#open, snapshot.launchUrl)
     setText(this.#open, messages.open[launch] ?? '')
@@ -98,8 +99,8 @@ export class View {
     setText(this.#number, matchCode ?? '')
     const scan = state === 'pending' && !launch ? scanKey(snapshot.scanWith) : ''
     this.#mark.toggleAttribute('hidden', !['wechat', 'both'].includes(scan))
-    const rejected = state === 'rejected' && messages.rejectedBy[snapshot.reason ?? '']
-    setText(this.#text, launch ? messages.here : messages.scanWith[scan] ?? (rejected || messages[state]))
+    const rejected = state === 'rejected' && textFor(messages.rejectedBy, snapshot.reason)
+    setText(this.#text, launch ? messages.here : codeless ? messages.errors.login_disabled : messages.scanWith[scan] ?? (rejected || messages[state]))
     setText(this.#hint, hint(snapshot, messages, this.#client()))
     const action = { scanned: messages.notMe, rejected: messages.again, error: messages.retry }[/** @type {string} */ (state)]
     this.#button.hidden = !action
@@ -121,7 +122,7 @@ function hint({ state, live, error }, messages, client) {
   if (live === false && ['pending', 'scanned', 'confirmed'].includes(state)) return messages.offline
   if (state === 'scanned') return messages.claimed
   if (error?.code === 'origin_not_allowed') return `${messages.errors.origin_not_allowed}\n${clientsEntry(client)}`
-  if (state === 'error') return messages.errors[error?.code ?? ''] ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
+  if (state === 'error') return textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
   return ''
 }
 
