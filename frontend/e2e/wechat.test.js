@@ -56,8 +56,8 @@ browserTest('login page on a phone: offers WeChat instead of the code', { env },
   assert.ok(!await inside.isVisible('#open'))
 })
 
-browserTest('computer: page and widget say to scan with WeChat', {
-  env, site: true, clients: 'clients: [{id: demo, origins: [SITE], providers: [wechat]}]\n',
+browserTest('computer: page and widget say to scan with WeChat, if a phone can', {
+  env, site: true, clients: 'clients: [{id: demo, origins: [SITE], providers: [wechat]}, {id: web, origins: [SITE], providers: [wechat_web]}]\n',
 }, async ({ hub, site, visit }) => {
   const page = await visit('/')
   await inState(page, 'pending')
@@ -69,6 +69,13 @@ browserTest('computer: page and widget say to scan with WeChat', {
   await embedded.waitForSelector('login-qr .card[data-state=pending]')
   assert.equal(await embedded.textContent('login-qr .status'), 'Scan with WeChat')
   assert.ok(await embedded.isVisible('login-qr .status svg'))
+  // No phone can confirm the logins of this client.
+  const web = await visit('/?client_id=web')
+  await inState(web, 'pending')
+  assert.deepEqual([await web.isVisible('#qr'), await web.isVisible('#with'), await web.isVisible('#wechat-web button')], [false, false, true])
+  await embedded.$eval('login-qr', (widget) => widget.setAttribute('client', 'web'))
+  await embedded.waitForSelector('login-qr .status span:text("another way")')
+  assert.ok(!await embedded.isVisible('login-qr .code'))
 })
 
 after(() => {

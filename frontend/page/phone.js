@@ -87,7 +87,7 @@ function renderConsent() {
   $('host').hidden = !hosts
   $('hosts').textContent = hosts?.join(', ')
   $('ip').textContent = ip || messages.unknown
-  $('same').textContent = textFor(messages.same, sameAddress)
+  $('same').textContent = textFor(messages.same, String(sameAddress))
   $('same').dataset.same = String(sameAddress)
   $('browser').textContent = browser || messages.unknown
   $('os').textContent = os || messages.unknown

@@ -111,7 +111,7 @@ export class View {
   tick(left, retry) {
     const { state } = this.#snapshot
     const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}`
-    const waiting = ['pending', 'scanned'].includes(state) && left > 0
+    const waiting = ['pending', 'scanned'].includes(state) && left > 0 && !isCodeless(this.#snapshot)
     if (state === 'error' && retry) setText(this.#time, this.#messages.retryIn.replace('{n}', String(retry)))
     else setText(this.#time, waiting ? this.#messages.left.replace('{time}', time) : '')
   }
