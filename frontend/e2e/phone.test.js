@@ -29,6 +29,7 @@ browserTest('phone reload: same consent screen, name kept', {}, async ({ visit }
   assert.equal(await phone.inputValue('#name'), '小红')
   await phone.click('#scan')
   await onScreen(phone, 'consent')
+  assert.equal(await phone.textContent('#same'), messages.zh.same.undefined) // of one machine no address is known
   await phone.click('#confirm')
   await inState(page, 'done')
 })
