@@ -25,26 +25,26 @@ func TestAssertion_Login(t *testing.T) {
 	t.Parallel()
 	company := hubtest.StartAppIssuer(t)
 	_, nodes := cluster(t, 2, append(company.Settings, "QR=myapp://login?t={ticket}")...)
-	ctx, a, b := testContext(t, 20*time.Second), nodes[0].URL, nodes[1].URL
-	ticket, other := mustMake(t, ctx, a), mustMake(t, ctx, a)
+	ctx, a, b := hubtest.Context(t, 20*time.Second), nodes[0].URL, nodes[1].URL
+	ticket, other := hubtest.MustCreateTicket(t, ctx, a), hubtest.MustCreateTicket(t, ctx, a)
 	if ticket.QRURL != "myapp://login?t="+ticket.ID {
 		t.Errorf("qr_url %s", ticket.QRURL)
 	}
 	scan := assertion(company, ticket.ID, "u-1")
 	got, err := phoneCall(ctx, b, ticket, "scan", "app", scan)
-	wantRefusal(t, "scan", got, err, 200, "")
+	hubtest.AssertRefusal(t, "scan", got, err, 200, "")
 	for what, c := range map[string]struct {
 		ticket *hubtest.Ticket
 		code   string
 	}{"the same again on another node": {ticket, scan}, "another ticket's": {other, assertion(company, ticket.ID, "u-1")},
 		"another issuer's": {ticket, assertion(hubtest.StartAppIssuer(t), ticket.ID, "u-1")}, "the sandbox's": {ticket, "sandbox:u-1:1"}} {
 		got, err := phoneCall(ctx, a, c.ticket, "confirm", "app", c.code)
-		wantRefusal(t, what, got, err, 422, "code_invalid")
+		hubtest.AssertRefusal(t, what, got, err, 422, "code_invalid")
 	}
 	got, err = phoneCall(ctx, a, ticket, "confirm", "sandbox", "sandbox:u-1:2")
-	wantRefusal(t, "the sandbox is still offered", got, err, 400, "invalid_request")
+	hubtest.AssertRefusal(t, "the sandbox is still offered", got, err, 400, "invalid_request")
 	got, err = phoneCall(ctx, a, ticket, "confirm", "app", assertion(company, ticket.ID, "u-1"))
-	wantRefusal(t, "confirm", got, err, 200, "")
+	hubtest.AssertRefusal(t, "confirm", got, err, 200, "")
 	claims, _, err := verifyToken(ctx, a, mustToken(t, ctx, b, ticket))
 	if err != nil || claims["sub"] != "app:u-1" || claims["nickname"] != "小红" || claims["picture"] != nil || claims["appid"] != nil {
 		t.Errorf("claims %v %v", claims, err)
@@ -58,12 +58,12 @@ func TestStart_ProvidersUnreachable(t *testing.T) {
 	nowhere := "http://127.0.0.1:" + hubtest.FreePort(t)
 	node := hubtest.StartNode(t, program, "WECHAT_APP_ID="+appID, "WECHAT_APP_SECRET="+appSecret, "WECHAT_API_URL="+nowhere, "QR=wxacode",
 		"APP_JWKS_URL="+nowhere+"/jwks", "APP_ISSUER="+hubtest.AppIssuerName)
-	ctx := testContext(t, 20*time.Second)
-	ticket := mustMake(t, ctx, node.URL)
+	ctx := hubtest.Context(t, 20*time.Second)
+	ticket := hubtest.MustCreateTicket(t, ctx, node.URL)
 	pngAt(t, node.URL+ticket.QRImage)
 	for provider, code := range map[string]string{"wechat": "0123456789abcdef", "app": assertion(hubtest.StartAppIssuer(t), ticket.ID, "u-1")} {
 		a, err := phoneCall(ctx, node.URL, ticket, "scan", provider, code)
-		wantRefusal(t, provider, a, err, 503, "provider_unavailable")
+		hubtest.AssertRefusal(t, provider, a, err, 503, "provider_unavailable")
 		if a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: no Retry-After", provider)
 		}
@@ -77,13 +77,13 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 	t.Parallel()
 	const otherID, otherKey = "wx2222222222222222", "other-secret-0123456789abcdef"
 	company := hubtest.StartAppIssuer(t)
-	clients := writeTestFile(t, "clients.yaml", `clients:
+	clients := hubtest.WriteFile(t, "clients.yaml", `clients:
   - id: first
     origins: [`+ourOrigin+`]
   - id: second
     origins: [`+ourOrigin+`]
     qr: wxacode
-    wechat: {app_id: `+otherID+`, app_secret_file: `+writeTestFile(t, "secret", otherKey+"\n")+`, page: pages/login/login}
+    wechat: {app_id: `+otherID+`, app_secret_file: `+hubtest.WriteFile(t, "secret", otherKey+"\n")+`, page: pages/login/login}
   - id: third
     origins: [`+ourOrigin+`]
     qr: "third://login/{ticket}"
@@ -93,14 +93,14 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 	w, settings := startWeChat(t)
 	w.Register(wechattest.App{ID: otherID, Secret: otherKey})
 	node := hubtest.StartNode(t, program, append(settings, "CLIENTS="+clients)...)
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	create := func(client string) *hubtest.Ticket {
-		return mustMake(t, ctx, node.URL, map[string]string{"client_id": client})
+		return hubtest.MustCreateTicket(t, ctx, node.URL, map[string]string{"client_id": client})
 	}
 	confirm := func(ticket *hubtest.Ticket, provider, code string, status int, refusal string) {
 		t.Helper()
 		a, err := phoneCall(ctx, node.URL, ticket, "confirm", provider, code)
-		wantRefusal(t, provider, a, err, status, refusal)
+		hubtest.AssertRefusal(t, provider, a, err, status, refusal)
 	}
 	for id, app := range map[string][2]string{"first": {appID, otherID}, "second": {otherID, appID}} {
 		ticket := create(id)

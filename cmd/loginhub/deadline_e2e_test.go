@@ -23,11 +23,11 @@ func ticketDeadline(ctx context.Context, redis *hubtest.Redis, id string) (time.
 func TestDeadline_ConfirmRace(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 2, "TICKET_TTL=1s", "CONFIRM_TTL=1s")
-	ctx := testContext(t, 40*time.Second)
+	ctx := hubtest.Context(t, 40*time.Second)
 	const tickets = 80
 	var mu sync.Mutex
 	states := map[string]int{}
-	parallel(t, tickets, 40, func(i int) error {
+	hubtest.Parallel(t, tickets, 40, func(i int) error {
 		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
@@ -35,7 +35,7 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 		defer p.socket.Conn.CloseNow()
 		phone := hubtest.NewPhone("eleventh hour")
 		if i%4 != 0 { // the others confirm without a separate scan
-			if err := callOK(ctx, phone, nodes[0].URL, p.ID, "scan"); err != nil {
+			if err := hubtest.CallOK(ctx, phone, nodes[0].URL, p.ID, "scan"); err != nil {
 				return err
 			}
 		}
@@ -52,7 +52,7 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 		}
 		state := "confirmed"
 		if a.Status != 200 {
-			if err := checkRefusal(a, nil, 410, "ticket_expired"); err != nil {
+			if err := hubtest.CheckRefusal(a, nil, 410, "ticket_expired"); err != nil {
 				return err
 			}
 			state = "expired"

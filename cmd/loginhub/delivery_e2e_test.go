@@ -13,7 +13,7 @@ import (
 func TestDelivery_AnyNode(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 3)
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	p := mustOpenWaiter(t, ctx, nodes[1].URL, nodes[0].URL)
 	phone := hubtest.NewPhone("小明")
 	polled := make(chan *hubtest.View, 1)
@@ -55,7 +55,7 @@ func TestDelivery_AnyNode(t *testing.T) {
 	everywhere(2, "confirmed", first.Token, 3)
 
 	a, err := p.Ack(ctx, nodes[2].URL, 2)
-	wantRefusal(t, "ack of another version", a, err, 409, "not_confirmed")
+	hubtest.AssertRefusal(t, "ack of another version", a, err, 409, "not_confirmed")
 	for range 2 { // a repeated ack is accepted
 		if a, err := p.Ack(ctx, nodes[2].URL, 3); err != nil || a.Status != 204 {
 			t.Fatalf("ack on a third node: %+v %v", a, err)

@@ -16,20 +16,20 @@ func TestDrain_ServesWhileStopping(t *testing.T) {
 	const drain = 2 * time.Second
 	redis, nodes := cluster(t, 2, "DRAIN=2s")
 	stays, stops := nodes[0], nodes[1]
-	ctx := testContext(t, 40*time.Second)
+	ctx := hubtest.Context(t, 40*time.Second)
 	closed := make(chan int, 20)
 	for range cap(closed) {
 		p := mustOpenWaiter(t, ctx, stays.URL, stops.URL)
 		go func() { closed <- p.socket.Closed(ctx) }()
 	}
 	polled := make(chan error, 1)
-	polling, waiting := mustMake(t, ctx, stops.URL), mustMake(t, ctx, stops.URL)
+	polling, waiting := hubtest.MustCreateTicket(t, ctx, stops.URL), hubtest.MustCreateTicket(t, ctx, stops.URL)
 	go func() {
 		a, err := polling.PollResponse(ctx, stops.URL, 1, 30)
 		if err == nil && !a.Close {
 			err = errors.New("no Connection: close, so the browser would return to this node")
 		}
-		polled <- checkRefusal(a, err, 204, "")
+		polled <- hubtest.CheckRefusal(a, err, 204, "")
 	}()
 	if err := waitSubscribed(ctx, redis, stops, polling.ID); err != nil {
 		t.Fatal(err)
@@ -75,10 +75,10 @@ func checkDraining(t *testing.T, ctx context.Context, n *hubtest.Node, ticket *h
 		"readyz":              func() (*hubtest.Response, error) { return hubtest.Request(ctx, "GET", n.URL+"/readyz", nil) },
 		"a new poll":          func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, n.URL, 0, 20) },
 		"a poll without wait": func() (*hubtest.Response, error) { return ticket.PollResponse(ctx, n.URL, 0, 0) },
-		"a new socket":        func() (*hubtest.Response, error) { return dialRefused(ctx, ticket, n.URL) },
+		"a new socket":        func() (*hubtest.Response, error) { return hubtest.DialRefused(ctx, ticket, n.URL) },
 	} {
 		a, err := ask()
-		wantRefusal(t, what, a, err, 503, "overloaded")
+		hubtest.AssertRefusal(t, what, a, err, 503, "overloaded")
 		if err == nil && (!a.Close || a.Header.Get("Retry-After") == "") {
 			t.Errorf("%s: no Connection: close or no Retry-After: %v", what, a.Header)
 		}
@@ -88,7 +88,7 @@ func checkDraining(t *testing.T, ctx context.Context, n *hubtest.Node, ticket *h
 // loginOnDraining makes every call that does not wait.
 func loginOnDraining(t *testing.T, ctx context.Context, n *hubtest.Node) {
 	t.Helper()
-	phone, ticket, other := hubtest.NewPhone("load"), mustMake(t, ctx, n.URL), mustMake(t, ctx, n.URL)
+	phone, ticket, other := hubtest.NewPhone("load"), hubtest.MustCreateTicket(t, ctx, n.URL), hubtest.MustCreateTicket(t, ctx, n.URL)
 	for _, step := range []struct {
 		what   string
 		status int
@@ -109,7 +109,7 @@ func loginOnDraining(t *testing.T, ctx context.Context, n *hubtest.Node) {
 func TestDrain_SecondSignal(t *testing.T) {
 	t.Parallel()
 	n := hubtest.StartNode(t, program, "DRAIN=30s")
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	p := mustOpenWaiter(t, ctx, n.URL, n.URL)
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)

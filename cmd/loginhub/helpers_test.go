@@ -13,24 +13,12 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// The steps that the tests of deploy share.
-var (
-	testContext   = hubtest.Context
-	callOK        = hubtest.CallOK
-	checkRefusal  = hubtest.CheckRefusal
-	wantRefusal   = hubtest.AssertRefusal
-	dialRefused   = hubtest.DialRefused
-	parallel      = hubtest.Parallel
-	mustMake      = hubtest.MustCreateTicket
-	writeTestFile = hubtest.WriteFile
-)
-
 func cluster(t testing.TB, n int, settings ...string) (*hubtest.Redis, []*hubtest.Node) {
 	return hubtest.StartNodes(t, program, n, settings...)
 }
 
 // loginContext is a context for one login of a test.
-func loginContext(t testing.TB) context.Context { return testContext(t, 20*time.Second) }
+func loginContext(t testing.TB) context.Context { return hubtest.Context(t, 20*time.Second) }
 
 // waiter is a browser's login page: its ticket and its socket.
 type waiter struct {
@@ -126,7 +114,7 @@ func mustNext(t testing.TB, ctx context.Context, p *waiter, state string) *hubte
 func mustCall(t testing.TB, ctx context.Context, phone *hubtest.Phone, url, id string, actions ...string) {
 	t.Helper()
 	for _, action := range actions {
-		if err := callOK(ctx, phone, url, id, action); err != nil {
+		if err := hubtest.CallOK(ctx, phone, url, id, action); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -207,10 +195,10 @@ func login(ctx context.Context, name string, urls ...string) error {
 	}
 	defer p.socket.Conn.CloseNow()
 	phone := hubtest.NewPhone(name)
-	if err := callOK(ctx, phone, at(2), p.ID, "scan"); err != nil {
+	if err := hubtest.CallOK(ctx, phone, at(2), p.ID, "scan"); err != nil {
 		return err
 	}
-	if err := callOK(ctx, phone, at(3), p.ID, "confirm"); err != nil {
+	if err := hubtest.CallOK(ctx, phone, at(3), p.ID, "confirm"); err != nil {
 		return err
 	}
 	v, err := p.waitToken(ctx, at(0), "sandbox:"+name)

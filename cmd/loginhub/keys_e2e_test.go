@@ -59,11 +59,11 @@ func (r *rotation) restart(t *testing.T, i int, keys string) {
 func (r *rotation) loginAll(t *testing.T, ctx context.Context, stage string) {
 	t.Helper()
 	n := len(r.nodes)
-	parallel(t, n*n*n, 4, func(i int) error {
+	hubtest.Parallel(t, n*n*n, 4, func(i int) error {
 		return login(ctx, "rotation", r.nodes[i%n].URL, r.nodes[i/n%n].URL, r.nodes[i/n/n].URL)
 	})
 	for _, node := range r.nodes {
-		ticket := mustMake(t, ctx, node.URL)
+		ticket := hubtest.MustCreateTicket(t, ctx, node.URL)
 		mustCall(t, ctx, r.phone, node.URL, ticket.ID, "scan")
 		r.pending = append(r.pending, ticket)
 	}
@@ -106,7 +106,7 @@ func (r *rotation) confirmPending(t *testing.T, ctx context.Context) (used []str
 func TestKeys_Rotation(t *testing.T) {
 	t.Parallel()
 	const old, young = hubtest.Key, hubtest.OtherKey
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	r := &rotation{redis: hubtest.StartRedis(t), nodes: make([]*hubtest.Node, 2), phone: hubtest.NewPhone("rotation")}
 	for i := range r.nodes {
 		r.restart(t, i, old)

@@ -60,10 +60,10 @@ func (s *switches) wantStates(want string) {
 
 func TestKillSwitch_OffAndOn(t *testing.T) {
 	t.Parallel()
-	clients := writeTestFile(t, "clients.yaml", "clients:\n  - {id: shop, label: {en: Shop}}\n  - {id: wiki}\n")
+	clients := hubtest.WriteFile(t, "clients.yaml", "clients:\n  - {id: shop, label: {en: Shop}}\n  - {id: wiki}\n")
 	redis := hubtest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + redis.URL, "CLIENTS=" + clients}
-	s := &switches{t, testContext(t, 40*time.Second), []*hubtest.Node{startMetered(t, settings...), hubtest.StartNode(t, program, settings...)}}
+	s := &switches{t, hubtest.Context(t, 40*time.Second), []*hubtest.Node{startMetered(t, settings...), hubtest.StartNode(t, program, settings...)}}
 	s.wantStates("[{shop Shop true} {wiki wiki true}]")
 	for what, status := range map[string]int{ // TestAdmin_RejectsBrowsers has what browsers send
 		"a form":            s.put(0, "shop", `{"enabled":false}`, "Content-Type", "text/plain"),
@@ -93,7 +93,7 @@ func TestKillSwitch_OffAndOn(t *testing.T) {
 	s.await("shop", http.StatusCreated)
 	// The public listener does not have the route.
 	a, err := hubtest.Request(s.ctx, "PUT", s.nodes[0].URL+"/clients/shop/login", `{"enabled":false}`)
-	wantRefusal(t, "the public listener", a, err, 404, "not_found")
+	hubtest.AssertRefusal(t, "the public listener", a, err, 404, "not_found")
 }
 
 func TestAudit_HashSetting(t *testing.T) {
@@ -101,7 +101,7 @@ func TestAudit_HashSetting(t *testing.T) {
 	const name = "rumpelstiltskin"
 	for _, hashed := range []bool{false, true} {
 		n := hubtest.StartNode(t, program, fmt.Sprintf("AUDIT_HASH=%v", hashed), "LOG=debug")
-		if err := login(testContext(t, 20*time.Second), name, n.URL); err != nil {
+		if err := login(hubtest.Context(t, 20*time.Second), name, n.URL); err != nil {
 			t.Fatal(err)
 		}
 		hubtest.Eventually(t, 5*time.Second, "the last audit line", func() bool { return strings.Contains(n.Log(), `"event":"consumed"`) })
@@ -119,7 +119,7 @@ func TestAudit_HashSetting(t *testing.T) {
 func TestKillSwitch_SurvivesRestart(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	s := &switches{t, testContext(t, 60*time.Second), []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+redis.URL)}}
+	s := &switches{t, hubtest.Context(t, 60*time.Second), []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+redis.URL)}}
 	off := func(when string) {
 		t.Helper()
 		for i := range s.nodes {
@@ -164,13 +164,13 @@ func TestKillSwitch_NoReplica(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := startMetered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1")
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	a, err := hubtest.Request(ctx, "PUT", node.Admin+"/clients/default/login", `{"enabled":false}`)
 	if err != nil || a.Status != http.StatusServiceUnavailable || !strings.Contains(string(a.Body), "replicas") {
 		t.Errorf("%+v %v", a, err)
 	}
 	a, err = hubtest.Request(ctx, "POST", node.URL+"/api/login/tickets", nil)
-	wantRefusal(t, "the client is off despite the missing replica", a, err, 403, "login_disabled")
+	hubtest.AssertRefusal(t, "the client is off despite the missing replica", a, err, 403, "login_disabled")
 	if lines := auditLines("switched", node); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" || lines[0]["enabled"] != false ||
 		!strings.Contains(lines[0]["reason"].(string), "0 of 1 replicas") {
 		t.Errorf("audit lines %v", lines)

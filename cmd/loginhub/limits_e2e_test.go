@@ -17,7 +17,7 @@ import (
 func TestLimits_Settings(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 1, "MAX_SOCKETS=2", "RATE_LIMIT=5", "TRUSTED_PROXIES=127.0.0.1/32")
-	ctx, n := testContext(t, 20*time.Second), nodes[0]
+	ctx, n := hubtest.Context(t, 20*time.Second), nodes[0]
 	create := func(from string) (*hubtest.Response, error) {
 		return hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil, "X-Forwarded-For", from)
 	}
@@ -30,7 +30,7 @@ func TestLimits_Settings(t *testing.T) {
 	}
 	for what, from := range map[string]string{"a sixth ticket": "203.0.113.7", "with a forged hop": "198.51.100.1, 203.0.113.7"} {
 		a, err := create(from)
-		wantRefusal(t, what, a, err, 429, "rate_limited")
+		hubtest.AssertRefusal(t, what, a, err, 429, "rate_limited")
 	}
 	if a, err := create("203.0.113.8"); err != nil || a.Status != 201 {
 		t.Errorf("a neighbour: %+v %v", a, err)
@@ -50,10 +50,10 @@ func TestLimits_Settings(t *testing.T) {
 	if err := waitSubscribed(ctx, redis, n, tickets[1].ID); err != nil {
 		t.Fatal(err)
 	}
-	a, err := dialRefused(ctx, tickets[2], n.URL)
-	wantRefusal(t, "a third socket", a, err, 503, "overloaded")
+	a, err := hubtest.DialRefused(ctx, tickets[2], n.URL)
+	hubtest.AssertRefusal(t, "a third socket", a, err, 503, "overloaded")
 	a, err = tickets[2].PollResponse(ctx, n.URL, 1, 20)
-	wantRefusal(t, "a third poll", a, err, 503, "overloaded")
+	hubtest.AssertRefusal(t, "a third poll", a, err, 503, "overloaded")
 	mustCall(t, ctx, hubtest.NewPhone("full"), n.URL, tickets[1].ID, "confirm")
 	if v := <-polled; v == nil || v.State != "confirmed" {
 		t.Errorf("the waiting poll received %+v", v)
@@ -70,7 +70,7 @@ func TestConnLimit_IdleFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := hubtest.StartNode(t, small, "RATE_LIMIT=600", "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	flood := func(from string, many int, text string) {
 		t.Helper()
 		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}

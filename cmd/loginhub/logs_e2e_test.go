@@ -37,9 +37,9 @@ const pipeLines = 600
 func TestLog_StoppedReader(t *testing.T) {
 	t.Parallel()
 	n, _ := startPiped(t, "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t)) // the pipe is never read
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	for range pipeLines {
-		mustMake(t, ctx, n.URL)
+		hubtest.MustCreateTicket(t, ctx, n.URL)
 	}
 	if err := login(ctx, "stalled log", n.URL); err != nil {
 		t.Error(err)
@@ -57,7 +57,7 @@ func TestLog_StoppedReader(t *testing.T) {
 func TestLog_ClosedReader(t *testing.T) {
 	t.Parallel()
 	n, reader := startPiped(t)
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	p := mustOpenWaiter(t, ctx, n.URL, n.URL)
 	reader.Close()
 	if err := login(ctx, "broken pipe", n.URL); err != nil {
@@ -77,7 +77,7 @@ func TestLog_ClosedReader(t *testing.T) {
 func TestLog_AuditRequired(t *testing.T) {
 	t.Parallel()
 	n, reader := startPiped(t, "AUDIT_REQUIRED=true")
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	made := map[string]bool{} // key: the ticket's short name
 	var refusal *hubtest.Response
 	hubtest.Eventually(t, 30*time.Second, "a ticket is refused", func() bool {
@@ -96,7 +96,7 @@ func TestLog_AuditRequired(t *testing.T) {
 		made[ticket.ID[:8]] = true
 		return false
 	})
-	wantRefusal(t, "a ticket", refusal, nil, 503, "overloaded")
+	hubtest.AssertRefusal(t, "a ticket", refusal, nil, 503, "overloaded")
 	if refusal.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -136,7 +136,7 @@ func TestLog_AuditFileAtAnyLevel(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	n := hubtest.LaunchNode(t, program, "LOG=error", "AUDIT_FILE="+path)
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	contains := func(path string, texts ...string) func() bool {
 		return func() bool {
 			text, _ := os.ReadFile(path)
@@ -160,7 +160,7 @@ func TestLog_AuditFileAtAnyLevel(t *testing.T) {
 		t.Fatal(err)
 	}
 	hubtest.Eventually(t, 10*time.Second, "a new file replaces the moved one", func() bool {
-		mustMake(t, ctx, n.URL)
+		hubtest.MustCreateTicket(t, ctx, n.URL)
 		return contains(path, `"login made"`)()
 	})
 	requireCleanStop(t, n)
@@ -174,11 +174,11 @@ func TestLog_OutageRateLimited(t *testing.T) {
 	redis, nodes := cluster(t, 1)
 	n := nodes[0]
 	redis.Kill()
-	ctx := testContext(t, 40*time.Second)
+	ctx := hubtest.Context(t, 40*time.Second)
 	hubtest.Eventually(t, 20*time.Second, "the node is not ready", func() bool { return n.Get("/readyz") == 503 })
 	for range 20 {
 		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
-		wantRefusal(t, "a ticket", a, err, 503, "store_unavailable")
+		hubtest.AssertRefusal(t, "a ticket", a, err, 503, "store_unavailable")
 		n.Get("/readyz")
 	}
 	redis.Start(t)

@@ -19,7 +19,7 @@ func TestMetrics_WholeLogin(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	waiterNode := startMetered(t, "REDIS_URL="+redis.URL)
 	decides := startMetered(t, "REDIS_URL="+redis.URL)
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	before, decided := scrape(t, waiterNode), scrape(t, decides)
 
 	p := mustOpenWaiter(t, ctx, decides.URL, waiterNode.URL)
@@ -83,7 +83,7 @@ func TestMetrics_LostMessageDelay(t *testing.T) {
 	line := hubtest.StartProxy(t, redis)
 	other := startMetered(t, "REDIS_URL="+redis.URL)
 	node := startMetered(t, "REDIS_URL="+line.URL)
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	p := mustOpenWaiter(t, ctx, other.URL, node.URL)
 	before := scrape(t, node)
 	if n := line.Mute(); n != 1 {
@@ -125,7 +125,7 @@ type event struct {
 func TestMetrics_Events(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
-	s := &metricsFixture{T: t, ctx: testContext(t, 60*time.Second), w: w, redis: hubtest.StartRedis(t), phone: weChatPhone(w, "counted")}
+	s := &metricsFixture{T: t, ctx: hubtest.Context(t, 60*time.Second), w: w, redis: hubtest.StartRedis(t), phone: weChatPhone(w, "counted")}
 	s.node = startMetered(t, append(settings, "REDIS_URL="+s.redis.URL, "RESULT_TTL=3s", "DRAIN=8s")...)
 	for _, e := range slices.Concat(s.weChatErrors(), s.brokenSeals(), s.polls(), s.socketEnds()) {
 		before := scrape(t, s.node)
@@ -195,7 +195,7 @@ func (s *metricsFixture) polls() []event {
 	}
 	return []event{
 		{"pushed, then resumed", func() {
-			ticket := mustMake(s.T, s.ctx, url)
+			ticket := hubtest.MustCreateTicket(s.T, s.ctx, url)
 			poll(s.ctx, ticket, 30, func() { mustCall(s.T, s.ctx, s.phone, url, ticket.ID, "confirm") })
 			poll(s.ctx, ticket, 0, nil)
 			poll(s.ctx, ticket, 5, nil)
@@ -204,15 +204,15 @@ func (s *metricsFixture) polls() []event {
 			`tokens_delivered_total{delivery="resumed",transport="poll"}`: 2, `waits_started_total{transport="poll"}`: 2, // one returned at once
 			`waits_ended_total{reason="done",transport="poll"}`: 2, `redis_call_duration_seconds_count{call="attach"}`: 4,
 		}},
-		{"a time-out", func() { poll(s.ctx, mustMake(s.T, s.ctx, url), 1, nil) }, map[string]float64{`waits_ended_total{reason="timeout",transport="poll"}`: 1}},
+		{"a time-out", func() { poll(s.ctx, hubtest.MustCreateTicket(s.T, s.ctx, url), 1, nil) }, map[string]float64{`waits_ended_total{reason="timeout",transport="poll"}`: 1}},
 		{"a client that disconnects", func() {
 			ctx, cancel := context.WithCancel(s.ctx)
-			poll(ctx, mustMake(s.T, s.ctx, url), 30, cancel)
+			poll(ctx, hubtest.MustCreateTicket(s.T, s.ctx, url), 30, cancel)
 		}, map[string]float64{`waits_ended_total{reason="left",transport="poll"}`: 1, `waiters{transport="poll"}`: 0}},
 		{"a cancel", func() {
-			ticket := mustMake(s.T, s.ctx, url)
+			ticket := hubtest.MustCreateTicket(s.T, s.ctx, url)
 			a, err := hubtest.Request(s.ctx, "POST", ticket.URL(url, "cancel"), nil, "Authorization", "Bearer "+ticket.Secret)
-			wantRefusal(s.T, "cancel", a, err, 200, "")
+			hubtest.AssertRefusal(s.T, "cancel", a, err, 200, "")
 		}, map[string]float64{`tickets_finished_total{outcome="cancelled",provider="none"}`: 1, `transitions_total{state="rejected"}`: 1}},
 		{"a token that nobody fetches", func() {
 			p := mustOpenWaiter(s.T, s.ctx, url, url)
@@ -245,7 +245,7 @@ func (s *metricsFixture) brokenSeals() []event {
 				s.Error(err)
 			}
 			a, err := p.PollResponse(s.ctx, s.node.URL, 0, 0)
-			wantRefusal(s.T, "a forged record", a, err, 404, "ticket_not_found")
+			hubtest.AssertRefusal(s.T, "a forged record", a, err, 404, "ticket_not_found")
 			p.socket.Conn.CloseNow()
 		}, map[string]float64{`seal_failures_total{reason="broken",where="record"}`: 1}},
 	}
@@ -253,7 +253,7 @@ func (s *metricsFixture) brokenSeals() []event {
 
 // weChatErrors are calls that WeChat refuses, and one that it accepts.
 func (s *metricsFixture) weChatErrors() (all []event) {
-	ticket := mustMake(s.T, s.ctx, s.node.URL)
+	ticket := hubtest.MustCreateTicket(s.T, s.ctx, s.node.URL)
 	for labels, f := range map[string]wechattest.Fault{
 		`code="40163",endpoint="jscode2session",kind="code"`:   {Errcode: 40163},
 		`code="40164",endpoint="jscode2session",kind="config"`: {Errcode: 40164},
@@ -281,7 +281,7 @@ func TestMetrics_RedisDown(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	node := startMetered(t, "REDIS_URL="+redis.URL)
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	mustOpenWaiter(t, ctx, node.URL, node.URL)
 	before := scrape(t, node)
 	if before["loginhub_ready"] != 1 || before["loginhub_mailbox_probe_age_seconds"] > 3 {
@@ -309,10 +309,10 @@ func TestMetrics_ForgedAccessToken(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	redis := hubtest.StartRedis(t)
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	settings = append(settings, "REDIS_URL="+redis.URL, "QR=wxacode", "RATE_LIMIT=1")
 	first := startMetered(t, settings...)
-	pngAt(t, mustMake(t, ctx, first.URL).URL(first.URL, "qr.png"))
+	pngAt(t, hubtest.MustCreateTicket(t, ctx, first.URL).URL(first.URL, "qr.png"))
 	name := "loginhub:vault:{wechat:token:" + appID + "}"
 	value, err := redis.Client.Get(ctx, name).Result()
 	if err != nil {
@@ -324,9 +324,9 @@ func TestMetrics_ForgedAccessToken(t *testing.T) {
 	second := startMetered(t, settings...)
 	before := scrape(t, second)
 	w.Fail(wechattest.Fault{Errcode: 45011})
-	pngAt(t, mustMake(t, ctx, second.URL).URL(second.URL, "qr.png")) // shows the link, because WeChat refused
+	pngAt(t, hubtest.MustCreateTicket(t, ctx, second.URL).URL(second.URL, "qr.png")) // shows the link, because WeChat refused
 	a, err := hubtest.Request(ctx, "POST", second.URL+"/api/login/tickets", nil)
-	wantRefusal(t, "a second ticket", a, err, 429, "rate_limited")
+	hubtest.AssertRefusal(t, "a second ticket", a, err, 429, "rate_limited")
 	for _, name := range []string{`seal_failures_total{reason="broken",where="secret"}`, `rate_limited_total{limit="tickets"}`,
 		`wechat_calls_total{code="45011",endpoint="stable_token",kind="busy"}`} {
 		waitIncrease(t, second, before, name, 1)

@@ -168,7 +168,7 @@ func dashboard(t *testing.T) (panels []dashboardPanel) {
 
 func TestMetrics_Documented(t *testing.T) {
 	t.Parallel()
-	node, hidden, _ := startBusyNode(t, testContext(t, 60*time.Second))
+	node, hidden, _ := startBusyNode(t, hubtest.Context(t, 60*time.Second))
 	text, _, err := node.Scrape()
 	if err != nil {
 		t.Fatal(err)

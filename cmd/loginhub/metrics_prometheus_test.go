@@ -115,7 +115,7 @@ var emptyIfHealthy = map[string]bool{"Phone calls refused": true, "Hits on limit
 
 func TestMetrics_Prometheus(t *testing.T) {
 	t.Parallel()
-	node, _, login := startBusyNode(t, testContext(t, 120*time.Second))
+	node, _, login := startBusyNode(t, hubtest.Context(t, 120*time.Second))
 	servers := map[string]*prometheus{"native": startPrometheus(t, node, true, "1s"), "classic": startPrometheus(t, node, false, "1s")}
 	for range 3 {
 		login()

@@ -34,7 +34,7 @@ func TestPrefix_TwoDeployments(t *testing.T) {
 	for _, word := range append(strings.Fields("on >secret"), strings.Fields(rules)...) {
 		set = append(set, word)
 	}
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	if err := redis.Client.Do(ctx, set...).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -47,13 +47,13 @@ func TestPrefix_TwoDeployments(t *testing.T) {
 		}
 	}
 	// One deployment's ticket is unknown to the other: the answer is not that a key is missing.
-	p := mustMake(t, ctx, theirs.URL)
+	p := hubtest.MustCreateTicket(t, ctx, theirs.URL)
 	a, err := hubtest.NewPhone("bob").Do(ctx, ours.URL, p.ID, "scan", nil)
-	wantRefusal(t, "the other deployment's ticket", a, err, 404, "ticket_not_found")
+	hubtest.AssertRefusal(t, "the other deployment's ticket", a, err, 404, "ticket_not_found")
 	if a, err := hubtest.Request(ctx, "PUT", theirs.Admin+"/clients/default/login", `{"enabled":false}`); err != nil || a.Status != 204 {
 		t.Fatalf("switch: %+v %v", a, err)
 	}
-	mustMake(t, ctx, ours.URL)
+	hubtest.MustCreateTicket(t, ctx, ours.URL)
 
 	if out, _ := runCheck(t, "", nil, team...); strings.Contains(out, "FAIL  redis") {
 		t.Errorf("with its own prefix:\n%s", out)

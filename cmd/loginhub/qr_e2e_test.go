@@ -18,8 +18,8 @@ func TestWxacode_OneCall(t *testing.T) {
 	t.Parallel()
 	w, settings := startWebsite(t, "QR=wxacode")
 	_, nodes := cluster(t, 2, settings...)
-	ctx := testContext(t, 20*time.Second)
-	ticket, done := mustMake(t, ctx, nodes[0].URL), mustMake(t, ctx, nodes[0].URL)
+	ctx := hubtest.Context(t, 20*time.Second)
+	ticket, done := hubtest.MustCreateTicket(t, ctx, nodes[0].URL), hubtest.MustCreateTicket(t, ctx, nodes[0].URL)
 	if ticket.QRImage != "/api/login/tickets/"+ticket.ID+"/qr.png" || ticket.QRURL != ourOrigin+"/s/"+ticket.ID {
 		t.Errorf("qr_image %s, qr_url %s", ticket.QRImage, ticket.QRURL)
 	}
@@ -52,7 +52,7 @@ func TestWxacode_OneCall(t *testing.T) {
 // pngAt fetches a picture.
 func pngAt(t *testing.T, url string) image.Image {
 	t.Helper()
-	got, err := hubtest.Request(testContext(t, 20*time.Second), "GET", url, nil)
+	got, err := hubtest.Request(hubtest.Context(t, 20*time.Second), "GET", url, nil)
 	if err != nil || got.Status != 200 {
 		t.Errorf("%s: %+v %v", url, got, err)
 		return image.NewGray(image.Rectangle{})
@@ -69,10 +69,10 @@ func TestWxacode_FallbackToLink(t *testing.T) {
 	t.Parallel()
 	w, settings := startWebsite(t, "QR=wxacode")
 	node := hubtest.StartNode(t, program, settings...)
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	w.FailAlways(wechattest.Fault{Errcode: 40164})
 	for range 3 {
-		if width := pngAt(t, node.URL+mustMake(t, ctx, node.URL).QRImage+"?size=300").Bounds().Dx(); width != 300 {
+		if width := pngAt(t, node.URL+hubtest.MustCreateTicket(t, ctx, node.URL).QRImage+"?size=300").Bounds().Dx(); width != 300 {
 			t.Errorf("no code of the link: %d pixels", width)
 		}
 	}
@@ -91,8 +91,8 @@ func TestQR_Logo(t *testing.T) {
 	if err := png.Encode(&b, red); err != nil {
 		t.Fatal(err)
 	}
-	node := hubtest.StartNode(t, program, "QR_LOGO="+writeTestFile(t, "logo.png", b.String()))
-	ticket := mustMake(t, testContext(t, 20*time.Second), node.URL)
+	node := hubtest.StartNode(t, program, "QR_LOGO="+hubtest.WriteFile(t, "logo.png", b.String()))
+	ticket := hubtest.MustCreateTicket(t, hubtest.Context(t, 20*time.Second), node.URL)
 	m := pngAt(t, ticket.URL(node.URL, "qr.png?size=500"))
 	if r, g, _, _ := m.At(250, 250).RGBA(); m.Bounds().Dx() != 500 || r != 0xffff || g != 0 {
 		t.Errorf("%d pixels, in the middle %v", m.Bounds().Dx(), m.At(250, 250))

@@ -15,7 +15,7 @@ func TestRace_FiftyPhones(t *testing.T) {
 	_, nodes := cluster(t, 3)
 	const phones = 50
 	for round := range 12 {
-		ctx := testContext(t, 20*time.Second)
+		ctx := hubtest.Context(t, 20*time.Second)
 		p := mustOpenWaiter(t, ctx, nodes[round%3].URL, nodes[(round+1)%3].URL)
 		actions := []string{"scan", "confirm"}
 		if round%3 == 2 {
@@ -84,8 +84,8 @@ func both(nodes []*hubtest.Node, calls [2]func(url string) (*hubtest.Response, e
 func TestRace_ConfirmAndReject(t *testing.T) {
 	t.Parallel()
 	_, nodes := cluster(t, 2)
-	ctx := testContext(t, 30*time.Second)
-	parallel(t, 60, 6, func(i int) error {
+	ctx := hubtest.Context(t, 30*time.Second)
+	hubtest.Parallel(t, 60, 6, func(i int) error {
 		p, err := openWaiter(ctx, nodes[0].URL, nodes[i%2].URL)
 		if err != nil {
 			return err
@@ -94,7 +94,7 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 		yes, no := hubtest.NewPhone("ja"), hubtest.NewPhone("ja")
 		if i%3 == 0 {
 			no = hubtest.NewPhone("nein") // two users, without a scan
-		} else if err := callOK(ctx, yes, nodes[0].URL, p.ID, "scan"); err != nil {
+		} else if err := hubtest.CallOK(ctx, yes, nodes[0].URL, p.ID, "scan"); err != nil {
 			return err
 		}
 		answers, err := both(nodes, [2]func(string) (*hubtest.Response, error){
@@ -110,7 +110,7 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 		if answers[won].Status != 200 {
 			return fmt.Errorf("neither call won: %s %s", answers[0].Body, answers[1].Body)
 		}
-		if err := checkRefusal(answers[1-won], nil, 409, "ticket_closed"); err != nil {
+		if err := hubtest.CheckRefusal(answers[1-won], nil, 409, "ticket_closed"); err != nil {
 			return err
 		}
 		return p.waitDecision(ctx, nodes[0].URL, state, "sandbox:ja")
@@ -120,15 +120,15 @@ func TestRace_ConfirmAndReject(t *testing.T) {
 func TestRace_SameUserTwice(t *testing.T) {
 	t.Parallel()
 	_, nodes := cluster(t, 2)
-	ctx := testContext(t, 30*time.Second)
-	parallel(t, 60, 6, func(i int) error {
+	ctx := hubtest.Context(t, 30*time.Second)
+	hubtest.Parallel(t, 60, 6, func(i int) error {
 		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
 		}
 		defer p.socket.Conn.CloseNow()
 		if i%2 == 0 {
-			if err := callOK(ctx, hubtest.NewPhone("zwei"), nodes[0].URL, p.ID, "scan"); err != nil {
+			if err := hubtest.CallOK(ctx, hubtest.NewPhone("zwei"), nodes[0].URL, p.ID, "scan"); err != nil {
 				return err
 			}
 		}

@@ -15,7 +15,7 @@ import (
 func TestRedis_CommandsPerLogin(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 3)
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	for name, at := range map[string]struct {
 		create, hold, scan, confirm int
 		second                      int // node of a second window, if it differs from hold
@@ -78,12 +78,12 @@ func TestRedis_CommandsOfOtherProviders(t *testing.T) {
 	company := hubtest.StartAppIssuer(t)
 	w, settings := startWebsite(t, company.Settings...)
 	redis, nodes := cluster(t, 1, settings...)
-	ctx, url, tab := testContext(t, 20*time.Second), nodes[0].URL, newBrowser(t, nodes[0])
-	website := func() { tab.do("GET", w.Allow(tab.startLogin(mustMake(t, ctx, url)), "alice"), nil) }
+	ctx, url, tab := hubtest.Context(t, 20*time.Second), nodes[0].URL, newBrowser(t, nodes[0])
+	website := func() { tab.do("GET", w.Allow(tab.startLogin(hubtest.MustCreateTicket(t, ctx, url)), "alice"), nil) }
 	assertion := func() {
-		ticket := mustMake(t, ctx, url)
+		ticket := hubtest.MustCreateTicket(t, ctx, url)
 		a, err := phoneCall(ctx, url, ticket, "confirm", "app", assertion(company, ticket.ID, "u-1"))
-		wantRefusal(t, "assertion", a, err, 200, "")
+		hubtest.AssertRefusal(t, "assertion", a, err, 200, "")
 	}
 	for what, c := range map[string]struct {
 		login func()

@@ -52,7 +52,7 @@ func TestReload_AllOrNothing(t *testing.T) {
 	replaceFile(t, keys, hubtest.Key)
 	replaceFile(t, clients, "clients: [{id: a, origins: ['https://a.test']}]")
 	n := hubtest.StartNode(t, program, "REDIS_URL=embedded", "KEYS=", "KEYS_FILE="+keys, "CLIENTS="+clients)
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	makes := func(client string) int {
 		a, err := hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", map[string]string{"client_id": client})
 		if err != nil {
@@ -157,7 +157,7 @@ func TestReload_NoSignalKills(t *testing.T) {
 func TestReload_RollingNodes(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
-	ctx := testContext(t, 90*time.Second)
+	ctx := hubtest.Context(t, 90*time.Second)
 	var nodes []*hubtest.Node
 	var dirs []string
 	set := func(i int, keys, clients string) {
@@ -184,14 +184,14 @@ func TestReload_RollingNodes(t *testing.T) {
 	for name, page := range map[string]*waiter{"client and key": of, "key": own} {
 		for _, action := range []string{"scan", "confirm", "reject"} {
 			a, err := phone.Do(ctx, nodes[1].URL, page.ID, action, nil)
-			wantRefusal(t, name+": "+action, a, err, 503, "store_unavailable")
+			hubtest.AssertRefusal(t, name+": "+action, a, err, 503, "store_unavailable")
 		}
 	}
 	reload(1, 1, hubtest.Key+","+hubtest.OtherKey, before)
 	a, err := phone.Do(ctx, nodes[1].URL, of.ID, "scan", nil)
-	wantRefusal(t, "client: scan", a, err, 503, "store_unavailable")
-	a, err = dialRefused(ctx, of.Ticket, nodes[1].URL)
-	wantRefusal(t, "client: socket", a, err, 503, "store_unavailable")
+	hubtest.AssertRefusal(t, "client: scan", a, err, 503, "store_unavailable")
+	a, err = hubtest.DialRefused(ctx, of.Ticket, nodes[1].URL)
+	hubtest.AssertRefusal(t, "client: socket", a, err, 503, "store_unavailable")
 	reload(1, 2, hubtest.OtherKey+","+hubtest.Key, after)
 	for i, page := range []*waiter{p, of, own} {
 		name := fmt.Sprintf("user %d", i)

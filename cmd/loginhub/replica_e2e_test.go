@@ -28,12 +28,12 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)
 	nodes := []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1"), startMetered(t, "REDIS_URL="+redis.URL, "REDIS_WAIT=1")}
-	ctx := testContext(t, 60*time.Second)
+	ctx := hubtest.Context(t, 60*time.Second)
 	phone, p := hubtest.NewPhone("ann"), mustOpenWaiter(t, ctx, nodes[1].URL, nodes[1].URL)
 	mustCall(t, ctx, phone, nodes[0].URL, p.ID, "scan")
 	for _, node := range nodes { // the second call finds the change stored, still without a replica
 		a, err := phone.Do(ctx, node.URL, p.ID, "confirm", nil)
-		wantRefusal(t, "without a replica", a, err, 503, "store_unavailable")
+		hubtest.AssertRefusal(t, "without a replica", a, err, 503, "store_unavailable")
 	}
 	if _, err := p.waitToken(ctx, nodes[0].URL, "sandbox:ann"); err != nil {
 		t.Error(err)

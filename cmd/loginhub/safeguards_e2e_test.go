@@ -65,7 +65,7 @@ func TestSafeguardWarnings(t *testing.T) {
 				}
 				return all
 			}
-			settings := append([]string{"CLIENTS=" + writeTestFile(t, "clients.yaml", c.clients)}, c.settings...)
+			settings := append([]string{"CLIENTS=" + hubtest.WriteFile(t, "clients.yaml", c.clients)}, c.settings...)
 			n := hubtest.StartNode(t, program, settings...)
 			hubtest.Eventually(t, 20*time.Second, "the start has logged everything", func() bool { return strings.Contains(n.Log(), "Stop: Ctrl-C") })
 			if got := warned(n.Log(), `"level":"WARN"`); !maps.Equal(got, c.weak) {

@@ -66,7 +66,7 @@ type secretSearch struct {
 
 // startSearch starts a search for the application's secret and for what all have.
 func startSearch(t *testing.T, secret string, settings ...string) *secretSearch {
-	s := &secretSearch{T: t, ctx: testContext(t, 40*time.Second)}
+	s := &secretSearch{T: t, ctx: hubtest.Context(t, 40*time.Second)}
 	s.redis, s.nodes = cluster(t, 2, append(settings, "LOG=debug", "TRUSTED_PROXIES=127.0.0.1/32")...)
 	s.stop = s.redis.Monitor(t)
 	for name, value := range map[string]string{"master key": hubtest.Key, "app secret": secret,
@@ -195,14 +195,14 @@ func searchSandbox(t *testing.T) {
 		s.call(p, "confirm", "sandbox", phone.Code(), 200)
 		url, wrong := s.nodes[i].URL, &hubtest.Ticket{ID: other.ID, Secret: p.Secret}
 		a, err := wrong.PollResponse(s.ctx, url, 0, 0)
-		wantRefusal(t, "poll with another ticket's secret", a, err, 401, "invalid_secret")
+		hubtest.AssertRefusal(t, "poll with another ticket's secret", a, err, 401, "invalid_secret")
 		a, err = wrong.Ack(s.ctx, url, 1)
-		wantRefusal(t, "ack with another ticket's secret", a, err, 401, "invalid_secret")
-		a, err = dialRefused(s.ctx, wrong, url)
-		wantRefusal(t, "socket with another ticket's secret", a, err, 401, "invalid_secret")
+		hubtest.AssertRefusal(t, "ack with another ticket's secret", a, err, 401, "invalid_secret")
+		a, err = hubtest.DialRefused(s.ctx, wrong, url)
+		hubtest.AssertRefusal(t, "socket with another ticket's secret", a, err, 401, "invalid_secret")
 		for _, bad := range []string{`{"provider":"` + p.Secret + `","code":"x"}`, `{"code":"` + p.Secret, `{"code":["` + p.Secret + `"]}`} {
 			a, err := hubtest.Request(s.ctx, "POST", other.URL(url, "scan"), bad)
-			wantRefusal(t, "malformed scan", a, err, 400, "invalid_request")
+			hubtest.AssertRefusal(t, "malformed scan", a, err, 400, "invalid_request")
 			s.hidden.findIn(t, "the answer", string(a.Body))
 		}
 		s.finishLogin(p)

@@ -16,12 +16,12 @@ func TestStart_RedisUnreachable(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	redis.Kill()
 	n := hubtest.LaunchNode(t, program, "REDIS_URL="+redis.URL)
-	ctx := testContext(t, 30*time.Second)
+	ctx := hubtest.Context(t, 30*time.Second)
 	hubtest.Eventually(t, 10*time.Second, "the node is alive", func() bool { return n.Get("/healthz") == 200 })
 	a, err := hubtest.Request(ctx, "GET", n.URL+"/readyz", nil)
-	wantRefusal(t, "readyz", a, err, 503, "store_unavailable")
+	hubtest.AssertRefusal(t, "readyz", a, err, 503, "store_unavailable")
 	a, err = hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil)
-	wantRefusal(t, "a ticket", a, err, 503, "store_unavailable")
+	hubtest.AssertRefusal(t, "a ticket", a, err, 503, "store_unavailable")
 
 	redis.Start(t)
 	hubtest.Eventually(t, 10*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
@@ -59,7 +59,7 @@ func TestServe_Defaults(t *testing.T) {
 	}
 	n := hubtest.LaunchWithoutDefaults(t, program)
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	if err := login(ctx, "小明", n.URL); err != nil {
 		t.Error(err)
 	}
@@ -84,13 +84,13 @@ func TestServe_EmbeddedExpiry(t *testing.T) {
 	t.Parallel()
 	n := hubtest.LaunchWithoutDefaults(t, program, "TICKET_TTL=1s", "ADMIN_LISTEN=")
 	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	p := mustOpenWaiter(t, ctx, n.URL, n.URL)
 	if v := mustNext(t, ctx, p, "expired"); v.Seq != 2 {
 		t.Errorf("expired view %+v", v)
 	}
 	a, err := hubtest.NewPhone("late").Do(ctx, n.URL, p.ID, "confirm", nil)
-	wantRefusal(t, "a late confirm", a, err, 410, "ticket_expired")
+	hubtest.AssertRefusal(t, "a late confirm", a, err, 410, "ticket_expired")
 }
 
 func TestCommands_Output(t *testing.T) {
@@ -115,7 +115,7 @@ func TestCommands_Output(t *testing.T) {
 func TestStart_ConfigErrorExitCode(t *testing.T) {
 	t.Parallel()
 	const secret = "do-not-print-me-0123456789"
-	clients := writeTestFile(t, "clients.yaml", "clients:\n  - id: demo\n    number_maching: true\n")
+	clients := hubtest.WriteFile(t, "clients.yaml", "clients:\n  - id: demo\n    number_maching: true\n")
 	for name, c := range map[string]struct {
 		settings []string
 		wantText []string

@@ -26,7 +26,7 @@ type tamperFixture struct {
 // RESULT_TTL.
 func newTamperFixture(t *testing.T, result string) *tamperFixture {
 	t.Helper()
-	s := &tamperFixture{T: t, ctx: testContext(t, 40*time.Second), redis: hubtest.StartRedis(t),
+	s := &tamperFixture{T: t, ctx: hubtest.Context(t, 40*time.Second), redis: hubtest.StartRedis(t),
 		good: hubtest.NewPhone("victim"), bad: hubtest.NewPhone("mallory")}
 	for range 2 {
 		s.nodes = append(s.nodes, startMetered(t, "REDIS_URL="+s.redis.URL, "RESULT_TTL="+result))
@@ -142,14 +142,14 @@ func (s *tamperFixture) wantRefused(what, forged string, status int, code string
 	url, p := s.nodes[0].URL, s.victim
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		a, err := s.good.Do(s.ctx, url, p.ID, action, nil)
-		wantRefusal(s.T, what+": "+action, a, err, status, code)
+		hubtest.AssertRefusal(s.T, what+": "+action, a, err, status, code)
 	}
 	a, err := p.PollResponse(s.ctx, s.nodes[1].URL, 0, 0)
-	wantRefusal(s.T, what+": poll", a, err, status, code)
-	a, err = dialRefused(s.ctx, p.Ticket, url)
-	wantRefusal(s.T, what+": socket", a, err, status, code)
+	hubtest.AssertRefusal(s.T, what+": poll", a, err, status, code)
+	a, err = hubtest.DialRefused(s.ctx, p.Ticket, url)
+	hubtest.AssertRefusal(s.T, what+": socket", a, err, status, code)
 	a, err = p.Ack(s.ctx, url, 3)
-	wantRefusal(s.T, what+": ack", a, err, status, code)
+	hubtest.AssertRefusal(s.T, what+": ack", a, err, status, code)
 	if after := s.redis.Client.HGet(s.ctx, ticketKey(p.ID), "rec").Val(); after != forged {
 		s.Errorf("%s: a node overwrote it with %s", what, after)
 	}
@@ -216,7 +216,7 @@ func TestTamper_NodeRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	records := []string{"unknown", ",,,,,", strings.Repeat("0000000000000000000000,", 10000), "a,b,c,d", "\x00\xff", s.nodes[0].ID() + "," + s.nodes[0].ID()}
-	parallel(t, len(records), len(records), func(i int) error {
+	hubtest.Parallel(t, len(records), len(records), func(i int) error {
 		p, err := openWaiter(s.ctx, s.nodes[0].URL, s.nodes[1].URL)
 		if err != nil {
 			return err
@@ -225,7 +225,7 @@ func TestTamper_NodeRecord(t *testing.T) {
 		if err := s.redis.Client.HSet(s.ctx, ticketKey(p.ID), "nodes", records[i]).Err(); err != nil {
 			return err
 		}
-		if err := callOK(s.ctx, s.good, s.nodes[0].URL, p.ID, "confirm"); err != nil {
+		if err := hubtest.CallOK(s.ctx, s.good, s.nodes[0].URL, p.ID, "confirm"); err != nil {
 			return err
 		}
 		_, err = p.waitToken(s.ctx, s.nodes[0].URL, "sandbox:victim")

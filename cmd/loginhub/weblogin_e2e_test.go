@@ -103,7 +103,7 @@ func TestWebLogin_AcrossNodes(t *testing.T) {
 	t.Parallel()
 	w, settings := startWebsite(t)
 	_, nodes := cluster(t, 2, settings...)
-	ctx, url := testContext(t, 20*time.Second), nodes[0].URL
+	ctx, url := hubtest.Context(t, 20*time.Second), nodes[0].URL
 	p, tab := mustOpenWaiter(t, ctx, url, url), newBrowser(t, nodes[0])
 	uuid := tab.startLogin(p.Ticket)
 	tab.node = nodes[1].URL // WeChat returns the browser to another node
@@ -137,8 +137,8 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 	t.Parallel()
 	w, settings := startWebsite(t)
 	_, nodes := cluster(t, 2, settings...)
-	ctx, a, b := testContext(t, 20*time.Second), nodes[0], nodes[1]
-	ticket := mustMake(t, ctx, a.URL)
+	ctx, a, b := hubtest.Context(t, 20*time.Second), nodes[0], nodes[1]
+	ticket := hubtest.MustCreateTicket(t, ctx, a.URL)
 	attacker, victim := newBrowser(t, a), newBrowser(t, b)
 	for what, headers := range map[string][]string{"a form on the attacker's site": {"Origin", "https://evil.example.net"},
 		"a form in a sandboxed frame": {"Origin", "null"}, "a form without Origin": nil} {
@@ -163,7 +163,7 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 	refuse("an unknown state", ourOrigin+"/api/wechat/callback?code=abc&state="+strings.Repeat("A", 43))
 	refuse("a malformed state", ourOrigin+"/api/wechat/callback?code=abc&state=x")
 	refuse("no state", ourOrigin+"/api/wechat/callback?code=abc")
-	victim.startLogin(mustMake(t, ctx, b.URL))
+	victim.startLogin(hubtest.MustCreateTicket(t, ctx, b.URL))
 	callback := w.Allow(attacker.startLogin(ticket), "victim")
 	refuse("with the cookie of another attempt", callback)
 	at, err := url.Parse(ourOrigin + "/api/wechat/callback")
@@ -184,25 +184,25 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := phoneCall(ctx, a.URL, ticket, "confirm", "wechat_web", code.Query().Get("code"))
-	wantRefusal(t, "as a phone", got, err, 400, "invalid_request")
+	hubtest.AssertRefusal(t, "as a phone", got, err, 400, "invalid_request")
 }
 
 // TestWebLogin_NoNumberMatching: the browser itself needs no number, but a user who has scanned with
 // a phone must decide there.
 func TestWebLogin_NoNumberMatching(t *testing.T) {
 	t.Parallel()
-	clients := writeTestFile(t, "clients.yaml", "clients:\n  - id: demo\n    origins: ["+ourOrigin+"]\n    number_matching: true\n    subject: unionid\n")
+	clients := hubtest.WriteFile(t, "clients.yaml", "clients:\n  - id: demo\n    origins: ["+ourOrigin+"]\n    number_matching: true\n    subject: unionid\n")
 	w, settings := startWebsite(t, "CLIENTS="+clients)
 	node := hubtest.StartNode(t, program, settings...)
-	ctx, phone, tab := testContext(t, 20*time.Second), weChatPhone(w, "alice"), newBrowser(t, node)
-	ticket := mustMake(t, ctx, node.URL)
+	ctx, phone, tab := hubtest.Context(t, 20*time.Second), weChatPhone(w, "alice"), newBrowser(t, node)
+	ticket := hubtest.MustCreateTicket(t, ctx, node.URL)
 	a, err := phone.Do(ctx, node.URL, ticket.ID, "confirm", nil)
-	wantRefusal(t, "a phone without a number", a, err, 409, "scan_required")
+	hubtest.AssertRefusal(t, "a phone without a number", a, err, 409, "scan_required")
 	wantPage(t, "the browser itself", tab.do("GET", w.Allow(tab.startLogin(ticket), "alice"), nil), 200)
 	if err := checkToken(ctx, node.URL, mustToken(t, ctx, node.URL, ticket), "wechat:unionid:"+w.UnionID(webID, "alice")); err != nil {
 		t.Error(err)
 	}
-	scanned := mustMake(t, ctx, node.URL)
+	scanned := hubtest.MustCreateTicket(t, ctx, node.URL)
 	mustCall(t, ctx, phone, node.URL, scanned.ID, "scan")
 	wantPage(t, "after a scan", tab.postForm(scanned, "Origin", ourOrigin), 409, "already_scanned")
 }
@@ -212,7 +212,7 @@ func TestWebLogin_Offered(t *testing.T) {
 	t.Parallel()
 	w, settings := startWebsite(t, "WECHAT_VERIFY_FILE=Abc123.txt:0123456789abcdef")
 	node := hubtest.StartNode(t, program, settings...)
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	get := func(path, agent string) *hubtest.Response {
 		t.Helper()
 		a, err := hubtest.Request(ctx, "GET", node.URL+path, nil, "User-Agent", agent)
@@ -229,7 +229,7 @@ func TestWebLogin_Offered(t *testing.T) {
 	if file := get("/s/Abc123.txt", ""); string(file.Body) != "0123456789abcdef" || !strings.HasPrefix(file.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("verification file: %+v", file)
 	}
-	ticket := mustMake(t, ctx, node.URL)
+	ticket := hubtest.MustCreateTicket(t, ctx, node.URL)
 	link := "weixin://dl/business/?appid=" + appID + "&amp;path=pages/confirm/confirm&amp;query=scene%3D" + ticket.ID
 	for agent, wanted := range map[string]bool{
 		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1":                     true,
@@ -248,7 +248,7 @@ func TestWebLogin_StateCookie(t *testing.T) {
 	const origin = "https://login.example.com"
 	_, settings := startWebsite(t, "PUBLIC_URL="+origin, "REDIS_URL=embedded")
 	node := hubtest.StartNode(t, program, settings...)
-	a := newBrowser(t, node).postForm(mustMake(t, testContext(t, 20*time.Second), node.URL), "Origin", origin)
+	a := newBrowser(t, node).postForm(hubtest.MustCreateTicket(t, hubtest.Context(t, 20*time.Second), node.URL), "Origin", origin)
 	cookie := a.Header.Get("Set-Cookie")
 	for _, part := range []string{"__Host-loginhub-", "; Path=/", "; Max-Age=600", "; HttpOnly", "; Secure", "; SameSite=Lax"} {
 		if !strings.Contains(cookie, part) {
@@ -266,12 +266,12 @@ func TestWebLogin_StateCookie(t *testing.T) {
 func TestWebLogin_OwnOriginOnly(t *testing.T) {
 	t.Parallel()
 	const site = "https://www.example.com"
-	clients := writeTestFile(t, "clients.yaml", "clients:\n  - {id: both, origins: ["+site+", "+ourOrigin+"]}\n  - {id: site, origins: ["+site+"]}\n")
+	clients := hubtest.WriteFile(t, "clients.yaml", "clients:\n  - {id: both, origins: ["+site+", "+ourOrigin+"]}\n  - {id: site, origins: ["+site+"]}\n")
 	_, settings := startWebsite(t, "CLIENTS="+clients)
 	node := hubtest.StartNode(t, program, settings...)
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	for _, id := range []string{"both", "site"} {
-		ticket := mustMake(t, ctx, node.URL, map[string]string{"client_id": id})
+		ticket := hubtest.MustCreateTicket(t, ctx, node.URL, map[string]string{"client_id": id})
 		got := newBrowser(t, node).postForm(ticket, "Origin", site)
 		if wantPage(t, id, got, 403, "origin_not_allowed"); got.Header.Get("Set-Cookie") != "" {
 			t.Errorf("%s: a cookie", id)

@@ -66,7 +66,7 @@ func TestWeChat_Login(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	_, nodes := cluster(t, 2, settings...)
-	ctx := testContext(t, 20*time.Second)
+	ctx := hubtest.Context(t, 20*time.Second)
 	phone := weChatPhone(w, "alice")
 	for _, oddity := range []wechattest.Fault{{}, {ZeroErrcode: true, StringErrcode: true}, {NoUnionID: true}} {
 		w.FailAlways(oddity)
@@ -93,8 +93,8 @@ func TestWeChat_Login(t *testing.T) {
 		}
 	}
 	calls := w.Calls()
-	a, err := hubtest.NewPhone("alice").Do(ctx, nodes[0].URL, mustMake(t, ctx, nodes[0].URL).ID, "scan", nil)
-	wantRefusal(t, "the sandbox beside WeChat", a, err, 400, "invalid_request")
+	a, err := hubtest.NewPhone("alice").Do(ctx, nodes[0].URL, hubtest.MustCreateTicket(t, ctx, nodes[0].URL).ID, "scan", nil)
+	hubtest.AssertRefusal(t, "the sandbox beside WeChat", a, err, 400, "invalid_request")
 	if w.Calls() != calls {
 		t.Error("WeChat received the sandbox's code")
 	}
@@ -104,13 +104,13 @@ func TestWeChat_Faults(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
 	_, nodes := cluster(t, 1, settings...)
-	ctx, n := testContext(t, 40*time.Second), nodes[0]
+	ctx, n := hubtest.Context(t, 40*time.Second), nodes[0]
 	phone := weChatPhone(w, "bob")
 	for name, f := range weChatFaults {
 		p, calls := mustOpenWaiter(t, ctx, n.URL, n.URL), w.Calls()
 		w.Fail(f.fault)
 		a, err := phone.Do(ctx, n.URL, p.ID, "scan", nil)
-		wantRefusal(t, name, a, err, f.status, f.code)
+		hubtest.AssertRefusal(t, name, a, err, f.status, f.code)
 		if after, _ := strconv.Atoi(a.Header.Get("Retry-After")); after < f.retry || f.retry == 0 && after != 0 || w.Calls() != calls+1 {
 			t.Errorf("%s: Retry-After %d, wanted at least %d; %d exchanges", name, after, f.retry, w.Calls()-calls)
 		}
@@ -123,17 +123,17 @@ func TestWeChat_Faults(t *testing.T) {
 func TestWeChat_UnionIDRequired(t *testing.T) {
 	t.Parallel()
 	w, settings := startWeChat(t)
-	clients := writeTestFile(t, "clients.yaml", "clients:\n  - id: union\n    subject: unionid\n    providers: [wechat]\n  - id: open\n")
+	clients := hubtest.WriteFile(t, "clients.yaml", "clients:\n  - id: union\n    subject: unionid\n    providers: [wechat]\n  - id: open\n")
 	_, nodes := cluster(t, 1, append(settings, "CLIENTS="+clients)...)
-	ctx, n := testContext(t, 20*time.Second), nodes[0]
+	ctx, n := hubtest.Context(t, 20*time.Second), nodes[0]
 	phone := weChatPhone(w, "frank")
 	for _, action := range []string{"scan", "confirm"} {
 		w.Fail(wechattest.Fault{NoUnionID: true})
-		a, err := phone.Do(ctx, n.URL, mustMake(t, ctx, n.URL, map[string]string{"client_id": "union"}).ID, action, nil)
-		wantRefusal(t, action, a, err, 403, "identity_incomplete")
+		a, err := phone.Do(ctx, n.URL, hubtest.MustCreateTicket(t, ctx, n.URL, map[string]string{"client_id": "union"}).ID, action, nil)
+		hubtest.AssertRefusal(t, action, a, err, 403, "identity_incomplete")
 	}
 	for client, subject := range map[string]string{"union": "wechat:unionid:" + w.UnionID(appID, "frank"), "open": "wechat:" + appID + ":" + w.OpenID(appID, "frank")} {
-		ticket := mustMake(t, ctx, n.URL, map[string]string{"client_id": client})
+		ticket := hubtest.MustCreateTicket(t, ctx, n.URL, map[string]string{"client_id": client})
 		mustCall(t, ctx, phone, n.URL, ticket.ID, "confirm")
 		if err := checkToken(ctx, n.URL, mustToken(t, ctx, n.URL, ticket), subject); err != nil {
 			t.Error(err)
