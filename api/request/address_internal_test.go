@@ -30,16 +30,15 @@ func requestFrom(peer string, headers ...string) *http.Request {
 
 const forwarded = "X-Forwarded-For"
 
-func TestClientAddr(t *testing.T) {
-	// The address is known but not globally routable: it is not displayed, and not
-	// unverified.
-	known := []string{"straight, with a zone", "straight, private network", "a private browser", "carrier NAT"}
-	for _, c := range []struct {
-		name             string
-		peer             string
-		headers          []string
-		display, rateKey string // "" is none
-	}{
+type addressCase struct {
+	name             string
+	peer             string
+	headers          []string
+	display, rateKey string // "" is none
+}
+
+func addressCases() []addressCase {
+	return []addressCase{
 		{"straight from the internet", "203.0.113.7:1234", nil, "203.0.113.7", "203.0.113.7/32"},
 		{"straight, IPv6", "[2001:db8::7]:1234", nil, "2001:db8::7", "2001:db8::/64"},
 		{"straight, with a zone", "[fe80::1%eth0]:1234", nil, "", "fe80::/64"},
@@ -90,7 +89,14 @@ func TestClientAddr(t *testing.T) {
 		{"too many hops", "10.1.1.1:1", []string{forwarded, "198.51.100.1" + strings.Repeat(", 10.2.2.2", 32)}, "", "10.1.1.1/32"},
 		{"too many trusted hops", "10.1.1.1:1", []string{forwarded, strings.Repeat("10.2.2.2, ", 999) + "10.2.2.2"}, "", "10.1.1.1/32"},
 		{"far left does not matter", "10.1.1.1:1", []string{forwarded, strings.Repeat("x,", 999) + "198.51.100.1"}, "198.51.100.1", "198.51.100.1/32"},
-	} {
+	}
+}
+
+func TestClientAddr(t *testing.T) {
+	// The address is known but not globally routable: it is not displayed, and not
+	// unverified.
+	known := []string{"straight, with a zone", "straight, private network", "a private browser", "carrier NAT"}
+	for _, c := range addressCases() {
 		t.Run(c.name, func(t *testing.T) {
 			got := NewProxies(trustedPrefixes(t), slog.New(slog.DiscardHandler)).Addr(requestFrom(c.peer, c.headers...))
 			if text := addrText(got.Display); text != c.display {

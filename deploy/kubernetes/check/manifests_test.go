@@ -183,23 +183,28 @@ func TestManifests_References(t *testing.T) {
 				t.Errorf("a changed clients file is no rolling restart: %s", volume.ConfigMap.Name)
 			}
 		}
-		// Secrets are only referenced.
-		for name := range settings {
-			for _, secret := range []string{"KEYS", "REDIS_URL", "WECHAT_APP_SECRET", "WECHAT_WEB_APP_SECRET"} {
-				if name == "LOGINHUB_"+secret {
-					t.Errorf("%s is in a manifest", name)
-				}
-			}
-		}
-		for _, name := range []string{"PUBLIC_URL", "REDIS_URL_FILE", "KEYS_FILE", "TRUSTED_PROXIES", "CLIENTS"} {
-			if settings["LOGINHUB_"+name] == "" {
-				t.Errorf("LOGINHUB_%s is not set", name)
-			}
-		}
+		checkSettingNames(t, settings)
 		if got, want := "https://"+m.Ingress.Spec.Rules[0].Host, settings["LOGINHUB_PUBLIC_URL"]; got != want || m.Ingress.Spec.TLS[0].Hosts[0] != m.Ingress.Spec.Rules[0].Host {
 			t.Errorf("the Ingress is %s with TLS for %v, the public URL %s", got, m.Ingress.Spec.TLS, want)
 		}
 	})
+}
+
+// checkSettingNames: secrets are only referenced, and what every deployment needs is set.
+func checkSettingNames(t *testing.T, settings map[string]string) {
+	t.Helper()
+	for name := range settings {
+		for _, secret := range []string{"KEYS", "REDIS_URL", "WECHAT_APP_SECRET", "WECHAT_WEB_APP_SECRET"} {
+			if name == "LOGINHUB_"+secret {
+				t.Errorf("%s is in a manifest", name)
+			}
+		}
+	}
+	for _, name := range []string{"PUBLIC_URL", "REDIS_URL_FILE", "KEYS_FILE", "TRUSTED_PROXIES", "CLIENTS"} {
+		if settings["LOGINHUB_"+name] == "" {
+			t.Errorf("LOGINHUB_%s is not set", name)
+		}
+	}
 }
 
 // matches reports whether the selector selects pods with the labels.
@@ -260,78 +265,6 @@ func TestManifests_SelectorsAndPorts(t *testing.T) {
 		}
 		if b := m.PodDisruptionBudget.Spec.MaxUnavailable; b == nil || b.IntVal != 1 {
 			t.Errorf("so many nodes may go at once: %v", b)
-		}
-	})
-}
-
-func TestManifests_Pod(t *testing.T) {
-	each(t, func(t *testing.T, m *manifests) {
-		pod := m.Deployment.Spec.Template.Spec
-		c, p := pod.Containers[0], pod.SecurityContext
-		if !*p.RunAsNonRoot || *p.RunAsUser == 0 || p.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault || *pod.AutomountServiceAccountToken {
-			t.Errorf("the pod is %+v", p)
-		}
-		if s := c.SecurityContext; *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" || s.Privileged != nil {
-			t.Errorf("the container is %+v", s)
-		}
-		if m.Namespace.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
-			t.Errorf("the namespace takes any pod: %v", m.Namespace.Labels)
-		}
-		for what, probe := range map[*corev1.Probe]string{c.LivenessProbe: "/healthz", c.StartupProbe: "/healthz", c.ReadinessProbe: "/readyz"} {
-			if what == nil || what.HTTPGet.Path != probe || what.HTTPGet.Port.StrVal != "http" {
-				t.Errorf("no probe of %s: %+v", probe, what)
-			}
-		}
-		var drain int64
-		for _, config := range m.configs {
-			if text := config.Data["LOGINHUB_DRAIN"]; text != "" {
-				if _, err := fmt.Sscanf(text, "%ds", &drain); err != nil {
-					t.Fatalf("LOGINHUB_DRAIN %q: %v", text, err)
-				}
-			}
-		}
-		if grace := *pod.TerminationGracePeriodSeconds; drain == 0 || grace < drain+12 {
-			t.Errorf("a node that drains for %d s is killed after %d", drain, grace)
-		}
-		if u := m.Deployment.Spec.Strategy.RollingUpdate; u.MaxUnavailable.IntVal != 0 || u.MaxSurge.IntVal < 1 {
-			t.Errorf("a rollout takes nodes away first: %+v", u)
-		}
-		limit := c.Resources.Limits[corev1.ResourceMemory]
-		if request := c.Resources.Requests[corev1.ResourceMemory]; limit.Cmp(request) != 0 || limit.IsZero() {
-			t.Errorf("memory %v of %v", request, limit)
-		}
-		var pages int64
-		for _, config := range m.configs {
-			if text := config.Data["LOGINHUB_MAX_SOCKETS"]; text != "" {
-				if _, err := fmt.Sscan(text, &pages); err != nil {
-					t.Fatalf("LOGINHUB_MAX_SOCKETS %q: %v", text, err)
-				}
-			}
-		}
-		const page = 19 << 10 // a page's memory, the kernel's part included: deploy/RUNBOOK.md
-		if pages == 0 || pages*page > limit.Value()*6/10 {
-			t.Errorf("%d pages in %v: killed for its memory before it says 503", pages, &limit)
-		}
-		// Pods that are full of pages must use more than the autoscaler's target, at least
-		// a fifth more. Otherwise it never starts another one.
-		for _, metric := range m.HorizontalPodAutoscaler.Spec.Metrics {
-			if metric.Resource.Name != corev1.ResourceMemory {
-				continue
-			}
-			if full, target := pages*page*100/limit.Value(), int64(*metric.Resource.Target.AverageUtilization); full < target*12/10 {
-				t.Errorf("full of pages a pod uses %d %% of its memory, and the autoscaler waits for %d", full, target)
-			}
-		}
-		if m.HorizontalPodAutoscaler.Spec.Metrics[0].Resource.Name != corev1.ResourceMemory {
-			t.Error("the autoscaler does not look at memory")
-		}
-		for _, name := range []string{"read", "send"} {
-			if s := m.Ingress.Annotations["nginx.ingress.kubernetes.io/proxy-"+name+"-timeout"]; s != "75" {
-				t.Errorf("the Ingress cuts a socket after %s s", s)
-			}
-		}
-		if m.Ingress.Annotations["nginx.ingress.kubernetes.io/proxy-buffering"] != "off" {
-			t.Error("the Ingress buffers polls")
 		}
 	})
 }
