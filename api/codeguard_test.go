@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/ticket"
 )
 
 // guarded returns options with a rate limit and a provider whose only user is ann.
 func guarded(rate int) (options, *fakeProvider) {
 	o := &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
-	return options{providers: map[string]api.Provider{"p": o}, api: withRateLimit(rate).api}, o
+	return options{providers: map[string]gate.Provider{"p": o}, api: withRateLimit(rate).api}, o
 }
 
 // sendInvented sends invented codes from 20 goroutines and returns how many were

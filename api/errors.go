@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/gate"
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
@@ -54,7 +55,7 @@ var problems = []problem{
 	{request.ErrRequest, 400, "invalid_request", "The request is malformed", "", 0},
 	{ticket.ErrMatchMissing, 400, "invalid_request", "The request is malformed", "match: the number that the page shows is required here", 0},
 	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
-	{errOrigin, 403, "origin_not_allowed", "This origin may not use this client", "A page without an origin of its own, such as a sandboxed frame or a file, cannot log in.", 0},
+	{gate.ErrOrigin, 403, "origin_not_allowed", "This origin may not use this client", "A page without an origin of its own, such as a sandboxed frame or a file, cannot log in.", 0},
 	{errNotOwnPage, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the hub's own login page.", 0},
 	{errNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
 	{errStateInvalid, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
@@ -105,7 +106,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		if err != nil {
-			s.log.Error("request failed after the answer had begun", "path", c.Path(), "error", err)
+			s.Log.Error("request failed after the answer had begun", "path", c.Path(), "error", err)
 		}
 		return
 	}
@@ -133,7 +134,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 		err = writeProblem(c, p, err)
 	}
 	if err != nil {
-		s.log.Debug("answer not delivered", "error", err)
+		s.Log.Debug("answer not delivered", "error", err)
 	}
 }
 
@@ -177,18 +178,18 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		if errors.As(err, &rejected) {
 			p.detail = rejectedDetails[rejected.Reason]
 		}
-		var origin *originError
-		if errors.As(err, &origin) && originText.MatchString(origin.origin) {
-			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.origin, origin.client)
-			s.refusedOrigins.log(s.log, *origin)
+		var origin *gate.OriginError
+		if errors.As(err, &origin) && originText.MatchString(origin.Origin) {
+			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.Origin, origin.Client)
+			s.refusedOrigins.log(s.Log, *origin)
 		}
 		if p.status >= 500 && p.err != qr.ErrBusy { // ErrBusy is not logged: anyone can cause any number; the metric counts them
-			s.log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
+			s.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p
 	}
 	id := uuid.NewString()
-	s.log.Error("internal error", "id", id, "path", c.Path(), "error", err)
+	s.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
 	return problem{status: 500, code: "internal_error", title: "Internal error",
 		detail: "Tell the operator this id: " + id}
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
@@ -52,7 +52,7 @@ func TestErrors_Provider(t *testing.T) {
 	t.Parallel()
 	site := demo()
 	site.Subject = ticket.SubjectUnionID
-	s := start(t, options{clients: []*client.Client{site}, providers: map[string]api.Provider{"wechat": errorProvider()}})
+	s := start(t, options{clients: []*client.Client{site}, providers: map[string]gate.Provider{"wechat": errorProvider()}})
 	for _, c := range []struct {
 		name   string
 		status int
@@ -110,7 +110,7 @@ var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
 func TestErrors_InternalErrorID(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{providers: map[string]api.Provider{"wechat": errorProvider()}})
+	s := start(t, options{providers: map[string]gate.Provider{"wechat": errorProvider()}})
 	seen := map[string]bool{}
 	for _, name := range []string{"bug", "panic", "panic"} {
 		detail := (&phone{s, "wechat", name}).do(t, s.createTicket(t, nil), "scan").problem(t, 500, "internal_error")
@@ -128,7 +128,7 @@ func TestErrors_InternalErrorID(t *testing.T) {
 
 func TestErrors_ProviderMisconfiguredLogged(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{providers: map[string]api.Provider{"wechat": errorProvider()}})
+	s := start(t, options{providers: map[string]gate.Provider{"wechat": errorProvider()}})
 	(&phone{s, "wechat", "misconfigured"}).do(t, s.createTicket(t, nil), "scan").problem(t, 502, "provider_misconfigured")
 	if !strings.Contains(s.log.String(), "provider_misconfigured") {
 		t.Error("the log has no line for the operator")

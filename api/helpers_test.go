@@ -11,7 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
@@ -215,7 +215,7 @@ type fakeProvider struct {
 	codes []string
 }
 
-func (o *fakeProvider) Exchange(ctx context.Context, p api.Credential) (ticket.Identity, error) {
+func (o *fakeProvider) Exchange(ctx context.Context, p gate.Credential) (ticket.Identity, error) {
 	code := p.Code
 	o.mu.Lock()
 	o.codes = append(o.codes, code)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"loginhub/api/gate"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -12,5 +13,5 @@ import (
 func (s *Server) jwks(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
 	c.Response().Header().Set("Access-Control-Allow-Origin", "*")
-	return c.JSON(http.StatusOK, activeConfigOf(c).Signer.JWKS())
+	return c.JSON(http.StatusOK, gate.ConfigOf(c).Signer.JWKS())
 }

@@ -3,12 +3,13 @@ package api
 import (
 	"runtime"
 
+	"loginhub/api/gate"
 	"loginhub/api/qr"
 )
 
 // loginHandlers are the endpoints of a ticket.
 type loginHandlers struct {
-	*gate
+	*gate.Gate
 	qrLevel       string // error correction level: L, M, Q or H; "" is M
 	wxacodes      *qr.WxacodeCache
 	renderLimiter *qr.RenderLimiter
@@ -16,8 +17,8 @@ type loginHandlers struct {
 
 // newLoginHandlers returns the endpoints. Half of the cores draw codes; onBusy is
 // called for each code that is refused, and must not block.
-func newLoginHandlers(g *gate, qrLevel string, onBusy func()) *loginHandlers {
-	l := &loginHandlers{gate: g, qrLevel: qrLevel, wxacodes: qr.NewWxacodeCache(), renderLimiter: qr.NewRenderLimiter(runtime.GOMAXPROCS(0))}
+func newLoginHandlers(g *gate.Gate, qrLevel string, onBusy func()) *loginHandlers {
+	l := &loginHandlers{Gate: g, qrLevel: qrLevel, wxacodes: qr.NewWxacodeCache(), renderLimiter: qr.NewRenderLimiter(runtime.GOMAXPROCS(0))}
 	l.renderLimiter.OnReject = onBusy
 	return l
 }

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/client"
@@ -45,7 +46,7 @@ const stepTimeout = 20 * time.Second
 // options configure a testServer. The zero value has the client demo and the sandbox.
 type options struct {
 	clients   []*client.Client
-	providers map[string]api.Provider
+	providers map[string]gate.Provider
 	api       func(*api.Config)               // changes the configuration last
 	hub       func(*hub.Config)               // changes the configuration last
 	redis     string                          // "" is embedded
@@ -115,9 +116,9 @@ func start(t testing.TB, o options) *testServer {
 		o.clients = []*client.Client{demo()}
 	}
 	if o.providers == nil {
-		o.providers = map[string]api.Provider{"sandbox": sandboxProvider()}
+		o.providers = map[string]gate.Provider{"sandbox": sandboxProvider()}
 	}
-	a := api.Config{Hub: s.hub, Reloadable: api.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Log: log}
+	a := api.Config{Hub: s.hub, Reloadable: gate.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Log: log}
 	if o.api != nil {
 		o.api(&a)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
@@ -17,7 +17,7 @@ func startMatching(t *testing.T) (*testServer, *fakeProvider) {
 	site.NumberMatching = true
 	o := &fakeProvider{users: map[string]ticket.Identity{
 		"ann": {Provider: "wechat", Realm: "wx1", Subject: "o-ann"}, "bob": {Provider: "wechat", Realm: "wx1", Subject: "o-bob"}}}
-	return start(t, options{clients: []*client.Client{site}, providers: map[string]api.Provider{"wechat": o}}), o
+	return start(t, options{clients: []*client.Client{site}, providers: map[string]gate.Provider{"wechat": o}}), o
 }
 
 // choices returns the numbers that a scan offers.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
@@ -38,7 +39,7 @@ func TestAddressMismatch_WarnAndRefuse(t *testing.T) {
 		return &client.Client{ID: id, Origins: []string{site}, AddressMismatch: mismatch}
 	}
 	o := &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
-	s := start(t, options{api: trustLocalProxy, providers: map[string]api.Provider{"p": o},
+	s := start(t, options{api: trustLocalProxy, providers: map[string]gate.Provider{"p": o},
 		clients: []*client.Client{of("nothing", ""), of("ignore", client.MismatchIgnore), of("warn", client.MismatchWarn), of("refuse", client.MismatchRefuse)}})
 	ann := &phone{s, "p", "ann"}
 	for _, pair := range addressPairs {

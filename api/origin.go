@@ -2,6 +2,7 @@ package api
 
 import (
 	"log/slog"
+	"loginhub/api/gate"
 	"net/http"
 	"regexp"
 	"slices"
@@ -56,7 +57,7 @@ const allowedHeaders = "Authorization, Content-Type, " +
 // an Origin it is no browser's request, and is answered as well.
 func (s *Server) preflight(c echo.Context) error {
 	if !crossOrigin(c) && len(c.Request().Header.Values("Origin")) > 0 {
-		return errOrigin
+		return gate.ErrOrigin
 	}
 	h := c.Response().Header()
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
@@ -89,10 +90,10 @@ const (
 // there for the reason. The audit log has a line for each refusal.
 type refusedOrigins struct {
 	mu   sync.Mutex
-	seen map[originError]bool
+	seen map[gate.OriginError]bool
 }
 
-func (o *refusedOrigins) log(to *slog.Logger, refused originError) {
+func (o *refusedOrigins) log(to *slog.Logger, refused gate.OriginError) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.seen[refused] || len(o.seen) >= maxRefusedOrigins {
@@ -100,5 +101,5 @@ func (o *refusedOrigins) log(to *slog.Logger, refused originError) {
 	}
 	o.seen[refused] = true
 	to.Warn("a page was refused: its origin is not on the client's list; add it to origins in the clients file",
-		"code", "origin_not_allowed", "origin", refused.origin, "client", refused.client)
+		"code", "origin_not_allowed", "origin", refused.Origin, "client", refused.Client)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 )
 
@@ -305,16 +306,16 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)
 	both := []*client.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
-	sandbox := map[string]api.Provider{"sandbox": sandboxProvider()}
-	sites := map[string]api.LoginMethods{"b": {Providers: map[string]api.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
-	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
+	sandbox := map[string]gate.Provider{"sandbox": sandboxProvider()}
+	sites := map[string]gate.LoginMethods{"b": {Providers: map[string]gate.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
+	s.server.Reload(gate.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
 	p := s.createTicket(t, map[string]string{"client_id": "b"})
 	away := func(what string, a *answer) {
 		t.Helper()
 		t.Log(what)
 		a.problem(t, 503, "store_unavailable")
 	}
-	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both[:1], Providers: sandbox})
+	s.server.Reload(gate.Reloadable{Signer: s.signer, Clients: both[:1], Providers: sandbox})
 	for _, action := range []string{"scan", "confirm", "reject"} {
 		for _, provider := range []string{"sandbox", "app"} { // this node does not have app either
 			away(action+" by "+provider, s.ask(t, "POST", p.path(action), map[string]string{"provider": provider, "code": s.phone("ann").code()}))
@@ -333,7 +334,7 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	own := s.createTicket(t, map[string]string{"client_id": "a"})
 	s.ask(t, "GET", own.path("qr.svg?client_id=b"), nil).problem(t, 400, "invalid_request")
 	s.ask(t, "POST", own.path("scan"), map[string]string{"provider": "app", "code": "x"}).problem(t, 400, "invalid_request")
-	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
+	s.server.Reload(gate.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
 	p.requireState(t, "pending", 1)
 	s.phone("ann").mustDo(t, p, "scan")
 }
@@ -347,8 +348,8 @@ func TestReload_OriginsNextRequest(t *testing.T) {
 		return s.ask(t, "GET", p.path("poll?wait=0"), nil, "Authorization", "Bearer "+p.secret, "Origin", origin)
 	}
 	poll(siteB).ok(t, 200)
-	s.server.Reload(api.Reloadable{Signer: s.signer, Clients: []*client.Client{{ID: "b", Origins: []string{evil}}},
-		Providers: map[string]api.Provider{"sandbox": sandboxProvider()}})
+	s.server.Reload(gate.Reloadable{Signer: s.signer, Clients: []*client.Client{{ID: "b", Origins: []string{evil}}},
+		Providers: map[string]gate.Provider{"sandbox": sandboxProvider()}})
 	poll(siteB).problem(t, 403, "origin_not_allowed")
 	a := poll(evil)
 	a.ok(t, 200)

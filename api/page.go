@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/apidocs"
+	"loginhub/api/gate"
 	"loginhub/api/request"
 	"loginhub/frontend"
 	"loginhub/hub/client"
@@ -31,15 +32,15 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 
 // page is GET /, the login page.
 func (s *Server) page(c echo.Context) error {
-	cfg := activeConfigOf(c)
+	cfg := gate.ConfigOf(c)
 	client := cfg.Clients[0]
 	if id := c.QueryParam("client_id"); id != "" {
-		if client = cfg.clients[id]; client == nil {
+		if client = cfg.ClientByID[id]; client == nil {
 			return request.Invalid("client_id: no such client")
 		}
 	}
-	methods := cfg.loginMethods(client.ID)
-	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.hub.Issuer(),
+	methods := cfg.MethodsOf(client.ID)
+	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer(),
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
 		Redirects: redirectButtons(methods, client)}
 	h := c.Response().Header()
@@ -61,7 +62,7 @@ func (s *Server) page(c echo.Context) error {
 
 // redirectButtons returns the buttons of the website logins that the client
 // accepts.
-func redirectButtons(methods LoginMethods, client *client.Client) (all []frontend.Redirect) {
+func redirectButtons(methods gate.LoginMethods, client *client.Client) (all []frontend.Redirect) {
 	for _, p := range methods.Redirects {
 		if client.AllowsProvider(p.ID) {
 			start, _ := redirectPaths(p)
@@ -84,7 +85,7 @@ func (s *Server) landing(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", csp)
 	denyFraming(h)
-	if activeConfigOf(c).Sandbox {
+	if gate.ConfigOf(c).Sandbox {
 		return s.render(c, http.StatusOK, "phone.html", frontend.Scan{Ticket: string(id)})
 	}
 	return s.render(c, http.StatusOK, "landing.html", s.scanned(c, id))
@@ -94,22 +95,22 @@ func (s *Server) landing(c echo.Context) error {
 // takes, and the link that opens one on this phone. It reads the ticket only if
 // there are several clients; it names every app if the client is not known.
 func (s *Server) scanned(c echo.Context, id ticket.ID) frontend.Scan {
-	cfg, scan := activeConfigOf(c), frontend.Scan{Ticket: string(id)}
+	cfg, scan := gate.ConfigOf(c), frontend.Scan{Ticket: string(id)}
 	site := cfg.Clients[0]
 	if len(cfg.Clients) > 1 {
-		t, err := s.hub.Get(c.Request().Context(), id)
+		t, err := s.Hub.Get(c.Request().Context(), id)
 		if err == nil {
-			site, err = cfg.clientOf(t)
+			site, err = cfg.ClientOf(t)
 		}
 		if err != nil {
 			scan.WeChat, scan.App = true, true
 			return scan
 		}
 	}
-	kinds := cfg.scanWith(site)
+	kinds := cfg.ScanWith(site)
 	scan.WeChat, scan.App = slices.Contains(kinds, "wechat"), slices.Contains(kinds, "app")
 	if isPhone(c.Request().UserAgent()) {
-		scan.LaunchURL = template.URL(cfg.launchURL(site, id))
+		scan.LaunchURL = template.URL(cfg.LaunchURLOf(site, id))
 	}
 	return scan
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 )
 
@@ -122,7 +123,7 @@ func TestPage_LandingSaysWhatToDo(t *testing.T) {
 	app, web := demo(), demo()
 	app.ID, app.Providers = "app", []string{"app"}
 	web.ID, web.Providers = "web", []string{"wechat_web"} // no phone can confirm
-	providers := map[string]api.Provider{"company": ofKind{sandboxProvider(), "wechat"}, "app": ofKind{sandboxProvider(), "app"}}
+	providers := map[string]gate.Provider{"company": ofKind{sandboxProvider(), "wechat"}, "app": ofKind{sandboxProvider(), "app"}}
 	s := start(t, options{clients: []*client.Client{demo(), app, web}, providers: providers, api: qrTemplate("corp://go?t={ticket}")})
 	for client, want := range map[string]struct {
 		zh, en   string
@@ -151,7 +152,7 @@ func TestPage_LandingSaysWhatToDo(t *testing.T) {
 
 // ofKind is a provider whose id is not the name of its kind.
 type ofKind struct {
-	api.Provider
+	gate.Provider
 	kind string
 }
 

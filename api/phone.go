@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/gate"
 	"loginhub/api/request"
 	"loginhub/hub"
 	"loginhub/hub/ticket"
@@ -56,7 +57,7 @@ func (l *loginHandlers) scan(c echo.Context) error {
 		return err
 	}
 	t := call.Current()
-	client := activeConfigOf(c).clients[t.Client]
+	client := gate.ConfigOf(c).ClientByID[t.Client]
 	origins := client.Origins
 	if t.Origin != "" {
 		origins = []string{t.Origin}
@@ -64,7 +65,7 @@ func (l *loginHandlers) scan(c echo.Context) error {
 	info := loginRequestInfo{
 		Client: client.Label(request.Language(c.Request())), Hosts: displayHosts(origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
-		SameIP: request.SameAddress(t.Address, l.addr(c).Display),
+		SameIP: request.SameAddress(t.Address, l.Addr(c).Display),
 	}
 	info.AddressWarning = client.WarnsMismatch() && info.SameIP != nil && !*info.SameIP
 	if t.Address.IsValid() {
@@ -127,8 +128,8 @@ func (l *loginHandlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, e
 	switch {
 	case in.Provider == "":
 		return nil, request.Invalid("provider: required")
-	case !activeConfigOf(c).hasProvider(in.Provider):
-		return nil, l.refuseUnlessUnknown(c, id, request.Invalid("provider: unknown provider"))
+	case !gate.ConfigOf(c).HasProvider(in.Provider):
+		return nil, l.RefuseUnlessUnknown(c, id, request.Invalid("provider: unknown provider"))
 	case in.Code == "" || len(in.Code) > maxAuthCode:
 		return nil, request.Invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
@@ -138,6 +139,6 @@ func (l *loginHandlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, e
 	if err != nil {
 		return nil, request.Invalid(err.Error())
 	}
-	return l.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
-		provider: in.Provider, code: in.Code})
+	return l.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
+		Provider: in.Provider, Code: in.Code})
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/ticket"
 )
 
@@ -162,7 +162,7 @@ func TestPhoneCall_SameSubjectOtherProvider(t *testing.T) {
 		"later": {Provider: "wechat", Realm: "wx1", Subject: "o-1", Union: "u-1"}, // the same user, now with a unionid
 	}}
 	app := &fakeProvider{users: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
-	s := start(t, options{providers: map[string]api.Provider{"wechat": o, "app": app}})
+	s := start(t, options{providers: map[string]gate.Provider{"wechat": o, "app": app}})
 	p := s.createTicket(t, nil)
 	(&phone{s, "wechat", "one"}).mustDo(t, p, "scan")
 	for _, other := range []*phone{{s, "wechat", "two"}, {s, "app", "one"}} {

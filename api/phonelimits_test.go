@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/ticket"
@@ -97,7 +98,7 @@ func TestLimits_PhoneCallsPerAddress(t *testing.T) {
 	for i := range 100 {
 		o.users[fmt.Sprint("u", i)] = ticket.Identity{Provider: "p", Subject: fmt.Sprint("u", i)}
 	}
-	to := options{providers: map[string]api.Provider{"p": o}, api: withRateLimit(1).api}
+	to := options{providers: map[string]gate.Provider{"p": o}, api: withRateLimit(1).api}
 	runSynctest(t, behindProxy(to), func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil, fromAddress(0)...)
 		until429(t, 60, func(i int) *answer {

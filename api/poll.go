@@ -31,16 +31,16 @@ func (l *loginHandlers) poll(c echo.Context) error {
 		return err
 	}
 	if err := request.CheckBearer(c.Request(), id); err != nil {
-		return l.auditDenied("poll", id, c, err)
+		return l.AuditDenied("poll", id, c, err)
 	}
-	release, authorize := func() {}, l.requireEnabled(l.checkOrigin(c))
+	release, authorize := func() {}, l.RequireEnabled(l.CheckOrigin(c))
 	if wait > 0 {
-		authorize = l.admitWaiter(c, &release)
+		authorize = l.AdmitWaiter(c, &release)
 	}
 	defer func() { release() }()
-	view, news, err := l.hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, l.browser(c, authorize))
+	view, news, err := l.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, l.Browser(c, authorize))
 	if err != nil {
-		return l.auditDenied("poll", id, c, err)
+		return l.AuditDenied("poll", id, c, err)
 	}
 	if !news {
 		return c.NoContent(http.StatusNoContent)

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
@@ -24,7 +24,7 @@ func startCounting(t *testing.T) (s *testServer, o, other *fakeProvider) {
 	other = &fakeProvider{}
 	site := demo()
 	site.Providers = []string{"wechat"}
-	return start(t, options{clients: []*client.Client{site}, providers: map[string]api.Provider{"wechat": o, "app": other}}), o, other
+	return start(t, options{clients: []*client.Client{site}, providers: map[string]gate.Provider{"wechat": o, "app": other}}), o, other
 }
 
 func TestProvider_CalledOnce(t *testing.T) {
@@ -60,7 +60,7 @@ func TestProvider_DeadTicket(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := &fakeProvider{}
-		s := start(t, options{pipes: true, providers: map[string]api.Provider{"wechat": o}})
+		s := start(t, options{pipes: true, providers: map[string]gate.Provider{"wechat": o}})
 		p := s.createTicket(t, nil)
 		gone := &browser{s: s}
 		gone.id, _ = unknownTicket()
@@ -162,7 +162,7 @@ func TestProvider_PhoneDisconnects(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	s := start(t, options{providers: map[string]api.Provider{"wechat": o}, wrap: watch})
+	s := start(t, options{providers: map[string]gate.Provider{"wechat": o}, wrap: watch})
 	p := s.createTicket(t, nil)
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
@@ -183,7 +183,7 @@ func TestProvider_Timeout(t *testing.T) {
 		<-ctx.Done()
 		return ticket.Identity{}, fmt.Errorf("exchange: %w", ctx.Err())
 	}}
-	runSynctest(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
+	runSynctest(t, options{providers: map[string]gate.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)
 		begun := time.Now()
 		a := (&phone{s, "wechat", "ann"}).do(t, p, "confirm")
@@ -223,7 +223,7 @@ func TestProvider_LongName(t *testing.T) {
 		"invisible": {Provider: "app", Subject: "ann", Nickname: "\u202e Ann\n", Picture: "http://example.com/a"},
 		"picture":   {Provider: "app", Subject: "ann", Nickname: "Ann", Picture: "https://example.com/?" + strings.Repeat("&", 4000)},
 	}}
-	s := start(t, options{providers: map[string]api.Provider{"app": o}})
+	s := start(t, options{providers: map[string]gate.Provider{"app": o}})
 	for name, want := range map[string]map[string]any{
 		"nickname": {"nickname": strings.Repeat("<", 64)}, "invisible": {"nickname": "Ann"}, "picture": {"nickname": "Ann"},
 	} {
@@ -243,7 +243,7 @@ func TestProvider_InvalidID(t *testing.T) {
 		"appid":   {Provider: "wechat", Realm: long, Subject: "ann"},
 		"openid":  {Provider: "wechat", Realm: "wx1", Subject: long},
 	}}
-	s := start(t, options{providers: map[string]api.Provider{"wechat": o}})
+	s := start(t, options{providers: map[string]gate.Provider{"wechat": o}})
 	p := s.createTicket(t, nil)
 	for name := range o.users {
 		for _, action := range []string{"scan", "confirm", "reject"} {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 
 	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
@@ -64,7 +65,7 @@ func (p *fakeCodes) Code(ctx context.Context, _ string) ([]byte, error) {
 
 func TestProviderSlots_Bounded(t *testing.T) {
 	o := slowProvider()
-	runSynctest(t, options{providers: map[string]api.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
+	runSynctest(t, options{providers: map[string]gate.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)
 		all := fillSlots(t, s, p)
 		a := (&phone{s, "wechat", "quick"}).do(t, p, "scan")
@@ -84,13 +85,13 @@ func TestProviderSlots_PerProvider(t *testing.T) {
 		return ticket.Identity{Provider: "app", Subject: name}, nil
 	}}
 	codes := &fakeCodes{}
-	site := func(wechat api.Provider) api.LoginMethods {
-		return api.LoginMethods{Providers: map[string]api.Provider{"wechat": wechat, "app": app}, MiniProgramCodes: codes}
+	site := func(wechat gate.Provider) gate.LoginMethods {
+		return gate.LoginMethods{Providers: map[string]gate.Provider{"wechat": wechat, "app": app}, MiniProgramCodes: codes}
 	}
 	clients := []*client.Client{demo(), {ID: "same", LabelEN: "Same", LabelZH: "同"}, {ID: "shop", LabelEN: "Shop", LabelZH: "店"}}
 	runSynctest(t, options{clients: clients, providers: site(wechat).Providers, api: func(c *api.Config) {
 		c.Reloadable.MiniProgramCodes = codes
-		c.Reloadable.LoginMethods = map[string]api.LoginMethods{"same": site(wechat), "shop": site(own)}
+		c.Reloadable.LoginMethods = map[string]gate.LoginMethods{"same": site(wechat), "shop": site(own)}
 	}}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, map[string]string{"client_id": "demo"})
 		all := fillSlots(t, s, p)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/gate"
 	"loginhub/api/qr"
 	"loginhub/api/request"
 	"loginhub/hub/ticket"
@@ -25,16 +26,16 @@ const (
 )
 
 // qrText returns the content of the QR code. It does not read Redis.
-func (cfg *activeConfig) qrText(client string, id ticket.ID) string {
-	return strings.ReplaceAll(cfg.loginMethods(client).QR, "{ticket}", string(id))
+func qrText(cfg *gate.Config, client string, id ticket.ID) string {
+	return strings.ReplaceAll(cfg.MethodsOf(client).QR, "{ticket}", string(id))
 }
 
 // qrImage returns the path of the code's picture. The endpoint does not read
 // the ticket, so the path names a client that has its own codes. A mini-program
 // code is a PNG, because it is not a vector graphic.
-func (cfg *activeConfig) qrImage(client string, id ticket.ID) string {
+func qrImage(cfg *gate.Config, client string, id ticket.ID) string {
 	path := "/api/login/tickets/" + string(id) + "/qr."
-	if cfg.loginMethods(client).MiniProgramCodes != nil {
+	if cfg.MethodsOf(client).MiniProgramCodes != nil {
 		path += "png"
 	} else {
 		path += "svg"
@@ -53,18 +54,18 @@ func (l *loginHandlers) parseQRRequest(c echo.Context) (ticket.ID, string, error
 		return "", "", err
 	}
 	client := c.QueryParam("client_id")
-	if client == "" || activeConfigOf(c).clients[client] != nil {
+	if client == "" || gate.ConfigOf(c).ClientByID[client] != nil {
 		return id, client, nil
 	}
-	return "", "", l.refuseUnlessUnknown(c, id, request.Invalid("client_id: unknown client"))
+	return "", "", l.RefuseUnlessUnknown(c, id, request.Invalid("client_id: unknown client"))
 }
 
 // renderPNG returns the code as a PNG. It waits for a slot of the renderLimiter
 // and frees it before the answer is sent.
 func (l *loginHandlers) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
-	r, cfg := c.Request(), activeConfigOf(c)
-	err = l.renderLimiter.Run(r.Context(), l.addr(c).RateKey, func() error {
-		code, err := qr.New(cfg.qrText(client, id), l.qrLevel, cfg.QRLogo)
+	r, cfg := c.Request(), gate.ConfigOf(c)
+	err = l.renderLimiter.Run(r.Context(), l.Addr(c).RateKey, func() error {
+		code, err := qr.New(qrText(cfg, client, id), l.qrLevel, cfg.QRLogo)
 		if err != nil {
 			return err
 		}
@@ -107,8 +108,8 @@ func (l *loginHandlers) qrSVG(c echo.Context) error {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
 			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(wxacode)))
 	}
-	cfg := activeConfigOf(c)
-	code, err := qr.New(cfg.qrText(client, id), l.qrLevel, cfg.QRLogo)
+	cfg := gate.ConfigOf(c)
+	code, err := qr.New(qrText(cfg, client, id), l.qrLevel, cfg.QRLogo)
 	if err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ const codeBackoff = time.Minute
 // if the client has none, if the ticket is not worth a call, or if WeChat
 // refuses. The caller then renders a QR code with the link.
 func (l *loginHandlers) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
-	if activeConfigOf(c).loginMethods(client).MiniProgramCodes == nil {
+	if gate.ConfigOf(c).MethodsOf(client).MiniProgramCodes == nil {
 		return nil
 	}
 	return l.wxacodes.Get(c.Request().Context(), id, func(ctx context.Context) []byte { return l.fetchWxacode(ctx, c, id) })
@@ -138,19 +139,19 @@ func (l *loginHandlers) wxacodePNG(c echo.Context, client string, id ticket.ID) 
 // fetchWxacode reads the ticket and asks WeChat for its code.
 func (l *loginHandlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
 	now := time.Now()
-	if l.limits.Wxacodes.Allow(l.addr(c).RateKey, now) != nil {
+	if l.Limits.Wxacodes.Allow(l.Addr(c).RateKey, now) != nil {
 		return nil
 	}
-	t, err := l.hub.Get(ctx, id)
+	t, err := l.Hub.Get(ctx, id)
 	if err != nil || t.State != ticket.Pending {
 		return nil
 	}
-	codes := activeConfigOf(c).loginMethods(t.Client).MiniProgramCodes // of the ticket's client, whatever client the request names
+	codes := gate.ConfigOf(c).MethodsOf(t.Client).MiniProgramCodes // of the ticket's client, whatever client the request names
 	if codes == nil || l.wxacodes.BackingOff(codes, now) {
 		return nil
 	}
 	var picture []byte
-	err = l.limits.Call(ctx, activeConfigOf(c).providerSlots[codes], func(ctx context.Context) (err error) {
+	err = l.Limits.Call(ctx, gate.ConfigOf(c).ProviderSlots[codes], func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, string(id)); err == nil {
 			picture, err = qr.AsPNG(picture)
 		}
@@ -166,7 +167,7 @@ func (l *loginHandlers) fetchWxacode(ctx context.Context, c echo.Context, id tic
 			backoff = codeBackoff
 		}
 		l.wxacodes.BackOff(codes, now.Add(backoff))
-		l.log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
+		l.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
 		return nil
 	}
 	return picture

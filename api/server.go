@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/gate"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/frontend"
@@ -21,13 +22,13 @@ import (
 // otherwise.
 type Config struct {
 	Hub        *hub.Hub
-	Reloadable Reloadable // initial value; Server.Reload replaces it
-	PublicURL  string     // without a trailing slash
+	Reloadable gate.Reloadable // initial value; Server.Reload replaces it
+	PublicURL  string          // without a trailing slash
 	// OwnOrigins are further origins under which the hub's own page is opened, such
 	// as localhost. They and PublicURL may use every client.
 	OwnOrigins []string
-	StateStore StateStore // required if Redirects are configured
-	QRLevel    string     // error correction level: L, M, Q or H; "" is M
+	StateStore gate.StateStore // required if Redirects are configured
+	QRLevel    string          // error correction level: L, M, Q or H; "" is M
 	// VerifyName is a file served below /s/ with the content VerifyText:
 	// WeChat's ownership check for ordinary-link QR codes. "" for none.
 	VerifyName, VerifyText string
@@ -41,7 +42,7 @@ type Config struct {
 // Server is the http.Handler of the public listener. It is safe for concurrent
 // use.
 type Server struct {
-	*gate
+	*gate.Gate
 	login                  *loginHandlers
 	webLogin               *webLogin
 	metrics                Metrics
@@ -55,11 +56,11 @@ type Server struct {
 // API description cannot be read.
 func New(c Config) (*Server, error) {
 	s := &Server{metrics: c.Metrics, verifyName: c.VerifyName, verifyText: c.VerifyText,
-		refusedOrigins: refusedOrigins{seen: map[originError]bool{}}}
-	s.gate = newGate(gateOptions{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
+		refusedOrigins: refusedOrigins{seen: map[gate.OriginError]bool{}}}
+	s.Gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
-	s.login = newLoginHandlers(s.gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
-	s.webLogin = newWebLogin(s.gate, webLoginOptions{States: c.StateStore,
+	s.login = newLoginHandlers(s.Gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
+	s.webLogin = newWebLogin(s.Gate, webLoginOptions{States: c.StateStore,
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: confirmed})
 		}})
@@ -96,7 +97,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.handleError
-	e.Use(s.pin, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
+	e.Use(s.Pin, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)
@@ -149,11 +150,11 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		// until now. "Connection: close" makes the load balancer or the page
 		// open its next connection to another node.
 		c.Response().Before(func() {
-			if s.hub.Draining() {
+			if s.Hub.Draining() {
 				h.Set("Connection", "close")
 			}
 		})
-		if strings.HasPrefix(s.publicURL, "https://") {
+		if strings.HasPrefix(s.PublicURL, "https://") {
 			h.Set("Strict-Transport-Security", hsts)
 		}
 		request.BoundBody(c)
@@ -175,7 +176,7 @@ func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if path == "/healthz" || path == "/readyz" {
 			return next(c)
 		}
-		if err := s.limits.Requests.Allow(s.addr(c).RateKey, time.Now()); err != nil {
+		if err := s.Limits.Requests.Allow(s.Addr(c).RateKey, time.Now()); err != nil {
 			if strings.HasPrefix(path, "/api/login/tickets") {
 				crossOrigin(c) // lets the page read Retry-After
 			}

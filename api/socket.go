@@ -28,15 +28,15 @@ func (l *loginHandlers) socket(c echo.Context) error {
 		return err
 	}
 	if err := checkOfferedSecret(offered, id); err != nil {
-		return l.auditDenied("socket", id, c, err)
+		return l.AuditDenied("socket", id, c, err)
 	}
 	release := func() {}
-	browser := l.browser(c, l.admitWaiter(c, &release))
+	browser := l.Browser(c, l.AdmitWaiter(c, &release))
 	browser.Closed = func() { release() } // the request ends at the upgrade, the waiter later
 	// The hub gets the plain ResponseWriter. It hijacks the connection, and
 	// echo's wrapper would stay in memory with it.
-	err = l.hub.Socket(c.Response().Writer, c.Request(), id, browser)
-	return l.auditDenied("socket", id, c, err)
+	err = l.Hub.Socket(c.Response().Writer, c.Request(), id, browser)
+	return l.AuditDenied("socket", id, c, err)
 }
 
 // handshake checks the opening handshake (RFC 6455, section 4.2.1) and returns

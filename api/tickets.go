@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/gate"
 	"loginhub/api/request"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -40,8 +41,8 @@ func (l *loginHandlers) createTicket(c echo.Context) error {
 	if err := request.DecodeBody(body, &in); err != nil {
 		return err
 	}
-	cfg := activeConfigOf(c)
-	client, err := cfg.requestedClient(in.ClientID)
+	cfg := gate.ConfigOf(c)
+	client, err := requestedClient(cfg, in.ClientID)
 	if err != nil {
 		return err
 	}
@@ -49,47 +50,47 @@ func (l *loginHandlers) createTicket(c echo.Context) error {
 		return request.Invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}
 	r := c.Request()
-	from := l.addr(c)
+	from := l.Addr(c)
 	err = l.checkCreate(cfg, client, r, from)
 	if err == nil {
-		err = l.requireKnownAddress(client, from)
+		err = l.RequireKnownAddress(client, from)
 	}
 	if err != nil {
-		return l.auditRefusal("make", ticket.Ticket{Client: client.ID}, c, err)
+		return l.AuditRefusal("make", ticket.Ticket{Client: client.ID}, c, err)
 	}
 	browser, system := request.UserAgent(r.UserAgent())
-	created, err := l.hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
+	created, err := l.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
 		Address: from.Display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system})
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusCreated, createTicketResponse{
 		Ticket: created.Ticket.ID, Secret: created.Secret.Reveal(), State: created.Ticket.State, Seq: created.Ticket.Seq,
-		ExpiresIn: ticket.Seconds(created.ExpiresIn), QRURL: cfg.qrText(client.ID, created.Ticket.ID),
-		QRImage: cfg.qrImage(client.ID, created.Ticket.ID), MatchCode: created.MatchCode,
-		LaunchURL: cfg.launchURL(client, created.Ticket.ID), ScanWith: cfg.scanWith(client)})
+		ExpiresIn: ticket.Seconds(created.ExpiresIn), QRURL: qrText(cfg, client.ID, created.Ticket.ID),
+		QRImage: qrImage(cfg, client.ID, created.Ticket.ID), MatchCode: created.MatchCode,
+		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID), ScanWith: cfg.ScanWith(client)})
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.
-func (l *loginHandlers) checkCreate(cfg *activeConfig, client *client.Client, r *http.Request, from request.Addr) error {
-	if err := cfg.checkOrigin(client, r); err != nil {
+func (l *loginHandlers) checkCreate(cfg *gate.Config, client *client.Client, r *http.Request, from request.Addr) error {
+	if err := cfg.CheckOrigin(client, r); err != nil {
 		return err
 	}
-	if err := l.hub.CheckEnabled(client.ID); err != nil {
+	if err := l.Hub.CheckEnabled(client.ID); err != nil {
 		return err
 	}
-	return l.limits.Tickets.Allow(from.RateKey, time.Now())
+	return l.Limits.Tickets.Allow(from.RateKey, time.Now())
 }
 
 // requestedClient returns the client that a page names, or the only one.
-func (cfg *activeConfig) requestedClient(id *string) (*client.Client, error) {
+func requestedClient(cfg *gate.Config, id *string) (*client.Client, error) {
 	if id == nil {
 		if len(cfg.Clients) == 1 {
 			return cfg.Clients[0], nil
 		}
 		return nil, request.Invalid("client_id: required, because several clients are configured")
 	}
-	if client := cfg.clients[*id]; client != nil {
+	if client := cfg.ClientByID[*id]; client != nil {
 		return client, nil
 	}
 	return nil, request.Invalid("client_id: unknown client")
@@ -116,10 +117,10 @@ func (l *loginHandlers) ack(c echo.Context) error {
 	}
 	err = request.CheckBearer(c.Request(), id)
 	if err == nil {
-		err = l.hub.Ack(c.Request().Context(), id, *in.Seq, l.browser(c, l.checkOrigin(c)))
+		err = l.Hub.Ack(c.Request().Context(), id, *in.Seq, l.Browser(c, l.CheckOrigin(c)))
 	}
 	if err != nil {
-		return l.auditDenied("ack", id, c, err)
+		return l.AuditDenied("ack", id, c, err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
@@ -146,10 +147,10 @@ func (l *loginHandlers) cancel(c echo.Context) error {
 	err = request.CheckBearer(c.Request(), id)
 	var t ticket.Ticket
 	if err == nil {
-		t, err = l.hub.Cancel(c.Request().Context(), id, l.browser(c, l.checkOrigin(c)))
+		t, err = l.Hub.Cancel(c.Request().Context(), id, l.Browser(c, l.CheckOrigin(c)))
 	}
 	if err != nil {
-		return l.auditDenied("cancel", id, c, err)
+		return l.AuditDenied("cancel", id, c, err)
 	}
 	out := cancelResponse{State: t.State}
 	if t.WasConfirmed() {

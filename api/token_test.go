@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
@@ -128,7 +128,7 @@ var identities = map[string]ticket.Identity{
 
 func withPeople(clients ...*client.Client) options {
 	o := &fakeProvider{users: identities}
-	return options{clients: clients, providers: map[string]api.Provider{"wechat": o, "wechat_web": o, "app": o}}
+	return options{clients: clients, providers: map[string]gate.Provider{"wechat": o, "wechat_web": o, "app": o}}
 }
 
 func TestToken_Subject(t *testing.T) {

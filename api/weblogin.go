@@ -14,6 +14,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/gate"
 	"loginhub/api/request"
 	"loginhub/hub"
 	"loginhub/hub/provider"
@@ -51,7 +52,7 @@ var (
 
 // webLoginOptions configure a webLogin.
 type webLoginOptions struct {
-	States StateStore
+	States gate.StateStore
 	// Done answers the browser that has come back; confirmed is false if the user
 	// has declined.
 	Done func(c echo.Context, confirmed bool) error
@@ -59,14 +60,14 @@ type webLoginOptions struct {
 
 // webLogin are the endpoints of the logins at the pages of providers.
 type webLogin struct {
-	*gate
-	states StateStore
+	*gate.Gate
+	states gate.StateStore
 	done   func(c echo.Context, confirmed bool) error
 }
 
 // newWebLogin returns the endpoints of the logins at the pages of providers.
-func newWebLogin(g *gate, o webLoginOptions) *webLogin {
-	return &webLogin{gate: g, states: o.States, done: o.Done}
+func newWebLogin(g *gate.Gate, o webLoginOptions) *webLogin {
+	return &webLogin{Gate: g, states: o.States, done: o.Done}
 }
 
 // connectRoutes returns the routes of the starts with those of their callbacks.
@@ -112,7 +113,7 @@ func (h *webLogin) start(c echo.Context) error {
 	}
 	t, to, cookie, err := h.startWebLogin(c, id, form.Get("secret"))
 	if err != nil {
-		return h.auditRefusal("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, c, err)
+		return h.AuditRefusal("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, c, err)
 	}
 	c.SetCookie(cookie)
 	return c.Redirect(http.StatusSeeOther, to)
@@ -126,7 +127,7 @@ func (h *webLogin) startWebLogin(c echo.Context, id ticket.ID, secret string) (t
 	if err = request.CheckSecret(secret, id); err != nil {
 		return t, "", nil, err
 	}
-	if t, err = h.hub.Get(r.Context(), id); err != nil {
+	if t, err = h.Hub.Get(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
 	p, err := h.checkWebLogin(c, t)
@@ -141,7 +142,7 @@ func (h *webLogin) startWebLogin(c echo.Context, id ticket.ID, secret string) (t
 		return t, "", nil, fmt.Errorf("encode state: %w", err)
 	}
 	_, callback := redirectPaths(p)
-	to, err = p.Redirect.Authorize(r.Context(), provider.Visit{Callback: h.publicURL + callback, State: state, Verifier: verifier, Lang: request.Language(r)})
+	to, err = p.Redirect.Authorize(r.Context(), provider.Visit{Callback: h.PublicURL + callback, State: state, Verifier: verifier, Lang: request.Language(r)})
 	if err != nil {
 		return t, "", nil, err
 	}
@@ -154,25 +155,25 @@ func (h *webLogin) startWebLogin(c echo.Context, id ticket.ID, secret string) (t
 // checkWebLogin returns the provider of the ticket's website login, if this
 // browser may start it.
 func (h *webLogin) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Provider, error) {
-	cfg := activeConfigOf(c)
-	client, err := cfg.clientOf(t)
+	cfg := gate.ConfigOf(c)
+	client, err := cfg.ClientOf(t)
 	if err != nil {
 		return nil, err
 	}
 	if err := h.requireOwnOrigin(c.Request()); err != nil {
 		return nil, err
 	}
-	if err := h.hub.CheckEnabled(t.Client); err != nil {
+	if err := h.Hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
-	p := cfg.findRedirect(c.Path(), c.Param("provider"))
+	p := cfg.FindRedirect(c.Path(), c.Param("provider"))
 	if p != nil {
-		p = cfg.loginMethods(t.Client).redirect(p.ID)
+		p = cfg.MethodsOf(t.Client).Redirect(p.ID)
 	}
 	if p == nil || !client.AllowsProvider(p.ID) {
 		return nil, request.Invalid("ticket: its client does not accept this provider")
 	}
-	if err := h.limits.WebLogins.Allow(h.addr(c).RateKey, time.Now()); err != nil {
+	if err := h.Limits.WebLogins.Allow(h.Addr(c).RateKey, time.Now()); err != nil {
 		return nil, err
 	}
 	if t.State == ticket.Scanned {
@@ -188,7 +189,7 @@ func (h *webLogin) requireOwnOrigin(r *http.Request) error {
 	if len(origins) == 0 {
 		return errNoOrigin
 	}
-	if len(origins) > 1 || origins[0] != h.publicURL {
+	if len(origins) > 1 || origins[0] != h.PublicURL {
 		return errNotOwnPage
 	}
 	return nil
@@ -198,7 +199,7 @@ func (h *webLogin) requireOwnOrigin(r *http.Request) error {
 // browser back.
 func (h *webLogin) callback(c echo.Context) error {
 	id, param := c.Param("provider"), "code"
-	if p := activeConfigOf(c).findRedirect(c.Path(), id); p != nil {
+	if p := gate.ConfigOf(c).FindRedirect(c.Path(), id); p != nil {
 		id = p.ID
 		if p.CodeParam != "" {
 			param = p.CodeParam
@@ -206,16 +207,16 @@ func (h *webLogin) callback(c echo.Context) error {
 	}
 	v, err := h.consumeState(c, id, param)
 	if err != nil { // after this the hub writes the audit log
-		return h.auditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c, err)
+		return h.AuditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c, err)
 	}
 	// Without a code the user has declined.
 	code, action := c.QueryParam(param), ticket.Confirm
 	if code == "" {
 		action = ticket.Reject
 	}
-	if _, err := h.runCall(c, &phoneAdmission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
-		provider: id, code: code, client: v.Client,
-		visit: provider.Visit{Callback: h.publicURL + c.Request().URL.Path, State: c.QueryParam("state"), Verifier: v.Verifier}}); err != nil {
+	if _, err := h.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
+		Provider: id, Code: code, Client: v.Client,
+		Visit: provider.Visit{Callback: h.PublicURL + c.Request().URL.Path, State: c.QueryParam("state"), Verifier: v.Verifier}}); err != nil {
 		return err
 	}
 	return h.done(c, code != "")
@@ -276,7 +277,7 @@ func stateKey(state string) string { return "state:" + stateHash(state) }
 // domain can set it (RFC 6265bis).
 func (h *webLogin) cookieName(state string) string {
 	name := "loginhub-" + stateHash(state)[:8]
-	if strings.HasPrefix(h.publicURL, "https://") {
+	if strings.HasPrefix(h.PublicURL, "https://") {
 		name = "__Host-" + name
 	}
 	return name
@@ -286,5 +287,5 @@ func (h *webLogin) cookieName(state string) string {
 // the provider's page returns from another site by a top-level GET.
 func (h *webLogin) stateCookie(state, value string, age int) *http.Cookie {
 	return &http.Cookie{Name: h.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
-		Secure: strings.HasPrefix(h.publicURL, "https://"), SameSite: http.SameSiteLaxMode}
+		Secure: strings.HasPrefix(h.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/cmd/loginhub/metrics"
 	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
@@ -35,7 +35,7 @@ type cacheKey struct {
 
 // providers sets the providers and QR codes of the deployment and of clients with
 // credentials of their own.
-func (b *providerBuilder) providers(c *api.Reloadable) error {
+func (b *providerBuilder) providers(c *gate.Reloadable) error {
 	deployment := b.set.site
 	if b.set.sandbox() {
 		e, err := rawProvider{id: developmentKind().Name, kind: developmentKind().Name}.entry(nil)
@@ -50,7 +50,7 @@ func (b *providerBuilder) providers(c *api.Reloadable) error {
 	}
 	c.QR, c.MiniProgramCodes, c.LaunchURL, c.LaunchBy = site.QR, site.MiniProgramCodes, site.LaunchURL, site.LaunchBy
 	c.Providers, c.Redirects = site.Providers, site.Redirects
-	c.LoginMethods = map[string]api.LoginMethods{}
+	c.LoginMethods = map[string]gate.LoginMethods{}
 	for id, own := range b.set.clientCredentials {
 		if site, err = b.loginMethods(own); err != nil {
 			return fmt.Errorf("client %s: %w", id, err)
@@ -64,8 +64,8 @@ func (b *providerBuilder) providers(c *api.Reloadable) error {
 }
 
 // loginMethods returns the providers and QR codes of one set of credentials.
-func (b *providerBuilder) loginMethods(c credentials) (api.LoginMethods, error) {
-	site := api.LoginMethods{Providers: map[string]api.Provider{}, QR: c.qr}
+func (b *providerBuilder) loginMethods(c credentials) (gate.LoginMethods, error) {
+	site := gate.LoginMethods{Providers: map[string]gate.Provider{}, QR: c.qr}
 	if c.qr == "link" || c.qr == "wxacode" {
 		site.QR = ""
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
@@ -15,7 +15,7 @@ type reloadable struct {
 	providers *providerBuilder
 	secrets   *redisstore.SecretKeyring
 	node      hub.Reloadable
-	server    api.Reloadable
+	server    gate.Reloadable
 }
 
 // derive creates the reloadable values of settings, without applying them. Providers
@@ -40,7 +40,7 @@ func (r *reloader) derive(set *settings) (*reloadable, error) {
 	l := &reloadable{set: set, secrets: ring,
 		providers: &providerBuilder{set: set, secrets: r.secrets, log: r.app.log, metrics: r.app.metrics, endpoints: r.endpoints, cache: providerCache{}},
 		node:      hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), UserLabel: set.userLabel()},
-		server:    api.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
+		server:    gate.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
 	if r.current != nil {
 		l.providers.previous = r.current.providers.cache
 	}

@@ -1,4 +1,4 @@
-package api
+package gate
 
 import (
 	"log/slog"
@@ -10,9 +10,9 @@ import (
 	"loginhub/hub"
 )
 
-// gateOptions configure a gate. All are required unless the comment says
+// Options configure a gate. All are required unless the comment says
 // otherwise.
-type gateOptions struct {
+type Options struct {
 	Hub        *hub.Hub
 	Log        *slog.Logger
 	PublicURL  string
@@ -23,21 +23,21 @@ type gateOptions struct {
 	Outcome func(error) (status int, code string)
 }
 
-// gate checks what a request has to pass besides the ticket's rules. It is safe
+// Gate checks what a request has to pass besides the ticket's rules. It is safe
 // for concurrent use.
-type gate struct {
-	hub        *hub.Hub
-	log        *slog.Logger
-	publicURL  string
+type Gate struct {
+	Hub        *hub.Hub
+	Log        *slog.Logger
+	PublicURL  string
 	ownOrigins []string
-	limits     *ratelimit.Limits
+	Limits     *ratelimit.Limits
 	proxies    *request.Proxies
 	outcome    func(error) (status int, code string)
-	active     atomic.Pointer[activeConfig]
+	active     atomic.Pointer[Config]
 }
 
-// newGate returns a gate. The caller must call Reload before its first request.
-func newGate(o gateOptions) *gate {
-	return &gate{hub: o.Hub, log: o.Log, publicURL: o.PublicURL, ownOrigins: o.OwnOrigins, limits: o.Limits,
+// New returns a gate. The caller must call Reload before its first request.
+func New(o Options) *Gate {
+	return &Gate{Hub: o.Hub, Log: o.Log, PublicURL: o.PublicURL, ownOrigins: o.OwnOrigins, Limits: o.Limits,
 		proxies: request.NewProxies(o.Proxies, o.Log), outcome: o.Outcome}
 }

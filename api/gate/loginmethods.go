@@ -1,4 +1,4 @@
-package api
+package gate
 
 import (
 	"context"
@@ -37,8 +37,8 @@ type StateStore interface {
 	Take(ctx context.Context, name string) ([]byte, error)
 }
 
-// loginMethods returns the client's own methods, or those of the deployment.
-func (cfg *activeConfig) loginMethods(client string) LoginMethods {
+// MethodsOf returns the client's own methods, or those of the deployment.
+func (cfg *Config) MethodsOf(client string) LoginMethods {
 	methods, own := cfg.LoginMethods[client]
 	if !own {
 		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, LaunchBy: cfg.LaunchBy, Redirects: cfg.Redirects}
@@ -49,14 +49,14 @@ func (cfg *activeConfig) loginMethods(client string) LoginMethods {
 	return methods
 }
 
-// launchURL returns the link that opens the app of the client's logins on the
+// LaunchURLOf returns the link that opens the app of the client's logins on the
 // phone that shows the page: the mini-program, the own app by the URL of its QR
 // code, or the sandbox's phone; "" if there is none.
-func (cfg *activeConfig) launchURL(site *client.Client, id ticket.ID) string {
-	methods := cfg.loginMethods(site.ID)
+func (cfg *Config) LaunchURLOf(site *client.Client, id ticket.ID) string {
+	methods := cfg.MethodsOf(site.ID)
 	link := ""
 	switch {
-	case len(cfg.scanWith(site)) == 0: // no phone can confirm
+	case len(cfg.ScanWith(site)) == 0: // no phone can confirm
 	case methods.LaunchURL != "" && site.AllowsProvider(methods.LaunchBy):
 		link = methods.LaunchURL
 	case cfg.Sandbox || !strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && methods.MiniProgramCodes == nil:
@@ -65,11 +65,11 @@ func (cfg *activeConfig) launchURL(site *client.Client, id ticket.ID) string {
 	return strings.ReplaceAll(link, "{ticket}", string(id))
 }
 
-// scanWith returns the kinds of the providers whose app scans the client's code, in
+// ScanWith returns the kinds of the providers whose app scans the client's code, in
 // order; empty, not nil, if no phone can confirm.
-func (cfg *activeConfig) scanWith(site *client.Client) []string {
+func (cfg *Config) ScanWith(site *client.Client) []string {
 	kinds := []string{}
-	for id, p := range cfg.loginMethods(site.ID).Providers {
+	for id, p := range cfg.MethodsOf(site.ID).Providers {
 		if site.AllowsProvider(id) {
 			kinds = append(kinds, kindOf(id, p))
 		}
@@ -78,9 +78,9 @@ func (cfg *activeConfig) scanWith(site *client.Client) []string {
 	return slices.Compact(kinds)
 }
 
-// redirect returns the provider with that id that has a page of its own; nil if
+// Redirect returns the provider with that id that has a page of its own; nil if
 // there is none.
-func (m LoginMethods) redirect(id string) *provider.Provider {
+func (m LoginMethods) Redirect(id string) *provider.Provider {
 	for _, p := range m.Redirects {
 		if p.ID == id {
 			return p
@@ -89,10 +89,10 @@ func (m LoginMethods) redirect(id string) *provider.Provider {
 	return nil
 }
 
-// findRedirect returns the provider of the website login whose start or callback
+// FindRedirect returns the provider of the website login whose start or callback
 // has this route; id is the route's parameter, "" if it has none. Clients with
 // credentials of their own have providers of the same id and kind.
-func (cfg *activeConfig) findRedirect(route, id string) *provider.Provider {
+func (cfg *Config) FindRedirect(route, id string) *provider.Provider {
 	all := []LoginMethods{{Redirects: cfg.Redirects}}
 	for _, methods := range cfg.LoginMethods {
 		all = append(all, methods)
@@ -107,8 +107,8 @@ func (cfg *activeConfig) findRedirect(route, id string) *provider.Provider {
 	return nil
 }
 
-// hasProvider reports whether any client accepts that provider from its phones.
-func (cfg *activeConfig) hasProvider(provider string) bool {
+// HasProvider reports whether any client accepts that provider from its phones.
+func (cfg *Config) HasProvider(provider string) bool {
 	if cfg.Providers[provider] != nil {
 		return true
 	}

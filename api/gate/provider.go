@@ -1,4 +1,4 @@
-package api
+package gate
 
 import (
 	"context"
@@ -46,9 +46,9 @@ func (r Reloadable) called() (all []any) {
 }
 
 // exchange calls a provider within its slots and cleans the identity. All
-// provider calls go through it.
-func (g *gate) exchange(ctx context.Context, cfg *activeConfig, p Provider, credential Credential) (by ticket.Identity, err error) {
-	err = g.limits.Call(ctx, cfg.providerSlots[p], func(ctx context.Context) (err error) {
+// Provider calls go through it.
+func (g *Gate) exchange(ctx context.Context, cfg *Config, p Provider, credential Credential) (by ticket.Identity, err error) {
+	err = g.Limits.Call(ctx, cfg.ProviderSlots[p], func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, credential)
 		return err
 	})

@@ -1,4 +1,4 @@
-package api
+package gate
 
 import (
 	"context"
@@ -15,18 +15,18 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// phoneAdmission checks what a phone call has to pass besides the ticket's
+// Admission checks what a phone call has to pass besides the ticket's
 // rules: the provider, the kill switch, the limits, and the comparison of
 // addresses.
-type phoneAdmission struct {
+type Admission struct {
 	hub.PhoneCall
-	provider string
-	code     string // "" if the user has declined at the provider's page
-	visit    provider.Visit
-	client   string // only a ticket of this client; "" for any
+	Provider string
+	Code     string // "" if the user has declined at the provider's page
+	Visit    provider.Visit
+	Client   string // only a ticket of this client; "" for any
 
-	gate    *gate
-	cfg     *activeConfig
+	gate    *Gate
+	cfg     *Config
 	from    request.Addr
 	attempt *ratelimit.UserAttempt
 }
@@ -34,29 +34,29 @@ type phoneAdmission struct {
 // check runs before the provider is called. It returns the ticket's client and
 // the provider. A reject ends a login, so neither the kill switch nor the
 // address comparison applies to it.
-func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error) {
+func (a *Admission) check(t ticket.Ticket) (*client.Client, Provider, error) {
 	g := a.gate
-	client, err := a.cfg.clientOf(t)
+	client, err := a.cfg.ClientOf(t)
 	if err != nil {
 		return nil, nil, err
 	}
-	methods := a.cfg.loginMethods(t.Client)
-	provider := methods.Providers[a.provider]
+	methods := a.cfg.MethodsOf(t.Client)
+	provider := methods.Providers[a.Provider]
 	if a.SameBrowser {
 		provider = nil
-		if p := methods.redirect(a.provider); p != nil {
+		if p := methods.Redirect(a.Provider); p != nil {
 			provider = p.Redirect
 		}
 	}
-	if provider == nil || !client.AllowsProvider(a.provider) || a.client != "" && a.client != t.Client {
+	if provider == nil || !client.AllowsProvider(a.Provider) || a.Client != "" && a.Client != t.Client {
 		return nil, nil, request.Invalid("provider: this client does not accept it")
 	}
 	if a.Action != ticket.Reject {
-		if err := g.hub.CheckEnabled(t.Client); err != nil {
+		if err := g.Hub.CheckEnabled(t.Client); err != nil {
 			return nil, nil, err
 		}
 	}
-	if err := g.limits.Phones.Allow(a.from.RateKey, time.Now()); err != nil {
+	if err := g.Limits.Phones.Allow(a.from.RateKey, time.Now()); err != nil {
 		return nil, nil, err
 	}
 	if a.Action != ticket.Reject && client.RefusesMismatch() {
@@ -68,8 +68,8 @@ func (a *phoneAdmission) check(t ticket.Ticket) (*client.Client, Provider, error
 // requireSameAddress refuses a phone that is known to have another address than
 // the browser, and one whose address is unverified. Addresses of different
 // families or of private networks cannot be compared; the phone passes then.
-func (g *gate) requireSameAddress(t ticket.Ticket, client *client.Client, phone request.Addr) error {
-	if err := g.requireKnownAddress(client, phone); err != nil {
+func (g *Gate) requireSameAddress(t ticket.Ticket, client *client.Client, phone request.Addr) error {
+	if err := g.RequireKnownAddress(client, phone); err != nil {
 		return err
 	}
 	if same := request.SameAddress(t.Address, phone.Display); same != nil && !*same {
@@ -78,15 +78,15 @@ func (g *gate) requireSameAddress(t ticket.Ticket, client *client.Client, phone 
 	return nil
 }
 
-// requireKnownAddress refuses a browser or phone whose address is unverified,
+// RequireKnownAddress refuses a browser or phone whose address is unverified,
 // if the client refuses different addresses. A forwarding header must not
 // disable the comparison, nor may a proxy that sends none.
-func (g *gate) requireKnownAddress(client *client.Client, from request.Addr) error {
+func (g *Gate) RequireKnownAddress(client *client.Client, from request.Addr) error {
 	if !client.RefusesMismatch() || !from.Unverified {
 		return nil
 	}
 	g.proxies.WarnHiddenOnce.Do(func() {
-		g.log.Warn("address_mismatch: refuse has refused a call because the caller's address is not known: "+
+		g.Log.Warn("address_mismatch: refuse has refused a call because the caller's address is not known: "+
 			"an untrusted peer sent a forwarding header (if it is your proxy, name it in LOGINHUB_TRUSTED_PROXIES), "+
 			"or a proxy of LOGINHUB_TRUSTED_PROXIES sent no usable X-Forwarded-For (have it set the header); until then no login of this client succeeds",
 			"client", client.ID)
@@ -95,52 +95,52 @@ func (g *gate) requireKnownAddress(client *client.Client, from request.Addr) err
 }
 
 // exchange asks the provider for the user and counts the call of this user.
-func (a *phoneAdmission) exchange(ctx context.Context, p Provider) (ticket.Identity, error) {
-	if a.code == "" {
-		return ticket.Identity{Provider: a.provider}, nil
+func (a *Admission) exchange(ctx context.Context, p Provider) (ticket.Identity, error) {
+	if a.Code == "" {
+		return ticket.Identity{Provider: a.Provider}, nil
 	}
 	b, ok := p.(ticketBound)
-	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.code, Ticket: a.Ticket, TicketBound: ok && b.TicketBound()}
-	by, err := a.gate.limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
-		return a.gate.exchange(ctx, a.cfg, p, Credential{Code: a.code, Ticket: string(a.Ticket), Visit: a.visit})
+	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.Code, Ticket: a.Ticket, TicketBound: ok && b.TicketBound()}
+	by, err := a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
+		return a.gate.exchange(ctx, a.cfg, p, Credential{Code: a.Code, Ticket: string(a.Ticket), Visit: a.Visit})
 	})
 	if err != nil {
 		return by, err
 	}
-	a.attempt, err = a.gate.limits.Begin(by, a.Match != "" && a.Action == ticket.Confirm)
+	a.attempt, err = a.gate.Limits.Begin(by, a.Match != "" && a.Action == ticket.Confirm)
 	return by, err
 }
 
 // end refunds the limits by the outcome of the call and returns its code for
 // the audit log and the metrics.
-func (a *phoneAdmission) end(err error) (code string) {
+func (a *Admission) end(err error) (code string) {
 	status, code := a.gate.outcome(err)
 	a.attempt.End(status, code)
 	return code
 }
 
-// requireEnabled adds the kill switch to the check authorize. An ack does not
+// RequireEnabled adds the kill switch to the check authorize. An ack does not
 // pass here: a confirmed ticket may be consumed although the login is switched
 // off.
-func (g *gate) requireEnabled(authorize func(ticket.Ticket) error) func(ticket.Ticket) error {
+func (g *Gate) RequireEnabled(authorize func(ticket.Ticket) error) func(ticket.Ticket) error {
 	return func(t ticket.Ticket) error {
 		if err := authorize(t); err != nil {
 			return err
 		}
-		return g.hub.CheckEnabled(t.Client)
+		return g.Hub.CheckEnabled(t.Client)
 	}
 }
 
-// admitWaiter returns the check of a browser that wants to wait: its origin,
+// AdmitWaiter returns the check of a browser that wants to wait: its origin,
 // the kill switch and the limit of waiters. If the check passes, it sets
 // *release.
-func (g *gate) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket) error {
-	authorize := g.requireEnabled(g.checkOrigin(c))
+func (g *Gate) AdmitWaiter(c echo.Context, release *func()) func(ticket.Ticket) error {
+	authorize := g.RequireEnabled(g.CheckOrigin(c))
 	return func(t ticket.Ticket) error {
 		if err := authorize(t); err != nil {
 			return err
 		}
-		acquired, err := g.limits.Waiters.Acquire(g.addr(c).RateKey)
+		acquired, err := g.Limits.Waiters.Acquire(g.Addr(c).RateKey)
 		if err == nil {
 			*release = acquired
 		}
@@ -148,14 +148,14 @@ func (g *gate) admitWaiter(c echo.Context, release *func()) func(ticket.Ticket) 
 	}
 }
 
-// runCall runs a call: read the ticket, authorize, exchange the code for an
+// RunCall runs a call: read the ticket, authorize, exchange the code for an
 // identity, apply.
-func (g *gate) runCall(c echo.Context, a *phoneAdmission) (_ *hub.Call, err error) {
-	a.gate, a.cfg, a.from = g, activeConfigOf(c), g.addr(c)
+func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
+	a.gate, a.cfg, a.from = g, ConfigOf(c), g.Addr(c)
 	a.Phone = a.from.AuditAddr
 	var by ticket.Identity
 	ctx := c.Request().Context()
-	call, err := g.hub.Begin(ctx, a.PhoneCall)
+	call, err := g.Hub.Begin(ctx, a.PhoneCall)
 	defer func() { call.End(by, a.end(err), err) }()
 	if err != nil {
 		return nil, err
