@@ -15,6 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"loginhub/api/apitest"
+	"loginhub/api/weblogin"
 )
 
 func load(t *testing.T) *apitest.Spec {
@@ -54,7 +55,7 @@ func TestOpenAPI_Routes(t *testing.T) {
 	for _, r := range load(t).Routes {
 		documented[r.Method+" "+r.Path] = true
 		// The introduction of the document says so.
-		if r.Method == http.MethodGet && !strings.HasSuffix(r.Path, "/ws") && !strings.HasSuffix(r.Path, "/poll") && !strings.HasSuffix(r.Path, callbackPath) {
+		if r.Method == http.MethodGet && !strings.HasSuffix(r.Path, "/ws") && !strings.HasSuffix(r.Path, "/poll") && !strings.HasSuffix(r.Path, weblogin.CallbackPath) {
 			documented["HEAD "+r.Path] = true
 		}
 	}

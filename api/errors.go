@@ -14,10 +14,12 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/gate"
+	"loginhub/api/login"
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/api/token"
+	"loginhub/api/weblogin"
 	"loginhub/frontend"
 	"loginhub/hub"
 	"loginhub/hub/ticket"
@@ -25,9 +27,8 @@ import (
 
 // Errors of package api.
 var (
-	errRoute   = errors.New("no such route")
-	errMethod  = errors.New("method not allowed")
-	errUpgrade = errors.New("not a WebSocket handshake")
+	errRoute  = errors.New("no such route")
+	errMethod = errors.New("method not allowed")
 )
 
 // problem is one error as callers receive it (RFC 9457). Programs switch on
@@ -56,10 +57,10 @@ var problems = []problem{
 	{ticket.ErrMatchMissing, 400, "invalid_request", "The request is malformed", "match: the number that the page shows is required here", 0},
 	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
 	{gate.ErrOrigin, 403, "origin_not_allowed", "This origin may not use this client", "A page without an origin of its own, such as a sandboxed frame or a file, cannot log in.", 0},
-	{errNotOwnPage, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the hub's own login page.", 0},
-	{errNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
-	{errStateInvalid, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
-	{errStateForeign, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing was confirmed. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
+	{weblogin.ErrNotOwnPage, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the hub's own login page.", 0},
+	{weblogin.ErrNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
+	{weblogin.ErrStateInvalid, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
+	{weblogin.ErrStateForeign, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing was confirmed. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
 	{ticket.ErrLoginDisabled, 403, "login_disabled", "QR login is switched off here", "The operator has switched it off; use another way to log in.", 0},
 	{ticket.ErrAddressMismatch, 403, "address_mismatch", "The phone and the browser are not known to share a network", "Connect both to the same network and load a new code.", 0},
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
@@ -78,7 +79,7 @@ var problems = []problem{
 	{request.ErrMediaType, 415, "unsupported_media_type", "The body is not JSON", "Send Content-Type: application/json.", 0},
 	{request.ErrForm, 415, "unsupported_media_type", "The body is not a form", "Send Content-Type: application/x-www-form-urlencoded.", 0},
 	{ticket.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, and try once more.", 0},
-	{errUpgrade, 426, "upgrade_required", "This is a WebSocket endpoint", "Connect with the WebSocket protocol, version 13.", 0},
+	{login.ErrUpgrade, 426, "upgrade_required", "This is a WebSocket endpoint", "Connect with the WebSocket protocol, version 13.", 0},
 	{ratelimit.ErrRateLimited, 429, "rate_limited", "Too many requests", "Wait as long as Retry-After says.", time.Second},
 	{ticket.ErrProviderMisconfigured, 502, "provider_misconfigured", "The provider refuses this service", "The operator must act; the log says what the provider answered.", 0},
 	{ticket.ErrProviderUnavailable, 503, "provider_unavailable", "The provider does not answer", "Try again with a fresh code.", 2 * time.Second},
@@ -146,7 +147,7 @@ func wantsHTML(c echo.Context) bool {
 	if path == "/" || strings.HasPrefix(path, "/s/") {
 		return true
 	}
-	for start, callback := range connectRoutes() {
+	for start, callback := range weblogin.Routes() {
 		if c.Path() == callback || c.Path() == start && strings.Contains(c.Request().Header.Get("Accept"), "text/html") {
 			return true
 		}

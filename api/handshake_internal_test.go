@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"loginhub/api/login"
 	"loginhub/hub"
 	"loginhub/hub/ticket"
 )
@@ -29,7 +30,7 @@ func FuzzHandshake(f *testing.F) {
 	f.Fuzz(func(t *testing.T, connection, upgrade, version, key, protocols string) {
 		r := &http.Request{Method: "GET", Header: http.Header{"Connection": {connection}, "Upgrade": {upgrade},
 			"Sec-Websocket-Version": {version}, "Sec-Websocket-Key": {key}, "Sec-Websocket-Protocol": {protocols}}}
-		offered, err := handshake(r)
+		offered, err := login.Handshake(r)
 		if err != nil {
 			requireDocumented(t, err)
 			return
@@ -37,9 +38,9 @@ func FuzzHandshake(f *testing.F) {
 		if !slices.Contains(offered, hub.Protocol) || version != "13" {
 			t.Errorf("%q with version %q was accepted", protocols, version)
 		}
-		err = checkOfferedSecret(offered, parsed.ID())
+		err = login.CheckOfferedSecret(offered, parsed.ID())
 		requireDocumented(t, err)
-		if err == nil && !slices.Contains(offered, secretProtocol+secret) {
+		if err == nil && !slices.Contains(offered, login.SecretProtocol+secret) {
 			t.Errorf("%q is accepted", protocols)
 		}
 	})

@@ -20,6 +20,7 @@ import (
 	"loginhub/api/apidocs"
 	"loginhub/api/gate"
 	"loginhub/api/request"
+	"loginhub/api/weblogin"
 	"loginhub/frontend"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -65,7 +66,7 @@ func (s *Server) page(c echo.Context) error {
 func redirectButtons(methods gate.LoginMethods, client *client.Client) (all []frontend.Redirect) {
 	for _, p := range methods.Redirects {
 		if client.AllowsProvider(p.ID) {
-			start, _ := redirectPaths(p)
+			start, _ := weblogin.Paths(p)
 			all = append(all, frontend.Redirect{Start: start, LabelZH: p.Label.ZH, LabelEN: p.Label.EN})
 		}
 	}

@@ -12,8 +12,10 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/gate"
+	"loginhub/api/login"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
+	"loginhub/api/weblogin"
 	"loginhub/frontend"
 	"loginhub/hub"
 )
@@ -43,8 +45,8 @@ type Config struct {
 // use.
 type Server struct {
 	*gate.Gate
-	login                  *loginHandlers
-	webLogin               *webLogin
+	login                  *login.Handlers
+	webLogin               *weblogin.Handlers
 	metrics                Metrics
 	verifyName, verifyText string
 	refusedOrigins         refusedOrigins
@@ -59,8 +61,8 @@ func New(c Config) (*Server, error) {
 		refusedOrigins: refusedOrigins{seen: map[gate.OriginError]bool{}}}
 	s.Gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
-	s.login = newLoginHandlers(s.Gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
-	s.webLogin = newWebLogin(s.Gate, webLoginOptions{States: c.StateStore,
+	s.login = login.New(s.Gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
+	s.webLogin = weblogin.New(s.Gate, weblogin.Options{States: c.StateStore,
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: confirmed})
 		}})
@@ -114,24 +116,24 @@ func (s *Server) routes() (*echo.Echo, error) {
 	// Routes are registered one by one, not in an echo Group. A Group answers
 	// all other methods on its paths, and on all other paths, with 404 instead
 	// of 405.
-	e.POST("/api/login/tickets", s.login.createTicket, s.cors)
-	e.GET(ticketPath+"/ws", s.login.socket, s.cors)
-	e.GET(ticketPath+"/poll", s.login.poll, s.cors)
-	e.POST(ticketPath+"/ack", s.login.ack, s.cors)
-	e.POST(ticketPath+"/cancel", s.login.cancel, s.cors)
+	e.POST("/api/login/tickets", s.login.CreateTicket, s.cors)
+	e.GET(ticketPath+"/ws", s.login.Socket, s.cors)
+	e.GET(ticketPath+"/poll", s.login.Poll, s.cors)
+	e.POST(ticketPath+"/ack", s.login.Ack, s.cors)
+	e.POST(ticketPath+"/cancel", s.login.Cancel, s.cors)
 	for _, path := range crossOriginPaths {
 		e.OPTIONS(path, s.preflight)
 	}
-	e.Match(read, ticketPath+"/qr.svg", s.login.qrSVG)
-	e.Match(read, ticketPath+"/qr.png", s.login.qrPNG)
+	e.Match(read, ticketPath+"/qr.svg", s.login.QrSVG)
+	e.Match(read, ticketPath+"/qr.png", s.login.QrPNG)
 
-	e.POST(ticketPath+"/scan", s.login.scan)
-	e.POST(ticketPath+"/confirm", s.login.confirm)
-	e.POST(ticketPath+"/reject", s.login.reject)
+	e.POST(ticketPath+"/scan", s.login.Scan)
+	e.POST(ticketPath+"/confirm", s.login.Confirm)
+	e.POST(ticketPath+"/reject", s.login.Reject)
 
-	for start, callback := range connectRoutes() {
-		e.POST(start, s.webLogin.start)
-		e.GET(callback, s.webLogin.callback) // no HEAD: the request consumes the state
+	for start, callback := range weblogin.Routes() {
+		e.POST(start, s.webLogin.Start)
+		e.GET(callback, s.webLogin.Callback) // no HEAD: the request consumes the state
 	}
 	return e, nil
 }

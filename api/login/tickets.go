@@ -1,4 +1,4 @@
-package api
+package login
 
 import (
 	"fmt"
@@ -28,8 +28,8 @@ type createTicketResponse struct {
 	ScanWith  []string     `json:"scan_with"`
 }
 
-// createTicket is POST /api/login/tickets.
-func (l *loginHandlers) createTicket(c echo.Context) error {
+// CreateTicket is POST /api/login/tickets.
+func (l *Handlers) CreateTicket(c echo.Context) error {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (l *loginHandlers) createTicket(c echo.Context) error {
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.
-func (l *loginHandlers) checkCreate(cfg *gate.Config, client *client.Client, r *http.Request, from request.Addr) error {
+func (l *Handlers) checkCreate(cfg *gate.Config, client *client.Client, r *http.Request, from request.Addr) error {
 	if err := cfg.CheckOrigin(client, r); err != nil {
 		return err
 	}
@@ -96,8 +96,8 @@ func requestedClient(cfg *gate.Config, id *string) (*client.Client, error) {
 	return nil, request.Invalid("client_id: unknown client")
 }
 
-// ack is POST …/ack: the page has received the token.
-func (l *loginHandlers) ack(c echo.Context) error {
+// Ack is POST …/ack: the page has received the token.
+func (l *Handlers) Ack(c echo.Context) error {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return err
@@ -131,8 +131,8 @@ type cancelResponse struct {
 	Was   ticket.State `json:"was,omitempty"` // confirmed, if the cancel ended a confirmed ticket
 }
 
-// cancel is POST …/cancel: the browser no longer wants the ticket.
-func (l *loginHandlers) cancel(c echo.Context) error {
+// Cancel is POST …/cancel: the browser no longer wants the ticket.
+func (l *Handlers) Cancel(c echo.Context) error {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return err

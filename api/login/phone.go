@@ -1,4 +1,4 @@
-package api
+package login
 
 import (
 	"fmt"
@@ -46,8 +46,8 @@ type loginRequestInfo struct {
 	AddressWarning bool `json:"address_warning,omitempty"`
 }
 
-// scan is POST …/scan.
-func (l *loginHandlers) scan(c echo.Context) error {
+// Scan is POST …/scan.
+func (l *Handlers) Scan(c echo.Context) error {
 	call, err := l.phoneCall(c, ticket.Scan)
 	if err != nil {
 		return err
@@ -88,17 +88,17 @@ func displayHosts(origins []string) []string {
 	return all
 }
 
-// confirm is POST …/confirm. The answer is the state that the call produced,
+// Confirm is POST …/confirm. The answer is the state that the call produced,
 // also if the browser has already acknowledged it.
-func (l *loginHandlers) confirm(c echo.Context) error {
+func (l *Handlers) Confirm(c echo.Context) error {
 	if _, err := l.phoneCall(c, ticket.Confirm); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Confirmed})
 }
 
-// reject is POST …/reject.
-func (l *loginHandlers) reject(c echo.Context) error {
+// Reject is POST …/reject.
+func (l *Handlers) Reject(c echo.Context) error {
 	if _, err := l.phoneCall(c, ticket.Reject); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (l *loginHandlers) reject(c echo.Context) error {
 
 // phoneCall reads the body of a phone's call and runs the call. The three calls
 // have the same body; a field that a call does not need is checked too.
-func (l *loginHandlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
+func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package api
+package login
 
 import (
 	"net/http"
@@ -16,8 +16,8 @@ const (
 	maxWait     = 55
 )
 
-// poll is GET …/poll?after=SEQ&wait=SECONDS.
-func (l *loginHandlers) poll(c echo.Context) error {
+// Poll is GET …/poll?after=SEQ&wait=SECONDS.
+func (l *Handlers) Poll(c echo.Context) error {
 	id, err := request.TicketID(c)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package api
+package weblogin
 
 import (
 	"crypto/rand"
@@ -29,10 +29,10 @@ import (
 // has, and a form sent by a page of the hub, which the attacker cannot make the
 // victim's browser send. The end needs a state that was started in the same
 // browser. If a victim opens the attacker's link to the provider, or the attacker's
-// callback URL, their browser does not have the state's cookie.
+// Callback URL, their browser does not have the state's cookie.
 const (
 	connectPath  = "/api/connect/"
-	callbackPath = "/callback" // after the start's path
+	CallbackPath = "/callback" // after the start's path
 
 	// stateLife is how long a person may take at the provider: the lifetime of
 	// WeChat's codes.
@@ -44,48 +44,48 @@ const (
 
 // Errors of a website login.
 var (
-	errStateInvalid = errors.New("unknown, used or expired state")
-	errStateForeign = errors.New("the state belongs to another browser")
-	errNoOrigin     = errors.New("no Origin")
-	errNotOwnPage   = errors.New("not a page of the hub")
+	ErrStateInvalid = errors.New("unknown, used or expired state")
+	ErrStateForeign = errors.New("the state belongs to another browser")
+	ErrNoOrigin     = errors.New("no Origin")
+	ErrNotOwnPage   = errors.New("not a page of the hub")
 )
 
-// webLoginOptions configure a webLogin.
-type webLoginOptions struct {
+// Options configure a Handlers.
+type Options struct {
 	States gate.StateStore
 	// Done answers the browser that has come back; confirmed is false if the user
 	// has declined.
 	Done func(c echo.Context, confirmed bool) error
 }
 
-// webLogin are the endpoints of the logins at the pages of providers.
-type webLogin struct {
+// Handlers are the endpoints of the logins at the pages of providers.
+type Handlers struct {
 	*gate.Gate
 	states gate.StateStore
 	done   func(c echo.Context, confirmed bool) error
 }
 
-// newWebLogin returns the endpoints of the logins at the pages of providers.
-func newWebLogin(g *gate.Gate, o webLoginOptions) *webLogin {
-	return &webLogin{Gate: g, states: o.States, done: o.Done}
+// New returns the endpoints of the logins at the pages of providers.
+func New(g *gate.Gate, o Options) *Handlers {
+	return &Handlers{Gate: g, states: o.States, done: o.Done}
 }
 
-// connectRoutes returns the routes of the starts with those of their callbacks.
+// Routes returns the routes of the starts with those of their callbacks.
 // The second is older, and is that of one provider only (Provider.FixedPaths).
-func connectRoutes() map[string]string {
+func Routes() map[string]string {
 	return map[string]string{
-		connectPath + ":provider": connectPath + ":provider" + callbackPath,
+		connectPath + ":provider": connectPath + ":provider" + CallbackPath,
 		"/api/wechat/qrconnect":   "/api/wechat/callback",
 	}
 }
 
-// redirectPaths returns the paths of a provider's start and callback.
-func redirectPaths(p *provider.Provider) (start, callback string) {
+// Paths returns the paths of a provider's start and callback.
+func Paths(p *provider.Provider) (start, callback string) {
 	if start, callback = p.FixedPaths(); start != "" {
 		return start, callback
 	}
 	start = connectPath + p.ID
-	return start, start + callbackPath
+	return start, start + CallbackPath
 }
 
 // webLoginState is one visit to the provider's page, as the StateStore keeps it.
@@ -100,9 +100,9 @@ type webLoginState struct {
 	Verifier string `json:"verifier,omitempty"` // see provider.Visit
 }
 
-// start is POST /api/connect/{provider}, the form of the login page. It
+// Start is POST /api/connect/{provider}, the form of the login page. It
 // redirects the browser to the provider.
-func (h *webLogin) start(c echo.Context) error {
+func (h *Handlers) Start(c echo.Context) error {
 	form, err := request.ReadForm(c, "ticket", "secret")
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (h *webLogin) start(c echo.Context) error {
 // startWebLogin stores a state and returns the URL of the redirect and the
 // cookie of the state. If it fails, t holds what is known of the ticket, for
 // the audit log.
-func (h *webLogin) startWebLogin(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
+func (h *Handlers) startWebLogin(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
 	r := c.Request()
 	if err = request.CheckSecret(secret, id); err != nil {
 		return t, "", nil, err
@@ -141,7 +141,7 @@ func (h *webLogin) startWebLogin(c echo.Context, id ticket.ID, secret string) (t
 	if err != nil {
 		return t, "", nil, fmt.Errorf("encode state: %w", err)
 	}
-	_, callback := redirectPaths(p)
+	_, callback := Paths(p)
 	to, err = p.Redirect.Authorize(r.Context(), provider.Visit{Callback: h.PublicURL + callback, State: state, Verifier: verifier, Lang: request.Language(r)})
 	if err != nil {
 		return t, "", nil, err
@@ -154,7 +154,7 @@ func (h *webLogin) startWebLogin(c echo.Context, id ticket.ID, secret string) (t
 
 // checkWebLogin returns the provider of the ticket's website login, if this
 // browser may start it.
-func (h *webLogin) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Provider, error) {
+func (h *Handlers) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Provider, error) {
 	cfg := gate.ConfigOf(c)
 	client, err := cfg.ClientOf(t)
 	if err != nil {
@@ -184,20 +184,20 @@ func (h *webLogin) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Pro
 
 // requireOwnOrigin checks the Origin that a browser sends with a form: only the
 // hub's own page may send it.
-func (h *webLogin) requireOwnOrigin(r *http.Request) error {
+func (h *Handlers) requireOwnOrigin(r *http.Request) error {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
-		return errNoOrigin
+		return ErrNoOrigin
 	}
 	if len(origins) > 1 || origins[0] != h.PublicURL {
-		return errNotOwnPage
+		return ErrNotOwnPage
 	}
 	return nil
 }
 
-// callback is GET /api/connect/{provider}/callback: the provider sends the
+// Callback is GET /api/connect/{provider}/callback: the provider sends the
 // browser back.
-func (h *webLogin) callback(c echo.Context) error {
+func (h *Handlers) Callback(c echo.Context) error {
 	id, param := c.Param("provider"), "code"
 	if p := gate.ConfigOf(c).FindRedirect(c.Path(), id); p != nil {
 		id = p.ID
@@ -225,11 +225,11 @@ func (h *webLogin) callback(c echo.Context) error {
 // consumeState deletes the state in every case and returns it if this browser
 // started it. If another browser did, or the state is too old, it returns the
 // state with an error, for the audit log.
-func (h *webLogin) consumeState(c echo.Context, provider, codeParam string) (v webLoginState, err error) {
+func (h *Handlers) consumeState(c echo.Context, provider, codeParam string) (v webLoginState, err error) {
 	q := c.QueryParams()
 	state, code := q.Get("state"), q.Get(codeParam)
 	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q[codeParam]) > 1 || h.states == nil {
-		return v, errStateInvalid
+		return v, ErrStateInvalid
 	}
 	r := c.Request()
 	text, err := h.states.Take(r.Context(), stateKey(state))
@@ -237,18 +237,18 @@ func (h *webLogin) consumeState(c echo.Context, provider, codeParam string) (v w
 		return v, err
 	}
 	if text == nil || json.Unmarshal(text, &v) != nil || !h.states.Now().Before(v.Until) {
-		return v, errStateInvalid
+		return v, ErrStateInvalid
 	}
 	if v.Provider != "" && v.Provider != provider {
-		return v, errStateInvalid
+		return v, ErrStateInvalid
 	}
 	cookie, err := r.Cookie(h.cookieName(state))
 	if err != nil {
-		return v, fmt.Errorf("no cookie: %w", errStateForeign)
+		return v, fmt.Errorf("no cookie: %w", ErrStateForeign)
 	}
 	c.SetCookie(h.stateCookie(state, "", -1))
 	if sum := sha256.Sum256([]byte(cookie.Value)); subtle.ConstantTimeCompare(sum[:], v.Browser) != 1 {
-		return v, errStateForeign
+		return v, ErrStateForeign
 	}
 	return v, nil
 }
@@ -275,7 +275,7 @@ func stateKey(state string) string { return "state:" + stateHash(state) }
 // cookieName returns a different name for each state, so that two windows do
 // not overwrite the cookie of each other. With __Host- no other host of the
 // domain can set it (RFC 6265bis).
-func (h *webLogin) cookieName(state string) string {
+func (h *Handlers) cookieName(state string) string {
 	name := "loginhub-" + stateHash(state)[:8]
 	if strings.HasPrefix(h.PublicURL, "https://") {
 		name = "__Host-" + name
@@ -285,7 +285,7 @@ func (h *webLogin) cookieName(state string) string {
 
 // stateCookie binds a state to this browser. It is SameSite=Lax because
 // the provider's page returns from another site by a top-level GET.
-func (h *webLogin) stateCookie(state, value string, age int) *http.Cookie {
+func (h *Handlers) stateCookie(state, value string, age int) *http.Cookie {
 	return &http.Cookie{Name: h.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
 		Secure: strings.HasPrefix(h.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}
 }

@@ -1,7 +1,8 @@
-package api
+package login
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,21 +14,24 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// secretProtocol is the prefix of the subprotocol that carries the secret. A
-// browser cannot set a header on a WebSocket, and a URL ends up in logs.
-const secretProtocol = "loginhub.secret."
+// ErrUpgrade means that the request is not a WebSocket handshake.
+var ErrUpgrade = errors.New("not a WebSocket handshake")
 
-// socket is GET …/ws.
-func (l *loginHandlers) socket(c echo.Context) error {
+// SecretProtocol is the prefix of the subprotocol that carries the secret. A
+// browser cannot set a header on a WebSocket, and a URL ends up in logs.
+const SecretProtocol = "loginhub.secret."
+
+// Socket is GET …/ws.
+func (l *Handlers) Socket(c echo.Context) error {
 	id, err := request.TicketID(c)
 	if err != nil {
 		return err
 	}
-	offered, err := handshake(c.Request())
+	offered, err := Handshake(c.Request())
 	if err != nil {
 		return err
 	}
-	if err := checkOfferedSecret(offered, id); err != nil {
+	if err := CheckOfferedSecret(offered, id); err != nil {
 		return l.AuditDenied("socket", id, c, err)
 	}
 	release := func() {}
@@ -39,14 +43,14 @@ func (l *loginHandlers) socket(c echo.Context) error {
 	return l.AuditDenied("socket", id, c, err)
 }
 
-// handshake checks the opening handshake (RFC 6455, section 4.2.1) and returns
+// Handshake checks the opening handshake (RFC 6455, section 4.2.1) and returns
 // the offered subprotocols. Checking here makes every refusal one of our
 // errors.
-func handshake(r *http.Request) ([]string, error) {
+func Handshake(r *http.Request) ([]string, error) {
 	if !r.ProtoAtLeast(1, 1) || !slices.ContainsFunc(headerList(r.Header, "Connection"), equalsFold("upgrade")) ||
 		!slices.ContainsFunc(headerList(r.Header, "Upgrade"), equalsFold("websocket")) ||
 		r.Header.Get("Sec-WebSocket-Version") != "13" {
-		return nil, errUpgrade
+		return nil, ErrUpgrade
 	}
 	keys := r.Header.Values("Sec-WebSocket-Key")
 	if len(keys) != 1 {
@@ -62,10 +66,10 @@ func handshake(r *http.Request) ([]string, error) {
 	return offered, nil
 }
 
-// checkOfferedSecret checks the ticket's secret in the offered subprotocols.
-func checkOfferedSecret(offered []string, id ticket.ID) error {
+// CheckOfferedSecret checks the ticket's secret in the offered subprotocols.
+func CheckOfferedSecret(offered []string, id ticket.ID) error {
 	for _, p := range offered {
-		if text, ok := strings.CutPrefix(p, secretProtocol); ok {
+		if text, ok := strings.CutPrefix(p, SecretProtocol); ok {
 			return request.CheckSecret(text, id)
 		}
 	}

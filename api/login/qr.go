@@ -1,4 +1,4 @@
-package api
+package login
 
 import (
 	"context"
@@ -48,7 +48,7 @@ func qrImage(cfg *gate.Config, client string, id ticket.ID) string {
 
 // parseQRRequest reads the ticket and the client of a request for a code.
 // Without a client the code is that of the deployment.
-func (l *loginHandlers) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
+func (l *Handlers) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 	id, err := request.TicketID(c)
 	if err != nil {
 		return "", "", err
@@ -60,11 +60,11 @@ func (l *loginHandlers) parseQRRequest(c echo.Context) (ticket.ID, string, error
 	return "", "", l.RefuseUnlessUnknown(c, id, request.Invalid("client_id: unknown client"))
 }
 
-// renderPNG returns the code as a PNG. It waits for a slot of the renderLimiter
+// renderPNG returns the code as a PNG. It waits for a slot of the RenderLimiter
 // and frees it before the answer is sent.
-func (l *loginHandlers) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
+func (l *Handlers) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
 	r, cfg := c.Request(), gate.ConfigOf(c)
-	err = l.renderLimiter.Run(r.Context(), l.Addr(c).RateKey, func() error {
+	err = l.RenderLimiter.Run(r.Context(), l.Addr(c).RateKey, func() error {
 		code, err := qr.New(qrText(cfg, client, id), l.qrLevel, cfg.QRLogo)
 		if err != nil {
 			return err
@@ -78,8 +78,8 @@ func (l *loginHandlers) renderPNG(c echo.Context, client string, id ticket.ID, s
 	return img, err
 }
 
-// qrPNG is GET …/qr.png?size=PIXELS. A mini-program code ignores the size.
-func (l *loginHandlers) qrPNG(c echo.Context) error {
+// QrPNG is GET …/qr.png?size=PIXELS. A mini-program code ignores the size.
+func (l *Handlers) QrPNG(c echo.Context) error {
 	size, err := request.QueryInt(c, "size", defaultSize, maxSize)
 	if err != nil || size < minSize {
 		return request.Invalid(fmt.Sprintf("size: a whole number from %d to %d", minSize, maxSize))
@@ -98,8 +98,8 @@ func (l *loginHandlers) qrPNG(c echo.Context) error {
 	return sendImage(c, "image/png", png)
 }
 
-// qrSVG is GET …/qr.svg. A mini-program code is embedded as a PNG.
-func (l *loginHandlers) qrSVG(c echo.Context) error {
+// QrSVG is GET …/qr.svg. A mini-program code is embedded as a PNG.
+func (l *Handlers) QrSVG(c echo.Context) error {
 	id, client, err := l.parseQRRequest(c)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ const codeBackoff = time.Minute
 // wxacodePNG returns the mini-program code of a ticket as a PNG. It returns nil
 // if the client has none, if the ticket is not worth a call, or if WeChat
 // refuses. The caller then renders a QR code with the link.
-func (l *loginHandlers) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
+func (l *Handlers) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
 	if gate.ConfigOf(c).MethodsOf(client).MiniProgramCodes == nil {
 		return nil
 	}
@@ -137,7 +137,7 @@ func (l *loginHandlers) wxacodePNG(c echo.Context, client string, id ticket.ID) 
 }
 
 // fetchWxacode reads the ticket and asks WeChat for its code.
-func (l *loginHandlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
+func (l *Handlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
 	now := time.Now()
 	if l.Limits.Wxacodes.Allow(l.Addr(c).RateKey, now) != nil {
 		return nil
