@@ -49,12 +49,19 @@ func (s *Server) arrive(r *http.Request) (Fault, bool) {
 	if strings.HasPrefix(r.URL.Path, "/connect/") {
 		return Fault{}, true // a person's browser, not the API
 	}
+	return s.count(r), true
+}
+
+// count counts a call and returns its Fault.
+func (s *traffic) count(r *http.Request) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.calls++
 	s.perPath[r.URL.Path]++
 	s.perCode[r.URL.Query().Get("js_code")+r.URL.Query().Get("code")]++
 	close(s.arrival)
 	s.arrival = make(chan struct{})
-	return s.nextFault(), true
+	return s.nextFault()
 }
 
 // answer routes a call by its path.

@@ -64,7 +64,7 @@ const (
 )
 
 // Fail appends Faults to the script. Each following call consumes one.
-func (s *Server) Fail(script ...Fault) {
+func (s *traffic) Fail(script ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script = append(s.script, script...)
@@ -72,21 +72,21 @@ func (s *Server) Fail(script ...Fault) {
 
 // FailAlways sets the Fault of every call for which the script is empty, until
 // ClearFaults.
-func (s *Server) FailAlways(f Fault) {
+func (s *traffic) FailAlways(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.always = f
 }
 
 // ClearFaults ends FailAlways and empties the script.
-func (s *Server) ClearFaults() {
+func (s *traffic) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script, s.always = nil, Fault{}
 }
 
 // nextFault returns the Fault of a new call. Called with mu held.
-func (s *Server) nextFault() Fault {
+func (s *traffic) nextFault() Fault {
 	if len(s.script) == 0 {
 		return s.always
 	}

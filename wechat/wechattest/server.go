@@ -33,24 +33,31 @@ type Server struct {
 
 	handlers sync.WaitGroup
 
+	traffic // has a lock of its own
+
 	// Guarded by mu.
 	mu          sync.Mutex
 	closed      bool
 	apps        map[string]App
 	codes       map[string]*issued
-	script      []Fault
-	always      Fault
-	calls       int
-	perCode     map[string]int
-	perPath     map[string]int
 	tokens      map[string]*stable  // of stable_token, by appid
 	asked       map[string]webGrant // by access_token of a website's user
 	attempts    map[string]*Attempt // by uuid
 	scenes      []string            // of mini-program codes, in order
 	forced      int
-	arrival     chan struct{} // closed and replaced at every call
 	sessionKeys []string
-	conns       int
+}
+
+// traffic counts the calls and decides their Faults.
+type traffic struct {
+	mu      sync.Mutex // guards all fields
+	script  []Fault
+	always  Fault
+	calls   int
+	perCode map[string]int
+	perPath map[string]int
+	arrival chan struct{} // closed and replaced at every call
+	conns   int
 }
 
 // New makes a Server and starts it. It panics if it cannot listen.
@@ -73,13 +80,11 @@ func New(o Options) *Server {
 		release: release,
 		apps:    make(map[string]App),
 		codes:   make(map[string]*issued),
-		perCode: make(map[string]int),
-		perPath: make(map[string]int),
+		traffic: traffic{perCode: map[string]int{}, perPath: map[string]int{}, arrival: make(chan struct{})},
 		tokens:  make(map[string]*stable),
 		asked:   make(map[string]webGrant),
 
 		attempts: make(map[string]*Attempt),
-		arrival:  make(chan struct{}),
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
@@ -111,21 +116,21 @@ func (s *Server) Close() {
 }
 
 // Calls returns the number of exchanges, answered or not, successful or not.
-func (s *Server) Calls() int {
+func (s *traffic) Calls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls
 }
 
 // CallsFor returns the number of exchanges with this code.
-func (s *Server) CallsFor(code string) int {
+func (s *traffic) CallsFor(code string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.perCode[code]
 }
 
 // CallsTo returns the number of exchanges on this path.
-func (s *Server) CallsTo(path string) int {
+func (s *traffic) CallsTo(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.perPath[path]
@@ -133,7 +138,7 @@ func (s *Server) CallsTo(path string) int {
 
 // AwaitCalls returns after n exchanges since the start. The last may still be in
 // progress, held by a Fault.
-func (s *Server) AwaitCalls(ctx context.Context, n int) error {
+func (s *traffic) AwaitCalls(ctx context.Context, n int) error {
 	for {
 		s.mu.Lock()
 		calls, arrival := s.calls, s.arrival
@@ -150,7 +155,7 @@ func (s *Server) AwaitCalls(ctx context.Context, n int) error {
 }
 
 // Conns returns the number of connections so far.
-func (s *Server) Conns() int {
+func (s *traffic) Conns() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.conns
@@ -164,7 +169,7 @@ func (s *Server) SessionKeys() []string {
 	return slices.Clone(s.sessionKeys)
 }
 
-func (s *Server) countConn(_ net.Conn, state http.ConnState) {
+func (s *traffic) countConn(_ net.Conn, state http.ConnState) {
 	if state == http.StateNew {
 		s.mu.Lock()
 		s.conns++
