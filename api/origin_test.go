@@ -181,7 +181,7 @@ func TestPreflight_EveryOrigin(t *testing.T) {
 			return s.ask(t, "OPTIONS", path, nil, "Origin", origin,
 				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,baggage,content-type,sentry-trace")
 		}
-		for _, origin := range []string{siteA, siteB, shell, extension, evil, "http://localhost:3000", "https://​x.example"} {
+		for _, origin := range []string{siteA, siteB, shell, extension, evil, "http://localhost:3000", "https://\u200bx.example"} {
 			a := ask(origin)
 			a.noContent(t)
 			checkCORS(t, a, origin)

@@ -250,7 +250,7 @@ func readFile(t *testing.T, path string) string {
 func TestCompose_Login(t *testing.T) {
 	t.Parallel()
 	c, dir := readCompose(t), t.TempDir()
-	if makeSecrets(t, c, dir) != makeSecrets(t, c, dir) {
+	if first := makeSecrets(t, c, dir); makeSecrets(t, c, dir) != first {
 		t.Error("a second run replaced the secrets")
 	}
 	// The owner appends a new key, as the runbook describes. The containers' users can read the
