@@ -96,7 +96,7 @@ func assertOutcome(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Ide
 			t.Errorf("%s by %s with %q: %v and %+v, want %s and no change", v.State, by.Subject, match, err, next, want)
 		}
 	case want == "match_failed":
-		if !errors.Is(err, ticket.ErrMatchFailed) || next.State != ticket.Rejected || next.Seq != v.Seq+1 || next.Claims != nil {
+		if !errors.Is(err, ticket.ErrMatchFailed) || next.State != ticket.Rejected || next.Seq != v.Seq+1 || next.Reason != ticket.ReasonWrongNumber || next.Claims != nil {
 			t.Errorf("%s by %s with %q: %v and %+v, want %s and rejected", v.State, by.Subject, match, err, next, want)
 		}
 	case want == same:
