@@ -18,7 +18,6 @@ import (
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
-	"loginhub/api/token"
 	"loginhub/api/weblogin"
 	"loginhub/frontend"
 	"loginhub/hub"
@@ -86,7 +85,6 @@ var problems = []problem{
 	{ticket.ErrStoreUnavailable, 503, "store_unavailable", "This node cannot reach its store", "Try again; another node may be available.", 2 * time.Second},
 	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be available.", 2 * time.Second},
 	{ticket.ErrUnknownClient, 503, "store_unavailable", "This node does not have the ticket's client yet", "Try again; another node may be available.", 2 * time.Second},
-	{token.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be available.", 2 * time.Second},
 	{hub.ErrAuditStalled, 503, "overloaded", "This node's audit log does not accept records", "Try again; another node may be available.", 2 * time.Second},
 	{ticket.ErrOverloaded, 503, "overloaded", "This node accepts no more browsers", "Try again; another node may have capacity.", 2 * time.Second},
 	{qr.ErrBusy, 503, "overloaded", "This node is rendering too many codes", "Try again; another node may have capacity.", 2 * time.Second},

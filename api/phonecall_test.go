@@ -161,7 +161,7 @@ func TestPhoneCall_SameSubjectOtherProvider(t *testing.T) {
 		"two":   {Provider: "wechat", Realm: "wx2", Subject: "o-1"},
 		"later": {Provider: "wechat", Realm: "wx1", Subject: "o-1", Union: "u-1"}, // the same user, now with a unionid
 	}}
-	app := &fakeProvider{users: map[string]ticket.Identity{"one": {Provider: "app", Subject: "o-1"}}}
+	app := &fakeProvider{users: map[string]ticket.Identity{"one": {Provider: "app", Realm: "wx1", Subject: "o-1"}}}
 	s := start(t, options{providers: map[string]gate.Provider{"wechat": o, "app": app}})
 	p := s.createTicket(t, nil)
 	(&phone{s, "wechat", "one"}).mustDo(t, p, "scan")

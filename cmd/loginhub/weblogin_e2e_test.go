@@ -143,7 +143,7 @@ func TestWebLogin_AttackersTicket(t *testing.T) {
 	for what, headers := range map[string][]string{"a form on the attacker's site": {"Origin", "https://evil.example.net"},
 		"a form in a sandboxed frame": {"Origin", "null"}, "a form without Origin": nil} {
 		got := victim.postForm(ticket, headers...)
-		if wantPage(t, what, got, 403); got.Header.Get("Set-Cookie") != "" {
+		if wantPage(t, what, got, 403, "origin_not_allowed"); got.Header.Get("Set-Cookie") != "" {
 			t.Errorf("%s: a cookie", what)
 		}
 	}

@@ -102,7 +102,7 @@ func invalidTexts(good string) []string {
 		"", good[1:], good + "A", good + "=", good[:half] + "+" + good[half+1:], good[:half] + "/" + good[half+1:],
 		good[:half] + "=" + good[half+1:], good[:half] + "\n" + good[half+1:], good[:half] + "\r\n" + good[half+2:],
 		good[:half] + " " + good[half+1:], good[:half] + "\x00" + good[half+1:], good[:half] + "é" + good[half+2:],
-		good[:len(good)-1] + "=", good[:len(good)-2] + "==", "\n" + good[1:], good + "\n", strings.Repeat(good, 1000),
+		good[:len(good)-1] + "=", good[:len(good)-1] + "B", good[:len(good)-2] + "==", "\n" + good[1:], good + "\n", strings.Repeat(good, 1000),
 	}
 }
 

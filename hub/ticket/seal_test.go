@@ -327,7 +327,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(good)
 	f.Add(first)
 	f.Add(string(seal(f, ring, pending)))
-	for _, seed := range []string{"", ".", "...", "1", "1.", "1.new", "1.new.", "1.new..{}", "2.new." + strings.Repeat("A", 32) + ".", "3" + good[1:], strings.ToUpper(good),
+	for _, seed := range []string{"", ".", "...", "1", "1.", "1.new", "1.new.", "1.new..{}", "2.new." + strings.Repeat("A", 32) + ".", "3" + good[1:], strings.ToUpper(good), strings.Replace(first, "demo", "Demo", 1),
 		"1.new." + strings.Repeat("A", 43) + ".{}", "1.gone." + strings.Repeat("A", 43) + ".{}", "1..." + good, good[:60], good + good} {
 		f.Add(seed)
 	}

@@ -61,6 +61,7 @@ func FuzzUserClean(f *testing.F) {
 	f.Add(strings.Repeat("a", 65), "")
 	f.Add("\u202e", "https://user@example.com\\/\x00")
 	f.Add(family, "javascript:alert(1)")
+	f.Add(family, "ftp://example.com/a")
 	f.Fuzz(func(t *testing.T, nickname, avatar string) {
 		in := ticket.User{Nickname: nickname, AvatarURL: avatar}
 		got, err := in.Clean()
