@@ -105,7 +105,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		if err != nil {
-			s.Log.Error("request failed after the answer had begun", "path", c.Path(), "error", err)
+			s.gate.Log.Error("request failed after the answer had begun", "path", c.Path(), "error", err)
 		}
 		return
 	}
@@ -133,7 +133,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 		err = writeProblem(c, p, err)
 	}
 	if err != nil {
-		s.Log.Debug("answer not delivered", "error", err)
+		s.gate.Log.Debug("answer not delivered", "error", err)
 	}
 }
 
@@ -180,15 +180,15 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		var origin *gate.OriginError
 		if errors.As(err, &origin) && originText.MatchString(origin.Origin) {
 			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.Origin, origin.Client)
-			s.refusedOrigins.log(s.Log, *origin)
+			s.refusedOrigins.log(s.gate.Log, *origin)
 		}
 		if p.status >= 500 && p.err != qr.ErrBusy { // ErrBusy is not logged: anyone can cause any number; the metric counts them
-			s.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
+			s.gate.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p
 	}
 	id := uuid.NewString()
-	s.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
+	s.gate.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
 	return problem{status: 500, code: "internal_error", title: "Internal error",
 		detail: "Tell the operator this id: " + id}
 }

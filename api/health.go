@@ -16,7 +16,7 @@ func (s *Server) healthz(c echo.Context) error {
 // do not work, if a required audit log does not accept records, or if the node
 // is draining.
 func (s *Server) readyz(c echo.Context) error {
-	if err := s.Hub.Ready(); err != nil {
+	if err := s.gate.Hub.Ready(); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})

@@ -41,7 +41,7 @@ func (s *Server) page(c echo.Context) error {
 		}
 	}
 	methods := cfg.MethodsOf(client.ID)
-	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.Hub.Issuer(),
+	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.gate.Hub.Issuer(),
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
 		Redirects: redirectButtons(methods, client)}
 	h := c.Response().Header()
@@ -99,7 +99,7 @@ func (s *Server) scanned(c echo.Context, id ticket.ID) frontend.Scan {
 	cfg, scan := gate.ConfigOf(c), frontend.Scan{Ticket: string(id)}
 	site := cfg.Clients[0]
 	if len(cfg.Clients) > 1 {
-		t, err := s.Hub.Get(c.Request().Context(), id)
+		t, err := s.gate.Hub.Get(c.Request().Context(), id)
 		if err == nil {
 			site, err = cfg.ClientOf(t)
 		}

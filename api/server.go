@@ -18,6 +18,7 @@ import (
 	"loginhub/api/weblogin"
 	"loginhub/frontend"
 	"loginhub/hub"
+	"loginhub/hub/client"
 )
 
 // Config configures a Server. Every field is required unless its comment says
@@ -44,7 +45,7 @@ type Config struct {
 // Server is the http.Handler of the public listener. It is safe for concurrent
 // use.
 type Server struct {
-	*gate.Gate
+	gate                   *gate.Gate
 	login                  *login.Handlers
 	webLogin               *weblogin.Handlers
 	metrics                Metrics
@@ -59,14 +60,14 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	s := &Server{metrics: c.Metrics, verifyName: c.VerifyName, verifyText: c.VerifyText,
 		refusedOrigins: refusedOrigins{seen: map[gate.OriginError]bool{}}}
-	s.Gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
+	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
-	s.login = login.New(s.Gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
-	s.webLogin = weblogin.New(s.Gate, weblogin.Options{States: c.StateStore,
+	s.login = login.New(s.gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
+	s.webLogin = weblogin.New(s.gate, weblogin.Options{States: c.StateStore,
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: confirmed})
 		}})
-	s.Reload(c.Reloadable)
+	s.gate.Reload(c.Reloadable)
 	var err error
 	if s.templates, err = frontend.Templates(); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
@@ -76,6 +77,12 @@ func New(c Config) (*Server, error) {
 	}
 	return s, nil
 }
+
+// Reload replaces the Reloadable for all requests that start from now on.
+func (s *Server) Reload(r gate.Reloadable) { s.gate.Reload(r) }
+
+// Clients returns the current clients.
+func (s *Server) Clients() []*client.Client { return s.gate.Clients() }
 
 // ServeHTTP implements http.Handler for the public listener.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
@@ -99,7 +106,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.handleError
-	e.Use(s.Pin, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
+	e.Use(s.gate.Pin, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)
@@ -152,11 +159,11 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		// until now. "Connection: close" makes the load balancer or the page
 		// open its next connection to another node.
 		c.Response().Before(func() {
-			if s.Hub.Draining() {
+			if s.gate.Hub.Draining() {
 				h.Set("Connection", "close")
 			}
 		})
-		if strings.HasPrefix(s.PublicURL, "https://") {
+		if strings.HasPrefix(s.gate.PublicURL, "https://") {
 			h.Set("Strict-Transport-Security", hsts)
 		}
 		request.BoundBody(c)
@@ -178,7 +185,7 @@ func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if path == "/healthz" || path == "/readyz" {
 			return next(c)
 		}
-		if err := s.Limits.Requests.Allow(s.Addr(c).RateKey, time.Now()); err != nil {
+		if err := s.gate.Limits.Requests.Allow(s.gate.Addr(c).RateKey, time.Now()); err != nil {
 			if strings.HasPrefix(path, "/api/login/tickets") {
 				crossOrigin(c) // lets the page read Retry-After
 			}

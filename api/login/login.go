@@ -9,7 +9,7 @@ import (
 
 // Handlers are the endpoints of a ticket.
 type Handlers struct {
-	*gate.Gate
+	gate          *gate.Gate
 	qrLevel       string // error correction level: L, M, Q or H; "" is M
 	wxacodes      *qr.WxacodeCache
 	RenderLimiter *qr.RenderLimiter
@@ -18,7 +18,7 @@ type Handlers struct {
 // New returns the endpoints. Half of the cores draw codes; onBusy is
 // called for each code that is refused, and must not block.
 func New(g *gate.Gate, qrLevel string, onBusy func()) *Handlers {
-	l := &Handlers{Gate: g, qrLevel: qrLevel, wxacodes: qr.NewWxacodeCache(), RenderLimiter: qr.NewRenderLimiter(runtime.GOMAXPROCS(0))}
+	l := &Handlers{gate: g, qrLevel: qrLevel, wxacodes: qr.NewWxacodeCache(), RenderLimiter: qr.NewRenderLimiter(runtime.GOMAXPROCS(0))}
 	l.RenderLimiter.OnReject = onBusy
 	return l
 }

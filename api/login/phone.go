@@ -65,7 +65,7 @@ func (l *Handlers) Scan(c echo.Context) error {
 	info := loginRequestInfo{
 		Client: client.Label(request.Language(c.Request())), Hosts: displayHosts(origins),
 		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
-		SameIP: request.SameAddress(t.Address, l.Addr(c).Display),
+		SameIP: request.SameAddress(t.Address, l.gate.Addr(c).Display),
 	}
 	info.AddressWarning = client.WarnsMismatch() && info.SameIP != nil && !*info.SameIP
 	if t.Address.IsValid() {
@@ -129,7 +129,7 @@ func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error)
 	case in.Provider == "":
 		return nil, request.Invalid("provider: required")
 	case !gate.ConfigOf(c).HasProvider(in.Provider):
-		return nil, l.RefuseUnlessUnknown(c, id, request.Invalid("provider: unknown provider"))
+		return nil, l.gate.RefuseUnlessUnknown(c, id, request.Invalid("provider: unknown provider"))
 	case in.Code == "" || len(in.Code) > maxAuthCode:
 		return nil, request.Invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
@@ -139,6 +139,6 @@ func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error)
 	if err != nil {
 		return nil, request.Invalid(err.Error())
 	}
-	return l.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
+	return l.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
 		Provider: in.Provider, Code: in.Code})
 }

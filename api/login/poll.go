@@ -31,16 +31,16 @@ func (l *Handlers) Poll(c echo.Context) error {
 		return err
 	}
 	if err := request.CheckBearer(c.Request(), id); err != nil {
-		return l.AuditDenied("poll", id, c, err)
+		return l.gate.AuditDenied("poll", id, c, err)
 	}
-	release, authorize := func() {}, l.RequireEnabled(l.CheckOrigin(c))
+	release, authorize := func() {}, l.gate.RequireEnabled(l.gate.CheckOrigin(c))
 	if wait > 0 {
-		authorize = l.AdmitWaiter(c, &release)
+		authorize = l.gate.AdmitWaiter(c, &release)
 	}
 	defer func() { release() }()
-	view, news, err := l.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, l.Browser(c, authorize))
+	view, news, err := l.gate.Hub.Poll(c.Request().Context(), id, after, time.Duration(wait)*time.Second, l.gate.Browser(c, authorize))
 	if err != nil {
-		return l.AuditDenied("poll", id, c, err)
+		return l.gate.AuditDenied("poll", id, c, err)
 	}
 	if !news {
 		return c.NoContent(http.StatusNoContent)

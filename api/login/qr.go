@@ -57,14 +57,14 @@ func (l *Handlers) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 	if client == "" || gate.ConfigOf(c).ClientByID[client] != nil {
 		return id, client, nil
 	}
-	return "", "", l.RefuseUnlessUnknown(c, id, request.Invalid("client_id: unknown client"))
+	return "", "", l.gate.RefuseUnlessUnknown(c, id, request.Invalid("client_id: unknown client"))
 }
 
 // renderPNG returns the code as a PNG. It waits for a slot of the RenderLimiter
 // and frees it before the answer is sent.
 func (l *Handlers) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
 	r, cfg := c.Request(), gate.ConfigOf(c)
-	err = l.RenderLimiter.Run(r.Context(), l.Addr(c).RateKey, func() error {
+	err = l.RenderLimiter.Run(r.Context(), l.gate.Addr(c).RateKey, func() error {
 		code, err := qr.New(qrText(cfg, client, id), l.qrLevel, cfg.QRLogo)
 		if err != nil {
 			return err
@@ -139,10 +139,10 @@ func (l *Handlers) wxacodePNG(c echo.Context, client string, id ticket.ID) []byt
 // fetchWxacode reads the ticket and asks WeChat for its code.
 func (l *Handlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
 	now := time.Now()
-	if l.Limits.Wxacodes.Allow(l.Addr(c).RateKey, now) != nil {
+	if l.gate.Limits.Wxacodes.Allow(l.gate.Addr(c).RateKey, now) != nil {
 		return nil
 	}
-	t, err := l.Hub.Get(ctx, id)
+	t, err := l.gate.Hub.Get(ctx, id)
 	if err != nil || t.State != ticket.Pending {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (l *Handlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.I
 		return nil
 	}
 	var picture []byte
-	err = l.Limits.Call(ctx, gate.ConfigOf(c).ProviderSlots[codes], func(ctx context.Context) (err error) {
+	err = l.gate.Limits.Call(ctx, gate.ConfigOf(c).ProviderSlots[codes], func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, string(id)); err == nil {
 			picture, err = qr.AsPNG(picture)
 		}
@@ -167,7 +167,7 @@ func (l *Handlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.I
 			backoff = codeBackoff
 		}
 		l.wxacodes.BackOff(codes, now.Add(backoff))
-		l.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
+		l.gate.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
 		return nil
 	}
 	return picture

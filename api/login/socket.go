@@ -32,15 +32,15 @@ func (l *Handlers) Socket(c echo.Context) error {
 		return err
 	}
 	if err := CheckOfferedSecret(offered, id); err != nil {
-		return l.AuditDenied("socket", id, c, err)
+		return l.gate.AuditDenied("socket", id, c, err)
 	}
 	release := func() {}
-	browser := l.Browser(c, l.AdmitWaiter(c, &release))
+	browser := l.gate.Browser(c, l.gate.AdmitWaiter(c, &release))
 	browser.Closed = func() { release() } // the request ends at the upgrade, the waiter later
 	// The hub gets the plain ResponseWriter. It hijacks the connection, and
 	// echo's wrapper would stay in memory with it.
-	err = l.Hub.Socket(c.Response().Writer, c.Request(), id, browser)
-	return l.AuditDenied("socket", id, c, err)
+	err = l.gate.Hub.Socket(c.Response().Writer, c.Request(), id, browser)
+	return l.gate.AuditDenied("socket", id, c, err)
 }
 
 // Handshake checks the opening handshake (RFC 6455, section 4.2.1) and returns

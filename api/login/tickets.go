@@ -50,16 +50,16 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 		return request.Invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}
 	r := c.Request()
-	from := l.Addr(c)
+	from := l.gate.Addr(c)
 	err = l.checkCreate(cfg, client, r, from)
 	if err == nil {
-		err = l.RequireKnownAddress(client, from)
+		err = l.gate.RequireKnownAddress(client, from)
 	}
 	if err != nil {
-		return l.AuditRefusal("make", ticket.Ticket{Client: client.ID}, c, err)
+		return l.gate.AuditRefusal("make", ticket.Ticket{Client: client.ID}, c, err)
 	}
 	browser, system := request.UserAgent(r.UserAgent())
-	created, err := l.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
+	created, err := l.gate.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
 		Address: from.Display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system})
 	if err != nil {
 		return err
@@ -76,10 +76,10 @@ func (l *Handlers) checkCreate(cfg *gate.Config, client *client.Client, r *http.
 	if err := cfg.CheckOrigin(client, r); err != nil {
 		return err
 	}
-	if err := l.Hub.CheckEnabled(client.ID); err != nil {
+	if err := l.gate.Hub.CheckEnabled(client.ID); err != nil {
 		return err
 	}
-	return l.Limits.Tickets.Allow(from.RateKey, time.Now())
+	return l.gate.Limits.Tickets.Allow(from.RateKey, time.Now())
 }
 
 // requestedClient returns the client that a page names, or the only one.
@@ -117,10 +117,10 @@ func (l *Handlers) Ack(c echo.Context) error {
 	}
 	err = request.CheckBearer(c.Request(), id)
 	if err == nil {
-		err = l.Hub.Ack(c.Request().Context(), id, *in.Seq, l.Browser(c, l.CheckOrigin(c)))
+		err = l.gate.Hub.Ack(c.Request().Context(), id, *in.Seq, l.gate.Browser(c, l.gate.CheckOrigin(c)))
 	}
 	if err != nil {
-		return l.AuditDenied("ack", id, c, err)
+		return l.gate.AuditDenied("ack", id, c, err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
@@ -147,10 +147,10 @@ func (l *Handlers) Cancel(c echo.Context) error {
 	err = request.CheckBearer(c.Request(), id)
 	var t ticket.Ticket
 	if err == nil {
-		t, err = l.Hub.Cancel(c.Request().Context(), id, l.Browser(c, l.CheckOrigin(c)))
+		t, err = l.gate.Hub.Cancel(c.Request().Context(), id, l.gate.Browser(c, l.gate.CheckOrigin(c)))
 	}
 	if err != nil {
-		return l.AuditDenied("cancel", id, c, err)
+		return l.gate.AuditDenied("cancel", id, c, err)
 	}
 	out := cancelResponse{State: t.State}
 	if t.WasConfirmed() {

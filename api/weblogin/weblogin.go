@@ -60,14 +60,14 @@ type Options struct {
 
 // Handlers are the endpoints of the logins at the pages of providers.
 type Handlers struct {
-	*gate.Gate
+	gate   *gate.Gate
 	states gate.StateStore
 	done   func(c echo.Context, confirmed bool) error
 }
 
 // New returns the endpoints of the logins at the pages of providers.
 func New(g *gate.Gate, o Options) *Handlers {
-	return &Handlers{Gate: g, states: o.States, done: o.Done}
+	return &Handlers{gate: g, states: o.States, done: o.Done}
 }
 
 // Routes returns the routes of the starts with those of their callbacks.
@@ -113,7 +113,7 @@ func (h *Handlers) Start(c echo.Context) error {
 	}
 	t, to, cookie, err := h.startWebLogin(c, id, form.Get("secret"))
 	if err != nil {
-		return h.AuditRefusal("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, c, err)
+		return h.gate.AuditRefusal("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, c, err)
 	}
 	c.SetCookie(cookie)
 	return c.Redirect(http.StatusSeeOther, to)
@@ -127,7 +127,7 @@ func (h *Handlers) startWebLogin(c echo.Context, id ticket.ID, secret string) (t
 	if err = request.CheckSecret(secret, id); err != nil {
 		return t, "", nil, err
 	}
-	if t, err = h.Hub.Get(r.Context(), id); err != nil {
+	if t, err = h.gate.Hub.Get(r.Context(), id); err != nil {
 		return t, "", nil, err
 	}
 	p, err := h.checkWebLogin(c, t)
@@ -142,7 +142,7 @@ func (h *Handlers) startWebLogin(c echo.Context, id ticket.ID, secret string) (t
 		return t, "", nil, fmt.Errorf("encode state: %w", err)
 	}
 	_, callback := Paths(p)
-	to, err = p.Redirect.Authorize(r.Context(), provider.Visit{Callback: h.PublicURL + callback, State: state, Verifier: verifier, Lang: request.Language(r)})
+	to, err = p.Redirect.Authorize(r.Context(), provider.Visit{Callback: h.gate.PublicURL + callback, State: state, Verifier: verifier, Lang: request.Language(r)})
 	if err != nil {
 		return t, "", nil, err
 	}
@@ -163,7 +163,7 @@ func (h *Handlers) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Pro
 	if err := h.requireOwnOrigin(c.Request()); err != nil {
 		return nil, err
 	}
-	if err := h.Hub.CheckEnabled(t.Client); err != nil {
+	if err := h.gate.Hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
 	p := cfg.FindRedirect(c.Path(), c.Param("provider"))
@@ -173,7 +173,7 @@ func (h *Handlers) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Pro
 	if p == nil || !client.AllowsProvider(p.ID) {
 		return nil, request.Invalid("ticket: its client does not accept this provider")
 	}
-	if err := h.Limits.WebLogins.Allow(h.Addr(c).RateKey, time.Now()); err != nil {
+	if err := h.gate.Limits.WebLogins.Allow(h.gate.Addr(c).RateKey, time.Now()); err != nil {
 		return nil, err
 	}
 	if t.State == ticket.Scanned {
@@ -189,7 +189,7 @@ func (h *Handlers) requireOwnOrigin(r *http.Request) error {
 	if len(origins) == 0 {
 		return ErrNoOrigin
 	}
-	if len(origins) > 1 || origins[0] != h.PublicURL {
+	if len(origins) > 1 || origins[0] != h.gate.PublicURL {
 		return ErrNotOwnPage
 	}
 	return nil
@@ -207,16 +207,16 @@ func (h *Handlers) Callback(c echo.Context) error {
 	}
 	v, err := h.consumeState(c, id, param)
 	if err != nil { // after this the hub writes the audit log
-		return h.AuditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c, err)
+		return h.gate.AuditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c, err)
 	}
 	// Without a code the user has declined.
 	code, action := c.QueryParam(param), ticket.Confirm
 	if code == "" {
 		action = ticket.Reject
 	}
-	if _, err := h.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
+	if _, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
 		Provider: id, Code: code, Client: v.Client,
-		Visit: provider.Visit{Callback: h.PublicURL + c.Request().URL.Path, State: c.QueryParam("state"), Verifier: v.Verifier}}); err != nil {
+		Visit: provider.Visit{Callback: h.gate.PublicURL + c.Request().URL.Path, State: c.QueryParam("state"), Verifier: v.Verifier}}); err != nil {
 		return err
 	}
 	return h.done(c, code != "")
@@ -277,7 +277,7 @@ func stateKey(state string) string { return "state:" + stateHash(state) }
 // domain can set it (RFC 6265bis).
 func (h *Handlers) cookieName(state string) string {
 	name := "loginhub-" + stateHash(state)[:8]
-	if strings.HasPrefix(h.PublicURL, "https://") {
+	if strings.HasPrefix(h.gate.PublicURL, "https://") {
 		name = "__Host-" + name
 	}
 	return name
@@ -287,5 +287,5 @@ func (h *Handlers) cookieName(state string) string {
 // the provider's page returns from another site by a top-level GET.
 func (h *Handlers) stateCookie(state, value string, age int) *http.Cookie {
 	return &http.Cookie{Name: h.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
-		Secure: strings.HasPrefix(h.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}
+		Secure: strings.HasPrefix(h.gate.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}
 }
