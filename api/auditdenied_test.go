@@ -132,16 +132,16 @@ func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
 }
 
 func TestAudit_RequiredEndsWebsiteLogin(t *testing.T) {
-	t.Parallel()
-	v := startWebLogin(t, 2*time.Second, nil)
-	p := v.page(t)
-	state := v.startLogin(t, p)
-	v.audit.full.Store(true)
-	v.callback(t, state, "ann").requirePage(t, 503, "overloaded")
-	var last *answer // when the ticket expires, its end must be audited
-	hubtest.Eventually(t, stepTimeout, "a form is refused", func() bool {
-		last = v.postForm(t, "ticket="+p.id+"&secret="+p.secret)
-		return last.status == 503
+	eachWebLogin(t, 2*time.Second, func(t *testing.T, v *webLogin) {
+		p := v.page(t)
+		state := v.startLogin(t, p)
+		v.audit.full.Store(true)
+		v.callback(t, state, "ann").requirePage(t, 503, "overloaded")
+		var last *answer // when the ticket expires, its end must be audited
+		hubtest.Eventually(t, stepTimeout, "a form is refused", func() bool {
+			last = v.postForm(t, "ticket="+p.id+"&secret="+p.secret)
+			return last.status == 503
+		})
+		last.problem(t, 503, "overloaded")
 	})
-	last.problem(t, 503, "overloaded")
 }

@@ -171,7 +171,7 @@ func TestBody_UnknownFields(t *testing.T) {
 		" \t\r\n{ } \n",
 	} {
 		m := s.ask(t, "POST", ticketsPath, body).ok(t, http.StatusCreated)
-		fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image")
+		fields(t, m, "ticket", "secret", "state", "seq", "expires_in", "qr_url", "qr_image", "scan_with")
 	}
 	p := s.createTicket(t, nil)
 	s.phone("ann").mustDo(t, p, "scan", "more", 1, "session_key", "x", "user", map[string]any{"nickname": "Ann", "gender": 2})

@@ -71,10 +71,25 @@ type webLogin struct {
 	vault  *memStateStore
 	audit  *fullAudit
 	cookie string
+	start  string // the path of the start
+	back   string // the path of the callback
+}
+
+// eachWebLogin runs a test with both routes of a website login.
+func eachWebLogin(t *testing.T, ttl time.Duration, test func(t *testing.T, v *webLogin)) {
+	t.Parallel()
+	for start, back := range map[string]string{"/api/wechat/qrconnect": "/api/wechat/callback", "/api/connect/wechat_web": "/api/connect/wechat_web/callback"} {
+		t.Run(start, func(t *testing.T) {
+			t.Parallel()
+			v := startWebLogin(t, ttl, nil)
+			v.start, v.back = start, back
+			test(t, v)
+		})
+	}
 }
 
 func startWebLogin(t *testing.T, ttl time.Duration, change func(*api.Config)) *webLogin {
-	v := &webLogin{vault: &memStateStore{held: map[string][]byte{}}, audit: &fullAudit{}}
+	v := &webLogin{vault: &memStateStore{held: map[string][]byte{}}, audit: &fullAudit{}, start: "/api/wechat/qrconnect", back: "/api/wechat/callback"}
 	site := demo()
 	site.Origins = append(site.Origins, public)
 	site.AddressMismatch = client.MismatchRefuse
@@ -114,7 +129,7 @@ func withDefaults(headers []string, usual ...string) []string {
 // postForm sends the page's form; headers replace the default ones.
 func (v *webLogin) postForm(t *testing.T, form string, headers ...string) *answer {
 	t.Helper()
-	a, err := v.send(v.stepContext(t), "POST", "/api/wechat/qrconnect", form,
+	a, err := v.send(v.stepContext(t), "POST", v.start, form,
 		withDefaults(headers, "Content-Type", "application/x-www-form-urlencoded", "Origin", public)...)
 	must(t, err)
 	return a
@@ -135,7 +150,7 @@ func (v *webLogin) startLogin(t *testing.T, p *browser) (state string) {
 // callback returns from WeChat as the user of that name.
 func (v *webLogin) callback(t *testing.T, state, name string, headers ...string) *answer {
 	t.Helper()
-	a, err := v.send(v.stepContext(t), "GET", "/api/wechat/callback?state="+state+"&code=wechat_web:"+name+":1", nil,
+	a, err := v.send(v.stepContext(t), "GET", v.back+"?state="+state+"&code=wechat_web:"+name+":1", nil,
 		withDefaults(headers, "Cookie", v.cookie, "X-Forwarded-For", "203.0.113.7")...)
 	must(t, err)
 	return a
@@ -150,93 +165,93 @@ func (a *answer) requirePage(t *testing.T, status int, code string) {
 }
 
 func TestWebLogin_StartErrors(t *testing.T) {
-	t.Parallel()
-	v := startWebLogin(t, 2*time.Minute, nil)
-	p := v.page(t)
-	good := "ticket=" + p.id + "&secret=" + p.secret
-	none, other := unknownTicket()
-	v.startLogin(t, p)
-	v.postForm(t, good+"&secret=x").problem(t, 400, "invalid_request")
-	plain := v.createTicket(t, map[string]string{"client_id": "plain"})
-	v.postForm(t, "ticket="+plain.id+"&secret="+plain.secret).problem(t, 400, "invalid_request")
-	for _, form := range []string{"ticket=" + p.id + "&secret=" + other, "ticket=" + p.id} { // before the origin
-		v.postForm(t, form, "Origin", "https://evil.example").problem(t, 401, "invalid_secret")
-	}
-	v.postForm(t, "ticket=%zz").problem(t, 400, "invalid_request")
-	v.postForm(t, good, "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
-	v.postForm(t, "ticket="+none+"&secret="+other).problem(t, 404, "ticket_not_found")
-	v.postForm(t, good+"&x="+strings.Repeat("x", 17<<10)).problem(t, 413, "too_large")
-	v.postForm(t, "{}", "Content-Type", "application/json").problem(t, 415, "unsupported_media_type")
-	v.postForm(t, good, "Accept", "text/html", "Origin", "https://evil.example").requirePage(t, 403, "origin_not_allowed")
-	v.ask(t, "POST", p.path("scan"), v.phone("ann").body(), forwarded, "203.0.113.7").ok(t, 200)
-	v.postForm(t, good).problem(t, 409, "already_scanned")
-	v.phone("ann").mustDo(t, p, "reject")
-	v.postForm(t, good).problem(t, 409, "ticket_closed")
-	q := v.page(t)
-	must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
-	v.postForm(t, "ticket="+q.id+"&secret="+q.secret).problem(t, 403, "login_disabled")
+	eachWebLogin(t, 2*time.Minute, func(t *testing.T, v *webLogin) {
+		p := v.page(t)
+		good := "ticket=" + p.id + "&secret=" + p.secret
+		none, other := unknownTicket()
+		v.startLogin(t, p)
+		v.postForm(t, good+"&secret=x").problem(t, 400, "invalid_request")
+		plain := v.createTicket(t, map[string]string{"client_id": "plain"})
+		v.postForm(t, "ticket="+plain.id+"&secret="+plain.secret).problem(t, 400, "invalid_request")
+		for _, form := range []string{"ticket=" + p.id + "&secret=" + other, "ticket=" + p.id} { // before the origin
+			v.postForm(t, form, "Origin", "https://evil.example").problem(t, 401, "invalid_secret")
+		}
+		v.postForm(t, "ticket=%zz").problem(t, 400, "invalid_request")
+		v.postForm(t, good, "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
+		v.postForm(t, "ticket="+none+"&secret="+other).problem(t, 404, "ticket_not_found")
+		v.postForm(t, good+"&x="+strings.Repeat("x", 17<<10)).problem(t, 413, "too_large")
+		v.postForm(t, "{}", "Content-Type", "application/json").problem(t, 415, "unsupported_media_type")
+		v.postForm(t, good, "Accept", "text/html", "Origin", "https://evil.example").requirePage(t, 403, "origin_not_allowed")
+		v.ask(t, "POST", p.path("scan"), v.phone("ann").body(), forwarded, "203.0.113.7").ok(t, 200)
+		v.postForm(t, good).problem(t, 409, "already_scanned")
+		v.phone("ann").mustDo(t, p, "reject")
+		v.postForm(t, good).problem(t, 409, "ticket_closed")
+		q := v.page(t)
+		must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
+		v.postForm(t, "ticket="+q.id+"&secret="+q.secret).problem(t, 403, "login_disabled")
 
-	down := start(t, options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", unready: true})
-	a, err := down.send(down.stepContext(t), "POST", "/api/wechat/qrconnect", "ticket="+none+"&secret="+other,
-		"Content-Type", "application/x-www-form-urlencoded", "Origin", public)
-	must(t, err)
-	a.problem(t, 503, "store_unavailable")
+		down := start(t, options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", unready: true})
+		a, err := down.send(down.stepContext(t), "POST", v.start, "ticket="+none+"&secret="+other,
+			"Content-Type", "application/x-www-form-urlencoded", "Origin", public)
+		must(t, err)
+		a.problem(t, 503, "store_unavailable")
+	})
 }
 
 func TestWebLoginCallback_Errors(t *testing.T) {
-	t.Parallel()
-	v := startWebLogin(t, 2*time.Minute, nil)
-	p := v.page(t)
-	v.callback(t, strings.Repeat("A", 43), "ann").requirePage(t, 403, "state_invalid")
-	v.callback(t, v.startLogin(t, p), "ann", "Cookie", "").requirePage(t, 403, "state_foreign")
-	for name, code := range map[string]string{"code": "422 code_invalid", "blocked": "403 user_blocked", "misconfigured": "502 provider_misconfigured",
-		"unavailable": "503 provider_unavailable", "later": "503 provider_unavailable", "bug": "500 internal_error", "incomplete": "403 identity_incomplete"} {
-		var status int
-		var word string
-		if _, err := fmt.Sscan(code, &status, &word); err != nil {
-			t.Fatal(err)
+	eachWebLogin(t, 2*time.Minute, func(t *testing.T, v *webLogin) {
+		p := v.page(t)
+		v.callback(t, strings.Repeat("A", 43), "ann").requirePage(t, 403, "state_invalid")
+		v.callback(t, v.startLogin(t, p), "ann", "Cookie", "").requirePage(t, 403, "state_foreign")
+		for name, code := range map[string]string{"code": "422 code_invalid", "blocked": "403 user_blocked", "misconfigured": "502 provider_misconfigured",
+			"unavailable": "503 provider_unavailable", "later": "503 provider_unavailable", "bug": "500 internal_error", "incomplete": "403 identity_incomplete"} {
+			var status int
+			var word string
+			if _, err := fmt.Sscan(code, &status, &word); err != nil {
+				t.Fatal(err)
+			}
+			v.callback(t, v.startLogin(t, p), name).requirePage(t, status, word)
 		}
-		v.callback(t, v.startLogin(t, p), name).requirePage(t, status, word)
-	}
-	v.callback(t, v.startLogin(t, p), "ann", "X-Forwarded-For", "203.0.113.8").requirePage(t, 403, "address_mismatch")
+		v.callback(t, v.startLogin(t, p), "ann", "X-Forwarded-For", "203.0.113.8").requirePage(t, 403, "address_mismatch")
 
-	none, _ := unknownTicket()
-	state := v.startLogin(t, p)
-	v.vault.edit = func(b []byte) ([]byte, error) { return bytes.Replace(b, []byte(p.id), []byte(none), 1), nil }
-	v.callback(t, state, "ann").requirePage(t, 404, "ticket_not_found")
-	state = v.startLogin(t, p)
-	v.vault.edit = func(b []byte) ([]byte, error) { return bytes.Replace(b, []byte(`"demo"`), []byte(`"plain"`), 1), nil }
-	v.callback(t, state, "ann").requirePage(t, 400, "invalid_request")
-	state = v.startLogin(t, p)
-	v.vault.edit = func([]byte) ([]byte, error) { return nil, ticket.ErrStoreUnavailable }
-	v.callback(t, state, "ann").requirePage(t, 503, "store_unavailable")
-	v.vault.edit = nil
+		none, _ := unknownTicket()
+		state := v.startLogin(t, p)
+		v.vault.edit = func(b []byte) ([]byte, error) { return bytes.Replace(b, []byte(p.id), []byte(none), 1), nil }
+		v.callback(t, state, "ann").requirePage(t, 404, "ticket_not_found")
+		state = v.startLogin(t, p)
+		v.vault.edit = func(b []byte) ([]byte, error) { return bytes.Replace(b, []byte(`"demo"`), []byte(`"plain"`), 1), nil }
+		v.callback(t, state, "ann").requirePage(t, 400, "invalid_request")
+		state = v.startLogin(t, p)
+		v.vault.edit = func([]byte) ([]byte, error) { return nil, ticket.ErrStoreUnavailable }
+		v.callback(t, state, "ann").requirePage(t, 503, "store_unavailable")
+		v.vault.edit = nil
 
-	first, second, third := v.startLogin(t, p), "", v.page(t)
-	firstCookie := v.cookie
-	second = v.startLogin(t, p)
-	if a := v.callback(t, second, "ann"); a.status != http.StatusOK || !bytes.Contains(a.body, []byte("<html")) {
-		t.Fatalf("%d %s", a.status, a.body)
-	}
-	p.requireState(t, "confirmed", 2)
-	v.cookie = firstCookie
-	v.callback(t, first, "bob").requirePage(t, 409, "ticket_closed")
-	state = v.startLogin(t, third)
-	v.ask(t, "POST", third.path("scan"), v.phone("cat").body("user", nil), forwarded, "203.0.113.7").ok(t, 200)
-	v.callback(t, state, "ann").requirePage(t, 409, "already_scanned")
-	state = v.startLogin(t, v.page(t))
-	must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
-	v.callback(t, state, "ann").requirePage(t, 403, "login_disabled")
+		first, second, third := v.startLogin(t, p), "", v.page(t)
+		firstCookie := v.cookie
+		second = v.startLogin(t, p)
+		if a := v.callback(t, second, "ann"); a.status != http.StatusOK || !bytes.Contains(a.body, []byte("<html")) {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		p.requireState(t, "confirmed", 2)
+		v.cookie = firstCookie
+		v.callback(t, first, "bob").requirePage(t, 409, "ticket_closed")
+		state = v.startLogin(t, third)
+		v.ask(t, "POST", third.path("scan"), v.phone("cat").body("user", nil), forwarded, "203.0.113.7").ok(t, 200)
+		v.callback(t, state, "ann").requirePage(t, 409, "already_scanned")
+		state = v.startLogin(t, v.page(t))
+		must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
+		v.callback(t, state, "ann").requirePage(t, 403, "login_disabled")
+	})
 }
 
 func TestWebLogin_StateExpires(t *testing.T) {
-	t.Parallel()
-	v := startWebLogin(t, 3*time.Second, nil)
-	p := v.page(t)
-	state := v.startLogin(t, p)
-	hubtest.Eventually(t, stepTimeout, "the ticket expires", func() bool { return p.view(t)["state"] == "expired" })
-	v.callback(t, state, "ann").requirePage(t, 410, "ticket_expired")
-	v.postForm(t, "ticket="+p.id+"&secret="+p.secret).problem(t, 410, "ticket_expired")
+	eachWebLogin(t, 3*time.Second, func(t *testing.T, v *webLogin) {
+		p := v.page(t)
+		state := v.startLogin(t, p)
+		hubtest.Eventually(t, stepTimeout, "the ticket expires", func() bool { return p.view(t)["state"] == "expired" })
+		v.callback(t, state, "ann").requirePage(t, 410, "ticket_expired")
+		v.postForm(t, "ticket="+p.id+"&secret="+p.secret).problem(t, 410, "ticket_expired")
+	})
 }
 
 // The value stores its own expiry: Redis may keep it longer, or restore it.
