@@ -13,6 +13,7 @@ import (
 
 	"loginhub/api/gate"
 	"loginhub/api/login"
+	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/api/weblogin"
@@ -32,6 +33,8 @@ type Config struct {
 	OwnOrigins []string
 	StateStore gate.StateStore // required if Redirects are configured
 	QRLevel    string          // error correction level: L, M, Q or H; "" is M
+	// RenderLimiter bounds the codes that are drawn at once; nil: half of the cores.
+	RenderLimiter *qr.RenderLimiter
 	// VerifyName is a file served below /s/ with the content VerifyText:
 	// WeChat's ownership check for ordinary-link QR codes. "" for none.
 	VerifyName, VerifyText string
@@ -62,7 +65,7 @@ func New(c Config) (*Server, error) {
 		refusedOrigins: refusedOrigins{seen: map[gate.OriginError]bool{}}}
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
-	s.login = login.New(s.gate, c.QRLevel, func() { s.countLimitHit(ratelimit.QRRenders) })
+	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
 	s.webLogin = weblogin.New(s.gate, weblogin.Options{States: c.StateStore,
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: confirmed})

@@ -12,13 +12,15 @@ type Handlers struct {
 	gate          *gate.Gate
 	qrLevel       string // error correction level: L, M, Q or H; "" is M
 	wxacodes      *qr.WxacodeCache
-	RenderLimiter *qr.RenderLimiter
+	renderLimiter *qr.RenderLimiter
 }
 
-// New returns the endpoints. Half of the cores draw codes; onBusy is
-// called for each code that is refused, and must not block.
-func New(g *gate.Gate, qrLevel string, onBusy func()) *Handlers {
-	l := &Handlers{gate: g, qrLevel: qrLevel, wxacodes: qr.NewWxacodeCache(), RenderLimiter: qr.NewRenderLimiter(runtime.GOMAXPROCS(0))}
-	l.RenderLimiter.OnReject = onBusy
-	return l
+// New returns the endpoints. onBusy is called for each code that is refused, and must not
+// block. A nil limiter lets half of the cores draw codes.
+func New(g *gate.Gate, qrLevel string, limiter *qr.RenderLimiter, onBusy func()) *Handlers {
+	if limiter == nil {
+		limiter = qr.NewRenderLimiter(runtime.GOMAXPROCS(0))
+	}
+	limiter.OnReject = onBusy
+	return &Handlers{gate: g, qrLevel: qrLevel, wxacodes: qr.NewWxacodeCache(), renderLimiter: limiter}
 }

@@ -64,7 +64,7 @@ func (l *Handlers) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 // and frees it before the answer is sent.
 func (l *Handlers) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
 	r, cfg := c.Request(), gate.ConfigOf(c)
-	err = l.RenderLimiter.Run(r.Context(), l.gate.Addr(c).RateKey, func() error {
+	err = l.renderLimiter.Run(r.Context(), l.gate.Addr(c).RateKey, func() error {
 		code, err := qr.New(qrText(cfg, client, id), l.qrLevel, cfg.QRLogo)
 		if err != nil {
 			return err

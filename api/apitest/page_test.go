@@ -1,0 +1,247 @@
+package apitest_test
+
+import (
+	"bytes"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"loginhub/api"
+	"loginhub/api/gate"
+	"loginhub/hub/client"
+)
+
+// cspOf parses the Content-Security-Policy.
+func cspOf(t *testing.T, a *answer) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	if len(a.header.Values("Content-Security-Policy")) != 1 {
+		t.Fatalf("policies: %q", a.header.Values("Content-Security-Policy"))
+	}
+	for _, directive := range strings.Split(a.header.Get("Content-Security-Policy"), ";") {
+		if words := strings.Fields(directive); len(words) > 0 {
+			all[words[0]] = words[1:]
+		}
+	}
+	return all
+}
+
+// inline matches what the policy forbids. A page that needs it would be broken in a
+// browser.
+var inline = map[string]*regexp.Regexp{
+	"a script":  regexp.MustCompile(`(?is)<script[^>]*>[^<]*\S[^<]*</script>`),
+	"a style":   regexp.MustCompile(`(?i)<style|\sstyle\s*=`),
+	"a handler": regexp.MustCompile(`(?i)<[^>]*\son[a-z]+\s*=`),
+	"a link":    regexp.MustCompile(`(?i)(href|src|action)\s*=\s*["']?\s*javascript:`),
+	"elsewhere": regexp.MustCompile(`(?i)(href|src)\s*=\s*["']?(https?:)?//`),
+}
+
+var links = regexp.MustCompile(`(?:src|href)="(/[^"]*)"`)
+
+func TestPage_ContentSecurityPolicy(t *testing.T) {
+	t.Parallel()
+	id, _ := unknownTicket()
+	for _, sandbox := range []bool{true, false} {
+		s := start(t, options{api: func(c *api.Config) { c.Reloadable.Sandbox = sandbox }})
+		for path, status := range map[string]int{"/": 200, "/?client_id=demo": 200, "/docs": 200, "/s/" + id: 200, "/s/AAAA": 404, "/?client_id=x": 400} {
+			a := s.ask(t, "GET", path, nil)
+			if a.status != status || !strings.EqualFold(a.header.Get("Content-Type"), "text/html; charset=utf-8") {
+				t.Fatalf("%s: %d as %q", path, a.status, a.header.Get("Content-Type"))
+			}
+			if a.header.Get("Cache-Control") != "no-store" || a.header.Get("Referrer-Policy") != "no-referrer" {
+				t.Errorf("%s: Cache-Control %q, Referrer-Policy %q", path, a.header.Get("Cache-Control"), a.header.Get("Referrer-Policy"))
+			}
+			p := cspOf(t, a)
+			for _, name := range []string{"default-src", "script-src", "style-src", "connect-src", "base-uri", "form-action", "frame-ancestors"} {
+				if p[name] == nil {
+					t.Errorf("%s: the policy has no %s", path, name)
+				}
+				for _, source := range p[name] {
+					framed := name == "frame-ancestors" && !strings.HasPrefix(path, "/s/") && source == site
+					if source != "'self'" && source != "'none'" && !framed {
+						t.Errorf("%s: %s allows %s", path, name, source)
+					}
+				}
+			}
+			if !slices.Equal(p["default-src"], []string{"'none'"}) {
+				t.Errorf("%s: default-src %v", path, p["default-src"])
+			}
+			for what, pattern := range inline {
+				if found := pattern.Find(a.body); found != nil {
+					t.Errorf("%s has %s inline: %.100s", path, what, found)
+				}
+			}
+			for _, link := range links.FindAllSubmatch(a.body, -1) {
+				if got := s.ask(t, "GET", string(link[1]), nil); got.status != http.StatusOK {
+					t.Errorf("%s points to %s: %d", path, link[1], got.status)
+				}
+			}
+		}
+	}
+}
+
+func TestPage_Client(t *testing.T) {
+	t.Parallel()
+	hostile := &client.Client{ID: "b", LabelZH: `"><script>alert(1)</script>`, LabelEN: `'; alert(1)//`}
+	s := start(t, options{clients: []*client.Client{demo(), hostile}})
+	if a := s.ask(t, "GET", "/", nil); !bytes.Contains(a.body, []byte("演示")) || !bytes.Contains(a.body, []byte("Demo")) {
+		t.Error("the first client's page does not name it")
+	}
+	a := s.ask(t, "GET", "/?client_id=b", nil)
+	if a.status != http.StatusOK || bytes.Contains(a.body, []byte("<script>alert")) || bytes.Contains(a.body, []byte("演示")) {
+		t.Errorf("the other's page: %d %s", a.status, a.body)
+	}
+}
+
+func TestPage_LandingSame(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.createTicket(t, nil)
+	id, _ := unknownTicket()
+	there, gone := s.ask(t, "GET", "/s/"+p.id, nil), s.ask(t, "GET", "/s/"+id, nil)
+	if !bytes.Equal(bytes.ReplaceAll(there.body, []byte(p.id), nil), bytes.ReplaceAll(gone.body, []byte(id), nil)) {
+		t.Error("the page reveals whether the ticket exists")
+	}
+	if slash := s.ask(t, "GET", "/s/"+p.id+"/?from=scan", nil); slash.status != http.StatusOK || !bytes.Equal(slash.body, there.body) {
+		t.Errorf("with a slash at the end: %d", slash.status)
+	}
+	if !bytes.Contains(there.body, []byte(p.id)) {
+		t.Error("the page does not contain its ticket")
+	}
+	if head := s.ask(t, "HEAD", "/s/"+p.id, nil); head.status != http.StatusOK || len(head.body) > 0 {
+		t.Errorf("HEAD: %d with %d bytes", head.status, len(head.body))
+	}
+	p.requireState(t, "pending", 1) // a link preview changes nothing
+}
+
+// TestPage_LandingSaysWhatToDo checks the text for a person whose own camera app opened the code.
+func TestPage_LandingSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	app, web := demo(), demo()
+	app.ID, app.Providers = "app", []string{"app"}
+	web.ID, web.Providers = "web", []string{"wechat_web"} // no phone can confirm
+	providers := map[string]gate.Provider{"company": ofKind{sandboxProvider(), "wechat"}, "app": ofKind{sandboxProvider(), "app"}}
+	s := start(t, options{clients: []*client.Client{demo(), app, web}, providers: providers, api: qrTemplate("corp://go?t={ticket}")})
+	for client, want := range map[string]struct {
+		zh, en   string
+		scanWith []any
+		launch   bool
+	}{
+		"demo": {"微信小程序或网站的 App", "WeChat mini-program or the site’s app", []any{"app", "wechat"}, true},
+		"app":  {"网站的 App", "site’s app", []any{"app"}, true},
+		"web":  {"微信小程序或网站的 App", "WeChat mini-program or the site’s app", []any{}, false},
+	} {
+		p := s.createTicket(t, map[string]string{"client_id": client})
+		if got := p.created["scan_with"]; !reflect.DeepEqual(got, want.scanWith) {
+			t.Errorf("%s: scan_with %v", client, got)
+		}
+		page := s.ask(t, "GET", "/s/"+p.id, nil, "User-Agent", "iPhone").body
+		if got := bytes.Contains(page, []byte("corp://go?t="+p.id)); got != want.launch || got != (p.created["launch_url"] != nil) {
+			t.Errorf("%s: link into the app %v", client, got)
+		}
+		for _, text := range []string{"请打开" + want.zh + "，再次扫描电脑上的二维码", "关闭此页即可", "Open the " + want.en + " and scan the code on the computer once more", "Just close this page"} {
+			if !bytes.Contains(page, []byte(text)) {
+				t.Errorf("%s: the landing page does not say %q", client, text)
+			}
+		}
+	}
+}
+
+// ofKind is a provider whose id is not the name of its kind.
+type ofKind struct {
+	gate.Provider
+	kind string
+}
+
+func (p ofKind) KindName() string { return p.kind }
+
+func TestPage_AssetsETag(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for path, kind := range map[string]string{
+		"/assets/page/base.css": "text/css", "/assets/page/page.js": "text/javascript",
+		"/assets/client/login.js": "text/javascript", "/assets/page/logo.svg": "image/svg+xml",
+	} {
+		a := s.ask(t, "GET", path, nil)
+		if a.status != http.StatusOK || !strings.HasPrefix(a.header.Get("Content-Type"), kind) || len(a.body) == 0 {
+			t.Fatalf("%s: %d as %q", path, a.status, a.header.Get("Content-Type"))
+		}
+		tag := a.header.Get("ETag")
+		if len(tag) < 10 || tag[0] != '"' || !strings.Contains(a.header.Get("Cache-Control"), "no-cache") {
+			t.Errorf("%s: ETag %s, Cache-Control %q", path, tag, a.header.Get("Cache-Control"))
+		}
+		if a.header.Get("Access-Control-Allow-Origin") != "*" { // modules are fetched with CORS
+			t.Errorf("%s: a site cannot load it", path)
+		}
+		if got := s.ask(t, "GET", path, nil, "If-None-Match", tag); got.status != http.StatusNotModified || len(got.body) > 0 || got.header.Get("ETag") != tag {
+			t.Errorf("%s: %d with %d bytes and ETag %s", path, got.status, len(got.body), got.header.Get("ETag"))
+		}
+		if got := s.ask(t, "GET", path, nil, "If-None-Match", `"other"`); got.status != http.StatusOK || !bytes.Equal(got.body, a.body) {
+			t.Errorf("%s: another tag is answered %d", path, got.status)
+		}
+		if head := s.ask(t, "HEAD", path, nil); head.status != http.StatusOK || len(head.body) > 0 {
+			t.Errorf("%s: HEAD %d", path, head.status)
+		}
+	}
+}
+
+// A compressing proxy makes the tag weak, and a browser may send several. The comparison
+// is weak and the field is a list (RFC 9110, 13.1.2).
+func TestPage_IfNoneMatch(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	const path = "/assets/page/base.css"
+	tag := s.ask(t, "GET", path, nil).header.Get("ETag")
+	for _, spelling := range []string{"W/" + tag, `"other", ` + tag, tag + `, "other"`, "*"} {
+		if got := s.ask(t, "GET", path, nil, "If-None-Match", spelling); got.status != http.StatusNotModified {
+			t.Errorf("%s is answered %d", spelling, got.status)
+		}
+	}
+}
+
+func TestPage_ServedFiles(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, path := range []string{"/assets/", "/assets/page", "/assets/page/", "/assets/page/index.html", "/assets/page/parts.html",
+		"/assets/page/test/messages.test.js", "/assets/client/test/fakes.js", "/assets/e2e/hub.js", "/assets/embed.go", "/assets/doc.go",
+		"/assets/package.json", "/assets/page/base.css/", "/assets/page/BASE.CSS", "/assets/page/base.css%00", "/page/base.css", "/base.css"} {
+		s.ask(t, "GET", path, nil).problem(t, 404, "not_found")
+	}
+}
+
+func TestPage_PathTraversal(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.createTicket(t, nil)
+	for _, path := range []string{
+		"/assets/../api/doc.go", "/assets/page/../page/base.css", "/assets/./page/base.css", "/assets//page/base.css", "//assets/page/base.css",
+		"/assets/%2e%2e/embed.go", "/assets/%2e%2e%2fembed.go", "/assets/..%2fembed.go", "/assets/page/%2e%2e/page/base.css",
+		"/assets/%252e%252e/embed.go", `/assets/..\embed.go`, "/assets/..%5cembed.go", "/assets/page%2fbase.css%2f..", "/assets/....//embed.go",
+		"/assets//etc/passwd", "/assets/%2fetc%2fpasswd", "/../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/./", "//healthz",
+		"/api/login/tickets/../tickets", "/api//login/tickets", "/api/login/tickets/" + p.id + "/../" + p.id + "/qr.svg", "/;/", "/healthz;x", "/healthz%00",
+	} {
+		t.Run(path, func(t *testing.T) {
+			a := s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			if a.status != 404 {
+				t.Fatalf("status %d, Location %q: %.80s", a.status, a.header.Get("Location"), a.body)
+			}
+			if bytes.Contains(a.body, []byte("package")) || bytes.Contains(a.body, []byte("root:")) {
+				t.Errorf("the answer has a file: %s", a.body)
+			}
+		})
+	}
+}
+
+func TestHealth_Answers(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, path := range []string{"/healthz", "/readyz"} {
+		s.ask(t, "GET", path, nil).ok(t, http.StatusOK)
+		if head := s.ask(t, "HEAD", path, nil); head.status != http.StatusOK {
+			t.Errorf("HEAD %s: %d", path, head.status)
+		}
+	}
+}

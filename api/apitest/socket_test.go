@@ -1,0 +1,260 @@
+package apitest_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"loginhub/hub/hubtest"
+)
+
+func TestSocket_Views(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.createTicket(t, nil)
+	l := p.dial(t, "Origin", site)
+	v := l.expect(t, "pending", 1)
+	fields(t, v, "ticket", "state", "seq", "expires_in")
+	requireRange(t, "expires_in", v["expires_in"], 115, 120)
+
+	user := map[string]any{"nickname": "小明", "avatar_url": "https://example.com/a.png"}
+	s.phone("ann").mustDo(t, p, "scan", "user", user)
+	v = l.expect(t, "scanned", 2)
+	fields(t, v, "ticket", "state", "seq", "expires_in", "user")
+	if !equal(v["user"], user) {
+		t.Errorf("user %v", v["user"])
+	}
+
+	s.phone("ann").mustDo(t, p, "confirm")
+	v = l.expect(t, "confirmed", 3)
+	fields(t, v, "ticket", "state", "seq", "expires_in", "user", "token", "token_type", "token_expires_in")
+	requireRange(t, "expires_in", v["expires_in"], 55, 60)
+	requireRange(t, "token_expires_in", v["token_expires_in"], 295, 300)
+	if v["token_type"] != "Bearer" || v["ticket"] != p.id || !equal(v["user"], user) {
+		t.Errorf("view %v", v)
+	}
+
+	l.send(t, `{"ack":3}`)
+	fields(t, l.expect(t, "consumed", 4), "ticket", "state", "seq")
+	l.requireClose(t, websocket.StatusNormalClosure)
+}
+
+func TestSocket_FirstView(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for state, want := range map[string][]string{
+		"pending":   {"ticket", "state", "seq", "expires_in"},
+		"scanned":   {"ticket", "state", "seq", "expires_in"}, // the phone has sent no profile
+		"confirmed": {"ticket", "state", "seq", "expires_in", "token", "token_type", "token_expires_in"},
+		"consumed":  {"ticket", "state", "seq"},
+		"rejected":  {"ticket", "state", "seq", "reason"},
+	} {
+		t.Run(state, func(t *testing.T) {
+			p := ticketIn(t, s, state)
+			l := p.dial(t)
+			v := l.expect(t, state, seqIn[state])
+			fields(t, v, want...)
+			polled := p.view(t)
+			for _, m := range []map[string]any{v, polled} { // both have the same fields
+				delete(m, "expires_in")
+				delete(m, "token_expires_in")
+			}
+			if !equal(v, polled) {
+				t.Errorf("socket view %v, poll view %v", v, polled)
+			}
+			if state == "consumed" || state == "rejected" {
+				l.requireClose(t, websocket.StatusNormalClosure)
+			}
+		})
+	}
+}
+
+func TestSocket_Rejected(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.createTicket(t, nil)
+	l := p.dial(t)
+	l.expect(t, "pending", 1)
+	s.phone("ann").mustDo(t, p, "reject")
+	fields(t, l.expect(t, "rejected", 2), "ticket", "state", "seq", "reason")
+	l.requireClose(t, websocket.StatusNormalClosure)
+}
+
+func TestSocket_Deadline(t *testing.T) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
+		p := s.createTicket(t, nil)
+		l := p.dial(t)
+		begun := time.Now()
+		for {
+			v := l.next(t)
+			if v["state"] == "pending" {
+				continue // heartbeats
+			}
+			if v["state"] != "expired" || v["seq"] != 2.0 {
+				t.Fatalf("view %v", v)
+			}
+			fields(t, v, "ticket", "state", "seq")
+			break
+		}
+		l.requireClose(t, websocket.StatusNormalClosure)
+		if took := time.Since(begun); took < 2*time.Minute || took > 2*time.Minute+time.Second {
+			t.Errorf("expired view after %v", took)
+		}
+	})
+}
+
+func TestSocket_Heartbeat(t *testing.T) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
+		p := s.createTicket(t, nil)
+		l := p.dial(t)
+		left := l.expect(t, "pending", 1)["expires_in"].(float64)
+		for range 4 {
+			begun := time.Now()
+			v := l.expect(t, "pending", 1)
+			if gap := time.Since(begun); gap < 15*time.Second || gap > 25*time.Second {
+				t.Errorf("a heartbeat after %v", gap)
+			}
+			if now := v["expires_in"].(float64); now >= left {
+				t.Errorf("the heartbeat says %v s, the view before %v s", now, left)
+			} else {
+				left = now
+			}
+		}
+	})
+}
+
+func TestSocket_FifthReplacesOldest(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.createTicket(t, nil)
+	var lines []*wsConn
+	for range 5 {
+		l := p.dial(t)
+		l.expect(t, "pending", 1)
+		lines = append(lines, l)
+	}
+	lines[0].requireClose(t, 4001)
+	p.dial(t).expect(t, "pending", 1)
+	lines[1].requireClose(t, 4001)
+	s.phone("ann").mustDo(t, p, "scan")
+	for _, l := range lines[2:] {
+		l.expect(t, "scanned", 2)
+	}
+}
+
+func TestSocket_UnknownText(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := ticketIn(t, s, "confirmed")
+	l := p.dial(t)
+	l.expect(t, "confirmed", 3)
+	for _, text := range []string{"", "ping", "{}", "[]", "null", `{"ack":"3"}`, `{"ack":null}`, `{"ack":3.5}`, `{"acknowledge":3}`,
+		`{"ack":2}`, `{"ack":4}`, `{"ack":-3}`, `{"ack":99999999999999999999}`, "{\"ack\":3", `{"ack":3}x`, strings.Repeat("x", 1024)} {
+		l.send(t, text)
+	}
+	p.requireState(t, "confirmed", 3)
+	l.send(t, `{"more":[1],"ack":3}`)
+	l.expect(t, "consumed", 4) // no other message came before it
+	l.requireClose(t, websocket.StatusNormalClosure)
+}
+
+func TestSocket_EarlyAck(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := s.createTicket(t, nil)
+	l := p.dial(t)
+	l.expect(t, "pending", 1)
+	l.send(t, `{"ack":1}`)
+	l.send(t, `{"ack":2}`)
+	next := make(chan []byte, 1)
+	go func() {
+		_, text, _ := l.conn.Read(s.stepContext(t))
+		next <- text
+	}()
+	must(t, l.conn.Ping(s.stepContext(t))) // the acks are processed before the pong
+	s.phone("ann").mustDo(t, p, "confirm")
+	if v := object(t, <-next); v["state"] != "confirmed" || v["seq"] != 2.0 {
+		t.Errorf("view %v", v)
+	}
+	p.requireState(t, "confirmed", 2)
+}
+
+func TestSocket_AckReachesAllWaiters(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	p := ticketIn(t, s, "confirmed")
+	one, two := p.dial(t), p.dial(t)
+	one.expect(t, "confirmed", 3)
+	two.expect(t, "confirmed", 3)
+	p.ack(t, 3).noContent(t)
+	for _, l := range []*wsConn{one, two} {
+		l.expect(t, "consumed", 4)
+		l.requireClose(t, websocket.StatusNormalClosure)
+	}
+}
+
+func TestSocket_MessageTooLarge(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, size := range []int{1025, 4096, 64 << 10} {
+		for range 10 {
+			p := s.createTicket(t, nil)
+			l := p.dial(t)
+			l.expect(t, "pending", 1)
+			// The hub may close before it has read everything.
+			l.conn.Write(s.stepContext(t), websocket.MessageText, []byte(strings.Repeat("x", size)))
+			l.requireClose(t, websocket.StatusMessageTooBig)
+		}
+	}
+	hubtest.Eventually(t, stepTimeout, "all waiters have left", func() bool { return s.hub.Waiting() == 0 })
+}
+
+func TestSocket_Binary(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for _, data := range [][]byte{nil, {1}, []byte(`{"ack":3}`)} {
+		p := ticketIn(t, s, "confirmed")
+		l := p.dial(t)
+		l.expect(t, "confirmed", 3)
+		must(t, l.conn.Write(s.stepContext(t), websocket.MessageBinary, data))
+		l.requireClose(t, websocket.StatusPolicyViolation)
+		p.requireState(t, "confirmed", 3)
+	}
+}
+
+func TestSocket_MessageRate(t *testing.T) {
+	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
+		p := s.createTicket(t, nil)
+		l := p.dial(t)
+		l.expect(t, "pending", 1)
+		views := make(chan error, 1)
+		go func() { // a pipe blocks until heartbeats are read
+			for {
+				if _, _, err := l.conn.Read(context.Background()); err != nil {
+					views <- err
+					return
+				}
+			}
+		}()
+		for range 20 {
+			l.send(t, "x")
+		}
+		advance(61 * time.Second)
+		for range 20 {
+			l.send(t, "x")
+		}
+		advance(time.Second)
+		select {
+		case err := <-views:
+			t.Fatalf("closed after 20 a minute: %v", err)
+		default:
+		}
+		l.send(t, "x")
+		if err := <-views; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+			t.Errorf("closed with %v", err)
+		}
+	})
+}
