@@ -1,7 +1,6 @@
 package apitest_test
 
 import (
-	"net/http"
 	"net/netip"
 	"strconv"
 	"testing"
@@ -78,14 +77,4 @@ func TestTicketLimit_RefusedNotCounted(t *testing.T) {
 		s.ask(t, "POST", ticketsPath, nil, "Origin", evil).problem(t, 403, "origin_not_allowed")
 	}
 	s.createTicket(t, nil)
-}
-
-func TestTicketLimit_Zero(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	for range 100 {
-		if a := s.ask(t, "POST", ticketsPath, nil); a.status != http.StatusCreated {
-			t.Fatalf("%d %s", a.status, a.body)
-		}
-	}
 }

@@ -116,44 +116,6 @@ func TestPhoneCall_Expired(t *testing.T) {
 	}
 }
 
-func TestPhoneCall_FinalAfterDeadline(t *testing.T) {
-	for _, state := range []string{"rejected", "consumed"} {
-		t.Run(state, func(t *testing.T) {
-			runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-				p := ticketIn(t, s, state)
-				advance(time.Minute + 30*time.Second)
-				p.requireState(t, state, seqIn[state])
-			})
-		})
-	}
-}
-
-func TestPhoneCall_RejectPending(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	p := s.createTicket(t, nil)
-	m := s.phone("bob").mustDo(t, p, "reject")
-	fields(t, m, "state")
-	if v := p.requireState(t, "rejected", 2); v["reason"] != "user" {
-		t.Errorf("rejected because of %v", v["reason"])
-	}
-	s.phone("ann").do(t, p, "reject").problem(t, 409, "ticket_closed")
-	s.phone("bob").mustDo(t, p, "reject")
-	p.requireState(t, "rejected", 2)
-}
-
-func TestPhoneCall_ConfirmAnswer(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	for _, state := range []string{"pending", "scanned", "confirmed", "consumed"} {
-		m := s.phone("ann").mustDo(t, ticketIn(t, s, state), "confirm")
-		fields(t, m, "state")
-		if m["state"] != "confirmed" {
-			t.Errorf("a confirm on a %s ticket answers %v", state, m["state"])
-		}
-	}
-}
-
 func TestPhoneCall_SameSubjectOtherProvider(t *testing.T) {
 	t.Parallel()
 	o := &fakeProvider{users: map[string]ticket.Identity{
@@ -193,21 +155,6 @@ func TestPhoneCall_RepeatedScan(t *testing.T) {
 	})
 }
 
-func TestPhoneCall_LateScan(t *testing.T) {
-	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.createTicket(t, nil)
-		advance(110 * time.Second)
-		m := s.phone("ann").mustDo(t, p, "scan")
-		requireRange(t, "expires_in", m["expires_in"], 60, 60)
-		advance(30*time.Second + time.Millisecond)
-		m = s.phone("ann").mustDo(t, p, "scan")
-		requireRange(t, "expires_in", m["expires_in"], 30, 30) // 29.999 s, rounded up
-		advance(29 * time.Second)
-		s.phone("ann").mustDo(t, p, "confirm")
-		requireRange(t, "expires_in", p.requireState(t, "confirmed", 3)["expires_in"], 60, 60)
-	})
-}
-
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
@@ -241,53 +188,6 @@ func TestCancel(t *testing.T) {
 				}
 			}
 			p.ack(t, seqIn[state]).problem(t, 409, "not_confirmed")
-		})
-	}
-}
-
-func TestAck_ConfirmedVersionOnly(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	for state, right := range map[string]float64{"pending": 0, "scanned": 0, "confirmed": 3, "consumed": 3, "rejected": 0} {
-		t.Run(state, func(t *testing.T) {
-			for seq := float64(-1); seq < 6; seq++ {
-				if seq == right {
-					continue
-				}
-				ticketIn(t, s, state).ack(t, seq).problem(t, 409, "not_confirmed")
-			}
-			if right == 0 {
-				return
-			}
-			p := ticketIn(t, s, state)
-			for range 3 {
-				p.ack(t, right).noContent(t)
-				p.requireState(t, "consumed", right+1)
-			}
-			p.ack(t, right+1).problem(t, 409, "not_confirmed")
-		})
-	}
-}
-
-func TestPhoneCall_ConfirmUserReplacesScan(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	scan := map[string]any{"nickname": "Ann", "avatar_url": "https://example.com/a"}
-	for name, c := range map[string]struct{ confirm, want map[string]any }{
-		"none":     {nil, scan},
-		"empty":    {map[string]any{}, scan},
-		"nickname": {map[string]any{"nickname": "安"}, map[string]any{"nickname": "安"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := s.createTicket(t, nil)
-			s.phone("ann").mustDo(t, p, "scan", "user", scan)
-			if got := p.requireState(t, "scanned", 2)["user"]; !equal(got, scan) {
-				t.Errorf("after the scan %v", got)
-			}
-			s.phone("ann").mustDo(t, p, "confirm", "user", c.confirm)
-			if got := p.requireState(t, "confirmed", 3)["user"]; !equal(got, c.want) {
-				t.Errorf("after the confirm %v, want %v", got, c.want)
-			}
 		})
 	}
 }

@@ -166,51 +166,6 @@ func TestPoll_ExpiresIn(t *testing.T) {
 	})
 }
 
-func TestPoll_FifthReplacesOldest(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	p := s.createTicket(t, nil)
-	var polls []chan pollResult
-	for i := range 4 {
-		polls = append(polls, p.startPoll(t, "after=1&wait=55"))
-		s.awaitWaiters(t, i+1)
-	}
-	polls = append(polls, p.startPoll(t, "after=1&wait=55"))
-	end := <-polls[0]
-	must(t, end.err)
-	end.noContent(t)
-	// WebSockets and polls share the four places.
-	l := p.dial(t)
-	l.expect(t, "pending", 1)
-	end = <-polls[1]
-	must(t, end.err)
-	end.noContent(t)
-	s.phone("ann").mustDo(t, p, "scan")
-	for _, waiting := range polls[2:] {
-		end := <-waiting
-		must(t, end.err)
-		if v := end.ok(t, http.StatusOK); v["state"] != "scanned" {
-			t.Errorf("view %v", v)
-		}
-	}
-	l.expect(t, "scanned", 2)
-}
-
-func TestPoll_OtherTicketsKept(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	p, q := s.createTicket(t, nil), s.createTicket(t, nil)
-	waiting := q.startPoll(t, "after=1&wait=55")
-	s.awaitWaiters(t, 1)
-	for range 9 {
-		p.dial(t).expect(t, "pending", 1)
-	}
-	s.phone("ann").mustDo(t, q, "reject")
-	end := <-waiting
-	must(t, end.err)
-	end.ok(t, http.StatusOK)
-}
-
 func TestPoll_Disconnect(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

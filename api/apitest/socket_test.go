@@ -72,79 +72,6 @@ func TestSocket_FirstView(t *testing.T) {
 	}
 }
 
-func TestSocket_Rejected(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	p := s.createTicket(t, nil)
-	l := p.dial(t)
-	l.expect(t, "pending", 1)
-	s.phone("ann").mustDo(t, p, "reject")
-	fields(t, l.expect(t, "rejected", 2), "ticket", "state", "seq", "reason")
-	l.requireClose(t, websocket.StatusNormalClosure)
-}
-
-func TestSocket_Deadline(t *testing.T) {
-	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.createTicket(t, nil)
-		l := p.dial(t)
-		begun := time.Now()
-		for {
-			v := l.next(t)
-			if v["state"] == "pending" {
-				continue // heartbeats
-			}
-			if v["state"] != "expired" || v["seq"] != 2.0 {
-				t.Fatalf("view %v", v)
-			}
-			fields(t, v, "ticket", "state", "seq")
-			break
-		}
-		l.requireClose(t, websocket.StatusNormalClosure)
-		if took := time.Since(begun); took < 2*time.Minute || took > 2*time.Minute+time.Second {
-			t.Errorf("expired view after %v", took)
-		}
-	})
-}
-
-func TestSocket_Heartbeat(t *testing.T) {
-	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
-		p := s.createTicket(t, nil)
-		l := p.dial(t)
-		left := l.expect(t, "pending", 1)["expires_in"].(float64)
-		for range 4 {
-			begun := time.Now()
-			v := l.expect(t, "pending", 1)
-			if gap := time.Since(begun); gap < 15*time.Second || gap > 25*time.Second {
-				t.Errorf("a heartbeat after %v", gap)
-			}
-			if now := v["expires_in"].(float64); now >= left {
-				t.Errorf("the heartbeat says %v s, the view before %v s", now, left)
-			} else {
-				left = now
-			}
-		}
-	})
-}
-
-func TestSocket_FifthReplacesOldest(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	p := s.createTicket(t, nil)
-	var lines []*wsConn
-	for range 5 {
-		l := p.dial(t)
-		l.expect(t, "pending", 1)
-		lines = append(lines, l)
-	}
-	lines[0].requireClose(t, 4001)
-	p.dial(t).expect(t, "pending", 1)
-	lines[1].requireClose(t, 4001)
-	s.phone("ann").mustDo(t, p, "scan")
-	for _, l := range lines[2:] {
-		l.expect(t, "scanned", 2)
-	}
-}
-
 func TestSocket_UnknownText(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
@@ -180,20 +107,6 @@ func TestSocket_EarlyAck(t *testing.T) {
 		t.Errorf("view %v", v)
 	}
 	p.requireState(t, "confirmed", 2)
-}
-
-func TestSocket_AckReachesAllWaiters(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	p := ticketIn(t, s, "confirmed")
-	one, two := p.dial(t), p.dial(t)
-	one.expect(t, "confirmed", 3)
-	two.expect(t, "confirmed", 3)
-	p.ack(t, 3).noContent(t)
-	for _, l := range []*wsConn{one, two} {
-		l.expect(t, "consumed", 4)
-		l.requireClose(t, websocket.StatusNormalClosure)
-	}
 }
 
 func TestSocket_MessageTooLarge(t *testing.T) {
