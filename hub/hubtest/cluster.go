@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // clusterMasters is the number of masters in a Cluster: the fewest that can elect.
@@ -78,16 +81,27 @@ func (c *Cluster) WaitHealthy(t testing.TB) {
 	})
 }
 
+// masterAddr returns the address of a shard's healthy master; "" if it has none.
+func masterAddr(s redis.ClusterShard) string {
+	for _, n := range s.Nodes {
+		if n.Role == "master" && n.Health == "online" {
+			return fmt.Sprintf("%s:%d", n.IP, n.Port)
+		}
+	}
+	return ""
+}
+
 // MasterOf returns the master that holds the key now, according to the servers that
 // answer.
 func (c *Cluster) MasterOf(t testing.TB, key string) *Redis {
 	t.Helper()
 	ctx := context.Background()
 	for _, asked := range c.Nodes {
-		slot := int(asked.Client.ClusterKeySlot(ctx, key).Val())
-		for _, s := range asked.Client.ClusterSlots(ctx).Val() {
+		slot := asked.Client.ClusterKeySlot(ctx, key).Val()
+		for _, s := range asked.Client.ClusterShards(ctx).Val() {
 			for _, r := range c.Nodes {
-				if s.Start <= slot && slot <= s.End && s.Nodes[0].Addr == r.Addr {
+				holds := slices.ContainsFunc(s.Slots, func(s redis.SlotRange) bool { return s.Start <= slot && slot <= s.End })
+				if holds && masterAddr(s) == r.Addr {
 					return r
 				}
 			}

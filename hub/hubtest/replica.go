@@ -97,11 +97,11 @@ func (c *Cluster) FailOver(t testing.TB, gone *Redis) {
 				continue
 			}
 			ctx, cancel := WithTimeout(time.Second)
-			slots := r.Client.ClusterSlots(ctx).Val()
+			shards := r.Client.ClusterShards(ctx).Val()
 			info := r.Client.ClusterInfo(ctx).Val()
 			cancel()
-			if !strings.Contains(info, "cluster_state:ok") || len(slots) == 0 ||
-				slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool { return s.Nodes[0].Addr == gone.Addr }) {
+			if !strings.Contains(info, "cluster_state:ok") || len(shards) == 0 ||
+				slices.ContainsFunc(shards, func(s redis.ClusterShard) bool { return masterAddr(s) == gone.Addr }) {
 				return false
 			}
 		}
