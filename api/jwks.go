@@ -1,10 +1,11 @@
 package api
 
 import (
-	"loginhub/api/gate"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"loginhub/api/gate"
 )
 
 // jwks is GET /.well-known/jwks.json (RFC 7517). It contains older keys too,

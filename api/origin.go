@@ -2,7 +2,6 @@ package api
 
 import (
 	"log/slog"
-	"loginhub/api/gate"
 	"net/http"
 	"regexp"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/labstack/echo/v4"
+
+	"loginhub/api/gate"
 )
 
 // cors lets a page of any origin read why it was refused. The handlers send data

@@ -3,8 +3,9 @@ package ticket
 import (
 	"encoding/json"
 	"fmt"
-	"loginhub/hub/client"
 	"time"
+
+	"loginhub/hub/client"
 )
 
 // Claims is the payload of the token (RFC 7519, section 4; OpenID Connect Core 1.0,
