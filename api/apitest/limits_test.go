@@ -40,21 +40,6 @@ func TestTicketLimit_RetryAfter(t *testing.T) {
 	})
 }
 
-func TestTicketLimit_PerAddress(t *testing.T) {
-	runSynctest(t, behindProxy(withRateLimit(2)), func(t *testing.T, s *testServer) {
-		for _, address := range []string{"203.0.113.7", "10.0.0.7", "2001:db8:1:2::1", "2001:db8:1:3::1"} {
-			for range 2 {
-				s.createTicket(t, nil, forwarded, address)
-			}
-		}
-		for _, address := range []string{"203.0.113.7", "10.0.0.7", "203.0.113.7:99", "1.2.3.4, 203.0.113.7", "2001:db8:1:2:3:4:5:6"} {
-			s.ask(t, "POST", ticketsPath, nil, forwarded, address).problem(t, 429, "rate_limited")
-		}
-		// The limit counts the real address of a forged chain.
-		s.createTicket(t, nil, forwarded, "203.0.113.7, 198.51.100.1")
-	})
-}
-
 func TestTicketLimit_OnlyCreate(t *testing.T) {
 	t.Parallel()
 	s := start(t, withRateLimit(1))
