@@ -142,7 +142,7 @@ type storePair struct {
 	done, refused int // changes
 }
 
-// pairNodes are the nodes of a storePair; "" stands for none.
+// pairNodes are the nodes of a storePair; "" is none.
 var pairNodes = []string{"a", "b", "c", "d", "e", "f", ""}
 
 func compareStores(t *testing.T, real *redisstore.Store) {

@@ -214,7 +214,7 @@ func (s *metricsFixture) polls() []event {
 			a, err := hubtest.Request(s.ctx, "POST", ticket.URL(url, "cancel"), nil, "Authorization", "Bearer "+ticket.Secret)
 			hubtest.AssertRefusal(s.T, "cancel", a, err, 200, "")
 		}, map[string]float64{`tickets_finished_total{outcome="cancelled",provider="none"}`: 1, `transitions_total{state="rejected"}`: 1}},
-		{"a token that nobody fetches", func() {
+		{"a token that is not fetched", func() {
 			p := mustOpenWaiter(s.T, s.ctx, url, url)
 			mustCall(s.T, s.ctx, s.phone, url, p.ID, "confirm")
 			if _, err := p.socket.Until(s.ctx, "expired"); err != nil {

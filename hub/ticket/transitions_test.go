@@ -267,6 +267,6 @@ func TestCancel(t *testing.T) {
 			}
 		}
 	}
-	// Nobody has scanned: no user can reject it once more, and no provider is called.
+	// No user has scanned: none can reject it once more, and no provider is called.
 	assertOutcome(t, must(t)(all[ticket.Pending][0].Cancel()), ticket.Reject, alice, "", demo, "ticket_closed")
 }
