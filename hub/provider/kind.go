@@ -22,6 +22,9 @@ type Kind struct {
 	// StartPath and CallbackPath are the paths of a website login that is older than
 	// /api/connect/ID, for the provider whose id is Name; "" for none.
 	StartPath, CallbackPath string
+	// InAgent reports whether a User-Agent is that of the provider's own app, in whose
+	// browser Access.InApp works; nil: the provider has no such app.
+	InAgent func(userAgent string) bool
 	// DrawsCodes means that the provider draws QR codes that its app opens
 	// (Access.Pictures), with Env.Pictures.
 	DrawsCodes bool

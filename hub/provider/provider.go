@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type Provider struct {
 type Access struct {
 	Code     Exchanger   // exchanges the codes that phones bring; nil: none do
 	Redirect Redirector  // for a browser that logs in at the provider's page; nil: none
+	InApp    Redirector  // for a browser inside the provider's own app (Kind.InAgent), without a question to the user; nil: none
+	Events   Events      // receives notifications of who has scanned a code of Pictures; nil: none
 	Pictures Pictures    // draws the QR code instead of the hub; nil: the hub draws it
 	Launch   string      // link that opens the provider's app on a phone, with {ticket}; "" for none
 	Calling  AccessToken // used by the provider's calls, for metrics; zero: none
@@ -69,6 +72,27 @@ type Pictures interface {
 	Code(ctx context.Context, ticket string) ([]byte, error)
 }
 
+// Events receives the notifications that a provider sends to the hub.
+type Events interface {
+	// Receive checks who sent a notification and answers it. It calls scanned for a user
+	// who has scanned the code of a ticket; scanned returns the link under which that user
+	// decides. An error that wraps ErrCodeInvalid means that the provider did not send it.
+	Receive(ctx context.Context, n Notification, scanned func(ctx context.Context, ticket string, by Identity) (link string, err error)) (Answer, error)
+}
+
+// Notification is a request of a provider.
+type Notification struct {
+	Method string // GET or POST
+	Query  url.Values
+	Body   []byte // at most 16 KiB
+}
+
+// Answer is the body that answers a Notification, with its media type.
+type Answer struct {
+	Type string
+	Body []byte
+}
+
 // AccessToken describes the access token that a provider's calls carry.
 type AccessToken struct {
 	AppID string // whose token it is
@@ -89,6 +113,12 @@ func (k Kind) Open(c Config, e Env) (*Provider, error) {
 	}
 	if a.Redirect != nil {
 		a.Redirect = &redirector{a.Redirect, exchanger{p, a.Redirect}}
+	}
+	if a.InApp != nil {
+		a.InApp = &redirector{a.InApp, exchanger{p, a.InApp}}
+	}
+	if a.Events != nil {
+		a.Events = &events{p, a.Events}
 	}
 	p.Access = a
 	return p, nil
@@ -134,4 +164,18 @@ type redirector struct {
 // Exchange implements Exchanger.
 func (r *redirector) Exchange(ctx context.Context, c Credential) (Identity, error) {
 	return r.exchanger.Exchange(ctx, c)
+}
+
+// events completes the identities of a provider's notifications.
+type events struct {
+	provider *Provider
+	next     Events
+}
+
+// Receive implements Events.
+func (e *events) Receive(ctx context.Context, n Notification, scanned func(context.Context, string, Identity) (string, error)) (Answer, error) {
+	return e.next.Receive(ctx, n, func(ctx context.Context, ticket string, by Identity) (string, error) {
+		by.Provider, by.Token = e.provider.ID, &e.provider.Kind.Token
+		return scanned(ctx, ticket, by)
+	})
 }
