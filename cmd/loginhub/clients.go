@@ -39,6 +39,8 @@ type clientEntry struct {
 	WechatWeb *appEntry    `yaml:"wechat_web"`
 	App       *issuerEntry `yaml:"app"`
 
+	OpenID openIDEntry `yaml:",inline"`
+
 	line int
 }
 
@@ -50,15 +52,19 @@ type label struct {
 // UnmarshalYAML keeps the line number for errors.
 func (c *clientEntry) UnmarshalYAML(n *yaml.Node) error {
 	type plain clientEntry
-	if err := decodeStrict(n, (*plain)(c), clientFields...); err != nil {
+	if err := decodeStrict(n, (*plain)(c), slices.Concat(clientFields, openIDFields)...); err != nil {
 		return err
 	}
 	c.line = n.Line
 	return nil
 }
 
-// UnmarshalYAML refuses languages that the pages do not have.
+// UnmarshalYAML refuses languages that the pages do not have. A plain text is the label
+// in every language.
 func (l *label) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		return n.Decode(&l.EN)
+	}
 	type plain label
 	return decodeStrict(n, (*plain)(l), "zh", "en")
 }
@@ -123,6 +129,12 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	site, err := entry.toClient(providers)
 	if err != nil {
 		return err
+	}
+	if err := entry.OpenID.apply(site, c.read); err != nil {
+		return err
+	}
+	if site.OpenID() && c.RecordVersion == 1 {
+		return errors.New("OpenID (redirect_uris, grants) needs LOGINHUB_RECORD_VERSION=2")
 	}
 	if slices.ContainsFunc(with.clients, func(c *client.Client) bool { return c.ID == site.ID }) {
 		return fmt.Errorf("id %s is used twice; each client needs its own", site.ID)

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -23,7 +24,51 @@ type Client struct {
 	// browser or phone with an unknown address: an untrusted peer sent a forwarding
 	// header, or a trusted proxy sent none.
 	AddressMismatch string
+
+	// The rest is for OpenID Connect and OAuth 2.0 (package api/oidc).
+
+	Secret                 []byte   // SHA-256 of the client's secret; nil without one
+	RedirectURIs           []string // compared by AllowsRedirect
+	PostLogoutRedirectURIs []string // compared exactly
+	Grants                 []string // values of GrantCode, GrantDevice, GrantRefresh; empty: no OpenID
+	IDTokenAlg             string   // AlgRS256, AlgES256 or AlgEdDSA
+	TokenAlg               string   // of the hub's own login+jwt: AlgEdDSA ("" too) or AlgRS256
+	// Claims are added to ID tokens and userinfo. Strings in it are templates:
+	// {sub}, {openid}, {unionid} and {nickname} stand for the user's values.
+	Claims map[string]any
+	// BackchannelLogoutURI receives logout tokens; "" for none (OpenID Connect
+	// Back-Channel Logout 1.0, section 2.2).
+	BackchannelLogoutURI             string
+	BackchannelLogoutSessionRequired bool
+	// JWKS (a JSON Web Key Set) or JWKSURI has the keys of private_key_jwt (RFC 7523).
+	JWKS    json.RawMessage
+	JWKSURI string
+	// OfflineAccess allows refresh tokens: GrantRefresh is among the grants.
+	OfflineAccess bool
 }
+
+// Grants of a client.
+const (
+	GrantCode    = "authorization_code"
+	GrantDevice  = "device_code" // RFC 8628
+	GrantRefresh = "refresh_token"
+)
+
+// Signature algorithms of tokens (RFC 7518, RFC 8037).
+const (
+	AlgRS256 = "RS256"
+	AlgES256 = "ES256"
+	AlgEdDSA = "EdDSA"
+)
+
+// OpenID reports whether the client uses the OpenID endpoints.
+func (c *Client) OpenID() bool { return len(c.Grants) > 0 }
+
+// HasGrant reports whether the client may use the grant.
+func (c *Client) HasGrant(grant string) bool { return slices.Contains(c.Grants, grant) }
+
+// Public reports whether the client has no credentials (RFC 6749, section 2.1).
+func (c *Client) Public() bool { return c.Secret == nil && c.JWKS == nil && c.JWKSURI == "" }
 
 // Values of Client.AddressMismatch.
 const (
