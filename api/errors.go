@@ -21,6 +21,7 @@ import (
 	"loginhub/api/weblogin"
 	"loginhub/frontend"
 	"loginhub/hub"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -39,7 +40,7 @@ type problem struct {
 	title  string
 	// detail says what to do. For errRequest it names the wrong field instead.
 	detail     string
-	retryAfter time.Duration // Retry-After if the error is not a ticket.RetryError; 0: none
+	retryAfter time.Duration // Retry-After if the error is not a provider.RetryError; 0: none
 }
 
 // rejectedDetails are the details of ticket_closed for a rejected ticket.
@@ -63,8 +64,8 @@ var problems = []problem{
 	{ticket.ErrLoginDisabled, 403, "login_disabled", "QR login is switched off here", "The operator has switched it off; use another way to log in.", 0},
 	{ticket.ErrAddressMismatch, 403, "address_mismatch", "The phone and the browser are not known to share a network", "Connect both to the same network and load a new code.", 0},
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
-	{ticket.ErrUserBlocked, 403, "user_blocked", "The provider flags this user as high risk", "Use another way to log in.", 0},
-	{ticket.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
+	{provider.ErrUserBlocked, 403, "user_blocked", "The provider flags this user as high risk", "Use another way to log in.", 0},
+	{provider.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
 	{ticket.ErrNotFound, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},
 	{ticket.ErrBrokenSeal, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},
 	{errRoute, 404, "not_found", "This page does not exist", "See the list of endpoints in the documentation.", 0},
@@ -77,11 +78,11 @@ var problems = []problem{
 	{request.ErrTooLarge, 413, "too_large", "The body is over 16 KiB", "Send less.", 0},
 	{request.ErrMediaType, 415, "unsupported_media_type", "The body is not JSON", "Send Content-Type: application/json.", 0},
 	{request.ErrForm, 415, "unsupported_media_type", "The body is not a form", "Send Content-Type: application/x-www-form-urlencoded.", 0},
-	{ticket.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, and try once more.", 0},
+	{provider.ErrCodeInvalid, 422, "code_invalid", "The provider refused the code", "It is used, expired or another app's: get a fresh one, and try once more.", 0},
 	{login.ErrUpgrade, 426, "upgrade_required", "This is a WebSocket endpoint", "Connect with the WebSocket protocol, version 13.", 0},
 	{ratelimit.ErrRateLimited, 429, "rate_limited", "Too many requests", "Wait as long as Retry-After says.", time.Second},
-	{ticket.ErrProviderMisconfigured, 502, "provider_misconfigured", "The provider refuses this service", "The operator must act; the log says what the provider answered.", 0},
-	{ticket.ErrProviderUnavailable, 503, "provider_unavailable", "The provider does not answer", "Try again with a fresh code.", 2 * time.Second},
+	{provider.ErrProviderMisconfigured, 502, "provider_misconfigured", "The provider refuses this service", "The operator must act; the log says what the provider answered.", 0},
+	{provider.ErrProviderUnavailable, 503, "provider_unavailable", "The provider does not answer", "Try again with a fresh code.", 2 * time.Second},
 	{ticket.ErrStoreUnavailable, 503, "store_unavailable", "This node cannot reach its store", "Try again; another node may be available.", 2 * time.Second},
 	{ticket.ErrUnknownKey, 503, "store_unavailable", "This node does not have the ticket's key yet", "Try again; another node may be available.", 2 * time.Second},
 	{ticket.ErrUnknownClient, 503, "store_unavailable", "This node does not have the ticket's client yet", "Try again; another node may be available.", 2 * time.Second},
@@ -111,7 +112,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	}
 	p := s.problem(err, c)
 	h := c.Response().Header()
-	var retry *ticket.RetryError
+	var retry *provider.RetryError
 	if errors.As(err, &retry) {
 		p.retryAfter = retry.After
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -107,11 +108,11 @@ func (s *auditSlot) release() {
 // auditEntry is one audit line.
 type auditEntry struct {
 	ticket   ticket.Ticket
-	by       ticket.Identity // zero if the user is not known
-	phone    netip.Addr      // observed; zero if unknown or no phone is involved
-	receiver netip.Addr      // observed; the browser that received the token, or cancelled
-	action   string          // set if the call or request changed nothing
-	outcome  string          // the error code of the answer, or "ok"
+	by       provider.Identity // zero if the user is not known
+	phone    netip.Addr        // observed; zero if unknown or no phone is involved
+	receiver netip.Addr        // observed; the browser that received the token, or cancelled
+	action   string            // set if the call or request changed nothing
+	outcome  string            // the error code of the answer, or "ok"
 	reason   error
 	// delivered: the line is about a delivery, not the ticket's state.
 	delivered bool
@@ -181,10 +182,10 @@ func (a *auditor) put(slot *auditSlot, level slog.Level, message string, fields 
 
 // userLabel returns provider, application and subject of a user, or the label that the
 // operator has configured instead.
-func (a *auditor) userLabel(by ticket.Identity) string {
+func (a *auditor) userLabel(by provider.Identity) string {
 	label := a.current.Load().UserLabel
 	switch {
-	case by == (ticket.Identity{}):
+	case by == (provider.Identity{}):
 		return ""
 	case label != nil:
 		return label(by)

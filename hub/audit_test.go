@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -101,9 +102,9 @@ func TestAudit_ReservesBeforeEveryChange(t *testing.T) {
 		s.Confirm(ctx, s.phoneCall(id, "ann"))
 		s.Confirm(ctx, s.phoneCall(id, "ann")) // repeated
 		s.Reject(ctx, s.phoneCall(rejected, "ann"))
-		for _, err := range []error{ticket.ErrProviderUnavailable, nil} { // between the phases: refused, aborted
+		for _, err := range []error{provider.ErrProviderUnavailable, nil} { // between the phases: refused, aborted
 			call, _ := s.Begin(ctx, hub.PhoneCall{Action: ticket.Confirm, Ticket: waits})
-			call.End(ticket.Identity{}, "ok", err)
+			call.End(provider.Identity{}, "ok", err)
 		}
 		s.Ack(ctx, id, 9, anyBrowser) // another seq
 		store.fails.Store(true)

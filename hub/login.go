@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -76,11 +77,11 @@ type Call struct {
 	PhoneCall
 	hub     *Hub
 	slot    auditSlot
-	now     time.Time       // the store's time when ticket was read
-	ticket  ticket.Ticket   // the latest version
-	by      ticket.Identity // set by Apply
-	applied bool            // Apply succeeded
-	changed bool            // Apply changed the ticket
+	now     time.Time         // the store's time when ticket was read
+	ticket  ticket.Ticket     // the latest version
+	by      provider.Identity // set by Apply
+	applied bool              // Apply succeeded
+	changed bool              // Apply changed the ticket
 }
 
 // Begin reserves the audit line of a call and reads its ticket. The Call is never nil:
@@ -119,7 +120,7 @@ func (c *Call) Precheck() error { return precheck(c.ticket, c.Action, c.Match, c
 // ticket's. After a concurrent change Apply decides again on the new version, with the
 // same identity. It does not stop if ctx is canceled: the provider has consumed the
 // code, and a phone that disconnects would need another one.
-func (c *Call) Apply(ctx context.Context, by ticket.Identity, client *client.Client) error {
+func (c *Call) Apply(ctx context.Context, by provider.Identity, client *client.Client) error {
 	ctx, c.by = context.WithoutCancel(ctx), by
 	for range maxTries {
 		next, refusal := c.next(client)
@@ -176,7 +177,7 @@ func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 
 // End writes the call's audit line and counts its result: the user (zero if unknown),
 // the error code of the answer ("ok" for none) and the error.
-func (c *Call) End(by ticket.Identity, outcome string, err error) {
+func (c *Call) End(by provider.Identity, outcome string, err error) {
 	if err == nil && !c.applied {
 		outcome, err = outcomeInternal, errCallAborted
 	}

@@ -215,8 +215,8 @@ func (s *testNode) phoneCall(id ticket.ID, name string) testCall {
 }
 
 // sandboxUser returns the sandbox's user with that name.
-func sandboxUser(name string) ticket.Identity {
-	return ticket.Identity{Provider: "sandbox", Subject: name, Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}}
+func sandboxUser(name string) provider.Identity {
+	return provider.Identity{Provider: "sandbox", Subject: name, Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}}
 }
 
 // runCall runs both phases of a call and ends it.

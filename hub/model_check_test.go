@@ -12,6 +12,7 @@ import (
 
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -178,7 +179,7 @@ func (w *modelState) phone(n *modelNode, id ticket.ID, user string, a ticket.Act
 }
 
 // validTransition returns the result of an action on a version by the rules of hub/ticket.
-func validTransition(v ticket.Ticket, a ticket.Action, by ticket.Identity) (err error) {
+func validTransition(v ticket.Ticket, a ticket.Action, by provider.Identity) (err error) {
 	switch a {
 	case ticket.Scan:
 		_, err = v.Scan(by, ticket.User{}, time.Now(), modelTTL)

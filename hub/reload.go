@@ -3,6 +3,7 @@ package hub
 import (
 	"sync/atomic"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -15,7 +16,7 @@ type Reloadable struct {
 	// switches; nil: all clients, without kill switches.
 	Clients []string
 	// UserLabel names a user in the audit; nil: provider and subject.
-	UserLabel func(ticket.Identity) string
+	UserLabel func(provider.Identity) string
 }
 
 // current is a Reloadable in use.

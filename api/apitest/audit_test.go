@@ -9,6 +9,7 @@ import (
 
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -81,7 +82,7 @@ func TestAudit_OneLinePerCall(t *testing.T) {
 func TestAudit_UserHash(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{hub: func(c *hub.Config) {
-		c.Reloadable.UserLabel = func(by ticket.Identity) string { return by.Provider + ":hmac:x" }
+		c.Reloadable.UserLabel = func(by provider.Identity) string { return by.Provider + ":hmac:x" }
 	}})
 	p := s.createTicket(t, nil)
 	s.phone("annabella").mustDo(t, p, "scan")

@@ -8,14 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api/gate"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // guarded returns options with a rate limit and a provider whose only user is ann.
 func guarded(rate int) (options, *fakeProvider) {
-	o := &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
-	return options{providers: map[string]gate.Provider{"p": o}, api: withRateLimit(rate).api}, o
+	o := &fakeProvider{users: map[string]provider.Identity{"ann": {Provider: "p", Subject: "ann"}}}
+	return options{providers: map[string]provider.Exchanger{"p": o}, api: withRateLimit(rate).api}, o
 }
 
 // sendInvented sends invented codes from 20 goroutines and returns how many were
@@ -116,8 +115,8 @@ func TestCodeGuard_DeadCodes(t *testing.T) {
 		}
 		// Only a refused code is remembered. After other errors the provider is called
 		// again.
-		o.exchange = func(ctx context.Context, name string) (ticket.Identity, error) {
-			return ticket.Identity{}, ticket.ErrProviderUnavailable
+		o.exchange = func(ctx context.Context, name string) (provider.Identity, error) {
+			return provider.Identity{}, provider.ErrProviderUnavailable
 		}
 		busy := map[string]any{"provider": "p", "code": "p:x:busy"}
 		for range 2 {

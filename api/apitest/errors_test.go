@@ -12,47 +12,46 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api/gate"
 	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // errorProvider returns a provider that answers each user name with an error of its own.
 func errorProvider() *fakeProvider {
-	return &fakeProvider{exchange: func(_ context.Context, name string) (ticket.Identity, error) {
+	return &fakeProvider{exchange: func(_ context.Context, name string) (provider.Identity, error) {
 		const inside = "appsecret=hunter22 openid=o-victim"
 		switch name {
 		case "code":
-			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrCodeInvalid)
+			return provider.Identity{}, fmt.Errorf("%s: %w", inside, provider.ErrCodeInvalid)
 		case "blocked":
-			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrUserBlocked)
+			return provider.Identity{}, fmt.Errorf("%s: %w", inside, provider.ErrUserBlocked)
 		case "misconfigured":
-			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrProviderMisconfigured)
+			return provider.Identity{}, fmt.Errorf("%s: %w", inside, provider.ErrProviderMisconfigured)
 		case "unavailable":
-			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrProviderUnavailable)
+			return provider.Identity{}, fmt.Errorf("%s: %w", inside, provider.ErrProviderUnavailable)
 		case "later":
-			return ticket.Identity{}, &ticket.RetryError{After: 61500 * time.Millisecond,
-				Err: fmt.Errorf("%s: %w", inside, ticket.ErrProviderUnavailable)}
+			return provider.Identity{}, &provider.RetryError{After: 61500 * time.Millisecond,
+				Err: fmt.Errorf("%s: %w", inside, provider.ErrProviderUnavailable)}
 		case "incomplete":
-			return ticket.Identity{}, fmt.Errorf("%s: %w", inside, ticket.ErrIdentityIncomplete)
+			return provider.Identity{}, fmt.Errorf("%s: %w", inside, provider.ErrIdentityIncomplete)
 		case "bug":
-			return ticket.Identity{}, errors.New(inside)
+			return provider.Identity{}, errors.New(inside)
 		case "panic":
 			panic(inside)
 		case "range":
-			return ticket.Identity{}, []error{}[len(name):][0] // a runtime panic
+			return provider.Identity{}, []error{}[len(name):][0] // a runtime panic
 		}
-		return ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: "o-" + name}, nil
+		return provider.Identity{Provider: "wechat", Realm: "wx1", Subject: "o-" + name}, nil
 	}}
 }
 
 func TestErrors_Provider(t *testing.T) {
 	t.Parallel()
 	site := demo()
-	site.Subject = ticket.SubjectUnionID
-	s := start(t, options{clients: []*client.Client{site}, providers: map[string]gate.Provider{"wechat": errorProvider()}})
+	site.Subject = provider.SubjectUnionID
+	s := start(t, options{clients: []*client.Client{site}, providers: map[string]provider.Exchanger{"wechat": errorProvider()}})
 	for _, c := range []struct {
 		name   string
 		status int
@@ -110,7 +109,7 @@ var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
 func TestErrors_InternalErrorID(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{providers: map[string]gate.Provider{"wechat": errorProvider()}})
+	s := start(t, options{providers: map[string]provider.Exchanger{"wechat": errorProvider()}})
 	seen := map[string]bool{}
 	for _, name := range []string{"bug", "panic", "panic"} {
 		detail := (&phone{s, "wechat", name}).do(t, s.createTicket(t, nil), "scan").problem(t, 500, "internal_error")
@@ -128,7 +127,7 @@ func TestErrors_InternalErrorID(t *testing.T) {
 
 func TestErrors_ProviderMisconfiguredLogged(t *testing.T) {
 	t.Parallel()
-	s := start(t, options{providers: map[string]gate.Provider{"wechat": errorProvider()}})
+	s := start(t, options{providers: map[string]provider.Exchanger{"wechat": errorProvider()}})
 	(&phone{s, "wechat", "misconfigured"}).do(t, s.createTicket(t, nil), "scan").problem(t, 502, "provider_misconfigured")
 	if !strings.Contains(s.log.String(), "provider_misconfigured") {
 		t.Error("the log has no line for the operator")

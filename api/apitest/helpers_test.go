@@ -11,9 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"loginhub/api/gate"
 	"loginhub/hub/provider"
-	"loginhub/hub/ticket"
 )
 
 // browser is the browser's side of one ticket.
@@ -208,14 +206,14 @@ func (f *phone) mustDo(t testing.TB, p *browser, action string, more ...any) map
 // fakeProvider knows the given users and records the codes that it gets. Codes have the
 // sandbox's form: "PROVIDER:NAME:…".
 type fakeProvider struct {
-	users    map[string]ticket.Identity
-	exchange func(ctx context.Context, name string) (ticket.Identity, error) // used instead of users if it is set
+	users    map[string]provider.Identity
+	exchange func(ctx context.Context, name string) (provider.Identity, error) // used instead of users if it is set
 
 	mu    sync.Mutex
 	codes []string
 }
 
-func (o *fakeProvider) Exchange(ctx context.Context, p gate.Credential) (ticket.Identity, error) {
+func (o *fakeProvider) Exchange(ctx context.Context, p provider.Credential) (provider.Identity, error) {
 	code := p.Code
 	o.mu.Lock()
 	o.codes = append(o.codes, code)
@@ -227,13 +225,13 @@ func (o *fakeProvider) Exchange(ctx context.Context, p gate.Credential) (ticket.
 	}
 	by, ok := o.users[name]
 	if !ok {
-		return ticket.Identity{}, ticket.ErrCodeInvalid
+		return provider.Identity{}, provider.ErrCodeInvalid
 	}
 	return withForm(by), nil
 }
 
 // withForm adds the token's form, which only those of wechat and wechat_web share.
-func withForm(by ticket.Identity) ticket.Identity {
+func withForm(by provider.Identity) provider.Identity {
 	by.Token = &provider.TokenForm{AMR: by.Provider, Prefix: by.Provider}
 	if strings.HasPrefix(by.Provider, "wechat") {
 		by.Token.Prefix, by.Token.UnionPrefix, by.Token.OpenID = "wechat", "wechat:unionid", true

@@ -48,7 +48,7 @@ const stepTimeout = 20 * time.Second
 // options configure a testServer. The zero value has the client demo and the sandbox.
 type options struct {
 	clients   []*client.Client
-	providers map[string]gate.Provider
+	providers map[string]provider.Exchanger
 	api       func(*api.Config)               // changes the configuration last
 	hub       func(*hub.Config)               // changes the configuration last
 	redis     string                          // "" is embedded
@@ -119,7 +119,7 @@ func start(t testing.TB, o options) *testServer {
 		o.clients = []*client.Client{demo()}
 	}
 	if o.providers == nil {
-		o.providers = map[string]gate.Provider{"sandbox": sandboxProvider()}
+		o.providers = map[string]provider.Exchanger{"sandbox": sandboxProvider()}
 	}
 	a := api.Config{Hub: s.hub, Reloadable: gate.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Log: log, RenderLimiter: s.rendering}
 	if o.api != nil {

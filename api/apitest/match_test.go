@@ -5,9 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"loginhub/api/gate"
 	"loginhub/hub/client"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // startMatching starts a server whose client has number matching, with a provider that
@@ -15,9 +14,9 @@ import (
 func startMatching(t *testing.T) (*testServer, *fakeProvider) {
 	site := demo()
 	site.NumberMatching = true
-	o := &fakeProvider{users: map[string]ticket.Identity{
+	o := &fakeProvider{users: map[string]provider.Identity{
 		"ann": {Provider: "wechat", Realm: "wx1", Subject: "o-ann"}, "bob": {Provider: "wechat", Realm: "wx1", Subject: "o-bob"}}}
-	return start(t, options{clients: []*client.Client{site}, providers: map[string]gate.Provider{"wechat": o}}), o
+	return start(t, options{clients: []*client.Client{site}, providers: map[string]provider.Exchanger{"wechat": o}}), o
 }
 
 // choices returns the numbers that a scan offers.

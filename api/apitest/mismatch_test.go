@@ -6,9 +6,8 @@ import (
 	"testing"
 
 	"loginhub/api"
-	"loginhub/api/gate"
 	"loginhub/hub/client"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // trustLocalProxy trusts the address of the test itself as a proxy.
@@ -38,8 +37,8 @@ func TestAddressMismatch_WarnAndRefuse(t *testing.T) {
 	of := func(id, mismatch string) *client.Client {
 		return &client.Client{ID: id, Origins: []string{site}, AddressMismatch: mismatch}
 	}
-	o := &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "p", Subject: "ann"}}}
-	s := start(t, options{api: trustLocalProxy, providers: map[string]gate.Provider{"p": o},
+	o := &fakeProvider{users: map[string]provider.Identity{"ann": {Provider: "p", Subject: "ann"}}}
+	s := start(t, options{api: trustLocalProxy, providers: map[string]provider.Exchanger{"p": o},
 		clients: []*client.Client{of("nothing", ""), of("ignore", client.MismatchIgnore), of("warn", client.MismatchWarn), of("refuse", client.MismatchRefuse)}})
 	ann := &phone{s, "p", "ann"}
 	for _, pair := range addressPairs {

@@ -10,6 +10,7 @@ import (
 	"loginhub/api"
 	"loginhub/api/gate"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 )
 
 const (
@@ -306,8 +307,8 @@ func TestReload_UnknownClientIs503(t *testing.T) {
 	t.Parallel()
 	s := startTwoClients(t)
 	both := []*client.Client{{ID: "a", Origins: []string{siteA}}, {ID: "b", Origins: []string{siteB}}}
-	sandbox := map[string]gate.Provider{"sandbox": sandboxProvider()}
-	sites := map[string]gate.LoginMethods{"b": {Providers: map[string]gate.Provider{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
+	sandbox := map[string]provider.Exchanger{"sandbox": sandboxProvider()}
+	sites := map[string]gate.LoginMethods{"b": {Providers: map[string]provider.Exchanger{"sandbox": sandbox["sandbox"], "app": sandbox["sandbox"]}, QR: "https://b.example/{ticket}"}}
 	s.server.Reload(gate.Reloadable{Signer: s.signer, Clients: both, Providers: sandbox, LoginMethods: sites})
 	p := s.createTicket(t, map[string]string{"client_id": "b"})
 	away := func(what string, a *answer) {
@@ -349,7 +350,7 @@ func TestReload_OriginsNextRequest(t *testing.T) {
 	}
 	poll(siteB).ok(t, 200)
 	s.server.Reload(gate.Reloadable{Signer: s.signer, Clients: []*client.Client{{ID: "b", Origins: []string{evil}}},
-		Providers: map[string]gate.Provider{"sandbox": sandboxProvider()}})
+		Providers: map[string]provider.Exchanger{"sandbox": sandboxProvider()}})
 	poll(siteB).problem(t, 403, "origin_not_allowed")
 	a := poll(evil)
 	a.ok(t, 200)

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"loginhub/api"
-	"loginhub/api/gate"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 )
 
 // cspOf parses the Content-Security-Policy.
@@ -123,7 +123,7 @@ func TestPage_LandingSaysWhatToDo(t *testing.T) {
 	app, web := demo(), demo()
 	app.ID, app.Providers = "app", []string{"app"}
 	web.ID, web.Providers = "web", []string{"wechat_web"} // no phone can confirm
-	providers := map[string]gate.Provider{"company": ofKind{sandboxProvider(), "wechat"}, "app": ofKind{sandboxProvider(), "app"}}
+	providers := map[string]provider.Exchanger{"company": ofKind{sandboxProvider(), "wechat"}, "app": ofKind{sandboxProvider(), "app"}}
 	s := start(t, options{clients: []*client.Client{demo(), app, web}, providers: providers, api: qrTemplate("corp://go?t={ticket}")})
 	for client, want := range map[string]struct {
 		zh, en   string
@@ -152,7 +152,7 @@ func TestPage_LandingSaysWhatToDo(t *testing.T) {
 
 // ofKind is a provider whose id is not the name of its kind.
 type ofKind struct {
-	gate.Provider
+	provider.Exchanger
 	kind string
 }
 

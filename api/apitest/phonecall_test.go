@@ -7,8 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api/gate"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // ticketIn creates a ticket and brings it to the state, with ann as its user.
@@ -118,13 +117,13 @@ func TestPhoneCall_Expired(t *testing.T) {
 
 func TestPhoneCall_SameSubjectOtherProvider(t *testing.T) {
 	t.Parallel()
-	o := &fakeProvider{users: map[string]ticket.Identity{
+	o := &fakeProvider{users: map[string]provider.Identity{
 		"one":   {Provider: "wechat", Realm: "wx1", Subject: "o-1"},
 		"two":   {Provider: "wechat", Realm: "wx2", Subject: "o-1"},
 		"later": {Provider: "wechat", Realm: "wx1", Subject: "o-1", Union: "u-1"}, // the same user, now with a unionid
 	}}
-	app := &fakeProvider{users: map[string]ticket.Identity{"one": {Provider: "app", Realm: "wx1", Subject: "o-1"}}}
-	s := start(t, options{providers: map[string]gate.Provider{"wechat": o, "app": app}})
+	app := &fakeProvider{users: map[string]provider.Identity{"one": {Provider: "app", Realm: "wx1", Subject: "o-1"}}}
+	s := start(t, options{providers: map[string]provider.Exchanger{"wechat": o, "app": app}})
 	p := s.createTicket(t, nil)
 	(&phone{s, "wechat", "one"}).mustDo(t, p, "scan")
 	for _, other := range []*phone{{s, "wechat", "two"}, {s, "app", "one"}} {

@@ -9,10 +9,9 @@ import (
 	"testing"
 
 	"loginhub/api"
-	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // until429 sends until the first 429, which must come after exactly limit requests. It
@@ -94,11 +93,11 @@ func TestLimits_AllRequestsPerAddress(t *testing.T) {
 }
 
 func TestLimits_PhoneCallsPerAddress(t *testing.T) {
-	o := &fakeProvider{users: map[string]ticket.Identity{}}
+	o := &fakeProvider{users: map[string]provider.Identity{}}
 	for i := range 100 {
-		o.users[fmt.Sprint("u", i)] = ticket.Identity{Provider: "p", Subject: fmt.Sprint("u", i)}
+		o.users[fmt.Sprint("u", i)] = provider.Identity{Provider: "p", Subject: fmt.Sprint("u", i)}
 	}
-	to := options{providers: map[string]gate.Provider{"p": o}, api: withRateLimit(1).api}
+	to := options{providers: map[string]provider.Exchanger{"p": o}, api: withRateLimit(1).api}
 	runSynctest(t, behindProxy(to), func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil, fromAddress(0)...)
 		until429(t, 60, func(i int) *answer {

@@ -10,21 +10,20 @@ import (
 	"testing/synctest"
 	"time"
 
-	"loginhub/api/gate"
 	"loginhub/hub/client"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // startCounting starts a server with a provider that counts its calls, and one that the
 // client does not allow.
 func startCounting(t *testing.T) (s *testServer, o, other *fakeProvider) {
 	t.Helper()
-	o = &fakeProvider{users: map[string]ticket.Identity{"ann": {Provider: "wechat", Realm: "wx1", Subject: "o-ann"},
+	o = &fakeProvider{users: map[string]provider.Identity{"ann": {Provider: "wechat", Realm: "wx1", Subject: "o-ann"},
 		"bob": {Provider: "wechat", Realm: "wx1", Subject: "o-bob"}}}
 	other = &fakeProvider{}
 	site := demo()
 	site.Providers = []string{"wechat"}
-	return start(t, options{clients: []*client.Client{site}, providers: map[string]gate.Provider{"wechat": o, "app": other}}), o, other
+	return start(t, options{clients: []*client.Client{site}, providers: map[string]provider.Exchanger{"wechat": o, "app": other}}), o, other
 }
 
 func TestProvider_CalledOnce(t *testing.T) {
@@ -60,7 +59,7 @@ func TestProvider_DeadTicket(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := &fakeProvider{}
-		s := start(t, options{pipes: true, providers: map[string]gate.Provider{"wechat": o}})
+		s := start(t, options{pipes: true, providers: map[string]provider.Exchanger{"wechat": o}})
 		p := s.createTicket(t, nil)
 		gone := &browser{s: s}
 		gone.id, _ = unknownTicket()
@@ -149,10 +148,10 @@ func TestProvider_RaceOneExchange(t *testing.T) {
 func TestProvider_PhoneDisconnects(t *testing.T) {
 	t.Parallel()
 	asked, noticed := make(chan struct{}), make(chan struct{})
-	o := &fakeProvider{exchange: func(ctx context.Context, name string) (ticket.Identity, error) {
+	o := &fakeProvider{exchange: func(ctx context.Context, name string) (provider.Identity, error) {
 		close(asked)
 		<-noticed
-		return ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: name}, ctx.Err()
+		return provider.Identity{Provider: "wechat", Realm: "wx1", Subject: name}, ctx.Err()
 	}}
 	watch := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -162,7 +161,7 @@ func TestProvider_PhoneDisconnects(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
-	s := start(t, options{providers: map[string]gate.Provider{"wechat": o}, wrap: watch})
+	s := start(t, options{providers: map[string]provider.Exchanger{"wechat": o}, wrap: watch})
 	p := s.createTicket(t, nil)
 	l := p.dial(t)
 	l.expect(t, "pending", 1)
@@ -179,11 +178,11 @@ func TestProvider_PhoneDisconnects(t *testing.T) {
 }
 
 func TestProvider_Timeout(t *testing.T) {
-	o := &fakeProvider{exchange: func(ctx context.Context, _ string) (ticket.Identity, error) {
+	o := &fakeProvider{exchange: func(ctx context.Context, _ string) (provider.Identity, error) {
 		<-ctx.Done()
-		return ticket.Identity{}, fmt.Errorf("exchange: %w", ctx.Err())
+		return provider.Identity{}, fmt.Errorf("exchange: %w", ctx.Err())
 	}}
-	runSynctest(t, options{providers: map[string]gate.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
+	runSynctest(t, options{providers: map[string]provider.Exchanger{"wechat": o}}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)
 		begun := time.Now()
 		a := (&phone{s, "wechat", "ann"}).do(t, p, "confirm")
@@ -218,12 +217,12 @@ func TestSandbox_CodeOnce(t *testing.T) {
 // read a larger record, and the login would be lost.
 func TestProvider_LongName(t *testing.T) {
 	t.Parallel()
-	o := &fakeProvider{users: map[string]ticket.Identity{
+	o := &fakeProvider{users: map[string]provider.Identity{
 		"nickname":  {Provider: "app", Subject: "ann", Nickname: strings.Repeat("<", 4000)},
 		"invisible": {Provider: "app", Subject: "ann", Nickname: "\u202e Ann\n", Picture: "http://example.com/a"},
 		"picture":   {Provider: "app", Subject: "ann", Nickname: "Ann", Picture: "https://example.com/?" + strings.Repeat("&", 4000)},
 	}}
-	s := start(t, options{providers: map[string]gate.Provider{"app": o}})
+	s := start(t, options{providers: map[string]provider.Exchanger{"app": o}})
 	for name, want := range map[string]map[string]any{
 		"nickname": {"nickname": strings.Repeat("<", 64)}, "invisible": {"nickname": "Ann"}, "picture": {"nickname": "Ann"},
 	} {
@@ -238,12 +237,12 @@ func TestProvider_LongName(t *testing.T) {
 func TestProvider_InvalidID(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("u", 20000)
-	o := &fakeProvider{users: map[string]ticket.Identity{
+	o := &fakeProvider{users: map[string]provider.Identity{
 		"unionid": {Provider: "wechat", Realm: "wx1", Subject: "ann", Union: long},
 		"appid":   {Provider: "wechat", Realm: long, Subject: "ann"},
 		"openid":  {Provider: "wechat", Realm: "wx1", Subject: long},
 	}}
-	s := start(t, options{providers: map[string]gate.Provider{"wechat": o}})
+	s := start(t, options{providers: map[string]provider.Exchanger{"wechat": o}})
 	p := s.createTicket(t, nil)
 	for name := range o.users {
 		for _, action := range []string{"scan", "confirm", "reject"} {

@@ -15,7 +15,7 @@ import (
 	"loginhub/api"
 	"loginhub/api/gate"
 	"loginhub/hub/client"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // maxCalls is the limit of concurrent calls to one provider.
@@ -23,12 +23,12 @@ const maxCalls = 256
 
 // slowProvider returns a provider that answers for the user quick only.
 func slowProvider() *fakeProvider {
-	return &fakeProvider{exchange: func(ctx context.Context, name string) (ticket.Identity, error) {
+	return &fakeProvider{exchange: func(ctx context.Context, name string) (provider.Identity, error) {
 		if name == "quick" {
-			return ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: name}, nil
+			return provider.Identity{Provider: "wechat", Realm: "wx1", Subject: name}, nil
 		}
 		<-ctx.Done()
-		return ticket.Identity{}, fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, ctx.Err())
+		return provider.Identity{}, fmt.Errorf("%w: %w", provider.ErrProviderUnavailable, ctx.Err())
 	}}
 }
 
@@ -56,7 +56,7 @@ func (p *fakeCodes) Code(ctx context.Context, _ string) ([]byte, error) {
 	p.calls.Add(1)
 	if p.hangs {
 		<-ctx.Done()
-		return nil, fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, ctx.Err())
+		return nil, fmt.Errorf("%w: %w", provider.ErrProviderUnavailable, ctx.Err())
 	}
 	var b bytes.Buffer
 	err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8)))
@@ -65,7 +65,7 @@ func (p *fakeCodes) Code(ctx context.Context, _ string) ([]byte, error) {
 
 func TestProviderSlots_Bounded(t *testing.T) {
 	o := slowProvider()
-	runSynctest(t, options{providers: map[string]gate.Provider{"wechat": o}}, func(t *testing.T, s *testServer) {
+	runSynctest(t, options{providers: map[string]provider.Exchanger{"wechat": o}}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)
 		all := fillSlots(t, s, p)
 		a := (&phone{s, "wechat", "quick"}).do(t, p, "scan")
@@ -81,12 +81,12 @@ func TestProviderSlots_Bounded(t *testing.T) {
 
 func TestProviderSlots_PerProvider(t *testing.T) {
 	wechat, own := slowProvider(), slowProvider()
-	app := &fakeProvider{exchange: func(_ context.Context, name string) (ticket.Identity, error) {
-		return ticket.Identity{Provider: "app", Subject: name}, nil
+	app := &fakeProvider{exchange: func(_ context.Context, name string) (provider.Identity, error) {
+		return provider.Identity{Provider: "app", Subject: name}, nil
 	}}
 	codes := &fakeCodes{}
-	site := func(wechat gate.Provider) gate.LoginMethods {
-		return gate.LoginMethods{Providers: map[string]gate.Provider{"wechat": wechat, "app": app}, MiniProgramCodes: codes}
+	site := func(wechat provider.Exchanger) gate.LoginMethods {
+		return gate.LoginMethods{Providers: map[string]provider.Exchanger{"wechat": wechat, "app": app}, MiniProgramCodes: codes}
 	}
 	clients := []*client.Client{demo(), {ID: "same", LabelEN: "Same", LabelZH: "同"}, {ID: "shop", LabelEN: "Shop", LabelZH: "店"}}
 	runSynctest(t, options{clients: clients, providers: site(wechat).Providers, api: func(c *api.Config) {

@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/api/gate"
 	"loginhub/hub/client"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // verifyToken verifies a token as a site's back end does, with only the published keys
@@ -110,8 +109,8 @@ func TestToken_SandboxClaims(t *testing.T) {
 func TestToken_Subject(t *testing.T) {
 	t.Parallel()
 	union := demo()
-	union.Subject = ticket.SubjectUnionID
-	s := start(t, options{clients: []*client.Client{union}, providers: map[string]gate.Provider{"wechat": &fakeProvider{users: map[string]ticket.Identity{
+	union.Subject = provider.SubjectUnionID
+	s := start(t, options{clients: []*client.Client{union}, providers: map[string]provider.Exchanger{"wechat": &fakeProvider{users: map[string]provider.Identity{
 		"full": {Provider: "wechat", Realm: "wx01", Subject: "oABC-_9", Union: "uXYZ"},
 		"bare": {Provider: "wechat", Realm: "wx01", Subject: "oDEF"},
 	}}}})

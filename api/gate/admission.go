@@ -34,7 +34,7 @@ type Admission struct {
 // check runs before the provider is called. It returns the ticket's client and
 // the provider. A reject ends a login, so neither the kill switch nor the
 // address comparison applies to it.
-func (a *Admission) check(t ticket.Ticket) (*client.Client, Provider, error) {
+func (a *Admission) check(t ticket.Ticket) (*client.Client, provider.Exchanger, error) {
 	g := a.gate
 	client, err := a.cfg.ClientOf(t)
 	if err != nil {
@@ -95,14 +95,14 @@ func (g *Gate) RequireKnownAddress(client *client.Client, from request.Addr) err
 }
 
 // exchange asks the provider for the user and counts the call of this user.
-func (a *Admission) exchange(ctx context.Context, p Provider) (ticket.Identity, error) {
+func (a *Admission) exchange(ctx context.Context, p provider.Exchanger) (provider.Identity, error) {
 	if a.Code == "" {
-		return ticket.Identity{Provider: a.Provider}, nil
+		return provider.Identity{Provider: a.Provider}, nil
 	}
 	b, ok := p.(ticketBound)
 	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.Code, Ticket: a.Ticket, TicketBound: ok && b.TicketBound()}
-	by, err := a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (ticket.Identity, error) {
-		return a.gate.exchange(ctx, a.cfg, p, Credential{Code: a.Code, Ticket: string(a.Ticket), Visit: a.Visit})
+	by, err := a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (provider.Identity, error) {
+		return a.gate.exchange(ctx, a.cfg, p, provider.Credential{Code: a.Code, Ticket: string(a.Ticket), Visit: a.Visit})
 	})
 	if err != nil {
 		return by, err
@@ -153,7 +153,7 @@ func (g *Gate) AdmitWaiter(c echo.Context, release *func()) func(ticket.Ticket) 
 func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	a.gate, a.cfg, a.from = g, ConfigOf(c), g.Addr(c)
 	a.Phone = a.from.AuditAddr
-	var by ticket.Identity
+	var by provider.Identity
 	ctx := c.Request().Context()
 	call, err := g.Hub.Begin(ctx, a.PhoneCall)
 	defer func() { call.End(by, a.end(err), err) }()

@@ -17,11 +17,11 @@ import (
 type Reloadable struct {
 	Signer    *token.Signer
 	Clients   []*client.Client // the login page uses the first if the request names none
-	Providers map[string]Provider
+	Providers map[string]provider.Exchanger
 	// The login methods of clients that are not in LoginMethods; see type
 	// LoginMethods.
 	QR               string
-	MiniProgramCodes MiniProgramCodes
+	MiniProgramCodes provider.Pictures
 	LaunchURL        string
 	LaunchBy         string
 	Redirects        []*provider.Provider

@@ -19,12 +19,12 @@ type LoginMethods struct {
 	QR string
 	// MiniProgramCodes makes mini-program codes, which replace the QR code;
 	// nil: none.
-	MiniProgramCodes MiniProgramCodes
+	MiniProgramCodes provider.Pictures
 	// LaunchURL is the link, with the placeholder {ticket}, that opens the app of
 	// the provider LaunchBy on a phone without a scan; "" for none.
 	LaunchURL, LaunchBy string
-	Providers           map[string]Provider  // of phones, by id
-	Redirects           []*provider.Provider // with a page of their own, in the order of the configuration
+	Providers           map[string]provider.Exchanger // of phones, by id
+	Redirects           []*provider.Provider          // with a page of their own, in the order of the configuration
 }
 
 // StateStore stores small values for all nodes. They are encrypted and

@@ -4,14 +4,6 @@ import (
 	"context"
 
 	"loginhub/hub/provider"
-	"loginhub/hub/ticket"
-)
-
-// Names of package provider under which this package and its callers use it.
-type (
-	Provider         = provider.Exchanger
-	Credential       = provider.Credential
-	MiniProgramCodes = provider.Pictures
 )
 
 // ticketBound is implemented by a provider whose codes may name the ticket that
@@ -20,7 +12,7 @@ type ticketBound interface{ TicketBound() bool }
 
 // kindOf returns the name of the kind of a provider, which is its id if the
 // provider does not tell.
-func kindOf(id string, p Provider) string {
+func kindOf(id string, p provider.Exchanger) string {
 	if k, ok := p.(interface{ KindName() string }); ok {
 		return k.KindName()
 	}
@@ -46,8 +38,8 @@ func (r Reloadable) called() (all []any) {
 }
 
 // exchange calls a provider within its slots and cleans the identity. All
-// Provider calls go through it.
-func (g *Gate) exchange(ctx context.Context, cfg *Config, p Provider, credential Credential) (by ticket.Identity, err error) {
+// Calls of providers go through it.
+func (g *Gate) exchange(ctx context.Context, cfg *Config, p provider.Exchanger, credential provider.Credential) (by provider.Identity, err error) {
 	err = g.Limits.Call(ctx, cfg.ProviderSlots[p], func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, credential)
 		return err

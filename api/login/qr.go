@@ -15,6 +15,7 @@ import (
 	"loginhub/api/gate"
 	"loginhub/api/qr"
 	"loginhub/api/request"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -159,11 +160,11 @@ func (l *Handlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.I
 	})
 	if err != nil {
 		backoff := time.Second
-		var retry *ticket.RetryError
+		var retry *provider.RetryError
 		switch {
 		case errors.As(err, &retry):
 			backoff = min(retry.After, codeBackoff)
-		case errors.Is(err, ticket.ErrProviderMisconfigured):
+		case errors.Is(err, provider.ErrProviderMisconfigured):
 			backoff = codeBackoff
 		}
 		l.wxacodes.BackOff(codes, now.Add(backoff))

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -67,11 +68,11 @@ func (w *WxacodeCache) Get(ctx context.Context, id ticket.ID, fetch func(context
 func AsPNG(picture []byte) ([]byte, error) {
 	size, _, err := image.DecodeConfig(bytes.NewReader(picture))
 	if err != nil || size.Width > maxCodeEdge || size.Height > maxCodeEdge {
-		return nil, fmt.Errorf("unusable picture of %d bytes: %w", len(picture), ticket.ErrProviderUnavailable)
+		return nil, fmt.Errorf("unusable picture of %d bytes: %w", len(picture), provider.ErrProviderUnavailable)
 	}
 	decoded, _, err := image.Decode(bytes.NewReader(picture))
 	if err != nil {
-		return nil, fmt.Errorf("picture: %w: %w", err, ticket.ErrProviderUnavailable)
+		return nil, fmt.Errorf("picture: %w: %w", err, provider.ErrProviderUnavailable)
 	}
 	var b bytes.Buffer
 	if err := png.Encode(&b, decoded); err != nil {

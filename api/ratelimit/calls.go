@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 const (
@@ -39,20 +39,20 @@ func NewSlots(previous Slots, called ...any) Slots {
 }
 
 // Call runs an outgoing call within providerTimeout if one of the slots is
-// free. Otherwise it returns ticket.ErrProviderUnavailable at once.
+// free. Otherwise it returns provider.ErrProviderUnavailable at once.
 func (l *Limits) Call(ctx context.Context, slots chan struct{}, call func(context.Context) error) error {
 	select {
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
 	default:
 		l.onReject(nameCalls)
-		return fmt.Errorf("%d provider calls under way: %w", maxProviderCalls, ticket.ErrProviderUnavailable)
+		return fmt.Errorf("%d provider calls under way: %w", maxProviderCalls, provider.ErrProviderUnavailable)
 	}
 	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	err := call(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ticket.ErrProviderUnavailable, err)
+		return fmt.Errorf("%w: %w", provider.ErrProviderUnavailable, err)
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -75,18 +76,18 @@ type Attempt struct {
 // caller has sent too many refused ones. A call is counted before its outcome
 // is known, so that concurrent calls cannot exceed the limit. It is refunded if
 // the code was not refused. A caller that hangs up meanwhile gets no refund.
-func (g *CodeGuard) Exchange(ctx context.Context, a Attempt, call func(context.Context) (ticket.Identity, error)) (ticket.Identity, error) {
+func (g *CodeGuard) Exchange(ctx context.Context, a Attempt, call func(context.Context) (provider.Identity, error)) (provider.Identity, error) {
 	now := time.Now()
 	code := g.refused.hash(a)
 	if g.refused.has(code, now) {
-		return ticket.Identity{}, errCodeRefusedBefore
+		return provider.Identity{}, errCodeRefusedBefore
 	}
 	refund, err := g.count(a, now)
 	if err != nil {
-		return ticket.Identity{}, err
+		return provider.Identity{}, err
 	}
 	by, err := call(ctx)
-	refused := errors.Is(err, ticket.ErrCodeInvalid)
+	refused := errors.Is(err, provider.ErrCodeInvalid)
 	if refused {
 		g.refused.add(code, time.Now())
 	}
@@ -119,7 +120,7 @@ const (
 
 // errCodeRefusedBefore is the error of a code that its provider has refused
 // before.
-var errCodeRefusedBefore = fmt.Errorf("the provider has refused this code before and is not called again: %w", ticket.ErrCodeInvalid)
+var errCodeRefusedBefore = fmt.Errorf("the provider has refused this code before and is not called again: %w", provider.ErrCodeInvalid)
 
 // refusedCodes remembers refused codes by a keyed hash, in two generations of
 // bounded size. The zero value with a random key is empty.

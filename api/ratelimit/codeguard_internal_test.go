@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 func TestDeadCodes_KeyAndLife(t *testing.T) {
@@ -51,12 +51,12 @@ func TestDeadCodes_Bounded(t *testing.T) {
 func TestCodeGuard_HangingUpRefundsNothing(t *testing.T) {
 	g := newCodeGuard(600)
 	ctx, hangUp := context.WithCancel(t.Context())
-	busy := func(context.Context) (ticket.Identity, error) {
+	busy := func(context.Context) (provider.Identity, error) {
 		hangUp()
-		return ticket.Identity{}, ticket.ErrProviderUnavailable
+		return provider.Identity{}, provider.ErrProviderUnavailable
 	}
 	for i := range refusedPerTicket {
-		if _, err := g.Exchange(ctx, Attempt{From: here, Code: fmt.Sprint(i)}, busy); err != ticket.ErrProviderUnavailable {
+		if _, err := g.Exchange(ctx, Attempt{From: here, Code: fmt.Sprint(i)}, busy); err != provider.ErrProviderUnavailable {
 			t.Fatal(err)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // maxRateKeys bounds the memory of a limiter: about 4 MiB.
@@ -59,7 +59,7 @@ func newLimiter[K comparable](perMinute int) *Limiter[K] {
 }
 
 // Allow counts one event. If the key is over its limit, it returns a
-// *ticket.RetryError with the time until the next event is allowed.
+// *provider.RetryError with the time until the next event is allowed.
 func (l *Limiter[K]) Allow(key K, now time.Time) error {
 	_, err := l.take(key, now)
 	return err
@@ -90,7 +90,7 @@ func (l *Limiter[K]) take(key K, now time.Time) (refund func(), err error) {
 		if l.onReject != nil {
 			l.onReject()
 		}
-		return nil, &ticket.RetryError{After: early, Err: ErrRateLimited}
+		return nil, &provider.RetryError{After: early, Err: ErrRateLimited}
 	}
 	l.tat[key] = tat.Add(l.interval)
 	return func() { l.refund(key) }, nil

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 var (
@@ -21,7 +21,7 @@ func retryIn(t *testing.T, err error) time.Duration {
 	if err == nil {
 		return 0
 	}
-	var again *ticket.RetryError
+	var again *provider.RetryError
 	if !errors.As(err, &again) || !errors.Is(err, ErrRateLimited) || again.After <= 0 {
 		t.Fatalf("refused with %v", err)
 	}

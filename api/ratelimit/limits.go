@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"time"
 
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // ErrRateLimited means that a limit is exceeded. It is inside a
-// *ticket.RetryError with the time of the next try.
+// *provider.RetryError with the time of the next try.
 var ErrRateLimited = errors.New("rate limited")
 
 // Limits are the limits of one node. All derive from one number that an
@@ -108,7 +108,7 @@ func New(rate, waiters int, onReject func(name string)) *Limits {
 
 // userKey returns the key of an identity. The salt makes the hash useless
 // outside of this process.
-func (l *Limits) userKey(user ticket.Identity) userKey {
+func (l *Limits) userKey(user provider.Identity) userKey {
 	h := sha256.New()
 	h.Write(l.salt[:])
 	for _, part := range []string{user.Provider, user.Realm, user.Subject} {
@@ -131,7 +131,7 @@ type UserAttempt struct {
 // Begin counts a call of the user; hasMatchCode means that it carries a match
 // code. A call that a limit of refused calls or wrong numbers stops still
 // counts as a call. The caller must call End, also after an error.
-func (l *Limits) Begin(user ticket.Identity, hasMatchCode bool) (*UserAttempt, error) {
+func (l *Limits) Begin(user provider.Identity, hasMatchCode bool) (*UserAttempt, error) {
 	a := &UserAttempt{limits: l, user: l.userKey(user), hasMatchCode: hasMatchCode}
 	now := time.Now()
 	if err := l.users.Allow(a.user, now); err != nil {

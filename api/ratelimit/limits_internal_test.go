@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // limitHits returns, for each limit of a node with this rate, a call that counts at it.
 // Package qr has the limit of renderings.
 func limitHits(rate int, onReject func(string)) map[string]func() error {
 	l := New(rate, 1, onReject)
-	address, user := netip.MustParsePrefix("192.0.2.1/32"), l.userKey(ticket.Identity{Subject: "u"})
+	address, user := netip.MustParsePrefix("192.0.2.1/32"), l.userKey(provider.Identity{Subject: "u"})
 	now := time.Now()
 	return map[string]func() error{
 		nameRequests:            func() error { return l.Requests.Allow(address, now) },

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // WaiterLimiter bounds how many sockets and polls of one address wait at the
@@ -28,7 +28,7 @@ func NewWaiterLimiter(limit int) *WaiterLimiter {
 }
 
 // Acquire counts one waiter and returns the function that ends it. A second
-// call of release has no effect. Errors: a *ticket.RetryError if the address
+// call of release has no effect. Errors: a *provider.RetryError if the address
 // has reached the limit.
 func (l *WaiterLimiter) Acquire(addr netip.Prefix) (release func(), err error) {
 	if l.max == 0 {
@@ -40,7 +40,7 @@ func (l *WaiterLimiter) Acquire(addr netip.Prefix) (release func(), err error) {
 		if l.onReject != nil {
 			l.onReject()
 		}
-		return nil, &ticket.RetryError{After: waiterRetryAfter, Err: ErrRateLimited}
+		return nil, &provider.RetryError{After: waiterRetryAfter, Err: ErrRateLimited}
 	}
 	l.waiting[addr]++
 	return sync.OnceFunc(func() {

@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -164,7 +165,7 @@ func FuzzUserAgent(f *testing.F) {
 		// The record contains only clean text.
 		tk := ticket.New("x", ticket.Request{Client: &client.Client{}, Browser: browser, OS: system}, "k", time.Now(), 1)
 		for _, text := range []string{tk.Browser, tk.OS} {
-			if !utf8.ValidString(text) || utf8.RuneCountInString(text) > 48 || ticket.CleanText(text, 48) != text {
+			if !utf8.ValidString(text) || utf8.RuneCountInString(text) > 48 || provider.CleanText(text, 48) != text {
 				t.Errorf("%q", text)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"loginhub/hub/client"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // clientsFile is the format of the clients file. Unknown fields are errors: a
@@ -188,7 +188,7 @@ func (e clientEntry) toClient(providers []string) (*client.Client, error) {
 			return nil, fmt.Errorf("provider %.40q is not configured here; there is %s", p, strings.Join(providers, ", "))
 		}
 	}
-	if !slices.Contains([]string{"", ticket.SubjectOpenID, ticket.SubjectUnionID}, e.Subject) {
+	if !slices.Contains([]string{"", provider.SubjectOpenID, provider.SubjectUnionID}, e.Subject) {
 		return nil, fmt.Errorf("subject %.40q: openid or unionid", e.Subject)
 	}
 	if !slices.Contains([]string{"", client.MismatchIgnore, client.MismatchWarn, client.MismatchRefuse}, e.Mismatch) {

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"loginhub/cmd/loginhub/logqueue"
-	"loginhub/hub/ticket"
+	"loginhub/hub/provider"
 )
 
 // flushTimeout bounds how long a stopping node writes queued lines. A log that no
@@ -142,12 +142,12 @@ func (a *auditLog) Write(line slog.Record, held bool) {
 // userLabel returns the function that names users in the audit log. It is nil for
 // plain identifiers. Otherwise it is an HMAC of them, equal on all nodes while the
 // first key stays the same.
-func (s *settings) userLabel() func(ticket.Identity) string {
+func (s *settings) userLabel() func(provider.Identity) string {
 	if !s.AuditHash {
 		return nil
 	}
 	key := s.masters[0].Audit()
-	return func(by ticket.Identity) string {
+	return func(by provider.Identity) string {
 		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(strings.Join([]string{by.Provider, by.Realm, by.Subject}, "\x00")))
 		return by.Provider + ":hmac:" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])

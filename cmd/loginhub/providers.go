@@ -65,7 +65,7 @@ func (b *providerBuilder) providers(c *gate.Reloadable) error {
 
 // loginMethods returns the providers and QR codes of one set of credentials.
 func (b *providerBuilder) loginMethods(c credentials) (gate.LoginMethods, error) {
-	site := gate.LoginMethods{Providers: map[string]gate.Provider{}, QR: c.qr}
+	site := gate.LoginMethods{Providers: map[string]provider.Exchanger{}, QR: c.qr}
 	if c.qr == "link" || c.qr == "wxacode" {
 		site.QR = ""
 	}

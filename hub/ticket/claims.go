@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 )
 
 // Claims is the payload of the token (RFC 7519, section 4; OpenID Connect Core 1.0,
@@ -37,7 +38,7 @@ type TokenParams struct {
 
 // claims builds the token's payload. It uses the store's clock, so that nodes with
 // different clocks produce the same token.
-func (is TokenParams) claims(t Ticket, by Identity, user User, now time.Time) (json.RawMessage, error) {
+func (is TokenParams) claims(t Ticket, by provider.Identity, user User, now time.Time) (json.RawMessage, error) {
 	sub, err := by.Sub(is.Client.Subject)
 	if err != nil {
 		return nil, err

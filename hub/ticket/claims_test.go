@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -84,12 +85,12 @@ func TestClaims_ClientTTL(t *testing.T) {
 }
 
 func TestClaims_UnionIDMissing(t *testing.T) {
-	c := &client.Client{ID: "demo", Subject: ticket.SubjectUnionID}
+	c := &client.Client{ID: "demo", Subject: provider.SubjectUnionID}
 	poor := alice
 	poor.Union = ""
 	for _, v := range []ticket.Ticket{newTicket(t, c), must(t)(newTicket(t, c).Scan(poor, ticket.User{}, noon, confirmTTL))} {
 		next, err := v.Confirm(confirmation(poor, c))
-		if !errors.Is(err, ticket.ErrIdentityIncomplete) || !reflect.DeepEqual(next, v) {
+		if !errors.Is(err, provider.ErrIdentityIncomplete) || !reflect.DeepEqual(next, v) {
 			t.Errorf("%s: %v and %+v", v.State, err, next)
 		}
 	}

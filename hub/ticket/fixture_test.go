@@ -27,9 +27,9 @@ var wechatForm = &provider.TokenForm{AMR: "wechat", Prefix: "wechat", UnionPrefi
 
 // Users in these tests.
 var (
-	alice = ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: "alice", Union: "union-alice", Token: wechatForm}
-	bob   = ticket.Identity{Provider: "wechat", Realm: "wx1", Subject: "bob", Union: "union-bob", Token: wechatForm}
-	carol = ticket.Identity{Provider: "sandbox", Subject: "alice", Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}} // another user with alice's name
+	alice = provider.Identity{Provider: "wechat", Realm: "wx1", Subject: "alice", Union: "union-alice", Token: wechatForm}
+	bob   = provider.Identity{Provider: "wechat", Realm: "wx1", Subject: "bob", Union: "union-bob", Token: wechatForm}
+	carol = provider.Identity{Provider: "sandbox", Subject: "alice", Token: &provider.TokenForm{AMR: "sandbox", Prefix: "sandbox"}} // another user with alice's name
 )
 
 var demo = &client.Client{ID: "demo"}
@@ -88,7 +88,7 @@ func seal(t testing.TB, ring *ticket.Keyring, v ticket.Ticket) []byte {
 }
 
 // confirmation returns a confirm by that user at noon with the right number.
-func confirmation(by ticket.Identity, c *client.Client) ticket.Confirmation {
+func confirmation(by provider.Identity, c *client.Client) ticket.Confirmation {
 	return ticket.Confirmation{Identity: by, Match: "47", ExpectedMatch: "47", Now: noon, Sent: noon, ResultTTL: resultTTL,
 		Token: ticket.TokenParams{Issuer: "https://login.example.com", Client: c, TTL: tokenTTL}}
 }

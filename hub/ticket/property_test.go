@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -82,7 +83,7 @@ var likely = []ticket.Action{
 
 // call returns a random call in which everything but the time is fixed.
 func (w *fuzzDriver) call() func(ticket.Ticket) (ticket.Ticket, error) {
-	by := []ticket.Identity{alice, alice, alice, bob, carol}[w.random.IntN(5)]
+	by := []provider.Identity{alice, alice, alice, bob, carol}[w.random.IntN(5)]
 	user := []ticket.User{{}, {Nickname: "小明"}, {Nickname: "mallory", AvatarURL: "https://example.com/a"}}[w.random.IntN(3)]
 	match := []string{"47", "47", "47", "48", ""}[w.random.IntN(5)]
 	a := likely[w.random.IntN(len(likely))]
@@ -144,7 +145,7 @@ func (w *fuzzDriver) checkChange(was, next ticket.Ticket) {
 	if !allowed {
 		w.t.Errorf("%s follows %s", next.State, was.State)
 	}
-	if was.Identity != (ticket.Identity{}) && !next.Identity.Same(was.Identity) {
+	if was.Identity != (provider.Identity{}) && !next.Identity.Same(was.Identity) {
 		w.t.Errorf("%s to %s: %+v took over from %+v", was.State, next.State, next.Identity, was.Identity)
 	}
 	if hasClaims := next.Claims != nil; hasClaims != (next.State != ticket.Rejected && (was.Claims != nil || next.State == ticket.Confirmed)) {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -286,7 +287,7 @@ func TestSeal_LongestRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := ticket.Identity{Provider: "wechat", Realm: strings.Repeat("a", 32), Subject: strings.Repeat(worst, 200), Union: strings.Repeat(worst, 240), Token: wechatForm}
+	by := provider.Identity{Provider: "wechat", Realm: strings.Repeat("a", 32), Subject: strings.Repeat(worst, 200), Union: strings.Repeat(worst, 240), Token: wechatForm}
 	in := confirmation(by, c)
 	in.User, in.Token.Issuer = user, "https://"+strings.Repeat("l", 253)
 	v = must(t)(v.Confirm(in))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -20,7 +21,7 @@ func scannedTicket(b *testing.B) (*ticket.Keyring, ticket.Ticket, []byte) {
 	now := time.Now()
 	t := ticket.New(ticket.NewSecret().ID(), ticket.Request{Client: &client.Client{ID: "demo"}, Nonce: "A1b2C3d4E5f6",
 		Address: netip.MustParseAddr("203.0.113.7"), Browser: "Chrome 150", OS: "Windows"}, ring.Current(), now, time.Minute)
-	by := ticket.Identity{Provider: "wechat", Realm: "wx0123456789abcdef", Subject: "oABCDEFGHIJKLMNOPQRSTUVWXYZ0", Token: wechatForm}
+	by := provider.Identity{Provider: "wechat", Realm: "wx0123456789abcdef", Subject: "oABCDEFGHIJKLMNOPQRSTUVWXYZ0", Token: wechatForm}
 	if t, err = t.Scan(by, ticket.User{Nickname: "小明"}, now, time.Minute); err != nil {
 		b.Fatal(err)
 	}

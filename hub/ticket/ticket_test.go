@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -19,7 +20,7 @@ func TestTicket_New(t *testing.T) {
 	// The store counts in milliseconds, and so does the record.
 	at := noon.Add(time.Millisecond)
 	if v.State != ticket.Pending || v.Seq != 1 || v.Client != "demo" || !v.NumberMatching || v.Key != "kid" || v.Nonce != "n" ||
-		v.CreatedAt != at || v.Deadline != at.Add(ticketTTL) || v.Identity != (ticket.Identity{}) || v.User != (ticket.User{}) ||
+		v.CreatedAt != at || v.Deadline != at.Add(ticketTTL) || v.Identity != (provider.Identity{}) || v.User != (ticket.User{}) ||
 		v.Claims != nil || v.Address.IsValid() {
 		t.Errorf("new is %+v", v)
 	}
@@ -126,7 +127,7 @@ func TestClient_Allows(t *testing.T) {
 }
 
 func TestRetryError_Unwrap(t *testing.T) {
-	err := error(&ticket.RetryError{After: time.Second, Err: ticket.ErrStoreUnavailable})
+	err := error(&provider.RetryError{After: time.Second, Err: ticket.ErrStoreUnavailable})
 	if !errors.Is(err, ticket.ErrStoreUnavailable) || err.Error() != ticket.ErrStoreUnavailable.Error() {
 		t.Errorf("%v", err)
 	}

@@ -1,6 +1,10 @@
 package ticket
 
-import "time"
+import (
+	"time"
+
+	"loginhub/hub/provider"
+)
 
 // Action is what a phone or a browser does with a ticket.
 type Action int
@@ -84,7 +88,7 @@ var transitions = map[State]map[Action]outcomes{
 // sent, "" for none.
 func (t Ticket) Precheck(a Action, match string) error {
 	v := transitions[t.State][a]
-	if v.other.err != nil && (v.same.err != nil || t.Identity == (Identity{})) {
+	if v.other.err != nil && (v.same.err != nil || t.Identity == (provider.Identity{})) {
 		return t.refusal(v.other.err)
 	}
 	if a == Confirm && t.NumberMatching {
@@ -100,7 +104,7 @@ func (t Ticket) Precheck(a Action, match string) error {
 
 // decide returns the result of the action for this user. changed is false if the same
 // answer is given again.
-func (t Ticket) decide(a Action, by Identity) (next State, changed bool, err error) {
+func (t Ticket) decide(a Action, by provider.Identity) (next State, changed bool, err error) {
 	v := transitions[t.State][a]
 	r := v.same
 	if !t.Identity.Same(by) {
@@ -126,7 +130,7 @@ func (t Ticket) step(s State) Ticket {
 
 // Scan returns the ticket after a scan by that user, who has at least window from now to
 // confirm. A repeated scan returns the ticket unchanged.
-func (t Ticket) Scan(by Identity, user User, now time.Time, window time.Duration) (Ticket, error) {
+func (t Ticket) Scan(by provider.Identity, user User, now time.Time, window time.Duration) (Ticket, error) {
 	next, changed, err := t.decide(Scan, by)
 	if err != nil || !changed {
 		return t, err
@@ -174,7 +178,7 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 
 // Confirmation holds the input of Confirm.
 type Confirmation struct {
-	Identity      Identity
+	Identity      provider.Identity
 	User          User   // replaces the one from the scan, if the phone sent one
 	Match         string // the number that the user chose
 	ExpectedMatch string // the number that the page shows
@@ -186,7 +190,7 @@ type Confirmation struct {
 }
 
 // Reject returns the ticket after a reject by that user.
-func (t Ticket) Reject(by Identity) (Ticket, error) {
+func (t Ticket) Reject(by provider.Identity) (Ticket, error) {
 	_, changed, err := t.decide(Reject, by)
 	if err != nil || !changed {
 		return t, err

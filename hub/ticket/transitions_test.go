@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -71,7 +72,7 @@ var matching = []struct {
 
 // act does what a node does with a phone's call: it checks whether any user could
 // succeed before it checks the user.
-func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *client.Client) (ticket.Ticket, error) {
+func act(v ticket.Ticket, a ticket.Action, by provider.Identity, match string, c *client.Client) (ticket.Ticket, error) {
 	if err := v.Precheck(a, match); err != nil {
 		return v, err
 	}
@@ -87,7 +88,7 @@ func act(v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *
 }
 
 // assertOutcome checks one cell for one ticket and caller.
-func assertOutcome(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Identity, match string, c *client.Client, want outcome) {
+func assertOutcome(t *testing.T, v ticket.Ticket, a ticket.Action, by provider.Identity, match string, c *client.Client, want outcome) {
 	t.Helper()
 	next, err := act(v, a, by, match, c)
 	switch refused := refusals[want]; {
@@ -111,16 +112,16 @@ func assertOutcome(t *testing.T, v ticket.Ticket, a ticket.Action, by ticket.Ide
 }
 
 // callers returns the users that a row is about.
-func callers(recorded bool) []ticket.Identity {
+func callers(recorded bool) []provider.Identity {
 	if recorded {
 		// A name, or a unionid that was added later, does not make another user.
 		renamed := alice
 		renamed.Nickname, renamed.Union = "小红", "union-new"
-		return []ticket.Identity{alice, renamed}
+		return []provider.Identity{alice, renamed}
 	}
 	elsewhere := alice
 	elsewhere.Realm = "wx2" // the same openid under another application is another user
-	return []ticket.Identity{bob, carol, elsewhere}
+	return []provider.Identity{bob, carol, elsewhere}
 }
 
 func TestTransitions(t *testing.T) {
@@ -128,7 +129,7 @@ func TestTransitions(t *testing.T) {
 	cells := map[[2]any]bool{}
 	for _, row := range wantTransitions {
 		for _, v := range all[row.state] {
-			if !row.recorded && v.Identity == (ticket.Identity{}) && row.state == ticket.Pending {
+			if !row.recorded && v.Identity == (provider.Identity{}) && row.state == ticket.Pending {
 				assertOutcome(t, v, ticket.Scan, alice, "", demo, row.scan)
 			}
 			for _, by := range callers(row.recorded) {

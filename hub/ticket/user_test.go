@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -71,7 +72,7 @@ func FuzzUserClean(f *testing.F) {
 			}
 			return
 		}
-		if got.Nickname != ticket.CleanText(got.Nickname, ticket.MaxNickname) {
+		if got.Nickname != provider.CleanText(got.Nickname, ticket.MaxNickname) {
 			t.Errorf("left is %+q", got.Nickname)
 		}
 		if got.AvatarURL != avatar || avatar != "" && (len(avatar) > ticket.MaxAvatar || !strings.EqualFold(avatar[:8], "https://")) {

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
 func TestMetrics_NoAllocation(t *testing.T) {
 	m := New("", "", nil)
 	m.Hub.setProviders([]string{"wechat"})
-	done := ticket.Ticket{State: ticket.Consumed, Seq: 4, Identity: ticket.Identity{Provider: "wechat"}}
+	done := ticket.Ticket{State: ticket.Consumed, Seq: 4, Identity: provider.Identity{Provider: "wechat"}}
 	events := map[string]func(){
 		"a change":         func() { m.Hub.TicketChanged(done) },
 		"a phone's call":   func() { m.Hub.PhoneCallDone("confirm", "ok") },
@@ -34,8 +35,8 @@ func TestMetrics_LabelsBounded(t *testing.T) {
 	m := New("", "", nil)
 	m.Hub.setProviders([]string{"wechat"})
 	before := len(m.Hub.finished.known)
-	for _, provider := range []string{"", "oidc", "x"} {
-		m.Hub.TicketChanged(ticket.Ticket{State: ticket.Rejected, Seq: 2, Identity: ticket.Identity{Provider: provider}})
+	for _, id := range []string{"", "oidc", "x"} {
+		m.Hub.TicketChanged(ticket.Ticket{State: ticket.Rejected, Seq: 2, Identity: provider.Identity{Provider: id}})
 	}
 	if n := len(m.Hub.finished.known); n != before {
 		t.Errorf("%d series, %d before", n, before)
