@@ -32,6 +32,7 @@ type commands struct {
 	Serve   serveCmd   `cmd:"" default:"1" help:"Run a node (the default)."`
 	Check   checkCmd   `cmd:"" help:"Test the settings against the real Redis, WeChat and public URL. Exit code 1 if a check fails."`
 	Health  health     `cmd:"" help:"Check that the node on this machine is alive. Exit code 0 or 1."`
+	Login   loginCmd   `cmd:"" help:"Log in at a provider by phone, in the terminal (device grant, RFC 8628)."`
 	Keygen  keygenCmd  `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
 	Version versionCmd `cmd:"" help:"Print version, commit and Go's version."`
 }
@@ -66,6 +67,10 @@ func main() {
 		var wrong *usageError
 		if errors.As(err, &wrong) {
 			exit(exitUsage, err)
+		}
+		var coded *exitError
+		if errors.As(err, &coded) {
+			exit(coded.code, err)
 		}
 		exit(exitFailure, err)
 	}

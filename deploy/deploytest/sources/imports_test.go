@@ -13,9 +13,10 @@ var allowedImports = map[string][]string{
 	"cmd/loginbench":             {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
 	"cmd/loginbench/bare":        {},
 	"cmd/loginhub/check":         {"hub/provider", "hub/redisstore", "hub/ticket"},
+	"cmd/loginhub/devicelogin":   {"api/qr"},
 	"cmd/loginhub/logqueue":      {},
 	"cmd/loginhub/metrics":       {"api/ratelimit", "cmd/loginhub/logqueue", "hub", "hub/provider", "hub/redisstore", "hub/ticket"},
-	"cmd/loginhub":               {"api", "api/gate", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
+	"cmd/loginhub":               {"api", "api/gate", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/devicelogin", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
 	"api":                        {"api/apidocs", "api/gate", "api/login", "api/qr", "api/ratelimit", "api/request", "api/token", "api/weblogin", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/gate":                   {"api/qr", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/login":                  {"api/gate", "api/qr", "api/ratelimit", "api/request", "hub", "hub/client", "hub/provider", "hub/ticket"},
@@ -54,7 +55,7 @@ var moduleUsers = map[string][]string{
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
 	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
 	"github.com/coder/websocket":               {"cmd/loginhub/check", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // check: `loginhub check` opens a socket
-	"github.com/go-jose/go-jose/v4":            {"api/token", "hub/provider/app/assertion"},
+	"github.com/go-jose/go-jose/v4":            {"api/token", "cmd/loginhub/devicelogin", "hub/provider/app/assertion"},
 	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
 	"github.com/mileusna/useragent":            {"api/request"},
 	"golang.org/x/crypto":                      {"hub/redisstore", "hub/ticket"},
@@ -70,16 +71,17 @@ var stdlibOnly = []string{"hub/client", "hub/keys", "hub/provider", "hub/ticket"
 // testImports lists what the tests of a package may import beside the package itself and
 // its own imports. Nothing here is above the package.
 var testImports = map[string][]string{
-	"api":                   {"api/apitest"},
-	"api/apitest":           {"api", "api/gate", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket"},
-	"api/request":           {"hub/client"},
-	"cmd/loginhub":          {"api/apitest", "hub/hubtest", "wechat/wechattest"},
-	"cmd/loginhub/logqueue": {"hub/hubtest"},
-	"deploy/deploytest":     {"api/token", "hub/hubtest", "hub/keys"},
-	"hub":                   {"hub/hubtest", "hub/keys", "hub/provider", "hub/redisstore"},
-	"hub/chaos":             {"hub/hubtest", "wechat/wechattest"},
-	"hub/redisstore":        {"hub/hubtest"},
-	"wechat":                {"wechat/wechattest"},
+	"api":                      {"api/apitest"},
+	"api/apitest":              {"api", "api/gate", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket"},
+	"api/request":              {"hub/client"},
+	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "wechat/wechattest"},
+	"cmd/loginhub/devicelogin": {"hub/hubtest"},
+	"cmd/loginhub/logqueue":    {"hub/hubtest"},
+	"deploy/deploytest":        {"api/token", "hub/hubtest", "hub/keys"},
+	"hub":                      {"hub/hubtest", "hub/keys", "hub/provider", "hub/redisstore"},
+	"hub/chaos":                {"hub/hubtest", "wechat/wechattest"},
+	"hub/redisstore":           {"hub/hubtest"},
+	"wechat":                   {"wechat/wechattest"},
 }
 
 // TestImports: imports point one way, in tests too.
