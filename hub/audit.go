@@ -22,7 +22,7 @@ import (
 //     answer was lost between Redis and a node, the repeat is the change's only line);
 //   - a refused browser request: a new ticket, the website login, and a socket, poll or
 //     ack with a wrong secret or from a foreign origin;
-//   - an address that was given a token;
+//   - an address that was given a token, and a site that has redeemed a grant;
 //   - a kill switch of an operator.
 //
 // Requests over the general rate limit write no line. The line of a change is reserved
@@ -128,6 +128,8 @@ func (e *auditEntry) name() string {
 		return "repeated"
 	case e.ticket.Seq == 1:
 		return "made"
+	case e.ticket.Redeemed():
+		return "redeemed"
 	case e.ticket.Reason == ticket.ReasonCancelled:
 		return "cancelled"
 	}

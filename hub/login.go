@@ -28,18 +28,19 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 		return Created{}, err
 	}
 	defer slot.release()
-	m := Created{Secret: ticket.NewSecret(), ExpiresIn: h.config.TicketTTL}
+	m := Created{Secret: ticket.NewSecret()}
 	keys := h.current.Load().Keys
 	// The deadline is sealed, so Redis's clock must be known before the call. It is
 	// unknown at the first call and after a failover to a machine with another clock;
 	// the answer then corrects it.
 	for range 3 {
 		m.Ticket = ticket.New(m.Secret.ID(), r, keys.Current(), h.config.Store.Now(), h.config.TicketTTL)
+		m.ExpiresIn = m.Ticket.Deadline.Sub(m.Ticket.CreatedAt)
 		sealed, err := keys.Seal(m.Ticket)
 		if err != nil {
 			return Created{}, err
 		}
-		made, err := h.config.Store.Create(ctx, m.Ticket.ID, sealed, m.Ticket.Deadline, h.config.TicketTTL)
+		made, err := h.config.Store.Create(ctx, m.Ticket.ID, sealed, m.Ticket.Deadline, m.ExpiresIn)
 		if err != nil {
 			return Created{}, err
 		}

@@ -48,7 +48,7 @@ func nodeKeysOf(t testing.TB, text string) nodeKeys {
 	var seals []ticket.Key
 	signer := testSigner{}
 	for _, m := range masters {
-		seals = append(seals, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match()})
+		seals = append(seals, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code()})
 		signer[m.ID()] = ed25519.NewKeyFromSeed(m.SigningSeed())
 	}
 	ring, err := ticket.NewKeyring(seals)

@@ -120,11 +120,14 @@ func (r *records) seal(was, next ticket.Ticket, skip string) (ticket.Change, err
 		}
 	}
 	c := ticket.Change{ID: next.ID, BaseTag: was.Tag(), Sealed: sealed,
-		ExpireAt: next.Deadline.Add(ticket.Tombstone), ExcludeNode: skip,
+		ExpireAt: next.RedeemUntil().Add(ticket.Tombstone), ExcludeNode: skip,
 		WaitReplicas: next.State == ticket.Confirmed}
-	if next.State == ticket.Expired {
+	switch {
+	case next.Redeemed():
+		c.NotAfter = was.RedeemUntil()
+	case next.State == ticket.Expired:
 		c.NotBefore = was.Deadline
-	} else {
+	default:
 		c.NotAfter = was.Deadline
 	}
 	return c, nil
@@ -160,6 +163,9 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 		now = started
 	}
 	v := t.View(now)
+	if t.Grant != nil {
+		return r.addAnswer(v, t)
+	}
 	if t.State != ticket.Confirmed {
 		return v, nil
 	}
@@ -178,11 +184,25 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 	return v, nil
 }
 
+// addAnswer adds the response to the site to a view, if the site gets one.
+func (r *records) addAnswer(v ticket.View, t ticket.Ticket) (ticket.View, error) {
+	code := ""
+	if t.State == ticket.Confirmed && t.Grant.Type == ticket.GrantCode {
+		var err error
+		if code, err = r.current.Load().Keys.Code(t); err != nil {
+			return v, err
+		}
+	}
+	v.Answer = t.Answer(code)
+	return v, nil
+}
+
 // startedAt returns the start of the period that ends with the ticket's deadline.
 func (r *records) startedAt(t ticket.Ticket) time.Time {
 	switch {
 	case t.State == ticket.Confirmed:
 		return t.Deadline.Add(-r.resultTTL)
+	case t.State == ticket.Scanned && t.Grant != nil && t.Grant.TTL > 0 && t.Deadline.Equal(t.CreatedAt.Add(t.Grant.TTL)):
 	case t.State == ticket.Scanned && !t.Deadline.Equal(t.CreatedAt.Add(r.ticketTTL)): // the scan moved the deadline
 		return t.Deadline.Add(-r.confirmTTL)
 	}

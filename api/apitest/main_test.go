@@ -94,7 +94,7 @@ func start(t testing.TB, o options) *testServer {
 	must(t, err)
 	var seals []ticket.Key
 	for _, m := range masters {
-		seals = append(seals, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match()})
+		seals = append(seals, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code()})
 	}
 	ring, err := ticket.NewKeyring(seals)
 	must(t, err)

@@ -53,7 +53,7 @@ func (r *reloader) derive(set *settings) (*reloadable, error) {
 func (s *settings) keyring() (*ticket.Keyring, error) {
 	var keys []ticket.Key
 	for _, m := range s.masters {
-		keys = append(keys, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match()})
+		keys = append(keys, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code()})
 	}
 	ring, err := ticket.NewKeyring(keys)
 	if err != nil {

@@ -95,6 +95,13 @@ func (m MasterKey) SecretStoreAES() []byte { return m.derive("vault", 32) }
 // Match returns the HMAC key of number matching.
 func (m MasterKey) Match() []byte { return m.derive("match", 32) }
 
+// Code returns the HMAC key of authorization codes.
+func (m MasterKey) Code() []byte { return m.derive("code", 32) }
+
+// Request returns the XChaCha20-Poly1305 key of authorization requests that wait in a
+// browser or at a site.
+func (m MasterKey) Request() []byte { return m.derive("request", 32) }
+
 // SigningSeed returns the seed of the Ed25519 key that signs tokens (RFC 8032).
 func (m MasterKey) SigningSeed() []byte { return m.derive("sign", ed25519.SeedSize) }
 

@@ -16,7 +16,9 @@ var (
 	ErrScanRequired  = errors.New("number matching is on and the ticket is not scanned yet")
 	ErrMatchMissing  = errors.New("number matching is on and no number was chosen")
 	ErrMatchFailed   = errors.New("the wrong number was chosen")
-	ErrNotConfirmed  = errors.New("ticket is not confirmed, or with another seq")
+	// ErrRedeemed means that the ticket's code or device code was exchanged before.
+	ErrRedeemed     = errors.New("the grant was redeemed before")
+	ErrNotConfirmed = errors.New("ticket is not confirmed, or with another seq")
 
 	ErrLoginDisabled   = errors.New("the operator has switched this client's QR login off")
 	ErrAddressMismatch = errors.New("phone and browser do not share a known address")

@@ -55,7 +55,7 @@ func CutVersion(written []byte) (version string, rest []byte, ok bool) {
 
 // MaxSealed is the longest sealed record or message, in bytes. The longest legal one,
 // with every field at its limit and escaped, is shorter.
-const MaxSealed = 24 << 10
+const MaxSealed = 48 << 10
 
 // Lengths of MAC and nonce in base64url.
 const (
@@ -69,6 +69,7 @@ type Key struct {
 	Seal    []byte // HMAC key of the kill switches, and of records of version 1
 	Encrypt []byte // XChaCha20-Poly1305 key of the records, 32 bytes
 	Match   []byte // HMAC key of number matching
+	Code    []byte // HMAC key of authorization codes
 
 	aead cipher.AEAD // of Encrypt
 }
@@ -136,14 +137,15 @@ func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("seal: %w", ErrUnknownKey)
 	}
-	if r.version == versionMAC {
+	old := r.version == versionMAC && t.Grant == nil // version 1 has no grants
+	if old {
 		t.Origin, t.Reason = "", 0 // nodes that read only version 1 would drop them
 	}
 	body, err := json.Marshal(t)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	if r.version == versionMAC {
+	if old {
 		return k.authenticate(sealRecord, body)
 	}
 	return k.encrypt(t.ID, body)

@@ -85,6 +85,9 @@ type Ticket struct {
 	// a cancel (WasConfirmed). It is a plain number to save memory: every waiting ticket
 	// has one.
 	ConfirmedAt int64 `json:"confirmed_us,omitempty"`
+	// Grant is what the site redeems; nil if the browser gets the token. Only records of
+	// version 2 have one.
+	Grant *Grant `json:"grant,omitempty"`
 
 	tag string // of the sealed bytes that this ticket was opened from
 }
@@ -100,17 +103,21 @@ type Request struct {
 	Address     netip.Addr // observed by the hub; zero if unknown
 	Origin      string     // of the page, on the client's list; "" if the browser sent none
 	Browser, OS string     // claimed by the browser
+	Grant       *Grant     // nil: the browser gets the token
 }
 
 // New returns the first version of a ticket, created at now and to be scanned within
-// ttl. key is the id of the key that seals it (Keyring.Current).
+// ttl, or the grant's own TTL. key is the id of the key that seals it (Keyring.Current).
 func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket {
 	now = now.UTC().Truncate(time.Millisecond)
+	if r.Grant != nil && r.Grant.TTL > 0 {
+		ttl = r.Grant.TTL
+	}
 	return Ticket{
 		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address, Origin: r.Origin,
 		Browser: provider.CleanText(r.Browser, maxAgent), OS: provider.CleanText(r.OS, maxAgent),
 		NumberMatching: r.Client.NumberMatching, Key: key,
-		CreatedAt: now, State: Pending, Seq: 1, Deadline: now.Add(ttl),
+		CreatedAt: now, State: Pending, Seq: 1, Deadline: now.Add(ttl), Grant: r.Grant,
 	}
 }
 

@@ -172,7 +172,7 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 	}
 	t = t.step(next)
 	t.Identity, t.User, t.Claims, t.Deadline = c.Identity, user, claims, c.Now.Add(c.ResultTTL)
-	t.ConfirmedAt = c.Sent.UnixMicro()
+	t.ConfirmedAt, t.Grant = c.Sent.UnixMicro(), t.Grant.confirmed(t.Seq)
 	return t, nil
 }
 
@@ -224,6 +224,12 @@ func (t Ticket) WasConfirmed() bool { return t.ConfirmedAt != 0 }
 // Ack returns the ticket after its browser has acknowledged the token of version seq. A
 // repeated ack returns the ticket unchanged.
 func (t Ticket) Ack(seq int64) (Ticket, error) {
+	if t.Redeemed() { // the site was faster than the browser
+		if seq != t.Grant.Seq {
+			return t, ErrNotConfirmed
+		}
+		return t, nil
+	}
 	v := transitions[t.State][Ack].same
 	if v.err != nil {
 		return t, v.err

@@ -14,6 +14,7 @@ type View struct {
 	Token          string `json:"token,omitempty"`
 	TokenType      string `json:"token_type,omitempty"`
 	TokenExpiresIn int64  `json:"token_expires_in,omitempty"`
+	Answer                // in place of the token, for the site's own endpoint
 }
 
 // View returns the ticket as its browser sees it at now (the store's clock), without the
@@ -29,6 +30,10 @@ func (t Ticket) View(now time.Time) View {
 	}
 	return v
 }
+
+// Delivers reports whether the view has what the browser waits for: the token, or the
+// response to the site.
+func (v View) Delivers() bool { return v.Token != "" || v.Answer != (Answer{}) }
 
 // Seconds rounds a remaining time up to whole seconds, at least 1. A page must not show
 // 0 before the store has recorded the end.

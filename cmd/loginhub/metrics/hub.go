@@ -95,6 +95,9 @@ func (h hubMetrics) setProviders(ids []string) {
 
 // TicketChanged implements hub.Metrics.
 func (h hubMetrics) TicketChanged(t ticket.Ticket) {
+	if t.Redeemed() && t.Seq > t.Grant.Seq+1 {
+		return // the state was counted when the ticket entered it
+	}
 	h.transitions.get(labelValues{string(t.State)}).Inc()
 	if t.Seq == 1 {
 		h.created.get(labelValues{}).Inc()

@@ -1,0 +1,59 @@
+package hub
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"loginhub/hub/ticket"
+)
+
+// Redeem exchanges a ticket's grant, in one atomic step: of any number of concurrent
+// calls, one succeeds, and the others get ticket.ErrRedeemed with the ticket. check
+// authorizes the caller for each version that is read; its error is returned. from is the
+// caller's address, for the audit. It returns the redeemed ticket and the store's time.
+func (h *Hub) Redeem(ctx context.Context, id ticket.ID, from netip.Addr, check func(ticket.Ticket) error) (ticket.Ticket, time.Time, error) {
+	t, now, err := h.records.read(ctx, id)
+	if err != nil {
+		return t, now, err
+	}
+	slot, err := h.audit.reserve()
+	if err != nil {
+		return t, now, err
+	}
+	defer slot.release()
+	for range maxTries {
+		if err := check(t); err != nil {
+			return t, now, err
+		}
+		next, err := t.Redeem(now)
+		if err != nil {
+			return t, now, err
+		}
+		out, err := h.records.applyChange(ctx, t, next, h.node)
+		if err != nil {
+			return t, now, err
+		}
+		if out.Done {
+			h.audit.change(&slot, next, from)
+			h.waiters.apply(next, out.Now)
+			return next, out.Now, nil
+		}
+		if t, now, err = h.records.openAndExpire(ctx, id, out.Stored, h.node); err != nil {
+			return t, now, err
+		}
+	}
+	return t, now, errTooManyUpdates
+}
+
+// CheckCode returns nil if code is the ticket's authorization code.
+func (h *Hub) CheckCode(t ticket.Ticket, code string) error {
+	return h.current.Load().Keys.CheckCode(t, code)
+}
+
+// Answer returns the response to the site of a ticket with an authorization code grant;
+// zero unless it is confirmed or rejected.
+func (h *Hub) Answer(t ticket.Ticket) (ticket.Answer, error) {
+	v, err := h.records.addAnswer(ticket.View{}, t)
+	return v.Answer, err
+}
