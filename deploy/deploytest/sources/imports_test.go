@@ -46,6 +46,11 @@ var allowedImports = map[string][]string{
 	"frontend":                   {},
 	"deploy/deploytest":          {},
 	"deploy/deploytest/sources":  {},
+
+	// Providers. Each has its imitation below it.
+	"hub/provider/httpcall":            {"hub/provider"},
+	"hub/provider/providertest":        {},
+	"hub/provider/providertest/server": {"hub/provider/providertest"},
 }
 
 // moduleUsers lists the modules that only some packages may import.
