@@ -42,9 +42,11 @@ type Mailbox interface {
 }
 
 // Signer signs confirmed claims as a token. Package api/token implements it. The same
-// claims and kid give the same bytes. The only error is an unknown kid.
+// kid, tag and claims give the same bytes. The only error is an unknown key.
 type Signer interface {
-	Sign(kid string, claims []byte) (string, error)
+	// KeyTag returns the tag of the key of that algorithm that belongs to the kid.
+	KeyTag(kid, alg string) (uint32, error)
+	SignLogin(kid string, tag uint32, claims []byte) (string, error)
 }
 
 // Config configures a Hub. All fields up to MaxWaiters are required.

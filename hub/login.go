@@ -163,13 +163,18 @@ func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 		}
 		return t.Scan(c.by, c.User, c.now, h.config.ConfirmTTL)
 	case ticket.Confirm:
-		want, _, err := h.current.Load().Keys.MatchNumbers(t)
+		current := h.current.Load()
+		want, _, err := current.Keys.MatchNumbers(t)
 		if err != nil {
 			return t, err
 		}
+		signKey, err := current.Signer.KeyTag(t.Key, client.TokenAlg)
+		if err != nil {
+			return t, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
+		}
 		return t.Confirm(ticket.Confirmation{
 			Identity: c.by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
-			Token: ticket.TokenParams{Issuer: h.config.Issuer, Client: client, TTL: h.config.TokenTTL},
+			Token: ticket.TokenParams{Issuer: h.config.Issuer, Client: client, TTL: h.config.TokenTTL, SignKey: signKey},
 			Sent:  h.config.Store.Now(),
 		})
 	}

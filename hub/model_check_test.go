@@ -133,7 +133,7 @@ func (w *modelState) verdict(i int, p *modelBrowser) error {
 // hasToken reports whether the token belongs to one of the versions.
 func (w *modelState) hasToken(all []ticket.Ticket, token string) bool {
 	return slices.ContainsFunc(all, func(v ticket.Ticket) bool {
-		want, err := w.signer.Sign(v.Key, v.Claims)
+		want, err := w.signer.SignLogin(v.Key, v.SignKey, v.Claims)
 		return v.State == ticket.Confirmed && err == nil && token == want
 	})
 }

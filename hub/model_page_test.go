@@ -232,7 +232,7 @@ func (p *modelBrowser) check(all []ticket.Ticket, fell bool, state ticket.State,
 		return errors.New("consumed before any ack")
 	case state == ticket.Confirmed && (p.token == "" || token != p.token):
 		if !slices.ContainsFunc(same, func(v ticket.Ticket) bool {
-			want, err := p.state.signer.Sign(v.Key, v.Claims)
+			want, err := p.state.signer.SignLogin(v.Key, v.SignKey, v.Claims)
 			return err == nil && token == want
 		}) {
 			return errors.New("its token is not that of the confirm")

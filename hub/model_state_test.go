@@ -61,7 +61,9 @@ func nodeKeysOf(t testing.TB, text string) nodeKeys {
 // testSigner signs with private keys by kid. Its tokens are a JWT without header.
 type testSigner map[string]ed25519.PrivateKey
 
-func (s testSigner) Sign(kid string, claims []byte) (string, error) {
+func (testSigner) KeyTag(string, string) (uint32, error) { return 0, nil }
+
+func (s testSigner) SignLogin(kid string, _ uint32, claims []byte) (string, error) {
 	key, ok := s[kid]
 	if !ok {
 		return "", errors.New("no such key")

@@ -169,7 +169,7 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 	if t.State != ticket.Confirmed {
 		return v, nil
 	}
-	token, err := r.current.Load().Signer.Sign(t.Key, t.Claims)
+	token, err := r.current.Load().Signer.SignLogin(t.Key, t.SignKey, t.Claims)
 	if err != nil {
 		return v, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
 	}

@@ -102,7 +102,7 @@ func start(t testing.TB, o options) *testServer {
 	if o.pipes {
 		s.timeout = time.Hour // synctest's clock passes it at once
 	}
-	s.signer, err = token.NewSigner(masters)
+	s.signer, err = token.NewSigner(masters, nil)
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 

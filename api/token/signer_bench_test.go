@@ -9,7 +9,7 @@ import (
 
 func BenchmarkSign(b *testing.B) {
 	m := keys.NewMasterKey()
-	s, err := token.NewSigner([]keys.MasterKey{m})
+	s, err := token.NewSigner([]keys.MasterKey{m}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -17,7 +17,7 @@ func BenchmarkSign(b *testing.B) {
 	kid := m.ID()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Sign(kid, claims); err != nil {
+		if _, err := s.SignLogin(kid, 0, claims); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -21,7 +21,7 @@ type reloadable struct {
 // derive creates the reloadable values of settings, without applying them. Providers
 // with unchanged credentials keep their connections and tokens.
 func (r *reloader) derive(set *settings) (*reloadable, error) {
-	signer, err := token.NewSigner(set.masters)
+	signer, err := token.NewSigner(set.masters, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func TestExamples_UnusableKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := token.NewSigner(masters)
+	signer, err := token.NewSigner(masters, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,9 @@
 package keys
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 )
 
@@ -104,6 +107,22 @@ func (m MasterKey) Request() []byte { return m.derive("request", 32) }
 
 // SigningSeed returns the seed of the Ed25519 key that signs tokens (RFC 8032).
 func (m MasterKey) SigningSeed() []byte { return m.derive("sign", ed25519.SeedSize) }
+
+// SigningP256 returns the P-256 key that signs ES256 tokens. Its scalar is 1 plus 384
+// derived bits modulo n-1, without bias (FIPS 186-5, appendix A.2.1).
+func (m MasterKey) SigningP256() (*ecdsa.PrivateKey, error) {
+	one := big.NewInt(1)
+	d := new(big.Int).SetBytes(m.derive("sign es256", 48))
+	d.Mod(d, new(big.Int).Sub(elliptic.P256().Params().N, one)).Add(d, one)
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d.FillBytes(make([]byte, 32)))
+	if err != nil {
+		return nil, fmt.Errorf("P-256 key: %w", err)
+	}
+	return key, nil
+}
+
+// TokenIDs returns the HMAC key of the identifiers in tokens.
+func (m MasterKey) TokenIDs() []byte { return m.derive("token ids", 32) }
 
 // Audit returns the HMAC key of the user names in the audit log.
 func (m MasterKey) Audit() []byte { return m.derive("audit", 32) }

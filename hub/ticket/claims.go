@@ -34,6 +34,8 @@ type TokenParams struct {
 	Issuer string // the public URL
 	Client *client.Client
 	TTL    time.Duration // used if the client sets none
+	// SignKey is the tag of the key that signs the token (Ticket.SignKey).
+	SignKey uint32
 }
 
 // claims builds the token's payload. It uses the store's clock, so that nodes with

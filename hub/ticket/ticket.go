@@ -63,23 +63,26 @@ const (
 // Ticket is one version of a login attempt. All fields are sealed. All times are by the
 // store's clock.
 type Ticket struct {
-	ID             ID                `json:"ticket"`
-	Client         string            `json:"client"`
-	Nonce          string            `json:"nonce,omitempty"`
-	Address        netip.Addr        `json:"address,omitzero"` // observed by the hub; zero if unknown
-	Origin         string            `json:"origin,omitempty"` // of the page that asked; "" if its browser sent none
-	Browser        string            `json:"browser,omitempty"`
-	OS             string            `json:"os,omitempty"`
-	NumberMatching bool              `json:"match,omitempty"` // of the client, when the ticket was created
-	Reason         Reason            `json:"reason,omitempty"`
-	CreatedAt      time.Time         `json:"made_at"`
-	Key            string            `json:"kid"` // seals and signs this ticket for its whole life
-	State          State             `json:"state"`
-	Seq            int64             `json:"seq"`
-	Deadline       time.Time         `json:"deadline"`
-	Identity       provider.Identity `json:"by,omitzero"`   // who scanned, confirmed or rejected
-	User           User              `json:"user,omitzero"` // as the phone describes them: a claim
-	Claims         json.RawMessage   `json:"claims,omitempty"`
+	ID             ID         `json:"ticket"`
+	Client         string     `json:"client"`
+	Nonce          string     `json:"nonce,omitempty"`
+	Address        netip.Addr `json:"address,omitzero"` // observed by the hub; zero if unknown
+	Origin         string     `json:"origin,omitempty"` // of the page that asked; "" if its browser sent none
+	Browser        string     `json:"browser,omitempty"`
+	OS             string     `json:"os,omitempty"`
+	NumberMatching bool       `json:"match,omitempty"` // of the client, when the ticket was created
+	Reason         Reason     `json:"reason,omitempty"`
+	// SignKey is the tag of the key that signs the token, fixed by the confirm; 0 is Key's
+	// Ed25519 key. It is a number to save memory.
+	SignKey   uint32            `json:"sign,omitempty"`
+	CreatedAt time.Time         `json:"made_at"`
+	Key       string            `json:"kid"` // seals and signs this ticket for its whole life
+	State     State             `json:"state"`
+	Seq       int64             `json:"seq"`
+	Deadline  time.Time         `json:"deadline"`
+	Identity  provider.Identity `json:"by,omitzero"`   // who scanned, confirmed or rejected
+	User      User              `json:"user,omitzero"` // as the phone describes them: a claim
+	Claims    json.RawMessage   `json:"claims,omitempty"`
 	// ConfirmedAt is when the confirming node sent the confirm to the store, in
 	// microseconds of the store's clock; 0 before. It is for the metrics, and remains after
 	// a cancel (WasConfirmed). It is a plain number to save memory: every waiting ticket

@@ -173,6 +173,7 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 	t = t.step(next)
 	t.Identity, t.User, t.Claims, t.Deadline = c.Identity, user, claims, c.Now.Add(c.ResultTTL)
 	t.ConfirmedAt, t.Grant = c.Sent.UnixMicro(), t.Grant.confirmed(t.Seq)
+	t.SignKey = c.Token.SignKey
 	return t, nil
 }
 

@@ -20,6 +20,7 @@ var allowedImports = map[string][]string{
 	"api":                        {"api/apidocs", "api/gate", "api/login", "api/qr", "api/ratelimit", "api/request", "api/token", "api/weblogin", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/gate":                   {"api/qr", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/login":                  {"api/gate", "api/qr", "api/ratelimit", "api/request", "hub", "hub/client", "hub/provider", "hub/ticket"},
+	"api/oidc":                   {"api/token", "hub/client", "hub/ticket"},
 	"api/weblogin":               {"api/gate", "api/ratelimit", "api/request", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/apitest":                {},
 	"api/apitest/contract":       {"api/apitest"},
