@@ -3,6 +3,7 @@ package wechat
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -96,6 +97,16 @@ func (h *apiClient) exchange(ctx context.Context, c call) ([]byte, error) {
 		return nil, c.unavailable(fmt.Sprintf("answer over %d KiB", most>>10), nil)
 	}
 	return body, nil
+}
+
+// encode returns JSON without escapes of & and the like: WeChat's parser once refused
+// \u0026.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
 }
 
 // request returns the HTTP request of c in a form that net/http does not repeat;

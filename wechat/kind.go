@@ -23,6 +23,9 @@ const (
 	// lasts until WeChat's reset or the operator's clear_quota, so the operator
 	// must act.
 	KindQuota
+	// KindGuest: the user looks at a snapshot of the page, for which WeChat invents a
+	// user. They have to open the page itself.
+	KindGuest
 	// KindStale: the access_token is no longer valid. It is renewed and the call
 	// repeated once; a second failure becomes KindConfig.
 	KindStale
@@ -41,6 +44,8 @@ func (k Kind) String() string {
 		return "quota"
 	case KindStale:
 		return "stale"
+	case KindGuest:
+		return "guest"
 	default:
 		return "busy"
 	}
@@ -81,6 +86,7 @@ func classify(code int) (Kind, time.Duration) {
 		89503, 89506, 89507, // caller's address waits for the admin, or was refused
 		48001, 48004, 50002, 50004, 50007, // call not granted, banned; account frozen
 		40097, 40129, 40169, 41030, 85096, // a mini-program code's page or scene
+		40052, 40053, // an official account's code: its action
 		40002, 43002, 43003, 44002, 47001: // malformed request, ours or a proxy's
 		return KindConfig, 0
 	default: // -1 and unknown numbers
@@ -97,8 +103,11 @@ func Known(code int) bool {
 
 // KindOf returns the kind of an errcode of the operation op.
 func KindOf(op string, code int) Kind {
-	if op == OpCode && stale(code) { // the call carries an access_token
-		return KindStale
+	switch op {
+	case OpCode, OpScene, OpFollower, OpPhone: // these carry an access_token
+		if stale(code) {
+			return KindStale
+		}
 	}
 	kind, _ := classify(code)
 	return kind

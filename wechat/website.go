@@ -22,8 +22,8 @@ type Profile struct {
 	Avatar string
 }
 
-// Website exchanges the codes of one website application. It is safe for concurrent
-// use.
+// Website exchanges the codes of one website application, or of an official account for
+// pages inside WeChat. It is safe for concurrent use.
 type Website struct {
 	// Warn is called if a profile could not be read; may be nil. The user is
 	// logged in without a name.
@@ -34,11 +34,36 @@ type Website struct {
 	open   *url.URL
 	appID  string
 	secret *string
+	page   string // path of the authorize page
+	scope  string
 }
+
+// The scopes of a login at WeChat's page. With scopeBase WeChat asks the user nothing, and
+// gives only the openid.
+const (
+	scopeLogin   = "snsapi_login"
+	scopeBase    = "snsapi_base"
+	scopeProfile = "snsapi_userinfo"
+)
 
 // NewWebsite returns a client for the website application. openURL is the base of
 // the authorize page; empty means DefaultOpenURL. It makes no call.
 func NewWebsite(c Config, openURL string) (*Website, error) {
+	return newWebsite(c, openURL, "/connect/qrconnect", scopeLogin)
+}
+
+// NewInApp returns a client for the pages that an official account opens inside WeChat.
+// With profile WeChat asks the user for their name and picture, and gives the unionid.
+//
+// https://developers.weixin.qq.com/doc/service/guide/h5/auth.html
+func NewInApp(c Config, openURL string, profile bool) (*Website, error) {
+	if profile {
+		return newWebsite(c, openURL, "/connect/oauth2/authorize", scopeProfile)
+	}
+	return newWebsite(c, openURL, "/connect/oauth2/authorize", scopeBase)
+}
+
+func newWebsite(c Config, openURL, page, scope string) (*Website, error) {
 	h, err := c.apiClient()
 	if err != nil {
 		return nil, err
@@ -50,7 +75,7 @@ func NewWebsite(c Config, openURL string) (*Website, error) {
 	if err != nil {
 		return nil, errors.New("wechat config: the authorize page's base must be http(s)://HOST[/PATH] and nothing more")
 	}
-	return &Website{client: h, open: open, appID: c.AppID, secret: &c.Secret}, nil
+	return &Website{client: h, open: open, appID: c.AppID, secret: &c.Secret, page: page, scope: scope}, nil
 }
 
 // Authorize returns the URL of WeChat's page, which redirects to redirect with the
@@ -58,10 +83,13 @@ func NewWebsite(c Config, openURL string) (*Website, error) {
 //
 // https://developers.weixin.qq.com/doc/oplatform/Website_App/WeChat_Login/Wechat_Login
 func (w *Website) Authorize(redirect, state, lang string) string {
-	u := w.open.JoinPath("/connect/qrconnect")
+	u := w.open.JoinPath(w.page)
 	// WeChat requires this order.
 	u.RawQuery = "appid=" + url.QueryEscape(w.appID) + "&redirect_uri=" + url.QueryEscape(redirect) +
-		"&response_type=code&scope=snsapi_login&state=" + url.QueryEscape(state) + "&lang=" + url.QueryEscape(lang)
+		"&response_type=code&scope=" + w.scope + "&state=" + url.QueryEscape(state)
+	if w.scope == scopeLogin {
+		u.RawQuery += "&lang=" + url.QueryEscape(lang)
+	}
 	u.Fragment = "wechat_redirect"
 	return u.String()
 }
@@ -70,7 +98,8 @@ func (w *Website) Authorize(redirect, state, lang string) string {
 func (w *Website) Origin() string { return w.open.Scheme + "://" + w.open.Host }
 
 // Login exchanges the callback's code for the user by one call that is never
-// repeated, and reads the user's profile. An error is always an [*Error].
+// repeated, and reads the user's profile if the scope permits it. An error is always an
+// [*Error].
 //
 // https://developers.weixin.qq.com/doc/oplatform/Website_App/WeChat_Login/Authorized_Interface_Calling_UnionID.html
 func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
@@ -89,14 +118,21 @@ func (w *Website) Login(ctx context.Context, code string) (Profile, error) {
 		Token   string `json:"access_token"`
 		OpenID  string `json:"openid"`
 		UnionID string `json:"unionid"`
+		Guest   int    `json:"is_snapshotuser"` // 1: the user sees a snapshot of the page
 	}
 	if err := w.client.get(ctx, c, &answer); err != nil {
 		return Profile{}, err
+	}
+	if answer.Guest != 0 {
+		return Profile{}, &Error{Op: c.op, Kind: KindGuest, Msg: "the user sees a snapshot of the page (is_snapshotuser)"}
 	}
 	if !plausibleID(answer.OpenID) || (answer.UnionID != "" && !plausibleID(answer.UnionID)) {
 		return Profile{}, c.unavailable("answer without a usable openid or unionid", nil)
 	}
 	p := Profile{Identity: Identity{AppID: w.appID, OpenID: answer.OpenID, UnionID: answer.UnionID}}
+	if w.scope == scopeBase {
+		return p, nil
+	}
 	if err := w.profile(ctx, answer.Token, &p); err != nil && w.Warn != nil {
 		w.Warn(err)
 	}

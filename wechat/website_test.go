@@ -40,6 +40,30 @@ func visit(t *testing.T, link string) (uuid, page string) {
 	return wechattest.UUID(string(body)), string(body)
 }
 
+// inApp opens the authorize page inside WeChat. It returns where WeChat redirects, or the page.
+func inApp(t *testing.T, link string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("User-Agent", "Mozilla/5.0 (iPhone) MicroMessenger/8.0.50")
+	req.Close = true
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if to := resp.Header.Get("Location"); to != "" {
+		return to
+	}
+	return string(body)
+}
+
 // webCode returns the code of a consenting user.
 func webCode(t *testing.T, w *wechattest.Server, site *wechat.Website, user string) string {
 	t.Helper()

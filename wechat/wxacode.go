@@ -3,7 +3,6 @@ package wechat
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"net/url"
 	"time"
 )
@@ -53,8 +52,7 @@ func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte,
 	return picture, err
 }
 
-// codeBody omits WeChat's defaults. It does not escape & and the like: WeChat's
-// parser once refused \u0026.
+// codeBody omits WeChat's defaults.
 func codeBody(scene string, o CodeOptions) ([]byte, error) {
 	fields := map[string]any{"scene": scene, "check_path": !o.AnyPage}
 	if o.Page != "" {
@@ -63,11 +61,7 @@ func codeBody(scene string, o CodeOptions) ([]byte, error) {
 	if o.EnvVersion != "" {
 		fields["env_version"] = o.EnvVersion
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(fields)
-	return bytes.TrimSpace(b.Bytes()), err
+	return encode(fields)
 }
 
 // isPicture reports whether b begins as a JPEG or a PNG.

@@ -88,6 +88,12 @@ func (s *Server) answer(r *http.Request, f Fault) answer {
 		return s.stableToken(r, f).manners(r)
 	case "/wxa/getwxacodeunlimit":
 		return s.wxacode(r, f).manners(r)
+	case "/wxa/business/getuserphonenumber":
+		return s.phoneNumber(r, f).manners(r)
+	case "/cgi-bin/qrcode/create":
+		return s.createScene(r, f).manners(r)
+	case "/cgi-bin/user/info":
+		return s.follower(r, f).manners(r)
 	default:
 		return answer{status: http.StatusNotFound, contentType: "text/html", body: fmt.Appendf(nil, html, http.StatusNotFound)}
 	}

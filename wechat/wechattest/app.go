@@ -14,9 +14,12 @@ type App struct {
 	// bound to. A user has the same unionid in all applications of one account;
 	// with the empty name there is no unionid.
 	OpenPlatform string
-	// CallbackHost is the host that a website application has registered;
-	// empty for a mini-program.
+	// CallbackHost is the host that a website application or an official account
+	// has registered; empty for a mini-program.
 	CallbackHost string
+	// Token and AESKey are those of an official account's server, as its console
+	// shows them. Without a Token the application cannot create QR codes.
+	Token, AESKey string
 	// Pages are the published pages of a mini-program; nil means that every
 	// page exists.
 	Pages []string
@@ -33,6 +36,7 @@ const (
 type issued struct {
 	appID, user string
 	web         bool
+	scope       string // of a web code
 	expires     time.Time
 	used        bool
 }

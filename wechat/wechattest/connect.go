@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ type Attempt struct {
 	UUID            string
 	appID           string
 	redirect, state string
+	scope           string
 }
 
 // connect serves open.weixin.qq.com: the authorize page.
@@ -21,15 +23,28 @@ func (s *Server) connect(r *http.Request) answer {
 	q := r.URL.Query()
 	switch r.URL.Path {
 	case "/connect/qrconnect":
-		return s.authorizePage(q)
+		return s.authorizePage(q, "snsapi_login")
+	case "/connect/oauth2/authorize":
+		if !strings.Contains(r.UserAgent(), "MicroMessenger") {
+			return page("请在微信客户端打开链接")
+		}
+		return s.authorizePage(q, "snsapi_base", "snsapi_userinfo")
 	case "/connect/decide": // an addition: the user's phone, for a test in a browser
 		return s.decidePage(q)
 	}
 	return answer{status: http.StatusNotFound, contentType: "text/html", body: []byte("<h1>404</h1>")}
 }
 
-// authorizePage shows a QR code or the error of the link, both with HTTP 200.
-func (s *Server) authorizePage(q url.Values) answer {
+// InApp sets who looks at pages inside WeChat from now on; alice at first.
+func (s *Server) InApp(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inApp = user
+}
+
+// authorizePage shows a QR code or the error of the link, both with HTTP 200. Inside
+// WeChat it redirects at once if the scope gives the openid only.
+func (s *Server) authorizePage(q url.Values, scopes ...string) answer {
 	back, err := url.Parse(q.Get("redirect_uri"))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,15 +56,18 @@ func (s *Server) authorizePage(q url.Values) answer {
 		return page("redirect_uri 参数错误")
 	case q.Get("response_type") != "code":
 		return page("response_type 参数错误")
-	case q.Get("scope") != "snsapi_login":
+	case !slices.Contains(scopes, q.Get("scope")):
 		return page("Scope 参数错误或没有 Scope 权限")
 	case len(q.Get("state")) > 128:
 		return page("state 参数错误")
 	}
-	a := &Attempt{UUID: rand.Text()[:16], appID: app.ID, redirect: q.Get("redirect_uri"), state: q.Get("state")}
+	a := &Attempt{UUID: rand.Text()[:16], appID: app.ID, redirect: q.Get("redirect_uri"), state: q.Get("state"), scope: q.Get("scope")}
 	s.attempts[a.UUID] = a
-	return page(fmt.Sprintf(`<img src="/connect/qrcode/%[1]s" alt=""><a id="allow" href="/connect/decide?uuid=%[1]s&amp;user=alice">allow</a>`+
-		` <a id="deny" href="/connect/decide?uuid=%[1]s">deny</a>`, a.UUID))
+	if a.scope == "snsapi_base" {
+		return redirect(s.allow(a, s.inApp))
+	}
+	return page(fmt.Sprintf(`<img src="/connect/qrcode/%[1]s" alt=""><a id="allow" href="/connect/decide?uuid=%[1]s&amp;user=%[2]s">allow</a>`+
+		` <a id="deny" href="/connect/decide?uuid=%[1]s">deny</a>`, a.UUID, url.QueryEscape(s.inApp)))
 }
 
 func page(text string) answer {
@@ -66,6 +84,10 @@ func (s *Server) decidePage(q url.Values) answer {
 	if to == "" {
 		return page("二维码已过期")
 	}
+	return redirect(to)
+}
+
+func redirect(to string) answer {
 	return answer{status: http.StatusFound, contentType: "text/html", location: to,
 		body: []byte(`<a href="` + html.EscapeString(to) + `">Found</a>`)}
 }
@@ -89,7 +111,17 @@ func (s *Server) Allow(uuid, user string) (callback string) {
 	if a == nil {
 		return ""
 	}
-	code := s.issue(issued{appID: a.appID, user: user, web: true, expires: s.now().Add(WebCodeLife)})
+	return s.allow(a, user)
+}
+
+// allow is Allow for an attempt. Called with mu held. A code of a page inside WeChat lives
+// as long as a mini-program's.
+func (s *Server) allow(a *Attempt, user string) (callback string) {
+	life := WebCodeLife
+	if a.scope != "snsapi_login" {
+		life = CodeLife
+	}
+	code := s.issue(issued{appID: a.appID, user: user, web: true, scope: a.scope, expires: s.now().Add(life)})
 	return a.back("code=" + code + "&")
 }
 

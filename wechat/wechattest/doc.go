@@ -13,6 +13,7 @@
 //	w.Fail(wechattest.Fault{Errcode: 45011})
 //
 // Each call of WeChat is one file: session.go is jscode2session, token.go
-// stable_token, code.go getwxacodeunlimit, website.go the website's two calls, and
+// stable_token, code.go getwxacodeunlimit, website.go the website's two calls, account.go
+// those of official accounts and phone numbers, push.go the events that WeChat sends, and
 // connect.go the page on which a user allows or denies a website's login.
 package wechattest

@@ -46,6 +46,14 @@ func usual(code int) string {
 		return "access_token expired"
 	case 41001:
 		return "access_token missing"
+	case 40003:
+		return "invalid openid"
+	case 40052:
+		return "invalid action name"
+	case 40053:
+		return "invalid action info"
+	case 48001:
+		return "api unauthorized"
 	case 40129:
 		return "invalid scene"
 	case 40169:

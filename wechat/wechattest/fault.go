@@ -33,6 +33,11 @@ type Fault struct {
 	// ExpiresIn replaces the expires_in of a stable_token answer; the token
 	// itself lives on. WeChat's least is 300.
 	ExpiresIn int
+	// Guest marks the user of a website's code as one of a snapshot of the page.
+	Guest bool
+	// ForeignWatermark gives a phone number with the watermark of another
+	// application.
+	ForeignWatermark bool
 	// Lie sends a mini-program code's answer with the wrong content type.
 	Lie bool
 	// RawNickname puts unescaped control characters into a nickname.

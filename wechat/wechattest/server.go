@@ -46,6 +46,10 @@ type Server struct {
 	scenes      []string            // of mini-program codes, in order
 	forced      int
 	sessionKeys []string
+	sceneCodes  map[string]sceneCode  // of official accounts, by content
+	followers   map[string]string     // users by appid and openid
+	phoneCodes  map[string]*phoneCode // of getPhoneNumber
+	inApp       string                // who looks at pages inside WeChat
 }
 
 // traffic counts the calls and decides their Faults.
@@ -84,7 +88,11 @@ func New(o Options) *Server {
 		tokens:  make(map[string]*stable),
 		asked:   make(map[string]webGrant),
 
-		attempts: make(map[string]*Attempt),
+		attempts:   make(map[string]*Attempt),
+		sceneCodes: make(map[string]sceneCode),
+		followers:  make(map[string]string),
+		phoneCodes: make(map[string]*phoneCode),
+		inApp:      "alice",
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),

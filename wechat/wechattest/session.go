@@ -13,7 +13,7 @@ const SessionKeyPrefix = "wxSessionKey"
 // jscode2session exchanges a wx.login code. Like WeChat it reads the query only;
 // it ignores parameters in a POST body.
 func (s *Server) jscode2session(q url.Values, f Fault) answer {
-	user, refusal := s.redeem(q, "js_code")
+	user, _, refusal := s.redeem(q, "js_code")
 	if refusal != 0 {
 		return failure(refusal, f)
 	}
@@ -36,35 +36,35 @@ func (s *Server) jscode2session(q url.Values, f Fault) answer {
 	return body(success)
 }
 
-// redeem spends a code and returns its user or an errcode. Of two exchanges of one
-// code, one succeeds.
-func (s *Server) redeem(q url.Values, name string) (user string, refusal int) {
+// redeem spends a code and returns its user and scope, or an errcode. Of two exchanges of
+// one code, one succeeds.
+func (s *Server) redeem(q url.Values, name string) (user, scope string, refusal int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	app, known := s.apps[q.Get("appid")]
 	code := s.codes[q.Get(name)]
 	switch {
 	case q.Get("appid") == "":
-		return "", 41002
+		return "", "", 41002
 	case q.Get("secret") == "":
-		return "", 41004
+		return "", "", 41004
 	case q.Get(name) == "":
-		return "", 41008
+		return "", "", 41008
 	case q.Get("grant_type") != "authorization_code":
-		return "", 40002
+		return "", "", 40002
 	case !known:
-		return "", 40013
+		return "", "", 40013
 	case q.Get("secret") != app.Secret:
-		return "", 40125
+		return "", "", 40125
 	case code == nil || code.appID != app.ID || code.web != (name == "code"):
-		return "", 40029
+		return "", "", 40029
 	case code.used:
-		return "", 40163
+		return "", "", 40163
 	case !s.now().Before(code.expires):
-		return "", 40029
+		return "", "", 40029
 	}
 	code.used = true
-	return code.user, 0
+	return code.user, code.scope, 0
 }
 
 func (s *Server) newSessionKey() string {

@@ -9,25 +9,28 @@ import (
 
 // webGrant is a website's access to one user.
 type webGrant struct {
-	appID, user string
-	expires     time.Time
+	appID, user, scope string
+	expires            time.Time
 }
 
 // webToken is sns/oauth2/access_token. It spends a website's code.
 func (s *Server) webToken(q url.Values, f Fault) answer {
-	user, refusal := s.redeem(q, "code")
+	user, scope, refusal := s.redeem(q, "code")
 	if refusal != 0 {
 		return failure(refusal, f)
 	}
 	appID := q.Get("appid")
 	success := map[string]any{"access_token": rand.Text() + rand.Text() + "-user", "expires_in": 7200,
-		"refresh_token": RefreshTokenPrefix + rand.Text(), "openid": s.OpenID(appID, user), "scope": "snsapi_login"}
-	if unionid := s.UnionID(appID, user); unionid != "" && !f.NoUnionID {
+		"refresh_token": RefreshTokenPrefix + rand.Text(), "openid": s.OpenID(appID, user), "scope": scope}
+	if unionid := s.UnionID(appID, user); unionid != "" && !f.NoUnionID && scope != "snsapi_base" {
 		success["unionid"] = unionid
+	}
+	if f.Guest {
+		success["is_snapshotuser"] = 1
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked[success["access_token"].(string)] = webGrant{appID, user, s.now().Add(2 * time.Hour)}
+	s.asked[success["access_token"].(string)] = webGrant{appID, user, scope, s.now().Add(2 * time.Hour)}
 	if f.ZeroErrcode || f.StringErrcode {
 		success["errcode"], success["errmsg"] = number(0, f), "ok"
 	}
@@ -47,6 +50,8 @@ func (s *Server) userInfo(q url.Values, f Fault) answer {
 		return failure(40001, f)
 	case !s.now().Before(g.expires):
 		return failure(42001, f)
+	case g.scope == "snsapi_base":
+		return failure(48001, f)
 	case q.Get("openid") != s.OpenID(g.appID, g.user):
 		return failure(40003, f)
 	}
