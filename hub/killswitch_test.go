@@ -112,16 +112,44 @@ func TestSwitch_ForgedValues(t *testing.T) {
 						t.Fatalf("switched to %v: %v", on, was)
 					}
 					b.write(t, forge(b, old, latest))
-					if got := s.CheckEnabled("demo"); !errors.Is(got, was) {
-						t.Errorf("switched to %v, and after it: %v", on, got)
-					}
 					if got := b.value(t); got != latest {
 						t.Errorf("Redis holds %q, not %q", got, latest)
+					}
+					late := b.node(t) // reads the value that the first node wrote again
+					waitRead(t)
+					for _, n := range []*testNode{s, late} {
+						if got := n.CheckEnabled("demo"); !errors.Is(got, was) {
+							t.Errorf("switched to %v, and after it: %v", on, got)
+						}
+					}
+					late.setEnabled(t, !on) // the operator's change counts on every node
+					waitRead(t)
+					if got := s.CheckEnabled("demo"); (got == nil) == on {
+						t.Errorf("switched to %v on another node: %v", !on, got)
 					}
 				})
 			})
 		}
 	}
+}
+
+// lossySwitches is a Redis that confirms a write and loses it at once, as a failover may.
+type lossySwitches struct{ *redisstore.Store }
+
+func (lossySwitches) WriteSwitch(context.Context, string, string) error { return nil }
+
+func TestSwitch_WriteLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &switchCluster{}
+		s := start(t, options{tweak: func(c *hub.Config) {
+			b.Store = c.Store.(*redisstore.Store)
+			c.KillSwitches, c.Reloadable.Clients = lossySwitches{b.Store}, []string{"demo"}
+		}})
+		s.setEnabled(t, false)
+		if err := s.CheckEnabled("demo"); !errors.Is(err, ticket.ErrLoginDisabled) || b.value(t) == "" {
+			t.Errorf("%v, and Redis holds %q", err, b.value(t))
+		}
+	})
 }
 
 // TestSwitch_UnreadableValues: a value under a missing key or in a later version gives

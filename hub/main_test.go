@@ -61,6 +61,7 @@ func (e *mailboxSpy) Listen(ctx context.Context, node string, subscribed func(),
 // the fake clock at which it was sent and is checked.
 func (e *mailboxSpy) Probe(ctx context.Context, node, nonce string) (masters int, err error) {
 	time.Sleep(e.delay)
+	defer time.Sleep(e.delay) // the probe itself arrives earlier
 	return e.Mailbox.Probe(ctx, node, nonce)
 }
 

@@ -115,24 +115,29 @@ func TestMailbox_ResyncAfterResubscribe(t *testing.T) {
 }
 
 // TestResync_AfterLostProbe: the subscription did not break and was not silent for long
-// enough to subscribe again.
+// enough to subscribe again. The next probe arrives before or after its call returns.
 func TestResync_AfterLostProbe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := start(t, options{probeDelay: time.Millisecond})
-		id := s.create(t)
-		waits := s.poll(id, 55*time.Second)
-		s.muteAfter(100 * time.Millisecond)
-		subscriptions, begun := s.mailbox.subscriptions(), time.Now()
-		s.confirm(t, id)
-		time.Sleep(time.Second) // one probe
-		s.mailbox.set(nil)
-		if a := <-waits; checkToken(a.view, a.err) != nil || time.Since(begun) > 2100*time.Millisecond {
-			t.Errorf("found after %v: %+v", time.Since(begun), a)
-		}
-		if s.mailbox.subscriptions() != subscriptions {
-			t.Error("the node subscribed again")
-		}
-	})
+	for _, late := range []time.Duration{0, 10 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, options{probeDelay: time.Millisecond})
+			id := s.create(t)
+			waits := s.poll(id, 55*time.Second)
+			s.muteAfter(100 * time.Millisecond)
+			subscriptions, begun := s.mailbox.subscriptions(), time.Now()
+			s.confirm(t, id)
+			time.Sleep(time.Second) // one probe
+			s.mailbox.set(func(next func([]byte), m []byte) {
+				time.Sleep(late)
+				next(m)
+			})
+			if a := <-waits; checkToken(a.view, a.err) != nil || time.Since(begun) > 2100*time.Millisecond {
+				t.Errorf("%v late: found after %v: %+v", late, time.Since(begun), a)
+			}
+			if s.mailbox.subscriptions() != subscriptions {
+				t.Error("the node subscribed again")
+			}
+		})
+	}
 }
 
 // TestResync_LostSubscription: probes arrive and updates do not, so that the node cannot

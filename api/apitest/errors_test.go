@@ -86,6 +86,9 @@ func TestErrors_Provider(t *testing.T) {
 			})
 		}
 	}
+	if !strings.Contains(s.log.String(), "provider_misconfigured") {
+		t.Error("the log has no line for the operator")
+	}
 }
 
 // retryAfter requires a Retry-After of at least that many seconds; "" requires none.
@@ -123,15 +126,6 @@ func TestErrors_InternalErrorID(t *testing.T) {
 		t.Error("the log has no stack of the panic")
 	}
 	s.createTicket(t, nil) // the node keeps running
-}
-
-func TestErrors_ProviderMisconfiguredLogged(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{providers: map[string]provider.Exchanger{"wechat": errorProvider()}})
-	(&phone{s, "wechat", "misconfigured"}).do(t, s.createTicket(t, nil), "scan").problem(t, 502, "provider_misconfigured")
-	if !strings.Contains(s.log.String(), "provider_misconfigured") {
-		t.Error("the log has no line for the operator")
-	}
 }
 
 func TestErrors_StoreUnavailable(t *testing.T) {

@@ -299,6 +299,9 @@ func TestOrigin_JWKS(t *testing.T) {
 	if a.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Error("a site's script may not read the keys")
 	}
+	if got := a.header.Get("Cache-Control"); !strings.Contains(got, "max-age=300") {
+		t.Errorf("Cache-Control %q", got)
+	}
 }
 
 // Nodes are reloaded one after the other. A node that does not have a ticket's client

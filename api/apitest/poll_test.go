@@ -106,34 +106,6 @@ func TestPoll_Wait(t *testing.T) {
 	}
 }
 
-func TestPoll_Change(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	p := s.createTicket(t, nil)
-	for i, step := range []struct {
-		do    func()
-		state string
-	}{
-		{func() { s.phone("ann").mustDo(t, p, "scan") }, "scanned"},
-		{func() { s.phone("ann").mustDo(t, p, "confirm") }, "confirmed"},
-		{func() { p.ack(t, 3).noContent(t) }, "consumed"},
-	} {
-		waiting := p.startPoll(t, fmt.Sprintf("wait=55&after=%d", i+1))
-		s.awaitWaiters(t, 1)
-		step.do()
-		end := <-waiting
-		must(t, end.err)
-		v := end.ok(t, http.StatusOK)
-		p.forbidToken(v)
-		if v["state"] != step.state || v["seq"] != float64(i+2) {
-			t.Errorf("view %v, want %s", v, step.state)
-		}
-		if end.took > 5*time.Second {
-			t.Errorf("%s after %v", step.state, end.took)
-		}
-	}
-}
-
 func TestPoll_Deadline(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, nil)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"loginhub/hub/client"
@@ -53,25 +52,6 @@ func TestProvider_CalledOnce(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestProvider_DeadTicket(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		o := &fakeProvider{}
-		s := start(t, options{pipes: true, providers: map[string]provider.Exchanger{"wechat": o}})
-		p := s.createTicket(t, nil)
-		gone := &browser{s: s}
-		gone.id, _ = unknownTicket()
-		advance(2 * time.Minute)
-		for _, action := range []string{"scan", "confirm", "reject"} {
-			(&phone{s, "wechat", "ann"}).do(t, p, action).problem(t, 410, "ticket_expired")
-			(&phone{s, "wechat", "ann"}).do(t, gone, action).problem(t, 404, "ticket_not_found")
-		}
-		if o.calls() != 0 {
-			t.Errorf("%d calls", o.calls())
-		}
-	})
 }
 
 func TestProvider_MalformedRequest(t *testing.T) {
@@ -210,27 +190,6 @@ func TestSandbox_CodeOnce(t *testing.T) {
 		}
 		a.ok(t, http.StatusOK)
 		s.ask(t, "POST", s.createTicket(t, nil).path("scan"), body).problem(t, 422, "code_invalid")
-	}
-}
-
-// The record stores the provider's profile, and its size is bounded: nodes refuse to
-// read a larger record, and the login would be lost.
-func TestProvider_LongName(t *testing.T) {
-	t.Parallel()
-	o := &fakeProvider{users: map[string]provider.Identity{
-		"nickname":  {Provider: "app", Subject: "ann", Nickname: strings.Repeat("<", 4000)},
-		"invisible": {Provider: "app", Subject: "ann", Nickname: "\u202e Ann\n", Picture: "http://example.com/a"},
-		"picture":   {Provider: "app", Subject: "ann", Nickname: "Ann", Picture: "https://example.com/?" + strings.Repeat("&", 4000)},
-	}}
-	s := start(t, options{providers: map[string]provider.Exchanger{"app": o}})
-	for name, want := range map[string]map[string]any{
-		"nickname": {"nickname": strings.Repeat("<", 64)}, "invisible": {"nickname": "Ann"}, "picture": {"nickname": "Ann"},
-	} {
-		_, v := (&phone{s, "app", name}).login(t, nil)
-		_, claims := verifyToken(t, s, v["token"])
-		if !equal(v["user"], want) || claims["nickname"] != want["nickname"] || claims["picture"] != nil {
-			t.Errorf("%s: view %v, claims %v", name, v["user"], claims)
-		}
 	}
 }
 

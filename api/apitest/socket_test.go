@@ -42,36 +42,6 @@ func TestSocket_Views(t *testing.T) {
 	l.requireClose(t, websocket.StatusNormalClosure)
 }
 
-func TestSocket_FirstView(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	for state, want := range map[string][]string{
-		"pending":   {"ticket", "state", "seq", "expires_in"},
-		"scanned":   {"ticket", "state", "seq", "expires_in"}, // the phone has sent no profile
-		"confirmed": {"ticket", "state", "seq", "expires_in", "token", "token_type", "token_expires_in"},
-		"consumed":  {"ticket", "state", "seq"},
-		"rejected":  {"ticket", "state", "seq", "reason"},
-	} {
-		t.Run(state, func(t *testing.T) {
-			p := ticketIn(t, s, state)
-			l := p.dial(t)
-			v := l.expect(t, state, seqIn[state])
-			fields(t, v, want...)
-			polled := p.view(t)
-			for _, m := range []map[string]any{v, polled} { // both have the same fields
-				delete(m, "expires_in")
-				delete(m, "token_expires_in")
-			}
-			if !equal(v, polled) {
-				t.Errorf("socket view %v, poll view %v", v, polled)
-			}
-			if state == "consumed" || state == "rejected" {
-				l.requireClose(t, websocket.StatusNormalClosure)
-			}
-		})
-	}
-}
-
 func TestSocket_UnknownText(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

@@ -3,7 +3,6 @@ package apitest_test
 import (
 	"crypto/ed25519"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -54,28 +53,6 @@ func (f *phone) login(t *testing.T, body any, more ...any) (*browser, map[string
 	return p, p.requireState(t, "confirmed", 2)
 }
 
-func TestJWKS_PublicOnly(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	a := s.ask(t, "GET", "/.well-known/jwks.json", nil)
-	keys, _ := a.ok(t, http.StatusOK)["keys"].([]any)
-	if len(keys) != 2 { // the older one too: sites may still verify its tokens
-		t.Fatalf("%d keys", len(keys))
-	}
-	seen := map[any]bool{}
-	for _, k := range keys {
-		key := k.(map[string]any)
-		fields(t, key, "kty", "crv", "x", "kid", "use", "alg")
-		if key["kty"] != "OKP" || key["crv"] != "Ed25519" || key["use"] != "sig" || key["alg"] != "EdDSA" || seen[key["kid"]] {
-			t.Errorf("key %v", key)
-		}
-		seen[key["kid"]] = true
-	}
-	if got := a.header.Get("Cache-Control"); !strings.Contains(got, "max-age=300") {
-		t.Errorf("Cache-Control %q", got)
-	}
-}
-
 func TestToken_SandboxClaims(t *testing.T) {
 	runSynctest(t, options{}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, map[string]string{"nonce": "n-<&>\u2028国"})
@@ -124,19 +101,6 @@ func TestToken_Subject(t *testing.T) {
 	p.requireState(t, "pending", 1)
 }
 
-func TestToken_ClientTTL(t *testing.T) {
-	t.Parallel()
-	site := demo()
-	site.TokenTTL = time.Hour
-	s := start(t, options{clients: []*client.Client{site}})
-	_, v := s.phone("ann").login(t, nil)
-	_, claims := verifyToken(t, s, v["token"])
-	if claims["exp"].(float64)-claims["iat"].(float64) != 3600 {
-		t.Errorf("from %v to %v", claims["iat"], claims["exp"])
-	}
-	requireRange(t, "token_expires_in", v["token_expires_in"], 3590, 3600)
-}
-
 func TestToken_SameBytesUntilAck(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
@@ -166,20 +130,4 @@ func TestToken_SameBytesUntilAck(t *testing.T) {
 	l.requireClose(t, 1000)
 	s.phone("ann").mustDo(t, p, "confirm")
 	fields(t, p.requireState(t, "consumed", 3), "ticket", "state", "seq")
-}
-
-func TestToken_UniquePerLogin(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	seen := map[string]bool{}
-	for range 5 {
-		_, v := s.phone("ann").login(t, nil)
-		_, claims := verifyToken(t, s, v["token"])
-		for _, text := range []string{fmt.Sprint(v["token"]), fmt.Sprint(claims["jti"])} {
-			if seen[text] {
-				t.Errorf("%s twice", text)
-			}
-			seen[text] = true
-		}
-	}
 }

@@ -114,51 +114,6 @@ func TestAudit_HashSetting(t *testing.T) {
 	}
 }
 
-// TestKillSwitch_SurvivesRestart: nodes keep a kill switch that Redis loses, and restore it for new
-// nodes.
-func TestKillSwitch_SurvivesRestart(t *testing.T) {
-	t.Parallel()
-	redis := hubtest.StartRedis(t)
-	s := &switches{t, hubtest.Context(t, 60*time.Second), []*hubtest.Node{startMetered(t, "REDIS_URL="+redis.URL), startMetered(t, "REDIS_URL="+redis.URL)}}
-	off := func(when string) {
-		t.Helper()
-		for i := range s.nodes {
-			if status := s.create(i, "default"); status != http.StatusForbidden {
-				t.Errorf("%s: node %d creates tickets: %d", when, i, status)
-			}
-		}
-	}
-	if status := s.put(0, "default", `{"enabled":false}`); status != http.StatusNoContent {
-		t.Fatalf("put: %d", status)
-	}
-	s.await("default", http.StatusForbidden)
-	word := redis.Client.HGet(s.ctx, "loginhub:switches", "default").Val()
-	if err := redis.Client.FlushAll(s.ctx).Err(); err != nil {
-		t.Fatal(err)
-	}
-	off("right after the loss")
-	hubtest.Eventually(t, 20*time.Second, "Redis has the kill switch again", func() bool {
-		return redis.Client.HGet(s.ctx, "loginhub:switches", "default").Val() == word
-	})
-	off("written again")
-	for _, n := range s.nodes {
-		requireCleanStop(t, n)
-		n.Restart(t)
-		off("in the rolling restart")
-	}
-	if status := s.put(1, "default", `{"enabled":true}`); status != http.StatusNoContent {
-		t.Fatalf("put: %d", status)
-	}
-	s.await("default", http.StatusCreated)
-	for i, enabled := range []bool{false, true} { // one audit line each, on the node that was called
-		lines := auditLines("switched", s.nodes[i])
-		if len(lines) != 1 || lines[0]["enabled"] != enabled || lines[0]["client"] != "default" ||
-			lines[0]["operator"] != "127.0.0.1" || lines[0]["outcome"] != "ok" {
-			t.Errorf("node %d has the audit lines %v", i, lines)
-		}
-	}
-}
-
 // TestKillSwitch_NoReplica: the change applies, and the answer warns that it may be lost.
 func TestKillSwitch_NoReplica(t *testing.T) {
 	t.Parallel()

@@ -53,3 +53,15 @@ func TestIdentity_Sub(t *testing.T) {
 		}
 	}
 }
+
+func TestIdentity_Clean(t *testing.T) {
+	for _, c := range []struct{ in, want provider.Identity }{
+		{provider.Identity{Nickname: strings.Repeat("<", 4000)}, provider.Identity{Nickname: strings.Repeat("<", 64)}},
+		{provider.Identity{Nickname: "\u202e Ann\n", Picture: "http://example.com/a"}, provider.Identity{Nickname: "Ann"}},
+		{provider.Identity{Picture: "https://example.com/?" + strings.Repeat("&", 4000)}, provider.Identity{}},
+	} {
+		if got, err := c.in.Clean(); err != nil || got != c.want {
+			t.Errorf("%+v became %+v, %v", c.in, got, err)
+		}
+	}
+}
