@@ -37,9 +37,9 @@ const (
 	// stateLife is how long a person may take at the provider: the lifetime of
 	// WeChat's codes.
 	stateLife = 10 * time.Minute
-	// maxWebAuthCode bounds the code of a website login. Those observed have 32
-	// characters.
-	maxWebAuthCode = 512
+	// maxWebAuthCode bounds the code of a website login, as provider.Credential does.
+	// Microsoft Entra's have over 1,000 characters.
+	maxWebAuthCode = 4096
 )
 
 // Errors of a website login.

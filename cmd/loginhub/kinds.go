@@ -5,6 +5,7 @@ import (
 
 	"loginhub/hub/provider"
 	"loginhub/hub/provider/app"
+	"loginhub/hub/provider/oidc"
 	"loginhub/hub/provider/sandbox"
 	"loginhub/hub/provider/wechat"
 )
@@ -15,6 +16,7 @@ func kinds() []provider.Kind {
 		wechat.MiniProgram(),
 		wechat.Website(),
 		app.Kind(),
+		oidc.Kind(),
 		sandbox.Kind(),
 	}
 }

@@ -22,6 +22,7 @@ type Access struct {
 	Events   Events      // receives notifications of who has scanned a code of Pictures; nil: none
 	Pictures Pictures    // draws the QR code instead of the hub; nil: the hub draws it
 	Launch   string      // link that opens the provider's app on a phone, with {ticket}; "" for none
+	Display  Label       // what people call this one, in place of Kind.Label; zero: that
 	Calling  AccessToken // used by the provider's calls, for metrics; zero: none
 }
 
@@ -121,6 +122,9 @@ func (k Kind) Open(c Config, e Env) (*Provider, error) {
 		a.Events = &events{p, a.Events}
 	}
 	p.Access = a
+	if a.Display.ZH != "" {
+		p.Kind.Label = a.Display
+	}
 	return p, nil
 }
 

@@ -16,7 +16,7 @@ var allowedImports = map[string][]string{
 	"cmd/loginhub/devicelogin":   {"api/qr"},
 	"cmd/loginhub/logqueue":      {},
 	"cmd/loginhub/metrics":       {"api/ratelimit", "cmd/loginhub/logqueue", "hub", "hub/provider", "hub/redisstore", "hub/ticket"},
-	"cmd/loginhub":               {"api", "api/gate", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/devicelogin", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
+	"cmd/loginhub":               {"api", "api/gate", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/devicelogin", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/oidc", "hub/provider/sandbox", "hub/provider/wechat", "hub/redisstore", "hub/ticket"},
 	"api":                        {"api/apidocs", "api/gate", "api/login", "api/qr", "api/ratelimit", "api/request", "api/token", "api/weblogin", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/gate":                   {"api/qr", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/login":                  {"api/gate", "api/qr", "api/ratelimit", "api/request", "hub", "hub/client", "hub/provider", "hub/ticket"},
@@ -37,6 +37,8 @@ var allowedImports = map[string][]string{
 	"hub/client":                 {},
 	"hub/provider":               {},
 	"hub/provider/app":           {"hub/provider", "hub/provider/app/assertion"},
+	"hub/provider/oidc":          {"hub/provider"},
+	"hub/provider/oidc/oidctest": {"hub/provider/providertest"},
 	"hub/provider/sandbox":       {"hub/provider"},
 	"hub/provider/wechat":        {"hub/provider", "wechat"},
 	"hub/hubtest":                {},
@@ -51,7 +53,7 @@ var allowedImports = map[string][]string{
 	// Providers. Each has its imitation below it.
 	"hub/provider/httpcall":            {"hub/provider"},
 	"hub/provider/providertest":        {},
-	"hub/provider/providertest/server": {"hub/provider/providertest"},
+	"hub/provider/providertest/server": {"hub/provider/oidc/oidctest", "hub/provider/providertest"},
 }
 
 // moduleUsers lists the modules that only some packages may import.
@@ -61,7 +63,9 @@ var moduleUsers = map[string][]string{
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
 	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
 	"github.com/coder/websocket":               {"cmd/loginhub/check", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // check: `loginhub check` opens a socket
-	"github.com/go-jose/go-jose/v4":            {"api/token", "cmd/loginhub/devicelogin", "hub/provider/app/assertion"},
+	"github.com/go-jose/go-jose/v4":            {"api/token", "cmd/loginhub/devicelogin", "hub/provider/app/assertion", "hub/provider/oidc/oidctest"},
+	"github.com/coreos/go-oidc/v3":             {"hub/provider/oidc"},
+	"golang.org/x/oauth2":                      {"hub/provider/oidc"},
 	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
 	"github.com/mileusna/useragent":            {"api/request"},
 	"golang.org/x/crypto":                      {"hub/redisstore", "hub/ticket"},
@@ -80,12 +84,13 @@ var testImports = map[string][]string{
 	"api":                      {"api/apitest"},
 	"api/apitest":              {"api", "api/gate", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket"},
 	"api/request":              {"hub/client"},
-	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "wechat/wechattest"},
+	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "hub/provider/oidc/oidctest", "hub/provider/providertest", "wechat/wechattest"},
 	"cmd/loginhub/devicelogin": {"hub/hubtest"},
 	"cmd/loginhub/logqueue":    {"hub/hubtest"},
 	"deploy/deploytest":        {"api/token", "hub/hubtest", "hub/keys"},
 	"hub":                      {"hub/hubtest", "hub/keys", "hub/provider", "hub/redisstore"},
 	"hub/chaos":                {"hub/hubtest", "wechat/wechattest"},
+	"hub/provider/oidc":        {"hub/provider/oidc/oidctest", "hub/provider/providertest"},
 	"hub/redisstore":           {"hub/hubtest"},
 	"wechat":                   {"wechat/wechattest"},
 }

@@ -78,6 +78,8 @@ func (t *Traffic) Wrap(next http.Handler) http.Handler {
 		if f.Body == "" {
 			f.Body = "<html><body><h1>Bad Gateway</h1></body></html>"
 			w.Header().Set("Content-Type", "text/html")
+		} else if f.Body[0] == '{' {
+			w.Header().Set("Content-Type", "application/json")
 		}
 		if f.Status != 0 {
 			w.WriteHeader(f.Status)

@@ -15,12 +15,15 @@ import (
 	"slices"
 	"strings"
 
+	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
 )
 
 // imitations are all imitations, by the name of their kind.
 func imitations() map[string]func(providertest.Options) http.Handler {
-	return map[string]func(providertest.Options) http.Handler{}
+	return map[string]func(providertest.Options) http.Handler{
+		"oidc": func(o providertest.Options) http.Handler { return oidctest.New(o) },
+	}
 }
 
 func main() {
