@@ -66,6 +66,7 @@ var problems = []problem{
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
 	{provider.ErrUserBlocked, 403, "user_blocked", "The provider flags this user as high risk", "Use another way to log in.", 0},
 	{provider.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
+	{gate.ErrIdentityUnknown, 403, "identity_unknown", "This site does not know the user", "Ask the site to add the account, or log in with another one.", 0},
 	{ticket.ErrNotFound, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},
 	{ticket.ErrBrokenSeal, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},
 	{errRoute, 404, "not_found", "This page does not exist", "See the list of endpoints in the documentation.", 0},

@@ -81,6 +81,7 @@ type Call struct {
 	now     time.Time         // the store's time when ticket was read
 	ticket  ticket.Ticket     // the latest version
 	by      provider.Identity // set by Apply
+	subject string            // of the token, by the site's own mapping; "": by the identity
 	applied bool              // Apply succeeded
 	changed bool              // Apply changed the ticket
 }
@@ -100,6 +101,13 @@ func (h *Hub) Begin(ctx context.Context, p PhoneCall) (*Call, error) {
 
 // Current returns the ticket as Begin read it, or its next version after Apply.
 func (c *Call) Current() ticket.Ticket { return c.ticket }
+
+// Now returns the store's time when Begin read the ticket.
+func (c *Call) Now() time.Time { return c.now }
+
+// MapSubject sets the subject of the token in place of the identity's. Call it before
+// Apply.
+func (c *Call) MapSubject(sub string) { c.subject = sub }
 
 // Remaining returns the time from Begin to the ticket's deadline.
 func (c *Call) Remaining() time.Duration { return c.ticket.Deadline.Sub(c.now) }
@@ -173,7 +181,7 @@ func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 			return t, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
 		}
 		return t.Confirm(ticket.Confirmation{
-			Identity: c.by, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
+			Identity: c.by, Subject: c.subject, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
 			Token: ticket.TokenParams{Issuer: h.config.Issuer, Client: client, TTL: h.config.TokenTTL, SignKey: signKey},
 			Sent:  h.config.Store.Now(),
 		})

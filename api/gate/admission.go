@@ -171,5 +171,8 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	if by, err = a.exchange(context.WithoutCancel(ctx), provider); err != nil {
 		return nil, err
 	}
+	if err := g.mapSubject(context.WithoutCancel(ctx), a.cfg, call, by, client); err != nil {
+		return nil, err
+	}
 	return call, call.Apply(ctx, by, client)
 }

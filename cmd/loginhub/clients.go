@@ -32,6 +32,7 @@ type clientEntry struct {
 	NumberMatching bool     `yaml:"number_matching"`
 	TokenTTL       string   `yaml:"token_ttl"`
 	Mismatch       string   `yaml:"address_mismatch"`
+	SubjectMap     string   `yaml:"subject_map"`
 
 	// The client's own values, instead of the deployment's.
 	QR        string       `yaml:"qr"`
@@ -69,7 +70,7 @@ func (l *label) UnmarshalYAML(n *yaml.Node) error {
 	return decodeStrict(n, (*plain)(l), "zh", "en")
 }
 
-var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch",
+var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map",
 	"qr", "wechat", "wechat_web", "app"}
 
 // clientsConfig is what the clients file configures.
@@ -169,7 +170,7 @@ var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (e clientEntry) toClient(providers []string) (*client.Client, error) {
 	c := &client.Client{ID: e.ID, LabelZH: e.Label.ZH, LabelEN: e.Label.EN, Providers: e.Providers,
-		Subject: e.Subject, NumberMatching: e.NumberMatching, AddressMismatch: e.Mismatch}
+		Subject: e.Subject, NumberMatching: e.NumberMatching, AddressMismatch: e.Mismatch, SubjectMap: e.SubjectMap}
 	if !clientID.MatchString(e.ID) {
 		return nil, fmt.Errorf("id %.80q: 1 to 64 letters, digits, dots, dashes and underscores", e.ID)
 	}
@@ -193,6 +194,9 @@ func (e clientEntry) toClient(providers []string) (*client.Client, error) {
 	}
 	if !slices.Contains([]string{"", client.MismatchIgnore, client.MismatchWarn, client.MismatchRefuse}, e.Mismatch) {
 		return nil, fmt.Errorf("address_mismatch %.40q: ignore, warn or refuse", e.Mismatch)
+	}
+	if u, err := parseEndpoint(e.SubjectMap); e.SubjectMap != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http") {
+		return nil, fmt.Errorf("subject_map %.120q: an absolute http or https URL without a fragment", e.SubjectMap)
 	}
 	if e.TokenTTL != "" {
 		ttl, err := time.ParseDuration(e.TokenTTL)

@@ -18,6 +18,7 @@ type Client struct {
 	Providers      []string // providers that may confirm; empty means all configured ones
 	Subject        string   // SubjectOpenID ("" too) or SubjectUnionID
 	NumberMatching bool
+	SubjectMap     string        // URL at the site that gives the token's subject at a confirm; "": none
 	TokenTTL       time.Duration // 0 means the hub's default
 	// AddressMismatch says what happens if phone and browser have known, different
 	// addresses: MismatchWarn, MismatchRefuse, or nothing. MismatchRefuse also refuses a

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"loginhub/hub/client"
-	"loginhub/hub/provider"
 )
 
 // Claims is the payload of the token (RFC 7519, section 4; OpenID Connect Core 1.0,
@@ -40,10 +39,13 @@ type TokenParams struct {
 
 // claims builds the token's payload. It uses the store's clock, so that nodes with
 // different clocks produce the same token.
-func (is TokenParams) claims(t Ticket, by provider.Identity, user User, now time.Time) (json.RawMessage, error) {
-	sub, err := by.Sub(is.Client.Subject)
-	if err != nil {
-		return nil, err
+func (is TokenParams) claims(t Ticket, of Confirmation, user User) (json.RawMessage, error) {
+	by, now, sub := of.Identity, of.Now, of.Subject
+	if sub == "" {
+		var err error
+		if sub, err = by.Sub(is.Client.Subject); err != nil {
+			return nil, err
+		}
 	}
 	ttl := is.TTL
 	if is.Client.TokenTTL > 0 {

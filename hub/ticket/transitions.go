@@ -166,7 +166,7 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 	if c.User != (User{}) {
 		user = c.User
 	}
-	claims, err := c.Token.claims(t, c.Identity, user, c.Now)
+	claims, err := c.Token.claims(t, c, user)
 	if err != nil {
 		return t, err
 	}
@@ -180,6 +180,7 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 // Confirmation holds the input of Confirm.
 type Confirmation struct {
 	Identity      provider.Identity
+	Subject       string // of the token, by the site's own mapping; "": by the identity
 	User          User   // replaces the one from the scan, if the phone sent one
 	Match         string // the number that the user chose
 	ExpectedMatch string // the number that the page shows

@@ -10,6 +10,7 @@ const SCREENS = {
   address_mismatch: 'elsewhere',
   user_blocked: 'blocked',
   identity_incomplete: 'incomplete',
+  identity_unknown: 'unknown',
   login_disabled: 'disabled',
   rate_limited: 'busy',
   overloaded: 'trouble',
@@ -22,7 +23,7 @@ const SCREENS = {
 // The screen for `ticket_closed`, by the reason for the ticket's end.
 const CLOSED_SCREENS = { __proto__: null, cancelled_here: 'cancelled', user: 'withdrawn', wrong_number: 'mismatch' }
 // The other error codes of the hub. The screen shows the hub's own text.
-const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'identity_unknown', 'scan_required', 'not_confirmed', 'not_found',
+const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'scan_required', 'not_confirmed', 'not_found',
   'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
 const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
 const NOT_FROM_HUB = { code: 'store_unavailable' } // for an answer that does not come from the hub
