@@ -1,6 +1,7 @@
 package httpcall
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -148,6 +149,27 @@ func (c *Client) result(e *Error) provider.CallResult {
 		code = "other"
 	}
 	return provider.CallResult{Code: code, Reaction: string(e.Reaction)}
+}
+
+// Failure returns a Host.Failure that reads the named members of a JSON answer. A code
+// that is absent, 0 or "" means success. One that cannot be read is "unreadable".
+func Failure(code, text string) func(Answer) (string, string) {
+	return func(a Answer) (string, string) {
+		var members map[string]json.RawMessage
+		if json.Unmarshal(a.Body, &members) != nil {
+			return "", ""
+		}
+		var number Text
+		if raw := members[code]; raw != nil && json.Unmarshal(raw, &number) != nil {
+			return "unreadable", ""
+		}
+		var detail string
+		_ = json.Unmarshal(members[text], &detail) // an odd type must not hide the code
+		if number == "0" {
+			number = ""
+		}
+		return string(number), detail
+	}
 }
 
 // Text is a JSON value that a provider sends as a string or as a number.

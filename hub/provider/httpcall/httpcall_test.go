@@ -2,7 +2,6 @@ package httpcall_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,14 +38,7 @@ func serve(t *testing.T, metrics provider.CallMetrics, handler http.HandlerFunc)
 	}
 	c := httpcall.New(httpcall.Host{Service: "acme", Base: base, Metrics: metrics,
 		Reactions: map[string]httpcall.Reaction{"7": httpcall.Code, "8": httpcall.Config, "9": httpcall.Quota, "10": httpcall.Stale, "11": httpcall.Incomplete},
-		Failure: func(a httpcall.Answer) (string, string) {
-			var e struct {
-				Code httpcall.Text
-				Text string
-			}
-			_ = json.Unmarshal(a.Body, &e)
-			return string(e.Code), e.Text
-		}})
+		Failure:   httpcall.Failure("code", "text")})
 	t.Cleanup(c.Close)
 	return c
 }
@@ -76,6 +68,7 @@ func TestClient_Answers(t *testing.T) {
 		"a stale token":      {answer(200, `{"code":10}`), httpcall.ErrStale, 2 * time.Second, "10 stale"},
 		"no member":          {answer(200, `{"code":11}`), provider.ErrIdentityIncomplete, 0, "11 incomplete"},
 		"an unknown code":    {answer(200, `{"code":"`+secret+`"}`), provider.ErrProviderUnavailable, 2 * time.Second, "other busy"},
+		"an unreadable code": {answer(200, `{"code":{},"id":"li"}`), provider.ErrProviderUnavailable, 2 * time.Second, "other busy"},
 		"a redirect":         {answer(302, ""), provider.ErrProviderUnavailable, 2 * time.Second, "none busy"},
 		"a proxy's page":     {answer(200, "<html>"), provider.ErrProviderUnavailable, 2 * time.Second, "none busy"},
 		"a bad gateway":      {answer(502, "<html>"), provider.ErrProviderUnavailable, 2 * time.Second, "none busy"},
