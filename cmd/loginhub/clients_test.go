@@ -87,7 +87,7 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		"no YAML":               {"clients: [\n", []string{"line"}},
 		"no client":             {"clients: []\n", []string{"there are no clients"}},
 		"an empty file":         {"", nil},
-		"an unknown kind":       {"providers:\n  - {id: a, kind: wecom9}\nclients: [{id: demo}]\n", []string{"line 2", "wecom9", "wechat_web", "app"}},
+		"an unknown kind":       {"providers:\n  - {id: a, kind: unknown9}\nclients: [{id: demo}]\n", []string{"line 2", "unknown9", "wechat_web", "app"}},
 		"a development kind":    {"providers:\n  - {id: a, kind: sandbox}\nclients: [{id: demo}]\n", []string{"line 2", "sandbox"}},
 		"a provider's id twice": {"providers:\n  - {id: a, kind: app, jwks_url: 'https://x.example/', issuer: x}\n  - {id: a, kind: app, jwks_url: 'https://x.example/', issuer: x}\nclients: [{id: demo}]\n", []string{"line 3", "id a"}},
 		"id of a variable":      {"providers:\n  - {id: wechat, kind: app, jwks_url: 'https://x.example/', issuer: x}\nclients: [{id: demo}]\n", []string{"line 2", "wechat", "variable"}},

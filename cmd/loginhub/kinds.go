@@ -8,6 +8,7 @@ import (
 	"loginhub/hub/provider/oidc"
 	"loginhub/hub/provider/sandbox"
 	"loginhub/hub/provider/wechat"
+	"loginhub/hub/provider/wecom"
 )
 
 // kinds are all kinds of providers. A new one is a package and a line here.
@@ -17,6 +18,7 @@ func kinds() []provider.Kind {
 		wechat.Website(),
 		app.Kind(),
 		oidc.Kind(),
+		wecom.Kind(),
 		sandbox.Kind(),
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"loginhub/hub/hubtest"
 	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
+	"loginhub/hub/provider/wecom/wecomtest"
 )
 
 // redirectKinds are the kinds that log in at their own page, with the imitation of each,
@@ -23,6 +24,9 @@ var redirectKinds = map[string]struct {
 }{
 	"oidc": {func(o providertest.Options) http.Handler { return oidctest.New(o) },
 		"issuer: URL, client_id: " + oidctest.ClientID + ", client_secret_file: SECRET", oidctest.Secret, "oidc:door:sub-alice"},
+	"wecom": {func(o providertest.Options) http.Handler { return wecomtest.New(o) },
+		"corp_id: " + wecomtest.CorpID + ", agent_id: " + wecomtest.AgentID + ", secret_file: SECRET, api_url: URL, authorize_url: URL", wecomtest.Secret,
+		"wecom:" + wecomtest.CorpID + ":alice"},
 }
 
 // TestKinds_Login: a browser goes to each provider's page from one node. That node is

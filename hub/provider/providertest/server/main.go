@@ -17,12 +17,14 @@ import (
 
 	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
+	"loginhub/hub/provider/wecom/wecomtest"
 )
 
 // imitations are all imitations, by the name of their kind.
 func imitations() map[string]func(providertest.Options) http.Handler {
 	return map[string]func(providertest.Options) http.Handler{
-		"oidc": func(o providertest.Options) http.Handler { return oidctest.New(o) },
+		"oidc":  func(o providertest.Options) http.Handler { return oidctest.New(o) },
+		"wecom": func(o providertest.Options) http.Handler { return wecomtest.New(o) },
 	}
 }
 
