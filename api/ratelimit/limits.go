@@ -25,6 +25,12 @@ var ErrRateLimited = errors.New("rate limited")
 //	new tickets                           address      1
 //	                                      IPv6 /48     8
 //	                                      node         100
+//	device authorizations                 address      1/10         60
+//	                                      IPv6 /48     8/10         480
+//	                                      client       5            3,000
+//	                                      node         10           6,000
+//	user codes that are wrong             address      maxUserCodes, whatever the rate
+//	                                      IPv6 /48     8 times that
 //	mini-program codes; over the limit    address      1
 //	the QR code holds the link instead
 //	WeChat website logins that begin      address      1
@@ -42,9 +48,9 @@ var ErrRateLimited = errors.New("rate limited")
 //	of these, refused with 403 or 409     user         1/10         10
 //	of these, with a wrong number         user         maxWrongMatches, whatever the rate
 //
-// The limit of wrong numbers does not grow with the rate: an operator who
-// raises the rate for a carrier's NAT must not give every guesser more tries.
-// It is the only one that a rate of 0 does not turn off.
+// The limits of wrong numbers and user codes do not grow with the rate: an operator
+// who raises the rate for a carrier's NAT must not give every guesser more tries.
+// They are the only ones that a rate of 0 does not turn off.
 //
 // Three more bounds do not depend on the rate: waiting sockets and polls of an
 // address (WaiterLimiter), maxProviderCalls concurrent calls to each provider,
@@ -58,6 +64,8 @@ type Limits struct {
 	Wxacodes         *AddrLimiter // calls for mini-program codes
 	AuditDenials     *AddrLimiter // audit records of refused browser requests
 	Tickets          *TicketLimiter
+	Devices          *DeviceLimiter
+	UserCodes        *TicketLimiter // wrong user codes; without a limit of the node
 	Waiters          *WaiterLimiter
 	Codes            *CodeGuard
 	users            *Limiter[userKey]
@@ -97,6 +105,8 @@ func New(rate, waiters int, onReject func(name string)) *Limits {
 		Requests: newAddrLimiter(share(20*rate, 600)), Phones: newAddrLimiter(share(10*rate, 60)),
 		WebLogins: newAddrLimiter(rate), Wxacodes: newAddrLimiter(rate), AuditDenials: newAddrLimiter(maxAuditDenials),
 		Tickets: newTicketLimiter(rate), Waiters: NewWaiterLimiter(waiters), Codes: newCodeGuard(rate),
+		Devices:      newDeviceLimiter(share(rate/10, 60)),
+		UserCodes:    &TicketLimiter{newAddrLimiter(maxUserCodes), newAddrLimiter(networkFactor * maxUserCodes), newLimiter[struct{}](0)},
 		users:        newLimiter[userKey](share(2*rate, 20)),
 		refusedCalls: newLimiter[userKey](share(rate/10, 10)), wrongMatches: newLimiter[userKey](maxWrongMatches),
 		onReject: onReject,

@@ -30,6 +30,12 @@ func limitHits(rate int, onReject func(string)) map[string]func() error {
 		nameTickets:             func() error { return l.Tickets.Allow(address, now) },
 		nameTicketsNetwork:      func() error { return l.Tickets.networks.Allow(address, now) },
 		nameTicketsNode:         func() error { return l.Tickets.node.Allow(struct{}{}, now) },
+		nameDevices:             func() error { return l.Devices.Allow(address, "c", now) },
+		nameDevicesNetwork:      func() error { return l.Devices.from.networks.Allow(address, now) },
+		nameDevicesNode:         func() error { return l.Devices.from.node.Allow(struct{}{}, now) },
+		nameDevicesClient:       func() error { return l.Devices.clients.Allow("c", now) },
+		nameUserCodes:           func() error { return l.UserCodes.Allow(address, now) },
+		nameUserCodesNetwork:    func() error { return l.UserCodes.networks.Allow(address, now) },
 		nameRefusedCodes:        func() error { return l.Codes.addresses.Allow(codeSource{from: address}, now) },
 		nameRefusedCodesNetwork: func() error { return l.Codes.networks.Allow(codeSource{from: address}, now) },
 		nameRefusedCodesTicket:  func() error { return l.Codes.tickets.Allow(ticketSource{ticket: "t"}, now) },
@@ -42,11 +48,12 @@ func limitHits(rate int, onReject func(string)) map[string]func() error {
 
 func TestMetrics_LimitNames(t *testing.T) {
 	var reported []string
-	hits := limitHits(1, func(name string) { reported = append(reported, name) })
-	for limit, hit := range hits {
+	hits := limitHits(1, nil)
+	for limit := range hits {
 		reported = nil
+		hit := limitHits(1, func(name string) { reported = append(reported, name) })[limit] // of its own limits, which no other has used
 		for n := 0; hit() == nil; n++ {
-			if len(reported) > 0 || n > 1000 {
+			if len(reported) > 0 || n > 10_000 {
 				t.Fatalf("%s: %v after %d that were let pass", limit, reported, n)
 			}
 		}
@@ -112,13 +119,16 @@ func TestLimits_Documented(t *testing.T) {
 			t.Errorf("with 1, %s allows %d, documented %v", limit, n, last)
 		}
 	}
+	guesses := map[string]int{nameWrong: 6, nameUserCodes: 5, nameUserCodesNetwork: 40}
 	for _, rate := range []int{0, 2, 99, 6000, 100_000} { // the number of guesses does not grow with the rate, and 0 does not turn it off
-		if n := allowed(nameWrong, rate); n != 6 {
-			t.Errorf("with %d, %s are %d", rate, nameWrong, n)
+		for limit, want := range guesses {
+			if n := allowed(limit, rate); n != want {
+				t.Errorf("with %d, %s are %d", rate, limit, n)
+			}
 		}
 	}
 	for limit, hit := range limitHits(0, nil) {
-		if slices.Contains([]string{nameWrong, nameWaiters, nameCalls, QRRenders}, limit) {
+		if slices.Contains([]string{nameWaiters, nameCalls, QRRenders}, limit) || guesses[limit] > 0 {
 			continue // they do not depend on the rate
 		}
 		for range 1000 {

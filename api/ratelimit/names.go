@@ -6,6 +6,12 @@ const (
 	nameTickets             = "tickets"
 	nameTicketsNetwork      = "tickets_network" // of an IPv6 /48
 	nameTicketsNode         = "tickets_node"    // of all addresses
+	nameDevices             = "devices"         // device authorizations
+	nameDevicesNetwork      = "devices_network" // of an IPv6 /48
+	nameDevicesNode         = "devices_node"    // of all addresses
+	nameDevicesClient       = "devices_client"
+	nameUserCodes           = "user_codes"         // wrong user codes
+	nameUserCodesNetwork    = "user_codes_network" // of an IPv6 /48
 	namePhones              = "phones"
 	nameRefusedCodes        = "refused_auth_codes"         // of an address, by provider
 	nameRefusedCodesNetwork = "refused_auth_codes_network" // of an IPv6 /48
@@ -25,6 +31,7 @@ const (
 // Names returns the names of all limits.
 func Names() []string {
 	return []string{nameRequests, nameTickets, nameTicketsNetwork, nameTicketsNode, namePhones,
+		nameDevices, nameDevicesNetwork, nameDevicesNode, nameDevicesClient, nameUserCodes, nameUserCodesNetwork,
 		nameRefusedCodes, nameRefusedCodesNetwork, nameRefusedCodesTicket, nameUsers, nameRefused, nameWrong, nameWebLogins,
 		nameWxacodes, nameWaiters, nameCalls, QRRenders}
 }
@@ -40,6 +47,12 @@ func (l *Limits) instrument() {
 	l.Tickets.addresses.onReject = report(nameTickets)
 	l.Tickets.networks.onReject = report(nameTicketsNetwork)
 	l.Tickets.node.onReject = report(nameTicketsNode)
+	l.Devices.from.addresses.onReject = report(nameDevices)
+	l.Devices.from.networks.onReject = report(nameDevicesNetwork)
+	l.Devices.from.node.onReject = report(nameDevicesNode)
+	l.Devices.clients.onReject = report(nameDevicesClient)
+	l.UserCodes.addresses.onReject = report(nameUserCodes)
+	l.UserCodes.networks.onReject = report(nameUserCodesNetwork)
 	l.Codes.addresses.onReject = report(nameRefusedCodes)
 	l.Codes.networks.onReject = report(nameRefusedCodesNetwork)
 	l.Codes.tickets.onReject = report(nameRefusedCodesTicket)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TicketLimiter bounds new tickets by address, by IPv6 /48, and on the whole
-// node. One customer of an internet provider often has a /48, which is 65,536
+// TicketLimiter bounds new tickets, or another event, by address, by IPv6 /48, and
+// on the whole node. One customer of an internet provider often has a /48, which is 65,536
 // addresses of our limits. IPv4 has no such level: a /24 belongs to many
 // customers.
 type TicketLimiter struct {
@@ -27,12 +27,18 @@ func newTicketLimiter(rate int) *TicketLimiter {
 // limit uses nothing of the others. The widest limit comes first, so that a
 // flood does not fill the table of addresses.
 func (l *TicketLimiter) Allow(addr netip.Prefix, now time.Time) error {
+	_, err := l.Take(addr, now)
+	return err
+}
+
+// Take is Allow that also returns a function to refund the event. Call refund at
+// most once.
+func (l *TicketLimiter) Take(addr netip.Prefix, now time.Time) (refund func(), err error) {
 	steps := []takeStep{func() (func(), error) { return l.node.take(struct{}{}, now) }}
 	if net48, ok := network48(addr); ok {
 		steps = append(steps, func() (func(), error) { return l.networks.take(net48, now) })
 	}
-	_, err := takeAll(append(steps, func() (func(), error) { return l.addresses.take(addr, now) })...)
-	return err
+	return takeAll(append(steps, func() (func(), error) { return l.addresses.take(addr, now) })...)
 }
 
 // network48 returns the IPv6 /48 that contains the /64 of an address. It
