@@ -41,6 +41,9 @@ type loginRequestInfo struct {
 	OS          string    `json:"os"`
 	SameIP      *bool     `json:"same_ip,omitempty"`
 	RequestedAt time.Time `json:"requested_at"`
+	// Device means that a device without a browser asks: a command line, a television
+	// (RFC 8628). It has no host.
+	Device bool `json:"device,omitempty"`
 	// AddressWarning asks the phone to warn: the addresses differ, and the
 	// client is configured so.
 	AddressWarning bool `json:"address_warning,omitempty"`
@@ -59,12 +62,16 @@ func (l *Handlers) Scan(c echo.Context) error {
 	t := call.Current()
 	client := gate.ConfigOf(c).ClientByID[t.Client]
 	origins := client.Origins
-	if t.Origin != "" {
+	device := t.Grant != nil && t.Grant.Type == ticket.GrantDevice
+	switch {
+	case device:
+		origins = nil
+	case t.Origin != "":
 		origins = []string{t.Origin}
 	}
 	info := loginRequestInfo{
 		Client: client.Label(request.Language(c.Request())), Hosts: displayHosts(origins),
-		Browser: t.Browser, OS: t.OS, RequestedAt: t.CreatedAt.Truncate(time.Second),
+		Browser: t.Browser, OS: t.OS, Device: device, RequestedAt: t.CreatedAt.Truncate(time.Second),
 		SameIP: request.SameAddress(t.Address, l.gate.Addr(c).Display),
 	}
 	info.AddressWarning = client.WarnsMismatch() && info.SameIP != nil && !*info.SameIP

@@ -6,6 +6,7 @@ export const messages = {
   zh: {
     title: '登录确认',
     asks: '有一台电脑请求以你的身份登录',
+    asksDevice: '有一台设备或命令行请求以你的身份登录。只有在你自己刚刚启动它时才确认',
     host: '网址',
     address: 'IP 地址',
     network: '网络',
@@ -61,6 +62,7 @@ export const messages = {
   tw: {
     title: '登入確認',
     asks: '有一台電腦請求以你的身分登入',
+    asksDevice: '有一台裝置或命令列請求以你的身分登入。只有在你自己剛剛啟動它時才確認',
     host: '網址',
     address: 'IP 位址',
     network: '網路',
@@ -116,6 +118,7 @@ export const messages = {
   en: {
     title: 'Confirm login',
     asks: 'A computer asks to log in as you',
+    asksDevice: 'A device or command line asks to log in as you. Confirm only if you have just started it yourself',
     host: 'Site address',
     address: 'IP address',
     network: 'Network',

@@ -78,11 +78,12 @@ function renderName() {
 }
 
 function renderConsent() {
-  const { client, hosts, ip, browser, os, same_ip: sameAddress, requested_at: requestedAt } = current.login
+  const { client, hosts, ip, browser, os, same_ip: sameAddress, requested_at: requestedAt, device } = current.login
   const warning = assessRisk(Number($('launch').value), current.login)
   $('risk').hidden = !warning
   $('risk').textContent = messages.risks[warning] ?? ''
   $('risk').classList.toggle('strong', warning.endsWith('Strong'))
+  $('asks').textContent = device ? messages.asksDevice : messages.asks
   $('site').textContent = client
   $('host').hidden = !hosts
   $('hosts').textContent = hosts?.join(', ')

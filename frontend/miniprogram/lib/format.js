@@ -2,6 +2,7 @@
 function formatLogin(login, messages) {
   return {
     site: login.client,
+    asks: login.device ? messages.asksDevice : messages.asks,
     hosts: (login.hosts || []).join(', '),
     ip: login.ip || messages.unknown,
     same: login.same_ip === true ? 'true' : login.same_ip === false ? 'false' : 'undefined',
