@@ -21,7 +21,7 @@ func FS() fs.FS {
 }
 
 // Templates parses the pages. The data of index.html is Index, of phone.html and landing.html Scan, of
-// error.html Failure, of wechat.html WebLoginResult, and of docs.html Docs.
+// error.html Failure, of device.html Device, of wechat.html WebLoginResult, and of docs.html Docs.
 func Templates() (*template.Template, error) {
 	return template.ParseFS(pages, "page/*.html")
 }
@@ -51,6 +51,12 @@ type Redirect struct {
 // WebLoginResult is the data of the last page of WeChat's website login.
 type WebLoginResult struct {
 	Confirmed bool // false: the user refused
+}
+
+// Device is the data of the page where a device's code is typed.
+type Device struct {
+	Code  string // what the person has typed
+	Wrong bool   // it is no code of a device that waits
 }
 
 // Failure is the data of the error page: the fields of the problem document (RFC 9457).

@@ -32,6 +32,7 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 		"phone.html":   Scan{Ticket: hostile},
 		"landing.html": Scan{Ticket: hostile, LaunchURL: "weixin://dl/business/?appid=wx1"},
 		"wechat.html":  WebLoginResult{Confirmed: true},
+		"device.html":  Device{Code: hostile, Wrong: true},
 		"error.html":   Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},
 	}
 	for name, d := range data {
