@@ -66,3 +66,32 @@ func UserAgent(header string) (browser, system string) {
 	}
 	return browser, systems[ua.OS]
 }
+
+// tools are programs without a browser that ask for a device code, by the beginning of
+// their User-Agent. As with browsers, other names are never displayed.
+var tools = []struct{ prefix, name string }{
+	{"loginhub (", "loginhub"},
+	{"Go-http-client/", "Go"},
+	{"curl/", "curl"},
+	{"Wget/", "Wget"},
+	{"python-requests/", "Python"},
+	{"python-httpx/", "Python"},
+	{"Python/", "Python"}, // aiohttp
+	{"node", "Node.js"},
+	{"okhttp/", "okhttp"},
+	{"Java", "Java"},
+	{"Apache-HttpClient/", "Java"},
+	{"Dart/", "Dart"},
+}
+
+// Device returns the program and system that the User-Agent of a device claims: as
+// UserAgent, and also programs that are no browser.
+func Device(header string) (program, system string) {
+	program, system = UserAgent(header)
+	for _, tool := range tools {
+		if program == "" && strings.HasPrefix(header, tool.prefix) {
+			program = tool.name
+		}
+	}
+	return program, system
+}
