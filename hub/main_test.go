@@ -3,14 +3,12 @@ package hub_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
 	"loginhub/hub"
@@ -80,9 +78,9 @@ func (e *mailboxSpy) subscriptions() int {
 // testNode is one node in the test process.
 type testNode struct {
 	*hub.Hub
-	mailbox  *mailboxSpy
-	client   *client.Client
-	listener *hubtest.PipeListener
+	mailbox *mailboxSpy
+	client  *client.Client
+	sockets sync.WaitGroup
 }
 
 type options struct {
@@ -103,50 +101,28 @@ func start(t testing.TB, o options) *testNode {
 	}
 	keys := newNodeKeys(t)
 	s := &testNode{mailbox: &mailboxSpy{Mailbox: store, delay: o.probeDelay}, client: &client.Client{ID: "demo"}}
-	c := hub.Config{Store: store, Mailbox: s.mailbox, Reloadable: hub.Reloadable{Keys: keys.ring, Signer: keys.signer}, Issuer: "http://login.test",
-		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute, MaxWaiters: 10000}
+	c := hubtest.HubConfig(store, keys.ring, keys.signer)
+	c.Mailbox = s.mailbox
 	if o.wrap != nil {
 		c.Store = o.wrap(store)
 	}
 	if o.tweak != nil {
 		o.tweak(&c)
 	}
-	s.Hub = hub.New(c)
-	ctx, cancel := context.WithCancel(context.Background())
-	var life sync.WaitGroup
-	life.Go(func() { s.Run(ctx) })
 	t.Cleanup(func() {
-		cancel()
-		life.Wait()
+		s.sockets.Wait()
 		store.Close()
 	})
+	s.Hub = hubtest.NewHub(t, c)
 	hubtest.Eventually(t, 10*time.Second, "node is ready", func() bool { return s.Ready() == nil })
 	return s
 }
 
-// serve starts an HTTP server for sockets: the path is the ticket's id. The connections
-// are pipes, so that it works with testing/synctest too.
-func (s *testNode) serve(t testing.TB) {
-	s.listener = hubtest.NewPipeListener()
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.Socket(w, r, ticket.ID(r.URL.Path[1:]), anyBrowser); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		}
-	})}
-	var life sync.WaitGroup
-	life.Go(func() { server.Serve(s.listener) })
-	t.Cleanup(func() {
-		server.Close()
-		life.Wait()
-	})
-}
-
 // dial opens a browser's socket.
 func (s *testNode) dial(ctx context.Context, id ticket.ID) (*hubtest.Socket, error) {
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.listener.Dial(ctx) }, DisableKeepAlives: true}
-	conn, resp, err := websocket.Dial(ctx, "ws://node/"+string(id), &websocket.DialOptions{
-		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: transport}})
-	return &hubtest.Socket{Conn: conn, HTTP: resp}, err
+	return hubtest.DialSocket(ctx, &http.Client{Transport: hubtest.DirectTransport{Ctx: ctx, Go: s.sockets.Go, Handle: func(w http.ResponseWriter, r *http.Request) error {
+		return s.Socket(w, r, id, anyBrowser)
+	}}}, "ws://node/", []string{hub.Protocol})
 }
 
 // anyBrowser is a browser that is always authorized.
@@ -182,9 +158,6 @@ func (s *testNode) poll(id ticket.ID, wait time.Duration) <-chan polled {
 // open opens a browser's socket, which must get the first version.
 func (s *testNode) open(t testing.TB, ctx context.Context, id ticket.ID) *hubtest.Socket {
 	t.Helper()
-	if s.listener == nil {
-		s.serve(t)
-	}
 	socket, err := s.dial(ctx, id)
 	if err != nil {
 		t.Fatal(err)

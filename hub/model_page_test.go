@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"loginhub/hub"
 	"loginhub/hub/hubtest"
@@ -129,14 +126,13 @@ func (l *modelConn) socket() {
 	const firstView, silence = 2500 * time.Millisecond, 45 * time.Second
 	dial, cancel := context.WithTimeout(l.ctx, firstView)
 	defer cancel()
-	conn, _, err := websocket.Dial(dial, "ws://node/", &websocket.DialOptions{
-		Subprotocols: []string{hub.Protocol}, HTTPClient: &http.Client{Transport: modelTransport{l}}})
+	socket, err := hubtest.DialSocket(dial, &http.Client{Transport: hubtest.DirectTransport{Ctx: l.ctx, Go: l.browser.state.wg.Go, Handle: l.handshake}},
+		"ws://node/", []string{hub.Protocol})
 	if err != nil {
 		return
 	}
-	defer conn.CloseNow()
+	defer socket.Conn.CloseNow()
 	l.waiting.Store(true)
-	socket := &hubtest.Socket{Conn: conn}
 	for limit := firstView; ; limit = silence {
 		read, cancel := context.WithTimeout(l.ctx, limit)
 		v, err := socket.Next(read)
@@ -151,6 +147,14 @@ func (l *modelConn) socket() {
 			return
 		}
 	}
+}
+
+// handshake passes the handshake to the node.
+func (l *modelConn) handshake(w http.ResponseWriter, r *http.Request) error {
+	if l.node.dead() {
+		return net.ErrClosed
+	}
+	return l.node.Socket(w, r, l.browser.id, anyBrowser)
 }
 
 func (l *modelConn) poll() {
@@ -239,50 +243,4 @@ func (p *modelBrowser) check(all []ticket.Ticket, fell bool, state ticket.State,
 		}
 	}
 	return nil
-}
-
-// modelTransport passes a browser's handshake directly to its node.
-type modelTransport struct{ *modelConn }
-
-// RoundTrip implements http.RoundTripper.
-func (d modelTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if d.node.dead() {
-		return nil, net.ErrClosed
-	}
-	here, there := net.Pipe()
-	context.AfterFunc(d.ctx, func() { here.Close() })
-	w := &modelResponse{header: http.Header{}, conn: there}
-	refused := make(chan error, 1)
-	d.browser.state.wg.Go(func() { refused <- d.node.Socket(w, r, d.browser.id, anyBrowser) })
-	select {
-	case err := <-refused:
-		if err == nil && w.status != http.StatusSwitchingProtocols {
-			err = fmt.Errorf("status %d", w.status)
-		}
-		if err != nil {
-			here.Close()
-			there.Close()
-			return nil, err
-		}
-		return &http.Response{StatusCode: w.status, Header: w.header, Body: here, Request: r}, nil
-	case <-r.Context().Done():
-		here.Close()
-		return nil, r.Context().Err()
-	}
-}
-
-// modelResponse is the http.ResponseWriter of a handshake.
-type modelResponse struct {
-	header http.Header
-	status int
-	conn   net.Conn
-}
-
-func (a *modelResponse) Header() http.Header            { return a.header }
-func (a *modelResponse) WriteHeader(status int)         { a.status = status }
-func (a *modelResponse) Write(text []byte) (int, error) { return len(text), nil }
-
-// Hijack implements http.Hijacker, for websocket.Accept.
-func (a *modelResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return a.conn, bufio.NewReadWriter(bufio.NewReader(a.conn), bufio.NewWriter(a.conn)), nil
 }

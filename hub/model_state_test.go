@@ -16,7 +16,6 @@ import (
 	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
-	"loginhub/hub/keys"
 	"loginhub/hub/ticket"
 )
 
@@ -41,19 +40,11 @@ type nodeKeys struct {
 func newNodeKeys(t testing.TB) nodeKeys { return nodeKeysOf(t, hubtest.Key) }
 
 func nodeKeysOf(t testing.TB, text string) nodeKeys {
-	masters, err := keys.ParseMasterKeys(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var seals []ticket.Key
+	t.Helper()
+	ring, masters := hubtest.NewKeyring(t, text)
 	signer := testSigner{}
 	for _, m := range masters {
-		seals = append(seals, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code()})
 		signer[m.ID()] = ed25519.NewKeyFromSeed(m.SigningSeed())
-	}
-	ring, err := ticket.NewKeyring(seals)
-	if err != nil {
-		t.Fatal(err)
 	}
 	return nodeKeys{ring, signer}
 }

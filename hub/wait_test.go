@@ -141,7 +141,6 @@ func TestSocket_UnknownKeyCloses(t *testing.T) {
 func TestSocket_SlowReaderClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, options{})
-		s.serve(t)
 		id := s.create(t)
 		// A pipe has no buffer: even the first view cannot be written.
 		if _, err := s.dial(t.Context(), id); err != nil {

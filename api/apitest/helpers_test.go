@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"loginhub/hub/hubtest"
 	"loginhub/hub/provider"
 )
 
@@ -89,21 +90,16 @@ type wsConn struct {
 // dial opens the WebSocket, which must succeed.
 func (p *browser) dial(t testing.TB, headers ...string) *wsConn {
 	t.Helper()
-	h := http.Header{}
-	for i := 0; i+1 < len(headers); i += 2 {
-		h.Add(headers[i], headers[i+1])
-	}
-	conn, resp, err := websocket.Dial(p.s.stepContext(t), p.s.url+p.path("ws"), &websocket.DialOptions{HTTPClient: p.s.client,
-		Subprotocols: []string{"loginhub.v1", "loginhub.secret." + p.secret}, HTTPHeader: h})
+	socket, err := hubtest.DialSocket(p.s.stepContext(t), p.s.client, p.s.url+p.path("ws"), []string{"loginhub.v1", "loginhub.secret." + p.secret}, headers...)
 	must(t, err)
-	t.Cleanup(func() { conn.CloseNow() })
-	if conn.Subprotocol() != "loginhub.v1" {
-		t.Errorf("subprotocol %q", conn.Subprotocol())
+	t.Cleanup(func() { socket.Conn.CloseNow() })
+	if socket.Conn.Subprotocol() != "loginhub.v1" {
+		t.Errorf("subprotocol %q", socket.Conn.Subprotocol())
 	}
-	if strings.Contains(fmt.Sprint(resp.Header), p.secret) {
+	if strings.Contains(fmt.Sprint(socket.HTTP.Header), p.secret) {
 		t.Error("the handshake's answer repeats the secret")
 	}
-	return &wsConn{page: p, conn: conn}
+	return &wsConn{page: p, conn: socket.Conn}
 }
 
 // next returns the next view.

@@ -22,7 +22,6 @@ import (
 	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
-	"loginhub/hub/keys"
 	"loginhub/hub/provider"
 	"loginhub/hub/provider/sandbox"
 	"loginhub/hub/redisstore"
@@ -90,31 +89,28 @@ func start(t testing.TB, o options) *testServer {
 	}
 	store, err := redisstore.Open(o.redis)
 	must(t, err)
-	masters, err := keys.ParseMasterKeys(hubtest.Key + "," + hubtest.OtherKey)
-	must(t, err)
-	var seals []ticket.Key
-	for _, m := range masters {
-		seals = append(seals, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code()})
-	}
-	ring, err := ticket.NewKeyring(seals)
-	must(t, err)
 	s := &testServer{log: &logBuffer{}, timeout: stepTimeout, rendering: qr.NewRenderLimiter(runtime.GOMAXPROCS(0))}
 	if o.pipes {
 		s.timeout = time.Hour // synctest's clock passes it at once
 	}
+	t.Cleanup(func() {
+		store.Close()
+		s.checkLogs(t)
+	})
+	ring, masters := hubtest.NewKeyring(t, hubtest.Key+","+hubtest.OtherKey)
 	s.signer, err = token.NewSigner(masters, nil)
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
-	h := hub.Config{Store: store, Mailbox: store, Reloadable: hub.Reloadable{Keys: ring, Signer: s.signer}, Issuer: public, Log: log, MaxWaiters: 1000,
-		TicketTTL: 2 * time.Minute, ConfirmTTL: time.Minute, ResultTTL: time.Minute, TokenTTL: 5 * time.Minute}
+	h := hubtest.HubConfig(store, ring, s.signer)
+	h.Log = log
 	if o.pipes {
 		h.Store = &limitedStore{store, make(chan struct{}, 8)}
 	}
 	if o.hub != nil {
 		o.hub(&h)
 	}
-	s.hub = hub.New(h)
+	s.hub = hubtest.NewHub(t, h)
 	if o.clients == nil {
 		o.clients = []*client.Client{demo()}
 	}
@@ -127,12 +123,12 @@ func start(t testing.TB, o options) *testServer {
 	}
 	s.server, err = api.New(a)
 	must(t, err)
-	s.serve(t, store, o)
+	s.serve(t, o)
 	return s
 }
 
-// serve starts the node. At the end of the test it stops the node and checks the log.
-func (s *testServer) serve(t testing.TB, store *redisstore.Store, o options) {
+// serve starts the HTTP server, which stops at the end of the test.
+func (s *testServer) serve(t testing.TB, o options) {
 	t.Helper()
 	listener := s.listen(t, o.pipes)
 	edge := contract.Middleware(s.server, func(err error) {
@@ -146,17 +142,12 @@ func (s *testServer) serve(t testing.TB, store *redisstore.Store, o options) {
 	server := &http.Server{Handler: edge, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelDebug)}
 	s.client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx) }}}
-	life, end := context.WithCancel(context.Background())
-	var jobs sync.WaitGroup
-	jobs.Go(func() { s.hub.Run(life) })
-	jobs.Go(func() { server.Serve(listener) })
+	var serving sync.WaitGroup
+	serving.Go(func() { server.Serve(listener) })
 	t.Cleanup(func() {
 		server.Close()
-		end()
-		jobs.Wait()
+		serving.Wait()
 		s.client.CloseIdleConnections()
-		store.Close()
-		s.checkLogs(t)
 	})
 	if !o.unready {
 		hubtest.Eventually(t, stepTimeout, "node is ready", func() bool { return s.hub.Ready() == nil })

@@ -108,7 +108,7 @@ func TestProvider_RaceOneExchange(t *testing.T) {
 	}
 	all.Wait()
 	close(won)
-	_, claims := verifyToken(t, s, p.requireState(t, "confirmed", 2)["token"])
+	claims := verifyToken(t, s, p.requireState(t, "confirmed", 2)["token"])
 	for name := range won {
 		if claims["openid"] != "o-"+name {
 			t.Errorf("%s got confirmed, but the token is for %v", name, claims["openid"])

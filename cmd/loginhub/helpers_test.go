@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
-
 	"loginhub/hub/hubtest"
 )
 
@@ -127,18 +124,8 @@ func verifyToken(ctx context.Context, url, token string) (claims map[string]any,
 	if err != nil {
 		return nil, "", err
 	}
-	var keys jose.JSONWebKeySet
-	if err := a.Decode(200, &keys); err != nil {
-		return nil, "", err
-	}
-	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.EdDSA})
-	if err != nil {
-		return nil, "", fmt.Errorf("token %q: %w", token, err)
-	}
-	if parsed.Headers[0].ExtraHeaders["typ"] != "login+jwt" {
-		return nil, "", fmt.Errorf("typ %v", parsed.Headers[0].ExtraHeaders["typ"])
-	}
-	return claims, parsed.Headers[0].KeyID, parsed.Claims(keys, &claims)
+	header, claims, err := hubtest.VerifyToken(a.Body, token)
+	return claims, header.KeyID, err
 }
 
 // checkToken checks that the token is valid and is this user's.

@@ -166,12 +166,16 @@ type Socket struct {
 // Dial opens the ticket's WebSocket on the node at url. If the node refuses it, the
 // error is not nil and the socket's HTTP may hold the response.
 func (t *Ticket) Dial(ctx context.Context, url string, headers ...string) (*Socket, error) {
+	return DialSocket(ctx, client, t.URL(url, "ws"), []string{"loginhub.v1", "loginhub.secret." + t.Secret}, headers...)
+}
+
+// DialSocket opens a WebSocket with these subprotocols; headers are pairs.
+func DialSocket(ctx context.Context, client *http.Client, url string, protocols []string, headers ...string) (*Socket, error) {
 	h := http.Header{}
 	for i := 0; i+1 < len(headers); i += 2 {
-		h.Set(headers[i], headers[i+1])
+		h.Add(headers[i], headers[i+1])
 	}
-	conn, resp, err := websocket.Dial(ctx, strings.Replace(t.URL(url, "ws"), "http", "ws", 1), &websocket.DialOptions{
-		HTTPClient: client, Subprotocols: []string{"loginhub.v1", "loginhub.secret." + t.Secret}, HTTPHeader: h})
+	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: client, Subprotocols: protocols, HTTPHeader: h})
 	return &Socket{Conn: conn, HTTP: resp}, err
 }
 
