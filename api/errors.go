@@ -18,6 +18,7 @@ import (
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
+	"loginhub/api/visit"
 	"loginhub/api/weblogin"
 	"loginhub/frontend"
 	"loginhub/hub"
@@ -59,12 +60,12 @@ var problems = []problem{
 	{gate.ErrOrigin, 403, "origin_not_allowed", "This origin may not use this client", "A page without an origin of its own, such as a sandboxed frame or a file, cannot log in.", 0},
 	{weblogin.ErrNotOwnPage, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the hub's own login page.", 0},
 	{weblogin.ErrNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
-	{weblogin.ErrStateInvalid, 403, "state_invalid", "This WeChat login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
-	{weblogin.ErrStateForeign, 403, "state_foreign", "This WeChat login was not started in this browser", "Nothing was confirmed. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
+	{visit.ErrStateInvalid, 403, "state_invalid", "This login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
+	{visit.ErrStateForeign, 403, "state_foreign", "This login was not started in this browser", "Nothing was confirmed. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
 	{ticket.ErrLoginDisabled, 403, "login_disabled", "QR login is switched off here", "The operator has switched it off; use another way to log in.", 0},
 	{ticket.ErrAddressMismatch, 403, "address_mismatch", "The phone and the browser are not known to share a network", "Connect both to the same network and load a new code.", 0},
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
-	{provider.ErrUserBlocked, 403, "user_blocked", "The provider flags this user as high risk", "Use another way to log in.", 0},
+	{provider.ErrUserBlocked, 403, "user_blocked", "The provider does not let this user log in", "The user is not a member, or is flagged as high risk: use another account, or another way to log in.", 0},
 	{provider.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
 	{gate.ErrIdentityUnknown, 403, "identity_unknown", "This site does not know the user", "Ask the site to add the account, or log in with another one.", 0},
 	{ticket.ErrNotFound, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},

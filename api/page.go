@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ import (
 	"loginhub/api/apidocs"
 	"loginhub/api/gate"
 	"loginhub/api/request"
-	"loginhub/api/weblogin"
+	"loginhub/api/visit"
 	"loginhub/frontend"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -50,8 +51,10 @@ func (s *Server) page(c echo.Context) error {
 		// Browsers apply form-action also to the redirect that answers the
 		// form.
 		policy := csp
-		for _, p := range methods.Redirects {
-			policy += " " + p.Redirect.Origin()
+		for _, p := range methods.Listed {
+			if p.Redirect != nil && client.AllowsProvider(p.ID) {
+				policy += " " + p.Redirect.Origin()
+			}
 		}
 		h.Set("Content-Security-Policy", policy)
 		// With no-referrer browsers send the form with "Origin: null".
@@ -64,13 +67,32 @@ func (s *Server) page(c echo.Context) error {
 // redirectButtons returns the buttons of the website logins that the client
 // accepts.
 func redirectButtons(methods gate.LoginMethods, client *client.Client) (all []frontend.Redirect) {
-	for _, p := range methods.Redirects {
-		if client.AllowsProvider(p.ID) {
-			start, _ := weblogin.Paths(p)
+	for _, p := range methods.Listed {
+		if p.Redirect != nil && client.AllowsProvider(p.ID) {
+			start, _ := visit.Paths(p)
 			all = append(all, frontend.Redirect{Start: start, LabelZH: p.Label.ZH, LabelEN: p.Label.EN})
 		}
 	}
 	return all
+}
+
+// goOn sends the browser to its site with the answer of the login.
+func (s *Server) goOn(c echo.Context, answer ticket.Answer) error {
+	if answer.FormPost == nil {
+		return c.Redirect(http.StatusSeeOther, answer.RedirectTo)
+	}
+	c.Response().Header().Set("Content-Security-Policy", csp+" "+originOf(answer.FormPost.Action))
+	denyFraming(c.Response().Header())
+	return s.render(c, http.StatusOK, "continue.html", frontend.Form{Action: answer.FormPost.Action, Fields: answer.FormPost.Fields})
+}
+
+// originOf returns the origin of a valid URL.
+func originOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // landing is GET /s/{ticket}, which a scan outside of the mini-program opens.

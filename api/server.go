@@ -16,6 +16,7 @@ import (
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
+	"loginhub/api/visit"
 	"loginhub/api/weblogin"
 	"loginhub/frontend"
 	"loginhub/hub"
@@ -31,7 +32,7 @@ type Config struct {
 	// OwnOrigins are further origins under which the hub's own page is opened, such
 	// as localhost. They and PublicURL may use every client.
 	OwnOrigins []string
-	StateStore gate.StateStore // required if Redirects are configured
+	StateStore gate.StateStore // required if a provider has a page of its own
 	QRLevel    string          // error correction level: L, M, Q or H; "" is M
 	// RenderLimiter bounds the codes that are drawn at once; nil: half of the cores.
 	RenderLimiter *qr.RenderLimiter
@@ -66,9 +67,10 @@ func New(c Config) (*Server, error) {
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
-	s.webLogin = weblogin.New(s.gate, weblogin.Options{States: c.StateStore,
+	visits := visit.New(s.gate, c.StateStore)
+	s.webLogin = weblogin.New(s.gate, weblogin.Options{Visits: visits, Continue: s.goOn,
 		Done: func(c echo.Context, confirmed bool) error {
-			return s.render(c, http.StatusOK, "wechat.html", frontend.WebLoginResult{Confirmed: confirmed})
+			return s.render(c, http.StatusOK, "weblogin.html", frontend.WebLoginResult{Confirmed: confirmed})
 		}})
 	s.gate.Reload(c.Reloadable)
 	var err error

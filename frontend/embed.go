@@ -21,7 +21,8 @@ func FS() fs.FS {
 }
 
 // Templates parses the pages. The data of index.html is Index, of phone.html and landing.html Scan, of
-// error.html Failure, of device.html Device, of wechat.html WebLoginResult, and of docs.html Docs.
+// error.html Failure, of device.html Device, of weblogin.html WebLoginResult, of continue.html Form, and of docs.html
+// Docs.
 func Templates() (*template.Template, error) {
 	return template.ParseFS(pages, "page/*.html")
 }
@@ -57,6 +58,12 @@ type WebLoginResult struct {
 type Device struct {
 	Code  string // what the person has typed
 	Wrong bool   // it is no code of a device that waits
+}
+
+// Form is the data of the page that posts the answer of a login to its site.
+type Form struct {
+	Action string
+	Fields map[string]string
 }
 
 // Failure is the data of the error page: the fields of the problem document (RFC 9457).

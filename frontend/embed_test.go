@@ -29,11 +29,12 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 	data := map[string]any{
 		"index.html": Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
 			Redirects: []Redirect{{Start: "/api/connect/x", LabelZH: hostile, LabelEN: hostile}}},
-		"phone.html":   Scan{Ticket: hostile},
-		"landing.html": Scan{Ticket: hostile, LaunchURL: "weixin://dl/business/?appid=wx1"},
-		"wechat.html":  WebLoginResult{Confirmed: true},
-		"device.html":  Device{Code: hostile, Wrong: true},
-		"error.html":   Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},
+		"phone.html":    Scan{Ticket: hostile},
+		"landing.html":  Scan{Ticket: hostile, LaunchURL: "weixin://dl/business/?appid=wx1"},
+		"weblogin.html": WebLoginResult{Confirmed: true},
+		"continue.html": Form{Action: "https://site.test/cb", Fields: map[string]string{"code": hostile}},
+		"error.html":    Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},
+		"device.html":   Device{Code: hostile, Wrong: true},
 	}
 	for name, d := range data {
 		t.Run(name, func(t *testing.T) {

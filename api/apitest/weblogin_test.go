@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,15 +55,25 @@ func (d *memStateStore) Save(_ context.Context, name string, value []byte, _ tim
 	return nil
 }
 
+func (d *memStateStore) Load(_ context.Context, name string) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.edited(d.held[name])
+}
+
+func (d *memStateStore) edited(value []byte) ([]byte, error) {
+	if d.edit != nil && value != nil {
+		return d.edit(value)
+	}
+	return value, nil
+}
+
 func (d *memStateStore) Take(_ context.Context, name string) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	value := d.held[name]
 	delete(d.held, name)
-	if d.edit != nil && value != nil {
-		return d.edit(value)
-	}
-	return value, nil
+	return d.edited(value)
 }
 
 // webLogin is a server whose login page offers WeChat, and a browser on that page.
@@ -100,7 +111,7 @@ func startWebLogin(t *testing.T, ttl time.Duration, change func(*api.Config)) *w
 			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
 		},
 		api: func(c *api.Config) {
-			c.Reloadable.Redirects, c.StateStore = []*provider.Provider{websiteProvider()}, v.vault
+			c.Reloadable.Listed, c.StateStore = []*provider.Provider{websiteProvider()}, v.vault
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			if change != nil {
 				change(c)
@@ -202,7 +213,23 @@ func TestWebLoginCallback_Errors(t *testing.T) {
 	eachWebLogin(t, 2*time.Minute, func(t *testing.T, v *webLogin) {
 		p := v.page(t)
 		v.callback(t, strings.Repeat("A", 43), "ann").requirePage(t, 403, "state_invalid")
-		v.callback(t, v.startLogin(t, p), "ann", "Cookie", "").requirePage(t, 403, "state_foreign")
+		state := v.startLogin(t, p)
+		v.callback(t, state, "ann", "Cookie", "").requirePage(t, 403, "state_foreign")
+		v.callback(t, state, "ann", "Cookie", v.cookie[:len(v.cookie)-1]).requirePage(t, 403, "state_foreign")
+		mine := v.back
+		v.back = "/api/connect/other/callback"
+		v.callback(t, state, "ann").requirePage(t, 403, "state_invalid")
+		v.back = mine
+		v.callback(t, state, "ann&code=twice").requirePage(t, 403, "state_invalid")
+		v.callback(t, state, "blocked").requirePage(t, 403, "user_blocked") // nothing was spent
+		v.callback(t, state, "ann").requirePage(t, 403, "state_invalid")    // now it is
+		for word, code := range map[string]string{"login_required": "422 code_invalid", "temporarily_unavailable": "503 provider_unavailable", "invalid_scope": "502 provider_misconfigured"} {
+			status, name, _ := strings.Cut(code, " ")
+			a := v.callback(t, v.startLogin(t, p), "ann&error="+word+"&x=")
+			if a.requirePage(t, a.status, name); fmt.Sprint(a.status) != status {
+				t.Errorf("%s: %d", word, a.status)
+			}
+		}
 		for name, code := range map[string]string{"code": "422 code_invalid", "blocked": "403 user_blocked", "misconfigured": "502 provider_misconfigured",
 			"unavailable": "503 provider_unavailable", "later": "503 provider_unavailable", "bug": "500 internal_error", "incomplete": "403 identity_incomplete"} {
 			var status int
@@ -214,8 +241,9 @@ func TestWebLoginCallback_Errors(t *testing.T) {
 		}
 		v.callback(t, v.startLogin(t, p), "ann", "X-Forwarded-For", "203.0.113.8").requirePage(t, 403, "address_mismatch")
 
+		p.requireState(t, "pending", 1)
 		none, _ := unknownTicket()
-		state := v.startLogin(t, p)
+		state = v.startLogin(t, p)
 		v.vault.edit = func(b []byte) ([]byte, error) { return bytes.Replace(b, []byte(p.id), []byte(none), 1), nil }
 		v.callback(t, state, "ann").requirePage(t, 404, "ticket_not_found")
 		state = v.startLogin(t, p)
@@ -244,6 +272,57 @@ func TestWebLoginCallback_Errors(t *testing.T) {
 	})
 }
 
+// TestWebLogin_OneCallbackWins: the state is valid once, whoever else returns with it.
+func TestWebLogin_OneCallbackWins(t *testing.T) {
+	t.Parallel()
+	v := startWebLogin(t, 2*time.Minute, nil)
+	p := v.page(t)
+	state := v.startLogin(t, p)
+	var won atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			a, err := v.send(v.stepContext(t), "GET", v.back+"?state="+state+"&code=wechat_web:ann:1", nil, "Cookie", v.cookie, "X-Forwarded-For", "203.0.113.7")
+			if err == nil && a.status == 200 {
+				won.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d callbacks succeeded", won.Load())
+	}
+	p.requireState(t, "confirmed", 2)
+	declined := v.page(t)
+	v.callback(t, v.startLogin(t, declined), "ann&error=access_denied&x=")
+	declined.requireState(t, "rejected", 2)
+}
+
+// TestWebLogin_Continue: a browser in which no other window waits goes on to the site.
+func TestWebLogin_Continue(t *testing.T) {
+	t.Parallel()
+	v := startWebLogin(t, 2*time.Minute, nil)
+	v.page(t)
+	for mode, want := range map[string]string{"": "", ticket.ModeFormPost: `action="https://rp.test/cb"`} {
+		created, err := v.hub.Create(v.stepContext(t), ticket.Request{Client: &client.Client{ID: "demo"},
+			Address: netip.MustParseAddr("203.0.113.7"), Grant: &ticket.Grant{Type: ticket.GrantCode, Issuer: public, RedirectURI: "https://rp.test/cb", State: "s", ResponseMode: mode}})
+		must(t, err)
+		a := v.postForm(t, "ticket="+string(created.Ticket.ID)+"&secret="+created.Secret.Reveal()+"&continue=1")
+		to, err := url.Parse(a.header.Get("Location"))
+		must(t, err)
+		v.cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+		a = v.callback(t, to.Query().Get("state"), "ann")
+		to, err = url.Parse(a.header.Get("Location"))
+		must(t, err)
+		if mode == "" && (a.status != 303 || to.Host != "rp.test" || len(to.Query().Get("code")) != ticket.CodeLength || to.Query().Get("state") != "s") {
+			t.Errorf("%d to %s", a.status, to)
+		}
+		if mode != "" && (a.status != 200 || !bytes.Contains(a.body, []byte(want)) || !strings.Contains(a.header.Get("Content-Security-Policy"), "form-action 'self' https://rp.test")) {
+			t.Errorf("%d %s %s", a.status, a.header, a.body)
+		}
+	}
+}
+
 func TestWebLogin_StateExpires(t *testing.T) {
 	eachWebLogin(t, 3*time.Second, func(t *testing.T, v *webLogin) {
 		p := v.page(t)
@@ -260,15 +339,16 @@ func TestWebLogin_StateOwnExpiry(t *testing.T) {
 	v := startWebLogin(t, time.Minute, nil)
 	for left, status := range map[time.Duration]int{0: 403, -time.Second: 403, time.Minute: 200} {
 		state := v.startLogin(t, v.page(t))
+		until := v.vault.Now().Add(left).Format(time.RFC3339Nano)
 		v.vault.edit = func(value []byte) ([]byte, error) {
 			var kept map[string]any
 			must(t, json.Unmarshal(value, &kept))
-			until, err := time.Parse(time.RFC3339Nano, kept["until"].(string))
+			end, err := time.Parse(time.RFC3339Nano, kept["until"].(string))
 			must(t, err)
-			if life := until.Sub(v.vault.Now()); life > 10*time.Minute || life < 9*time.Minute {
+			if life := end.Sub(v.vault.Now()); life > 10*time.Minute || life < 9*time.Minute {
 				t.Errorf("a state is valid for %v", life)
 			}
-			kept["until"] = v.vault.Now().Add(left).Format(time.RFC3339Nano)
+			kept["until"] = until
 			return json.Marshal(kept)
 		}
 		a := v.callback(t, state, "ann")

@@ -22,8 +22,13 @@ type Admission struct {
 	hub.PhoneCall
 	Provider string
 	Code     string // "" if the user has declined at the provider's page
-	Visit    provider.Visit
-	Client   string // only a ticket of this client; "" for any
+	// Exchanger exchanges the code that a browser brings from Visit; nil: the one for the
+	// codes of phones.
+	Exchanger provider.Exchanger
+	Visit     provider.Visit
+	// By is a user whom the provider has identified before; then there is no code.
+	By     provider.Identity
+	Client string // only a ticket of this client; "" for any
 
 	gate    *Gate
 	cfg     *Config
@@ -40,15 +45,11 @@ func (a *Admission) check(t ticket.Ticket) (*client.Client, provider.Exchanger, 
 	if err != nil {
 		return nil, nil, err
 	}
-	methods := a.cfg.MethodsOf(t.Client)
-	provider := methods.Providers[a.Provider]
-	if a.SameBrowser {
-		provider = nil
-		if p := methods.Redirect(a.Provider); p != nil {
-			provider = p.Redirect
-		}
+	provider := a.Exchanger
+	if provider == nil && a.By.Provider == "" {
+		provider = a.cfg.MethodsOf(t.Client).Providers[a.Provider]
 	}
-	if provider == nil || !client.AllowsProvider(a.Provider) || a.Client != "" && a.Client != t.Client {
+	if provider == nil && a.By.Provider == "" || !client.AllowsProvider(a.Provider) || a.Client != "" && a.Client != t.Client {
 		return nil, nil, request.Invalid("provider: this client does not accept it")
 	}
 	if a.Action != ticket.Reject {
@@ -96,6 +97,11 @@ func (g *Gate) RequireKnownAddress(client *client.Client, from request.Addr) err
 
 // exchange asks the provider for the user and counts the call of this user.
 func (a *Admission) exchange(ctx context.Context, p provider.Exchanger) (provider.Identity, error) {
+	if a.By.Provider != "" {
+		var err error
+		a.attempt, err = a.gate.Limits.Begin(a.By, a.Match != "" && a.Action == ticket.Confirm)
+		return a.By, err
+	}
 	if a.Code == "" {
 		return provider.Identity{Provider: a.Provider}, nil
 	}

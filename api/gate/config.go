@@ -24,7 +24,7 @@ type Reloadable struct {
 	MiniProgramCodes provider.Pictures
 	LaunchURL        string
 	LaunchBy         string
-	Redirects        []*provider.Provider
+	Listed           []*provider.Provider
 	LoginMethods     map[string]LoginMethods // by client id; each is complete
 	QRLogo           *qr.Logo                // nil: none
 	Sandbox          bool                    // /s/ serves the phone of the sandbox

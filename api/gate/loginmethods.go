@@ -24,7 +24,7 @@ type LoginMethods struct {
 	// the provider LaunchBy on a phone without a scan; "" for none.
 	LaunchURL, LaunchBy string
 	Providers           map[string]provider.Exchanger // of phones, by id
-	Redirects           []*provider.Provider          // with a page of their own, in the order of the configuration
+	Listed              []*provider.Provider          // all, in the order of the configuration
 }
 
 // StateStore stores small values for all nodes. They are encrypted and
@@ -32,6 +32,8 @@ type LoginMethods struct {
 type StateStore interface {
 	Now() time.Time // the clock that all nodes share
 	Save(ctx context.Context, name string, value []byte, life time.Duration) error
+	// Load returns a value; nil if there is none.
+	Load(ctx context.Context, name string) ([]byte, error)
 	// Take returns a value and deletes it, so that one caller gets it; nil if
 	// there is none.
 	Take(ctx context.Context, name string) ([]byte, error)
@@ -41,7 +43,7 @@ type StateStore interface {
 func (cfg *Config) MethodsOf(client string) LoginMethods {
 	methods, own := cfg.LoginMethods[client]
 	if !own {
-		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, LaunchBy: cfg.LaunchBy, Redirects: cfg.Redirects}
+		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, LaunchBy: cfg.LaunchBy, Listed: cfg.Listed}
 	}
 	if methods.QR == "" {
 		methods.QR = cfg.publicURL + "/s/{ticket}"
@@ -78,10 +80,9 @@ func (cfg *Config) ScanWith(site *client.Client) []string {
 	return slices.Compact(kinds)
 }
 
-// Redirect returns the provider with that id that has a page of its own; nil if
-// there is none.
-func (m LoginMethods) Redirect(id string) *provider.Provider {
-	for _, p := range m.Redirects {
+// Find returns the provider with that id; nil if there is none.
+func (m LoginMethods) Find(id string) *provider.Provider {
+	for _, p := range m.Listed {
 		if p.ID == id {
 			return p
 		}
@@ -89,19 +90,12 @@ func (m LoginMethods) Redirect(id string) *provider.Provider {
 	return nil
 }
 
-// FindRedirect returns the provider of the website login whose start or callback
-// has this route; id is the route's parameter, "" if it has none. Clients with
-// credentials of their own have providers of the same id and kind.
-func (cfg *Config) FindRedirect(route, id string) *provider.Provider {
-	all := []LoginMethods{{Redirects: cfg.Redirects}}
-	for _, methods := range cfg.LoginMethods {
-		all = append(all, methods)
-	}
-	for _, methods := range all {
-		for _, p := range methods.Redirects {
-			if start, callback := p.FixedPaths(); p.ID == id || id == "" && (route == start || route == callback) {
-				return p
-			}
+// FindStart returns the provider whose website login starts at that route; id is the
+// route's parameter, "" if it has none.
+func (m LoginMethods) FindStart(route, id string) *provider.Provider {
+	for _, p := range m.Listed {
+		if start, _ := p.FixedPaths(); p.Redirect != nil && (p.ID == id || id == "" && route == start) {
+			return p
 		}
 	}
 	return nil

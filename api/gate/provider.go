@@ -3,6 +3,8 @@ package gate
 import (
 	"context"
 
+	"github.com/labstack/echo/v4"
+
 	"loginhub/hub/provider"
 )
 
@@ -25,20 +27,31 @@ func (r Reloadable) called() (all []any) {
 		for _, p := range s.Providers {
 			all = append(all, p)
 		}
-		for _, p := range s.Redirects {
-			all = append(all, p.Redirect)
+		for _, p := range s.Listed {
+			if p.Redirect != nil {
+				all = append(all, p.Redirect)
+			}
+			if p.InApp != nil {
+				all = append(all, p.InApp)
+			}
 		}
 		all = append(all, s.MiniProgramCodes)
 	}
-	add(LoginMethods{Providers: r.Providers, Redirects: r.Redirects, MiniProgramCodes: r.MiniProgramCodes})
+	add(LoginMethods{Providers: r.Providers, Listed: r.Listed, MiniProgramCodes: r.MiniProgramCodes})
 	for _, s := range r.LoginMethods {
 		add(s)
 	}
 	return all
 }
 
-// exchange calls a provider within its slots and cleans the identity. All
-// Calls of providers go through it.
+// CallProvider makes another call of a provider within its slots: one that hangs delays
+// only its own logins.
+func (g *Gate) CallProvider(c echo.Context, p provider.Exchanger, call func(context.Context) error) error {
+	return g.Limits.Call(c.Request().Context(), ConfigOf(c).ProviderSlots[p], call)
+}
+
+// exchange calls a provider within its slots and cleans the identity. All exchanges of
+// codes go through it.
 func (g *Gate) exchange(ctx context.Context, cfg *Config, p provider.Exchanger, credential provider.Credential) (by provider.Identity, err error) {
 	err = g.Limits.Call(ctx, cfg.ProviderSlots[p], func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, credential)

@@ -1,21 +1,16 @@
 package weblogin
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/gate"
 	"loginhub/api/request"
+	"loginhub/api/visit"
 	"loginhub/hub"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
@@ -30,80 +25,47 @@ import (
 // victim's browser send. The end needs a state that was started in the same
 // browser. If a victim opens the attacker's link to the provider, or the attacker's
 // Callback URL, their browser does not have the state's cookie.
-const (
-	connectPath  = "/api/connect/"
-	CallbackPath = "/callback" // after the start's path
-
-	// stateLife is how long a person may take at the provider: the lifetime of
-	// WeChat's codes.
-	stateLife = 10 * time.Minute
-	// maxWebAuthCode bounds the code of a website login, as provider.Credential does.
-	// Microsoft Entra's have over 1,000 characters.
-	maxWebAuthCode = 4096
-)
 
 // Errors of a website login.
 var (
-	ErrStateInvalid = errors.New("unknown, used or expired state")
-	ErrStateForeign = errors.New("the state belongs to another browser")
-	ErrNoOrigin     = errors.New("no Origin")
-	ErrNotOwnPage   = errors.New("not a page of the hub")
+	ErrNoOrigin   = errors.New("no Origin")
+	ErrNotOwnPage = errors.New("not a page of the hub")
 )
 
 // Options configure a Handlers.
 type Options struct {
-	States gate.StateStore
+	Visits *visit.Visits
 	// Done answers the browser that has come back; confirmed is false if the user
 	// has declined.
 	Done func(c echo.Context, confirmed bool) error
+	// Continue answers a browser that goes on to its site by itself.
+	Continue func(c echo.Context, answer ticket.Answer) error
+	// Consent answers a browser whose user decides on the consent page.
+	Consent func(c echo.Context, p *provider.Provider, r visit.Return) error
 }
 
 // Handlers are the endpoints of the logins at the pages of providers.
 type Handlers struct {
-	gate   *gate.Gate
-	states gate.StateStore
-	done   func(c echo.Context, confirmed bool) error
+	gate *gate.Gate
+	Options
 }
 
 // New returns the endpoints of the logins at the pages of providers.
-func New(g *gate.Gate, o Options) *Handlers {
-	return &Handlers{gate: g, states: o.States, done: o.Done}
-}
+func New(g *gate.Gate, o Options) *Handlers { return &Handlers{g, o} }
 
 // Routes returns the routes of the starts with those of their callbacks.
 // The second is older, and is that of one provider only (Provider.FixedPaths).
 func Routes() map[string]string {
 	return map[string]string{
-		connectPath + ":provider": connectPath + ":provider" + CallbackPath,
-		"/api/wechat/qrconnect":   "/api/wechat/callback",
+		"/api/connect/:provider": "/api/connect/:provider/callback",
+		"/api/wechat/qrconnect":  "/api/wechat/callback",
 	}
-}
-
-// Paths returns the paths of a provider's start and callback.
-func Paths(p *provider.Provider) (start, callback string) {
-	if start, callback = p.FixedPaths(); start != "" {
-		return start, callback
-	}
-	start = connectPath + p.ID
-	return start, start + CallbackPath
-}
-
-// webLoginState is one visit to the provider's page, as the StateStore keeps it.
-type webLoginState struct {
-	Ticket  ticket.ID `json:"ticket"`
-	Client  string    `json:"client"`
-	Browser []byte    `json:"browser"` // SHA-256 of the cookie's value
-	Until   time.Time `json:"until"`
-	// Provider and Verifier are absent in states of earlier versions, which have
-	// one provider.
-	Provider string `json:"provider,omitempty"`
-	Verifier string `json:"verifier,omitempty"` // see provider.Visit
 }
 
 // Start is POST /api/connect/{provider}, the form of the login page. It
 // redirects the browser to the provider.
 func (h *Handlers) Start(c echo.Context) error {
-	form, err := request.ReadForm(c, "ticket", "secret")
+	form, err := request.ReadForm(c, "ticket", "secret", "continue")
 	if err != nil {
 		return err
 	}
@@ -111,50 +73,34 @@ func (h *Handlers) Start(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	t, to, cookie, err := h.startWebLogin(c, id, form.Get("secret"))
-	if err != nil {
+	t := ticket.Ticket{ID: id}
+	if err = h.start(c, &t, form.Get("secret"), form.Get("continue") == "1"); err != nil {
 		return h.gate.AuditRefusal("qrconnect", ticket.Ticket{ID: id, Client: t.Client, Seq: t.Seq}, c, err)
 	}
-	c.SetCookie(cookie)
-	return c.Redirect(http.StatusSeeOther, to)
+	return nil
 }
 
-// startWebLogin stores a state and returns the URL of the redirect and the
-// cookie of the state. If it fails, t holds what is known of the ticket, for
-// the audit log.
-func (h *Handlers) startWebLogin(c echo.Context, id ticket.ID, secret string) (t ticket.Ticket, to string, cookie *http.Cookie, err error) {
-	r := c.Request()
-	if err = request.CheckSecret(secret, id); err != nil {
-		return t, "", nil, err
+// start redirects the browser. It sets t to what is known of the ticket, for the audit
+// log.
+func (h *Handlers) start(c echo.Context, t *ticket.Ticket, secret string, goOn bool) error {
+	if err := request.CheckSecret(secret, t.ID); err != nil {
+		return err
 	}
-	if t, err = h.gate.Hub.Get(r.Context(), id); err != nil {
-		return t, "", nil, err
-	}
-	p, err := h.checkWebLogin(c, t)
+	found, err := h.gate.Hub.Get(c.Request().Context(), t.ID)
 	if err != nil {
-		return t, "", nil, err
+		return err
 	}
-	state, browser, verifier := newState(), newState(), newState()
-	sum := sha256.Sum256([]byte(browser))
-	text, err := json.Marshal(webLoginState{Ticket: id, Client: t.Client, Browser: sum[:], Until: h.states.Now().Add(stateLife),
-		Provider: p.ID, Verifier: verifier})
+	*t = found
+	p, err := h.checkStart(c, found)
 	if err != nil {
-		return t, "", nil, fmt.Errorf("encode state: %w", err)
+		return err
 	}
-	_, callback := Paths(p)
-	to, err = p.Redirect.Authorize(r.Context(), provider.Visit{Callback: h.gate.PublicURL + callback, State: state, Verifier: verifier, Lang: request.Language(r)})
-	if err != nil {
-		return t, "", nil, err
-	}
-	if err := h.states.Save(r.Context(), stateKey(state), text, stateLife); err != nil {
-		return t, "", nil, err
-	}
-	return t, to, h.stateCookie(state, browser, int(stateLife/time.Second)), nil
+	return h.Visits.Begin(c, p, visit.Visit{Ticket: t.ID, Client: t.Client, Continue: goOn})
 }
 
-// checkWebLogin returns the provider of the ticket's website login, if this
-// browser may start it.
-func (h *Handlers) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Provider, error) {
+// checkStart returns the provider of the ticket's website login, if this browser may
+// start it.
+func (h *Handlers) checkStart(c echo.Context, t ticket.Ticket) (*provider.Provider, error) {
 	cfg := gate.ConfigOf(c)
 	client, err := cfg.ClientOf(t)
 	if err != nil {
@@ -166,10 +112,7 @@ func (h *Handlers) checkWebLogin(c echo.Context, t ticket.Ticket) (*provider.Pro
 	if err := h.gate.Hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
-	p := cfg.FindRedirect(c.Path(), c.Param("provider"))
-	if p != nil {
-		p = cfg.MethodsOf(t.Client).Redirect(p.ID)
-	}
+	p := cfg.MethodsOf(t.Client).FindStart(c.Path(), c.Param("provider"))
 	if p == nil || !client.AllowsProvider(p.ID) {
 		return nil, request.Invalid("ticket: its client does not accept this provider")
 	}
@@ -198,94 +141,48 @@ func (h *Handlers) requireOwnOrigin(r *http.Request) error {
 // Callback is GET /api/connect/{provider}/callback: the provider sends the
 // browser back.
 func (h *Handlers) Callback(c echo.Context) error {
-	id, param := c.Param("provider"), "code"
-	if p := gate.ConfigOf(c).FindRedirect(c.Path(), id); p != nil {
-		id = p.ID
-		if p.CodeParam != "" {
-			param = p.CodeParam
-		}
+	r, p, err := h.Visits.End(c)
+	if err == nil {
+		err = reported(r)
 	}
-	v, err := h.consumeState(c, id, param)
 	if err != nil { // after this the hub writes the audit log
-		return h.gate.AuditRefusal("callback", ticket.Ticket{ID: v.Ticket, Client: v.Client}, c, err)
+		return h.gate.AuditRefusal("callback", ticket.Ticket{ID: r.Ticket, Client: r.Client}, c, err)
 	}
-	// Without a code the user has declined.
-	code, action := c.QueryParam(param), ticket.Confirm
-	if code == "" {
+	if r.Consent {
+		return h.Consent(c, p, r)
+	}
+	action := ticket.Confirm
+	if r.Declined() {
 		action = ticket.Reject
 	}
-	if _, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: v.Ticket, SameBrowser: true},
-		Provider: id, Code: code, Client: v.Client,
-		Visit: provider.Visit{Callback: h.gate.PublicURL + c.Request().URL.Path, State: c.QueryParam("state"), Verifier: v.Verifier}}); err != nil {
+	call, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: r.Ticket, SameBrowser: true},
+		Provider: p.ID, Exchanger: r.Redirector(p), Code: r.Code, Client: r.Client, Visit: h.Visits.Credential(p, r).Visit})
+	if err != nil {
 		return err
 	}
-	return h.done(c, code != "")
+	if r.Continue {
+		answer, err := h.gate.Hub.Answer(call.Current())
+		if err != nil {
+			return err
+		}
+		if answer != (ticket.Answer{}) {
+			return h.Continue(c, answer)
+		}
+	}
+	return h.Done(c, !r.Declined())
 }
 
-// consumeState deletes the state in every case and returns it if this browser
-// started it. If another browser did, or the state is too old, it returns the
-// state with an error, for the audit log.
-func (h *Handlers) consumeState(c echo.Context, provider, codeParam string) (v webLoginState, err error) {
-	q := c.QueryParams()
-	state, code := q.Get("state"), q.Get(codeParam)
-	if len(state) != stateLength || len(code) > maxWebAuthCode || len(q["state"]) > 1 || len(q[codeParam]) > 1 || h.states == nil {
-		return v, ErrStateInvalid
+// reported returns the error that the provider reports, except that the user declined
+// (RFC 6749, section 4.1.2.1). The ticket stays as it is: the user can try again.
+func reported(r visit.Return) error {
+	meaning := provider.ErrCodeInvalid
+	switch r.Error {
+	case "", "access_denied":
+		return nil
+	case "server_error", "temporarily_unavailable":
+		meaning = provider.ErrProviderUnavailable
+	case "invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope":
+		meaning = provider.ErrProviderMisconfigured
 	}
-	r := c.Request()
-	text, err := h.states.Take(r.Context(), stateKey(state))
-	if err != nil {
-		return v, err
-	}
-	if text == nil || json.Unmarshal(text, &v) != nil || !h.states.Now().Before(v.Until) {
-		return v, ErrStateInvalid
-	}
-	if v.Provider != "" && v.Provider != provider {
-		return v, ErrStateInvalid
-	}
-	cookie, err := r.Cookie(h.cookieName(state))
-	if err != nil {
-		return v, fmt.Errorf("no cookie: %w", ErrStateForeign)
-	}
-	c.SetCookie(h.stateCookie(state, "", -1))
-	if sum := sha256.Sum256([]byte(cookie.Value)); subtle.ConstantTimeCompare(sum[:], v.Browser) != 1 {
-		return v, ErrStateForeign
-	}
-	return v, nil
-}
-
-// stateLength is the length of newState's text.
-const stateLength = 43
-
-// newState returns 256 random bits, base64url.
-func newState() string {
-	var raw [32]byte
-	rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)
-	return base64.RawURLEncoding.EncodeToString(raw[:])
-}
-
-// stateHash identifies a state without revealing it.
-func stateHash(state string) string {
-	sum := sha256.Sum256([]byte(state))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
-}
-
-// stateKey returns the name of a state in the StateStore.
-func stateKey(state string) string { return "state:" + stateHash(state) }
-
-// cookieName returns a different name for each state, so that two windows do
-// not overwrite the cookie of each other. With __Host- no other host of the
-// domain can set it (RFC 6265bis).
-func (h *Handlers) cookieName(state string) string {
-	name := "loginhub-" + stateHash(state)[:8]
-	if strings.HasPrefix(h.gate.PublicURL, "https://") {
-		name = "__Host-" + name
-	}
-	return name
-}
-
-// stateCookie binds a state to this browser. It is SameSite=Lax because
-// the provider's page returns from another site by a top-level GET.
-func (h *Handlers) stateCookie(state, value string, age int) *http.Cookie {
-	return &http.Cookie{Name: h.cookieName(state), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
-		Secure: strings.HasPrefix(h.gate.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}
+	return fmt.Errorf("%s returned the error %.40q: %w", r.Provider, r.Error, meaning)
 }

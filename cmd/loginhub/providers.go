@@ -49,7 +49,7 @@ func (b *providerBuilder) providers(c *gate.Reloadable) error {
 		return err
 	}
 	c.QR, c.MiniProgramCodes, c.LaunchURL, c.LaunchBy = site.QR, site.MiniProgramCodes, site.LaunchURL, site.LaunchBy
-	c.Providers, c.Redirects = site.Providers, site.Redirects
+	c.Providers, c.Listed = site.Providers, site.Listed
 	c.LoginMethods = map[string]gate.LoginMethods{}
 	for id, own := range b.set.clientCredentials {
 		if site, err = b.loginMethods(own); err != nil {
@@ -77,9 +77,7 @@ func (b *providerBuilder) loginMethods(c credentials) (gate.LoginMethods, error)
 		if p.Code != nil {
 			site.Providers[e.id] = p.Code
 		}
-		if p.Redirect != nil {
-			site.Redirects = append(site.Redirects, p)
-		}
+		site.Listed = append(site.Listed, p)
 		if p.Launch != "" && site.LaunchURL == "" {
 			site.LaunchURL, site.LaunchBy = p.Launch, e.id
 		}

@@ -1,10 +1,10 @@
 import { createLogin } from '../client/login.js'
 import { setUpLanguage } from './i18n.js'
 import { messages as allMessages } from './messages.js'
+import { createRedirects } from './redirects.js'
 import { showResult } from './result.js'
 import { verifyToken } from './verify.js'
 import { createView } from './view.js'
-import { createWeChatLogin } from './wechat.js'
 
 const { client, issuer, labelZh, labelEn, sandbox } = document.body.dataset
 const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('')
@@ -16,7 +16,7 @@ let verification // of the token, once there is one
 let retryAt
 
 const view = createView()
-const weChatLogin = createWeChatLogin(() => login?.ticket)
+const redirects = createRedirects(() => login?.ticket)
 setUpLanguage(allMessages, $('language'), (chosenMessages, chosenLanguage) => {
   messages = chosenMessages
   language = chosenLanguage
@@ -50,7 +50,7 @@ function render() {
   const site = language === 'en' ? labelEn : labelZh
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
   const state = verification ? 'done' : snapshot.state
-  weChatLogin.show(state, snapshot)
+  redirects.show(state, snapshot, messages)
   view.show({
     ...snapshot, site, state, messages,
     phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',
