@@ -69,6 +69,9 @@ type Config struct {
 
 	// KillSwitches stores the kill switches of the clients; nil: no kill switch.
 	KillSwitches KillSwitchStore
+	// KeysChanged is called with the keys that nodes share in KillSwitches: after the first
+	// read, and when they change. It reloads the node with them. nil: none.
+	KeysChanged func(SharedKeys)
 	// Audit writes the audit lines; nil: Log's handler, at any level.
 	Audit AuditLog
 	// AuditRequired refuses a change with ErrAuditStalled if Audit has no room for its
@@ -198,6 +201,7 @@ var (
 	errNoProbe  = fmt.Errorf("no liveness probe has arrived yet: %w", ticket.ErrStoreUnavailable)
 	errStalled  = fmt.Errorf("liveness probes do not arrive: %w", ticket.ErrStoreUnavailable)
 	errNoSwitch = fmt.Errorf("the kill switch was not read yet: %w", ticket.ErrStoreUnavailable)
+	errNoRSAKey = fmt.Errorf("there is no RSA key for RS256 yet: %w", ticket.ErrStoreUnavailable)
 )
 
 // Ready returns nil if a load balancer may send browsers to this node. Probes arrive,
@@ -213,6 +217,8 @@ func (h *Hub) Ready() error {
 	switch {
 	case !h.switches.loaded():
 		return errNoSwitch
+	case !h.switches.keysComplete.Load():
+		return errNoRSAKey
 	case h.audit.stalled():
 		return ErrAuditStalled
 	}

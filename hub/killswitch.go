@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"loginhub/hub/ticket"
@@ -63,6 +65,10 @@ type killSwitch struct {
 	values   map[string]switchValue // guarded by opMu: the latest value, by client
 	refused  map[string]string      // guarded by opMu: the last unreadable value, by client, to log it once
 	resealed time.Time              // guarded by opMu
+	keys     sharedKeys             // guarded by opMu
+	// keysComplete is true once the keys were read and each needed one signs. Later ones
+	// do not make the node unready.
+	keysComplete atomic.Bool
 
 	readNow chan struct{} // capacity 1: Reload added clients, read at once
 
@@ -72,8 +78,11 @@ type killSwitch struct {
 }
 
 func newKillSwitch(c Config, current *reloadable, audit *auditor, waiters *registry) *killSwitch {
-	return &killSwitch{store: c.KillSwitches, now: c.Store.Now, current: current, audit: audit, waiters: waiters, metrics: c.Metrics, log: c.Log,
-		values: map[string]switchValue{}, refused: map[string]string{}, readNow: make(chan struct{}, 1)}
+	s := &killSwitch{store: c.KillSwitches, now: c.Store.Now, current: current, audit: audit, waiters: waiters, metrics: c.Metrics, log: c.Log,
+		values: map[string]switchValue{}, refused: map[string]string{}, readNow: make(chan struct{}, 1),
+		keys: sharedKeys{store: c.KillSwitches, now: c.Store.Now, changed: c.KeysChanged, log: c.Log, rsa: map[string][]sharedRSA{}}}
+	s.keysComplete.Store(c.KillSwitches == nil || c.KeysChanged == nil)
+	return s
 }
 
 // check returns nil if the client's QR login is on, ticket.ErrLoginDisabled if it
@@ -132,7 +141,7 @@ func (s *killSwitch) poll(ctx context.Context) {
 		}
 		failed = err != nil
 		pause := switchInterval
-		if !s.loaded() {
+		if !s.loaded() || !s.keysComplete.Load() {
 			pause = switchFirstInterval
 		}
 		due := time.NewTimer(pause)
@@ -160,9 +169,13 @@ func (s *killSwitch) loaded() bool {
 // gets the reason. Called with opMu held.
 func (s *killSwitch) read(ctx context.Context) error {
 	current := s.current.Load()
-	values, err := s.store.ReadSwitches(ctx, current.Clients)
+	values, err := s.store.ReadSwitches(ctx, slices.Concat(current.Clients, s.keys.names(current.Masters)))
 	if err != nil {
 		return err
+	}
+	complete, keysErr := s.keys.update(ctx, current, values[len(current.Clients):])
+	if complete {
+		s.keysComplete.Store(true)
 	}
 	off, known, unread, lost := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]string{}
 	for i, client := range current.Clients {
@@ -190,7 +203,7 @@ func (s *killSwitch) read(ctx context.Context) error {
 			err = errors.Join(err, s.restore(ctx, client, values[i], lost[client]))
 		}
 	}
-	return err
+	return errors.Join(err, keysErr)
 }
 
 // reportUnreadable counts a value that this node cannot read. It logs each value once.

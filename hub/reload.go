@@ -3,6 +3,7 @@ package hub
 import (
 	"sync/atomic"
 
+	"loginhub/hub/keys"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
@@ -15,6 +16,10 @@ type Reloadable struct {
 	// Clients are the ids of the clients that this node serves, with their kill
 	// switches; nil: all clients, without kill switches.
 	Clients []string
+	// Masters are the master keys, newest first, and NeedsRSA says that some client needs
+	// RS256; for Config.KeysChanged.
+	Masters  []keys.MasterKey
+	NeedsRSA bool
 	// UserLabel names a user in the audit; nil: provider and subject.
 	UserLabel func(provider.Identity) string
 }

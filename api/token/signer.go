@@ -27,21 +27,23 @@ type Signer struct {
 // keyName names a signing key: the id of a master key, and an algorithm.
 type keyName struct{ master, alg string }
 
+// RSAKeys are the RSA keys of a master key.
+type RSAKeys struct {
+	Signing   *rsa.PrivateKey   // signs RS256; nil: none does
+	Published []*rsa.PrivateKey // in the JWKS; with Signing
+}
+
 // ErrUnknownKey means that this node does not have the key.
 var ErrUnknownKey = errors.New("no such signing key")
 
 // NewSigner returns a signer with these keys, newest first. RSA keys do not derive from
-// master keys: rsaKeys has them by the id of a master key. The first of them signs, all
-// are published. A master key without an RSA key signs no RS256.
-func NewSigner(masters []keys.MasterKey, rsaKeys map[string][]*rsa.PrivateKey) (*Signer, error) {
+// master keys: rsaKeys has them by the id of a master key.
+func NewSigner(masters []keys.MasterKey, rsaKeys map[string]RSAKeys) (*Signer, error) {
 	s := &Signer{keys: map[keyName]signingKey{}, ids: map[string][]byte{}}
 	var others []jose.JSONWebKey // after the Ed25519 keys: a verifier may read the first keys only
 	published := map[string]bool{}
-	add := func(name keyName, k signingKey) {
-		if _, twice := s.keys[name]; !twice {
-			s.keys[name] = k
-		}
-		s.keys[keyName{name.master, tagAlg(k.tag)}] = k
+	publish := func(master string, k signingKey) {
+		s.keys[keyName{master, tagAlg(k.tag)}] = k
 		if !published[k.public.KeyID] {
 			others = append(others, k.public)
 		}
@@ -55,13 +57,17 @@ func NewSigner(masters []keys.MasterKey, rsaKeys map[string][]*rsa.PrivateKey) (
 		s.ids[m.ID()] = m.TokenIDs()
 		s.keys[keyName{m.ID(), string(jose.EdDSA)}] = eddsa
 		s.public.Keys = append(s.public.Keys, eddsa.public)
-		add(keyName{m.ID(), string(jose.ES256)}, es256)
-		for _, private := range rsaKeys[m.ID()] {
+		s.keys[keyName{m.ID(), string(jose.ES256)}] = es256
+		publish(m.ID(), es256)
+		for _, private := range rsaKeys[m.ID()].Published {
 			rs256, err := newSigningKey(private, jose.RS256, "")
 			if err != nil {
 				return nil, err
 			}
-			add(keyName{m.ID(), string(jose.RS256)}, rs256)
+			publish(m.ID(), rs256)
+			if private == rsaKeys[m.ID()].Signing {
+				s.keys[keyName{m.ID(), string(jose.RS256)}] = rs256
+			}
 		}
 	}
 	s.public.Keys = append(s.public.Keys, others...)

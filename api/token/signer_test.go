@@ -184,7 +184,7 @@ func TestSigner_Deterministic(t *testing.T) {
 func TestSigner_Algorithms(t *testing.T) {
 	master := parseKeys(t, first)[0]
 	own, former := newRSA(t), newRSA(t)
-	s, err := token.NewSigner([]keys.MasterKey{master}, map[string][]*rsa.PrivateKey{master.ID(): {own, former}})
+	s, err := token.NewSigner([]keys.MasterKey{master}, map[string]token.RSAKeys{master.ID(): {own, []*rsa.PrivateKey{former, own}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,11 +206,11 @@ func TestSigner_Algorithms(t *testing.T) {
 			t.Errorf("%s: by tag %d (%v, %v) %s", alg, tag, err, err2, again)
 		}
 		if alg == "RS256" && !own.PublicKey.Equal(published[header["kid"].(string)]) {
-			t.Error("another RSA key than the first signs")
+			t.Error("the RSA key that does not sign has signed")
 		}
 	}
 	// The former node's first key: its tickets are still signed with it.
-	before, _ := token.NewSigner([]keys.MasterKey{master}, map[string][]*rsa.PrivateKey{master.ID(): {former}})
+	before, _ := token.NewSigner([]keys.MasterKey{master}, map[string]token.RSAKeys{master.ID(): {former, []*rsa.PrivateKey{former}}})
 	tag, _ := before.KeyTag(master.ID(), "RS256")
 	want, _ := before.SignLogin(master.ID(), tag, []byte(claims))
 	if got, err := s.SignLogin(master.ID(), tag, []byte(claims)); err != nil || got != want {
@@ -240,7 +240,7 @@ func TestSigner_ES256Golden(t *testing.T) {
 // TestSigner_JWKSPublicOnly: Ed25519 keys come first, newest first.
 func TestSigner_JWKSPublicOnly(t *testing.T) {
 	id := parseKeys(t, first)[0].ID()
-	s, err := token.NewSigner(parseKeys(t, second+","+first), map[string][]*rsa.PrivateKey{id: {newRSA(t)}})
+	s, err := token.NewSigner(parseKeys(t, second+","+first), map[string]token.RSAKeys{id: {nil, []*rsa.PrivateKey{newRSA(t)}}})
 	if err != nil {
 		t.Fatal(err)
 	}

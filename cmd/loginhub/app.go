@@ -171,7 +171,7 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	node := hub.New(hub.Config{Store: store, Mailbox: store, Issuer: urls.issuer, Reloadable: now.node,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Replicated: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
-		KillSwitches: store, Metrics: a.metrics.Hub})
+		KillSwitches: store, KeysChanged: a.reloader.keysChanged, Metrics: a.metrics.Hub})
 	a.metrics.WatchHub(node)
 	for i, c := range set.certificates() {
 		a.metrics.WatchCertificate(c.label, func() time.Time { return set.certificates()[i].cert.NotAfter })

@@ -30,6 +30,7 @@ type Config struct {
 	RedisKey      string `help:"Path of the PEM key of that certificate." placeholder:"PATH"`
 	Keys          string `help:"Master keys as 'loginhub keygen' prints them, comma-separated, newest first. Random with the embedded Redis, otherwise required." placeholder:"KEY,..."`
 	KeysFile      string `help:"Path of a file with the keys; read again when it changes." placeholder:"PATH"`
+	RSAKeyFile    string `name:"rsa-key-file" help:"Path of a PEM file with RSA keys, the same on every node, for clients with RS256 tokens; the first signs, all are published. Read again when it changes. Default: the nodes make one key and keep it in Redis, encrypted." placeholder:"PATH"`
 	Clients       string `help:"Path of the clients file (YAML); read again when it changes. Default: one client 'default' with the public URL's own origin." placeholder:"PATH"`
 
 	WechatAppID            string `name:"wechat-app-id" help:"The mini-program's AppID. If no provider is set, the sandbox is used."`
@@ -145,7 +146,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait), slog.String("redis_prefix", c.RedisPrefix),
 		slog.Int("record_version", c.RecordVersion),
 		slog.String("redis_ca", c.RedisCA), slog.String("redis_cert", c.RedisCert),
-		slog.String("keys", set(c.Keys)), slog.String("clients", c.Clients),
+		slog.String("keys", set(c.Keys)), slog.String("rsa_key_file", c.RSAKeyFile), slog.String("clients", c.Clients),
 		slog.String("wechat_app_id", c.WechatAppID), slog.String("wechat_app_secret", set(c.WechatAppSecret)),
 		slog.String("wechat_web_app_id", c.WechatWebAppID), slog.String("wechat_web_app_secret", set(c.WechatWebAppSecret)),
 		slog.String("wechat_api_url", c.WechatAPIURL), slog.String("wechat_open_url", c.WechatOpenURL),

@@ -2,8 +2,13 @@ package main_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -11,7 +16,7 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// publishedKIDs returns the kids of the keys that the node publishes, newest first.
+// publishedKIDs returns the kids of the Ed25519 keys that the node publishes, newest first.
 func publishedKIDs(t testing.TB, ctx context.Context, url string) (all []string) {
 	t.Helper()
 	a, err := hubtest.Request(ctx, "GET", url+"/.well-known/jwks.json", nil)
@@ -25,6 +30,9 @@ func publishedKIDs(t testing.TB, ctx context.Context, url string) (all []string)
 		t.Fatal(err)
 	}
 	for _, k := range set.Keys {
+		if k["kty"] == "EC" || k["kty"] == "RSA" {
+			continue
+		}
 		if k["kty"] != "OKP" || k["crv"] != "Ed25519" || k["alg"] != "EdDSA" || k["use"] != "sig" || k["d"] != "" {
 			t.Errorf("published key %v", k)
 		}
@@ -140,4 +148,49 @@ func TestKeys_Rotation(t *testing.T) {
 	if last := publishedKIDs(t, ctx, r.nodes[0].URL); !slices.Equal(last, both[:1]) {
 		t.Errorf("published at the end: %v", last)
 	}
+}
+
+// TestKeys_RS256: nodes that start at once on an empty Redis use one RSA key, also after
+// they have all restarted and with a file of keys; every node gives the same token.
+func TestKeys_RS256(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	clients, keyFile := filepath.Join(dir, "clients.yaml"), filepath.Join(dir, "rsa.pem")
+	replaceFile(t, clients, "clients: [{id: demo, token_alg: RS256}]")
+	own, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaceFile(t, keyFile, string(encodePEM(t, own)))
+	ctx, redis := hubtest.Context(t, 60*time.Second), hubtest.StartRedis(t)
+	var kids []string
+	for i, settings := range [][]string{nil, nil, {"RSA_KEY_FILE=" + keyFile}} {
+		settings = append(settings, "REDIS_URL="+redis.URL, "CLIENTS="+clients, "DRAIN=0s")
+		nodes := make([]*hubtest.Node, 2)
+		hubtest.Parallel(t, 2, 2, func(i int) error {
+			nodes[i] = hubtest.StartNode(t, program, settings...)
+			return nil
+		})
+		r := &rotation{redis: redis, nodes: nodes, phone: hubtest.NewPhone(fmt.Sprint("rs256-", i))}
+		r.loginAll(t, ctx, "RS256")
+		kids = append(kids, r.confirmPending(t, ctx)...)
+		for _, n := range nodes {
+			if err := n.Terminate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(kids) != 3 || kids[0] != kids[1] || kids[2] == kids[0] {
+		t.Errorf("signed with %v", kids)
+	}
+}
+
+// encodePEM returns a key as `openssl genrsa` prints it.
+func encodePEM(t *testing.T, key *rsa.PrivateKey) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"loginhub/api"
@@ -33,8 +34,9 @@ type reloader struct {
 	node      *hub.Hub
 	server    *api.Server
 
-	// Owned by run.
+	mu       sync.Mutex // guards the rest: run and keysChanged
 	current  *reloadable
+	shared   hub.SharedKeys
 	lastSeen files // contents at the last reload
 	count    int   // number of reloads
 }
@@ -59,8 +61,11 @@ func (r *reloader) run(ctx context.Context) {
 			}
 			r.reload("SIGHUP")
 		case <-tick.C:
-			now := r.lastSeen.reread()
-			if !maps.Equal(now, r.lastSeen) && maps.Equal(now, before) {
+			r.mu.Lock()
+			seen := r.lastSeen
+			r.mu.Unlock()
+			now := seen.reread()
+			if !maps.Equal(now, seen) && maps.Equal(now, before) {
 				r.reload("file changed")
 			}
 			before = now
@@ -68,8 +73,25 @@ func (r *reloader) run(ctx context.Context) {
 	}
 }
 
+// keysChanged applies the keys that the nodes share (hub.Config.KeysChanged).
+func (r *reloader) keysChanged(shared hub.SharedKeys) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.shared
+	r.shared = shared
+	next, err := r.derive(r.current.set)
+	if err != nil {
+		r.shared = before
+		r.app.log.Error("the nodes' shared keys cannot be used", "error", err)
+		return
+	}
+	r.apply(next)
+}
+
 // reload reads and validates everything first. On any error nothing changes.
 func (r *reloader) reload(cause string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.count++
 	log := r.app.log.With("cause", cause, "reload", r.count) // the number gives each reload its own line
 	if len(r.lastSeen) == 0 {

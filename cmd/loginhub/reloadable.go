@@ -1,9 +1,12 @@
 package main
 
 import (
+	"slices"
+
 	"loginhub/api/gate"
 	"loginhub/api/token"
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -21,7 +24,7 @@ type reloadable struct {
 // derive creates the reloadable values of settings, without applying them. Providers
 // with unchanged credentials keep their connections and tokens.
 func (r *reloader) derive(set *settings) (*reloadable, error) {
-	signer, err := token.NewSigner(set.masters, nil)
+	signer, err := token.NewSigner(set.masters, set.rsaKeys(r.shared))
 	if err != nil {
 		return nil, err
 	}
@@ -39,14 +42,36 @@ func (r *reloader) derive(set *settings) (*reloadable, error) {
 	}
 	l := &reloadable{set: set, secrets: ring,
 		providers: &providerBuilder{set: set, secrets: r.secrets, log: r.app.log, metrics: r.app.metrics, endpoints: r.endpoints, cache: providerCache{}},
-		node:      hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), UserLabel: set.userLabel()},
-		server:    gate.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
+		node: hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), UserLabel: set.userLabel(),
+			Masters: set.masters, NeedsRSA: needsRSA(clients) && len(set.rsa) == 0},
+		server: gate.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
 	if r.current != nil {
 		l.providers.previous = r.current.providers.cache
 	}
 	err = l.providers.providers(&l.server)
 	l.providers.previous = nil
 	return l, err
+}
+
+// needsRSA reports whether some client wants RS256 tokens.
+func needsRSA(clients []*client.Client) bool {
+	return slices.ContainsFunc(clients, func(c *client.Client) bool {
+		return c.TokenAlg == client.AlgRS256 || c.OpenID() && c.IDTokenAlg == client.AlgRS256
+	})
+}
+
+// rsaKeys returns the RSA keys of each master key: those of LOGINHUB_RSA_KEY_FILE, of
+// which the first signs, and those that the nodes share.
+func (s *settings) rsaKeys(shared hub.SharedKeys) map[string]token.RSAKeys {
+	all := map[string]token.RSAKeys{}
+	for _, m := range s.masters {
+		k := token.RSAKeys(shared.RSA[m.ID()])
+		if len(s.rsa) > 0 {
+			k = token.RSAKeys{Signing: s.rsa[0], Published: slices.Concat(s.rsa, k.Published)}
+		}
+		all[m.ID()] = k
+	}
+	return all
 }
 
 // keyring returns the keys that seal and open records.

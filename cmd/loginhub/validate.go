@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -20,6 +21,7 @@ type settings struct {
 	*Config
 	publicOrigin      string // public URL without a trailing slash; "" if none is set
 	masters           []keys.MasterKey
+	rsa               []*rsa.PrivateKey // of LOGINHUB_RSA_KEY_FILE
 	proxies           []netip.Prefix
 	clients           []*client.Client       // nil: the default client
 	site              credentials            // of all clients without their own
@@ -61,6 +63,8 @@ func (c *Config) validate() (*settings, error) {
 	} else if c.embedded() {
 		s.masters = []keys.MasterKey{keys.NewMasterKey()}
 	}
+	s.rsa, err = readRSAKeys(c.RSAKeyFile, c.read)
+	note("LOGINHUB_RSA_KEY_FILE", err)
 	s.proxies, err = prefixes(c.TrustedProxies)
 	note("LOGINHUB_TRUSTED_PROXIES", err)
 	s.site, err = c.credentials()
@@ -135,6 +139,7 @@ func (s *settings) rules() []rule {
 			fmt.Sprintf("at least LOGINHUB_RESULT_TTL and a minute (%v), or a token that waits for its browser arrives expired", c.ResultTTL+time.Minute)},
 	}
 	for _, client := range s.clients {
+		rows = append(rows, rule{"LOGINHUB_RECORD_VERSION", client.TokenAlg == "RS256" && c.RecordVersion < 2, "client " + client.ID + ": token_alg RS256 needs version 2"})
 		rows = append(rows, rule{"LOGINHUB_CLIENTS", client.TokenTTL > 0 && client.TokenTTL < c.ResultTTL+time.Minute,
 			fmt.Sprintf("client %s: token_ttl is below LOGINHUB_RESULT_TTL and a minute (%v)", client.ID, c.ResultTTL+time.Minute)})
 	}
@@ -148,6 +153,22 @@ func (s *settings) rules() []rule {
 // those of another. It allows no brace, which would place all keys on one master of a
 // Cluster, and no pattern characters of users.acl.
 var redisPrefix = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}:?$`)
+
+// readRSAKeys reads the keys of a PEM file; none without a path.
+func readRSAKeys(path string, read func(string) ([]byte, error)) ([]*rsa.PrivateKey, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	all, err := keys.ParseRSAPEM(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return all, nil
+}
 
 // prefixes parses CIDRs and single addresses. IPv4-mapped IPv6 prefixes become IPv4,
 // as the compared addresses do.

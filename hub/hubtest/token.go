@@ -15,7 +15,7 @@ func VerifyToken(jwks []byte, token string) (header jose.Header, claims map[stri
 	if err := json.Unmarshal(jwks, &keys); err != nil {
 		return header, nil, fmt.Errorf("published keys %s: %w", jwks, err)
 	}
-	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.EdDSA})
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.EdDSA, jose.RS256})
 	if err != nil {
 		return header, nil, fmt.Errorf("token %q: %w", token, err)
 	}

@@ -31,7 +31,7 @@ var allowedImports = map[string][]string{
 	"api/ratelimit":              {"hub/provider", "hub/ticket"},
 	"hub/provider/app/assertion": {},
 	"api/token":                  {"hub/keys"},
-	"hub":                        {"hub/client", "hub/provider", "hub/ticket"},
+	"hub":                        {"hub/client", "hub/keys", "hub/provider", "hub/ticket"},
 	"hub/redisstore":             {"hub/ticket"},
 	"hub/keys":                   {},
 	"hub/ticket":                 {"hub/client", "hub/provider"},

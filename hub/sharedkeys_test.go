@@ -1,0 +1,116 @@
+package hub_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"loginhub/hub"
+	"loginhub/hub/keys"
+	"loginhub/hub/redisstore"
+)
+
+// keyCluster is some nodes with one master key on one embedded Redis.
+type keyCluster struct {
+	*redisstore.Store
+	master keys.MasterKey
+}
+
+// keyNode is a node and the keys that it was last given.
+type keyNode struct {
+	*testNode
+	shared *atomic.Pointer[hub.SharedKeys]
+}
+
+func (b *keyCluster) node(t *testing.T, needsRSA bool) keyNode {
+	t.Helper()
+	n := keyNode{shared: &atomic.Pointer[hub.SharedKeys]{}}
+	n.shared.Store(&hub.SharedKeys{})
+	n.testNode = start(t, options{tweak: func(c *hub.Config) {
+		if b.Store == nil {
+			b.Store = c.Store.(*redisstore.Store)
+		}
+		c.KillSwitches, c.KeysChanged = b.Store, func(s hub.SharedKeys) { n.shared.Store(&s) }
+		c.Reloadable.Masters, c.Reloadable.NeedsRSA = []keys.MasterKey{b.master}, needsRSA
+	}})
+	return n
+}
+
+func (n keyNode) rsa(b *keyCluster) hub.RSAKeys { return n.shared.Load().RSA[b.master.ID()] }
+
+func (b *keyCluster) stored(t *testing.T) string {
+	t.Helper()
+	values, err := b.ReadSwitches(t.Context(), []string{"rsa:" + b.master.ID()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values[0]
+}
+
+// TestSharedKeys_OneRSAKey: all nodes publish the key that one has made, before any
+// signs with it, also a node without a client for it. What Redis loses is written again.
+func TestSharedKeys_OneRSAKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &keyCluster{master: keys.NewMasterKey()}
+		idle := b.node(t, false)
+		if synctest.Wait(); b.stored(t) != "" {
+			t.Fatal("a node without a client for RS256 has made a key")
+		}
+		began := time.Now()
+		nodes := []keyNode{b.node(t, true), b.node(t, true), idle} // ready
+		if time.Since(began) < 2*time.Second || len(idle.rsa(b).Published) != 1 {
+			t.Error("a node is ready, and signs, before all others have read the key")
+		}
+		waitRead(t)
+		first, value := nodes[0].rsa(b).Signing, b.stored(t)
+		if first == nil || strings.Contains(value, string(first.D.Bytes())) {
+			t.Fatalf("no key signs, or it is in clear: %v", nodes[0].rsa(b))
+		}
+		for i, n := range nodes {
+			if k := n.rsa(b); !first.Equal(k.Signing) || len(k.Published) != 1 || n.Ready() != nil {
+				t.Errorf("node %d: %v, ready %v", i, k, n.Ready())
+			}
+		}
+		for _, lost := range []string{"", "1.garbage"} {
+			if err := b.WriteSwitch(t.Context(), "rsa:"+b.master.ID(), lost); err != nil {
+				t.Fatal(err)
+			}
+			if waitRead(t); b.stored(t) != value {
+				t.Errorf("after %q Redis holds another value", lost)
+			}
+		}
+	})
+}
+
+// TestSharedKeys_Replaced: if another node made a new key because Redis had lost the
+// first, both are published, and the new one signs once every node publishes it.
+func TestSharedKeys_Replaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &keyCluster{master: keys.NewMasterKey()}
+		n := b.node(t, true)
+		waitRead(t)
+		first := n.rsa(b).Signing
+		other, err := keys.NewRSAKey(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := b.master.SealRSA(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.WriteSwitch(t.Context(), "rsa:"+b.master.ID(), sealed); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Second) // the next read, in synctest's time
+		synctest.Wait()
+		if k := n.rsa(b); !first.Equal(k.Signing) || len(k.Published) != 2 {
+			t.Errorf("just read: %v", k)
+		}
+		waitRead(t)
+		if k := n.rsa(b); !other.Equal(k.Signing) || len(k.Published) != 2 {
+			t.Errorf("later: %v", k)
+		}
+	})
+}
