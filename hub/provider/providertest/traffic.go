@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"sync"
 )
@@ -66,6 +67,7 @@ func (t *Traffic) Wrap(next http.Handler) http.Handler {
 		f := t.arrive(r.URL.Path)
 		switch {
 		case f.Hang:
+			_, _ = io.Copy(io.Discard, r.Body) // the server sees the caller leave only after the body
 			<-r.Context().Done()
 			panic(http.ErrAbortHandler)
 		case f.Lose:
