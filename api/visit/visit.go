@@ -198,11 +198,16 @@ func (r *Return) read(q map[string][]string, param string) bool {
 	return len(q[param]) <= 1 && len(q["code"]) <= 1 && len(q["error"]) <= 1 && len(r.Code) <= maxCode
 }
 
-// newState returns 256 random bits, base64url.
+// newState returns some 254 random bits as 43 letters and digits: WeCom accepts nothing
+// else as a state. It is base64url, and one text of four is without a dash or underscore.
 func newState() string {
-	var raw [32]byte
-	rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)
-	return base64.RawURLEncoding.EncodeToString(raw[:])
+	for {
+		var raw [32]byte
+		rand.Read(raw[:]) // never fails (crypto/rand, Go 1.24)
+		if text := base64.RawURLEncoding.EncodeToString(raw[:]); !strings.ContainsAny(text, "-_") {
+			return text
+		}
+	}
 }
 
 // stateHash identifies a state without revealing it.

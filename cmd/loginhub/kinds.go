@@ -5,6 +5,7 @@ import (
 
 	"loginhub/hub/provider"
 	"loginhub/hub/provider/app"
+	"loginhub/hub/provider/dingtalk"
 	"loginhub/hub/provider/oidc"
 	"loginhub/hub/provider/sandbox"
 	"loginhub/hub/provider/wechat"
@@ -19,6 +20,7 @@ func kinds() []provider.Kind {
 		app.Kind(),
 		oidc.Kind(),
 		wecom.Kind(),
+		dingtalk.Kind(),
 		sandbox.Kind(),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"loginhub/hub/hubtest"
+	"loginhub/hub/provider/dingtalk/dingtalktest"
 	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
 	"loginhub/hub/provider/wecom/wecomtest"
@@ -24,6 +25,9 @@ var redirectKinds = map[string]struct {
 }{
 	"oidc": {func(o providertest.Options) http.Handler { return oidctest.New(o) },
 		"issuer: URL, client_id: " + oidctest.ClientID + ", client_secret_file: SECRET", oidctest.Secret, "oidc:door:sub-alice"},
+	"dingtalk": {func(o providertest.Options) http.Handler { return dingtalktest.New(o) },
+		"client_id: " + dingtalktest.ClientID + ", client_secret_file: SECRET, corp_id: " + dingtalktest.CorpID + ", api_url: URL, legacy_api_url: URL, authorize_url: URL", dingtalktest.Secret,
+		"dingtalk:" + dingtalktest.CorpID + ":alice"},
 	"wecom": {func(o providertest.Options) http.Handler { return wecomtest.New(o) },
 		"corp_id: " + wecomtest.CorpID + ", agent_id: " + wecomtest.AgentID + ", secret_file: SECRET, api_url: URL, authorize_url: URL", wecomtest.Secret,
 		"wecom:" + wecomtest.CorpID + ":alice"},

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"loginhub/hub/provider/dingtalk/dingtalktest"
 	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
 	"loginhub/hub/provider/wecom/wecomtest"
@@ -23,8 +24,9 @@ import (
 // imitations are all imitations, by the name of their kind.
 func imitations() map[string]func(providertest.Options) http.Handler {
 	return map[string]func(providertest.Options) http.Handler{
-		"oidc":  func(o providertest.Options) http.Handler { return oidctest.New(o) },
-		"wecom": func(o providertest.Options) http.Handler { return wecomtest.New(o) },
+		"oidc":     func(o providertest.Options) http.Handler { return oidctest.New(o) },
+		"dingtalk": func(o providertest.Options) http.Handler { return dingtalktest.New(o) },
+		"wecom":    func(o providertest.Options) http.Handler { return wecomtest.New(o) },
 	}
 }
 
