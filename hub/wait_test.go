@@ -70,6 +70,23 @@ func TestHub_MaxWaiters(t *testing.T) {
 	})
 }
 
+// TestWait_OwnChange: a node tells its own waiters what its browsers change. Redis sends
+// it no message about that.
+func TestWait_OwnChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, options{})
+		id := s.create(t)
+		waits := s.poll(id, time.Minute)
+		synctest.Wait()
+		if _, err := s.Cancel(t.Context(), id, anyBrowser); err != nil {
+			t.Fatal(err)
+		}
+		if a := <-waits; a.err != nil || a.view.State != ticket.Rejected || a.took > 0 {
+			t.Errorf("the poll returns %+v", a)
+		}
+	})
+}
+
 func TestWait_RecordEvicted(t *testing.T) {
 	s, ctx := startWaiting(t)
 	s.redis.Client.FlushAll(ctx)

@@ -147,7 +147,7 @@ func TestCancel(t *testing.T) {
 			}
 			for _, action := range []string{"scan", "confirm"} {
 				a := s.phone("ann").do(t, p, action)
-				if a.problem(t, 409, "ticket_closed"); a.object(t)["reason"] != "cancelled_here" {
+				if detail := a.problem(t, 409, "ticket_closed"); a.object(t)["reason"] != "cancelled_here" || !strings.Contains(detail, "cancelled the login") {
 					t.Errorf("%s afterwards: %s", action, a.body)
 				}
 			}

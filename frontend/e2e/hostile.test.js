@@ -60,6 +60,7 @@ browserTest('hostile avatar: refused or not loaded', { expected: /Failed to load
   await callPhone(hub, ticket, 'scan', { user: { nickname: 'eve', avatar_url: `https://${host}/"onerror="hacked(1)"><script>hacked(1)</script>` } })
   await inState(page, 'scanned')
   await page.waitForSelector('#face .name')
+  assert.equal(await page.locator('#face img').count(), 0)
   await assertNoScriptRan(page)
 })
 
@@ -87,17 +88,20 @@ browserTest('hostile URL, error and view: the page is unchanged', { expected: /s
   const landing = await visit(`/s/${encodeURIComponent(HOSTILE[0])}`, { prepare: watchForScripts })
   await assertNoScriptRan(landing)
   // A hostile hub: errors with markup, views with prototypes.
-  const page = await visit('/', {
-    prepare: (page) => {
-      watchForScripts(page)
-      page.route('**/api/login/tickets', (route) => route.fulfill({
-        status: 403, contentType: 'application/problem+json',
-        body: `{"code":"<img src=x onerror=hacked(1)>","detail":"<img src=x onerror=hacked(1)>","title":"</p><svg onload=hacked(1)>","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`,
-      }))
-    },
-  })
-  await inState(page, 'error')
-  await assertNoScriptRan(page)
+  for (const code of [HOSTILE[0], 'login_disabled']) { // the detail of a known code is shown
+    const page = await visit('/', {
+      prepare: (page) => {
+        watchForScripts(page)
+        page.route('**/api/login/tickets', (route) => route.fulfill({
+          status: 403, contentType: 'application/problem+json',
+          body: `{"code":"${code}","detail":"${HOSTILE[0]}","title":"</p><svg onload=hacked(1)>","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`,
+        }))
+      },
+    })
+    await inState(page, 'error')
+    await assertNoScriptRan(page)
+    assert.equal((await page.textContent('#hint')).includes(HOSTILE[0]), code === 'login_disabled')
+  }
   const view = await visit('/', {
     prepare: (page) => {
       watchForScripts(page)
