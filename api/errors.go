@@ -15,6 +15,7 @@ import (
 
 	"loginhub/api/gate"
 	"loginhub/api/login"
+	"loginhub/api/oidc"
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
@@ -62,6 +63,8 @@ var problems = []problem{
 	{weblogin.ErrNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
 	{visit.ErrStateInvalid, 403, "state_invalid", "This login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
 	{visit.ErrStateForeign, 403, "state_foreign", "This login was not started in this browser", "Nothing was confirmed. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},
+	{oidc.ErrRequestExpired, 403, "state_invalid", "This sign-in has expired", "Open the site again and log in there.", 0},
+	{oidc.ErrRequestForeign, 403, "state_foreign", "This sign-in was not started in this browser", "Open the site in this browser and log in there.", 0},
 	{ticket.ErrLoginDisabled, 403, "login_disabled", "QR login is switched off here", "The operator has switched it off; use another way to log in.", 0},
 	{ticket.ErrAddressMismatch, 403, "address_mismatch", "The phone and the browser are not known to share a network", "Connect both to the same network and load a new code.", 0},
 	{ticket.ErrMatchFailed, 403, "match_failed", "The wrong number was chosen", "The login was rejected. Load a new code and choose the number that the page shows.", 0},
@@ -112,6 +115,9 @@ func (s *Server) handleError(err error, c echo.Context) {
 		}
 		return
 	}
+	if s.oauthError(err, c) {
+		return
+	}
 	p := s.problem(err, c)
 	h := c.Response().Header()
 	var retry *provider.RetryError
@@ -145,7 +151,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 // result.
 func wantsHTML(c echo.Context) bool {
 	path := c.Request().URL.Path
-	if path == "/" || strings.HasPrefix(path, "/s/") {
+	if path == "/" || path == oidc.AuthorizePath || strings.HasPrefix(path, "/s/") {
 		return true
 	}
 	for start, callback := range weblogin.Routes() {
@@ -190,10 +196,22 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		}
 		return p
 	}
-	id := uuid.NewString()
-	s.gate.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
+	id := s.logInternal(err, c)
 	return problem{status: 500, code: "internal_error", title: "Internal error",
 		detail: "Tell the operator this id: " + id}
+}
+
+// logInternal logs a bug under an id and returns the id.
+func (s *Server) logInternal(err error, c echo.Context) (id string) {
+	id = uuid.NewString()
+	s.gate.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
+	return id
+}
+
+// isFramework reports whether no route has this path or method.
+func isFramework(err error) bool {
+	var framework *echo.HTTPError
+	return errors.As(err, &framework) || errors.Is(err, errRoute) || errors.Is(err, errMethod)
 }
 
 // writeProblem answers err, whose row is p, with problem+json.

@@ -9,7 +9,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -41,6 +40,14 @@ func (s *Server) page(c echo.Context) error {
 			return request.Invalid("client_id: no such client")
 		}
 	}
+	index := s.loginPage(c, client)
+	allowFraming(c.Response().Header(), client)
+	return s.render(c, http.StatusOK, "index.html", index)
+}
+
+// loginPage returns the data of a client's login page, and sets the page's headers.
+func (s *Server) loginPage(c echo.Context, client *client.Client) frontend.Index {
+	cfg := gate.ConfigOf(c)
 	methods := cfg.MethodsOf(client.ID)
 	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.gate.Hub.Issuer(),
 		Label: client.Label("zh"), LabelEn: client.Label("en"),
@@ -60,8 +67,7 @@ func (s *Server) page(c echo.Context) error {
 		// With no-referrer browsers send the form with "Origin: null".
 		h.Set("Referrer-Policy", "same-origin")
 	}
-	allowFraming(h, client)
-	return s.render(c, http.StatusOK, "index.html", index)
+	return index
 }
 
 // redirectButtons returns the buttons of the website logins that the client
@@ -74,25 +80,6 @@ func redirectButtons(methods gate.LoginMethods, client *client.Client) (all []fr
 		}
 	}
 	return all
-}
-
-// goOn sends the browser to its site with the answer of the login.
-func (s *Server) goOn(c echo.Context, answer ticket.Answer) error {
-	if answer.FormPost == nil {
-		return c.Redirect(http.StatusSeeOther, answer.RedirectTo)
-	}
-	c.Response().Header().Set("Content-Security-Policy", csp+" "+originOf(answer.FormPost.Action))
-	denyFraming(c.Response().Header())
-	return s.render(c, http.StatusOK, "continue.html", frontend.Form{Action: answer.FormPost.Action, Fields: answer.FormPost.Fields})
-}
-
-// originOf returns the origin of a valid URL.
-func originOf(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return u.Scheme + "://" + u.Host
 }
 
 // landing is GET /s/{ticket}, which a scan outside of the mini-program opens.

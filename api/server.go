@@ -13,6 +13,7 @@ import (
 
 	"loginhub/api/gate"
 	"loginhub/api/login"
+	"loginhub/api/oidc"
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
@@ -32,7 +33,7 @@ type Config struct {
 	// OwnOrigins are further origins under which the hub's own page is opened, such
 	// as localhost. They and PublicURL may use every client.
 	OwnOrigins []string
-	StateStore gate.StateStore // required if a provider has a page of its own
+	StateStore gate.StateStore // required if a provider has a page of its own, or a client uses OpenID
 	QRLevel    string          // error correction level: L, M, Q or H; "" is M
 	// RenderLimiter bounds the codes that are drawn at once; nil: half of the cores.
 	RenderLimiter *qr.RenderLimiter
@@ -51,6 +52,7 @@ type Config struct {
 type Server struct {
 	gate                   *gate.Gate
 	login                  *login.Handlers
+	oidc                   *oidc.Handlers
 	webLogin               *weblogin.Handlers
 	metrics                Metrics
 	verifyName, verifyText string
@@ -67,6 +69,8 @@ func New(c Config) (*Server, error) {
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
+	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed})
+	s.login.TicketRequest = s.oidc.TicketRequest
 	visits := visit.New(s.gate, c.StateStore)
 	s.webLogin = weblogin.New(s.gate, weblogin.Options{Visits: visits, Continue: s.goOn,
 		Done: func(c echo.Context, confirmed bool) error {
@@ -143,6 +147,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST(ticketPath+"/confirm", s.login.Confirm)
 	e.POST(ticketPath+"/reject", s.login.Reject)
 
+	s.oidc.Mount(e, errRoute)
 	for start, callback := range weblogin.Routes() {
 		e.POST(start, s.webLogin.Start)
 		e.GET(callback, s.webLogin.Callback) // no HEAD: the request consumes the state

@@ -57,6 +57,7 @@ type DocsAnswer struct {
 	Status, Class string
 	Text          []DocsText
 	Codes         []string
+	OAuth         bool // the codes are those of RFC 6749, not of the table of errors
 	Bodies        []DocsBody
 }
 

@@ -34,6 +34,8 @@ type Index struct {
 	Label, LabelEn string     // the site's name in Chinese and English
 	PublicURL      string     // the issuer of the tokens
 	Redirects      []Redirect // logins at a provider's page
+	Request        string     // of an authorization request: tickets are made with it
+	Host           string     // of the site that asks; "" for an app
 }
 
 // Scan is the data of the pages that the QR code links to.

@@ -51,6 +51,16 @@ func (h *Hub) CheckCode(t ticket.Ticket, code string) error {
 	return h.current.Load().Keys.CheckCode(t, code)
 }
 
+// SealValue encrypts a value that waits in a browser or at a site (ticket.Keyring).
+func (h *Hub) SealValue(purpose string, value []byte) (string, error) {
+	return h.current.Load().Keys.SealValue(purpose, value)
+}
+
+// OpenValue returns a value that a node has sealed for that purpose.
+func (h *Hub) OpenValue(purpose, text string) ([]byte, error) {
+	return h.current.Load().Keys.OpenValue(purpose, text)
+}
+
 // Answer returns the response to the site of a ticket with an authorization code grant;
 // zero unless it is confirmed or rejected.
 func (h *Hub) Answer(t ticket.Ticket) (ticket.Answer, error) {

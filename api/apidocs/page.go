@@ -175,6 +175,7 @@ func (doc *openAPI) operation(method, path string, n *yaml.Node, shared []openAP
 					answer.Codes = append(answer.Codes, e.Name)
 				}
 			} else {
+				answer.OAuth = answer.OAuth || b.Kind == "application/json" && len(r.Codes) > 0
 				answer.Bodies = append(answer.Bodies, b)
 			}
 		}

@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
@@ -146,6 +147,13 @@ func (x Exchange) code() (string, error) {
 	case "text/html":
 		if m := pageCode.FindSubmatch(x.Body); m != nil {
 			return string(m[1]), nil
+		}
+	case "application/json": // RFC 6749, section 5.2
+		var oauth struct {
+			Error string `json:"error"`
+		}
+		if err := json.Unmarshal(x.Body, &oauth); err == nil && oauth.Error != "" {
+			return oauth.Error, nil
 		}
 	case "application/problem+json":
 		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(x.Body))

@@ -44,6 +44,8 @@ type memStateStore struct {
 	mu   sync.Mutex
 	held map[string][]byte
 	edit func([]byte) ([]byte, error)
+	// failure is the error of SetNX.
+	failure error
 }
 
 func (d *memStateStore) Now() time.Time { return time.Now() }
@@ -66,6 +68,17 @@ func (d *memStateStore) edited(value []byte) ([]byte, error) {
 		return d.edit(value)
 	}
 	return value, nil
+}
+
+func (d *memStateStore) SetNX(_ context.Context, name string, _ time.Duration) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failure != nil {
+		return false, d.failure
+	}
+	first := d.held[name] == nil
+	d.held[name] = []byte{1}
+	return first, nil
 }
 
 func (d *memStateStore) Take(_ context.Context, name string) ([]byte, error) {

@@ -37,6 +37,8 @@ type StateStore interface {
 	// Take returns a value and deletes it, so that one caller gets it; nil if
 	// there is none.
 	Take(ctx context.Context, name string) ([]byte, error)
+	// SetNX reports whether this call is the first for the name, until life ends.
+	SetNX(ctx context.Context, name string, life time.Duration) (bool, error)
 }
 
 // MethodsOf returns the client's own methods, or those of the deployment.

@@ -3,8 +3,12 @@ package login
 import (
 	"runtime"
 
+	"github.com/labstack/echo/v4"
+
 	"loginhub/api/gate"
 	"loginhub/api/qr"
+	"loginhub/hub/client"
+	"loginhub/hub/ticket"
 )
 
 // Handlers are the endpoints of a ticket.
@@ -13,6 +17,9 @@ type Handlers struct {
 	qrLevel       string // error correction level: L, M, Q or H; "" is M
 	wxacodes      *qr.WxacodeCache
 	renderLimiter *qr.RenderLimiter
+	// TicketRequest returns the client and the grant of an authorization request, as its
+	// page sends it. Set it before the first request.
+	TicketRequest func(c echo.Context, request string) (*client.Client, *ticket.Grant, error)
 }
 
 // New returns the endpoints. onBusy is called for each code that is refused, and must not

@@ -37,14 +37,18 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 	var in struct {
 		ClientID *string `json:"client_id"`
 		Nonce    string  `json:"nonce"`
+		Request  *string `json:"request"`
 	}
 	if err := request.DecodeBody(body, &in); err != nil {
 		return err
 	}
 	cfg := gate.ConfigOf(c)
-	client, err := requestedClient(cfg, in.ClientID)
+	client, grant, err := l.requested(c, cfg, in.ClientID, in.Request)
 	if err != nil {
 		return err
+	}
+	if grant != nil {
+		in.Nonce = "" // the site's own nonce is in the grant
 	}
 	if utf8.RuneCountInString(in.Nonce) > ticket.MaxNonce {
 		return request.Invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
@@ -60,7 +64,7 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 	}
 	browser, system := request.UserAgent(r.UserAgent())
 	created, err := l.gate.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
-		Address: from.Display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system})
+		Address: from.Display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system, Grant: grant})
 	if err != nil {
 		return err
 	}
@@ -80,6 +84,20 @@ func (l *Handlers) checkCreate(cfg *gate.Config, client *client.Client, r *http.
 		return err
 	}
 	return l.gate.Limits.Tickets.Allow(from.RateKey, time.Now())
+}
+
+// requested returns the client that a page names. The page of an authorization request
+// sends that request instead, and its tickets have a grant.
+func (l *Handlers) requested(c echo.Context, cfg *gate.Config, id, text *string) (*client.Client, *ticket.Grant, error) {
+	if text != nil {
+		site, grant, err := l.TicketRequest(c, *text)
+		if err != nil {
+			return nil, nil, l.gate.AuditRefusal("make", ticket.Ticket{}, c, err)
+		}
+		return site, grant, nil
+	}
+	site, err := requestedClient(cfg, id)
+	return site, nil, err
 }
 
 // requestedClient returns the client that a page names, or the only one.

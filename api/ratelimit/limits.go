@@ -31,6 +31,9 @@ var ErrRateLimited = errors.New("rate limited")
 //	                                      node         10           6,000
 //	user codes that are wrong             address      maxUserCodes, whatever the rate
 //	                                      IPv6 /48     8 times that
+//	authorize and pushed requests of      address      1
+//	OpenID sites                          IPv6 /48     8
+//	                                      client       100
 //	mini-program codes; over the limit    address      1
 //	the QR code holds the link instead
 //	WeChat website logins that begin      address      1
@@ -66,6 +69,7 @@ type Limits struct {
 	Tickets          *TicketLimiter
 	Devices          *DeviceLimiter
 	UserCodes        *TicketLimiter // wrong user codes; without a limit of the node
+	OpenID           *OpenIDLimiter
 	Waiters          *WaiterLimiter
 	Codes            *CodeGuard
 	users            *Limiter[userKey]
@@ -104,7 +108,7 @@ func New(rate, waiters int, onReject func(name string)) *Limits {
 	l := &Limits{
 		Requests: newAddrLimiter(share(20*rate, 600)), Phones: newAddrLimiter(share(10*rate, 60)),
 		WebLogins: newAddrLimiter(rate), Wxacodes: newAddrLimiter(rate), AuditDenials: newAddrLimiter(maxAuditDenials),
-		Tickets: newTicketLimiter(rate), Waiters: NewWaiterLimiter(waiters), Codes: newCodeGuard(rate),
+		Tickets: newTicketLimiter(rate), OpenID: newOpenIDLimiter(rate), Waiters: NewWaiterLimiter(waiters), Codes: newCodeGuard(rate),
 		Devices:      newDeviceLimiter(share(rate/10, 60)),
 		UserCodes:    &TicketLimiter{newAddrLimiter(maxUserCodes), newAddrLimiter(networkFactor * maxUserCodes), newLimiter[struct{}](0)},
 		users:        newLimiter[userKey](share(2*rate, 20)),

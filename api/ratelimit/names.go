@@ -20,7 +20,10 @@ const (
 	nameRefused             = "refused_calls"
 	nameWrong               = "wrong_matches"
 	nameWebLogins           = "website_logins"
-	nameWxacodes            = "wxacodes" // calls for mini-program codes: the link is shown instead
+	nameOpenID              = "openid_requests"         // authorize and pushed requests of an address
+	nameOpenIDNetwork       = "openid_requests_network" // of an IPv6 /48
+	nameOpenIDClient        = "openid_requests_client"  // of all addresses, by client
+	nameWxacodes            = "wxacodes"                // calls for mini-program codes: the link is shown instead
 	nameWaiters             = "waiters"
 	nameCalls               = "provider_calls" // maxProviderCalls concurrent calls to one provider: 503, not 429
 	// QRRenders is the limit of concurrent renderings of QR codes on this node:
@@ -33,7 +36,7 @@ func Names() []string {
 	return []string{nameRequests, nameTickets, nameTicketsNetwork, nameTicketsNode, namePhones,
 		nameDevices, nameDevicesNetwork, nameDevicesNode, nameDevicesClient, nameUserCodes, nameUserCodesNetwork,
 		nameRefusedCodes, nameRefusedCodesNetwork, nameRefusedCodesTicket, nameUsers, nameRefused, nameWrong, nameWebLogins,
-		nameWxacodes, nameWaiters, nameCalls, QRRenders}
+		nameOpenID, nameOpenIDNetwork, nameOpenIDClient, nameWxacodes, nameWaiters, nameCalls, QRRenders}
 }
 
 // instrument makes every limit report its refusals by name.
@@ -57,6 +60,9 @@ func (l *Limits) instrument() {
 	l.Codes.networks.onReject = report(nameRefusedCodesNetwork)
 	l.Codes.tickets.onReject = report(nameRefusedCodesTicket)
 	l.WebLogins.onReject = report(nameWebLogins)
+	l.OpenID.addresses.onReject = report(nameOpenID)
+	l.OpenID.networks.onReject = report(nameOpenIDNetwork)
+	l.OpenID.clients.onReject = report(nameOpenIDClient)
 	l.Wxacodes.onReject = report(nameWxacodes)
 	l.Waiters.onReject = report(nameWaiters)
 }

@@ -202,6 +202,7 @@ class Login {
     if (state === 'expired') return this.#expired()
     const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode, launch_url: launchUrl, scan_with: scanWith } = /** @type {T.Ticket} */ (this.#ticket)
     const snapshot = { state, live: true, qrUrl, qrImage, matchCode, launchUrl, scanWith, user, reason }
+    if (state === 'rejected') follow(this.#env, view)
     if (state === 'consumed' || state === 'rejected') return this.#end(snapshot)
     const { signal } = this.#attempt
     this.#report(snapshot)
@@ -222,7 +223,7 @@ class Login {
     this.#env.clock.clearTimeout(this.#retryTimer)
     this.#retryTimer = 0
     try {
-      if (!this.#accepted) await passToken(this.#env, this.#confirmed)
+      if (!this.#accepted) follow(this.#env, this.#confirmed) || await passToken(this.#env, this.#confirmed)
       if (signal.aborted) return
       this.#accepted = true
       if (!this.#connection) return this.#ticketEnded()
@@ -298,6 +299,23 @@ class Login {
       this.#env.clock.setTimeout(() => { throw err }) // an error of the site does not stop the login
     }
   }
+}
+
+/**
+ * Sends the browser to the site with the answer of an authorization request, if the view has one.
+ *
+ * @param {any} env
+ * @param {T.View} view
+ */
+function follow({ win, doc }, { redirect_to: to, form_post: post }) {
+  if (to) win.location.assign(to)
+  if (post) {
+    const form = Object.assign(doc.createElement('form'), { method: 'post', action: post.action, hidden: true })
+    for (const [name, value] of Object.entries(post.fields)) form.append(Object.assign(doc.createElement('input'), { name, value }))
+    doc.body.append(form)
+    form.submit()
+  }
+  return to || post
 }
 
 /**

@@ -3,7 +3,7 @@
 // Codes of the hub that the same request gets again.
 const FINAL = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'login_disabled', 'ticket_not_found', 'not_found',
   'method_not_allowed', 'ticket_closed', 'not_confirmed', 'ticket_expired', 'too_large', 'unsupported_media_type',
-  'upgrade_required']
+  'upgrade_required', 'state_invalid', 'state_foreign']
 // Codes of the hub after which it may succeed.
 const TEMPORARY = ['rate_limited', 'internal_error', 'store_unavailable', 'overloaded']
 const POST_STEP = 250 // ms
@@ -45,7 +45,7 @@ export const notFromHub = () => new Problem('network', 0, 'The answer does not c
  * @type {T.CreateTicket}
  */
 export async function createTicket(env, signal) {
-  const body = { client_id: env.clientId, nonce: env.nonce }
+  const body = env.request ? { request: env.request } : { client_id: env.clientId, nonce: env.nonce }
   const ticket = await request(env, 'api/login/tickets', { body, signal })
   if (![ticket?.ticket, ticket?.secret, ticket?.qr_image].every((part) => part && typeof part === 'string') || !isView(ticket, ticket)) {
     throw notFromHub()
@@ -129,7 +129,7 @@ export async function request(env, path, { secret, body, timeout = 5000, signal,
   try {
     const answer = await Promise.race([stopped, env.fetch(hubURL(env, path).href, {
       method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body),
-      cache: 'no-store', credentials: 'omit', redirect: 'error', signal: abort.signal, keepalive,
+      cache: 'no-store', credentials: env.request ? 'same-origin' : 'omit', redirect: 'error', signal: abort.signal, keepalive,
     })])
     if (!answer.ok) throw await refusal(answer)
     return answer.status === 204 ? null : await answer.json() ?? {}

@@ -58,6 +58,10 @@ export interface View {
   token?: string
   token_type?: string
   token_expires_in?: number
+  /** Of an authorization request, in place of the token: where the browser goes. */
+  redirect_to?: string
+  /** In place of `redirect_to`: the form that the browser posts. */
+  form_post?: { action: string, fields: Record<string, string> }
 }
 
 export interface Ticket extends View {
@@ -77,6 +81,11 @@ export interface Options {
   clientId?: string
   /** A random value that the site's back end keeps in this browser's session. The token contains it. */
   nonce?: string
+  /**
+   * In place of both, on the hub's own page of an authorization request (OpenID Connect): the content
+   * of its `loginhub-request`. The browser goes to the site by itself, and `onToken` is not called.
+   */
+  request?: string
   /** How many expired tickets are replaced before the user must ask for a new one. Default 5. */
   renewals?: number
   onState?: (snapshot: Snapshot) => void
@@ -100,6 +109,9 @@ export interface Options {
 }
 
 interface EventSourceLike {
+  location?: any
+  createElement?: any
+  body?: any
   addEventListener(type: string, run: (event: any) => void, options: { signal: AbortSignal }): void
 }
 

@@ -8,6 +8,7 @@ import { createView } from './view.js'
 
 const { client, issuer, labelZh, labelEn, sandbox } = document.body.dataset
 const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('')
+const request = document.querySelector('meta[name="loginhub-request"]')?.content // of a site that logs in with OpenID Connect
 const $ = (id) => document.getElementById(id)
 
 let messages, language, login
@@ -24,14 +25,13 @@ setUpLanguage(allMessages, $('language'), (chosenMessages, chosenLanguage) => {
 })
 
 login = createLogin({
-  clientId: client,
-  nonce,
+  ...request ? { request } : { clientId: client, nonce },
   onState(next) {
     snapshot = next
     retryAt = next.retryIn && performance.now() + next.retryIn * 1000
     if (next.state === 'making') verification = undefined
     // Another page with this ticket's secret got the token. This page needs a new code.
-    if (next.state === 'consumed' && !verification) snapshot = { ...next, state: 'expired' }
+    if (next.state === 'consumed' && !verification && !request) snapshot = { ...next, state: 'expired' }
     render()
   },
   async onToken(token) {

@@ -70,6 +70,7 @@ type Key struct {
 	Encrypt []byte // XChaCha20-Poly1305 key of the records, 32 bytes
 	Match   []byte // HMAC key of number matching
 	Code    []byte // HMAC key of authorization codes
+	Request []byte // XChaCha20-Poly1305 key of values outside of the hub, 32 bytes
 
 	aead cipher.AEAD // of Encrypt
 }

@@ -30,6 +30,27 @@ test('login: from the code to the acknowledged token', async (t) => {
   assert.equal(hub.calls.length, 1)
 })
 
+test('request: the browser goes to the site, by a redirect or a form', async (t) => {
+  for (const [view, want] of [
+    [{ ...confirmed, token: undefined, redirect_to: 'https://rp.example/cb?code=c' }, 'https://rp.example/cb?code=c'],
+    [{ ...confirmed, token: undefined, form_post: { action: 'https://rp.example/cb', fields: { code: 'c' } } }, 'post https://rp.example/cb code=c'],
+    [{ state: 'rejected', seq: 3, reason: 'user', redirect_to: 'https://rp.example/cb?error=e' }, 'https://rp.example/cb?error=e'],
+  ]) {
+    const l = await login(t, { request: 'REQUEST', onToken: () => assert.fail('there is no token') })
+    const went = []
+    l.win.location = { assign: (to) => went.push(to) }
+    const form = []
+    Object.assign(l.doc, { body: { append() {} }, createElement: (name) => (name === 'form'
+      ? { append: ({ name, value }) => form.push(`${name}=${value}`), submit() { went.push(`${this.method} ${this.action} ${form}`) } } : {}) })
+    const { body, credentials } = l.hub.calls[0].init
+    assert.deepEqual([JSON.parse(body), credentials], [{ request: 'REQUEST' }, 'same-origin'])
+    l.hub.socket.sendView(view)
+    await settle()
+    assert.deepEqual(went, [want])
+    assert.deepEqual(l.hub.socket.sent, view.state === 'confirmed' ? [{ ack: 3 }] : [])
+  }
+})
+
 test('secret: in no URL', async (t) => {
   const l = await login(t)
   await l.clock.advance(2500)

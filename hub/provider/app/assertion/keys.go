@@ -185,3 +185,15 @@ func (k *keys) download(ctx context.Context) ([]jose.JSONWebKey, error) {
 	}
 	return found, nil
 }
+
+// KeySource is the JWKS at a URL, cached as the app's. It is safe for concurrent use.
+type KeySource struct{ keys *keys }
+
+// NewKeySource returns the keys at a URL, which the caller has checked (CheckURL).
+func NewKeySource(url string) *KeySource { return &KeySource{newKeys(url)} }
+
+// Find returns the keys that may have signed under the kid ("" for none). Errors are
+// ErrKeys and ErrConfig.
+func (s *KeySource) Find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
+	return s.keys.find(ctx, kid)
+}

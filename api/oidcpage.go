@@ -1,0 +1,65 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/api/gate"
+	"loginhub/api/oidc"
+	"loginhub/frontend"
+	"loginhub/hub/ticket"
+)
+
+// formsAnywhere is the directive of csp for a page that posts a form to a site. Browsers
+// apply it also to the redirects that answer the form, and only the site knows those.
+const formsAnywhere = "form-action 'self' https: http:"
+
+// authorizePage answers with the login page of an authorization request. No other site
+// may frame it: a person decides there where the login goes.
+func (s *Server) authorizePage(c echo.Context, p oidc.Page) error {
+	site := gate.ConfigOf(c).ClientByID[p.ClientID]
+	index := s.loginPage(c, site)
+	index.Request, index.Host = p.Request, p.Host
+	if p.FormPost {
+		h := c.Response().Header()
+		policy, _, _ := strings.Cut(h.Get("Content-Security-Policy"), "form-action ")
+		h.Set("Content-Security-Policy", policy+formsAnywhere)
+	}
+	denyFraming(c.Response().Header())
+	return s.render(c, http.StatusOK, "index.html", index)
+}
+
+// goOn sends the browser to its site with the answer of the login.
+func (s *Server) goOn(c echo.Context, answer ticket.Answer) error {
+	if answer.FormPost == nil {
+		return c.Redirect(http.StatusSeeOther, answer.RedirectTo)
+	}
+	h := c.Response().Header()
+	policy, _, _ := strings.Cut(csp, "form-action ")
+	h.Set("Content-Security-Policy", policy+formsAnywhere)
+	denyFraming(h)
+	return s.render(c, http.StatusOK, "continue.html", frontend.Form{Action: answer.FormPost.Action, Fields: answer.FormPost.Fields})
+}
+
+// authorizeFailed answers with the error page of an authorization request.
+func (s *Server) authorizeFailed(c echo.Context, status int, code, title, detail string) error {
+	return s.render(c, status, "error.html", frontend.Failure{Status: status, Code: code, Title: title, Detail: detail})
+}
+
+// oauthError answers an error of an OAuth endpoint in its own form (RFC 6749, section
+// 5.2), if the route is one. Pages and routes that do not exist have no such form.
+func (s *Server) oauthError(err error, c echo.Context) (done bool) {
+	if !oidc.AnswersJSON(c.Path()) || isFramework(err) {
+		return false
+	}
+	answer, known := oidc.AsError(err)
+	if !known {
+		s.logInternal(err, c)
+	}
+	if err := oidc.WriteError(c, answer, err); err != nil {
+		s.gate.Log.Debug("answer not delivered", "error", err)
+	}
+	return true
+}
