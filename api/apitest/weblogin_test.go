@@ -330,7 +330,7 @@ func TestWebLogin_Continue(t *testing.T) {
 		if mode == "" && (a.status != 303 || to.Host != "rp.test" || len(to.Query().Get("code")) != ticket.CodeLength || to.Query().Get("state") != "s") {
 			t.Errorf("%d to %s", a.status, to)
 		}
-		if mode != "" && (a.status != 200 || !bytes.Contains(a.body, []byte(want)) || !strings.Contains(a.header.Get("Content-Security-Policy"), "form-action 'self' https://rp.test")) {
+		if mode != "" && (a.status != 200 || !bytes.Contains(a.body, []byte(want)) || !strings.Contains(a.header.Get("Content-Security-Policy"), "form-action 'self' https:")) {
 			t.Errorf("%d %s %s", a.status, a.header, a.body)
 		}
 	}
