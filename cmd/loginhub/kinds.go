@@ -7,6 +7,7 @@ import (
 	"loginhub/hub/provider/app"
 	"loginhub/hub/provider/dingtalk"
 	"loginhub/hub/provider/oidc"
+	"loginhub/hub/provider/qq"
 	"loginhub/hub/provider/sandbox"
 	"loginhub/hub/provider/wechat"
 	"loginhub/hub/provider/wecom"
@@ -20,6 +21,7 @@ func kinds() []provider.Kind {
 		app.Kind(),
 		oidc.Kind(),
 		wecom.Kind(),
+		qq.Kind(),
 		dingtalk.Kind(),
 		sandbox.Kind(),
 	}

@@ -11,6 +11,7 @@ import (
 	"loginhub/hub/provider/dingtalk/dingtalktest"
 	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
+	"loginhub/hub/provider/qq/qqtest"
 	"loginhub/hub/provider/wecom/wecomtest"
 )
 
@@ -28,6 +29,8 @@ var redirectKinds = map[string]struct {
 	"dingtalk": {func(o providertest.Options) http.Handler { return dingtalktest.New(o) },
 		"client_id: " + dingtalktest.ClientID + ", client_secret_file: SECRET, corp_id: " + dingtalktest.CorpID + ", api_url: URL, legacy_api_url: URL, authorize_url: URL", dingtalktest.Secret,
 		"dingtalk:" + dingtalktest.CorpID + ":alice"},
+	"qq": {func(o providertest.Options) http.Handler { return qqtest.New(o) },
+		"app_id: '" + qqtest.AppID + "', app_key_file: SECRET, api_url: URL", qqtest.Key, "qq:" + qqtest.AppID + ":" + qqtest.OpenID("alice")},
 	"wecom": {func(o providertest.Options) http.Handler { return wecomtest.New(o) },
 		"corp_id: " + wecomtest.CorpID + ", agent_id: " + wecomtest.AgentID + ", secret_file: SECRET, api_url: URL, authorize_url: URL", wecomtest.Secret,
 		"wecom:" + wecomtest.CorpID + ":alice"},

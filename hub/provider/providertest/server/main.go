@@ -18,6 +18,7 @@ import (
 	"loginhub/hub/provider/dingtalk/dingtalktest"
 	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
+	"loginhub/hub/provider/qq/qqtest"
 	"loginhub/hub/provider/wecom/wecomtest"
 )
 
@@ -26,6 +27,7 @@ func imitations() map[string]func(providertest.Options) http.Handler {
 	return map[string]func(providertest.Options) http.Handler{
 		"oidc":     func(o providertest.Options) http.Handler { return oidctest.New(o) },
 		"dingtalk": func(o providertest.Options) http.Handler { return dingtalktest.New(o) },
+		"qq":       func(o providertest.Options) http.Handler { return qqtest.New(o) },
 		"wecom":    func(o providertest.Options) http.Handler { return wecomtest.New(o) },
 	}
 }
