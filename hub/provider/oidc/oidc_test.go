@@ -133,7 +133,7 @@ func TestLogin_Refused(t *testing.T) {
 		"HTML":             {answer("/token", providertest.Fault{Status: 200}), provider.ErrProviderUnavailable},
 		"redirect":         {answer("/token", providertest.Fault{Status: 307, Body: "x"}), provider.ErrProviderUnavailable},
 		"lost":             {answer("/token", providertest.Fault{Lose: true}), provider.ErrProviderUnavailable},
-		"endless":          {answer("/token", providertest.Fault{Body: `{"a":"` + strings.Repeat("x", 2<<20)}), provider.ErrProviderUnavailable},
+		"endless":          {answer("/keys", providertest.Fault{Body: `{"keys":[],"pad":"` + strings.Repeat("x", 600<<10) + `"}`}), provider.ErrProviderUnavailable},
 		"keys unavailable": {answer("/keys", providertest.Fault{Status: 500}), provider.ErrProviderUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
