@@ -6,6 +6,7 @@ import (
 	"loginhub/hub/provider"
 	"loginhub/hub/provider/app"
 	"loginhub/hub/provider/dingtalk"
+	"loginhub/hub/provider/feishu"
 	"loginhub/hub/provider/oidc"
 	"loginhub/hub/provider/qq"
 	"loginhub/hub/provider/sandbox"
@@ -19,6 +20,7 @@ func kinds() []provider.Kind {
 		wechat.MiniProgram(),
 		wechat.Website(),
 		app.Kind(),
+		feishu.Kind(),
 		oidc.Kind(),
 		wecom.Kind(),
 		qq.Kind(),

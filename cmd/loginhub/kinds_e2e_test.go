@@ -9,6 +9,7 @@ import (
 
 	"loginhub/hub/hubtest"
 	"loginhub/hub/provider/dingtalk/dingtalktest"
+	"loginhub/hub/provider/feishu/feishutest"
 	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
 	"loginhub/hub/provider/qq/qqtest"
@@ -24,6 +25,9 @@ var redirectKinds = map[string]struct {
 	secret  string
 	subject string
 }{
+	"feishu": {func(o providertest.Options) http.Handler { return feishutest.New(o) },
+		"app_id: " + feishutest.AppID + ", app_secret_file: SECRET, api_url: URL, token_url: URL, authorize_url: URL", feishutest.Secret,
+		"feishu:" + feishutest.AppID + ":ou_alice"},
 	"oidc": {func(o providertest.Options) http.Handler { return oidctest.New(o) },
 		"issuer: URL, client_id: " + oidctest.ClientID + ", client_secret_file: SECRET", oidctest.Secret, "oidc:door:sub-alice"},
 	"dingtalk": {func(o providertest.Options) http.Handler { return dingtalktest.New(o) },

@@ -16,7 +16,7 @@ var allowedImports = map[string][]string{
 	"cmd/loginhub/devicelogin":   {"api/qr"},
 	"cmd/loginhub/logqueue":      {},
 	"cmd/loginhub/metrics":       {"api/ratelimit", "cmd/loginhub/logqueue", "hub", "hub/provider", "hub/redisstore", "hub/ticket"},
-	"cmd/loginhub":               {"api", "api/gate", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/devicelogin", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/qq", "hub/provider/dingtalk", "hub/provider/oidc", "hub/provider/sandbox", "hub/provider/wechat", "hub/provider/wecom", "hub/redisstore", "hub/ticket"},
+	"cmd/loginhub":               {"api", "api/gate", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/devicelogin", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/app", "hub/provider/feishu", "hub/provider/qq", "hub/provider/dingtalk", "hub/provider/oidc", "hub/provider/sandbox", "hub/provider/wechat", "hub/provider/wecom", "hub/redisstore", "hub/ticket"},
 	"api":                        {"api/apidocs", "api/gate", "api/login", "api/qr", "api/ratelimit", "api/request", "api/token", "api/visit", "api/weblogin", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/gate":                   {"api/qr", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/login":                  {"api/gate", "api/qr", "api/ratelimit", "api/request", "hub", "hub/client", "hub/provider", "hub/ticket"},
@@ -58,9 +58,11 @@ var allowedImports = map[string][]string{
 	"hub/provider/dingtalk/dingtalktest": {"hub/provider/providertest"},
 	"hub/provider/qq":                    {"hub/provider", "hub/provider/httpcall"},
 	"hub/provider/qq/qqtest":             {"hub/provider/providertest"},
+	"hub/provider/feishu":                {"hub/provider", "hub/provider/httpcall"},
+	"hub/provider/feishu/feishutest":     {"hub/provider/providertest"},
 	"hub/provider/wecom":                 {"hub/provider", "hub/provider/httpcall"},
 	"hub/provider/wecom/wecomtest":       {"hub/provider/providertest"},
-	"hub/provider/providertest/server":   {"hub/provider/qq/qqtest", "hub/provider/dingtalk/dingtalktest", "hub/provider/oidc/oidctest", "hub/provider/providertest", "hub/provider/wecom/wecomtest"},
+	"hub/provider/providertest/server":   {"hub/provider/feishu/feishutest", "hub/provider/qq/qqtest", "hub/provider/dingtalk/dingtalktest", "hub/provider/oidc/oidctest", "hub/provider/providertest", "hub/provider/wecom/wecomtest"},
 }
 
 // moduleUsers lists the modules that only some packages may import.
@@ -91,7 +93,7 @@ var testImports = map[string][]string{
 	"api":                      {"api/apitest"},
 	"api/apitest":              {"api", "api/gate", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket"},
 	"api/request":              {"hub/client", "hub/provider"},
-	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "hub/provider/qq/qqtest", "hub/provider/dingtalk/dingtalktest", "hub/provider/oidc/oidctest", "hub/provider/providertest", "hub/provider/wecom/wecomtest", "wechat/wechattest"},
+	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "hub/provider/feishu/feishutest", "hub/provider/qq/qqtest", "hub/provider/dingtalk/dingtalktest", "hub/provider/oidc/oidctest", "hub/provider/providertest", "hub/provider/wecom/wecomtest", "wechat/wechattest"},
 	"cmd/loginhub/devicelogin": {"hub/hubtest"},
 	"cmd/loginhub/logqueue":    {"hub/hubtest"},
 	"deploy/deploytest":        {"api/token", "hub/hubtest", "hub/keys"},
@@ -100,6 +102,7 @@ var testImports = map[string][]string{
 	"hub/provider/oidc":        {"hub/provider/oidc/oidctest", "hub/provider/providertest"},
 	"hub/provider/dingtalk":    {"hub/provider/providertest", "hub/provider/dingtalk/dingtalktest"},
 	"hub/provider/qq":          {"hub/provider/providertest", "hub/provider/qq/qqtest"},
+	"hub/provider/feishu":      {"hub/provider/feishu/feishutest", "hub/provider/providertest"},
 	"hub/provider/wecom":       {"hub/provider/providertest", "hub/provider/wecom/wecomtest"},
 	"hub/redisstore":           {"hub/hubtest"},
 	"wechat":                   {"wechat/wechattest"},

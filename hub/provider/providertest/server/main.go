@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"loginhub/hub/provider/dingtalk/dingtalktest"
+	"loginhub/hub/provider/feishu/feishutest"
 	"loginhub/hub/provider/oidc/oidctest"
 	"loginhub/hub/provider/providertest"
 	"loginhub/hub/provider/qq/qqtest"
@@ -25,6 +26,7 @@ import (
 // imitations are all imitations, by the name of their kind.
 func imitations() map[string]func(providertest.Options) http.Handler {
 	return map[string]func(providertest.Options) http.Handler{
+		"feishu":   func(o providertest.Options) http.Handler { return feishutest.New(o) },
 		"oidc":     func(o providertest.Options) http.Handler { return oidctest.New(o) },
 		"dingtalk": func(o providertest.Options) http.Handler { return dingtalktest.New(o) },
 		"qq":       func(o providertest.Options) http.Handler { return qqtest.New(o) },
