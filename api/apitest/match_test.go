@@ -37,8 +37,7 @@ func TestMatch_ChoicesContainCode(t *testing.T) {
 	t.Parallel()
 	s, _ := startMatching(t)
 	ann := &phone{s, "wechat", "ann"}
-	places := map[int]int{}
-	for range 60 {
+	for range 3 { // package ticket tests that the place is not predictable
 		p := s.createTicket(t, nil)
 		m := ann.mustDo(t, p, "scan")
 		fields(t, m, "state", "expires_in", "login", "match_choices")
@@ -46,14 +45,10 @@ func TestMatch_ChoicesContainCode(t *testing.T) {
 		if len(all) != 3 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 3 || !slices.Contains(all, p.match) {
 			t.Fatalf("choices %v for %s", all, p.match)
 		}
-		places[slices.Index(all, p.match)]++
 		// Repeated scans return the same numbers, so that they reveal nothing.
 		if again := choices(t, ann.mustDo(t, p, "scan")); !slices.Equal(again, all) {
 			t.Fatalf("first %v, then %v", all, again)
 		}
-	}
-	if len(places) != 3 {
-		t.Errorf("in 60 tickets the right number was only at positions %v", places)
 	}
 }
 

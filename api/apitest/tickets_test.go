@@ -59,15 +59,6 @@ func TestCreate_MatchCode(t *testing.T) {
 	}
 }
 
-func TestCreate_Unique(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{})
-	one, two := s.createTicket(t, nil), s.createTicket(t, nil)
-	if one.id == two.id || one.secret == two.secret {
-		t.Error("two tickets are equal")
-	}
-}
-
 func TestCreate_QRURL(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{api: qrTemplate("https://m.example.com/go?t={ticket}")})
