@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -69,8 +70,8 @@ func (b *bench) given() (*cluster, error) {
 }
 
 // start starts a cluster of so many nodes, or returns the one that --hub names.
-// The caller stops it.
-func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (s *cluster, err error) {
+// settings are further ones of the nodes. The caller stops it.
+func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration, settings ...string) (s *cluster, err error) {
 	if len(b.Hub) > 0 {
 		return b.given()
 	}
@@ -78,12 +79,11 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 		return nil, err
 	}
 	s = &cluster{provider: b.Provider}
-	var settings []string
 	switch b.Provider {
 	case "sandbox":
 	case "wechat":
 		s.wechat = startImitation()
-		settings = s.wechat.settings()
+		settings = append(settings, s.wechat.settings()...)
 	default:
 		return nil, fmt.Errorf("--provider %s: nodes that are started know sandbox and wechat; name running ones with --hub", b.Provider)
 	}
@@ -102,7 +102,7 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration) (
 	rand.Read(key[:])
 	for i := range nodes {
 		public, admin := freePort(), freePort()
-		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil, append(settings,
+		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil, append(slices.Clip(settings),
 			"LOGINHUB_LISTEN="+public, "LOGINHUB_ADMIN_LISTEN="+admin, "LOGINHUB_PUBLIC_URL=http://login.test",
 			"LOGINHUB_REDIS_URL=redis://"+s.redis, "LOGINHUB_KEYS="+base64.RawURLEncoding.EncodeToString(key[:]),
 			"LOGINHUB_TICKET_TTL="+ticketTTL.String(), "LOGINHUB_RATE_LIMIT=0", "LOGINHUB_DRAIN=0s",

@@ -91,32 +91,42 @@ func lateport(_, _ string, raw syscall.RawConn) error {
 // call makes one request on a free connection; an empty body makes it a GET.
 // sent is the time just before the first byte was written.
 func (d *target) call(ctx context.Context, path, header, body string) (status int, answer []byte, sent time.Time, err error) {
-	l, err := d.take(ctx)
+	resp, answer, sent, err := d.exchange(ctx, path, header, "application/json", body)
 	if err != nil {
 		return 0, nil, sent, err
+	}
+	return resp.StatusCode, answer, sent, nil
+}
+
+// exchange is call with a media type of the body. It also returns the answer's
+// header, in resp.
+func (d *target) exchange(ctx context.Context, path, header, mediaType, body string) (resp *http.Response, answer []byte, sent time.Time, err error) {
+	l, err := d.take(ctx)
+	if err != nil {
+		return nil, nil, sent, err
 	}
 	method := "GET"
 	if body != "" {
 		method = "POST"
-		header += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+		header += fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n", mediaType, len(body))
 	}
 	request := method + " " + path + " HTTP/1.1\r\nHost: " + d.url.Host + "\r\n" + header + "\r\n" + body
 	sent = time.Now()
 	l.SetDeadline(sent.Add(callLimit))
-	resp, err := l.roundTrip(request)
+	resp, err = l.roundTrip(request)
 	if err == nil {
 		answer, err = io.ReadAll(resp.Body)
 	}
 	if err != nil {
 		l.Close()
-		return 0, nil, sent, fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, nil, sent, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if resp.Close {
 		l.Close()
 	} else {
 		d.put(l)
 	}
-	return resp.StatusCode, answer, sent, nil
+	return resp, answer, sent, nil
 }
 
 func (l *conn) roundTrip(request string) (*http.Response, error) {

@@ -15,6 +15,8 @@
 //	peers   push, and the same through nginx with nchan, in one run
 //	floor   attach, logins and push, and the same on a bare hub of the same
 //	        libraries that seals, checks and signs nothing, in turns
+//	oauth   whole logins: plain, OpenID Connect's code flow, the device grant
+//	devices confirm to token of golang.org/x/oauth2's device flow
 //
 // It starts a redis-server and nodes of its own, or uses those that --hub names.
 // It reports its own CPU beside theirs: they share one machine, and a run in which
@@ -25,6 +27,7 @@
 //	page.go    one browser          login.go   one login, page and phone
 //	wechat.go  the imitation WeChat bare/      the bare hub
 //	idlepages.go  many idle pages   idle.go, push.go, logins.go, nchan.go, baseline.go  the scenarios
+//	oauth.go, devices.go  the scenarios of OpenID Connect and the device grant
 //	proc.go    CPU and memory of a process, Redis's commands
 //	usage.go   differences of those
 //	stats.go, report.go  quantiles; table, JSON

@@ -42,7 +42,7 @@ func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int
 func (b *bench) make(ctx context.Context, s *cluster, n int) error {
 	s.waiting = make([]*page, n)
 	return each(ctx, n, b.AtOnce, func(ctx context.Context, i int) (err error) {
-		s.waiting[i], err = newPage(ctx, s.nodes[i%len(s.nodes)].target)
+		s.waiting[i], err = newPage(ctx, s.nodes[i%len(s.nodes)].target, "", "{}")
 		return err
 	})
 }
@@ -73,7 +73,7 @@ func (s *cluster) wait(ctx context.Context, p *page) {
 			continue
 		}
 		p.drop()
-		fresh, err := newPage(context.WithoutCancel(ctx), p.target)
+		fresh, err := newPage(context.WithoutCancel(ctx), p.target, "", "{}")
 		if err == nil {
 			p.Ticket, p.Secret = fresh.Ticket, fresh.Secret
 			_, err = p.attach(context.WithoutCancel(ctx))

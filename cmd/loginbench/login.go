@@ -16,9 +16,10 @@ type login struct {
 	user     string
 	wechat   fakeWeChat
 
-	sent   time.Time // before the first byte of the confirm
-	pushed time.Time // the token frame was read
-	seq    int64
+	sent       time.Time // before the first byte of the confirm
+	pushed     time.Time // the token frame was read
+	seq        int64
+	redirectTo string // where the browser of an OpenID login goes
 }
 
 // code returns a fresh one-time code of WeChat or the sandbox.
@@ -40,9 +41,14 @@ func (l *login) tell(ctx context.Context, what string) (time.Time, error) {
 
 // prepare creates the ticket, attaches the page and scans.
 func (l *login) prepare(ctx context.Context, at *target) (err error) {
-	if l.page, err = newPage(ctx, at); err != nil {
+	if l.page, err = newPage(ctx, at, "", "{}"); err != nil {
 		return err
 	}
+	return l.scan(ctx)
+}
+
+// scan attaches the page and scans.
+func (l *login) scan(ctx context.Context) (err error) {
 	if _, err := l.page.attach(ctx); err != nil {
 		return err
 	}
@@ -62,8 +68,8 @@ func (l *login) confirm(ctx context.Context) error {
 	go func() { // ends with the view, or with the page's deadline
 		l.page.line.SetDeadline(time.Now().Add(callLimit))
 		v, err := l.page.await("confirmed")
-		l.pushed, l.seq = v.at, v.Seq
-		if err == nil && v.Token == "" {
+		l.pushed, l.seq, l.redirectTo = v.at, v.Seq, v.RedirectTo
+		if err == nil && v.Token == "" && v.RedirectTo == "" {
 			err = fmt.Errorf("confirmed without a token")
 		}
 		heard <- err

@@ -27,7 +27,9 @@ type view struct {
 	State string `json:"state"`
 	Seq   int64  `json:"seq"`
 	Token string `json:"token"`
-	at    time.Time
+	// RedirectTo replaces the token if an OpenID site asks.
+	RedirectTo string `json:"redirect_to"`
+	at         time.Time
 }
 
 func (v view) final() bool {
@@ -37,10 +39,10 @@ func (v view) final() bool {
 // errOver reports that the hub closed the socket after a final view.
 var errOver = errors.New("the login is over")
 
-// newPage creates a ticket.
-func newPage(ctx context.Context, d *target) (*page, error) {
+// newPage creates a ticket. header and body are those of its request.
+func newPage(ctx context.Context, d *target, header, body string) (*page, error) {
 	p := &page{target: d}
-	status, answer, _, err := d.call(ctx, "/api/login/tickets", "", "{}")
+	status, answer, _, err := d.call(ctx, "/api/login/tickets", header, body)
 	if err != nil {
 		return nil, err
 	}

@@ -32,15 +32,17 @@ var tiny = map[string]string{"pages": "10", "count": "20", "counts": "1,2", "rat
 
 // figures are, by scenario, those that must not be zero.
 var figures = map[string][]string{
-	"peers":  {"confirm sent to token p50"},
-	"idle":   {"goroutines per page", "RSS, the program's own share included"},
-	"attach": {"attached"},
-	"storm":  {"all back after", "scripts per page"},
-	"push":   {"confirm due to token p50", "confirm sent to token p99"},
-	"logins": {"logins"},
-	"floor":  {"attach: attached", "logins: logins", "logins on 2 nodes: logins", "push: confirm sent to token p50"},
-	"nodes":  {"logins", "scripts per login", "messages per login", "live heap after all"},
-	"poll":   {"requests", "confirm answered to token, mean"},
+	"peers":   {"confirm sent to token p50"},
+	"idle":    {"goroutines per page", "RSS, the program's own share included"},
+	"attach":  {"attached"},
+	"storm":   {"all back after", "scripts per page"},
+	"push":    {"confirm due to token p50", "confirm sent to token p99"},
+	"logins":  {"logins"},
+	"floor":   {"attach: attached", "logins: logins", "logins on 2 nodes: logins", "push: confirm sent to token p50"},
+	"nodes":   {"logins", "scripts per login", "messages per login", "live heap after all"},
+	"oauth":   {"logins", "confirm sent to token p50", "scripts per login"},
+	"devices": {"confirm sent to token, mean"},
+	"poll":    {"requests", "confirm answered to token, mean"},
 }
 
 // span matches inline code in Markdown. After a command, a scenario may follow
