@@ -48,6 +48,17 @@ func (s *Server) authorizeFailed(c echo.Context, status int, code, title, detail
 	return s.render(c, status, "error.html", frontend.Failure{Status: status, Code: code, Title: title, Detail: detail})
 }
 
+// devicePage answers with the page where a device's code is typed. The consent page that
+// follows may send the browser on to a provider, and form-action applies there too.
+func (s *Server) devicePage(c echo.Context, status int, code string) error {
+	h := c.Response().Header()
+	policy, _, _ := strings.Cut(csp, "form-action ")
+	h.Set("Content-Security-Policy", policy+formsAnywhere)
+	denyFraming(h)
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer browsers send the form with "Origin: null"
+	return s.render(c, status, "device.html", frontend.Device{Code: code, Wrong: status != http.StatusOK})
+}
+
 // oauthError answers an error of an OAuth endpoint in its own form (RFC 6749, section
 // 5.2), if the route is one. Pages and routes that do not exist have no such form.
 func (s *Server) oauthError(err error, c echo.Context) (done bool) {

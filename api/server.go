@@ -69,7 +69,7 @@ func New(c Config) (*Server, error) {
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
-	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed})
+	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage})
 	s.login.TicketRequest = s.oidc.TicketRequest
 	visits := visit.New(s.gate, c.StateStore)
 	s.webLogin = weblogin.New(s.gate, weblogin.Options{Visits: visits, Continue: s.goOn,

@@ -327,7 +327,7 @@ func TestToken_Errors(t *testing.T) {
 		"password":              {codeForm(code, "grant_type", "password"), good, 400, "unsupported_grant_type"},
 		"no code":               {codeForm("-", "code", "-"), good, 400, "invalid_request"},
 		"code twice":            {url.Values{"grant_type": {"authorization_code"}, "code": {code, code}}, good, 400, "invalid_request"},
-		"changed code":          {codeForm(code[:len(code)-1] + "A"), good, 400, "invalid_grant"},
+		"changed code":          {codeForm(code[:23] + strings.Repeat("A", 43)), good, 400, "invalid_grant"},
 		"code of another":       {codeForm(code[:22] + plain[22:]), good, 400, "invalid_grant"},
 		"no ticket":             {codeForm("AAAAAAAAAAAAAAAAAAAAAA" + code[22:]), good, 400, "invalid_grant"},
 		"malformed code":        {codeForm("x"), good, 400, "invalid_grant"},

@@ -41,25 +41,37 @@ func (website) Origin() string { return "https://open.test" }
 
 // memStateStore is a state store in memory; edit changes what it returns.
 type memStateStore struct {
-	mu   sync.Mutex
-	held map[string][]byte
-	edit func([]byte) ([]byte, error)
+	mu    sync.Mutex
+	held  map[string][]byte
+	until map[string]time.Time // Take ignores it
+	edit  func([]byte) ([]byte, error)
 	// failure is the error of SetNX.
 	failure error
 }
 
 func (d *memStateStore) Now() time.Time { return time.Now() }
 
-func (d *memStateStore) Save(_ context.Context, name string, value []byte, _ time.Duration) error {
+func (d *memStateStore) Save(_ context.Context, name string, value []byte, life time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.held[name] = bytes.Clone(value)
+	d.put(name, bytes.Clone(value), life)
 	return nil
+}
+
+// put stores a value. Called with mu held.
+func (d *memStateStore) put(name string, value []byte, life time.Duration) {
+	if d.until == nil {
+		d.until = map[string]time.Time{}
+	}
+	d.held[name], d.until[name] = value, time.Now().Add(life)
 }
 
 func (d *memStateStore) Load(_ context.Context, name string) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !time.Now().Before(d.until[name]) {
+		return nil, nil
+	}
 	return d.edited(d.held[name])
 }
 
@@ -70,15 +82,17 @@ func (d *memStateStore) edited(value []byte) ([]byte, error) {
 	return value, nil
 }
 
-func (d *memStateStore) SetNX(_ context.Context, name string, _ time.Duration) (bool, error) {
+func (d *memStateStore) SetNX(_ context.Context, name string, life time.Duration) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.failure != nil {
 		return false, d.failure
 	}
-	first := d.held[name] == nil
-	d.held[name] = []byte{1}
-	return first, nil
+	if d.held[name] != nil && time.Now().Before(d.until[name]) {
+		return false, nil
+	}
+	d.put(name, []byte{1}, life)
+	return true, nil
 }
 
 func (d *memStateStore) Take(_ context.Context, name string) ([]byte, error) {

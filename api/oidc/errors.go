@@ -59,6 +59,7 @@ var causes = []struct {
 	{request.ErrTooLarge, "invalid_request", 413, "the body is over 16 KiB"},
 	{request.ErrRequest, "invalid_request", 400, ""},
 	{ticket.ErrLoginDisabled, "access_denied", 403, "the operator has switched this client's login off"},
+	{ticket.ErrAddressMismatch, "access_denied", 403, "the address of the device is not known, and this client demands it"},
 	{ratelimit.ErrRateLimited, "temporarily_unavailable", 429, "too many requests"},
 	{ticket.ErrStoreUnavailable, "temporarily_unavailable", 503, "this node cannot reach its store; try again"},
 	{ticket.ErrUnknownKey, "temporarily_unavailable", 503, "this node does not have the key yet; try again"},

@@ -46,6 +46,9 @@ type Options struct {
 	// Failed answers with a page that says what is wrong with a request whose redirect URI
 	// is not proven.
 	Failed func(c echo.Context, status int, code, title, detail string) error
+	// Device answers with the page where a device's code is typed. status is 200, or that
+	// of the wrong code.
+	Device func(c echo.Context, status int, code string) error
 }
 
 // Handlers are the endpoints. They are safe for concurrent use.
@@ -55,6 +58,7 @@ type Handlers struct {
 	states     gate.StateStore
 	issuerURL  string
 	assertions *assertions
+	devices    *deviceGrant
 }
 
 // New returns the endpoints.
@@ -63,8 +67,10 @@ func New(g *gate.Gate, o Options) *Handlers {
 	if g.Hub != nil { // nil in a test of the routes
 		issuer = g.Hub.Issuer()
 	}
-	return &Handlers{gate: g, options: o, states: o.States, issuerURL: issuer,
+	h := &Handlers{gate: g, options: o, states: o.States, issuerURL: issuer,
 		assertions: &assertions{states: o.States, issuer: issuer, sources: map[string]*assertion.KeySource{}}}
+	h.devices = &deviceGrant{Handlers: h}
+	return h
 }
 
 // Mount registers the routes. notFound is the error of a route that does not exist: it is
@@ -88,6 +94,9 @@ func (h *Handlers) Mount(e *echo.Echo, notFound error) {
 	e.POST(parPath, h.par, enabled)
 	e.POST(tokenPath, h.token, enabled, crossOrigin)
 	e.OPTIONS(tokenPath, preflight, enabled)
+	e.POST(devicePath, h.devices.authorizeDevice, enabled)
+	e.Match(read, DevicePage, h.devices.enterCode, enabled)
+	e.POST(DevicePage, h.devices.submitCode, enabled)
 }
 
 // crossOrigin lets pages of every origin read the answer. These endpoints use no cookie:

@@ -33,7 +33,8 @@ func (h *Handlers) token(c echo.Context) error {
 	}
 	kind := form.Get("grant_type")
 	exchange := map[string]func(echo.Context, *client.Client, url.Values) (tokenResponse, error){
-		client.GrantCode: h.exchangeCode,
+		client.GrantCode:   h.exchangeCode,
+		client.GrantDevice: h.devices.exchangeDevice,
 	}
 	for grant, run := range exchange {
 		if grantTypes[grant] != kind {
