@@ -71,6 +71,8 @@ var problems = []problem{
 	{provider.ErrUserBlocked, 403, "user_blocked", "The provider does not let this user log in", "The user is not a member, or is flagged as high risk: use another account, or another way to log in.", 0},
 	{provider.ErrIdentityIncomplete, 403, "identity_incomplete", "The provider did not give what this site needs of the user", "The site asks for a unionid: bind the mini-program to its Open Platform account.", 0},
 	{gate.ErrIdentityUnknown, 403, "identity_unknown", "This site does not know the user", "Ask the site to add the account, or log in with another one.", 0},
+	{provider.ErrGuest, 403, "guest_user", "WeChat gave a guest instead of the user", "WeChat shows a snapshot of this page: choose the full service (使用完整服务) at its bottom, then try again.", 0},
+	{provider.ErrEventInvalid, 403, "event_invalid", "This event is not from the provider, or too old", "Compare token_file and aes_key_file with the provider's console, and this machine's clock with the time.", 0},
 	{ticket.ErrNotFound, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},
 	{ticket.ErrBrokenSeal, 404, "ticket_not_found", "There is no such ticket", "Create a new ticket.", 0},
 	{errRoute, 404, "not_found", "This page does not exist", "See the list of endpoints in the documentation.", 0},

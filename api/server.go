@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/events"
 	"loginhub/api/gate"
 	"loginhub/api/login"
 	"loginhub/api/oidc"
@@ -22,6 +23,7 @@ import (
 	"loginhub/frontend"
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/ticket"
 )
 
 // Config configures a Server. Every field is required unless its comment says
@@ -54,6 +56,7 @@ type Server struct {
 	login                  *login.Handlers
 	oidc                   *oidc.Handlers
 	webLogin               *weblogin.Handlers
+	events                 *events.Handlers
 	metrics                Metrics
 	verifyName, verifyText string
 	refusedOrigins         refusedOrigins
@@ -71,6 +74,8 @@ func New(c Config) (*Server, error) {
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
 	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage})
 	s.login.TicketRequest = s.oidc.TicketRequest
+	s.events = events.New(s.gate, events.Options{Outcome: outcome,
+		Link: func(t ticket.Ticket) string { return s.gate.PublicURL + "/s/" + string(t.ID) }})
 	visits := visit.New(s.gate, c.StateStore)
 	s.webLogin = weblogin.New(s.gate, weblogin.Options{Visits: visits, Continue: s.goOn,
 		Done: func(c echo.Context, confirmed bool) error {
@@ -152,6 +157,10 @@ func (s *Server) routes() (*echo.Echo, error) {
 		e.POST(start, s.webLogin.Start)
 		e.GET(callback, s.webLogin.Callback) // no HEAD: the request consumes the state
 	}
+	for _, path := range []string{events.Path, events.NamedPath} {
+		e.GET(path, s.events.Receive) // the check of the address, no HEAD
+		e.POST(path, s.events.Receive)
+	}
 	return e, nil
 }
 
@@ -188,11 +197,11 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 
 // rateLimitMiddleware applies the limit of all requests, before every other
 // check. Health checks are exempt: if they were refused, the load balancer
-// would take the node out of service.
+// would take the node out of service. Events of providers have a limit of their own.
 func (s *Server) rateLimitMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		path := c.Request().URL.Path
-		if path == "/healthz" || path == "/readyz" {
+		if path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, events.Path) {
 			return next(c)
 		}
 		if err := s.gate.Limits.Requests.Allow(s.gate.Addr(c).RateKey, time.Now()); err != nil {

@@ -15,6 +15,15 @@ import (
 //
 // https://developers.weixin.qq.com/doc/service/api/qrcode/qrcodes/api_createqrcode
 func (t *Tokens) SceneCode(ctx context.Context, scene string, life time.Duration) (content string, err error) {
+	err = t.use(ctx, func(token string) error {
+		content, err = t.sceneCode(ctx, token, scene, life)
+		return err
+	})
+	return content, err
+}
+
+// sceneCode is SceneCode with an access token.
+func (t *Tokens) sceneCode(ctx context.Context, token, scene string, life time.Duration) (content string, err error) {
 	c := call{op: OpScene, path: "/cgi-bin/qrcode/create"}
 	// Without the level "scene" WeChat reports no error, and the event has the scene 0.
 	if c.body, err = encode(map[string]any{"expire_seconds": int64(life / time.Second), "action_name": "QR_STR_SCENE",
@@ -24,14 +33,28 @@ func (t *Tokens) SceneCode(ctx context.Context, scene string, life time.Duration
 	var answer struct {
 		URL string `json:"url"`
 	}
-	err = t.use(ctx, func(token string) error { return t.send(ctx, c, token, &answer) })
-	if err == nil && !sceneURL.MatchString(answer.URL) {
-		err = c.unavailable("answer without a usable url", nil)
-	}
-	if err != nil {
+	if err = t.send(ctx, c, token, &answer); err != nil {
 		return "", err
 	}
+	if !sceneURL.MatchString(answer.URL) {
+		return "", c.unavailable("answer without a usable url", nil)
+	}
 	return answer.URL, nil
+}
+
+// TrySceneCode creates a QR code that lives for a minute, with a token of its own, to see
+// whether the application may.
+func TrySceneCode(ctx context.Context, c Config, scene string) error {
+	t, err := NewTokens(c, wallClock{})
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	g, err := t.fetch(ctx)
+	if err == nil {
+		_, err = t.sceneCode(ctx, g.Token, scene, time.Minute)
+	}
+	return err
 }
 
 var sceneURL = regexp.MustCompile(`^https?://[!-~]{1,500}$`)

@@ -52,15 +52,15 @@ type fakeCodes struct {
 	hangs bool
 }
 
-func (p *fakeCodes) Code(ctx context.Context, _ string) ([]byte, error) {
+func (p *fakeCodes) Code(ctx context.Context, _ string) (provider.Picture, error) {
 	p.calls.Add(1)
 	if p.hangs {
 		<-ctx.Done()
-		return nil, fmt.Errorf("%w: %w", provider.ErrProviderUnavailable, ctx.Err())
+		return provider.Picture{}, fmt.Errorf("%w: %w", provider.ErrProviderUnavailable, ctx.Err())
 	}
 	var b bytes.Buffer
 	err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8)))
-	return b.Bytes(), err
+	return provider.Picture{Image: b.Bytes()}, err
 }
 
 func TestProviderSlots_Bounded(t *testing.T) {
@@ -86,11 +86,11 @@ func TestProviderSlots_PerProvider(t *testing.T) {
 	}}
 	codes := &fakeCodes{}
 	site := func(wechat provider.Exchanger) gate.LoginMethods {
-		return gate.LoginMethods{Providers: map[string]provider.Exchanger{"wechat": wechat, "app": app}, MiniProgramCodes: codes}
+		return gate.LoginMethods{Providers: map[string]provider.Exchanger{"wechat": wechat, "app": app}, Pictures: codes}
 	}
 	clients := []*client.Client{demo(), {ID: "same", LabelEN: "Same", LabelZH: "同"}, {ID: "shop", LabelEN: "Shop", LabelZH: "店"}}
 	runSynctest(t, options{clients: clients, providers: site(wechat).Providers, api: func(c *api.Config) {
-		c.Reloadable.MiniProgramCodes = codes
+		c.Reloadable.Pictures = codes
 		c.Reloadable.LoginMethods = map[string]gate.LoginMethods{"same": site(wechat), "shop": site(own)}
 	}}, func(t *testing.T, s *testServer) {
 		p := s.createTicket(t, map[string]string{"client_id": "demo"})
@@ -114,7 +114,7 @@ func TestProviderSlots_PerProvider(t *testing.T) {
 
 func TestProviderSlots_Wxacode(t *testing.T) {
 	codes := &fakeCodes{hangs: true}
-	runSynctest(t, options{api: func(c *api.Config) { c.Reloadable.MiniProgramCodes = codes }}, func(t *testing.T, s *testServer) {
+	runSynctest(t, options{api: func(c *api.Config) { c.Reloadable.Pictures = codes }}, func(t *testing.T, s *testServer) {
 		var all sync.WaitGroup
 		ctx := s.stepContext(t)
 		t.Cleanup(all.Wait)

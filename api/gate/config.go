@@ -20,14 +20,14 @@ type Reloadable struct {
 	Providers map[string]provider.Exchanger
 	// The login methods of clients that are not in LoginMethods; see type
 	// LoginMethods.
-	QR               string
-	MiniProgramCodes provider.Pictures
-	LaunchURL        string
-	LaunchBy         string
-	Listed           []*provider.Provider
-	LoginMethods     map[string]LoginMethods // by client id; each is complete
-	QRLogo           *qr.Logo                // nil: none
-	Sandbox          bool                    // /s/ serves the phone of the sandbox
+	QR           string
+	Pictures     provider.Pictures
+	LaunchURL    string
+	LaunchBy     string
+	Listed       []*provider.Provider
+	LoginMethods map[string]LoginMethods // by client id; each is complete
+	QRLogo       *qr.Logo                // nil: none
+	Sandbox      bool                    // /s/ serves the phone of the sandbox
 }
 
 // Config is a Reloadable in use, with its indexes. A request loads it

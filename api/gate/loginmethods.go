@@ -17,9 +17,8 @@ type LoginMethods struct {
 	// QR is the content of the QR code, with the placeholder {ticket}. "" means
 	// the link PublicURL/s/{ticket}.
 	QR string
-	// MiniProgramCodes makes mini-program codes, which replace the QR code;
-	// nil: none.
-	MiniProgramCodes provider.Pictures
+	// Pictures draws the QR codes; nil: the hub draws them. See PicturesOf.
+	Pictures provider.Pictures
 	// LaunchURL is the link, with the placeholder {ticket}, that opens the app of
 	// the provider LaunchBy on a phone without a scan; "" for none.
 	LaunchURL, LaunchBy string
@@ -45,7 +44,7 @@ type StateStore interface {
 func (cfg *Config) MethodsOf(client string) LoginMethods {
 	methods, own := cfg.LoginMethods[client]
 	if !own {
-		methods = LoginMethods{QR: cfg.QR, MiniProgramCodes: cfg.MiniProgramCodes, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, LaunchBy: cfg.LaunchBy, Listed: cfg.Listed}
+		methods = LoginMethods{QR: cfg.QR, Pictures: cfg.Pictures, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, LaunchBy: cfg.LaunchBy, Listed: cfg.Listed}
 	}
 	if methods.QR == "" {
 		methods.QR = cfg.publicURL + "/s/{ticket}"
@@ -63,7 +62,7 @@ func (cfg *Config) LaunchURLOf(site *client.Client, id ticket.ID) string {
 	case len(cfg.ScanWith(site)) == 0: // no phone can confirm
 	case methods.LaunchURL != "" && site.AllowsProvider(methods.LaunchBy):
 		link = methods.LaunchURL
-	case cfg.Sandbox || !strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && methods.MiniProgramCodes == nil:
+	case cfg.Sandbox || !strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && cfg.PicturesOf(site.ID) == nil:
 		link = methods.QR
 	}
 	return strings.ReplaceAll(link, "{ticket}", string(id))
@@ -73,6 +72,9 @@ func (cfg *Config) LaunchURLOf(site *client.Client, id ticket.ID) string {
 // order; empty, not nil, if no phone can confirm.
 func (cfg *Config) ScanWith(site *client.Client) []string {
 	kinds := []string{}
+	if p := cfg.drawerOf(site.ID); p != nil && p.Events != nil {
+		return append(kinds, p.Kind.Name) // no other app opens its code
+	}
 	for id, p := range cfg.MethodsOf(site.ID).Providers {
 		if site.AllowsProvider(id) {
 			kinds = append(kinds, kindOf(id, p))

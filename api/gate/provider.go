@@ -34,10 +34,13 @@ func (r Reloadable) called() (all []any) {
 			if p.InApp != nil {
 				all = append(all, p.InApp)
 			}
+			if p.Events != nil {
+				all = append(all, p.Events, p.Pictures)
+			}
 		}
-		all = append(all, s.MiniProgramCodes)
+		all = append(all, s.Pictures)
 	}
-	add(LoginMethods{Providers: r.Providers, Listed: r.Listed, MiniProgramCodes: r.MiniProgramCodes})
+	add(LoginMethods{Providers: r.Providers, Pictures: r.Pictures, Listed: r.Listed})
 	for _, s := range r.LoginMethods {
 		add(s)
 	}

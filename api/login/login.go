@@ -15,7 +15,7 @@ import (
 type Handlers struct {
 	gate          *gate.Gate
 	qrLevel       string // error correction level: L, M, Q or H; "" is M
-	wxacodes      *qr.WxacodeCache
+	pictures      *qr.PictureCache
 	renderLimiter *qr.RenderLimiter
 	// TicketRequest returns the client and the grant of an authorization request, as its
 	// page sends it. Set it before the first request.
@@ -29,5 +29,5 @@ func New(g *gate.Gate, qrLevel string, limiter *qr.RenderLimiter, onBusy func())
 		limiter = qr.NewRenderLimiter(runtime.GOMAXPROCS(0))
 	}
 	limiter.OnReject = onBusy
-	return &Handlers{gate: g, qrLevel: qrLevel, wxacodes: qr.NewWxacodeCache(), renderLimiter: limiter}
+	return &Handlers{gate: g, qrLevel: qrLevel, pictures: qr.NewPictureCache(), renderLimiter: limiter}
 }

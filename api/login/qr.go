@@ -32,16 +32,17 @@ func qrText(cfg *gate.Config, client string, id ticket.ID) string {
 }
 
 // qrImage returns the path of the code's picture. The endpoint does not read
-// the ticket, so the path names a client that has its own codes. A mini-program
-// code is a PNG, because it is not a vector graphic.
+// the ticket, so the path names a client that has its own codes. A provider's
+// code is a PNG, because some are not vector graphics.
 func qrImage(cfg *gate.Config, client string, id ticket.ID) string {
 	path := "/api/login/tickets/" + string(id) + "/qr."
-	if cfg.MethodsOf(client).MiniProgramCodes != nil {
+	pictures := cfg.PicturesOf(client)
+	if pictures != nil {
 		path += "png"
 	} else {
 		path += "svg"
 	}
-	if _, own := cfg.LoginMethods[client]; own {
+	if _, own := cfg.LoginMethods[client]; own || pictures != cfg.PicturesOf("") {
 		path += "?client_id=" + url.QueryEscape(client)
 	}
 	return path
@@ -63,10 +64,9 @@ func (l *Handlers) parseQRRequest(c echo.Context) (ticket.ID, string, error) {
 
 // renderPNG returns the code as a PNG. It waits for a slot of the RenderLimiter
 // and frees it before the answer is sent.
-func (l *Handlers) renderPNG(c echo.Context, client string, id ticket.ID, size int) (img []byte, err error) {
-	r, cfg := c.Request(), gate.ConfigOf(c)
-	err = l.renderLimiter.Run(r.Context(), l.gate.Addr(c).RateKey, func() error {
-		code, err := qr.New(qrText(cfg, client, id), l.qrLevel, cfg.QRLogo)
+func (l *Handlers) renderPNG(c echo.Context, text string, size int) (img []byte, err error) {
+	err = l.renderLimiter.Run(c.Request().Context(), l.gate.Addr(c).RateKey, func() error {
+		code, err := qr.New(text, l.qrLevel, gate.ConfigOf(c).QRLogo)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (l *Handlers) renderPNG(c echo.Context, client string, id ticket.ID, size i
 	return img, err
 }
 
-// QrPNG is GET …/qr.png?size=PIXELS. A mini-program code ignores the size.
+// QrPNG is GET …/qr.png?size=PIXELS. A provider's image ignores the size.
 func (l *Handlers) QrPNG(c echo.Context) error {
 	size, err := request.QueryInt(c, "size", defaultSize, maxSize)
 	if err != nil || size < minSize {
@@ -89,28 +89,29 @@ func (l *Handlers) QrPNG(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if wxacode := l.wxacodePNG(c, client, id); wxacode != nil {
-		return sendImage(c, "image/png", wxacode)
+	picture := l.picture(c, client, id)
+	if picture.Image != nil {
+		return sendImage(c, "image/png", picture.Image)
 	}
-	png, err := l.renderPNG(c, client, id, int(size))
+	png, err := l.renderPNG(c, picture.Text, int(size))
 	if err != nil {
 		return err
 	}
 	return sendImage(c, "image/png", png)
 }
 
-// QrSVG is GET …/qr.svg. A mini-program code is embedded as a PNG.
+// QrSVG is GET …/qr.svg. A provider's image is embedded as a PNG.
 func (l *Handlers) QrSVG(c echo.Context) error {
 	id, client, err := l.parseQRRequest(c)
 	if err != nil {
 		return err
 	}
-	if wxacode := l.wxacodePNG(c, client, id); wxacode != nil {
+	picture := l.picture(c, client, id)
+	if picture.Image != nil {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
-			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(wxacode)))
+			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(picture.Image)))
 	}
-	cfg := gate.ConfigOf(c)
-	code, err := qr.New(qrText(cfg, client, id), l.qrLevel, cfg.QRLogo)
+	code, err := qr.New(picture.Text, l.qrLevel, gate.ConfigOf(c).QRLogo)
 	if err != nil {
 		return err
 	}
@@ -123,22 +124,25 @@ func sendImage(c echo.Context, kind string, data []byte) error {
 	return c.Blob(http.StatusOK, kind, data)
 }
 
-// codeBackoff is how long WeChat is not called after a refusal that only the
+// codeBackoff is how long a provider is not called after a refusal that only the
 // operator can end.
 const codeBackoff = time.Minute
 
-// wxacodePNG returns the mini-program code of a ticket as a PNG. It returns nil
-// if the client has none, if the ticket is not worth a call, or if WeChat
-// refuses. The caller then renders a QR code with the link.
-func (l *Handlers) wxacodePNG(c echo.Context, client string, id ticket.ID) []byte {
-	if gate.ConfigOf(c).MethodsOf(client).MiniProgramCodes == nil {
-		return nil
+// picture returns the code of a ticket: a provider's, or the text of the QR code if the
+// client has none, if the ticket is not worth a call, or if the provider refuses.
+func (l *Handlers) picture(c echo.Context, client string, id ticket.ID) provider.Picture {
+	cfg := gate.ConfigOf(c)
+	if cfg.PicturesOf(client) != nil {
+		fetch := func(ctx context.Context) *provider.Picture { return l.fetchPicture(ctx, c, id) }
+		if p := l.pictures.Get(c.Request().Context(), id, fetch); p != nil {
+			return *p
+		}
 	}
-	return l.wxacodes.Get(c.Request().Context(), id, func(ctx context.Context) []byte { return l.fetchWxacode(ctx, c, id) })
+	return provider.Picture{Text: qrText(cfg, client, id)}
 }
 
-// fetchWxacode reads the ticket and asks WeChat for its code.
-func (l *Handlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.ID) []byte {
+// fetchPicture reads the ticket and asks the provider for its code.
+func (l *Handlers) fetchPicture(ctx context.Context, c echo.Context, id ticket.ID) *provider.Picture {
 	now := time.Now()
 	if l.gate.Limits.Wxacodes.Allow(l.gate.Addr(c).RateKey, now) != nil {
 		return nil
@@ -147,14 +151,14 @@ func (l *Handlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.I
 	if err != nil || t.State != ticket.Pending {
 		return nil
 	}
-	codes := gate.ConfigOf(c).MethodsOf(t.Client).MiniProgramCodes // of the ticket's client, whatever client the request names
-	if codes == nil || l.wxacodes.BackingOff(codes, now) {
+	codes := gate.ConfigOf(c).PicturesOf(t.Client) // of the ticket's client, whatever client the request names
+	if codes == nil || l.pictures.BackingOff(codes, now) {
 		return nil
 	}
-	var picture []byte
+	var picture provider.Picture
 	err = l.gate.Limits.Call(ctx, gate.ConfigOf(c).ProviderSlots[codes], func(ctx context.Context) (err error) {
-		if picture, err = codes.Code(ctx, string(id)); err == nil {
-			picture, err = qr.AsPNG(picture)
+		if picture, err = codes.Code(ctx, string(id)); err == nil && picture.Image != nil {
+			picture.Image, err = qr.AsPNG(picture.Image)
 		}
 		return err
 	})
@@ -167,9 +171,9 @@ func (l *Handlers) fetchWxacode(ctx context.Context, c echo.Context, id ticket.I
 		case errors.Is(err, provider.ErrProviderMisconfigured):
 			backoff = codeBackoff
 		}
-		l.wxacodes.BackOff(codes, now.Add(backoff))
-		l.gate.Log.Warn("no mini-program code: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
+		l.pictures.BackOff(codes, now.Add(backoff))
+		l.gate.Log.Warn("no QR code from the provider: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
 		return nil
 	}
-	return picture
+	return &picture
 }

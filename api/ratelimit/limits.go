@@ -34,8 +34,12 @@ var ErrRateLimited = errors.New("rate limited")
 //	authorize and pushed requests of      address      1
 //	OpenID sites                          IPv6 /48     8
 //	                                      client       100
-//	mini-program codes; over the limit    address      1
-//	the QR code holds the link instead
+//	codes that a provider draws; over     address      1
+//	the limit the QR code is the link's
+//	notifications of providers, in place  address      100, because  6,000
+//	of the limit of any request                        WeChat has
+//	                                                   few
+//	                                                   addresses
 //	WeChat website logins that begin      address      1
 //	phone calls, before their code is     address      10, because  60
 //	exchanged                                          many phones
@@ -64,7 +68,8 @@ var ErrRateLimited = errors.New("rate limited")
 type Limits struct {
 	Requests, Phones *AddrLimiter
 	WebLogins        *AddrLimiter // website logins that begin
-	Wxacodes         *AddrLimiter // calls for mini-program codes
+	Wxacodes         *AddrLimiter // calls for codes that a provider draws
+	Events           *AddrLimiter // notifications of providers
 	AuditDenials     *AddrLimiter // audit records of refused browser requests
 	Tickets          *TicketLimiter
 	Devices          *DeviceLimiter
@@ -107,7 +112,7 @@ func New(rate, waiters int, onReject func(name string)) *Limits {
 	}
 	l := &Limits{
 		Requests: newAddrLimiter(share(20*rate, 600)), Phones: newAddrLimiter(share(10*rate, 60)),
-		WebLogins: newAddrLimiter(rate), Wxacodes: newAddrLimiter(rate), AuditDenials: newAddrLimiter(maxAuditDenials),
+		WebLogins: newAddrLimiter(rate), Wxacodes: newAddrLimiter(rate), Events: newAddrLimiter(share(100*rate, 6000)), AuditDenials: newAddrLimiter(maxAuditDenials),
 		Tickets: newTicketLimiter(rate), OpenID: newOpenIDLimiter(rate), Waiters: NewWaiterLimiter(waiters), Codes: newCodeGuard(rate),
 		Devices:      newDeviceLimiter(share(rate/10, 60)),
 		UserCodes:    &TicketLimiter{newAddrLimiter(maxUserCodes), newAddrLimiter(networkFactor * maxUserCodes), newLimiter[struct{}](0)},

@@ -41,6 +41,7 @@ func limitHits(rate int, onReject func(string)) map[string]func() error {
 		nameRefusedCodesTicket:  func() error { return l.Codes.tickets.Allow(ticketSource{ticket: "t"}, now) },
 		nameWebLogins:           func() error { return l.WebLogins.Allow(address, now) },
 		nameWxacodes:            func() error { return l.Wxacodes.Allow(address, now) },
+		nameEvents:              func() error { return l.Events.Allow(address, now) },
 		nameWaiters:             func() error { _, err := l.Waiters.Acquire(address); return err },
 		nameCalls:               func() error { return l.Call(context.Background(), nil, nil) }, // no slot at all
 	}

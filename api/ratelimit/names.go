@@ -23,7 +23,8 @@ const (
 	nameOpenID              = "openid_requests"         // authorize and pushed requests of an address
 	nameOpenIDNetwork       = "openid_requests_network" // of an IPv6 /48
 	nameOpenIDClient        = "openid_requests_client"  // of all addresses, by client
-	nameWxacodes            = "wxacodes"                // calls for mini-program codes: the link is shown instead
+	nameWxacodes            = "wxacodes"                // calls for codes that a provider draws: the link is shown instead
+	nameEvents              = "events"                  // notifications of providers
 	nameWaiters             = "waiters"
 	nameCalls               = "provider_calls" // maxProviderCalls concurrent calls to one provider: 503, not 429
 	// QRRenders is the limit of concurrent renderings of QR codes on this node:
@@ -36,7 +37,7 @@ func Names() []string {
 	return []string{nameRequests, nameTickets, nameTicketsNetwork, nameTicketsNode, namePhones,
 		nameDevices, nameDevicesNetwork, nameDevicesNode, nameDevicesClient, nameUserCodes, nameUserCodesNetwork,
 		nameRefusedCodes, nameRefusedCodesNetwork, nameRefusedCodesTicket, nameUsers, nameRefused, nameWrong, nameWebLogins,
-		nameOpenID, nameOpenIDNetwork, nameOpenIDClient, nameWxacodes, nameWaiters, nameCalls, QRRenders}
+		nameOpenID, nameOpenIDNetwork, nameOpenIDClient, nameWxacodes, nameEvents, nameWaiters, nameCalls, QRRenders}
 }
 
 // instrument makes every limit report its refusals by name.
@@ -64,5 +65,6 @@ func (l *Limits) instrument() {
 	l.OpenID.networks.onReject = report(nameOpenIDNetwork)
 	l.OpenID.clients.onReject = report(nameOpenIDClient)
 	l.Wxacodes.onReject = report(nameWxacodes)
+	l.Events.onReject = report(nameEvents)
 	l.Waiters.onReject = report(nameWaiters)
 }

@@ -70,10 +70,11 @@ func (s *settings) checkedProviders() (found []check.Provider) {
 	}
 	all, seen := s.allCredentials(), map[providerKey]bool{}
 	for _, id := range slices.Sorted(maps.Keys(all)) {
+		drawer, _ := all[id].drawer()
 		for _, p := range all[id].providers {
 			if !seen[p.key] {
 				seen[p.key] = true
-				found = append(found, check.Provider{Config: p.config, Env: provider.Env{ID: p.id, PublicURL: s.publicOrigin, Pictures: all[id].qr == "wxacode"}})
+				found = append(found, check.Provider{Config: p.config, Env: provider.Env{ID: p.id, PublicURL: s.publicOrigin, Pictures: p.id == drawer.id}})
 			}
 		}
 	}

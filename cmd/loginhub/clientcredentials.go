@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -87,17 +86,9 @@ func (c *Config) clientCredentials(e clientEntry, base credentials) (credentials
 	}
 	if e.QR != "" {
 		base.qr = e.QR
-		if !qrKind(e.QR) {
-			return base, fmt.Errorf("qr %.80q: link, wxacode, or a URL with {ticket} in it", e.QR)
+		if err := base.checkQR(); err != nil {
+			return base, fmt.Errorf("qr: %w", err)
 		}
 	}
-	if e.QR == "wxacode" && !base.hasPictures() {
-		return base, errors.New("qr wxacode: needs a mini-program")
-	}
 	return base, nil
-}
-
-// hasPictures reports whether a provider draws QR codes.
-func (c credentials) hasPictures() bool {
-	return slices.ContainsFunc(c.providers, func(e providerEntry) bool { return e.kind.DrawsCodes })
 }

@@ -23,7 +23,7 @@ import (
 // client's own. Equal providers share connections and tokens.
 type credentials struct {
 	providers []providerEntry // in the order of the configuration
-	qr        string          // link, wxacode or a template
+	qr        string          // link, a template, or what drawer knows
 }
 
 // providerEntry is one configured provider.
@@ -181,12 +181,51 @@ func (s *settings) needsPublicURL() bool {
 	return false
 }
 
+// checkQR returns what is wrong with LOGINHUB_QR. It has to suit the deployment's providers
+// or those of some client.
+func (s *settings) checkQR() error {
+	for _, c := range s.allCredentials() {
+		if c.qr = s.QR; c.checkQR() == nil {
+			return nil
+		}
+	}
+	return s.site.checkQR()
+}
+
 var verifyName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}\.txt$`)
 
-// qrKind reports whether the text is a valid content of a QR code.
-func qrKind(text string) bool {
-	return text == "link" || text == "wxacode" ||
-		strings.Contains(text, "{ticket}") && strings.Contains(text, ":") && len(text) <= 512
+// isTemplate reports whether the text is the content of a QR code, with the ticket's place.
+func isTemplate(text string) bool {
+	return strings.Contains(text, "{ticket}") && strings.Contains(text, ":") && len(text) <= 512
+}
+
+// drawer returns the provider that draws the QR codes, if qr names its id or its kind's
+// codes.
+func (c credentials) drawer() (providerEntry, bool) {
+	i := slices.IndexFunc(c.providers, func(e providerEntry) bool {
+		return e.kind.QR != "" && (c.qr == e.kind.QR || c.qr == e.id)
+	})
+	if i < 0 {
+		return providerEntry{}, false
+	}
+	return c.providers[i], true
+}
+
+// checkQR returns what is wrong with the setting of the QR code.
+func (c credentials) checkQR() error {
+	if _, drawn := c.drawer(); drawn || c.qr == "link" || isTemplate(c.qr) {
+		return nil
+	}
+	var known []string
+	for _, k := range kinds() {
+		if k.QR != "" && k.QR == c.qr {
+			return fmt.Errorf("%s needs a provider of the kind %s; configure one, or use link", c.qr, k.Name)
+		}
+		if k.QR != "" {
+			known = append(known, k.QR)
+		}
+	}
+	return fmt.Errorf("%.80q: link, %s, the id of a provider that draws codes, or a URL with {ticket} in it", c.qr, strings.Join(known, ", "))
 }
 
 // verifyFile parses NAME:CONTENT. The name ends in .txt, so it is never a ticket's

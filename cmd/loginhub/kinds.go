@@ -19,6 +19,8 @@ func kinds() []provider.Kind {
 	return []provider.Kind{
 		wechat.MiniProgram(),
 		wechat.Website(),
+		wechat.Account(),
+		wechat.InApp(),
 		app.Kind(),
 		feishu.Kind(),
 		oidc.Kind(),

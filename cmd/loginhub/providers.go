@@ -48,7 +48,7 @@ func (b *providerBuilder) providers(c *gate.Reloadable) error {
 	if err != nil {
 		return err
 	}
-	c.QR, c.MiniProgramCodes, c.LaunchURL, c.LaunchBy = site.QR, site.MiniProgramCodes, site.LaunchURL, site.LaunchBy
+	c.QR, c.Pictures, c.LaunchURL, c.LaunchBy = site.QR, site.Pictures, site.LaunchURL, site.LaunchBy
 	c.Providers, c.Listed = site.Providers, site.Listed
 	c.LoginMethods = map[string]gate.LoginMethods{}
 	for id, own := range b.set.clientCredentials {
@@ -66,7 +66,8 @@ func (b *providerBuilder) providers(c *gate.Reloadable) error {
 // loginMethods returns the providers and QR codes of one set of credentials.
 func (b *providerBuilder) loginMethods(c credentials) (gate.LoginMethods, error) {
 	site := gate.LoginMethods{Providers: map[string]provider.Exchanger{}, QR: c.qr}
-	if c.qr == "link" || c.qr == "wxacode" {
+	drawer, drawn := c.drawer()
+	if !isTemplate(c.qr) {
 		site.QR = ""
 	}
 	for _, e := range c.providers {
@@ -74,15 +75,15 @@ func (b *providerBuilder) loginMethods(c credentials) (gate.LoginMethods, error)
 		if err != nil {
 			return site, err
 		}
+		site.Listed = append(site.Listed, p)
 		if p.Code != nil {
 			site.Providers[e.id] = p.Code
 		}
-		site.Listed = append(site.Listed, p)
 		if p.Launch != "" && site.LaunchURL == "" {
 			site.LaunchURL, site.LaunchBy = p.Launch, e.id
 		}
-		if p.Pictures != nil && c.qr == "wxacode" && site.MiniProgramCodes == nil {
-			site.MiniProgramCodes = p.Pictures
+		if drawn && e.id == drawer.id {
+			site.Pictures = p.Pictures
 		}
 	}
 	return site, nil
@@ -109,7 +110,7 @@ func (b *providerBuilder) open(e providerEntry) (*provider.Provider, error) {
 // usesPictures reports whether some QR code is a provider's picture.
 func (s *settings) usesPictures() bool {
 	for _, c := range s.allCredentials() {
-		if c.qr == "wxacode" {
+		if _, drawn := c.drawer(); drawn {
 			return true
 		}
 	}

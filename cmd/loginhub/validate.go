@@ -81,6 +81,7 @@ func (c *Config) validate() (*settings, error) {
 	note("LOGINHUB_WECHAT_VERIFY_FILE", err)
 	s.logo, err = readLogo(c.QRLogo, c.read)
 	note("LOGINHUB_QR_LOGO", err)
+	note("LOGINHUB_QR", s.checkQR())
 	if c.MaxSockets == 0 {
 		c.MaxSockets = waitersFromFileLimit()
 	}
@@ -118,11 +119,7 @@ func (s *settings) rules() []rule {
 			"LOGINHUB_APP_JWKS_URL and this one go together"},
 		{"LOGINHUB_PUBLIC_URL", s.publicOrigin == "" && s.needsPublicURL(),
 			"required, because WeChat's website login redirects to it, and an app's assertions name it as their aud"},
-		{"LOGINHUB_QR", c.QR == "wxacode" && !s.site.hasPictures() && len(s.clientCredentials) == 0,
-			"wxacode is the code of a mini-program; set LOGINHUB_WECHAT_APP_ID, or use link"},
 		{"LOGINHUB_QR_LEVEL", c.QRLogo != "" && (c.QRLevel == "L" || c.QRLevel == "M"), "with a logo Q or H, or the code does not read"},
-		{"LOGINHUB_QR", !qrKind(c.QR),
-			"must be link, or a URL with {ticket} in it"},
 		{"LOGINHUB_PUBLIC_URL", strings.HasPrefix(s.publicOrigin, "http://") && !isLocalURL(s.publicOrigin) && !c.InsecureHTTP,
 			"http is for local addresses only, because anyone on the network path can read tokens; use https, or set LOGINHUB_INSECURE_HTTP=true if you mean it"},
 		{"LOGINHUB_TLS_CERT", (c.TLSCert == "") != (c.TLSKey == ""), "LOGINHUB_TLS_CERT and LOGINHUB_TLS_KEY go together"},

@@ -67,7 +67,7 @@ test('mini-program messages: all languages have all keys and screens', () => {
 })
 
 // Codes for faults of the program or the browser. The screen shows the hub's own text.
-const OTHER_CODES = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'state_invalid', 'state_foreign', 'not_found', 'method_not_allowed',
+const OTHER_CODES = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'state_invalid', 'state_foreign', 'guest_user', 'event_invalid', 'not_found', 'method_not_allowed',
   'scan_required', 'not_confirmed', 'too_large', 'unsupported_media_type', 'code_invalid', 'upgrade_required', 'provider_misconfigured']
 
 test('mini-program screens: every error code of openapi.yaml is covered', () => {

@@ -12,6 +12,8 @@ var (
 	ErrUserBlocked           = errors.New("the provider flags the user as high risk")
 	ErrProviderMisconfigured = errors.New("the provider refused our credentials")
 	ErrProviderUnavailable   = errors.New("the provider did not answer")
+	ErrGuest                 = errors.New("the provider gave a guest instead of the user")
+	ErrEventInvalid          = errors.New("the provider did not send this event")
 	ErrIdentityIncomplete    = errors.New("the provider did not return the id that the client needs")
 )
 

@@ -98,6 +98,15 @@ func (f *Fields) Secret(name string) string {
 	return secret
 }
 
+// OptionalSecret returns a secret, or "" if the configuration names none.
+func (f *Fields) OptionalSecret(name string) string {
+	if f.Values[name+"_env"] == "" && f.Values[name+"_file"] == "" {
+		f.known = append(f.known, name+"_env", name+"_file")
+		return ""
+	}
+	return f.Secret(name)
+}
+
 // Digest identifies the configuration, with the secrets that were read. Call it after
 // all fields are read.
 func (f *Fields) Digest() [sha256.Size]byte {

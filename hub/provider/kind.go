@@ -25,9 +25,9 @@ type Kind struct {
 	// InAgent reports whether a User-Agent is that of the provider's own app, in whose
 	// browser Access.InApp works; nil: the provider has no such app.
 	InAgent func(userAgent string) bool
-	// DrawsCodes means that the provider draws QR codes that its app opens
-	// (Access.Pictures), with Env.Pictures.
-	DrawsCodes bool
+	// QR is the value of LOGINHUB_QR with which the provider draws the QR codes
+	// (Access.Pictures), with Env.Pictures; "" if it draws none.
+	QR string
 	// TicketBound means that a code names the ticket that it confirms. A code that is
 	// refused for one ticket may be valid for another.
 	TicketBound bool

@@ -69,16 +69,37 @@ type Visit struct {
 
 // Pictures draws QR codes that the provider's app opens.
 type Pictures interface {
-	// Code returns a picture, JPEG or PNG. Its errors are those of an Exchanger.
-	Code(ctx context.Context, ticket string) ([]byte, error)
+	// Code returns the code of a ticket. Its errors are those of an Exchanger.
+	Code(ctx context.Context, ticket string) (Picture, error)
+}
+
+// Picture is a QR code: an image, JPEG or PNG, or the text of a code that the hub draws.
+type Picture struct {
+	Image []byte
+	Text  string // if Image is nil
 }
 
 // Events receives the notifications that a provider sends to the hub.
 type Events interface {
 	// Receive checks who sent a notification and answers it. It calls scanned for a user
-	// who has scanned the code of a ticket; scanned returns the link under which that user
-	// decides. An error that wraps ErrCodeInvalid means that the provider did not send it.
-	Receive(ctx context.Context, n Notification, scanned func(ctx context.Context, ticket string, by Identity) (link string, err error)) (Answer, error)
+	// who has scanned the code of a ticket. An error that wraps ErrEventInvalid means that
+	// the provider did not send the notification.
+	Receive(ctx context.Context, n Notification, scanned func(context.Context, Scan) Prompt) (Answer, error)
+}
+
+// Scan is the scan of a ticket's code by a user of the provider.
+type Scan struct {
+	Ticket string // any text
+	// User returns who it was. It may call the provider. It is called once at most, and
+	// only if the state of the ticket permits the scan.
+	User func(context.Context) (Identity, error)
+}
+
+// Prompt is what the user who has scanned sees next.
+type Prompt struct {
+	Client, Host string // who asks
+	Link         string // under which the user decides; "" if they cannot
+	Refusal      string // the code of the error, if Link is ""
 }
 
 // Notification is a request of a provider.
@@ -177,9 +198,17 @@ type events struct {
 }
 
 // Receive implements Events.
-func (e *events) Receive(ctx context.Context, n Notification, scanned func(context.Context, string, Identity) (string, error)) (Answer, error) {
-	return e.next.Receive(ctx, n, func(ctx context.Context, ticket string, by Identity) (string, error) {
-		by.Provider, by.Token = e.provider.ID, &e.provider.Kind.Token
-		return scanned(ctx, ticket, by)
+func (e *events) Receive(ctx context.Context, n Notification, scanned func(context.Context, Scan) Prompt) (Answer, error) {
+	return e.next.Receive(ctx, n, func(ctx context.Context, s Scan) Prompt {
+		user := s.User
+		s.User = func(ctx context.Context) (Identity, error) {
+			by, err := user(ctx)
+			if err != nil {
+				return Identity{}, err
+			}
+			by.Provider, by.Token = e.provider.ID, &e.provider.Kind.Token
+			return by, nil
+		}
+		return scanned(ctx, s)
 	})
 }

@@ -15,7 +15,7 @@ type sceneCode struct {
 
 // createScene is cgi-bin/qrcode/create. A body without the level "scene" is no error: its
 // code has the scene 0.
-func (s *Server) createScene(r *http.Request, f Fault) answer {
+func createScene(s *Server, r *http.Request, f Fault) answer {
 	var in struct {
 		Expires int64  `json:"expire_seconds"`
 		Name    string `json:"action_name"`
@@ -54,8 +54,20 @@ func (s *Server) createScene(r *http.Request, f Fault) answer {
 	return body(map[string]any{"ticket": "gQ" + rand.Text() + "==", "expire_seconds": in.Expires, "url": content})
 }
 
+// SceneCode returns the content of the latest QR code with this scene; "" if there is none.
+func (s *Server) SceneCode(scene string) (content string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, code := range s.sceneCodes {
+		if code.scene == scene && (content == "" || code.expires.After(s.sceneCodes[content].expires)) {
+			content = c
+		}
+	}
+	return content
+}
+
 // follower is cgi-bin/user/info. It knows only that somebody does not follow.
-func (s *Server) follower(r *http.Request, f Fault) answer {
+func follower(s *Server, r *http.Request, f Fault) answer {
 	q := r.URL.Query()
 	s.mu.Lock()
 	app, refusal := s.checkToken(q.Get("access_token"))
@@ -94,7 +106,7 @@ type phoneCode struct {
 }
 
 // phoneNumber is wxa/business/getuserphonenumber.
-func (s *Server) phoneNumber(r *http.Request, f Fault) answer {
+func phoneNumber(s *Server, r *http.Request, f Fault) answer {
 	var in struct {
 		Code string `json:"code"`
 	}

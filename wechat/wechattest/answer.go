@@ -81,19 +81,19 @@ func (s *Server) answer(r *http.Request, f Fault) answer {
 	case "/sns/jscode2session":
 		return s.jscode2session(q, f)
 	case "/sns/oauth2/access_token":
-		return s.webToken(q, f)
+		return webToken(s, q, f)
 	case "/sns/userinfo":
-		return s.userInfo(q, f)
+		return userInfo(s, q, f)
 	case "/cgi-bin/stable_token":
 		return s.stableToken(r, f).manners(r)
 	case "/wxa/getwxacodeunlimit":
-		return s.wxacode(r, f).manners(r)
+		return wxacode(s, r, f).manners(r)
 	case "/wxa/business/getuserphonenumber":
-		return s.phoneNumber(r, f).manners(r)
+		return phoneNumber(s, r, f).manners(r)
 	case "/cgi-bin/qrcode/create":
-		return s.createScene(r, f).manners(r)
+		return createScene(s, r, f).manners(r)
 	case "/cgi-bin/user/info":
-		return s.follower(r, f).manners(r)
+		return follower(s, r, f).manners(r)
 	default:
 		return answer{status: http.StatusNotFound, contentType: "text/html", body: fmt.Appendf(nil, html, http.StatusNotFound)}
 	}

@@ -16,7 +16,7 @@ import (
 var sceneText = regexp.MustCompile(`^[0-9A-Za-z!#$&'()*+,/:;=?@._~-]+$`)
 
 // wxacode is getwxacodeunlimit. It answers a picture, or JSON with an error.
-func (s *Server) wxacode(r *http.Request, f Fault) answer {
+func wxacode(s *Server, r *http.Request, f Fault) answer {
 	var in struct {
 		Scene     string `json:"scene"`
 		Page      string `json:"page"`

@@ -64,7 +64,7 @@ func (s *Server) authorizePage(q url.Values, scopes ...string) answer {
 	a := &Attempt{UUID: rand.Text()[:16], appID: app.ID, redirect: q.Get("redirect_uri"), state: q.Get("state"), scope: q.Get("scope")}
 	s.attempts[a.UUID] = a
 	if a.scope == "snsapi_base" {
-		return redirect(s.allow(a, s.inApp))
+		return redirect(allow(s, a, s.inApp))
 	}
 	return page(fmt.Sprintf(`<img src="/connect/qrcode/%[1]s" alt=""><a id="allow" href="/connect/decide?uuid=%[1]s&amp;user=%[2]s">allow</a>`+
 		` <a id="deny" href="/connect/decide?uuid=%[1]s">deny</a>`, a.UUID, url.QueryEscape(s.inApp)))
@@ -111,12 +111,12 @@ func (s *Server) Allow(uuid, user string) (callback string) {
 	if a == nil {
 		return ""
 	}
-	return s.allow(a, user)
+	return allow(s, a, user)
 }
 
 // allow is Allow for an attempt. Called with mu held. A code of a page inside WeChat lives
 // as long as a mini-program's.
-func (s *Server) allow(a *Attempt, user string) (callback string) {
+func allow(s *Server, a *Attempt, user string) (callback string) {
 	life := WebCodeLife
 	if a.scope != "snsapi_login" {
 		life = CodeLife

@@ -35,6 +35,7 @@ type Event struct {
 	AppID, User string
 	Name, Key   string // SCAN and the scene, subscribe and qrscene_ with the scene
 	Mode        Mode
+	Created     int64 // Unix seconds; 0: now
 }
 
 // pushWait is how long WeChat waits for a reply; pushTries is how often it sends an event.
@@ -52,7 +53,7 @@ func (s *Server) Scan(content, user string, mode Mode) (e Event, ok bool) {
 	if !s.now().Before(code.expires) {
 		return e, false
 	}
-	e = Event{AppID: code.appID, User: user, Name: "SCAN", Key: code.scene, Mode: mode}
+	e = Event{AppID: code.appID, User: user, Name: "SCAN", Key: code.scene, Mode: mode, Created: s.now().Unix()}
 	id := code.appID + " " + s.OpenID(code.appID, user)
 	if _, follows := s.followers[id]; !follows {
 		s.followers[id] = user
@@ -67,9 +68,12 @@ func (s *Server) Request(e Event) (url.Values, []byte) {
 	app := s.apps[e.AppID]
 	s.mu.Unlock()
 	at, nonce := strconv.FormatInt(s.now().Unix(), 10), rand.Text()[:10]
+	if e.Created == 0 {
+		e.Created = s.now().Unix()
+	}
 	openid := s.OpenID(e.AppID, e.User)
 	text := "<ToUserName><![CDATA[gh_" + e.AppID[2:14] + "]]></ToUserName>\n<FromUserName><![CDATA[" + openid + "]]></FromUserName>\n<CreateTime>" +
-		at + "</CreateTime>\n<MsgType><![CDATA[event]]></MsgType>\n<Event><![CDATA[" + e.Name + "]]></Event>\n<EventKey><![CDATA[" + e.Key + "]]></EventKey>\n"
+		strconv.FormatInt(e.Created, 10) + "</CreateTime>\n<MsgType><![CDATA[event]]></MsgType>\n<Event><![CDATA[" + e.Name + "]]></Event>\n<EventKey><![CDATA[" + e.Key + "]]></EventKey>\n"
 	q := url.Values{"signature": {sign(app.Token, at, nonce)}, "timestamp": {at}, "nonce": {nonce}, "openid": {openid}}
 	if e.Mode == Plain {
 		return q, []byte("<xml>" + text + "</xml>")
@@ -91,7 +95,7 @@ func (s *Server) Send(ctx context.Context, server string, e Event) (text string,
 	for tries = 1; tries <= pushTries; tries++ {
 		var reply []byte
 		if reply, err = post(ctx, server+"?"+q.Encode(), body); err == nil {
-			text, err = s.read(e, reply)
+			text, err = read(s, e, reply)
 			return text, tries, err
 		}
 	}
@@ -119,7 +123,7 @@ func post(ctx context.Context, to string, body []byte) ([]byte, error) {
 }
 
 // read checks a reply and returns its text.
-func (s *Server) read(e Event, reply []byte) (string, error) {
+func read(s *Server, e Event, reply []byte) (string, error) {
 	if len(reply) == 0 || string(reply) == "success" {
 		return "", nil
 	}

@@ -14,7 +14,7 @@ type webGrant struct {
 }
 
 // webToken is sns/oauth2/access_token. It spends a website's code.
-func (s *Server) webToken(q url.Values, f Fault) answer {
+func webToken(s *Server, q url.Values, f Fault) answer {
 	user, scope, refusal := s.redeem(q, "code")
 	if refusal != 0 {
 		return failure(refusal, f)
@@ -41,7 +41,7 @@ func (s *Server) webToken(q url.Values, f Fault) answer {
 const RefreshTokenPrefix = "wxRefreshToken"
 
 // userInfo is sns/userinfo.
-func (s *Server) userInfo(q url.Values, f Fault) answer {
+func userInfo(s *Server, q url.Values, f Fault) answer {
 	s.mu.Lock()
 	g, known := s.asked[q.Get("access_token")]
 	s.mu.Unlock()

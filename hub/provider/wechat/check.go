@@ -61,8 +61,14 @@ func (c miniProgram) Check(ctx context.Context, e provider.Env) []provider.Findi
 
 // Check implements provider.Config. It tries the secret with an invalid code.
 func (c website) Check(ctx context.Context, e provider.Env) []provider.Finding {
-	what := e.ID + " " + c.id
 	site, err := client.NewWebsite(c.client(e), c.openURL)
+	return checkLogin(ctx, e, c.id, site, err, "授权回调域")
+}
+
+// checkLogin tries the secret of a login at WeChat's page with an invalid code. setting is
+// the console's name of the callback domain; err is that of the site's creation.
+func checkLogin(ctx context.Context, e provider.Env, appID string, site *client.Website, err error, setting string) []provider.Finding {
+	what := e.ID + " " + appID
 	if err != nil {
 		return []provider.Finding{{Severity: provider.Fail, Subject: what, Text: err.Error()}}
 	}
@@ -72,7 +78,7 @@ func (c website) Check(ctx context.Context, e provider.Env) []provider.Finding {
 		return []provider.Finding{failed(what, err)}
 	}
 	return []provider.Finding{{Severity: provider.OK, Subject: what,
-		Text: "WeChat accepts AppID and AppSecret; whether the callback domain is that of " + e.PublicURL + ", only its console shows"}}
+		Text: "WeChat accepts AppID and AppSecret; whether the callback domain (" + setting + ") is that of " + e.PublicURL + ", only its console shows"}}
 }
 
 func failed(what string, err error) provider.Finding {

@@ -20,7 +20,7 @@ func MiniProgram() provider.Kind {
 	return provider.Kind{
 		Name: "wechat", Label: provider.Label{ZH: "微信", EN: "WeChat"},
 		Token:   tokenForm("wechat"),
-		ByPhone: true, DrawsCodes: true, Calls: "wechat",
+		ByPhone: true, QR: "wxacode", Calls: "wechat",
 		Read: readMiniProgram,
 	}
 }
@@ -102,10 +102,10 @@ type wxacodes struct {
 }
 
 // Code implements provider.Pictures.
-func (s *wxacodes) Code(ctx context.Context, ticket string) ([]byte, error) {
-	picture, err := s.tokens.Code(ctx, ticket, s.options)
+func (s *wxacodes) Code(ctx context.Context, ticket string) (provider.Picture, error) {
+	image, err := s.tokens.Code(ctx, ticket, s.options)
 	if err != nil {
-		return nil, mapError(err)
+		return provider.Picture{}, mapError(err)
 	}
-	return picture, nil
+	return provider.Picture{Image: image}, nil
 }

@@ -34,9 +34,7 @@ func (c website) Open(e provider.Env) (provider.Access, error) {
 	if err != nil {
 		return provider.Access{}, err
 	}
-	site.Warn = func(err error) {
-		e.Log.Warn("a website login has no nickname, because its profile could not be read", "app_id", c.id, "error", err)
-	}
+	site.Warn = c.warnProfile(e)
 	return provider.Access{Redirect: &redirect{site}}, nil
 }
 

@@ -1,5 +1,6 @@
 // Package wechat makes providers of WeChat's clients in package loginhub/wechat: the
-// mini-program and the website login.
+// mini-program, the website login, and the official account with its QR codes and with
+// its pages inside WeChat.
 package wechat
 
 import (
@@ -14,7 +15,7 @@ import (
 	client "loginhub/wechat"
 )
 
-// tokenForm is of both kinds. They share one prefix: the account belongs to the user,
+// tokenForm is of the mini-program and the website. They share one prefix: the account belongs to the user,
 // whichever way they log in. The appid keeps openids apart.
 func tokenForm(amr string) provider.TokenForm {
 	return provider.TokenForm{AMR: amr, Prefix: "wechat", UnionPrefix: "wechat:unionid", OpenID: true}
@@ -25,11 +26,13 @@ type application struct{ id, secret, apiURL string }
 
 var appID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
+// consoleHint says where an operator finds a value.
+const consoleHint = "as WeChat's console shows it"
+
 func readApplication(f *provider.Fields) application {
-	const hint = "as WeChat's console shows it"
-	a := application{id: f.Text("app_id", hint)}
+	a := application{id: f.Text("app_id", consoleHint)}
 	if a.id != "" && !appID.MatchString(a.id) {
-		f.Fail("app_id", errors.New("1 to 64 letters, digits, dashes and underscores, "+hint))
+		f.Fail("app_id", errors.New("1 to 64 letters, digits, dashes and underscores, "+consoleHint))
 	}
 	a.secret, a.apiURL = f.Secret("app_secret"), f.Optional("api_url", "")
 	return a
@@ -56,6 +59,8 @@ func mapError(err error) error {
 		meaning = provider.ErrCodeInvalid
 	case client.KindBlocked:
 		meaning = provider.ErrUserBlocked
+	case client.KindGuest:
+		meaning = provider.ErrGuest
 	case client.KindConfig:
 		meaning = provider.ErrProviderMisconfigured
 	}
@@ -70,7 +75,14 @@ func mapError(err error) error {
 // its series with its first event, which a rate misses.
 func commonErrcodes() []int {
 	return []int{-1, 40029, 40163, 42003, 40226, 45011, 45009, 44993, 40001, 40013, 40125, 40164, 40243,
-		40014, 42001, 41030}
+		40014, 42001, 41030, 48001}
+}
+
+// warnProfile logs that a profile could not be read.
+func (a application) warnProfile(e provider.Env) func(error) {
+	return func(err error) {
+		e.Log.Warn("a login has no nickname, because its profile could not be read", "app_id", a.id, "error", err)
+	}
 }
 
 // startCalls creates the series of these calls.

@@ -15,9 +15,9 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// Bounds of mini-program codes (wxacode: WeChat's QR codes). Each costs a call,
+// Bounds of codes that a provider draws. Each costs a call, for WeChat's wxacode
 // of 5,000 a minute for the whole mini-program, and anyone may request a
-// picture. Therefore the hub calls WeChat only for a ticket that exists and is
+// picture. Therefore the hub calls the provider only for a ticket that exists and is
 // pending, once per ticket and node, and for an address at most as often as it
 // may create tickets.
 const (
@@ -25,33 +25,33 @@ const (
 	maxCodeEdge    = 1280
 )
 
-// WxacodeCache holds the mini-program codes of this node.
-type WxacodeCache struct {
+// PictureCache holds the providers' codes of this node.
+type PictureCache struct {
 	mu           sync.Mutex
-	entries      map[ticket.ID]*wxacodeEntry
+	entries      map[ticket.ID]*pictureEntry
 	order        []ticket.ID       // oldest first
 	backoffUntil map[any]time.Time // by what is called, which is comparable
 }
 
-// wxacodeEntry is one code, or the pending call for it.
-type wxacodeEntry struct {
-	done chan struct{} // closed when png or its absence is known
-	png  []byte
+// pictureEntry is one code, or the pending call for it.
+type pictureEntry struct {
+	done chan struct{} // closed when code or its absence is known
+	code *provider.Picture
 }
 
-// NewWxacodeCache returns an empty cache.
-func NewWxacodeCache() *WxacodeCache {
-	return &WxacodeCache{entries: map[ticket.ID]*wxacodeEntry{}, backoffUntil: map[any]time.Time{}}
+// NewPictureCache returns an empty cache.
+func NewPictureCache() *PictureCache {
+	return &PictureCache{entries: map[ticket.ID]*pictureEntry{}, backoffUntil: map[any]time.Time{}}
 }
 
-// Get returns the ticket's code as a PNG, or nil. The first caller runs fetch;
+// Get returns the ticket's code, or nil. The first caller runs fetch;
 // others wait for its result.
-func (w *WxacodeCache) Get(ctx context.Context, id ticket.ID, fetch func(context.Context) []byte) []byte {
+func (w *PictureCache) Get(ctx context.Context, id ticket.ID, fetch func(context.Context) *provider.Picture) *provider.Picture {
 	entry, created := w.startOrJoin(id)
 	if !created {
 		select {
 		case <-entry.done:
-			return entry.png
+			return entry.code
 		case <-ctx.Done():
 			return nil
 		}
@@ -59,11 +59,11 @@ func (w *WxacodeCache) Get(ctx context.Context, id ticket.ID, fetch func(context
 	// Other requests may wait for this code, so its call does not end with this
 	// request.
 	defer func() { w.finish(id, entry) }()
-	entry.png = fetch(context.WithoutCancel(ctx))
-	return entry.png
+	entry.code = fetch(context.WithoutCancel(ctx))
+	return entry.code
 }
 
-// AsPNG decodes the picture from WeChat and encodes it again, so that pages
+// AsPNG decodes the image from a provider and encodes it again, so that pages
 // show a picture and nothing else.
 func AsPNG(picture []byte) ([]byte, error) {
 	size, _, err := image.DecodeConfig(bytes.NewReader(picture))
@@ -83,24 +83,24 @@ func AsPNG(picture []byte) ([]byte, error) {
 
 // startOrJoin returns the ticket's entry. If created is true, the caller has to
 // fetch the code and call finish.
-func (w *WxacodeCache) startOrJoin(id ticket.ID) (entry *wxacodeEntry, created bool) {
+func (w *PictureCache) startOrJoin(id ticket.ID) (entry *pictureEntry, created bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if entry := w.entries[id]; entry != nil {
 		return entry, false
 	}
-	entry = &wxacodeEntry{done: make(chan struct{})}
+	entry = &pictureEntry{done: make(chan struct{})}
 	w.entries[id] = entry
 	return entry, true
 }
 
 // finish wakes the requests that wait for the entry. An entry without a code is
 // dropped, so that a later request can try again; it never displaces a code.
-func (w *WxacodeCache) finish(id ticket.ID, entry *wxacodeEntry) {
+func (w *PictureCache) finish(id ticket.ID, entry *pictureEntry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	close(entry.done)
-	if entry.png == nil {
+	if entry.code == nil {
 		delete(w.entries, id)
 		return
 	}
@@ -111,7 +111,7 @@ func (w *WxacodeCache) finish(id ticket.ID, entry *wxacodeEntry) {
 }
 
 // BackingOff reports whether c must not be called now.
-func (w *WxacodeCache) BackingOff(c any, now time.Time) bool {
+func (w *PictureCache) BackingOff(c any, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return now.Before(w.backoffUntil[c])
@@ -119,7 +119,7 @@ func (w *WxacodeCache) BackingOff(c any, now time.Time) bool {
 
 // BackOff stops calls of c until a time. It also deletes old entries, among
 // them those of credentials that a reload has replaced.
-func (w *WxacodeCache) BackOff(c any, until time.Time) {
+func (w *PictureCache) BackOff(c any, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	maps.DeleteFunc(w.backoffUntil, func(_ any, until time.Time) bool { return until.Before(time.Now()) })
