@@ -23,7 +23,8 @@ const (
 )
 
 // Open serves an imitation and opens the provider "it" of a kind. In the fields, URL
-// stands for the imitation's URL; secrets are fields too.
+// stands for the imitation's URL. Secrets are fields, or all of them are fields …_file
+// that have the content of the file.
 func Open(t testing.TB, kind provider.Kind, imitation http.Handler, fields map[string]string) (*provider.Provider, provider.Config) {
 	t.Helper()
 	server := httptest.NewServer(imitation)
@@ -33,6 +34,11 @@ func Open(t testing.TB, kind provider.Kind, imitation http.Handler, fields map[s
 		values[name] = strings.ReplaceAll(value, "URL", server.URL)
 	}
 	f := &provider.Fields{ID: "it", Values: values}
+	for name := range values {
+		if strings.HasSuffix(name, "_file") {
+			f.ReadSecret = func(_, content string) (string, error) { return content, nil }
+		}
+	}
 	c := kind.Read(f)
 	if err := f.Err(); err != nil {
 		t.Fatal(err)

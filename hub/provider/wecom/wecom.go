@@ -16,8 +16,8 @@ import (
 	"loginhub/hub/provider/httpcall"
 )
 
-// Kind returns the kind "wecom". Fields: corp_id, agent_id, secret, api_url,
-// authorize_url, in_app_url.
+// Kind returns the kind "wecom". Fields: corp_id, agent_id, secret, or those of a suite
+// (suite.go); api_url, authorize_url, in_app_url.
 func Kind() provider.Kind {
 	return provider.Kind{
 		Name: "wecom", Label: provider.Label{ZH: "企业微信", EN: "WeCom"},
@@ -29,22 +29,29 @@ func Kind() provider.Kind {
 	}
 }
 
-// config is an application of one company. It implements provider.Config.
+// config is an application of one company, or a suite. It implements provider.Config.
 type config struct {
 	corpID, agentID, secret string
+	suiteID                 string // "" for an application of one company
+	suiteTicket             func() (string, error)
 	api, page, inApp        *url.URL
 }
 
 var (
-	corpID  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	anyID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	agentID = regexp.MustCompile(`^[0-9]{1,16}$`)
 )
 
 func read(f *provider.Fields) provider.Config {
 	const corpHint, agentHint = "the company's id (企业ID) in WeCom's console", "the application's number (AgentId) in WeCom's console"
-	c := config{corpID: f.Text("corp_id", corpHint), agentID: f.Text("agent_id", agentHint), secret: f.Secret("secret"),
-		api: httpcall.Base(f, "api_url", "https://qyapi.weixin.qq.com")}
-	if c.corpID != "" && !corpID.MatchString(c.corpID) {
+	var c config
+	if f.Values["suite_id"] != "" {
+		c = readSuite(f)
+	} else {
+		c = config{corpID: f.Text("corp_id", corpHint), agentID: f.Text("agent_id", agentHint), secret: f.Secret("secret")}
+	}
+	c.api = httpcall.Base(f, "api_url", "https://qyapi.weixin.qq.com")
+	if c.corpID != "" && !anyID.MatchString(c.corpID) {
 		f.Fail("corp_id", errors.New("1 to 64 letters, digits, dashes and underscores, "+corpHint))
 	}
 	if c.agentID != "" && !agentID.MatchString(c.agentID) {
@@ -59,16 +66,25 @@ func read(f *provider.Fields) provider.Config {
 	return c
 }
 
-// Format prints the company and the application for every verb, so that no verb prints
-// the secret.
+// Format prints the application for every verb, so that no verb prints the secret.
 func (c config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.name()) }
 
-func (c config) name() string { return c.corpID + ":" + c.agentID }
+// name returns the company and the application, or the suite.
+func (c config) name() string {
+	if c.suiteID != "" {
+		return c.suiteID
+	}
+	return c.corpID + ":" + c.agentID
+}
 
 // Open implements provider.Config.
 func (c config) Open(e provider.Env) (provider.Access, error) {
 	a := c.app(e)
-	a.client.Start(callToken, callUser)
+	if c.suiteID != "" {
+		a.client.Start(callSuiteToken, callSuiteUser)
+	} else {
+		a.client.Start(callToken, callUser)
+	}
 	return provider.Access{
 		Redirect: &pageLogin{a}, InApp: &inAppLogin{a},
 		Calling: provider.AccessToken{AppID: c.name(), Age: a.token.Age},
@@ -92,6 +108,8 @@ func reactions() map[string]httpcall.Reaction {
 		"45009": httpcall.Quota, "45033": httpcall.Quota,
 		"50002": httpcall.Blocked,
 		"40001": httpcall.Config, "40013": httpcall.Config, "40056": httpcall.Config, "50001": httpcall.Config,
+		"40082": httpcall.Stale, "42009": httpcall.Stale,
+		"40083": httpcall.Config, "40085": httpcall.Config,
 		"60020": httpcall.Config, "48002": httpcall.Config, "60011": httpcall.Config, "301002": httpcall.Config,
 	}
 }
@@ -106,7 +124,11 @@ type app struct {
 func (c config) app(e provider.Env) *app {
 	a := &app{config: c, client: httpcall.New(httpcall.Host{Service: "wecom", Base: c.api, Reactions: reactions(),
 		Failure: httpcall.Failure("errcode", "errmsg"), Metrics: e.Calls})}
-	a.token = httpcall.NewToken(httpcall.TokenSource{Name: "wecom:token:" + c.name(), Store: e.Store, Log: e.Log, Fetch: a.fetchToken})
+	fetch := a.fetchToken
+	if c.suiteID != "" {
+		fetch = a.fetchSuiteToken
+	}
+	a.token = httpcall.NewToken(httpcall.TokenSource{Name: "wecom:token:" + c.name(), Store: e.Store, Log: e.Log, Fetch: fetch})
 	return a
 }
 
@@ -137,19 +159,29 @@ func (a *app) Exchange(ctx context.Context, p provider.Credential) (provider.Ide
 	}
 	var answer struct { // names are matched without regard to case: older answers have UserId
 		UserID string `json:"userid"`
+		CorpID string `json:"corpid"` // of a suite only
 	}
-	err = a.client.Do(ctx, httpcall.Call{Name: callUser, Path: "/cgi-bin/auth/getuserinfo",
-		Query: url.Values{"access_token": {token}, "code": {p.Code}}, Hidden: []string{token, p.Code, a.secret}, Into: &answer})
+	call := httpcall.Call{Name: callUser, Path: "/cgi-bin/auth/getuserinfo", Query: url.Values{"access_token": {token}, "code": {p.Code}},
+		Hidden: []string{token, p.Code, a.secret}, Into: &answer}
+	if a.suiteID != "" {
+		call.Name, call.Path = callSuiteUser, "/cgi-bin/service/auth/getuserinfo3rd"
+		call.Query = url.Values{"suite_access_token": {token}, "code": {p.Code}}
+	}
+	err = a.client.Do(ctx, call)
 	if errors.Is(err, httpcall.ErrStale) {
 		a.token.Drop(token)
 	}
 	if err != nil {
 		return provider.Identity{}, err
 	}
-	if answer.UserID == "" { // the answer has an openid: any user of WeChat can open the page
-		return provider.Identity{}, a.client.Incompletef(callUser, "the user is no member of the company")
+	if a.suiteID == "" {
+		answer.CorpID = a.corpID
 	}
-	return provider.Identity{Realm: a.corpID, Subject: answer.UserID}, nil
+	// An answer with an openid in place of a userid is about any user of WeChat.
+	if answer.UserID == "" || answer.CorpID == "" || a.corpID != "" && answer.CorpID != a.corpID {
+		return provider.Identity{}, a.client.Incompletef(call.Name, "the user is no member of the company")
+	}
+	return provider.Identity{Realm: answer.CorpID, Subject: answer.UserID}, nil
 }
 
 // pageLogin implements provider.Redirector for a computer.
@@ -163,9 +195,15 @@ func (l *pageLogin) Authorize(_ context.Context, v provider.Visit) (string, erro
 	if v.Lang == "zh" {
 		lang = "zh"
 	}
+	q := url.Values{"login_type": {"CorpApp"}, "appid": {l.corpID}, "agentid": {l.agentID},
+		"redirect_uri": {v.Callback}, "state": {v.State}, "lang": {lang}}
+	if l.suiteID != "" {
+		q.Set("login_type", "ServiceApp")
+		q.Set("appid", l.suiteID)
+		q.Del("agentid")
+	}
 	u := *l.page
-	u.RawQuery = url.Values{"login_type": {"CorpApp"}, "appid": {l.corpID}, "agentid": {l.agentID},
-		"redirect_uri": {v.Callback}, "state": {v.State}, "lang": {lang}}.Encode()
+	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
 
@@ -179,10 +217,14 @@ type inAppLogin struct{ *app }
 //
 // https://developer.work.weixin.qq.com/document/path/91022
 func (l *inAppLogin) Authorize(_ context.Context, v provider.Visit) (string, error) {
+	id, agent := l.corpID, "&agentid="+l.agentID
+	if l.suiteID != "" {
+		id, agent = l.suiteID, ""
+	}
 	u := *l.inApp
 	// WeCom requires this order.
-	u.RawQuery = "appid=" + url.QueryEscape(l.corpID) + "&redirect_uri=" + url.QueryEscape(v.Callback) +
-		"&response_type=code&scope=snsapi_base&state=" + url.QueryEscape(v.State) + "&agentid=" + l.agentID
+	u.RawQuery = "appid=" + url.QueryEscape(id) + "&redirect_uri=" + url.QueryEscape(v.Callback) +
+		"&response_type=code&scope=snsapi_base&state=" + url.QueryEscape(v.State) + agent
 	u.Fragment = "wechat_redirect"
 	return u.String(), nil
 }

@@ -49,6 +49,32 @@ func TestWeCom_Users(t *testing.T) {
 	}
 }
 
+func TestWeCom_Suite(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		corpID, ticket string
+		want           error
+	}{
+		{"", wecomtest.SuiteTicket, nil},
+		{wecomtest.CorpID, wecomtest.SuiteTicket, nil},
+		{"ww-another", wecomtest.SuiteTicket, provider.ErrIdentityIncomplete},
+		{"", "old-suite-ticket", provider.ErrProviderMisconfigured},
+	} {
+		s := wecomtest.New(providertest.Options{Host: providertest.Host})
+		p, _ := providertest.Open(t, wecom.Kind(), s, map[string]string{"suite_id": wecomtest.SuiteID, "suite_secret_file": wecomtest.SuiteSecret,
+			"suite_ticket_file": c.ticket, "corp_id": c.corpID, "api_url": "URL", "authorize_url": "URL"})
+		for _, r := range []provider.Redirector{p.Redirect, p.InApp} {
+			by, err := r.Exchange(t.Context(), providertest.Visit(t, r, "code", "li"))
+			if sub, _ := by.Sub(""); !errors.Is(err, c.want) || err == nil && sub != "wecom:"+wecomtest.CorpID+":li" {
+				t.Errorf("%+v: %s %v", c, sub, err)
+			}
+		}
+		if _, err := p.Redirect.Exchange(t.Context(), providertest.Visit(t, p.Redirect, "code", "guest1")); err == nil {
+			t.Error("no member is logged in")
+		}
+	}
+}
+
 func TestWeCom_Errors(t *testing.T) {
 	t.Parallel()
 	s, p, _ := open(t, wecomtest.Secret)

@@ -3,6 +3,7 @@
 package wecomtest
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -20,10 +21,20 @@ const (
 	Secret  = "wecom-secret-0123456789abcdef-0123456789abc"
 )
 
+// The suite of a service provider, which the company has installed.
+const (
+	SuiteID     = "wwsuite0123456789"
+	SuiteSecret = "suite-secret-0123456789abcdef"
+	SuiteTicket = "suite-ticket-0123456789abcdef"
+)
+
 // The paths of the calls, for faults.
 const (
 	TokenPath = "/cgi-bin/gettoken"
 	UserPath  = "/cgi-bin/auth/getuserinfo"
+
+	SuiteTokenPath = "/cgi-bin/service/get_suite_token"
+	SuiteUserPath  = "/cgi-bin/service/auth/getuserinfo3rd"
 )
 
 // Server imitates WeCom. It is an http.Handler.
@@ -45,13 +56,18 @@ func New(o providertest.Options) *Server {
 	calls := http.NewServeMux()
 	calls.HandleFunc(TokenPath, s.getToken)
 	calls.HandleFunc(UserPath, s.getUserInfo)
+	calls.HandleFunc("POST "+SuiteTokenPath, s.getSuiteToken)
+	calls.HandleFunc(SuiteUserPath, s.getUserInfo)
 	all := http.NewServeMux()
 	all.Handle("/wwlogin/sso/login", &providertest.Consent{Options: o, Title: "企业微信登录", Issue: issue, Check: func(link url.Values) string {
 		switch {
+		case link.Get("login_type") == "ServiceApp" && link.Get("appid") == SuiteID && !link.Has("agentid"):
 		case link.Get("login_type") != "CorpApp":
 			return "参数错误 login_type"
 		case link.Get("appid") != CorpID || link.Get("agentid") != AgentID:
 			return "参数错误 appid agentid"
+		}
+		switch {
 		case o.WrongHost(link):
 			return "redirect_uri 与配置的授权完成回调域名不一致"
 		}
@@ -59,7 +75,7 @@ func New(o providertest.Options) *Server {
 	}})
 	all.Handle("/connect/oauth2/authorize", &providertest.Consent{Options: o, Title: "企业微信", Issue: issue, Check: func(link url.Values) string {
 		switch {
-		case link.Get("appid") != CorpID || link.Get("response_type") != "code" || link.Get("scope") != "snsapi_base":
+		case link.Get("appid") != CorpID && link.Get("appid") != SuiteID || link.Get("response_type") != "code" || link.Get("scope") != "snsapi_base":
 			return "40013"
 		case o.WrongHost(link):
 			return "50001"
@@ -102,9 +118,26 @@ func (s *Server) getToken(w http.ResponseWriter, r *http.Request) {
 	answer(w, map[string]any{"errcode": 0, "errmsg": "ok", "access_token": s.token, "expires_in": 7200})
 }
 
+func (s *Server) getSuiteToken(w http.ResponseWriter, r *http.Request) {
+	var in map[string]string
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in["suite_id"] != SuiteID {
+		fail(w, 40083, "invalid suiteid")
+		return
+	}
+	switch {
+	case in["suite_secret"] != SuiteSecret:
+		fail(w, 40001, "invalid credential")
+	case in["suite_ticket"] != SuiteTicket:
+		fail(w, 40085, "invalid suite_ticket")
+	default:
+		answer(w, map[string]any{"suite_access_token": s.tokens.Issue(true), "expires_in": 7200})
+	}
+}
+
 func (s *Server) getUserInfo(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	switch _, state := s.tokens.Look(q.Get("access_token")); state {
+	suite := r.URL.Path == SuiteUserPath
+	switch _, state := s.tokens.Look(q.Get("access_token") + q.Get("suite_access_token")); state {
 	case providertest.Good:
 	case providertest.Expired:
 		fail(w, 42001, "access_token expired")
@@ -119,6 +152,8 @@ func (s *Server) getUserInfo(w http.ResponseWriter, r *http.Request) {
 		fail(w, 40029, "invalid code")
 	case strings.HasPrefix(user, "guest"):
 		answer(w, map[string]any{"errcode": 0, "errmsg": "ok", "openid": "o-" + user})
+	case suite:
+		answer(w, map[string]any{"errcode": 0, "errmsg": "ok", "corpid": CorpID, "userid": user, "open_userid": "wo-" + user})
 	default:
 		answer(w, map[string]any{"errcode": 0, "errmsg": "ok", "userid": user})
 	}
