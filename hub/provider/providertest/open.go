@@ -121,10 +121,11 @@ func CheckFaults(t *testing.T, r provider.Redirector, param string, traffic *Tra
 			credential := Visit(t, r, param, "li")
 			before := traffic.Calls(exchange)
 			traffic.Fail(c.Path, c.Fault)
+			defer traffic.Forget()
 			ctx := t.Context()
 			if c.Fault.Hang {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
+				ctx, cancel = context.WithTimeout(ctx, 500*time.Millisecond)
 				defer cancel()
 			}
 			_, err := r.Exchange(ctx, credential)

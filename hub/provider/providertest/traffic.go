@@ -44,6 +44,13 @@ func (t *Traffic) Fail(path string, faults ...Fault) {
 	t.faults[path] = append(t.faults[path], faults...)
 }
 
+// Forget drops the faults of Fail that no call has met.
+func (t *Traffic) Forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.faults = nil
+}
+
 // FailAlways sets the fault of every call to a path; the zero Fault ends it.
 func (t *Traffic) FailAlways(path string, f Fault) {
 	t.mu.Lock()
