@@ -53,17 +53,18 @@ var allowedImports = map[string][]string{
 	"deploy/deploytest/sources":  {},
 
 	// Providers. Each has its imitation below it.
-	"hub/provider/httpcall":              {"hub/provider"},
-	"hub/provider/providertest":          {"hub/provider"},
-	"hub/provider/dingtalk":              {"hub/provider", "hub/provider/httpcall"},
-	"hub/provider/dingtalk/dingtalktest": {"hub/provider/providertest"},
-	"hub/provider/qq":                    {"hub/provider", "hub/provider/httpcall"},
-	"hub/provider/qq/qqtest":             {"hub/provider/providertest"},
-	"hub/provider/feishu":                {"hub/provider", "hub/provider/httpcall"},
-	"hub/provider/feishu/feishutest":     {"hub/provider/providertest"},
-	"hub/provider/wecom":                 {"hub/provider", "hub/provider/httpcall"},
-	"hub/provider/wecom/wecomtest":       {"hub/provider/providertest"},
-	"hub/provider/providertest/server":   {"hub/provider/feishu/feishutest", "hub/provider/qq/qqtest", "hub/provider/dingtalk/dingtalktest", "hub/provider/oidc/oidctest", "hub/provider/providertest", "hub/provider/wecom/wecomtest"},
+	"hub/provider/httpcall":                {"hub/provider"},
+	"hub/provider/providertest":            {"hub/provider"},
+	"hub/provider/dingtalk":                {"hub/provider", "hub/provider/httpcall"},
+	"hub/provider/dingtalk/dingtalktest":   {"hub/provider/providertest"},
+	"hub/provider/qq":                      {"hub/provider", "hub/provider/httpcall"},
+	"hub/provider/qq/qqtest":               {"hub/provider/providertest"},
+	"hub/provider/feishu":                  {"hub/provider", "hub/provider/httpcall"},
+	"hub/provider/feishu/feishutest":       {"hub/provider/providertest"},
+	"hub/provider/wecom":                   {"hub/provider", "hub/provider/httpcall"},
+	"hub/provider/wecom/wecomtest":         {"hub/provider/providertest"},
+	"hub/provider/providertest/imitations": {"hub/provider/feishu/feishutest", "hub/provider/qq/qqtest", "hub/provider/dingtalk/dingtalktest", "hub/provider/oidc/oidctest", "hub/provider/providertest", "hub/provider/wecom/wecomtest"},
+	"hub/provider/providertest/server":     {"hub/provider/providertest", "hub/provider/providertest/imitations"},
 }
 
 // moduleUsers lists the modules that only some packages may import.
@@ -94,7 +95,7 @@ var testImports = map[string][]string{
 	"api":                      {"api/apitest"},
 	"api/apitest":              {"api", "api/gate", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket"},
 	"api/request":              {"hub/client", "hub/provider"},
-	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "hub/provider/feishu/feishutest", "hub/provider/qq/qqtest", "hub/provider/dingtalk/dingtalktest", "hub/provider/oidc/oidctest", "hub/provider/providertest", "hub/provider/wecom/wecomtest", "wechat/wechattest"},
+	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "hub/provider/providertest", "hub/provider/providertest/imitations", "wechat/wechattest"},
 	"cmd/loginhub/devicelogin": {"hub/hubtest"},
 	"cmd/loginhub/logqueue":    {"hub/hubtest"},
 	"deploy/deploytest":        {"api/token", "hub/hubtest", "hub/keys"},

@@ -16,6 +16,16 @@ type Options struct {
 	User string
 }
 
+// Imitation is a provider with a page of its own, for tests of whole logins.
+type Imitation struct {
+	New func(Options) http.Handler
+	// Fields are those of the clients file. URL stands for the imitation's URL, SECRET for
+	// a file with the secret.
+	Fields, Secret string
+	// Subject is that of the user alice at the provider "door".
+	Subject string
+}
+
 // Fault changes the answer to one call of the provider's API.
 type Fault struct {
 	Status int    // HTTP status; 0: 200

@@ -38,6 +38,13 @@ type Server struct {
 	tokens        providertest.Codes[bool]   // of the application
 }
 
+// Imitation returns the imitation for tests of whole logins.
+func Imitation() providertest.Imitation {
+	return providertest.Imitation{New: func(o providertest.Options) http.Handler { return New(o) },
+		Fields: "client_id: " + ClientID + ", client_secret_file: SECRET, corp_id: " + CorpID + ", api_url: URL, legacy_api_url: URL, authorize_url: URL",
+		Secret: Secret, Subject: "dingtalk:" + CorpID + ":alice"}
+}
+
 // New returns an imitation.
 func New(o providertest.Options) *Server {
 	s := &Server{codes: providertest.Codes[string]{Life: 5 * time.Minute}, grants: providertest.Codes[string]{Life: 2 * time.Hour}, tokens: providertest.Codes[bool]{Life: 2 * time.Hour}}

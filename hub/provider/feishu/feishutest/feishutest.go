@@ -44,6 +44,13 @@ type grant struct {
 	link url.Values
 }
 
+// Imitation returns the imitation for tests of whole logins.
+func Imitation() providertest.Imitation {
+	return providertest.Imitation{New: func(o providertest.Options) http.Handler { return New(o) },
+		Fields: "app_id: " + AppID + ", app_secret_file: SECRET, api_url: URL, token_url: URL, authorize_url: URL",
+		Secret: Secret, Subject: "feishu:" + AppID + ":ou_alice"}
+}
+
 // New returns a Server.
 func New(o providertest.Options) *Server {
 	s := &Server{codes: providertest.Codes[grant]{Life: 5 * time.Minute}, tokens: providertest.Codes[string]{Prefix: "u-"}}

@@ -43,6 +43,13 @@ type grant struct {
 	link url.Values
 }
 
+// Imitation returns the imitation for tests of whole logins.
+func Imitation() providertest.Imitation {
+	return providertest.Imitation{New: func(o providertest.Options) http.Handler { return New(o) },
+		Fields: "issuer: URL, client_id: " + ClientID + ", client_secret_file: SECRET",
+		Secret: Secret, Subject: "oidc:door:sub-alice"}
+}
+
 // New returns a Server.
 func New(o providertest.Options) *Server {
 	s := &Server{}

@@ -43,6 +43,13 @@ type Server struct {
 // grant is what a code stands for. The redirect URI must be sent again.
 type grant struct{ user, redirect string }
 
+// Imitation returns the imitation for tests of whole logins.
+func Imitation() providertest.Imitation {
+	return providertest.Imitation{New: func(o providertest.Options) http.Handler { return New(o) },
+		Fields: "app_id: '" + AppID + "', app_key_file: SECRET, api_url: URL",
+		Secret: Key, Subject: "qq:" + AppID + ":" + OpenID("alice")}
+}
+
 // New returns an imitation.
 func New(o providertest.Options) *Server {
 	s := &Server{codes: providertest.Codes[grant]{Life: 10 * time.Minute}, grants: providertest.Codes[string]{Life: 60 * 24 * time.Hour}}

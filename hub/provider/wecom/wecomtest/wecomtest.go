@@ -49,6 +49,13 @@ type Server struct {
 	token string // that gettoken returns until it ends
 }
 
+// Imitation returns the imitation for tests of whole logins.
+func Imitation() providertest.Imitation {
+	return providertest.Imitation{New: func(o providertest.Options) http.Handler { return New(o) },
+		Fields: "corp_id: " + CorpID + ", agent_id: " + AgentID + ", secret_file: SECRET, api_url: URL, authorize_url: URL",
+		Secret: Secret, Subject: "wecom:" + CorpID + ":alice"}
+}
+
 // New returns an imitation.
 func New(o providertest.Options) *Server {
 	s := &Server{codes: providertest.Codes[string]{Life: 5 * time.Minute}, tokens: providertest.Codes[bool]{Life: 2 * time.Hour}}
