@@ -36,6 +36,7 @@ const (
 	// Of a switch: Redis or a replica has not confirmed it; it was not attempted.
 	outcomeUncertain  = "store_unavailable"
 	outcomeOverloaded = "overloaded"
+	outcomeRefused    = "refused"
 )
 
 // AuditLog writes the audit lines in the order of the calls and never blocks. It drops
@@ -211,18 +212,30 @@ func (a *auditor) refusal(action string, t ticket.Ticket, outcome string, reason
 
 // switched writes the line of an operator's switch, on the node that handled it.
 func (a *auditor) switched(slot *auditSlot, client string, on bool, operator netip.Addr, err error) {
-	fields := []slog.Attr{slog.String("event", "switched"), slog.String("client", client), slog.Bool("enabled", on),
-		slog.String("operator", address(operator))}
+	a.operator(slot, "login switched", operator, err, slog.String("event", "switched"), slog.String("client", client), slog.Bool("enabled", on))
+}
+
+// keyRevoked writes the line of a key that an operator has revoked.
+func (a *auditor) keyRevoked(slot *auditSlot, kid string, operator netip.Addr, err error) {
+	a.operator(slot, "key revoked", operator, err, slog.String("event", "key_revoked"), slog.String("kid", kid))
+}
+
+// operator writes the line of what an operator did.
+func (a *auditor) operator(slot *auditSlot, message string, operator netip.Addr, err error, fields ...slog.Attr) {
+	fields = append(fields, slog.String("operator", address(operator)))
 	if err == nil {
 		fields = append(fields, slog.String("outcome", outcomeOK))
 	} else {
 		outcome := outcomeUncertain
-		if errors.Is(err, ErrAuditStalled) {
+		switch {
+		case errors.Is(err, ErrAuditStalled):
 			outcome = outcomeOverloaded
+		case errors.Is(err, ErrNoSuchKey), errors.Is(err, ErrLastKey):
+			outcome = outcomeRefused
 		}
 		fields = append(fields, slog.String("outcome", outcome), slog.String("reason", truncate(err)))
 	}
-	a.put(slot, slog.LevelWarn, "login switched", fields)
+	a.put(slot, slog.LevelWarn, message, fields)
 }
 
 // truncate returns an error's text, cut to maxReason bytes of valid UTF-8.

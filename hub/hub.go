@@ -201,6 +201,7 @@ var (
 	errNoProbe  = fmt.Errorf("no liveness probe has arrived yet: %w", ticket.ErrStoreUnavailable)
 	errStalled  = fmt.Errorf("liveness probes do not arrive: %w", ticket.ErrStoreUnavailable)
 	errNoSwitch = fmt.Errorf("the kill switch was not read yet: %w", ticket.ErrStoreUnavailable)
+	errNoKey    = fmt.Errorf("every key is revoked: %w", ticket.ErrStoreUnavailable)
 	errNoRSAKey = fmt.Errorf("there is no RSA key for RS256 yet: %w", ticket.ErrStoreUnavailable)
 )
 
@@ -217,6 +218,8 @@ func (h *Hub) Ready() error {
 	switch {
 	case !h.switches.loaded():
 		return errNoSwitch
+	case !h.switches.keysUsable.Load():
+		return errNoKey
 	case !h.switches.keysComplete.Load():
 		return errNoRSAKey
 	case h.audit.stalled():

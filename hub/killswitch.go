@@ -69,6 +69,7 @@ type killSwitch struct {
 	// keysComplete is true once the keys were read and each needed one signs. Later ones
 	// do not make the node unready.
 	keysComplete atomic.Bool
+	keysUsable   atomic.Bool // a key is not revoked
 
 	readNow chan struct{} // capacity 1: Reload added clients, read at once
 
@@ -80,8 +81,9 @@ type killSwitch struct {
 func newKillSwitch(c Config, current *reloadable, audit *auditor, waiters *registry) *killSwitch {
 	s := &killSwitch{store: c.KillSwitches, now: c.Store.Now, current: current, audit: audit, waiters: waiters, metrics: c.Metrics, log: c.Log,
 		values: map[string]switchValue{}, refused: map[string]string{}, readNow: make(chan struct{}, 1),
-		keys: sharedKeys{store: c.KillSwitches, now: c.Store.Now, changed: c.KeysChanged, log: c.Log, rsa: map[string][]sharedRSA{}}}
+		keys: sharedKeys{store: c.KillSwitches, now: c.Store.Now, changed: c.KeysChanged, log: c.Log, rsa: map[string][]sharedRSA{}, revoked: map[string]bool{}}}
 	s.keysComplete.Store(c.KillSwitches == nil || c.KeysChanged == nil)
+	s.keysUsable.Store(true)
 	return s
 }
 
@@ -94,7 +96,7 @@ func (s *killSwitch) check(client string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case !s.known[client]:
+	case !s.known[client], !s.keysUsable.Load():
 		return ticket.ErrStoreUnavailable
 	case s.off[client]:
 		return ticket.ErrLoginDisabled
@@ -111,20 +113,26 @@ func (s *killSwitch) set(ctx context.Context, client string, on bool, operator n
 	}
 	s.opMu.Lock()
 	defer s.opMu.Unlock()
-	latest := s.values[client]
-	next := switchValue{SwitchWord: ticket.SwitchWord{Client: client, On: on, At: max(latest.At+1, s.now().UnixMilli())}}
-	keys := s.current.Load().Keys
-	sealed, err := keys.SealSwitch(next.SwitchWord)
-	if err != nil {
-		return err
-	}
-	next.sealed, next.key = string(sealed), keys.Current()
-	err = s.store.WriteSwitch(ctx, client, next.sealed)
+	err = s.write(ctx, s.current.Load().Keys, ticket.SwitchWord{Client: client, On: on})
 	if err != nil && !errors.Is(err, ticket.ErrNotReplicated) {
 		return err
 	}
-	s.values[client] = next
 	return errors.Join(err, s.read(ctx))
+}
+
+// write seals a value and writes it, for all nodes. ticket.ErrNotReplicated: written.
+// Called with opMu held.
+func (s *killSwitch) write(ctx context.Context, keys *ticket.Keyring, word ticket.SwitchWord) error {
+	word.At = max(s.values[word.Client].At+1, s.now().UnixMilli())
+	sealed, err := keys.SealSwitch(word)
+	if err != nil {
+		return err
+	}
+	err = s.store.WriteSwitch(ctx, word.Client, string(sealed))
+	if err == nil || errors.Is(err, ticket.ErrNotReplicated) {
+		s.values[word.Client] = switchValue{word, string(sealed), keys.Current()}
+	}
+	return err
 }
 
 // poll reads the switches every switchInterval until ctx ends.
@@ -173,10 +181,8 @@ func (s *killSwitch) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	complete, keysErr := s.keys.update(ctx, current, values[len(current.Clients):])
-	if complete {
-		s.keysComplete.Store(true)
-	}
+	keysErr := s.readKeys(ctx, current, values[len(current.Clients):])
+	current = s.current.Load() // without the keys that were revoked just now
 	off, known, unread, lost := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]string{}
 	for i, client := range current.Clients {
 		readable, restore, err := s.resolve(current.Keys, client, values[i])

@@ -115,14 +115,15 @@ func findingOf(err error) string {
 
 // handleMissing handles a waiting ticket whose record is missing or forged. A missing
 // one (Redis restarted empty, or evicted it) ends: the browser gets expired and creates
-// a new ticket. A forged record ends the wait only after the deadline.
+// a new ticket. So does one under a revoked key. A forged record ends the wait only after
+// the deadline.
 func (r *resyncer) handleMissing(id ticket.ID, err error, now time.Time) {
 	if errors.Is(err, ticket.ErrUnknownKey) {
 		r.waiters.releaseTicket(id, cannotServe) // another node can read it
 		return
 	}
 	t := r.waiters.latest(id)
-	if errors.Is(err, ticket.ErrNotFound) || t != nil && !now.Before(t.Deadline) {
+	if errors.Is(err, ticket.ErrNotFound) || errors.Is(err, ticket.ErrRevokedKey) || t != nil && !now.Before(t.Deadline) {
 		r.waiters.markMissing(id)
 	}
 }

@@ -4,21 +4,33 @@ import (
 	"context"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
 	"loginhub/hub/keys"
+	"loginhub/hub/ticket"
 )
 
-// The hash of the kill switches also holds one RSA key for each master key, if some
-// client needs RS256. The first node that needs it makes it; all nodes read and publish
+// The hash of the kill switches also holds what nodes share about their master keys.
+//
+// Field key:KID says that the operator has revoked a key: a kill switch that is off,
+// sealed under another key. All nodes drop the key, with everything that derives from it,
+// within switchInterval. A value that a node cannot read counts as one, unless the node
+// has read another before. A node whose keys are all revoked serves nothing.
+//
+// Field rsa:KID is one RSA key for each master key, if some client needs RS256. The first node that needs it makes it; all nodes read and publish
 // it. It is encrypted under the master key, and it is the one key that does not derive
 // from a master key. If Redis loses it, a node that has read it writes it again; if no
 // such node runs, the next node makes another one, with another kid.
 //
 // A key signs only after publishDelay: by then every node publishes it.
+
+// revokedPrefix begins the field of a revoked key, before its id.
+const revokedPrefix = "key:"
 
 // rsaName returns the field of a master key's RSA key. No client id contains a colon.
 func rsaName(kid string) string { return "rsa:" + kid }
@@ -29,6 +41,7 @@ const publishDelay = switchInterval + 500*time.Millisecond
 
 // SharedKeys is what nodes share about their master keys beside LOGINHUB_KEYS.
 type SharedKeys struct {
+	Revoked []string // ids of master keys, sorted
 	// RSA are the keys that sign RS256, by the id of a master key.
 	RSA map[string]RSAKeys
 }
@@ -47,6 +60,7 @@ type sharedKeys struct {
 	changed func(SharedKeys) // nil: no RSA keys
 	log     *slog.Logger
 
+	revoked  map[string]bool        // by master key; keys are never removed
 	rsa      map[string][]sharedRSA // by master key, newest first
 	last     SharedKeys
 	reported bool // changed was called
@@ -63,32 +77,125 @@ func (s *sharedKeys) names(masters []keys.MasterKey) []string {
 	if s.changed == nil {
 		return nil
 	}
-	names := make([]string, len(masters))
-	for i, m := range masters {
-		names[i] = rsaName(m.ID())
+	var names []string
+	for _, m := range masters {
+		names = append(names, revokedPrefix+m.ID(), rsaName(m.ID()))
 	}
 	return names
 }
 
-// update handles the values of names. It makes what is missing and restores what Redis
-// has lost. complete is false while a needed RSA key does not sign yet.
-func (s *sharedKeys) update(ctx context.Context, current *current, values []string) (complete bool, err error) {
-	if s.changed == nil {
-		return true, nil
+// readKeys handles the values of sharedKeys.names. It makes what is missing and restores
+// what Redis has lost. Called with opMu held.
+func (s *killSwitch) readKeys(ctx context.Context, current *current, values []string) (err error) {
+	k := &s.keys
+	if k.changed == nil {
+		return nil
 	}
 	for i, m := range current.Masters {
-		err = errors.Join(err, s.updateRSA(ctx, m, values[i], current.NeedsRSA))
+		err = errors.Join(err, s.readRevocation(ctx, current.Keys, m.ID(), values[2*i]))
 	}
-	next := s.snapshot(current.Masters)
-	if !s.reported || !maps.EqualFunc(s.last.RSA, next.RSA, RSAKeys.equal) {
-		s.reported, s.last = true, next
-		s.changed(next)
+	for i, m := range current.Masters {
+		if !k.revoked[m.ID()] {
+			err = errors.Join(err, k.updateRSA(ctx, m, values[2*i+1], current.NeedsRSA))
+		}
 	}
-	complete = true
+	next := k.snapshot(current.Masters)
+	if !k.reported || !slices.Equal(k.last.Revoked, next.Revoked) || !maps.EqualFunc(k.last.RSA, next.RSA, RSAKeys.equal) {
+		k.reported, k.last = true, next
+		k.changed(next)
+	}
+	usable, complete := false, true
 	for _, m := range current.Masters {
-		complete = complete && (!current.NeedsRSA || next.RSA[m.ID()].Signing != nil)
+		usable = usable || !k.revoked[m.ID()]
+		complete = complete && (!current.NeedsRSA || k.revoked[m.ID()] || next.RSA[m.ID()].Signing != nil)
 	}
-	return complete, err
+	if s.keysUsable.Store(usable); !usable {
+		s.log.Error("every key of LOGINHUB_KEYS is revoked, or may be: this node serves nothing; give it a new key")
+	}
+	if complete {
+		s.keysComplete.Store(true)
+	}
+	return err
+}
+
+// readRevocation handles the value that says whether a key is revoked.
+func (s *killSwitch) readRevocation(ctx context.Context, keys *ticket.Keyring, kid, value string) error {
+	others, err := keys.WithRevoked(kid) // a key does not speak for itself
+	if err != nil {
+		if value != "" {
+			s.keys.revoked[kid] = true
+		}
+		return nil // the only key: there is no other to read a value with
+	}
+	name := revokedPrefix + kid
+	readable, restore, err := s.resolve(others, name, value)
+	s.reportUnreadable(name, value, err)
+	if (!readable || !s.values[name].On) && !s.keys.revoked[kid] {
+		s.log.Warn("key revoked: it neither signs nor verifies any more", "kid", kid)
+		s.keys.revoked[kid] = true
+	}
+	if restore == "" {
+		return nil
+	}
+	return s.restore(ctx, name, value, restore)
+}
+
+// Errors of Hub.RevokeKey.
+var (
+	ErrNoSuchKey = errors.New("no such key in LOGINHUB_KEYS")
+	ErrLastKey   = errors.New("the last usable key; append another one to LOGINHUB_KEYS first")
+)
+
+// revokeKey revokes a master key. See Hub.RevokeKey.
+func (s *killSwitch) revokeKey(ctx context.Context, kid string, operator netip.Addr) (err error) {
+	slot, err := s.audit.reserve()
+	defer func() { s.audit.keyRevoked(&slot, kid, operator, err) }()
+	if err != nil {
+		return err
+	}
+	s.opMu.Lock()
+	defer s.opMu.Unlock()
+	current := s.current.Load()
+	isKey := func(m keys.MasterKey) bool { return m.ID() == kid }
+	switch {
+	case s.keys.changed == nil || !slices.ContainsFunc(current.Masters, isKey):
+		return ErrNoSuchKey
+	case s.keys.revoked[kid]:
+		return nil
+	case !slices.ContainsFunc(current.Masters, func(m keys.MasterKey) bool { return !isKey(m) && !s.keys.revoked[m.ID()] }):
+		return ErrLastKey
+	}
+	others, err := current.Keys.WithRevoked(kid)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLastKey, err)
+	}
+	if err = s.write(ctx, others, ticket.SwitchWord{Client: revokedPrefix + kid}); err != nil && !errors.Is(err, ticket.ErrNotReplicated) {
+		return err
+	}
+	// The first read drops the key, the second seals again what it has sealed.
+	return errors.Join(err, s.read(ctx), s.read(ctx))
+}
+
+// RevokeKey ends a master key for good: nothing is signed with it, and nothing accepted
+// that it has signed or sealed, at once on this node and within switchInterval on the
+// others. operator is the caller's address, for the audit. Errors are those of
+// SetEnabled, ErrNoSuchKey and ErrLastKey.
+func (h *Hub) RevokeKey(ctx context.Context, kid string, operator netip.Addr) error {
+	return h.switches.revokeKey(ctx, kid, operator)
+}
+
+// CheckKeys returns nil if this node knows which of its keys are revoked, and has one
+// that is not.
+func (h *Hub) CheckKeys() error {
+	switch s := h.switches; {
+	case s.store == nil || s.keys.changed == nil:
+		return nil
+	case !s.loaded():
+		return errNoSwitch
+	case !s.keysUsable.Load():
+		return errNoKey
+	}
+	return nil
 }
 
 func (k RSAKeys) equal(other RSAKeys) bool {
@@ -136,8 +243,11 @@ func (s *sharedKeys) updateRSA(ctx context.Context, m keys.MasterKey, value stri
 
 // snapshot returns the keys as they are used now.
 func (s *sharedKeys) snapshot(masters []keys.MasterKey) SharedKeys {
-	next := SharedKeys{RSA: map[string]RSAKeys{}}
+	next := SharedKeys{Revoked: slices.Sorted(maps.Keys(s.revoked)), RSA: map[string]RSAKeys{}}
 	for _, m := range masters {
+		if s.revoked[m.ID()] {
+			continue
+		}
 		var r RSAKeys
 		for _, k := range s.rsa[m.ID()] {
 			r.Published = append(r.Published, k.PrivateKey)

@@ -10,12 +10,13 @@ import (
 	"loginhub/hub"
 	"loginhub/hub/keys"
 	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
 )
 
 // keyCluster is some nodes with one master key on one embedded Redis.
 type keyCluster struct {
 	*redisstore.Store
-	master keys.MasterKey
+	master, other keys.MasterKey
 }
 
 // keyNode is a node and the keys that it was last given.
@@ -34,6 +35,10 @@ func (b *keyCluster) node(t *testing.T, needsRSA bool) keyNode {
 		}
 		c.KillSwitches, c.KeysChanged = b.Store, func(s hub.SharedKeys) { n.shared.Store(&s) }
 		c.Reloadable.Masters, c.Reloadable.NeedsRSA = []keys.MasterKey{b.master}, needsRSA
+		if b.other != (keys.MasterKey{}) {
+			c.Reloadable.Masters = append(c.Reloadable.Masters, b.other)
+		}
+		c.Reloadable.Keys = b.ring(t, c.Reloadable.Masters...)
 	}})
 	return n
 }
@@ -113,4 +118,59 @@ func TestSharedKeys_Replaced(t *testing.T) {
 			t.Errorf("later: %v", k)
 		}
 	})
+}
+
+// TestSharedKeys_Revoked: which values in a key's field revoke it, for a node that has
+// read the field before and for one that starts. A stolen key cannot speak for itself.
+func TestSharedKeys_Revoked(t *testing.T) {
+	for name, c := range map[string]struct {
+		sealedBy    func(b *keyCluster) keys.MasterKey // zero: garbage
+		on          bool
+		known, late bool // revoked
+	}{
+		"by another key":  {func(b *keyCluster) keys.MasterKey { return b.other }, false, true, true},
+		"on, another key": {func(b *keyCluster) keys.MasterKey { return b.other }, true, false, true},
+		"on, by itself":   {func(b *keyCluster) keys.MasterKey { return b.master }, true, false, true},
+		"garbage":         {func(*keyCluster) keys.MasterKey { return keys.MasterKey{} }, false, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &keyCluster{master: keys.NewMasterKey(), other: keys.NewMasterKey()}
+				known := b.node(t, false)
+				waitRead(t)
+				value := "garbage"
+				if by := c.sealedBy(b); by != (keys.MasterKey{}) {
+					sealed, err := b.ring(t, by).SealSwitch(ticket.SwitchWord{Client: "key:" + b.master.ID(), On: c.on, At: time.Now().Add(time.Hour).UnixMilli()})
+					if err != nil {
+						t.Fatal(err)
+					}
+					value = string(sealed)
+				}
+				if err := b.WriteSwitch(t.Context(), "key:"+b.master.ID(), value); err != nil {
+					t.Fatal(err)
+				}
+				waitRead(t)
+				late := b.node(t, false)
+				for n, want := range map[keyNode]bool{known: c.known, late: c.late} {
+					if got := n.shared.Load().Revoked; (len(got) == 1) != want || n.CheckKeys() != nil {
+						t.Errorf("known %v: revoked %v, %v", n == known, got, n.CheckKeys())
+					}
+				}
+			})
+		})
+	}
+}
+
+// ring returns the keyring of these keys.
+func (b *keyCluster) ring(t *testing.T, masters ...keys.MasterKey) *ticket.Keyring {
+	t.Helper()
+	var all []ticket.Key
+	for _, m := range masters {
+		all = append(all, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match()})
+	}
+	ring, err := ticket.NewKeyring(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -31,7 +32,26 @@ func decodeSwitch(keys *ticket.Keyring, client, text string) (v switchValue, err
 	}
 	v.sealed = text
 	v.SwitchWord, v.key, err = keys.OpenSwitch(client, []byte(text))
+	if err == nil && v.On && strings.HasPrefix(client, revokedPrefix) {
+		err = fmt.Errorf("no key is ever switched on again: %w", ticket.ErrBrokenSeal)
+	}
 	return v, err
+}
+
+// latestSealed returns the latest value that this node has read, sealed under a key that
+// is not revoked; "" if it has none. Called with opMu held.
+func (s *killSwitch) latestSealed(keys *ticket.Keyring, client string) (string, error) {
+	v := s.values[client]
+	if v.sealed == "" || keys.Has(v.key) {
+		return v.sealed, nil
+	}
+	sealed, err := keys.SealSwitch(v.SwitchWord)
+	if err != nil {
+		return "", err
+	}
+	v.sealed, v.key = string(sealed), keys.Current()
+	s.values[client] = v
+	return v.sealed, nil
 }
 
 // resolve handles a client's value from Redis. The latest value that this node has read
@@ -46,9 +66,11 @@ func (s *killSwitch) resolve(keys *ticket.Keyring, client, text string) (readabl
 	case errors.Is(err, ticket.ErrUnknownKey):
 		return false, "", err
 	case err != nil:
-		return seen, latest.sealed, err
+		sealed, sealErr := s.latestSealed(keys, client)
+		return seen, sealed, errors.Join(err, sealErr)
 	case seen && latest.Newer(v.SwitchWord):
-		return true, latest.sealed, nil
+		restore, err = s.latestSealed(keys, client)
+		return true, restore, err
 	}
 	s.values[client] = v
 	if v.sealed == "" || v.key == keys.Current() || time.Since(s.resealed) < resealEvery {

@@ -31,6 +31,7 @@ func (a *App) startAdmin(node *hub.Hub, clients func() []*client.Client) (*http.
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	killSwitch{node, clients}.mount(mux)
+	mux.HandleFunc("POST /keys/{kid}/revoke", func(w http.ResponseWriter, r *http.Request) { revokeKey(w, r, node) })
 	// Not pprof.Cmdline: flags can hold secrets.
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

@@ -159,7 +159,7 @@ func (a *App) drain(node *hub.Hub) {
 // build creates the hub and its HTTP server.
 func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Server, error) {
 	set := a.set
-	ring, err := set.secretRing()
+	ring, err := secretRing(set.masters, set.RecordVersion)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -49,7 +49,7 @@ func (s *settings) checked() (*check.Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := s.secretRing()
+	secrets, err := secretRing(s.masters, s.RecordVersion)
 	if err != nil {
 		return nil, err
 	}

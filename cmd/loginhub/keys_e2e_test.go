@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,4 +195,70 @@ func encodePEM(t *testing.T, key *rsa.PrivateKey) []byte {
 		t.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// revokeKey runs `loginhub keys revoke` and returns what it prints.
+func revokeKey(ctx context.Context, n *hubtest.Node, kid string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, "keys", "revoke", kid, "--admin", n.Admin).CombinedOutput()
+	return string(out), err
+}
+
+// TestKeys_Revoke: a stolen key ends on all nodes, also on one that starts later. Its
+// tickets end, so that their pages renew. Kill switches that it has sealed stay.
+func TestKeys_Revoke(t *testing.T) {
+	t.Parallel()
+	ctx, redis := hubtest.Context(t, 60*time.Second), hubtest.StartRedis(t)
+	settings := []string{"REDIS_URL=" + redis.URL, "KEYS=" + hubtest.Key + "," + hubtest.OtherKey, "DRAIN=0s"}
+	s := &switches{t, ctx, []*hubtest.Node{startMetered(t, settings...), hubtest.StartNode(t, program, settings...)}}
+	for _, on := range []string{"false", "true"} { // leaves a switch that the key has sealed
+		if status := s.put(0, "default", `{"enabled":`+on+`}`); status != 204 {
+			t.Fatalf("put: %d", status)
+		}
+	}
+	kids := publishedKIDs(t, ctx, s.nodes[0].URL)
+	waiting := &waiter{Ticket: hubtest.MustCreateTicket(t, ctx, s.nodes[1].URL)}
+	if err := waiting.attach(ctx, s.nodes[1].URL, "pending"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := revokeKey(ctx, s.nodes[0], "unknown"); err == nil || !strings.Contains(out, "404") {
+		t.Errorf("an unknown key: %s %v", out, err)
+	}
+	if out, err := revokeKey(ctx, s.nodes[0], kids[0]); err != nil {
+		t.Fatalf("%s %v", out, err)
+	}
+	// At once on this node, and soon on the other.
+	if got := publishedKIDs(t, ctx, s.nodes[0].URL); !slices.Equal(got, kids[1:]) {
+		t.Errorf("published %v", got)
+	}
+	hubtest.Eventually(t, 10*time.Second, "the other node drops the key", func() bool {
+		return slices.Equal(publishedKIDs(t, ctx, s.nodes[1].URL), kids[1:])
+	})
+	if err := waiting.waitDecision(ctx, s.nodes[1].URL, "expired", ""); err != nil {
+		t.Errorf("the page that waits with the key: %v", err)
+	}
+	for _, n := range s.nodes {
+		a, err := waiting.Poll(ctx, n.URL, 0, 0)
+		if err == nil {
+			t.Errorf("the ticket under the key is %+v", a)
+		}
+	}
+	if out, err := revokeKey(ctx, s.nodes[0], kids[1]); err == nil || !strings.Contains(out, "last usable key") {
+		t.Errorf("the last key: %s %v", out, err)
+	}
+	s.nodes = append(s.nodes, hubtest.StartNode(t, program, settings...))
+	if err := s.nodes[0].Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	s.nodes[0] = startMetered(t, settings...)
+	for i, n := range s.nodes {
+		if got := publishedKIDs(t, ctx, n.URL); !slices.Equal(got, kids[1:]) {
+			t.Errorf("node %d publishes %v", i, got)
+		}
+		if err := login(ctx, "revoked", n.URL, s.nodes[0].URL, s.nodes[1].URL); err != nil {
+			t.Errorf("node %d: %v", i, err)
+		}
+	}
+	if lines := auditLines("key_revoked", s.nodes[1]); len(lines) != 0 {
+		t.Errorf("audit lines %v", lines)
+	}
 }

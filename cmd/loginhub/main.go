@@ -34,6 +34,7 @@ type commands struct {
 	Health  health     `cmd:"" help:"Check that the node on this machine is alive. Exit code 0 or 1."`
 	Login   loginCmd   `cmd:"" help:"Log in at a provider by phone, in the terminal (device grant, RFC 8628)."`
 	Keygen  keygenCmd  `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
+	KeysCmd keysCmd    `cmd:"" name:"keys" help:"Revoke a master key on all nodes."`
 	Version versionCmd `cmd:"" help:"Print version, commit and Go's version."`
 }
 
@@ -56,7 +57,7 @@ func main() {
 	if err != nil {
 		exit(exitFailure, err)
 	}
-	k, err := parser.Parse(os.Args[1:])
+	k, err := parser.Parse(kidLast(os.Args[1:]))
 	if err != nil {
 		exit(exitUsage, &usageError{err})
 	}

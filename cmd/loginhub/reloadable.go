@@ -7,6 +7,7 @@ import (
 	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/keys"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
 )
@@ -24,15 +25,16 @@ type reloadable struct {
 // derive creates the reloadable values of settings, without applying them. Providers
 // with unchanged credentials keep their connections and tokens.
 func (r *reloader) derive(set *settings) (*reloadable, error) {
-	signer, err := token.NewSigner(set.masters, set.rsaKeys(r.shared))
+	usable := set.usable(r.shared)
+	signer, err := token.NewSigner(usable, set.rsaKeys(r.shared))
 	if err != nil {
 		return nil, err
 	}
-	seals, err := set.keyring()
+	seals, err := set.keyring(r.shared.Revoked...)
 	if err != nil {
 		return nil, err
 	}
-	ring, err := set.secretRing()
+	ring, err := secretRing(usable, set.RecordVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +53,11 @@ func (r *reloader) derive(set *settings) (*reloadable, error) {
 	err = l.providers.providers(&l.server)
 	l.providers.previous = nil
 	return l, err
+}
+
+// usable returns the master keys that are not revoked, newest first.
+func (s *settings) usable(shared hub.SharedKeys) []keys.MasterKey {
+	return slices.DeleteFunc(slices.Clone(s.masters), func(m keys.MasterKey) bool { return slices.Contains(shared.Revoked, m.ID()) })
 }
 
 // needsRSA reports whether some client wants RS256 tokens.
@@ -75,7 +82,7 @@ func (s *settings) rsaKeys(shared hub.SharedKeys) map[string]token.RSAKeys {
 }
 
 // keyring returns the keys that seal and open records.
-func (s *settings) keyring() (*ticket.Keyring, error) {
+func (s *settings) keyring(revoked ...string) (*ticket.Keyring, error) {
 	var keys []ticket.Key
 	for _, m := range s.masters {
 		keys = append(keys, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code(), Request: m.Request()})
@@ -84,18 +91,21 @@ func (s *settings) keyring() (*ticket.Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ring, err = ring.WithRevoked(revoked...); err != nil {
+		return nil, err
+	}
 	return ring.WithVersion(s.RecordVersion)
 }
 
 // secretRing returns the keys that encrypt what nodes share besides records.
-func (s *settings) secretRing() (*redisstore.SecretKeyring, error) {
-	var keys []redisstore.SecretKey
-	for _, m := range s.masters {
-		keys = append(keys, redisstore.SecretKey{ID: m.ID(), Key: m.SecretStore(), AES: m.SecretStoreAES()})
+func secretRing(masters []keys.MasterKey, version int) (*redisstore.SecretKeyring, error) {
+	var all []redisstore.SecretKey
+	for _, m := range masters {
+		all = append(all, redisstore.SecretKey{ID: m.ID(), Key: m.SecretStore(), AES: m.SecretStoreAES()})
 	}
-	ring, err := redisstore.NewSecretKeyring(keys)
+	ring, err := redisstore.NewSecretKeyring(all)
 	if err != nil {
 		return nil, err
 	}
-	return ring.WithVersion(s.RecordVersion), nil
+	return ring.WithVersion(version), nil
 }

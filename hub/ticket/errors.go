@@ -32,6 +32,9 @@ var (
 	// ErrBrokenSeal means that no node sealed this record or message: somebody else
 	// writes in Redis. Callers see ErrNotFound.
 	ErrBrokenSeal = errors.New("broken seal")
+	// ErrRevokedKey means that the record is sealed under a key that the operator has
+	// revoked. It is an ErrBrokenSeal too: anybody may have sealed it.
+	ErrRevokedKey = fmt.Errorf("sealed under a revoked key: %w", ErrBrokenSeal)
 	// ErrUnknownKey means that the record is sealed under a key that this node does not
 	// have, or not yet (key rotation). Callers see ErrStoreUnavailable.
 	ErrUnknownKey = errors.New("sealed under a key that this node does not have")

@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -79,8 +81,10 @@ type Key struct {
 // use.
 type Keyring struct {
 	current string
+	order   []string // ids of keys, newest first
 	keys    map[string]Key
-	version string // of the records that it seals
+	revoked map[string]bool // ids; not in keys
+	version string          // of the records that it seals
 }
 
 // NewKeyring builds a keyring from at least one key, newest first.
@@ -98,9 +102,31 @@ func NewKeyring(keys []Key) (*Keyring, error) {
 			return nil, fmt.Errorf("keyring: key %s: %w", k.ID, err)
 		}
 		r.keys[k.ID] = k
+		r.order = append(r.order, k.ID)
 	}
 	return r, nil
 }
+
+// WithRevoked returns a keyring without the keys of these ids. What they have sealed
+// counts as forged. At least one key must remain.
+func (r *Keyring) WithRevoked(ids ...string) (*Keyring, error) {
+	other := *r
+	other.keys, other.revoked = maps.Clone(r.keys), map[string]bool{}
+	maps.Copy(other.revoked, r.revoked)
+	for _, id := range ids {
+		other.revoked[id] = true
+		delete(other.keys, id)
+	}
+	other.order = slices.DeleteFunc(slices.Clone(r.order), func(id string) bool { return other.revoked[id] })
+	if len(other.order) == 0 {
+		return nil, fmt.Errorf("keyring: every key is revoked")
+	}
+	other.current = other.order[0]
+	return &other, nil
+}
+
+// Has reports whether the key is in the keyring.
+func (r *Keyring) Has(id string) bool { _, ok := r.keys[id]; return ok }
 
 // RecordVersion is the version of the records that nodes write unless they are
 // configured otherwise.
@@ -220,6 +246,9 @@ func (r *Keyring) split(what string, sealed []byte) (p parts, err error) {
 	p.version = version
 	if p.proof, p.body, ok = bytes.Cut(rest, []byte(".")); !ok {
 		return p, fmt.Errorf("malformed %s: %w", what, ErrBrokenSeal)
+	}
+	if r.revoked[string(kid)] {
+		return p, fmt.Errorf("%s under key %.32q: %w", what, kid, ErrRevokedKey)
 	}
 	if p.key, ok = r.keys[string(kid)]; !ok {
 		return p, fmt.Errorf("%s under key %.32q: %w", what, kid, ErrUnknownKey)
