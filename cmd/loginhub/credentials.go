@@ -58,7 +58,8 @@ func (r rawProvider) entry(read reader) (providerEntry, error) {
 		if kind.Name == r.kind {
 			f := &provider.Fields{ID: r.id, Values: r.values}
 			if read != nil {
-				f.ReadSecret = func(variable, file string) (string, error) { return readSecret(variable, file, read) }
+				f.ReadSecret = func(variable, file string) (string, error) { return readSecret(variable, file, false, read) }
+				f.ReadKey = func(variable, file string) (string, error) { return readSecret(variable, file, true, read) }
 			}
 			e := providerEntry{id: r.id, kind: kind, config: kind.Read(f)}
 			e.key = providerKey{kind.Name, f.Digest()}
@@ -254,15 +255,15 @@ func readLogo(path string, read reader) (*qr.Logo, error) {
 }
 
 // readSecret reads a secret from an environment variable or a file; one of both is "".
-func readSecret(env, file string, read reader) (string, error) {
+func readSecret(env, file string, lines bool, read reader) (string, error) {
 	if env == "" {
-		return readSecretFile(file, false, read)
+		return readSecretFile(file, lines, read)
 	}
 	text := os.Getenv(env)
 	if text == "" {
 		return "", fmt.Errorf("the variable %.64q is not set", env)
 	}
-	text, err := parseSecret(text, false)
+	text, err := parseSecret(text, lines)
 	if err != nil {
 		return "", fmt.Errorf("the variable %.64q: %w", env, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"loginhub/hub/provider"
+	"loginhub/hub/provider/alipay"
 	"loginhub/hub/provider/app"
 	"loginhub/hub/provider/dingtalk"
 	"loginhub/hub/provider/feishu"
@@ -23,6 +24,7 @@ func kinds() []provider.Kind {
 		wechat.InApp(),
 		app.Kind(),
 		feishu.Kind(),
+		alipay.Kind(),
 		oidc.Kind(),
 		wecom.Kind(),
 		qq.Kind(),

@@ -146,7 +146,7 @@ func (e openIDEntry) applyCredentials(c *client.Client, read reader) error {
 	case strings.HasPrefix(e.SecretEnv, "LOGINHUB_"):
 		return fmt.Errorf("secret_env %.64q: a variable of your own, which does not begin with LOGINHUB_", e.SecretEnv)
 	case e.SecretFile+e.SecretEnv != "":
-		secret, err := readSecret(e.SecretEnv, e.SecretFile, read)
+		secret, err := readSecret(e.SecretEnv, e.SecretFile, false, read)
 		if err != nil {
 			return fmt.Errorf("client secret: %w", err)
 		}

@@ -17,6 +17,8 @@ type Fields struct {
 	// ReadSecret returns the secret in the environment variable or the file of that
 	// name; one of the two is "".
 	ReadSecret func(variable, file string) (string, error)
+	// ReadKey is ReadSecret for a key, which may have several lines; nil: ReadSecret.
+	ReadKey func(variable, file string) (string, error)
 
 	known   []string
 	secrets []string
@@ -74,8 +76,18 @@ func (f *Fields) Bool(name string, byDefault bool) bool {
 // Secret returns a required secret. The configuration names a file that contains it
 // (name_file) or an environment variable (name_env); it never contains the secret
 // itself.
-func (f *Fields) Secret(name string) string {
-	if secret := f.Values[name]; secret != "" && f.ReadSecret == nil {
+func (f *Fields) Secret(name string) string { return f.secret(name, f.ReadSecret) }
+
+// Key is Secret for a key, which may have several lines (PEM, RFC 7468).
+func (f *Fields) Key(name string) string {
+	if f.ReadKey != nil {
+		return f.secret(name, f.ReadKey)
+	}
+	return f.Secret(name)
+}
+
+func (f *Fields) secret(name string, read func(variable, file string) (string, error)) string {
+	if secret := f.Values[name]; secret != "" && read == nil {
 		f.known = append(f.known, name) // the short form has read it
 		f.secrets = append(f.secrets, secret)
 		return secret
@@ -85,7 +97,7 @@ func (f *Fields) Secret(name string) string {
 		f.Fail(name, fmt.Errorf("%s_env (the name of a variable) or %s_file (a path) is required, one of both", name, name))
 		return ""
 	}
-	secret, err := f.ReadSecret(variable, file)
+	secret, err := read(variable, file)
 	if err != nil {
 		if file != "" {
 			name += "_file"

@@ -2,6 +2,7 @@
 package imitations
 
 import (
+	"loginhub/hub/provider/alipay/alipaytest"
 	"loginhub/hub/provider/dingtalk/dingtalktest"
 	"loginhub/hub/provider/feishu/feishutest"
 	"loginhub/hub/provider/oidc/oidctest"
@@ -13,6 +14,7 @@ import (
 // All returns the imitations by the name of their kind.
 func All() map[string]providertest.Imitation {
 	return map[string]providertest.Imitation{
+		"alipay":   alipaytest.Imitation(),
 		"dingtalk": dingtalktest.Imitation(),
 		"feishu":   feishutest.Imitation(),
 		"oidc":     oidctest.Imitation(),
