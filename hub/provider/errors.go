@@ -9,7 +9,7 @@ import (
 // The texts that wrap them contain neither a code nor credentials.
 var (
 	ErrCodeInvalid           = errors.New("the provider refused the code")
-	ErrUserBlocked           = errors.New("the provider flags the user as high risk")
+	ErrUserBlocked           = errors.New("the provider does not let this user log in")
 	ErrProviderMisconfigured = errors.New("the provider refused our credentials")
 	ErrProviderUnavailable   = errors.New("the provider did not answer")
 	ErrGuest                 = errors.New("the provider gave a guest instead of the user")

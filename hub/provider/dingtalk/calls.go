@@ -33,7 +33,7 @@ func (c config) app(e provider.Env) *app {
 		client: httpcall.New(httpcall.Host{Service: "dingtalk", Base: c.api, Failure: failure, Metrics: e.Calls, Reactions: map[string]httpcall.Reaction{
 			badCode: httpcall.Code, badClient: httpcall.Config, forbidden: httpcall.Config, throttled: httpcall.Quota}}),
 		legacyClient: httpcall.New(httpcall.Host{Service: "dingtalk", Base: c.legacy, Failure: legacyFailure, Metrics: e.Calls, Reactions: map[string]httpcall.Reaction{
-			"-1": httpcall.Busy, "60121": httpcall.Incomplete, "40014": httpcall.Stale, "42001": httpcall.Stale, "50002": httpcall.Blocked,
+			"-1": httpcall.Busy, "60121": httpcall.Blocked, "40014": httpcall.Stale, "42001": httpcall.Stale, "50002": httpcall.Blocked,
 			"90002": httpcall.Quota, "90018": httpcall.Quota, "60011": httpcall.Config, "60020": httpcall.Config}})}
 	a.token = httpcall.NewToken(httpcall.TokenSource{Name: "dingtalk:token:" + c.clientID, Store: e.Store, Log: e.Log, Fetch: a.fetchToken})
 	return a
@@ -156,7 +156,7 @@ func (a *app) memberWith(ctx context.Context, token, unionID string) (string, er
 	case err != nil:
 		return "", err
 	case answer.Result.UserID == "" || answer.Result.ContactType != "" && answer.Result.ContactType != "0":
-		return "", a.client.Incompletef(callMember, "the user is no member of the company")
+		return "", a.client.Blockedf(callMember, "the user is no member of the company")
 	}
 	return answer.Result.UserID, nil
 }

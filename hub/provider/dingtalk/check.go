@@ -27,7 +27,7 @@ func (c config) Check(ctx context.Context, e provider.Env) []provider.Finding {
 		return found
 	}
 	what += " members"
-	if _, err := a.member(ctx, httpcall.InvalidCode); !errors.Is(err, provider.ErrIdentityIncomplete) {
+	if _, err := a.member(ctx, httpcall.InvalidCode); !errors.Is(err, provider.ErrUserBlocked) {
 		return append(found, httpcall.Failed(what, err, "DingTalk", hint))
 	}
 	return append(found, provider.Finding{Severity: provider.OK, Subject: what, Text: "the application may ask who is a member of " + c.corpID})

@@ -89,7 +89,7 @@ func (a *app) Exchange(ctx context.Context, p provider.Credential) (provider.Ide
 		return by, err
 	}
 	if corpID != "" && corpID != a.corpID {
-		return provider.Identity{}, a.client.Incompletef(callUserToken, "the user has chosen another company")
+		return provider.Identity{}, a.client.Blockedf(callUserToken, "the user has chosen another company")
 	}
 	by.Realm = a.corpID
 	by.Subject, err = a.member(ctx, by.Union)

@@ -34,7 +34,7 @@ func TestDingTalk_Users(t *testing.T) {
 		s.Revoke() // the membership call spends no code: it gets another token
 		for user, member := range map[string]bool{"wang": true, "guest1": false, "external1": false} {
 			_, err := p.Redirect.Exchange(t.Context(), providertest.Visit(t, p.Redirect, "authCode", user))
-			if refused := errors.Is(err, provider.ErrIdentityIncomplete); refused != (corpID != "" && !member) || err != nil && !refused {
+			if refused := errors.Is(err, provider.ErrUserBlocked); refused != (corpID != "" && !member) || err != nil && !refused {
 				t.Errorf("%s in %q: %v", user, corpID, err)
 			}
 		}
@@ -60,7 +60,7 @@ func TestDingTalk_Errors(t *testing.T) {
 		"Forbidden.AccessDenied.AccessTokenPermissionDenied": provider.ErrProviderMisconfigured, "Throttling.Api": provider.ErrProviderUnavailable, "unknownError": provider.ErrProviderUnavailable} {
 		fault(dingtalktest.UserTokenPath, providertest.Fault{Status: 400, Body: `{"requestid":"1","code":"` + code + `","message":"` + dingtalktest.Secret + `"}`}, want)
 	}
-	for code, want := range map[string]error{`60121`: provider.ErrIdentityIncomplete, `88,"sub_code":"60011"`: provider.ErrProviderMisconfigured, `60020`: provider.ErrProviderMisconfigured,
+	for code, want := range map[string]error{`60121`: provider.ErrUserBlocked, `88,"sub_code":"60011"`: provider.ErrProviderMisconfigured, `60020`: provider.ErrProviderMisconfigured,
 		`50002`: provider.ErrUserBlocked, `90018`: provider.ErrProviderUnavailable, `-1`: provider.ErrProviderUnavailable, `42001`: nil} {
 		fault(dingtalktest.MemberPath, providertest.Fault{Body: `{"errmsg":"` + dingtalktest.Secret + `","errcode":` + code + `}`}, want)
 	}

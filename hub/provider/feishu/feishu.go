@@ -159,7 +159,7 @@ func (l *login) Exchange(ctx context.Context, p provider.Credential) (provider.I
 	case user.Data.OpenID == "":
 		return provider.Identity{}, l.api.Incompletef(callUser, "no open_id")
 	case l.tenant != "" && user.Data.TenantKey != l.tenant:
-		return provider.Identity{}, l.api.Incompletef(callUser, "the user is of another tenant than tenant_key")
+		return provider.Identity{}, l.api.Blockedf(callUser, "the user is of another tenant than tenant_key")
 	}
 	return provider.Identity{Realm: l.id, Subject: user.Data.OpenID, Union: user.Data.UnionID, Nickname: user.Data.Name, Picture: user.Data.Avatar}, nil
 }

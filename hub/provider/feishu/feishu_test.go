@@ -69,7 +69,7 @@ func TestFeishu_Users(t *testing.T) {
 		})
 	}
 	_, p, _ := open(t, map[string]string{"tenant_key": "tenant-2"})
-	if _, err := p.Redirect.Exchange(t.Context(), providertest.Visit(t, p.Redirect, "code", "li")); !errors.Is(err, provider.ErrIdentityIncomplete) {
+	if _, err := p.Redirect.Exchange(t.Context(), providertest.Visit(t, p.Redirect, "code", "li")); !errors.Is(err, provider.ErrUserBlocked) {
 		t.Errorf("another tenant: %v", err)
 	}
 }

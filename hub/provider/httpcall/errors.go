@@ -19,8 +19,8 @@ const (
 	Busy       Reaction = "busy"       // the provider or the network failed; a fresh code may succeed soon
 	Quota      Reaction = "quota"      // a limit is used up; a fresh code may succeed in a minute or later
 	Code       Reaction = "code"       // the code is unknown, used, expired or of another application
-	Blocked    Reaction = "blocked"    // the provider does not let this user in
-	Incomplete Reaction = "incomplete" // the user has no id here, for example is no member of the company
+	Blocked    Reaction = "blocked"    // the user may not log in, for example is no member of the company
+	Incomplete Reaction = "incomplete" // the user has no id of the kind that is needed
 	Config     Reaction = "config"     // credentials, permissions or addresses; the operator must act
 	Stale      Reaction = "stale"      // the access token is no longer valid (ErrStale)
 )
@@ -115,6 +115,12 @@ func (c *Client) unavailable(call Call, text string, cause error) *Error {
 // Incompletef returns the error for an answer that names no usable user.
 func (c *Client) Incompletef(call, format string, args ...any) error {
 	return &Error{Service: c.host.Service, Call: call, Text: fmt.Sprintf(format, args...), Reaction: Incomplete}
+}
+
+// Blockedf returns the error for a user who may not log in, such as one who is no member
+// of the company.
+func (c *Client) Blockedf(call, format string, args ...any) error {
+	return &Error{Service: c.host.Service, Call: call, Text: fmt.Sprintf(format, args...), Reaction: Blocked}
 }
 
 // Unusable returns the error for an answer that lacks what it must contain.

@@ -44,23 +44,26 @@ func serve(t *testing.T, metrics provider.CallMetrics, handler http.HandlerFunc)
 	return c
 }
 
+func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+func endless(w http.ResponseWriter, _ *http.Request) {
+	for err := error(nil); err == nil; {
+		_, err = io.WriteString(w, strings.Repeat(" ", 64<<10))
+	}
+}
+
+func answer(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/elsewhere?"+secret)
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}
+}
+
 // TestClient_Answers: each answer has its error, its metric, and neither repeats nor
 // reveals the code.
 func TestClient_Answers(t *testing.T) {
 	t.Parallel()
-	hangUp := func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }
-	endless := func(w http.ResponseWriter, _ *http.Request) {
-		for err := error(nil); err == nil; {
-			_, err = io.WriteString(w, strings.Repeat(" ", 64<<10))
-		}
-	}
-	answer := func(status int, body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", "/elsewhere?"+secret)
-			w.WriteHeader(status)
-			fmt.Fprint(w, body)
-		}
-	}
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
 		err     error

@@ -179,7 +179,7 @@ func (a *app) Exchange(ctx context.Context, p provider.Credential) (provider.Ide
 	}
 	// An answer with an openid in place of a userid is about any user of WeChat.
 	if answer.UserID == "" || answer.CorpID == "" || a.corpID != "" && answer.CorpID != a.corpID {
-		return provider.Identity{}, a.client.Incompletef(call.Name, "the user is no member of the company")
+		return provider.Identity{}, a.client.Blockedf(call.Name, "the user is no member of the company")
 	}
 	return provider.Identity{Realm: answer.CorpID, Subject: answer.UserID}, nil
 }

@@ -32,7 +32,7 @@ func TestWeCom_Users(t *testing.T) {
 		if _, err := r.Exchange(t.Context(), code); !errors.Is(err, provider.ErrCodeInvalid) {
 			t.Errorf("%s, a used code: %v", what, err)
 		}
-		if _, err := r.Exchange(t.Context(), providertest.Visit(t, r, "code", "guest1")); !errors.Is(err, provider.ErrIdentityIncomplete) {
+		if _, err := r.Exchange(t.Context(), providertest.Visit(t, r, "code", "guest1")); !errors.Is(err, provider.ErrUserBlocked) {
 			t.Errorf("%s, no member: %v", what, err)
 		}
 	}
@@ -57,7 +57,7 @@ func TestWeCom_Suite(t *testing.T) {
 	}{
 		{"", wecomtest.SuiteTicket, nil},
 		{wecomtest.CorpID, wecomtest.SuiteTicket, nil},
-		{"ww-another", wecomtest.SuiteTicket, provider.ErrIdentityIncomplete},
+		{"ww-another", wecomtest.SuiteTicket, provider.ErrUserBlocked},
 		{"", "old-suite-ticket", provider.ErrProviderMisconfigured},
 	} {
 		s := wecomtest.New(providertest.Options{Host: providertest.Host})
@@ -82,7 +82,7 @@ func TestWeCom_Errors(t *testing.T) {
 		"hangs":      {Path: wecomtest.UserPath, Fault: providertest.Fault{Hang: true}, Want: provider.ErrProviderUnavailable},
 		"lost":       {Path: wecomtest.UserPath, Fault: providertest.Fault{Lose: true}, Want: provider.ErrProviderUnavailable},
 		"proxy":      {Path: wecomtest.UserPath, Fault: providertest.Fault{Status: 502}, Want: provider.ErrProviderUnavailable},
-		"no id":      {Path: wecomtest.UserPath, Fault: providertest.Fault{Body: `{"errcode":0,"errmsg":"ok"}`}, Want: provider.ErrIdentityIncomplete},
+		"no id":      {Path: wecomtest.UserPath, Fault: providertest.Fault{Body: `{"errcode":0,"errmsg":"ok"}`}, Want: provider.ErrUserBlocked},
 		"older name": {Path: wecomtest.UserPath, Fault: providertest.Fault{Body: `{"errcode":"0","errmsg":"ok","UserId":"li","DeviceId":""}`}},
 	}
 	for code, want := range map[int]error{-1: provider.ErrProviderUnavailable, 40029: provider.ErrCodeInvalid, 40014: httpcall.ErrStale, 42001: httpcall.ErrStale,
