@@ -10,7 +10,7 @@ const SCREENS = {
   address_mismatch: 'elsewhere',
   user_blocked: 'blocked',
   identity_incomplete: 'incomplete',
-  identity_unknown: 'unknown',
+  identity_unknown: 'unlisted',
   login_disabled: 'disabled',
   rate_limited: 'busy',
   overloaded: 'trouble',
