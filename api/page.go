@@ -6,12 +6,9 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
-	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,7 +20,6 @@ import (
 	"loginhub/api/visit"
 	"loginhub/frontend"
 	"loginhub/hub/client"
-	"loginhub/hub/ticket"
 )
 
 // csp is the Content-Security-Policy of the pages (CSP level 3): nothing
@@ -82,61 +78,13 @@ func redirectButtons(methods gate.LoginMethods, client *client.Client) (all []fr
 	return all
 }
 
-// landing is GET /s/{ticket}, which a scan outside of the mini-program opens.
-// In the sandbox it is the phone.
+// landing is GET /s/{ticket}, which a scan outside of the mini-program opens, or the file
+// by which WeChat checks who owns the address.
 func (s *Server) landing(c echo.Context) error {
 	if s.verifyName != "" && c.Param("ticket") == s.verifyName {
 		return c.String(http.StatusOK, s.verifyText)
 	}
-	id, err := request.TicketID(c)
-	if err != nil {
-		return err
-	}
-	h := c.Response().Header()
-	h.Set("Content-Security-Policy", csp)
-	denyFraming(h)
-	if gate.ConfigOf(c).Sandbox {
-		return s.render(c, http.StatusOK, "phone.html", frontend.Scan{Ticket: string(id)})
-	}
-	return s.render(c, http.StatusOK, "landing.html", s.scanned(c, id))
-}
-
-// scanned returns what the landing page says: the apps that the ticket's client
-// takes, and the link that opens one on this phone. It reads the ticket only if
-// there are several clients; it names every app if the client is not known.
-func (s *Server) scanned(c echo.Context, id ticket.ID) frontend.Scan {
-	cfg, scan := gate.ConfigOf(c), frontend.Scan{Ticket: string(id)}
-	site := cfg.Clients[0]
-	if len(cfg.Clients) > 1 {
-		t, err := s.gate.Hub.Get(c.Request().Context(), id)
-		if err == nil {
-			site, err = cfg.ClientOf(t)
-		}
-		if err != nil {
-			scan.WeChat, scan.App = true, true
-			return scan
-		}
-	}
-	kinds := cfg.ScanWith(site)
-	scan.WeChat, scan.App = slices.Contains(kinds, "wechat"), slices.Contains(kinds, "app")
-	if isPhone(c.Request().UserAgent()) {
-		scan.LaunchURL = template.URL(cfg.LaunchURLOf(site, id))
-	}
-	return scan
-}
-
-// isPhone reports whether a User-Agent claims to be a phone's browser other
-// than WeChat's own, which cannot follow a link into WeChat.
-func isPhone(agent string) bool {
-	if strings.Contains(agent, "MicroMessenger") {
-		return false
-	}
-	for _, word := range []string{"Android", "iPhone", "iPad", "Mobile"} {
-		if strings.Contains(agent, word) {
-			return true
-		}
-	}
-	return false
+	return s.consent.Landing(c)
 }
 
 // render answers with a page. Its headers forbid frames and caching, unless the

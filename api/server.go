@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/consent"
 	"loginhub/api/events"
 	"loginhub/api/gate"
 	"loginhub/api/login"
@@ -56,6 +57,7 @@ type Server struct {
 	login                  *login.Handlers
 	oidc                   *oidc.Handlers
 	webLogin               *weblogin.Handlers
+	consent                *consent.Handlers
 	events                 *events.Handlers
 	metrics                Metrics
 	verifyName, verifyText string
@@ -77,12 +79,15 @@ func New(c Config) (*Server, error) {
 	s.events = events.New(s.gate, events.Options{Outcome: outcome,
 		Link: func(t ticket.Ticket) string { return s.gate.PublicURL + "/s/" + string(t.ID) }})
 	visits := visit.New(s.gate, c.StateStore)
-	s.webLogin = weblogin.New(s.gate, weblogin.Options{Visits: visits, Continue: s.goOn,
+	var err error
+	if s.consent, err = consent.New(s.gate, consent.Options{Visits: visits, States: c.StateStore, Render: s.render}); err != nil {
+		return nil, fmt.Errorf("texts: %w", err)
+	}
+	s.webLogin = weblogin.New(s.gate, weblogin.Options{Visits: visits, Continue: s.goOn, Consent: s.consent.Return,
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "weblogin.html", frontend.WebLoginResult{Confirmed: confirmed})
 		}})
 	s.gate.Reload(c.Reloadable)
-	var err error
 	if s.templates, err = frontend.Templates(); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
@@ -126,6 +131,10 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/", s.page)
 	e.Match(read, "/s/:ticket", s.landing)
 	e.Match(read, "/s/:ticket/", s.landing) // some scanners and link shorteners add the slash
+	e.Match(read, "/s/:ticket/consent", s.consent.Page)
+	e.POST("/s/:ticket/confirm", s.consent.Confirm)
+	e.POST("/s/:ticket/reject", s.consent.Reject)
+	e.POST("/s/:ticket/open", s.consent.Open)
 	e.Match(read, "/assets/*", assets.serve)
 	e.Match(read, "/.well-known/jwks.json", s.jwks)
 	e.Match(read, "/healthz", s.healthz)

@@ -20,7 +20,7 @@ func FS() fs.FS {
 	return assets
 }
 
-// Templates parses the pages. The data of index.html is Index, of phone.html and landing.html Scan, of
+// Templates parses the pages. The data of index.html is Index, of phone.html and consent.html Consent, of landing.html Landing, of
 // error.html Failure, of device.html Device, of weblogin.html WebLoginResult, of continue.html Form, and of docs.html
 // Docs.
 func Templates() (*template.Template, error) {
@@ -36,13 +36,6 @@ type Index struct {
 	Redirects      []Redirect // logins at a provider's page
 	Request        string     // of an authorization request: tickets are made with it
 	Host           string     // of the site that asks; "" for an app
-}
-
-// Scan is the data of the pages that the QR code links to.
-type Scan struct {
-	Ticket      string
-	WeChat, App bool         // what the client takes; neither and both: either
-	LaunchURL   template.URL // opens the app on this phone; "" for none
 }
 
 // Redirect is the button of a login at a provider's page.

@@ -25,12 +25,17 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	texts, err := PhoneTexts()
+	if err != nil {
+		t.Fatal(err)
+	}
 	const hostile = `"><script>alert(1)</script>`
 	data := map[string]any{
 		"index.html": Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
 			Redirects: []Redirect{{Start: "/api/connect/x", LabelZH: hostile, LabelEN: hostile}}},
-		"phone.html":    Scan{Ticket: hostile},
-		"landing.html":  Scan{Ticket: hostile, LaunchURL: "weixin://dl/business/?appid=wx1"},
+		"phone.html":    Consent{Ticket: hostile, T: texts["zh"], Facts: Facts{Same: "undefined"}},
+		"consent.html":  Consent{Ticket: hostile, T: texts["en"], Screen: "consent", CSRF: hostile, Choices: []string{hostile}, As: hostile, Facts: Facts{Client: hostile, Hosts: hostile, IP: hostile, Same: "true", Browser: hostile, OS: hostile, Requested: hostile}},
+		"landing.html":  Landing{Ticket: hostile, WithZH: hostile, WithEN: hostile, InZH: hostile, InEN: hostile, Opens: true, Links: []Link{{URL: "weixin://dl/business/?appid=wx1", ZH: hostile, EN: hostile}}},
 		"weblogin.html": WebLoginResult{Confirmed: true},
 		"continue.html": Form{Action: "https://site.test/cb", Fields: map[string]string{"code": hostile}},
 		"error.html":    Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},

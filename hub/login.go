@@ -115,11 +115,20 @@ func (c *Call) Remaining() time.Duration { return c.ticket.Deadline.Sub(c.now) }
 // MatchChoices returns the numbers to choose from after a scan; nil without number
 // matching.
 func (c *Call) MatchChoices() (choices []string, err error) {
-	if c.ticket.NumberMatching {
-		_, choices, err = c.hub.current.Load().Keys.MatchNumbers(c.ticket)
+	return c.hub.MatchChoices(c.ticket)
+}
+
+// MatchChoices returns the numbers to choose from for a scanned ticket; nil without number
+// matching.
+func (h *Hub) MatchChoices(t ticket.Ticket) (choices []string, err error) {
+	if t.NumberMatching {
+		_, choices, err = h.current.Load().Keys.MatchNumbers(t)
 	}
 	return choices, err
 }
+
+// Remaining returns the time to the ticket's deadline, by the store's clock.
+func (h *Hub) Remaining(t ticket.Ticket) time.Duration { return t.Deadline.Sub(h.config.Store.Now()) }
 
 // Precheck returns the error that every user would get. Only if it is nil may the
 // caller exchange the code.

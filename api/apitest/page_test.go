@@ -124,7 +124,13 @@ func TestPage_LandingSaysWhatToDo(t *testing.T) {
 	app.ID, app.Providers = "app", []string{"app"}
 	web.ID, web.Providers = "web", []string{"wechat_web"} // no phone can confirm
 	providers := map[string]provider.Exchanger{"company": ofKind{sandboxProvider(), "wechat"}, "app": ofKind{sandboxProvider(), "app"}}
-	s := start(t, options{clients: []*client.Client{demo(), app, web}, providers: providers, api: qrTemplate("corp://go?t={ticket}")})
+	s := start(t, options{clients: []*client.Client{demo(), app, web}, providers: providers, api: func(c *api.Config) {
+		qrTemplate("corp://go?t={ticket}")(c)
+		for id, label := range map[string]provider.Label{"company": {ZH: "微信小程序", EN: "WeChat mini-program"}, "app": {ZH: "网站的 App", EN: "site’s app"}} {
+			c.Reloadable.Listed = append(c.Reloadable.Listed, &provider.Provider{ID: id, Kind: provider.Kind{AppLabel: label}, Access: provider.Access{Code: providers[id]}})
+		}
+		slices.SortFunc(c.Reloadable.Listed, func(a, b *provider.Provider) int { return strings.Compare(b.ID, a.ID) })
+	}})
 	for client, want := range map[string]struct {
 		zh, en   string
 		scanWith []any

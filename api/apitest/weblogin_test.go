@@ -75,6 +75,18 @@ func (d *memStateStore) Load(_ context.Context, name string) ([]byte, error) {
 	return d.edited(d.held[name])
 }
 
+func (d *memStateStore) Seal(name string, value []byte) []byte {
+	return append([]byte(name+"\n"), value...)
+}
+
+func (d *memStateStore) Open(name string, sealed []byte) []byte {
+	value, ok := bytes.CutPrefix(sealed, []byte(name+"\n"))
+	if !ok {
+		return nil
+	}
+	return value
+}
+
 func (d *memStateStore) edited(value []byte) ([]byte, error) {
 	if d.edit != nil && value != nil {
 		return d.edit(value)

@@ -27,6 +27,7 @@ type Reloadable struct {
 	Listed       []*provider.Provider
 	LoginMethods map[string]LoginMethods // by client id; each is complete
 	QRLogo       *qr.Logo                // nil: none
+	Kinds        []provider.Kind         // all that exist, to name the app that opened a link
 	Sandbox      bool                    // /s/ serves the phone of the sandbox
 }
 

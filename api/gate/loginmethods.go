@@ -38,6 +38,10 @@ type StateStore interface {
 	Take(ctx context.Context, name string) ([]byte, error)
 	// SetNX reports whether this call is the first for the name, until life ends.
 	SetNX(ctx context.Context, name string, life time.Duration) (bool, error)
+	// Seal returns the value encrypted and bound to the name, for a browser to keep.
+	Seal(name string, value []byte) []byte
+	// Open returns what Seal was given; nil if the text is not for that name.
+	Open(name string, sealed []byte) []byte
 }
 
 // MethodsOf returns the client's own methods, or those of the deployment.
@@ -78,6 +82,11 @@ func (cfg *Config) ScanWith(site *client.Client) []string {
 	for id, p := range cfg.MethodsOf(site.ID).Providers {
 		if site.AllowsProvider(id) {
 			kinds = append(kinds, kindOf(id, p))
+		}
+	}
+	for _, p := range cfg.MethodsOf(site.ID).Listed {
+		if site.LinkLogin && site.AllowsProvider(p.ID) && p.InApp != nil {
+			kinds = append(kinds, p.Kind.Name)
 		}
 	}
 	slices.Sort(kinds)

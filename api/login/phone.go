@@ -23,17 +23,17 @@ var twoDigits = regexp.MustCompile(`^[0-9]{2}$`)
 
 // scanResponse is the answer to a scan.
 type scanResponse struct {
-	State     ticket.State     `json:"state"`
-	ExpiresIn int64            `json:"expires_in"`
-	Login     loginRequestInfo `json:"login"`
-	Choices   []string         `json:"match_choices,omitempty"`
+	State     ticket.State `json:"state"`
+	ExpiresIn int64        `json:"expires_in"`
+	Login     RequestInfo  `json:"login"`
+	Choices   []string     `json:"match_choices,omitempty"`
 }
 
-// loginRequestInfo is what the phone displays to the person who decides. Hosts
+// RequestInfo is what the phone displays to the person who decides. Hosts
 // has the host of the page that asked; if its browser sent no Origin, those of
 // the client's configuration. The address is observed by the hub, browser and
 // system are claimed by the browser.
-type loginRequestInfo struct {
+type RequestInfo struct {
 	Client      string    `json:"client"`
 	Hosts       []string  `json:"hosts,omitempty"`
 	IP          string    `json:"ip,omitempty"`
@@ -60,6 +60,12 @@ func (l *Handlers) Scan(c echo.Context) error {
 		return err
 	}
 	t := call.Current()
+	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: Describe(c, l.gate, t), Choices: choices})
+}
+
+// Describe returns what the phone that sends a request displays of the ticket, whose
+// client is configured.
+func Describe(c echo.Context, g *gate.Gate, t ticket.Ticket) RequestInfo {
 	client := gate.ConfigOf(c).ClientByID[t.Client]
 	origins := client.Origins
 	device := t.Grant != nil && t.Grant.Type == ticket.GrantDevice
@@ -69,16 +75,16 @@ func (l *Handlers) Scan(c echo.Context) error {
 	case t.Origin != "":
 		origins = []string{t.Origin}
 	}
-	info := loginRequestInfo{
+	info := RequestInfo{
 		Client: client.Label(request.Language(c.Request())), Hosts: displayHosts(origins),
 		Browser: t.Browser, OS: t.OS, Device: device, RequestedAt: t.CreatedAt.Truncate(time.Second),
-		SameIP: request.SameAddress(t.Address, l.gate.Addr(c).Display),
+		SameIP: request.SameAddress(t.Address, g.Addr(c).Display),
 	}
 	info.AddressWarning = client.WarnsMismatch() && info.SameIP != nil && !*info.SameIP
 	if t.Address.IsValid() {
 		info.IP = t.Address.String()
 	}
-	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: info, Choices: choices})
+	return info
 }
 
 // displayHosts returns the hosts of the origins without duplicates, at most

@@ -29,7 +29,7 @@ type clientEntry struct {
 	Origins        []string `yaml:"origins"`
 	Providers      []string `yaml:"providers"`
 	Subject        string   `yaml:"subject"`
-	NumberMatching bool     `yaml:"number_matching"`
+	NumberMatching *bool    `yaml:"number_matching"` // nil: by the providers
 	TokenTTL       string   `yaml:"token_ttl"`
 	Mismatch       string   `yaml:"address_mismatch"`
 	SubjectMap     string   `yaml:"subject_map"`
@@ -131,6 +131,7 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	if err != nil {
 		return err
 	}
+	entry.setNumbers(site, own)
 	if err := entry.OpenID.apply(site, c.read); err != nil {
 		return err
 	}
@@ -142,6 +143,21 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	}
 	with.clients = append(with.clients, site)
 	return nil
+}
+
+// setNumbers decides whether numbers are compared. A link is opened by one tap, with no
+// camera in between: where an app opens the QR code's link, they are by default.
+func (e clientEntry) setNumbers(site *client.Client, own credentials) {
+	byDefault := own.opensLinks(site)
+	site.NumberMatching, site.LinkLogin = byDefault, byDefault || e.NumberMatching != nil
+	if e.NumberMatching != nil {
+		site.NumberMatching = *e.NumberMatching
+	}
+}
+
+// opensLinks reports whether the client takes a provider that logs in inside its app.
+func (c credentials) opensLinks(site *client.Client) bool {
+	return slices.ContainsFunc(c.providers, func(e providerEntry) bool { return e.kind.InAgent != nil && site.AllowsProvider(e.id) })
 }
 
 // parseClients parses a clients file: one document with at least one client.
@@ -170,7 +186,7 @@ var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (e clientEntry) toClient(providers []string) (*client.Client, error) {
 	c := &client.Client{ID: e.ID, LabelZH: e.Label.ZH, LabelEN: e.Label.EN, Providers: e.Providers,
-		Subject: e.Subject, NumberMatching: e.NumberMatching, AddressMismatch: e.Mismatch, SubjectMap: e.SubjectMap}
+		Subject: e.Subject, AddressMismatch: e.Mismatch, SubjectMap: e.SubjectMap}
 	if !clientID.MatchString(e.ID) {
 		return nil, fmt.Errorf("id %.80q: 1 to 64 letters, digits, dots, dashes and underscores", e.ID)
 	}
@@ -224,7 +240,7 @@ func (s *settings) safeguardWarnings() (texts []string) {
 			continue
 		}
 		var safeguards []string
-		if c.NumberMatching {
+		if c.NumberMatching && !with.opensLinks(c) { // by the operator's own setting
 			safeguards = append(safeguards, "number_matching")
 		}
 		if c.AddressMismatch == client.MismatchRefuse {

@@ -45,7 +45,7 @@ func TestClients_DocumentedExample(t *testing.T) {
         number_matching: false
         token_ttl: 5m
 `), withWechat)
-	want := []*client.Client{{ID: "demo", LabelZH: "演示", LabelEN: "Demo", Origins: []string{"https://www.example.com"},
+	want := []*client.Client{{ID: "demo", LinkLogin: true, LabelZH: "演示", LabelEN: "Demo", Origins: []string{"https://www.example.com"},
 		Providers: []string{"wechat"}, Subject: "openid", TokenTTL: 5 * time.Minute}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
@@ -54,7 +54,7 @@ func TestClients_DocumentedExample(t *testing.T) {
 
 func TestClients_Minimal(t *testing.T) {
 	got, err := loadClients(writeClients(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), Config{})
-	want := []*client.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
+	want := []*client.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, LinkLogin: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
 	}

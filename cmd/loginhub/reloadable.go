@@ -46,7 +46,7 @@ func (r *reloader) derive(set *settings) (*reloadable, error) {
 		providers: &providerBuilder{set: set, secrets: r.secrets, log: r.app.log, metrics: r.app.metrics, endpoints: r.endpoints, cache: providerCache{}},
 		node: hub.Reloadable{Keys: seals, Signer: signer, Clients: clientIDs(clients), UserLabel: set.userLabel(),
 			Masters: set.masters, NeedsRSA: needsRSA(clients) && len(set.rsa) == 0},
-		server: gate.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Sandbox: set.sandbox()}}
+		server: gate.Reloadable{Signer: signer, Clients: clients, QRLogo: set.logo, Kinds: kinds(), Sandbox: set.sandbox()}}
 	if r.current != nil {
 		l.providers.previous = r.current.providers.cache
 	}

@@ -18,8 +18,12 @@ type Client struct {
 	Providers      []string // providers that may confirm; empty means all configured ones
 	Subject        string   // SubjectOpenID ("" too) or SubjectUnionID
 	NumberMatching bool
-	SubjectMap     string        // URL at the site that gives the token's subject at a confirm; "": none
-	TokenTTL       time.Duration // 0 means the hub's default
+	// LinkLogin means that the link of the QR code may lead to a login in a browser: an
+	// app's own, or one at a provider's page. Anyone can send a link, so numbers are
+	// compared then, unless the operator has turned that off.
+	LinkLogin  bool
+	SubjectMap string        // URL at the site that gives the token's subject at a confirm; "": none
+	TokenTTL   time.Duration // 0 means the hub's default
 	// AddressMismatch says what happens if phone and browser have known, different
 	// addresses: MismatchWarn, MismatchRefuse, or nothing. MismatchRefuse also refuses a
 	// browser or phone with an unknown address: an untrusted peer sent a forwarding

@@ -9,9 +9,11 @@ import (
 // Kind is a kind of provider. One table lists all kinds (cmd/loginhub); everything that
 // the program knows of a provider comes from here.
 type Kind struct {
-	Name  string    // value of `kind` in the clients file
-	Label Label     // what people call it
-	Token TokenForm // how tokens name its users
+	Name  string // value of `kind` in the clients file
+	Label Label  // what people call it
+	// AppLabel is what people call the app that scans its codes; zero: as Label.
+	AppLabel Label
+	Token    TokenForm // how tokens name its users
 
 	// How its users log in: a phone brings a code of the provider's app to the hub, a
 	// browser brings one back from the provider's page, or both.
@@ -25,6 +27,9 @@ type Kind struct {
 	// InAgent reports whether a User-Agent is that of the provider's own app, in whose
 	// browser Access.InApp works; nil: the provider has no such app.
 	InAgent func(userAgent string) bool
+	// DesktopPage means that the page of Access.Redirect shows a QR code for a phone, so
+	// that it is of no use on the phone itself.
+	DesktopPage bool
 	// QR is the value of LOGINHUB_QR with which the provider draws the QR codes
 	// (Access.Pictures), with Env.Pictures; "" if it draws none.
 	QR string
@@ -46,6 +51,14 @@ type Kind struct {
 
 // Label is a name for people, in two languages.
 type Label struct{ ZH, EN string }
+
+// ScanLabel returns what people call the app that scans the codes of the kind.
+func (k Kind) ScanLabel() Label {
+	if k.AppLabel != (Label{}) {
+		return k.AppLabel
+	}
+	return k.Label
+}
 
 // Config is the valid configuration of one provider.
 type Config interface {

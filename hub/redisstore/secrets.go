@@ -133,6 +133,34 @@ func (v *SecretStore) Take(ctx context.Context, name string) ([]byte, error) {
 	return v.decrypt(ring, name, []byte(text), err)
 }
 
+// Seal returns a value encrypted and bound to the name, for somebody else to keep. It is
+// not in Redis.
+func (v *SecretStore) Seal(name string, value []byte) []byte {
+	return v.ring.Load().encrypt(name, value)
+}
+
+// Open returns the value that Seal was given; nil if the text was not sealed for that
+// name, or under no key of this node.
+func (v *SecretStore) Open(name string, sealed []byte) []byte {
+	ring := v.ring.Load()
+	for _, seal := range ring.sealers {
+		if value, ok := seal.open(name, sealed); ok {
+			return value
+		}
+	}
+	return nil
+}
+
+// open decrypts a value that begins with the sealer's head.
+func (s sealer) open(name string, text []byte) ([]byte, bool) {
+	sealed, found := bytes.CutPrefix(text, []byte(s.head))
+	if !found || len(sealed) < s.NonceSize() {
+		return nil, false
+	}
+	value, err := s.AEAD.Open(nil, sealed[:s.NonceSize()], sealed[s.NonceSize():], []byte(name))
+	return value, err == nil
+}
+
 // SetNX reports whether this call is the first for the name among all nodes, until the
 // lifetime ends. It costs one command.
 func (v *SecretStore) SetNX(ctx context.Context, name string, life time.Duration) (bool, error) {

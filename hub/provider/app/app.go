@@ -14,7 +14,7 @@ import (
 // Kind returns the kind "app". Fields: jwks_url, issuer.
 func Kind() provider.Kind {
 	return provider.Kind{
-		Name: "app", Label: provider.Label{ZH: "App", EN: "App"},
+		Name: "app", Label: provider.Label{ZH: "App", EN: "App"}, AppLabel: provider.Label{ZH: "网站的 App", EN: "site’s app"},
 		Token:   provider.TokenForm{AMR: "app", Prefix: "app"},
 		ByPhone: true, TicketBound: true, PublicURL: true,
 		Read: read,

@@ -18,7 +18,7 @@ const DefaultPage = "pages/confirm/confirm"
 // app_secret, page, env_version, check_path, scheme, api_url.
 func MiniProgram() provider.Kind {
 	return provider.Kind{
-		Name: "wechat", Label: provider.Label{ZH: "微信", EN: "WeChat"},
+		Name: "wechat", Label: provider.Label{ZH: "微信", EN: "WeChat"}, AppLabel: provider.Label{ZH: "微信小程序", EN: "WeChat mini-program"},
 		Token:   tokenForm("wechat"),
 		ByPhone: true, QR: "wxacode", Calls: "wechat",
 		Read: readMiniProgram,

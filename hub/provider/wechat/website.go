@@ -13,7 +13,7 @@ func Website() provider.Kind {
 	return provider.Kind{
 		Name: "wechat_web", Label: provider.Label{ZH: "微信", EN: "WeChat"},
 		Token:      tokenForm("wechat_web"),
-		ByRedirect: true, PublicURL: true, Calls: "wechat",
+		ByRedirect: true, PublicURL: true, DesktopPage: true, Calls: "wechat",
 		StartPath: "/api/wechat/qrconnect", CallbackPath: "/api/wechat/callback",
 		Read: func(f *provider.Fields) provider.Config {
 			return website{readApplication(f), f.Optional("authorize_url", "")}

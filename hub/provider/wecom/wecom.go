@@ -22,7 +22,7 @@ func Kind() provider.Kind {
 	return provider.Kind{
 		Name: "wecom", Label: provider.Label{ZH: "企业微信", EN: "WeCom"},
 		Token:      provider.TokenForm{AMR: "wecom", Prefix: "wecom"},
-		ByRedirect: true, PublicURL: true, Calls: "wecom",
+		ByRedirect: true, PublicURL: true, DesktopPage: true, Calls: "wecom",
 		// WeCom's agent also contains MicroMessenger.
 		InAgent: func(agent string) bool { return strings.Contains(agent, "wxwork/") },
 		Read:    read,

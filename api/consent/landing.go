@@ -1,0 +1,196 @@
+package consent
+
+import (
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/api/gate"
+	"loginhub/api/request"
+	"loginhub/api/visit"
+	"loginhub/frontend"
+	"loginhub/hub/client"
+	"loginhub/hub/provider"
+	"loginhub/hub/ticket"
+)
+
+// Landing is GET /s/{ticket}, the link of the QR code, for every app that opens it in a
+// browser. In an app in which a provider can identify the user, it goes on there; ?by=ID
+// does so at that provider's page. Otherwise it says which apps can log in. In the sandbox
+// it is the phone.
+func (h *Handlers) Landing(c echo.Context) error {
+	id, err := request.TicketID(c)
+	if err != nil {
+		return err
+	}
+	cfg := gate.ConfigOf(c)
+	if cfg.Sandbox {
+		page := h.page(c, id, "name")
+		page.Same = "undefined"
+		return h.Render(c, http.StatusOK, "phone.html", page)
+	}
+	site, t, err := h.read(c, cfg, id)
+	if err != nil {
+		return err
+	}
+	page := frontend.Landing{Ticket: string(id)}
+	if t.ID == "" || !site.LinkLogin {
+		return h.Render(c, http.StatusOK, "landing.html", h.describeApps(c, page, site))
+	}
+	if err := t.Precheck(ticket.Scan, ""); err != nil && h.proofOf(c, id) == nil {
+		return err
+	}
+	if c.Request().Method == http.MethodGet {
+		if h.proofOf(c, id) != nil {
+			return c.Redirect(http.StatusSeeOther, "/s/"+string(id)+"/consent")
+		}
+		if p, v := h.way(c, site, t); p != nil {
+			return h.leave(c, p, v)
+		}
+	}
+	page.Opens = true
+	return h.Render(c, http.StatusOK, "landing.html", h.describeApps(c, page, site))
+}
+
+// read returns the ticket and its client. Where no link leads to a login, a ticket that
+// cannot be read has no ID, and a nil client stands for all: the page then says the same
+// for every ticket.
+func (h *Handlers) read(c echo.Context, cfg *gate.Config, id ticket.ID) (site *client.Client, t ticket.Ticket, err error) {
+	links := slices.ContainsFunc(cfg.Clients, func(c *client.Client) bool { return c.LinkLogin })
+	if len(cfg.Clients) == 1 && !links {
+		return cfg.Clients[0], t, nil
+	}
+	if t, err = h.gate.Hub.Get(c.Request().Context(), id); err == nil {
+		site, err = cfg.ClientOf(t)
+	}
+	if err != nil && !links {
+		return nil, ticket.Ticket{}, nil
+	}
+	return site, t, err
+}
+
+// way returns the provider to which this browser goes at once: that of the app in which
+// it runs, or the one that the user has chosen.
+func (h *Handlers) way(c echo.Context, site *client.Client, t ticket.Ticket) (*provider.Provider, visit.Visit) {
+	v := visit.Visit{Ticket: t.ID, Client: t.Client, Consent: true}
+	chosen, agent := c.QueryParam("by"), c.Request().UserAgent()
+	for _, p := range gate.ConfigOf(c).MethodsOf(site.ID).Listed {
+		switch {
+		case !site.AllowsProvider(p.ID):
+		case chosen == "" && p.InApp != nil && p.InAgent != nil && p.InAgent(agent):
+			v.InApp = true
+			return p, v
+		case chosen == p.ID && p.Redirect != nil:
+			return p, v
+		}
+	}
+	return nil, v
+}
+
+// leave sends the browser to the provider.
+func (h *Handlers) leave(c echo.Context, p *provider.Provider, v visit.Visit) error {
+	if err := h.gate.Hub.CheckEnabled(v.Client); err != nil {
+		return err
+	}
+	if err := h.gate.Limits.WebLogins.Allow(h.gate.Addr(c).RateKey, time.Now()); err != nil {
+		return err
+	}
+	return h.Visits.Begin(c, p, v)
+}
+
+// describeApps fills in which apps log in to the site, or to any site if it is nil, and
+// the ways to go on from this browser.
+func (h *Handlers) describeApps(c echo.Context, page frontend.Landing, site *client.Client) frontend.Landing {
+	cfg, agent := gate.ConfigOf(c), c.Request().UserAgent()
+	var zh, en []string
+	add := func(l provider.Label) {
+		if !slices.Contains(en, l.EN) {
+			zh, en = append(zh, l.ZH), append(en, l.EN)
+		}
+	}
+	for _, p := range scanners(cfg, site) {
+		add(p.ScanLabel())
+	}
+	if len(zh) == 0 {
+		for _, p := range scanners(cfg, nil) {
+			add(p.ScanLabel())
+		}
+	}
+	if len(zh) == 0 {
+		add(provider.Label{ZH: "网站的 App", EN: "site’s app"})
+	}
+	page.WithZH, page.WithEN = join(zh, "、", "或"), join(en, ", ", " or the ")
+	in := slices.IndexFunc(cfg.Kinds, func(k provider.Kind) bool { return k.InAgent != nil && k.InAgent(agent) })
+	if site == nil {
+		return page
+	}
+	if in >= 0 {
+		if site.LinkLogin && !slices.Contains(en, cfg.Kinds[in].ScanLabel().EN) {
+			page.InZH, page.InEN = cfg.Kinds[in].Label.ZH, cfg.Kinds[in].Label.EN
+		}
+		return page // an app's browser opens no other app
+	}
+	page.Links = h.links(cfg, site, ticket.ID(page.Ticket), agent)
+	return page
+}
+
+// scanners returns the providers whose app opens the QR code of a site, or of any site if
+// it is nil.
+func scanners(cfg *gate.Config, site *client.Client) (all []*provider.Provider) {
+	lists := []gate.LoginMethods{cfg.MethodsOf("")}
+	if site != nil {
+		lists = []gate.LoginMethods{cfg.MethodsOf(site.ID)}
+	}
+	for _, p := range lists[0].Listed {
+		if site != nil && !site.AllowsProvider(p.ID) {
+			continue
+		}
+		if p.Code != nil || p.Events != nil || p.InApp != nil && (site == nil || site.LinkLogin) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// links returns the ways to go on from a browser that belongs to no app: into an app, or
+// to the page of a provider.
+func (h *Handlers) links(cfg *gate.Config, site *client.Client, id ticket.ID, agent string) (links []frontend.Link) {
+	phone := isPhone(agent)
+	for _, p := range cfg.MethodsOf(site.ID).Listed {
+		if !site.AllowsProvider(p.ID) {
+			continue
+		}
+		if p.Launch != "" && phone {
+			to := strings.ReplaceAll(p.Launch, "{ticket}", string(id))
+			links = append(links, frontend.Link{URL: template.URL(to), ZH: "打开" + p.Label.ZH, EN: "Open " + p.Label.EN})
+		} else if p.Redirect != nil && site.LinkLogin && !p.DesktopPage {
+			links = append(links, frontend.Link{URL: template.URL("/s/" + string(id) + "?by=" + p.ID), ZH: "用" + p.Label.ZH + "登录", EN: "Log in with " + p.Label.EN})
+		}
+	}
+	if to := cfg.LaunchURLOf(site, id); to != "" && phone && !slices.ContainsFunc(links, func(l frontend.Link) bool { return string(l.URL) == to }) {
+		links = append(links, frontend.Link{URL: template.URL(to), ZH: "打开 App", EN: "Open the app"})
+	}
+	return links
+}
+
+// isPhone reports whether a User-Agent claims to be a phone's browser other
+// than WeChat's own, which cannot follow a link into WeChat.
+func isPhone(agent string) bool {
+	if strings.Contains(agent, "MicroMessenger") {
+		return false
+	}
+	return slices.ContainsFunc([]string{"Android", "iPhone", "iPad", "Mobile"}, func(word string) bool { return strings.Contains(agent, word) })
+}
+
+// join joins names for people, with another word before the last.
+func join(names []string, comma, last string) string {
+	n := len(names) - 1
+	if n == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:n], comma) + last + names[n]
+}
