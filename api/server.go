@@ -24,7 +24,6 @@ import (
 	"loginhub/frontend"
 	"loginhub/hub"
 	"loginhub/hub/client"
-	"loginhub/hub/ticket"
 )
 
 // Config configures a Server. Every field is required unless its comment says
@@ -76,13 +75,12 @@ func New(c Config) (*Server, error) {
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
 	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage})
 	s.login.TicketRequest = s.oidc.TicketRequest
-	s.events = events.New(s.gate, events.Options{Outcome: outcome,
-		Link: func(t ticket.Ticket) string { return s.gate.PublicURL + "/s/" + string(t.ID) }})
 	visits := visit.New(s.gate, c.StateStore)
 	var err error
 	if s.consent, err = consent.New(s.gate, consent.Options{Visits: visits, States: c.StateStore, Render: s.render}); err != nil {
 		return nil, fmt.Errorf("texts: %w", err)
 	}
+	s.events = events.New(s.gate, events.Options{Outcome: outcome, Link: s.consent.Link})
 	s.webLogin = weblogin.New(s.gate, weblogin.Options{Visits: visits, Continue: s.goOn, Consent: s.consent.Return,
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "weblogin.html", frontend.WebLoginResult{Confirmed: confirmed})

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,10 +10,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"loginhub/api/gate"
 	"loginhub/api/request"
 	"loginhub/api/visit"
-	"loginhub/hub"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
@@ -23,24 +22,19 @@ type invitation struct {
 	Client string            `json:"client"`
 }
 
-// Link scans a ticket for a user whom the provider p has reported (provider.Events), and
-// returns the link under which that user decides. Its token is valid once; it is in the
-// fragment, which browsers send to no server.
-func (h *Handlers) Link(c echo.Context, p *provider.Provider, id ticket.ID, by provider.Identity) (string, error) {
-	call, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: ticket.Scan, Ticket: id},
-		Provider: p.ID, By: by, Reported: true})
-	if err != nil {
-		return "", err
-	}
-	text, err := json.Marshal(invitation{By: call.Current().Identity, Client: call.Current().Client})
+// Link returns the link under which the user who has scanned t decides; a provider has
+// identified them by a notification (provider.Events). Its token is valid once; it is in
+// the fragment, which browsers send to no server.
+func (h *Handlers) Link(ctx context.Context, t ticket.Ticket) (string, error) {
+	text, err := json.Marshal(invitation{By: t.Identity, Client: t.Client})
 	if err != nil {
 		return "", fmt.Errorf("encode invitation: %w", err)
 	}
 	token := rand.Text()
-	if err := h.States.Save(c.Request().Context(), invitationName(id, token), text, proofLife); err != nil {
+	if err := h.States.Save(ctx, invitationName(t.ID, token), text, proofLife); err != nil {
 		return "", err
 	}
-	return h.gate.PublicURL + "/s/" + string(id) + "#t=" + token, nil
+	return h.gate.PublicURL + "/s/" + string(t.ID) + "#t=" + token, nil
 }
 
 // invitationName identifies an invitation without revealing its token.

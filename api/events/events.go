@@ -30,7 +30,7 @@ const maxBody = 16 << 10
 // Options configure Handlers.
 type Options struct {
 	// Link returns the link under which the user of a scanned ticket decides.
-	Link func(t ticket.Ticket) string
+	Link func(ctx context.Context, t ticket.Ticket) (string, error)
 	// Outcome returns the code that answers an error.
 	Outcome func(error) (status int, code string)
 }
@@ -81,6 +81,10 @@ func (h *Handlers) Receive(c echo.Context) error {
 // scan runs the scan of a notification and returns what the user sees.
 func (h *Handlers) scan(ctx context.Context, c echo.Context, p *provider.Provider, s provider.Scan) provider.Prompt {
 	call, err := h.gate.RunScan(ctx, c, p, s)
+	var link string
+	if err == nil {
+		link, err = h.Link(ctx, call.Current())
+	}
 	if err != nil {
 		status, code := h.Outcome(err)
 		if status >= http.StatusInternalServerError {
@@ -91,5 +95,5 @@ func (h *Handlers) scan(ctx context.Context, c echo.Context, p *provider.Provide
 	t := call.Current()
 	_, host, _ := strings.Cut(t.Origin, "://")
 	client := gate.ConfigOf(c).ClientByID[t.Client]
-	return provider.Prompt{Client: client.Label("zh"), Host: host, Link: h.Link(t)}
+	return provider.Prompt{Client: client.Label("zh"), Host: host, Link: link}
 }

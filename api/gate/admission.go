@@ -27,11 +27,8 @@ type Admission struct {
 	Exchanger provider.Exchanger
 	Visit     provider.Visit
 	// By is a user whom the provider has identified before; then there is no code.
-	By provider.Identity
-	// Reported: the provider reports By. The request comes from the provider, and its
-	// address says nothing of the phone.
-	Reported bool
-	Client   string // only a ticket of this client; "" for any
+	By     provider.Identity
+	Client string // only a ticket of this client; "" for any
 
 	gate    *Gate
 	cfg     *Config
@@ -59,9 +56,6 @@ func (a *Admission) check(t ticket.Ticket) (*client.Client, provider.Exchanger, 
 		if err := g.Hub.CheckEnabled(t.Client); err != nil {
 			return nil, nil, err
 		}
-	}
-	if a.Reported {
-		return client, provider, nil
 	}
 	if err := g.Limits.Phones.Allow(a.from.RateKey, time.Now()); err != nil {
 		return nil, nil, err
@@ -164,9 +158,7 @@ func (g *Gate) AdmitWaiter(c echo.Context, release *func()) func(ticket.Ticket) 
 // identity, apply.
 func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	a.gate, a.cfg, a.from = g, ConfigOf(c), g.Addr(c)
-	if !a.Reported {
-		a.Phone = a.from.AuditAddr
-	}
+	a.Phone = a.from.AuditAddr
 	var by provider.Identity
 	ctx := c.Request().Context()
 	call, err := g.Hub.Begin(ctx, a.PhoneCall)
