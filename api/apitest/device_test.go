@@ -176,8 +176,11 @@ func TestDevice_ClientGone(t *testing.T) {
 		d = s.newDevice(t, "cli")
 		first := d.hold(s.stepContext(t))
 		advance(5 * time.Second)
-		second := d.hold(s.stepContext(t))
+		second, begin := d.hold(s.stepContext(t)), time.Now()
 		(<-first).requireOAuth(t, "replaced", 400, "authorization_pending")
+		if waited := time.Since(begin); waited > 0 {
+			t.Errorf("two polls were held for %v", waited)
+		}
 		s.phone("alice").mustDo(t, d.page(), "confirm")
 		(<-second).ok(t, http.StatusOK)
 	})
@@ -186,15 +189,21 @@ func TestDevice_ClientGone(t *testing.T) {
 // TestDevice_NotInterchangeable: a code works at its client and its grant alone, and a
 // refused one is not spent.
 func TestDevice_NotInterchangeable(t *testing.T) {
-	deviceTest(t, options{clients: []*client.Client{{ID: "tv", Grants: []string{client.GrantDevice}, IDTokenAlg: client.AlgEdDSA}}}, func(t *testing.T, s *openIDSite) {
+	deviceTest(t, options{clients: []*client.Client{
+		{ID: "tv", RedirectURIs: []string{rpCallback}, Grants: []string{client.GrantCode, client.GrantDevice}, IDTokenAlg: client.AlgEdDSA}}}, func(t *testing.T, s *openIDSite) {
 		d := s.newDevice(t, "cli")
 		plain := s.createTicket(t, map[string]any{"client_id": "demo"})
 		s.phone("alice").mustDo(t, d.page(), "confirm")
 		s.phone("alice").mustDo(t, plain, "confirm")
 		code := s.login(t).Get("code")
-		with := func(name, value string) url.Values {
+		request, cookie := s.open(t, query("client_id", "tv"))
+		both := s.createTicket(t, map[string]any{"request": request}, "Cookie", cookie)
+		s.phone("alice").mustDo(t, both, "confirm")
+		with := func(changes ...string) url.Values {
 			form := d.form()
-			form.Set(name, value)
+			for i := 0; i < len(changes); i += 2 {
+				form.Set(changes[i], changes[i+1])
+			}
 			return form
 		}
 		for what, c := range map[string]struct {
@@ -205,6 +214,7 @@ func TestDevice_NotInterchangeable(t *testing.T) {
 			"another client":             {with("client_id", "tv"), nil, "invalid_grant"},
 			"client without the grant":   {with("client_id", "spa"), nil, "unauthorized_client"},
 			"secret of a browser":        {with("device_code", plain.secret), nil, "invalid_grant"},
+			"secret of a site's browser": {with("client_id", "tv", "device_code", both.secret), nil, "invalid_grant"},
 			"authorization code":         {with("device_code", code), nil, "invalid_grant"},
 			"unknown":                    {with("device_code", strings.Repeat("A", 43)), nil, "invalid_grant"},
 			"ticket":                     {with("device_code", d.page().id), nil, "invalid_grant"},
@@ -227,10 +237,12 @@ func TestDevice_NotInterchangeable(t *testing.T) {
 // TestDevice_NumberMatching: a person who was sent the code by somebody else does not see
 // the device's number.
 func TestDevice_NumberMatching(t *testing.T) {
-	deviceTest(t, options{clients: []*client.Client{{ID: "tv", Grants: []string{client.GrantDevice}, IDTokenAlg: client.AlgEdDSA, NumberMatching: true}}}, func(t *testing.T, s *openIDSite) {
+	deviceTest(t, options{clients: []*client.Client{{ID: "tv", Grants: []string{client.GrantDevice}, Origins: []string{site}, IDTokenAlg: client.AlgEdDSA, NumberMatching: true}}}, func(t *testing.T, s *openIDSite) {
 		d := s.newDevice(t, "tv")
 		s.phone("alice").do(t, d.page(), "confirm").problem(t, 409, "scan_required")
-		s.phone("alice").mustDo(t, d.page(), "scan")
+		if login := s.phone("alice").mustDo(t, d.page(), "scan")["login"].(map[string]any); login["hosts"] != nil {
+			t.Errorf("a device has the hosts %v", login["hosts"])
+		}
 		s.phone("alice").do(t, d.page(), "confirm").problem(t, 400, "invalid_request")
 		s.phone("alice").mustDo(t, d.page(), "confirm", "match", d.text("match_code"))
 		d.poll(t).ok(t, http.StatusOK)
@@ -260,10 +272,17 @@ func TestDevice_UserCode(t *testing.T) {
 			t.Errorf("from another site: %d", a.status)
 		}
 		d.page().requireState(t, "pending", 1)
-		used := d.text("user_code")
-		s.phone("alice").mustDo(t, d.page(), "confirm")
+		for range 6 { // right codes do not count
+			if a := s.typeCode(t, d.text("user_code")); a.status != 303 {
+				t.Errorf("again: %d", a.status)
+			}
+		}
 		expired := s.newDevice(t, "cli").text("user_code")
-		advance(10 * time.Minute)
+		advance(9 * time.Minute)
+		d = s.newDevice(t, "cli")
+		s.phone("alice").mustDo(t, d.page(), "confirm")
+		used := d.text("user_code")
+		advance(time.Minute)
 		body := ""
 		for _, typed := range []string{used, expired, "BBBB-BBBB", "B", "AAAA-AAAA"} {
 			a := s.typeCode(t, typed)
