@@ -61,6 +61,8 @@ type Return struct {
 	Code  string // "" if the user declined or the provider reports an error
 	Error string // error code of the provider (RFC 6749, section 4.1.2.1); "" for none
 	State string
+	// Issuer names who answered (iss, RFC 9207); "" if the provider does not say.
+	Issuer string
 }
 
 // Declined reports whether the user refused at the provider's page. Some providers send
@@ -126,7 +128,7 @@ func (s *Visits) Begin(c echo.Context, p *provider.Provider, v Visit) error {
 // at returns the visit as the provider knows it.
 func (s *Visits) at(p *provider.Provider, r Return) provider.Visit {
 	_, callback := Paths(p)
-	return provider.Visit{Callback: s.gate.PublicURL + callback, State: r.State, Verifier: r.Verifier}
+	return provider.Visit{Callback: s.gate.PublicURL + callback, State: r.State, Verifier: r.Verifier, Issuer: r.Issuer}
 }
 
 // Credential returns what the browser brought back, for the exchange.
@@ -195,7 +197,10 @@ func (r *Return) read(q map[string][]string, param string) bool {
 	if errs := q["error"]; len(errs) > 0 {
 		r.Error, r.Code = errs[0], ""
 	}
-	return len(q[param]) <= 1 && len(q["code"]) <= 1 && len(q["error"]) <= 1 && len(r.Code) <= maxCode
+	if issuers := q["iss"]; len(issuers) > 0 {
+		r.Issuer = issuers[0]
+	}
+	return len(q["iss"]) <= 1 && len(q[param]) <= 1 && len(q["code"]) <= 1 && len(q["error"]) <= 1 && len(r.Code) <= maxCode
 }
 
 // newState returns some 254 random bits as 43 letters and digits: WeCom accepts nothing

@@ -17,10 +17,10 @@ async function imitate(kind) {
   const [line] = await once(child.stdout, 'data')
   const { fields, secret } = JSON.parse(line)
   writeFileSync(join(dir, kind), secret, { mode: 0o600 })
-  return `  - {id: ${kind}, kind: ${kind}, ${fields.replace('SECRET', join(dir, kind))}}\n`
+  return `  - {id: ${kind}, kind: ${kind}, ${fields.replaceAll('SECRET', join(dir, kind))}}\n`
 }
 
-const kinds = ['dingtalk', 'feishu', 'oidc', 'qq', 'wecom']
+const kinds = ['alipay', 'dingtalk', 'feishu', 'oidc', 'qq', 'wecom']
 const clients = `providers:\n${(await Promise.all(kinds.map(imitate))).join('')}clients: [{id: demo, origins: [ORIGIN]}]\n`
 
 for (const kind of kinds) {

@@ -65,6 +65,7 @@ type Visit struct {
 	State    string // sent back unchanged
 	Verifier string // 43 characters that only the hub knows, for PKCE (RFC 7636) or a nonce
 	Lang     string // of the browser: zh or en
+	Issuer   string // iss of the answer (RFC 9207); "" if there is none
 }
 
 // Pictures draws QR codes that the provider's app opens.

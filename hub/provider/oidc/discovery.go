@@ -24,9 +24,10 @@ const (
 
 // upstream is what a discovery document says.
 type upstream struct {
-	endpoint   oauth2.Endpoint
-	keys       *oidc.RemoteKeySet
-	algorithms []string
+	endpoint    oauth2.Endpoint
+	keys        *oidc.RemoteKeySet
+	algorithms  []string
+	namesItself bool // answers of the login page have iss (RFC 9207)
 }
 
 // asymmetric are the signature algorithms of ID tokens that are accepted. "none" and
@@ -103,11 +104,12 @@ func (l *login) parse(ctx context.Context, p *oidc.Provider) (*upstream, error) 
 		JWKSURI    string   `json:"jwks_uri"`
 		Algorithms []string `json:"id_token_signing_alg_values_supported"`
 		Methods    []string `json:"token_endpoint_auth_methods_supported"`
+		Iss        bool     `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := p.Claims(&document); err != nil {
 		return nil, err
 	}
-	up := &upstream{endpoint: p.Endpoint(), keys: oidc.NewRemoteKeySet(ctx, document.JWKSURI)}
+	up := &upstream{endpoint: p.Endpoint(), keys: oidc.NewRemoteKeySet(ctx, document.JWKSURI), namesItself: document.Iss}
 	for name, endpoint := range map[string]string{"authorization_endpoint": up.endpoint.AuthURL, "token_endpoint": up.endpoint.TokenURL, "jwks_uri": document.JWKSURI} {
 		if err := checkURL(endpoint); err != nil {
 			return nil, fmt.Errorf("%s %.100q: %w", name, endpoint, err)

@@ -74,6 +74,10 @@ func (l *login) Exchange(ctx context.Context, p provider.Credential) (provider.I
 	if err != nil {
 		return provider.Identity{}, err
 	}
+	// A code that another provider issued is not sent to this one (RFC 9207, section 2.4).
+	if iss := p.Visit.Issuer; iss != l.issuer && (iss != "" || up.namesItself) {
+		return provider.Identity{}, fmt.Errorf("%w: the answer's iss is not %s", provider.ErrCodeInvalid, l.issuer)
+	}
 	start := time.Now()
 	tokens, err := l.oauth(up, p.Visit).Exchange(ctx, p.Code, oauth2.VerifierOption(p.Visit.Verifier))
 	code, err := l.mapError(err, p)

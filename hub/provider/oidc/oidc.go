@@ -133,7 +133,7 @@ func (c config) Check(ctx context.Context, e provider.Env) []provider.Finding {
 		found = append(found, provider.Finding{Severity: provider.Warn, Subject: what, Text: "its login page is on " + origin + "; set page_origins: " + origin + ", or the first browser of each node cannot open it"})
 	}
 	_, err = l.Exchange(ctx, provider.Credential{Code: "loginhub-check-is-no-code", Visit: provider.Visit{
-		Callback: e.PublicURL + "/api/connect/" + e.ID + "/callback", Verifier: strings.Repeat("loginhub", 6)}})
+		Callback: e.PublicURL + "/api/connect/" + e.ID + "/callback", Verifier: strings.Repeat("loginhub", 6), Issuer: c.issuer}})
 	switch {
 	case errors.Is(err, provider.ErrCodeInvalid):
 		return append(found, provider.Finding{Severity: provider.OK, Subject: what, Text: "the provider accepts client_id and client_secret; whether the redirect URI is registered, only its console shows"})

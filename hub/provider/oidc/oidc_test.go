@@ -3,9 +3,7 @@ package oidc_test
 import (
 	"context"
 	"errors"
-	"io"
-	"net/http"
-	"net/http/httptest"
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -17,88 +15,45 @@ import (
 	"loginhub/hub/provider/providertest"
 )
 
-const verifier = "verifier-of-43-characters-that-only-we-know"
-
-// visit is one visit to the provider's page.
-func visit() provider.Visit {
-	return provider.Visit{Callback: "https://login.test/api/connect/staff/callback", State: "state-1", Verifier: verifier}
+func fields(change map[string]string) map[string]string {
+	all := map[string]string{"issuer": "URL", "client_id": oidctest.ClientID, "client_secret_file": oidctest.Secret}
+	maps.Copy(all, change)
+	return all
 }
 
-// start returns an imitation and the provider's configuration with changed fields.
-func start(t *testing.T, change map[string]string) (*oidctest.Server, *httptest.Server, provider.Config, error) {
+func open(t *testing.T, change map[string]string) (*oidctest.Server, *provider.Provider, provider.Config) {
 	t.Helper()
-	s := oidctest.New(providertest.Options{User: "alice"})
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	f := &provider.Fields{ID: "staff", Values: map[string]string{"issuer": server.URL, "client_id": oidctest.ClientID, "client_secret_env": "X"},
-		ReadSecret: func(string, string) (string, error) { return oidctest.Secret, nil }}
-	for name, value := range change {
-		f.Values[name] = value
-	}
-	c := oidc.Kind().Read(f)
-	return s, server, c, f.Err()
-}
-
-// open returns an imitation and an open provider.
-func open(t *testing.T, change map[string]string) (*oidctest.Server, *httptest.Server, *provider.Provider) {
-	t.Helper()
-	s, server, c, err := start(t, change)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := oidc.Kind().Open(c, provider.Env{ID: "staff"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, server, p
-}
-
-// visitPage visits the provider's page and returns the code and the page's link.
-func visitPage(t *testing.T, p *provider.Provider) (code string, link url.Values) {
-	t.Helper()
-	to, err := p.Redirect.Authorize(t.Context(), visit())
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultTransport.RoundTrip(httptest.NewRequest("GET", to, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	back, err := resp.Location()
-	if err != nil || back.Query().Get("state") != "state-1" {
-		t.Fatalf("the page %s: %d %s", to, resp.StatusCode, body)
-	}
-	at, err := url.Parse(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return back.Query().Get("code"), at.Query()
+	s := oidctest.New(providertest.Options{Host: providertest.Host})
+	p, c := providertest.Open(t, oidc.Kind(), s, fields(change))
+	return s, p, c
 }
 
 func TestLogin_Identity(t *testing.T) {
 	t.Parallel()
-	s, _, p := open(t, map[string]string{"label": "Acme"})
-	code, link := visitPage(t, p)
-	by, err := p.Redirect.Exchange(t.Context(), provider.Credential{Code: code, Visit: visit()})
+	s, p, _ := open(t, map[string]string{"label": "Acme"})
+	credential := providertest.Visit(t, p.Redirect, "code", "alice")
+	by, err := p.Redirect.Exchange(t.Context(), credential)
+	if sub, _ := by.Sub(""); err != nil || sub != "oidc:it:sub-alice" || by.Nickname != "alice" || by.Picture != "https://sso.test/alice.png" || p.Kind.Label.EN != "Acme" {
+		t.Errorf("%+v is %q %v", by, sub, err)
+	}
+	page, err := p.Redirect.Authorize(t.Context(), credential.Visit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sub, err := by.Sub(""); sub != "oidc:staff:sub-alice" || err != nil || by.Nickname != "alice" || by.Picture != "https://sso.test/alice.png" {
-		t.Errorf("%+v is %q %v", by, sub, err)
+	at, err := url.Parse(page)
+	if link := at.Query(); err != nil || link.Get("nonce") == link.Get("code_challenge") || strings.Contains(page, credential.Visit.Verifier) || link.Get("scope") != "openid profile" {
+		t.Errorf("page %s", page)
 	}
-	if link.Get("nonce") == link.Get("code_challenge") || strings.Contains(link.Encode(), verifier) || link.Get("scope") != "openid profile" || p.Kind.Label.EN != "Acme" {
-		t.Errorf("link %v, label %+v", link, p.Kind.Label)
-	}
-	s.Rotate()
-	if code, _ = visitPage(t, p); s.Calls("/keys") != 1 || s.Calls("/.well-known/openid-configuration") != 1 {
+	credential = providertest.Visit(t, p.Redirect, "code", "alice")
+	if s.Rotate(); s.Calls("/keys") != 1 || s.Calls(document) != 1 {
 		t.Error("keys or document are not kept")
 	}
-	if _, err := p.Redirect.Exchange(t.Context(), provider.Credential{Code: code, Visit: visit()}); err != nil {
+	if _, err := p.Redirect.Exchange(t.Context(), credential); err != nil {
 		t.Errorf("after a rotation of keys: %v", err)
 	}
 }
+
+const document = "/.well-known/openid-configuration"
 
 // TestLogin_Refused: each fault has its error, and no error reveals the code or a secret.
 func TestLogin_Refused(t *testing.T) {
@@ -117,6 +72,8 @@ func TestLogin_Refused(t *testing.T) {
 	}{
 		"foreign code":     {func(_ *oidctest.Server, c *provider.Credential) { c.Code = "a-code-of-another" }, provider.ErrCodeInvalid},
 		"other verifier":   {func(_ *oidctest.Server, c *provider.Credential) { c.Visit.Verifier += "x" }, provider.ErrCodeInvalid},
+		"answer's iss":     {func(_ *oidctest.Server, c *provider.Credential) { c.Visit.Issuer = "https://evil.test" }, provider.ErrCodeInvalid},
+		"answer's iss, no": {func(_ *oidctest.Server, c *provider.Credential) { c.Visit.Issuer = "" }, provider.ErrCodeInvalid},
 		"nonce":            {claim("nonce", "another"), provider.ErrCodeInvalid},
 		"no nonce":         {claim("nonce", ""), provider.ErrCodeInvalid},
 		"iss":              {claim("iss", "https://evil.test"), provider.ErrProviderMisconfigured},
@@ -138,12 +95,15 @@ func TestLogin_Refused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, _, p := open(t, nil)
-			code, _ := visitPage(t, p)
-			credential := provider.Credential{Code: code, Visit: visit()}
+			s, p, _ := open(t, nil)
+			credential := providertest.Visit(t, p.Redirect, "code", "alice")
 			c.prepare(s, &credential)
 			by, err := p.Redirect.Exchange(t.Context(), credential)
-			if !errors.Is(err, c.want) || by.Subject != "" || s.Calls("/token") != 1 {
+			exchanges := 1
+			if strings.HasPrefix(name, "answer's iss") {
+				exchanges = 0
+			}
+			if !errors.Is(err, c.want) || by.Subject != "" || s.Calls("/token") != exchanges {
 				t.Errorf("%+v, %v after %d exchanges", by, err, s.Calls("/token"))
 			}
 			var retry *provider.RetryError
@@ -162,14 +122,13 @@ func TestLogin_Refused(t *testing.T) {
 // TestDiscovery_Retried: a provider that was away, or that hangs, is asked again.
 func TestDiscovery_Retried(t *testing.T) {
 	t.Parallel()
-	s, _, p := open(t, nil)
-	const document = "/.well-known/openid-configuration"
+	s, p, _ := open(t, nil)
 	s.Fail(document, providertest.Fault{Status: 502}, providertest.Fault{Hang: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	start := time.Now()
 	for range time.Tick(50 * time.Millisecond) {
-		_, err := p.Redirect.Authorize(ctx, visit())
+		_, err := p.Redirect.Authorize(ctx, provider.Visit{})
 		if err == nil {
 			break
 		}
@@ -185,7 +144,10 @@ func TestDiscovery_Retried(t *testing.T) {
 func TestFields_Refused(t *testing.T) {
 	t.Parallel()
 	for field, value := range map[string]string{"issuer": "http://sso.example.com", "scopes": "profile", "page_origins": "https://a.test/x", "client_secret": "in-the-file"} {
-		if _, _, _, err := start(t, map[string]string{field: value}); err == nil || !strings.Contains(err.Error(), field) {
+		f := &provider.Fields{Values: fields(map[string]string{"issuer": "https://sso.example.com", field: value}),
+			ReadSecret: func(_, content string) (string, error) { return content, nil }}
+		oidc.Kind().Read(f)
+		if err := f.Err(); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s %q: %v", field, value, err)
 		}
 	}
@@ -193,10 +155,7 @@ func TestFields_Refused(t *testing.T) {
 
 func TestCheck_Findings(t *testing.T) {
 	t.Parallel()
-	s, server, c, err := start(t, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, _, c := open(t, nil)
 	for name, step := range map[string]struct {
 		fault func()
 		want  provider.Severity
@@ -204,7 +163,7 @@ func TestCheck_Findings(t *testing.T) {
 		"good":         {func() {}, provider.OK},
 		"wrong secret": {func() { s.Fail("/token", providertest.Fault{Status: 401, Body: `{"error":"invalid_client"}`}) }, provider.Fail},
 		"other issuer": {func() {
-			s.Fail("/.well-known/openid-configuration", providertest.Fault{Body: `{"issuer":"` + server.URL + `/"}`})
+			s.Fail(document, providertest.Fault{Body: `{"issuer":"https://evil.test"}`})
 		}, provider.Fail},
 	} {
 		step.fault()

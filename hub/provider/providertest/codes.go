@@ -47,19 +47,24 @@ func (c *Codes[T]) Issue(value T) string {
 
 // Redeem returns the value of a code and uses it up.
 func (c *Codes[T]) Redeem(code string) (T, State) {
-	value, state := c.Look(code)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	value, state := c.look(code)
 	if state == Good {
-		c.mu.Lock()
-		defer c.mu.Unlock()
 		c.issued[code].used = true
 	}
 	return value, state
 }
 
 // Look returns the value of a code that may be used again, such as an access token.
-func (c *Codes[T]) Look(code string) (value T, state State) {
+func (c *Codes[T]) Look(code string) (T, State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.look(code)
+}
+
+// look is called with mu held.
+func (c *Codes[T]) look(code string) (value T, state State) {
 	e := c.issued[code]
 	switch {
 	case e == nil:

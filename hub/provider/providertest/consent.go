@@ -22,6 +22,8 @@ type Consent struct {
 	// Denied returns the parameters with which the page redirects a user who refuses; nil:
 	// it does not redirect.
 	Denied url.Values
+	// More returns further parameters of every answer; nil: there are none.
+	More func(*http.Request) url.Values
 }
 
 var consentPage = template.Must(template.New("").Parse(`<!doctype html><meta charset="utf-8"><title>{{.Title}}</title><h1>{{.Title}}</h1>
@@ -52,7 +54,7 @@ func (c *Consent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			show("denied")
 			return
 		}
-		redirect(w, r, back, c.Denied, link)
+		c.redirect(w, r, back, c.Denied, link)
 		return
 	case r.Method == http.MethodPost:
 		user = r.FormValue("user")
@@ -64,14 +66,19 @@ func (c *Consent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if param == "" {
 		param = "code"
 	}
-	redirect(w, r, back, url.Values{param: {c.Issue(user, link)}}, link)
+	c.redirect(w, r, back, url.Values{param: {c.Issue(user, link)}}, link)
 }
 
 // redirect sends the browser back with the values and the state.
-func redirect(w http.ResponseWriter, r *http.Request, back *url.URL, values, link url.Values) {
+func (c *Consent) redirect(w http.ResponseWriter, r *http.Request, back *url.URL, values, link url.Values) {
 	q := back.Query()
 	for name := range values {
 		q.Set(name, values.Get(name))
+	}
+	if c.More != nil {
+		for name, value := range c.More(r) {
+			q[name] = value
+		}
 	}
 	if link.Has("state") {
 		q.Set("state", link.Get("state"))

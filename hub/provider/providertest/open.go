@@ -74,6 +74,7 @@ func Visit(t testing.TB, r provider.Redirector, param, user string) provider.Cre
 	if err != nil || !strings.HasPrefix(back.String(), Callback+"?") || back.Query().Get("state") != state {
 		t.Fatalf("the page %s answers %d to %v: %s", page, resp.StatusCode, back, text)
 	}
+	visit.Issuer = back.Query().Get("iss")
 	return provider.Credential{Code: back.Query().Get(param), Visit: visit}
 }
 
