@@ -207,3 +207,25 @@ func TestToken_Shared(t *testing.T) {
 		t.Errorf("after its end: %s %v", got, err)
 	}
 }
+
+func TestBase_Fields(t *testing.T) {
+	t.Parallel()
+	const path = "/oauth2/auth"
+	for value, want := range map[string]string{
+		"":                                  "https://acme.test/oauth2/auth",
+		"http://127.0.0.1:8080":             "http://127.0.0.1:8080/oauth2/auth",
+		"http://127.0.0.1:8080/":            "http://127.0.0.1:8080/oauth2/auth",
+		"https://proxy.test/acme":           "https://proxy.test/acme/oauth2/auth",
+		"https://proxy.test/oauth2/auth":    "https://proxy.test/oauth2/auth", // the page itself
+		"https://user:password@proxy.test/": "",
+		"https://proxy.test/?a=password":    "",
+		"ftp://proxy.test":                  "",
+		"proxy.test":                        "",
+	} {
+		f := &provider.Fields{Values: map[string]string{"api_url": value}}
+		got := httpcall.Page(httpcall.Base(f, "api_url", "https://acme.test"), path).String()
+		if err := f.Err(); (err == nil) != (want != "") || err == nil && got != want || err != nil && strings.Contains(err.Error(), "password") {
+			t.Errorf("%q: %s %v", value, got, err)
+		}
+	}
+}
