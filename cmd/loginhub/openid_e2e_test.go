@@ -1,0 +1,123 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"loginhub/hub/hubtest"
+)
+
+const openIDClients = `
+clients:
+  - id: rp
+    label: {en: Site}
+    secret_file: %s
+    redirect_uris: [http://127.0.0.1/cb]
+`
+
+// openIDNodes starts two nodes with the OpenID client "rp".
+func openIDNodes(t *testing.T) (secret string, nodes []*hubtest.Node) {
+	t.Helper()
+	secret = "0123456789abcdef-secret"
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, nodes = cluster(t, 2, "CLIENTS="+hubtest.WriteFile(t, "clients.yaml", fmt.Sprintf(openIDClients, file)))
+	return secret, nodes
+}
+
+var loginRequest = regexp.MustCompile(`<meta name="loginhub-request" content="([^"]+)">`)
+
+// TestOpenID_KilledNodes: after each step of a login the node that made it is killed, and
+// the next step is made on the other node.
+func TestOpenID_KilledNodes(t *testing.T) {
+	t.Parallel()
+	secret, nodes := openIDNodes(t)
+	ctx := hubtest.Context(t, 90*time.Second)
+	step := -1
+	// on returns the node of the next step. The node of the step before is dead by then,
+	// and the one before that runs again.
+	on := func() string {
+		t.Helper()
+		if step++; step > 1 {
+			nodes[step%2].Restart(t)
+		}
+		if step > 0 {
+			nodes[(step+1)%2].Kill()
+		}
+		return nodes[step%2].URL
+	}
+	must := func(a *hubtest.Response, err error) *hubtest.Response {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	query := url.Values{"client_id": {"rp"}, "redirect_uri": {"http://127.0.0.1/cb"}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s"}, "nonce": {"n"}}
+	page := must(hubtest.Request(ctx, "GET", on()+"/oauth2/authorize?"+query.Encode(), nil))
+	found := loginRequest.FindSubmatch(page.Body)
+	if found == nil {
+		t.Fatalf("%d %s", page.Status, page.Body)
+	}
+	cookie, _, _ := strings.Cut(page.Header.Get("Set-Cookie"), ";")
+
+	p, err := hubtest.CreateTicket(ctx, on(), map[string]string{"request": string(found[1])}, "Cookie", cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone := hubtest.NewPhone("alice")
+	for _, action := range []string{"scan", "confirm"} {
+		if err := hubtest.CallOK(ctx, phone, on(), p.ID, action); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var view struct {
+		RedirectTo string `json:"redirect_to"`
+	}
+	if err := must(p.PollResponse(ctx, on(), 0, 0)).Decode(200, &view); err != nil {
+		t.Fatal(err)
+	}
+	to, err := url.Parse(view.RedirectTo)
+	if err != nil || to.Query().Get("state") != "s" {
+		t.Fatalf("%s, %v", view.RedirectTo, err)
+	}
+	form := url.Values{"grant_type": {"authorization_code"}, "code": to.Query()["code"], "redirect_uri": query["redirect_uri"], "client_id": {"rp"}, "client_secret": {secret}}
+	var tokens struct {
+		ID string `json:"id_token"`
+	}
+	if err := must(hubtest.Request(ctx, "POST", on()+"/oauth2/token", form.Encode(), "Content-Type", "application/x-www-form-urlencoded")).Decode(200, &tokens); err != nil {
+		t.Fatal(err)
+	}
+	next := on()
+	var keys jose.JSONWebKeySet
+	if err := must(hubtest.Request(ctx, "GET", next+"/.well-known/jwks.json", nil)).Decode(200, &keys); err != nil {
+		t.Fatal(err)
+	}
+	signed, err := jose.ParseSigned(tokens.ID, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := signed.Verify(keys)
+	var claims struct{ Sub, Nonce, Aud string }
+	if err == nil {
+		err = json.Unmarshal(payload, &claims)
+	}
+	if err != nil || claims.Sub != "sandbox:alice" || claims.Nonce != "n" || claims.Aud != "rp" {
+		t.Errorf("%+v, %v", claims, err)
+	}
+	replay := must(hubtest.Request(ctx, "POST", next+"/oauth2/token", form.Encode(), "Content-Type", "application/x-www-form-urlencoded"))
+	if replay.Status != 400 || !strings.Contains(string(replay.Body), "invalid_grant") {
+		t.Errorf("replay on the other node: %d %s", replay.Status, replay.Body)
+	}
+}
