@@ -8,7 +8,10 @@ import (
 
 	"loginhub/api/gate"
 	"loginhub/api/oidc"
+	"loginhub/api/visit"
 	"loginhub/frontend"
+	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -22,6 +25,12 @@ func (s *Server) authorizePage(c echo.Context, p oidc.Page) error {
 	site := gate.ConfigOf(c).ClientByID[p.ClientID]
 	index := s.loginPage(c, site)
 	index.Request, index.Host = p.Request, p.Host
+	if app := appOf(c, site); app != nil {
+		index.InApp, _ = visit.Paths(app)
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", h.Get("Content-Security-Policy")+" "+app.InApp.Origin())
+		h.Set("Referrer-Policy", "same-origin") // with no-referrer browsers send the form with "Origin: null"
+	}
 	if p.FormPost {
 		h := c.Response().Header()
 		policy, _, _ := strings.Cut(h.Get("Content-Security-Policy"), "form-action ")
@@ -29,6 +38,17 @@ func (s *Server) authorizePage(c echo.Context, p oidc.Page) error {
 	}
 	denyFraming(c.Response().Header())
 	return s.render(c, http.StatusOK, "index.html", index)
+}
+
+// appOf returns the provider inside whose app the browser is, if the client accepts it
+// and it has a way in there; nil otherwise.
+func appOf(c echo.Context, site *client.Client) *provider.Provider {
+	for _, p := range gate.ConfigOf(c).MethodsOf(site.ID).Listed {
+		if site.AllowsProvider(p.ID) && p.OpensIn(c.Request().UserAgent()) {
+			return p
+		}
+	}
+	return nil
 }
 
 // goOn sends the browser to its site with the answer of the login.

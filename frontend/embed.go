@@ -36,6 +36,7 @@ type Index struct {
 	Redirects      []Redirect // logins at a provider's page
 	Request        string     // of an authorization request: tickets are made with it
 	Host           string     // of the site that asks; "" for an app
+	InApp          string     // path of the form that logs in inside the app that shows the page; "" for none
 }
 
 // Redirect is the button of a login at a provider's page.

@@ -46,20 +46,8 @@ func (h *Hub) Redeem(ctx context.Context, id ticket.ID, from netip.Addr, check f
 	return t, now, errTooManyUpdates
 }
 
-// CheckCode returns nil if code is the ticket's authorization code.
-func (h *Hub) CheckCode(t ticket.Ticket, code string) error {
-	return h.current.Load().Keys.CheckCode(t, code)
-}
-
-// SealValue encrypts a value that waits in a browser or at a site (ticket.Keyring).
-func (h *Hub) SealValue(purpose string, value []byte) (string, error) {
-	return h.current.Load().Keys.SealValue(purpose, value)
-}
-
-// OpenValue returns a value that a node has sealed for that purpose.
-func (h *Hub) OpenValue(purpose, text string) ([]byte, error) {
-	return h.current.Load().Keys.OpenValue(purpose, text)
-}
+// Keys returns the keys in use, for codes and for values that wait outside of the hub.
+func (h *Hub) Keys() *ticket.Keyring { return h.current.Load().Keys }
 
 // Answer returns the response to the site of a ticket with an authorization code grant;
 // zero unless it is confirmed or rejected.

@@ -34,7 +34,7 @@ func (s suite) Run() int {
 		}
 	}
 	for _, answer := range contract.Uncovered() {
-		if strings.HasSuffix(answer, " 500 internal_error") {
+		if strings.HasSuffix(answer, " 500 internal_error") || strings.HasSuffix(answer, " 500 server_error") {
 			continue // no test can provoke an internal error on every route
 		}
 		fmt.Fprintln(os.Stderr, "openapi.yaml documents what no test has seen:", answer)

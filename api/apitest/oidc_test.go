@@ -2,159 +2,27 @@ package apitest_test
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"loginhub/api"
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
-
-// Values of the site in these tests.
-const (
-	rpSecret   = "rp-secret: 16+ %"
-	rpCallback = "https://rp.example/cb"
-	verifier   = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
-)
-
-// openIDSite is a server with OpenID clients: "rp" with a secret, "spa" and "cli" without.
-type openIDSite struct {
-	*testServer
-	states *memStateStore
-}
-
-func hashOf(text string) []byte {
-	sum := sha256.Sum256([]byte(text))
-	return sum[:]
-}
-
-func startOpenID(t *testing.T, o options) *openIDSite {
-	t.Helper()
-	s := &openIDSite{states: &memStateStore{held: map[string][]byte{}}}
-	code := []string{client.GrantCode}
-	o.clients = append([]*client.Client{demo(),
-		{ID: "rp", LabelEN: "The <Site>", Secret: hashOf(rpSecret), RedirectURIs: []string{rpCallback, rpCallback + "?tenant=1"}, Grants: code, IDTokenAlg: client.AlgEdDSA},
-		{ID: "spa", RedirectURIs: []string{"http://127.0.0.1/cb"}, Grants: code, IDTokenAlg: client.AlgEdDSA},
-		{ID: "cli", Grants: []string{client.GrantDevice}, IDTokenAlg: client.AlgEdDSA}}, o.clients...)
-	before := o.api
-	o.api = func(c *api.Config) {
-		c.StateStore = s.states
-		if before != nil {
-			before(c)
-		}
-	}
-	s.testServer = start(t, o)
-	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return s
-}
-
-// query returns parameters of a valid authorization request; changes are names and values,
-// and a value "-" removes the name.
-func query(changes ...string) url.Values {
-	q := url.Values{"client_id": {"rp"}, "redirect_uri": {rpCallback}, "response_type": {"code"}, "scope": {"openid profile"}, "state": {"st"}, "nonce": {"no"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(hashOf(verifier))}, "code_challenge_method": {"S256"}}
-	for i := 0; i+1 < len(changes); i += 2 {
-		if q.Set(changes[i], changes[i+1]); changes[i+1] == "-" {
-			q.Del(changes[i])
-		}
-	}
-	return q
-}
-
-// authorize opens the authorize page.
-func (s *openIDSite) authorize(t *testing.T, q url.Values, headers ...string) *answer {
-	t.Helper()
-	a, err := s.send(s.stepContext(t), "GET", "/oauth2/authorize?"+q.Encode(), nil, headers...)
-	must(t, err)
-	if a.header.Get("Cache-Control") != "no-store" && a.status != http.StatusNotFound {
-		t.Errorf("Cache-Control %q", a.header.Get("Cache-Control"))
-	}
-	return a
-}
-
-var requestMeta = regexp.MustCompile(`<meta name="loginhub-request" content="([A-Za-z0-9_-]+)">`)
-
-// open opens the page of a request, and returns REQUEST and the cookie.
-func (s *openIDSite) open(t *testing.T, q url.Values, headers ...string) (request, cookie string) {
-	t.Helper()
-	a := s.authorize(t, q, headers...)
-	found := requestMeta.FindSubmatch(a.body)
-	if a.status != http.StatusOK || found == nil {
-		t.Fatalf("%d: %s", a.status, a.body)
-	}
-	set := a.header.Get("Set-Cookie")
-	cookie, _, _ = strings.Cut(set, ";")
-	if !strings.HasPrefix(cookie, "__Host-") || !strings.Contains(set, "HttpOnly") || !strings.Contains(set, "Secure") {
-		t.Errorf("cookie %q", set)
-	}
-	return string(found[1]), cookie
-}
-
-// login opens the page, lets alice confirm, and returns the answer's parameters.
-func (s *openIDSite) login(t *testing.T, changes ...string) url.Values {
-	t.Helper()
-	request, cookie := s.open(t, query(changes...))
-	p := s.createTicket(t, map[string]any{"request": request}, "Cookie", cookie, "Origin", public)
-	s.phone("alice").mustDo(t, p, "confirm")
-	v := p.view(t)
-	to, _ := v["redirect_to"].(string)
-	if again := p.view(t)["redirect_to"]; to == "" || again != to || v["token"] != nil {
-		t.Fatalf("view %v, then %v", v, again)
-	}
-	u, err := url.Parse(to)
-	must(t, err)
-	s.forbidInLogs(u.Query().Get("code"))
-	return u.Query()
-}
-
-// exchange sends a token request.
-func (s *openIDSite) exchange(t *testing.T, form url.Values, headers ...string) *answer {
-	t.Helper()
-	return s.post(t, "/oauth2/token", form, headers...)
-}
-
-// post sends a form to an endpoint of sites.
-func (s *openIDSite) post(t *testing.T, path string, form url.Values, headers ...string) *answer {
-	t.Helper()
-	a, err := s.send(s.stepContext(t), "POST", path, form.Encode(), withDefaults(headers, "Content-Type", "application/x-www-form-urlencoded")...)
-	must(t, err)
-	if a.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%s: Cache-Control %q", path, a.header.Get("Cache-Control"))
-	}
-	return a
-}
-
-// basic returns the header of client_secret_basic.
-func basic(id, secret string) []string {
-	text := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
-	return []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(text))}
-}
-
-// codeForm returns the token request of a code; changes as in query.
-func codeForm(code string, changes ...string) url.Values {
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {rpCallback}, "code_verifier": {verifier}}
-	for i := 0; i+1 < len(changes); i += 2 {
-		if form.Set(changes[i], changes[i+1]); changes[i+1] == "-" {
-			form.Del(changes[i])
-		}
-	}
-	return form
-}
-
-// requireOAuth requires an error of RFC 6749.
-func (a *answer) requireOAuth(t *testing.T, what string, status int, code string) {
-	t.Helper()
-	if a.status != status || !strings.Contains(string(a.body), `{"error":"`+code+`"`) {
-		t.Errorf("%s: %d %s, want %d %s", what, a.status, a.body, status, code)
-	}
-}
 
 func TestOpenID_Login(t *testing.T) {
 	t.Parallel()
@@ -193,120 +61,6 @@ func TestOpenID_Login(t *testing.T) {
 	if !equal(form, map[string]any{"action": rpCallback, "fields": map[string]any{"error": "access_denied", "state": "st", "iss": public}}) {
 		t.Errorf("form %v", form)
 	}
-}
-
-// TestAuthorize_Errors: errors go to the site only if its redirect URI is proven.
-func TestAuthorize_Errors(t *testing.T) {
-	t.Parallel()
-	s := startOpenID(t, options{})
-	twice := func(name string) url.Values { return url.Values(map[string][]string{name: {"a", "a"}}) }
-	with := func(q, more url.Values) url.Values {
-		for name, values := range more {
-			q[name] = values
-		}
-		return q
-	}
-	for what, c := range map[string]struct {
-		q    url.Values
-		want string // the error of the redirect; "" for a page
-	}{
-		"no client":                 {query("client_id", "-"), ""},
-		"unknown client":            {query("client_id", "nobody"), ""},
-		"client without OpenID":     {query("client_id", "demo"), ""},
-		"client of devices":         {query("client_id", "cli"), ""},
-		"client twice":              {with(query(), url.Values{"client_id": {"rp", "rp"}}), ""},
-		"no redirect URI":           {query("redirect_uri", "-"), ""},
-		"redirect URI twice":        {with(query(), url.Values{"redirect_uri": {rpCallback, rpCallback}}), ""},
-		"foreign redirect URI":      {query("redirect_uri", "https://evil.example/cb"), ""},
-		"longer redirect URI":       {query("redirect_uri", rpCallback+"/../x", "response_type", "x"), ""},
-		"unknown request_uri":       {query("request_uri", "urn:ietf:params:oauth:request_uri:abc"), ""},
-		"no response type":          {query("response_type", "-"), "invalid_request"},
-		"implicit":                  {query("response_type", "id_token token"), "unsupported_response_type"},
-		"hybrid":                    {query("response_type", "code id_token"), "unsupported_response_type"},
-		"fragment":                  {query("response_mode", "fragment"), "invalid_request"},
-		"state twice":               {with(query(), twice("state")), "invalid_request"},
-		"scope twice":               {with(query(), twice("scope")), "invalid_request"},
-		"unknown parameter twice":   {with(query(), twice("x\"")), "invalid_request"},
-		"request object":            {query("request", "eyJ"), "request_not_supported"},
-		"request_uri of the web":    {query("request_uri", "https://rp.example/r"), "request_uri_not_supported"},
-		"request_uri of metadata":   {query("request_uri", "http://169.254.169.254/"), "request_uri_not_supported"},
-		"registration":              {query("registration", "{}"), "registration_not_supported"},
-		"plain challenge":           {query("code_challenge_method", "plain"), "invalid_request"},
-		"challenge, no method":      {query("code_challenge_method", "-"), "invalid_request"},
-		"method, no challenge":      {query("code_challenge", "-"), "invalid_request"},
-		"short challenge":           {query("code_challenge", "abc"), "invalid_request"},
-		"public, no challenge":      {query("client_id", "spa", "redirect_uri", "http://127.0.0.1:5/cb", "code_challenge", "-", "code_challenge_method", "-"), "invalid_request"},
-		"long state":                {query("state", strings.Repeat("s", ticket.MaxState+1)), "invalid_request"},
-		"control character":         {query("state", "a\r\nb"), "invalid_request"},
-		"long nonce":                {query("nonce", strings.Repeat("s", ticket.MaxGrantNonce+1)), "invalid_request"},
-		"scope of control":          {query("scope", "openid\x00"), "invalid_scope"},
-		"prompt none":               {query("prompt", "none"), "login_required"},
-		"prompt none and login":     {query("prompt", "none login"), "invalid_request"},
-		"prompt none, with a query": {query("prompt", "none", "redirect_uri", rpCallback+"?tenant=1"), "login_required"},
-	} {
-		a := s.authorize(t, c.q)
-		to, err := url.Parse(a.header.Get("Location"))
-		must(t, err)
-		if c.want == "" {
-			if a.status != 400 || to.String() != "" || !strings.Contains(string(a.body), `data-code="invalid_request"`) || strings.Contains(string(a.body), "evil.example") {
-				t.Errorf("%s: %d to %q", what, a.status, to)
-			}
-			continue
-		}
-		if q := to.Query(); a.status != 303 || to.Host == "evil.example" || q.Get("error") != c.want || q.Get("iss") != public || q.Get("code") != "" || strings.ContainsAny(q.Get("state"), "\r\n") {
-			t.Errorf("%s: %d to %q", what, a.status, to)
-		}
-	}
-	for _, ignored := range [][]string{{"prompt", "login consent select_account"}, {"max_age", "0"}, {"max_age", "x"}, {"ui_locales", "zh en"}, {"login_hint", "<x>"},
-		{"acr_values", "9"}, {"claims", "{"}, {"display", "popup"}, {"id_token_hint", "x"}, {"state", "-"}, {"nonce", "-"}, {"scope", "-"}, {"request", ""}, {"response_mode", "query"},
-		{"code_challenge", "-", "code_challenge_method", "-"}} {
-		if a := s.authorize(t, query(ignored...)); a.status != 200 || strings.Contains(string(a.body), "<x>") {
-			t.Errorf("%v: %d", ignored, a.status)
-		}
-	}
-	form := s.authorize(t, query("prompt", "none", "response_mode", "form_post", "state", `"><script>`))
-	if body := string(form.body); form.status != 200 || !strings.Contains(body, `action="`+rpCallback+`"`) || !strings.Contains(body, `value="login_required"`) || strings.Contains(body, `"><script>`) {
-		t.Errorf("form_post: %d %s", form.status, body)
-	}
-	for what, status := range map[string]int{"client_id=rp": 400, strings.Repeat("x", 17<<10): 413, query().Encode(): 200} {
-		a, err := s.send(s.stepContext(t), "POST", "/oauth2/authorize", what, "Content-Type", "application/x-www-form-urlencoded")
-		must(t, err)
-		if a.status != status {
-			t.Errorf("posted %.20s: %d, want %d", what, a.status, status)
-		}
-	}
-	a, err := s.send(s.stepContext(t), "POST", "/oauth2/authorize", "{}")
-	must(t, err)
-	a.requirePage(t, 415, "unsupported_media_type")
-}
-
-// TestAuthorize_OtherBrowser: a request is of one browser and ends; what another browser
-// tries spends nothing, and a page may make several tickets.
-func TestAuthorize_OtherBrowser(t *testing.T) {
-	t.Parallel()
-	s := startOpenID(t, options{})
-	request, cookie := s.open(t, query())
-	_, others := s.open(t, query())
-	name, _, _ := strings.Cut(cookie, "=")
-	body := map[string]any{"request": request}
-	for what, headers := range map[string][]string{"none": nil, "another's": {"Cookie", others}, "empty": {"Cookie", name + "="}, "two": {"Cookie", cookie + "; " + cookie},
-		"plain name": {"Cookie", strings.TrimPrefix(cookie, "__Host-")}} {
-		if detail := s.ask(t, "POST", ticketsPath, body, headers...).problem(t, 403, "state_foreign"); strings.Contains(detail, "WeChat") {
-			t.Errorf("%s: %s", what, detail)
-		}
-	}
-	for range 2 {
-		p := s.createTicket(t, body, "Cookie", cookie, "Origin", public)
-		p.requireState(t, "pending", 1)
-	}
-	if again, same := s.open(t, query(), "Cookie", cookie); same != cookie || again == request {
-		t.Errorf("a second page has the cookie %q", same)
-	}
-	s.ask(t, "POST", ticketsPath, body, "Cookie", cookie, "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
-	for _, bad := range []string{"", "abc", request[1:], request[:len(request)-1]} {
-		s.ask(t, "POST", ticketsPath, map[string]any{"request": bad}, "Cookie", cookie).problem(t, 403, "state_invalid")
-	}
-	s.ask(t, "POST", ticketsPath, map[string]any{"request": 1}, "Cookie", cookie).problem(t, 400, "invalid_request")
 }
 
 // TestToken_Errors: nothing that does not fit a code spends it.
@@ -474,4 +228,105 @@ func TestOpenID_Limits(t *testing.T) {
 	if len(s.states.held) > 0 {
 		t.Errorf("a flood stores %v", s.states.held)
 	}
+}
+
+func TestOpenID_Discovery(t *testing.T) {
+	t.Parallel()
+	s := startOpenID(t, options{})
+	document := s.ask(t, "GET", "/.well-known/openid-configuration", nil).ok(t, http.StatusOK)
+	if other := s.ask(t, "GET", "/.well-known/oauth-authorization-server", nil).ok(t, http.StatusOK); !equal(document, other) {
+		t.Error("the two documents differ")
+	}
+	for name, want := range map[string]any{"issuer": public, "token_endpoint": public + "/oauth2/token", "jwks_uri": public + "/.well-known/jwks.json",
+		"code_challenge_methods_supported": []any{"S256"}, "response_types_supported": []any{"code"}, "authorization_response_iss_parameter_supported": true} {
+		if !equal(document[name], want) {
+			t.Errorf("%s is %v", name, document[name])
+		}
+	}
+}
+
+// TestOpenID_InApp: inside an app that can log in by itself the page goes that way, and
+// from there to the site.
+func TestOpenID_InApp(t *testing.T) {
+	t.Parallel()
+	app := &provider.Provider{ID: "h5", Kind: provider.Kind{Name: "h5", InAgent: func(agent string) bool { return strings.Contains(agent, "TheApp") }},
+		Access: provider.Access{InApp: website{errorProvider()}}}
+	s := startOpenID(t, options{api: func(c *api.Config) { c.Reloadable.Listed = []*provider.Provider{app} }})
+	inside := []string{"User-Agent", "Mobile TheApp/1"}
+	form := `action="/api/connect/h5"`
+	if page := s.authorize(t, query()); strings.Contains(string(page.body), form) {
+		t.Error("a browser outside of the app has its form")
+	}
+	if page := s.authorize(t, query(), inside...); !strings.Contains(string(page.body), form) || !strings.Contains(page.header.Get("Content-Security-Policy"), "form-action 'self' https://open.test") {
+		t.Errorf("%s %s", page.header, page.body)
+	}
+	request, cookie := s.open(t, query(), inside...)
+	p := s.createTicket(t, map[string]any{"request": request}, "Cookie", cookie)
+	post := func(headers ...string) *answer {
+		return s.post(t, "/api/connect/h5", url.Values{"ticket": {p.id}, "secret": {p.secret}, "continue": {"1"}}, append(headers, "Origin", public)...)
+	}
+	post().problem(t, 400, "invalid_request") // outside of the app
+	a := post(inside...)
+	to, err := url.Parse(a.header.Get("Location"))
+	must(t, err)
+	cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+	a, err = s.send(s.stepContext(t), "GET", "/api/connect/h5/callback?"+url.Values{"code": {"h5:ann:1"}, "state": {to.Query().Get("state")}}.Encode(), nil, "Cookie", cookie)
+	must(t, err)
+	if to, _ := url.Parse(a.header.Get("Location")); a.status != 303 || to.Host != "rp.example" || len(to.Query().Get("code")) != ticket.CodeLength {
+		t.Errorf("%d to %s", a.status, to)
+	}
+}
+
+// TestOpenID_Assertion: private_key_jwt, with keys of a file and of a URL.
+func TestOpenID_Assertion(t *testing.T) {
+	t.Parallel()
+	public1, private, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	_, foreign, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public1, KeyID: "k", Use: "sig", Algorithm: "EdDSA"}}})
+	must(t, err)
+	fetched := 0
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fetched++; w.Write(set) }))
+	t.Cleanup(site.Close)
+	keyed := func(id string) *client.Client {
+		return &client.Client{ID: id, Grants: []string{client.GrantCode}, RedirectURIs: []string{rpCallback}, IDTokenAlg: client.AlgEdDSA}
+	}
+	file, uri := keyed("file"), keyed("uri")
+	file.JWKS, uri.JWKSURI = set, site.URL
+	s := startOpenID(t, options{clients: []*client.Client{file, uri}})
+	serial := 0
+	assertion := func(id string, key any, alg jose.SignatureAlgorithm, changes map[string]any) string {
+		serial++
+		now := time.Now()
+		claims := map[string]any{"iss": id, "sub": id, "aud": public, "jti": fmt.Sprint(serial), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
+		maps.Copy(claims, changes)
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", "k").WithHeader("jku", site.URL+"/evil"))
+		must(t, err)
+		text, err := jwt.Signed(signer).Claims(claims).Serialize()
+		must(t, err)
+		return text
+	}
+	push := func(text string, more ...string) *answer {
+		form := query(append([]string{"client_id", "-", "client_assertion", text, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, more...)...)
+		return s.post(t, "/oauth2/par", form)
+	}
+	once := assertion("file", private, jose.EdDSA, nil)
+	push(once).ok(t, http.StatusCreated)
+	push(once).requireOAuth(t, "used twice", 401, "invalid_client")
+	for _, audience := range []any{public + "/oauth2/token", public + "/oauth2/par", []string{"x", public}} {
+		push(assertion("uri", private, jose.EdDSA, map[string]any{"aud": audience}), "client_id", "uri").ok(t, http.StatusCreated)
+	}
+	if fetched != 1 {
+		t.Errorf("the keys were fetched %d times", fetched)
+	}
+	for what, c := range map[string]map[string]any{"other issuer": {"iss": "uri"}, "other audience": {"aud": "https://evil.example"}, "no audience": {"aud": nil}, "expired": {"exp": time.Now().Add(-time.Minute).Unix()},
+		"no expiry": {"exp": nil}, "for a day": {"exp": time.Now().Add(24 * time.Hour).Unix()}, "not yet": {"nbf": time.Now().Add(time.Hour).Unix()}, "no jti": {"jti": nil}, "a client with a secret": {"iss": "rp", "sub": "rp"}} {
+		push(assertion("file", private, jose.EdDSA, c)).requireOAuth(t, what, 401, "invalid_client")
+	}
+	push(assertion("file", foreign, jose.EdDSA, nil)).requireOAuth(t, "foreign key", 401, "invalid_client")
+	push(assertion("file", []byte(set), jose.HS256, nil)).requireOAuth(t, "HMAC of the public key", 401, "invalid_client")
+	push(assertion("file", private, jose.EdDSA, nil), "client_id", "uri").requireOAuth(t, "another client_id", 401, "invalid_client")
+	s.states.failure = errDown
+	push(assertion("file", private, jose.EdDSA, nil)).requireOAuth(t, "store down", 503, "temporarily_unavailable")
 }

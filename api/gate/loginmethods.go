@@ -107,7 +107,7 @@ func (m LoginMethods) Find(id string) *provider.Provider {
 // route's parameter, "" if it has none.
 func (m LoginMethods) FindStart(route, id string) *provider.Provider {
 	for _, p := range m.Listed {
-		if start, _ := p.FixedPaths(); p.Redirect != nil && (p.ID == id || id == "" && route == start) {
+		if start, _ := p.FixedPaths(); (p.Redirect != nil || p.InApp != nil) && (p.ID == id || id == "" && route == start) {
 			return p
 		}
 	}

@@ -67,12 +67,12 @@ func (h *Handlers) seal(purpose string, r authRequest, life time.Duration) (stri
 	if err := encoder.Encode(r); err != nil {
 		return "", fmt.Errorf("encode authorization request: %w", err)
 	}
-	return h.gate.Hub.SealValue(purpose, text.Bytes())
+	return h.gate.Hub.Keys().SealValue(purpose, text.Bytes())
 }
 
 // open returns a sealed request that has not expired.
 func (h *Handlers) open(purpose, text string) (r authRequest, err error) {
-	raw, err := h.gate.Hub.OpenValue(purpose, text)
+	raw, err := h.gate.Hub.Keys().OpenValue(purpose, text)
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", ErrRequestExpired, err)
 	}

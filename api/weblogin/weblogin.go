@@ -95,8 +95,15 @@ func (h *Handlers) start(c echo.Context, t *ticket.Ticket, secret string, goOn b
 	if err != nil {
 		return err
 	}
-	return h.Visits.Begin(c, p, visit.Visit{Ticket: t.ID, Client: t.Client, Continue: goOn})
+	v := visit.Visit{Ticket: t.ID, Client: t.Client, Continue: goOn, InApp: p.OpensIn(c.Request().UserAgent())}
+	if v.Redirector(p) == nil { // only inside its app
+		return errProvider
+	}
+	return h.Visits.Begin(c, p, v)
 }
+
+// errProvider refuses a provider that the ticket's client does not have for this browser.
+var errProvider = request.Invalid("ticket: its client does not accept this provider")
 
 // checkStart returns the provider of the ticket's website login, if this browser may
 // start it.
@@ -114,7 +121,7 @@ func (h *Handlers) checkStart(c echo.Context, t ticket.Ticket) (*provider.Provid
 	}
 	p := cfg.MethodsOf(t.Client).FindStart(c.Path(), c.Param("provider"))
 	if p == nil || !client.AllowsProvider(p.ID) {
-		return nil, request.Invalid("ticket: its client does not accept this provider")
+		return nil, errProvider
 	}
 	if err := h.gate.Limits.WebLogins.Allow(h.gate.Addr(c).RateKey, time.Now()); err != nil {
 		return nil, err

@@ -10,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"loginhub/hub/client"
+	"loginhub/hub/provider/app/assertion"
 )
 
 // openIDEntry holds a client's settings of OpenID Connect and OAuth 2.0. The clients file
@@ -160,12 +159,12 @@ func (e openIDEntry) applyCredentials(c *client.Client, read reader) error {
 		if err != nil {
 			return fmt.Errorf("jwks_file: %w", err)
 		}
-		var set jose.JSONWebKeySet
-		if err := json.Unmarshal(text, &set); err != nil {
-			return fmt.Errorf("jwks_file %s: %w", e.JWKSFile, err)
+		keys, err := assertion.ParseJWKS(text)
+		if err == nil && len(keys) == 0 {
+			err = errors.New("no usable key: public keys for signatures, EC P-256, Ed25519 or RSA")
 		}
-		if len(set.Keys) == 0 || slices.ContainsFunc(set.Keys, func(k jose.JSONWebKey) bool { return !k.IsPublic() || !k.Valid() }) {
-			return fmt.Errorf("jwks_file %s: at least one key, and public keys only", e.JWKSFile)
+		if err != nil {
+			return fmt.Errorf("jwks_file %s: %w", e.JWKSFile, err)
 		}
 		c.JWKS = text
 	case e.JWKSURI != "":

@@ -1,4 +1,5 @@
 import { createLogin } from '../client/login.js'
+import { isPhone } from '../client/widget/hints.js'
 import { setUpLanguage } from './i18n.js'
 import { messages as allMessages } from './messages.js'
 import { createRedirects } from './redirects.js'
@@ -10,6 +11,8 @@ const { client, issuer, labelZh, labelEn, sandbox } = document.body.dataset
 const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('')
 const request = document.querySelector('meta[name="loginhub-request"]')?.content // of a site that logs in with OpenID Connect
 const $ = (id) => document.getElementById(id)
+
+const inApp = $('in-app') // inside an app that can log in by itself
 
 let messages, language, login
 let snapshot = { state: 'making' }
@@ -33,6 +36,7 @@ login = createLogin({
     // Another page with this ticket's secret got the token. This page needs a new code.
     if (next.state === 'consumed' && !verification && !request) snapshot = { ...next, state: 'expired' }
     render()
+    if (next.state === 'pending') enterApp()
   },
   async onToken(token) {
     verification = await verifyToken(token, { iss: issuer, aud: client, nonce })
@@ -40,19 +44,34 @@ login = createLogin({
     $('result').focus()
   },
 })
+inApp?.addEventListener('submit', () => {
+  login.keepTicket()
+  inApp.elements.ticket.value = login.ticket.ticket
+  inApp.elements.secret.value = login.ticket.secret
+})
 setInterval(tick, 250)
 for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
   $(id).addEventListener('click', () => login.refresh())
 }
 for (const id of ['open', 'phone']) $(id)?.addEventListener('click', () => login.keepTicket())
 
+// The browser goes to the app's own login and from there to the site, once. A user who comes back presses the button.
+function enterApp() {
+  if (!inApp?.hidden) return
+  inApp.hidden = false
+  inApp.requestSubmit()
+}
+
 function render() {
   const site = language === 'en' ? labelEn : labelZh
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
   const state = verification ? 'done' : snapshot.state
   redirects.show(state, snapshot, messages)
+  // On a phone that shows a site's login its own camera cannot read the code: it opens the code's link.
+  const here = request && isPhone(navigator.userAgent) && !/MicroMessenger/i.test(navigator.userAgent)
   view.show({
-    ...snapshot, site, state, messages,
+    ...snapshot, site, state, messages, inApp: Boolean(inApp),
+    launchUrl: snapshot.launchUrl || (here ? snapshot.qrUrl : undefined),
     phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',
   })
   if (verification) showResult(verification, snapshot.user, messages)

@@ -26,15 +26,15 @@ export function createView() {
 }
 
 function show(snapshot) {
-  const { state, messages, site, qrImage, matchCode, user, phone, live, error, reason } = snapshot
+  const { state, messages, site, qrImage, matchCode, user, phone, live, error, reason, inApp } = snapshot
   const login = $('login')
   login.dataset.state = state
   const parts = new Set([state])
   const codeless = state === 'pending' && isCodeless(snapshot)
   const launch = codeless ? 'web' : state === 'pending' ? launchKey(snapshot) : ''
   const scan = state === 'pending' && !launch ? scanKey(snapshot.scanWith) : ''
-  login.classList.toggle('here', Boolean(launch))
-  $('open').hidden = !launch || codeless
+  login.classList.toggle('here', Boolean(launch || inApp))
+  $('open').hidden = !launch || codeless || inApp
   login.classList.toggle('codeless', isCodeless(snapshot))
   setLaunchLink($('open'), snapshot.launchUrl)
   setText($('open'), messages.open[launch] ?? '')

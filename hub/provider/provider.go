@@ -14,6 +14,12 @@ type Provider struct {
 	Access
 }
 
+// OpensIn reports whether a browser with that User-Agent is inside the provider's own app
+// and can log in there, by InApp.
+func (p *Provider) OpensIn(userAgent string) bool {
+	return p.InApp != nil && p.InAgent != nil && p.InAgent(userAgent)
+}
+
 // Access is what an opened provider offers. A kind sets what it has.
 type Access struct {
 	Code     Exchanger   // exchanges the codes that phones bring; nil: none do

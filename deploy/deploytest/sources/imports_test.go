@@ -16,13 +16,13 @@ var allowedImports = map[string][]string{
 	"cmd/loginhub/devicelogin":   {"api/qr"},
 	"cmd/loginhub/logqueue":      {},
 	"cmd/loginhub/metrics":       {"api/ratelimit", "cmd/loginhub/logqueue", "hub", "hub/provider", "hub/redisstore", "hub/ticket"},
-	"cmd/loginhub":               {"api", "api/gate", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/devicelogin", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/alipay", "hub/provider/app", "hub/provider/feishu", "hub/provider/qq", "hub/provider/dingtalk", "hub/provider/oidc", "hub/provider/sandbox", "hub/provider/wechat", "hub/provider/wecom", "hub/redisstore", "hub/ticket"},
-	"api":                        {"api/apidocs", "api/consent", "api/events", "api/gate", "api/login", "api/qr", "api/ratelimit", "api/request", "api/token", "api/visit", "api/weblogin", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
+	"cmd/loginhub":               {"api", "api/gate", "api/qr", "api/token", "cmd/loginhub/check", "cmd/loginhub/devicelogin", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/alipay", "hub/provider/app", "hub/provider/app/assertion", "hub/provider/feishu", "hub/provider/qq", "hub/provider/dingtalk", "hub/provider/oidc", "hub/provider/sandbox", "hub/provider/wechat", "hub/provider/wecom", "hub/redisstore", "hub/ticket"},
+	"api":                        {"api/apidocs", "api/consent", "api/events", "api/gate", "api/login", "api/oidc", "api/qr", "api/ratelimit", "api/request", "api/token", "api/visit", "api/weblogin", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/gate":                   {"api/qr", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/events":                 {"api/gate", "api/request", "hub/provider", "hub/ticket"},
 	"api/login":                  {"api/gate", "api/qr", "api/ratelimit", "api/request", "hub", "hub/client", "hub/provider", "hub/ticket"},
-	"api/oidc":                   {"api/token", "hub/client", "hub/ticket"},
-	"api/consent":                {"api/gate", "api/login", "api/request", "api/visit", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
+	"api/oidc":                   {"api/gate", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/provider", "hub/provider/app/assertion", "hub/ticket"},
+	"api/consent":                {"api/gate", "api/login", "api/oidc", "api/request", "api/visit", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/visit":                  {"api/gate", "api/request", "hub/provider", "hub/ticket"},
 	"api/weblogin":               {"api/gate", "api/ratelimit", "api/request", "api/visit", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/apitest":                {},
@@ -72,12 +72,12 @@ var allowedImports = map[string][]string{
 
 // moduleUsers lists the modules that only some packages may import.
 var moduleUsers = map[string][]string{
-	"github.com/labstack/echo/v4":              {"api", "api/consent", "api/events", "api/gate", "api/login", "api/request", "api/visit", "api/weblogin", "cmd/loginbench/bare"},
+	"github.com/labstack/echo/v4":              {"api", "api/consent", "api/events", "api/gate", "api/login", "api/oidc", "api/request", "api/visit", "api/weblogin", "cmd/loginbench/bare"},
 	"github.com/skip2/go-qrcode":               {"api/qr"},
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
 	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
 	"github.com/coder/websocket":               {"cmd/loginhub/check", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // check: `loginhub check` opens a socket
-	"github.com/go-jose/go-jose/v4":            {"api/token", "cmd/loginhub/devicelogin", "hub/hubtest", "hub/provider/app/assertion", "hub/provider/oidc/oidctest"},
+	"github.com/go-jose/go-jose/v4":            {"api/oidc", "api/token", "cmd/loginhub/devicelogin", "hub/hubtest", "hub/provider/app/assertion", "hub/provider/oidc/oidctest"},
 	"github.com/coreos/go-oidc/v3":             {"hub/provider/oidc"},
 	"golang.org/x/oauth2":                      {"cmd/loginbench", "hub/provider/oidc"},
 	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
