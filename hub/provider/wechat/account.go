@@ -3,7 +3,6 @@ package wechat
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"loginhub/hub/provider"
@@ -23,14 +22,9 @@ func Account() provider.Kind {
 		Name: "wechat_mp", Label: provider.Label{ZH: "微信", EN: "WeChat"},
 		Token:   accountForm("wechat_mp"),
 		ByPhone: true, PublicURL: true, QR: "wechat_mp", Calls: "wechat",
-		InAgent: inWeChat,
+		InAgent: IsAgent,
 		Read:    readAccount,
 	}
-}
-
-// inWeChat reports whether a browser is WeChat's. WeCom's agent names WeChat's too.
-func inWeChat(agent string) bool {
-	return strings.Contains(agent, "MicroMessenger/") && !strings.Contains(agent, "wxwork/")
 }
 
 // accountForm is of an official account's kinds: a user has the same openid in its events
