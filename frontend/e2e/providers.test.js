@@ -1,24 +1,6 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { after } from 'node:test'
 import { browserTest, inState } from './browser.js'
-import { build, tempDir } from './hub.js'
-
-const server = build('./hub/provider/providertest/server')
-const dir = tempDir('providers')
-
-/** Starts the imitation of a provider. Returns its entry in the clients file. */
-async function imitate(kind) {
-  const child = spawn(server, ['--kind', kind], { stdio: ['pipe', 'pipe', 'inherit'] })
-  after(() => child.stdin.end())
-  const [line] = await once(child.stdout, 'data')
-  const { fields, secret } = JSON.parse(line)
-  writeFileSync(join(dir, kind), secret, { mode: 0o600 })
-  return `  - {id: ${kind}, kind: ${kind}, ${fields.replaceAll('SECRET', join(dir, kind))}}\n`
-}
+import { imitate } from './imitation.js'
 
 const kinds = ['alipay', 'dingtalk', 'feishu', 'oidc', 'qq', 'wecom']
 const clients = `providers:\n${(await Promise.all(kinds.map(imitate))).join('')}clients: [{id: demo, origins: [ORIGIN]}]\n`

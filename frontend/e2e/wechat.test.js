@@ -1,25 +1,8 @@
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
-import { once } from 'node:events'
 import { after } from 'node:test'
+import { startWeChat } from './imitation.js'
 import { sitePolicy } from './site.js'
 import { PHONE, browserTest, inState } from './browser.js'
-
-/** Imitates the part of WeChat that a browser uses: the authorize page and the two calls behind it. */
-async function startWeChat() {
-  const server = createServer((request, response) => {
-    const url = new URL(request.url, 'http://wechat')
-    const json = (value) => response.setHeader('Content-Type', 'text/plain').end(JSON.stringify(value))
-    if (url.pathname === '/connect/qrconnect') {
-      const back = `${url.searchParams.get('redirect_uri')}?code=CODE0123456789&state=${url.searchParams.get('state')}`
-      const deny = `${url.searchParams.get('redirect_uri')}?state=${url.searchParams.get('state')}`
-      response.setHeader('Content-Type', 'text/html').end(`<!doctype html><link rel="icon" href="data:,"><a id="allow" href="${back}">allow</a> <a id="deny" href="${deny}">deny</a>`)
-    } else if (url.pathname === '/sns/oauth2/access_token') json({ access_token: 'T', openid: 'o-alice', expires_in: 7200 })
-    else json({ openid: 'o-alice', nickname: '爱丽丝', headimgurl: '' })
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return { server, url: `http://127.0.0.1:${server.address().port}` }
-}
 
 const weChat = await startWeChat()
 const env = {

@@ -1,10 +1,12 @@
-// The consent page works without scripts. This one shows the time in the phone's zone and what is left.
+// The consent page works without scripts. This one shows the time in the phone's zone and what is left, and
+// loads the page again at the end, which then says so.
 const time = document.querySelector('#requested time')
-if (time) time.textContent = new Date(time.dateTime).toLocaleTimeString(document.documentElement.lang)
+time.textContent = new Date(time.dateTime).toLocaleTimeString(document.documentElement.lang)
 
 const left = document.getElementById('left')
-const deadline = performance.now() + left?.dataset.seconds * 1000
-if (left) setInterval(() => {
-  const seconds = Math.max(0, Math.ceil((deadline - performance.now()) / 1000))
+const deadline = Date.now() + left.dataset.seconds * 1000
+setInterval(() => {
+  const seconds = Math.max(0, Math.ceil((deadline - Date.now()) / 1000))
   left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+  if (!seconds) location.reload()
 }, 250)

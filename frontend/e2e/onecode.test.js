@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after } from 'node:test'
+import { PHONE, accessible, browserTest, inState, onScreen } from './browser.js'
+import { tempDir } from './hub.js'
+import { imitate, startWeChat } from './imitation.js'
+
+const PHONE_AGENT = 'Mozilla/5.0 (Linux; Android 15; V2309A) AppleWebKit/537.36 Version/4.0 Chrome/130.0 Mobile Safari/537.36'
+// What each app's own browser adds.
+const AGENTS = {
+  alipay: 'NebulaSDK/1.8 AlipayDefined AliApp(AP/10.7) AlipayClient/10.7.0',
+  dingtalk: 'AliApp(DingTalk/7.6.40) com.alibaba.android.rimet DingTalk(7.6.40)',
+  feishu: 'Lark/7.30.6 LarkLocale/zh_CN ChannelName/Feishu',
+  qq: 'V1_AND_SQ_9.1.0 QQ/9.1.0.22445 NetType/WIFI',
+  wechat: 'MicroMessenger/8.0.54 NetType/WIFI',
+  wecom: 'wxwork/4.1.36 MicroMessenger/7.0.1 Language/zh',
+}
+const NAMES = { alipay: '支付宝', dingtalk: '钉钉', feishu: '飞书', qq: 'QQ', wechat: '微信', wecom: '企业微信' }
+
+const weChat = await startWeChat()
+after(() => {
+  weChat.server.closeAllConnections()
+  weChat.server.close()
+})
+const secret = join(tempDir('onecode'), 'secret')
+writeFileSync(secret, 'account-secret', { mode: 0o600 })
+const kinds = Object.keys(AGENTS).filter((kind) => kind !== 'wechat')
+const clients = `providers:
+${(await Promise.all([...kinds, 'oidc'].map(imitate))).join('')}  - {id: wechat, kind: wechat_h5, app_id: wx0123456789abcdef, app_secret_file: ${secret}, api_url: '${weChat.url}', authorize_url: '${weChat.url}'}
+clients:
+  - {id: demo, label: {zh: 演示, en: Demo}, origins: [ORIGIN]}
+  - {id: few, origins: [ORIGIN], providers: [wecom, oidc]}
+  - {id: plain, origins: [ORIGIN], providers: [feishu], number_matching: false}
+`
+
+// Opens the link of the page's code in an app's browser.
+async function openLink(page, t, { agent = '', path = '', ...options } = {}) {
+  await inState(page, 'pending')
+  const id = /tickets\/([\w-]{22})/.exec(await page.getAttribute('#qr', 'src'))[1]
+  const context = await page.context().browser().newContext({ ...PHONE, locale: 'zh-CN', userAgent: `${PHONE_AGENT} ${agent}`, ...options })
+  t.after(() => context.close())
+  const tab = await context.newPage()
+  tab.setDefaultTimeout(15000)
+  await tab.goto(new URL(`/s/${id}${path}`, page.url()).href)
+  return tab
+}
+
+for (const [app, agent] of Object.entries(AGENTS)) {
+  browserTest(`${NAMES[app]} opens the code: its user sees who asks, chooses the number and is logged in`, { clients }, async ({ visit, t }) => {
+    const page = await visit('/?client_id=demo')
+    const tab = await openLink(page, t, { agent })
+    await tab.click('#allow')
+    await onScreen(tab, 'consent')
+    await inState(page, 'scanned')
+    assert.equal(await tab.textContent('#site'), '演示')
+    assert.match(await tab.textContent('#browser'), /Chrome/)
+    await tab.check(`[name=match][value="${await page.textContent('#match')}"]`, { force: true })
+    await tab.click('#confirm')
+    await onScreen(tab, 'confirmed')
+    await inState(page, 'done')
+    assert.match(await page.textContent('[data-claim=sub]'), app === 'wechat' ? /^wechat_mp:/ : new RegExp(`^${app}:`))
+  })
+}
+
+browserTest('consent page: accessible, works without scripts, in three languages', { clients }, async ({ visit, t }) => {
+  const page = await visit('/?client_id=plain')
+  const tab = await openLink(page, t, { agent: AGENTS.feishu, javaScriptEnabled: false })
+  await tab.click('#allow')
+  await onScreen(tab, 'consent')
+  for (const [lang, text] of [['zh-TW', '確認登入'], ['en', 'Confirm login'], ['zh-CN', '登录确认']]) {
+    await tab.click('.nav .quiet')
+    assert.equal(await tab.getAttribute('html', 'lang'), lang)
+    assert.ok((await tab.textContent('main')).includes(text), text)
+  }
+  const buttons = await Promise.all(['#reject', '#confirm'].map((id) => tab.locator(id).boundingBox()))
+  assert.deepEqual([buttons[0].width, buttons[0].height], [buttons[1].width, buttons[1].height])
+  assert.ok(!await tab.isVisible('#choices')) // number_matching: false
+  await tab.click('#reject')
+  await onScreen(tab, 'rejected')
+  await inState(page, 'rejected')
+
+  const other = await visit('/?client_id=demo')
+  const again = await openLink(other, t, { agent: AGENTS.wecom })
+  await again.click('#allow')
+  await onScreen(again, 'consent')
+  await again.click('#confirm') // without a number the browser asks for one
+  assert.equal(await again.getAttribute('#phone', 'data-screen'), 'consent')
+  await accessible(again)
+})
+
+browserTest('other browsers: an app that cannot log in says which can; a camera offers the ways to go on', { clients }, async ({ visit, t }) => {
+  const page = await visit('/?client_id=few')
+  const inQQ = await openLink(page, t, { agent: AGENTS.qq })
+  assert.equal(await inQQ.textContent('h1'), 'QQ不能登录这个网站')
+  assert.match(await inQQ.textContent('main'), /请打开企业微信/)
+  assert.equal(await inQQ.locator('a.button').count(), 0)
+  await accessible(inQQ)
+  const camera = await openLink(page, t)
+  assert.deepEqual(await camera.locator('a.button').allTextContents(), ['用统一登录登录 · Log in with OpenID'])
+  await camera.click('a.button')
+  await camera.click('#allow')
+  await onScreen(camera, 'consent')
+  await inState(page, 'scanned')
+})
