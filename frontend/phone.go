@@ -92,6 +92,7 @@ func (c Consent) Sign() string {
 
 // Landing is the data of the page that the QR code links to.
 type Landing struct {
+	QR             bool // the page has the QR code: a computer opens it for a device
 	Ticket         string
 	WithZH, WithEN string // names of the apps that scan the code
 	InZH, InEN     string // the app that has opened the page and cannot log in here; "" for none

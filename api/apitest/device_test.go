@@ -237,7 +237,8 @@ func TestDevice_NotInterchangeable(t *testing.T) {
 // TestDevice_NumberMatching: a person who was sent the code by somebody else does not see
 // the device's number.
 func TestDevice_NumberMatching(t *testing.T) {
-	deviceTest(t, options{clients: []*client.Client{{ID: "tv", Grants: []string{client.GrantDevice}, Origins: []string{site}, IDTokenAlg: client.AlgEdDSA, NumberMatching: true}}}, func(t *testing.T, s *openIDSite) {
+	deviceTest(t, options{clients: []*client.Client{{ID: "tv", Grants: []string{client.GrantDevice}, Origins: []string{site}, IDTokenAlg: client.AlgEdDSA, NumberMatching: true},
+		{ID: "plain", Grants: []string{client.GrantDevice}, IDTokenAlg: client.AlgEdDSA, NumberMatching: true, NumbersByDefault: true}}}, func(t *testing.T, s *openIDSite) {
 		d := s.newDevice(t, "tv")
 		s.phone("alice").do(t, d.page(), "confirm").problem(t, 409, "scan_required")
 		if login := s.phone("alice").mustDo(t, d.page(), "scan")["login"].(map[string]any); login["hosts"] != nil {
@@ -246,6 +247,8 @@ func TestDevice_NumberMatching(t *testing.T) {
 		s.phone("alice").do(t, d.page(), "confirm").problem(t, 400, "invalid_request")
 		s.phone("alice").mustDo(t, d.page(), "confirm", "match", d.text("match_code"))
 		d.poll(t).ok(t, http.StatusOK)
+		// A standard client cannot show a number that the operator has not asked for.
+		s.phone("alice").mustDo(t, s.newDevice(t, "plain").page(), "confirm")
 	})
 }
 
@@ -272,6 +275,16 @@ func TestDevice_UserCode(t *testing.T) {
 			t.Errorf("from another site: %d", a.status)
 		}
 		d.page().requireState(t, "pending", 1)
+		// A computer gets the QR code for the phone; the code of a login page is there already.
+		for agent, want := range map[string]bool{"Mozilla/5.0 (X11; Linux x86_64)": true, "Mozilla/5.0 (iPhone; Mobile)": false} {
+			for p, device := range map[*browser]bool{d.page(): true, s.createTicket(t, map[string]any{"client_id": "demo"}): false} {
+				page, err := s.send(s.stepContext(t), "GET", "/s/"+p.id, nil, "User-Agent", agent)
+				must(t, err)
+				if got := strings.Contains(string(page.body), p.path("qr.svg")); page.status != 200 || got != (want && device) {
+					t.Errorf("%s, device %v: %d, QR code %v", agent, device, page.status, got)
+				}
+			}
+		}
 		for range 6 { // right codes do not count
 			if a := s.typeCode(t, d.text("user_code")); a.status != 303 {
 				t.Errorf("again: %d", a.status)

@@ -37,7 +37,7 @@ func (h *Handlers) Landing(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	page := frontend.Landing{Ticket: string(id)}
+	page := frontend.Landing{Ticket: string(id), QR: onDesktop(cfg, t, c.Request().UserAgent())}
 	if t.ID == "" || !site.LinkLogin {
 		return h.Render(c, http.StatusOK, "landing.html", h.describeApps(c, page, site))
 	}
@@ -61,7 +61,7 @@ func (h *Handlers) Landing(c echo.Context) error {
 // for every ticket.
 func (h *Handlers) read(c echo.Context, cfg *gate.Config, id ticket.ID) (site *client.Client, t ticket.Ticket, err error) {
 	links := slices.ContainsFunc(cfg.Clients, func(c *client.Client) bool { return c.LinkLogin })
-	if len(cfg.Clients) == 1 && !links {
+	if len(cfg.Clients) == 1 && !links && !cfg.Clients[0].HasGrant(client.GrantDevice) {
 		return cfg.Clients[0], t, nil
 	}
 	if t, err = h.gate.Hub.Get(c.Request().Context(), id); err == nil {
@@ -175,6 +175,13 @@ func (h *Handlers) links(cfg *gate.Config, site *client.Client, id ticket.ID, ag
 		links = append(links, frontend.Link{URL: template.URL(to), ZH: "打开 App", EN: "Open the app"})
 	}
 	return links
+}
+
+// onDesktop reports whether a person has typed a device's code on a computer. Then the page
+// has the QR code, because the device shows none that the phone could scan.
+func onDesktop(cfg *gate.Config, t ticket.Ticket, agent string) bool {
+	app := slices.ContainsFunc(cfg.Kinds, func(k provider.Kind) bool { return k.InAgent != nil && k.InAgent(agent) })
+	return t.Grant != nil && t.Grant.Type == ticket.GrantDevice && !isPhone(agent) && !app
 }
 
 // isPhone reports whether a User-Agent claims to be a phone's browser other

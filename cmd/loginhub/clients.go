@@ -152,6 +152,8 @@ func (e clientEntry) setNumbers(site *client.Client, own credentials) {
 	site.NumberMatching, site.LinkLogin = byDefault, byDefault || e.NumberMatching != nil
 	if e.NumberMatching != nil {
 		site.NumberMatching = *e.NumberMatching
+	} else {
+		site.NumbersByDefault = byDefault
 	}
 }
 

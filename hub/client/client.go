@@ -18,6 +18,10 @@ type Client struct {
 	Providers      []string // providers that may confirm; empty means all configured ones
 	Subject        string   // SubjectOpenID ("" too) or SubjectUnionID
 	NumberMatching bool
+	// NumbersByDefault means that NumberMatching is on without the operator's word, because
+	// of LinkLogin. It does not apply to devices: standard clients of the device grant
+	// cannot show a number.
+	NumbersByDefault bool
 	// LinkLogin means that the link of the QR code may lead to a login in a browser: an
 	// app's own, or one at a provider's page. Anyone can send a link, so numbers are
 	// compared then, unless the operator has turned that off.

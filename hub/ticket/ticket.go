@@ -116,10 +116,11 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 	if r.Grant != nil && r.Grant.TTL > 0 {
 		ttl = r.Grant.TTL
 	}
+	device := r.Grant != nil && r.Grant.Type == GrantDevice
 	return Ticket{
 		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address, Origin: r.Origin,
 		Browser: provider.CleanText(r.Browser, maxAgent), OS: provider.CleanText(r.OS, maxAgent),
-		NumberMatching: r.Client.NumberMatching, Key: key,
+		NumberMatching: r.Client.NumberMatching && !(device && r.Client.NumbersByDefault), Key: key,
 		CreatedAt: now, State: Pending, Seq: 1, Deadline: now.Add(ttl), Grant: r.Grant,
 	}
 }
