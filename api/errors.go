@@ -153,7 +153,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 // result.
 func wantsHTML(c echo.Context) bool {
 	path := c.Request().URL.Path
-	if path == "/" || path == oidc.AuthorizePath || path == oidc.DevicePage || strings.HasPrefix(path, "/s/") {
+	if path == "/" || path == oidc.AuthorizePath || path == oidc.DevicePage || path == oidc.LogoutPath || strings.HasPrefix(path, "/s/") {
 		return true
 	}
 	for start, callback := range weblogin.Routes() {

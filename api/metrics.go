@@ -18,6 +18,9 @@ type Metrics interface {
 	ObserveRequest(route, class string, took time.Duration)
 	// IncLimited reports one hit on a limit; limit is one of ratelimit.Names.
 	IncLimited(limit string)
+	// IncLogoutToken reports the end of a logout token's delivery; result is one of
+	// oidc.LogoutResults.
+	IncLogoutToken(result string)
 }
 
 // countLimitHit counts one hit on a limit.

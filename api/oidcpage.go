@@ -79,6 +79,16 @@ func (s *Server) devicePage(c echo.Context, status int, code string) error {
 	return s.render(c, status, "device.html", frontend.Device{Code: code, Wrong: status != http.StatusOK})
 }
 
+// logoutPage answers with the page of a logout. Its form may be answered by a redirect to
+// the site.
+func (s *Server) logoutPage(c echo.Context, p oidc.LogoutPage) error {
+	h := c.Response().Header()
+	policy, _, _ := strings.Cut(csp, "form-action ")
+	h.Set("Content-Security-Policy", policy+formsAnywhere)
+	denyFraming(h)
+	return s.render(c, http.StatusOK, "logout.html", frontend.Logout(p))
+}
+
 // oauthError answers an error of an OAuth endpoint in its own form (RFC 6749, section
 // 5.2), if the route is one. Pages and routes that do not exist have no such form.
 func (s *Server) oauthError(err error, c echo.Context) (done bool) {

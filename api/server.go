@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -73,7 +74,12 @@ func New(c Config) (*Server, error) {
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
-	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage})
+	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage,
+		LogoutPage: s.logoutPage, LogoutToken: func(result string) {
+			if c.Metrics != nil {
+				c.Metrics.IncLogoutToken(result)
+			}
+		}})
 	s.login.TicketRequest = s.oidc.TicketRequest
 	visits := visit.New(s.gate, c.StateStore)
 	var err error
@@ -97,6 +103,15 @@ func New(c Config) (*Server, error) {
 
 // Reload replaces the Reloadable for all requests that start from now on.
 func (s *Server) Reload(r gate.Reloadable) { s.gate.Reload(r) }
+
+// Close ends what the server does outside of requests: it delivers logout tokens.
+func (s *Server) Close() { s.oidc.Close() }
+
+// EndUser ends the tokens of a user at a site, and sends the site a logout token. With a
+// sid it ends that login only. Errors are those of oidc.Handlers.EndUser.
+func (s *Server) EndUser(ctx context.Context, site, sub, sid string) error {
+	return s.oidc.EndUser(ctx, site, sub, sid)
+}
 
 // Clients returns the current clients.
 func (s *Server) Clients() []*client.Client { return s.gate.Clients() }

@@ -21,7 +21,7 @@ func FS() fs.FS {
 }
 
 // Templates parses the pages. The data of index.html is Index, of phone.html and consent.html Consent, of landing.html Landing, of
-// error.html Failure, of device.html Device, of weblogin.html WebLoginResult, of continue.html Form, and of docs.html
+// error.html Failure, of device.html Device, of weblogin.html WebLoginResult, of continue.html Form, of logout.html Logout, and of docs.html
 // Docs.
 func Templates() (*template.Template, error) {
 	return template.ParseFS(pages, "page/*.html")
@@ -60,6 +60,13 @@ type Device struct {
 type Form struct {
 	Action string
 	Fields map[string]string
+}
+
+// Logout is the data of the page of a logout.
+type Logout struct {
+	Label, LabelEN string // the site's name in Chinese and English; "" if it is not known
+	Ask            bool   // the page asks first, with a form that posts Fields
+	Fields         map[string]string
 }
 
 // Failure is the data of the error page: the fields of the problem document (RFC 9457).

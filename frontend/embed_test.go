@@ -36,6 +36,7 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 		"phone.html":    Consent{Ticket: hostile, T: texts["zh"], Facts: Facts{Same: "undefined"}},
 		"consent.html":  Consent{Ticket: hostile, T: texts["en"], Screen: "consent", CSRF: hostile, Choices: []string{hostile}, As: hostile, Facts: Facts{Client: hostile, Hosts: hostile, IP: hostile, Same: "true", Browser: hostile, OS: hostile, Requested: hostile}},
 		"landing.html":  Landing{Ticket: hostile, WithZH: hostile, WithEN: hostile, InZH: hostile, InEN: hostile, Opens: true, Links: []Link{{URL: "weixin://dl/business/?appid=wx1", ZH: hostile, EN: hostile}}},
+		"logout.html":   Logout{Ask: true, Label: hostile, LabelEN: hostile, Fields: map[string]string{"state": hostile}},
 		"weblogin.html": WebLoginResult{Confirmed: true},
 		"continue.html": Form{Action: "https://site.test/cb", Fields: map[string]string{"code": hostile}},
 		"error.html":    Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},

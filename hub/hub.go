@@ -83,6 +83,8 @@ type Config struct {
 
 // Hub is one node. Its methods are safe for concurrent use.
 type Hub struct {
+	MasterKeys KeyControl
+
 	config  Config
 	node    string // 128 random bits, base64url
 	log     *slog.Logger
@@ -130,6 +132,7 @@ func New(c Config) *Hub {
 	h.mailbox = &mailbox{channel: c.Mailbox, node: h.node, liveness: h.liveness, records: h.records, waiters: h.waiters, metrics: c.Metrics, log: c.Log}
 	h.resync = &resyncer{records: h.records, waiters: h.waiters, metrics: c.Metrics, log: c.Log, sweepsPerHeartbeat: sweeps}
 	h.switches = newKillSwitch(c, &h.current, h.audit, h.waiters)
+	h.MasterKeys = KeyControl{h.switches}
 	return h
 }
 

@@ -140,13 +140,13 @@ func (s *killSwitch) readRevocation(ctx context.Context, keys *ticket.Keyring, k
 	return s.restore(ctx, name, value, restore)
 }
 
-// Errors of Hub.RevokeKey.
+// Errors of KeyControl.Revoke.
 var (
 	ErrNoSuchKey = errors.New("no such key in LOGINHUB_KEYS")
 	ErrLastKey   = errors.New("the last usable key; append another one to LOGINHUB_KEYS first")
 )
 
-// revokeKey revokes a master key. See Hub.RevokeKey.
+// revokeKey revokes a master key. See KeyControl.Revoke.
 func (s *killSwitch) revokeKey(ctx context.Context, kid string, operator netip.Addr) (err error) {
 	slot, err := s.audit.reserve()
 	defer func() { s.audit.keyRevoked(&slot, kid, operator, err) }()
@@ -176,18 +176,21 @@ func (s *killSwitch) revokeKey(ctx context.Context, kid string, operator netip.A
 	return errors.Join(err, s.read(ctx), s.read(ctx))
 }
 
-// RevokeKey ends a master key for good: nothing is signed with it, and nothing accepted
+// KeyControl revokes and checks a node's master keys.
+type KeyControl struct{ switches *killSwitch }
+
+// Revoke ends a master key for good: nothing is signed with it, and nothing accepted
 // that it has signed or sealed, at once on this node and within switchInterval on the
 // others. operator is the caller's address, for the audit. Errors are those of
-// SetEnabled, ErrNoSuchKey and ErrLastKey.
-func (h *Hub) RevokeKey(ctx context.Context, kid string, operator netip.Addr) error {
-	return h.switches.revokeKey(ctx, kid, operator)
+// Hub.SetEnabled, ErrNoSuchKey and ErrLastKey.
+func (k KeyControl) Revoke(ctx context.Context, kid string, operator netip.Addr) error {
+	return k.switches.revokeKey(ctx, kid, operator)
 }
 
-// CheckKeys returns nil if this node knows which of its keys are revoked, and has one
+// Check returns nil if this node knows which of its keys are revoked, and has one
 // that is not.
-func (h *Hub) CheckKeys() error {
-	switch s := h.switches; {
+func (k KeyControl) Check() error {
+	switch s := k.switches; {
 	case s.store == nil || s.keys.changed == nil:
 		return nil
 	case !s.loaded():

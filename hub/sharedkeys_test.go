@@ -152,8 +152,8 @@ func TestSharedKeys_Revoked(t *testing.T) {
 				waitRead(t)
 				late := b.node(t, false)
 				for n, want := range map[keyNode]bool{known: c.known, late: c.late} {
-					if got := n.shared.Load().Revoked; (len(got) == 1) != want || n.CheckKeys() != nil {
-						t.Errorf("known %v: revoked %v, %v", n == known, got, n.CheckKeys())
+					if got := n.shared.Load().Revoked; (len(got) == 1) != want || n.MasterKeys.Check() != nil {
+						t.Errorf("known %v: revoked %v, %v", n == known, got, n.MasterKeys.Check())
 					}
 				}
 			})

@@ -99,7 +99,7 @@ func TestDevice_Login(t *testing.T) {
 			t.Errorf("ID token %v", id)
 		}
 		d.poll(t).requireOAuth(t, "a second time", 400, "invalid_grant")
-		if jti := fmt.Sprint(payloadOf(t, tokens["access_token"])["jti"]); s.states.held["revoked:"+jti] == nil {
+		if sid := fmt.Sprint(payloadOf(t, tokens["access_token"])["sid"]); s.states.held["ended:"+sid] == nil {
 			t.Error("a second redemption leaves the access token valid")
 		}
 	})

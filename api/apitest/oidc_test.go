@@ -50,8 +50,8 @@ func TestOpenID_Login(t *testing.T) {
 	s.exchange(t, codeForm(got.Get("code")), basic("rp", rpSecret)...).requireOAuth(t, "replay", 400, "invalid_grant")
 	payload, err = base64.RawURLEncoding.DecodeString(strings.Split(fmt.Sprint(tokens["access_token"]), ".")[1])
 	must(t, err)
-	if jti := fmt.Sprint(object(t, payload)["jti"]); s.states.held["revoked:"+jti] == nil {
-		t.Errorf("a replay leaves the access token %s valid: %v", jti, s.states.held)
+	if sid := fmt.Sprint(object(t, payload)["sid"]); s.states.held["ended:"+sid] == nil {
+		t.Errorf("a replay leaves the login %s valid: %v", sid, s.states.held)
 	}
 	// Form post, and a reject.
 	request, cookie := s.open(t, query("response_mode", "form_post"))

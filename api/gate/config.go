@@ -58,6 +58,9 @@ func (g *Gate) Reload(r Reloadable) {
 	g.active.Store(c)
 }
 
+// Current returns the current Config, for work outside of a request.
+func (g *Gate) Current() *Config { return g.active.Load() }
+
 // Clients returns the current clients.
 func (g *Gate) Clients() []*client.Client { return g.active.Load().Clients }
 

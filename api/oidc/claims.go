@@ -36,23 +36,23 @@ func userClaims(c *client.Client, login ticket.Claims, scope []string) map[strin
 		add("picture", login.Picture)
 	}
 	for name, value := range c.Claims {
-		if value, ok := expand(value, login, name == "email"); ok {
+		if value, ok := fillTemplates(value, login); ok {
 			add(name, value)
 		}
 	}
 	return claims
 }
 
-// expand fills the templates in a claim's value. ok is false if the user has no value
+// fillTemplates fills the templates in a claim's value. ok is false if the user has no value
 // for one of them: the claim is then left out.
-func expand(value any, login ticket.Claims, email bool) (filled any, ok bool) {
+func fillTemplates(value any, login ticket.Claims) (filled any, ok bool) {
 	switch value := value.(type) {
 	case string:
-		return expandText(value, login, email)
+		return fillText(value, login)
 	case []any:
 		list := make([]any, 0, len(value))
 		for _, one := range value {
-			if one, ok := expand(one, login, email); ok {
+			if one, ok := fillTemplates(one, login); ok {
 				list = append(list, one)
 			}
 		}
@@ -60,7 +60,7 @@ func expand(value any, login ticket.Claims, email bool) (filled any, ok bool) {
 	case map[string]any:
 		object := map[string]any{}
 		for name, one := range value {
-			if one, ok := expand(one, login, email); ok {
+			if one, ok := fillTemplates(one, login); ok {
 				object[name] = one
 			}
 		}
@@ -69,30 +69,28 @@ func expand(value any, login ticket.Claims, email bool) (filled any, ok bool) {
 	return value, true
 }
 
-func expandText(text string, login ticket.Claims, email bool) (string, bool) {
+func fillText(text string, login ticket.Claims) (string, bool) {
 	var pairs []string
-	for name, value := range map[string]string{"{sub}": login.Subject, "{openid}": login.OpenID, "{unionid}": login.UnionID, "{nickname}": login.Nickname} {
+	for name, value := range map[string]string{"{sub}": login.Subject, "{sub_local}": localPart(login.Subject), "{openid}": login.OpenID, "{unionid}": login.UnionID, "{nickname}": login.Nickname} {
 		if value == "" && strings.Contains(text, name) {
 			return "", false
-		}
-		if email {
-			value = escapeLocalPart(value)
 		}
 		pairs = append(pairs, name, value)
 	}
 	return strings.NewReplacer(pairs...).Replace(text), true
 }
 
-// escapeLocalPart writes each byte that many sites refuse before the @ of an address as
-// "=XX". Different values stay different: sites take the address for the account.
-func escapeLocalPart(value string) string {
+// localPart returns a subject as the part of an address before the @: lower-case letters,
+// digits and dashes. Every other byte becomes "_XX", in hexadecimal: many sites refuse
+// more, and compare addresses without case. Different subjects stay different, because
+// sites take the address for the account.
+func localPart(subject string) string {
 	var out strings.Builder
-	for _, b := range []byte(value) {
-		letter := 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9'
-		if letter || b == '-' || b == '_' {
+	for _, b := range []byte(subject) {
+		if 'a' <= b && b <= 'z' || '0' <= b && b <= '9' || b == '-' {
 			out.WriteByte(b)
 		} else {
-			fmt.Fprintf(&out, "=%02X", b)
+			fmt.Fprintf(&out, "_%02x", b)
 		}
 	}
 	return out.String()

@@ -32,7 +32,7 @@ func (h *Handlers) discovery(c echo.Context) error {
 		"jwks_uri":                              at("/.well-known/jwks.json"),
 		"introspection_endpoint":                at(introspectPath),
 		"revocation_endpoint":                   at(revokePath),
-		"end_session_endpoint":                  at(logoutPath),
+		"end_session_endpoint":                  at(LogoutPath),
 		"device_authorization_endpoint":         at(devicePath),
 		"pushed_authorization_request_endpoint": at(parPath),
 

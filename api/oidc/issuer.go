@@ -7,10 +7,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"loginhub/api/gate"
 	"loginhub/api/token"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -18,9 +20,6 @@ import (
 
 // tokenLife is the life of access and ID tokens if the client sets none.
 const tokenLife = time.Hour
-
-// accessTokenType is the typ of access tokens (RFC 9068, section 2.1).
-const accessTokenType = "at+jwt"
 
 // acr is the authentication context of every login: a confirmed scan by a phone.
 const acr = "urn:loginhub:phone"
@@ -37,6 +36,8 @@ const (
 type issuer struct {
 	url    string // iss: the public URL
 	signer func() *token.Signer
+	states gate.StateStore // of refresh tokens
+	log    *slog.Logger
 }
 
 // Login is a redeemed login.
@@ -59,104 +60,111 @@ type tokenResponse struct {
 	Scope        string `json:"scope,omitempty"`
 }
 
+// session is what the tokens of one login have in common. Redis keeps it for a refresh
+// token (refresh.go).
+type session struct {
+	ID     string        `json:"sid"`
+	Client string        `json:"client"`
+	Scope  []string      `json:"scope"`
+	Login  ticket.Claims `json:"login"`
+	Ends   int64         `json:"ends"`              // Unix seconds; of the refresh tokens
+	Used   int           `json:"used"`              // number of the last refresh token that was used; 0: none
+	UsedAt int64         `json:"used_at,omitempty"` // Unix seconds
+}
+
+// grant is one answer of the token endpoint: the tokens of a session at a time.
+type grant struct {
+	session
+	key    string // id of the master key that signs
+	serial int    // number of the refresh; 0 for the login
+	scope  []string
+	nonce  string
+	client *client.Client
+	now    time.Time
+}
+
 // issue makes the tokens of a login: an access token, an ID token if the scope has
 // openid, and a refresh token if it has offline_access and the client may have one.
 func (i *issuer) issue(ctx context.Context, l Login) (tokenResponse, error) {
-	var login ticket.Claims
-	if err := json.Unmarshal(l.Ticket.Claims, &login); err != nil {
+	offline := l.Client.OfflineAccess && slices.Contains(l.Scope, scopeOffline)
+	if !offline {
+		l.Scope = slices.DeleteFunc(slices.Clone(l.Scope), func(s string) bool { return s == scopeOffline })
+	}
+	g := grant{session: session{Client: l.Client.ID, Scope: l.Scope, Ends: l.Now.Add(refreshLife).Unix()},
+		key: l.Ticket.Key, scope: l.Scope, nonce: l.Nonce, client: l.Client, now: l.Now}
+	if err := json.Unmarshal(l.Ticket.Claims, &g.Login); err != nil {
 		return tokenResponse{}, fmt.Errorf("issue tokens: read claims: %w", err)
 	}
-	return i.tokens(l.session(login))
-}
-
-// session is what tokens of one login have in common. A refresh token keeps it.
-type session struct {
-	Key      string        `json:"kid"`    // master key of the ticket
-	Ticket   ticket.ID     `json:"ticket"` // jti, sid and at_hash derive from it
-	Client   string        `json:"client"`
-	Scope    []string      `json:"scope"`
-	Nonce    string        `json:"nonce,omitempty"`
-	Login    ticket.Claims `json:"login"`
-	now      time.Time
-	settings *client.Client
-	serial   int // number of the refresh
-}
-
-func (l Login) session(login ticket.Claims) session {
-	return session{Key: l.Ticket.Key, Ticket: l.Ticket.ID, Client: l.Client.ID, Scope: l.Scope, Nonce: l.Nonce, Login: login, now: l.Now, settings: l.Client}
-}
-
-// times are the claims of every token about its life.
-type times struct {
-	IssuedAt int64 `json:"iat"`
-	Expires  int64 `json:"exp"`
-}
-
-// accessToken is the payload of an access token (RFC 9068, section 2.2). Its audience is
-// this hub: an audience that is a client id would let a site take it for an ID token
-// (section 5).
-type accessToken struct {
-	Issuer   string   `json:"iss"`
-	Subject  string   `json:"sub"`
-	Audience string   `json:"aud"`
-	ClientID string   `json:"client_id"`
-	ID       string   `json:"jti"`
-	Scope    string   `json:"scope,omitempty"`
-	AuthTime int64    `json:"auth_time"`
-	ACR      string   `json:"acr"`
-	AMR      []string `json:"amr"`
-	times
-}
-
-// tokens makes the access token and the ID token of a session.
-func (i *issuer) tokens(s session) (tokenResponse, error) {
-	life := tokenLife
-	if s.settings.TokenTTL > 0 {
-		life = s.settings.TokenTTL
+	var err error
+	if g.ID, err = sessionID(i.signer(), l.Ticket); err != nil {
+		return tokenResponse{}, err
 	}
-	signer := i.signer()
-	jti, err := signer.DeriveID(s.Key, "jti", fmt.Sprintf("%s.%d", s.Ticket, s.serial))
+	out, err := i.tokens(g)
+	if err != nil || !offline {
+		return out, err
+	}
+	// The login is redeemed: without its refresh token it is still a login.
+	if err := i.saveSession(ctx, g.session, l.Now); err != nil {
+		i.log.Warn("no refresh token: the session was not stored", "client", l.Client.ID, "error", err)
+		return out, nil
+	}
+	out.RefreshToken, err = refreshToken(i.signer(), i.signer().Current(), g.ID, 1)
+	return out, err
+}
+
+// sessionID returns the sid of a ticket's login. Every node derives the same.
+func sessionID(signer *token.Signer, t ticket.Ticket) (string, error) {
+	sid, err := signer.DeriveID(t.Key, "sid", string(t.ID))
+	if err != nil {
+		return "", fmt.Errorf("session: %w: %w", ticket.ErrUnknownKey, err)
+	}
+	return sid, nil
+}
+
+// tokens makes the access token and the ID token.
+func (i *issuer) tokens(g grant) (tokenResponse, error) {
+	signer, life := i.signer(), accessLife(g.client)
+	jti, err := signer.DeriveID(g.key, "jti", fmt.Sprintf("%s.%d", g.ID, g.serial))
 	if err != nil {
 		return tokenResponse{}, fmt.Errorf("issue tokens: %w: %w", ticket.ErrUnknownKey, err)
 	}
-	valid := times{IssuedAt: s.now.Unix(), Expires: s.now.Add(life).Unix()}
-	access := accessToken{Issuer: i.url, Subject: s.Login.Subject, Audience: i.url, ClientID: s.Client, ID: jti, Scope: strings.Join(s.Scope, " "),
-		AuthTime: s.Login.AuthTime, ACR: acr, AMR: s.Login.AMR, times: valid}
+	valid := times{IssuedAt: g.now.Unix(), Expires: g.now.Add(life).Unix()}
+	access := accessToken{Issuer: i.url, Subject: g.Login.Subject, Audience: i.url, ClientID: g.client.ID, ID: jti, Session: g.ID,
+		Scope: strings.Join(g.scope, " "), AuthTime: g.Login.AuthTime, ACR: acr, AMR: g.Login.AMR, User: newUserPart(g.client, g.Login, g.scope), times: valid}
 	out := tokenResponse{TokenType: "Bearer", ExpiresIn: ticket.Seconds(life), Scope: access.Scope}
-	if out.AccessToken, err = i.sign(signer, s, accessTokenType, access); err != nil {
+	if out.AccessToken, err = sign(signer, g.key, g.client, accessTokenType, access); err != nil {
 		return tokenResponse{}, err
 	}
-	if slices.Contains(s.Scope, scopeOpenID) {
-		out.IDToken, err = i.idToken(signer, s, valid, out.AccessToken)
+	if slices.Contains(g.scope, scopeOpenID) {
+		out.IDToken, err = i.idToken(signer, g, valid, out.AccessToken)
 	}
 	return out, err
 }
 
+// idTokenType is the typ of ID tokens.
+const idTokenType = "JWT"
+
 // idToken makes the ID token (OpenID Connect Core 1.0, section 2) that belongs to the
 // access token.
-func (i *issuer) idToken(signer *token.Signer, s session, valid times, access string) (string, error) {
-	sid, err := signer.DeriveID(s.Key, "sid", string(s.Ticket))
-	if err != nil {
-		return "", fmt.Errorf("issue ID token: %w: %w", ticket.ErrUnknownKey, err)
-	}
-	claims := userClaims(s.settings, s.Login, s.Scope)
-	for name, value := range map[string]any{"iss": i.url, "sub": s.Login.Subject, "aud": s.Client, "iat": valid.IssuedAt, "exp": valid.Expires,
-		"auth_time": s.Login.AuthTime, "acr": acr, "amr": s.Login.AMR, "sid": sid, "at_hash": leftHalfHash(s.settings.IDTokenAlg, access)} {
+func (i *issuer) idToken(signer *token.Signer, g grant, valid times, access string) (string, error) {
+	claims := userClaims(g.client, g.Login, g.scope)
+	for name, value := range map[string]any{"iss": i.url, "sub": g.Login.Subject, "aud": g.client.ID, "iat": valid.IssuedAt, "exp": valid.Expires,
+		"auth_time": g.Login.AuthTime, "acr": acr, "amr": g.Login.AMR, "sid": g.ID, "at_hash": leftHalfHash(g.client.IDTokenAlg, access)} {
 		claims[name] = value
 	}
-	if s.Nonce != "" {
-		claims["nonce"] = s.Nonce
+	if g.nonce != "" {
+		claims["nonce"] = g.nonce
 	}
-	return i.sign(signer, s, "JWT", claims)
+	return sign(signer, g.key, g.client, idTokenType, claims)
 }
 
-// sign signs claims with the session's key and the client's algorithm.
-func (i *issuer) sign(signer *token.Signer, s session, typ string, claims any) (string, error) {
+// sign signs claims with the master key's key of the client's algorithm.
+func sign(signer *token.Signer, key string, site *client.Client, typ string, claims any) (string, error) {
 	text, err := json.Marshal(claims)
 	if err != nil {
 		return "", fmt.Errorf("sign %s: %w", typ, err)
 	}
-	signed, err := signer.Sign(s.Key, typ, s.settings.IDTokenAlg, text)
+	signed, err := signer.Sign(key, typ, site.IDTokenAlg, text)
 	if err != nil {
 		return "", fmt.Errorf("sign %s: %w: %w", typ, ticket.ErrUnknownKey, err)
 	}

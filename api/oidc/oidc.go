@@ -3,10 +3,12 @@ package oidc
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/gate"
+	"loginhub/api/token"
 	"loginhub/hub/provider/app/assertion"
 	"loginhub/hub/ticket"
 )
@@ -19,7 +21,7 @@ const (
 	userinfoPath   = "/oauth2/userinfo"
 	introspectPath = "/oauth2/introspect"
 	revokePath     = "/oauth2/revoke"
-	logoutPath     = "/oauth2/logout"
+	LogoutPath     = "/oauth2/logout"
 	devicePath     = "/oauth2/device_authorization"
 )
 
@@ -49,6 +51,11 @@ type Options struct {
 	// Device answers with the page where a device's code is typed. status is 200, or that
 	// of the wrong code.
 	Device func(c echo.Context, status int, code string) error
+	// LogoutPage answers with the page of a logout.
+	LogoutPage func(c echo.Context, p LogoutPage) error
+	// LogoutToken counts the end of a logout token's delivery; result is one of
+	// LogoutResults.
+	LogoutToken func(result string)
 }
 
 // Handlers are the endpoints. They are safe for concurrent use.
@@ -59,6 +66,7 @@ type Handlers struct {
 	issuerURL  string
 	assertions *assertions
 	devices    *deviceGrant
+	logouts    *logoutSender
 }
 
 // New returns the endpoints.
@@ -70,6 +78,12 @@ func New(g *gate.Gate, o Options) *Handlers {
 	h := &Handlers{gate: g, options: o, states: o.States, issuerURL: issuer,
 		assertions: &assertions{states: o.States, issuer: issuer, sources: map[string]*assertion.KeySource{}}}
 	h.devices = &deviceGrant{Handlers: h}
+	now := time.Now
+	if o.States != nil {
+		now = o.States.Now
+	}
+	h.logouts = &logoutSender{issuer: issuer, signer: func() *token.Signer { return g.Current().Signer }, now: now, done: o.LogoutToken, log: g.Log}
+	h.logouts.start()
 	return h
 }
 
@@ -97,7 +111,19 @@ func (h *Handlers) Mount(e *echo.Echo, notFound error) {
 	e.POST(devicePath, h.devices.authorizeDevice, enabled)
 	e.Match(read, DevicePage, h.devices.enterCode, enabled)
 	e.POST(DevicePage, h.devices.submitCode, enabled)
+	tokens := &tokenEndpoints{h}
+	e.Match(read, userinfoPath, tokens.userinfo, enabled, crossOrigin)
+	e.POST(userinfoPath, tokens.userinfo, enabled, crossOrigin)
+	e.OPTIONS(userinfoPath, preflight, enabled)
+	e.POST(introspectPath, tokens.introspect, enabled)
+	e.POST(revokePath, tokens.revoke, enabled, crossOrigin)
+	e.OPTIONS(revokePath, preflight, enabled)
+	e.GET(LogoutPath, tokens.logout, enabled)
+	e.POST(LogoutPath, tokens.logout, enabled)
 }
+
+// Close ends the delivery of logout tokens.
+func (h *Handlers) Close() { h.logouts.close() }
 
 // crossOrigin lets pages of every origin read the answer. These endpoints use no cookie:
 // who calls them has the code, the token or the client's secret.

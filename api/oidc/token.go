@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -33,8 +32,9 @@ func (h *Handlers) token(c echo.Context) error {
 	}
 	kind := form.Get("grant_type")
 	exchange := map[string]func(echo.Context, *client.Client, url.Values) (tokenResponse, error){
-		client.GrantCode:   h.exchangeCode,
-		client.GrantDevice: h.devices.exchangeDevice,
+		client.GrantCode:    h.exchangeCode,
+		client.GrantDevice:  h.devices.exchangeDevice,
+		client.GrantRefresh: (&tokenEndpoints{h}).refresh,
 	}
 	for grant, run := range exchange {
 		if grantTypes[grant] != kind {
@@ -94,17 +94,16 @@ func (h *Handlers) exchangeCode(c echo.Context, site *client.Client, form url.Va
 
 // issuer returns the issuer of the request's configuration.
 func (h *Handlers) issuer(c echo.Context) *issuer {
-	return &issuer{url: h.issuerURL, signer: func() *token.Signer { return gate.ConfigOf(c).Signer }}
+	return &issuer{url: h.issuerURL, signer: func() *token.Signer { return gate.ConfigOf(c).Signer }, states: h.states, log: h.gate.Log}
 }
 
-// revokeFirst ends the access token that the ticket's grant gave. The value outlives the
-// token.
+// revokeFirst ends the tokens that the ticket's grant gave.
 func (h *Handlers) revokeFirst(c echo.Context, site *client.Client, t ticket.Ticket) error {
-	jti, err := gate.ConfigOf(c).Signer.DeriveID(t.Key, "jti", fmt.Sprintf("%s.%d", t.ID, 0))
+	sid, err := sessionID(gate.ConfigOf(c).Signer, t)
 	if err != nil {
-		return fmt.Errorf("revoke: %w: %w", ticket.ErrUnknownKey, err)
+		return err
 	}
-	return h.states.Save(c.Request().Context(), "revoked:"+jti, []byte("code used twice"), max(site.TokenTTL, tokenLife)+time.Minute)
+	return h.endSession(c.Request().Context(), site, sid)
 }
 
 // grantError returns errGrant for every error that says what the ticket is, and other

@@ -19,9 +19,10 @@ const Type = "login+jwt"
 
 // Signer signs with each of its keys. It is safe for concurrent use.
 type Signer struct {
-	keys   map[keyName]signingKey
-	ids    map[string][]byte // HMAC keys of DeriveID, by master key
-	public jose.JSONWebKeySet
+	current string // id of the newest master key
+	keys    map[keyName]signingKey
+	ids     map[string][]byte // HMAC keys of DeriveID, by master key
+	public  jose.JSONWebKeySet
 }
 
 // keyName names a signing key: the id of a master key, and an algorithm.
@@ -48,6 +49,9 @@ func NewSigner(masters []keys.MasterKey, rsaKeys map[string]RSAKeys) (*Signer, e
 			others = append(others, k.public)
 		}
 		published[k.public.KeyID] = true
+	}
+	if len(masters) > 0 {
+		s.current = masters[0].ID()
 	}
 	for _, m := range masters {
 		eddsa, es256, err := derivedKeys(m)
@@ -76,6 +80,9 @@ func NewSigner(masters []keys.MasterKey, rsaKeys map[string]RSAKeys) (*Signer, e
 
 // tagAlg is the entry of a key under its tag.
 func tagAlg(tag uint32) string { return fmt.Sprintf("#%d", tag) }
+
+// Current returns the id of the newest master key.
+func (s *Signer) Current() string { return s.current }
 
 // Sign returns the compact JWT (RFC 7519, RFC 7515) of exactly these claims, signed with
 // the master key's key of that algorithm: RS256, ES256 or EdDSA. All nodes return the

@@ -8,14 +8,14 @@ import (
 	"net/url"
 	"strings"
 
+	"loginhub/api"
 	"loginhub/hub"
-	"loginhub/hub/client"
 )
 
 // startAdmin starts the operator's listener. If the default address is in use, by
 // another node or another program, the node runs without the listener. An address
 // that was set must work.
-func (a *App) startAdmin(node *hub.Hub, clients func() []*client.Client) (*http.Server, error) {
+func (a *App) startAdmin(node *hub.Hub, server *api.Server) (*http.Server, error) {
 	const standard = "127.0.0.1:9090"
 	if a.set.AdminListen == "" {
 		return nil, nil
@@ -30,20 +30,21 @@ func (a *App) startAdmin(node *hub.Hub, clients func() []*client.Client) (*http.
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.metrics.Handler())
-	killSwitch{node, clients}.mount(mux)
+	killSwitch{node, server.Clients}.mount(mux)
+	mux.HandleFunc("POST /clients/{id}/sessions/{sub}/end", func(w http.ResponseWriter, r *http.Request) { endSessions(w, r, server) })
 	mux.HandleFunc("POST /keys/{kid}/revoke", func(w http.ResponseWriter, r *http.Request) { revokeKey(w, r, node) })
 	// Not pprof.Cmdline: flags can hold secrets.
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: rejectBrowsers(mux, allowedHosts(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerTimeout, ErrorLog: newServerErrors(a.log)}
+	admin := &http.Server{Handler: rejectBrowsers(mux, allowedHosts(listener.Addr(), a.set.AdminListen)), ReadHeaderTimeout: headerTimeout, ErrorLog: newServerErrors(a.log)}
 	go func() { // ends with admin.Close in App.Run
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("admin listener", "error", err)
 		}
 	}()
-	return server, nil
+	return admin, nil
 }
 
 // rejectBrowsers refuses requests that pages in a browser send. Each client that

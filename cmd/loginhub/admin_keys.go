@@ -18,7 +18,7 @@ import (
 // revokeKey is POST /keys/{kid}/revoke on the operator's listener: 204; all nodes follow
 // within seconds.
 func revokeKey(w http.ResponseWriter, r *http.Request, node *hub.Hub) {
-	switch err := node.RevokeKey(r.Context(), r.PathValue("kid"), peerOf(r)); {
+	switch err := node.MasterKeys.Revoke(r.Context(), r.PathValue("kid"), peerOf(r)); {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, hub.ErrNoSuchKey):

@@ -68,6 +68,7 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer server.Close()
 	if a.Started != nil {
 		a.Started(urls)
 	}
@@ -88,7 +89,7 @@ func (a *App) Run(ctx context.Context) error {
 		public.conns.connState(conn, state)
 		limiter.connState(conn, state)
 	}
-	admin, err := a.startAdmin(node, server.Clients)
+	admin, err := a.startAdmin(node, server)
 	if err != nil {
 		return err
 	}

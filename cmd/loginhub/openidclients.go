@@ -264,8 +264,8 @@ func checkTemplates(value any) error {
 	switch v := value.(type) {
 	case string:
 		for _, found := range placeholder.FindAllString(v, -1) {
-			if !slices.Contains([]string{"{sub}", "{openid}", "{unionid}", "{nickname}"}, found) {
-				return fmt.Errorf("%.40s: {sub}, {openid}, {unionid} or {nickname}", found)
+			if !slices.Contains([]string{"{sub}", "{sub_local}", "{openid}", "{unionid}", "{nickname}"}, found) {
+				return fmt.Errorf("%.40s: {sub}, {sub_local}, {openid}, {unionid} or {nickname}", found)
 			}
 		}
 	case []any:

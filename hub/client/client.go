@@ -43,7 +43,8 @@ type Client struct {
 	IDTokenAlg             string   // AlgRS256, AlgES256 or AlgEdDSA
 	TokenAlg               string   // of the hub's own login+jwt: AlgEdDSA ("" too) or AlgRS256
 	// Claims are added to ID tokens and userinfo. Strings in it are templates:
-	// {sub}, {openid}, {unionid} and {nickname} stand for the user's values.
+	// {sub}, {openid}, {unionid} and {nickname} stand for the user's values, {sub_local} for
+	// sub as the part of an email address before the @.
 	Claims map[string]any
 	// BackchannelLogoutURI receives logout tokens; "" for none (OpenID Connect
 	// Back-Channel Logout 1.0, section 2.2).

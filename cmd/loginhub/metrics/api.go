@@ -3,6 +3,7 @@ package metrics
 import (
 	"time"
 
+	"loginhub/api/oidc"
 	"loginhub/api/ratelimit"
 )
 
@@ -14,6 +15,7 @@ type apiMetrics struct {
 	requests *counterVec
 	duration *histogramVec
 	limited  *counterVec
+	logouts  *counterVec
 }
 
 func newAPIMetrics(m *Metrics) apiMetrics {
@@ -22,12 +24,19 @@ func newAPIMetrics(m *Metrics) apiMetrics {
 		duration: m.histogram("loginhub_http_request_duration_seconds",
 			"Time to answer; a long poll's with its wait, a socket's up to its upgrade.", httpBuckets, "route"),
 		limited: m.counter("loginhub_rate_limited_total", "Hits on a limit.", "limit"),
+		logouts: m.counter("loginhub_logout_tokens_total", "Back-channel logout tokens by the end of their delivery.", "result"),
 	}
 	for _, limit := range ratelimit.Names() {
 		e.limited.init(labelValues{limit})
 	}
+	for _, result := range oidc.LogoutResults() {
+		e.logouts.init(labelValues{result})
+	}
 	return e
 }
+
+// IncLogoutToken implements api.Metrics.
+func (e apiMetrics) IncLogoutToken(result string) { e.logouts.get(labelValues{result}).Inc() }
 
 // ObserveRequest implements api.Metrics.
 func (e apiMetrics) ObserveRequest(route, class string, took time.Duration) {

@@ -1,0 +1,157 @@
+package oidc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"loginhub/api/gate"
+	"loginhub/hub/client"
+	"loginhub/hub/ticket"
+)
+
+// accessTokenType is the typ of access tokens (RFC 9068, section 2.1).
+const accessTokenType = "at+jwt"
+
+// times are the claims of every token about its life.
+type times struct {
+	IssuedAt int64 `json:"iat"`
+	Expires  int64 `json:"exp"`
+}
+
+// accessToken is the payload of an access token (RFC 9068, section 2.2). Its audience is
+// this hub: an audience that is a client id would let a site take it for an ID token
+// (section 5).
+type accessToken struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience string   `json:"aud"`
+	ClientID string   `json:"client_id"`
+	ID       string   `json:"jti"`
+	Session  string   `json:"sid"`
+	Scope    string   `json:"scope,omitempty"`
+	AuthTime int64    `json:"auth_time"`
+	ACR      string   `json:"acr"`
+	AMR      []string `json:"amr"`
+	// User is what userinfo needs beside sub: the hub keeps nothing of a login.
+	User userPart `json:"user,omitzero"`
+	times
+}
+
+// userPart is the part of a login's claims that userinfo answers with.
+type userPart struct {
+	OpenID   string `json:"openid,omitempty"`
+	UnionID  string `json:"unionid,omitempty"`
+	Nickname string `json:"nickname,omitempty"`
+	Picture  string `json:"picture,omitempty"`
+}
+
+// newUserPart returns what the client's userinfo can need of a login.
+func newUserPart(c *client.Client, login ticket.Claims, scope []string) (u userPart) {
+	templates, _ := json.Marshal(c.Claims) // parsed from YAML: it has no other types
+	needs := func(name string) bool { return strings.Contains(string(templates), name) }
+	profile := slices.Contains(scope, scopeProfile)
+	if needs("{openid}") {
+		u.OpenID = login.OpenID
+	}
+	if needs("{unionid}") {
+		u.UnionID = login.UnionID
+	}
+	if profile || needs("{nickname}") {
+		u.Nickname = login.Nickname
+	}
+	if profile {
+		u.Picture = login.Picture
+	}
+	return u
+}
+
+// login returns the claims of the login, as far as the token has them.
+func (t accessToken) login() ticket.Claims {
+	return ticket.Claims{Subject: t.Subject, OpenID: t.User.OpenID, UnionID: t.User.UnionID, Nickname: t.User.Nickname, Picture: t.User.Picture}
+}
+
+// tokenEndpoints are the endpoints that take tokens.
+type tokenEndpoints struct{ *Handlers }
+
+// errToken means that a token is not valid: malformed, of another type or hub, expired or
+// revoked.
+var errToken = errors.New("the access token is invalid")
+
+// verifyAccess returns an access token that is valid now, and its client.
+func (h *tokenEndpoints) verifyAccess(ctx context.Context, cfg *gate.Config, text string) (t accessToken, site *client.Client, err error) {
+	claims, err := cfg.Signer.Verify(text, accessTokenType)
+	if err != nil {
+		return t, nil, fmt.Errorf("%w: %w", errToken, err)
+	}
+	if err := json.Unmarshal(claims, &t); err != nil {
+		return t, nil, fmt.Errorf("%w: %w", errToken, err)
+	}
+	site = cfg.ClientByID[t.ClientID]
+	now := h.states.Now().Unix()
+	if t.Issuer != h.issuerURL || t.Audience != h.issuerURL || site == nil || !site.OpenID() || now >= t.Expires {
+		return t, site, errToken
+	}
+	ended, err := h.sessionEnded(ctx, t.ClientID, t.Subject, t.Session, t.AuthTime)
+	if err != nil {
+		return t, site, err
+	}
+	if ended {
+		return t, site, errToken
+	}
+	return t, site, nil
+}
+
+// Names of the values that end sessions. The name of a user is hashed: Redis shows names.
+func endedSession(sid string) string { return "ended:" + sid }
+func endedUser(site, sub string) string {
+	return "ended-user:" + leftHalfHash(client.AlgRS256, site+"\x00"+sub)
+}
+
+// sessionEnded reports whether a session was ended by its id, or with all of its user's
+// earlier ones. It costs two commands.
+func (h *Handlers) sessionEnded(ctx context.Context, site, sub, sid string, authTime int64) (bool, error) {
+	one, err := h.states.Load(ctx, endedSession(sid))
+	if one != nil || err != nil {
+		return one != nil, err
+	}
+	all, err := h.states.Load(ctx, endedUser(site, sub))
+	if all == nil || err != nil {
+		return false, err
+	}
+	var end int64
+	if err := json.Unmarshal(all, &end); err != nil {
+		return true, nil // written by a later release
+	}
+	return authTime <= end, nil
+}
+
+// endSession ends the tokens of a session on all nodes.
+func (h *Handlers) endSession(ctx context.Context, site *client.Client, sid string) error {
+	return h.states.Save(ctx, endedSession(sid), []byte("1"), sessionLife(site))
+}
+
+// endUser ends the tokens of all logins of a user at a site until now.
+func (h *Handlers) endUser(ctx context.Context, site *client.Client, sub string) error {
+	return h.states.Save(ctx, endedUser(site.ID, sub), fmt.Append(nil, h.states.Now().Unix()), sessionLife(site))
+}
+
+// sessionLife is how long tokens of a login can be valid.
+func sessionLife(site *client.Client) time.Duration {
+	if site.OfflineAccess {
+		return refreshLife + time.Minute
+	}
+	return accessLife(site) + time.Minute
+}
+
+// accessLife is the life of a client's access and ID tokens.
+func accessLife(site *client.Client) time.Duration {
+	if site.TokenTTL > 0 {
+		return site.TokenTTL
+	}
+	return tokenLife
+}

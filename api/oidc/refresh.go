@@ -1,0 +1,157 @@
+package oidc
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/api/gate"
+	"loginhub/api/token"
+	"loginhub/hub/client"
+	"loginhub/hub/ticket"
+)
+
+// A refresh token is KID.SID.NUMBER.MAC. The MAC derives from a master key, so Redis
+// holds no refresh token, nor anything to derive one from. Redis holds the session,
+// encrypted, under its sid.
+//
+// Each token is used once and gives the next one. A token that comes again within
+// refreshGrace, while its successor was not used, gives the same successor: the client has
+// lost the answer, or has asked twice at once. A token that comes later, or after its
+// successor was used, was copied: the session ends, with all of its tokens (RFC 9700,
+// section 4.14.2).
+
+const (
+	// refreshLife is the life of a session's refresh tokens, from the login.
+	refreshLife  = 30 * 24 * time.Hour
+	refreshGrace = time.Minute
+)
+
+var errRefresh = newError("invalid_grant", "the refresh token is unknown, expired, used, or of another client")
+
+// refreshToken returns a session's refresh token with that number.
+func refreshToken(signer *token.Signer, key, sid string, number int) (string, error) {
+	head := key + "." + sid + "." + strconv.Itoa(number)
+	mac, err := signer.DeriveID(key, "refresh", head)
+	if err != nil {
+		return "", fmt.Errorf("refresh token: %w: %w", ticket.ErrUnknownKey, err)
+	}
+	return head + "." + mac, nil
+}
+
+// parseRefresh returns session and number of a refresh token that a node has made. Its
+// session may have ended.
+func parseRefresh(signer *token.Signer, text string) (sid string, number int, ok bool) {
+	parts := strings.Split(text, ".")
+	if len(text) > 200 || len(parts) != 4 {
+		return "", 0, false
+	}
+	number, err := strconv.Atoi(parts[2])
+	if err != nil {
+		return "", 0, false
+	}
+	want, err := refreshToken(signer, parts[0], parts[1], number)
+	return parts[1], number, err == nil && hmac.Equal([]byte(want), []byte(text))
+}
+
+func sessionName(sid string) string { return "session:" + sid }
+
+// saveSession stores a session until its refresh tokens end.
+func (i *issuer) saveSession(ctx context.Context, s session, now time.Time) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("save session: %w", err)
+	}
+	return i.states.Save(ctx, sessionName(s.ID), text, time.Unix(s.Ends, 0).Sub(now))
+}
+
+// loadSession returns the session of a refresh token. ok is false if there is none any
+// more, or it is another client's.
+func (h *tokenEndpoints) loadSession(ctx context.Context, site *client.Client, sid string) (s session, ok bool, err error) {
+	text, err := h.states.Load(ctx, sessionName(sid))
+	if text == nil || err != nil {
+		return s, false, err
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, false, fmt.Errorf("load session: %w", err)
+	}
+	if s.Client != site.ID || h.states.Now().Unix() >= s.Ends {
+		return s, false, nil
+	}
+	ended, err := h.sessionEnded(ctx, s.Client, s.Login.Subject, s.ID, s.Login.AuthTime)
+	return s, !ended, err
+}
+
+// refresh is the grant refresh_token (RFC 6749, section 6; OpenID Connect Core 1.0,
+// section 12).
+func (h *tokenEndpoints) refresh(c echo.Context, site *client.Client, form url.Values) (tokenResponse, error) {
+	ctx, signer := c.Request().Context(), gate.ConfigOf(c).Signer
+	if !form.Has("refresh_token") {
+		return tokenResponse{}, newError("invalid_request", "refresh_token is required")
+	}
+	sid, number, ok := parseRefresh(signer, form.Get("refresh_token"))
+	if !ok {
+		return tokenResponse{}, errRefresh
+	}
+	if err := h.gate.Hub.CheckEnabled(site.ID); err != nil {
+		return tokenResponse{}, err
+	}
+	s, ok, err := h.loadSession(ctx, site, sid)
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	if !ok {
+		return tokenResponse{}, errRefresh
+	}
+	scope := s.Scope
+	if form.Has("scope") {
+		scope = strings.Fields(form.Get("scope"))
+		if slices.ContainsFunc(scope, func(one string) bool { return !slices.Contains(s.Scope, one) }) {
+			return tokenResponse{}, newError("invalid_scope", "the scope exceeds that of the login")
+		}
+	}
+	// A node that cannot sign must not use the token up.
+	if _, err := signer.KeyTag(signer.Current(), site.IDTokenAlg); err != nil {
+		return tokenResponse{}, fmt.Errorf("refresh: %w: %w", ticket.ErrUnknownKey, err)
+	}
+	i := h.issuer(c)
+	if s, err = h.rotate(ctx, i, site, s, number); err != nil {
+		return tokenResponse{}, err
+	}
+	out, err := i.tokens(grant{session: s, key: signer.Current(), serial: number, scope: scope, client: site, now: h.states.Now()})
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	out.RefreshToken, err = refreshToken(signer, signer.Current(), sid, number+1)
+	return out, err
+}
+
+// rotate uses up the session's refresh token with that number. It returns errRefresh, and
+// ends the session, if the token was used before and is not a repeat.
+func (h *tokenEndpoints) rotate(ctx context.Context, i *issuer, site *client.Client, s session, number int) (session, error) {
+	now := h.states.Now()
+	first, err := h.states.SetNX(ctx, fmt.Sprintf("refresh-used:%s.%d", s.ID, number), time.Unix(s.Ends, 0).Sub(now))
+	switch {
+	case err != nil:
+		return s, err
+	case first:
+		s.Used, s.UsedAt = number, now.Unix()
+		return s, i.saveSession(ctx, s, now)
+	// The winner of two concurrent calls may not have stored the session yet.
+	case s.Used < number, s.Used == number && now.Unix()-s.UsedAt < int64(refreshGrace/time.Second):
+		return s, nil
+	}
+	h.gate.Log.Warn("a refresh token was used twice: its session ends, because somebody may have copied it", "client", site.ID, "sid", s.ID)
+	if err := h.endSession(ctx, site, s.ID); err != nil {
+		return s, err
+	}
+	return s, errRefresh
+}
