@@ -130,6 +130,19 @@ func (h *Hub) MatchChoices(t ticket.Ticket) (choices []string, err error) {
 // Remaining returns the time to the ticket's deadline, by the store's clock.
 func (h *Hub) Remaining(t ticket.Ticket) time.Duration { return t.Deadline.Sub(h.config.Store.Now()) }
 
+// Confirms reports whether this confirm would change the ticket for that user. The error is
+// that of Apply, which decides again.
+func (c *Call) Confirms(by provider.Identity) (bool, error) {
+	expected, _, err := c.hub.current.Load().Keys.MatchNumbers(c.ticket)
+	if err != nil {
+		return false, err
+	}
+	if c.SameBrowser {
+		expected = c.Match
+	}
+	return c.ticket.Confirms(by, c.Match, expected)
+}
+
 // Precheck returns the error that every user would get. Only if it is nil may the
 // caller exchange the code.
 func (c *Call) Precheck() error { return precheck(c.ticket, c.Action, c.Match, c.SameBrowser) }

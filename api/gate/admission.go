@@ -29,6 +29,8 @@ type Admission struct {
 	// By is a user whom the provider has identified before; then there is no code.
 	By     provider.Identity
 	Client string // only a ticket of this client; "" for any
+	// PhoneCode is the one-time code for the user's phone number; "" for none.
+	PhoneCode string
 
 	gate    *Gate
 	cfg     *Config
@@ -56,6 +58,9 @@ func (a *Admission) check(t ticket.Ticket) (*client.Client, provider.Exchanger, 
 		if err := g.Hub.CheckEnabled(t.Client); err != nil {
 			return nil, nil, err
 		}
+	}
+	if err := a.checkPhoneCode(t, client); err != nil {
+		return nil, nil, err
 	}
 	if err := g.Limits.Phones.Allow(a.from.RateKey, time.Now()); err != nil {
 		return nil, nil, err
@@ -175,6 +180,9 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	}
 	// The exchange consumes the code: a phone that disconnects must not end it.
 	if by, err = a.exchange(context.WithoutCancel(ctx), provider); err != nil {
+		return nil, err
+	}
+	if by, err = a.addPhoneNumber(context.WithoutCancel(ctx), call, by, client); err != nil {
 		return nil, err
 	}
 	if err := g.mapSubject(context.WithoutCancel(ctx), a.cfg, call, by, client); err != nil {

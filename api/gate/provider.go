@@ -34,6 +34,9 @@ func (r Reloadable) called() (all []any) {
 			if p.InApp != nil {
 				all = append(all, p.InApp)
 			}
+			if p.Phone != nil {
+				all = append(all, p.Phone)
+			}
 			if p.Events != nil {
 				all = append(all, p.Events, p.Pictures)
 			}

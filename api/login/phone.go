@@ -27,6 +27,14 @@ type scanResponse struct {
 	ExpiresIn int64        `json:"expires_in"`
 	Login     RequestInfo  `json:"login"`
 	Choices   []string     `json:"match_choices,omitempty"`
+	// PhoneNumber asks the app for the user's phone number: ask or require.
+	PhoneNumber string `json:"phone_number,omitempty"`
+}
+
+// confirmResponse is the answer to a confirm. The phone number is masked.
+type confirmResponse struct {
+	State       ticket.State `json:"state"`
+	PhoneNumber string       `json:"phone_number,omitempty"`
 }
 
 // RequestInfo is what the phone displays to the person who decides. Hosts
@@ -60,7 +68,9 @@ func (l *Handlers) Scan(c echo.Context) error {
 		return err
 	}
 	t := call.Current()
-	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: Describe(c, l.gate, t), Choices: choices})
+	cfg := gate.ConfigOf(c)
+	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: Describe(c, l.gate, t), Choices: choices,
+		PhoneNumber: cfg.PhoneNumberOf(cfg.ClientByID[t.Client], t.Identity.Provider)})
 }
 
 // Describe returns what the phone that sends a request displays of the ticket, whose
@@ -104,10 +114,11 @@ func displayHosts(origins []string) []string {
 // Confirm is POST …/confirm. The answer is the state that the call produced,
 // also if the browser has already acknowledged it.
 func (l *Handlers) Confirm(c echo.Context) error {
-	if _, err := l.phoneCall(c, ticket.Confirm); err != nil {
+	call, err := l.phoneCall(c, ticket.Confirm)
+	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Confirmed})
+	return c.JSON(http.StatusOK, confirmResponse{State: ticket.Confirmed, PhoneNumber: call.Current().MaskedPhoneNumber()})
 }
 
 // Reject is POST …/reject.
@@ -130,10 +141,11 @@ func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error)
 		return nil, err
 	}
 	var in struct {
-		Provider string      `json:"provider"`
-		Code     string      `json:"code"`
-		Match    string      `json:"match"`
-		User     ticket.User `json:"user"`
+		Provider  string      `json:"provider"`
+		Code      string      `json:"code"`
+		PhoneCode string      `json:"phone_code"`
+		Match     string      `json:"match"`
+		User      ticket.User `json:"user"`
 	}
 	if err := request.DecodeBody(body, &in); err != nil {
 		return nil, err
@@ -145,6 +157,8 @@ func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error)
 		return nil, l.gate.RefuseUnlessUnknown(c, id, request.Invalid("provider: unknown provider"))
 	case in.Code == "" || len(in.Code) > maxAuthCode:
 		return nil, request.Invalid(fmt.Sprintf("code: required, at most %d bytes", maxAuthCode))
+	case len(in.PhoneCode) > maxAuthCode:
+		return nil, request.Invalid(fmt.Sprintf("phone_code: at most %d bytes", maxAuthCode))
 	case in.Match != "" && !twoDigits.MatchString(in.Match):
 		return nil, request.Invalid("match: two digits")
 	}
@@ -153,5 +167,5 @@ func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error)
 		return nil, request.Invalid(err.Error())
 	}
 	return l.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
-		Provider: in.Provider, Code: in.Code})
+		Provider: in.Provider, Code: in.Code, PhoneCode: in.PhoneCode})
 }

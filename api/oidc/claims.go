@@ -35,6 +35,10 @@ func userClaims(c *client.Client, login ticket.Claims, scope []string) map[strin
 	if login.Picture != "" {
 		add("picture", login.Picture)
 	}
+	if login.PhoneNumber != "" {
+		add("phone_number", login.PhoneNumber)
+		add("phone_number_verified", login.PhoneVerified)
+	}
 	for name, value := range c.Claims {
 		if value, ok := fillTemplates(value, login); ok {
 			add(name, value)

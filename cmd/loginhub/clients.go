@@ -32,6 +32,7 @@ type clientEntry struct {
 	NumberMatching *bool    `yaml:"number_matching"` // nil: by the providers
 	TokenTTL       string   `yaml:"token_ttl"`
 	Mismatch       string   `yaml:"address_mismatch"`
+	PhoneNumber    string   `yaml:"phone_number"`
 	SubjectMap     string   `yaml:"subject_map"`
 
 	// The client's own values, instead of the deployment's.
@@ -70,7 +71,7 @@ func (l *label) UnmarshalYAML(n *yaml.Node) error {
 	return decodeStrict(n, (*plain)(l), "zh", "en")
 }
 
-var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map",
+var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number",
 	"qr", "wechat", "wechat_web", "app"}
 
 // clientsConfig is what the clients file configures.
@@ -131,6 +132,9 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	if err != nil {
 		return err
 	}
+	if err := c.applyPhoneNumber(site, entry.PhoneNumber, own); err != nil {
+		return fmt.Errorf("phone_number %.40q: %w", entry.PhoneNumber, err)
+	}
 	entry.setNumbers(site, own)
 	if err := entry.OpenID.apply(site, c.read); err != nil {
 		return err
@@ -160,6 +164,35 @@ func (e clientEntry) setNumbers(site *client.Client, own credentials) {
 // opensLinks reports whether the client takes a provider that logs in inside its app.
 func (c credentials) opensLinks(site *client.Client) bool {
 	return slices.ContainsFunc(c.providers, func(e providerEntry) bool { return e.kind.InAgent != nil && site.AllowsProvider(e.id) })
+}
+
+// applyPhoneNumber sets whether the client asks for phone numbers. If it requires them, it
+// accepts only providers that give them.
+func (c *Config) applyPhoneNumber(site *client.Client, text string, own credentials) error {
+	if site.PhoneNumber = text; text == "" {
+		return nil
+	}
+	if !slices.Contains([]string{client.PhoneAsk, client.PhoneRequire}, text) {
+		return errors.New("ask or require")
+	}
+	if c.RecordVersion == 1 {
+		return errors.New("needs LOGINHUB_RECORD_VERSION=2, because version 1 does not encrypt it")
+	}
+	var giving []string
+	for _, e := range own.providers {
+		if gives := e.kind.PhoneNumber; gives && site.AllowsProvider(e.id) {
+			giving = append(giving, e.id)
+		} else if !gives && text == client.PhoneRequire && slices.Contains(site.Providers, e.id) {
+			return fmt.Errorf("the provider %s gives none; take it from providers, or use ask", e.id)
+		}
+	}
+	if len(giving) == 0 {
+		return errors.New("none of the client's providers gives phone numbers; a mini-program (kind wechat) does")
+	}
+	if text == client.PhoneRequire {
+		site.Providers = giving
+	}
+	return nil
 }
 
 // parseClients parses a clients file: one document with at least one client.

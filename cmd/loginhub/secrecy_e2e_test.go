@@ -62,6 +62,7 @@ type secretSearch struct {
 	stop      func() []string // stops MONITOR
 	snapshots strings.Builder // the content of Redis, several times
 	tickets   []string        // ids, which no log may contain
+	phoneCode string          // of the confirms; "" for none
 }
 
 // startSearch starts a search for the application's secret and for what all have.
@@ -118,15 +119,15 @@ func (s *secretSearch) snapshot() {
 func (s *secretSearch) call(p *waiter, action, provider, code string, status int) {
 	s.Helper()
 	s.hidden.add("code", code)
-	body := map[string]any{"provider": provider, "code": code, "user": map[string]string{"nickname": claimedName}}
+	body := map[string]any{"provider": provider, "code": code, "user": map[string]string{"nickname": claimedName}, "phone_code": s.phoneCode}
 	if a, err := hubtest.Request(s.ctx, "POST", p.URL(s.nodes[0].URL, action), body); err != nil || a.Status != status {
 		s.Errorf("%s: %+v %v", action, a, err)
 	}
 	s.snapshot()
 }
 
-// finishLogin reads and acknowledges the token.
-func (s *secretSearch) finishLogin(p *waiter) {
+// finishLogin reads and acknowledges the token, and returns it.
+func (s *secretSearch) finishLogin(p *waiter) string {
 	s.Helper()
 	v, err := p.socket.Until(s.ctx, "confirmed")
 	if err != nil {
@@ -138,6 +139,7 @@ func (s *secretSearch) finishLogin(p *waiter) {
 	if err := p.ackAndClose(s.ctx, v.Seq); err != nil {
 		s.Fatal(err)
 	}
+	return v.Token
 }
 
 // report searches everything for the secrets.
@@ -212,14 +214,21 @@ func searchSandbox(t *testing.T) {
 
 func searchMiniProgram(t *testing.T) {
 	w, settings := startWeChat(t)
-	s := startSearch(t, appSecret, settings...)
+	s := startSearch(t, appSecret, append(settings, "CLIENTS="+hubtest.WriteFile(t, "clients.yaml",
+		"clients: [{id: demo, origins: ['"+ourOrigin+"'], phone_number: ask}]\n"))...)
+	s.phoneCode = w.PhoneCode(appID, "86", "13800138000")
+	s.hidden.add("phone number", "13800138000")
+	s.hidden.add("phone code", s.phoneCode)
 	s.personal.add("openid", w.OpenID(appID, "whisper"))
 	s.personal.add("unionid", w.UnionID(appID, "whisper"))
 	p := s.open()
 	for _, action := range []string{"scan", "confirm"} {
 		s.call(p, action, "wechat", w.Code(appID, "whisper"), 200)
 	}
-	s.finishLogin(p)
+	if claims, _, err := verifyToken(s.ctx, s.nodes[0].URL, s.finishLogin(p)); err != nil || claims["phone_number"] != "+8613800138000" {
+		t.Errorf("claims %v %v", claims, err)
+	}
+	s.phoneCode = ""
 	faulty := s.open()
 	for _, f := range weChatFaults {
 		w.Fail(f.fault)
@@ -341,7 +350,7 @@ func searchWxacodes(t *testing.T) {
 	w.Fail(wechattest.Fault{Break: wechattest.HangUp}, wechattest.Fault{Errcode: -1, Errmsg: "for " + w.AccessTokens()[0]})
 	draw(s.open())
 	for _, n := range s.nodes {
-		waitLog(t, n, 1, "no mini-program code")
+		waitLog(t, n, 1, "no QR code from the provider")
 	}
 	s.call(p, "scan", "wechat", "invented-code", 422)
 	s.report()

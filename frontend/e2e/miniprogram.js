@@ -28,6 +28,7 @@ export async function startWeChat({ clients, env } = {}) {
   return {
     url: node.url,
     code: (user) => callControl(`/code?user=${encodeURIComponent(user)}`),
+    phoneCode: (number) => callControl(`/phone?number=${number}`),
     fail: (errcode) => callControl(`/fail?errcode=${errcode}`),
     calls: async () => Number(await callControl('/calls', 'GET')),
     async stop() {

@@ -37,6 +37,8 @@ clients:
     origins: [https://refuse.example.com]
     providers: [wechat]
     address_mismatch: refuse
+  - {id: ask, providers: [wechat], phone_number: ask}
+  - {id: must, providers: [wechat], phone_number: require}
 `)
   hub = await startWeChat({ clients, env: { LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32' } })
   config.hub = hub.url
@@ -84,6 +86,36 @@ test('mini-program login: by an ordinary link', async () => {
   assert.equal(view.state, 'confirmed')
   assert.match(JSON.parse(Buffer.from(view.token.split('.')[1], 'base64url')).sub, /^wechat:wxtest:o/)
   assert.deepEqual(wx.log, ['login', 'scan', 'login', 'confirm'], 'a new code right before each call')
+})
+
+/** Answers WeChat's dialog behind the button for the phone number. */
+async function answerPhone(page, detail) {
+  const button = page.page.querySelectorAll('.action').find((element) => element.dom.textContent === zh.confirmWithPhone)
+  button.dispatchEvent('getphonenumber', { detail })
+  do {
+    await new Promise((done) => setImmediate(done))
+  } while (page.data.busy)
+}
+
+test('mini-program phone number: asked for, declined, refused, given', async () => {
+  const numberIn = (view) => JSON.parse(Buffer.from(view.token.split('.')[1], 'base64url')).phone_number
+  const wx = new FakeWX(hub)
+  const declined = await startLogin(hub.url, { client_id: 'ask' })
+  const page = await scan(wx, declined)
+  assert.ok(page.text().includes(zh.phoneAsks.ask))
+  await answerPhone(page, { errMsg: 'getPhoneNumber:fail user deny' })
+  assert.ok(page.text().includes(zh.phoneDeclined))
+  await tap(page, zh.confirmWithoutPhone)
+  assert.equal(numberIn(await declined.view(2)), undefined)
+
+  const login = await startLogin(hub.url, { client_id: 'must' })
+  const must = await scan(wx, login)
+  assert.ok(must.text().includes(zh.phoneAsks.require) && !must.text().includes(zh.confirmWithoutPhone))
+  await answerPhone(must, { code: 'invented' })
+  assert.deepEqual([must.data.screen, must.data.phoneHint], ['consent', zh.phoneDeclined], 'a refused code leaves the button')
+  await answerPhone(must, { code: await hub.phoneCode('13800138000') })
+  assert.ok(must.text().includes('+86138****8000') && !must.text().includes('13800138000'))
+  assert.equal(numberIn(await login.view(2)), '+8613800138000')
 })
 
 for (const [how, query] of [['a mini-program code', (t) => ({ scene: t })], ['a plain scheme', (t) => ({ ticket: t })]]) {

@@ -33,6 +33,9 @@ type Client struct {
 	// browser or phone with an unknown address: an untrusted peer sent a forwarding
 	// header, or a trusted proxy sent none.
 	AddressMismatch string
+	// PhoneNumber says whether a confirm brings the user's phone number: PhoneAsk,
+	// PhoneRequire, or "" for no.
+	PhoneNumber string
 
 	// The rest is for OpenID Connect and OAuth 2.0 (package api/oidc).
 
@@ -85,6 +88,12 @@ const (
 	MismatchIgnore = "ignore" // "" too
 	MismatchWarn   = "warn"
 	MismatchRefuse = "refuse"
+)
+
+// Values of Client.PhoneNumber.
+const (
+	PhoneAsk     = "ask"     // the user may decline
+	PhoneRequire = "require" // no login without a number
 )
 
 // WarnsMismatch reports whether the phone warns if the addresses differ.

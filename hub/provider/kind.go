@@ -33,6 +33,8 @@ type Kind struct {
 	// QR is the value of LOGINHUB_QR with which the provider draws the QR codes
 	// (Access.Pictures), with Env.Pictures; "" if it draws none.
 	QR string
+	// PhoneNumber means that the provider gives phone numbers (Access.Phone).
+	PhoneNumber bool
 	// TicketBound means that a code names the ticket that it confirms. A code that is
 	// refused for one ticket may be valid for another.
 	TicketBound bool

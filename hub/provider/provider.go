@@ -22,14 +22,15 @@ func (p *Provider) OpensIn(userAgent string) bool {
 
 // Access is what an opened provider offers. A kind sets what it has.
 type Access struct {
-	Code     Exchanger   // exchanges the codes that phones bring; nil: none do
-	Redirect Redirector  // for a browser that logs in at the provider's page; nil: none
-	InApp    Redirector  // for a browser inside the provider's own app (Kind.InAgent), without a question to the user; nil: none
-	Events   Events      // receives notifications of who has scanned a code of Pictures; nil: none
-	Pictures Pictures    // draws the QR code instead of the hub; nil: the hub draws it
-	Launch   string      // link that opens the provider's app on a phone, with {ticket}; "" for none
-	Display  Label       // what people call this one, in place of Kind.Label; zero: that
-	Calling  AccessToken // used by the provider's calls, for metrics; zero: none
+	Code     Exchanger    // exchanges the codes that phones bring; nil: none do
+	Redirect Redirector   // for a browser that logs in at the provider's page; nil: none
+	InApp    Redirector   // for a browser inside the provider's own app (Kind.InAgent), without a question to the user; nil: none
+	Events   Events       // receives notifications of who has scanned a code of Pictures; nil: none
+	Phone    PhoneNumbers // gives users' phone numbers; nil: none
+	Pictures Pictures     // draws the QR code instead of the hub; nil: the hub draws it
+	Launch   string       // link that opens the provider's app on a phone, with {ticket}; "" for none
+	Display  Label        // what people call this one, in place of Kind.Label; zero: that
+	Calling  AccessToken  // used by the provider's calls, for metrics; zero: none
 }
 
 // Credential is the one-time code with which somebody proves who they are.
@@ -72,6 +73,14 @@ type Visit struct {
 	Verifier string // 43 characters that only the hub knows, for PKCE (RFC 7636) or a nonce
 	Lang     string // of the browser: zh or en
 	Issuer   string // iss of the answer (RFC 9207); "" if there is none
+}
+
+// PhoneNumbers turns the one-time code of a user who has agreed into their phone number.
+// Its errors are those of an Exchanger, and it must be comparable.
+type PhoneNumbers interface {
+	// PhoneNumber returns a number in the form of E.164, such as +8613800138000. It
+	// exchanges the code once.
+	PhoneNumber(ctx context.Context, code string) (string, error)
 }
 
 // Pictures draws QR codes that the provider's app opens.

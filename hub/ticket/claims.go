@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 )
 
 // Claims is the payload of the token (RFC 7519, section 4; OpenID Connect Core 1.0,
@@ -25,7 +26,22 @@ type Claims struct {
 	UnionID  string   `json:"unionid,omitempty"`
 	Nickname string   `json:"nickname,omitempty"`
 	Picture  string   `json:"picture,omitempty"`
-	Claimed  *User    `json:"claimed,omitempty"`
+	// PhoneNumber is in the form of E.164; PhoneVerified is true with it, because the
+	// provider vouches for it (OpenID Connect Core 1.0, section 5.1).
+	PhoneNumber   string `json:"phone_number,omitempty"`
+	PhoneVerified bool   `json:"phone_number_verified,omitempty"`
+	Claimed       *User  `json:"claimed,omitempty"`
+}
+
+// MaskedPhoneNumber returns the phone number in the claims of a confirmed ticket with most
+// digits hidden, such as +86138****8000; "" if there is none.
+func (t Ticket) MaskedPhoneNumber() string {
+	var c Claims
+	if t.Claims == nil || json.Unmarshal(t.Claims, &c) != nil || len(c.PhoneNumber) < 8 {
+		return ""
+	}
+	n := c.PhoneNumber
+	return n[:len(n)-8] + "****" + n[len(n)-4:]
 }
 
 // TokenParams is what the confirming node adds to a ticket to build the token's claims.
@@ -59,6 +75,12 @@ func (is TokenParams) claims(t Ticket, of Confirmation, user User) (json.RawMess
 	}
 	if by.Token.OpenID {
 		c.AppID, c.OpenID = by.Realm, by.Subject
+	}
+	if is.Client.PhoneNumber != "" {
+		c.PhoneNumber, c.PhoneVerified = by.PhoneNumber, by.PhoneNumber != ""
+	}
+	if is.Client.PhoneNumber == client.PhoneRequire && c.PhoneNumber == "" {
+		return nil, fmt.Errorf("%s gave no phone number: %w", by.Provider, provider.ErrIdentityIncomplete)
 	}
 	if user != (User{}) {
 		c.Claimed = &user

@@ -41,6 +41,23 @@ func TestClaims_Exact(t *testing.T) {
 	}
 }
 
+// TestClaims_PhoneNumber: only a client that asks gets a number, and one that requires it gets no login without.
+func TestClaims_PhoneNumber(t *testing.T) {
+	known := alice
+	known.PhoneNumber = "+8613800138000"
+	for setting, want := range map[string]any{"": nil, client.PhoneAsk: known.PhoneNumber, client.PhoneRequire: known.PhoneNumber} {
+		site := *demo
+		site.PhoneNumber = setting
+		got := claimsOf(t, confirmation(known, &site), newTicket(t, &site))
+		if got["phone_number"] != want || (got["phone_number_verified"] == true) != (want != nil) {
+			t.Errorf("%q: %v", setting, got)
+		}
+		if _, err := newTicket(t, &site).Confirm(confirmation(alice, &site)); errors.Is(err, provider.ErrIdentityIncomplete) != (setting == client.PhoneRequire) {
+			t.Errorf("%q without a number: %v", setting, err)
+		}
+	}
+}
+
 func TestClaims_UnknownAbsent(t *testing.T) {
 	v := newTicket(t, demo)
 	v.Nonce = ""

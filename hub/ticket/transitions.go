@@ -113,6 +113,13 @@ func (t Ticket) decide(a Action, by provider.Identity) (next State, changed bool
 	return r.next, r.next != "", t.refusal(r.err)
 }
 
+// Confirms reports whether a confirm by that user would change the ticket, with the number
+// that the user chose and the one that the page shows; err is what Confirm would return.
+func (t Ticket) Confirms(by provider.Identity, match, expected string) (changes bool, err error) {
+	_, changes, err = t.decide(Confirm, by)
+	return changes && (!t.NumberMatching || match == expected), err
+}
+
 // refusal adds to ErrClosed why the ticket was rejected, if it was.
 func (t Ticket) refusal(err error) error {
 	if err != ErrClosed || t.Reason == 0 {

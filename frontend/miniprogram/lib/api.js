@@ -32,15 +32,18 @@ const RETRY_CODES = ['code_invalid', 'provider_unavailable']
 const TIMEOUT = 12000 // ms; the hub itself stops a call to WeChat after 10 s
 
 /**
- * Returns the calls for one ticket. Each call returns `{screen, login, choices, expiresIn, detail,
- * retryAfter}` and never throws. It first gets a code from wx.login: a code is valid for one call,
+ * Returns the calls for one ticket. Each call returns `{screen, login, choices, expiresIn, phone, detail,
+ * retryAfter}` and never throws. `phone` is how the site asks for the phone number, or the masked number. It first gets a code from wx.login: a code is valid for one call,
  * and for five minutes.
  */
 function createApi({ wx, hub, ticket, language }) {
   async function call(action, fields) {
     let answer = await send(action, fields)
+    if (!RETRY_CODES.includes(answer.code)) return screen(answer)
+    // A new code for the phone number needs a tap.
+    if (fields.phone_code) return { screen: 'phone' }
     // Retries once: a call whose answer was lost may have used the code.
-    if (RETRY_CODES.includes(answer.code)) answer = await send(action, fields)
+    answer = await send(action, fields)
     return screen(answer)
   }
 
@@ -54,8 +57,8 @@ function createApi({ wx, hub, ticket, language }) {
 
   return {
     scan: (user) => call('scan', { user }),
-    confirm: (user, match) => call('confirm', { user, match }),
-    reject: () => call('reject'),
+    confirm: (user, match, phoneCode) => call('confirm', Object.assign({ user, match }, phoneCode && { phone_code: phoneCode })),
+    reject: () => call('reject', {}),
   }
 }
 
@@ -97,9 +100,9 @@ function field(header, wantedName) {
   return name ? String(header[name]) : ''
 }
 
-function screen({ state, login: loginRequest, match_choices: choices, expires_in: expiresIn, code, reason, detail, retryAfter }) {
-  if (state === 'scanned') return { screen: 'consent', login: loginRequest, choices: choices || [], expiresIn }
-  if (state) return { screen: state }
+function screen({ state, login: loginRequest, match_choices: choices, expires_in: expiresIn, phone_number: phone, code, reason, detail, retryAfter }) {
+  if (state === 'scanned') return { screen: 'consent', login: loginRequest, choices: choices || [], expiresIn, phone: phone || '' }
+  if (state) return { screen: state, phone: phone || '' }
   if (code === 'ticket_closed') return { screen: CLOSED_SCREENS[reason] || 'closed', detail: detail || code, retryAfter }
   return { screen: SCREENS[code] || 'refused', detail: detail || code, retryAfter }
 }

@@ -20,7 +20,7 @@ func MiniProgram() provider.Kind {
 	return provider.Kind{
 		Name: "wechat", Label: provider.Label{ZH: "微信", EN: "WeChat"}, AppLabel: provider.Label{ZH: "微信小程序", EN: "WeChat mini-program"},
 		Token:   tokenForm("wechat"),
-		ByPhone: true, QR: "wxacode", Calls: "wechat",
+		ByPhone: true, QR: "wxacode", PhoneNumber: true, Calls: "wechat",
 		Read: readMiniProgram,
 	}
 }
@@ -57,17 +57,18 @@ func (c miniProgram) Open(e provider.Env) (a provider.Access, err error) {
 	if c.scheme {
 		a.Launch = c.launchURL()
 	}
-	if !e.Pictures {
-		return a, nil
-	}
 	tokens, err := client.NewTokens(c.client(e), e.Store)
 	if err != nil {
 		return a, err
 	}
 	tokens.Warn = func(err error) { e.Log.Warn("the access token is not renewed", "app_id", c.id, "error", err) }
+	a.Phone = &phoneNumbers{tokens}
+	a.Calling = provider.AccessToken{AppID: c.id, Age: tokens.Age}
+	if !e.Pictures {
+		return a, nil
+	}
 	startCalls(e, client.OpToken, client.OpCode)
 	a.Pictures = &wxacodes{tokens, client.CodeOptions{Page: c.page, EnvVersion: c.envVersion, AnyPage: !c.checkPath}}
-	a.Calling = provider.AccessToken{AppID: c.id, Age: tokens.Age}
 	return a, nil
 }
 
@@ -93,6 +94,18 @@ func (s *session) Exchange(ctx context.Context, p provider.Credential) (provider
 		return provider.Identity{}, mapError(err)
 	}
 	return provider.Identity{Realm: user.AppID, Subject: user.OpenID, Union: user.UnionID}, nil
+}
+
+// phoneNumbers implements provider.PhoneNumbers.
+type phoneNumbers struct{ tokens *client.Tokens }
+
+// PhoneNumber implements provider.PhoneNumbers.
+func (p *phoneNumbers) PhoneNumber(ctx context.Context, code string) (string, error) {
+	number, err := p.tokens.PhoneNumber(ctx, code)
+	if err != nil {
+		return "", mapError(err)
+	}
+	return number, nil
 }
 
 // wxacodes implements provider.Pictures.

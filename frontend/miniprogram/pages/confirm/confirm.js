@@ -12,8 +12,8 @@ const SIGNS = { confirmed: 'good', rejected: 'bad' }
 Page({
   data: {
     messages: {}, screen: 'loading', busy: false,
-    site: '', hosts: '', ip: '', same: '', browser: '', os: '', time: '', left: '', name: '',
-    choices: [], chosen: '', warning: '', strong: false,
+    asks: '', site: '', hosts: '', ip: '', same: '', browser: '', os: '', time: '', left: '', name: '',
+    choices: [], chosen: '', phone: '', phoneHint: '', warning: '', strong: false,
     sign: 'odd', headline: '', hint: '', retry: false, wait: false, // for the outcome's screen
   },
 
@@ -44,6 +44,13 @@ Page({
     return this.run(() => this.api.confirm(loadProfile(wx), this.data.chosen || undefined))
   },
 
+  // WeChat's button getPhoneNumber: without a code the user has declined, or WeChat gives none.
+  confirmWithPhone({ detail }) {
+    if (this.data.screen !== 'consent') return undefined
+    if (!detail.code) return this.show({ screen: 'phone' })
+    return this.run(() => this.api.confirm(loadProfile(wx), this.data.chosen || undefined, detail.code))
+  },
+
   reject() {
     return this.run(() => this.api.reject())
   },
@@ -70,16 +77,20 @@ Page({
   },
 
   show(answer) {
+    if (answer.screen === 'phone') { // the user can tap again
+      this.setData({ phoneHint: this.data.messages.phoneDeclined })
+      return
+    }
     clearInterval(this.countdown)
     if (answer.screen === 'consent') this.consent(answer)
     else this.outcome(answer)
   },
 
-  consent({ login, choices, expiresIn }) {
+  consent({ login, choices, expiresIn, phone }) {
     const { messages } = this.data
     const warning = assessRisk(this.scene, login)
     this.setData(Object.assign({
-      screen: 'consent', choices, chosen: '',
+      screen: 'consent', choices, chosen: '', phone, phoneHint: '',
       name: loadProfile(wx).nickname || '',
       warning: messages.risks[warning] || '',
       strong: /Strong$/.test(warning),
@@ -99,8 +110,9 @@ Page({
     this.countdown = setInterval(tick, 1000)
   },
 
-  outcome({ screen, detail, retryAfter }) {
-    const [headline, hint] = this.data.messages[screen]
+  outcome({ screen, detail, retryAfter, phone }) {
+    const [headline, text] = this.data.messages[screen]
+    const hint = screen === 'confirmed' && phone ? `${text} ${this.data.messages.phoneGiven}${phone}` : text
     const retry = RETRY_SCREENS.includes(screen)
     this.setData({
       screen, headline, retry,
