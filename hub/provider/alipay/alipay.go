@@ -65,6 +65,9 @@ func read(f *provider.Fields) provider.Config {
 // Open implements provider.Config.
 func (c config) Open(e provider.Env) (provider.Access, error) {
 	g := c.client(e)
+	if text := c.ownPublic(); text != "" {
+		e.Log.Warn(text, "app_id", c.id)
+	}
 	g.Start(methodToken)
 	if c.scope == scopeUser {
 		g.Start(methodUser)
@@ -85,6 +88,9 @@ func (c config) Check(ctx context.Context, e provider.Env) []provider.Finding {
 	_, err := (&login{c, g, e}).Exchange(ctx, provider.Credential{Code: httpcall.InvalidCode})
 	if errors.Is(err, provider.ErrCodeInvalid) {
 		return []provider.Finding{{Severity: provider.OK, Subject: what, Text: "Alipay accepts App ID and private key; whether " + e.PublicURL + "/api/connect/" + e.ID + "/callback is the callback (授权回调地址), only its console shows"}}
+	}
+	if text := c.ownPublic(); text != "" {
+		return []provider.Finding{{Severity: provider.Fail, Subject: what, Text: text}}
 	}
 	return []provider.Finding{httpcall.Failed(what, err, "Alipay", "compare app_id, the application's public key (应用公钥) and Alipay's (支付宝公钥) with the console; the sandbox has other hosts (api_url, authorize_url)")}
 }

@@ -108,10 +108,6 @@ func TestAlipay_Keys(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := parsed.(*rsa.PrivateKey)
-	own, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
 	pkcs1 := x509.MarshalPKCS1PrivateKey(key)
 	armored := func(kind string, der []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
@@ -123,7 +119,7 @@ func TestAlipay_Keys(t *testing.T) {
 		"half a private key":  {alipaytest.PrivateKey[:400], alipaytest.PublicKey, "private_key"},
 		"public as private":   {alipaytest.PublicKey, alipaytest.PublicKey, "private_key"},
 		"private as public":   {alipaytest.PrivateKey, alipaytest.PrivateKey, "public_key"},
-		"own public key":      {alipaytest.PrivateKey, base64.StdEncoding.EncodeToString(own), "public_key"},
+		"public, PKCS #1":     {alipaytest.PrivateKey, armored("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&key.PublicKey)), ""},
 		"PEM without an end":  {"-----BEGIN PRIVATE KEY-----\n" + alipaytest.PrivateKey, alipaytest.PublicKey, "private_key"},
 		"no key, but letters": {"not a key!", alipaytest.PublicKey, "private_key"},
 	} {
@@ -144,11 +140,19 @@ func TestAlipay_Keys(t *testing.T) {
 
 func TestAlipay_Check(t *testing.T) {
 	t.Parallel()
-	for id, want := range map[string]provider.Severity{alipaytest.AppID: provider.OK, "2021000000000002": provider.Fail} {
-		_, _, c := open(t, map[string]string{"app_id": id})
-		found := c.Check(t.Context(), provider.Env{ID: "it", PublicURL: "https://login.example.com"})
-		if len(found) != 1 || found[0].Severity != want || strings.Contains(fmt.Sprint(found, c), alipaytest.PrivateKey[:40]) {
-			t.Errorf("%v", found)
+	for name, c := range map[string]struct {
+		change map[string]string
+		want   provider.Severity
+		text   string
+	}{
+		"good":           {nil, provider.OK, "accepts"},
+		"unknown app":    {map[string]string{"app_id": "2021000000000002"}, provider.Fail, "isv.invalid-app-id"},
+		"own public key": {map[string]string{"public_key": alipaytest.AppPublicKey}, provider.Fail, "支付宝公钥"},
+	} {
+		_, _, config := open(t, c.change)
+		found := config.Check(t.Context(), provider.Env{ID: "it", PublicURL: "https://login.example.com"})
+		if len(found) != 1 || found[0].Severity != c.want || !strings.Contains(found[0].Text, c.text) || strings.Contains(fmt.Sprint(found, config), alipaytest.PrivateKey[:40]) {
+			t.Errorf("%s: %v", name, found)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (l *login) call(ctx context.Context, method string, form url.Values, hidden
 		return err
 	}
 	return l.client.Do(ctx, httpcall.Call{Name: method, Form: form, Hidden: hidden, Read: func(a httpcall.Answer) error {
-		name, node, _ := l.node(a)
+		name, node, _ := node(a)
 		if name != strings.ReplaceAll(method, ".", "_")+"_response" {
 			return errors.New("an answer to another method")
 		}
@@ -47,30 +47,30 @@ func (l *login) call(ctx context.Context, method string, form url.Values, hidden
 	}})
 }
 
-// node returns the only member of an answer whose name ends in _response, and whether
-// Alipay signed it. The signature is over its bytes as they were sent.
-func (k keys) node(a httpcall.Answer) (name string, node json.RawMessage, signed bool) {
+// node returns the only member of an answer whose name ends in _response, and the
+// signature over its bytes as they were sent.
+func node(a httpcall.Answer) (name string, node json.RawMessage, signature string) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(a.Body, &members) != nil {
-		return "", nil, false
+		return "", nil, ""
 	}
 	for member, value := range members {
 		if strings.HasSuffix(member, "_response") {
 			if name != "" {
-				return "", nil, false
+				return "", nil, ""
 			}
 			name, node = member, value
 		}
 	}
-	var signature string
 	_ = json.Unmarshal(members["sign"], &signature)
-	return name, node, signature != "" && k.verify(node, signature)
+	return name, node, signature
 }
 
 // failure reads the error code of an answer. Alipay does not sign an error if it does
-// not know the application; nothing else is accepted without a signature.
+// not know the application; nothing else is accepted without a signature, and nothing
+// with a wrong one.
 func (c config) failure(a httpcall.Answer) (code, text string) {
-	name, node, signed := c.node(a)
+	name, node, signature := node(a)
 	if name == "" {
 		return "", "" // not Alipay's: the status or the call's Read refuses it
 	}
@@ -85,10 +85,10 @@ func (c config) failure(a httpcall.Answer) (code, text string) {
 	}
 	failed := e.Code != "" && e.Code != success || name == "error_response"
 	switch {
-	case !failed && signed:
-		return "", ""
+	case (signature != "" || !failed) && !c.verify(node, signature):
+		return codeSignature, "the answer is not signed with the key of public_key"
 	case !failed:
-		return codeSignature, "the answer is not signed with Alipay's public key"
+		return "", ""
 	}
 	code, text = string(e.Code), strings.Join([]string{e.Msg, e.SubCode, e.SubMsg}, " ")
 	if _, known := reactions()[e.SubCode]; known {

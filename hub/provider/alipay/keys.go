@@ -38,10 +38,15 @@ func readKeys(f *provider.Fields) (k keys) {
 			f.Fail("public_key", err)
 		}
 	}
-	if k.private != nil && k.public != nil && k.public.Equal(k.private.Public()) {
-		f.Fail("public_key", errors.New("this is the application's own public key (应用公钥); Alipay's is needed (支付宝公钥), which the console shows after yours is stored"))
-	}
 	return k
+}
+
+// ownPublic tells of a mistake that is often made; "" if it is not.
+func (k keys) ownPublic() string {
+	if !k.public.Equal(k.private.Public()) {
+		return ""
+	}
+	return "public_key is the application's own (应用公钥); Alipay's is needed (支付宝公钥), which the console shows after yours is stored"
 }
 
 // der returns the content of the first PEM block of a kind, or of base64 without blocks,
@@ -82,6 +87,9 @@ func parsePublic(text string) (*rsa.PublicKey, error) {
 	raw, err := der(text, "PUBLIC KEY")
 	if err != nil {
 		return nil, err
+	}
+	if key, err := x509.ParsePKCS1PublicKey(raw); err == nil {
+		return key, checkSize(key.N.BitLen())
 	}
 	parsed, err := x509.ParsePKIXPublicKey(raw)
 	if err != nil {

@@ -52,7 +52,7 @@ func Imitation() providertest.Imitation {
 // New returns a Server.
 func New(o providertest.Options) *Server {
 	s := &Server{now: time.Now}
-	app, err := x509.ParsePKIXPublicKey(raw(appPublicKey))
+	app, err := x509.ParsePKIXPublicKey(raw(AppPublicKey))
 	if err != nil {
 		panic(err)
 	}
