@@ -12,7 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/ticket"
 )
 
 // device is a device without a browser, of the client "cli".
@@ -183,6 +185,26 @@ func TestDevice_ClientGone(t *testing.T) {
 		}
 		s.phone("alice").mustDo(t, d.page(), "confirm")
 		(<-second).ok(t, http.StatusOK)
+	})
+}
+
+// unnotified is a store that reads, and notifies no node.
+type unnotified struct{ hub.Store }
+
+func (s unnotified) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
+	if node != "" {
+		return nil, errDown
+	}
+	return s.Store.Attach(ctx, node, ids...)
+}
+
+// TestDevice_NodeInTrouble: a device whose poll cannot be held goes on polling.
+func TestDevice_NodeInTrouble(t *testing.T) {
+	deviceTest(t, options{hub: func(c *hub.Config) { c.Store = unnotified{c.Store} }}, func(t *testing.T, s *openIDSite) {
+		d := s.newDevice(t, "cli")
+		d.poll(t).requireOAuth(t, "not held", 400, "authorization_pending")
+		s.phone("alice").mustDo(t, d.page(), "confirm")
+		d.poll(t).ok(t, http.StatusOK)
 	})
 }
 

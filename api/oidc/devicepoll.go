@@ -123,7 +123,7 @@ func (h *deviceGrant) acceptPoll(ctx context.Context, id ticket.ID) error {
 }
 
 // hold waits until the person has decided, and returns nil then. Otherwise it returns
-// the error of a poll. A node without room for another waiter answers at once.
+// the error of a poll. A node that cannot hold the poll, or no longer, answers at once.
 func (h *deviceGrant) hold(ctx context.Context, c echo.Context, t ticket.Ticket, check func(ticket.Ticket) error) error {
 	release := func() {}
 	defer func() { release() }()
@@ -146,8 +146,8 @@ func (h *deviceGrant) hold(ctx context.Context, c echo.Context, t ticket.Ticket,
 		view, changed, err := h.gate.Hub.Poll(ctx, t.ID, seq, wait, from)
 		release()
 		switch {
-		case errors.Is(err, ticket.ErrOverloaded), errors.Is(err, ratelimit.ErrRateLimited):
-			return errPending
+		case errors.Is(err, ticket.ErrOverloaded), errors.Is(err, ratelimit.ErrRateLimited), errors.Is(err, ticket.ErrStoreUnavailable):
+			return errPending // most clients give up after any other error, and the ticket still waits
 		case err != nil:
 			return err
 		case !changed:
