@@ -115,16 +115,7 @@ func (c *Call) Remaining() time.Duration { return c.ticket.Deadline.Sub(c.now) }
 // MatchChoices returns the numbers to choose from after a scan; nil without number
 // matching.
 func (c *Call) MatchChoices() (choices []string, err error) {
-	return c.hub.MatchChoices(c.ticket)
-}
-
-// MatchChoices returns the numbers to choose from for a scanned ticket; nil without number
-// matching.
-func (h *Hub) MatchChoices(t ticket.Ticket) (choices []string, err error) {
-	if t.NumberMatching {
-		_, choices, err = h.current.Load().Keys.MatchNumbers(t)
-	}
-	return choices, err
+	return c.hub.Keys().MatchChoices(c.ticket)
 }
 
 // Remaining returns the time to the ticket's deadline, by the store's clock.

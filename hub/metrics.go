@@ -132,7 +132,7 @@ func readErrorReason(err error) string {
 }
 
 // delivered counts and audits a token that was written to its browser.
-func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Addr) {
+func (r *records) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Addr) {
 	if t.State != ticket.Confirmed {
 		return
 	}
@@ -140,10 +140,10 @@ func (h *Hub) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Ad
 	if t.ConfirmedAt != 0 {
 		// At least 1 µs, because zero means unknown: the two nodes' readings of Redis's
 		// clock can differ.
-		took = max(h.records.store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
+		took = max(r.store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
 	}
-	h.metrics.Delivered(by, how, took)
-	h.audit.delivery(t, to)
+	r.metrics.Delivered(by, how, took)
+	r.audit.delivery(t, to)
 }
 
 // rejectSeal counts a seal that was not accepted.

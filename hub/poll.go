@@ -57,7 +57,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 				return v, false, err
 			}
 			why = EndedDone
-			h.delivered(TransportPoll, how, t.Ticket, from.Addr)
+			h.records.delivered(TransportPoll, how, t.Ticket, from.Addr)
 			return v, true, nil
 		}
 		select {
@@ -101,7 +101,7 @@ func (h *Hub) pollOnce(ctx context.Context, id ticket.ID, after int64, from Brow
 	if v, err = h.records.view(t); err != nil {
 		return v, false, err
 	}
-	h.delivered(TransportPoll, Resumed, t, from.Addr)
+	h.records.delivered(TransportPoll, Resumed, t, from.Addr)
 	return v, true, nil
 }
 

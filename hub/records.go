@@ -164,7 +164,9 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 	}
 	v := t.View(now)
 	if t.Grant != nil {
-		return r.addAnswer(v, t)
+		var err error
+		v.Answer, err = r.current.Load().Keys.Answer(t)
+		return v, err
 	}
 	if t.State != ticket.Confirmed {
 		return v, nil
@@ -181,19 +183,6 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 	}
 	v.Token, v.TokenType = token, "Bearer"
 	v.TokenExpiresIn = ticket.Seconds(time.Unix(claims.Exp, 0).Sub(now))
-	return v, nil
-}
-
-// addAnswer adds the response to the site to a view, if the site gets one.
-func (r *records) addAnswer(v ticket.View, t ticket.Ticket) (ticket.View, error) {
-	code := ""
-	if t.State == ticket.Confirmed && t.Grant.Type == ticket.GrantCode {
-		var err error
-		if code, err = r.current.Load().Keys.Code(t); err != nil {
-			return v, err
-		}
-	}
-	v.Answer = t.Answer(code)
 	return v, nil
 }
 

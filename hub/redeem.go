@@ -48,10 +48,3 @@ func (h *Hub) Redeem(ctx context.Context, id ticket.ID, from netip.Addr, check f
 
 // Keys returns the keys in use, for codes and for values that wait outside of the hub.
 func (h *Hub) Keys() *ticket.Keyring { return h.current.Load().Keys }
-
-// Answer returns the response to the site of a ticket with an authorization code grant;
-// zero unless it is confirmed or rejected.
-func (h *Hub) Answer(t ticket.Ticket) (ticket.Answer, error) {
-	v, err := h.records.addAnswer(ticket.View{}, t)
-	return v.Answer, err
-}

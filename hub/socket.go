@@ -160,7 +160,7 @@ func (s *socket) writeView(t *version, repeat bool) {
 		return
 	}
 	if !t.missing {
-		s.hub.delivered(TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == v.Delivers()), t.Ticket, s.addr())
+		s.hub.records.delivered(TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == v.Delivers()), t.Ticket, s.addr())
 	}
 	s.sentSeq, s.hasToken = v.Seq, v.Delivers()
 	if v.State.Final() {

@@ -45,8 +45,7 @@ type memStateStore struct {
 	held  map[string][]byte
 	until map[string]time.Time // Take ignores it
 	edit  func([]byte) ([]byte, error)
-	// failure is the error of SetNX.
-	failure error
+	failure error // of SetNX
 }
 
 func (d *memStateStore) Now() time.Time { return time.Now() }

@@ -150,7 +150,7 @@ func (h *Handlers) describe(c echo.Context, page *frontend.Consent, t ticket.Tic
 	}
 	page.CSRF, page.Seconds = held.CSRF, ticket.Seconds(h.gate.Hub.Remaining(t))
 	page.As = h.as(c, page, t, held.By)
-	page.Choices, err = h.gate.Hub.MatchChoices(t)
+	page.Choices, err = h.gate.Hub.Keys().MatchChoices(t)
 	return err
 }
 

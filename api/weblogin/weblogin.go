@@ -168,7 +168,7 @@ func (h *Handlers) Callback(c echo.Context) error {
 		return err
 	}
 	if r.Continue {
-		answer, err := h.gate.Hub.Answer(call.Current())
+		answer, err := h.gate.Hub.Keys().Answer(call.Current())
 		if err != nil {
 			return err
 		}

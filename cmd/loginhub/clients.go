@@ -136,7 +136,7 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 		return fmt.Errorf("phone_number %.40q: %w", entry.PhoneNumber, err)
 	}
 	entry.setNumbers(site, own)
-	if err := entry.OpenID.apply(site, c.read); err != nil {
+	if err := entry.OpenID.apply(site, c.read, !strings.HasPrefix(c.PublicURL, "https://")); err != nil {
 		return err
 	}
 	if site.OpenID() && c.RecordVersion == 1 {

@@ -42,8 +42,9 @@ const (
 	maxClaims       = 4 << 10
 )
 
-// apply checks the settings and sets them in the client.
-func (e openIDEntry) apply(c *client.Client, read reader) error {
+// apply checks the settings and sets them in the client. plain allows redirect URIs with
+// http on any host: the hub's own URL is http too, as in a trial or an intranet.
+func (e openIDEntry) apply(c *client.Client, read reader, plain bool) error {
 	var err error
 	if c.Grants, err = e.grants(); err != nil {
 		return err
@@ -65,7 +66,7 @@ func (e openIDEntry) apply(c *client.Client, read reader) error {
 			return fmt.Errorf("%s: at most %d", name, maxRedirectURIs)
 		}
 		for _, uri := range list {
-			if err := checkRedirectURI(uri); err != nil {
+			if err := checkRedirectURI(uri, plain); err != nil {
 				return fmt.Errorf("%s: %.120q: %w", name, uri, err)
 			}
 		}
@@ -199,8 +200,8 @@ var privateScheme = regexp.MustCompile(`^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:`)
 var responseFields = []string{"code", "state", "iss", "error", "error_description"}
 
 // checkRedirectURI checks a redirect URI of the clients file. Only an app's own scheme
-// has no host.
-func checkRedirectURI(text string) error {
+// has no host. plain allows http on every host.
+func checkRedirectURI(text string, plain bool) error {
 	if privateScheme.MatchString(text) && len(text) <= maxRedirectURI && !strings.ContainsAny(text, "#*\\ @") {
 		_, err := url.Parse(text)
 		return err
@@ -213,7 +214,7 @@ func checkRedirectURI(text string) error {
 	switch {
 	case strings.Contains(text, "*"):
 		return errors.New("wildcards are not supported; list each URI")
-	case u.Scheme != "https" && !(u.Scheme == "http" && client.IsLoopback(host)):
+	case u.Scheme != "https" && !(u.Scheme == "http" && (plain || client.IsLoopback(host))):
 		return errors.New("https, http on a loopback address, or an app's own scheme with a dot, like com.example.app:/login")
 	}
 	shown, err := browserHost(host)

@@ -48,6 +48,11 @@ clients:
 func TestOpenIDClients_Errors(t *testing.T) {
 	t.Setenv("OPENID_SHORT", "0123456789abcde")
 	t.Setenv("OPENID_GOOD", "0123456789abcdef")
+	public := withWechat
+	public.PublicURL = "https://login.example.com"
+	if _, err := loadClients(writeClients(t, "clients: [{id: a, redirect_uris: ['http://intranet/cb']}]"), withWechat); err != nil {
+		t.Errorf("http, as the hub itself: %v", err)
+	}
 	const uris = "redirect_uris: ['https://a.example/cb']"
 	for fields, want := range map[string]string{
 		"redirect_uris: ['http://a.example/cb']":            "https",
@@ -90,7 +95,7 @@ func TestOpenIDClients_Errors(t *testing.T) {
 		"claims: {email: x}":                                "redirect_uris",
 		"secret_env: OPENID_GOOD":                           "redirect_uris",
 	} {
-		_, err := loadClients(writeClients(t, "clients: [{id: a, "+fields+"}]"), withWechat)
+		_, err := loadClients(writeClients(t, "clients: [{id: a, "+fields+"}]"), public)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "0123456789abcde") {
 			t.Errorf("%s: %v, want %q", fields, err, want)
 		}

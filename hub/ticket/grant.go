@@ -117,6 +117,19 @@ func (r *Keyring) Code(t Ticket) (string, error) {
 	return string(t.ID) + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
 
+// Answer returns the response to the site of a ticket: its code if it is confirmed, an error
+// if it is rejected; zero for every other ticket.
+func (r *Keyring) Answer(t Ticket) (Answer, error) {
+	code := ""
+	if t.State == Confirmed && t.Grant != nil && t.Grant.Type == GrantCode {
+		var err error
+		if code, err = r.Code(t); err != nil {
+			return Answer{}, err
+		}
+	}
+	return t.Answer(code), nil
+}
+
 // ParseCode returns the ticket that a code names. The code itself is not checked yet.
 func ParseCode(code string) (ID, error) {
 	id, proof, ok := strings.Cut(code, ".")

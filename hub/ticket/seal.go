@@ -157,6 +157,15 @@ func (r *Keyring) MatchNumbers(t Ticket) (code string, offered []string, err err
 	return code, offered, nil
 }
 
+// MatchChoices returns the numbers to choose from for a scanned ticket; nil without number
+// matching.
+func (r *Keyring) MatchChoices(t Ticket) (choices []string, err error) {
+	if t.NumberMatching {
+		_, choices, err = r.MatchNumbers(t)
+	}
+	return choices, err
+}
+
 // Seal returns the ticket as bytes to store and to publish, sealed under the ticket's
 // own key. Two calls give different bytes, except in version 1.
 func (r *Keyring) Seal(t Ticket) ([]byte, error) {

@@ -98,7 +98,7 @@ var testImports = map[string][]string{
 	"api":                      {"api/apitest"},
 	"api/apitest":              {"api", "api/gate", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket"},
 	"api/request":              {"hub/client", "hub/provider"},
-	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "hub/provider/providertest", "hub/provider/providertest/imitations", "wechat/wechattest"},
+	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "hub/provider/providertest", "hub/provider/providertest/imitations", "hub/provider/wecom/wecomtest", "wechat/wechattest"},
 	"cmd/loginhub/devicelogin": {"hub/hubtest"},
 	"cmd/loginhub/logqueue":    {"hub/hubtest"},
 	"deploy/deploytest":        {"api/token", "hub/hubtest", "hub/keys"},
