@@ -41,10 +41,10 @@ func (website) Origin() string { return "https://open.test" }
 
 // memStateStore is a state store in memory; edit changes what it returns.
 type memStateStore struct {
-	mu    sync.Mutex
-	held  map[string][]byte
-	until map[string]time.Time // Take ignores it
-	edit  func([]byte) ([]byte, error)
+	mu      sync.Mutex
+	held    map[string][]byte
+	until   map[string]time.Time // Take ignores it
+	edit    func([]byte) ([]byte, error)
 	failure error // of SetNX
 }
 
