@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -111,7 +112,8 @@ func (l *login) parse(ctx context.Context, p *oidc.Provider) (*upstream, error) 
 	}
 	up := &upstream{endpoint: p.Endpoint(), keys: oidc.NewRemoteKeySet(ctx, document.JWKSURI), namesItself: document.Iss}
 	for name, endpoint := range map[string]string{"authorization_endpoint": up.endpoint.AuthURL, "token_endpoint": up.endpoint.TokenURL, "jwks_uri": document.JWKSURI} {
-		if err := checkURL(endpoint); err != nil {
+		bare, _, _ := strings.Cut(endpoint, "?") // those of Entra's B2C have a query
+		if err := checkURL(bare); err != nil {
 			return nil, fmt.Errorf("%s %.100q: %w", name, endpoint, err)
 		}
 	}

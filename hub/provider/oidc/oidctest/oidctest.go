@@ -66,7 +66,7 @@ func New(o providertest.Options) *Server {
 		More:  func(r *http.Request) url.Values { return url.Values{"iss": {"http://" + r.Host}} }})
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
 		issuer := "http://" + r.Host
-		answer(w, 200, map[string]any{"issuer": issuer, "authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token",
+		answer(w, 200, map[string]any{"issuer": issuer, "authorization_endpoint": issuer + "/authorize?p=acme", "token_endpoint": issuer + "/token",
 			"jwks_uri": issuer + "/keys", "authorization_response_iss_parameter_supported": true, "id_token_signing_alg_values_supported": []string{"none", "HS256", "ES256"}})
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
