@@ -78,7 +78,11 @@ func (h *Handlers) read(c echo.Context, cfg *gate.Config, id ticket.ID) (site *c
 func (h *Handlers) way(c echo.Context, site *client.Client, t ticket.Ticket) (*provider.Provider, visit.Visit) {
 	v := visit.Visit{Ticket: t.ID, Client: t.Client, Consent: true}
 	chosen, agent := c.QueryParam("by"), c.Request().UserAgent()
-	for _, p := range gate.ConfigOf(c).MethodsOf(site.ID).Listed {
+	methods := gate.ConfigOf(c).MethodsOf(site.ID)
+	if by := methods.Find(t.Identity.Provider); t.State == ticket.Scanned && by != nil && by.Events != nil {
+		return nil, v // the user who has scanned comes with the token of the account's message
+	}
+	for _, p := range methods.Listed {
 		switch {
 		case !site.AllowsProvider(p.ID):
 		case chosen == "" && p.InApp != nil && p.InAgent != nil && p.InAgent(agent):

@@ -20,15 +20,15 @@ const (
 )
 
 // startAccount starts an imitation of WeChat with an official account, and two nodes with it as their
-// only provider. fields are further ones.
-func startAccount(t *testing.T, fields string) (*wechattest.Server, []*hubtest.Node) {
+// only provider. fields are further ones, settings those of the nodes.
+func startAccount(t *testing.T, fields string, settings ...string) (*wechattest.Server, []*hubtest.Node) {
 	t.Helper()
 	w := wechattest.New(wechattest.Options{})
 	t.Cleanup(w.Close)
 	w.Register(wechattest.App{ID: mpID, Secret: mpSecret, OpenPlatform: "acme", CallbackHost: "login.test", Token: mpToken, AESKey: mpKey})
-	_, nodes := cluster(t, 2, "CLIENTS="+hubtest.WriteFile(t, "clients.yaml", "providers:\n  - {id: mp, kind: wechat_mp, app_id: "+mpID+
+	_, nodes := cluster(t, 2, append(settings, "CLIENTS="+hubtest.WriteFile(t, "clients.yaml", "providers:\n  - {id: mp, kind: wechat_mp, app_id: "+mpID+
 		", app_secret_file: "+hubtest.WriteFile(t, "secret", mpSecret)+", token_file: "+hubtest.WriteFile(t, "token", mpToken)+
-		", api_url: '"+w.URL+"'"+fields+"}\nclients:\n  - {id: demo, label: 演示, origins: ['"+ourOrigin+"']}\n"))
+		", api_url: '"+w.URL+"'"+fields+"}\nclients:\n  - {id: demo, label: 演示, origins: ['"+ourOrigin+"']}\n"))...)
 	return w, nodes
 }
 

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
@@ -96,4 +97,26 @@ func TestConsent_AccountMessage(t *testing.T) {
 	if log := nodes[0].Log() + nodes[1].Log(); strings.Contains(log, token[1]) {
 		t.Error("a log has the token")
 	}
+}
+
+// TestConsent_AccountWithInApp: with wechat_h5 of the same account the link logs in inside WeChat, but
+// not if the account's message has brought the user: then the link has a token.
+func TestConsent_AccountWithInApp(t *testing.T) {
+	t.Parallel()
+	w, nodes := startAccount(t, "}\n  - {id: h5, kind: wechat_h5, app_id: "+mpID+", app_secret_file: "+hubtest.WriteFile(t, "h5", mpSecret), "QR=wechat_mp")
+	ctx := loginContext(t)
+	ticket := hubtest.MustCreateTicket(t, ctx, nodes[0].URL)
+	open := func(agent string) *hubtest.Response {
+		return newBrowser(t, nodes[1]).do("GET", ourOrigin+"/s/"+ticket.ID, nil, "User-Agent", agent)
+	}
+	if to := open("MicroMessenger/8.0").Header.Get("Location"); !strings.Contains(to, "/connect/oauth2/authorize?appid="+mpID) || !strings.Contains(to, "scope=snsapi_base") {
+		t.Errorf("inside WeChat: to %q", to)
+	}
+	for name, agent := range map[string]string{"WeCom": "MicroMessenger/7.0 wxwork/4.1", "a computer": "Chrome/150"} {
+		if a := open(agent); a.Status != 200 || bytes.Contains(a.Body, []byte("oauth2")) {
+			t.Errorf("%s: %d", name, a.Status)
+		}
+	}
+	send(t, ctx, w, nodes[0].URL+"/api/wechat/events", scanAccount(t, w, nodes[0].URL, ticket, "alice", wechattest.Plain), "/s/"+ticket.ID+"#t=")
+	wantPage(t, "after the message", open("MicroMessenger/8.0"), 200, "/assets/page/open.js")
 }
