@@ -111,6 +111,7 @@ var testImports = map[string][]string{
 	"hub/provider/alipay":      {"hub/provider/alipay/alipaytest", "hub/provider/providertest"},
 	"hub/provider/wecom":       {"hub/provider/providertest", "hub/provider/wecom/wecomtest"},
 	"hub/redisstore":           {"hub/hubtest"},
+	"hub/provider/wechat":      {"wechat/wechattest"},
 	"wechat":                   {"wechat/wechattest"},
 }
 
