@@ -20,6 +20,7 @@ import (
 	"loginhub/api/visit"
 	"loginhub/frontend"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 )
 
 // csp is the Content-Security-Policy of the pages (CSP level 3): nothing
@@ -46,34 +47,37 @@ func (s *Server) loginPage(c echo.Context, client *client.Client) frontend.Index
 	cfg := gate.ConfigOf(c)
 	methods := cfg.MethodsOf(client.ID)
 	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.gate.Hub.Issuer(),
-		Label: client.Label("zh"), LabelEn: client.Label("en"),
-		Redirects: redirectButtons(methods, client)}
-	h := c.Response().Header()
-	h.Set("Content-Security-Policy", csp)
-	if len(index.Redirects) > 0 {
-		// Browsers apply form-action also to the redirect that answers the
-		// form.
-		policy := csp
-		for _, p := range methods.Listed {
-			if p.Redirect != nil && client.AllowsProvider(p.ID) {
-				policy += " " + p.Redirect.Origin()
-			}
+		Label: client.Label("zh"), LabelEn: client.Label("en"), Doors: doors(methods, client)}
+	h, policy := c.Response().Header(), csp
+	for _, p := range methods.Listed {
+		if p.Redirect != nil && client.AllowsProvider(p.ID) {
+			// Browsers apply form-action also to the redirect that answers the form.
+			policy += " " + p.Redirect.Origin()
+			// With no-referrer browsers send the form with "Origin: null".
+			h.Set("Referrer-Policy", "same-origin")
 		}
-		h.Set("Content-Security-Policy", policy)
-		// With no-referrer browsers send the form with "Origin: null".
-		h.Set("Referrer-Policy", "same-origin")
 	}
+	h.Set("Content-Security-Policy", policy)
 	return index
 }
 
-// redirectButtons returns the buttons of the website logins that the client
-// accepts.
-func redirectButtons(methods gate.LoginMethods, client *client.Client) (all []frontend.Redirect) {
+// doors returns the providers that the client accepts.
+func doors(methods gate.LoginMethods, client *client.Client) (all []frontend.Door) {
+	buttons := map[provider.Label]int{}
 	for _, p := range methods.Listed {
-		if p.Redirect != nil && client.AllowsProvider(p.ID) {
-			start, _ := visit.Paths(p)
-			all = append(all, frontend.Redirect{Start: start, LabelZH: p.Label.ZH, LabelEN: p.Label.EN})
+		if !client.AllowsProvider(p.ID) {
+			continue
 		}
+		d := frontend.Door{ID: p.ID, Kind: p.Kind.Name, LabelZH: p.Label.ZH, LabelEN: p.Label.EN, Named: p.Display.ZH != ""}
+		if p.Redirect != nil {
+			d.Start, _ = visit.Paths(p)
+			d.Desktop = p.DesktopPage
+			buttons[p.Label]++
+		}
+		all = append(all, d)
+	}
+	for i, d := range all {
+		all[i].Twin = d.Start != "" && buttons[provider.Label{ZH: d.LabelZH, EN: d.LabelEN}] > 1
 	}
 	return all
 }

@@ -136,7 +136,7 @@ func TestPage_LandingSaysWhatToDo(t *testing.T) {
 		scanWith []any
 		launch   bool
 	}{
-		"demo": {"微信小程序或网站的 App", "WeChat mini-program or the site’s app", []any{"app", "wechat"}, true},
+		"demo": {"微信小程序或网站的 App", "WeChat mini-program or the site’s app", []any{"wechat", "app"}, true},
 		"app":  {"网站的 App", "site’s app", []any{"app"}, true},
 		"web":  {"微信小程序或网站的 App", "WeChat mini-program or the site’s app", []any{}, false},
 	} {

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,24 +74,29 @@ func (cfg *Config) LaunchURLOf(site *client.Client, id ticket.ID) string {
 }
 
 // ScanWith returns the kinds of the providers whose app scans the client's code, in
-// order; empty, not nil, if no phone can confirm.
+// the order of the configuration; empty, not nil, if no phone can confirm.
 func (cfg *Config) ScanWith(site *client.Client) []string {
 	kinds := []string{}
 	if p := cfg.drawerOf(site.ID); p != nil && p.Events != nil {
 		return append(kinds, p.Kind.Name) // no other app opens its code
 	}
-	for id, p := range cfg.MethodsOf(site.ID).Providers {
-		if site.AllowsProvider(id) {
-			kinds = append(kinds, kindOf(id, p))
+	methods := cfg.MethodsOf(site.ID)
+	add := func(id, kind string) {
+		if site.AllowsProvider(id) && !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
 		}
 	}
-	for _, p := range cfg.MethodsOf(site.ID).Listed {
-		if site.LinkLogin && site.AllowsProvider(p.ID) && p.InApp != nil {
-			kinds = append(kinds, p.Kind.Name)
+	for _, p := range methods.Listed {
+		if code := methods.Providers[p.ID]; code != nil {
+			add(p.ID, kindOf(p.ID, code))
+		} else if site.LinkLogin && p.InApp != nil {
+			add(p.ID, p.Kind.Name)
 		}
 	}
-	slices.Sort(kinds)
-	return slices.Compact(kinds)
+	for _, id := range slices.Sorted(maps.Keys(methods.Providers)) { // the sandbox is not listed for a client with its own QR code
+		add(id, kindOf(id, methods.Providers[id]))
+	}
+	return kinds
 }
 
 // Find returns the provider with that id; nil if there is none.

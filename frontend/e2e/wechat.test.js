@@ -45,7 +45,7 @@ browserTest('computer: page and widget say to scan with WeChat, if a phone can',
   const page = await visit('/')
   await inState(page, 'pending')
   assert.equal(await page.textContent('#with-text:visible'), '微信扫一扫')
-  assert.ok(await page.isVisible('#wechat-mark'))
+  assert.ok(await page.isVisible('#marks .mark'))
   site.policy = sitePolicy(hub.url)
   site.files = { '/': `<!doctype html><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><login-qr client="demo" lang="en"></login-qr>` }
   const embedded = await visit(site.url)

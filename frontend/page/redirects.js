@@ -1,17 +1,44 @@
+import { appName, createMark } from '../client/widget/apps.js'
 import { isCodeless, isPhone } from '../client/widget/hints.js'
 import { fill } from './i18n.js'
 
+const ROW = 3 // buttons from which they are a row of marks
+
+/** Returns the name of a door: that of the configuration, else that of the kind. */
+function nameOf({ dataset: { kind, named, labelZh, labelEn, twin } }, language) {
+  const label = language === 'en' ? labelEn : labelZh
+  const name = named === undefined && appName(kind, language) || label
+  return twin ? `${name} (${twin})` : name
+}
+
+/** Returns the apps that scan the code, in order, as [kind, name]. The sandbox is none. */
+export function scanningApps(scanWith = [], language = document.documentElement.lang) {
+  const doors = [...document.querySelectorAll('.door')]
+  return scanWith.filter((kind) => kind !== 'sandbox').flatMap((kind) => {
+    const own = doors.filter(({ dataset }) => dataset.kind === kind)
+    return own.length ? own.map(({ dataset }) => [kind, nameOf({ dataset: { ...dataset, twin: '' } }, language)]) : [[kind, appName(kind, language)]]
+  }).filter(([, name], i, all) => name && all.findIndex(([, other]) => other === name) === i)
+}
+
 /**
- * The forms of a computer's login page that open a provider's page in a new window. A phone has them
- * if no app of it can confirm. `ticket` returns the current {ticket, secret}.
+ * The forms that open a provider's page in a new window. The one that this browser used last comes
+ * first, before the code. A phone has those whose page is for a computer only if no app of it can
+ * confirm. `ticket` returns the current {ticket, secret}.
  */
 export function createRedirects(ticket, userAgent = navigator.userAgent) {
   const forms = [...document.querySelectorAll('form.redirect')]
+  const doors = document.getElementById('doors')
+  const last = forms.find((form) => form.getAttribute('action') === lastUsed())
+  let opened // the ticket for which a provider's page was opened
+  doors.classList.toggle('row', forms.length >= ROW)
+  last?.classList.add('last')
   // Filled at submission, because the ticket may have been renewed. Emptied afterwards, so that the
   // secret does not stay in the document.
   for (const form of forms) {
     form.addEventListener('submit', () => {
       const { ticket: id = '', secret = '' } = ticket() ?? {}
+      opened = id
+      setLastUsed(form.getAttribute('action'))
       form.elements.ticket.value = id
       form.elements.secret.value = secret
       setTimeout(() => { form.elements.ticket.value = form.elements.secret.value = '' })
@@ -19,12 +46,59 @@ export function createRedirects(ticket, userAgent = navigator.userAgent) {
   }
   return {
     show(state, snapshot, messages) {
-      for (const { dataset, lastElementChild: button } of forms) {
-        button.textContent = fill(messages.connect, { name: document.documentElement.lang === 'en' ? dataset.labelEn : dataset.labelZh })
+      const codeless = isCodeless(snapshot)
+      const onPhone = isPhone(userAgent) && !/MicroMessenger/i.test(userAgent) && !codeless
+      for (const form of forms) {
+        showButton(form, messages, { row: forms.length >= ROW && form !== last, last: form === last })
+        form.hidden = state !== 'pending' || onPhone && 'desktop' in form.dataset
       }
-      const onPhone = isPhone(userAgent) && !/MicroMessenger/i.test(userAgent) && !isCodeless(snapshot)
-      const hidden = onPhone || state !== 'pending'
-      for (const form of forms) form.hidden = hidden
+      if (last && state === 'pending') placeFirst(last, codeless ? doors : doors.parentElement)
+      doors.hidden = !forms.some((form) => !form.hidden && doors.contains(form))
+      if (state === 'confirmed' && ticket()?.ticket !== opened) setLastUsed('code')
     },
+  }
+}
+
+function placeFirst(form, parent) {
+  if (parent.firstElementChild !== form) parent.prepend(form)
+}
+
+function showButton(form, messages, { row, last }) {
+  const button = form.querySelector('button')
+  const name = nameOf(form, document.documentElement.lang)
+  const text = fill(messages.connect, { name })
+  if (button.dataset.text === text) return
+  button.dataset.text = text
+  button.classList.toggle('secondary', !last)
+  button.replaceChildren(createText('span', row ? name : text))
+  if (row) {
+    button.prepend(createMark(form.dataset.kind, name))
+    button.ariaLabel = text
+  }
+  if (last) button.append(createText('small', messages.lastUsed))
+}
+
+function createText(tag, text) {
+  const element = document.createElement(tag)
+  element.textContent = text
+  return element
+}
+
+// What was used last is kept in this browser only. A browser may refuse to keep anything.
+const KEY = `loginhub-last-${document.body.dataset.client}`
+
+function lastUsed() {
+  try {
+    return localStorage.getItem(KEY)
+  } catch {
+    return null
+  }
+}
+
+function setLastUsed(door) {
+  try {
+    localStorage.setItem(KEY, door)
+  } catch {
+    // The order is then that of the configuration.
   }
 }

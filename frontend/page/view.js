@@ -1,5 +1,7 @@
-import { clientsEntry, isCodeless, launchKey, scanKey, setLaunchLink, textFor } from '../client/widget/hints.js'
+import { createMark, fillApps } from '../client/widget/apps.js'
+import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from '../client/widget/hints.js'
 import { fill } from './i18n.js'
+import { scanningApps } from './redirects.js'
 import { showUser } from './user.js'
 
 const $ = (id) => document.getElementById(id)
@@ -32,15 +34,15 @@ function show(snapshot) {
   const parts = new Set([state])
   const codeless = state === 'pending' && isCodeless(snapshot)
   const launch = codeless ? 'web' : state === 'pending' ? launchKey(snapshot) : ''
-  const scan = state === 'pending' && !launch ? scanKey(snapshot.scanWith) : ''
+  const apps = state === 'pending' && !launch ? scanningApps(snapshot.scanWith) : []
   login.classList.toggle('here', Boolean(launch || inApp))
   $('open').hidden = !launch || codeless || inApp
   login.classList.toggle('codeless', isCodeless(snapshot))
   setLaunchLink($('open'), snapshot.launchUrl)
   setText($('open'), messages.open[launch] ?? '')
-  if (scan) parts.add('with')
-  setText($('with-text'), messages.scanWith[scan] ?? '')
-  $('wechat-mark').toggleAttribute('hidden', scan === 'app')
+  if (apps.length) parts.add('with')
+  $('marks').replaceChildren(...apps.map((app) => createMark(...app)))
+  setText($('with-text'), fillApps(messages.scanWith, apps.map(([, name]) => name), document.documentElement.lang))
   if (matchCode && (state === 'pending' || state === 'scanned')) parts.add('match')
   for (const element of document.querySelectorAll('[data-when]')) {
     element.hidden = !element.dataset.when.split(' ').some((part) => parts.has(part))

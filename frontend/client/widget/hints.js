@@ -27,17 +27,6 @@ export const textFor = (texts, word = '') => (Object.hasOwn(texts, word) ? texts
 export const isCodeless = ({ scanWith }) => scanWith?.length === 0
 
 /**
- * Returns which app scans the code: `wechat`, `app`, `both`, or '' if the hub does not say.
- *
- * @param {string[]=} scanWith
- */
-export function scanKey(scanWith = []) {
-  const wechat = scanWith.includes('wechat')
-  const app = scanWith.includes('app')
-  return wechat && app ? 'both' : wechat ? 'wechat' : app ? 'app' : ''
-}
-
-/**
  * Returns which app a phone opens in place of a scan, by the link that does so: `wechat`, `app`,
  * `sandbox`, or '' on a computer and without a link. WeChat's own browser cannot open a link into
  * WeChat, but reads the code at a long press.

@@ -56,10 +56,10 @@ p { margin: 0; }
 .sign { font-size: 72px; line-height: 1; color: var(--warn); }
 .card[data-state="consumed"] .sign { color: var(--brand); }
 .wait { width: 40px; height: 40px; border: 4px solid var(--line); border-top-color: var(--brand); border-radius: 50%; animation: turn 1s linear infinite; }
-.match { display: flex; align-items: center; gap: 12px; padding: 4px 14px; border: 1px solid var(--line); border-radius: 12px; background: var(--fill); text-align: left; }
+.match { display: flex; align-items: center; gap: 12px; padding: 4px 14px; border: 1px solid var(--line); border-radius: 12px; background: var(--fill); text-align: start; }
 .match strong { color: var(--brand); font-size: 1.9em; font-variant-numeric: tabular-nums; }
 .status { max-width: 100%; font-weight: 600; overflow-wrap: anywhere; }
-.status svg { width: 1.4em; height: 1.4em; margin-inline-end: .4em; fill: #07c160; vertical-align: -.35em; }
+.mark { width: 1.4em; height: 1.4em; margin-inline-end: .4em; fill: var(--brand); vertical-align: -.35em; }
 .hint, .time { max-width: 100%; color: var(--soft); font-size: .875em; white-space: pre-line; overflow-wrap: anywhere; }
 .here .tile { display: none; }
 .hint:empty, .time:empty { display: none; }

@@ -1,6 +1,7 @@
 /** @import { Snapshot } from '../types.js' */
 /** @import { Messages } from './messages.js' */
-import { clientsEntry, isCodeless, launchKey, scanKey, setLaunchLink, textFor } from './hints.js'
+import { appName, createMark, fillApps } from './apps.js'
+import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from './hints.js'
 import { style } from './style.js'
 
 const TILE = 230 // pixels inside the tile's border
@@ -12,7 +13,7 @@ const TILE = 230 // pixels inside the tile's border
 export class View {
   /** @type {Snapshot} */
   #snapshot = { state: 'making' }
-  #title; #code; #user; #initial; #name; #sign; #spinner; #match; #number; #mark; #text; #status; #hint; #time; #messages
+  #title; #code; #user; #initial; #name; #sign; #spinner; #match; #number; #marks; #text; #status; #hint; #time; #messages
   #card; #veil; #open; #button; #client
 
   /**
@@ -36,9 +37,9 @@ export class View {
     this.#veil = createElement('button', { class: 'veil', part: 'refresh', type: 'button' })
     this.#number = createElement('strong', {})
     this.#match = createElement('p', { class: 'match', part: 'match' }, createElement('span', {}), this.#number)
-    this.#mark = weChatMark()
+    this.#marks = createElement('span', { class: 'marks' })
     this.#text = createElement('span', {})
-    this.#status = createElement('p', { class: 'status', part: 'status', role: 'status', 'aria-live': 'polite' }, this.#mark, this.#text)
+    this.#status = createElement('p', { class: 'status', part: 'status', role: 'status', 'aria-live': 'polite' }, this.#marks, this.#text)
     this.#open = createElement('a', { class: 'button', part: 'open', rel: 'noopener' })
     this.#open.addEventListener('click', () => login.keepTicket())
     this.#hint = createElement('p', { class: 'hint', part: 'hint' })
@@ -97,10 +98,13 @@ export class View {
     this.#match.hidden = !matchCode || !['pending', 'scanned'].includes(state)
     setText(/** @type {HTMLElement} */ (this.#match.firstChild), messages.match)
     setText(this.#number, matchCode ?? '')
-    const scan = state === 'pending' && !launch ? scanKey(snapshot.scanWith) : ''
-    this.#mark.toggleAttribute('hidden', !['wechat', 'both'].includes(scan))
+    const language = this.#card.lang
+    const apps = (state === 'pending' && !launch && snapshot.scanWith || []).filter((kind) => appName(kind, language))
+    const marked = apps.filter((kind, i) => apps.findIndex((other) => appName(other, language) === appName(kind, language)) === i)
+    this.#marks.replaceChildren(...marked.map((kind) => createMark(kind, '')))
+    const scan = apps.length ? fillApps(messages.scanWith, apps.map((kind) => appName(kind, language)), language) : ''
     const rejected = state === 'rejected' && textFor(messages.rejectedBy, snapshot.reason)
-    setText(this.#text, launch ? messages.here : codeless ? messages.errors.login_disabled : messages.scanWith[scan] ?? (rejected || messages[state]))
+    setText(this.#text, launch ? messages.here : codeless ? messages.errors.login_disabled : scan || rejected || messages[state])
     setText(this.#hint, hint(snapshot, messages, this.#client()))
     const action = { scanned: messages.notMe, rejected: messages.again, error: messages.retry }[/** @type {string} */ (state)]
     this.#button.hidden = !action
@@ -124,22 +128,6 @@ function hint({ state, live, error }, messages, client) {
   if (error?.code === 'origin_not_allowed') return `${messages.errors.origin_not_allowed}\n${clientsEntry(client)}`
   if (state === 'error') return textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
   return ''
-}
-
-/** Two speech bubbles: the mark beside texts that name WeChat. */
-function weChatMark() {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
-  svg.setAttribute('viewBox', '0 0 24 24')
-  svg.setAttribute('aria-hidden', 'true')
-  for (const d of [
-    'M9.2 4C5 4 1.8 6.7 1.8 10c0 1.9 1 3.5 2.7 4.6L3.9 17l2.6-1.4c.6.2 1.2.3 1.9.3-.1-.4-.1-.7-.1-1.1 0-3.3 3.1-5.8 6.9-5.8h.8C15.3 6.1 12.6 4 9.2 4z',
-    'M22.2 14.8c0-2.7-2.7-4.9-6-4.9s-6 2.2-6 4.9 2.7 4.9 6 4.9c.7 0 1.3-.1 1.9-.3l2.2 1.2-.6-2c1.5-.9 2.5-2.3 2.5-3.8z',
-  ]) {
-    const path = document.createElementNS('http://www.w3.org/2000/svg', 'path')
-    path.setAttribute('d', d)
-    svg.append(path)
-  }
-  return svg
 }
 
 /**

@@ -16,7 +16,7 @@ for (const [page, all] of [['index.html', messages], ['phone.html', phoneMessage
   test(`${page}: all messages in all languages`, () => {
     assert.deepEqual(shape(all.en), shape(all.zh))
     assert.deepEqual(shape(all.tw), shape(all.zh))
-    const html = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8')
+    const html = [page, 'parts.html'].map((name) => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8')).join('')
     const keys = [...html.matchAll(/data-t="(\w+)"/g)].map(([, key]) => key)
     assert.ok(keys.length > 0)
     for (const key of keys) assert.equal(typeof all.en[key], 'string', key)
