@@ -34,7 +34,7 @@ function show(snapshot) {
   const parts = new Set([state])
   const codeless = state === 'pending' && isCodeless(snapshot)
   const launch = codeless ? 'web' : state === 'pending' ? launchKey(snapshot) : ''
-  const apps = state === 'pending' && !launch ? scanningApps(snapshot.scanWith) : []
+  const apps = state === 'pending' && !launch && !inApp ? scanningApps(snapshot.scanWith) : []
   login.classList.toggle('here', Boolean(launch || inApp))
   $('open').hidden = !launch || codeless || inApp
   login.classList.toggle('codeless', isCodeless(snapshot))

@@ -12,12 +12,12 @@ const shape = (value) => (typeof value === 'object'
 // The texts that protect the reader: a page without them is a risk, not a matter of style.
 const required = { 'index.html': ['safe'], 'phone.html': ['asks', 'warning', 'reject', 'confirm'] }
 
-for (const [page, all] of [['index.html', messages], ['phone.html', phoneMessages]]) {
+for (const [page, all, parts] of [['index.html', messages, []], ['phone.html', phoneMessages, ['parts.html']]]) {
   test(`${page}: all messages in all languages`, () => {
     assert.deepEqual(shape(all.en), shape(all.zh))
     assert.deepEqual(shape(all.tw), shape(all.zh))
-    const html = [page, 'parts.html'].map((name) => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8')).join('')
-    const keys = [...html.matchAll(/data-t="(\w+)"/g)].map(([, key]) => key)
+    const html = [page, ...parts].map((name) => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8')).join('')
+    const keys = [...html.matchAll(/data-t="(\w+)"|\{\{\.T\.(\w+)\}\}/g)].map(([, set, written]) => set ?? written)
     assert.ok(keys.length > 0)
     for (const key of keys) assert.equal(typeof all.en[key], 'string', key)
     for (const key of required[page]) {
