@@ -14,4 +14,4 @@ old=$(sed -n 's/^module //p' go.mod)
 export old new
 find . \( -name node_modules -o -name .git \) -prune -o -type f \
 	\( -name '*.go' -o -name go.mod -o -name '*.md' -o -name '*.yml' -o -name '*.yaml' -o -name '*.sh' -o -name '*.js' -o -name Dockerfile \) -print |
-	xargs perl -pi -e 's{(?<![\w./~-])\Q$ENV{old}\E(?=/(?:(?:api|cmd|hub|wechat|frontend|deploy)\b|"|\.\.\.))}{$ENV{new}}g; s{^module \Q$ENV{old}\E$}{module $ENV{new}}'
+	xargs perl -pi -e 's{(?<![\w./~-])\Q$ENV{old}\E(?=/(?:(?:api|cmd|hub|wechat|frontend|deploy)\b|"|\.\.\.))}{$ENV{new}}g; s{^(module|replace|require) \Q$ENV{old}\E(?=$| )}{$1 $ENV{new}}'

@@ -1,0 +1,41 @@
+package judges
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// recipe returns the configuration of a product as RECIPES.md shows it, with its example
+// values replaced. Every value must be there.
+func recipe(t *testing.T, product string, values map[string]string) string {
+	t.Helper()
+	readme, err := os.ReadFile("../RECIPES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?s)<!-- recipe: " + product + " -->\n```[a-z]*\n(.*?)```").FindSubmatch(readme)
+	if found == nil {
+		t.Fatalf("RECIPES.md has no recipe of %s", product)
+	}
+	text := string(found[1])
+	for example, value := range values {
+		if !strings.Contains(text, example) {
+			t.Fatalf("the recipe of %s does not contain %s", product, example)
+		}
+		text = strings.ReplaceAll(text, example, value)
+	}
+	return text
+}
+
+// startApp starts an application that shows the user that a proxy names in a header.
+func startApp(t *testing.T) string {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Write([]byte("user " + r.Header.Get("X-Forwarded-User") + " " + r.Header.Get("X-Forwarded-Email")))
+	}))
+	t.Cleanup(app.Close)
+	return app.URL
+}
