@@ -1,9 +1,14 @@
 package wechat_test
 
 import (
+	"crypto/sha1"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +44,36 @@ func FuzzAnswer(f *testing.F) {
 		}
 		if status != 200 || !fit(id, appID) {
 			t.Fatalf("status %d accepted as %+v", status, id)
+		}
+	})
+}
+
+// FuzzPush feeds the parser of events signed bodies: each is an event of a usable user, or refused.
+func FuzzPush(f *testing.F) {
+	for _, body := range []string{
+		"<xml><FromUserName><![CDATA[o1]]></FromUserName><MsgType>event</MsgType><Event>SCAN</Event><EventKey>s</EventKey></xml>",
+		"<xml><Encrypt>AAAA</Encrypt></xml>", "<!DOCTYPE a><xml/>", "<xml>&a;</xml>", "<xml", "", strings.Repeat("<a>", 5000),
+	} {
+		f.Add(body, strings.Repeat("A", 64))
+	}
+	f.Fuzz(func(t *testing.T, body, sealed string) {
+		now := time.Now()
+		for _, key := range []string{"", aesKey} {
+			push, err := wechat.NewPush(appID, pushToken, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, values := strconv.FormatInt(now.Unix(), 10), []string{pushToken, "n"}
+			if key != "" {
+				body, values = "<xml><Encrypt><![CDATA["+sealed+"]]></Encrypt></xml>", append(values, sealed)
+			}
+			values = append(values, at)
+			slices.Sort(values)
+			signature := fmt.Sprintf("%x", sha1.Sum([]byte(strings.Join(values, ""))))
+			e, err := push.Open(url.Values{"signature": {signature}, "msg_signature": {signature}, "timestamp": {at}, "nonce": {"n"}}, []byte(body), now)
+			if err == nil && (e.OpenID == "" || strings.ContainsFunc(e.OpenID, unfit)) || err != nil && !errors.Is(err, wechat.ErrForged) {
+				t.Fatalf("%+v %v", e, err)
+			}
 		}
 	})
 }

@@ -46,10 +46,11 @@ func fillSlots(t *testing.T, s *testServer, p *browser) *sync.WaitGroup {
 	return all
 }
 
-// fakeCodes makes mini-program codes; with hangs it never answers.
+// fakeCodes makes mini-program codes, or codes with the text; with hangs it never answers.
 type fakeCodes struct {
 	calls atomic.Int64
 	hangs bool
+	text  string
 }
 
 func (p *fakeCodes) Code(ctx context.Context, _ string) (provider.Picture, error) {
@@ -57,6 +58,9 @@ func (p *fakeCodes) Code(ctx context.Context, _ string) (provider.Picture, error
 	if p.hangs {
 		<-ctx.Done()
 		return provider.Picture{}, fmt.Errorf("%w: %w", provider.ErrProviderUnavailable, ctx.Err())
+	}
+	if p.text != "" {
+		return provider.Picture{Text: p.text}, nil
 	}
 	var b bytes.Buffer
 	err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8)))

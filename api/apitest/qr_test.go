@@ -98,6 +98,23 @@ func TestQR_SVG(t *testing.T) {
 	}
 }
 
+// TestQR_ProviderText: the hub draws the text that a provider gives for a ticket, which it asks once.
+func TestQR_ProviderText(t *testing.T) {
+	t.Parallel()
+	codes := &fakeCodes{text: "http://weixin.qq.com/q/02aBcDeFgHiJk"}
+	s := start(t, options{api: func(c *api.Config) { c.Reloadable.Pictures = codes }})
+	p := s.createTicket(t, nil)
+	for range 2 {
+		a := s.ask(t, "GET", p.path("qr.svg"), nil)
+		if a.status != http.StatusOK || !slices.EqualFunc(readSVG(t, a.body), modules(t, codes.text), slices.Equal[[]bool]) {
+			t.Errorf("%d, or the QR code is another one", a.status)
+		}
+	}
+	if p.created["qr_image"] != p.path("qr.png") || codes.calls.Load() != 1 {
+		t.Errorf("qr_image %v, %d calls", p.created["qr_image"], codes.calls.Load())
+	}
+}
+
 func TestQR_SizeBounds(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
