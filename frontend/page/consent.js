@@ -5,8 +5,12 @@ time.textContent = new Date(time.dateTime).toLocaleTimeString(document.documentE
 
 const left = document.getElementById('left')
 const deadline = Date.now() + left.dataset.seconds * 1000
-setInterval(() => {
+const timer = setInterval(() => {
   const seconds = Math.max(0, Math.ceil((deadline - Date.now()) / 1000))
   left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
-  if (!seconds) location.reload()
+  if (seconds) return
+  clearInterval(timer)
+  location.reload()
 }, 250)
+// A decision under way may have arrived in time.
+document.querySelector('form').addEventListener('submit', () => clearInterval(timer))
