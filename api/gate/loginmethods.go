@@ -86,10 +86,11 @@ func (cfg *Config) ScanWith(site *client.Client) []string {
 			kinds = append(kinds, kind)
 		}
 	}
+	link := strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && cfg.PicturesOf(site.ID) == nil
 	for _, p := range methods.Listed {
 		if code := methods.Providers[p.ID]; code != nil {
 			add(p.ID, kindOf(p.ID, code))
-		} else if site.LinkLogin && p.InApp != nil {
+		} else if link && site.LinkLogin && p.InApp != nil {
 			add(p.ID, p.Kind.Name)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"loginhub/hub/hubtest"
 	"loginhub/hub/provider/providertest"
-	"loginhub/hub/provider/wecom/wecomtest"
+	"loginhub/hub/provider/providertest/imitations"
 	"loginhub/wechat/wechattest"
 )
 
@@ -36,12 +36,12 @@ func decide(t *testing.T, tab *browser, ticket *hubtest.Ticket, action, number s
 // the browser back to a second one, which dies too; the user confirms at a third.
 func TestConsent_AcrossNodes(t *testing.T) {
 	t.Parallel()
-	imitation := httptest.NewServer(wecomtest.New(providertest.Options{User: "alice", Host: "login.test"}))
+	k := imitations.All()["wecom"]
+	imitation := httptest.NewServer(k.New(providertest.Options{User: "alice", Host: "login.test"}))
 	t.Cleanup(imitation.Close)
+	fields := strings.NewReplacer("URL", imitation.URL, "SECRET", hubtest.WriteFile(t, "secret", k.Secret+"\n")).Replace(k.Fields)
 	_, nodes := cluster(t, 3, "PUBLIC_URL="+ourOrigin, "INSECURE_HTTP=true", "CLIENTS="+hubtest.WriteFile(t, "clients.yaml",
-		"providers: [{id: work, kind: wecom, corp_id: "+wecomtest.CorpID+", agent_id: "+wecomtest.AgentID+", secret_file: "+
-			hubtest.WriteFile(t, "secret", wecomtest.Secret)+", api_url: '"+imitation.URL+"', authorize_url: '"+imitation.URL+"'}]\n"+
-			"clients: [{id: demo, origins: ['"+ourOrigin+"']}]\n"))
+		"providers: [{id: door, kind: wecom, "+fields+"}]\nclients: [{id: demo, origins: ['"+ourOrigin+"']}]\n"))
 	ctx := loginContext(t)
 	p, tab := mustOpenWaiter(t, ctx, nodes[0].URL, nodes[2].URL), newBrowser(t, nodes[0])
 	to := tab.do("GET", ourOrigin+"/s/"+p.ID, nil, "User-Agent", weComAgent).Header.Get("Location")
@@ -58,7 +58,7 @@ func TestConsent_AcrossNodes(t *testing.T) {
 		t.Fatalf("confirm: %d %s", a.Status, a.Body)
 	}
 	wantPage(t, "outcome", tab.do("GET", ourOrigin+"/s/"+p.ID+"/consent", nil), 200, `data-screen="confirmed"`)
-	if _, err := p.waitToken(ctx, nodes[2].URL, "wecom:"+wecomtest.CorpID+":alice"); err != nil {
+	if _, err := p.waitToken(ctx, nodes[2].URL, k.Subject); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -40,6 +40,21 @@ func openSecretStore(t *testing.T, url string, ids ...string) *redisstore.Secret
 
 const valuable = "an-access-token-of-some-length"
 
+// TestSecretStore_Sealed: a browser can neither read nor change what it keeps, nor use it
+// under another name.
+func TestSecretStore_Sealed(t *testing.T) {
+	redis := hubtest.StartRedis(t)
+	old, both, alien := openSecretStore(t, redis.URL, "a1"), openSecretStore(t, redis.URL, "b2", "a1"), openSecretStore(t, redis.URL, "c3")
+	sealed := old.Seal("consent:x", []byte(valuable))
+	if got := both.Open("consent:x", sealed); string(got) != valuable || bytes.Contains(sealed, []byte(valuable)) {
+		t.Errorf("a rotated node opens %q as %q", sealed, got)
+	}
+	changed := append(bytes.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1)
+	if old.Open("consent:y", sealed) != nil || alien.Open("consent:x", sealed) != nil || old.Open("consent:x", changed) != nil || old.Open("consent:x", nil) != nil {
+		t.Error("another name, key or text opens it")
+	}
+}
+
 func TestSecretStore_KeyRequired(t *testing.T) {
 	redis := hubtest.StartRedis(t)
 	ctx := t.Context()
