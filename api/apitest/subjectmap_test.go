@@ -86,7 +86,7 @@ func TestSubjectMap(t *testing.T) {
 // checkSubjectMapSignature verifies the JWT of a call as a site does.
 func checkSubjectMapSignature(t *testing.T, s *testServer, signature, body string) {
 	t.Helper()
-	signed, err := jose.ParseSigned(signature, []jose.SignatureAlgorithm{jose.EdDSA})
+	signed, err := jose.ParseSignedCompact(signature, []jose.SignatureAlgorithm{jose.EdDSA})
 	must(t, err)
 	payload, err := signed.Verify(s.signer.JWKS())
 	must(t, err)
