@@ -84,6 +84,9 @@ var errToken = errors.New("the access token is invalid")
 
 // verifyAccess returns an access token that is valid now, and its client.
 func (h *tokenEndpoints) verifyAccess(ctx context.Context, cfg *gate.Config, text string) (t accessToken, site *client.Client, err error) {
+	if err := h.gate.Hub.MasterKeys.Check(); err != nil {
+		return t, nil, err // a starting node may have a key that was revoked
+	}
 	claims, err := cfg.Signer.Verify(text, accessTokenType)
 	if err != nil {
 		return t, nil, fmt.Errorf("%w: %w", errToken, err)

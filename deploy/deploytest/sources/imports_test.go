@@ -97,6 +97,7 @@ var stdlibOnly = []string{"hub/client", "hub/keys", "hub/provider", "hub/ticket"
 var testImports = map[string][]string{
 	"api":                      {"api/apitest"},
 	"api/apitest":              {"api", "api/gate", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket"},
+	"api/oidc":                 {"hub/keys"},
 	"api/request":              {"hub/client", "hub/provider"},
 	"cmd/loginhub":             {"api/apitest", "hub/hubtest", "hub/provider/providertest", "hub/provider/providertest/imitations", "hub/provider/wecom/wecomtest", "wechat/wechattest"},
 	"cmd/loginhub/devicelogin": {"hub/hubtest"},
