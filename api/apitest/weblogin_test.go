@@ -243,9 +243,9 @@ func TestWebLogin_OneCallbackWins(t *testing.T) {
 	state := v.startLogin(t, p)
 	var won atomic.Int32
 	var all sync.WaitGroup
-	for range 8 {
+	for i := range 8 {
 		all.Go(func() {
-			a, err := v.send(v.stepContext(t), "GET", v.back+"?state="+state+"&code=wechat_web:ann:1", nil, "Cookie", v.cookie, "X-Forwarded-For", "203.0.113.7")
+			a, err := v.send(v.stepContext(t), "GET", fmt.Sprintf("%s?state=%s&code=wechat_web:ann:%d", v.back, state, i), nil, "Cookie", v.cookie, "X-Forwarded-For", "203.0.113.7")
 			if err == nil && a.status == 200 {
 				won.Add(1)
 			}

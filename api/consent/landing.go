@@ -188,12 +188,8 @@ func onDesktop(cfg *gate.Config, t ticket.Ticket, agent string) bool {
 	return t.Grant != nil && t.Grant.Type == ticket.GrantDevice && !isPhone(agent) && !app
 }
 
-// isPhone reports whether a User-Agent claims to be a phone's browser other
-// than WeChat's own, which cannot follow a link into WeChat.
+// isPhone reports whether a User-Agent claims to be a phone's browser.
 func isPhone(agent string) bool {
-	if strings.Contains(agent, "MicroMessenger") {
-		return false
-	}
 	return slices.ContainsFunc([]string{"Android", "iPhone", "iPad", "Mobile"}, func(word string) bool { return strings.Contains(agent, word) })
 }
 
