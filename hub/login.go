@@ -76,14 +76,15 @@ type PhoneCall struct {
 // applies the call for that identity, and End ends it. Only one goroutine uses a Call.
 type Call struct {
 	PhoneCall
-	hub     *Hub
-	slot    auditSlot
-	now     time.Time         // the store's time when ticket was read
-	ticket  ticket.Ticket     // the latest version
-	by      provider.Identity // set by Apply
-	subject string            // of the token, by the site's own mapping; "": by the identity
-	applied bool              // Apply succeeded
-	changed bool              // Apply changed the ticket
+	hub         *Hub
+	slot        auditSlot
+	now         time.Time         // the store's time when ticket was read
+	ticket      ticket.Ticket     // the latest version
+	by          provider.Identity // set by Apply
+	phoneNumber string            // of the user, from the provider; "": none
+	subject     string            // of the token, by the site's own mapping; "": by the identity
+	applied     bool              // Apply succeeded
+	changed     bool              // Apply changed the ticket
 }
 
 // Begin reserves the audit line of a call and reads its ticket. The Call is never nil:
@@ -101,6 +102,10 @@ func (h *Hub) Begin(ctx context.Context, p PhoneCall) (*Call, error) {
 
 // Current returns the ticket as Begin read it, or its next version after Apply.
 func (c *Call) Current() ticket.Ticket { return c.ticket }
+
+// SetPhoneNumber sets the user's phone number (E.164), which the provider gave. Call it
+// before Apply.
+func (c *Call) SetPhoneNumber(number string) { c.phoneNumber = number }
 
 // Now returns the store's time when Begin read the ticket.
 func (c *Call) Now() time.Time { return c.now }
@@ -194,7 +199,7 @@ func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 			return t, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
 		}
 		return t.Confirm(ticket.Confirmation{
-			Identity: c.by, Subject: c.subject, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
+			Identity: c.by, Subject: c.subject, PhoneNumber: c.phoneNumber, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
 			Token: ticket.TokenParams{Issuer: h.config.Issuer, Client: client, TTL: h.config.TokenTTL, SignKey: signKey},
 			Sent:  h.config.Store.Now(),
 		})

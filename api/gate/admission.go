@@ -182,7 +182,7 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	if by, err = a.exchange(context.WithoutCancel(ctx), provider); err != nil {
 		return nil, err
 	}
-	if by, err = a.addPhoneNumber(context.WithoutCancel(ctx), call, by, client); err != nil {
+	if err = a.addPhoneNumber(context.WithoutCancel(ctx), call, by, client); err != nil {
 		return nil, err
 	}
 	if err := g.mapSubject(context.WithoutCancel(ctx), a.cfg, call, by, client); err != nil {

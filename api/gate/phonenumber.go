@@ -39,20 +39,21 @@ func (a *Admission) checkPhoneCode(t ticket.Ticket, c *client.Client) error {
 
 // addPhoneNumber exchanges the code for the phone number of the user whom the provider has
 // identified, if the user is about to confirm.
-func (a *Admission) addPhoneNumber(ctx context.Context, call *hub.Call, by provider.Identity, c *client.Client) (provider.Identity, error) {
+func (a *Admission) addPhoneNumber(ctx context.Context, call *hub.Call, by provider.Identity, c *client.Client) error {
 	phone := a.cfg.phoneNumbers(c, a.Provider)
 	if a.Action != ticket.Confirm || a.PhoneCode == "" || phone == nil {
-		return by, nil
+		return nil
 	}
 	if changes, err := call.Confirms(by); err != nil || !changes {
-		return by, err
+		return err
 	}
 	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: phone, Code: a.PhoneCode, Ticket: a.Ticket}
-	return a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (provider.Identity, error) {
-		err := a.gate.Limits.Call(ctx, a.cfg.ProviderSlots[phone], func(ctx context.Context) (err error) {
-			by.PhoneNumber, err = phone.PhoneNumber(ctx, a.PhoneCode)
+	_, err := a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (provider.Identity, error) {
+		return by, a.gate.Limits.Call(ctx, a.cfg.ProviderSlots[phone], func(ctx context.Context) error {
+			number, err := phone.PhoneNumber(ctx, a.PhoneCode)
+			call.SetPhoneNumber(number)
 			return err
 		})
-		return by, err
 	})
+	return err
 }

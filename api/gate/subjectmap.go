@@ -47,9 +47,11 @@ type subjectQuestion struct {
 // mapSubject asks the client's subject map who the user is at the site. A call that
 // cannot change the ticket asks nothing.
 func (g *Gate) mapSubject(ctx context.Context, cfg *Config, call *hub.Call, by provider.Identity, c *client.Client) error {
-	t := call.Current()
-	if c.SubjectMap == "" || call.Action != ticket.Confirm || t.State != ticket.Pending && t.State != ticket.Scanned {
+	if c.SubjectMap == "" || call.Action != ticket.Confirm {
 		return nil
+	}
+	if changes, err := call.Confirms(by); err != nil || !changes {
+		return err
 	}
 	sub, err := g.askSubjectMap(ctx, cfg, call, by, c)
 	if err != nil && !errors.Is(err, ErrIdentityUnknown) {

@@ -12,10 +12,6 @@ type Identity struct {
 	Nickname string `json:"nickname,omitempty"` // set only if the provider vouches for it
 	Picture  string `json:"picture,omitempty"`  // set only if the provider vouches for it
 
-	// PhoneNumber is the user's, in the form of E.164, if the provider vouches for it. The
-	// record does not store it either.
-	PhoneNumber string `json:"-"`
-
 	// Token is that of the provider's Kind. The record does not store it: the confirm
 	// fixes the claims, and brings an identity of its own.
 	Token *TokenForm `json:"-"`

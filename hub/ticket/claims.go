@@ -77,7 +77,7 @@ func (is TokenParams) claims(t Ticket, of Confirmation, user User) (json.RawMess
 		c.AppID, c.OpenID = by.Realm, by.Subject
 	}
 	if is.Client.PhoneNumber != "" {
-		c.PhoneNumber, c.PhoneVerified = by.PhoneNumber, by.PhoneNumber != ""
+		c.PhoneNumber, c.PhoneVerified = of.PhoneNumber, of.PhoneNumber != ""
 	}
 	if is.Client.PhoneNumber == client.PhoneRequire && c.PhoneNumber == "" {
 		return nil, fmt.Errorf("%s gave no phone number: %w", by.Provider, provider.ErrIdentityIncomplete)

@@ -43,12 +43,13 @@ func TestClaims_Exact(t *testing.T) {
 
 // TestClaims_PhoneNumber: only a client that asks gets a number, and one that requires it gets no login without.
 func TestClaims_PhoneNumber(t *testing.T) {
-	known := alice
-	known.PhoneNumber = "+8613800138000"
-	for setting, want := range map[string]any{"": nil, client.PhoneAsk: known.PhoneNumber, client.PhoneRequire: known.PhoneNumber} {
+	const number = "+8613800138000"
+	for setting, want := range map[string]any{"": nil, client.PhoneAsk: number, client.PhoneRequire: number} {
 		site := *demo
 		site.PhoneNumber = setting
-		got := claimsOf(t, confirmation(known, &site), newTicket(t, &site))
+		known := confirmation(alice, &site)
+		known.PhoneNumber = number
+		got := claimsOf(t, known, newTicket(t, &site))
 		if got["phone_number"] != want || (got["phone_number_verified"] == true) != (want != nil) {
 			t.Errorf("%q: %v", setting, got)
 		}

@@ -188,6 +188,7 @@ func (t Ticket) Confirm(c Confirmation) (Ticket, error) {
 type Confirmation struct {
 	Identity      provider.Identity
 	Subject       string // of the token, by the site's own mapping; "": by the identity
+	PhoneNumber   string // in the form of E.164, from the provider; "": none
 	User          User   // replaces the one from the scan, if the phone sent one
 	Match         string // the number that the user chose
 	ExpectedMatch string // the number that the page shows
