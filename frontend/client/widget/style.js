@@ -60,6 +60,7 @@ p { margin: 0; }
 .match strong { color: var(--brand); font-size: 1.9em; font-variant-numeric: tabular-nums; }
 .status { max-width: 100%; font-weight: 600; overflow-wrap: anywhere; }
 .mark { width: 1.4em; height: 1.4em; margin-inline-end: .4em; fill: var(--brand); vertical-align: -.35em; }
+.marks:has(> :nth-child(2)) { display: block; }
 .hint, .time { max-width: 100%; color: var(--soft); font-size: .875em; white-space: pre-line; overflow-wrap: anywhere; }
 .here .tile { display: none; }
 .hint:empty, .time:empty { display: none; }
