@@ -47,7 +47,7 @@ func (s *Server) loginPage(c echo.Context, client *client.Client) frontend.Index
 	cfg := gate.ConfigOf(c)
 	methods := cfg.MethodsOf(client.ID)
 	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.gate.Hub.Issuer(),
-		Label: client.Label("zh"), LabelEn: client.Label("en"), Doors: doors(methods, client)}
+		Label: client.Label("zh"), LabelEn: client.Label("en"), Providers: providersOf(methods, client)}
 	h, policy := c.Response().Header(), csp
 	for _, p := range methods.Listed {
 		if p.Redirect != nil && client.AllowsProvider(p.ID) {
@@ -61,14 +61,14 @@ func (s *Server) loginPage(c echo.Context, client *client.Client) frontend.Index
 	return index
 }
 
-// doors returns the providers that the client accepts.
-func doors(methods gate.LoginMethods, client *client.Client) (all []frontend.Door) {
+// providersOf returns the providers that the client accepts.
+func providersOf(methods gate.LoginMethods, client *client.Client) (all []frontend.Provider) {
 	buttons := map[provider.Label]int{}
 	for _, p := range methods.Listed {
 		if !client.AllowsProvider(p.ID) {
 			continue
 		}
-		d := frontend.Door{ID: p.ID, Kind: p.Kind.Name, LabelZH: p.Label.ZH, LabelEN: p.Label.EN, Named: p.Display.ZH != ""}
+		d := frontend.Provider{ID: p.ID, Kind: p.Kind.Name, LabelZH: p.Label.ZH, LabelEN: p.Label.EN, Named: p.Display.ZH != ""}
 		if p.Redirect != nil {
 			d.Start, _ = visit.Paths(p)
 			d.Desktop = p.DesktopPage

@@ -29,24 +29,24 @@ func Templates() (*template.Template, error) {
 
 // Index is the data of the login page.
 type Index struct {
-	Sandbox        bool   // shows a link to the sandbox's phone, and that this is a sandbox
-	Client         string // client_id
-	Label, LabelEn string // the site's name in Chinese and English
-	PublicURL      string // the issuer of the tokens
-	Doors          []Door // the providers that the client takes, in the order of the configuration
-	Request        string // of an authorization request: tickets are made with it
-	Host           string // of the site that asks; "" for an app
-	InApp          string // path of the form that logs in inside the app that shows the page; "" for none
+	Sandbox        bool       // shows a link to the sandbox's phone, and that this is a sandbox
+	Client         string     // client_id
+	Label, LabelEn string     // the site's name in Chinese and English
+	PublicURL      string     // the issuer of the tokens
+	Providers      []Provider // the providers that the client takes, in the order of the configuration
+	Request        string     // of an authorization request: tickets are made with it
+	Host           string     // of the site that asks; "" for an app
+	InApp          string     // path of the form that logs in inside the app that shows the page; "" for none
 }
 
-// Door is a provider with which users log in.
-type Door struct {
+// Provider is a provider with which users log in.
+type Provider struct {
 	ID, Kind         string
 	LabelZH, LabelEN string // the provider
 	Named            bool   // the label is of the configuration, not of the kind
 	Start            string // path of the form that opens the provider's page; "" for none
 	Desktop          bool   // that page is of no use on a phone
-	Twin             bool   // another door with a Start has the same label
+	Twin             bool   // another provider with a Start has the same label
 }
 
 // WebLoginResult is the data of the last page of WeChat's website login.

@@ -32,7 +32,7 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 	const hostile = `"><script>alert(1)</script>`
 	data := map[string]any{
 		"index.html": Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
-			Doors: []Door{{Kind: hostile, Start: "/api/connect/x", LabelZH: hostile, LabelEN: hostile}}},
+			Providers: []Provider{{Kind: hostile, Start: "/api/connect/x", LabelZH: hostile, LabelEN: hostile}}},
 		"phone.html":    Consent{Ticket: hostile, T: texts["zh"], Facts: Facts{Same: "undefined"}},
 		"consent.html":  Consent{Ticket: hostile, T: texts["en"], Screen: "consent", CSRF: hostile, Choices: []string{hostile}, As: hostile, Facts: Facts{Client: hostile, Hosts: hostile, IP: hostile, Same: "true", Browser: hostile, OS: hostile, Requested: hostile}},
 		"landing.html":  Landing{Ticket: hostile, WithZH: hostile, WithEN: hostile, InZH: hostile, InEN: hostile, Opens: true, Links: []Link{{URL: "weixin://dl/business/?appid=wx1", ZH: hostile, EN: hostile}}},

@@ -3,13 +3,18 @@ import { PHONE, accessible, browserTest, inState } from './browser.js'
 import { imitate } from './imitation.js'
 
 const entries = [(await imitate('oidc')).replace('}', ', label: 员工 Staff}'), await imitate('wecom'), await imitate('alipay'), await imitate('dingtalk')]
-const clients = `providers:\n${entries.join('')}clients: [{id: demo, origins: [ORIGIN]}, {id: two, origins: [ORIGIN], providers: [alipay, oidc]}]\n`
+entries.push(entries[0].replace('id: oidc', 'id: staff'))
+const clients = `providers:\n${entries.join('')}clients:
+  - {id: demo, origins: [ORIGIN], providers: [oidc, wecom, alipay, dingtalk]}
+  - {id: two, origins: [ORIGIN], providers: [alipay, oidc]}
+  - {id: twins, origins: [ORIGIN], providers: [oidc, staff]}
+`
 const ORDER = ['oidc', 'wecom', 'alipay', 'dingtalk']
 
 /** Returns the providers of the visible buttons, in the document's order. */
 const buttons = (page) => page.$$eval('form.redirect:not([hidden])', (forms) => forms.map((form) => form.dataset.kind))
 
-browserTest('doors: the code with its apps, then a row of marks with names, in the order of the file', { clients }, async ({ visit }) => {
+browserTest('providers: the code with its apps, then a row of marks with names, in the order of the file', { clients }, async ({ visit }) => {
   const page = await visit('/', { viewport: { width: 320, height: 800 } })
   for (const [with_, names, connect] of [
     ['企业微信、支付宝、钉钉扫一扫', ['员工 Staff', '企业微信', '支付宝', '钉钉'], '在此浏览器中用企业微信登录'],
@@ -37,9 +42,14 @@ browserTest('doors: the code with its apps, then a row of marks with names, in t
   const two = await visit('/?client_id=two')
   await inState(two, 'pending')
   assert.equal(await two.locator('.row, .redirect .mark').count(), 0)
+  assert.equal(await two.evaluate(() => import('/assets/client/widget/apps.js').then(({ createMark }) => createMark('new', '新').textContent)), '新')
+  const phone = await visit('/?client_id=twins', { ...PHONE, userAgent: 'iPhone' })
+  await inState(phone, 'pending')
+  const twins = await phone.$$eval('.redirect button', (all) => all.map((button) => button.innerText))
+  assert.deepEqual(twins, ['在此浏览器中用员工 Staff (oidc)登录', '在此浏览器中用员工 Staff (staff)登录'])
 })
 
-browserTest('doors: the last used one comes first, in that browser only', { clients }, async ({ visit, t }) => {
+browserTest('providers: the last used one comes first, in that browser only', { clients }, async ({ visit, t }) => {
   const page = await visit('/')
   await inState(page, 'pending')
   const [second] = await Promise.all([page.context().waitForEvent('page'), page.click('form[data-kind=alipay] button')])

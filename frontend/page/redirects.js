@@ -4,7 +4,7 @@ import { fill } from './i18n.js'
 
 const ROW = 3 // buttons from which they are a row of marks
 
-/** Returns the name of a door: that of the configuration, else that of the kind. */
+/** Returns the name of a provider: that of the configuration, else that of the kind. */
 function nameOf({ dataset: { kind, named, labelZh, labelEn, twin } }, language) {
   const label = language === 'en' ? labelEn : labelZh
   const name = named === undefined && appName(kind, language) || label
@@ -13,9 +13,9 @@ function nameOf({ dataset: { kind, named, labelZh, labelEn, twin } }, language) 
 
 /** Returns the apps that scan the code, in order, as [kind, name]. The sandbox is none. */
 export function scanningApps(scanWith = [], language = document.documentElement.lang) {
-  const doors = [...document.querySelectorAll('.door')]
+  const providers = [...document.querySelectorAll('.provider')]
   return scanWith.filter((kind) => kind !== 'sandbox').flatMap((kind) => {
-    const own = doors.filter(({ dataset }) => dataset.kind === kind)
+    const own = providers.filter(({ dataset }) => dataset.kind === kind)
     return own.length ? own.map(({ dataset }) => [kind, nameOf({ dataset: { ...dataset, twin: '' } }, language)]) : [[kind, appName(kind, language)]]
   }).filter(([, name], i, all) => name && all.findIndex(([, other]) => other === name) === i)
 }
@@ -27,10 +27,10 @@ export function scanningApps(scanWith = [], language = document.documentElement.
  */
 export function createRedirects(ticket, userAgent = navigator.userAgent) {
   const forms = [...document.querySelectorAll('form.redirect')]
-  const doors = document.getElementById('doors')
+  const providers = document.getElementById('providers')
   const last = forms.find((form) => form.getAttribute('action') === lastUsed())
   let opened // the ticket for which a provider's page was opened
-  doors.classList.toggle('row', forms.length >= ROW)
+  providers.classList.toggle('row', forms.length >= ROW)
   last?.classList.add('last')
   // Filled at submission, because the ticket may have been renewed. Emptied afterwards, so that the
   // secret does not stay in the document.
@@ -52,8 +52,8 @@ export function createRedirects(ticket, userAgent = navigator.userAgent) {
         showButton(form, messages, { row: forms.length >= ROW && form !== last, last: form === last })
         form.hidden = state !== 'pending' || onPhone && 'desktop' in form.dataset
       }
-      if (last && state === 'pending') placeFirst(last, codeless ? doors : doors.parentElement)
-      doors.hidden = !forms.some((form) => !form.hidden && doors.contains(form))
+      if (last && state === 'pending') placeFirst(last, codeless ? providers : providers.parentElement)
+      providers.hidden = !forms.some((form) => !form.hidden && providers.contains(form))
       if (state === 'confirmed' && ticket()?.ticket !== opened) setLastUsed('code')
     },
   }
@@ -95,9 +95,9 @@ function lastUsed() {
   }
 }
 
-function setLastUsed(door) {
+function setLastUsed(used) {
   try {
-    localStorage.setItem(KEY, door)
+    localStorage.setItem(KEY, used)
   } catch {
     // The order is then that of the configuration.
   }
