@@ -40,7 +40,7 @@ type Config struct {
 	WechatWebAppSecret     string `help:"The website application's AppSecret." placeholder:"SECRET"`
 	WechatWebAppSecretFile string `help:"Path of a file with that AppSecret." placeholder:"PATH"`
 	WechatAPIURL           string `name:"wechat-api-url" help:"Base URL of WeChat's API, for tests and proxies. Default: WeChat's own." placeholder:"URL"`
-	WechatOpenURL          string `name:"wechat-open-url" help:"Base URL of WeChat's authorize page, for tests. Default: WeChat's own. A website login costs three Redis commands more than a phone's confirm." placeholder:"URL"`
+	WechatOpenURL          string `name:"wechat-open-url" help:"Base URL of WeChat's authorize page, for tests. Default: WeChat's own. A website login costs four Redis commands more than a phone's confirm." placeholder:"URL"`
 	WechatVerifyFile       string `help:"NAME:CONTENT of WeChat's verification file for the ordinary-link rule, served under /s/." placeholder:"NAME:CONTENT"`
 	WechatPage             string `default:"pages/confirm/confirm" help:"The mini-program's confirm page, for 'wxacode' and for the button on phones."`
 	WechatEnvVersion       string `enum:"release,trial,develop" default:"release" help:"Version of the mini-program: release, trial or develop."`

@@ -89,7 +89,7 @@ func TestRedis_CommandsOfOtherProviders(t *testing.T) {
 		login func()
 		most  int
 	}{
-		"a website login": {website, 6}, // create; read, save state; take state, read, change
+		"a website login": {website, 7}, // create; read, save state; load state, take it, read, change
 		"an assertion":    {assertion, 5},
 	} {
 		c.login() // loads the scripts

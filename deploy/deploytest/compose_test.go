@@ -292,8 +292,8 @@ func TestCompose_Login(t *testing.T) {
 		n := hubtest.LaunchWithoutDefaults(t, program, settings...)
 		hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 		addrs = append(addrs, strings.TrimPrefix(n.URL, "http://"))
-		if a, err := hubtest.Request(hubtest.Context(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 2 {
-			t.Errorf("a node with both keys publishes %s %v", a.Body, err)
+		if a, err := hubtest.Request(hubtest.Context(t, 20*time.Second), "GET", n.URL+"/.well-known/jwks.json", nil); err != nil || strings.Count(string(a.Body), `"kid"`) != 4 {
+			t.Errorf("a node with both keys publishes, each for two algorithms: %s %v", a.Body, err)
 		}
 	}
 	public := hubtest.StartNginxWithMain(t, "../../deploy/nginx/nginx.conf", "../../deploy/nginx/loginhub.conf", addrs, nil)
