@@ -67,9 +67,8 @@ type session struct {
 	Client string        `json:"client"`
 	Scope  []string      `json:"scope"`
 	Login  ticket.Claims `json:"login"`
-	Ends   int64         `json:"ends"`              // Unix seconds; of the refresh tokens
-	Used   int           `json:"used"`              // number of the last refresh token that was used; 0: none
-	UsedAt int64         `json:"used_at,omitempty"` // Unix seconds
+	Ends   int64         `json:"ends"` // Unix seconds; of the refresh tokens
+	Used   int           `json:"used"` // number of the last refresh token that was used; 0: none
 }
 
 // grant is one answer of the token endpoint: the tokens of a session at a time.

@@ -23,17 +23,11 @@ import (
 // holds no refresh token, nor anything to derive one from. Redis holds the session,
 // encrypted, under its sid.
 //
-// Each token is used once and gives the next one. A token that comes again within
-// refreshGrace, while its successor was not used, gives the same successor: the client has
-// lost the answer, or has asked twice at once. A token that comes later, or after its
-// successor was used, was copied: the session ends, with all of its tokens (RFC 9700,
-// section 4.14.2).
+// Each token is used once and gives the next one. A token that comes twice was copied: the
+// session ends, with all of its tokens (RFC 9700, section 4.14.2).
 
-const (
-	// refreshLife is the life of a session's refresh tokens, from the login.
-	refreshLife  = 30 * 24 * time.Hour
-	refreshGrace = time.Minute
-)
+// refreshLife is the life of a session's refresh tokens, from the login.
+const refreshLife = 30 * 24 * time.Hour
 
 var errRefresh = newError("invalid_grant", "the refresh token is unknown, expired, used, or of another client")
 
@@ -123,7 +117,7 @@ func (h *tokenEndpoints) refresh(c echo.Context, site *client.Client, form url.V
 		return tokenResponse{}, fmt.Errorf("refresh: %w: %w", ticket.ErrUnknownKey, err)
 	}
 	i := h.issuer(c)
-	if s, err = h.rotate(ctx, i, site, s, number); err != nil {
+	if err := h.use(ctx, i, site, s, number); err != nil {
 		return tokenResponse{}, err
 	}
 	out, err := i.tokens(grant{session: s, key: signer.Current(), serial: number, scope: scope, client: site, now: h.states.Now()})
@@ -134,24 +128,21 @@ func (h *tokenEndpoints) refresh(c echo.Context, site *client.Client, form url.V
 	return out, err
 }
 
-// rotate uses up the session's refresh token with that number. It returns errRefresh, and
-// ends the session, if the token was used before and is not a repeat.
-func (h *tokenEndpoints) rotate(ctx context.Context, i *issuer, site *client.Client, s session, number int) (session, error) {
+// use uses up the session's refresh token with that number. It returns errRefresh, and
+// ends the session, if the token was used before.
+func (h *tokenEndpoints) use(ctx context.Context, i *issuer, site *client.Client, s session, number int) error {
 	now := h.states.Now()
 	first, err := h.states.SetNX(ctx, fmt.Sprintf("refresh-used:%s.%d", s.ID, number), time.Unix(s.Ends, 0).Sub(now))
-	switch {
-	case err != nil:
-		return s, err
-	case first:
-		s.Used, s.UsedAt = number, now.Unix()
-		return s, i.saveSession(ctx, s, now)
-	// The winner of two concurrent calls may not have stored the session yet.
-	case s.Used < number, s.Used == number && now.Unix()-s.UsedAt < int64(refreshGrace/time.Second):
-		return s, nil
+	if err != nil {
+		return err
+	}
+	if first {
+		s.Used = number // for introspection
+		return i.saveSession(ctx, s, now)
 	}
 	h.gate.Log.Warn("a refresh token was used twice: its session ends, because somebody may have copied it", "client", site.ID, "sid", s.ID)
 	if err := h.endSession(ctx, site, s.ID); err != nil {
-		return s, err
+		return err
 	}
-	return s, errRefresh
+	return errRefresh
 }
