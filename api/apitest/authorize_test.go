@@ -78,7 +78,7 @@ func TestAuthorize_Errors(t *testing.T) {
 		}
 	}
 	for _, ignored := range [][]string{{"prompt", "login consent select_account"}, {"max_age", "0"}, {"max_age", "x"}, {"ui_locales", "zh en"}, {"login_hint", "<x>"},
-		{"acr_values", "9"}, {"claims", "{"}, {"display", "popup"}, {"id_token_hint", "x"}, {"state", "-"}, {"nonce", "-"}, {"scope", "-"}, {"request", ""}, {"response_mode", "query"},
+		{"acr_values", "9"}, {"claims", "{"}, {"display", "page"}, {"display", "popup"}, {"claims_locales", "se"}, {"extra", "foobar"}, {"scope", "email openid"}, {"id_token_hint", "x"}, {"state", "-"}, {"nonce", "-"}, {"scope", "-"}, {"request", ""}, {"response_mode", "query"},
 		{"code_challenge", "-", "code_challenge_method", "-"}} {
 		if a := s.authorize(t, query(ignored...)); a.status != 200 || strings.Contains(string(a.body), "<x>") {
 			t.Errorf("%v: %d", ignored, a.status)

@@ -238,7 +238,9 @@ func TestOpenID_Discovery(t *testing.T) {
 		t.Error("the two documents differ")
 	}
 	for name, want := range map[string]any{"issuer": public, "token_endpoint": public + "/oauth2/token", "jwks_uri": public + "/.well-known/jwks.json",
-		"code_challenge_methods_supported": []any{"S256"}, "response_types_supported": []any{"code"}, "authorization_response_iss_parameter_supported": true} {
+		"code_challenge_methods_supported": []any{"S256"}, "end_session_endpoint": public + "/oauth2/logout", "claims_parameter_supported": false, "subject_types_supported": []any{"public"},
+		"id_token_signing_alg_values_supported": []any{"RS256", "ES256", "EdDSA"}, "backchannel_logout_supported": true, "backchannel_logout_session_supported": true,
+		"response_types_supported": []any{"code"}, "authorization_response_iss_parameter_supported": true} {
 		if !equal(document[name], want) {
 			t.Errorf("%s is %v", name, document[name])
 		}

@@ -26,8 +26,8 @@ type tokens struct {
 	Type    string `json:"token_type"`
 }
 
-// startTokens is a server with the client "app", which may have refresh tokens, beside
-// those of startOpenID.
+// startTokens is a server with the clients "app" and "other", which may have refresh
+// tokens, beside those of startOpenID.
 func startTokens(t *testing.T, change func(*client.Client)) *openIDSite {
 	t.Helper()
 	app := &client.Client{ID: "app", Secret: hashOf(rpSecret), RedirectURIs: []string{rpCallback}, PostLogoutRedirectURIs: []string{"https://rp.example/bye?x=1"},
@@ -36,7 +36,9 @@ func startTokens(t *testing.T, change func(*client.Client)) *openIDSite {
 	if change != nil {
 		change(app)
 	}
-	return startOpenID(t, options{clients: []*client.Client{app}})
+	other := *app
+	other.ID = "other"
+	return startOpenID(t, options{clients: []*client.Client{app, &other}})
 }
 
 // tokens logs alice in at the client "app".
@@ -224,6 +226,7 @@ func TestRefresh_Rotation(t *testing.T) {
 		t.Fatalf("refresh token %q", all.Refresh)
 	}
 	s.exchange(t, refreshForm(all.Refresh), basic("rp", rpSecret)...).requireOAuth(t, "a client without the grant", 400, "unauthorized_client")
+	s.exchange(t, refreshForm(all.Refresh), basic("other", rpSecret)...).requireOAuth(t, "another client with the grant", 400, "invalid_grant")
 	s.exchange(t, refreshForm(all.Refresh+"x"), basic("app", rpSecret)...).requireOAuth(t, "a forged one", 400, "invalid_grant")
 	s.exchange(t, refreshForm(all.Refresh, "scope", "openid phone"), basic("app", rpSecret)...).requireOAuth(t, "a larger scope", 400, "invalid_scope")
 	s.exchange(t, refreshForm(""), basic("app", rpSecret)...).requireOAuth(t, "none", 400, "invalid_request")
@@ -287,6 +290,7 @@ func TestLogout(t *testing.T) {
 	t.Cleanup(s.server.Close)
 	all := s.tokens(t, "openid offline_access")
 	const back = "https://rp.example/bye?x=1"
+	unsigned := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(all.ID, ".")[1] + "."
 	claims := payload(t, all.ID)
 	claims["exp"] = 1
 	text, err := json.Marshal(claims)
@@ -312,6 +316,10 @@ func TestLogout(t *testing.T) {
 		"no client":               {"POST", "confirmed=1&post_logout_redirect_uri=" + url.QueryEscape(back), 400, ""},
 		"two clients":             {"GET", "client_id=rp&id_token_hint=" + all.ID, 400, ""},
 		"an access token as hint": {"GET", "id_token_hint=" + all.Access + "&post_logout_redirect_uri=" + url.QueryEscape(back), 400, ""},
+		"an unsigned hint":        {"GET", "id_token_hint=" + unsigned + "&post_logout_redirect_uri=" + url.QueryEscape(back), 400, ""},
+		"a changed hint":          {"GET", "id_token_hint=" + all.ID[:len(all.ID)-4] + "AAAA&post_logout_redirect_uri=" + url.QueryEscape(back), 400, ""},
+		"no hint and no client":   {"GET", "state=a&post_logout_redirect_uri=" + url.QueryEscape(back), 400, ""},
+		"a state only":            {"GET", "state=a", 200, ""},
 		"given twice":             {"GET", "state=a&state=b", 400, ""},
 	} {
 		path, body, headers := "/oauth2/logout?"+c.query, any(nil), []string{}

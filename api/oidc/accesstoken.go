@@ -48,6 +48,7 @@ type userPart struct {
 	UnionID  string `json:"unionid,omitempty"`
 	Nickname string `json:"nickname,omitempty"`
 	Picture  string `json:"picture,omitempty"`
+	Phone    string `json:"phone_number,omitempty"`
 }
 
 // newUserPart returns what the client's userinfo can need of a login.
@@ -67,12 +68,16 @@ func newUserPart(c *client.Client, login ticket.Claims, scope []string) (u userP
 	if profile {
 		u.Picture = login.Picture
 	}
+	if slices.Contains(scope, scopePhone) {
+		u.Phone = login.PhoneNumber
+	}
 	return u
 }
 
 // login returns the claims of the login, as far as the token has them.
 func (t accessToken) login() ticket.Claims {
-	return ticket.Claims{Subject: t.Subject, OpenID: t.User.OpenID, UnionID: t.User.UnionID, Nickname: t.User.Nickname, Picture: t.User.Picture}
+	return ticket.Claims{Subject: t.Subject, OpenID: t.User.OpenID, UnionID: t.User.UnionID, Nickname: t.User.Nickname, Picture: t.User.Picture,
+		PhoneNumber: t.User.Phone, PhoneVerified: t.User.Phone != ""}
 }
 
 // tokenEndpoints are the endpoints that take tokens.

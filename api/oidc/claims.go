@@ -15,7 +15,7 @@ var claimScopes = map[string]string{
 	"name": scopeProfile, "family_name": scopeProfile, "given_name": scopeProfile, "middle_name": scopeProfile, "nickname": scopeProfile,
 	"preferred_username": scopeProfile, "profile": scopeProfile, "picture": scopeProfile, "website": scopeProfile, "gender": scopeProfile,
 	"birthdate": scopeProfile, "zoneinfo": scopeProfile, "locale": scopeProfile, "updated_at": scopeProfile,
-	"email": scopeEmail, "email_verified": scopeEmail, "address": "address", "phone_number": "phone", "phone_number_verified": "phone",
+	"email": scopeEmail, "email_verified": scopeEmail, "address": "address", "phone_number": scopePhone, "phone_number_verified": scopePhone,
 }
 
 // userClaims returns the claims about a user that the scope allows. Names and pictures

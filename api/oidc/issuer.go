@@ -29,6 +29,7 @@ const (
 	scopeOpenID  = "openid"
 	scopeProfile = "profile"
 	scopeEmail   = "email"
+	scopePhone   = "phone"
 	scopeOffline = "offline_access"
 )
 
