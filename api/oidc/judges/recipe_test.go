@@ -9,17 +9,21 @@ import (
 	"testing"
 )
 
-// recipe returns the configuration of a product as RECIPES.md shows it, with its example
+// recipe returns the configuration of a product as README.md or RECIPES.md shows it, with its example
 // values replaced. Every value must be there.
 func recipe(t *testing.T, product string, values map[string]string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../RECIPES.md")
-	if err != nil {
-		t.Fatal(err)
+	var documents []byte
+	for _, name := range []string{"../README.md", "../RECIPES.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, text...)
 	}
-	found := regexp.MustCompile("(?s)<!-- recipe: " + product + " -->\n```[a-z]*\n(.*?)```").FindSubmatch(readme)
+	found := regexp.MustCompile("(?s)<!-- recipe: " + product + " -->\n```[a-z]*\n(.*?)```").FindSubmatch(documents)
 	if found == nil {
-		t.Fatalf("RECIPES.md has no recipe of %s", product)
+		t.Fatalf("the documents have no recipe of %s", product)
 	}
 	text := string(found[1])
 	for example, value := range values {
