@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -91,6 +92,33 @@ func TestBody_MediaTypeEveryEndpoint(t *testing.T) {
 		s.ask(t, "POST", path, "{").problem(t, 400, "invalid_request")
 	}
 	p.requireState(t, "pending", 1)
+}
+
+// TestBody_Forms: a malformed form is refused before everything else. Endpoints of sites
+// answer as RFC 6749 says, the others with pages.
+func TestBody_Forms(t *testing.T) {
+	t.Parallel()
+	s := startOpenID(t, options{})
+	p := s.createTicket(t, map[string]any{"client_id": "demo"})
+	long := strings.Repeat("x", 16<<10)
+	for path, field := range map[string]string{"/oauth2/par": "scope", "/oauth2/token": "code", "/oauth2/introspect": "token", "/oauth2/revoke": "token",
+		"/oauth2/device_authorization": "scope", "/oauth2/authorize": "scope", "/device": "user_code",
+		"/s/" + p.id + "/confirm": "csrf", "/s/" + p.id + "/reject": "match", "/s/" + p.id + "/open": "token"} {
+		large, json, twice := s.post(t, path, url.Values{field: {long}}), s.post(t, path, nil, "Content-Type", "application/json"), s.post(t, path, url.Values{field: {"x", "x"}})
+		if strings.HasPrefix(path, "/oauth2/") && path != "/oauth2/authorize" {
+			large.requireOAuth(t, path, 413, "invalid_request")
+			json.requireOAuth(t, path, 400, "invalid_request")
+			twice.requireOAuth(t, path, 400, "invalid_request")
+			continue
+		}
+		large.requirePage(t, 413, "too_large")
+		json.requirePage(t, 415, "unsupported_media_type")
+		twice.requirePage(t, 400, "invalid_request")
+	}
+	for _, action := range []string{"confirm", "reject", "open"} {
+		s.post(t, "/s/AAAA/"+action, nil).requirePage(t, 404, "ticket_not_found")
+	}
+	s.ask(t, "GET", "/s/AAAA/consent", nil).requirePage(t, 404, "ticket_not_found")
 }
 
 func TestBody_SizeLimit(t *testing.T) {

@@ -3,6 +3,7 @@ package apitest_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,7 +15,9 @@ import (
 
 	"loginhub/api"
 	"loginhub/hub/client"
+	"loginhub/hub/hubtest"
 	"loginhub/hub/provider"
+	"loginhub/hub/ticket"
 )
 
 // User-Agents of the imaginary app Corp, of an app that the client does not take, and of a
@@ -26,7 +29,7 @@ const (
 )
 
 func appKind(name, agent string) provider.Kind {
-	return provider.Kind{Name: strings.ToLower(name), Label: provider.Label{ZH: name + "应用", EN: name}, Token: provider.TokenForm{AMR: "corp", Prefix: "corp"},
+	return provider.Kind{Name: strings.ToLower(name), Label: provider.Label{ZH: name + "应用", EN: name}, Token: provider.TokenForm{AMR: "corp", Prefix: "corp", UnionPrefix: "corp:union"},
 		InAgent: func(a string) bool { return strings.Contains(a, agent) }}
 }
 
@@ -42,11 +45,13 @@ func startConsent(t *testing.T) *webLogin {
 	corp := &provider.Provider{ID: "corp", Kind: appKind("Corp", "CorpApp/"), Access: provider.Access{InApp: website{users}, Redirect: website{&fakeProvider{exchange: users.exchange}}}}
 	corp.DesktopPage = true
 	staff := &provider.Provider{ID: "staff", Kind: provider.Kind{Name: "oidc", Label: provider.Label{ZH: "员工", EN: "Staff"}}, Access: provider.Access{Redirect: website{errorProvider()}}}
-	return startWebLogin(t, 2*time.Minute, func(c *api.Config) {
+	v := startWebLogin(t, 2*time.Minute, func(c *api.Config) {
 		c.Reloadable.Listed, c.Reloadable.Kinds = []*provider.Provider{corp, staff}, []provider.Kind{corp.Kind, appKind("Other", "OtherApp/")}
 		c.Reloadable.Clients[0].LinkLogin, c.Reloadable.Clients[0].NumberMatching = true, true
 		c.Reloadable.Clients[0].AddressMismatch = client.MismatchWarn
 	})
+	v.users = users
+	return v
 }
 
 // tab is a phone's browser with cookies.
@@ -216,6 +221,82 @@ func TestConsent_Attacks(t *testing.T) {
 	p.requireState(t, "confirmed", 3)
 }
 
+// TestConsent_Refuses: what the operator and the store do between the consent page and its
+// buttons. Nothing of it spends the scan.
+func TestConsent_Refuses(t *testing.T) {
+	t.Parallel()
+	v := startConsent(t)
+	p, q, phone := v.page(t), v.page(t), v.tab(corpAgent)
+	csrf := phone.consent(t, p, "ann")
+	press := func(p *browser, action, match string) *answer {
+		return phone.do(t, "POST", "/s/"+p.id+"/"+action, url.Values{"csrf": {csrf}, "match": {match}})
+	}
+	press(p, "confirm", "123").requirePage(t, 400, "invalid_request")
+	for code, c := range map[string]struct {
+		status int
+		change func(*client.Client)
+	}{
+		"invalid_request":      {400, func(c *client.Client) { c.Providers = []string{"staff"} }},
+		"address_mismatch":     {403, func(c *client.Client) { c.AddressMismatch = client.MismatchRefuse }},
+		"identity_incomplete":  {403, func(c *client.Client) { c.Subject = provider.SubjectUnionID }},
+		"identity_unknown":     {403, func(c *client.Client) { c.SubjectMap = knowsNobody(t) }},
+		"provider_unavailable": {503, func(c *client.Client) { c.SubjectMap = "http://127.0.0.1:" + hubtest.FreePort(t) }},
+	} {
+		v.reload(c.change)
+		press(p, "confirm", p.match).requirePage(t, c.status, code)
+	}
+	v.reload(func(*client.Client) {})
+	for _, action := range []string{"confirm", "reject"} {
+		v.audit.full.Store(true)
+		press(p, action, p.match).requirePage(t, 503, "overloaded")
+		v.audit.full.Store(false)
+		v.down.Store(true)
+		press(p, action, p.match).requirePage(t, 503, "store_unavailable")
+		phone.do(t, "GET", "/s/"+p.id+"/consent", nil).requirePage(t, 503, "store_unavailable")
+		v.down.Store(false)
+	}
+	for name, value := range phone.cookies { // a Redis that failed over has lost the scan
+		text, err := base64.RawURLEncoding.DecodeString(value)
+		must(t, err)
+		name = strings.Replace(name, ticket.ID(p.id).Short(), ticket.ID(q.id).Short(), 1)
+		phone.cookies[name] = base64.RawURLEncoding.EncodeToString(bytes.ReplaceAll(text, []byte(p.id), []byte(q.id)))
+	}
+	press(q, "confirm", q.match).requirePage(t, 409, "scan_required")
+	p.requireState(t, "scanned", 2)
+	must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
+	press(p, "confirm", p.match).requirePage(t, 403, "login_disabled")
+}
+
+// TestLanding_Refuses: a link that cannot lead to a login says why, with a slash at its end
+// too.
+func TestLanding_Refuses(t *testing.T) {
+	t.Parallel()
+	v := startConsent(t)
+	p, cancelled, phone := v.page(t), v.page(t), v.tab(corpAgent)
+	cancelled.cancel(t).ok(t, 200)
+	expired, err := v.hub.Create(v.stepContext(t), ticket.Request{Client: &client.Client{ID: "demo"}, Grant: &ticket.Grant{Type: ticket.GrantDevice, Issuer: public, TTL: time.Second}})
+	must(t, err)
+	for _, slash := range []string{"", "/"} {
+		get := func(id string) *answer { return phone.do(t, "GET", "/s/"+id+slash, nil) }
+		phone.open(t, "/s/"+p.id+slash)
+		get(cancelled.id).requirePage(t, 409, "ticket_closed")
+		hubtest.Eventually(t, stepTimeout, "the ticket expires", func() bool { return get(string(expired.Ticket.ID)).status != 303 })
+		get(string(expired.Ticket.ID)).requirePage(t, 410, "ticket_expired")
+		v.users.refuse(provider.ErrProviderMisconfigured)
+		get(p.id).requirePage(t, 502, "provider_misconfigured")
+		v.users.refuse(provider.ErrProviderUnavailable)
+		get(p.id).requirePage(t, 503, "provider_unavailable")
+		v.users.refuse(nil)
+		v.down.Store(true)
+		get(p.id).requirePage(t, 503, "store_unavailable")
+		v.down.Store(false)
+	}
+	must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
+	for _, slash := range []string{"", "/"} {
+		phone.do(t, "GET", "/s/"+p.id+slash, nil).requirePage(t, 403, "login_disabled")
+	}
+}
+
 // TestLanding_ByApp: what the code's link does in each app.
 func TestLanding_ByApp(t *testing.T) {
 	t.Parallel()
@@ -244,6 +325,4 @@ func TestLanding_ByApp(t *testing.T) {
 	}
 	none, _ := unknownTicket()
 	v.tab(corpAgent).do(t, "GET", "/s/"+none, nil).requirePage(t, 404, "ticket_not_found")
-	must(t, v.hub.SetEnabled(v.stepContext(t), "demo", false, operator))
-	v.tab(corpAgent).do(t, "GET", "/s/"+p.id, nil).requirePage(t, 403, "login_disabled")
 }

@@ -212,7 +212,8 @@ func TestDevice_NodeInTrouble(t *testing.T) {
 // refused one is not spent.
 func TestDevice_NotInterchangeable(t *testing.T) {
 	deviceTest(t, options{clients: []*client.Client{
-		{ID: "tv", RedirectURIs: []string{rpCallback}, Grants: []string{client.GrantCode, client.GrantDevice}, IDTokenAlg: client.AlgEdDSA}}}, func(t *testing.T, s *openIDSite) {
+		{ID: "tv", RedirectURIs: []string{rpCallback}, Grants: []string{client.GrantCode, client.GrantDevice}, IDTokenAlg: client.AlgEdDSA},
+		{ID: "near", Grants: []string{client.GrantDevice}, IDTokenAlg: client.AlgEdDSA, AddressMismatch: client.MismatchRefuse}}}, func(t *testing.T, s *openIDSite) {
 		d := s.newDevice(t, "cli")
 		plain := s.createTicket(t, map[string]any{"client_id": "demo"})
 		s.phone("alice").mustDo(t, d.page(), "confirm")
@@ -253,6 +254,7 @@ func TestDevice_NotInterchangeable(t *testing.T) {
 			}
 		}
 		s.post(t, "/oauth2/device_authorization", url.Values{"client_id": {"rp"}}).requireOAuth(t, "no secret", 401, "invalid_client")
+		s.post(t, "/oauth2/device_authorization", url.Values{"client_id": {"near"}}, forwarded, "203.0.113.1").requireOAuth(t, "an unverified address", 403, "access_denied")
 	})
 }
 

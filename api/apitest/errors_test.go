@@ -34,6 +34,8 @@ func errorProvider() *fakeProvider {
 		case "later":
 			return provider.Identity{}, &provider.RetryError{After: 61500 * time.Millisecond,
 				Err: fmt.Errorf("%s: %w", inside, provider.ErrProviderUnavailable)}
+		case "guest":
+			return provider.Identity{}, fmt.Errorf("%s: %w", inside, provider.ErrGuest)
 		case "incomplete":
 			return provider.Identity{}, fmt.Errorf("%s: %w", inside, provider.ErrIdentityIncomplete)
 		case "bug":

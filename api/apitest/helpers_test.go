@@ -205,8 +205,9 @@ type fakeProvider struct {
 	users    map[string]provider.Identity
 	exchange func(ctx context.Context, name string) (provider.Identity, error) // used instead of users if it is set
 
-	mu    sync.Mutex
-	codes []string
+	mu      sync.Mutex
+	codes   []string
+	refusal error // of Authorize, if it is a website
 }
 
 func (o *fakeProvider) Exchange(ctx context.Context, p provider.Credential) (provider.Identity, error) {
@@ -233,6 +234,13 @@ func withForm(by provider.Identity) provider.Identity {
 		by.Token.Prefix, by.Token.UnionPrefix, by.Token.OpenID = "wechat", "wechat:unionid", true
 	}
 	return by
+}
+
+// refuse sets the error of Authorize.
+func (o *fakeProvider) refuse(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refusal = err
 }
 
 // calls returns the number of calls.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -110,26 +111,27 @@ func TestTokens_Claims(t *testing.T) {
 	}
 }
 
+// sign returns a token with changed claims; changes are names and values.
+func (s *openIDSite) sign(t *testing.T, claims map[string]any, typ, alg string, changes ...any) string {
+	t.Helper()
+	body := maps.Clone(claims)
+	for i := 0; i < len(changes); i += 2 {
+		body[changes[i].(string)] = changes[i+1]
+	}
+	text, err := json.Marshal(body)
+	must(t, err)
+	token, err := s.signer.Sign(s.signer.Current(), typ, alg, text)
+	must(t, err)
+	return token
+}
+
 // TestUserInfo_Refuses: what an attacker has instead of an access token.
 func TestUserInfo_Refuses(t *testing.T) {
 	s := startTokens(t, nil)
 	all := s.tokens(t, "openid")
 	parts := strings.Split(all.Access, ".")
 	claims := payload(t, all.Access)
-	signed := func(typ, alg string, changes ...any) string {
-		body := map[string]any{}
-		for name, value := range claims {
-			body[name] = value
-		}
-		for i := 0; i < len(changes); i += 2 {
-			body[changes[i].(string)] = changes[i+1]
-		}
-		text, err := json.Marshal(body)
-		must(t, err)
-		token, err := s.signer.Sign(s.signer.Current(), typ, alg, text)
-		must(t, err)
-		return token
-	}
+	signed := func(typ, alg string, changes ...any) string { return s.sign(t, claims, typ, alg, changes...) }
 	header := func(alg string) string {
 		return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + alg + `","kid":"` + s.signer.Current() + `","typ":"at+jwt"}`))
 	}
@@ -159,6 +161,7 @@ func TestUserInfo_Refuses(t *testing.T) {
 		if h := a.header.Get("WWW-Authenticate"); a.status != 401 || !strings.HasPrefix(h, `Bearer realm="loginhub", error="invalid_token"`) || a.header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s: %d %q %s", what, a.status, h, a.body)
 		}
+		s.post(t, "/oauth2/userinfo", url.Values{"access_token": {token}}).requireOAuth(t, what+" in the form", 401, "invalid_token")
 		if a := s.post(t, "/oauth2/introspect", url.Values{"token": {token}}, basic("app", rpSecret)...); a.status != 200 || string(a.body) != "{\"active\":false}\n" {
 			t.Errorf("introspect %s: %d %s", what, a.status, a.body)
 		}
@@ -166,6 +169,9 @@ func TestUserInfo_Refuses(t *testing.T) {
 	if a := s.post(t, "/oauth2/userinfo", url.Values{"access_token": {all.Access}}); a.status != 200 {
 		t.Errorf("in the form: %d %s", a.status, a.body)
 	}
+	none, err := s.send(s.stepContext(t), "GET", "/oauth2/userinfo", nil)
+	must(t, err)
+	narrow := signed("at+jwt", "EdDSA", "scope", "profile")
 	for what, c := range map[string]struct {
 		a      *answer
 		status int
@@ -173,8 +179,10 @@ func TestUserInfo_Refuses(t *testing.T) {
 	}{
 		"twice":     {s.post(t, "/oauth2/userinfo", url.Values{"access_token": {all.Access}}, "Authorization", "Bearer "+all.Access), 400, `error="invalid_request"`},
 		"no token":  {s.post(t, "/oauth2/userinfo", nil), 401, `Bearer realm="loginhub"`},
+		"no header": {none, 401, `Bearer realm="loginhub"`},
+		"narrow":    {s.post(t, "/oauth2/userinfo", url.Values{"access_token": {narrow}}), 403, `error="insufficient_scope"`},
 		"Basic":     {s.post(t, "/oauth2/userinfo", nil, basic("app", rpSecret)...), 401, `Bearer realm="loginhub"`},
-		"no openid": {s.userinfo(t, signed("at+jwt", "EdDSA", "scope", "profile")), 403, `error="insufficient_scope"`},
+		"no openid": {s.userinfo(t, narrow), 403, `error="insufficient_scope"`},
 	} {
 		if h := c.a.header.Get("WWW-Authenticate"); c.a.status != c.status || !strings.HasSuffix(h, c.want) && !strings.Contains(h, c.want+",") {
 			t.Errorf("%s: %d %q", what, c.a.status, h)
@@ -292,11 +300,7 @@ func TestLogout(t *testing.T) {
 	const back = "https://rp.example/bye?x=1"
 	unsigned := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(all.ID, ".")[1] + "."
 	claims := payload(t, all.ID)
-	claims["exp"] = 1
-	text, err := json.Marshal(claims)
-	must(t, err)
-	expired, err := s.signer.Sign(s.signer.Current(), "JWT", "ES256", text)
-	must(t, err)
+	expired := s.sign(t, claims, "JWT", "ES256", "exp", 1)
 	for what, c := range map[string]struct {
 		method, query string
 		status        int
@@ -307,6 +311,7 @@ func TestLogout(t *testing.T) {
 		"an expired hint":         {"GET", "id_token_hint=" + expired + "&state=a%26b&post_logout_redirect_uri=" + url.QueryEscape(back), 303, back + "&state=a%26b"},
 		"posted":                  {"POST", "id_token_hint=" + all.ID + "&post_logout_redirect_uri=" + url.QueryEscape(back), 303, back},
 		"asks first":              {"GET", "client_id=app&post_logout_redirect_uri=" + url.QueryEscape(back), 200, ""},
+		"asks first, posted":      {"POST", "client_id=app", 200, ""},
 		"confirmed in the query":  {"GET", "confirmed=1&client_id=app&post_logout_redirect_uri=" + url.QueryEscape(back), 200, ""},
 		"confirmed":               {"POST", "confirmed=1&client_id=app&post_logout_redirect_uri=" + url.QueryEscape(back), 303, back},
 		"not listed":              {"GET", "id_token_hint=" + all.ID + "&post_logout_redirect_uri=https://evil.example/", 400, ""},

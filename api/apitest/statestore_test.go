@@ -13,7 +13,7 @@ type memStateStore struct {
 	held    map[string][]byte
 	until   map[string]time.Time // Take ignores it
 	edit    func([]byte) ([]byte, error)
-	failure error // of SetNX
+	failure error // of every call
 }
 
 func (d *memStateStore) Now() time.Time { return time.Now() }
@@ -21,8 +21,10 @@ func (d *memStateStore) Now() time.Time { return time.Now() }
 func (d *memStateStore) Save(_ context.Context, name string, value []byte, life time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.put(name, bytes.Clone(value), life)
-	return nil
+	if d.failure == nil {
+		d.put(name, bytes.Clone(value), life)
+	}
+	return d.failure
 }
 
 // put stores a value. Called with mu held.
@@ -36,8 +38,8 @@ func (d *memStateStore) put(name string, value []byte, life time.Duration) {
 func (d *memStateStore) Load(_ context.Context, name string) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !time.Now().Before(d.until[name]) {
-		return nil, nil
+	if d.failure != nil || !time.Now().Before(d.until[name]) {
+		return nil, d.failure
 	}
 	return d.edited(d.held[name])
 }
@@ -77,6 +79,9 @@ func (d *memStateStore) SetNX(_ context.Context, name string, life time.Duration
 func (d *memStateStore) Take(_ context.Context, name string) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.failure != nil {
+		return nil, d.failure
+	}
 	value := d.held[name]
 	delete(d.held, name)
 	return d.edited(value)

@@ -83,6 +83,14 @@ func TestSubjectMap(t *testing.T) {
 	}
 }
 
+// knowsNobody returns the address of a mapping without users.
+func knowsNobody(t *testing.T) string {
+	t.Helper()
+	mapping := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(mapping.Close)
+	return mapping.URL
+}
+
 // checkSubjectMapSignature verifies the JWT of a call as a site does.
 func checkSubjectMapSignature(t *testing.T, s *testServer, signature, body string) {
 	t.Helper()

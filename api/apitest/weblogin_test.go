@@ -10,10 +10,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"loginhub/api"
+	"loginhub/api/gate"
 	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
@@ -24,15 +26,17 @@ import (
 
 // websiteProvider returns the provider of a website login; errorProvider answers for its
 // codes.
-func websiteProvider() *provider.Provider {
+func websiteProvider(users *fakeProvider) *provider.Provider {
 	kind := provider.Kind{Name: "wechat_web", StartPath: "/api/wechat/qrconnect", CallbackPath: "/api/wechat/callback"}
-	return &provider.Provider{ID: "wechat_web", Kind: kind, Access: provider.Access{Redirect: website{errorProvider()}}}
+	return &provider.Provider{ID: "wechat_web", Kind: kind, Access: provider.Access{Redirect: website{users}}}
 }
 
 type website struct{ *fakeProvider }
 
-func (website) Authorize(_ context.Context, v provider.Visit) (string, error) {
-	return "https://open.test/?" + url.Values{"redirect_uri": {v.Callback}, "state": {v.State}, "lang": {v.Lang}}.Encode(), nil
+func (w website) Authorize(_ context.Context, v provider.Visit) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return "https://open.test/?" + url.Values{"redirect_uri": {v.Callback}, "state": {v.State}, "lang": {v.Lang}}.Encode(), w.refusal
 }
 
 func (website) Origin() string { return "https://open.test" }
@@ -40,11 +44,22 @@ func (website) Origin() string { return "https://open.test" }
 // webLogin is a server whose login page offers WeChat, and a browser on that page.
 type webLogin struct {
 	*testServer
-	vault  *memStateStore
-	audit  *fullAudit
-	cookie string
-	start  string // the path of the start
-	back   string // the path of the callback
+	vault      *memStateStore
+	audit      *fullAudit
+	users      *fakeProvider
+	down       *atomic.Bool // Redis does not answer
+	reloadable gate.Reloadable
+	cookie     string
+	start      string // the path of the start
+	back       string // the path of the callback
+}
+
+// reload changes the client demo of the running server.
+func (v *webLogin) reload(change func(*client.Client)) {
+	r, site := v.reloadable, *v.reloadable.Clients[0]
+	change(&site)
+	r.Clients = append([]*client.Client{&site}, r.Clients[1:]...)
+	v.server.Reload(r)
 }
 
 // eachWebLogin runs a test with both routes of a website login.
@@ -61,7 +76,7 @@ func eachWebLogin(t *testing.T, ttl time.Duration, test func(t *testing.T, v *we
 }
 
 func startWebLogin(t *testing.T, ttl time.Duration, change func(*api.Config)) *webLogin {
-	v := &webLogin{vault: &memStateStore{held: map[string][]byte{}}, audit: &fullAudit{}, start: "/api/wechat/qrconnect", back: "/api/wechat/callback"}
+	v := &webLogin{vault: &memStateStore{held: map[string][]byte{}}, audit: &fullAudit{}, users: errorProvider(), down: &atomic.Bool{}, start: "/api/wechat/qrconnect", back: "/api/wechat/callback"}
 	site := demo()
 	site.Origins = append(site.Origins, public)
 	site.AddressMismatch = client.MismatchRefuse
@@ -70,13 +85,15 @@ func startWebLogin(t *testing.T, ttl time.Duration, change func(*api.Config)) *w
 			c.TicketTTL, c.ConfirmTTL = ttl, ttl
 			v.audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), v.audit, true
 			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo", "plain"}
+			c.Store = brokenStore{c.Store, v.down}
 		},
 		api: func(c *api.Config) {
-			c.Reloadable.Listed, c.StateStore = []*provider.Provider{websiteProvider()}, v.vault
+			c.Reloadable.Listed, c.StateStore = []*provider.Provider{websiteProvider(v.users)}, v.vault
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			if change != nil {
 				change(c)
 			}
+			v.reloadable = c.Reloadable
 		}})
 	v.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return v
@@ -154,6 +171,11 @@ func TestWebLogin_StartErrors(t *testing.T) {
 		v.postForm(t, good+"&x="+strings.Repeat("x", 17<<10)).problem(t, 413, "too_large")
 		v.postForm(t, "{}", "Content-Type", "application/json").problem(t, 415, "unsupported_media_type")
 		v.postForm(t, good, "Accept", "text/html", "Origin", "https://evil.example").requirePage(t, 403, "origin_not_allowed")
+		v.users.refuse(provider.ErrProviderMisconfigured)
+		v.postForm(t, good).problem(t, 502, "provider_misconfigured")
+		v.users.refuse(provider.ErrProviderUnavailable)
+		retryAfter(t, v.postForm(t, good), "1")
+		v.postForm(t, good).problem(t, 503, "provider_unavailable")
 		v.ask(t, "POST", p.path("scan"), v.phone("ann").body(), forwarded, "203.0.113.7").ok(t, 200)
 		v.postForm(t, good).problem(t, 409, "already_scanned")
 		v.phone("ann").mustDo(t, p, "reject")
@@ -192,7 +214,7 @@ func TestWebLoginCallback_Errors(t *testing.T) {
 			}
 		}
 		for name, code := range map[string]string{"code": "422 code_invalid", "blocked": "403 user_blocked", "misconfigured": "502 provider_misconfigured",
-			"unavailable": "503 provider_unavailable", "later": "503 provider_unavailable", "bug": "500 internal_error", "incomplete": "403 identity_incomplete"} {
+			"unavailable": "503 provider_unavailable", "later": "503 provider_unavailable", "bug": "500 internal_error", "incomplete": "403 identity_incomplete", "guest": "403 guest_user"} {
 			var status int
 			var word string
 			if _, err := fmt.Sscan(code, &status, &word); err != nil {
@@ -201,6 +223,10 @@ func TestWebLoginCallback_Errors(t *testing.T) {
 			v.callback(t, v.startLogin(t, p), name).requirePage(t, status, word)
 		}
 		v.callback(t, v.startLogin(t, p), "ann", "X-Forwarded-For", "203.0.113.8").requirePage(t, 403, "address_mismatch")
+
+		v.reload(func(c *client.Client) { c.SubjectMap = knowsNobody(t) })
+		v.callback(t, v.startLogin(t, p), "ann").requirePage(t, 403, "identity_unknown")
+		v.reload(func(*client.Client) {})
 
 		p.requireState(t, "pending", 1)
 		none, _ := unknownTicket()

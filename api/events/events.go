@@ -54,13 +54,9 @@ func (h *Handlers) Receive(c echo.Context) error {
 	if err := h.gate.Limits.Events.Allow(h.gate.Addr(c).RateKey, time.Now()); err != nil {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return request.ErrTooLarge
-	}
+	body, err := readBody(c)
 	if err != nil {
-		return request.Invalid("body: incomplete")
+		return err
 	}
 	n := provider.Notification{Method: r.Method, Query: c.QueryParams(), Body: body}
 	var answer provider.Answer
@@ -76,6 +72,22 @@ func (h *Handlers) Receive(c echo.Context) error {
 		return h.gate.AuditRefusal("event", ticket.Ticket{}, c, err)
 	}
 	return c.Blob(http.StatusOK, answer.Type, answer.Body)
+}
+
+// readBody returns the body of a POST.
+func readBody(c echo.Context) ([]byte, error) {
+	if c.Request().Method != http.MethodPost {
+		return nil, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, request.ErrTooLarge
+	case err != nil:
+		return nil, request.Invalid("body: incomplete")
+	}
+	return body, nil
 }
 
 // scan runs the scan of a notification and returns what the user sees.
