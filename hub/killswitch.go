@@ -81,7 +81,7 @@ type killSwitch struct {
 func newKillSwitch(c Config, current *reloadable, audit *auditor, waiters *registry) *killSwitch {
 	s := &killSwitch{store: c.KillSwitches, now: c.Store.Now, current: current, audit: audit, waiters: waiters, metrics: c.Metrics, log: c.Log,
 		values: map[string]switchValue{}, refused: map[string]string{}, readNow: make(chan struct{}, 1),
-		keys: sharedKeys{store: c.KillSwitches, now: c.Store.Now, changed: c.KeysChanged, log: c.Log, rsa: map[string][]sharedRSA{}, revoked: map[string]bool{}}}
+		keys: sharedKeys{store: c.KillSwitches, now: c.Store.Now, changed: c.KeysChanged, log: c.Log, rsa: map[string]sharedRSA{}, revoked: map[string]bool{}}}
 	s.keysComplete.Store(c.KillSwitches == nil || c.KeysChanged == nil)
 	s.keysUsable.Store(true)
 	return s

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"errors"
@@ -22,10 +23,12 @@ import (
 // within switchInterval. A value that a node cannot read counts as one, unless the node
 // has read another before. A node whose keys are all revoked serves nothing.
 //
-// Field rsa:KID is one RSA key for each master key, if some client needs RS256. The first node that needs it makes it; all nodes read and publish
-// it. It is encrypted under the master key, and it is the one key that does not derive
-// from a master key. If Redis loses it, a node that has read it writes it again; if no
-// such node runs, the next node makes another one, with another kid.
+// Field rsa:KID has the RSA keys of a master key, if some client needs RS256: usually
+// one. The first node that needs it makes it; all nodes read and publish it. They are
+// encrypted under the master key, and they are the only keys that do not derive from one.
+// If Redis loses them, a node that has read them writes them again. If no such node
+// writes within publishDelay, the next node makes another one, with another kid. Nodes
+// that know different keys add them: all publish all, and the newest signs.
 //
 // A key signs only after publishDelay: by then every node publishes it.
 
@@ -60,16 +63,17 @@ type sharedKeys struct {
 	changed func(SharedKeys) // nil: no RSA keys
 	log     *slog.Logger
 
-	revoked  map[string]bool        // by master key; keys are never removed
-	rsa      map[string][]sharedRSA // by master key, newest first
+	revoked  map[string]bool      // by master key; keys are never removed
+	rsa      map[string]sharedRSA // by master key
 	last     SharedKeys
 	reported bool // changed was called
 }
 
-// sharedRSA is an RSA key with its value in Redis.
+// sharedRSA are the RSA keys of one master key.
 type sharedRSA struct {
-	keys.RSAKey
-	sealed string
+	keys    []keys.RSAKey // all that this node has read or made, newest first
+	sealed  string        // the value in Redis that was read or written last
+	missing time.Time     // when this node, without a key, first found none in Redis
 }
 
 // names returns the fields to read for these master keys.
@@ -205,43 +209,68 @@ func (k RSAKeys) equal(other RSAKeys) bool {
 	return k.Signing == other.Signing && slices.Equal(k.Published, other.Published)
 }
 
-// updateRSA handles the RSA key of one master key.
+// updateRSA handles the RSA keys of one master key. It adds to Redis what this node knows
+// and Redis lacks, so that all nodes publish every key that one of them has signed with.
 func (s *sharedKeys) updateRSA(ctx context.Context, m keys.MasterKey, value string, needed bool) error {
 	known := s.rsa[m.ID()]
-	if len(known) > 0 && known[0].sealed == value {
+	if value != "" && known.sealed == value {
 		return nil
 	}
-	read, err := keys.RSAKey{}, error(nil)
+	var stored []keys.RSAKey
 	if value != "" {
-		if read, err = m.OpenRSA(value); err == nil {
-			s.rsa[m.ID()] = slices.Insert(known, 0, sharedRSA{read, value})
-			return nil
+		var err error
+		if stored, err = m.OpenRSA(value); err != nil && known.missing.IsZero() {
+			s.log.Error("the RSA keys in Redis are unreadable", "kid", m.ID(), "error", err)
 		}
-		s.log.Error("the RSA key in Redis is unreadable", "kid", m.ID(), "error", err)
 		if errors.Is(err, keys.ErrRSAVersion) {
 			return nil
 		}
 	}
-	if len(known) == 0 {
-		if !needed {
+	all := mergeRSA(known.keys, stored)
+	switch {
+	case len(all) > 0:
+		if len(all) == len(stored) {
+			s.rsa[m.ID()] = sharedRSA{keys: all, sealed: value}
 			return nil
 		}
-		if read, err = keys.NewRSAKey(s.now()); err != nil {
-			return err
-		}
-		sealed, err := m.SealRSA(read)
+		s.rsa[m.ID()] = sharedRSA{keys: all}
+	case !needed:
+		return nil
+	case known.missing.IsZero():
+		s.rsa[m.ID()] = sharedRSA{missing: time.Now()}
+		return nil
+	case time.Since(known.missing) < publishDelay:
+		return nil // a node that knows the keys writes them in this time
+	default:
+		made, err := keys.NewRSAKey(s.now())
 		if err != nil {
 			return err
 		}
-		known = []sharedRSA{{read, sealed}}
+		all = []keys.RSAKey{made}
 	}
-	written, err := s.store.CompareAndSet(ctx, rsaName(m.ID()), value, known[0].sealed)
+	sealed, err := m.SealRSA(all...)
+	if err != nil {
+		return err
+	}
+	written, err := s.store.CompareAndSet(ctx, rsaName(m.ID()), value, sealed)
 	if !written {
-		return err // the next read has another node's key
+		return err // the next read has another node's value
 	}
-	s.log.Warn("an RSA key was written to Redis: no node had one, or Redis had lost it", "kid", m.ID())
-	s.rsa[m.ID()] = known
+	s.log.Warn("RSA keys were written to Redis: no node had one, or Redis had lost some", "kid", m.ID(), "keys", len(all))
+	s.rsa[m.ID()] = sharedRSA{keys: all, sealed: sealed}
 	return err
+}
+
+// mergeRSA returns the keys of both lists, newest first, on all nodes in the same order.
+func mergeRSA(known, stored []keys.RSAKey) []keys.RSAKey {
+	all := slices.Clone(known)
+	for _, k := range stored {
+		if !slices.ContainsFunc(all, func(other keys.RSAKey) bool { return other.Equal(k.PrivateKey) }) {
+			all = append(all, k)
+		}
+	}
+	slices.SortFunc(all, func(a, b keys.RSAKey) int { return cmp.Or(b.Made.Compare(a.Made), a.N.Cmp(b.N)) })
+	return all
 }
 
 // snapshot returns the keys as they are used now.
@@ -252,7 +281,7 @@ func (s *sharedKeys) snapshot(masters []keys.MasterKey) SharedKeys {
 			continue
 		}
 		var r RSAKeys
-		for _, k := range s.rsa[m.ID()] {
+		for _, k := range s.rsa[m.ID()].keys {
 			r.Published = append(r.Published, k.PrivateKey)
 			if r.Signing == nil && s.now().Sub(k.Made) >= publishDelay {
 				r.Signing = k.PrivateKey

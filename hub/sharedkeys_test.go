@@ -55,7 +55,8 @@ func (b *keyCluster) stored(t *testing.T) string {
 }
 
 // TestSharedKeys_OneRSAKey: all nodes publish the key that one has made, before any
-// signs with it, also a node without a client for it. What Redis loses is written again.
+// signs with it, also a node without a client for it. What Redis loses is written again,
+// also if another node starts at that moment.
 func TestSharedKeys_OneRSAKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &keyCluster{master: keys.NewMasterKey()}
@@ -82,15 +83,17 @@ func TestSharedKeys_OneRSAKey(t *testing.T) {
 			if err := b.WriteSwitch(t.Context(), "rsa:"+b.master.ID(), lost); err != nil {
 				t.Fatal(err)
 			}
-			if waitRead(t); b.stored(t) != value {
-				t.Errorf("after %q Redis holds another value", lost)
+			late := b.node(t, true)
+			waitRead(t)
+			if all, err := b.master.OpenRSA(b.stored(t)); err != nil || len(all) != 1 || !first.Equal(all[0].PrivateKey) || !first.Equal(late.rsa(b).Signing) {
+				t.Errorf("after %q Redis holds %d keys, %v; a node that has just started has %v", lost, len(all), err, late.rsa(b))
 			}
 		}
 	})
 }
 
 // TestSharedKeys_Replaced: if another node made a new key because Redis had lost the
-// first, both are published, and the new one signs once every node publishes it.
+// first, all nodes publish both, and the new one signs once every node publishes it.
 func TestSharedKeys_Replaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &keyCluster{master: keys.NewMasterKey()}
@@ -116,6 +119,10 @@ func TestSharedKeys_Replaced(t *testing.T) {
 		waitRead(t)
 		if k := n.rsa(b); !other.Equal(k.Signing) || len(k.Published) != 2 {
 			t.Errorf("later: %v", k)
+		}
+		late := b.node(t, false) // as the other node, it has never read the first
+		if k := late.rsa(b); !other.Equal(k.Signing) || len(k.Published) != 2 || !first.Equal(k.Published[1]) {
+			t.Errorf("another node: %v", k)
 		}
 	})
 }

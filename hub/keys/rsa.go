@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
@@ -46,41 +47,60 @@ var (
 // A master key encrypts a few values only.
 const rsaVersion = "1."
 
-// SealRSA returns the key encrypted under the master key, to store in Redis.
-func (m MasterKey) SealRSA(k RSAKey) (string, error) {
+// SealRSA returns the keys encrypted under the master key, to store in Redis.
+func (m MasterKey) SealRSA(all ...RSAKey) (string, error) {
 	aead, err := m.rsaCipher()
 	if err != nil {
 		return "", err
 	}
-	plain := binary.BigEndian.AppendUint64(nil, uint64(k.Made.UnixMilli()))
-	plain = append(plain, x509.MarshalPKCS1PrivateKey(k.PrivateKey)...)
+	var plain []byte
+	for _, k := range all {
+		plain = binary.BigEndian.AppendUint64(plain, uint64(k.Made.UnixMilli()))
+		plain = append(plain, x509.MarshalPKCS1PrivateKey(k.PrivateKey)...)
+	}
 	nonce := make([]byte, aead.NonceSize())
 	rand.Read(nonce) // never fails (crypto/rand, Go 1.24)
 	return rsaVersion + string(aead.Seal(nonce, nonce, plain, []byte("loginhub rsa "+m.ID()))), nil
 }
 
-// OpenRSA returns the key that SealRSA has encrypted.
-func (m MasterKey) OpenRSA(text string) (RSAKey, error) {
+// OpenRSA returns the keys that SealRSA has encrypted, at least one.
+func (m MasterKey) OpenRSA(text string) ([]RSAKey, error) {
 	aead, err := m.rsaCipher()
 	if err != nil {
-		return RSAKey{}, err
+		return nil, err
 	}
 	sealed, ok := strings.CutPrefix(text, rsaVersion)
 	if number, _, versioned := strings.Cut(text, "."); !ok && versioned && len(number) <= 4 && strings.Trim(number, "0123456789") == "" {
-		return RSAKey{}, ErrRSAVersion
+		return nil, ErrRSAVersion
 	}
 	if !ok || len(sealed) < aead.NonceSize() {
-		return RSAKey{}, ErrRSASealed
+		return nil, ErrRSASealed
 	}
 	plain, err := aead.Open(nil, []byte(sealed[:aead.NonceSize()]), []byte(sealed[aead.NonceSize():]), []byte("loginhub rsa "+m.ID()))
-	if err != nil || len(plain) < 8 {
-		return RSAKey{}, ErrRSASealed
-	}
-	private, err := x509.ParsePKCS1PrivateKey(plain[8:])
 	if err != nil {
-		return RSAKey{}, fmt.Errorf("%w: %w", ErrRSASealed, err)
+		return nil, ErrRSASealed
 	}
-	return RSAKey{private, time.UnixMilli(int64(binary.BigEndian.Uint64(plain)))}, nil
+	return parseRSA(plain)
+}
+
+// parseRSA parses keys: each is the time it was made, and the key in PKCS#1.
+func parseRSA(plain []byte) (all []RSAKey, err error) {
+	for len(plain) > 8 {
+		made := time.UnixMilli(int64(binary.BigEndian.Uint64(plain)))
+		var one asn1.RawValue
+		if plain, err = asn1.Unmarshal(plain[8:], &one); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrRSASealed, err)
+		}
+		private, err := x509.ParsePKCS1PrivateKey(one.FullBytes)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrRSASealed, err)
+		}
+		all = append(all, RSAKey{private, made})
+	}
+	if len(plain) > 0 || len(all) == 0 {
+		return nil, ErrRSASealed
+	}
+	return all, nil
 }
 
 func (m MasterKey) rsaCipher() (cipher.AEAD, error) {
