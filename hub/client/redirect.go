@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func cutLoopbackPort(uri string) (without string, ok bool) {
 	}
 	host := u.Host
 	if port := u.Port(); port != "" {
-		if strings.Trim(port, "0123456789") != "" || len(port) > 5 || port[0] == '0' {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
 			return "", false
 		}
 		host = strings.TrimSuffix(host, ":"+port)

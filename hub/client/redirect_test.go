@@ -30,7 +30,7 @@ func TestAllowsRedirect(t *testing.T) {
 				"https:rp.example/cb", "javascript:alert(1)//rp.example/cb", "data:text/html,x", "https://127.0.0.1/cb", "https://rp。example/cb"}},
 		{registered: []string{"http://127.0.0.1/cb", "http://[::1]:80/cb", "http://localhost:3000/cb", "com.example.app:/cb"},
 			allowed: []string{"http://127.0.0.1:49152/cb", "http://127.0.0.1/cb", "http://[::1]:5/cb", "http://localhost:65535/cb", "com.example.app:/cb"},
-			refused: []string{"http://127.0.0.2/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:080/cb", "http://127.0.0.1:x/cb", "http://127.0.0.1:1/cb2",
+			refused: []string{"http://127.0.0.2/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:080/cb", "http://127.0.0.1:x/cb", "http://127.0.0.1:65536/cb", "http://127.0.0.1:1/cb2",
 				"http://127.0.0.1:1@evil.example/cb", "http://127.0.0.1.evil.example:1/cb", "http://u@127.0.0.1:1/cb", "https://127.0.0.1:1/cb",
 				"http://0.0.0.0/cb", "http://[::ffff:127.0.0.1]/cb", "http://LOCALHOST:1/cb", "http://localhost.:1/cb", "http://2130706433/cb",
 				"http://127.0.0.1:1/cb#x", "http://127.0.0.1:1/cb?x", "com.example.app:/cb2", "com.example.app://cb"}},
