@@ -56,7 +56,10 @@ func TestOpenID_Login(t *testing.T) {
 	}
 	// Form post, and a reject.
 	request, cookie := s.open(t, query("response_mode", "form_post"))
-	p := s.createTicket(t, map[string]any{"request": request}, "Cookie", cookie)
+	p := s.createTicket(t, map[string]any{"request": request}, "Cookie", cookie, "Origin", public)
+	if login := s.phone("alice").mustDo(t, p, "scan")["login"].(map[string]any); !equal(login["hosts"], []any{"rp.example"}) {
+		t.Errorf("the phone shows the hosts %v, not the site's", login["hosts"])
+	}
 	s.phone("alice").mustDo(t, p, "reject")
 	form, _ := p.view(t)["form_post"].(map[string]any)
 	if !equal(form, map[string]any{"action": rpCallback, "fields": map[string]any{"error": "access_denied", "state": "st", "iss": public}}) {

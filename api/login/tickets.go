@@ -47,13 +47,15 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	r := c.Request()
+	origin := r.Header.Get("Origin")
 	if grant != nil {
-		in.Nonce = "" // the site's own nonce is in the grant
+		in.Nonce = ""           // the site's own nonce is in the grant
+		origin = grant.Origin() // the page is the hub's; the person logs in to the site
 	}
 	if utf8.RuneCountInString(in.Nonce) > ticket.MaxNonce {
 		return request.Invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}
-	r := c.Request()
 	from := l.gate.Addr(c)
 	err = l.checkCreate(cfg, client, r, from)
 	if err == nil {
@@ -64,7 +66,7 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 	}
 	browser, system := request.UserAgent(r.UserAgent())
 	created, err := l.gate.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
-		Address: from.Display, Origin: r.Header.Get("Origin"), Browser: browser, OS: system, Grant: grant})
+		Address: from.Display, Origin: origin, Browser: browser, OS: system, Grant: grant})
 	if err != nil {
 		return err
 	}

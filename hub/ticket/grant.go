@@ -47,6 +47,16 @@ type Grant struct {
 	Redeemed     bool          `json:"redeemed,omitempty"`
 }
 
+// Origin returns the origin of the site that asks, from its redirect URI; "" if that has
+// an app's own scheme.
+func (g *Grant) Origin() string {
+	u, err := url.Parse(g.RedirectURI)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // confirmed returns the grant of a version that is confirmed as seq.
 func (g *Grant) confirmed(seq int64) *Grant {
 	if g == nil {

@@ -67,7 +67,7 @@ type Ticket struct {
 	Client         string     `json:"client"`
 	Nonce          string     `json:"nonce,omitempty"`
 	Address        netip.Addr `json:"address,omitzero"` // observed by the hub; zero if unknown
-	Origin         string     `json:"origin,omitempty"` // of the page that asked; "" if its browser sent none
+	Origin         string     `json:"origin,omitempty"` // of the page that asked, or of the site of its grant; "" if unknown. Displayed only
 	Browser        string     `json:"browser,omitempty"`
 	OS             string     `json:"os,omitempty"`
 	NumberMatching bool       `json:"match,omitempty"` // of the client, when the ticket was created
