@@ -157,6 +157,11 @@ func TestDevice_Polls(t *testing.T) {
 		s.phone("alice").mustDo(t, d.page(), "confirm")
 		advance(119 * time.Second)
 		d.poll(t).ok(t, http.StatusOK)
+
+		d = s.newDevice(t, "cli")
+		s.phone("alice").mustDo(t, d.page(), "confirm")
+		must(t, s.server.EndUser(s.stepContext(t), "cli", "sandbox:alice", ""))
+		d.poll(t).requireOAuth(t, "ended by the operator", 400, "invalid_grant")
 	})
 }
 

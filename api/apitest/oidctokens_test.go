@@ -289,6 +289,19 @@ func TestToken_CodeTwiceEnds(t *testing.T) {
 	s.exchange(t, refreshForm(all.Refresh), basic("app", rpSecret)...).requireOAuth(t, "the refresh token", 400, "invalid_grant")
 }
 
+// TestEndUser_Unredeemed: the operator also ends a login that is confirmed but not
+// redeemed, and none that is confirmed later in the same second.
+func TestEndUser_Unredeemed(t *testing.T) {
+	s := startTokens(t, nil)
+	before := codeForm(s.login(t, "client_id", "app", "scope", "openid offline_access").Get("code"))
+	must(t, s.server.EndUser(s.stepContext(t), "app", "sandbox:alice", ""))
+	after := s.tokens(t, "openid offline_access")
+	s.exchange(t, before, basic("app", rpSecret)...).requireOAuth(t, "confirmed before", 400, "invalid_grant")
+	if next := s.redeem(t, "app", refreshForm(after.Refresh)); s.userinfo(t, after.Access).status != 200 || s.userinfo(t, next.Access).status != 200 {
+		t.Error("a login that was confirmed after the end has ended")
+	}
+}
+
 // TestLogout: the browser goes to a listed address or to none.
 func TestLogout(t *testing.T) {
 	got := make(chan string, 4)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
@@ -37,6 +39,8 @@ type accessToken struct {
 	AuthTime int64    `json:"auth_time"`
 	ACR      string   `json:"acr"`
 	AMR      []string `json:"amr"`
+	// Confirmed is the time of the confirm in microseconds, to compare with endUser's.
+	Confirmed int64 `json:"confirmed"`
 	// User is what userinfo needs beside sub: the hub keeps nothing of a login.
 	User userPart `json:"user,omitzero"`
 	times
@@ -104,7 +108,7 @@ func (h *tokenEndpoints) verifyAccess(ctx context.Context, cfg *gate.Config, tex
 	if t.Issuer != h.issuerURL || t.Audience != h.issuerURL || site == nil || !site.OpenID() || now >= t.Expires {
 		return t, site, errToken
 	}
-	ended, err := h.sessionEnded(ctx, t.ClientID, t.Subject, t.Session, t.AuthTime)
+	ended, err := h.sessionEnded(ctx, t.ClientID, t.Subject, t.Session, t.Confirmed)
 	if err != nil {
 		return t, site, err
 	}
@@ -121,8 +125,8 @@ func endedUser(site, sub string) string {
 }
 
 // sessionEnded reports whether a session was ended by its id, or with all of its user's
-// earlier ones. It costs two commands.
-func (h *Handlers) sessionEnded(ctx context.Context, site, sub, sid string, authTime int64) (bool, error) {
+// earlier ones. confirmed is the time of its confirm in microseconds. It costs two commands.
+func (h *Handlers) sessionEnded(ctx context.Context, site, sub, sid string, confirmed int64) (bool, error) {
 	one, err := h.states.Load(ctx, endedSession(sid))
 	if one != nil || err != nil {
 		return one != nil, err
@@ -135,7 +139,28 @@ func (h *Handlers) sessionEnded(ctx context.Context, site, sub, sid string, auth
 	if err := json.Unmarshal(all, &end); err != nil {
 		return true, nil // written by a later release
 	}
-	return authTime <= end, nil
+	return confirmed <= end, nil
+}
+
+// checkEnded returns errGrant for a login that has ended before its grant was redeemed.
+// Checked before the redemption, so that an error of the store spends nothing.
+func (h *Handlers) checkEnded(c echo.Context, t ticket.Ticket) error {
+	if !t.WasConfirmed() || t.Claims == nil {
+		return nil // Redeem refuses it
+	}
+	sid, err := sessionID(gate.ConfigOf(c).Signer, t)
+	if err != nil {
+		return err
+	}
+	var login ticket.Claims
+	if err := json.Unmarshal(t.Claims, &login); err != nil {
+		return fmt.Errorf("check ended sessions: read claims: %w", err)
+	}
+	ended, err := h.sessionEnded(c.Request().Context(), t.Client, login.Subject, sid, t.ConfirmedAt)
+	if ended {
+		return errGrant
+	}
+	return err
 }
 
 // endSession ends the tokens of a session on all nodes.
@@ -143,9 +168,10 @@ func (h *Handlers) endSession(ctx context.Context, site *client.Client, sid stri
 	return h.states.Save(ctx, endedSession(sid), []byte("1"), sessionLife(site))
 }
 
-// endUser ends the tokens of all logins of a user at a site until now.
+// endUser ends all logins of a user at a site that were confirmed until now, redeemed or
+// not.
 func (h *Handlers) endUser(ctx context.Context, site *client.Client, sub string) error {
-	return h.states.Save(ctx, endedUser(site.ID, sub), fmt.Append(nil, h.states.Now().Unix()), sessionLife(site))
+	return h.states.Save(ctx, endedUser(site.ID, sub), fmt.Append(nil, h.states.Now().UnixMicro()), sessionLife(site))
 }
 
 // sessionLife is how long tokens of a login can be valid.

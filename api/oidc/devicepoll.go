@@ -98,7 +98,10 @@ func (h *deviceGrant) redeemDevice(ctx context.Context, c echo.Context, id ticke
 		if ctx.Err() != nil {
 			return errPending
 		}
-		return check(t)
+		if err := check(t); err != nil {
+			return err
+		}
+		return h.checkEnded(c, t)
 	})
 	switch {
 	case ctx.Err() != nil && err != nil, errors.Is(err, ticket.ErrNotConfirmed):

@@ -68,8 +68,10 @@ type session struct {
 	Client string        `json:"client"`
 	Scope  []string      `json:"scope"`
 	Login  ticket.Claims `json:"login"`
-	Ends   int64         `json:"ends"` // Unix seconds; of the refresh tokens
-	Used   int           `json:"used"` // number of the last refresh token that was used; 0: none
+	// Confirmed is the time of the confirm in microseconds (Ticket.ConfirmedAt).
+	Confirmed int64 `json:"confirmed"`
+	Ends      int64 `json:"ends"` // Unix seconds; of the refresh tokens
+	Used      int   `json:"used"` // number of the last refresh token that was used; 0: none
 }
 
 // grant is one answer of the token endpoint: the tokens of a session at a time.
@@ -90,7 +92,7 @@ func (i *issuer) issue(ctx context.Context, l Login) (tokenResponse, error) {
 	if !offline {
 		l.Scope = slices.DeleteFunc(slices.Clone(l.Scope), func(s string) bool { return s == scopeOffline })
 	}
-	g := grant{session: session{Client: l.Client.ID, Scope: l.Scope, Ends: l.Now.Add(refreshLife).Unix()},
+	g := grant{session: session{Client: l.Client.ID, Scope: l.Scope, Confirmed: l.Ticket.ConfirmedAt, Ends: l.Now.Add(refreshLife).Unix()},
 		key: l.Ticket.Key, scope: l.Scope, nonce: l.Nonce, client: l.Client, now: l.Now}
 	if err := json.Unmarshal(l.Ticket.Claims, &g.Login); err != nil {
 		return tokenResponse{}, fmt.Errorf("issue tokens: read claims: %w", err)
@@ -130,7 +132,7 @@ func (i *issuer) tokens(g grant) (tokenResponse, error) {
 	}
 	valid := times{IssuedAt: g.now.Unix(), Expires: g.now.Add(life).Unix()}
 	access := accessToken{Issuer: i.url, Subject: g.Login.Subject, Audience: i.url, ClientID: g.client.ID, ID: jti, Session: g.ID,
-		Scope: strings.Join(g.scope, " "), AuthTime: g.Login.AuthTime, ACR: acr, AMR: g.Login.AMR, User: newUserPart(g.client, g.Login, g.scope), times: valid}
+		Scope: strings.Join(g.scope, " "), AuthTime: g.Login.AuthTime, ACR: acr, AMR: g.Login.AMR, Confirmed: g.Confirmed, User: newUserPart(g.client, g.Login, g.scope), times: valid}
 	out := tokenResponse{TokenType: "Bearer", ExpiresIn: ticket.Seconds(life), Scope: access.Scope}
 	if out.AccessToken, err = sign(signer, g.key, g.client, accessTokenType, access); err != nil {
 		return tokenResponse{}, err

@@ -80,7 +80,7 @@ func (h *tokenEndpoints) loadSession(ctx context.Context, site *client.Client, s
 	if s.Client != site.ID || h.states.Now().Unix() >= s.Ends {
 		return s, false, nil
 	}
-	ended, err := h.sessionEnded(ctx, s.Client, s.Login.Subject, s.ID, s.Login.AuthTime)
+	ended, err := h.sessionEnded(ctx, s.Client, s.Login.Subject, s.ID, s.Confirmed)
 	return s, !ended, err
 }
 

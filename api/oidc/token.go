@@ -79,7 +79,10 @@ func (h *Handlers) exchangeCode(c echo.Context, site *client.Client, form url.Va
 		if _, err := gate.ConfigOf(c).Signer.KeyTag(t.Key, site.IDTokenAlg); err != nil {
 			return fmt.Errorf("exchange code: %w: %w", ticket.ErrUnknownKey, err)
 		}
-		return h.gate.Hub.Keys().CheckCode(t, code)
+		if err := h.gate.Hub.Keys().CheckCode(t, code); err != nil {
+			return err
+		}
+		return h.checkEnded(c, t)
 	})
 	if errors.Is(err, ticket.ErrRedeemed) {
 		if err := h.revokeFirst(c, site, t); err != nil {
