@@ -158,9 +158,13 @@ func (h *Handlers) Callback(c echo.Context) error {
 	if r.Consent {
 		return h.Consent(c, p, r)
 	}
+	if r.Error != "" { // the user declined, or the provider refuses them: the ticket stays as it is
+		_ = h.gate.AuditRefusal("callback", ticket.Ticket{ID: r.Ticket, Client: r.Client}, c, provider.ErrUserBlocked) // returns the error that it was given
+		return h.Done(c, false)
+	}
 	action := ticket.Confirm
-	if r.Declined() {
-		action = ticket.Reject
+	if r.Code == "" {
+		action = ticket.Reject // WeChat's page sends a user who declined back without a code
 	}
 	call, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: r.Ticket, SameBrowser: true},
 		Provider: p.ID, Exchanger: r.Redirector(p), Code: r.Code, Client: r.Client, Visit: h.Visits.Credential(p, r).Visit})
@@ -176,11 +180,11 @@ func (h *Handlers) Callback(c echo.Context) error {
 			return h.Continue(c, answer)
 		}
 	}
-	return h.Done(c, !r.Declined())
+	return h.Done(c, r.Code != "")
 }
 
-// reported returns the error that the provider reports, except that the user declined
-// (RFC 6749, section 4.1.2.1). The ticket stays as it is: the user can try again.
+// reported returns the error that the provider reports, except access_denied (RFC 6749,
+// section 4.1.2.1). The ticket stays as it is: the user can try again.
 func reported(r visit.Return) error {
 	meaning := provider.ErrCodeInvalid
 	switch r.Error {

@@ -58,7 +58,7 @@ func read(f *provider.Fields) provider.Config {
 	c.api = httpcall.Base(f, "api_url", "https://open."+domain)
 	c.page = httpcall.Page(httpcall.Base(f, "authorize_url", "https://accounts."+domain), "/open-apis/authen/v1/authorize")
 	c.phoneToken = httpcall.Base(f, "token_url", "https://accounts."+domain)
-	if strings.Trim(c.phoneToken.Path, "/") == "" {
+	if !strings.HasSuffix(c.phoneToken.Path, "/token") {
 		c.phoneToken = c.phoneToken.JoinPath(tokenPath)
 	}
 	c.pageToken = c.phoneToken

@@ -60,9 +60,8 @@ func (e *events) Receive(ctx context.Context, n provider.Notification, scanned f
 	if err != nil || text == "" {
 		if err != nil && !errors.Is(err, provider.ErrEventInvalid) {
 			e.log.Warn("an event has no answer", "app_id", e.id, "error", err)
-			err = nil
 		}
-		return answer, err
+		return answer, err // WeChat sends an event that got an error again
 	}
 	answer.Type = "text/xml; charset=utf-8"
 	answer.Body, err = e.push.Reply(event, text, now)

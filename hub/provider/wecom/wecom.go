@@ -160,6 +160,7 @@ func (a *app) Exchange(ctx context.Context, p provider.Credential) (provider.Ide
 	var answer struct { // names are matched without regard to case: older answers have UserId
 		UserID string `json:"userid"`
 		CorpID string `json:"corpid"` // of a suite only
+		OpenID string `json:"openid"` // in place of UserID: of any user of WeChat
 	}
 	call := httpcall.Call{Name: callUser, Path: "/cgi-bin/auth/getuserinfo", Query: url.Values{"access_token": {token}, "code": {p.Code}},
 		Hidden: []string{token, p.Code, a.secret}, Into: &answer}
@@ -177,7 +178,9 @@ func (a *app) Exchange(ctx context.Context, p provider.Credential) (provider.Ide
 	if a.suiteID == "" {
 		answer.CorpID = a.corpID
 	}
-	// An answer with an openid in place of a userid is about any user of WeChat.
+	if answer.UserID == "" && answer.OpenID == "" {
+		return provider.Identity{}, fmt.Errorf("wecom: %s: the answer names no user: %w", call.Name, provider.ErrProviderUnavailable)
+	}
 	if answer.UserID == "" || answer.CorpID == "" || a.corpID != "" && answer.CorpID != a.corpID {
 		return provider.Identity{}, a.client.Blockedf(call.Name, "the user is no member of the company")
 	}

@@ -82,7 +82,7 @@ func TestWeCom_Errors(t *testing.T) {
 		"hangs":      {Path: wecomtest.UserPath, Fault: providertest.Fault{Hang: true}, Want: provider.ErrProviderUnavailable},
 		"lost":       {Path: wecomtest.UserPath, Fault: providertest.Fault{Lose: true}, Want: provider.ErrProviderUnavailable},
 		"proxy":      {Path: wecomtest.UserPath, Fault: providertest.Fault{Status: 502}, Want: provider.ErrProviderUnavailable},
-		"no id":      {Path: wecomtest.UserPath, Fault: providertest.Fault{Body: `{"errcode":0,"errmsg":"ok"}`}, Want: provider.ErrUserBlocked},
+		"no id":      {Path: wecomtest.UserPath, Fault: providertest.Fault{Body: `{"errcode":0,"errmsg":"ok"}`}, Want: provider.ErrProviderUnavailable},
 		"older name": {Path: wecomtest.UserPath, Fault: providertest.Fault{Body: `{"errcode":"0","errmsg":"ok","UserId":"li","DeviceId":""}`}},
 	}
 	for code, want := range map[int]error{-1: provider.ErrProviderUnavailable, 40029: provider.ErrCodeInvalid, 40014: httpcall.ErrStale, 42001: httpcall.ErrStale,
