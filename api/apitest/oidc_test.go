@@ -329,14 +329,21 @@ func TestOpenID_Assertion(t *testing.T) {
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public1, KeyID: "k", Use: "sig", Algorithm: "EdDSA"}}})
 	must(t, err)
 	fetched := 0
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fetched++; w.Write(set) }))
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/down" {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		fetched++
+		w.Write(set)
+	}))
 	t.Cleanup(site.Close)
 	keyed := func(id string) *client.Client {
 		return &client.Client{ID: id, Grants: []string{client.GrantCode}, RedirectURIs: []string{rpCallback}, IDTokenAlg: client.AlgEdDSA}
 	}
-	file, uri := keyed("file"), keyed("uri")
-	file.JWKS, uri.JWKSURI = set, site.URL
-	s := startOpenID(t, options{clients: []*client.Client{file, uri}})
+	file, uri, down := keyed("file"), keyed("uri"), keyed("down")
+	file.JWKS, uri.JWKSURI, down.JWKSURI = set, site.URL, site.URL+"/down"
+	s := startOpenID(t, options{clients: []*client.Client{file, uri, down}})
 	serial := 0
 	assertion := func(id string, key any, alg jose.SignatureAlgorithm, changes map[string]any) string {
 		serial++
@@ -369,6 +376,10 @@ func TestOpenID_Assertion(t *testing.T) {
 	push(assertion("file", foreign, jose.EdDSA, nil)).requireOAuth(t, "foreign key", 401, "invalid_client")
 	push(assertion("file", []byte(set), jose.HS256, nil)).requireOAuth(t, "HMAC of the public key", 401, "invalid_client")
 	push(assertion("file", private, jose.EdDSA, nil), "client_id", "uri").requireOAuth(t, "another client_id", 401, "invalid_client")
+	a := push(assertion("down", private, jose.EdDSA, nil))
+	if a.requireOAuth(t, "jwks_uri down", 503, "temporarily_unavailable"); !strings.Contains(string(a.body), "jwks_uri") {
+		t.Errorf("jwks_uri down: %s", a.body)
+	}
 	s.states.failure = errDown
 	push(assertion("file", private, jose.EdDSA, nil)).requireOAuth(t, "store down", 503, "temporarily_unavailable")
 }

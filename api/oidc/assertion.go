@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/provider/app/assertion"
-	"loginhub/hub/ticket"
 )
 
 const (
@@ -33,6 +33,7 @@ var assertionAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose
 type assertions struct {
 	states gate.StateStore
 	issuer string
+	log    *slog.Logger
 
 	mu      sync.Mutex
 	sources map[string]*assertion.KeySource // by jwks_uri of the clients file
@@ -117,7 +118,8 @@ func (a *assertions) keys(ctx context.Context, site *client.Client, kid string) 
 	a.mu.Unlock()
 	found, err := source.Find(ctx, kid)
 	if errors.Is(err, assertion.ErrKeys) {
-		return nil, errors.Join(ticket.ErrStoreUnavailable, err)
+		a.log.Warn("the client's jwks_uri cannot be fetched", "client", site.ID, "error", err)
+		return nil, err
 	}
 	return found, nil // without usable keys the authentication fails
 }

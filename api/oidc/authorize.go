@@ -124,9 +124,11 @@ func checkRequest(site *client.Client, params url.Values, repeated error) (authR
 	default:
 		return r, newError("unsupported_response_type", "response_type must be code")
 	}
-	mode := params.Get("response_mode")
-	if !slices.Contains([]string{"", "query", ticket.ModeFormPost}, mode) || mode == ticket.ModeFormPost && r.ResponseMode == "" {
+	switch mode := params.Get("response_mode"); {
+	case !slices.Contains([]string{"", "query", ticket.ModeFormPost}, mode):
 		return r, newError("invalid_request", "response_mode must be query or form_post")
+	case mode == ticket.ModeFormPost && r.ResponseMode == "":
+		return r, newError("invalid_request", "response_mode form_post needs a redirect_uri with http or https")
 	}
 	if params.Has("state") && r.State == "" {
 		return r, newError("invalid_request", fmt.Sprintf("state must be text of at most %d bytes", ticket.MaxState))

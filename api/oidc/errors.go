@@ -11,6 +11,7 @@ import (
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/hub/provider"
+	"loginhub/hub/provider/app/assertion"
 	"loginhub/hub/ticket"
 )
 
@@ -62,6 +63,7 @@ var causes = []struct {
 	{ticket.ErrAddressMismatch, "access_denied", 403, "the address of the device is not known, and this client demands it"},
 	{ratelimit.ErrRateLimited, "temporarily_unavailable", 429, "too many requests"},
 	{ticket.ErrStoreUnavailable, "temporarily_unavailable", 503, "this node cannot reach its store; try again"},
+	{assertion.ErrKeys, "temporarily_unavailable", 503, "the jwks_uri of the client cannot be fetched; make it answer, and try again"},
 	{ticket.ErrUnknownKey, "temporarily_unavailable", 503, "this node does not have the key yet; try again"},
 	{ticket.ErrUnknownClient, "temporarily_unavailable", 503, "this node does not have the client yet; try again"},
 	{ticket.ErrOverloaded, "temporarily_unavailable", 503, "this node is overloaded; try again"},

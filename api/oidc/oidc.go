@@ -76,7 +76,7 @@ func New(g *gate.Gate, o Options) *Handlers {
 		issuer = g.Hub.Issuer()
 	}
 	h := &Handlers{gate: g, options: o, states: o.States, issuerURL: issuer,
-		assertions: &assertions{states: o.States, issuer: issuer, sources: map[string]*assertion.KeySource{}}}
+		assertions: &assertions{states: o.States, issuer: issuer, log: g.Log, sources: map[string]*assertion.KeySource{}}}
 	h.devices = &deviceGrant{Handlers: h}
 	now := time.Now
 	if o.States != nil {
