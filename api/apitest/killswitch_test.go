@@ -24,6 +24,28 @@ func withKillSwitch(redis string) options {
 	}}
 }
 
+// TestKillSwitch_OpenID: while a client is off, its codes are neither redeemed nor spent.
+func TestKillSwitch_OpenID(t *testing.T) {
+	t.Parallel()
+	s := startOpenID(t, options{hub: func(c *hub.Config) {
+		c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"rp", "cli"}
+	}})
+	hubtest.Eventually(t, stepTimeout, "the switches are read", func() bool { return s.hub.CheckEnabled("rp") == nil })
+	d, form := s.newDevice(t, "cli"), codeForm(s.login(t).Get("code"))
+	s.phone("alice").mustDo(t, d.page(), "confirm")
+	for _, on := range []bool{false, true} {
+		must(t, s.hub.SetEnabled(s.stepContext(t), "rp", on, operator))
+		must(t, s.hub.SetEnabled(s.stepContext(t), "cli", on, operator))
+		for what, a := range map[string]*answer{"code": s.exchange(t, form, basic("rp", rpSecret)...), "device code": d.poll(t)} {
+			if on {
+				a.ok(t, http.StatusOK)
+			} else {
+				a.requireOAuth(t, what, 403, "access_denied")
+			}
+		}
+	}
+}
+
 func TestKillSwitch_AllNodes(t *testing.T) {
 	t.Parallel()
 	redis := hubtest.StartRedis(t)

@@ -142,11 +142,15 @@ func (h *Handlers) sessionEnded(ctx context.Context, site, sub, sid string, conf
 	return confirmed <= end, nil
 }
 
-// checkEnded returns errGrant for a login that has ended before its grant was redeemed.
-// Checked before the redemption, so that an error of the store spends nothing.
-func (h *Handlers) checkEnded(c echo.Context, t ticket.Ticket) error {
+// checkStopped returns an error for a login that the operator has stopped before its grant
+// was redeemed: errGrant if it has ended, ticket.ErrLoginDisabled if the client is switched
+// off. Checked before the redemption, so that an error spends nothing.
+func (h *Handlers) checkStopped(c echo.Context, t ticket.Ticket) error {
 	if !t.WasConfirmed() || t.Claims == nil {
 		return nil // Redeem refuses it
+	}
+	if err := h.gate.Hub.CheckEnabled(t.Client); err != nil {
+		return err
 	}
 	sid, err := sessionID(gate.ConfigOf(c).Signer, t)
 	if err != nil {

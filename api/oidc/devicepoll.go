@@ -101,7 +101,7 @@ func (h *deviceGrant) redeemDevice(ctx context.Context, c echo.Context, id ticke
 		if err := check(t); err != nil {
 			return err
 		}
-		return h.checkEnded(c, t)
+		return h.checkStopped(c, t)
 	})
 	switch {
 	case ctx.Err() != nil && err != nil, errors.Is(err, ticket.ErrNotConfirmed):

@@ -82,7 +82,7 @@ func (h *Handlers) exchangeCode(c echo.Context, site *client.Client, form url.Va
 		if err := h.gate.Hub.Keys().CheckCode(t, code); err != nil {
 			return err
 		}
-		return h.checkEnded(c, t)
+		return h.checkStopped(c, t)
 	})
 	if errors.Is(err, ticket.ErrRedeemed) {
 		if err := h.revokeFirst(c, site, t); err != nil {
