@@ -7,13 +7,13 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"loginhub/hub/hubtest"
+	masterkeys "loginhub/hub/keys"
 )
 
 var program string
@@ -53,9 +53,7 @@ func startHub(t *testing.T, clients string) *Hub {
 		r.Out.Host = r.In.Host
 		r.SetXForwarded()
 	}})
-	balancer.Start()
-	t.Cleanup(balancer.Close)
-	h.Issuer = balancer.URL
+	h.Issuer = "http://" + balancer.Listener.Addr().String()
 	clients = strings.ReplaceAll(clients, "{secret}", hubtest.WriteFile(t, "secret", secret))
 	h.clients = hubtest.WriteFile(t, "clients.yaml", clients)
 	h.keys = hubtest.WriteFile(t, "keys", hubtest.Key)
@@ -68,30 +66,34 @@ func startHub(t *testing.T, clients string) *Hub {
 		}
 		targets = append(targets, target)
 	}
+	balancer.Start()
+	t.Cleanup(balancer.Close)
 	return h
 }
 
-// rotate puts another key first on both nodes and waits until they sign with it.
+// rotate puts another key first on both nodes and waits until they publish the RSA keys of
+// all keys, and sign with the first.
 func (h *Hub) rotate(t *testing.T, keys ...string) {
 	t.Helper()
-	before := h.keyIDs(t)
 	if err := os.WriteFile(h.keys, []byte(strings.Join(keys, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := filepath.Abs(h.keys); err != nil {
-		t.Fatal(err)
+	first := keyID(t, keys[0])
+	for _, n := range h.nodes {
+		hubtest.Eventually(t, 30*time.Second, "the node uses the new keys", func() bool {
+			a, err := hubtest.Request(t.Context(), http.MethodGet, n.URL+"/.well-known/jwks.json", nil)
+			return err == nil && strings.Count(string(a.Body), `"RSA"`) == len(keys) && strings.Index(string(a.Body), `"kid":"`)+len(`"kid":"`) == strings.Index(string(a.Body), first) &&
+				n.Get("/readyz") == http.StatusOK
+		})
 	}
-	hubtest.Eventually(t, 30*time.Second, "both nodes publish the new keys", func() bool {
-		return h.keyIDs(t) != before && h.keyIDs(t) == h.keyIDs(t)
-	})
 }
 
-// keyIDs returns the published keys as text.
-func (h *Hub) keyIDs(t *testing.T) string {
+// keyID returns the kid of a master key.
+func keyID(t *testing.T, text string) string {
 	t.Helper()
-	a, err := hubtest.Request(t.Context(), http.MethodGet, h.Issuer+"/.well-known/jwks.json", nil)
+	all, err := masterkeys.ParseMasterKeys(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(a.Body)
+	return all[0].ID()
 }
