@@ -24,7 +24,7 @@ func authorizeErrors() map[string]authorizeError {
 	}
 	return map[string]authorizeError{
 		"no client":                 {query("client_id", "-"), ""},
-		"unknown client":            {query("client_id", "nobody"), ""},
+		"unknown client":            {query("client_id", "unknown"), ""},
 		"client without OpenID":     {query("client_id", "demo"), ""},
 		"client of devices":         {query("client_id", "cli"), ""},
 		"client twice":              {with(query(), url.Values{"client_id": {"rp", "rp"}}), ""},

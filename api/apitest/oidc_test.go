@@ -98,7 +98,7 @@ func TestToken_Errors(t *testing.T) {
 		"other client":          {codeForm(code, spa...), nil, 400, "invalid_grant"},
 		"client without codes":  {codeForm(code, "client_id", "cli"), nil, 400, "unauthorized_client"},
 		"no client":             {codeForm(code), nil, 401, "invalid_client"},
-		"unknown client":        {codeForm(code, "client_id", "nobody"), nil, 401, "invalid_client"},
+		"unknown client":        {codeForm(code, "client_id", "unknown"), nil, 401, "invalid_client"},
 		"client without OpenID": {codeForm(code, "client_id", "demo"), nil, 401, "invalid_client"},
 		"no secret":             {codeForm(code, "client_id", "rp"), nil, 401, "invalid_client"},
 		"wrong secret":          {codeForm(code), basic("rp", "wrong"), 401, "invalid_client"},

@@ -57,7 +57,7 @@ func (h *Handlers) Landing(c echo.Context) error {
 }
 
 // read returns the ticket and its client. Where no link leads to a login, a ticket that
-// cannot be read has no ID, and a nil client stands for all: the page then says the same
+// cannot be read has no ID, and a nil client means all: the page then says the same
 // for every ticket.
 func (h *Handlers) read(c echo.Context, cfg *gate.Config, id ticket.ID) (site *client.Client, t ticket.Ticket, err error) {
 	links := slices.ContainsFunc(cfg.Clients, func(c *client.Client) bool { return c.LinkLogin })

@@ -16,7 +16,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// invitation is what the token of a message's link stands for.
+// invitation is what the token of a message's link refers to.
 type invitation struct {
 	By     provider.Identity `json:"by"`
 	Client string            `json:"client"`

@@ -60,8 +60,8 @@ type credentials struct {
 	method, id, secret, assertion string
 }
 
-// errClient is the one answer to every failed authentication: which part was wrong is not
-// told.
+// errClient is the one answer to every failed authentication. It does not say which part
+// was wrong.
 var errClient = newError("invalid_client", "client authentication failed")
 
 // readCredentials returns the credentials of a request. More than one method at once is

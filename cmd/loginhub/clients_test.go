@@ -147,7 +147,7 @@ func TestClients_OwnCredentials(t *testing.T) {
 		"a missing file":               {entry + "    wechat_web: {app_id: wx1, app_secret_file: /no/such/file}\n", "", []string{"wechat_web", "/no/such/file"}},
 		"jwks_url over http":           {entry + "    app: {jwks_url: 'http://sso.example.com/', issuer: x}\n", "", []string{"jwks_url", "https"}},
 		"a wrong phone_number":         {entry + "    phone_number: yes\n", "", []string{"line 2", "ask or require"}},
-		"a phone_number of nobody":     {entry + "    providers: [wechat_web]\n    phone_number: ask\n", "", []string{"line 2", "wechat"}},
+		"phone_number without source":  {entry + "    providers: [wechat_web]\n    phone_number: ask\n", "", []string{"line 2", "wechat"}},
 		"an unknown QR kind":           {entry + "    qr: sun\n", "", []string{"line 2", "wxacode"}},
 		"a misspelt field":             {entry + "    app: {jwks: x}\n", "", []string{"line 4", "jwks_url"}},
 		"a provider not configured":    {entry + "    providers: [wechat_web]\n", "", []string{"wechat_web", "there is wechat"}},

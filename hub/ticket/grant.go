@@ -31,7 +31,7 @@ const (
 	MaxScope      = 512
 )
 
-// Grant is an OAuth 2.0 grant that the ticket stands for. Its ticket never gives a token
+// Grant is the OAuth 2.0 grant of a ticket. Its ticket never gives a token
 // to the browser: the site redeems the grant.
 type Grant struct {
 	Type         string        `json:"type"`

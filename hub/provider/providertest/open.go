@@ -23,7 +23,7 @@ const (
 )
 
 // Open serves an imitation and opens the provider "it" of a kind. In the fields, URL
-// stands for the imitation's URL. Secrets are fields, or all of them are fields …_file
+// is replaced by the imitation's URL. Secrets are fields, or all of them are fields …_file
 // that have the content of the file.
 func Open(t testing.TB, kind provider.Kind, imitation http.Handler, fields map[string]string) (*provider.Provider, provider.Config) {
 	t.Helper()

@@ -19,7 +19,7 @@ type Options struct {
 // Imitation is a provider with a page of its own, for tests of whole logins.
 type Imitation struct {
 	New func(Options) http.Handler
-	// Fields are those of the clients file. URL stands for the imitation's URL, SECRET for
+	// Fields are those of the clients file. URL is replaced by the imitation's URL, SECRET by
 	// a file with the secret.
 	Fields, Secret string
 	// Subject is that of the user alice at the provider "door".

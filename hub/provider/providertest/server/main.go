@@ -1,7 +1,7 @@
 // Command server runs the imitation of a provider for browser tests and for people. It
 // prints {"url":URL,"fields":…,"secret":…} and runs until its standard input ends. The URL
 // is the base of the provider's API and pages; fields are those of the clients file, in
-// which SECRET stands for a file with the secret.
+// which SECRET is replaced by a file with the secret.
 package main
 
 import (

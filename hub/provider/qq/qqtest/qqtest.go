@@ -40,7 +40,7 @@ type Server struct {
 	grants providertest.Codes[string] // names of users
 }
 
-// grant is what a code stands for. The redirect URI must be sent again.
+// grant is what a code refers to. The redirect URI must be sent again.
 type grant struct{ user, redirect string }
 
 // Imitation returns the imitation for tests of whole logins.
