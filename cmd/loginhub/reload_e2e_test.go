@@ -215,14 +215,16 @@ func TestReload_RollingNodes(t *testing.T) {
 	}
 }
 
-// mustOpenClient opens a socket for a ticket of that client.
+// mustOpenClient opens a socket for a ticket of that client. It waits until the node has
+// read the kill switch of a client that a reload added.
 func mustOpenClient(t *testing.T, ctx context.Context, client, url string) *waiter {
 	t.Helper()
-	ticket, err := hubtest.CreateTicket(ctx, url, map[string]string{"client_id": client})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &waiter{Ticket: ticket}
+	p := &waiter{}
+	hubtest.Eventually(t, 10*time.Second, "a ticket of client "+client, func() bool {
+		var err error
+		p.Ticket, err = hubtest.CreateTicket(ctx, url, map[string]string{"client_id": client})
+		return err == nil
+	})
 	if err := p.attach(ctx, url, "pending"); err != nil {
 		t.Fatal(err)
 	}
