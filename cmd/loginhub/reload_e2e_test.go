@@ -175,6 +175,13 @@ func TestReload_RollingNodes(t *testing.T) {
 		set(i, keys, clients)
 		sendSIGHUP(t, nodes[i])
 		waitLog(t, nodes[i], times, reloadDone)
+		if clients != after {
+			return
+		}
+		hubtest.Eventually(t, 10*time.Second, "the kill switch of client b is read", func() bool {
+			_, err := hubtest.CreateTicket(ctx, nodes[i].URL, map[string]string{"client_id": "b"})
+			return err == nil
+		})
 	}
 	p := mustOpenClient(t, ctx, "a", nodes[0].URL)
 	reload(0, 1, hubtest.OtherKey+","+hubtest.Key, after)
@@ -215,16 +222,14 @@ func TestReload_RollingNodes(t *testing.T) {
 	}
 }
 
-// mustOpenClient opens a socket for a ticket of that client. It waits until the node has
-// read the kill switch of a client that a reload added.
+// mustOpenClient opens a socket for a ticket of that client.
 func mustOpenClient(t *testing.T, ctx context.Context, client, url string) *waiter {
 	t.Helper()
-	p := &waiter{}
-	hubtest.Eventually(t, 10*time.Second, "a ticket of client "+client, func() bool {
-		var err error
-		p.Ticket, err = hubtest.CreateTicket(ctx, url, map[string]string{"client_id": client})
-		return err == nil
-	})
+	ticket, err := hubtest.CreateTicket(ctx, url, map[string]string{"client_id": client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &waiter{Ticket: ticket}
 	if err := p.attach(ctx, url, "pending"); err != nil {
 		t.Fatal(err)
 	}
