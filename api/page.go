@@ -180,8 +180,18 @@ func newAsset(kind string, body []byte) asset {
 //go:embed openapi.yaml
 var openAPISpec []byte
 
-// openAPIDocuments is parsed once, because it is the same in every process.
+// openAPIDocuments parses at the first request: most nodes never serve one, and parsing is
+// more work than the rest of their start.
 var openAPIDocuments = sync.OnceValues(func() (apidocs.Documents, error) { return apidocs.Parse(openAPISpec) })
+
+// openAPIJSON is GET /openapi.json.
+func (s *Server) openAPIJSON(c echo.Context) error {
+	d, err := openAPIDocuments()
+	if err != nil {
+		return err
+	}
+	return newAsset("application/json", d.JSON).serve(c)
+}
 
 // docs is GET /docs, the API description as a page.
 func (s *Server) docs(c echo.Context) error {

@@ -132,10 +132,6 @@ func (s *Server) routes() (*echo.Echo, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := openAPIDocuments()
-	if err != nil {
-		return nil, err
-	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.handleError
 	e.Use(s.gate.Pin, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
@@ -153,7 +149,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/healthz", s.healthz)
 	e.Match(read, "/readyz", s.readyz)
 	e.Match(read, "/openapi.yaml", newAsset("application/yaml", openAPISpec).serve)
-	e.Match(read, "/openapi.json", newAsset("application/json", doc.JSON).serve)
+	e.Match(read, "/openapi.json", s.openAPIJSON)
 	e.Match(read, "/docs", s.docs)
 
 	// Routes are registered one by one, not in an echo Group. A Group answers
