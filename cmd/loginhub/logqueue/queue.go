@@ -1,7 +1,8 @@
 // Package logqueue writes log lines without blocking the goroutine that logs.
 //
 // A Queue holds whole lines in bounded memory, and its own goroutine writes them in
-// order. If the output fails or is not read, the lines wait. If the memory is full,
+// order: a line at once if none was written in the last five milliseconds, otherwise
+// together with those that follow until then. If the output fails or is not read, the lines wait. If the memory is full,
 // further lines are dropped and counted; a notice with the count follows as soon as
 // there is room. A caller can reserve room for a line before the work that the line
 // reports. A reserved line is lost only if the process ends.
@@ -23,6 +24,7 @@ const (
 	lineRoom = 1 << 10 // bytes, of a reserved line
 
 	maxWrite     = 64 << 10               // bytes, of one write to the output
+	gatherFor    = 5 * time.Millisecond   // after a write, so that the lines of a busy node share the next one
 	retryEvery   = 250 * time.Millisecond // after a write that failed
 	stalledAfter = time.Second            // that one write takes, or keeps failing
 	keptBuffer   = 256 << 10              // bytes; a larger buffer is freed after a burst
@@ -198,6 +200,8 @@ func (q *Queue) add(line []byte) {
 // output fails.
 func (q *Queue) run() {
 	defer close(q.done)
+	gather := time.NewTimer(gatherFor)
+	defer gather.Stop()
 	var batch []byte
 	for {
 		batch = q.take(batch)
@@ -212,6 +216,11 @@ func (q *Queue) run() {
 			}
 			q.written(chunk)
 			rest = rest[len(chunk):]
+		}
+		gather.Reset(gatherFor)
+		select {
+		case <-gather.C:
+		case <-q.closing:
 		}
 	}
 }

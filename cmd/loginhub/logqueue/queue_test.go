@@ -95,6 +95,28 @@ func TestQueue_WritesInOrderAndInBatches(t *testing.T) {
 	})
 }
 
+// TestQueue_GathersLines: the first line is written at once, and those of the next five
+// milliseconds together. The end of the node does not wait for them.
+func TestQueue_GathersLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(false)
+		q := start(g)
+		for range 4 { // at 0, 3, 6 and 9 ms
+			q.Write([]byte("line\n"))
+			<-time.After(3 * time.Millisecond)
+		}
+		q.Write([]byte("last\n"))
+		began := time.Now()
+		closed(t, q)
+		if took := time.Since(began); took > 0 {
+			t.Errorf("Close waited %v", took)
+		}
+		if each := fmt.Sprint(g.each); each != "[1 1 2 1]" {
+			t.Errorf("writes of %s lines", each)
+		}
+	})
+}
+
 func TestQueue_DropsAndCountsWhileStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(true)
@@ -123,7 +145,7 @@ func TestQueue_DropsAndCountsWhileStalled(t *testing.T) {
 			t.Error("the reserved line was dropped")
 		}
 		g.hold(false)
-		synctest.Wait()
+		<-time.After(10 * time.Millisecond) // the lines of two writes
 		if q.Stalled() || q.Queued() != 0 {
 			t.Errorf("stalled: %v, %d lines queued", q.Stalled(), q.Queued())
 		}
@@ -171,7 +193,7 @@ func TestQueue_NoticeWithoutFurtherLines(t *testing.T) {
 		for q.Put([]byte("audit\n"), false) {
 		}
 		g.hold(false)
-		synctest.Wait()
+		<-time.After(10 * time.Millisecond)
 		if lines := g.lines(); lines[len(lines)-1] != "dropped 1" {
 			t.Errorf("the log ends with %q", lines[len(lines)-1])
 		}
