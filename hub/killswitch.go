@@ -73,14 +73,15 @@ type killSwitch struct {
 
 	readNow chan struct{} // capacity 1: Reload added clients, read at once
 
-	mu    sync.Mutex
-	known map[string]bool // clients whose value was read; nil: none read yet
-	off   map[string]bool
+	mu      sync.Mutex
+	known   map[string]bool // whether each client's value was readable; nil: none read yet
+	off     map[string]bool
+	changed chan struct{} // closed, and replaced, after each read
 }
 
 func newKillSwitch(c Config, current *reloadable, audit *auditor, waiters *registry) *killSwitch {
 	s := &killSwitch{store: c.KillSwitches, now: c.Store.Now, current: current, audit: audit, waiters: waiters, metrics: c.Metrics, log: c.Log,
-		values: map[string]switchValue{}, refused: map[string]string{}, readNow: make(chan struct{}, 1),
+		values: map[string]switchValue{}, refused: map[string]string{}, readNow: make(chan struct{}, 1), changed: make(chan struct{}),
 		keys: sharedKeys{store: c.KillSwitches, now: c.Store.Now, changed: c.KeysChanged, log: c.Log, rsa: map[string]sharedRSA{}, revoked: map[string]bool{}}}
 	s.keysComplete.Store(c.KillSwitches == nil || c.KeysChanged == nil)
 	s.keysUsable.Store(true)
@@ -162,6 +163,30 @@ func (s *killSwitch) poll(ctx context.Context) {
 	}
 }
 
+// readAdded reads the switches at once. It waits up to a second for those of added
+// clients, whose logins get 503 until then.
+func (s *killSwitch) readAdded(clients []string) {
+	select {
+	case s.readNow <- struct{}{}:
+	default:
+	}
+	limit := time.NewTimer(time.Second)
+	defer limit.Stop()
+	for {
+		s.mu.Lock()
+		missing, changed := s.known != nil && slices.ContainsFunc(clients, func(id string) bool { _, read := s.known[id]; return !read }), s.changed
+		s.mu.Unlock()
+		if !missing {
+			return
+		}
+		select {
+		case <-changed:
+		case <-limit.C:
+			return
+		}
+	}
+}
+
 // loaded reports whether the switches were read, or there are none.
 func (s *killSwitch) loaded() bool {
 	if s.store == nil {
@@ -196,6 +221,8 @@ func (s *killSwitch) read(ctx context.Context) error {
 	s.mu.Lock()
 	was := s.off
 	s.off, s.known = off, known
+	close(s.changed)
+	s.changed = make(chan struct{})
 	s.mu.Unlock()
 	for _, client := range current.Clients {
 		if known[client] && off[client] != was[client] {

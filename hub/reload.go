@@ -44,14 +44,12 @@ type reloadable = atomic.Pointer[current]
 // Reload replaces the node's Reloadable for every operation that starts afterwards.
 // Each waiting ticket is read again at once. If this node no longer has its key or
 // client, its sockets are closed with 1013 and its polls get ErrUnknownKey, so that
-// their browsers connect to another node.
+// their browsers connect to another node. Reload returns when the kill switches of added
+// clients were read, or after a second.
 func (h *Hub) Reload(r Reloadable) {
 	h.current.Store(newCurrent(r))
-	select {
-	case h.switches.readNow <- struct{}{}:
-	default:
-	}
 	h.waiters.scheduleSoon(nil, 0)
+	h.switches.readAdded(r.Clients)
 }
 
 // hasClient reports whether this node serves the client.
