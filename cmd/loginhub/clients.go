@@ -23,6 +23,8 @@ type clientsFile struct {
 	Clients   []clientEntry `yaml:"clients"`
 }
 
+var clientsFileFields = []string{"providers", "clients"}
+
 type clientEntry struct {
 	ID             string   `yaml:"id"`
 	Label          label    `yaml:"label"`
@@ -81,17 +83,31 @@ type clientsConfig struct {
 	own     map[string]credentials // complete, by client with credentials of its own
 }
 
+// clientsFile parses the clients file, or the clients in the file of --config.
+func (c *Config) clientsFile(path string) (file clientsFile, err error) {
+	if path == c.ConfigFile {
+		if err = decodeStrict(c.file.clients, &file, clientsFileFields...); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+		return file, err
+	}
+	text, err := c.read(path)
+	if err != nil {
+		return file, err
+	}
+	if file, err = parseClients(text); err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return file, err
+}
+
 // readClients reads the clients file. c has the values that mini-programs and website
 // applications of clients share; base are the credentials of the variables.
 func (c *Config) readClients(path string, base credentials) (clientsConfig, error) {
 	with := clientsConfig{site: base, own: map[string]credentials{}}
-	text, err := c.read(path)
+	file, err := c.clientsFile(path)
 	if err != nil {
 		return with, err
-	}
-	file, err := parseClients(text)
-	if err != nil {
-		return with, fmt.Errorf("%s: %w", path, err)
 	}
 	for _, raw := range file.Providers {
 		e, err := raw.listed(c.read)

@@ -16,6 +16,8 @@ import (
 // Config holds all settings of a node. Each field is a flag (--public-url), an
 // environment variable (LOGINHUB_PUBLIC_URL) and a line of --help.
 type Config struct {
+	ConfigFile string `name:"config" help:"Path of a file with settings (YAML): each key is a variable's name in lower case, without LOGINHUB_; beside them providers and clients, as in the clients file. Variables and flags override it. Providers and clients are read again when it changes." placeholder:"PATH"`
+
 	Listen      string `default:":8080" help:"Address of the public listener."`
 	AdminListen string `default:"127.0.0.1:9090" help:"Address of the metrics, pprof and the kill switch, for operators only. Empty turns it off."`
 	PublicURL   string `help:"URL that browsers and phones use, for example https://login.example.com; issuer of the tokens. Default: http://localhost with the port of LOGINHUB_LISTEN; with a Redis server http://localhost:8080."`
@@ -70,8 +72,10 @@ type Config struct {
 	AuditRequired  bool          `help:"Refuse tickets and calls with 503 overloaded while the audit log cannot be written, instead of dropping lines."`
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"Log level: debug, info, warn or error. The audit log is written at any level."`
 
-	hasProviders bool  // set by validate: a provider is configured, so there is no sandbox
-	files        files // the files that were read
+	hasProviders bool                  // set by validate: a provider is configured, so there is no sandbox
+	files        files                 // the files that were read
+	flags        map[string]*kong.Flag // the settings, by their keys in the file of --config
+	file         *configFile           // nil: none
 }
 
 // defaultPublicURL is the issuer if none is set: the same on all nodes.
@@ -101,6 +105,9 @@ func (c *Config) secretSettings() map[string][2]*string {
 
 // load reads the files that the settings name, and validates all settings.
 func (c *Config) load() (*settings, error) {
+	if err := c.readConfigFile(); err != nil {
+		return nil, err
+	}
 	if err := c.readFiles(); err != nil {
 		return nil, err
 	}
@@ -142,7 +149,7 @@ func (c *Config) LogValue() slog.Value {
 		return "[set]"
 	}
 	return slog.GroupValue(
-		slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
+		slog.String("config", c.ConfigFile), slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
 		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait), slog.String("redis_prefix", c.RedisPrefix),
 		slog.Int("record_version", c.RecordVersion),
 		slog.String("redis_ca", c.RedisCA), slog.String("redis_cert", c.RedisCert),

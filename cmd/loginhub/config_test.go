@@ -42,11 +42,11 @@ func parseSettings(t *testing.T, given ...string) (*settings, error) {
 	if err := normalizeEnv(); err != nil {
 		t.Fatal(err)
 	}
-	var cli commands
-	if _, err := newParser(t, &cli).Parse(nil); err != nil {
+	cli, _, err := parse(nil)
+	if err != nil {
 		return nil, err
 	}
-	return cli.Config.load()
+	return cli.load()
 }
 
 // newParser reads settings as main does.

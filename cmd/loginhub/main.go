@@ -29,13 +29,18 @@ const (
 type commands struct {
 	Config
 
-	Serve   serveCmd   `cmd:"" default:"1" help:"Run a node (the default)."`
-	Check   checkCmd   `cmd:"" help:"Test the settings against the real Redis, WeChat and public URL. Exit code 1 if a check fails."`
-	Health  health     `cmd:"" help:"Check that the node on this machine is alive. Exit code 0 or 1."`
-	Login   loginCmd   `cmd:"" help:"Log in at a provider by phone, in the terminal (device grant, RFC 8628)."`
-	Keygen  keygenCmd  `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
-	KeysCmd keysCmd    `cmd:"" name:"keys" help:"Revoke a master key on all nodes."`
-	Version versionCmd `cmd:"" help:"Print version, commit and Go's version."`
+	Serve      serveCmd      `cmd:"" default:"1" help:"Run a node (the default)."`
+	Check      checkCmd      `cmd:"" help:"Test the settings against the real Redis, WeChat and public URL. Exit code 1 if a check fails."`
+	Health     health        `cmd:"" help:"Check that the node on this machine is alive. Exit code 0 or 1."`
+	Login      loginCmd      `cmd:"" help:"Log in at a provider by phone, in the terminal (device grant, RFC 8628)."`
+	Init       initCmd       `cmd:"" help:"Write a commented file for --config."`
+	ConfigCmd  configCmd     `cmd:"" name:"config" help:"Check or show the settings, or print the schema of their file."`
+	Keygen     keygenCmd     `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
+	KeysCmd    keysCmd       `cmd:"" name:"keys" help:"Revoke a master key on all nodes."`
+	Version    versionCmd    `cmd:"" help:"Print version, commit and Go's version."`
+	Completion completionCmd `cmd:"" help:"Print the script that completes loginhub's commands and flags in a shell."`
+
+	PrintVersion kong.VersionFlag `name:"version" env:"-" help:"Print version, commit, Go's version and the modules."`
 }
 
 type (
@@ -50,21 +55,14 @@ func main() {
 	if err := normalizeEnv(); err != nil {
 		exit(exitFailure, err)
 	}
-	var cli commands
-	parser, err := kong.New(&cli, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"),
-		kong.Description("Log a PC browser in with a phone. With nothing configured: a sandbox with an in-memory store on http://localhost:8080."),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}))
-	if err != nil {
-		exit(exitFailure, err)
-	}
-	k, err := parser.Parse(kidLast(os.Args[1:]))
+	cli, k, err := parse(os.Args[1:], kong.Help(printHelp))
 	if err != nil {
 		exit(exitUsage, &usageError{err})
 	}
 	for _, name := range unknownEnv(k.Model.Flags) {
 		fmt.Fprintf(os.Stderr, "loginhub: %s is not a setting and is ignored; `loginhub --help` lists them\n", name)
 	}
-	if err := k.Run(&cli.Config, hup); err != nil {
+	if err := k.Run(&cli.Config, hup, k); err != nil {
 		var wrong *usageError
 		if errors.As(err, &wrong) {
 			exit(exitUsage, err)
@@ -75,6 +73,27 @@ func main() {
 		}
 		exit(exitFailure, err)
 	}
+}
+
+// parse reads the settings of the file of --config, the environment and the arguments.
+func parse(args []string, options ...kong.Option) (*commands, *kong.Context, error) {
+	var cli commands
+	file := &configFile{}
+	parser, err := kong.New(&cli, append(options, kong.Name("loginhub"), kong.DefaultEnvars("LOGINHUB"), kong.Resolvers(file), kong.Vars{"version": buildInfo()},
+		kong.Description("Log a PC browser in with a phone. With nothing configured: a sandbox with an in-memory store on http://localhost:8080."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	cli.flags = settingFlags(parser.Model)
+	if cli.ConfigFile = configPath(args); cli.ConfigFile != "" {
+		if err := cli.readConfigFile(); err != nil {
+			return nil, nil, err
+		}
+		*file = *cli.file
+	}
+	k, err := parser.Parse(kidLast(args))
+	return &cli, k, err
 }
 
 func exit(code int, err error) {
@@ -128,6 +147,17 @@ func (keygenCmd) Run() error {
 func (versionCmd) Run() error {
 	fmt.Println("loginhub", version())
 	return nil
+}
+
+// buildInfo returns the version and the modules that are built in, one in a line.
+func buildInfo() string {
+	text := "loginhub " + version()
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			text += "\n" + m.Path + " " + m.Version
+		}
+	}
+	return text
 }
 
 // releaseVersion and commit are set in builds without Git's history: -ldflags "-X

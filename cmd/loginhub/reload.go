@@ -154,6 +154,7 @@ func (s *settings) changes(next *settings) (fields []any) {
 		}
 	}
 	note("files", changed)
+	late = append(late, s.file.changed(next.file)...)
 	note("needs_restart", late)
 	clients, keys := clientIDs(s.clients), s.keyIDs()
 	note("clients_added", without(clientIDs(next.clients), clients))

@@ -69,9 +69,13 @@ func (c *Config) validate() (*settings, error) {
 	note("LOGINHUB_TRUSTED_PROXIES", err)
 	s.site, err = c.credentials()
 	errs = append(errs, err)
-	if c.Clients != "" {
-		with, err := c.readClients(c.Clients, s.site)
-		note("LOGINHUB_CLIENTS", err)
+	path, setting := c.Clients, "LOGINHUB_CLIENTS"
+	if c.file != nil && c.file.clients != nil {
+		path, setting = c.ConfigFile, "--config"
+	}
+	if path != "" {
+		with, err := c.readClients(path, s.site)
+		note(setting, err)
 		s.clients, s.site, s.clientCredentials = with.clients, with.site, with.own
 	}
 	for _, with := range s.allCredentials() {

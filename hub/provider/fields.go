@@ -119,6 +119,9 @@ func (f *Fields) OptionalSecret(name string) string {
 	return f.Secret(name)
 }
 
+// Names returns the names of the fields that were read.
+func (f *Fields) Names() []string { return f.known }
+
 // Digest identifies the configuration, with the secrets that were read. Call it after
 // all fields are read.
 func (f *Fields) Digest() [sha256.Size]byte {

@@ -1,0 +1,223 @@
+package main
+
+import (
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+
+	"loginhub/hub/provider"
+)
+
+// configCmd is `loginhub config`. None of its commands uses the network or Redis.
+type configCmd struct {
+	Check  configCheckCmd  `cmd:"" help:"Check all settings, offline. Exit code 2 if one is wrong."`
+	Show   configShowCmd   `cmd:"" help:"Print each setting's value and where it comes from; of a secret only whether it is set."`
+	Schema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the file of --config, for editors."`
+}
+
+type (
+	configCheckCmd  struct{}
+	configShowCmd   struct{}
+	configSchemaCmd struct{}
+)
+
+// Run implements `loginhub config check`.
+func (configCheckCmd) Run(c *Config) error {
+	set, err := c.load()
+	if err != nil {
+		return &usageError{err}
+	}
+	for _, text := range set.warnings(time.Now()) {
+		fmt.Println("warning:", text)
+	}
+	providers := set.site.ids()
+	if set.sandbox() {
+		providers = []string{"sandbox"}
+	}
+	fmt.Printf("ok: %d clients, providers: %s\n", max(1, len(set.clients)), strings.Join(providers, ", "))
+	return nil
+}
+
+// Run implements `loginhub config show`. The output is a file for --config, but for the
+// secrets.
+func (configShowCmd) Run(c *Config, k *kong.Context) error {
+	origins := c.origins(k)
+	secrets := []string{"wechat_verify_file"}
+	for name := range c.secretSettings() {
+		secrets = append(secrets, strings.ToLower(strings.TrimPrefix(name, "LOGINHUB_")))
+	}
+	for _, f := range k.Model.Flags {
+		key := settingKey(f)
+		if key == "" || key == "clients" && c.file != nil && c.file.clients != nil {
+			continue
+		}
+		value := f.Target.Interface()
+		if slices.Contains(secrets, key) && !f.Target.IsZero() {
+			value = "[set]"
+		}
+		if d, is := value.(time.Duration); is {
+			value = d.String()
+		}
+		line := yaml.Node{}
+		if err := line.Encode(map[string]any{key: value}); err != nil {
+			return err
+		}
+		line.Content[1].Style |= yaml.FlowStyle
+		line.Content[1].LineComment = origins[f]
+		text, err := yaml.Marshal(&line)
+		if err != nil {
+			return err
+		}
+		fmt.Print(string(text))
+	}
+	return c.showClients()
+}
+
+// origins returns where each setting's value comes from.
+func (c *Config) origins(k *kong.Context) map[*kong.Flag]string {
+	from := map[*kong.Flag]string{}
+	for _, f := range k.Model.Flags {
+		from[f] = "default"
+		if len(f.Envs) > 0 && os.Getenv(f.Envs[0]) != "" {
+			from[f] = f.Envs[0]
+		}
+	}
+	for _, p := range k.Path {
+		switch {
+		case p.Flag == nil:
+		case p.Resolved:
+			from[p.Flag] = fmt.Sprintf("%s, line %d", c.ConfigFile, c.file.lines[settingKey(p.Flag)])
+		default:
+			from[p.Flag] = "--" + p.Flag.Name
+		}
+	}
+	return from
+}
+
+// showClients prints the providers and clients. They contain no secret, only the names of
+// files and variables.
+func (c *Config) showClients() error {
+	path, node := c.Clients, (*yaml.Node)(nil)
+	switch {
+	case c.file != nil && c.file.clients != nil:
+		path, node = c.ConfigFile, c.file.clients
+	case path != "":
+		text, err := c.read(path)
+		if err != nil {
+			return err
+		}
+		node = &yaml.Node{}
+		if err := yaml.Unmarshal(text, node); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	default:
+		return nil
+	}
+	text, err := yaml.Marshal(node)
+	fmt.Printf("# %s\n%s", path, text)
+	return err
+}
+
+// clientsSchema describes the keys of a clients file.
+//
+//go:embed clients.schema.json
+var clientsSchema []byte
+
+// schema is a JSON Schema, draft 2020-12.
+type schema map[string]any
+
+// Run implements `loginhub config schema`.
+func (configSchemaCmd) Run(c *Config) error {
+	whole, err := c.schema()
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(whole, "", "  ")
+	fmt.Println(string(text))
+	return err
+}
+
+func (c *Config) schema() (schema, error) {
+	var whole schema
+	if err := json.Unmarshal(clientsSchema, &whole); err != nil {
+		return nil, err
+	}
+	properties, ok := whole["properties"].(map[string]any)
+	if !ok {
+		return nil, errors.New("clients.schema.json has no properties")
+	}
+	for key, flag := range c.flags {
+		one := settingSchema(flag)
+		if inline, both := properties[key]; both { // clients: a list, or a path
+			one = schema{"description": flag.Help, "oneOf": []any{one, inline}}
+		}
+		properties[key] = one
+	}
+	if providers, is := properties["providers"].(map[string]any); is {
+		providers["items"] = schema{"oneOf": providerSchemas()}
+	}
+	return whole, nil
+}
+
+// providerSchemas returns the schema of a provider of each kind.
+func providerSchemas() (all []schema) {
+	for _, kind := range kinds() {
+		if kind.Development {
+			continue
+		}
+		fields := &provider.Fields{}
+		kind.Read(fields)
+		properties := schema{"id": schema{"type": "string", "pattern": providerID.String()}, "kind": schema{"const": kind.Name}}
+		for _, name := range fields.Names() {
+			properties[name] = schema{"type": []string{"string", "boolean", "integer"}}
+		}
+		all = append(all, schema{"type": "object", "additionalProperties": false, "required": []string{"id", "kind"}, "properties": properties})
+	}
+	return all
+}
+
+// settingSchema returns the schema of one setting.
+func settingSchema(f *kong.Flag) schema {
+	s := schema{"description": f.Help}
+	kind := f.Target.Type()
+	switch {
+	case kind == reflect.TypeFor[time.Duration]():
+		s["type"], s["pattern"] = "string", `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`
+	case kind.Kind() == reflect.Bool:
+		s["type"] = "boolean"
+	case kind.Kind() == reflect.Int:
+		s["type"] = "integer"
+	case kind.Kind() == reflect.Slice:
+		s["type"], s["items"] = []string{"array", "string"}, schema{"type": "string"}
+	default:
+		s["type"] = "string"
+	}
+	if f.Enum != "" {
+		values := []any{}
+		for _, value := range f.EnumSlice() {
+			if kind.Kind() == reflect.Int {
+				values = append(values, json.Number(value))
+			} else if value != "" {
+				values = append(values, value)
+			}
+		}
+		s["enum"] = values
+	}
+	switch {
+	case f.Default == "":
+	case s["type"] == "string":
+		s["default"] = f.Default
+	default:
+		s["default"] = json.RawMessage(f.Default)
+	}
+	return s
+}
