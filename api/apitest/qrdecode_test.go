@@ -16,6 +16,7 @@ import (
 
 	"github.com/makiuchi-d/gozxing"
 	zxing "github.com/makiuchi-d/gozxing/qrcode"
+	"github.com/skip2/go-qrcode"
 
 	"loginhub/api"
 	"loginhub/api/qr"
@@ -52,22 +53,29 @@ func blackLogo(t *testing.T) *qr.Logo {
 	return logo
 }
 
+// qrKind is how a code is drawn.
+type qrKind struct {
+	level  string // "" is the default
+	logo   bool
+	marked bool // something covers the middle of the SVG
+}
+
+var recoveryLevels = map[string]qrcode.RecoveryLevel{"L": qrcode.Low, "": qrcode.Medium, "Q": qrcode.High, "H": qrcode.Highest}
+
 // eachCode runs a test for all kinds of codes: each level, with and without a logo.
-func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *browser, logo bool)) {
-	for name, c := range map[string]struct {
-		level string
-		logo  bool
-	}{"L": {"L", false}, "M": {"", false}, "Q": {"Q", false}, "H": {"H", false}, "Q, logo": {"Q", true}, "H, logo": {"H", true}} {
-		for kind, template := range map[string]string{"link": "", "long": "https://m.example.com/pages/login?from=" + strings.Repeat("x", 90) + "&t={ticket}"} {
-			t.Run(name+", "+kind, func(t *testing.T) {
+func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *browser, kind qrKind)) {
+	for _, kind := range []qrKind{{level: "L"}, {level: ""}, {level: "Q"}, {level: "H"}, {level: "Q", logo: true}, {level: "H", logo: true}} {
+		for name, template := range map[string]string{"link": "", "long": "https://m.example.com/pages/login?from=" + strings.Repeat("x", 90) + "&t={ticket}"} {
+			t.Run(fmt.Sprintf("%q, logo %v, %s", kind.level, kind.logo, name), func(t *testing.T) {
 				t.Parallel()
 				s := start(t, options{api: func(a *api.Config) {
-					a.Reloadable.QR, a.QRLevel = template, c.level
-					if c.logo {
+					a.Reloadable.QR, a.QRLevel = template, kind.level
+					if kind.logo {
 						a.Reloadable.QRLogo = blackLogo(t)
 					}
 				}})
-				each(t, s, s.createTicket(t, nil), c.logo)
+				kind.marked = kind.level == "Q" || kind.level == "H" || kind.level == "" && name == "link"
+				each(t, s, s.createTicket(t, nil), kind)
 			})
 		}
 	}
@@ -84,9 +92,9 @@ func sizes() []int {
 
 func TestQRPNG_AllSizes(t *testing.T) {
 	t.Parallel()
-	eachCode(t, func(t *testing.T, s *testServer, p *browser, logo bool) {
+	eachCode(t, func(t *testing.T, s *testServer, p *browser, kind qrKind) {
 		text := p.created["qr_url"].(string)
-		want := readSVG(t, s.ask(t, "GET", p.path("qr.svg"), nil).body)
+		want := modules(t, text, recoveryLevels[kind.level])
 		for _, size := range sizes() {
 			a := s.ask(t, "GET", p.path("qr.png")+"?size="+strconv.Itoa(size), nil)
 			if size < 2*len(want) {
@@ -106,7 +114,7 @@ func TestQRPNG_AllSizes(t *testing.T) {
 			if got := decodeQR(t, picture); got != text {
 				t.Errorf("size %d is read as %q", size, got)
 			}
-			if !logo {
+			if !kind.logo {
 				checkModules(t, picture, want)
 			}
 		}
@@ -132,12 +140,12 @@ func checkModules(t *testing.T, picture image.Image, want [][]bool) {
 
 var (
 	ground = regexp.MustCompile(`<rect fill="#fff" x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"`)
-	logoIn = regexp.MustCompile(`<image x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"`)
+	logoIn = regexp.MustCompile(`<(?:image|svg) x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)"`)
 )
 
 func TestQRSVG_Readable(t *testing.T) {
 	t.Parallel()
-	eachCode(t, func(t *testing.T, s *testServer, p *browser, logo bool) {
+	eachCode(t, func(t *testing.T, s *testServer, p *browser, kind qrKind) {
 		svg := s.ask(t, "GET", p.path("qr.svg"), nil).body
 		rows := readSVG(t, svg)
 		const module = 8
@@ -153,8 +161,8 @@ func TestQRSVG_Readable(t *testing.T) {
 		}
 		for i, part := range []*regexp.Regexp{ground, logoIn} {
 			m := part.FindSubmatch(svg)
-			if (m != nil) != logo {
-				t.Fatalf("a logo is %v: %.200s", logo, svg)
+			if (m != nil) != kind.marked || kind.logo != bytes.Contains(svg, []byte("<image")) {
+				t.Fatalf("not %+v: %.200s", kind, svg)
 			}
 			if m != nil {
 				at, _ := strconv.ParseFloat(string(m[1]), 64)

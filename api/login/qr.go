@@ -111,7 +111,7 @@ func (l *Handlers) QrSVG(c echo.Context) error {
 		return sendImage(c, "image/svg+xml", fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="430" height="430" viewBox="0 0 430 430">`+
 			`<image width="430" height="430" href="data:image/png;base64,%s"/></svg>`, base64.StdEncoding.EncodeToString(picture.Image)))
 	}
-	code, err := qr.New(picture.Text, l.qrLevel, gate.ConfigOf(c).QRLogo)
+	code, err := qr.NewMarked(picture.Text, l.qrLevel, gate.ConfigOf(c).QRLogo)
 	if err != nil {
 		return err
 	}

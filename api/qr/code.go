@@ -33,7 +33,8 @@ func recoveryLevel(name string) qrcode.RecoveryLevel {
 // Code is a QR code with its logo; nil: none.
 type Code struct {
 	*qrcode.QRCode
-	logo *Logo
+	logo   *Logo
+	marked bool // the SVG has the hub's mark
 }
 
 // New returns the QR code of a text. level is the error correction level: L,
@@ -43,7 +44,7 @@ func New(text, level string, logo *Logo) (Code, error) {
 	if err != nil {
 		return Code{}, fmt.Errorf("qr code: %w", err)
 	}
-	return Code{qr, logo}, nil
+	return Code{QRCode: qr, logo: logo}, nil
 }
 
 // MinSize is the smallest edge of a PNG of the code, in pixels, that cameras can
@@ -116,6 +117,8 @@ func (c Code) SVG() []byte {
 	b.WriteString(`"/>`)
 	if c.logo != nil {
 		b.WriteString(c.logo.svg(len(rows)))
+	} else if c.marked {
+		b.WriteString(mark(len(rows)))
 	}
 	b.WriteString(`</svg>`)
 	return b.Bytes()

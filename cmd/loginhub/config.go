@@ -51,7 +51,7 @@ type Config struct {
 	AppJWKSURL             string `name:"app-jwks-url" help:"URL of your own app's public keys (JWKS, https). Each call of its phones costs one Redis command more, which marks the assertion's jti as used." placeholder:"URL"`
 	AppIssuer              string `help:"The iss of your own app's assertions."`
 	QR                     string `name:"qr" default:"link" help:"Content of the QR code: 'link', a URL template with {ticket}, or a code that a provider draws: 'wxacode' (WeChat's mini-program), 'wechat_mp' (WeChat's official account), or the provider's id. Each ticket then costs a Redis command and a call to WeChat."`
-	QRLevel                string `name:"qr-level" enum:",L,M,Q,H" default:"" help:"Error correction of the QR code: L, M, Q or H. Default: M, with a logo H."`
+	QRLevel                string `name:"qr-level" enum:",L,M,Q,H" default:"" help:"Error correction of the QR code: L, M, Q or H. Default: Q with the hub's mark in the SVG, M in the PNG; with a logo H. L and M have no mark."`
 	QRLogo                 string `name:"qr-logo" help:"Path of a square PNG (at most 64 KiB) for the middle of the QR code." placeholder:"PATH"`
 
 	TicketTTL  time.Duration `name:"ticket-ttl" default:"2m" help:"Time to scan a new ticket."`
