@@ -74,7 +74,7 @@ function render() {
     launchUrl: snapshot.launchUrl || (here ? snapshot.qrUrl : undefined),
     phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',
   })
-  if (verification) showResult(verification, snapshot.user, messages)
+  if (verification) showResult(verification, { user: snapshot.user, site, messages })
   tick()
 }
 

@@ -1,16 +1,22 @@
+import { appName } from '../client/widget/apps.js'
 import { fill } from './i18n.js'
 import { showUser } from './user.js'
 
 const $ = (id) => document.getElementById(id)
 
 /** Shows the token's user, and how far this browser could verify the token. */
-export function showResult({ result, reason, header, claims }, user, messages) {
+export function showResult({ result, reason, header, claims }, { user, site, messages }) {
   // A name from the provider has priority over one that the phone claims.
   const verifiedName = claims.nickname
   const name = verifiedName ?? claims.claimed?.nickname ?? user?.nickname ?? claims.sub ?? messages.someone
   $('login').dataset.result = result
   showUser($('who'), { nickname: name }, messages.someone)
-  $('welcome').textContent = fill(messages.done, { name })
+  $('welcome').textContent = result === 'failed' ? messages.failed : fill(messages.loggedInAs, { name })
+  const app = claims.amr?.map?.((kind) => appName(kind, language())).find(Boolean)
+  $('facts').textContent = [site, app && fill(messages.withApp, { app }), time(claims.auth_time, { timeStyle: 'short' })].filter(Boolean).join(' · ')
+  $('facts').hidden = $('next').hidden = result === 'failed'
+  $('next').textContent = messages.demo
+  if (result === 'failed') $('details').open = true
   $('badge').textContent = messages[result]
   $('badge-hint').textContent = hint(result, reason, messages)
   const rows = [
@@ -40,7 +46,8 @@ function cell(tag, text, claim) {
   return element
 }
 
-function time(seconds) {
-  const language = document.documentElement.lang
-  return seconds && new Date(seconds * 1000).toLocaleString(language, { dateStyle: 'medium', timeStyle: 'medium' })
+const language = () => document.documentElement.lang
+
+function time(seconds, style = { dateStyle: 'medium', timeStyle: 'medium' }) {
+  return seconds && new Date(seconds * 1000).toLocaleString(language(), style)
 }

@@ -1,5 +1,7 @@
+import { createTick } from '../client/widget/ring.js'
+
 /**
- * Shows a user's first letter and name in an element. The avatar is not loaded: the phone chose its
+ * Shows a user's first letter and name in an element, with a tick that the style sheet draws at a success. The avatar is not loaded: the phone chose its
  * URL, and that server would learn this computer's address and the time of the login.
  */
 export function showUser(element, user, someone) {
@@ -16,6 +18,6 @@ function avatar(name) {
   const circle = document.createElement('span')
   circle.className = 'avatar'
   circle.setAttribute('aria-hidden', 'true')
-  circle.textContent = [...name][0].toUpperCase()
+  circle.append([...name][0].toUpperCase(), createTick())
   return circle
 }

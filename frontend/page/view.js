@@ -1,5 +1,7 @@
 import { createMark, fillApps } from '../client/widget/apps.js'
+import { fitCode } from '../client/widget/code.js'
 import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from '../client/widget/hints.js'
+import { createRing } from '../client/widget/ring.js'
 import { fill } from './i18n.js'
 import { scanningApps } from './redirects.js'
 import { showUser } from './user.js'
@@ -9,16 +11,15 @@ const $ = (id) => document.getElementById(id)
 /** Shows a login: `show` is called at every change, `tick` a few times a second. */
 export function createView() {
   let current = {}
-  let maxRemaining = 1 // seconds at the start of this state: the bar's full length
+  const turnRing = createRing($('frame'))
+  fitCode($('qr'))
   return {
     show(next) {
-      if (next.state !== current.state || next.qrImage !== current.qrImage) maxRemaining = 1
       current = next
       show(next)
     },
     tick(messages, { remaining, retry }) {
-      maxRemaining = Math.max(maxRemaining, remaining)
-      $('bar').style.transform = `scaleX(${remaining / maxRemaining})`
+      turnRing(current.state, remaining)
       const time = `${Math.floor(remaining / 60)}:${String(remaining % 60).padStart(2, '0')}`
       setText($('time'), remaining ? fill(messages.left, { time }) : '')
       if (current.state === 'error') setText($('time'), '')
@@ -28,7 +29,7 @@ export function createView() {
 }
 
 function show(snapshot) {
-  const { state, messages, site, qrImage, matchCode, user, phone, live, error, reason, inApp } = snapshot
+  const { state, messages, site, qrImage, matchCode, user, phone, inApp } = snapshot
   const login = $('login')
   login.dataset.state = state
   const parts = new Set([state])
@@ -51,36 +52,27 @@ function show(snapshot) {
   document.title = fill(messages.title, { site })
   document.querySelector('[data-site]').textContent = site
   $('qr').alt = messages.qrAlt
-  if (qrImage) setQRImage($('qr'), qrImage)
+  if (qrImage && $('qr').getAttribute('src') !== qrImage) $('qr').src = qrImage
   $('match').textContent = matchCode ?? ''
   if (phone && $('phone')) $('phone').href = phone
   if (state === 'scanned' || state === 'confirmed') showUser($('face'), user, messages.someone)
-  setText($('status'), messages.pendingHere[launch] ?? status(state, messages, { error, reason }))
+  setText($('spoken'), state === 'scanned' ? `${user?.nickname || messages.someone} ${messages.hasScanned} ` : '')
+  setText($('status-text'), messages.pendingHere[launch] ?? status(snapshot))
   $('status').lang = document.documentElement.lang
-  setText($('hint'), hint(state, messages, live))
+  setText($('hint'), hint(snapshot))
 }
 
-const TILE = 262
-
-// The code is sharp if a module is a whole number of pixels. The image's own size is its number of modules.
-function setQRImage(qr, src) {
-  if (qr.getAttribute('src') === src) return
-  qr.onload = () => {
-    const modules = qr.naturalWidth
-    qr.width = qr.height = modules < TILE / 2 ? TILE - TILE % modules : TILE
-  }
-  qr.src = src
-}
-
-function status(state, messages, { error, reason }) {
+function status({ state, messages, error, reason, user }) {
   if (state === 'error') return errorMessages(messages, error)[0]
   if (state === 'rejected') return textFor(messages.rejectedBy, reason) ?? messages.rejected
+  if (state === 'confirmed' && user?.nickname) return fill(messages.loggedInAs, { name: user.nickname })
   return state === 'done' ? '' : messages[state] ?? ''
 }
 
-function hint(state, messages, live) {
+function hint({ state, messages, live, site }) {
   if (live === false && (state === 'pending' || state === 'scanned' || state === 'confirmed')) return messages.offline
-  if (state === 'scanned') return messages.claimed
+  if (state === 'scanned') return `${messages.claimed}\n${fill(messages.check, { site })}`
+  if (state === 'confirmed') return fill(messages.next, { site: document.body.dataset.host || site })
   if (state === 'rejected') return messages.rejectedHint
   return ''
 }
