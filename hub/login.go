@@ -156,11 +156,12 @@ func (c *Call) Apply(ctx context.Context, by provider.Identity, client *client.C
 			c.applied = refusal == nil
 			return refusal
 		}
-		out, err := c.hub.records.applyChange(ctx, c.ticket, next, "")
+		out, err := c.hub.records.applyChange(ctx, c.ticket, &next)
 		if out.Done || errors.Is(err, ticket.ErrNotReplicated) {
 			// Without a replica the change is still stored and published. A repeated call
 			// will find it unchanged, so the audit must count the change here.
 			c.ticket, c.changed = next, !same
+			c.hub.waiters.apply(next, c.hub.config.Store.Now())
 		}
 		if err != nil {
 			return err
@@ -169,7 +170,7 @@ func (c *Call) Apply(ctx context.Context, by provider.Identity, client *client.C
 			c.applied = refusal == nil
 			return refusal
 		}
-		if c.ticket, c.now, err = c.hub.records.openAndExpire(ctx, c.Ticket, out.Stored, ""); err != nil {
+		if c.ticket, c.now, err = c.hub.records.openAndExpire(ctx, c.Ticket, out.Stored); err != nil {
 			return err
 		}
 	}
@@ -256,8 +257,7 @@ func (h *Hub) runBrowserCall(ctx context.Context, id ticket.ID, from Browser, de
 	}
 	defer slot.release()
 	for range maxTries {
-		// This node updates its own waiters, so the call needs no message in most logins.
-		out, err := h.records.applyChange(ctx, t, next, h.node)
+		out, err := h.records.applyChange(ctx, t, &next)
 		if err != nil {
 			return t, err
 		}
@@ -266,7 +266,7 @@ func (h *Hub) runBrowserCall(ctx context.Context, id ticket.ID, from Browser, de
 			h.waiters.apply(next, out.Now)
 			return next, nil
 		}
-		if t, _, err = h.records.openAndExpire(ctx, id, out.Stored, h.node); err != nil {
+		if t, _, err = h.records.openAndExpire(ctx, id, out.Stored); err != nil {
 			return t, err
 		}
 		if next, err = decide(t); err != nil || next.Seq == t.Seq {

@@ -78,6 +78,7 @@ func (e *mailboxSpy) subscriptions() int {
 // testNode is one node in the test process.
 type testNode struct {
 	*hub.Hub
+	phones  *hub.Hub // another node on the same store, which only confirms
 	mailbox *mailboxSpy
 	client  *client.Client
 	sockets sync.WaitGroup
@@ -113,7 +114,7 @@ func start(t testing.TB, o options) *testNode {
 		s.sockets.Wait()
 		store.Close()
 	})
-	s.Hub = hubtest.NewHub(t, c)
+	s.Hub, s.phones = hubtest.NewHub(t, c), hub.New(c)
 	hubtest.Eventually(t, 10*time.Second, "node is ready", func() bool { return s.Ready() == nil })
 	return s
 }
@@ -169,10 +170,12 @@ func (s *testNode) open(t testing.TB, ctx context.Context, id ticket.ID) *hubtes
 	return socket
 }
 
-// confirm confirms the ticket in one step.
+// confirm confirms the ticket in one step, on the other node: this one gets a message.
 func (s *testNode) confirm(t testing.TB, id ticket.ID) {
 	t.Helper()
-	if _, err := s.Confirm(context.Background(), s.phoneCall(id, "a")); err != nil {
+	p := s.phoneCall(id, "a")
+	p.Action = ticket.Confirm
+	if _, err := runCall(context.Background(), s.phones, p, s.client); err != nil {
 		t.Fatal(err)
 	}
 }

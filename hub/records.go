@@ -36,7 +36,11 @@ func (r *records) read(ctx context.Context, id ticket.ID) (ticket.Ticket, time.T
 	if err != nil {
 		return ticket.Ticket{}, time.Time{}, err
 	}
-	return r.openAndExpire(ctx, id, found[0], "")
+	t, now, err := r.openAndExpire(ctx, id, found[0])
+	if err == nil {
+		r.waiters.apply(t, now) // in case the message of this version was lost
+	}
+	return t, now, err
 }
 
 // attach adds this node to the ticket's waiting nodes and stores the version that it
@@ -46,7 +50,7 @@ func (r *records) attach(ctx context.Context, id ticket.ID) (*version, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, now, err := r.openAndExpire(ctx, id, found[0], r.node)
+	t, now, err := r.openAndExpire(ctx, id, found[0])
 	if err != nil {
 		return nil, err
 	}
@@ -56,16 +60,15 @@ func (r *records) attach(ctx context.Context, id ticket.ID) (*version, error) {
 	return &version{Ticket: t}, nil // the waiter was released meanwhile
 }
 
-// openAndExpire opens a stored record and records its deadline if that has passed. skip
-// is this node if it notifies its own waiters itself, otherwise "".
-func (r *records) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored, skip string) (ticket.Ticket, time.Time, error) {
+// openAndExpire opens a stored record and records its deadline if that has passed.
+func (r *records) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored) (ticket.Ticket, time.Time, error) {
 	for range maxTries {
 		t, err := r.open(id, f.Sealed, InRecord)
 		if err != nil || !t.Overdue(f.Now) {
 			return t, f.Now, err
 		}
 		lapsed := t.Expire()
-		out, err := r.recordExpiry(ctx, t, lapsed, skip)
+		out, err := r.recordExpiry(ctx, t, lapsed)
 		if err != nil {
 			return t, f.Now, err
 		}
@@ -78,31 +81,35 @@ func (r *records) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stor
 }
 
 // recordExpiry changes the ticket to expired and writes the audit line.
-func (r *records) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket, skip string) (ticket.Outcome, error) {
+func (r *records) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket) (ticket.Outcome, error) {
 	slot, err := r.audit.reserve()
 	if err != nil {
 		return ticket.Outcome{}, err
 	}
 	defer slot.release()
-	out, err := r.applyChange(ctx, was, lapsed, skip)
+	out, err := r.applyChange(ctx, was, &lapsed)
 	if err != nil || !out.Done {
 		return out, err
 	}
 	r.audit.change(&slot, lapsed, netip.Addr{})
-	if skip == r.node {
-		r.waiters.apply(lapsed, out.Now)
-	}
+	r.waiters.apply(lapsed, out.Now)
 	return out, nil
 }
 
-// applyChange applies one change in the store.
-func (r *records) applyChange(ctx context.Context, was, next ticket.Ticket, skip string) (ticket.Outcome, error) {
-	c, err := r.seal(was, next, skip)
+// applyChange applies one change in the store, which publishes it to the other nodes. If
+// it is done, the caller passes next, which now has its tag, to this node's waiters. If its
+// result is not known, they are read again.
+func (r *records) applyChange(ctx context.Context, was ticket.Ticket, next *ticket.Ticket) (ticket.Outcome, error) {
+	c, err := r.seal(was, *next)
 	if err != nil {
 		return ticket.Outcome{}, err
 	}
+	if c.Sealed != nil {
+		*next = next.WithTag(c.Sealed)
+	}
 	outcomes, err := r.store.Change(ctx, c)
 	if err != nil {
+		r.waiters.scheduleSoon([]ticket.ID{next.ID}, 0)
 		return ticket.Outcome{}, err
 	}
 	return outcomes[0], nil
@@ -111,7 +118,7 @@ func (r *records) applyChange(ctx context.Context, was, next ticket.Ticket, skip
 // seal returns the store's change from was to next. An expiry applies only after the
 // deadline of was, every other change only before it. The deadline is the sealed one. If
 // next is the same version, the change repeats it: sealed again it would differ.
-func (r *records) seal(was, next ticket.Ticket, skip string) (ticket.Change, error) {
+func (r *records) seal(was, next ticket.Ticket) (ticket.Change, error) {
 	var sealed []byte
 	if next.Seq != was.Seq {
 		var err error
@@ -120,7 +127,7 @@ func (r *records) seal(was, next ticket.Ticket, skip string) (ticket.Change, err
 		}
 	}
 	c := ticket.Change{ID: next.ID, BaseTag: was.Tag(), Sealed: sealed,
-		ExpireAt: next.RedeemUntil().Add(ticket.Tombstone), ExcludeNode: skip,
+		ExpireAt: next.RedeemUntil().Add(ticket.Tombstone), ExcludeNode: r.node,
 		WaitReplicas: next.State == ticket.Confirmed}
 	switch {
 	case next.Redeemed():

@@ -30,7 +30,7 @@ func (h *Hub) Redeem(ctx context.Context, id ticket.ID, from netip.Addr, check f
 		if err != nil {
 			return t, now, err
 		}
-		out, err := h.records.applyChange(ctx, t, next, h.node)
+		out, err := h.records.applyChange(ctx, t, &next)
 		if err != nil {
 			return t, now, err
 		}
@@ -39,7 +39,7 @@ func (h *Hub) Redeem(ctx context.Context, id ticket.ID, from netip.Addr, check f
 			h.waiters.apply(next, out.Now)
 			return next, out.Now, nil
 		}
-		if t, now, err = h.records.openAndExpire(ctx, id, out.Stored, h.node); err != nil {
+		if t, now, err = h.records.openAndExpire(ctx, id, out.Stored); err != nil {
 			return t, now, err
 		}
 	}

@@ -155,7 +155,7 @@ type expiries struct {
 
 // add seals the change of one ticket and reserves its audit line.
 func (e *expiries) add(r *records, t ticket.Ticket) error {
-	c, err := r.seal(t, t.Expire(), r.node)
+	c, err := r.seal(t, t.Expire())
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (r *resyncer) expire(ctx context.Context, e expiries) {
 		if out.Done {
 			found.Sealed = e.changes[i].Sealed
 		}
-		t, now, err := r.records.openAndExpire(ctx, e.ids[i], found, r.records.node)
+		t, now, err := r.records.openAndExpire(ctx, e.ids[i], found)
 		if errors.Is(err, ErrAuditStalled) {
 			r.waiters.scheduleSoon(e.ids[i:i+1], retrySweep)
 			continue

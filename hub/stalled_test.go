@@ -1,11 +1,13 @@
 package hub_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"loginhub/hub"
 	"loginhub/hub/ticket"
 )
 
@@ -154,4 +156,37 @@ func TestResync_LostSubscription(t *testing.T) {
 			t.Errorf("wanted one sweep of 20 s: %+v", a)
 		}
 	})
+}
+
+// lostReplies loses the replies of all changes, which are made.
+type lostReplies struct{ hub.Store }
+
+func (l lostReplies) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
+	l.Store.Change(ctx, changes...)
+	return nil, ticket.ErrStoreUnavailable
+}
+
+// TestResync_OwnChange: a node passes a change of its own to its waiters without a message:
+// at once, or if it got no reply, as soon as it has read the record again.
+func TestResync_OwnChange(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, options{wrap: func(inner hub.Store) hub.Store {
+				if lost {
+					return lostReplies{inner}
+				}
+				return inner
+			}})
+			id := s.create(t)
+			s.mailbox.set(onlyProbes)
+			waits := s.poll(id, 55*time.Second)
+			synctest.Wait()
+			if _, err := s.Confirm(t.Context(), s.phoneCall(id, "a")); (err != nil) != lost {
+				t.Errorf("the phone gets %v", err)
+			}
+			if a := <-waits; checkToken(a.view, a.err) != nil || a.took > 100*time.Millisecond || !lost && a.took > 0 {
+				t.Errorf("reply lost: %v: %+v", lost, a)
+			}
+		})
+	}
 }

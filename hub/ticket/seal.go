@@ -187,6 +187,16 @@ func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	return k.encrypt(t.ID, body)
 }
 
+// WithTag returns the ticket with the tag of the bytes that Seal has made of it.
+func (t Ticket) WithTag(sealed []byte) Ticket {
+	end := 0
+	for range 3 { // VERSION.KID.PROOF.
+		end += bytes.IndexByte(sealed[end:], '.') + 1
+	}
+	t.tag = string(sealed[:end])
+	return t
+}
+
 // Kinds of sealed values. A seal of one kind is not valid for the other.
 const (
 	sealRecord = "record"

@@ -95,7 +95,7 @@ type Ticket struct {
 	tag string // of the sealed bytes that this ticket was opened from
 }
 
-// Tag identifies the sealed version that this ticket was opened from. A change succeeds
+// Tag identifies the sealed version that this ticket was opened from, or became (WithTag). A change succeeds
 // only if that version is still the stored one.
 func (t Ticket) Tag() []byte { return []byte(t.tag) }
 
