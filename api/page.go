@@ -2,15 +2,10 @@ package api
 
 import (
 	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"path"
 	"sync"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -24,8 +19,8 @@ import (
 )
 
 // csp is the Content-Security-Policy of the pages (CSP level 3): nothing
-// inline, nothing from other hosts. 'self' includes the WebSocket.
-const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+// inline but the boot script, nothing from other hosts. 'self' includes the WebSocket.
+var csp = "default-src 'none'; script-src 'self' " + frontend.BootSource() + "; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'"
 
 // page is GET /, the login page.
@@ -108,72 +103,6 @@ func (s *Server) render(c echo.Context, status int, name string, data any) error
 	return c.HTMLBlob(status, b.Bytes())
 }
 
-// assets are the files that the pages load.
-type assets struct {
-	files map[string]asset // by path below /assets/
-}
-
-// asset is one file with its media type and ETag.
-type asset struct {
-	kind, tag string
-	body      []byte
-}
-
-// mimeTypes are the media types by extension. Other files are not served.
-var mimeTypes = map[string]string{
-	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
-	".svg": "image/svg+xml", ".png": "image/png",
-}
-
-// newAssets reads all files of the known media types.
-func newAssets(files fs.FS) (*assets, error) {
-	a := &assets{files: map[string]asset{}}
-	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		kind := mimeTypes[path.Ext(name)]
-		if err != nil || d.IsDir() || kind == "" {
-			return err
-		}
-		body, err := fs.ReadFile(files, name)
-		if err != nil {
-			return err
-		}
-		a.files[name] = newAsset(kind, body)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("assets: %w", err)
-	}
-	return a, nil
-}
-
-// serve is GET /assets/…. Sites load the client module from here, so all
-// origins may read it.
-func (a *assets) serve(c echo.Context) error {
-	file, ok := a.files[c.Param("*")]
-	if !ok {
-		return errRoute
-	}
-	return file.serve(c)
-}
-
-// serve answers with the file, or with 304 if the ETag matches.
-func (file asset) serve(c echo.Context) error {
-	h := c.Response().Header()
-	h.Set("ETag", file.tag)
-	h.Set("Cache-Control", "no-cache") // revalidate each time; the ETag makes that cheap
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	h.Set("Content-Type", file.kind)
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(file.body))
-	return nil
-}
-
-// newAsset returns a file with its ETag, a hash of the body.
-func newAsset(kind string, body []byte) asset {
-	sum := sha256.Sum256(body)
-	return asset{kind, `"` + hex.EncodeToString(sum[:8]) + `"`, body}
-}
-
 // openAPISpec is the wire contract as OpenAPI 3.1, written by hand. The tests
 // compare every answer with it, and it with the routes and the error table.
 //
@@ -184,14 +113,26 @@ var openAPISpec []byte
 // more work than the rest of their start.
 var openAPIDocuments = sync.OnceValues(func() (apidocs.Documents, error) { return apidocs.Parse(openAPISpec) })
 
+// openAPIYAML is GET /openapi.yaml.
+func openAPIYAML(c echo.Context) error { return serveAsset(c, specYAML(), cacheRevalidate) }
+
 // openAPIJSON is GET /openapi.json.
-func (s *Server) openAPIJSON(c echo.Context) error {
-	d, err := openAPIDocuments()
+func openAPIJSON(c echo.Context) error {
+	spec, err := specJSON()
 	if err != nil {
 		return err
 	}
-	return newAsset("application/json", d.JSON).serve(c)
+	return serveAsset(c, spec, cacheRevalidate)
 }
+
+// The two forms of the API description, made at the first request.
+var (
+	specYAML = sync.OnceValue(func() frontend.Asset { return frontend.NewAsset("application/yaml", openAPISpec) })
+	specJSON = sync.OnceValues(func() (frontend.Asset, error) {
+		d, err := openAPIDocuments()
+		return frontend.NewAsset("application/json", d.JSON), err
+	})
+)
 
 // docs is GET /docs, the API description as a page.
 func (s *Server) docs(c echo.Context) error {

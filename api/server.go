@@ -128,8 +128,7 @@ var crossOriginPaths = []string{"/api/login/tickets", ticketPath + "/ws", ticket
 
 // routes registers all routes.
 func (s *Server) routes() (*echo.Echo, error) {
-	assets, err := newAssets(frontend.FS())
-	if err != nil {
+	if _, err := frontend.Assets(); err != nil {
 		return nil, err
 	}
 	e := echo.New()
@@ -144,12 +143,12 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST("/s/:ticket/confirm", s.consent.Confirm)
 	e.POST("/s/:ticket/reject", s.consent.Reject)
 	e.POST("/s/:ticket/open", s.consent.Open)
-	e.Match(read, "/assets/*", assets.serve)
+	e.Match(read, "/assets/*", asset)
 	e.Match(read, "/.well-known/jwks.json", s.jwks)
 	e.Match(read, "/healthz", s.healthz)
 	e.Match(read, "/readyz", s.readyz)
-	e.Match(read, "/openapi.yaml", newAsset("application/yaml", openAPISpec).serve)
-	e.Match(read, "/openapi.json", s.openAPIJSON)
+	e.Match(read, "/openapi.yaml", openAPIYAML)
+	e.Match(read, "/openapi.json", openAPIJSON)
 	e.Match(read, "/docs", s.docs)
 
 	// Routes are registered one by one, not in an echo Group. A Group answers

@@ -3,6 +3,6 @@
 // the login page uses.
 //
 // Package api serves the files. It owns the routes, the headers (such as the pages' content security
-// policy) and the data of the templates. The files are plain HTML, CSS and ES modules. There is no
-// build step: the embedded files are those in the repository.
+// policy) and the data of the templates. The sources are plain HTML, CSS and ES modules. go generate
+// bundles the modules and style sheets that pages load into dist, which is in the repository.
 package frontend

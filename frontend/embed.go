@@ -3,28 +3,17 @@ package frontend
 import (
 	"embed"
 	"html/template"
-	"io/fs"
 )
-
-// The scripts' tests are in subfolders, which these patterns do not match.
-//
-//go:embed page/*.js page/*.css page/*.svg client/*.js client/widget/*.js
-var assets embed.FS
 
 //go:embed page/*.html
 var pages embed.FS
-
-// FS returns the files that browsers fetch, as page/NAME, client/NAME and client/widget/NAME. The
-// pages expect them under the path /assets/.
-func FS() fs.FS {
-	return assets
-}
 
 // Templates parses the pages. The data of index.html is Index, of phone.html and consent.html Consent, of landing.html Landing, of
 // error.html Failure, of device.html Device, of weblogin.html WebLoginResult, of continue.html Form, of logout.html Logout, and of docs.html
 // Docs.
 func Templates() (*template.Template, error) {
-	return template.ParseFS(pages, "page/*.html")
+	functions := template.FuncMap{"asset": assetURL, "boot": func() template.JS { return template.JS(bootScript) }}
+	return template.New("").Funcs(functions).ParseFS(pages, "page/*.html")
 }
 
 // Index is the data of the login page.

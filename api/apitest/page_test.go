@@ -2,6 +2,10 @@ package apitest_test
 
 import (
 	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -10,6 +14,7 @@ import (
 	"testing"
 
 	"loginhub/api"
+	"loginhub/frontend"
 	"loginhub/hub/client"
 	"loginhub/hub/provider"
 )
@@ -39,6 +44,9 @@ var inline = map[string]*regexp.Regexp{
 	"elsewhere": regexp.MustCompile(`(?i)(href|src)\s*=\s*["']?(https?:)?//`),
 }
 
+// bootScript matches the one inline script, which the policy allows by its hash.
+var bootScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
+
 var links = regexp.MustCompile(`(?:src|href)="(/[^"]*)"`)
 
 func TestPage_ContentSecurityPolicy(t *testing.T) {
@@ -60,6 +68,9 @@ func TestPage_ContentSecurityPolicy(t *testing.T) {
 					t.Errorf("%s: the policy has no %s", path, name)
 				}
 				for _, source := range p[name] {
+					if name == "script-src" && source == frontend.BootSource() {
+						continue
+					}
 					framed := name == "frame-ancestors" && !strings.HasPrefix(path, "/s/") && source == site
 					if source != "'self'" && source != "'none'" && !framed {
 						t.Errorf("%s: %s allows %s", path, name, source)
@@ -69,8 +80,13 @@ func TestPage_ContentSecurityPolicy(t *testing.T) {
 			if !slices.Equal(p["default-src"], []string{"'none'"}) {
 				t.Errorf("%s: default-src %v", path, p["default-src"])
 			}
+			sum := sha256.Sum256(bootScript.FindSubmatch(append(a.body, "<script></script>"...))[1])
+			if boot := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; path == "/" && !slices.Contains(p["script-src"], boot) {
+				t.Errorf("%s: the policy forbids the inline script %s", path, boot)
+			}
+			body := bootScript.ReplaceAll(a.body, nil)
 			for what, pattern := range inline {
-				if found := pattern.Find(a.body); found != nil {
+				if found := pattern.Find(body); found != nil {
 					t.Errorf("%s has %s inline: %.100s", path, what, found)
 				}
 			}
@@ -167,16 +183,19 @@ func (p ofKind) KindName() string { return p.kind }
 func TestPage_AssetsETag(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
-	for path, kind := range map[string]string{
-		"/assets/page/base.css": "text/css", "/assets/page/page.js": "text/javascript",
-		"/assets/client/login.js": "text/javascript", "/assets/page/logo.svg": "image/svg+xml",
+	style := string(regexp.MustCompile(`/assets/page/page\.\w+\.css`).Find(s.ask(t, "GET", "/", nil).body))
+	for path, want := range map[string]struct{ kind, cache string }{
+		"/assets/page/base.css": {"text/css", "no-cache"}, "/assets/page/logo.svg": {"image/svg+xml", "no-cache"},
+		"/assets/client/login.js": {"text/javascript", "public, max-age=300"}, "/assets/client/widget/login-qr.js": {"text/javascript", "public, max-age=300"},
+		style: {"text/css", "public, max-age=31536000, immutable"}, "/openapi.yaml": {"application/yaml", "no-cache"},
+		"/assets/page/page.0123456789abcdef.js": {"text/javascript", "no-cache"}, // of a node with another version
 	} {
 		a := s.ask(t, "GET", path, nil)
-		if a.status != http.StatusOK || !strings.HasPrefix(a.header.Get("Content-Type"), kind) || len(a.body) == 0 {
+		if a.status != http.StatusOK || !strings.HasPrefix(a.header.Get("Content-Type"), want.kind) || len(a.body) == 0 {
 			t.Fatalf("%s: %d as %q", path, a.status, a.header.Get("Content-Type"))
 		}
 		tag := a.header.Get("ETag")
-		if len(tag) < 10 || tag[0] != '"' || !strings.Contains(a.header.Get("Cache-Control"), "no-cache") {
+		if len(tag) < 10 || tag[0] != '"' || a.header.Get("Cache-Control") != want.cache {
 			t.Errorf("%s: ETag %s, Cache-Control %q", path, tag, a.header.Get("Cache-Control"))
 		}
 		if a.header.Get("Access-Control-Allow-Origin") != "*" { // modules are fetched with CORS
@@ -190,6 +209,27 @@ func TestPage_AssetsETag(t *testing.T) {
 		}
 		if head := s.ask(t, "HEAD", path, nil); head.status != http.StatusOK || len(head.body) > 0 {
 			t.Errorf("%s: HEAD %d", path, head.status)
+		}
+		small := s.ask(t, "GET", path, nil, "Accept-Encoding", "br, gzip")
+		if small.header.Get("Content-Encoding") != "gzip" || small.header.Get("ETag") == tag || small.header.Get("Vary") != a.header.Get("Vary") || len(small.body) >= len(a.body) {
+			t.Errorf("%s: not compressed: %v", path, small.header)
+		}
+		if whole, err := gzip.NewReader(bytes.NewReader(small.body)); err != nil {
+			t.Errorf("%s: %v", path, err)
+		} else if text, err := io.ReadAll(whole); err != nil || !bytes.Equal(text, a.body) {
+			t.Errorf("%s: the compressed file has other content: %v", path, err)
+		}
+	}
+}
+
+// The field is a list with weights, and may be sent in parts (RFC 9110, 12.5.3).
+func TestPage_AcceptEncoding(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for field, compressed := range map[string]bool{"gzip": true, "deflate, GZIP;q=0.5": true, "*": true, "identity, gzip; q=0": false, "gzip;q=0.000, *": false, "br": false, "": false, "gzipped": false} {
+		a := s.ask(t, "GET", "/assets/page/base.css", nil, "Accept-Encoding", field)
+		if got := a.header.Get("Content-Encoding") == "gzip"; got != compressed || !strings.Contains(strings.Join(a.header.Values("Vary"), ","), "Accept-Encoding") {
+			t.Errorf("%q: compressed %v, Vary %q", field, got, a.header.Values("Vary"))
 		}
 	}
 }

@@ -69,7 +69,7 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
       const context = sharedContext ?? await newContext(contextOptions)
       const page = await context.newPage()
       await watch(page, hosts, problems, expected)
-      prepare?.(page)
+      await prepare?.(page)
       await page.goto(new URL(path, hub.url).href)
       return page
     }

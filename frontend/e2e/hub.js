@@ -17,8 +17,9 @@ export function tempDir(name) {
   return dir
 }
 
-/** Builds a Go program of this repository. Returns its path. */
+/** Builds a Go program of this repository, with the current frontend. Returns its path. */
 export function build(pkg) {
+  execFileSync('go', ['generate', './frontend'], { cwd: root, stdio: 'inherit' })
   const path = join(tempDir('build'), 'program')
   execFileSync('go', ['build', '-o', path, pkg], { cwd: root, stdio: 'inherit' })
   return path

@@ -8,7 +8,8 @@ import { verifyToken } from './verify.js'
 import { createView } from './view.js'
 
 const { client, issuer, labelZh, labelEn, sandbox } = document.body.dataset
-const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('')
+const boot = globalThis.loginhub // of boot.js
+const { nonce } = boot
 const request = document.querySelector('meta[name="loginhub-request"]')?.content // of a site that logs in with OpenID Connect
 const $ = (id) => document.getElementById(id)
 
@@ -29,6 +30,7 @@ setUpLanguage(allMessages, $('language'), (chosenMessages, chosenLanguage) => {
 
 login = createLogin({
   ...request ? { request } : { clientId: client, nonce },
+  fetch: takeTicket,
   onState(next) {
     snapshot = next
     retryAt = next.retryIn && performance.now() + next.retryIn * 1000
@@ -50,10 +52,18 @@ inApp?.addEventListener('submit', () => {
   inApp.elements.secret.value = login.ticket.secret
 })
 setInterval(tick, 250)
+boot.started = true
 for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
   $(id).addEventListener('click', () => login.refresh())
 }
 for (const id of ['open', 'phone']) $(id)?.addEventListener('click', () => login.keepTicket())
+
+// The first request is that for a ticket. boot.js has sent it.
+function takeTicket(url, options) {
+  const { ticket = fetch(url, options) } = boot
+  boot.ticket = undefined
+  return ticket
+}
 
 // The browser goes to the app's own login and from there to the site, once. A user who comes back presses the button.
 function enterApp() {

@@ -36,6 +36,7 @@ $('retry').addEventListener('click', () => run(lastCall))
 $('back').addEventListener('click', () => show({ screen: 'name' }))
 $('numbers').addEventListener('change', renderConfirm)
 setInterval(renderLeft, 250)
+globalThis.loginhub.started = true // for boot.js
 
 async function run(call) {
   lastCall = call

@@ -50,6 +50,7 @@ var allowedImports = map[string][]string{
 	"wechat/wechattest":          {},
 	"wechat/wechattest/server":   {"wechat/wechattest"},
 	"frontend":                   {},
+	"frontend/bundle":            {},
 	"deploy/deploytest":          {},
 	"deploy/deploytest/sources":  {},
 
@@ -72,6 +73,7 @@ var allowedImports = map[string][]string{
 
 // moduleUsers lists the modules that only some packages may import.
 var moduleUsers = map[string][]string{
+	"github.com/evanw/esbuild":                 {"frontend/bundle"},
 	"github.com/labstack/echo/v4":              {"api", "api/consent", "api/events", "api/gate", "api/login", "api/oidc", "api/request", "api/visit", "api/weblogin", "cmd/loginbench/bare"},
 	"github.com/skip2/go-qrcode":               {"api/qr"},
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"loginhub/frontend"
+)
+
+// Cache-Control of assets. A name with the content's hash never changes its content. Sites embed the
+// modules below client/ under names that stay, so a new version reaches their users within minutes.
+const (
+	cacheForGood    = "public, max-age=31536000, immutable"
+	cacheMinutes    = "public, max-age=300"
+	cacheRevalidate = "no-cache"
+)
+
+// asset is GET /assets/…. Sites load the client module from here, so all origins may read it.
+func asset(c echo.Context) error {
+	name := c.Param("*")
+	file, hashed, ok := frontend.FindAsset(name)
+	switch {
+	case !ok:
+		return errRoute
+	case hashed:
+		return serveAsset(c, file, cacheForGood)
+	case strings.HasPrefix(name, "client/"):
+		return serveAsset(c, file, cacheMinutes)
+	}
+	return serveAsset(c, file, cacheRevalidate)
+}
+
+// serveAsset answers with the file, compressed if the browser accepts that, or with 304 if the ETag
+// matches.
+func serveAsset(c echo.Context, file frontend.Asset, cache string) error {
+	h, body, tag := c.Response().Header(), file.Body, file.Hash
+	if small := file.Gzip(); small != nil {
+		h.Add("Vary", "Accept-Encoding")
+		if acceptsGzip(c.Request().Header) {
+			body, tag = small, tag+"-gzip"
+			h.Set("Content-Encoding", "gzip")
+		}
+	}
+	h.Set("ETag", `"`+tag+`"`)
+	h.Set("Cache-Control", cache)
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	h.Set("Content-Type", file.Kind)
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(body))
+	return nil
+}
+
+// acceptsGzip reports whether the request accepts gzip (RFC 9110, section 12.5.3).
+func acceptsGzip(h http.Header) bool {
+	accepted := false
+	for _, coding := range strings.Split(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		name, weight, _ := strings.Cut(strings.ToLower(coding), ";")
+		wanted := !noWeight(weight)
+		switch strings.TrimSpace(name) {
+		case "gzip", "x-gzip":
+			return wanted
+		case "*":
+			accepted = wanted
+		}
+	}
+	return accepted
+}
+
+// noWeight reports whether a weight such as "q=0.000" is zero.
+func noWeight(weight string) bool {
+	value, ok := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+	return ok && strings.Trim(value, "0.") == ""
+}
