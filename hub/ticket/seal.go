@@ -7,11 +7,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -85,14 +85,19 @@ type Keyring struct {
 	keys    map[string]Key
 	revoked map[string]bool // ids; not in keys
 	version string          // of the records that it seals
+	scratch *sync.Pool      // of *scratch
 }
+
+// scratch has the buffers of one call of Seal or Open, which keeps nothing of them.
+type scratch struct{ body, data []byte }
 
 // NewKeyring builds a keyring from at least one key, newest first.
 func NewKeyring(keys []Key) (*Keyring, error) {
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("keyring: no keys")
 	}
-	r := &Keyring{current: keys[0].ID, keys: make(map[string]Key, len(keys)), version: versionAEAD}
+	r := &Keyring{current: keys[0].ID, keys: make(map[string]Key, len(keys)), version: versionAEAD,
+		scratch: &sync.Pool{New: func() any { return new(scratch) }}}
 	for _, k := range keys {
 		if _, twice := r.keys[k.ID]; twice {
 			return nil, fmt.Errorf("keyring: key %s is given twice", k.ID)
@@ -177,14 +182,16 @@ func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	if old {
 		t.Origin, t.Reason = "", 0 // nodes that read only version 1 would drop them
 	}
-	body, err := json.Marshal(t)
-	if err != nil {
+	with := r.scratch.Get().(*scratch)
+	defer r.scratch.Put(with)
+	var err error
+	if with.body, err = appendRecord(with.body[:0], &t); err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
 	if old {
-		return k.authenticate(sealRecord, body)
+		return k.authenticate(sealRecord, with.body)
 	}
-	return k.encrypt(t.ID, body)
+	return k.encrypt(t.ID, with)
 }
 
 // WithTag returns the ticket with the tag of the bytes that Seal has made of it.
@@ -213,19 +220,21 @@ func (k Key) authenticate(what string, body []byte) ([]byte, error) {
 }
 
 // encrypt returns the body of a ticket's record in version 2.
-func (k Key) encrypt(id ID, body []byte) ([]byte, error) {
+func (k Key) encrypt(id ID, with *scratch) ([]byte, error) {
 	var nonce [chacha20poly1305.NonceSizeX]byte
 	rand.Read(nonce[:]) // never fails (crypto/rand, Go 1.24)
-	out := make([]byte, 0, len(versionAEAD)+len(k.ID)+nonceLength+len(body)+chacha20poly1305.Overhead+3)
+	out := make([]byte, 0, len(versionAEAD)+len(k.ID)+nonceLength+len(with.body)+chacha20poly1305.Overhead+3)
 	out = append(out, versionAEAD+"."+k.ID+"."...)
 	out = base64.RawURLEncoding.AppendEncode(out, nonce[:])
 	out = append(out, '.')
-	return checkLength(sealRecord, k.aead.Seal(out, nonce[:], body, associated(id, out)))
+	return checkLength(sealRecord, k.aead.Seal(out, nonce[:], with.body, with.associated(id, out)))
 }
 
 // associated returns the associated data of a record that begins with head.
-func associated(id ID, head []byte) []byte {
-	return append([]byte("loginhub "+sealRecord+" "+string(id)+" "), head...)
+func (s *scratch) associated(id ID, head []byte) []byte {
+	s.data = append(append(s.data[:0], "loginhub "+sealRecord+" "...), id...)
+	s.data = append(append(s.data, ' '), head...)
+	return s.data
 }
 
 func checkLength(what string, sealed []byte) ([]byte, error) {
@@ -286,20 +295,19 @@ func (p parts) verify(what string) ([]byte, error) {
 	return p.body, nil
 }
 
-// decrypt returns the body of a ticket's record of version 2.
-func (p parts) decrypt(id ID) ([]byte, error) {
+// decrypt decrypts a ticket's record of version 2 into the body.
+func (p parts) decrypt(id ID, with *scratch) (err error) {
 	var nonce [chacha20poly1305.NonceSizeX]byte
 	if len(p.proof) != nonceLength {
-		return nil, fmt.Errorf("nonce of %d characters: %w", len(p.proof), ErrBrokenSeal)
+		return fmt.Errorf("nonce of %d characters: %w", len(p.proof), ErrBrokenSeal)
 	}
 	if n, err := strict.Decode(nonce[:], p.proof); err != nil || n != len(nonce) {
-		return nil, fmt.Errorf("malformed nonce: %w", ErrBrokenSeal)
+		return fmt.Errorf("malformed nonce: %w", ErrBrokenSeal)
 	}
-	body, err := p.key.aead.Open(nil, nonce[:], p.body, associated(id, p.head))
-	if err != nil {
-		return nil, fmt.Errorf("decrypt: %w: %w", err, ErrBrokenSeal)
+	if with.body, err = p.key.aead.Open(with.body[:0], nonce[:], p.body, with.associated(id, p.head)); err != nil {
+		return fmt.Errorf("decrypt: %w: %w", err, ErrBrokenSeal)
 	}
-	return body, nil
+	return nil
 }
 
 // Open returns the ticket in the sealed bytes, if a node sealed them for exactly this
@@ -310,18 +318,21 @@ func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
 	if err != nil {
 		return Ticket{}, err
 	}
+	with := r.scratch.Get().(*scratch)
+	defer r.scratch.Put(with)
 	body := []byte(nil)
 	if p.version == versionMAC {
 		body, err = p.verify(sealRecord)
 	} else {
-		body, err = p.decrypt(id)
+		err = p.decrypt(id, with)
+		body = with.body
 	}
 	if err != nil {
 		return Ticket{}, err
 	}
-	var t Ticket
-	if err := json.Unmarshal(body, &t); err != nil {
-		return Ticket{}, fmt.Errorf("sealed record: %w: %w", err, ErrBrokenSeal)
+	t, err := parseRecord(body)
+	if err != nil {
+		return Ticket{}, err
 	}
 	if t.ID != id || t.Key != p.key.ID {
 		return Ticket{}, fmt.Errorf("sealed for another ticket: %w", ErrBrokenSeal)
