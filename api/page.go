@@ -109,12 +109,20 @@ func (s *Server) render(c echo.Context, status int, name string, data any) error
 //go:embed openapi.yaml
 var openAPISpec []byte
 
+// asyncAPISpec is the socket's wire contract as AsyncAPI 3.0, written by hand.
+//
+//go:embed asyncapi.yaml
+var asyncAPISpec []byte
+
 // openAPIDocuments parses at the first request: most nodes never serve one, and parsing is
 // more work than the rest of their start.
 var openAPIDocuments = sync.OnceValues(func() (apidocs.Documents, error) { return apidocs.Parse(openAPISpec) })
 
 // openAPIYAML is GET /openapi.yaml.
 func openAPIYAML(c echo.Context) error { return serveAsset(c, specYAML(), cacheRevalidate) }
+
+// asyncAPIYAML is GET /asyncapi.yaml.
+func asyncAPIYAML(c echo.Context) error { return serveAsset(c, socketYAML(), cacheRevalidate) }
 
 // openAPIJSON is GET /openapi.json.
 func openAPIJSON(c echo.Context) error {
@@ -125,8 +133,10 @@ func openAPIJSON(c echo.Context) error {
 	return serveAsset(c, spec, cacheRevalidate)
 }
 
-// The two forms of the API description, made at the first request.
+// The API descriptions, made at the first request.
 var (
+	socketYAML = sync.OnceValue(func() frontend.Asset { return frontend.NewAsset("application/yaml", asyncAPISpec) })
+
 	specYAML = sync.OnceValue(func() frontend.Asset { return frontend.NewAsset("application/yaml", openAPISpec) })
 	specJSON = sync.OnceValues(func() (frontend.Asset, error) {
 		d, err := openAPIDocuments()

@@ -149,6 +149,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, "/readyz", s.readyz)
 	e.Match(read, "/openapi.yaml", openAPIYAML)
 	e.Match(read, "/openapi.json", openAPIJSON)
+	e.Match(read, "/asyncapi.yaml", asyncAPIYAML)
 	e.Match(read, "/docs", s.docs)
 
 	// Routes are registered one by one, not in an echo Group. A Group answers

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -95,6 +96,19 @@ func (s *Spec) Uncovered() (all []string) {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// CheckAck checks a page's WebSocket message against the contract.
+func (s *Spec) CheckAck(text []byte) error {
+	return validateBody(map[string]*jsonschema.Schema{"application/json": s.ack}, "application/json", text)
+}
+
+// CheckClose checks that the contract has a close code.
+func (s *Spec) CheckClose(code int) error {
+	if s.closes[strconv.Itoa(code)] == nil {
+		return fmt.Errorf("asyncapi.yaml has no close code %d", code)
+	}
+	return nil
 }
 
 // CheckView checks a WebSocket message against the contract.

@@ -143,6 +143,9 @@ func (l *wsConn) requireClose(t testing.TB, code websocket.StatusCode) {
 	if got := websocket.CloseStatus(err); got != code {
 		t.Errorf("closed with %d, want %d (%v)", got, code, err)
 	}
+	if err := contract.CheckClose(int(code)); err != nil {
+		t.Error(err)
+	}
 }
 
 // requireCloseLater requires a close with this code, possibly after other messages.

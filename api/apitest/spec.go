@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,8 +19,11 @@ import (
 // Spec is the OpenAPI document with compiled schemas. It is safe for concurrent use.
 type Spec struct {
 	Document any // as decoded from JSON
+	Socket   any // asyncapi.yaml, in the same form
 	Routes   []*Route
-	view     *jsonschema.Schema
+	view     *jsonschema.Schema // a message of the socket from the hub
+	ack      *jsonschema.Schema // one from the page
+	closes   map[string]any     // the socket's close codes
 
 	mu      sync.Mutex
 	covered map[string]bool
@@ -46,33 +50,32 @@ type header struct {
 	schema   *jsonschema.Schema
 }
 
-// documentURL is the URL of the document for the schema compiler.
-const documentURL = "https://hub.test/openapi.json"
+// URLs of the documents for the schema compiler. The socket's refers to the other.
+const (
+	documentURL = "https://hub.test/openapi.yaml"
+	socketURL   = "https://hub.test/asyncapi.yaml"
+)
 
-// Load reads and compiles the document.
+// Load reads and compiles the document, and asyncapi.yaml beside it.
 func Load(file string) (*Spec, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("load the contract %s: %w", file, err)
-	}
-	var raw any
-	if err := yaml.Unmarshal(text, &raw); err != nil {
-		return nil, fmt.Errorf("load the contract %s: %w", file, err)
-	}
-	if text, err = json.Marshal(raw); err != nil {
-		return nil, fmt.Errorf("load the contract %s: %w", file, err)
-	}
-	s := &Spec{covered: map[string]bool{}}
-	if s.Document, err = jsonschema.UnmarshalJSON(strings.NewReader(string(text))); err != nil {
-		return nil, fmt.Errorf("load the contract %s: %w", file, err)
-	}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	if err := compiler.AddResource(documentURL, s.Document); err != nil {
-		return nil, fmt.Errorf("load the contract %s: %w", file, err)
+	document, err := loadYAML(compiler, documentURL, file)
+	if err != nil {
+		return nil, err
 	}
+	socket, err := loadYAML(compiler, socketURL, filepath.Join(filepath.Dir(file), "asyncapi.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Spec{covered: map[string]bool{}, Document: document, Socket: socket}
 	r := &reader{compiler: compiler, root: s.Document}
-	s.view = r.schema("/components/schemas/View")
+	for name, schema := range map[string]**jsonschema.Schema{"view": &s.view, "ack": &s.ack} {
+		if *schema, err = compiler.Compile(socketURL + "#/components/messages/" + name + "/payload"); err != nil {
+			return nil, fmt.Errorf("load the contract of the socket: %w", err)
+		}
+	}
+	s.closes = (&reader{root: s.Socket}).object("/channels/socket/x-close-codes")
 	for path, item := range r.object("/paths") {
 		for method := range item.(map[string]any) {
 			if method != "parameters" {
@@ -84,6 +87,30 @@ func Load(file string) (*Spec, error) {
 		return nil, fmt.Errorf("load the contract %s: %w", file, r.err)
 	}
 	return s, nil
+}
+
+// loadYAML reads a document and adds it to the compiler.
+func loadYAML(compiler *jsonschema.Compiler, url, file string) (document any, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("load the contract %s: %w", file, err)
+		}
+	}()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var raw any
+	if err := yaml.Unmarshal(text, &raw); err != nil {
+		return nil, err
+	}
+	if text, err = json.Marshal(raw); err != nil {
+		return nil, err
+	}
+	if document, err = jsonschema.UnmarshalJSON(strings.NewReader(string(text))); err != nil {
+		return nil, err
+	}
+	return document, compiler.AddResource(url, document)
 }
 
 // reader reads the document by JSON pointers (RFC 6901). err keeps the first error.
@@ -142,6 +169,9 @@ func (r *reader) route(path, method string) *Route {
 		}
 		return `[^/]+`
 	})
+	if path == "/s/{ticket}" {
+		one += "/?"
+	}
 	route := &Route{Method: strings.ToUpper(method), Path: path, Answers: map[int]*Answer{},
 		path: regexp.MustCompile("^" + one + "$"), request: r.bodies(r.resolve(at+"/requestBody") + "/content")}
 	for text := range r.object(at + "/responses") {
