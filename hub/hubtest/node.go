@@ -32,7 +32,7 @@ func Build() (program string, remove func(), err error) {
 		return "", nil, err
 	}
 	program = filepath.Join(dir, "loginhub")
-	args := []string{"build", "-o", program}
+	args := []string{"build", "-ldflags", "-s -w", "-o", program} // without the debugger's tables, which take half of the link
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		args = append(args, "-race")
 	}

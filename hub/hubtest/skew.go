@@ -64,7 +64,7 @@ func BuildSkewed() (program string, remove func(), err error) {
 		}
 	}
 	program = filepath.Join(dir, "loginhub")
-	build := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "loginhub/cmd/loginhub")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "loginhub/cmd/loginhub")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", remove, fmt.Errorf("go build -overlay: %w\n%s", err, out)
 	}
