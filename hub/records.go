@@ -98,7 +98,7 @@ func (r *records) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket) (
 
 // applyChange applies one change in the store, which publishes it to the other nodes. If
 // it is done, the caller passes next, which now has its tag, to this node's waiters. If its
-// result is not known, they are read again.
+// result is not known, it is read again for some time.
 func (r *records) applyChange(ctx context.Context, was ticket.Ticket, next *ticket.Ticket) (ticket.Outcome, error) {
 	c, err := r.seal(was, *next)
 	if err != nil {
@@ -109,10 +109,24 @@ func (r *records) applyChange(ctx context.Context, was ticket.Ticket, next *tick
 	}
 	outcomes, err := r.store.Change(ctx, c)
 	if err != nil {
-		r.waiters.scheduleSoon([]ticket.ID{next.ID}, 0)
+		r.reread(next.ID, maxRereads)
 		return ticket.Outcome{}, err
 	}
 	return outcomes[0], nil
+}
+
+// maxRereads is how often a ticket is read again after a change without a result. A Redis
+// that stalls makes the change seconds later; if it stalls for longer than this, the node is
+// stalled and has released its waiters.
+const maxRereads = 5
+
+// reread reads a ticket that waits here again, now and so many times more, every retrySweep.
+func (r *records) reread(id ticket.ID, times int) {
+	if times == 0 || r.waiters.latest(id) == nil {
+		return
+	}
+	r.waiters.scheduleSoon([]ticket.ID{id}, 0)
+	time.AfterFunc(retrySweep, func() { r.reread(id, times-1) })
 }
 
 // seal returns the store's change from was to next. An expiry applies only after the

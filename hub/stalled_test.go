@@ -158,22 +158,25 @@ func TestResync_LostSubscription(t *testing.T) {
 	})
 }
 
-// lostReplies loses the replies of all changes, which are made.
-type lostReplies struct{ hub.Store }
+// lostReplies makes changes after a delay and loses their replies.
+type lostReplies struct {
+	hub.Store
+	after time.Duration
+}
 
 func (l lostReplies) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
-	l.Store.Change(ctx, changes...)
+	time.AfterFunc(l.after, func() { l.Store.Change(context.WithoutCancel(ctx), changes...) })
 	return nil, ticket.ErrStoreUnavailable
 }
 
 // TestResync_OwnChange: a node passes a change of its own to its waiters without a message:
-// at once, or if it got no reply, as soon as it has read the record again.
+// at once, or if it got no reply, soon after the change is made.
 func TestResync_OwnChange(t *testing.T) {
-	for _, lost := range []bool{false, true} {
+	for _, lost := range []time.Duration{-1, time.Millisecond, 5 * time.Second} { // -1: none is lost
 		synctest.Test(t, func(t *testing.T) {
 			s := start(t, options{wrap: func(inner hub.Store) hub.Store {
-				if lost {
-					return lostReplies{inner}
+				if lost > 0 {
+					return lostReplies{inner, lost}
 				}
 				return inner
 			}})
@@ -181,12 +184,15 @@ func TestResync_OwnChange(t *testing.T) {
 			s.mailbox.set(onlyProbes)
 			waits := s.poll(id, 55*time.Second)
 			synctest.Wait()
-			if _, err := s.Confirm(t.Context(), s.phoneCall(id, "a")); (err != nil) != lost {
+			if _, err := s.Confirm(t.Context(), s.phoneCall(id, "a")); (err != nil) != (lost > 0) {
 				t.Errorf("the phone gets %v", err)
 			}
-			if a := <-waits; checkToken(a.view, a.err) != nil || a.took > 100*time.Millisecond || !lost && a.took > 0 {
+			if a := <-waits; checkToken(a.view, a.err) != nil || a.took-lost > retrySweep+100*time.Millisecond || lost < 0 && a.took > 0 {
 				t.Errorf("reply lost: %v: %+v", lost, a)
 			}
 		})
 	}
 }
+
+// retrySweep is the longest time between two reads of a ticket whose change got no reply.
+const retrySweep = 2 * time.Second
