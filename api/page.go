@@ -150,5 +150,7 @@ func (s *Server) docs(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "docs.html", d.Page)
+	page := d.Page
+	page.PublicURL, page.Client = s.gate.PublicURL, s.clientPackage
+	return s.render(c, http.StatusOK, "docs.html", page)
 }

@@ -33,6 +33,8 @@ type Config struct {
 	Hub        *hub.Hub
 	Reloadable gate.Reloadable // initial value; Server.Reload replaces it
 	PublicURL  string          // without a trailing slash
+	// Version is the program's, as in semver.org 2.0; the client's package has the same.
+	Version string
 	// OwnOrigins are further origins under which the hub's own page is opened, such
 	// as localhost. They and PublicURL may use every client.
 	OwnOrigins []string
@@ -63,6 +65,7 @@ type Server struct {
 	verifyName, verifyText string
 	refusedOrigins         refusedOrigins
 	templates              *template.Template
+	clientPackage          frontend.ClientPackage
 	router                 *echo.Echo
 }
 
@@ -94,6 +97,9 @@ func New(c Config) (*Server, error) {
 	s.gate.Reload(c.Reloadable)
 	if s.templates, err = frontend.Templates(); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
+	}
+	if s.clientPackage, err = frontend.NewClientPackage(c.Version); err != nil {
+		return nil, err
 	}
 	if s.router, err = s.routes(); err != nil {
 		return nil, err
@@ -144,6 +150,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST("/s/:ticket/reject", s.consent.Reject)
 	e.POST("/s/:ticket/open", s.consent.Open)
 	e.Match(read, "/assets/*", asset)
+	e.Match(read, "/client.tgz", clientPackage(s.clientPackage))
 	e.Match(read, "/.well-known/jwks.json", s.jwks)
 	e.Match(read, "/healthz", s.healthz)
 	e.Match(read, "/readyz", s.readyz)

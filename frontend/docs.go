@@ -7,6 +7,8 @@ type Docs struct {
 	Sections                []DocsSection
 	Schemas                 []DocsSchema
 	Problems                []DocsProblem
+	PublicURL               string
+	Client                  ClientPackage
 }
 
 // DocsText is a paragraph.

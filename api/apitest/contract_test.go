@@ -91,7 +91,7 @@ func TestOpenAPI_Served(t *testing.T) {
 	if !equal(document, loaded) {
 		t.Error("the JSON and the YAML differ")
 	}
-	for _, path := range []string{"/openapi.yaml", "/openapi.json", "/asyncapi.yaml", "/assets/page/docs.css"} {
+	for _, path := range []string{"/openapi.yaml", "/openapi.json", "/asyncapi.yaml", "/assets/page/docs.css", "/client.tgz"} {
 		tag := s.ask(t, "GET", path, nil).header.Get("ETag")
 		for status, header := range map[int][]string{304: {"If-None-Match", tag}, 206: {"Range", "bytes=0-9"}, 416: {"Range", "bytes=9999999-"}, 412: {"If-Match", `"other"`}} {
 			a, err := s.send(s.stepContext(t), "GET", path, nil, header...)

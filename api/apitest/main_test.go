@@ -117,7 +117,7 @@ func start(t testing.TB, o options) *testServer {
 	if o.providers == nil {
 		o.providers = map[string]provider.Exchanger{"sandbox": sandboxProvider()}
 	}
-	a := api.Config{Hub: s.hub, Reloadable: gate.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Log: log, RenderLimiter: s.rendering}
+	a := api.Config{Hub: s.hub, Reloadable: gate.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Version: "1.2.3", Log: log, RenderLimiter: s.rendering}
 	if o.api != nil {
 		o.api(&a)
 	}

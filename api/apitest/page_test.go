@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
+	"html"
 	"io"
 	"net/http"
 	"reflect"
@@ -290,4 +292,22 @@ func TestHealth_Answers(t *testing.T) {
 			t.Errorf("HEAD %s: %d", path, head.status)
 		}
 	}
+}
+
+// TestClientPackage_Pinned: /docs shows the package's hash, and a URL that only ever gives these bytes.
+func TestClientPackage_Pinned(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	latest := s.ask(t, "GET", "/client.tgz", nil)
+	sum := sha512.Sum512(latest.body)
+	docs := html.UnescapeString(string(s.ask(t, "GET", "/docs", nil).body))
+	if !strings.Contains(docs, "<code>sha512-"+base64.StdEncoding.EncodeToString(sum[:])+"</code>") || !strings.Contains(docs, "<code>1.2.3</code>") {
+		t.Errorf("/docs shows another package: %.300s", docs)
+	}
+	path := "/client.tgz?v=" + strings.Trim(latest.header.Get("ETag"), `"`)
+	pinned := s.ask(t, "GET", path, nil)
+	if !bytes.Equal(pinned.body, latest.body) || !strings.Contains(pinned.header.Get("Cache-Control"), "immutable") || !strings.Contains(docs, path) {
+		t.Errorf("%s: %d %v", path, pinned.status, pinned.header)
+	}
+	s.ask(t, "GET", path+"0", nil).problem(t, 404, "not_found")
 }

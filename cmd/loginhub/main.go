@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -167,23 +168,47 @@ var releaseVersion, commit string
 // version returns version, commit, whether the tree was changed, Go's version, and
 // the platform.
 func version() string {
-	text, from, dirty := "unknown", commit, ""
+	text, from, dirty := build()
+	if from != "" {
+		text += " " + from
+	}
+	if dirty && !strings.HasSuffix(text, "+dirty") {
+		text += " dirty"
+	}
+	return text + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
+}
+
+// build returns the version, the first twelve digits of the commit ("" if unknown), and
+// whether the tree was changed.
+func build() (version, from string, dirty bool) {
+	version, from = "unknown", commit
 	if info, ok := debug.ReadBuildInfo(); ok {
-		text = info.Main.Version
+		version = info.Main.Version
 		for _, s := range info.Settings {
 			switch {
 			case s.Key == "vcs.revision" && from == "":
 				from = s.Value
-			case s.Key == "vcs.modified" && s.Value == "true" && !strings.HasSuffix(text, "+dirty"):
-				dirty = " dirty"
+			case s.Key == "vcs.modified":
+				dirty = s.Value == "true"
 			}
 		}
 	}
 	if releaseVersion != "" {
-		text = releaseVersion
+		version = releaseVersion
 	}
-	if from != "" {
-		text += " " + from[:min(12, len(from))]
+	return version, from[:min(12, len(from))], dirty
+}
+
+var semanticVersion = regexp.MustCompile(`^v(\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)$`)
+
+// packageVersion returns a version as in semver.org 2.0. That of a development build names
+// its commit, with a letter before it, because a number must not begin with 0.
+func packageVersion(version, from string) string {
+	if m := semanticVersion.FindStringSubmatch(version); m != nil {
+		return m[1]
 	}
-	return text + dirty + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
+	if from == "" {
+		return "0.0.0-dev"
+	}
+	return "0.0.0-dev.g" + from
 }

@@ -1,4 +1,4 @@
-/** @import * as T from './types.js' */
+/** @import * as T from './internal.js' */
 import { backoff, elapsed, readClocks } from './elapsed.js'
 import { openPoll, POLL_WAIT } from './poll.js'
 import { openSocket } from './socket.js'

@@ -1,4 +1,4 @@
-/** @import * as T from './types.js' */
+/** @import * as T from './internal.js' */
 
 /**
  * Reads the monotonic clock and the wall clock. The first stops while a phone keeps the page in

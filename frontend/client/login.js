@@ -4,7 +4,7 @@ import { cancelTicket, createTicket, Problem } from './ticket.js'
 
 export { Problem } from './ticket.js'
 
-/** @import * as T from './types.js' */
+/** @import * as T from './internal.js' */
 
 const LIFECYCLE = ['visibilitychange', 'pagehide', 'pageshow', 'freeze', 'resume', 'online']
 const MAX_RETRY_AFTER = 60 // seconds
@@ -13,7 +13,7 @@ const ACK_TIMEOUT = 3000 // ms
 /**
  * Starts a login. Throws a TypeError if `hub` is not a URL.
  *
- * @param {T.Options} options
+ * @param {T.Options & T.TestOptions} options
  */
 export function createLogin(options) {
   return new Login({

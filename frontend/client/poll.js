@@ -6,7 +6,7 @@ export const POLL_WAIT = 25 // seconds
  * The long poll, with the interface of the socket. The view is null if nothing changed during the
  * wait; the reason for the end is a Problem. The first request waits for `wait` seconds.
  *
- * @type {import('./types.js').OpenPoll}
+ * @type {import('./internal.js').OpenPoll}
  */
 export function openPoll(env, ticket, on, wait) {
   const abort = new AbortController()

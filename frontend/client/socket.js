@@ -6,7 +6,7 @@ const SILENCE_TIMEOUT = 45000 // ms
 /**
  * Opens the socket of a ticket. The reason for its end is the close code.
  *
- * @type {import('./types.js').OpenSocket}
+ * @type {import('./internal.js').OpenSocket}
  */
 export function openSocket(env, ticket, on) {
   /** @type {WebSocket=} */

@@ -1,4 +1,4 @@
-/** @import * as T from './types.js' */
+/** @import * as T from './internal.js' */
 
 // Codes of the hub that the same request gets again.
 const FINAL = ['invalid_request', 'invalid_secret', 'origin_not_allowed', 'login_disabled', 'ticket_not_found', 'not_found',

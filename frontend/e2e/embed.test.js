@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { callAsPhone } from './phone.js'
 import { Proxy } from './proxy.js'
 import { sitePolicy } from './site.js'
 import { waitFor } from './hub.js'
+import { install } from './install.js'
 import { PHONE, accessible, browserTest, scanAs } from './browser.js'
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url))
@@ -209,8 +211,8 @@ for (const [name, body] of Object.entries(snippets)) {
 /** Bundles a snippet of the client's README with a program that uses it. */
 async function bundleSnippet(name, hubURL, program) {
   const { outputFiles: [bundle] } = await build({
-    stdin: { contents: `${snippet('../client/README.md', name, hubURL)}\n${program}`, resolveDir: path('.'), loader: 'jsx' },
-    alias: { 'loginhub-client/login-qr.js': path('../client/widget/login-qr.js') },
+    stdin: { contents: `${snippet('../client/README.md', name, hubURL)}\n${program}`, resolveDir: install(hubURL).dir, loader: 'jsx' },
+    nodePaths: [path('node_modules')],
     jsx: 'automatic', bundle: true, format: 'esm', write: false,
     define: { 'process.env.NODE_ENV': '"production"', __VUE_OPTIONS_API__: 'true', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false' },
   })
@@ -219,12 +221,15 @@ async function bundleSnippet(name, hubURL, program) {
 
 // Imitates a site's fetch: its first answer is a 500, which does not reject the promise.
 const collectTokens = 'globalThis.events = []\nconst take = async (token) => new Response("", { status: events.push(token) > 1 ? 200 : 500 })\nconst root = document.querySelector("main")\n'
-const programs = {
-  'react.jsx': `import { createRoot } from 'react-dom/client'
-${collectTokens}createRoot(root).render(<Login nonce="n-1" onToken={take} />)`,
-  'vue.js': `import { createApp } from 'vue'
-${collectTokens}createApp(Login, { nonce: 'n-1', onToken: take }).mount(root)`,
-}
+const react = `import { createRoot } from 'react-dom/client'
+${collectTokens}const app = createRoot(root)
+app.render(<Login nonce="n-1" onToken={take} />)
+globalThis.unmount = () => app.unmount()`
+const vue = `import { createApp } from 'vue'
+${collectTokens}const app = createApp(Login, { nonce: 'n-1', onToken: take })
+app.mount(root)
+globalThis.unmount = () => app.unmount()`
+const programs = { 'react.jsx': react, 'vue.js': vue }
 for (const [name, program] of Object.entries(programs)) {
   browserTest(`client README: ${name} logs in`, { site: true, clients }, async ({ hub, site, visit }) => {
     embed(site, hub)
@@ -237,3 +242,45 @@ for (const [name, program] of Object.entries(programs)) {
     assert.deepEqual(more, [token], 'a 500 counts as a login')
   })
 }
+
+const hooks = { 'hook.jsx': react, 'composable.js': vue }
+for (const [name, program] of Object.entries(hooks)) {
+  browserTest(`client README: ${name} draws a login`, { site: true, clients }, async ({ hub, site, visit }) => {
+    site.policy = sitePolicy(hub.url)
+    site.files['/'] = '<!doctype html><html lang="en"><title>A site</title><main></main><script type="module" src="/app.js"></script></html>'
+    site.files['/app.js'] = await bundleSnippet(name, hub.url, program)
+    const page = await visit(site.url)
+    const shown = async () => (await page.waitForSelector('img[src*="/qr."]').then((code) => code.getAttribute('src'))).split('/').at(-2)
+    const ticket = await shown()
+    await page.waitForSelector('text=/^ ?[1-9][0-9]* s /')
+    await callAsPhone(hub.url, ticket, 'reject', 'Ann')
+    await page.click('button')
+    const second = await shown()
+    await callAsPhone(hub.url, second, 'scan', 'Ann')
+    await page.waitForSelector('text=Scanned: confirm on your phone')
+    await callAsPhone(hub.url, second, 'confirm', 'Ann', { match: await page.textContent('b') })
+    await page.waitForSelector('text=Logged in')
+    const [token, ...more] = await page.evaluate('events')
+    assert.equal(claims(token).nonce, 'n-1')
+    assert.deepEqual(more, [token], 'a 500 counts as a login')
+    await page.reload()
+    const third = await shown()
+    await page.evaluate('unmount()')
+    await waitFor(async () => (await callAsPhone(hub.url, third, 'scan', 'Ann')).reason === 'cancelled_here')
+  })
+}
+
+browserTest('package: works in a browser without a bundler', { site: true, clients }, async ({ hub, site, visit }) => {
+  const home = join(install(hub.url).dir, 'node_modules/loginhub-client')
+  for (const file of readdirSync(home, { recursive: true })) {
+    if (file.endsWith('.js')) site.files[`/client/${file}`] = readFileSync(join(home, file), 'utf8')
+  }
+  const { exports: { '.': { default: module }, './login-qr.js': { default: widget } } } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
+  site.files['/'] = `<!doctype html><html lang="en"><title>A site</title>
+<script type="importmap">{"imports": {"loginhub-client": "${join('/client', module)}", "loginhub-client/login-qr.js": "${join('/client', widget)}"}}</script>
+<login-qr hub="${hub.url}" client="demo" login-nonce="n-1"></login-qr>
+<script type="module">import 'loginhub-client/login-qr.js'; import { createLogin } from 'loginhub-client'; globalThis.createLogin = createLogin</script></html>`
+  const page = await visit(site.url)
+  await ticketOf(page)
+  assert.equal(await page.evaluate('typeof createLogin'), 'function')
+})
