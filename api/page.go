@@ -151,6 +151,9 @@ func (s *Server) docs(c echo.Context) error {
 		return err
 	}
 	page := d.Page
-	page.PublicURL, page.Client = s.gate.PublicURL, s.clientPackage
+	page.PublicURL = s.gate.PublicURL
+	if page.Client, err = s.clientPackage(); err != nil {
+		return err
+	}
 	return s.render(c, http.StatusOK, "docs.html", page)
 }

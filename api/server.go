@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -65,7 +66,7 @@ type Server struct {
 	verifyName, verifyText string
 	refusedOrigins         refusedOrigins
 	templates              *template.Template
-	clientPackage          frontend.ClientPackage
+	clientPackage          func() (frontend.ClientPackage, error) // made at the first call
 	router                 *echo.Echo
 }
 
@@ -98,9 +99,7 @@ func New(c Config) (*Server, error) {
 	if s.templates, err = frontend.Templates(); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	if s.clientPackage, err = frontend.NewClientPackage(c.Version); err != nil {
-		return nil, err
-	}
+	s.clientPackage = sync.OnceValues(func() (frontend.ClientPackage, error) { return frontend.NewClientPackage(c.Version) })
 	if s.router, err = s.routes(); err != nil {
 		return nil, err
 	}
@@ -150,7 +149,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST("/s/:ticket/reject", s.consent.Reject)
 	e.POST("/s/:ticket/open", s.consent.Open)
 	e.Match(read, "/assets/*", asset)
-	e.Match(read, "/client.tgz", clientPackage(s.clientPackage))
+	e.Match(read, "/client.tgz", s.serveClientPackage)
 	e.Match(read, "/.well-known/jwks.json", s.jwks)
 	e.Match(read, "/healthz", s.healthz)
 	e.Match(read, "/readyz", s.readyz)
