@@ -56,18 +56,22 @@ func serveAsset(c echo.Context, file frontend.Asset, cache string) error {
 
 // acceptsGzip reports whether the request accepts gzip (RFC 9110, section 12.5.3).
 func acceptsGzip(h http.Header) bool {
-	accepted := false
-	for _, coding := range strings.Split(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
-		name, weight, _ := strings.Cut(strings.ToLower(coding), ";")
-		wanted := !noWeight(weight)
-		switch strings.TrimSpace(name) {
-		case "gzip", "x-gzip":
-			return wanted
-		case "*":
-			accepted = wanted
+	wanted, named := accepts(h.Values("Accept-Encoding"), "gzip")
+	if !named {
+		wanted, _ = accepts(h.Values("Accept-Encoding"), "*")
+	}
+	return wanted
+}
+
+// accepts reports whether a field such as Accept names a value, and whether its weight is above zero.
+func accepts(field []string, value string) (wanted, named bool) {
+	for _, entry := range strings.Split(strings.Join(field, ","), ",") {
+		name, weight, _ := strings.Cut(strings.ToLower(entry), ";")
+		if strings.TrimSpace(name) == value {
+			return !noWeight(weight), true
 		}
 	}
-	return accepted
+	return false, false
 }
 
 // noWeight reports whether a weight such as "q=0.000" is zero.

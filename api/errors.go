@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,6 +139,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 		h.Set("Sec-WebSocket-Version", "13")
 	}
 	if wantsHTML(c) {
+		h.Add("Vary", "Accept")
 		err = s.render(c, p.status, "error.html", frontend.Failure{
 			Status: p.status, Code: p.code, Title: p.title, Detail: p.detail})
 	} else {
@@ -148,11 +150,17 @@ func (s *Server) handleError(err error, c echo.Context) {
 	}
 }
 
+// programPaths begin the paths that programs call. A person who opens another one gets a page.
+var programPaths = []string{"/api/", "/oauth2/", "/.well-known/", "/assets/", "/healthz", "/readyz", "/openapi."}
+
 // wantsHTML reports whether errors of the request are pages. The login at a
 // provider's page begins with a form that opens a window, so a person reads the
 // result.
 func wantsHTML(c echo.Context) bool {
 	path := c.Request().URL.Path
+	if html, _ := accepts(c.Request().Header.Values("Accept"), "text/html"); html && !slices.ContainsFunc(programPaths, func(p string) bool { return strings.HasPrefix(path, p) }) {
+		return true
+	}
 	if path == "/" || path == oidc.AuthorizePath || path == oidc.DevicePage || path == oidc.LogoutPath || strings.HasPrefix(path, "/s/") {
 		return true
 	}

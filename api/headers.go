@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"loginhub/hub/client"
@@ -13,8 +14,9 @@ const (
 	// subdomains: those are not the hub's.
 	hsts = "max-age=31536000"
 	// permissionsPolicy disables the browser features that no login needs, for
-	// pages and for what they frame (Permissions Policy, W3C).
-	permissionsPolicy = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), " +
+	// pages and for what they frame (Permissions Policy, W3C). Browsers complain in
+	// their console about a name that they do not know.
+	permissionsPolicy = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), " +
 		"gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(), serial=(), usb=()"
 )
 
@@ -31,12 +33,21 @@ var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]
 func allowFraming(h http.Header, client *client.Client) {
 	sources := []string{frameAncestorsSelf}
 	for _, origin := range client.Origins {
-		if originPattern.MatchString(origin) {
+		if originPattern.MatchString(origin) && !slices.Contains(sources, origin) {
 			sources = append(sources, origin)
 		}
 	}
 	csp := h.Get("Content-Security-Policy")
 	h.Set("Content-Security-Policy", strings.Replace(csp, frameAncestorsSelf, strings.Join(sources, " "), 1))
+}
+
+// allowForm returns the policy with one more source in its last directive, form-action.
+func allowForm(policy, origin string) string {
+	_, forms, _ := strings.Cut(policy, "form-action ")
+	if slices.Contains(strings.Fields(forms), origin) {
+		return policy
+	}
+	return policy + " " + origin
 }
 
 // denyFraming forbids all frames, because on the phone's page a person decides.

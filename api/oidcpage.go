@@ -28,7 +28,7 @@ func (s *Server) authorizePage(c echo.Context, p oidc.Page) error {
 	if app := appOf(c, site); app != nil {
 		index.InApp, _ = visit.Paths(app)
 		h := c.Response().Header()
-		h.Set("Content-Security-Policy", h.Get("Content-Security-Policy")+" "+app.InApp.Origin())
+		h.Set("Content-Security-Policy", allowForm(h.Get("Content-Security-Policy"), app.InApp.Origin()))
 		h.Set("Referrer-Policy", "same-origin") // with no-referrer browsers send the form with "Origin: null"
 	}
 	if p.FormPost {

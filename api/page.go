@@ -47,7 +47,7 @@ func (s *Server) loginPage(c echo.Context, client *client.Client) frontend.Index
 	for _, p := range methods.Listed {
 		if p.Redirect != nil && client.AllowsProvider(p.ID) {
 			// Browsers apply form-action also to the redirect that answers the form.
-			policy += " " + p.Redirect.Origin()
+			policy = allowForm(policy, p.Redirect.Origin())
 			// With no-referrer browsers send the form with "Origin: null".
 			h.Set("Referrer-Policy", "same-origin")
 		}

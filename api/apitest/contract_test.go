@@ -110,6 +110,14 @@ func TestOpenAPI_DocsPage(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	body := string(s.ask(t, "GET", "/docs", nil).body)
+	contents, _, _ := strings.Cut(body, "</nav>")
+	listed := map[string]bool{}
+	for _, entry := range regexp.MustCompile(`<li>.*?>([^<]+)</a>`).FindAllStringSubmatch(contents, -1) {
+		if listed[entry[1]] {
+			t.Errorf("the contents list %q twice", entry[1])
+		}
+		listed[entry[1]] = true
+	}
 	for _, r := range contract.Routes {
 		_, article, found := strings.Cut(body, fmt.Sprintf(`<span class="method %[1]s">%[1]s</span> <code class="path">%[2]s</code>`, r.Method, r.Path))
 		if !found {

@@ -238,6 +238,31 @@ func TestErrors_MethodNotAllowed(t *testing.T) {
 	p.requireState(t, "pending", 1)
 }
 
+// A browser gets a page for an address that does not exist. What programs call stays JSON.
+func TestErrors_Negotiated(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	for call, status := range map[string]int{"GET /nothing": 404, "GET /docs/x": 404, "POST /docs": 405, "DELETE /s/x": 405, "GET /api": 404} {
+		method, path, _ := strings.Cut(call, " ")
+		a := s.ask(t, method, path, nil, "Accept", acceptHTML)
+		if a.status != status || a.header.Get("Content-Type") != "text/html; charset=UTF-8" || !strings.Contains(string(a.body), `lang="zh-CN"`) || !strings.Contains(string(a.body), `lang="en"`) {
+			t.Errorf("%s: %d as %q, want %d as HTML", call, a.status, a.header.Get("Content-Type"), status)
+		}
+		if !strings.HasPrefix(path, "/s/") {
+			for _, accept := range []string{"*/*", "application/json", "text/html;q=0, */*"} {
+				if got := s.ask(t, method, path, nil, "Accept", accept); got.status != status || got.header.Get("Content-Type") != "application/problem+json" {
+					t.Errorf("%s for %s: %d as %q", call, accept, got.status, got.header.Get("Content-Type"))
+				}
+			}
+		}
+	}
+	for _, path := range []string{"/api/x", ticketsPath, "/.well-known/x", "/oauth2/x", "/assets/no.js", "/healthz/x"} {
+		if a := s.ask(t, "GET", path, nil, "Accept", acceptHTML); a.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d as %q", path, a.status, a.header.Get("Content-Type"))
+		}
+	}
+}
+
 func TestErrors_HTMLPage(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})

@@ -82,7 +82,7 @@ func (s *testServer) ask(t testing.TB, method, path string, body any, headers ..
 	t.Helper()
 	a, err := s.send(s.stepContext(t), method, path, body, headers...)
 	must(t, err)
-	a.checkCommon(t, method, path)
+	a.checkCommon(t, method, path, headers)
 	if a.status >= 400 {
 		for i := 0; i+1 < len(headers); i += 2 {
 			secret := strings.TrimPrefix(headers[i+1], "Bearer ")
@@ -113,6 +113,9 @@ func (s *testServer) raw(t testing.TB, request string) *answer {
 	return a
 }
 
+// acceptHTML is the Accept of browsers.
+const acceptHTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
 // wantsHTML reports whether errors of the path are HTML pages.
 func wantsHTML(path string) bool {
 	path, _, _ = strings.Cut(path, "?")
@@ -120,7 +123,7 @@ func wantsHTML(path string) bool {
 }
 
 // checkCommon checks what all answers have in common.
-func (a *answer) checkCommon(t testing.TB, method, path string) {
+func (a *answer) checkCommon(t testing.TB, method, path string, sent []string) {
 	t.Helper()
 	if strings.HasPrefix(path, "/api/") && !slices.Equal(a.header["Cache-Control"], []string{"no-store"}) {
 		t.Errorf("%s %s: Cache-Control %q", method, path, a.header["Cache-Control"])
@@ -140,7 +143,7 @@ func (a *answer) checkCommon(t testing.TB, method, path string) {
 		return
 	}
 	kind := "application/problem+json"
-	if wantsHTML(path) {
+	if wantsHTML(path) || slices.Contains(sent, acceptHTML) && a.header.Get("Content-Type") != kind {
 		kind = "text/html"
 	}
 	if !strings.HasPrefix(a.header.Get("Content-Type"), kind) {

@@ -89,11 +89,11 @@ func (s *settings) missingSettings() (lines [][2]string) {
 		name, hint string
 	}{
 		{s.PublicURL != "", "LOGINHUB_PUBLIC_URL", "https://login.example.com"},
-		{!s.embedded(), "LOGINHUB_REDIS_URL", "redis://loginhub:PASSWORD@HOST:6379/0"},
+		{!s.embedded() || s.RedisURL != "", "LOGINHUB_REDIS_URL", "redis://loginhub:PASSWORD@HOST:6379/0"},
 		{s.Keys != "", "LOGINHUB_KEYS_FILE", "a file with what `loginhub keygen` prints, the same on every node"},
-		{!s.sandbox(), "LOGINHUB_WECHAT_APP_ID", "your mini-program's AppID"},
-		{!s.sandbox(), "LOGINHUB_WECHAT_APP_SECRET_FILE", "a file with your mini-program's AppSecret"},
-		{s.Clients != "", "LOGINHUB_CLIENTS", "the file of your sites"},
+		{!s.sandbox() || s.Sandbox, "LOGINHUB_WECHAT_APP_ID", "your mini-program's AppID"},
+		{!s.sandbox() || s.Sandbox, "LOGINHUB_WECHAT_APP_SECRET_FILE", "a file with your mini-program's AppSecret"},
+		{s.clients != nil, "LOGINHUB_CLIENTS", "the file of your sites"},
 		{len(s.TrustedProxies) > 0 || s.TLSCert != "", "LOGINHUB_TRUSTED_PROXIES", "your proxy's own address: 10.0.0.7/32"},
 	} {
 		if !setting.isSet {

@@ -87,7 +87,7 @@ type clientsConfig struct {
 func (c *Config) clientsFile(path string) (file clientsFile, err error) {
 	if path == c.ConfigFile {
 		if err = decodeStrict(c.file.clients, &file, clientsFileFields...); err != nil {
-			err = fmt.Errorf("%s: %w", path, err)
+			err = fmt.Errorf("%s: %w", path, explainYAML(err))
 		}
 		return file, err
 	}
@@ -223,7 +223,7 @@ func parseClients(text []byte) (file clientsFile, err error) {
 	case errors.Is(err, io.EOF):
 		return file, errors.New("the file is empty, or holds only comments; " + expected)
 	case err != nil:
-		return file, err
+		return file, explainYAML(err)
 	case len(file.Clients) == 0:
 		return file, errors.New("there are no clients in the file; " + expected)
 	}

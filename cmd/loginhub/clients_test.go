@@ -80,10 +80,13 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		"token_ttl, no unit":    {"clients:\n  - id: demo\n    token_ttl: 300\n", []string{"line 2", "300", "5m"}},
 		"token_ttl, none":       {"clients:\n  - id: demo\n    token_ttl: 0s\n", []string{"line 2", "0s"}},
 		"token_ttl, negative":   {"clients:\n  - id: demo\n    token_ttl: -5m\n", []string{"line 2", "-5m"}},
-		"number_matching":       {"clients:\n  - id: demo\n    number_matching: perhaps\n", []string{"line 3"}},
-		"origins without list":  {"clients:\n  - id: demo\n    origins: {a: b}\n", []string{"line 3"}},
-		"clients without list":  {"clients:\n  id: demo\n", []string{"line 2"}},
-		"a client that is text": {"clients:\n  - demo\n", []string{"line 2"}},
+		"number_matching":       {"clients:\n  - id: demo\n    number_matching: perhaps\n", []string{"line 3: expected true or false, found a text"}},
+		"origins without list":  {"clients:\n  - id: demo\n    origins: {a: b}\n", []string{"line 3: expected a list of texts, such as [a, b], found fields"}},
+		"clients without list":  {"clients:\n  id: demo\n", []string{"line 2: expected a list, each item with a dash, found fields"}},
+		"a client that is text": {"clients:\n  - demo\n", []string{"line 2: expected fields, each as NAME: VALUE, found a text"}},
+		"a list for a text":     {"clients:\n  - id: [demo]\n", []string{"line 2: expected a text, found a list"}},
+		"a list for fields":     {"clients:\n  - id: demo\n    wechat: [a]\n", []string{"line 3: expected fields"}},
+		"a secret for fields":   {"clients:\n  - id: demo\n    app: hunter2\n", []string{"line 3: expected fields"}},
 		"no YAML":               {"clients: [\n", []string{"line"}},
 		"no client":             {"clients: []\n", []string{"there are no clients"}},
 		"an empty file":         {"", nil},
@@ -101,6 +104,11 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: accepted as %+v", name, got)
 			continue
+		}
+		for _, never := range []string{"main.", "[]string", "!!", "hunter2", " type "} {
+			if strings.Contains(strings.ReplaceAll(err.Error(), path, ""), never) {
+				t.Errorf("%s: %q is in: %v", name, never, err)
+			}
 		}
 		for _, word := range append(c.wantText, path) {
 			if !strings.Contains(err.Error(), word) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -80,6 +81,10 @@ func TestBanner_ProductionSettings(t *testing.T) {
 	}
 	for _, line := range mustParseSettings(t).missingSettings() {
 		got = append(got, line[0])
+	}
+	config := writeConfig(t, "redis_url: embedded\nsandbox: true\nclients: [{id: demo}]\n")
+	if set := fmt.Sprint(mustParseSettings(t, "CONFIG="+config).missingSettings()); strings.Contains(set, "REDIS") || strings.Contains(set, "WECHAT") || strings.Contains(set, "CLIENTS") {
+		t.Errorf("the banner asks for what the file sets: %s", set)
 	}
 	if slices.Sort(want); len(want) < 7 || !slices.Equal(want, slices.Sorted(slices.Values(got))) {
 		t.Errorf("the banner lists %v, README.md %v", got, want)

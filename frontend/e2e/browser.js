@@ -81,7 +81,7 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
 async function watch(page, hosts, problems, expected) {
   page.setDefaultTimeout(15000)
   page.on('console', (message) => {
-    if (message.type() === 'error' && !expected?.test(message.text())) problems.push(`console: ${message.text()}`)
+    if (['error', 'warning'].includes(message.type()) && !expected?.test(message.text())) problems.push(`console: ${message.text()}`)
   })
   page.on('pageerror', (err) => problems.push(`page: ${err.message}`))
   page.on('request', (request) => {
