@@ -199,7 +199,7 @@ func openStore(s *settings) (*redisstore.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("LOGINHUB_REDIS_URL: %w", err)
 	}
-	store.Replicas, store.Prefix = s.RedisWait, strings.TrimSuffix(s.RedisPrefix, ":")
+	store.Replicas, store.Prefix, store.Sharded = s.RedisWait, strings.TrimSuffix(s.RedisPrefix, ":"), s.RedisSharded
 	return store, nil
 }
 

@@ -26,6 +26,7 @@ type Config struct {
 	RedisURLFile  string `help:"Path of a file with the Redis URL; read only at the start." placeholder:"PATH"`
 	RedisWait     int    `help:"How many replicas must have a confirm before the phone is answered, so that a failover cannot lose it. Each confirm costs one more command (WAIT). N needs N+1 replicas: with fewer than N in step every confirm is refused. Default: none."`
 	RedisPrefix   string `default:"loginhub" help:"Prefix of every key and channel in Redis, before a colon; deployments with different prefixes can use one Redis. At most 32 letters, digits, dots, dashes and underscores. Change it in the Redis user's rights (users.acl) too." placeholder:"PREFIX"`
+	RedisSharded  bool   `help:"Use sharded pub/sub in a Redis Cluster, so that a message does not pass through every master. Only with ?cluster=true, and only once every node is of a release that knows this setting; then node by node (deploy/RUNBOOK.md, upgrade). A ticket that the other kind of node has made costs one more Redis command per call."`
 	RecordVersion int    `enum:"1,2" default:"2" help:"Version of the ticket records that this node writes: 2, encrypted, or 1 while nodes of a release that reads only version 1 run (deploy/RUNBOOK.md, upgrade). Every node reads both."`
 	RedisCA       string `name:"redis-ca" help:"Path of the PEM certificates of the authorities for a rediss:// Redis and its Sentinels, instead of the system's." placeholder:"PATH"`
 	RedisCert     string `help:"Path of the PEM client certificate for a rediss:// Redis; read again when it changes." placeholder:"PATH"`
@@ -151,6 +152,7 @@ func (c *Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("config", c.ConfigFile), slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
 		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait), slog.String("redis_prefix", c.RedisPrefix),
+		slog.Bool("redis_sharded", c.RedisSharded),
 		slog.Int("record_version", c.RecordVersion),
 		slog.String("redis_ca", c.RedisCA), slog.String("redis_cert", c.RedisCert),
 		slog.String("keys", set(c.Keys)), slog.String("rsa_key_file", c.RSAKeyFile), slog.String("clients", c.Clients),

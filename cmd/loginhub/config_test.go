@@ -133,12 +133,12 @@ func (l fixedAddr) String() string { return string(l) }
 
 func TestConfig_Values(t *testing.T) {
 	s := mustParseSettings(t, withSettings(production, "TRUSTED_PROXIES=10.1.2.3/8, ::1 ,192.0.2.1", "RATE_LIMIT=0", "DRAIN=0s", "MAX_SOCKETS=7", "RECORD_VERSION=1",
-		"QR=https://t.example.com/{ticket}", "TICKET_TTL=30s", "CONFIRM_TTL=20s", "RESULT_TTL=2m", "TOKEN_TTL=3m", "REDIS_WAIT=1",
+		"QR=https://t.example.com/{ticket}", "TICKET_TTL=30s", "CONFIRM_TTL=20s", "RESULT_TTL=2m", "TOKEN_TTL=3m", "REDIS_WAIT=1", "REDIS_URL=redis://redis.example.com:6379?cluster=true", "REDIS_SHARDED=true",
 		"LISTEN=127.0.0.1:0", "ADMIN_LISTEN=", "LOG=debug", "KEYS="+otherKey+","+goodKey)...)
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.1/32")}
 	if !slices.Equal(s.proxies, proxies) || s.RateLimit != 0 || s.Drain != 0 || s.MaxSockets != 7 || s.QR != "https://t.example.com/{ticket}" ||
 		[4]time.Duration{s.TicketTTL, s.ConfirmTTL, s.ResultTTL, s.TokenTTL} != [4]time.Duration{30 * time.Second, 20 * time.Second, 2 * time.Minute, 3 * time.Minute} ||
-		s.RedisWait != 1 || s.RecordVersion != 1 || s.Listen != "127.0.0.1:0" || s.AdminListen != "" || s.Log != "debug" || len(s.masters) != 2 || s.masters[0].Reveal() != otherKey ||
+		s.RedisWait != 1 || !s.RedisSharded || s.RecordVersion != 1 || s.Listen != "127.0.0.1:0" || s.AdminListen != "" || s.Log != "debug" || len(s.masters) != 2 || s.masters[0].Reveal() != otherKey ||
 		s.embedded() || s.sandbox() {
 		t.Errorf("parsed %+v %v", s.Config, s.proxies)
 	}
@@ -210,7 +210,7 @@ func TestConfig_Errors(t *testing.T) {
 		{"TRUSTED_PROXIES=10.0.0.0/33", ""}, {"TRUSTED_PROXIES=proxy.local", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,*", ""},
 		{"TRUSTED_PROXIES=0.0.0.0/0", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,::/0", ""}, {"TRUSTED_PROXIES=1.2.3.4/0", ""},
 		{"TRUSTED_PROXIES=::ffff:0.0.0.0/96", ""}, {"TRUSTED_PROXIES=::ffff:10.0.0.0/90", ""},
-		{"RATE_LIMIT=-1", ""}, {"RATE_LIMIT=many", ""}, {"MAX_SOCKETS=-1", ""}, {"DRAIN=-1s", ""}, {"DRAIN=61m", ""}, {"REDIS_WAIT=-1", ""},
+		{"RATE_LIMIT=-1", ""}, {"RATE_LIMIT=many", ""}, {"MAX_SOCKETS=-1", ""}, {"DRAIN=-1s", ""}, {"DRAIN=61m", ""}, {"REDIS_WAIT=-1", ""}, {"REDIS_SHARDED=true", ""},
 		{"SANDBOX=perhaps", ""}, {"LOG=loud", "--log"},
 	} {
 		settings := production

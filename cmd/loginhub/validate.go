@@ -14,6 +14,7 @@ import (
 	"loginhub/api/qr"
 	"loginhub/hub/client"
 	"loginhub/hub/keys"
+	"loginhub/hub/redisstore"
 )
 
 // settings is a valid configuration.
@@ -132,6 +133,8 @@ func (s *settings) rules() []rule {
 			"LOGINHUB_REDIS_CA and LOGINHUB_REDIS_CERT are for TLS: the URL must begin with rediss://"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
 		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
+		{"LOGINHUB_REDIS_SHARDED", c.RedisSharded && !redisstore.IsCluster(c.RedisURL),
+			"only a Redis Cluster has shards: leave it out, or if LOGINHUB_REDIS_URL is a Cluster's, add ?cluster=true to it"},
 		{"LOGINHUB_REDIS_PREFIX", !redisPrefix.MatchString(c.RedisPrefix),
 			"like loginhub or team-a: at most 32 letters, digits, dots, dashes and underscores, a letter or digit first; a colon follows by itself"},
 		{"LOGINHUB_MAX_SOCKETS", c.MaxSockets < 0, "cannot be negative; unset takes it from the file limit"},

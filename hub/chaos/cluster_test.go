@@ -11,16 +11,32 @@ import (
 	"loginhub/hub/hubtest"
 )
 
+// sharded are the settings of nodes that use sharded pub/sub.
+var sharded = []string{"REDIS_SHARDED=true"}
+
+// eachPubSub runs a test with both kinds of pub/sub.
+func eachPubSub(t *testing.T, run func(t *testing.T, settings []string)) {
+	for name, settings := range map[string][]string{"pub/sub": nil, "sharded": sharded} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, settings)
+		})
+	}
+}
+
 // TestCluster_Slots moves slots with live tickets.
 func TestCluster_Slots(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string][]string{"asynchronous": nil, "with REDIS_WAIT": {"REDIS_WAIT=1"}} {
+	for name, with := range map[string]struct {
+		replicas int
+		settings []string
+	}{"asynchronous": {}, "with REDIS_WAIT": {1, []string{"REDIS_WAIT=1"}}, "sharded": {0, sharded}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cluster := hubtest.StartCluster(t, len(settings))
+			cluster := hubtest.StartCluster(t, with.replicas)
 			cluster.SetNodeTimeout(t, time.Minute)
 			i := 0
-			nodes := startNodes(t, 2, cluster.URL, settings...)
+			nodes := startNodes(t, 2, cluster.URL, with.settings...)
 			w := scenario{nodes: nodes, entry: front(t, nodes...)}
 			s := w.run(t, logins(t), fault{interval: 100 * time.Millisecond, minTimes: 2, inject: func(t *testing.T, ctx context.Context) {
 				// moves 400 slots from each master to the next
@@ -36,12 +52,17 @@ func TestCluster_Slots(t *testing.T) {
 }
 
 // TestCluster_LostNodeRecords kills a master before it has replicated the latest node
-// records. The subscriptions are on another master and never break.
+// records. Without sharded pub/sub the subscriptions are on another master and never
+// break.
 func TestCluster_LostNodeRecords(t *testing.T) {
 	t.Parallel()
+	eachPubSub(t, testLostNodeRecords)
+}
+
+func testLostNodeRecords(t *testing.T, settings []string) {
 	cluster := hubtest.StartCluster(t, 1)
 	cluster.SetNodeTimeout(t, time.Minute)
-	nodes := startNodes(t, 2, cluster.URL, fastFailover...)
+	nodes := startNodes(t, 2, cluster.URL, append(settings, fastFailover...)...)
 	entry := front(t, nodes...)
 	before := hubtest.MeasureUsage(t, nodes)
 	victim := cluster.Nodes[0]
@@ -60,7 +81,7 @@ func TestCluster_LostNodeRecords(t *testing.T) {
 	for _, page := range pages {
 		held.Go(func() { page.Wait(ctx) })
 		hubtest.Eventually(t, 10*time.Second, "the page is noted", func() bool {
-			return victim.Client.HExists(ctx, "loginhub:{"+page.Ticket.ID+"}", "nodes").Val()
+			return victim.Client.HExists(ctx, keyOf(ctx, victim, page.Ticket.ID), "nodes").Val()
 		})
 	}
 	victim.Kill()
@@ -85,8 +106,12 @@ func TestCluster_LostNodeRecords(t *testing.T) {
 // accept PUBLISH, but no writes (cluster-require-full-coverage, the default).
 func TestCluster_Down(t *testing.T) {
 	t.Parallel()
+	eachPubSub(t, testClusterDown)
+}
+
+func testClusterDown(t *testing.T, settings []string) {
 	cluster := hubtest.StartCluster(t, 0, "--appendfsync", "always")
-	nodes := startNodes(t, 2, cluster.URL, "TICKET_TTL=10m")
+	nodes := startNodes(t, 2, cluster.URL, append(settings, "TICKET_TTL=10m")...)
 	w := scenario{nodes: nodes, entry: front(t, nodes...)}
 	slot := func(does string, at ...*hubtest.Redis) {
 		for _, r := range at {
@@ -135,8 +160,69 @@ func ticketOn(t *testing.T, ctx context.Context, c *hubtest.Cluster, master *hub
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.MasterOf(t, "loginhub:{"+ticket.ID+"}") == master {
+		if keyOf(ctx, master, ticket.ID) != "" {
 			return ticket
 		}
+	}
+}
+
+// keyOf returns the key of a ticket's record on that server, or "".
+func keyOf(ctx context.Context, at *hubtest.Redis, id string) string {
+	for _, key := range at.Client.Keys(ctx, "loginhub:*"+id+"*").Val() {
+		return key
+	}
+	return ""
+}
+
+// TestCluster_ShardedSubscriptions breaks the sharded subscriptions.
+func TestCluster_ShardedSubscriptions(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 0)
+	cluster.SetNodeTimeout(t, time.Minute)
+	lines := cluster.Proxies(t)
+	nodes := startNodes(t, 2, cluster.URL, sharded...)
+	w := scenario{nodes: nodes, entry: front(t, nodes...)}
+	i := 0
+	for name, f := range map[string]fault{
+		"killed": {interval: 50 * time.Millisecond, minTimes: 30, inject: func(t *testing.T, ctx context.Context) {
+			i++
+			check(t, cluster.Nodes[i%3].Client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err())
+		}},
+		"one muted": {interval: 1500 * time.Millisecond, minTimes: 3, inject: func(t *testing.T, _ context.Context) {
+			i++
+			line := lines[i%3]
+			if n := line.Mute(); n != len(nodes) {
+				t.Errorf("%d subscriptions were muted, want %d", n, len(nodes))
+			}
+			hubtest.Eventually(t, 10*time.Second, "the nodes have subscribed again", func() bool {
+				deliver, mute := line.Subscriptions()
+				return deliver == len(nodes) && mute == 0
+			})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			waitReadyz(t, http.StatusOK, nodes...)
+			s := w.run(t, logins(t), f)
+			complete(t, s)
+			keptSockets(t, s)
+		})
+	}
+}
+
+// TestCluster_RollingShards changes LOGINHUB_REDIS_SHARDED node by node, there and back,
+// while logins go on.
+func TestCluster_RollingShards(t *testing.T) {
+	t.Parallel()
+	cluster := hubtest.StartCluster(t, 0)
+	nodes := startNodes(t, 2, cluster.URL)
+	w := scenario{nodes: nodes, entry: front(t, nodes...), thinkTime: time.Second} // tickets outlive a change
+	for _, setting := range []string{"REDIS_SHARDED=true", "REDIS_SHARDED=false"} {
+		t.Run(setting, func(t *testing.T) {
+			s := w.run(t, logins(t), rollNodes(nodes, program, setting))
+			complete(t, s)
+			if s.Errors > 0 {
+				t.Errorf("phones saw %d errors", s.Errors)
+			}
+		})
 	}
 }

@@ -32,6 +32,9 @@ var durabilityModes = []durabilityMode{
 // minReplicas is another mode, which a Cluster does not need.
 var minReplicas = durabilityMode{name: "with min-replicas-to-write, replica behind", lag: replicaLag, lossy: true, long: true}
 
+// shardedMode is another mode, only for a Cluster.
+var shardedMode = durabilityMode{name: "sharded, with REDIS_WAIT, replica behind", lag: replicaLag, settings: append([]string{"REDIS_WAIT=1"}, sharded...)}
+
 // fastFailover are short lifetimes: a login that is lost ends only at its deadline.
 var fastFailover = []string{"TICKET_TTL=30s", "CONFIRM_TTL=25s", "RESULT_TTL=16s"}
 
@@ -54,7 +57,7 @@ func TestFailover_Sentinel(t *testing.T) {
 
 func TestFailover_Cluster(t *testing.T) {
 	t.Parallel()
-	testFailover(t, durabilityModes, func(t *testing.T, with durabilityMode) (string, func(*testing.T, context.Context)) {
+	testFailover(t, append(durabilityModes, shardedMode), func(t *testing.T, with durabilityMode) (string, func(*testing.T, context.Context)) {
 		c := hubtest.StartCluster(t, 1)
 		c.SetNodeTimeout(t, time.Minute)
 		master := c.Nodes[0]

@@ -19,20 +19,7 @@ func TestUpgrade(t *testing.T) {
 	f := startFleet(t)
 	old := cmp.Or(os.Getenv("UPGRADE_FROM"), program)
 	const first, second = "RECORD_VERSION=1", "RECORD_VERSION=2"
-	// roll replaces the nodes one by one, and begins again while logins go on.
-	roll := func(program, setting string) fault {
-		i := 0
-		return fault{minTimes: len(f.nodes), inject: func(t *testing.T, ctx context.Context) {
-			n := f.nodes[i%len(f.nodes)]
-			i++
-			check(t, n.Terminate())
-			if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
-				t.Errorf("the node ended with %d, %v:\n%s", code, err, n.Log())
-			}
-			n.RestartAs(t, program, setting)
-			pause(ctx, 500*time.Millisecond) // logins on the mixed fleet
-		}}
-	}
+	roll := func(program, setting string) fault { return rollNodes(f.nodes, program, setting) }
 	for _, n := range f.nodes {
 		n.Kill()
 		n.RestartAs(t, old, first)
@@ -43,6 +30,21 @@ func TestUpgrade(t *testing.T) {
 		{name: "version 2, then 1", fault: roll(program, first), check: f.versions("1", "2")},
 		{name: "new with version 1, then old", fault: roll(old, first)},
 	})
+}
+
+// rollNodes replaces the nodes one by one, and begins again while logins go on.
+func rollNodes(nodes []*hubtest.Node, program, setting string) fault {
+	i := 0
+	return fault{minTimes: len(nodes), inject: func(t *testing.T, ctx context.Context) {
+		n := nodes[i%len(nodes)]
+		i++
+		check(t, n.Terminate())
+		if code, err := n.Wait(20 * time.Second); code != 0 || err != nil {
+			t.Errorf("the node ended with %d, %v:\n%s", code, err, n.Log())
+		}
+		n.RestartAs(t, program, setting)
+		pause(ctx, 500*time.Millisecond) // logins on the mixed fleet
+	}}
 }
 
 // versions returns a check that Redis has only records of these versions, and each of

@@ -110,3 +110,28 @@ func (c *Cluster) MasterOf(t testing.TB, key string) *Redis {
 	t.Fatalf("no master holds the slot of %s", key)
 	return nil
 }
+
+// Proxies puts a proxy in front of each server, in the order of Nodes, and returns them.
+// Clients that connect afterwards with URL are told the proxies' addresses. The servers
+// still reach each other directly.
+func (c *Cluster) Proxies(t testing.TB) []*Proxy {
+	t.Helper()
+	ctx := Context(t, 30*time.Second)
+	all := make([]*Proxy, len(c.Nodes))
+	for i, r := range c.Nodes {
+		all[i] = StartProxy(t, r)
+		_, port, _ := strings.Cut(all[i].listen.Addr().String(), ":")
+		if err := r.Client.ConfigSet(ctx, "cluster-announce-port", port).Err(); err != nil {
+			t.Fatalf("announce the proxy: %v", err)
+		}
+		c.URL = strings.Replace(c.URL, r.Addr, all[i].listen.Addr().String(), 1)
+	}
+	for _, r := range c.Nodes {
+		Eventually(t, 20*time.Second, "every server announces its proxy", func() bool {
+			return !slices.ContainsFunc(c.Nodes, func(other *Redis) bool {
+				return strings.Contains(r.Client.ClusterNodes(ctx).Val(), other.Addr+"@")
+			})
+		})
+	}
+	return all
+}

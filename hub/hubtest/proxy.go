@@ -201,7 +201,7 @@ func (p *Proxy) pump(l *proxyLink, from io.Reader, to io.Writer) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if late, lost := p.fate(l, buffer[:n]); n > 0 && !lost {
+		if late, lost := p.fate(l, buffer[:n], from == l.near); n > 0 && !lost {
 			way <- chunk{bytes.Clone(buffer[:n]), time.Now().Add(late)}
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -213,12 +213,12 @@ func (p *Proxy) pump(l *proxyLink, from io.Reader, to io.Writer) {
 	}
 }
 
-// fate returns the delay of a packet and whether it is lost. It notes a link that
-// subscribes, with SUBSCRIBE or SSUBSCRIBE.
-func (p *Proxy) fate(l *proxyLink, packet []byte) (late time.Duration, lost bool) {
+// fate returns the delay of a packet and whether it is lost. It notes a link on which the
+// client subscribes, with SUBSCRIBE or SSUBSCRIBE.
+func (p *Proxy) fate(l *proxyLink, packet []byte, sent bool) (late time.Duration, lost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !l.subscribed && bytes.Contains(bytes.ToLower(packet), []byte("subscribe\r")) {
+	if sent && !l.subscribed && bytes.Contains(bytes.ToLower(packet), []byte("subscribe\r")) {
 		l.subscribed, l.mute = true, p.muteNew
 	}
 	late = p.latency

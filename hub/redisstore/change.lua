@@ -2,7 +2,8 @@
 -- ARGV: tag of the version that the change is based on, next sealed record
 --       ('': repeat the change that made the tagged version),
 --       not before and not after (ms; 0: no bound), time of expiry (ms),
---       node to exclude, message to publish, prefix of the mailboxes' names.
+--       node to exclude, message to publish, prefix of the mailboxes' names,
+--       prefix of the sharded mailboxes in the record's slot ('': none).
 -- Returns {1 done | 0 not done, the stored record if not done, now in ms}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -28,7 +29,11 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[5])
 local sent = 0
 for node in string.gmatch(got[2] or '', '[^,]+') do
   if node ~= ARGV[6] and sent < 4 then
-    redis.call('PUBLISH', ARGV[8] .. node, ARGV[7])
+    -- Nobody receives it in this slot: the node does not use sharded mailboxes, or it is
+    -- subscribing again, or the slot is moving here and the subscription is not.
+    if ARGV[9] == '' or redis.call('SPUBLISH', ARGV[9] .. node, ARGV[7]) == 0 then
+      redis.call('PUBLISH', ARGV[8] .. node, ARGV[7])
+    end
     sent = sent + 1
   end
 end

@@ -28,7 +28,7 @@ func TestCluster_Slots(t *testing.T) {
 		{{Start: 42, End: 42}}, {{Start: 16383, End: 16383}}, {{Start: 7, End: 7}, {Start: 9000, End: 9001}},
 	} {
 		// The tag is between braces, in the middle of a key.
-		name := fmt.Sprintf("loginhub:node:{%s}%s", tagForSlots(ranges), newID())
+		name := fmt.Sprintf("loginhub:node:{%s}%s", tagForSlots("", ranges), newID())
 		slot := c.ClusterKeySlot(limit(t), name).Val()
 		in := false
 		for _, r := range ranges {
@@ -126,9 +126,9 @@ func TestCluster_MigratingSlots(t *testing.T) {
 	t.Parallel()
 	cluster := hubtest.StartCluster(t, 1)
 	cluster.SetNodeTimeout(t, time.Minute)
-	for _, replicas := range []int{0, 1} {
+	for mode := range 4 {
 		r := newFixture(t, cluster.URL, 3)
-		r.Replicas = replicas
+		r.Replicas, r.Sharded = mode%2, mode/2 > 0
 		id, old, deadline := r.created(t, time.Minute)
 		b, from := r.listen(t), cluster.MasterOf(t, r.ticketKey(id))
 		to := cluster.Nodes[0]

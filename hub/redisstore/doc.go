@@ -25,6 +25,10 @@
 //	                        (hub/killswitch.go)
 //	loginhub:mail:NODE      pub/sub channel: the node's mailbox
 //	                        (hub/ticket/message.go)
+//	loginhub:{bN}:TICKET    the same hash with Store.Sharded: bN is one of 64 buckets
+//	                        (buckets.go)
+//	loginhub:{bN}:mail:NODE sharded pub/sub channel: the node's mailbox in that bucket
+//	                        (sharded.go)
 //	loginhub:vault:{NAME}   a small value for all nodes, encrypted, or a name that is
 //	                        set once (secrets.go): WeChat's access token, the state
 //	                        of a website login, the used id of an app's assertion

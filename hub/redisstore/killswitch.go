@@ -11,7 +11,7 @@ import (
 
 // switchesKey returns the key of the hash of kill switches, by client id. The hash is
 // the only key that does not expire. Package hub writes and reads the values.
-func (s *Store) switchesKey() string { return s.keyName("switches") }
+func (s *Store) switchesKey() string { return s.names().key("switches") }
 
 //go:embed killswitch.lua
 var switchLua string

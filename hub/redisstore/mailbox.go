@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -18,14 +17,15 @@ const probeKeyTTL = 10 * time.Second
 // probeTimeout is the limit of one liveness probe: the next one is due then.
 const probeTimeout = time.Second
 
-func (s *Store) mailbox(node string) string { return s.keyName("mail:" + node) }
-
 // Listen subscribes to the node's mailbox and reads it until ctx ends or the connection
 // breaks and the client library cannot restore it. It calls subscribed after every
 // successful subscription, the first and all later ones. It calls mail once per message,
-// in order and from this goroutine, so mail must not block.
+// one at a time and in the order of each master, so mail must not block.
 func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail func([]byte)) error {
-	ps := s.client.Subscribe(ctx, s.mailbox(node))
+	if cluster, ok := s.client.(*redis.ClusterClient); ok && s.Sharded {
+		return shards{s, cluster}.listen(ctx, node, subscribed, mail)
+	}
+	ps := s.client.Subscribe(ctx, s.names().mailbox(node))
 	// Receive ignores ctx while it waits. Closing the subscription ends it.
 	stop := context.AfterFunc(ctx, func() { ps.Close() })
 	defer func() {
@@ -59,25 +59,26 @@ func (s *Store) Listen(ctx context.Context, node string, subscribed func(), mail
 
 // Probe writes the node's key on every master and publishes a liveness probe from there
 // to the node's own mailbox: one message per master (ticket.EncodeProbe of nonce and a
-// number from 0). It returns how many messages must arrive. It also sets the clock.
+// number from 0). With Sharded these are the masters that have a bucket. It returns how
+// many messages must arrive. It also sets the clock.
 func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return 1, s.probeMaster(ctx, s.client, "0", node, ticket.EncodeProbe(nonce, 0))
+		return 1, s.probeMaster(ctx, s.client, s.names().probe(node, "0"), ticket.EncodeProbe(nonce, 0))
 	}
-	tags, err := s.masterTags(ctx, cluster)
+	targets, err := s.probeTargets(ctx, cluster, node)
 	if err != nil {
 		return 0, err
 	}
 	// All masters are probed at once: a slow one must not use up the time of the others.
 	var all sync.WaitGroup
-	errs := make([]error, len(tags))
-	for i, tag := range tags {
+	errs := make([]error, len(targets))
+	for i, target := range targets {
 		all.Go(func() {
-			// The cluster client routes by the tag's slot, which belongs to that master.
-			errs[i] = s.probeMaster(ctx, cluster, tag, node, ticket.EncodeProbe(nonce, i))
+			// The cluster client routes by the key's slot, which belongs to that master.
+			errs[i] = s.probeMaster(ctx, cluster, target, ticket.EncodeProbe(nonce, i))
 		})
 	}
 	all.Wait()
@@ -86,13 +87,28 @@ func (s *Store) Probe(ctx context.Context, node, nonce string) (masters int, err
 			return 0, err
 		}
 	}
-	return len(tags), nil
+	return len(targets), nil
 }
 
-func (s *Store) probeMaster(ctx context.Context, c redis.Scripter, tag, node string, probe []byte) error {
+// probeTarget is what probe.lua uses on one master.
+type probeTarget struct{ key, mailbox, command string }
+
+// probeTargets returns one target per master of the Cluster.
+func (s *Store) probeTargets(ctx context.Context, cluster *redis.ClusterClient, node string) ([]probeTarget, error) {
+	if s.Sharded {
+		return shards{s, cluster}.probes(ctx, node)
+	}
+	tags, err := masterTags(ctx, cluster)
+	targets := make([]probeTarget, len(tags))
+	for i, tag := range tags {
+		targets[i] = s.names().probe(node, tag)
+	}
+	return targets, err
+}
+
+func (s *Store) probeMaster(ctx context.Context, c redis.Scripter, at probeTarget, probe []byte) error {
 	sent := time.Now()
-	now, err := s.scripts.probe.Run(ctx, c, []string{s.keyName("node:{" + tag + "}" + node)},
-		probeKeyTTL.Milliseconds(), s.mailbox(node), probe).Int64()
+	now, err := s.scripts.probe.Run(ctx, c, []string{at.key}, probeKeyTTL.Milliseconds(), at.mailbox, probe, at.command).Int64()
 	s.observe(callProbe, sent, err)
 	if err != nil {
 		return unavailable(err)
@@ -103,7 +119,7 @@ func (s *Store) probeMaster(ctx context.Context, c redis.Scripter, tag, node str
 
 // masterTags returns for each master of the Cluster a hash tag whose slot it serves at
 // present. A failover or a resharding changes that.
-func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]string, error) {
+func masterTags(ctx context.Context, c *redis.ClusterClient) ([]string, error) {
 	shards, err := c.ClusterShards(ctx).Result()
 	if err != nil {
 		return nil, unavailable(err)
@@ -111,41 +127,13 @@ func (s *Store) masterTags(ctx context.Context, c *redis.ClusterClient) ([]strin
 	var tags []string
 	for _, shard := range shards {
 		if len(shard.Slots) > 0 {
-			tags = append(tags, tagForSlots(shard.Slots))
+			tags = append(tags, tagForSlots("", shard.Slots))
 		}
 	}
 	if len(tags) == 0 {
 		return nil, fmt.Errorf("redis: the cluster serves no slots: %w", ticket.ErrStoreUnavailable)
 	}
 	return tags, nil
-}
-
-// tagForSlots returns the smallest number, as text, whose slot is in one of the ranges.
-func tagForSlots(ranges []redis.SlotRange) string {
-	for n := 0; ; n++ {
-		tag := strconv.Itoa(n)
-		slot := int64(crc16(tag)) % 16384
-		for _, r := range ranges {
-			if r.Start <= slot && slot <= r.End {
-				return tag
-			}
-		}
-	}
-}
-
-// crc16 returns the CRC16-CCITT (XMODEM), which Redis Cluster uses for key slots.
-func crc16(s string) (crc uint16) {
-	for i := range len(s) {
-		crc ^= uint16(s[i]) << 8
-		for range 8 {
-			if crc&0x8000 != 0 {
-				crc = crc<<1 ^ 0x1021
-			} else {
-				crc <<= 1
-			}
-		}
-	}
-	return crc
 }
 
 // Preload loads the scripts on every master.

@@ -37,6 +37,22 @@ func newFixture(t testing.TB, url string, masters int) *fixture {
 	return r
 }
 
+// ticketKey returns the key under which this store creates a ticket.
+func (r *fixture) ticketKey(id ticket.ID) string { return r.names().place(id, r.Sharded).key }
+
+// publish publishes a message to a node's mailbox from the ticket's master, as change.lua
+// does.
+func (r *fixture) publish(t testing.TB, id ticket.ID, node, message string) {
+	t.Helper()
+	command, at := "PUBLISH", r.names().mailbox(node)
+	if r.Sharded {
+		command, at = "SPUBLISH", r.names().place(id, true).mailboxes+node
+	}
+	if err := r.inspect.Eval(limit(t), "return redis.call(ARGV[1], ARGV[2], ARGV[3])", []string{r.ticketKey(id)}, command, at, message).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // openStore opens a store and closes it with the test.
 func openStore(t testing.TB, url string) *Store {
 	t.Helper()
@@ -59,6 +75,11 @@ func TestStore_EveryTopology(t *testing.T) {
 		"embedded":     func(t *testing.T) *fixture { return newFixture(t, Embedded, 1) },
 		"redis-server": func(t *testing.T) *fixture { return newFixture(t, hubtest.StartRedis(t).URL, 1) },
 		"cluster":      func(t *testing.T) *fixture { return newFixture(t, hubtest.StartCluster(t, 0).URL, 3) },
+		"sharded": func(t *testing.T) *fixture {
+			r := newFixture(t, hubtest.StartCluster(t, 0).URL, 3)
+			r.Sharded = true
+			return r
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,9 +228,7 @@ func (b *inbox) drain(t testing.TB, id ticket.ID) []string {
 	t.Helper()
 	end := "end " + string(newID())
 	// The same master must publish it: a Cluster does not keep the order across masters.
-	if err := b.fixture.inspect.Eval(limit(t), "return redis.call('PUBLISH', ARGV[1], ARGV[2])", []string{b.fixture.ticketKey(id)}, b.fixture.mailbox(b.node), end).Err(); err != nil {
-		t.Fatal(err)
-	}
+	b.fixture.publish(t, id, b.node, end)
 	var all []string
 	for {
 		m := await(t, b.mail, "the last of the mail")

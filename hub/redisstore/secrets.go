@@ -89,7 +89,7 @@ func (s *Store) SecretStore(ring *SecretKeyring) *SecretStore {
 // Reload replaces the keys for all later calls.
 func (v *SecretStore) Reload(ring *SecretKeyring) { v.ring.Store(ring) }
 
-func (v *SecretStore) key(name string) string { return v.store.keyName("vault:{" + name + "}") }
+func (v *SecretStore) key(name string) string { return v.store.names().key("vault:{" + name + "}") }
 
 // Now returns Redis's clock.
 func (v *SecretStore) Now() time.Time { return v.store.Now() }

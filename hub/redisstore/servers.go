@@ -73,7 +73,7 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 // them with the rights of the default user, even if that user is off
 // (redis/redis#14541).
 func (s *Store) replayRights(ctx context.Context, c *redis.Client) Rights {
-	key := s.keyName("{}")
+	key := s.names().key("{}")
 	for _, command := range [][]any{
 		{"HSET", key, "rec", ""}, {"HDEL", key, "rec"}, {"PEXPIREAT", key, 1}, {"SET", key, ""}} {
 		answer, err := c.ACLDryRun(ctx, "default", command...).Result()

@@ -28,6 +28,10 @@ type Store struct {
 	// Prefix begins every key and channel. Set it before the first call. Stores with
 	// different prefixes share nothing on the same Redis. "" means DefaultPrefix.
 	Prefix string
+	// Sharded keeps new tickets of a Cluster in buckets and publishes with sharded pub/sub,
+	// so that a message does not pass through every master. Set it before the first call,
+	// and once every node is of a release that knows it. It has no effect without a Cluster.
+	Sharded bool
 	// Metrics receives measurements, if it is not nil. Set it before the first call.
 	Metrics Metrics
 
@@ -43,6 +47,9 @@ type Store struct {
 
 	start  time.Time    // with a monotonic reading
 	offset atomic.Int64 // Redis's clock minus (start + time since start), ns
+
+	// received is when a message last arrived from each bucket, in ns since start.
+	received [buckets]atomic.Int64
 }
 
 // Open returns a store on the Redis at url. It accepts go-redis's own forms (redis://,
@@ -107,17 +114,15 @@ func (s *Store) syncClock(now, sent time.Time) {
 // DefaultPrefix is used if Store.Prefix is "".
 const DefaultPrefix = "loginhub"
 
-// keyName returns the name of a key or channel of this store.
-func (s *Store) keyName(rest string) string { return cmp.Or(s.Prefix, DefaultPrefix) + ":" + rest }
-
-func (s *Store) ticketKey(id ticket.ID) string { return s.keyName("{" + string(id) + "}") }
+// names returns the names of this store's keys and channels.
+func (s *Store) names() names { return names(cmp.Or(s.Prefix, DefaultPrefix)) }
 
 // Create stores a new ticket's sealed record. made is false if the deadline was computed
 // with a clock that differs from Redis's. Now is correct after that, and the caller must
 // build the record again.
 func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
 	sent := time.Now()
-	c := &call{script: s.scripts.create, key: s.ticketKey(id), args: []any{
+	c := &call{script: s.scripts.create, key: s.names().place(id, s.places()[0]).key, args: []any{
 		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}
 	err = s.run(ctx, []*call{c})
 	s.observe(callCreate, sent, err)
@@ -141,21 +146,17 @@ func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadlin
 // Attach reads tickets and records node as waiting for them; node "" only reads. The
 // results are in the order of ids.
 func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
-	calls := make([]*call, len(ids))
-	for i, id := range ids {
-		calls[i] = &call{script: s.scripts.attach, key: s.ticketKey(id), args: []any{node}}
-	}
 	start := time.Now()
-	err := s.run(ctx, calls)
+	replies, err := s.runTickets(ctx, ids, s.run, func(i int, at place) *call {
+		return &call{script: s.scripts.attach, key: at.key, args: []any{node}}
+	})
 	s.observe(callName(len(ids), callAttach, callAttachMany), start, err)
 	if err != nil {
 		return nil, err
 	}
 	all := make([]ticket.Stored, len(ids))
-	for i, c := range calls {
-		if all[i], _, err = parseReply(c.cmd); err != nil {
-			return nil, err
-		}
+	for i, r := range replies {
+		all[i] = r.Stored
 	}
 	return all, nil
 }
@@ -163,31 +164,28 @@ func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ti
 // Change makes changes, each in one atomic step, and publishes them to the recorded
 // nodes. The outcomes are in the order of the changes.
 func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
-	calls := make([]*call, len(changes))
+	ids := make([]ticket.ID, len(changes))
 	for i, c := range changes {
-		calls[i] = &call{script: s.scripts.change, key: s.ticketKey(c.ID), args: []any{
-			c.BaseTag, c.Sealed, unixMilli(c.NotBefore), unixMilli(c.NotAfter), c.ExpireAt.UnixMilli(),
-			c.ExcludeNode, ticket.EncodeUpdate(c.ID, c.Sealed), s.mailbox("")}}
+		ids[i] = c.ID
 	}
-	var err error
-	start, name := time.Now(), callName(len(changes), callChange, callChangeMany)
+	start, name, run := time.Now(), callName(len(changes), callChange, callChangeMany), s.run
 	if s.Replicas > 0 && len(changes) == 1 && changes[0].WaitReplicas {
 		name = callChangeReplicated
-		err = s.runAndWait(ctx, calls[0])
-	} else {
-		err = s.run(ctx, calls)
+		run = func(ctx context.Context, calls []*call) error { return s.runAndWait(ctx, calls[0]) }
 	}
+	replies, err := s.runTickets(ctx, ids, run, func(i int, at place) *call {
+		c := changes[i]
+		return &call{script: s.scripts.change, key: at.key, args: []any{
+			c.BaseTag, c.Sealed, unixMilli(c.NotBefore), unixMilli(c.NotAfter), c.ExpireAt.UnixMilli(),
+			c.ExcludeNode, ticket.EncodeUpdate(c.ID, c.Sealed), s.names().mailbox(""), at.mailboxes}}
+	})
 	s.observe(name, start, err)
 	if err != nil {
 		return nil, err
 	}
 	all := make([]ticket.Outcome, len(changes))
-	for i, c := range calls {
-		f, status, err := parseReply(c.cmd)
-		if err != nil {
-			return nil, err
-		}
-		all[i] = ticket.Outcome{Done: status == 1, Stored: f}
+	for i, r := range replies {
+		all[i] = ticket.Outcome{Done: r.status == 1, Stored: r.Stored}
 	}
 	return all, nil
 }

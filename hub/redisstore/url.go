@@ -36,7 +36,7 @@ func newClient(text string, secure *tls.Config) (redis.UniversalClient, error) {
 		return nil, badURL(err)
 	}
 	q := u.Query()
-	cluster := q.Get("cluster") == "true"
+	cluster := isCluster(q)
 	sentinel := q.Has("master_name")
 	q.Del("cluster")
 	u.RawQuery = q.Encode()
@@ -71,6 +71,14 @@ func newClient(text string, secure *tls.Config) (redis.UniversalClient, error) {
 	o.TLSConfig = mergeTLS(o.TLSConfig, secure)
 	return redis.NewClient(o), nil
 }
+
+// IsCluster reports whether the URL is for a Redis Cluster.
+func IsCluster(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && isCluster(u.Query())
+}
+
+func isCluster(q url.Values) bool { return q.Get("cluster") == "true" }
 
 // mergeTLS adds the operator's authorities and certificate to the settings from the URL.
 // nil stays nil: a redis:// URL gets no TLS.

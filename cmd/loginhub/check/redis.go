@@ -28,7 +28,7 @@ func (e *checker) rightsHint(err error) string {
 	if err == nil || redisstore.Advice(err) != "" && !redisstore.IsMissingRight(err) {
 		return ""
 	}
-	return fmt.Sprintf("the user needs the commands in deploy/redis/users.acl and ~%s:* &%s:mail:* (LOGINHUB_REDIS_PREFIX); Redis 7 gives a user no channels by default", e.set.RedisPrefix, e.set.RedisPrefix)
+	return fmt.Sprintf("the user needs the commands in deploy/redis/users.acl and ~%[1]s:* &%[1]s:mail:* &%[1]s:{*}:mail:* (LOGINHUB_REDIS_PREFIX); Redis 7 gives a user no channels by default", e.set.RedisPrefix)
 }
 
 // addRedisResult is addResult for a call of Redis.
