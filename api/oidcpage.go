@@ -22,6 +22,7 @@ const formsAnywhere = "form-action 'self' https: http:"
 // authorizePage answers with the login page of an authorization request. No other site
 // may frame it: a person decides there where the login goes.
 func (s *Server) authorizePage(c echo.Context, p oidc.Page) error {
+	c.Set(localesKey, strings.Join(strings.Fields(p.Locales), ","))
 	site := gate.ConfigOf(c).ClientByID[p.ClientID]
 	index := s.loginPage(c, site)
 	index.Request, index.Host = p.Request, p.Host
@@ -86,7 +87,11 @@ func (s *Server) logoutPage(c echo.Context, p oidc.LogoutPage) error {
 	policy, _, _ := strings.Cut(csp, "form-action ")
 	h.Set("Content-Security-Policy", policy+formsAnywhere)
 	denyFraming(h)
-	return s.render(c, http.StatusOK, "logout.html", frontend.Logout(p))
+	page := frontend.Logout{Ask: p.Ask, Fields: p.Fields}
+	if p.Site != nil {
+		page.Label = p.Site.Label(languageOf(s.pages, c).Tag)
+	}
+	return s.render(c, http.StatusOK, "logout.html", page)
 }
 
 // oauthError answers an error of an OAuth endpoint in its own form (RFC 6749, section

@@ -42,7 +42,7 @@ func (s *Server) loginPage(c echo.Context, client *client.Client) frontend.Index
 	cfg := gate.ConfigOf(c)
 	methods := cfg.MethodsOf(client.ID)
 	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.gate.Hub.Issuer(),
-		Label: client.Label("zh"), LabelEn: client.Label("en"), Providers: providersOf(methods, client)}
+		Site: client.Label(languageOf(s.pages, c).Tag), Label: client.Label("zh"), LabelEn: client.Label("en"), Providers: providersOf(methods, client)}
 	h, policy := c.Response().Header(), csp
 	for _, p := range methods.Listed {
 		if p.Redirect != nil && client.AllowsProvider(p.ID) {
@@ -90,7 +90,7 @@ func (s *Server) landing(c echo.Context) error {
 // handler has set a Content-Security-Policy.
 func (s *Server) render(c echo.Context, status int, name string, data any) error {
 	var b bytes.Buffer
-	if err := s.templates.ExecuteTemplate(&b, name, data); err != nil {
+	if err := s.pages.Execute(&b, languageOf(s.pages, c).Tag, name, data); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
 	h := c.Response().Header()
@@ -101,6 +101,16 @@ func (s *Server) render(c echo.Context, status int, name string, data any) error
 	h.Set("Permissions-Policy", permissionsPolicy)
 	h.Set("Cache-Control", "no-store")
 	return c.HTMLBlob(status, b.Bytes())
+}
+
+// localesKey is the context's key for the languages that an authorization request asks for.
+const localesKey = "ui_locales"
+
+// languageOf returns the language of a page: by the query's lang, then by the site's wish, then by the
+// browser's.
+func languageOf(pages *frontend.Pages, c echo.Context) frontend.Language {
+	locales, _ := c.Get(localesKey).(string)
+	return pages.Choose(c.QueryParam("lang"), locales, c.Request().Header.Get("Accept-Language"))
 }
 
 // openAPISpec is the wire contract as OpenAPI 3.1, written by hand. The tests

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -65,7 +64,7 @@ type Server struct {
 	metrics                Metrics
 	verifyName, verifyText string
 	refusedOrigins         refusedOrigins
-	templates              *template.Template
+	pages                  *frontend.Pages
 	clientPackage          func() (frontend.ClientPackage, error) // made at the first call
 	router                 *echo.Echo
 }
@@ -78,7 +77,7 @@ func New(c Config) (*Server, error) {
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
-	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage,
+	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Locales: frontend.Tags(), Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage,
 		LogoutPage: s.logoutPage, LogoutToken: func(result string) {
 			if c.Metrics != nil {
 				c.Metrics.IncLogoutToken(result)
@@ -87,18 +86,17 @@ func New(c Config) (*Server, error) {
 	s.login.TicketRequest = s.oidc.TicketRequest
 	visits := visit.New(s.gate, c.StateStore)
 	var err error
-	if s.consent, err = consent.New(s.gate, consent.Options{Visits: visits, States: c.StateStore, Render: s.render}); err != nil {
-		return nil, fmt.Errorf("texts: %w", err)
+	if s.pages, err = frontend.NewPages(); err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
 	}
+	s.consent = consent.New(s.gate, consent.Options{Visits: visits, States: c.StateStore, Render: s.render, Messages: s.pages.Catalogue,
+		Language: func(c echo.Context) frontend.Language { return languageOf(s.pages, c) }})
 	s.events = events.New(s.gate, events.Options{Outcome: outcome, Link: s.consent.Link})
 	s.webLogin = weblogin.New(s.gate, weblogin.Options{Visits: visits, Continue: s.goOn, Consent: s.consent.Return,
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "weblogin.html", frontend.WebLoginResult{Confirmed: confirmed})
 		}})
 	s.gate.Reload(c.Reloadable)
-	if s.templates, err = frontend.Templates(); err != nil {
-		return nil, fmt.Errorf("pages: %w", err)
-	}
 	s.clientPackage = sync.OnceValues(func() (frontend.ClientPackage, error) { return frontend.NewClientPackage(c.Version) })
 	if s.router, err = s.routes(); err != nil {
 		return nil, err

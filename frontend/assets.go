@@ -18,7 +18,7 @@ import (
 // dist has the bundles of page/ and client/. go generate makes them.
 //
 //go:generate go run ./bundle
-//go:embed dist page/*.svg client/*.js client/widget/*.js
+//go:embed dist page/*.svg client/*.js client/widget/*.js messages/*.json
 var sources embed.FS
 
 // bootScript is inside the pages, so that it needs no round trip of its own.
@@ -42,7 +42,7 @@ type Asset struct {
 }
 
 // mediaTypes are the media types by extension.
-var mediaTypes = map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+var mediaTypes = map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json"}
 
 // NewAsset returns a file with its hash.
 func NewAsset(kind string, body []byte) Asset {
@@ -62,8 +62,8 @@ func compress(body []byte) []byte {
 	return b.Bytes()
 }
 
-// Assets returns the files that browsers fetch, by their path below /assets/: page/NAME, client/NAME
-// and client/widget/NAME. A bundle has the path of its source.
+// Assets returns the files that browsers fetch, by their path below /assets/: page/NAME, client/NAME,
+// client/widget/NAME and messages/NAME. A bundle has the path of its source.
 var Assets = sync.OnceValues(func() (map[string]Asset, error) {
 	all := map[string]Asset{}
 	err := fs.WalkDir(sources, ".", func(name string, d fs.DirEntry, err error) error {

@@ -1,25 +1,10 @@
 package frontend
 
-import (
-	"embed"
-	"html/template"
-)
-
-//go:embed page/*.html
-var pages embed.FS
-
-// Templates parses the pages. The data of index.html is Index, of phone.html and consent.html Consent, of landing.html Landing, of
-// error.html Failure, of device.html Device, of weblogin.html WebLoginResult, of continue.html Form, of logout.html Logout, and of docs.html
-// Docs.
-func Templates() (*template.Template, error) {
-	functions := template.FuncMap{"asset": assetURL, "boot": func() template.JS { return template.JS(bootScript) }}
-	return template.New("").Funcs(functions).ParseFS(pages, "page/*.html")
-}
-
 // Index is the data of the login page.
 type Index struct {
 	Sandbox        bool       // shows a link to the sandbox's phone, and that this is a sandbox
 	Client         string     // client_id
+	Site           string     // the site's name in the page's language
 	Label, LabelEn string     // the site's name in Chinese and English
 	PublicURL      string     // the issuer of the tokens
 	Providers      []Provider // the providers that the client takes, in the order of the configuration
@@ -57,13 +42,26 @@ type Form struct {
 
 // Logout is the data of the page of a logout.
 type Logout struct {
-	Label, LabelEN string // the site's name in Chinese and English; "" if it is not known
-	Ask            bool   // the page asks first, with a form that posts Fields
-	Fields         map[string]string
+	Label  string // the site's name; "" if it is not known
+	Ask    bool   // the page asks first, with a form that posts Fields
+	Fields map[string]string
 }
 
 // Failure is the data of the error page: the fields of the problem document (RFC 9457).
 type Failure struct {
 	Status              int
 	Code, Title, Detail string
+}
+
+// Text is the key of the error's text in the catalogue.
+func (f Failure) Text(known Texts) string {
+	switch {
+	case f.Code == "method_not_allowed":
+		return "not_found"
+	case known[f.Code] != nil:
+		return f.Code
+	case f.Status == 503:
+		return "unavailable"
+	}
+	return "other"
 }

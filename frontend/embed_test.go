@@ -20,36 +20,35 @@ var forbidden = map[string]*regexp.Regexp{
 	"an unknown address": regexp.MustCompile(`(?:src|href)="(/[^"]*)"`),
 }
 
+// data is a block of JSON, which no browser executes.
+var data = regexp.MustCompile(`<script type="application/json" id="messages">[^<]*</script>`)
+
 func TestPages_ContentSecurityPolicy(t *testing.T) {
-	templates, err := Templates()
-	if err != nil {
-		t.Fatal(err)
-	}
-	texts, err := PhoneTexts()
+	pages, err := NewPages()
 	if err != nil {
 		t.Fatal(err)
 	}
 	const hostile = `"><script>alert(1)</script>`
-	data := map[string]any{
-		"index.html": Index{Sandbox: true, Client: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
+	all := map[string]any{
+		"index.html": Index{Sandbox: true, Client: hostile, Site: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
 			Providers: []Provider{{Kind: hostile, Start: "/api/connect/x", LabelZH: hostile, LabelEN: hostile}}},
-		"phone.html":    Consent{Ticket: hostile, T: texts["zh"], Facts: Facts{Same: "undefined"}},
-		"consent.html":  Consent{Ticket: hostile, T: texts["en"], Screen: "consent", CSRF: hostile, Choices: []string{hostile}, As: hostile, Facts: Facts{Client: hostile, Hosts: hostile, IP: hostile, Same: "true", Browser: hostile, OS: hostile, Requested: hostile}},
-		"landing.html":  Landing{Ticket: hostile, WithZH: hostile, WithEN: hostile, InZH: hostile, InEN: hostile, Opens: true, Links: []Link{{URL: "weixin://dl/business/?appid=wx1", ZH: hostile, EN: hostile}}},
-		"logout.html":   Logout{Ask: true, Label: hostile, LabelEN: hostile, Fields: map[string]string{"state": hostile}},
+		"phone.html":    Consent{Ticket: hostile, Facts: Facts{Same: "undefined"}},
+		"consent.html":  Consent{Ticket: hostile, Screen: "consent", CSRF: hostile, Choices: []string{hostile}, As: hostile, Facts: Facts{Client: hostile, Hosts: hostile, IP: hostile, Same: "true", Browser: hostile, OS: hostile, Requested: hostile}},
+		"landing.html":  Landing{Ticket: hostile, Apps: hostile, In: hostile, Opens: true, Links: []Link{{URL: "weixin://dl/business/?appid=wx1", Text: hostile}}},
+		"logout.html":   Logout{Ask: true, Label: hostile, Fields: map[string]string{"state": hostile}},
 		"weblogin.html": WebLoginResult{Confirmed: true},
 		"continue.html": Form{Action: "https://site.test/cb", Fields: map[string]string{"code": hostile}},
 		"error.html":    Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},
 		"device.html":   Device{Code: hostile, Wrong: true},
 	}
-	for name, d := range data {
+	for name, d := range all {
 		t.Run(name, func(t *testing.T) {
 			var page bytes.Buffer
-			if err := templates.ExecuteTemplate(&page, name, d); err != nil {
+			if err := pages.Execute(&page, "zh-CN", name, d); err != nil {
 				t.Fatal(err)
 			}
 			for what, pattern := range forbidden {
-				for _, found := range pattern.FindAllStringSubmatch(strings.Replace(page.String(), "<script>"+bootScript+"</script>", "", 1), -1) {
+				for _, found := range pattern.FindAllStringSubmatch(data.ReplaceAllString(strings.Replace(page.String(), "<script>"+bootScript+"</script>", "", 1), ""), -1) {
 					if what != "an unknown address" {
 						t.Errorf("contains %s: %q", what, found[0])
 					} else if _, hashed, _ := FindAsset(strings.TrimPrefix(found[1], "/assets/")); !hashed {
@@ -65,16 +64,16 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 }
 
 func TestPages_SandboxOnly(t *testing.T) {
-	templates, err := Templates()
+	pages, err := NewPages()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, sandbox := range []bool{true, false} {
 		var page bytes.Buffer
-		if err := templates.ExecuteTemplate(&page, "index.html", Index{Sandbox: sandbox}); err != nil {
+		if err := pages.Execute(&page, "en", "index.html", Index{Sandbox: sandbox}); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(page.String(), "sandbox"); got != sandbox {
+		if got := strings.Contains(page.String(), `id="phone"`); got != sandbox {
 			t.Errorf("sandbox %v: mentioned %v", sandbox, got)
 		}
 	}
@@ -83,7 +82,7 @@ func TestPages_SandboxOnly(t *testing.T) {
 // imports matches an import of a minified module.
 var imports = regexp.MustCompile(`\bimport\s*[{*"'(]|from"`)
 
-// TestAssets_Files checks that browsers can fetch the client's modules, the bundles and the pictures, and nothing else.
+// TestAssets_Files checks that browsers can fetch the client's modules, the bundles, the pictures and the texts, and nothing else.
 func TestAssets_Files(t *testing.T) {
 	all, err := Assets()
 	if err != nil {
@@ -91,8 +90,8 @@ func TestAssets_Files(t *testing.T) {
 	}
 	want := []string{"page/base.css", "page/boot.js", "page/consent.js", "page/continue.js", "page/device.css", "page/docs.css", "page/logo.svg", "page/open.js",
 		"page/page.css", "page/page.js", "page/phone.css", "page/phone.js"}
-	for _, dir := range []string{"client/", "client/widget/"} {
-		inTree, err := filepath.Glob(dir + "*.js")
+	for _, pattern := range []string{"client/*.js", "client/widget/*.js", "messages/*.json"} {
+		inTree, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,6 +84,12 @@ func TestAuthorize_Errors(t *testing.T) {
 			t.Errorf("%v: %d", ignored, a.status)
 		}
 	}
+	pushed := s.post(t, "/oauth2/par", query("ui_locales", "xx ar"), basic("rp", rpSecret)...).ok(t, 201)["request_uri"].(string)
+	for want, q := range map[string]url.Values{"ja": query("ui_locales", "xx ja-JP ko"), "ar": {"client_id": {"rp"}, "request_uri": {pushed}}, "zh-CN": query("ui_locales", strings.Repeat("x", 300)), "ko": query("ui_locales", "ja", "lang", "ko")} {
+		if a := s.authorize(t, q, "Accept-Language", "zh"); !strings.Contains(string(a.body), `<html lang="`+want+`"`) {
+			t.Errorf("%v: not in %s: %.80s", q, want, a.body)
+		}
+	}
 	form := s.authorize(t, query("prompt", "none", "response_mode", "form_post", "state", `"><script>`))
 	if body := string(form.body); form.status != 200 || !strings.Contains(body, `action="`+rpCallback+`"`) || !strings.Contains(body, `value="login_required"`) || strings.Contains(body, `"><script>`) {
 		t.Errorf("form_post: %d %s", form.status, body)

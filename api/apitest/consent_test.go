@@ -164,7 +164,7 @@ func TestConsent_Decides(t *testing.T) {
 	ann.screen(t, p, "cancelled")
 	bob.do(t, "GET", "/s/"+p.id, nil).requirePage(t, 409, "ticket_closed")
 	english := ann.do(t, "GET", "/s/"+p.id+"/consent?lang=en", nil, "Accept-Language", "zh-CN")
-	if !bytes.Contains(english.body, []byte(`<html lang="en">`)) || !bytes.Contains(english.body, []byte("The computer cancelled")) {
+	if !bytes.Contains(english.body, []byte(`<html lang="en" dir="ltr">`)) || !bytes.Contains(english.body, []byte("The computer cancelled")) {
 		t.Errorf("in English: %s", english.body)
 	}
 }
@@ -311,7 +311,7 @@ func TestLanding_ByApp(t *testing.T) {
 		phoneAgent: {"/s/" + p.id + "?by=staff", "?by=corp"}, // Corp's page shows a QR code
 		otherAgent: {"Other应用不能登录这个网站", "?by="},
 	} {
-		a := v.tab(agent).do(t, "GET", "/s/"+p.id, nil)
+		a := v.tab(agent).do(t, "GET", "/s/"+p.id+"?lang=zh", nil)
 		if a.status != 200 || !bytes.Contains(a.body, []byte(want.has)) || bytes.Contains(a.body, []byte(want.lacks)) || !bytes.Contains(a.body, []byte("Corp应用")) {
 			t.Errorf("%s: %d %s", agent, a.status, a.body)
 		}

@@ -32,20 +32,19 @@ type Options struct {
 	States gate.StateStore
 	// Render answers with a page.
 	Render func(c echo.Context, status int, page string, data any) error
+	// Language returns the language of a page, which is one of Messages.
+	Language func(c echo.Context) frontend.Language
+	Messages *frontend.Catalogue
 }
 
 // Handlers are the pages behind the QR code's link.
 type Handlers struct {
-	gate  *gate.Gate
-	texts map[string]frontend.Texts
+	gate *gate.Gate
 	Options
 }
 
 // New returns the pages behind the QR code's link.
-func New(g *gate.Gate, o Options) (*Handlers, error) {
-	texts, err := frontend.PhoneTexts()
-	return &Handlers{g, texts, o}, err
-}
+func New(g *gate.Gate, o Options) *Handlers { return &Handlers{g, o} }
 
 // proof says that the provider has identified the user of this browser. The browser keeps
 // it in a cookie, sealed for one ticket.
@@ -123,7 +122,7 @@ func (h *Handlers) Page(c echo.Context) error {
 	if _, err := gate.ConfigOf(c).ClientOf(t); err != nil {
 		return err
 	}
-	page := h.page(c, id, screenOf(t, held.By))
+	page := frontend.Consent{Ticket: string(id), Screen: screenOf(t, held.By)}
 	if page.Screen == "consent" {
 		if err := h.describe(c, &page, t, held); err != nil {
 			return err
@@ -132,12 +131,6 @@ func (h *Handlers) Page(c echo.Context) error {
 	// With no-referrer browsers send the form with "Origin: null".
 	c.Response().Header().Set("Referrer-Policy", "same-origin")
 	return h.Render(c, http.StatusOK, "consent.html", page)
-}
-
-// page returns a page in the browser's language.
-func (h *Handlers) page(c echo.Context, id ticket.ID, screen string) frontend.Consent {
-	lang := request.Locale(c.Request())
-	return frontend.Consent{Lang: lang, T: h.texts[lang], Ticket: string(id), Screen: screen}
 }
 
 // describe fills in who asks, and what the user decides with.
@@ -149,25 +142,36 @@ func (h *Handlers) describe(c echo.Context, page *frontend.Consent, t ticket.Tic
 		page.Same = fmt.Sprint(*info.SameIP)
 	}
 	page.CSRF, page.Seconds = held.CSRF, ticket.Seconds(h.gate.Hub.Remaining(t))
-	page.As = h.as(c, page, t, held.By)
+	page.As = h.as(c, t, held.By)
 	page.Choices, err = h.gate.Hub.Keys().MatchChoices(t)
 	return err
 }
 
 // as says who logs in: by the name that the provider vouches for, otherwise by the
 // provider's.
-func (h *Handlers) as(c echo.Context, page *frontend.Consent, t ticket.Ticket, by provider.Identity) string {
-	key, name := "as", by.Nickname
-	if name == "" {
-		key, name = "asProvider", by.Provider
-		if p := gate.ConfigOf(c).MethodsOf(t.Client).Find(by.Provider); p != nil && page.Lang == "en" {
-			name = p.Label.EN
-		} else if p != nil {
-			name = p.Label.ZH
-		}
+func (h *Handlers) as(c echo.Context, t ticket.Ticket, by provider.Identity) string {
+	lang := h.Language(c).Tag
+	if by.Nickname != "" {
+		return h.Messages.Fill(lang, "phone", "as", "name", by.Nickname)
 	}
-	text, _ := page.T[key].(string)
-	return strings.NewReplacer("{name}", name, "{provider}", name).Replace(text)
+	name := by.Provider
+	if p := gate.ConfigOf(c).MethodsOf(t.Client).Find(by.Provider); p != nil {
+		name = h.nameOf(p, p.Label, lang)
+	}
+	return h.Messages.Fill(lang, "phone", "asProvider", "provider", name)
+}
+
+// nameOf returns what people call a provider or its app: the label of the configuration or the kind, which is
+// Chinese or English, or the catalogue's name in the other languages.
+func (h *Handlers) nameOf(p *provider.Provider, label provider.Label, lang string) string {
+	name := h.Messages.AppName(lang, p.Kind.Name)
+	switch own := p.Display.ZH != "" || name == ""; {
+	case lang == "zh-CN", lang == "zh-TW" && own:
+		return label.ZH
+	case lang == "en" || own:
+		return label.EN
+	}
+	return name
 }
 
 // screenOf returns what a user sees of the ticket: consent, or the key of a text.
@@ -227,7 +231,7 @@ func (h *Handlers) decide(c echo.Context, action ticket.Action) error {
 	if err != nil && !shown(err) {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/s/"+string(id)+"/consent?lang="+h.page(c, id, "").Tag())
+	return c.Redirect(http.StatusSeeOther, "/s/"+string(id)+"/consent?lang="+h.Language(c).Tag)
 }
 
 // ownOrigin reports whether a form comes from a page of the hub. A few apps' browsers

@@ -29,9 +29,7 @@ func (h *Handlers) Landing(c echo.Context) error {
 	}
 	cfg := gate.ConfigOf(c)
 	if cfg.Sandbox {
-		page := h.page(c, id, "name")
-		page.Same = "undefined"
-		return h.Render(c, http.StatusOK, "phone.html", page)
+		return h.Render(c, http.StatusOK, "phone.html", frontend.Consent{Ticket: string(id), Facts: frontend.Facts{Same: "undefined"}})
 	}
 	site, t, err := h.read(c, cfg, id)
 	if err != nil {
@@ -109,36 +107,33 @@ func (h *Handlers) leave(c echo.Context, p *provider.Provider, v visit.Visit) er
 // describeApps fills in which apps log in to the site, or to any site if it is nil, and
 // the ways to go on from this browser.
 func (h *Handlers) describeApps(c echo.Context, page frontend.Landing, site *client.Client) frontend.Landing {
-	cfg, agent := gate.ConfigOf(c), c.Request().UserAgent()
-	var zh, en []string
-	add := func(l provider.Label) {
-		if !slices.Contains(en, l.EN) {
-			zh, en = append(zh, l.ZH), append(en, l.EN)
+	cfg, agent, lang := gate.ConfigOf(c), c.Request().UserAgent(), h.Language(c).Tag
+	var names []string
+	add := func(all []*provider.Provider) {
+		for _, p := range all {
+			if name := h.nameOf(p, p.ScanLabel(), lang); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
-	for _, p := range scanners(cfg, site) {
-		add(p.ScanLabel())
+	if add(scanners(cfg, site)); len(names) == 0 {
+		add(scanners(cfg, nil))
 	}
-	if len(zh) == 0 {
-		for _, p := range scanners(cfg, nil) {
-			add(p.ScanLabel())
-		}
+	if len(names) == 0 {
+		names = []string{h.Messages.Fill(lang, "landing", "siteApp")}
 	}
-	if len(zh) == 0 {
-		add(provider.Label{ZH: "网站的 App", EN: "site’s app"})
-	}
-	page.WithZH, page.WithEN = join(zh, "、", "或"), join(en, ", ", " or the ")
-	in := slices.IndexFunc(cfg.Kinds, func(k provider.Kind) bool { return k.InAgent != nil && k.InAgent(agent) })
+	page.Apps = h.Messages.Join(lang, names, h.Messages.Fill(lang, "landing", "or"))
 	if site == nil {
 		return page
 	}
-	if in >= 0 {
-		if site.LinkLogin && !slices.Contains(en, cfg.Kinds[in].ScanLabel().EN) {
-			page.InZH, page.InEN = cfg.Kinds[in].Label.ZH, cfg.Kinds[in].Label.EN
+	if in := slices.IndexFunc(cfg.Kinds, func(k provider.Kind) bool { return k.InAgent != nil && k.InAgent(agent) }); in >= 0 {
+		app := &provider.Provider{Kind: cfg.Kinds[in]}
+		if site.LinkLogin && !slices.Contains(names, h.nameOf(app, app.ScanLabel(), lang)) {
+			page.In = h.nameOf(app, app.Label, lang)
 		}
 		return page // an app's browser opens no other app
 	}
-	page.Links = h.links(cfg, site, ticket.ID(page.Ticket), agent)
+	page.Links = h.links(cfg, site, ticket.ID(page.Ticket), agent, lang)
 	return page
 }
 
@@ -162,7 +157,7 @@ func scanners(cfg *gate.Config, site *client.Client) (all []*provider.Provider) 
 
 // links returns the ways to go on from a browser that belongs to no app: into an app, or
 // to the page of a provider.
-func (h *Handlers) links(cfg *gate.Config, site *client.Client, id ticket.ID, agent string) (links []frontend.Link) {
+func (h *Handlers) links(cfg *gate.Config, site *client.Client, id ticket.ID, agent, lang string) (links []frontend.Link) {
 	phone := isPhone(agent)
 	for _, p := range cfg.MethodsOf(site.ID).Listed {
 		if !site.AllowsProvider(p.ID) {
@@ -170,13 +165,14 @@ func (h *Handlers) links(cfg *gate.Config, site *client.Client, id ticket.ID, ag
 		}
 		if p.Launch != "" && phone {
 			to := strings.ReplaceAll(p.Launch, "{ticket}", string(id))
-			links = append(links, frontend.Link{URL: template.URL(to), ZH: "打开" + p.Label.ZH, EN: "Open " + p.Label.EN})
+			links = append(links, frontend.Link{URL: template.URL(to), Text: h.Messages.Fill(lang, "landing", "open", "app", h.nameOf(p, p.Label, lang))})
 		} else if p.Redirect != nil && site.LinkLogin && !p.DesktopPage {
-			links = append(links, frontend.Link{URL: template.URL("/s/" + string(id) + "?by=" + p.ID), ZH: "用" + p.Label.ZH + "登录", EN: "Log in with " + p.Label.EN})
+			to := template.URL("/s/" + string(id) + "?by=" + p.ID)
+			links = append(links, frontend.Link{URL: to, Text: h.Messages.Fill(lang, "landing", "connect", "app", h.nameOf(p, p.Label, lang))})
 		}
 	}
 	if to := cfg.LaunchURLOf(site, id); to != "" && phone && !slices.ContainsFunc(links, func(l frontend.Link) bool { return string(l.URL) == to }) {
-		links = append(links, frontend.Link{URL: template.URL(to), ZH: "打开 App", EN: "Open the app"})
+		links = append(links, frontend.Link{URL: template.URL(to), Text: h.Messages.Fill(lang, "landing", "openApp")})
 	}
 	return links
 }
@@ -191,13 +187,4 @@ func onDesktop(cfg *gate.Config, t ticket.Ticket, agent string) bool {
 // isPhone reports whether a User-Agent claims to be a phone's browser.
 func isPhone(agent string) bool {
 	return slices.ContainsFunc([]string{"Android", "iPhone", "iPad", "Mobile"}, func(word string) bool { return strings.Contains(agent, word) })
-}
-
-// join joins names for people, with another word before the last.
-func join(names []string, comma, last string) string {
-	n := len(names) - 1
-	if n == 0 {
-		return names[0]
-	}
-	return strings.Join(names[:n], comma) + last + names[n]
 }

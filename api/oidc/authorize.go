@@ -71,7 +71,7 @@ func (h *Handlers) show(c echo.Context, site *client.Client, r authRequest) erro
 	if err != nil {
 		return err
 	}
-	page := Page{ClientID: site.ID, Request: text, FormPost: r.ResponseMode == ticket.ModeFormPost}
+	page := Page{ClientID: site.ID, Request: text, FormPost: r.ResponseMode == ticket.ModeFormPost, Locales: r.Locales}
 	if u, err := url.Parse(r.RedirectURI); err == nil {
 		page.Host = u.Host
 	}
@@ -143,8 +143,11 @@ func checkRequest(site *client.Client, params url.Values, repeated error) (authR
 	if r.Scope, err = checkScope(site, params.Get("scope")); err != nil {
 		return r, err
 	}
+	if locales := params.Get("ui_locales"); isText(locales, maxLocales) { // others are ignored
+		r.Locales = locales
+	}
 	// login, consent and select_account are what each login is anyway. max_age is met by
-	// each login too; hints and locales do not change one.
+	// each login too; hints do not change one.
 	if prompts := strings.Fields(params.Get("prompt")); slices.Contains(prompts, "none") {
 		if r.Prompt = "none"; len(prompts) > 1 {
 			return r, newError("invalid_request", "prompt none excludes other values")
@@ -187,6 +190,9 @@ func checkScope(site *client.Client, text string) (string, error) {
 	}
 	return strings.Join(scopes, " "), nil
 }
+
+// maxLocales bounds ui_locales, in bytes.
+const maxLocales = 256
 
 // isText reports whether the text has at most that many bytes and no control characters.
 func isText(text string, limit int) bool {

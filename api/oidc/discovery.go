@@ -46,6 +46,7 @@ func (h *Handlers) discovery(c echo.Context) error {
 			"name", "preferred_username", "picture", "email", "email_verified", "phone_number", "phone_number_verified", "groups"},
 		"claim_types_supported":                 []string{"normal"},
 		"display_values_supported":              []string{"page"},
+		"ui_locales_supported":                  h.options.Locales,
 		"prompt_values_supported":               []string{"none", "login", "consent", "select_account"},
 		"code_challenge_methods_supported":      []string{"S256"},
 		"id_token_signing_alg_values_supported": signatures,

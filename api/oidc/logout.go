@@ -16,7 +16,7 @@ import (
 
 // LogoutPage is what the logout page shows.
 type LogoutPage struct {
-	Label, LabelEN string // the site's name; "" if none is known
+	Site *client.Client // nil if none is known
 	// Ask: nothing proves that the site asks. The page has a form that posts Fields.
 	Ask    bool
 	Fields map[string]string
@@ -79,10 +79,7 @@ func (h *tokenEndpoints) logoutFailed(c echo.Context, title, detail string) erro
 
 // askPage returns the page that asks, with what a confirmed logout needs again.
 func askPage(site *client.Client, params url.Values) LogoutPage {
-	p := LogoutPage{Ask: true, Fields: map[string]string{"confirmed": "1"}}
-	if site != nil {
-		p.Label, p.LabelEN = site.Label("zh"), site.Label("en")
-	}
+	p := LogoutPage{Site: site, Ask: true, Fields: map[string]string{"confirmed": "1"}}
 	for _, name := range []string{"client_id", "post_logout_redirect_uri", "state"} {
 		if value := params.Get(name); value != "" {
 			p.Fields[name] = value

@@ -36,11 +36,13 @@ type Page struct {
 	Request  string // REQUEST: the page creates its tickets with it
 	Host     string // of the redirect URI; "" if it is an app's own scheme
 	FormPost bool   // the answer is a form
+	Locales  string // BCP 47 tags with spaces between, the preferred first; "" for the browser's
 }
 
 // Options configure a Handlers.
 type Options struct {
-	States gate.StateStore
+	States  gate.StateStore
+	Locales []string // BCP 47 tags of the languages that the pages have
 	// Page answers with the login page of an authorization request.
 	Page func(c echo.Context, p Page) error
 	// GoOn sends the browser to the site, by a redirect or by a form.

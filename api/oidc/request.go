@@ -48,6 +48,7 @@ type authRequest struct {
 	Scope        string    `json:"scope,omitempty"`
 	ResponseMode string    `json:"mode,omitempty"`
 	Prompt       string    `json:"prompt,omitempty"`  // none, or ""
+	Locales      string    `json:"locales,omitempty"` // ui_locales
 	Browser      []byte    `json:"browser,omitempty"` // SHA-256 of the cookie's value
 	Until        time.Time `json:"until"`
 }

@@ -22,23 +22,6 @@ func QueryInt(c echo.Context, name string, absent, max int64) (int64, error) {
 	return n, nil
 }
 
-// Locale returns the language of a page: zh, tw or en, by the query's lang, otherwise by
-// the first language of Accept-Language.
-func Locale(r *http.Request) string {
-	tag := r.URL.Query().Get("lang")
-	if tag == "" {
-		tag = r.Header.Get("Accept-Language")
-	}
-	tag, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(tag)), ",")
-	switch {
-	case !strings.HasPrefix(tag, "zh"):
-		return "en"
-	case strings.Contains(tag, "hant"), strings.HasPrefix(tag, "zh-tw"), strings.HasPrefix(tag, "zh-hk"), strings.HasPrefix(tag, "zh-mo"):
-		return "tw"
-	}
-	return "zh"
-}
-
 // Language returns "zh" if the first language of Accept-Language is Chinese,
 // otherwise "en".
 func Language(r *http.Request) string {

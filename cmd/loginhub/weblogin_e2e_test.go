@@ -108,7 +108,7 @@ func TestWebLogin_AcrossNodes(t *testing.T) {
 	uuid := tab.startLogin(p.Ticket)
 	tab.node = nodes[1].URL // WeChat returns the browser to another node
 	back := w.Allow(uuid, "小明")
-	wantPage(t, "callback", tab.do("GET", back, nil), 200, "已登录", "You are logged in")
+	wantPage(t, "callback", tab.do("GET", back, nil), 200, "You are logged in")
 	v, err := p.waitToken(ctx, url, "wechat:"+webID+":"+w.OpenID(webID, "小明"))
 	if err != nil || v.User == nil || v.User.Nickname != "小明" || v.Seq != 2 {
 		t.Fatalf("view %+v %v", v, err)
@@ -120,12 +120,12 @@ func TestWebLogin_AcrossNodes(t *testing.T) {
 	}
 	// The repeated callback, as by the back button, exchanges no code.
 	calls := w.Calls()
-	wantPage(t, "repeated", tab.do("GET", back, nil), 403, "state_invalid", "已失效")
+	wantPage(t, "repeated", tab.do("GET", back, nil), 403, "state_invalid", "no longer valid")
 
 	// Today's WeChat does not redirect a user who refuses. The former one did.
 	refused := mustOpenWaiter(t, ctx, url, url)
 	other := tab.startLogin(refused.Ticket)
-	wantPage(t, "refused", tab.do("GET", w.Deny(tab.startLogin(refused.Ticket)), nil), 200, "已取消", "Cancelled")
+	wantPage(t, "refused", tab.do("GET", w.Deny(tab.startLogin(refused.Ticket)), nil), 200, "Cancelled")
 	mustNext(t, ctx, refused, "rejected")
 	wantPage(t, "allowed, but too late", tab.do("GET", w.Allow(other, "alice"), nil), 409)
 	if w.Calls() != calls {

@@ -100,6 +100,12 @@ export function inState(page, state) {
   return page.waitForSelector(`#login[data-state="${state}"]`)
 }
 
+/** Chooses the language of the login page or the sandbox's phone, and waits for it. */
+export async function chooseLanguage(page, language) {
+  await page.selectOption('#language', language)
+  await page.waitForSelector(`html[lang="${language}"]`)
+}
+
 /** Returns the path of the phone page for the code on the login page. */
 export async function phonePath(page) {
   await inState(page, 'pending')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { messages } from '../page/phone-messages.js'
 import { PHONE, accessible, browserTest, onScreen, scanAs } from './browser.js'
+import { messages } from './messages.js'
 
 /** Posts a form and returns the answer's JSON. */
 const post = async (url, fields) => (await fetch(url, { method: 'POST', body: new URLSearchParams(fields) })).json()
@@ -19,7 +19,7 @@ browserTest('typed code of a device: one consent screen, then the device is logg
   await phone.click('button[type=submit]')
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')
-  assert.equal(await phone.textContent('#asks'), messages.zh.asksDevice)
+  assert.equal(await phone.textContent('#asks'), messages['zh-CN'].phone.asksDevice)
   assert.equal(await phone.textContent('#site'), '命令行')
   assert.ok(await phone.isHidden('#host'))
   await phone.click('#confirm')

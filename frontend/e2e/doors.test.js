@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { PHONE, accessible, browserTest, inState } from './browser.js'
+import { PHONE, accessible, browserTest, chooseLanguage, inState } from './browser.js'
 import { imitate } from './imitation.js'
 
 const entries = [(await imitate('oidc')).replace('}', ', label: 员工 Staff}'), await imitate('wecom'), await imitate('alipay'), await imitate('dingtalk')]
@@ -16,12 +16,14 @@ const buttons = (page) => page.$$eval('form.redirect:not([hidden])', (forms) => 
 
 browserTest('providers: the code with its apps, then a row of marks with names, in the order of the file', { clients }, async ({ visit }) => {
   const page = await visit('/', { viewport: { width: 320, height: 800 } })
-  for (const [with_, names, connect] of [
-    ['企业微信、支付宝、钉钉扫一扫', ['员工 Staff', '企业微信', '支付宝', '钉钉'], '在此浏览器中用企业微信登录'],
-    ['企業微信、支付寶、釘釘掃一掃', ['员工 Staff', '企業微信', '支付寶', '釘釘'], '在此瀏覽器中用企業微信登入'],
-    ['Scan with WeCom, Alipay or DingTalk', ['员工 Staff', 'WeCom', 'Alipay', 'DingTalk'], 'Log in with WeCom in this browser'],
+  for (const [language, with_, names, connect] of [
+    ['zh-CN', '企业微信、支付宝、钉钉扫一扫', ['员工 Staff', '企业微信', '支付宝', '钉钉'], '在此浏览器中用企业微信登录'],
+    ['zh-TW', '企業微信、支付寶、釘釘掃一掃', ['员工 Staff', '企業微信', '支付寶', '釘釘'], '在此瀏覽器中用企業微信登入'],
+    ['ja', 'WeCom、AlipayまたはDingTalkでスキャン', ['员工 Staff', 'WeCom', 'Alipay', 'DingTalk'], 'このブラウザーでWeComを使ってログイン'],
+    ['en', 'Scan with WeCom, Alipay or DingTalk', ['员工 Staff', 'WeCom', 'Alipay', 'DingTalk'], 'Log in with WeCom in this browser'],
   ]) {
     await inState(page, 'pending')
+    await chooseLanguage(page, language)
     assert.equal(await page.textContent('#with-text:visible'), with_)
     assert.equal(await page.locator('#marks svg').count(), 3)
     assert.deepEqual(await buttons(page), ORDER)
@@ -37,7 +39,6 @@ browserTest('providers: the code with its apps, then a row of marks with names, 
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
       await accessible(page)
     }
-    await page.click('#language')
   }
   const two = await visit('/?client_id=two')
   await inState(two, 'pending')

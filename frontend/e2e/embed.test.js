@@ -124,6 +124,10 @@ browserTest('widget: language and theme follow the attributes', { site: true, cl
   assert.equal(await background(), 'rgb(22, 30, 36)')
   await accessible(page)
   await page.$eval('login-qr', (widget) => {
+    widget.lang = 'ar-EG'
+  })
+  assert.deepEqual([await status(), await page.getAttribute('login-qr .card', 'dir')], ['امسح الرمز بهاتفك', 'rtl'])
+  await page.$eval('login-qr', (widget) => {
     widget.lang = 'zh-Hans'
     widget.setAttribute('theme', 'light')
     widget.style.setProperty('--login-qr-accent', 'rebeccapurple')

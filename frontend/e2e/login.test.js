@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { PHONE, browserTest, inState, logIn, onScreen, phonePath, scanAs } from './browser.js'
+import { PHONE, browserTest, chooseLanguage, inState, logIn, onScreen, phonePath, scanAs } from './browser.js'
 import { waitFor } from './hub.js'
+import { LANGUAGES, messages } from './messages.js'
 import { callAsPhone } from './phone.js'
 
 browserTest('login: the page shows the user of a verified token', {}, async ({ hub, visit }) => {
@@ -107,11 +108,12 @@ browserTest('language: a change keeps the ticket', {}, async ({ visit }) => {
   const before = await phonePath(page)
   assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN')
   assert.equal(await page.textContent('#status'), '等待扫码')
-  await page.click('#language')
-  assert.equal(await page.textContent('#status'), '等待掃描')
-  await page.click('#language')
-  assert.equal(await page.getAttribute('html', 'lang'), 'en')
-  assert.equal(await page.textContent('#status'), 'Waiting for your scan')
+  for (const language of LANGUAGES.filter((tag) => tag !== 'en').concat('en')) {
+    await chooseLanguage(page, language)
+    assert.equal(await page.getAttribute('html', 'dir'), language === 'ar' ? 'rtl' : 'ltr')
+    assert.equal(await page.textContent('#status'), messages[language].page.pending)
+    assert.equal(await page.textContent('[data-t=step1]'), messages[language].page.step1)
+  }
   const after = await phonePath(page)
   assert.equal(after.split('?')[0], before.split('?')[0])
   assert.match(page.url(), /lang=en/)

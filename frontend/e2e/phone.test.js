@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
-import { messages } from '../page/phone-messages.js'
-import { PHONE, accessible, browserTest, inState, onScreen, phonePath, scanAs } from './browser.js'
+import { PHONE, accessible, browserTest, chooseLanguage, inState, onScreen, phonePath, scanAs } from './browser.js'
+import { LANGUAGES, messages } from './messages.js'
+
+const zh = messages['zh-CN'].phone
 
 browserTest('second phone: sees that another user scanned', { expected: /status of 409/ }, async ({ visit }) => {
   const page = await visit('/')
@@ -29,7 +31,7 @@ browserTest('phone reload: same consent screen, name kept', {}, async ({ visit }
   assert.equal(await phone.inputValue('#name'), '小红')
   await phone.click('#scan')
   await onScreen(phone, 'consent')
-  assert.equal(await phone.textContent('#same'), messages.zh.same.undefined) // of one machine no address is known
+  assert.equal(await phone.textContent('#same'), zh.same.undefined) // of one machine no address is known
   await phone.click('#confirm')
   await inState(page, 'done')
 })
@@ -40,7 +42,7 @@ browserTest('forwarded picture: the phone shows the strong warning and the time 
   await phone.selectOption('#launch', '1012')
   await scanAs(phone, 'Ann')
   await onScreen(phone, 'consent')
-  assert.equal(await phone.textContent('#risk'), messages.zh.risks.pictureStrong)
+  assert.equal(await phone.textContent('#risk'), zh.risks.pictureStrong)
   assert.match(await phone.textContent('#left'), /^[0-2]:\d\d$/)
   assert.match(await phone.textContent('#hosts'), /^127\.0\.0\.1:\d+$/)
   await accessible(phone)
@@ -60,18 +62,18 @@ browserTest('address_mismatch warn: the phone shows a strong warning in every la
   const remotePhone = await visit(path, { ...PHONE, ...OTHER_NETWORK })
   await scanAs(remotePhone, 'Ann')
   await onScreen(remotePhone, 'consent')
-  for (const language of ['zh', 'tw', 'en']) {
-    assert.equal(await remotePhone.textContent('#risk.strong:visible'), messages[language].risks.networkStrong)
-    assert.equal(await remotePhone.textContent('#same'), messages[language].same.false)
+  for (const language of LANGUAGES) {
+    await chooseLanguage(remotePhone, language)
+    assert.equal(await remotePhone.textContent('#risk.strong:visible'), messages[language].phone.risks.networkStrong)
+    assert.equal(await remotePhone.textContent('#same'), messages[language].phone.same.false)
     await accessible(remotePhone)
-    await remotePhone.click('#language')
   }
   // The warning of an unusual launch has priority. In the same network there is no warning.
   const picture = await visit(path, { ...PHONE, ...OTHER_NETWORK })
   await picture.selectOption('#launch', '1012')
   await scanAs(picture, 'Ann')
   await onScreen(picture, 'consent')
-  assert.equal(await picture.textContent('#risk.strong:visible'), messages.zh.risks.pictureStrong)
+  assert.equal(await picture.textContent('#risk.strong:visible'), zh.risks.pictureStrong)
   const nearPhone = await visit(path, { ...PHONE, ...SAME_NETWORK })
   await scanAs(nearPhone, 'Ann')
   await onScreen(nearPhone, 'consent')
@@ -89,10 +91,10 @@ browserTest('address_mismatch refuse: the phone shows it, and the page keeps wai
   const remotePhone = await visit(path, { ...PHONE, ...OTHER_NETWORK })
   await scanAs(remotePhone, 'Ann')
   await onScreen(remotePhone, 'elsewhere')
-  for (const language of ['zh', 'tw', 'en']) {
-    assert.deepEqual([await remotePhone.textContent('#outcome'), await remotePhone.textContent('#outcome-hint')], messages[language].elsewhere)
+  for (const language of LANGUAGES) {
+    await chooseLanguage(remotePhone, language)
+    assert.deepEqual([await remotePhone.textContent('#outcome'), await remotePhone.textContent('#outcome-hint')], messages[language].phone.elsewhere)
     await accessible(remotePhone)
-    await remotePhone.click('#language')
   }
   await inState(page, 'pending')
   const nearPhone = await visit(path, { ...PHONE, ...SAME_NETWORK })

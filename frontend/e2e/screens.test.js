@@ -3,7 +3,8 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { callAsPhone } from './phone.js'
 import { sitePolicy } from './site.js'
-import { PHONE, accessible, browserTest, inState, onScreen, phonePath, scanAs } from './browser.js'
+import { PHONE, accessible, browserTest, chooseLanguage, inState, onScreen, phonePath, scanAs } from './browser.js'
+import { LANGUAGES } from './messages.js'
 
 // The directory of the screenshots. Without it none are taken.
 const directory = process.env.SCREENS
@@ -11,15 +12,17 @@ if (directory) mkdirSync(directory, { recursive: true })
 
 /** Checks every language, colour scheme and width: the page is accessible and not wider than the window. */
 async function checkScreens(page, name, widths = [360, 768, 1440]) {
-  for (const language of ['zh-CN', 'en']) {
-    while (await page.getAttribute('html', 'lang') !== language && await page.$('#language')) await page.click('#language')
+  for (const language of await page.$('#language') ? [...LANGUAGES].sort().reverse() : ['en']) {
+    if (await page.$('#language')) await chooseLanguage(page, language)
     await accessible(page)
-    for (const colorScheme of ['light', 'dark']) {
-      for (const width of widths) {
+    // Chinese and English have the shortest and the longest texts of most; the others are shown where space is least.
+    const main = ['zh-CN', 'en'].includes(language)
+    for (const colorScheme of main ? ['light', 'dark'] : ['light']) {
+      for (const width of main ? widths : [320]) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
         await page.setViewportSize({ width, height: width < 600 ? 740 : 900 })
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-        const picture = `${name}-${width}-${colorScheme}-${language.slice(0, 2)}.png`
+        const picture = `${name}-${width}-${colorScheme}-${language}.png`
         assert.ok(overflow <= 0, `${picture} is ${overflow} px too wide`)
         if (directory) await page.screenshot({ path: join(directory, picture), fullPage: true })
       }

@@ -1,47 +1,43 @@
-import { chooseLanguage as chooseTag } from '../client/widget/language.js'
-
-const LANGUAGES = { zh: 'zh-CN', tw: 'zh-TW', en: 'en' }
-const KEYS = Object.keys(LANGUAGES)
-
-/** Returns the page's language: that of `?lang=`, else the browser's first supported one, else English. */
-export function chooseLanguage(search, preferred = []) {
-  const tag = chooseTag([new URLSearchParams(search).get('lang'), ...preferred])
-  return KEYS.find((key) => LANGUAGES[key] === tag)
-}
-
 /** Replaces the placeholders of a text, such as `{name}`. */
 export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? '')
 }
 
 /**
- * Sets the page's language: the texts of elements with `data-t`, the document's language, and the
- * button that changes it. A change keeps the page and its ticket, and sets `lang` in the URL.
- * `onChange` gets the messages of each language that is set.
+ * Calls `onChange` with the texts of the page's language, which are in the page, and again when the
+ * reader chooses another one. Then it also sets the texts of elements with `data-t`. A change keeps the
+ * page and its ticket, and sets `lang` in the URL. `sections` are those of the catalogue in the page.
  */
-export function setUpLanguage(allMessages, button, onChange) {
-  let language = chooseLanguage(location.search, navigator.languages)
-  const apply = () => {
-    const messages = allMessages[language]
-    document.documentElement.lang = LANGUAGES[language]
-    for (const element of document.querySelectorAll('[data-t]')) {
-      element.textContent = messages[element.dataset.t]
-    }
-    button.textContent = messages.nextLanguage
-    button.lang = LANGUAGES[nextLanguage(language)]
-    onChange(messages, language)
-  }
-  button.addEventListener('click', () => {
-    language = nextLanguage(language)
+export function setUpLanguage(sections, select, onChange) {
+  const root = document.documentElement
+  select.addEventListener('change', async () => {
+    const language = select.value
+    const catalogue = await fetchCatalogue(language)
+    if (language !== select.value) return // the reader has chosen again
+    if (!catalogue) return void (select.value = root.lang)
+    const messages = Object.assign({ apps: catalogue.apps }, ...sections.map((name) => catalogue[name]))
+    root.lang = language
+    root.dir = catalogue.dir
+    for (const element of document.querySelectorAll('[data-t]')) element.textContent = messages[element.dataset.t]
     const url = new URL(location.href)
-    url.searchParams.set('lang', LANGUAGES[language])
+    url.searchParams.set('lang', language)
     history.replaceState(null, '', url)
-    apply()
+    onChange(messages, language)
   })
-  apply()
+  onChange(JSON.parse(document.getElementById('messages').textContent), root.lang)
 }
 
-// Returns the language after this one. The last is followed by the first.
-function nextLanguage(language) {
-  return KEYS[(KEYS.indexOf(language) + 1) % KEYS.length]
+// Returns null if the catalogue cannot be had now.
+async function fetchCatalogue(language) {
+  try {
+    const answer = await fetch(`/assets/messages/${language}.json`)
+    return answer.ok ? await answer.json() : null
+  } catch {
+    return null
+  }
+}
+
+/** Formats a date for readers of the page. Digits are as in the page's other numbers. */
+export function formatDate(date, options) {
+  return date.toLocaleString(document.documentElement.lang, { numberingSystem: 'latn', ...options })
 }

@@ -1,7 +1,6 @@
 import { createLogin } from '../client/login.js'
 import { isPhone } from '../client/widget/hints.js'
 import { setUpLanguage } from './i18n.js'
-import { messages as allMessages } from './messages.js'
 import { createRedirects } from './redirects.js'
 import { showResult } from './result.js'
 import { verifyToken } from './verify.js'
@@ -22,7 +21,7 @@ let retryAt
 
 const view = createView()
 const redirects = createRedirects(() => login?.ticket)
-setUpLanguage(allMessages, $('language'), (chosenMessages, chosenLanguage) => {
+setUpLanguage(['login', 'page'], $('language'), (chosenMessages, chosenLanguage) => {
   messages = chosenMessages
   language = chosenLanguage
   render()
@@ -73,7 +72,7 @@ function enterApp() {
 }
 
 function render() {
-  const site = language === 'en' ? labelEn : labelZh
+  const site = language.startsWith('zh') ? labelZh : labelEn
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
   const state = verification ? 'done' : snapshot.state
   redirects.show(state, snapshot, messages)

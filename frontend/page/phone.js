@@ -1,8 +1,7 @@
 import { elapsed, readClocks } from '../client/elapsed.js'
 import { textFor } from '../client/widget/hints.js'
-import { fill, setUpLanguage } from './i18n.js'
+import { fill, formatDate, setUpLanguage } from './i18n.js'
 import { cleanName, createPhone } from './phone-api.js'
-import { messages as allMessages } from './phone-messages.js'
 import { assessRisk } from './risk.js'
 
 const $ = (id) => document.getElementById(id)
@@ -17,7 +16,7 @@ let current = { screen: 'name' } // the answer on the screen
 let lastCall // repeated by a retry
 let shownAt // when the consent arrived, by both clocks: one stops while the phone sleeps
 
-setUpLanguage(allMessages, $('language'), (chosenMessages) => {
+setUpLanguage(['phone'], $('language'), (chosenMessages) => {
   const untouched = !messages || $('name').value === messages.defaultName
   messages = chosenMessages
   if (untouched) $('name').value = storedName() ?? messages.defaultName
@@ -93,7 +92,7 @@ function renderConsent() {
   $('same').dataset.same = String(sameAddress)
   $('browser').textContent = browser || messages.unknown
   $('os').textContent = os || messages.unknown
-  $('requested').textContent = new Date(requestedAt).toLocaleTimeString(document.documentElement.lang)
+  $('requested').textContent = formatDate(new Date(requestedAt), { timeStyle: 'medium' })
   $('as').textContent = fill(messages.as, { name: name() })
   renderLeft()
   renderConfirm()

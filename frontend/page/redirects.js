@@ -5,18 +5,18 @@ import { fill } from './i18n.js'
 const ROW = 3 // buttons from which they are a row of marks
 
 /** Returns the name of a provider: that of the configuration, else that of the kind. */
-function nameOf({ dataset: { kind, named, labelZh, labelEn, twin } }, language) {
-  const label = language === 'en' ? labelEn : labelZh
-  const name = named === undefined && appName(kind, language) || label
+function nameOf({ dataset: { kind, named, labelZh, labelEn, twin } }, messages) {
+  const label = document.documentElement.lang.startsWith('zh') ? labelZh : labelEn
+  const name = named === undefined && appName(kind, messages) || label
   return twin ? `${name} (${twin})` : name
 }
 
 /** Returns the apps that scan the code, in order, as [kind, name]. The sandbox is none. */
-export function scanningApps(scanWith = [], language = document.documentElement.lang) {
+export function scanningApps(scanWith = [], messages) {
   const providers = [...document.querySelectorAll('.provider')]
   return scanWith.filter((kind) => kind !== 'sandbox').flatMap((kind) => {
     const own = providers.filter(({ dataset }) => dataset.kind === kind)
-    return own.length ? own.map(({ dataset }) => [kind, nameOf({ dataset: { ...dataset, twin: '' } }, language)]) : [[kind, appName(kind, language)]]
+    return own.length ? own.map(({ dataset }) => [kind, nameOf({ dataset: { ...dataset, twin: '' } }, messages)]) : [[kind, appName(kind, messages)]]
   }).filter(([, name], i, all) => name && all.findIndex(([, other]) => other === name) === i)
 }
 
@@ -65,7 +65,7 @@ function placeFirst(form, parent) {
 
 function showButton(form, messages, { row, last }) {
   const button = form.querySelector('button')
-  const name = nameOf(form, document.documentElement.lang)
+  const name = nameOf(form, messages)
   const text = fill(messages.connect, { name })
   if (button.dataset.text === text) return
   button.dataset.text = text

@@ -1,5 +1,5 @@
 import { appName } from '../client/widget/apps.js'
-import { fill } from './i18n.js'
+import { fill, formatDate } from './i18n.js'
 import { showUser } from './user.js'
 
 const $ = (id) => document.getElementById(id)
@@ -12,7 +12,7 @@ export function showResult({ result, reason, header, claims }, { user, site, mes
   $('login').dataset.result = result
   showUser($('who'), { nickname: name }, messages.someone)
   $('welcome').textContent = result === 'failed' ? messages.failed : fill(messages.loggedInAs, { name })
-  const app = claims.amr?.map?.((kind) => appName(kind, language())).find(Boolean)
+  const app = claims.amr?.map?.((kind) => appName(kind, messages)).find(Boolean)
   $('facts').textContent = [site, app && fill(messages.withApp, { app }), time(claims.auth_time, { timeStyle: 'short' })].filter(Boolean).join(' · ')
   $('facts').hidden = $('next').hidden = result === 'failed'
   $('next').textContent = messages.demo
@@ -46,8 +46,6 @@ function cell(tag, text, claim) {
   return element
 }
 
-const language = () => document.documentElement.lang
-
 function time(seconds, style = { dateStyle: 'medium', timeStyle: 'medium' }) {
-  return seconds && new Date(seconds * 1000).toLocaleString(language(), style)
+  return seconds && formatDate(new Date(seconds * 1000), style)
 }

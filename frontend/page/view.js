@@ -35,7 +35,7 @@ function show(snapshot) {
   const parts = new Set([state])
   const codeless = state === 'pending' && isCodeless(snapshot)
   const launch = codeless ? 'web' : state === 'pending' ? launchKey(snapshot) : ''
-  const apps = state === 'pending' && !launch && !inApp ? scanningApps(snapshot.scanWith) : []
+  const apps = state === 'pending' && !launch && !inApp ? scanningApps(snapshot.scanWith, messages) : []
   login.classList.toggle('here', Boolean(launch || inApp))
   $('open').hidden = !launch || codeless || inApp
   login.classList.toggle('codeless', isCodeless(snapshot))
@@ -43,7 +43,7 @@ function show(snapshot) {
   setText($('open'), messages.open[launch] ?? '')
   if (apps.length) parts.add('with')
   $('marks').replaceChildren(...apps.map((app) => createMark(...app)))
-  setText($('with-text'), fillApps(messages.scanWith, apps.map(([, name]) => name), document.documentElement.lang))
+  setText($('with-text'), fillApps(messages, apps.map(([, name]) => name)))
   if (matchCode && (state === 'pending' || state === 'scanned')) parts.add('match')
   for (const element of document.querySelectorAll('[data-when]')) {
     element.hidden = !element.dataset.when.split(' ').some((part) => parts.has(part))
@@ -51,7 +51,7 @@ function show(snapshot) {
   for (const element of document.querySelectorAll('[data-not]')) element.hidden = element.dataset.not === state
   document.title = fill(messages.title, { site })
   document.querySelector('[data-site]').textContent = site
-  $('qr').alt = messages.qrAlt
+  $('qr').alt = messages.alt
   if (qrImage && $('qr').getAttribute('src') !== qrImage) $('qr').src = qrImage
   $('match').textContent = matchCode ?? ''
   if (phone && $('phone')) $('phone').href = phone

@@ -6,6 +6,7 @@ package client
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -102,10 +103,10 @@ func (c *Client) WarnsMismatch() bool { return c.AddressMismatch == MismatchWarn
 // RefusesMismatch reports whether phone and browser must have the same, known address.
 func (c *Client) RefusesMismatch() bool { return c.AddressMismatch == MismatchRefuse }
 
-// Label returns the client's name in the given language ("zh" or anything else).
+// Label returns the client's name for readers of a language, a BCP 47 tag: Chinese or any other.
 func (c *Client) Label(lang string) string {
 	first, second := c.LabelEN, c.LabelZH
-	if lang == "zh" {
+	if strings.HasPrefix(lang, "zh") {
 		first, second = second, first
 	}
 	switch {

@@ -1,17 +1,7 @@
-// The apps that people log in with: their names, and a mark of one colour for each. The marks are drawn
-// for this hub and copy no trademark.
+// The apps that people log in with, by kind of provider. Their names are in the catalogue of messages. The
+// marks are drawn for this hub and copy no trademark.
 
-/** @type {Record<string, Record<string, string>>} */
-const names = {
-  wechat: { 'zh-CN': '微信', 'zh-TW': '微信', en: 'WeChat' },
-  wecom: { 'zh-CN': '企业微信', 'zh-TW': '企業微信', en: 'WeCom' },
-  dingtalk: { 'zh-CN': '钉钉', 'zh-TW': '釘釘', en: 'DingTalk' },
-  feishu: { 'zh-CN': '飞书', 'zh-TW': '飛書', en: 'Feishu' },
-  alipay: { 'zh-CN': '支付宝', 'zh-TW': '支付寶', en: 'Alipay' },
-  qq: { 'zh-CN': 'QQ', 'zh-TW': 'QQ', en: 'QQ' },
-  oidc: { 'zh-CN': '统一登录', 'zh-TW': '統一登入', en: 'OpenID' },
-  app: { 'zh-CN': '本网站的 App', 'zh-TW': '本網站的 App', en: 'this site’s app' },
-}
+/** @typedef {{scanWith: string, apps: Record<string, string>}} AppMessages */
 
 /** Paths in a square of 24. @type {Record<string, string>} */
 const marks = {
@@ -37,27 +27,27 @@ const marks = {
 const appOf = (kind) => (kind.startsWith('wechat_') ? 'wechat' : kind)
 
 /**
- * Returns what people call the app of a kind of provider; '' if this file has no name for it.
+ * Returns what people call the app of a kind of provider; '' if the messages have no name for it.
  *
  * @param {string} kind
- * @param {string} language zh-CN, zh-TW or en
+ * @param {Pick<AppMessages, 'apps'>} messages
  */
-export function appName(kind, language) {
-  return Object.hasOwn(names, appOf(kind)) ? names[appOf(kind)][language] : ''
+export function appName(kind, { apps }) {
+  return Object.hasOwn(apps, appOf(kind)) ? apps[appOf(kind)] : ''
 }
 
 /**
- * Fills the names of apps into a text with `{apps}`, each name once.
+ * Fills the names of apps into the text that says what scans the code, each name once.
  *
- * @param {string} text
+ * @param {AppMessages} messages
  * @param {Iterable<string>} appNames
- * @param {string} language
  */
-export function fillApps(text, appNames, language) {
+export function fillApps({ scanWith, apps: { comma, or } }, appNames) {
   const all = [...new Set(appNames)]
-  const list = language === 'en' ? all.join(', ').replace(/, ([^,]*)$/, ' or $1') : all.join('、')
+  const last = all.pop() ?? ''
+  const list = all.length ? all.join(comma) + or + last : last
   // Latin letters and Chinese characters have a space between them.
-  return text.replace('{apps}', () => list).replace(/([A-Za-z])(?=\p{Script=Han})/gu, '$1 ')
+  return scanWith.replace('{apps}', () => list).replace(/([A-Za-z])(?=\p{Script=Han})/gu, '$1 ')
 }
 
 /**

@@ -24,7 +24,7 @@ const Base = globalThis.HTMLElement ?? class {}
  *
  * - `hub`: the hub's URL; by default the hub that served this module
  * - `client`, `login-nonce`: as in createLogin (browsers hide an attribute named `nonce`)
- * - `lang`: zh-CN, zh-TW or en; by default the document's language, then the browser's
+ * - `lang`: zh-CN, zh-TW, en, ja, ko or ar; by default the document's language, then the browser's
  * - `theme`: light or dark; by default the system's
  *
  * Events, none of which bubbles: `login` (LoginDetail), `state` (Snapshot), `error` (Problem).
@@ -140,7 +140,7 @@ export class LoginQR extends Base {
 
   #setLanguage() {
     const inherited = this.closest('[lang]')?.getAttribute('lang')
-    const language = chooseLanguage([inherited, ...navigator.languages])
+    const language = chooseLanguage([inherited, ...navigator.languages], Object.keys(messages))
     this.#view?.setLanguage(messages[language], language)
   }
 }

@@ -1,132 +1,17 @@
-/** @typedef {typeof en} Messages */
+// Generated from frontend/messages by "task messages". Change it there.
 
-const en = {
-  title: 'Scan to log in',
-  alt: 'QR code to log in',
-  making: 'Creating your code…',
-  pending: 'Scan the code with your phone',
-  scanWith: 'Scan with {apps}',
-  open: /** @type {Record<string, string>} */ ({ wechat: 'Log in with WeChat', app: 'Log in with the app', sandbox: 'Open the sandbox phone' }),
-  here: 'Log in on this phone',
-  scanned: 'Confirm on your phone',
-  confirmed: 'Logging you in…',
-  consumed: 'You are logged in',
-  rejected: 'This login was cancelled',
-  rejectedBy: /** @type {Record<string, string>} */ ({
-    user: 'Cancelled on the phone',
-    wrong_number: 'Cancelled: a wrong number was chosen on the phone',
-    cancelled_here: 'Cancelled on this computer',
-  }),
-  expired: 'This code has expired',
-  error: 'Something went wrong',
-  claimed: 'Name as given by the phone, not verified',
-  offline: 'Connection lost, reconnecting…',
-  left: 'Valid for {time}',
-  retryIn: 'Trying again in {n} s',
-  match: 'Choose this number on your phone',
-  someone: 'Phone user',
-  notMe: 'Not me',
-  refresh: 'Click to refresh',
-  again: 'Log in again',
-  retry: 'Try now',
-  errors: /** @type {Record<string, string>} */ ({
-    network: 'The server cannot be reached. Please check your network connection.',
-    rate_limited: 'Too many requests. You need not do anything: it retries automatically.',
-    store_unavailable: 'The service is unavailable. You need not do anything: it retries automatically.',
-    overloaded: 'Too many people are logging in. You need not do anything: it retries automatically.',
-    origin_not_allowed: 'Logging in is not allowed from this address. For the site’s operator: add it in the hub’s clients file:',
-    login_disabled: 'QR login is switched off. Please use another way to log in.',
-    replaced: 'This login was opened elsewhere. Get a new code to log in here.',
-    token_not_accepted: 'You confirmed, but this site did not accept the login. Please try again later.',
-    unknown: 'Please try again. If it still fails, contact the site’s operator.',
-  }),
-}
-
-/** @type {Messages} */
-const zhCN = {
-  title: '扫码登录',
-  alt: '登录二维码',
-  making: '正在生成二维码…',
-  pending: '请用手机扫描二维码',
-  scanWith: '{apps}扫一扫',
-  open: { wechat: '用微信登录', app: '用 App 登录', sandbox: '打开沙箱手机' },
-  here: '在这部手机上登录',
-  scanned: '请在手机上确认',
-  confirmed: '正在登录…',
-  consumed: '你已登录',
-  rejected: '本次登录已取消',
-  rejectedBy: {
-    user: '本次登录已在手机上取消',
-    wrong_number: '手机上选错了数字，本次登录已取消',
-    cancelled_here: '本次登录已在电脑上取消',
-  },
-  expired: '二维码已过期',
-  error: '出了点问题',
-  claimed: '昵称由手机提供，未经核实',
-  offline: '连接中断，正在重新连接…',
-  left: '{time} 后失效',
-  retryIn: '{n} 秒后自动重试',
-  match: '在手机上选择这个数字',
-  someone: '手机用户',
-  notMe: '不是我',
-  refresh: '点击刷新',
-  again: '重新登录',
-  retry: '立即重试',
-  errors: {
-    network: '无法连接服务器，请检查网络连接。',
-    rate_limited: '请求过于频繁，无需操作，稍后会自动重试。',
-    store_unavailable: '服务暂时不可用，无需操作，稍后会自动重试。',
-    overloaded: '当前登录人数过多，无需操作，稍后会自动重试。',
-    origin_not_allowed: '此地址不允许登录。网站管理员：请在 hub 的 clients 文件中加上：',
-    login_disabled: '扫码登录已暂停，请使用其他登录方式。',
-    replaced: '此登录已在别处打开。如需在这里登录，请重新获取二维码。',
-    token_not_accepted: '你已确认，但本网站未能接受登录，请稍后再试。',
-    unknown: '请重试；如果一直如此，请联系网站管理员。',
-  },
-}
-
-/** @type {Messages} */
-const zhTW = {
-  title: '掃碼登入',
-  alt: '登入 QR Code',
-  making: '正在產生 QR Code…',
-  pending: '請用手機掃描 QR Code',
-  scanWith: '{apps}掃一掃',
-  open: { wechat: '用微信登入', app: '用 App 登入', sandbox: '開啟沙箱手機' },
-  here: '在這支手機上登入',
-  scanned: '請在手機上確認',
-  confirmed: '正在登入…',
-  consumed: '你已登入',
-  rejected: '本次登入已取消',
-  rejectedBy: {
-    user: '本次登入已在手機上取消',
-    wrong_number: '手機上選錯了數字，本次登入已取消',
-    cancelled_here: '本次登入已在電腦上取消',
-  },
-  expired: 'QR Code 已過期',
-  error: '發生了一點問題',
-  claimed: '暱稱由手機提供，未經核實',
-  offline: '連線中斷，正在重新連線…',
-  left: '{time} 後失效',
-  retryIn: '{n} 秒後自動重試',
-  match: '在手機上選擇這個數字',
-  someone: '手機使用者',
-  notMe: '不是我',
-  refresh: '點擊重新整理',
-  again: '重新登入',
-  retry: '立即重試',
-  errors: {
-    network: '無法連線到伺服器，請檢查網路連線。',
-    rate_limited: '請求過於頻繁，無需操作，稍後會自動重試。',
-    store_unavailable: '服務暫時無法使用，無需操作，稍後會自動重試。',
-    overloaded: '目前登入人數過多，無需操作，稍後會自動重試。',
-    origin_not_allowed: '此網址不允許登入。網站管理員：請在 hub 的 clients 檔案中加上：',
-    login_disabled: '掃碼登入已暫停，請使用其他登入方式。',
-    replaced: '此登入已在別處開啟。如需在這裡登入，請重新取得 QR Code。',
-    token_not_accepted: '你已確認，但本網站未能接受登入，請稍後再試。',
-    unknown: '請重試；如果一直如此，請聯絡網站管理員。',
-  },
-}
+/**
+ * @typedef {Record<'title' | 'alt' | 'making' | 'pending' | 'scanWith' | 'here' | 'scanned' | 'confirmed' | 'consumed' | 'rejected' |
+ *   'expired' | 'error' | 'claimed' | 'offline' | 'left' | 'retryIn' | 'match' | 'someone' | 'notMe' | 'refresh' | 'again' | 'retry' |
+ *   'dir', string> & Record<'rejectedBy' | 'open' | 'errors' | 'apps', Record<string, string>>} Messages
+ */
 
 /** The widget's texts, by language tag. `{name}` is a placeholder. @type {Record<string, Messages>} */
-export const messages = { 'zh-CN': zhCN, 'zh-TW': zhTW, en }
+export const messages = {
+  'zh-CN': {"again":"重新登录","alt":"登录二维码","apps":{"alipay":"支付宝","app":"本网站的 App","comma":"、","dingtalk":"钉钉","feishu":"飞书","oidc":"统一登录","or":"、","qq":"QQ","wechat":"微信","wecom":"企业微信"},"claimed":"昵称由手机提供，未经核实","confirmed":"正在登录…","consumed":"你已登录","dir":"ltr","error":"出了点问题","errors":{"login_disabled":"扫码登录已暂停，请使用其他登录方式。","network":"无法连接服务器，请检查网络连接。","origin_not_allowed":"此地址不允许登录。网站管理员：请在 hub 的 clients 文件中加上：","overloaded":"当前登录人数过多，无需操作，稍后会自动重试。","rate_limited":"请求过于频繁，无需操作，稍后会自动重试。","replaced":"此登录已在别处打开。如需在这里登录，请重新获取二维码。","store_unavailable":"服务暂时不可用，无需操作，稍后会自动重试。","token_not_accepted":"你已确认，但本网站未能接受登录，请稍后再试。","unknown":"请重试；如果一直如此，请联系网站管理员。"},"expired":"二维码已过期","here":"在这部手机上登录","left":"{time} 后失效","making":"正在生成二维码…","match":"在手机上选择这个数字","notMe":"不是我","offline":"连接中断，正在重新连接…","open":{"app":"用 App 登录","sandbox":"打开沙箱手机","wechat":"用微信登录"},"pending":"请用手机扫描二维码","refresh":"点击刷新","rejected":"本次登录已取消","rejectedBy":{"cancelled_here":"本次登录已在电脑上取消","user":"本次登录已在手机上取消","wrong_number":"手机上选错了数字，本次登录已取消"},"retry":"立即重试","retryIn":"{n} 秒后自动重试","scanWith":"{apps}扫一扫","scanned":"请在手机上确认","someone":"手机用户","title":"扫码登录"},
+  'zh-TW': {"again":"重新登入","alt":"登入 QR Code","apps":{"alipay":"支付寶","app":"本網站的 App","comma":"、","dingtalk":"釘釘","feishu":"飛書","oidc":"統一登入","or":"、","qq":"QQ","wechat":"微信","wecom":"企業微信"},"claimed":"暱稱由手機提供，未經核實","confirmed":"正在登入…","consumed":"你已登入","dir":"ltr","error":"發生了一點問題","errors":{"login_disabled":"掃碼登入已暫停，請使用其他登入方式。","network":"無法連線到伺服器，請檢查網路連線。","origin_not_allowed":"此網址不允許登入。網站管理員：請在 hub 的 clients 檔案中加上：","overloaded":"目前登入人數過多，無需操作，稍後會自動重試。","rate_limited":"請求過於頻繁，無需操作，稍後會自動重試。","replaced":"此登入已在別處開啟。如需在這裡登入，請重新取得 QR Code。","store_unavailable":"服務暫時無法使用，無需操作，稍後會自動重試。","token_not_accepted":"你已確認，但本網站未能接受登入，請稍後再試。","unknown":"請重試；如果一直如此，請聯絡網站管理員。"},"expired":"QR Code 已過期","here":"在這支手機上登入","left":"{time} 後失效","making":"正在產生 QR Code…","match":"在手機上選擇這個數字","notMe":"不是我","offline":"連線中斷，正在重新連線…","open":{"app":"用 App 登入","sandbox":"開啟沙箱手機","wechat":"用微信登入"},"pending":"請用手機掃描 QR Code","refresh":"點擊重新整理","rejected":"本次登入已取消","rejectedBy":{"cancelled_here":"本次登入已在電腦上取消","user":"本次登入已在手機上取消","wrong_number":"手機上選錯了數字，本次登入已取消"},"retry":"立即重試","retryIn":"{n} 秒後自動重試","scanWith":"{apps}掃一掃","scanned":"請在手機上確認","someone":"手機使用者","title":"掃碼登入"},
+  'en': {"again":"Log in again","alt":"QR code to log in","apps":{"alipay":"Alipay","app":"this site’s app","comma":", ","dingtalk":"DingTalk","feishu":"Feishu","oidc":"OpenID","or":" or ","qq":"QQ","wechat":"WeChat","wecom":"WeCom"},"claimed":"Name as given by the phone, not verified","confirmed":"Logging you in…","consumed":"You are logged in","dir":"ltr","error":"Something went wrong","errors":{"login_disabled":"QR login is switched off. Please use another way to log in.","network":"The server cannot be reached. Please check your network connection.","origin_not_allowed":"Logging in is not allowed from this address. For the site’s operator: add it in the hub’s clients file:","overloaded":"Too many people are logging in. You need not do anything: it retries automatically.","rate_limited":"Too many requests. You need not do anything: it retries automatically.","replaced":"This login was opened elsewhere. Get a new code to log in here.","store_unavailable":"The service is unavailable. You need not do anything: it retries automatically.","token_not_accepted":"You confirmed, but this site did not accept the login. Please try again later.","unknown":"Please try again. If it still fails, contact the site’s operator."},"expired":"This code has expired","here":"Log in on this phone","left":"Valid for {time}","making":"Creating your code…","match":"Choose this number on your phone","notMe":"Not me","offline":"Connection lost, reconnecting…","open":{"app":"Log in with the app","sandbox":"Open the sandbox phone","wechat":"Log in with WeChat"},"pending":"Scan the code with your phone","refresh":"Click to refresh","rejected":"This login was cancelled","rejectedBy":{"cancelled_here":"Cancelled on this computer","user":"Cancelled on the phone","wrong_number":"Cancelled: a wrong number was chosen on the phone"},"retry":"Try now","retryIn":"Trying again in {n} s","scanWith":"Scan with {apps}","scanned":"Confirm on your phone","someone":"Phone user","title":"Scan to log in"},
+  'ja': {"again":"もう一度ログイン","alt":"ログイン用 QR コード","apps":{"alipay":"Alipay","app":"このサイトのアプリ","comma":"、","dingtalk":"DingTalk","feishu":"Feishu","oidc":"OpenID","or":"または","qq":"QQ","wechat":"WeChat","wecom":"WeCom"},"claimed":"スマートフォンから届いた名前です（未確認）","confirmed":"ログインしています…","consumed":"ログインしました","dir":"ltr","error":"問題が発生しました","errors":{"login_disabled":"QR コードでのログインは停止中です。別の方法でログインしてください。","network":"サーバーに接続できません。ネットワーク接続を確認してください。","origin_not_allowed":"このアドレスからはログインできません。サイトの管理者の方へ：hub の clients ファイルに次の行を追加してください。","overloaded":"ログインが混み合っています。操作は不要です。自動的に再試行します。","rate_limited":"リクエストが多すぎます。操作は不要です。自動的に再試行します。","replaced":"このログインは別の場所で開かれました。ここでログインするには、新しい QR コードを取得してください。","store_unavailable":"サービスを一時的に利用できません。操作は不要です。自動的に再試行します。","token_not_accepted":"承認は済みましたが、サイトがログインを受け付けませんでした。後でもう一度お試しください。","unknown":"もう一度お試しください。解決しない場合は、サイトの管理者にお問い合わせください。"},"expired":"QR コードの有効期限が切れました","here":"このスマートフォンでログイン","left":"残り {time}","making":"QR コードを作成しています…","match":"スマートフォンでこの数字を選んでください","notMe":"自分ではありません","offline":"接続が切れました。再接続しています…","open":{"app":"アプリでログイン","sandbox":"サンドボックス用スマートフォンを開く","wechat":"WeChat でログイン"},"pending":"スマートフォンで QR コードをスキャンしてください","refresh":"クリックして更新","rejected":"このログインはキャンセルされました","rejectedBy":{"cancelled_here":"このパソコンでキャンセルされました","user":"スマートフォンでキャンセルされました","wrong_number":"スマートフォンで違う数字が選ばれたため、キャンセルしました"},"retry":"今すぐ再試行","retryIn":"{n} 秒後に再試行します","scanWith":"{apps}でスキャン","scanned":"スマートフォンで確認してください","someone":"スマートフォンの利用者","title":"スキャンしてログイン"},
+  'ko': {"again":"다시 로그인","alt":"로그인용 QR 코드","apps":{"alipay":"알리페이","app":"이 사이트의 앱","comma":", ","dingtalk":"DingTalk","feishu":"Feishu","oidc":"OpenID","or":" 또는 ","qq":"QQ","wechat":"위챗","wecom":"WeCom"},"claimed":"휴대폰이 알려 준 이름이며 확인되지 않았습니다","confirmed":"로그인하는 중…","consumed":"로그인되었습니다","dir":"ltr","error":"문제가 발생했습니다","errors":{"login_disabled":"QR 로그인이 중지되었습니다. 다른 방법으로 로그인해 주세요.","network":"서버에 연결할 수 없습니다. 네트워크 연결을 확인해 주세요.","origin_not_allowed":"이 주소에서는 로그인할 수 없습니다. 사이트 관리자: hub의 clients 파일에 다음을 추가하세요.","overloaded":"로그인하는 사람이 너무 많습니다. 아무것도 하지 않아도 자동으로 다시 시도합니다.","rate_limited":"요청이 너무 많습니다. 아무것도 하지 않아도 자동으로 다시 시도합니다.","replaced":"이 로그인이 다른 곳에서 열렸습니다. 여기에서 로그인하려면 새 QR 코드를 받으세요.","store_unavailable":"서비스를 일시적으로 사용할 수 없습니다. 아무것도 하지 않아도 자동으로 다시 시도합니다.","token_not_accepted":"승인했지만 사이트가 로그인을 받아들이지 않았습니다. 나중에 다시 시도해 주세요.","unknown":"다시 시도해 주세요. 계속되면 사이트 관리자에게 문의하세요."},"expired":"QR 코드가 만료되었습니다","here":"이 휴대폰으로 로그인","left":"남은 시간 {time}","making":"QR 코드를 만드는 중…","match":"휴대폰에서 이 숫자를 선택하세요","notMe":"제가 아닙니다","offline":"연결이 끊겨 다시 연결하는 중…","open":{"app":"앱으로 로그인","sandbox":"샌드박스 휴대폰 열기","wechat":"위챗으로 로그인"},"pending":"휴대폰으로 QR 코드를 스캔하세요","refresh":"클릭하여 새로 고침","rejected":"이 로그인은 취소되었습니다","rejectedBy":{"cancelled_here":"이 컴퓨터에서 취소되었습니다","user":"휴대폰에서 취소되었습니다","wrong_number":"휴대폰에서 다른 숫자를 선택하여 취소되었습니다"},"retry":"지금 다시 시도","retryIn":"{n}초 후 다시 시도합니다","scanWith":"{apps}(으)로 스캔하세요","scanned":"휴대폰에서 확인해 주세요","someone":"휴대폰 사용자","title":"스캔하여 로그인"},
+  'ar': {"again":"تسجيل الدخول من جديد","alt":"رمز QR لتسجيل الدخول","apps":{"alipay":"Alipay","app":"تطبيق هذا الموقع","comma":"، ","dingtalk":"DingTalk","feishu":"Feishu","oidc":"OpenID","or":" أو ","qq":"QQ","wechat":"WeChat","wecom":"WeCom"},"claimed":"الاسم كما أرسله الهاتف، ولم يُتحقَّق منه","confirmed":"جارٍ تسجيل دخولك…","consumed":"تم تسجيل دخولك","dir":"rtl","error":"حدث خطأ ما","errors":{"login_disabled":"تسجيل الدخول برمز QR متوقف. يُرجى استخدام طريقة أخرى لتسجيل الدخول.","network":"تعذّر الوصول إلى الخادم. يُرجى التحقق من اتصالك بالشبكة.","origin_not_allowed":"تسجيل الدخول غير مسموح من هذا العنوان. لمشغّل الموقع: أضف ما يلي إلى ملف clients في hub:","overloaded":"عدد كبير من الأشخاص يسجّلون الدخول الآن. لا حاجة إلى فعل شيء: تُعاد المحاولة تلقائيًا.","rate_limited":"طلبات كثيرة جدًا. لا حاجة إلى فعل شيء: تُعاد المحاولة تلقائيًا.","replaced":"فُتح تسجيل الدخول هذا في مكان آخر. احصل على رمز جديد لتسجيل الدخول هنا.","store_unavailable":"الخدمة غير متاحة حاليًا. لا حاجة إلى فعل شيء: تُعاد المحاولة تلقائيًا.","token_not_accepted":"لقد أكّدت، لكن هذا الموقع لم يقبل تسجيل الدخول. يُرجى المحاولة لاحقًا.","unknown":"يُرجى المحاولة مرة أخرى. وإن تكرر ذلك فتواصل مع مشغّل الموقع."},"expired":"انتهت صلاحية الرمز","here":"سجّل الدخول على هذا الهاتف","left":"صالح لمدة ⁨{time}⁩","making":"جارٍ إنشاء الرمز…","match":"اختر هذا الرقم على هاتفك","notMe":"لست أنا","offline":"انقطع الاتصال، جارٍ إعادة الاتصال…","open":{"app":"تسجيل الدخول عبر التطبيق","sandbox":"فتح الهاتف التجريبي","wechat":"تسجيل الدخول عبر WeChat"},"pending":"امسح الرمز بهاتفك","refresh":"انقر للتحديث","rejected":"أُلغي تسجيل الدخول هذا","rejectedBy":{"cancelled_here":"أُلغي على هذا الحاسوب","user":"أُلغي على الهاتف","wrong_number":"أُلغي لأن رقمًا خاطئًا اختير على الهاتف"},"retry":"المحاولة الآن","retryIn":"إعادة المحاولة بعد ⁨{n}⁩ ث","scanWith":"امسح الرمز باستخدام ⁨{apps}⁩","scanned":"أكِّد على هاتفك","someone":"مستخدم الهاتف","title":"امسح الرمز لتسجيل الدخول"},
+}

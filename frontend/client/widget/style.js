@@ -61,7 +61,7 @@ p { margin: 0; }
 .status { max-width: 100%; font-weight: 600; overflow-wrap: anywhere; }
 .mark { width: 1.4em; height: 1.4em; margin-inline-end: .4em; fill: var(--brand); vertical-align: -.35em; }
 .marks:has(> :nth-child(2)) { display: block; }
-.hint, .time { max-width: 100%; color: var(--soft); font-size: .875em; white-space: pre-line; overflow-wrap: anywhere; }
+.hint, .time { max-width: 100%; color: var(--soft); font-size: .875em; white-space: pre-line; overflow-wrap: anywhere; unicode-bidi: plaintext; }
 .here .tile { display: none; }
 .hint:empty, .time:empty { display: none; }
 .time { font-variant-numeric: tabular-nums; }

@@ -67,6 +67,7 @@ export class View {
   setLanguage(messages, language) {
     this.#messages = messages
     this.#card.lang = language
+    this.#card.dir = messages.dir
     this.show(this.#snapshot)
   }
 
@@ -83,7 +84,7 @@ export class View {
     this.#card.classList.toggle('here', Boolean(launch) || codeless)
     this.#open.hidden = !launch
     setLaunchLink(this.#open, snapshot.launchUrl)
-    setText(this.#open, messages.open[launch] ?? '')
+    setText(this.#open, textFor(messages.open, launch) ?? '')
     this.#code.hidden = !['pending', 'expired'].includes(state)
     this.#spinner.hidden = state !== 'making'
     const name = user?.nickname || messages.someone
@@ -98,11 +99,10 @@ export class View {
     this.#match.hidden = !matchCode || !['pending', 'scanned'].includes(state)
     setText(/** @type {HTMLElement} */ (this.#match.firstChild), messages.match)
     setText(this.#number, matchCode ?? '')
-    const language = this.#card.lang
-    const apps = (state === 'pending' && !launch && snapshot.scanWith || []).filter((kind) => appName(kind, language))
-    const marked = apps.filter((kind, i) => apps.findIndex((other) => appName(other, language) === appName(kind, language)) === i)
+    const apps = (state === 'pending' && !launch && snapshot.scanWith || []).filter((kind) => appName(kind, messages))
+    const marked = apps.filter((kind, i) => apps.findIndex((other) => appName(other, messages) === appName(kind, messages)) === i)
     this.#marks.replaceChildren(...marked.map((kind) => createMark(kind, '')))
-    const scan = apps.length ? fillApps(messages.scanWith, apps.map((kind) => appName(kind, language)), language) : ''
+    const scan = apps.length ? fillApps(messages, apps.map((kind) => appName(kind, messages))) : ''
     const rejected = state === 'rejected' && textFor(messages.rejectedBy, snapshot.reason)
     setText(this.#text, launch ? messages.here : codeless ? messages.errors.login_disabled : scan || rejected || messages[state])
     setText(this.#hint, hint(snapshot, messages, this.#client()))

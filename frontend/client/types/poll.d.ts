@@ -1,0 +1,1 @@
+export declare const POLL_WAIT = 25;
