@@ -1,34 +1,22 @@
 package hub
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"encoding/binary"
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
-
-// conn is a browser's upgraded connection. It owns what is read and every limit on it.
-// A socket uses nothing else of a connection, so that another kind needs no change
-// there. The methods may be called from several goroutines.
-type conn interface {
-	// start passes what the browser sends to to, until the connection is closed.
-	start(to receiver)
-	// send writes one text message within writeLimit. os.ErrDeadlineExceeded: the
-	// browser does not read.
-	send(text []byte) error
-	// close sends a close frame and waits up to five seconds for the browser's.
-	close(code websocket.StatusCode, reason string) error
-	// cut closes the connection without a close frame.
-	cut()
-}
 
 // receiver is what a conn calls. The calls of one conn never overlap.
 type receiver interface {
@@ -37,9 +25,18 @@ type receiver interface {
 	onClosed()             // the last call
 }
 
-// writeLimit is the maximum time to write one view. A browser that does not read is cut
-// off.
-const writeLimit = 10 * time.Second
+const (
+	// writeLimit is the maximum time to write one view. A browser that does not read is
+	// cut off.
+	writeLimit = 10 * time.Second
+	// closeWriteLimit is the maximum time to write a close frame. It only takes time if
+	// the browser does not read.
+	closeWriteLimit = time.Second
+	// closeWait is how long the browser may take to answer a close frame.
+	closeWait = 5 * time.Second
+	// frameLimit is the maximum time from the first to the last byte of a message.
+	frameLimit = 10 * time.Second
+)
 
 // Limits on what a browser may send. A browser sends little: an ack of some twenty
 // bytes. The limits on pings and bytes bound what never becomes a message: pings, pongs,
@@ -70,160 +67,272 @@ func (c *windowCounter) add(n, limit int) bool {
 	return int(c.count) <= limit
 }
 
-// conns upgrades connections and counts their goroutines.
-type conns struct{ wg sync.WaitGroup }
+// conns upgrades connections and counts them with their goroutines.
+type conns struct {
+	log *slog.Logger
+	wg  sync.WaitGroup
 
-// goConn is a conn with a goroutine that waits in the library's Read. It is also the
-// net.Conn that the library reads from, so that every byte is counted.
-type goConn struct {
-	net.Conn
-	ws *websocket.Conn
-	to receiver
-	wg *sync.WaitGroup
-
-	messages, pings, bytes windowCounter // owned by the reader, like closing
-	closing                bool          // the browser broke a limit: what it sends is ignored
+	once   sync.Once
+	poller poller // set by once; nil: a goroutine waits for each connection
 }
 
-// upgrade answers a handshake. The caller has checked it, also the origin. After an
-// error the answer is written too.
-func (a *conns) upgrade(w http.ResponseWriter, r *http.Request) (conn, error) {
-	c := &goConn{wg: &a.wg}
-	h := &hijacker{ResponseWriter: w, conn: c}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{Protocol},
-		InsecureSkipVerify: true, // the caller checked the origin against the client's list
-		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     c.onPing,
+// poller calls conn.receive when there is something to read. So a waiting connection
+// needs no goroutine. Its methods are called by the goroutine that reads the connection.
+type poller interface {
+	// add adds a connection, not yet armed. It returns an error if the connection has
+	// no file descriptor, is closed, or after stop.
+	add(c *conn) error
+	// arm reports the connection once when it is readable or broken.
+	arm(c *conn) error
+	remove(c *conn) // an added one, which is not armed
+	cut(c *conn)    // shuts it down, so that it is broken; may be called by any goroutine
+	stop()          // waits until the poller has ended
+}
+
+// maxReaders bounds the goroutines that handle what was received. An ack waits for Redis;
+// a burst of closes must not need the memory of a goroutine each.
+const maxReaders = 512
+
+// poll adds the connection to the poller. It returns false if a goroutine must wait, as
+// for a connection of crypto/tls. The first connection with a file descriptor starts the
+// poller.
+func (a *conns) poll(c *conn) bool {
+	if _, ok := c.net.(syscall.Conn); !ok {
+		return false
+	}
+	a.once.Do(func() {
+		var err error
+		if a.poller, err = newPoller(maxReaders); err != nil {
+			a.log.Warn("a goroutine waits for each page", "error", err)
+		}
 	})
+	return a.poller != nil && a.poller.add(c) == nil
+}
+
+// stop waits until all connections are closed. None may be upgraded meanwhile.
+func (a *conns) stop() {
+	a.wg.Wait()
+	a.once.Do(func() {})
+	if a.poller != nil {
+		a.poller.stop()
+	}
+}
+
+// conn is a browser's upgraded connection. It owns what is read and every limit on it.
+// While it waits it holds no goroutine and nothing of the library. It decodes what
+// browsers usually send (cutFrame); the library reads everything else (libraryConn).
+// send, close and cut may be called from several goroutines.
+type conn struct {
+	net   net.Conn
+	owner *conns
+	to    receiver
+	early *[]byte // arrived with the handshake; nil after start
+
+	writing   sync.Mutex                 // one frame at a time, with its deadline
+	timer     atomic.Pointer[time.Timer] // of the close handshake
+	closeSent atomic.Bool
+
+	polled  bool  // owner's poller waits, not a goroutine; fixed by start
+	refused bool  // the browser broke a limit: what it sends is ignored. Owned by the reader
+	fd      int32 // owned by the poller, like gen
+	gen     uint32
+
+	messages, pings, bytes windowCounter // owned by the reader
+}
+
+// upgrade answers a handshake (RFC 6455, section 4.2.2). The caller has checked it, also
+// the origin and the subprotocol.
+func (a *conns) upgrade(w http.ResponseWriter, r *http.Request) (*conn, error) {
+	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + guid))
+	h := w.Header()
+	h.Set("Upgrade", "websocket")
+	h.Set("Connection", "Upgrade")
+	h.Set("Sec-WebSocket-Accept", base64.StdEncoding.EncodeToString(accept[:]))
+	h.Set("Sec-WebSocket-Protocol", Protocol)
+	w.WriteHeader(http.StatusSwitchingProtocols)
+	hijacked, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	if h.early == 0 {
-		h.reader.Reset(c) // the library's own reader of early bytes would stay in memory
+	c := &conn{net: hijacked, owner: a}
+	if early, err := rw.Reader.Peek(rw.Reader.Buffered()); err != nil {
+		hijacked.Close()
+		return nil, fmt.Errorf("upgrade: %w", err)
+	} else if len(early) > 0 {
+		early = bytes.Clone(early)
+		c.early = &early
 	}
-	ws.SetReadLimit(maxMessage)
-	c.ws = ws
 	return c, nil
 }
 
-// start implements conn.
-func (c *goConn) start(to receiver) {
+// start passes what the browser sends to to, until the connection is closed.
+func (c *conn) start(to receiver) {
 	c.to = to
-	c.wg.Go(c.read)
+	c.owner.wg.Add(1)
+	c.polled = c.owner.poll(c)
+	if early := c.early; early != nil {
+		c.early = nil
+		c.owner.wg.Go(func() { c.receive(*early, nil, func() {}) })
+		return
+	}
+	c.wait()
 }
 
-// read reads until the connection ends. Meanwhile the library answers pings and the
-// browser's close.
-func (c *goConn) read() {
-	defer c.to.onClosed()
-	defer c.cut()
-	for {
-		kind, text, err := c.ws.Read(context.Background())
-		switch {
-		case err != nil:
-			c.to.onEnd(readErrorReason(err))
-			return
-		case c.closing: // the close handshake is not complete
-		case kind != websocket.MessageText || !c.messages.add(1, maxMessages):
-			c.refuse("text only, at most 20 messages a minute")
-		default:
-			c.to.onMessage(text)
+// wait waits for the next bytes, without blocking the caller.
+func (c *conn) wait() {
+	if !c.polled {
+		c.owner.wg.Go(c.block)
+	} else if err := c.owner.poller.arm(c); err != nil {
+		c.end(err)
+	}
+}
+
+// readBuffer is enough for two acks.
+const readBuffer = 64
+
+// block waits for the next bytes in a goroutine. The goroutine ends with them, because
+// its stack has grown when they are handled.
+func (c *conn) block() {
+	in := make([]byte, readBuffer)
+	n, err := c.net.Read(in)
+	c.receive(in[:n], err, func() {})
+}
+
+// receive handles what was read, and waits for more. blocking is called before it waits
+// for the rest of a frame.
+func (c *conn) receive(in []byte, err error, blocking func()) {
+	if err == nil {
+		err = c.count(len(in))
+	}
+	if err == nil {
+		in, err = c.handleFrames(in)
+	}
+	if err == nil && len(in) > 0 {
+		blocking()
+		err = c.readByLibrary(in)
+	}
+	if err != nil {
+		c.end(err)
+		return
+	}
+	c.wait()
+}
+
+// count returns errFlood once the browser has sent more than maxReadBytes in a window.
+func (c *conn) count(n int) error {
+	if !c.bytes.add(n, maxReadBytes) {
+		return errFlood
+	}
+	return nil
+}
+
+// handleFrames handles the frames that cutFrame decodes and returns what follows them.
+// The error is a websocket.CloseError if the browser has closed.
+func (c *conn) handleFrames(in []byte) (rest []byte, err error) {
+	for len(in) > 0 {
+		first, payload, rest, ok := cutFrame(in)
+		if !ok {
+			return in, nil
+		}
+		switch in = rest; first {
+		case frameText:
+			c.handleMessage(websocket.MessageText, payload)
+		case frameClose:
+			c.answerClose(appendFrame(nil, frameClose, payload))
+			return nil, websocket.CloseError{Code: websocket.StatusNoStatusRcvd}
 		}
 	}
+	return nil, nil
 }
 
-// onPing reports whether the library answers a ping.
-func (c *goConn) onPing(context.Context, []byte) bool {
+// answerClose sends the browser its close frame back, if no close frame was sent.
+func (c *conn) answerClose(frame []byte) {
+	// A view that is being written must not delay the answer.
+	_ = c.net.SetWriteDeadline(time.Now().Add(closeWriteLimit))
+	if !c.closeSent.Swap(true) {
+		_ = c.write(frame, closeWriteLimit) // the connection ends anyway
+	}
+}
+
+// handleMessage handles one message.
+func (c *conn) handleMessage(kind websocket.MessageType, text []byte) {
 	switch {
-	case c.closing:
-		return false
-	case c.pings.add(1, maxPings):
-		return true
-	}
-	c.refuse("at most 20 pings a minute")
-	return false
-}
-
-// refuse closes the connection because the browser broke a limit. Called by the reader,
-// which reads on until the close handshake is complete.
-func (c *goConn) refuse(reason string) {
-	c.closing = true
-	c.to.onEnd(EndedPolicy)
-	c.wg.Go(func() { _ = c.close(closePolicy, reason) }) // the reader gets the error too
-}
-
-// Read implements net.Conn for the library. It returns errFlood once the browser has
-// sent more than maxReadBytes in a window.
-func (c *goConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if err == nil && !c.bytes.add(n, maxReadBytes) {
-		return n, errFlood
-	}
-	return n, err
-}
-
-// send writes one text frame (RFC 6455, section 5.2) with one call to the connection.
-// The library would split it at its small write buffer and keep a context for each
-// socket. The library writes each pong and close with one call too, so frames never mix.
-func (c *goConn) send(text []byte) error {
-	const finalText, length16, length64 = 0x81, 126, 127
-	frame := make([]byte, 0, 10+len(text))
-	switch n := len(text); {
-	case n < length16:
-		frame = append(frame, finalText, byte(n))
-	case n < 1<<16:
-		frame = binary.BigEndian.AppendUint16(append(frame, finalText, length16), uint16(n))
+	case c.refused: // the close handshake is not complete
+	case kind != websocket.MessageText || !c.messages.add(1, maxMessages):
+		c.refuse(closePolicy, "text only, at most 20 messages a minute")
+	case !utf8.Valid(text):
+		c.refuse(closeInvalid, "text must be UTF-8")
 	default:
-		frame = binary.BigEndian.AppendUint64(append(frame, finalText, length64), uint64(n))
+		c.to.onMessage(text)
 	}
-	if err := c.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+}
+
+// refuse closes the connection because of what the browser sent.
+func (c *conn) refuse(code websocket.StatusCode, reason string) {
+	c.refused = true
+	c.to.onEnd(EndedPolicy)
+	_ = c.close(code, reason) // the reader gets the error too
+}
+
+// send writes one text message within writeLimit. os.ErrDeadlineExceeded: the browser
+// does not read.
+func (c *conn) send(text []byte) error {
+	if c.closeSent.Load() {
+		return net.ErrClosed
+	}
+	return c.write(appendFrame(make([]byte, 0, 10+len(text)), frameText, text), writeLimit)
+}
+
+// write writes one frame within the limit.
+func (c *conn) write(frame []byte, limit time.Duration) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if err := c.net.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
-	if _, err := c.Write(append(frame, text...)); err != nil {
+	if _, err := c.net.Write(frame); err != nil {
 		return err
 	}
-	return c.SetWriteDeadline(time.Time{})
+	return c.net.SetWriteDeadline(time.Time{})
 }
 
-// close implements conn.
-func (c *goConn) close(code websocket.StatusCode, reason string) error {
-	return c.ws.Close(code, reason)
-}
-
-// cut implements conn.
-func (c *goConn) cut() { _ = c.ws.CloseNow() } // fails only if it is closed already
-
-// hijacker hijacks the connection with small buffers instead of net/http's 4 KiB each
-// way, because many sockets are idle.
-type hijacker struct {
-	http.ResponseWriter
-	conn   *goConn       // Hijack sets its Conn
-	reader *bufio.Reader // set by Hijack
-	early  int           // bytes that arrived before the answer
-}
-
-const (
-	readBuffer  = 64  // an ack is 16 bytes
-	writeBuffer = 128 // a whole pong or close frame
-)
-
-// Hijack implements http.Hijacker, for websocket.Accept.
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+// close sends a close frame, if none was sent. The connection is cut if the browser does
+// not answer within closeWait. close does not wait for that.
+func (c *conn) close(code websocket.StatusCode, reason string) error {
+	if c.closeSent.Swap(true) {
+		return nil
+	}
+	c.timer.Store(time.AfterFunc(closeWait, c.cut))
+	err := c.write(closeFrame(code, reason), closeWriteLimit)
 	if err != nil {
-		return nil, nil, fmt.Errorf("hijack: %w", err)
+		c.cut()
 	}
-	h.conn.Conn = conn
-	early, err := rw.Reader.Peek(rw.Reader.Buffered())
-	if err != nil {
-		return nil, nil, fmt.Errorf("hijack: %w", err)
+	return err
+}
+
+// cut closes the connection without a close frame. The reader gets an error and ends.
+func (c *conn) cut() {
+	if !c.polled {
+		_ = c.net.Close()
+		return
 	}
-	// The library takes early frames from the reader's buffer and reads on from the
-	// connection.
-	h.early, h.reader = len(early), bufio.NewReaderSize(bytes.NewReader(early), max(readBuffer, len(early)))
-	if _, err := h.reader.Peek(len(early)); err != nil {
-		return nil, nil, fmt.Errorf("hijack: %w", err)
+	// Only the reader closes the descriptor, so that the poller never has one that is
+	// used again.
+	c.owner.poller.cut(c)
+}
+
+// end closes the connection. Called once, by the reader.
+func (c *conn) end(err error) {
+	c.to.onEnd(readErrorReason(err))
+	c.closeSent.Store(true)
+	if c.polled {
+		c.owner.poller.remove(c)
 	}
-	return h.conn, bufio.NewReadWriter(h.reader, bufio.NewWriterSize(conn, writeBuffer)), nil
+	_ = c.net.Close()
+	if t := c.timer.Load(); t != nil {
+		t.Stop()
+	}
+	c.to.onClosed()
+	c.owner.wg.Done()
 }

@@ -133,6 +133,7 @@ func New(c Config) *Hub {
 	h.resync = &resyncer{records: h.records, waiters: h.waiters, metrics: c.Metrics, log: c.Log, sweepsPerHeartbeat: sweeps}
 	h.switches = newKillSwitch(c, &h.current, h.audit, h.waiters)
 	h.MasterKeys = KeyControl{h.switches}
+	h.conns.log = c.Log
 	return h
 }
 
@@ -195,7 +196,7 @@ func (h *Hub) Run(ctx context.Context) {
 	h.mailbox.releasing.Wait()
 	h.cancel()
 	h.waiters.releaseAll(shutdown)
-	h.conns.wg.Wait()
+	h.conns.stop()
 }
 
 // Reasons why a node is not ready.

@@ -31,15 +31,17 @@ import (
 // a browser may change the transport at any time.
 //
 // The hub's close codes follow. Besides, it closes with 1009 for a message over
-// maxMessage. It cuts the connection without a close frame if the browser reads no view
-// for ten seconds, or sends more than 64 KiB in a minute.
+// maxMessage and with 1002 for an error of the protocol. It cuts the connection without
+// a close frame if the browser reads no view for ten seconds, takes longer than ten
+// seconds to send a message, or sends more than 64 KiB in a minute.
 const (
-	closeDone     = websocket.StatusNormalClosure   // 1000 after a final view
-	closePolicy   = websocket.StatusPolicyViolation // 1008 binary message, or too many messages or pings
-	closeBroken   = websocket.StatusInternalError   // 1011 a bug in the hub, logged
-	closeRestart  = websocket.StatusServiceRestart  // 1012 the node drains: reconnect after 0 to 2 s
-	closeTryAgain = websocket.StatusTryAgainLater   // 1013 the node is stalled or lacks the ticket's key or client, or the login was switched off: reconnect after 0 to 2 s
-	closeReplaced = websocket.StatusCode(4001)      // a newer waiter replaced this one: do not reconnect
+	closeDone     = websocket.StatusNormalClosure           // 1000 after a final view
+	closeInvalid  = websocket.StatusInvalidFramePayloadData // 1007 text that is not UTF-8
+	closePolicy   = websocket.StatusPolicyViolation         // 1008 binary message, or too many messages or pings
+	closeBroken   = websocket.StatusInternalError           // 1011 a bug in the hub, logged
+	closeRestart  = websocket.StatusServiceRestart          // 1012 the node drains: reconnect after 0 to 2 s
+	closeTryAgain = websocket.StatusTryAgainLater           // 1013 the node is stalled or lacks the ticket's key or client, or the login was switched off: reconnect after 0 to 2 s
+	closeReplaced = websocket.StatusCode(4001)              // a newer waiter replaced this one: do not reconnect
 )
 
 // parseAck parses {"ack":SEQ}; ok is false for every other text.

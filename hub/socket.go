@@ -23,7 +23,7 @@ const Protocol = "loginhub.v1"
 type socket struct {
 	hub    *Hub
 	id     ticket.ID
-	conn   conn     // set by start, before anything is written
+	conn   *conn    // set by start, before anything is written
 	closed func()   // Browser.Closed
 	addr16 [16]byte // the observed address; zero if it is not known
 
@@ -66,7 +66,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 }
 
 // start writes the first view and starts to read.
-func (s *socket) start(conn conn, first *version) {
+func (s *socket) start(conn *conn, first *version) {
 	s.mu.Lock()
 	s.conn, s.started = conn, true
 	if s.next == nil {
@@ -215,7 +215,7 @@ func (s *socket) closeReleased(why reason) {
 	}
 }
 
-// close sends a close frame and waits up to five seconds for the browser's.
+// close ends the wait with a close frame.
 func (s *socket) close(code websocket.StatusCode, reason string) {
 	s.onEnd(closeReasons[code])
 	if err := s.conn.close(code, reason); err != nil {

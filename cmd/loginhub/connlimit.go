@@ -250,6 +250,14 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// SyscallConn implements syscall.Conn: a waiting socket needs no goroutine then.
+func (c *limitedConn) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := c.Conn.(syscall.Conn); ok {
+		return s.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
 // release removes the connection from the counts, once. Called with mu held.
 func (c *limitedConn) release() {
 	if c.released {
