@@ -118,6 +118,9 @@ func (l *libraryConn) Read(p []byte) (n int, err error) {
 		if n, err = l.Conn.Read(p); err == nil {
 			err = l.conn.count(n)
 		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF // after EOF the library passes on the message so far
+		}
 		l.ioError = err
 	}
 	l.boundary = false
