@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +32,7 @@ type keys struct {
 	maxAge time.Duration
 
 	mu          sync.Mutex
-	byKID       map[string][]ed25519.PublicKey
+	byKID       map[string][]key
 	lastSuccess time.Time // the last answer that was one
 	lastFetch   time.Time // the last fetch that is over
 	lastErr     error     // of that fetch
@@ -42,7 +41,7 @@ type keys struct {
 
 // find returns the keys of the kid. It fetches the keys first if the kid is unknown or
 // the keys are stale, but not sooner than minRefetch after the last fetch.
-func (k *keys) find(ctx context.Context, kid string) ([]ed25519.PublicKey, error) {
+func (k *keys) find(ctx context.Context, kid string) ([]key, error) {
 	k.mu.Lock()
 	key, ok := k.byKID[kid]
 	if ok && k.now().Sub(k.lastSuccess) < freshFor {
@@ -111,7 +110,7 @@ func (k *keys) startFetch(ctx context.Context) <-chan struct{} {
 }
 
 // fetch gets the usable keys from the hub.
-func (k *keys) fetch(ctx context.Context) (map[string][]ed25519.PublicKey, error) {
+func (k *keys) fetch(ctx context.Context) (map[string][]key, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("fetch keys: %w", err)

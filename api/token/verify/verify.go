@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
@@ -19,7 +18,7 @@ import (
 // invalid for good: answer 401 and show a new QR code.
 var (
 	ErrMalformed   = errors.New("not a JWT")
-	ErrType        = errors.New("not a login token: typ has to be login+jwt and alg EdDSA")
+	ErrType        = errors.New("not a login token: typ has to be login+jwt and alg EdDSA or RS256")
 	ErrUnknownKey  = errors.New("signed with a key that the hub does not publish")
 	ErrSignature   = errors.New("the signature is invalid")
 	ErrIssuer      = errors.New("made by another hub")
@@ -124,7 +123,7 @@ func (v *Verifier) Verify(ctx context.Context, token, nonce string, seen ReplayS
 	return c, nil
 }
 
-// parseSigned verifies the signature (RFC 7515, RFC 8037) and returns the claims, which
+// parseSigned verifies the signature (RFC 7515, RFC 7518, RFC 8037) and returns the claims, which
 // are not checked yet.
 func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, error) {
 	parts := strings.Split(token, ".")
@@ -140,7 +139,7 @@ func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, erro
 	if err := decodeObject(parts[0], &head); err != nil {
 		return nil, err
 	}
-	if head.Algorithm != "EdDSA" || head.Type != "login+jwt" || head.Critical != nil {
+	if head.Algorithm != algEdDSA && head.Algorithm != algRS256 || head.Type != "login+jwt" || head.Critical != nil {
 		return nil, ErrType
 	}
 	signature, err := decodeBase64url(parts[2])
@@ -152,7 +151,7 @@ func (v *Verifier) parseSigned(ctx context.Context, token string) (*Claims, erro
 		return nil, err
 	}
 	text := []byte(parts[0] + "." + parts[1])
-	if !slices.ContainsFunc(candidates, func(key ed25519.PublicKey) bool { return ed25519.Verify(key, text, signature) }) {
+	if !slices.ContainsFunc(candidates, func(k key) bool { return k.verify(head.Algorithm, text, signature) }) {
 		return nil, ErrSignature
 	}
 	c := &Claims{}
