@@ -2,6 +2,7 @@ package deploytest_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ import (
 )
 
 // sandboxHub is a node in sandbox mode at the URL that its tokens name.
-func sandboxHub(t *testing.T) (hub string) {
+func sandboxHub(t *testing.T, settings ...string) (hub string) {
 	t.Helper()
 	var node *hubtest.Node
 	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +35,7 @@ func sandboxHub(t *testing.T) (hub string) {
 		httputil.NewSingleHostReverseProxy(to).ServeHTTP(w, r)
 	}))
 	t.Cleanup(door.Close)
-	node = hubtest.StartNode(t, program, "PUBLIC_URL="+door.URL)
+	node = hubtest.StartNode(t, program, append(settings, "PUBLIC_URL="+door.URL)...)
 	return door.URL
 }
 
@@ -82,6 +84,11 @@ func (b *browserTab) openLogin(hub string) (nonce string) {
 	b.t.Helper()
 	status, text := b.do("GET", "/", "")
 	m := element.FindStringSubmatch(text)
+	for _, part := range []string{`<html lang="en">`, "<title>", "<main>", "<h1>"} { // WCAG 2.2, 2.4.2 and 3.1.1
+		if !strings.Contains(text, part) {
+			b.t.Errorf("the page has no %s", part)
+		}
+	}
 	if status != http.StatusOK || m == nil || !strings.Contains(text, `src="`+hub+`/assets/client/widget/login-qr.js"`) {
 		b.t.Fatalf("%d without the widget: %s", status, text)
 	}
@@ -119,9 +126,25 @@ func startSite(t *testing.T, hub string, command func(port string) *exec.Cmd, po
 	return site
 }
 
-// readExample reads a file below deploy/examples.
+// installExample installs what the example for Node depends on.
+var installExample = sync.OnceValue(func() error {
+	if _, err := os.Stat("../examples/node/node_modules/jose"); err == nil {
+		return nil
+	}
+	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	cmd.Dir = "../examples/node"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w: %s", cmd.Args, err, out)
+	}
+	return nil
+})
+
+// readExample returns the path of a file below deploy/examples.
 func readExample(t *testing.T, name string) string {
 	t.Helper()
+	if err := installExample(); err != nil {
+		t.Fatal(err)
+	}
 	path, err := filepath.Abs("../../deploy/examples/" + name)
 	if err != nil {
 		t.Fatal(err)
@@ -129,14 +152,14 @@ func readExample(t *testing.T, name string) string {
 	return path
 }
 
-func TestExamples_Login(t *testing.T) {
-	t.Parallel()
-	hub := sandboxHub(t)
+// siteCommands start the examples that are whole sites, on a port.
+func siteCommands(t *testing.T) map[string]func(port string) *exec.Cmd {
+	t.Helper()
 	goSite := filepath.Join(t.TempDir(), "site")
 	if out, err := exec.Command("go", "-C", "../examples/go", "build", "-o", goSite).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for name, command := range map[string]func(port string) *exec.Cmd{
+	return map[string]func(port string) *exec.Cmd{
 		"go": func(port string) *exec.Cmd {
 			cmd := exec.Command(goSite)
 			cmd.Env = []string{"LISTEN=127.0.0.1:" + port}
@@ -152,7 +175,13 @@ func TestExamples_Login(t *testing.T) {
 			cmd.Env = []string{"STORE=" + t.TempDir()}
 			return cmd
 		},
-	} {
+	}
+}
+
+func TestExamples_Login(t *testing.T) {
+	t.Parallel()
+	hub := sandboxHub(t)
+	for name, command := range siteCommands(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			checkSite(t, hub, startSite(t, hub, command))

@@ -5,6 +5,8 @@
 //	var seen verify.MemoryStore                                            // once; use Redis if several processes verify
 //	claims, err := v.Verify(ctx, token, nonce, &seen)
 //
+// The token's algorithm is EdDSA, or RS256 for a client with that token_alg.
+//
 // A valid signature alone is not a login. The token must also hold the nonce that the
 // site gave to this browser session before it showed the QR code, and must not have been
 // used before. Verify always checks both.

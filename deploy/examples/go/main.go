@@ -18,8 +18,12 @@ import (
 )
 
 var page = template.Must(template.New("").Parse(`<!doctype html>
+<html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>Example</title>
+<main>
+<h1>Example</h1>
 {{if .User}}
 <p>Logged in as <strong id="user">{{.User}}</strong></p>
 <form method="post" action="/logout"><button>Log out</button></form>
@@ -34,7 +38,9 @@ var page = template.Must(template.New("").Parse(`<!doctype html>
     })))
   widget.addEventListener("state", ({ detail }) => { if (detail.state === "consumed") location.reload() })
 </script>
-{{end}}`))
+{{end}}
+</main>
+</html>`))
 
 type site struct {
 	hub, client string

@@ -1,4 +1,4 @@
-// A whole site whose users log in with their phone. No dependencies.
+// A whole site whose users log in with their phone. `npm install` first.
 //
 //   HUB=https://login.example.com CLIENT_ID=demo PORT=3000 node site.mjs
 import { randomBytes } from "node:crypto";
@@ -27,9 +27,15 @@ const escape = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`
 const random = () => randomBytes(32).toString("base64url");
 
 const page = (content) => `<!doctype html>
+<html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>Example</title>
-${content}`;
+<main>
+<h1>Example</h1>
+${content}
+</main>
+</html>`;
 
 const welcome = (user) => page(`<p>Logged in as <strong id="user">${escape(user)}</strong></p>
 <form method="post" action="/logout"><button>Log out</button></form>`);

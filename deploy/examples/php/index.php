@@ -52,8 +52,12 @@ switch ($_SERVER['REQUEST_METHOD'] . ' ' . parse_url($_SERVER['REQUEST_URI'], PH
 $text = fn (string $s): string => htmlspecialchars($s, ENT_QUOTES);
 ?>
 <!doctype html>
+<html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>Example</title>
+<main>
+<h1>Example</h1>
 <?php if (isset($_SESSION['user'])): ?>
 <p>Logged in as <strong id="user"><?= $text($_SESSION['user']) ?></strong></p>
 <form method="post" action="/logout"><button>Log out</button></form>
@@ -69,3 +73,5 @@ $text = fn (string $s): string => htmlspecialchars($s, ENT_QUOTES);
   widget.addEventListener("state", ({ detail }) => { if (detail.state === "consumed") location.reload() })
 </script>
 <?php endif ?>
+</main>
+</html>
