@@ -166,7 +166,7 @@ func TestMessages_Protecting(t *testing.T) {
 const widgetHeader = `// Generated from frontend/messages by "task messages". Change it there.
 
 /**
- * @typedef {Record<'title' | 'alt' | 'making' | 'pending' | 'scanWith' | 'here' | 'scanned' | 'confirmed' | 'consumed' | 'rejected' |
+ * @typedef {Record<'title' | 'alt' | 'making' | 'pending' | 'scanWith' | 'here' | 'hasScanned' | 'scanned' | 'loggedInAs' | 'confirmed' | 'consumed' | 'rejected' |
  *   'expired' | 'error' | 'claimed' | 'offline' | 'left' | 'retryIn' | 'match' | 'someone' | 'notMe' | 'refresh' | 'again' | 'retry' |
  *   'dir', string> & Record<'rejectedBy' | 'open' | 'errors' | 'apps', Record<string, string>>} Messages
  */

@@ -56,7 +56,7 @@ function show(snapshot) {
   $('match').textContent = matchCode ?? ''
   if (phone && $('phone')) $('phone').href = phone
   if (state === 'scanned' || state === 'confirmed') showUser($('face'), user, messages.someone)
-  setText($('spoken'), state === 'scanned' ? `${user?.nickname || messages.someone} ${messages.hasScanned} ` : '')
+  setText($('spoken'), spoken(snapshot))
   setText($('status-text'), messages.pendingHere[launch] ?? status(snapshot))
   $('status').lang = document.documentElement.lang
   setText($('hint'), hint(snapshot))
@@ -69,8 +69,17 @@ function status({ state, messages, error, reason, user }) {
   return state === 'done' ? '' : messages[state] ?? ''
 }
 
+// Returns what a screen reader reads before the status: who scanned, that the connection is lost, or what to do.
+function spoken({ state, messages, live, error, user }) {
+  if (state === 'error') return `${errorMessages(messages, error)[1]} `
+  if (isLost(state, live)) return `${messages.offline} `
+  return state === 'scanned' ? `${user?.nickname || messages.someone} ${messages.hasScanned} ` : ''
+}
+
+const isLost = (state, live) => live === false && ['pending', 'scanned', 'confirmed'].includes(state)
+
 function hint({ state, messages, live, site }) {
-  if (live === false && (state === 'pending' || state === 'scanned' || state === 'confirmed')) return messages.offline
+  if (isLost(state, live)) return messages.offline
   if (state === 'scanned') return `${messages.claimed}\n${fill(messages.check, { site })}`
   if (state === 'confirmed') return fill(messages.next, { site: document.body.dataset.host || site })
   if (state === 'rejected') return messages.rejectedHint

@@ -1,10 +1,13 @@
 /** @import { Snapshot } from '../types.js' */
 /** @import { Messages } from './messages.js' */
 import { appName, createMark, fillApps } from './apps.js'
+import { fitCode } from './code.js'
 import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from './hints.js'
+import { createRing, createSVG, createTick } from './ring.js'
 import { style } from './style.js'
 
-const TILE = 230 // pixels inside the tile's border
+/** What is drawn in the tile, by state: paths in a square of 48. */
+const SIGNS = { 'confirmed consumed': 'M14 24.6l7 7L34.5 17.5', rejected: 'M17 17l14 14M31 17L17 31', error: 'M24 13v14M24 33.5v.5' }
 
 /**
  * The widget's content. It is built from nodes: a site may forbid markup from strings (Trusted
@@ -13,8 +16,9 @@ const TILE = 230 // pixels inside the tile's border
 export class View {
   /** @type {Snapshot} */
   #snapshot = { state: 'making' }
-  #title; #code; #user; #initial; #name; #sign; #spinner; #match; #number; #marks; #text; #status; #hint; #time; #messages
-  #card; #veil; #open; #button; #client
+  #title; #code; #user; #initial; #name; #note; #sign; #spinner; #match; #number; #marks; #spoken; #text; #status; #hint; #time; #retry; #messages
+  #card; #frame; #turnRing; #veil; #open; #button; #client
+  #shownName = '' // of the last user: the final view has none
 
   /**
    * @param {ShadowRoot} root
@@ -28,27 +32,37 @@ export class View {
     sheet.replaceSync(style)
     root.adoptedStyleSheets = [sheet]
     this.#title = createElement('slot', { name: 'title' })
-    this.#code = createElement('img', { part: 'code', class: 'code', width: String(TILE), height: String(TILE) })
-    this.#initial = createElement('span', { class: 'initial', part: 'initial', 'aria-hidden': 'true' })
+    this.#code = createElement('img', { part: 'code', class: 'code' })
+    this.#initial = createElement('span', {})
     this.#name = createElement('span', { class: 'name', part: 'name' })
-    this.#user = createElement('div', { class: 'user', part: 'user' }, this.#initial, this.#name)
-    this.#sign = createElement('span', { class: 'sign', part: 'sign', 'aria-hidden': 'true' })
+    this.#note = createElement('small', {})
+    this.#user = createElement('div', { class: 'user', part: 'user' },
+      createElement('span', { class: 'initial', part: 'initial', 'aria-hidden': 'true' }, this.#initial, createTick()), this.#name, this.#note)
+    this.#sign = createSVG('svg', { class: 'sign', part: 'sign', viewBox: '0 0 48 48', 'aria-hidden': 'true' },
+      createSVG('rect', { x: '3', y: '3', width: '42', height: '42', rx: '12' }),
+      ...Object.entries(SIGNS).map(([state, d]) => createSVG('path', { class: state, d, pathLength: '1' })))
     this.#spinner = createElement('span', { class: 'wait', 'aria-hidden': 'true' })
     this.#veil = createElement('button', { class: 'veil', part: 'refresh', type: 'button' })
     this.#number = createElement('strong', {})
     this.#match = createElement('p', { class: 'match', part: 'match' }, createElement('span', {}), this.#number)
     this.#marks = createElement('span', { class: 'marks' })
     this.#text = createElement('span', {})
-    this.#status = createElement('p', { class: 'status', part: 'status', role: 'status', 'aria-live': 'polite' }, this.#marks, this.#text)
+    this.#spoken = createElement('span', { class: 'spoken' })
+    this.#status = createElement('p', { class: 'status', part: 'status', role: 'status', 'aria-live': 'polite' }, this.#spoken, this.#marks, this.#text)
     this.#open = createElement('a', { class: 'button', part: 'open', rel: 'noopener' })
     this.#open.addEventListener('click', () => login.keepTicket())
     this.#hint = createElement('p', { class: 'hint', part: 'hint' })
     this.#time = createElement('p', { class: 'time', part: 'time', role: 'timer', 'aria-live': 'off' })
+    this.#retry = createElement('p', { class: 'hint', part: 'time', role: 'timer', 'aria-live': 'off' })
     this.#button = createElement('button', { class: 'button', part: 'button', type: 'button' })
+    this.#frame = createElement('div', { class: 'frame', part: 'ring' },
+      createElement('div', { class: 'tile', part: 'tile' }, this.#code, this.#user, this.#sign, this.#spinner, this.#veil), this.#time)
+    this.#turnRing = createRing(this.#frame)
+    fitCode(this.#code)
     this.#card = createElement('div', { class: 'card', part: 'card', role: 'group', 'aria-labelledby': 'title', tabindex: '-1' },
       createElement('div', { class: 'title', part: 'title', id: 'title' }, this.#title),
-      createElement('div', { class: 'tile', part: 'tile' }, this.#code, this.#user, this.#sign, this.#spinner, this.#veil),
-      this.#match, this.#status, this.#hint, this.#open, this.#time, this.#button, createElement('slot', { name: 'footer' }))
+      this.#frame,
+      this.#match, this.#status, this.#hint, this.#open, this.#retry, this.#button, createElement('slot', { name: 'footer' }))
     root.replaceChildren(this.#card)
     for (const button of [this.#veil, this.#button]) {
       button.addEventListener('click', () => {
@@ -56,11 +70,6 @@ export class View {
         login.refresh()
       })
     }
-    this.#code.addEventListener('load', () => {
-      // The code is sharp if a module is a whole number of pixels. The image's own size is its number of modules.
-      const modules = this.#code.naturalWidth
-      this.#code.width = this.#code.height = modules < TILE / 2 ? TILE - TILE % modules : TILE
-    })
   }
 
   /** @param {Messages} messages @param {string} language */
@@ -87,13 +96,15 @@ export class View {
     setText(this.#open, textFor(messages.open, launch) ?? '')
     this.#code.hidden = !['pending', 'expired'].includes(state)
     this.#spinner.hidden = state !== 'making'
-    const name = user?.nickname || messages.someone
-    this.#user.hidden = !['scanned', 'confirmed'].includes(state)
+    const closed = state === 'confirmed' || state === 'consumed'
+    if (!closed || user) this.#shownName = user?.nickname ?? ''
+    const name = this.#shownName || messages.someone
+    this.#user.hidden = state !== 'scanned' && !(closed && this.#shownName)
     // The avatar is not loaded: the phone chose its URL, and that server would learn the computer's address.
     setText(this.#initial, [...name][0].toUpperCase())
     setText(this.#name, name)
-    this.#sign.hidden = !['consumed', 'rejected', 'error'].includes(state)
-    setText(this.#sign, state === 'consumed' ? '✓' : state === 'rejected' ? '✕' : '!')
+    setText(this.#note, state === 'scanned' ? messages.hasScanned : '')
+    this.#sign.style.display = this.#user.hidden && (closed || ['rejected', 'error'].includes(state)) ? '' : 'none'
     this.#veil.hidden = state !== 'expired'
     setText(this.#veil, messages.refresh)
     this.#match.hidden = !matchCode || !['pending', 'scanned'].includes(state)
@@ -104,8 +115,11 @@ export class View {
     this.#marks.replaceChildren(...marked.map((kind) => createMark(kind, '')))
     const scan = apps.length ? fillApps(messages, apps.map((kind) => appName(kind, messages))) : ''
     const rejected = state === 'rejected' && textFor(messages.rejectedBy, snapshot.reason)
-    setText(this.#text, launch ? messages.here : codeless ? messages.errors.login_disabled : scan || rejected || messages[state])
-    setText(this.#hint, hint(snapshot, messages, this.#client()))
+    setText(this.#text, launch ? messages.here : codeless ? messages.errors.login_disabled : scan || rejected || (this.#user.hidden || !closed ? messages[state] : messages.loggedInAs.replace('{name}', () => name)))
+    const hintText = hint(snapshot, messages, this.#client())
+    setText(this.#hint, hintText)
+    const note = snapshot.live === false || state === 'error' ? hintText : state === 'scanned' ? `${name} ${messages.hasScanned}` : ''
+    setText(this.#spoken, note && `${note} `)
     const action = { scanned: messages.notMe, rejected: messages.again, error: messages.retry }[/** @type {string} */ (state)]
     this.#button.hidden = !action
     setText(this.#button, action ?? '')
@@ -116,8 +130,9 @@ export class View {
     const { state } = this.#snapshot
     const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}`
     const waiting = ['pending', 'scanned'].includes(state) && left > 0 && !isCodeless(this.#snapshot)
-    if (state === 'error' && retry) setText(this.#time, this.#messages.retryIn.replace('{n}', String(retry)))
-    else setText(this.#time, waiting ? this.#messages.left.replace('{time}', time) : '')
+    this.#turnRing(state, left)
+    setText(this.#time, waiting ? this.#messages.left.replace('{time}', time) : '')
+    setText(this.#retry, state === 'error' && retry ? this.#messages.retryIn.replace('{n}', String(retry)) : '')
   }
 }
 
