@@ -11,18 +11,19 @@ const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
   '--host-resolver-rules=MAP *.test 127.0.0.1']
 const axe = readFileSync(fileURLToPath(new URL('node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8')
-let browser
+const browsers = {} // by scale of the screen
 
-/** Returns the system's Chromium, started at first use and shared by the tests of a file. */
-async function launch() {
+/** Returns the system's Chromium, started at first use and shared by the tests of a file. Only a real scale draws as screens do. */
+async function launch(scale) {
   const executablePath = process.env.CHROMIUM || execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'], { encoding: 'utf8' }).trim()
-  return browser ??= await chromium.launch({ executablePath, args: ARGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] })
+  const args = scale ? [...ARGS, `--force-device-scale-factor=${scale}`, '--window-size=1100,800'] : ARGS
+  return browsers[scale] ??= await chromium.launch({ executablePath, args, ignoreDefaultArgs: ['--disable-back-forward-cache'] })
 }
 const hubs = {} // the hubs that the tests of a file share, by their options
 const sites = {}
 const cleanups = []
 after(async () => {
-  await browser?.close()
+  for (const browser of Object.values(browsers)) await browser.close()
   for (const clean of cleanups) clean()
   for (const hub of Object.values(hubs)) await (await hub).stop()
 })
@@ -46,9 +47,9 @@ async function siteFor(host) {
  * first request. With `site` the test also gets another site; SITE in `clients` is replaced by its URL.
  * Tests of one file with the same options share a hub, unless `ownHub` is set: a test that changes it needs its own.
  * The test fails if a page had a console error, a policy violation or a request to another host.
- * `expected` matches the console errors that are part of the test.
+ * `scale` is that of a screen, for contexts with `viewport: null`. `expected` matches the console errors that are part of the test.
  */
-export function browserTest(name, { proxy, site: withSite, siteHost, expected, clients, ...options }, run) {
+export function browserTest(name, { proxy, site: withSite, siteHost, expected, clients, scale, ...options }, run) {
   test(name, { timeout: 60000 }, async (t) => {
     if (proxy) {
       await proxy.listen()
@@ -57,7 +58,7 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
     const site = withSite && await siteFor(siteHost)
     const hub = await hubFor(t, { publicURL: proxy?.url, ownHub: Boolean(proxy), clients: clients?.replaceAll('SITE', site?.url), ...options })
     if (proxy) proxy.target = hub.listen
-    const chrome = await launch()
+    const chrome = await launch(scale)
     const problems = []
     const hosts = [hub.url, site?.url].filter(Boolean).map((url) => new URL(url).host)
     const newContext = async (contextOptions) => {

@@ -27,8 +27,8 @@ export function build(pkg) {
 
 const binaries = {}
 
-// Returns the binary that an environment variable names, or builds it once.
-function binary(variable, pkg) {
+/** Returns the binary that an environment variable names, or builds it once. */
+export function binary(variable, pkg) {
   return process.env[variable] || (binaries[pkg] ??= build(pkg))
 }
 

@@ -12,7 +12,7 @@ const $ = (id) => document.getElementById(id)
 export function createView() {
   let current = {}
   const turnRing = createRing($('frame'))
-  fitCode($('qr'))
+  $('qr').addEventListener('load', () => fitCode($('qr')))
   return {
     show(next) {
       current = next
@@ -20,6 +20,7 @@ export function createView() {
     },
     tick(messages, { remaining, retry }) {
       turnRing(current.state, remaining)
+      fitCode($('qr'))
       const time = `${Math.floor(remaining / 60)}:${String(remaining % 60).padStart(2, '0')}`
       setText($('time'), remaining ? fill(messages.left, { time }) : '')
       if (current.state === 'error') setText($('time'), '')

@@ -1,27 +1,27 @@
 const LARGEST = 185 // modules of a QR code of version 40, with its quiet zone
 
 /**
- * Keeps the code in an image sharp: a module is a whole number of the screen's pixels, at every zoom.
- * The image of a code is one pixel for each module; a larger one is a picture and fills its place, the
- * parent element.
+ * Keeps the code in an image sharp: a module is a whole number of the screen's pixels, and the image begins
+ * at a whole pixel. Call it when the image has loaded, and again as the page may have been zoomed or laid
+ * out in another way. The image of a code is one pixel for each module; a larger one is a picture and fills
+ * its parent element.
  *
  * @param {HTMLImageElement} img
  */
 export function fitCode(img) {
-  const place = /** @type {HTMLElement} */ (img.parentElement)
-  const fit = () => {
-    const { naturalWidth: modules } = img
-    const { clientWidth: room } = place
-    if (!modules || !room) return
-    const pixels = modules > LARGEST ? 0 : Math.floor(room * devicePixelRatio / modules)
-    const edge = pixels ? pixels * modules / devicePixelRatio : room
-    img.style.width = img.style.height = `${edge}px`
-  }
-  img.addEventListener('load', fit)
-  const observer = new ResizeObserver(fit)
-  try {
-    observer.observe(place, { box: 'device-pixel-content-box' }) // also reports a zoom
-  } catch { // Safari has no such box
-    observer.observe(place)
+  const { naturalWidth: modules, style } = img
+  const room = img.parentElement?.clientWidth
+  if (!modules || !room) return
+  const scale = devicePixelRatio
+  const pixels = modules > LARGEST ? 0 : Math.floor(room * scale / modules)
+  const edge = `${pixels ? pixels * modules / scale : room}px`
+  if (style.width !== edge) style.width = style.height = edge
+  const { left, top } = img.getBoundingClientRect()
+  /** @type {[string, number][]} */
+  const places = [['left', left], ['top', top]]
+  for (const [side, at] of places) {
+    const shift = parseFloat(style.getPropertyValue(side)) || 0
+    const wanted = Math.round((at - shift) * scale) / scale - (at - shift)
+    if (Math.abs(wanted - shift) > .01) style.setProperty(side, `${wanted}px`)
   }
 }

@@ -49,10 +49,10 @@ p { margin: 0; }
 .frame { position: relative; width: min(260px, 100%); margin: 4px 0 14px; padding: 10px; }
 .tile {
   position: relative; display: grid; grid-template-columns: minmax(0, 1fr); place-items: center;
-  aspect-ratio: 1; border-radius: 19px; background: var(--fill);
+  overflow: hidden; aspect-ratio: 1; border-radius: 19px; background: var(--fill);
 }
 .card:is([data-state="pending"], [data-state="expired"]) .tile { background: #fff; }
-.code { display: block; width: 100%; border-radius: 17px; }
+.code { position: relative; display: block; width: 100%; }
 .card[data-state="expired"] .code { opacity: .12; }
 .ring { position: absolute; inset: 0; width: 100%; height: 100%; fill: none; pointer-events: none; }
 .ring path { stroke-width: 1.5; }
@@ -92,10 +92,11 @@ p { margin: 0; }
 }
 .match { display: flex; align-items: center; gap: 12px; padding: 4px 14px; border: 1px solid var(--line); border-radius: 12px; background: var(--fill); text-align: start; }
 .match strong { color: var(--brand); font-size: 1.9em; font-variant-numeric: tabular-nums; }
-.status { max-width: 100%; font-weight: 600; overflow-wrap: anywhere; }
+.status, .hint { width: 100%; }
+.status { font-weight: 600; overflow-wrap: anywhere; }
 .mark { width: 1.4em; height: 1.4em; margin-inline-end: .4em; fill: var(--brand); vertical-align: -.35em; }
 .marks:has(> :nth-child(2)) { display: block; }
-.hint { max-width: 100%; color: var(--soft); font-size: .875em; white-space: pre-line; overflow-wrap: anywhere; unicode-bidi: plaintext; }
+.hint { color: var(--soft); font-size: .875em; white-space: pre-line; overflow-wrap: anywhere; unicode-bidi: plaintext; }
 .here .frame { display: none; }
 .here { min-height: 0; }
 .hint:empty, .time:empty { display: none; }
@@ -106,6 +107,7 @@ p { margin: 0; }
 .button { min-height: 44px; padding: 6px 22px; border: 0; border-radius: 11px; background: var(--brand); color: var(--on-brand); font: inherit; font-weight: 600; line-height: 32px; text-decoration: none; cursor: pointer; }
 .card[data-state="scanned"] .button { border: 1px solid var(--line); background: var(--fill); color: var(--ink); }
 :focus-visible { outline: 3px solid var(--brand); outline-offset: 2px; }
+.veil:focus-visible { outline-color: #14212b; outline-offset: -8px; }
 @keyframes arrive { from { transform: scale(.7); opacity: 0; } }
 @keyframes wave { from { opacity: .7; } to { transform: scale(1.55); opacity: 0; } }
 @keyframes draw { from { stroke-dashoffset: 1; } }

@@ -58,7 +58,7 @@ export class View {
     this.#frame = createElement('div', { class: 'frame', part: 'ring' },
       createElement('div', { class: 'tile', part: 'tile' }, this.#code, this.#user, this.#sign, this.#spinner, this.#veil), this.#time)
     this.#turnRing = createRing(this.#frame)
-    fitCode(this.#code)
+    this.#code.addEventListener('load', () => fitCode(this.#code))
     this.#card = createElement('div', { class: 'card', part: 'card', role: 'group', 'aria-labelledby': 'title', tabindex: '-1' },
       createElement('div', { class: 'title', part: 'title', id: 'title' }, this.#title),
       this.#frame,
@@ -131,6 +131,7 @@ export class View {
     const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}`
     const waiting = ['pending', 'scanned'].includes(state) && left > 0 && !isCodeless(this.#snapshot)
     this.#turnRing(state, left)
+    fitCode(this.#code)
     setText(this.#time, waiting ? this.#messages.left.replace('{time}', time) : '')
     setText(this.#retry, state === 'error' && retry ? this.#messages.retryIn.replace('{n}', String(retry)) : '')
   }
