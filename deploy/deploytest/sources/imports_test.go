@@ -27,6 +27,7 @@ var allowedImports = map[string][]string{
 	"api/weblogin":               {"api/gate", "api/ratelimit", "api/request", "api/visit", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/apitest":                {},
 	"api/apitest/contract":       {"api/apitest"},
+	"api/apitest/readqr":         {},
 	"api/request":                {"api/ratelimit", "hub/ticket"},
 	"api/apidocs":                {"frontend"},
 	"api/qr":                     {"api/ratelimit", "hub/provider", "hub/ticket"},

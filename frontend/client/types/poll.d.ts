@@ -1,1 +1,0 @@
-export declare const POLL_WAIT = 25;
