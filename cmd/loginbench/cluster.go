@@ -98,24 +98,29 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration, s
 	if err := s.startRedis(ctx); err != nil {
 		return s, err
 	}
+	return s, b.startNodes(ctx, s, nodes, "redis://"+s.redis, ticketTTL, settings...)
+}
+
+// startNodes starts nodes on the Redis at url and waits until they are ready.
+func (b *bench) startNodes(ctx context.Context, s *cluster, nodes int, url string, ticketTTL time.Duration, settings ...string) error {
 	var key [32]byte
 	rand.Read(key[:])
 	for i := range nodes {
 		public, admin := freePort(), freePort()
 		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil, append(slices.Clip(settings),
 			"LOGINHUB_LISTEN="+public, "LOGINHUB_ADMIN_LISTEN="+admin, "LOGINHUB_PUBLIC_URL=http://login.test",
-			"LOGINHUB_REDIS_URL=redis://"+s.redis, "LOGINHUB_KEYS="+base64.RawURLEncoding.EncodeToString(key[:]),
+			"LOGINHUB_REDIS_URL="+url, "LOGINHUB_KEYS="+base64.RawURLEncoding.EncodeToString(key[:]),
 			"LOGINHUB_TICKET_TTL="+ticketTTL.String(), "LOGINHUB_RATE_LIMIT=0", "LOGINHUB_DRAIN=0s",
 			"LOGINHUB_MAX_SOCKETS=1000000", "LOGINHUB_LOG="+b.Log)...)
 		if err != nil {
-			return s, err
+			return err
 		}
 		n := &node{pid: cmd.Process.Pid}
 		if n.target, err = newTarget("http://"+public, b.Sources); err != nil {
-			return s, err
+			return err
 		}
 		if n.admin, err = newTarget("http://"+admin, 0); err != nil {
-			return s, err
+			return err
 		}
 		s.nodes = append(s.nodes, n)
 	}
@@ -124,10 +129,10 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration, s
 			status, _, _, err := n.target.call(ctx, "/readyz", "", "")
 			return err == nil && status == 200
 		}); err != nil {
-			return s, fmt.Errorf("a node does not become ready: %w", err)
+			return fmt.Errorf("a node does not become ready: %w", err)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *cluster) startRedis(ctx context.Context) error {

@@ -20,7 +20,7 @@ type bench struct {
 	Provider string   `default:"sandbox" help:"Provider that the phones name. Of nodes that are started: sandbox, or wechat, an imitation that is started too. Of given ones: any that takes codes PROVIDER:NAME:NONCE."`
 	Bin      string   `help:"Program of the nodes that are started. Default: built from this module." placeholder:"PATH"`
 	Log      string   `default:"info" help:"Log level of the nodes that are started; their log goes to a file."`
-	Nodes    int      `help:"How many nodes to start. Default: push and peers 2, others 1."`
+	Nodes    int      `help:"How many nodes to start. Default: push, peers and bus 2, others 1."`
 	AtOnce   int      `default:"64" help:"How many make, attach or log in at once."`
 	Sources  int      `default:"8" help:"Local addresses to come from, 127.0.0.2 and following: each has 28,000 ports."`
 	JSON     bool     `name:"json" help:"Print JSON in place of a table."`
@@ -47,6 +47,7 @@ type commands struct {
 	Push     pushScenario     `cmd:"" help:"Confirm to token at a steady rate, with idle pages beside."`
 	Logins   loginsScenario   `cmd:"" help:"Whole logins as fast as they go: CPU by process, live heap."`
 	Nodes8   nodesScenario    `cmd:"" name:"nodes" help:"The same logins on 1, 2, 4 and 8 nodes: scripts, messages, CPU per login."`
+	Bus      busScenario      `cmd:"" help:"What a Redis Cluster's servers send each other for pub/sub, of an idle node and per login, sharded and not."`
 	Poll     pollScenario     `cmd:"" help:"The pages ask every 2 s instead of waiting for a push."`
 	Peers    peersScenario    `cmd:"" help:"push, and the same through nginx with nchan, in one run."`
 	Floor    floorScenario    `cmd:"" help:"attach, logins and push, and the same on a bare hub of the same libraries, in turns: the ratio."`

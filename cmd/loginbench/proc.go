@@ -86,33 +86,43 @@ func (n *node) runtimeFigures(ctx context.Context, live bool) map[string]float64
 	return all
 }
 
-// redisInfo returns how often Redis ran each command, including those of scripts,
-// and its process id.
-func redisInfo(addr string) (calls map[string]int64, pid int, err error) {
+// redisText returns the text that Redis answers to a command without arguments.
+func redisText(addr, command string) (string, error) {
 	conn, err := net.DialTimeout("tcp", addr, callLimit)
 	if err != nil {
-		return nil, 0, err
+		return "", err
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(callLimit))
-	if _, err := io.WriteString(conn, "INFO everything\r\n"); err != nil {
-		return nil, 0, err
+	if _, err := io.WriteString(conn, command+"\r\n"); err != nil {
+		return "", err
 	}
 	r := bufio.NewReader(conn)
 	head, err := r.ReadString('\n')
 	if err != nil {
-		return nil, 0, err
+		return "", err
+	}
+	if one, simple := strings.CutPrefix(head, "+"); simple {
+		return one, nil
 	}
 	length, err := strconv.Atoi(strings.Trim(head, "$\r\n"))
 	if err != nil {
-		return nil, 0, fmt.Errorf("redis at %s: %.80s", addr, head)
+		return "", fmt.Errorf("redis at %s: %.80s", addr, head)
 	}
 	text := make([]byte, length)
-	if _, err := io.ReadFull(r, text); err != nil {
+	_, err = io.ReadFull(r, text)
+	return string(text), err
+}
+
+// redisInfo returns how often Redis ran each command, including those of scripts,
+// and its process id.
+func redisInfo(addr string) (calls map[string]int64, pid int, err error) {
+	text, err := redisText(addr, "INFO everything")
+	if err != nil {
 		return nil, 0, err
 	}
 	calls = map[string]int64{}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		if name == "process_id" {
 			pid, _ = strconv.Atoi(value)

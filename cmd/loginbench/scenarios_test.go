@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // tiny is each flag's value in a run that only shows that its command works. It
 // comes last on the command line and replaces the documented value.
 var tiny = map[string]string{"pages": "10", "count": "20", "counts": "1,2", "rate": "50", "for": "500ms", "every": "100ms",
-	"rounds": "1", "many": "2", "wait": "100ms"}
+	"rounds": "1", "many": "2", "wait": "100ms", "shapes": "3"}
 
 // figures are, by scenario, those that must not be zero.
 var figures = map[string][]string{
@@ -39,6 +39,7 @@ var figures = map[string][]string{
 	"push":    {"confirm due to token p50", "confirm sent to token p99"},
 	"logins":  {"logins"},
 	"floor":   {"attach: attached", "logins: logins", "logins on 2 nodes: logins", "push: confirm sent to token p50"},
+	"bus":     {"logins"},
 	"nodes":   {"logins", "scripts per login", "messages per login", "live heap after all"},
 	"oauth":   {"logins", "confirm sent to token p50", "scripts per login"},
 	"devices": {"confirm sent to token, mean"},
