@@ -44,12 +44,12 @@ type run struct {
 }
 
 // next begins a login, until all wanted ones have begun and the fault is over. After the
-// wanted ones only a third of the users go on, so that a long fault does not use the
+// wanted ones only a fifth of the users go on, so that a long fault does not use the
 // whole machine.
 func (c *run) next(person int) (user string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.begun >= c.wanted && (c.over || person%3 > 0) {
+	if c.begun >= c.wanted && (c.over || person%5 > 0) {
 		return "", false
 	}
 	c.begun++

@@ -25,7 +25,7 @@ func TestMailbox_Subscriptions(t *testing.T) {
 				mute(t, f.lines[i%len(f.lines)], f.nodes[i%len(f.nodes)])
 			}}},
 		{name: "every new one muted", phoneErrors: true,
-			fault: fault{interval: time.Second, minTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+			fault: fault{interval: time.Second, minTimes: 1, maxTimes: once(), inject: func(t *testing.T, ctx context.Context) {
 				if n := line.MuteNew(); n != 1 {
 					t.Errorf("%d subscriptions were muted, want 1", n)
 				}
@@ -35,7 +35,7 @@ func TestMailbox_Subscriptions(t *testing.T) {
 				waitReadyz(t, 200, node)
 			}}},
 		{name: "black hole", phoneErrors: true, ways: f.elsewhere,
-			fault: fault{interval: time.Second, minTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+			fault: fault{interval: time.Second, minTimes: 1, maxTimes: once(), inject: func(t *testing.T, ctx context.Context) {
 				line.Pause()
 				waitReadyz(t, 503, node)
 				pause(ctx, 4*time.Second)

@@ -14,7 +14,7 @@ func TestRedis_Away(t *testing.T) {
 	f := startFleet(t)
 	f.run(t, []faultCase{
 		{name: "stalled for 5 s", phoneErrors: true,
-			fault: fault{interval: time.Second, minTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+			fault: fault{interval: time.Second, minTimes: 1, maxTimes: once(), inject: func(t *testing.T, ctx context.Context) {
 				check(t, f.redis.Stall())
 				pause(ctx, 5*time.Second)
 				check(t, f.redis.Resume())
@@ -44,7 +44,7 @@ func TestRedis_Answers(t *testing.T) {
 	f := startFleet(t)
 	// refuse makes Redis refuse writes until the nodes have noticed.
 	refuse := func(begin, end []any) fault {
-		return fault{interval: time.Second, minTimes: 1, inject: func(t *testing.T, ctx context.Context) {
+		return fault{interval: time.Second, minTimes: 1, maxTimes: once(), inject: func(t *testing.T, ctx context.Context) {
 			f.command(t, ctx, begin...)
 			waitReadyz(t, 503, f.nodes...)
 			f.command(t, ctx, end...)

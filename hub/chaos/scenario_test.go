@@ -51,6 +51,16 @@ const usualLogins = 40
 // logins returns how many logins to make: CHAOS_LOGINS, or usualLogins.
 func logins(t *testing.T) int { return intFromEnv(t, "CHAOS_LOGINS", usualLogins) }
 
+// once is the maxTimes of a fault that lasts for seconds: one injection, and in the long form
+// as many as fit. On a slow machine the next injection would come before the pages have
+// recovered from the last, again and again, and their tokens would wait for all of them.
+func once() int {
+	if long() {
+		return 0
+	}
+	return 1
+}
+
 // long reports whether CHAOS_LOGINS asks for the long form.
 func long() bool { return os.Getenv("CHAOS_LOGINS") != "" }
 
