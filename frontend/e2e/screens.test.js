@@ -76,6 +76,7 @@ browserTest('screens: error', { expected: /status of 403/ }, async ({ visit }) =
   await page.reload()
   await inState(page, 'error')
   await checkScreens(page, 'error')
+  await chooseLanguage(page, 'en')
   assert.equal(await page.textContent('#status'), 'QR login is switched off')
 })
 

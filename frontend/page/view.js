@@ -15,8 +15,8 @@ export function createView() {
   $('qr').addEventListener('load', () => fitCode($('qr')))
   return {
     show(next) {
+      show(next, current)
       current = next
-      show(next)
     },
     tick(messages, { remaining, retry }) {
       turnRing(current.state, remaining)
@@ -29,7 +29,7 @@ export function createView() {
   }
 }
 
-function show(snapshot) {
+function show(snapshot, previous) {
   const { state, messages, site, qrImage, matchCode, user, phone, inApp } = snapshot
   const login = $('login')
   login.dataset.state = state
@@ -57,8 +57,8 @@ function show(snapshot) {
   $('match').textContent = matchCode ?? ''
   if (phone && $('phone')) $('phone').href = phone
   if (state === 'scanned' || state === 'confirmed') showUser($('face'), user, messages.someone)
-  setText($('spoken'), spoken(snapshot))
-  setText($('status-text'), messages.pendingHere[launch] ?? status(snapshot))
+  setText($('spoken'), spoken(snapshot, previous))
+  setText($('status'), messages.pendingHere[launch] ?? status(snapshot))
   $('status').lang = document.documentElement.lang
   setText($('hint'), hint(snapshot))
 }
@@ -70,11 +70,13 @@ function status({ state, messages, error, reason, user }) {
   return state === 'done' ? '' : messages[state] ?? ''
 }
 
-// Returns what a screen reader reads before the status: who scanned, that the connection is lost, or what to do.
-function spoken({ state, messages, live, error, user }) {
-  if (state === 'error') return `${errorMessages(messages, error)[1]} `
-  if (isLost(state, live)) return `${messages.offline} `
-  return state === 'scanned' ? `${user?.nickname || messages.someone} ${messages.hasScanned} ` : ''
+// Returns what a screen reader reads beside the status: who scanned, what to do, that the connection is lost and
+// that it is back.
+function spoken({ state, messages, live, error, user }, previous) {
+  if (state === 'error') return errorMessages(messages, error)[1]
+  if (isLost(state, live)) return messages.offline
+  if (state === 'scanned') return `${user?.nickname || messages.someone} ${messages.hasScanned}`
+  return state === previous.state && $('spoken').textContent ? messages[state] : ''
 }
 
 const isLost = (state, live) => live === false && ['pending', 'scanned', 'confirmed'].includes(state)

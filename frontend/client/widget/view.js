@@ -47,8 +47,8 @@ export class View {
     this.#match = createElement('p', { class: 'match', part: 'match' }, createElement('span', {}), this.#number)
     this.#marks = createElement('span', { class: 'marks' })
     this.#text = createElement('span', {})
-    this.#spoken = createElement('span', { class: 'spoken' })
-    this.#status = createElement('p', { class: 'status', part: 'status', role: 'status', 'aria-live': 'polite' }, this.#spoken, this.#marks, this.#text)
+    this.#spoken = createElement('p', { class: 'spoken', role: 'status', 'aria-live': 'polite' })
+    this.#status = createElement('p', { class: 'status', part: 'status', role: 'status', 'aria-live': 'polite' }, this.#marks, this.#text)
     this.#open = createElement('a', { class: 'button', part: 'open', rel: 'noopener' })
     this.#open.addEventListener('click', () => login.keepTicket())
     this.#hint = createElement('p', { class: 'hint', part: 'hint' })
@@ -62,7 +62,7 @@ export class View {
     this.#card = createElement('div', { class: 'card', part: 'card', role: 'group', 'aria-labelledby': 'title', tabindex: '-1' },
       createElement('div', { class: 'title', part: 'title', id: 'title' }, this.#title),
       this.#frame,
-      this.#match, this.#status, this.#hint, this.#open, this.#retry, this.#button, createElement('slot', { name: 'footer' }))
+      this.#match, this.#spoken, this.#status, this.#hint, this.#open, this.#retry, this.#button, createElement('slot', { name: 'footer' }))
     root.replaceChildren(this.#card)
     for (const button of [this.#veil, this.#button]) {
       button.addEventListener('click', () => {
@@ -119,7 +119,7 @@ export class View {
     const hintText = hint(snapshot, messages, this.#client())
     setText(this.#hint, hintText)
     const note = snapshot.live === false || state === 'error' ? hintText : state === 'scanned' ? `${name} ${messages.hasScanned}` : ''
-    setText(this.#spoken, note && `${note} `)
+    setText(this.#spoken, note)
     const action = { scanned: messages.notMe, rejected: messages.again, error: messages.retry }[/** @type {string} */ (state)]
     this.#button.hidden = !action
     setText(this.#button, action ?? '')
