@@ -189,12 +189,14 @@ func (s *Server) routes() (*echo.Echo, error) {
 // baseMiddleware sets the headers that all answers have, bounds the time of the
 // body, and turns a panic into an error.
 func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
+	// Set would allocate each value for each request.
+	nosniff, noReferrer, noStore, secure := []string{"nosniff"}, []string{"no-referrer"}, []string{"no-store"}, []string{hsts}
+	isHTTPS := strings.HasPrefix(s.gate.PublicURL, "https://")
 	return func(c echo.Context) (err error) {
 		h := c.Response().Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h["X-Content-Type-Options"], h["Referrer-Policy"] = nosniff, noReferrer
 		if strings.HasPrefix(c.Request().URL.Path, "/api/") {
-			h.Set("Cache-Control", "no-store")
+			h["Cache-Control"] = noStore
 		}
 		// Checked when the answer is sent, because a long poll may have waited
 		// until now. "Connection: close" makes the load balancer or the page
@@ -204,8 +206,8 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 				h.Set("Connection", "close")
 			}
 		})
-		if strings.HasPrefix(s.gate.PublicURL, "https://") {
-			h.Set("Strict-Transport-Security", hsts)
+		if isHTTPS {
+			h["Strict-Transport-Security"] = secure
 		}
 		request.BoundBody(c)
 		defer func() {

@@ -1,6 +1,9 @@
 package gate
 
 import (
+	"cmp"
+	"maps"
+
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/qr"
@@ -39,6 +42,7 @@ type Config struct {
 	ClientByID    map[string]*client.Client
 	ownOrigins    map[string]bool // of the hub's own page
 	ProviderSlots ratelimit.Slots
+	methods       map[string]LoginMethods // LoginMethods with all fields, and "" for the deployment
 }
 
 // Reload replaces the Reloadable for all requests that start from now on.
@@ -51,6 +55,12 @@ func (g *Gate) Reload(r Reloadable) {
 	c.ProviderSlots = ratelimit.NewSlots(previous, r.called()...)
 	for _, client := range r.Clients {
 		c.ClientByID[client.ID] = client
+	}
+	c.methods = map[string]LoginMethods{"": {QR: r.QR, Pictures: r.Pictures, LaunchURL: r.LaunchURL, Providers: r.Providers, LaunchBy: r.LaunchBy, Listed: r.Listed}}
+	maps.Copy(c.methods, r.LoginMethods)
+	for id, methods := range c.methods {
+		methods.QR = cmp.Or(methods.QR, g.PublicURL+"/s/{ticket}")
+		c.methods[id] = methods
 	}
 	for _, origin := range g.ownOrigins {
 		c.ownOrigins[origin] = true

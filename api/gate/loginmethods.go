@@ -47,12 +47,9 @@ type StateStore interface {
 
 // MethodsOf returns the client's own methods, or those of the deployment.
 func (cfg *Config) MethodsOf(client string) LoginMethods {
-	methods, own := cfg.LoginMethods[client]
+	methods, own := cfg.methods[client]
 	if !own {
-		methods = LoginMethods{QR: cfg.QR, Pictures: cfg.Pictures, LaunchURL: cfg.LaunchURL, Providers: cfg.Providers, LaunchBy: cfg.LaunchBy, Listed: cfg.Listed}
-	}
-	if methods.QR == "" {
-		methods.QR = cfg.publicURL + "/s/{ticket}"
+		return cfg.methods[""]
 	}
 	return methods
 }

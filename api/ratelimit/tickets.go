@@ -56,7 +56,7 @@ type takeStep func() (refund func(), err error)
 
 // takeAll runs all steps. If one refuses, it refunds those before it.
 func takeAll(steps ...takeStep) (refund func(), err error) {
-	var taken []func()
+	taken := make([]func(), 0, len(steps))
 	refund = func() {
 		for _, back := range taken {
 			back()

@@ -37,13 +37,12 @@ const (
 )
 
 // do sends one call and returns when it is answered, or when ctx ends while it is still
-// in the queue; at the latest after callTimeout.
+// in the queue; at the latest after callTimeout. The queue needs no timer of its own: what
+// is sent before ends within the callTimeout of an older call.
 func (b *batcher) do(ctx context.Context, c *call) error {
 	until := time.Now().Add(callTimeout)
 	b.mu.Lock()
 	if b.inFlight == maxInFlight {
-		ctx, cancel := context.WithDeadline(ctx, until)
-		defer cancel()
 		c.wake = make(chan wakeReason, 1)
 		b.queue = append(b.queue, c)
 		b.mu.Unlock()

@@ -1,6 +1,7 @@
 package ticket
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -37,7 +38,7 @@ type Claims struct {
 // digits hidden, such as +86138****8000; "" if there is none.
 func (t Ticket) MaskedPhoneNumber() string {
 	var c Claims
-	if t.Claims == nil || json.Unmarshal(t.Claims, &c) != nil || len(c.PhoneNumber) < 8 {
+	if !bytes.Contains(t.Claims, []byte(`"phone_number":`)) || json.Unmarshal(t.Claims, &c) != nil || len(c.PhoneNumber) < 8 {
 		return ""
 	}
 	n := c.PhoneNumber
