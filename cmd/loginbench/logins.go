@@ -40,11 +40,13 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 		return nil, err
 	}
 	early := s.liveHeap(ctx)
+	mallocs := s.sum(ctx, "go_memstats_mallocs_total", false)
 	begin := s.mark()
 	if err := some(tenth, c.Count); err != nil {
 		return nil, err
 	}
 	u, n := s.since(begin), float64(c.Count-tenth)
+	mallocs = s.sum(ctx, "go_memstats_mallocs_total", false) - mallocs
 	r := result{Scenario: "logins", Nodes: len(s.nodes), Pages: c.Pages}
 	r.add(figure{"at once", float64(b.AtOnce), ""}, figure{"logins", n / u.Seconds, "/s"})
 	r.add(u.per(n/1000, 1, "CPU-s/1,000 logins")...)
@@ -55,6 +57,7 @@ func (c *loginsScenario) measure(ctx context.Context, b *bench) ([]result, error
 	if u.Counted {
 		r.add(figure{"scripts per login", float64(u.Commands) / n, ""}, figure{"messages per login", float64(u.Messages) / n, ""})
 	}
+	r.add(figure{"hub allocations per login", mallocs / n, "objects"})
 	if late := s.liveHeap(ctx); late > 0 {
 		r.add(figure{"live heap after a tenth", early / 1024, "KiB"}, figure{"live heap after all", late / 1024, "KiB"})
 	}
@@ -74,9 +77,14 @@ func (c *loginsScenario) watch(ctx context.Context, s *cluster) (float64, error)
 	return u.Hub / u.Seconds, nil
 }
 
-func (s *cluster) liveHeap(ctx context.Context) (sum float64) {
+func (s *cluster) liveHeap(ctx context.Context) float64 {
+	return s.sum(ctx, "go_memstats_heap_alloc_bytes", true)
+}
+
+// sum returns the sum of a figure of the Go runtime over all nodes; see runtimeFigures.
+func (s *cluster) sum(ctx context.Context, figure string, live bool) (sum float64) {
 	for _, n := range s.nodes {
-		sum += n.runtimeFigures(ctx, true)["go_memstats_heap_alloc_bytes"]
+		sum += n.runtimeFigures(ctx, live)[figure]
 	}
 	return sum
 }

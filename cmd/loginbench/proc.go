@@ -80,7 +80,7 @@ func (n *node) runtimeFigures(ctx context.Context, live bool) map[string]float64
 	if err != nil {
 		return all
 	}
-	for _, name := range []string{"go_memstats_heap_alloc_bytes", "go_memstats_heap_inuse_bytes", "go_memstats_stack_inuse_bytes", "go_goroutines"} {
+	for _, name := range []string{"go_memstats_heap_alloc_bytes", "go_memstats_heap_inuse_bytes", "go_memstats_mallocs_total", "go_memstats_stack_inuse_bytes", "go_goroutines"} {
 		all[name] = field(text, name, 1)
 	}
 	return all

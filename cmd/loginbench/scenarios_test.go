@@ -40,7 +40,7 @@ var figures = map[string][]string{
 	"logins":  {"logins"},
 	"floor":   {"attach: attached", "logins: logins", "logins on 2 nodes: logins", "push: confirm sent to token p50"},
 	"bus":     {"logins"},
-	"nodes":   {"logins", "scripts per login", "messages per login", "live heap after all"},
+	"nodes":   {"logins", "scripts per login", "live heap after all"},
 	"oauth":   {"logins", "confirm sent to token p50", "scripts per login"},
 	"devices": {"confirm sent to token, mean"},
 	"poll":    {"requests", "confirm answered to token, mean"},
@@ -96,6 +96,7 @@ func TestScenarios(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Run("allocations", func(t *testing.T) { checkAllocations(t, hub, files) })
 	lines := []string{"attach", "logins --provider wechat"}
 	for _, file := range []string{"cmd/loginbench/README.md", "deploy/RUNBOOK.md", "Taskfile.yml"} {
 		lines = append(lines, documented(t, file)...)
@@ -134,6 +135,22 @@ func TestScenarios(t *testing.T) {
 	}
 	if len(ran) != len(figures) {
 		t.Errorf("ran %v", ran)
+	}
+}
+
+// maxAllocations is the most that a node may allocate for a login, in objects. The number
+// is the same on every machine, up to a hundredth. Lower it with every saving.
+const maxAllocations = 900
+
+func checkAllocations(t *testing.T, hub string, files uint64) {
+	all, err := (&loginsScenario{Count: 1000}).measure(t.Context(), &bench{Provider: "sandbox", Bin: hub, AtOnce: 1, Log: "info", files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := figureOf(all[0], "hub allocations per login"); n <= 0 || n > maxAllocations {
+		t.Errorf("%.0f allocations for a login, wanted at most %d", n, maxAllocations)
+	} else {
+		t.Logf("%.0f allocations for a login", n)
 	}
 }
 
