@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -67,6 +68,7 @@ type Server struct {
 	pages                  *frontend.Pages
 	clientPackage          func() (frontend.ClientPackage, error) // made at the first call
 	router                 *echo.Echo
+	headers, apiHeaders    http.Header // of all answers, and further ones of those under /api/
 }
 
 // New returns the server of one node. It fails if the embedded pages, assets or
@@ -74,6 +76,11 @@ type Server struct {
 func New(c Config) (*Server, error) {
 	s := &Server{metrics: c.Metrics, verifyName: c.VerifyName, verifyText: c.VerifyText,
 		refusedOrigins: refusedOrigins{seen: map[gate.OriginError]bool{}}}
+	s.headers = http.Header{"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}}
+	if strings.HasPrefix(c.PublicURL, "https://") {
+		s.headers.Set("Strict-Transport-Security", hsts)
+	}
+	s.apiHeaders = http.Header{"Cache-Control": {"no-store"}}
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
@@ -189,14 +196,11 @@ func (s *Server) routes() (*echo.Echo, error) {
 // baseMiddleware sets the headers that all answers have, bounds the time of the
 // body, and turns a panic into an error.
 func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
-	// Set would allocate each value for each request.
-	nosniff, noReferrer, noStore, secure := []string{"nosniff"}, []string{"no-referrer"}, []string{"no-store"}, []string{hsts}
-	isHTTPS := strings.HasPrefix(s.gate.PublicURL, "https://")
 	return func(c echo.Context) (err error) {
 		h := c.Response().Header()
-		h["X-Content-Type-Options"], h["Referrer-Policy"] = nosniff, noReferrer
+		maps.Copy(h, s.headers)
 		if strings.HasPrefix(c.Request().URL.Path, "/api/") {
-			h["Cache-Control"] = noStore
+			maps.Copy(h, s.apiHeaders)
 		}
 		// Checked when the answer is sent, because a long poll may have waited
 		// until now. "Connection: close" makes the load balancer or the page
@@ -206,9 +210,6 @@ func (s *Server) baseMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 				h.Set("Connection", "close")
 			}
 		})
-		if isHTTPS {
-			h["Strict-Transport-Security"] = secure
-		}
 		request.BoundBody(c)
 		defer func() {
 			if p := recover(); p != nil {

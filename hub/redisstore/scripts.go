@@ -87,7 +87,7 @@ func (s *Store) run(ctx context.Context, calls []*call) error {
 
 // isWrongType reports whether the ticket's key holds something that is not a record.
 // Such an error concerns this ticket only, not the others in its batch.
-func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
+func isWrongType(err error) bool { return err != nil && redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // send makes all calls as one pipeline. If the server does not have a script (restart,
 // SCRIPT FLUSH), the call has not run, and send repeats it with the source.
