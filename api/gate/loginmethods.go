@@ -97,6 +97,21 @@ func (cfg *Config) ScanWith(site *client.Client) []string {
 	return kinds
 }
 
+// PhoneProvider is a provider whose codes phones bring.
+type PhoneProvider struct {
+	ID   string `json:"id"`
+	Kind string `json:"kind"`
+}
+
+// PhoneProviders returns the deployment's providers of phones, by id.
+func (cfg *Config) PhoneProviders() []PhoneProvider {
+	all := []PhoneProvider{}
+	for _, id := range slices.Sorted(maps.Keys(cfg.Providers)) {
+		all = append(all, PhoneProvider{id, kindOf(id, cfg.Providers[id])})
+	}
+	return all
+}
+
 // Find returns the provider with that id; nil if there is none.
 func (m LoginMethods) Find(id string) *provider.Provider {
 	for _, p := range m.Listed {

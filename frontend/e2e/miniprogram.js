@@ -79,12 +79,14 @@ export class FakeWX {
   }
 
   request = ({ url, method, header, data, success, fail }) => {
-    this.log.push(url.split('/').at(-1))
-    this.header = header
-    this.sent = data
+    if (method === 'POST') {
+      this.log.push(url.split('/').at(-1))
+      this.header = header
+      this.sent = data
+    }
     if (this.network === 'down') return runLater(() => fail({ errno: 600003, errMsg: 'request:fail Unable to resolve host' }))
     if (this.network === 'slow') return runLater(() => fail({ errno: 5, errMsg: 'request:fail timeout' }))
-    return fetch(url, { method, headers: { ...header, ...this.forwarded }, body: JSON.stringify(data) }).then(async (answer) => {
+    return fetch(url, { method, headers: { ...header, ...this.forwarded }, body: data && JSON.stringify(data) }).then(async (answer) => {
       const body = await answer.text()
       let parsed = body
       try {

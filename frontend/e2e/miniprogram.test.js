@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { tempDir } from './hub.js'
+import { freePort, startNode, tempDir } from './hub.js'
 import { FakeWX, openPage, startLogin, startWeChat } from './miniprogram.js'
 
 const require = createRequire(import.meta.url)
@@ -185,6 +185,24 @@ test('address_mismatch refuse: the mini-program shows it, and the ticket stays p
   const again = await scan(wx, login)
   await tap(again, zh.confirm)
   assert.equal((await login.view(2)).state, 'confirmed')
+})
+
+test('mini-program login: in the sandbox, without WeChat', async (t) => {
+  const port = await freePort()
+  const sandbox = await startNode(port, { LOGINHUB_PUBLIC_URL: `http://127.0.0.1:${port}` })
+  t.after(() => sandbox.stop())
+  config.hub = `${sandbox.url}/`
+  t.after(() => { config.hub = hub.url })
+  const wx = new FakeWX(hub)
+  wx.login = () => assert.fail('there is no WeChat')
+  for (const [button, state] of [[zh.confirm, 'confirmed'], [zh.reject, 'rejected']]) {
+    const login = await startLogin(sandbox.url)
+    const page = await scan(wx, login)
+    await tap(page, button)
+    const view = await login.view(2)
+    assert.equal(view.state, state)
+    if (view.token) assert.equal(JSON.parse(Buffer.from(view.token.split('.')[1], 'base64url')).sub, 'sandbox:DevTools')
+  }
 })
 
 test('mini-program login: rejected', async () => {

@@ -37,6 +37,8 @@ const TIMEOUT = 12000 // ms; the hub itself stops a call to WeChat after 10 s
  * and for five minutes.
  */
 function createApi({ wx, hub, ticket, language }) {
+  const base = `${hub.replace(/\/+$/, '')}/api/login`
+
   async function call(action, fields) {
     let answer = await send(action, fields)
     if (!RETRY_CODES.includes(answer.code)) return screen(answer)
@@ -48,10 +50,11 @@ function createApi({ wx, hub, ticket, language }) {
   }
 
   async function send(action, fields) {
-    const code = await login(wx)
+    const provider = await providerOf(wx, base)
+    if (provider.failed) return { code: provider.failed }
+    const code = provider.kind === 'sandbox' ? sandboxCode() : await login(wx)
     if (!code) return { code: 'network' }
-    const answer = await post(wx, `${hub.replace(/\/+$/, '')}/api/login/tickets/${ticket}/${action}`,
-      Object.assign({ provider: 'wechat', code }, fields), language)
+    const answer = await request(wx, 'POST', `${base}/tickets/${ticket}/${action}`, Object.assign({ provider: provider.id, code }, fields), language)
     return read(answer, SUCCESS[action])
   }
 
@@ -68,13 +71,31 @@ function login(wx) {
   })
 }
 
-function post(wx, url, data, language) {
+// Returns the hub's provider for mini-programs, or its sandbox, which needs no WeChat account. The hub is asked
+// once: each later call uses the same answer.
+const providers = {}
+async function providerOf(wx, base) {
+  if (providers[base]) return providers[base]
+  const { failed, statusCode, data } = await request(wx, 'GET', `${base}/providers`)
+  if (failed) return { failed }
+  const all = statusCode === 200 && data && Array.isArray(data.providers) ? data.providers : []
+  const found = all.find(({ kind }) => kind === 'wechat') || all.find(({ kind }) => kind === 'sandbox')
+  if (found) providers[base] = found
+  return found || { id: 'wechat', kind: 'wechat' } // the answer is a proxy's, or of a hub that has no such list
+}
+
+// WeChat DevTools has no user in tourist mode. A sandbox takes any name.
+function sandboxCode() {
+  return `sandbox:DevTools:${Date.now()}-${Math.random()}`
+}
+
+function request(wx, method, url, data, language) {
   return new Promise((done) => {
     wx.request({
       url,
-      method: 'POST',
+      method,
       timeout: TIMEOUT,
-      header: { 'Content-Type': 'application/json', 'Accept-Language': language },
+      header: Object.assign({ 'Content-Type': 'application/json' }, language && { 'Accept-Language': language }),
       data,
       success: done, // for every status
       fail: ({ errMsg }) => done({ failed: /time(d )?out/i.test(errMsg) ? 'timeout' : 'network' }),
