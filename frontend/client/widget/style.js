@@ -112,6 +112,8 @@ p { margin: 0; }
 @keyframes wave { from { opacity: .7; } to { transform: scale(1.55); opacity: 0; } }
 @keyframes draw { from { stroke-dashoffset: 1; } }
 @keyframes pulse { 50% { opacity: .35; } }
+/* Browsers put the page's own background behind every text. */
+@media (forced-colors: active) { .initial, .card .button { border: 2px solid CanvasText; background: Canvas; color: CanvasText; } }
 @media (prefers-reduced-motion: reduce) {
   *:not(.arc), *::before { animation: none !important; }
   .arc { animation-timing-function: steps(12) !important; }
