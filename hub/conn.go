@@ -51,20 +51,35 @@ const (
 
 var errFlood = errors.New("read: the browser sent more than 64 KiB in a minute")
 
-// windowCounter counts events in fixed windows of readWindow.
-type windowCounter struct {
-	since uint32 // Unix time
-	count int32
+// received counts what a browser has sent in a window of readWindow.
+type received struct {
+	since           uint32 // Unix time
+	bytes           uint32
+	messages, pings uint16
 }
 
-// add counts n events and reports whether the window's limit still holds.
-func (c *windowCounter) add(n, limit int) bool {
+// now returns the counts of the current window.
+func (r *received) now() *received {
 	// The difference also exceeds the window if the wall clock was set back.
-	if now := uint32(time.Now().Unix()); now-c.since >= readWindow {
-		c.since, c.count = now, 0
+	if now := uint32(time.Now().Unix()); now-r.since >= readWindow {
+		*r = received{since: now}
 	}
-	c.count += int32(n)
-	return int(c.count) <= limit
+	return r
+}
+
+func (r *received) message() (allowed bool) {
+	r.now().messages++
+	return r.messages <= maxMessages
+}
+
+func (r *received) ping() (allowed bool) {
+	r.now().pings++
+	return r.pings <= maxPings
+}
+
+func (r *received) read(n int) (allowed bool) {
+	r.now().bytes += uint32(n)
+	return r.bytes <= maxReadBytes
 }
 
 // conns upgrades connections and counts them with their goroutines.
@@ -137,7 +152,7 @@ type conn struct {
 	fd      int32 // owned by the poller, like gen
 	gen     uint32
 
-	messages, pings, bytes windowCounter // owned by the reader
+	received received // owned by the reader
 }
 
 // upgrade answers a handshake (RFC 6455, section 4.2.2). The caller has checked it, also
@@ -221,7 +236,7 @@ func (c *conn) receive(in []byte, err error, blocking func()) {
 
 // count returns errFlood once the browser has sent more than maxReadBytes in a window.
 func (c *conn) count(n int) error {
-	if !c.bytes.add(n, maxReadBytes) {
+	if !c.received.read(n) {
 		return errFlood
 	}
 	return nil
@@ -259,7 +274,7 @@ func (c *conn) answerClose(frame []byte) {
 func (c *conn) handleMessage(kind websocket.MessageType, text []byte) {
 	switch {
 	case c.refused: // the close handshake is not complete
-	case kind != websocket.MessageText || !c.messages.add(1, maxMessages):
+	case kind != websocket.MessageText || !c.received.message():
 		c.refuse(closePolicy, "text only, at most 20 messages a minute")
 	case !utf8.Valid(text):
 		c.refuse(closeInvalid, "text must be UTF-8")

@@ -99,7 +99,7 @@ func (l *libraryConn) onPing(context.Context, []byte) bool {
 	switch {
 	case c.refused:
 		return false
-	case c.pings.add(1, maxPings):
+	case c.received.ping():
 		return true
 	}
 	c.refuse(closePolicy, "at most 20 pings a minute")

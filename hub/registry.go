@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+	"unique"
 
 	"loginhub/hub/ticket"
 )
@@ -42,6 +43,14 @@ type waiter interface {
 type version struct {
 	ticket.Ticket
 	missing bool // Redis no longer has the ticket: the browser gets expired
+}
+
+// shareStrings replaces strings that many tickets have in common, to save memory.
+func (v *version) shareStrings(id ticket.ID) {
+	v.ID = id
+	for _, text := range []*string{&v.Client, &v.Key, &v.Origin, &v.Browser, &v.OS, (*string)(&v.State)} {
+		*text = unique.Make(*text).Value()
+	}
 }
 
 // slot is one waiting ticket on this node.
@@ -197,6 +206,7 @@ func (r *registry) markMissing(id ticket.ID) {
 
 // set stores a version and passes it to every waiter. Called with mu held.
 func (s *slot) set(v *version, repeat bool) {
+	v.shareStrings(s.id)
 	s.latest = v
 	s.notify(repeat)
 }
