@@ -18,7 +18,7 @@ func (c *idleScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 		return nil, err
 	}
 	defer s.stop()
-	empty, kernel := s.memory(ctx), sockets()
+	empty, kernel, liveBefore := s.memory(ctx), sockets(), s.liveHeap(ctx)
 	if err := b.idlePages(ctx, s, c.Pages); err != nil {
 		return nil, err
 	}
@@ -37,6 +37,7 @@ func (c *idleScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 		{"RSS per page", kib(full.rss, empty.rss), "KiB"},
 		{"RSS, the program's own share included", kib(full.rss, 0), "KiB/page"},
 		{"heap in use per page", kib(full.heap, empty.heap), "KiB"},
+		{"live heap per page", kib(s.liveHeap(ctx), liveBefore), "KiB"},
 		{"stack per page", kib(full.stack, empty.stack), "KiB"},
 		{"goroutines per page", (full.goroutines - empty.goroutines) / pages, ""},
 		{"kernel socket memory per page, both ends", kib(sockets(), kernel), "KiB"},

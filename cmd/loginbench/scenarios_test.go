@@ -88,7 +88,7 @@ func documented(t *testing.T, file string) (lines []string) {
 // a Redis of its own: a flag or scenario that is renamed, or that no longer takes such a
 // value, fails.
 func TestScenarios(t *testing.T) {
-	hub := filepath.Join(t.TempDir(), "loginhub")
+	hub := filepath.Join(t.TempDir(), "loginhub") // without the race detector
 	if out, err := exec.Command("go", "build", "-o", hub, "loginhub/cmd/loginhub").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -97,6 +97,7 @@ func TestScenarios(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("allocations", func(t *testing.T) { checkAllocations(t, hub, files) })
+	t.Run("bytes of a page", func(t *testing.T) { checkPage(t, hub, files) })
 	lines := []string{"attach", "logins --provider wechat"}
 	for _, file := range []string{"cmd/loginbench/README.md", "deploy/RUNBOOK.md", "Taskfile.yml"} {
 		lines = append(lines, documented(t, file)...)
@@ -151,6 +152,23 @@ func checkAllocations(t *testing.T, hub string, files uint64) {
 		t.Errorf("%.0f allocations for a login, wanted at most %d", n, maxAllocations)
 	} else {
 		t.Logf("%.0f allocations for a login", n)
+	}
+}
+
+// checkPage: a waiting page costs no goroutine and no more memory than README.md says.
+// The limits are 30 % above what was measured.
+func checkPage(t *testing.T, hub string, files uint64) {
+	idle := &idleScenario{Pages: 3000, For: time.Second, TicketTTL: time.Hour}
+	all, err := idle.measure(t.Context(), &bench{Provider: "sandbox", Bin: hub, AtOnce: 8, Sources: 2, Log: "info", files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, limit := range map[string]float64{"live heap per page": 1.9, "stack per page": 0.4, "goroutines per page": 0.05, "pages lost": 0} {
+		if got := figureOf(all[0], name); got > limit {
+			t.Errorf("%s: %.3g, wanted at most %v", name, got, limit)
+		} else {
+			t.Logf("%s: %.3g", name, got)
+		}
 	}
 }
 
