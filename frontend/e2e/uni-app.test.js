@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { freePort, startNode, tempDir, waitFor } from './hub.js'
+import { FakeWX, startLogin } from './miniprogram.js'
+
+const { compileScript, parse } = createRequire(import.meta.url)('vue/compiler-sfc')
+const here = fileURLToPath(new URL('.', import.meta.url))
+const path = 'pages/confirm/confirm.vue'
+// Vue needs more of a browser than the simulator.
+for (const name of ['SVGElement', 'MathMLElement', 'Element']) globalThis[name] ??= window[name] ?? class {}
+
+/** Compiles the page, with this imitation of uni-app: a page's onLoad gets `launch`. */
+async function load(hubURL) {
+  const dir = tempDir('uni')
+  cpSync(join(here, '../uni-app'), dir, { recursive: true })
+  symlinkSync(join(here, 'node_modules'), join(dir, 'node_modules'))
+  writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
+  writeFileSync(join(dir, 'config.js'), `export default { hub: '${hubURL}/' }`)
+  writeFileSync(join(dir, 'uni.js'), 'export const onLoad = (run) => run(globalThis.launch)')
+  const { descriptor, errors } = parse(readFileSync(join(dir, path), 'utf8'), { filename: path })
+  assert.deepEqual(errors, [])
+  const isCustomElement = (tag) => ['view', 'button'].includes(tag)
+  const { content } = compileScript(descriptor, { id: 'page', inlineTemplate: true, templateOptions: { compilerOptions: { isCustomElement } } })
+  const module = join(dir, 'pages/confirm/confirm.js')
+  writeFileSync(module, content.replace("'@dcloudio/uni-app'", "'../../uni.js'"))
+  const [{ createApp }, page] = await Promise.all([import(pathToFileURL(join(dir, 'node_modules/vue/index.mjs')).href), import(pathToFileURL(module).href)])
+  return (query) => {
+    globalThis.launch = query
+    const root = document.createElement('main')
+    const app = createApp(page.default)
+    app.mount(root)
+    return {
+      root, app,
+      find: (selector) => root.querySelector(selector),
+      async shows(text) {
+        await waitFor(() => root.textContent.includes(text), 10000).catch(() => assert.fail(`${text} is not in: ${root.textContent}`))
+      },
+    }
+  }
+}
+
+let hub, open, wx
+before(async () => {
+  const port = await freePort()
+  const clients = join(tempDir('uni-clients'), 'clients.yaml')
+  writeFileSync(clients, 'clients: [{id: demo, label: {zh: 演示}, origins: [https://www.example.com]}, {id: match, number_matching: true}]')
+  hub = await startNode(port, { LOGINHUB_PUBLIC_URL: `http://127.0.0.1:${port}`, LOGINHUB_CLIENTS: clients })
+  wx = new FakeWX({})
+  const promised = (run) => (options) => new Promise((success, fail) => run({ ...options, success, fail }))
+  globalThis.uni = {
+    getEnterOptionsSync: () => ({ scene: globalThis.scene ?? 1011 }),
+    login: () => assert.fail('a sandbox has no WeChat'),
+    request: promised(wx.request),
+    scanCode: promised((options) => { wx.read = globalThis.camera; wx.scanCode(options) }),
+  }
+  open = await load(hub.url)
+})
+after(() => hub?.stop())
+
+test('uni-app: confirms, after a launch by link and by its own camera', async () => {
+  for (const camera of [false, true]) {
+    const login = await startLogin(hub.url, { client_id: 'demo' })
+    const page = open(camera ? {} : { q: encodeURIComponent(login.qr_url) })
+    if (camera) {
+      globalThis.camera = { result: login.qr_url }
+      page.find('.scan').click()
+    }
+    for (const text of ['登录 演示', 'www.example.com', 'Chrome 150', '剩余']) await page.shows(text)
+    wx.network = 'down'
+    page.find('.confirm').click()
+    await page.shows('网络不通')
+    wx.network = ''
+    page.find('.retry').click()
+    await page.shows('已登录')
+    assert.equal((await login.view(2)).state, 'confirmed')
+    page.app.unmount()
+  }
+})
+
+test('uni-app: number matching, rejection, a forwarded code, and an end', async () => {
+  globalThis.scene = 1012
+  const login = await startLogin(hub.url, { client_id: 'match' })
+  const page = open({ ticket: login.ticket })
+  await page.shows('二维码是别人发来的')
+  page.find('.confirm').click()
+  await page.shows('电脑上显示的数字')
+  ;[...page.root.querySelectorAll('.choices button')].find((button) => button.textContent === login.match_code).click()
+  await waitFor(() => page.find('.chosen'))
+  page.find('.confirm').click()
+  await page.shows('已登录')
+  const second = await startLogin(hub.url, { client_id: 'demo' })
+  const refused = open({ scene: second.ticket })
+  await refused.shows('登录 演示')
+  refused.find('.reject').click()
+  await refused.shows('已拒绝')
+  assert.equal((await second.view(2)).state, 'rejected')
+  await open({ scene: second.ticket }).shows('这次登录已经结束')
+  await open({ q: '%E0%A4%A' }).shows('请扫描电脑上的二维码')
+})
