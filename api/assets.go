@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/gate"
 	"loginhub/frontend"
 )
 
@@ -23,6 +24,9 @@ const (
 func asset(c echo.Context) error {
 	name := c.Param("*")
 	file, hashed, ok := frontend.FindAsset(name)
+	if branded, found := brandAsset(c, name); found {
+		file, hashed, ok = branded, true, true
+	}
 	switch {
 	case !ok:
 		return errRoute
@@ -32,6 +36,19 @@ func asset(c echo.Context) error {
 		return serveAsset(c, file, cacheMinutes)
 	}
 	return serveAsset(c, file, cacheRevalidate)
+}
+
+// brandAsset returns a logo or the colours of a client.
+func brandAsset(c echo.Context, name string) (frontend.Asset, bool) {
+	if !strings.HasPrefix(name, "brand/") {
+		return frontend.Asset{}, false
+	}
+	for _, site := range gate.ConfigOf(c).Clients {
+		if body, kind := site.Branding.File(name); body != nil {
+			return frontend.Asset{Kind: kind, Hash: strings.TrimPrefix(name, "brand/"), Body: body, Gzip: func() []byte { return nil }}, true
+		}
+	}
+	return frontend.Asset{}, false
 }
 
 // serveAsset answers with the file, compressed if the browser accepts that, or with 304 if the ETag

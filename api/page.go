@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/apidocs"
+	"loginhub/api/consent"
 	"loginhub/api/gate"
 	"loginhub/api/request"
 	"loginhub/api/visit"
@@ -43,6 +44,8 @@ func (s *Server) loginPage(c echo.Context, client *client.Client) frontend.Index
 	methods := cfg.MethodsOf(client.ID)
 	index := frontend.Index{Sandbox: cfg.Sandbox, Client: client.ID, PublicURL: s.gate.Hub.Issuer(),
 		Site: client.Label(languageOf(s.pages, c).Tag), Label: client.Label("zh"), LabelEn: client.Label("en"), Providers: providersOf(methods, client)}
+	index.Brand = consent.BrandOf(client, index.Site)
+	index.Messages = s.pages.LoginMessages(languageOf(s.pages, c).Tag, client.ReplacedTexts())
 	h, policy := c.Response().Header(), csp
 	for _, p := range methods.Listed {
 		if p.Redirect != nil && client.AllowsProvider(p.ID) {

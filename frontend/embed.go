@@ -2,6 +2,8 @@ package frontend
 
 // Index is the data of the login page.
 type Index struct {
+	Brand          Brand
+	Messages       Texts      // of the page, see Catalogue.LoginMessages
 	Sandbox        bool       // shows a link to the sandbox's phone, and that this is a sandbox
 	Client         string     // client_id
 	Site           string     // the site's name in the page's language

@@ -88,7 +88,7 @@ func TestAssets_Files(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"page/base.css", "page/boot.js", "page/consent.js", "page/continue.js", "page/device.css", "page/docs.css", "page/logo.svg", "page/open.js",
+	want := []string{"page/base.css", "page/boot.js", "page/consent.js", "page/continue.js", "page/dark.css", "page/device.css", "page/docs.css", "page/logo.svg", "page/open.js",
 		"page/page.css", "page/page.js", "page/phone.css", "page/phone.js"}
 	for _, pattern := range []string{"client/*.js", "client/widget/*.js", "messages/*.json"} {
 		inTree, err := filepath.Glob(pattern)

@@ -34,13 +34,44 @@ func NewPages() (*Pages, error) {
 			"fill": func(section, key string, pairs ...string) string {
 				return catalogue.Fill(l.Tag, section, key, pairs...)
 			},
-			"merged": func(sections ...string) Texts { return catalogue.Merged(l.Tag, sections...) },
+			"head":    func(sheet string, brand Brand) Head { return Head{sheet, brand} },
+			"nobrand": func() Brand { return Brand{} },
+			"merged":  func(sections ...string) Texts { return catalogue.Merged(l.Tag, sections...) },
 		}
 		if p.templates[l.Tag], err = template.New("").Funcs(functions).ParseFS(pageFiles, "page/*.html"); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// Head is the data of the pages' head.
+type Head struct {
+	Sheet string
+	Brand Brand
+}
+
+// Brand is the look of a site's pages; zero: the hub's.
+type Brand struct {
+	Name        string // of the site, beside the logo
+	Logo, Sheet string // paths below /assets/; "" for none
+	Theme       string // light, dark, or "" for the browser's
+}
+
+// LoginMessages returns the texts of the login page in a language. replaced has a site's own
+// texts by language and key; those of the other languages are under the key replaced, for the
+// page's script.
+func (c *Catalogue) LoginMessages(tag string, replaced map[string]map[string]string) Texts {
+	all := c.Merged(tag, "login", "page")
+	for key, text := range replaced[tag] {
+		if _, known := all[key]; known {
+			all[key] = text
+		}
+	}
+	if replaced != nil {
+		all["replaced"] = replaced
+	}
+	return all
 }
 
 // Execute writes a page in a language.

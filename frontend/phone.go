@@ -8,6 +8,7 @@ import (
 // Consent is the data of the sandbox's phone and of the consent page. The script of the
 // sandbox's phone fills in what is not here.
 type Consent struct {
+	Brand  Brand
 	Ticket string
 	Screen string // consent, or the key of an outcome's text
 	CSRF   string
@@ -45,6 +46,7 @@ func (c Consent) Sign() string {
 
 // Landing is the data of the page that the QR code links to.
 type Landing struct {
+	Brand  Brand
 	QR     bool // the page has the QR code: a computer opens it for a device
 	Ticket string
 	Apps   string // names of the apps that scan the code

@@ -123,6 +123,8 @@ func (h *Handlers) Page(c echo.Context) error {
 		return err
 	}
 	page := frontend.Consent{Ticket: string(id), Screen: screenOf(t, held.By)}
+	site := gate.ConfigOf(c).ClientByID[t.Client]
+	page.Brand = BrandOf(site, site.Label(h.Language(c).Tag))
 	if page.Screen == "consent" {
 		if err := h.describe(c, &page, t, held); err != nil {
 			return err

@@ -126,6 +126,7 @@ func (h *Handlers) describeApps(c echo.Context, page frontend.Landing, site *cli
 	if site == nil {
 		return page
 	}
+	page.Brand = BrandOf(site, site.Label(lang))
 	if in := slices.IndexFunc(cfg.Kinds, func(k provider.Kind) bool { return k.InAgent != nil && k.InAgent(agent) }); in >= 0 {
 		app := &provider.Provider{Kind: cfg.Kinds[in]}
 		if site.LinkLogin && !slices.Contains(names, h.nameOf(app, app.ScanLabel(), lang)) {
@@ -153,6 +154,15 @@ func scanners(cfg *gate.Config, site *client.Client) (all []*provider.Provider) 
 		}
 	}
 	return all
+}
+
+// BrandOf returns the look of a client's pages. name is the client's in the page's language.
+func BrandOf(site *client.Client, name string) frontend.Brand {
+	if site == nil || site.Branding == nil {
+		return frontend.Brand{}
+	}
+	b := site.Branding
+	return frontend.Brand{Name: name, Logo: b.LogoPath(), Sheet: b.SheetPath(), Theme: b.Theme}
 }
 
 // links returns the ways to go on from a browser that belongs to no app: into an app, or

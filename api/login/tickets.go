@@ -26,6 +26,31 @@ type createTicketResponse struct {
 	MatchCode string       `json:"match_code,omitempty"`
 	LaunchURL string       `json:"launch_url,omitempty"`
 	ScanWith  []string     `json:"scan_with"`
+	Branding  *branding    `json:"branding,omitempty"`
+}
+
+// branding is the look of a client, for a page that shows its own.
+type branding struct {
+	Logo         string                       `json:"logo,omitempty"` // path
+	Accent       string                       `json:"accent,omitempty"`
+	OnAccent     string                       `json:"on_accent,omitempty"`
+	AccentDark   string                       `json:"accent_dark,omitempty"`
+	OnAccentDark string                       `json:"on_accent_dark,omitempty"`
+	Theme        string                       `json:"theme,omitempty"`
+	Texts        map[string]map[string]string `json:"texts,omitempty"` // by language and key
+}
+
+// brandingOf returns the look of a client; nil if it has none.
+func brandingOf(site *client.Client) *branding {
+	b := site.Branding
+	if b == nil {
+		return nil
+	}
+	out := &branding{Accent: b.Light.Color, OnAccent: b.Light.On, AccentDark: b.Dark.Color, OnAccentDark: b.Dark.On, Theme: b.Theme, Texts: b.Texts}
+	if path := b.LogoPath(); path != "" {
+		out.Logo = "/assets/" + path
+	}
+	return out
 }
 
 // CreateTicket is POST /api/login/tickets.
@@ -74,7 +99,7 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 		Ticket: created.Ticket.ID, Secret: created.Secret.Reveal(), State: created.Ticket.State, Seq: created.Ticket.Seq,
 		ExpiresIn: ticket.Seconds(created.ExpiresIn), QRURL: qrText(cfg, client.ID, created.Ticket.ID),
 		QRImage: qrImage(cfg, client.ID, created.Ticket.ID), MatchCode: created.MatchCode,
-		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID), ScanWith: cfg.ScanWith(client)})
+		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID), ScanWith: cfg.ScanWith(client), Branding: brandingOf(client)})
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.

@@ -19,11 +19,12 @@ import (
 // clientsFile is the format of the clients file. Unknown fields are errors: a
 // misspelt option must not silently have its default.
 type clientsFile struct {
-	Providers []rawProvider `yaml:"providers"`
-	Clients   []clientEntry `yaml:"clients"`
+	Providers []rawProvider  `yaml:"providers"`
+	Branding  *brandingEntry `yaml:"branding"` // of clients without their own
+	Clients   []clientEntry  `yaml:"clients"`
 }
 
-var clientsFileFields = []string{"providers", "clients"}
+var clientsFileFields = []string{"providers", "branding", "clients"}
 
 type clientEntry struct {
 	ID             string   `yaml:"id"`
@@ -36,6 +37,8 @@ type clientEntry struct {
 	Mismatch       string   `yaml:"address_mismatch"`
 	PhoneNumber    string   `yaml:"phone_number"`
 	SubjectMap     string   `yaml:"subject_map"`
+
+	Branding *brandingEntry `yaml:"branding"`
 
 	// The client's own values, instead of the deployment's.
 	QR        string       `yaml:"qr"`
@@ -73,7 +76,7 @@ func (l *label) UnmarshalYAML(n *yaml.Node) error {
 	return decodeStrict(n, (*plain)(l), "zh", "en")
 }
 
-var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number",
+var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "branding",
 	"qr", "wechat", "wechat_web", "app"}
 
 // clientsConfig is what the clients file configures.
@@ -122,7 +125,11 @@ func (c *Config) readClients(path string, base credentials) (clientsConfig, erro
 	sandbox := len(with.site.providers) == 0 && !slices.ContainsFunc(file.Clients, func(e clientEntry) bool {
 		return e.Wechat != nil || e.WechatWeb != nil || e.App != nil
 	})
+	if _, err := file.Branding.branding(c.read); err != nil {
+		return with, fmt.Errorf("%s: branding: %w", path, err)
+	}
 	for _, entry := range file.Clients {
+		entry.Branding = entry.Branding.over(file.Branding)
 		err := c.addClient(&with, entry, sandbox)
 		if err != nil {
 			return with, fmt.Errorf("%s: line %d: %w", path, entry.line, err)
@@ -150,6 +157,9 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	}
 	if err := c.applyPhoneNumber(site, entry.PhoneNumber, own); err != nil {
 		return fmt.Errorf("phone_number %.40q: %w", entry.PhoneNumber, err)
+	}
+	if site.Branding, err = entry.Branding.branding(c.read); err != nil {
+		return fmt.Errorf("branding: %w", err)
 	}
 	entry.setNumbers(site, own)
 	if err := entry.OpenID.apply(site, c.read, !strings.HasPrefix(c.PublicURL, "https://")); err != nil {

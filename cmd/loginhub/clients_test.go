@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"image"
+	"image/png"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -97,6 +101,16 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		"a provider's field":    {"providers:\n  - id: a\n    kind: app\n    jwks: x\nclients: [{id: demo}]\n", []string{"line 4", "jwks", "jwks_url, issuer"}},
 		"a provider's secret":   {"providers:\n  - id: a\n    kind: wechat\n    app_id: wx2\n    app_secret: hunter2\nclients: [{id: demo}]\n", []string{"line 5", "app_secret_file"}},
 		"a provider's list":     {"providers:\n  - {id: a, kind: app, issuer: [x]}\nclients: [{id: demo}]\n", []string{"line 2", "issuer"}},
+		"branding's field":      {"branding: {colour: red}\nclients: [{id: demo}]\n", []string{"line 1", "colour", "accent_dark"}},
+		"branding of all":       {"branding: {theme: blue}\nclients: [{id: demo}]\n", []string{"branding: theme", "auto, light, dark"}},
+		"an unreadable accent":  {"clients:\n  - id: demo\n    branding: {accent: '#ffcc00'}\n", []string{"line 2", "#ffcc00", "4.5", "#886c00"}},
+		"only a dark accent":    {"clients:\n  - id: demo\n    branding: {accent_dark: '#ffcc00'}\n", []string{"line 2", "needs accent"}},
+		"a missing logo file":   {"clients:\n  - id: demo\n    branding: {logo: /no/such.png}\n", []string{"line 2", "logo", "/no/such.png"}},
+		"a logo that is text":   {"clients:\n  - id: demo\n    branding: {logo: /etc/hostname}\n", []string{"line 2", "/etc/hostname", "PNG, JPEG or GIF"}},
+		"texts of a language":   {"clients:\n  - id: demo\n    branding: {texts: {de: {title: x}}}\n", []string{"line 2", "de", "zh-TW"}},
+		"a protecting text":     {"clients:\n  - id: demo\n    branding: {texts: {en: {safe: x}}}\n", []string{"line 2", "safe", "eyebrow"}},
+		"a text's control":      {"clients:\n  - id: demo\n    branding: {texts: {en: {title: \"a\\u202eb\"}}}\n", []string{"line 2", "title", "120"}},
+		"a long text":           {"clients:\n  - id: demo\n    branding: {texts: {en: {title: " + strings.Repeat("x", 121) + "}}}\n", []string{"line 2", "120"}},
 		"a provider's id":       {"providers:\n  - {id: A B, kind: app}\nclients: [{id: demo}]\n", []string{"line 2", "A B"}},
 	} {
 		path := writeClients(t, c.text)
@@ -115,6 +129,26 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 				t.Errorf("%s: %q is missing in: %v", name, word, err)
 			}
 		}
+	}
+}
+
+// TestClients_Branding: a client has the file's branding where it has none of its own.
+func TestClients_Branding(t *testing.T) {
+	logo := filepath.Join(t.TempDir(), "logo.png")
+	var picture bytes.Buffer
+	if err := errors.Join(png.Encode(&picture, image.NewGray(image.Rect(0, 0, 32, 32))), os.WriteFile(logo, picture.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := loadClients(writeClients(t, "branding: {logo: "+logo+", accent: '#8b0000', theme: dark}\nclients: [{id: a}, {id: b, branding: {accent: '#0a7a5c', theme: auto, texts: {ja: {eyebrow: ようこそ}}}}]"), withWechat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := got[0].Branding, got[1].Branding
+	if a.Light.Color != "#8b0000" || a.Theme != "dark" || a.LogoPath() == "" || a.Texts != nil {
+		t.Errorf("a: %+v", a)
+	}
+	if b.Light.Color != "#0a7a5c" || b.Theme != "" || b.LogoPath() != a.LogoPath() || b.Texts["ja"]["eyebrow"] != "ようこそ" {
+		t.Errorf("b: %+v", b)
 	}
 }
 

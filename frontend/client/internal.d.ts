@@ -1,6 +1,6 @@
 // The types of the modules in this folder, for their check. They are not part of the package.
 
-import type { Options, Problem, View } from './types.js'
+import type { Branding, Options, Problem, View } from './types.js'
 
 export type { Options, Problem, Snapshot, State, View } from './types.js'
 
@@ -12,6 +12,7 @@ export interface Ticket extends View {
   match_code?: string
   launch_url?: string
   scan_with?: string[]
+  branding?: Branding
 }
 
 /** What tests replace. */

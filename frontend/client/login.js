@@ -200,8 +200,8 @@ class Login {
     const { state, user, reason, expires_in: left } = view
     if (left !== undefined) this.#deadline = this.#env.clock.now() + left * 1000
     if (state === 'expired') return this.#expired()
-    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode, launch_url: launchUrl, scan_with: scanWith } = /** @type {T.Ticket} */ (this.#ticket)
-    const snapshot = { state, live: true, qrUrl, qrImage, matchCode, launchUrl, scanWith, user, reason }
+    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode, launch_url: launchUrl, scan_with: scanWith, branding } = /** @type {T.Ticket} */ (this.#ticket)
+    const snapshot = { state, live: true, qrUrl, qrImage, matchCode, launchUrl, scanWith, branding, user, reason }
     if (state === 'rejected') follow(this.#env, view)
     if (state === 'consumed' || state === 'rejected') return this.#end(snapshot)
     const { signal } = this.#attempt

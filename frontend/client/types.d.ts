@@ -45,6 +45,8 @@ export interface Snapshot {
   launchUrl?: string
   /** What scans the code: `wechat`, `app`, `sandbox`, or a kind that a later hub has. */
   scanWith?: string[]
+  /** How the hub shows this site; the widget follows it. */
+  branding?: Branding
   /** The user who scanned, as the phone claims. */
   user?: User
   /** Why it was `rejected`: `user`, `wrong_number`, `cancelled_here`. A later hub may give others. */
@@ -52,6 +54,20 @@ export interface Snapshot {
   error?: Problem
   /** Seconds until the login retries by itself after an error. */
   retryIn?: number
+}
+
+/** The site's look, of the hub's configuration. Colours are `#rrggbb` and can be read on the widget's backgrounds. */
+export interface Branding {
+  /** Path of a PNG at the hub. */
+  logo?: string
+  accent?: string
+  on_accent?: string
+  accent_dark?: string
+  on_accent_dark?: string
+  /** The theme of the hub's own pages: `light` or `dark`. */
+  theme?: string
+  /** The site's own texts, by language tag and key. */
+  texts?: Record<string, Record<string, string>>
 }
 
 /** What the phone claims about its user. Not verified. */

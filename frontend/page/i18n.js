@@ -10,12 +10,13 @@ export function fill(text, values) {
  */
 export function setUpLanguage(sections, select, onChange) {
   const root = document.documentElement
+  const first = JSON.parse(document.getElementById('messages').textContent)
   select.addEventListener('change', async () => {
     const language = select.value
     const catalogue = await fetchCatalogue(language)
     if (language !== select.value) return // the reader has chosen again
     if (!catalogue) return void (select.value = root.lang)
-    const messages = Object.assign({ apps: catalogue.apps }, ...sections.map((name) => catalogue[name]))
+    const messages = Object.assign({ apps: catalogue.apps }, ...sections.map((name) => catalogue[name]), first.replaced?.[language])
     root.lang = language
     root.dir = catalogue.dir
     for (const element of document.querySelectorAll('[data-t]')) element.textContent = messages[element.dataset.t]
@@ -24,7 +25,7 @@ export function setUpLanguage(sections, select, onChange) {
     history.replaceState(null, '', url)
     onChange(messages, language)
   })
-  onChange(JSON.parse(document.getElementById('messages').textContent), root.lang)
+  onChange(first, root.lang)
 }
 
 // Returns null if the catalogue cannot be had now.

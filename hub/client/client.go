@@ -38,6 +38,8 @@ type Client struct {
 	// PhoneRequire, or "" for no.
 	PhoneNumber string
 
+	Branding *Branding // nil: the hub's own look
+
 	// The rest is for OpenID Connect and OAuth 2.0 (package api/oidc).
 
 	Secret                 []byte   // SHA-256 of the client's secret; nil without one

@@ -28,7 +28,7 @@ const Base = globalThis.HTMLElement ?? class {}
  * - `theme`: light or dark; by default the system's
  *
  * Events, none of which bubbles: `login` (LoginDetail), `state` (Snapshot), `error` (Problem).
- * Slots: `title`, `footer`. Parts: card, title, ring, tile, code, user, initial, name, sign, refresh,
+ * Slots: `title`, `footer`. Parts: card, logo, title, ring, tile, code, user, initial, name, sign, refresh,
  * match, status, hint, open, time, button. Custom properties: --login-qr-accent, --login-qr-on-accent,
  * --login-qr-background, --login-qr-color.
  */

@@ -4,8 +4,8 @@ const dark = `
   --soft: #a7b6c0;
   --line: #33414a;
   --fill: #1f2a31;
-  --brand: var(--login-qr-accent, #3ecf9d);
-  --on-brand: var(--login-qr-on-accent, #05261a);
+  --brand: var(--login-qr-accent, var(--hub-accent-dark, #3ecf9d));
+  --on-brand: var(--login-qr-on-accent, var(--hub-on-accent-dark, #05261a));
   --warn: #ff9d93;
   --late: #ffb84d;
   color-scheme: dark;`
@@ -13,26 +13,28 @@ const dark = `
 /** The widget's styles, for a constructed style sheet: the site's policy need not allow inline styles. */
 export const style = `
 :host {
-  --back: var(--login-qr-background, #fff);
-  --ink: var(--login-qr-color, #14212b);
-  --soft: #55646f;
-  --line: #dde4e9;
-  --fill: #f5f8fa;
-  --brand: var(--login-qr-accent, #0a7a5c);
-  --on-brand: var(--login-qr-on-accent, #fff);
-  --warn: #b3261e;
-  --late: #d98200;
-  color-scheme: light;
   display: block;
   width: 100%;
   max-width: 320px;
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
 }
 :host([hidden]), [hidden] { display: none !important; }
-@media (prefers-color-scheme: dark) { :host(:not([theme="light"])) { ${dark} } }
-:host([theme="dark"]) { ${dark} }
+.card {
+  --back: var(--login-qr-background, #fff);
+  --ink: var(--login-qr-color, #14212b);
+  --soft: #55646f;
+  --line: #dde4e9;
+  --fill: #f5f8fa;
+  --brand: var(--login-qr-accent, var(--hub-accent, #0a7a5c));
+  --on-brand: var(--login-qr-on-accent, var(--hub-on-accent, #fff));
+  --warn: #b3261e;
+  --late: #d98200;
+  color-scheme: light;
+}
+@media (prefers-color-scheme: dark) { :host(:not([theme="light"])) .card { ${dark} } }
+:host([theme="dark"]) .card { ${dark} }
 @media (forced-colors: active) {
-  :host, :host([theme]) {
+  .card, :host([theme]) .card, :host(:not([theme="light"])) .card {
     --back: Canvas; --ink: CanvasText; --soft: CanvasText; --line: GrayText; --fill: Canvas;
     --brand: CanvasText; --on-brand: Canvas; --warn: CanvasText; --late: CanvasText;
   }
@@ -46,6 +48,7 @@ p { margin: 0; }
   background: var(--back); color: var(--ink); text-align: center;
 }
 .title { font-size: 1.125em; font-weight: 650; overflow-wrap: anywhere; }
+.logo { display: block; max-width: 160px; height: 36px; margin: 0 auto 8px; border-radius: 8px; object-fit: contain; }
 .frame { position: relative; width: min(260px, 100%); margin: 4px 0 14px; padding: 10px; }
 .tile {
   position: relative; display: grid; grid-template-columns: minmax(0, 1fr); place-items: center;

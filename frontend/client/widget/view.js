@@ -1,6 +1,7 @@
 /** @import { Snapshot } from '../types.js' */
 /** @import { Messages } from './messages.js' */
 import { appName, createMark, fillApps } from './apps.js'
+import { showBranding } from './branding.js'
 import { fitCode } from './code.js'
 import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from './hints.js'
 import { createRing, createSVG, createTick } from './ring.js'
@@ -17,7 +18,7 @@ export class View {
   /** @type {Snapshot} */
   #snapshot = { state: 'making' }
   #title; #code; #user; #initial; #name; #note; #sign; #spinner; #match; #number; #marks; #spoken; #text; #status; #hint; #time; #retry; #messages
-  #card; #frame; #turnRing; #veil; #open; #button; #client
+  #card; #logo; #frame; #turnRing; #veil; #open; #button; #client
   #shownName = '' // of the last user: the final view has none
 
   /**
@@ -55,12 +56,13 @@ export class View {
     this.#time = createElement('p', { class: 'time', part: 'time', role: 'timer', 'aria-live': 'off' })
     this.#retry = createElement('p', { class: 'hint', part: 'time', role: 'timer', 'aria-live': 'off' })
     this.#button = createElement('button', { class: 'button', part: 'button', type: 'button' })
+    this.#logo = createElement('img', { class: 'logo', part: 'logo', alt: '', hidden: '' })
     this.#frame = createElement('div', { class: 'frame', part: 'ring' },
       createElement('div', { class: 'tile', part: 'tile' }, this.#code, this.#user, this.#sign, this.#spinner, this.#veil), this.#time)
     this.#turnRing = createRing(this.#frame)
     this.#code.addEventListener('load', () => fitCode(this.#code))
     this.#card = createElement('div', { class: 'card', part: 'card', role: 'group', 'aria-labelledby': 'title', tabindex: '-1' },
-      createElement('div', { class: 'title', part: 'title', id: 'title' }, this.#title),
+      createElement('div', { class: 'title', part: 'title', id: 'title' }, this.#logo, this.#title),
       this.#frame,
       this.#match, this.#spoken, this.#status, this.#hint, this.#open, this.#retry, this.#button, createElement('slot', { name: 'footer' }))
     root.replaceChildren(this.#card)
@@ -83,8 +85,9 @@ export class View {
   /** @param {Snapshot} snapshot */
   show(snapshot) {
     const { state, qrImage, matchCode, user } = this.#snapshot = snapshot
-    const messages = this.#messages
+    const messages = { ...this.#messages, ...snapshot.branding?.texts?.[this.#card.lang] }
     this.#card.dataset.state = state
+    if (snapshot.qrImage) showBranding(this.#card, this.#logo, snapshot.branding, qrImage)
     setText(this.#title, messages.title)
     this.#code.alt = messages.alt
     if (qrImage && this.#code.getAttribute('src') !== qrImage) this.#code.src = qrImage
