@@ -86,7 +86,7 @@ func (c *oauthScenario) one(ctx context.Context, b *bench, s *cluster, whole fun
 
 // medians returns the medians of each figure over the rounds.
 func medians(name string, rounds []result) result {
-	r := result{Scenario: name, Nodes: rounds[0].Nodes}
+	r := result{Scenario: name, Nodes: rounds[0].Nodes, Pages: rounds[0].Pages}
 	for i, f := range rounds[0].Figures {
 		var all []float64
 		for _, round := range rounds {

@@ -37,9 +37,11 @@ func (c *pushScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 		return nil, err
 	}
 	defer s.stop()
+	empty := s.rss()
 	if err := b.idlePages(ctx, s, c.Pages); err != nil {
 		return nil, err
 	}
+	full := s.rss()
 	if _, err := s.whole(ctx, 0); err != nil {
 		return nil, err
 	}
@@ -67,11 +69,14 @@ func (c *pushScenario) measure(ctx context.Context, b *bench) ([]result, error) 
 	logins.Wait()
 	u := s.since(begin)
 	r := result{Scenario: "push", Nodes: len(s.nodes), Pages: c.Pages}
+	r.add(u.per(float64(n)/1000, 1, "CPU-s/1,000 logins")...)
+	if full > 0 && c.Pages > 0 {
+		r.add(figure{"RSS per page", (full - empty) / float64(c.Pages) / 1024, "KiB"})
+	}
+	r.add(figure{"logins", float64(n) / u.Seconds, "/s"})
 	if err := r.addSamples(samples); err != nil {
 		return nil, err
 	}
-	r.add(figure{"logins", float64(n) / u.Seconds, "/s"})
-	r.add(u.per(float64(n)/1000, 1, "CPU-s/1,000 logins")...)
 	return []result{r}, nil
 }
 

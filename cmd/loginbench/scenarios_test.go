@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,6 +207,25 @@ func figureOf(r result, name string) float64 {
 		}
 	}
 	return 0
+}
+
+// TestPeers_AnswersPings answers the pings of Centrifugo, whose client must.
+func TestPeers_AnswersPings(t *testing.T) {
+	server, browser := net.Pipe()
+	defer server.Close()
+	p := &page{line: &conn{Conn: browser, r: bufio.NewReader(browser)}}
+	defer browser.Close()
+	answered := make(chan byte, 1)
+	go func() {
+		server.Write([]byte{0x80 | opText, 2, '{', '}'})
+		answer := make([]byte, 8) // masked
+		io.ReadFull(server, answer)
+		answered <- answer[6] ^ answer[2]
+		server.Write([]byte{0x80 | opText, 1, 'x'})
+	}()
+	if _, err := p.published(); err != nil || <-answered != '{' {
+		t.Errorf("published: %v", err)
+	}
 }
 
 func TestReport_Formats(t *testing.T) {

@@ -57,3 +57,11 @@ func (u usage) per(n float64, scale float64, unit string) []figure {
 		{"loginbench's own CPU", scale * u.Self / n, unit},
 	}
 }
+
+// rss returns the resident memory of all nodes in bytes.
+func (s *cluster) rss() (all float64) {
+	for _, n := range s.nodes {
+		all += rss(n.pid)
+	}
+	return all
+}
