@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -18,8 +17,9 @@ import (
 // Protocol is the subprotocol that the hub selects.
 const Protocol = "loginhub.v1"
 
-// socket is a waiting WebSocket. Its conn reads. A writer goroutine runs only while
-// there is something to write, so that a slow browser delays neither mailbox nor sweep.
+// socket is a waiting WebSocket. Its conn reads. One goroutine at a time writes: that of the
+// request or of the reader what they have caused, otherwise one of the hub's writers, so that
+// a slow browser delays neither mailbox nor sweep.
 type socket struct {
 	hub    *Hub
 	id     ticket.ID
@@ -30,7 +30,7 @@ type socket struct {
 	mu       sync.Mutex // guards the fields up to released
 	next     *version   // to write; nil: none
 	started  bool       // upgraded
-	writing  bool       // the writer goroutine runs
+	writing  bool       // a goroutine calls write, or will
 	repeat   bool       // write next although its seq was written: a heartbeat is due
 	released reason     // set by release, until the writer closes the connection
 
@@ -65,17 +65,17 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 	return nil
 }
 
-// start writes the first view and starts to read.
+// start starts to read and writes the first view.
 func (s *socket) start(conn *conn, first *version) {
+	s.hub.metrics.WaitStarted(TransportSocket)
 	s.mu.Lock()
-	s.conn, s.started = conn, true
+	s.conn, s.started, s.writing = conn, true, true
 	if s.next == nil {
 		s.next = first
 	}
-	s.startWriter()
 	s.mu.Unlock()
-	s.hub.metrics.WaitStarted(TransportSocket)
 	conn.start(s)
+	s.write()
 }
 
 // transport implements waiter.
@@ -97,16 +97,16 @@ func (s *socket) release(why reason) {
 	s.startWriter()
 }
 
-// startWriter starts the writer goroutine if none runs. Before the upgrade it does
+// startWriter lets a writer write if no goroutine does. Before the upgrade it does
 // nothing: start writes then. Called with mu held.
 func (s *socket) startWriter() {
 	if s.started && !s.writing {
 		s.writing = true
-		s.hub.conns.wg.Go(s.write)
+		s.hub.writers.run(s)
 	}
 }
 
-// write writes until nothing is pending.
+// write writes until nothing is pending. The caller has set writing.
 func (s *socket) write() {
 	for {
 		s.mu.Lock()
@@ -143,7 +143,7 @@ func (s *socket) writeView(t *version, repeat bool) {
 		s.close(closeBroken, "")
 		return
 	}
-	text, err := json.Marshal(v)
+	text, err := v.AppendJSON(make([]byte, 0, 256+len(v.Token)))
 	if err != nil {
 		s.hub.log.Error("socket", "ticket", s.id, "error", err)
 		s.close(closeBroken, "")
@@ -229,6 +229,13 @@ func (s *socket) onMessage(text []byte) {
 	seq, ok := parseAck(text)
 	if !ok {
 		return
+	}
+	s.mu.Lock()
+	mine := s.started && !s.writing // what the ack causes is written here
+	s.writing = s.writing || mine
+	s.mu.Unlock()
+	if mine {
+		defer s.write()
 	}
 	ctx, cancel := context.WithTimeout(s.hub.ctx, writeLimit)
 	defer cancel()

@@ -67,8 +67,8 @@ type DirectTransport struct {
 func (d DirectTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	here, there := net.Pipe()
 	context.AfterFunc(d.Ctx, func() { here.Close() })
-	w := &directResponse{header: http.Header{}, conn: there}
-	answered := make(chan error, 1)
+	answered := make(chan error, 2)
+	w := &directResponse{header: http.Header{}, conn: there, hijacked: answered}
 	d.Go(func() { answered <- d.Handle(w, r) })
 	select {
 	case err := <-answered:
@@ -89,9 +89,10 @@ func (d DirectTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // directResponse is the http.ResponseWriter of a handshake.
 type directResponse struct {
-	header http.Header
-	status int
-	conn   net.Conn
+	header   http.Header
+	status   int
+	conn     net.Conn
+	hijacked chan<- error // the handler may write to conn before it returns
 }
 
 func (a *directResponse) Header() http.Header            { return a.header }
@@ -100,5 +101,6 @@ func (a *directResponse) Write(text []byte) (int, error) { return len(text), nil
 
 // Hijack implements http.Hijacker, for websocket.Accept.
 func (a *directResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	a.hijacked <- nil
 	return a.conn, bufio.NewReadWriter(bufio.NewReader(a.conn), bufio.NewWriter(a.conn)), nil
 }

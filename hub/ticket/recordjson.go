@@ -13,7 +13,7 @@ import (
 	"loginhub/hub/provider"
 )
 
-// The JSON of a record, written and read without reflection: a login writes four and reads
+// The JSON of a record and of a view, written and read without reflection: a login writes four and reads
 // five, and encoding/json took most of their time. The bytes are those of json.Marshal.
 // The reader takes only what this writer writes, in its order and without escapes;
 // json.Unmarshal reads everything else, such as a record of another release. A fuzz test
@@ -71,6 +71,27 @@ func appendRecord(b []byte, t *Ticket) ([]byte, error) {
 		b = append(append(b, `,"grant":`...), grant...)
 	}
 	return append(b, '}'), nil
+}
+
+// AppendJSON appends json.Marshal(v).
+func (v View) AppendJSON(b []byte) ([]byte, error) {
+	if v.Answer != (Answer{}) {
+		text, err := json.Marshal(v)
+		return append(b, text...), err
+	}
+	b = appendString(append(b, `{"ticket":`...), string(v.Ticket))
+	b = appendString(append(b, `,"state":`...), string(v.State))
+	b = strconv.AppendInt(append(b, `,"seq":`...), v.Seq, 10)
+	b = appendNumber(b, `,"expires_in":`, v.ExpiresIn)
+	if v.Reason != 0 {
+		b = appendString(append(b, `,"reason":`...), v.Reason.String())
+	}
+	if v.User != nil {
+		b = appendUser(append(b, `,"user":`...), *v.User)
+	}
+	b = appendField(b, `,"token":`, v.Token)
+	b = appendField(b, `,"token_type":`, v.TokenType)
+	return append(appendNumber(b, `,"token_expires_in":`, v.TokenExpiresIn), '}'), nil
 }
 
 // appendUser appends json.Marshal(u).

@@ -53,6 +53,25 @@ func TestRecordJSON_FastPath(t *testing.T) {
 	}
 }
 
+func TestViewJSON_AsMarshal(t *testing.T) {
+	for _, of := range recordsOfLogins(t) {
+		v := of.View(of.CreatedAt)
+		with := v
+		with.Token, with.TokenType, with.TokenExpiresIn = "t", "Bearer", 5
+		answered := v
+		answered.Answer = Answer{RedirectTo: "https://site"}
+		for _, v := range []View{v, with, answered} {
+			want, err := json.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := v.AppendJSON(nil); err != nil || string(got) != string(want) {
+				t.Errorf("%s %v\nwant %s", got, err, want)
+			}
+		}
+	}
+}
+
 // FuzzRecordJSON compares reader and writer with encoding/json.
 func FuzzRecordJSON(f *testing.F) {
 	for _, v := range recordsOfLogins(f) {
