@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { browserTest, inState } from './browser.js'
+import { browserTest, inState, logIn, phonePath } from './browser.js'
 import { sitePolicy } from './site.js'
 
 const LATENCY = 300 // ms for each request
@@ -72,3 +72,23 @@ for (const [what, script] of Object.entries({
     }
   })
 }
+
+// What the oldest browsers of the client's README do not have.
+const makeOld = (page) => page.addInitScript(() => {
+  for (const [owner, names] of [
+    [Object, ['hasOwn']], [AbortSignal, ['timeout', 'any']], [Array.prototype, ['at', 'findLast']], [Intl, ['Segmenter']], [globalThis, ['structuredClone']],
+    [HTMLFormElement.prototype, ['requestSubmit']], [CSSStyleSheet.prototype, ['replaceSync']], [Element.prototype, ['ariaLabel', 'ariaHidden']],
+  ]) for (const name of names) delete owner[name]
+})
+
+browserTest('loading: a login in the oldest supported browsers', { site: true, clients: 'clients: [{id: demo, origins: [SITE]}]' }, async ({ hub, site, visit }) => {
+  site.files = { '/': `<!doctype html><html lang="en"><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><login-qr client="demo"></login-qr></html>` }
+  site.policy = sitePolicy(hub.url).replace('default-src', "style-src 'unsafe-inline'; default-src")
+  const page = await visit('/', { prepare: makeOld })
+  const phone = await visit(await phonePath(page), { prepare: makeOld })
+  await logIn(phone, page, '🇨🇳 Ann')
+  assert.equal((await page.textContent('#who .avatar')).trim(), '🇨')
+  const embedded = await visit(site.url, { prepare: makeOld })
+  await embedded.waitForSelector('login-qr .card[data-state="pending"]')
+  assert.equal(await embedded.$eval('login-qr .card', (card) => getComputedStyle(card).display), 'flex')
+})

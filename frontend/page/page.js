@@ -68,7 +68,7 @@ function takeTicket(url, options) {
 function enterApp() {
   if (!inApp?.hidden) return
   inApp.hidden = false
-  inApp.requestSubmit()
+  inApp.querySelector('button').click()
 }
 
 function render() {

@@ -1,3 +1,6 @@
+import { cleanName as cleanText } from '../client/widget/names.js'
+import { timeout } from './timeout.js'
+
 // The phone's screen for each error code that its user can meet. The code comes from outside: without a
 // prototype it finds no built-in, such as `constructor`.
 export const SCREENS = {
@@ -47,12 +50,12 @@ export function createPhone({ ticket, fetch = globalThis.fetch, random = randomH
     try {
       const answer = await fetch(`/api/login/tickets/${ticket}/${action}`, {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
-        redirect: 'error', signal: AbortSignal.timeout(TIMEOUT),
+        redirect: 'error', signal: timeout(TIMEOUT),
       })
       const retryAfter = Math.min(parseInt(answer.headers.get('Retry-After')) || 0, MAX_RETRY_AFTER)
       return { ...await read(answer, SUCCESS[action]), retryAfter }
     } catch (err) {
-      return { code: err.name === 'TimeoutError' ? 'timeout' : 'network' }
+      return { code: /^(Abort|Timeout)Error$/.test(err.name) ? 'timeout' : 'network' }
     }
   }
 
@@ -95,5 +98,5 @@ function randomHex() {
 
 /** Removes what a name in the sandbox's code must not contain: the colon separates the code's parts. */
 export function cleanName(text) {
-  return text.replace(/[:\p{C}]/gu, '').trim()
+  return cleanText(text.replaceAll(':', ''))
 }

@@ -73,7 +73,7 @@ function showButton(form, messages, { row, last }) {
   button.replaceChildren(createText('span', row ? name : text))
   if (row) {
     button.prepend(createMark(form.dataset.kind, name))
-    button.ariaLabel = text
+    button.setAttribute('aria-label', text)
   }
   if (last) button.append(createText('small', messages.lastUsed))
 }

@@ -1,3 +1,4 @@
+import { cleanName, initialOf } from '../client/widget/names.js'
 import { createTick } from '../client/widget/ring.js'
 
 /**
@@ -5,7 +6,7 @@ import { createTick } from '../client/widget/ring.js'
  * URL, and that server would learn this computer's address and the time of the login.
  */
 export function showUser(element, user, someone) {
-  const name = user?.nickname || someone
+  const name = cleanName(user?.nickname) || someone
   if (element.dataset.user === name) return
   element.dataset.user = name
   const label = document.createElement('span')
@@ -18,6 +19,6 @@ function avatar(name) {
   const circle = document.createElement('span')
   circle.className = 'avatar'
   circle.setAttribute('aria-hidden', 'true')
-  circle.append([...name][0].toUpperCase(), createTick())
+  circle.append(initialOf(name), createTick())
   return circle
 }

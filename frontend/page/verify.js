@@ -1,3 +1,5 @@
+import { timeout } from './timeout.js'
+
 // A browser's clock may be wrong, so the hub's `Date` header is the reference. LEEWAY covers the rest.
 const LEEWAY = 60 // seconds
 
@@ -32,7 +34,7 @@ async function fetchKeys(fetch, step) {
   const attempts = Array.from({ length: 8 }, async (_, i) => {
     await new Promise((done) => setTimeout(done, i * step))
     if (answered) return
-    const answer = await fetch('/.well-known/jwks.json', { cache: 'no-store', signal: AbortSignal.timeout(i < 6 ? 1000 : 5000) })
+    const answer = await fetch('/.well-known/jwks.json', { cache: 'no-store', signal: timeout(i < 6 ? 1000 : 5000) })
     answered = true
     return answer
   })

@@ -1,6 +1,9 @@
 // The apps that people log in with, by kind of provider. Their names are in the catalogue of messages. The
 // marks are drawn for this hub and copy no trademark.
 
+import { textFor } from './hints.js'
+import { initialOf } from './names.js'
+
 /** @typedef {{scanWith: string, apps: Record<string, string>}} AppMessages */
 
 /** Paths in a square of 24. @type {Record<string, string>} */
@@ -33,7 +36,7 @@ const appOf = (kind) => (kind.startsWith('wechat_') ? 'wechat' : kind)
  * @param {Pick<AppMessages, 'apps'>} messages
  */
 export function appName(kind, { apps }) {
-  return Object.hasOwn(apps, appOf(kind)) ? apps[appOf(kind)] : ''
+  return textFor(apps, appOf(kind)) ?? ''
 }
 
 /**
@@ -57,11 +60,11 @@ export function fillApps({ scanWith, apps: { comma, or } }, appNames) {
  * @param {string} name
  */
 export function createMark(kind, name) {
-  if (!Object.hasOwn(marks, appOf(kind))) {
+  if (!textFor(marks, appOf(kind))) {
     const letter = document.createElement('span')
     letter.className = 'mark letter'
-    letter.ariaHidden = 'true'
-    letter.textContent = [...name][0]?.toUpperCase() ?? ''
+    letter.setAttribute('aria-hidden', 'true') // older browsers have no property for it
+    letter.textContent = initialOf(name)
     return letter
   }
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')

@@ -17,7 +17,7 @@ export function clientsEntry(client) {
  * @param {Record<string, T>} texts
  * @param {string=} word
  */
-export const textFor = (texts, word = '') => (Object.hasOwn(texts, word) ? texts[word] : undefined)
+export const textFor = (texts, word = '') => (Object.prototype.hasOwnProperty.call(texts, word) ? texts[word] : undefined)
 
 /**
  * Reports whether no phone can confirm the login, so that a code leads nowhere.

@@ -4,6 +4,7 @@ import { appName, createMark, fillApps } from './apps.js'
 import { showBranding } from './branding.js'
 import { fitCode } from './code.js'
 import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from './hints.js'
+import { cleanName, initialOf } from './names.js'
 import { createRing, createSVG, createTick } from './ring.js'
 import { style } from './style.js'
 
@@ -29,9 +30,6 @@ export class View {
   constructor(root, login, messages) {
     this.#messages = messages
     this.#client = login.client
-    const sheet = new CSSStyleSheet()
-    sheet.replaceSync(style)
-    root.adoptedStyleSheets = [sheet]
     this.#title = createElement('slot', { name: 'title' })
     this.#code = createElement('img', { part: 'code', class: 'code' })
     this.#initial = createElement('span', {})
@@ -66,6 +64,7 @@ export class View {
       this.#frame,
       this.#match, this.#spoken, this.#status, this.#hint, this.#open, this.#retry, this.#button, createElement('slot', { name: 'footer' }))
     root.replaceChildren(this.#card)
+    addStyle(root)
     for (const button of [this.#veil, this.#button]) {
       button.addEventListener('click', () => {
         this.#card.focus() // the button disappears, and would take the keyboard focus with it
@@ -100,11 +99,11 @@ export class View {
     this.#code.hidden = !['pending', 'expired'].includes(state)
     this.#spinner.hidden = state !== 'making'
     const closed = state === 'confirmed' || state === 'consumed'
-    if (!closed || user) this.#shownName = user?.nickname ?? ''
+    if (!closed || user) this.#shownName = cleanName(user?.nickname)
     const name = this.#shownName || messages.someone
     this.#user.hidden = state !== 'scanned' && !(closed && this.#shownName)
     // The avatar is not loaded: the phone chose its URL, and that server would learn the computer's address.
-    setText(this.#initial, [...name][0].toUpperCase())
+    setText(this.#initial, initialOf(name))
     setText(this.#name, name)
     setText(this.#note, state === 'scanned' ? messages.hasScanned : '')
     this.#sign.style.display = this.#user.hidden && (closed || ['rejected', 'error'].includes(state)) ? '' : 'none'
@@ -137,6 +136,23 @@ export class View {
     fitCode(this.#code)
     setText(this.#time, waiting ? this.#messages.left.replace('{time}', time) : '')
     setText(this.#retry, state === 'error' && retry ? this.#messages.retryIn.replace('{n}', String(retry)) : '')
+  }
+}
+
+/**
+ * A constructed style sheet needs no entry in the site's policy. Browsers without them, such as Safari
+ * before 16.4, get an element.
+ *
+ * @param {ShadowRoot} root
+ */
+function addStyle(root) {
+  try {
+    const sheet = new CSSStyleSheet()
+    sheet.replaceSync(style)
+    if (!('adoptedStyleSheets' in root)) throw new Error('not supported')
+    root.adoptedStyleSheets = [sheet]
+  } catch {
+    root.append(createElement('style', {}, document.createTextNode(style)))
   }
 }
 
