@@ -138,3 +138,44 @@ browserTest('long names: nothing leaves the card, in either direction', { site: 
 browserTest('screens: API documentation', {}, async ({ visit }) => {
   await checkScreens(await visit('/docs'), 'docs', [360, 1440])
 })
+
+/** Reports whether an element is wholly in view, without scrolling. */
+const inView = (page, selector) => page.$eval(selector, (element) => {
+  const { left, top, right, bottom, width } = element.getBoundingClientRect()
+  return width > 0 && left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight
+})
+
+// Small phones, and 1280×720, 1440×900 and 1280×1024 at 200 and 400 % zoom.
+const SMALL = [[320, 568], [360, 640], [640, 360], [720, 450], [320, 256], [960, 540]]
+
+browserTest('small screens: the whole code is in view', {}, async ({ visit }) => {
+  const page = await visit('/')
+  await page.$eval('#qr', (img) => img.decode())
+  for (const [width, height] of SMALL) {
+    await page.setViewportSize({ width, height })
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+    assert.ok(await inView(page, '#qr'), `the code at ${width}×${height}`)
+    assert.ok(await page.$eval('#qr', (img) => img.clientWidth >= 120), `the code is too small at ${width}×${height}`)
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `too wide at ${width}×${height}`)
+  }
+})
+
+browserTest('small screens: the decision is in view', { clients: 'clients: [{id: demo, number_matching: true, grants: [device_code]}]' }, async ({ visit }) => {
+  const page = await visit('/?lang=en')
+  const phone = await visit(await phonePath(page), { ...PHONE, locale: 'en' })
+  const check = async (selectors, sizes = SMALL) => {
+    for (const [width, height] of sizes) {
+      await phone.setViewportSize({ width, height })
+      for (const selector of selectors) assert.ok(await inView(phone, selector), `${selector} at ${width}×${height}`)
+    }
+  }
+  await check(['#scan'])
+  await scanAs(phone, 'Ann')
+  await onScreen(phone, 'consent')
+  await check(['#confirm', '#reject'])
+  await phone.keyboard.press('Tab')
+  await phone.focus('#numbers input')
+  assert.ok(await phone.evaluate(() => document.activeElement.nextElementSibling.getBoundingClientRect().bottom <= document.querySelector('#confirm').getBoundingClientRect().top), 'the buttons hide the focused number')
+  await phone.goto(new URL('/device', phone.url()).href)
+  await check(['form .button'], SMALL.filter(([, height]) => height > 300))
+})
