@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { waitFor } from './hub.js'
 import { callAsPhone } from './phone.js'
 import { sitePolicy } from './site.js'
 import { PHONE, accessible, browserTest, chooseLanguage, inState, onScreen, phonePath, scanAs } from './browser.js'
@@ -153,8 +154,7 @@ browserTest('small screens: the whole code is in view', {}, async ({ visit }) =>
   await page.$eval('#qr', (img) => img.decode())
   for (const [width, height] of SMALL) {
     await page.setViewportSize({ width, height })
-    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
-    assert.ok(await inView(page, '#qr'), `the code at ${width}×${height}`)
+    await waitFor(() => inView(page, '#qr')) // the page fits the code a few times a second
     assert.ok(await page.$eval('#qr', (img) => img.clientWidth >= 120), `the code is too small at ${width}×${height}`)
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `too wide at ${width}×${height}`)
   }
