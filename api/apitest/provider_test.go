@@ -210,3 +210,12 @@ func TestProvider_InvalidID(t *testing.T) {
 	}
 	p.requireState(t, "pending", 1)
 }
+
+// TestProviders_OfPhones: an app takes the id of its kind.
+func TestProviders_OfPhones(t *testing.T) {
+	t.Parallel()
+	s := start(t, options{})
+	if a := s.ask(t, "GET", "/api/login/providers", nil); a.status != 200 || strings.TrimSpace(string(a.body)) != `{"providers":[{"id":"sandbox","kind":"sandbox"}]}` {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
