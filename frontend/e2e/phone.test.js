@@ -66,7 +66,7 @@ browserTest('address_mismatch warn: the phone shows a strong warning in every la
     await chooseLanguage(remotePhone, language)
     assert.equal(await remotePhone.textContent('#risk.strong:visible'), messages[language].phone.risks.networkStrong)
     assert.equal(await remotePhone.textContent('#same'), messages[language].phone.same.false)
-    await accessible(remotePhone)
+    if (['zh-CN', 'ar'].includes(language)) await accessible(remotePhone)
   }
   // The warning of an unusual launch has priority. In the same network there is no warning.
   const picture = await visit(path, { ...PHONE, ...OTHER_NETWORK })
@@ -94,7 +94,7 @@ browserTest('address_mismatch refuse: the phone shows it, and the page keeps wai
   for (const language of LANGUAGES) {
     await chooseLanguage(remotePhone, language)
     assert.deepEqual([await remotePhone.textContent('#outcome'), await remotePhone.textContent('#outcome-hint')], messages[language].phone.elsewhere)
-    await accessible(remotePhone)
+    if (['zh-CN', 'ar'].includes(language)) await accessible(remotePhone)
   }
   await inState(page, 'pending')
   const nearPhone = await visit(path, { ...PHONE, ...SAME_NETWORK })
