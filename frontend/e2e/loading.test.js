@@ -40,11 +40,12 @@ browserTest('loading: the code is drawn after three round trips', {}, async ({ v
   const { page, last, requests } = await load(visit, '/', '#qr')
   await inState(page, 'pending')
   assert.equal(last.round, 3, lines(requests))
-  assert.ok(requests.length <= 6, `more requests than connections:\n${lines(requests)}`)
+  const second = requests.filter(({ round }) => round === 2)
+  assert.ok(second.length <= 6, `more requests at once than HTTP/1.1 has connections:\n${lines(requests)}`)
   for (const { path, headers, bytes } of requests.filter((request) => request.path.startsWith('/assets/'))) {
     assert.match(headers['cache-control'] ?? headers['Cache-Control'], /immutable/, path)
     assert.equal(headers['content-encoding'] ?? headers['Content-Encoding'], 'gzip', path)
-    assert.ok(bytes < 20000, `${path} has ${bytes} bytes`)
+    assert.ok(bytes < 14600, `${path} has ${bytes} bytes, more than the first window of a connection`) // RFC 6928
   }
 })
 
