@@ -95,6 +95,9 @@ func (b *bench) start(ctx context.Context, nodes int, ticketTTL time.Duration, s
 	if s.dir, err = os.MkdirTemp("", "loginbench-"); err != nil {
 		return s, err
 	}
+	if b.Embedded {
+		return s, b.startNodes(ctx, s, 1, "embedded", ticketTTL, settings...)
+	}
 	if err := s.startRedis(ctx); err != nil {
 		return s, err
 	}

@@ -20,6 +20,7 @@ type bench struct {
 	Provider string   `default:"sandbox" help:"Provider that the phones name. Of nodes that are started: sandbox, or wechat, an imitation that is started too. Of given ones: any that takes codes PROVIDER:NAME:NONCE."`
 	Bin      string   `help:"Program of the nodes that are started. Default: built from this module." placeholder:"PATH"`
 	Log      string   `default:"info" help:"Log level of the nodes that are started; their log goes to a file."`
+	Embedded bool     `help:"Start one node with the embedded Redis in place of a redis-server."`
 	Nodes    int      `help:"How many nodes to start. Default: push, peers and bus 2, others 1."`
 	AtOnce   int      `default:"64" help:"How many make, attach or log in at once."`
 	Sources  int      `default:"8" help:"Local addresses to come from, 127.0.0.2 and following: each has 28,000 ports."`

@@ -22,7 +22,7 @@ type Config struct {
 	AdminListen string `default:"127.0.0.1:9090" help:"Address of the metrics, pprof and the kill switch, for operators only. Empty turns it off."`
 	PublicURL   string `help:"URL that browsers and phones use, for example https://login.example.com; issuer of the tokens. Default: http://localhost with the port of LOGINHUB_LISTEN; with a Redis server http://localhost:8080."`
 
-	RedisURL      string `help:"redis://, rediss:// or unix:// URL. ?addr= adds addresses, ?cluster=true is for Cluster, ?master_name= for Sentinel (user and password before the @ are Sentinel's, ?username=&password= are Redis's). 'embedded' keeps tickets in this process. Default: embedded." placeholder:"URL"`
+	RedisURL      string `help:"redis://, rediss:// or unix:// URL. ?addr= adds addresses, ?cluster=true is for Cluster, ?master_name= for Sentinel (user and password before the @ are Sentinel's, ?username=&password= are Redis's). 'embedded' keeps tickets in this process and takes a few hundred logins a second. Default: embedded." placeholder:"URL"`
 	RedisURLFile  string `help:"Path of a file with the Redis URL; read only at the start." placeholder:"PATH"`
 	RedisWait     int    `help:"How many replicas must have a confirm before the phone is answered, so that a failover cannot lose it. Each confirm costs one more command (WAIT). N needs N+1 replicas: with fewer than N in step every confirm is refused. Default: none."`
 	RedisPrefix   string `default:"loginhub" help:"Prefix of every key and channel in Redis, before a colon; deployments with different prefixes can use one Redis. At most 32 letters, digits, dots, dashes and underscores. Change it in the Redis user's rights (users.acl) too." placeholder:"PREFIX"`

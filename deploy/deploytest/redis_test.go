@@ -218,8 +218,17 @@ func TestShippedRedis_AOFRewrite(t *testing.T) {
 	hubtest.Eventually(t, 20*time.Second, "the AOF is rewritten", func() bool { return !inAOF() })
 }
 
-// TestShippedRedis_Cluster: the same users.acl line works on every server of a Cluster.
+// TestShippedRedis_Cluster: the same users.acl line works on every server of a Cluster,
+// also for sharded pub/sub, and `loginhub check` says so.
 func TestShippedRedis_Cluster(t *testing.T) {
 	t.Parallel()
-	loginOnThreeNodes(t, &hubtest.Redis{URL: hubtest.StartCluster(t, 0).URL})
+	cluster := hubtest.StartCluster(t, 0)
+	loginOnThreeNodes(t, &hubtest.Redis{URL: cluster.URL})
+	loginOnThreeNodes(t, &hubtest.Redis{URL: cluster.URL}, "REDIS_SHARDED=true")
+	out, _ := hubtest.Run(t, program, []string{"check"}, "REDIS_URL="+cluster.URL, "REDIS_SHARDED=true", "KEYS="+hubtest.Key, "SANDBOX=true")
+	for _, what := range []string{"mailbox", "tickets"} {
+		if !regexp.MustCompile(`(?m)^ok +redis ` + what).MatchString(out) {
+			t.Errorf("no line that the %s works:\n%s", what, out)
+		}
+	}
 }
