@@ -66,7 +66,7 @@ func TestManifests_Memory(t *testing.T) {
 				}
 			}
 		}
-		const page = 19 << 10 // a page's memory, the kernel's part included: deploy/RUNBOOK.md
+		const page = 10 << 10 // a page's memory, the kernel's part included: deploy/RUNBOOK.md
 		if pages == 0 || pages*page > limit.Value()*6/10 {
 			t.Errorf("%d pages in %v: killed for its memory before it says 503", pages, &limit)
 		}
