@@ -24,9 +24,9 @@ const (
 // page.
 const frameAncestorsSelf = "frame-ancestors 'self'"
 
-// originPattern matches an origin without a character that has a meaning in a
-// Content-Security-Policy.
-var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+$`)
+// originPattern matches an origin that a Content-Security-Policy can name. It cannot name
+// an IPv6 address (CSP Level 3, section 2.3.1), and browsers report one in their console.
+var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:-]+$`)
 
 // allowFraming lets the client's own sites frame its login page, besides the
 // hub itself. Any other site could use a frame to hide what the user confirms.

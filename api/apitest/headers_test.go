@@ -45,7 +45,7 @@ func TestHeaders_FrameAncestors(t *testing.T) {
 	id, _ := unknownTicket()
 	for path, want := range map[string][]string{
 		"/":               {"'self'", site},
-		"/?client_id=odd": {"'self'", "https://b.example:8443", "https://[2001:db8::1]", extension, "app://-"},
+		"/?client_id=odd": {"'self'", "https://b.example:8443", extension, "app://-"},
 		"/s/" + id:        {"'none'"},
 		"/s/x":            {"'none'"},
 		"/?client_id=x":   {"'none'"},
