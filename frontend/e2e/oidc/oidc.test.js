@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { PHONE, accessible, browserTest, inState, onScreen, phonePath, scanAs } from './browser.js'
+import { PHONE, accessible, browserTest, inState, onScreen, phonePath, scanAs } from '../browser.js'
 
 const verifier = 'v'.repeat(43)
 const clients = 'clients: [{id: rp, label: Wiki, redirect_uris: [SITE/cb]}]\n'

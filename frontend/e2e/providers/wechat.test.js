@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after } from 'node:test'
-import { startWeChat } from './imitation.js'
-import { sitePolicy } from './site.js'
-import { PHONE, browserTest, inState } from './browser.js'
+import { startWeChat } from '../imitation.js'
+import { sitePolicy } from '../site.js'
+import { PHONE, browserTest, inState } from '../browser.js'
 
 const weChat = await startWeChat()
 const env = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { PHONE, accessible, browserTest, chooseLanguage, inState } from './browser.js'
-import { imitate } from './imitation.js'
+import { PHONE, accessible, browserTest, chooseLanguage, inState } from '../browser.js'
+import { imitate } from '../imitation.js'
 
 const entries = [(await imitate('oidc')).replace('}', ', label: 员工 Staff}'), await imitate('wecom'), await imitate('alipay'), await imitate('dingtalk')]
 entries.push(entries[0].replace('id: oidc', 'id: staff'))

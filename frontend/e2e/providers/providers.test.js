@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { browserTest, inState } from './browser.js'
-import { imitate } from './imitation.js'
+import { browserTest, inState } from '../browser.js'
+import { imitate } from '../imitation.js'
 
 const kinds = ['alipay', 'dingtalk', 'feishu', 'oidc', 'qq', 'wecom']
 const clients = `providers:\n${(await Promise.all(kinds.map(imitate))).join('')}clients: [{id: demo, origins: [ORIGIN]}]\n`

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { PHONE, accessible, browserTest, onScreen, scanAs } from './browser.js'
-import { messages } from './messages.js'
+import { PHONE, accessible, browserTest, onScreen, scanAs } from '../browser.js'
+import { messages } from '../messages.js'
 
 /** Posts a form and returns the answer's JSON. */
 const post = async (url, fields) => (await fetch(url, { method: 'POST', body: new URLSearchParams(fields) })).json()
