@@ -88,7 +88,7 @@ func TestDocuments_TestCommands(t *testing.T) {
 			}
 			for flag, pattern := range patterns {
 				top, _, _ := strings.Cut(pattern, "/")
-				if pattern == "^$" || strings.Contains(pattern, "$target") {
+				if pattern == "^$" || strings.Contains(pattern, "$target") || strings.Contains(pattern, "{{") { // TestVerbs_EachTestOnce reads the Taskfile's variables
 					continue
 				}
 				found := false

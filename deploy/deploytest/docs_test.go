@@ -198,7 +198,7 @@ var commands = map[string]string{
 	"go run ./cmd/loginhub": "hubtest.StartNode, in most tests",
 	"go run ./cmd/loginhub --clients deploy/examples/clients.yaml":                         "TestExamples_ReadmeCommands",
 	"HUB=http://localhost:8080 CLIENT_ID=demo LISTEN=:3000 go -C deploy/examples/go run .": "TestExamples_ReadmeCommands",
-	"go run github.com/go-task/task/v3/cmd/task@v3.20.0 test:oidc test":                    "CI",
+	"go run github.com/go-task/task/v3/cmd/task@v3.20.0 test test:oidc test:providers":     "CI",
 	"go install github.com/go-task/task/v3/cmd/task@v3.20.0":                               "not run",
 	"deploy/docker/secrets.sh": "TestCompose_Login, without Docker",
 	"deploy/docker/build.sh ":  "TestImage_EmptyRoot",
