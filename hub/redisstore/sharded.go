@@ -167,6 +167,7 @@ func (l *shardListener) follow(owners []bucketOwner, start func(*shardConn)) (pe
 	}
 	for c := range l.conns {
 		if !wanted[c] && (len(pending) == 0 || served[c.addr()]) { // it delivers until those that replace it do
+			delete(l.conns, c)
 			c.cancel()
 		}
 	}
