@@ -71,6 +71,38 @@ func TestBatcher_SingleCallNotDelayed(t *testing.T) {
 	})
 }
 
+// TestBatcher_SlowPipelines: if no pipeline comes back for slowAfter, the next call is sent
+// together with those that wait, until maxSlow are in flight.
+func TestBatcher_SlowPipelines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var sizes []int
+		b := &batcher{send: func(_ time.Time, calls []*call) {
+			mu.Lock()
+			sizes = append(sizes, len(calls))
+			mu.Unlock()
+			time.Sleep(time.Second)
+		}}
+		var all sync.WaitGroup
+		for range 2 * maxSlow {
+			for range 2 { // the first of them opens a pipeline, the second waits
+				all.Go(func() { b.do(t.Context(), &call{}) })
+				synctest.Wait()
+			}
+			time.Sleep(slowAfter)
+		}
+		mu.Lock()
+		if len(sizes) != maxSlow || sizes[2] != 1 || sizes[3] != 2 {
+			t.Errorf("pipelines of %v calls", sizes)
+		}
+		mu.Unlock()
+		all.Wait()
+		if b.inFlight != 0 || len(b.queue) != 0 {
+			t.Errorf("%d lanes are still busy, %d calls wait", b.inFlight, len(b.queue))
+		}
+	})
+}
+
 func TestBatcher_CancelledInQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		redis := &slow{sent: map[*call]int{}}
