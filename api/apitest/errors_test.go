@@ -238,15 +238,16 @@ func TestErrors_MethodNotAllowed(t *testing.T) {
 	p.requireState(t, "pending", 1)
 }
 
-// A browser gets a page for an address that does not exist. What programs call stays JSON.
+// A browser gets a page in its language for an address that does not exist. What programs
+// call stays JSON.
 func TestErrors_Negotiated(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	for call, status := range map[string]int{"GET /nothing": 404, "GET /docs/x": 404, "POST /docs": 405, "DELETE /s/x": 405, "GET /api": 404} {
 		method, path, _ := strings.Cut(call, " ")
-		a := s.ask(t, method, path, nil, "Accept", acceptHTML)
-		if a.status != status || a.header.Get("Content-Type") != "text/html; charset=UTF-8" || !strings.Contains(string(a.body), `lang="zh-CN"`) || !strings.Contains(string(a.body), `lang="en"`) {
-			t.Errorf("%s: %d as %q, want %d as HTML", call, a.status, a.header.Get("Content-Type"), status)
+		a := s.ask(t, method, path, nil, "Accept", acceptHTML, "Accept-Language", "ja, en;q=0.5")
+		if a.status != status || a.header.Get("Content-Type") != "text/html; charset=UTF-8" || !strings.Contains(string(a.body), `<html lang="ja"`) {
+			t.Errorf("%s: %d as %q, want %d as HTML in Japanese", call, a.status, a.header.Get("Content-Type"), status)
 		}
 		if !strings.HasPrefix(path, "/s/") {
 			for _, accept := range []string{"*/*", "application/json", "text/html;q=0, */*"} {
