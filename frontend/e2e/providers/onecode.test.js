@@ -3,9 +3,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after } from 'node:test'
 import { PHONE, accessible, browserTest, inState, onScreen } from '../browser.js'
-import { tempDir } from '../hub.js'
+import { root, tempDir } from '../hub.js'
 import { imitate, startWeChat } from '../imitation.js'
 import { LANGUAGES, messages } from '../messages.js'
+import { sitePolicy } from '../site.js'
 
 const PHONE_AGENT = 'Mozilla/5.0 (Linux; Android 15; V2309A) AppleWebKit/537.36 Version/4.0 Chrome/130.0 Mobile Safari/537.36'
 // What each app's own browser adds.
@@ -105,4 +106,27 @@ browserTest('other browsers: an app that cannot log in says which can; a camera 
   await camera.click('#allow')
   await onScreen(camera, 'consent')
   await inState(page, 'scanned')
+})
+
+const branded = `${clients.split('clients:')[0]}clients:
+  - {id: demo, origins: [ORIGIN, SITE], providers: [feishu], branding: {logo: ${join(root, 'frontend/docs/login.png')}, accent: '#8b0000', accent_dark: '#ff8a80', theme: dark}}
+`
+browserTest('branding: page, consent page and a site’s widget have its logo and colours', { clients: branded, site: true }, async ({ hub, site, visit, t }) => {
+  site.policy = sitePolicy(hub.url)
+  site.files = { '/': `<!doctype html><html lang="en"><title>A site</title><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><main><h1>A site</h1><login-qr client="demo" theme="dark"></login-qr></main></html>` }
+  const [page, widget] = [await visit('/'), await visit(site.url)]
+  const consent = await openLink(page, t, { agent: AGENTS.feishu })
+  await consent.click('#allow')
+  await onScreen(consent, 'consent')
+  await inState(page, 'scanned')
+  for (const [shown, within, logo, selector, property, background] of [
+    [page, 'body', '.brand img', '.arc', 'stroke', 'rgb(12, 18, 20)'],
+    [consent, '.phone', '.mark', '#confirm', 'backgroundColor', 'rgb(21, 29, 33)'],
+    [widget, 'login-qr .card', 'login-qr .logo', 'login-qr .arc', 'stroke', 'rgb(22, 30, 36)'],
+  ]) {
+    assert.equal(await shown.locator(logo).evaluate((img) => img.decode().then(() => img.naturalWidth)), 256)
+    assert.deepEqual(await Promise.all([[within, 'backgroundColor'], [selector, property]].map(([css, name]) => (
+      shown.locator(css).evaluate((element, key) => getComputedStyle(element)[key], name)))), [background, 'rgb(255, 138, 128)'], within)
+    await accessible(shown)
+  }
 })
