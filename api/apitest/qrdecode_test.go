@@ -74,8 +74,9 @@ func eachCode(t *testing.T, each func(t *testing.T, s *testServer, p *browser, k
 						a.Reloadable.QRLogo = blackLogo(t)
 					}
 				}})
-				kind.marked = kind.level == "Q" || kind.level == "H" || kind.level == "" && name == "link"
-				each(t, s, s.createTicket(t, nil), kind)
+				drawn := kind
+				drawn.marked = kind.level == "Q" || kind.level == "H" || kind.level == "" && name == "link"
+				each(t, s, s.createTicket(t, nil), drawn)
 			})
 		}
 	}
