@@ -69,26 +69,27 @@ func (c *run) enough(f fault) bool {
 	return len(c.injections) >= f.minTimes && len(c.ended) >= c.wanted
 }
 
-// injectFault injects the fault repeatedly. An injection without a login in progress
-// does not count.
+// injectFault injects the fault repeatedly, each time while a login is in progress.
 func (c *run) injectFault(t *testing.T, ctx context.Context, w scenario, f fault) {
 	defer func() { // also if an injection has failed the test
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.over = true
 	}()
-	for n := 0; f.inject != nil && (f.maxTimes == 0 || n < f.maxTimes); n++ {
-		pause(ctx, f.interval)
+	for n := 0; f.inject != nil && (f.maxTimes == 0 || n < f.maxTimes); {
+		pause(ctx, max(f.interval, time.Millisecond))
 		if ctx.Err() != nil || c.enough(f) {
 			return
 		}
-		hit, from := w.underWay.Load() > 0, time.Now()
-		f.inject(t, ctx)
-		if hit {
-			c.mu.Lock()
-			c.injections = append(c.injections, span{from, time.Now()})
-			c.mu.Unlock()
+		if w.underWay.Load() == 0 {
+			continue
 		}
+		n++
+		from := time.Now()
+		f.inject(t, ctx)
+		c.mu.Lock()
+		c.injections = append(c.injections, span{from, time.Now()})
+		c.mu.Unlock()
 	}
 }
 
