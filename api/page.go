@@ -46,7 +46,7 @@ func (s *Server) loginPage(c echo.Context, client *client.Client) frontend.Index
 		Site: client.Label(languageOf(s.pages, c).Tag), Label: client.Label("zh"), LabelEn: client.Label("en"), Providers: providersOf(methods, client)}
 	index.Brand = consent.BrandOf(client, index.Site)
 	index.Messages = s.pages.LoginMessages(languageOf(s.pages, c).Tag, client.ReplacedTexts())
-	h, policy := c.Response().Header(), csp
+	h, policy := c.Response().Header(), allowPictures(csp, cfg.PictureHosts(client))
 	for _, p := range methods.Listed {
 		if p.Redirect != nil && client.AllowsProvider(p.ID) {
 			// Browsers apply form-action also to the redirect that answers the form.

@@ -7,6 +7,7 @@ import (
 
 	"loginhub/api"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 )
 
 func TestHeaders_HSTS(t *testing.T) {
@@ -35,6 +36,34 @@ func TestHeaders_PermissionsPolicy(t *testing.T) {
 				t.Errorf("%s: %s is not disabled: %q", path, feature, got)
 			}
 		}
+	}
+}
+
+func TestHeaders_PictureHosts(t *testing.T) {
+	t.Parallel()
+	few, none := demo(), demo()
+	few.ID, few.Providers = "few", []string{"b"}
+	none.ID, none.Providers = "none", []string{"c"}
+	s := start(t, options{clients: []*client.Client{demo(), few, none}, api: func(c *api.Config) {
+		for id, hosts := range map[string][]string{"a": {"a.example", "b.example"}, "b": {"*.pictures.example", "b.example"}, "c": nil} {
+			c.Reloadable.Listed = append(c.Reloadable.Listed, &provider.Provider{ID: id, Kind: provider.Kind{Name: id, PictureHosts: hosts}})
+		}
+	}})
+	for id, want := range map[string][]string{"demo": {"*.pictures.example", "a.example", "b.example"}, "few": {"*.pictures.example", "b.example"}, "none": nil} {
+		sources, hosts := []string{"'self'", "data:"}, []any(nil)
+		for _, host := range want {
+			sources, hosts = append(sources, "https://"+host), append(hosts, host)
+		}
+		if got := cspOf(t, s.ask(t, "GET", "/?client_id="+id, nil))["img-src"]; !slices.Equal(got, sources) {
+			t.Errorf("%s: img-src %v, want %v", id, got, sources)
+		}
+		if got, _ := s.createTicket(t, map[string]string{"client_id": id}).created["picture_hosts"].([]any); !slices.Equal(got, hosts) {
+			t.Errorf("%s: picture_hosts %v, want %v", id, got, hosts)
+		}
+	}
+	id, _ := unknownTicket()
+	if got := cspOf(t, s.ask(t, "GET", "/s/"+id, nil))["img-src"]; !slices.Equal(got, []string{"'self'", "data:"}) {
+		t.Errorf("the phone's page: img-src %v", got)
 	}
 }
 

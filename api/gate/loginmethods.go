@@ -97,6 +97,18 @@ func (cfg *Config) ScanWith(site *client.Client) []string {
 	return kinds
 }
 
+// PictureHosts returns the hosts of the pictures of the client's users (Kind.PictureHosts),
+// each once; nil if no provider of the client has pictures.
+func (cfg *Config) PictureHosts(site *client.Client) (hosts []string) {
+	for _, p := range cfg.MethodsOf(site.ID).Listed {
+		if site.AllowsProvider(p.ID) {
+			hosts = append(hosts, p.PictureHosts...)
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
 // PhoneProvider is a provider whose codes phones bring.
 type PhoneProvider struct {
 	ID   string `json:"id"`

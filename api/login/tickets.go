@@ -27,6 +27,8 @@ type createTicketResponse struct {
 	LaunchURL string       `json:"launch_url,omitempty"`
 	ScanWith  []string     `json:"scan_with"`
 	Branding  *branding    `json:"branding,omitempty"`
+	// PictureHosts are the only hosts from which a page loads a verified user's picture.
+	PictureHosts []string `json:"picture_hosts,omitempty"`
 }
 
 // branding is the look of a client, for a page that shows its own.
@@ -99,7 +101,8 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 		Ticket: created.Ticket.ID, Secret: created.Secret.Reveal(), State: created.Ticket.State, Seq: created.Ticket.Seq,
 		ExpiresIn: ticket.Seconds(created.ExpiresIn), QRURL: qrText(cfg, client.ID, created.Ticket.ID),
 		QRImage: qrImage(cfg, client.ID, created.Ticket.ID), MatchCode: created.MatchCode,
-		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID), ScanWith: cfg.ScanWith(client), Branding: brandingOf(client)})
+		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID), ScanWith: cfg.ScanWith(client), Branding: brandingOf(client),
+		PictureHosts: cfg.PictureHosts(client)})
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.

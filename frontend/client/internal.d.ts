@@ -13,6 +13,7 @@ export interface Ticket extends View {
   launch_url?: string
   scan_with?: string[]
   branding?: Branding
+  picture_hosts?: string[]
 }
 
 /** What tests replace. */

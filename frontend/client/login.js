@@ -47,7 +47,7 @@ function baseURL(hub) {
   return url.href
 }
 
-/** One login, from the creation of its ticket to the acknowledged token. `State` lists its states. */
+/** One login, from its ticket to the acknowledged token. `State` lists its states. */
 class Login {
   #env
   /** @type {T.Snapshot} */
@@ -200,8 +200,8 @@ class Login {
     const { state, user, reason, expires_in: left } = view
     if (left !== undefined) this.#deadline = this.#env.clock.now() + left * 1000
     if (state === 'expired') return this.#expired()
-    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode, launch_url: launchUrl, scan_with: scanWith, branding } = /** @type {T.Ticket} */ (this.#ticket)
-    const snapshot = { state, live: true, qrUrl, qrImage, matchCode, launchUrl, scanWith, branding, user, reason }
+    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode, launch_url: launchUrl, scan_with: scanWith, branding, picture_hosts: pictureHosts } = /** @type {T.Ticket} */ (this.#ticket)
+    const snapshot = { state, live: true, qrUrl, qrImage, matchCode, launchUrl, scanWith, branding, pictureHosts, user, reason }
     if (state === 'rejected') follow(this.#env, view)
     if (state === 'consumed' || state === 'rejected') return this.#end(snapshot)
     const { signal } = this.#attempt

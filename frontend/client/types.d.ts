@@ -47,7 +47,9 @@ export interface Snapshot {
   scanWith?: string[]
   /** How the hub shows this site; the widget follows it. */
   branding?: Branding
-  /** The user who scanned, as the phone claims. */
+  /** The hosts from which to load the picture of a verified user: a host, or `*.` and a domain for all hosts below it. */
+  pictureHosts?: string[]
+  /** The user who scanned. */
   user?: User
   /** Why it was `rejected`: `user`, `wrong_number`, `cancelled_here`. A later hub may give others. */
   reason?: string
@@ -70,10 +72,13 @@ export interface Branding {
   texts?: Record<string, Record<string, string>>
 }
 
-/** What the phone claims about its user. Not verified. */
+/** The user to show. */
 export interface User {
   nickname?: string
+  /** Load it only if it is verified and from one of `pictureHosts`: the server of any other picture would learn the computer's address. */
   avatar_url?: string
+  /** Name and picture come from the provider. Absent: they are what the phone claims. */
+  verified?: boolean
 }
 
 /** The hub's description of a ticket. */

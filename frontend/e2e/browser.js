@@ -46,10 +46,10 @@ async function siteFor(host) {
  * options)`, which opens a page, in a new context unless one is given; `prepare(page)` runs before the
  * first request. With `site` the test also gets another site; SITE in `clients` is replaced by its URL.
  * Tests of one file with the same options share a hub, unless `ownHub` is set: a test that changes it needs its own.
- * The test fails if a page had a console error, a policy violation or a request to another host.
+ * The test fails if a page had a console error, a policy violation or a request to another host than those and `pictureHost`.
  * `scale` is that of a screen, for contexts with `viewport: null`. `expected` matches the console errors that are part of the test.
  */
-export function browserTest(name, { proxy, site: withSite, siteHost, expected, clients, scale, ...options }, run) {
+export function browserTest(name, { proxy, site: withSite, siteHost, expected, clients, scale, pictureHost, ...options }, run) {
   test(name, { timeout: 60000 }, async (t) => {
     if (proxy) {
       await proxy.listen()
@@ -60,7 +60,7 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
     if (proxy) proxy.target = hub.listen
     const chrome = await launch(scale)
     const problems = []
-    const hosts = [hub.url, site?.url].filter(Boolean).map((url) => new URL(url).host)
+    const hosts = [hub.url, site?.url].filter(Boolean).map((url) => new URL(url).host).concat(pictureHost ?? [])
     const newContext = async (contextOptions) => {
       const context = await chrome.newContext({ locale: 'zh-CN', ...contextOptions })
       t.after(() => context.close())

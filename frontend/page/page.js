@@ -1,5 +1,6 @@
 import { createLogin } from '../client/login.js'
 import { isPhone } from '../client/widget/hints.js'
+import { pictureOf } from '../client/widget/picture.js'
 import { setUpLanguage } from './i18n.js'
 import { createRedirects } from './redirects.js'
 import { showResult } from './result.js'
@@ -40,7 +41,8 @@ login = createLogin({
     if (next.state === 'pending') enterApp()
   },
   async onToken(token) {
-    verification = await verifyToken(token, { iss: issuer, aud: client, nonce })
+    const picture = pictureOf(snapshot) // the view after the acknowledgement has no user
+    verification = { ...await verifyToken(token, { iss: issuer, aud: client, nonce }), picture }
     render()
     $('result').focus()
   },

@@ -5,12 +5,12 @@ import { showUser } from './user.js'
 const $ = (id) => document.getElementById(id)
 
 /** Shows the token's user, and how far this browser could verify the token. */
-export function showResult({ result, reason, header, claims }, { user, site, messages }) {
+export function showResult({ result, reason, header, claims, picture }, { user, site, messages }) {
   // A name from the provider has priority over one that the phone claims.
   const verifiedName = claims.nickname
   const name = verifiedName ?? claims.claimed?.nickname ?? user?.nickname ?? claims.sub ?? messages.someone
   $('login').dataset.result = result
-  showUser($('who'), { nickname: name }, messages.someone)
+  showUser($('who'), { nickname: name }, messages.someone, result === 'failed' ? '' : picture)
   $('welcome').textContent = result === 'failed' ? messages.failed : fill(messages.loggedInAs, { name })
   const app = claims.amr?.map?.((kind) => appName(kind, messages)).find(Boolean)
   $('facts').textContent = [site, app && fill(messages.withApp, { app }), time(claims.auth_time, { timeStyle: 'short' })].filter(Boolean).join(' · ')

@@ -1,6 +1,7 @@
 import { createMark, fillApps } from '../client/widget/apps.js'
 import { fitCode } from '../client/widget/code.js'
 import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from '../client/widget/hints.js'
+import { pictureOf } from '../client/widget/picture.js'
 import { createRing } from '../client/widget/ring.js'
 import { fill } from './i18n.js'
 import { scanningApps } from './redirects.js'
@@ -56,7 +57,7 @@ function show(snapshot, previous) {
   if (qrImage && $('qr').getAttribute('src') !== qrImage) $('qr').src = qrImage
   $('match').textContent = matchCode ?? ''
   if (phone && $('phone')) $('phone').href = phone
-  if (state === 'scanned' || state === 'confirmed') showUser($('face'), user, messages.someone)
+  if (state === 'scanned' || state === 'confirmed') showUser($('face'), user, messages.someone, pictureOf(snapshot))
   setText($('spoken'), spoken(snapshot, previous))
   setText($('status'), messages.pendingHere[launch] ?? status(snapshot))
   $('status').lang = document.documentElement.lang
@@ -81,9 +82,9 @@ function spoken({ state, messages, live, error, user }, previous) {
 
 const isLost = (state, live) => live === false && ['pending', 'scanned', 'confirmed'].includes(state)
 
-function hint({ state, messages, live, site }) {
+function hint({ state, messages, live, site, user }) {
   if (isLost(state, live)) return messages.offline
-  if (state === 'scanned') return `${messages.claimed}\n${fill(messages.check, { site })}`
+  if (state === 'scanned') return `${user?.verified ? '' : `${messages.claimed}\n`}${fill(messages.check, { site })}`
   if (state === 'confirmed') return fill(messages.next, { site: document.body.dataset.host || site })
   if (state === 'rejected') return messages.rejectedHint
   return ''

@@ -29,6 +29,7 @@ type View struct {
 type User struct {
 	Nickname  string `json:"nickname,omitempty"`
 	AvatarURL string `json:"avatar_url,omitempty"`
+	Verified  bool   `json:"verified,omitempty"`
 }
 
 // Ticket is the browser's ticket, with its secret.

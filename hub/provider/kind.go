@@ -35,6 +35,9 @@ type Kind struct {
 	QR string
 	// PhoneNumber means that the provider gives phone numbers (Access.Phone).
 	PhoneNumber bool
+	// PictureHosts are the hosts of its users' pictures: "name", or "*.name" for all below
+	// it. The hub's pages load no picture from another host; none: no picture.
+	PictureHosts []string
 	// TicketBound means that a code names the ticket that it confirms. A code that is
 	// refused for one ticket may be valid for another.
 	TicketBound bool

@@ -133,11 +133,11 @@ func (t Ticket) Overdue(now time.Time) bool {
 
 // DisplayUser returns the user that the waiting page shows: the provider's name if it
 // vouches for one, otherwise the phone's claim.
-func (t Ticket) DisplayUser() User {
+func (t Ticket) DisplayUser() DisplayUser {
 	if t.Identity.Nickname != "" {
-		return User{Nickname: t.Identity.Nickname, AvatarURL: t.Identity.Picture}
+		return DisplayUser{User{Nickname: t.Identity.Nickname, AvatarURL: t.Identity.Picture}, true}
 	}
-	return t.User
+	return DisplayUser{User: t.User}
 }
 
 // LogValue implements slog.LogValuer: the fields that may be logged.

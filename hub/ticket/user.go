@@ -19,6 +19,14 @@ type User struct {
 	AvatarURL string `json:"avatar_url,omitempty"`
 }
 
+// DisplayUser is the user that the waiting page shows.
+type DisplayUser struct {
+	User
+	// Verified means that the provider vouches for name and picture. The record does not
+	// store it: it follows from the identity.
+	Verified bool `json:"verified,omitempty"`
+}
+
 // ErrNickname and ErrAvatar name the claim that is out of bounds.
 var (
 	ErrNickname = errors.New("user.nickname is longer than 64 characters")

@@ -5,16 +5,16 @@ import "time"
 // View describes a ticket to its browser. It is the same over every transport (schema
 // View in api/openapi.yaml).
 type View struct {
-	Ticket         ID     `json:"ticket"`
-	State          State  `json:"state"`
-	Seq            int64  `json:"seq"`
-	ExpiresIn      int64  `json:"expires_in,omitempty"` // seconds, rounded up; absent in a final state
-	Reason         Reason `json:"reason,omitempty"`     // only if rejected
-	User           *User  `json:"user,omitempty"`
-	Token          string `json:"token,omitempty"`
-	TokenType      string `json:"token_type,omitempty"`
-	TokenExpiresIn int64  `json:"token_expires_in,omitempty"`
-	Answer                // in place of the token, for the site's own endpoint
+	Ticket         ID           `json:"ticket"`
+	State          State        `json:"state"`
+	Seq            int64        `json:"seq"`
+	ExpiresIn      int64        `json:"expires_in,omitempty"` // seconds, rounded up; absent in a final state
+	Reason         Reason       `json:"reason,omitempty"`     // only if rejected
+	User           *DisplayUser `json:"user,omitempty"`
+	Token          string       `json:"token,omitempty"`
+	TokenType      string       `json:"token_type,omitempty"`
+	TokenExpiresIn int64        `json:"token_expires_in,omitempty"`
+	Answer                      // in place of the token, for the site's own endpoint
 }
 
 // View returns the ticket as its browser sees it at now (the store's clock), without the
@@ -25,7 +25,7 @@ func (t Ticket) View(now time.Time) View {
 		return v
 	}
 	v.ExpiresIn = Seconds(t.Deadline.Sub(now))
-	if u := t.DisplayUser(); u != (User{}) && t.State != Pending {
+	if u := t.DisplayUser(); u != (DisplayUser{}) && t.State != Pending {
 		v.User = &u
 	}
 	return v

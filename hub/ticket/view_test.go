@@ -69,13 +69,14 @@ func TestView_VouchedNameFirst(t *testing.T) {
 	vouched := alice
 	vouched.Nickname, vouched.Picture = "Alice", "https://example.com/alice"
 	v := must(t)(newTicket(t, demo).Scan(vouched, ticket.User{Nickname: "the boss", AvatarURL: "https://example.com/boss"}, noon, confirmTTL))
-	if got, want := *v.View(noon).User, (ticket.User{Nickname: "Alice", AvatarURL: "https://example.com/alice"}); got != want {
-		t.Errorf("shown is %+v", got)
+	want := `{"ticket":"…","state":"scanned","seq":2,"expires_in":120,"user":{"nickname":"Alice","avatar_url":"https://example.com/alice","verified":true}}`
+	if got := viewJSON(t, v, noon); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
 	}
 	// The name of one is not combined with the picture of the other.
 	vouched.Picture = ""
 	v.Identity = vouched
-	if got, want := v.DisplayUser(), (ticket.User{Nickname: "Alice"}); got != want {
+	if got, want := v.DisplayUser(), (ticket.DisplayUser{User: ticket.User{Nickname: "Alice"}, Verified: true}); got != want {
 		t.Errorf("shown is %+v", got)
 	}
 }

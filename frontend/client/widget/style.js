@@ -77,6 +77,7 @@ p { margin: 0; }
 .user { display: grid; grid-template-columns: minmax(0, 1fr); justify-items: center; gap: 4px; max-width: 100%; padding: 0 14px; }
 .initial { position: relative; display: grid; place-items: center; width: 76px; height: 76px; margin-bottom: 10px; border-radius: 24px; background: var(--brand); color: var(--on-brand); font-size: 2em; font-weight: 600; animation: arrive .35s ease-out; }
 .initial::before { content: ""; position: absolute; inset: 0; border-radius: inherit; border: 3px solid var(--brand); opacity: 0; animation: wave .9s ease-out; }
+.picture { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: inherit; background: var(--back); object-fit: cover; }
 .name { display: -webkit-box; overflow: hidden; max-width: 100%; font-weight: 650; line-height: 1.3; overflow-wrap: anywhere; unicode-bidi: plaintext; -webkit-box-orient: vertical; -webkit-line-clamp: 5; }
 .user small { min-height: 1.5em; color: var(--soft); font-size: .875em; }
 .tick { position: absolute; inset-inline-end: -10px; bottom: -10px; display: none; width: 34px; height: 34px; border: 3px solid var(--fill); border-radius: 50%; background: var(--brand); fill: none; stroke: var(--on-brand); stroke-width: 2.8; stroke-linecap: round; stroke-linejoin: round; animation: arrive .3s ease-out; }

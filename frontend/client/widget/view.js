@@ -5,6 +5,7 @@ import { showBranding } from './branding.js'
 import { fitCode } from './code.js'
 import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from './hints.js'
 import { cleanName, initialOf } from './names.js'
+import { createPicture, pictureOf, showPicture } from './picture.js'
 import { createRing, createSVG, createTick } from './ring.js'
 import { style } from './style.js'
 
@@ -20,7 +21,9 @@ export class View {
   #snapshot = { state: 'making' }
   #title; #code; #user; #initial; #name; #note; #sign; #spinner; #match; #number; #marks; #spoken; #text; #status; #hint; #time; #retry; #messages
   #card; #logo; #frame; #turnRing; #veil; #open; #button; #client
+  #picture = createPicture()
   #shownName = '' // of the last user: the final view has none
+  #shownPicture = ''
 
   /**
    * @param {ShadowRoot} root
@@ -36,7 +39,7 @@ export class View {
     this.#name = createElement('span', { class: 'name', part: 'name' })
     this.#note = createElement('small', {})
     this.#user = createElement('div', { class: 'user', part: 'user' },
-      createElement('span', { class: 'initial', part: 'initial', 'aria-hidden': 'true' }, this.#initial, createTick()), this.#name, this.#note)
+      createElement('span', { class: 'initial', part: 'initial', 'aria-hidden': 'true' }, this.#initial, this.#picture, createTick()), this.#name, this.#note)
     this.#sign = createSVG('svg', { class: 'sign', part: 'sign', viewBox: '0 0 48 48', 'aria-hidden': 'true' },
       createSVG('rect', { x: '3', y: '3', width: '42', height: '42', rx: '12' }),
       ...Object.entries(SIGNS).map(([state, d]) => createSVG('path', { class: state, d, pathLength: '1' })))
@@ -99,10 +102,13 @@ export class View {
     this.#code.hidden = !['pending', 'expired'].includes(state)
     this.#spinner.hidden = state !== 'making'
     const closed = state === 'confirmed' || state === 'consumed'
-    if (!closed || user) this.#shownName = cleanName(user?.nickname)
+    if (!closed || user) {
+      this.#shownName = cleanName(user?.nickname)
+      this.#shownPicture = pictureOf(snapshot)
+    }
     const name = this.#shownName || messages.someone
     this.#user.hidden = state !== 'scanned' && !(closed && this.#shownName)
-    // The avatar is not loaded: the phone chose its URL, and that server would learn the computer's address.
+    showPicture(this.#picture, this.#shownPicture)
     setText(this.#initial, initialOf(name))
     setText(this.#name, name)
     setText(this.#note, state === 'scanned' ? messages.hasScanned : '')
@@ -157,9 +163,9 @@ function addStyle(root) {
 }
 
 /** @param {Snapshot} snapshot @param {Messages} messages @param {string | null} client */
-function hint({ state, live, error }, messages, client) {
+function hint({ state, live, error, user }, messages, client) {
   if (live === false && ['pending', 'scanned', 'confirmed'].includes(state)) return messages.offline
-  if (state === 'scanned') return messages.claimed
+  if (state === 'scanned') return user?.verified ? '' : messages.claimed
   if (error?.code === 'origin_not_allowed') return `${messages.errors.origin_not_allowed}\n${clientsEntry(client)}`
   if (state === 'error') return textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
   return ''

@@ -38,13 +38,14 @@ clients:
 
 // Opens the link of the page's code in an app's browser.
 async function openLink(page, t, { agent = '', path = '', ...options } = {}) {
-  await inState(page, 'pending')
-  const id = /tickets\/([\w-]{22})/.exec(await page.getAttribute('#qr', 'src'))[1]
+  const code = await page.waitForSelector('#login[data-state=pending] #qr, login-qr .card[data-state=pending] .code')
+  const src = await code.getAttribute('src')
+  const id = /tickets\/([\w-]{22})/.exec(src)[1]
   const context = await page.context().browser().newContext({ ...PHONE, locale: 'zh-CN', userAgent: `${PHONE_AGENT} ${agent}`, ...options })
   t.after(() => context.close())
   const tab = await context.newPage()
   tab.setDefaultTimeout(15000)
-  await tab.goto(new URL(`/s/${id}${path}`, page.url()).href)
+  await tab.goto(new URL(`/s/${id}${path}`, src).href)
   return tab
 }
 
@@ -129,4 +130,54 @@ browserTest('branding: page, consent page and a site’s widget have its logo an
       shown.locator(css).evaluate((element, key) => getComputedStyle(element)[key], name)))), [background, 'rgb(255, 138, 128)'], within)
     await accessible(shown)
   }
+})
+
+const pictureHost = 's1-imfile.feishucdn.com' // of the imitation
+const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64')
+browserTest('picture of a verified user: shown by page and widget; the initial if it does not load', {
+  clients: clients.replace('{id: plain, origins: [ORIGIN]', '{id: plain, origins: [ORIGIN, SITE]'), site: true, pictureHost, expected: /ERR_FAILED|img-src/,
+}, async ({ hub, site, visit, t }) => {
+  let answer
+  const scan = async (url, card) => {
+    const page = await visit(url, { prepare: (page) => page.route(`https://${pictureHost}/**`, (route) => answer(route)) })
+    const tab = await openLink(page, t, { agent: AGENTS.feishu })
+    await tab.click('#allow')
+    await page.waitForSelector(`${card}[data-state=scanned]`)
+    assert.ok(!(await page.innerText(card)).includes(messages['zh-CN'].login.claimed))
+    return [page, tab]
+  }
+  const requireCover = async (page, circle) => {
+    const boxes = [await page.waitForSelector(`${circle} .picture:visible`), await page.$(circle)].map((element) => element.boundingBox())
+    const [picture, whole] = await Promise.all(boxes)
+    assert.deepEqual(picture, whole)
+  }
+  site.embedder = 'unsafe-none'
+  site.files = { '/': `<!doctype html><title>A site</title><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><login-qr client="plain"></login-qr>` }
+
+  answer = (route) => {
+    assert.equal(route.request().headers().referer, undefined)
+    return route.fulfill({ contentType: 'image/png', body: PNG })
+  }
+  const [page, tab] = await scan('/?client_id=plain', '#login')
+  await requireCover(page, '#face .avatar')
+  await accessible(page)
+  await tab.click('#confirm')
+  await inState(page, 'done')
+  await requireCover(page, '#who .avatar')
+  site.policy = sitePolicy(hub.url).replace('img-src', `img-src https://${pictureHost}`)
+  const [embedded, other] = await scan(site.url, 'login-qr .card')
+  await requireCover(embedded, 'login-qr .initial')
+  await other.click('#confirm')
+  await embedded.waitForSelector('login-qr .card[data-state=consumed]')
+  await requireCover(embedded, 'login-qr .initial')
+
+  let failed
+  answer = (route) => failed(route.abort())
+  let gone = new Promise((resolve) => { failed = resolve })
+  const [alone] = await scan('/?client_id=plain', '#login')
+  await gone
+  assert.deepEqual([await alone.isVisible('#face .picture'), await alone.textContent('#face .avatar')], [false, 'A'])
+  site.policy = sitePolicy(hub.url)
+  const [strict] = await scan(site.url, 'login-qr .card')
+  assert.deepEqual([await strict.isVisible('login-qr .picture'), await strict.textContent('login-qr .initial')], [false, 'A'])
 })

@@ -22,8 +22,9 @@ func Kind() provider.Kind {
 		Name: "alipay", Label: provider.Label{ZH: "支付宝", EN: "Alipay"},
 		Token:   provider.TokenForm{AMR: "alipay", Prefix: "alipay", UnionPrefix: "alipay:unionid", OpenID: true},
 		ByPhone: true, ByRedirect: true, CodeParam: "auth_code", PublicURL: true, Calls: "alipay",
-		InAgent: func(userAgent string) bool { return strings.Contains(userAgent, "AlipayClient") },
-		Read:    read,
+		PictureHosts: []string{"tfs.alipayobjects.com"},
+		InAgent:      func(userAgent string) bool { return strings.Contains(userAgent, "AlipayClient") },
+		Read:         read,
 	}
 }
 

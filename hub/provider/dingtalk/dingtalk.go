@@ -22,8 +22,9 @@ func Kind() provider.Kind {
 		Name: "dingtalk", Label: provider.Label{ZH: "钉钉", EN: "DingTalk"},
 		Token:      provider.TokenForm{AMR: "dingtalk", Prefix: "dingtalk"},
 		ByRedirect: true, PublicURL: true, Calls: "dingtalk", CodeParam: "authCode",
-		InAgent: func(agent string) bool { return strings.Contains(agent, "DingTalk") },
-		Read:    read,
+		PictureHosts: []string{"*.dingtalk.com"},
+		InAgent:      func(agent string) bool { return strings.Contains(agent, "DingTalk") },
+		Read:         read,
 	}
 }
 

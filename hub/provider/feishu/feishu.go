@@ -25,6 +25,7 @@ func Kind() provider.Kind {
 		Name: "feishu", Label: provider.Label{ZH: "飞书", EN: "Feishu"},
 		Token:   provider.TokenForm{AMR: "feishu", Prefix: "feishu", UnionPrefix: "feishu:unionid", OpenID: true},
 		ByPhone: true, ByRedirect: true, PublicURL: true, Calls: "feishu",
+		PictureHosts: []string{"*.feishucdn.com", "*.larksuitecdn.com"},
 		InAgent: func(userAgent string) bool {
 			return strings.Contains(userAgent, "Lark/") || strings.Contains(userAgent, "Feishu")
 		},

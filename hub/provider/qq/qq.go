@@ -22,8 +22,9 @@ func Kind() provider.Kind {
 		Name: "qq", Label: provider.Label{ZH: "QQ", EN: "QQ"},
 		Token:      provider.TokenForm{AMR: "qq", Prefix: "qq", UnionPrefix: "qq:unionid", OpenID: true},
 		ByRedirect: true, PublicURL: true, Calls: "qq",
-		InAgent: isQQ,
-		Read:    read,
+		PictureHosts: []string{"thirdqq.qlogo.cn", "q.qlogo.cn"},
+		InAgent:      isQQ,
+		Read:         read,
 	}
 }
 

@@ -14,8 +14,9 @@ import (
 func InApp() provider.Kind {
 	return provider.Kind{
 		Name: "wechat_h5", Label: provider.Label{ZH: "微信", EN: "WeChat"},
-		Token:   accountForm("wechat_h5"),
-		InAgent: IsAgent, PublicURL: true, Calls: "wechat",
+		Token:        accountForm("wechat_h5"),
+		PictureHosts: pictureHosts(),
+		InAgent:      IsAgent, PublicURL: true, Calls: "wechat",
 		Read: func(f *provider.Fields) provider.Config {
 			return inApp{readApplication(f), f.Optional("authorize_url", ""), f.Bool("userinfo", false)}
 		},

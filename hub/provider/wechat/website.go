@@ -14,12 +14,16 @@ func Website() provider.Kind {
 		Name: "wechat_web", Label: provider.Label{ZH: "微信", EN: "WeChat"},
 		Token:      tokenForm("wechat_web"),
 		ByRedirect: true, PublicURL: true, DesktopPage: true, Calls: "wechat",
-		StartPath: "/api/wechat/qrconnect", CallbackPath: "/api/wechat/callback",
+		PictureHosts: pictureHosts(),
+		StartPath:    "/api/wechat/qrconnect", CallbackPath: "/api/wechat/callback",
 		Read: func(f *provider.Fields) provider.Config {
 			return website{readApplication(f), f.Optional("authorize_url", "")}
 		},
 	}
 }
+
+// pictureHosts are the hosts of WeChat's headimgurl, today's and the former one.
+func pictureHosts() []string { return []string{"thirdwx.qlogo.cn", "wx.qlogo.cn"} }
 
 // website implements provider.Config.
 type website struct {
