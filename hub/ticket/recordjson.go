@@ -57,7 +57,7 @@ func appendRecord(b []byte, t *Ticket) ([]byte, error) {
 		b = append(appendField(b, `,"picture":`, by.Picture), '}')
 	}
 	if t.User != (User{}) {
-		b = appendUser(append(b, `,"user":`...), t.User)
+		b = appendUser(append(b, `,"user":`...), DisplayUser{User: t.User})
 	}
 	if len(t.Claims) > 0 {
 		b = append(append(b, `,"claims":`...), t.Claims...)
@@ -95,10 +95,14 @@ func (v View) AppendJSON(b []byte) ([]byte, error) {
 }
 
 // appendUser appends json.Marshal(u).
-func appendUser(b []byte, u User) []byte {
+func appendUser(b []byte, u DisplayUser) []byte {
 	start := len(b)
 	b = appendField(b, `,"nickname":`, u.Nickname)
-	b = append(appendField(b, `,"avatar_url":`, u.AvatarURL), '}')
+	b = appendField(b, `,"avatar_url":`, u.AvatarURL)
+	if u.Verified {
+		b = append(b, `,"verified":true`...)
+	}
+	b = append(b, '}')
 	if b[start] == ',' {
 		b[start] = '{'
 		return b
