@@ -141,7 +141,7 @@ func requestedClient(cfg *gate.Config, id *string) (*client.Client, error) {
 	if client := cfg.ClientByID[*id]; client != nil {
 		return client, nil
 	}
-	return nil, request.Invalid("client_id: unknown client")
+	return nil, request.Invalid("client_id: unknown; send an id of the clients file, or none if it has one client")
 }
 
 // Ack is POST …/ack: the page has received the token.

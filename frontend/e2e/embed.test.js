@@ -114,6 +114,13 @@ browserTest('widget: an origin that is not listed gets an error text', { host: '
   await accessible(page)
 })
 
+browserTest('widget: an unknown client gets the text of the hub', { site: true, clients, expected: /status of 400/ }, async ({ hub, site, visit }) => {
+  embed(site, hub, { attributes: 'client="unknown"' })
+  const page = await visit(site.url)
+  await inState(page, 'error')
+  assert.match(await page.textContent('login-qr .hint'), /\nclient_id: unknown; /)
+})
+
 browserTest('widget: language and theme follow the attributes', { site: true, clients }, async ({ hub, site, visit }) => {
   embed(site, hub, { attributes: 'client="demo" lang="zh-TW" theme="dark"', inside: '<b slot="title">示範網站</b><a slot="footer" href="/elsewhere">用密碼登入</a>' })
   const page = await visit(site.url, { colorScheme: 'light' })

@@ -38,7 +38,7 @@ const RETRY_CODES = ['code_invalid', 'provider_unavailable']
  * Returns the calls of the sandbox's phone for one ticket. Each call returns `{screen, login, choices,
  * expiresIn, detail, retryAfter}` and has its own code: the hub accepts a code once.
  */
-export function createPhone({ ticket, fetch = globalThis.fetch, random = randomHex }) {
+export function createPhone({ ticket, fetch = globalThis.fetch, random = randomHex, language = () => document.documentElement.lang }) {
   async function call(action, name, fields) {
     const answer = await post(action, name, fields)
     // Retries once, with a new code, as a mini-program must.
@@ -49,7 +49,9 @@ export function createPhone({ ticket, fetch = globalThis.fetch, random = randomH
     const body = { provider: 'sandbox', code: `sandbox:${name}:${random()}`, ...fields }
     try {
       const answer = await fetch(`/api/login/tickets/${ticket}/${action}`, {
-        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+        method: 'POST', body: JSON.stringify(body),
+        // The site's name in the page's language, which the person may have chosen.
+        headers: { 'Content-Type': 'application/json', 'Accept-Language': language() },
         redirect: 'error', signal: timeout(TIMEOUT),
       })
       const retryAfter = Math.min(parseInt(answer.headers.get('Retry-After')) || 0, MAX_RETRY_AFTER)

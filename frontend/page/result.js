@@ -13,7 +13,7 @@ export function showResult({ result, reason, header, claims, picture }, { user, 
   showUser($('who'), { nickname: name }, messages.someone, result === 'failed' ? '' : picture)
   $('welcome').textContent = result === 'failed' ? messages.failed : fill(messages.loggedInAs, { name })
   const app = claims.amr?.map?.((kind) => appName(kind, messages)).find(Boolean)
-  $('facts').textContent = [site, app && fill(messages.withApp, { app }), time(claims.auth_time, { timeStyle: 'short' })].filter(Boolean).join(' · ')
+  $('facts').textContent = [site, app && fill(messages.withApp, { app }), time(claims.auth_time, { timeStyle: 'short' })].filter(Boolean).map((fact) => `\u2068${fact}\u2069`).join(' · ')
   $('facts').hidden = $('next').hidden = result === 'failed'
   $('next').textContent = messages.demo
   if (result === 'failed') $('details').open = true

@@ -167,8 +167,10 @@ function hint({ state, live, error, user }, messages, client) {
   if (live === false && ['pending', 'scanned', 'confirmed'].includes(state)) return messages.offline
   if (state === 'scanned') return user?.verified ? '' : messages.claimed
   if (error?.code === 'origin_not_allowed') return `${messages.errors.origin_not_allowed}\n${clientsEntry(client)}`
-  if (state === 'error') return textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
-  return ''
+  if (state !== 'error') return ''
+  const text = textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
+  // The site's page has sent something wrong, such as a client that the hub does not know.
+  return error?.code === 'invalid_request' ? `${text}\n${error.detail}` : text
 }
 
 /**

@@ -6,7 +6,7 @@ import { cleanName, createPhone } from '../phone-api.js'
 function phoneAPI(...answers) {
   const calls = []
   const fetch = async (url, init) => {
-    calls.push({ url, body: JSON.parse(init.body) })
+    calls.push({ url, language: init.headers['Accept-Language'], body: JSON.parse(init.body) })
     const answer = answers.shift()
     if (!answer) throw new TypeError('Failed to fetch')
     if (answer instanceof Response) return answer
@@ -15,7 +15,7 @@ function phoneAPI(...answers) {
     return new Response(JSON.stringify(body), { status: body.code ? 409 : 200, headers })
   }
   let n = 0
-  return { calls, ...createPhone({ ticket: 'T', fetch, random: () => String(++n) }) }
+  return { calls, ...createPhone({ ticket: 'T', fetch, random: () => String(++n), language: () => 'ar' }) }
 }
 
 test('phone: every call has its own code', async () => {
@@ -23,8 +23,8 @@ test('phone: every call has its own code', async () => {
   assert.deepEqual(await api.scan('小明'), { screen: 'consent', login: {}, choices: ['12'], expiresIn: 60 })
   assert.deepEqual(await api.confirm('小明', '12'), { screen: 'confirmed' })
   assert.deepEqual(api.calls, [
-    { url: '/api/login/tickets/T/scan', body: { provider: 'sandbox', code: 'sandbox:小明:1', user: { nickname: '小明' } } },
-    { url: '/api/login/tickets/T/confirm', body: { provider: 'sandbox', code: 'sandbox:小明:2', match: '12', user: { nickname: '小明' } } },
+    { url: '/api/login/tickets/T/scan', language: 'ar', body: { provider: 'sandbox', code: 'sandbox:小明:1', user: { nickname: '小明' } } },
+    { url: '/api/login/tickets/T/confirm', language: 'ar', body: { provider: 'sandbox', code: 'sandbox:小明:2', match: '12', user: { nickname: '小明' } } },
   ])
 })
 
