@@ -70,7 +70,7 @@ browserTest('providers: the last used one comes first, in that browser only', { 
 
   // The code was used last: no button comes before it.
   const context = await page.context().browser().newContext({ ...PHONE, userAgent: 'DingTalk/7.0 Mobile' })
-  t.after(() => context.close())
+  t.after(() => { context.close().catch(() => {}) })
   const phone = await context.newPage()
   const number = await page.textContent('#match')
   await phone.goto(new URL(`/s/${(await page.getAttribute('#qr', 'src')).match(/[\w-]{22}/)}`, page.url()).href)

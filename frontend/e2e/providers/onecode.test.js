@@ -42,7 +42,7 @@ async function openLink(page, t, { agent = '', path = '', ...options } = {}) {
   const src = await code.getAttribute('src')
   const id = /tickets\/([\w-]{22})/.exec(src)[1]
   const context = await page.context().browser().newContext({ ...PHONE, locale: 'zh-CN', userAgent: `${PHONE_AGENT} ${agent}`, ...options })
-  t.after(() => context.close())
+  t.after(() => { context.close().catch(() => {}) })
   const tab = await context.newPage()
   tab.setDefaultTimeout(15000)
   await tab.goto(new URL(`/s/${id}${path}`, src).href)
