@@ -127,6 +127,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	if errors.As(err, &retry) {
 		p.retryAfter = retry.After
 	}
+	h.Set("Cache-Control", "no-store") // another node may have what this one lacks
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(ticket.Seconds(p.retryAfter), 10))
 	}

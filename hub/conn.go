@@ -261,8 +261,13 @@ func (c *conn) handleFrames(in []byte) (rest []byte, err error) {
 	return nil, nil
 }
 
-// answerClose sends the browser its close frame back, if no close frame was sent.
+// answerClose sends the browser its close frame back, if no close frame was sent. A
+// reason that is not UTF-8 is answered with 1007 (RFC 6455, section 5.5.1).
 func (c *conn) answerClose(frame []byte) {
+	const reason = 4 // where it begins
+	if len(frame) > reason && !utf8.Valid(frame[reason:]) {
+		frame = closeFrame(closeInvalid, "")
+	}
 	// A view that is being written must not delay the answer.
 	_ = c.net.SetWriteDeadline(time.Now().Add(closeWriteLimit))
 	if !c.closeSent.Swap(true) {

@@ -201,6 +201,7 @@ func TestConn_Frames(t *testing.T) {
 		"binary":                    {join(masked(0x82, "x"), end), 0, "1008", EndedPolicy},
 		"not UTF-8":                 {join(masked(frameText, "\xff"), text, ping, end), 0, "1007", EndedPolicy},
 		"not UTF-8, in fragments":   {join(masked(0x01, "\xc3"), masked(0x80, "x"), end), 0, "1007", EndedPolicy},
+		"close, not UTF-8":          {masked(frameClose, "\x03\xe8\xff\xfe"), 0, "1007", EndedLeft},
 		"UTF-8 over two fragments":  {join(masked(0x01, "\xc3"), masked(0x80, "\xa9"), end), 1, "1000", EndedLeft},
 		"a kilobyte":                {join(masked(frameText, strings.Repeat("x", maxMessage)), end), 1, "1000", EndedLeft},
 		"a kilobyte and one":        {join(masked(frameText, strings.Repeat("x", maxMessage+1)), end), 0, "1009", EndedTooBig},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func (configShowCmd) Run(c *Config, k *kong.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Print(string(text))
+		fmt.Print(hidePasswords(string(text)))
 	}
 	return c.showClients()
 }
@@ -103,27 +104,40 @@ func (c *Config) origins(k *kong.Context) map[*kong.Flag]string {
 	return from
 }
 
-// showClients prints the providers and clients. They contain no secret, only the names of
-// files and variables.
+// urlPassword matches user and password of a URL.
+var urlPassword = regexp.MustCompile(`//[^/@\s"']*@`)
+
+// hidePasswords replaces user and password of the URLs in a text.
+func hidePasswords(text string) string { return urlPassword.ReplaceAllString(text, "//[set]@") }
+
+// showClients prints the providers and clients. Valid ones contain no secret, only the
+// names of files and variables; others are not printed.
 func (c *Config) showClients() error {
-	path, node := c.Clients, (*yaml.Node)(nil)
-	switch {
-	case c.file != nil && c.file.clients != nil:
-		path, node = c.ConfigFile, c.file.clients
-	case path != "":
-		text, err := c.read(path)
-		if err != nil {
-			return err
-		}
-		node = &yaml.Node{}
-		if err := yaml.Unmarshal(text, node); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-	default:
+	path := c.Clients
+	if c.file != nil && c.file.clients != nil {
+		path = c.ConfigFile
+	}
+	if path == "" {
 		return nil
 	}
+	base, err := c.credentials()
+	if err == nil {
+		_, err = c.readClients(path, base)
+	}
+	if err != nil {
+		fmt.Printf("# providers and clients are not shown, because they are not valid; see: loginhub config check\n")
+		return nil
+	}
+	node := &yaml.Node{}
+	if path == c.ConfigFile {
+		node = c.file.clients
+	} else if text, err := c.read(path); err != nil {
+		return err
+	} else if err := yaml.Unmarshal(text, node); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	text, err := yaml.Marshal(node)
-	fmt.Printf("# %s\n%s", path, text)
+	fmt.Printf("# %s\n%s", path, hidePasswords(string(text)))
 	return err
 }
 

@@ -3,6 +3,7 @@ package main_test
 import (
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +17,11 @@ func TestConfig_Commands(t *testing.T) {
 	path, wrong := filepath.Join(t.TempDir(), "loginhub.yaml"), filepath.Join(t.TempDir(), "wrong.yaml")
 	replaceFile(t, path, "listen: 127.0.0.1:1\nkeys: "+secret+"\nclients: [{id: a, origins: ['https://a.test']}]\n")
 	replaceFile(t, wrong, "listn: x")
+	inline, pipe := filepath.Join(t.TempDir(), "inline.yaml"), filepath.Join(t.TempDir(), "pipe")
+	replaceFile(t, inline, "clients: [{id: a, secret: "+secret+"}]")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		exit int
@@ -25,6 +31,8 @@ func TestConfig_Commands(t *testing.T) {
 		{[]string{"config", "check", "--config=" + wrong}, 2, []string{wrong + ": line 1", "listen?"}},
 		{[]string{"config", "show", "--config", path, "--rate-limit", "5"}, 0, []string{"listen: 127.0.0.1:1 # " + path + ", line 1\n", "rate_limit: 5 # --rate-limit\n",
 			"log: warn # LOGINHUB_LOG\n", "drain: 10s # default\n", "keys: '[set]'", "id: a"}},
+		{[]string{"config", "show", "--config", inline, "--wechat-api-url", "https://u:" + secret + "@proxy"}, 0, []string{"not shown, because they are not valid", "https://[set]@proxy"}},
+		{[]string{"config", "check", "--config", pipe}, 2, []string{"is not a regular file"}},
 		{[]string{"config", "schema"}, 0, []string{`"additionalProperties": false`, `"const": "wecom"`}},
 		{[]string{"--version"}, 0, []string{"go1.", "github.com/coder/websocket v1."}},
 		{[]string{"completion", "bash"}, 0, []string{"keygen", "--public-url", "complete -o default -F _loginhub loginhub"}},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 )
@@ -44,12 +45,19 @@ func (f files) reread() files {
 	return now.files
 }
 
+// readBounded reads a regular file. It never waits for another process, as the open of a
+// named pipe does: a reload must end.
 func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSettingFile+1))
 	if err == nil && len(text) > maxSettingFile {
 		err = fmt.Errorf("%s is larger than %d bytes", path, maxSettingFile)
