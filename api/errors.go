@@ -152,7 +152,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 }
 
 // programPaths begin the paths that programs call. A person who opens another one gets a page.
-var programPaths = []string{"/api/", "/oauth2/", "/.well-known/", "/assets/", "/healthz", "/readyz", "/openapi."}
+var programPaths = []string{"/api/", "/oauth2/", "/.well-known/", "/assets/", "/healthz", "/readyz", "/openapi.", "/asyncapi.", "/client."}
 
 // wantsHTML reports whether errors of the request are pages. The login at a
 // provider's page begins with a form that opens a window, so a person reads the

@@ -257,7 +257,7 @@ func TestErrors_Negotiated(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/api/x", ticketsPath, "/.well-known/x", "/oauth2/x", "/assets/no.js", "/healthz/x"} {
+	for _, path := range []string{"/api/x", ticketsPath, "/.well-known/x", "/oauth2/x", "/assets/no.js", "/healthz/x", "/readyz/x", "/openapi.x", "/asyncapi.x", "/client.x"} {
 		if a := s.ask(t, "GET", path, nil, "Accept", acceptHTML); a.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d as %q", path, a.status, a.header.Get("Content-Type"))
 		}
