@@ -76,6 +76,16 @@ func (l *label) UnmarshalYAML(n *yaml.Node) error {
 	return decodeStrict(n, (*plain)(l), "zh", "en")
 }
 
+// check refuses a label of which nothing is visible.
+func (l label) check() error {
+	for _, text := range []string{l.ZH, l.EN} {
+		if text != "" && provider.CleanText(text, len(text)) == "" {
+			return fmt.Errorf("label %+.80q: nothing of it is visible; write the site's name, or remove the label to show the id", text)
+		}
+	}
+	return nil
+}
+
 var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "branding",
 	"qr", "wechat", "wechat_web", "app"}
 
@@ -257,6 +267,9 @@ func (e clientEntry) toClient(providers []string) (*client.Client, error) {
 			return nil, err
 		}
 		c.Origins = append(c.Origins, origin)
+	}
+	if err := e.Label.check(); err != nil {
+		return nil, err
 	}
 	if len(providers) == 0 {
 		return nil, errors.New("no provider: configure one for all, or one of its own")

@@ -73,6 +73,8 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		"unknown field":         {"clients:\n  - id: demo\n    number_maching: true\n", []string{"line 3", "number_maching", "number_matching"}},
 		"unknown outer field":   {"client:\n  - id: demo\n", []string{"line 1", "client"}},
 		"unknown language":      {"clients:\n  - id: demo\n    label: {de: Vorführung}\n", []string{"line 3", "de"}},
+		"a label of nothing":    {"clients:\n  - id: demo\n    label: \"\\u3164\\u2800\"\n", []string{"line 2", "label", "visible", "3164"}},
+		"a label's language":    {"clients:\n  - {id: demo, label: {zh: ' ', en: Demo}}\n", []string{"line 2", "label", "visible"}},
 		"an id twice":           {"clients:\n  - id: demo\n  - id: other\n  - id: demo\n", []string{"line 4", "demo"}},
 		"a field twice":         {"clients:\n  - id: demo\n    id: other\n", []string{"line 3"}},
 		"no id":                 {"clients:\n  - origins: []\n", []string{"line 2", "id"}},

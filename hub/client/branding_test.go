@@ -51,7 +51,7 @@ func TestLogo(t *testing.T) {
 		"one too wide": {asPNG(2049, 20), 0, 0, "2049 × 20"},
 		"tiny":         {asPNG(15, 20), 0, 0, "15 × 20"},
 		"damaged":      {asPNG(300, 300)[:90], 0, 0, "damaged"},
-		"a large file": {make([]byte, client.MaxLogo+1), 0, 0, "256 KiB"},
+		"a large file": {make([]byte, client.MaxLogo+1), 0, 0, "has 262145 bytes"},
 		"an empty one": {nil, 0, 0, "PNG, JPEG or GIF"},
 	} {
 		out, err := client.NewLogo(c.file)
