@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	wrongType    = regexp.MustCompile("(?s)^(line \\d+): cannot unmarshal !!(\\w+) .*into (\\S+)$")
+	wrongType    = regexp.MustCompile(`(?s)^(line \d+): cannot unmarshal !!(\w+) .*into (\S+)$`)
 	unknownField = regexp.MustCompile(`^(line \d+): field (.+) not found in type \S+$`)
 )
 
