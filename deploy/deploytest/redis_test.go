@@ -109,7 +109,7 @@ func TestShippedRedis_UserRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere := strings.Fields("acl|dryrun select cluster|shards cluster|slots asking command wait info getdel hdel hset ping get set unsubscribe evalsha")
+	elsewhere := strings.Fields("acl|dryrun select cluster|shards cluster|slots asking command wait info getdel hdel hset ping get set unsubscribe evalsha spublish ssubscribe sunsubscribe")
 	line := regexp.MustCompile(`(?m)^user loginhub .*$`).FindString(readDeploy(t, "redis/users.acl"))
 	granted := regexp.MustCompile(`\+(\S+)`).FindAllStringSubmatch(line, -1)
 	for _, g := range granted {
