@@ -19,8 +19,7 @@ for (const scale of [1, 1.25, 1.5, 2]) {
       for (const colorScheme of ['light', 'dark']) {
         const page = await visit(url, { viewport: null, colorScheme, reducedMotion: 'reduce' })
         const code = page.locator(selector)
-        await code.evaluate((img) => img.decode())
-        await page.waitForFunction((img) => img.style.width, await code.elementHandle())
+        await page.waitForFunction((img) => img.style.width && img.complete && img.naturalWidth, await code.elementHandle())
         const file = join(dir, `${shots.length}.png`)
         const { x, y, width: edge } = await code.boundingBox()
         const [left, top] = [x, y].map((at) => Math.ceil(at / 4 + 2) * 4) // inside the round corners, at whole pixels of the screen

@@ -40,11 +40,18 @@ func read(name string) (module int, text string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
-	result, err := qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+	result, err := decode(bitmap, gozxing.DecodeHintType_TRY_HARDER)
+	if err != nil { // the search for the patterns misses some codes that are whole
+		result, err = decode(bitmap, gozxing.DecodeHintType_PURE_BARCODE)
+	}
 	if err != nil {
 		return 0, "", fmt.Errorf("not read: %w", err)
 	}
 	return modulePixels(picture), result.GetText(), nil
+}
+
+func decode(bitmap *gozxing.BinaryBitmap, hint gozxing.DecodeHintType) (*gozxing.Result, error) {
+	return qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{hint: true})
 }
 
 // modulePixels returns the width of each module in the rows of the upper finder patterns. It is 0 unless they
