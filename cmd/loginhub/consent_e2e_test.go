@@ -78,7 +78,7 @@ func TestConsent_AccountMessage(t *testing.T) {
 	}
 	tab, other := newBrowser(t, nodes[0]), newBrowser(t, nodes[1])
 	landing := tab.do("GET", ourOrigin+"/s/"+p.ID, nil, "User-Agent", "MicroMessenger/8.0")
-	wantPage(t, "landing", landing, 200, `action="/s/`+p.ID+`/open"`, "/assets/page/open.js")
+	wantPage(t, "landing", landing, 200, `action="/s/`+p.ID+`/open"`, "/assets/page/open.")
 	open := func(b *browser, origin string) *hubtest.Response {
 		return b.do("POST", ourOrigin+"/s/"+p.ID+"/open", url.Values{"token": {token[1]}}, "Origin", origin)
 	}
@@ -118,5 +118,5 @@ func TestConsent_AccountWithInApp(t *testing.T) {
 		}
 	}
 	send(t, ctx, w, nodes[0].URL+"/api/wechat/events", scanAccount(t, w, nodes[0].URL, ticket, "alice", wechattest.Plain), "/s/"+ticket.ID+"#t=")
-	wantPage(t, "after the message", open("MicroMessenger/8.0"), 200, "/assets/page/open.js")
+	wantPage(t, "after the message", open("MicroMessenger/8.0"), 200, "/assets/page/open.")
 }
