@@ -107,7 +107,7 @@ func TestModel_DetectsMutations(t *testing.T) {
 		steps int // maximum after the reduction
 	}{
 		{fakeConfirm, "a confirm is answered but never stored", 3},
-		{noResync, "a new subscription does not resync", 28},
+		{noResync, "a new subscription does not resync", 40},
 		{noAttachNode, "an attach does not record the node", 7},
 		{noSweep, "no sweep reads the waiting tickets", 20},
 	} {
