@@ -85,10 +85,14 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
   })
 }
 
+// What Chromium writes if a page is left, or a test ends, while its socket opens.
+const LEFT = /WebSocket is closed before the connection is established/
+
 async function watch(page, hosts, problems, expected) {
   page.setDefaultTimeout(15000)
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !expected?.test(message.text())) problems.push(`console: ${message.text()}`)
+    const text = message.text()
+    if (['error', 'warning'].includes(message.type()) && !LEFT.test(text) && !expected?.test(text)) problems.push(`console: ${text}`)
   })
   page.on('pageerror', (err) => problems.push(`page: ${err.message}`))
   page.on('request', (request) => {
