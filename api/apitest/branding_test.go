@@ -58,7 +58,7 @@ func TestBranding(t *testing.T) {
 	}
 }
 
-// TestBranding_Texts: what a client may replace is in the catalogue, and protects nobody.
+// TestBranding_Texts: what a client may replace is in the catalogue, and protects no one.
 func TestBranding_Texts(t *testing.T) {
 	t.Parallel()
 	c, err := frontend.NewCatalogue()

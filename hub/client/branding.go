@@ -41,7 +41,7 @@ const (
 func BrandingLanguages() []string { return []string{"zh-CN", "zh-TW", "en", "ja", "ko", "ar"} }
 
 // BrandingTexts are the keys of Branding.Texts: texts of the login page and the widget that
-// protect nobody.
+// protect no one.
 func BrandingTexts() []string {
 	return []string{"title", "eyebrow", "step1", "step3", "pending", "confirmed", "consumed", "expired", "rejectedHint", "refresh", "again", "or", "lastUsed"}
 }

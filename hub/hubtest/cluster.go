@@ -112,7 +112,7 @@ func (c *Cluster) MasterOf(t testing.TB, key string) *Redis {
 }
 
 // Proxies puts a proxy in front of each server, in the order of Nodes, and returns them.
-// Clients that connect afterwards with URL are told the proxies' addresses. The servers
+// Clients that connect afterwards with URL get the proxies' addresses. The servers
 // still reach each other directly.
 func (c *Cluster) Proxies(t testing.TB) []*Proxy {
 	t.Helper()
