@@ -29,7 +29,7 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[5])
 local sent = 0
 for node in string.gmatch(got[2] or '', '[^,]+') do
   if node ~= ARGV[6] and sent < 4 then
-    -- Nobody receives it in this slot: the node does not use sharded mailboxes, or it is
+    -- No node receives it in this slot: the node does not use sharded mailboxes, or it is
     -- subscribing again, or the slot is moving here and the subscription is not.
     if ARGV[9] == '' or redis.call('SPUBLISH', ARGV[9] .. node, ARGV[7]) == 0 then
       redis.call('PUBLISH', ARGV[8] .. node, ARGV[7])

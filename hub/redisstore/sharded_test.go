@@ -15,7 +15,7 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// TestSharded_RollingChange has nodes with and without Sharded on one Cluster: whoever
+// TestSharded_RollingChange has nodes with and without Sharded on one Cluster: whichever node
 // creates a ticket, waits for it and changes it, the waiting node gets one message.
 func TestSharded_RollingChange(t *testing.T) {
 	t.Parallel()
