@@ -196,10 +196,10 @@ func TestREADME_Length(t *testing.T) {
 // runs each. A key that ends with a space is a prefix.
 var commands = map[string]string{
 	"go run ./cmd/loginhub": "hubtest.StartNode, in most tests",
-	"go run ./cmd/loginhub --clients deploy/examples/clients.yaml":                         "TestExamples_ReadmeCommands",
-	"HUB=http://localhost:8080 CLIENT_ID=demo LISTEN=:3000 go -C deploy/examples/go run .": "TestExamples_ReadmeCommands",
-	"go run github.com/go-task/task/v3/cmd/task@v3.20.0 test test:oidc test:providers":     "CI",
-	"go install github.com/go-task/task/v3/cmd/task@v3.20.0":                               "not run",
+	"go run ./cmd/loginhub --clients deploy/examples/clients.yaml":                                 "TestExamples_ReadmeCommands",
+	"HUB=http://localhost:8080 CLIENT_ID=demo LISTEN=:3000 go -C deploy/examples/go run .":         "TestExamples_ReadmeCommands",
+	"go run github.com/go-task/task/v3/cmd/task@v3.20.0 test test:oidc test:providers test:deploy": "CI",
+	"go install github.com/go-task/task/v3/cmd/task@v3.20.0":                                       "not run",
 	"deploy/docker/secrets.sh": "TestCompose_Login, without Docker",
 	"deploy/docker/build.sh ":  "TestImage_EmptyRoot",
 	"loginbench ":              "cmd/loginbench: TestScenarios",
