@@ -17,7 +17,10 @@ var ErrInvalid = errors.New("invalid token")
 // Verify returns the claims of a token that one of these keys has signed, with that
 // typ. Algorithm and key are those of the JWKS: none, and an HMAC with a public key, are
 // refused (RFC 8725, sections 3.1 and 3.2). Claims are not checked, not even exp.
-func (s *Signer) Verify(text, typ string) ([]byte, error) {
+func (s *Signer) Verify(text, typ string) ([]byte, error) { return Verify(s.public, text, typ) }
+
+// Verify is Signer.Verify with the keys of a JWKS.
+func Verify(set jose.JSONWebKeySet, text, typ string) ([]byte, error) {
 	if len(text) > maxTokenBytes {
 		return nil, fmt.Errorf("%w: too long", ErrInvalid)
 	}
@@ -29,7 +32,7 @@ func (s *Signer) Verify(text, typ string) ([]byte, error) {
 	if head.ExtraHeaders[jose.HeaderType] != typ {
 		return nil, fmt.Errorf("%w: another typ than %s", ErrInvalid, typ)
 	}
-	for _, key := range s.public.Keys {
+	for _, key := range set.Keys {
 		if key.KeyID == head.KeyID && key.Algorithm == head.Algorithm {
 			claims, err := jws.Verify(key)
 			if err != nil {

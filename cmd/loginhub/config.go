@@ -70,6 +70,7 @@ type Config struct {
 	InsecureHTTP   bool          `name:"insecure-http" help:"Allow a public http URL that is not local: anyone on the network path can read tokens."`
 	AuditHash      bool          `help:"Write a keyed hash of users to the audit log instead of their identifiers."`
 	AuditFile      string        `help:"Path of a file for the audit log (JSON, mode 0600), instead of standard error. Opened again after SIGHUP or when it was moved." placeholder:"PATH"`
+	AuditChain     bool          `help:"Link the lines of the audit file by hashes and sign them every minute, for 'loginhub audit verify'."`
 	AuditRequired  bool          `help:"Refuse tickets and calls with 503 overloaded while the audit log cannot be written, instead of dropping lines."`
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"Log level: debug, info, warn or error. The audit log is written at any level."`
 
@@ -167,7 +168,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
 		slog.Any("trusted_proxies", c.TrustedProxies), slog.Int("rate_limit", c.RateLimit),
 		slog.String("tls_cert", c.TLSCert), slog.Bool("insecure_http", c.InsecureHTTP), slog.Bool("audit_hash", c.AuditHash),
-		slog.String("audit_file", c.AuditFile), slog.Bool("audit_required", c.AuditRequired), slog.String("log", c.Log),
+		slog.String("audit_file", c.AuditFile), slog.Bool("audit_chain", c.AuditChain), slog.Bool("audit_required", c.AuditRequired), slog.String("log", c.Log),
 		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))
 }
 

@@ -176,6 +176,15 @@ func (c *Config) schema() (schema, error) {
 		}
 		properties[key] = one
 	}
+	for _, group := range settingGroups {
+		members := schema{}
+		for key := range c.flags {
+			if name, in := strings.CutPrefix(key, group+"_"); in {
+				members[name] = properties[key]
+			}
+		}
+		properties[group] = schema{"type": "object", "additionalProperties": false, "properties": members}
+	}
 	if providers, is := properties["providers"].(map[string]any); is {
 		providers["items"] = schema{"oneOf": providerSchemas()}
 	}

@@ -87,12 +87,31 @@ func (f *configFile) add(key, value *yaml.Node, flags map[string]*kong.Flag) err
 		f.clients.Content = append(f.clients.Content, key, value)
 		return nil
 	}
+	if slices.Contains(settingGroups, key.Value) && value.Kind == yaml.MappingNode {
+		return f.addGroup(key, value, flags)
+	}
 	if flag == nil {
 		return errors.New("it is not a setting" + nearest(key.Value, slices.Concat(slices.Collect(maps.Keys(flags)), clientsFileFields)))
 	}
 	text, err := settingText(flag, value)
 	f.settings[key.Value] = text
 	return err
+}
+
+// settingGroups are the keys under which settings may be written as a mapping: file below
+// audit is audit_file.
+var settingGroups = []string{"audit"}
+
+func (f *configFile) addGroup(group, settings *yaml.Node, flags map[string]*kong.Flag) error {
+	var errs []error
+	for i := 0; i < len(settings.Content); i += 2 {
+		key := *settings.Content[i]
+		key.Value = group.Value + "_" + key.Value
+		if err := f.add(&key, settings.Content[i+1], flags); err != nil {
+			errs = append(errs, fmt.Errorf("line %d: %s: %w", key.Line, settings.Content[i].Value, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // settingText returns a setting's value as its variable has it.

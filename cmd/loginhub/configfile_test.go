@@ -40,13 +40,14 @@ sandbox: true
 trusted_proxies: [10.0.0.0/8, "::1"]
 keys_file: /not/read
 log: warn
+audit: {file: /not/opened, chain: true}
 providers: [{id: corp, kind: app, jwks_url: https://sso.example.com/jwks, issuer: https://sso.example.com}]
 clients:
   - id: a
     origins: [https://a.example.com]
 `)
 	s := mustParseSettings(t, "CONFIG="+path, "KEYS="+goodKey, "LOG=error", "PUBLIC_URL=http://localhost:8080")
-	if s.Listen != "127.0.0.1:8443" || s.AdminListen != "" || s.RateLimit != 7 || s.TicketTTL != 30*time.Second || !s.Sandbox || len(s.proxies) != 2 || s.Log != "error" ||
+	if s.Listen != "127.0.0.1:8443" || s.AdminListen != "" || s.RateLimit != 7 || s.TicketTTL != 30*time.Second || !s.Sandbox || len(s.proxies) != 2 || !s.AuditChain || s.AuditFile != "/not/opened" || s.Log != "error" ||
 		len(s.clients) != 1 || !slices.Equal(s.site.ids(), []string{"corp"}) {
 		t.Errorf("parsed %+v, clients %v, providers %v", s.Config, s.clients, s.site.ids())
 	}
@@ -69,6 +70,8 @@ func TestConfigFile_Errors(t *testing.T) {
 		"qr_level: Z":                       `line 1: qr_level: "Z": L, M, Q, H`,
 		"listen:":                           "line 1: listen: it has no value",
 		"listen: [a]":                       "line 1: listen: expected one value",
+		"audit: {fil: x}":                   "line 1: fil: it is not a setting; do you mean audit_file?",
+		"audit_file: x\naudit: {file: y}":   "line 2: file: it is set in line 1 too",
 		"- a":                               "expected settings",
 		"a: b: c":                           "mapping values",
 		"log: info\n---\nlog: warn":         "second document",
@@ -117,7 +120,7 @@ func TestConfigFile_Init(t *testing.T) {
 			t.Errorf("the schema has no client setting %s", key)
 		}
 	}
-	if n := len(clientFields) + len(openIDFields); len(client.Properties) != n || len(valid.Properties) != len(cli.flags)+len(clientsFileFields)-1 {
+	if n := len(clientFields) + len(openIDFields); len(client.Properties) != n || len(valid.Properties) != len(cli.flags)+len(clientsFileFields)+len(settingGroups)-1 {
 		t.Errorf("the schema has %d client settings of %d, and %d settings of %d", len(client.Properties), n, len(valid.Properties), len(cli.flags))
 	}
 	dir := t.TempDir()

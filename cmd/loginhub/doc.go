@@ -16,5 +16,6 @@
 //	admin.go          the operator's listener; admin_killswitch.go the kill switch
 //	metrics/          Prometheus metrics
 //	logs.go           the log and the audit log
+//	audit.go          the audit file's chain, and loginhub audit
 //	banner.go         the first instructions for a new user
 package main

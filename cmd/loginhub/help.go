@@ -8,9 +8,10 @@ import (
 
 // usedSettings are the settings that commands use which do not use all of them.
 var usedSettings = map[string][]string{
-	"health":      {"config", "listen", "tls-cert"},
-	"keys revoke": {"config", "admin-listen"},
-	"login":       {}, "init": {}, "config schema": {}, "keygen": {}, "version": {}, "completion": {},
+	"health":       {"config", "listen", "tls-cert"},
+	"keys revoke":  {"config", "admin-listen"},
+	"audit verify": {"config", "keys", "keys-file"},
+	"login":        {}, "init": {}, "config schema": {}, "keygen": {}, "version": {}, "completion": {},
 }
 
 // printHelp is kong's help without the settings that the command does not use.

@@ -36,6 +36,7 @@ type logs struct {
 	limit  *logqueue.Limit
 	stderr *logqueue.Queue
 	file   *logqueue.File // the audit file; nil: standard error
+	heads  *auditHeads    // nil: no chain
 }
 
 // openLogs opens the outputs of the settings.
@@ -61,9 +62,19 @@ func openLogs(c *Config) (*logs, error) {
 		l.audit = newAuditLog(l.stderr, format)
 		return l, nil
 	}
-	l.audit = newAuditLog(logqueue.New(logqueue.Config{Out: l.file, Notice: jsonLines.notice, OnError: func(err error) {
+	queue := logqueue.Config{Out: l.file, Notice: jsonLines.notice, OnError: func(err error) {
 		l.log.Error("the audit file cannot be written; its lines wait", "path", c.AuditFile, "error", err)
-	}}), jsonLines)
+	}}
+	if c.AuditChain {
+		var err error
+		if queue.Link, err = l.link(c.AuditFile); err != nil {
+			return nil, fmt.Errorf("LOGINHUB_AUDIT_CHAIN: %w", err)
+		}
+	}
+	l.audit = newAuditLog(logqueue.New(queue), jsonLines)
+	if c.AuditChain {
+		go l.heads.run(l.audit)
+	}
 	return l, nil
 }
 
@@ -79,6 +90,10 @@ func (l *logs) Reopen() error {
 // Close writes the queued lines, within flushTimeout.
 func (l *logs) Close() {
 	l.limit.Flush()
+	if l.heads != nil {
+		close(l.heads.stopped)
+		l.audit.head()
+	}
 	var both sync.WaitGroup
 	both.Go(func() { l.stderr.Close(flushTimeout) })
 	both.Go(func() { l.audit.queue.Close(flushTimeout) })

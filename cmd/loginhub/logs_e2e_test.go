@@ -169,6 +169,51 @@ func TestLog_AuditFileAtAnyLevel(t *testing.T) {
 	}
 }
 
+// TestLog_AuditChain: the chain continues over a rotation and a restart. Any change is found.
+func TestLog_AuditChain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, keys := filepath.Join(dir, "audit.log"), filepath.Join(dir, "jwks.json")
+	n := hubtest.LaunchNode(t, program, "REDIS_URL=embedded", "KEYS="+hubtest.Key, "AUDIT_FILE="+path, "AUDIT_CHAIN=true")
+	hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
+	ctx := hubtest.Context(t, 60*time.Second)
+	if err := login(ctx, "before the rotation", n.URL); err != nil {
+		t.Fatal(err)
+	}
+	requireCleanStop(t, n)
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	n.Restart(t)
+	hubtest.Eventually(t, 20*time.Second, "the node is ready again", func() bool { return n.Get("/readyz") == 200 })
+	if err := login(ctx, "after the rotation", n.URL); err != nil {
+		t.Fatal(err)
+	}
+	published, err := hubtest.Request(ctx, "GET", n.URL+"/.well-known/jwks.json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaceFile(t, keys, string(published.Body))
+	requireCleanStop(t, n)
+	for _, c := range []struct {
+		exit int
+		want string
+		args []string
+	}{
+		{0, "\nok\n", []string{path + ".1", path, "--jwks", keys}},
+		{1, "lines are missing", []string{path, path + ".1", "--jwks", keys}},
+		{2, "--jwks PATH", []string{path}}, // no keys
+	} {
+		if out, exit := hubtest.Run(t, program, append([]string{"audit", "verify"}, c.args...)); exit != c.exit || !strings.Contains(out, c.want) {
+			t.Errorf("%q: exit %d\n%s", c.args, exit, out)
+		}
+	}
+	replaceFile(t, path, strings.Replace(readFile(t, path), "after the rotation", "other", 1))
+	if out, exit := hubtest.Run(t, program, []string{"audit", "verify", path, "--jwks", keys}); exit != 1 || !strings.Contains(out, "the line before was changed") {
+		t.Errorf("a changed line: exit %d\n%s", exit, out)
+	}
+}
+
 func TestLog_OutageRateLimited(t *testing.T) {
 	t.Parallel()
 	redis, nodes := cluster(t, 1)

@@ -37,6 +37,7 @@ type commands struct {
 	Init       initCmd       `cmd:"" help:"Write a commented file for --config."`
 	ConfigCmd  configCmd     `cmd:"" name:"config" help:"Check or show the settings, or print the schema of their file."`
 	Keygen     keygenCmd     `cmd:"" help:"Print a new key for LOGINHUB_KEYS."`
+	AuditCmd   auditCmd      `cmd:"" name:"audit" help:"Verify the audit file of LOGINHUB_AUDIT_CHAIN."`
 	KeysCmd    keysCmd       `cmd:"" name:"keys" help:"Revoke a master key on all nodes."`
 	Version    versionCmd    `cmd:"" help:"Print version, commit and Go's version."`
 	Completion completionCmd `cmd:"" help:"Print the script that completes loginhub's commands and flags in a shell."`

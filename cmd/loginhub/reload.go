@@ -44,6 +44,9 @@ type reloader struct {
 // setCurrent records what is in use.
 func (r *reloader) setCurrent(now *reloadable) {
 	r.current = now
+	if heads := r.app.logs.heads; heads != nil {
+		heads.signer.Store(now.server.Signer)
+	}
 	r.app.metrics.WatchProviders(now.set.providers(), slices.Collect(maps.Values(now.providers.cache)))
 }
 

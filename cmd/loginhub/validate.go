@@ -131,6 +131,7 @@ func (s *settings) rules() []rule {
 		{"LOGINHUB_REDIS_CERT", (c.RedisCert == "") != (c.RedisKey == ""), "LOGINHUB_REDIS_CERT and LOGINHUB_REDIS_KEY go together"},
 		{"LOGINHUB_REDIS_URL", c.RedisCA+c.RedisCert != "" && !strings.HasPrefix(c.RedisURL, "rediss://"),
 			"LOGINHUB_REDIS_CA and LOGINHUB_REDIS_CERT are for TLS: the URL must begin with rediss://"},
+		{"LOGINHUB_AUDIT_CHAIN", c.AuditChain && c.AuditFile == "", "it links the lines of a file: set LOGINHUB_AUDIT_FILE too"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
 		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
 		{"LOGINHUB_REDIS_SHARDED", c.RedisSharded && !redisstore.IsCluster(c.RedisURL),

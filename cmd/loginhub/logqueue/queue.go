@@ -38,6 +38,9 @@ type Config struct {
 	// Notice formats the line that reports dropped lines. It is called with the queue
 	// locked and must not use the queue.
 	Notice func(lines int64) []byte
+	// Link returns whole lines as they are written, in the order of the output; nil: they
+	// stay as they are. Only the queue's goroutine calls it, once for each line.
+	Link func(lines []byte) []byte
 	// OnError is called after each write that fails; it may be nil. The lines are
 	// kept, and the write is repeated.
 	OnError func(error)
@@ -210,7 +213,11 @@ func (q *Queue) run() {
 		}
 		for rest := batch; len(rest) > 0; {
 			chunk := wholeLines(rest)
-			if !q.write(chunk) {
+			out := chunk
+			if q.Link != nil {
+				out = q.Link(chunk)
+			}
+			if !q.write(out) {
 				q.end()
 				return
 			}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"loginhub/api/token"
+	"loginhub/cmd/loginhub/auditchain"
+	"loginhub/hub/keys"
+)
+
+// headEvery is how often a node writes an audit line for the chain's signature.
+const headEvery = time.Minute
+
+// auditHeads signs the chain of an audit file.
+type auditHeads struct {
+	signer  atomic.Pointer[token.Signer] // nil until the node is built
+	stopped chan struct{}
+}
+
+// sign returns a signature of the chain by the newest master key.
+func (h *auditHeads) sign(claims []byte) (string, error) {
+	s := h.signer.Load()
+	if s == nil {
+		return "", nil
+	}
+	return s.Sign(s.Current(), auditchain.Type, string(jose.EdDSA), claims)
+}
+
+// run writes a line every headEvery, so that the chain's last line is never older.
+func (h *auditHeads) run(audit *auditLog) {
+	tick := time.NewTicker(headEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			audit.head()
+		case <-h.stopped:
+			return
+		}
+	}
+}
+
+// head writes the line that carries a signature.
+func (a *auditLog) head() {
+	line := slog.NewRecord(time.Now(), slog.LevelInfo, "audit head", 0)
+	line.AddAttrs(slog.Group("audit", slog.String("event", "head")))
+	a.Write(line, false)
+}
+
+// link returns the queue's Link for an audit file. It reports errors to the log: the lines
+// are written in any case.
+func (l *logs) link(path string) (func([]byte) []byte, error) {
+	chain, isNew, err := auditchain.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if isNew {
+		l.log.Info("a new audit chain begins", "path", path)
+	}
+	l.heads = &auditHeads{stopped: make(chan struct{})}
+	chain.Sign = l.heads.sign
+	return func(lines []byte) []byte {
+		linked, err := chain.Append(lines)
+		if err != nil {
+			l.log.Error("the audit chain is not complete", "path", path, "error", err)
+		}
+		return linked
+	}, nil
+}
+
+// auditCmd is `loginhub audit`.
+type auditCmd struct {
+	Verify auditVerifyCmd `cmd:"" help:"Find lines of an audit chain that were changed, removed, inserted or moved. Exit code 1 if there are any."`
+}
+
+type auditVerifyCmd struct {
+	Files []string `arg:"" name:"file" help:"The audit file; with rotated ones, the oldest first." type:"existingfile"`
+	JWKS  string   `name:"jwks" env:"-" help:"Path of a copy of /.well-known/jwks.json with the keys that signed. Default: those of LOGINHUB_KEYS." placeholder:"PATH"`
+}
+
+// Run prints what was found.
+func (v auditVerifyCmd) Run(c *Config) error {
+	published, err := v.keys(c)
+	if err != nil {
+		return &usageError{err}
+	}
+	chain := auditchain.Verifier{Check: func(text string) ([]byte, error) { return token.Verify(published, text, auditchain.Type) }}
+	for _, path := range v.Files {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		err = chain.File(path, f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	for _, note := range chain.Notes {
+		fmt.Println("note:", note)
+	}
+	for _, finding := range chain.Findings {
+		fmt.Println("changed:", finding)
+	}
+	fmt.Printf("lines %d to %d, %d signatures", chain.First, chain.Last, chain.Signatures)
+	if chain.Signatures > 0 {
+		fmt.Printf(", the last of %s over the lines up to %d", chain.SignedAt.Format(time.RFC3339), chain.Signed)
+	}
+	fmt.Println()
+	switch {
+	case len(chain.Findings) > 0:
+		return fmt.Errorf("audit verify: %d findings", len(chain.Findings))
+	case chain.Lines == 0:
+		return errors.New("audit verify: no line has a chain; is LOGINHUB_AUDIT_CHAIN set?")
+	case chain.Signatures == 0:
+		return errors.New("audit verify: no line is signed, so all of them may be new")
+	}
+	fmt.Println("ok")
+	return nil
+}
+
+// keys returns the public keys of --jwks or of LOGINHUB_KEYS.
+func (v auditVerifyCmd) keys(c *Config) (set jose.JSONWebKeySet, err error) {
+	if v.JWKS != "" {
+		text, err := os.ReadFile(v.JWKS)
+		if err != nil {
+			return set, err
+		}
+		if err := json.Unmarshal(text, &set); err != nil {
+			return set, fmt.Errorf("--jwks %s: %w", v.JWKS, err)
+		}
+		return set, nil
+	}
+	if err := c.readFiles(); err != nil {
+		return set, err
+	}
+	if c.Keys == "" {
+		return set, errors.New("signatures need keys: --jwks PATH, a copy of /.well-known/jwks.json, or LOGINHUB_KEYS_FILE")
+	}
+	masters, err := keys.ParseMasterKeys(c.Keys)
+	if err != nil {
+		return set, fmt.Errorf("LOGINHUB_KEYS: %w", err)
+	}
+	signer, err := token.NewSigner(masters, nil)
+	if err != nil {
+		return set, err
+	}
+	return signer.JWKS(), nil
+}

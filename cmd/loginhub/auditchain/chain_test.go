@@ -1,0 +1,158 @@
+package auditchain_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"loginhub/cmd/loginhub/auditchain"
+)
+
+// sign is a signature for tests: the claims themselves, in brackets.
+func sign(claims []byte) (string, error) { return "[" + string(claims) + "]", nil }
+
+func check(text string) ([]byte, error) {
+	inner, ok := strings.CutPrefix(strings.TrimSuffix(text, "]"), "[")
+	if !ok {
+		return nil, errors.New("not signed")
+	}
+	return []byte(inner), nil
+}
+
+// write opens the chain of the file, appends lines to it and reports whether it is new.
+func write(t *testing.T, path string, lines ...string) bool {
+	t.Helper()
+	c, isNew, err := auditchain.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Sign = sign
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, line := range lines {
+		linked, err := c.Append([]byte(fmt.Sprintf(`{"msg":%q}`, line) + "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(linked); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return isNew
+}
+
+func verify(t *testing.T, texts ...[]byte) auditchain.Report {
+	t.Helper()
+	v := auditchain.Verifier{Check: check}
+	for i, text := range texts {
+		if err := v.File(fmt.Sprint("file", i), bytes.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return v.Report
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// TestChain_Continues: over a restart, an incomplete last line, and a rotation that is
+// followed by a restart before the next line.
+func TestChain_Continues(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if !write(t, path, "a", "b") || write(t, path, "c") {
+		t.Error("the chain does not continue after a restart")
+	}
+	torn := read(t, path)
+	if err := os.WriteFile(path, append(torn, `{"msg":"to`...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if write(t, path, "d") {
+		t.Error("the chain does not continue after an incomplete line")
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if write(t, path, "e", "f") {
+		t.Error("the chain does not continue after a rotation")
+	}
+	r := verify(t, read(t, path+".1"), read(t, path))
+	if len(r.Findings) > 0 || r.Lines != 6 || r.First != 1 || r.Last != 6 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "file0:4: incomplete") {
+		t.Errorf("report %+v", r)
+	}
+	if r := verify(t, read(t, path)); len(r.Findings) > 0 || r.First != 5 {
+		t.Errorf("of the second file alone: %+v", r)
+	}
+}
+
+func TestChain_SignedEveryMinute(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	synctest.Test(t, func(t *testing.T) {
+		c, _, err := auditchain.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Sign = sign
+		var text []byte
+		for range 5 {
+			lines, err := c.Append([]byte("{\"msg\":\"a\"}\n{\"msg\":\"b\"}\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = append(text, lines...)
+			time.Sleep(30 * time.Second)
+		}
+		if r := verify(t, text); r.Signatures != 3 || r.Signed != 8 || len(r.Findings) > 0 {
+			t.Errorf("report %+v", r)
+		}
+	})
+}
+
+// TestVerify_FindsEachChange changes a file of ten lines in each way.
+func TestVerify_FindsEachChange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	write(t, path, "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+	good := strings.SplitAfter(string(read(t, path)), "\n")[:10]
+	other := filepath.Join(t.TempDir(), "other.log")
+	write(t, other, "0", "1", "2")
+	foreign := strings.SplitAfter(string(read(t, other)), "\n")[:3]
+	for name, c := range map[string]struct {
+		lines []string
+		want  string
+	}{
+		"changed":   {append(append(clone(good[:4]), strings.Replace(good[4], `"4"`, `"5"`, 1)), good[5:]...), "file0:6: the line before was changed"},
+		"removed":   {append(clone(good[:4]), good[5:]...), "file0:5: it is line 6, but line 5 comes next"},
+		"moved":     {append(append(clone(good[:4]), good[5], good[4]), good[6:]...), "file0:5: it is line 6, but line 5 comes next"},
+		"repeated":  {append(append(clone(good[:5]), good[4]), good[5:]...), "file0:6: it is line 5, but line 6 comes next"},
+		"inserted":  {append(append(clone(good[:5]), "{\"msg\":\"x\"}\n"), good[5:]...), "file0:6: it is not part of the chain"},
+		"replaced":  {append(clone(good[:5]), foreign...), "file0:6: another chain begins here"},
+		"signature": {append([]string{strings.Replace(good[0], `"signature":"[`, `"signature":"`, 1)}, good[1:]...), "file0:1: signature: not signed"},
+		"copied":    {append([]string{strings.Replace(good[0], `\"n\":1`, `\"n\":2`, 1)}, good[1:]...), "file0:1: signature: it is of another line"},
+	} {
+		r := verify(t, []byte(strings.Join(c.lines, "")))
+		if len(r.Findings) == 0 || !strings.Contains(r.Findings[0], c.want) {
+			t.Errorf("%s: %q, wanted %q", name, r.Findings, c.want)
+		}
+	}
+	if r := verify(t, []byte(strings.Join(good, ""))); len(r.Findings)+len(r.Notes) > 0 || r.Signatures != 1 {
+		t.Errorf("unchanged: %+v", r)
+	}
+}
+
+func clone(lines []string) []string { return append([]string(nil), lines...) }
