@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -17,10 +18,18 @@ var ErrInvalid = errors.New("invalid token")
 // Verify returns the claims of a token that one of these keys has signed, with that
 // typ. Algorithm and key are those of the JWKS: none, and an HMAC with a public key, are
 // refused (RFC 8725, sections 3.1 and 3.2). Claims are not checked, not even exp.
-func (s *Signer) Verify(text, typ string) ([]byte, error) { return Verify(s.public, text, typ) }
+func (s *Signer) Verify(text, typ string) ([]byte, error) { return verify(s.public, text, typ) }
 
-// Verify is Signer.Verify with the keys of a JWKS.
-func Verify(set jose.JSONWebKeySet, text, typ string) ([]byte, error) {
+// NewVerifier returns Signer.Verify with the keys of a JWKS.
+func NewVerifier(jwks []byte) (func(text, typ string) ([]byte, error), error) {
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(jwks, &set); err != nil {
+		return nil, fmt.Errorf("JWKS: %w", err)
+	}
+	return func(text, typ string) ([]byte, error) { return verify(set, text, typ) }, nil
+}
+
+func verify(set jose.JSONWebKeySet, text, typ string) ([]byte, error) {
 	if len(text) > maxTokenBytes {
 		return nil, fmt.Errorf("%w: too long", ErrInvalid)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,10 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"loginhub/api/token"
 	"loginhub/cmd/loginhub/auditchain"
+	"loginhub/hub/client"
 	"loginhub/hub/keys"
 )
 
@@ -31,7 +29,7 @@ func (h *auditHeads) sign(claims []byte) (string, error) {
 	if s == nil {
 		return "", nil
 	}
-	return s.Sign(s.Current(), auditchain.Type, string(jose.EdDSA), claims)
+	return s.Sign(s.Current(), auditchain.Type, client.AlgEdDSA, claims)
 }
 
 // run writes a line every headEvery, so that the chain's last line is never older.
@@ -88,11 +86,11 @@ type auditVerifyCmd struct {
 
 // Run prints what was found.
 func (v auditVerifyCmd) Run(c *Config) error {
-	published, err := v.keys(c)
+	verify, err := v.verifier(c)
 	if err != nil {
 		return &usageError{err}
 	}
-	chain := auditchain.Verifier{Check: func(text string) ([]byte, error) { return token.Verify(published, text, auditchain.Type) }}
+	chain := auditchain.Verifier{Check: func(text string) ([]byte, error) { return verify(text, auditchain.Type) }}
 	for _, path := range v.Files {
 		f, err := os.Open(path)
 		if err != nil {
@@ -127,31 +125,28 @@ func (v auditVerifyCmd) Run(c *Config) error {
 	return nil
 }
 
-// keys returns the public keys of --jwks or of LOGINHUB_KEYS.
-func (v auditVerifyCmd) keys(c *Config) (set jose.JSONWebKeySet, err error) {
+// verifier verifies with the keys of --jwks or of LOGINHUB_KEYS.
+func (v auditVerifyCmd) verifier(c *Config) (func(text, typ string) ([]byte, error), error) {
 	if v.JWKS != "" {
 		text, err := os.ReadFile(v.JWKS)
 		if err != nil {
-			return set, err
+			return nil, err
 		}
-		if err := json.Unmarshal(text, &set); err != nil {
-			return set, fmt.Errorf("--jwks %s: %w", v.JWKS, err)
-		}
-		return set, nil
+		return token.NewVerifier(text)
 	}
 	if err := c.readFiles(); err != nil {
-		return set, err
+		return nil, err
 	}
 	if c.Keys == "" {
-		return set, errors.New("signatures need keys: --jwks PATH, a copy of /.well-known/jwks.json, or LOGINHUB_KEYS_FILE")
+		return nil, errors.New("signatures need keys: --jwks PATH, a copy of /.well-known/jwks.json, or LOGINHUB_KEYS_FILE")
 	}
 	masters, err := keys.ParseMasterKeys(c.Keys)
 	if err != nil {
-		return set, fmt.Errorf("LOGINHUB_KEYS: %w", err)
+		return nil, fmt.Errorf("LOGINHUB_KEYS: %w", err)
 	}
 	signer, err := token.NewSigner(masters, nil)
 	if err != nil {
-		return set, err
+		return nil, err
 	}
-	return signer.JWKS(), nil
+	return signer.Verify, nil
 }
