@@ -32,7 +32,10 @@ func TestAdmin_RejectsBrowsers(t *testing.T) {
 		{"by IPv6", "[::1]:9090", nil, get, put, true},
 		{"a forwarded port", "127.0.0.1:19090", nil, get, put, true},
 		{"typed into a browser", "", []string{"Sec-Fetch-Site", "none"}, get, !put, true},
-		{"a page of this origin", "", []string{"Sec-Fetch-Site", "same-origin"}, !get, !put, true},
+		{"a page of this origin, which sends no Origin", "", []string{"Sec-Fetch-Site", "same-origin"}, get, !put, true},
+		{"a page of this host, other port", "127.0.0.1:9090", []string{"Origin", "http://127.0.0.1:9091"}, !get, !put, true},
+		{"a page of this host, other scheme", "127.0.0.1:9090", []string{"Origin", "ftp://127.0.0.1:9090"}, !get, !put, true},
+		{"same-origin, but another origin", "127.0.0.1:9090", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://127.0.0.1:9091"}, !get, !put, true},
 		{"a page of another port", "", []string{"Sec-Fetch-Site", "same-site"}, !get, !put, true},
 		{"a page of another site", "", []string{"Sec-Fetch-Site", "cross-site"}, !get, !put, true},
 		{"two Sec-Fetch-Site headers", "", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, !get, !put, true},
@@ -65,9 +68,68 @@ func TestAdmin_RejectsBrowsers(t *testing.T) {
 			t.Errorf("%s, another address: PUT: %d", c.what, status)
 		}
 	}
+	// On another address the Host may be an attacker's name: only a token makes sure.
+	own := []string{"Origin", "http://127.0.0.1:9090", "Sec-Fetch-Site", "same-origin"}
+	if close, distant := ask(near, "PUT", "/clients/default/login", "127.0.0.1:9090", own...), ask(far, "PUT", "/clients/default/login", "127.0.0.1:9090", own...); close != 204 || distant != 403 {
+		t.Errorf("the node's own page: %d, and on another address without a token %d", close, distant)
+	}
+	if status := ask(near, "GET", "/metrics", "evil.example.net:9090", "Origin", "http://evil.example.net:9090"); status != http.StatusForbidden {
+		t.Errorf("DNS rebinding, from a page: %d", status)
+	}
 	// A command line may contain secrets.
 	if status := ask(near, "GET", "/debug/pprof/cmdline", ""); status != http.StatusNotFound {
 		t.Errorf("pprof's command line: %d", status)
+	}
+}
+
+// TestAdmin_Token: with a token every route demands it, but those that monitoring reads.
+func TestAdmin_Token(t *testing.T) {
+	t.Parallel()
+	const first, second = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210=="
+	file := hubtest.WriteFile(t, "token", first+"\n")
+	n := startMetered(t, "ADMIN_TOKEN_FILE="+file)
+	ctx, bearer := loginContext(t), []string{"Authorization", "Bearer " + first}
+	for _, c := range []struct {
+		route      string
+		open, with int // without and with the token
+	}{
+		{"GET /metrics", 200, 200}, {"GET /clients", 200, 200}, {"HEAD /metrics", 200, 200},
+		{"GET /debug/pprof/", 401, 200}, {"GET /debug/pprof/heap", 401, 200}, {"GET /debug/pprof/symbol", 401, 200}, {"GET /debug/pprof/trace?seconds=0.01", 401, 200},
+		{"PUT /clients/default/login", 401, 204}, {"POST /clients/default/sessions/a/end", 401, 404}, {"POST /keys/a/revoke", 401, 404},
+		{"GET /nothing", 401, 404}, {"GET //debug/pprof/heap", 401, 200}, {"POST /metrics", 401, 405},
+	} {
+		method, path, _ := strings.Cut(c.route, " ")
+		for status, headers := range map[int][][]string{
+			c.with: {bearer, {"Authorization", "bearer " + first}, {"Authorization", "Bearer " + first, "Origin", n.Admin}},
+			c.open: {nil, {"Authorization", "Bearer " + second}, {"Authorization", "Bearer"}, {"Authorization", "Basic " + first}, {"Authorization", first},
+				{"Authorization", "Bearer " + first, "Authorization", "Bearer " + first}, {"Cookie", "token=" + first}},
+			403: {append([]string{"Origin", "http://evil.example.net"}, bearer...), append([]string{"Sec-Fetch-Site", "cross-site"}, bearer...)},
+		} {
+			for _, h := range headers {
+				if got := askAdmin(t, n, method, path, "", h); got != status {
+					t.Errorf("%s with %q: %d, wanted %d", c.route, h, got, status)
+				}
+			}
+		}
+	}
+	a, err := hubtest.Request(ctx, "GET", n.Admin+"/debug/pprof/?token="+first, nil)
+	hubtest.AssertRefusal(t, "in the query", a, err, 401, "admin_token_required")
+	if h := a.Header.Get("WWW-Authenticate"); !strings.HasPrefix(h, "Bearer ") {
+		t.Errorf("WWW-Authenticate is %q", h)
+	}
+	for given, want := range map[string]string{"": "401", "ADMIN_TOKEN=" + first: "404", "ADMIN_TOKEN_FILE=" + file: "404"} {
+		if out, code := hubtest.Run(t, program, []string{"keys", "revoke", "a", "--admin", n.Admin}, given); code != 1 || !strings.Contains(out, "answered "+want) {
+			t.Errorf("keys revoke with %q: %d %s", given, code, out)
+		}
+	}
+	replaceFile(t, file, second)
+	sendSIGHUP(t, n)
+	waitLog(t, n, 1, reloadDone)
+	if old, now := askAdmin(t, n, "GET", "/debug/pprof/", "", bearer), askAdmin(t, n, "GET", "/debug/pprof/", "", []string{"Authorization", "Bearer " + second}); old != 401 || now != 200 {
+		t.Errorf("after a reload the former token gets %d, the new one %d", old, now)
+	}
+	if log := n.Log(); strings.Contains(log, first) || strings.Contains(log, second) || !strings.Contains(log, "its token is missing or wrong") {
+		t.Errorf("the log:\n%s", log)
 	}
 }
 

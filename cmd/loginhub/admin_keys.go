@@ -58,6 +58,9 @@ func kidLast(args []string) []string {
 
 // Run asks a node to revoke the key. An error is exit code 1.
 func (k keysRevokeCmd) Run(c *Config) error {
+	if err := c.readSecretSetting("LOGINHUB_ADMIN_TOKEN", &c.AdminToken, &c.AdminTokenFile); err != nil {
+		return &usageError{err}
+	}
 	admin := k.Admin
 	if admin == "" {
 		addr, err := dialAddress(c.AdminListen)
@@ -71,6 +74,9 @@ func (k keysRevokeCmd) Run(c *Config) error {
 	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(admin, "/")+"/keys/"+url.PathEscape(k.KID)+"/revoke", nil)
 	if err != nil {
 		return &usageError{fmt.Errorf("--admin: %w", err)}
+	}
+	if c.AdminToken != "" {
+		ask.Header.Set("Authorization", "Bearer "+c.AdminToken)
 	}
 	answer, err := http.DefaultClient.Do(ask)
 	if err != nil {

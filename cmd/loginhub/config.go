@@ -18,9 +18,11 @@ import (
 type Config struct {
 	ConfigFile string `name:"config" help:"Path of a file with settings (YAML): each key is a variable's name in lower case, without LOGINHUB_; beside them providers and clients, as in the clients file. Variables and flags override it. Providers and clients are read again when it changes." placeholder:"PATH"`
 
-	Listen      string `default:":8080" help:"Address of the public listener."`
-	AdminListen string `default:"127.0.0.1:9090" help:"Address of the metrics, pprof and the kill switch, for operators only. Empty turns it off."`
-	PublicURL   string `help:"URL that browsers and phones use, for example https://login.example.com; issuer of the tokens. Default: http://localhost with the port of LOGINHUB_LISTEN; with a Redis server http://localhost:8080."`
+	Listen         string `default:":8080" help:"Address of the public listener."`
+	AdminListen    string `default:"127.0.0.1:9090" help:"Address of the metrics, pprof and the kill switch, for operators only. Empty turns it off."`
+	AdminToken     string `help:"Token that the admin address demands (Authorization: Bearer) for everything but the metrics and the sites' names and states: at least 32 letters, digits or -._~+/, for example of 'openssl rand -hex 32'. Default: none; whoever reaches the address acts as an operator." placeholder:"TOKEN"`
+	AdminTokenFile string `help:"Path of a file with that token; read again when it changes." placeholder:"PATH"`
+	PublicURL      string `help:"URL that browsers and phones use, for example https://login.example.com; issuer of the tokens. Default: http://localhost with the port of LOGINHUB_LISTEN; with a Redis server http://localhost:8080."`
 
 	RedisURL      string `help:"redis://, rediss:// or unix:// URL. ?addr= adds addresses, ?cluster=true is for Cluster, ?master_name= for Sentinel (user and password before the @ are Sentinel's, ?username=&password= are Redis's). 'embedded' keeps tickets in this process and takes a few hundred logins a second. Default: embedded." placeholder:"URL"`
 	RedisURLFile  string `help:"Path of a file with the Redis URL; read only at the start." placeholder:"PATH"`
@@ -98,6 +100,7 @@ func (c *Config) sandbox() bool {
 // secretSettings returns the settings that can also be read from a file.
 func (c *Config) secretSettings() map[string][2]*string {
 	return map[string][2]*string{
+		"LOGINHUB_ADMIN_TOKEN":           {&c.AdminToken, &c.AdminTokenFile},
 		"LOGINHUB_REDIS_URL":             {&c.RedisURL, &c.RedisURLFile},
 		"LOGINHUB_KEYS":                  {&c.Keys, &c.KeysFile},
 		"LOGINHUB_WECHAT_APP_SECRET":     {&c.WechatAppSecret, &c.WechatAppSecretFile},
@@ -121,24 +124,27 @@ func (c *Config) load() (*settings, error) {
 func (c *Config) readFiles() error {
 	var errs []error
 	for name, s := range c.secretSettings() {
-		value, path := s[0], s[1]
-		var err error
-		lines := value == &c.Keys
-		switch {
-		case *path != "" && *value != "":
-			err = fmt.Errorf("%s and %s_FILE are both set; keep one", name, name)
-		case *path != "":
-			if *value, err = readSecretFile(*path, lines, c.read); err != nil {
-				err = fmt.Errorf("%s_FILE: %w", name, err)
-			}
-		case *value != "":
-			if *value, err = parseSecret(*value, lines); err != nil {
-				err = fmt.Errorf("%s: %w", name, err)
-			}
-		}
-		errs = append(errs, err)
+		errs = append(errs, c.readSecretSetting(name, s[0], s[1]))
 	}
 	return errors.Join(errs...)
+}
+
+// readSecretSetting reads one secret from its file, if there is one.
+func (c *Config) readSecretSetting(name string, value, path *string) (err error) {
+	lines := value == &c.Keys
+	switch {
+	case *path != "" && *value != "":
+		return fmt.Errorf("%s and %s_FILE are both set; keep one", name, name)
+	case *path != "":
+		if *value, err = readSecretFile(*path, lines, c.read); err != nil {
+			return fmt.Errorf("%s_FILE: %w", name, err)
+		}
+	case *value != "":
+		if *value, err = parseSecret(*value, lines); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // LogValue returns the configuration for a log line. Of a secret it says only whether
@@ -151,7 +157,7 @@ func (c *Config) LogValue() slog.Value {
 		return "[set]"
 	}
 	return slog.GroupValue(
-		slog.String("config", c.ConfigFile), slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen),
+		slog.String("config", c.ConfigFile), slog.String("listen", c.Listen), slog.String("admin_listen", c.AdminListen), slog.String("admin_token", set(c.AdminToken)),
 		slog.String("public_url", c.PublicURL), slog.String("redis_url", set(c.RedisURL)), slog.Int("redis_wait", c.RedisWait), slog.String("redis_prefix", c.RedisPrefix),
 		slog.Bool("redis_sharded", c.RedisSharded),
 		slog.Int("record_version", c.RecordVersion),

@@ -9,7 +9,7 @@ import (
 // usedSettings are the settings that commands use which do not use all of them.
 var usedSettings = map[string][]string{
 	"health":       {"config", "listen", "tls-cert"},
-	"keys revoke":  {"config", "admin-listen"},
+	"keys revoke":  {"config", "admin-listen", "admin-token", "admin-token-file"},
 	"audit verify": {"config", "keys", "keys-file"},
 	"login":        {}, "init": {}, "config schema": {}, "keygen": {}, "version": {}, "completion": {},
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 )
 
 // isListenAddress reports whether the text is an address to listen on: HOST:PORT or :PORT.
@@ -15,6 +16,14 @@ func isListenAddress(text string) bool {
 	}
 	_, err = net.LookupPort("tcp", port) // a number, or a name in /etc/services
 	return err == nil
+}
+
+// isLoopbackListen reports whether only this machine reaches the address. It resolves no
+// names, except localhost.
+func isLoopbackListen(text string) bool {
+	host, _, err := net.SplitHostPort(text)
+	ip := net.ParseIP(host)
+	return err == nil && (strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback())
 }
 
 // listenHint says what to write instead of the text.

@@ -50,6 +50,13 @@ func (r *reloader) setCurrent(now *reloadable) {
 	r.app.metrics.WatchProviders(now.set.providers(), slices.Collect(maps.Values(now.providers.cache)))
 }
 
+// adminToken returns the token of the admin address; "" if none is set.
+func (r *reloader) adminToken() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current.set.AdminToken
+}
+
 // run reloads until ctx ends. A later SIGHUP is ignored.
 func (r *reloader) run(ctx context.Context) {
 	tick := time.NewTicker(watchInterval)

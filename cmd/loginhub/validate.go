@@ -110,6 +110,8 @@ func (s *settings) rules() []rule {
 	rows := []rule{
 		{"LOGINHUB_LISTEN", !isListenAddress(c.Listen), listenHint(c.Listen)},
 		{"LOGINHUB_ADMIN_LISTEN", c.AdminListen != "" && !isListenAddress(c.AdminListen), listenHint(c.AdminListen) + "; empty turns it off"},
+		{"LOGINHUB_ADMIN_TOKEN", c.AdminToken != "" && !adminToken.MatchString(c.AdminToken), "32 to 256 letters, digits or -._~+/; make one with `openssl rand -hex 32`"},
+		{"LOGINHUB_ADMIN_TOKEN", c.AdminToken != "" && strings.Contains(c.Keys, c.AdminToken), "it is one of LOGINHUB_KEYS; make one of its own with `openssl rand -hex 32`"},
 		{"LOGINHUB_KEYS", c.Keys == "" && !c.embedded(),
 			"required with a Redis of your own; make one with `loginhub keygen` and give the same to every node"},
 		{"LOGINHUB_REDIS_URL", https && c.RedisURL == "",
@@ -153,6 +155,10 @@ func (s *settings) rules() []rule {
 	}
 	return rows
 }
+
+// adminToken is what RFC 6750, section 2.1 allows in an Authorization header. 32 hexadecimal
+// digits are 128 bits, so guesses need no limit.
+var adminToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]{32,256}=*$`)
 
 // redisPrefix allows no colon inside, so that the keys of one prefix never include
 // those of another. It allows no brace, which would place all keys on one master of a

@@ -35,6 +35,10 @@ func (s *settings) warnings(now time.Time) []string {
 				"name the site under origins, for example [https://www.example.com]", c.ID))
 		}
 	}
+	if s.AdminListen != "" && s.AdminToken == "" && !isLoopbackListen(s.AdminListen) {
+		texts = append(texts, fmt.Sprintf("LOGINHUB_ADMIN_LISTEN is %s, which other machines may reach, and there is no LOGINHUB_ADMIN_TOKEN_FILE: whoever reaches it can switch logins off, "+
+			"revoke keys and read the node's memory in profiles; set a token, or listen on 127.0.0.1", s.AdminListen))
+	}
 	texts = append(texts, s.insecureOrigins()...)
 	texts = append(texts, s.durationWarnings()...)
 	for _, c := range s.certificates() {

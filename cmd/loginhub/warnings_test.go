@@ -46,10 +46,12 @@ func TestWarnings_UnlikelySettings(t *testing.T) {
 		"RESULT_TTL=5s": "LOGINHUB_RESULT_TTL is 5s, and a page that loses its connection may need 57s", "RESULT_TTL=57s": "",
 		"CONFIRM_TTL=10s": "LOGINHUB_CONFIRM_TTL is 10s", "TICKET_TTL=3s": "LOGINHUB_TICKET_TTL is 3s", "TICKET_TTL=11s": "",
 		"DRAIN=16s": "LOGINHUB_DRAIN is 16s, so a stop takes up to", "LOG=info": "",
+		"ADMIN_LISTEN=:9090": "LOGINHUB_ADMIN_LISTEN is :9090, which other machines may reach", "ADMIN_LISTEN=10.0.0.1:9090": "LOGINHUB_ADMIN_TOKEN_FILE",
+		"ADMIN_LISTEN=localhost:9090": "", "ADMIN_LISTEN=[::1]:9090": "", "ADMIN_LISTEN=": "", "ADMIN_LISTEN=:9090 ADMIN_TOKEN=0123456789abcdef0123456789abcdef": "",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a}]"):                              "client a: it has no origins",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['https://a.test']}]"): "",
 	} {
-		all := strings.Join(mustParseSettings(t, setting).warnings(time.Now()), "\n")
+		all := strings.Join(mustParseSettings(t, strings.Fields(setting)...).warnings(time.Now()), "\n")
 		if (wantText == "") != (all == "") || !strings.Contains(all, wantText) {
 			t.Errorf("%s: %q, wanted %q", setting, all, wantText)
 		}

@@ -280,7 +280,7 @@ func TestCompose_Login(t *testing.T) {
 			switch setting {
 			case "LOGINHUB_REDIS_URL_FILE":
 				value = here
-			case "LOGINHUB_KEYS_FILE":
+			case "LOGINHUB_KEYS_FILE", "LOGINHUB_ADMIN_TOKEN_FILE":
 				value = filepath.Join(dir, filepath.Base(value))
 			case "LOGINHUB_TRUSTED_PROXIES":
 				value = "127.0.0.1"

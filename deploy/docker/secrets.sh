@@ -15,13 +15,19 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 dir=${1:-$here/secrets}
 umask 077
 mkdir -p "$dir"
+
+# 32 random bytes, base64url, as `loginhub keygen` prints them.
+random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
+
+# For the operator and the hubs: the admin addresses demand it.
+if [ ! -e "$dir/admin-token" ]; then
+	printf '%s\n' "$(random)" >"$dir/admin-token"
+	chmod 644 "$dir/admin-token"
+fi
 if [ -e "$dir/keys" ]; then
 	echo "secrets.sh: $dir already has its secrets" >&2
 	exit 0
 fi
-
-# 32 random bytes, base64url, as `loginhub keygen` prints them.
-random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 hash() { printf %s "$1" | sha256sum | cut -d ' ' -f 1; }
 

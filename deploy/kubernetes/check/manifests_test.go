@@ -194,7 +194,7 @@ func TestManifests_References(t *testing.T) {
 func checkSettingNames(t *testing.T, settings map[string]string) {
 	t.Helper()
 	for name := range settings {
-		for _, secret := range []string{"KEYS", "REDIS_URL", "WECHAT_APP_SECRET", "WECHAT_WEB_APP_SECRET"} {
+		for _, secret := range []string{"KEYS", "REDIS_URL", "ADMIN_TOKEN", "WECHAT_APP_SECRET", "WECHAT_WEB_APP_SECRET"} {
 			if name == "LOGINHUB_"+secret {
 				t.Errorf("%s is in a manifest", name)
 			}
