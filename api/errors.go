@@ -99,6 +99,9 @@ var problems = []problem{
 	{qr.ErrBusy, 503, "overloaded", "This node is rendering too many codes", "Try again; another node may have capacity.", 2 * time.Second},
 }
 
+// internalCode is the code of an error without a row: a bug.
+const internalCode = "internal_error"
+
 // panicError is a panic that ended a request.
 type panicError struct {
 	value any
@@ -122,6 +125,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 		return
 	}
 	p := s.problem(err, c)
+	s.metrics.IncRefusal(p.code)
 	h := c.Response().Header()
 	var retry *provider.RetryError
 	if errors.As(err, &retry) {
@@ -208,7 +212,7 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		return p
 	}
 	id := s.logInternal(err, c)
-	return problem{status: 500, code: "internal_error", title: "Internal error",
+	return problem{status: 500, code: internalCode, title: "Internal error",
 		detail: "Tell the operator this id: " + id}
 }
 
@@ -252,5 +256,5 @@ func outcome(err error) (status int, code string) {
 			return p.status, p.code
 		}
 	}
-	return http.StatusInternalServerError, "internal_error"
+	return http.StatusInternalServerError, internalCode
 }

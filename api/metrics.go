@@ -2,9 +2,12 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"loginhub/api/oidc"
 )
 
 // Metrics receives the events that the api counts. Its methods are called from
@@ -18,17 +21,35 @@ type Metrics interface {
 	ObserveRequest(route, class string, took time.Duration)
 	// IncLimited reports one hit on a limit; limit is one of ratelimit.Names.
 	IncLimited(limit string)
-	// IncLogoutToken reports the end of a logout token's delivery; result is one of
-	// oidc.LogoutResults.
-	IncLogoutToken(result string)
+	// IncRefusal reports an error as it was answered; code is one of ErrorCodes.
+	IncRefusal(code string)
+	// ObserveExchange reports how long a caller waited for a provider to exchange a code,
+	// with the wait for a free slot.
+	ObserveExchange(provider string, took time.Duration)
+	oidc.Metrics
 }
 
-// countLimitHit counts one hit on a limit.
-func (s *Server) countLimitHit(limit string) {
-	if s.metrics != nil {
-		s.metrics.IncLimited(limit)
+// ErrorCodes returns the codes of all errors that are answered.
+func ErrorCodes() []string {
+	codes := append(oidc.ErrorCodes(), internalCode)
+	for _, p := range problems {
+		codes = append(codes, p.code)
 	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
 }
+
+// noMetrics counts nothing.
+type noMetrics struct{}
+
+func (noMetrics) ObserveRequest(string, string, time.Duration) {}
+func (noMetrics) IncLimited(string)                            {}
+func (noMetrics) IncRefusal(string)                            {}
+func (noMetrics) ObserveExchange(string, time.Duration)        {}
+func (noMetrics) IncGrant(string, string)                      {}
+func (noMetrics) IncClientRefused(string, string)              {}
+func (noMetrics) IncTokenRefused(string, string)               {}
+func (noMetrics) IncLogoutToken(string)                        {}
 
 // classes are the status classes by first digit.
 var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
@@ -36,9 +57,6 @@ var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
 // metricsMiddleware observes requests. It is outside of the other middleware,
 // so that it sees the final status.
 func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
-	if s.metrics == nil {
-		return next
-	}
 	return func(c echo.Context) error {
 		start := time.Now()
 		err := next(c)

@@ -104,6 +104,7 @@ func (s *Server) oauthError(err error, c echo.Context) (done bool) {
 	if !known {
 		s.logInternal(err, c)
 	}
+	s.metrics.IncRefusal(answer.Code)
 	if err := oidc.WriteError(c, answer, err); err != nil {
 		s.gate.Log.Debug("answer not delivered", "error", err)
 	}

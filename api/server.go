@@ -74,6 +74,9 @@ type Server struct {
 // New returns the server of one node. It fails if the embedded pages, assets or
 // API description cannot be read.
 func New(c Config) (*Server, error) {
+	if c.Metrics == nil {
+		c.Metrics = noMetrics{}
+	}
 	s := &Server{metrics: c.Metrics, verifyName: c.VerifyName, verifyText: c.VerifyText,
 		refusedOrigins: refusedOrigins{seen: map[gate.OriginError]bool{}}}
 	s.headers = http.Header{"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}}
@@ -82,14 +85,10 @@ func New(c Config) (*Server, error) {
 	}
 	s.apiHeaders = http.Header{"Cache-Control": {"no-store"}}
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
-		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, s.countLimitHit), Outcome: outcome})
-	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { s.countLimitHit(ratelimit.QRRenders) })
+		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, c.Metrics.IncLimited), Outcome: outcome, Exchanged: c.Metrics.ObserveExchange})
+	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { c.Metrics.IncLimited(ratelimit.QRRenders) })
 	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Locales: frontend.Tags(), Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage,
-		LogoutPage: s.logoutPage, LogoutToken: func(result string) {
-			if c.Metrics != nil {
-				c.Metrics.IncLogoutToken(result)
-			}
-		}})
+		LogoutPage: s.logoutPage, Metrics: c.Metrics})
 	s.login.TicketRequest = s.oidc.TicketRequest
 	visits := visit.New(s.gate, c.StateStore)
 	var err error

@@ -250,7 +250,7 @@ var actionNames = map[ticket.Action]string{ticket.Scan: "scan", ticket.Confirm: 
 // call writes the line of a phone's call. A wrong match number is a change and a
 // refusal in one line, as is a confirm that no replica has yet.
 func (a *auditor) call(c *Call, outcome string, err error) {
-	a.metrics.PhoneCallDone(actionNames[c.Action], outcome)
+	a.metrics.PhoneCallDone(actionNames[c.Action], outcome, c.Provider)
 	e := auditEntry{ticket: c.ticket, by: c.by, phone: c.Phone, outcome: outcome, reason: err}
 	if e.ticket.ID == "" {
 		e.ticket.ID = c.Ticket

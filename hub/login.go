@@ -60,10 +60,11 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 
 // PhoneCall is a scan, confirm or reject of a phone.
 type PhoneCall struct {
-	Action ticket.Action // Scan, Confirm or Reject
-	Ticket ticket.ID
-	User   ticket.User // what the phone claims about its user, cleaned
-	Match  string      // the number that the user chose; only for a confirm
+	Action   ticket.Action // Scan, Confirm or Reject
+	Ticket   ticket.ID
+	Provider string      // that the call names, for the metrics
+	User     ticket.User // what the phone claims about its user, cleaned
+	Match    string      // the number that the user chose; only for a confirm
 	// SameBrowser: the waiting browser itself returned with the code, proven by its own
 	// state and cookie. There is no second screen to compare numbers with. Never set it
 	// for a phone.

@@ -16,8 +16,9 @@ import (
 type Metrics interface {
 	// TicketChanged: this node changed a ticket, or created one (Seq 1).
 	TicketChanged(t ticket.Ticket)
-	// PhoneCallDone: a scan, confirm or reject ended, with the outcome of Call.End.
-	PhoneCallDone(action, outcome string)
+	// PhoneCallDone: a scan, confirm or reject ended, with the outcome of Call.End and the
+	// provider of PhoneCall.
+	PhoneCallDone(action, outcome, provider string)
 	// WaitStarted: a socket or poll started to wait. WaitEnded has the reason why it
 	// ended.
 	WaitStarted(by Transport)
@@ -162,7 +163,7 @@ func rejectSeal(m Metrics, source string, err error) {
 type noopMetrics struct{}
 
 func (noopMetrics) TicketChanged(ticket.Ticket)                  {}
-func (noopMetrics) PhoneCallDone(string, string)                 {}
+func (noopMetrics) PhoneCallDone(string, string, string)         {}
 func (noopMetrics) WaitStarted(Transport)                        {}
 func (noopMetrics) WaitEnded(Transport, string)                  {}
 func (noopMetrics) Delivered(Transport, Delivery, time.Duration) {}

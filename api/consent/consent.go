@@ -61,8 +61,8 @@ func (h *Handlers) Return(c echo.Context, p *provider.Provider, r visit.Return) 
 	if r.Declined() {
 		return h.Render(c, http.StatusOK, "weblogin.html", frontend.WebLoginResult{})
 	}
-	call, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: ticket.Scan, Ticket: r.Ticket},
-		Provider: p.ID, Exchanger: r.Redirector(p), Code: r.Code, Client: r.Client, Visit: h.Visits.Credential(p, r).Visit})
+	call, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: ticket.Scan, Ticket: r.Ticket, Provider: p.ID},
+		Exchanger: r.Redirector(p), Code: r.Code, Client: r.Client, Visit: h.Visits.Credential(p, r).Visit})
 	if err != nil {
 		return err
 	}
@@ -228,8 +228,8 @@ func (h *Handlers) decide(c echo.Context, action ticket.Action) error {
 		return request.Invalid("provider: this client does not accept it")
 	}
 	held.By.Token = &p.Kind.Token
-	_, err = h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: id, Match: match},
-		Provider: p.ID, By: held.By, Client: held.Client})
+	_, err = h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: id, Provider: p.ID, Match: match},
+		By: held.By, Client: held.Client})
 	if err != nil && !shown(err) {
 		return err
 	}

@@ -20,8 +20,7 @@ import (
 // addresses.
 type Admission struct {
 	hub.PhoneCall
-	Provider string
-	Code     string // "" if the user has declined at the provider's page
+	Code string // "" if the user has declined at the provider's page
 	// Exchanger exchanges the code that a browser brings from Visit; nil: the one for the
 	// codes of phones.
 	Exchanger provider.Exchanger
@@ -113,6 +112,8 @@ func (a *Admission) exchange(ctx context.Context, p provider.Exchanger) (provide
 	b, ok := p.(ticketBound)
 	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.Code, Ticket: a.Ticket, TicketBound: ok && b.TicketBound()}
 	by, err := a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (provider.Identity, error) {
+		start := time.Now()
+		defer func() { a.gate.exchanged(a.Provider, time.Since(start)) }()
 		return a.gate.exchange(ctx, a.cfg, p, provider.Credential{Code: a.Code, Ticket: string(a.Ticket), Visit: a.Visit})
 	})
 	if err != nil {

@@ -73,7 +73,7 @@ func (g *Gate) RunScan(ctx context.Context, c echo.Context, p *provider.Provider
 	}
 	var by provider.Identity
 	a := &Admission{gate: g, cfg: ConfigOf(c)}
-	call, err := g.Hub.Begin(ctx, hub.PhoneCall{Action: ticket.Scan, Ticket: id})
+	call, err := g.Hub.Begin(ctx, hub.PhoneCall{Action: ticket.Scan, Ticket: id, Provider: p.ID})
 	defer func() { call.End(by, a.end(err), err) }()
 	if err != nil {
 		return nil, err

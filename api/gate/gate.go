@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
@@ -21,6 +22,8 @@ type Options struct {
 	Proxies    []netip.Prefix // trusted; nil: none
 	// Outcome returns the status and code that answer an error.
 	Outcome func(error) (status int, code string)
+	// Exchanged observes how long a caller waited for a provider to exchange a code.
+	Exchanged func(provider string, took time.Duration)
 }
 
 // Gate checks what a request has to pass besides the ticket's rules. It is safe
@@ -33,11 +36,12 @@ type Gate struct {
 	Limits     *ratelimit.Limits
 	proxies    *request.Proxies
 	outcome    func(error) (status int, code string)
+	exchanged  func(provider string, took time.Duration)
 	active     atomic.Pointer[Config]
 }
 
 // New returns a gate. The caller must call Reload before its first request.
 func New(o Options) *Gate {
 	return &Gate{Hub: o.Hub, Log: o.Log, PublicURL: o.PublicURL, ownOrigins: o.OwnOrigins, Limits: o.Limits,
-		proxies: request.NewProxies(o.Proxies, o.Log), outcome: o.Outcome}
+		proxies: request.NewProxies(o.Proxies, o.Log), outcome: o.Outcome, exchanged: o.Exchanged}
 }

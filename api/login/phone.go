@@ -166,6 +166,6 @@ func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error)
 	if err != nil {
 		return nil, request.Invalid(err.Error())
 	}
-	return l.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, User: user, Match: in.Match},
-		Provider: in.Provider, Code: in.Code, PhoneCode: in.PhoneCode})
+	return l.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, Provider: in.Provider, User: user, Match: in.Match},
+		Code: in.Code, PhoneCode: in.PhoneCode})
 }

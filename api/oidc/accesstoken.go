@@ -91,8 +91,16 @@ type tokenEndpoints struct{ *Handlers }
 // revoked.
 var errToken = errors.New("the access token is invalid")
 
+// errEnded is an errToken of a token that has expired, or whose login was ended.
+var errEnded = fmt.Errorf("%w: it has ended", errToken)
+
 // verifyAccess returns an access token that is valid now, and its client.
 func (h *tokenEndpoints) verifyAccess(ctx context.Context, cfg *gate.Config, text string) (t accessToken, site *client.Client, err error) {
+	defer func() {
+		if errors.Is(err, errToken) {
+			h.options.Metrics.IncTokenRefused(refusedAccess, refusalReason(err))
+		}
+	}()
 	if err := h.gate.Hub.MasterKeys.Check(); err != nil {
 		return t, nil, err // a starting node may have a key that was revoked
 	}
@@ -104,16 +112,18 @@ func (h *tokenEndpoints) verifyAccess(ctx context.Context, cfg *gate.Config, tex
 		return t, nil, fmt.Errorf("%w: %w", errToken, err)
 	}
 	site = cfg.ClientByID[t.ClientID]
-	now := h.states.Now().Unix()
-	if t.Issuer != h.issuerURL || t.Audience != h.issuerURL || site == nil || !site.OpenID() || now >= t.Expires {
+	if t.Issuer != h.issuerURL || t.Audience != h.issuerURL || site == nil || !site.OpenID() {
 		return t, site, errToken
+	}
+	if h.states.Now().Unix() >= t.Expires {
+		return t, site, errEnded
 	}
 	ended, err := h.sessionEnded(ctx, t.ClientID, t.Subject, t.Session, t.Confirmed)
 	if err != nil {
 		return t, site, err
 	}
 	if ended {
-		return t, site, errToken
+		return t, site, errEnded
 	}
 	return t, site, nil
 }

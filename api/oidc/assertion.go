@@ -39,7 +39,8 @@ type assertions struct {
 	sources map[string]*assertion.KeySource // by jwks_uri of the clients file
 }
 
-// authenticate returns the client that has signed the assertion.
+// authenticate returns the client that has signed the assertion. With an error it returns
+// the client that the assertion names, if there is one.
 func (a *assertions) authenticate(ctx context.Context, cfg *gate.Config, sent credentials, endpoint string) (*client.Client, error) {
 	if len(sent.assertion) > maxAssertion {
 		return nil, errClient
@@ -54,22 +55,22 @@ func (a *assertions) authenticate(ctx context.Context, cfg *gate.Config, sent cr
 	}
 	site := cfg.ClientByID[claims.Subject]
 	if site == nil || site.JWKS == nil && site.JWKSURI == "" || claims.Issuer != site.ID || sent.id != "" && sent.id != site.ID {
-		return nil, errClient
+		return site, errClient
 	}
 	keys, err := a.keys(ctx, site, parsed.Headers[0].KeyID)
 	if err != nil {
-		return nil, err
+		return site, err
 	}
 	if !signedByOne(parsed, keys) || !a.valid(claims, endpoint) {
-		return nil, errClient
+		return site, errClient
 	}
 	sum := sha256.Sum256([]byte(site.ID + "\x00" + claims.ID))
 	first, err := a.states.SetNX(ctx, "client_jti:"+base64.RawURLEncoding.EncodeToString(sum[:16]), maxAssertionLife+2*assertionLeeway)
 	if err != nil {
-		return nil, err
+		return site, err
 	}
 	if !first {
-		return nil, errClient
+		return site, errClient
 	}
 	return site, nil
 }

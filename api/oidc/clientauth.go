@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -120,27 +121,37 @@ func parseBasic(header []string) (id, secret string, ok bool) {
 // for. endpoint is the path of the endpoint, an audience of assertions.
 func (h *Handlers) authenticate(c echo.Context, form url.Values, endpoint string) (*client.Client, error) {
 	sent, err := readCredentials(c.Request(), form)
+	cfg := gate.ConfigOf(c)
+	site := cfg.ClientByID[sent.id]
+	switch {
+	case err != nil:
+	case sent.method == "private_key_jwt":
+		site, err = h.assertions.authenticate(c.Request().Context(), cfg, sent, endpoint)
+	case !sent.proves(site):
+		err = errClient
+	}
+	if errors.Is(err, errClient) {
+		name := UnknownClient
+		if site != nil && site.OpenID() {
+			name = site.ID
+		}
+		h.options.Metrics.IncClientRefused(name, credentialNames[sent.method])
+	}
 	if err != nil {
 		return nil, err
 	}
-	cfg := gate.ConfigOf(c)
-	if sent.method == "private_key_jwt" {
-		return h.assertions.authenticate(c.Request().Context(), cfg, sent, endpoint)
-	}
-	site := cfg.ClientByID[sent.id]
-	if site == nil || !site.OpenID() {
-		return nil, errClient
-	}
-	switch sent.method {
-	case "none":
-		if !site.Public() {
-			return nil, errClient
-		}
-	default:
-		sum := sha256.Sum256([]byte(sent.secret))
-		if site.Secret == nil || subtle.ConstantTimeCompare(sum[:], site.Secret) != 1 {
-			return nil, errClient
-		}
-	}
 	return site, nil
+}
+
+// proves reports whether the credentials without an assertion are those of the client; nil
+// means that none is configured.
+func (sent credentials) proves(site *client.Client) bool {
+	switch {
+	case site == nil || !site.OpenID():
+		return false
+	case sent.method == "none":
+		return site.Public()
+	}
+	sum := sha256.Sum256([]byte(sent.secret))
+	return site.Secret != nil && subtle.ConstantTimeCompare(sum[:], site.Secret) == 1
 }

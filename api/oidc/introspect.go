@@ -46,7 +46,7 @@ func (h *tokenEndpoints) introspect(c echo.Context) error {
 	if text == "" {
 		return newError("invalid_request", "token is required")
 	}
-	if sid, number, ok := parseRefresh(cfg.Signer, text); ok {
+	if sid, number, err := parseRefresh(cfg.Signer, text); err == nil {
 		s, ok, err := h.loadSession(ctx, site, sid)
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ func (h *tokenEndpoints) revoke(c echo.Context) error {
 		return newError("invalid_request", "token is required")
 	}
 	sid, own := "", true
-	if id, _, ok := parseRefresh(cfg.Signer, text); ok {
+	if id, _, err := parseRefresh(cfg.Signer, text); err == nil {
 		s, ok, err := h.loadSession(ctx, site, id)
 		if err != nil {
 			return err

@@ -110,11 +110,18 @@ func logoutParams(c echo.Context) (params url.Values, err error) {
 // readHint returns the ID token of a hint. It may have expired, but a key of the JWKS
 // must have signed it.
 func (h *tokenEndpoints) readHint(cfg *gate.Config, text string) (hint idTokenHint, ok bool) {
-	claims, err := cfg.Signer.Verify(text, idTokenType)
-	if err != nil || json.Unmarshal(claims, &hint) != nil {
+	if text == "" {
 		return hint, false
 	}
-	return hint, hint.Issuer == h.issuerURL && hint.Subject != "" && hint.Session != ""
+	claims, err := cfg.Signer.Verify(text, idTokenType)
+	if err == nil {
+		err = json.Unmarshal(claims, &hint)
+	}
+	ok = err == nil && hint.Issuer == h.issuerURL && hint.Subject != "" && hint.Session != ""
+	if !ok {
+		h.options.Metrics.IncTokenRefused(refusedHint, refusalReason(err))
+	}
+	return hint, ok
 }
 
 // endLogin ends the tokens of a login, and sends its site one logout token.

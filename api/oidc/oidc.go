@@ -55,9 +55,7 @@ type Options struct {
 	Device func(c echo.Context, status int, code string) error
 	// LogoutPage answers with the page of a logout.
 	LogoutPage func(c echo.Context, p LogoutPage) error
-	// LogoutToken counts the end of a logout token's delivery; result is one of
-	// LogoutResults.
-	LogoutToken func(result string)
+	Metrics    Metrics
 }
 
 // Handlers are the endpoints. They are safe for concurrent use.
@@ -84,7 +82,7 @@ func New(g *gate.Gate, o Options) *Handlers {
 	if o.States != nil {
 		now = o.States.Now
 	}
-	h.logouts = &logoutSender{issuer: issuer, signer: func() *token.Signer { return g.Current().Signer }, now: now, done: o.LogoutToken, log: g.Log}
+	h.logouts = &logoutSender{issuer: issuer, signer: func() *token.Signer { return g.Current().Signer }, now: now, done: func(result string) { o.Metrics.IncLogoutToken(result) }, log: g.Log}
 	h.logouts.start()
 	return h
 }

@@ -42,18 +42,20 @@ func refreshToken(signer *token.Signer, key, sid string, number int) (string, er
 }
 
 // parseRefresh returns session and number of a refresh token that a node has made. Its
-// session may have ended.
-func parseRefresh(signer *token.Signer, text string) (sid string, number int, ok bool) {
+// session may have ended. Every error but ticket.ErrUnknownKey is errRefresh.
+func parseRefresh(signer *token.Signer, text string) (sid string, number int, err error) {
 	parts := strings.Split(text, ".")
 	if len(text) > 200 || len(parts) != 4 {
-		return "", 0, false
+		return "", 0, errRefresh
 	}
-	number, err := strconv.Atoi(parts[2])
-	if err != nil {
-		return "", 0, false
+	if number, err = strconv.Atoi(parts[2]); err != nil {
+		return "", 0, errRefresh
 	}
 	want, err := refreshToken(signer, parts[0], parts[1], number)
-	return parts[1], number, err == nil && hmac.Equal([]byte(want), []byte(text))
+	if err == nil && !hmac.Equal([]byte(want), []byte(text)) {
+		err = errRefresh
+	}
+	return parts[1], number, err
 }
 
 func sessionName(sid string) string { return "session:" + sid }
@@ -91,9 +93,9 @@ func (h *tokenEndpoints) refresh(c echo.Context, site *client.Client, form url.V
 	if !form.Has("refresh_token") {
 		return tokenResponse{}, newError("invalid_request", "refresh_token is required")
 	}
-	sid, number, ok := parseRefresh(signer, form.Get("refresh_token"))
-	if !ok {
-		return tokenResponse{}, errRefresh
+	sid, number, err := parseRefresh(signer, form.Get("refresh_token"))
+	if err != nil {
+		return tokenResponse{}, h.refuseRefresh(refusalReason(err))
 	}
 	if err := h.gate.Hub.CheckEnabled(site.ID); err != nil {
 		return tokenResponse{}, err
@@ -103,7 +105,7 @@ func (h *tokenEndpoints) refresh(c echo.Context, site *client.Client, form url.V
 		return tokenResponse{}, err
 	}
 	if !ok {
-		return tokenResponse{}, errRefresh
+		return tokenResponse{}, h.refuseRefresh(reasonEnded)
 	}
 	scope := s.Scope
 	if form.Has("scope") {
@@ -144,5 +146,11 @@ func (h *tokenEndpoints) use(ctx context.Context, i *issuer, site *client.Client
 	if err := h.endSession(ctx, site, s.ID); err != nil {
 		return err
 	}
+	return h.refuseRefresh(reasonReused)
+}
+
+// refuseRefresh counts a refresh token that is not accepted, and returns errRefresh.
+func (h *tokenEndpoints) refuseRefresh(reason string) error {
+	h.options.Metrics.IncTokenRefused(refusedRefresh, reason)
 	return errRefresh
 }

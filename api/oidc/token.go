@@ -20,39 +20,49 @@ import (
 )
 
 // token is POST /oauth2/token (RFC 6749, section 3.2).
-func (h *Handlers) token(c echo.Context) error {
+func (h *Handlers) token(c echo.Context) (err error) {
 	noStore(c)
+	grant := otherGrant
+	defer func() {
+		outcome := "ok"
+		if err != nil {
+			refusal, _ := AsError(err)
+			outcome = refusal.Code
+		}
+		h.options.Metrics.IncGrant(grant, outcome)
+	}()
 	form, err := readForm(c)
 	if err != nil {
 		return err
+	}
+	for name, kind := range grantTypes {
+		if kind == form.Get("grant_type") {
+			grant = name
+		}
 	}
 	site, err := h.authenticate(c, form, tokenPath)
 	if err != nil {
 		return err
 	}
-	kind := form.Get("grant_type")
 	exchange := map[string]func(echo.Context, *client.Client, url.Values) (tokenResponse, error){
 		client.GrantCode:    h.exchangeCode,
 		client.GrantDevice:  h.devices.exchangeDevice,
 		client.GrantRefresh: (&tokenEndpoints{h}).refresh,
 	}
-	for grant, run := range exchange {
-		if grantTypes[grant] != kind {
-			continue
-		}
-		if !site.HasGrant(grant) {
-			return newError("unauthorized_client", "the client's settings do not list this grant")
-		}
-		response, err := run(c, site, form)
-		if err != nil {
-			return err
-		}
-		return c.JSON(http.StatusOK, response)
-	}
-	if kind == "" {
+	run := exchange[grant]
+	switch {
+	case !form.Has("grant_type"):
 		return newError("invalid_request", "grant_type is required")
+	case run == nil:
+		return newError("unsupported_grant_type", "see grant_types_supported in the discovery document")
+	case !site.HasGrant(grant):
+		return newError("unauthorized_client", "the client's settings do not list this grant")
 	}
-	return newError("unsupported_grant_type", "see grant_types_supported in the discovery document")
+	response, err := run(c, site, form)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, response)
 }
 
 // errGrant is the one answer to every code that cannot be exchanged.

@@ -50,5 +50,5 @@ func verify(set jose.JSONWebKeySet, text, typ string) ([]byte, error) {
 			return claims, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: its key is not published", ErrInvalid)
+	return nil, fmt.Errorf("%w: its key is not published: %w", ErrInvalid, ErrUnknownKey)
 }

@@ -166,8 +166,8 @@ func (h *Handlers) Callback(c echo.Context) error {
 	if r.Code == "" {
 		action = ticket.Reject // WeChat's page sends a user who declined back without a code
 	}
-	call, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: r.Ticket, SameBrowser: true},
-		Provider: p.ID, Exchanger: r.Redirector(p), Code: r.Code, Client: r.Client, Visit: h.Visits.Credential(p, r).Visit})
+	call, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: action, Ticket: r.Ticket, Provider: p.ID, SameBrowser: true},
+		Exchanger: r.Redirector(p), Code: r.Code, Client: r.Client, Visit: h.Visits.Credential(p, r).Visit})
 	if err != nil {
 		return err
 	}

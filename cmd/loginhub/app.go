@@ -62,6 +62,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.metrics.WatchLog("log", a.logs.stderr, logqueue.Ordinary)
 	a.metrics.WatchLog("audit", a.logs.audit.queue, logqueue.Audit)
 	store.Metrics = a.metrics.Redis
+	a.metrics.WatchStore(store)
 	defer store.Close()
 	urls := a.set.endpoints(tcp.Addr())
 	node, server, err := a.build(store, urls)

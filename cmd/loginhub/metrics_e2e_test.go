@@ -46,7 +46,7 @@ func TestMetrics_WholeLogin(t *testing.T) {
 	maps.Copy(want, map[string]float64{
 		`confirm_to_push_seconds_count{transport="socket"}`:                   1,
 		`tokens_delivered_total{delivery="pushed",transport="socket"}`:        1,
-		`transitions_total{state="consumed"}`:                                 1,
+		`transitions_total{client="default",state="consumed"}`:                1,
 		`tickets_finished_total{outcome="consumed",provider="sandbox"}`:       1,
 		`waits_ended_total{reason="done",transport="socket"}`:                 1,
 		`redis_call_duration_seconds_count{call="change"}`:                    1, // for the ack
@@ -55,15 +55,16 @@ func TestMetrics_WholeLogin(t *testing.T) {
 	})
 	wantChanges(t, waiterNode, before, want)
 	want = map[string]float64{
-		`tickets_created_total`:                            1,
-		`transitions_total{state="pending"}`:               1,
-		`transitions_total{state="scanned"}`:               1,
-		`transitions_total{state="confirmed"}`:             1,
-		`phone_calls_total{action="scan",outcome="ok"}`:    1,
-		`phone_calls_total{action="confirm",outcome="ok"}`: 1,
-		`redis_call_duration_seconds_count{call="create"}`: 1,
-		`redis_call_duration_seconds_count{call="attach"}`: 2, // the reads before
-		`redis_call_duration_seconds_count{call="change"}`: 2,
+		`tickets_created_total`:                                               1,
+		`transitions_total{client="default",state="pending"}`:                 1,
+		`transitions_total{client="default",state="scanned"}`:                 1,
+		`transitions_total{client="default",state="confirmed"}`:               1,
+		`phone_calls_total{action="scan",outcome="ok",provider="sandbox"}`:    1,
+		`phone_calls_total{action="confirm",outcome="ok",provider="sandbox"}`: 1,
+		`redis_call_duration_seconds_count{call="create"}`:                    1,
+		`provider_exchange_duration_seconds_count{provider="sandbox"}`:        2,
+		`redis_call_duration_seconds_count{call="attach"}`:                    2, // the reads before
+		`redis_call_duration_seconds_count{call="change"}`:                    2,
 	}
 	for _, route := range []string{"/api/login/tickets", "/api/login/tickets/:ticket/scan", "/api/login/tickets/:ticket/confirm"} {
 		want[`http_requests_total{route="`+route+`",status="2xx"}`] = 1
@@ -127,25 +128,31 @@ func TestMetrics_Events(t *testing.T) {
 	w, settings := startWeChat(t)
 	s := &metricsFixture{T: t, ctx: hubtest.Context(t, 60*time.Second), w: w, redis: hubtest.StartRedis(t), phone: weChatPhone(w, "counted")}
 	s.node = startMetered(t, append(settings, "REDIS_URL="+s.redis.URL, "RESULT_TTL=3s", "DRAIN=8s")...)
-	for _, e := range slices.Concat(s.weChatErrors(), s.brokenSeals(), s.polls(), s.socketEnds()) {
-		before := scrape(t, s.node)
-		e.do()
-		for name, by := range e.want {
-			waitIncrease(t, s.node, before, name, by)
-		}
-		after := scrape(t, s.node)
-		for name, by := range e.want {
-			if grown := after["loginhub_"+name] - before["loginhub_"+name]; grown != by {
-				t.Errorf("%s: %s grew by %v, wanted %v", e.what, name, grown, by)
-			}
-		}
-	}
+	runEvents(t, s.node, slices.Concat(s.weChatErrors(), s.brokenSeals(), s.polls(), s.socketEnds()))
 	before := scrape(t, s.node)
 	mustOpenWaiter(t, s.ctx, s.node.URL, s.node.URL)
 	if err := s.node.Terminate(); err != nil {
 		t.Fatal(err)
 	}
 	waitIncrease(t, s.node, before, `waits_ended_total{reason="draining",transport="socket"}`, 1)
+}
+
+// runEvents lets each event happen on a node and checks what it counts.
+func runEvents(t *testing.T, n *hubtest.Node, events []event) {
+	t.Helper()
+	for _, e := range events {
+		before := scrape(t, n)
+		e.do()
+		for name, by := range e.want {
+			waitIncrease(t, n, before, name, by)
+		}
+		after := scrape(t, n)
+		for name, by := range e.want {
+			if grown := after["loginhub_"+name] - before["loginhub_"+name]; grown != by {
+				t.Errorf("%s: %s grew by %v, wanted %v", e.what, name, grown, by)
+			}
+		}
+	}
 }
 
 // socketEnds are the ways in which the wait of a socket ends.
@@ -213,15 +220,15 @@ func (s *metricsFixture) polls() []event {
 			ticket := hubtest.MustCreateTicket(s.T, s.ctx, url)
 			a, err := hubtest.Request(s.ctx, "POST", ticket.URL(url, "cancel"), nil, "Authorization", "Bearer "+ticket.Secret)
 			hubtest.AssertRefusal(s.T, "cancel", a, err, 200, "")
-		}, map[string]float64{`tickets_finished_total{outcome="cancelled",provider="none"}`: 1, `transitions_total{state="rejected"}`: 1}},
+		}, map[string]float64{`tickets_finished_total{outcome="cancelled",provider="none"}`: 1, `transitions_total{client="default",state="rejected"}`: 1}},
 		{"a token that is not fetched", func() {
 			p := mustOpenWaiter(s.T, s.ctx, url, url)
 			mustCall(s.T, s.ctx, s.phone, url, p.ID, "confirm")
 			if _, err := p.socket.Until(s.ctx, "expired"); err != nil {
 				s.Error(err)
 			}
-		}, map[string]float64{`tickets_finished_total{outcome="undelivered",provider="wechat"}`: 1, `transitions_total{state="confirmed"}`: 1,
-			`transitions_total{state="expired"}`: 1, `transitions_total{state="consumed"}`: 0, `tickets_finished_total{outcome="expired",provider="wechat"}`: 0}},
+		}, map[string]float64{`tickets_finished_total{outcome="undelivered",provider="wechat"}`: 1, `transitions_total{client="default",state="confirmed"}`: 1,
+			`transitions_total{client="default",state="expired"}`: 1, `transitions_total{client="default",state="consumed"}`: 0, `tickets_finished_total{outcome="expired",provider="wechat"}`: 0}},
 	}
 }
 
@@ -265,7 +272,7 @@ func (s *metricsFixture) weChatErrors() (all []event) {
 	} {
 		want := map[string]float64{`wechat_calls_total{` + labels + `}`: 1, `wechat_call_duration_seconds_count{endpoint="jscode2session"}`: 1}
 		if f.Errcode == 40163 {
-			want[`phone_calls_total{action="scan",outcome="code_invalid"}`] = 1
+			want[`phone_calls_total{action="scan",outcome="code_invalid",provider="wechat"}`] = 1
 		}
 		all = append(all, event{labels, func() {
 			s.w.Fail(f)

@@ -12,6 +12,7 @@ import (
 
 	"loginhub/api"
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/redisstore"
 )
 
@@ -47,6 +48,9 @@ func (r *reloader) setCurrent(now *reloadable) {
 	if heads := r.app.logs.heads; heads != nil {
 		heads.signer.Store(now.server.Signer)
 	}
+	clients := now.server.Clients
+	openID := slices.DeleteFunc(slices.Clone(clients), func(c *client.Client) bool { return !c.OpenID() })
+	r.app.metrics.WatchClients(clientIDs(clients), clientIDs(openID))
 	r.app.metrics.WatchProviders(now.set.providers(), slices.Collect(maps.Values(now.providers.cache)))
 }
 
@@ -120,11 +124,13 @@ func (r *reloader) reload(cause string) {
 	r.lastSeen = maps.Clone(r.current.set.files)
 	maps.Copy(r.lastSeen, given.files)
 	if err != nil {
+		r.app.metrics.Reloaded(false)
 		log.Error("reload refused: nothing was changed", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
 	was := r.current.set
 	r.apply(next)
+	r.app.metrics.Reloaded(true)
 	log.Info("reloaded", slog.Group("changed", was.changes(set)...))
 	for _, text := range append(was.keyWarnings(set), set.warnings(time.Now())...) {
 		log.Warn(text)
@@ -134,10 +140,11 @@ func (r *reloader) reload(cause string) {
 // apply replaces what is in use. Readers change before writers, so that each value a
 // node writes can be read.
 func (r *reloader) apply(next *reloadable) {
-	was := r.current.set
-	was.certificate.replace(next.set.certificate)
-	was.redisCert.replace(next.set.redisCert)
-	next.set.certificate, next.set.redisCert = was.certificate, was.redisCert
+	if was := r.current.set; was != next.set { // they are the same if only the shared keys have changed
+		was.certificate.replace(next.set.certificate)
+		was.redisCert.replace(next.set.redisCert)
+		next.set.certificate, next.set.redisCert = was.certificate, was.redisCert
+	}
 	r.secrets.Reload(next.secrets)
 	r.node.Reload(next.node)
 	r.server.Reload(next.server)

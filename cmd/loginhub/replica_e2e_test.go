@@ -43,7 +43,7 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 		var changes, missing float64
 		for _, node := range nodes {
 			counts := scrape(t, node)
-			changes += counts[`loginhub_transitions_total{state="confirmed"}`]
+			changes += counts[`loginhub_transitions_total{client="default",state="confirmed"}`]
 			missing += counts["loginhub_redis_replicas_missing_total"]
 		}
 		lines := auditLines("confirmed", nodes...)

@@ -23,6 +23,21 @@ type Metrics interface {
 	ReplicasMissing()
 }
 
+// PoolStats are the connections to Redis, with a Cluster those of all servers.
+type PoolStats struct {
+	Used, Idle, Subscribed int
+	// Since the start: connections opened for calls, calls that waited for a free
+	// connection, and calls that got none in time.
+	Opened, Waits, Timeouts uint32
+}
+
+// PoolStats returns the present state of the connections.
+func (s *Store) PoolStats() PoolStats {
+	p := s.client.PoolStats()
+	return PoolStats{Used: int(p.TotalConns) - int(p.IdleConns), Idle: int(p.IdleConns), Subscribed: int(p.PubSubStats.Active),
+		Opened: p.Misses, Waits: p.WaitCount, Timeouts: p.Timeouts}
+}
+
 // Names of the calls. attach and change serve one page or phone. Those with _many come
 // from the sweep, with up to 512 tickets in one pipeline.
 const (

@@ -48,6 +48,9 @@ func (m *Metrics) Calls(service string) provider.CallMetrics {
 // WatchProviders observes the providers in use. ids are those of the configuration.
 func (m *Metrics) WatchProviders(ids []string, open []*provider.Provider) {
 	m.Hub.setProviders(ids)
+	for _, id := range ids {
+		m.API.exchange.init(labelValues{id})
+	}
 	for service, c := range m.services {
 		of := map[string][]provider.AccessToken{}
 		for _, p := range open {

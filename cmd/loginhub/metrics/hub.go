@@ -32,16 +32,19 @@ type hubMetrics struct {
 	delivered                             *counterVec
 	pushed                                *histogramVec
 	resyncs, resynced, sealFailures       *counterVec
-	providers                             *atomic.Pointer[[]string] // ids in the configuration: values of a label
+	// Ids of the configuration: values of labels.
+	providers *atomic.Pointer[[]string]
+	clients   *atomic.Pointer[map[string]bool]
 }
 
 func newHubMetrics(m *Metrics) hubMetrics {
 	h := hubMetrics{
 		providers:   &atomic.Pointer[[]string]{},
+		clients:     &atomic.Pointer[map[string]bool]{},
 		created:     m.counter("loginhub_tickets_created_total", "Tickets that this node has created."),
 		finished:    m.counter("loginhub_tickets_finished_total", "Tickets whose final state this node has recorded.", "outcome", "provider"),
-		transitions: m.counter("loginhub_transitions_total", "Changes of tickets that this node has made, by the new state.", "state"),
-		calls:       m.counter("loginhub_phone_calls_total", "Phone calls that named a ticket, by error code.", "action", "outcome"),
+		transitions: m.counter("loginhub_transitions_total", "Changes of tickets that this node has made, by client and new state.", "client", "state"),
+		calls:       m.counter("loginhub_phone_calls_total", "Phone calls that named a ticket, by error code and provider.", "action", "outcome", "provider"),
 		started:     m.counter("loginhub_waits_started_total", "Sockets and long polls that have begun to wait.", "transport"),
 		ended:       m.counter("loginhub_waits_ended_total", "Sockets and long polls that no longer wait.", "transport", "reason"),
 		delivered:   m.counter("loginhub_tokens_delivered_total", "Tokens written to a page, with repetitions.", "transport", "delivery"),
@@ -52,9 +55,7 @@ func newHubMetrics(m *Metrics) hubMetrics {
 		sealFailures: m.counter("loginhub_seal_failures_total", "Records, messages and secrets whose seal this node does not accept.", "where", "reason"),
 	}
 	h.created.init(labelValues{})
-	for _, state := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {
-		h.transitions.init(labelValues{string(state)})
-	}
+	h.setClients(nil)
 	for _, by := range transports {
 		h.started.init(labelValues{by})
 		h.pushed.init(labelValues{by})
@@ -66,11 +67,6 @@ func newHubMetrics(m *Metrics) hubMetrics {
 		}
 	}
 	h.setProviders(nil)
-	for _, action := range []string{"scan", "confirm", "reject"} {
-		for _, outcome := range []string{"ok", "code_invalid", "provider_unavailable", "provider_misconfigured", "store_unavailable"} {
-			h.calls.init(labelValues{action, outcome})
-		}
-	}
 	h.resyncs.init(labelValues{hub.ResyncSubscribed}, labelValues{hub.ResyncRecovered}, labelValues{hub.ResyncMissed})
 	for _, found := range hub.ResyncResults() {
 		h.resynced.init(labelValues{found})
@@ -91,6 +87,43 @@ func (h hubMetrics) setProviders(ids []string) {
 			h.finished.init(labelValues{outcome, by})
 		}
 	}
+	for _, action := range []string{"scan", "confirm", "reject"} {
+		for _, outcome := range []string{"ok", "code_invalid", "provider_unavailable", "provider_misconfigured", "store_unavailable", "internal_error"} {
+			for _, by := range append([]string{noProvider}, ids...) {
+				h.calls.init(labelValues{action, outcome, by})
+			}
+		}
+	}
+}
+
+// providerLabel returns the label of a provider: noProvider if it is not configured.
+func (h hubMetrics) providerLabel(id string) string {
+	if slices.Contains(*h.providers.Load(), id) {
+		return id
+	}
+	return noProvider
+}
+
+// maxClients is how many clients have series of their own. The others share otherClient.
+const (
+	maxClients  = 500
+	otherClient = "other"
+)
+
+// setClients sets the clients that have series of their own, and returns their ids.
+func (h hubMetrics) setClients(ids []string) []string {
+	ids = ids[:min(len(ids), maxClients)]
+	known := map[string]bool{}
+	for _, id := range ids {
+		known[id] = true
+	}
+	h.clients.Store(&known)
+	for _, id := range append([]string{otherClient}, ids...) {
+		for _, state := range []ticket.State{ticket.Pending, ticket.Scanned, ticket.Confirmed, ticket.Consumed, ticket.Rejected, ticket.Expired} {
+			h.transitions.init(labelValues{id, string(state)})
+		}
+	}
+	return ids
 }
 
 // TicketChanged implements hub.Metrics.
@@ -98,29 +131,30 @@ func (h hubMetrics) TicketChanged(t ticket.Ticket) {
 	if t.Redeemed() && t.Seq > t.Grant.Seq+1 {
 		return // the state was counted when the ticket entered it
 	}
-	h.transitions.get(labelValues{string(t.State)}).Inc()
+	client := t.Client
+	if !(*h.clients.Load())[client] {
+		client = otherClient
+	}
+	h.transitions.get(labelValues{client, string(t.State)}).Inc()
 	if t.Seq == 1 {
 		h.created.get(labelValues{}).Inc()
 	}
 	if !t.State.Final() {
 		return
 	}
-	outcome, by := string(t.State), t.Identity.Provider
+	outcome := string(t.State)
 	if t.State == ticket.Expired && len(t.Claims) > 0 {
 		outcome = undelivered
 	}
 	if t.Reason == ticket.ReasonCancelled {
 		outcome = cancelled
 	}
-	if !slices.Contains(*h.providers.Load(), by) {
-		by = noProvider
-	}
-	h.finished.get(labelValues{outcome, by}).Inc()
+	h.finished.get(labelValues{outcome, h.providerLabel(t.Identity.Provider)}).Inc()
 }
 
 // PhoneCallDone implements hub.Metrics.
-func (h hubMetrics) PhoneCallDone(action, outcome string) {
-	h.calls.get(labelValues{action, outcome}).Inc()
+func (h hubMetrics) PhoneCallDone(action, outcome, provider string) {
+	h.calls.get(labelValues{action, outcome, h.providerLabel(provider)}).Inc()
 }
 
 // WaitStarted implements hub.Metrics.

@@ -26,20 +26,25 @@ type Metrics struct {
 
 	registry *prometheus.Registry
 	services map[string]*callMetrics // by Kind.Calls
+	switches *switches
+	reload   reloadMetrics
 }
 
 // New returns the metrics of one process. releaseVersion and commit are those of the
 // release, or empty for those of the build. kinds are all kinds of providers.
 func New(releaseVersion, commit string, kinds []provider.Kind) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
-	// How long runnable goroutines wait for a processor: it grows on a machine
-	// without free CPU.
-	waits := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
-	m.registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waits)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// How long runnable goroutines wait for a processor, which grows on a machine without
+	// free CPU; and the memory that waiting pages and requests use, without garbage.
+	further := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/(sched/latencies:seconds|gc/heap/live:bytes|memory/classes/heap/stacks:bytes)$`)}
+	m.registry.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(further)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.Hub = newHubMetrics(m)
 	m.API = newAPIMetrics(m)
 	m.Redis = newRedisMetrics(m, m.Hub.sealFailures)
 	m.services = newCallMetrics(m, kinds)
+	m.switches = newSwitches()
+	m.registry.MustRegister(m.switches)
+	m.reload = newReloadMetrics(m)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "loginhub_build_info",
 		Help: "Version of the program; always 1."}, []string{"version", "revision", "go_version"})
 	m.registry.MustRegister(build)
@@ -88,12 +93,8 @@ func (m *Metrics) WatchHub(node *hub.Hub) {
 		func() float64 { return float64(node.MaxWaiters()) }, nil)
 	gauge("loginhub_mailbox_probe_age_seconds", "Time since Redis last delivered this node's liveness probe to its mailbox.",
 		func() float64 { return node.LastProbeAge().Seconds() }, nil)
-	gauge("loginhub_ready", "1 if GET /readyz answers 200.", func() float64 {
-		if node.Ready() != nil {
-			return 0
-		}
-		return 1
-	}, nil)
+	gauge("loginhub_ready", "1 if GET /readyz answers 200.", func() float64 { return number(node.Ready() == nil) }, nil)
+	m.switches.watch(node.CheckEnabled)
 }
 
 // WatchLog adds what is read from a log's queue at each scrape. stream is "log" or
@@ -109,12 +110,7 @@ func (m *Metrics) WatchLog(stream string, queue *logqueue.Queue, kind int) {
 			func() float64 { return float64(queue.Queued()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_log_stalled",
 			Help: "1 if lines wait and none was written for a second.", ConstLabels: labels},
-			func() float64 {
-				if queue.Stalled() {
-					return 1
-				}
-				return 0
-			}))
+			func() float64 { return number(queue.Stalled()) }))
 }
 
 // WatchCertificate adds the expiry time of a certificate in use, which is read at each

@@ -15,7 +15,7 @@ func TestMetrics_NoAllocation(t *testing.T) {
 	done := ticket.Ticket{State: ticket.Consumed, Seq: 4, Identity: provider.Identity{Provider: "wechat"}}
 	events := map[string]func(){
 		"a change":         func() { m.Hub.TicketChanged(done) },
-		"a phone's call":   func() { m.Hub.PhoneCallDone("confirm", "ok") },
+		"a phone's call":   func() { m.Hub.PhoneCallDone("confirm", "ok", "wechat") },
 		"a wait":           func() { m.Hub.WaitStarted(hub.TransportSocket); m.Hub.WaitEnded(hub.TransportSocket, hub.EndedDone) },
 		"a push":           func() { m.Hub.Delivered(hub.TransportPoll, hub.Pushed, time.Millisecond) },
 		"a resync read":    func() { m.Hub.Resynced(hub.FoundSame) },
@@ -34,11 +34,16 @@ func TestMetrics_NoAllocation(t *testing.T) {
 func TestMetrics_LabelsBounded(t *testing.T) {
 	m := New("", "", nil)
 	m.Hub.setProviders([]string{"wechat"})
-	before := len(m.Hub.finished.known)
-	for _, id := range []string{"", "oidc", "x"} {
-		m.Hub.TicketChanged(ticket.Ticket{State: ticket.Rejected, Seq: 2, Identity: provider.Identity{Provider: id}})
+	m.WatchClients(make([]string, maxClients+1), nil)
+	series := func() int {
+		return len(m.Hub.finished.known) + len(m.Hub.transitions.known) + len(m.Hub.calls.known)
 	}
-	if n := len(m.Hub.finished.known); n != before {
+	before := series()
+	for _, id := range []string{"", "oidc", "x"} {
+		m.Hub.TicketChanged(ticket.Ticket{State: ticket.Rejected, Seq: 2, Client: "of another node " + id, Identity: provider.Identity{Provider: id}})
+		m.Hub.PhoneCallDone("scan", "ok", id)
+	}
+	if n := series(); n != before {
 		t.Errorf("%d series, %d before", n, before)
 	}
 }

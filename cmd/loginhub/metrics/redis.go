@@ -3,6 +3,8 @@ package metrics
 import (
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
 )
@@ -33,6 +35,24 @@ func newRedisMetrics(m *Metrics, refused *counterVec) redisMetrics {
 	}
 	refused.init(secretBroken)
 	return r
+}
+
+// WatchStore adds what is read from the connections to Redis at each scrape.
+func (m *Metrics) WatchStore(store *redisstore.Store) {
+	for state, count := range map[string]func(redisstore.PoolStats) int{
+		"used":       func(p redisstore.PoolStats) int { return p.Used },
+		"idle":       func(p redisstore.PoolStats) int { return p.Idle },
+		"subscribed": func(p redisstore.PoolStats) int { return p.Subscribed },
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_redis_connections",
+			Help: "Connections to Redis.", ConstLabels: prometheus.Labels{"state": state}}, func() float64 { return float64(count(store.PoolStats())) }))
+	}
+	counter := func(name, help string, count func(redisstore.PoolStats) uint32) {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(count(store.PoolStats())) }))
+	}
+	counter("loginhub_redis_connections_opened_total", "Connections opened for calls of Redis.", func(p redisstore.PoolStats) uint32 { return p.Opened })
+	counter("loginhub_redis_pool_waits_total", "Calls that waited for a free connection.", func(p redisstore.PoolStats) uint32 { return p.Waits })
+	counter("loginhub_redis_pool_timeouts_total", "Calls that failed because no connection was free in time.", func(p redisstore.PoolStats) uint32 { return p.Timeouts })
 }
 
 // ObserveCall implements redisstore.Metrics.

@@ -133,7 +133,10 @@ func (c *Client) Start(calls ...string) {
 	if c.host.Metrics == nil {
 		return
 	}
-	results := []provider.CallResult{c.result(nil), c.result(&Error{Reaction: Busy}), {Code: "other", Reaction: string(Busy)}}
+	results := []provider.CallResult{c.result(nil), {Code: "other", Reaction: string(Busy)}}
+	for _, code := range provider.NetworkCodes() {
+		results = append(results, provider.CallResult{Code: code, Reaction: string(Busy)})
+	}
 	for code, reaction := range c.host.Reactions {
 		results = append(results, provider.CallResult{Code: code, Reaction: string(reaction)})
 	}
@@ -142,13 +145,13 @@ func (c *Client) Start(calls ...string) {
 	}
 }
 
-// result returns the result of a call: "ok", a code of the table, "other", or "none"
-// without a usable answer.
+// result returns the result of a call: "ok", a code of the table, "other", or one of
+// provider.NetworkCodes without a usable answer.
 func (c *Client) result(e *Error) provider.CallResult {
 	if e == nil {
 		return provider.CallResult{Code: "ok", Reaction: "ok"}
 	}
-	code := "none"
+	code := provider.NetworkCode(e.Err)
 	if _, known := c.host.Reactions[e.Code]; known {
 		code = e.Code
 	} else if e.Code != "" {

@@ -85,7 +85,7 @@ func TestClient_Answers(t *testing.T) {
 		"endless":            {endless, provider.ErrProviderUnavailable, 2 * time.Second, "none busy"},
 		"a wrong type":       {answer(200, `{"id":{}}`), provider.ErrProviderUnavailable, 2 * time.Second, "none busy"},
 		"a lost connection":  {hangUp, provider.ErrProviderUnavailable, 2 * time.Second, "none busy"},
-		"a provider's delay": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, context.DeadlineExceeded, 2 * time.Second, "none busy"},
+		"a provider's delay": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, context.DeadlineExceeded, 2 * time.Second, "timeout busy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

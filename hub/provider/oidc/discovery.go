@@ -87,7 +87,7 @@ func (l *login) readDocument(ctx context.Context) (*upstream, error) {
 		meaning = provider.ErrProviderMisconfigured
 	}
 	if err != nil {
-		l.observe(callDiscovery, meaning, "none", start)
+		l.observe(callDiscovery, meaning, provider.NetworkCode(err), start)
 		return nil, withRetry(fmt.Errorf("%w: discovery: %.300w", meaning, err))
 	}
 	up, err := l.parse(ctx, p)

@@ -157,7 +157,7 @@ func (l *login) mapError(err error, p provider.Credential) (code string, mapped 
 		return "ok", nil
 	}
 	if !errors.As(err, &refused) {
-		return "none", withRetry(fmt.Errorf("%w: token endpoint: %w", provider.ErrProviderUnavailable, err))
+		return provider.NetworkCode(err), withRetry(fmt.Errorf("%w: token endpoint: %w", provider.ErrProviderUnavailable, err))
 	}
 	status := refused.Response.StatusCode
 	meaning, known := reactions()[refused.ErrorCode]
@@ -202,7 +202,10 @@ func withRetry(err error) error {
 
 // results returns how a call may end.
 func results(call string) []provider.CallResult {
-	all := []provider.CallResult{result(nil, "ok"), result(provider.ErrProviderUnavailable, "none"), result(provider.ErrProviderMisconfigured, "none")}
+	all := []provider.CallResult{result(nil, "ok"), result(provider.ErrProviderMisconfigured, "none")}
+	for _, code := range provider.NetworkCodes() {
+		all = append(all, result(provider.ErrProviderUnavailable, code))
+	}
 	if call == callToken {
 		all = append(all, result(provider.ErrProviderUnavailable, "other"))
 		for code, meaning := range reactions() {

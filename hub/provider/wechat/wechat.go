@@ -91,7 +91,10 @@ func startCalls(e provider.Env, ops ...string) {
 		return
 	}
 	for _, op := range ops {
-		results := []provider.CallResult{result(nil), result(&client.Error{}), {Code: "other", Reaction: client.KindBusy.String()}}
+		results := []provider.CallResult{result(nil), {Code: "other", Reaction: client.KindBusy.String()}}
+		for _, code := range provider.NetworkCodes() {
+			results = append(results, provider.CallResult{Code: code, Reaction: client.KindBusy.String()})
+		}
 		for _, code := range commonErrcodes() {
 			results = append(results, result(&client.Error{Code: code, Kind: client.KindOf(op, code)}))
 		}
@@ -99,15 +102,15 @@ func startCalls(e provider.Env, ops ...string) {
 	}
 }
 
-// result returns the result of a call: "ok", a known errcode, "other", or "none" without
-// a valid response of WeChat.
+// result returns the result of a call: "ok", a known errcode, "other", or one of
+// provider.NetworkCodes without a valid response of WeChat.
 func result(err error) provider.CallResult {
 	var e *client.Error
 	switch {
 	case err == nil:
 		return provider.CallResult{Code: "ok", Reaction: "ok"}
 	case !errors.As(err, &e) || e.Code == 0:
-		return provider.CallResult{Code: "none", Reaction: client.KindBusy.String()}
+		return provider.CallResult{Code: provider.NetworkCode(err), Reaction: client.KindBusy.String()}
 	case client.Known(e.Code):
 		return provider.CallResult{Code: strconv.Itoa(e.Code), Reaction: e.Kind.String()}
 	}
