@@ -20,10 +20,15 @@ type goPackage struct {
 	text                      string // of all test files
 }
 
-// listTests reads the tests of the packages that the patterns match.
+// listTests reads the tests of the packages that the patterns match. "-C" and a folder in front of
+// them are another module.
 func listTests(t *testing.T, patterns ...string) (all []goPackage) {
 	t.Helper()
-	list := exec.Command("go", append([]string{"list", "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles"}, patterns...)...)
+	var module []string
+	if patterns[0] == "-C" {
+		module, patterns = patterns[:2], patterns[2:]
+	}
+	list := exec.Command("go", slices.Concat([]string{"list"}, module, []string{"-json=Dir,ImportPath,TestGoFiles,XTestGoFiles"}, patterns)...)
 	list.Dir = "../.."
 	out, err := list.Output()
 	if err != nil {
@@ -69,20 +74,20 @@ func TestDocuments_TestCommands(t *testing.T) {
 					i++
 				case word == "#":
 					i = len(args)
-				case strings.HasPrefix(word, "./"):
+				case word == "." || strings.HasPrefix(word, "./"):
 					places = append(places, word)
 				case word == "$pkg": // the loop in task fuzz
 					places = append(places, "./...")
 				}
 			}
-			if m[2] != "" || len(places) == 0 {
+			if m[2] != "" && len(patterns) == 0 || len(places) == 0 {
 				if len(patterns) > 0 {
 					t.Errorf("%s: %s: no such package", guide, m[0])
 				}
 				continue
 			}
 			seen++
-			packages, text := listTests(t, places...), ""
+			packages, text := listTests(t, append(strings.Fields(m[2]), places...)...), ""
 			for _, p := range packages {
 				text += p.text
 			}

@@ -218,6 +218,7 @@ var commands = map[string]string{
 	// the names in them with the files.
 	"docker compose ": "not run",
 	"kubectl ":        "not run",
+	"helm ":           "TestHelm_Installs, by Helm's own packages without a cluster",
 	"systemctl ":      "not run",
 	"journalctl ":     "not run",
 	"install ":        "not run",

@@ -12,73 +12,9 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
-
-// manifests are the objects of one folder, by kind; one of each kind, except ConfigMaps.
-type manifests struct {
-	Namespace               corev1.Namespace
-	Deployment              appsv1.Deployment
-	Service                 corev1.Service
-	Ingress                 networkingv1.Ingress
-	NetworkPolicy           networkingv1.NetworkPolicy
-	PodDisruptionBudget     policyv1.PodDisruptionBudget
-	HorizontalPodAutoscaler autoscalingv2.HorizontalPodAutoscaler
-	configs                 map[string]corev1.ConfigMap
-}
-
-// folders are those that can be applied.
-var folders = []string{"../base", "../overlays/production"}
-
-// render builds the folder as `kubectl kustomize` does and decodes every object
-// into its type; a field that the type does not have is an error.
-func render(t *testing.T, folder string) *manifests {
-	t.Helper()
-	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &manifests{configs: map[string]corev1.ConfigMap{}}
-	seen := map[string]int{}
-	for _, o := range objects.Resources() {
-		text, err := o.AsYAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		kind := o.GetApiVersion() + " " + o.GetKind()
-		seen[kind]++
-		var config corev1.ConfigMap
-		into := map[string]any{
-			"v1 Namespace": &m.Namespace, "v1 Service": &m.Service, "v1 ConfigMap": &config, "apps/v1 Deployment": &m.Deployment,
-			"networking.k8s.io/v1 Ingress": &m.Ingress, "networking.k8s.io/v1 NetworkPolicy": &m.NetworkPolicy,
-			"policy/v1 PodDisruptionBudget": &m.PodDisruptionBudget, "autoscaling/v2 HorizontalPodAutoscaler": &m.HorizontalPodAutoscaler,
-		}[kind]
-		if into == nil {
-			t.Fatalf("%s: a %s that no test checks:\n%s", folder, kind, text)
-		}
-		if err := yaml.UnmarshalStrict(text, into); err != nil {
-			t.Errorf("%s: %s %s: %v", folder, kind, o.GetName(), err)
-		}
-		if kind == "v1 ConfigMap" {
-			m.configs[config.Name] = config
-		} else if seen[kind] > 1 {
-			t.Errorf("%s: two of %s", folder, kind)
-		}
-		if o.GetKind() != "Namespace" && o.GetNamespace() != "loginhub" {
-			t.Errorf("%s: %s %s is in namespace %q", folder, kind, o.GetName(), o.GetNamespace())
-		}
-	}
-	if len(seen) != 8 {
-		t.Fatalf("%s: renders %v", folder, seen)
-	}
-	return m
-}
 
 func each(t *testing.T, tell func(*testing.T, *manifests)) {
 	for _, folder := range folders {
@@ -138,19 +74,7 @@ func TestManifests_References(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		pod := m.Deployment.Spec.Template.Spec
 		c := pod.Containers[0]
-		settings := map[string]string{}
-		for _, from := range c.EnvFrom {
-			config, ok := m.configs[from.ConfigMapRef.Name]
-			if !ok {
-				t.Errorf("no ConfigMap %s", from.ConfigMapRef.Name)
-			}
-			for name, value := range config.Data {
-				settings[name] = value
-			}
-		}
-		for _, e := range c.Env {
-			settings[e.Name] = e.Value
-		}
+		settings := m.settings(t)
 		mounted := map[string]string{} // path to volume
 		for _, v := range c.VolumeMounts {
 			if !v.ReadOnly {

@@ -14,6 +14,12 @@ func TestManifests_Pod(t *testing.T) {
 		if !*p.RunAsNonRoot || *p.RunAsUser == 0 || p.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault || *pod.AutomountServiceAccountToken {
 			t.Errorf("the pod is %+v", p)
 		}
+		if pod.ServiceAccountName != m.ServiceAccount.Name || *m.ServiceAccount.AutomountServiceAccountToken {
+			t.Errorf("the pod's account is %q, of %+v", pod.ServiceAccountName, m.ServiceAccount)
+		}
+		if r := c.Resources; r.Requests.StorageEphemeral().IsZero() || r.Limits.StorageEphemeral().IsZero() {
+			t.Errorf("the log has any part of the machine's disk: %+v", r)
+		}
 		if s := c.SecurityContext; *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" || s.Privileged != nil {
 			t.Errorf("the container is %+v", s)
 		}
