@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/gate"
@@ -117,7 +116,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		if err != nil {
-			s.gate.Log.Error("request failed after the answer had begun", "path", c.Path(), "error", err)
+			s.gate.Log.ErrorContext(c.Request().Context(), "request failed after the answer had begun", "path", c.Path(), "error", err)
 		}
 		return
 	}
@@ -146,12 +145,12 @@ func (s *Server) handleError(err error, c echo.Context) {
 	if wantsHTML(c) {
 		h.Add("Vary", "Accept")
 		err = s.render(c, p.status, "error.html", frontend.Failure{
-			Status: p.status, Code: p.code, Title: p.title, Detail: p.detail})
+			Status: p.status, Code: p.code, Title: p.title, Detail: p.detail, RequestID: request.ID(c)})
 	} else {
 		err = writeProblem(c, p, err)
 	}
 	if err != nil {
-		s.gate.Log.Debug("answer not delivered", "error", err)
+		s.gate.Log.DebugContext(c.Request().Context(), "answer not delivered", "error", err)
 	}
 }
 
@@ -178,17 +177,9 @@ func wantsHTML(c echo.Context) bool {
 }
 
 // problem returns the row of an error. An error without a row is a bug. It is
-// logged with an id, and the caller receives only the id.
+// logged with the request's id, and the caller receives only the id.
 func (s *Server) problem(err error, c echo.Context) problem {
-	var framework *echo.HTTPError
-	if errors.As(err, &framework) {
-		switch framework.Code {
-		case http.StatusNotFound:
-			err = errRoute
-		case http.StatusMethodNotAllowed:
-			err = errMethod
-		}
-	}
+	err = fromFramework(err)
 	for _, p := range problems {
 		if !errors.Is(err, p.err) {
 			continue
@@ -204,23 +195,36 @@ func (s *Server) problem(err error, c echo.Context) problem {
 		var origin *gate.OriginError
 		if errors.As(err, &origin) && originText.MatchString(origin.Origin) {
 			p.detail = fmt.Sprintf("Add %s to the origins of client %s in the clients file.", origin.Origin, origin.Client)
-			s.refusedOrigins.log(s.gate.Log, *origin)
+			s.refusedOrigins.log(c.Request().Context(), s.gate.Log, *origin)
 		}
 		if p.status >= 500 && p.err != qr.ErrBusy { // ErrBusy is not logged: anyone can cause any number; the metric counts them
-			s.gate.Log.Warn("request refused", "path", c.Path(), "code", p.code, "error", err)
+			s.gate.Log.WarnContext(c.Request().Context(), "request refused", "path", c.Path(), "code", p.code, "error", err)
 		}
 		return p
 	}
-	id := s.logInternal(err, c)
+	s.logInternal(err, c)
 	return problem{status: 500, code: internalCode, title: "Internal error",
-		detail: "Tell the operator this id: " + id}
+		detail: "Tell the operator this id: " + request.ID(c)}
 }
 
-// logInternal logs a bug under an id and returns the id.
-func (s *Server) logInternal(err error, c echo.Context) (id string) {
-	id = uuid.NewString()
-	s.gate.Log.Error("internal error", "id", id, "path", c.Path(), "error", err)
-	return id
+// logInternal logs a bug. The id is an attribute of its own, so that each is logged: lines
+// that differ in request_id only are limited.
+func (s *Server) logInternal(err error, c echo.Context) {
+	s.gate.Log.Error("internal error", "id", request.ID(c), "path", c.Path(), "error", err)
+}
+
+// fromFramework returns the row's error for one of echo.
+func fromFramework(err error) error {
+	var framework *echo.HTTPError
+	if errors.As(err, &framework) {
+		switch framework.Code {
+		case http.StatusNotFound:
+			return errRoute
+		case http.StatusMethodNotAllowed:
+			return errMethod
+		}
+	}
+	return err
 }
 
 // isFramework reports whether no route has this path or method.
@@ -234,7 +238,8 @@ func writeProblem(c echo.Context, p problem, err error) error {
 	var rejected ticket.RejectedError
 	errors.As(err, &rejected)
 	fields := map[string]any{
-		"type": "urn:loginhub:problem:" + p.code, "title": p.title, "status": p.status, "detail": p.detail, "code": p.code}
+		"type": "urn:loginhub:problem:" + p.code, "title": p.title, "status": p.status, "detail": p.detail, "code": p.code,
+		"request_id": request.ID(c)}
 	if rejected.Reason != 0 {
 		fields["reason"] = rejected.Reason
 	}
@@ -251,6 +256,7 @@ func outcome(err error) (status int, code string) {
 	if err == nil {
 		return http.StatusOK, "ok"
 	}
+	err = fromFramework(err)
 	for _, p := range problems {
 		if errors.Is(err, p.err) {
 			return p.status, p.code

@@ -1,11 +1,8 @@
 package api
 
 import (
-	"net/http"
 	"slices"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"loginhub/api/oidc"
 )
@@ -53,24 +50,3 @@ func (noMetrics) IncLogoutToken(string)                        {}
 
 // classes are the status classes by first digit.
 var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
-
-// metricsMiddleware observes requests. It is outside of the other middleware,
-// so that it sees the final status.
-func (s *Server) metricsMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		start := time.Now()
-		err := next(c)
-		if err != nil {
-			c.Error(err) // answers with the error; no other middleware may answer it again
-		}
-		route, status := c.Path(), c.Response().Status
-		if route == "" {
-			route = "other"
-		}
-		if err == nil && !c.Response().Committed {
-			status = http.StatusSwitchingProtocols // the connection was hijacked for a socket
-		}
-		s.metrics.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(start))
-		return nil
-	}
-}

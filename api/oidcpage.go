@@ -8,6 +8,7 @@ import (
 
 	"loginhub/api/gate"
 	"loginhub/api/oidc"
+	"loginhub/api/request"
 	"loginhub/api/visit"
 	"loginhub/frontend"
 	"loginhub/hub/client"
@@ -66,7 +67,7 @@ func (s *Server) goOn(c echo.Context, answer ticket.Answer) error {
 
 // authorizeFailed answers with the error page of an authorization request.
 func (s *Server) authorizeFailed(c echo.Context, status int, code, title, detail string) error {
-	return s.render(c, status, "error.html", frontend.Failure{Status: status, Code: code, Title: title, Detail: detail})
+	return s.render(c, status, "error.html", frontend.Failure{Status: status, Code: code, Title: title, Detail: detail, RequestID: request.ID(c)})
 }
 
 // devicePage answers with the page where a device's code is typed. The consent page that
@@ -106,7 +107,7 @@ func (s *Server) oauthError(err error, c echo.Context) (done bool) {
 	}
 	s.metrics.IncRefusal(answer.Code)
 	if err := oidc.WriteError(c, answer, err); err != nil {
-		s.gate.Log.Debug("answer not delivered", "error", err)
+		s.gate.Log.DebugContext(c.Request().Context(), "answer not delivered", "error", err)
 	}
 	return true
 }

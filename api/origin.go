@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -94,13 +95,13 @@ type refusedOrigins struct {
 	seen map[gate.OriginError]bool
 }
 
-func (o *refusedOrigins) log(to *slog.Logger, refused gate.OriginError) {
+func (o *refusedOrigins) log(ctx context.Context, to *slog.Logger, refused gate.OriginError) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.seen[refused] || len(o.seen) >= maxRefusedOrigins {
 		return
 	}
 	o.seen[refused] = true
-	to.Warn("a page was refused: its origin is not on the client's list; add it to origins in the clients file",
+	to.WarnContext(ctx, "a page was refused: its origin is not on the client's list; add it to origins in the clients file",
 		"code", "origin_not_allowed", "origin", refused.Origin, "client", refused.Client)
 }

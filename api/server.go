@@ -26,6 +26,7 @@ import (
 	"loginhub/frontend"
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/trace"
 )
 
 // Config configures a Server. Every field is required unless its comment says
@@ -50,7 +51,9 @@ type Config struct {
 	RateLimit              int            // new tickets per minute and address; other limits derive from it (ratelimit.Limits); 0: no limit
 	MaxWaitersPerAddr      int            // waiting sockets and polls of one address; 0: no limit
 	Log                    *slog.Logger
-	Metrics                Metrics // nil: no metrics
+	Access                 AccessLog     // zero: none
+	Tracer                 *trace.Tracer // records the traces of logins; nil: none
+	Metrics                Metrics       // nil: no metrics
 }
 
 // Server is the http.Handler of the public listener. It is safe for concurrent
@@ -63,6 +66,8 @@ type Server struct {
 	consent                *consent.Handlers
 	events                 *events.Handlers
 	metrics                Metrics
+	tracer                 *trace.Tracer
+	access                 AccessLog
 	verifyName, verifyText string
 	refusedOrigins         refusedOrigins
 	pages                  *frontend.Pages
@@ -77,7 +82,7 @@ func New(c Config) (*Server, error) {
 	if c.Metrics == nil {
 		c.Metrics = noMetrics{}
 	}
-	s := &Server{metrics: c.Metrics, verifyName: c.VerifyName, verifyText: c.VerifyText,
+	s := &Server{metrics: c.Metrics, tracer: c.Tracer, access: c.Access, verifyName: c.VerifyName, verifyText: c.VerifyText,
 		refusedOrigins: refusedOrigins{seen: map[gate.OriginError]bool{}}}
 	s.headers = http.Header{"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}}
 	if strings.HasPrefix(c.PublicURL, "https://") {
@@ -142,7 +147,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.handleError
-	e.Use(s.gate.Pin, s.metricsMiddleware, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
+	e.Use(s.gate.Pin, s.observe, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)

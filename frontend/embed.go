@@ -53,6 +53,7 @@ type Logout struct {
 type Failure struct {
 	Status              int
 	Code, Title, Detail string
+	RequestID           string // for the operator
 }
 
 // Text is the key of the error's text in the catalogue.

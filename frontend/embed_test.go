@@ -38,7 +38,7 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 		"logout.html":   Logout{Ask: true, Label: hostile, Fields: map[string]string{"state": hostile}},
 		"weblogin.html": WebLoginResult{Confirmed: true},
 		"continue.html": Form{Action: "https://site.test/cb", Fields: map[string]string{"code": hostile}},
-		"error.html":    Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile},
+		"error.html":    Failure{Status: 404, Code: "ticket_not_found", Title: hostile, Detail: hostile, RequestID: hostile},
 		"device.html":   Device{Code: hostile, Wrong: true},
 	}
 	for name, d := range all {

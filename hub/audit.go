@@ -13,6 +13,7 @@ import (
 
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // The audit log has one line for each of these:
@@ -71,8 +72,9 @@ func (a unboundedAudit) Write(line slog.Record, _ bool) {
 
 // auditSlot is the reserved room of one line.
 type auditSlot struct {
-	log  AuditLog
-	held bool
+	log     AuditLog
+	held    bool
+	request *trace.Request // that the line belongs to; nil: none
 }
 
 // auditor writes the audit lines of a node.
@@ -86,15 +88,20 @@ type auditor struct {
 
 // reserve reserves room for the line of a change. Without room it returns
 // ErrAuditStalled if the audit is required. Release the slot in any case.
-func (a *auditor) reserve() (auditSlot, error) {
+func (a *auditor) reserve(ctx context.Context) (auditSlot, error) {
+	slot := a.unreserved(ctx)
 	if a.stalled() {
-		return auditSlot{log: a.log}, ErrAuditStalled
+		return slot, ErrAuditStalled
 	}
-	slot := auditSlot{log: a.log, held: a.log.Reserve()}
-	if !slot.held && a.required {
+	if slot.held = a.log.Reserve(); !slot.held && a.required {
 		return slot, ErrAuditStalled
 	}
 	return slot, nil
+}
+
+// unreserved returns the slot of a line that has no reserved room.
+func (a *auditor) unreserved(ctx context.Context) auditSlot {
+	return auditSlot{log: a.log, request: trace.FromContext(ctx)}
 }
 
 // stalled reports whether this node refuses changes because of its audit.
@@ -179,6 +186,7 @@ func (a *auditor) write(slot *auditSlot, e auditEntry) {
 func (a *auditor) put(slot *auditSlot, level slog.Level, message string, fields []slog.Attr) {
 	line := slog.NewRecord(time.Now(), level, message, 0)
 	line.AddAttrs(slog.Attr{Key: "audit", Value: slog.GroupValue(fields...)})
+	slot.request.AddTo(&line)
 	a.log.Write(line, slot.held)
 	slot.held = false
 }
@@ -206,8 +214,9 @@ func address(a netip.Addr) string {
 }
 
 // refusal writes the line of a refused browser request. See Hub.AuditRefusal.
-func (a *auditor) refusal(action string, t ticket.Ticket, outcome string, reason error) {
-	a.write(&auditSlot{log: a.log}, auditEntry{ticket: t, action: action, outcome: outcome, reason: reason})
+func (a *auditor) refusal(ctx context.Context, action string, t ticket.Ticket, outcome string, reason error) {
+	slot := a.unreserved(ctx)
+	a.write(&slot, auditEntry{ticket: t, action: action, outcome: outcome, reason: reason})
 }
 
 // switched writes the line of an operator's switch, on the node that handled it.
@@ -292,8 +301,9 @@ func (r *recentDeliveries) recordNew(k deliveryKey) bool {
 }
 
 // delivery writes the line of a token's delivery to an address.
-func (a *auditor) delivery(t ticket.Ticket, to netip.Addr) {
+func (a *auditor) delivery(ctx context.Context, t ticket.Ticket, to netip.Addr) {
 	if a.deliveries.recordNew(deliveryKey{t.ID, t.Seq, to}) {
-		a.write(&auditSlot{log: a.log}, auditEntry{ticket: t, by: t.Identity, receiver: to, outcome: outcomeOK, delivered: true})
+		slot := a.unreserved(ctx)
+		a.write(&slot, auditEntry{ticket: t, by: t.Identity, receiver: to, outcome: outcomeOK, delivered: true})
 	}
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // Store holds the records of the tickets. Package redisstore implements it. Any error
@@ -79,6 +81,10 @@ type Config struct {
 	AuditRequired bool
 	// Metrics receives the node's events; nil: no metrics.
 	Metrics Metrics
+	// Tracer records the traces of logins; nil: none.
+	Tracer *trace.Tracer
+	// Node is the node's id, of NewNodeID; "": New makes one.
+	Node string
 }
 
 // Hub is one node. Its methods are safe for concurrent use.
@@ -117,7 +123,7 @@ func New(c Config) *Hub {
 	if c.Audit == nil {
 		c.Audit = unboundedAudit{c.Log.Handler()}
 	}
-	h := &Hub{config: c, node: newNodeID(), log: c.Log, metrics: c.Metrics}
+	h := &Hub{config: c, node: cmp.Or(c.Node, NewNodeID()), log: c.Log, metrics: c.Metrics}
 	h.current.Store(newCurrent(c.Reloadable))
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.writers = writers{wg: &h.conns.wg, done: h.ctx.Done(), next: make(chan *socket)}
@@ -128,7 +134,7 @@ func New(c Config) *Hub {
 	h.liveness = newLiveness()
 	h.audit = &auditor{log: c.Audit, required: c.AuditRequired, metrics: c.Metrics, current: &h.current}
 	h.audit.deliveries.seed = maphash.MakeSeed()
-	h.records = &records{store: c.Store, node: h.node, current: &h.current, waiters: h.waiters, audit: h.audit, metrics: c.Metrics, log: c.Log,
+	h.records = &records{store: c.Store, node: h.node, current: &h.current, waiters: h.waiters, audit: h.audit, metrics: c.Metrics, tracer: c.Tracer, log: c.Log,
 		ticketTTL: c.TicketTTL, confirmTTL: c.ConfirmTTL, resultTTL: c.ResultTTL}
 	h.admission = &admission{liveness: h.liveness, waiters: h.waiters, records: h.records}
 	h.mailbox = &mailbox{channel: c.Mailbox, node: h.node, liveness: h.liveness, records: h.records, waiters: h.waiters, metrics: c.Metrics, log: c.Log}
@@ -139,7 +145,8 @@ func New(c Config) *Hub {
 	return h
 }
 
-func newNodeID() string {
+// NewNodeID returns a random id for a node.
+func NewNodeID() string {
 	var raw [16]byte
 	rand.Read(raw[:])
 	return base64.RawURLEncoding.EncodeToString(raw[:])
@@ -170,8 +177,8 @@ func (h *Hub) LastProbeAge() time.Duration { return h.liveness.age() }
 // AuditRefusal writes the line of a refused browser request. action is the request's
 // name and outcome the error code. t holds what is known: ticket and client, one of
 // them or neither, and in Address the browser's address.
-func (h *Hub) AuditRefusal(action string, t ticket.Ticket, outcome string, reason error) {
-	h.audit.refusal(action, t, outcome, reason)
+func (h *Hub) AuditRefusal(ctx context.Context, action string, t ticket.Ticket, outcome string, reason error) {
+	h.audit.refusal(ctx, action, t, outcome, reason)
 }
 
 // CheckEnabled returns nil if the client's QR login is on, ticket.ErrLoginDisabled if it

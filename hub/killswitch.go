@@ -107,7 +107,7 @@ func (s *killSwitch) check(client string) error {
 
 // set switches the QR login of a client on or off. See Hub.SetEnabled.
 func (s *killSwitch) set(ctx context.Context, client string, on bool, operator netip.Addr) (err error) {
-	slot, err := s.audit.reserve()
+	slot, err := s.audit.reserve(ctx)
 	defer func() { s.audit.switched(&slot, client, on, operator, err) }()
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"loginhub/hub/client"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // Created is a new ticket, as the browser gets it.
@@ -23,12 +24,14 @@ type Created struct {
 // Create creates a ticket. A ticket.ErrOverloaded is ErrAuditStalled; every other error
 // means that the store is unavailable or the ticket cannot be sealed.
 func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
-	slot, err := h.audit.reserve()
+	slot, err := h.audit.reserve(ctx)
 	if err != nil {
 		return Created{}, err
 	}
 	defer slot.release()
 	m := Created{Secret: ticket.NewSecret()}
+	trace.Begin(ctx, m.Secret.ID(), true)
+	trace.SetClient(ctx, r.Client.ID)
 	keys := h.current.Load().Keys
 	// The deadline is sealed, so Redis's clock must be known before the call. It is
 	// unknown at the first call and after a failover to a machine with another clock;
@@ -93,8 +96,9 @@ type Call struct {
 // consume the code.
 func (h *Hub) Begin(ctx context.Context, p PhoneCall) (*Call, error) {
 	c := &Call{PhoneCall: p, hub: h}
+	trace.Begin(ctx, p.Ticket, false)
 	var err error
-	if c.slot, err = h.audit.reserve(); err != nil {
+	if c.slot, err = h.audit.reserve(ctx); err != nil {
 		return c, err
 	}
 	c.ticket, c.now, err = h.records.read(ctx, p.Ticket)
@@ -162,7 +166,7 @@ func (c *Call) Apply(ctx context.Context, by provider.Identity, client *client.C
 			// Without a replica the change is still stored and published. A repeated call
 			// will find it unchanged, so the audit must count the change here.
 			c.ticket, c.changed = next, !same
-			c.hub.waiters.apply(next, c.hub.config.Store.Now())
+			c.hub.waiters.applyFrom(trace.Changed, next, c.hub.config.Store.Now())
 		}
 		if err != nil {
 			return err
@@ -238,10 +242,12 @@ func (h *Hub) Cancel(ctx context.Context, id ticket.ID, from Browser) (ticket.Ti
 // it decides again on the new version. decide returns the unchanged version if the call
 // is repeated.
 func (h *Hub) runBrowserCall(ctx context.Context, id ticket.ID, from Browser, decide func(ticket.Ticket) (ticket.Ticket, error)) (t ticket.Ticket, err error) {
+	trace.Begin(ctx, id, false)
 	if latest := h.waiters.latest(id); latest != nil && latest.State == ticket.Confirmed {
 		// Only a confirmed slot is used without reading Redis: only an ack, a cancel or
 		// the deadline can follow it.
 		t = latest.Ticket
+		trace.SetClient(ctx, t.Client)
 	} else if t, _, err = h.records.read(ctx, id); err != nil {
 		return t, err
 	}
@@ -252,7 +258,7 @@ func (h *Hub) runBrowserCall(ctx context.Context, id ticket.ID, from Browser, de
 	if err != nil || next.Seq == t.Seq {
 		return next, err
 	}
-	slot, err := h.audit.reserve()
+	slot, err := h.audit.reserve(ctx)
 	if err != nil {
 		return t, err
 	}
@@ -264,7 +270,7 @@ func (h *Hub) runBrowserCall(ctx context.Context, id ticket.ID, from Browser, de
 		}
 		if out.Done {
 			h.audit.change(&slot, next, from.Addr)
-			h.waiters.apply(next, out.Now)
+			h.waiters.applyFrom(trace.Changed, next, out.Now)
 			return next, nil
 		}
 		if t, _, err = h.records.openAndExpire(ctx, id, out.Stored); err != nil {
@@ -280,6 +286,7 @@ func (h *Hub) runBrowserCall(ctx context.Context, id ticket.ID, from Browser, de
 // Get reads a ticket. Like every read it records a passed deadline and changes nothing
 // else.
 func (h *Hub) Get(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
+	trace.Begin(ctx, id, false)
 	t, _, err := h.records.read(ctx, id)
 	return t, err
 }

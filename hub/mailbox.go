@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // Times of the liveness probe. A pub/sub connection can be up and deliver nothing, and
@@ -80,7 +81,8 @@ func (m *mailbox) receive(message []byte) {
 	if !ok {
 		return
 	}
-	t, err := m.records.open(id, sealed, InMessage) // logs a broken seal
+	arrived := time.Now()
+	t, err := m.records.open(context.Background(), id, sealed, InMessage) // logs a broken seal
 	if errors.Is(err, ticket.ErrUnknownKey) {
 		// Read the record from Redis. If it has an unknown key too, the waiters are
 		// released, so that they connect to a node that has the key.
@@ -89,7 +91,9 @@ func (m *mailbox) receive(message []byte) {
 	if err != nil {
 		return
 	}
-	m.waiters.apply(t, m.records.store.Now())
+	if _, newer := m.waiters.applyFrom(trace.Received, t, m.records.store.Now()); newer {
+		m.records.tracer.Receive(t, arrived)
+	}
 }
 
 // probe sends a liveness probe every second, and one for each new subscription.

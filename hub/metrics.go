@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"time"
@@ -133,7 +134,7 @@ func readErrorReason(err error) string {
 }
 
 // delivered counts and audits a token that was written to its browser.
-func (r *records) delivered(by Transport, how Delivery, t ticket.Ticket, to netip.Addr) {
+func (r *records) delivered(ctx context.Context, by Transport, how Delivery, t ticket.Ticket, to netip.Addr) {
 	if t.State != ticket.Confirmed {
 		return
 	}
@@ -144,7 +145,7 @@ func (r *records) delivered(by Transport, how Delivery, t ticket.Ticket, to neti
 		took = max(r.store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
 	}
 	r.metrics.Delivered(by, how, took)
-	r.audit.delivery(t, to)
+	r.audit.delivery(ctx, t, to)
 }
 
 // rejectSeal counts a seal that was not accepted.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // poll is a waiting long poll. The goroutine of its request owns it.
@@ -32,6 +33,7 @@ func (p *poll) release(why reason) { p.released <- why }
 // final. changed is false if there is no new view: the wait is over, a newer waiter
 // replaced this one, or the node drains.
 func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Duration, from Browser) (v ticket.View, changed bool, err error) {
+	trace.Begin(ctx, id, false)
 	if wait <= 0 {
 		return h.pollOnce(ctx, id, after, from)
 	}
@@ -46,6 +48,7 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 	defer func() { h.metrics.WaitEnded(TransportPoll, why) }()
 	over := time.NewTimer(wait)
 	defer over.Stop()
+	var woken time.Time
 	for seen := t.State; ; how = Pushed {
 		if t.missing {
 			why = EndedDone
@@ -57,11 +60,15 @@ func (h *Hub) Poll(ctx context.Context, id ticket.ID, after int64, wait time.Dur
 				return v, false, err
 			}
 			why = EndedDone
-			h.records.delivered(TransportPoll, how, t.Ticket, from.Addr)
+			if how == Pushed {
+				h.records.tracer.Push(t.Ticket, t.cause, "poll", woken, false)
+			}
+			h.records.delivered(ctx, TransportPoll, how, t.Ticket, from.Addr)
 			return v, true, nil
 		}
 		select {
 		case t = <-p.next:
+			woken = time.Now()
 		case reason := <-p.released:
 			why = endedReasons[reason]
 			switch reason {
@@ -101,7 +108,7 @@ func (h *Hub) pollOnce(ctx context.Context, id ticket.ID, after int64, from Brow
 	if v, err = h.records.view(t); err != nil {
 		return v, false, err
 	}
-	h.records.delivered(TransportPoll, Resumed, t, from.Addr)
+	h.records.delivered(ctx, TransportPoll, Resumed, t, from.Addr)
 	return v, true, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // maxTries bounds how often a change is decided again after a concurrent change. Each
@@ -25,6 +26,7 @@ type records struct {
 	waiters *registry
 	audit   *auditor
 	metrics Metrics
+	tracer  *trace.Tracer
 	log     *slog.Logger
 
 	ticketTTL, confirmTTL, resultTTL time.Duration
@@ -63,7 +65,10 @@ func (r *records) attach(ctx context.Context, id ticket.ID) (*version, error) {
 // openAndExpire opens a stored record and records its deadline if that has passed.
 func (r *records) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stored) (ticket.Ticket, time.Time, error) {
 	for range maxTries {
-		t, err := r.open(id, f.Sealed, InRecord)
+		t, err := r.open(ctx, id, f.Sealed, InRecord)
+		if err == nil {
+			trace.SetClient(ctx, t.Client)
+		}
 		if err != nil || !t.Overdue(f.Now) {
 			return t, f.Now, err
 		}
@@ -82,7 +87,7 @@ func (r *records) openAndExpire(ctx context.Context, id ticket.ID, f ticket.Stor
 
 // recordExpiry changes the ticket to expired and writes the audit line.
 func (r *records) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket) (ticket.Outcome, error) {
-	slot, err := r.audit.reserve()
+	slot, err := r.audit.reserve(ctx)
 	if err != nil {
 		return ticket.Outcome{}, err
 	}
@@ -92,7 +97,7 @@ func (r *records) recordExpiry(ctx context.Context, was, lapsed ticket.Ticket) (
 		return out, err
 	}
 	r.audit.change(&slot, lapsed, netip.Addr{})
-	r.waiters.apply(lapsed, out.Now)
+	r.waiters.applyFrom(trace.Changed, lapsed, out.Now)
 	return out, nil
 }
 
@@ -107,10 +112,14 @@ func (r *records) applyChange(ctx context.Context, was ticket.Ticket, next *tick
 	if c.Sealed != nil {
 		*next = next.WithTag(c.Sealed)
 	}
+	sent := time.Now()
 	outcomes, err := r.store.Change(ctx, c)
 	if err != nil {
 		r.reread(next.ID, maxRereads)
 		return ticket.Outcome{}, err
+	}
+	if outcomes[0].Done && c.Sealed != nil {
+		r.tracer.Publish(ctx, *next, sent)
 	}
 	return outcomes[0], nil
 }
@@ -159,13 +168,13 @@ var errTooManyUpdates = errors.New("change ticket: too many concurrent updates")
 
 // open checks a record's seal and decodes it. A broken seal is logged, because it means
 // that someone else writes in Redis; callers treat it as not found.
-func (r *records) open(id ticket.ID, sealed []byte, source string) (ticket.Ticket, error) {
+func (r *records) open(ctx context.Context, id ticket.ID, sealed []byte, source string) (ticket.Ticket, error) {
 	if sealed == nil {
 		return ticket.Ticket{}, ticket.ErrNotFound
 	}
 	t, err := r.current.Load().Keys.Open(id, sealed)
 	if err != nil {
-		r.log.Error("record refused", "ticket", id, "error", err)
+		r.log.ErrorContext(ctx, "record refused", "ticket", id, "error", err)
 		rejectSeal(r.metrics, source, err)
 	}
 	return t, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // Redeem exchanges a ticket's grant, in one atomic step: of any number of concurrent
@@ -13,11 +14,12 @@ import (
 // authorizes the caller for each version that is read; its error is returned. from is the
 // caller's address, for the audit. It returns the redeemed ticket and the store's time.
 func (h *Hub) Redeem(ctx context.Context, id ticket.ID, from netip.Addr, check func(ticket.Ticket) error) (ticket.Ticket, time.Time, error) {
+	trace.Begin(ctx, id, false)
 	t, now, err := h.records.read(ctx, id)
 	if err != nil {
 		return t, now, err
 	}
-	slot, err := h.audit.reserve()
+	slot, err := h.audit.reserve(ctx)
 	if err != nil {
 		return t, now, err
 	}
@@ -36,7 +38,7 @@ func (h *Hub) Redeem(ctx context.Context, id ticket.ID, from netip.Addr, check f
 		}
 		if out.Done {
 			h.audit.change(&slot, next, from)
-			h.waiters.apply(next, out.Now)
+			h.waiters.applyFrom(trace.Changed, next, out.Now)
 			return next, out.Now, nil
 		}
 		if t, now, err = h.records.openAndExpire(ctx, id, out.Stored); err != nil {

@@ -9,6 +9,7 @@ import (
 	"unique"
 
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // maxWaiters is the maximum of sockets and polls for one ticket on one node. A browser
@@ -42,7 +43,8 @@ type waiter interface {
 // version is a verified version of a ticket. It is not changed after it was made.
 type version struct {
 	ticket.Ticket
-	missing bool // Redis no longer has the ticket: the browser gets expired
+	missing bool        // Redis no longer has the ticket: the browser gets expired
+	cause   trace.Cause // how the node got it
 }
 
 // shareStrings replaces strings that many tickets have in common, to save memory.
@@ -164,6 +166,11 @@ func (r *registry) latest(id ticket.ID) *version {
 // apply returns the slot's version, nil without waiters. newer reports whether t
 // replaced another version.
 func (r *registry) apply(t ticket.Ticket, now time.Time) (latest *version, newer bool) {
+	return r.applyFrom(trace.Read, t, now)
+}
+
+// applyFrom is apply for a version that the node did not read from Redis.
+func (r *registry) applyFrom(cause trace.Cause, t ticket.Ticket, now time.Time) (latest *version, newer bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.slots[t.ID]
@@ -183,7 +190,7 @@ func (r *registry) apply(t ticket.Ticket, now time.Time) (latest *version, newer
 		}
 	}
 	if was == nil {
-		s.set(&version{Ticket: t}, false)
+		s.set(&version{Ticket: t, cause: cause}, false)
 		return s.latest, false
 	}
 	sameSeq := t.Seq == was.Seq
@@ -191,7 +198,7 @@ func (r *registry) apply(t ticket.Ticket, now time.Time) (latest *version, newer
 		return was, false
 	}
 	// A socket writes a repeated seq only if it is asked to.
-	s.set(&version{Ticket: t, missing: was.missing}, sameSeq)
+	s.set(&version{Ticket: t, missing: was.missing, cause: cause}, sameSeq)
 	return s.latest, true
 }
 

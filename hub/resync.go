@@ -72,7 +72,7 @@ func (r *resyncer) resyncBatch(ctx context.Context, ids []ticket.ID) {
 	}
 	var overdue expiries
 	for i, id := range ids {
-		t, err := r.records.open(id, found[i].Sealed, InRecord)
+		t, err := r.records.open(ctx, id, found[i].Sealed, InRecord)
 		switch {
 		case errors.Is(err, ticket.ErrUnknownKey), err == nil && !r.records.current.Load().hasClient(t.Client):
 			r.waiters.releaseTicket(id, cannotServe)
@@ -81,7 +81,7 @@ func (r *resyncer) resyncBatch(ctx context.Context, ids []ticket.ID) {
 			r.handleMissing(id, err, found[i].Now)
 			r.metrics.Resynced(findingOf(err))
 		case t.Overdue(found[i].Now):
-			if err := overdue.add(r.records, t); err != nil {
+			if err := overdue.add(ctx, r.records, t); err != nil {
 				r.log.Error("record expiry", "ticket", id, "error", err)
 				r.waiters.scheduleSoon([]ticket.ID{id}, retrySweep)
 				continue
@@ -154,12 +154,12 @@ type expiries struct {
 }
 
 // add seals the change of one ticket and reserves its audit line.
-func (e *expiries) add(r *records, t ticket.Ticket) error {
+func (e *expiries) add(ctx context.Context, r *records, t ticket.Ticket) error {
 	c, err := r.seal(t, t.Expire())
 	if err != nil {
 		return err
 	}
-	slot, err := r.audit.reserve()
+	slot, err := r.audit.reserve(ctx)
 	if err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ var (
 
 // revokeKey revokes a master key. See KeyControl.Revoke.
 func (s *killSwitch) revokeKey(ctx context.Context, kid string, operator netip.Addr) (err error) {
-	slot, err := s.audit.reserve()
+	slot, err := s.audit.reserve(ctx)
 	defer func() { s.audit.keyRevoked(&slot, kid, operator, err) }()
 	if err != nil {
 		return err

@@ -8,10 +8,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // Protocol is the subprotocol that the hub selects.
@@ -47,6 +49,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 	if from.Addr.IsValid() {
 		s.addr16 = from.Addr.As16()
 	}
+	trace.Begin(r.Context(), s.id, false)
 	first, err := h.admission.admit(r.Context(), s.id, s, from)
 	if err != nil {
 		s.onClosed()
@@ -58,7 +61,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 		// broke.
 		h.waiters.remove(s.id, s)
 		s.onClosed()
-		h.log.Debug("upgrade socket", "ticket", s.id, "error", err)
+		h.log.DebugContext(r.Context(), "upgrade socket", "ticket", s.id, "error", err)
 		return nil
 	}
 	s.start(conn, first)
@@ -130,6 +133,7 @@ func (s *socket) writeView(t *version, repeat bool) {
 	if !t.missing && t.Seq <= s.sentSeq && !repeat {
 		return
 	}
+	start := time.Now()
 	v, err := s.hub.records.view(t.Ticket)
 	if t.missing {
 		v, err = expiredView(t.Ticket), nil
@@ -149,7 +153,11 @@ func (s *socket) writeView(t *version, repeat bool) {
 		s.close(closeBroken, "")
 		return
 	}
-	if err := s.conn.send(text); err != nil {
+	err = s.conn.send(text)
+	if s.sentSeq != 0 && v.Seq != s.sentSeq {
+		s.hub.records.tracer.Push(t.Ticket, t.cause, "socket", start, err != nil)
+	}
+	if err != nil {
 		s.hub.log.Debug("socket write", "ticket", s.id, "error", err)
 		why := EndedLost
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -160,7 +168,7 @@ func (s *socket) writeView(t *version, repeat bool) {
 		return
 	}
 	if !t.missing {
-		s.hub.records.delivered(TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == v.Delivers()), t.Ticket, s.addr())
+		s.hub.records.delivered(context.Background(), TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == v.Delivers()), t.Ticket, s.addr())
 	}
 	s.sentSeq, s.hasToken = v.Seq, v.Delivers()
 	if v.State.Final() {
@@ -239,9 +247,12 @@ func (s *socket) onMessage(text []byte) {
 	}
 	ctx, cancel := context.WithTimeout(s.hub.ctx, writeLimit)
 	defer cancel()
+	ctx, end := s.hub.records.tracer.Message(ctx, s.id, "ack")
 	from := Browser{Addr: s.addr(), Authorize: func(ticket.Ticket) error { return nil }} // authorized at the upgrade
-	if err := s.hub.Ack(ctx, s.id, seq, from); err != nil {
-		s.hub.log.Debug("socket ack", "ticket", s.id, "seq", seq, "error", err)
+	err := s.hub.Ack(ctx, s.id, seq, from)
+	end(err)
+	if err != nil {
+		s.hub.log.DebugContext(ctx, "socket ack", "ticket", s.id, "seq", seq, "error", err)
 	}
 }
 

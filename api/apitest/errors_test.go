@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,16 +109,14 @@ func retryAfter(t *testing.T, a *answer, least string) {
 	}
 }
 
-var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
-
 func TestErrors_InternalErrorID(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{providers: map[string]provider.Exchanger{"wechat": errorProvider()}})
 	seen := map[string]bool{}
 	for _, name := range []string{"bug", "panic", "panic"} {
 		detail := (&phone{s, "wechat", name}).do(t, s.createTicket(t, nil), "scan").problem(t, 500, "internal_error")
-		id := uuid.FindString(detail)
-		if id == "" || seen[id] || !strings.Contains(s.log.String(), id) {
+		id := detail[strings.LastIndex(detail, " ")+1:]
+		if !requestID.MatchString(id) || seen[id] || !strings.Contains(s.log.String(), id) {
 			t.Errorf("the id of %q is not in the log, or not new", detail)
 		}
 		seen[id] = true

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -163,7 +164,7 @@ func (a *answer) problem(t testing.TB, status int, code string) (detail string) 
 		return ""
 	}
 	m := a.object(t)
-	if names := []string{"type", "title", "status", "detail", "code"}; m["reason"] == nil {
+	if names := []string{"type", "title", "status", "detail", "code", "request_id"}; m["reason"] == nil {
 		fields(t, m, names...)
 	} else { // of a rejected ticket
 		fields(t, m, append(names, "reason")...)
@@ -177,8 +178,13 @@ func (a *answer) problem(t testing.TB, status int, code string) (detail string) 
 	if !strings.Contains(kind, ":") || title == "" || detail == "" {
 		t.Errorf("a problem without type, title or detail: %s", a.body)
 	}
+	if id := a.header.Get("X-Request-Id"); m["request_id"] != id || !requestID.MatchString(id) {
+		t.Errorf("request_id %v, in the header %q", m["request_id"], id)
+	}
 	return detail
 }
+
+var requestID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // ok requires a JSON answer with this status and returns it.
 func (a *answer) ok(t testing.TB, status int) map[string]any {

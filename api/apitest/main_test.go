@@ -26,6 +26,7 @@ import (
 	"loginhub/hub/provider/sandbox"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // TestMain fails a run that leaks goroutines.
@@ -100,7 +101,7 @@ func start(t testing.TB, o options) *testServer {
 	ring, masters := hubtest.NewKeyring(t, hubtest.Key+","+hubtest.OtherKey)
 	s.signer, err = token.NewSigner(masters, nil)
 	must(t, err)
-	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(trace.LogHandler(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 
 	h := hubtest.HubConfig(store, ring, s.signer)
 	h.Log = log

@@ -100,7 +100,7 @@ func (h *Handlers) scan(ctx context.Context, c echo.Context, p *provider.Provide
 	if err != nil {
 		status, code := h.Outcome(err)
 		if status >= http.StatusInternalServerError {
-			h.gate.Log.Warn("a scan failed", "provider", p.ID, "code", code, "error", err)
+			h.gate.Log.WarnContext(ctx, "a scan failed", "provider", p.ID, "code", code, "error", err)
 		}
 		return provider.Prompt{Refusal: code}
 	}

@@ -114,7 +114,7 @@ func (a *Admission) exchange(ctx context.Context, p provider.Exchanger) (provide
 	by, err := a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (provider.Identity, error) {
 		start := time.Now()
 		defer func() { a.gate.exchanged(a.Provider, time.Since(start)) }()
-		return a.gate.exchange(ctx, a.cfg, p, provider.Credential{Code: a.Code, Ticket: string(a.Ticket), Visit: a.Visit})
+		return a.gate.exchange(ctx, a.cfg, a.Provider, p, provider.Credential{Code: a.Code, Ticket: string(a.Ticket), Visit: a.Visit})
 	})
 	if err != nil {
 		return by, err

@@ -32,6 +32,6 @@ func (g *Gate) AuditRefusal(action string, t ticket.Ticket, c echo.Context, err 
 		return err
 	}
 	t.Address = from.AuditAddr
-	g.Hub.AuditRefusal(action, t, code, err)
+	g.Hub.AuditRefusal(c.Request().Context(), action, t, code, err)
 	return err
 }

@@ -101,7 +101,7 @@ func (g *Gate) RunScan(ctx context.Context, c echo.Context, p *provider.Provider
 // identify asks for the user of a scan, within the provider's slots, and counts the call of
 // this user.
 func (a *Admission) identify(ctx context.Context, p *provider.Provider, s provider.Scan) (by provider.Identity, err error) {
-	err = a.gate.Limits.Call(ctx, a.cfg.ProviderSlots[p.Events], func(ctx context.Context) (err error) {
+	err = a.gate.CallProvider(ctx, a.cfg, Callee{p.ID, p.Events, "user"}, func(ctx context.Context) (err error) {
 		by, err = s.User(ctx)
 		return err
 	})

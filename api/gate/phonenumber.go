@@ -49,7 +49,7 @@ func (a *Admission) addPhoneNumber(ctx context.Context, call *hub.Call, by provi
 	}
 	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: phone, Code: a.PhoneCode, Ticket: a.Ticket}
 	_, err := a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (provider.Identity, error) {
-		return by, a.gate.Limits.Call(ctx, a.cfg.ProviderSlots[phone], func(ctx context.Context) error {
+		return by, a.gate.CallProvider(ctx, a.cfg, Callee{a.Provider, phone, "phone number"}, func(ctx context.Context) error {
 			number, err := phone.PhoneNumber(ctx, a.PhoneCode)
 			call.SetPhoneNumber(number)
 			return err

@@ -2,10 +2,10 @@ package gate
 
 import (
 	"context"
-
-	"github.com/labstack/echo/v4"
+	"time"
 
 	"loginhub/hub/provider"
+	"loginhub/hub/trace"
 )
 
 // ticketBound is implemented by a provider whose codes may name the ticket that
@@ -50,16 +50,26 @@ func (r Reloadable) called() (all []any) {
 	return all
 }
 
-// CallProvider makes another call of a provider within its slots: one that hangs delays
-// only its own logins.
-func (g *Gate) CallProvider(c echo.Context, p provider.Exchanger, call func(context.Context) error) error {
-	return g.Limits.Call(c.Request().Context(), ConfigOf(c).ProviderSlots[p], call)
+// Callee is what a provider offers and the hub calls.
+type Callee struct {
+	Provider string // id; "" if it is not known
+	Offer    any    // with slots of its own: a part of provider.Access
+	Call     string // name of the call, for traces
+}
+
+// CallProvider calls a provider within its slots: one that hangs delays only its own logins.
+// It records the call in the login's trace.
+func (g *Gate) CallProvider(ctx context.Context, cfg *Config, to Callee, call func(context.Context) error) error {
+	start := time.Now()
+	err := g.Limits.Call(ctx, cfg.ProviderSlots[to.Offer], call)
+	trace.Provider(ctx, to.Provider, to.Call, start, err != nil)
+	return err
 }
 
 // exchange calls a provider within its slots and cleans the identity. All exchanges of
 // codes go through it.
-func (g *Gate) exchange(ctx context.Context, cfg *Config, p provider.Exchanger, credential provider.Credential) (by provider.Identity, err error) {
-	err = g.Limits.Call(ctx, cfg.ProviderSlots[p], func(ctx context.Context) (err error) {
+func (g *Gate) exchange(ctx context.Context, cfg *Config, id string, p provider.Exchanger, credential provider.Credential) (by provider.Identity, err error) {
+	err = g.CallProvider(ctx, cfg, Callee{id, p, "exchange"}, func(ctx context.Context) (err error) {
 		by, err = p.Exchange(ctx, credential)
 		return err
 	})

@@ -18,6 +18,7 @@ import (
 	"loginhub/hub/client"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // ErrIdentityUnknown means that the site does not know the user whom the provider
@@ -53,7 +54,9 @@ func (g *Gate) mapSubject(ctx context.Context, cfg *Config, call *hub.Call, by p
 	if changes, err := call.Confirms(by); err != nil || !changes {
 		return err
 	}
+	start := time.Now()
 	sub, err := g.askSubjectMap(ctx, cfg, call, by, c)
+	trace.Provider(ctx, c.ID, "subject map", start, err != nil)
 	if err != nil && !errors.Is(err, ErrIdentityUnknown) {
 		return fmt.Errorf("subject map of client %s: %w: %w", c.ID, err, provider.ErrProviderUnavailable)
 	}

@@ -156,7 +156,7 @@ func (l *Handlers) fetchPicture(ctx context.Context, c echo.Context, id ticket.I
 		return nil
 	}
 	var picture provider.Picture
-	err = l.gate.Limits.Call(ctx, gate.ConfigOf(c).ProviderSlots[codes], func(ctx context.Context) (err error) {
+	err = l.gate.CallProvider(ctx, gate.ConfigOf(c), gate.Callee{Offer: codes, Call: "picture"}, func(ctx context.Context) (err error) {
 		if picture, err = codes.Code(ctx, string(id)); err == nil && picture.Image != nil {
 			picture.Image, err = qr.AsPNG(picture.Image)
 		}
@@ -172,7 +172,7 @@ func (l *Handlers) fetchPicture(ctx context.Context, c echo.Context, id ticket.I
 			backoff = codeBackoff
 		}
 		l.pictures.BackOff(codes, now.Add(backoff))
-		l.gate.Log.Warn("no QR code from the provider: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
+		l.gate.Log.WarnContext(ctx, "no QR code from the provider: the link is shown instead", "ticket", id, "client", t.Client, "retry_in", backoff, "error", err)
 		return nil
 	}
 	return &picture

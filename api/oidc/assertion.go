@@ -119,7 +119,7 @@ func (a *assertions) keys(ctx context.Context, site *client.Client, kid string) 
 	a.mu.Unlock()
 	found, err := source.Find(ctx, kid)
 	if errors.Is(err, assertion.ErrKeys) {
-		a.log.Warn("the client's jwks_uri cannot be fetched", "client", site.ID, "error", err)
+		a.log.WarnContext(ctx, "the client's jwks_uri cannot be fetched", "client", site.ID, "error", err)
 		return nil, err
 	}
 	return found, nil // without usable keys the authentication fails

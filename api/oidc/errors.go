@@ -104,13 +104,14 @@ func WriteError(c echo.Context, e *Error, cause error) error {
 		}
 		h.Set("Retry-After", strconv.FormatInt(ticket.Seconds(after), 10))
 	}
-	return c.JSON(e.status, errorBody{e.Code, e.Description})
+	return c.JSON(e.status, errorBody{e.Code, e.Description, request.ID(c)})
 }
 
 // errorBody is an error in JSON.
 type errorBody struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description,omitempty"`
+	RequestID   string `json:"request_id"`
 }
 
 // noStore keeps an answer out of all caches (RFC 6749, section 5.1).

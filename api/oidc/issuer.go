@@ -107,7 +107,7 @@ func (i *issuer) issue(ctx context.Context, l Login) (tokenResponse, error) {
 	}
 	// The login is redeemed: without its refresh token it is still a login.
 	if err := i.saveSession(ctx, g.session, l.Now); err != nil {
-		i.log.Warn("no refresh token: the session was not stored", "client", l.Client.ID, "error", err)
+		i.log.WarnContext(ctx, "no refresh token: the session was not stored", "client", l.Client.ID, "error", err)
 		return out, nil
 	}
 	out.RefreshToken, err = refreshToken(i.signer(), i.signer().Current(), g.ID, 1)

@@ -142,7 +142,7 @@ func (h *tokenEndpoints) use(ctx context.Context, i *issuer, site *client.Client
 		s.Used = number // for introspection
 		return i.saveSession(ctx, s, now)
 	}
-	h.gate.Log.Warn("a refresh token was used twice: its session ends, because somebody may have copied it", "client", site.ID, "sid", s.ID)
+	h.gate.Log.WarnContext(ctx, "a refresh token was used twice: its session ends, because somebody may have copied it", "client", site.ID, "sid", s.ID)
 	if err := h.endSession(ctx, site, s.ID); err != nil {
 		return err
 	}

@@ -72,5 +72,5 @@ func challenge(c echo.Context, status int, code, description string) error {
 		header += `, error="` + code + `", error_description="` + description + `"`
 	}
 	c.Response().Header().Set("WWW-Authenticate", header)
-	return c.JSON(status, errorBody{code, description})
+	return c.JSON(status, errorBody{code, description, request.ID(c)})
 }

@@ -59,7 +59,7 @@ func (p *Proxies) Addr(r *http.Request) Addr {
 				continue
 			}
 			p.warnUntrustedOnce.Do(func() {
-				p.log.Warn("an untrusted peer sent a forwarding header, so the addresses of browsers are unknown; "+
+				p.log.WarnContext(r.Context(), "an untrusted peer sent a forwarding header, so the addresses of browsers are unknown; "+
 					"if the peer is your proxy, add it to LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
 			})
 			return Addr{RateKey: ratelimit.Key(peer), Unverified: true}
@@ -69,7 +69,7 @@ func (p *Proxies) Addr(r *http.Request) Addr {
 	client, ok := p.forwarded(r.Header.Values("X-Forwarded-For"))
 	if !ok {
 		p.warnNoXFFOnce.Do(func() {
-			p.log.Warn("a trusted proxy sent no usable X-Forwarded-For, so all its users share its address and its limits; "+
+			p.log.WarnContext(r.Context(), "a trusted proxy sent no usable X-Forwarded-For, so all its users share its address and its limits; "+
 				"configure the proxy to set X-Forwarded-For to its peer's address, or remove from LOGINHUB_TRUSTED_PROXIES what is not a proxy", "peer", peer)
 		})
 		return Addr{RateKey: ratelimit.Key(cmp.Or(client, peer)), Unverified: true}

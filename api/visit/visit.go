@@ -111,7 +111,7 @@ func (s *Visits) Begin(c echo.Context, p *provider.Provider, v Visit) error {
 	at := s.at(p, Return{Visit: v, State: state})
 	at.Lang = request.Language(r)
 	to := ""
-	err = s.gate.CallProvider(c, v.Redirector(p), func(ctx context.Context) (err error) {
+	err = s.gate.CallProvider(r.Context(), gate.ConfigOf(c), gate.Callee{Provider: p.ID, Offer: v.Redirector(p), Call: "authorize"}, func(ctx context.Context) (err error) {
 		to, err = v.Redirector(p).Authorize(ctx, at)
 		return err
 	})

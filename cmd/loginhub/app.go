@@ -13,6 +13,7 @@ import (
 	"loginhub/api"
 	"loginhub/cmd/loginhub/logqueue"
 	"loginhub/cmd/loginhub/metrics"
+	"loginhub/cmd/loginhub/tracing"
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
 )
@@ -42,8 +43,9 @@ type App struct {
 	original Config  // the settings before files were read into them
 	sighups  sighups // each causes a reload
 
-	metrics  *metrics.Metrics // set by Run
-	reloader *reloader        // set by build
+	metrics  *metrics.Metrics  // set by Run
+	reloader *reloader         // set by build
+	traces   *tracing.Exporter // set by build
 }
 
 // Run runs the node until ctx ends, then drains it and returns nil. Any other end is
@@ -69,6 +71,7 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer a.traces.Close(flushTimeout)
 	defer server.Close()
 	if a.Started != nil {
 		a.Started(urls)
@@ -170,7 +173,11 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	if err != nil {
 		return nil, nil, &usageError{err}
 	}
-	node := hub.New(hub.Config{Store: store, Mailbox: store, Issuer: urls.issuer, Reloadable: now.node,
+	id := hub.NewNodeID()
+	if a.traces, err = tracing.Start(context.Background(), set.traces, id, version(), a.log); err != nil {
+		return nil, nil, &usageError{err}
+	}
+	node := hub.New(hub.Config{Node: id, Tracer: a.traces.Tracer, Store: store, Mailbox: store, Issuer: urls.issuer, Reloadable: now.node,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Replicated: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
 		KillSwitches: store, KeysChanged: a.reloader.keysChanged, Metrics: a.metrics.Hub})
@@ -181,7 +188,10 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	release, from, _ := build()
 	edge := api.Config{Hub: node, Version: packageVersion(release, from), Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API}
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API, Tracer: a.traces.Tracer}
+	if set.AccessLog > 0 {
+		edge.Access = api.AccessLog{Log: a.logs.access, Share: set.AccessLog}
+	}
 	if set.QRLogo != "" && set.QRLevel == "" {
 		edge.QRLevel = "H"
 	}

@@ -74,6 +74,7 @@ type Config struct {
 	AuditFile      string        `help:"Path of a file for the audit log (JSON, mode 0600), instead of standard error. Opened again after SIGHUP or when it was moved." placeholder:"PATH"`
 	AuditChain     bool          `help:"Link the lines of the audit file by hashes and sign them every minute, for 'loginhub audit verify'."`
 	AuditRequired  bool          `help:"Refuse tickets and calls with 503 overloaded while the audit log cannot be written, instead of dropping lines."`
+	AccessLog      float64       `help:"Share of requests that get a line in the log, from 0 to 1: 0.01 is one in a hundred. Answers of 500 or more always have one, health checks never. A line has the route but neither path nor query. Default: 0, no lines." placeholder:"SHARE"`
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"Log level: debug, info, warn or error. The audit log is written at any level."`
 
 	hasProviders bool                  // set by validate: a provider is configured, so there is no sandbox
@@ -174,7 +175,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
 		slog.Any("trusted_proxies", c.TrustedProxies), slog.Int("rate_limit", c.RateLimit),
 		slog.String("tls_cert", c.TLSCert), slog.Bool("insecure_http", c.InsecureHTTP), slog.Bool("audit_hash", c.AuditHash),
-		slog.String("audit_file", c.AuditFile), slog.Bool("audit_chain", c.AuditChain), slog.Bool("audit_required", c.AuditRequired), slog.String("log", c.Log),
+		slog.String("audit_file", c.AuditFile), slog.Bool("audit_chain", c.AuditChain), slog.Bool("audit_required", c.AuditRequired), slog.Float64("access_log", c.AccessLog), slog.String("log", c.Log),
 		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))
 }
 

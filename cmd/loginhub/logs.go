@@ -20,6 +20,7 @@ import (
 
 	"loginhub/cmd/loginhub/logqueue"
 	"loginhub/hub/provider"
+	"loginhub/hub/trace"
 )
 
 // flushTimeout bounds how long a stopping node writes queued lines. A log that no
@@ -29,9 +30,10 @@ const flushTimeout = 2 * time.Second
 // logs are a node's outputs: the log on standard error, and the audit log, there or
 // in its own file. Neither can block the node.
 type logs struct {
-	log   *slog.Logger
-	level *slog.LevelVar // level of log; the audit log has none
-	audit *auditLog
+	log    *slog.Logger
+	level  *slog.LevelVar // level of log; the others have none
+	access *slog.Logger
+	audit  *auditLog
 
 	limit  *logqueue.Limit
 	stderr *logqueue.Queue
@@ -57,7 +59,8 @@ func openLogs(c *Config) (*logs, error) {
 	}
 	l.stderr = logqueue.New(logqueue.Config{Out: os.Stderr, Notice: format.notice})
 	l.limit = logqueue.NewLimit(format(l.stderr, l.level))
-	l.log = slog.New(l.limit)
+	l.log = slog.New(trace.LogHandler(l.limit))
+	l.access = slog.New(trace.LogHandler(format(l.stderr, nil)))
 	if l.file == nil {
 		l.audit = newAuditLog(l.stderr, format)
 		return l, nil

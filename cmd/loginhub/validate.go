@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"loginhub/api/qr"
+	"loginhub/cmd/loginhub/tracing"
 	"loginhub/hub/client"
 	"loginhub/hub/keys"
 	"loginhub/hub/redisstore"
@@ -33,6 +34,7 @@ type settings struct {
 	redisCert         *certificate        // nil: none
 	redisCAs          []*x509.Certificate // authorities of Redis
 	redisTLS          *tls.Config         // nil: Go's defaults
+	traces            tracing.Settings
 }
 
 // rule is one check of the settings: what is wrong, and how to correct it.
@@ -95,6 +97,8 @@ func (c *Config) validate() (*settings, error) {
 		note("LOGINHUB_TLS_CERT", err)
 	}
 	note("LOGINHUB_REDIS_CA", s.readRedisTLS())
+	s.traces, err = tracing.Read()
+	errs = append(errs, err)
 	for _, row := range s.rules() {
 		if row.broken {
 			errs = append(errs, fmt.Errorf("%s: %s", row.setting, row.hint))
@@ -134,6 +138,7 @@ func (s *settings) rules() []rule {
 		{"LOGINHUB_REDIS_URL", c.RedisCA+c.RedisCert != "" && !strings.HasPrefix(c.RedisURL, "rediss://"),
 			"LOGINHUB_REDIS_CA and LOGINHUB_REDIS_CERT are for TLS: the URL must begin with rediss://"},
 		{"LOGINHUB_AUDIT_CHAIN", c.AuditChain && c.AuditFile == "", "it links the lines of a file: set LOGINHUB_AUDIT_FILE too"},
+		{"LOGINHUB_ACCESS_LOG", !(c.AccessLog >= 0 && c.AccessLog <= 1), "a share from 0 to 1, such as 0.01"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
 		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
 		{"LOGINHUB_REDIS_SHARDED", c.RedisSharded && !redisstore.IsCluster(c.RedisURL),

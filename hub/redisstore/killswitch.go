@@ -27,7 +27,7 @@ func (s *Store) ReadSwitches(ctx context.Context, clients []string) ([]string, e
 	defer cancel()
 	start := time.Now()
 	values, err := s.client.HMGet(ctx, s.switchesKey(), clients...).Result()
-	s.observe(callSwitchesRead, start, err)
+	s.observe(ctx, callSwitchesRead, start, err)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -65,7 +65,7 @@ func (s *Store) write(ctx context.Context, wait bool, args ...any) (bool, error)
 	if err == nil {
 		err = unavailable(c.cmd.Err()) // parseReply ignores a key of another type, but here it is an error
 	}
-	s.observe(callSwitch, start, err)
+	s.observe(ctx, callSwitch, start, err)
 	if err != nil {
 		return false, err
 	}

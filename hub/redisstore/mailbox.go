@@ -109,7 +109,7 @@ func (s *Store) probeTargets(ctx context.Context, cluster *redis.ClusterClient, 
 func (s *Store) probeMaster(ctx context.Context, c redis.Scripter, at probeTarget, probe []byte) error {
 	sent := time.Now()
 	now, err := s.scripts.probe.Run(ctx, c, []string{at.key}, probeKeyTTL.Milliseconds(), at.mailbox, probe, at.command).Int64()
-	s.observe(callProbe, sent, err)
+	s.observe(ctx, callProbe, sent, err)
 	if err != nil {
 		return unavailable(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // Metrics receives measurements of the calls to Redis. Its methods are called from many
@@ -71,11 +72,13 @@ func callName(n int, one, many string) string {
 }
 
 // observe records a call that began at start and ended with err.
-func (s *Store) observe(name string, start time.Time, err error) {
+func (s *Store) observe(ctx context.Context, name string, start time.Time, err error) {
+	failed := err != nil && !errors.Is(err, context.Canceled)
+	trace.Redis(ctx, name, start, failed)
 	if s.Metrics == nil {
 		return
 	}
-	s.Metrics.ObserveCall(name, time.Since(start), err != nil && !errors.Is(err, context.Canceled))
+	s.Metrics.ObserveCall(name, time.Since(start), failed)
 	if errors.Is(err, ticket.ErrNotReplicated) {
 		s.Metrics.ReplicasMissing()
 	}

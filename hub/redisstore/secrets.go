@@ -100,7 +100,7 @@ func (v *SecretStore) Save(ctx context.Context, name string, value []byte, life 
 	defer cancel()
 	start := time.Now()
 	err := v.store.client.Set(ctx, v.key(name), v.ring.Load().encrypt(name, value), max(life, time.Millisecond)).Err()
-	v.store.observe(callSave, start, err)
+	v.store.observe(ctx, callSave, start, err)
 	return unavailable(err)
 }
 
@@ -111,7 +111,7 @@ func (v *SecretStore) Load(ctx context.Context, name string) ([]byte, error) {
 	defer cancel()
 	start := time.Now()
 	text, err := v.store.client.Get(ctx, v.key(name)).Bytes()
-	v.store.observe(callLoad, start, unavailable(err))
+	v.store.observe(ctx, callLoad, start, unavailable(err))
 	value, err := v.decrypt(v.ring.Load(), name, text, err)
 	if errors.Is(err, ticket.ErrUnknownKey) {
 		return nil, nil
@@ -129,7 +129,7 @@ func (v *SecretStore) Take(ctx context.Context, name string) ([]byte, error) {
 	start := time.Now()
 	ring := v.ring.Load()
 	text, err := v.store.scripts.take.Run(ctx, v.store.client, []string{v.key(name)}, ring.prefixes()...).Text()
-	v.store.observe(callTake, start, unavailable(err))
+	v.store.observe(ctx, callTake, start, unavailable(err))
 	return v.decrypt(ring, name, []byte(text), err)
 }
 
@@ -168,7 +168,7 @@ func (v *SecretStore) SetNX(ctx context.Context, name string, life time.Duration
 	defer cancel()
 	start := time.Now()
 	first, err := v.store.scripts.setNX.Run(ctx, v.store.client, []string{v.key(name)}, rand.Text(), max(life.Milliseconds(), 1)).Int()
-	v.store.observe(callSetNX, start, err)
+	v.store.observe(ctx, callSetNX, start, err)
 	return first == 1, unavailable(err)
 }
 

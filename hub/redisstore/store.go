@@ -125,7 +125,7 @@ func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadlin
 	c := &call{script: s.scripts.create, key: s.names().place(id, s.places()[0]).key, args: []any{
 		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}
 	err = s.run(ctx, []*call{c})
-	s.observe(callCreate, sent, err)
+	s.observe(ctx, callCreate, sent, err)
 	if err != nil {
 		return false, err
 	}
@@ -150,7 +150,7 @@ func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ti
 	replies, err := s.runTickets(ctx, ids, s.run, func(i int, at place) *call {
 		return &call{script: s.scripts.attach, key: at.key, args: []any{node}}
 	})
-	s.observe(callName(len(ids), callAttach, callAttachMany), start, err)
+	s.observe(ctx, callName(len(ids), callAttach, callAttachMany), start, err)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.
 			c.BaseTag, c.Sealed, unixMilli(c.NotBefore), unixMilli(c.NotAfter), c.ExpireAt.UnixMilli(),
 			c.ExcludeNode, ticket.EncodeUpdate(c.ID, c.Sealed), s.names().mailbox(""), at.mailboxes}}
 	})
-	s.observe(name, start, err)
+	s.observe(ctx, name, start, err)
 	if err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ func (l *login) Exchange(ctx context.Context, p provider.Credential) (provider.I
 		err := l.call(ctx, methodUser, url.Values{"auth_token": {granted.AccessToken}}, []string{granted.AccessToken, p.Code}, &user)
 		switch {
 		case err != nil:
-			l.env.Log.Warn("a login has no nickname, because its profile could not be read", "app_id", l.id, "error", err)
+			l.env.Log.WarnContext(ctx, "a login has no nickname, because its profile could not be read", "app_id", l.id, "error", err)
 		case user.UserID == granted.UserID && user.OpenID == granted.OpenID:
 			by.Nickname, by.Picture = user.Name, user.Avatar
 		}

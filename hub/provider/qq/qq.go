@@ -105,7 +105,7 @@ func (a *app) Exchange(ctx context.Context, p provider.Credential) (provider.Ide
 	}
 	by := provider.Identity{Realm: a.appID, Subject: me.OpenID, Union: me.UnionID}
 	if by.Nickname, by.Picture, err = a.profile(ctx, token, me.OpenID); err != nil && a.log != nil {
-		a.log.Warn("a login of QQ has no nickname, because its profile could not be read", "app_id", a.appID, "error", err)
+		a.log.WarnContext(ctx, "a login of QQ has no nickname, because its profile could not be read", "app_id", a.appID, "error", err)
 	}
 	return by, nil
 }

@@ -59,7 +59,7 @@ func (e *events) Receive(ctx context.Context, n provider.Notification, scanned f
 	})
 	if err != nil || text == "" {
 		if err != nil && !errors.Is(err, provider.ErrEventInvalid) {
-			e.log.Warn("an event has no answer", "app_id", e.id, "error", err)
+			e.log.WarnContext(ctx, "an event has no answer", "app_id", e.id, "error", err)
 		}
 		return answer, err // WeChat sends an event that got an error again
 	}
