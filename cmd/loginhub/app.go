@@ -73,15 +73,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	defer a.traces.Close(flushTimeout)
 	defer server.Close()
-	if a.Started != nil {
-		a.Started(urls)
-	}
-	a.log.Info("starting", "version", version(), "node", node.Node(), "listen", tcp.Addr().String(),
-		"public_url", urls.issuer, "store", a.set.storeKind(), "providers", a.set.providers())
-	a.log.Debug("configuration", "config", a.set.Config)
-	for _, text := range a.set.warnings(time.Now()) {
-		a.log.Warn(text)
-	}
+	a.logStart(node.Node(), tcp.Addr(), urls)
 	limiter := a.set.limitConns(tcp, a.log)
 	limiter.onLimit = a.metrics.WatchConns(limiter.Open, func() int { return limiter.total }, connRefusals())
 	var listener net.Listener = limiter
@@ -120,6 +112,19 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Warn("requests cut off", "error", err)
 	}
 	return nil
+}
+
+// logStart calls Started and logs what starts.
+func (a *App) logStart(node string, listen net.Addr, urls endpoints) {
+	if a.Started != nil {
+		a.Started(urls)
+	}
+	a.log.Info("starting", "version", version(), "node", node, "listen", listen.String(),
+		"public_url", urls.issuer, "store", a.set.storeKind(), "providers", a.set.providers())
+	a.log.Debug("configuration", "config", a.set.Config)
+	for _, text := range a.set.warnings(time.Now()) {
+		a.log.Warn(text)
+	}
 }
 
 // newHTTPServer returns the server of the public listener, with time-outs and a
