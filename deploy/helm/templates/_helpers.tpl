@@ -10,7 +10,7 @@
 
 {{- define "loginhub.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "loginhub.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "loginhub.labels" -}}
@@ -25,7 +25,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- /* The name, namespace and labels of an object. Wrong values end here. */}}
 {{- define "loginhub.metadata" -}}
-{{- include "loginhub.validate" . }}
+{{- include "loginhub.validate" . -}}
 name: {{ include "loginhub.fullname" . }}
 namespace: {{ .Release.Namespace }}
 labels:
