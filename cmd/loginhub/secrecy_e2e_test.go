@@ -63,12 +63,14 @@ type secretSearch struct {
 	snapshots strings.Builder // the content of Redis, several times
 	tickets   []string        // ids, which no log may contain
 	phoneCode string          // of the confirms; "" for none
+	traces    *hubtest.Collector
 }
 
 // startSearch starts a search for the application's secret and for what all have.
 func startSearch(t *testing.T, secret string, settings ...string) *secretSearch {
-	s := &secretSearch{T: t, ctx: hubtest.Context(t, 40*time.Second)}
-	s.redis, s.nodes = cluster(t, 2, append(settings, "LOG=debug", "TRUSTED_PROXIES=127.0.0.1/32")...)
+	s := &secretSearch{T: t, ctx: hubtest.Context(t, 40*time.Second), traces: hubtest.StartCollector(t)}
+	settings = append(append(settings, "LOG=debug", "ACCESS_LOG=1", "TRUSTED_PROXIES=127.0.0.1/32"), s.traces.Settings()...)
+	s.redis, s.nodes = cluster(t, 2, settings...)
 	s.stop = s.redis.Monitor(t)
 	for name, value := range map[string]string{"master key": hubtest.Key, "app secret": secret,
 		"session key": wechattest.SessionKeyPrefix, "refresh token": wechattest.RefreshTokenPrefix} {
@@ -170,9 +172,16 @@ func (s *secretSearch) report() {
 	for i, n := range s.nodes {
 		s.hidden.findIn(s.T, fmt.Sprintf("the log of node %d", i), n.Log())
 	}
-	if !strings.Contains(s.nodes[0].Log()+s.nodes[1].Log(), `"event":"refused"`) {
-		s.Error("no refused call is in the audit log")
+	for _, want := range []string{`"event":"refused"`, `"msg":"access"`} {
+		if !strings.Contains(s.nodes[0].Log()+s.nodes[1].Log(), want) {
+			s.Errorf("no %s is in the logs", want)
+		}
 	}
+	hubtest.Eventually(s.T, 10*time.Second, "the traces arrive", func() bool {
+		return strings.Contains(s.traces.Text(), "tickets/:ticket/scan") || strings.Contains(s.traces.Text(), "callback")
+	})
+	s.hidden.findIn(s.T, "the traces", s.traces.Text())
+	s.personal.findIn(s.T, "the traces", s.traces.Text())
 }
 
 func TestSecrecy_RedisAndLogs(t *testing.T) {

@@ -148,12 +148,15 @@ func RunTrusting(t testing.TB, program, ca string, args []string, settings ...st
 }
 
 // environment returns the test's environment without LOGINHUB_ variables, plus these
-// settings.
+// settings. Those of OpenTelemetry begin with OTEL_.
 func environment(settings []string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "LOGINHUB_") })
 	env = append(env, "GORACE=halt_on_error=1 atexit_sleep_ms=0") // the race detector would sleep a second at every exit
 	for _, s := range settings {
-		env = append(env, "LOGINHUB_"+s)
+		if !strings.HasPrefix(s, "OTEL_") {
+			s = "LOGINHUB_" + s
+		}
+		env = append(env, s)
 	}
 	return env
 }

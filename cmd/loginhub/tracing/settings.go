@@ -49,6 +49,7 @@ func Read() (s Settings, err error) {
 			errs = append(errs, fmt.Errorf("%s: must be http(s)://HOST:PORT", name)) // without the value, which may have a password
 		}
 	}
-	s.Links = slices.Contains(strings.Split(cmp.Or(os.Getenv("OTEL_PROPAGATORS"), "tracecontext"), ","), "tracecontext")
+	s.Links = slices.ContainsFunc(strings.Split(cmp.Or(os.Getenv("OTEL_PROPAGATORS"), "tracecontext"), ","),
+		func(name string) bool { return strings.TrimSpace(name) == "tracecontext" })
 	return s, errors.Join(errs...)
 }

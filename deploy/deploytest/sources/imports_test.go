@@ -92,7 +92,7 @@ var moduleUsers = map[string][]string{
 	"go.yaml.in/yaml/v3":                       {"api/apidocs", "api/apitest", "cmd/loginhub"},
 	"github.com/prometheus/client_golang":      {"cmd/loginhub/metrics"},
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/apitest"},
-	"go.opentelemetry.io":                      {"cmd/loginhub/tracing", "hub/trace"},
+	"go.opentelemetry.io":                      {"cmd/loginhub/tracing", "hub/hubtest", "hub/trace"},
 	"github.com/go-logr/logr":                  {"cmd/loginhub/tracing"},
 }
 
