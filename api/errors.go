@@ -58,6 +58,7 @@ var problems = []problem{
 	{request.ErrRequest, 400, "invalid_request", "The request is malformed", "", 0},
 	{ticket.ErrMatchMissing, 400, "invalid_request", "The request is malformed", "match: the number that the page shows is required here", 0},
 	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
+	{login.ErrClientSecret, 401, "invalid_secret", "The client's secret is missing or wrong", "Send Authorization: Basic with the client's id and the secret of its secret_file.", 0},
 	{gate.ErrOrigin, 403, "origin_not_allowed", "This origin may not use this client", "A page without an origin of its own, such as a sandboxed frame or a file, cannot log in.", 0},
 	{weblogin.ErrNotOwnPage, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the hub's own login page.", 0},
 	{weblogin.ErrNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
@@ -136,7 +137,9 @@ func (s *Server) handleError(err error, c echo.Context) {
 	}
 	switch p.status {
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", "Bearer")
+		if h.Get("WWW-Authenticate") == "" {
+			h.Set("WWW-Authenticate", "Bearer")
+		}
 	case http.StatusUpgradeRequired:
 		h.Set("Upgrade", "websocket")
 		h.Set("Connection", "Upgrade")

@@ -181,6 +181,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.Match(read, ticketPath+"/qr.svg", s.login.QrSVG)
 	e.Match(read, ticketPath+"/qr.png", s.login.QrPNG)
 
+	e.POST("/api/login/exchange", s.login.Exchange)
 	e.Match(read, "/api/login/providers", s.login.Providers)
 	e.POST(ticketPath+"/scan", s.login.Scan)
 	e.POST(ticketPath+"/confirm", s.login.Confirm)

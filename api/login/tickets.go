@@ -80,6 +80,9 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 		in.Nonce = ""           // the site's own nonce is in the grant
 		origin = grant.Origin() // the page is the hub's; the person logs in to the site
 	}
+	if grant == nil && client.DeliversCode() {
+		grant = &ticket.Grant{Type: ticket.GrantExchange}
+	}
 	if utf8.RuneCountInString(in.Nonce) > ticket.MaxNonce {
 		return request.Invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}

@@ -1,8 +1,6 @@
 package oidc
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -152,6 +150,5 @@ func (sent credentials) proves(site *client.Client) bool {
 	case sent.method == "none":
 		return site.Public()
 	}
-	sum := sha256.Sum256([]byte(sent.secret))
-	return site.Secret != nil && subtle.ConstantTimeCompare(sum[:], site.Secret) == 1
+	return site.HasSecret(sent.secret)
 }

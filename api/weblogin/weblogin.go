@@ -176,7 +176,7 @@ func (h *Handlers) Callback(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		if answer != (ticket.Answer{}) {
+		if answer.RedirectTo != "" || answer.FormPost != nil {
 			return h.Continue(c, answer)
 		}
 	}

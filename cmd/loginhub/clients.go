@@ -37,6 +37,7 @@ type clientEntry struct {
 	Mismatch       string   `yaml:"address_mismatch"`
 	PhoneNumber    string   `yaml:"phone_number"`
 	SubjectMap     string   `yaml:"subject_map"`
+	Delivery       string   `yaml:"delivery"`
 
 	Branding *brandingEntry `yaml:"branding"`
 
@@ -86,7 +87,7 @@ func (l label) check() error {
 	return nil
 }
 
-var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "branding",
+var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "delivery", "branding",
 	"qr", "wechat", "wechat_web", "app"}
 
 // clientsConfig is what the clients file configures.
@@ -172,6 +173,9 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 		return fmt.Errorf("branding: %w", err)
 	}
 	entry.setNumbers(site, own)
+	if site.Delivery, err = oneOf("delivery", entry.Delivery, "", client.DeliveryToken, client.DeliveryCode); err != nil {
+		return err
+	}
 	if err := entry.OpenID.apply(site, c.read, !strings.HasPrefix(c.PublicURL, "https://")); err != nil {
 		return err
 	}

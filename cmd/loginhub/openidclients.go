@@ -53,12 +53,20 @@ func (e openIDEntry) apply(c *client.Client, read reader, plain bool) error {
 		return err
 	}
 	if len(c.Grants) == 0 {
-		return e.requireUnset()
+		if !c.DeliversCode() {
+			return e.requireUnset()
+		}
+		own := openIDEntry{SecretFile: e.SecretFile, SecretEnv: e.SecretEnv}
+		e.SecretFile, e.SecretEnv = "", ""
+		return errors.Join(e.requireUnset(), own.applyCredentials(c, read), requireSecret(c))
 	}
 	if c.IDTokenAlg, err = oneOf("id_token_alg", e.IDTokenAlg, client.AlgRS256, client.AlgES256, client.AlgEdDSA); err != nil {
 		return err
 	}
 	if err := e.applyCredentials(c, read); err != nil {
+		return err
+	}
+	if err := requireSecret(c); err != nil {
 		return err
 	}
 	for name, list := range map[string][]string{"redirect_uris": e.RedirectURIs, "post_logout_redirect_uris": e.PostLogoutRedirectURIs} {
@@ -119,13 +127,21 @@ func (e openIDEntry) grants() ([]string, error) {
 	return e.Grants, nil
 }
 
+// requireSecret refuses a client that is to exchange codes and has no secret.
+func requireSecret(c *client.Client) error {
+	if c.DeliversCode() && c.Secret == nil {
+		return errors.New("delivery code: needs secret_file, with which the site's back end exchanges the code")
+	}
+	return nil
+}
+
 // requireUnset refuses settings that do nothing without a grant.
 func (e openIDEntry) requireUnset() error {
 	for name, set := range map[string]bool{"secret_file": e.SecretFile != "", "secret_env": e.SecretEnv != "", "id_token_alg": e.IDTokenAlg != "",
 		"claims": len(e.Claims) > 0, "post_logout_redirect_uris": len(e.PostLogoutRedirectURIs) > 0, "backchannel_logout_uri": e.BackchannelLogoutURI != "",
 		"backchannel_logout_session_required": e.BackchannelSession, "jwks_file": e.JWKSFile != "", "jwks_uri": e.JWKSURI != ""} {
 		if set {
-			return fmt.Errorf("%s: is for OpenID clients; set redirect_uris, or grants", name)
+			return fmt.Errorf("%s: is for OpenID clients; set redirect_uris, or grants (secret_file also with delivery: code)", name)
 		}
 	}
 	return nil

@@ -94,6 +94,10 @@ func TestOpenIDClients_Errors(t *testing.T) {
 		uris + ", claims: {a: {1: b}}":                      "JSON",
 		"claims: {email: x}":                                "redirect_uris",
 		"secret_env: OPENID_GOOD":                           "redirect_uris",
+		"delivery: jwt":                                     "token, code",
+		"delivery: code":                                    "needs secret_file",
+		"delivery: code, secret_env: OPENID_SHORT":          "16 characters",
+		"delivery: code, jwks_uri: 'https://a.example/'":    "jwks_uri: is for OpenID",
 	} {
 		_, err := loadClients(writeClients(t, "clients: [{id: a, "+fields+"}]"), public)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "0123456789abcde") {

@@ -152,6 +152,7 @@ func (s *settings) rules() []rule {
 	}
 	for _, client := range s.clients {
 		rows = append(rows, rule{"LOGINHUB_RECORD_VERSION", client.TokenAlg == "RS256" && c.RecordVersion < 2, "client " + client.ID + ": token_alg RS256 needs version 2"})
+		rows = append(rows, rule{"LOGINHUB_RECORD_VERSION", client.DeliversCode() && c.RecordVersion < 2, "client " + client.ID + ": delivery code needs version 2"})
 		rows = append(rows, rule{"LOGINHUB_CLIENTS", client.TokenTTL > 0 && client.TokenTTL < c.ResultTTL+time.Minute,
 			fmt.Sprintf("client %s: token_ttl is below LOGINHUB_RESULT_TTL and a minute (%v)", client.ID, c.ResultTTL+time.Minute)})
 	}

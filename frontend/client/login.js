@@ -319,7 +319,7 @@ function follow({ win, doc }, { redirect_to: to, form_post: post }) {
 }
 
 /**
- * Passes the token to the site. Rejects if the site's callback rejects, or returns a Response
+ * Passes the token, or the code for it, to the site. Rejects if the site's callback rejects, or returns a Response
  * whose `ok` is false: `fetch` resolves on a 500 too.
  *
  * @param {T.Env} env
@@ -327,7 +327,7 @@ function follow({ win, doc }, { redirect_to: to, form_post: post }) {
  */
 async function passToken(env, view) {
   /** @type {any} */
-  const result = await env.onToken?.(view.token ?? '', view)
+  const result = await env.onToken?.(view.token ?? view.code ?? '', view)
   const refused = [result].flat().find((answer) => answer?.ok === false)
   if (refused) throw new Error(`The site answered ${refused.status}.`)
 }

@@ -92,6 +92,8 @@ export interface View {
   token?: string
   token_type?: string
   token_expires_in?: number
+  /** In place of the token, for a client with `delivery: code`: the site's back end exchanges it. */
+  code?: string
   /** Of an authorization request, in place of the token: where the browser goes. */
   redirect_to?: string
   /** In place of `redirect_to`: the form that the browser posts. */
@@ -114,7 +116,7 @@ export interface Options {
   renewals?: number
   onState?: (snapshot: Snapshot) => void
   /**
-   * Called with the token. The token is acknowledged when the promise resolves. If it rejects, or
+   * Called with the token; with the code, if the client has `delivery: code`. The token is acknowledged when the promise resolves. If it rejects, or
    * resolves to a Response whose `ok` is false, the call is repeated, with backoff, until the token
    * expires. Then the state is `error` with the code `token_not_accepted`. The view is the hub's,
    * with `token_expires_in`.

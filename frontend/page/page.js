@@ -40,9 +40,10 @@ login = createLogin({
     render()
     if (next.state === 'pending') enterApp()
   },
-  async onToken(token) {
+  async onToken(token, { code }) {
     const picture = pictureOf(snapshot) // the view after the acknowledgement has no user
-    verification = { ...await verifyToken(token, { iss: issuer, aud: client, nonce }), picture }
+    verification = code ? { result: 'unverified', reason: 'code', header: {}, claims: {}, picture }
+      : { ...await verifyToken(token, { iss: issuer, aud: client, nonce }), picture }
     render()
     $('result').focus()
   },

@@ -36,7 +36,8 @@ export function showResult({ result, reason, header, claims, picture }, { user, 
 
 function hint(result, reason, messages) {
   if (result === 'failed') return fill(messages.failedHint, { reason: messages.reasons[reason] ?? reason })
-  return result === 'unverified' ? messages.unverifiedHint : ''
+  if (result === 'unverified') return reason === 'code' ? messages.codeHint : messages.unverifiedHint
+  return ''
 }
 
 function cell(tag, text, claim) {

@@ -4,6 +4,8 @@
 package client
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -38,11 +40,15 @@ type Client struct {
 	// PhoneRequire, or "" for no.
 	PhoneNumber string
 
+	// Delivery says what the waiting page gets: DeliveryToken, or DeliveryCode.
+	Delivery string
+
 	Branding *Branding // nil: the hub's own look
+
+	Secret []byte // SHA-256 of the client's secret; nil without one
 
 	// The rest is for OpenID Connect and OAuth 2.0 (package api/oidc).
 
-	Secret                 []byte   // SHA-256 of the client's secret; nil without one
 	RedirectURIs           []string // compared by AllowsRedirect
 	PostLogoutRedirectURIs []string // compared exactly
 	Grants                 []string // values of GrantCode, GrantDevice, GrantRefresh; empty: no OpenID
@@ -83,6 +89,15 @@ func (c *Client) OpenID() bool { return len(c.Grants) > 0 }
 // HasGrant reports whether the client may use the grant.
 func (c *Client) HasGrant(grant string) bool { return slices.Contains(c.Grants, grant) }
 
+// DeliversCode reports whether the waiting page gets a code instead of the token.
+func (c *Client) DeliversCode() bool { return c.Delivery == DeliveryCode }
+
+// HasSecret reports whether the text is the client's secret. It takes constant time.
+func (c *Client) HasSecret(text string) bool {
+	sum := sha256.Sum256([]byte(text))
+	return c.Secret != nil && subtle.ConstantTimeCompare(sum[:], c.Secret) == 1
+}
+
 // Public reports whether the client has no credentials (RFC 6749, section 2.1).
 func (c *Client) Public() bool { return c.Secret == nil && c.JWKS == nil && c.JWKSURI == "" }
 
@@ -91,6 +106,12 @@ const (
 	MismatchIgnore = "ignore" // "" too
 	MismatchWarn   = "warn"
 	MismatchRefuse = "refuse"
+)
+
+// Values of Client.Delivery.
+const (
+	DeliveryToken = "token" // "" too
+	DeliveryCode  = "code"  // which the site's back end exchanges for the token
 )
 
 // Values of Client.PhoneNumber.

@@ -14,6 +14,9 @@ import (
 const (
 	GrantCode   = "code"   // authorization code (RFC 6749, section 4.1)
 	GrantDevice = "device" // device code (RFC 8628)
+	// GrantExchange is a client's delivery by code: its back end exchanges the code for the
+	// hub's own token.
+	GrantExchange = "exchange"
 )
 
 // ModeFormPost is the response mode that answers with a form; every other one is query
@@ -31,7 +34,7 @@ const (
 	MaxScope      = 512
 )
 
-// Grant is the OAuth 2.0 grant of a ticket. Its ticket never gives a token
+// Grant is what a site redeems: an OAuth 2.0 grant, or the code of GrantExchange. Its ticket never gives a token
 // to the browser: the site redeems the grant.
 type Grant struct {
 	Type         string        `json:"type"`
@@ -109,7 +112,7 @@ func (t Ticket) Redeem(now time.Time) (Ticket, error) {
 // CodeLength is the length of an authorization code: a ticket's id, a dot, and 256 bits.
 const CodeLength = IDLength + 1 + SecretLength
 
-// Code returns the authorization code of a confirmed ticket. It derives from the
+// Code returns the code of a confirmed ticket. It derives from the
 // confirmed version, so that every node returns the same code and Redis stores none.
 func (r *Keyring) Code(t Ticket) (string, error) {
 	k, ok := r.keys[t.Key]
@@ -119,11 +122,11 @@ func (r *Keyring) Code(t Ticket) (string, error) {
 	if len(k.Code) == 0 {
 		return "", fmt.Errorf("code: no key for codes: %w", ErrUnknownKey)
 	}
-	if t.Grant == nil || t.Grant.Type != GrantCode || t.Grant.Seq == 0 {
+	if t.Grant == nil || t.Grant.Type != GrantCode && t.Grant.Type != GrantExchange || t.Grant.Seq == 0 {
 		return "", fmt.Errorf("code: %w", ErrNotConfirmed)
 	}
 	mac := hmac.New(sha256.New, k.Code)
-	fmt.Fprintf(mac, "loginhub code %s %d %d", t.ID, t.Grant.Seq, t.ConfirmedAt)
+	fmt.Fprintf(mac, "loginhub %s %s %d %d", t.Grant.Type, t.ID, t.Grant.Seq, t.ConfirmedAt)
 	return string(t.ID) + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
 
@@ -131,10 +134,13 @@ func (r *Keyring) Code(t Ticket) (string, error) {
 // if it is rejected; zero for every other ticket.
 func (r *Keyring) Answer(t Ticket) (Answer, error) {
 	code := ""
-	if t.State == Confirmed && t.Grant != nil && t.Grant.Type == GrantCode {
+	if t.State == Confirmed && t.Grant != nil && t.Grant.Type != GrantDevice {
 		var err error
 		if code, err = r.Code(t); err != nil {
 			return Answer{}, err
+		}
+		if t.Grant.Type == GrantExchange {
+			return Answer{Code: code}, nil
 		}
 	}
 	return t.Answer(code), nil
@@ -169,8 +175,9 @@ type FormPost struct {
 }
 
 // Answer is the authorization response to the site: an address to go to, or a form to
-// post.
+// post. With GrantExchange it is the code, which the page passes to the site.
 type Answer struct {
+	Code       string    `json:"code,omitempty"`
 	RedirectTo string    `json:"redirect_to,omitempty"`
 	FormPost   *FormPost `json:"form_post,omitempty"`
 }

@@ -100,6 +100,18 @@ func TestCode(t *testing.T) {
 			t.Errorf("%s: %v", same.State, err)
 		}
 	}
+	answer := func(grant string) ticket.Answer {
+		same := v
+		same.Grant = &ticket.Grant{Type: grant, Seq: v.Grant.Seq}
+		a, err := newRing(t).Answer(same)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := answer(ticket.GrantExchange); len(a.Code) != ticket.CodeLength || a.Code == code || a.RedirectTo != "" || answer(ticket.GrantDevice) != (ticket.Answer{}) {
+		t.Errorf("delivery by code: %+v", a)
+	}
 	other, later, device := v, v, v
 	other.ID, later.ConfirmedAt = newTicket(t, demo).ID, v.ConfirmedAt+1
 	device.Grant = &ticket.Grant{Type: ticket.GrantDevice, Seq: v.Grant.Seq}

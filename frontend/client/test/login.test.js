@@ -51,6 +51,15 @@ test('request: the browser goes to the site, by a redirect or a form', async (t)
   }
 })
 
+test('delivery by code: the site gets the code in place of the token', async (t) => {
+  const passed = []
+  const l = await login(t, { onToken: (code, view) => { passed.push(code, view.code) } })
+  l.hub.socket.sendView({ ...confirmed, token: undefined, code: 'id.proof' })
+  await settle()
+  assert.deepEqual(passed, ['id.proof', 'id.proof'])
+  assert.deepEqual(l.hub.socket.sent, [{ ack: 3 }])
+})
+
 test('secret: in no URL', async (t) => {
   const l = await login(t)
   await l.clock.advance(2500)

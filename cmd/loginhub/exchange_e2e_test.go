@@ -1,0 +1,83 @@
+package main_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"loginhub/hub/hubtest"
+)
+
+// TestExchange_DeliveryCode: the page gets a code, the same from every node, and never the
+// token. Refused exchanges spend nothing; of the accepted ones the first gets the token.
+func TestExchange_DeliveryCode(t *testing.T) {
+	t.Parallel()
+	const secret = "0123456789+abc/secret="
+	file := hubtest.WriteFile(t, "secret", secret)
+	_, nodes := cluster(t, 2, "CLIENTS="+hubtest.WriteFile(t, "clients.yaml", fmt.Sprintf(`clients:
+  - {id: site, delivery: code, secret_file: %s}
+  - {id: other, delivery: code, secret_file: %s}
+  - {id: plain}
+`, file, file)))
+	ctx := hubtest.Context(t, 60*time.Second)
+	p, err := hubtest.CreateTicket(ctx, nodes[0].URL, map[string]string{"client_id": "site", "nonce": "n-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone := hubtest.NewPhone("alice")
+	for _, action := range []string{"scan", "confirm"} {
+		if err := hubtest.CallOK(ctx, phone, nodes[1].URL, p.ID, action); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code := ""
+	for _, n := range nodes {
+		var view struct{ Code, Token string }
+		a, err := p.PollResponse(ctx, n.URL, 0, 0)
+		if err == nil {
+			err = a.Decode(http.StatusOK, &view)
+		}
+		if err != nil || view.Code == "" || view.Token != "" || code != "" && view.Code != code {
+			t.Fatalf("view %+v, other node's code %q: %v", view, code, err)
+		}
+		code = view.Code
+	}
+	basic := func(id, secret string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret)) }
+	for _, c := range []struct {
+		name, authorization, code, nonce, want string
+		status                                 int
+	}{
+		{"no secret", "", code, "n-1", "invalid_secret", 401},
+		{"wrong secret", basic("site", "0123456789abcdef"), code, "n-1", "invalid_secret", 401},
+		{"client without delivery code", basic("plain", secret), code, "n-1", "invalid_secret", 401},
+		{"no code", basic("site", secret), "", "n-1", "invalid_request", 400},
+		{"half a code", basic("site", secret), code[:30], "n-1", "ticket_not_found", 404},
+		{"another code", basic("site", secret), code[:len(code)-4] + "AAAA", "n-1", "ticket_not_found", 404},
+		{"another client", basic("other", secret), code, "n-1", "ticket_not_found", 404},
+		{"another nonce", basic("site", secret), code, "n-2", "invalid_request", 400},
+		{"no nonce", basic("site", secret), code, "", "invalid_request", 400},
+		{"accepted", basic("site", "0123456789%2Babc%2Fsecret%3D"), code, "n-1", "", 200}, // as libraries of OAuth encode it
+		{"repeated", basic("site", secret), code, "n-1", "ticket_closed", 409},
+	} {
+		a, err := hubtest.Request(ctx, "POST", nodes[1].URL+"/api/login/exchange", map[string]string{"code": c.code, "nonce": c.nonce}, "Authorization", c.authorization)
+		if err != nil || a.Status != c.status || a.Code != c.want {
+			t.Fatalf("%s: %+v %v, wanted %d %s", c.name, a, err, c.status, c.want)
+		}
+		if c.status != 200 {
+			continue
+		}
+		var got struct{ Token string }
+		if err := a.Decode(200, &got); err != nil {
+			t.Fatal(err)
+		}
+		claims, _, err := verifyToken(ctx, nodes[0].URL, got.Token)
+		if err != nil || claims["sub"] != "sandbox:alice" || claims["aud"] != "site" || claims["nonce"] != "n-1" {
+			t.Errorf("claims %v: %v", claims, err)
+		}
+	}
+	if a, err := p.Ack(ctx, nodes[0].URL, 3); err != nil || a.Status != http.StatusNoContent {
+		t.Errorf("ack after the exchange: %+v %v", a, err)
+	}
+}
