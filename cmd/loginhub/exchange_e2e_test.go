@@ -44,7 +44,9 @@ func TestExchange_DeliveryCode(t *testing.T) {
 		}
 		code = view.Code
 	}
-	basic := func(id, secret string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret)) }
+	basic := func(id, secret string) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
+	}
 	for _, c := range []struct {
 		name, authorization, code, nonce, want string
 		status                                 int
