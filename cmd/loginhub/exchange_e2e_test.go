@@ -10,6 +10,11 @@ import (
 	"loginhub/hub/hubtest"
 )
 
+// basic is the Authorization header of the Basic scheme (RFC 7617).
+func basic(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
+}
+
 // TestExchange_DeliveryCode: the page gets a code, the same from every node, and never the
 // token. Refused exchanges spend nothing; of the accepted ones the first gets the token.
 func TestExchange_DeliveryCode(t *testing.T) {
@@ -43,9 +48,6 @@ func TestExchange_DeliveryCode(t *testing.T) {
 			t.Fatalf("view %+v, other node's code %q: %v", view, code, err)
 		}
 		code = view.Code
-	}
-	basic := func(id, secret string) string {
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
 	}
 	for _, c := range []struct {
 		name, authorization, code, nonce, want string
