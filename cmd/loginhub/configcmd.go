@@ -219,6 +219,8 @@ func settingSchema(f *kong.Flag) schema {
 		s["type"] = "boolean"
 	case kind.Kind() == reflect.Int:
 		s["type"] = "integer"
+	case kind.Kind() == reflect.Float64:
+		s["type"] = "number"
 	case kind.Kind() == reflect.Slice:
 		s["type"], s["items"] = []string{"array", "string"}, schema{"type": "string"}
 	default:

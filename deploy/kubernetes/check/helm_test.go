@@ -258,6 +258,9 @@ func TestHelm_Extras(t *testing.T) {
 	if !strings.Contains(string(metrics), "| `"+pages.Metric.Name+"` | gauge |") || pages.Target.AverageValue.Value() != 900000 {
 		t.Errorf("the autoscaler reads %+v", pages)
 	}
+	if probe := pod.Spec.Containers[0].ReadinessProbe.HTTPGet; probe.Scheme != "HTTPS" {
+		t.Errorf("a pod with tls_cert is probed at %+v", probe)
+	}
 	rule := m.HTTPRoute.Spec.Rules[0]
 	if b := rule.BackendRefs[0]; string(b.Name) != m.Service.Name || *b.Port != m.Service.Spec.Ports[0].Port || *rule.Timeouts.Request != "0s" || string(m.HTTPRoute.Spec.Hostnames[0]) != m.Ingress.Spec.Rules[0].Host {
 		t.Errorf("the HTTPRoute is %+v", m.HTTPRoute.Spec)
