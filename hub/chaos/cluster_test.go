@@ -218,7 +218,7 @@ func TestCluster_RollingShards(t *testing.T) {
 	w := scenario{nodes: nodes, entry: front(t, nodes...), thinkTime: time.Second} // tickets outlive a change
 	for _, setting := range []string{"REDIS_SHARDED=true", "REDIS_SHARDED=false"} {
 		t.Run(setting, func(t *testing.T) {
-			s := w.run(t, logins(t), rollNodes(nodes, program, setting))
+			s := w.run(t, logins(t), rollNodes(nodes, program, setting, nil))
 			complete(t, s)
 			if s.Errors > 0 {
 				t.Errorf("phones saw %d errors", s.Errors)

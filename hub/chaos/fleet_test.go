@@ -19,11 +19,17 @@ type fleet struct {
 // startFleet starts three nodes (CHAOS_NODES), each with its own proxy to Redis.
 func startFleet(t *testing.T) *fleet {
 	t.Helper()
+	return startFleetOf(t, program)
+}
+
+// startFleetOf is startFleet with another program, or with settings.
+func startFleetOf(t *testing.T, program string, settings ...string) *fleet {
+	t.Helper()
 	f := &fleet{redis: hubtest.StartRedis(t, "--appendfsync", "always")}
 	for range intFromEnv(t, "CHAOS_NODES", 3) {
 		line := hubtest.StartProxy(t, f.redis)
 		f.lines = append(f.lines, line)
-		f.nodes = append(f.nodes, startNode(t, line.URL))
+		f.nodes = append(f.nodes, startNodeAs(t, program, line.URL, settings...))
 	}
 	f.front = front(t, f.nodes...)
 	return f

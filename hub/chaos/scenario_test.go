@@ -84,6 +84,8 @@ type scenario struct {
 	entry func() string   // URL for pages; nil: the shipped nginx in front of the nodes, or the only node
 	phone func() string   // URL for phones; nil: the same
 
+	request any // body of the call that creates a ticket; nil: none, for the only client
+
 	// newPhone returns a user's phone, and the subject that the token must have; nil:
 	// the sandbox's.
 	newPhone func(user string) (phone *hubtest.Phone, subject string)
@@ -198,7 +200,7 @@ func (w scenario) run(t *testing.T, total int, f fault) *stats {
 // login makes one user's login: a page, and a phone that scans and confirms after short
 // pauses.
 func (w scenario) login(ctx context.Context, user string) (o outcome) {
-	page := &hubtest.Page{Entry: w.entry, Blocked: rand.Float64() < w.polls}
+	page := &hubtest.Page{Entry: w.entry, Request: w.request, Blocked: rand.Float64() < w.polls}
 	if w.from != nil {
 		page.Headers = []string{"X-Forwarded-For", w.from()}
 	}
@@ -338,6 +340,12 @@ func startNodeCount(t *testing.T, count int, url string, settings ...string) (no
 
 // startNode starts a node on the Redis at url, with an admin listener.
 func startNode(t *testing.T, url string, settings ...string) *hubtest.Node {
+	t.Helper()
+	return startNodeAs(t, program, url, settings...)
+}
+
+// startNodeAs is startNode with another program.
+func startNodeAs(t *testing.T, program, url string, settings ...string) *hubtest.Node {
 	t.Helper()
 	return hubtest.StartNode(t, program, append([]string{
 		"REDIS_URL=" + url, "ADMIN_LISTEN=127.0.0.1:" + hubtest.FreePort(t)}, settings...)...)

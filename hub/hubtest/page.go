@@ -26,6 +26,7 @@ const (
 type Page struct {
 	Entry     func() string // returns the URL to use next: a load balancer's, or any node's
 	Ticket    *Ticket
+	Request   any       // body of the call that creates the ticket; nil: none
 	Headers   []string  // pairs, added to each request
 	CreatedAt time.Time // when the successful attempt to create the ticket began
 	Blocked   bool      // WebSockets gave no view although a poll was answered; may be set beforehand
@@ -50,7 +51,7 @@ type Page struct {
 func (p *Page) CreateTicket(ctx context.Context) error {
 	for {
 		p.CreatedAt = time.Now()
-		t, err := CreateTicket(ctx, p.Entry(), nil, p.Headers...)
+		t, err := CreateTicket(ctx, p.Entry(), p.Request, p.Headers...)
 		if err == nil {
 			p.Ticket, p.failures = t, 0
 			return nil
