@@ -1,7 +1,7 @@
 // Command server runs an imitation of WeChat for tests that are not written in Go. It prints
-// {"api":URL,"control":URL} and runs until its standard input ends. The control URL has four routes:
-// POST /code?user=NAME returns a code as wx.login does, POST /phone?number=N one as getPhoneNumber does, POST /fail?errcode=N makes the next exchange
-// fail with that errcode, and GET /calls returns the number of exchanges.
+// {"api":URL,"control":URL} and runs until its standard input ends. The control URL has five routes:
+// POST /code?user=NAME returns a code as wx.login does, POST /phone?number=N one as getPhoneNumber does, POST /secret?value=SECRET replaces the
+// app's secret, POST /fail?errcode=N makes the next exchange fail with that errcode, and GET /calls returns the number of exchanges.
 package main
 
 import (
@@ -42,6 +42,10 @@ func control(api *wechattest.Server, app wechattest.App) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /code", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, api.Code(app.ID, r.FormValue("user")))
+	})
+	mux.HandleFunc("POST /secret", func(_ http.ResponseWriter, r *http.Request) {
+		app.Secret = r.FormValue("value")
+		api.Register(app)
 	})
 	mux.HandleFunc("POST /phone", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, api.PhoneCode(app.ID, "86", r.FormValue("number")))
