@@ -126,6 +126,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	}
 	p := s.problem(err, c)
 	s.metrics.IncRefusal(p.code)
+	s.refusals.note(c, p.status, p.code)
 	h := c.Response().Header()
 	var retry *provider.RetryError
 	if errors.As(err, &retry) {

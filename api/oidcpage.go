@@ -109,5 +109,6 @@ func (s *Server) oauthError(err error, c echo.Context) (done bool) {
 	if err := oidc.WriteError(c, answer, err); err != nil {
 		s.gate.Log.DebugContext(c.Request().Context(), "answer not delivered", "error", err)
 	}
+	s.refusals.note(c, c.Response().Status, answer.Code)
 	return true
 }

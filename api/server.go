@@ -54,6 +54,8 @@ type Config struct {
 	Access                 AccessLog     // zero: none
 	Tracer                 *trace.Tracer // records the traces of logins; nil: none
 	Metrics                Metrics       // nil: no metrics
+	// Refused gets the calls that are answered with an error; nil: none. It must not block.
+	Refused func(Refusal)
 }
 
 // Server is the http.Handler of the public listener. It is safe for concurrent
@@ -68,6 +70,7 @@ type Server struct {
 	metrics                Metrics
 	tracer                 *trace.Tracer
 	access                 AccessLog
+	refusals               refusals
 	verifyName, verifyText string
 	refusedOrigins         refusedOrigins
 	pages                  *frontend.Pages
@@ -91,6 +94,7 @@ func New(c Config) (*Server, error) {
 	s.apiHeaders = http.Header{"Cache-Control": {"no-store"}}
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, c.Metrics.IncLimited), Outcome: outcome, Exchanged: c.Metrics.ObserveExchange})
+	s.refusals = refusals{s.gate, c.Refused}
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { c.Metrics.IncLimited(ratelimit.QRRenders) })
 	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Locales: frontend.Tags(), Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage,
 		LogoutPage: s.logoutPage, Metrics: c.Metrics})

@@ -18,7 +18,7 @@ import (
 // dist has the bundles of page/ and client/. go generate makes them.
 //
 //go:generate go run ./bundle
-//go:embed dist page/*.svg client/*.js client/widget/*.js messages/*.json
+//go:embed dist/client dist/page page/*.svg client/*.js client/widget/*.js messages/*.json
 var sources embed.FS
 
 // bootScript is inside the pages, so that it needs no round trip of its own.

@@ -26,6 +26,7 @@ func (g *Gate) AuditDenied(action string, id ticket.ID, c echo.Context, err erro
 // with err, and returns err. t holds what is known of the ticket.
 // maxAuditDenials bounds the records of one address.
 func (g *Gate) AuditRefusal(action string, t ticket.Ticket, c echo.Context, err error) error {
+	c.Set(refusedClient, t.Client)
 	_, code := g.outcome(err)
 	from := g.Addr(c)
 	if g.Limits.AuditDenials.Allow(from.RateKey, time.Now()) != nil {
@@ -34,4 +35,14 @@ func (g *Gate) AuditRefusal(action string, t ticket.Ticket, c echo.Context, err 
 	t.Address = from.AuditAddr
 	g.Hub.AuditRefusal(c.Request().Context(), action, t, code, err)
 	return err
+}
+
+// refusedClient is the key of the echo context under which AuditRefusal keeps the client.
+const refusedClient = "refused_client"
+
+// RefusedClient returns the client of a request that AuditRefusal has recorded; "" if it
+// is not known.
+func RefusedClient(c echo.Context) string {
+	id, _ := c.Get(refusedClient).(string)
+	return id
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/pprof"
 
 	"loginhub/api"
+	"loginhub/frontend"
 	"loginhub/hub"
 )
 
@@ -26,9 +27,16 @@ func (a *App) startAdmin(node *hub.Hub, server *api.Server) (*http.Server, error
 		}
 		return nil, listenError("LOGINHUB_ADMIN_LISTEN", err)
 	}
+	assets, err := frontend.AdminAssets()
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
+	guard := &adminGuard{mux: mux, token: a.reloader.adminToken, hosts: allowedHosts(listener.Addr(), a.set.AdminListen), log: a.log}
 	mux.Handle("GET /metrics", a.metrics.Handler())
-	killSwitch{node, server.Clients}.mount(mux)
+	sites := killSwitch{node, server.Clients}
+	sites.mount(mux)
+	adminPage{a, guard, sites, assets}.mount(mux)
 	mux.HandleFunc("POST /clients/{id}/sessions/{sub}/end", func(w http.ResponseWriter, r *http.Request) { endSessions(w, r, server) })
 	mux.HandleFunc("POST /keys/{kid}/revoke", func(w http.ResponseWriter, r *http.Request) { revokeKey(w, r, node) })
 	// Not pprof.Cmdline: flags can hold secrets.
@@ -36,7 +44,6 @@ func (a *App) startAdmin(node *hub.Hub, server *api.Server) (*http.Server, error
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	guard := &adminGuard{mux: mux, token: a.reloader.adminToken, hosts: allowedHosts(listener.Addr(), a.set.AdminListen), log: a.log}
 	admin := &http.Server{Handler: guard, ReadHeaderTimeout: headerTimeout, ErrorLog: newServerErrors(a.log)}
 	go func() { // ends with admin.Close in App.Run
 		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -19,10 +19,15 @@ type adminGuard struct {
 	log   *slog.Logger
 }
 
-// openRoutes are the routes that need no token: what monitoring reads. All others need
-// it: profiles contain what is in the node's memory, keys included.
+// openRoutes are the routes that need no token: what monitoring reads, and the page that
+// asks for the token. All others need it: profiles contain what is in the node's memory,
+// keys included.
 func openRoutes(pattern string) bool {
-	return pattern == "GET /metrics" || pattern == "GET /clients"
+	switch pattern {
+	case "GET /metrics", "GET /clients", "GET /{$}", "GET /admin/{file}", "GET /admin/status":
+		return true
+	}
+	return false
 }
 
 // ServeHTTP implements http.Handler.

@@ -17,7 +17,7 @@ import (
 //	GET /clients               [{"id":"demo","label":"Demo","enabled":true}]
 //	PUT /clients/{id}/login    {"enabled":false}    204; all nodes follow within seconds
 //
-// The listener has no users: each client that reaches it is an operator (admin.go).
+// The listener has no users: each client with the token is an operator (adminGuard).
 type killSwitch struct {
 	hub     *hub.Hub
 	clients func() []*client.Client // the node's current clients
@@ -38,7 +38,18 @@ type loginState struct {
 }
 
 func (s killSwitch) list(w http.ResponseWriter, _ *http.Request) {
-	all, unreadable := []loginState{}, 0
+	all, unreadable := s.states()
+	if unreadable == len(all) {
+		http.Error(w, "the switches could not be read (yet): the log says why", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(all)
+}
+
+// states returns the states of all clients, and of how many it could not be read.
+func (s killSwitch) states() (all []loginState, unreadable int) {
+	all = []loginState{}
 	for _, c := range s.clients() {
 		err := s.hub.CheckEnabled(c.ID)
 		state := loginState{ID: c.ID, Label: c.Label("en"), Enabled: err == nil, Unreadable: errors.Is(err, ticket.ErrStoreUnavailable)}
@@ -47,12 +58,7 @@ func (s killSwitch) list(w http.ResponseWriter, _ *http.Request) {
 		}
 		all = append(all, state)
 	}
-	if unreadable == len(all) {
-		http.Error(w, "the switches could not be read (yet): the log says why", http.StatusServiceUnavailable)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(all)
+	return all, unreadable
 }
 
 func (s killSwitch) put(w http.ResponseWriter, r *http.Request) {

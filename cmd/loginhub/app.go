@@ -13,6 +13,7 @@ import (
 	"loginhub/api"
 	"loginhub/cmd/loginhub/logqueue"
 	"loginhub/cmd/loginhub/metrics"
+	"loginhub/cmd/loginhub/status"
 	"loginhub/cmd/loginhub/tracing"
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
@@ -40,12 +41,16 @@ type App struct {
 	// line.
 	Started func(w endpoints)
 
-	original Config  // the settings before files were read into them
-	sighups  sighups // each causes a reload
+	original  Config // the settings before files were read into them
+	effective []effectiveSetting
+	sighups   sighups // each causes a reload
 
 	metrics  *metrics.Metrics  // set by Run
 	reloader *reloader         // set by build
 	traces   *tracing.Exporter // set by build
+	logins   *status.Logins    // set by build
+	fleet    *status.Fleet     // set by build
+	refusals status.Refusals
 }
 
 // Run runs the node until ctx ends, then drains it and returns nil. Any other end is
@@ -100,6 +105,7 @@ func (a *App) Run(ctx context.Context) error {
 	watching, endWatch := context.WithCancel(ctx)
 	defer endWatch()
 	hubs.Go(func() { a.reloader.run(watching) })
+	hubs.Go(func() { a.fleet.Run(hubLife) })
 	a.awaitReady(ctx, store, node)
 	go public.serve() // public.stop waits for it
 	select {
@@ -178,6 +184,7 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	if err != nil {
 		return nil, nil, &usageError{err}
 	}
+	a.logins = &status.Logins{Metrics: a.metrics.Hub}
 	id := hub.NewNodeID()
 	if a.traces, err = tracing.Start(context.Background(), set.traces, id, version(), a.log); err != nil {
 		return nil, nil, &usageError{err}
@@ -185,15 +192,16 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	node := hub.New(hub.Config{Node: id, Tracer: a.traces.Tracer, Store: store, Mailbox: store, Issuer: urls.issuer, Reloadable: now.node,
 		TicketTTL: set.TicketTTL, ConfirmTTL: set.ConfirmTTL, ResultTTL: set.ResultTTL, TokenTTL: set.TokenTTL,
 		MaxWaiters: set.MaxSockets, Replicated: set.RedisWait > 0, Log: a.log, Audit: a.logs.audit, AuditRequired: set.AuditRequired,
-		KillSwitches: store, KeysChanged: a.reloader.keysChanged, Metrics: a.metrics.Hub})
+		KillSwitches: store, KeysChanged: a.reloader.keysChanged, Metrics: a.logins})
 	a.metrics.WatchHub(node)
+	release, from, _ := build()
+	a.fleet = &status.Fleet{List: redisstore.NodeList{Store: store}, Hub: node, Logins: a.logins, Version: packageVersion(release, from), Log: a.log}
 	for i, c := range set.certificates() {
 		a.metrics.WatchCertificate(c.label, func() time.Time { return set.certificates()[i].cert.NotAfter })
 	}
-	release, from, _ := build()
 	edge := api.Config{Hub: node, Version: packageVersion(release, from), Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API, Tracer: a.traces.Tracer}
+		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API, Tracer: a.traces.Tracer, Refused: a.refusals.Add}
 	if set.AccessLog > 0 {
 		edge.Access = api.AccessLog{Log: a.logs.access, Share: set.AccessLog}
 	}

@@ -51,6 +51,25 @@ func (configCheckCmd) Run(c *Config) error {
 // Run implements `loginhub config show`. The output is a file for --config, but for the
 // secrets.
 func (configShowCmd) Run(c *Config, k *kong.Context) error {
+	lines, err := c.effective(k)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		fmt.Println(l.Key + ": " + l.Value + " # " + l.Source)
+	}
+	return c.showClients()
+}
+
+// effectiveSetting is one setting's value, and where it comes from.
+type effectiveSetting struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"` // in YAML's flow style; of a secret only whether it is set
+	Source string `json:"source"`
+}
+
+// effective returns all settings, without secrets.
+func (c *Config) effective(k *kong.Context) (all []effectiveSetting, err error) {
 	origins := c.origins(k)
 	secrets := []string{"wechat_verify_file"}
 	for name := range c.secretSettings() {
@@ -68,19 +87,18 @@ func (configShowCmd) Run(c *Config, k *kong.Context) error {
 		if d, is := value.(time.Duration); is {
 			value = d.String()
 		}
-		line := yaml.Node{}
-		if err := line.Encode(map[string]any{key: value}); err != nil {
-			return err
+		one := yaml.Node{}
+		if err := one.Encode(value); err != nil {
+			return nil, err
 		}
-		line.Content[1].Style |= yaml.FlowStyle
-		line.Content[1].LineComment = origins[f]
-		text, err := yaml.Marshal(&line)
+		one.Style |= yaml.FlowStyle
+		text, err := yaml.Marshal(&one)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		fmt.Print(hidePasswords(string(text)))
+		all = append(all, effectiveSetting{key, hidePasswords(strings.TrimSpace(string(text))), origins[f]})
 	}
-	return c.showClients()
+	return all, nil
 }
 
 // origins returns where each setting's value comes from.

@@ -27,7 +27,7 @@ func checkContract() (broken func() []error) {
 		defer mu.Unlock()
 		all = append(all, err)
 	}
-	operators := regexp.MustCompile(`^/(metrics|clients|debug)\b`) // the admin listener and the fake WeChat
+	operators := regexp.MustCompile(`^/(metrics|clients|debug|admin)\b`) // the admin listener and the fake WeChat
 	around := func(next http.RoundTripper) http.RoundTripper {
 		return contract.Transport(next, func(r *http.Request) bool { return operators.MatchString(r.URL.Path) }, note)
 	}

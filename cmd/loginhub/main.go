@@ -113,8 +113,12 @@ func (e *usageError) Error() string {
 func (e *usageError) Unwrap() error { return e.err }
 
 // Run implements `loginhub serve`.
-func (serveCmd) Run(c *Config, hup sighups) error {
+func (serveCmd) Run(c *Config, hup sighups, k *kong.Context) error {
 	given := *c // before files are read into it
+	effective, err := c.effective(k)
+	if err != nil {
+		return &usageError{err}
+	}
 	set, err := c.load()
 	if err != nil {
 		return &usageError{err}
@@ -130,7 +134,7 @@ func (serveCmd) Run(c *Config, hup sighups) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	screen := logqueue.New(logqueue.Config{Out: os.Stdout})
-	app := &App{original: given, set: set, sighups: hup, logs: logs, log: logs.log, Started: func(w endpoints) {
+	app := &App{original: given, effective: effective, set: set, sighups: hup, logs: logs, log: logs.log, Started: func(w endpoints) {
 		set.printBanner(screen, w)
 		screen.Close(flushTimeout) // before the log's first line
 	}}

@@ -32,7 +32,7 @@ func scrape(t testing.TB, n *hubtest.Node) map[string]float64 {
 func dependsOnTime(name string) bool {
 	return !strings.HasPrefix(name, "loginhub_") || strings.Contains(name, "_bucket{") || strings.Contains(name, "_sum{") ||
 		strings.Contains(name, "probe_age") || strings.Contains(name, "resynced_tickets") ||
-		strings.Contains(name, `"probe"`) || strings.Contains(name, `"killswitch_read"`) || strings.Contains(name, `"attach_many"`) ||
+		strings.Contains(name, `"probe"`) || strings.Contains(name, `"killswitch_read"`) || strings.Contains(name, `"nodes"`) || strings.Contains(name, `"attach_many"`) ||
 		strings.Contains(name, "/readyz") || name == "loginhub_connections" || strings.Contains(name, "log_lines_queued")
 }
 

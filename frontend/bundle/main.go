@@ -17,8 +17,8 @@ import (
 
 // modules and sheets are what pages and sites load. Imports are bundled into them.
 var (
-	modules = []string{"client/login.js", "client/widget/login-qr.js", "page/page.js", "page/phone.js", "page/consent.js", "page/continue.js", "page/open.js"}
-	sheets  = []string{"page/base.css", "page/dark.css", "page/page.css", "page/phone.css", "page/device.css", "page/docs.css"}
+	modules = []string{"client/login.js", "client/widget/login-qr.js", "page/page.js", "page/phone.js", "page/consent.js", "page/continue.js", "page/open.js", "admin/admin.js"}
+	sheets  = []string{"page/base.css", "page/dark.css", "page/page.css", "page/phone.css", "page/device.css", "page/docs.css", "admin/admin.css"}
 	// inline runs in a page's head, in browsers without modules too.
 	inline = []string{"page/boot.js"}
 )

@@ -64,7 +64,7 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
     if (proxy) proxy.target = hub.listen
     const chrome = await launch(scale)
     const problems = []
-    const hosts = [hub.url, site?.url].filter(Boolean).map((url) => new URL(url).host)
+    const hosts = [hub.url, hub.admin, site?.url].filter(Boolean).map((url) => new URL(url).host)
     const newContext = async (contextOptions) => {
       const context = await chrome.newContext({ locale: 'zh-CN', ...contextOptions })
       t.after(() => { context.close().catch(() => {}) }) // not awaited: an overloaded Chromium may never answer

@@ -84,7 +84,7 @@ func TestStore_EveryTopology(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t)
-			for _, some := range []map[string]func(*testing.T, *fixture){createCases, attachCases, changeCases, mailboxCases, switchCases} {
+			for _, some := range []map[string]func(*testing.T, *fixture){createCases, attachCases, changeCases, mailboxCases, switchCases, nodeCases} {
 				for name, run := range some {
 					t.Run(name, func(t *testing.T) { run(t, r) })
 				}

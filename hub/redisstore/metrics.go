@@ -55,12 +55,13 @@ const (
 	callSetNX            = "secret_setnx"
 	callSwitchesRead     = "killswitch_read"
 	callSwitch           = "killswitch_write"
+	callNodes            = "nodes"
 )
 
 // Calls returns the names of all calls.
 func Calls() []string {
 	return []string{callCreate, callAttach, callAttachMany, callChange, callChangeMany, callChangeReplicated, callProbe,
-		callSave, callLoad, callTake, callSetNX, callSwitchesRead, callSwitch}
+		callSave, callLoad, callTake, callSetNX, callSwitchesRead, callSwitch, callNodes}
 }
 
 // callName returns the name of a call with n tickets.

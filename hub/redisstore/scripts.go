@@ -25,11 +25,13 @@ var (
 	setNXLua string
 	//go:embed take.lua
 	takeLua string
+	//go:embed nodes.lua
+	nodesLua string
 )
 
-// scripts are the seven Lua scripts. Each uses one key, so that a Cluster accepts it.
+// scripts are the Lua scripts. Each uses one key, so that a Cluster accepts it.
 type scripts struct {
-	create, attach, change, probe, setSwitch, setNX, take *redis.Script
+	create, attach, change, probe, setSwitch, setNX, take, nodes *redis.Script
 }
 
 func loadScripts() scripts {
@@ -41,6 +43,7 @@ func loadScripts() scripts {
 		setSwitch: redis.NewScript(switchLua),
 		setNX:     redis.NewScript(setNXLua),
 		take:      redis.NewScript(takeLua),
+		nodes:     redis.NewScript(nodesLua),
 	}
 }
 
