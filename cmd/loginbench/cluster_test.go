@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestCluster_KeepsTheLogsOfAFailedStart(t *testing.T) {
+func TestBench_KeepsLogsOfFailedStart(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	program := filepath.Join(t.TempDir(), "loginhub")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\necho the reason\n"), 0o700); err != nil {
