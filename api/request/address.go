@@ -60,7 +60,7 @@ func (p *Proxies) Addr(r *http.Request) Addr {
 			}
 			p.warnUntrustedOnce.Do(func() {
 				p.log.WarnContext(r.Context(), "an untrusted peer sent a forwarding header, so the addresses of browsers are unknown; "+
-					"if the peer is your proxy, add it to LOGINHUB_TRUSTED_PROXIES", "peer", peer, "header", name)
+					"if the peer is your proxy, add it to LOGINHUB_TRUSTED_PROXIES; if your proxy names the peer by the PROXY protocol, have it remove the header", "peer", peer, "header", name)
 			})
 			return Addr{RateKey: ratelimit.Key(peer), Unverified: true}
 		}

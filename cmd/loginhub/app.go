@@ -82,8 +82,11 @@ func (a *App) Run(ctx context.Context) error {
 	limiter := a.set.limitConns(tcp, a.log)
 	limiter.onLimit = a.metrics.WatchConns(limiter.Open, func() int { return limiter.total }, connRefusals())
 	var listener net.Listener = limiter
+	if a.set.ProxyProtocol {
+		listener = proxyListener{limiter}
+	}
 	if a.set.certificate != nil {
-		listener = a.set.certificate.listen(limiter)
+		listener = a.set.certificate.listen(listener)
 	}
 	public := newPublicServer(newHTTPServer(server, a.log), tcp, listener)
 	public.ConnState = func(conn net.Conn, state http.ConnState) {

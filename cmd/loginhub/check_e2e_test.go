@@ -324,4 +324,11 @@ func TestHealthCommand(t *testing.T) {
 	secure := []string{"TLS_CERT=" + cert, "TLS_KEY=" + key}
 	n = hubtest.LaunchNode(t, program, append(secure, "REDIS_URL=embedded", "SANDBOX=true")...)
 	ask(0, "/readyz", []string{"--ready"}, append(secure, "LISTEN="+strings.TrimPrefix(n.URL, "http://"))...)
+
+	// Only from a trusted address the node requires a PROXY header.
+	for _, proxies := range []string{"127.0.0.1", "10.0.0.7"} {
+		proxied := append(secure, "PROXY_PROTOCOL=true", "TRUSTED_PROXIES="+proxies)
+		n = hubtest.LaunchNode(t, program, append(proxied, "REDIS_URL=embedded", "SANDBOX=true")...)
+		ask(0, "/readyz", []string{"--ready"}, append(proxied, "LISTEN="+strings.TrimPrefix(n.URL, "http://"))...)
+	}
 }

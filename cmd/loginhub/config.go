@@ -63,6 +63,7 @@ type Config struct {
 	TokenTTL   time.Duration `name:"token-ttl" default:"5m" help:"Lifetime of a token; at least result-ttl and a minute."`
 
 	TrustedProxies []string      `help:"CIDRs of the proxies whose X-Forwarded-For is trusted, comma-separated." placeholder:"CIDR"`
+	ProxyProtocol  bool          `help:"Require a PROXY protocol header, version 2, on every connection from LOGINHUB_TRUSTED_PROXIES. Its client address counts as the peer's, so the proxy must remove X-Forwarded-For. From other addresses no such header is accepted."`
 	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64) on this node. Most other limits are multiples of it: see deploy/CONFIGURATION.md. 0 turns them off."`
 	MaxSockets     int           `help:"Maximum of waiting sockets and polls on this node. Default: from the file limit."`
 	Drain          time.Duration `default:"10s" help:"Time over which a stopping node closes its sockets."`
@@ -173,7 +174,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("qr", c.QR), slog.String("qr_level", c.QRLevel), slog.String("qr_logo", c.QRLogo),
 		slog.String("ticket_ttl", c.TicketTTL.String()), slog.String("confirm_ttl", c.ConfirmTTL.String()),
 		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
-		slog.Any("trusted_proxies", c.TrustedProxies), slog.Int("rate_limit", c.RateLimit),
+		slog.Any("trusted_proxies", c.TrustedProxies), slog.Bool("proxy_protocol", c.ProxyProtocol), slog.Int("rate_limit", c.RateLimit),
 		slog.String("tls_cert", c.TLSCert), slog.Bool("insecure_http", c.InsecureHTTP), slog.Bool("audit_hash", c.AuditHash),
 		slog.String("audit_file", c.AuditFile), slog.Bool("audit_chain", c.AuditChain), slog.Bool("audit_required", c.AuditRequired), slog.Float64("access_log", c.AccessLog), slog.String("log", c.Log),
 		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))

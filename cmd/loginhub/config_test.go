@@ -211,6 +211,7 @@ func TestConfig_Errors(t *testing.T) {
 		{"TRUSTED_PROXIES=10.0.0.0/33", ""}, {"TRUSTED_PROXIES=proxy.local", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,*", ""},
 		{"TRUSTED_PROXIES=0.0.0.0/0", ""}, {"TRUSTED_PROXIES=10.0.0.0/8,::/0", ""}, {"TRUSTED_PROXIES=1.2.3.4/0", ""},
 		{"TRUSTED_PROXIES=::ffff:0.0.0.0/96", ""}, {"TRUSTED_PROXIES=::ffff:10.0.0.0/90", ""},
+		{"PROXY_PROTOCOL=true", ""}, {"PROXY_PROTOCOL=v1", "--proxy-protocol"},
 		{"RATE_LIMIT=-1", ""}, {"RATE_LIMIT=many", ""}, {"MAX_SOCKETS=-1", ""}, {"DRAIN=-1s", ""}, {"DRAIN=61m", ""}, {"REDIS_WAIT=-1", ""}, {"REDIS_SHARDED=true", ""},
 		{"SANDBOX=perhaps", ""}, {"LOG=loud", "--log"},
 	} {

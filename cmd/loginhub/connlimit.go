@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"container/list"
 	"errors"
 	"log/slog"
@@ -140,14 +141,48 @@ func (l *connLimiter) exceededLimit(addr netip.Addr, source *connSource) (limit 
 	if addr.IsLoopback() {
 		total += healthReserve
 	}
-	trusted := slices.ContainsFunc(l.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 	switch {
-	case l.perAddress > 0 && !trusted && source.open >= l.perAddress:
+	case l.isFull(addr, source):
 		return connLimitAddress, &source.idle
 	case l.total > 0 && l.open >= total:
 		return connLimitTotal, &l.idle
 	}
 	return "", nil
+}
+
+// isFull reports whether the address has all the connections that it may have. Called
+// with mu held.
+func (l *connLimiter) isFull(addr netip.Addr, source *connSource) bool {
+	return l.perAddress > 0 && source.open >= l.perAddress && !l.isTrusted(addr)
+}
+
+// isTrusted reports whether the address is a trusted proxy's.
+func (l *connLimiter) isTrusted(addr netip.Addr) bool {
+	return slices.ContainsFunc(l.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// reassign counts an open connection for the address that its proxy names. It closes
+// the connection and returns false if the limit of that address refuses it.
+func (l *connLimiter) reassign(c *limitedConn, addr netip.Addr) bool {
+	l.mu.Lock()
+	var over *limitedConn // to be closed
+	if source := l.source(addr); !c.released && source != c.source {
+		if l.isFull(addr, source) {
+			over = cmp.Or(releaseOldest(&source.idle), c)
+			l.report(connLimitAddress, source.from, over != c)
+		}
+		if over == c {
+			c.release()
+		} else {
+			c.move(source)
+		}
+	}
+	released := c.released
+	l.mu.Unlock()
+	if over != nil {
+		over.Conn.Close()
+	}
+	return !released
 }
 
 // closeOldest closes the oldest idle connection, because the process has no file
@@ -223,6 +258,9 @@ func (l *connLimiter) connState(conn net.Conn, state http.ConnState) {
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok { // a *tls.Conn
 		conn = secure.NetConn()
 	}
+	if proxied, ok := conn.(*proxiedConn); ok {
+		conn = proxied.limitedConn
+	}
 	c, ok := conn.(*limitedConn)
 	if !ok {
 		return
@@ -266,8 +304,26 @@ func (c *limitedConn) release() {
 	c.released = true
 	c.leaveIdle()
 	c.limiter.open--
-	if c.source.open--; c.source.open == 0 {
-		delete(c.limiter.sources, c.source.from)
+	c.limiter.leave(c.source)
+}
+
+// move counts the connection for another source. Called with mu held.
+func (c *limitedConn) move(to *connSource) {
+	l := c.limiter
+	if c.sourceElem != nil {
+		c.source.idle.Remove(c.sourceElem)
+		c.sourceElem = to.idle.PushBack(c)
+	}
+	l.leave(c.source)
+	l.sources[to.from] = to
+	to.open++
+	c.source = to
+}
+
+// leave counts one connection less of the source. Called with mu held.
+func (l *connLimiter) leave(source *connSource) {
+	if source.open--; source.open == 0 {
+		delete(l.sources, source.from)
 	}
 }
 

@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -16,7 +19,8 @@ import (
 const healthTimeout = 2 * time.Second
 
 // health is `loginhub health`: the health check of a container without a shell. It
-// needs the node's LOGINHUB_LISTEN and LOGINHUB_TLS_CERT.
+// needs the node's LOGINHUB_LISTEN and LOGINHUB_TLS_CERT, and for the PROXY protocol
+// LOGINHUB_PROXY_PROTOCOL and LOGINHUB_TRUSTED_PROXIES.
 type health struct {
 	Ready bool `env:"-" help:"Check that the node is ready (/readyz): Redis and mailbox work, and it does not drain. Otherwise only that the process answers (/healthz). A restart helps only against the second."`
 }
@@ -42,7 +46,7 @@ func (h health) Run(c *Config) error {
 	}
 	// The certificate is not verified: it names the public host, and during a renewal
 	// it may be another one. The port of this machine is the node's.
-	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true, DialContext: c.dialNode, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	answer, err := client.Do(ask)
 	if err != nil {
 		return fmt.Errorf("not healthy: no answer at %s: %w", addr, err)
@@ -57,6 +61,28 @@ func (h health) Run(c *Config) error {
 	}
 	fmt.Printf("ok: GET %s at %s\n", path, addr)
 	return nil
+}
+
+// dialNode opens a connection to a node. It sends the PROXY header if the node requires
+// one from this machine.
+func (c *Config) dialNode(ctx context.Context, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil || !c.ProxyProtocol {
+		return conn, err
+	}
+	proxies, err := prefixes(c.TrustedProxies)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("LOGINHUB_TRUSTED_PROXIES: %w", err), conn.Close())
+	}
+	here, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	if err == nil && slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(here.Addr().Unmap()) }) {
+		_, err = io.WriteString(conn, proxyLocalHeader)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // dialAddress returns the address under which this machine reaches a node that
