@@ -2,6 +2,7 @@ package deploytest_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 // balancer is a load balancer with its shipped configuration.
 type balancer struct {
 	kind string
+	path string // of the program; "" if it is installed
 	// repeats means that a GET that a node refuses with 503 goes to another node.
 	repeats bool
 	// problems means that its own errors are problems (RFC 9457).
@@ -31,17 +33,16 @@ type balancer struct {
 	limits []string
 }
 
-// balancers returns the tested ones. `task test:traefik` names another in BALANCER.
+// balancers returns the tested ones: those of Debian, or the one that `task test:traefik` has built.
 func balancers() []balancer {
-	all := []balancer{
+	if path := os.Getenv("TRAEFIK"); path != "" {
+		return []balancer{{kind: "traefik", path: path, checks: true, limits: []string{"amount: 2000", "amount: 2", "amount: 100", "amount: 1"}}}
+	}
+	return []balancer{
 		{kind: "nginx", repeats: true, problems: true, limits: []string{"loginhub_address 2000;", "loginhub_address 2;", "loginhub_pictures 100;", "loginhub_pictures 1;"}},
 		{kind: "haproxy", repeats: true, problems: true, http2: true, limits: []string{"sc0_conn_cur gt 2000", "sc0_conn_cur gt 2", "sc1_conn_cur gt 100", "sc1_conn_cur gt 1"}},
 		{kind: "caddy", repeats: true, problems: true, checks: true},
 	}
-	if os.Getenv("BALANCER") == "traefik" {
-		return []balancer{{kind: "traefik", checks: true, limits: []string{"amount: 2000", "amount: 2", "amount: 100", "amount: 1"}}}
-	}
-	return all
 }
 
 // forEachBalancer runs the test with each balancer.
@@ -71,7 +72,7 @@ func (b balancer) start(t *testing.T, edits []string, settings ...string) *balan
 	for _, n := range f.nodes {
 		hosts = append(hosts, strings.TrimPrefix(n.URL, "http://"))
 	}
-	f.url = hubtest.StartBalancer(t, b.kind, "..", hosts, strings.NewReplacer(edits...).Replace)
+	f.url = hubtest.StartBalancer(t, cmp.Or(b.path, b.kind), "..", hosts, strings.NewReplacer(edits...).Replace)
 	return f
 }
 

@@ -2,6 +2,7 @@ package deploytest_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -39,7 +40,7 @@ func TestBalancer_Retries(t *testing.T) {
 			t.Cleanup(node.Close)
 			hosts = append(hosts, strings.TrimPrefix(node.URL, "http://"))
 		}
-		url := hubtest.StartBalancer(t, b.kind, "..", hosts, nil)
+		url := hubtest.StartBalancer(t, cmp.Or(b.path, b.kind), "..", hosts, nil)
 		for _, c := range []struct {
 			method, path string
 			repeats      bool

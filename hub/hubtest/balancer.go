@@ -1,7 +1,6 @@
 package hubtest
 
 import (
-	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,12 +9,13 @@ import (
 	"time"
 )
 
-// StartBalancer starts a load balancer with its shipped configuration: nginx, haproxy,
-// caddy or traefik; deploy is the path of the folder deploy. It listens on a free port,
-// except nginx with TLS, and uses the given nodes (host:port). edit, which may be nil,
+// StartBalancer starts a load balancer with its shipped configuration. program is nginx,
+// haproxy, caddy or traefik, or the path of one; deploy is the path of the folder deploy. It listens on a free port,
+// all but nginx with TLS, and uses the given nodes (host:port). edit, which may be nil,
 // changes the configuration's text. It returns the balancer's URL.
-func StartBalancer(t testing.TB, kind, deploy string, nodes []string, edit func(string) string) string {
+func StartBalancer(t testing.TB, program, deploy string, nodes []string, edit func(string) string) string {
 	t.Helper()
+	kind := filepath.Base(program)
 	if kind == "nginx" {
 		return StartNginx(t, deploy+"/nginx/loginhub.conf", nodes, edit)
 	}
@@ -50,7 +50,7 @@ func StartBalancer(t testing.TB, kind, deploy string, nodes []string, edit func(
 		dynamic := write("dynamic.yaml", "dynamic.yaml", "/etc/traefik/tls.crt", cert, "/etc/traefik/tls.key", key)
 		args = []string{"--configFile=" + write("traefik.yaml", "traefik.yaml", "/etc/traefik/dynamic.yaml", dynamic, `":443"`, `"127.0.0.1:`+port+`"`, `":80"`, `"127.0.0.1:`+FreePort(t)+`"`)}
 	}
-	p.run(t, append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir), cmp.Or(os.Getenv(strings.ToUpper(kind)), kind), args...)
+	p.run(t, append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir), program, args...)
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
