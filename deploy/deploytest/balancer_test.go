@@ -23,7 +23,7 @@ type balancer struct {
 	path string // of the program; "" if it is installed
 	// repeats means that a GET that a node refuses with 503 goes to another node.
 	repeats bool
-	// problems means that its own errors are problems (RFC 9457).
+	// problems means that its own error is a problem (RFC 9457) if no node is alive.
 	problems bool
 	// http2 means that a socket can be a stream of HTTP/2 (RFC 8441).
 	http2 bool
@@ -41,7 +41,7 @@ func balancers() []balancer {
 	return []balancer{
 		{kind: "nginx", repeats: true, problems: true, limits: []string{"loginhub_address 2000;", "loginhub_address 2;", "loginhub_pictures 100;", "loginhub_pictures 1;"}},
 		{kind: "haproxy", repeats: true, problems: true, http2: true, limits: []string{"sc0_conn_cur gt 2000", "sc0_conn_cur gt 2", "sc1_conn_cur gt 100", "sc1_conn_cur gt 1"}},
-		{kind: "caddy", repeats: true, problems: true, checks: true},
+		{kind: "caddy", repeats: true, checks: true},
 	}
 }
 
@@ -313,7 +313,7 @@ func TestBalancer_OwnErrors(t *testing.T) {
 		f := b.start(t, b.limits)
 		ctx := hubtest.Context(t, 60*time.Second)
 		ticket := hubtest.MustCreateTicket(t, ctx, f.url)
-		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", strings.Repeat(" ", 100<<10))
+		a, err := hubtest.Request(ctx, "POST", f.url+"/api/login/tickets", strings.Repeat(" ", 100<<10), "Expect", "100-continue")
 		hubtest.AssertRefusal(t, "a large body", a, err, http.StatusRequestEntityTooLarge, "too_large")
 		if b.limits != nil {
 			checkLimits(t, ctx, f, ticket)

@@ -57,7 +57,7 @@ type Response struct {
 
 // client keeps enough connections for fifty concurrent phones. It trusts any certificate:
 // a balancer has one of the test.
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second,
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second,
 	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
 // checkView is set by Intercept.
