@@ -14,7 +14,7 @@ import (
 
 // killSwitch serves the kill switch on the operator's listener:
 //
-//	GET /clients               [{"id":"demo","label":"Demo","enabled":true}]
+//	GET /clients               [{"id":"demo","label":"Demo","label_zh":"演示","enabled":true}]
 //	PUT /clients/{id}/login    {"enabled":false}    204; all nodes follow within seconds
 //
 // The listener has no users: each client with the token is an operator (adminGuard).
@@ -31,6 +31,7 @@ func (s killSwitch) mount(mux *http.ServeMux) {
 type loginState struct {
 	ID      string `json:"id"`
 	Label   string `json:"label"`
+	LabelZH string `json:"label_zh"`
 	Enabled bool   `json:"enabled"`
 	// Unreadable means that this node answers the client's logins with 503 until an
 	// operator switches it again.
@@ -52,7 +53,7 @@ func (s killSwitch) states() (all []loginState, unreadable int) {
 	all = []loginState{}
 	for _, c := range s.clients() {
 		err := s.hub.CheckEnabled(c.ID)
-		state := loginState{ID: c.ID, Label: c.Label("en"), Enabled: err == nil, Unreadable: errors.Is(err, ticket.ErrStoreUnavailable)}
+		state := loginState{ID: c.ID, Label: c.Label("en"), LabelZH: c.Label("zh"), Enabled: err == nil, Unreadable: errors.Is(err, ticket.ErrStoreUnavailable)}
 		if state.Unreadable {
 			unreadable++
 		}

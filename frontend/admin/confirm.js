@@ -1,4 +1,4 @@
-import { makeFill } from './render.js'
+import { makeFill, siteName } from './render.js'
 
 const $ = (id) => document.getElementById(id)
 
@@ -13,7 +13,8 @@ export function setUpConfirm({ texts, send, done }) {
   function open(sites, enabled, all = false) {
     const t = texts()
     change = { ids: sites.map(({ id }) => id), enabled }
-    const name = all || sites[0].label === sites[0].id ? sites[0].id : `${sites[0].label} (${sites[0].id})`
+    const [site] = sites
+    const name = siteName(site) === site.id ? site.id : `${siteName(site)} (${site.id})`
     $('ask').textContent = makeFill(all ? t.askAll : enabled ? t.askOn : t.askOff, { site: name, n: sites.length })
     $('effect').textContent = enabled ? t.effectOn : t.effectOff
     $('failed').textContent = ''

@@ -61,6 +61,9 @@ function stateOf(node, t) {
   return { text: node.reason ? `${text}: ${node.reason}` : text, className: node.state === 'ready' ? 'good' : 'bad' }
 }
 
+/** Returns a site's name in the page's language. */
+export const siteName = (site) => (document.documentElement.lang.startsWith('zh') ? site.label_zh : site.label)
+
 function renderSites(status, t, change) {
   const operator = status.access === 'operator'
   $('locked').hidden = operator
@@ -68,7 +71,7 @@ function renderSites(status, t, change) {
   $('every').hidden = status.clients.filter((site) => site.enabled).length < 2
   $('all').disabled = !operator
   const rows = status.clients.map((site) => [
-    site.label, site.id, site.unreadable ? { text: t.unreadable, className: 'bad' } : { text: site.enabled ? t.on : t.off, className: site.enabled ? 'good' : 'bad' },
+    siteName(site), site.id, site.unreadable ? { text: t.unreadable, className: 'bad' } : { text: site.enabled ? t.on : t.off, className: site.enabled ? 'good' : 'bad' },
     { site, operator },
   ])
   table('sites', t.heads.sites, rows, (value, i) => {
@@ -78,7 +81,7 @@ function renderSites(status, t, change) {
     const button = make('button', 'quiet', action)
     button.type = 'button'
     button.disabled = !operator
-    button.setAttribute('aria-label', makeFill(t.of, { action, site: site.label }))
+    button.setAttribute('aria-label', makeFill(t.of, { action, site: siteName(site) }))
     if (!operator) button.setAttribute('aria-describedby', 'locked')
     button.addEventListener('click', () => change([site], !site.enabled))
     return make('td', '', button)

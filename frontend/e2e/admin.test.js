@@ -89,6 +89,7 @@ browserTest('admin page: in Chinese and English, light and dark, at every width'
   for (const [language, heading] of [['zh-CN', '网站'], ['en', 'Sites']]) {
     await page.selectOption('#language', language)
     assert.equal(await page.textContent('#h-sites'), heading)
+    assert.equal(await page.textContent('#sites td'), language === 'en' ? 'Shop' : '商店')
     for (const colorScheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
       await accessible(page)
