@@ -146,6 +146,7 @@ type dashboardPanel struct {
 	Description string
 	FieldConfig struct{ Defaults struct{ Unit string } }
 	GridPos     struct{ H, W, X, Y int }
+	Links       []struct{ URL string }
 	Targets     []struct{ Expr, RefID, LegendFormat string }
 }
 
@@ -164,8 +165,29 @@ func dashboard(t *testing.T) (panels []dashboardPanel) {
 	if err := json.Unmarshal(text, &board); err != nil {
 		t.Fatal(err)
 	}
-	if board.Title == "" || board.UID == "" || board.SchemaVersion < 30 || len(board.Panels) < 20 {
+	if board.Title == "" || board.UID == "" || board.SchemaVersion < 42 || len(board.Panels) < 20 {
 		t.Errorf("dashboard %q, %d panels", board.Title, len(board.Panels))
+	}
+	ids, titles, book := map[int]bool{}, map[string]bool{}, strings.ToLower(readFile(t, deploy+"RUNBOOK.md"))
+	for _, p := range board.Panels {
+		g := p.GridPos
+		if p.Title == "" || ids[p.ID] || titles[p.Title] || g.W < 1 || g.X+g.W > 24 || g.H < 1 {
+			t.Errorf("panel %d %q: no title, a duplicate, or outside the grid: %+v", p.ID, p.Title, g)
+		}
+		ids[p.ID], titles[p.Title] = true, true
+		if p.Type != "row" && (p.FieldConfig.Defaults.Unit == "" || p.Description == "" || len(p.Targets) == 0) {
+			t.Errorf("panel %q has no unit, no description or no query", p.Title)
+		}
+		for _, target := range p.Targets {
+			if target.LegendFormat == "" {
+				t.Errorf("panel %q: %s has no legend", p.Title, target.Expr)
+			}
+		}
+		for _, link := range p.Links {
+			if anchor := strings.TrimPrefix(link.URL, "${runbook}#"); !strings.Contains(book, "\n### "+anchor+"\n") {
+				t.Errorf("panel %q: no section %s", p.Title, link.URL)
+			}
+		}
 	}
 	return board.Panels
 }
