@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -13,20 +14,20 @@ import (
 
 // Metrics receives the events that the api counts. Its methods are called from
 // many goroutines and must not block. All strings are from fixed sets, so the
-// number of label values is bounded.
+// number of label values is bounded. A context belongs to the request that is observed.
 type Metrics interface {
 	// ObserveRequest reports one request: the route's pattern ("other" for
 	// none), the status class such as "4xx", and its duration. The duration of
 	// a long poll includes its wait; that of a socket (1xx) ends at the
 	// upgrade.
-	ObserveRequest(route, class string, took time.Duration)
+	ObserveRequest(ctx context.Context, route, class string, took time.Duration)
 	// IncLimited reports one hit on a limit; limit is one of ratelimit.Names.
 	IncLimited(limit string)
 	// IncRefusal reports an error as it was answered; code is one of ErrorCodes.
 	IncRefusal(code string)
 	// ObserveExchange reports how long a caller waited for a provider to exchange a code,
 	// with the wait for a free slot.
-	ObserveExchange(provider string, took time.Duration)
+	ObserveExchange(ctx context.Context, provider string, took time.Duration)
 	oidc.Metrics
 }
 
@@ -43,14 +44,14 @@ func ErrorCodes() []string {
 // noMetrics counts nothing.
 type noMetrics struct{}
 
-func (noMetrics) ObserveRequest(string, string, time.Duration) {}
-func (noMetrics) IncLimited(string)                            {}
-func (noMetrics) IncRefusal(string)                            {}
-func (noMetrics) ObserveExchange(string, time.Duration)        {}
-func (noMetrics) IncGrant(string, string)                      {}
-func (noMetrics) IncClientRefused(string, string)              {}
-func (noMetrics) IncTokenRefused(string, string)               {}
-func (noMetrics) IncLogoutToken(string)                        {}
+func (noMetrics) ObserveRequest(context.Context, string, string, time.Duration) {}
+func (noMetrics) IncLimited(string)                                             {}
+func (noMetrics) IncRefusal(string)                                             {}
+func (noMetrics) ObserveExchange(context.Context, string, time.Duration)        {}
+func (noMetrics) IncGrant(string, string)                                       {}
+func (noMetrics) IncClientRefused(string, string)                               {}
+func (noMetrics) IncTokenRefused(string, string)                                {}
+func (noMetrics) IncLogoutToken(string)                                         {}
 
 // classes are the status classes by first digit.
 var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}

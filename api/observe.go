@@ -41,7 +41,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err == nil && !c.Response().Committed {
 			status = http.StatusSwitchingProtocols // the connection was hijacked for a socket
 		}
-		s.metrics.ObserveRequest(route, classes[min(max(status/100, 0), 5)], time.Since(req.Start))
+		s.metrics.ObserveRequest(req, route, classes[min(max(status/100, 0), 5)], time.Since(req.Start))
 		code := ""
 		if err != nil {
 			_, code = outcome(err)

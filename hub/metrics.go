@@ -25,8 +25,8 @@ type Metrics interface {
 	WaitStarted(by Transport)
 	WaitEnded(by Transport, why string)
 	// Delivered: a token was written to a browser. took is the time since its confirm,
-	// 0 if unknown.
-	Delivered(by Transport, how Delivery, took time.Duration)
+	// 0 if unknown. traceID is that of the login; "" if it is not sampled.
+	Delivered(by Transport, how Delivery, took time.Duration, traceID string)
 	// Resync: all waiting tickets are read from Redis outside the regular sweep.
 	Resync(cause string)
 	// Resynced: one waiting ticket was read from Redis, with the given finding.
@@ -144,7 +144,7 @@ func (r *records) delivered(ctx context.Context, by Transport, how Delivery, t t
 		// clock can differ.
 		took = max(r.store.Now().Sub(time.UnixMicro(t.ConfirmedAt)), time.Microsecond)
 	}
-	r.metrics.Delivered(by, how, took)
+	r.metrics.Delivered(by, how, took, r.tracer.LoginID(t.ID))
 	r.audit.delivery(ctx, t, to)
 }
 
@@ -163,11 +163,11 @@ func rejectSeal(m Metrics, source string, err error) {
 // noopMetrics counts nothing.
 type noopMetrics struct{}
 
-func (noopMetrics) TicketChanged(ticket.Ticket)                  {}
-func (noopMetrics) PhoneCallDone(string, string, string)         {}
-func (noopMetrics) WaitStarted(Transport)                        {}
-func (noopMetrics) WaitEnded(Transport, string)                  {}
-func (noopMetrics) Delivered(Transport, Delivery, time.Duration) {}
-func (noopMetrics) Resync(string)                                {}
-func (noopMetrics) Resynced(string)                              {}
-func (noopMetrics) SealRejected(string, string)                  {}
+func (noopMetrics) TicketChanged(ticket.Ticket)                          {}
+func (noopMetrics) PhoneCallDone(string, string, string)                 {}
+func (noopMetrics) WaitStarted(Transport)                                {}
+func (noopMetrics) WaitEnded(Transport, string)                          {}
+func (noopMetrics) Delivered(Transport, Delivery, time.Duration, string) {}
+func (noopMetrics) Resync(string)                                        {}
+func (noopMetrics) Resynced(string)                                      {}
+func (noopMetrics) SealRejected(string, string)                          {}

@@ -38,13 +38,13 @@ type call struct {
 type apiClient struct {
 	base      *url.URL
 	transport http.RoundTripper
-	observe   func(op string, took time.Duration, err error) // may be nil
+	observe   func(ctx context.Context, op string, took time.Duration, err error) // may be nil
 }
 
 // observeCall reports a call that began at start to the observer.
-func (h *apiClient) observeCall(c call, start time.Time, err error) {
+func (h *apiClient) observeCall(ctx context.Context, c call, start time.Time, err error) {
 	if h.observe != nil {
-		h.observe(c.op, time.Since(start), err)
+		h.observe(ctx, c.op, time.Since(start), err)
 	}
 }
 
@@ -52,7 +52,7 @@ func (h *apiClient) observeCall(c call, start time.Time, err error) {
 // A value without a field, such as session_key, is dropped.
 func (h *apiClient) get(ctx context.Context, c call, into any) (err error) {
 	start := time.Now()
-	defer func() { h.observeCall(c, start, err) }()
+	defer func() { h.observeCall(ctx, c, start, err) }()
 	body, err := h.exchange(ctx, c)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,9 +34,9 @@ type Config struct {
 	// request nor log its URL.
 	Transport http.RoundTripper
 
-	// Observe is called after every call with WeChat's name of it, its duration
-	// and its *Error or nil. It must not block; may be nil.
-	Observe func(op string, took time.Duration, err error) `json:"-"`
+	// Observe is called after every call with the caller's context, WeChat's name of it,
+	// its duration and its *Error or nil. It must not block; may be nil.
+	Observe func(ctx context.Context, op string, took time.Duration, err error) `json:"-"`
 }
 
 // The operations that Observe reports: of a mini-program (OpSession, OpCode, OpPhone), of

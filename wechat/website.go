@@ -148,7 +148,7 @@ func (w *Website) profile(ctx context.Context, token string, p *Profile) (err er
 		return c.unavailable("no access_token in the answer", nil)
 	}
 	start := time.Now()
-	defer func() { w.client.observeCall(c, start, err) }()
+	defer func() { w.client.observeCall(ctx, c, start, err) }()
 	body, err := w.client.exchange(ctx, c)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func (t *Tokens) Code(ctx context.Context, scene string, o CodeOptions) ([]byte,
 		c := call{op: OpCode, path: "/wxa/getwxacodeunlimit", body: body, maxBytes: maxPicture, token: true,
 			query: url.Values{"access_token": {token}}, hidden: []string{token, *t.secret}}
 		start := time.Now()
-		defer func() { t.client.observeCall(c, start, err) }()
+		defer func() { t.client.observeCall(ctx, c, start, err) }()
 		answer, err := t.client.exchange(ctx, c)
 		if err != nil {
 			return err

@@ -113,7 +113,7 @@ func (a *Admission) exchange(ctx context.Context, p provider.Exchanger) (provide
 	attempt := ratelimit.Attempt{From: a.from.RateKey, Provider: p, Code: a.Code, Ticket: a.Ticket, TicketBound: ok && b.TicketBound()}
 	by, err := a.gate.Limits.Codes.Exchange(ctx, attempt, func(ctx context.Context) (provider.Identity, error) {
 		start := time.Now()
-		defer func() { a.gate.exchanged(a.Provider, time.Since(start)) }()
+		defer func() { a.gate.exchanged(ctx, a.Provider, time.Since(start)) }()
 		return a.gate.exchange(ctx, a.cfg, a.Provider, p, provider.Credential{Code: a.Code, Ticket: string(a.Ticket), Visit: a.Visit})
 	})
 	if err != nil {

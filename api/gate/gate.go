@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -23,7 +24,7 @@ type Options struct {
 	// Outcome returns the status and code that answer an error.
 	Outcome func(error) (status int, code string)
 	// Exchanged observes how long a caller waited for a provider to exchange a code.
-	Exchanged func(provider string, took time.Duration)
+	Exchanged func(ctx context.Context, provider string, took time.Duration)
 }
 
 // Gate checks what a request has to pass besides the ticket's rules. It is safe
@@ -36,7 +37,7 @@ type Gate struct {
 	Limits     *ratelimit.Limits
 	proxies    *request.Proxies
 	outcome    func(error) (status int, code string)
-	exchanged  func(provider string, took time.Duration)
+	exchanged  func(ctx context.Context, provider string, took time.Duration)
 	active     atomic.Pointer[Config]
 }
 

@@ -109,8 +109,8 @@ type CallResult struct{ Code, Reaction string }
 type CallMetrics interface {
 	// Start creates the series of a call, so that a rate sees their first event.
 	Start(call string, results []CallResult)
-	// Observe counts one call.
-	Observe(call string, r CallResult, took time.Duration)
+	// Observe counts one call, of the context's request.
+	Observe(ctx context.Context, call string, r CallResult, took time.Duration)
 }
 
 // Severity says whether a finding needs a change.

@@ -15,7 +15,7 @@ type Metrics interface {
 	// ObserveCall records one call with its name (see Calls): how long the caller
 	// waited, including repeats by the client library and the time in the queue, and
 	// whether the call failed. A call cancelled by its caller is not a failure.
-	ObserveCall(name string, took time.Duration, failed bool)
+	ObserveCall(ctx context.Context, name string, took time.Duration, failed bool)
 	// DecryptFailed counts a secret value that none of our keys has encrypted under that
 	// name: somebody else writes in Redis.
 	DecryptFailed()
@@ -79,7 +79,7 @@ func (s *Store) observe(ctx context.Context, name string, start time.Time, err e
 	if s.Metrics == nil {
 		return
 	}
-	s.Metrics.ObserveCall(name, time.Since(start), failed)
+	s.Metrics.ObserveCall(ctx, name, time.Since(start), failed)
 	if errors.Is(err, ticket.ErrNotReplicated) {
 		s.Metrics.ReplicasMissing()
 	}

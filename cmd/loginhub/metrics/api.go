@@ -1,11 +1,13 @@
 package metrics
 
 import (
+	"context"
 	"time"
 
 	"loginhub/api"
 	"loginhub/api/oidc"
 	"loginhub/api/ratelimit"
+	"loginhub/hub/trace"
 )
 
 // httpBuckets end above the longest poll.
@@ -86,14 +88,14 @@ func (e apiMetrics) IncTokenRefused(token, reason string) {
 func (e apiMetrics) IncRefusal(code string) { e.refusals.get(labelValues{code}).Inc() }
 
 // ObserveExchange implements api.Metrics.
-func (e apiMetrics) ObserveExchange(provider string, took time.Duration) {
-	e.exchange.get(labelValues{provider}).Observe(took.Seconds())
+func (e apiMetrics) ObserveExchange(ctx context.Context, provider string, took time.Duration) {
+	observe(e.exchange.get(labelValues{provider}), took, trace.ID(ctx))
 }
 
 // ObserveRequest implements api.Metrics.
-func (e apiMetrics) ObserveRequest(route, class string, took time.Duration) {
+func (e apiMetrics) ObserveRequest(ctx context.Context, route, class string, took time.Duration) {
 	e.requests.get(labelValues{route, class}).Inc()
-	e.duration.get(labelValues{route}).Observe(took.Seconds())
+	observe(e.duration.get(labelValues{route}), took, trace.ID(ctx))
 }
 
 // IncLimited implements api.Metrics.

@@ -1,12 +1,14 @@
 package metrics
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"loginhub/hub/provider"
+	"loginhub/hub/trace"
 )
 
 // callBuckets end at the time-out of a call.
@@ -71,8 +73,8 @@ func (c *callMetrics) Start(call string, results []provider.CallResult) {
 }
 
 // Observe implements provider.CallMetrics.
-func (c *callMetrics) Observe(call string, r provider.CallResult, took time.Duration) {
-	c.duration.get(labelValues{call}).Observe(took.Seconds())
+func (c *callMetrics) Observe(ctx context.Context, call string, r provider.CallResult, took time.Duration) {
+	observe(c.duration.get(labelValues{call}), took, trace.ID(ctx))
 	c.calls.get(labelValues{call, r.Code, r.Reaction}).Inc()
 }
 

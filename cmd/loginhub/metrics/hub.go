@@ -167,10 +167,10 @@ func (h hubMetrics) WaitEnded(by hub.Transport, why string) {
 
 // Delivered implements hub.Metrics. Only a page that was waiting measures the time of
 // a push. A page that reconnected would measure its own absence.
-func (h hubMetrics) Delivered(by hub.Transport, how hub.Delivery, took time.Duration) {
+func (h hubMetrics) Delivered(by hub.Transport, how hub.Delivery, took time.Duration, traceID string) {
 	h.delivered.get(labelValues{transports[by], deliveries[how]}).Inc()
 	if how == hub.Pushed && took > 0 {
-		h.pushed.get(labelValues{transports[by]}).Observe(took.Seconds())
+		observe(h.pushed.get(labelValues{transports[by]}), took, traceID)
 	}
 }
 

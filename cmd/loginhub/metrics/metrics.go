@@ -69,10 +69,10 @@ func buildInfo() (version, revision, goVersion string) {
 	return version, revision, info.GoVersion
 }
 
-// Handler responds in text, or in protobuf if Prometheus requests it for native
-// histograms.
+// Handler responds in text, or as Prometheus requests: in protobuf for native histograms,
+// or in OpenMetrics. Both contain exemplars; text does not.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
 // WatchHub adds gauges that are read from the node at each scrape.
@@ -184,6 +184,16 @@ func (m *Metrics) counter(name, help string, labels ...string) *counterVec {
 
 // histogramVec are the histograms of one metric, in seconds.
 type histogramVec = series[prometheus.Observer]
+
+// observe adds a duration to a histogram, with the trace as its exemplar unless traceID is
+// "".
+func observe(histogram prometheus.Observer, took time.Duration, traceID string) {
+	if with, ok := histogram.(prometheus.ExemplarObserver); ok && traceID != "" {
+		with.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": traceID})
+		return
+	}
+	histogram.Observe(took.Seconds())
+}
 
 // histogram has native buckets, each a tenth wide, and classic buckets for scrapes
 // without protobuf.

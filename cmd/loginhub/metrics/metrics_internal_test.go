@@ -10,17 +10,17 @@ import (
 )
 
 func TestMetrics_NoAllocation(t *testing.T) {
-	m := New("", "", nil)
+	m, ctx := New("", "", nil), t.Context()
 	m.Hub.setProviders([]string{"wechat"})
 	done := ticket.Ticket{State: ticket.Consumed, Seq: 4, Identity: provider.Identity{Provider: "wechat"}}
 	events := map[string]func(){
 		"a change":         func() { m.Hub.TicketChanged(done) },
 		"a phone's call":   func() { m.Hub.PhoneCallDone("confirm", "ok", "wechat") },
 		"a wait":           func() { m.Hub.WaitStarted(hub.TransportSocket); m.Hub.WaitEnded(hub.TransportSocket, hub.EndedDone) },
-		"a push":           func() { m.Hub.Delivered(hub.TransportPoll, hub.Pushed, time.Millisecond) },
+		"a push":           func() { m.Hub.Delivered(hub.TransportPoll, hub.Pushed, time.Millisecond, "") },
 		"a resync read":    func() { m.Hub.Resynced(hub.FoundSame) },
-		"a Redis call":     func() { m.Redis.ObserveCall("attach", time.Millisecond, true) },
-		"a request":        func() { m.API.ObserveRequest("/", "2xx", time.Millisecond) },
+		"a Redis call":     func() { m.Redis.ObserveCall(ctx, "attach", time.Millisecond, true) },
+		"a request":        func() { m.API.ObserveRequest(ctx, "/", "2xx", time.Millisecond) },
 		"a hit on a limit": func() { m.API.IncLimited("phones") },
 	}
 	for what, event := range events {

@@ -1,12 +1,14 @@
 package metrics
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
+	"loginhub/hub/trace"
 )
 
 // redisBuckets end at the time-out of a call.
@@ -56,8 +58,8 @@ func (m *Metrics) WatchStore(store *redisstore.Store) {
 }
 
 // ObserveCall implements redisstore.Metrics.
-func (r redisMetrics) ObserveCall(name string, took time.Duration, failed bool) {
-	r.duration.get(labelValues{name}).Observe(took.Seconds())
+func (r redisMetrics) ObserveCall(ctx context.Context, name string, took time.Duration, failed bool) {
+	observe(r.duration.get(labelValues{name}), took, trace.ID(ctx))
 	if failed {
 		r.failed.get(labelValues{name}).Inc()
 	}

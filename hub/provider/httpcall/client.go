@@ -92,7 +92,7 @@ func (c *Client) Do(ctx context.Context, call Call) error {
 	start := time.Now()
 	failure := c.do(ctx, call)
 	if c.host.Metrics != nil {
-		c.host.Metrics.Observe(call.Name, c.result(failure), time.Since(start))
+		c.host.Metrics.Observe(ctx, call.Name, c.result(failure), time.Since(start))
 	}
 	return failure.asError()
 }

@@ -24,7 +24,7 @@ const secret = "very-secret-code"
 type counted struct{ results []provider.CallResult }
 
 func (c *counted) Start(string, []provider.CallResult) {}
-func (c *counted) Observe(_ string, r provider.CallResult, _ time.Duration) {
+func (c *counted) Observe(_ context.Context, _ string, r provider.CallResult, _ time.Duration) {
 	c.results = append(c.results, r)
 }
 

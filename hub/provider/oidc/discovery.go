@@ -87,15 +87,15 @@ func (l *login) readDocument(ctx context.Context) (*upstream, error) {
 		meaning = provider.ErrProviderMisconfigured
 	}
 	if err != nil {
-		l.observe(callDiscovery, meaning, provider.NetworkCode(err), start)
+		l.observe(ctx, callDiscovery, meaning, provider.NetworkCode(err), start)
 		return nil, withRetry(fmt.Errorf("%w: discovery: %.300w", meaning, err))
 	}
 	up, err := l.parse(ctx, p)
 	if err != nil {
-		l.observe(callDiscovery, provider.ErrProviderMisconfigured, "none", start)
+		l.observe(ctx, callDiscovery, provider.ErrProviderMisconfigured, "none", start)
 		return nil, fmt.Errorf("%w: discovery: %w", provider.ErrProviderMisconfigured, err)
 	}
-	l.observe(callDiscovery, nil, "ok", start)
+	l.observe(ctx, callDiscovery, nil, "ok", start)
 	return up, nil
 }
 

@@ -81,7 +81,7 @@ func (l *login) Exchange(ctx context.Context, p provider.Credential) (provider.I
 	start := time.Now()
 	tokens, err := l.oauth(up, p.Visit).Exchange(ctx, p.Code, oauth2.VerifierOption(p.Visit.Verifier))
 	code, err := l.mapError(err, p)
-	l.observe(callToken, err, code, start)
+	l.observe(ctx, callToken, err, code, start)
 	if err != nil {
 		return provider.Identity{}, err
 	}
@@ -228,8 +228,8 @@ func result(err error, code string) provider.CallResult {
 }
 
 // observe counts a call.
-func (l *login) observe(call string, err error, code string, start time.Time) {
+func (l *login) observe(ctx context.Context, call string, err error, code string, start time.Time) {
 	if l.calls != nil {
-		l.calls.Observe(call, result(err, code), time.Since(start))
+		l.calls.Observe(ctx, call, result(err, code), time.Since(start))
 	}
 }

@@ -4,6 +4,7 @@
 package wechat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,9 @@ func readApplication(f *provider.Fields) application {
 func (a application) client(e provider.Env) client.Config {
 	c := client.Config{AppID: a.id, Secret: a.secret, BaseURL: a.apiURL}
 	if e.Calls != nil {
-		c.Observe = func(op string, took time.Duration, err error) { e.Calls.Observe(op, result(err), took) }
+		c.Observe = func(ctx context.Context, op string, took time.Duration, err error) {
+			e.Calls.Observe(ctx, op, result(err), took)
+		}
 	}
 	return c
 }
