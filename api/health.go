@@ -6,10 +6,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// healthz is GET /healthz, the liveness check: the process answers. It does not
-// ask Redis, because a restart would not repair Redis.
+// healthz is GET /healthz, the liveness check: the process answers, and with which
+// version. It does not ask Redis, because a restart would not repair Redis.
 func (s *Server) healthz(c echo.Context) error {
-	return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
+	return c.JSON(http.StatusOK, map[string]string{"status": "alive", "version": "v" + s.version})
 }
 
 // readyz is GET /readyz, the readiness check. It fails if Redis or the mailbox

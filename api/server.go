@@ -35,7 +35,7 @@ type Config struct {
 	Hub        *hub.Hub
 	Reloadable gate.Reloadable // initial value; Server.Reload replaces it
 	PublicURL  string          // without a trailing slash
-	// Version is the program's, as in semver.org 2.0; the client's package has the same.
+	// Version is the program's, as in semver.org 2.0; /healthz and the client's package have the same.
 	Version string
 	// OwnOrigins are further origins under which the hub's own page is opened, such
 	// as localhost. They and PublicURL may use every client.
@@ -71,6 +71,7 @@ type Server struct {
 	tracer                 *trace.Tracer
 	access                 AccessLog
 	refusals               refusals
+	version                string // of Config
 	verifyName, verifyText string
 	refusedOrigins         refusedOrigins
 	pages                  *frontend.Pages
@@ -85,7 +86,7 @@ func New(c Config) (*Server, error) {
 	if c.Metrics == nil {
 		c.Metrics = noMetrics{}
 	}
-	s := &Server{metrics: c.Metrics, tracer: c.Tracer, access: c.Access, verifyName: c.VerifyName, verifyText: c.VerifyText,
+	s := &Server{metrics: c.Metrics, version: c.Version, tracer: c.Tracer, access: c.Access, verifyName: c.VerifyName, verifyText: c.VerifyText,
 		refusedOrigins: refusedOrigins{seen: map[gate.OriginError]bool{}}}
 	s.headers = http.Header{"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}}
 	if strings.HasPrefix(c.PublicURL, "https://") {

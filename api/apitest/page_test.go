@@ -296,6 +296,9 @@ func TestHealth_Answers(t *testing.T) {
 			t.Errorf("HEAD %s: %d", path, head.status)
 		}
 	}
+	if alive := s.ask(t, "GET", "/healthz", nil); !strings.Contains(string(alive.body), `"version":"v1.2.3"`) {
+		t.Errorf("the version is missing: %s", alive.body)
+	}
 }
 
 // TestClientPackage_Pinned: /docs shows the package's hash, and a URL that only ever gives these bytes.
