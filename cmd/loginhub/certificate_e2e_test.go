@@ -25,10 +25,11 @@ func scrapeOwnCertificate(t *testing.T) string {
 	hubtest.Eventually(t, 20*time.Second, "metrics", func() (ok bool) {
 		var samples map[string]float64
 		var err error
-		if text, samples, err = n.Scrape(); err != nil {
+		const name = certificateMetric + `{certificate="public"}`
+		if text, samples, err = n.Scrape(); err != nil || samples[name] == 0 {
 			return false
 		}
-		left := time.Until(time.Unix(int64(samples[certificateMetric+`{certificate="public"}`]), 0))
+		left := time.Until(time.Unix(int64(samples[name]), 0))
 		if left < 50*time.Minute || left > time.Hour {
 			t.Errorf("the certificate ends in %v", left)
 		}

@@ -33,7 +33,7 @@ func (n *Node) Scrape() (text string, samples map[string]float64, err error) {
 // fault.
 type ResourceUsage struct {
 	Goroutines int
-	Files      int // open file descriptors
+	Files      int // open file descriptors, without the pool's connections to Redis, which a burst opens
 	Heap       int // bytes, after a garbage collection
 	Resident   int // bytes, as reported by the system
 	Waiters    int // goroutines that serve a socket or a poll
@@ -60,6 +60,9 @@ func (n *Node) Usage() (l ResourceUsage, err error) {
 			return l, fmt.Errorf("no metric %s", name)
 		}
 		*place = int(value)
+	}
+	for _, state := range []string{"used", "idle"} {
+		l.Files -= int(samples[fmt.Sprintf(`loginhub_redis_connections{state=%q}`, state)])
 	}
 	l.Waiters, err = n.Stacks("loginhub/hub.(*socket).", "loginhub/hub.(*Hub).Poll")
 	return l, err
