@@ -69,7 +69,7 @@ labels:
 {{- fail "config.public_url is empty: set it to the https address that browsers and phones use, or try the sandbox with --set sandbox=true" }}
 {{- end }}
 {{- if not .Values.secret.name }}
-{{- fail (printf "secret.name is empty: make a Secret with the files %s (README.md has the command) and set secret.name to its name, or try the sandbox with --set sandbox=true" (values .Values.secret.files | sortAlpha | join ", ")) }}
+{{- fail (printf "secret.name is empty: make a Secret with the files %s (README.md has the command) and set secret.name to its name, or try the sandbox with --set sandbox=true" (values .Values.secret.files | compact | sortAlpha | join ", ")) }}
 {{- end }}
 {{- if and (or .Values.ingress.enabled .Values.gateway.enabled) (not .Values.config.trusted_proxies) }}
 {{- fail "config.trusted_proxies is empty: set it to the addresses of your ingress controller's or gateway's pods, or every visitor has the proxy's address and its limits" }}

@@ -124,7 +124,7 @@ func checkSettingNames(t *testing.T, settings map[string]string) {
 			}
 		}
 	}
-	for _, name := range []string{"PUBLIC_URL", "REDIS_URL_FILE", "KEYS_FILE", "TRUSTED_PROXIES", "CLIENTS"} {
+	for _, name := range []string{"PUBLIC_URL", "REDIS_URL_FILE", "ADMIN_TOKEN_FILE", "KEYS_FILE", "TRUSTED_PROXIES", "CLIENTS"} {
 		if settings["LOGINHUB_"+name] == "" {
 			t.Errorf("LOGINHUB_%s is not set", name)
 		}
