@@ -1,7 +1,10 @@
 package check
 
 import (
+	"archive/tar"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -327,35 +330,47 @@ func TestHelm_Lint(t *testing.T) {
 	}
 }
 
-// TestHelm_Package: the package is the chart with the release's version, and the same
-// tree makes the same bytes.
+// TestHelm_Package: the package is the chart with the release's version, and nothing in it
+// depends on when, where and by whom it was made.
 func TestHelm_Package(t *testing.T) {
-	var packages [2][]byte
 	dir := t.TempDir()
 	path := filepath.Join(dir, "loginhub-1.2.3.tgz")
-	for i := range packages {
-		if out, err := exec.Command("sh", chartFolder+"/package.sh", "v1.2.3", dir).CombinedOutput(); err != nil {
-			t.Fatalf("%v %s", err, out)
-		}
-		var err error
-		if packages[i], err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
-		}
+	pack := exec.Command("sh", chartFolder+"/package.sh", "v1.2.3", dir)
+	pack.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000")
+	if out, err := pack.CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
 	}
-	if string(packages[0]) != string(packages[1]) {
-		t.Error("two packages of one tree differ")
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	packed, err := gzip.NewReader(file)
+	if err != nil || !packed.ModTime.IsZero() || packed.Name != "" {
+		t.Fatalf("gzip header %+v: %v", packed.Header, err)
+	}
+	last := ""
+	for entries := tar.NewReader(packed); ; {
+		h, err := entries.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil || h.Name < last || h.ModTime.Unix() != 1700000000 || h.Uid+h.Gid != 0 || h.Uname+h.Gname != "" || h.Mode&0o133 != 0 && h.Typeflag == tar.TypeReg {
+			t.Fatalf("after %s: %+v: %v", last, h, err)
+		}
+		last = h.Name
 	}
 	folder, err := helmTemplate(t, chartFolder, installs["everything"].values)
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := helmTemplate(t, path, installs["everything"].values)
+	fromPackage, err := helmTemplate(t, path, installs["everything"].values)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for file, text := range folder {
-		if want := strings.ReplaceAll(strings.ReplaceAll(text, "loginhub-0.0.0-dev", "loginhub-1.2.3"), "0.0.0-dev", "v1.2.3"); packed[file] != want {
-			t.Errorf("%s: %s", file, cmp.Diff(want, packed[file]))
+		if want := strings.ReplaceAll(strings.ReplaceAll(text, "loginhub-0.0.0-dev", "loginhub-1.2.3"), "0.0.0-dev", "v1.2.3"); fromPackage[file] != want {
+			t.Errorf("%s: %s", file, cmp.Diff(want, fromPackage[file]))
 		}
 	}
 }
