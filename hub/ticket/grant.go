@@ -50,6 +50,11 @@ type Grant struct {
 	Redeemed     bool          `json:"redeemed,omitempty"`
 }
 
+// known reports whether this release has the type. A later one may have more.
+func (g *Grant) known() bool {
+	return g.Type == GrantCode || g.Type == GrantDevice || g.Type == GrantExchange
+}
+
 // Origin returns the origin of the site that asks, from its redirect URI; "" if that has
 // an app's own scheme.
 func (g *Grant) Origin() string {

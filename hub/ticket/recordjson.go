@@ -163,7 +163,7 @@ func parseRecord(body []byte) (t Ticket, err error) {
 	}
 	t = Ticket{}
 	if err := json.Unmarshal(body, &t); err != nil {
-		return Ticket{}, fmt.Errorf("sealed record: %w: %w", err, ErrBrokenSeal)
+		return Ticket{}, fmt.Errorf("sealed record: %w: %w", err, ErrUnknownVersion) // a node has sealed it: one of a later release
 	}
 	return t, nil
 }

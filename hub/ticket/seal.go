@@ -337,6 +337,10 @@ func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
 	if t.ID != id || t.Key != p.key.ID {
 		return Ticket{}, fmt.Errorf("sealed for another ticket: %w", ErrBrokenSeal)
 	}
+	if !t.State.known() || t.Grant != nil && !t.Grant.known() {
+		// Guessing what a later release means could deliver nothing, or to the wrong place.
+		return Ticket{}, fmt.Errorf("sealed record of an unknown kind: %w", ErrUnknownVersion)
+	}
 	// The head is unique to this version. It is copied, so that the slot that keeps it
 	// does not keep the whole record in memory.
 	t.tag = string(p.head)

@@ -185,6 +185,23 @@ func TestOpen_UnknownVersion(t *testing.T) {
 	}
 }
 
+// TestOpen_LaterKind: what a later release seals in the same version, and this one does not
+// know, is not judged either.
+func TestOpen_LaterKind(t *testing.T) {
+	ring := newRing(t)
+	for what, change := range map[string]func(*ticket.Ticket){
+		"grant": func(v *ticket.Ticket) { v.Grant = &ticket.Grant{Type: "later"} },
+		"state": func(v *ticket.Ticket) { v.State = "later" },
+		"JSON":  func(v *ticket.Ticket) { v.Claims = []byte(`{},"seq":"later"`) },
+	} {
+		v := full(t)
+		change(&v)
+		if _, err := ring.Open(v.ID, seal(t, ring, v)); !errors.Is(err, ticket.ErrUnknownVersion) || errors.Is(err, ticket.ErrBrokenSeal) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestOpen_OtherTicket(t *testing.T) {
 	for version := 1; version <= ticket.RecordVersion; version++ {
 		ring := atVersion(t, newRing(t), version)

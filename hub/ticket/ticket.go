@@ -24,6 +24,11 @@ const (
 	Expired   State = "expired"
 )
 
+// known reports whether this release has the state. A later one may have more.
+func (s State) known() bool {
+	return s == Pending || s == Scanned || s == Confirmed || s.Final()
+}
+
 // Final reports whether the state cannot change any more.
 func (s State) Final() bool { return s == Consumed || s == Rejected || s == Expired }
 
