@@ -43,14 +43,17 @@ func TestDrill_Scripts(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", wechat, "loginhub/wechat/wechattest/server").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	slots := make(chan struct{}, 4) // each has two nodes, Redis and Prometheus
 	for path := range drills(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".sh"), func(t *testing.T) {
 			t.Parallel()
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			var ports []string
 			for range 8 {
 				ports = append(ports, hubtest.FreePort(t))
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "sh", path)
 			cmd.Env = append(os.Environ(), "DRILL_PROGRAM="+program, "DRILL_WECHAT="+wechat, "DRILL_PORTS="+strings.Join(ports, " "), "TMPDIR="+t.TempDir())

@@ -52,11 +52,16 @@ call() {
 }
 status() { call "$@" -o /dev/null -w '%{http_code}'; }
 
-# new_ticket makes what a page makes: $ticket and $secret.
+# new_ticket makes what a page makes: $ticket and $secret. Like a page it tries again.
 new_ticket() {
-    made=$(call POST '' -d "{\"client_id\":\"$SITE\"}")
-    ticket=$(echo "$made" | json ticket) secret=$(echo "$made" | json secret)
-    [ -n "$secret" ] || fail "no ticket: $made"
+    secret=
+    for _ in $(seq 20); do
+        made=$(call POST '' -d "{\"client_id\":\"$SITE\"}" || true)
+        ticket=$(echo "$made" | json ticket) secret=$(echo "$made" | json secret)
+        [ -z "$secret" ] || return 0
+        sleep 0.5
+    done
+    fail "no ticket: $made"
 }
 view() { call GET "/$ticket/poll?wait=0" -H "Authorization: Bearer $secret"; }
 
