@@ -71,7 +71,7 @@ func (g *adminGuard) refuseToken(w http.ResponseWriter, r *http.Request, pattern
 // not. A page of another site must not have the operator's rights, and a browser reaches
 // addresses that the site's author does not. Browsers mark their requests with Origin or
 // Sec-Fetch-Site. A GET that a person types into the address bar is allowed; its
-// Sec-Fetch-Site is "none".
+// Sec-Fetch-Site is "none". So is a link to the admin page, which has no data.
 //
 // To a plain http address a browser may send a GET without either header. The page of
 // another site cannot read that response, unless its host name resolves to this address
@@ -85,8 +85,9 @@ func (g *adminGuard) foreign(r *http.Request) string {
 	own := len(origin) == 1 && isOriginOf(origin[0], r.Host)
 	typed := get && len(site) == 1 && site[0] == "none"
 	same := len(site) == 1 && site[0] == "same-origin" && (get || own)
+	linked := get && r.URL.Path == "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 	switch {
-	case fromPage && !own, marked && !typed && !same, typed && fromPage:
+	case fromPage && !own, marked && !typed && !same && !linked, typed && fromPage:
 		return "Only the admin address's own page may send this from a browser. Use curl, or type the address of a GET."
 	case g.hosts != nil && !g.hosts[hostname(r.Host)]:
 		return "The Host is unknown. Name the address that LOGINHUB_ADMIN_LISTEN names, or localhost."

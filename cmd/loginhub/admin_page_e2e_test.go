@@ -104,6 +104,12 @@ func TestAdminPage_Files(t *testing.T) {
 			t.Errorf("%s: %v %v", path, a, err)
 		}
 	}
+	for dest, want := range map[string]int{"document": 200, "iframe": 403, "image": 403} {
+		link := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", dest}
+		if page, data := askAdmin(t, n, "GET", "/", "", link), askAdmin(t, n, "GET", "/clients", "", link); page != want || data != 403 {
+			t.Errorf("a link of another site, as %s: the page %d, data %d", dest, page, data)
+		}
+	}
 	if s := adminStatus(t, n); s.Access != "closed" || s.Refused != nil || s.Config != nil || len(s.Nodes) != 1 {
 		t.Errorf("the status %+v", s)
 	}
