@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -30,6 +31,7 @@ func TestModel_RandomTraces(t *testing.T) {
 		return
 	}
 	traces := traceCount(t)
+	var steps atomic.Int64
 	const groups = 4
 	var all modelStats
 	t.Run("traces", func(t *testing.T) {
@@ -39,15 +41,16 @@ func TestModel_RandomTraces(t *testing.T) {
 				for seed := 1 + group; seed <= traces; seed += groups {
 					r := r
 					r.seed, r.confirmLate = seed, seed%4 > 0
-					steps, err := r.random(t, &all)
+					trace, err := r.random(t, &all)
+					steps.Add(int64(len(trace)))
 					if err != nil {
-						t.Fatalf("%v\n%s", err, r.report(t, steps))
+						t.Fatalf("%v\n%s", err, r.report(t, trace))
 					}
 				}
 			})
 		}
 	})
-	t.Logf("%d traces: %v", traces, all.seen)
+	t.Logf("seeds 1 to %d, %d steps: %v", traces, steps.Load(), all.seen)
 	for what, n := range all.seen {
 		if uint64(n) < traces/100 {
 			t.Errorf("too few traces reach %q: %v", what, all.seen)
