@@ -25,16 +25,10 @@ func deployBlock(t *testing.T, name string) string {
 	return block[2]
 }
 
-// unitText returns the shipped unit and deploy/README.md's drop-in for WeChat.
-func unitText(t *testing.T) string {
-	t.Helper()
-	return readDeploy(t, "systemd/loginhub.service") + deployBlock(t, "wechat.conf")
-}
-
-// unitSetting returns every value of a setting of the unit with the drop-in.
+// unitSetting returns every value of a setting of the shipped unit.
 func unitSetting(t *testing.T, name string) (values []string) {
 	t.Helper()
-	for _, m := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(unitText(t), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(readDeploy(t, "systemd/loginhub.service"), -1) {
 		values = append(values, m[1])
 	}
 	return values
@@ -85,15 +79,6 @@ func TestSystemd_UnitVerified(t *testing.T) {
 
 func TestSystemd_UnitFitsProgram(t *testing.T) {
 	t.Parallel()
-	known, loaded := settingNames(t), strings.Join(unitSetting(t, "LoadCredential"), "\n")
-	settings := strings.Fields(strings.Join(unitSetting(t, "Environment"), " "))
-	for _, s := range settings {
-		name, value, _ := strings.Cut(s, "=")
-		credential, ok := strings.CutPrefix(value, "%d/")
-		if !known[name] || !ok || !regexp.MustCompile(`(?m)^`+credential+`:/etc/loginhub/secrets/`).MatchString(loaded) {
-			t.Errorf("%s is not a setting, or no LoadCredential has it", s)
-		}
-	}
 	stop, err := time.ParseDuration(unitSetting(t, "TimeoutStopSec")[0])
 	if err != nil || stop < 10*time.Second+10*time.Second {
 		t.Errorf("TimeoutStopSec %v is shorter than the drain: %v", stop, err)
@@ -105,8 +90,8 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 	if kind := unitSetting(t, "Type"); len(kind) != 1 || kind[0] != "exec" {
 		t.Errorf("type %v", kind)
 	}
-	for _, path := range append(unitSetting(t, "ExecStart"), unitSetting(t, "EnvironmentFile")...) {
-		if !strings.Contains(readDeploy(t, "README.md"), "`"+path+"`") {
+	for _, path := range strings.Fields(strings.ReplaceAll(unitSetting(t, "ExecStart")[0], "--config", "") + " " + strings.TrimPrefix(unitSetting(t, "EnvironmentFile")[0], "-")) {
+		if !strings.Contains(readDeploy(t, "README.md"), path) {
 			t.Errorf("deploy/README.md does not name %s", path)
 		}
 	}
@@ -116,7 +101,7 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 			t.Errorf("no %s among %v", family, all)
 		}
 	}
-	if paths := strings.Fields(strings.Join(unitSetting(t, "ExecPaths"), " ")); !slices.Contains(paths, unitSetting(t, "ExecStart")[0]) {
+	if paths := strings.Fields(strings.Join(unitSetting(t, "ExecPaths"), " ")); !slices.Contains(paths, strings.Fields(unitSetting(t, "ExecStart")[0])[0]) {
 		t.Errorf("the unit forbids executing the program: %v", paths)
 	}
 	if subset := unitSetting(t, "ProcSubset"); len(subset) != 0 {
@@ -127,23 +112,8 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 		t.Errorf("LimitNOFILE=%d is above fs.nr_open: the unit would not start (%v)", files, err)
 	}
 
-	// The node starts as the unit starts it, with the documented settings: secrets are files of the
-	// credentials' directory, it has no file of its own. A stop ends with exit code 0.
-	dir := t.TempDir()
-	redis := hubtest.StartRedis(t)
-	var given []string
-	for _, s := range settings {
-		given = append(given, strings.TrimPrefix(strings.Replace(s, "%d", dir, 1), "LOGINHUB_"))
-	}
-	for _, line := range shellLines("```sh\n" + deployBlock(t, "env") + "```") {
-		given = append(given, strings.TrimPrefix(strings.Replace(line, "/etc/loginhub", dir, 1), "LOGINHUB_"))
-	}
-	for name, secret := range map[string]string{"keys": hubtest.Key, "redis-url": redis.URL, "wechat": "a-secret", "clients.yaml": deployBlock(t, "clients.yaml")} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret+"\n"), 0o400); err != nil {
-			t.Fatal(err)
-		}
-	}
-	n := hubtest.LaunchWithoutDefaults(t, program, append(given, "ADMIN_LISTEN=", "DRAIN=1s")...)
+	// The node starts as the unit starts it, with the documented settings. A stop ends with exit code 0.
+	n := hubtest.LaunchWithoutDefaults(t, program, "CONFIG="+documentedConfig(t), "ADMIN_LISTEN=", "DRAIN=1s")
 	hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)
@@ -153,34 +123,32 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 	}
 }
 
-// TestSystemd_Check runs the shell line of deploy/README.md, with credentials as systemd lays them
-// out and WeChat configured as the drop-in says.
-func TestSystemd_Check(t *testing.T) {
-	t.Parallel()
-	call := regexp.MustCompile(`(?m)^systemd-run (?s:.*?)sh -c '([^']*)'$`).FindStringSubmatch(readDeploy(t, "README.md"))
-	if call == nil {
-		t.Fatal("deploy/README.md has no check command")
-	}
+// documentedConfig writes the settings of deploy/README.md with the files that they name, and
+// returns their path.
+func documentedConfig(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
-	redis := hubtest.StartRedis(t)
-	secrets := map[string]string{"keys": hubtest.Key, "redis-url": redis.URL, "wechat": "a-secret"}
-	for _, m := range regexp.MustCompile(`LoadCredential=([\w-]+):/etc/loginhub/secrets/([\w-]+)`).FindAllStringSubmatch(unitText(t), -1) {
-		if secrets[m[1]] == "" || !strings.Contains(call[0], "-p "+m[0]) {
-			t.Errorf("the unit loads %s, but its check does not", m[1])
-		}
-	}
-	for _, m := range regexp.MustCompile(`-p LoadCredential=([\w-]+):`).FindAllStringSubmatch(call[0], -1) {
-		if err := os.WriteFile(filepath.Join(dir, m[1]), []byte(secrets[m[1]]+"\n"), 0o400); err != nil {
+	text := strings.NewReplacer("/etc/loginhub", dir, "/var/log/loginhub", dir).Replace(deployBlock(t, "loginhub.yaml"))
+	for name, content := range map[string]string{"keys": hubtest.Key, "redis-url": hubtest.StartRedis(t).URL, "wechat-secret": "a-secret", "loginhub.yaml": text} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content+"\n"), 0o400); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return filepath.Join(dir, "loginhub.yaml")
+}
+
+// TestSystemd_Check runs the check of deploy/README.md with its settings.
+func TestSystemd_Check(t *testing.T) {
+	t.Parallel()
+	const line = "loginhub check --config /etc/loginhub/loginhub.yaml"
+	if !slices.Contains(shellLines(readDeploy(t, "README.md")), line) {
+		t.Fatalf("deploy/README.md does not have %s", line)
+	}
 	down := "http://127.0.0.1:" + hubtest.FreePort(t)
-	check := exec.Command("sh", "-c", call[1])
-	check.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"), "CREDENTIALS_DIRECTORY="+dir,
-		"LOGINHUB_WECHAT_APP_ID=wx0123456789abcdef", "LOGINHUB_WECHAT_API_URL="+down, "LOGINHUB_PUBLIC_URL="+down)
-	out, _ := check.CombinedOutput() // exit code 1: neither WeChat nor a node runs
-	if !strings.HasPrefix(findLine(string(out), "settings"), "ok") || !strings.HasPrefix(findLine(string(out), "redis mailbox"), "ok") || check.ProcessState.ExitCode() != 1 {
-		t.Errorf("%v\n%s", check.ProcessState, out)
+	out, code := hubtest.Run(t, program, []string{"check", "--config", documentedConfig(t)}, "WECHAT_API_URL="+down, "PUBLIC_URL="+down)
+	// Neither WeChat nor a node runs.
+	if !strings.HasPrefix(findLine(out, "settings"), "ok") || !strings.HasPrefix(findLine(out, "redis mailbox"), "ok") || code != 1 {
+		t.Errorf("exit code %d\n%s", code, out)
 	}
 }
 
