@@ -1,0 +1,27 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// nfpm makes .deb and .rpm. It is run by its version, so that its own dependencies stay
+// out of go.mod; Go's checksum database verifies it.
+const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2"
+
+// writePackages writes the .deb and the .rpm.
+func (r *release) writePackages(p platform) error {
+	for _, kind := range []string{"deb", "rpm"} {
+		_, err := output([]string{
+			"VERSION=" + r.version, "ARCH=" + p.arch, "PROGRAM=" + r.programPath(p), "WORK=" + r.work,
+			"SOURCE=" + r.source, "MAINTAINER=" + cmp.Or(os.Getenv("RELEASE_MAINTAINER"), "loginhub <root@localhost>"),
+			"SOURCE_DATE_EPOCH=" + strconv.FormatInt(r.time.Unix(), 10),
+		}, "go", "run", nfpm, "package", "--config", filepath.Join("deploy", "release", "nfpm.yaml"), "--packager", kind, "--target", r.path(p.String()+"."+kind))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
