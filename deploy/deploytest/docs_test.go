@@ -41,7 +41,7 @@ func documents(t *testing.T) map[string]string {
 func findInDocuments(t *testing.T, pattern string) map[string][][]string {
 	t.Helper()
 	guides := documents(t)
-	for _, name := range []string{"Taskfile.yml", ".github/workflows/ci.yml", ".ci/run"} {
+	for _, name := range []string{"Taskfile.yml", ".github/workflows/ci.yml", ".github/workflows/release.yml", ".ci/run"} {
 		text, err := os.ReadFile("../../" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -211,19 +211,22 @@ var commands = map[string]string{
 	"hash() ":      "TestShippedRedis_DocumentedInstall",
 	"sed ":         "TestShippedRedis_DocumentedInstall, TestNginx_DocumentedTwoNodes",
 	"echo ":        "TestShippedRedis_DocumentedInstall",
-	"systemd-run ": "TestSystemd_Check",
+	"sha256sum ":   "TestRelease_Published",
+	"ssh-keygen ":  "TestRelease_Published",
+	"apt-get ":     "TestRelease_Published, with dpkg in an empty root",
 	"go test ":     "TestDocuments_TestCommands",
 	"go mod edit ": "TestVerifier_DocumentedImport",
 	"curl -X PUT ": "TestKillSwitch_DocumentedCall",
 	// No test runs these. deploy/kubernetes/check and the tests of compose file and unit compare
 	// the names in them with the files.
-	"docker compose ": "not run",
-	"kubectl ":        "not run",
-	"helm ":           "TestHelm_Installs, by Helm's own packages without a cluster",
-	"systemctl ":      "not run",
-	"journalctl ":     "not run",
-	"install ":        "not run",
-	"nginx -t":        "not run",
+	"docker compose ":  "not run",
+	"kubectl ":         "not run",
+	"helm ":            "TestHelm_Installs, by Helm's own packages without a cluster",
+	"systemctl ":       "not run",
+	"journalctl ":      "not run",
+	"install ":         "not run",
+	"nginx -t":         "not run",
+	"systemd-sysusers": "not run",
 }
 
 // checkedDocuments are the documents whose commands must be in the table above. The commands of the

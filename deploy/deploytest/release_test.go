@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -163,69 +164,77 @@ func checkSBOM(t *testing.T, path string) {
 	}
 }
 
-// checkReleaseImage reads the layout, compares it with the Dockerfile, and runs the program as the
-// image's user, in a root that has only the image's files.
-func checkReleaseImage(t *testing.T, path string) {
-	blobs := untar(t, path)
+// readLayout reads the first image of a layout: its configuration, and its layers, unpacked.
+func readLayout(t *testing.T, path string) (config imageConfig, layers [][]byte) {
+	t.Helper()
+	files := untar(t, path)
 	blob := func(digest string) []byte {
-		data := blobs["blobs/sha256/"+strings.TrimPrefix(digest, "sha256:")]
+		data := files["blobs/sha256/"+strings.TrimPrefix(digest, "sha256:")]
 		if got := fmt.Sprintf("sha256:%x", sha256.Sum256(data)); got != digest {
 			t.Fatalf("blob %s has the digest %s", digest, got)
 		}
 		return data
 	}
-	type descriptor struct{ Digest, MediaType string }
+	type descriptor struct{ Digest string }
 	var document struct {
 		Manifests, Layers []descriptor
-		Config            struct {
-			descriptor
-			User                      string
-			Entrypoint                []string
-			Labels                    map[string]string
-			ExposedPorts, Healthcheck json.RawMessage
-		}
-		Created string
-		Rootfs  struct {
-			Diff_ids []string
-		}
+		Config            descriptor
 	}
-	read := func(text []byte) {
-		if err := json.Unmarshal(text, &document); err != nil {
-			t.Fatalf("%s: %v", text, err)
+	next := files["index.json"]
+	for range 2 { // the layout's index, then that of the architectures
+		if err := json.Unmarshal(next, &document); err != nil {
+			t.Fatal(err)
 		}
+		next = blob(document.Manifests[0].Digest)
 	}
-	read(blobs["index.json"])
-	read(blob(document.Manifests[0].Digest)) // the index of architectures
-	read(blob(document.Manifests[0].Digest))
-	layers := document.Layers
-	read(blob(document.Config.Digest))
-	config := document.Config
-	docker := readDeploy(t, "Dockerfile")
-	for _, line := range []string{"USER " + config.User, `ENTRYPOINT ["` + strings.Join(config.Entrypoint, `", "`) + `"]`, "EXPOSE " + regexp.MustCompile(`\d+`).FindString(string(config.ExposedPorts))} {
-		if !strings.Contains(docker, "\n"+line+"\n") {
-			t.Errorf("the Dockerfile does not have %s", line)
-		}
+	if err := errors.Join(json.Unmarshal(next, &document), json.Unmarshal(blob(document.Config.Digest), &config)); err != nil {
+		t.Fatal(err)
 	}
-	if document.Created != "2026-11-29T00:00:00Z" || config.Labels["org.opencontainers.image.version"] != "9.8.7" || !bytes.Contains(config.Healthcheck, []byte(`"CMD","/loginhub","health"`)) {
-		t.Errorf("created %s, labels %v, %s", document.Created, config.Labels, config.Healthcheck)
-	}
-	root := t.TempDir()
-	for i, layer := range layers {
-		packed := blob(layer.Digest)
-		z, err := gzip.NewReader(bytes.NewReader(packed))
+	for i, layer := range document.Layers {
+		z, err := gzip.NewReader(bytes.NewReader(blob(layer.Digest)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		plain, err := io.ReadAll(z)
-		if err != nil || fmt.Sprintf("sha256:%x", sha256.Sum256(plain)) != document.Rootfs.Diff_ids[i] {
+		if err != nil || fmt.Sprintf("sha256:%x", sha256.Sum256(plain)) != config.Rootfs.DiffIDs[i] {
 			t.Errorf("layer %d is not that of the configuration: %v", i, err)
 		}
-		for name, data := range untarBytes(t, plain) {
+		layers = append(layers, plain)
+	}
+	return config, layers
+}
+
+type imageConfig struct {
+	Created string
+	Config  struct {
+		User                      string
+		Entrypoint                []string
+		Labels                    map[string]string
+		ExposedPorts, Healthcheck json.RawMessage
+	}
+	Rootfs struct {
+		DiffIDs []string `json:"diff_ids"`
+	}
+}
+
+// checkReleaseImage compares the image with the Dockerfile, and runs the program as the image's
+// user in a root that has only the image's files.
+func checkReleaseImage(t *testing.T, path string) {
+	config, layers := readLayout(t, path)
+	c, docker := config.Config, readDeploy(t, "Dockerfile")
+	for _, line := range []string{"USER " + c.User, `ENTRYPOINT ["` + strings.Join(c.Entrypoint, `", "`) + `"]`, "EXPOSE " + regexp.MustCompile(`\d+`).FindString(string(c.ExposedPorts))} {
+		if !strings.Contains(docker, "\n"+line+"\n") {
+			t.Errorf("the Dockerfile does not have %s", line)
+		}
+	}
+	if config.Created != "2026-11-29T00:00:00Z" || c.Labels["org.opencontainers.image.version"] != "9.8.7" || !bytes.Contains(c.Healthcheck, []byte(`"CMD","/loginhub","health"`)) {
+		t.Errorf("created %s, labels %v, %s", config.Created, c.Labels, c.Healthcheck)
+	}
+	root := t.TempDir()
+	for _, layer := range layers {
+		for name, data := range untarBytes(t, layer) {
 			to := filepath.Join(root, name)
-			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(to, data, 0o755); err != nil {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, 0o755)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -234,9 +243,9 @@ func checkReleaseImage(t *testing.T, path string) {
 		t.Errorf("no authorities: %v", err)
 	}
 	shell(t, root, "while [ $PWD != ${TMPDIR:-/tmp} ] && [ $PWD != / ]; do chmod a+rx .; cd ..; done") // the other user must enter it
-	run := &exec.Cmd{Path: filepath.Join(root, config.Entrypoint[0]), Args: []string{"loginhub", "version"}, Dir: root}
+	run := &exec.Cmd{Path: filepath.Join(root, c.Entrypoint[0]), Args: []string{"loginhub", "version"}, Dir: root}
 	if os.Geteuid() == 0 {
-		run.Path, run.Dir = config.Entrypoint[0], "/"
+		run.Path, run.Dir = c.Entrypoint[0], "/"
 		run.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
 	}
 	if out, err := run.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "loginhub v9.8.7 0123456789ab ") {

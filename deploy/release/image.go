@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -41,12 +42,9 @@ func (l *layout) add(mediaType string, data []byte) descriptor {
 	sum := sha256.Sum256(data)
 	digest := hex.EncodeToString(sum[:])
 	name := "blobs/sha256/" + digest
-	for _, f := range l.files {
-		if f.name == name {
-			return descriptor{MediaType: mediaType, Digest: "sha256:" + digest, Size: len(data)}
-		}
+	if !slices.ContainsFunc(l.files, func(f file) bool { return f.name == name }) {
+		l.files = append(l.files, file{name, 0o644, data})
 	}
-	l.files = append(l.files, file{name, 0o644, data})
 	return descriptor{MediaType: mediaType, Digest: "sha256:" + digest, Size: len(data)}
 }
 
@@ -65,7 +63,8 @@ func (l *layout) addLayer(files []file, at time.Time) (d descriptor, diffID stri
 	sum := sha256.Sum256(plain.Bytes())
 	z := gzip.NewWriter(&packed)
 	_, err = plain.WriteTo(z)
-	return l.add(mediaLayer, packed.Bytes()), "sha256:" + hex.EncodeToString(sum[:]), errors.Join(err, z.Close())
+	err = errors.Join(err, z.Close())
+	return l.add(mediaLayer, packed.Bytes()), "sha256:" + hex.EncodeToString(sum[:]), err
 }
 
 // labels are those of the image spec, for the image and as annotations.

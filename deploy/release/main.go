@@ -55,7 +55,7 @@ func run(args []string) error {
 	r := &release{}
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	platforms := flags.String("platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64", "what to build for")
-	flags.StringVar(&r.dist, "dist", "deploy/release/dist", "folder of the results; it is emptied")
+	flags.StringVar(&r.dist, "dist", "deploy/release/dist", "folder of the results, which must be empty")
 	flags.StringVar(&r.key, "key", os.Getenv("RELEASE_KEY"), "SSH key that signs SHA256SUMS, or its public part if ssh-agent has it (RELEASE_KEY)")
 	flags.StringVar(&r.source, "source", os.Getenv("RELEASE_SOURCE"), "URL of the repository, for the packages and the image's labels (RELEASE_SOURCE)")
 	flags.StringVar(&r.certificates, "certificates", "/etc/ssl/certs/ca-certificates.crt", "authorities in the image (PEM)")
@@ -71,13 +71,11 @@ func run(args []string) error {
 	if err := r.read(args[0]); err != nil {
 		return err
 	}
-	for _, step := range []func() error{
-		func() error { return os.RemoveAll(r.dist) },
-		func() error { return os.MkdirAll(r.dist, 0o755) },
-	} {
-		if err := step(); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(r.dist, 0o755); err != nil {
+		return err
+	}
+	if rest, err := os.ReadDir(r.dist); err != nil || len(rest) > 0 {
+		return errors.Join(err, fmt.Errorf("%s is not empty; remove it first", r.dist))
 	}
 	var err error
 	if r.work, err = os.MkdirTemp("", "release-"); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 )
 
@@ -15,6 +16,7 @@ const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2"
 func (r *release) writePackages(p platform) error {
 	for _, kind := range []string{"deb", "rpm"} {
 		_, err := output([]string{
+			"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH, // nfpm runs here, whatever the environment says
 			"VERSION=" + r.version, "ARCH=" + p.arch, "PROGRAM=" + r.programPath(p), "WORK=" + r.work,
 			"SOURCE=" + r.source, "MAINTAINER=" + cmp.Or(os.Getenv("RELEASE_MAINTAINER"), "loginhub <root@localhost>"),
 			"SOURCE_DATE_EPOCH=" + strconv.FormatInt(r.time.Unix(), 10),

@@ -58,6 +58,7 @@ var allowedImports = map[string][]string{
 	"frontend/bundle":            {},
 	"deploy/deploytest":          {},
 	"deploy/deploytest/sources":  {},
+	"deploy/release":             {},
 
 	// Providers. Each has its imitation below it.
 	"hub/provider/httpcall":                {"hub/provider"},
