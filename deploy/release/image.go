@@ -134,7 +134,7 @@ func (r *release) writeImage(images []image) error {
 	if err != nil {
 		return err
 	}
-	index.Annotations = map[string]string{"org.opencontainers.image.ref.name": r.version}
+	index.Annotations = map[string]string{"org.opencontainers.image.ref.name": "v" + r.version}
 	top, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": mediaIndex, "manifests": []descriptor{index}})
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@
 //
 //	main.go       the version, its section of CHANGELOG.md, the order of the steps
 //	archives.go   programs and archives
-//	packages.go   .deb and .rpm, by nfpm with nfpm.yaml
+//	packages.go   .deb and .rpm, by nfpm with nfpm.yaml; the Helm chart
 //	image.go      the OCI image layout
 //	sbom.go       what is in a program (CycloneDX)
 //	sums.go       checksums and their signature
@@ -117,6 +117,9 @@ func (r *release) build(platforms []string) error {
 		if err := r.writeImage(images); err != nil {
 			return fmt.Errorf("image: %w", err)
 		}
+	}
+	if err := r.writeChart(); err != nil {
+		return err
 	}
 	return r.writeSums()
 }
