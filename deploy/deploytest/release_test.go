@@ -142,15 +142,25 @@ func checkSBOM(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	dir := strings.TrimSpace(shell(t, t.TempDir(), "go mod download -json github.com/CycloneDX/cyclonedx-go@v0.12.0 | sed -n 's/.*\"Dir\": \"\\(.*\\)\".*/\\1/p'"))
-	schema, err := jsonschema.NewCompiler().Compile(dir + "/schema/bom-1.6.schema.json")
+	compiler := jsonschema.NewCompiler()
+	parse := func(text []byte, err error) any {
+		t.Helper()
+		document, wrong := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		if err := errors.Join(err, wrong); err != nil {
+			t.Fatal(err)
+		}
+		return document
+	}
+	for name, file := range map[string]string{"bom-1.6.schema.json": "bom-1.6.schema.json", "spdx.schema.json": "spdx.schema.json", "jsf-0.82.schema.json": "jsf-0.82.schemax.json"} {
+		if err := compiler.AddResource("http://cyclonedx.org/schema/"+name, parse(os.ReadFile(dir+"/schema/"+file))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	schema, err := compiler.Compile("http://cyclonedx.org/schema/bom-1.6.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := schema.Validate(document); err != nil {
+	if err := schema.Validate(parse(text, nil)); err != nil {
 		t.Error(err)
 	}
 	modules := strings.Fields(shell(t, "../..", `CGO_ENABLED=0 go list -deps -f '{{with .Module}}{{if not .Main}}"pkg:golang/{{.Path}}@{{.Version}}"{{end}}{{end}}' ./cmd/loginhub | sort -u`))

@@ -23,8 +23,9 @@ fi
 chgrp "$(sed -n 's/^loginhub:[^:]*:\([0-9]*\):.*/\1/p' "$root/etc/group")" "$root/etc/loginhub" "$root/etc/loginhub/loginhub.yaml"
 cat <<END
 loginhub is installed. It does not run yet:
-  1. edit /etc/loginhub/loginhub.yaml, and write the files of secrets that it names
-     (once for all nodes: loginhub keygen > /etc/loginhub/keys)
+  1. edit /etc/loginhub/loginhub.yaml, and write the files of secrets that it names; the
+     keys are the same on all nodes, so once:
+     loginhub keygen | install -m 640 -g loginhub /dev/stdin /etc/loginhub/keys
   2. loginhub config check --config /etc/loginhub/loginhub.yaml
   3. systemctl enable --now loginhub
 END
