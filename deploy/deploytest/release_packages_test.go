@@ -53,7 +53,7 @@ func checkDebian(t *testing.T, first, second string) {
 		t.Errorf("after the upgrade the file ends with %q, the new one with %q", kept, offered)
 	}
 	run(dpkg + "--remove loginhub")
-	if out := run("ls usr/bin etc/loginhub"); !strings.Contains(out, "keys") || strings.Contains(out, "usr/bin:\nloginhub") {
+	if out := run("find . -name keys -o -path ./usr/bin/loginhub"); out != "./etc/loginhub/keys\n" {
 		t.Errorf("after the removal: %s", out)
 	}
 	run(dpkg + "--purge loginhub")
