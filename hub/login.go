@@ -30,14 +30,15 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 	}
 	defer slot.release()
 	m := Created{Secret: ticket.NewSecret()}
-	trace.Begin(ctx, m.Secret.ID(), true)
+	id := m.Secret.ID()
+	trace.Begin(ctx, id, true)
 	trace.SetClient(ctx, r.Client.ID)
 	keys := h.current.Load().Keys
 	// The deadline is sealed, so Redis's clock must be known before the call. It is
 	// unknown at the first call and after a failover to a machine with another clock;
 	// the answer then corrects it.
 	for range 3 {
-		m.Ticket = ticket.New(m.Secret.ID(), r, keys.Current(), h.config.Store.Now(), h.config.TicketTTL)
+		m.Ticket = ticket.New(id, r, keys.Current(), h.config.Store.Now(), h.config.TicketTTL)
 		m.ExpiresIn = m.Ticket.Deadline.Sub(m.Ticket.CreatedAt)
 		sealed, err := keys.Seal(m.Ticket)
 		if err != nil {

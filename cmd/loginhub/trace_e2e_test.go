@@ -76,6 +76,7 @@ func TestTrace_OneLoginOverTwoNodes(t *testing.T) {
 	}
 	slices.SortFunc(spans, func(a, b hubtest.Span) int { return a.Start.Compare(b.Start) })
 	root := spans[0]
+	drawTrace(t, spans, names)
 	if !slices.Equal(root.Links, []string{caller}) || root.Attrs["loginhub.request_id"] != caller || root.Attrs["loginhub.client"] != "default" {
 		t.Errorf("root %+v", root)
 	}

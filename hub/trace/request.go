@@ -36,7 +36,9 @@ func (t *Tracer) Request(ctx context.Context, traceparent string) *Request {
 	}
 	var random [16]byte
 	rand.Read(random[:])
-	r.id[0] = hex.EncodeToString(random[:])
+	var digits [32]byte
+	hex.Encode(digits[:], random[:])
+	r.id[0] = string(digits[:])
 	return r
 }
 

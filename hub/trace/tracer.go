@@ -134,12 +134,16 @@ const (
 // Publish records that a change of a ticket was stored and published, below the span of the
 // context's request.
 func (t *Tracer) Publish(ctx context.Context, v ticket.Ticket, since time.Time) {
+	r := FromContext(ctx)
+	if r != nil && r.span == nil {
+		return // the login is not sampled
+	}
 	l, ok := t.login(v.ID)
 	if !ok {
 		return
 	}
 	parent := l.rootID
-	if r := FromContext(ctx); r != nil && r.span != nil {
+	if r != nil {
 		parent = r.span.SpanContext().SpanID()
 	}
 	l.child(parent, l.stepID("publish", v.Seq, ""), "publish", since, version(v), otel.WithSpanKind(otel.SpanKindProducer)).End()
@@ -202,19 +206,20 @@ func (t *Tracer) Message(ctx context.Context, id ticket.ID, name string) (contex
 // Redis records a call to Redis that began at since, below the span of the context's
 // request. name is from a fixed set.
 func Redis(ctx context.Context, name string, since time.Time, failed bool) {
-	call(ctx, "redis "+name, since, failed, attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", name))
+	if r := FromContext(ctx); r != nil && r.span != nil {
+		r.record("redis "+name, since, failed, attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", name))
+	}
 }
 
 // Provider records a call to the provider with that id; "" if it is not known.
 func Provider(ctx context.Context, id, name string, since time.Time, failed bool) {
-	call(ctx, "provider "+name, since, failed, attribute.String("peer.service", id))
+	if r := FromContext(ctx); r != nil && r.span != nil {
+		r.record("provider "+name, since, failed, attribute.String("peer.service", id))
+	}
 }
 
-func call(ctx context.Context, name string, since time.Time, failed bool, attrs ...attribute.KeyValue) {
-	r := FromContext(ctx)
-	if r == nil || r.span == nil {
-		return
-	}
+// record records an outgoing call.
+func (r *Request) record(name string, since time.Time, failed bool, attrs ...attribute.KeyValue) {
 	_, span := r.tracer.otel.Start(otel.ContextWithSpan(context.Background(), r.span), name, otel.WithTimestamp(since),
 		otel.WithSpanKind(otel.SpanKindClient), otel.WithAttributes(attrs...))
 	if failed {
