@@ -17,7 +17,7 @@ const tracePicture = "../../deploy/trace.svg"
 
 // Sizes of the picture, in pixels.
 const (
-	rowHeight, textWidth, barWidth, timeWidth = 22, 420, 380, 90
+	traceRow, traceText, traceBars, traceTimes = 22, 420, 380, 90
 )
 
 const pictureHead = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%d" font-family="system-ui, sans-serif" font-size="13">
@@ -44,10 +44,10 @@ func drawTrace(t *testing.T, spans []hubtest.Span, nodes map[string]string) {
 		}
 	}
 	at := func(moment time.Time) float64 {
-		return textWidth + barWidth*float64(moment.Sub(from))/float64(to.Sub(from))
+		return traceText + traceBars*float64(moment.Sub(from))/float64(to.Sub(from))
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, pictureHead, textWidth+barWidth+timeWidth, (len(spans)+2)*rowHeight, (len(spans)+2)*rowHeight)
+	fmt.Fprintf(&out, pictureHead, traceText+traceBars+traceTimes, (len(spans)+2)*traceRow, (len(spans)+2)*traceRow)
 	row := 2
 	var draw func(parent string, depth int)
 	draw = func(parent string, depth int) {
@@ -55,7 +55,7 @@ func drawTrace(t *testing.T, spans []hubtest.Span, nodes map[string]string) {
 			if s.Parent != parent {
 				continue
 			}
-			y := row * rowHeight
+			y := row * traceRow
 			row++
 			name := strings.Replace(s.Name, "/api/login/tickets", "…", 1)
 			if parent == "" {
@@ -64,9 +64,9 @@ func drawTrace(t *testing.T, spans []hubtest.Span, nodes map[string]string) {
 			if state := s.Attrs["loginhub.state"]; state != "" {
 				name += " " + state
 			}
-			fmt.Fprintf(&out, "<line class=\"line\" x1=\"12\" x2=\"%d\" y1=\"%d\" y2=\"%[2]d\"/><text x=\"%[3]d\" y=\"%[4]d\">%[5]s</text>", textWidth+barWidth+timeWidth-12, y, 12+16*depth, y+16, html.EscapeString(name))
+			fmt.Fprintf(&out, "<line class=\"line\" x1=\"12\" x2=\"%d\" y1=\"%d\" y2=\"%[2]d\"/><text x=\"%[3]d\" y=\"%[4]d\">%[5]s</text>", traceText+traceBars+traceTimes-12, y, 12+16*depth, y+16, html.EscapeString(name))
 			fmt.Fprintf(&out, "<rect class=\"%s\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"10\" rx=\"2\"/><text class=\"time\" x=\"%d\" y=\"%d\">%.1f ms</text>\n",
-				nodes[s.Node], at(s.Start), y+6, max(at(s.End)-at(s.Start), 2), textWidth+barWidth+timeWidth-14, y+16, float64(s.End.Sub(s.Start).Microseconds())/1000)
+				nodes[s.Node], at(s.Start), y+6, max(at(s.End)-at(s.Start), 2), traceText+traceBars+traceTimes-14, y+16, float64(s.End.Sub(s.Start).Microseconds())/1000)
 			draw(s.ID, depth+1)
 		}
 	}
