@@ -39,7 +39,7 @@ func unitSetting(t *testing.T, name string) (values []string) {
 func analyze(t *testing.T, edit func(string) string, args ...string) (printed string, err error) {
 	t.Helper()
 	root := t.TempDir()
-	files := map[string]string{"etc/systemd/system/loginhub.service": edit(readDeploy(t, "systemd/loginhub.service")), "usr/local/bin/loginhub": "#!/bin/sh\n", "bin/kill": "#!/bin/sh\n"}
+	files := map[string]string{"etc/systemd/system/loginhub.service": edit(readDeploy(t, "systemd/loginhub.service")), "usr/local/bin/loginhub": "#!/bin/sh\n", "usr/bin/loginhub": "#!/bin/sh\n", "bin/kill": "#!/bin/sh\n"}
 	for _, target := range strings.Fields("sysinit basic shutdown network network-online multi-user") {
 		files["etc/systemd/system/"+target+".target"] = "[Unit]\nDescription=placeholder\n"
 	}
@@ -52,7 +52,7 @@ func analyze(t *testing.T, edit func(string) string, args ...string) (printed st
 			t.Fatal(err)
 		}
 	}
-	for _, program := range []string{"usr/local/bin/loginhub", "bin/kill"} {
+	for _, program := range []string{"usr/local/bin/loginhub", "usr/bin/loginhub", "bin/kill"} {
 		if err := os.Chmod(filepath.Join(root, program), 0o755); err != nil {
 			t.Fatal(err)
 		}
