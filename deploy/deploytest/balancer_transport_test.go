@@ -126,7 +126,7 @@ func checkAddresses(t *testing.T, f *balanced) {
 // TestBalancer_Silence: the time-out of calls is none of sockets and polls, which have 75 s.
 func TestBalancer_Silence(t *testing.T) {
 	forEachBalancer(t, func(t *testing.T, b balancer) {
-		f := b.start(t, []string{" 11s", " 1s"})
+		f := b.start(t, []string{" 11s", " 2s"})
 		ctx := loginContext(t)
 		ticket := hubtest.MustCreateTicket(t, ctx, f.url)
 		socket, err := ticket.Dial(ctx, f.url)
@@ -138,8 +138,8 @@ func TestBalancer_Silence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := ticket.Poll(ctx, f.url, v.Seq, 3); err != nil || v != nil {
-			t.Errorf("a poll of 3 s: %+v %v", v, err)
+		if v, err := ticket.Poll(ctx, f.url, v.Seq, 4); err != nil || v != nil {
+			t.Errorf("a poll of 4 s: %+v %v", v, err)
 		}
 		if err := hubtest.CallOK(ctx, hubtest.NewPhone("ann"), f.url, ticket.ID, "scan"); err != nil {
 			t.Error(err)
