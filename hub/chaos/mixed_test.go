@@ -41,9 +41,9 @@ func startMixedFleet(t *testing.T, program string) *mixedFleet {
 	return m
 }
 
-// keyIDs returns the ids of the keys that the node publishes, newest first, separated by
-// spaces; "" if it does not answer.
-func (m *mixedFleet) keyIDs(t *testing.T, n *hubtest.Node) string {
+// keyIDs returns the ids of the keys of that type (OKP, RSA) that the node publishes,
+// newest first, separated by spaces; "" if it does not answer.
+func (m *mixedFleet) keyIDs(t *testing.T, n *hubtest.Node, kty string) string {
 	t.Helper()
 	ctx, cancel := hubtest.WithTimeout(5 * time.Second)
 	defer cancel()
@@ -51,11 +51,11 @@ func (m *mixedFleet) keyIDs(t *testing.T, n *hubtest.Node) string {
 	if err != nil {
 		return ""
 	}
-	var set struct{ Keys []struct{ Crv, Kid string } }
+	var set struct{ Keys []struct{ Kty, Kid string } }
 	check(t, a.Decode(200, &set))
 	var ids []string
 	for _, k := range set.Keys {
-		if k.Crv == "Ed25519" {
+		if k.Kty == kty {
 			ids = append(ids, k.Kid)
 		}
 	}
@@ -70,7 +70,7 @@ func (m *mixedFleet) setKeys(t *testing.T, ids string, keys ...string) string {
 	for _, n := range m.nodes {
 		check(t, n.Signal(syscall.SIGHUP))
 		hubtest.Eventually(t, 10*time.Second, n.URL+" publishes the changed keys", func() bool {
-			got := m.keyIDs(t, n)
+			got := m.keyIDs(t, n, "OKP")
 			if ids == "" && len(strings.Fields(got)) == len(keys) {
 				ids = got
 			}
@@ -89,7 +89,12 @@ func (m *mixedFleet) addKey(t *testing.T, ctx context.Context, first string) (se
 		t.Errorf("the nodes publish %v after %s was given another key", both, first)
 		return ""
 	}
-	pause(ctx, 3*time.Second) // stands for the runbook's five minutes: an RSA key signs 2.5 s after it was made
+	for _, n := range m.nodes { // in the runbook's five minutes one node makes an RSA key for the new key
+		hubtest.Eventually(t, 20*time.Second, "the nodes publish another RSA key", func() bool {
+			return len(strings.Fields(m.keyIDs(t, n, "RSA"))) == 2
+		})
+	}
+	pause(ctx, 3*time.Second) // an RSA key signs 2.5 s after it was made
 	slices.Reverse(both)
 	m.setKeys(t, strings.Join(both, " "), hubtest.OtherKey, hubtest.Key)
 	return both[0]

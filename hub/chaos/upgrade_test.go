@@ -21,7 +21,7 @@ func TestUpgrade_MixedFleet(t *testing.T) {
 	t.Parallel()
 	old := buildPrevious(t, os.Getenv("UPGRADE_REF"))
 	m := startMixedFleet(t, old)
-	first, second := m.keyIDs(t, m.nodes[0]), ""
+	first, second := m.keyIDs(t, m.nodes[0], "OKP"), ""
 	m.roll(t, "previous release, then this one", program, func(t *testing.T, ctx context.Context) {
 		second = m.addKey(t, ctx, first)
 	})
