@@ -1,7 +1,7 @@
 #!/bin/sh
 # A node with a small file limit gets too many pages, which then reconnect in a loop.
 . "$(dirname "$0")/lib.sh"
-FILES=400
+FILES=400 SETTINGS=LOGINHUB_MAX_SOCKETS=250 # such a node has at most 252 connections
 needs nodes prometheus
 healthy
 on 2
@@ -9,10 +9,10 @@ on 2
 say "pages use up the connections"
 hold() { # 4 polls for a ticket
     new_ticket
-    curl -sS --max-time 30 -Z --parallel-immediate --parallel-max 4 -H "Authorization: Bearer $secret" -o /dev/null "$URL/api/login/tickets/$ticket/poll?after=1&wait=30&n=[1-4]" 2>/dev/null &
+    curl -sS --max-time 60 -Z --parallel-immediate --parallel-max 4 -H "Authorization: Bearer $secret" -o /dev/null "$URL/api/login/tickets/$ticket/poll?after=1&wait=55&n=[1-4]" 2>/dev/null &
     pages="${pages:-} $!"
 }
-for _ in $(seq "$((FILES * 6 / 10 / 4))"); do hold; done
+for _ in $(seq 62); do hold; done
 alert LoginhubNearSocketLimit
 alert LoginhubNearFileLimit
 runbook near-limits
