@@ -92,7 +92,9 @@ func documented(t *testing.T, file string) (lines []string) {
 // value, fails.
 func TestScenarios(t *testing.T) {
 	hub := filepath.Join(t.TempDir(), "loginhub") // without the race detector
-	if out, err := exec.Command("go", "build", "-o", hub, "loginhub/cmd/loginhub").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", hub, "loginhub/cmd/loginhub")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the image: one cache serves both
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	files, err := raiseFileLimit()

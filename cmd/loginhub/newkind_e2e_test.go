@@ -74,7 +74,9 @@ func buildWithKind(t *testing.T) string {
 		t.Fatal(err)
 	}
 	binary := filepath.Join(dir, "loginhub")
-	if out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the image: one cache serves both
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return binary

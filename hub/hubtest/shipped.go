@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -52,15 +51,17 @@ func shippedRedis(t testing.TB) (conf string, options []string) {
 	return conf, []string{"--aclfile", acl, "--masteruser", "replica", "--masterauth", replicaPassword}
 }
 
-// shippedFile returns a file of deploy/redis.
+// shippedFile returns a file of deploy/redis. It searches above the test's directory,
+// because a binary that was built with -trimpath has no path of its source.
 func shippedFile(t testing.TB, name string) string {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "../../deploy/redis", name))
-	if err != nil {
-		t.Fatal(err)
+	for up := ""; len(up) < len("../")*8; up += "../" {
+		if text, err := os.ReadFile(up + "deploy/redis/" + name); err == nil {
+			return string(text)
+		}
 	}
-	return string(text)
+	t.Fatalf("no deploy/redis/%s above the test's directory", name)
+	return ""
 }
 
 func hash(password string) string {
