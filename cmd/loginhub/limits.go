@@ -1,7 +1,5 @@
 package main
 
-import "syscall"
-
 // maxWaitersPerAddr returns how many sockets and polls one address may hold: half of
 // the node's, so that one address cannot fill the node. It is at least 1,000, for a
 // carrier's NAT in front of a small node. 0 means no limit, if LOGINHUB_RATE_LIMIT is
@@ -11,15 +9,6 @@ func (s *settings) maxWaitersPerAddr() int {
 		return 0
 	}
 	return max(1000, s.MaxSockets/2)
-}
-
-// fileLimit returns how many file descriptors the process may have.
-func fileLimit() int {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 1250
-	}
-	return int(min(limit.Cur, 10_000_000))
 }
 
 // waitersFromFileLimit leaves a tenth of the file descriptors, and 128, to everything
