@@ -44,7 +44,7 @@ func (configCheckCmd) Run(c *Config) error {
 	if set.sandbox() {
 		providers = []string{"sandbox"}
 	}
-	fmt.Printf("ok: %d clients, providers: %s\n", max(1, len(set.clients)), strings.Join(providers, ", "))
+	fmt.Printf("ok; clients: %d, providers: %s\n", max(1, len(set.clients)), strings.Join(providers, ", "))
 	return nil
 }
 

@@ -27,7 +27,7 @@ func TestConfig_Commands(t *testing.T) {
 		exit int
 		want []string
 	}{
-		{[]string{"config", "check", "--config", path}, 0, []string{"ok: 1 clients, providers: sandbox"}},
+		{[]string{"config", "check", "--config", path}, 0, []string{"ok; clients: 1, providers: sandbox"}},
 		{[]string{"config", "check", "--config=" + wrong}, 2, []string{wrong + ": line 1", "listen?"}},
 		{[]string{"config", "show", "--config", path, "--rate-limit", "5"}, 0, []string{"listen: 127.0.0.1:1 # " + path + ", line 1\n", "rate_limit: 5 # --rate-limit\n",
 			"log: warn # LOGINHUB_LOG\n", "drain: 10s # default\n", "keys: '[set]'", "id: a"}},

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // isListenAddress reports whether the text is an address to listen on: HOST:PORT or :PORT.
@@ -39,6 +40,9 @@ func listenHint(text string) string {
 // is a usageError. An address in use is not, because it may be free at the next
 // start.
 func listenError(setting string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %w; another program uses the port: stop it, or set another port", setting, err)
+	}
 	err = fmt.Errorf("%s: %w", setting, err)
 	var name *net.DNSError
 	if errors.As(err, &name) && name.IsNotFound {
