@@ -1,5 +1,7 @@
 package deploytest_test
 
+//lint:file-ignore SA1019 http.Transport refuses the header :protocol, which RFC 8441 needs
+
 import (
 	"bytes"
 	"cmp"
