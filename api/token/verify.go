@@ -20,11 +20,15 @@ var ErrInvalid = errors.New("invalid token")
 // refused (RFC 8725, sections 3.1 and 3.2). Claims are not checked, not even exp.
 func (s *Signer) Verify(text, typ string) ([]byte, error) { return verify(s.public, text, typ) }
 
-// NewVerifier returns Signer.Verify with the keys of a JWKS.
-func NewVerifier(jwks []byte) (func(text, typ string) ([]byte, error), error) {
+// NewVerifier returns Signer.Verify with the keys of one or more JWKS.
+func NewVerifier(jwks ...[]byte) (func(text, typ string) ([]byte, error), error) {
 	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(jwks, &set); err != nil {
-		return nil, fmt.Errorf("JWKS: %w", err)
+	for _, text := range jwks {
+		var one jose.JSONWebKeySet
+		if err := json.Unmarshal(text, &one); err != nil {
+			return nil, fmt.Errorf("JWKS: %w", err)
+		}
+		set.Keys = append(set.Keys, one.Keys...)
 	}
 	return func(text, typ string) ([]byte, error) { return verify(set, text, typ) }, nil
 }

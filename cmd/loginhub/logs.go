@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/term"
 
+	"loginhub/cmd/loginhub/auditchain"
 	"loginhub/cmd/loginhub/logqueue"
 	"loginhub/hub/provider"
 	"loginhub/hub/trace"
@@ -39,6 +40,7 @@ type logs struct {
 	stderr *logqueue.Queue
 	file   *logqueue.File // the audit file; nil: standard error
 	heads  *auditHeads    // nil: no chain
+	chain  *auditchain.Chain
 }
 
 // openLogs opens the outputs of the settings.
@@ -73,6 +75,7 @@ func openLogs(c *Config) (*logs, error) {
 		if queue.Link, err = l.link(c.AuditFile); err != nil {
 			return nil, fmt.Errorf("LOGINHUB_AUDIT_CHAIN: %w", err)
 		}
+		queue.Out = chainedFile{l.file, l}
 	}
 	l.audit = newAuditLog(logqueue.New(queue), jsonLines)
 	if c.AuditChain {
@@ -95,12 +98,16 @@ func (l *logs) Close() {
 	l.limit.Flush()
 	if l.heads != nil {
 		close(l.heads.stopped)
+		l.heads.closing.Store(true)
 		l.audit.head()
 	}
 	var both sync.WaitGroup
 	both.Go(func() { l.stderr.Close(flushTimeout) })
 	both.Go(func() { l.audit.queue.Close(flushTimeout) })
 	both.Wait()
+	if l.chain != nil {
+		l.chain.Close()
+	}
 }
 
 // lineFormat returns the handler that formats lines. A nil level passes all lines.

@@ -3,8 +3,9 @@
 // that was changed, removed, inserted or moved.
 //
 // A chain belongs to one file of one node. It continues after a restart and in the file
-// that follows a rotation. It does not show that lines were cut off at the end of the
-// last file after the last signature that the verifier knows.
+// that follows a rotation. A signature proves the lines that were written in the two
+// minutes before it. What it does not prove is reported: the lines after the last
+// signature, and lines that were signed late, after a crash or a full disk.
 package auditchain
 
 import (
@@ -28,7 +29,10 @@ const (
 	// signEvery is the minimum time between two signatures. A node writes a line for it if
 	// it has no other.
 	signEvery = time.Minute
-	maxTail   = 64 << 10 // bytes at the end of a file in which its last line is looked for
+	// late is the time between a line and its signature, or between two signatures, that is
+	// longer than a node which writes needs.
+	late    = 2 * signEvery
+	maxTail = 64 << 10 // bytes at the end of a file in which its last line is looked for
 )
 
 // link is the member "chain" that Append adds to a line.
@@ -51,41 +55,56 @@ type head struct {
 type Chain struct {
 	// Sign returns a JWT of typ Type with these claims; "" if there is no key yet.
 	Sign func(claims []byte) (string, error)
+	// Closing signs every line: the next one is the last.
+	Closing bool
 
 	last   link // of the last line; its Previous is the hash of that line itself
 	state  *os.File
 	signed time.Time
 }
 
+// Start says how a chain begins.
+type Start string
+
+// Values of Start.
+const (
+	Continued Start = "continued" // after the file's last line, or after the line of Save: the file was rotated
+	Unknown   Start = "unknown"   // after the file's last line, which Save does not know: the file may be another one
+	New       Start = "new"
+)
+
 // Open returns the chain of the audit file at path. It continues after the file's last
-// line; if the file has none, after the line that PATH.chain names, which Append keeps
-// up to date: the file was rotated. Otherwise a new chain begins, and Open reports it.
-func Open(path string) (c *Chain, isNew bool, err error) {
+// line with a link; if the file has none, after the line that Save has named in
+// PATH.chain. Otherwise a new chain begins.
+func Open(path string) (c *Chain, how Start, err error) {
 	c = &Chain{}
-	if c.state, err = os.OpenFile(path+".chain", os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return nil, false, err
+	if c.state, err = openState(path + ".chain"); err != nil {
+		return nil, "", err
 	}
-	line, err := lastLine(path)
+	last, any, err := lastLink(path)
 	if err != nil {
-		return nil, false, err
+		return nil, "", errors.Join(err, c.Close())
 	}
-	if l, err := parse(line); err == nil {
-		c.last = link{ID: l.ID, Number: l.Number, Previous: hash(line)}
-		return c, false, nil
+	text, err := io.ReadAll(io.LimitReader(c.state, maxTail))
+	if err != nil {
+		return nil, "", errors.Join(err, c.Close())
 	}
-	if len(line) == 0 {
-		text, err := io.ReadAll(io.LimitReader(c.state, maxTail))
-		if err != nil {
-			return nil, false, err
+	var saved link
+	known := json.Unmarshal(text, &saved) == nil && saved.Number > 0 && saved.Number < 1<<53
+	switch {
+	case last != link{}:
+		c.last, how = last, Continued
+		if known && (saved.ID != last.ID || saved.Number > last.Number || saved.Number == last.Number && saved != last) {
+			how = Unknown
 		}
-		if json.Unmarshal(text, &c.last) == nil && c.last.Number > 0 {
-			return c, false, nil
-		}
+	case known && !any:
+		c.last, how = saved, Continued
+	default:
+		id := make([]byte, 8)
+		rand.Read(id) // never fails
+		c.last, how = link{ID: hex.EncodeToString(id)}, New
 	}
-	id := make([]byte, 8)
-	rand.Read(id) // never fails
-	c.last = link{ID: hex.EncodeToString(id)}
-	return c, true, c.state.Truncate(0)
+	return c, how, nil
 }
 
 // Close closes PATH.chain.
@@ -98,7 +117,7 @@ func (c *Chain) Append(lines []byte) ([]byte, error) {
 	var errs error
 	for line := range bytes.Lines(lines) {
 		next := link{ID: c.last.ID, Number: c.last.Number + 1, Previous: c.last.Previous}
-		if time.Since(c.signed) >= signEvery {
+		if time.Since(c.signed) >= signEvery || c.Closing {
 			var err error
 			if next.Signature, err = c.sign(next); err != nil {
 				errs = err
@@ -113,7 +132,7 @@ func (c *Chain) Append(lines []byte) ([]byte, error) {
 		out = append(append(append(out, `,"chain":`...), member...), "}\n"...)
 		c.last.Number, c.last.Previous = next.Number, hash(out[start:len(out)-1])
 	}
-	return out, errors.Join(errs, c.save())
+	return out, errs
 }
 
 func (c *Chain) sign(l link) (string, error) {
@@ -132,26 +151,33 @@ func (c *Chain) sign(l link) (string, error) {
 	return text, nil
 }
 
-// save writes PATH.chain. The text has one length up to the number's, which only grows.
-func (c *Chain) save() error {
+// Save writes PATH.chain, once the lines of Append are in the file. The text has one
+// length: a shorter number would leave the end of a longer text.
+func (c *Chain) Save() error {
 	text, err := json.Marshal(c.last)
 	if err != nil {
 		return err
 	}
-	_, err = c.state.WriteAt(append(text, '\n'), 0)
+	_, err = c.state.WriteAt(fmt.Appendf(nil, "%-160s\n", text), 0)
 	return err
 }
 
-// parse returns the link of a line.
-func parse(line []byte) (link, error) {
-	var l struct{ Chain link }
+// entry is a line of the audit.
+type entry struct {
+	Time time.Time `json:"time"`
+	link `json:"chain"`
+}
+
+// parse returns a line that has a link.
+func parse(line []byte) (entry, error) {
+	var l entry
 	if err := json.Unmarshal(line, &l); err != nil {
-		return link{}, err
+		return entry{}, err
 	}
-	if l.Chain.Number <= 0 || l.Chain.ID == "" {
-		return link{}, errors.New("it has no chain")
+	if l.Number <= 0 || l.Number >= 1<<53 || l.ID == "" {
+		return entry{}, errors.New("it has no chain")
 	}
-	return l.Chain, nil
+	return l, nil
 }
 
 func hash(line []byte) string {
@@ -159,31 +185,36 @@ func hash(line []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// lastLine returns the last line of a file that ends with a line break, without it. An
-// incomplete line, of a process that ended while it wrote it, is ended first.
-func lastLine(path string) ([]byte, error) {
+// lastLink returns the link that continues after the file's last line with a link; zero
+// without one. any reports whether the file has lines. An incomplete line, of a process
+// that ended while it wrote it, is ended first.
+func lastLink(path string) (last link, any bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return link{}, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return link{}, false, err
 	}
 	defer f.Close()
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, err
+		return link{}, false, err
 	}
 	tail := make([]byte, min(end, maxTail))
 	if _, err := f.ReadAt(tail, end-int64(len(tail))); err != nil {
-		return nil, err
+		return link{}, false, err
 	}
-	whole := bytes.LastIndexByte(tail, '\n') + 1
-	if whole < len(tail) {
+	if len(tail) > 0 && tail[len(tail)-1] != '\n' {
 		if _, err := f.Write([]byte("\n")); err != nil {
-			return nil, err
+			return link{}, false, err
 		}
 	}
-	tail = bytes.TrimSuffix(tail[:whole], []byte("\n"))
-	return tail[bytes.LastIndexByte(tail, '\n')+1:], nil
+	for line := range bytes.Lines(tail) {
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		if l, err := parse(line); err == nil {
+			last = link{ID: l.ID, Number: l.Number, Previous: hash(line)}
+		}
+	}
+	return last, len(tail) > 0, nil
 }

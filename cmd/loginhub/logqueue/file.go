@@ -1,6 +1,7 @@
 package logqueue
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -18,6 +19,7 @@ type File struct {
 	path    string
 	current *os.File  // owned by Write
 	checked time.Time // owned by Write: time of the last check of the path
+	torn    bool      // owned by Write: the last write ended within a line
 
 	mu   sync.Mutex
 	next *os.File // guarded by mu: replaces current at the next write; may be nil
@@ -52,6 +54,10 @@ func (f *File) Reopen() error {
 	return nil
 }
 
+// errReopened is returned by the first Write to a new file if the former one ends within a
+// line. Nothing was written: repeat the line.
+var errReopened = errors.New("the file was opened again in the middle of a line")
+
 // Write appends to the file.
 func (f *File) Write(p []byte) (int, error) {
 	if time.Since(f.checked) >= checkInterval {
@@ -69,8 +75,16 @@ func (f *File) Write(p []byte) (int, error) {
 	if next != nil {
 		f.current.Close()
 		f.current = next
+		if f.torn {
+			f.torn = false
+			return 0, errReopened
+		}
 	}
-	return f.current.Write(p)
+	n, err := f.current.Write(p)
+	if n > 0 {
+		f.torn = p[n-1] != '\n'
+	}
+	return n, err
 }
 
 // moved reports whether the path no longer names the open file.

@@ -287,9 +287,12 @@ func (q *Queue) write(lines []byte) bool {
 		if n > 0 {
 			q.begin(time.Now())
 		}
-		if errors.Is(err, syscall.EPIPE) { // the next reader did not get the beginning of the line
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, errReopened) { // the next reader, or file, did not get the beginning of the line
 			cut := len(lines) - len(rest)
 			rest = lines[bytes.LastIndexByte(lines[:cut], '\n')+1:]
+		}
+		if errors.Is(err, errReopened) {
+			continue
 		}
 		if q.OnError != nil {
 			q.OnError(err)
