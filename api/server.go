@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -100,6 +101,7 @@ func New(c Config) (*Server, error) {
 	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Locales: frontend.Tags(), Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage,
 		LogoutPage: s.logoutPage, Metrics: c.Metrics})
 	s.login.TicketRequest = s.oidc.TicketRequest
+	s.login.ClientRefused = func(client string) { s.metrics.IncClientRefused(cmp.Or(client, oidc.UnknownClient), "secret") }
 	visits := visit.New(s.gate, c.StateStore)
 	var err error
 	if s.pages, err = frontend.NewPages(); err != nil {

@@ -45,14 +45,15 @@ func (l *Handlers) Exchange(c echo.Context) error {
 		return request.Invalid("code: required, the code of the confirmed view")
 	}
 	cfg := gate.ConfigOf(c)
-	site := siteOf(cfg, c.Request())
+	site, named := siteOf(cfg, c.Request())
 	if site == nil {
 		c.Response().Header().Set("WWW-Authenticate", `Basic realm="loginhub"`)
-		return ErrClientSecret
+		l.ClientRefused(named)
+		return l.gate.AuditRefusal("exchange", ticket.Ticket{Client: named}, c, ErrClientSecret)
 	}
 	id, err := ticket.ParseCode(in.Code)
 	if err != nil {
-		return err
+		return l.gate.AuditRefusal("exchange", ticket.Ticket{Client: site.ID}, c, err)
 	}
 	var token string // signed before the code is spent
 	var claims ticket.Claims
@@ -79,33 +80,37 @@ func (l *Handlers) Exchange(c echo.Context) error {
 		return nil
 	})
 	if errors.Is(err, ticket.ErrRedeemed) {
-		return fmt.Errorf("%w: %w", ticket.ErrClosed, err)
+		err = fmt.Errorf("%w: %w", ticket.ErrClosed, err)
 	}
 	if err != nil {
-		return err
+		return l.gate.AuditRefusal("exchange", ticket.Ticket{ID: id, Client: site.ID}, c, err)
 	}
 	left := ticket.Seconds(time.Unix(claims.Expires, 0).Sub(now))
 	return c.JSON(http.StatusOK, exchangeResponse{Token: token, TokenType: "Bearer", TokenExpiresIn: left})
 }
 
-// siteOf returns the client whose id and secret the request has (RFC 7617); nil without.
-// Libraries of OAuth encode both as in a form (RFC 6749, section 2.3.1), others do not.
-func siteOf(cfg *gate.Config, r *http.Request) *client.Client {
+// siteOf returns the client whose id and secret the request has (RFC 7617), or nil and the
+// configured client that it names, if any. A client may have left delivery by code while a
+// login was under way. Libraries of OAuth encode id and secret as in a form (RFC 6749,
+// section 2.3.1), others do not.
+func siteOf(cfg *gate.Config, r *http.Request) (site *client.Client, named string) {
 	id, secret, _ := r.BasicAuth()
 	for _, decode := range []func(string) (string, error){asIs, url.QueryUnescape} {
 		name, err := decode(id)
 		if err != nil {
-			return nil
+			return nil, named
 		}
 		plain, err := decode(secret)
 		if err != nil {
-			return nil
+			return nil, named
 		}
-		if site := cfg.ClientByID[name]; site != nil && site.DeliversCode() && site.HasSecret(plain) {
-			return site
+		if site := cfg.ClientByID[name]; site != nil {
+			if named = site.ID; site.HasSecret(plain) {
+				return site, named
+			}
 		}
 	}
-	return nil
+	return nil, named
 }
 
 func asIs(text string) (string, error) { return text, nil }

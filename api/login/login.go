@@ -20,6 +20,9 @@ type Handlers struct {
 	// TicketRequest returns the client and the grant of an authorization request, as its
 	// page sends it. Set it before the first request.
 	TicketRequest func(c echo.Context, request string) (*client.Client, *ticket.Grant, error)
+	// ClientRefused counts a wrong secret of the configured client that was named; "" for
+	// none. Set it before the first request.
+	ClientRefused func(client string)
 }
 
 // New returns the endpoints. onBusy is called for each code that is refused, and must not

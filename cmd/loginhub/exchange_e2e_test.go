@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,17 +39,9 @@ func TestExchange_DeliveryCode(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	code := ""
-	for _, n := range nodes {
-		var view struct{ Code, Token string }
-		a, err := p.PollResponse(ctx, n.URL, 0, 0)
-		if err == nil {
-			err = a.Decode(http.StatusOK, &view)
-		}
-		if err != nil || view.Code == "" || view.Token != "" || code != "" && view.Code != code {
-			t.Fatalf("view %+v, other node's code %q: %v", view, code, err)
-		}
-		code = view.Code
+	code := deliveredCode(t, ctx, p, nodes[0])
+	if other := deliveredCode(t, ctx, p, nodes[1]); other != code {
+		t.Errorf("two codes: %s, %s", code, other)
 	}
 	for _, c := range []struct {
 		name, authorization, code, nonce, want string
@@ -81,7 +75,25 @@ func TestExchange_DeliveryCode(t *testing.T) {
 			t.Errorf("claims %v: %v", claims, err)
 		}
 	}
+	hubtest.Eventually(t, 10*time.Second, "the audit has each refusal", func() bool {
+		log := nodes[1].Log()
+		return strings.Count(log, `"action":"exchange"`) == 9 && strings.Contains(log, `"outcome":"ticket_closed"`) // without the one that has no code
+	})
 	if a, err := p.Ack(ctx, nodes[0].URL, 3); err != nil || a.Status != http.StatusNoContent {
 		t.Errorf("ack after the exchange: %+v %v", a, err)
 	}
+}
+
+// deliveredCode polls the confirmed view of a node, which has a code and no token.
+func deliveredCode(t *testing.T, ctx context.Context, p *hubtest.Ticket, n *hubtest.Node) string {
+	t.Helper()
+	var view struct{ Code, Token string }
+	a, err := p.PollResponse(ctx, n.URL, 0, 0)
+	if err == nil {
+		err = a.Decode(http.StatusOK, &view)
+	}
+	if err != nil || view.Code == "" || view.Token != "" {
+		t.Fatalf("view %+v: %v", view, err)
+	}
+	return view.Code
 }

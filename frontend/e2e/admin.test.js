@@ -102,7 +102,7 @@ browserTest('admin page: in Chinese and English, light and dark, at every width'
   }
 })
 
-browserTest("admin page: refuses another site's page, and says that a node does not answer", { site: true, ownHub: true, nodes: 1, expected: /403|405|ERR_|CORS/ }, async ({ hub, site, visit }) => {
+browserTest('admin page: refuses the page of another site, and says that a node does not answer', { site: true, ownHub: true, nodes: 1, expected: /403|405|ERR_|CORS/ }, async ({ hub, site, visit }) => {
   const admin = await visit(hub.admin, { locale: 'en-US' })
   await admin.waitForSelector('#sites button:enabled') // a loopback address without a token
   Object.assign(site, { files: { '/': '<!doctype html><title>x</title>' }, embedder: 'unsafe-none' })

@@ -126,6 +126,7 @@ func TestLogin_Polls(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &provider{answers: c.answers, hold: c.hold}
 				token, _, err := run(t, p)
+				synctest.Wait() // for the provider
 				var refused *oauthError
 				if _, other := c.err.(*oauthError); other && !errors.As(err, &refused) || !other && !errors.Is(err, c.err) || (err == nil) != (token != nil) {
 					t.Errorf("token %v, error %v, want %v", token, err, c.err)
