@@ -320,6 +320,9 @@ func TestProgram_RunsDocumentedCalls(t *testing.T) {
 		if args[0] == "keys" || args[0] == "audit" { // TestKeys_Revoke and TestLog_AuditChain run them
 			continue
 		}
+		if args[0] == "init" {
+			args = append(args, filepath.Join(t.TempDir(), "loginhub.yaml"))
+		}
 		if strings.Contains(call, "--hold") {
 			args = append(args, "--hold=0s")
 		}
