@@ -150,7 +150,7 @@ func TestCheck_Broken(t *testing.T) {
 		{"no INFO", user("-info"), user("+info"), nil, "redis", "+info", "warn"},
 		{"no Redis", nil, nil, []string{"REDIS_URL=redis://127.0.0.1:" + port}, "redis", "LOGINHUB_REDIS_URL", "FAIL"},
 		{"another Redis", nil, nil, []string{"REDIS_URL=" + strings.TrimSuffix(d.redis.URL, "0") + "1"}, "addresses", "not in this Redis", "FAIL"},
-		{"no replica", nil, nil, []string{"REDIS_WAIT=1"}, "redis tickets", "0 of 1 replicas", "FAIL"},
+		{"no replica", nil, nil, []string{"REDIS_WAIT=1"}, "redis tickets", "enough replicas yet: the store is unreachable or this node is stalled\n", "FAIL"},
 		{"other keys", nil, nil, []string{"KEYS=" + hubtest.OtherKey}, "keys", "LOGINHUB_KEYS", "FAIL"},
 		{"a wrong secret", nil, nil, []string{"WECHAT_APP_SECRET=another"}, "wechat " + appID, "40125", "FAIL"},
 		{"no WeChat", nil, nil, []string{"WECHAT_API_URL=http://127.0.0.1:" + port}, "wechat " + appID, "reachable", "FAIL"},

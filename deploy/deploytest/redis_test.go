@@ -47,12 +47,14 @@ func loginOnThreeNodes(t *testing.T, redis *hubtest.Redis, settings ...string) [
 }
 
 // TestShippedRedis_DocumentedInstall runs deploy/redis/README.md's commands in a directory of the
-// test, and uses the URL that they print.
+// test, uses the URL that they print, and starts a replica.
 func TestShippedRedis_DocumentedInstall(t *testing.T) {
 	t.Parallel()
-	_, rest, _ := strings.Cut(readDeploy(t, "redis/README.md"), "<!-- install -->\n")
-	dir := t.TempDir()
-	text := strings.NewReplacer("/etc/redis", dir, "/var/lib/redis", dir).Replace(fence.FindStringSubmatch(rest)[2])
+	dir, text := t.TempDir(), ""
+	for _, block := range []string{"<!-- install -->\n", "<!-- replica -->\n"} {
+		_, rest, _ := strings.Cut(readDeploy(t, "redis/README.md"), block)
+		text += strings.NewReplacer("/etc/redis", dir, "/var/lib/redis", dir).Replace(fence.FindStringSubmatch(rest)[2])
+	}
 	run := exec.Command("sh", "-ec", text)
 	run.Dir = "../.."
 	out, err := run.CombinedOutput()
@@ -61,6 +63,11 @@ func TestShippedRedis_DocumentedInstall(t *testing.T) {
 		t.Fatalf("%v %s", err, out)
 	}
 	redis := hubtest.StartRedisAs(t, "health", "any", filepath.Join(dir, "redis.conf"))
+	host, port, _ := strings.Cut(redis.Addr, ":")
+	replica := hubtest.StartRedisAs(t, "health", "any", filepath.Join(dir, "redis.conf"), "--dir", t.TempDir(), "--replicaof", host, port)
+	hubtest.Eventually(t, 20*time.Second, "the documented replica follows", func() bool {
+		return strings.Contains(redisAs(t, replica, "admin", printed[1], "INFO", "replication"), "master_link_status:up")
+	})
 	for user, password := range map[string]string{"admin": printed[1], "loginhub": printed[2]} {
 		if got := redisAs(t, redis, user, password, "PING"); got != "PONG" {
 			t.Errorf("%s: %s", user, got)
@@ -177,7 +184,7 @@ func TestShippedRedis_RunbookCommands(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^redis ([A-Z]+(?: [a-zA-Z0-9-]+)*)`).FindAllStringSubmatch(book, -1) {
 		seen[m[1]] = true
 	}
-	for _, command := range []string{"PING", "SLOWLOG GET 5", "ACL LOG", "INFO persistence", "INFO memory", "CLUSTER INFO", "ACL LOAD", "CONFIG SET maxmemory 4gb", "BGREWRITEAOF"} {
+	for _, command := range []string{"PING", "SLOWLOG GET 5", "ACL LOG", "INFO persistence", "INFO memory", "CLUSTER INFO", "ACL LOAD", "CONFIG SET maxmemory 4gb", "BGREWRITEAOF", "REPLICAOF NO ONE"} {
 		if !seen[command] {
 			t.Errorf("the runbook has no %s: the pattern is wrong", command)
 		}

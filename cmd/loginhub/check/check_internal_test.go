@@ -31,7 +31,7 @@ func TestCheck_RedisInfo(t *testing.T) {
 		"loading":           {func(s *redisstore.Server, _ *Settings) { s.Loading = true }, provider.Fail, "loading"},
 		"replicas":          {func(s *redisstore.Server, _ *Settings) { s.Replicas = 2 }, provider.Warn, "LOGINHUB_REDIS_WAIT"},
 		"REDIS_WAIT set":    {func(s *redisstore.Server, c *Settings) { s.Replicas, c.RedisWait = 2, 1 }, provider.OK, "2 replicas in step"},
-		"too few replicas":  {func(s *redisstore.Server, c *Settings) { s.Replicas, c.RedisWait = 1, 2 }, provider.Fail, "every confirm is refused"},
+		"too few replicas":  {func(s *redisstore.Server, c *Settings) { s.Replicas, c.RedisWait = 1, 2 }, provider.Fail, "phones get 503"},
 	} {
 		server, config := good, &Settings{}
 		c.change(&server, config)

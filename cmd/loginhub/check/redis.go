@@ -25,7 +25,7 @@ const (
 // rightsHint says which rights the Redis user needs. It returns "" if err has its own
 // hint.
 func (e *checker) rightsHint(err error) string {
-	if err == nil || redisstore.Advice(err) != "" && !redisstore.IsMissingRight(err) {
+	if err == nil || errors.Is(err, ticket.ErrNotReplicated) || redisstore.Advice(err) != "" && !redisstore.IsMissingRight(err) {
 		return ""
 	}
 	return fmt.Sprintf("the user needs the commands in deploy/redis/users.acl and ~%[1]s:* &%[1]s:mail:* &%[1]s:{*}:mail:* (LOGINHUB_REDIS_PREFIX); Redis 7 gives a user no channels by default", e.set.RedisPrefix)
@@ -92,7 +92,7 @@ func (e *checker) checkServer(s redisstore.Server) {
 	}
 	switch want := e.set.RedisWait; {
 	case want > s.Replicas:
-		e.add(provider.Fail, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: every confirm is refused; restore the replicas or lower it", want, s.Replicas)
+		e.add(provider.Fail, what, "LOGINHUB_REDIS_WAIT=%d, but %d replicas are in step: phones get 503 for a confirm, and a failover can lose what they confirmed; restore the replicas or lower it", want, s.Replicas)
 	case want == 0 && s.Replicas > 0:
 		e.add(provider.Warn, what, "%d replicas and LOGINHUB_REDIS_WAIT unset: a failover may lose a confirm that the phone was answered for; 1 is the usual number", s.Replicas)
 	default:
