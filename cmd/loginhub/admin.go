@@ -5,10 +5,17 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"time"
 
 	"loginhub/api"
 	"loginhub/frontend"
 	"loginhub/hub"
+)
+
+// Limits of the admin listener; headerTimeout and maxHeaderBytes apply too.
+const (
+	adminBodyTimeout = 10 * time.Second // to send the request's body
+	adminIdleTimeout = time.Minute      // between two requests
 )
 
 // startAdmin starts the operator's listener. If the default address is in use, by
@@ -44,11 +51,19 @@ func (a *App) startAdmin(node *hub.Hub, server *api.Server) (*http.Server, error
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	admin := &http.Server{Handler: guard, ReadHeaderTimeout: headerTimeout, ErrorLog: newServerErrors(a.log)}
+	admin := newAdminServer(guard)
 	go func() { // ends with admin.Close in App.Run
 		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("admin listener", "error", err)
 		}
 	}()
 	return admin, nil
+}
+
+// newAdminServer returns the server of the admin address. It has no WriteTimeout: a profile
+// takes 30 s or longer. It has no ReadTimeout, which would end the profile too: adminGuard
+// bounds the time of a body.
+func newAdminServer(g *adminGuard) *http.Server {
+	return &http.Server{Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: adminIdleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: newServerErrors(g.log)}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // adminGuard decides which requests the admin address serves.
@@ -32,6 +33,9 @@ func openRoutes(pattern string) bool {
 
 // ServeHTTP implements http.Handler.
 func (g *adminGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(adminBodyTimeout)) // net/http's own writer supports it
+	}
 	if reason := g.foreign(r); reason != "" {
 		adminProblem(w, http.StatusForbidden, "origin_not_allowed", reason)
 		return
@@ -115,10 +119,12 @@ func hasToken(r *http.Request, token string) bool {
 	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
-// adminProblem answers with an error (RFC 9457).
+// adminProblem answers with an error (RFC 9457). It closes the connection: otherwise
+// net/http first reads the rest of the body, and a slow caller delays the answer.
 func adminProblem(w http.ResponseWriter, status int, code, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Connection", "close")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "code": code, "detail": detail}) // the caller is gone
 }

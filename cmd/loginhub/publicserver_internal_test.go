@@ -42,11 +42,33 @@ func startPublic(t *testing.T, certificate *certificate) *hubtest.PipeListener {
 	if certificate != nil {
 		listener = certificate.listen(d)
 	}
-	server := newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	startServer(t, listener, newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/long" {
 			io.WriteString(w, strings.Repeat("x", 1<<20))
 		}
-	}), log)
+	}), log))
+	return d
+}
+
+// startAdminServer serves the admin address with a token. Its metrics take as long as a
+// profile.
+func startAdminServer(t *testing.T) *hubtest.PipeListener {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(30 * time.Second):
+		case <-r.Context().Done():
+			t.Errorf("a slow answer was ended: %v", r.Context().Err())
+		}
+	})
+	d := hubtest.NewPipeListener()
+	startServer(t, d, newAdminServer(&adminGuard{mux: mux, token: func() string { return "secret" }, log: slog.New(slog.DiscardHandler)}))
+	return d
+}
+
+func startServer(t *testing.T, listener net.Listener, server *http.Server) {
+	t.Helper()
 	var life sync.WaitGroup
 	life.Go(func() { server.Serve(listener) })
 	t.Cleanup(func() {
@@ -54,7 +76,6 @@ func startPublic(t *testing.T, certificate *certificate) *hubtest.PipeListener {
 		life.Wait()
 		<-time.After(time.Second) // net/http lingers for half a second after a refusal
 	})
-	return d
 }
 
 // readUntilClosed reads until the server closes the connection, and returns how long that took.
@@ -87,6 +108,34 @@ func TestListener_Timeouts(t *testing.T) {
 		}
 		if took := time.Since(began); took > headerTimeout+2*time.Second {
 			t.Errorf("a slowly sent header was open for %v", took)
+		}
+	})
+}
+
+func TestListener_Admin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := startAdminServer(t)
+		for name, c := range map[string]struct {
+			text   string
+			least  time.Duration
+			answer string
+		}{
+			"an unfinished header":  {"GET / HTTP/1.1\r\nHost: x\r\nX-", headerTimeout, ""},
+			"idle after an answer":  {"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 30*time.Second + adminIdleTimeout, "HTTP/1.1 200"},
+			"a body that is late":   {"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", adminBodyTimeout, "HTTP/1.1 401"},
+			"a header that is long": {"GET / HTTP/1.1\r\nHost: x\r\nX-a: " + strings.Repeat("a", 2*maxHeaderBytes) + "\r\n\r\n", 0, "HTTP/1.1 431"},
+		} {
+			conn, began := dialAndWrite(t, d, c.text), time.Now()
+			if c.answer != "" {
+				answer := make([]byte, len(c.answer))
+				if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != c.answer || strings.Contains(c.answer, "401") && time.Since(began) > time.Second {
+					t.Errorf("%s: %q %v after %v", name, answer, err, time.Since(began))
+				}
+			}
+			readUntilClosed(conn)
+			if took := time.Since(began); took < c.least || took > c.least+time.Second {
+				t.Errorf("%s: open for %v, wanted %v", name, took, c.least)
+			}
 		}
 	})
 }
