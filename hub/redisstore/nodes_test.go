@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,10 +21,10 @@ var nodeCases = map[string]func(*testing.T, *fixture){
 			return all
 		}
 		write("N1", `{"a b":1}`)
-		if got := write("N2", "{}"); got != `N1 0s {"a b":1};N2 0s {};` {
+		if got := write("N2", "{}"); got != `N2 0s {};N1 0s {"a b":1};` {
 			t.Errorf("two nodes are listed as %s", got)
 		}
-		if got := write("N1", "later"); got != "N2 0s {};N1 0s later;" {
+		if got := write("N1", "later"); got != "N1 0s later;N2 0s {};" {
 			t.Errorf("a later status: %s", got)
 		}
 		key, now := r.names().key("nodes"), r.clock(t).UnixMilli()
@@ -31,10 +32,18 @@ var nodeCases = map[string]func(*testing.T, *fixture){
 			t.Errorf("the list lives for %v", ttl)
 		}
 		// One that has stopped, one that wrote 20 s ago, and lines that no node writes.
-		lines := fmt.Sprintf("N3 %d stopped\nN4 %d old\nN5 soon x\nnonsense\nN6 %d future\n", now-1, now+40_000, now+1_000_000)
+		lines := fmt.Sprintf("N3 %d stopped\nN5 soon x\nnonsense\n%[2]sN7 %[3]d %[4]s\n%[4]s %[3]d {}\nN4 %[3]d old\n", now-1,
+			strings.Repeat(fmt.Sprintf("N6 %d future\n", now+1_000_000), 500), now+40_000, strings.Repeat("x", maxNodeStatus+1))
 		must(t, r.inspect.Set(limit(t), key, lines, 0).Err())
-		if got := write("N1", "x"); got != "N4 20s old;N1 0s x;" {
+		if got := write("N1", "x"); got != "N1 0s x;N4 20s old;" {
 			t.Errorf("after a change in Redis: %s", got)
+		}
+		if stored := r.inspect.Get(limit(t), key).Val(); strings.Count(stored, "\n") != 2 {
+			t.Errorf("lines that no node writes stay: %.300s", stored)
+		}
+		must(t, r.inspect.Set(limit(t), key, strings.Repeat(fmt.Sprintf("N6 %d x\n", now+40_000), 600), 0).Err())
+		if got := write("N1", "x"); !strings.HasPrefix(got, "N1 0s x;") || strings.Count(got, ";") != 500 {
+			t.Errorf("beside 600 lines: %.100s", got)
 		}
 		must(t, r.inspect.Del(limit(t), key).Err())
 		must(t, r.inspect.HSet(limit(t), key, "a", "b").Err())
