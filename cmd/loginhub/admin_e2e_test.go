@@ -82,6 +82,32 @@ func TestAdmin_RejectsBrowsers(t *testing.T) {
 	}
 }
 
+// TestAdmin_OtherAddress: without a token a page of any host name reads no secret on an address that
+// is not a loopback address.
+func TestAdmin_OtherAddress(t *testing.T) {
+	t.Parallel()
+	far := hubtest.StartNode(t, program, "ADMIN_LISTEN=0.0.0.0:"+hubtest.FreePort(t))
+	for _, c := range []struct {
+		path, host string
+		headers    []string
+		status     int
+	}{
+		{"/debug/pprof/goroutine?debug=2", "evil.example.net", []string{"Sec-Fetch-Site", "same-origin"}, 403},
+		{"/debug/pprof/goroutine?debug=2", "evil.example.net", nil, 403}, // browsers do not mark a GET to plain http
+		{"/debug/pprof/goroutine?debug=2", "10.0.0.1:9090", []string{"Sec-Fetch-Site", "none"}, 403},
+		{"/debug/pprof/goroutine?debug=2", "10.0.0.1:9090", nil, 200},
+		{"/clients", "10.0.0.1:9090", []string{"Sec-Fetch-Site", "same-origin"}, 403},
+		{"/clients", "node.example.net:9090", nil, 200},
+		{"/metrics", "node.example.net:9090", []string{"Sec-Fetch-Site", "same-origin"}, 200},
+		{"/", "node.example.net:9090", []string{"Sec-Fetch-Site", "same-origin"}, 200},
+		{"/admin/status", "node.example.net:9090", []string{"Sec-Fetch-Site", "same-origin"}, 200},
+	} {
+		if status := askAdmin(t, far, "GET", c.path, c.host, c.headers); status != c.status {
+			t.Errorf("%s of %s with %q: %d, wanted %d", c.path, c.host, c.headers, status, c.status)
+		}
+	}
+}
+
 // TestAdmin_Token: with a token every route demands it, but those that monitoring reads.
 func TestAdmin_Token(t *testing.T) {
 	t.Parallel()

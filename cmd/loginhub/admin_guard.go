@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -23,9 +24,12 @@ type adminGuard struct {
 // openRoutes are the routes that need no token: what monitoring reads, and the page that
 // asks for the token. All others need it: profiles contain what is in the node's memory,
 // keys included.
-func openRoutes(pattern string) bool {
+func openRoutes(pattern string) bool { return pattern == "GET /clients" || pageRoutes(pattern) }
+
+// pageRoutes are the open routes that a browser needs.
+func pageRoutes(pattern string) bool {
 	switch pattern {
-	case "GET /metrics", "GET /clients", "GET /{$}", "GET /admin/{file}", "GET /admin/status":
+	case "GET /metrics", "GET /{$}", "GET /admin/{file}", "GET /admin/status":
 		return true
 	}
 	return false
@@ -51,7 +55,7 @@ func (g *adminGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const (
 	accessOperator = "operator" // everything
 	accessToken    = "token"    // the open routes: the token is missing or wrong
-	accessClosed   = "closed"   // everything, but nothing from a page: there is no token, and the Host may be any
+	accessClosed   = "closed"   // everything, but from a browser only pageRoutes: there is no token, and the Host may be any
 )
 
 // access returns what the caller may do.
@@ -80,8 +84,8 @@ func (g *adminGuard) refuseToken(w http.ResponseWriter, r *http.Request, pattern
 // To a plain http address a browser may send a GET without either header. The page of
 // another site cannot read that response, unless its host name resolves to this address
 // (DNS rebinding). Then it has this address's origin too. On a loopback address the Host
-// header reveals it; on another, which may have any name, a page may change something
-// only with a token.
+// header reveals it. Another address may have any name: without a token a browser gets only
+// what has no secret, and a profile is only for a Host that is an IP address or localhost.
 func (g *adminGuard) foreign(r *http.Request) string {
 	origin, fromPage := r.Header["Origin"]
 	site, marked := r.Header["Sec-Fetch-Site"]
@@ -95,10 +99,25 @@ func (g *adminGuard) foreign(r *http.Request) string {
 		return "Only the admin address's own page may send this from a browser. Use curl, or type the address of a GET."
 	case g.hosts != nil && !g.hosts[hostname(r.Host)]:
 		return "The Host is unknown. Name the address that LOGINHUB_ADMIN_LISTEN names, or localhost."
-	case fromPage && !get && g.access(r) == accessClosed:
-		return "Set LOGINHUB_ADMIN_TOKEN_FILE to change something from a page: this address is not a loopback address. Or use curl."
+	case g.access(r) != accessClosed:
+		return ""
+	}
+	_, pattern := g.mux.Handler(r)
+	switch {
+	case (fromPage || marked) && !pageRoutes(pattern):
+		return "Set LOGINHUB_ADMIN_TOKEN_FILE to use this from a browser: this address is not a loopback address. Or use curl."
+	case get && !openRoutes(pattern) && !isAddress(r.Host):
+		return "Set LOGINHUB_ADMIN_TOKEN_FILE, or name an IP address as the host: a page of another site may have this host name."
 	}
 	return ""
+}
+
+// isAddress reports whether a Host header is an IP address or localhost, which no site has
+// as its name.
+func isAddress(host string) bool {
+	name := hostname(host)
+	_, err := netip.ParseAddr(name)
+	return err == nil || name == "localhost"
 }
 
 // isOriginOf reports whether the origin is that of a page of the host, http or https.
