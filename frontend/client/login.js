@@ -319,8 +319,8 @@ function follow({ win, doc }, { redirect_to: to, form_post: post }) {
 }
 
 /**
- * Passes the token, or the code for it, to the site. Rejects if the site's callback rejects, or returns a Response
- * whose `ok` is false: `fetch` resolves on a 500 too.
+ * Passes the token or code to the site. Rejects if its callback does, or returns a Response whose
+ * `ok` is false.
  *
  * @param {T.Env} env
  * @param {T.View} view
