@@ -70,7 +70,7 @@ func (p *Proxies) Addr(r *http.Request) Addr {
 	if !ok {
 		p.warnNoXFFOnce.Do(func() {
 			p.log.WarnContext(r.Context(), "a trusted proxy sent no usable X-Forwarded-For, so all its users share its address and its limits; "+
-				"configure the proxy to set X-Forwarded-For to its peer's address, or remove from LOGINHUB_TRUSTED_PROXIES what is not a proxy", "peer", peer)
+				"configure the proxy to set X-Forwarded-For to its peer's address; if it does, that address is in LOGINHUB_TRUSTED_PROXIES itself: remove from there what is not a proxy", "peer", peer)
 		})
 		return Addr{RateKey: ratelimit.Key(cmp.Or(client, peer)), Unverified: true}
 	}

@@ -269,6 +269,7 @@ func TestConfig_HTTPSIsProduction(t *testing.T) {
 		{withSettings(redis, https), "LOGINHUB_SANDBOX"},
 		{withSettings(redis, https, "SANDBOX=true"), ""},
 		{withSettings(redis, https, "SANDBOX=false"), "LOGINHUB_SANDBOX"},
+		{withSettings(redis, https, "CLIENTS=/nonexistent.yaml"), "LOGINHUB_CLIENTS"},
 		{production, ""},
 		{[]string{"PUBLIC_URL=HTTPS://LOGIN.EXAMPLE.COM"}, "LOGINHUB_REDIS_URL LOGINHUB_SANDBOX"},
 		{[]string{"PUBLIC_URL=http://login.example.com"}, "LOGINHUB_PUBLIC_URL"},

@@ -178,6 +178,9 @@ func (s *settings) changes(next *settings) (fields []any) {
 	note("clients_removed", without(clients, clientIDs(next.clients)))
 	note("keys_added", without(next.keyIDs(), keys))
 	note("keys_removed", without(keys, next.keyIDs()))
+	if first := next.keyIDs()[0]; first != keys[0] {
+		fields = append(fields, slog.String("signing_key", first))
+	}
 	return fields
 }
 

@@ -72,6 +72,7 @@ func (c *Config) validate() (*settings, error) {
 	note("LOGINHUB_TRUSTED_PROXIES", err)
 	s.site, err = c.credentials()
 	errs = append(errs, err)
+	c.hasProviders = err != nil // not known then: the sandbox is not what is wrong
 	path, setting := c.Clients, "LOGINHUB_CLIENTS"
 	if c.file != nil && c.file.clients != nil {
 		path, setting = c.ConfigFile, "--config"
@@ -79,6 +80,7 @@ func (c *Config) validate() (*settings, error) {
 	if path != "" {
 		with, err := c.readClients(path, s.site)
 		note(setting, err)
+		c.hasProviders = c.hasProviders || err != nil
 		s.clients, s.site, s.clientCredentials = with.clients, with.site, with.own
 	}
 	for _, with := range s.allCredentials() {
@@ -121,7 +123,7 @@ func (s *settings) rules() []rule {
 		{"LOGINHUB_REDIS_URL", https && c.RedisURL == "",
 			"an https public URL is production, and the embedded Redis forgets everything at a restart; set the URL of a Redis, or 'embedded' if you mean it"},
 		{"LOGINHUB_SANDBOX", https && c.sandbox() && !c.Sandbox,
-			"an https public URL is production, and in the sandbox anyone can log in as anyone; configure a provider (LOGINHUB_WECHAT_APP_ID), or set it to true if you mean it"},
+			"an https public URL is production, and in the sandbox anyone can log in as anyone; configure a provider (LOGINHUB_WECHAT_APP_ID, or `providers` in the file), or set it to true (`sandbox: true` in the file) if you mean it"},
 		{"LOGINHUB_WECHAT_APP_SECRET", (c.WechatAppID == "") != (c.WechatAppSecret == ""),
 			"LOGINHUB_WECHAT_APP_ID and this one go together; WeChat's console shows both"},
 		{"LOGINHUB_WECHAT_WEB_APP_SECRET", (c.WechatWebAppID == "") != (c.WechatWebAppSecret == ""),

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +41,14 @@ func (s *settings) warnings(now time.Time) []string {
 		texts = append(texts, fmt.Sprintf("LOGINHUB_ADMIN_LISTEN is %s, which other machines may reach, and there is no LOGINHUB_ADMIN_TOKEN_FILE: whoever reaches it can switch logins off, "+
 			"revoke keys and read the node's memory in profiles; set a token, or listen on 127.0.0.1", s.AdminListen))
 	}
+	if isLoopbackListen(s.Listen) && len(s.proxies) > 0 && !slices.ContainsFunc(s.proxies, containsLoopback) {
+		texts = append(texts, fmt.Sprintf("LOGINHUB_LISTEN is %s, which only this machine reaches, and LOGINHUB_TRUSTED_PROXIES has only proxies on others: "+
+			"listen on an address that they reach, for example :8080, or trust 127.0.0.1/32 if the proxy is on this machine", s.Listen))
+	}
+	if info, err := os.Stat(filepath.Dir(s.AuditFile)); s.AuditFile != "" && (err != nil || !info.IsDir()) {
+		texts = append(texts, fmt.Sprintf("LOGINHUB_AUDIT_FILE: the folder %s does not exist or cannot be read, and without it no node starts; "+
+			"make it, with the node's user as its owner (the systemd unit makes /var/log/loginhub)", filepath.Dir(s.AuditFile)))
+	}
 	texts = append(texts, s.insecureOrigins()...)
 	texts = append(texts, s.durationWarnings()...)
 	for _, c := range s.certificates() {
@@ -47,6 +57,10 @@ func (s *settings) warnings(now time.Time) []string {
 		}
 	}
 	return texts
+}
+
+func containsLoopback(p netip.Prefix) bool {
+	return p.Addr().IsLoopback() || p.Contains(netip.IPv6Loopback()) || p.Contains(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 }
 
 // insecureOrigins warns of http origins under an https public URL: anyone on the

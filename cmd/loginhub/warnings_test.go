@@ -48,6 +48,9 @@ func TestWarnings_UnlikelySettings(t *testing.T) {
 		"DRAIN=16s": "LOGINHUB_DRAIN is 16s, so a stop takes up to", "LOG=info": "",
 		"ADMIN_LISTEN=:9090": "LOGINHUB_ADMIN_LISTEN is :9090, which other machines may reach", "ADMIN_LISTEN=10.0.0.1:9090": "LOGINHUB_ADMIN_TOKEN_FILE",
 		"ADMIN_LISTEN=localhost:9090": "", "ADMIN_LISTEN=[::1]:9090": "", "ADMIN_LISTEN=": "", "ADMIN_LISTEN=:9090 ADMIN_TOKEN=0123456789abcdef0123456789abcdef": "",
+		"LISTEN=127.0.0.1:8080 TRUSTED_PROXIES=10.0.0.7/32":             "LOGINHUB_LISTEN is 127.0.0.1:8080, which only this machine reaches",
+		"LISTEN=127.0.0.1:8080 TRUSTED_PROXIES=10.0.0.7/32,127.0.0.0/8": "", "LISTEN=:8080 TRUSTED_PROXIES=10.0.0.7/32": "",
+		"AUDIT_FILE=/nonexistent/audit.log": "the folder /nonexistent does not exist", "AUDIT_FILE=" + t.TempDir() + "/audit.log": "",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a}]"):                              "client a: it has no origins",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['https://a.test']}]"): "",
 	} {

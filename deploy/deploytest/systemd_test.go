@@ -113,7 +113,7 @@ func TestSystemd_UnitFitsProgram(t *testing.T) {
 	}
 
 	// The node starts as the unit starts it, with the documented settings. A stop ends with exit code 0.
-	n := hubtest.LaunchWithoutDefaults(t, program, "CONFIG="+documentedConfig(t), "ADMIN_LISTEN=", "DRAIN=1s")
+	n := hubtest.LaunchWithoutDefaults(t, program, "CONFIG="+documentedConfig(t), "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t), "DRAIN=1s")
 	hubtest.Eventually(t, 20*time.Second, "ready", func() bool { return n.Get("/readyz") == 200 })
 	if err := n.Terminate(); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func documentedConfig(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	text := strings.NewReplacer("/etc/loginhub", dir, "/var/log/loginhub", dir).Replace(deployBlock(t, "loginhub.yaml"))
-	for name, content := range map[string]string{"keys": hubtest.Key, "redis-url": hubtest.StartRedis(t).URL, "wechat-secret": "a-secret", "loginhub.yaml": text} {
+	for name, content := range map[string]string{"keys": hubtest.Key, "redis-url": hubtest.StartRedis(t).URL, "wechat-secret": "a-secret", "admin-token": strings.Repeat("a", 32), "loginhub.yaml": text} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content+"\n"), 0o400); err != nil {
 			t.Fatal(err)
 		}
