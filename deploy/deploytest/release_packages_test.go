@@ -81,3 +81,16 @@ func checkRPM(t *testing.T, first, second string) {
 		t.Error(out)
 	}
 }
+
+// TestRelease_GroupElsewhere: the group may be one of LDAP, which is not in /etc/group.
+func TestRelease_GroupElsewhere(t *testing.T) {
+	stubs := t.TempDir()
+	for name, line := range map[string]string{"systemd-sysusers": "", "systemctl": "", "sed": "", "chgrp": `echo "group $1"`} {
+		if err := os.WriteFile(filepath.Join(stubs, name), []byte("#!/bin/sh\n"+line+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := shell(t, ".", "env -u DPKG_ROOT PATH="+stubs+":$PATH sh ../release/postinstall.sh configure"); !strings.HasPrefix(out, "group loginhub\n") {
+		t.Error(out)
+	}
+}

@@ -19,8 +19,10 @@ if [ -n "$old" ]; then
 	[ -z "$running" ] || systemctl try-restart loginhub.service
 	exit 0
 fi
-# By number, because the user may exist only in DPKG_ROOT.
-chgrp "$(sed -n 's/^loginhub:[^:]*:\([0-9]*\):.*/\1/p' "$root/etc/group")" "$root/etc/loginhub" "$root/etc/loginhub/loginhub.yaml"
+group=loginhub # of the system, which may have it from LDAP
+# In DPKG_ROOT by number, because the group may exist only there.
+[ -z "$root" ] || group=$(sed -n 's/^loginhub:[^:]*:\([0-9]*\):.*/\1/p' "$root/etc/group")
+chgrp "$group" "$root/etc/loginhub" "$root/etc/loginhub/loginhub.yaml"
 cat <<END
 loginhub is installed. It does not run yet:
   1. edit /etc/loginhub/loginhub.yaml, and write the files of secrets that it names; the
