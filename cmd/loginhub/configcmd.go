@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"reflect"
 	"regexp"
@@ -84,8 +85,13 @@ func (c *Config) effective(k *kong.Context) (all []effectiveSetting, err error) 
 		if slices.Contains(secrets, key) && !f.Target.IsZero() {
 			value = "[set]"
 		}
-		if d, is := value.(time.Duration); is {
-			value = d.String()
+		switch v := value.(type) {
+		case time.Duration:
+			value = v.String()
+		case string:
+			if strings.HasSuffix(key, "_url") {
+				value = hideSecrets(v)
+			}
 		}
 		one := yaml.Node{}
 		if err := one.Encode(value); err != nil {
@@ -122,6 +128,35 @@ func (c *Config) origins(k *kong.Context) map[*kong.Flag]string {
 	return from
 }
 
+// hideSecrets returns a URL without user, password, query and fragment. If it is unclear
+// where a password ends, the whole rest is hidden: a password may contain / or ?.
+func hideSecrets(text string) string {
+	scheme, rest, is := strings.Cut(text, "//")
+	if !is {
+		scheme, rest = "", text
+	} else {
+		scheme += "//"
+	}
+	end := len(rest)
+	if at := strings.IndexAny(rest, "?#"); at >= 0 {
+		end = at
+	}
+	base, tail := rest[:end], rest[end:]
+	u, err := url.Parse(scheme + base)
+	switch {
+	case text == "":
+		return ""
+	case err != nil, u.Opaque != "", strings.Contains(u.Path+tail, "@"):
+		return scheme + "[set]"
+	case u.User != nil:
+		base = "[set]@" + base[strings.LastIndex(base, "@")+1:]
+	}
+	if tail != "" {
+		tail = tail[:1] + "[set]"
+	}
+	return scheme + base + tail
+}
+
 // urlPassword matches user and password of a URL.
 var urlPassword = regexp.MustCompile(`//[^/@\s"']*@`)
 
@@ -154,9 +189,20 @@ func (c *Config) showClients() error {
 	} else if err := yaml.Unmarshal(text, node); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	hideURLs(node)
 	text, err := yaml.Marshal(node)
 	fmt.Printf("# %s\n%s", path, hidePasswords(string(text)))
 	return err
+}
+
+// hideURLs hides the secrets of the URLs in a tree: the values of the keys that end in _url.
+func hideURLs(node *yaml.Node) {
+	for i, child := range node.Content {
+		if node.Kind == yaml.MappingNode && i%2 == 1 && child.Kind == yaml.ScalarNode && strings.HasSuffix(node.Content[i-1].Value, "_url") {
+			child.Value = hideSecrets(child.Value)
+		}
+		hideURLs(child)
+	}
 }
 
 // clientsSchema describes the keys of a clients file.

@@ -18,6 +18,7 @@ func TestConfig_Commands(t *testing.T) {
 	replaceFile(t, path, "listen: 127.0.0.1:1\nkeys: "+secret+"\nclients: [{id: a, origins: ['https://a.test']}]\n")
 	replaceFile(t, wrong, "listn: x")
 	inline, pipe := filepath.Join(t.TempDir(), "inline.yaml"), filepath.Join(t.TempDir(), "pipe")
+	queried := hubtest.WriteFile(t, "queried.yaml", "providers: [{id: p, kind: app, issuer: i, jwks_url: 'https://a.test/keys?access_token="+secret+"'}]\nclients: [{id: a, origins: ['https://a.test']}]")
 	replaceFile(t, inline, "clients: [{id: a, secret: "+secret+"}]")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -32,6 +33,11 @@ func TestConfig_Commands(t *testing.T) {
 		{[]string{"config", "show", "--config", path, "--rate-limit", "5"}, 0, []string{"listen: 127.0.0.1:1 # " + path + ", line 1\n", "rate_limit: 5 # --rate-limit\n",
 			"log: warn # LOGINHUB_LOG\n", "drain: 10s # default\n", "keys: '[set]'", "id: a"}},
 		{[]string{"config", "show", "--config", inline, "--wechat-api-url", "https://u:" + secret + "@proxy"}, 0, []string{"not shown, because they are not valid", "https://[set]@proxy"}},
+		{[]string{"config", "show", "--wechat-api-url", "https://u:a/" + secret + "@proxy", "--app-jwks-url", "https://a.test/keys?access_token=" + secret}, 0,
+			[]string{"wechat_api_url: https://[set] #", "app_jwks_url: https://a.test/keys?[set] #"}},
+		{[]string{"config", "show", "--wechat-api-url", "https://u:1/" + secret + "@proxy", "--app-jwks-url", "https://u:1?" + secret + "@a.test/keys"}, 0,
+			[]string{"wechat_api_url: https://[set] #", "app_jwks_url: https://[set] #"}},
+		{[]string{"config", "show", "--config", queried}, 0, []string{"jwks_url: 'https://a.test/keys?[set]'"}},
 		{[]string{"config", "check", "--config", pipe}, 2, []string{"is not a regular file"}},
 		{[]string{"config", "schema"}, 0, []string{`"additionalProperties": false`, `"const": "wecom"`}},
 		{[]string{"--version"}, 0, []string{"go1.", "github.com/coder/websocket v1."}},
