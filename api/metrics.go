@@ -59,8 +59,8 @@ var classes = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
 // Refusal is a call that was answered with an error. It has no ticket, no secret and
 // nothing that the phone says.
 type Refusal struct {
-	Method  string `json:"method"`
-	Route   string `json:"route"` // the pattern
+	Method  string `json:"method"` // or "other", as the access log has it
+	Route   string `json:"route"`  // the pattern
 	Status  int    `json:"status"`
 	Code    string `json:"code"`
 	Client  string `json:"client,omitempty"`     // the site, if it is known
@@ -89,7 +89,7 @@ func (f refusals) note(c echo.Context, status int, code string) {
 	if f.report == nil || slices.Contains(unremarkable, code) {
 		return
 	}
-	r := Refusal{Method: c.Request().Method, Route: c.Path(), Status: status, Code: code,
+	r := Refusal{Method: method(c.Request()), Route: c.Path(), Status: status, Code: code,
 		Client: gate.RefusedClient(c), ID: request.ID(c)}
 	if addr := f.gate.Addr(c).AuditAddr; addr.IsValid() {
 		r.Address = addr.String()

@@ -16,7 +16,7 @@ import (
 // TestLimits_Settings: the settings of the limits reach the limiters, which packages hub and api test.
 func TestLimits_Settings(t *testing.T) {
 	t.Parallel()
-	redis, nodes := cluster(t, 1, "MAX_SOCKETS=2", "RATE_LIMIT=5", "TRUSTED_PROXIES=127.0.0.1/32")
+	redis, nodes := cluster(t, 1, "MAX_SOCKETS=2", "RATE_LIMIT=5", "TRUSTED_PROXIES=127.0.0.1/32", "ADMIN_LISTEN=127.0.0.1:"+hubtest.FreePort(t))
 	ctx, n := hubtest.Context(t, 20*time.Second), nodes[0]
 	create := func(from string) (*hubtest.Response, error) {
 		return hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil, "X-Forwarded-For", from)
@@ -31,6 +31,14 @@ func TestLimits_Settings(t *testing.T) {
 	for what, from := range map[string]string{"a sixth ticket": "203.0.113.7", "with a forged hop": "198.51.100.1, 203.0.113.7"} {
 		a, err := create(from)
 		hubtest.AssertRefusal(t, what, a, err, 429, "rate_limited")
+	}
+	a, err := &hubtest.Response{Status: 405}, error(nil)
+	for err == nil && a.Status == 405 { // until the limit of all requests
+		a, err = hubtest.Request(ctx, strings.Repeat("X", 9000), n.URL+"/api/login/tickets", nil, "X-Forwarded-For", "203.0.113.99")
+	}
+	hubtest.AssertRefusal(t, "a long method", a, err, 429, "rate_limited")
+	if shown := fmt.Sprint(adminStatus(t, n).Refused); !strings.Contains(shown, "{other ") || strings.Contains(shown, "XXX") {
+		t.Errorf("the admin page shows %.200s", shown)
 	}
 	if a, err := create("203.0.113.8"); err != nil || a.Status != 201 {
 		t.Errorf("a neighbour: %+v %v", a, err)
@@ -50,7 +58,7 @@ func TestLimits_Settings(t *testing.T) {
 	if err := waitSubscribed(ctx, redis, n, tickets[1].ID); err != nil {
 		t.Fatal(err)
 	}
-	a, err := hubtest.DialRefused(ctx, tickets[2], n.URL)
+	a, err = hubtest.DialRefused(ctx, tickets[2], n.URL)
 	hubtest.AssertRefusal(t, "a third socket", a, err, 503, "overloaded")
 	a, err = tickets[2].PollResponse(ctx, n.URL, 1, 20)
 	hubtest.AssertRefusal(t, "a third poll", a, err, 503, "overloaded")
