@@ -41,6 +41,9 @@ func checkDebian(t *testing.T, first, second string) {
 	if got := run("stat -c '%n %a %u:%g' etc/loginhub " + settings); got != "etc/loginhub 750 0:"+group+"\n"+settings+" 640 0:"+group+"\n" || group == "0" {
 		t.Errorf("user %s, files %s", run("cat etc/passwd"), got)
 	}
+	if out := run("stat -c %a usr/share/doc/loginhub/deploy/prometheus/alerts.yaml usr/share/doc/loginhub/deploy"); out != "644\n755\n" {
+		t.Errorf("modes of documents: %s", out)
+	}
 	if out := run("usr/bin/loginhub version"); !strings.HasPrefix(out, "loginhub v9.8.7 ") {
 		t.Error(out)
 	}

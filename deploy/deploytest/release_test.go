@@ -65,9 +65,10 @@ func TestRelease_Published(t *testing.T) {
 	dist := filepath.Join(here, "dist")
 	t.Run("archive", func(t *testing.T) {
 		files := untar(t, filepath.Join(dist, "loginhub_9.8.7_linux_amd64.tar.gz"))
-		if yaml := files["loginhub_9.8.7_linux_amd64/loginhub.yaml"]; len(files) != 9 || !bytes.Contains(yaml, []byte("public_url")) {
+		if yaml := files["loginhub_9.8.7_linux_amd64/loginhub.yaml"]; len(files) < 60 || !bytes.Contains(yaml, []byte("public_url")) {
 			t.Errorf("%d files", len(files))
 		}
+		checkShippedLinks(t, files, "loginhub_9.8.7_linux_amd64")
 	})
 	t.Run("SBOM", func(t *testing.T) { checkSBOM(t, filepath.Join(dist, "loginhub_9.8.7_linux_amd64.cdx.json")) })
 	t.Run("image", func(t *testing.T) { checkReleaseImage(t, filepath.Join(dist, "loginhub_9.8.7_image.tar")) })
@@ -75,6 +76,26 @@ func TestRelease_Published(t *testing.T) {
 	first, second := filepath.Join(dist, "loginhub_9.8.7_linux_amd64"), filepath.Join(there, "next", "loginhub_9.8.8_linux_amd64")
 	t.Run("deb", func(t *testing.T) { checkDebian(t, first+".deb", second+".deb") })
 	t.Run("rpm", func(t *testing.T) { checkRPM(t, first+".rpm", second+".rpm") })
+}
+
+// checkShippedLinks: what the operator's documents link to is there, but for sources.
+func checkShippedLinks(t *testing.T, files map[string][]byte, top string) {
+	for _, name := range []string{"README.md", "deploy/README.md", "deploy/RUNBOOK.md", "deploy/redis/README.md", "deploy/zh-CN/operations.md"} {
+		links := regexp.MustCompile(`\]\(([^)\s#]+)`).FindAllSubmatch(files[filepath.Join(top, name)], -1)
+		for _, m := range links {
+			target := filepath.Join(top, filepath.Dir(name), string(m[1]))
+			found := strings.Contains(string(m[1]), "://") || filepath.Ext(target) == ".go"
+			for path := range files {
+				found = found || path == target || strings.HasPrefix(path, target+"/")
+			}
+			if !found {
+				t.Errorf("%s links to %s, which is not shipped", name, m[1])
+			}
+		}
+		if len(links) < 5 {
+			t.Errorf("%s has %d links", name, len(links))
+		}
+	}
 }
 
 // deployReleaseLines returns the documented verification of a download.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,36 +17,19 @@ import (
 	"time"
 )
 
-// documents are the files beside the program, by their path in the tree. One that does
-// not exist is left out.
-var documents = map[string]string{
-	"README.md":           "README.md",
-	"LICENSE":             "LICENSE",
-	"CHANGELOG.md":        "deploy/CHANGELOG.md",
-	"RUNBOOK.md":          "deploy/RUNBOOK.md",
-	"loginhub.yaml":       "cmd/loginhub/init_production.yaml",
-	"loginhub.service":    "deploy/systemd/loginhub.service",
-	"loginhub.sysusers":   "deploy/systemd/loginhub.sysusers",
-	"99-loginhub.conf":    "deploy/sysctl/99-loginhub.conf",
-	"nginx-loginhub.conf": "deploy/nginx/loginhub.conf",
-}
-
 // writeDocs copies the documents to the working folder, and the completions of shells,
 // which the program prints.
 func (r *release) writeDocs() error {
+	var err error
+	if r.documents, err = documents(); err != nil {
+		return err
+	}
 	files := map[string][]byte{}
-	for name, source := range documents {
-		text, err := os.ReadFile(source)
-		if errors.Is(err, fs.ErrNotExist) && name == "LICENSE" {
-			continue
-		}
-		if err != nil {
-			return err
-		}
+	for name, text := range r.documents {
 		files["doc/"+name] = text
 	}
 	// The package has the program in another folder than an installation by hand.
-	files["loginhub.service"] = bytes.ReplaceAll(files["doc/loginhub.service"], []byte("/usr/local/bin/"), []byte("/usr/bin/"))
+	files["loginhub.service"] = bytes.ReplaceAll(r.documents["deploy/systemd/loginhub.service"], []byte("/usr/local/bin/"), []byte("/usr/bin/"))
 	if _, err := r.buildProgram(platform{runtime.GOOS, runtime.GOARCH}); err != nil {
 		return err
 	}
@@ -58,14 +42,16 @@ func (r *release) writeDocs() error {
 	}
 	for name, text := range files {
 		path := filepath.Join(r.work, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, text, 0o644); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o644)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return filepath.WalkDir(filepath.Join(r.work, "doc"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return errors.Join(err, os.Chmod(path, 0o644))
+		}
+		return os.Chmod(path, 0o755) // whatever the umask
+	})
 }
 
 func (r *release) programPath(p platform) string {
@@ -97,16 +83,8 @@ type file struct {
 func (r *release) writeArchive(p platform, program []byte) error {
 	top := filepath.Base(r.path(p.String())) + "/"
 	files := []file{{top + filepath.Base(r.programPath(p)), 0o755, program}}
-	docs, err := os.ReadDir(filepath.Join(r.work, "doc"))
-	if err != nil {
-		return err
-	}
-	for _, d := range docs {
-		text, err := os.ReadFile(filepath.Join(r.work, "doc", d.Name()))
-		if err != nil {
-			return err
-		}
-		files = append(files, file{top + d.Name(), 0o644, text})
+	for _, name := range slices.Sorted(maps.Keys(r.documents)) {
+		files = append(files, file{top + name, 0o644, r.documents[name]})
 	}
 	var b bytes.Buffer
 	if p.os == "windows" {

@@ -2,6 +2,7 @@
 //
 //	main.go       the version, its section of CHANGELOG.md, the order of the steps
 //	archives.go   programs and archives
+//	documents.go  what is beside the program
 //	packages.go   .deb and .rpm, by nfpm with nfpm.yaml; the Helm chart
 //	image.go      the OCI image layout
 //	sbom.go       what is in a program (CycloneDX)
@@ -40,6 +41,8 @@ type release struct {
 	time    time.Time // of every file
 	dist    string    // folder of the results
 	work    string    // folder of what the packages contain
+
+	documents map[string][]byte // by their path in the tree
 
 	toolchain    string // of go.mod
 	certificates string // path of the image's authorities (PEM)
