@@ -88,6 +88,12 @@ func TestReload_AllOrNothing(t *testing.T) {
 	if !strings.Contains(n.Log(), `"clients_added":["b"],"clients_removed":["a"],"keys_added"`) {
 		t.Errorf("the changes are not in the log:\n%s", n.Log())
 	}
+	replaceFile(t, keys, hubtest.OtherKey+","+hubtest.Key)
+	sendSIGHUP(t, n)
+	waitLog(t, n, 2, reloadDone)
+	if kid := publishedKIDs(t, ctx, n.URL)[0]; strings.Count(n.Log(), `"signing_key":"`+kid+`"`) != 1 {
+		t.Errorf("the log does not name the new signing key %s once:\n%s", kid, n.Log())
+	}
 }
 
 // TestReload_SwappedLinks: Kubernetes updates a mounted secret or config map by renaming the link
