@@ -20,7 +20,7 @@ type Config struct {
 
 	Listen         string `default:":8080" help:"Address of the public listener."`
 	AdminListen    string `default:"127.0.0.1:9090" help:"Address of the metrics, pprof, the kill switch and the admin page, for operators only. Empty turns it off."`
-	AdminToken     string `help:"Token that the admin address demands (Authorization: Bearer) for everything but the metrics and the sites' names and states: at least 32 letters, digits or -._~+/, for example of 'openssl rand -hex 32'. Default: none; whoever reaches the address acts as an operator." placeholder:"TOKEN"`
+	AdminToken     string `help:"Token that the admin address demands (Authorization: Bearer) for everything but the metrics and the sites' names and states: at least 32 letters, digits or -._~+/, for example of 'openssl rand -hex 32'. Default: none; anyone who reaches the address acts as an operator." placeholder:"TOKEN"`
 	AdminTokenFile string `help:"Path of a file with that token; read again when it changes." placeholder:"PATH"`
 	PublicURL      string `help:"URL that browsers and phones use, for example https://login.example.com; issuer of the tokens. Default: http://localhost with the port of LOGINHUB_LISTEN; with a Redis server http://localhost:8080."`
 

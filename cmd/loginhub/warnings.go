@@ -38,7 +38,7 @@ func (s *settings) warnings(now time.Time) []string {
 		}
 	}
 	if s.AdminListen != "" && s.AdminToken == "" && !isLoopbackListen(s.AdminListen) {
-		texts = append(texts, fmt.Sprintf("LOGINHUB_ADMIN_LISTEN is %s, which other machines may reach, and there is no LOGINHUB_ADMIN_TOKEN_FILE: whoever reaches it can switch logins off, "+
+		texts = append(texts, fmt.Sprintf("LOGINHUB_ADMIN_LISTEN is %s, which other machines may reach, and there is no LOGINHUB_ADMIN_TOKEN_FILE: anyone who reaches it can switch logins off, "+
 			"revoke keys and read the node's memory in profiles; set a token, or listen on 127.0.0.1", s.AdminListen))
 	}
 	if isLoopbackListen(s.Listen) && len(s.proxies) > 0 && !slices.ContainsFunc(s.proxies, containsLoopback) {

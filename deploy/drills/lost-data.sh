@@ -16,7 +16,7 @@ case $(view) in *ticket_not_found*) ;; *) fail "the page gets $(view)" ;; esac #
 alert LoginhubUndeliveredConfirmations
 runbook undelivered
 runbook lost-data | grep '"enabled":false' || fail "the site is on"
-for node in $NODES; do # the node that was told writes the switch again
+for node in $NODES; do # the node that had the call writes the switch again
     on "$node"
     within 5 site_off
 done

@@ -129,7 +129,7 @@ func (w world) check() string {
 	}
 	a, b := w.phones[0].confirmed, w.phones[1].confirmed
 	if a && b {
-		return fmt.Sprintf("two users were told that they are logged in: %+v", w)
+		return fmt.Sprintf("two phones got the answer confirmed: %+v", w)
 	}
 	for user, p := range w.phones {
 		if done := w.settle(); p.confirmed && done.page.token != int8(user+1) && !(w.faults.wait && (w.page.token != 0 || w.page.ended)) {
