@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { waitFor } from './hub.js'
-import { PHONE, browserTest, inState, onScreen, phonePath, scanAs } from './browser.js'
+import { waitFor } from '../hub.js'
+import { PHONE, browserTest, inState, onScreen, phonePath, scanAs } from '../browser.js'
 
 // Sets the kill switch on one node's admin address.
 async function setLoginEnabled(hub, enabled) {

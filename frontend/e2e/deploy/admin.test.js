@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { accessible, browserTest, phonePath } from './browser.js'
-import { waitFor } from './hub.js'
-import { callAsPhone } from './phone.js'
+import { accessible, browserTest, phonePath } from '../browser.js'
+import { waitFor } from '../hub.js'
+import { callAsPhone } from '../phone.js'
 
 const token = 'e2e-0123456789abcdef0123456789abcdef'
 const clients = `clients:

@@ -4,9 +4,9 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { root, tempDir } from './hub.js'
+import { root, tempDir } from '../hub.js'
 
-const modules = fileURLToPath(new URL('node_modules', import.meta.url))
+const modules = fileURLToPath(new URL('../node_modules', import.meta.url))
 
 // Compiles the dashboard against Grafana's schema, which is TypeScript. A literal must not have a field
 // that its type does not have, so the compiler finds a misspelt one. Enums are values in JSON.
