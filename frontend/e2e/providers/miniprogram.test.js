@@ -3,12 +3,12 @@ import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { freePort, startNode, tempDir } from './hub.js'
-import { FakeWX, openPage, startLogin, startWeChat } from './miniprogram.js'
+import { freePort, startNode, tempDir } from '../hub.js'
+import { FakeWX, openPage, startLogin, startWeChat } from '../miniprogram.js'
 
 const require = createRequire(import.meta.url)
-const messages = require('../miniprogram/lib/messages.js')
-const config = require('../miniprogram/config.js')
+const messages = require('../../miniprogram/lib/messages.js')
+const config = require('../../miniprogram/config.js')
 
 const TICKET = 'Abcdefghij-klmnopqrs_0'
 const link = `https://login.example.com/s/${TICKET}`

@@ -3,16 +3,16 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { test } from 'node:test'
-import * as phone from '../page/phone-api.js'
-import { messages as catalogue } from './messages.js'
-import { root } from './hub.js'
-import { FakeWX, files, miniprogramDir, openPage, readText } from './miniprogram.js'
+import * as phone from '../../page/phone-api.js'
+import { messages as catalogue } from '../messages.js'
+import { root } from '../hub.js'
+import { FakeWX, files, miniprogramDir, openPage, readText } from '../miniprogram.js'
 
 const require = createRequire(import.meta.url)
-const { ticketFromQuery, ticketFromScan } = require('../miniprogram/lib/launch.js')
-const { assessRisk } = require('../miniprogram/lib/risk.js')
-const { CLOSED_SCREENS, SCREENS } = require('../miniprogram/lib/api.js')
-const messages = require('../miniprogram/lib/messages.js')
+const { ticketFromQuery, ticketFromScan } = require('../../miniprogram/lib/launch.js')
+const { assessRisk } = require('../../miniprogram/lib/risk.js')
+const { CLOSED_SCREENS, SCREENS } = require('../../miniprogram/lib/api.js')
+const messages = require('../../miniprogram/lib/messages.js')
 
 const TICKET = 'Abcdefghij-klmnopqrs_0'
 const link = `https://login.example.com/s/${TICKET}`
