@@ -194,14 +194,43 @@ func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	return k.encrypt(t.ID, with)
 }
 
+// proof is what distinguishes a sealed version of a ticket from every other one. It is no
+// string, because every waiting ticket has one.
+type proof struct {
+	version byte              // '1' or '2'; 0: not sealed
+	raw     [sha256.Size]byte // MAC, or nonce and zeros
+}
+
+// newProof returns the proof of sealed bytes, whose text was checked or written here.
+func newProof(version string, text []byte) (p proof) {
+	p.version = version[0]
+	_, _ = strict.Decode(p.raw[:], text) // a text that does not decode equals no stored one
+	return p
+}
+
 // WithTag returns the ticket with the tag of the bytes that Seal has made of it.
 func (t Ticket) WithTag(sealed []byte) Ticket {
-	end := 0
-	for range 3 { // VERSION.KID.PROOF.
-		end += bytes.IndexByte(sealed[end:], '.') + 1
-	}
-	t.tag = string(sealed[:end])
+	version, rest, _ := CutVersion(sealed)
+	_, rest, _ = bytes.Cut(rest, []byte("."))
+	text, _, _ := bytes.Cut(rest, []byte("."))
+	t.proof = newProof(version, text)
 	return t
+}
+
+// Tag identifies the sealed version that this ticket was opened from, or became (WithTag):
+// its bytes begin with VERSION.KID.PROOF. A change succeeds only if that version is still
+// the stored one. It is nil for a ticket that was not sealed.
+func (t Ticket) Tag() []byte {
+	if t.proof.version == 0 {
+		return nil
+	}
+	raw := t.proof.raw[:]
+	if t.proof.version == versionAEAD[0] {
+		raw = raw[:chacha20poly1305.NonceSizeX]
+	}
+	tag := make([]byte, 0, len(t.Key)+macLength+4)
+	tag = append(append(append(tag, t.proof.version, '.'), t.Key...), '.')
+	return append(base64.RawURLEncoding.AppendEncode(tag, raw), '.')
 }
 
 // Kinds of sealed values. A seal of one kind is not valid for the other.
@@ -341,8 +370,6 @@ func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
 		// Guessing what a later release means could deliver nothing, or to the wrong place.
 		return Ticket{}, fmt.Errorf("sealed record of an unknown kind: %w", ErrUnknownVersion)
 	}
-	// The head is unique to this version. It is copied, so that the slot that keeps it
-	// does not keep the whole record in memory.
-	t.tag = string(p.head)
+	t.proof = newProof(p.version, p.proof)
 	return t, nil
 }

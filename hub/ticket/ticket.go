@@ -97,12 +97,8 @@ type Ticket struct {
 	// version 2 have one.
 	Grant *Grant `json:"grant,omitempty"`
 
-	tag string // of the sealed bytes that this ticket was opened from
+	proof proof // of the sealed bytes that this ticket was opened from, or became (WithTag)
 }
-
-// Tag identifies the sealed version that this ticket was opened from, or became (WithTag). A change succeeds
-// only if that version is still the stored one.
-func (t Ticket) Tag() []byte { return []byte(t.tag) }
 
 // Request describes a browser that asks for a ticket.
 type Request struct {
