@@ -39,7 +39,7 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 	// the answer then corrects it.
 	for range 3 {
 		m.Ticket = ticket.New(id, r, keys.Current(), h.config.Store.Now(), h.config.TicketTTL)
-		m.ExpiresIn = m.Ticket.Deadline.Sub(m.Ticket.CreatedAt)
+		m.ExpiresIn = m.Ticket.Deadline.Sub(m.Ticket.CreatedAt.Time())
 		sealed, err := keys.Seal(m.Ticket)
 		if err != nil {
 			return Created{}, err

@@ -221,9 +221,9 @@ func (r *records) startedAt(t ticket.Ticket) time.Time {
 	switch {
 	case t.State == ticket.Confirmed:
 		return t.Deadline.Add(-r.resultTTL)
-	case t.State == ticket.Scanned && t.Grant != nil && t.Grant.TTL > 0 && t.Deadline.Equal(t.CreatedAt.Add(t.Grant.TTL)):
-	case t.State == ticket.Scanned && !t.Deadline.Equal(t.CreatedAt.Add(r.ticketTTL)): // the scan moved the deadline
+	case t.State == ticket.Scanned && t.Grant != nil && t.Grant.TTL > 0 && t.Deadline.Equal(t.CreatedAt.Time().Add(t.Grant.TTL)):
+	case t.State == ticket.Scanned && !t.Deadline.Equal(t.CreatedAt.Time().Add(r.ticketTTL)): // the scan moved the deadline
 		return t.Deadline.Add(-r.confirmTTL)
 	}
-	return t.CreatedAt
+	return t.CreatedAt.Time()
 }

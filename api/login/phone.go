@@ -87,7 +87,7 @@ func Describe(c echo.Context, g *gate.Gate, t ticket.Ticket) RequestInfo {
 	}
 	info := RequestInfo{
 		Client: client.Label(request.Language(c.Request())), Hosts: displayHosts(origins),
-		Browser: t.Browser, OS: t.OS, Device: device, RequestedAt: t.CreatedAt.Truncate(time.Second),
+		Browser: t.Browser, OS: t.OS, Device: device, RequestedAt: t.CreatedAt.Time().Truncate(time.Second),
 		SameIP: request.SameAddress(t.Address, g.Addr(c).Display),
 	}
 	info.AddressWarning = client.WarnsMismatch() && info.SameIP != nil && !*info.SameIP

@@ -38,7 +38,7 @@ func appendRecord(b []byte, t *Ticket) ([]byte, error) {
 		b = appendString(append(b, `,"reason":`...), t.Reason.String())
 	}
 	b = appendNumber(b, `,"sign":`, int64(t.SignKey))
-	b, err := appendTime(append(b, `,"made_at":`...), t.CreatedAt)
+	b, err := appendTime(append(b, `,"made_at":`...), t.CreatedAt.Time())
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (r *recordReader) ticket() (t Ticket) {
 		t.SignKey = uint32(n)
 		r.check(int64(t.SignKey) == n)
 	}
-	t.CreatedAt = r.time(`,"made_at":`)
+	t.CreatedAt = Instant(r.time(`,"made_at":`).UnixMilli())
 	t.Key = r.required(`,"kid":`)
 	t.State = State(r.required(`,"state":`))
 	r.check(r.take(`,"seq":`))

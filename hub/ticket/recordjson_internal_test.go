@@ -55,7 +55,7 @@ func TestRecordJSON_FastPath(t *testing.T) {
 
 func TestViewJSON_AsMarshal(t *testing.T) {
 	for _, of := range recordsOfLogins(t) {
-		v := of.View(of.CreatedAt)
+		v := of.View(of.CreatedAt.Time())
 		with := v
 		with.Token, with.TokenType, with.TokenExpiresIn = "t", "Bearer", 5
 		answered := v

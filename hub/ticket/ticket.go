@@ -80,7 +80,7 @@ type Ticket struct {
 	// SignKey is the tag of the key that signs the token, fixed by the confirm; 0 is Key's
 	// Ed25519 key. It is a number to save memory.
 	SignKey   uint32            `json:"sign,omitempty"`
-	CreatedAt time.Time         `json:"made_at"`
+	CreatedAt Instant           `json:"made_at"`
 	Key       string            `json:"kid"` // seals and signs this ticket for its whole life
 	State     State             `json:"state"`
 	Seq       int64             `json:"seq"`
@@ -122,7 +122,7 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address, Origin: r.Origin,
 		Browser: provider.CleanText(r.Browser, maxAgent), OS: provider.CleanText(r.OS, maxAgent),
 		NumberMatching: r.Client.NumberMatching && !(device && r.Client.NumbersByDefault), Key: key,
-		CreatedAt: now, State: Pending, Seq: 1, Deadline: now.Add(ttl), Grant: r.Grant,
+		CreatedAt: Instant(now.UnixMilli()), State: Pending, Seq: 1, Deadline: now.Add(ttl), Grant: r.Grant,
 	}
 }
 

@@ -20,7 +20,7 @@ func TestTicket_New(t *testing.T) {
 	// The store counts in milliseconds, and so does the record.
 	at := noon.Add(time.Millisecond)
 	if v.State != ticket.Pending || v.Seq != 1 || v.Client != "demo" || !v.NumberMatching || v.Key != "kid" || v.Nonce != "n" ||
-		v.CreatedAt != at || v.Deadline != at.Add(ticketTTL) || v.Identity != (provider.Identity{}) || v.User != (ticket.User{}) ||
+		v.CreatedAt.Time() != at || v.Deadline != at.Add(ticketTTL) || v.Identity != (provider.Identity{}) || v.User != (ticket.User{}) ||
 		v.Claims != nil || v.Address.IsValid() {
 		t.Errorf("new is %+v", v)
 	}
