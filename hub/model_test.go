@@ -145,6 +145,7 @@ func TestModel_AllOrders(t *testing.T) {
 	r := modelRun{keys: newNodeKeys(t), nodes: 2, tickets: 1}
 	read := []step{{op: confirms, node: 1, label: "alice"}, {op: completes, label: "n1 read alice t0"}}
 	socket := append(slices.Clone(read), step{op: connects})
+	own := []step{{op: confirms, label: "alice"}, {op: completes, label: "n0 read alice t0"}, {op: connects}}
 	// The first poll is answered at once; the second one waits.
 	poll := append(slices.Clone(read), step{op: polls}, step{op: completes, label: "n0 attach browser t0"})
 	attach := []step{{op: executes, label: "n0 attach browser t0"}, {op: replies, label: "n0 attach browser t0"}}
@@ -171,6 +172,7 @@ func TestModel_AllOrders(t *testing.T) {
 		{"poll", poll, [][]step{attach, confirm, link}, 210, false},
 		{"socket, resync fails", socket, [][]step{attach, confirm, failed}, 210, false},
 		{"socket, phone's node dies", socket, [][]step{attach, confirm, phones}, 30, false},
+		{"socket, reply of the node's own change lost", own, [][]step{attach, {{op: losesReply, label: "n0 change t0 confirmed"}}}, 3, false},
 		{"socket, scan lost", seen, [][]step{scanned, fall, again}, 77, false}, // of 105: both deliver a version 2
 		{"poll, scan lost", asks, [][]step{scanned, fall, again}, 77, false},   // of 105: both deliver a version 2
 		{"socket, node dies", socket, [][]step{attach, confirm, link, death}, 1680, false},

@@ -131,7 +131,7 @@ const maxRereads = 5
 
 // reread reads a ticket that waits here again, now and so many times more, every retrySweep.
 func (r *records) reread(id ticket.ID, times int) {
-	if times == 0 || r.waiters.latest(id) == nil {
+	if times == 0 || !r.waiters.waits(id) {
 		return
 	}
 	r.waiters.scheduleSoon([]ticket.ID{id}, 0)

@@ -160,6 +160,13 @@ func (r *registry) latest(id ticket.ID) *version {
 	return nil
 }
 
+// waits reports whether somebody waits for the ticket, also if its version is not known yet.
+func (r *registry) waits(id ticket.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slots[id] != nil
+}
+
 // apply stores a verified version in the slot and passes it to the waiters. A version
 // that is not newer changes nothing, unless it replaces one that Redis lost
 // (supersedes). now is the store's time, from which the time until the deadline follows.
