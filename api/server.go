@@ -17,6 +17,7 @@ import (
 	"loginhub/api/consent"
 	"loginhub/api/events"
 	"loginhub/api/gate"
+	"loginhub/api/geoip"
 	"loginhub/api/login"
 	"loginhub/api/oidc"
 	"loginhub/api/qr"
@@ -49,6 +50,7 @@ type Config struct {
 	// WeChat's ownership check for ordinary-link QR codes. "" for none.
 	VerifyName, VerifyText string
 	TrustedProxies         []netip.Prefix // peers whose X-Forwarded-For is used; none by default
+	Places                 *geoip.DB      // shown to phones with addresses; nil: none. The caller reloads it
 	RateLimit              int            // new tickets per minute and address; other limits derive from it (ratelimit.Limits); 0: no limit
 	MaxWaitersPerAddr      int            // waiting sockets and polls of one address; 0: no limit
 	Log                    *slog.Logger
@@ -94,7 +96,7 @@ func New(c Config) (*Server, error) {
 		s.headers.Set("Strict-Transport-Security", hsts)
 	}
 	s.apiHeaders = http.Header{"Cache-Control": {"no-store"}}
-	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies,
+	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies, Places: c.Places,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, c.Metrics.IncLimited), Outcome: outcome, Exchanged: c.Metrics.ObserveExchange})
 	s.refusals = refusals{s.gate, c.Refused}
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { c.Metrics.IncLimited(ratelimit.QRRenders) })

@@ -137,7 +137,7 @@ func (h *Handlers) Page(c echo.Context) error {
 
 // describe fills in who asks, and what the user decides with.
 func (h *Handlers) describe(c echo.Context, page *frontend.Consent, t ticket.Ticket, held *proof) (err error) {
-	info := login.Describe(c, h.gate, t)
+	info := login.Describe(c, h.gate, t, h.Language(c).Tag)
 	page.Facts = frontend.Facts{Client: info.Client, Hosts: strings.Join(info.Hosts, ", "), IP: info.IP, Same: "undefined",
 		Browser: info.Browser, OS: info.OS, Requested: info.RequestedAt.Format(time.RFC3339), Device: info.Device, Warn: info.AddressWarning}
 	if info.SameIP != nil {

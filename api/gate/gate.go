@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"loginhub/api/geoip"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/hub"
@@ -21,6 +22,7 @@ type Options struct {
 	OwnOrigins []string // further origins of the hub's own page; nil: none
 	Limits     *ratelimit.Limits
 	Proxies    []netip.Prefix // trusted; nil: none
+	Places     *geoip.DB      // of addresses; nil: none is known
 	// Outcome returns the status and code that answer an error.
 	Outcome func(error) (status int, code string)
 	// Exchanged observes how long a caller waited for a provider to exchange a code.
@@ -36,6 +38,7 @@ type Gate struct {
 	ownOrigins []string
 	Limits     *ratelimit.Limits
 	proxies    *request.Proxies
+	places     *geoip.DB
 	outcome    func(error) (status int, code string)
 	exchanged  func(ctx context.Context, provider string, took time.Duration)
 	active     atomic.Pointer[Config]
@@ -44,5 +47,8 @@ type Gate struct {
 // New returns a gate. The caller must call Reload before its first request.
 func New(o Options) *Gate {
 	return &Gate{Hub: o.Hub, Log: o.Log, PublicURL: o.PublicURL, ownOrigins: o.OwnOrigins, Limits: o.Limits,
-		proxies: request.NewProxies(o.Proxies, o.Log), outcome: o.Outcome, exchanged: o.Exchanged}
+		proxies: request.NewProxies(o.Proxies, o.Log), places: o.Places, outcome: o.Outcome, exchanged: o.Exchanged}
 }
+
+// Places returns the database of places; nil if there is none, which knows no address.
+func (g *Gate) Places() *geoip.DB { return g.places }

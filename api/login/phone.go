@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/gate"
+	"loginhub/api/geoip"
 	"loginhub/api/request"
 	"loginhub/hub"
 	"loginhub/hub/ticket"
@@ -40,11 +41,12 @@ type confirmResponse struct {
 // RequestInfo is what the phone displays to the person who decides. Hosts
 // has the host of the page that asked; if its browser sent no Origin, those of
 // the client's configuration. The address is observed by the hub, browser and
-// system are claimed by the browser.
+// system are claimed by the browser. The place is that of a GeoIP database, if there is one.
 type RequestInfo struct {
 	Client      string    `json:"client"`
 	Hosts       []string  `json:"hosts,omitempty"`
 	IP          string    `json:"ip,omitempty"`
+	Place       string    `json:"place,omitempty"` // of the address, in the phone's language
 	Browser     string    `json:"browser"`
 	OS          string    `json:"os"`
 	SameIP      *bool     `json:"same_ip,omitempty"`
@@ -55,6 +57,8 @@ type RequestInfo struct {
 	// AddressWarning asks the phone to warn: the addresses differ, and the
 	// client is configured so.
 	AddressWarning bool `json:"address_warning,omitempty"`
+	// FarAway asks the phone to warn: the places of both addresses are known and far from each other.
+	FarAway bool `json:"far_away,omitempty"`
 }
 
 // Scan is POST …/scan.
@@ -69,13 +73,13 @@ func (l *Handlers) Scan(c echo.Context) error {
 	}
 	t := call.Current()
 	cfg := gate.ConfigOf(c)
-	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: Describe(c, l.gate, t), Choices: choices,
+	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: Describe(c, l.gate, t, request.FirstLanguage(c.Request())), Choices: choices,
 		PhoneNumber: cfg.PhoneNumberOf(cfg.ClientByID[t.Client], t.Identity.Provider)})
 }
 
 // Describe returns what the phone that sends a request displays of the ticket, whose
-// client is configured.
-func Describe(c echo.Context, g *gate.Gate, t ticket.Ticket) RequestInfo {
+// client is configured. language is a tag such as zh-CN.
+func Describe(c echo.Context, g *gate.Gate, t ticket.Ticket, language string) RequestInfo {
 	client := gate.ConfigOf(c).ClientByID[t.Client]
 	origins := client.Origins
 	device := t.Grant != nil && t.Grant.Type == ticket.GrantDevice
@@ -86,7 +90,7 @@ func Describe(c echo.Context, g *gate.Gate, t ticket.Ticket) RequestInfo {
 		origins = []string{t.Origin}
 	}
 	info := RequestInfo{
-		Client: client.Label(request.Language(c.Request())), Hosts: displayHosts(origins),
+		Client: client.Label(language), Hosts: displayHosts(origins),
 		Browser: t.Browser, OS: t.OS, Device: device, RequestedAt: t.CreatedAt.Time().Truncate(time.Second),
 		SameIP: request.SameAddress(t.Address, g.Addr(c).Display),
 	}
@@ -94,6 +98,8 @@ func Describe(c echo.Context, g *gate.Gate, t ticket.Ticket) RequestInfo {
 	if t.Address.IsValid() {
 		info.IP = t.Address.String()
 	}
+	place := g.Places().Lookup(t.Address)
+	info.Place, info.FarAway = place.Text(language), geoip.Far(place, g.Places().Lookup(g.Addr(c).Display))
 	return info
 }
 

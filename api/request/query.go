@@ -25,8 +25,17 @@ func QueryInt(c echo.Context, name string, absent, max int64) (int64, error) {
 // Language returns "zh" if the first language of Accept-Language is Chinese,
 // otherwise "en".
 func Language(r *http.Request) string {
-	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(r.Header.Get("Accept-Language"))), "zh") {
+	if strings.HasPrefix(FirstLanguage(r), "zh") {
 		return "zh"
 	}
 	return "en"
+}
+
+// FirstLanguage returns the first tag of Accept-Language in lower case, as zh-cn; anything, since a phone sends it.
+func FirstLanguage(r *http.Request) string {
+	tag := r.Header.Get("Accept-Language")
+	if end := strings.IndexAny(tag, ",;"); end >= 0 {
+		tag = tag[:end]
+	}
+	return strings.ToLower(strings.TrimSpace(tag))
 }

@@ -1,0 +1,148 @@
+package geoip
+
+import (
+	"cmp"
+	"math"
+	"strings"
+
+	"github.com/oschwald/maxminddb-golang/v2"
+
+	"loginhub/hub/provider"
+)
+
+// farAway is the distance from which two places of one country are far from each other, in kilometres.
+const farAway = 300
+
+// maxName bounds the name of a city or country, in characters.
+const maxName = 64
+
+// Place is where an address probably is. The zero value is an unknown place.
+type Place struct {
+	Country string // ISO 3166-1 alpha-2, in capitals; "" if the place is unknown
+
+	country, city names
+	located       bool
+	lat, lon      float64 // degrees
+}
+
+// names are the names of a city or country in the languages that the pages have. The databases have no others of them.
+type names struct {
+	EN string `maxminddb:"en"`
+	ZH string `maxminddb:"zh-CN"`
+	JA string `maxminddb:"ja"`
+	KO string `maxminddb:"ko"`
+}
+
+// record is what GeoLite2, GeoIP2, DB-IP and IP2Location know about a network.
+type record struct {
+	Country struct {
+		Code  string `maxminddb:"iso_code"`
+		Names names  `maxminddb:"names"`
+	} `maxminddb:"country"`
+	City struct {
+		Names names `maxminddb:"names"`
+	} `maxminddb:"city"`
+	Location struct {
+		Lat    float64 `maxminddb:"latitude"`
+		Lon    float64 `maxminddb:"longitude"`
+		Radius uint    `maxminddb:"accuracy_radius"` // kilometres; 0 if the database does not say it
+	} `maxminddb:"location"`
+}
+
+// flatRecord is what IPinfo knows about a network. Country is a code in some of its databases, and a
+// name with the code beside it in others.
+type flatRecord struct {
+	Country string `maxminddb:"country"`
+	Code    string `maxminddb:"country_code"`
+	Name    string `maxminddb:"country_name"`
+	City    string `maxminddb:"city"`
+}
+
+// placeOf returns the place of a record. A record that cannot be read is unknown.
+func placeOf(found maxminddb.Result) Place {
+	var r record
+	r.Location.Lat = math.NaN() // stays if there are no coordinates
+	if found.Decode(&r) == nil && r.Country.Code != "" {
+		p := Place{Country: code(r.Country.Code), country: r.Country.Names, city: r.City.Names}
+		if at := r.Location; at.Radius <= farAway && math.Abs(at.Lat) <= 90 && math.Abs(at.Lon) <= 180 {
+			p.located, p.lat, p.lon = true, at.Lat, at.Lon
+		}
+		return p.known()
+	}
+	var f flatRecord
+	if found.Decode(&f) != nil {
+		return Place{}
+	}
+	p := Place{Country: code(cmp.Or(f.Code, f.Country)), country: names{EN: f.Name}, city: names{EN: f.City}}
+	if f.Code != "" && f.Name == "" {
+		p.country.EN = f.Country
+	}
+	return p.known()
+}
+
+// known returns p, or the zero Place if its country is unknown.
+func (p Place) known() Place {
+	if p.Country == "" {
+		return Place{}
+	}
+	return p
+}
+
+// code returns a country's code in capitals, or "" if the text is none.
+func code(text string) string {
+	letter := func(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
+	if len(text) != 2 || !letter(text[0]) || !letter(text[1]) {
+		return ""
+	}
+	return strings.ToUpper(text)
+}
+
+// in returns the name in a language (ISO 639-1), otherwise in English.
+func (n names) in(language string) (name string) {
+	switch language {
+	case "zh":
+		name = n.ZH
+	case "ja":
+		name = n.JA
+	case "ko":
+		name = n.KO
+	}
+	return cmp.Or(provider.CleanText(name, maxName), provider.CleanText(n.EN, maxName))
+}
+
+// Text returns the city and country for a person who reads the language of a tag such as zh-CN; "" if the place is
+// unknown. A name that the database does not have in that language is in English. The text is clean, and not
+// trusted otherwise.
+func (p Place) Text(language string) string {
+	if p.Country == "" {
+		return ""
+	}
+	if end := strings.IndexAny(language, "-_"); end > 0 {
+		language = language[:end]
+	}
+	country, city := cmp.Or(p.country.in(language), p.Country), p.city.in(language)
+	switch {
+	case city == "" || city == country:
+		return country
+	case language == "zh" || language == "ja" || language == "ko":
+		return country + " " + city
+	}
+	return city + ", " + country
+}
+
+// Far reports whether two places are known and far from each other: in different countries, or more than 300 km
+// apart. Coordinates that the database says are less accurate than that are not compared.
+func Far(a, b Place) bool {
+	if a.Country == "" || b.Country == "" {
+		return false
+	}
+	return a.Country != b.Country || a.located && b.located && distance(a, b) > farAway
+}
+
+// distance returns the kilometres between two places over a sphere (haversine formula).
+func distance(a, b Place) float64 {
+	rad := func(degrees float64) float64 { return degrees * math.Pi / 180 }
+	half := func(radians float64) float64 { s := math.Sin(radians / 2); return s * s }
+	h := half(rad(b.lat-a.lat)) + math.Cos(rad(a.lat))*math.Cos(rad(b.lat))*half(rad(b.lon-a.lon))
+	return 2 * 6371 * math.Asin(math.Sqrt(math.Min(1, h)))
+}
