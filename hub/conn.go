@@ -138,12 +138,12 @@ func (a *conns) stop() {
 // browsers usually send (cutFrame); the library reads everything else (libraryConn).
 // send, close and cut may be called from several goroutines.
 type conn struct {
-	net   net.Conn
-	owner *conns
-	to    receiver
-	early *[]byte // arrived with the handshake; nil after start
+	net     net.Conn
+	owner   *conns
+	to      receiver
+	opening *opening // nil once the first frame is written; guarded by writing after start
 
-	writing   sync.Mutex                 // one frame at a time, with its deadline
+	writing   sync.Mutex                 // one write at a time, with its deadline
 	timer     atomic.Pointer[time.Timer] // of the close handshake
 	closeSent atomic.Bool
 
@@ -155,40 +155,45 @@ type conn struct {
 	received received // owned by the reader
 }
 
-// upgrade answers a handshake (RFC 6455, section 4.2.2). The caller has checked it, also
-// the origin and the subprotocol.
+// opening is what a conn has of its handshake.
+type opening struct {
+	early  []byte // arrived with the handshake
+	answer []byte // written with the first frame, which follows at once: one system call less
+}
+
+// upgrade takes over the connection of a handshake (RFC 6455, section 4.2.2). The caller
+// has checked it, also the origin and the subprotocol.
 func (a *conns) upgrade(w http.ResponseWriter, r *http.Request) (*conn, error) {
 	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + guid))
-	h := w.Header()
-	h.Set("Upgrade", "websocket")
-	h.Set("Connection", "Upgrade")
-	h.Set("Sec-WebSocket-Accept", base64.StdEncoding.EncodeToString(accept[:]))
-	h.Set("Sec-WebSocket-Protocol", Protocol)
-	w.WriteHeader(http.StatusSwitchingProtocols)
 	hijacked, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	c := &conn{net: hijacked, owner: a}
-	if early, err := rw.Reader.Peek(rw.Reader.Buffered()); err != nil {
+	early, err := rw.Reader.Peek(rw.Reader.Buffered())
+	if err != nil {
 		hijacked.Close()
 		return nil, fmt.Errorf("upgrade: %w", err)
-	} else if len(early) > 0 {
-		early = bytes.Clone(early)
-		c.early = &early
 	}
-	return c, nil
+	answer := bytes.NewBuffer(make([]byte, 0, answerSize))
+	answer.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: " +
+		Protocol + "\r\nSec-WebSocket-Accept: ")
+	answer.Write(base64.StdEncoding.AppendEncode(answer.AvailableBuffer(), accept[:]))
+	answer.WriteString("\r\n")
+	_ = w.Header().Write(answer) // a Buffer returns no error
+	answer.WriteString("\r\n")
+	return &conn{net: hijacked, owner: a, opening: &opening{bytes.Clone(early), answer.Bytes()}}, nil
 }
 
-// start passes what the browser sends to to, until the connection is closed.
+// start passes what the browser sends to to, until the connection is closed. The caller
+// writes the first frame after it.
 func (c *conn) start(to receiver) {
 	c.to = to
 	c.owner.wg.Add(1)
 	c.polled = c.owner.poll(c)
-	if early := c.early; early != nil {
-		c.early = nil
-		c.owner.wg.Go(func() { c.receive(*early, nil, func() {}) })
+	if o := c.opening; o != nil && len(o.early) > 0 {
+		early := o.early
+		c.owner.wg.Go(func() { c.receive(early, nil, func() {}) })
 		return
 	}
 	c.wait()
@@ -202,6 +207,9 @@ func (c *conn) wait() {
 		c.end(err)
 	}
 }
+
+// answerSize is enough for the answer to a handshake and the first view.
+const answerSize = 768
 
 // readBuffer is enough for two acks.
 const readBuffer = 64
@@ -304,14 +312,28 @@ func (c *conn) send(text []byte) error {
 	return c.write(appendFrame(make([]byte, 0, 10+len(text)), frameText, text), writeLimit)
 }
 
-// write writes one frame within the limit.
-func (c *conn) write(frame []byte, limit time.Duration) error {
+// sendLast is send and close with one system call, within closeWait.
+func (c *conn) sendLast(text []byte, code websocket.StatusCode, reason string) error {
+	if c.closeSent.Swap(true) {
+		return net.ErrClosed
+	}
+	c.timer.Store(time.AfterFunc(closeWait, c.cut))
+	frames := appendFrame(make([]byte, 0, 48+len(text)+len(reason)), frameText, text)
+	return c.write(append(frames, closeFrame(code, reason)...), closeWait)
+}
+
+// write writes frames within the limit.
+func (c *conn) write(frames []byte, limit time.Duration) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if c.opening != nil {
+		frames = append(c.opening.answer, frames...)
+		c.opening = nil
+	}
 	if err := c.net.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
-	if _, err := c.net.Write(frame); err != nil {
+	if _, err := c.net.Write(frames); err != nil {
 		return err
 	}
 	return c.net.SetWriteDeadline(time.Time{})

@@ -70,6 +70,7 @@ func startConnServer(t *testing.T, kind string) *connServer {
 		to := newRecorder()
 		to.conn = c
 		c.start(to)
+		_ = c.write(nil, writeLimit) // the answer, before the first frame
 		s.recorders <- to
 	}))
 	switch kind {

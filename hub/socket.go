@@ -57,12 +57,9 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, id ticket.ID, from 
 	}
 	conn, err := h.conns.upgrade(w, r)
 	if err != nil {
-		// The answer is written. The handshake was checked before, so the connection
-		// broke.
 		h.waiters.remove(s.id, s)
 		s.onClosed()
-		h.log.DebugContext(r.Context(), "upgrade socket", "ticket", s.id, "error", err)
-		return nil
+		return err
 	}
 	s.start(conn, first)
 	return nil
@@ -153,7 +150,12 @@ func (s *socket) writeView(t *version, repeat bool) {
 		s.close(closeBroken, "")
 		return
 	}
-	err = s.conn.send(text)
+	if v.State.Final() {
+		s.onEnd(closeReasons[closeDone]) // before the browser can answer the close
+		err = s.conn.sendLast(text, closeDone, string(v.State))
+	} else {
+		err = s.conn.send(text)
+	}
 	if s.sentSeq != 0 && v.Seq != s.sentSeq {
 		s.hub.records.tracer.Push(t.Ticket, t.cause, "socket", start, err != nil)
 	}
@@ -171,9 +173,6 @@ func (s *socket) writeView(t *version, repeat bool) {
 		s.hub.records.delivered(context.Background(), TransportSocket, deliveryKind(s.sentSeq, t.Seq, s.hasToken == v.Delivers()), t.Ticket, s.addr())
 	}
 	s.sentSeq, s.hasToken = v.Seq, v.Delivers()
-	if v.State.Final() {
-		s.close(closeDone, string(v.State))
-	}
 }
 
 // deliveryKind returns the kind of a delivery to a socket whose last written seq is sent

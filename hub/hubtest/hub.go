@@ -2,8 +2,8 @@ package hubtest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -67,40 +67,42 @@ type DirectTransport struct {
 func (d DirectTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	here, there := net.Pipe()
 	context.AfterFunc(d.Ctx, func() { here.Close() })
-	answered := make(chan error, 2)
-	w := &directResponse{header: http.Header{}, conn: there, hijacked: answered}
-	d.Go(func() { answered <- d.Handle(w, r) })
-	select {
-	case err := <-answered:
-		if err == nil && w.status != http.StatusSwitchingProtocols {
-			err = fmt.Errorf("status %d", w.status)
+	stop := context.AfterFunc(r.Context(), func() { here.Close() })
+	d.Go(func() {
+		if err := d.Handle(&directResponse{header: http.Header{}, conn: there}, r); err != nil {
+			there.Close() // refused, without an answer
 		}
-		if err != nil {
-			here.Close()
-			there.Close()
-			return nil, err
-		}
-		return &http.Response{StatusCode: w.status, Header: w.header, Body: here, Request: r}, nil
-	case <-r.Context().Done():
+	})
+	in := bufio.NewReader(here)
+	resp, err := http.ReadResponse(in, r)
+	if !stop() || err != nil {
 		here.Close()
-		return nil, r.Context().Err()
+		return nil, cmp.Or(r.Context().Err(), err)
 	}
+	resp.Body = directBody{in, here}
+	return resp, nil
 }
 
-// directResponse is the http.ResponseWriter of a handshake.
+// directBody is the connection after the answer.
+type directBody struct {
+	in *bufio.Reader
+	net.Conn
+}
+
+// Read implements net.Conn.
+func (b directBody) Read(p []byte) (int, error) { return b.in.Read(p) }
+
+// directResponse is the http.ResponseWriter of a handshake. It only passes on the connection.
 type directResponse struct {
-	header   http.Header
-	status   int
-	conn     net.Conn
-	hijacked chan<- error // the handler may write to conn before it returns
+	http.ResponseWriter
+	header http.Header
+	conn   net.Conn
 }
 
-func (a *directResponse) Header() http.Header            { return a.header }
-func (a *directResponse) WriteHeader(status int)         { a.status = status }
-func (a *directResponse) Write(text []byte) (int, error) { return len(text), nil }
+// Header implements http.ResponseWriter.
+func (a *directResponse) Header() http.Header { return a.header }
 
-// Hijack implements http.Hijacker, for websocket.Accept.
+// Hijack implements http.Hijacker.
 func (a *directResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	a.hijacked <- nil
 	return a.conn, bufio.NewReadWriter(bufio.NewReader(a.conn), bufio.NewWriter(a.conn)), nil
 }
