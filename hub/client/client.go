@@ -44,6 +44,7 @@ type Client struct {
 	Delivery string
 
 	Branding *Branding // nil: the hub's own look
+	Events   *Events   // nil: no events
 
 	Secret []byte // SHA-256 of the client's secret; nil without one
 
@@ -67,6 +68,12 @@ type Client struct {
 	JWKSURI string
 	// OfflineAccess allows refresh tokens: GrantRefresh is among the grants.
 	OfflineAccess bool
+}
+
+// Events says where the events of a client's logins go (package api/notify).
+type Events struct {
+	URL     string
+	Secrets [][]byte // that sign, newest first; two while the secret changes
 }
 
 // Grants of a client.

@@ -5,7 +5,7 @@
 // It never opens a seal and does not know the rules of a login, which are in package
 // hub/ticket. Package hub decides when to subscribe again and when a node is stalled.
 //
-// There are seven Lua scripts. Each uses one key, so that a Cluster accepts it:
+// Each Lua script uses one key, or keys in one slot, so that a Cluster accepts it:
 //
 //	create.lua      stores a new ticket
 //	attach.lua      reads a ticket and records the node that waits for it
@@ -14,6 +14,8 @@
 //	killswitch.lua  writes one client's kill switch
 //	setnx.lua       sets a name once, and answers a repeated call as the first time
 //	take.lua        reads and removes a secret value
+//	nodes.lua       writes a node's line of the list of nodes
+//	outbox.lua      changes one queue of the outbox and claims what is due
 //
 // Keys and channels, with the default prefix (Store.Prefix):
 //
@@ -32,6 +34,10 @@
 //	loginhub:vault:{NAME}   a small value for all nodes, encrypted, or a name that is
 //	                        set once (secrets.go): WeChat's access token, the state
 //	                        of a website login, the used id of an app's assertion
+//	loginhub:outbox:{QUEUE}:…
+//	                        a queue of package hub/outbox: entries (hash, values
+//	                        encrypted), due, since and settled (sorted sets);
+//	                        expire two days after the last put (outbox.go)
 //
 // Only the sealed record is trusted: a change compares the version and the deadline
 // that its caller read under the seal, not separate fields of the hash.

@@ -84,7 +84,7 @@ func TestStore_EveryTopology(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t)
-			for _, some := range []map[string]func(*testing.T, *fixture){createCases, attachCases, changeCases, mailboxCases, switchCases, nodeCases} {
+			for _, some := range []map[string]func(*testing.T, *fixture){createCases, attachCases, changeCases, mailboxCases, switchCases, nodeCases, outboxCases} {
 				for name, run := range some {
 					t.Run(name, func(t *testing.T) { run(t, r) })
 				}
@@ -92,6 +92,8 @@ func TestStore_EveryTopology(t *testing.T) {
 		})
 	}
 }
+
+func redisZ(score float64, member string) redis.Z { return redis.Z{Score: score, Member: member} }
 
 // limit returns the context of one case.
 func limit(t testing.TB) context.Context {

@@ -56,12 +56,14 @@ const (
 	callSwitchesRead     = "killswitch_read"
 	callSwitch           = "killswitch_write"
 	callNodes            = "nodes"
+	callOutbox           = "outbox"
+	callOutboxReplicated = "outbox_replicated" // with WAIT
 )
 
 // Calls returns the names of all calls.
 func Calls() []string {
 	return []string{callCreate, callAttach, callAttachMany, callChange, callChangeMany, callChangeReplicated, callProbe,
-		callSave, callLoad, callTake, callSetNX, callSwitchesRead, callSwitch, callNodes}
+		callSave, callLoad, callTake, callSetNX, callSwitchesRead, callSwitch, callNodes, callOutbox, callOutboxReplicated}
 }
 
 // callName returns the name of a call with n tickets.

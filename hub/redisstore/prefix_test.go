@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"loginhub/hub/hubtest"
+	"loginhub/hub/outbox"
 	"loginhub/hub/ticket"
 )
 
@@ -51,6 +52,8 @@ func TestPrefix_SharesNothing(t *testing.T) {
 		if got, err := v.Take(limit(t), "x"); err != nil || string(got) != prefix {
 			t.Errorf("%s: the secret store returns %q %v", prefix, got, err)
 		}
+		_, err = NewOutbox(v).Exchange(limit(t), "client:demo", outbox.Exchange{Put: []outbox.Entry{entry("e", "e", false)}})
+		must(t, err)
 	}
 	for prefix, r := range both {
 		if got := r.attach(t, "", id); string(got.Sealed) != string(record(2, prefix)) {
@@ -58,7 +61,7 @@ func TestPrefix_SharesNothing(t *testing.T) {
 		}
 	}
 	keys := server.Client.Keys(limit(t), "*").Val()
-	if len(keys) != 8 || slices.ContainsFunc(keys, func(k string) bool {
+	if len(keys) != 16 || slices.ContainsFunc(keys, func(k string) bool {
 		return !strings.HasPrefix(k, "loginhub:") && !strings.HasPrefix(k, "other:")
 	}) {
 		t.Errorf("keys %q", keys)

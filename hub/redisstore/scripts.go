@@ -29,9 +29,10 @@ var (
 	nodesLua string
 )
 
-// scripts are the Lua scripts. Each uses one key, so that a Cluster accepts it.
+// scripts are the Lua scripts. Each uses one key, or keys in one slot, so that a Cluster
+// accepts it.
 type scripts struct {
-	create, attach, change, probe, setSwitch, setNX, take, nodes *redis.Script
+	create, attach, change, probe, setSwitch, setNX, take, nodes, outbox *redis.Script
 }
 
 func loadScripts() scripts {
@@ -44,6 +45,7 @@ func loadScripts() scripts {
 		setNX:     redis.NewScript(setNXLua),
 		take:      redis.NewScript(takeLua),
 		nodes:     redis.NewScript(nodesLua),
+		outbox:    redis.NewScript(outboxLua),
 	}
 }
 
@@ -62,11 +64,15 @@ func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
 type call struct {
 	script *redis.Script
 	key    string
+	more   []string // further keys, in the same slot
 	args   []any
 
 	cmd  *redis.Cmd      // the reply
 	wake chan wakeReason // set if the call has to wait in the queue
 }
+
+// keys returns all keys of the call.
+func (c *call) keys() []string { return append([]string{c.key}, c.more...) }
 
 // run makes all calls. A single call goes through the batcher, together with concurrent
 // ones. Several are sent as a pipeline of their own; the first error is returned.
@@ -97,13 +103,13 @@ func isWrongType(err error) bool { return err != nil && redis.HasErrorPrefix(err
 func (s *Store) send(ctx context.Context, calls []*call) {
 	if len(calls) == 1 || s.oneByOne { // a pipeline of one gains nothing
 		for _, c := range calls {
-			c.cmd = c.script.Run(ctx, s.client, []string{c.key}, c.args...)
+			c.cmd = c.script.Run(ctx, s.client, c.keys(), c.args...)
 		}
 		return
 	}
 	pipe := s.client.Pipeline()
 	for _, c := range calls {
-		c.cmd = c.script.EvalSha(ctx, pipe, []string{c.key}, c.args...)
+		c.cmd = c.script.EvalSha(ctx, pipe, c.keys(), c.args...)
 	}
 	if _, err := pipe.Exec(ctx); err == nil {
 		return
@@ -111,7 +117,7 @@ func (s *Store) send(ctx context.Context, calls []*call) {
 	pipe = s.client.Pipeline()
 	for _, c := range calls {
 		if redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT") {
-			c.cmd = c.script.Eval(ctx, pipe, []string{c.key}, c.args...)
+			c.cmd = c.script.Eval(ctx, pipe, c.keys(), c.args...)
 		}
 	}
 	pipe.Exec(ctx) // each call has its own error
