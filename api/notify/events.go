@@ -54,7 +54,7 @@ func (e *Events) message(c Call, t ticket.Ticket, kind, reason string) (Queued, 
 // data returns what is known of the login.
 func (e *Events) data(c Call, t ticket.Ticket) Data {
 	d := Data{ClientID: t.Client, Ticket: t.ID, Provider: c.Provider, IP: text(t.Address), PhoneIP: text(c.Phone), Browser: t.Browser, OS: t.OS,
-		Host: strings.TrimPrefix(strings.TrimPrefix(t.Origin, "https://"), "http://"), RequestedAt: t.CreatedAt}
+		Host: strings.TrimPrefix(strings.TrimPrefix(t.Origin, "https://"), "http://"), RequestedAt: t.CreatedAt.Time()}
 	if e.Place != nil && t.Address.IsValid() {
 		d.Place, d.Country = e.Place(t.Address)
 	}
