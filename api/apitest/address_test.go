@@ -3,12 +3,15 @@ package apitest_test
 import (
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
 	"loginhub/api"
+	"loginhub/api/geoip"
+	"loginhub/api/geoip/geoiptest"
 	"loginhub/hub/client"
 )
 
@@ -44,22 +47,44 @@ func TestScan_LoginInfo(t *testing.T) {
 	})
 }
 
+// openPlaces opens a GeoIP database with the places of package geoiptest.
+func openPlaces(t *testing.T) *geoip.DB {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "city.mmdb")
+	err := geoiptest.Write(path, time.Now().Unix(), geoiptest.Places())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := geoip.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 func TestScan_Addresses(t *testing.T) {
 	t.Parallel()
-	s := start(t, trusting("127.0.0.0/8"))
+	trusted := trusting("127.0.0.0/8")
+	s := start(t, options{api: func(c *api.Config) { trusted.api(c); c.Places = openPlaces(t) }})
+	const shanghai, munich = "Shanghai, China", "Munich, Germany"
 	for _, c := range []struct {
 		name       string
 		pc, phone  string // X-Forwarded-For; "" sends none
 		ip, sameIP any    // nil: absent
+		place, far any
 	}{
-		{"one network", "203.0.113.7", "203.0.113.7", "203.0.113.7", true},
-		{"two networks", "203.0.113.7", "198.51.100.9", "203.0.113.7", false},
-		{"two families", "203.0.113.7", "2001:db8::2", "203.0.113.7", nil},
-		{"PC in a private network", "10.0.0.5", "203.0.113.7", nil, nil},
-		{"phone in a private network", "203.0.113.7", "192.168.1.5", "203.0.113.7", nil},
-		{"PC with a spoofed hop", "198.51.100.9, 203.0.113.7", "198.51.100.9", "203.0.113.7", false},
-		{"a PC without header", "", "203.0.113.7", nil, nil},
-		{"a phone without header", "203.0.113.7", "", "203.0.113.7", nil},
+		{"one network", "203.0.113.7", "203.0.113.7", "203.0.113.7", true, shanghai, nil},
+		{"two networks", "203.0.113.7", "198.51.100.9", "203.0.113.7", false, shanghai, true},
+		{"two cities nearby", "203.0.113.7", "203.0.113.130", "203.0.113.7", false, shanghai, nil},
+		{"two cities of a country", "203.0.113.7", "203.0.113.200", "203.0.113.7", false, shanghai, true},
+		{"two families", "203.0.113.7", "2001:db8::2", "203.0.113.7", nil, shanghai, nil},
+		{"two families, far away", "2001:db8:cafe::2", "::ffff:203.0.113.7", "2001:db8:cafe::2", nil, munich, true},
+		{"PC in a private network", "10.0.0.5", "203.0.113.7", nil, nil, nil, nil},
+		{"phone in a private network", "203.0.113.7", "192.168.1.5", "203.0.113.7", nil, shanghai, nil},
+		{"PC at an unknown place", "192.0.2.1", "198.51.100.9", "192.0.2.1", false, nil, nil},
+		{"PC with a spoofed hop", "198.51.100.9, 203.0.113.7", "198.51.100.9", "203.0.113.7", false, shanghai, true},
+		{"a PC without header", "", "203.0.113.7", nil, nil, nil, nil},
+		{"a phone without header", "203.0.113.7", "", "203.0.113.7", nil, shanghai, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			header := func(value string) (pair []string) {
@@ -71,7 +96,7 @@ func TestScan_Addresses(t *testing.T) {
 			p := s.createTicket(t, nil, header(c.pc)...)
 			m := s.ask(t, "POST", p.path("scan"), s.phone("ann").body(), header(c.phone)...).ok(t, http.StatusOK)
 			login := m["login"].(map[string]any)
-			for name, want := range map[string]any{"ip": c.ip, "same_ip": c.sameIP} {
+			for name, want := range map[string]any{"ip": c.ip, "same_ip": c.sameIP, "place": c.place, "far_away": c.far} {
 				got, there := login[name]
 				if there != (want != nil) || got != want {
 					t.Errorf("%s is %v (present: %v), want %v", name, got, there, want)

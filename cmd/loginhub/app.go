@@ -202,9 +202,12 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	for i, c := range set.certificates() {
 		a.metrics.WatchCertificate(c.label, func() time.Time { return set.certificates()[i].cert.NotAfter })
 	}
+	if set.places != nil {
+		a.metrics.WatchPlaces(set.places.Built)
+	}
 	edge := api.Config{Hub: node, Version: packageVersion(release, from), Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
-		TrustedProxies: set.proxies, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API, Tracer: a.traces.Tracer, Refused: a.refusals.Add}
+		TrustedProxies: set.proxies, Places: set.places, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API, Tracer: a.traces.Tracer, Refused: a.refusals.Add}
 	if set.AccessLog > 0 {
 		edge.Access = api.AccessLog{Log: a.logs.access, Share: set.AccessLog}
 	}

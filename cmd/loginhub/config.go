@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"loginhub/api/geoip"
 	"loginhub/hub/redisstore"
 )
 
@@ -63,6 +64,7 @@ type Config struct {
 	TokenTTL   time.Duration `name:"token-ttl" default:"5m" help:"Lifetime of a token; at least result-ttl and a minute."`
 
 	TrustedProxies []string      `help:"CIDRs of the proxies whose X-Forwarded-For is trusted, comma-separated." placeholder:"CIDR"`
+	GeoIPFile      string        `name:"geoip-file" help:"Path of a GeoIP database (.mmdb, City or Country: GeoLite2, GeoIP2, DB-IP, IP2Location, IPinfo): the phone shows where the computer is, and warns if it is far away. It is kept in memory. Read again when it changes." placeholder:"PATH"`
 	ProxyProtocol  bool          `help:"Require a PROXY protocol header, version 2, on every connection from LOGINHUB_TRUSTED_PROXIES. Its client address counts as the peer's, so the proxy must remove X-Forwarded-For. From other addresses no such header is accepted."`
 	RateLimit      int           `default:"600" help:"New tickets per minute and address (IPv6: per /64) on this node. Most other limits are multiples of it: see deploy/CONFIGURATION.md. 0 turns them off."`
 	MaxSockets     int           `help:"Maximum of waiting sockets and polls on this node. Default: from the file limit."`
@@ -79,6 +81,7 @@ type Config struct {
 	Log            string        `default:"info" enum:"debug,info,warn,error" help:"Log level: debug, info, warn or error. The audit log is written at any level."`
 
 	hasProviders bool                  // set by validate: a provider is configured, so there is no sandbox
+	places       *geoip.DB             // kept at a reload; nil: none, or not read yet
 	files        files                 // the files that were read
 	flags        map[string]*kong.Flag // the settings, by their keys in the file of --config
 	file         *configFile           // nil: none
@@ -174,7 +177,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("qr", c.QR), slog.String("qr_level", c.QRLevel), slog.String("qr_logo", c.QRLogo),
 		slog.String("ticket_ttl", c.TicketTTL.String()), slog.String("confirm_ttl", c.ConfirmTTL.String()),
 		slog.String("result_ttl", c.ResultTTL.String()), slog.String("token_ttl", c.TokenTTL.String()),
-		slog.Any("trusted_proxies", c.TrustedProxies), slog.Bool("proxy_protocol", c.ProxyProtocol), slog.Int("rate_limit", c.RateLimit),
+		slog.Any("trusted_proxies", c.TrustedProxies), slog.String("geoip_file", c.GeoIPFile), slog.Bool("proxy_protocol", c.ProxyProtocol), slog.Int("rate_limit", c.RateLimit),
 		slog.String("tls_cert", c.TLSCert), slog.Bool("insecure_http", c.InsecureHTTP), slog.Bool("audit_hash", c.AuditHash),
 		slog.String("audit_file", c.AuditFile), slog.Bool("audit_chain", c.AuditChain), slog.Bool("audit_required", c.AuditRequired), slog.Float64("access_log", c.AccessLog), slog.String("log", c.Log),
 		slog.Int("max_sockets", c.MaxSockets), slog.String("drain", c.Drain.String()), slog.Bool("sandbox", c.sandbox()))

@@ -3,11 +3,13 @@ package main_test
 import (
 	"context"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"loginhub/api/geoip/geoiptest"
 	"loginhub/hub/hubtest"
 )
 
@@ -93,7 +95,9 @@ func waitIncrease(t *testing.T, n *hubtest.Node, before map[string]float64, name
 func startBusyNode(t testing.TB, ctx context.Context) (node *hubtest.Node, hidden *secrets, login func()) {
 	t.Helper()
 	w, settings := startWeChat(t)
-	node = startMetered(t, append(settings, "REDIS_URL="+hubtest.StartRedis(t).URL, "QR=wxacode", "TRUSTED_PROXIES=127.0.0.1/32")...)
+	places := filepath.Join(t.TempDir(), "city.mmdb")
+	writePlaces(t, places, time.Now(), geoiptest.Places())
+	node = startMetered(t, append(settings, "REDIS_URL="+hubtest.StartRedis(t).URL, "QR=wxacode", "GEOIP_FILE="+places, "TRUSTED_PROXIES=127.0.0.1/32")...)
 	hidden = &secrets{}
 	hidden.add("master key", hubtest.Key)
 	hidden.add("app secret", appSecret)

@@ -73,8 +73,10 @@ func (r *reloader) run(ctx context.Context) {
 			if err := r.app.logs.Reopen(); err != nil {
 				r.app.log.Error("the audit file cannot be opened again; the node writes on to the former one", "error", err)
 			}
+			r.reloadPlaces(true)
 			r.reload("SIGHUP")
 		case <-tick.C:
+			r.reloadPlaces(false)
 			r.mu.Lock()
 			seen := r.lastSeen
 			r.mu.Unlock()
@@ -108,11 +110,12 @@ func (r *reloader) reload(cause string) {
 	defer r.mu.Unlock()
 	r.count++
 	log := r.app.log.With("cause", cause, "reload", r.count) // the number gives each reload its own line
-	if len(r.lastSeen) == 0 {
+	if len(r.lastSeen) == 0 && r.current.set.places == nil {
 		log.Info("nothing to reload: no setting names a file")
 		return
 	}
 	given := r.app.original
+	given.places = r.current.set.places
 	set, err := given.load()
 	var next *reloadable
 	if err == nil {

@@ -99,6 +99,8 @@ func (c *Config) validate() (*settings, error) {
 		note("LOGINHUB_TLS_CERT", err)
 	}
 	note("LOGINHUB_REDIS_CA", s.readRedisTLS())
+	c.places, err = c.openPlaces()
+	note("LOGINHUB_GEOIP_FILE", err)
 	s.traces, err = tracing.Read()
 	errs = append(errs, err)
 	for _, row := range s.rules() {

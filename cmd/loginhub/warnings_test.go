@@ -4,9 +4,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"loginhub/api/geoip/geoiptest"
 )
 
 func TestCertificate_Warnings(t *testing.T) {
@@ -42,6 +45,13 @@ func TestWarnings_UnlikelySettings(t *testing.T) {
 			t.Errorf("deploy/%s does not have %s, which the warning names: %v", file, line, err)
 		}
 	}
+	places := func(age time.Duration) string {
+		path := filepath.Join(t.TempDir(), "city.mmdb")
+		if err := geoiptest.Write(path, time.Now().Add(-age).Unix(), geoiptest.Places()); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
 	for setting, wantText := range map[string]string{
 		"RESULT_TTL=5s": "LOGINHUB_RESULT_TTL is 5s, and a page that loses its connection may need 57s", "RESULT_TTL=57s": "",
 		"CONFIRM_TTL=10s": "LOGINHUB_CONFIRM_TTL is 10s", "TICKET_TTL=3s": "LOGINHUB_TICKET_TTL is 3s", "TICKET_TTL=11s": "",
@@ -51,6 +61,7 @@ func TestWarnings_UnlikelySettings(t *testing.T) {
 		"LISTEN=127.0.0.1:8080 TRUSTED_PROXIES=10.0.0.7/32":             "LOGINHUB_LISTEN is 127.0.0.1:8080, which only this machine reaches",
 		"LISTEN=127.0.0.1:8080 TRUSTED_PROXIES=10.0.0.7/32,127.0.0.0/8": "", "LISTEN=:8080 TRUSTED_PROXIES=10.0.0.7/32": "",
 		"AUDIT_FILE=/nonexistent/audit.log": "the folder /nonexistent does not exist", "AUDIT_FILE=" + t.TempDir() + "/audit.log": "",
+		"GEOIP_FILE=" + places(oldPlaces-time.Hour): "", "GEOIP_FILE=" + places(oldPlaces+time.Hour): "LOGINHUB_GEOIP_FILE: the database was made on",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a}]"):                              "client a: it has no origins",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['https://a.test']}]"): "",
 	} {

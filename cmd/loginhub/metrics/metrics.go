@@ -121,6 +121,12 @@ func (m *Metrics) WatchCertificate(label string, expiry func() time.Time) {
 		func() float64 { return float64(expiry().Unix()) }))
 }
 
+// WatchPlaces adds the age of the GeoIP database in use, which is read at each scrape.
+func (m *Metrics) WatchPlaces(built func() time.Time) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_geoip_build_timestamp_seconds",
+		Help: "When the GeoIP database in use was made (Unix time)."}, func() float64 { return float64(built().Unix()) }))
+}
+
 // WatchConns adds the metrics of the public listener's connections. It returns the
 // function that counts a connection closed because of a limit; refusals are the pairs
 // of limit and closed that it is called with.

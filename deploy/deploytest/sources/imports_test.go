@@ -112,7 +112,7 @@ var stdlibOnly = []string{"hub/client", "hub/keys", "hub/provider", "hub/ticket"
 // its own imports. Nothing here is above the package.
 var testImports = map[string][]string{
 	"api":                      {"api/apitest"},
-	"api/apitest":              {"api", "api/gate", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket", "hub/trace"},
+	"api/apitest":              {"api", "api/gate", "api/geoip", "api/geoip/geoiptest", "api/qr", "api/ratelimit", "api/request", "api/token", "frontend", "hub", "hub/client", "hub/hubtest", "hub/keys", "hub/provider", "hub/provider/sandbox", "hub/redisstore", "hub/ticket", "hub/trace"},
 	"api/geoip":                {"api/geoip/geoiptest"},
 	"api/oidc":                 {"hub/keys"},
 	"api/request":              {"hub/client", "hub/provider"},
