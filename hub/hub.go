@@ -3,6 +3,7 @@ package hub
 import (
 	"cmp"
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -44,11 +45,13 @@ type Mailbox interface {
 }
 
 // Signer signs confirmed claims as a token. Package api/token implements it. The same
-// kid, tag and claims give the same bytes. The only error is an unknown key.
+// kid, tag and claims give the same bytes. Signing has one error, an unknown key.
 type Signer interface {
 	// KeyTag returns the tag of the key of that algorithm that belongs to the kid.
 	KeyTag(kid, alg string) (uint32, error)
 	SignLogin(kid string, tag uint32, claims []byte) (string, error)
+	// Encrypt returns the token as a JWE for the key.
+	Encrypt(to *ecdsa.PublicKey, token string) (string, error)
 }
 
 // Config configures a Hub. All fields up to MaxWaiters are required.

@@ -34,6 +34,9 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 	trace.Begin(ctx, id, true)
 	trace.SetClient(ctx, r.Client.ID)
 	keys := h.current.Load().Keys
+	if !keys.Encrypts() {
+		r.PageKey = nil // nodes of a release that reads only version 1 must read the record
+	}
 	// The deadline is sealed, so Redis's clock must be known before the call. It is
 	// unknown at the first call and after a failover to a machine with another clock;
 	// the answer then corrects it.

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
@@ -61,6 +62,10 @@ func (s testSigner) SignLogin(kid string, _ uint32, claims []byte) (string, erro
 	}
 	b64 := base64.RawURLEncoding
 	return "." + b64.EncodeToString(claims) + "." + b64.EncodeToString(ed25519.Sign(key, claims)), nil
+}
+
+func (testSigner) Encrypt(*ecdsa.PublicKey, string) (string, error) {
+	return "", errors.New("no test here has a page's key")
 }
 
 // modelState is some nodes on one Redis, and tickets with their browsers.

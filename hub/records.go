@@ -211,9 +211,24 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 	if err := json.Unmarshal(t.Claims, &claims); err != nil {
 		return v, fmt.Errorf("read claims: %w", err)
 	}
-	v.Token, v.TokenType = token, "Bearer"
+	if v.Token, v.TokenType = token, "Bearer"; t.PageKey != nil {
+		if v.Token, err = r.encrypt(*t.PageKey, token); err != nil {
+			return v, err
+		}
+		v.TokenType = "JWE"
+	}
 	v.TokenExpiresIn = ticket.Seconds(time.Unix(claims.Exp, 0).Sub(now))
 	return v, nil
+}
+
+// encrypt returns the token as a JWE for the page's key. Its bytes differ at each call, and the
+// token in it does not.
+func (r *records) encrypt(key ticket.PageKey, token string) (string, error) {
+	public, err := key.Public()
+	if err != nil {
+		return "", err
+	}
+	return r.current.Load().Signer.Encrypt(public, token)
 }
 
 // startedAt returns the start of the period that ends with the ticket's deadline.

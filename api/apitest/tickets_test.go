@@ -10,6 +10,7 @@ import (
 
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/hubtest"
 )
 
 func TestCreate_Answer(t *testing.T) {
@@ -104,6 +105,43 @@ func TestCreate_ClientRequired(t *testing.T) {
 	}
 	for _, id := range []string{"demo", "other"} {
 		s.createTicket(t, map[string]string{"client_id": id})
+	}
+}
+
+// TestCreate_PageKey: package hub/ticket tests every malformed key.
+func TestCreate_PageKey(t *testing.T) {
+	t.Parallel()
+	strict, coded := demo(), demo()
+	strict.ID, strict.TokenEncryption = "strict", client.EncryptionRequire
+	coded.ID, coded.Delivery = "coded", client.DeliveryCode
+	s := start(t, options{clients: []*client.Client{demo(), strict, coded}})
+	key, err := hubtest.NewPageKey()
+	must(t, err)
+	good := key.JWK()
+	for _, c := range []struct {
+		client string
+		jwk    any
+		detail string
+	}{
+		{"demo", "EC", "jwk: string is the wrong type"}, {"demo", []int{1}, "jwk: array is the wrong type"}, {"demo", map[string]any{}, "jwk: kty"},
+		{"demo", map[string]any{"kty": "EC", "d": ""}, "a private key must never be sent"}, {"coded", map[string]any{"kty": "oct"}, "jwk: kty"},
+		{"strict", nil, "jwk: required, because the client has token_encryption: require"},
+		{"strict", good, ""}, {"demo", nil, ""}, {"demo", good, ""}, {"coded", good, ""},
+	} {
+		a := s.ask(t, "POST", ticketsPath, map[string]any{"client_id": c.client, "jwk": c.jwk})
+		if c.detail == "" {
+			a.ok(t, http.StatusCreated)
+		} else if got := a.problem(t, 400, "invalid_request"); !strings.Contains(got, c.detail) {
+			t.Errorf("%s %v: detail %q, want %q", c.client, c.jwk, got, c.detail)
+		}
+	}
+	_, v := s.phone("Ann").login(t, map[string]any{"client_id": "strict", "jwk": good})
+	token, err := key.Decrypt(v["token"].(string))
+	if must(t, err); v["token_type"] != "JWE" || verifyToken(t, s, token)["aud"] != "strict" {
+		t.Errorf("view %v", v)
+	}
+	if _, v := s.phone("Ann").login(t, map[string]any{"client_id": "coded", "jwk": good}); v["code"] == nil || v["token"] != nil {
+		t.Errorf("with delivery code the view is %v", v)
 	}
 }
 

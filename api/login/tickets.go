@@ -1,6 +1,7 @@
 package login
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -65,6 +66,8 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 		ClientID *string `json:"client_id"`
 		Nonce    string  `json:"nonce"`
 		Request  *string `json:"request"`
+
+		JWK map[string]json.RawMessage `json:"jwk"`
 	}
 	if err := request.DecodeBody(body, &in); err != nil {
 		return err
@@ -86,6 +89,10 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 	if utf8.RuneCountInString(in.Nonce) > ticket.MaxNonce {
 		return request.Invalid(fmt.Sprintf("nonce: longer than %d characters", ticket.MaxNonce))
 	}
+	key, err := pageKey(client, grant, in.JWK)
+	if err != nil {
+		return err
+	}
 	from := l.gate.Addr(c)
 	err = l.checkCreate(cfg, client, r, from)
 	if err == nil {
@@ -96,7 +103,7 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 	}
 	browser, system := request.UserAgent(r.UserAgent())
 	created, err := l.gate.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
-		Address: from.Display, Origin: origin, Browser: browser, OS: system, Grant: grant})
+		Address: from.Display, Origin: origin, Browser: browser, OS: system, Grant: grant, PageKey: key})
 	if err != nil {
 		return err
 	}
@@ -106,6 +113,26 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 		QRImage: qrImage(cfg, client.ID, created.Ticket.ID), MatchCode: created.MatchCode,
 		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID), ScanWith: cfg.ScanWith(client), Branding: brandingOf(client),
 		PictureHosts: cfg.PictureHosts(client)})
+}
+
+// pageKey returns the key for which the page's token is encrypted; nil if the page gets the
+// token as it is, or none because the ticket has a grant.
+func pageKey(site *client.Client, grant *ticket.Grant, jwk map[string]json.RawMessage) (*ticket.PageKey, error) {
+	if jwk == nil {
+		if grant == nil && site.RequiresPageKey() {
+			return nil, request.Invalid("jwk: required, because the client has token_encryption: require; send the page's public P-256 key. " +
+				"A page without one is not at an https address, or its browser or script is too old")
+		}
+		return nil, nil
+	}
+	key, err := ticket.ParsePageKey(jwk)
+	if err != nil {
+		return nil, request.Invalid("jwk: " + err.Error())
+	}
+	if grant != nil {
+		return nil, nil
+	}
+	return key, nil
 }
 
 // checkCreate checks the origin, the kill switch and the limit of new tickets.

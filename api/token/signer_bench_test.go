@@ -1,6 +1,10 @@
 package token_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"strings"
 	"testing"
 
 	"loginhub/api/token"
@@ -18,6 +22,20 @@ func BenchmarkSign(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.SignLogin(kid, 0, claims); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncrypt(b *testing.B) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := strings.Repeat("x", 600) // as long as a usual token
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (&token.Signer{}).Encrypt(&key.PublicKey, text); err != nil {
 			b.Fatal(err)
 		}
 	}

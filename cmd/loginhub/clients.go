@@ -38,6 +38,7 @@ type clientEntry struct {
 	PhoneNumber    string   `yaml:"phone_number"`
 	SubjectMap     string   `yaml:"subject_map"`
 	Delivery       string   `yaml:"delivery"`
+	Encryption     string   `yaml:"token_encryption"`
 
 	Branding *brandingEntry `yaml:"branding"`
 
@@ -87,7 +88,7 @@ func (l label) check() error {
 	return nil
 }
 
-var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "delivery", "branding",
+var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "delivery", "token_encryption", "branding",
 	"qr", "wechat", "wechat_web", "app"}
 
 // clientsConfig is what the clients file configures.
@@ -174,6 +175,9 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	}
 	entry.setNumbers(site, own)
 	if site.Delivery, err = oneOf("delivery", entry.Delivery, "", client.DeliveryToken, client.DeliveryCode); err != nil {
+		return err
+	}
+	if err := c.applyTokenEncryption(site, entry.Encryption); err != nil {
 		return err
 	}
 	if err := entry.OpenID.apply(site, c.read, !strings.HasPrefix(c.PublicURL, "https://")); err != nil {

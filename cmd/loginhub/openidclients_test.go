@@ -98,6 +98,9 @@ func TestOpenIDClients_Errors(t *testing.T) {
 		"delivery: code":                                    "needs secret_file",
 		"delivery: code, secret_env: OPENID_SHORT":          "16 characters",
 		"delivery: code, jwks_uri: 'https://a.example/'":    "jwks_uri: is for OpenID",
+		"token_encryption: always":                          "page, require",
+
+		"token_encryption: require, delivery: code, secret_env: OPENID_GOOD": "nothing is encrypted",
 	} {
 		_, err := loadClients(writeClients(t, "clients: [{id: a, "+fields+"}]"), public)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "0123456789abcde") {
@@ -106,7 +109,9 @@ func TestOpenIDClients_Errors(t *testing.T) {
 	}
 	old := withWechat
 	old.RecordVersion = 1
-	if _, err := loadClients(writeClients(t, "clients: [{id: a, "+uris+"}]"), old); err == nil || !strings.Contains(err.Error(), "LOGINHUB_RECORD_VERSION") {
-		t.Errorf("with records of version 1: %v", err)
+	for _, fields := range []string{uris, "token_encryption: require"} {
+		if _, err := loadClients(writeClients(t, "clients: [{id: a, "+fields+"}]"), old); err == nil || !strings.Contains(err.Error(), "LOGINHUB_RECORD_VERSION") {
+			t.Errorf("%s with records of version 1: %v", fields, err)
+		}
 	}
 }

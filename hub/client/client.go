@@ -43,6 +43,10 @@ type Client struct {
 	// Delivery says what the waiting page gets: DeliveryToken, or DeliveryCode.
 	Delivery string
 
+	// TokenEncryption says whether a page must send a key for which its token is encrypted:
+	// EncryptionRequire or EncryptionPage.
+	TokenEncryption string
+
 	Branding *Branding // nil: the hub's own look
 	Events   *Events   // nil: no events
 
@@ -99,6 +103,9 @@ func (c *Client) HasGrant(grant string) bool { return slices.Contains(c.Grants, 
 // DeliversCode reports whether the waiting page gets a code instead of the token.
 func (c *Client) DeliversCode() bool { return c.Delivery == DeliveryCode }
 
+// RequiresPageKey reports whether a page that waits for a token must send its key.
+func (c *Client) RequiresPageKey() bool { return c.TokenEncryption == EncryptionRequire }
+
 // HasSecret reports whether the text is the client's secret. It takes constant time.
 func (c *Client) HasSecret(text string) bool {
 	sum := sha256.Sum256([]byte(text))
@@ -119,6 +126,12 @@ const (
 const (
 	DeliveryToken = "token" // "" too
 	DeliveryCode  = "code"  // which the site's back end exchanges for the token
+)
+
+// Values of Client.TokenEncryption.
+const (
+	EncryptionPage    = "page" // the page decides; "" too
+	EncryptionRequire = "require"
 )
 
 // Values of Client.PhoneNumber.

@@ -1,6 +1,9 @@
 package hubtest
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 
@@ -24,4 +27,29 @@ func VerifyToken(jwks []byte, token string) (header jose.Header, claims map[stri
 		return header, nil, fmt.Errorf("a token of type %v", typ)
 	}
 	return header, claims, parsed.Claims(keys, &claims)
+}
+
+// PageKey is the key pair of a page that asks for an encrypted token.
+type PageKey struct{ private *ecdsa.PrivateKey }
+
+// NewPageKey returns a new key pair.
+func NewPageKey() (k PageKey, err error) {
+	k.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return k, err
+}
+
+// JWK returns the public key, which a page sends as `jwk`.
+func (k PageKey) JWK() jose.JSONWebKey { return jose.JSONWebKey{Key: &k.private.PublicKey} }
+
+// Decrypt returns the JWT in an encrypted token, whose header must be that of the protocol.
+func (k PageKey) Decrypt(token string) (string, error) {
+	jwe, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{jose.ECDH_ES}, []jose.ContentEncryption{jose.A256GCM})
+	if err != nil {
+		return "", fmt.Errorf("encrypted token %q: %w", token, err)
+	}
+	if cty := jwe.Header.ExtraHeaders[jose.HeaderContentType]; cty != "JWT" {
+		return "", fmt.Errorf("encrypted token with cty %v", cty)
+	}
+	text, err := jwe.Decrypt(k.private)
+	return string(text), err
 }

@@ -70,6 +70,10 @@ func appendRecord(b []byte, t *Ticket) ([]byte, error) {
 		}
 		b = append(append(b, `,"grant":`...), grant...)
 	}
+	if t.PageKey != nil {
+		b = strict.AppendEncode(append(b, `,"page_key":"`...), t.PageKey[:])
+		b = append(b, '"')
+	}
 	return append(b, '}'), nil
 }
 
@@ -219,6 +223,10 @@ func (r *recordReader) ticket() (t Ticket) {
 	}
 	if r.take(`,"confirmed_us":`) {
 		t.ConfirmedAt = r.number()
+	}
+	if r.take(`,"page_key":`) {
+		t.PageKey = new(PageKey)
+		r.check(t.PageKey.UnmarshalText(r.quoted()) == nil)
 	}
 	r.check(string(r.rest) == "}") // a grant is left to json.Unmarshal
 	return t

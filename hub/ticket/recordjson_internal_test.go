@@ -18,7 +18,7 @@ func recordsOfLogins(t testing.TB) (all []Ticket) {
 	site := &client.Client{ID: "demo", NumberMatching: true}
 	for _, name := range []string{"小明", "a<b> \"\\\u2028\x01&"} {
 		for _, from := range []Request{{Client: site}, {Client: site, Nonce: name, Address: netip.MustParseAddr("2001:db8::1"),
-			Origin: "https://www.example.com", Browser: "Chrome 150", OS: "Windows"}} {
+			Origin: "https://www.example.com", Browser: "Chrome 150", OS: "Windows", PageKey: &PageKey{1, 2, 3}}} {
 			made := New(NewSecret().ID(), from, "key", now, time.Minute)
 			by := provider.Identity{Provider: "wechat", Realm: "wx1", Subject: "s", Union: "u", Nickname: name, Picture: "https://p.example",
 				Token: &provider.TokenForm{Prefix: "wechat"}}

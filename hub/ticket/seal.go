@@ -148,6 +148,9 @@ func (r *Keyring) WithVersion(version int) (*Keyring, error) {
 	return &other, nil
 }
 
+// Encrypts reports whether the records that it seals are encrypted: those of version 2.
+func (r *Keyring) Encrypts() bool { return r.version == versionAEAD }
+
 // Current returns the id of the key that seals new tickets.
 func (r *Keyring) Current() string { return r.current }
 
@@ -178,7 +181,7 @@ func (r *Keyring) Seal(t Ticket) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("seal: %w", ErrUnknownKey)
 	}
-	old := r.version == versionMAC && t.Grant == nil // version 1 has no grants
+	old := r.version == versionMAC && t.Grant == nil && t.PageKey == nil // version 1 has neither
 	if old {
 		t.Origin, t.Reason = "", 0 // nodes that read only version 1 would drop them
 	}

@@ -96,6 +96,9 @@ type Ticket struct {
 	// Grant is what the site redeems; nil if the browser gets the token. Only records of
 	// version 2 have one.
 	Grant *Grant `json:"grant,omitempty"`
+	// PageKey encrypts the token that the page gets; nil: it gets the token as it is. Only
+	// records of version 2 have one.
+	PageKey *PageKey `json:"page_key,omitempty"`
 
 	proof proof // of the sealed bytes that this ticket was opened from, or became (WithTag)
 }
@@ -108,6 +111,7 @@ type Request struct {
 	Origin      string     // of the page, on the client's list; "" if the browser sent none
 	Browser, OS string     // claimed by the browser
 	Grant       *Grant     // nil: the browser gets the token
+	PageKey     *PageKey   // for which the token is encrypted; nil: it is not
 }
 
 // New returns the first version of a ticket, created at now and to be scanned within
@@ -122,7 +126,7 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address, Origin: r.Origin,
 		Browser: provider.CleanText(r.Browser, maxAgent), OS: provider.CleanText(r.OS, maxAgent),
 		NumberMatching: r.Client.NumberMatching && !(device && r.Client.NumbersByDefault), Key: key,
-		CreatedAt: Instant(now.UnixMilli()), State: Pending, Seq: 1, Deadline: now.Add(ttl), Grant: r.Grant,
+		CreatedAt: Instant(now.UnixMilli()), State: Pending, Seq: 1, Deadline: now.Add(ttl), Grant: r.Grant, PageKey: r.PageKey,
 	}
 }
 
