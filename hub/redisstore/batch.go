@@ -27,12 +27,32 @@ const (
 // pipelines are in flight (maxSlow if they are slow). Then it waits and goes with the next
 // pipeline.
 type batcher struct {
-	send func(until time.Time, batch []*call)
+	// send does not use the context of one call: if that page leaves, the other calls must
+	// still be sent.
+	send func(ctx context.Context, batch []*call)
 
 	mu       sync.Mutex // guards the fields below
 	inFlight int        // pipelines
 	progress time.Time  // when one was last sent or came back
 	queue    []*call    // waiting calls, oldest first; empty while inFlight < maxInFlight
+
+	limit context.Context // of the calls that begin before renew
+	end   context.CancelFunc
+	renew time.Time
+}
+
+// limitLife is how long calls that begin share one context, whose timer each would start and
+// stop otherwise.
+const limitLife = callTimeout / 30
+
+// limitFrom returns the context of a call that begins now. It ends after callTimeout, or up to
+// limitLife before. Called with mu held.
+func (b *batcher) limitFrom(now time.Time) context.Context {
+	if !now.Before(b.renew) {
+		b.limit, b.end = context.WithDeadline(context.Background(), now.Add(callTimeout)) // earlier calls have the earlier one
+		b.renew = now.Add(limitLife)
+	}
+	return b.limit
 }
 
 // wakeReason says why a waiting call is woken.
@@ -48,8 +68,8 @@ const (
 // is sent before ends within the callTimeout of an older call.
 func (b *batcher) do(ctx context.Context, c *call) error {
 	now := time.Now()
-	until := now.Add(callTimeout)
 	b.mu.Lock()
+	limit := b.limitFrom(now)
 	if b.inFlight >= maxSlow || b.inFlight >= maxInFlight && now.Sub(b.progress) < slowAfter {
 		c.wake = make(chan wakeReason, 1)
 		b.queue = append(b.queue, c)
@@ -68,7 +88,7 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 	b.queue = slices.Delete(b.queue, 0, n)
 	b.mu.Unlock()
 
-	b.send(until, batch) // this call is the oldest, so no other call has waited longer
+	b.send(limit, batch) // this call is the oldest, so no other call has waited longer
 
 	b.mu.Lock()
 	b.progress = time.Now()

@@ -17,7 +17,7 @@ type slow struct {
 	batches  []int // their sizes
 }
 
-func (s *slow) send(_ time.Time, calls []*call) {
+func (s *slow) send(_ context.Context, calls []*call) {
 	s.mu.Lock()
 	s.now++
 	s.max = max(s.max, s.now)
@@ -71,13 +71,32 @@ func TestBatcher_SingleCallNotDelayed(t *testing.T) {
 	})
 }
 
+// TestBatcher_Limit: a call whose pipeline hangs ends after callTimeout, at most limitLife
+// earlier.
+func TestBatcher_Limit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &batcher{send: func(ctx context.Context, _ []*call) { <-ctx.Done() }}
+		var all sync.WaitGroup // the second shares the limit of the first
+		for _, want := range []time.Duration{callTimeout, callTimeout - limitLife/2, callTimeout} {
+			start := time.Now()
+			all.Go(func() {
+				if _ = b.do(t.Context(), &call{}); time.Since(start) != want {
+					t.Error("ended after", time.Since(start))
+				}
+			})
+			time.Sleep(limitLife / 2)
+		}
+		all.Wait()
+	})
+}
+
 // TestBatcher_SlowPipelines: if no pipeline comes back for slowAfter, the next call is sent
 // together with those that wait, until maxSlow are in flight.
 func TestBatcher_SlowPipelines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var sizes []int
-		b := &batcher{send: func(_ time.Time, calls []*call) {
+		b := &batcher{send: func(_ context.Context, calls []*call) {
 			mu.Lock()
 			sizes = append(sizes, len(calls))
 			mu.Unlock()

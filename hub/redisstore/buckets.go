@@ -45,7 +45,7 @@ type names string
 func (n names) key(rest string) string { return string(n) + ":" + rest }
 
 // mailbox returns the name of the node's mailbox outside the buckets.
-func (n names) mailbox(node string) string { return n.key("mail:" + node) }
+func (n names) mailbox(node string) string { return string(n) + ":mail:" + node }
 
 // probe probes that mailbox from the master that serves the tag's slot.
 func (n names) probe(node, tag string) probeTarget {
@@ -63,7 +63,7 @@ type place struct {
 // place returns the place in the ticket's bucket, or the one that every release knows.
 func (n names) place(id ticket.ID, inBucket bool) place {
 	if !inBucket {
-		return place{key: n.key("{" + string(id) + "}")}
+		return place{key: string(n) + ":{" + string(id) + "}"}
 	}
 	bucket := n.key("{" + bucketTags[bucketOf(id)] + "}:")
 	return place{key: bucket + string(id), mailboxes: bucket + "mail:"}

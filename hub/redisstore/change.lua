@@ -2,7 +2,8 @@
 -- ARGV: tag of the version that the change is based on, next sealed record
 --       ('': repeat the change that made the tagged version),
 --       not before and not after (ms; 0: no bound), time of expiry (ms),
---       node to exclude, message to publish, prefix of the mailboxes' names,
+--       node to exclude, head of the message to publish, which the record follows,
+--       prefix of the mailboxes' names,
 --       prefix of the sharded mailboxes in the record's slot ('': none).
 -- Returns {1 done | 0 not done, the stored record if not done, now in ms}.
 local t = redis.call('TIME')
@@ -26,13 +27,14 @@ if ARGV[2] == '' or not tagged or now < from or (till > 0 and now >= till) then
 end
 redis.call('HSET', KEYS[1], 'rec', ARGV[2])
 redis.call('PEXPIREAT', KEYS[1], ARGV[5])
-local sent = 0
+local sent, message = 0, nil
 for node in string.gmatch(got[2] or '', '[^,]+') do
   if node ~= ARGV[6] and sent < 4 then
+    message = message or ARGV[7] .. ARGV[2]
     -- No node receives it in this slot: the node does not use sharded mailboxes, or it is
     -- subscribing again, or the slot is moving here and the subscription is not.
-    if ARGV[9] == '' or redis.call('SPUBLISH', ARGV[9] .. node, ARGV[7]) == 0 then
-      redis.call('PUBLISH', ARGV[8] .. node, ARGV[7])
+    if ARGV[9] == '' or redis.call('SPUBLISH', ARGV[9] .. node, message) == 0 then
+      redis.call('PUBLISH', ARGV[8] .. node, message)
     end
     sent = sent + 1
   end

@@ -56,7 +56,7 @@ func (s *Store) CompareAndSet(ctx context.Context, client, was, value string) (b
 }
 
 func (s *Store) write(ctx context.Context, wait bool, args ...any) (bool, error) {
-	c := &call{script: s.scripts.setSwitch, key: s.switchesKey(), args: args}
+	c := newCall(s.scripts.setSwitch, []string{s.switchesKey()}, args...)
 	start, send := time.Now(), func() error { return s.run(ctx, []*call{c}) }
 	if wait {
 		send = func() error { return s.runAndWait(ctx, c) }

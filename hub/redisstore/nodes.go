@@ -34,7 +34,7 @@ func (l NodeList) Write(ctx context.Context, node, status string) ([]NodeStatus,
 		return nil, fmt.Errorf("redis: a node's status is one line of at most %d bytes", maxNodeStatus)
 	}
 	s, start := l.Store, time.Now()
-	c := &call{script: s.scripts.nodes, key: s.names().key("nodes"), args: []any{node, status, nodeLife.Milliseconds()}}
+	c := newCall(s.scripts.nodes, []string{s.names().key("nodes")}, node, status, nodeLife.Milliseconds())
 	err := s.run(ctx, []*call{c})
 	s.observe(ctx, callNodes, start, err)
 	if err != nil {

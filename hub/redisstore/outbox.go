@@ -32,7 +32,7 @@ func (n names) outboxKeys(queue string) []string {
 func (o Outbox) Exchange(ctx context.Context, queue string, x outbox.Exchange) (outbox.Reply, error) {
 	s, start := o.store, time.Now()
 	keys := s.names().outboxKeys(queue)
-	c := &call{script: s.scripts.outbox, key: keys[0], more: keys[1:], args: outboxArgs(x)}
+	c := newCall(s.scripts.outbox, keys, outboxArgs(x)...)
 	name, run := callOutbox, func() error { return s.run(ctx, []*call{c}) }
 	if x.WaitReplicas && s.Replicas > 0 {
 		name, run = callOutboxReplicated, func() error { return s.runAndWait(ctx, c) }

@@ -64,15 +64,40 @@ func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
 type call struct {
 	script *redis.Script
 	key    string
-	more   []string // further keys, in the same slot
-	args   []any
+	keys   int   // the first is key, all are in one slot
+	sha    []any // EVALSHA with its arguments
 
 	cmd  *redis.Cmd      // the reply
 	wake chan wakeReason // set if the call has to wait in the queue
 }
 
-// keys returns all keys of the call.
-func (c *call) keys() []string { return append([]string{c.key}, c.more...) }
+// evalHead is how many words of EVALSHA precede the keys.
+const evalHead = 3
+
+func newCall(script *redis.Script, keys []string, args ...any) *call {
+	sha := append(make([]any, 0, evalHead+len(keys)+len(args)), "EVALSHA", script.Hash(), len(keys))
+	for _, key := range keys {
+		sha = append(sha, key)
+	}
+	return &call{script: script, key: keys[0], keys: len(keys), sha: append(sha, args...)}
+}
+
+// runIn sends the call, or adds it to a pipeline. cmd gets the reply.
+func (c *call) runIn(ctx context.Context, to interface {
+	Process(context.Context, redis.Cmder) error
+}) {
+	c.cmd = redis.NewCmd(ctx, c.sha...)
+	_ = to.Process(ctx, c.cmd) // the command has the error
+}
+
+// evalIn is runIn with the script's source.
+func (c *call) evalIn(ctx context.Context, to redis.Scripter) {
+	keys := make([]string, c.keys)
+	for i := range keys {
+		keys[i], _ = c.sha[evalHead+i].(string)
+	}
+	c.cmd = c.script.Eval(ctx, to, keys, c.sha[evalHead+len(keys):]...)
+}
 
 // run makes all calls. A single call goes through the batcher, together with concurrent
 // ones. Several are sent as a pipeline of their own; the first error is returned.
@@ -103,24 +128,31 @@ func isWrongType(err error) bool { return err != nil && redis.HasErrorPrefix(err
 func (s *Store) send(ctx context.Context, calls []*call) {
 	if len(calls) == 1 || s.oneByOne { // a pipeline of one gains nothing
 		for _, c := range calls {
-			c.cmd = c.script.Run(ctx, s.client, c.keys(), c.args...)
+			if c.runIn(ctx, s.client); noScript(c.cmd) {
+				c.evalIn(ctx, s.client)
+			}
 		}
 		return
 	}
 	pipe := s.client.Pipeline()
 	for _, c := range calls {
-		c.cmd = c.script.EvalSha(ctx, pipe, c.keys(), c.args...)
+		c.runIn(ctx, pipe)
 	}
 	if _, err := pipe.Exec(ctx); err == nil {
 		return
 	}
 	pipe = s.client.Pipeline()
 	for _, c := range calls {
-		if redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT") {
-			c.cmd = c.script.Eval(ctx, pipe, c.keys(), c.args...)
+		if noScript(c.cmd) {
+			c.evalIn(ctx, pipe)
 		}
 	}
 	pipe.Exec(ctx) // each call has its own error
+}
+
+func noScript(c *redis.Cmd) bool {
+	err := c.Err()
+	return err != nil && redis.HasErrorPrefix(err, "NOSCRIPT")
 }
 
 // unavailable wraps any error of Redis in ticket.ErrStoreUnavailable, the only one that

@@ -72,13 +72,7 @@ func OpenTLS(url string, secure *tls.Config) (*Store, error) {
 		return nil, err
 	}
 	if _, one := s.client.(*redis.Client); one && url != Embedded {
-		s.batch = &batcher{send: func(until time.Time, calls []*call) {
-			// The pipeline does not use the context of one call: if that page leaves,
-			// the other calls must still be sent.
-			ctx, cancel := context.WithDeadline(context.Background(), until)
-			defer cancel()
-			s.send(ctx, calls)
-		}}
+		s.batch = &batcher{send: s.send}
 	}
 	return s, nil
 }
@@ -122,8 +116,8 @@ func (s *Store) names() names { return names(cmp.Or(s.Prefix, DefaultPrefix)) }
 // build the record again.
 func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
 	sent := time.Now()
-	c := &call{script: s.scripts.create, key: s.names().place(id, s.places()[0]).key, args: []any{
-		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}}
+	c := newCall(s.scripts.create, []string{s.names().place(id, s.places()[0]).key},
+		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli())
 	err = s.run(ctx, []*call{c})
 	s.observe(ctx, callCreate, sent, err)
 	if err != nil {
@@ -148,7 +142,7 @@ func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadlin
 func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
 	start := time.Now()
 	replies, err := s.runTickets(ctx, ids, s.run, func(i int, at place) *call {
-		return &call{script: s.scripts.attach, key: at.key, args: []any{node}}
+		return newCall(s.scripts.attach, []string{at.key}, node)
 	})
 	s.observe(ctx, callName(len(ids), callAttach, callAttachMany), start, err)
 	if err != nil {
@@ -175,9 +169,9 @@ func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.
 	}
 	replies, err := s.runTickets(ctx, ids, run, func(i int, at place) *call {
 		c := changes[i]
-		return &call{script: s.scripts.change, key: at.key, args: []any{
+		return newCall(s.scripts.change, []string{at.key},
 			c.BaseTag, c.Sealed, unixMilli(c.NotBefore), unixMilli(c.NotAfter), c.ExpireAt.UnixMilli(),
-			c.ExcludeNode, ticket.EncodeUpdate(c.ID, c.Sealed), s.names().mailbox(""), at.mailboxes}}
+			c.ExcludeNode, ticket.UpdateHead(c.ID), s.names().mailbox(""), at.mailboxes)
 	})
 	s.observe(ctx, name, start, err)
 	if err != nil {

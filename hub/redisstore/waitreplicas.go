@@ -34,7 +34,7 @@ func (s *Store) runAndWait(ctx context.Context, c *call) error {
 		if asking {
 			pipe.Do(ctx, "ASKING")
 		}
-		c.cmd = c.script.Eval(ctx, pipe, c.keys(), c.args...)
+		c.evalIn(ctx, pipe)
 		reached := pipe.Do(ctx, "WAIT", s.Replicas, waitTimeout.Milliseconds())
 		pipe.Exec(ctx) // each command has its own error
 		to, ask := redirected(c.cmd.Err())

@@ -15,13 +15,12 @@ import (
 // seal is valid. A forged probe only shows that the subscription delivers, which
 // is true then.
 
-// EncodeUpdate returns the message that announces a ticket's new version.
-func EncodeUpdate(id ID, sealed []byte) []byte {
-	m := make([]byte, 0, 1+len(id)+len(sealed))
-	m = append(m, 't')
-	m = append(m, id...)
-	return append(m, sealed...)
-}
+// UpdateHead returns the beginning of the message that announces a ticket's new version.
+// The sealed record follows.
+func UpdateHead(id ID) string { return "t" + string(id) }
+
+// EncodeUpdate returns the whole message.
+func EncodeUpdate(id ID, sealed []byte) []byte { return append([]byte(UpdateHead(id)), sealed...) }
 
 // EncodeProbe returns the liveness probe of one round, published by one master.
 func EncodeProbe(nonce string, master int) []byte {
