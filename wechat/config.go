@@ -39,18 +39,20 @@ type Config struct {
 	Observe func(ctx context.Context, op string, took time.Duration, err error) `json:"-"`
 }
 
-// The operations that Observe reports: of a mini-program (OpSession, OpCode, OpPhone), of
-// an official account (OpScene, OpFollower), of the access token of both (OpToken), and of
+// The operations that Observe reports: of a mini-program (OpSession, OpCode, OpPhone,
+// OpMessage, OpTemplates), of an official account (OpScene, OpFollower), of the access token of both (OpToken), and of
 // logins at WeChat's page (OpGrant, OpProfile).
 const (
-	OpSession  = "jscode2session"
-	OpToken    = "stable_token"
-	OpCode     = "getwxacodeunlimit"
-	OpPhone    = "getuserphonenumber"
-	OpScene    = "qrcode/create"
-	OpFollower = "user/info"
-	OpGrant    = "oauth2/access_token"
-	OpProfile  = "userinfo"
+	OpSession   = "jscode2session"
+	OpToken     = "stable_token"
+	OpCode      = "getwxacodeunlimit"
+	OpPhone     = "getuserphonenumber"
+	OpMessage   = "message/subscribe/send"
+	OpTemplates = "newtmpl/gettemplate"
+	OpScene     = "qrcode/create"
+	OpFollower  = "user/info"
+	OpGrant     = "oauth2/access_token"
+	OpProfile   = "userinfo"
 )
 
 // String returns the application's id without its secret.

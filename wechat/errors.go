@@ -54,7 +54,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // apiError returns the error for an errcode.
 func (c call) apiError(code int, errmsg string) *Error {
-	kind, wait := classify(code)
+	kind, wait := classifyCall(c.op, code)
 	if c.token && stale(code) {
 		kind, wait = KindStale, 0
 	}

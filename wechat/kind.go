@@ -29,6 +29,8 @@ const (
 	// KindStale: the access_token is no longer valid. It is renewed and the call
 	// repeated once; a second failure becomes KindConfig.
 	KindStale
+	// KindRefused: the user accepts no message, or is none of this application's. No retry.
+	KindRefused
 )
 
 // String returns the kind as a word for logs and metric labels.
@@ -46,6 +48,8 @@ func (k Kind) String() string {
 		return "stale"
 	case KindGuest:
 		return "guest"
+	case KindRefused:
+		return "refused"
 	default:
 		return "busy"
 	}
@@ -94,23 +98,49 @@ func classify(code int) (Kind, time.Duration) {
 	}
 }
 
+// classifyMessage returns kind and retry time of an errcode of a subscribe message.
+func classifyMessage(code int) (Kind, time.Duration) {
+	switch code {
+	case 43101, // no permission of the user, or it is used up
+		40003: // openid unknown, or of another application
+		return KindRefused, 0
+	case 43108: // another message to the same user at this moment
+		return KindBusy, 5 * time.Second
+	case 40037, // template unknown
+		47003,        // a field's value
+		41030,        // page not published
+		43107, 43116, // messages, or the template, banned
+		45168: // a word that WeChat does not accept
+		return KindConfig, 0
+	}
+	return classify(code)
+}
+
 // Known reports whether this package or WeChat's general table (-1, busy) lists the
 // errcode. The list is short, so that the number can be a metric's label.
 func Known(code int) bool {
-	kind, wait := classify(code)
+	kind, wait := classifyMessage(code)
 	return code == -1 || stale(code) || kind != KindBusy || wait != defaultRetry
 }
 
 // KindOf returns the kind of an errcode of the operation op.
 func KindOf(op string, code int) Kind {
 	switch op {
-	case OpCode, OpScene, OpFollower, OpPhone: // these carry an access_token
+	case OpCode, OpScene, OpFollower, OpPhone, OpMessage, OpTemplates: // these carry an access_token
 		if stale(code) {
 			return KindStale
 		}
 	}
-	kind, _ := classify(code)
+	kind, _ := classifyCall(op, code)
 	return kind
+}
+
+// classifyCall returns kind and retry time of an errcode of the operation op.
+func classifyCall(op string, code int) (Kind, time.Duration) {
+	if op == OpMessage {
+		return classifyMessage(code)
+	}
+	return classify(code)
 }
 
 // stale reports whether an errcode says that the access_token is invalid.

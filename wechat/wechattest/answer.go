@@ -90,6 +90,10 @@ func (s *Server) answer(r *http.Request, f Fault) answer {
 		return wxacode(s, r, f).manners(r)
 	case "/wxa/business/getuserphonenumber":
 		return phoneNumber(s, r, f).manners(r)
+	case "/cgi-bin/message/subscribe/send":
+		return sendMessage(s, r, f).manners(r)
+	case "/wxaapi/newtmpl/gettemplate":
+		return templates(s, r, f).manners(r)
 	case "/cgi-bin/qrcode/create":
 		return createScene(s, r, f).manners(r)
 	case "/cgi-bin/user/info":

@@ -20,6 +20,8 @@ type App struct {
 	// Token and AESKey are those of an official account's server, as its console
 	// shows them. Without a Token the application cannot create QR codes.
 	Token, AESKey string
+	// Templates are the fields of the templates of subscribe messages, by template id.
+	Templates map[string][]string
 	// Pages are the published pages of a mini-program; nil means that every
 	// page exists.
 	Pages []string

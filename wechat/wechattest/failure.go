@@ -48,6 +48,10 @@ func usual(code int) string {
 		return "access_token missing"
 	case 40003:
 		return "invalid openid"
+	case 40037:
+		return "invalid template_id"
+	case 43101:
+		return "user refuse to accept the msg"
 	case 40052:
 		return "invalid action name"
 	case 40053:

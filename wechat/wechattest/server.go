@@ -50,6 +50,8 @@ type Server struct {
 	followers   map[string]string     // users by appid and openid
 	phoneCodes  map[string]*phoneCode // of getPhoneNumber
 	inApp       string                // who looks at pages inside WeChat
+	allowed     map[permission]int    // subscribe messages that may still be sent
+	messages    []Message             // sent, in order
 }
 
 // traffic counts the calls and decides their Faults.
@@ -93,6 +95,7 @@ func New(o Options) *Server {
 		followers:  make(map[string]string),
 		phoneCodes: make(map[string]*phoneCode),
 		inApp:      "alice",
+		allowed:    make(map[permission]int),
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
