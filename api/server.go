@@ -96,13 +96,14 @@ func New(c Config) (*Server, error) {
 		s.headers.Set("Strict-Transport-Security", hsts)
 	}
 	s.apiHeaders = http.Header{"Cache-Control": {"no-store"}}
-	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies, Places: c.Places,
+	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies, States: c.StateStore, Places: c.Places,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, c.Metrics.IncLimited), Outcome: outcome, Exchanged: c.Metrics.ObserveExchange})
 	s.refusals = refusals{s.gate, c.Refused}
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { c.Metrics.IncLimited(ratelimit.QRRenders) })
 	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Locales: frontend.Tags(), Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage,
 		LogoutPage: s.logoutPage, Metrics: c.Metrics})
 	s.login.TicketRequest = s.oidc.TicketRequest
+	s.gate.EndSession = s.oidc.EndLogin
 	s.login.ClientRefused = func(client string) { s.metrics.IncClientRefused(cmp.Or(client, oidc.UnknownClient), "secret") }
 	visits := visit.New(s.gate, c.StateStore)
 	var err error
@@ -195,6 +196,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.POST(ticketPath+"/scan", s.login.Scan)
 	e.POST(ticketPath+"/confirm", s.login.Confirm)
 	e.POST(ticketPath+"/reject", s.login.Reject)
+	e.POST(ticketPath+"/dispute", s.login.Dispute)
 
 	s.oidc.Mount(e, errRoute)
 	for start, callback := range weblogin.Routes() {

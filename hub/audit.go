@@ -23,6 +23,7 @@ import (
 //     answer was lost between Redis and a node, the repeat is the change's only line);
 //   - a refused browser request: a new ticket, the website login, and a socket, poll or
 //     ack with a wrong secret or from a foreign origin;
+//   - a dispute: a user says that a login was not theirs;
 //   - an address that was given a token, and a site that has redeemed a grant;
 //   - a kill switch of an operator.
 //
@@ -132,6 +133,8 @@ func (e *auditEntry) name() string {
 		return "delivered"
 	case e.action != "" && e.reason != nil:
 		return "refused"
+	case e.action == actionDispute:
+		return "disputed"
 	case e.action != "":
 		return "repeated"
 	case e.ticket.Seq == 1:
@@ -164,7 +167,7 @@ func (a *auditor) write(slot *auditSlot, e auditEntry) {
 		fields = append(fields, slog.Any("ticket", t.ID))
 	}
 	fields = append(fields, slog.String("client", t.Client))
-	if t.ID != "" {
+	if t.ID != "" && (t.Seq > 0 || e.action != actionDispute) {
 		fields = append(fields, slog.Int64("seq", t.Seq))
 	}
 	text("action", e.action)

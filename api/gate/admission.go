@@ -189,5 +189,8 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	if err := g.mapSubject(context.WithoutCancel(ctx), a.cfg, call, by, client); err != nil {
 		return nil, err
 	}
-	return call, call.Apply(ctx, by, client)
+	if err := call.Apply(ctx, by, client); err != nil {
+		return call, err
+	}
+	return call, a.keepLogin(context.WithoutCancel(ctx), call, client)
 }

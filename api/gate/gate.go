@@ -11,6 +11,7 @@ import (
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/hub"
+	"loginhub/hub/client"
 )
 
 // Options configure a gate. All are required unless the comment says
@@ -23,6 +24,7 @@ type Options struct {
 	Limits     *ratelimit.Limits
 	Proxies    []netip.Prefix // trusted; nil: none
 	Places     *geoip.DB      // of addresses; nil: none is known
+	States     StateStore     // nil: no login can be disputed
 	// Outcome returns the status and code that answer an error.
 	Outcome func(error) (status int, code string)
 	// Exchanged observes how long a caller waited for a provider to exchange a code.
@@ -32,9 +34,14 @@ type Options struct {
 // Gate checks what a request has to pass besides the ticket's rules. It is safe
 // for concurrent use.
 type Gate struct {
-	Hub        *hub.Hub
-	Log        *slog.Logger
-	PublicURL  string
+	Hub       *hub.Hub
+	Log       *slog.Logger
+	PublicURL string
+	// EndSession ends a login at its site, if the site uses OpenID: with its sid, or, for a
+	// login without one, all logins of the user if the site takes logout tokens. Set it
+	// before the first request; nil: no site does.
+	EndSession func(ctx context.Context, site *client.Client, sub, sid string) error
+	states     StateStore
 	ownOrigins []string
 	Limits     *ratelimit.Limits
 	proxies    *request.Proxies
@@ -46,7 +53,7 @@ type Gate struct {
 
 // New returns a gate. The caller must call Reload before its first request.
 func New(o Options) *Gate {
-	return &Gate{Hub: o.Hub, Log: o.Log, PublicURL: o.PublicURL, ownOrigins: o.OwnOrigins, Limits: o.Limits,
+	return &Gate{Hub: o.Hub, Log: o.Log, PublicURL: o.PublicURL, states: o.States, ownOrigins: o.OwnOrigins, Limits: o.Limits,
 		proxies: request.NewProxies(o.Proxies, o.Log), places: o.Places, outcome: o.Outcome, exchanged: o.Exchanged}
 }
 

@@ -135,9 +135,31 @@ func (l *Handlers) Reject(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]ticket.State{"state": ticket.Rejected})
 }
 
-// phoneCall reads the body of a phone's call and runs the call. The three calls
-// have the same body; a field that a call does not need is checked too.
+// Dispute is POST …/dispute: a user who has confirmed says, within a day, that the login was
+// not theirs.
+func (l *Handlers) Dispute(c echo.Context) error {
+	call, err := l.admission(c, ticket.Reject)
+	if err != nil {
+		return err
+	}
+	if err := l.gate.RunDispute(c, call); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]string{"state": "disputed"})
+}
+
+// phoneCall reads the body of a phone's call and runs the call.
 func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error) {
+	call, err := l.admission(c, a)
+	if err != nil {
+		return nil, err
+	}
+	return l.gate.RunCall(c, call)
+}
+
+// admission reads the body of a phone's call. All calls have the same body; a field that a
+// call does not need is checked too.
+func (l *Handlers) admission(c echo.Context, a ticket.Action) (*gate.Admission, error) {
 	body, err := request.ReadBody(c)
 	if err != nil {
 		return nil, err
@@ -172,6 +194,6 @@ func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error)
 	if err != nil {
 		return nil, request.Invalid(err.Error())
 	}
-	return l.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, Provider: in.Provider, User: user, Match: in.Match},
-		Code: in.Code, PhoneCode: in.PhoneCode})
+	return &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, Provider: in.Provider, User: user, Match: in.Match},
+		Code: in.Code, PhoneCode: in.PhoneCode}, nil
 }

@@ -162,7 +162,7 @@ func (h *Handlers) checkStopped(c echo.Context, t ticket.Ticket) error {
 	if err := h.gate.Hub.CheckEnabled(t.Client); err != nil {
 		return err
 	}
-	sid, err := sessionID(gate.ConfigOf(c).Signer, t)
+	sid, err := gate.SessionID(gate.ConfigOf(c).Signer, t)
 	if err != nil {
 		return err
 	}

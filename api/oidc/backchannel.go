@@ -211,3 +211,12 @@ func (h *Handlers) EndUser(ctx context.Context, id, sub, sid string) error {
 	}
 	return err
 }
+
+// EndLogin ends a login that its user disputes. Without a sid, the login's token went to the
+// page: the site knows it by its user only.
+func (h *Handlers) EndLogin(ctx context.Context, site *client.Client, sub, sid string) error {
+	if !site.OpenID() || sid == "" && (site.BackchannelLogoutURI == "" || site.BackchannelLogoutSessionRequired) {
+		return nil
+	}
+	return h.EndUser(ctx, site.ID, sub, sid)
+}

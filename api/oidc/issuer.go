@@ -98,7 +98,7 @@ func (i *issuer) issue(ctx context.Context, l Login) (tokenResponse, error) {
 		return tokenResponse{}, fmt.Errorf("issue tokens: read claims: %w", err)
 	}
 	var err error
-	if g.ID, err = sessionID(i.signer(), l.Ticket); err != nil {
+	if g.ID, err = gate.SessionID(i.signer(), l.Ticket); err != nil {
 		return tokenResponse{}, err
 	}
 	out, err := i.tokens(g)
@@ -112,15 +112,6 @@ func (i *issuer) issue(ctx context.Context, l Login) (tokenResponse, error) {
 	}
 	out.RefreshToken, err = refreshToken(i.signer(), i.signer().Current(), g.ID, 1)
 	return out, err
-}
-
-// sessionID returns the sid of a ticket's login. Every node derives the same.
-func sessionID(signer *token.Signer, t ticket.Ticket) (string, error) {
-	sid, err := signer.DeriveID(t.Key, "sid", string(t.ID))
-	if err != nil {
-		return "", fmt.Errorf("session: %w: %w", ticket.ErrUnknownKey, err)
-	}
-	return sid, nil
 }
 
 // tokens makes the access token and the ID token.

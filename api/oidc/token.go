@@ -112,7 +112,7 @@ func (h *Handlers) issuer(c echo.Context) *issuer {
 
 // revokeFirst ends the tokens that the ticket's grant gave.
 func (h *Handlers) revokeFirst(c echo.Context, site *client.Client, t ticket.Ticket) error {
-	sid, err := sessionID(gate.ConfigOf(c).Signer, t)
+	sid, err := gate.SessionID(gate.ConfigOf(c).Signer, t)
 	if err != nil {
 		return err
 	}

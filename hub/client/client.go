@@ -40,6 +40,8 @@ type Client struct {
 	// PhoneRequire, or "" for no.
 	PhoneNumber string
 
+	LoginNotice *LoginNotice // message to the user after a confirm; nil: none
+
 	// Delivery says what the waiting page gets: DeliveryToken, or DeliveryCode.
 	Delivery string
 

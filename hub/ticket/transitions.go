@@ -228,6 +228,21 @@ func (t Ticket) Cancel() (Ticket, error) {
 	return t.reject(ReasonCancelled), nil
 }
 
+// Dispute returns the ticket after its user has said, after the confirm, that the login was
+// not theirs. A confirmed ticket is rejected: no node can sign its token any more. A grant
+// that the site has not redeemed is used up. Any other ticket is returned unchanged.
+func (t Ticket) Dispute(now time.Time) Ticket {
+	if t.State == Confirmed {
+		return t.reject(ReasonUser)
+	}
+	next, err := t.Redeem(now)
+	if err != nil {
+		return t
+	}
+	next.Claims = nil
+	return next
+}
+
 // WasConfirmed reports whether the ticket was confirmed, whatever its state is now.
 func (t Ticket) WasConfirmed() bool { return t.ConfirmedAt != 0 }
 

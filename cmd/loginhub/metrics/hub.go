@@ -87,7 +87,7 @@ func (h hubMetrics) setProviders(ids []string) {
 			h.finished.init(labelValues{outcome, by})
 		}
 	}
-	for _, action := range []string{"scan", "confirm", "reject"} {
+	for _, action := range []string{"scan", "confirm", "reject", "dispute"} {
 		for _, outcome := range []string{"ok", "code_invalid", "provider_unavailable", "provider_misconfigured", "store_unavailable", "internal_error"} {
 			for _, by := range append([]string{noProvider}, ids...) {
 				h.calls.init(labelValues{action, outcome, by})
