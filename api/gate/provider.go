@@ -37,6 +37,9 @@ func (r Reloadable) called() (all []any) {
 			if p.Phone != nil {
 				all = append(all, p.Phone)
 			}
+			if p.Messages != nil {
+				all = append(all, p.Messages)
+			}
 			if p.Events != nil {
 				all = append(all, p.Events, p.Pictures)
 			}

@@ -14,6 +14,7 @@ var (
 	ErrProviderUnavailable   = errors.New("the provider did not answer")
 	ErrGuest                 = errors.New("the provider gave a guest instead of the user")
 	ErrEventInvalid          = errors.New("the provider did not send this event")
+	ErrMessageRefused        = errors.New("the provider does not deliver a message to this user")
 	ErrIdentityIncomplete    = errors.New("the provider did not return the id that the client needs")
 )
 

@@ -35,6 +35,9 @@ type Kind struct {
 	QR string
 	// PhoneNumber means that the provider gives phone numbers (Access.Phone).
 	PhoneNumber bool
+	// MessageField checks a field of a message's template and its text. nil: the provider
+	// sends no messages (Access.Messages).
+	MessageField func(field, text string) error
 	// PictureHosts are the hosts of its users' pictures: "name", or "*.name" for all below
 	// it. The hub's pages load no picture from another host; none: no picture.
 	PictureHosts []string
@@ -85,6 +88,9 @@ type Env struct {
 	Calls     CallMetrics // nil: calls are not counted
 	// Pictures means that some QR code is to be a picture of the provider's.
 	Pictures bool
+	// Templates are the templates of messages that clients use, with their fields. Only in a
+	// check.
+	Templates map[string]map[string]string
 }
 
 // SharedStore keeps small values for all nodes. They are encrypted and bound to their

@@ -27,6 +27,7 @@ type Access struct {
 	InApp    Redirector   // for a browser inside the provider's own app (Kind.InAgent), without a question to the user; nil: none
 	Events   Events       // receives notifications of who has scanned a code of Pictures; nil: none
 	Phone    PhoneNumbers // gives users' phone numbers; nil: none
+	Messages Messages     // sends users messages about their logins; nil: none
 	Pictures Pictures     // draws the QR code instead of the hub; nil: the hub draws it
 	Launch   string       // link that opens the provider's app on a phone, with {ticket}; "" for none
 	Display  Label        // what people call this one, in place of Kind.Label; zero: that

@@ -50,7 +50,11 @@ func (c miniProgram) Check(ctx context.Context, e provider.Env) []provider.Findi
 	life, err := client.AccessToken(ctx, c.client(e))
 	switch {
 	case err == nil:
-		return append(found, provider.Finding{Severity: provider.OK, Subject: what, Text: fmt.Sprintf("access token, good for %v", life)})
+		found = append(found, provider.Finding{Severity: provider.OK, Subject: what, Text: fmt.Sprintf("access token, good for %v", life)})
+		return append(found, c.checkTemplates(ctx, e)...)
+	case len(e.Templates) > 0:
+		return append(found, provider.Finding{Severity: provider.Fail, Subject: what,
+			Text: fmt.Sprintf("access token: %v; %s; without it there are no messages (login_notice)", err, hint(err))})
 	case e.Pictures:
 		return append(found, provider.Finding{Severity: provider.Fail, Subject: what,
 			Text: fmt.Sprintf("access token: %v; %s; without it there are no mini-program codes (LOGINHUB_QR=wxacode)", err, hint(err))})

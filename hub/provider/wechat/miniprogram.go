@@ -21,7 +21,8 @@ func MiniProgram() provider.Kind {
 		Name: "wechat", Label: provider.Label{ZH: "微信", EN: "WeChat"}, AppLabel: provider.Label{ZH: "微信小程序", EN: "WeChat mini-program"},
 		Token:   tokenForm("wechat"),
 		ByPhone: true, QR: "wxacode", PhoneNumber: true, Calls: "wechat",
-		Read: readMiniProgram,
+		MessageField: checkField,
+		Read:         readMiniProgram,
 	}
 }
 
@@ -63,6 +64,7 @@ func (c miniProgram) Open(e provider.Env) (a provider.Access, err error) {
 	}
 	tokens.Warn = func(err error) { e.Log.Warn("the access token is not renewed", "app_id", c.id, "error", err) }
 	a.Phone = &phoneNumbers{tokens}
+	a.Messages = &messages{tokens, states[c.envVersion]}
 	a.Calling = provider.AccessToken{AppID: c.id, Age: tokens.Age}
 	if !e.Pictures {
 		return a, nil

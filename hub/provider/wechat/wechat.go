@@ -62,6 +62,8 @@ func mapError(err error) error {
 		meaning = provider.ErrCodeInvalid
 	case client.KindBlocked:
 		meaning = provider.ErrUserBlocked
+	case client.KindRefused:
+		meaning = provider.ErrMessageRefused
 	case client.KindGuest:
 		meaning = provider.ErrGuest
 	case client.KindConfig:
