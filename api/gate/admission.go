@@ -30,6 +30,8 @@ type Admission struct {
 	Client string // only a ticket of this client; "" for any
 	// PhoneCode is the one-time code for the user's phone number; "" for none.
 	PhoneCode string
+	// Notice means that the user of a confirm allows a message about the login.
+	Notice bool
 
 	gate    *Gate
 	cfg     *Config

@@ -30,6 +30,8 @@ type scanResponse struct {
 	Choices   []string     `json:"match_choices,omitempty"`
 	// PhoneNumber asks the app for the user's phone number: ask or require.
 	PhoneNumber string `json:"phone_number,omitempty"`
+	// NoticeTemplate asks the app for its user's permission to send a message of this template.
+	NoticeTemplate string `json:"notice_template,omitempty"`
 }
 
 // confirmResponse is the answer to a confirm. The phone number is masked.
@@ -74,7 +76,7 @@ func (l *Handlers) Scan(c echo.Context) error {
 	t := call.Current()
 	cfg := gate.ConfigOf(c)
 	return c.JSON(http.StatusOK, scanResponse{State: t.State, ExpiresIn: ticket.Seconds(call.Remaining()), Login: Describe(c, l.gate, t, request.FirstLanguage(c.Request())), Choices: choices,
-		PhoneNumber: cfg.PhoneNumberOf(cfg.ClientByID[t.Client], t.Identity.Provider)})
+		PhoneNumber: cfg.PhoneNumberOf(cfg.ClientByID[t.Client], t.Identity.Provider), NoticeTemplate: cfg.NoticeTemplate(cfg.ClientByID[t.Client], t.Identity.Provider)})
 }
 
 // Describe returns what the phone that sends a request displays of the ticket, whose
@@ -173,6 +175,7 @@ func (l *Handlers) admission(c echo.Context, a ticket.Action) (*gate.Admission, 
 		Code      string      `json:"code"`
 		PhoneCode string      `json:"phone_code"`
 		Match     string      `json:"match"`
+		Notice    bool        `json:"notice"`
 		User      ticket.User `json:"user"`
 	}
 	if err := request.DecodeBody(body, &in); err != nil {
@@ -195,5 +198,5 @@ func (l *Handlers) admission(c echo.Context, a ticket.Action) (*gate.Admission, 
 		return nil, request.Invalid(err.Error())
 	}
 	return &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, Provider: in.Provider, User: user, Match: in.Match},
-		Code: in.Code, PhoneCode: in.PhoneCode}, nil
+		Code: in.Code, PhoneCode: in.PhoneCode, Notice: in.Notice}, nil
 }

@@ -74,7 +74,7 @@ func (s *settings) checkedProviders() (found []check.Provider) {
 		for _, p := range all[id].providers {
 			if !seen[p.key] {
 				seen[p.key] = true
-				found = append(found, check.Provider{Config: p.config, Env: provider.Env{ID: p.id, PublicURL: s.publicOrigin, Pictures: p.id == drawer.id}})
+				found = append(found, check.Provider{Config: p.config, Env: provider.Env{ID: p.id, PublicURL: s.publicOrigin, Pictures: p.id == drawer.id, Templates: s.templatesOf(p)}})
 			}
 		}
 	}

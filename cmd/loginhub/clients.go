@@ -42,6 +42,8 @@ type clientEntry struct {
 
 	Branding *brandingEntry `yaml:"branding"`
 
+	LoginNotice *noticeEntry `yaml:"login_notice"`
+
 	// The client's own values, instead of the deployment's.
 	QR        string       `yaml:"qr"`
 	Wechat    *appEntry    `yaml:"wechat"`
@@ -89,7 +91,7 @@ func (l label) check() error {
 }
 
 var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "delivery", "token_encryption", "branding",
-	"qr", "wechat", "wechat_web", "app"}
+	"qr", "wechat", "wechat_web", "app", "login_notice"}
 
 // clientsConfig is what the clients file configures.
 type clientsConfig struct {
@@ -169,6 +171,9 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	}
 	if err := c.applyPhoneNumber(site, entry.PhoneNumber, own); err != nil {
 		return fmt.Errorf("phone_number %.40q: %w", entry.PhoneNumber, err)
+	}
+	if err := entry.LoginNotice.apply(site, own); err != nil {
+		return fmt.Errorf("login_notice: %w", err)
 	}
 	if site.Branding, err = entry.Branding.branding(c.read); err != nil {
 		return fmt.Errorf("branding: %w", err)
