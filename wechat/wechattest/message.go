@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Message is a subscribe message that a user has received.
@@ -23,16 +24,23 @@ type Message struct {
 // permission is what a user allows with one tap.
 type permission struct{ user, template string }
 
+// inbox holds the subscribe messages of all users.
+type inbox struct {
+	mu       sync.Mutex // guards all fields
+	allowed  map[permission]int
+	messages []Message // in order
+}
+
 // AllowMessage does what wx.requestSubscribeMessage does if the user accepts: one message of the
 // template may be sent to them.
-func (s *Server) AllowMessage(appID, user, template string) {
+func (s *inbox) AllowMessage(appID, user, template string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.allowed[permission{s.OpenID(appID, user), template}]++
+	s.allowed[permission{derive("openid", appID, user), template}]++
 }
 
 // Messages returns the messages that were received, in order.
-func (s *Server) Messages() []Message {
+func (s *inbox) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.messages)
@@ -92,13 +100,23 @@ func sendMessage(s *Server, r *http.Request, f Fault) answer {
 		}
 		m.Data[field] = value
 	}
+	if !s.receive(m) {
+		return failure(43101, f)
+	}
+	return body(map[string]any{"errcode": number(0, f), "errmsg": "ok", "msgid": 1})
+}
+
+// receive uses up a permission for a message. It returns false if there is none.
+func (s *inbox) receive(m Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	p := permission{m.User, m.Template}
 	if s.allowed[p] == 0 {
-		return failure(43101, f)
+		return false
 	}
 	s.allowed[p]--
 	s.messages = append(s.messages, m)
-	return body(map[string]any{"errcode": number(0, f), "errmsg": "ok", "msgid": len(s.messages)})
+	return true
 }
 
 // templates is wxaapi/newtmpl/gettemplate, the account's templates.

@@ -34,6 +34,7 @@ type Server struct {
 	handlers sync.WaitGroup
 
 	traffic // has a lock of its own
+	inbox   // has a lock of its own
 
 	// Guarded by mu.
 	mu          sync.Mutex
@@ -50,8 +51,6 @@ type Server struct {
 	followers   map[string]string     // users by appid and openid
 	phoneCodes  map[string]*phoneCode // of getPhoneNumber
 	inApp       string                // who looks at pages inside WeChat
-	allowed     map[permission]int    // subscribe messages that may still be sent
-	messages    []Message             // sent, in order
 }
 
 // traffic counts the calls and decides their Faults.
@@ -89,13 +88,13 @@ func New(o Options) *Server {
 		traffic: traffic{perCode: map[string]int{}, perPath: map[string]int{}, arrival: make(chan struct{})},
 		tokens:  make(map[string]*stable),
 		asked:   make(map[string]webGrant),
+		inbox:   inbox{allowed: make(map[permission]int)},
 
 		attempts:   make(map[string]*Attempt),
 		sceneCodes: make(map[string]sceneCode),
 		followers:  make(map[string]string),
 		phoneCodes: make(map[string]*phoneCode),
 		inApp:      "alice",
-		allowed:    make(map[permission]int),
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
