@@ -43,7 +43,23 @@ type accessToken struct {
 	Confirmed int64 `json:"confirmed"`
 	// User is what userinfo needs beside sub: the hub keeps nothing of a login.
 	User userPart `json:"user,omitzero"`
+	// Confirmation is the key that the token is bound to.
+	Confirmation confirmation `json:"cnf,omitzero"`
 	times
+}
+
+// confirmation is a key that the holder of a token must prove (RFC 7800, section 3.1;
+// RFC 9449, section 6).
+type confirmation struct {
+	Thumbprint string `json:"jkt"`
+}
+
+// tokenType is the token_type of the access token (RFC 9449, section 5).
+func (t accessToken) tokenType() string {
+	if t.Confirmation != (confirmation{}) {
+		return "DPoP"
+	}
+	return "Bearer"
 }
 
 // userPart is the part of a login's claims that userinfo answers with.

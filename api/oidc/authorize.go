@@ -143,6 +143,9 @@ func checkRequest(site *client.Client, params url.Values, repeated error) (authR
 	if r.Scope, err = checkScope(site, params.Get("scope")); err != nil {
 		return r, err
 	}
+	if r.DPoPKey = params.Get("dpop_jkt"); r.DPoPKey != "" && !isThumbprint(r.DPoPKey) {
+		return r, newError("invalid_request", "dpop_jkt must be the SHA-256 thumbprint of the DPoP key in base64url")
+	}
 	if locales := params.Get("ui_locales"); isText(locales, maxLocales) { // others are ignored
 		r.Locales = locales
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"loginhub/api/gate"
 	"loginhub/api/ratelimit"
 	"loginhub/hub"
-	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
 
@@ -39,11 +37,12 @@ var (
 // exchangeDevice is the grant device_code (RFC 8628, section 3.4). While the person has
 // not decided, the poll is held: a client that knows nothing of it is answered as soon
 // as the phone has confirmed.
-func (h *deviceGrant) exchangeDevice(c echo.Context, site *client.Client, form url.Values) (tokenResponse, error) {
-	if form.Get("device_code") == "" {
+func (h *deviceGrant) exchangeDevice(c echo.Context, r tokenRequest) (tokenResponse, error) {
+	site, code := r.site, r.form.Get("device_code")
+	if code == "" {
 		return tokenResponse{}, newError("invalid_request", "device_code is required")
 	}
-	secret, err := ticket.ParseSecret(form.Get("device_code"))
+	secret, err := ticket.ParseSecret(code)
 	if err != nil {
 		return tokenResponse{}, errGrant
 	}
@@ -61,6 +60,9 @@ func (h *deviceGrant) exchangeDevice(c echo.Context, site *client.Client, form u
 	t, err := h.gate.Hub.Get(ctx, secret.ID())
 	if err == nil {
 		err = check(t)
+	}
+	if err == nil {
+		err = r.proof.spend(ctx)
 	}
 	if err != nil {
 		return tokenResponse{}, grantError(err)
@@ -88,7 +90,7 @@ func (h *deviceGrant) exchangeDevice(c echo.Context, site *client.Client, form u
 	if err != nil {
 		return tokenResponse{}, grantError(err)
 	}
-	return h.issuer(c).issue(c.Request().Context(), Login{Client: site, Ticket: t, Scope: strings.Fields(t.Grant.Scope), Now: now})
+	return h.issuer(c).issue(c.Request().Context(), Login{Client: site, Ticket: t, Scope: strings.Fields(t.Grant.Scope), DPoPKey: r.proof.thumbprint(), Now: now})
 }
 
 // redeemDevice redeems the ticket of a device code. ctx ends if the client has gone, or

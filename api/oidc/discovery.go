@@ -50,6 +50,7 @@ func (h *Handlers) discovery(c echo.Context) error {
 		"prompt_values_supported":               []string{"none", "login", "consent", "select_account"},
 		"code_challenge_methods_supported":      []string{"S256"},
 		"id_token_signing_alg_values_supported": signatures,
+		"dpop_signing_alg_values_supported":     dpopAlgorithms,
 
 		"token_endpoint_auth_methods_supported":                    authMethods,
 		"token_endpoint_auth_signing_alg_values_supported":         assertionAlgorithms,

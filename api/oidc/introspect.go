@@ -25,6 +25,8 @@ type introspection struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+	// Confirmation is the key that the caller's request must prove (RFC 9449, section 6.2).
+	Confirmation confirmation `json:"cnf,omitzero"`
 }
 
 // introspect is POST /oauth2/introspect (RFC 7662). A client learns about its own tokens
@@ -64,8 +66,8 @@ func (h *tokenEndpoints) introspect(c echo.Context) error {
 	if err != nil || t.ClientID != site.ID {
 		return c.JSON(http.StatusOK, introspection{})
 	}
-	return c.JSON(http.StatusOK, introspection{Active: true, Scope: t.Scope, ClientID: t.ClientID, TokenType: "Bearer", Expires: t.Expires, IssuedAt: t.IssuedAt,
-		Subject: t.Subject, Audience: t.Audience, Issuer: t.Issuer, ID: t.ID, AuthTime: t.AuthTime, ACR: t.ACR, AMR: t.AMR})
+	return c.JSON(http.StatusOK, introspection{Active: true, Scope: t.Scope, ClientID: t.ClientID, TokenType: t.tokenType(), Expires: t.Expires, IssuedAt: t.IssuedAt,
+		Subject: t.Subject, Audience: t.Audience, Issuer: t.Issuer, ID: t.ID, AuthTime: t.AuthTime, ACR: t.ACR, AMR: t.AMR, Confirmation: t.Confirmation})
 }
 
 // revoke is POST /oauth2/revoke (RFC 7009). It ends all tokens of the token's login, and

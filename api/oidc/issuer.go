@@ -46,8 +46,11 @@ type Login struct {
 	Client *client.Client
 	Ticket ticket.Ticket // was confirmed
 	Scope  []string
-	Nonce  string    // of the authorize request; "" for none
-	Now    time.Time // by Redis's clock
+	Nonce  string // of the authorize request; "" for none
+	// DPoPKey is the thumbprint of the key that the tokens are bound to; "" for bearer
+	// tokens (RFC 9449).
+	DPoPKey string
+	Now     time.Time // by Redis's clock
 }
 
 // tokenResponse is the answer of the token endpoint (RFC 6749, section 5.1; OpenID
@@ -72,17 +75,21 @@ type session struct {
 	Confirmed int64 `json:"confirmed"`
 	Ends      int64 `json:"ends"` // Unix seconds; of the refresh tokens
 	Used      int   `json:"used"` // number of the last refresh token that was used; 0: none
+	// DPoPKey is the thumbprint of the key that the refresh tokens are bound to; "" for
+	// none. Those of clients with credentials are not bound (RFC 9449, section 5).
+	DPoPKey string `json:"jkt,omitempty"`
 }
 
 // grant is one answer of the token endpoint: the tokens of a session at a time.
 type grant struct {
 	session
-	key    string // id of the master key that signs
-	serial int    // number of the refresh; 0 for the login
-	scope  []string
-	nonce  string
-	client *client.Client
-	now    time.Time
+	key     string // id of the master key that signs
+	serial  int    // number of the refresh; 0 for the login
+	scope   []string
+	nonce   string
+	client  *client.Client
+	dpopKey string // of the access token
+	now     time.Time
 }
 
 // issue makes the tokens of a login: an access token, an ID token if the scope has
@@ -93,7 +100,10 @@ func (i *issuer) issue(ctx context.Context, l Login) (tokenResponse, error) {
 		l.Scope = slices.DeleteFunc(slices.Clone(l.Scope), func(s string) bool { return s == scopeOffline })
 	}
 	g := grant{session: session{Client: l.Client.ID, Scope: l.Scope, Confirmed: l.Ticket.ConfirmedAt, Ends: l.Now.Add(refreshLife).Unix()},
-		key: l.Ticket.Key, scope: l.Scope, nonce: l.Nonce, client: l.Client, now: l.Now}
+		key: l.Ticket.Key, scope: l.Scope, nonce: l.Nonce, client: l.Client, dpopKey: l.DPoPKey, now: l.Now}
+	if l.Client.Public() {
+		g.session.DPoPKey = l.DPoPKey
+	}
 	if err := json.Unmarshal(l.Ticket.Claims, &g.Login); err != nil {
 		return tokenResponse{}, fmt.Errorf("issue tokens: read claims: %w", err)
 	}
@@ -123,8 +133,9 @@ func (i *issuer) tokens(g grant) (tokenResponse, error) {
 	}
 	valid := times{IssuedAt: g.now.Unix(), Expires: g.now.Add(life).Unix()}
 	access := accessToken{Issuer: i.url, Subject: g.Login.Subject, Audience: i.url, ClientID: g.client.ID, ID: jti, Session: g.ID,
-		Scope: strings.Join(g.scope, " "), AuthTime: g.Login.AuthTime, ACR: acr, AMR: g.Login.AMR, Confirmed: g.Confirmed, User: newUserPart(g.client, g.Login, g.scope), times: valid}
-	out := tokenResponse{TokenType: "Bearer", ExpiresIn: ticket.Seconds(life), Scope: access.Scope}
+		Scope: strings.Join(g.scope, " "), AuthTime: g.Login.AuthTime, ACR: acr, AMR: g.Login.AMR, Confirmed: g.Confirmed, User: newUserPart(g.client, g.Login, g.scope),
+		Confirmation: confirmation{g.dpopKey}, times: valid}
+	out := tokenResponse{TokenType: access.tokenType(), ExpiresIn: ticket.Seconds(life), Scope: access.Scope}
 	if out.AccessToken, err = sign(signer, g.key, g.client, accessTokenType, access); err != nil {
 		return tokenResponse{}, err
 	}

@@ -40,7 +40,7 @@ func Grants() []string {
 
 // ErrorCodes returns the error codes of the endpoints that answer in JSON.
 func ErrorCodes() []string {
-	codes := map[string]bool{"invalid_client": true, "invalid_grant": true, "invalid_scope": true, "unauthorized_client": true,
+	codes := map[string]bool{"invalid_client": true, "invalid_dpop_proof": true, "invalid_grant": true, "invalid_scope": true, "unauthorized_client": true,
 		"unsupported_grant_type": true, "authorization_pending": true, "slow_down": true, "expired_token": true, "server_error": true}
 	for _, row := range causes {
 		codes[row.code] = true
@@ -64,13 +64,14 @@ const (
 	reasonInvalid    = "invalid"     // malformed, a wrong signature, or of another kind or hub
 	reasonEnded      = "ended"       // expired, or its login was ended
 	reasonReused     = "reused"      // a refresh token that was used before
+	reasonNoProof    = "no_proof"    // bound to a key that the request did not prove
 )
 
 // RefusedTokens returns each token and reason of IncTokenRefused.
 func RefusedTokens() (all [][2]string) {
 	for _, token := range []string{refusedAccess, refusedRefresh, refusedHint} {
-		for _, reason := range []string{reasonUnknownKey, reasonInvalid, reasonEnded} {
-			if token != refusedHint || reason != reasonEnded { // an expired hint is accepted
+		for _, reason := range []string{reasonUnknownKey, reasonInvalid, reasonEnded, reasonNoProof} {
+			if token != refusedHint || reason == reasonUnknownKey || reason == reasonInvalid { // an expired hint is accepted
 				all = append(all, [2]string{token, reason})
 			}
 		}

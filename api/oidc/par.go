@@ -42,6 +42,9 @@ func (h *Handlers) par(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.bindPushed(c, &r); err != nil {
+		return err
+	}
 	r.ID = rand.Text()
 	text, err := h.seal(purposePushed, r, pushedLife)
 	if err != nil {
@@ -51,6 +54,20 @@ func (h *Handlers) par(c echo.Context) error {
 		RequestURI string `json:"request_uri"`
 		ExpiresIn  int    `json:"expires_in"`
 	}{pushedPrefix + text, int(pushedLife / time.Second)})
+}
+
+// bindPushed binds the code to the key of the request's DPoP proof, if it has one (RFC
+// 9449, section 10.1).
+func (h *Handlers) bindPushed(c echo.Context, r *authRequest) error {
+	proof, err := h.readDPoP(c, parPath, "")
+	if proof == nil || err != nil {
+		return err
+	}
+	if r.DPoPKey != "" && r.DPoPKey != proof.key {
+		return errDPoP("the key of the proof is not that of dpop_jkt")
+	}
+	r.DPoPKey = proof.key
+	return proof.spend(c.Request().Context())
 }
 
 // errPushed is the error of a request_uri that cannot be used.

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,8 +87,9 @@ func (h *tokenEndpoints) loadSession(ctx context.Context, site *client.Client, s
 
 // refresh is the grant refresh_token (RFC 6749, section 6; OpenID Connect Core 1.0,
 // section 12).
-func (h *tokenEndpoints) refresh(c echo.Context, site *client.Client, form url.Values) (tokenResponse, error) {
+func (h *tokenEndpoints) refresh(c echo.Context, r tokenRequest) (tokenResponse, error) {
 	ctx, signer := c.Request().Context(), gate.ConfigOf(c).Signer
+	site, form := r.site, r.form
 	if !form.Has("refresh_token") {
 		return tokenResponse{}, newError("invalid_request", "refresh_token is required")
 	}
@@ -107,6 +107,13 @@ func (h *tokenEndpoints) refresh(c echo.Context, site *client.Client, form url.V
 	if !ok {
 		return tokenResponse{}, h.refuseRefresh(reasonEnded)
 	}
+	if err := h.requireKey(c, r, s.DPoPKey); err != nil {
+		h.options.Metrics.IncTokenRefused(refusedRefresh, reasonNoProof)
+		return tokenResponse{}, err
+	}
+	if site.Public() && s.DPoPKey == "" {
+		s.DPoPKey = r.proof.thumbprint() // binds the tokens to come (RFC 9449, section 5)
+	}
 	scope := s.Scope
 	if form.Has("scope") {
 		scope = strings.Fields(form.Get("scope"))
@@ -118,11 +125,14 @@ func (h *tokenEndpoints) refresh(c echo.Context, site *client.Client, form url.V
 	if _, err := signer.KeyTag(signer.Current(), site.IDTokenAlg); err != nil {
 		return tokenResponse{}, fmt.Errorf("refresh: %w: %w", ticket.ErrUnknownKey, err)
 	}
+	if err := r.proof.spend(ctx); err != nil {
+		return tokenResponse{}, err
+	}
 	i := h.issuer(c)
 	if err := h.use(ctx, i, site, s, number); err != nil {
 		return tokenResponse{}, err
 	}
-	out, err := i.tokens(grant{session: s, key: signer.Current(), serial: number, scope: scope, client: site, now: h.states.Now()})
+	out, err := i.tokens(grant{session: s, key: signer.Current(), serial: number, scope: scope, client: site, dpopKey: r.proof.thumbprint(), now: h.states.Now()})
 	if err != nil {
 		return tokenResponse{}, err
 	}

@@ -45,6 +45,7 @@ type authRequest struct {
 	State        string    `json:"state,omitempty"`
 	Nonce        string    `json:"nonce,omitempty"`
 	Challenge    string    `json:"challenge,omitempty"`
+	DPoPKey      string    `json:"jkt,omitempty"` // as in ticket.Grant
 	Scope        string    `json:"scope,omitempty"`
 	ResponseMode string    `json:"mode,omitempty"`
 	Prompt       string    `json:"prompt,omitempty"`  // none, or ""
@@ -56,7 +57,7 @@ type authRequest struct {
 // grant returns the grant of the request's tickets.
 func (h *Handlers) grant(r authRequest) *ticket.Grant {
 	return &ticket.Grant{Type: ticket.GrantCode, Issuer: h.issuerURL, RedirectURI: r.RedirectURI, State: r.State, Nonce: r.Nonce,
-		Challenge: r.Challenge, Scope: r.Scope, ResponseMode: r.ResponseMode}
+		Challenge: r.Challenge, DPoPKey: r.DPoPKey, Scope: r.Scope, ResponseMode: r.ResponseMode}
 }
 
 // seal returns the request as text that only nodes can read.

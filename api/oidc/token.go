@@ -19,6 +19,13 @@ import (
 	"loginhub/hub/ticket"
 )
 
+// tokenRequest is a request to the token endpoint whose client is authenticated.
+type tokenRequest struct {
+	site  *client.Client
+	form  url.Values
+	proof *dpopProof // nil for bearer tokens
+}
+
 // token is POST /oauth2/token (RFC 6749, section 3.2).
 func (h *Handlers) token(c echo.Context) (err error) {
 	noStore(c)
@@ -44,7 +51,7 @@ func (h *Handlers) token(c echo.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	exchange := map[string]func(echo.Context, *client.Client, url.Values) (tokenResponse, error){
+	exchange := map[string]func(echo.Context, tokenRequest) (tokenResponse, error){
 		client.GrantCode:    h.exchangeCode,
 		client.GrantDevice:  h.devices.exchangeDevice,
 		client.GrantRefresh: (&tokenEndpoints{h}).refresh,
@@ -58,7 +65,14 @@ func (h *Handlers) token(c echo.Context) (err error) {
 	case !site.HasGrant(grant):
 		return newError("unauthorized_client", "the client's settings do not list this grant")
 	}
-	response, err := run(c, site, form)
+	proof, err := h.readDPoP(c, tokenPath, "")
+	switch {
+	case err != nil:
+		return err
+	case proof == nil && site.DPoPBound:
+		return errDPoP("the settings of this client have dpop_bound_access_tokens: send a DPoP header")
+	}
+	response, err := run(c, tokenRequest{site, form, proof})
 	if err != nil {
 		return err
 	}
@@ -71,8 +85,9 @@ var errGrant = newError("invalid_grant", "the code is unknown, expired, used, or
 // exchangeCode is the grant authorization_code (RFC 6749, section 4.1.3). What does not
 // fit the code leaves it unspent. A code that comes again ends the access token that it
 // gave first (section 4.1.2).
-func (h *Handlers) exchangeCode(c echo.Context, site *client.Client, form url.Values) (tokenResponse, error) {
-	ctx, code := c.Request().Context(), form.Get("code")
+func (h *Handlers) exchangeCode(c echo.Context, r tokenRequest) (tokenResponse, error) {
+	ctx, site, form := c.Request().Context(), r.site, r.form
+	code := form.Get("code")
 	if code == "" {
 		return tokenResponse{}, newError("invalid_request", "code is required")
 	}
@@ -92,7 +107,13 @@ func (h *Handlers) exchangeCode(c echo.Context, site *client.Client, form url.Va
 		if err := h.gate.Hub.Keys().CheckCode(t, code); err != nil {
 			return err
 		}
-		return h.checkStopped(c, t)
+		if err := h.checkStopped(c, t); err != nil {
+			return err
+		}
+		if err := h.requireKey(c, r, t.Grant.DPoPKey); err != nil {
+			return err
+		}
+		return r.proof.spend(ctx)
 	})
 	if errors.Is(err, ticket.ErrRedeemed) {
 		if err := h.revokeFirst(c, site, t); err != nil {
@@ -102,7 +123,17 @@ func (h *Handlers) exchangeCode(c echo.Context, site *client.Client, form url.Va
 	if err != nil {
 		return tokenResponse{}, grantError(err)
 	}
-	return h.issuer(c).issue(ctx, Login{Client: site, Ticket: t, Scope: strings.Fields(t.Grant.Scope), Nonce: t.Grant.Nonce, Now: now})
+	return h.issuer(c).issue(ctx, Login{Client: site, Ticket: t, Scope: strings.Fields(t.Grant.Scope), Nonce: t.Grant.Nonce, DPoPKey: r.proof.thumbprint(), Now: now})
+}
+
+// requireKey is dpopProof.requireKey. It logs another key, because somebody may have
+// copied the code or the refresh token.
+func (h *Handlers) requireKey(c echo.Context, r tokenRequest, key string) error {
+	err := r.proof.requireKey(key)
+	if errors.Is(err, errOtherKey) {
+		h.gate.Log.WarnContext(c.Request().Context(), "a code or refresh token came with another DPoP key than its own: somebody may have copied it", "client", r.site.ID)
+	}
+	return err
 }
 
 // issuer returns the issuer of the request's configuration.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -129,5 +130,77 @@ func checkIDToken(t *testing.T, node, token string) {
 	}
 	if err != nil || claims.Sub != "sandbox:alice" || claims.Nonce != "n" || claims.Aud != "rp" {
 		t.Errorf("%+v, %v", claims, err)
+	}
+}
+
+// TestOpenID_DPoPNodes: each node knows what another has bound, and a proof is accepted
+// once on all of them.
+func TestOpenID_DPoPNodes(t *testing.T) {
+	t.Parallel()
+	_, nodes := cluster(t, 2, "CLIENTS="+hubtest.WriteFile(t, "clients.yaml", "clients: [{id: tv, grants: [device_code, refresh_token], dpop_bound_access_tokens: true}]"))
+	ctx, a, b := hubtest.Context(t, 30*time.Second), nodes[0].URL, nodes[1].URL
+	key, thief := hubtest.NewDPoPKey(t), hubtest.NewDPoPKey(t)
+	// send returns the status and the error code, and decodes a 200.
+	send := func(method, url string, form url.Values, answer any, headers ...string) string {
+		t.Helper()
+		got, err := hubtest.Request(ctx, method, url, form.Encode(), append(headers, "Content-Type", "application/x-www-form-urlencoded")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refused struct{ Error string }
+		if got.Status == 200 {
+			err = got.Decode(200, answer)
+		} else {
+			err = json.Unmarshal(got.Body, &refused)
+		}
+		if err != nil {
+			t.Fatalf("%d %s: %v", got.Status, got.Body, err)
+		}
+		return fmt.Sprint(got.Status, " ", refused.Error)
+	}
+	var server struct {
+		Token string `json:"token_endpoint"`
+		Info  string `json:"userinfo_endpoint"`
+	}
+	send("GET", a+"/.well-known/openid-configuration", nil, &server)
+	var device struct {
+		Code string `json:"device_code"`
+		Link string `json:"verification_uri_complete"`
+	}
+	send("POST", a+"/oauth2/device_authorization", url.Values{"client_id": {"tv"}, "scope": {"openid offline_access"}}, &device)
+	if err := hubtest.CallOK(ctx, hubtest.NewPhone("alice"), b, path.Base(device.Link), "confirm"); err != nil {
+		t.Fatal(err)
+	}
+	type tokens struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+		Type    string `json:"token_type"`
+	}
+	var first, next tokens
+	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {device.Code}, "client_id": {"tv"}}
+	proof := key.Prove(t, "POST", server.Token, "")
+	if got := send("POST", a+"/oauth2/token", form, &first, proof...); got != "200 " || first.Type != "DPoP" {
+		t.Fatalf("%s %+v", got, first)
+	}
+	refresh := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first.Refresh}, "client_id": {"tv"}}
+	info := key.Prove(t, "GET", server.Info, first.Access)
+	for _, c := range []struct{ what, got, want string }{
+		{"the same proof on the other node", send("POST", b+"/oauth2/token", refresh, &next, proof...), "400 invalid_dpop_proof"},
+		{"another key on the other node", send("POST", b+"/oauth2/token", refresh, &next, thief.Prove(t, "POST", server.Token, "")...), "400 invalid_grant"},
+		{"the key on the other node", send("POST", b+"/oauth2/token", refresh, &next, key.Prove(t, "POST", server.Token, "")...), "200 "},
+		{"an address of the node itself", send("GET", b+"/oauth2/userinfo", nil, &next, key.Prove(t, "GET", b+"/oauth2/userinfo", first.Access)...), "401 invalid_dpop_proof"},
+		{"userinfo", send("GET", b+"/oauth2/userinfo", nil, &next, info...), "200 "},
+		{"userinfo again on the other node", send("GET", a+"/oauth2/userinfo", nil, &next, info...), "401 invalid_dpop_proof"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %s, want %s", c.what, c.got, c.want)
+		}
+	}
+	for _, n := range nodes {
+		for _, secret := range append(proof, first.Access, first.Refresh) {
+			if secret != "DPoP" && strings.Contains(n.Log(), secret) {
+				t.Errorf("the log contains %.20s…", secret)
+			}
+		}
 	}
 }

@@ -29,10 +29,11 @@ type openIDEntry struct {
 	BackchannelSession     bool           `yaml:"backchannel_logout_session_required"`
 	JWKSFile               string         `yaml:"jwks_file"`
 	JWKSURI                string         `yaml:"jwks_uri"`
+	DPoPBound              bool           `yaml:"dpop_bound_access_tokens"`
 }
 
 var openIDFields = []string{"secret_file", "secret_env", "redirect_uris", "post_logout_redirect_uris", "grants", "id_token_alg", "token_alg",
-	"claims", "backchannel_logout_uri", "backchannel_logout_session_required", "jwks_file", "jwks_uri"}
+	"claims", "backchannel_logout_uri", "backchannel_logout_session_required", "jwks_file", "jwks_uri", "dpop_bound_access_tokens"}
 
 // Bounds of a client's settings.
 const (
@@ -89,6 +90,7 @@ func (e openIDEntry) apply(c *client.Client, read reader, plain bool) error {
 	}
 	c.RedirectURIs, c.PostLogoutRedirectURIs, c.Claims = e.RedirectURIs, e.PostLogoutRedirectURIs, e.Claims
 	c.BackchannelLogoutURI, c.BackchannelLogoutSessionRequired = e.BackchannelLogoutURI, e.BackchannelSession
+	c.DPoPBound = e.DPoPBound
 	c.OfflineAccess = c.HasGrant(client.GrantRefresh)
 	return nil
 }
@@ -139,7 +141,8 @@ func requireSecret(c *client.Client) error {
 func (e openIDEntry) requireUnset() error {
 	for name, set := range map[string]bool{"secret_file": e.SecretFile != "", "secret_env": e.SecretEnv != "", "id_token_alg": e.IDTokenAlg != "",
 		"claims": len(e.Claims) > 0, "post_logout_redirect_uris": len(e.PostLogoutRedirectURIs) > 0, "backchannel_logout_uri": e.BackchannelLogoutURI != "",
-		"backchannel_logout_session_required": e.BackchannelSession, "jwks_file": e.JWKSFile != "", "jwks_uri": e.JWKSURI != ""} {
+		"backchannel_logout_session_required": e.BackchannelSession, "jwks_file": e.JWKSFile != "", "jwks_uri": e.JWKSURI != "",
+		"dpop_bound_access_tokens": e.DPoPBound} {
 		if set {
 			return fmt.Errorf("%s: is for OpenID clients; set redirect_uris, or grants (secret_file also with delivery: code)", name)
 		}

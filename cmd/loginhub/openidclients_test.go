@@ -29,7 +29,7 @@ clients:
     claims: {email: "{sub}@wechat.example.com", email_verified: false, groups: [staff]}
     backchannel_logout_uri: http://10.0.0.7:3000/logout
   - {id: cli, grants: [device_code]}
-  - {id: spa, redirect_uris: [https://spa.example.com/]}
+  - {id: spa, redirect_uris: [https://spa.example.com/], dpop_bound_access_tokens: true}
 `), withWechat)
 	want := []*client.Client{
 		{ID: "grafana", LabelEN: "Grafana", Secret: sum[:], IDTokenAlg: "ES256", TokenAlg: "", OfflineAccess: true,
@@ -38,7 +38,7 @@ clients:
 			Claims:               map[string]any{"email": "{sub}@wechat.example.com", "email_verified": false, "groups": []any{"staff"}},
 			BackchannelLogoutURI: "http://10.0.0.7:3000/logout"},
 		{ID: "cli", Grants: []string{"device_code"}, IDTokenAlg: "RS256"},
-		{ID: "spa", Grants: []string{"authorization_code"}, IDTokenAlg: "RS256", RedirectURIs: []string{"https://spa.example.com/"}},
+		{ID: "spa", Grants: []string{"authorization_code"}, IDTokenAlg: "RS256", RedirectURIs: []string{"https://spa.example.com/"}, DPoPBound: true},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
@@ -93,6 +93,7 @@ func TestOpenIDClients_Errors(t *testing.T) {
 		uris + ", claims: {groups: [{a: ['{x}']}]}":         "{openid}",
 		uris + ", claims: {a: {1: b}}":                      "JSON",
 		"claims: {email: x}":                                "redirect_uris",
+		"dpop_bound_access_tokens: true":                    "redirect_uris",
 		"secret_env: OPENID_GOOD":                           "redirect_uris",
 		"delivery: jwt":                                     "token, code",
 		"delivery: code":                                    "needs secret_file",

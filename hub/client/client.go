@@ -72,6 +72,8 @@ type Client struct {
 	// JWKS (a JSON Web Key Set) or JWKSURI has the keys of private_key_jwt (RFC 7523).
 	JWKS    json.RawMessage
 	JWKSURI string
+	// DPoPBound refuses token requests without a DPoP proof (RFC 9449, section 5.2).
+	DPoPBound bool
 	// OfflineAccess allows refresh tokens: GrantRefresh is among the grants.
 	OfflineAccess bool
 }

@@ -43,6 +43,7 @@ type Grant struct {
 	State        string        `json:"state,omitempty"`
 	Nonce        string        `json:"nonce,omitempty"`     // of the ID token
 	Challenge    string        `json:"challenge,omitempty"` // PKCE, S256 (RFC 7636); "" for none
+	DPoPKey      string        `json:"jkt,omitempty"`       // thumbprint of the key that the code is bound to (RFC 9449, section 10)
 	Scope        string        `json:"scope,omitempty"`
 	ResponseMode string        `json:"mode,omitempty"` // ModeFormPost, or "" for query
 	TTL          time.Duration `json:"ttl,omitempty"`  // time to scan, instead of the deployment's

@@ -298,7 +298,7 @@ func TestSeal_LongestRecord(t *testing.T) {
 		Client: c, Nonce: strings.Repeat(worst, ticket.MaxNonce), Origin: "https://" + strings.Repeat("o", 253) + ":65535", Address: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"),
 		Browser: strings.Repeat(worst, 100), OS: strings.Repeat(worst, 100),
 		Grant: &ticket.Grant{Type: ticket.GrantCode, Issuer: "https://" + strings.Repeat("l", 253), RedirectURI: "https://" + strings.Repeat("&", 1016),
-			State: strings.Repeat(worst, ticket.MaxState), Nonce: strings.Repeat(worst, ticket.MaxGrantNonce), Scope: strings.Repeat(worst, ticket.MaxScope)},
+			State: strings.Repeat(worst, ticket.MaxState), Nonce: strings.Repeat(worst, ticket.MaxGrantNonce), Scope: strings.Repeat(worst, ticket.MaxScope), DPoPKey: strings.Repeat("k", 43)},
 	}, "new", noon, ticketTTL)
 	const link = "https://example.com/"
 	user, err := ticket.User{Nickname: strings.Repeat(worst, ticket.MaxNickname),
