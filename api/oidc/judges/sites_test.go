@@ -32,12 +32,16 @@ type site struct {
 	logout string
 	// remembers means that the callback, opened again, shows the session that the site has.
 	remembers bool
+	// pushed means that the site pushes its request, so that a browser cannot change it.
+	pushed bool
 }
 
-// sites by name. The clients of the hub are "site" and, for oauth4webapi, "keyed".
+// sites by name. The clients of the hub are "site", for oauth4webapi "keyed", and with DPoP
+// "native".
 var sites = map[string]site{
 	"openid-client":    {command: node("openid-client.mjs"), logout: "/logout"},
-	"oauth4webapi":     {command: node("oauth4webapi.mjs"), logout: "/logout"},
+	"DPoP":             {command: node("openid-client-dpop.mjs"), logout: "/logout", pushed: true},
+	"oauth4webapi":     {command: node("oauth4webapi.mjs"), logout: "/logout", pushed: true},
 	"auth-express":     {command: node("auth-express.mjs"), callback: "/auth/callback/loginhub"},
 	"next-auth":        {command: node("next-auth.mjs"), callback: "/api/auth/callback/loginhub"},
 	"authlib":          {command: python("authlib_site.py")},
@@ -66,7 +70,7 @@ func TestSites_Login(t *testing.T) {
 			}
 			changed := newBrowser(t, h, "ming")
 			changed.edit = changeNonce
-			if name != "oauth4webapi" { // its request is pushed, so a browser cannot change it
+			if !s.pushed {
 				if p := login(changed); strings.Contains(p.Body, "sandbox:ming") {
 					t.Errorf("another nonce was accepted: %s: %s", p.URL, p.Body)
 				}
@@ -106,6 +110,11 @@ clients:
     jwks_file: %[3]s
     redirect_uris: [%[1]s%[2]s]
     post_logout_redirect_uris: [%[1]s/]
+  - id: native
+    redirect_uris: [%[1]s%[2]s]
+    post_logout_redirect_uris: [%[1]s/]
+    grants: [authorization_code, refresh_token]
+    dpop_bound_access_tokens: true
 `, base, path, hubtest.WriteFile(t, "client-jwks.json", public)))
 	cmd := s.command(t, h, port)
 	cmd.Env = append(append(os.Environ(), cmd.Env...), "ISSUER="+h.Issuer, "PORT="+port, "SECRET="+secret, "CLIENT_KEY="+private)
