@@ -92,7 +92,6 @@ func TestOpenIDClients_Errors(t *testing.T) {
 		uris + ", claims: {email: '{mail}'}":                "{openid}",
 		uris + ", claims: {groups: [{a: ['{x}']}]}":         "{openid}",
 		uris + ", claims: {a: {1: b}}":                      "JSON",
-		"claims: {email: x}":                                "redirect_uris",
 		"dpop_bound_access_tokens: true":                    "redirect_uris",
 		"secret_env: OPENID_GOOD":                           "redirect_uris",
 		"delivery: jwt":                                     "token, code",
