@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -165,16 +166,15 @@ var errOtherKey = newError("invalid_grant", "it is bound to another key than tha
 
 // requireKey returns an error if key, to which a code or refresh token is bound, is not
 // the proof's. "" fits every request.
-func (p *dpopProof) requireKey(key string) error {
+func (r tokenRequest) requireKey(ctx context.Context, log *slog.Logger, key string) error {
 	switch {
-	case key == "":
+	case key == "" || key == r.proof.thumbprint():
 		return nil
-	case p == nil:
+	case r.proof == nil:
 		return errDPoP("it is bound to a key: send a DPoP header with a proof of that key")
-	case p.key != key:
-		return errOtherKey
 	}
-	return nil
+	log.WarnContext(ctx, "a code or refresh token came with another DPoP key than its own: somebody may have copied it", "client", r.site.ID)
+	return errOtherKey
 }
 
 // isThumbprint reports whether the text can be a thumbprint with SHA-256.

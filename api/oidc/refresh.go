@@ -107,7 +107,7 @@ func (h *tokenEndpoints) refresh(c echo.Context, r tokenRequest) (tokenResponse,
 	if !ok {
 		return tokenResponse{}, h.refuseRefresh(reasonEnded)
 	}
-	if err := h.requireKey(c, r, s.DPoPKey); err != nil {
+	if err := r.requireKey(ctx, h.gate.Log, s.DPoPKey); err != nil {
 		h.options.Metrics.IncTokenRefused(refusedRefresh, reasonNoProof)
 		return tokenResponse{}, err
 	}

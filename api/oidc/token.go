@@ -110,7 +110,7 @@ func (h *Handlers) exchangeCode(c echo.Context, r tokenRequest) (tokenResponse, 
 		if err := h.checkStopped(c, t); err != nil {
 			return err
 		}
-		if err := h.requireKey(c, r, t.Grant.DPoPKey); err != nil {
+		if err := r.requireKey(ctx, h.gate.Log, t.Grant.DPoPKey); err != nil {
 			return err
 		}
 		return r.proof.spend(ctx)
@@ -124,16 +124,6 @@ func (h *Handlers) exchangeCode(c echo.Context, r tokenRequest) (tokenResponse, 
 		return tokenResponse{}, grantError(err)
 	}
 	return h.issuer(c).issue(ctx, Login{Client: site, Ticket: t, Scope: strings.Fields(t.Grant.Scope), Nonce: t.Grant.Nonce, DPoPKey: r.proof.thumbprint(), Now: now})
-}
-
-// requireKey is dpopProof.requireKey. It logs another key, because somebody may have
-// copied the code or the refresh token.
-func (h *Handlers) requireKey(c echo.Context, r tokenRequest, key string) error {
-	err := r.proof.requireKey(key)
-	if errors.Is(err, errOtherKey) {
-		h.gate.Log.WarnContext(c.Request().Context(), "a code or refresh token came with another DPoP key than its own: somebody may have copied it", "client", r.site.ID)
-	}
-	return err
 }
 
 // issuer returns the issuer of the request's configuration.
