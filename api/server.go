@@ -19,6 +19,7 @@ import (
 	"loginhub/api/gate"
 	"loginhub/api/geoip"
 	"loginhub/api/login"
+	"loginhub/api/notify"
 	"loginhub/api/oidc"
 	"loginhub/api/qr"
 	"loginhub/api/ratelimit"
@@ -28,6 +29,7 @@ import (
 	"loginhub/frontend"
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/outbox"
 	"loginhub/hub/trace"
 )
 
@@ -53,10 +55,15 @@ type Config struct {
 	Places                 *geoip.DB      // shown to phones with addresses; nil: none. The caller reloads it
 	RateLimit              int            // new tickets per minute and address; other limits derive from it (ratelimit.Limits); 0: no limit
 	MaxWaitersPerAddr      int            // waiting sockets and polls of one address; 0: no limit
-	Log                    *slog.Logger
-	Access                 AccessLog     // zero: none
-	Tracer                 *trace.Tracer // records the traces of logins; nil: none
-	Metrics                Metrics       // nil: no metrics
+	// Outbox keeps what is reported about logins; nil: nothing is. Remember is the longest
+	// life of a ticket's record.
+	Outbox        outbox.Store
+	OutboxMetrics outbox.Metrics // required with Outbox
+	Remember      time.Duration
+	Log           *slog.Logger
+	Access        AccessLog     // zero: none
+	Tracer        *trace.Tracer // records the traces of logins; nil: none
+	Metrics       Metrics       // nil: no metrics
 	// Refused gets the calls that are answered with an error; nil: none. It must not block.
 	Refused func(Refusal)
 }
@@ -67,6 +74,7 @@ type Server struct {
 	gate                   *gate.Gate
 	login                  *login.Handlers
 	oidc                   *oidc.Handlers
+	notifier               *notify.Notifier // nil: nothing is reported
 	webLogin               *weblogin.Handlers
 	consent                *consent.Handlers
 	events                 *events.Handlers
@@ -96,7 +104,12 @@ func New(c Config) (*Server, error) {
 		s.headers.Set("Strict-Transport-Security", hsts)
 	}
 	s.apiHeaders = http.Header{"Cache-Control": {"no-store"}}
-	s.gate = gate.New(gate.Options{Hub: c.Hub, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies, States: c.StateStore, Places: c.Places,
+	s.notifier = notify.New(notify.Config{Store: c.Outbox, Remember: c.Remember, Tickets: c.Hub, Metrics: c.OutboxMetrics, Log: c.Log,
+		Events: &notify.Events{Issuer: c.Hub.Issuer(), Place: func(a netip.Addr) (string, string) {
+			place := c.Places.Lookup(a)
+			return place.Text("en"), place.Country
+		}}})
+	s.gate = gate.New(gate.Options{Hub: c.Hub, Notifier: s.notifier, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies, States: c.StateStore, Places: c.Places,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, c.Metrics.IncLimited), Outcome: outcome, Exchanged: c.Metrics.ObserveExchange})
 	s.refusals = refusals{s.gate, c.Refused}
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { c.Metrics.IncLimited(ratelimit.QRRenders) })
@@ -117,7 +130,7 @@ func New(c Config) (*Server, error) {
 		Done: func(c echo.Context, confirmed bool) error {
 			return s.render(c, http.StatusOK, "weblogin.html", frontend.WebLoginResult{Confirmed: confirmed})
 		}})
-	s.gate.Reload(c.Reloadable)
+	s.Reload(c.Reloadable)
 	s.clientPackage = sync.OnceValues(func() (frontend.ClientPackage, error) { return frontend.NewClientPackage(c.Version) })
 	if s.router, err = s.routes(); err != nil {
 		return nil, err
@@ -126,10 +139,16 @@ func New(c Config) (*Server, error) {
 }
 
 // Reload replaces the Reloadable for all requests that start from now on.
-func (s *Server) Reload(r gate.Reloadable) { s.gate.Reload(r) }
+func (s *Server) Reload(r gate.Reloadable) {
+	s.gate.Reload(r)
+	s.notifier.Reload(r.Clients, nil)
+}
 
-// Close ends what the server does outside of requests: it delivers logout tokens.
-func (s *Server) Close() { s.oidc.Close() }
+// Close ends what the server does outside of requests: it delivers logout tokens and events.
+func (s *Server) Close() {
+	s.notifier.Close()
+	s.oidc.Close()
+}
 
 // EndUser ends the tokens of a user at a site, and sends the site a logout token. With a
 // sid it ends that login only. Errors are those of oidc.Handlers.EndUser.

@@ -93,7 +93,21 @@ type Call struct {
 	subject     string            // of the token, by the site's own mapping; "": by the identity
 	applied     bool              // Apply succeeded
 	changed     bool              // Apply changed the ticket
+	report      ChangeReport      // nil: none
 }
+
+// ChangeReport reports the change that a call makes.
+type ChangeReport interface {
+	// Prepare is called before the change of the ticket to next, again after a concurrent
+	// change. After an error the change is not made.
+	Prepare(ctx context.Context, next ticket.Ticket) error
+	// Made is called after the change was made. It is not called if the result of the change
+	// is not known.
+	Made()
+}
+
+// Report sets what reports the change. Call it before Apply.
+func (c *Call) Report(r ChangeReport) { c.report = r }
 
 // Begin reserves the audit line of a call and reads its ticket. The Call is never nil:
 // call End in any case. ErrAuditStalled: the line has no room, and the call must not
@@ -165,6 +179,15 @@ func (c *Call) Apply(ctx context.Context, by provider.Identity, client *client.C
 			c.applied = refusal == nil
 			return refusal
 		}
+		report := c.report
+		if same {
+			report = nil
+		}
+		if report != nil {
+			if err := report.Prepare(ctx, next); err != nil {
+				return err
+			}
+		}
 		out, err := c.hub.records.applyChange(ctx, c.ticket, &next)
 		if out.Done || errors.Is(err, ticket.ErrNotReplicated) {
 			// Without a replica the change is still stored and published. A repeated call
@@ -176,6 +199,9 @@ func (c *Call) Apply(ctx context.Context, by provider.Identity, client *client.C
 			return err
 		}
 		if out.Done {
+			if report != nil {
+				report.Made()
+			}
 			c.applied = refusal == nil
 			return refusal
 		}

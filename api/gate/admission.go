@@ -170,7 +170,11 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	var by provider.Identity
 	ctx := c.Request().Context()
 	call, err := g.Hub.Begin(ctx, a.PhoneCall)
-	defer func() { call.End(by, a.end(err), err) }()
+	var client *client.Client
+	defer func() {
+		call.End(by, a.end(err), err)
+		a.reportSuspicious(ctx, call, by, client, err)
+	}()
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +195,7 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	if err := g.mapSubject(context.WithoutCancel(ctx), a.cfg, call, by, client); err != nil {
 		return nil, err
 	}
-	if err := call.Apply(ctx, by, client); err != nil {
+	if err := a.apply(ctx, call, by, client); err != nil {
 		return call, err
 	}
 	return call, a.keepLogin(context.WithoutCancel(ctx), call, client)

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
@@ -72,14 +73,18 @@ func (g *Gate) RunScan(ctx context.Context, c echo.Context, p *provider.Provider
 		return nil, err
 	}
 	var by provider.Identity
-	a := &Admission{gate: g, cfg: ConfigOf(c)}
-	call, err := g.Hub.Begin(ctx, hub.PhoneCall{Action: ticket.Scan, Ticket: id, Provider: p.ID})
-	defer func() { call.End(by, a.end(err), err) }()
+	a := &Admission{gate: g, cfg: ConfigOf(c), PhoneCall: hub.PhoneCall{Action: ticket.Scan, Ticket: id, Provider: p.ID}}
+	call, err := g.Hub.Begin(ctx, a.PhoneCall)
+	var client *client.Client
+	defer func() {
+		call.End(by, a.end(err), err)
+		a.reportSuspicious(ctx, call, by, client, err)
+	}()
 	if err != nil {
 		return nil, err
 	}
 	t := call.Current()
-	client, err := a.cfg.ClientOf(t)
+	client, err = a.cfg.ClientOf(t)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +100,7 @@ func (g *Gate) RunScan(ctx context.Context, c echo.Context, p *provider.Provider
 	if by, err = a.identify(ctx, p, s); err != nil {
 		return nil, err
 	}
-	return call, call.Apply(ctx, by, client)
+	return call, a.apply(ctx, call, by, client)
 }
 
 // identify asks for the user of a scan, within the provider's slots, and counts the call of

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"loginhub/api/geoip"
+	"loginhub/api/notify"
 	"loginhub/api/ratelimit"
 	"loginhub/api/request"
 	"loginhub/hub"
@@ -22,9 +23,10 @@ type Options struct {
 	PublicURL  string
 	OwnOrigins []string // further origins of the hub's own page; nil: none
 	Limits     *ratelimit.Limits
-	Proxies    []netip.Prefix // trusted; nil: none
-	Places     *geoip.DB      // of addresses; nil: none is known
-	States     StateStore     // nil: no login can be disputed
+	Proxies    []netip.Prefix   // trusted; nil: none
+	Places     *geoip.DB        // of addresses; nil: none is known
+	States     StateStore       // nil: no login can be disputed
+	Notifier   *notify.Notifier // nil: nothing is reported
 	// Outcome returns the status and code that answer an error.
 	Outcome func(error) (status int, code string)
 	// Exchanged observes how long a caller waited for a provider to exchange a code.
@@ -46,6 +48,7 @@ type Gate struct {
 	Limits     *ratelimit.Limits
 	proxies    *request.Proxies
 	places     *geoip.DB
+	notifier   *notify.Notifier
 	outcome    func(error) (status int, code string)
 	exchanged  func(ctx context.Context, provider string, took time.Duration)
 	active     atomic.Pointer[Config]
@@ -54,7 +57,7 @@ type Gate struct {
 // New returns a gate. The caller must call Reload before its first request.
 func New(o Options) *Gate {
 	return &Gate{Hub: o.Hub, Log: o.Log, PublicURL: o.PublicURL, states: o.States, ownOrigins: o.OwnOrigins, Limits: o.Limits,
-		proxies: request.NewProxies(o.Proxies, o.Log), places: o.Places, outcome: o.Outcome, exchanged: o.Exchanged}
+		proxies: request.NewProxies(o.Proxies, o.Log), places: o.Places, notifier: o.Notifier, outcome: o.Outcome, exchanged: o.Exchanged}
 }
 
 // Places returns the database of places; nil if there is none, which knows no address.

@@ -11,11 +11,12 @@ import (
 
 // Events makes the events of clients with Client.Events. It is a Source.
 type Events struct {
-	Issuer string           // the public URL
-	Now    func() time.Time // the store's clock
+	Issuer string // the public URL
 	// Place returns the place of an address, in English, and its country (ISO 3166-1
 	// alpha-2); "" if they are not known. nil: none is known.
 	Place func(netip.Addr) (place, country string)
+
+	now func() time.Time // the store's clock; set by New
 }
 
 // Wants implements Source.
@@ -43,7 +44,7 @@ func (e *Events) Messages(c Call, next ticket.Ticket) (all []Queued, err error) 
 
 // message returns the event about a ticket.
 func (e *Events) message(c Call, t ticket.Ticket, kind, reason string) (Queued, error) {
-	event := Event{SpecVersion: "1.0", ID: eventID(t.ID, kind, reason), Source: e.Issuer, Type: kind, Time: e.Now().Truncate(time.Millisecond),
+	event := Event{SpecVersion: "1.0", ID: eventID(t.ID, kind, reason), Source: e.Issuer, Type: kind, Time: e.now().Truncate(time.Millisecond),
 		DataContentType: "application/json", Data: e.data(c, t)}
 	event.Data.Reason = reason
 	event.Subject = event.Data.Sub

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/http"
 	"net/netip"
+	"time"
 
 	"loginhub/hub/client"
 	"loginhub/hub/outbox"
@@ -38,20 +41,66 @@ type Source interface {
 	Messages(c Call, next ticket.Ticket) ([]Queued, error)
 }
 
-// Outbox puts and delivers messages. *outbox.Outbox implements it.
-type Outbox interface {
-	Prepare(ctx context.Context, queue string, messages ...outbox.Message) error
-	Put(ctx context.Context, queue string, messages ...outbox.Message) error
-	Settle(queue string, messages ...outbox.Message)
+// Config configures a Notifier. All fields are required unless the comment says otherwise.
+type Config struct {
+	Store    outbox.Store // nil: New returns nil
+	Remember time.Duration // the longest life of a ticket's record
+	Tickets  Tickets
+	Events   *Events
+	// Others are further sources; nil: none.
+	Others  []Source
+	Metrics outbox.Metrics
+	Log     *slog.Logger
 }
 
-// Notifier makes the reports. It is safe for concurrent use.
+// Notifier makes and delivers the reports. It is safe for concurrent use. A nil Notifier
+// makes none.
 type Notifier struct {
-	Outbox  Outbox
-	Sources []Source
-	Events  *Events
-	Tickets Tickets
-	Log     *slog.Logger
+	outbox    *outbox.Outbox
+	sources   []Source
+	events    *Events
+	tickets   Tickets
+	transport *http.Transport
+	now       func() time.Time // the store's clock
+	log       *slog.Logger
+}
+
+// New returns a Notifier. It delivers nothing before Reload.
+func New(c Config) *Notifier {
+	if c.Store == nil {
+		return nil
+	}
+	n := &Notifier{sources: append([]Source{c.Events}, c.Others...), events: c.Events, tickets: c.Tickets, transport: newTransport(), now: c.Store.Now, log: c.Log}
+	c.Events.now = n.now
+	n.outbox = outbox.New(outbox.Config{Store: c.Store, Resolve: n.Resolve, Remember: c.Remember, Log: c.Log, Metrics: c.Metrics})
+	return n
+}
+
+// Reload sets the clients whose events are delivered, and further destinations by queue.
+func (n *Notifier) Reload(clients []*client.Client, others map[string]outbox.Destination) {
+	if n == nil {
+		return
+	}
+	all := maps.Clone(others)
+	if all == nil {
+		all = map[string]outbox.Destination{}
+	}
+	calls := &http.Client{Transport: n.transport, Timeout: webhookTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, c := range clients {
+		if c.Events != nil {
+			all[QueueOf(c)] = webhook{c.Events, calls, n.now}
+		}
+	}
+	n.outbox.Reload(all)
+}
+
+// Close ends the deliveries. What is not delivered is left to other nodes.
+func (n *Notifier) Close() {
+	if n != nil {
+		n.outbox.Close()
+		n.transport.CloseIdleConnections()
+	}
 }
 
 // Report makes the messages about one call.
@@ -59,7 +108,6 @@ type Report struct {
 	notifier *Notifier
 	Call
 	made map[string][]outbox.Message // by queue, about the change that is tried
-	at   ticket.Ticket               // the version that made is about
 }
 
 // Report returns the report of a call; nil if the client wants none.
@@ -67,7 +115,7 @@ func (n *Notifier) Report(c Call) *Report {
 	if n == nil {
 		return nil
 	}
-	for _, s := range n.Sources {
+	for _, s := range n.sources {
 		if s.Wants(c.Client) {
 			return &Report{notifier: n, Call: c}
 		}
@@ -78,8 +126,8 @@ func (n *Notifier) Report(c Call) *Report {
 // Prepare puts the messages about the change to next, which is about to be made. After an
 // error it must not be made.
 func (r *Report) Prepare(ctx context.Context, next ticket.Ticket) error {
-	r.made, r.at = map[string][]outbox.Message{}, next
-	for _, s := range r.notifier.Sources {
+	r.made = map[string][]outbox.Message{}
+	for _, s := range r.notifier.sources {
 		if !s.Wants(r.Client) {
 			continue
 		}
@@ -92,7 +140,7 @@ func (r *Report) Prepare(ctx context.Context, next ticket.Ticket) error {
 		}
 	}
 	for queue, messages := range r.made {
-		if err := r.notifier.Outbox.Prepare(ctx, queue, messages...); err != nil {
+		if err := r.notifier.outbox.Prepare(ctx, queue, messages...); err != nil {
 			return err
 		}
 	}
@@ -102,23 +150,26 @@ func (r *Report) Prepare(ctx context.Context, next ticket.Ticket) error {
 // Made settles the messages, because the change was made.
 func (r *Report) Made() {
 	for queue, messages := range r.made {
-		r.notifier.Outbox.Settle(queue, messages...)
+		r.notifier.outbox.Settle(queue, messages...)
 	}
 }
+
+// WantsEvents reports whether the client wants events.
+func (n *Notifier) WantsEvents(c *client.Client) bool { return n != nil && n.events.Wants(c) }
 
 // Suspicious puts an event about a call that changed nothing. It is reported once for a
 // ticket and reason. If it cannot be put, that is logged: the answer to the phone is the
 // same.
 func (n *Notifier) Suspicious(ctx context.Context, c Call, t ticket.Ticket, reason string) {
-	if n == nil || !n.Events.Wants(c.Client) {
+	if !n.WantsEvents(c.Client) {
 		return
 	}
-	q, err := n.Events.message(c, t, Suspicious, reason)
+	q, err := n.events.message(c, t, Suspicious, reason)
 	if err == nil {
-		err = n.Outbox.Put(ctx, q.Queue, q.Message)
+		err = n.outbox.Put(ctx, q.Queue, q.Message)
 	}
 	if err != nil {
-		n.Log.Error("a suspicious login is not reported", "client", c.Client.ID, "ticket", t.ID, "reason", reason, "error", err)
+		n.log.Error("a suspicious login is not reported", "client", c.Client.ID, "ticket", t.ID, "reason", reason, "error", err)
 	}
 }
 
@@ -165,10 +216,10 @@ func (n *Notifier) Resolve(ctx context.Context, _ string, m outbox.Message) (out
 	if err := json.Unmarshal(m.Value, &c); err != nil {
 		return outbox.NotMade, nil // no release has written it
 	}
-	t, err := n.Tickets.Get(ctx, c.Ticket)
+	t, err := n.tickets.Get(ctx, c.Ticket)
 	switch {
 	case errors.Is(err, ticket.ErrNotFound), errors.Is(err, ticket.ErrBrokenSeal):
-		n.Log.Error("a login that no node has reported in time is not reported: its ticket is gone", "message", m.ID)
+		n.log.Error("a login that no node has reported in time is not reported: its ticket is gone", "message", m.ID)
 		return outbox.NotMade, nil
 	case err != nil:
 		return outbox.Undecided, err

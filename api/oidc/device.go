@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// deviceLife is how long a device waits for a person: they may have to fetch their
+	// DeviceLife is how long a device waits for a person: they may have to fetch their
 	// phone and type a code (RFC 8628, section 5.2).
-	deviceLife = 10 * time.Minute
+	DeviceLife = 10 * time.Minute
 	// pollInterval is the time between the starts of two polls of a device.
 	pollInterval = 5 * time.Second
 	// DevicePage is where a person types a user code.
@@ -69,7 +69,7 @@ func (h *deviceGrant) authorizeDevice(c echo.Context) error {
 	ctx := c.Request().Context()
 	name, system := request.Device(c.Request().UserAgent())
 	created, err := h.gate.Hub.Create(ctx, ticket.Request{Client: site, Address: h.gate.Addr(c).Display, Browser: name, OS: system,
-		Grant: &ticket.Grant{Type: ticket.GrantDevice, Issuer: h.issuerURL, Scope: scope, TTL: deviceLife}})
+		Grant: &ticket.Grant{Type: ticket.GrantDevice, Issuer: h.issuerURL, Scope: scope, TTL: DeviceLife}})
 	if err != nil {
 		return err
 	}

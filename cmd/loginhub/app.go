@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"loginhub/api"
+	"loginhub/api/oidc"
 	"loginhub/cmd/loginhub/logqueue"
 	"loginhub/cmd/loginhub/metrics"
 	"loginhub/cmd/loginhub/status"
 	"loginhub/cmd/loginhub/tracing"
 	"loginhub/hub"
 	"loginhub/hub/redisstore"
+	"loginhub/hub/ticket"
 )
 
 // Limits of the public listener.
@@ -208,6 +210,7 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	edge := api.Config{Hub: node, Version: packageVersion(release, from), Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
 		TrustedProxies: set.proxies, Places: set.places, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API, Tracer: a.traces.Tracer, Refused: a.refusals.Add}
+	edge.Outbox, edge.OutboxMetrics, edge.Remember = redisstore.NewOutbox(a.reloader.secrets), a.metrics.Outbox, set.recordLife()
 	if set.AccessLog > 0 {
 		edge.Access = api.AccessLog{Log: a.logs.access, Share: set.AccessLog}
 	}
@@ -221,6 +224,12 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	a.reloader.node, a.reloader.server = node, server
 	a.reloader.setCurrent(now)
 	return node, server, nil
+}
+
+// recordLife returns how long a ticket's record can be kept: the longest life of a ticket,
+// that of the result, and the tombstone.
+func (s *settings) recordLife() time.Duration {
+	return max(s.TicketTTL, oidc.DeviceLife) + s.ConfirmTTL + s.ResultTTL + ticket.Tombstone
 }
 
 // openStore returns the store of the settings, without connecting to it.

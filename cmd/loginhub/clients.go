@@ -41,6 +41,7 @@ type clientEntry struct {
 	Encryption     string   `yaml:"token_encryption"`
 
 	Branding *brandingEntry `yaml:"branding"`
+	Events   *eventsEntry   `yaml:"events"`
 
 	LoginNotice *noticeEntry `yaml:"login_notice"`
 
@@ -90,7 +91,7 @@ func (l label) check() error {
 	return nil
 }
 
-var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "delivery", "token_encryption", "branding",
+var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "delivery", "token_encryption", "branding", "events",
 	"qr", "wechat", "wechat_web", "app", "login_notice"}
 
 // clientsConfig is what the clients file configures.
@@ -177,6 +178,9 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	}
 	if site.Branding, err = entry.Branding.branding(c.read); err != nil {
 		return fmt.Errorf("branding: %w", err)
+	}
+	if site.Events, err = entry.Events.events(c.read); err != nil {
+		return err
 	}
 	entry.setNumbers(site, own)
 	if site.Delivery, err = oneOf("delivery", entry.Delivery, "", client.DeliveryToken, client.DeliveryCode); err != nil {

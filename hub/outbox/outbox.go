@@ -12,7 +12,7 @@ import (
 // Destination delivers the messages of one queue. It is called from several goroutines.
 type Destination interface {
 	// Deliver delivers a message once. Errors: ErrRefused; RetryError; any other means that
-	// it is tried again after the next pause. ctx ends before the Lease.
+	// it is tried again after the next pause.
 	Deliver(ctx context.Context, m Message) error
 	// Pauses are the pauses before the second and each later attempt. After the last one a
 	// message is dropped.
@@ -86,6 +86,7 @@ const (
 	closeLimit      = 10 * time.Second // for the deliveries that run when the node ends
 	pollInterval    = 5 * time.Second  // between two looks into a queue that is not due
 	storeRetry      = time.Second      // after the store was not available
+	renewInterval   = 2 * time.Second  // of the claims that are being delivered
 	resolveInterval = 5 * time.Second  // after which a prepared message is looked at
 	maxPending      = 1000             // settled messages and results that wait for the store
 )

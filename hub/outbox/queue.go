@@ -21,64 +21,56 @@ type queue struct {
 	wake   chan struct{} // capacity 1
 
 	mu      sync.Mutex
-	pending Exchange // for the next call of the store
-	running int      // deliveries
+	pending Exchange       // for the next call of the store
+	running map[string]int // attempts of the claims that are being delivered, by key
+	renewed time.Time      // when they were last renewed
 	jobs    sync.WaitGroup
 }
 
 func (o *Outbox) newQueue(name string) *queue {
-	q := &queue{outbox: o, name: name, wake: make(chan struct{}, 1)}
+	q := &queue{outbox: o, name: name, wake: make(chan struct{}, 1), running: map[string]int{}}
 	q.ctx, q.stop = context.WithCancel(o.running)
 	return q
 }
 
-// run works on the queue until ctx ends. Then it waits for the running deliveries and
-// stores their results.
+// run works on the queue until ctx ends and the running deliveries have ended.
 func (q *queue) run() {
 	defer q.stop()
+	defer context.AfterFunc(q.ctx, q.notify)()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for q.ctx.Err() == nil {
+	for q.ctx.Err() == nil || q.busy() {
 		select {
-		case <-q.ctx.Done():
 		case <-q.wake:
-			timer.Reset(q.exchange())
 		case <-timer.C:
-			timer.Reset(q.exchange())
 		}
+		timer.Reset(q.exchange())
 	}
 	q.jobs.Wait()
-	if x := q.take(); len(x.Put)+len(x.Remove)+len(x.Retry) > 0 {
-		x.Claim = 0
-		if _, err := q.outbox.Store.Exchange(context.Background(), q.name, x); err != nil {
-			q.outbox.Log.Warn("the last results of deliveries are not stored: messages may be delivered again", "queue", q.name, "error", err)
-		}
-	}
+	q.exchange() // the last results
 }
 
 // exchange makes one call of the store, and starts the deliveries of what it claims. It
 // returns when to look again.
 func (q *queue) exchange() time.Duration {
 	x := q.take()
-	r, err := q.outbox.Store.Exchange(q.ctx, q.name, x)
+	r, err := q.outbox.Store.Exchange(context.Background(), q.name, x)
 	if err != nil {
 		q.add(x)
-		if q.ctx.Err() == nil {
-			q.outbox.Log.Warn("the outbox is not available", "queue", q.name, "error", err)
-		}
+		q.outbox.Log.Warn("the outbox is not available: messages may be delivered later, or again", "queue", q.name, "error", err)
 		return jitter(storeRetry)
 	}
 	q.outbox.Metrics.SetQueue(q.name, r.Depth, r.Oldest)
 	for _, c := range r.Claims {
 		q.mu.Lock()
-		q.running++
+		q.running[c.Key] = c.Attempts
 		q.mu.Unlock()
 		q.jobs.Go(func() {
 			done := q.handle(c)
 			q.mu.Lock()
-			q.running--
+			delete(q.running, c.Key)
+			q.addLocked(done)
 			q.mu.Unlock()
-			q.add(done)
 			q.notify()
 		})
 	}
@@ -86,7 +78,17 @@ func (q *queue) exchange() time.Duration {
 	if x.Claim > len(r.Claims) && r.Next >= 0 {
 		wait = min(wait, r.Next+time.Millisecond)
 	}
+	if q.busy() {
+		wait = min(wait, renewInterval)
+	}
 	return wait
+}
+
+// busy reports whether a delivery is running.
+func (q *queue) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.running) > 0
 }
 
 // take returns what the next call of the store does.
@@ -95,7 +97,15 @@ func (q *queue) take() Exchange {
 	defer q.mu.Unlock()
 	x := q.pending
 	q.pending = Exchange{}
-	x.Claim = maxDeliveries - q.running
+	if q.ctx.Err() == nil {
+		x.Claim = maxDeliveries - len(q.running)
+	}
+	if now := time.Now(); now.Sub(q.renewed) >= renewInterval {
+		q.renewed = now
+		for key, attempts := range q.running {
+			x.Retry = append(x.Retry, Retry{key, attempts, Lease})
+		}
+	}
 	return x
 }
 
@@ -104,6 +114,10 @@ func (q *queue) take() Exchange {
 func (q *queue) add(x Exchange) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.addLocked(x)
+}
+
+func (q *queue) addLocked(x Exchange) {
 	p := &q.pending
 	p.Put, p.Remove, p.Retry = append(p.Put, x.Put...), append(p.Remove, x.Remove...), append(p.Retry, x.Retry...)
 	p.Put = p.Put[max(0, len(p.Put)-maxPending):]

@@ -31,7 +31,8 @@ type Entry struct {
 	Value    []byte // sealed
 }
 
-// Retry makes a claimed entry due again, unless another node has claimed it meanwhile.
+// Retry makes a claimed entry due again, unless another node has claimed it meanwhile. With
+// After as Lease it renews the claim.
 type Retry struct {
 	Key      string
 	Attempts int
@@ -50,7 +51,8 @@ type Exchange struct {
 	WaitReplicas bool
 }
 
-// Claim is a due entry. No other node gets it before Lease has passed.
+// Claim is a due entry. No other node gets it before Lease has passed, or another one
+// after a Retry.
 type Claim struct {
 	Key      string
 	Prepared bool
@@ -72,6 +74,7 @@ type Reply struct {
 type Store interface {
 	// Exchange makes the call in the named queue.
 	Exchange(ctx context.Context, queue string, x Exchange) (Reply, error)
+	Now() time.Time // the store's clock
 	// Seal encrypts a value and binds it to the name; Open returns it, or nil.
 	Seal(name string, value []byte) []byte
 	Open(name string, sealed []byte) []byte
@@ -82,9 +85,9 @@ const (
 	// MaxEntries is the bound of one queue. What comes over it is dropped and counted: a
 	// login never waits for a site.
 	MaxEntries = 10_000
-	// Lease is how long a claim is held. It is longer than the longest delivery. The claims
-	// of a node that has died are due again after it.
-	Lease = 30 * time.Second
+	// Lease is how long a claim is held. It is renewed while the delivery runs. The claims of
+	// a node that has died are due again after it.
+	Lease = 6 * time.Second
 	// Life is how long a queue is kept after the last put, such as that of a client that is
 	// no longer configured.
 	Life = 48 * time.Hour

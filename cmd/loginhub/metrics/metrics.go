@@ -20,9 +20,10 @@ import (
 // Metrics are the process's metrics, as in deploy/METRICS.md. Other packages report
 // events through small interfaces of their own and do not depend on Prometheus.
 type Metrics struct {
-	Hub   hubMetrics   // implements hub.Metrics
-	API   apiMetrics   // implements api.Metrics
-	Redis redisMetrics // implements redisstore.Metrics
+	Hub    hubMetrics    // implements hub.Metrics
+	API    apiMetrics    // implements api.Metrics
+	Redis  redisMetrics  // implements redisstore.Metrics
+	Outbox outboxMetrics // implements outbox.Metrics
 
 	registry *prometheus.Registry
 	services map[string]*callMetrics // by Kind.Calls
@@ -41,6 +42,7 @@ func New(releaseVersion, commit string, kinds []provider.Kind) *Metrics {
 	m.Hub = newHubMetrics(m)
 	m.API = newAPIMetrics(m)
 	m.Redis = newRedisMetrics(m, m.Hub.sealFailures)
+	m.Outbox = newOutboxMetrics(m)
 	m.services = newCallMetrics(m, kinds)
 	m.switches = newSwitches()
 	m.registry.MustRegister(m.switches)
