@@ -325,7 +325,7 @@ func TestEvents_Commands(t *testing.T) {
 		})
 		var own []string
 		for _, line := range ticketCommands(stop(), "loginhub:outbox:") {
-			if strings.Contains(line, `"evalsha"`) && strings.Contains(line, p.ID) {
+			if strings.Contains(line, p.ID) { // not the looks of the node into its queue
 				own = append(own, line)
 			}
 		}
