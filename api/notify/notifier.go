@@ -43,7 +43,7 @@ type Source interface {
 
 // Config configures a Notifier. All fields are required unless the comment says otherwise.
 type Config struct {
-	Store    outbox.Store // nil: New returns nil
+	Store    outbox.Store  // nil: New returns nil
 	Remember time.Duration // the longest life of a ticket's record
 	Tickets  Tickets
 	Events   *Events
