@@ -33,7 +33,7 @@ func TestPages_ContentSecurityPolicy(t *testing.T) {
 		"index.html": Index{Sandbox: true, Client: hostile, Site: hostile, Label: hostile, LabelEn: hostile, PublicURL: "http://localhost:8080",
 			Providers: []Provider{{Kind: hostile, Start: "/api/connect/x", LabelZH: hostile, LabelEN: hostile}}},
 		"phone.html":    Consent{Ticket: hostile, Facts: Facts{Same: "undefined"}},
-		"consent.html":  Consent{Ticket: hostile, Screen: "consent", CSRF: hostile, Choices: []string{hostile}, As: hostile, Facts: Facts{Client: hostile, Hosts: hostile, IP: hostile, Same: "true", Browser: hostile, OS: hostile, Requested: hostile}},
+		"consent.html":  Consent{Ticket: hostile, Screen: "consent", CSRF: hostile, Choices: []string{hostile}, As: hostile, Facts: Facts{Client: hostile, Hosts: hostile, IP: hostile, Place: hostile, Same: "true", Browser: hostile, OS: hostile, Requested: hostile}},
 		"landing.html":  Landing{Ticket: hostile, Apps: hostile, In: hostile, Opens: true, Links: []Link{{URL: "weixin://dl/business/?appid=wx1", Text: hostile}}},
 		"logout.html":   Logout{Ask: true, Label: hostile, Fields: map[string]string{"state": hostile}},
 		"weblogin.html": WebLoginResult{Confirmed: true},

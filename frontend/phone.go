@@ -23,11 +23,12 @@ type Facts struct {
 	Client      string
 	Hosts       string
 	IP          string
+	Place       string // of the address; "" if it is unknown
 	Same        string // true, false or undefined: phone and computer have the same address
 	Browser, OS string
 	Requested   string // RFC 3339
 	Device      bool   // a device without a browser asks
-	Warn        bool   // the addresses differ, and the site wants a warning
+	Risk        string // key of the text that warns: farStrong, networkStrong, or "" for none
 }
 
 // Left returns the time left as minutes and seconds.

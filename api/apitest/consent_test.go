@@ -49,6 +49,7 @@ func startConsent(t *testing.T) *webLogin {
 		c.Reloadable.Listed, c.Reloadable.Kinds = []*provider.Provider{corp, staff}, []provider.Kind{corp.Kind, appKind("Other", "OtherApp/")}
 		c.Reloadable.Clients[0].LinkLogin, c.Reloadable.Clients[0].NumberMatching = true, true
 		c.Reloadable.Clients[0].AddressMismatch = client.MismatchWarn
+		c.Places = openPlaces(t)
 	})
 	v.users = users
 	return v
@@ -135,7 +136,7 @@ func TestConsent_Decides(t *testing.T) {
 		csrf := phone.consent(t, p, "ann")
 		p.requireState(t, "scanned", 2) // logging in confirms nothing
 		page := phone.screen(t, p, "consent")
-		for _, text := range []string{"演示", "203.0.113.7", `data-same="false"`, "将以你的Corp应用账号登录", p.match, "与你的手机不在同一网络"} {
+		for _, text := range []string{"演示", "203.0.113.7", "<bdi>中国 上海</bdi>", `data-same="false"`, `data-far="false"`, "将以你的Corp应用账号登录", p.match, "与你的手机不在同一网络"} {
 			if !bytes.Contains(page, []byte(text)) {
 				t.Errorf("the page does not have %q: %s", text, page)
 			}
@@ -160,6 +161,12 @@ func TestConsent_Decides(t *testing.T) {
 		t.Errorf("opened again: %d %s", a.status, a.body)
 	}
 	bob.do(t, "GET", "/api/connect/corp/callback?state="+bob.open(t, "/s/"+p.id)+"&code=corp:bob", nil).requirePage(t, 409, "already_scanned")
+	far := ann.do(t, "GET", "/s/"+p.id+"/consent?lang=en", nil, "X-Forwarded-For", "198.51.100.9", "Accept-Language", "zh-CN")
+	for _, text := range []string{"<bdi>Shanghai, China</bdi>", `data-far="true"`, `class="warning strong" id="risk" role="alert">By its IP address that computer is far from your phone.`} {
+		if !bytes.Contains(far.body, []byte(text)) {
+			t.Errorf("the page does not have %q: %s", text, far.body)
+		}
+	}
 	p.cancel(t).ok(t, 200)
 	ann.screen(t, p, "cancelled")
 	bob.do(t, "GET", "/s/"+p.id, nil).requirePage(t, 409, "ticket_closed")

@@ -138,8 +138,14 @@ func (h *Handlers) Page(c echo.Context) error {
 // describe fills in who asks, and what the user decides with.
 func (h *Handlers) describe(c echo.Context, page *frontend.Consent, t ticket.Ticket, held *proof) (err error) {
 	info := login.Describe(c, h.gate, t, h.Language(c).Tag)
-	page.Facts = frontend.Facts{Client: info.Client, Hosts: strings.Join(info.Hosts, ", "), IP: info.IP, Same: "undefined",
-		Browser: info.Browser, OS: info.OS, Requested: info.RequestedAt.Format(time.RFC3339), Device: info.Device, Warn: info.AddressWarning}
+	page.Facts = frontend.Facts{Client: info.Client, Hosts: strings.Join(info.Hosts, ", "), IP: info.IP, Place: info.Place, Same: "undefined",
+		Browser: info.Browser, OS: info.OS, Requested: info.RequestedAt.Format(time.RFC3339), Device: info.Device}
+	switch { // as in frontend/page/risk.js
+	case info.FarAway:
+		page.Risk = "farStrong"
+	case info.AddressWarning:
+		page.Risk = "networkStrong"
+	}
 	if info.SameIP != nil {
 		page.Same = fmt.Sprint(*info.SameIP)
 	}

@@ -1,6 +1,7 @@
 package geoip_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -43,7 +44,7 @@ func TestLookup(t *testing.T) {
 		{"203.0.113.7", "CN", "Shanghai, China", "中国 上海"},
 		{"::ffff:203.0.113.7", "CN", "Shanghai, China", "中国 上海"},
 		{"2001:db8:cafe::1%eth0", "DE", "Munich, Germany", "德国 慕尼黑"},
-		{"192.0.2.1", "FR", "Lyon, France", "France Lyon"},
+		{"192.0.2.1", "FR", "Lyon, France", "Lyon, France"},
 		{"192.0.2.17", "FR", "France", "France"},
 		{"192.0.2.33", "SG", "Singapore", "Singapore"},
 		{"192.0.2.49", "AA", strings.Repeat("x", 64) + ", evil", "中国 " + strings.Repeat("x", 64)},
@@ -64,6 +65,22 @@ func TestLookup(t *testing.T) {
 	}
 	if got := (*geoip.DB)(nil).Lookup(netip.MustParseAddr("203.0.113.7")); got != (geoip.Place{}) {
 		t.Errorf("no database: %v", got)
+	}
+}
+
+// TestFixture_IsCurrent: testdata/city.mmdb, for the browser tests, is what package geoiptest writes. WRITE_DOCS=1 writes it.
+func TestFixture_IsCurrent(t *testing.T) {
+	const fixture = "testdata/city.mmdb"
+	if os.Getenv("WRITE_DOCS") != "" {
+		if err := geoiptest.Write(fixture, 1, geoiptest.Places()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, path := open(t, geoiptest.Places())
+	want, err := os.ReadFile(path)
+	got, err2 := os.ReadFile(fixture)
+	if err != nil || err2 != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is old (%v, %v): WRITE_DOCS=1 go test -run TestFixture_IsCurrent ./api/geoip", fixture, err, err2)
 	}
 }
 

@@ -97,8 +97,9 @@ func code(text string) string {
 	return strings.ToUpper(text)
 }
 
-// in returns the name in a language (ISO 639-1), otherwise in English.
-func (n names) in(language string) (name string) {
+// in returns the name in a language (ISO 639-1), otherwise in English. It reports whether the name is Chinese, Japanese
+// or Korean.
+func (n names) in(language string) (name string, cjk bool) {
 	switch language {
 	case "zh":
 		name = n.ZH
@@ -107,7 +108,10 @@ func (n names) in(language string) (name string) {
 	case "ko":
 		name = n.KO
 	}
-	return cmp.Or(provider.CleanText(name, maxName), provider.CleanText(n.EN, maxName))
+	if name = provider.CleanText(name, maxName); name != "" {
+		return name, true
+	}
+	return provider.CleanText(n.EN, maxName), false
 }
 
 // Text returns the city and country for a person who reads the language of a tag such as zh-CN; "" if the place is
@@ -120,11 +124,13 @@ func (p Place) Text(language string) string {
 	if end := strings.IndexAny(language, "-_"); end > 0 {
 		language = language[:end]
 	}
-	country, city := cmp.Or(p.country.in(language), p.Country), p.city.in(language)
+	country, cjk := p.country.in(language)
+	country = cmp.Or(country, p.Country)
+	city, _ := p.city.in(language)
 	switch {
 	case city == "" || city == country:
 		return country
-	case language == "zh" || language == "ja" || language == "ko":
+	case cjk: // the larger place comes first
 		return country + " " + city
 	}
 	return city + ", " + country

@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('../../', import.meta.url))
 
+/** A small GeoIP database: 203.0.113.7 is in Shanghai, 198.51.100.9 in Berlin, 192.0.2.9 unknown. */
+export const PLACES = join(root, 'api/geoip/testdata/city.mmdb')
+
 /** Creates a directory that is deleted when the process exits. */
 export function tempDir(name) {
   const dir = mkdtempSync(join(tmpdir(), `loginhub-${name}-`))

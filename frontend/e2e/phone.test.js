@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { PLACES } from './hub.js'
 import { PHONE, accessible, browserTest, chooseLanguage, inState, onScreen, phonePath, scanAs } from './browser.js'
 import { LANGUAGES, messages } from './messages.js'
 
@@ -50,11 +51,13 @@ browserTest('forwarded picture: the phone shows the strong warning and the time 
 
 /** Options for a hub behind another proxy: nginx appends to its X-Forwarded-For, so tests can set addresses. */
 const addressMismatch = (policy) => ({
+  env: { LOGINHUB_GEOIP_FILE: PLACES },
   nginx: (text) => text.replace('X-Forwarded-For $remote_addr', 'X-Forwarded-For $proxy_add_x_forwarded_for'),
   clients: `clients: [{id: demo, origins: [ORIGIN], address_mismatch: ${policy}}]\n`,
 })
 const SAME_NETWORK = { extraHTTPHeaders: { 'X-Forwarded-For': '203.0.113.7' } }
-const OTHER_NETWORK = { extraHTTPHeaders: { 'X-Forwarded-For': '198.51.100.9' } }
+const OTHER_NETWORK = { extraHTTPHeaders: { 'X-Forwarded-For': '192.0.2.9' } } // at an unknown place
+const FAR_AWAY = { extraHTTPHeaders: { 'X-Forwarded-For': '198.51.100.9' } }
 
 browserTest('address_mismatch warn: the phone shows a strong warning in every language', addressMismatch('warn'), async ({ visit }) => {
   const page = await visit('/', SAME_NETWORK)
@@ -81,6 +84,27 @@ browserTest('address_mismatch warn: the phone shows a strong warning in every la
   await remotePhone.click('#confirm') // a warning does not prevent the confirm
   await onScreen(remotePhone, 'confirmed')
   await inState(page, 'done')
+})
+
+browserTest('far away: the phone shows the place and a strong warning in every language', addressMismatch('warn'), async ({ visit }) => {
+  const path = await phonePath(await visit('/', SAME_NETWORK))
+  const phone = await visit(path, { ...PHONE, ...FAR_AWAY })
+  for (const language of LANGUAGES) {
+    await chooseLanguage(phone, language)
+    await phone.reload() // to scan in that language
+    await scanAs(phone, 'Ann')
+    await onScreen(phone, 'consent')
+    const { risks, place } = messages[language].phone
+    assert.deepEqual([await phone.textContent('#risk.strong:visible'), await phone.textContent('#where dt')], [risks.farStrong, place])
+    assert.equal(await phone.textContent('#place[data-far=true]'), language.startsWith('zh') ? '中国 上海' : 'Shanghai, China')
+    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${language} is too wide`)
+    if (['zh-CN', 'ar'].includes(language)) await accessible(phone)
+  }
+  const near = await visit(path, { ...PHONE, ...SAME_NETWORK })
+  await scanAs(near, 'Ann')
+  await onScreen(near, 'consent')
+  assert.equal(await near.textContent('#place[data-far=false]'), '中国 上海')
+  assert.ok(await near.isHidden('#risk'))
 })
 
 browserTest('address_mismatch refuse: the phone shows it, and the page keeps waiting', {

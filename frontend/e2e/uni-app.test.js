@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { freePort, startNode, tempDir, waitFor } from './hub.js'
+import { PLACES, freePort, startNode, tempDir, waitFor } from './hub.js'
 import { FakeWX, startLogin } from './miniprogram.js'
 
 const { compileScript, parse } = createRequire(import.meta.url)('vue/compiler-sfc')
@@ -48,7 +48,7 @@ before(async () => {
   const port = await freePort()
   const clients = join(tempDir('uni-clients'), 'clients.yaml')
   writeFileSync(clients, 'clients: [{id: demo, label: {zh: 演示}, origins: [https://www.example.com]}, {id: match, number_matching: true}]')
-  hub = await startNode(port, { LOGINHUB_PUBLIC_URL: `http://127.0.0.1:${port}`, LOGINHUB_CLIENTS: clients })
+  hub = await startNode(port, { LOGINHUB_PUBLIC_URL: `http://127.0.0.1:${port}`, LOGINHUB_CLIENTS: clients, LOGINHUB_GEOIP_FILE: PLACES, LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32' })
   wx = new FakeWX({})
   const promised = (run) => (options) => new Promise((success, fail) => run({ ...options, success, fail }))
   globalThis.uni = {
@@ -79,6 +79,16 @@ test('uni-app: confirms, after a launch by link and by its own camera', async ()
     assert.equal((await login.view(2)).state, 'confirmed')
     page.app.unmount()
   }
+})
+
+test('uni-app: a computer that is far away', async () => {
+  wx.forwarded = { 'X-Forwarded-For': '198.51.100.9' }
+  const login = await startLogin(hub.url, { client_id: 'demo' }, { 'X-Forwarded-For': '203.0.113.7' })
+  const page = open({ ticket: login.ticket })
+  for (const text of ['中国 上海', '电脑离手机很远']) await page.shows(text)
+  assert.ok(page.find('.warning.strong'))
+  page.app.unmount()
+  wx.forwarded = {}
 })
 
 test('uni-app: number matching, rejection, a forwarded code, and an end', async () => {

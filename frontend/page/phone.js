@@ -78,7 +78,7 @@ function renderName() {
 }
 
 function renderConsent() {
-  const { client, hosts, ip, browser, os, same_ip: sameAddress, requested_at: requestedAt, device } = current.login
+  const { client, hosts, ip, place, far_away: far, browser, os, same_ip: sameAddress, requested_at: requestedAt, device } = current.login
   const warning = assessRisk(Number($('launch').value), current.login)
   $('risk').hidden = !warning
   $('risk').textContent = messages.risks[warning] ?? ''
@@ -88,6 +88,9 @@ function renderConsent() {
   $('host').hidden = !hosts
   $('hosts').textContent = hosts?.join(', ')
   $('ip').textContent = ip || messages.unknown
+  $('where').hidden = !place
+  $('place').firstChild.textContent = place
+  $('place').dataset.far = Boolean(far)
   $('same').textContent = textFor(messages.same, String(sameAddress))
   $('same').dataset.same = String(sameAddress)
   $('browser').textContent = browser || messages.unknown

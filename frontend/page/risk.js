@@ -9,12 +9,13 @@ const LINK_SCENES = [1007, 1008, 1037, 1065, 1167, 1194, 1286] // card, other mi
 /**
  * Returns the key of the additional warning, '' for none. `picture` and `link` name the launch, with
  * `Strong` appended unless the hub reports that phone and computer have the same address.
- * `networkStrong` is for an ordinary launch if the addresses differ and the site wants a warning.
+ * For an ordinary launch it is `farStrong` if the hub reports that the computer is far away, otherwise
+ * `networkStrong` if the addresses differ and the site wants a warning.
  * An unusual launch has priority: its text is the stronger one.
  */
-function assessRisk(scene, { same_ip: sameAddress, address_warning: addressesDiffer }) {
+function assessRisk(scene, { same_ip: sameAddress, address_warning: addressesDiffer, far_away: far }) {
   const launch = PICTURE_SCENES.includes(scene) ? 'picture' : LINK_SCENES.includes(scene) ? 'link' : ''
-  if (!launch) return addressesDiffer ? 'networkStrong' : ''
+  if (!launch) return far ? 'farStrong' : addressesDiffer ? 'networkStrong' : ''
   return sameAddress === true ? launch : `${launch}Strong`
 }
 

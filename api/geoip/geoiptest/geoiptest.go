@@ -3,8 +3,10 @@ package geoiptest
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
@@ -41,10 +43,10 @@ func Write(path string, built int64, places map[string]mmdbtype.Map) error {
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	for network, record := range places {
+	for _, network := range slices.Sorted(maps.Keys(places)) { // the same file each time
 		_, prefix, err := net.ParseCIDR(network)
 		if err == nil {
-			err = tree.Insert(prefix, record)
+			err = tree.Insert(prefix, places[network])
 		}
 		if err != nil {
 			return fmt.Errorf("insert %s: %w", network, err)

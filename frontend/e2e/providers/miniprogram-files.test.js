@@ -43,17 +43,17 @@ test('mini-program launch: the camera reads both kinds of code', () => {
   assert.equal(ticketFromScan({}), '')
 })
 
-// What the hub reports about the two addresses. In the last one the site wants a warning.
-const logins = [{ same_ip: true }, { same_ip: false }, {}, { same_ip: false, address_warning: true }]
+// What the hub reports about the two addresses. In the fourth the site wants a warning; in the last two they are far apart.
+const logins = [{ same_ip: true }, { same_ip: false }, {}, { same_ip: false, address_warning: true }, { far_away: true }, { same_ip: false, address_warning: true, far_away: true }]
 
 test('mini-program risk: depends on launch and addresses', () => {
   for (const scene of [1012, 1013, 1048, 1049]) {
-    assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['picture', 'pictureStrong', 'pictureStrong', 'pictureStrong'])
+    assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['picture', ...Array(5).fill('pictureStrong')])
   }
   for (const scene of [1007, 1008, 1037, 1065, 1167, 1194, 1286]) {
-    assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['link', 'linkStrong', 'linkStrong', 'linkStrong'])
+    assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['link', ...Array(5).fill('linkStrong')])
   }
-  for (const scene of [1001, 1011, 1047, undefined]) assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['', '', '', 'networkStrong'])
+  for (const scene of [1001, 1011, 1047, undefined]) assert.deepEqual(logins.map((login) => assessRisk(scene, login)), ['', '', '', 'networkStrong', 'farStrong', 'farStrong'])
 })
 
 const shape = (value) => (typeof value === 'object' && !Array.isArray(value)

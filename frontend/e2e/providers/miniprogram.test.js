@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { freePort, startNode, tempDir } from '../hub.js'
+import { PLACES, freePort, startNode, tempDir } from '../hub.js'
 import { FakeWX, openPage, startLogin, startWeChat } from '../miniprogram.js'
 
 const require = createRequire(import.meta.url)
@@ -40,7 +40,7 @@ clients:
   - {id: ask, providers: [wechat], phone_number: ask}
   - {id: must, providers: [wechat], phone_number: require}
 `)
-  hub = await startWeChat({ clients, env: { LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32' } })
+  hub = await startWeChat({ clients, env: { LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32', LOGINHUB_GEOIP_FILE: PLACES } })
   config.hub = hub.url
 })
 after(() => hub?.stop())
@@ -153,14 +153,16 @@ test('mini-program risk: a forwarded picture and a card get a strong warning', a
   }
 })
 
-const [SAME_NETWORK, OTHER_NETWORK] = ['203.0.113.7', '198.51.100.9'].map((address) => ({ 'X-Forwarded-For': address }))
+const [SAME_NETWORK, OTHER_NETWORK, FAR_AWAY] = ['203.0.113.7', '192.0.2.9', '198.51.100.9'].map((address) => ({ 'X-Forwarded-For': address }))
 
-test('address_mismatch warn: the mini-program shows a strong warning', async () => {
+test('addresses: the mini-program shows the place, and a strong warning if it is far away or address_mismatch is warn', async () => {
   const rows = [
     ['warn', OTHER_NETWORK, 1011, 'networkStrong'], // an ordinary scan with the camera
     ['warn', OTHER_NETWORK, 1012, 'pictureStrong'],
     ['warn', SAME_NETWORK, 1011, undefined],
     ['demo', OTHER_NETWORK, 1011, undefined],
+    ['demo', FAR_AWAY, 1011, 'farStrong'],
+    ['warn', FAR_AWAY, 1011, 'farStrong'],
   ]
   for (const [set, tag] of [['zh_CN', 'zh-CN'], ['zh_TW', 'zh-TW'], ['en', 'en']]) {
     for (const [client, forwarded, scene, warning] of rows) {
@@ -168,6 +170,7 @@ test('address_mismatch warn: the mini-program shows a strong warning', async () 
       const login = await startLogin(hub.url, { client_id: client }, SAME_NETWORK)
       const page = await scan(wx, login)
       assert.equal(page.find('.strong')?.dom.textContent, messages[tag].risks[warning], `${client}, scene ${scene}, ${tag}`)
+      assert.ok(page.text().includes(tag === 'en' ? 'Shanghai, China' : '中国 上海'), page.text())
       await tap(page, messages[tag].confirm) // a warning does not prevent the confirm
       assert.equal((await login.view(2)).state, 'confirmed')
     }

@@ -5,6 +5,8 @@ function formatLogin(login, messages) {
     asks: login.device ? messages.asksDevice : messages.asks,
     hosts: (login.hosts || []).join(', '),
     ip: login.ip || messages.unknown,
+    place: login.place || '',
+    far: login.far_away === true,
     same: login.same_ip === true ? 'true' : login.same_ip === false ? 'false' : 'undefined',
     browser: login.browser || messages.unknown,
     os: login.os || messages.unknown,

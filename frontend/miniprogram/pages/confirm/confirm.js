@@ -12,7 +12,7 @@ const SIGNS = { confirmed: 'good', rejected: 'bad' }
 Page({
   data: {
     messages: {}, screen: 'loading', busy: false,
-    asks: '', site: '', hosts: '', ip: '', same: '', browser: '', os: '', time: '', left: '', name: '',
+    asks: '', site: '', hosts: '', ip: '', place: '', far: false, same: '', browser: '', os: '', time: '', left: '', name: '',
     choices: [], chosen: '', phone: '', phoneHint: '', warning: '', strong: false,
     sign: 'odd', headline: '', hint: '', retry: false, wait: false, // for the outcome's screen
   },
