@@ -176,7 +176,10 @@ func (s *Server) routes() (*echo.Echo, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.handleError
-	e.Use(s.gate.Pin, s.observe, s.baseMiddleware, s.rateLimitMiddleware, methodNotAllowed)
+	// echo would apply each middleware again for every request.
+	all := s.gate.Pin(s.observe(s.baseMiddleware(s.rateLimitMiddleware(methodNotAllowed(
+		func(c echo.Context) error { return c.Handler()(c) })))))
+	e.Use(func(echo.HandlerFunc) echo.HandlerFunc { return all })
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", s.page)
@@ -199,11 +202,11 @@ func (s *Server) routes() (*echo.Echo, error) {
 	// Routes are registered one by one, not in an echo Group. A Group answers
 	// all other methods on its paths, and on all other paths, with 404 instead
 	// of 405.
-	e.POST("/api/login/tickets", s.login.CreateTicket, s.cors)
-	e.GET(ticketPath+"/ws", s.login.Socket, s.cors)
-	e.GET(ticketPath+"/poll", s.login.Poll, s.cors)
-	e.POST(ticketPath+"/ack", s.login.Ack, s.cors)
-	e.POST(ticketPath+"/cancel", s.login.Cancel, s.cors)
+	e.POST("/api/login/tickets", s.cors(s.login.CreateTicket))
+	e.GET(ticketPath+"/ws", s.cors(s.login.Socket))
+	e.GET(ticketPath+"/poll", s.cors(s.login.Poll))
+	e.POST(ticketPath+"/ack", s.cors(s.login.Ack))
+	e.POST(ticketPath+"/cancel", s.cors(s.login.Cancel))
 	for _, path := range crossOriginPaths {
 		e.OPTIONS(path, s.preflight)
 	}

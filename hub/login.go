@@ -171,7 +171,7 @@ func (c *Call) Precheck() error { return precheck(c.ticket, c.Action, c.Match, c
 // same identity. It does not stop if ctx is canceled: the provider has consumed the
 // code, and a phone that disconnects would need another one.
 func (c *Call) Apply(ctx context.Context, by provider.Identity, client *client.Client) error {
-	ctx, c.by = context.WithoutCancel(ctx), by
+	ctx, c.by = trace.WithoutCancel(ctx), by
 	for range maxTries {
 		next, refusal := c.next(client)
 		same := next.Seq == c.ticket.Seq

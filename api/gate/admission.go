@@ -13,6 +13,7 @@ import (
 	"loginhub/hub/client"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
+	"loginhub/hub/trace"
 )
 
 // Admission checks what a phone call has to pass besides the ticket's
@@ -186,13 +187,14 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 		return nil, err
 	}
 	// The exchange consumes the code: a phone that disconnects must not end it.
-	if by, err = a.exchange(context.WithoutCancel(ctx), provider); err != nil {
+	ctx = trace.WithoutCancel(ctx)
+	if by, err = a.exchange(ctx, provider); err != nil {
 		return nil, err
 	}
-	if err = a.addPhoneNumber(context.WithoutCancel(ctx), call, by, client); err != nil {
+	if err = a.addPhoneNumber(ctx, call, by, client); err != nil {
 		return nil, err
 	}
-	if err := g.mapSubject(context.WithoutCancel(ctx), a.cfg, call, by, client); err != nil {
+	if err := g.mapSubject(ctx, a.cfg, call, by, client); err != nil {
 		return nil, err
 	}
 	if err := a.apply(ctx, call, by, client); err != nil {

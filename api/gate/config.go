@@ -80,7 +80,8 @@ const contextKey = "incoming"
 // incoming is what is resolved once per request.
 type incoming struct {
 	cfg  *Config
-	from *request.Addr // nil: not needed yet
+	from request.Addr
+	has  bool // from; it is not needed before
 }
 
 // Pin stores the current Config in the request, so that a reload does not
@@ -99,11 +100,10 @@ func ConfigOf(c echo.Context) *Config { return c.Get(contextKey).(*incoming).cfg
 // first use, so that a health check without a forwarding header logs nothing.
 func (g *Gate) Addr(c echo.Context) request.Addr {
 	in := c.Get(contextKey).(*incoming)
-	if in.from == nil {
-		from := g.proxies.Addr(c.Request())
-		in.from = &from
+	if !in.has {
+		in.from, in.has = g.proxies.Addr(c.Request()), true
 	}
-	return *in.from
+	return in.from
 }
 
 // ClientOf returns the ticket's client. ErrUnknownClient means that this node

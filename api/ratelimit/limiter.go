@@ -69,7 +69,7 @@ func (l *Limiter[K]) Allow(key K, now time.Time) error {
 // at most once.
 func (l *Limiter[K]) take(key K, now time.Time) (refund func(), err error) {
 	if l.interval == 0 {
-		return func() {}, nil
+		return nothing, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,6 +95,9 @@ func (l *Limiter[K]) take(key K, now time.Time) (refund func(), err error) {
 	l.tat[key] = tat.Add(l.interval)
 	return func() { l.refund(key) }, nil
 }
+
+// nothing is the refund without a limit. A function literal in generic code is allocated.
+func nothing() {}
 
 // refund takes back one event that was counted before its outcome was known.
 // Events are counted first, so that concurrent calls cannot exceed the limit.

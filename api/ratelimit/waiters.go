@@ -32,7 +32,7 @@ func NewWaiterLimiter(limit int) *WaiterLimiter {
 // has reached the limit.
 func (l *WaiterLimiter) Acquire(addr netip.Prefix) (release func(), err error) {
 	if l.max == 0 {
-		return func() {}, nil
+		return nothing, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -50,13 +50,13 @@ func ReadBody(c echo.Context) ([]byte, error) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
 	body = bytes.TrimPrefix(body, byteOrderMark)
-	var large *http.MaxBytesError
+	_, large := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case len(body) == 0 && err == nil:
 		return []byte("{}"), nil // chunked and empty
 	case !isJSON:
 		return nil, ErrMediaType
-	case errors.As(err, &large):
+	case large:
 		return nil, ErrTooLarge
 	case err != nil:
 		return nil, Invalid("body: incomplete")
@@ -84,8 +84,7 @@ func DecodeBody(body []byte, v any) error {
 		return Invalid("body: not a JSON object")
 	}
 	err := json.Unmarshal(body, v)
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return Invalid(fmt.Sprintf("%s: %s is the wrong type", wrong.Field, wrong.Value))
 	}
 	if err != nil {
@@ -101,8 +100,7 @@ func ReadForm(c echo.Context, once ...string) (url.Values, error) {
 		return nil, ErrForm
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, ErrTooLarge
 	}
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
+	"strconv"
 )
 
 // matchChoices is how many numbers the phone offers.
@@ -23,7 +23,7 @@ func matchNumbers(key []byte, id ID) (code string, offered []string) {
 	draw := func(i, n int) int {
 		return int(binary.BigEndian.Uint64(sum[8*i:]) % uint64(n))
 	}
-	pool := make([]int, 90) // 10 to 99
+	var pool [90]int // 10 to 99
 	for i := range pool {
 		pool[i] = 10 + i
 	}
@@ -31,8 +31,9 @@ func matchNumbers(key []byte, id ID) (code string, offered []string) {
 		j := i + draw(i, len(pool)-i)
 		pool[i], pool[j] = pool[j], pool[i]
 	}
-	for _, n := range pool[:matchChoices] {
-		offered = append(offered, fmt.Sprintf("%02d", n))
+	offered = make([]string, matchChoices)
+	for i := range offered {
+		offered[i] = strconv.Itoa(pool[i])
 	}
 	return offered[draw(matchChoices, matchChoices)], offered
 }

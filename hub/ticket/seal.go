@@ -89,7 +89,10 @@ type Keyring struct {
 }
 
 // scratch has the buffers of one call of Seal or Open, which keeps nothing of them.
-type scratch struct{ body, data []byte }
+type scratch struct {
+	body, data []byte
+	nonce      [chacha20poly1305.NonceSizeX]byte
+}
 
 // NewKeyring builds a keyring from at least one key, newest first.
 func NewKeyring(keys []Key) (*Keyring, error) {
@@ -253,13 +256,13 @@ func (k Key) authenticate(what string, body []byte) ([]byte, error) {
 
 // encrypt returns the body of a ticket's record in version 2.
 func (k Key) encrypt(id ID, with *scratch) ([]byte, error) {
-	var nonce [chacha20poly1305.NonceSizeX]byte
-	rand.Read(nonce[:]) // never fails (crypto/rand, Go 1.24)
+	nonce := with.nonce[:]
+	rand.Read(nonce) // never fails (crypto/rand, Go 1.24)
 	out := make([]byte, 0, len(versionAEAD)+len(k.ID)+nonceLength+len(with.body)+chacha20poly1305.Overhead+3)
 	out = append(out, versionAEAD+"."+k.ID+"."...)
-	out = base64.RawURLEncoding.AppendEncode(out, nonce[:])
+	out = base64.RawURLEncoding.AppendEncode(out, nonce)
 	out = append(out, '.')
-	return checkLength(sealRecord, k.aead.Seal(out, nonce[:], with.body, with.associated(id, out)))
+	return checkLength(sealRecord, k.aead.Seal(out, nonce, with.body, with.associated(id, out)))
 }
 
 // associated returns the associated data of a record that begins with head.
@@ -329,14 +332,14 @@ func (p parts) verify(what string) ([]byte, error) {
 
 // decrypt decrypts a ticket's record of version 2 into the body.
 func (p parts) decrypt(id ID, with *scratch) (err error) {
-	var nonce [chacha20poly1305.NonceSizeX]byte
+	nonce := with.nonce[:]
 	if len(p.proof) != nonceLength {
 		return fmt.Errorf("nonce of %d characters: %w", len(p.proof), ErrBrokenSeal)
 	}
-	if n, err := strict.Decode(nonce[:], p.proof); err != nil || n != len(nonce) {
+	if n, err := strict.Decode(nonce, p.proof); err != nil || n != len(nonce) {
 		return fmt.Errorf("malformed nonce: %w", ErrBrokenSeal)
 	}
-	if with.body, err = p.key.aead.Open(with.body[:0], nonce[:], p.body, with.associated(id, p.head)); err != nil {
+	if with.body, err = p.key.aead.Open(with.body[:0], nonce, p.body, with.associated(id, p.head)); err != nil {
 		return fmt.Errorf("decrypt: %w: %w", err, ErrBrokenSeal)
 	}
 	return nil

@@ -109,6 +109,30 @@ func FromContext(ctx context.Context) *Request {
 	return r
 }
 
+// WithoutCancel is context.WithoutCancel, which finds a Request's values without an
+// allocation.
+func WithoutCancel(ctx context.Context) context.Context {
+	switch r := ctx.(type) {
+	case *Request:
+		return detached{r}
+	case detached:
+		return r
+	}
+	return context.WithoutCancel(ctx)
+}
+
+// detached is a Request that does not end.
+type detached struct{ *Request }
+
+// Deadline implements context.Context.
+func (detached) Deadline() (end time.Time, ok bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (detached) Done() <-chan struct{} { return nil }
+
+// Err implements context.Context.
+func (detached) Err() error { return nil }
+
 // RequestID returns the id of the context's request; "" if there is none.
 func RequestID(ctx context.Context) string {
 	if r := FromContext(ctx); r != nil {
